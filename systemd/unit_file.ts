@@ -1,0 +1,6 @@
+/** One option of a unit file. */
+export interface UnitOption {
+  readonly section: string;
+  readonly name: string;
+  readonly value: string;
+}
