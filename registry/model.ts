@@ -96,8 +96,8 @@ export interface UnitState {
   readonly machine: MachineId;
   /** Hash of the file that is on the machine's disk. */
   readonly hash: string;
-  /** What the agent has commanded: file in place, or start issued. */
-  readonly commanded: "loaded" | "launched";
+  /** What the agent has commanded: file in place (`loaded`), start issued (`launched`); `inactive`: neither could be done. */
+  readonly commanded: DesiredState;
   /** The {@link Unit.restart} that has been carried out; 0 if none. */
   readonly restart: Revision;
   /** Why the latest command failed, if it did. */
