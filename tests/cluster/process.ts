@@ -1,0 +1,116 @@
+/** Running the host's programs: once to the end, or as servers that die with this process. */
+
+/** What a finished program left. */
+export interface Output {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How to run a program to its end. */
+export interface RunOptions {
+  /** Text for its standard input; none means /dev/null. */
+  readonly stdin?: string;
+  /** SIGKILL after this long; 60,000 when not given. */
+  readonly timeout_ms?: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Runs `command` to its end. Throws when it cannot be started or outlives its time; a failing exit code is a value. */
+export async function run(command: readonly string[], options: RunOptions = {}): Promise<Output> {
+  const [program, ...args] = command;
+  if (program === undefined) throw new Error("cannot run an empty command");
+  const timeout_ms = options.timeout_ms ?? 60_000;
+  const child = new Deno.Command(program, {
+    args,
+    stdin: options.stdin === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+    env: { ...options.env },
+  }).spawn();
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    child.kill("SIGKILL");
+  }, timeout_ms);
+  try {
+    const fed = options.stdin === undefined ? Promise.resolve() : feed(child.stdin, options.stdin);
+    const [output] = await Promise.all([child.output(), fed]);
+    if (late) throw new Error(`"${command.join(" ")}" was still running after ${timeout_ms} ms`);
+    const text = new TextDecoder();
+    return { code: output.code, stdout: text.decode(output.stdout), stderr: text.decode(output.stderr) };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Like `run`, and throws with what the program said when it fails. Returns its standard output. */
+export async function must(command: readonly string[], options: RunOptions = {}): Promise<string> {
+  const { code, stdout, stderr } = await run(command, options);
+  if (code !== 0) throw new Error(`"${command.join(" ")}" failed with code ${code}: ${(stderr || stdout).trim()}`);
+  return stdout;
+}
+
+async function feed(stdin: WritableStream<Uint8Array>, text: string): Promise<void> {
+  const writer = stdin.getWriter();
+  try {
+    await writer.write(new TextEncoder().encode(text));
+    await writer.close();
+  } catch (error) {
+    // A program that ends without reading all its input has its reasons; its exit code tells.
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
+/** A program started in the background, with its output in a file. */
+export interface Server {
+  readonly pid: number;
+  /** Resolves when it has ended. */
+  readonly ended: Promise<Deno.CommandStatus>;
+}
+
+/**
+ * Starts `command` in its own session with both outputs appended to `log`. The kernel kills it when the thread that
+ * started it ends (PR_SET_PDEATHSIG, prctl(2)), so that nothing outlives a test process, however that was ended.
+ */
+export function serve(command: readonly string[], log: string): Server {
+  // Each of these programs replaces itself by the next, so the pid is the server's own.
+  const child = new Deno.Command("setsid", {
+    args: [
+      "setpriv",
+      "--pdeathsig",
+      "KILL",
+      "sh",
+      "-c",
+      'log=$1; shift; exec "$@" >>"$log" 2>&1',
+      "sh",
+      log,
+      ...command,
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  return { pid: child.pid, ended: child.status };
+}
+
+/** Waits until `probe` gives something, trying again every `every_ms`; throws `what`, and the last failure, at the deadline. */
+export async function until<T>(
+  what: string,
+  probe: () => Promise<T | undefined>,
+  { deadline_ms = 20_000, every_ms = 20 }: { deadline_ms?: number; every_ms?: number } = {},
+): Promise<T> {
+  const end = performance.now() + deadline_ms;
+  let cause: unknown;
+  while (true) {
+    try {
+      const found = await probe();
+      if (found !== undefined) return found;
+      cause = undefined;
+    } catch (error) {
+      cause = error;
+    }
+    if (performance.now() > end) throw new Error(`waited ${deadline_ms} ms for ${what}`, { cause });
+    await new Promise((resolve) => setTimeout(resolve, every_ms));
+  }
+}
