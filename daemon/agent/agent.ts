@@ -1,0 +1,188 @@
+/**
+ * The agent: keeps this machine's units as the cluster wants them, and tells the cluster how they are.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../registry/clock.ts";
+import type { Log } from "../../registry/log.ts";
+import type { MachineRecord, MachineView, UnitName, UnitState } from "../../registry/model.ts";
+import type { Membership, Registry } from "../../registry/mod.ts";
+import type { Systemd } from "../../systemd/mod.ts";
+import { hashUnitFile, parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
+import { Bell, reconcile, together } from "../reconcile.ts";
+import { desired, hashesNeeded, type Wanted } from "./desired.ts";
+import { Hands, type Situation } from "./hands.ts";
+import { commanded, type IntentMemory } from "./intent.ts";
+import { type Current, plan, type Step } from "./plan.ts";
+import { sameStates, unitStates } from "./publish.ts";
+import { Troubles } from "./troubles.ts";
+
+/** What an agent needs. */
+export interface AgentOptions {
+  readonly registry: Registry;
+  readonly systemd: Systemd;
+  readonly memory: IntentMemory;
+  readonly membership: Membership;
+  /** The machine as it is now. */
+  readonly machine: () => MachineRecord;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How often it looks at disk and systemd although nothing has changed, milliseconds. */
+  readonly safetyNet_ms: number;
+  /** Told of each view that was acted upon. */
+  readonly seen: (view: MachineView) => void;
+}
+
+interface AgentWorld extends Situation {
+  readonly held: ReadonlySet<UnitName>;
+  readonly states: ReadonlyMap<UnitName, UnitState>;
+  readonly now_ms: number;
+}
+
+type AgentStep = Step | { readonly kind: "publish" };
+
+/** One machine's agent. */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #bell = new Bell();
+  readonly #troubles = new Troubles();
+  #hands: Hands | undefined;
+  #view: MachineView | undefined;
+  #published: ReadonlyMap<UnitName, UnitState> | undefined;
+  #stockTaken_ms = -Infinity;
+  #draining = false;
+  #drained = () => {};
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+  }
+
+  /** Runs until `signal` aborts. Units are left as they are. Throws WrongStoreError. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { registry, systemd, machine, clock, log } = this.#options;
+    const follow = async (signal: AbortSignal) => {
+      for await (const view of registry.watchMachine(machine().id, signal)) {
+        this.#view = view;
+        this.#bell.ring();
+      }
+    };
+    const listen = async (signal: AbortSignal) => {
+      for await (const _change of systemd.watch(signal)) this.#bell.ring();
+    };
+    const loop = {
+      name: "agent",
+      bell: this.#bell,
+      clock,
+      log,
+      look: () => this.#look(),
+      decide: (world: AgentWorld) => this.#decide(world),
+      act: (steps: readonly AgentStep[], world: AgentWorld) => this.#act(steps, world),
+      patience_ms: () => Math.min(this.#options.safetyNet_ms, this.#troubles.nextTry_ms(clock.monotonic_ms())),
+    };
+    await together(signal, [follow, listen, (signal) => reconcile(loop, signal)]);
+  }
+
+  /** Takes every unit off this machine, whatever the cluster wants; resolves when none is left. */
+  drain(): Promise<void> {
+    this.#draining = true;
+    const done = new Promise<void>((resolve) => this.#drained = resolve);
+    this.#bell.ring();
+    return done;
+  }
+
+  async #look(): Promise<AgentWorld | undefined> {
+    const { clock } = this.#options;
+    const view = this.#view;
+    if (!view && !this.#draining) return undefined;
+    const hands = await this.#takeStock();
+    const texts = view && !this.#draining ? await this.#texts(view) : new Map<string, string>();
+    const wanted = view && !this.#draining
+      ? desired(view, this.#options.machine(), texts)
+      : new Map<UnitName, Wanted>();
+    const current = await this.#current(hands);
+    const now_ms = clock.monotonic_ms();
+    this.#troubles.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
+    const held = new Set([...hands.busy, ...this.#troubles.waiting(wanted, now_ms)]);
+    const states = unitStates(this.#options.machine().id, wanted, current, this.#troubles.errors());
+    if (view) this.#options.seen(view);
+    if (this.#draining && current.size === 0) this.#drained();
+    return { wanted, current, texts, held, states, now_ms };
+  }
+
+  #decide(world: AgentWorld): readonly AgentStep[] {
+    const steps: AgentStep[] = [...plan(world.wanted, world.current, world.held)];
+    if (!sameStates(this.#published, world.states)) steps.push({ kind: "publish" });
+    return steps;
+  }
+
+  async #act(steps: readonly AgentStep[], world: AgentWorld): Promise<void> {
+    const { membership, log } = this.#options;
+    const commands = steps.filter((step): step is Step => step.kind !== "publish");
+    if (commands.length < steps.length) {
+      this.#published = world.states;
+      // Not waited for: a store that is away must not keep a unit from being stopped.
+      membership.publish(world.states).catch((error) => {
+        this.#published = undefined;
+        log("warn", `unit states could not be published: ${error.message}`);
+      });
+    }
+    await this.#hands!.carryOut(commands, world);
+  }
+
+  /**
+   * What an earlier daemon has left: files on disk, and what was commanded. The files are looked at again now and then,
+   * in case somebody else has touched them.
+   */
+  async #takeStock(): Promise<Hands> {
+    const { systemd, memory, clock, log, safetyNet_ms } = this.#options;
+    const now_ms = clock.monotonic_ms();
+    if (this.#hands && now_ms - this.#stockTaken_ms < safetyNet_ms) return this.#hands;
+    const files = new Map<UnitName, string>();
+    for (const [name, text] of await systemd.files()) files.set(name, hashOnDisk(text));
+    this.#stockTaken_ms = now_ms;
+    if (this.#hands) {
+      this.#hands.files.clear();
+      for (const [name, hash] of files) this.#hands.files.set(name, hash);
+      return this.#hands;
+    }
+    const intents = new Map(await memory.load());
+    for (const name of intents.keys()) {
+      if (files.has(name)) continue;
+      await memory.forget(name);
+      intents.delete(name);
+    }
+    if (files.size > 0) log("info", `taking up ${files.size} units that are on this machine already`);
+    const ended = () => this.#bell.ring();
+    const troubles = this.#troubles;
+    return this.#hands = new Hands({ systemd, memory, troubles, clock, log, ended }, files, intents);
+  }
+
+  async #texts(view: MachineView): Promise<ReadonlyMap<string, string>> {
+    const texts = new Map<string, string>();
+    await Promise.all([...hashesNeeded(view)].map(async (hash) => {
+      const text = await this.#options.registry.file(hash);
+      if (text !== undefined) texts.set(hash, text);
+    }));
+    return texts;
+  }
+
+  async #current(hands: Hands): Promise<ReadonlyMap<UnitName, Current>> {
+    const statuses = await this.#options.systemd.statuses(new Set(hands.files.keys()));
+    const current = new Map<UnitName, Current>();
+    for (const [name, hash] of hands.files) {
+      const status = statuses.get(name);
+      if (status) current.set(name, { name, hash, status, ...commanded(hands.intents.get(name), status) });
+    }
+    return current;
+  }
+}
+
+/** A file that cannot be parsed is nobody's version of anything: its hash equals no unit's. */
+function hashOnDisk(text: string): string {
+  try {
+    return hashUnitFile(serializeUnitFile(parseUnitFile(text)));
+  } catch {
+    return "";
+  }
+}

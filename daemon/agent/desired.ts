@@ -1,0 +1,62 @@
+/**
+ * What this machine ought to have: the units assigned to it, and the globals that will run beside them.
+ *
+ * @module
+ */
+
+import {
+  type Assignment,
+  effectiveMetadata,
+  type MachineRecord,
+  type MachineView,
+  type Revision,
+  type UnitName,
+} from "../../registry/model.ts";
+import { parseRequirements } from "../../registry/requirements.ts";
+import { parseUnitFile } from "../../systemd/unit_file.ts";
+import { globalsAmong, isActiveGlobal } from "../globals.ts";
+import type { Subject } from "../placement.ts";
+
+/** One unit that ought to be here. */
+export interface Wanted {
+  readonly name: UnitName;
+  readonly hash: string;
+  readonly desiredState: "loaded" | "launched";
+  readonly restart: Revision;
+}
+
+/** Hashes of the files that {@link desired} must be given the text of. */
+export function hashesNeeded(view: MachineView): Set<string> {
+  const hashes = new Set<string>();
+  for (const { hash } of view.assignments.values()) hashes.add(hash);
+  for (const unit of view.globals.values()) if (isActiveGlobal(unit)) hashes.add(unit.hash);
+  return hashes;
+}
+
+/** Everything that ought to be on the machine. `texts` holds unit files by hash. */
+export function desired(
+  view: MachineView,
+  machine: MachineRecord,
+  texts: ReadonlyMap<string, string>,
+): ReadonlyMap<UnitName, Wanted> {
+  const wanted = new Map<UnitName, Wanted>();
+  const jobs: Subject[] = [];
+  for (const orders of view.assignments.values()) {
+    if (orders.desiredState === "inactive") continue;
+    const { unit: name, hash, desiredState, restart } = orders;
+    wanted.set(name, { name, hash, desiredState, restart });
+    jobs.push(subjectOf(orders, texts.get(hash)));
+  }
+  const host = { ...machine, metadata: effectiveMetadata(machine.staticMetadata, view.dynamicMetadata) };
+  const globals = [...view.globals.values()].filter(isActiveGlobal);
+  for (const { name, hash, desiredState, restart } of globalsAmong(host, jobs, globals)) {
+    if (desiredState !== "inactive") wanted.set(name, { name, hash, desiredState, restart });
+  }
+  return wanted;
+}
+
+/** An assigned unit as placement sees it. One whose text is not there is taken to ask for nothing. */
+function subjectOf(orders: Assignment, text: string | undefined): Subject {
+  const options = text === undefined ? [] : parseUnitFile(text);
+  return { name: orders.unit, requirements: parseRequirements(orders.unit, options), launchedAt: 0 };
+}

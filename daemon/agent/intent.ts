@@ -1,0 +1,59 @@
+/**
+ * What the agent remembers of its own commands, so that a daemon that was killed and started again repeats nothing and
+ * forgets nothing. Kept where a reboot forgets it, as a reboot forgets the units.
+ *
+ * @module
+ */
+
+import type { DesiredState, Revision, UnitName } from "../../registry/model.ts";
+import type { UnitStatus } from "../../systemd/mod.ts";
+
+/** The latest command for one unit: written before it is given, and again once systemd has accepted it. */
+export interface Intent {
+  readonly did: "load" | "start" | "stop" | "restart";
+  /** systemd has accepted it. */
+  readonly done: boolean;
+  /** The unit's InvocationID before the command. */
+  readonly invocation: string;
+  /** The restart (revision of the request) that is carried out when this command is. */
+  readonly restart: Revision;
+}
+
+/** Where intents are kept. Rejects when they cannot be: then the command must not be given. */
+export interface IntentMemory {
+  load(): Promise<ReadonlyMap<UnitName, Intent>>;
+  save(unit: UnitName, intent: Intent): Promise<void>;
+  forget(unit: UnitName): Promise<void>;
+}
+
+/** What has been commanded of a unit whose file is in place. */
+export interface Commanded {
+  readonly commanded: Exclude<DesiredState, "inactive">;
+  readonly restart: Revision;
+}
+
+/**
+ * Works out what has been commanded. After a crash between the two writes a changed InvocationID means that a start was
+ * carried out; a stop that was not confirmed is given again, since stopping twice is harmless.
+ */
+export function commanded(intent: Intent | undefined, status: UnitStatus): Commanded {
+  // No memory: a unit that an older daemon, or nobody we know of, has started. It is adopted as it is.
+  if (!intent) return { commanded: isUp(status) ? "launched" : "loaded", restart: 0 };
+  const { did, restart } = intent;
+  const carriedOut = intent.done || status.invocation !== intent.invocation;
+  switch (did) {
+    case "load":
+      return { commanded: "loaded", restart };
+    case "stop":
+      return { commanded: intent.done ? "loaded" : "launched", restart };
+    case "start":
+      return carriedOut ? { commanded: "launched", restart } : { commanded: "loaded", restart: 0 };
+    case "restart":
+      return { commanded: "launched", restart: carriedOut ? restart : 0 };
+  }
+}
+
+/** Whether systemd has anything of the unit running, starting or stopping. */
+export function isUp(status: UnitStatus): boolean {
+  return status.active !== "inactive" && status.active !== "failed";
+}

@@ -1,0 +1,69 @@
+/**
+ * Desired minus current gives steps. Pure: nothing here commands anything.
+ *
+ * @module
+ */
+
+import type { Revision, UnitName } from "../../registry/model.ts";
+import type { UnitStatus } from "../../systemd/mod.ts";
+import type { Wanted } from "./desired.ts";
+import { type Commanded, isUp } from "./intent.ts";
+
+/** One unit whose file is in fleet's directory. */
+export interface Current extends Commanded {
+  readonly name: UnitName;
+  /** Hash of the file on disk. */
+  readonly hash: string;
+  readonly status: UnitStatus;
+}
+
+/** One thing to do with one unit. */
+export type Step =
+  | { readonly kind: "stop"; readonly unit: UnitName; readonly why: string }
+  | { readonly kind: "remove"; readonly unit: UnitName; readonly why: string }
+  | { readonly kind: "install"; readonly unit: UnitName; readonly hash: string; readonly why: string }
+  | { readonly kind: "start"; readonly unit: UnitName; readonly restart: Revision; readonly why: string }
+  | { readonly kind: "restart"; readonly unit: UnitName; readonly restart: Revision; readonly why: string };
+
+/**
+ * What to do next, unit by unit in order of name. Units in `held` are left alone: a job for them is under way, or a
+ * failed command waits for its next try. A unit that must go away or be replaced is stopped first; what follows is
+ * decided when it has stopped.
+ */
+export function plan(
+  wanted: ReadonlyMap<UnitName, Wanted>,
+  current: ReadonlyMap<UnitName, Current>,
+  held: ReadonlySet<UnitName>,
+): readonly Step[] {
+  const names = [...new Set([...wanted.keys(), ...current.keys()])].sort();
+  return names.filter((name) => !held.has(name)).flatMap((name) => next(name, wanted.get(name), current.get(name)));
+}
+
+function next(unit: UnitName, wanted: Wanted | undefined, current: Current | undefined): Step[] {
+  if (!wanted) return current ? dismantle(current, "unit loaded but not scheduled here") : [];
+  const install: Step[] = [
+    { kind: "install", unit, hash: wanted.hash, why: "unit scheduled here but not loaded" },
+  ];
+  if (wanted.desiredState === "launched") {
+    const why = "unit currently loaded but desired state is launched";
+    install.push({ kind: "start", unit, restart: wanted.restart, why });
+  }
+  if (!current) return install;
+  if (current.hash !== wanted.hash) {
+    const steps = dismantle(current, "unit loaded but hash differs to expected");
+    return steps.some((step) => step.kind === "stop") ? steps : [...steps, ...install];
+  }
+  if (wanted.desiredState === "loaded") {
+    if (current.commanded === "loaded") return [];
+    return [{ kind: "stop", unit, why: "unit currently launched but desired state is loaded" }];
+  }
+  if (current.commanded === "loaded") return install.slice(1);
+  if (wanted.restart <= current.restart) return [];
+  return [{ kind: "restart", unit, restart: wanted.restart, why: "a restart was asked for" }];
+}
+
+/** Stops a unit that runs, removes one that does not. */
+function dismantle(current: Current, why: string): Step[] {
+  const up = current.commanded === "launched" || isUp(current.status);
+  return [{ kind: up ? "stop" : "remove", unit: current.name, why }];
+}

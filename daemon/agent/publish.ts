@@ -1,0 +1,48 @@
+/**
+ * What an agent tells the cluster about its units.
+ *
+ * @module
+ */
+
+import type { MachineId, UnitName, UnitState } from "../../registry/model.ts";
+import type { Wanted } from "./desired.ts";
+import type { Current } from "./plan.ts";
+
+/** The states to publish: one for each unit on disk, and one for each that could not be put there. */
+export function unitStates(
+  machine: MachineId,
+  wanted: ReadonlyMap<UnitName, Wanted>,
+  current: ReadonlyMap<UnitName, Current>,
+  errors: ReadonlyMap<UnitName, string>,
+): ReadonlyMap<UnitName, UnitState> {
+  const states = new Map<UnitName, UnitState>();
+  for (const { name, hash, commanded, restart, status } of current.values()) {
+    const { load, active, sub, result, since_ms } = status;
+    const error = active === "active" ? undefined : errors.get(name);
+    states.set(name, {
+      ...{ unit: name, machine, hash, commanded, restart, load, active, sub, since_ms },
+      ...(error !== undefined && { error }),
+      ...(result !== "success" && { result }),
+    });
+  }
+  for (const { name, hash } of wanted.values()) {
+    const error = errors.get(name);
+    if (states.has(name) || error === undefined) continue;
+    const nothing = { load: "not-found", active: "inactive", sub: "dead", since_ms: 0 };
+    states.set(name, { unit: name, machine, hash, commanded: "inactive", restart: 0, error, ...nothing });
+  }
+  return states;
+}
+
+/** Whether two sets of states say the same. */
+export function sameStates(
+  a: ReadonlyMap<UnitName, UnitState> | undefined,
+  b: ReadonlyMap<UnitName, UnitState>,
+): boolean {
+  if (!a || a.size !== b.size) return false;
+  for (const [name, state] of b) {
+    const other = a.get(name);
+    if (!other || JSON.stringify(other) !== JSON.stringify(state)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,52 @@
+/**
+ * fleetd's command line.
+ *
+ * @module
+ */
+
+/** What the command line asks for. */
+export type Arguments =
+  | { readonly kind: "run"; readonly config?: string; readonly listen: readonly string[] }
+  | { readonly kind: "version" }
+  | { readonly kind: "help" }
+  /** Wrong usage: `message` and the usage go to stderr, `code` is the exit code. */
+  | { readonly kind: "wrong"; readonly message: string; readonly code: 1 | 2 };
+
+/** The text that `--help` prints. */
+export const usage = `Usage: fleetd [--config PATH] [--listen ADDRESS]...
+
+  --config PATH      configuration file (default: /etc/fleet/fleet.conf where it exists)
+  --listen ADDRESS   serve the API here too: HOST:PORT or unix:PATH (repeatable); without it, and
+                     without sockets passed by systemd, there is no API
+  --version          print the version
+  --help             print this text
+
+Everything else is set in the configuration file or by FLEET_* variables.
+`;
+
+/** Parses the arguments after the program's name. Single and double dashes are alike, as in fleet 1.0. */
+export function parseArguments(program: string, args: readonly string[]): Arguments {
+  let config: string | undefined;
+  const listen: string[] = [];
+  const rest = [...args];
+  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
+    if (arg === "version") return { kind: "version" };
+    if (!arg.startsWith("-") || arg === "-") {
+      const message = `${program} takes no arguments. Did you mean to invoke fleetctl instead?`;
+      return { kind: "wrong", message, code: 1 };
+    }
+    const [flag = "", ...values] = arg.replace(/^--?/, "").split("=");
+    if (flag === "version") return { kind: "version" };
+    if (flag === "help" || flag === "h") return { kind: "help" };
+    if (flag !== "config" && flag !== "listen") {
+      return { kind: "wrong", message: `flag provided but not defined: -${flag}`, code: 2 };
+    }
+    const value = values.length > 0 ? values.join("=") : rest.shift();
+    if (value === undefined || value === "") {
+      return { kind: "wrong", message: `flag needs an argument: -${flag}`, code: 2 };
+    }
+    if (flag === "config") config = value;
+    else listen.push(value);
+  }
+  return { kind: "run", ...(config !== undefined && { config }), listen };
+}

@@ -1,0 +1,109 @@
+/**
+ * The engine: while this daemon leads, keeps every unit where `schedule` wants it.
+ *
+ * @module
+ */
+
+import type { Cluster, MachineId } from "../../registry/model.ts";
+import type { Clock } from "../../registry/clock.ts";
+import type { Log } from "../../registry/log.ts";
+import { DeposedError, type Leadership, type Placement, type Registry } from "../../registry/mod.ts";
+import { Bell, reconcile, together } from "../reconcile.ts";
+import { type Plan, schedule } from "./schedule.ts";
+
+/** What the engine needs. */
+export interface EngineOptions {
+  readonly registry: Registry;
+  readonly machine: MachineId;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How long machines may take to rejoin after a change of leader or an absence of the store, milliseconds. */
+  readonly rejoinGrace_ms: number;
+  /** How often it looks again although nothing has changed, milliseconds. */
+  readonly safetyNet_ms: number;
+}
+
+/** What one round of the engine looks at. */
+interface EngineWorld {
+  readonly cluster: Cluster;
+  readonly plan: Plan;
+  /** Milliseconds until machines that are away count as gone; 0 if they do. */
+  readonly graceLeft_ms: number;
+}
+
+/** Runs for the lead, and leads when it is won, until `signal` aborts. */
+export async function runEngine(options: EngineOptions, signal: AbortSignal): Promise<void> {
+  const { registry, machine, version, log } = options;
+  for await (const leadership of registry.campaign(machine, version, signal)) {
+    log("info", "engine leadership acquired", { machine });
+    await lead(options, leadership, signal);
+    log("info", "engine leadership ended", { machine });
+    if (signal.aborted) await leadership.resign();
+  }
+}
+
+async function lead(options: EngineOptions, leadership: Leadership, signal: AbortSignal): Promise<void> {
+  const { registry, clock, log } = options;
+  const bell = new Bell();
+  const since_ms = clock.monotonic_ms();
+  let cluster: Cluster | undefined;
+  let applied = 0;
+  const stop = new AbortController();
+  const ended = AbortSignal.any([signal, leadership.signal, stop.signal]);
+  const follow = async (signal: AbortSignal) => {
+    for await (const next of registry.watch(signal)) {
+      cluster = next;
+      bell.ring();
+    }
+  };
+  const look = (): Promise<EngineWorld | undefined> => {
+    // What we have written ourselves must be in the view, or it would be decided a second time.
+    if (!cluster || cluster.revision < applied) return Promise.resolve(undefined);
+    const quietSince_ms = Math.max(since_ms, registry.awayUntil_ms);
+    const graceLeft_ms = Math.max(0, quietSince_ms + options.rejoinGrace_ms - clock.monotonic_ms());
+    const plan = schedule(cluster, { absentAreGone: graceLeft_ms === 0 });
+    return Promise.resolve({ cluster, plan, graceLeft_ms });
+  };
+  const loop = {
+    name: "engine",
+    bell,
+    clock,
+    log,
+    look,
+    decide: (world: EngineWorld) => world.plan.placements,
+    act: async (steps: readonly Placement[], world: EngineWorld) => {
+      try {
+        const done = await leadership.apply(steps);
+        const refused = new Set(done.refused);
+        // A refusal says that there is news on its way here.
+        applied = Math.max(applied, done.revision, refused.size > 0 ? world.cluster.revision + 1 : 0);
+        for (const step of steps) tell(log, step, refused.has(step));
+      } catch (error) {
+        if (!(error instanceof DeposedError)) throw error;
+        log("warn", `engine: ${error.message}`);
+        stop.abort();
+      }
+    },
+    patience_ms: (world: EngineWorld | undefined) =>
+      world && world.graceLeft_ms > 0 && Number.isFinite(world.graceLeft_ms)
+        ? Math.min(world.graceLeft_ms, options.safetyNet_ms)
+        : options.safetyNet_ms,
+  };
+  await together(ended, [follow, (signal) => reconcile(loop, signal)]);
+}
+
+function tell(log: Log, step: Placement, refused: boolean): void {
+  if (step.kind === "forget") return;
+  if (refused) return log("debug", "a placement came too late: the unit has changed", { unit: nameOf(step) });
+  if (step.kind === "unplace") {
+    return log("info", `unscheduled: ${step.why}`, { unit: step.unit, machine: step.from.machine });
+  }
+  const { unit, machine, from, why } = step;
+  const what = from?.machine === machine ? "given new orders" : from ? "moved" : "scheduled";
+  log("info", `${what}: ${why}`, { unit: unit.name, machine });
+}
+
+function nameOf(step: Exclude<Placement, { kind: "forget" }>): string {
+  return step.kind === "place" ? step.unit.name : step.unit;
+}

@@ -1,0 +1,119 @@
+/**
+ * The life of a daemon between start and stop: find the store, join the cluster, work; and when the store turns out to
+ * be the wrong one, or another machine has our name, harm nothing, say so and try again.
+ *
+ * @module
+ */
+
+import type { Clock } from "../registry/clock.ts";
+import { type Log, messageOf } from "../registry/log.ts";
+import type { MachineRecord } from "../registry/model.ts";
+import {
+  DuplicateMachineError,
+  type Membership,
+  type Registry,
+  type StoreMemory,
+  StoreUnavailableError,
+  WrongStoreError,
+} from "../registry/mod.ts";
+
+/** Whether the daemon is part of the cluster; where it is not, why. */
+export interface Status {
+  readonly ready: boolean;
+  readonly reason?: string;
+}
+
+/** Where a daemon keeps what must survive its own restart. */
+export interface LifeMemory {
+  lease(): Promise<string | undefined>;
+  saveLease(lease: string | undefined): Promise<void>;
+  store(): Promise<StoreMemory | undefined>;
+  saveStore(store: StoreMemory | undefined): Promise<void>;
+}
+
+/** What a life consists of. */
+export interface LifeOptions {
+  readonly registry: Registry;
+  readonly memory: LifeMemory;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Says who this machine is; rejects while that cannot be known. */
+  readonly identify: () => Promise<MachineRecord>;
+  /** What a member of the cluster does, until `signal` aborts. Throws WrongStoreError. */
+  readonly work: (member: Member, signal: AbortSignal) => Promise<void>;
+  /** Told whenever the status changes. */
+  readonly status: (status: Status) => void;
+}
+
+/** A daemon that has joined. */
+export interface Member {
+  readonly machine: MachineRecord;
+  readonly membership: Membership;
+  /** To be called now and then: keeps what is remembered of store and lease up to date. */
+  readonly remember: () => void;
+}
+
+/** How long it waits before it tries again: what a store that is starting needs; what a person needs to mend the rest. */
+const retry = { first_ms: 250, away_ms: 2_000, wrong_ms: 5_000 } as const;
+
+/** Lives until `signal` aborts. */
+export async function live(options: LifeOptions, signal: AbortSignal): Promise<void> {
+  const { clock, log, status } = options;
+  let said = "";
+  let failures = 0;
+  while (!signal.aborted) {
+    const chapter = new AbortController();
+    try {
+      const member = await join(options, AbortSignal.any([signal, chapter.signal]));
+      status({ ready: true });
+      log("info", "this machine has joined the cluster", { machine: member.machine.id, ip: member.machine.ip });
+      said = "";
+      failures = 0;
+      await options.work(member, signal);
+    } catch (error) {
+      if (signal.aborted) break;
+      const reason = messageOf(error);
+      status({ ready: false, reason });
+      if (reason !== said) log(severity(error), advice(error, reason));
+      said = reason;
+      await clock.sleep(delay_ms(error, failures++), signal);
+    } finally {
+      chapter.abort();
+    }
+  }
+}
+
+async function join(options: LifeOptions, signal: AbortSignal): Promise<Member> {
+  const { registry, memory, log } = options;
+  const machine = await options.identify();
+  let store = await registry.open(await memory.store());
+  await memory.saveStore(store);
+  const membership = await registry.join(machine, await memory.lease(), signal);
+  let lease = membership.lease;
+  await memory.saveLease(lease);
+  const remember = () => {
+    const saves: Promise<void>[] = [];
+    const now = registry.memory;
+    if (now && (now.id !== store.id || now.revision !== store.revision)) saves.push(memory.saveStore(store = now));
+    if (membership.lease !== lease) saves.push(memory.saveLease(lease = membership.lease));
+    Promise.all(saves).catch((error) => log("error", messageOf(error)));
+  };
+  return { machine, membership, remember };
+}
+
+function severity(error: unknown): "warn" | "error" {
+  return error instanceof StoreUnavailableError ? "warn" : "error";
+}
+
+function advice(error: unknown, reason: string): string {
+  if (error instanceof WrongStoreError) {
+    return `${reason}. No unit is touched. If this is the right store, say so with: fleetctl accept-store`;
+  }
+  if (error instanceof DuplicateMachineError) return `not joining: ${reason}`;
+  return `${reason}; trying again until it works, units are left as they are`;
+}
+
+function delay_ms(error: unknown, failures: number): number {
+  if (error instanceof StoreUnavailableError) return Math.min(retry.away_ms, retry.first_ms * 2 ** failures);
+  return retry.wrong_ms;
+}

@@ -1,0 +1,116 @@
+/**
+ * What a daemon remembers across its own restarts, in a directory that a reboot empties (`/run/fleet`). 🚪
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import type { UnitName } from "../registry/model.ts";
+import type { StoreMemory } from "../registry/mod.ts";
+import type { Intent, IntentMemory } from "./agent/intent.ts";
+
+/** The daemon's memory. Rejects with an error that names the path when a file cannot be written or read. */
+export interface Memory {
+  readonly intents: IntentMemory;
+  /** A random text, drawn once a boot. */
+  incarnation(): Promise<string>;
+  lease(): Promise<string | undefined>;
+  saveLease(lease: string | undefined): Promise<void>;
+  store(): Promise<StoreMemory | undefined>;
+  saveStore(store: StoreMemory | undefined): Promise<void>;
+}
+
+/** Opens the memory in `directory`, which is created if need be. */
+export async function openMemory(directory: string): Promise<Memory> {
+  const root = directory.replace(/\/+$/, "");
+  await Deno.mkdir(`${root}/intents`, { recursive: true, mode: 0o755 });
+  return {
+    intents: openIntents(`${root}/intents`),
+    async incarnation() {
+      const known = await read(`${root}/incarnation`);
+      if (known) return known;
+      const drawn = crypto.randomUUID();
+      await write(`${root}/incarnation`, drawn);
+      return drawn;
+    },
+    lease: () => read(`${root}/lease`),
+    saveLease: (lease) => lease === undefined ? remove(`${root}/lease`) : write(`${root}/lease`, lease),
+    async store() {
+      const text = await read(`${root}/store.json`);
+      const value = text === undefined ? undefined : parse(text);
+      return isStoreMemory(value) ? value : undefined;
+    },
+    saveStore: (store) =>
+      store === undefined ? remove(`${root}/store.json`) : write(`${root}/store.json`, JSON.stringify(store)),
+  };
+}
+
+function openIntents(directory: string): IntentMemory {
+  // By digest: a unit's name may be as long as a file's name can be, with nothing left for a suffix.
+  const path = (unit: UnitName) => `${directory}/${createHash("sha1").update(unit).digest("hex")}.json`;
+  return {
+    async load() {
+      const intents = new Map<UnitName, Intent>();
+      for await (const { name } of Deno.readDir(directory)) {
+        if (!name.endsWith(".json")) continue;
+        const value = parse(await read(`${directory}/${name}`) ?? "");
+        if (!isIntent(value)) continue;
+        const { unit, ...intent } = value;
+        intents.set(unit, intent);
+      }
+      return intents;
+    },
+    save: (unit, intent) => write(path(unit), JSON.stringify({ unit, ...intent })),
+    forget: (unit) => remove(path(unit)),
+  };
+}
+
+async function read(path: string): Promise<string | undefined> {
+  try {
+    return (await Deno.readTextFile(path)).trim();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new Error(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Whole or not at all: a crash leaves the old file. */
+async function write(path: string, text: string): Promise<void> {
+  try {
+    await Deno.writeTextFile(`${path}.new`, `${text}\n`, { mode: 0o600 });
+    await Deno.rename(`${path}.new`, path);
+  } catch (error) {
+    throw new Error(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function remove(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw new Error(`cannot remove ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** A file that was damaged says nothing. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isIntent(value: unknown): value is Intent & { unit: UnitName } {
+  if (typeof value !== "object" || value === null) return false;
+  const { unit, did, done, invocation, restart } = value as Record<string, unknown>;
+  return typeof unit === "string" && ["load", "start", "stop", "restart"].includes(did as string) && typeof done === "boolean" &&
+    typeof invocation === "string" && typeof restart === "number";
+}
+
+function isStoreMemory(value: unknown): value is StoreMemory {
+  if (typeof value !== "object" || value === null) return false;
+  const { id, revision } = value as Record<string, unknown>;
+  return typeof id === "string" && typeof revision === "number";
+}
