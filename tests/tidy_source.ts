@@ -1,0 +1,211 @@
+/**
+ * What a source file imports, does and declares, as far as `tidy_test.ts` asks. Read from the syntax tree that Deno's
+ * own linter builds, so it works in `deno test` only.
+ *
+ * @module
+ */
+
+import { dirname, join } from "node:path/posix";
+import { fileURLToPath } from "node:url";
+
+export const fromFileUrl = fileURLToPath;
+
+/** One import, export-from, import() or import type. */
+export interface Import {
+  readonly specifier: string;
+  /** The file meant, from the root; undefined for packages and for what is computed. */
+  readonly path: string | undefined;
+  readonly line: number;
+  readonly dynamic: boolean;
+  /** Gone when the program runs. */
+  readonly typeOnly: boolean;
+}
+
+export interface Found {
+  readonly what: string;
+  readonly line: number;
+}
+
+export interface Source {
+  /** From the root, with `/`. */
+  readonly path: string;
+  readonly text: string;
+  readonly lines: number;
+  readonly imports: readonly Import[];
+  /** Uses of the world: Deno, network, timers, clock, chance, console. */
+  readonly effects: readonly Found[];
+  /** Lines that end the process. */
+  readonly exits: readonly number[];
+  readonly functions: readonly { readonly name: string; readonly line: number; readonly lines: number }[];
+  /** Tests that do not run, or keep others from running. */
+  readonly skips: readonly Found[];
+}
+
+/** Globals that are the world whatever one does with them. */
+const worldly = new Set([
+  ...["Deno", "console", "performance", "process", "localStorage", "sessionStorage", "globalThis"],
+  ...["fetch", "WebSocket", "EventSource", "Worker", "setTimeout", "setInterval", "setImmediate"],
+  ...["alert", "confirm", "prompt"],
+]);
+
+/** Members of otherwise harmless globals. */
+const worldlyMembers = new Set([
+  ...["Date.now", "Math.random", "crypto.getRandomValues", "crypto.randomUUID", "AbortSignal.timeout", "Temporal.Now"],
+]);
+
+/** What node:crypto draws at random. */
+const random = new Set(["randomBytes", "randomFill", "randomFillSync", "randomInt", "randomUUID", "webcrypto"]);
+
+// deno-lint-ignore no-explicit-any
+type Node = any;
+
+/** Reads one file's text. */
+export function parse(path: string, text: string): Source {
+  const found = {
+    imports: [] as Import[],
+    effects: [] as Found[],
+    exits: [] as number[],
+    functions: [] as { name: string; line: number; lines: number }[],
+    skips: [] as Found[],
+  };
+  const starts = [0];
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
+  const lineAt = (offset: number) => starts.findLastIndex((start) => start <= offset) + 1;
+  const line = (node: Node) => lineAt(node.range[0]);
+  const references: Node[] = [];
+  const bound = new Set<string>();
+
+  const addImport = (node: Node, literal: Node, kind: { dynamic?: boolean; typeOnly?: boolean }) => {
+    const specifier = typeof literal?.value === "string" ? literal.value : undefined;
+    const relative = specifier?.startsWith(".") ?? false;
+    found.imports.push({
+      specifier: specifier ?? "(computed)",
+      path: relative ? join(dirname(path), specifier!) : undefined,
+      line: line(node),
+      dynamic: kind.dynamic ?? false,
+      typeOnly: kind.typeOnly ?? false,
+    });
+  };
+  const addFunction = (node: Node) => {
+    const name = node.id?.name ?? node.parent?.key?.name ?? node.parent?.id?.name ?? "(a function)";
+    found.functions.push({ name, line: line(node), lines: lineAt(node.range[1] - 1) - line(node) + 1 });
+  };
+
+  const visitor: Record<string, (node: Node) => void> = {
+    ImportDeclaration(node) {
+      addImport(node, node.source, { typeOnly: node.importKind === "type" });
+      if (node.source.value !== "node:crypto") return;
+      for (const { imported } of node.specifiers) {
+        if (random.has(imported?.name)) found.effects.push({ what: imported.name, line: line(node) });
+      }
+    },
+    ExportAllDeclaration: (node) => addImport(node, node.source, { typeOnly: node.exportKind === "type" }),
+    ExportNamedDeclaration(node) {
+      if (node.source) addImport(node, node.source, { typeOnly: node.exportKind === "type" });
+    },
+    ImportExpression: (node) => addImport(node, node.source, { dynamic: true }),
+    TSImportType: (node) => addImport(node, node.argument.literal ?? node.argument, { typeOnly: true }),
+    FunctionDeclaration: addFunction,
+    FunctionExpression: addFunction,
+    ArrowFunctionExpression: addFunction,
+    Identifier(node) {
+      const role = roleOf(node);
+      if (role === "binding") bound.add(node.name);
+      if (role === "reference" && worldly.has(node.name)) references.push(node);
+    },
+    MemberExpression(node) {
+      const name = nameOf(node);
+      if (worldlyMembers.has(name)) found.effects.push({ what: name, line: line(node) });
+      if (name === "Deno.exit" || name === "process.exit") found.exits.push(line(node));
+      if (/^Deno\.test\.(ignore|only)$/.test(name)) found.skips.push({ what: name, line: line(node) });
+    },
+    NewExpression(node) {
+      if (nameOf(node.callee) === "Date" && node.arguments.length === 0) {
+        found.effects.push({ what: "new Date()", line: line(node) });
+      }
+    },
+    CallExpression(node) {
+      const name = nameOf(node.callee);
+      if (name === "Date") found.effects.push({ what: "Date()", line: line(node) });
+      if (name !== "Deno.test" && !name.endsWith(".step")) return;
+      for (const argument of node.arguments) {
+        for (const property of argument.type === "ObjectExpression" ? argument.properties : []) {
+          const key = property.key?.name;
+          if (key === "ignore" || key === "only") {
+            found.skips.push({ what: `${name} with ${key}`, line: line(property) });
+          }
+        }
+      }
+    },
+  };
+  const rules = { tidy: { create: () => visitor as Deno.lint.LintVisitor } };
+  Deno.lint.runPlugin({ name: "tidy", rules }, path, text);
+  for (const node of references) {
+    if (!bound.has(node.name)) found.effects.push({ what: node.name, line: line(node) });
+  }
+  return { path, text, lines: starts.length - (text.endsWith("\n") ? 1 : 0), ...found };
+}
+
+/** `a.b.c` of plain member expressions; "" for anything else. */
+function nameOf(node: Node): string {
+  if (node.type === "Identifier") return node.name;
+  if (node.type !== "MemberExpression" || node.computed) return "";
+  const object = nameOf(node.object);
+  return `${object || "(…)"}.${node.property.name}`;
+}
+
+/** Whether an identifier introduces a name, uses one, or is merely a label. */
+function roleOf(node: Node): "binding" | "reference" | "label" {
+  const parent = node.parent;
+  const is = (other: Node) => other?.range[0] === node.range[0] && other?.range[1] === node.range[1];
+  switch (parent.type) {
+    case "MemberExpression":
+      return parent.computed || is(parent.object) ? "reference" : "label";
+    case "Property":
+      if (parent.parent.type === "ObjectPattern") return is(parent.value) ? "binding" : "label";
+      return is(parent.value) ? "reference" : "label";
+    case "VariableDeclarator":
+      return is(parent.id) ? "binding" : "reference";
+    case "AssignmentPattern":
+      return is(parent.left) ? "binding" : "reference";
+    case "ArrowFunctionExpression":
+      return is(parent.body) ? "reference" : "binding";
+    case "ImportSpecifier":
+    case "ImportDefaultSpecifier":
+    case "ImportNamespaceSpecifier":
+    case "FunctionDeclaration":
+    case "FunctionExpression":
+    case "ClassDeclaration":
+    case "ArrayPattern":
+    case "RestElement":
+    case "CatchClause":
+    case "TSParameterProperty":
+      return "binding";
+    case "PropertyDefinition":
+      return is(parent.value) ? "reference" : "label";
+    case "MethodDefinition":
+    case "ExportSpecifier":
+      return "label";
+  }
+  // Types are gone when the program runs.
+  return parent.type.startsWith("TS") &&
+      !["TSAsExpression", "TSNonNullExpression", "TSSatisfiesExpression"].includes(parent.type)
+    ? "label"
+    : "reference";
+}
+
+/** Every source file below `root`, by its path from there; what git ignores and hidden folders are left out. */
+export async function sourcesOf(root: string): Promise<ReadonlyMap<string, Source>> {
+  const sources = new Map<string, Source>();
+  const walk = async (folder: string) => {
+    for await (const entry of Deno.readDir(join(root, folder))) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory && !/^(\..*|dist|node_modules|coverage)$/.test(entry.name)) await walk(path);
+      if (entry.isFile && path.endsWith(".ts")) {
+        sources.set(path, parse(path, await Deno.readTextFile(join(root, path))));
+      }
+    }
+  };
+  await walk("");
+  return new Map([...sources].sort(([a], [b]) => a < b ? -1 : 1));
+}
