@@ -1,0 +1,129 @@
+/**
+ * `deno task test`: everything that must hold, in order, with the time each step took. Ends with `N passed, N failed`
+ * alone on a line; fails if anything failed, was skipped, or did not run at all.
+ *
+ * With paths (`deno task test registry/ tests/contract`) or options of `deno test` (`--filter=lease`) it runs those
+ * tests only.
+ *
+ * @module
+ */
+
+import { type Counts, countTests } from "./test_report.ts";
+
+const root = `${import.meta.dirname}/../`;
+const locked = Deno.env.get("CI") === "true" ? ["--frozen"] : [];
+
+/** Tests that start daemons, stores and machines of their own: one after the other. */
+const serialRooms = ["tests/contract", "tests/cluster"];
+
+/** Long past what any step has needed; a step that hangs shall say which one it was. */
+const stepLimit_ms = 30 * 60_000;
+
+/** Runs a program with our output; returns its exit code. It is stopped after {@link stepLimit_ms}. */
+async function run(command: string, args: readonly string[]): Promise<number> {
+  // Inside a task `deno` is in PATH already; started otherwise, this Deno is to be the one that compile.sh finds.
+  const path = `${Deno.execPath().replace(/\/[^/]*$/, "")}:${Deno.env.get("PATH") ?? ""}`;
+  const child = new Deno.Command(command, { args: [...args], cwd: root, env: { PATH: path }, stdin: "null" }).spawn();
+  const limit = setTimeout(() => {
+    console.log(`stopped: not done after ${stepLimit_ms / 60_000} minutes`);
+    child.kill("SIGTERM");
+  }, stepLimit_ms);
+  const { code } = await child.status;
+  clearTimeout(limit);
+  return code;
+}
+
+/** Runs one step and says how long it took. */
+async function step<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+  console.log(`\n── ${name}`);
+  const started = performance.now();
+  const result = await work();
+  console.log(`── ${name}: ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  return result;
+}
+
+const deno = (...args: string[]) => run(Deno.execPath(), args);
+
+/** Runs `deno test` on paths and counts from its report. */
+async function test(paths: readonly string[], options: readonly string[]): Promise<Counts> {
+  const report = await Deno.makeTempFile({ prefix: "fleet-test-", suffix: ".xml" });
+  try {
+    const sanitizers = ["--sanitize-ops", "--sanitize-resources"];
+    const code = await deno("test", "-A", ...locked, ...sanitizers, `--junit-path=${report}`, ...options, ...paths);
+    return countTests(await Deno.readTextFile(report), code);
+  } finally {
+    await Deno.remove(report);
+  }
+}
+
+/** Every test file below the root but those in {@link serialRooms}. */
+async function unitTests(folder = ""): Promise<string[]> {
+  const found: string[] = [];
+  for await (const entry of Deno.readDir(root + folder)) {
+    const path = folder + entry.name;
+    if (entry.isFile && path.endsWith("_test.ts")) found.push(path);
+    if (!entry.isDirectory || entry.name.startsWith(".") || serialRooms.includes(path)) continue;
+    if (["dist", "node_modules", "coverage"].includes(path)) continue;
+    found.push(...await unitTests(`${path}/`));
+  }
+  return found.sort();
+}
+
+async function hasTests(folder: string): Promise<boolean> {
+  for await (const entry of Deno.readDir(root + folder)) {
+    if (entry.isFile ? entry.name.endsWith("_test.ts") : await hasTests(`${folder}/${entry.name}`)) return true;
+  }
+  return false;
+}
+
+/** What must hold besides tests. Without those marked vital no test would say anything. */
+const prepare = { name: "prepare the host", vital: true, run: () => deno("run", "-A", ...locked, "tests/prepare.ts") };
+const build = { name: "build", vital: true, run: () => run("./compile.sh", ["--launcher"]) };
+const checks = [
+  prepare,
+  { name: "format", vital: false, run: () => deno("fmt", "--check", "--quiet") },
+  { name: "lint", vital: false, run: () => deno("lint", "--quiet") },
+  { name: "types", vital: false, run: () => deno("check", "--quiet", ...locked) },
+  build,
+];
+
+/** Runs checks; returns how many failed, and whether to go on. */
+async function runChecks(wanted: typeof checks): Promise<{ failed: number; goOn: boolean }> {
+  let failed = 0;
+  for (const { name, vital, run } of wanted) {
+    const code = await step(name, run);
+    if (code === 0) continue;
+    failed++;
+    console.log(`${name}: failed with exit code ${code}`);
+    if (vital) return { failed, goOn: false };
+  }
+  return { failed, goOn: true };
+}
+
+async function everything(): Promise<Counts> {
+  const { failed, goOn } = await runChecks(checks);
+  const all: Counts[] = [{ passed: 0, failed }];
+  if (goOn) {
+    const units = await unitTests();
+    all.push(await step("unit tests", () => test(units, ["--parallel"])));
+    for (const room of serialRooms) {
+      if (await hasTests(room)) all.push(await step(room, () => test([room], [])));
+    }
+  }
+  return all.reduce((sum, each) => ({ passed: sum.passed + each.passed, failed: sum.failed + each.failed }));
+}
+
+/** Only what was asked for. The lab's machines run what was built last, so for them it is built afresh. */
+async function selected(args: readonly string[]): Promise<Counts> {
+  const options = args.filter((arg) => arg.startsWith("-"));
+  const paths = args.filter((arg) => !arg.startsWith("-"));
+  const inRooms = (rooms: readonly string[]) =>
+    paths.length === 0 || paths.some((path) => rooms.some((room) => path.startsWith(room) || room.startsWith(path)));
+  const wanted = [...(inRooms(serialRooms) ? [prepare] : []), ...(inRooms(["tests/cluster"]) ? [build] : [])];
+  const { failed, goOn } = await runChecks(wanted);
+  return goOn ? await test(paths, options) : { passed: 0, failed };
+}
+
+const counts = Deno.args.length > 0 ? await selected(Deno.args) : await everything();
+console.log(`\n${counts.passed} passed, ${counts.failed} failed`);
+Deno.exit(counts.failed > 0 || counts.passed === 0 ? 1 : 0);
