@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import type { UnitStatus } from "../../systemd/mod.ts";
+import type { Wanted } from "./desired.ts";
+import { commanded, type Intent } from "./intent.ts";
+import { type Current, plan } from "./plan.ts";
+
+const name = "a.service";
+
+function status(active = "inactive", invocation = ""): UnitStatus {
+  return { name, load: "loaded", active, sub: "x", result: "success", invocation, since_ms: 0 };
+}
+
+function wanted(desiredState: "loaded" | "launched", more: Partial<Wanted> = {}): Wanted {
+  return { name, hash: "h1", desiredState, restart: 0, ...more };
+}
+
+function current(state: "loaded" | "launched", more: Partial<Current> = {}): Current {
+  const active = state === "launched" ? "active" : "inactive";
+  return { name, hash: "h1", commanded: state, restart: 0, status: status(active), ...more };
+}
+
+const cases: readonly { name: string; wanted?: Wanted; current?: Current; want: string[] }[] = [
+  { name: "neither wanted nor here: nothing", want: [] },
+  { name: "wanted loaded, not here: install", wanted: wanted("loaded"), want: ["install"] },
+  { name: "wanted launched, not here: install and start", wanted: wanted("launched"), want: ["install", "start"] },
+  { name: "loaded and wanted loaded: nothing", wanted: wanted("loaded"), current: current("loaded"), want: [] },
+  { name: "launched and wanted launched: nothing", wanted: wanted("launched"), current: current("launched"), want: [] },
+  { name: "loaded and wanted launched: start", wanted: wanted("launched"), current: current("loaded"), want: ["start"] },
+  { name: "launched and wanted loaded: stop", wanted: wanted("loaded"), current: current("launched"), want: ["stop"] },
+  {
+    name: "launched, has exited, wanted launched: systemd's business",
+    wanted: wanted("launched"),
+    current: current("launched", { status: status("failed") }),
+    want: [],
+  },
+  {
+    name: "loaded, started by its socket, wanted loaded: left alone",
+    wanted: wanted("loaded"),
+    current: current("loaded", { status: status("active") }),
+    want: [],
+  },
+  { name: "launched and no longer wanted: stop first", current: current("launched"), want: ["stop"] },
+  { name: "loaded, stopped and no longer wanted: remove", current: current("loaded"), want: ["remove"] },
+  {
+    name: "loaded, started by its socket, no longer wanted: stop first",
+    current: current("loaded", { status: status("active") }),
+    want: ["stop"],
+  },
+  {
+    name: "launched with another file: stop first",
+    wanted: wanted("launched", { hash: "h2" }),
+    current: current("launched"),
+    want: ["stop"],
+  },
+  {
+    name: "stopped with another file: replace and start",
+    wanted: wanted("launched", { hash: "h2" }),
+    current: current("loaded"),
+    want: ["remove", "install", "start"],
+  },
+  {
+    name: "launched, restart asked for: restart",
+    wanted: wanted("launched", { restart: 7 }),
+    current: current("launched", { restart: 3 }),
+    want: ["restart"],
+  },
+  {
+    name: "launched, restart done: nothing",
+    wanted: wanted("launched", { restart: 7 }),
+    current: current("launched", { restart: 7 }),
+    want: [],
+  },
+  {
+    name: "loaded, launch and restart wanted: a start is enough",
+    wanted: wanted("launched", { restart: 7 }),
+    current: current("loaded"),
+    want: ["start"],
+  },
+];
+
+for (const { name: title, wanted, current, want } of cases) {
+  Deno.test(`plan: ${title}`, () => {
+    const steps = plan(
+      new Map(wanted ? [[name, wanted]] : []),
+      new Map(current ? [[name, current]] : []),
+      new Set(),
+    );
+    assert.deepEqual(steps.map((step) => step.kind), want);
+  });
+}
+
+Deno.test("plan: a unit that is held is left alone, its neighbour is not", () => {
+  const other = "b.service";
+  const steps = plan(
+    new Map([[name, wanted("launched")], [other, wanted("launched", { name: other })]]),
+    new Map(),
+    new Set([name]),
+  );
+  assert.deepEqual(steps.map(({ unit, kind }) => [unit, kind]), [[other, "install"], [other, "start"]]);
+});
+
+const intents: readonly { name: string; intent?: Intent; status: UnitStatus; want: [string, number] }[] = [
+  { name: "no memory, running: adopted as launched", status: status("active"), want: ["launched", 0] },
+  { name: "no memory, not running: loaded", status: status(), want: ["loaded", 0] },
+  {
+    name: "start confirmed, finished and forgotten by systemd: still launched",
+    intent: { did: "start", done: true, invocation: "", restart: 4 },
+    status: status("inactive", ""),
+    want: ["launched", 4],
+  },
+  {
+    name: "start not confirmed, same invocation: not done",
+    intent: { did: "start", done: false, invocation: "i1", restart: 4 },
+    status: status("inactive", "i1"),
+    want: ["loaded", 0],
+  },
+  {
+    name: "start not confirmed, new invocation: done",
+    intent: { did: "start", done: false, invocation: "i1", restart: 4 },
+    status: status("active", "i2"),
+    want: ["launched", 4],
+  },
+  {
+    name: "restart not confirmed, same invocation: to be given again",
+    intent: { did: "restart", done: false, invocation: "i1", restart: 4 },
+    status: status("active", "i1"),
+    want: ["launched", 0],
+  },
+  {
+    name: "stop not confirmed: to be given again",
+    intent: { did: "stop", done: false, invocation: "i1", restart: 4 },
+    status: status("active", "i1"),
+    want: ["launched", 4],
+  },
+  {
+    name: "stop confirmed: loaded",
+    intent: { did: "stop", done: true, invocation: "i1", restart: 4 },
+    status: status("active", "i1"),
+    want: ["loaded", 4],
+  },
+];
+
+for (const { name: title, intent, status, want } of intents) {
+  Deno.test(`intent: ${title}`, () => {
+    const { commanded: state, restart } = commanded(intent, status);
+    assert.deepEqual([state, restart], want);
+  });
+}

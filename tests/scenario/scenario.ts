@@ -1,0 +1,199 @@
+/**
+ * Reads and runs scenario scripts: small stories about a cluster, with what the engine decides in them.
+ *
+ * | line | what it does |
+ * |---|---|
+ * | `machine ID [key=value]...` | a machine joins |
+ * | `gone ID` | it leaves |
+ * | `label ID key=value` | dynamic metadata (`key=` hides it) |
+ * | `unit NAME STATE` | a unit is created, or its file replaced; indented lines below are its [X-Fleet] options |
+ * | `state NAME STATE` | its desired state changes |
+ * | `restart NAME` | a restart is asked for |
+ * | `destroy NAME` | it is destroyed |
+ * | `schedule [grace]` | the engine decides, and what it decides is done; `grace`: machines that are away may come back |
+ * | `> …` | what is expected of the `schedule` above, line by line |
+ * | `# …` | a remark |
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { type Plan, schedule } from "../../daemon/engine/schedule.ts";
+import {
+  type Assignment,
+  type Cluster,
+  type DesiredState,
+  effectiveMetadata,
+  type Machine,
+  type MachineRecord,
+  type Target,
+  type Unit,
+} from "../../registry/model.ts";
+import type { Placement } from "../../registry/mod.ts";
+import { parseRequirements } from "../../registry/requirements.ts";
+import type { UnitOption } from "../../systemd/unit_file.ts";
+
+/** A cluster that can be changed, for stories. */
+export class Story {
+  #revision = 0;
+  readonly #records = new Map<string, MachineRecord>();
+  readonly #dynamic = new Map<string, Record<string, string>>();
+  readonly units = new Map<string, Unit>();
+  readonly targets = new Map<string, Target>();
+  readonly assignments = new Map<string, Assignment>();
+
+  cluster(): Cluster {
+    const machines = new Map<string, Machine>();
+    for (const [id, record] of this.#records) {
+      machines.set(id, { ...record, metadata: effectiveMetadata(record.staticMetadata, this.#dynamic.get(id) ?? {}) });
+    }
+    return {
+      id: "story",
+      revision: this.#revision,
+      epoch: 1,
+      units: new Map(this.units),
+      files: new Map(),
+      targets: new Map(this.targets),
+      assignments: new Map(this.assignments),
+      machines,
+      dynamicMetadata: new Map(this.#dynamic),
+      states: new Map(),
+    };
+  }
+
+  machine(id: string, staticMetadata: Record<string, string>): void {
+    const record = { id, ip: "", incarnation: "1", staticMetadata, capabilities: { disableEngine: false } };
+    this.#records.set(id, { ...record, version: "2.0.0" });
+  }
+
+  gone(id: string): void {
+    this.#records.delete(id);
+  }
+
+  label(id: string, key: string, value: string): void {
+    this.#dynamic.set(id, { ...this.#dynamic.get(id), [key]: value });
+  }
+
+  unit(name: string, desiredState: DesiredState, fleetOptions: readonly UnitOption[]): void {
+    const hash = createHash("sha1").update(JSON.stringify([name, fleetOptions])).digest("hex");
+    const requirements = parseRequirements(name, fleetOptions);
+    this.#write({ name, hash, fleetOptions, requirements, desiredState, restart: 0, launchedAt: 0, revision: 0 });
+  }
+
+  state(name: string, desiredState: DesiredState): void {
+    this.#write({ ...this.#known(name), desiredState });
+  }
+
+  restart(name: string): void {
+    this.#write({ ...this.#known(name), restart: this.#revision + 1 });
+  }
+
+  destroy(name: string): void {
+    this.units.delete(name);
+    this.targets.delete(name);
+    this.assignments.delete(name);
+  }
+
+  apply(placements: readonly Placement[]): void {
+    for (const step of placements) {
+      const revision = ++this.#revision;
+      if (step.kind === "unplace") {
+        this.targets.delete(step.unit);
+        this.assignments.delete(step.unit);
+      } else if (step.kind === "place") {
+        const { unit, machine, why } = step;
+        this.targets.set(unit.name, { unit: unit.name, machine, why, since_ms: 0, revision });
+        const { name, hash, desiredState, restart } = unit;
+        this.assignments.set(name, { unit: name, machine, hash, desiredState, restart, revision });
+      }
+    }
+  }
+
+  #known(name: string): Unit {
+    const unit = this.units.get(name);
+    if (!unit) throw new Error(`the story has no unit ${name} yet`);
+    return unit;
+  }
+
+  #write(unit: Unit): void {
+    const revision = ++this.#revision;
+    const before = this.units.get(unit.name);
+    const launched = unit.desiredState === "launched";
+    const launchedAt = !launched ? 0 : before && before.launchedAt > 0 ? before.launchedAt : revision;
+    this.units.set(unit.name, { ...unit, launchedAt, revision });
+  }
+}
+
+/** Tells a plan line by line. */
+export function tellPlan(plan: Plan): string[] {
+  const lines: string[] = [];
+  for (const step of plan.placements) {
+    if (step.kind === "unplace") lines.push(`take ${step.unit} off ${step.from.machine}: ${step.why}`);
+    if (step.kind !== "place") continue;
+    const { unit, machine, from, why } = step;
+    if (from?.machine === machine) lines.push(`tell ${machine} about ${unit.name}`);
+    else if (from) lines.push(`move ${unit.name} from ${from.machine} to ${machine}: ${why}`);
+    else lines.push(`place ${unit.name} on ${machine}: ${why}`);
+  }
+  for (const [unit, { summary, refusals }] of plan.waiting) {
+    lines.push(`${unit} waits: ${summary}`);
+    for (const [machine, reasons] of refusals) {
+      for (const { reason } of reasons) lines.push(`  ${machine}: ${reason}`);
+    }
+  }
+  return lines.length === 0 ? ["nothing"] : lines;
+}
+
+/** Runs a script, and returns it with what really happens in place of what was expected. */
+export function runScenario(script: string): string {
+  const story = new Story();
+  const out: string[] = [];
+  const lines = script.split("\n");
+  for (let at = 0; at < lines.length; at++) {
+    const line = lines[at]!;
+    if (line.startsWith(">")) continue;
+    out.push(line);
+    if (line.trim() === "" || line.startsWith("#") || line.startsWith(" ")) continue;
+    const options: UnitOption[] = [];
+    for (let below = at + 1; lines[below]?.startsWith(" "); below++) {
+      const [name = "", ...value] = lines[below]!.trim().split("=");
+      options.push({ section: "X-Fleet", name, value: value.join("=") });
+    }
+    out.push(...perform(story, line.trim().split(/\s+/), options).map((told) => `> ${told}`.trimEnd()));
+  }
+  return out.join("\n");
+}
+
+function perform(story: Story, [command, name = "", ...rest]: string[], options: readonly UnitOption[]): string[] {
+  const pairs = () => Object.fromEntries(rest.map((pair) => pair.split("=") as [string, string]));
+  switch (command) {
+    case "machine":
+      story.machine(name, pairs());
+      return [];
+    case "gone":
+      story.gone(name);
+      return [];
+    case "label":
+      for (const [key, value] of Object.entries(pairs())) story.label(name, key, value);
+      return [];
+    case "unit":
+      story.unit(name, rest[0] as DesiredState, options);
+      return [];
+    case "state":
+      story.state(name, rest[0] as DesiredState);
+      return [];
+    case "restart":
+      story.restart(name);
+      return [];
+    case "destroy":
+      story.destroy(name);
+      return [];
+    case "schedule": {
+      const plan = schedule(story.cluster(), { absentAreGone: name !== "grace" });
+      story.apply(plan.placements);
+      return tellPlan(plan);
+    }
+    default:
+      throw new Error(`a scenario script has no command "${command}"`);
+  }
+}

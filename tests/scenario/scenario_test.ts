@@ -1,0 +1,21 @@
+/**
+ * Every script in this folder is a story about a cluster, with what the engine decides in it. To accept what happens
+ * now as what is expected, run with `FLEET_UPDATE_SCENARIOS=1` and read the difference.
+ */
+
+import assert from "node:assert/strict";
+import { runScenario } from "./scenario.ts";
+
+const folder = new URL(".", import.meta.url);
+const update = Deno.env.get("FLEET_UPDATE_SCENARIOS") === "1";
+
+for (const { name } of [...Deno.readDirSync(folder)].sort((a, b) => a.name < b.name ? -1 : 1)) {
+  if (!name.endsWith(".txt")) continue;
+  Deno.test(`scenario ${name}`, () => {
+    const path = new URL(name, folder);
+    const expected = Deno.readTextFileSync(path);
+    const actual = runScenario(expected);
+    if (update) Deno.writeTextFileSync(path, actual);
+    else assert.equal(actual, expected);
+  });
+}
