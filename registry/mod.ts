@@ -93,7 +93,9 @@ export interface Leadership {
    * Applies each placement, fenced by the leader key. Returns those that failed because the world had moved on: look
    * again. Throws {@link DeposedError} when another engine leads.
    */
-  apply(placements: readonly Placement[]): Promise<{ readonly revision: Revision; readonly refused: readonly Placement[] }>;
+  apply(
+    placements: readonly Placement[],
+  ): Promise<{ readonly revision: Revision; readonly refused: readonly Placement[] }>;
   /** Gives the lead up at once. */
   resign(): Promise<void>;
 }
@@ -173,7 +175,9 @@ export class WrongStoreError extends Error {
     super(
       found.id === expected.id
         ? `the store has gone back: it was at revision ${expected.revision} and now is at ${found.revision}`
-        : `the store is not the one this machine knows: expected cluster id ${expected.id}, found ${found.id ?? "none"}`,
+        : `the store is not the one this machine knows: expected cluster id ${expected.id}, found ${
+          found.id ?? "none"
+        }`,
     );
   }
 }
@@ -182,6 +186,8 @@ export class WrongStoreError extends Error {
 export class DuplicateMachineError extends Error {
   override name = "DuplicateMachineError";
   constructor(readonly machine: MachineId, readonly holder: string) {
-    super(`machine ID ${machine} is already present at ${holder || "an unknown address"}: two machines must not share one`);
+    super(
+      `machine ID ${machine} is already present at ${holder || "an unknown address"}: two machines must not share one`,
+    );
   }
 }

@@ -1,0 +1,192 @@
+/**
+ * The {@link Registry} over any {@link Store}.
+ *
+ * @module
+ */
+
+import type { Clock } from "./clock.ts";
+import { decodeTarget, decodeUnit } from "./codec.ts";
+import { changeTransaction } from "./commit.ts";
+import { campaign } from "./election.ts";
+import { follow } from "./follow.ts";
+import { fileKey, globalKey, targetKey, unitKey } from "./keys.ts";
+import type { Log } from "./log.ts";
+import { machineRanges, MachineViewBuilder } from "./machine_view.ts";
+import { joinCluster } from "./membership.ts";
+import { Mirror } from "./mirror.ts";
+import {
+  type Change,
+  ConflictError,
+  type Leadership,
+  type Membership,
+  type Registry,
+  type StoreMemory,
+  type UnitRecord,
+} from "./mod.ts";
+import type { Cluster, MachineId, MachineRecord, MachineView, Revision, Target, UnitName } from "./model.ts";
+import { StoreSession } from "./session.ts";
+import type { Store } from "./store.ts";
+import { Turnstile } from "./turnstile.ts";
+
+export interface ClusterRegistryOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How long a machine is still present after its daemon was last heard of. */
+  readonly agentTtl_s: number;
+  /** The same for the leader of the engines. */
+  readonly leaderTtl_s: number;
+  /** How long a true read waits for the mirror beyond the store's own deadline. Default 2000. */
+  readonly readTimeout_ms?: number;
+  /** How long the mirror stays open after its last use. Default a minute. */
+  readonly mirrorQuiet_ms?: number;
+}
+
+/** Texts of files kept in memory: enough for every unit of a machine, bounded all the same. */
+const maxCachedFiles = 2048;
+
+export class ClusterRegistry implements Registry {
+  readonly #options: ClusterRegistryOptions;
+  readonly #session: StoreSession;
+  readonly #mirror: Mirror;
+  readonly #files = new Map<string, string>();
+
+  constructor(options: ClusterRegistryOptions) {
+    const { store, clock, log } = options;
+    this.#options = options;
+    this.#session = new StoreSession(store, clock);
+    this.#mirror = new Mirror({
+      session: this.#session,
+      clock,
+      log,
+      quiet_ms: options.mirrorQuiet_ms ?? 60_000,
+      readTimeout_ms: options.readTimeout_ms ?? 2_000,
+    });
+  }
+
+  get memory(): StoreMemory | undefined {
+    return this.#session.memory;
+  }
+
+  get awayUntil_ms(): number {
+    return this.#session.awayUntil_ms;
+  }
+
+  open(remembered: StoreMemory | undefined): Promise<StoreMemory> {
+    return this.#session.open(remembered);
+  }
+
+  watch(signal: AbortSignal): AsyncIterable<Cluster> {
+    return this.#mirror.watch(signal);
+  }
+
+  async *watchMachine(machine: MachineId, signal: AbortSignal): AsyncIterable<MachineView> {
+    const { clock, log } = this.#options;
+    const session = this.#session;
+    const view = new MachineViewBuilder(machine, log);
+    const turnstile = new Turnstile();
+    let following = false;
+    let failure: { readonly error: unknown } | undefined;
+    const stop = new AbortController();
+    const running = follow({ session, clock, log }, machineRanges(machine), {
+      fresh(kvs, revision) {
+        view.reset(kvs, revision);
+        following = true;
+        turnstile.turn();
+      },
+      batch(batch) {
+        view.apply(batch);
+        turnstile.turn();
+      },
+      lost: () => following = false,
+    }, AbortSignal.any([signal, stop.signal])).catch((error) => {
+      failure = { error };
+      turnstile.turn();
+    });
+    try {
+      for (let yielded = 0; !signal.aborted;) {
+        if (failure) throw failure.error;
+        const seen = turnstile.count;
+        if (following && seen > yielded) {
+          yielded = seen;
+          yield view.view(session.memory?.id ?? "");
+        } else await turnstile.past(seen, signal);
+      }
+    } finally {
+      stop.abort();
+      await running;
+    }
+  }
+
+  read(): Promise<Cluster> {
+    return this.#mirror.read();
+  }
+
+  async unit(name: UnitName): Promise<UnitRecord> {
+    const { ranges } = await this.#session.read([
+      { key: unitKey(name) },
+      { key: globalKey(name) },
+      { key: targetKey(name) },
+    ]);
+    const [job, global, target] = ranges.map((range) => range[0]);
+    const found = job ?? global;
+    const unit = found && decodeUnit(name, found);
+    const text = unit && await this.file(unit.hash);
+    return {
+      name,
+      ...(unit ? { unit } : {}),
+      ...(target ? { target: decodeTarget(name, target) } : {}),
+      ...(text === undefined ? {} : { text }),
+    };
+  }
+
+  async file(hash: string): Promise<string | undefined> {
+    const known = this.#files.get(hash) ?? this.#mirror.peekFile(hash);
+    if (known !== undefined) return known;
+    const { ranges: [file] } = await this.#session.read([{ key: fileKey(hash) }]);
+    const text = file?.[0]?.value;
+    if (text !== undefined) this.#cache(hash, text);
+    return text;
+  }
+
+  async target(name: UnitName): Promise<Target | undefined> {
+    const { ranges: [target] } = await this.#session.read([{ key: targetKey(name) }]);
+    return target?.[0] && decodeTarget(name, target[0]);
+  }
+
+  async commit(change: Change): Promise<Revision> {
+    const { compares, ops } = changeTransaction(change);
+    const { succeeded, revision } = await this.#session.transact(compares, ops);
+    if (succeeded) return revision;
+    throw new ConflictError(
+      change.kind === "metadata"
+        ? `metadata ${change.key} of machine ${change.machine} could not be written`
+        : `unit ${change.was.name} was changed by somebody else meanwhile`,
+    );
+  }
+
+  join(machine: MachineRecord, lease: string | undefined, signal: AbortSignal): Promise<Membership> {
+    const { clock, log, agentTtl_s } = this.#options;
+    return joinCluster({ session: this.#session, clock, log, ttl_s: agentTtl_s }, machine, lease, signal);
+  }
+
+  campaign(machine: MachineId, version: string, signal: AbortSignal): AsyncIterable<Leadership> {
+    const { clock, log, leaderTtl_s } = this.#options;
+    return campaign({ session: this.#session, clock, log, ttl_s: leaderTtl_s }, { machine, version }, signal);
+  }
+
+  async close(): Promise<void> {
+    await this.#mirror.close();
+    await this.#session.close();
+  }
+
+  #cache(hash: string, text: string): void {
+    if (this.#files.size >= maxCachedFiles) {
+      for (const oldest of this.#files.keys()) {
+        this.#files.delete(oldest);
+        break;
+      }
+    }
+    this.#files.set(hash, text);
+  }
+}

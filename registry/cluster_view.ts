@@ -1,0 +1,260 @@
+/**
+ * The whole store, folded into a {@link Cluster}: a fresh read, then one batch of changes after the other.
+ *
+ * @module
+ */
+
+import { decodeAssignment, decodeLeader, decodeMachine, decodeState, decodeTarget, decodeUnit } from "./codec.ts";
+import { type ParsedKey, parseKey } from "./keys.ts";
+import { type Log, messageOf } from "./log.ts";
+import {
+  type Assignment,
+  type Cluster,
+  effectiveMetadata,
+  type Leader,
+  type Machine,
+  type MachineId,
+  type MachineRecord,
+  type Revision,
+  type Target,
+  type Unit,
+  type UnitFileText,
+  type UnitName,
+  type UnitState,
+} from "./model.ts";
+import type { KeyValue, WatchBatch } from "./store.ts";
+
+type States = ReadonlyMap<MachineId, UnitState>;
+
+/**
+ * Builds one {@link Cluster} after the other. What was handed out is never changed: a map is copied before its first
+ * change after that, so that a burst of changes costs one copy, and unchanged maps are shared.
+ */
+export class ClusterView {
+  readonly #units = new SharedMap<UnitName, Unit>();
+  readonly #files = new SharedMap<string, UnitFileText>();
+  readonly #targets = new SharedMap<UnitName, Target>();
+  readonly #assignments = new SharedMap<UnitName, Assignment>();
+  readonly #machines = new SharedMap<MachineId, Machine>();
+  readonly #metadata = new SharedMap<MachineId, Readonly<Record<string, string>>>();
+  readonly #states = new SharedMap<UnitName, States>();
+  /** Inner maps of {@link #states} made since the last {@link cluster}: a global on many machines is not copied for each. */
+  readonly #unshared = new Map<UnitName, Map<MachineId, UnitState>>();
+  readonly #records = new Map<MachineId, MachineRecord>();
+  #id = "";
+  #leader: Leader | undefined;
+  #revision: Revision = 0;
+  #epoch = 0;
+  #made: Cluster | undefined;
+
+  constructor(private readonly log: Log) {}
+
+  get revision(): Revision {
+    return this.#revision;
+  }
+
+  fileText(hash: string): string | undefined {
+    return this.#files.get(hash)?.text;
+  }
+
+  /** Forgets all and starts from what a fresh read found. */
+  reset(kvs: readonly KeyValue[], revision: Revision): void {
+    for (
+      const map of [
+        this.#units,
+        this.#files,
+        this.#targets,
+        this.#assignments,
+        this.#machines,
+        this.#metadata,
+        this.#states,
+      ]
+    ) map.clear();
+    this.#records.clear();
+    this.#unshared.clear();
+    this.#id = "";
+    this.#leader = undefined;
+    this.#epoch++;
+    for (const kv of kvs) this.#put(kv);
+    this.#revision = revision;
+    this.#made = undefined;
+  }
+
+  /** Applies what happened at one revision. */
+  apply(batch: WatchBatch): void {
+    // Deletes first: a unit that turns global is deleted under one prefix and put under another, both in `units`.
+    for (const event of batch.events) if (event.kind === "delete") this.#delete(event.key);
+    for (const event of batch.events) if (event.kind === "put") this.#put(event.kv);
+    this.#revision = Math.max(this.#revision, batch.revision);
+    this.#made = undefined;
+  }
+
+  /** The cluster as it now is; the same object until something changes. */
+  cluster(): Cluster {
+    if (this.#made !== undefined) return this.#made;
+    this.#unshared.clear();
+    return this.#made = {
+      id: this.#id,
+      revision: this.#revision,
+      epoch: this.#epoch,
+      units: this.#units.share(),
+      files: this.#files.share(),
+      targets: this.#targets.share(),
+      assignments: this.#assignments.share(),
+      machines: this.#machines.share(),
+      dynamicMetadata: this.#metadata.share(),
+      states: this.#states.share(),
+      ...(this.#leader === undefined ? {} : { leader: this.#leader }),
+    };
+  }
+
+  #put(kv: KeyValue): void {
+    const key = parseKey(kv.key);
+    if (key === undefined) {
+      this.log("warn", "a key in the store is not fleet's and is left out", { key: kv.key });
+      return;
+    }
+    try {
+      this.#decode(key, kv);
+    } catch (error) {
+      this.log("error", "a value in the store cannot be read and is left out", { error: messageOf(error) });
+      this.#delete(kv.key);
+    }
+  }
+
+  #decode(key: ParsedKey, kv: KeyValue): void {
+    switch (key.kind) {
+      case "cluster":
+        this.#id = kv.value;
+        break;
+      case "leader":
+        this.#leader = decodeLeader(kv);
+        break;
+      case "written":
+        break;
+      case "file":
+        this.#files.set(key.hash, { hash: key.hash, text: kv.value, revision: kv.modRevision });
+        break;
+      case "unit":
+      case "global":
+        this.#units.set(key.name, decodeUnit(key.name, kv));
+        break;
+      case "target":
+        this.#targets.set(key.name, decodeTarget(key.name, kv));
+        break;
+      case "assign":
+        this.#assignments.set(key.name, decodeAssignment(key.machine, key.name, kv));
+        break;
+      case "machine":
+        this.#records.set(key.machine, decodeMachine(key.machine, kv));
+        this.#refreshMachine(key.machine);
+        break;
+      case "metadata":
+        this.#metadata.set(key.machine, { ...this.#metadata.get(key.machine), [key.key]: kv.value });
+        this.#refreshMachine(key.machine);
+        break;
+      case "state":
+        this.#setState(key.name, key.machine, decodeState(key.machine, key.name, kv));
+        break;
+    }
+  }
+
+  #delete(text: string): void {
+    const key = parseKey(text);
+    switch (key?.kind) {
+      case undefined:
+      case "written":
+        break;
+      case "cluster":
+        this.#id = "";
+        break;
+      case "leader":
+        this.#leader = undefined;
+        break;
+      case "file":
+        this.#files.delete(key.hash);
+        break;
+      case "unit":
+      case "global":
+        this.#units.delete(key.name);
+        break;
+      case "target":
+        this.#targets.delete(key.name);
+        break;
+      case "assign":
+        // A move deletes the old machine's assignment and puts the new one's under the same unit name.
+        if (this.#assignments.get(key.name)?.machine === key.machine) this.#assignments.delete(key.name);
+        break;
+      case "machine":
+        this.#records.delete(key.machine);
+        this.#machines.delete(key.machine);
+        break;
+      case "metadata": {
+        const { [key.key]: _gone, ...rest } = this.#metadata.get(key.machine) ?? {};
+        if (Object.keys(rest).length > 0) this.#metadata.set(key.machine, rest);
+        else this.#metadata.delete(key.machine);
+        this.#refreshMachine(key.machine);
+        break;
+      }
+      case "state":
+        this.#setState(key.name, key.machine, undefined);
+        break;
+    }
+  }
+
+  #refreshMachine(id: MachineId): void {
+    const record = this.#records.get(id);
+    if (record === undefined) return;
+    const metadata = effectiveMetadata(record.staticMetadata, this.#metadata.get(id) ?? {});
+    this.#machines.set(id, { ...record, metadata });
+  }
+
+  #setState(name: UnitName, machine: MachineId, state: UnitState | undefined): void {
+    let states = this.#unshared.get(name);
+    if (states === undefined) {
+      states = new Map(this.#states.get(name));
+      this.#unshared.set(name, states);
+    }
+    if (state === undefined) states.delete(machine);
+    else states.set(machine, state);
+    if (states.size > 0) this.#states.set(name, states);
+    else this.#states.delete(name);
+  }
+}
+
+/** A map that is copied before its first change after it was handed out. */
+export class SharedMap<K, V> {
+  #map = new Map<K, V>();
+  #shared = false;
+
+  get(key: K): V | undefined {
+    return this.#map.get(key);
+  }
+
+  set(key: K, value: V): void {
+    this.#own().set(key, value);
+  }
+
+  delete(key: K): void {
+    if (this.#map.has(key)) this.#own().delete(key);
+  }
+
+  clear(): void {
+    this.#map = new Map();
+    this.#shared = false;
+  }
+
+  /** The map as it is now; it will not change any more. */
+  share(): ReadonlyMap<K, V> {
+    this.#shared = true;
+    return this.#map;
+  }
+
+  #own(): Map<K, V> {
+    if (this.#shared) {
+      this.#map = new Map(this.#map);
+      this.#shared = false;
+    }
+    return this.#map;
+  }
+}

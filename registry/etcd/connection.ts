@@ -1,0 +1,313 @@
+/**
+ * Calls and streams to an etcd cluster. A door: it opens sockets and sets timers.
+ *
+ * Of the etcd3 package this uses its message definitions and gRPC clients, and none of its policies: what is tried again,
+ * where and until when is decided here.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import { messageOf } from "../log.ts";
+import { StoreUnavailableError } from "../mod.ts";
+
+/** How to reach an etcd cluster. */
+export interface EtcdOptions {
+  /** `http://host:port` or `https://host:port`, all of one kind. */
+  readonly endpoints: readonly string[];
+  readonly username?: string;
+  readonly password?: string;
+  /** PEM texts: the authority that signed the servers' certificates, and the client's certificate and key. */
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  /** The name in the servers' certificates, where it is not the host of the endpoint. */
+  readonly serverName?: string;
+  /** Deadline of each attempt of a call. */
+  readonly requestTimeout_ms: number;
+  /** Before every key, for example `/_coreos.com/fleet/`. */
+  readonly prefix: string;
+}
+
+/** A stream in both directions, as grpc-js gives it. */
+export interface DuplexStream<Response> extends AsyncIterable<Response> {
+  write(request: object): boolean;
+  cancel(): void;
+  on(event: "error", listener: (error: Error) => void): this;
+  on(event: "data", listener: (response: Response) => void): this;
+  on(event: "end", listener: () => void): this;
+}
+
+type Service = "KV" | "Lease" | "Watch" | "Auth";
+
+interface Metadata {
+  set(key: string, value: string): void;
+  clone(): Metadata;
+}
+
+/** A gRPC client of one service at one endpoint: every method of the service is one of its own. */
+interface Client {
+  waitForReady(deadline_ms: number, done: (error?: Error) => void): void;
+  getChannel(): { getConnectivityState(connect: boolean): number };
+}
+type UnaryCall = (
+  request: object,
+  metadata: Metadata,
+  options: { readonly deadline: number },
+  done: (error: Error | null, response: unknown) => void,
+) => void;
+type StreamCall = (metadata: Metadata) => DuplexStream<unknown>;
+
+interface Endpoint {
+  readonly clients: Readonly<Record<Service, Client>>;
+  readonly metadata: Metadata;
+  close(): void;
+}
+
+/** gRPC's connectivity state READY and the status codes told apart here (grpc core, "Status codes"). */
+const ready = 2;
+const code = {
+  invalidArgument: 3,
+  notFound: 5,
+  permissionDenied: 7,
+  failedPrecondition: 9,
+  outOfRange: 11,
+  unauthenticated: 16,
+};
+/** Statuses by which etcd says that the request itself will not do: asking again would not help. */
+const refusals: ReadonlySet<number> = new Set([
+  code.invalidArgument,
+  code.notFound,
+  code.permissionDenied,
+  code.failedPrecondition,
+  code.outOfRange,
+]);
+
+/** etcd refused a request. `code` is gRPC's status code. */
+export class EtcdRefusedError extends Error {
+  override name = "EtcdRefusedError";
+  constructor(message: string, readonly code: number, options?: ErrorOptions) {
+    super(message, options);
+  }
+
+  /** Whether what it was about does not exist (any more). */
+  get isNotFound(): boolean {
+    return this.code === code.notFound;
+  }
+}
+
+export class Connection {
+  readonly endpoints: string;
+  #current = 0;
+  #token: Promise<string | undefined> | undefined;
+  #closed = false;
+
+  private constructor(private readonly options: EtcdOptions, private readonly members: readonly Endpoint[]) {
+    this.endpoints = options.endpoints.join(", ");
+  }
+
+  /** Loads the client library (a fifth of a second) and prepares the endpoints; nothing is connected yet. */
+  static async create(options: EtcdOptions): Promise<Connection> {
+    if (options.endpoints.length === 0) throw new TypeError("cannot connect to etcd without an endpoint");
+    return new Connection(options, await Promise.all(options.endpoints.map((endpoint) => prepare(endpoint, options))));
+  }
+
+  get requestTimeout_ms(): number {
+    return this.options.requestTimeout_ms;
+  }
+
+  /**
+   * One call. `repeatable` ones are tried a second time, elsewhere if there is an elsewhere; others are not, since one
+   * whose answer was lost may have been done.
+   */
+  async call<Response>(service: Service, method: string, request: object, repeatable: boolean): Promise<Response> {
+    let renewed = false;
+    for (let attempt = 1;; attempt++) {
+      const deadline_ms = Date.now() + this.options.requestTimeout_ms;
+      let member: number | undefined;
+      try {
+        member = await this.#ready(service, deadline_ms);
+        const metadata = await this.#metadata(member, deadline_ms);
+        return await this.#unary<Response>(member, service, method, request, metadata, deadline_ms);
+      } catch (error) {
+        if (this.#token && isStaleToken(error) && !renewed) {
+          // Refused before anything was done: a fresh token, and again. A restarted etcd has forgotten all tokens.
+          this.#token = undefined;
+          renewed = true;
+          attempt--;
+          continue;
+        }
+        const failure = this.#translate(error, method);
+        if (failure instanceof EtcdRefusedError) throw failure;
+        if (member !== undefined) this.#leave(member);
+        if (!repeatable || attempt >= Math.min(2, this.members.length) || this.#closed) throw failure;
+      }
+    }
+  }
+
+  /** Opens a stream. etcd ends it when its member has lost touch with the rest of the cluster. */
+  async open<Response>(service: Service, method: string): Promise<DuplexStream<Response>> {
+    const deadline_ms = Date.now() + this.options.requestTimeout_ms;
+    try {
+      const member = await this.#ready(service, deadline_ms);
+      const metadata = (await this.#metadata(member, deadline_ms)).clone();
+      metadata.set("hasleader", "true");
+      const client = this.#client(member, service);
+      const call = (client as unknown as Record<string, StreamCall>)[method];
+      if (call === undefined) throw new TypeError(`etcd's service ${service} has no method ${method}`);
+      const stream = call.call(client, metadata) as DuplexStream<Response>;
+      // Whoever reads the stream is told too; this listener is for an error after they have stopped listening, which
+      // would otherwise end the process.
+      stream.on("error", () => this.#leave(member));
+      return stream;
+    } catch (error) {
+      throw this.#translate(error, method);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const member of this.members) member.close();
+  }
+
+  #client(member: number, service: Service): Client {
+    const endpoint = this.members[member];
+    if (endpoint === undefined) throw new RangeError(`there is no etcd endpoint ${member}`);
+    return endpoint.clients[service];
+  }
+
+  /** The member that was good last time if it is connected by then, else the next: each gets its share of the time. */
+  async #ready(service: Service, deadline_ms: number): Promise<number> {
+    const count = this.members.length;
+    const first = this.#current;
+    for (let tried = 0;; tried++) {
+      const member = (first + tried) % count;
+      const client = this.#client(member, service);
+      if (client.getChannel().getConnectivityState(false) === ready) return this.#current = member;
+      const share_ms = (deadline_ms - Date.now()) / (count - tried);
+      try {
+        await new Promise<void>((resolve, reject) =>
+          client.waitForReady(Date.now() + share_ms, (error) => error ? reject(error) : resolve())
+        );
+        return this.#current = member;
+      } catch (error) {
+        if (tried + 1 === count) throw error;
+      }
+    }
+  }
+
+  /** Goes on with another member, if calls still go to this one. */
+  #leave(member: number): void {
+    if (this.#current === member) this.#current = (member + 1) % this.members.length;
+  }
+
+  async #metadata(member: number, deadline_ms: number): Promise<Metadata> {
+    const empty = this.members[member]?.metadata;
+    if (empty === undefined) throw new RangeError(`there is no etcd endpoint ${member}`);
+    if (!this.options.username) return empty;
+    const asked = this.#token ??= this.#authenticate(member, empty, deadline_ms);
+    let token: string | undefined;
+    try {
+      token = await asked;
+    } catch (error) {
+      if (this.#token === asked) this.#token = undefined;
+      throw error;
+    }
+    if (token === undefined) return empty;
+    const metadata = empty.clone();
+    metadata.set("token", token);
+    return metadata;
+  }
+
+  /** Undefined when the server has authentication switched off: then no token is needed. */
+  async #authenticate(member: number, metadata: Metadata, deadline_ms: number): Promise<string | undefined> {
+    const request = { name: this.options.username, password: this.options.password ?? "" };
+    try {
+      const { token } = await this.#unary<{ readonly token: string }>(
+        member,
+        "Auth",
+        "authenticate",
+        request,
+        metadata,
+        deadline_ms,
+      );
+      return token;
+    } catch (error) {
+      if (codeOf(error) === code.failedPrecondition && messageOf(error).includes("not enabled")) return undefined;
+      throw error;
+    }
+  }
+
+  #unary<Response>(
+    member: number,
+    service: Service,
+    method: string,
+    request: object,
+    metadata: Metadata,
+    deadline: number,
+  ): Promise<Response> {
+    const client = this.#client(member, service);
+    const call = (client as unknown as Record<string, UnaryCall>)[method];
+    if (call === undefined) throw new TypeError(`etcd's service ${service} has no method ${method}`);
+    return new Promise((resolve, reject) =>
+      call.call(
+        client,
+        request,
+        metadata,
+        { deadline },
+        (error, response) => error ? reject(error) : resolve(response as Response),
+      )
+    );
+  }
+
+  #translate(error: unknown, method: string): Error {
+    if (error instanceof TypeError || error instanceof RangeError) return error;
+    const status = codeOf(error);
+    if (status !== undefined && refusals.has(status)) {
+      return new EtcdRefusedError(`etcd at ${this.endpoints} refused ${method}`, status, { cause: error });
+    }
+    return new StoreUnavailableError(`etcd at ${this.endpoints} did not answer ${method}`, { cause: error });
+  }
+}
+
+function codeOf(error: unknown): number | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "number" ? error.code : undefined;
+}
+
+function isStaleToken(error: unknown): boolean {
+  const text = messageOf(error);
+  return codeOf(error) === code.unauthenticated || text.includes("revision of auth store is old");
+}
+
+async function prepare(endpoint: string, options: EtcdOptions): Promise<Endpoint> {
+  const { ConnectionPool } = await import("etcd3/lib/connection-pool.js");
+  const { tls, serverName } = options;
+  // The pool's own breaker would stay open for seconds after a failure.
+  const policy = { execute: <T>(call: () => T) => call() } as never;
+  const pool = new ConnectionPool({
+    hosts: endpoint,
+    faultHandling: { host: () => policy, global: policy },
+    ...(tls
+      ? {
+        credentials: {
+          rootCertificate: (tls.ca === undefined ? null : Buffer.from(tls.ca)) as Buffer,
+          ...(tls.cert === undefined ? {} : { certChain: Buffer.from(tls.cert) }),
+          ...(tls.key === undefined ? {} : { privateKey: Buffer.from(tls.key) }),
+        },
+      }
+      : {}),
+    grpcOptions: {
+      // A cut network is noticed in nine seconds. etcd calls pings less than five seconds apart an attack.
+      "grpc.keepalive_time_ms": 6_000,
+      "grpc.keepalive_timeout_ms": 3_000,
+      "grpc.initial_reconnect_backoff_ms": 100,
+      "grpc.max_reconnect_backoff_ms": 500,
+      // A whole cluster is read in one answer.
+      "grpc.max_receive_message_length": -1,
+      ...(serverName === undefined ? {} : { "grpc.ssl_target_name_override": serverName }),
+    },
+  });
+  const client = (service: Service): Promise<Client> =>
+    pool.withConnection(service, (given) => given.client as unknown as Client);
+  const metadata = await pool.withConnection("KV", (given) => given.metadata as unknown as Metadata);
+  const [KV, Lease, Watch, Auth] = await Promise.all([client("KV"), client("Lease"), client("Watch"), client("Auth")]);
+  return { clients: { KV, Lease, Watch, Auth }, metadata, close: () => pool.close() };
+}

@@ -1,0 +1,79 @@
+/**
+ * Renewals of leases over one stream. A door: it sets timers.
+ *
+ * @module
+ */
+
+import { StoreUnavailableError } from "../mod.ts";
+import type { Connection, DuplexStream } from "./connection.ts";
+import type { LeaseResponse } from "./messages.ts";
+
+interface Renewal {
+  readonly lease: string;
+  readonly resolve: (ttl_s: number) => void;
+  readonly reject: (error: Error) => void;
+  readonly timer: ReturnType<typeof setTimeout>;
+}
+
+/** Keeps one LeaseKeepAlive stream open while it is used. etcd answers in the order asked. */
+export class LeaseRenewals {
+  #stream: Promise<DuplexStream<LeaseResponse>> | undefined;
+  readonly #waiting = new Set<Renewal>();
+
+  constructor(private readonly connection: Connection) {}
+
+  /** The seconds the lease now has; 0 if it is gone. */
+  async renew(lease: string): Promise<number> {
+    const opening = this.#stream ??= this.#open();
+    const stream = await opening;
+    return await new Promise((resolve, reject) => {
+      const late = () => this.#fail(opening, new Error(`lease ${lease} was not renewed in time`));
+      const timer = setTimeout(late, this.connection.requestTimeout_ms);
+      this.#waiting.add({ lease, resolve, reject, timer });
+      stream.write({ ID: lease });
+    });
+  }
+
+  close(): void {
+    if (this.#stream) this.#fail(this.#stream, new Error("the connection was closed"));
+  }
+
+  async #open(): Promise<DuplexStream<LeaseResponse>> {
+    const opening = Promise.resolve().then(() => this.connection.open<LeaseResponse>("Lease", "leaseKeepAlive"));
+    let stream: DuplexStream<LeaseResponse>;
+    try {
+      stream = await opening;
+    } catch (error) {
+      this.#stream = undefined;
+      throw error;
+    }
+    const current = this.#stream;
+    stream.on("data", (response) => this.#answered(response));
+    stream.on("error", (error) => current && this.#fail(current, error));
+    stream.on("end", () => current && this.#fail(current, new Error("etcd ended the stream")));
+    return stream;
+  }
+
+  #answered(response: LeaseResponse): void {
+    for (const renewal of this.#waiting) {
+      if (renewal.lease !== response.ID) continue;
+      this.#waiting.delete(renewal);
+      clearTimeout(renewal.timer);
+      return renewal.resolve(Math.max(0, Number(response.TTL)));
+    }
+  }
+
+  /** Gives the stream up: a late answer on it would be taken for the next one's. */
+  #fail(opened: Promise<DuplexStream<LeaseResponse>>, cause: Error): void {
+    if (this.#stream !== opened) return;
+    this.#stream = undefined;
+    opened.then((stream) => stream.cancel());
+    for (const renewal of this.#waiting) {
+      clearTimeout(renewal.timer);
+      renewal.reject(
+        new StoreUnavailableError(`etcd at ${this.connection.endpoints} did not renew a lease`, { cause }),
+      );
+    }
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * The part of the store that concerns one machine, folded into a {@link MachineView}.
+ *
+ * @module
+ */
+
+import { SharedMap } from "./cluster_view.ts";
+import { decodeAssignment, decodeUnit } from "./codec.ts";
+import { assignPrefix, globalPrefix, metadataPrefix, parseKey } from "./keys.ts";
+import { type Log, messageOf } from "./log.ts";
+import type { Assignment, MachineId, MachineView, Revision, Unit, UnitName } from "./model.ts";
+import type { KeyValue, Range, WatchBatch } from "./store.ts";
+
+/** What an agent watches. */
+export function machineRanges(machine: MachineId): readonly Range[] {
+  return [{ prefix: assignPrefix(machine) }, { prefix: globalPrefix }, { prefix: metadataPrefix(machine) }];
+}
+
+/** Builds one {@link MachineView} after the other; what was handed out is never changed. */
+export class MachineViewBuilder {
+  readonly #assignments = new SharedMap<UnitName, Assignment>();
+  readonly #globals = new SharedMap<UnitName, Unit>();
+  #metadata: Readonly<Record<string, string>> = {};
+  #revision: Revision = 0;
+  #epoch = 0;
+
+  constructor(private readonly machine: MachineId, private readonly log: Log) {}
+
+  /** Forgets all and starts from what a fresh read of {@link machineRanges} found. */
+  reset(kvs: readonly KeyValue[], revision: Revision): void {
+    this.#assignments.clear();
+    this.#globals.clear();
+    this.#metadata = {};
+    this.#epoch++;
+    for (const kv of kvs) this.#put(kv);
+    this.#revision = revision;
+  }
+
+  apply(batch: WatchBatch): void {
+    for (const event of batch.events) {
+      if (event.kind === "put") this.#put(event.kv);
+      else this.#delete(event.key);
+    }
+    this.#revision = Math.max(this.#revision, batch.revision);
+  }
+
+  view(id: string): MachineView {
+    return {
+      id,
+      revision: this.#revision,
+      epoch: this.#epoch,
+      machine: this.machine,
+      assignments: this.#assignments.share(),
+      globals: this.#globals.share(),
+      dynamicMetadata: this.#metadata,
+    };
+  }
+
+  #put(kv: KeyValue): void {
+    const key = parseKey(kv.key);
+    try {
+      if (key?.kind === "assign") this.#assignments.set(key.name, decodeAssignment(key.machine, key.name, kv));
+      else if (key?.kind === "global") this.#globals.set(key.name, decodeUnit(key.name, kv));
+      else if (key?.kind === "metadata") this.#metadata = { ...this.#metadata, [key.key]: kv.value };
+      else this.log("warn", "a key in the store is not fleet's and is left out", { key: kv.key });
+    } catch (error) {
+      this.log("error", "a value in the store cannot be read and is left out", { error: messageOf(error) });
+      this.#delete(kv.key);
+    }
+  }
+
+  #delete(text: string): void {
+    const key = parseKey(text);
+    if (key?.kind === "assign") this.#assignments.delete(key.name);
+    else if (key?.kind === "global") this.#globals.delete(key.name);
+    else if (key?.kind === "metadata") {
+      const { [key.key]: _gone, ...rest } = this.#metadata;
+      this.#metadata = rest;
+    }
+  }
+}
