@@ -14,7 +14,7 @@ usage: ./compile.sh [--launcher | --check] [DIRECTORY]
   --check      compiles onto a stand-in base and throws the result away: proves flags, modules and embedded files
                where no denort can be had.
 
-DIRECTORY is dist, unless given. With CI=true a deno.lock that is not complete is an error.
+DIRECTORY is dist beside this script, unless given. With CI=true a deno.lock that is not complete is an error.
 USAGE
 }
 
@@ -129,9 +129,8 @@ make_launchers() {
   done
 }
 
-# compile PROGRAM FILE: one executable of its bundle, with the .proto files inside.
+# compile PROGRAM FILE: one executable of its bundle in $work/bundle, with the .proto files inside.
 compile() {
-  bundle "$1" "$work/bundle/$1"
   include=
   if [ -d "$work/bundle/$1/proto" ]; then include="--include=$work/bundle/$1/proto"; fi
   # shellcheck disable=SC2046
@@ -141,6 +140,7 @@ compile() {
 
 make_executables() {
   for program in fleetd fleetctl; do
+    bundle "$program" "$work/bundle/$program"
     compile "$program" "$work/out/$program" 2>"$work/errors" || {
       cat "$work/errors" >&2
       fail "could not make $program. If the denort base was not to be had: it comes from
@@ -159,6 +159,7 @@ Is DENORT_BIN (${DENORT_BIN:-not set}) a denort of Deno $version for $target? A 
 
 check() {
   for program in fleetd fleetctl; do
+    bundle "$program" "$work/bundle/$program"
     DENORT_BIN=$(deno eval 'console.log(Deno.execPath())') compile "$program" "$work/stand-in" 2>"$work/errors" || {
       cat "$work/errors" >&2
       fail "$program does not compile"
@@ -196,10 +197,11 @@ for argument in "$@"; do
       ;;
   esac
 done
-case ${directory:=dist} in /*) ;; *) directory=$PWD/$directory ;; esac
+case $directory in '' | /*) ;; *) directory=$PWD/$directory ;; esac
 
 command -v deno >/dev/null || fail "there is no deno in PATH: install Deno 2.9.6, or run npx --yes deno@2.9.6 task build"
 cd -- "$(dirname -- "$0")"
+: "${directory:=$PWD/dist}"
 frozen=
 if [ "${CI-}" = true ]; then frozen=--frozen; fi
 version=$(deno eval 'console.log(Deno.version.deno)')

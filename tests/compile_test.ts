@@ -1,0 +1,256 @@
+/**
+ * What `compile.sh` makes runs where an operator puts it: without network, source, home or cache, from a place that
+ * cannot be written, as the very process that was started, and with no more permissions than it says.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+
+const root = `${import.meta.dirname}/..`;
+const denoFolder = Deno.execPath().replace(/\/[^/]*$/, "");
+
+interface Output {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run(program: string, options: Deno.CommandOptions): Promise<Output> {
+  const { code, stdout, stderr } = await new Deno.Command(program, { stdin: "null", ...options }).output();
+  const text = new TextDecoder();
+  return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
+}
+
+/** Runs the `compile.sh` of a tree. */
+function compile(tree: string, args: readonly string[], env: Record<string, string> = {}): Promise<Output> {
+  const path = `${denoFolder}:${Deno.env.get("PATH") ?? ""}`;
+  return run(`${tree}/compile.sh`, { args: [...args], cwd: "/", env: { CI: "", PATH: path, ...env } });
+}
+
+async function inTempDir(work: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir({ prefix: "fleet compile " });
+  try {
+    await Deno.chmod(directory, 0o755);
+    await work(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** Programs in the place of the real ones that tell what they find around them. */
+const standIns: Readonly<Record<string, string>> = {
+  "daemon/main.ts": `
+    import { Etcd3 } from "etcd3";
+    import dbus from "dbus-next";
+    const attempt = async (name: string, work: () => unknown) => {
+      try { console.log(name, "may", await work()); } catch (error) { console.log(name, (error as Error).name); }
+    };
+    const [what] = Deno.args;
+    if (what === "--version") console.log("fleetd version 1");
+    if (what === "arguments") console.log(JSON.stringify(Deno.args));
+    if (what === "libraries") {
+      const client = new Etcd3({ hosts: ["http://127.0.0.1:1"] });
+      await client.get("a").string().catch((error) => console.log("etcd:", error.message));
+      client.close();
+      console.log("dbus:", typeof dbus.systemBus);
+    }
+    if (what === "permissions") {
+      for (const name of ["FLEET_AGENT_TTL", "LISTEN_PID", "NOTIFY_SOCKET", "DBUS_SYSTEM_BUS_ADDRESS", "SECRET"]) {
+        console.log(name, Deno.env.get(name));
+      }
+      await attempt("write", () => Deno.writeTextFile("/etc/fleet-must-not-write", ""));
+      await attempt("run", () => new Deno.Command("/bin/true").output());
+      await attempt("ffi", () => Deno.dlopen("/lib/libc.so.6", {}));
+      await attempt("read", async () => (await Deno.readTextFile("/etc/passwd")).length > 0);
+    }
+    if (what === "stay") {
+      Deno.addSignalListener("SIGTERM", () => { console.log("SIGTERM"); Deno.exit(0); });
+      setInterval(() => {}, 1000);
+      console.log(Deno.pid);
+    }`,
+  "ctl/store.ts":
+    `import { Etcd3 } from "etcd3"; export const open = () => new Etcd3({ hosts: "http://127.0.0.1:1" });`,
+  "ctl/main.ts": `
+    if (Deno.args[0] === "--version") console.log("fleetctl version 1");
+    if (Deno.args[0] === "store") (await import("./store.ts")).open().close(), console.log("opened");`,
+};
+
+/** A tree with stand-ins, at `directory`. */
+async function makeTree(directory: string, files: Readonly<Record<string, string>> = standIns): Promise<string> {
+  for (const name of ["compile.sh", "deno.json", "deno.lock"]) {
+    await Deno.copyFile(`${root}/${name}`, `${directory}/${name}`);
+  }
+  for (const [path, text] of Object.entries(files)) {
+    await Deno.mkdir(`${directory}/${path.replace(/\/[^/]*$/, "")}`, { recursive: true });
+    await Deno.writeTextFile(`${directory}/${path}`, text);
+  }
+  return directory;
+}
+
+/** Someone who can write neither the programs nor a home: nobody, where the tests run as root. */
+const stranger = Deno.uid() === 0 ? { uid: 65534, gid: 65534 } : {};
+
+Deno.test("launcher", async (t) => {
+  await inTempDir(async (directory) => {
+    const made = `${directory}/made here`;
+    const built = await compile(await makeTree(directory), ["--launcher", made]);
+    assert.deepEqual(built, { code: 0, stdout: "", stderr: "" });
+    for (const source of ["compile.sh", "deno.json", "deno.lock", "daemon", "ctl"]) {
+      await Deno.remove(`${directory}/${source}`, { recursive: true });
+    }
+    // A PATH in which there is nothing but deno; a copy, as the original may lie in a home closed to others.
+    await Deno.mkdir(`${directory}/bin`);
+    await Deno.copyFile(Deno.execPath(), `${directory}/bin/deno`);
+    await run("chmod", { args: ["-R", "a-w,a+rX", made] });
+
+    const bare: Deno.CommandOptions = { clearEnv: true, env: { PATH: `${directory}/bin` }, cwd: "/", ...stranger };
+    const fleetd = (args: string[], env: Record<string, string> = {}) =>
+      run(`${made}/fleetd`, { ...bare, args, env: { ...bare.env, ...env } });
+
+    await t.step("hands arguments on as they are", async () => {
+      const args = ["arguments", "a b", "*", "--allow-all", "$HOME", ""];
+      const { code, stdout, stderr } = await fleetd(args);
+      assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: `${JSON.stringify(args)}\n`, stderr: "" });
+    });
+
+    await t.step("needs no source, network, home or cache for etcd3 and dbus-next", async () => {
+      const { code, stdout, stderr } = await fleetd(["libraries"]);
+      assert.match(stdout, /^etcd: .*ECONNREFUSED.*\ndbus: function\n$/);
+      assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+    });
+
+    await t.step("loads what it needs only at times when it needs it", async () => {
+      const { stdout, stderr } = await run(`${made}/fleetctl`, { ...bare, args: ["store"] });
+      assert.deepEqual({ stdout, stderr }, { stdout: "opened\n", stderr: "" });
+      const main = await Deno.readTextFile(`${made}/lib/fleetctl/main.js`);
+      assert.ok(main.length < 5000, `main.js has ${main.length} characters: it carries etcd3 itself`);
+    });
+
+    await t.step("gives the daemon only what it needs", async () => {
+      const { stdout } = await fleetd(["permissions"], {
+        FLEET_AGENT_TTL: "5s",
+        LISTEN_PID: "7",
+        NOTIFY_SOCKET: "/run/n",
+        DBUS_SYSTEM_BUS_ADDRESS: "unix:path=/x",
+        SECRET: "s",
+      });
+      assert.deepEqual(stdout.trim().split("\n"), [
+        "FLEET_AGENT_TTL 5s",
+        "LISTEN_PID 7",
+        "NOTIFY_SOCKET /run/n",
+        "DBUS_SYSTEM_BUS_ADDRESS unix:path=/x",
+        "SECRET undefined",
+        "write NotCapable",
+        "run NotCapable",
+        "ffi NotCapable",
+        "read may true",
+      ]);
+    });
+
+    await t.step("becomes the program: same process, and signals reach it", async () => {
+      const child = new Deno.Command(`${made}/fleetd`, { ...bare, args: ["stay"], stdin: "null", stdout: "piped" })
+        .spawn();
+      const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+      assert.equal((await lines.read()).value, `${child.pid}\n`);
+      child.kill("SIGTERM");
+      assert.equal((await lines.read()).value, "SIGTERM\n");
+      assert.equal((await child.status).code, 0);
+      await lines.cancel();
+    });
+
+    await t.step("finds itself through symbolic links", async () => {
+      await Deno.symlink(`${made}/fleetd`, `${directory}/absolute`);
+      await Deno.symlink("absolute", `${directory}/bin/../relative`);
+      await Deno.symlink("../relative", `${directory}/bin/fleetd`);
+      for (
+        const [program, cwd] of [[`${directory}/absolute`, "/"], [`${directory}/bin/fleetd`, "/"], [
+          "./relative",
+          directory,
+        ]]
+      ) {
+        const { stdout } = await run("/bin/sh", { ...bare, cwd: cwd!, args: ["-c", '"$0" --version', program!] });
+        assert.equal(stdout, "fleetd version 1\n", program);
+      }
+      const found = await run("/bin/sh", { ...bare, args: ["-c", "fleetd --version"] });
+      assert.equal(found.stdout, "fleetd version 1\n", "by PATH");
+    });
+
+    await t.step("says what to do where there is no deno", async () => {
+      const { code, stderr } = await run(`${made}/fleetctl`, { ...bare, env: { PATH: "/nowhere" } });
+      assert.equal(code, 127);
+      assert.match(stderr, /^fleetctl: there is no deno in PATH \(\/nowhere\): install Deno/);
+    });
+  });
+});
+
+Deno.test("compile.sh", async (t) => {
+  await inTempDir(async (directory) => {
+    const tree = await makeTree(directory);
+    const made = () => [...Deno.readDirSync(`${tree}/dist`)].map(({ name }) => name);
+
+    await t.step("--check compiles onto a stand-in base and leaves nothing", async () => {
+      const { code, stdout } = await compile(tree, ["--check"]);
+      assert.deepEqual({ code, stdout, left: made() }, {
+        code: 0,
+        stdout: "fleetd compiles\nfleetctl compiles\n",
+        left: [],
+      });
+    });
+
+    await t.step("a base that is no denort is found out", async () => {
+      const { code, stderr } = await compile(tree, [], { DENORT_BIN: Deno.execPath() });
+      assert.deepEqual({ code, left: made() }, { code: 1, left: [] });
+      assert.match(stderr, /does not run as fleetd \(--version says: deno .*\n[^]*DENORT_BIN .* A deno is not one\./);
+    });
+
+    await t.step("no base at all: says where it comes from and what else there is", async () => {
+      const { code, stderr } = await compile(tree, [], { DENORT_BIN: `${directory}/none` });
+      assert.deepEqual({ code, left: made() }, { code: 1, left: [] });
+      assert.match(stderr, /denort-\S+\.zip\n[^]*DENORT_BIN=[^]*--launcher/);
+    });
+
+    await t.step("a module that is missing fails, in every way of making", async () => {
+      await Deno.writeTextFile(`${tree}/ctl/store.ts`, `export { open } from "./gone.ts";`);
+      for (const args of [["--launcher"], ["--check"]]) {
+        const { code, stderr } = await compile(tree, args);
+        assert.deepEqual({ code, left: made() }, { code: 1, left: [] }, args[0]);
+        assert.match(stderr, /gone\.ts/);
+      }
+    });
+
+    await t.step("wrong usage exits 2", async () => {
+      for (const args of [["--lancher"], ["one", "two"]]) {
+        const { code, stdout, stderr } = await compile(tree, args);
+        assert.deepEqual({ code, stdout }, { code: 2, stdout: "" });
+        assert.match(stderr, /^usage: /);
+      }
+    });
+
+    await t.step("--help", async () => {
+      const { code, stdout } = await compile(tree, ["--help"]);
+      assert.equal(code, 0);
+      assert.match(stdout, /^usage: /);
+    });
+  });
+});
+
+Deno.test("fleetd and fleetctl themselves", async (t) => {
+  await inTempDir(async (directory) => {
+    await t.step("compile", async () => {
+      const { code, stderr } = await compile(root, ["--check", directory]);
+      assert.equal(code, 0, stderr);
+    });
+
+    await t.step("run from a bundle alone", async () => {
+      const { code, stderr } = await compile(root, ["--launcher", directory]);
+      assert.equal(code, 0, stderr);
+      const bare = { clearEnv: true, env: { PATH: denoFolder }, cwd: "/", args: ["--version"] };
+      for (const program of ["fleetd", "fleetctl"]) {
+        const { code, stdout, stderr } = await run(`${directory}/${program}`, bare);
+        assert.match(stdout, new RegExp(`^${program} version \\S+\n$`));
+        assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+      }
+    });
+  });
+});
