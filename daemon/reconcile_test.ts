@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { ManualClock } from "../tests/manual_clock.ts";
+import { Bell, type Loop, reconcile, together } from "./reconcile.ts";
+
+/** A loop that brings a number down to zero, one at a time. */
+function countdown(start: number, fail: () => boolean = () => false) {
+  const clock = new ManualClock();
+  const said: string[] = [];
+  const seen: number[] = [];
+  const state = { left: start };
+  const loop: Loop<number, string> = {
+    name: "countdown",
+    bell: new Bell(),
+    clock,
+    log: (level, message) => said.push(`${level}: ${message}`),
+    look: () => Promise.resolve(state.left),
+    decide: (left) => left > 0 ? ["down"] : [],
+    act: () => {
+      if (fail()) return Promise.reject(new Error("no"));
+      seen.push(state.left--);
+      return Promise.resolve();
+    },
+    patience_ms: () => 60_000,
+  };
+  return { clock, said, seen, state, loop };
+}
+
+Deno.test("a loop acts until there is nothing left to do, then waits for its bell", async () => {
+  const stop = new AbortController();
+  const { loop, seen, state } = countdown(3);
+  const running = reconcile(loop, stop.signal);
+  await ManualClock.settle();
+  assert.deepEqual(seen, [3, 2, 1]);
+  state.left = 1;
+  await ManualClock.settle();
+  assert.deepEqual(seen, [3, 2, 1], "nothing rang");
+  loop.bell.ring();
+  await ManualClock.settle();
+  assert.deepEqual(seen, [3, 2, 1, 1]);
+  stop.abort();
+  await running;
+});
+
+Deno.test("a loop looks again when its patience is over", async () => {
+  const stop = new AbortController();
+  const { loop, seen, state, clock } = countdown(0);
+  const running = reconcile(loop, stop.signal);
+  await ManualClock.settle();
+  state.left = 1;
+  clock.advance(59_999);
+  await ManualClock.settle();
+  assert.deepEqual(seen, []);
+  clock.advance(1);
+  await ManualClock.settle();
+  assert.deepEqual(seen, [1]);
+  stop.abort();
+  await running;
+});
+
+Deno.test("a loop that fails says so, and tries again later each time", async () => {
+  const stop = new AbortController();
+  let failures = 3;
+  const { loop, seen, said, clock } = countdown(1, () => failures-- > 0);
+  const running = reconcile(loop, stop.signal);
+  for (const wait_ms of [250, 500, 1000]) {
+    await ManualClock.settle();
+    assert.equal(clock.sleeps.at(-1), wait_ms);
+    assert.deepEqual(seen, []);
+    clock.advance(wait_ms);
+  }
+  await ManualClock.settle();
+  assert.deepEqual(seen, [1]);
+  assert.deepEqual(said, [250, 500, 1000].map((ms) => `error: countdown: no; trying again in ${ms} ms`));
+  stop.abort();
+  await running;
+});
+
+Deno.test("a bell that rang before the wait is not missed", async () => {
+  const bell = new Bell();
+  bell.ring();
+  await bell.wait(1_000, new ManualClock(), new AbortController().signal);
+});
+
+Deno.test("tasks that run together end together, with the error of the first that failed", async () => {
+  let stopped = false;
+  await assert.rejects(
+    together(new AbortController().signal, [
+      () => Promise.reject(new Error("first")),
+      (signal) =>
+        new Promise<void>((resolve) =>
+          signal.addEventListener("abort", () => {
+            stopped = true;
+            resolve();
+          })
+        ),
+    ]),
+    /first/,
+  );
+  assert.ok(stopped);
+});
