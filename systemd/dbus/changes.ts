@@ -1,0 +1,57 @@
+/**
+ * Changes on their way to readers, coalesced.
+ *
+ * @module
+ */
+
+import type { SystemdChange } from "../mod.ts";
+
+interface Reader {
+  all: boolean;
+  names: Set<string>;
+  wake: () => void;
+}
+
+/** Hands every change to every reader; one that is slow gets a single change with all names. */
+export class Changes {
+  readonly #readers = new Set<Reader>();
+
+  /** A unit may have changed. */
+  told(name: string): void {
+    for (const reader of this.#readers) {
+      reader.names.add(name);
+      reader.wake();
+    }
+  }
+
+  /** Any unit may have changed. */
+  toldAll(): void {
+    for (const reader of this.#readers) {
+      reader.all = true;
+      reader.wake();
+    }
+  }
+
+  /** Listens from the first `next()` on, until `signal` aborts. */
+  async *watch(signal: AbortSignal): AsyncGenerator<SystemdChange> {
+    const reader: Reader = { all: false, names: new Set(), wake: () => {} };
+    const wake = () => reader.wake();
+    this.#readers.add(reader);
+    signal.addEventListener("abort", wake);
+    try {
+      while (!signal.aborted) {
+        if (reader.all || reader.names.size > 0) {
+          const change = { units: reader.all ? undefined : reader.names };
+          reader.all = false;
+          reader.names = new Set();
+          yield change;
+        } else {
+          await new Promise<void>((resolve) => reader.wake = resolve);
+        }
+      }
+    } finally {
+      this.#readers.delete(reader);
+      signal.removeEventListener("abort", wake);
+    }
+  }
+}

@@ -1,0 +1,269 @@
+/**
+ * The door to D-Bus: connections over the wire code of dbus-next.
+ *
+ * Only its connection and message types are used. Its `MessageBus` leaves pending calls hanging when the bus dies and
+ * tells nobody, so calls, deadlines and the end of a connection are kept here.
+ *
+ * @module
+ */
+
+import { SystemdError } from "../mod.ts";
+import type { Bus, BusDoor, BusEvents, MethodCall } from "./bus.ts";
+
+/** dbus-daemon refuses more than 128 pending replies on one connection (its `max_replies_per_connection`). */
+export const maxCallsInFlight = 100;
+
+const timeoutCode = "org.freedesktop.DBus.Error.Timeout";
+
+/** dbus-next's message, as far as it is used here. */
+interface WireMessage {
+  readonly type: number;
+  readonly serial: number;
+  readonly replySerial?: number;
+  readonly path: string;
+  readonly interface: string;
+  readonly member: string;
+  readonly errorName: string;
+  readonly body: readonly unknown[];
+}
+
+/** dbus-next's connection, as far as it is used here. */
+interface WireConnection {
+  readonly stream: {
+    on(event: "close" | "end", listener: () => void): void;
+    on(event: "error", listener: (error: Error) => void): void;
+    destroy(): void;
+    readonly writable: boolean;
+  };
+  on(event: "message", listener: (message: WireMessage) => void): void;
+  on(event: "error", listener: (error: unknown) => void): void;
+  on(event: "connect", listener: () => void): void;
+  message(message: unknown): void;
+}
+
+interface Wire {
+  connect(options: { busAddress: string; authMethods: readonly string[] }): WireConnection;
+  methodCall(serial: number, call: MethodCall): unknown;
+}
+
+const methodReturn = 2, methodError = 3, signalMessage = 4;
+
+/** Loaded on first use: it costs 50 ms of start-up. */
+async function loadWire(): Promise<Wire> {
+  const { default: createConnection } = await import("dbus-next/lib/connection.js");
+  const { Message } = await import("dbus-next/lib/message-type.js");
+  return {
+    connect: (options) => createConnection(options),
+    methodCall: (serial, call) =>
+      new Message({
+        serial,
+        destination: call.destination,
+        path: call.path,
+        interface: call.interface,
+        member: call.member,
+        signature: call.signature,
+        body: [...call.args],
+      }),
+  };
+}
+
+/** What a {@link BusDoor} needs to know. */
+export interface DoorOptions {
+  /** `system`, `user`, or an address as in the D-Bus specification, for example `unix:path=/run/dbus/system_bus_socket`. */
+  readonly bus: string;
+  /** Deadline of a call that names none. */
+  readonly timeout_ms: number;
+}
+
+/** Opens the way to a bus; nothing is connected yet. */
+export function openBusDoor({ bus, timeout_ms }: DoorOptions): BusDoor {
+  const address = busAddress(bus);
+  return {
+    address,
+    pid: Deno.pid,
+    async connect(events) {
+      const connection = new Connection(await loadWire(), address, timeout_ms, events);
+      await connection.hello();
+      return connection;
+    },
+    pause(duration_ms, signal) {
+      return new Promise((resolve) => {
+        if (signal.aborted) return resolve();
+        const done = () => {
+          clearTimeout(timer);
+          signal.removeEventListener("abort", done);
+          resolve();
+        };
+        const timer = setTimeout(done, duration_ms);
+        signal.addEventListener("abort", done);
+      });
+    },
+  };
+}
+
+/** The system bus is where every systemd machine has it; the user's is in the environment, see sd_bus_open_user(3). */
+function busAddress(bus: string): string {
+  if (bus === "system") return "unix:path=/run/dbus/system_bus_socket";
+  if (bus !== "user") return bus;
+  const address = Deno.env.get("DBUS_SESSION_BUS_ADDRESS");
+  if (address) return address;
+  const runtime = Deno.env.get("XDG_RUNTIME_DIR");
+  if (runtime) return `unix:path=${runtime}/bus`;
+  throw new SystemdError(
+    "cannot find the user bus: neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set",
+    "unavailable",
+  );
+}
+
+/** `path=` makes dbus-next look for a native module it does not need; `socket=` is its word for the plain way. */
+function wireAddress(address: string): string {
+  return address.replace(/^unix:path=/, "unix:socket=");
+}
+
+interface PendingCall {
+  readonly message: () => unknown;
+  readonly receive: (message: WireMessage) => void;
+  readonly reject: (error: SystemdError) => void;
+  readonly serial: number;
+}
+
+class Connection implements Bus {
+  readonly #wire: Wire;
+  readonly #connection: WireConnection;
+  readonly #sent = new Map<number, PendingCall>();
+  readonly #waiting: PendingCall[] = [];
+  #serial = 0;
+  #gone: string | undefined;
+
+  constructor(
+    wire: Wire,
+    private readonly address: string,
+    private readonly timeout_ms: number,
+    private readonly events: BusEvents,
+  ) {
+    this.#wire = wire;
+    try {
+      this.#connection = wire.connect({ busAddress: wireAddress(address), authMethods: ["EXTERNAL"] });
+    } catch (cause) {
+      throw new SystemdError(`cannot use the D-Bus address "${address}": ${text(cause)}`, "unavailable", { cause });
+    }
+    const { stream } = this.#connection;
+    stream.on("end", () => this.#end("the bus closed the connection"));
+    stream.on("close", () => this.#end("the connection was closed"));
+    stream.on("error", (error) => this.#end(error.message));
+    // A refused authentication, a message that cannot be decoded: what comes after it cannot be trusted either.
+    this.#connection.on("error", (error) => this.#end(text(error)));
+    this.#connection.on("message", (message) => this.#receive(message));
+  }
+
+  /** The first call of every connection (D-Bus specification, "org.freedesktop.DBus.Hello"). */
+  async hello(): Promise<void> {
+    const bus = "org.freedesktop.DBus";
+    const call = { destination: bus, path: "/org/freedesktop/DBus", interface: bus, member: "Hello" };
+    try {
+      await this.call({ ...call, signature: "", args: [] }, () => {});
+    } catch (cause) {
+      this.close();
+      const message = `cannot connect to D-Bus at ${this.address}: ${text(cause)}`;
+      throw new SystemdError(message, "unavailable", { cause });
+    }
+  }
+
+  call<T>(call: MethodCall, receive: (body: readonly unknown[]) => T): Promise<T> {
+    return new Promise((resolve, fail) => {
+      if (this.#gone !== undefined) return fail(this.#unavailable(this.#gone));
+      const timeout_ms = call.timeout_ms ?? this.timeout_ms;
+      const reject = (error: SystemdError) => {
+        clearTimeout(deadline);
+        fail(error);
+      };
+      const serial = ++this.#serial;
+      const deadline = setTimeout(() => {
+        this.#forget(serial);
+        fail(new SystemdError(`${call.member} was not answered within ${timeout_ms} ms`, timeoutCode));
+      }, timeout_ms);
+      this.#waiting.push({
+        serial,
+        reject,
+        message: () => this.#wire.methodCall(serial, call),
+        receive: (message) => {
+          clearTimeout(deadline);
+          if (message.type === methodError) {
+            return fail(new SystemdError(String(message.body[0] ?? message.errorName), message.errorName));
+          }
+          try {
+            resolve(receive(message.body));
+          } catch (cause) {
+            fail(cause);
+          }
+        },
+      });
+      this.#send();
+    });
+  }
+
+  /** A late call that is still queued is not sent. One that was sent keeps its place: the daemon still counts it. */
+  #forget(serial: number): void {
+    const index = this.#waiting.findIndex((call) => call.serial === serial);
+    if (index >= 0) this.#waiting.splice(index, 1);
+  }
+
+  #send(): void {
+    while (this.#sent.size < maxCallsInFlight && this.#gone === undefined) {
+      const call = this.#waiting.shift();
+      if (!call) return;
+      this.#sent.set(call.serial, call);
+      try {
+        this.#connection.message(call.message());
+      } catch (cause) {
+        this.#sent.delete(call.serial);
+        call.reject(
+          new SystemdError(`cannot be sent over D-Bus: ${text(cause)}`, "org.freedesktop.DBus.Error.InvalidArgs", {
+            cause,
+          }),
+        );
+      }
+    }
+  }
+
+  #receive(message: WireMessage): void {
+    if (this.#gone !== undefined) return;
+    if (message.type === methodReturn || message.type === methodError) {
+      const call = this.#sent.get(message.replySerial ?? 0);
+      if (!call) return;
+      this.#sent.delete(call.serial);
+      call.receive(message);
+      this.#send();
+    } else if (message.type === signalMessage) {
+      this.events.signal({
+        path: message.path,
+        interface: message.interface,
+        member: message.member,
+        args: message.body,
+      });
+    }
+  }
+
+  close(): void {
+    this.#end("it was closed here");
+  }
+
+  #end(reason: string): void {
+    if (this.#gone !== undefined) return;
+    this.#gone = reason;
+    this.#connection.stream.destroy();
+    const calls = [...this.#sent.values(), ...this.#waiting];
+    this.#sent.clear();
+    this.#waiting.length = 0;
+    this.events.closed(reason);
+    for (const call of calls) call.reject(this.#unavailable(reason));
+  }
+
+  #unavailable(reason: string): SystemdError {
+    return new SystemdError(`D-Bus at ${this.address} is away: ${reason}`, "unavailable");
+  }
+}
+
+function text(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,240 @@
+/**
+ * Puts unit files in place and takes them away again, and knows whether systemd has to reload for it.
+ *
+ * systemd reads a unit's file when it loads the unit into memory, and since version 246 it looks anew for a file it did
+ * not find before. So only a unit that is in memory with a file (running, failed, or referred to by another) needs a
+ * reload when its file changes or goes; and so does enabling, which adds a dependency to a unit that is in memory.
+ *
+ * @module
+ */
+
+import { SystemdError } from "../mod.ts";
+import type { UnitDirectory } from "../unit_dir.ts";
+import { type Manager, unitInterface } from "./manager.ts";
+import type { StatusCache } from "./status_cache.ts";
+
+const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
+
+/** What the installer works with. */
+export interface InstallerParts {
+  readonly manager: Manager;
+  readonly directory: UnitDirectory;
+  /** The same directory, as systemd sees it. */
+  readonly pathForSystemd: string;
+  readonly cache: StatusCache;
+  /** Whether a file's text asks to be enabled. */
+  hasInstallSection(text: string): boolean;
+}
+
+type Failures = Map<string, SystemdError>;
+
+/** See {@link InstallerParts}. The methods are those of `Systemd`. */
+export class Installer {
+  readonly #parts: InstallerParts;
+  #needsReload = false;
+  /** Units whose file went away: a reload is needed for those that are in memory when it comes to it. */
+  readonly #removed = new Set<string>();
+  /** Files of an earlier life may have been changed without a reload. */
+  #lookedBack = false;
+  #reloading: Promise<void> | undefined;
+
+  constructor(parts: InstallerParts) {
+    this.#parts = parts;
+  }
+
+  async install(files: ReadonlyMap<string, string>): Promise<Failures> {
+    const { manager, cache } = this.#parts;
+    const failures: Failures = new Map();
+    const changed = await this.#write(files, failures);
+    const names = [...files.keys()].filter((name) => !failures.has(name));
+    if (names.length > 0) {
+      // Asked together with the linking: whoever is in memory before it may have read another text.
+      const stale = manager.listLoaded(names, (rows) => {
+        return [...changed].some((name) => (rows.get(name)?.load ?? "not-found") !== "not-found");
+      });
+      const [loaded] = await Promise.allSettled([stale, this.#link(names, failures)]);
+      if (loaded.status === "rejected" || loaded.value) this.#needsReload = true;
+      const enabled = names.filter((name) => !failures.has(name) && this.#parts.hasInstallSection(files.get(name)!));
+      await Promise.all(enabled.map((name) => this.#enable(name, failures)));
+    }
+    for (const [name, failure] of failures) failures.set(name, await this.#takeBack(name, failure));
+    cache.track([...files.keys()].filter((name) => !failures.has(name)));
+    return failures;
+  }
+
+  /** Returns the names whose text on disk was not this one. */
+  async #write(files: ReadonlyMap<string, string>, failures: Failures): Promise<Set<string>> {
+    const changed = new Set<string>();
+    for (const [name, text] of files) {
+      try {
+        if (await this.#parts.directory.write(name, text)) changed.add(name);
+      } catch (cause) {
+        failures.set(
+          name,
+          new SystemdError(`cannot install "${name}": ${(cause as Error).message}`, "file", { cause }),
+        );
+      }
+    }
+    return changed;
+  }
+
+  /** All at once; if that fails, one by one, to find the culprit. */
+  async #link(names: readonly string[], failures: Failures): Promise<void> {
+    try {
+      await this.#linkTogether(names);
+    } catch (error) {
+      if (names.length === 1 || isUnavailable(error)) {
+        for (const name of names) failures.set(name, named(`cannot link "${name}"`, error));
+        return;
+      }
+      await Promise.all(names.map((name) => this.#link([name], failures)));
+    }
+  }
+
+  #linkTogether(names: readonly string[]): Promise<void> {
+    const { manager, cache, pathForSystemd } = this.#parts;
+    const paths = names.map((name) => `${pathForSystemd}/${name}`);
+    return manager.linkUnitFiles(paths, () => {
+      for (const name of names) cache.forget(name);
+    });
+  }
+
+  async #enable(name: string, failures: Failures): Promise<void> {
+    const what = `Failed to enable systemd unit ${name}`;
+    try {
+      const { carriesInstallInfo, changed } = await this.#parts.manager.enableUnitFile(name);
+      if (changed) this.#needsReload = true;
+      if (!carriesInstallInfo) {
+        const why = "its [Install] section says nothing of where to install it";
+        failures.set(name, new SystemdError(`${what}: ${why}`, "org.freedesktop.systemd1.NoInstallInfo"));
+      }
+    } catch (error) {
+      failures.set(name, named(what, error));
+    }
+  }
+
+  /** Leaves nothing of an install that failed. Returns the failure, with what could not be undone. */
+  async #takeBack(name: string, failure: SystemdError): Promise<SystemdError> {
+    const undoing: Failures = new Map();
+    await this.#disable([name], undoing);
+    await this.#remove(name, undoing);
+    const further = undoing.get(name);
+    if (!further) return failure;
+    return new SystemdError(`${failure.message}; and undoing it: ${further.message}`, failure.code, { cause: failure });
+  }
+
+  async uninstall(names: ReadonlySet<string>): Promise<Failures> {
+    const failures: Failures = new Map();
+    if (names.size === 0) return failures;
+    const resets = [...names].map((name) => this.#resetFailed(name, failures));
+    await Promise.all([this.#disable([...names], failures), ...resets]);
+    for (const name of names) if (!failures.has(name)) await this.#remove(name, failures);
+    return failures;
+  }
+
+  async #remove(name: string, failures: Failures): Promise<void> {
+    const { directory, cache } = this.#parts;
+    try {
+      await directory.remove(name);
+      cache.untrack(name);
+      this.#removed.add(name);
+    } catch (cause) {
+      failures.set(
+        name,
+        new SystemdError(`cannot uninstall "${name}": ${(cause as Error).message}`, "file", { cause }),
+      );
+    }
+  }
+
+  async #disable(names: readonly string[], failures: Failures): Promise<void> {
+    try {
+      await this.#parts.manager.disableUnitFiles(names);
+    } catch (error) {
+      if (names.length > 1 && !isUnavailable(error)) {
+        await Promise.all(names.map((name) => this.#disable([name], failures)));
+        return;
+      }
+      if (error instanceof SystemdError && error.code === noSuchUnit) return; // Neither file nor link: as wished.
+      for (const name of names) failures.set(name, named(`cannot disable "${name}"`, error));
+    }
+  }
+
+  async #resetFailed(name: string, failures: Failures): Promise<void> {
+    try {
+      await this.resetFailed(name);
+    } catch (error) {
+      failures.set(name, error as SystemdError);
+    }
+  }
+
+  /** ResetFailedUnit; a unit that is not in memory has nothing to be forgotten. */
+  async resetFailed(name: string): Promise<void> {
+    try {
+      await this.#parts.manager.resetFailedUnit(name);
+    } catch (error) {
+      if (error instanceof SystemdError && error.code === noSuchUnit) return;
+      throw named(`cannot reset the failure of "${name}"`, error);
+    }
+  }
+
+  async reloadIfNeeded(): Promise<boolean> {
+    if (!await this.#mustReload()) return false;
+    await this.reload();
+    return true;
+  }
+
+  /** One reload, shared by all who ask while it is due or runs. */
+  reload(): Promise<void> {
+    this.#reloading ??= this.#reload().finally(() => this.#reloading = undefined);
+    return this.#reloading;
+  }
+
+  async #reload(): Promise<void> {
+    this.#needsReload = false;
+    this.#removed.clear();
+    try {
+      await this.#parts.manager.reload();
+    } catch (error) {
+      this.#needsReload = true;
+      throw named("cannot reload systemd's configuration", error);
+    }
+  }
+
+  async #mustReload(): Promise<boolean> {
+    if (!this.#lookedBack) {
+      if (await this.#wasLeftUndone()) this.#needsReload = true;
+      this.#lookedBack = true;
+    }
+    if (this.#needsReload) return true;
+    if (this.#removed.size === 0) return false;
+    const removed = [...this.#removed];
+    const stillLoaded = await this.#parts.manager.listLoaded(
+      removed,
+      (rows) => [...rows.values()].some((row) => row.load !== "not-found"),
+    );
+    if (!stillLoaded) { for (const name of removed) this.#removed.delete(name); }
+    return stillLoaded;
+  }
+
+  /** systemd itself compares the files of units in memory with what it has read (NeedDaemonReload). */
+  async #wasLeftUndone(): Promise<boolean> {
+    const { manager, cache } = this.#parts;
+    const tracked = cache.tracked();
+    if (tracked.length === 0) return false;
+    const loaded = await manager.listLoaded(tracked, (rows) => [...rows.keys()]);
+    const answers = loaded.map((name) => manager.unitProperty(name, unitInterface, "NeedDaemonReload", Boolean));
+    return (await Promise.all(answers)).includes(true);
+  }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof SystemdError && error.code === "unavailable";
+}
+
+/** The same error with what was attempted before it. */
+export function named(what: string, error: unknown): SystemdError {
+  const { message } = error as Error;
+  return new SystemdError(`${what}: ${message}`, error instanceof SystemdError ? error.code : "internal", {
+    cause: error,
+  });
+}

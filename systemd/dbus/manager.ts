@@ -1,0 +1,152 @@
+/**
+ * The calls of org.freedesktop.systemd1.Manager(5) that are used here, typed.
+ *
+ * @module
+ */
+
+import type { Bus, MethodCall, Variant } from "./bus.ts";
+import { unitObjectPath } from "./object_path.ts";
+
+export const systemdName = "org.freedesktop.systemd1";
+export const managerPath = "/org/freedesktop/systemd1";
+export const managerInterface = "org.freedesktop.systemd1.Manager";
+export const unitInterface = "org.freedesktop.systemd1.Unit";
+const propertiesInterface = "org.freedesktop.DBus.Properties";
+
+/** A reload reads every unit file of the machine anew. */
+const reloadTimeout_ms = 180_000;
+
+/** The columns of ListUnits() that are used here. */
+export interface UnitRow {
+  readonly name: string;
+  readonly load: string;
+  readonly active: string;
+  readonly sub: string;
+}
+
+/** Only this much of a connection is needed. */
+export type Caller = Pick<Bus, "call">;
+
+/** Up to so many names systemd is asked for them; beyond, for everything it has: matching is names times units. */
+const maxPatterns = 16;
+
+/** systemd's manager object. Every method rejects with `SystemdError`. */
+export class Manager {
+  constructor(private readonly bus: Caller) {}
+
+  #call<T>(
+    member: string,
+    signature: string,
+    args: readonly unknown[],
+    receive: (body: readonly unknown[]) => T,
+    timeout_ms?: number,
+  ): Promise<T> {
+    const call: MethodCall = {
+      destination: systemdName,
+      path: managerPath,
+      interface: managerInterface,
+      member,
+      signature,
+      args,
+    };
+    return this.bus.call(timeout_ms === undefined ? call : { ...call, timeout_ms }, receive);
+  }
+
+  /** Asks for signals: systemd sends none to a bus on which nobody has subscribed. */
+  subscribe(): Promise<void> {
+    return this.#call("Subscribe", "", [], () => {});
+  }
+
+  /** Links files outside the search path into the runtime directory, replacing what is in the way. */
+  linkUnitFiles(paths: readonly string[], receive: () => void): Promise<void> {
+    return this.#call("LinkUnitFiles", "asbb", [paths, true, true], receive);
+  }
+
+  /** Enables one unit until the next boot. */
+  enableUnitFile(name: string): Promise<{ carriesInstallInfo: boolean; changed: boolean }> {
+    return this.#call("EnableUnitFiles", "asbb", [[name], true, true], ([carries, changes]) => ({
+      carriesInstallInfo: carries === true,
+      changed: (changes as unknown[]).length > 0,
+    }));
+  }
+
+  /** Removes every runtime symlink to the units' files, the link itself included. */
+  disableUnitFiles(names: readonly string[]): Promise<void> {
+    return this.#call("DisableUnitFiles", "asb", [names, true], () => {});
+  }
+
+  resetFailedUnit(name: string): Promise<void> {
+    return this.#call("ResetFailedUnit", "s", [name], () => {});
+  }
+
+  reload(): Promise<void> {
+    return this.#call("Reload", "", [], () => {}, reloadTimeout_ms);
+  }
+
+  /** Queues a job, mode `replace`; `receive` is given its object path. */
+  queue<T>(member: "StartUnit" | "StopUnit" | "RestartUnit", name: string, receive: (job: string) => T): Promise<T> {
+    return this.#call(member, "ss", [name, "replace"], ([job]) => receive(String(job)));
+  }
+
+  /** Rows of those units that systemd has in memory. Loads nothing. */
+  listLoaded<T>(names: readonly string[], receive: (rows: ReadonlyMap<string, UnitRow>) => T): Promise<T> {
+    const wanted = new Set(names);
+    const patterns = names.length <= maxPatterns ? names : [];
+    return this.#call("ListUnitsByPatterns", "asas", [[], patterns], ([rows]) => {
+      const found = new Map<string, UnitRow>();
+      for (const row of rows as unknown[][]) if (wanted.has(String(row[0]))) found.set(String(row[0]), unitRow(row));
+      return receive(found);
+    });
+  }
+
+  /** One row a name, in order; loads those units that are not in memory. A row's name is the unit's primary one. */
+  listByNames<T>(names: readonly string[], receive: (rows: readonly UnitRow[]) => T): Promise<T> {
+    return this.#call("ListUnitsByNames", "as", [names], ([rows]) => receive((rows as unknown[][]).map(unitRow)));
+  }
+
+  /** A property of a unit; a unit that is not in memory is loaded. */
+  unitProperty<T>(name: string, iface: string, property: string, receive: (value: unknown) => T): Promise<T> {
+    return this.#property(unitObjectPath(name), iface, property, receive);
+  }
+
+  /**
+   * JobType of the job of the unit that a process belongs to; undefined without a job. The process must be named: 0, the
+   * caller, is the end of a systemd 252 that cannot see the caller because it runs in a container.
+   */
+  async jobOfProcess(pid: number): Promise<string | undefined> {
+    const path = await this.#call("GetUnitByPID", "u", [pid], ([unit]) => String(unit));
+    const [id, job] = await this.#property(path, unitInterface, "Job", (value) => value as [number, string]);
+    if (id === 0) return undefined;
+    return await this.#property(job, "org.freedesktop.systemd1.Job", "JobType", String);
+  }
+
+  #property<T>(path: string, iface: string, property: string, receive: (value: unknown) => T): Promise<T> {
+    const args = [iface, property];
+    return this.bus.call(
+      { destination: systemdName, path, interface: propertiesInterface, member: "Get", signature: "ss", args },
+      ([variant]) => receive((variant as Variant).value),
+    );
+  }
+}
+
+function unitRow(row: readonly unknown[]): UnitRow {
+  return { name: String(row[0]), load: String(row[2]), active: String(row[3]), sub: String(row[4]) };
+}
+
+/** Everything that is listened to, as match rules; narrow, since every signal that passes is decoded. */
+export const matchRules: readonly string[] = [
+  `type='signal',sender='${systemdName}',path='${managerPath}',interface='${managerInterface}',member='JobRemoved'`,
+  `type='signal',sender='${systemdName}',path='${managerPath}',interface='${managerInterface}',member='Reloading'`,
+  `type='signal',sender='${systemdName}',path_namespace='${managerPath}/unit',interface='${propertiesInterface}',` +
+  `member='PropertiesChanged',arg0='${unitInterface}'`,
+  `type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',` +
+  `arg0='${systemdName}'`,
+];
+
+/** Puts every listener in place on a fresh connection. */
+export async function subscribe(bus: Bus): Promise<void> {
+  const daemon = "org.freedesktop.DBus";
+  const addMatch = { destination: daemon, path: "/org/freedesktop/DBus", interface: daemon, member: "AddMatch" };
+  const rules = matchRules.map((rule) => bus.call({ ...addMatch, signature: "s", args: [rule] }, () => {}));
+  await Promise.all([...rules, new Manager(bus).subscribe()]);
+}

@@ -1,0 +1,49 @@
+/**
+ * Opens the real systemd.
+ *
+ * @module
+ */
+
+import type { Systemd } from "../mod.ts";
+import { openUnitDirectory } from "../unit_dir.ts";
+import { openBusDoor } from "./dbus_next.ts";
+import { DbusSystemd, type SystemdLog } from "./systemd.ts";
+
+export type { SystemdLog } from "./systemd.ts";
+
+/** Where systemd is and what it shares with fleet. */
+export interface SystemdOptions {
+  /** fleet's directory of unit files; created, mode 0755, if it is missing. */
+  readonly unitsDirectory: string;
+  /** The same directory as systemd sees it, where systemd has another root file system than this process. */
+  readonly unitsDirectoryForSystemd?: string;
+  /** `system`, `user`, or a D-Bus address, for example `unix:path=/run/dbus/system_bus_socket`. */
+  readonly bus: "system" | "user" | (string & Record<never, never>);
+  readonly log: SystemdLog;
+  /** Deadline of one call; 25 s if absent, the default of sd_bus_call(3). A reload has more. */
+  readonly requestTimeout_ms?: number;
+}
+
+/**
+ * The real {@link Systemd}. Connects at first use, or at `ready()`. Throws `SystemdError`, code `unavailable`, if the
+ * user bus is asked for and the environment does not say where it is.
+ */
+export function openSystemd(options: SystemdOptions): Systemd {
+  const { unitsDirectory, bus, log, requestTimeout_ms = 25_000 } = options;
+  const directory = openUnitDirectory(
+    unitsDirectory,
+    (name) => log("warn", `Found unrecognized file in ${unitsDirectory}, ignoring: ${name}`),
+  );
+  return new DbusSystemd({
+    door: openBusDoor({ bus, timeout_ms: requestTimeout_ms }),
+    directory,
+    pathForSystemd: (options.unitsDirectoryForSystemd ?? directory.path).replace(/\/+$/, ""),
+    log,
+    hasInstallSection,
+  });
+}
+
+/** Whether a file has an [Install] section that holds at least one option. */
+function hasInstallSection(text: string): boolean {
+  return /^\[Install\][ \t\r]*\n(?:[ \t]*(?:[#;][^\n]*)?\n)*[^\n[#;=]*=/m.test(text);
+}

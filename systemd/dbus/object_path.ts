@@ -1,0 +1,40 @@
+/**
+ * Where systemd has its units on the bus. Rules: org.freedesktop.systemd1(5) and sd_bus_path_encode(3).
+ *
+ * @module
+ */
+
+/** Below it, every unit has one object. */
+export const unitPathPrefix = "/org/freedesktop/systemd1/unit/";
+
+/**
+ * The object path of a unit: every byte that is no letter or digit, and a leading digit, becomes `_` and two lower-case
+ * hexadecimal digits.
+ */
+export function unitObjectPath(name: string): string {
+  if (name === "") return `${unitPathPrefix}_`;
+  let label = "";
+  for (const byte of new TextEncoder().encode(name)) {
+    const char = String.fromCharCode(byte);
+    const plain = /[A-Za-z]/.test(char) || (label !== "" && /[0-9]/.test(char));
+    label += plain ? char : `_${byte.toString(16).padStart(2, "0")}`;
+  }
+  return unitPathPrefix + label;
+}
+
+const withResult: Readonly<Record<string, string>> = {
+  service: "Service",
+  socket: "Socket",
+  mount: "Mount",
+  automount: "Automount",
+  swap: "Swap",
+  timer: "Timer",
+  path: "Path",
+  scope: "Scope",
+};
+
+/** The interface on which a unit of this name has its `Result`; undefined for types that have none. */
+export function resultInterface(name: string): string | undefined {
+  const type = withResult[name.slice(name.lastIndexOf(".") + 1)];
+  return type && `org.freedesktop.systemd1.${type}`;
+}

@@ -1,0 +1,188 @@
+/**
+ * What is known of units' status, kept true by systemd's signals.
+ *
+ * Replies and signals must be fed in the order in which they arrive: each is then at least as new as what it replaces.
+ *
+ * @module
+ */
+
+import type { UnitStatus } from "../mod.ts";
+import type { Variant } from "./bus.ts";
+import type { UnitRow } from "./manager.ts";
+import { resultInterface, unitObjectPath } from "./object_path.ts";
+
+interface Entry {
+  /** Undefined: to be listed again. LoadState never comes by signal. */
+  load: string | undefined;
+  active: string | undefined;
+  sub: string | undefined;
+  invocation: string | undefined;
+  since_ms: number | undefined;
+  result: string | undefined;
+  /** systemd had it in memory. */
+  resident: boolean;
+}
+
+/** A field that has a property of its own. */
+export type Property = "invocation" | "since_ms" | "result";
+
+const unknownEntry: Entry = {
+  load: undefined,
+  active: undefined,
+  sub: undefined,
+  invocation: undefined,
+  since_ms: undefined,
+  result: undefined,
+  resident: false,
+};
+
+/** Status of units by name; those that are tracked also by object path. */
+export class StatusCache {
+  readonly #entries = new Map<string, Entry>();
+  readonly #tracked = new Map<string, string>();
+
+  /** Makes signals of these units count. */
+  track(names: Iterable<string>): void {
+    for (const name of names) this.#tracked.set(unitObjectPath(name), name);
+  }
+
+  untrack(name: string): void {
+    this.#tracked.delete(unitObjectPath(name));
+    this.#entries.delete(name);
+  }
+
+  tracks(name: string): boolean {
+    return this.#tracked.has(unitObjectPath(name));
+  }
+
+  tracked(): string[] {
+    return [...this.#tracked.values()];
+  }
+
+  /** Forgets what is known of a unit: its file has changed, or systemd has dropped it from memory. */
+  forget(name: string): void {
+    this.#entries.delete(name);
+  }
+
+  /** Forgets everything: signals were missed. */
+  clear(): void {
+    this.#entries.clear();
+  }
+
+  /** systemd has reloaded, which it tells by no unit's signal. */
+  reloaded(): void {
+    for (const entry of this.#entries.values()) entry.load = undefined;
+  }
+
+  /** A unit that rests may be dropped from memory, and its history with it, without a signal that is listened to. */
+  recheckResting(names: Iterable<string>): void {
+    for (const name of names) {
+      const entry = this.#entries.get(name);
+      if (entry?.resident && (entry.active === "inactive" || entry.active === "failed")) entry.load = undefined;
+    }
+  }
+
+  /** A unit that systemd has in memory. */
+  listed(name: string, row: UnitRow): void {
+    const entry = this.#entry(name);
+    const same = entry.active === row.active && entry.sub === row.sub && entry.resident;
+    if (!same) Object.assign(entry, unknownEntry);
+    Object.assign(entry, { load: row.load, active: row.active, sub: row.sub, resident: true });
+  }
+
+  /** True if systemd had the unit in memory when it was last heard of. */
+  resident(name: string): boolean {
+    return this.#entries.get(name)?.resident ?? false;
+  }
+
+  /** A unit that systemd did not have in memory: it has no history. */
+  listedAbsent(name: string, row: Omit<UnitRow, "name">): void {
+    const { load, active, sub } = row;
+    this.#entries.set(name, {
+      load,
+      active,
+      sub,
+      invocation: "",
+      since_ms: 0,
+      result: "success",
+      resident: false,
+    });
+  }
+
+  property(name: string, property: Property, value: unknown): void {
+    const entry = this.#entry(name);
+    if (property === "invocation") entry.invocation = hex(value as Uint8Array);
+    else if (property === "since_ms") entry.since_ms = milliseconds(value as bigint);
+    else entry.result = String(value);
+  }
+
+  /**
+   * PropertiesChanged of the Unit interface. Returns the unit's name if it is tracked and something of its status has
+   * changed.
+   */
+  changed(path: string, properties: Readonly<Record<string, Variant>>): string | undefined {
+    const name = this.#tracked.get(path);
+    if (name === undefined) return undefined;
+    const entry = this.#entry(name);
+    const before = { ...entry };
+    const { ActiveState, SubState, InvocationID, StateChangeTimestamp } = properties;
+    if (ActiveState) entry.active = String(ActiveState.value);
+    if (SubState) entry.sub = String(SubState.value);
+    if (InvocationID) entry.invocation = hex(InvocationID.value as Uint8Array);
+    if (StateChangeTimestamp) entry.since_ms = milliseconds(StateChangeTimestamp.value as bigint);
+    const fields = ["active", "sub", "invocation", "since_ms"] as const;
+    if (fields.every((field) => entry[field] === before[field])) return undefined;
+    entry.result = undefined;
+    // It left its rest, and may have been loaded anew for that.
+    if (!before.resident || before.active === "inactive" || before.active === "failed") entry.load = undefined;
+    entry.resident = true;
+    return name;
+  }
+
+  /** True while load, active and sub state have to be asked for. */
+  unlisted(name: string): boolean {
+    const entry = this.#entries.get(name);
+    return entry?.load === undefined || entry.active === undefined || entry.sub === undefined;
+  }
+
+  /** What else has to be asked for; nothing as long as it is not known whether systemd has the unit in memory. */
+  missing(name: string): Property[] {
+    const entry = this.#entries.get(name);
+    if (!entry?.resident) return [];
+    const properties: Property[] = [];
+    if (entry.invocation === undefined) properties.push("invocation");
+    if (entry.since_ms === undefined) properties.push("since_ms");
+    if (entry.result === undefined) {
+      if (resultInterface(name)) properties.push("result");
+      else entry.result = "success";
+    }
+    return properties;
+  }
+
+  /** The status, or undefined while something of it is not known. */
+  status(name: string): UnitStatus | undefined {
+    const entry = this.#entries.get(name);
+    if (!entry) return undefined;
+    const { load, active, sub, invocation, since_ms, result } = entry;
+    if (load === undefined || active === undefined || sub === undefined) return undefined;
+    if (invocation === undefined || since_ms === undefined || result === undefined) return undefined;
+    return { name, load, active, sub, result, invocation, since_ms };
+  }
+
+  #entry(name: string): Entry {
+    let entry = this.#entries.get(name);
+    if (!entry) this.#entries.set(name, entry = { ...unknownEntry });
+    return entry;
+  }
+}
+
+function hex(bytes: Uint8Array): string {
+  let digits = "";
+  for (const byte of bytes) digits += byte.toString(16).padStart(2, "0");
+  return digits;
+}
+
+/** systemd's timestamps are microseconds. */
+function milliseconds(timestamp_us: bigint): number {
+  return Number(timestamp_us / 1000n);
+}

@@ -1,0 +1,101 @@
+/**
+ * Asks systemd for what a {@link StatusCache} does not know.
+ *
+ * @module
+ */
+
+import { SystemdError, type UnitStatus } from "../mod.ts";
+import { type Manager, unitInterface } from "./manager.ts";
+import { resultInterface } from "./object_path.ts";
+import type { Property, StatusCache } from "./status_cache.ts";
+
+/** Rounds after which a unit that changes at every look is given up. */
+const maxRounds = 20;
+
+const notFound = { load: "not-found", active: "inactive", sub: "dead" };
+
+/** org.freedesktop.DBus.Error names with which a unit that vanished after it was listed is answered. */
+const vanishedCodes: ReadonlySet<string> = new Set([
+  "org.freedesktop.DBus.Error.UnknownObject",
+  "org.freedesktop.DBus.Error.UnknownInterface",
+  "org.freedesktop.DBus.Error.UnknownProperty",
+  "org.freedesktop.systemd1.NoSuchUnit",
+]);
+
+/** Status of every name. Each is at least as new as every signal that arrived before the call. */
+export async function readStatuses(
+  manager: Manager,
+  cache: StatusCache,
+  wanted: ReadonlySet<string>,
+): Promise<Map<string, UnitStatus>> {
+  const names = [...wanted].filter(canBeLoaded);
+  const statuses = new Map<string, UnitStatus>();
+  const aliases = new Set<string>();
+  cache.recheckResting(names);
+  for (let round = 0; round < maxRounds && statuses.size < names.length; round++) {
+    await fill(manager, cache, names.filter((name) => !statuses.has(name)), aliases);
+    for (const name of names) {
+      const status = statuses.has(name) ? undefined : cache.status(name);
+      if (status) statuses.set(name, status);
+    }
+  }
+  for (const name of aliases) cache.forget(name);
+  for (const name of wanted) {
+    if (statuses.has(name)) continue;
+    if (canBeLoaded(name)) throw new SystemdError(`the state of "${name}" changes too fast to be read`, "unavailable");
+    statuses.set(name, { name, ...notFound, result: "success", invocation: "", since_ms: 0 });
+  }
+  return statuses;
+}
+
+/** systemd loads no templates, and answers a list that holds one with an error. */
+function canBeLoaded(name: string): boolean {
+  return /^[A-Za-z0-9:_.\\@-]+\.[a-z]+$/.test(name) && !/^[^@]*@\.[a-z]+$/.test(name) && !name.startsWith("@");
+}
+
+/** One round: everything that can be asked for at once. */
+async function fill(manager: Manager, cache: StatusCache, names: readonly string[], aliases: Set<string>) {
+  const unlisted = names.filter((name) => cache.unlisted(name));
+  const calls = names.flatMap((name) => cache.missing(name).map((property) => fetch(manager, cache, name, property)));
+  if (unlisted.length > 0) calls.push(list(manager, cache, unlisted, aliases));
+  await Promise.all(calls);
+}
+
+async function list(manager: Manager, cache: StatusCache, names: readonly string[], aliases: Set<string>) {
+  const absent = await manager.listLoaded(names, (rows) => {
+    for (const [name, row] of rows) cache.listed(name, row);
+    const absent = names.filter((name) => !rows.has(name));
+    for (const name of absent) cache.forget(name);
+    return absent;
+  });
+  if (absent.length === 0) return;
+  await manager.listByNames(absent, (rows) => {
+    // Names that systemd finds invalid are left out, and only then is a name's place not its row's.
+    const byName = new Map(rows.map((row) => [row.name, row]));
+    for (const [index, name] of absent.entries()) {
+      const row = byName.get(name) ?? (rows.length === absent.length ? rows[index] : undefined);
+      if (row && row.name !== name) {
+        aliases.add(name); // Its signals come under another path, so nothing of it can be kept.
+        cache.listed(name, row);
+      } else if (row && (row.active !== "inactive" || cache.resident(name))) {
+        cache.listed(name, row); // It was started since the first look.
+      } else {
+        cache.listedAbsent(name, row ?? notFound);
+      }
+    }
+  });
+}
+
+const unitProperties = { invocation: "InvocationID", since_ms: "StateChangeTimestamp" } as const;
+
+async function fetch(manager: Manager, cache: StatusCache, name: string, property: Property): Promise<void> {
+  const [iface, member] = property === "result"
+    ? [resultInterface(name) ?? unitInterface, "Result"]
+    : [unitInterface, unitProperties[property]];
+  try {
+    await manager.unitProperty(name, iface, member, (value) => cache.property(name, property, value));
+  } catch (error) {
+    if (!(error instanceof SystemdError) || !vanishedCodes.has(error.code)) throw error;
+    cache.forget(name);
+  }
+}

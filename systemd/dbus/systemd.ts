@@ -1,0 +1,177 @@
+/**
+ * systemd over its bus.
+ *
+ * @module
+ */
+
+import { type Job, type JobResult, type Systemd, type SystemdChange, SystemdError, type UnitStatus } from "../mod.ts";
+import type { UnitDirectory } from "../unit_dir.ts";
+import type { BusDoor, Signal, Variant } from "./bus.ts";
+import { Changes } from "./changes.ts";
+import { Installer, named } from "./installer.ts";
+import { Jobs } from "./jobs.ts";
+import { Manager, subscribe } from "./manager.ts";
+import { Session } from "./session.ts";
+import { StatusCache } from "./status_cache.ts";
+import { readStatuses } from "./status_reader.ts";
+
+/** Where messages for the operator go. */
+export type SystemdLog = (level: "info" | "warn", message: string) => void;
+
+/** What a {@link DbusSystemd} is made of. */
+export interface DbusSystemdParts {
+  readonly door: BusDoor;
+  readonly directory: UnitDirectory;
+  /** The same directory, as systemd sees it. */
+  readonly pathForSystemd: string;
+  readonly log: SystemdLog;
+  /** Whether a file's text asks to be enabled. */
+  hasInstallSection(text: string): boolean;
+}
+
+const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
+const noUnitForPid = "org.freedesktop.systemd1.NoUnitForPID";
+const unknownObject = "org.freedesktop.DBus.Error.UnknownObject";
+
+/** {@link Systemd} over org.freedesktop.systemd1(5). */
+export class DbusSystemd implements Systemd {
+  readonly #pid: number;
+  readonly #directory: UnitDirectory;
+  readonly #session: Session;
+  readonly #manager: Manager;
+  readonly #installer: Installer;
+  readonly #cache = new StatusCache();
+  readonly #changes = new Changes();
+  readonly #jobs = new Jobs();
+
+  constructor({ door, directory, pathForSystemd, log, hasInstallSection }: DbusSystemdParts) {
+    this.#pid = door.pid;
+    this.#directory = directory;
+    this.#session = new Session(door, {
+      subscribe: async (bus) => {
+        await subscribe(bus);
+        this.#cache.track(await directory.names());
+      },
+      signal: (signal) => this.#signal(signal),
+      lost: () => {
+        this.#cache.clear();
+        this.#jobs.lost();
+      },
+      back: () => this.#changes.toldAll(),
+      info: (message) => log("info", message),
+      warn: (message) => log("warn", message),
+    });
+    this.#manager = new Manager(this.#session);
+    const cache = this.#cache;
+    this.#installer = new Installer({ manager: this.#manager, directory, pathForSystemd, cache, hasInstallSection });
+  }
+
+  ready(): Promise<void> {
+    return this.#session.ready();
+  }
+
+  async files(): Promise<ReadonlyMap<string, string>> {
+    try {
+      const files = await this.#directory.list();
+      this.#cache.track(files.keys());
+      return files;
+    } catch (cause) {
+      throw new SystemdError((cause as Error).message, "file", { cause });
+    }
+  }
+
+  async install(files: ReadonlyMap<string, string>): Promise<ReadonlyMap<string, SystemdError>> {
+    await this.#session.standing(); // Before a file is touched.
+    return await this.#installer.install(files);
+  }
+
+  async uninstall(names: ReadonlySet<string>): Promise<ReadonlyMap<string, SystemdError>> {
+    await this.#session.standing();
+    return await this.#installer.uninstall(names);
+  }
+
+  async reloadIfNeeded(): Promise<boolean> {
+    await this.#session.standing();
+    return await this.#installer.reloadIfNeeded();
+  }
+
+  start(name: string): Promise<Job> {
+    return this.#queue("StartUnit", "start", name);
+  }
+
+  restart(name: string): Promise<Job> {
+    return this.#queue("RestartUnit", "restart", name);
+  }
+
+  async stop(name: string): Promise<Job> {
+    try {
+      return await this.#queue("StopUnit", "stop", name);
+    } catch (error) {
+      if ((error as SystemdError).code !== noSuchUnit) throw error;
+      return { unit: name, done: Promise.resolve("done") };
+    }
+  }
+
+  async #queue(member: "StartUnit" | "RestartUnit" | "StopUnit", verb: string, name: string): Promise<Job> {
+    const queue = () => this.#manager.queue(member, name, (job) => this.#jobs.add(job, name));
+    try {
+      try {
+        return await queue();
+      } catch (error) {
+        if (member === "StopUnit" || !this.#cache.tracks(name)) throw error;
+        if ((error as SystemdError).code !== noSuchUnit) throw error;
+        // systemd looks for a new file when its directories' times have changed. On kernels with coarse file times a
+        // file that was linked within the same tick as the one before it goes unseen.
+        await this.#installer.reload();
+        return await queue();
+      }
+    } catch (error) {
+      throw named(`cannot ${verb} "${name}"`, error);
+    }
+  }
+
+  resetFailed(name: string): Promise<void> {
+    return this.#installer.resetFailed(name);
+  }
+
+  async statuses(names: ReadonlySet<string>): Promise<ReadonlyMap<string, UnitStatus>> {
+    await this.#session.standing(); // What is cached is true only while signals come.
+    const tracked = new Set<string>(), others = new Set<string>();
+    for (const name of names) (this.#cache.tracks(name) ? tracked : others).add(name);
+    const kept = await readStatuses(this.#manager, this.#cache, tracked);
+    if (others.size === 0) return kept;
+    return new Map([...kept, ...await readStatuses(this.#manager, new StatusCache(), others)]);
+  }
+
+  watch(signal: AbortSignal): AsyncIterable<SystemdChange> {
+    return this.#changes.watch(signal);
+  }
+
+  async ownJob(): Promise<string | undefined> {
+    try {
+      return await this.#manager.jobOfProcess(this.#pid);
+    } catch (error) {
+      const { code } = error as SystemdError;
+      if (code === noUnitForPid || code === unknownObject) return undefined;
+      throw named("cannot find the job of this process's own unit", error);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#session.close();
+  }
+
+  #signal({ path, member, args }: Signal): void {
+    if (member === "PropertiesChanged") {
+      const name = this.#cache.changed(path, args[1] as Record<string, Variant>);
+      if (name !== undefined) this.#changes.told(name);
+    } else if (member === "JobRemoved") {
+      this.#jobs.removed(String(args[1]), args[3] as JobResult);
+    } else if (member === "Reloading" && args[0] === false) {
+      this.#cache.reloaded();
+      this.#changes.toldAll();
+    } else if (member === "NameOwnerChanged" && args[1] !== "") {
+      this.#session.restart(); // systemd left the bus; what it said meanwhile was not heard.
+    }
+  }
+}

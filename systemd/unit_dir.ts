@@ -1,0 +1,126 @@
+/**
+ * The door to the directory that holds fleet's unit files.
+ *
+ * @module
+ */
+
+/** Unit types of systemd.unit(5). Files of other names are no unit files. */
+export const unitFileSuffixes: readonly string[] = [
+  "service",
+  "socket",
+  "timer",
+  "path",
+  "device",
+  "mount",
+  "automount",
+  "target",
+  "swap",
+  "slice",
+  "scope",
+];
+
+const unitFileName = new RegExp(`^[A-Za-z0-9:_.\\\\@-]+\\.(?:${unitFileSuffixes.join("|")})$`);
+/** systemd.unit(5): a unit name is at most 255 characters; a name begins with no dot, so that it cannot hide. */
+const maxNameLength = 255;
+
+/** A directory of unit files. Every method rejects with an error that names the path. */
+export interface UnitDirectory {
+  readonly path: string;
+  /** Names of all unit files in it. Other files are left alone, and said so once each. */
+  names(): Promise<string[]>;
+  /** Text of every unit file in it, by name. */
+  list(): Promise<Map<string, string>>;
+  /** Writes a file whole or not at all, mode 0644; false if it held this text already and was left untouched. */
+  write(name: string, text: string): Promise<boolean>;
+  /** Removes a file; one that is gone already is success. */
+  remove(name: string): Promise<void>;
+}
+
+/** Opens a directory; it is created, mode 0755, when first needed. */
+export function openUnitDirectory(path: string, unrecognized: (name: string) => void): UnitDirectory {
+  return new Directory(path.replace(/(.)\/+$/, "$1"), unrecognized);
+}
+
+class Directory implements UnitDirectory {
+  readonly #told = new Set<string>();
+  #created: Promise<void> | undefined;
+
+  constructor(readonly path: string, private readonly unrecognized: (name: string) => void) {}
+
+  async names(): Promise<string[]> {
+    await this.#create();
+    const names: string[] = [];
+    try {
+      for await (const entry of Deno.readDir(this.path)) {
+        if (isUnitFileName(entry.name) && !entry.isDirectory) names.push(entry.name);
+        else if (!entry.name.startsWith(".") && !this.#told.has(entry.name)) {
+          this.#told.add(entry.name);
+          this.unrecognized(entry.name);
+        }
+      }
+    } catch (cause) {
+      throw new Error(`cannot list ${this.path}: ${(cause as Error).message}`, { cause });
+    }
+    return names.sort();
+  }
+
+  async list(): Promise<Map<string, string>> {
+    const texts = new Map<string, string>();
+    for (const name of await this.names()) {
+      const text = await this.#read(name);
+      if (text !== undefined) texts.set(name, text);
+    }
+    return texts;
+  }
+
+  async write(name: string, text: string): Promise<boolean> {
+    if (!isUnitFileName(name)) throw new Error(`cannot write "${name}" to ${this.path}: not the name of a unit file`);
+    await this.#create();
+    if (await this.#read(name) === text) return false;
+    const file = `${this.path}/${name}`;
+    // Hidden, and in the same directory, so that it can be renamed; there is one writer only.
+    const whole = `${this.path}/.${name.slice(0, 200)}.new`;
+    try {
+      await Deno.writeTextFile(whole, text, { mode: 0o644 });
+      await Deno.chmod(whole, 0o644); // The mode above is subject to the umask.
+      await Deno.rename(whole, file);
+    } catch (cause) {
+      throw new Error(`cannot write ${file}: ${(cause as Error).message}`, { cause });
+    }
+    return true;
+  }
+
+  async remove(name: string): Promise<void> {
+    if (!isUnitFileName(name)) return;
+    const file = `${this.path}/${name}`;
+    try {
+      await Deno.remove(file);
+    } catch (cause) {
+      if (cause instanceof Deno.errors.NotFound) return;
+      throw new Error(`cannot remove ${file}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  async #read(name: string): Promise<string | undefined> {
+    const file = `${this.path}/${name}`;
+    try {
+      return await Deno.readTextFile(file);
+    } catch (cause) {
+      if (cause instanceof Deno.errors.NotFound) return undefined;
+      throw new Error(`cannot read ${file}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  #create(): Promise<void> {
+    this.#created ??= Deno.mkdir(this.path, { recursive: true, mode: 0o755 }).catch((cause) => {
+      this.#created = undefined;
+      throw new Error(`cannot create ${this.path}: ${(cause as Error).message}`, { cause });
+    });
+    return this.#created;
+  }
+}
+
+/** True for a name that systemd takes for a unit file of a type it knows. */
+function isUnitFileName(name: string): boolean {
+  return name.length <= maxNameLength && !name.startsWith(".") && unitFileName.test(name);
+}
