@@ -31,7 +31,7 @@ fleetd_flags="--no-prompt --quiet --unstable-net
   --allow-net
   --allow-read
   --allow-write=/run/fleet,/run/dbus,/var/run/dbus,/run/systemd/notify,/run/user,/var/lib/fleet
-  --allow-env=FLEET_*,LISTEN_PID,LISTEN_FDS,LISTEN_FDNAMES,NOTIFY_SOCKET,WATCHDOG_PID,WATCHDOG_USEC,DBUS_*,XDG_RUNTIME_DIR
+  --allow-env=FLEET_*,LISTEN_PID,LISTEN_FDS,LISTEN_FDNAMES,NOTIFY_SOCKET,WATCHDOG_PID,WATCHDOG_USEC,DBUS_*,XDG_RUNTIME_DIR,JOURNAL_STREAM
   --ignore-env
   --allow-sys=uid,networkInterfaces,hostname"
 fleetctl_flags="--no-prompt --quiet
@@ -67,17 +67,26 @@ flags_of() {
 
 # bundle PROGRAM DIRECTORY: DIRECTORY/main.js, the chunks it loads only when needed, and etcd3's .proto files.
 #
-# CommonJS packages read files by __dirname, which a bundle does not have. Every chunk that uses it gets one that names
-# proto/, so that etcd3's `${__dirname}/../proto/rpc.proto` is found there.
+# Two things that CommonJS packages count on are lost in the bundle's chunks, and mended here:
+# - __dirname. It is made to name proto/, so that etcd3's `${__dirname}/../proto/rpc.proto` is found there.
+# - import("package") gives its named exports. Of a chunk it would give the default export alone.
 bundle() {
   mkdir -p "$2"
   # shellcheck disable=SC2086
   (set -f && deno bundle --quiet $frozen --platform=deno --code-splitting --outdir="$2" $externals "$(entry_of "$1")")
   [ -f "$2/main.js" ] || fail "deno bundle made no main.js of $(entry_of "$1")"
+  : >"$work/mend.sed"
   for chunk in "$2"/*.js; do
-    grep -q '__dirname' "$chunk" || continue
-    { echo 'const __dirname = import.meta.dirname + "/proto";'; cat "$chunk"; } >"$chunk.new"
-    mv "$chunk.new" "$chunk"
+    grep -q '^export default require_' "$chunk" || continue
+    name=${chunk##*/}
+    printf 's|import("\\./%s")|&.then(({ default: it }) => ({ ...it, default: it }))|g\n' "$name" >>"$work/mend.sed"
+  done
+  for chunk in "$2"/*.js; do
+    {
+      if grep -q '__dirname' "$chunk"; then echo 'const __dirname = import.meta.dirname + "/proto";'; fi
+      sed -f "$work/mend.sed" "$chunk"
+    } >"$work/mended.js"
+    mv "$work/mended.js" "$chunk"
   done
   if grep -q 'proto/rpc\.proto' "$2"/*.js; then
     protos=$(deno eval 'import { fileURLToPath } from "node:url";
