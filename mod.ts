@@ -1,0 +1,39 @@
+/**
+ * fleet: a cluster-wide init system. It takes ordinary systemd unit files, decides which machine runs each, and keeps
+ * them running there. This is the public door, and this page the map of the house.
+ *
+ * | room | what happens there | may know |
+ * |---|---|---|
+ * | `systemd/` | unit files and unit names; the port to systemd, its double, and D-Bus behind a door | nothing of ours |
+ * | `registry/` | the cluster's nouns; the port to its memory; key space; etcd and an embedded store behind doors | `systemd/unit_*.ts` |
+ * | `daemon/` | fleetd: placement, the reconcile loop, configuration | `registry/`, `systemd/` |
+ * | `daemon/engine/` | which machine runs a unit: a pure schedule, and the leader's loop around it | the rest of `daemon/` but not `agent/`, `api/` |
+ * | `daemon/agent/` | what this machine does about it: a pure plan, and the loop around it | the same but not `engine/`, `api/` |
+ * | `daemon/api/` | the HTTP API: wire types, routes as `Request → Response`, a server behind a door | the same but not `engine/`, `agent/` |
+ * | `ctl/` | fleetctl: commands, tables, client, SSH | `registry/{model,requirements}.ts`, `systemd/unit_*.ts`, `daemon/api/v1.ts` |
+ * | `tests/` | what crosses rooms: contract suites, scenarios, clusters of real machines, the rules of this page | everything |
+ * | `bench/` | how fast, and how much it costs | everything |
+ * | `examples/` | a guided tour | everything |
+ *
+ * `daemon/main.ts` and `ctl/main.ts` wire the rooms together. Files marked 🚪 are doors: they alone touch the world.
+ * Everything else takes values and returns values. `tests/tidy_test.ts` keeps both rules.
+ *
+ * Three signatures carry the house: {@link Registry}, {@link placement} and {@link schedule}.
+ *
+ * ```ts
+ * import { type Cluster, schedule } from "./mod.ts";
+ *
+ * // Which units have no machine, and why.
+ * export const waiting = (cluster: Cluster) => schedule(cluster).waiting;
+ * ```
+ *
+ * @module
+ */
+
+export * from "./registry/model.ts";
+export * from "./registry/mod.ts";
+export type { Requirements } from "./registry/requirements.ts";
+export * from "./systemd/mod.ts";
+export type { UnitOption } from "./systemd/unit_file.ts";
+export * from "./daemon/placement.ts";
+export * from "./daemon/engine/schedule.ts";
