@@ -1,0 +1,336 @@
+/**
+ * A systemd without processes: units, files and jobs in memory, answering as org.freedesktop.systemd1(5) does. What it
+ * keeps in memory and when it reads a file follows systemd 252, as `tests/contract/systemd_suite.ts` sees it.
+ *
+ * @module
+ */
+
+import type { JobResult } from "../mod.ts";
+import type { MethodCall, Signal, Variant } from "./bus.ts";
+import { type FakeBehaviour, fakeBehaviour } from "./fake_unit.ts";
+import { managerInterface, managerPath, unitInterface } from "./manager.ts";
+import { unitObjectPath, unitPathPrefix } from "./object_path.ts";
+
+type JobType = "start" | "stop" | "restart";
+
+interface LoadedUnit {
+  readonly name: string;
+  load: string;
+  text: string | undefined;
+  behaviour: FakeBehaviour;
+  active: string;
+  sub: string;
+  result: string;
+  invocation: string;
+  since_ms: number;
+}
+
+interface FakeJob {
+  readonly path: string;
+  readonly type: JobType;
+  readonly unit: LoadedUnit;
+}
+
+/** An answer that is a D-Bus error. */
+export class FakeDbusError extends Error {
+  constructor(readonly code: string, message: string) {
+    super(message);
+  }
+}
+
+const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
+const ownUnit = "fleet.service";
+
+/** systemd's memory, and its side of the disk. */
+export class FakeManager {
+  /** fleet's directory, by unit name. */
+  readonly files = new Map<string, string>();
+  /** What is linked into the runtime directory. */
+  readonly links = new Set<string>();
+  /** Who is in whose `.wants` directory: `target/unit`. */
+  readonly wants = new Set<string>();
+  /** Every call as `Member name…`, in order. */
+  readonly calls: string[] = [];
+  /** JobType of the job of this process's own unit. */
+  ownJob: string | undefined;
+  /** Jobs stay queued until {@link release}. */
+  holding = false;
+  readonly #memory = new Map<string, LoadedUnit>();
+  /** {@link wants} as it was at the latest reload. */
+  #knownWants = new Set<string>();
+  readonly #jobs = new Map<string, FakeJob>();
+  readonly #failures: { member: string; name: string; error: FakeDbusError }[] = [];
+  #jobId = 0;
+  #invocation = 0;
+
+  /** `later` runs what systemd does in a later turn of its loop; `emit` carries a signal. */
+  constructor(
+    private readonly now_ms: () => number,
+    private readonly later: (work: () => void) => void,
+    private readonly emit: (signal: Signal) => void,
+  ) {}
+
+  /** Lets the next call of a member that concerns a unit fail. */
+  failNext(member: string, name: string, error: FakeDbusError): void {
+    this.#failures.push({ member, name, error });
+  }
+
+  /** Answers a call. Throws {@link FakeDbusError}. */
+  answer(call: MethodCall): unknown[] {
+    const names = call.args.flat().filter((arg) => typeof arg === "string").map((arg) => arg.replace(/^.*\/(?=.)/, ""));
+    this.calls.push([call.member, ...names].join(" "));
+    const index = this.#failures.findIndex((it) =>
+      it.member === call.member && (it.name === "" || names.includes(it.name))
+    );
+    if (index >= 0) throw this.#failures.splice(index, 1)[0]!.error;
+    try {
+      return this.#dispatch(call);
+    } finally {
+      this.#collect();
+    }
+  }
+
+  #dispatch({ path, member, args }: MethodCall): unknown[] {
+    const [first] = args;
+    switch (member) {
+      case "LinkUnitFiles":
+        return this.#link(first as string[]);
+      case "EnableUnitFiles":
+        return this.#enable((first as string[])[0]!);
+      case "DisableUnitFiles":
+        return this.#disable(first as string[]);
+      case "ResetFailedUnit":
+        return this.#resetFailed(String(first));
+      case "Reload":
+        return this.#reload();
+      case "StartUnit":
+      case "RestartUnit":
+        return [this.#start(String(first), member === "StartUnit" ? "start" : "restart")];
+      case "StopUnit":
+        return [this.#queue(this.#loaded(String(first)), "stop")];
+      case "ListUnitsByPatterns":
+        return [[...this.#memory.values()].filter((unit) => matches(args[1] as string[], unit.name)).map(row)];
+      case "ListUnitsByNames":
+        return [(first as string[]).map((name) => row(this.#load(name)))];
+      case "Get":
+        return [this.#property(path, String(args[1]))];
+      case "GetUnitByPID":
+        return [unitObjectPath(ownUnit)];
+      default:
+        return [];
+    }
+  }
+
+  #link(paths: readonly string[]): unknown[] {
+    const names = paths.map((path) => path.slice(path.lastIndexOf("/") + 1));
+    for (const [index, name] of names.entries()) {
+      if (!this.files.has(name)) throw new FakeDbusError(noSuchUnit, `Unit file ${paths[index]} does not exist.`);
+    }
+    for (const name of names) this.links.add(name);
+    return [[]];
+  }
+
+  #enable(name: string): unknown[] {
+    const text = this.files.get(name);
+    if (text === undefined) throw new FakeDbusError(noSuchUnit, `Unit file ${name} does not exist.`);
+    const { wantedBy } = fakeBehaviour(name, text);
+    const added = wantedBy.map((target) => `${target}/${name}`).filter((link) => !this.wants.has(link));
+    for (const link of added) this.wants.add(link);
+    return [wantedBy.length > 0, added.map((link) => ["symlink", link, name])];
+  }
+
+  #disable(names: readonly string[]): unknown[] {
+    if (!names.some((name) => this.links.has(name) || this.files.has(name))) {
+      throw new FakeDbusError(noSuchUnit, `Unit file ${names[0]} does not exist.`);
+    }
+    for (const name of names) {
+      this.links.delete(name);
+      for (const link of this.wants) if (link.endsWith(`/${name}`)) this.wants.delete(link);
+    }
+    return [[]];
+  }
+
+  #resetFailed(name: string): unknown[] {
+    const unit = this.#loaded(name);
+    if (unit.active === "failed") this.#enter(unit, "inactive", "dead", "success");
+    return [];
+  }
+
+  #reload(): unknown[] {
+    this.emit(signal(managerPath, managerInterface, "Reloading", [true]));
+    this.#knownWants = new Set(this.wants);
+    for (const unit of this.#memory.values()) this.#read(unit);
+    for (const link of this.#knownWants) this.#load(link.slice(link.indexOf("/") + 1));
+    this.emit(signal(managerPath, managerInterface, "Reloading", [false]));
+    return [];
+  }
+
+  #start(name: string, type: JobType): string {
+    if (/^[^@]*@\.[a-z]+$/.test(name)) {
+      const message = `Unit name ${name} is missing the instance name.`;
+      throw new FakeDbusError("org.freedesktop.DBus.Error.InvalidArgs", message);
+    }
+    const unit = this.#load(name);
+    if (unit.load === "not-found") throw new FakeDbusError(noSuchUnit, `Unit ${name} not found.`);
+    if (unit.load === "bad-setting") {
+      const message = `Unit ${name} has a bad unit file setting.`;
+      throw new FakeDbusError("org.freedesktop.systemd1.BadUnitSetting", message);
+    }
+    const job = this.#queue(unit, type);
+    for (const wanted of unit.behaviour.wants) {
+      const other = this.#load(wanted);
+      if (other.load === "loaded" && other.active !== "active") this.#queue(other, "start");
+    }
+    return job;
+  }
+
+  /** Mode `replace`: the same job again is the same job, another one cancels it. */
+  #queue(unit: LoadedUnit, type: JobType): string {
+    const queued = this.#jobs.get(unit.name);
+    if (queued?.type === type) return queued.path;
+    if (queued) this.#remove(queued, "canceled");
+    const job: FakeJob = { path: `/org/freedesktop/systemd1/job/${++this.#jobId}`, type, unit };
+    this.#jobs.set(unit.name, job);
+    this.later(() => {
+      if (!this.holding) this.#run(job);
+    });
+    return job.path;
+  }
+
+  /** Runs the held jobs of one unit, or of all. */
+  release(name?: string): void {
+    for (const job of [...this.#jobs.values()]) if (name === undefined || job.unit.name === name) this.#run(job);
+  }
+
+  #run(job: FakeJob): void {
+    const { unit, type } = job;
+    if (this.#jobs.get(unit.name) !== job) return;
+    if (type === "stop") {
+      if (unit.active !== "inactive" && unit.active !== "failed") this.#enter(unit, "inactive", "dead", "success");
+      this.#remove(job, "done");
+    } else if (type === "start" && unit.active === "active") {
+      this.#remove(job, "done");
+    } else {
+      this.#launch(job);
+    }
+    this.#collect();
+  }
+
+  #launch(job: FakeJob): void {
+    const { unit } = job;
+    const { activeSub, command, oneshot, remainAfterExit } = unit.behaviour;
+    unit.invocation = (++this.#invocation).toString(16).padStart(32, "0");
+    if (!oneshot) {
+      this.#enter(unit, "active", activeSub, "success");
+      this.#remove(job, "done");
+      if (command !== "runs") this.later(() => this.exit(unit.name, command === "fails" ? 1 : 0));
+    } else {
+      this.#enter(unit, "activating", "start", "success");
+      if (command === "fails") this.#enter(unit, "failed", "failed", "exit-code");
+      else if (remainAfterExit) this.#enter(unit, "active", "exited", "success");
+      else this.#enter(unit, "inactive", "dead", "success");
+      this.#remove(job, command === "fails" ? "failed" : "done");
+    }
+  }
+
+  /** The unit's process ends by itself. */
+  exit(name: string, code: number): void {
+    const unit = this.#memory.get(name);
+    if (unit?.active !== "active") return;
+    if (code !== 0) this.#enter(unit, "failed", "failed", "exit-code");
+    else if (unit.behaviour.remainAfterExit) this.#enter(unit, "active", "exited", "success");
+    else this.#enter(unit, "inactive", "dead", "success");
+    this.#collect();
+  }
+
+  #remove(job: FakeJob, result: JobResult): void {
+    this.#jobs.delete(job.unit.name);
+    const id = Number(job.path.slice(job.path.lastIndexOf("/") + 1));
+    this.emit(signal(managerPath, managerInterface, "JobRemoved", [id, job.path, job.unit.name, result]));
+  }
+
+  #enter(unit: LoadedUnit, active: string, sub: string, result: string): void {
+    Object.assign(unit, { active, sub, result, since_ms: this.now_ms() });
+    const properties: Record<string, Variant> = {
+      ActiveState: { signature: "s", value: active },
+      SubState: { signature: "s", value: sub },
+      InvocationID: { signature: "ay", value: bytes(unit.invocation) },
+      StateChangeTimestamp: { signature: "t", value: BigInt(unit.since_ms) * 1000n },
+    };
+    const args = [unitInterface, properties, []];
+    this.emit(signal(unitObjectPath(unit.name), "org.freedesktop.DBus.Properties", "PropertiesChanged", args));
+  }
+
+  /** A unit in memory, or NoSuchUnit. */
+  #loaded(name: string): LoadedUnit {
+    const unit = this.#memory.get(name);
+    if (!unit) throw new FakeDbusError(noSuchUnit, `Unit ${name} not loaded.`);
+    return unit;
+  }
+
+  /** A unit from memory; one that was not found before is looked for again. */
+  #load(name: string): LoadedUnit {
+    let unit = this.#memory.get(name);
+    if (!unit) {
+      const rest = { active: "inactive", sub: "dead", result: "success", invocation: "", since_ms: 0 };
+      unit = { name, load: "not-found", text: undefined, behaviour: fakeBehaviour(name, ""), ...rest };
+      this.#memory.set(name, unit);
+    }
+    if (unit.load === "not-found") this.#read(unit);
+    return unit;
+  }
+
+  #read(unit: LoadedUnit): void {
+    unit.text = this.links.has(unit.name) ? this.files.get(unit.name) : undefined;
+    unit.behaviour = fakeBehaviour(unit.name, unit.text ?? "");
+    unit.load = unit.text === undefined ? "not-found" : unit.behaviour.load;
+  }
+
+  /** Drops units that rest and that nobody refers to. */
+  #collect(): void {
+    const referred = new Set([...this.#knownWants].map((link) => link.slice(link.indexOf("/") + 1)));
+    for (const { active, behaviour } of this.#memory.values()) {
+      if (active !== "inactive") { for (const name of behaviour.wants) referred.add(name); }
+    }
+    for (const { name, active } of this.#memory.values()) {
+      if (active === "inactive" && !referred.has(name) && !this.#jobs.has(name)) this.#memory.delete(name);
+    }
+  }
+
+  #property(path: string, property: string): Variant {
+    if (path.startsWith("/org/freedesktop/systemd1/job/")) return { signature: "s", value: this.ownJob };
+    if (path === unitObjectPath(ownUnit)) {
+      const job = this.ownJob === undefined ? [0, "/"] : [1, "/org/freedesktop/systemd1/job/1"];
+      return { signature: "(uo)", value: job };
+    }
+    const unit = this.#load(unitName(path));
+    if (property === "Result") return { signature: "s", value: unit.result };
+    if (property === "InvocationID") return { signature: "ay", value: bytes(unit.invocation) };
+    if (property === "StateChangeTimestamp") return { signature: "t", value: BigInt(unit.since_ms) * 1000n };
+    const onDisk = this.links.has(unit.name) ? this.files.get(unit.name) : undefined;
+    return { signature: "b", value: unit.load !== "not-found" && unit.text !== onDisk };
+  }
+}
+
+function signal(path: string, iface: string, member: string, args: readonly unknown[]): Signal {
+  return { path, interface: iface, member, args };
+}
+
+/** The columns of ListUnits(). */
+function row({ name, load, active, sub }: LoadedUnit): unknown[] {
+  return [name, name, load, active, sub, "", unitObjectPath(name), 0, "", "/"];
+}
+
+function matches(patterns: readonly string[], name: string): boolean {
+  return patterns.length === 0 || patterns.includes(name);
+}
+
+function bytes(hex: string): Uint8Array {
+  return Uint8Array.from(hex.match(/../g) ?? [], (digits) => parseInt(digits, 16));
+}
+
+/** The reverse of {@link unitObjectPath}. */
+function unitName(path: string): string {
+  const label = path.slice(unitPathPrefix.length);
+  return label.replace(/_([0-9a-f]{2})/g, (_, digits) => String.fromCharCode(parseInt(digits, 16)));
+}

@@ -1,0 +1,72 @@
+/**
+ * What a unit file means to the systemd that {@link FakeManager} plays.
+ *
+ * @module
+ */
+
+/** How a start of the unit goes. */
+export interface FakeBehaviour {
+  /** LoadState. */
+  readonly load: "loaded" | "bad-setting";
+  /** SubState while it is active. */
+  readonly activeSub: string;
+  /** `runs` until told otherwise, or ends at once, well or badly. */
+  readonly command: "runs" | "succeeds" | "fails";
+  readonly oneshot: boolean;
+  readonly remainAfterExit: boolean;
+  /** Units it pulls in. */
+  readonly wants: readonly string[];
+  /** Units into whose `.wants` it goes when enabled. */
+  readonly wantedBy: readonly string[];
+}
+
+const activeSubs: Readonly<Record<string, string>> = {
+  service: "running",
+  socket: "listening",
+  timer: "waiting",
+  path: "waiting",
+  mount: "mounted",
+  automount: "waiting",
+  swap: "active",
+  target: "active",
+  slice: "active",
+};
+
+/** Reads the few options that the fake knows. */
+export function fakeBehaviour(name: string, text: string): FakeBehaviour {
+  const values = (section: string, option: string) => optionValues(text, section, option);
+  const type = name.slice(name.lastIndexOf(".") + 1);
+  const program = values("Service", "ExecStart").at(-1);
+  const isService = type === "service";
+  return {
+    load: isService && !program ? "bad-setting" : "loaded",
+    activeSub: activeSubs[type] ?? "active",
+    command: !isService ? "runs" : outcome(program ?? ""),
+    oneshot: values("Service", "Type").at(-1) === "oneshot",
+    remainAfterExit: values("Service", "RemainAfterExit").at(-1) === "yes",
+    wants: [...values("Unit", "Wants"), ...values("Unit", "Requires")].flatMap(words),
+    wantedBy: [...values("Install", "WantedBy"), ...values("Install", "RequiredBy")].flatMap(words),
+  };
+}
+
+function outcome(program: string): FakeBehaviour["command"] {
+  if (/\/false$|\bexit [1-9]/.test(program)) return "fails";
+  return /\/(?:true|echo)\b|\bexit 0/.test(program) ? "succeeds" : "runs";
+}
+
+function optionValues(text: string, section: string, option: string): string[] {
+  const values: string[] = [];
+  let inSection = false;
+  for (const line of text.split("\n")) {
+    const header = /^\[(.*)\]\s*$/.exec(line);
+    if (header) inSection = header[1] === section;
+    else if (inSection && line.slice(0, line.indexOf("=")).trim() === option) {
+      values.push(line.slice(line.indexOf("=") + 1).trim());
+    }
+  }
+  return values;
+}
+
+function words(value: string): string[] {
+  return value.split(/\s+/).filter((word) => word !== "");
+}

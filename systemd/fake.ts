@@ -1,0 +1,222 @@
+/**
+ * systemd's in-memory double, for tests: the code that talks to the real one, over a bus behind which nothing runs.
+ *
+ * @module
+ */
+
+import { SystemdError } from "./mod.ts";
+import type { Bus, BusDoor, BusEvents, MethodCall } from "./dbus/bus.ts";
+import { FakeDbusError, FakeManager } from "./dbus/fake_manager.ts";
+import { DbusSystemd } from "./dbus/systemd.ts";
+import type { UnitDirectory } from "./unit_dir.ts";
+
+/** The methods that can be made to fail. */
+export type FakeCall = "link" | "enable" | "disable" | "resetFailed" | "reload" | "start" | "stop" | "restart" | "list";
+
+const members: Readonly<Record<FakeCall, string>> = {
+  link: "LinkUnitFiles",
+  enable: "EnableUnitFiles",
+  disable: "DisableUnitFiles",
+  resetFailed: "ResetFailedUnit",
+  reload: "Reload",
+  start: "StartUnit",
+  stop: "StopUnit",
+  restart: "RestartUnit",
+  list: "ListUnitsByPatterns",
+};
+
+/**
+ * The machine below a {@link FakeSystemd}: it outlives the daemon, so several may be opened on it, one after the other.
+ *
+ * Services whose command ends in `/false` or says `exit 1` fail, `/true` and `exit 0` succeed, everything else runs.
+ */
+export class FakeMachine {
+  readonly #manager: FakeManager;
+  readonly #connections = new Set<FakeConnection>();
+  #away = false;
+  #waiting: (() => void)[] = [];
+
+  /** `now_ms` dates changes of state, milliseconds since the epoch; without it they are 1, 2, 3 … */
+  constructor(now_ms?: () => number) {
+    let turn = 0;
+    this.#manager = new FakeManager(now_ms ?? (() => ++turn), queueMicrotask, (signal) => {
+      for (const connection of this.#connections) connection.deliver(() => connection.events.signal(signal));
+    });
+  }
+
+  /** fleet's directory, by unit name: may be looked at and changed behind fleet's back. */
+  get files(): Map<string, string> {
+    return this.#manager.files;
+  }
+
+  /** Runtime symlinks `target/unit` that enabling has made. */
+  get enabled(): ReadonlySet<string> {
+    return this.#manager.wants;
+  }
+
+  /** Every D-Bus call so far as `Member name…`. */
+  get calls(): readonly string[] {
+    return this.#manager.calls;
+  }
+
+  /** How often systemd has reloaded. */
+  get reloads(): number {
+    return this.calls.filter((call) => call.startsWith("Reload")).length;
+  }
+
+  /** JobType of the job of the daemon's own unit. */
+  set ownJob(type: string | undefined) {
+    this.#manager.ownJob = type;
+  }
+
+  /** Lets the next such call that concerns `name` fail; `reload` concerns none, give "". */
+  failNext(call: FakeCall, name: string, code = "org.freedesktop.DBus.Error.Failed"): void {
+    this.#manager.failNext(members[call], name, new FakeDbusError(code, `made to fail: ${call} ${name}`));
+  }
+
+  /** From now on jobs are accepted and stay queued. */
+  holdJobs(): void {
+    this.#manager.holding = true;
+  }
+
+  /** Runs the held jobs of one unit. */
+  releaseJob(name: string): void {
+    this.#manager.release(name);
+  }
+
+  /** Runs every held job, and holds no more. */
+  releaseJobs(): void {
+    this.#manager.holding = false;
+    this.#manager.release();
+  }
+
+  /** A unit's main process exits by itself. */
+  exit(name: string, code: number): void {
+    this.#manager.exit(name, code);
+  }
+
+  /** The bus goes away: connections are closed and none can be had. */
+  loseBus(): void {
+    this.#away = true;
+    for (const connection of [...this.#connections]) connection.end("the bus was taken away");
+  }
+
+  /** The bus is there again. */
+  restoreBus(): void {
+    this.#away = false;
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /** The way to this machine's bus. */
+  door(): BusDoor {
+    return {
+      address: "fake:",
+      pid: 1,
+      connect: (events) => {
+        if (this.#away) return Promise.reject(new SystemdError("cannot connect to D-Bus at fake:", "unavailable"));
+        const connection = new FakeConnection(this.#manager, events, () => this.#connections.delete(connection));
+        this.#connections.add(connection);
+        return Promise.resolve(connection);
+      },
+      pause: (_, signal) =>
+        new Promise((resolve) => {
+          if (!this.#away || signal.aborted) return resolve();
+          this.#waiting.push(resolve);
+          signal.addEventListener("abort", () => resolve());
+        }),
+    };
+  }
+}
+
+/** {@link FakeMachine.files} as a directory. */
+class FakeDirectory implements UnitDirectory {
+  readonly path = "/run/fleet/units";
+  constructor(private readonly files: Map<string, string>) {}
+
+  names() {
+    return Promise.resolve([...this.files.keys()].sort());
+  }
+
+  list() {
+    return Promise.resolve(new Map([...this.files].sort(([a], [b]) => a < b ? -1 : 1)));
+  }
+
+  write(name: string, text: string) {
+    const changed = this.files.get(name) !== text;
+    this.files.set(name, text);
+    return Promise.resolve(changed);
+  }
+
+  remove(name: string) {
+    this.files.delete(name);
+    return Promise.resolve();
+  }
+}
+
+class FakeConnection implements Bus {
+  readonly #pending = new Set<(error: SystemdError) => void>();
+  #gone = false;
+
+  constructor(
+    private readonly manager: FakeManager,
+    readonly events: BusEvents,
+    private readonly ended: () => void,
+  ) {}
+
+  call<T>(call: MethodCall, receive: (body: readonly unknown[]) => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#gone) return reject(new SystemdError("D-Bus at fake: is away", "unavailable"));
+      this.#pending.add(reject);
+      const settle = (work: () => void) =>
+        this.deliver(() => {
+          this.#pending.delete(reject);
+          work();
+        });
+      // In a turn of its own, as if it had gone over the wire.
+      queueMicrotask(() => {
+        if (this.#gone) return;
+        try {
+          const body = this.manager.answer(call);
+          settle(() => resolve(receive(body)));
+        } catch (error) {
+          if (!(error instanceof FakeDbusError)) throw error;
+          settle(() => reject(new SystemdError(error.message, error.code)));
+        }
+      });
+    });
+  }
+
+  /** Replies and signals, in order. */
+  deliver(work: () => void): void {
+    queueMicrotask(() => {
+      if (!this.#gone) work();
+    });
+  }
+
+  close(): void {
+    this.end("it was closed here");
+  }
+
+  end(reason: string): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.ended();
+    this.events.closed(reason);
+    for (const reject of this.#pending) reject(new SystemdError(`D-Bus at fake: is away: ${reason}`, "unavailable"));
+    this.#pending.clear();
+  }
+}
+
+/** {@link DbusSystemd} on a {@link FakeMachine}. */
+export class FakeSystemd extends DbusSystemd {
+  constructor(readonly machine: FakeMachine = new FakeMachine()) {
+    const directory = new FakeDirectory(machine.files);
+    super({
+      door: machine.door(),
+      directory,
+      pathForSystemd: directory.path,
+      log: () => {},
+      hasInstallSection: (text) => text.includes("[Install]\n"),
+    });
+  }
+}
