@@ -6,9 +6,6 @@
  */
 
 import { dirname, join } from "node:path/posix";
-import { fileURLToPath } from "node:url";
-
-export const fromFileUrl = fileURLToPath;
 
 /** One import, export-from, import() or import type. */
 export interface Import {
@@ -194,18 +191,25 @@ function roleOf(node: Node): "binding" | "reference" | "label" {
     : "reference";
 }
 
-/** Every source file below `root`, by its path from there; what git ignores and hidden folders are left out. */
-export async function sourcesOf(root: string): Promise<ReadonlyMap<string, Source>> {
-  const sources = new Map<string, Source>();
+/** Paths from `root` of every file with a suffix; what git ignores and hidden folders are left out. */
+export async function filesOf(root: string, suffix: string): Promise<string[]> {
+  const found: string[] = [];
   const walk = async (folder: string) => {
     for await (const entry of Deno.readDir(join(root, folder))) {
       const path = join(folder, entry.name);
       if (entry.isDirectory && !/^(\..*|dist|node_modules|coverage)$/.test(entry.name)) await walk(path);
-      if (entry.isFile && path.endsWith(".ts")) {
-        sources.set(path, parse(path, await Deno.readTextFile(join(root, path))));
-      }
+      if (entry.isFile && path.endsWith(suffix)) found.push(path);
     }
   };
   await walk("");
-  return new Map([...sources].sort(([a], [b]) => a < b ? -1 : 1));
+  return found.sort();
+}
+
+/** Every source file below `root`, by its path from there. */
+export async function sourcesOf(root: string): Promise<ReadonlyMap<string, Source>> {
+  const sources = new Map<string, Source>();
+  for (const path of await filesOf(root, ".ts")) {
+    sources.set(path, parse(path, await Deno.readTextFile(join(root, path))));
+  }
+  return sources;
 }

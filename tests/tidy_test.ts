@@ -6,7 +6,8 @@
  */
 
 import assert from "node:assert/strict";
-import { fromFileUrl, type Import, parse, type Source, sourcesOf } from "./tidy_source.ts";
+import { fileURLToPath } from "node:url";
+import { filesOf, type Import, parse, type Source, sourcesOf } from "./tidy_source.ts";
 
 /** The only files that may touch the world outside: a path, or a folder with everything in it; and what it is for. */
 const doors: Readonly<Record<string, string>> = {
@@ -171,19 +172,32 @@ const cycles: Rule = (tree) => {
   return found;
 };
 
-/** Product code must be reached from the doors of the house; its own unit test does not bring it to life. */
-const noDeadFiles: Rule = (tree) => {
-  const alive = new Set<string>();
+/** Every file that the given ones lead to, themselves included. */
+function reachable(tree: Tree, from: readonly string[]): Set<string> {
+  const reached = new Set<string>();
   const reach = (path: string) => {
-    if (alive.has(path)) return;
-    alive.add(path);
+    if (reached.has(path)) return;
+    reached.add(path);
     for (const next of tree.get(path)?.imports ?? []) if (next.path) reach(next.path);
   };
-  const isEntry = (path: string) => /^(tests\/.*_test|tests\/run|(bench|examples)\/[a-z_]+)\.ts$/.test(path);
-  for (const path of ["mod.ts", ...mains, ...[...tree.keys()].filter(isEntry)]) if (tree.has(path)) reach(path);
+  from.forEach(reach);
+  return reached;
+}
+
+/**
+ * Product code must be reached from the doors of the house or from tests/: its own unit test does not bring it to life.
+ * Doubles and what stands in tests/ live for any test; programs of tests/ when a test or a task names them.
+ */
+const noDeadFiles: Rule = (tree) => {
+  const paths = [...tree.keys()];
+  const isEntry = (path: string) =>
+    ["mod.ts", ...mains].includes(path) || /^(tests\/.*_test|tests\/run|(bench|examples)\/[a-z_]+)\.ts$/.test(path);
+  const used = reachable(tree, paths.filter(isEntry));
+  const tested = reachable(tree, paths.filter((path) => path.endsWith("_test.ts")));
+  const forTests = (path: string) => /(^tests\/|(^|\/)fake(_[a-z]+)*\.ts$)/.test(path);
   const named = [...tree.values()].filter(({ path }) => path.startsWith("tests/")).map(({ text }) => text).join("\n");
-  return [...tree.keys()]
-    .filter((path) => !alive.has(path) && !path.endsWith("_test.ts"))
+  return paths
+    .filter((path) => !used.has(path) && !path.endsWith("_test.ts") && !(forTests(path) && tested.has(path)))
     .filter((path) => !(path.startsWith("tests/") && (named.includes(`"${path}"`) || inTasks(path))))
     .map((path) => `${path}: nothing uses it: import it where it is needed, or delete it`);
 };
@@ -340,7 +354,7 @@ function expectNone(violations: readonly string[]): void {
   if (violations.length > 0) assert.fail(`\n${violations.join("\n")}\n`);
 }
 
-const root = fromFileUrl(new URL("..", import.meta.url));
+const root = fileURLToPath(new URL("..", import.meta.url));
 const house = await sourcesOf(root);
 
 for (const [name, { rule, bad }] of Object.entries(rules)) {
@@ -387,6 +401,22 @@ Deno.test("tidy: what the rules allow", () => {
 Deno.test("tidy: every door leads somewhere", () => {
   assert.notDeepEqual(doorsExist(treeOf({ "daemon/main.ts": "" })), []);
   expectNone(doorsExist(house));
+});
+
+/** Relative links of a Markdown text; those to other hosts and within the page are left alone. */
+const linksOf = (text: string) =>
+  [...text.matchAll(/\]\(([^)#\s]+)/g)].map(([, to]) => to!).filter((to) => !/^[a-z]+:/.test(to));
+
+Deno.test("tidy: links in Markdown lead somewhere", async () => {
+  assert.deepEqual(linksOf("[a](b.md#c) [d](https://e) [f](#g) [h](../i/)"), ["b.md", "../i/"]);
+  const broken: string[] = [];
+  for (const path of await filesOf(root, ".md")) {
+    for (const to of linksOf(await Deno.readTextFile(root + path))) {
+      const target = new URL(to, `file://${root}${path}`);
+      await Deno.stat(target).catch(() => broken.push(`${path}: links to ${to}, which does not exist`));
+    }
+  }
+  expectNone(broken);
 });
 
 Deno.test("tidy: at the top stands only what design gives a place", async () => {
