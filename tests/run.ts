@@ -17,7 +17,7 @@ const locked = Deno.env.get("CI") === "true" ? ["--frozen"] : [];
 const serialRooms = ["tests/contract", "tests/cluster"];
 
 /** Long past what any step has needed; a step that hangs shall say which one it was. */
-const stepLimit_ms = 30 * 60_000;
+const stepLimit_ms = 20 * 60_000;
 
 /** Runs a program with our output; returns its exit code. It is stopped after {@link stepLimit_ms}. */
 async function run(command: string, args: readonly string[]): Promise<number> {
