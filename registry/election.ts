@@ -177,8 +177,9 @@ class Lead implements Leadership {
         try {
           this.#assertLeading();
           const result = await this.#options.session.transact([...this.#fence, ...batch.compares], batch.ops);
+          // A refusal wrote nothing: its revision is the whole store's, which no view of ours need ever reach.
           if (!result.succeeded) failed.push(batch);
-          revision = Math.max(revision, result.revision);
+          else revision = Math.max(revision, result.revision);
         } catch (error) {
           errors.push(error);
         }
