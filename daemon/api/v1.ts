@@ -62,7 +62,8 @@ export interface ErrorEntity {
 
 /**
  * `GET /fleet/v1/events`: server-sent events. First the present, as if it had just happened, then `synced`, then each
- * change. The event's `id` is the store's revision. `?unit=NAME` (repeatable) narrows it to units and their states.
+ * change. The event's `id` is the store's revision. `?unit=NAME` (repeatable) narrows units and their states to those
+ * named; machines are told all the same. A slow reader is not told what came and went meanwhile.
  *
  * | event | data |
  * |---|---|
@@ -75,6 +76,10 @@ export interface UnitEvent {
   readonly name: string;
   /** Without `options`; absent when the unit is gone. */
   readonly unit?: UnitEntity;
+  /** Hash of its file; absent when the unit is gone. */
+  readonly hash?: string;
+  /** Store revision at which the latest restart was asked for, 0 if never; absent when the unit is gone. */
+  readonly restart?: number;
 }
 
 export interface StateEvent {
@@ -82,6 +87,10 @@ export interface StateEvent {
   readonly machineID: string;
   /** Absent when the machine no longer has the unit. */
   readonly state?: UnitStateEntity;
+  /** The {@link UnitEvent.restart} that this machine has carried out: a restart is done once it is not less. */
+  readonly restart?: number;
+  /** When systemd's active state was entered, milliseconds since the epoch. */
+  readonly since?: number;
   /** Why the agent's latest command for it failed, or systemd's result where it is not success. */
   readonly error?: string;
 }

@@ -1,0 +1,98 @@
+/**
+ * Request bodies: bounded, UTF-8, and read the way clients of the original rely on. Only the first JSON value counts, and
+ * names of fields match whatever their case.
+ *
+ * @module
+ */
+
+/** Longest body that is read: many times the longest unit file. */
+export const maxBody_bytes = 1024 * 1024;
+
+/** What could be made of a body, or why nothing could, with the HTTP status that says so. */
+export type Body<T> = { readonly value: T } | { readonly code: 400 | 413; readonly refusal: string };
+
+/** Reads a body to its end and gives its first JSON value. */
+export async function readJson(request: Request): Promise<Body<unknown>> {
+  const bytes = await readBytes(request);
+  if (bytes === undefined) return { code: 413, refusal: `request body exceeds maximum length (${maxBody_bytes})` };
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return { code: 400, refusal: "invalid UTF-8" };
+  }
+  return firstJsonValue(text);
+}
+
+async function readBytes(request: Request): Promise<Uint8Array | undefined> {
+  const announced = request.headers.get("content-length");
+  if (announced !== null) {
+    return Number(announced) > maxBody_bytes ? undefined : new Uint8Array(await request.arrayBuffer());
+  }
+  if (request.body === null) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of request.body) {
+    length += chunk.length;
+    if (length > maxBody_bytes) return undefined;
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/** The first JSON value (RFC 8259) of a text; whatever follows it is not looked at. */
+export function firstJsonValue(text: string): Body<unknown> {
+  const whole = parse(text);
+  if ("value" in whole) return whole;
+  const start = text.search(/[^ \t\r\n]/);
+  if (start < 0) return { code: 400, refusal: "EOF" };
+  const end = endOfValue(text, start);
+  if (end === undefined) return { code: 400, refusal: "unexpected EOF" };
+  return end < text.length ? parse(text.slice(start, end)) : whole;
+}
+
+function parse(text: string): Body<unknown> {
+  try {
+    return { value: JSON.parse(text) };
+  } catch (error) {
+    if (error instanceof SyntaxError) return { code: 400, refusal: error.message };
+    throw error;
+  }
+}
+
+/** Just behind the value that starts at `start`, if the text goes that far. */
+function endOfValue(text: string, start: number): number | undefined {
+  const scalar = /[^ \t\r\n{}[\]",:]+/y;
+  scalar.lastIndex = start;
+  if (scalar.test(text)) return scalar.lastIndex;
+  const token = /"[^"\\]*(?:\\.[^"\\]*)*"|[^"]/sy;
+  token.lastIndex = start;
+  let depth = 0;
+  for (let found = token.exec(text); found !== null; found = token.exec(text)) {
+    if ("{[".includes(found[0])) depth++;
+    else if ("}]".includes(found[0])) depth--;
+    if (depth <= 0) return token.lastIndex;
+  }
+  return undefined;
+}
+
+/** The fields of a JSON object by lower-case name; of two that differ in case only, the last counts. */
+export function fieldsOf(value: unknown): Map<string, unknown> | undefined {
+  // null stands for "nothing given", as it does for each field.
+  if (value === null) return new Map();
+  if (typeof value !== "object" || Array.isArray(value)) return undefined;
+  return new Map(Object.entries(value).map(([name, field]) => [name.toLowerCase(), field]));
+}
+
+/** A field that is a text: "" if it is missing or null, undefined if it is something else. */
+export function textField(fields: ReadonlyMap<string, unknown>, name: string): string | undefined {
+  const value = fields.get(name.toLowerCase()) ?? "";
+  return typeof value === "string" ? value.toWellFormed() : undefined;
+}

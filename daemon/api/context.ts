@@ -1,0 +1,38 @@
+/**
+ * What every route is given.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../registry/clock.ts";
+import type { Log } from "../../registry/log.ts";
+import type { Registry } from "../../registry/mod.ts";
+import type { Lists, UnitRenderer } from "./entities.ts";
+
+/** What the process that serves knows of one request beyond the request itself. Each is optional. */
+export interface Peer {
+  /** The request target exactly as it was sent; without it, that of the request's URL, which is canonical already. */
+  readonly target?: string;
+  /** How many Content-Type headers were sent; without it, the request's own are counted. */
+  readonly contentTypes?: number;
+  /** Aborted when the client has left or the server closes: answers without an end, end. */
+  readonly closing?: AbortSignal;
+}
+
+/** What the routes stand on. */
+export interface Api {
+  readonly registry: Registry;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Entities a page; at least 1, at most 65535. */
+  readonly pageSize: number;
+  readonly units: UnitRenderer;
+  readonly lists: Lists;
+}
+
+/** One request, taken apart. */
+export interface Call {
+  readonly request: Request;
+  readonly peer: Peer;
+  readonly query: URLSearchParams;
+}

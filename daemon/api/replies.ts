@@ -1,0 +1,30 @@
+/**
+ * The shapes every answer has: JSON without a trailing newline, and errors as `{"error":{"code":N,"message":"..."}}`.
+ *
+ * @module
+ */
+
+import type { ErrorEntity } from "./v1.ts";
+
+const jsonHeaders = { "Content-Type": "application/json" };
+
+/** An answer whose body is JSON text. */
+export function jsonReply(text: string): Response {
+  return new Response(text, { status: 200, headers: jsonHeaders });
+}
+
+/** An answer without a body. */
+export function emptyReply(code: number, headers: Readonly<Record<string, string>> = {}): Response {
+  return new Response(null, { status: code, headers });
+}
+
+/** An answer for people and probes rather than API clients. */
+export function textReply(code: number, text: string): Response {
+  return new Response(text, { status: code, headers: { "Content-Type": "text/plain; charset=utf-8" } });
+}
+
+/** A refusal or failure; both keys are always there, the message may be empty. */
+export function errorReply(code: number, message = ""): Response {
+  const entity: ErrorEntity = { error: { code, message } };
+  return new Response(JSON.stringify(entity), { status: code, headers: jsonHeaders });
+}

@@ -1,0 +1,174 @@
+/**
+ * API v1: from a request to its answer. Pure; `server.ts` puts it on sockets.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../registry/clock.ts";
+import { type Log, messageOf } from "../../registry/log.ts";
+import { type Registry, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
+import type { Api, Call, Peer } from "./context.ts";
+import { discoveryText } from "./discovery.ts";
+import { Lists, UnitRenderer } from "./entities.ts";
+import { EventStreams } from "./events.ts";
+import { listMachines, patchMachines } from "./machines.ts";
+import { errorReply, jsonReply, textReply } from "./replies.ts";
+import { getState, listStates } from "./state.ts";
+import { parseTarget, type Target } from "./target.ts";
+import { deleteUnit, getUnit, listUnits, putUnit, restartUnit } from "./units.ts";
+
+export type { Peer } from "./context.ts";
+
+/** What {@link createHandler} needs. */
+export interface HandlerOptions {
+  readonly registry: Registry;
+  /** Whether the daemon can answer for the cluster; where it cannot, why. */
+  readonly status: () => { readonly ready: boolean; readonly reason?: string };
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Entities a page; 1 to 65535. */
+  readonly pageSize: number;
+  /** Told in the `Server` header. */
+  readonly version: string;
+}
+
+/** Answers one request. Never rejects. */
+export type Handler = (request: Request, peer?: Peer) => Promise<Response>;
+
+type Action = (call: Call, name: string) => Response | Promise<Response>;
+
+/** What may be done at one path. */
+interface Resource {
+  readonly actions: Readonly<Record<string, Action>>;
+  /** The refusal of any other method. */
+  readonly otherwise: { readonly code: number; readonly message: string };
+}
+
+/** Makes the handler of all API paths. Throws RangeError when `pageSize` is out of range. */
+export function createHandler(options: HandlerOptions): Handler {
+  const { registry, status, log, clock, pageSize, version } = options;
+  if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 0xffff) {
+    throw new RangeError(`page size must be a whole number from 1 to 65535, not ${pageSize}`);
+  }
+  const api: Api = { registry, log, clock, pageSize, units: new UnitRenderer(log), lists: new Lists() };
+  const find = router(api);
+  const server = `fleetd/${version}`;
+
+  const answer = async (request: Request, peer: Peer): Promise<Response> => {
+    const url = peer.target ?? new URL(request.url).pathname + new URL(request.url).search;
+    log("debug", `HTTP ${request.method} ${url}`);
+    const target = parseTarget(url);
+    const { ready, reason } = status();
+    const probe = target.kind === "path" ? answerProbe(request.method, target, ready, reason) : undefined;
+    if (probe) return probe;
+    if (!ready) return unavailable(reason);
+    if (target.kind === "malformed") return errorReply(400, target.reason);
+    if (target.kind === "moved") return moved(target.location);
+    try {
+      return await dispatch(find(target.segments), { request, peer, query: new URLSearchParams(target.query) });
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) return unavailable(status().reason ?? error.message);
+      if (error instanceof WrongStoreError) return errorReply(503, error.message);
+      log("error", "a request failed", { method: request.method, path: url, error: messageOf(error) });
+      return errorReply(500);
+    }
+  };
+  return async (request, peer = {}) => {
+    const reply = await answer(request, peer);
+    reply.headers.set("Server", server);
+    return reply;
+  };
+}
+
+/** For whoever supervises the daemon. They answer also while the API cannot. */
+function answerProbe(
+  method: string,
+  { segments }: Extract<Target, { kind: "path" }>,
+  ready: boolean,
+  reason: string | undefined,
+): Response | undefined {
+  const [path, ...rest] = segments;
+  if (rest.length > 0 || (path !== "healthz" && path !== "readyz")) return undefined;
+  if (method !== "GET" && method !== "HEAD") {
+    return errorReply(405, "only GET and HEAD supported against this resource");
+  }
+  if (path === "healthz" || ready) return textReply(200, "ok");
+  return textReply(503, reason ?? "not ready");
+}
+
+function unavailable(reason: string | undefined): Response {
+  return errorReply(503, "fleet server unable to communicate with etcd" + (reason ? `: ${reason}` : ""));
+}
+
+function moved(location: string): Response {
+  const link = location.replaceAll("&", "&amp;").replaceAll('"', "&#34;").replaceAll("<", "&lt;").replaceAll(
+    ">",
+    "&gt;",
+  );
+  return new Response(`<a href="${link}">Moved Permanently</a>.\n\n`, {
+    status: 301,
+    headers: { "Content-Type": "text/html; charset=utf-8", "Location": location },
+  });
+}
+
+interface Found {
+  readonly resource: Resource;
+  readonly name: string;
+}
+
+/** Finds what is at a path of percent-decoded segments. */
+function router(api: Api): (segments: readonly string[]) => Found | undefined {
+  const resources = resourcesOf(api);
+  return (segments) => {
+    if (segments.length === 1 && segments[0] === "") return { resource: nothingHere, name: "" };
+    const isNew = segments[0] === "fleet" && segments[1] === "v1";
+    if (!isNew && segments[0] !== "v1-alpha") return undefined;
+    const [collection, name, below, ...rest] = segments.slice(isNew ? 2 : 1);
+    if (collection === undefined) return { resource: nothingHere, name: "" };
+    if (rest.length > 0 || collection.includes("/") || name === "" || name?.includes("/") || below === "") {
+      return undefined;
+    }
+    const pattern = collection + (name === undefined ? "" : "/*") + (below === undefined ? "" : "/" + below);
+    const resource = resources.get(pattern);
+    return resource && { resource, name: name ?? "" };
+  };
+}
+
+function dispatch(found: Found | undefined, call: Call): Response | Promise<Response> {
+  if (!found) return errorReply(404);
+  const { actions, otherwise } = found.resource;
+  const action = Object.hasOwn(actions, call.request.method) ? actions[call.request.method] : undefined;
+  return action ? action(call, found.name) : errorReply(otherwise.code, otherwise.message);
+}
+
+/** The root and the prefixes: known, but good for nothing. */
+const nothingHere: Resource = { actions: {}, otherwise: { code: 405, message: "" } };
+
+function only(methods: string, code = 405): Resource["otherwise"] {
+  return { code, message: `only ${methods} supported against this resource` };
+}
+
+function resourcesOf(api: Api): ReadonlyMap<string, Resource> {
+  const events = new EventStreams(api);
+  return new Map<string, Resource>([
+    // 400, as clients of the original know it.
+    ["discovery", { actions: { GET: () => jsonReply(discoveryText) }, otherwise: only("HTTP GET", 400) }],
+    ["machines", {
+      actions: { GET: (call) => listMachines(api, call), PATCH: (call) => patchMachines(api, call) },
+      otherwise: only("GET and PATCH"),
+    }],
+    ["units", { actions: { GET: (call) => listUnits(api, call) }, otherwise: only("GET") }],
+    ["units/*", {
+      actions: {
+        GET: (_call, name) => getUnit(api, name),
+        PUT: (call, name) => putUnit(api, name, call),
+        DELETE: (_call, name) => deleteUnit(api, name),
+      },
+      otherwise: only("GET, PUT and DELETE"),
+    }],
+    ["units/*/restart", { actions: { POST: (_call, name) => restartUnit(api, name) }, otherwise: only("POST") }],
+    ["state", { actions: { GET: (call) => listStates(api, call) }, otherwise: only("GET") }],
+    ["state/*", { actions: { GET: (_call, name) => getState(api, name) }, otherwise: only("GET") }],
+    ["events", { actions: { GET: (call) => events.open(call) }, otherwise: only("GET") }],
+  ]);
+}

@@ -1,0 +1,69 @@
+/**
+ * The request target: path and query as the client sent them. `new URL` is not asked, since it hides what must be
+ * answered with a redirect (`//`, `..`), and since unit names hold characters that it changes (`\`).
+ *
+ * @module
+ */
+
+/** What a request is aimed at. */
+export type Target =
+  | {
+    readonly kind: "path";
+    /** Percent-decoded, one a segment: `/a/b%2Fc` is `["a", "b/c"]`, `/a/` is `["a", ""]`, `/` is `[""]`. */
+    readonly segments: readonly string[];
+    readonly query: string;
+  }
+  /** Not canonical: ask again at `location`. */
+  | { readonly kind: "moved"; readonly location: string }
+  | { readonly kind: "malformed"; readonly reason: string };
+
+/** Reads a request target (RFC 9112, section 3.2) in origin or absolute form. */
+export function parseTarget(target: string): Target {
+  const origin = target.replace(/^https?:\/\/[^/?#]*/i, "").replace(/#.*$/s, "");
+  const mark = origin.indexOf("?");
+  const path = mark < 0 ? origin : origin.slice(0, mark);
+  const query = mark < 0 ? "" : origin.slice(mark + 1);
+  const escape = /%(?![0-9A-Fa-f]{2}).{0,2}/s.exec(path);
+  if (escape) return { kind: "malformed", reason: `invalid URL escape ${JSON.stringify(escape[0])}` };
+  const segments = path.replace(/^\//, "").split("/").map(percentDecode);
+  const decoded = "/" + segments.join("/");
+  const clean = canonical(decoded);
+  if (clean !== decoded || !path.startsWith("/")) {
+    return { kind: "moved", location: percentEncode(clean) + (mark < 0 ? "" : "?" + query) };
+  }
+  return { kind: "path", segments, query };
+}
+
+/** Bytes that are not UTF-8 become U+FFFD, which no name of ours contains. */
+function percentDecode(text: string): string {
+  if (!text.includes("%")) return text;
+  const bytes = new TextEncoder().encode(text);
+  const decoded = new Uint8Array(bytes.length);
+  let length = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i] as number;
+    if (byte !== 0x25) decoded[length++] = byte;
+    else {
+      decoded[length++] = parseInt(String.fromCharCode(bytes[i + 1] as number, bytes[i + 2] as number), 16);
+      i += 2;
+    }
+  }
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(decoded.subarray(0, length));
+}
+
+/** Without empty, `.` and `..` segments; a slash at the end stays. */
+function canonical(path: string): string {
+  const kept: string[] = [];
+  for (const segment of path.split("/")) {
+    if (segment === "..") kept.pop();
+    else if (segment !== "" && segment !== ".") kept.push(segment);
+  }
+  const clean = "/" + kept.join("/");
+  return clean !== "/" && path.endsWith("/") ? clean + "/" : clean;
+}
+
+function percentEncode(path: string): string {
+  return path.toWellFormed().split("/")
+    .map((segment) => encodeURIComponent(segment).replaceAll("%40", "@").replaceAll("%3A", ":"))
+    .join("/");
+}

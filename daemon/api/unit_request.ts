@@ -1,0 +1,135 @@
+/**
+ * What a PUT of a unit asks for, and what is to be done about it. Pure.
+ *
+ * @module
+ */
+
+import type { Change, UnitRecord } from "../../registry/mod.ts";
+import { type DesiredState, desiredStates, type UnitName } from "../../registry/model.ts";
+import { fleetSection, parseRequirements, validateFleetOptions } from "../../registry/requirements.ts";
+import {
+  hashUnitFile,
+  parseUnitFile,
+  serializeUnitFile,
+  UnitFileError,
+  type UnitOption,
+} from "../../systemd/unit_file.ts";
+import { isTemplate } from "../../systemd/unit_name.ts";
+import { fieldsOf, textField } from "./body.ts";
+
+/** Longest unit file that is stored: with all that is written beside it, it fits the request limit of etcd (1.5 MiB). */
+export const maxUnitFile_bytes = 256 * 1024;
+
+/** The body of a PUT; what is missing is "" or empty. */
+export interface UnitRequest {
+  readonly name: string;
+  readonly desiredState: string;
+  readonly options: readonly UnitOption[];
+}
+
+/** Reads a decoded body, or says what is wrong with it. Current state and machine are the server's to say and ignored. */
+export function readUnitRequest(value: unknown): UnitRequest | string {
+  const fields = fieldsOf(value);
+  if (fields === undefined) return "expected a JSON object";
+  const name = textField(fields, "name");
+  if (name === undefined) return "expected name to be a string";
+  const desiredState = textField(fields, "desiredState");
+  if (desiredState === undefined) return "expected desiredState to be a string";
+  const items = fields.get("options") ?? [];
+  if (!Array.isArray(items)) return "expected options to be an array";
+  const options: UnitOption[] = [];
+  for (const [index, item] of items.entries()) {
+    const option = item === null ? undefined : fieldsOf(item);
+    if (option === undefined) return `expected options[${index}] to be an object`;
+    const section = textField(option, "section");
+    const optionName = textField(option, "name");
+    const optionValue = textField(option, "value");
+    if (section === undefined || optionName === undefined || optionValue === undefined) {
+      return `expected section, name and value of options[${index}] to be strings`;
+    }
+    options.push({ section, name: optionName, value: optionValue });
+  }
+  return { name, desiredState, options };
+}
+
+type File = NonNullable<Extract<Change, { kind: "put" }>["file"]>;
+
+/** What to do about a PUT. */
+export type Decision =
+  | { readonly kind: "refuse"; readonly code: 400 | 409; readonly message: string }
+  /** The unit is as asked for already. */
+  | { readonly kind: "nothing" }
+  /** A new unit or a new version of one, or a new desired state only. */
+  | {
+    readonly kind: "store" | "update";
+    readonly desiredState: DesiredState;
+    readonly file?: File;
+    /** Keys of [X-Fleet] that fleet does not know. */
+    readonly unknown: readonly string[];
+  };
+
+const refuse = (code: 400 | 409, message: string): Decision => ({ kind: "refuse", code, message });
+
+/** Decides on a request for a unit of valid name, given what the store has of it. */
+export function decideUpdate(was: UnitRecord, request: UnitRequest): Decision {
+  const hasOptions = request.options.length > 0;
+  if (!was.unit && !hasOptions) return refuse(409, "unit does not exist and options field empty");
+  const file = hasOptions ? readFile(request.options) : undefined;
+  if (typeof file === "string") return refuse(400, file);
+  if (file && file.hash !== was.unit?.hash) return decideStore(was.name, request, file);
+  return decideState(was, request, file);
+}
+
+/** A new unit, or another version of one. Without a state in the request it is inactive, even if the old one is not. */
+function decideStore(name: UnitName, request: UnitRequest, file: File): Decision {
+  const invalid = validateFleetOptions(name, file.fleetOptions);
+  if (invalid !== undefined) return refuse(400, invalid);
+  const desiredState = request.desiredState || "inactive";
+  if (!isDesiredState(desiredState)) return unknownState(desiredState);
+  if (desiredState !== "inactive" && isTemplate(name)) return templateRefused(name);
+  const { unknown } = parseRequirements(name, file.fleetOptions);
+  return { kind: "store", desiredState, file, unknown };
+}
+
+function decideState(was: UnitRecord, { desiredState }: UnitRequest, file: File | undefined): Decision {
+  if (desiredState === "") return refuse(409, "must provide DesiredState to update existing unit");
+  if (desiredState !== "inactive" && isTemplate(was.name)) return templateRefused(was.name);
+  if (!isDesiredState(desiredState)) return unknownState(desiredState);
+  // A text that the store has lost is put again by whoever still has it.
+  const restores = file !== undefined && was.text === undefined;
+  if (was.unit?.desiredState === desiredState && !restores) return { kind: "nothing" };
+  return { kind: "update", desiredState, ...(file ? { file } : {}), unknown: [] };
+}
+
+function templateRefused(name: UnitName): Decision {
+  return refuse(400, `cannot activate template ${JSON.stringify(name)}`);
+}
+
+function unknownState(text: string): Decision {
+  return refuse(400, `unknown desiredState ${JSON.stringify(text)}: expect ${desiredStates.join(", ")}`);
+}
+
+function isDesiredState(text: string): text is DesiredState {
+  return (desiredStates as readonly string[]).includes(text);
+}
+
+/**
+ * The options as a file, or why they cannot be one. What counts is the file as any reader will read it, not the options as
+ * they came: a value with a line break in it may be two options.
+ */
+function readFile(options: readonly UnitOption[]): File | string {
+  // A value that ends in a backslash would swallow the next option.
+  const draft = serializeUnitFile(options.map((each) => ({ ...each, value: each.value.replace(/[\\\s]+$/, "") })));
+  if (new TextEncoder().encode(draft).length > maxUnitFile_bytes) {
+    return `unit file exceeds maximum length (${maxUnitFile_bytes})`;
+  }
+  try {
+    const read = parseUnitFile(draft);
+    if (read.length === 0) return "options are none that a unit file can hold";
+    const text = serializeUnitFile(read);
+    return { hash: hashUnitFile(text), text, fleetOptions: read.filter(({ section }) => section === fleetSection) };
+  } catch (error) {
+    if (error instanceof UnitFileError) return error.message;
+    throw error;
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * `/units`, `/units/{name}` and `/units/{name}/restart`.
+ *
+ * @module
+ */
+
+import { ConflictError, type UnitRecord } from "../../registry/mod.ts";
+import type { UnitName } from "../../registry/model.ts";
+import { validateUnitName } from "../../systemd/unit_name.ts";
+import { readJson } from "./body.ts";
+import type { Api, Call } from "./context.ts";
+import { pageText, requestedPage } from "./pages.ts";
+import { emptyReply, errorReply, jsonReply } from "./replies.ts";
+import { decideUpdate, readUnitRequest, type UnitRequest } from "./unit_request.ts";
+
+/** Attempts at a change that others get in the way of. */
+const maxAttempts = 10;
+
+/** GET `/units`. */
+export async function listUnits(api: Api, { query }: Call): Promise<Response> {
+  const asked = requestedPage(query, api.pageSize);
+  if ("refusal" in asked) return errorReply(400, asked.refusal);
+  const cluster = await api.registry.read();
+  return jsonReply(
+    pageText(
+      "units",
+      api.lists.units(cluster),
+      { page: asked.page, size: api.pageSize },
+      (unit) => api.units.text(cluster, unit),
+    ),
+  );
+}
+
+/** GET `/units/{name}`. */
+export async function getUnit(api: Api, name: UnitName): Promise<Response> {
+  const cluster = await api.registry.read();
+  const unit = cluster.units.get(name);
+  return unit ? jsonReply(api.units.text(cluster, unit)) : errorReply(404, "unit does not exist");
+}
+
+/** PUT `/units/{name}`: creates, replaces or updates. */
+export async function putUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
+  const unsupported = checkContentType(call);
+  if (unsupported !== undefined) return errorReply(415, unsupported);
+  const body = await readJson(call.request);
+  if ("refusal" in body) return errorReply(body.code, `unable to decode body: ${body.refusal}`);
+  const request = readUnitRequest(body.value);
+  if (typeof request === "string") return errorReply(400, `unable to decode body: ${request}`);
+  if (request.name !== "" && request.name !== name) {
+    const [inUrl, inBody] = [name, request.name].map((each) => JSON.stringify(each));
+    return errorReply(400, `name in URL ${inUrl} differs from unit name in request body ${inBody}`);
+  }
+  const invalid = validateUnitName(name);
+  if (invalid !== undefined) return errorReply(400, invalid);
+  return await change(api, name, (was) => applyPut(api, was, request));
+}
+
+function checkContentType({ request, peer }: Call): string | undefined {
+  const value = request.headers.get("content-type");
+  const count = peer.contentTypes ?? (value === null ? 0 : 1);
+  if (count !== 1 || value === null) return `expected 1 Content-Type, got ${count}`;
+  const mediaType = value.split(";", 1)[0] as string;
+  return mediaType.trim() === "application/json" ? undefined : "only acceptable Content-Type is application/json";
+}
+
+async function applyPut(api: Api, was: UnitRecord, request: UnitRequest): Promise<Response> {
+  const decision = decideUpdate(was, request);
+  if (decision.kind === "refuse") return errorReply(decision.code, decision.message);
+  if (decision.kind === "nothing") return emptyReply(204);
+  const { desiredState, file, unknown } = decision;
+  await api.registry.commit({ kind: "put", was, desiredState, ...(file ? { file } : {}) });
+  if (unknown.length === 0) return emptyReply(decision.kind === "store" ? 201 : 204);
+  const warning = `unit ${was.name}: unrecognized requirement in [X-Fleet] section: ${unknown.join(", ")}`;
+  api.log("warn", warning);
+  return emptyReply(201, { Warning: `199 - ${asciiQuoted(warning)}` });
+}
+
+/** A quoted-string of RFC 9110 in ASCII: anything else is escaped as in JSON. */
+function asciiQuoted(text: string): string {
+  const escape = (char: string) => "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0");
+  return JSON.stringify(text.slice(0, 1000)).replace(/[^ -~]/g, escape);
+}
+
+/** DELETE `/units/{name}`. */
+export function deleteUnit(api: Api, name: UnitName): Promise<Response> {
+  return change(api, name, async (was) => {
+    if (!was.unit) return errorReply(404, "unit does not exist");
+    await api.registry.commit({ kind: "delete", was });
+    return emptyReply(204);
+  });
+}
+
+/** POST `/units/{name}/restart`: the machines that have the unit restart it once. */
+export function restartUnit(api: Api, name: UnitName): Promise<Response> {
+  return change(api, name, async (was) => {
+    if (!was.unit) return errorReply(404, "unit does not exist");
+    const { desiredState } = was.unit;
+    if (desiredState === "inactive") {
+      return errorReply(409, `cannot restart unit ${JSON.stringify(name)}: its desired state is inactive`);
+    }
+    await api.registry.commit({ kind: "put", was, desiredState, restart: true });
+    return emptyReply(204);
+  });
+}
+
+/** Reads the unit and lets `attempt` decide on it; from the top when somebody else changed the unit meanwhile. */
+async function change(
+  { registry, clock }: Api,
+  name: UnitName,
+  attempt: (was: UnitRecord) => Promise<Response>,
+): Promise<Response> {
+  for (let attempts = 1;; attempts++) {
+    const was = await registry.unit(name);
+    try {
+      return await attempt(was);
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+      if (attempts >= maxAttempts) return errorReply(409, `${error.message}; gave up after ${attempts} attempts`);
+      await clock.sleep(clock.random() * 5 * attempts);
+    }
+  }
+}
