@@ -14,6 +14,8 @@ export interface RunOptions {
   /** SIGKILL after this long; 60,000 when not given. */
   readonly timeout_ms?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** Gives it nothing of this process's environment but what `env` holds. */
+  readonly clear_env?: boolean;
 }
 
 /** Runs `command` to its end. Throws when it cannot be started or outlives its time; a failing exit code is a value. */
@@ -27,6 +29,7 @@ export async function run(command: readonly string[], options: RunOptions = {}):
     stdout: "piped",
     stderr: "piped",
     env: { ...options.env },
+    clearEnv: options.clear_env ?? false,
   }).spawn();
   let late = false;
   const timer = setTimeout(() => {

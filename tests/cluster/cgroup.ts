@@ -1,0 +1,71 @@
+/**
+ * A control group for each machine, so that the systemd in it owns its groups alone: systemd-nspawn started outside of
+ * systemd gives its container the group it was itself started in, and two machines in one group would end each other's units.
+ */
+
+/** Mount points of the hierarchies systemd uses: the unified one, and on a hybrid host the named v1 hierarchy besides. */
+function hierarchies(): string[] {
+  const mounts = Deno.readTextFileSync("/proc/self/mounts").split("\n").map((line) => line.split(" "));
+  const found = mounts.filter(([, , type, options]) => {
+    return type === "cgroup2" || (type === "cgroup" && options?.split(",").includes("name=systemd"));
+  }).map(([, path]) => path!);
+  if (found.length === 0) throw new Error("no cgroup hierarchy is mounted that systemd could use");
+  return found;
+}
+
+const parent = "fleet-lab";
+
+/** Makes the group `<lab>/<machine>` in each hierarchy, empty of what an earlier boot left. Returns their directories. */
+export function makeGroups(lab: string, machine: string): string[] {
+  return hierarchies().map((top) => {
+    const dir = `${top}/${parent}/${lab}/${machine}`;
+    removeGroup(dir);
+    Deno.mkdirSync(dir, { recursive: true });
+    return dir;
+  });
+}
+
+/** Removes all groups of a lab; its processes must have ended. */
+export function removeGroups(lab: string): void {
+  for (const top of hierarchies()) removeGroup(`${top}/${parent}/${lab}`);
+}
+
+/** Pids of everything that runs in a lab's groups. */
+export function processesIn(lab: string): number[] {
+  return [...new Set(hierarchies().flatMap((top) => processesBelow(`${top}/${parent}/${lab}`)))];
+}
+
+/** Names of the labs that have groups. */
+export function labsWithGroups(): string[] {
+  return hierarchies().flatMap((top) => subgroups(`${top}/${parent}`));
+}
+
+function processesBelow(dir: string): number[] {
+  let own: string;
+  try {
+    own = Deno.readTextFileSync(`${dir}/cgroup.procs`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || (error as { code?: string }).code === "ENODEV") return [];
+    throw error;
+  }
+  const pids = own.split("\n").filter((line) => line !== "").map(Number);
+  return [...pids, ...subgroups(dir).flatMap((name) => processesBelow(`${dir}/${name}`))];
+}
+
+function subgroups(dir: string): string[] {
+  try {
+    return [...Deno.readDirSync(dir)].filter((entry) => entry.isDirectory).map((entry) => entry.name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+function removeGroup(dir: string): void {
+  for (const name of subgroups(dir)) removeGroup(`${dir}/${name}`);
+  try {
+    Deno.removeSync(dir);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,94 @@
+/** The lab's etcd: one server or three, on the host's side of the lab's bridge. */
+
+import { EtcdServer } from "./etcd.ts";
+import type { Network } from "./network.ts";
+import type { Output } from "./process.ts";
+
+/** An etcd cluster in a lab. Members are counted from 0; where none is named, all are meant. */
+export class LabEtcd {
+  private constructor(readonly members: readonly EtcdServer[]) {}
+
+  /** Starts `size` members and waits until all are healthy; their directories are made below `dir`. */
+  static async start(network: Network, size: number, dir: string): Promise<LabEtcd> {
+    const all = network.hosts(size).map((address, at) => ({ name: `etcd${at}`, address }));
+    const initial_cluster = all.map(({ name, address }) => `${name}=http://${address}:2380`).join(",");
+    const members = await Promise.all(all.map(({ name, address }) => {
+      Deno.mkdirSync(`${dir}/${name}`);
+      return EtcdServer.prepare({
+        name,
+        address,
+        dir: `${dir}/${name}`,
+        netns: network.path,
+        ...size > 1 ? { initial_cluster } : {},
+      });
+    }));
+    const etcd = new LabEtcd(members);
+    await etcd.start();
+    return etcd;
+  }
+
+  /** Client URLs of the `size` members a lab's etcd has, known before it is started. */
+  static endpoints(network: Network, size: number): string {
+    return network.hosts(size).map((address) => `http://${address}:2379`).join(",");
+  }
+
+  /** Client URLs of all members, separated by commas, as `etcd_servers` wants them. */
+  get endpoints(): string {
+    return this.members.map(({ endpoint }) => endpoint).join(",");
+  }
+
+  /** Starts stopped members on their old data. */
+  async start(...which: number[]): Promise<void> {
+    await Promise.all(this.#pick(which).map((member) => member.start()));
+  }
+
+  /** Stops members in order; their data stays. */
+  async stop(...which: number[]): Promise<void> {
+    await Promise.all(this.#pick(which).map((member) => member.stop()));
+  }
+
+  /** Freezes members: connections stay open, nothing answers. */
+  pause(...which: number[]): void {
+    for (const member of this.#pick(which)) member.pause();
+  }
+
+  /** Lets paused members go on. */
+  resume(...which: number[]): void {
+    for (const member of this.#pick(which)) member.resume();
+  }
+
+  /** Replaces the store by an empty one on the same addresses. */
+  async wipe(): Promise<void> {
+    await this.stop();
+    for (const { dir } of this.members) Deno.removeSync(`${dir}/data`, { recursive: true });
+    await this.start();
+  }
+
+  /** Discards all history before the current revision, which it returns. */
+  compact(): Promise<number> {
+    return this.#first.compact();
+  }
+
+  /** Runs etcdctl (API version 3) against the first member. */
+  ctl(...args: string[]): Promise<Output> {
+    return this.#first.ctl(...args);
+  }
+
+  /** Like `ctl`, and throws when etcdctl fails. Returns its standard output. */
+  must(...args: string[]): Promise<string> {
+    return this.#first.must(...args);
+  }
+
+  get #first(): EtcdServer {
+    return this.#pick([0])[0]!;
+  }
+
+  #pick(which: readonly number[]): readonly EtcdServer[] {
+    if (which.length === 0) return this.members;
+    return which.map((at) => {
+      const member = this.members[at];
+      if (member === undefined) throw new RangeError(`the lab has ${this.members.length} etcd members, no ${at}`);
+      return member;
+    });
+  }
+}

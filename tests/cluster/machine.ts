@@ -1,0 +1,277 @@
+/** A machine of a lab: a container with a systemd of its own as PID 1, a disk, an address and a cable that can be pulled. */
+
+import { existsSync } from "node:fs";
+import { makeGroups } from "./cgroup.ts";
+import type { Network } from "./network.ts";
+import { must, type Output, run, type RunOptions, serve, type Server, until } from "./process.ts";
+import { ready_file } from "./rootfs.ts";
+import { containerPrefix } from "./stale.ts";
+
+/** A file or directory of the host, shown read-only inside a machine. */
+export interface Bind {
+  readonly host: string;
+  readonly guest: string;
+}
+
+/** What a machine is made of. */
+export interface MachineSetup {
+  /** Name of the lab it belongs to. */
+  readonly lab: string;
+  readonly network: Network;
+  /** Host name, at most seven characters. */
+  readonly name: string;
+  /** Machine ID, 32 hex digits. */
+  readonly id: string;
+  readonly ip: string;
+  /** Directory for its disk and its console log. */
+  readonly dir: string;
+  readonly binds: readonly Bind[];
+}
+
+const environment = {
+  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  HOME: "/root",
+  LANG: "C.UTF-8",
+};
+
+/** One machine. It is made by a lab; off until `boot`. */
+export class Machine {
+  #running: { readonly supervisor: Server; readonly pid: number } | undefined;
+  #partitioned = false;
+  #boot_ms = NaN;
+
+  constructor(private readonly setup: MachineSetup) {}
+
+  get name(): string {
+    return this.setup.name;
+  }
+
+  /** Machine ID, 32 hex digits. */
+  get id(): string {
+    return this.setup.id;
+  }
+
+  get ip(): string {
+    return this.setup.ip;
+  }
+
+  get running(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Pid, on the host, of the machine's PID 1. Throws when the machine is off. */
+  get pid(): number {
+    if (this.#running === undefined) throw new Error(`machine ${this.name} is off`);
+    return this.#running.pid;
+  }
+
+  /** How long the last boot took until address, bus and sshd were up. */
+  get boot_ms(): number {
+    return this.#boot_ms;
+  }
+
+  /** All the running machine sees, /run included. Beware: an absolute symlink below it leads to the host's files. */
+  get root(): string {
+    return `/proc/${this.pid}/root`;
+  }
+
+  /** The disk, also while the machine is off; without /run, /tmp and what else is mounted in it. */
+  get disk(): string {
+    return `${this.setup.dir}/root`;
+  }
+
+  /** D-Bus address, for a client on the host, of the system bus. It changes with every boot. */
+  get busAddress(): string {
+    return `unix:path=${this.root}/run/dbus/system_bus_socket`;
+  }
+
+  /** File with what the container's supervisor and console said. */
+  get consoleLog(): string {
+    return `${this.setup.dir}/console.log`;
+  }
+
+  /** Switches the machine on, on the disk as it is, and waits until it can be used. Throws with its console when it does not come up. */
+  async boot({ deadline_ms = 60_000 }: { deadline_ms?: number } = {}): Promise<void> {
+    if (this.#running !== undefined) throw new Error(`machine ${this.name} is already on`);
+    const start = performance.now();
+    const supervisor = serve(this.#command(), this.consoleLog);
+    let ended = false;
+    supervisor.ended.then(() => ended = true);
+    const stillOn = () => {
+      if (ended) throw new Error(`its supervisor ended: ${tail(this.consoleLog, 10)}`);
+    };
+    try {
+      const pid = await until(`machine ${this.name} to have a PID 1`, () => {
+        return Promise.resolve(ended ? -1 : initOf(supervisor.pid));
+      }, { deadline_ms, every_ms: 2 });
+      stillOn();
+      this.#running = { supervisor, pid };
+      if (this.#partitioned) await this.setup.network.set(this.#link, "down");
+      await until(`machine ${this.name} to be up`, () => {
+        return Promise.resolve(ended || existsSync(`/proc/${pid}/root${ready_file}`) ? true : undefined);
+      }, { deadline_ms, every_ms: 5 });
+      stillOn();
+    } catch (error) {
+      kill(supervisor.pid);
+      await supervisor.ended;
+      this.#running = undefined;
+      throw new Error(`machine ${this.name} did not boot\n${tail(this.consoleLog, 30)}\n${await this.journal()}`, {
+        cause: error,
+      });
+    }
+    this.#boot_ms = performance.now() - start;
+  }
+
+  /** Cuts the power: everything in it is gone at once, its disk stays, and what it had in memory (/run, /tmp) does not. */
+  async powerCut(): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return;
+    kill(running.pid);
+    await running.supervisor.ended;
+    this.#running = undefined;
+  }
+
+  /** Powers it off in order, as `systemctl poweroff` does: every unit is stopped first. */
+  async shutdown({ deadline_ms = 120_000 }: { deadline_ms?: number } = {}): Promise<void> {
+    await this.#leave("poweroff", deadline_ms);
+  }
+
+  /** `systemctl reboot`: every unit is stopped in order, then it boots again. */
+  async reboot({ deadline_ms = 120_000 }: { deadline_ms?: number } = {}): Promise<void> {
+    await this.#leave("reboot", deadline_ms);
+    await this.boot();
+  }
+
+  /** Pulls its network cable: no packet goes in or out, nothing is told. Stays so over boots until `heal`. */
+  async partition(): Promise<void> {
+    this.#partitioned = true;
+    if (this.running) await this.setup.network.set(this.#link, "down");
+  }
+
+  /** Plugs the cable in again. */
+  async heal(): Promise<void> {
+    this.#partitioned = false;
+    if (this.running) await this.setup.network.set(this.#link, "up");
+  }
+
+  /** Runs a program in the machine, as root, to its end. */
+  run(command: readonly string[], options: RunOptions = {}): Promise<Output> {
+    return run(this.#inside(command), { ...options, env: { ...environment, ...options.env }, clear_env: true });
+  }
+
+  /** Like `run`, and throws with what the program said when it fails. Returns its standard output. */
+  must(command: readonly string[], options: RunOptions = {}): Promise<string> {
+    return must(this.#inside(command), { ...options, env: { ...environment, ...options.env }, clear_env: true });
+  }
+
+  /** Runs a shell script in the machine and throws when it fails. Returns its standard output. */
+  sh(script: string, options: RunOptions = {}): Promise<string> {
+    return this.must(["sh", "-ec", script], options);
+  }
+
+  /** Writes a file in the machine, with the directories above it; on its disk when it is off. */
+  async writeFile(path: string, text: string, mode = 0o644): Promise<void> {
+    if (this.running) {
+      const script = 'mkdir -p "$(dirname "$1")"; cat >"$1"; chmod "$2" "$1"';
+      await this.must(["sh", "-ec", script, "sh", path, mode.toString(8)], { stdin: text });
+      return;
+    }
+    const target = `${this.disk}${path}`;
+    Deno.mkdirSync(target.slice(0, target.lastIndexOf("/")), { recursive: true });
+    Deno.writeTextFileSync(target, text);
+    Deno.chmodSync(target, mode);
+  }
+
+  /** The journal, of one unit or all, over all boots; also while the machine is off. */
+  async journal(unit?: string): Promise<string> {
+    // The machine's own journalctl, since another version may not read its files.
+    const command = [
+      "chroot",
+      this.disk,
+      "journalctl",
+      "--directory=/var/log/journal",
+      "--no-pager",
+      "--output=short-precise",
+    ];
+    const { code, stdout, stderr } = await run([...command, ...unit === undefined ? [] : [`--unit=${unit}`]]);
+    return code === 0 ? stdout : `${stdout}(journalctl failed with code ${code}: ${stderr.trim()})\n`;
+  }
+
+  /** Random ID the kernel gives each boot. */
+  async bootId(): Promise<string> {
+    return (await this.must(["cat", "/proc/sys/kernel/random/boot_id"])).trim();
+  }
+
+  async #leave(verb: "poweroff" | "reboot", deadline_ms: number): Promise<void> {
+    const { supervisor } = this.#running ?? {};
+    if (supervisor === undefined) throw new Error(`machine ${this.name} is off`);
+    let ended = false;
+    supervisor.ended.then(() => ended = true);
+    await this.must(["systemctl", "--no-block", verb]);
+    await until(`machine ${this.name} to ${verb}`, () => Promise.resolve(ended || undefined), { deadline_ms });
+    this.#running = undefined;
+  }
+
+  /** The host's end of its cable. */
+  get #link(): string {
+    return `vb-${this.#container}`;
+  }
+
+  get #container(): string {
+    return `${containerPrefix(this.setup.lab)}-${this.name}`;
+  }
+
+  #inside(command: readonly string[]): string[] {
+    // nsenter waits outside for the program inside; when it is killed, the program must not stay.
+    return ["nsenter", "--target", `${this.pid}`, "--all", "setpriv", "--pdeathsig", "KILL", "--", ...command];
+  }
+
+  #command(): string[] {
+    const groups = makeGroups(this.setup.lab, this.name).map((dir) => `${dir}/cgroup.procs`).join(" ");
+    // deno-fmt-ignore
+    return [
+      "sh", "-ec", 'for group in $1; do echo $$ >"$group"; done; shift; exec "$@"', "sh", groups,
+      // Machines of today have the unified hierarchy alone, whatever this host mixes.
+      "env", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1",
+      ...this.setup.network.inside(["systemd-nspawn"]),
+      "--quiet", "--boot", "--settings=no", "--register=no", "--keep-unit", "--notify-ready=no",
+      `--directory=${this.disk}`, `--machine=${this.#container}`, `--hostname=${this.name}`, `--uuid=${this.id}`,
+      `--network-bridge=${this.setup.network.bridge}`,
+      "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe",
+      ...this.setup.binds.map(({ host, guest }) => `--bind-ro=${host}:${guest}`),
+    ];
+  }
+}
+
+/** Pid of the child of a supervisor that is PID 1 in a namespace of its own; undefined while there is none. */
+function initOf(supervisor: number): number | undefined {
+  let children: string;
+  try {
+    children = Deno.readTextFileSync(`/proc/${supervisor}/task/${supervisor}/children`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || (error as { code?: string }).code === "ESRCH") return undefined;
+    throw error;
+  }
+  return children.split(" ").filter((pid) => pid !== "").map(Number).find((pid) => {
+    try {
+      return /^NSpid:\t\d+\t1$/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || (error as { code?: string }).code === "ESRCH") return false;
+      throw error;
+    }
+  });
+}
+
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // it has ended by itself
+  }
+}
+
+/** The last `lines` of a file; says so when there is none. */
+export function tail(file: string, lines: number): string {
+  if (!existsSync(file)) return `(no ${file})`;
+  return Deno.readTextFileSync(file).trimEnd().split("\n").slice(-lines).join("\n");
+}
