@@ -1,0 +1,277 @@
+import assert from "node:assert/strict";
+import type { MachineRecord, MachineView, Unit, UnitName, UnitState } from "../../registry/model.ts";
+import type { Membership, Registry } from "../../registry/mod.ts";
+import { parseRequirements } from "../../registry/requirements.ts";
+import { FakeMachine, FakeSystemd } from "../../systemd/fake.ts";
+import { hashUnitFile, parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
+import { ManualClock } from "../../tests/manual_clock.ts";
+import { Agent } from "./agent.ts";
+import type { Intent, IntentMemory } from "./intent.ts";
+
+const id = "a".repeat(32);
+const daemonText = "[Service]\nExecStart=/bin/sleep infinity\n";
+const otherText = "[Service]\nExecStart=/bin/sleep 1000\n";
+const oneshotText = "[Service]\nType=oneshot\nExecStart=/bin/true\n";
+const failingText = "[Service]\nExecStart=/bin/false\n";
+
+/** One machine with everything around its agent; the agent may be ended and another begun. */
+class Bench {
+  readonly machine = new FakeMachine();
+  readonly clock = new ManualClock();
+  readonly intents = new Map<UnitName, Intent>();
+  readonly said: string[] = [];
+  readonly texts = new Map<string, string>();
+  published: ReadonlyMap<UnitName, UnitState> = new Map();
+  #revision = 1;
+  #view: MachineView | undefined;
+  #ring = () => {};
+  #stop = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  agent!: Agent;
+
+  /** Says what is assigned: unit, file, desired state, restart. */
+  assign(...units: readonly (readonly [UnitName, string, "loaded" | "launched", number?])[]): void {
+    const assignments = new Map(units.map(([unit, text, desiredState, restart = 0]) => {
+      const hash = this.#keep(text);
+      return [unit, { unit, machine: id, hash, desiredState, restart, revision: 1 }];
+    }));
+    this.#show({ assignments });
+  }
+
+  globals(...units: readonly (readonly [UnitName, string])[]): void {
+    const globals = new Map(units.map(([name, text]) => {
+      const fleetOptions = parseUnitFile(text);
+      const requirements = parseRequirements(name, fleetOptions);
+      const hash = this.#keep(text);
+      const unit: Unit = {
+        ...{ name, hash, fleetOptions, requirements, desiredState: "launched" },
+        ...{ restart: 0, launchedAt: 1, revision: 1 },
+      };
+      return [name, unit];
+    }));
+    this.#show({ globals });
+  }
+
+  #keep(text: string): string {
+    const serialized = serializeUnitFile(parseUnitFile(text));
+    const hash = hashUnitFile(serialized);
+    this.texts.set(hash, serialized);
+    return hash;
+  }
+
+  #show(change: Partial<MachineView>): void {
+    const empty = { assignments: new Map(), globals: new Map(), dynamicMetadata: {} };
+    const before = this.#view ?? { ...empty, id: "store", epoch: 1, machine: id };
+    this.#view = { ...before, ...change, revision: ++this.#revision };
+    this.#ring();
+  }
+
+  async *#watch(signal: AbortSignal): AsyncIterable<MachineView> {
+    let seen: MachineView | undefined;
+    while (!signal.aborted) {
+      if (this.#view && this.#view !== seen) yield seen = this.#view;
+      else {
+        await new Promise<void>((resolve) => {
+          this.#ring = resolve;
+          signal.addEventListener("abort", () => resolve(), { once: true });
+        });
+      }
+    }
+  }
+
+  begin(): void {
+    const memory: IntentMemory = {
+      load: () => Promise.resolve(new Map(this.intents)),
+      save: (unit, intent) => Promise.resolve(void this.intents.set(unit, intent)),
+      forget: (unit) => Promise.resolve(void this.intents.delete(unit)),
+    };
+    const record: MachineRecord = {
+      ...{ id, ip: "", incarnation: "1", staticMetadata: { role: "web" }, version: "2" },
+      capabilities: { disableEngine: false },
+    };
+    this.#stop = new AbortController();
+    this.agent = new Agent({
+      registry: {
+        watchMachine: (_id: string, signal: AbortSignal) => this.#watch(signal),
+        file: (hash: string) => Promise.resolve(this.texts.get(hash)),
+      } as unknown as Registry,
+      systemd: new FakeSystemd(this.machine),
+      memory,
+      membership: {
+        publish: (states: ReadonlyMap<UnitName, UnitState>) => Promise.resolve(void (this.published = states)),
+      } as unknown as Membership,
+      machine: () => record,
+      clock: this.clock,
+      log: (level, message, fields) => this.said.push(`${level}: ${fields?.unit ?? ""} ${message}`),
+      safetyNet_ms: 60_000,
+      seen: () => {},
+    });
+    this.#running = this.agent.run(this.#stop.signal);
+  }
+
+  /** The daemon is killed: the machine goes on. */
+  async end(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  state(unit: UnitName): string {
+    const state = this.published.get(unit);
+    return state ? `${state.commanded} ${state.active} ${state.sub}` : "absent";
+  }
+
+  calls(member: string): number {
+    return this.machine.calls.filter((call) => call.startsWith(member)).length;
+  }
+}
+
+async function withBench(story: (bench: Bench) => Promise<void>): Promise<void> {
+  const bench = new Bench();
+  bench.begin();
+  await ManualClock.settle();
+  try {
+    await story(bench);
+  } finally {
+    await bench.end();
+  }
+}
+
+Deno.test("an agent does nothing before it has seen the store", () =>
+  withBench(async (bench) => {
+    bench.machine.files.set("old.service", daemonText);
+    await ManualClock.settle();
+    assert.deepEqual([...bench.machine.files.keys()], ["old.service"]);
+    assert.deepEqual(bench.machine.calls.filter((call) => /Start|Stop|Disable/.test(call)), []);
+  }));
+
+Deno.test("the life of a unit: launched, stopped, launched again, gone", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "launched active running");
+    bench.assign(["a.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "loaded inactive dead");
+    bench.assign(["a.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "launched active running");
+    bench.assign();
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "absent");
+    assert.equal(bench.machine.files.size, 0);
+    assert.equal(bench.intents.size, 0);
+  }));
+
+Deno.test("a changed file stops the unit, replaces the file and starts it, with at most one reload", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    const reloads = bench.machine.reloads;
+    bench.assign(["a.service", otherText, "launched"]);
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "launched active running");
+    assert.equal(bench.machine.files.get("a.service"), otherText);
+    assert.ok(bench.machine.reloads - reloads <= 1);
+    assert.equal(bench.calls("StartUnit"), 2);
+  }));
+
+Deno.test("a daemon that is killed and begins again repeats nothing", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"], ["once.service", oneshotText, "launched"]);
+    await ManualClock.settle();
+    assert.equal(bench.state("once.service"), "launched inactive dead");
+    await bench.end();
+    const before = bench.machine.calls.filter((call) => /^(Start|Stop|Restart)Unit/.test(call));
+    bench.begin();
+    await ManualClock.settle();
+    assert.deepEqual(bench.machine.calls.filter((call) => /^(Start|Stop|Restart)Unit/.test(call)), before);
+    assert.equal(bench.state("once.service"), "launched inactive dead");
+  }));
+
+Deno.test("what was decided while the daemon was away is done when it begins again", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"], ["b.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    await bench.end();
+    bench.assign(["a.service", daemonText, "loaded"]);
+    bench.begin();
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "loaded inactive dead");
+    assert.equal(bench.state("b.service"), "absent");
+  }));
+
+Deno.test("a restart is done once, also across the daemon's own", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    bench.assign(["a.service", daemonText, "launched", 9]);
+    await ManualClock.settle();
+    assert.equal(bench.calls("RestartUnit"), 1);
+    assert.equal(bench.published.get("a.service")?.restart, 9);
+    await bench.end();
+    bench.begin();
+    await ManualClock.settle();
+    assert.equal(bench.calls("RestartUnit"), 1);
+  }));
+
+Deno.test("one unit's failure holds up no other, is told, and is tried again later", () =>
+  withBench(async (bench) => {
+    bench.machine.failNext("start", "a.service");
+    bench.assign(["a.service", daemonText, "launched"], ["b.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    assert.equal(bench.state("b.service"), "launched active running");
+    assert.equal(bench.state("a.service"), "loaded inactive dead");
+    assert.match(bench.published.get("a.service")?.error ?? "", /a\.service/);
+    bench.clock.advance(1_000);
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "launched active running");
+    assert.equal(bench.published.get("a.service")?.error, undefined);
+  }));
+
+Deno.test("a unit whose file cannot be put in place is told of", () =>
+  withBench(async (bench) => {
+    bench.machine.failNext("link", "a.service");
+    bench.assign(["a.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "inactive inactive dead");
+    assert.match(bench.published.get("a.service")?.error ?? "", /a\.service/);
+  }));
+
+Deno.test("a unit that fails to run stays launched: starting it again is systemd's business", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", failingText, "launched"]);
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "launched failed failed");
+    assert.equal(bench.published.get("a.service")?.result, "exit-code");
+    bench.clock.advance(120_000);
+    await ManualClock.settle();
+    assert.equal(bench.calls("StartUnit"), 1);
+  }));
+
+Deno.test("a global runs where metadata and the units here allow it", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"]);
+    bench.globals(
+      ["yes.service", `${daemonText}[X-Fleet]\nGlobal=true\nMachineMetadata=role=web\n`],
+      ["elsewhere.service", `${daemonText}[X-Fleet]\nGlobal=true\nMachineMetadata=role=db\n`],
+      ["rival.service", `${daemonText}[X-Fleet]\nGlobal=true\nConflicts=a.service\n`],
+    );
+    await ManualClock.settle();
+    assert.equal(bench.state("yes.service"), "launched active running");
+    assert.equal(bench.state("elsewhere.service"), "absent");
+    assert.equal(bench.state("rival.service"), "absent");
+    bench.assign();
+    await ManualClock.settle();
+    assert.equal(bench.state("rival.service"), "launched active running");
+  }));
+
+Deno.test("draining takes everything off the machine", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"], ["b.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    const drained = bench.agent.drain();
+    await ManualClock.settle();
+    await drained;
+    assert.equal(bench.machine.files.size, 0);
+    assert.deepEqual([...bench.published], []);
+  }));
