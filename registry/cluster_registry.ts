@@ -8,10 +8,9 @@ import type { Clock } from "./clock.ts";
 import { decodeTarget, decodeUnit } from "./codec.ts";
 import { changeTransaction } from "./commit.ts";
 import { campaign } from "./election.ts";
-import { follow } from "./follow.ts";
 import { fileKey, globalKey, targetKey, unitKey } from "./keys.ts";
 import type { Log } from "./log.ts";
-import { machineRanges, MachineViewBuilder } from "./machine_view.ts";
+import { watchMachine } from "./machine_watch.ts";
 import { joinCluster } from "./membership.ts";
 import { Mirror } from "./mirror.ts";
 import {
@@ -26,7 +25,6 @@ import {
 import type { Cluster, MachineId, MachineRecord, MachineView, Revision, Target, UnitName } from "./model.ts";
 import { StoreSession } from "./session.ts";
 import type { Store } from "./store.ts";
-import { Turnstile } from "./turnstile.ts";
 
 export interface ClusterRegistryOptions {
   readonly store: Store;
@@ -80,42 +78,9 @@ export class ClusterRegistry implements Registry {
     return this.#mirror.watch(signal);
   }
 
-  async *watchMachine(machine: MachineId, signal: AbortSignal): AsyncIterable<MachineView> {
+  watchMachine(machine: MachineId, signal: AbortSignal): AsyncIterable<MachineView> {
     const { clock, log } = this.#options;
-    const session = this.#session;
-    const view = new MachineViewBuilder(machine, log);
-    const turnstile = new Turnstile();
-    let following = false;
-    let failure: { readonly error: unknown } | undefined;
-    const stop = new AbortController();
-    const running = follow({ session, clock, log }, machineRanges(machine), {
-      fresh(kvs, revision) {
-        view.reset(kvs, revision);
-        following = true;
-        turnstile.turn();
-      },
-      batch(batch) {
-        view.apply(batch);
-        turnstile.turn();
-      },
-      lost: () => following = false,
-    }, AbortSignal.any([signal, stop.signal])).catch((error) => {
-      failure = { error };
-      turnstile.turn();
-    });
-    try {
-      for (let yielded = 0; !signal.aborted;) {
-        if (failure) throw failure.error;
-        const seen = turnstile.count;
-        if (following && seen > yielded) {
-          yielded = seen;
-          yield view.view(session.memory?.id ?? "");
-        } else await turnstile.past(seen, signal);
-      }
-    } finally {
-      stop.abort();
-      await running;
-    }
+    return watchMachine({ session: this.#session, clock, log }, machine, signal);
   }
 
   read(): Promise<Cluster> {

@@ -53,6 +53,11 @@ export class ClusterView {
     return this.#revision;
   }
 
+  /** The store's id as it says itself; "" if it has none. */
+  get id(): string {
+    return this.#id;
+  }
+
   fileText(hash: string): string | undefined {
     return this.#files.get(hash)?.text;
   }

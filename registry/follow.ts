@@ -18,9 +18,15 @@ export interface Follower {
   lost(): void;
 }
 
+export interface FollowOptions {
+  readonly session: StoreSession;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
 /** Runs until `signal` aborts. Throws {@link import("./mod.ts").WrongStoreError}. */
 export async function follow(
-  { session, clock, log }: { readonly session: StoreSession; readonly clock: Clock; readonly log: Log },
+  { session, clock, log }: FollowOptions,
   ranges: readonly Range[],
   follower: Follower,
   signal: AbortSignal,

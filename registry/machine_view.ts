@@ -23,8 +23,14 @@ export class MachineViewBuilder {
   #metadata: Readonly<Record<string, string>> = {};
   #revision: Revision = 0;
   #epoch = 0;
+  #deletions = 0;
 
   constructor(private readonly machine: MachineId, private readonly log: Log) {}
+
+  /** How many keys were seen to be deleted: what is gone is to be believed only of the right store. */
+  get deletions(): number {
+    return this.#deletions;
+  }
 
   /** Forgets all and starts from what a fresh read of {@link machineRanges} found. */
   reset(kvs: readonly KeyValue[], revision: Revision): void {
@@ -39,7 +45,10 @@ export class MachineViewBuilder {
   apply(batch: WatchBatch): void {
     for (const event of batch.events) {
       if (event.kind === "put") this.#put(event.kv);
-      else this.#delete(event.key);
+      else {
+        this.#delete(event.key);
+        this.#deletions++;
+      }
     }
     this.#revision = Math.max(this.#revision, batch.revision);
   }

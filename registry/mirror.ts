@@ -140,6 +140,7 @@ export class Mirror {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
+    const { session } = this.#options;
     try {
       await follow(this.#options, [{ prefix: "" }], {
         fresh: (kvs, revision) => {
@@ -149,6 +150,7 @@ export class Mirror {
         },
         batch: (batch) => {
           this.#view.apply(batch);
+          session.check(this.#view.id, batch.revision);
           this.#turnstile.turn();
         },
         lost: () => this.#following = false,

@@ -97,6 +97,12 @@ export class StoreSession {
     return { revision, ranges: found };
   }
 
+  /** Throws {@link WrongStoreError} if a watch has shown another id than the one known. */
+  check(id: string, revision: Revision): void {
+    const known = this.#known();
+    if (id !== known.id) throw new WrongStoreError(known, { ...(id === "" ? {} : { id }), revision });
+  }
+
   /** Applies a transaction, or not if a compare fails. Throws {@link WrongStoreError}. */
   async transact(
     compares: readonly Compare[],

@@ -1,0 +1,279 @@
+/**
+ * What a registry must survive that only a store of its own process can do to it: being away, restarting, hanging,
+ * forgetting.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
+import type { EtcdServer } from "../cluster/etcd.ts";
+import { must } from "../cluster/process.ts";
+import {
+  between,
+  type Case,
+  eventually,
+  keys,
+  lead,
+  machine,
+  place,
+  put,
+  type RegistryFixture,
+  set,
+  statesOf,
+  when,
+  within,
+} from "./registry_suite.ts";
+
+export interface EtcdFixture extends RegistryFixture {
+  readonly etcd: EtcdServer;
+}
+
+const outages: readonly Case<EtcdFixture>[] = [
+  {
+    name: "watches go on after a restart of etcd, with a fresh and complete view",
+    async run({ etcd, open, signal }) {
+      const registry = await open();
+      await set(registry, "a.service", "launched");
+      const clusters = registry.watch(signal)[Symbol.asyncIterator]();
+      const views = registry.watchMachine("m1", signal)[Symbol.asyncIterator]();
+      const first = (await within(clusters.next(), () => "the first view")).value;
+      await within(views.next(), () => "the first view of the machine");
+      assert.equal(registry.awayUntil_ms, 0);
+      await etcd.stop("SIGKILL");
+      await assert.rejects(registry.unit("a.service"), StoreUnavailableError);
+      assert.equal(registry.awayUntil_ms, Infinity);
+      await etcd.start();
+      await eventually("the store to be back", async () => {
+        try {
+          await set(registry, "b.service", "launched");
+          return true;
+        } catch (error) {
+          if (error instanceof StoreUnavailableError) return false;
+          throw error;
+        }
+      });
+      assert.ok(Number.isFinite(registry.awayUntil_ms) && registry.awayUntil_ms > 0);
+      await place(await lead(registry, "m1", signal), registry, "b.service", "m1");
+      const again = await when(
+        { [Symbol.asyncIterator]: () => clusters },
+        "b.service",
+        (cluster) => cluster.units.has("b.service"),
+      );
+      assert.equal(again.epoch, first.epoch + 1);
+      assert.ok(again.units.has("a.service"));
+      await when({ [Symbol.asyncIterator]: () => views }, "b.service", (view) => view.assignments.has("b.service"));
+    },
+  },
+  {
+    name: "history that is compacted between reading and watching is read afresh",
+    async run({ etcd, open, openStore, signal }) {
+      const other = await openStore();
+      let compacted = false;
+      const registry = await open({
+        wrap: (store) =>
+          between(store, {
+            async *watch(ranges, after, stop) {
+              if (!compacted) {
+                compacted = true;
+                for (const value of ["1", "2"]) await other.transact([], [{ put: "metadata/m1/k", value }]);
+                await etcd.compact();
+              }
+              yield* store.watch(ranges, after, stop);
+            },
+          }),
+      });
+      await when(
+        registry.watch(signal),
+        "the newest value",
+        (cluster) => cluster.dynamicMetadata.get("m1")?.["k"] === "2",
+      );
+      assert.ok(compacted);
+    },
+  },
+  {
+    name: "a store that does not answer is said to be unavailable, soon, and is used again when it does",
+    async run({ etcd, open }) {
+      const registry = await open();
+      await registry.read();
+      etcd.pause();
+      try {
+        const started_ms = performance.now();
+        await assert.rejects(registry.read(), StoreUnavailableError);
+        await assert.rejects(registry.commit(put({ name: "a.service" }, "launched")), StoreUnavailableError);
+        assert.ok(performance.now() - started_ms < 4 * requestTimeout_ms);
+      } finally {
+        etcd.resume();
+      }
+      await eventually("the store to be back", async () => {
+        try {
+          await registry.read();
+          return true;
+        } catch (error) {
+          if (error instanceof StoreUnavailableError) return false;
+          throw error;
+        }
+      });
+      await set(registry, "b.service", "launched");
+    },
+  },
+  {
+    name: "when etcd hangs for longer than a lease lives, machine, states and lead are back soon after",
+    async run({ etcd, open, openStore, signal }) {
+      const registry = await open({ agentTtl_s: 2, leaderTtl_s: 2 });
+      const member = await registry.join(machine("m1"), undefined, signal);
+      await member.publish(statesOf("m1", "a.service"));
+      const leads = registry.campaign("m1", "2.0.0", signal)[Symbol.asyncIterator]();
+      const first = (await within(leads.next(), () => "the lead")).value;
+      etcd.pause();
+      try {
+        await within(
+          new Promise<void>((resolve) => first.signal.addEventListener("abort", () => resolve())),
+          () => "the lead to end by our own clock",
+        );
+      } finally {
+        etcd.resume();
+      }
+      assert.ok((await within(leads.next(), () => "the lead again")).value);
+      const store = await openStore();
+      await eventually(
+        "record and states",
+        async () => (await keys(store, "machine/")).length === 1 && (await keys(store, "state/")).length === 1,
+      );
+      await member.publish(statesOf("m1", "a.service", "b.service"));
+      assert.deepEqual(await keys(store, "state/"), ["state/m1/a.service", "state/m1/b.service"]);
+    },
+  },
+  {
+    name: "states published while the store is away are written when it is back",
+    async run({ etcd, open, openStore, signal }) {
+      const registry = await open();
+      const member = await registry.join(machine("m1"), undefined, signal);
+      await etcd.stop();
+      const waiting = [member.publish(statesOf("m1", "old.service")), member.publish(statesOf("m1", "new.service"))];
+      await etcd.start();
+      await within(Promise.all(waiting), () => "both to be told");
+      assert.deepEqual(await keys(await openStore(), "state/"), ["state/m1/new.service"]);
+    },
+  },
+  {
+    name: "an answer that was lost leaves no state behind",
+    async run({ open, openStore, signal }) {
+      let lose = false;
+      const registry = await open({
+        wrap: (store) =>
+          between(store, {
+            async transact(compares, ops) {
+              const result = await store.transact(compares, ops);
+              if (!lose) return result;
+              lose = false;
+              throw new StoreUnavailableError("the answer was lost");
+            },
+          }),
+      });
+      const member = await registry.join(machine("m1"), undefined, signal);
+      lose = true;
+      const first = member.publish(statesOf("m1", "a.service"));
+      await eventually("the write", async () => (await keys(await openStore(), "state/")).length > 0);
+      const second = member.publish(statesOf("m1", "b.service"));
+      await within(Promise.all([first, second]), () => "both to be told");
+      assert.deepEqual(await keys(await openStore(), "state/"), ["state/m1/b.service"]);
+    },
+  },
+];
+
+const wrongStores: readonly Case<EtcdFixture>[] = [
+  {
+    name: "a store that was wiped is told from the one that was there, and nothing is written to it",
+    async run({ etcd, open, openStore, signal }) {
+      const registry = await open();
+      await set(registry, "a.service", "launched");
+      const member = await registry.join(machine("m1"), undefined, signal);
+      const clusters = registry.watch(signal)[Symbol.asyncIterator]();
+      const views = registry.watchMachine("m1", signal)[Symbol.asyncIterator]();
+      await within(clusters.next(), () => "the first view");
+      await within(views.next(), () => "the first view of the machine");
+      await etcd.wipe();
+      await assert.rejects(drained(clusters), WrongStoreError);
+      await assert.rejects(drained(views), WrongStoreError);
+      await assert.rejects(answered(() => registry.read()), WrongStoreError);
+      await assert.rejects(registry.commit(put({ name: "b.service" }, "launched")), WrongStoreError);
+      await assert.rejects(member.publish(statesOf("m1", "a.service")), WrongStoreError);
+      assert.deepEqual(await keys(await openStore()), []);
+
+      // An operator confirms that the empty store is meant: everybody is back.
+      await registry.open(undefined);
+      await member.publish(statesOf("m1", "a.service"));
+      assert.deepEqual([...(await registry.read()).machines.keys()], ["m1"]);
+    },
+  },
+  {
+    name: "a store that was restored from an older copy has gone back, though its id is right",
+    async run({ etcd, open, signal }) {
+      const registry = await open();
+      await etcd.stop();
+      await must(["cp", "-r", `${etcd.dir}/data`, `${etcd.dir}/copy`]);
+      await etcd.start();
+      await eventually("the store to be back", () => reachable(() => set(registry, "a.service", "launched")));
+      const clusters = registry.watch(signal)[Symbol.asyncIterator]();
+      const first = (await within(clusters.next(), () => "the first view")).value;
+      assert.ok(first.units.has("a.service"));
+      await etcd.stop();
+      await must(["rm", "-r", `${etcd.dir}/data`]);
+      await must(["mv", `${etcd.dir}/copy`, `${etcd.dir}/data`]);
+      await etcd.start();
+      await assert.rejects(drained(clusters), WrongStoreError);
+      await assert.rejects(answered(() => registry.read()), WrongStoreError);
+    },
+  },
+  {
+    name: "a store that is swapped between reading and watching is noticed",
+    async run({ etcd, open, signal }) {
+      let wiped = false;
+      const registry = await open({
+        wrap: (store) =>
+          between(store, {
+            async *watch(ranges, after, stop) {
+              if (!wiped) {
+                wiped = true;
+                await etcd.wipe();
+              }
+              yield* store.watch(ranges, after, stop);
+            },
+          }),
+      });
+      await set(registry, "a.service", "launched");
+      await assert.rejects(drained(registry.watch(signal)[Symbol.asyncIterator]()), WrongStoreError);
+    },
+  },
+];
+
+/** Deadline of each call to etcd in these cases: short, since they wait for it to pass. */
+export const requestTimeout_ms = 1_000;
+
+/** Reads on until it ends or throws. */
+async function drained(yielded: AsyncIterator<unknown>): Promise<void> {
+  const drain = async () => {
+    for (let next = await yielded.next(); !next.done; next = await yielded.next());
+  };
+  await within(drain(), () => "the watch to say so");
+}
+
+/** Whether a call is answered; what the answer is, if it is a failure other than of the store, is thrown. */
+async function reachable(call: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await call();
+    return true;
+  } catch (error) {
+    if (error instanceof StoreUnavailableError) return false;
+    throw error;
+  }
+}
+
+/** Asks until there is an answer. */
+async function answered(call: () => Promise<unknown>): Promise<void> {
+  await eventually("an answer", () => reachable(call));
+}
+
+/** What holds on a real etcd, whatever happens to it. */
+export const etcdCases: readonly Case<EtcdFixture>[] = [...outages, ...wrongStores];

@@ -1,0 +1,831 @@
+/**
+ * What every {@link Registry} must do, whatever store is beneath. Each case tells a story of a few daemons on one store.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { systemClock } from "../../daemon/clock.ts";
+import type { Clock } from "../../registry/clock.ts";
+import { ClusterRegistry } from "../../registry/cluster_registry.ts";
+import type { Log } from "../../registry/log.ts";
+import {
+  type Change,
+  ConflictError,
+  DeposedError,
+  DuplicateMachineError,
+  type Leadership,
+  type Placement,
+  type Registry,
+  type StoreMemory,
+  type UnitRecord,
+  WrongStoreError,
+} from "../../registry/mod.ts";
+import type { Cluster, DesiredState, MachineRecord, UnitState } from "../../registry/model.ts";
+import type { Compare, Op, Range, Store } from "../../registry/store.ts";
+
+/** A store of its own for each case, and as many registries on it as the case has daemons. */
+export interface RegistryFixture {
+  /** Another connection to the case's store. */
+  openStore(): Promise<Store>;
+  /** Another daemon's registry, opened. */
+  open(options?: DaemonOptions): Promise<ClusterRegistry>;
+  /** Aborted when the case is over: for whatever a case leaves running. */
+  readonly signal: AbortSignal;
+}
+
+export interface DaemonOptions {
+  readonly agentTtl_s?: number;
+  readonly leaderTtl_s?: number;
+  readonly mirrorQuiet_ms?: number;
+  readonly clock?: Clock;
+  readonly log?: Log;
+  /** Puts something between the registry and its store. */
+  readonly wrap?: (store: Store) => Store;
+  /** What the daemon remembers of its store. */
+  readonly remembered?: StoreMemory;
+}
+
+export interface Case<Fixture = RegistryFixture> {
+  readonly name: string;
+  run(fixture: Fixture): Promise<void>;
+}
+
+/** Long enough for a busy test machine; only a broken registry ever waits that long. */
+const deadline_ms = 20_000;
+
+/** A fixture over stores that `openStore` connects, and what closes all of it. */
+export function fixtureOver(openStore: () => Promise<Store>): RegistryFixture & { close(): Promise<void> } {
+  const over = new AbortController();
+  const opened: { close(): Promise<void> }[] = [];
+  const remember = <T extends { close(): Promise<void> }>(each: T): T => {
+    opened.push(each);
+    return each;
+  };
+  return {
+    signal: over.signal,
+    openStore: async () => remember(await openStore()),
+    async open(options = {}) {
+      const store = await openStore();
+      const registry = remember(
+        new ClusterRegistry({
+          store: options.wrap?.(store) ?? store,
+          clock: options.clock ?? systemClock,
+          log: options.log ?? (() => {}),
+          agentTtl_s: options.agentTtl_s ?? 30,
+          leaderTtl_s: options.leaderTtl_s ?? 30,
+          ...(options.mirrorQuiet_ms === undefined ? {} : { mirrorQuiet_ms: options.mirrorQuiet_ms }),
+        }),
+      );
+      await registry.open(options.remembered);
+      return registry;
+    },
+    async close() {
+      over.abort(new Error("the case is over"));
+      for (const each of opened) await each.close();
+    },
+  };
+}
+
+// What daemons and operators do ---------------------------------------------------------------------------------------
+
+export const machine = (id: string, more: Partial<MachineRecord> = {}): MachineRecord => ({
+  id,
+  ip: `10.0.0.${id.length}`,
+  incarnation: `boot-of-${id}`,
+  staticMetadata: {},
+  capabilities: { disableEngine: false },
+  version: "2.0.0",
+  ...more,
+});
+
+export const state = (unit: string, on: string, active = "active"): UnitState => ({
+  unit,
+  machine: on,
+  hash: hashOf(unit),
+  commanded: "launched",
+  restart: 0,
+  load: "loaded",
+  active,
+  sub: "running",
+  since_ms: 1_700_000_000_000,
+});
+
+export const statesOf = (on: string, ...units: string[]): ReadonlyMap<string, UnitState> =>
+  new Map(units.map((unit) => [unit, state(unit, on)]));
+
+const hashOf = (text: string): string =>
+  Array.from(text, (letter) => letter.charCodeAt(0).toString(16)).join("").padEnd(40, "0").slice(0, 40);
+
+const option = (name: string, value: string) => ({ section: "X-Fleet", name, value });
+const isGlobal = option("Global", "true");
+
+export function put(
+  was: UnitRecord,
+  desiredState: DesiredState,
+  more: {
+    readonly text?: string;
+    readonly options?: readonly ReturnType<typeof option>[];
+    readonly restart?: boolean;
+  } = {},
+): Change {
+  const text = more.text ?? (was.unit ? undefined : `text of ${was.name}`);
+  return {
+    kind: "put",
+    was,
+    desiredState,
+    ...(text === undefined ? {} : { file: { hash: hashOf(text), text, fleetOptions: more.options ?? [] } }),
+    ...(more.restart === undefined ? {} : { restart: more.restart }),
+  };
+}
+
+/** Creates or changes a unit as an operator does: reads it, then commits. */
+export async function set(registry: Registry, name: string, desiredState: DesiredState, more = {}): Promise<number> {
+  return await registry.commit(put(await registry.unit(name), desiredState, more));
+}
+
+/** Stands for the lead and takes it; the case's end takes it away again. */
+export async function lead(registry: Registry, name: string, signal: AbortSignal): Promise<Leadership> {
+  // Iterated by hand: leaving a for-await would give the lead up.
+  const { value } = await registry.campaign(name, "2.0.0", signal)[Symbol.asyncIterator]().next();
+  assert.ok(value, `machine ${name} never took the lead`);
+  return value;
+}
+
+export async function place(leadership: Leadership, registry: Registry, name: string, on: string): Promise<void> {
+  const { unit, target } = await registry.unit(name);
+  assert.ok(unit);
+  const placement: Placement = { kind: "place", unit, machine: on, why: "test", ...(target ? { from: target } : {}) };
+  assert.deepEqual((await leadership.apply([placement])).refused, []);
+}
+
+/** The first of what is yielded that will do. */
+export async function when<T>(yielded: AsyncIterable<T>, wanted: string, will: (value: T) => boolean): Promise<T> {
+  let last: T | undefined;
+  const find = async () => {
+    for await (const value of yielded) {
+      last = value;
+      if (will(value)) return value;
+    }
+    throw new Error(`ended before it showed ${wanted}`);
+  };
+  return await within(find(), () => `${wanted}; last seen: ${JSON.stringify(last)?.slice(0, 500)}`);
+}
+
+/** Fails when a promise takes longer than anything here should. */
+export async function within<T>(promise: Promise<T>, wanted: () => string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited in vain for ${wanted()}`)), deadline_ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Asks again until it holds: for what no registry tells of by itself. */
+export async function eventually(wanted: string, holds: () => Promise<boolean>): Promise<void> {
+  const start = performance.now();
+  while (!await holds()) {
+    if (performance.now() - start > deadline_ms) throw new Error(`waited in vain for ${wanted}`);
+    await systemClock.sleep(20);
+  }
+}
+
+/** Between a registry and its store: passes everything on; a test replaces what it wants to disturb or count. */
+export function between(store: Store, replaced: Partial<Store>): Store {
+  return {
+    endpoints: store.endpoints,
+    read: (ranges: readonly Range[]) => store.read(ranges),
+    transact: (compares: readonly Compare[], ops: readonly Op[]) => store.transact(compares, ops),
+    watch: (ranges, after, signal) => store.watch(ranges, after, signal),
+    grant: (ttl_s: number) => store.grant(ttl_s),
+    renew: (lease: string) => store.renew(lease),
+    revoke: (lease: string) => store.revoke(lease),
+    close: () => store.close(),
+    ...replaced,
+  };
+}
+
+/** All keys under a prefix, by a connection of its own. */
+export async function keys(store: Store, prefix = ""): Promise<readonly string[]> {
+  const { ranges: [found = []] } = await store.read([{ prefix }]);
+  return found.map((kv) => kv.key);
+}
+
+// The cases ------------------------------------------------------------------------------------------------------------
+
+const unitCases: readonly Case[] = [
+  {
+    name: "a unit is created, launched, restarted, stopped and destroyed, and says since when it is wanted",
+    async run({ open }) {
+      const registry = await open();
+      await set(registry, "a.service", "loaded", { options: [option("Conflicts", "b*")] });
+      const loaded = await registry.unit("a.service");
+      assert.equal(loaded.text, "text of a.service");
+      assert.deepEqual(loaded.unit?.requirements.conflicts, ["b*"]);
+      assert.deepEqual([loaded.unit?.launchedAt, loaded.unit?.restart], [0, 0]);
+
+      const launched = await set(registry, "a.service", "launched");
+      assert.equal((await registry.unit("a.service")).unit?.launchedAt, launched);
+
+      const restarted = await set(registry, "a.service", "launched", { restart: true });
+      const unit = (await registry.unit("a.service")).unit;
+      assert.deepEqual([unit?.launchedAt, unit?.restart, unit?.revision], [launched, restarted, restarted]);
+
+      await set(registry, "a.service", "inactive");
+      const stopped = (await registry.unit("a.service")).unit;
+      assert.deepEqual([stopped?.launchedAt, stopped?.restart], [0, restarted]);
+
+      await registry.commit({ kind: "delete", was: await registry.unit("a.service") });
+      assert.deepEqual(await registry.unit("a.service"), { name: "a.service" });
+    },
+  },
+  {
+    name: "of two operators that create one unit at once, one is told that it was not as he thought",
+    async run({ open }) {
+      const [some, other] = [await open(), await open()];
+      const creations = await Promise.allSettled([
+        some.commit(put({ name: "a.service" }, "launched", { text: "one" })),
+        other.commit(put({ name: "a.service" }, "loaded", { text: "two" })),
+      ]);
+      const refused = creations.filter((each) => each.status === "rejected");
+      assert.equal(refused.length, 1);
+      assert.ok(refused[0]?.reason instanceof ConflictError);
+    },
+  },
+  {
+    name: "a job and a global of one name cannot be created at once",
+    async run({ open }) {
+      const [some, other] = [await open(), await open()];
+      const creations = await Promise.allSettled([
+        some.commit(put({ name: "a.service" }, "launched", { options: [isGlobal] })),
+        other.commit(put({ name: "a.service" }, "launched")),
+      ]);
+      assert.deepEqual(creations.map((each) => each.status).sort(), ["fulfilled", "rejected"]);
+    },
+  },
+  {
+    name: "a placed job that turns global leaves its machine, and comes back as a job that is placed nowhere",
+    async run({ open, openStore, signal }) {
+      const registry = await open();
+      const store = await openStore();
+      await set(registry, "a.service", "launched");
+      await place(await lead(registry, "m1", signal), registry, "a.service", "m1");
+      assert.deepEqual(await keys(store, "assign/"), ["assign/m1/a.service"]);
+
+      await set(registry, "a.service", "launched", { text: "global", options: [isGlobal] });
+      const global = await registry.read();
+      assert.equal(global.units.get("a.service")?.requirements.global, true);
+      assert.deepEqual([global.targets.size, global.assignments.size], [0, 0]);
+      assert.deepEqual(await keys(store, "unit/"), []);
+
+      await set(registry, "a.service", "launched", { text: "job again" });
+      const job = await registry.read();
+      assert.equal(job.units.get("a.service")?.requirements.global, false);
+      assert.deepEqual(await keys(store, "global/"), []);
+      assert.equal(job.assignments.size, 0);
+    },
+  },
+  {
+    name: "what is asked of a placed unit reaches its machine in the same transaction",
+    async run({ open, signal }) {
+      const registry = await open();
+      await set(registry, "a.service", "loaded");
+      await place(await lead(registry, "m1", signal), registry, "a.service", "m1");
+      const assignment = async () => (await registry.read()).assignments.get("a.service");
+
+      const launched = await set(registry, "a.service", "launched");
+      assert.deepEqual([(await assignment())?.desiredState, (await assignment())?.revision], ["launched", launched]);
+      const restarted = await set(registry, "a.service", "launched", { restart: true });
+      assert.equal((await assignment())?.restart, restarted);
+      await set(registry, "a.service", "launched", { text: "new text, same options" });
+      assert.equal((await assignment())?.hash, hashOf("new text, same options"));
+      assert.equal((await assignment())?.restart, restarted);
+      await set(registry, "a.service", "launched", { text: "new options", options: [option("MachineID", "m2")] });
+      assert.equal((await assignment())?.hash, hashOf("new text, same options"), "the engine must look first");
+    },
+  },
+  {
+    name: "stop and destroy take a placed unit off its machine without any leader",
+    async run({ open, signal }) {
+      const registry = await open();
+      const leadership = await lead(registry, "m1", signal);
+      for (const name of ["a.service", "b.service"]) {
+        await set(registry, name, "launched");
+        await place(leadership, registry, name, "m1");
+      }
+      await leadership.resign();
+      await set(registry, "a.service", "inactive");
+      await registry.commit({ kind: "delete", was: await registry.unit("b.service") });
+      const cluster = await registry.read();
+      assert.deepEqual([cluster.targets.size, cluster.assignments.size], [0, 0]);
+      assert.deepEqual([...cluster.units.keys()], ["a.service"]);
+    },
+  },
+  {
+    name: "a write that was decided before the unit was placed is refused, since it would miss the machine",
+    async run({ open, signal }) {
+      const registry = await open();
+      await set(registry, "a.service", "launched");
+      const was = await registry.unit("a.service");
+      await place(await lead(registry, "m1", signal), registry, "a.service", "m1");
+      await assert.rejects(registry.commit(put(was, "inactive")), ConflictError);
+      assert.equal((await registry.target("a.service"))?.machine, "m1");
+    },
+  },
+  {
+    name: "a client that wrote through one daemon reads it through any other",
+    async run({ open }) {
+      const [some, other] = [await open(), await open()];
+      for (let round = 0; round < 20; round++) {
+        await set(some, "a.service", round % 2 ? "loaded" : "launched");
+        assert.equal((await other.read()).units.get("a.service")?.desiredState, round % 2 ? "loaded" : "launched");
+      }
+    },
+  },
+  {
+    name: "a value that cannot be read is named in the log and left out, the rest stays",
+    async run({ open, openStore }) {
+      const logged: string[] = [];
+      const registry = await open({ log: (_, message, fields) => logged.push(`${message} ${JSON.stringify(fields)}`) });
+      await set(registry, "a.service", "launched");
+      await set(registry, "b.service", "launched");
+      const store = await openStore();
+      await store.transact([], [
+        { put: "unit/a.service", value: "{" },
+        { put: "unit/c.service", value: `{"hash":1}` },
+        { put: "rubbish", value: "" },
+        { put: "written", value: "" },
+      ]);
+      assert.deepEqual([...(await registry.read()).units.keys()], ["b.service"]);
+      for (const key of ["unit/a.service", "unit/c.service", "rubbish"]) {
+        assert.ok(logged.some((line) => line.includes(key)), `${key} is not in the log: ${logged}`);
+      }
+    },
+  },
+];
+
+const watchCases: readonly Case[] = [
+  {
+    name: "a watch shows every write, and what it has shown never changes",
+    async run({ open, signal }) {
+      const [some, other] = [await open(), await open()];
+      const seen: Cluster[] = [];
+      const copies: unknown[] = [];
+      const clusters = other.watch(signal)[Symbol.asyncIterator]();
+      for (let count = 0; count < 10; count++) {
+        const revision = await set(some, `${count}.service`, "launched");
+        for (;;) {
+          const { value } = await within(clusters.next(), () => `revision ${revision}`);
+          seen.push(value);
+          copies.push(structuredClone(plain(value)));
+          if (value.revision >= revision) break;
+        }
+        assert.equal(seen.at(-1)?.units.size, count + 1);
+      }
+      assert.deepEqual(seen.map(plain), copies);
+      await clusters.return?.();
+    },
+  },
+  {
+    name: "a slow reader gets the newest only",
+    async run({ open, signal }) {
+      const [some, other] = [await open(), await open()];
+      const clusters = other.watch(signal)[Symbol.asyncIterator]();
+      await within(clusters.next(), () => "the first view");
+      for (let count = 0; count < 20; count++) await set(some, `${count}.service`, "loaded");
+      await other.read(); // the mirror has it all
+      const { value } = await within(clusters.next(), () => "the newest view");
+      assert.equal(value?.units.size, 20);
+      await clusters.return?.();
+    },
+  },
+  {
+    name: "a machine is shown what concerns it and nothing else",
+    async run({ open, signal }) {
+      const registry = await open();
+      const leadership = await lead(registry, "m9", signal);
+      for (const name of ["a.service", "b.service"]) await set(registry, name, "launched");
+      await set(registry, "g.service", "launched", { options: [isGlobal] });
+      await place(leadership, registry, "a.service", "m1");
+      await place(leadership, registry, "b.service", "m2");
+      await registry.commit({ kind: "metadata", machine: "m1", key: "zone", value: "a" });
+      await registry.commit({ kind: "metadata", machine: "m2", key: "zone", value: "b" });
+
+      const views = registry.watchMachine("m1", signal);
+      const first = await when(views, "the first view", () => true);
+      assert.deepEqual([...first.assignments.keys()], ["a.service"]);
+      assert.deepEqual([...first.globals.keys()], ["g.service"]);
+      assert.deepEqual(first.dynamicMetadata, { zone: "a" });
+      assert.equal(first.id, registry.memory?.id);
+
+      const later = registry.watchMachine("m1", signal);
+      await set(registry, "a.service", "inactive");
+      const emptied = await when(later, "no assignment", (view) => view.assignments.size === 0);
+      assert.deepEqual([...emptied.globals.keys()], ["g.service"]);
+      assert.equal(first.assignments.size, 1);
+    },
+  },
+  {
+    name: "the mirror closes when nobody has looked for a while, and opens again for the next who does",
+    async run({ open, openStore, signal }) {
+      let watches = 0;
+      const registry = await open({
+        mirrorQuiet_ms: 50,
+        wrap: (store) =>
+          between(store, {
+            async *watch(ranges, after, stop) {
+              watches++;
+              try {
+                yield* store.watch(ranges, after, stop);
+              } finally {
+                watches--;
+              }
+            },
+          }),
+      });
+      await registry.read();
+      await when(registry.watch(signal), "a view", () => true);
+      await eventually("the watch to end", () => Promise.resolve(watches === 0));
+      const other = await openStore();
+      await other.transact([], [{ put: "written", value: "" }]);
+      assert.equal((await registry.read()).epoch, 2);
+      assert.equal(watches, 1);
+    },
+  },
+];
+
+/** For comparison and cloning: maps and all, as entries. */
+function plain(value: unknown): unknown {
+  if (value instanceof Map) return [...value].map(([key, each]) => [key, plain(each)]);
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]));
+}
+
+const memberCases: readonly Case[] = [
+  {
+    name: "a machine is present from join to leave, with dynamic metadata over static",
+    async run({ open, signal }) {
+      const [some, other] = [await open(), await open()];
+      const member = await some.join(
+        machine("m1", { staticMetadata: { disk: "ssd", zone: "a", old: "x" } }),
+        undefined,
+        signal,
+      );
+      await other.commit({ kind: "metadata", machine: "m1", key: "zone", value: "b" });
+      await other.commit({ kind: "metadata", machine: "m1", key: "old", value: "" });
+      assert.deepEqual((await other.read()).machines.get("m1")?.metadata, { disk: "ssd", zone: "b" });
+      await member.leave();
+      await when(other.watch(signal), "the machine gone", (cluster) => cluster.machines.size === 0);
+      assert.deepEqual((await other.read()).dynamicMetadata.get("m1"), { zone: "b", old: "" });
+    },
+  },
+  {
+    name: "only states that changed are written, and what is no longer said is removed",
+    async run({ open, openStore, signal }) {
+      const writes: (readonly string[])[] = [];
+      const registry = await open({ wrap: (store) => countingWrites(store, writes) });
+      const member = await registry.join(machine("m1"), undefined, signal);
+      await member.publish(statesOf("m1", "a.service", "b.service", "c.service"));
+      writes.length = 0;
+      await member.publish(
+        new Map([...statesOf("m1", "a.service"), ["b.service", state("b.service", "m1", "failed")]]),
+      );
+      assert.deepEqual(writes, [["state/m1/b.service", "state/m1/c.service"]]);
+      await member.publish(
+        new Map([...statesOf("m1", "a.service"), ["b.service", state("b.service", "m1", "failed")]]),
+      );
+      assert.equal(writes.length, 1, "nothing changed, and yet something was written");
+      assert.deepEqual(await keys(await openStore(), "state/"), ["state/m1/a.service", "state/m1/b.service"]);
+    },
+  },
+  {
+    name: "of states published while a write is under way the newest is written, and all are told when it is",
+    async run({ open, openStore, signal }) {
+      const gate = Promise.withResolvers<void>();
+      const held = Promise.withResolvers<void>();
+      const writes: (readonly string[])[] = [];
+      const registry = await open({
+        wrap: (store) =>
+          between(countingWrites(store, writes), {
+            async transact(compares, ops) {
+              writes.push(ops.map((op) => "put" in op ? op.put : op.delete));
+              if (ops.some((op) => "put" in op && op.put === "state/m1/1.service")) {
+                held.resolve();
+                await gate.promise;
+              }
+              return await store.transact(compares, ops);
+            },
+          }),
+      });
+      const member = await registry.join(machine("m1"), undefined, signal);
+      const first = member.publish(statesOf("m1", "1.service"));
+      await within(held.promise, () => "the first write");
+      const rest = [2, 3, 4, 5].map((count) => member.publish(statesOf("m1", `${count}.service`)));
+      gate.resolve();
+      await within(Promise.all([first, ...rest]), () => "all to be told");
+      assert.deepEqual(await keys(await openStore(), "state/"), ["state/m1/5.service"]);
+      assert.ok(!writes.flat().includes("state/m1/3.service"));
+    },
+  },
+  {
+    name: "a thousand states are written in eight transactions",
+    async run({ open, signal }) {
+      const writes: (readonly string[])[] = [];
+      const registry = await open({ wrap: (store) => countingWrites(store, writes) });
+      const member = await registry.join(machine("m1"), undefined, signal);
+      writes.length = 0;
+      await member.publish(statesOf("m1", ...Array.from({ length: 1000 }, (_, count) => `${count}.service`)));
+      assert.deepEqual(writes.map((keys) => keys.length), [128, 128, 128, 128, 128, 128, 128, 104]);
+      assert.equal((await registry.read()).states.size, 1000);
+    },
+  },
+  {
+    name: "a second machine with the same ID is refused and told where the first is",
+    async run({ open, signal }) {
+      const [some, other] = [await open(), await open()];
+      await some.join(machine("m1", { ip: "10.0.0.1" }), undefined, signal);
+      const clone = machine("m1", { ip: "10.0.0.2", incarnation: "another" });
+      await assert.rejects(
+        other.join(clone, undefined, signal),
+        (error) => error instanceof DuplicateMachineError && error.holder === "10.0.0.1",
+      );
+      assert.equal((await some.read()).machines.get("m1")?.ip, "10.0.0.1");
+    },
+  },
+  {
+    name: "a machine that has rebooted takes its record over at once, and its old states are gone",
+    async run({ open, openStore, signal }) {
+      const before = new AbortController();
+      const old = await (await open()).join(machine("m1"), undefined, before.signal);
+      await old.publish(statesOf("m1", "a.service"));
+      before.abort();
+      const registry = await open();
+      const member = await registry.join(machine("m1", { incarnation: "second boot" }), undefined, signal);
+      assert.notEqual(member.lease, old.lease);
+      const store = await openStore();
+      assert.deepEqual(await keys(store, "state/"), []);
+      // The old lease holds nothing any more: its end takes nothing away.
+      await store.revoke(old.lease);
+      assert.deepEqual(await keys(store, "machine/"), ["machine/m1"]);
+    },
+  },
+  {
+    name: "a daemon that was restarted takes its lease and its states up again",
+    async run({ open, openStore, signal }) {
+      const before = new AbortController();
+      const old = await (await open()).join(machine("m1"), undefined, before.signal);
+      await old.publish(statesOf("m1", "a.service"));
+      before.abort();
+      const writes: (readonly string[])[] = [];
+      const registry = await open({ wrap: (store) => countingWrites(store, writes) });
+      const member = await registry.join(machine("m1"), old.lease, signal);
+      assert.equal(member.lease, old.lease);
+      await member.publish(statesOf("m1", "a.service"));
+      assert.deepEqual(writes, [], "nothing had to be written");
+      assert.deepEqual(await keys(await openStore(), "state/"), ["state/m1/a.service"]);
+    },
+  },
+  {
+    name: "a lost lease is taken again with everything that was under it",
+    async run({ open, openStore, signal }) {
+      const registry = await open({ agentTtl_s: 3 });
+      const member = await registry.join(machine("m1"), undefined, signal);
+      await member.publish(statesOf("m1", "a.service", "b.service"));
+      const [store, lost] = [await openStore(), member.lease];
+      await store.revoke(lost);
+      assert.deepEqual(await keys(store, "state/"), []);
+      await when(
+        registry.watch(signal),
+        "machine and states again",
+        (cluster) => cluster.machines.has("m1") && cluster.states.size === 2,
+      );
+      assert.notEqual(member.lease, lost);
+    },
+  },
+  {
+    name: "a machine whose address changed says so under the same lease",
+    async run({ open, signal }) {
+      const registry = await open();
+      const member = await registry.join(machine("m1", { ip: "10.0.0.1" }), undefined, signal);
+      const lease = member.lease;
+      await member.update(machine("m1", { ip: "10.0.0.2" }));
+      await member.publish(statesOf("m1", "a.service"));
+      const cluster = await registry.read();
+      assert.deepEqual([cluster.machines.get("m1")?.ip, member.lease], ["10.0.0.2", lease]);
+      assert.equal(cluster.states.size, 1);
+    },
+  },
+];
+
+function countingWrites(store: Store, writes: (readonly string[])[]): Store {
+  return between(store, {
+    transact(compares, ops) {
+      writes.push(ops.map((op) => "put" in op ? op.put : op.delete));
+      return store.transact(compares, ops);
+    },
+  });
+}
+
+const engineCases: readonly Case[] = [
+  {
+    name: "one engine leads; the next takes the lead when the first gives it up",
+    async run({ open, signal }) {
+      const [some, other] = [await open(), await open()];
+      const first = await lead(some, "m1", signal);
+      assert.deepEqual((await other.read()).leader, { machine: "m1", version: "2.0.0" });
+      const second = lead(other, "m2", signal);
+      await first.resign();
+      assert.ok(first.signal.aborted);
+      assert.ok(!(await within(second, () => "the second engine to lead")).signal.aborted);
+      assert.equal((await some.read()).leader?.machine, "m2");
+      await assert.rejects(first.apply([]), DeposedError);
+    },
+  },
+  {
+    name: "an engine whose renewals hang stops leading before its lease has run out",
+    async run({ open, signal }) {
+      const registry = await open({
+        leaderTtl_s: 2,
+        wrap: (store) => between(store, { renew: () => new Promise(() => {}) }),
+      });
+      const leadership = await lead(registry, "m1", signal);
+      await within(
+        new Promise<void>((resolve) => leadership.signal.addEventListener("abort", () => resolve())),
+        () => "the lead to end",
+      );
+      await assert.rejects(leadership.apply([]), DeposedError);
+    },
+  },
+  {
+    name: "an engine that was stopped, and wakes when another leads, writes nothing",
+    async run({ open, openStore, signal }) {
+      const [stopped, other] = [await open({ leaderTtl_s: 2, clock: stoppedClock }), await open({ leaderTtl_s: 2 })];
+      await set(other, "a.service", "launched");
+      const old = await lead(stopped, "m1", signal);
+      const { unit } = await stopped.unit("a.service");
+      assert.ok(unit);
+      const leader = await within(lead(other, "m2", signal), () => "the other engine to lead");
+      assert.ok(!old.signal.aborted, "it must not know");
+      await assert.rejects(old.apply([{ kind: "place", unit, machine: "m1", why: "it was stopped" }]), DeposedError);
+      assert.deepEqual(await keys(await openStore(), "target/"), []);
+      assert.ok(old.signal.aborted);
+      await place(leader, other, "a.service", "m2");
+    },
+  },
+  {
+    name: "five hundred units are placed together, and the one that has moved on is refused alone",
+    async run({ open, signal }) {
+      const writes: (readonly string[])[] = [];
+      const registry = await open({ wrap: (store) => countingWrites(store, writes) });
+      const leadership = await lead(registry, "m1", signal);
+      const names = Array.from({ length: 500 }, (_, count) => `${count}.service`);
+      await Promise.all(names.map((name) => registry.commit(put({ name }, "launched"))));
+      const units = [...(await registry.read()).units.values()];
+      await set(registry, "250.service", "loaded");
+      writes.length = 0;
+      const placements = units.map((unit): Placement => ({ kind: "place", unit, machine: "m1", why: "bulk" }));
+      const { refused } = await leadership.apply(placements);
+      assert.deepEqual(refused, placements.filter((each) => each.kind === "place" && each.unit.name === "250.service"));
+      assert.ok(writes.filter((keys) => keys.length > 3).length <= 9, `${writes.length} transactions`);
+      const cluster = await registry.read();
+      assert.deepEqual([cluster.targets.size, cluster.assignments.size], [499, 499]);
+    },
+  },
+  {
+    name: "an engine that sees the past cannot place a unit twice",
+    async run({ open, openStore, signal }) {
+      const registry = await open();
+      const leadership = await lead(registry, "m1", signal);
+      await set(registry, "a.service", "launched");
+      const { unit } = await registry.unit("a.service");
+      assert.ok(unit);
+      await place(leadership, registry, "a.service", "m1");
+      const again: Placement = { kind: "place", unit, machine: "m2", why: "it has not seen the first" };
+      assert.deepEqual((await leadership.apply([again])).refused, [again]);
+      assert.deepEqual(await keys(await openStore(), "assign/"), ["assign/m1/a.service"]);
+    },
+  },
+  {
+    name: "a unit that moves is at one machine only, and says why and since when",
+    async run({ open, openStore, signal }) {
+      const registry = await open();
+      const leadership = await lead(registry, "m1", signal);
+      await set(registry, "a.service", "launched");
+      await place(leadership, registry, "a.service", "m1");
+      const { unit, target } = await registry.unit("a.service");
+      assert.ok(unit && target);
+      const moved: Placement = { kind: "place", unit, machine: "m2", from: target, why: "m1 went away" };
+      assert.deepEqual((await leadership.apply([moved])).refused, []);
+      const now = await registry.target("a.service");
+      assert.deepEqual([now?.machine, now?.why], ["m2", "m1 went away"]);
+      assert.ok(now && now.since_ms >= target.since_ms);
+      const store = await openStore();
+      assert.deepEqual(await keys(store, "assign/"), ["assign/m2/a.service"]);
+
+      const away: Placement = { kind: "unplace", unit: "a.service", from: now, why: "nowhere to go" };
+      assert.deepEqual((await leadership.apply([away])).refused, []);
+      assert.deepEqual([...await keys(store, "assign/"), ...await keys(store, "target/")], []);
+    },
+  },
+  {
+    name: "the text of a file is forgotten, but not if it was written again meanwhile",
+    async run({ open, signal }) {
+      const registry = await open();
+      const leadership = await lead(registry, "m1", signal);
+      await set(registry, "a.service", "loaded", { text: "one" });
+      const file = (await registry.read()).files.get(hashOf("one"));
+      assert.ok(file);
+      await set(registry, "b.service", "loaded", { text: "one" });
+      const early: Placement = { kind: "forget", hash: file.hash, revision: file.revision };
+      assert.deepEqual((await leadership.apply([early])).refused, [early]);
+      const again = (await registry.read()).files.get(hashOf("one"));
+      assert.ok(again);
+      await leadership.apply([{ kind: "forget", hash: again.hash, revision: again.revision }]);
+      await registry.commit({ kind: "metadata", machine: "m", key: "k", value: "v" });
+      assert.equal((await registry.read()).files.size, 0);
+    },
+  },
+];
+
+/** The clock of a process under SIGSTOP: no time passes and nobody wakes. */
+const stoppedClock: Clock = {
+  now_ms: () => 0,
+  monotonic_ms: () => 0,
+  random: () => Math.random(),
+  sleep: (_duration_ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted) resolve();
+      signal?.addEventListener("abort", () => resolve(), { once: true });
+    }),
+};
+
+const identityCases: readonly Case[] = [
+  {
+    name: "daemons that find a store empty at once agree on its id",
+    async run({ open }) {
+      const registries = await Promise.all([open(), open(), open(), open()]);
+      const ids = new Set(registries.map((registry) => registry.memory?.id));
+      assert.equal(ids.size, 1);
+      assert.match([...ids][0] ?? "", /^[0-9a-f]{32}$/);
+    },
+  },
+  {
+    name: "a store that is not the one remembered, or has gone back, is told from the right one",
+    async run({ open }) {
+      const { memory } = await open();
+      assert.ok(memory);
+      assert.equal((await open({ remembered: memory })).memory?.id, memory.id);
+      for (const remembered of [{ ...memory, id: "another" }, { ...memory, revision: memory.revision + 1000 }]) {
+        await assert.rejects(open({ remembered }), WrongStoreError);
+      }
+    },
+  },
+  {
+    name: "an empty store is not taken for one that is remembered",
+    async run({ open, openStore }) {
+      await assert.rejects(open({ remembered: { id: "gone", revision: 0 } }), WrongStoreError);
+      assert.deepEqual(await keys(await openStore()), []);
+    },
+  },
+  {
+    name: "nothing is written to a store that was swapped under way, and watches and reads say so",
+    async run({ open, openStore, signal }) {
+      const registry = await open();
+      const clusters = registry.watch(signal)[Symbol.asyncIterator]();
+      await within(clusters.next(), () => "the first view");
+      const store = await openStore();
+      await store.transact([], [{ put: "cluster", value: "another" }]);
+      await assert.rejects(registry.commit(put({ name: "a.service" }, "launched")), WrongStoreError);
+      await assert.rejects(registry.read(), WrongStoreError);
+      await assert.rejects(within(clusters.next(), () => "the watch to say so"), WrongStoreError);
+      assert.deepEqual(await keys(store, "unit/"), []);
+    },
+  },
+  {
+    name: "a store that somebody empties takes no unit from an agent that watches it",
+    async run({ open, openStore, signal }) {
+      const registry = await open();
+      await set(registry, "a.service", "launched");
+      await place(await lead(registry, "m1", signal), registry, "a.service", "m1");
+      const views = registry.watchMachine("m1", signal)[Symbol.asyncIterator]();
+      assert.equal((await within(views.next(), () => "the first view")).value?.assignments.size, 1);
+      const store = await openStore();
+      await store.transact([], (await keys(store)).map((key) => ({ delete: key })));
+      await assert.rejects(within(views.next(), () => "the watch to say so"), WrongStoreError);
+    },
+  },
+];
+
+/** What holds on any store. */
+export const registryCases: readonly Case[] = [
+  ...unitCases,
+  ...watchCases,
+  ...memberCases,
+  ...engineCases,
+  ...identityCases,
+];

@@ -1,0 +1,52 @@
+/** The contract of {@link import("../../registry/mod.ts").Registry}, over every store there is. */
+
+import { openEtcdStore } from "../../registry/etcd/store.ts";
+import { EtcdServer } from "../cluster/etcd.ts";
+import { etcdCases, requestTimeout_ms } from "./registry_etcd_cases.ts";
+import { type Case, fixtureOver, registryCases, type RegistryFixture } from "./registry_suite.ts";
+
+async function runAll<Fixture extends RegistryFixture>(
+  test: Deno.TestContext,
+  cases: readonly Case<Fixture>[],
+  prepare: (index: number) => Promise<Fixture & { close(): Promise<void> }>,
+): Promise<void> {
+  for (const [index, each] of cases.entries()) {
+    await test.step(each.name, async () => {
+      const fixture = await prepare(index);
+      try {
+        await each.run(fixture);
+      } finally {
+        await fixture.close();
+      }
+    });
+  }
+}
+
+// etcd3's connections outlive close() by a moment: their sockets are destroyed and their timers cleared later.
+const outlived = { sanitizeOps: false, sanitizeResources: false };
+
+Deno.test({
+  name: "a registry over etcd",
+  ...outlived,
+  async fn(test) {
+    await using etcd = await EtcdServer.start();
+    await runAll(test, registryCases, (index) => Promise.resolve(over(etcd, `/case-${index}/`, 5_000)));
+  },
+});
+
+Deno.test({
+  name: "a registry over an etcd that comes and goes",
+  ...outlived,
+  async fn(test) {
+    await runAll(test, etcdCases, async () => {
+      const etcd = await EtcdServer.start();
+      const fixture = over(etcd, "/fleet", requestTimeout_ms);
+      const close = () => fixture.close().finally(() => etcd[Symbol.asyncDispose]());
+      return { ...fixture, etcd, close };
+    });
+  },
+});
+
+function over(etcd: EtcdServer, prefix: string, requestTimeout_ms: number): ReturnType<typeof fixtureOver> {
+  return fixtureOver(() => openEtcdStore({ endpoints: [etcd.endpoint], prefix, requestTimeout_ms }));
+}
