@@ -1,0 +1,218 @@
+/**
+ * API v1 as commands see it, over any way to send a request.
+ *
+ * @module
+ */
+
+import type {
+  MachineEntity,
+  MachinePage,
+  UnitEntity,
+  UnitPage,
+  UnitStateEntity,
+  UnitStatePage,
+} from "../daemon/api/v1.ts";
+import { type ServerEvent, serverEvents } from "./server_events.ts";
+
+/** The cluster, as a client may ask for it. Methods throw {@link ApiError} and {@link UnreachableError}. */
+export interface ApiClient {
+  /** Where it is, for messages. */
+  readonly endpoint: string;
+  /** One unit; undefined if there is none of that name. */
+  unit(name: string): Promise<UnitEntity | undefined>;
+  /** Every unit, in the server's order. */
+  units(): Promise<readonly UnitEntity[]>;
+  /** Every unit state, or those of one unit, in the server's order. */
+  states(unit?: string): Promise<readonly UnitStateEntity[]>;
+  /** Every machine, in the server's order. */
+  machines(): Promise<readonly MachineEntity[]>;
+  /** Creates, replaces or updates a unit. */
+  putUnit(unit: UnitEntity): Promise<void>;
+  /** Removes a unit; false if there was none. */
+  deleteUnit(name: string): Promise<boolean>;
+  /** Asks for a restart; false if the server knows no such request. */
+  restartUnit(name: string): Promise<boolean>;
+  /**
+   * Follows what happens to the named units (all units, if there are none): the present first, then each change, until
+   * `signal` aborts or the server ends it. Undefined if the server cannot be followed.
+   */
+  events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
+}
+
+/** Sends a request to the API. `path` starts behind the endpoint. Rejects with {@link UnreachableError}. */
+export type Send = (path: string, request: ApiRequest) => Promise<Response>;
+
+/** A request as {@link Send} takes it. */
+export interface ApiRequest {
+  readonly method: string;
+  readonly body?: string;
+  /** True: only the answer's head must come in time, its body may take for ever. */
+  readonly streaming?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** The API could not be reached, or did not answer in time. The message names the endpoint. */
+export class UnreachableError extends Error {
+  override name = "UnreachableError";
+}
+
+/** The API refused. */
+export class ApiError extends Error {
+  override name = "ApiError";
+  /** The HTTP status. */
+  readonly code: number;
+
+  constructor(code: number, message: string, body: string) {
+    super(
+      message ? `googleapi: Error ${code}: ${message}` : `googleapi: got HTTP response code ${code} with body: ${body}`,
+    );
+    this.code = code;
+  }
+}
+
+/** Pages of one list that are followed before the server is taken to be in a loop. */
+const maxPages = 100_000;
+
+/** An {@link ApiClient} that sends its requests through `send`. */
+export function createApiClient(endpoint: string, send: Send): ApiClient {
+  return new HttpApiClient(endpoint, send);
+}
+
+class HttpApiClient implements ApiClient {
+  constructor(readonly endpoint: string, readonly send: Send) {}
+
+  async unit(name: string): Promise<UnitEntity | undefined> {
+    const answer = await this.send(unitPath(name), { method: "GET" });
+    if (answer.ok) return await this.#json<UnitEntity>(answer);
+    const failure = await readFailure(answer);
+    if (failure.code === 404 && failure.fromApi) return undefined;
+    throw failure.error;
+  }
+
+  units(): Promise<UnitEntity[]> {
+    return this.#pages<UnitPage, UnitEntity>("/fleet/v1/units", {}, (page) => page.units);
+  }
+
+  states(unit?: string): Promise<UnitStateEntity[]> {
+    const query: Record<string, string> = unit === undefined ? {} : { unitName: unit };
+    return this.#pages<UnitStatePage, UnitStateEntity>("/fleet/v1/state", query, (page) => page.states);
+  }
+
+  machines(): Promise<MachineEntity[]> {
+    return this.#pages<MachinePage, MachineEntity>("/fleet/v1/machines", {}, (page) => page.machines);
+  }
+
+  async putUnit(unit: UnitEntity): Promise<void> {
+    const answer = await this.send(unitPath(unit.name), { method: "PUT", body: JSON.stringify(unit) });
+    if (!answer.ok) throw (await readFailure(answer)).error;
+    await answer.body?.cancel();
+  }
+
+  async deleteUnit(name: string): Promise<boolean> {
+    const answer = await this.send(unitPath(name), { method: "DELETE" });
+    if (!answer.ok) {
+      const failure = await readFailure(answer);
+      if (failure.code === 404 && failure.fromApi) return false;
+      throw failure.error;
+    }
+    await answer.body?.cancel();
+    return true;
+  }
+
+  async restartUnit(name: string): Promise<boolean> {
+    const answer = await this.send(unitPath(name, "/restart"), { method: "POST" });
+    if (!answer.ok) {
+      const failure = await readFailure(answer);
+      // A server without this route says 404 like one without the unit, but with nothing to say about it.
+      if (failure.code === 405 || failure.code === 501 || (failure.code === 404 && failure.message === "")) {
+        return false;
+      }
+      throw failure.error;
+    }
+    await answer.body?.cancel();
+    return true;
+  }
+
+  async events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined> {
+    const query = units.map((name) => "unit=" + encodeURIComponent(name)).join("&");
+    const path = "/fleet/v1/events" + (query ? "?" + query : "");
+    const answer = await this.send(path, { method: "GET", streaming: true, signal });
+    if (answer.ok && answer.body && (answer.headers.get("content-type") ?? "").startsWith("text/event-stream")) {
+      return serverEvents(answer.body);
+    }
+    // 429: as many follow as the server can bear.
+    if (answer.ok || [404, 405, 429, 501].includes(answer.status)) {
+      await answer.body?.cancel();
+      return undefined;
+    }
+    throw (await readFailure(answer)).error;
+  }
+
+  async #pages<Page extends { readonly nextPageToken?: string }, Item>(
+    path: string,
+    query: Readonly<Record<string, string>>,
+    itemsOf: (page: Page) => readonly Item[] | undefined,
+  ): Promise<Item[]> {
+    const items: Item[] = [];
+    let token: string | undefined;
+    for (let pages = 0; pages < maxPages; pages++) {
+      const parameters = new URLSearchParams({ alt: "json", ...query, ...(token ? { nextPageToken: token } : {}) });
+      const answer = await this.send(`${path}?${parameters}`, { method: "GET" });
+      if (!answer.ok) throw (await readFailure(answer)).error;
+      const page = await this.#json<Page>(answer);
+      items.push(...itemsOf(page) ?? []);
+      token = page.nextPageToken;
+      if (!token) return items;
+    }
+    throw new Error(`the fleet API at ${this.endpoint} gave more than ${maxPages} pages of ${path}`);
+  }
+
+  async #json<T>(answer: Response): Promise<T> {
+    const text = await answer.text();
+    try {
+      const value: unknown = JSON.parse(text);
+      if (typeof value === "object" && value !== null) return value as T;
+    } catch (cause) {
+      throw new Error(`what answers at ${this.endpoint} is not the fleet API: ${JSON.stringify(text.slice(0, 80))}`, {
+        cause,
+      });
+    }
+    throw new Error(`what answers at ${this.endpoint} is not the fleet API: ${JSON.stringify(text.slice(0, 80))}`);
+  }
+}
+
+function unitPath(name: string, below = ""): string {
+  return `/fleet/v1/units/${encodeURIComponent(name)}${below}?alt=json`;
+}
+
+interface Failure {
+  readonly code: number;
+  readonly message: string;
+  /** True if the body is the API's error entity, and not, say, a proxy's page. */
+  readonly fromApi: boolean;
+  readonly error: ApiError;
+}
+
+async function readFailure(answer: Response): Promise<Failure> {
+  const body = await answer.text();
+  const entity = parseErrorEntity(body);
+  const message = entity?.message ?? "";
+  return {
+    code: answer.status,
+    message,
+    fromApi: entity !== undefined,
+    error: new ApiError(answer.status, message, body),
+  };
+}
+
+function parseErrorEntity(body: string): { readonly message: string } | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    // Not JSON, so not from the API; the whole body is shown instead.
+    return undefined;
+  }
+  const error = (value as { error?: { message?: unknown } } | null)?.error;
+  return typeof error?.message === "string" ? { message: error.message } : undefined;
+}

@@ -1,0 +1,167 @@
+/**
+ * Reads a command line: flags anywhere, `--` ends them. node:util's parseArgs knows neither `--flag=false` nor the old
+ * single-dash `-full`, both of which users' scripts hold; hence this small reader.
+ *
+ * @module
+ */
+
+/** A flag as it is declared: `text` takes any value, `count` whole numbers, `seconds` decimal numbers, `switch` none. */
+export interface FlagSpec {
+  readonly name: string;
+  readonly kind: "switch" | "text" | "count" | "seconds";
+  readonly fallback: FlagValue;
+  readonly help: string;
+  /** A one-letter form, accepted as `-x` and `--x`. */
+  readonly letter?: string;
+  /** Old names that mean the same. */
+  readonly aliases?: readonly string[];
+}
+
+/** The value of a flag. */
+export type FlagValue = boolean | string | number;
+
+/** A command line that cannot be understood. The message follows `Error: `. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+/** What was said about a set of declared flags. */
+export class Flags {
+  readonly #specs = new Map<string, FlagSpec>();
+  readonly #given = new Map<string, FlagValue>();
+
+  constructor(specs: readonly FlagSpec[], given: ReadonlyMap<string, FlagValue> = new Map()) {
+    for (const spec of specs) this.#specs.set(spec.name, spec);
+    for (const [name, value] of given) this.#given.set(name, value);
+  }
+
+  /** True if the flag was given, on the command line or in the environment. */
+  given(name: string): boolean {
+    return this.#given.has(name);
+  }
+
+  /** Value of a switch. */
+  on(name: string): boolean {
+    return this.#value(name) === true;
+  }
+
+  /** Value of a flag of kind `text`. */
+  text(name: string): string {
+    return String(this.#value(name));
+  }
+
+  /** Value of a flag of kind `count` or `seconds`. */
+  number(name: string): number {
+    return Number(this.#value(name));
+  }
+
+  #value(name: string): FlagValue {
+    const spec = this.#specs.get(name);
+    if (!spec) throw new Error(`flag --${name} is read but not declared`);
+    return this.#given.get(name) ?? spec.fallback;
+  }
+}
+
+/** A command line taken apart, before its command is known. */
+export interface Words {
+  /** Everything that is not a flag, in order; the first is the command. */
+  readonly positionals: readonly string[];
+  /** Each flag with the name it was given by and its value. */
+  readonly flags: readonly { readonly spec: FlagSpec; readonly as: string; readonly value: FlagValue }[];
+}
+
+/**
+ * Takes a command line apart. `specs` holds the flags of every command, since a flag may stand before the command it
+ * belongs to: all flags of one name must be of one kind. Throws {@link UsageError}.
+ */
+export function splitWords(argv: readonly string[], specs: readonly FlagSpec[]): Words {
+  const known = flagsByName(specs);
+  const positionals: string[] = [];
+  const flags: { spec: FlagSpec; as: string; value: FlagValue }[] = [];
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i] as string;
+    if (word === "--") {
+      positionals.push(...argv.slice(i + 1));
+      break;
+    }
+    if (!word.startsWith("-") || word === "-") {
+      positionals.push(word);
+      continue;
+    }
+    const { name, inline } = splitFlag(word);
+    const spec = known.get(name);
+    if (!spec) throw new UsageError(`unknown flag: ${flagAsTyped(word)}`);
+    let text = inline;
+    if (text === undefined && spec.kind !== "switch") {
+      text = argv[++i];
+      if (text === undefined) throw new UsageError(`flag needs an argument: ${word}`);
+    }
+    flags.push({ spec, as: flagAsTyped(word), value: flagValue(spec, flagAsTyped(word), text ?? "true") });
+  }
+  return { positionals, flags };
+}
+
+function splitFlag(word: string): { name: string; inline: string | undefined } {
+  const bare = word.replace(/^--?/, "");
+  const equals = bare.indexOf("=");
+  return equals < 0
+    ? { name: bare, inline: undefined }
+    : { name: bare.slice(0, equals), inline: bare.slice(equals + 1) };
+}
+
+function flagAsTyped(word: string): string {
+  return word.split("=", 1)[0] as string;
+}
+
+/** Every flag by its name, its letter and its old names. */
+export function flagsByName(specs: readonly FlagSpec[]): Map<string, FlagSpec> {
+  const known = new Map<string, FlagSpec>();
+  for (const spec of specs) {
+    for (const name of [spec.name, ...(spec.letter ? [spec.letter] : []), ...(spec.aliases ?? [])]) {
+      known.set(name, spec);
+    }
+  }
+  return known;
+}
+
+const yes = new Set(["1", "t", "T", "true", "TRUE", "True"]);
+const no = new Set(["0", "f", "F", "false", "FALSE", "False"]);
+
+/** Reads a flag's value. Throws {@link UsageError} naming the flag as `as`. */
+export function flagValue(spec: FlagSpec, as: string, text: string): FlagValue {
+  const refuse = (expected: string) =>
+    new UsageError(`invalid argument ${JSON.stringify(text)} for ${as}: ${expected}`);
+  switch (spec.kind) {
+    case "text":
+      return text;
+    case "switch":
+      if (yes.has(text)) return true;
+      if (no.has(text)) return false;
+      throw refuse("expected true or false");
+    case "count":
+      if (!/^[+-]?\d{1,9}$/.test(text)) throw refuse("expected a whole number");
+      return Number(text);
+    case "seconds":
+      if (!/^\+?(\d+\.?\d*|\.\d+)$/.test(text)) throw refuse("expected a number of seconds");
+      return Number(text);
+  }
+}
+
+/**
+ * Global flags set by the environment: `FLEETCTL_` and the flag's name in capitals, `-` as `_`. Empty variables are as
+ * if unset. Throws {@link UsageError}.
+ */
+export function flagsFromEnvironment(
+  specs: readonly FlagSpec[],
+  env: Readonly<Record<string, string | undefined>>,
+): Map<string, FlagValue> {
+  const given = new Map<string, FlagValue>();
+  for (const spec of specs) {
+    for (const name of [...(spec.aliases ?? []), spec.name]) {
+      const variable = "FLEETCTL_" + name.toUpperCase().replaceAll("-", "_");
+      const text = env[variable];
+      if (text) given.set(spec.name, flagValue(spec, variable, text));
+    }
+  }
+  return given;
+}

@@ -1,0 +1,121 @@
+/**
+ * The door to the API: `fetch` over a unix domain socket or TCP, with or without TLS, always with a time limit.
+ *
+ * @module
+ */
+
+import { type ApiClient, type ApiRequest, createApiClient, UnreachableError } from "./api.ts";
+import { ClientSetupError, type Endpoint, parseEndpoint } from "./endpoint.ts";
+import { type Io, reasonOf } from "./io.ts";
+
+/** How to reach the API. */
+export interface ClientSettings {
+  readonly endpoint: string;
+  /** Longest time until an answer is complete, or has begun if it streams. */
+  readonly timeout_ms: number;
+  /** Paths of PEM files; "" for none. */
+  readonly caFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+/** An {@link ApiClient} over the network; nothing is sent yet. Throws {@link ClientSetupError}. */
+export async function connect(settings: ClientSettings, io: Io): Promise<ApiClient> {
+  const endpoint = parseEndpoint(settings.endpoint);
+  const tls = await readTls(settings, io);
+  let http: Deno.HttpClient | undefined;
+  return createApiClient(endpoint.text, async (path, request) => {
+    if (endpoint.socket !== undefined) {
+      http ??= Deno.createHttpClient({ proxy: { transport: "unix", path: endpoint.socket } });
+    } else if (tls) http ??= Deno.createHttpClient(tls);
+    io.log("DEBUG", `HTTP ${request.method} ${endpoint.base}${path}`);
+    const answer = await exchange(endpoint, http, path, request, settings.timeout_ms);
+    io.log("DEBUG", `HTTP ${request.method} ${endpoint.base}${path} ${answer.status}`);
+    return answer;
+  });
+}
+
+/** What createHttpClient takes of the TLS flags. */
+type Tls = { readonly caCerts?: string[]; readonly cert?: string; readonly key?: string };
+
+async function readTls(settings: ClientSettings, io: Io): Promise<Tls | undefined> {
+  const { caFile, certFile, keyFile } = settings;
+  if (!caFile && !certFile && !keyFile) return undefined;
+  if (!certFile !== !keyFile) throw new ClientSetupError("--cert-file and --key-file go together: only one is given");
+  const read = async (path: string) => {
+    const text = await io.readFile(path).catch((cause) => {
+      throw new ClientSetupError(`cannot read ${path}: ${reasonOf(cause)}`, { cause });
+    });
+    if (text === undefined) throw new ClientSetupError(`cannot read ${path}: no such file`);
+    return text;
+  };
+  return {
+    ...(caFile ? { caCerts: [await read(caFile)] } : {}),
+    ...(certFile ? { cert: await read(certFile), key: await read(keyFile) } : {}),
+  };
+}
+
+async function exchange(
+  endpoint: Endpoint,
+  client: Deno.HttpClient | undefined,
+  path: string,
+  request: ApiRequest,
+  timeout_ms: number,
+): Promise<Response> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), timeout_ms);
+  const signal = request.signal ? AbortSignal.any([request.signal, late.signal]) : late.signal;
+  try {
+    const answer = await fetch(endpoint.base + path, {
+      method: request.method,
+      signal,
+      ...(request.body === undefined ? {} : { body: request.body, headers: { "content-type": "application/json" } }),
+      ...(client ? { client } : {}),
+    });
+    if (request.streaming && answer.ok) return answer;
+    // Reading it here keeps the body within the time limit too.
+    const empty = [101, 204, 205, 304].includes(answer.status);
+    return new Response(empty ? null : await answer.arrayBuffer(), { status: answer.status, headers: answer.headers });
+  } catch (cause) {
+    if (request.signal?.aborted) throw request.signal.reason;
+    throw new UnreachableError(
+      whyUnreachable(endpoint, path, request, late.signal.aborted ? timeout_ms : undefined, cause),
+      {
+        cause,
+      },
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function whyUnreachable(
+  endpoint: Endpoint,
+  path: string,
+  request: ApiRequest,
+  late_ms: number | undefined,
+  cause: unknown,
+): string {
+  const place = `the fleet API at ${endpoint.text}`;
+  if (late_ms !== undefined) {
+    return `${place} did not answer ${request.method} ${path} within ${late_ms / 1000} seconds`;
+  }
+  const said = innermostReason(cause);
+  if (endpoint.socket === undefined) {
+    return `cannot reach ${place}: ${said}. Is it the right --endpoint, and does fleetd listen there?`;
+  }
+  if (/permission denied|PermissionDenied/i.test(said)) {
+    return `cannot reach ${place}: ${said}. Only users who may write to the socket may use it: try as root`;
+  }
+  return `cannot reach ${place}: ${said}. Is fleetd's socket there (systemctl status fleet.socket)? ` +
+    "Name another place with --endpoint or FLEETCTL_ENDPOINT";
+}
+
+/** fetch wraps what the operating system said in several layers, each repeating the URL. */
+function innermostReason(cause: unknown): string {
+  let deepest = cause;
+  while (deepest instanceof Error && deepest.cause instanceof Error) deepest = deepest.cause;
+  const text = reasonOf(deepest);
+  const parts = text.split(": ");
+  return (parts[parts.length - 1] ?? text).replace(/ \(os error \d+\)$/, "");
+}

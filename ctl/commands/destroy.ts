@@ -1,0 +1,58 @@
+import { type Command, type Context, exitFailure } from "../command.ts";
+import { inParallel } from "../concurrency.ts";
+import { attemptsOf, blockAttemptsFlag, findUnits, isGlobal, noBlockFlag, noUnitsGiven } from "../desired_state.ts";
+import { gone } from "../goals.ts";
+import { complain, reasonOf, say } from "../io.ts";
+import { waitForUnits } from "../wait.ts";
+
+/** `fleetctl destroy`: removes units from the cluster. */
+export const destroy: Command = {
+  name: "destroy",
+  summary: "Remove units from the cluster, stopping them first",
+  usage: "destroy [--no-block|--block-attempts=N] UNIT...",
+  description: `Stops units, takes them off their machines and removes them from the cluster.
+To start them again they must be submitted again.
+
+It waits until they are gone from their machines. Global units are never waited
+for.`,
+  flags: [blockAttemptsFlag("gone"), noBlockFlag("gone")],
+  async run(context) {
+    const { io, args, flags } = context;
+    if (args.length === 0) return noUnitsGiven(context);
+    const units = await findUnits(context);
+    if (units.length === 0) {
+      complain(io, "Units not found in registry");
+      return 0;
+    }
+    let status = 0;
+    const results = await inParallel(units, async (unit) => {
+      try {
+        // Somebody else was faster: nothing to say.
+        return await context.client.deleteUnit(unit.name) ? "deleted" : "absent";
+      } catch (error) {
+        return `Error destroying units: ${reasonOf(error)}`;
+      }
+    });
+    const awaited: string[] = [];
+    for (const [index, unit] of units.entries()) {
+      const result = results[index] as string;
+      if (result === "absent") continue;
+      if (result !== "deleted") {
+        complain(io, result);
+        status = exitFailure;
+      } else if (flags.on("no-block") || isGlobal(unit)) say(io, `Destroyed ${unit.name}`);
+      else awaited.push(unit.name);
+    }
+    return await waitGone(context, awaited) ? status : exitFailure;
+  },
+};
+
+async function waitGone(context: Context, names: readonly string[]): Promise<boolean> {
+  const waits = names.map((name) => ({
+    name,
+    stages: [{ judge: gone(), goal: "be gone from its machine", line: () => `Destroyed ${name}` }],
+  }));
+  const failures = await waitForUnits(context, waits, attemptsOf(context));
+  for (const { reason } of failures) complain(context.io, `Error destroying units: ${reason}`);
+  return failures.length === 0;
+}

@@ -1,0 +1,25 @@
+import { type Command, exitFailure } from "../command.ts";
+import { complain, DialError, reasonOf } from "../io.ts";
+
+/** `fleetctl fd-forward`: what `--tunnel` runs on the other side to reach a unix domain socket there. */
+export const fdForward: Command = {
+  name: "fd-forward",
+  summary: "Copy standard input and output to and from a unix domain socket",
+  usage: "fd-forward SOCKET",
+  description: "Used by fleetctl itself, on the other side of --tunnel, when --endpoint is a socket.",
+  flags: [],
+  async run({ io, args }) {
+    if (args.length !== 1) {
+      complain(io, "Provide a single argument");
+      return exitFailure;
+    }
+    try {
+      await io.forward(args[0] as string);
+      return 0;
+    } catch (error) {
+      const what = error instanceof DialError ? "Failed dialing remote address" : "Encountered error during copy";
+      complain(io, `${what}: ${reasonOf(error)}`);
+      return exitFailure;
+    }
+  },
+};

@@ -1,0 +1,47 @@
+import type { MachineEntity } from "../../daemon/api/v1.ts";
+import { type Command, exitFailure } from "../command.ts";
+import { complain, reasonOf } from "../io.ts";
+import { chosenFields, type Columns, listFlags, nothing, printList, textColumn } from "../listing.ts";
+import { machineIdLegend } from "../machines.ts";
+
+const columns: Columns<MachineEntity> = {
+  machine: { text: (machine, full) => machineIdLegend(machine.id, full), json: (machine) => machine.id },
+  ip: textColumn((machine) => machine.primaryIP),
+  metadata: { text: (machine) => metadataText(machine.metadata), json: (machine) => machine.metadata ?? {} },
+};
+
+/** `fleetctl list-machines`. */
+export const listMachines: Command = {
+  name: "list-machines",
+  summary: "List the machines of the cluster",
+  usage: "list-machines [-l|--full] [--no-legend] [--fields=...] [--output=json]",
+  description: `Lists the machines that are present. Those that are away are not shown.
+
+Without a header, for scripts:
+fleetctl list-machines --no-legend
+
+With whole machine IDs:
+fleetctl list-machines --full`,
+  flags: listFlags(columns, "machine,ip,metadata"),
+  async run(context) {
+    const fields = chosenFields(context, columns);
+    if (typeof fields === "number") return fields;
+    let machines: readonly MachineEntity[];
+    try {
+      machines = await context.client.machines();
+    } catch (error) {
+      complain(context.io, `Error retrieving list of active machines from fleet API (${reasonOf(error)})`);
+      complain(context.io, "Possible issues:");
+      complain(context.io, "  etcd is unhealthy and/or lost quorum");
+      complain(context.io, "  connection cannot be established to any etcd servers");
+      return exitFailure;
+    }
+    printList(context, columns, fields, machines);
+    return 0;
+  },
+};
+
+function metadataText(metadata: MachineEntity["metadata"]): string {
+  const pairs = Object.entries(metadata ?? {}).map(([key, value]) => `${key}=${value}`);
+  return pairs.length === 0 ? nothing : pairs.sort().join(",");
+}

@@ -1,0 +1,71 @@
+import type { MachineEntity, UnitEntity } from "../../daemon/api/v1.ts";
+import { hashUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
+import { type Command, exitFailure } from "../command.ts";
+import { isGlobal } from "../desired_state.ts";
+import { complain, reasonOf } from "../io.ts";
+import { chosenFields, type Column, type Columns, listFlags, nothing, printList, textColumn } from "../listing.ts";
+import { machineLegend } from "../machines.ts";
+import { optionsOf } from "../unit_source.ts";
+
+interface Row {
+  readonly unit: UnitEntity;
+  readonly global: boolean;
+  /** Where it is placed; just the ID if nothing more is known of the machine. */
+  readonly machine?: MachineEntity;
+}
+
+const target: Column<Row> = {
+  text: ({ global, machine }, full) => global ? "global" : machine ? machineLegend(machine, full) : nothing,
+  json: ({ global, machine }) => global ? "global" : machine?.id ?? null,
+};
+
+const columns: Columns<Row> = {
+  unit: textColumn(({ unit }) => unit.name),
+  global: { text: ({ global }) => String(global), json: ({ global }) => global },
+  dstate: textColumn(({ unit }) => unit.desiredState),
+  state: textColumn(({ unit, global }) => global ? undefined : unit.currentState),
+  target,
+  tmachine: target,
+  hash: { text: ({ unit }, full) => full ? hashOf(unit) : hashOf(unit).slice(0, 7), json: ({ unit }) => hashOf(unit) },
+  desc: textColumn(({ unit }) =>
+    optionsOf(unit.options).find((option) => option.section === "Unit" && option.name === "Description")?.value
+  ),
+};
+
+/** `fleetctl list-unit-files`. */
+export const listUnitFiles: Command = {
+  name: "list-unit-files",
+  summary: "List the units that are in the cluster, and where they are to run",
+  usage: "list-unit-files [-l|--full] [--no-legend] [--fields=...] [--output=json]",
+  description: `Lists every unit in the cluster, loaded on a machine or not: what it is wanted in
+(dstate), what its machine was told (state), and which machine that is (target).`,
+  flags: listFlags(columns, "unit,hash,dstate,state,target"),
+  async run(context) {
+    const fields = chosenFields(context, columns);
+    if (typeof fields === "number") return fields;
+    const { client, io, machines } = context;
+    for (const field of fields) {
+      if (field === "tmachine") complain(io, 'WARNING: The "tmachine" field is deprecated. Use "target" instead');
+    }
+    const showsMachines = fields.includes("target") || fields.includes("tmachine");
+    if (showsMachines) machines.ask();
+    let units: readonly UnitEntity[];
+    try {
+      units = await client.units();
+    } catch (error) {
+      complain(io, `Error retrieving list of units from repository: ${reasonOf(error)}`);
+      return exitFailure;
+    }
+    const known = showsMachines ? await machines.all() : new Map<string, MachineEntity>();
+    const rows = units.map((unit): Row => {
+      const id = unit.machineID;
+      return { unit, global: isGlobal(unit), ...(id ? { machine: known.get(id) ?? { id } } : {}) };
+    });
+    printList(context, columns, fields, rows);
+    return 0;
+  },
+};
+
+function hashOf(unit: UnitEntity): string {
+  return hashUnitFile(serializeUnitFile(optionsOf(unit.options)));
+}

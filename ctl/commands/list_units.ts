@@ -1,0 +1,63 @@
+import type { MachineEntity, UnitStateEntity } from "../../daemon/api/v1.ts";
+import { type Command, exitFailure } from "../command.ts";
+import { complain, reasonOf } from "../io.ts";
+import { chosenFields, type Columns, listFlags, nothing, printList, textColumn } from "../listing.ts";
+import { machineLegend } from "../machines.ts";
+
+interface Row {
+  readonly state: UnitStateEntity;
+  /** Just its ID if nothing more is known of it. */
+  readonly machine?: MachineEntity;
+}
+
+const columns: Columns<Row> = {
+  unit: textColumn(({ state }) => state.name),
+  load: textColumn(({ state }) => state.systemdLoadState),
+  active: textColumn(({ state }) => state.systemdActiveState),
+  sub: textColumn(({ state }) => state.systemdSubState),
+  machine: {
+    text: ({ machine }, full) => machine ? machineLegend(machine, full) : nothing,
+    json: ({ machine }) => machine?.id ?? null,
+  },
+  hash: {
+    text: ({ state: { hash } }, full) => hash ? (full ? hash : hash.slice(0, 7)) : nothing,
+    json: ({ state }) => state.hash || null,
+  },
+};
+
+/** `fleetctl list-units`. */
+export const listUnits: Command = {
+  name: "list-units",
+  summary: "List what the units of the cluster are doing",
+  usage: "list-units [-l|--full] [--no-legend] [--fields=...] [--output=json]",
+  description: `Lists the state of every unit that is loaded on a machine, as systemd there sees it.
+
+Without a header, for scripts:
+fleetctl list-units --no-legend
+
+With whole machine IDs and hashes, or only some columns:
+fleetctl list-units --full
+fleetctl list-units --fields=unit,machine`,
+  flags: listFlags(columns, "unit,machine,active,sub"),
+  async run(context) {
+    const fields = chosenFields(context, columns);
+    if (typeof fields === "number") return fields;
+    const { client, io, machines } = context;
+    const showsMachines = fields.includes("machine");
+    if (showsMachines) machines.ask();
+    let states: readonly UnitStateEntity[];
+    try {
+      states = await client.states();
+    } catch (error) {
+      complain(io, `Error retrieving list of units from repository: ${reasonOf(error)}`);
+      return exitFailure;
+    }
+    const known = showsMachines ? await machines.all() : new Map<string, MachineEntity>();
+    const rows = states.map((state): Row => {
+      const id = state.machineID;
+      return id ? { state, machine: known.get(id) ?? { id } } : { state };
+    });
+    printList(context, columns, fields, rows);
+    return 0;
+  },
+};

@@ -1,0 +1,41 @@
+/**
+ * Every command of fleetctl. A new one is added here and nowhere else.
+ *
+ * @module
+ */
+
+import type { Command } from "../command.ts";
+import { cat } from "./cat.ts";
+import { destroy } from "./destroy.ts";
+import { fdForward } from "./fd_forward.ts";
+import { help } from "./help.ts";
+import { listMachines } from "./list_machines.ts";
+import { listUnitFiles } from "./list_unit_files.ts";
+import { listUnits } from "./list_units.ts";
+import { load } from "./load.ts";
+import { restart } from "./restart.ts";
+import { start } from "./start.ts";
+import { stop } from "./stop.ts";
+import { submit } from "./submit.ts";
+import { unload } from "./unload.ts";
+import { verify } from "./verify.ts";
+import { version } from "./version.ts";
+
+/** The commands, in the order of their names. */
+export const commands: readonly Command[] = [
+  cat,
+  destroy,
+  fdForward,
+  help,
+  listMachines,
+  listUnitFiles,
+  listUnits,
+  load,
+  restart,
+  start,
+  stop,
+  submit,
+  unload,
+  verify,
+  version,
+];

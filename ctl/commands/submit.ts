@@ -1,0 +1,29 @@
+import type { Command } from "../command.ts";
+import { exitFailure } from "../command.ts";
+import { createUnits, creationFlags, replaceFlag } from "../creating.ts";
+import { noUnitsGiven } from "../desired_state.ts";
+
+/** `fleetctl submit`: brings units into the cluster without scheduling them. */
+export const submit: Command = {
+  name: "submit",
+  summary: "Upload units to the cluster without starting them",
+  usage: "submit [--replace] UNIT...",
+  description: `Puts unit files into the cluster. They stay inactive until they are loaded or started.
+
+A unit that is in the cluster already stays as it is, with a warning if its local
+file differs; --replace replaces it as long as it is inactive.
+
+Submit one unit, or all of a directory:
+fleetctl submit foo.service
+fleetctl submit myservice/*`,
+  flags: [...creationFlags, replaceFlag],
+  async run(context) {
+    if (context.args.length === 0) return noUnitsGiven(context);
+    const created = await createUnits(context, {
+      replaceable: ["inactive"],
+      replace: context.flags.on("replace"),
+      attempts: 0,
+    });
+    return created ? 0 : exitFailure;
+  },
+};

@@ -1,0 +1,196 @@
+/**
+ * Brings units into the cluster, for the commands that take unit files: submit, load, start, restart.
+ *
+ * @module
+ */
+
+import type { DesiredState } from "../registry/model.ts";
+import { fleetOptionNames, parseRequirements, validateFleetOptions } from "../registry/requirements.ts";
+import type { UnitOption } from "../systemd/unit_file.ts";
+import { isTemplate, validateUnitName } from "../systemd/unit_name.ts";
+import type { FlagSpec } from "./args.ts";
+import type { Context } from "./command.ts";
+import { inParallel } from "./concurrency.ts";
+import { unloaded } from "./goals.ts";
+import { complain, reasonOf, say } from "./io.ts";
+import {
+  CreationError,
+  type NamedUnit,
+  namedUnit,
+  optionsOf,
+  planUnit,
+  type Sourcing,
+  type UnitPlan,
+} from "./unit_source.ts";
+import { waitForUnits } from "./wait.ts";
+
+/** A unit that is in the cluster now. */
+export interface CreatedUnit {
+  readonly name: string;
+  readonly isGlobal: boolean;
+  /** What it is wanted in now. */
+  readonly desiredState: string;
+  /** True if it was created with that state by this command. */
+  readonly begun: boolean;
+}
+
+/** How a command creates units. */
+export interface Creation {
+  /** Desired states in which `--replace` may replace a unit. */
+  readonly replaceable: readonly DesiredState[];
+  /** The state the command wants units in: a new one is created with it in one request. */
+  readonly wanted?: DesiredState;
+  readonly replace: boolean;
+  /** Attempts to wait for a replaced unit to become inactive; 0 for as long as it takes. */
+  readonly attempts: number;
+}
+
+/** Flags of every command that creates units. */
+export const creationFlags: readonly FlagSpec[] = [
+  { name: "allow-unknown", kind: "switch", fallback: false, help: "Accept [X-Fleet] options that fleet does not know" },
+  { name: "sign", kind: "switch", fallback: false, help: "Deprecated: does nothing" },
+];
+
+/** `--replace`. */
+export const replaceFlag: FlagSpec = {
+  name: "replace",
+  kind: "switch",
+  fallback: false,
+  help: "Replace units in the cluster that differ from their local files",
+};
+
+/**
+ * Creates or, if asked to, replaces the units named by the arguments, and prints what it did. Undefined if one of them
+ * could not be created, which has been said; those before it are there then, but inactive.
+ */
+export async function createUnits(context: Context, creation: Creation): Promise<CreatedUnit[] | undefined> {
+  if (context.flags.on("sign")) {
+    complain(context.io, "WARNING: The signed/verified units feature is DEPRECATED and cannot be used.");
+  }
+  const planned = await planAll(context, creation);
+  // If one cannot be created none is started, as if all had been created before the first was started.
+  const wanted = planned.failure ? undefined : creation.wanted;
+  try {
+    const created = await putAll(context, planned.plans, wanted);
+    if (planned.failure) throw planned.failure;
+    await waitForReplaced(context, planned.plans, creation.attempts);
+    return created;
+  } catch (error) {
+    if (!(error instanceof CreationError)) throw error;
+    complain(context.io, `Error creating units: ${error.message}`);
+    return undefined;
+  }
+}
+
+interface Planned {
+  /** What to do about each unit, up to the first that cannot be created. */
+  readonly plans: readonly UnitPlan[];
+  readonly failure?: CreationError;
+}
+
+async function planAll(context: Context, creation: Creation): Promise<Planned> {
+  const units = new Map<string, NamedUnit>();
+  for (const unit of context.args.map(namedUnit)) if (!units.has(unit.name)) units.set(unit.name, unit);
+  const templates = new Map<string, Promise<UnitPlan>>();
+  const results = await inParallel([...units.values()], async (unit) => {
+    const earlier = new Map(templates);
+    const sourcing: Sourcing = {
+      client: context.client,
+      io: context.io,
+      replace: creation.replace,
+      replaceable: new Set(creation.replaceable),
+      earlier: (name) => earlier.get(name),
+    };
+    const plan = planUnit(unit, sourcing).then((plan) => check(context, plan));
+    if (isTemplate(unit.name)) templates.set(unit.name, plan);
+    try {
+      return await plan;
+    } catch (error) {
+      if (error instanceof CreationError) return error;
+      throw error;
+    }
+  });
+  const failed = results.findIndex((result) => result instanceof CreationError);
+  if (failed < 0) return { plans: results as UnitPlan[] };
+  return { plans: results.slice(0, failed) as UnitPlan[], failure: results[failed] as CreationError };
+}
+
+/** What the API would refuse is refused here already, before anything is sent. */
+function check(context: Context, plan: UnitPlan): UnitPlan {
+  if (!plan.options) return plan;
+  const refusal = validateUnitName(plan.name) ?? validateFleetOptions(plan.name, plan.options);
+  if (refusal) throw new CreationError(refusal);
+  const { unknown } = parseRequirements(plan.name, plan.options);
+  if (unknown.length > 0 && !context.flags.on("allow-unknown")) {
+    const reasons = unknown.map((key) => unknownKey(plan.name, key));
+    throw new CreationError(`${reasons.join("; ")}. Add --allow-unknown to accept it all the same.`);
+  }
+  for (const key of unknown) context.io.log("WARN", unknownKey(plan.name, key));
+  return plan;
+}
+
+function unknownKey(name: string, key: string): string {
+  const meant = nearest(key, fleetOptionNames);
+  return `Unit ${name}: unrecognized requirement in [X-Fleet] section: ${JSON.stringify(key)}` +
+    (meant ? ` (did you mean ${JSON.stringify(meant)}?)` : "");
+}
+
+async function putAll(
+  context: Context,
+  plans: readonly UnitPlan[],
+  wanted: DesiredState | undefined,
+): Promise<CreatedUnit[]> {
+  const told = new TurnTaking();
+  return await inParallel(plans, async (plan, index) => {
+    const created = await putOne(context, plan, wanted);
+    told.take(index, () => {
+      for (const note of plan.notes) note.on === "out" ? say(context.io, note.text) : complain(context.io, note.text);
+      if (plan.options && (created.isGlobal || !plan.existing)) {
+        // A global has no current state, but the space in front of it has always been there.
+        say(context.io, `Unit ${plan.name} ${created.isGlobal ? "" : "inactive"}`);
+      }
+    });
+    return created;
+  });
+}
+
+async function putOne(context: Context, plan: UnitPlan, wanted: DesiredState | undefined): Promise<CreatedUnit> {
+  const { name, existing } = plan;
+  const options: readonly UnitOption[] = plan.options ?? optionsOf(existing?.options);
+  const isGlobal = parseRequirements(name, options).global;
+  if (!plan.options) return { name, isGlobal, desiredState: existing?.desiredState ?? "inactive", begun: false };
+  // A unit that is replaced becomes inactive first; a template can be nothing else.
+  const state = existing || isTemplate(name) ? undefined : wanted;
+  try {
+    await context.client.putUnit({ name, options, ...(state ? { desiredState: state } : {}) });
+  } catch (cause) {
+    throw new CreationError(`failed creating unit ${name}: ${reasonOf(cause)}`, { cause });
+  }
+  return { name, isGlobal, desiredState: state ?? "inactive", begun: state !== undefined && state !== "inactive" };
+}
+
+async function waitForReplaced(context: Context, plans: readonly UnitPlan[], attempts: number): Promise<void> {
+  const waits = plans
+    .filter((plan) => plan.options && plan.existing && !parseRequirements(plan.name, plan.options).global)
+    .map(({ name }) => ({
+      name,
+      stages: [{ judge: unloaded(), goal: "report state inactive", line: () => `Unit ${name} inactive` }],
+    }));
+  const failures = await waitForUnits(context, waits, attempts);
+  for (const { reason } of failures) complain(context.io, `Error waiting on unit creation: ${reason}`);
+  if (failures.length > 0) throw new CreationError("One or more errors creating units");
+}
+
+/** Runs what was handed in out of order in order. */
+class TurnTaking {
+  readonly #held = new Map<number, () => void>();
+  #next = 0;
+
+  take(turn: number, action: () => void): void {
+    this.#held.set(turn, action);
+    for (let ready = this.#held.get(this.#next); ready; ready = this.#held.get(this.#next)) {
+      this.#held.delete(this.#next++);
+      ready();
+    }
+  }
+}

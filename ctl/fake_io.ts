@@ -1,0 +1,77 @@
+/**
+ * A terminal for tests: keeps what is written, serves files from memory.
+ *
+ * @module
+ */
+
+import { runFleetctl } from "./cli.ts";
+import type { FakeApi } from "./fake_api.ts";
+import type { Io } from "./io.ts";
+
+/** How much faster than the wall clock a fake terminal's clock goes. */
+const haste = 40;
+
+/** An {@link Io} in memory. Its clock runs {@link haste} times too fast, so that what times out does so soon. */
+export class FakeIo implements Io {
+  stdout = "";
+  stderr = "";
+  /** Contents by path. */
+  readonly files = new Map<string, string>();
+  /** Sockets that {@link forward} was asked for. */
+  readonly forwarded: string[] = [];
+
+  out(text: string): void {
+    this.stdout += text;
+  }
+
+  err(text: string): void {
+    this.stderr += text;
+  }
+
+  log(level: string, text: string): void {
+    if (level !== "DEBUG") this.stderr += `${level} ${text}\n`;
+  }
+
+  readFile(path: string): Promise<string | undefined> {
+    return Promise.resolve(this.files.get(path));
+  }
+
+  now_ms(): number {
+    return performance.now() * haste;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const end = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", end);
+        resolve();
+      };
+      const timer = ms === Infinity ? undefined : setTimeout(end, ms / haste);
+      signal?.addEventListener("abort", end);
+    });
+  }
+
+  forward(path: string): Promise<void> {
+    this.forwarded.push(path);
+    return Promise.resolve();
+  }
+}
+
+/** What a command has left behind. */
+export interface Ran {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command line, split at spaces, against the fake. */
+export async function fleetctl(api: FakeApi, line: string, io: FakeIo = new FakeIo()): Promise<Ran> {
+  const argv = line.split(" ").filter((word) => word !== "");
+  const status = await runFleetctl(argv, {}, { io: () => io, client: () => Promise.resolve(api.client()) });
+  const ran = { status, stdout: io.stdout, stderr: io.stderr };
+  io.stdout = "";
+  io.stderr = "";
+  return ran;
+}

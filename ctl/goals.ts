@@ -1,0 +1,168 @@
+/**
+ * When a unit has got to where a command wanted it. Judges are pure but for what they remember of earlier views of the
+ * same unit: make a new one for each wait.
+ *
+ * @module
+ */
+
+import type { DesiredState } from "../registry/model.ts";
+import type { StateView, UnitView } from "./follow.ts";
+
+/** What is to be said of a unit right now. */
+export type Judgement =
+  | {
+    readonly verdict: "waiting";
+    /** Judge again after this long even if nothing has happened. */
+    readonly again_ms?: number;
+  }
+  | { readonly verdict: "done" }
+  | { readonly verdict: "failed"; readonly reason: string };
+
+/** Judges a view of the unit called `name` at time `now_ms`. */
+export type Judge = (name: string, view: UnitView, now_ms: number) => Judgement;
+
+const waiting: Judgement = { verdict: "waiting" };
+const done: Judgement = { verdict: "done" };
+
+/**
+ * A state in which a job could have ended counts at once if the job was seen to run; if not, it may be older than the
+ * job, and counts once nothing newer has come for this long.
+ */
+export const settle_ms = 500;
+
+/** The same for a unit that has never run: it may be held up by what it is ordered behind, or by an unmet condition. */
+export const settleUnstarted_ms = 5000;
+
+/** A restart that no message tells of must have happened unseen after this long. */
+export const unseenRestart_ms = 2000;
+
+/** systemd's active states in which a unit's processes may be there (org.freedesktop.systemd1(5), ActiveState). */
+const alive = new Set(["active", "reloading", "refreshing", "activating", "deactivating"]);
+
+/** Those among them that show a job at work. */
+const underWay = new Set(["activating", "deactivating", "reloading", "refreshing"]);
+
+/** The unit is wanted in `state` and its agent has commanded so. */
+export function reached(state: DesiredState): Judge {
+  return (name, view) => {
+    const { unit } = view;
+    if (!unit) return view.seen ? { verdict: "failed", reason: `unit ${name} no longer exists` } : waiting;
+    return unit.desiredState === state && (unit.currentState ?? "inactive") === state ? done : waiting;
+  };
+}
+
+/** The unit is loaded, and systemd has none of its processes any more. */
+export function stopped(): Judge {
+  const isLoaded = reached("loaded");
+  return (name, view, now_ms) => {
+    const judgement = isLoaded(name, view, now_ms);
+    if (judgement.verdict !== "done") return judgement;
+    return statesOf(view).some(({ state }) => alive.has(state.systemdActiveState ?? "")) ? waiting : done;
+  };
+}
+
+/** The unit is inactive, and no machine has it any more. */
+export function unloaded(): Judge {
+  const isInactive = reached("inactive");
+  return (name, view, now_ms) => {
+    const judgement = isInactive(name, view, now_ms);
+    return judgement.verdict === "done" && view.states.size > 0 ? waiting : judgement;
+  };
+}
+
+/** The unit is no longer known, and no machine has it any more. */
+export function gone(): Judge {
+  return (_name, view) => !view.unit && view.states.size === 0 ? done : waiting;
+}
+
+/**
+ * systemd has started the unit: it is active, or it has run and ended well. Fails when systemd says `failed`, or when
+ * it ended with an error.
+ */
+export function started(): Judge {
+  return jobJudge((said) => ({
+    began: true,
+    isFresh: said.state.systemdActiveState === "active",
+    settle_ms: said.since_ms === 0 ? settleUnstarted_ms : settle_ms,
+  }));
+}
+
+/** systemd has restarted the unit since it was as in `before`, when the restart was asked for at `asked_ms`. */
+export function restarted(before: UnitView, asked_ms: number): Judge {
+  return jobJudge((said, view, now_ms) => {
+    if (view.restart !== undefined && said.restart !== undefined) {
+      const earlier = before.states.get(said.state.machineID ?? "");
+      return {
+        began: view.restart > (before.restart ?? 0) && said.restart >= view.restart,
+        isFresh: said.since_ms !== earlier?.since_ms,
+        settle_ms,
+      };
+    }
+    const isNews = view.stateChanges > before.stateChanges;
+    const left_ms = Math.max(asked_ms + unseenRestart_ms - now_ms, 0);
+    return { began: isNews || left_ms === 0, isFresh: false, settle_ms: isNews ? settle_ms : 0, again_ms: left_ms };
+  });
+}
+
+/** How far a job is, beyond what the unit's state says. */
+interface JobView {
+  /** False while all that is known is older than the job. */
+  readonly began: boolean;
+  /** True if the state is known to be newer than the job's beginning. */
+  readonly isFresh: boolean;
+  /** How long a state that may be older must stay the newest news. */
+  readonly settle_ms: number;
+  /** While it has not begun: when to look again. */
+  readonly again_ms?: number;
+}
+
+function jobJudge(look: (said: StateView, view: UnitView, now_ms: number) => JobView): Judge {
+  let ran = false;
+  let latest = "";
+  let since_ms = 0;
+  return (name, view, now_ms) => {
+    if (!view.unit) return view.seen ? { verdict: "failed", reason: `unit ${name} no longer exists` } : waiting;
+    const said = view.states.get(view.unit.machineID ?? "");
+    if (!said) return waiting;
+    const job = look(said, view, now_ms);
+    if (!job.began) return job.again_ms === undefined ? waiting : { verdict: "waiting", again_ms: job.again_ms };
+    const news = JSON.stringify([said, view.stateChanges]);
+    if (news !== latest) {
+      latest = news;
+      since_ms = now_ms;
+    }
+    ran ||= underWay.has(said.state.systemdActiveState ?? "");
+    const outcome = outcomeOf(name, said);
+    if (!outcome) return waiting;
+    const left_ms = since_ms + job.settle_ms - now_ms;
+    return ran || job.isFresh || left_ms <= 0 ? outcome : { verdict: "waiting", again_ms: left_ms };
+  };
+}
+
+/** How a job has ended if what systemd says is its end; undefined if it goes on. */
+function outcomeOf(name: string, said: StateView): Judgement | undefined {
+  const { systemdLoadState: load = "", systemdActiveState: active = "", systemdSubState: sub = "" } = said.state;
+  const failed = (): Judgement => ({
+    verdict: "failed",
+    reason: `unit ${name} failed: systemd reports it ${load}, ${active} (${sub})${said.error ? ": " + said.error : ""}`,
+  });
+  switch (active) {
+    case "active":
+    case "reloading":
+    case "refreshing":
+      return done;
+    case "failed":
+      return failed();
+    case "inactive":
+      return said.error || load !== "loaded" ? failed() : done;
+    case "activating":
+      // systemctl start, too, calls it a failure when the first attempt failed and systemd will try again later.
+      return sub.startsWith("auto-restart") && said.error ? failed() : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function statesOf(view: UnitView): StateView[] {
+  return [...view.states.values()];
+}

@@ -1,0 +1,55 @@
+/**
+ * What a command may do to the world outside the cluster: words on two streams, files, the clock. Commands see only
+ * this port, so that each is a function of (client, io, arguments).
+ *
+ * @module
+ */
+
+/** Levels of the log lines on standard error. */
+export type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR";
+
+/** The port between a command and its terminal. */
+export interface Io {
+  /** Writes to standard output, exactly as given. Throws {@link ReaderGoneError}. */
+  out(text: string): void;
+  /** Writes to standard error, exactly as given. */
+  err(text: string): void;
+  /** Writes a log line to standard error; `DEBUG` only where `--debug` asked for it. */
+  log(level: LogLevel, text: string): void;
+  /** Text of a file; undefined if there is none. Throws when it is there and cannot be read. */
+  readFile(path: string): Promise<string | undefined>;
+  /** A clock that only goes forward, milliseconds. */
+  now_ms(): number;
+  /** Resolves after `ms`, or as soon as `signal` aborts. Never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /**
+   * Copies standard input to a unix domain socket and back until either side ends. Throws {@link DialError} when the
+   * socket does not answer.
+   */
+  forward(path: string): Promise<void>;
+}
+
+/** Whoever read our output is gone. */
+export class ReaderGoneError extends Error {
+  override name = "ReaderGoneError";
+}
+
+/** A unix domain socket did not answer. */
+export class DialError extends Error {
+  override name = "DialError";
+}
+
+/** Writes one line to standard output. */
+export function say(io: Io, line: string): void {
+  io.out(line + "\n");
+}
+
+/** Writes one line to standard error. */
+export function complain(io: Io, line: string): void {
+  io.err(line + "\n");
+}
+
+/** What an error says, without its class. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

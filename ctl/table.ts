@@ -1,0 +1,36 @@
+/**
+ * Text in columns, the way users' scripts have always cut it: cells are padded with tabs to multiples of 8.
+ *
+ * @module
+ */
+
+const tabWidth = 8;
+
+/**
+ * Aligns rows of cells. A cell is at least one character wider than the longest of its column, rounded up to a multiple
+ * of 8 and filled up with tabs; the last cell of a row is left as it is. Rows must have the same number of cells.
+ */
+export function alignRows(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.slice(0, -1).forEach((cell, column) => {
+      const padded = Math.ceil((charactersIn(cell) + 1) / tabWidth) * tabWidth;
+      widths[column] = Math.max(widths[column] ?? 0, padded);
+    });
+  }
+  return rows.map((row) => row.map((cell, column) => padCell(cell, row.length, column, widths)).join("") + "\n").join(
+    "",
+  );
+}
+
+function padCell(cell: string, cells: number, column: number, widths: readonly number[]): string {
+  if (column === cells - 1) return cell;
+  const missing = (widths[column] ?? 0) - charactersIn(cell);
+  return cell + "\t".repeat(Math.ceil(missing / tabWidth));
+}
+
+function charactersIn(text: string): number {
+  let count = 0;
+  for (const _ of text) count++;
+  return count;
+}

@@ -1,0 +1,122 @@
+/**
+ * The door to the terminal: standard streams, files and the clock.
+ *
+ * @module
+ */
+
+import { DialError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./io.ts";
+
+/** An {@link Io} on this process's own streams. */
+export function terminal(debug: boolean): Io {
+  return {
+    out: (text) => writeAll(Deno.stdout, text),
+    err: (text) => writeAll(Deno.stderr, text),
+    log: (level, text) => {
+      if (level !== "DEBUG" || debug) writeAll(Deno.stderr, logLine(level, text));
+    },
+    readFile,
+    now_ms: () => performance.now(),
+    sleep,
+    forward,
+  };
+}
+
+const encoder = new TextEncoder();
+
+function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  let bytes = encoder.encode(text);
+  try {
+    while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.BrokenPipe)) throw cause;
+    throw new ReaderGoneError("the reader of the output is gone", { cause });
+  }
+}
+
+function logLine(level: LogLevel, text: string): string {
+  const now = new Date();
+  const two = (n: number) => String(n).padStart(2, "0");
+  const date = `${now.getFullYear()}/${two(now.getMonth() + 1)}/${two(now.getDate())}`;
+  const time = `${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}`;
+  return `${date} ${time} ${level} ${callerOfLog()}: ${text}\n`;
+}
+
+/** File and line that log was called from, as `client.ts:30`. */
+function callerOfLog(): string {
+  const frames = (new Error().stack ?? "").split("\n").filter((frame) => frame.includes("at "));
+  const place = /([^/\\(]+):(\d+):\d+\)?$/.exec(frames[3] ?? "");
+  return place ? `${place[1]}:${place[2]}` : "fleetctl:0";
+}
+
+async function readFile(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** setTimeout cannot wait longer than this, and takes more as "at once". */
+const longestTimer_ms = 2 ** 31 - 1;
+
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const timer = ms <= longestTimer_ms ? setTimeout(end, ms) : undefined;
+    function end() {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    }
+    signal?.addEventListener("abort", end);
+  });
+}
+
+/** After standard input has ended, the other side may still finish its answer, as long as it keeps sending. */
+const lastWords_ms = 2000;
+
+async function forward(path: string): Promise<void> {
+  let connection: Deno.UnixConn;
+  try {
+    connection = await Deno.connect({ transport: "unix", path });
+  } catch (cause) {
+    throw new DialError(`dial unix ${path}: ${reasonOf(cause)}`, { cause });
+  }
+  const back = copy(connection, Deno.stdout);
+  const forth = (async () => {
+    await copy(Deno.stdin, connection);
+    await connection.closeWrite();
+    for (let quiet = false; !quiet;) {
+      const before = back.copied();
+      await sleep(lastWords_ms);
+      quiet = back.copied() === before;
+    }
+  })();
+  try {
+    await Promise.race([back, forth]);
+  } finally {
+    connection.close();
+  }
+}
+
+interface Reads {
+  read(into: Uint8Array): Promise<number | null>;
+}
+
+interface Writes {
+  write(bytes: Uint8Array): Promise<number>;
+}
+
+/** Copies until `from` ends; `copied()` tells how many bytes so far. */
+function copy(from: Reads, to: Writes): Promise<void> & { copied(): number } {
+  let copied = 0;
+  const run = async () => {
+    const buffer = new Uint8Array(64 * 1024);
+    for (let read = await from.read(buffer); read !== null; read = await from.read(buffer)) {
+      for (let rest = buffer.subarray(0, read); rest.length > 0;) rest = rest.subarray(await to.write(rest));
+      copied += read;
+    }
+  };
+  return Object.assign(run(), { copied: () => copied });
+}

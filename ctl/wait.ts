@@ -1,0 +1,175 @@
+/**
+ * Waits until units have got to where a command wanted them, all of them together.
+ *
+ * @module
+ */
+
+import type { Context } from "./command.ts";
+import { Follower, type UnitView } from "./follow.ts";
+import type { Judge, Judgement } from "./goals.ts";
+import { complain, say } from "./io.ts";
+import { machineLegend } from "./machines.ts";
+
+/** A unit to wait for, and the stages it must pass one after the other. */
+export interface UnitWait {
+  readonly name: string;
+  readonly stages: readonly Stage[];
+}
+
+/** One stage of a wait. */
+export interface Stage {
+  readonly judge: Judge;
+  /** What had not happened when time ran out, for example `report state launched`. */
+  readonly goal: string;
+  /** What to print when it has happened; `where` is ` on <machine>`, or "" where there is none. */
+  readonly line?: (view: UnitView, where: string) => string;
+}
+
+/** A unit that did not get there. */
+export interface WaitFailure {
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** One attempt of `--block-attempts`. */
+export const attempt_ms = 2000;
+
+/** Lines come in the order of the units, unless one keeps the others waiting for longer than this. */
+const patience_ms = 1000;
+
+/**
+ * Waits for every unit; each stage may take `attempts` times 2 seconds, 0 standing for as long as it takes. Prints the
+ * stages' lines and returns those units that did not get there, in order. `begin` runs once the present is known.
+ */
+export async function waitForUnits(
+  context: Context,
+  waits: readonly UnitWait[],
+  attempts: number,
+  begin: (follower: Follower) => Promise<void> = () => Promise.resolve(),
+): Promise<WaitFailure[]> {
+  if (waits.length === 0) return [];
+  const follower = new Follower(context.client, context.io, waits.map((wait) => wait.name));
+  try {
+    const progress = waits.map((wait) => new Progress(context, follower, wait, attempts));
+    await firstOf(context, follower.ready, attempts > 0 ? attempts * attempt_ms : Infinity);
+    await begin(follower);
+    const lines = new OrderedLines(context, progress);
+    for (;;) {
+      const change = follower.changed;
+      for (const unit of progress) await unit.look();
+      lines.print();
+      const again_ms = Math.min(lines.impatientIn_ms, ...progress.map((unit) => unit.again_ms));
+      if (progress.every((unit) => unit.over)) break;
+      await firstOf(context, change, again_ms);
+    }
+    lines.printAll();
+    return progress.flatMap((unit) => unit.failure ? [{ name: unit.wait.name, reason: unit.failure }] : []);
+  } finally {
+    await follower.close();
+  }
+}
+
+/** Resolves with `event`, or after `limit_ms`. */
+async function firstOf(context: Context, event: Promise<void>, limit_ms: number): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([event, context.io.sleep(limit_ms, over.signal)]);
+  over.abort();
+}
+
+/** Where one unit is on its way. */
+class Progress {
+  readonly lines: string[] = [];
+  failure: string | undefined;
+  /** How long until it must be looked at again, milliseconds. */
+  again_ms = Infinity;
+  #stage = 0;
+  #stageBegan_ms: number;
+  readonly #told = new Set<string>();
+
+  constructor(
+    readonly context: Context,
+    readonly follower: Follower,
+    readonly wait: UnitWait,
+    readonly attempts: number,
+  ) {
+    this.#stageBegan_ms = context.io.now_ms();
+  }
+
+  /** True once it has got there, or never will. */
+  get over(): boolean {
+    return this.failure !== undefined || this.#stage >= this.wait.stages.length;
+  }
+
+  /** Looks how far it is. */
+  async look(): Promise<void> {
+    this.again_ms = Infinity;
+    while (!this.over) {
+      const now_ms = this.context.io.now_ms();
+      const stage = this.wait.stages[this.#stage] as Stage;
+      const view = this.follower.view(this.wait.name);
+      const judgement: Judgement = this.follower.isReady
+        ? stage.judge(this.wait.name, view, now_ms)
+        : { verdict: "waiting" };
+      if (judgement.verdict === "failed") {
+        this.failure = judgement.reason;
+      } else if (judgement.verdict === "done") {
+        if (stage.line) this.lines.push(stage.line(view, await this.#where(view)));
+        this.#stage++;
+        this.#stageBegan_ms = now_ms;
+      } else {
+        this.#tellErrors(view);
+        const left_ms = this.attempts > 0 ? this.#stageBegan_ms + this.attempts * attempt_ms - now_ms : Infinity;
+        if (left_ms <= 0) this.failure = `timed out waiting for unit ${this.wait.name} to ${stage.goal}`;
+        else this.again_ms = Math.min(left_ms, judgement.again_ms ?? Infinity);
+        return;
+      }
+    }
+  }
+
+  /** An agent that cannot do what it was told may try for ever: the user is told why, once each reason. */
+  #tellErrors(view: UnitView): void {
+    for (const { state, error } of view.states.values()) {
+      // What is said of a unit that runs or has failed is of its latest run, which may be older than this command.
+      if (!error || (state.systemdActiveState ?? "inactive") !== "inactive" || this.#told.has(error)) continue;
+      this.#told.add(error);
+      complain(this.context.io, `Unit ${this.wait.name}: ${error}`);
+    }
+  }
+
+  async #where(view: UnitView): Promise<string> {
+    const id = view.unit?.machineID;
+    if (!id) return "";
+    const machine = this.follower.machine(id) ?? await this.context.machines.find(id);
+    return machine ? " on " + machineLegend(machine, false) : "";
+  }
+}
+
+/** Prints every unit's lines in the order of the units, as long as that keeps nobody waiting. */
+class OrderedLines {
+  impatientIn_ms = Infinity;
+  #heldSince_ms: number | undefined;
+
+  constructor(readonly context: Context, readonly progress: readonly Progress[]) {}
+
+  print(): void {
+    const { io } = this.context;
+    let held = false;
+    let blocked = false;
+    const impatient = this.#heldSince_ms !== undefined && io.now_ms() - this.#heldSince_ms >= patience_ms;
+    for (const unit of this.progress) {
+      if (!blocked || impatient) this.#flush(unit);
+      else if (unit.lines.length > 0) held = true;
+      if (!unit.over) blocked = true;
+    }
+    this.#heldSince_ms = held ? this.#heldSince_ms ?? io.now_ms() : undefined;
+    this.impatientIn_ms = this.#heldSince_ms === undefined ? Infinity : this.#heldSince_ms + patience_ms - io.now_ms();
+  }
+
+  printAll(): void {
+    for (const unit of this.progress) this.#flush(unit);
+  }
+
+  #flush(unit: Progress): void {
+    for (const line of unit.lines.splice(0)) say(this.context.io, line);
+  }
+}
