@@ -1,0 +1,59 @@
+/**
+ * Where the API listens. Pure.
+ *
+ * @module
+ */
+
+/** A socket to serve on. */
+export type ListenSpec =
+  /** One that is open and listening already. */
+  | { readonly kind: "fd"; readonly fd: number }
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+/** The first file descriptor that systemd passes (sd_listen_fds(3), SD_LISTEN_FDS_START). */
+const firstFd = 3;
+
+/** More passed sockets than anybody has. */
+const maxFds = 64;
+
+/**
+ * The sockets that systemd passed to process `pid` (sd_listen_fds(3)): none if they are meant for another process.
+ * Throws when the variables make no sense.
+ */
+export function passedSockets(
+  { LISTEN_PID, LISTEN_FDS }: { readonly LISTEN_PID?: string | undefined; readonly LISTEN_FDS?: string | undefined },
+  pid: number,
+): ListenSpec[] {
+  if (LISTEN_PID === undefined || LISTEN_FDS === undefined || Number(LISTEN_PID) !== pid) return [];
+  const count = Number(LISTEN_FDS);
+  if (!/^\d+$/.test(LISTEN_FDS) || count > maxFds) {
+    throw new Error(`LISTEN_FDS must be a number from 0 to ${maxFds}, not ${JSON.stringify(LISTEN_FDS)}`);
+  }
+  return Array.from({ length: count }, (_, index) => ({ kind: "fd", fd: firstFd + index }));
+}
+
+/** Reads `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`. Throws when it is none of these. */
+export function listenSpec(text: string): ListenSpec {
+  if (text.startsWith("unix:")) {
+    const path = text.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
+    if (path !== "") return { kind: "unix", path };
+  } else {
+    const [, ipv6, name, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/.exec(text) ?? [];
+    const port = Number(digits);
+    if (port <= 0xffff) return { kind: "tcp", host: ipv6 ?? name ?? "", port };
+  }
+  throw new Error(`cannot listen on ${JSON.stringify(text)}: expect HOST:PORT or unix:PATH`);
+}
+
+/** As a person would write it. */
+export function describeListen(spec: ListenSpec): string {
+  switch (spec.kind) {
+    case "fd":
+      return `fd:${spec.fd}`;
+    case "tcp":
+      return `${spec.host.includes(":") ? `[${spec.host}]` : spec.host}:${spec.port}`;
+    case "unix":
+      return `unix:${spec.path}`;
+  }
+}
