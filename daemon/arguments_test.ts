@@ -4,7 +4,11 @@ import { parseArguments } from "./arguments.ts";
 const cases: readonly { name: string; args: string[]; want: unknown }[] = [
   { name: "nothing", args: [], want: { kind: "run", listen: [] } },
   { name: "a configuration file", args: ["--config", "/a"], want: { kind: "run", config: "/a", listen: [] } },
-  { name: "a single dash and an equals sign", args: ["-config=/a=b"], want: { kind: "run", config: "/a=b", listen: [] } },
+  {
+    name: "a single dash and an equals sign",
+    args: ["-config=/a=b"],
+    want: { kind: "run", config: "/a=b", listen: [] },
+  },
   {
     name: "several listeners",
     args: ["--listen", "127.0.0.1:1", "--listen=unix:/x"],

@@ -5,15 +5,16 @@
  */
 
 import { ClusterRegistry } from "../registry/cluster_registry.ts";
+import type { EtcdOptions } from "../registry/etcd/connection.ts";
 import { openEtcdStore } from "../registry/etcd/store.ts";
 import { type Log, messageOf } from "../registry/log.ts";
 import type { MachineRecord } from "../registry/model.ts";
 import type { Registry } from "../registry/mod.ts";
-import { openSystemd } from "../systemd/dbus/systemd.ts";
+import { openSystemd } from "../systemd/dbus/mod.ts";
 import type { Systemd } from "../systemd/mod.ts";
 import { Agent } from "./agent/agent.ts";
 import { createHandler } from "./api/routes.ts";
-import { inheritedSockets, type Server, serve } from "./api/server.ts";
+import { inheritedSockets, listenSpec, serve, type Server } from "./api/server.ts";
 import { parseArguments, usage } from "./arguments.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, ConfigError, parseConfig } from "./config.ts";
@@ -31,6 +32,9 @@ const defaultConfig = "/etc/fleet/fleet.conf";
 
 /** How often loops look again although nothing has changed. */
 const safetyNet_ms = 60_000;
+
+/** What "no limit" is taken for. */
+const longestRequest_ms = 60_000;
 
 const limits = { drain_ms: 60_000, leave_ms: 5_000 } as const;
 
@@ -140,7 +144,11 @@ async function build(config: Config, log: Log): Promise<House> {
   const store = await openEtcdStore({
     endpoints: config.etcdServers,
     prefix: config.etcdKeyPrefix,
-    requestTimeout_ms: config.etcdRequestTimeout_ms,
+    // 0 stands for no limit, which no caller could wait for.
+    requestTimeout_ms: config.etcdRequestTimeout_ms || longestRequest_ms,
+    username: config.etcdUsername,
+    password: config.etcdPassword,
+    ...await tls(config),
   });
   const registry = new ClusterRegistry({
     store,
@@ -150,6 +158,16 @@ async function build(config: Config, log: Log): Promise<House> {
     leaderTtl_s: Math.max(1, Math.ceil(5 * config.engineReconcileInterval_ms / 1000)),
   });
   return { config, log, registry, systemd, memory };
+}
+
+/** The PEM texts that the configuration names. */
+async function tls(config: Config): Promise<Pick<EtcdOptions, "tls">> {
+  const { etcdCafile, etcdCertfile, etcdKeyfile } = config;
+  const read = async (path: string) => path === "" ? undefined : await Deno.readTextFile(path);
+  const [ca, cert, key] = await Promise.all([etcdCafile, etcdCertfile, etcdKeyfile].map(read));
+  return {
+    tls: { ...(ca !== undefined && { ca }), ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) },
+  };
 }
 
 async function identify(config: Config, memory: Memory): Promise<MachineRecord> {
@@ -212,10 +230,12 @@ async function endWell(house: House): Promise<void> {
 /** Calls `end` on SIGTERM and SIGINT; returns what undoes it. */
 function onSignals(log: Log, end: () => void): () => void {
   const signals = ["SIGTERM", "SIGINT"] as const;
-  const handlers = signals.map((name) => [name, () => {
-    log("info", `Gracefully shutting down (${name})`);
-    end();
-  }] as const);
+  const handlers = signals.map((name) =>
+    [name, () => {
+      log("info", `Gracefully shutting down (${name})`);
+      end();
+    }] as const
+  );
   for (const [name, handler] of handlers) Deno.addSignalListener(name, handler);
   return () => handlers.forEach(([name, handler]) => Deno.removeSignalListener(name, handler));
 }

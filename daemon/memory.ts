@@ -105,7 +105,8 @@ function parse(text: string): unknown {
 function isIntent(value: unknown): value is Intent & { unit: UnitName } {
   if (typeof value !== "object" || value === null) return false;
   const { unit, did, done, invocation, restart } = value as Record<string, unknown>;
-  return typeof unit === "string" && ["load", "start", "stop", "restart"].includes(did as string) && typeof done === "boolean" &&
+  return typeof unit === "string" && ["load", "start", "stop", "restart"].includes(did as string) &&
+    typeof done === "boolean" &&
     typeof invocation === "string" && typeof restart === "number";
 }
 

@@ -25,7 +25,12 @@ const cases: readonly { name: string; wanted?: Wanted; current?: Current; want: 
   { name: "wanted launched, not here: install and start", wanted: wanted("launched"), want: ["install", "start"] },
   { name: "loaded and wanted loaded: nothing", wanted: wanted("loaded"), current: current("loaded"), want: [] },
   { name: "launched and wanted launched: nothing", wanted: wanted("launched"), current: current("launched"), want: [] },
-  { name: "loaded and wanted launched: start", wanted: wanted("launched"), current: current("loaded"), want: ["start"] },
+  {
+    name: "loaded and wanted launched: start",
+    wanted: wanted("launched"),
+    current: current("loaded"),
+    want: ["start"],
+  },
   { name: "launched and wanted loaded: stop", wanted: wanted("loaded"), current: current("launched"), want: ["stop"] },
   {
     name: "launched, has exited, wanted launched: systemd's business",

@@ -163,7 +163,7 @@ function createHttpServer(handler: Handler, closing: AbortSignal, log: Log): Htt
   });
   server.maxConnections = limits.connections;
   server.on("clientError", (error, socket) => {
-    log("debug", "a malformed request", { error: messageOf(error) });
+    log("debug", "a connection is given up", { error: messageOf(error) });
     if (socket.writable) socket.end(refusalOf(codeOf(error)));
   });
   return server;

@@ -113,7 +113,11 @@ function addEvicted(
     if (!verdict) continue;
     const from = cluster.targets.get(unit.name)!;
     const reasons = verdict.refusals.map((refusal) => refusal.reason).join("; ");
-    candidates.set(unit.name, { unit, from, because: `machine ${short(from.machine)} is unable to run it: ${reasons}` });
+    candidates.set(unit.name, {
+      unit,
+      from,
+      because: `machine ${short(from.machine)} is unable to run it: ${reasons}`,
+    });
   }
 }
 
@@ -191,8 +195,7 @@ function groupsOf(
   candidates: ReadonlyMap<UnitName, Candidate>,
   followersOf: ReadonlyMap<UnitName, readonly Unit[]>,
 ): Unit[][] {
-  const peers = (member: Unit) =>
-    member.requirements.machineOf.flatMap((peer) => candidates.get(peer)?.unit ?? []);
+  const peers = (member: Unit) => member.requirements.machineOf.flatMap((peer) => candidates.get(peer)?.unit ?? []);
   const waitingFollowers = (member: Unit) =>
     (followersOf.get(member.name) ?? []).filter((other) => candidates.has(other.name));
   const needed = closure(unit, peers);
