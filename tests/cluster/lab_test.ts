@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { prepare } from "../prepare.ts";
+import { api_port, apiSocket, fleetctl } from "./fleet.ts";
 import { Lab, withLab } from "./lab.ts";
 import type { Machine } from "./machine.ts";
 import { startTime } from "./owner.ts";
@@ -169,4 +170,84 @@ Deno.test("a lab whose test process was killed is taken away, one that lives is 
   for (const pid of pids) assert.equal(startTime(pid), undefined, `process ${pid} still runs`);
   assert.ok(mine.machine("m1").running);
   await mine.machine("m1").sh("true");
+});
+
+/** Stands in for the built programs: the daemon answers every request with its configuration. */
+const dummy = {
+  "fleetd": `#!/bin/sh
+exec deno run --quiet --no-prompt --allow-all "$(dirname "$(readlink -f "$0")")/fleetd.js"
+`,
+  "fleetd.js": `import { createServer } from "node:http";
+const conf = Deno.readTextFileSync("/etc/fleet/fleet.conf");
+for (let n = 0; n < Number(Deno.env.get("LISTEN_FDS")); n++) {
+  createServer((_, response) => response.end(conf)).listen({ fd: 3 + n });
+}
+`,
+  "fleetctl": '#!/bin/sh\necho fleetctl "$@"\n',
+  "fleet.service": "[Service]\nExecStart=/usr/local/bin/fleetd\n[Install]\nWantedBy=multi-user.target\n",
+  "fleet.socket": "[Socket]\nListenStream=/run/fleet.sock\n[Install]\nWantedBy=sockets.target\n",
+};
+
+Deno.test("fleet is installed, configured and started on every machine", async () => {
+  const dist = await Deno.makeTempDir();
+  try {
+    for (const [name, text] of Object.entries(dummy)) Deno.writeTextFileSync(`${dist}/${name}`, text, { mode: 0o755 });
+    const fleet = { dist, units: dist, conf: { agent_ttl: "5s", verbosity: 1 }, tcp: true };
+    const machines = [{ metadata: "role=web" }, { conf: { agent_ttl: "9s" } }];
+    await withLab({ machines, etcd: 3, fleet }, async (lab) => {
+      const etcd = 'etcd_servers="http://10.77.0.1:2379,http://10.77.0.2:2379,http://10.77.0.3:2379"\n';
+      const expected = [
+        `${etcd}agent_ttl="5s"\nverbosity=1\nmetadata="role=web"\n`,
+        `${etcd}agent_ttl="9s"\nverbosity=1\n`,
+      ];
+      for (const [at, machine] of lab.machines.entries()) {
+        using client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(machine) } });
+        assert.equal(await (await fetch("http://localhost/", { client })).text(), expected[at]);
+        const port = `/dev/tcp/${machine.ip}/${api_port}`;
+        const request = `exec 3<>${port}; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`;
+        const answer = await lab.namespaced(["bash", "-c", request]);
+        assert.ok(answer.stdout.endsWith(expected[at]!), answer.stderr);
+        assert.equal((await fleetctl(machine, "list-units")).stdout, "fleetctl list-units\n");
+      }
+    });
+  } finally {
+    await Deno.remove(dist, { recursive: true });
+  }
+});
+
+Deno.test("what was said in a lab that failed is kept", async () => {
+  const said = /--- the end of m1\.journal\.log\n.*what a pity/s;
+  const script = `import { withLab } from ${JSON.stringify(new URL("./lab.ts", import.meta.url).href)};
+    await withLab({ machines: 1 }, async (lab) => {
+      await lab.machine("m1").sh("logger 'what a pity'; journalctl --sync");
+      throw new Error("on purpose");
+    });`;
+  const output = await new Deno.Command(Deno.execPath(), { args: ["eval", script], stdout: "piped", stderr: "piped" })
+    .output();
+  const stderr = new TextDecoder().decode(output.stderr);
+  assert.equal(output.code, 1);
+  assert.match(stderr, said);
+  assert.match(stderr, /on purpose/);
+  const dir = /logs of this lab are in (.*)/.exec(stderr)?.[1] ?? "";
+  assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name).sort(), [
+    "etcd0.log",
+    "m1.console.log",
+    "m1.journal.log",
+  ]);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("an interrupted lab is taken down before the process ends", async () => {
+  const script = `import { Lab } from ${JSON.stringify(new URL("./lab.ts", import.meta.url).href)};
+    const lab = await Lab.create({ machines: 1 });
+    console.log(lab.name);
+    await new Promise(() => setInterval(() => {}, 1000));`;
+  const child = new Deno.Command(Deno.execPath(), { args: ["eval", script], stdout: "piped", stderr: "null" }).spawn();
+  let name = "";
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    name += text;
+    if (name.endsWith("\n")) child.kill("SIGINT");
+  }
+  assert.equal((await child.status).signal, "SIGINT");
+  for (const dir of ["/run/fleet-lab", "/run/netns"]) assert.ok(!existsSync(`${dir}/${name.trim()}`), dir);
 });
