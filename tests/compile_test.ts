@@ -216,7 +216,7 @@ Deno.test("compile.sh", async (t) => {
       await Deno.writeTextFile(`${tree}/ctl/main.ts`, `import "./gone.ts";`);
       for (const args of [["--launcher"], ["--check"]]) {
         const { code, stderr } = await compile(tree, args);
-        assert.deepEqual({ code, left: made() }, { code: 1, left: [] }, args[0]);
+        assert.deepEqual({ code, left: made() }, { code: 1, left: [] }, args.join(" "));
         assert.match(stderr, /gone\.ts/);
       }
     });

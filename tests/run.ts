@@ -83,7 +83,7 @@ const checks = [
   prepare,
   { name: "format", vital: false, run: () => deno("fmt", "--check", "--quiet") },
   { name: "lint", vital: false, run: () => deno("lint", "--quiet") },
-  { name: "types", vital: false, run: () => deno("check", "--quiet", ...locked) },
+  { name: "types", vital: false, run: () => deno("check", ...locked) },
   build,
 ];
 

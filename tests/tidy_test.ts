@@ -12,7 +12,6 @@ import { filesOf, type Import, parse, type Source, sourcesOf } from "./tidy_sour
 /** The only files that may touch the world outside: a path, or a folder with everything in it; and what it is for. */
 const doors: Readonly<Record<string, string>> = {
   "registry/etcd/": "the store, over the network",
-  "registry/sqlite.ts": "the embedded store, a file",
   "systemd/dbus/": "systemd, over D-Bus",
   "systemd/unit_dir.ts": "the directory of unit files",
   "daemon/main.ts": "arguments, signals, exit code, log",
@@ -22,11 +21,9 @@ const doors: Readonly<Record<string, string>> = {
   "daemon/memory.ts": "what the daemon remembers in /run",
   "daemon/log.ts": "log lines on stderr",
   "daemon/identity.ts": "machine-id(5) and the address of the default route",
-  "daemon/ui/": "the cluster page: its code runs in a browser",
   "ctl/main.ts": "arguments, environment, exit code",
   "ctl/client.ts": "the API, over a socket",
   "ctl/terminal.ts": "standard streams, unit files, clock",
-  "ctl/ssh/": "machines, over SSH",
 };
 
 /** Files that are data rather than thought: they may be longer than others. */
@@ -55,7 +52,8 @@ type Tree = ReadonlyMap<string, Source>;
 type Rule = (tree: Tree) => string[];
 
 const isUnder = (path: string, entry: string) => entry.endsWith("/") ? path.startsWith(entry) : path === entry;
-const isTest = (path: string) => path.endsWith("_test.ts") || /^(tests|bench|examples)\//.test(path);
+const isDouble = (path: string) => /(^|\/)fake(_[a-z]+)*\.ts$/.test(path);
+const isTest = (path: string) => path.endsWith("_test.ts") || isDouble(path) || /^(tests|bench|examples)\//.test(path);
 const isDoor = (path: string) => Object.keys(doors).some((entry) => isUnder(path, entry));
 const product = (tree: Tree) => [...tree.values()].filter((source) => !isTest(source.path));
 
@@ -64,6 +62,7 @@ function refusal(from: string, to: string, { dynamic, typeOnly }: Import): strin
   const unitModules = /^systemd\/unit_[a-z_]+\.ts$/;
   const room = from.split("/")[0];
   if (mains.includes(to)) return "nothing imports a program: move what is shared out of it";
+  if (isDouble(to)) return "a double is for tests";
   if (to.startsWith("tests/")) return "only tests, bench and examples may import tests/";
   if (room === "systemd") return to.startsWith("systemd/") ? undefined : "systemd/ imports nothing of ours";
   if (room === "registry") {
@@ -194,7 +193,7 @@ const noDeadFiles: Rule = (tree) => {
     ["mod.ts", ...mains].includes(path) || /^(tests\/.*_test|tests\/run|(bench|examples)\/[a-z_]+)\.ts$/.test(path);
   const used = reachable(tree, paths.filter(isEntry));
   const tested = reachable(tree, paths.filter((path) => path.endsWith("_test.ts")));
-  const forTests = (path: string) => /(^tests\/|(^|\/)fake(_[a-z]+)*\.ts$)/.test(path);
+  const forTests = (path: string) => path.startsWith("tests/") || isDouble(path);
   const named = [...tree.values()].filter(({ path }) => path.startsWith("tests/")).map(({ text }) => text).join("\n");
   return paths
     .filter((path) => !used.has(path) && !path.endsWith("_test.ts") && !(forTests(path) && tested.has(path)))
@@ -261,6 +260,7 @@ const rules: Readonly<Record<string, { rule: Rule; bad: readonly Readonly<Record
       { "ctl/main.ts": `import { routes } from "../daemon/api/routes.ts";` },
       { "ctl/table.ts": `import { a } from "../systemd/mod.ts";` },
       { "mod.ts": `export * from "./tests/tidy_source.ts";` },
+      { "daemon/agent/agent.ts": `import { FakeSystemd } from "../../systemd/fake.ts";` },
     ],
   },
   "every import leads somewhere, and packages are pinned in deno.json": {
