@@ -165,13 +165,13 @@ Deno.test("launcher", async (t) => {
       await Deno.symlink(`${made}/fleetd`, `${directory}/absolute`);
       await Deno.symlink("absolute", `${directory}/bin/../relative`);
       await Deno.symlink("../relative", `${directory}/bin/fleetd`);
-      for (
-        const [program, cwd] of [[`${directory}/absolute`, "/"], [`${directory}/bin/fleetd`, "/"], [
-          "./relative",
-          directory,
-        ]]
-      ) {
-        const { stdout } = await run("/bin/sh", { ...bare, cwd: cwd!, args: ["-c", '"$0" --version', program!] });
+      const ways = [
+        { program: `${directory}/absolute`, cwd: "/" },
+        { program: `${directory}/bin/fleetd`, cwd: "/" },
+        { program: "./relative", cwd: directory },
+      ];
+      for (const { program, cwd } of ways) {
+        const { stdout } = await run("/bin/sh", { ...bare, cwd, args: ["-c", '"$0" --version', program] });
         assert.equal(stdout, "fleetd version 1\n", program);
       }
       const found = await run("/bin/sh", { ...bare, args: ["-c", "fleetd --version"] });
