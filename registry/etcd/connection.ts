@@ -1,13 +1,15 @@
 /**
  * Calls and streams to an etcd cluster. A door: it opens sockets and sets timers.
  *
- * Of the etcd3 package this uses its message definitions and gRPC clients, and none of its policies: what is tried again,
+ * Of the etcd3 package this uses the message definitions and gRPC clients, and none of the policies: what is tried again,
  * where and until when is decided here.
  *
  * @module
  */
 
 import { Buffer } from "node:buffer";
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
 import { messageOf } from "../log.ts";
 import { StoreUnavailableError } from "../mod.ts";
 
@@ -19,7 +21,7 @@ export interface EtcdOptions {
   readonly password?: string;
   /** PEM texts: the authority that signed the servers' certificates, and the client's certificate and key. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-  /** The name in the servers' certificates, where it is not the host of the endpoint. */
+  /** The name in the servers' certificates, where it is neither name nor address of the endpoint. */
   readonly serverName?: string;
   /** Deadline of each attempt of a call. */
   readonly requestTimeout_ms: number;
@@ -188,8 +190,11 @@ export class Connection {
           client.waitForReady(Date.now() + share_ms, (error) => error ? reject(error) : resolve())
         );
         return this.#current = member;
-      } catch (error) {
-        if (tried + 1 === count) throw error;
+      } catch {
+        // The client does not say why it is not connected; a call on it does.
+        if (tried + 1 < count) continue;
+        await this.#unary(member, "KV", "range", { key: Buffer.of(0) }, this.#empty(member), Date.now() + 20);
+        return this.#current = member;
       }
     }
   }
@@ -200,8 +205,7 @@ export class Connection {
   }
 
   async #metadata(member: number, deadline_ms: number): Promise<Metadata> {
-    const empty = this.members[member]?.metadata;
-    if (empty === undefined) throw new RangeError(`there is no etcd endpoint ${member}`);
+    const empty = this.#empty(member);
     if (!this.options.username) return empty;
     const asked = this.#token ??= this.#authenticate(member, empty, deadline_ms);
     let token: string | undefined;
@@ -215,6 +219,12 @@ export class Connection {
     const metadata = empty.clone();
     metadata.set("token", token);
     return metadata;
+  }
+
+  #empty(member: number): Metadata {
+    const endpoint = this.members[member];
+    if (endpoint === undefined) throw new RangeError(`there is no etcd endpoint ${member}`);
+    return endpoint.metadata;
   }
 
   /** Undefined when the server has authentication switched off: then no token is needed. */
@@ -278,23 +288,23 @@ function isStaleToken(error: unknown): boolean {
 }
 
 async function prepare(endpoint: string, options: EtcdOptions): Promise<Endpoint> {
-  const { ConnectionPool } = await import("etcd3/lib/connection-pool.js");
+  const [{ Host }, grpc] = await Promise.all([import("etcd3/lib/connection-pool.js"), import("@grpc/grpc-js")]);
   const { tls, serverName } = options;
-  // The pool's own breaker would stay open for seconds after a failure.
+  const { hostname, protocol } = new URL(endpoint);
+  const address = hostname.replace(/^\[|\]$/g, "");
+  const name = serverName ?? address;
+  const pem = (text: string | undefined) => text === undefined ? null : Buffer.from(text);
+  const credentials = protocol === "https:"
+    ? grpc.credentials.createSsl(pem(tls?.ca), pem(tls?.key), pem(tls?.cert), {
+      checkServerIdentity: (_asked, certificate) => checkServerIdentity(name, certificate),
+    })
+    : grpc.credentials.createInsecure();
+  // etcd3's own breaker would stay open for seconds after a failure.
   const policy = { execute: <T>(call: () => T) => call() } as never;
-  const pool = new ConnectionPool({
-    hosts: endpoint,
-    faultHandling: { host: () => policy, global: policy },
-    ...(tls
-      ? {
-        credentials: {
-          rootCertificate: (tls.ca === undefined ? null : Buffer.from(tls.ca)) as Buffer,
-          ...(tls.cert === undefined ? {} : { certChain: Buffer.from(tls.cert) }),
-          ...(tls.key === undefined ? {} : { privateKey: Buffer.from(tls.key) }),
-        },
-      }
-      : {}),
-    grpcOptions: {
+  const host = new Host(
+    endpoint,
+    credentials,
+    {
       // A cut network is noticed in nine seconds. etcd calls pings less than five seconds apart an attack.
       "grpc.keepalive_time_ms": 6_000,
       "grpc.keepalive_timeout_ms": 3_000,
@@ -302,12 +312,12 @@ async function prepare(endpoint: string, options: EtcdOptions): Promise<Endpoint
       "grpc.max_reconnect_backoff_ms": 500,
       // A whole cluster is read in one answer.
       "grpc.max_receive_message_length": -1,
-      ...(serverName === undefined ? {} : { "grpc.ssl_target_name_override": serverName }),
+      // A server cannot be asked for by an address (RFC 6066, section 3), though its certificate can hold one.
+      "grpc.ssl_target_name_override": isIP(name) ? "etcd" : name,
     },
-  });
-  const client = (service: Service): Promise<Client> =>
-    pool.withConnection(service, (given) => given.client as unknown as Client);
-  const metadata = await pool.withConnection("KV", (given) => given.metadata as unknown as Metadata);
-  const [KV, Lease, Watch, Auth] = await Promise.all([client("KV"), client("Lease"), client("Watch"), client("Auth")]);
-  return { clients: { KV, Lease, Watch, Auth }, metadata, close: () => pool.close() };
+    policy,
+  );
+  const client = (service: Service) => host.getServiceClient(service) as unknown as Client;
+  const clients = { KV: client("KV"), Lease: client("Lease"), Watch: client("Watch"), Auth: client("Auth") };
+  return { clients, metadata: new grpc.Metadata(), close: () => host.close() };
 }
