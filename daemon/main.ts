@@ -165,6 +165,7 @@ async function tls(config: Config): Promise<Pick<EtcdOptions, "tls">> {
   const { etcdCafile, etcdCertfile, etcdKeyfile } = config;
   const read = async (path: string) => path === "" ? undefined : await Deno.readTextFile(path);
   const [ca, cert, key] = await Promise.all([etcdCafile, etcdCertfile, etcdKeyfile].map(read));
+  if (ca === undefined && cert === undefined && key === undefined) return {};
   return {
     tls: { ...(ca !== undefined && { ca }), ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) },
   };
