@@ -13,6 +13,7 @@ import type { Context } from "./command.ts";
 import { inParallel } from "./concurrency.ts";
 import { unloaded } from "./goals.ts";
 import { complain, reasonOf, say } from "./io.ts";
+import { nearest } from "./spelling.ts";
 import {
   CreationError,
   type NamedUnit,

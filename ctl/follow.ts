@@ -190,10 +190,8 @@ export class Follower {
   #forgetAllBut(present: Present): void {
     for (const [name, view] of this.#views) {
       const states = new Map([...view.states].filter(([machine]) => present.states.has(stateKey(name, machine))));
-      this.#views.set(
-        name,
-        viewOf(present.units.has(name) ? view.unit : undefined, view.seen, states, view.stateChanges),
-      );
+      const unit = present.units.has(name) ? view.unit : undefined;
+      this.#views.set(name, { ...viewOfUnit(unit, view, view.restart), states });
     }
   }
 

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { ClientSetupError, parseEndpoint } from "./endpoint.ts";
+
+const accepted: { text: string; base: string; socket?: string }[] = [
+  { text: "unix:///var/run/fleet.sock", base: "http://localhost", socket: "/var/run/fleet.sock" },
+  { text: "file:///run/fleet.sock", base: "http://localhost", socket: "/run/fleet.sock" },
+  { text: "unix:/run/fleet.sock", base: "http://localhost", socket: "/run/fleet.sock" },
+  { text: "http://10.0.0.1:49153", base: "http://10.0.0.1:49153" },
+  { text: "HTTPS://fleet.example/proxied/", base: "https://fleet.example/proxied" },
+];
+
+for (const { text, ...expected } of accepted) {
+  Deno.test(`endpoint ${text} is understood`, () => assert.deepEqual(parseEndpoint(text), { text, ...expected }));
+}
+
+const refused: { text: string; message: string }[] = [
+  { text: "", message: "URL scheme undefined" },
+  { text: "/var/run/fleet.sock", message: "URL scheme undefined" },
+  { text: "127.0.0.1:49153", message: "URL scheme undefined" },
+  { text: "localhost:49153", message: "URL scheme undefined" },
+  { text: "unix://var/run/fleet.sock", message: 'unable to connect to host "var" with scheme "unix"' },
+  { text: "unix:fleet.sock", message: '"unix:fleet.sock" does not name the path of a socket' },
+  { text: "ftp://a", message: 'unsupported URL scheme "ftp"' },
+  { text: "http://", message: '"http://" is not a URL' },
+  { text: "http://a:port", message: '"http://a:port" is not a URL' },
+];
+
+for (const { text, message } of refused) {
+  Deno.test(`endpoint ${JSON.stringify(text)} is refused`, () => {
+    assert.throws(() => parseEndpoint(text), (error) => error instanceof ClientSetupError && error.message === message);
+  });
+}
