@@ -2,7 +2,7 @@
 
 import { statfsSync } from "node:fs";
 import { ownerLives, ownerMark } from "./owner.ts";
-import { must, type Output, run, serve, type Server, until } from "./process.ts";
+import { kill, must, type Output, run, serve, type Server, until } from "./process.ts";
 
 /** Where and how to start an etcd server; everything has a default that suits a test. */
 export interface EtcdOptions {
@@ -177,11 +177,7 @@ export class EtcdServer implements AsyncDisposable {
 
   #signal(signal: Deno.Signal): void {
     if (this.#server === undefined) throw new Error(`etcd at ${this.endpoint} is not running`);
-    try {
-      Deno.kill(this.#server.pid, signal);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error; // it has just ended: what a stop wants
-    }
+    kill(this.#server.pid, signal);
   }
 
   #logTail(): string {

@@ -3,7 +3,8 @@
 import { existsSync } from "node:fs";
 import { makeGroups } from "./cgroup.ts";
 import type { Network } from "./network.ts";
-import { must, type Output, run, type RunOptions, serve, type Server, until } from "./process.ts";
+import { vanished } from "./owner.ts";
+import { kill, must, type Output, run, type RunOptions, serve, type Server, until } from "./process.ts";
 import { ready_file } from "./rootfs.ts";
 import { containerPrefix } from "./stale.ts";
 
@@ -112,7 +113,7 @@ export class Machine {
       }, { deadline_ms, every_ms: 5 });
       stillOn();
     } catch (error) {
-      kill(supervisor.pid);
+      kill(supervisor.pid, "SIGKILL");
       await supervisor.ended;
       this.#running = undefined;
       throw new Error(`machine ${this.name} did not boot\n${tail(this.consoleLog, 30)}\n${await this.journal()}`, {
@@ -126,7 +127,7 @@ export class Machine {
   async powerCut(): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
-    kill(running.pid);
+    kill(running.pid, "SIGKILL");
     await running.supervisor.ended;
     this.#running = undefined;
   }
@@ -249,25 +250,17 @@ function initOf(supervisor: number): number | undefined {
   try {
     children = Deno.readTextFileSync(`/proc/${supervisor}/task/${supervisor}/children`);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || (error as { code?: string }).code === "ESRCH") return undefined;
+    if (vanished(error)) return undefined;
     throw error;
   }
   return children.split(" ").filter((pid) => pid !== "").map(Number).find((pid) => {
     try {
       return /^NSpid:\t\d+\t1$/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound || (error as { code?: string }).code === "ESRCH") return false;
+      if (vanished(error)) return false;
       throw error;
     }
   });
-}
-
-function kill(pid: number): void {
-  try {
-    Deno.kill(pid, "SIGKILL");
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error; // it has ended by itself
-  }
 }
 
 /** The last `lines` of a file; says so when there is none. */

@@ -22,11 +22,15 @@ export function startTime(pid: number): string | undefined {
   try {
     stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
   } catch (error) {
-    // ESRCH: the process ended between opening and reading.
-    if (error instanceof Deno.errors.NotFound || (error as { code?: string }).code === "ESRCH") return undefined;
+    if (vanished(error)) return undefined;
     throw new Error(`cannot read /proc/${pid}/stat`, { cause: error });
   }
   // The second field is the command's name in parentheses and may itself hold spaces and parentheses.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return fields[0] === "Z" ? undefined : fields[19];
+}
+
+/** Whether reading below /proc failed because the process has ended: before its file was opened, or (ESRCH) after. */
+export function vanished(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || (error as { code?: string }).code === "ESRCH";
 }

@@ -97,6 +97,15 @@ export function serve(command: readonly string[], log: string): Server {
   return { pid: child.pid, ended: child.status };
 }
 
+/** Sends a signal to a process; one that has ended by itself is as well. */
+export function kill(pid: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
 /** Waits until `probe` gives something, trying again every `every_ms`; throws `what`, and the last failure, at the deadline. */
 export async function until<T>(
   what: string,

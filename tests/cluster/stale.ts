@@ -2,8 +2,8 @@
 
 import { existsSync } from "node:fs";
 import { labsWithGroups, processesIn, removeGroups } from "./cgroup.ts";
-import { ownerLives, ownerMark } from "./owner.ts";
-import { must, run, until } from "./process.ts";
+import { ownerLives, ownerMark, vanished } from "./owner.ts";
+import { kill, must, run, until } from "./process.ts";
 
 const top = "/run/fleet-lab";
 const prefix = "fleet-lab-";
@@ -31,7 +31,7 @@ export async function makeLabDir(name: string): Promise<string> {
 export async function tearDown(name: string): Promise<void> {
   await until(`the processes of ${name} to end`, () => {
     const pids = new Set([...processesIn(name), ...processesInNamespace(name)]);
-    for (const pid of pids) kill(pid);
+    for (const pid of pids) kill(pid, "SIGKILL");
     return Promise.resolve(pids.size === 0 ? true : undefined);
   });
   removeGroups(name);
@@ -77,20 +77,12 @@ function processesInNamespace(name: string): number[] {
     try {
       return Deno.statSync(`/proc/${pid}/ns/net`).ino === inode;
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound || (error as { code?: string }).code === "ESRCH") return false;
+      if (vanished(error)) return false;
       // Some processes (the host's PID 1) may not be looked into, not even by root; none that was started here is so.
       if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) return false;
       throw error;
     }
   });
-}
-
-function kill(pid: number): void {
-  try {
-    Deno.kill(pid, "SIGKILL");
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error; // it ended by itself
-  }
 }
 
 function mounted(dir: string): boolean {
