@@ -9,6 +9,7 @@ import type { Bus, BusDoor, BusEvents, MethodCall } from "./dbus/bus.ts";
 import { FakeDbusError, FakeManager } from "./dbus/fake_manager.ts";
 import { DbusSystemd } from "./dbus/systemd.ts";
 import type { UnitDirectory } from "./unit_dir.ts";
+import { validateUnitName } from "./unit_name.ts";
 
 /** The methods that can be made to fail. */
 export type FakeCall = "link" | "enable" | "disable" | "resetFailed" | "reload" | "start" | "stop" | "restart" | "list";
@@ -134,14 +135,15 @@ class FakeDirectory implements UnitDirectory {
   constructor(private readonly files: Map<string, string>) {}
 
   names() {
-    return Promise.resolve([...this.files.keys()].sort());
+    return Promise.resolve([...this.files.keys()].filter((name) => validateUnitName(name) === undefined).sort());
   }
 
-  list() {
-    return Promise.resolve(new Map([...this.files].sort(([a], [b]) => a < b ? -1 : 1)));
+  async list() {
+    return new Map((await this.names()).map((name) => [name, this.files.get(name) ?? ""]));
   }
 
   write(name: string, text: string) {
+    if (validateUnitName(name) !== undefined) return Promise.reject(new Error(`cannot write "${name}"`));
     const changed = this.files.get(name) !== text;
     this.files.set(name, text);
     return Promise.resolve(changed);
@@ -216,7 +218,6 @@ export class FakeSystemd extends DbusSystemd {
       directory,
       pathForSystemd: directory.path,
       log: () => {},
-      hasInstallSection: (text) => text.includes("[Install]\n"),
     });
   }
 }

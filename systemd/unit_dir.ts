@@ -4,24 +4,7 @@
  * @module
  */
 
-/** Unit types of systemd.unit(5). Files of other names are no unit files. */
-export const unitFileSuffixes: readonly string[] = [
-  "service",
-  "socket",
-  "timer",
-  "path",
-  "device",
-  "mount",
-  "automount",
-  "target",
-  "swap",
-  "slice",
-  "scope",
-];
-
-const unitFileName = new RegExp(`^[A-Za-z0-9:_.\\\\@-]+\\.(?:${unitFileSuffixes.join("|")})$`);
-/** systemd.unit(5): a unit name is at most 255 characters; a name begins with no dot, so that it cannot hide. */
-const maxNameLength = 255;
+import { validateUnitName } from "./unit_name.ts";
 
 /** A directory of unit files. Every method rejects with an error that names the path. */
 export interface UnitDirectory {
@@ -120,7 +103,6 @@ class Directory implements UnitDirectory {
   }
 }
 
-/** True for a name that systemd takes for a unit file of a type it knows. */
 function isUnitFileName(name: string): boolean {
-  return name.length <= maxNameLength && !name.startsWith(".") && unitFileName.test(name);
+  return !name.startsWith(".") && validateUnitName(name) === undefined;
 }

@@ -29,6 +29,8 @@ interface FakeJob {
   readonly path: string;
   readonly type: JobType;
   readonly unit: LoadedUnit;
+  /** It has begun, and ends with the unit's command. */
+  running: boolean;
 }
 
 /** An answer that is a D-Bus error. */
@@ -189,7 +191,7 @@ export class FakeManager {
     const queued = this.#jobs.get(unit.name);
     if (queued?.type === type) return queued.path;
     if (queued) this.#remove(queued, "canceled");
-    const job: FakeJob = { path: `/org/freedesktop/systemd1/job/${++this.#jobId}`, type, unit };
+    const job: FakeJob = { path: `/org/freedesktop/systemd1/job/${++this.#jobId}`, type, unit, running: false };
     this.#jobs.set(unit.name, job);
     this.later(() => {
       if (!this.holding) this.#run(job);
@@ -204,7 +206,7 @@ export class FakeManager {
 
   #run(job: FakeJob): void {
     const { unit, type } = job;
-    if (this.#jobs.get(unit.name) !== job) return;
+    if (this.#jobs.get(unit.name) !== job || job.running) return;
     if (type === "stop") {
       if (unit.active !== "inactive" && unit.active !== "failed") this.#enter(unit, "inactive", "dead", "success");
       this.#remove(job, "done");
@@ -218,28 +220,28 @@ export class FakeManager {
 
   #launch(job: FakeJob): void {
     const { unit } = job;
-    const { activeSub, command, oneshot, remainAfterExit } = unit.behaviour;
+    const { activeSub, command, oneshot } = unit.behaviour;
     unit.invocation = (++this.#invocation).toString(16).padStart(32, "0");
     if (!oneshot) {
       this.#enter(unit, "active", activeSub, "success");
       this.#remove(job, "done");
       if (command !== "runs") this.later(() => this.exit(unit.name, command === "fails" ? 1 : 0));
     } else {
+      job.running = true;
       this.#enter(unit, "activating", "start", "success");
-      if (command === "fails") this.#enter(unit, "failed", "failed", "exit-code");
-      else if (remainAfterExit) this.#enter(unit, "active", "exited", "success");
-      else this.#enter(unit, "inactive", "dead", "success");
-      this.#remove(job, command === "fails" ? "failed" : "done");
+      if (command !== "runs") this.exit(unit.name, command === "fails" ? 1 : 0);
     }
   }
 
   /** The unit's process ends by itself. */
   exit(name: string, code: number): void {
     const unit = this.#memory.get(name);
-    if (unit?.active !== "active") return;
+    if (unit?.active !== "active" && unit?.active !== "activating") return;
     if (code !== 0) this.#enter(unit, "failed", "failed", "exit-code");
     else if (unit.behaviour.remainAfterExit) this.#enter(unit, "active", "exited", "success");
     else this.#enter(unit, "inactive", "dead", "success");
+    const job = this.#jobs.get(name);
+    if (job?.running) this.#remove(job, code === 0 ? "done" : "failed");
     this.#collect();
   }
 

@@ -10,6 +10,8 @@
 
 import { SystemdError } from "../mod.ts";
 import type { UnitDirectory } from "../unit_dir.ts";
+import { parseUnitFile, UnitFileError } from "../unit_file.ts";
+import { validateUnitName } from "../unit_name.ts";
 import { type Manager, unitInterface } from "./manager.ts";
 import type { StatusCache } from "./status_cache.ts";
 
@@ -22,8 +24,6 @@ export interface InstallerParts {
   /** The same directory, as systemd sees it. */
   readonly pathForSystemd: string;
   readonly cache: StatusCache;
-  /** Whether a file's text asks to be enabled. */
-  hasInstallSection(text: string): boolean;
 }
 
 type Failures = Map<string, SystemdError>;
@@ -54,7 +54,7 @@ export class Installer {
       });
       const [loaded] = await Promise.allSettled([stale, this.#link(names, failures)]);
       if (loaded.status === "rejected" || loaded.value) this.#needsReload = true;
-      const enabled = names.filter((name) => !failures.has(name) && this.#parts.hasInstallSection(files.get(name)!));
+      const enabled = names.filter((name) => !failures.has(name) && hasInstallSection(files.get(name) ?? ""));
       await Promise.all(enabled.map((name) => this.#enable(name, failures)));
     }
     for (const [name, failure] of failures) failures.set(name, await this.#takeBack(name, failure));
@@ -115,6 +115,7 @@ export class Installer {
 
   /** Leaves nothing of an install that failed. Returns the failure, with what could not be undone. */
   async #takeBack(name: string, failure: SystemdError): Promise<SystemdError> {
+    if (validateUnitName(name) !== undefined) return failure; // Such a file is never written.
     const undoing: Failures = new Map();
     await this.#disable([name], undoing);
     await this.#remove(name, undoing);
@@ -224,6 +225,16 @@ export class Installer {
     const loaded = await manager.listLoaded(tracked, (rows) => [...rows.keys()]);
     const answers = loaded.map((name) => manager.unitProperty(name, unitInterface, "NeedDaemonReload", Boolean));
     return (await Promise.all(answers)).includes(true);
+  }
+}
+
+/** Whether a file asks to be enabled. One that cannot be read asks nothing; systemd says so when it is started. */
+function hasInstallSection(text: string): boolean {
+  try {
+    return parseUnitFile(text).some(({ section }) => section === "Install");
+  } catch (error) {
+    if (error instanceof UnitFileError) return false;
+    throw error;
   }
 }
 

@@ -39,11 +39,5 @@ export function openSystemd(options: SystemdOptions): Systemd {
     directory,
     pathForSystemd: (options.unitsDirectoryForSystemd ?? directory.path).replace(/\/+$/, ""),
     log,
-    hasInstallSection,
   });
-}
-
-/** Whether a file has an [Install] section that holds at least one option. */
-function hasInstallSection(text: string): boolean {
-  return /^\[Install\][ \t\r]*\n(?:[ \t]*(?:[#;][^\n]*)?\n)*[^\n[#;=]*=/m.test(text);
 }

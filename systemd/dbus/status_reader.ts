@@ -5,6 +5,7 @@
  */
 
 import { SystemdError, type UnitStatus } from "../mod.ts";
+import { isTemplate, validateUnitName } from "../unit_name.ts";
 import { type Manager, unitInterface } from "./manager.ts";
 import { resultInterface } from "./object_path.ts";
 import type { Property, StatusCache } from "./status_cache.ts";
@@ -50,7 +51,7 @@ export async function readStatuses(
 
 /** systemd loads no templates, and answers a list that holds one with an error. */
 function canBeLoaded(name: string): boolean {
-  return /^[A-Za-z0-9:_.\\@-]+\.[a-z]+$/.test(name) && !/^[^@]*@\.[a-z]+$/.test(name) && !name.startsWith("@");
+  return validateUnitName(name) === undefined && !isTemplate(name);
 }
 
 /** One round: everything that can be asked for at once. */

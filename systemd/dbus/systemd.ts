@@ -25,8 +25,6 @@ export interface DbusSystemdParts {
   /** The same directory, as systemd sees it. */
   readonly pathForSystemd: string;
   readonly log: SystemdLog;
-  /** Whether a file's text asks to be enabled. */
-  hasInstallSection(text: string): boolean;
 }
 
 const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
@@ -44,7 +42,7 @@ export class DbusSystemd implements Systemd {
   readonly #changes = new Changes();
   readonly #jobs = new Jobs();
 
-  constructor({ door, directory, pathForSystemd, log, hasInstallSection }: DbusSystemdParts) {
+  constructor({ door, directory, pathForSystemd, log }: DbusSystemdParts) {
     this.#pid = door.pid;
     this.#directory = directory;
     this.#session = new Session(door, {
@@ -63,7 +61,7 @@ export class DbusSystemd implements Systemd {
     });
     this.#manager = new Manager(this.#session);
     const cache = this.#cache;
-    this.#installer = new Installer({ manager: this.#manager, directory, pathForSystemd, cache, hasInstallSection });
+    this.#installer = new Installer({ manager: this.#manager, directory, pathForSystemd, cache });
   }
 
   ready(): Promise<void> {

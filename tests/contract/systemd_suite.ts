@@ -1,0 +1,568 @@
+/**
+ * What every {@link Systemd} must do, the fake as the real one.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { type JobResult, type Systemd, SystemdError, type UnitStatus } from "../../systemd/mod.ts";
+
+/** A machine with a systemd on it, and a hand on what is around it. */
+export interface SystemdFixture {
+  /** Another daemon's view of the same machine. The caller closes it. */
+  open(): Systemd;
+  /** How often systemd has reloaded so far. */
+  reloads(): Promise<number>;
+  /** Whether enabling has put a unit into a target's runtime `.wants`. */
+  isWantedBy(target: string, unit: string): Promise<boolean>;
+  /** Puts a file into fleet's directory, behind fleet's back. */
+  writeFile(name: string, text: string): Promise<void>;
+  /** Whether fleet's directory holds a file. */
+  hasFile(name: string): Promise<boolean>;
+  /** Ends the bus for a while; resolves when it is gone. It is back, or coming back, after {@link restoreBus}. */
+  loseBus(): Promise<void>;
+  restoreBus(): Promise<void>;
+}
+
+/** One statement of the contract. */
+export interface SystemdCase {
+  readonly name: string;
+  run(systemd: Systemd, fixture: SystemdFixture): Promise<void>;
+}
+
+const sleeper = "[Service]\nExecStart=/bin/sleep 1000\n";
+/** Told from {@link sleeper} by its sub state. */
+const exiter = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n";
+const failing = "[Service]\nType=oneshot\nExecStart=/bin/false\n";
+const wanted = `${sleeper}\n[Install]\nWantedBy=multi-user.target\n`;
+
+const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
+
+/** Long past what anything here needs. */
+const patience_ms = 30_000;
+
+async function install(systemd: Systemd, files: Record<string, string>): Promise<boolean> {
+  assert.deepEqual(await systemd.install(new Map(Object.entries(files))), new Map());
+  return await systemd.reloadIfNeeded();
+}
+
+async function uninstall(systemd: Systemd, ...names: string[]): Promise<boolean> {
+  assert.deepEqual(await systemd.uninstall(new Set(names)), new Map());
+  return await systemd.reloadIfNeeded();
+}
+
+async function start(systemd: Systemd, name: string): Promise<JobResult> {
+  return await (await systemd.start(name)).done;
+}
+
+async function stop(systemd: Systemd, name: string): Promise<JobResult> {
+  return await (await systemd.stop(name)).done;
+}
+
+async function status(systemd: Systemd, name: string): Promise<UnitStatus> {
+  const found = (await systemd.statuses(new Set([name]))).get(name);
+  assert.ok(found, `no status of ${name}`);
+  return found;
+}
+
+/** LoadState/ActiveState/SubState in one word. */
+async function states(systemd: Systemd, name: string): Promise<string> {
+  const { load, active, sub } = await status(systemd, name);
+  return `${load}/${active}/${sub}`;
+}
+
+/** Follows a unit by the changes that are told, until it is as wanted. */
+async function follow(systemd: Systemd, name: string, wish: (status: UnitStatus) => boolean): Promise<UnitStatus> {
+  const giveUp = new AbortController();
+  const timer = setTimeout(() => giveUp.abort(), patience_ms);
+  const changes = systemd.watch(giveUp.signal)[Symbol.asyncIterator]();
+  let next = changes.next();
+  try {
+    while (true) {
+      const now = await status(systemd, name);
+      if (wish(now)) return now;
+      const { done } = await next;
+      assert.ok(!done, `${name} is ${now.active} (${now.sub}, ${now.result}), and no change was told`);
+      next = changes.next();
+    }
+  } finally {
+    clearTimeout(timer);
+    giveUp.abort();
+    await next;
+  }
+}
+
+/** Resolves when a change that names no unit is told. Listens at once. */
+async function anythingMayHaveChanged(systemd: Systemd): Promise<void> {
+  const giveUp = new AbortController();
+  const timer = setTimeout(() => giveUp.abort(), patience_ms);
+  try {
+    for await (const { units } of systemd.watch(giveUp.signal)) if (units === undefined) return;
+    assert.fail("was not told that anything may have changed");
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function refused(promise: Promise<unknown>): Promise<SystemdError> {
+  try {
+    await promise;
+  } catch (error) {
+    assert.ok(error instanceof SystemdError, String(error));
+    return error;
+  }
+  assert.fail("was not refused");
+}
+
+const lifeCases: readonly SystemdCase[] = [
+  {
+    name: "a file that was installed is listed, and gone when uninstalled",
+    async run(systemd) {
+      await install(systemd, { "one.service": sleeper, "two.service": exiter });
+      const files = await systemd.files();
+      assert.equal(files.get("one.service"), sleeper);
+      assert.equal(files.get("two.service"), exiter);
+      assert.equal(await states(systemd, "one.service"), "loaded/inactive/dead");
+      assert.equal(await uninstall(systemd, "one.service", "two.service"), false);
+      assert.deepEqual([...(await systemd.files()).keys()], []);
+      assert.equal(await states(systemd, "one.service"), "not-found/inactive/dead");
+    },
+  },
+  {
+    name: "files that are no units are not listed",
+    async run(systemd, fixture) {
+      await fixture.writeFile("kept.service", sleeper);
+      await fixture.writeFile("notes.txt", "mine");
+      assert.deepEqual([...await systemd.files()], [["kept.service", sleeper]]);
+      await uninstall(systemd, "kept.service");
+      assert.deepEqual([...await systemd.files()], []);
+      assert.ok(await fixture.hasFile("notes.txt"), "it is left alone");
+    },
+  },
+  {
+    name: "a started unit is active with a new invocation, a stopped one is inactive",
+    async run(systemd) {
+      assert.equal(await install(systemd, { "life.service": sleeper }), false);
+      assert.equal((await status(systemd, "life.service")).invocation, "");
+      assert.equal(await start(systemd, "life.service"), "done");
+      const first = await status(systemd, "life.service");
+      assert.equal(`${first.load}/${first.active}/${first.sub}/${first.result}`, "loaded/active/running/success");
+      assert.match(first.invocation, /^[0-9a-f]{32}$/);
+      assert.ok(first.since_ms > 0);
+      assert.equal(await (await systemd.restart("life.service")).done, "done");
+      const second = await status(systemd, "life.service");
+      assert.equal(second.active, "active");
+      assert.match(second.invocation, /^[0-9a-f]{32}$/);
+      assert.notEqual(second.invocation, first.invocation);
+      assert.equal(await start(systemd, "life.service"), "done");
+      assert.equal((await status(systemd, "life.service")).invocation, second.invocation, "it was active already");
+      assert.equal(await stop(systemd, "life.service"), "done");
+      assert.equal(await states(systemd, "life.service"), "loaded/inactive/dead");
+      assert.equal(await uninstall(systemd, "life.service"), false);
+    },
+  },
+  {
+    name: "a restart starts what is stopped",
+    async run(systemd) {
+      await install(systemd, { "again.service": sleeper });
+      assert.equal(await (await systemd.restart("again.service")).done, "done");
+      assert.equal(await states(systemd, "again.service"), "loaded/active/running");
+      await stop(systemd, "again.service");
+      await uninstall(systemd, "again.service");
+    },
+  },
+  {
+    name: "a oneshot ends inactive, or stays active with RemainAfterExit",
+    async run(systemd) {
+      await install(systemd, { "shot.service": exiter.replace("RemainAfterExit=yes\n", ""), "stays.service": exiter });
+      assert.equal(await start(systemd, "shot.service"), "done");
+      assert.equal(await start(systemd, "stays.service"), "done");
+      assert.equal(await states(systemd, "shot.service"), "loaded/inactive/dead");
+      assert.equal(await states(systemd, "stays.service"), "loaded/active/exited");
+      assert.equal((await status(systemd, "shot.service")).result, "success");
+      await stop(systemd, "stays.service");
+      await uninstall(systemd, "shot.service", "stays.service");
+    },
+  },
+  {
+    name: "a failing unit says why, until its failure is reset",
+    async run(systemd) {
+      await install(systemd, { "bad.service": failing });
+      assert.equal(await start(systemd, "bad.service"), "failed");
+      const failed = await status(systemd, "bad.service");
+      assert.equal(`${failed.active}/${failed.sub}/${failed.result}`, "failed/failed/exit-code");
+      assert.equal(await stop(systemd, "bad.service"), "done", "it is stopped already");
+      assert.equal((await status(systemd, "bad.service")).active, "failed");
+      await systemd.resetFailed("bad.service");
+      assert.equal(await states(systemd, "bad.service"), "loaded/inactive/dead");
+      assert.equal((await status(systemd, "bad.service")).result, "success");
+      await systemd.resetFailed("bad.service");
+      await start(systemd, "bad.service");
+      assert.equal(await uninstall(systemd, "bad.service"), false, "its failure is forgotten, so it is gone");
+      assert.equal(await states(systemd, "bad.service"), "not-found/inactive/dead");
+    },
+  },
+  {
+    name: "a unit that fails after its start was done is told of",
+    async run(systemd) {
+      await install(systemd, { "late.service": "[Service]\nExecStart=/bin/false\n" });
+      assert.equal(await start(systemd, "late.service"), "done");
+      const failed = await follow(systemd, "late.service", ({ active }) => active === "failed");
+      assert.equal(failed.result, "exit-code");
+      await uninstall(systemd, "late.service");
+    },
+  },
+  {
+    name: "socket, timer, path and target units",
+    async run(systemd) {
+      const files = {
+        "t.service": sleeper,
+        "t.socket": "[Socket]\nListenStream=/run/t-test.sock\n",
+        "t.timer": "[Timer]\nOnActiveSec=1h\n",
+        "t.path": "[Path]\nPathExists=/nonexistent/t\n",
+        "t.target": "[Unit]\nDescription=t\n",
+      };
+      await install(systemd, files);
+      const units = ["t.socket", "t.timer", "t.path", "t.target"];
+      for (const name of units) assert.equal(await start(systemd, name), "done", name);
+      const found = await systemd.statuses(new Set(units));
+      assert.deepEqual(units.map((name) => `${found.get(name)?.active}/${found.get(name)?.sub}`), [
+        "active/listening",
+        "active/waiting",
+        "active/waiting",
+        "active/active",
+      ]);
+      assert.deepEqual([...found.values()].map(({ result }) => result), Array(4).fill("success"));
+      for (const name of units) assert.equal(await stop(systemd, name), "done", name);
+      assert.equal(await uninstall(systemd, ...Object.keys(files)), false);
+    },
+  },
+  {
+    name: "names that need escaping, and instances",
+    async run(systemd) {
+      const names = ["a-b@x.y.service", "a-b@z.service", "foo\\x2dbar.service", "9lives:_.service"];
+      await install(systemd, Object.fromEntries(names.map((name) => [name, sleeper])));
+      assert.deepEqual([...(await systemd.files()).keys()].sort(), [...names].sort());
+      for (const name of names) {
+        assert.equal(await start(systemd, name), "done");
+        assert.equal(await states(systemd, name), "loaded/active/running");
+      }
+      await stop(systemd, "a-b@x.y.service");
+      await uninstall(systemd, "a-b@x.y.service");
+      assert.equal(await states(systemd, "a-b@z.service"), "loaded/active/running", "another instance is left alone");
+      for (const name of names.slice(1)) {
+        const gone = follow(systemd, name, ({ active }) => active === "inactive");
+        assert.equal(await stop(systemd, name), "done");
+        await gone;
+      }
+      await uninstall(systemd, ...names.slice(1));
+    },
+  },
+];
+
+const refusalCases: readonly SystemdCase[] = [
+  {
+    name: "starting what systemd does not know is refused with the unit's name, stopping it is done at once",
+    async run(systemd) {
+      for (const command of [systemd.start("nobody.service"), systemd.restart("nobody.service")]) {
+        const error = await refused(command);
+        assert.equal(error.code, noSuchUnit);
+        assert.match(error.message, /nobody\.service/);
+      }
+      assert.equal(await stop(systemd, "nobody.service"), "done");
+      await systemd.resetFailed("nobody.service");
+      assert.deepEqual(await systemd.uninstall(new Set(["nobody.service"])), new Map());
+      assert.equal(await states(systemd, "nobody.service"), "not-found/inactive/dead");
+      assert.equal(await systemd.reloadIfNeeded(), false);
+    },
+  },
+  {
+    name: "a template can be asked about, but not started",
+    async run(systemd) {
+      await install(systemd, { "tpl@.service": sleeper, "tpl@1.service": sleeper });
+      const found = await systemd.statuses(new Set(["tpl@.service", "tpl@1.service"]));
+      assert.equal(found.get("tpl@.service")?.active, "inactive");
+      assert.equal(found.get("tpl@1.service")?.load, "loaded");
+      assert.match((await refused(systemd.start("tpl@.service"))).message, /tpl@\.service/);
+      await uninstall(systemd, "tpl@.service", "tpl@1.service");
+    },
+  },
+  {
+    name: "a file that systemd cannot use is told from one that it can",
+    async run(systemd) {
+      await install(systemd, { "wrong.service": "[Service]\nUser=root\n", "right.service": sleeper });
+      const error = await refused(systemd.start("wrong.service"));
+      assert.equal(error.code, "org.freedesktop.systemd1.BadUnitSetting");
+      assert.match(error.message, /"wrong\.service"/);
+      assert.equal(await states(systemd, "wrong.service"), "bad-setting/inactive/dead");
+      assert.equal(await start(systemd, "right.service"), "done");
+      await stop(systemd, "right.service");
+      await uninstall(systemd, "wrong.service", "right.service");
+    },
+  },
+  {
+    name: "one unit's failure to install does not hold up the others",
+    async run(systemd) {
+      const files = {
+        "fine.service": sleeper,
+        "no type": sleeper,
+        "nothing.service": `${sleeper}\n[Install]\nDefaultInstance=x\n`,
+      };
+      const failures = await systemd.install(new Map(Object.entries(files)));
+      assert.deepEqual([...failures.keys()].sort(), ["no type", "nothing.service"]);
+      assert.match(failures.get("no type")?.message ?? "", /^cannot install "no type": [^;]*$/);
+      assert.match(failures.get("nothing.service")?.message ?? "", /^Failed to enable systemd unit nothing\.service: /);
+      assert.deepEqual([...(await systemd.files()).keys()], ["fine.service"]);
+      assert.equal((await refused(systemd.start("nothing.service"))).code, noSuchUnit);
+      assert.equal(await start(systemd, "fine.service"), "done");
+      await stop(systemd, "fine.service");
+      await uninstall(systemd, "fine.service");
+    },
+  },
+];
+
+const reloadCases: readonly SystemdCase[] = [
+  {
+    name: "a new file needs no reload, a replaced one only while systemd has the unit in memory, and then one",
+    async run(systemd, fixture) {
+      const before = await fixture.reloads();
+      assert.equal(await install(systemd, { "swap.service": sleeper, "twin.service": sleeper }), false);
+      assert.equal(await install(systemd, { "swap.service": sleeper.replace("1000", "2000") }), false, "not loaded");
+      assert.equal(await start(systemd, "swap.service"), "done");
+      assert.equal(await start(systemd, "twin.service"), "done");
+      assert.equal(await install(systemd, { "swap.service": sleeper.replace("1000", "2000") }), false, "same text");
+      assert.equal(await fixture.reloads(), before);
+      assert.equal(await install(systemd, { "swap.service": exiter, "twin.service": exiter }), true);
+      assert.equal(await systemd.reloadIfNeeded(), false);
+      assert.equal(await fixture.reloads(), before + 1);
+      assert.equal((await status(systemd, "swap.service")).active, "active", "a reload stops nothing");
+      assert.equal(await (await systemd.restart("swap.service")).done, "done");
+      assert.equal(await states(systemd, "swap.service"), "loaded/active/exited", "the new text runs");
+      await stop(systemd, "swap.service");
+      await stop(systemd, "twin.service");
+      await uninstall(systemd, "swap.service", "twin.service");
+      assert.equal(await fixture.reloads(), before + 1);
+    },
+  },
+  {
+    name: "what was uninstalled and is installed again with another text at once runs the new text",
+    async run(systemd, fixture) {
+      const before = await fixture.reloads();
+      await install(systemd, { "phoenix.service": sleeper });
+      await start(systemd, "phoenix.service");
+      await stop(systemd, "phoenix.service");
+      assert.deepEqual(await systemd.uninstall(new Set(["phoenix.service"])), new Map());
+      assert.equal(await install(systemd, { "phoenix.service": exiter }), false);
+      assert.equal(await start(systemd, "phoenix.service"), "done");
+      assert.equal(await states(systemd, "phoenix.service"), "loaded/active/exited");
+      assert.equal(await fixture.reloads(), before);
+
+      assert.deepEqual(await systemd.uninstall(new Set(["phoenix.service"])), new Map(), "while it is active");
+      assert.equal(await install(systemd, { "phoenix.service": sleeper }), true);
+      assert.equal(await (await systemd.restart("phoenix.service")).done, "done");
+      assert.equal(await states(systemd, "phoenix.service"), "loaded/active/running");
+      await stop(systemd, "phoenix.service");
+      await uninstall(systemd, "phoenix.service");
+    },
+  },
+  {
+    name: "a failed unit's new text needs a reload, and then runs",
+    async run(systemd) {
+      await install(systemd, { "mend.service": failing });
+      await start(systemd, "mend.service");
+      assert.equal(await install(systemd, { "mend.service": sleeper }), true);
+      assert.equal((await status(systemd, "mend.service")).active, "failed");
+      assert.equal(await start(systemd, "mend.service"), "done");
+      assert.equal(await states(systemd, "mend.service"), "loaded/active/running");
+      await stop(systemd, "mend.service");
+      await uninstall(systemd, "mend.service");
+    },
+  },
+  {
+    name: "a unit that another referred to before it had a file needs no reload",
+    async run(systemd, fixture) {
+      const before = await fixture.reloads();
+      await install(systemd, { "needy.service": `[Unit]\nWants=later.service\n${sleeper}` });
+      assert.equal(await start(systemd, "needy.service"), "done");
+      assert.equal(await states(systemd, "later.service"), "not-found/inactive/dead");
+      assert.equal(await install(systemd, { "later.service": sleeper }), false);
+      assert.equal(await start(systemd, "later.service"), "done");
+      assert.equal(await states(systemd, "later.service"), "loaded/active/running");
+      assert.equal(await fixture.reloads(), before);
+      await stop(systemd, "later.service");
+      assert.equal(await install(systemd, { "later.service": exiter }), true, "stopped, but still referred to");
+      assert.equal(await start(systemd, "later.service"), "done");
+      assert.equal(await states(systemd, "later.service"), "loaded/active/exited");
+      for (const name of ["needy.service", "later.service"]) await stop(systemd, name);
+      assert.equal(await uninstall(systemd, "needy.service", "later.service"), false);
+    },
+  },
+  {
+    name: "a unit uninstalled while it runs needs a reload, and is then unknown once it has stopped",
+    async run(systemd) {
+      await install(systemd, { "orphan.service": sleeper });
+      await start(systemd, "orphan.service");
+      assert.equal(await uninstall(systemd, "orphan.service"), true);
+      assert.equal((await status(systemd, "orphan.service")).active, "active", "nothing stops it");
+      assert.equal(await stop(systemd, "orphan.service"), "done");
+      assert.equal(await states(systemd, "orphan.service"), "not-found/inactive/dead");
+    },
+  },
+  {
+    name: "an [Install] section enables, with one reload for all, and uninstalling disables",
+    async run(systemd, fixture) {
+      const before = await fixture.reloads();
+      assert.equal(await install(systemd, { "en1.service": wanted, "en2.service": wanted }), true);
+      assert.equal(await fixture.reloads(), before + 1);
+      assert.ok(await fixture.isWantedBy("multi-user.target", "en1.service"));
+      assert.equal(await install(systemd, { "en1.service": wanted }), false, "it is enabled already");
+      assert.equal(await start(systemd, "en1.service"), "done");
+      await stop(systemd, "en1.service");
+      assert.equal(await states(systemd, "en1.service"), "loaded/inactive/dead");
+      assert.equal(await uninstall(systemd, "en1.service", "en2.service"), true, "the target still refers to them");
+      assert.equal(await fixture.isWantedBy("multi-user.target", "en1.service"), false);
+      assert.equal(await states(systemd, "en1.service"), "not-found/inactive/dead");
+    },
+  },
+  {
+    name: "a reload that an earlier daemon left undone is made up for",
+    async run(systemd, fixture) {
+      await install(systemd, { "undone.service": sleeper });
+      await start(systemd, "undone.service");
+      assert.deepEqual(await systemd.install(new Map([["undone.service", exiter]])), new Map());
+      const next = fixture.open();
+      try {
+        assert.equal(await next.reloadIfNeeded(), true);
+        assert.equal(await next.reloadIfNeeded(), false);
+      } finally {
+        await next.close();
+      }
+      await stop(systemd, "undone.service");
+      await uninstall(systemd, "undone.service");
+    },
+  },
+];
+
+const busCases: readonly SystemdCase[] = [
+  {
+    name: "a hundred starts go out without waiting for one another",
+    async run(systemd) {
+      const names = Array.from({ length: 100 }, (_, index) => `many${index}.service`);
+      await install(systemd, Object.fromEntries(names.map((name) => [name, sleeper])));
+      const jobs = await Promise.all(names.map((name) => systemd.start(name)));
+      const results = await Promise.all(jobs.map(({ done }) => done));
+      assert.deepEqual(new Set(results), new Set(["done"]));
+      const found = await systemd.statuses(new Set(names));
+      assert.deepEqual([...found.keys()].sort(), [...names].sort());
+      assert.deepEqual(new Set([...found.values()].map(({ active }) => active)), new Set(["active"]));
+      assert.equal(new Set([...found.values()].map(({ invocation }) => invocation)).size, 100);
+      const other = await Promise.all(
+        (await Promise.all(names.map((name) => systemd.stop(name)))).map((job) => job.done),
+      );
+      assert.deepEqual(new Set(other), new Set(["done"]));
+      await uninstall(systemd, ...names);
+    },
+  },
+  {
+    name: "changes are told by name, coalesced for a slow reader, and end with the signal",
+    async run(systemd) {
+      await install(systemd, { "seen.service": sleeper, "seen2.service": sleeper });
+      const end = new AbortController();
+      const changes = systemd.watch(end.signal)[Symbol.asyncIterator]();
+      const first = changes.next();
+      for (const name of ["seen.service", "seen2.service"]) await start(systemd, name);
+      for (const name of ["seen.service", "seen2.service"]) await stop(systemd, name);
+      const told = new Set<string>();
+      for (const { value } of [await first, await changes.next()]) {
+        for (const name of value?.units ?? []) told.add(name);
+      }
+      assert.deepEqual([...told].sort(), ["seen.service", "seen2.service"], "two changes hold everything");
+      const idle = changes.next();
+      end.abort();
+      assert.deepEqual(await idle, { done: true, value: undefined });
+      await uninstall(systemd, "seen.service", "seen2.service");
+    },
+  },
+  {
+    name: "an answer is never older than what another did before",
+    async run(systemd, fixture) {
+      await install(systemd, { "shared.service": sleeper });
+      const other = fixture.open();
+      try {
+        for (let round = 0; round < 5; round++) {
+          const seen = follow(systemd, "shared.service", ({ active }) => active === "active");
+          await start(other, "shared.service");
+          const { invocation } = await seen;
+          assert.equal(invocation, (await status(other, "shared.service")).invocation);
+          const stopped = follow(systemd, "shared.service", ({ active }) => active === "inactive");
+          await stop(other, "shared.service");
+          await stopped;
+        }
+      } finally {
+        await other.close();
+      }
+      await uninstall(systemd, "shared.service");
+    },
+  },
+  {
+    name: "a reload by someone else is told as: anything may have changed",
+    async run(systemd, fixture) {
+      await install(systemd, { "steady.service": sleeper });
+      await start(systemd, "steady.service");
+      const before = await status(systemd, "steady.service");
+      const told = anythingMayHaveChanged(systemd);
+      const other = fixture.open();
+      try {
+        assert.equal(await install(other, { "steady.service": exiter }), true);
+      } finally {
+        await other.close();
+      }
+      await told;
+      assert.deepEqual(await status(systemd, "steady.service"), before);
+      await stop(systemd, "steady.service");
+      await uninstall(systemd, "steady.service");
+    },
+  },
+  {
+    name: "a bus that goes and comes back: what was pending is told, units run on, and all works again",
+    async run(systemd, fixture) {
+      const slow =
+        "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sleep 1000\nTimeoutStartSec=infinity\n";
+      await install(systemd, { "runs.service": sleeper, "slow.service": slow });
+      await start(systemd, "runs.service");
+      const before = await status(systemd, "runs.service");
+      const job = await systemd.start("slow.service");
+      await follow(systemd, "slow.service", ({ active }) => active === "activating");
+      const back = anythingMayHaveChanged(systemd);
+      await fixture.loseBus();
+      assert.equal(await job.done, "unknown");
+      const error = await refused(systemd.statuses(new Set(["runs.service"])));
+      assert.equal(error.code, "unavailable");
+      assert.equal((await refused(systemd.start("runs.service"))).code, "unavailable");
+      assert.equal((await refused(systemd.install(new Map([["n.service", sleeper]])))).code, "unavailable");
+      assert.equal((await systemd.files()).has("n.service"), false, "nothing was written");
+      await fixture.restoreBus();
+      await back;
+      assert.deepEqual(await status(systemd, "runs.service"), before, "it has not been touched");
+      const stopped = follow(systemd, "runs.service", ({ active }) => active === "inactive");
+      assert.equal(await stop(systemd, "runs.service"), "done", "signals come again");
+      await stopped;
+      await stop(systemd, "slow.service");
+      await uninstall(systemd, "runs.service", "slow.service");
+    },
+  },
+  {
+    name: "closing ends everything, and may be repeated",
+    async run(_, fixture) {
+      const systemd = fixture.open();
+      await systemd.ready();
+      await systemd.close();
+      await systemd.close();
+      assert.equal((await refused(systemd.ready())).code, "unavailable");
+      assert.equal((await refused(systemd.start("x.service"))).code, "unavailable");
+    },
+  },
+];
+
+/** The whole contract. */
+export const systemdCases: readonly SystemdCase[] = [...lifeCases, ...refusalCases, ...reloadCases, ...busCases];

@@ -1,0 +1,230 @@
+/** The contract of {@link import("../../systemd/mod.ts").Systemd}, over the fake and over a real machine's. */
+
+import assert from "node:assert/strict";
+import { openSystemd } from "../../systemd/dbus/mod.ts";
+import { openBusDoor } from "../../systemd/dbus/dbus_next.ts";
+import { Manager, subscribe } from "../../systemd/dbus/manager.ts";
+import { DbusSystemd } from "../../systemd/dbus/systemd.ts";
+import { FakeMachine, FakeSystemd } from "../../systemd/fake.ts";
+import type { Systemd } from "../../systemd/mod.ts";
+import { openUnitDirectory } from "../../systemd/unit_dir.ts";
+import { withLab } from "../cluster/lab.ts";
+import type { Machine } from "../cluster/machine.ts";
+import { until } from "../cluster/process.ts";
+import { prepare } from "../prepare.ts";
+import { systemdCases, type SystemdFixture } from "./systemd_suite.ts";
+
+await prepare();
+
+const unitsDirectory = "/run/fleet/units";
+
+function fakeFixture(): SystemdFixture {
+  const machine = new FakeMachine();
+  return {
+    open: () => new FakeSystemd(machine),
+    reloads: () => Promise.resolve(machine.reloads),
+    isWantedBy: (target, unit) => Promise.resolve(machine.enabled.has(`${target}/${unit}`)),
+    writeFile: (name, text) => Promise.resolve(void machine.files.set(name, text)),
+    hasFile: (name) => Promise.resolve(machine.files.has(name)),
+    loseBus: () => Promise.resolve(machine.loseBus()),
+    restoreBus: () => Promise.resolve(machine.restoreBus()),
+  };
+}
+
+function openReal(machine: Machine, requestTimeout_ms = 10_000): Systemd {
+  return openSystemd({
+    unitsDirectory: machine.root + unitsDirectory,
+    unitsDirectoryForSystemd: unitsDirectory,
+    bus: machine.busAddress,
+    log: () => {},
+    requestTimeout_ms,
+  });
+}
+
+/** Counts systemd's reloads by its signals, on a connection of its own. */
+async function countReloads(machine: Machine): Promise<{ count(): Promise<number>; close(): void }> {
+  let reloads = 0;
+  const bus = await openBusDoor({ bus: machine.busAddress, timeout_ms: 10_000 }).connect({
+    signal: ({ member, args }) => void (member === "Reloading" && args[0] === true && reloads++),
+    closed: () => {},
+  });
+  await subscribe(bus);
+  return {
+    async count() {
+      await new Manager(bus).subscribe().catch(() => {}); // Its refusal (subscribed already) comes after the signals.
+      return reloads;
+    },
+    close: () => bus.close(),
+  };
+}
+
+function realFixture(machine: Machine, reloads: () => Promise<number>): SystemdFixture {
+  return {
+    open: () => openReal(machine),
+    reloads,
+    async isWantedBy(target, unit) {
+      const { code } = await machine.run(["test", "-L", `/run/systemd/system/${target}.wants/${unit}`]);
+      return code === 0;
+    },
+    writeFile: (name, text) => machine.writeFile(`${unitsDirectory}/${name}`, text),
+    async hasFile(name) {
+      return (await machine.run(["test", "-f", `${unitsDirectory}/${name}`])).code === 0;
+    },
+    loseBus: async () => void await machine.must(["systemctl", "stop", "dbus.socket", "dbus.service"]),
+    restoreBus: async () => void await machine.must(["systemctl", "start", "dbus.socket", "dbus.service"]),
+  };
+}
+
+Deno.test("the fake systemd", async (test) => {
+  for (const each of systemdCases) {
+    await test.step(each.name, async () => {
+      const fixture = fakeFixture();
+      const systemd = fixture.open();
+      try {
+        await each.run(systemd, fixture);
+      } finally {
+        await systemd.close();
+      }
+    });
+  }
+});
+
+/** What only a real machine can do to a bus and its clients. */
+const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine): Promise<void> }[] = [
+  {
+    name: "the bus is killed under three hundred calls: all are rejected at once, and then it works again",
+    async run(systemd, machine) {
+      await machine.must(["pkill", "-STOP", "-x", "dbus-daemon"]);
+      const names = Array.from({ length: 300 }, (_, index) => `nobody${index}.service`);
+      const calls = Promise.allSettled(names.map((name) => systemd.resetFailed(name)));
+      await machine.must(["pkill", "-KILL", "-x", "dbus-daemon"]);
+      const codes = (await calls).map((result) => result.status === "rejected" && result.reason.code);
+      assert.deepEqual(new Set(codes), new Set(["unavailable"]));
+      await connectedAgain(systemd);
+      assert.deepEqual(await systemd.install(new Map([["after.service", sleeper]])), new Map());
+      assert.equal(await (await systemd.start("after.service")).done, "done");
+      assert.equal(await (await systemd.stop("after.service")).done, "done");
+      assert.deepEqual(await systemd.uninstall(new Set(["after.service"])), new Map());
+    },
+  },
+  {
+    name: "three hundred calls at once stay below the bus's limit of pending replies",
+    async run(systemd, machine) {
+      const names = Array.from({ length: 300 }, (_, index) => `nobody${index}.service`);
+      await machine.must(["pkill", "-STOP", "-x", "dbus-daemon"]);
+      const calls = Promise.all(names.map((name) => systemd.resetFailed(name)));
+      await machine.must(["pkill", "-CONT", "-x", "dbus-daemon"]);
+      await calls;
+    },
+  },
+  {
+    name: "a bus that does not answer costs a call its deadline, and serves the next when it answers again",
+    async run(_, machine) {
+      const systemd = openReal(machine, 300);
+      try {
+        await systemd.ready();
+        await machine.must(["pkill", "-STOP", "-x", "dbus-daemon"]);
+        try {
+          await assert.rejects(systemd.start("nobody.service"), {
+            code: "org.freedesktop.DBus.Error.Timeout",
+            message: `cannot start "nobody.service": StartUnit was not answered within 300 ms`,
+          });
+        } finally {
+          await machine.must(["pkill", "-CONT", "-x", "dbus-daemon"]);
+        }
+        await connectedAgain(systemd);
+      } finally {
+        await systemd.close();
+      }
+    },
+  },
+  {
+    name: "systemd executes itself anew: units run on, and it is listened to again",
+    async run(systemd, machine) {
+      await systemd.install(new Map([["same.service", sleeper]]));
+      await (await systemd.start("same.service")).done;
+      const before = (await systemd.statuses(new Set(["same.service"]))).get("same.service");
+      await machine.must(["systemctl", "daemon-reexec"]);
+      await connectedAgain(systemd);
+      assert.deepEqual((await systemd.statuses(new Set(["same.service"]))).get("same.service"), before);
+      assert.equal(await (await systemd.stop("same.service")).done, "done");
+      await systemd.uninstall(new Set(["same.service"]));
+    },
+  },
+  {
+    name: "a failing bus address is refused with the address",
+    async run(_, machine) {
+      const bus = `${machine.busAddress}.not`;
+      const systemd = openSystemd({ unitsDirectory: machine.root + unitsDirectory, bus, log: () => {} });
+      await assert.rejects(systemd.ready(), { code: "unavailable", message: new RegExp(`at ${bus}: `) });
+      await systemd.close();
+    },
+  },
+  {
+    name: "a process knows the job of its own unit",
+    async run(_, machine) {
+      const stubborn = `${sleeper}ExecStop=/bin/sleep 1000\nTimeoutStopSec=1000\n`;
+      await machine.writeFile("/run/systemd/system/own.service", stubborn);
+      await machine.must(["systemctl", "start", "own.service"]);
+      const pid = Number(await machine.sh("systemctl show --value -p MainPID own.service"));
+      const systemd = new DbusSystemd({
+        door: { ...openBusDoor({ bus: machine.busAddress, timeout_ms: 10_000 }), pid },
+        directory: openUnitDirectory(machine.root + unitsDirectory, () => {}),
+        pathForSystemd: unitsDirectory,
+        log: () => {},
+      });
+      try {
+        assert.equal(await systemd.ownJob(), undefined);
+        await machine.must(["systemctl", "restart", "--no-block", "own.service"]);
+        assert.equal(await systemd.ownJob(), "restart");
+        await machine.must(["systemctl", "stop", "--no-block", "own.service"]);
+        assert.equal(await systemd.ownJob(), "stop");
+        await machine.must(["systemctl", "kill", "--signal=KILL", "own.service"]);
+      } finally {
+        await systemd.close();
+      }
+    },
+  },
+];
+
+const sleeper = "[Service]\nExecStart=/bin/sleep 1000\n";
+
+/** Resolves once systemd is connected to after its bus went away, however often the attempt has failed before. */
+async function connectedAgain(systemd: Systemd): Promise<void> {
+  await until("the bus to come back", async () => {
+    await systemd.ready();
+    await systemd.statuses(new Set(["nobody.service"]));
+    return true;
+  });
+}
+
+Deno.test("a real systemd", async (test) => {
+  await withLab({ machines: 1, etcd: 0 }, async (lab) => {
+    const [machine] = lab.machines;
+    assert.ok(machine);
+    for (const each of systemdCases) {
+      await test.step(each.name, async () => {
+        const systemd = openReal(machine);
+        const reloads = await countReloads(machine);
+        try {
+          await systemd.ready();
+          await each.run(systemd, realFixture(machine, reloads.count));
+        } finally {
+          reloads.close();
+          await systemd.close();
+        }
+      });
+    }
+    for (const each of hardships) {
+      await test.step(each.name, async () => {
+        const systemd = openReal(machine);
+        try {
+          await systemd.ready();
+          await each.run(systemd, machine);
+        } finally {
+          await systemd.close();
+        }
+      });
+    }
+  });
+});
