@@ -4,7 +4,6 @@
  * @module
  */
 
-import { createSocket } from "node:dgram";
 import type { MachineId } from "../registry/model.ts";
 
 /** Reads machine-id(5). Throws an error that names the path when there is none. */
@@ -23,26 +22,37 @@ export async function readMachineId(path = "/etc/machine-id"): Promise<MachineId
 }
 
 /**
- * The address that the default route would use: IPv4, else IPv6, else "". No packet is sent: a connected datagram
- * socket's local address is what the kernel's routing would choose.
+ * The address at which others reach this machine: the only global one it has; where there are several, the one from
+ * which the kernel reaches the store, else the first. IPv4 before IPv6; "" where there is none. (The routing table
+ * itself cannot be read without giving the daemon every permission there is.)
  */
-export async function detectAddress(): Promise<string> {
-  // Documentation addresses (RFC 5737, RFC 3849): routed by the default route wherever there is one.
-  return await localAddressTowards("udp4", "192.0.2.1") || await localAddressTowards("udp6", "2001:db8::1");
+export async function detectAddress(storeEndpoints: readonly string[]): Promise<string> {
+  const candidates = globalAddresses(Deno.networkInterfaces());
+  if (candidates.length < 2) return candidates[0] ?? "";
+  for (const endpoint of storeEndpoints) {
+    const local = await localAddressTowards(endpoint);
+    if (local !== undefined && candidates.includes(local)) return local;
+  }
+  return candidates[0]!;
 }
 
-function localAddressTowards(family: "udp4" | "udp6", address: string): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = createSocket(family);
-    const end = (found: string) => {
-      socket.close();
-      resolve(found);
-    };
-    // No route: this family has no address to offer.
-    socket.once("error", () => end(""));
-    socket.connect(9, address, () => {
-      const { address } = socket.address();
-      end(address === "0.0.0.0" || address === "::" ? "" : address);
-    });
-  });
+/** Addresses that another machine could use, IPv4 first, in the order of the interfaces. */
+export function globalAddresses(
+  interfaces: readonly Pick<Deno.NetworkInterfaceInfo, "family" | "address">[],
+): string[] {
+  const of = (family: "IPv4" | "IPv6", local: RegExp) =>
+    interfaces.filter((one) => one.family === family && !local.test(one.address)).map((one) => one.address);
+  // Loopback, link-local and unspecified addresses: RFC 1122, RFC 3927, RFC 4291.
+  return [...of("IPv4", /^(127\.|169\.254\.|0\.)/), ...of("IPv6", /^(::1?$|fe[89ab])/i)];
+}
+
+async function localAddressTowards(endpoint: string): Promise<string | undefined> {
+  const { hostname, port } = new URL(endpoint);
+  try {
+    using connection = await Deno.connect({ hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port || 80) });
+    return (connection.localAddr as Deno.NetAddr).hostname;
+  } catch {
+    // The store is away: that is said elsewhere, and says nothing of our address.
+    return undefined;
+  }
 }

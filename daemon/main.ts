@@ -25,6 +25,7 @@ import { openLog } from "./log.ts";
 import { type Memory, openMemory } from "./memory.ts";
 import { openNotify } from "./notify.ts";
 import { together } from "./reconcile.ts";
+import { refreshIdentity } from "./refresh.ts";
 import { shutDown } from "./shutdown.ts";
 import { version } from "./version.ts";
 
@@ -174,7 +175,7 @@ async function tls(config: Config): Promise<Pick<EtcdOptions, "tls">> {
 async function identify(config: Config, memory: Memory): Promise<MachineRecord> {
   return {
     id: await readMachineId(),
-    ip: config.publicIp || await detectAddress(),
+    ip: config.publicIp || await detectAddress(config.etcdServers),
     incarnation: await memory.incarnation(),
     staticMetadata: config.metadata,
     capabilities: { disableEngine: config.disableEngine },
@@ -185,7 +186,8 @@ async function identify(config: Config, memory: Memory): Promise<MachineRecord> 
 /** What a member does: agent and, unless disabled, engine. */
 async function work(house: House, member: Member, signal: AbortSignal): Promise<void> {
   const { config, log, registry, systemd, memory } = house;
-  const { machine, membership, remember } = member;
+  const { membership, remember } = member;
+  let machine = member.machine;
   const shared = { registry, clock: systemClock, log, safetyNet_ms };
   const agent = new Agent({
     ...shared,
@@ -196,7 +198,11 @@ async function work(house: House, member: Member, signal: AbortSignal): Promise<
     seen: remember,
   });
   const rejoinGrace_ms = Math.min(10_000, Math.max(2_000, config.agentTtl_ms / 3));
-  const tasks = [(signal: AbortSignal) => agent.run(signal)];
+  const refresh = { ...shared, membership, identify: () => identify(config, memory), every_ms: safetyNet_ms };
+  const tasks = [
+    (signal: AbortSignal) => agent.run(signal),
+    (signal: AbortSignal) => refreshIdentity(machine, refresh, (changed) => machine = changed, signal),
+  ];
   if (config.disableEngine) log("info", "Not starting engine; disable-engine is set");
   else tasks.push((signal) => runEngine({ ...shared, machine: machine.id, version, rejoinGrace_ms }, signal));
   house.agent = agent;

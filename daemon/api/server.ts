@@ -5,7 +5,7 @@
  */
 
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { lstat, unlink } from "node:fs/promises";
 import { getRequestListener } from "@hono/node-server";
 import { type Log, messageOf } from "../../registry/log.ts";
@@ -78,11 +78,13 @@ class Listener {
   private constructor(
     private readonly spec: ListenSpec,
     private readonly server: HttpServer,
+    private readonly idle: ReadonlySet<Socket>,
     private readonly log: Log,
   ) {}
 
   static async open(spec: ListenSpec, handler: Handler, closing: AbortSignal, log: Log): Promise<Listener> {
-    const listener = new Listener(spec, createHttpServer(handler, closing, log), log);
+    const { server, idle } = createHttpServer(handler, closing, log);
+    const listener = new Listener(spec, server, idle, log);
     await listener.#listen();
     listener.server.on("error", (error) => log("error", `${describeListen(spec)}: ${error.message}`));
     log("debug", "serving the API", { address: listener.address });
@@ -100,7 +102,7 @@ class Listener {
     const { server } = this;
     const ownsFile = this.spec.kind === "unix" && await socketInode(this.spec.path) === this.#socketFile;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
+    this.idle.forEach((socket) => socket.destroy());
     const late = setTimeout(() => server.closeAllConnections(), limits.close_ms);
     await closed;
     clearTimeout(late);
@@ -138,7 +140,13 @@ class Listener {
   }
 }
 
-function createHttpServer(handler: Handler, closing: AbortSignal, log: Log): HttpServer {
+/** `idle` are the connections that no request is under way on; closeIdleConnections() leaves out those yet unused. */
+function createHttpServer(
+  handler: Handler,
+  closing: AbortSignal,
+  log: Log,
+): { readonly server: HttpServer; readonly idle: ReadonlySet<Socket> } {
+  const idle = new Set<Socket>();
   const peers = new WeakMap<IncomingMessage, Peer>();
   const answer = getRequestListener((request, { incoming }) => {
     return handler(request, peers.get(incoming as IncomingMessage));
@@ -157,16 +165,23 @@ function createHttpServer(handler: Handler, closing: AbortSignal, log: Log): Htt
     maxHeaderSize: limits.headers_bytes,
   }, (incoming, outgoing) => {
     peers.set(incoming, takePeer(incoming, closing));
-    // A connection that has been kept alive for its next request is closed after this one.
-    outgoing.on("close", () => closing.aborted && server.closeIdleConnections());
+    idle.delete(incoming.socket);
+    outgoing.on("close", () => {
+      if (closing.aborted) incoming.socket.destroySoon();
+      else if (!incoming.socket.destroyed) idle.add(incoming.socket);
+    });
     void answer(incoming, outgoing as ServerResponse);
+  });
+  server.on("connection", (socket) => {
+    idle.add(socket);
+    socket.on("close", () => idle.delete(socket));
   });
   server.maxConnections = limits.connections;
   server.on("clientError", (error, socket) => {
     log("debug", "a connection is given up", { error: messageOf(error) });
     if (socket.writable) socket.end(refusalOf(codeOf(error)));
   });
-  return server;
+  return { server, idle };
 }
 
 /**
