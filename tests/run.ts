@@ -119,7 +119,10 @@ async function selected(args: readonly string[]): Promise<Counts> {
   const paths = args.filter((arg) => !arg.startsWith("-"));
   const inRooms = (rooms: readonly string[]) =>
     paths.length === 0 || paths.some((path) => rooms.some((room) => path.startsWith(room) || room.startsWith(path)));
-  const wanted = [...(inRooms(serialRooms) ? [prepare] : []), ...(inRooms(["tests/cluster"]) ? [build] : [])];
+  const wanted = [
+    ...(inRooms(["registry", ...serialRooms]) ? [prepare] : []),
+    ...(inRooms(["tests/cluster"]) ? [build] : []),
+  ];
   const { failed, goOn } = await runChecks(wanted);
   return goOn ? await test(paths, options) : { passed: 0, failed };
 }
