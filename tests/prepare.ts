@@ -24,6 +24,7 @@ const needs: readonly Need[] = [
   { what: "ssh", debian: "openssh-client" },
   { what: "ssh-keygen", debian: "openssh-client" },
   { what: "nsenter", debian: "util-linux" },
+  { what: "openssl", debian: "openssl" },
   { what: "setpriv", debian: "util-linux" },
   { what: "setsid", debian: "util-linux" },
   { what: "mount", debian: "mount" },

@@ -1,0 +1,211 @@
+/** What only a real etcd can show of the way to it: encryption, passwords, several members, and what hangs. */
+
+import assert from "node:assert/strict";
+import { EtcdServer } from "../../tests/cluster/etcd.ts";
+import { must, serve, until } from "../../tests/cluster/process.ts";
+import { messageOf } from "../log.ts";
+import { StoreUnavailableError } from "../mod.ts";
+import { type Store, WatchLostError } from "../store.ts";
+import { type EtcdOptions, openEtcdStore } from "./store.ts";
+
+// etcd3's connections outlive close() by a moment: their sockets are destroyed and their timers cleared later.
+const outlived = { sanitizeOps: false, sanitizeResources: false };
+
+async function withStore<T>(options: Partial<EtcdOptions>, use: (store: Store) => Promise<T>): Promise<T> {
+  const store = await openEtcdStore({ endpoints: [], prefix: "/fleet", requestTimeout_ms: 1_000, ...options });
+  try {
+    return await use(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** Whether a store answers: for what comes back by itself. */
+async function answers(store: Store): Promise<true | undefined> {
+  await store.read([{ key: "a" }]);
+  return true;
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** A certificate authority, and a certificate of it for 127.0.0.1 and etcd.example; all PEM files in `dir`. */
+async function makeCertificates(dir: string): Promise<void> {
+  const key = ["-newkey", "rsa:2048", "-nodes"];
+  await must([
+    ...["openssl", "req", "-x509", ...key, "-days", "2", "-subj", "/CN=authority"],
+    ...["-keyout", `${dir}/ca.key`, "-out", `${dir}/ca.crt`],
+  ]);
+  await must([
+    ...["openssl", "req", ...key, "-subj", "/CN=etcd"],
+    ...["-keyout", `${dir}/etcd.key`, "-out", `${dir}/etcd.csr`],
+  ]);
+  await Deno.writeTextFile(`${dir}/names`, "subjectAltName=IP:127.0.0.1,DNS:etcd.example");
+  await must([
+    ...["openssl", "x509", "-req", "-in", `${dir}/etcd.csr`, "-CA", `${dir}/ca.crt`, "-CAkey", `${dir}/ca.key`],
+    ...["-CAcreateserial", "-days", "2", "-extfile", `${dir}/names`, "-out", `${dir}/etcd.crt`],
+  ]);
+}
+
+Deno.test({
+  name: "an etcd with client certificates is reached by its address or by a name, and by nothing else",
+  ...outlived,
+  async fn(test) {
+    const dir = await Deno.makeTempDir();
+    await makeCertificates(dir);
+    const [client, peer] = [freePort(), freePort()];
+    const [clientUrl, peerUrl] = [`https://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];
+    const server = serve([
+      ...["etcd", "--name", "a", "--data-dir", `${dir}/data`, "--initial-cluster", `a=${peerUrl}`],
+      ...["--listen-client-urls", clientUrl, "--advertise-client-urls", clientUrl],
+      ...["--listen-peer-urls", peerUrl, "--initial-advertise-peer-urls", peerUrl],
+      ...["--cert-file", `${dir}/etcd.crt`, "--key-file", `${dir}/etcd.key`],
+      ...["--client-cert-auth", "--trusted-ca-file", `${dir}/ca.crt`],
+    ], `${dir}/log`);
+    const text = (name: string) => Deno.readTextFileSync(`${dir}/${name}`);
+    const tls = { ca: text("ca.crt"), cert: text("etcd.crt"), key: text("etcd.key") };
+    const byAddress = `https://127.0.0.1:${client}`;
+    const byName = `https://localhost:${client}`;
+    const cases = [
+      { name: "by the address in the certificate", endpoint: byAddress, options: { tls } },
+      { name: "by a name in the certificate", endpoint: byAddress, options: { tls, serverName: "etcd.example" } },
+      { name: "by a name that is not in it", endpoint: byName, options: { tls }, refused: /localhost/ },
+      {
+        name: "by another authority",
+        endpoint: byAddress,
+        options: { tls: { ...tls, ca: text("etcd.crt") } },
+        refused: /./,
+      },
+      { name: "without a client certificate", endpoint: byAddress, options: { tls: { ca: tls.ca } }, refused: /./ },
+    ];
+    try {
+      await withStore({ endpoints: [byAddress], tls }, (store) => until("etcd", () => answers(store)));
+      for (const { name, endpoint, options, refused } of cases) {
+        await test.step(name, () =>
+          withStore({ endpoints: [endpoint], ...options }, async (store) => {
+            if (!refused) return void await store.read([{ key: "a" }]);
+            await assert.rejects(store.read([{ key: "a" }]), (error) => {
+              assert.ok(error instanceof StoreUnavailableError);
+              assert.match(messageOf(error.cause), refused);
+              return true;
+            });
+          }));
+      }
+    } finally {
+      Deno.kill(server.pid, "SIGKILL");
+      await server.ended;
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
+  name: "with a password, calls and watches go on after etcd has restarted and forgotten every token",
+  ...outlived,
+  async fn() {
+    await using etcd = await EtcdServer.start();
+    await withStore({ endpoints: [etcd.endpoint], username: "root", password: "secret" }, async (store) => {
+      await store.transact([], [{ put: "a", value: "before authentication is switched on" }]);
+      await etcd.must("user", "add", "root:secret");
+      await etcd.must("user", "grant-role", "root", "root");
+      await etcd.must("auth", "enable");
+      await store.close();
+    });
+    await withStore({ endpoints: [etcd.endpoint] }, async (store) => {
+      await assert.rejects(store.read([{ key: "a" }]), /refused/);
+    });
+    await withStore({ endpoints: [etcd.endpoint], username: "root", password: "wrong" }, async (store) => {
+      await assert.rejects(store.read([{ key: "a" }]), (error) => /authentication failed/.test(messageOf(error)));
+    });
+    await withStore({ endpoints: [etcd.endpoint], username: "root", password: "secret" }, async (store) => {
+      const { revision } = await store.read([{ key: "a" }]);
+      const lease = await store.grant(60);
+      await etcd.stop();
+      await etcd.start();
+      await until("etcd", () => answers(store));
+      const stop = new AbortController();
+      const batches = store.watch([{ prefix: "" }], revision, stop.signal)[Symbol.asyncIterator]();
+      const next = batches.next();
+      await store.transact([], [{ put: "b", value: "after", lease }]);
+      assert.equal((await next).value?.events.length, 1);
+      assert.ok(await store.renew(lease) > 0);
+      stop.abort();
+      assert.equal((await batches.next()).done, true);
+    });
+  },
+});
+
+Deno.test({
+  name: "of three members one hangs: calls go on at once, and what was watched through it is lost soon",
+  ...outlived,
+  async fn() {
+    const ports = Array.from({ length: 3 }, () => ({ client_port: freePort(), peer_port: freePort() }));
+    const initial_cluster = ports.map(({ peer_port }, index) => `m${index}=http://127.0.0.1:${peer_port}`).join(",");
+    const prepare = ports.map((port, index) => EtcdServer.prepare({ ...port, name: `m${index}`, initial_cluster }));
+    const members = await Promise.all(prepare);
+    try {
+      await Promise.all(members.map((member) => member.start()));
+      await withStore({ endpoints: members.map((member) => member.endpoint) }, async (store) => {
+        const { revision } = await store.read([{ key: "a" }]);
+        // The first endpoint is used first, so the watch goes through it.
+        const batches = store.watch([{ prefix: "" }], revision, AbortSignal.timeout(30_000))[Symbol.asyncIterator]();
+        const first = batches.next();
+        await store.transact([], [{ put: "a", value: "1" }]);
+        assert.equal((await first).value?.revision, revision + 1);
+        const lost = assert.rejects(batches.next(), WatchLostError);
+        members[0]?.pause();
+        const paused_ms = performance.now();
+        await until("the others to answer", () => answers(store));
+        for (let count = 0; count < 10; count++) {
+          const sent_ms = performance.now();
+          await store.read([{ key: "a" }]);
+          assert.ok(performance.now() - sent_ms < 1_000, "a call went to the member that hangs");
+        }
+        await lost;
+        assert.ok(performance.now() - paused_ms < 15_000);
+        members[0]?.resume();
+      });
+    } finally {
+      for (const member of members) await member[Symbol.asyncDispose]();
+    }
+  },
+});
+
+Deno.test({
+  name: "a thing that hangs does not hold up what comes after it: renewals are answered again",
+  ...outlived,
+  async fn() {
+    await using etcd = await EtcdServer.start();
+    await withStore({ endpoints: [etcd.endpoint] }, async (store) => {
+      const [some, other] = [await store.grant(60), await store.grant(60)];
+      assert.deepEqual(await Promise.all([store.renew(some), store.renew(other)]), [60, 60]);
+      etcd.pause();
+      await assert.rejects(store.renew(some), StoreUnavailableError);
+      etcd.resume();
+      await until("a renewal", async () => await store.renew(some) === 60 || undefined);
+      await store.revoke(some);
+      assert.deepEqual(await Promise.all([store.renew(some), store.renew(other)]), [0, 60]);
+    });
+  },
+});
+
+Deno.test({
+  name: "what is larger than gRPC's usual four megabytes is read and watched whole",
+  ...outlived,
+  async fn() {
+    await using etcd = await EtcdServer.start();
+    await withStore({ endpoints: [etcd.endpoint], requestTimeout_ms: 10_000 }, async (store) => {
+      const value = "x".repeat(1_000_000);
+      for (let count = 0; count < 8; count++) await store.transact([], [{ put: `big/${count}`, value }]);
+      assert.equal((await store.read([{ prefix: "big/" }])).ranges[0]?.length, 8);
+      let seen = 0;
+      for await (const { events } of store.watch([{ prefix: "big/" }], 0, AbortSignal.timeout(20_000))) {
+        for (const event of events) if (event.kind === "put" && event.kv.value === value) seen++;
+        if (seen === 8) break;
+      }
+      assert.equal(seen, 8);
+    });
+  },
+});
