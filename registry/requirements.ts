@@ -1,11 +1,11 @@
 /**
- * The [X-Fleet] section of a unit file: what the unit asks of its machine.
+ * The [X-Fleet] section: what a unit asks of its machine. Pure.
  *
  * @module
  */
 
 import { parseUnitFile, serializeUnitFile, UnitFileError, type UnitOption } from "../systemd/unit_file.ts";
-import { expandSpecifiers, globMatch } from "../systemd/unit_name.ts";
+import { expandSpecifiers, globMatch, isTemplate, quote } from "../systemd/unit_name.ts";
 
 /** What a unit's [X-Fleet] section asks of its machine; specifiers expanded, quotes gone. */
 export interface Requirements {
@@ -26,99 +26,150 @@ export interface Requirements {
   readonly malformed: readonly string[];
 }
 
-/** Name of the section. */
+/** The section whose options are fleet's, exactly so written. */
 export const fleetSection = "X-Fleet";
 
-/** Each option with its deprecated names, which mean the same. */
-const names = {
-  MachineID: ["MachineID", "X-ConditionMachineID", "X-ConditionMachineBootID"],
-  MachineOf: ["MachineOf", "X-ConditionMachineOf"],
-  MachineMetadata: ["MachineMetadata", "X-ConditionMachineMetadata"],
-  Conflicts: ["Conflicts", "X-Conflicts"],
-  Replaces: ["Replaces"],
-  Global: ["Global"],
-} as const;
+/** Options of the section by their modern names, in the order of the documentation. */
+export const fleetOptionNames: readonly string[] = [
+  "MachineID",
+  "MachineOf",
+  "MachineMetadata",
+  "Conflicts",
+  "Replaces",
+  "Global",
+];
 
-/** The names that are not deprecated. */
-export const fleetOptionNames: readonly string[] = Object.keys(names);
+/** What older units call them; where only the first value counts, the modern name's is asked for first. */
+const deprecatedNames: Readonly<Record<string, readonly string[]>> = {
+  MachineID: ["X-ConditionMachineID", "X-ConditionMachineBootID"],
+  MachineOf: ["X-ConditionMachineOf"],
+  MachineMetadata: ["X-ConditionMachineMetadata"],
+  Conflicts: ["X-Conflicts"],
+};
 
-const known = new Set<string>(Object.values(names).flat());
-const truthy = new Set(["true", "yes", "1", "on", "t"]);
+const metadataNames = new Set(["MachineMetadata", ...deprecatedNames["MachineMetadata"]!]);
+const knownNames = new Set([...fleetOptionNames, ...Object.values(deprecatedNames).flat()]);
 
-/** Parses the [X-Fleet] options among `options`; those of other sections are passed over. Never throws. */
+/**
+ * How many peers and patterns one unit may name: each pattern is held against every peer, and against every other unit of
+ * a machine.
+ */
+const maxRelations = 256;
+
+/** Parses the [X-Fleet] options among `options`. Never throws. */
 export function parseRequirements(name: string, options: readonly UnitOption[]): Requirements {
-  const ours = options.filter((option) => option.section === fleetSection);
-  return collect(ours, (value) => expandSpecifiers(value, name));
+  return interpret(options, (value) => expandSpecifiers(value, name));
 }
 
-function collect(ours: readonly UnitOption[], expand: (value: string) => string): Requirements {
-  const values = (option: keyof typeof names) =>
-    names[option].flatMap((key) => ours.filter((one) => one.name === key).flatMap((one) => splitQuoted(one.value)))
-      .map(expand);
-  const machineMetadata = new Map<string, string[]>();
-  const malformed: string[] = [];
-  for (const pair of values("MachineMetadata")) {
-    const [key = "", value = "", ...more] = pair.split("=");
-    if (key === "" || value === "" || more.length > 0) malformed.push(malformedMetadata(pair));
-    else machineMetadata.set(key, [...machineMetadata.get(key) ?? [], value]);
+function interpret(options: readonly UnitOption[], expand: (value: string) => string): Requirements {
+  const found = new Map<string, string[]>();
+  for (const option of options) {
+    if (option.section !== fleetSection) continue;
+    const values = found.get(option.name) ?? [];
+    for (const value of splitValues(option)) values.push(expand(value));
+    found.set(option.name, values);
   }
-  const machineId = values("MachineID")[0];
+  const named = (name: string) => found.get(name) ?? [];
+  const values = (name: string) => [...deprecatedNames[name] ?? [], name].flatMap(named);
+  const [machineId] = ["MachineID", ...deprecatedNames["MachineID"]!].flatMap(named);
   return {
-    ...(machineId !== undefined && { machineId }),
+    ...(machineId === undefined ? {} : { machineId }),
     machineOf: values("MachineOf"),
-    machineMetadata,
-    conflicts: values("Conflicts").flatMap((value) => value.split(/\s+/).filter((glob) => glob !== "")),
+    ...parseMetadata(values("MachineMetadata")),
+    conflicts: values("Conflicts").flatMap(words),
     replaces: values("Replaces"),
-    global: truthy.has((values("Global").at(-1) ?? "").toLowerCase()),
-    unknown: ours.map((option) => option.name).filter((key) => !known.has(key)),
-    malformed,
+    global: isTrue(named("Global").at(-1)),
+    unknown: [...found.keys()].filter((key) => !knownNames.has(key)),
   };
 }
 
-function malformedMetadata(pair: string): string {
-  return `MachineMetadata "${pair}" is not of the form key=value; several go in quotes: "a=b" "c=d"`;
-}
-
-/** A value that starts and ends with `"` holds several, separated by spaces outside quotes. */
-function splitQuoted(value: string): string[] {
-  if (value.length < 2 || !value.startsWith('"') || !value.endsWith('"')) return [value];
-  const items = [""];
-  let quoted = false;
-  for (const char of value) {
-    if (char === '"') quoted = !quoted;
-    else if (char === " " && !quoted) items.push("");
-    else items.push(items.pop()! + char);
+/** A value that starts and ends with `"` is several: quotes toggle, a space outside them separates; nothing escapes. */
+function splitValues({ name, value }: UnitOption): string[] {
+  if (!value.startsWith('"') || !value.endsWith('"')) return [value];
+  const items: string[] = [];
+  let outside = true;
+  let item = "";
+  // Even pieces stand outside of quotes, odd ones inside.
+  for (const piece of value.split('"')) {
+    const parts = outside ? piece.split(" ") : [piece];
+    item += parts.shift();
+    for (const part of parts) {
+      items.push(item);
+      item = part;
+    }
+    outside = !outside;
   }
-  return items;
+  items.push(item);
+  if (!metadataNames.has(name) || items.length === 1) return items;
+  // Two separating spaces make an empty item, which says nothing of any machine.
+  return items.filter((each) => each !== "");
 }
 
-/** Why a unit's options are refused; undefined if they are accepted. Specifiers are not expanded here. */
-export function validateFleetOptions(_name: string, options: readonly UnitOption[]): string | undefined {
+function parseMetadata(values: readonly string[]): Pick<Requirements, "machineMetadata" | "malformed"> {
+  const machineMetadata = new Map<string, string[]>();
+  const malformed: string[] = [];
+  for (const value of values) {
+    const [key, wanted, more] = value.split("=", 3);
+    if (!key || !wanted || more !== undefined) {
+      malformed.push(
+        `malformed MachineMetadata ${quote(value)}: expect key=value, or several as "key1=value1" "key2=value2"`,
+      );
+      continue;
+    }
+    const accepted = machineMetadata.get(key) ?? [];
+    accepted.push(wanted);
+    machineMetadata.set(key, accepted);
+  }
+  return { machineMetadata, malformed };
+}
+
+function words(value: string): string[] {
+  return value.split(/\s+/).filter((word) => word !== "");
+}
+
+function isTrue(value: string | undefined): boolean {
+  return value !== undefined && ["true", "yes", "1", "on", "t"].includes(value.toLowerCase());
+}
+
+/**
+ * Why a unit of these options must not be stored, in the words of fleet 1.0; undefined if it may. Patterns and names are
+ * compared with their specifiers as written. What fleet 1.0 took and then ignored, malformed metadata, is refused.
+ */
+export function validateFleetOptions(name: string, options: readonly UnitOption[]): string | undefined {
   try {
     parseUnitFile(serializeUnitFile(options));
   } catch (error) {
     if (error instanceof UnitFileError) return error.message;
     throw error;
   }
-  const asked = collect(options.filter((option) => option.section === fleetSection), (value) => value);
-  for (const peer of asked.machineOf) {
-    const conflict = asked.conflicts.find((glob) => globMatch(glob, peer));
-    if (conflict !== undefined) return `unresolvable requirements: peer "${peer}" matches conflict "${conflict}"`;
-    const replace = asked.replaces.find((glob) => globMatch(glob, peer));
-    if (replace !== undefined) return `unresolvable requirements: peer "${peer}" matches replace "${replace}"`;
+  const asked = interpret(options, (value) => value);
+  if (asked.machineOf.length + asked.conflicts.length + asked.replaces.length > maxRelations) {
+    return `too many units named in [X-Fleet] section (max ${maxRelations})`;
   }
-  return forbiddenCombination(asked) ?? asked.malformed[0];
+  // A template's instance is empty, which only its instances' metadata can be judged by.
+  const { malformed } = isTemplate(name) ? asked : parseRequirements(name, options);
+  return unresolvable(asked) ?? forbiddenPair(asked) ?? malformed[0];
 }
 
-function forbiddenCombination(asked: Requirements): string | undefined {
-  const has = {
+function unresolvable({ machineOf, conflicts, replaces }: Requirements): string | undefined {
+  for (const peer of machineOf) {
+    for (const [kind, globs] of [["conflict", conflicts], ["replace", replaces]] as const) {
+      const glob = globs.find((glob) => globMatch(glob, peer));
+      if (glob !== undefined) return `unresolvable requirements: peer ${quote(peer)} matches ${kind} ${quote(glob)}`;
+    }
+  }
+  return undefined;
+}
+
+function forbiddenPair(asked: Requirements): string | undefined {
+  const given = {
     MachineID: asked.machineId !== undefined,
     Peers: asked.machineOf.length > 0,
     Conflicts: asked.conflicts.length > 0,
     Global: asked.global,
     Replaces: asked.replaces.length > 0,
   };
-  const pairs: readonly (readonly [keyof typeof has, keyof typeof has])[] = [
+  const pairs = [
     ["MachineID", "Peers"],
     ["MachineID", "Conflicts"],
     ["MachineID", "Global"],
@@ -126,7 +177,7 @@ function forbiddenCombination(asked: Requirements): string | undefined {
     ["Global", "Peers"],
     ["Global", "Replaces"],
     ["Conflicts", "Replaces"],
-  ];
-  const clash = pairs.find(([a, b]) => has[a] && has[b]);
-  return clash && `${clash[0]} cannot be used with ${clash[1]}`;
+  ] as const;
+  const pair = pairs.find(([one, other]) => given[one] && given[other]);
+  return pair && `${pair[0]} cannot be used with ${pair[1]}`;
 }

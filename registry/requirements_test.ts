@@ -1,0 +1,203 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { parseUnitFile } from "../systemd/unit_file.ts";
+import { parseRequirements, type Requirements, validateFleetOptions } from "./requirements.ts";
+
+const fleet = (...lines: string[]) => parseUnitFile(`[Unit]\nConflicts=not-ours\n[X-Fleet]\n${lines.join("\n")}\n`);
+
+const nothing: Requirements = {
+  machineOf: [],
+  machineMetadata: new Map(),
+  conflicts: [],
+  replaces: [],
+  global: false,
+  unknown: [],
+  malformed: [],
+};
+
+const metadata = (entries: Record<string, string[]>) => ({ machineMetadata: new Map(Object.entries(entries)) });
+const explain = (value: string) =>
+  `malformed MachineMetadata ${value}: expect key=value, or several as "key1=value1" "key2=value2"`;
+
+Deno.test("the [X-Fleet] section is understood", async (t) => {
+  const cases: readonly {
+    readonly what: string;
+    readonly lines: readonly string[];
+    readonly name?: string;
+    readonly asks: Partial<Requirements>;
+  }[] = [
+    { what: "nothing", lines: [], asks: {} },
+    { what: "a machine", lines: ["MachineID=abc", "MachineID=def"], asks: { machineId: "abc" } },
+    { what: "an empty machine, which is none", lines: ["MachineID="], asks: { machineId: "" } },
+    {
+      what: "the modern name first",
+      lines: ["X-ConditionMachineBootID=boot", "X-ConditionMachineID=old", "MachineID=new"],
+      asks: { machineId: "new" },
+    },
+    {
+      what: "then the older",
+      lines: ["X-ConditionMachineBootID=boot", "X-ConditionMachineID=old"],
+      asks: { machineId: "old" },
+    },
+    { what: "then the oldest", lines: ["X-ConditionMachineBootID=boot"], asks: { machineId: "boot" } },
+    {
+      what: "peers, not split at spaces",
+      lines: ["MachineOf=a.service b.service", "X-ConditionMachineOf=c.service"],
+      asks: { machineOf: ["c.service", "a.service b.service"] },
+    },
+    {
+      what: "peers in quotes",
+      lines: ['MachineOf="a.service" "b.service"'],
+      asks: { machineOf: ["a.service", "b.service"] },
+    },
+    { what: "an empty peer", lines: ["MachineOf="], asks: { machineOf: [""] } },
+    {
+      what: "conflicts, split at spaces",
+      lines: ["Conflicts=a* b*\t c*", "X-Conflicts=d", "Conflicts="],
+      asks: { conflicts: ["d", "a*", "b*", "c*"] },
+    },
+    {
+      what: "conflicts in quotes, split all the same",
+      lines: ['Conflicts="a b" "c"'],
+      asks: { conflicts: ["a", "b", "c"] },
+    },
+    { what: "replaces, not split", lines: ["Replaces=a* b*", "Replaces=c"], asks: { replaces: ["a* b*", "c"] } },
+    { what: "the last Global wins", lines: ["Global=true", "Global=false"], asks: {} },
+    {
+      what: "metadata: one key ORed, several ANDed",
+      lines: ["MachineMetadata=a=1", 'MachineMetadata="b=2" "a=3"', "X-ConditionMachineMetadata=a=0"],
+      asks: metadata({ a: ["0", "1", "3"], b: ["2"] }),
+    },
+    {
+      what: "spaces inside quotes belong to the value",
+      lines: ['MachineMetadata="a=1 2" "b= 3"'],
+      asks: metadata({ a: ["1 2"], b: [" 3"] }),
+    },
+    {
+      what: "two separating spaces harm no metadata",
+      lines: ['MachineMetadata="a=1"  "b=2"'],
+      asks: metadata({ a: ["1"], b: ["2"] }),
+    },
+    {
+      what: "quotes within a value toggle",
+      lines: ['Replaces="a"b"c" "d"  "e"'],
+      asks: { replaces: ["abc", "d", "", "e"] },
+    },
+    {
+      what: "metadata of names that objects know",
+      lines: ["MachineMetadata=__proto__=1"],
+      asks: { machineMetadata: new Map([["__proto__", ["1"]]]) },
+    },
+    {
+      what: "malformed metadata is told",
+      lines: [
+        "MachineMetadata=a=b c=d",
+        "MachineMetadata=a=b=c",
+        "MachineMetadata=x",
+        "MachineMetadata==x",
+        "MachineMetadata=x=",
+        "MachineMetadata=",
+        "MachineMetadata=ok=1",
+      ],
+      asks: {
+        ...metadata({ ok: ["1"] }),
+        malformed: ['"a=b c=d"', '"a=b=c"', '"x"', '"=x"', '"x="', '""'].map(explain),
+      },
+    },
+    {
+      what: "specifiers",
+      name: "x@1.service",
+      lines: ["MachineOf=%p-data@%i.service", "Conflicts=%p@*.service", "MachineMetadata=rack=%i", "Replaces=%N%n"],
+      asks: {
+        machineOf: ["x-data@1.service"],
+        conflicts: ["x@*.service"],
+        replaces: ["x@1x@1.service"],
+        ...metadata({ rack: ["1"] }),
+      },
+    },
+    {
+      what: "an instance that is not there leaves metadata malformed",
+      name: "x.service",
+      lines: ["MachineMetadata=rack=%i"],
+      asks: { malformed: [explain('"rack="')] },
+    },
+    {
+      what: "unknown keys, once each",
+      lines: ["MachineId=1", "Foo=2", "MachineId=3", "global=true"],
+      asks: { unknown: ["MachineId", "Foo", "global"] },
+    },
+  ];
+  for (const { what, lines, name = "x.service", asks } of cases) {
+    await t.step(what, () => assert.deepEqual(parseRequirements(name, fleet(...lines)), { ...nothing, ...asks }));
+  }
+});
+
+Deno.test("only so much is true of Global", () => {
+  const global = (value: string) => parseRequirements("x.service", fleet(`Global=${value}`)).global;
+  assert.deepEqual(["true", "TRUE", "Yes", "1", "on", "T"].map(global), Array(6).fill(true));
+  assert.deepEqual(["y", "", "false", "2", "enabled", "o n"].map(global), Array(6).fill(false));
+});
+
+Deno.test("the section's name is exact, and other sections are none of fleet's business", () => {
+  const options = parseUnitFile("[x-fleet]\nGlobal=true\n[X-Fleet ]\nGlobal=true\n[Unit]\nGlobal=true\nConflicts=a");
+  assert.deepEqual(parseRequirements("x.service", options), nothing);
+});
+
+Deno.test("options are refused in the words of fleet 1.0, or taken", async (t) => {
+  const cases: readonly (readonly [lines: readonly string[], refusal: string | undefined])[] = [
+    [[], undefined],
+    [["Foo=unknown keys are no reason"], undefined],
+    [["Global=true", "Conflicts=a", "MachineMetadata=a=b"], undefined],
+    [["MachineOf=a.service", "Conflicts=b*"], undefined],
+    [["MachineOf=a.service", "Replaces=b*"], undefined],
+    [["MachineID=a", "MachineMetadata=a=b"], undefined],
+    [["MachineID=a", "Global=false"], undefined],
+    [["MachineOf=a.service", "Conflicts=a*"], 'unresolvable requirements: peer "a.service" matches conflict "a*"'],
+    [["MachineOf=a.service", "Replaces=a*"], 'unresolvable requirements: peer "a.service" matches replace "a*"'],
+    [["MachineOf=a", "Conflicts=a", "MachineID=x"], 'unresolvable requirements: peer "a" matches conflict "a"'],
+    [["MachineOf=x@%i.service", "Conflicts=x@?.service"], undefined],
+    [["MachineID=x", "MachineOf=a", "Conflicts=b"], "MachineID cannot be used with Peers"],
+    [["MachineID=x", "Conflicts=b", "Global=true"], "MachineID cannot be used with Conflicts"],
+    [["MachineID=x", "Global=true", "Replaces=b"], "MachineID cannot be used with Global"],
+    [["X-ConditionMachineBootID=x", "Replaces=b"], "MachineID cannot be used with Replaces"],
+    [["Global=true", "MachineOf=a", "Replaces=b"], "Global cannot be used with Peers"],
+    [["Global=true", "Replaces=b", "Conflicts=c"], "Global cannot be used with Replaces"],
+    [["Conflicts=a", "Replaces=b"], "Conflicts cannot be used with Replaces"],
+    [["MachineMetadata=a=b c=d", "Conflicts=a", "Replaces=b"], "Conflicts cannot be used with Replaces"],
+    [["MachineMetadata=a=b c=d"], explain('"a=b c=d"')],
+    [["MachineMetadata=rack=%i"], explain('"rack="')],
+    [[`Conflicts=${"a ".repeat(256)}`], undefined],
+    [[`Conflicts=${"a ".repeat(257)}`], "too many units named in [X-Fleet] section (max 256)"],
+  ];
+  for (const [lines, refusal] of cases) {
+    const what = `${lines.join(", ").slice(0, 60)}: ${refusal ?? "taken"}`;
+    await t.step(what, () => assert.equal(validateFleetOptions("x.service", fleet(...lines)), refusal));
+  }
+});
+
+Deno.test("a template may ask for metadata of its instances", () => {
+  assert.equal(validateFleetOptions("x@.service", fleet("MachineMetadata=rack=%i")), undefined);
+  assert.equal(validateFleetOptions("x@1.service", fleet("MachineMetadata=rack=%i")), undefined);
+  assert.equal(validateFleetOptions("x@.service", fleet("MachineMetadata=rack")), explain('"rack"'));
+});
+
+Deno.test("options that make no unit file are refused with the parser's reason", () => {
+  const refusal = (name: string, value: string) =>
+    validateFleetOptions("x.service", [{ section: "Unit", name, value }]);
+  assert.equal(refusal("a", "b".repeat(2046)), "line too long (max 2048 bytes)");
+  assert.equal(refusal("a", "b".repeat(2045)), undefined);
+  assert.equal(refusal("a\nb", "c"), "unexpected newline encountered while parsing option name");
+});
+
+Deno.test("no options make anything throw", () => {
+  const value = fc.string({ unit: fc.constantFrom(...'ab"= %in*[\\\n') });
+  const options = fc.array(fc.record({
+    section: fc.constantFrom("X-Fleet", "Unit"),
+    name: fc.constantFrom("MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Replaces", "Global", "Foo", ""),
+    value,
+  }));
+  fc.assert(fc.property(options, (options) => {
+    const { malformed } = parseRequirements("x@1.service", options);
+    if (malformed.length > 0) assert.notEqual(validateFleetOptions("x@1.service", options), undefined);
+  }));
+});
