@@ -115,9 +115,16 @@ function busAddress(bus: string): string {
   );
 }
 
-/** `path=` makes dbus-next look for a native module it does not need; `socket=` is its word for the plain way. */
+/**
+ * The first address of a list that dbus-next can use. Only paths are; `socket=` is its word for one that does not make it
+ * look for a native module, and it cannot unescape.
+ */
 function wireAddress(address: string): string {
-  return address.replace(/^unix:path=/, "unix:socket=");
+  for (const one of address.split(";")) {
+    const path = /^unix:path=([^,]+)/.exec(one)?.[1];
+    if (path !== undefined && !/[%:=]/.test(path)) return `unix:socket=${path}`;
+  }
+  throw new Error("it names no socket as unix:path=, or one whose path has to be escaped");
 }
 
 interface PendingCall {

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import type { BusEvents } from "./bus.ts";
+import { openBusDoor } from "./dbus_next.ts";
+
+const deaf: BusEvents = { signal: () => {}, closed: () => {} };
+
+/** A bus that answers each line of the handshake as told; `undefined` closes the connection. */
+async function withBus(answer: (line: string) => string | undefined, work: (address: string) => Promise<void>) {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/bus`;
+  const listener = Deno.listen({ transport: "unix", path });
+  const served = (async () => {
+    for await (const connection of listener) {
+      for await (const chunk of connection.readable.pipeThrough(new TextDecoderStream())) {
+        const reply = chunk.includes("AUTH") || chunk.includes("BEGIN") ? answer(chunk) : "";
+        if (reply === undefined) break;
+        const writer = reply && connection.writable.getWriter();
+        if (writer) {
+          await writer.write(new TextEncoder().encode(reply));
+          writer.releaseLock();
+        }
+      }
+    }
+  })();
+  try {
+    await work(`unix:path=${path}`);
+  } finally {
+    listener.close();
+    await served;
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const guid = "0123456789abcdef0123456789abcdef";
+
+Deno.test("a bus that lets nobody in is unavailable at once", () =>
+  withBus(() => "REJECTED EXTERNAL\r\n", async (address) => {
+    await assert.rejects(openBusDoor({ bus: address, timeout_ms: 60_000 }).connect(deaf), {
+      code: "unavailable",
+      message: new RegExp(`^cannot connect to D-Bus at ${address}: `),
+    });
+  }));
+
+Deno.test("a bus that says nothing is unavailable at the deadline", () =>
+  withBus((line) => line.includes("AUTH") ? `OK ${guid}\r\n` : "", async (address) => {
+    await assert.rejects(openBusDoor({ bus: address, timeout_ms: 50 }).connect(deaf), {
+      code: "unavailable",
+      message: /Hello was not answered within 50 ms/,
+    });
+  }));
+
+Deno.test("a bus that hangs up is unavailable at once", () =>
+  withBus((line) => line.includes("AUTH") ? `OK ${guid}\r\n` : undefined, async (address) => {
+    const told: string[] = [];
+    const events = { signal: () => {}, closed: (reason: string) => void told.push(reason) };
+    await assert.rejects(openBusDoor({ bus: address, timeout_ms: 60_000 }).connect(events), { code: "unavailable" });
+    assert.equal(told.length, 1, "the end is told once");
+  }));
+
+Deno.test("addresses that cannot be used are told", async (test) => {
+  const cases = ["unix:path=/nonexistent/bus,guid=1", "carrier-pigeon:", "", "unix:path=", "unix:path=/a%20b"];
+  for (const bus of cases) {
+    await test.step(`"${bus}"`, () =>
+      assert.rejects(openBusDoor({ bus, timeout_ms: 1_000 }).connect(deaf), {
+        code: "unavailable",
+        message: new RegExp(`D-Bus (?:at |address ")${bus}`),
+      }));
+  }
+});
+
+Deno.test("a pause ends with its signal", async () => {
+  const door = openBusDoor({ bus: "unix:path=/nonexistent/bus", timeout_ms: 1_000 });
+  const stop = new AbortController();
+  const pause = door.pause(3_600_000, stop.signal);
+  stop.abort();
+  await pause;
+  await door.pause(3_600_000, stop.signal);
+  await door.pause(1, new AbortController().signal);
+});

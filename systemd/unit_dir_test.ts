@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { openUnitDirectory, type UnitDirectory } from "./unit_dir.ts";
+
+async function inDirectory(work: (directory: UnitDirectory, told: string[]) => Promise<void>): Promise<void> {
+  const parent = await Deno.makeTempDir();
+  const told: string[] = [];
+  try {
+    await work(openUnitDirectory(`${parent}/fleet/units/`, (name) => told.push(name)), told);
+  } finally {
+    await Deno.remove(parent, { recursive: true });
+  }
+}
+
+const mode = async (path: string) => ((await Deno.stat(path)).mode ?? 0) & 0o777;
+
+Deno.test("the directory is created when it is first needed, readable by all", () =>
+  inDirectory(async (directory) => {
+    assert.ok(directory.path.endsWith("/fleet/units"));
+    assert.deepEqual(await directory.names(), []);
+    assert.equal(await mode(directory.path), 0o755);
+  }));
+
+Deno.test("a file is written whole, with mode 0644 whatever the umask, and its text told from the one before", () =>
+  inDirectory(async (directory) => {
+    const umask = Deno.umask(0o077);
+    try {
+      assert.equal(await directory.write("a.service", "one\n"), true);
+    } finally {
+      Deno.umask(umask);
+    }
+    assert.equal(await mode(`${directory.path}/a.service`), 0o644);
+    const before = await Deno.stat(`${directory.path}/a.service`);
+    assert.equal(await directory.write("a.service", "one\n"), false);
+    assert.equal((await Deno.stat(`${directory.path}/a.service`)).ino, before.ino, "it was left untouched");
+    assert.equal(await directory.write("a.service", "two\n"), true);
+    assert.notEqual((await Deno.stat(`${directory.path}/a.service`)).ino, before.ino, "it was replaced, not rewritten");
+    assert.deepEqual(await directory.list(), new Map([["a.service", "two\n"]]));
+    assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["a.service"]);
+  }));
+
+Deno.test("every type of unit is listed; what is no unit is left alone, and told once", () =>
+  inDirectory(async (directory, told) => {
+    const units = ["service", "socket", "timer", "path", "device", "mount", "automount", "target", "swap", "slice"];
+    for (const type of units) await directory.write(`u.${type}`, "[Unit]\n");
+    await Deno.writeTextFile(`${directory.path}/notes.txt`, "");
+    await Deno.writeTextFile(`${directory.path}/.u.service.new`, "half");
+    await Deno.mkdir(`${directory.path}/sub.service`);
+    for (let round = 0; round < 2; round++) {
+      assert.deepEqual(await directory.names(), units.map((type) => `u.${type}`).sort());
+    }
+    assert.deepEqual(told.sort(), ["notes.txt", "sub.service"]);
+  }));
+
+Deno.test("removing is done when the file is gone already", () =>
+  inDirectory(async (directory) => {
+    await directory.write("a@b.service", "");
+    await directory.remove("a@b.service");
+    await directory.remove("a@b.service");
+    assert.deepEqual(await directory.names(), []);
+  }));
+
+Deno.test("nothing outside the directory can be named", () =>
+  inDirectory(async (directory) => {
+    await directory.names();
+    const outside = `${directory.path}/../outside.service`;
+    await Deno.writeTextFile(outside, "kept");
+    await assert.rejects(directory.write("../outside.service", ""), /cannot write "\.\.\/outside\.service" to .*units/);
+    await directory.remove("../outside.service");
+    assert.equal(await Deno.readTextFile(outside), "kept");
+  }));
+
+Deno.test("failures name the path", () =>
+  inDirectory(async (directory) => {
+    await directory.names();
+    await Deno.remove(directory.path, { recursive: true });
+    await Deno.writeTextFile(directory.path, "a file");
+    await assert.rejects(directory.names(), new RegExp(`cannot list ${directory.path}: `));
+    await assert.rejects(directory.write("a.service", ""), new RegExp(`cannot \\w+ ${directory.path}/a\\.service: `));
+    await assert.rejects(directory.remove("a.service"), new RegExp(`cannot remove ${directory.path}/a\\.service: `));
+  }));
