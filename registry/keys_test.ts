@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import * as keys from "./keys.ts";
+
+Deno.test("every key is taken apart into what it was made of", () => {
+  const hash = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+  const made: Readonly<Record<string, object>> = {
+    [keys.clusterKey]: { kind: "cluster" },
+    [keys.leaderKey]: { kind: "leader" },
+    [keys.writtenKey]: { kind: "written" },
+    [keys.fileKey(hash)]: { kind: "file", hash },
+    [keys.unitKey("a@1.service")]: { kind: "unit", name: "a@1.service" },
+    [keys.globalKey("a.service")]: { kind: "global", name: "a.service" },
+    [keys.targetKey("a.service")]: { kind: "target", name: "a.service" },
+    [keys.assignKey("m1", "a.service")]: { kind: "assign", machine: "m1", name: "a.service" },
+    [keys.machineKey("m1")]: { kind: "machine", machine: "m1" },
+    [keys.metadataKey("m1", "zone/row")]: { kind: "metadata", machine: "m1", key: "zone/row" },
+    [keys.stateKey("m1", "a.service")]: { kind: "state", machine: "m1", name: "a.service" },
+  };
+  for (const [key, parts] of Object.entries(made)) assert.deepEqual(keys.parseKey(key), parts, key);
+});
+
+Deno.test("keys that are not fleet's are told apart", () => {
+  const strange = [
+    ...["", "unit", "unit/", "unit/a/b", "cluster/a", "leader/", "job/a.service", "/unit/a.service"],
+    ...["assign/m1", "assign/m1/", "assign//a.service", "state/m1/a/b", "metadata/m1", "metadata//zone", "file/"],
+  ];
+  for (const key of strange) assert.equal(keys.parseKey(key), undefined, key);
+});
