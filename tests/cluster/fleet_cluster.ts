@@ -1,0 +1,188 @@
+/** A lab with fleet on it, and what tests and demonstrations ask of it. */
+
+import type { MachinePage, UnitEntity, UnitPage, UnitStateEntity, UnitStatePage } from "../../daemon/api/v1.ts";
+import { apiSocket, type FleetConf, fleetctl } from "./fleet.ts";
+import { type Lab, type LabOptions, withLab } from "./lab.ts";
+import type { Machine } from "./machine.ts";
+import { must, type Output, until } from "./process.ts";
+
+const root = new URL("../../", import.meta.url).pathname;
+
+/** A unit that runs until it is stopped. */
+export const sleeper = "[Service]\nExecStart=/bin/sleep infinity\n";
+
+/** Builds the programs that the machines run, and says where they are. */
+export async function buildFleet(): Promise<string> {
+  // compile.sh looks for a deno in PATH; the one that runs this need not be there.
+  const path = `${Deno.execPath().replace(/\/[^/]*$/, "")}:${Deno.env.get("PATH") ?? ""}`;
+  await must([`${root}compile.sh`, "--launcher"], { env: { PATH: path } });
+  return `${root}dist`;
+}
+
+/** Options of {@link withFleet}. */
+export interface FleetClusterOptions extends Omit<LabOptions, "fleet"> {
+  readonly conf?: FleetConf;
+  readonly tcp?: boolean;
+}
+
+/** Runs `work` on a cluster whose machines have all joined. */
+export async function withFleet<T>(
+  options: FleetClusterOptions,
+  work: (cluster: FleetCluster) => Promise<T>,
+): Promise<T> {
+  const { conf = {}, tcp = false, ...rest } = options;
+  const dist = await buildFleet();
+  return await withLab({ ...rest, fleet: { dist, conf, tcp } }, async (lab) => {
+    const cluster = new FleetCluster(lab);
+    await cluster.joined(lab.machines.filter((machine) => machine.running));
+    return await work(cluster);
+  });
+}
+
+/** The machines of a lab as one cluster. */
+export class FleetCluster {
+  constructor(readonly lab: Lab) {}
+
+  machine(name: string): Machine {
+    return this.lab.machine(name);
+  }
+
+  /** The machine whose ID starts so. */
+  byId(id: string): Machine {
+    return this.lab.machines.find((machine) => machine.id.startsWith(id.slice(0, 8)))!;
+  }
+
+  /** Runs fleetctl on a machine and fails, with what it said, when it fails. */
+  async fleetctl(machine: Machine, ...args: string[]): Promise<Output> {
+    const output = await fleetctl(machine, ...args);
+    if (output.code === 0) return output;
+    const said = `${output.stdout}${output.stderr}`.trim();
+    throw new Error(`fleetctl ${args.join(" ")} on ${machine.name} exited with ${output.code}: ${said}`);
+  }
+
+  /** One request to a machine's API, over its unix socket. Pages are not followed. */
+  async request(machine: Machine, method: string, path: string, body?: unknown): Promise<Response> {
+    using client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(machine) } });
+    const response = await fetch(`http://localhost/fleet/v1${path}`, {
+      client,
+      method,
+      ...(body !== undefined && { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+    });
+    // Read here: the client ends with this function.
+    const text = await response.text();
+    return new Response([101, 204, 205, 304].includes(response.status) ? null : text, response);
+  }
+
+  async #get<T>(machine: Machine, path: string): Promise<T> {
+    const response = await this.request(machine, "GET", path);
+    if (response.status !== 200) throw new Error(`GET ${path} on ${machine.name}: ${await response.text()}`);
+    return await response.json() as T;
+  }
+
+  async #all<Page extends { readonly nextPageToken?: string }>(machine: Machine, path: string): Promise<Page[]> {
+    const pages: Page[] = [];
+    for (let token: string | undefined = ""; token !== undefined;) {
+      const page: Page = await this.#get<Page>(machine, token === "" ? path : `${path}?nextPageToken=${token}`);
+      pages.push(page);
+      token = page.nextPageToken;
+    }
+    return pages;
+  }
+
+  async states(machine: Machine): Promise<UnitStateEntity[]> {
+    return (await this.#all<UnitStatePage>(machine, "/state")).flatMap((page) => page.states ?? []);
+  }
+
+  async units(machine: Machine): Promise<UnitEntity[]> {
+    return (await this.#all<UnitPage>(machine, "/units")).flatMap((page) => page.units ?? []);
+  }
+
+  async members(machine: Machine): Promise<string[]> {
+    const pages = await this.#all<MachinePage>(machine, "/machines");
+    return pages.flatMap((page) => (page.machines ?? []).map((one) => one.id));
+  }
+
+  /** Creates or changes a unit through one machine's API. `text` is its file. */
+  async put(machine: Machine, name: string, desiredState: string, text?: string): Promise<number> {
+    const options = text === undefined ? {} : { options: optionsOf(text) };
+    const response = await this.request(machine, "PUT", `/units/${name}`, { name, desiredState, ...options });
+    if (response.status >= 300) throw new Error(`PUT ${name}: ${response.status} ${await response.text()}`);
+    return response.status;
+  }
+
+  async destroy(machine: Machine, name: string): Promise<void> {
+    const response = await this.request(machine, "DELETE", `/units/${name}`);
+    if (response.status >= 300) throw new Error(`DELETE ${name}: ${response.status} ${await response.text()}`);
+  }
+
+  /** Waits until exactly these machines are members, as the first of them sees it. */
+  async joined(machines: readonly Machine[], deadline_ms = 60_000): Promise<void> {
+    if (machines.length === 0) return;
+    const wanted = machines.map((machine) => machine.id).sort().join();
+    await until(`the members ${machines.map((machine) => machine.name).join()}`, async () => {
+      const members = await this.members(machines[0]!);
+      return members.sort().join() === wanted ? true : undefined;
+    }, { deadline_ms, every_ms: 50 });
+  }
+
+  /** Waits until the unit states, as one machine sees them, are as they should be; returns them. */
+  statesWhere(
+    machine: Machine,
+    what: string,
+    test: (states: readonly UnitStateEntity[]) => boolean,
+    deadline_ms = 60_000,
+  ): Promise<readonly UnitStateEntity[]> {
+    let last: readonly UnitStateEntity[] = [];
+    return until(what, async () => {
+      last = await this.states(machine);
+      return test(last) ? last : undefined;
+    }, { deadline_ms, every_ms: 50 }).catch((error) => {
+      const seen = last.map((one) => `${one.name} ${one.machineID?.slice(0, 8)} ${one.systemdActiveState}`).join("\n");
+      throw new Error(`${error.message}; last seen:\n${seen}`, { cause: error });
+    });
+  }
+
+  /** Waits until each of the units is active somewhere, and on one machine alone; returns where. */
+  async active(machine: Machine, names: readonly string[], deadline_ms = 60_000): Promise<Map<string, string>> {
+    const states = await this.statesWhere(
+      machine,
+      `${names.length} active units`,
+      (all) =>
+        names.every((name) => {
+          const ours = all.filter((state) => state.name === name);
+          return ours.length === 1 && ours[0]!.systemdActiveState === "active";
+        }),
+      deadline_ms,
+    );
+    return new Map(states.map((state) => [state.name, state.machineID!]));
+  }
+
+  /** Main PID of a unit on a machine; 0 if it does not run. */
+  async pid(machine: Machine, unit: string): Promise<number> {
+    return Number(await machine.must(["systemctl", "show", "--property=MainPID", "--value", unit]));
+  }
+
+  /** Number of times that systemd has started a unit on a machine since it was last loaded there. */
+  async invocation(machine: Machine, unit: string): Promise<string> {
+    return (await machine.must(["systemctl", "show", "--property=InvocationID", "--value", unit])).trim();
+  }
+
+  /** The machine that leads the engines. */
+  async leader(): Promise<Machine> {
+    return await until("a leader", async () => {
+      const { stdout } = await this.lab.etcd.ctl("get", "--print-value-only", "/_coreos.com/fleet/leader");
+      return stdout.trim() === "" ? undefined : this.byId(JSON.parse(stdout).machine);
+    });
+  }
+}
+
+/** A unit file's options as the API takes them. For tests: one line an option. */
+export function optionsOf(text: string): { section: string; name: string; value: string }[] {
+  let section = "";
+  return text.split("\n").flatMap((line) => {
+    const header = /^\[(.*)\]$/.exec(line);
+    if (header) section = header[1]!;
+    const option = /^([^=]+)=(.*)$/.exec(line);
+    return option ? [{ section, name: option[1]!, value: option[2]! }] : [];
+  });
+}
