@@ -40,10 +40,7 @@ const topLevel = new Set([
 const mains = ["daemon/main.ts", "ctl/main.ts"];
 
 /** node: modules and packages that only compute. All others belong behind a door. */
-const purePackages = new Set([
-  ...["node:assert/strict", "node:buffer", "node:crypto", "node:events", "node:path", "node:path/posix", "node:util"],
-  ...["ini", "valibot", "hono"],
-]);
+const purePackages = new Set(["node:buffer", "node:crypto", "node:events", "node:path/posix", "node:util"]);
 
 const maxFunctionLines = 70;
 const maxFileLines = 400;
@@ -120,6 +117,12 @@ const resolvable: Rule = (tree) =>
       return [];
     })
   );
+
+const packagesUsed = (tree: Tree, packages: readonly string[]) => {
+  const imported = [...tree.values()].flatMap((source) => source.imports.map(({ specifier }) => specifier));
+  return packages.filter((name) => !imported.some((each) => each === name || each.startsWith(`${name}/`)))
+    .map((name) => `deno.json: nothing imports ${name}: remove it, and run deno install`);
+};
 
 /** Assets (text, JSON) are not in the tree; a .ts file that is imported must be. */
 function missing(at: string, { specifier, path }: Import): string[] {
@@ -202,7 +205,7 @@ const noDeadFiles: Rule = (tree) => {
 };
 
 const inTasks = (path: string) => Object.values(config.tasks).some((task) => task.command.includes(path));
-const config: { tasks: Record<string, { command: string }> } = JSON.parse(
+const config: { imports: Record<string, string>; tasks: Record<string, { command: string }> } = JSON.parse(
   Deno.readTextFileSync(new URL("../deno.json", import.meta.url)),
 );
 
@@ -396,6 +399,13 @@ Deno.test("tidy: what the rules allow", () => {
     { "daemon/engine/engine.ts": `import "../placement.ts"; import "../../registry/mod.ts"; import "./schedule.ts";` },
   ];
   for (const example of allowed) assert.deepEqual(arrows(treeOf(example)), []);
+});
+
+Deno.test("tidy: every package is used", () => {
+  const tree = treeOf({ "registry/etcd/a.ts": `import { x } from "etcd3/lib/x.js";` });
+  assert.deepEqual(packagesUsed(tree, ["etcd3"]), []);
+  assert.equal(packagesUsed(tree, ["etcd", "etcd3"]).length, 1);
+  expectNone(packagesUsed(house, Object.keys(config.imports)));
 });
 
 Deno.test("tidy: every door leads somewhere", () => {
