@@ -37,6 +37,8 @@ export interface ApiClient {
    * `signal` aborts or the server ends it. Undefined if the server cannot be followed.
    */
   events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
+  /** Lets go of connections; nothing may be asked afterwards. */
+  close(): void;
 }
 
 /** Sends a request to the API. `path` starts behind the endpoint. Rejects with {@link UnreachableError}. */
@@ -74,12 +76,12 @@ export class ApiError extends Error {
 const maxPages = 100_000;
 
 /** An {@link ApiClient} that sends its requests through `send`. */
-export function createApiClient(endpoint: string, send: Send): ApiClient {
-  return new HttpApiClient(endpoint, send);
+export function createApiClient(endpoint: string, send: Send, close: () => void): ApiClient {
+  return new HttpApiClient(endpoint, send, close);
 }
 
 class HttpApiClient implements ApiClient {
-  constructor(readonly endpoint: string, readonly send: Send) {}
+  constructor(readonly endpoint: string, readonly send: Send, readonly close: () => void) {}
 
   async unit(name: string): Promise<UnitEntity | undefined> {
     const answer = await this.send(unitPath(name), { method: "GET" });

@@ -79,6 +79,8 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
     if (error instanceof ReaderGoneError) throw error;
     complain(io, reasonOf(error));
     return exitFailure;
+  } finally {
+    client.close();
   }
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ApiClient, type ApiRequest, createApiClient, UnreachableError } from "./api.ts";
+import { type ApiClient, type ApiRequest, createApiClient, type Send, UnreachableError } from "./api.ts";
 import { ClientSetupError, type Endpoint, parseEndpoint } from "./endpoint.ts";
 import { type Io, reasonOf } from "./io.ts";
 
@@ -24,15 +24,16 @@ export async function connect(settings: ClientSettings, io: Io): Promise<ApiClie
   const endpoint = parseEndpoint(settings.endpoint);
   const tls = await readTls(settings, io);
   let http: Deno.HttpClient | undefined;
-  return createApiClient(endpoint.text, async (path, request) => {
-    if (endpoint.socket !== undefined) {
-      http ??= Deno.createHttpClient({ proxy: { transport: "unix", path: endpoint.socket } });
-    } else if (tls) http ??= Deno.createHttpClient(tls);
+  const send: Send = async (path, request) => {
+    const { socket } = endpoint;
+    if (socket !== undefined) http ??= Deno.createHttpClient({ proxy: { transport: "unix", path: socket } });
+    else if (tls) http ??= Deno.createHttpClient(tls);
     io.log("DEBUG", `HTTP ${request.method} ${endpoint.base}${path}`);
     const answer = await exchange(endpoint, http, path, request, settings.timeout_ms);
     io.log("DEBUG", `HTTP ${request.method} ${endpoint.base}${path} ${answer.status}`);
     return answer;
-  });
+  };
+  return createApiClient(endpoint.text, send, () => http?.close());
 }
 
 /** What createHttpClient takes of the TLS flags. */

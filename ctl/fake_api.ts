@@ -43,13 +43,11 @@ export class FakeApi {
   /** An {@link ApiClient} of it, without a network. */
   client(): ApiClient {
     return createApiClient("unix:///fake.sock", async (path, { method, body, signal }) => {
-      const request = new Request("http://localhost" + path, {
-        method,
-        ...(body === undefined ? {} : { body, headers: { "content-type": "application/json" } }),
-        ...(signal ? { signal } : {}),
-      });
-      return await this.handle(request);
-    });
+      const init = body === undefined ? {} : { body, headers: { "content-type": "application/json" } };
+      const answer = await this.handle(new Request("http://localhost" + path, { method, ...init }));
+      if (!signal || !answer.body) return answer;
+      return new Response(answer.body.pipeThrough(new TransformStream(), { signal }), answer);
+    }, () => {});
   }
 
   /** Answers a request. */
@@ -60,7 +58,7 @@ export class FakeApi {
     this.requests.push(`${request.method} ${decodeURIComponent(path)}${body ? " " + body : ""}`);
     const instead = this.intercept(request, path);
     if (instead) return instead;
-    if (path === "/events") return this.#follow(url.searchParams.getAll("unit"), request.signal);
+    if (path === "/events") return this.#follow(url.searchParams.getAll("unit"));
     if (path === "/units") return this.#page("units", [...this.units.values()].map((unit) => entity(unit)), url);
     if (path === "/machines") return this.#page("machines", this.machines, url);
     if (path === "/state") return this.#page("states", this.#listStates(url.searchParams.get("unitName")), url);
@@ -170,10 +168,10 @@ export class FakeApi {
     return json({ [key]: items.slice(start, end), ...(end < items.length ? { nextPageToken: String(end) } : {}) });
   }
 
-  #follow(names: readonly string[], signal: AbortSignal): Response {
+  #follow(names: readonly string[]): Response {
     const wants = (name: string) => names.length === 0 || names.includes(name);
     const encoder = new TextEncoder();
-    let end = () => {};
+    let leave = () => false;
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
       start: (controller) => {
         const send = (event: string, data: unknown) => {
@@ -188,13 +186,10 @@ export class FakeApi {
         }
         send("synced", { revision: this.#revision });
         this.#watchers.add(send);
-        end = () => {
-          if (this.#watchers.delete(send)) controller.error(new DOMException("followed no longer", "AbortError"));
-        };
-        signal.addEventListener("abort", end, { once: true });
-        this.#cut.push(() => this.#watchers.delete(send) && controller.close());
+        leave = () => this.#watchers.delete(send);
+        this.#cut.push(() => leave() && controller.close());
       },
-      cancel: () => end(),
+      cancel: () => void leave(),
     });
     return new Response(body, { headers: { "content-type": "text/event-stream" } });
   }

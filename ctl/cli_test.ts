@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { runFleetctl } from "./cli.ts";
+import { ClientSetupError } from "./endpoint.ts";
+import { FakeApi } from "./fake_api.ts";
+import { FakeIo, fleetctl } from "./fake_io.ts";
+import { ReaderGoneError } from "./io.ts";
+import { version } from "./version.ts";
+
+const rootHelp =
+  /^NAME:\n\tfleetctl - .*\n\nUSAGE:\n\tfleetctl .*\n\nVERSION:\n\t.*\n\nCOMMANDS:\n\tcat\t\tPrint .*[^]*\n\nOPTIONS:\n[^]*--endpoint string/;
+const startHelp =
+  /^NAME:\n\tstart - .*\n\nUSAGE:\n\tfleetctl start .*\n\nDESCRIPTION:\n\t[^]*\n\nOPTIONS:\n[^]*--no-block[^]*\n\nGLOBAL OPTIONS:\n[^]*--tunnel/;
+
+const help: { line: string; page: RegExp }[] = [
+  { line: "", page: rootHelp },
+  { line: "help", page: rootHelp },
+  { line: "--help", page: rootHelp },
+  { line: "--h", page: rootHelp },
+  { line: "-h", page: rootHelp },
+  { line: "--endpoint unix:///x --version", page: rootHelp },
+  { line: "help start", page: startHelp },
+  { line: "help sta", page: startHelp },
+  { line: "start --help", page: startHelp },
+  { line: "-h start", page: startHelp },
+];
+
+for (const { line, page } of help) {
+  Deno.test(`"fleetctl ${line}" is help`, async () => {
+    const { status, stdout, stderr } = await fleetctl(new FakeApi(), line);
+    assert.match(stdout, page);
+    assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
+  });
+}
+
+for (const line of ["--version", "-v", "version", "vers"]) {
+  Deno.test(`"fleetctl ${line}" is the version`, async () => {
+    const expected = { status: 0, stdout: `fleetctl version ${version}\n`, stderr: "" };
+    assert.deepEqual(await fleetctl(new FakeApi(), line), expected);
+  });
+}
+
+Deno.test("help does not list what is deprecated", async () => {
+  assert.doesNotMatch((await fleetctl(new FakeApi(), "help")).stdout, /^\tverify\b/m);
+});
+
+const wrong: { name: string; line: string; stderr: string; page?: RegExp }[] = [
+  {
+    name: "an unknown command",
+    line: "frobnicate",
+    stderr: 'Error: unknown command "frobnicate" for "fleetctl"\n' +
+      "Run 'fleetctl --help' for usage.\n" +
+      'cannot execute cmdFleet: unknown command "frobnicate" for "fleetctl"\n',
+  },
+  {
+    name: "a misspelt command",
+    line: "stat",
+    stderr: 'Error: unknown command "stat" for "fleetctl"\n\nDid you mean this?\n\tcat\n\tstart\n\tstop\n\n' +
+      "Run 'fleetctl --help' for usage.\n" +
+      'cannot execute cmdFleet: unknown command "stat" for "fleetctl"\n',
+  },
+  {
+    name: "an ambiguous command",
+    line: "list-unit",
+    stderr:
+      'Error: unknown command "list-unit" for "fleetctl"\n\nDid you mean this?\n\tlist-unit-files\n\tlist-units\n\n' +
+      "Run 'fleetctl --help' for usage.\n" +
+      'cannot execute cmdFleet: unknown command "list-unit" for "fleetctl"\n',
+  },
+  {
+    name: "an unknown flag",
+    line: "start --nosuch a",
+    stderr: "Error: unknown flag: --nosuch\ncannot execute cmdFleet: unknown flag: --nosuch\n",
+    page: startHelp,
+  },
+  {
+    name: "a flag of another command",
+    line: "start --full a",
+    stderr: "Error: unknown flag: --full\ncannot execute cmdFleet: unknown flag: --full\n",
+    page: startHelp,
+  },
+  {
+    name: "a flag without a command",
+    line: "--nosuch",
+    stderr: "Error: unknown flag: --nosuch\ncannot execute cmdFleet: unknown flag: --nosuch\n",
+    page: rootHelp,
+  },
+  { name: "help on an unknown topic", line: "help nosuch", stderr: "Unknown help topic [`nosuch`].\n", page: rootHelp },
+];
+
+for (const { name, line, stderr, page } of wrong) {
+  Deno.test(`${name} is wrong usage`, async () => {
+    const ran = await fleetctl(new FakeApi(), line);
+    assert.deepEqual({ status: ran.status, stderr: ran.stderr }, { status: 2, stderr });
+    if (page) assert.match(ran.stdout, page);
+    else assert.equal(ran.stdout, "");
+  });
+}
+
+Deno.test("flags of a command may stand before it, and -- ends them", async () => {
+  const api = new FakeApi();
+  api.add("-a.service", "launched", "Service.ExecStart=/bin/true");
+  const ran = await fleetctl(api, "--no-block stop -- -a.service");
+  assert.equal(ran.stdout, "Triggered unit -a.service stop\n");
+});
+
+async function endpointSeen(argv: string[], env: Record<string, string>): Promise<string> {
+  let seen = "";
+  const api = new FakeApi();
+  await runFleetctl(argv, env, {
+    io: () => new FakeIo(),
+    client: (flags) => {
+      seen = flags.text("endpoint");
+      return Promise.resolve(api.client());
+    },
+  });
+  return seen;
+}
+
+Deno.test("the environment sets global flags, and the command line beats it", async () => {
+  assert.equal(await endpointSeen(["list-units"], {}), "unix:///var/run/fleet.sock");
+  assert.equal(await endpointSeen(["list-units"], { FLEETCTL_ENDPOINT: "http://e" }), "http://e");
+  assert.equal(
+    await endpointSeen(["list-units", "--endpoint=http://f"], { FLEETCTL_ENDPOINT: "http://e" }),
+    "http://f",
+  );
+});
+
+Deno.test("a client that cannot be set up is said before any command runs", async () => {
+  const io = new FakeIo();
+  const client = () => Promise.reject(new ClientSetupError("URL scheme undefined"));
+  assert.equal(await runFleetctl(["version"], {}, { io: () => io, client }), 1);
+  assert.deepEqual([io.stdout, io.stderr], ["", "Unable to initialize client: URL scheme undefined\n"]);
+});
+
+Deno.test("--debug and FLEETCTL_DEBUG both ask for debug lines", async () => {
+  const asked: boolean[] = [];
+  const start = {
+    io: (debug: boolean) => (asked.push(debug), new FakeIo()),
+    client: () => Promise.resolve(new FakeApi().client()),
+  };
+  await runFleetctl(["list-units", "--debug"], {}, start);
+  await runFleetctl(["list-units"], { FLEETCTL_DEBUG: "true" }, start);
+  assert.deepEqual(asked, [false, true, false, true]);
+});
+
+Deno.test("a command whose reader is gone ends without a word", async () => {
+  const io = new FakeIo();
+  io.out = () => {
+    throw new ReaderGoneError("gone");
+  };
+  const start = { io: () => io, client: () => Promise.resolve(new FakeApi().client()) };
+  await assert.rejects(runFleetctl(["list-units"], {}, start), ReaderGoneError);
+  assert.equal(io.stderr, "");
+});

@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { FakeApi } from "./fake_api.ts";
+import { version } from "./version.ts";
+
+const main = new URL("./main.ts", import.meta.url).pathname;
+
+interface Ran {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the program itself. */
+async function run(args: string[], input = "", env: Record<string, string> = {}): Promise<Ran> {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-all", main, ...args],
+    ...{ stdin: "piped", stdout: "piped", stderr: "piped", env: { NO_COLOR: "1", ...env } } as const,
+  });
+  const process = command.spawn();
+  const writer = process.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(input));
+  await writer.close();
+  const { code, stdout, stderr } = await process.output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { status: code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+async function withSocket(handler: (request: Request) => Promise<Response>, use: (path: string) => Promise<void>) {
+  const directory = await Deno.makeTempDir();
+  const path = `${directory}/fleet.sock`;
+  const server = Deno.serve({ path, onListen: () => {} }, handler);
+  try {
+    await use(path);
+  } finally {
+    await server.shutdown();
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+Deno.test("the program prints its version and ends well", async () => {
+  assert.deepEqual(await run(["--version"]), { status: 0, stdout: `fleetctl version ${version}\n`, stderr: "" });
+});
+
+Deno.test("the program starts a unit from a file, over a socket named by the environment", async () => {
+  const api = new FakeApi();
+  await withSocket((request) => api.handle(request), async (path) => {
+    const directory = await Deno.makeTempDir();
+    try {
+      await Deno.writeTextFile(`${directory}/a.service`, "[Service]\nExecStart=/bin/true\n");
+      const ran = await run(["start", `${directory}/a.service`], "", { FLEETCTL_ENDPOINT: `unix://${path}` });
+      const stdout = "Unit a.service inactive\nUnit a.service launched on 454c34ef.../10.77.0.11\n";
+      assert.deepEqual(ran, { status: 0, stdout, stderr: "" });
+      assert.equal(api.units.get("a.service")?.desiredState, "launched");
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  });
+});
+
+const refusals: { name: string; args: string[]; status: number; stderr: RegExp }[] = [
+  { name: "wrong usage exits with 2", args: ["nosuch"], status: 2, stderr: /^Error: unknown command "nosuch"/ },
+  {
+    name: "a failure exits with 1",
+    args: ["--endpoint", "unix:///nonexistent", "list-units"],
+    status: 1,
+    stderr: /^Error retrieving list of units from repository: cannot reach the fleet API at unix:\/\/\/nonexistent: /,
+  },
+  {
+    name: "an unknown driver",
+    args: ["--driver=x", "version"],
+    status: 1,
+    stderr: /^Unable to initialize client: unrecognized driver "x"\n$/,
+  },
+  {
+    name: "log lines have time, level and place",
+    args: ["--endpoint=unix:///nonexistent,http://b", "cat", "a"],
+    status: 1,
+    stderr:
+      /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d WARN main\.ts:\d+: multiple endpoints provided but only the first \(unix:\/\/\/nonexistent\) is used\n/,
+  },
+  {
+    name: "fd-forward to a socket that is not there",
+    args: ["fd-forward", "/nonexistent/x.sock"],
+    status: 1,
+    stderr: /^Failed dialing remote address: dial unix \/nonexistent\/x\.sock: /,
+  },
+];
+
+for (const { name, args, status, stderr } of refusals) {
+  Deno.test(`the program: ${name}`, async () => {
+    const ran = await run(args);
+    assert.match(ran.stderr, stderr);
+    assert.deepEqual({ status: ran.status, stdout: ran.stdout }, { status, stdout: "" });
+  });
+}
+
+Deno.test("fd-forward passes a request in and the whole answer out, though its input ends first", async () => {
+  const long = "x".repeat(300_000);
+  await withSocket(() => Promise.resolve(new Response(long)), async (path) => {
+    const ran = await run(["fd-forward", path], "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert.equal(ran.status, 0);
+    assert.match(ran.stdout, /^HTTP\/1\.1 200 OK\r\n/);
+    assert.ok(ran.stdout.endsWith(long));
+  });
+});
