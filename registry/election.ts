@@ -12,7 +12,7 @@ import { type Log, messageOf } from "./log.ts";
 import { DeposedError, type Leadership, type Placement } from "./mod.ts";
 import type { Leader, Revision } from "./model.ts";
 import { StoreSession } from "./session.ts";
-import type { Compare } from "./store.ts";
+import { type Compare, WatchLostError } from "./store.ts";
 
 export interface CampaignOptions {
   readonly session: StoreSession;
@@ -39,7 +39,8 @@ export async function* campaign(
       failing = false;
     } catch (error) {
       if (signal.aborted) return;
-      log(failing ? "debug" : "warn", "cannot stand for engine leader, trying again", {
+      const usual = failing || error instanceof WatchLostError;
+      log(usual ? "debug" : "warn", "cannot stand for engine leader, trying again", {
         endpoints: session.endpoints,
         error: messageOf(error),
       });

@@ -245,8 +245,7 @@ class Member implements Membership {
     while (!signal.aborted) {
       await clock.sleep(failing ? retryDelay_ms(clock) : ttl_s * 1000 / 3, signal);
       const lease = this.#lease;
-      // While it is not settled, the worker itself sees to the lease.
-      if (signal.aborted || this.#held === undefined) continue;
+      if (signal.aborted || lease === "") continue;
       try {
         const left_s = await session.renew(lease);
         failing = false;

@@ -15,7 +15,7 @@ import { StoreUnavailableError } from "../mod.ts";
 
 /** How to reach an etcd cluster. */
 export interface EtcdOptions {
-  /** `http://host:port` or `https://host:port`, all of one kind. */
+  /** `http://host:port` or `https://host:port`. */
   readonly endpoints: readonly string[];
   readonly username?: string;
   readonly password?: string;
@@ -120,10 +120,15 @@ export class Connection {
    * One call. `repeatable` ones are tried a second time, elsewhere if there is an elsewhere; others are not, since one
    * whose answer was lost may have been done.
    */
-  async call<Response>(service: Service, method: string, request: object, repeatable: boolean): Promise<Response> {
+  async call<Response>(
+    service: Service,
+    method: string,
+    request: object,
+    { repeatable, timeout_ms }: { readonly repeatable: boolean; readonly timeout_ms?: number },
+  ): Promise<Response> {
     let renewed = false;
     for (let attempt = 1;; attempt++) {
-      const deadline_ms = Date.now() + this.options.requestTimeout_ms;
+      const deadline_ms = Date.now() + (timeout_ms ?? this.options.requestTimeout_ms);
       let member: number | undefined;
       try {
         member = await this.#ready(service, deadline_ms);
@@ -287,22 +292,28 @@ function isStaleToken(error: unknown): boolean {
   return codeOf(error) === code.unauthenticated || text.includes("revision of auth store is old");
 }
 
+/** An endpoint as fleet.conf has it; the port is etcd's own where none is given. Throws a TypeError that quotes it. */
+function parseEndpoint(endpoint: string): { readonly secure: boolean; readonly host: string; readonly port: string } {
+  const [, scheme, host, port] = /^(?:(https?):\/\/)?(\[[0-9a-f:.]+\]|[^:/\s]+)(?::(\d+))?\/*$/i.exec(endpoint) ?? [];
+  if (host === undefined) throw new TypeError(`cannot understand etcd endpoint ${JSON.stringify(endpoint)}`);
+  return { secure: scheme?.toLowerCase() === "https", host, port: port ?? "2379" };
+}
+
 async function prepare(endpoint: string, options: EtcdOptions): Promise<Endpoint> {
   const [{ Host }, grpc] = await Promise.all([import("etcd3/lib/connection-pool.js"), import("@grpc/grpc-js")]);
   const { tls, serverName } = options;
-  const { hostname, protocol } = new URL(endpoint);
-  const address = hostname.replace(/^\[|\]$/g, "");
-  const name = serverName ?? address;
+  const { secure, host, port } = parseEndpoint(endpoint);
+  const name = serverName ?? host.replace(/^\[|\]$/g, "");
   const pem = (text: string | undefined) => text === undefined ? null : Buffer.from(text);
-  const credentials = protocol === "https:"
+  const credentials = secure
     ? grpc.credentials.createSsl(pem(tls?.ca), pem(tls?.key), pem(tls?.cert), {
       checkServerIdentity: (_asked, certificate) => checkServerIdentity(name, certificate),
     })
     : grpc.credentials.createInsecure();
   // etcd3's own breaker would stay open for seconds after a failure.
   const policy = { execute: <T>(call: () => T) => call() } as never;
-  const host = new Host(
-    endpoint,
+  const member = new Host(
+    `${host}:${port}`,
     credentials,
     {
       // A cut network is noticed in nine seconds. etcd calls pings less than five seconds apart an attack.
@@ -312,12 +323,15 @@ async function prepare(endpoint: string, options: EtcdOptions): Promise<Endpoint
       "grpc.max_reconnect_backoff_ms": 500,
       // A whole cluster is read in one answer.
       "grpc.max_receive_message_length": -1,
+      // No detours: neither the environment's proxy nor settings looked up in DNS.
+      "grpc.enable_http_proxy": 0,
+      "grpc.service_config_disable_resolution": 1,
       // A server cannot be asked for by an address (RFC 6066, section 3), though its certificate can hold one.
       "grpc.ssl_target_name_override": isIP(name) ? "etcd" : name,
     },
     policy,
   );
-  const client = (service: Service) => host.getServiceClient(service) as unknown as Client;
+  const client = (service: Service) => member.getServiceClient(service) as unknown as Client;
   const clients = { KV: client("KV"), Lease: client("Lease"), Watch: client("Watch"), Auth: client("Auth") };
-  return { clients, metadata: new grpc.Metadata(), close: () => host.close() };
+  return { clients, metadata: new grpc.Metadata(), close: () => member.close() };
 }

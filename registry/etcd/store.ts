@@ -13,6 +13,9 @@ import { watchRanges } from "./watch.ts";
 
 export type { EtcdOptions };
 
+/** A read of everything may take as long as it takes to notice that the connection is dead. */
+const wholeStoreTimeout_ms = 10_000;
+
 /** A store on an etcd cluster. Loads the client library; the first call connects. */
 export async function openEtcdStore(options: EtcdOptions): Promise<Store> {
   return new EtcdStore(await Connection.create(options), options.prefix);
@@ -35,7 +38,10 @@ class EtcdStore implements Store {
 
   async read(ranges: readonly Range[]): Promise<Snapshot> {
     const success = ranges.map((range) => ({ request_range: this.#messages.range(range) }));
-    const response = await this.#connection.call<TxnResponse>("KV", "txn", { success }, true);
+    const response = await this.#connection.call<TxnResponse>("KV", "txn", { success }, {
+      repeatable: true,
+      ...(ranges.some((range) => "prefix" in range && range.prefix === "") ? { timeout_ms: wholeStoreTimeout_ms } : {}),
+    });
     const found = response.responses.map((each) => each.response_range?.kvs ?? []);
     return {
       revision: Number(response.header.revision),
@@ -49,7 +55,9 @@ class EtcdStore implements Store {
   ): Promise<{ readonly succeeded: boolean; readonly revision: Revision }> {
     const compare = compares.map((each) => this.#messages.compare(each));
     const success = ops.map((op) => this.#messages.op(op));
-    const response = await this.#connection.call<TxnResponse>("KV", "txn", { compare, success }, false);
+    const response = await this.#connection.call<TxnResponse>("KV", "txn", { compare, success }, {
+      repeatable: false,
+    });
     return { succeeded: response.succeeded, revision: Number(response.header.revision) };
   }
 
@@ -60,7 +68,7 @@ class EtcdStore implements Store {
   async grant(ttl_s: number): Promise<string> {
     // Repeatable: a lease nobody got to know runs out.
     const request = { TTL: `${Math.max(1, Math.ceil(ttl_s))}` };
-    const { ID } = await this.#connection.call<LeaseResponse>("Lease", "leaseGrant", request, true);
+    const { ID } = await this.#connection.call<LeaseResponse>("Lease", "leaseGrant", request, { repeatable: true });
     return ID;
   }
 
@@ -70,7 +78,7 @@ class EtcdStore implements Store {
 
   async revoke(lease: string): Promise<void> {
     try {
-      await this.#connection.call("Lease", "leaseRevoke", { ID: lease }, true);
+      await this.#connection.call("Lease", "leaseRevoke", { ID: lease }, { repeatable: true });
     } catch (error) {
       if (!(error instanceof EtcdRefusedError && error.isNotFound)) throw error;
     }

@@ -101,6 +101,16 @@ Deno.test({
   },
 });
 
+Deno.test("endpoints are understood as an operator writes them, or refused by name", async () => {
+  for (const endpoint of ["http://10.0.0.1:2379", "https://a.example/", "a.example", "http://[fe80::1]:2379/"]) {
+    await withStore({ endpoints: [endpoint] }, (store) => Promise.resolve(assert.equal(store.endpoints, endpoint)));
+  }
+  for (const endpoint of ["", "unix:///run/etcd", "http://a b", "ftp://a", "http://a:b"]) {
+    const opened = openEtcdStore({ endpoints: [endpoint], prefix: "/fleet", requestTimeout_ms: 1 });
+    await assert.rejects(opened, new TypeError(`cannot understand etcd endpoint ${JSON.stringify(endpoint)}`));
+  }
+});
+
 Deno.test({
   name: "with a password, calls and watches go on after etcd has restarted and forgotten every token",
   ...outlived,

@@ -18,6 +18,7 @@ import {
   type Placement,
   type Registry,
   type StoreMemory,
+  StoreUnavailableError,
   type UnitRecord,
   WrongStoreError,
 } from "../../registry/mod.ts";
@@ -605,6 +606,37 @@ const memberCases: readonly Case[] = [
         (cluster) => cluster.machines.has("m1") && cluster.states.size === 2,
       );
       assert.notEqual(member.lease, lost);
+    },
+  },
+  {
+    name: "a machine whose states cannot be written for a while stays present",
+    async run({ open, openStore, signal }) {
+      let refuse = false;
+      const renewed: number[] = [];
+      const registry = await open({
+        agentTtl_s: 2,
+        wrap: (store) =>
+          between(store, {
+            transact: (compares, ops) =>
+              refuse ? Promise.reject(new StoreUnavailableError("writes hang")) : store.transact(compares, ops),
+            read: (ranges) => refuse ? Promise.reject(new StoreUnavailableError("reads hang")) : store.read(ranges),
+            async renew(lease) {
+              renewed.push(performance.now());
+              return await store.renew(lease);
+            },
+          }),
+      });
+      const member = await registry.join(machine("m1"), undefined, signal);
+      refuse = true;
+      const since_ms = performance.now();
+      const published = member.publish(statesOf("m1", "a.service"));
+      await eventually(
+        "the lease to be older than it lives",
+        () => Promise.resolve(renewed.length > 0 && (renewed.at(-1) ?? 0) - since_ms > 3_000),
+      );
+      assert.deepEqual(await keys(await openStore(), "machine/"), ["machine/m1"]);
+      refuse = false;
+      await within(published, () => "the states to be written");
     },
   },
   {
