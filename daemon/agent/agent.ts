@@ -146,6 +146,8 @@ export class Agent {
       for (const [name, hash] of files) this.#hands.files.set(name, hash);
       return this.#hands;
     }
+    // What an earlier daemon has changed, and did not live to reload.
+    await systemd.reloadIfNeeded();
     const intents = new Map(await memory.load());
     for (const name of intents.keys()) {
       if (files.has(name)) continue;

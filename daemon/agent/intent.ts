@@ -40,7 +40,8 @@ export function commanded(intent: Intent | undefined, status: UnitStatus): Comma
   // No memory: a unit that an older daemon, or nobody we know of, has started. It is adopted as it is.
   if (!intent) return { commanded: isUp(status) ? "launched" : "loaded", restart: 0 };
   const { did, restart } = intent;
-  const carriedOut = intent.done || status.invocation !== intent.invocation;
+  // "" says nothing: systemd forgets a unit that has stopped, and its InvocationID with it.
+  const carriedOut = intent.done || (status.invocation !== "" && status.invocation !== intent.invocation);
   switch (did) {
     case "load":
       return { commanded: "loaded", restart };

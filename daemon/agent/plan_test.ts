@@ -126,6 +126,12 @@ const intents: readonly { name: string; intent?: Intent; status: UnitStatus; wan
     want: ["launched", 4],
   },
   {
+    name: "start not confirmed, invocation forgotten: not known to be done",
+    intent: { did: "start", done: false, invocation: "i1", restart: 4 },
+    status: status("inactive", ""),
+    want: ["loaded", 0],
+  },
+  {
     name: "restart not confirmed, same invocation: to be given again",
     intent: { did: "restart", done: false, invocation: "i1", restart: 4 },
     status: status("active", "i1"),

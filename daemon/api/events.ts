@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Clock } from "../../registry/clock.ts";
 import { messageOf } from "../../registry/log.ts";
 import type { Cluster } from "../../registry/model.ts";
 import { type ApiEvent, changes, type Filter, present } from "./changes.ts";
@@ -78,7 +79,7 @@ export class EventStreams {
       yield ":\n\n";
       while (!signal.aborted) {
         next ??= views.next();
-        const result = await withinSilence(next, clock.sleep, ended);
+        const result = await withinSilence(next, clock, ended);
         if (result === undefined) {
           if (!signal.aborted) yield ":\n\n";
           continue;
@@ -102,14 +103,14 @@ export class EventStreams {
 /** What `next` gives, or undefined if it has given nothing for {@link keepAlive_ms} or `signal` aborts. */
 async function withinSilence<T>(
   next: Promise<T>,
-  sleep: (duration_ms: number, signal: AbortSignal) => Promise<void>,
+  clock: Clock,
   signal: AbortSignal,
 ): Promise<T | undefined> {
   const timer = new AbortController();
   try {
     return await Promise.race([
       next,
-      sleep(keepAlive_ms, AbortSignal.any([signal, timer.signal])).then(() => undefined),
+      clock.sleep(keepAlive_ms, AbortSignal.any([signal, timer.signal])).then(() => undefined),
     ]);
   } finally {
     timer.abort();

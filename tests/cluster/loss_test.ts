@@ -1,0 +1,234 @@
+/** What is lost and what is not, when daemons, machines and stores go away. */
+
+import assert from "node:assert/strict";
+import type { UnitStateEntity } from "../../daemon/api/v1.ts";
+import { type FleetCluster, sleeper, withFleet } from "./fleet_cluster.ts";
+import { fleetctl } from "./fleet.ts";
+import { until } from "./process.ts";
+
+const names = (count: number) => Array.from({ length: count }, (_, index) => `u${index + 1}.service`);
+
+/** Where each unit runs, with its main process: what must not change when nothing may happen. */
+async function fingerprint(cluster: FleetCluster, units: ReadonlyMap<string, string>): Promise<string[]> {
+  const lines = await Promise.all([...units].map(async ([unit, id]) => {
+    const machine = cluster.byId(id);
+    const [pid, invocation] = await Promise.all([cluster.pid(machine, unit), cluster.invocation(machine, unit)]);
+    assert.ok(pid > 0, `${unit} runs on ${machine.name}`);
+    return `${unit} ${machine.name} ${pid} ${invocation}`;
+  }));
+  return lines.sort();
+}
+
+async function launch(cluster: FleetCluster, count: number): Promise<Map<string, string>> {
+  const home = cluster.machine("m1");
+  await Promise.all(names(count).map((name) => cluster.put(home, name, "launched", sleeper)));
+  return await cluster.active(home, names(count));
+}
+
+async function destroyAll(cluster: FleetCluster): Promise<void> {
+  const home = cluster.machine("m1");
+  for (const { name } of await cluster.units(home)) await cluster.destroy(home, name);
+  await cluster.statesWhere(home, "no unit left", (states) => states.length === 0);
+}
+
+/** Every daemon answers reads, and says what the cluster says. */
+async function allAnswer(cluster: FleetCluster, where: ReadonlyMap<string, string>): Promise<void> {
+  for (const machine of cluster.lab.machines) {
+    await cluster.statesWhere(machine, `${machine.name} to see every unit where it is`, (states) => {
+      return states.length === where.size && states.every((state) => where.get(state.name) === state.machineID);
+    });
+  }
+}
+
+async function daemonKilled(cluster: FleetCluster): Promise<void> {
+  const where = await launch(cluster, 6);
+  const before = await fingerprint(cluster, where);
+  for (
+    const [how, command] of [
+      ["killed", ["systemctl", "kill", "--signal=SIGKILL", "fleet.service"]],
+      ["restarted", ["systemctl", "restart", "fleet.service"]],
+      ["terminated", ["systemctl", "kill", "--signal=SIGTERM", "fleet.service"]],
+    ] as const
+  ) {
+    const pids = await Promise.all(cluster.lab.machines.map((machine) => cluster.pid(machine, "fleet.service")));
+    await Promise.all(cluster.lab.machines.map((machine) => machine.must(command)));
+    await until(`every daemon to be ${how} and back`, async () => {
+      const now = await Promise.all(cluster.lab.machines.map((machine) => cluster.pid(machine, "fleet.service")));
+      return now.every((pid, index) => pid > 0 && pid !== pids[index]) ? true : undefined;
+    });
+    await cluster.joined(cluster.lab.machines);
+    await allAnswer(cluster, where);
+    assert.deepEqual(await fingerprint(cluster, where), before, `units after the daemons were ${how}`);
+  }
+  // What is decided while a daemon is down is done when it is back.
+  const m2 = cluster.machine("m2");
+  const [victim] = [...where].find(([, id]) => id === m2.id)!;
+  await m2.must(["systemctl", "kill", "--signal=SIGSTOP", "fleet.service"]);
+  await cluster.destroy(cluster.machine("m1"), victim);
+  await m2.must(["systemctl", "kill", "--signal=SIGKILL", "fleet.service"]);
+  await until(`${victim} to be stopped`, async () => {
+    return (await m2.run(["systemctl", "is-active", "--quiet", victim])).code !== 0 ? true : undefined;
+  });
+  await destroyAll(cluster);
+}
+
+async function daemonStopped(cluster: FleetCluster): Promise<void> {
+  const [m1, m2] = cluster.lab.machines;
+  const where = await launch(cluster, 6);
+  const theirs = [...where].filter(([, id]) => id === m2!.id).map(([name]) => name);
+  await m2!.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
+  for (const name of theirs) {
+    const { code } = await m2!.run(["systemctl", "is-active", "--quiet", name]);
+    assert.notEqual(code, 0, `${name} was stopped before the daemon ended`);
+  }
+  const now = await cluster.active(m1!, names(6), 20_000);
+  assert.ok([...now.values()].every((id) => id !== m2!.id));
+  for (const [name, id] of where) if (id !== m2!.id) assert.equal(now.get(name), id, `${name} stayed`);
+  await m2!.must(["systemctl", "start", "fleet.socket", "fleet.service"]);
+  await cluster.joined(cluster.lab.machines);
+  assert.deepEqual(await cluster.active(m1!, names(6)), now, "nothing moves back");
+  await destroyAll(cluster);
+}
+
+async function machineLost(cluster: FleetCluster): Promise<void> {
+  const where = await launch(cluster, 9);
+  const leader = await cluster.leader();
+  const victim = cluster.lab.machines.find((machine) => machine !== leader)!;
+  const stayed = new Map([...where].filter(([, id]) => id !== victim.id));
+  const before = await fingerprint(cluster, stayed);
+  await victim.powerCut();
+  const now = await movedAway(cluster, victim.id, 9);
+  assert.deepEqual(await fingerprint(cluster, stayed), before, "the others' units were not touched");
+  await victim.boot();
+  await cluster.joined(cluster.lab.machines);
+  assert.deepEqual(await cluster.active(leader, names(9)), now, "nothing moves back");
+  await destroyAll(cluster);
+}
+
+/** Waits until every unit is active on another machine than the one that went. */
+async function movedAway(cluster: FleetCluster, gone: string, count: number): Promise<Map<string, string>> {
+  const home = cluster.lab.machines.find((machine) => machine.running && machine.id !== gone)!;
+  const elsewhere = (states: readonly UnitStateEntity[]) =>
+    states.length === count &&
+    states.every((state) => state.machineID !== gone && state.systemdActiveState === "active");
+  const states = await cluster.statesWhere(home, "all units on the machines that are left", elsewhere);
+  return new Map(states.map((state) => [state.name, state.machineID!]));
+}
+
+async function leaderLost(cluster: FleetCluster): Promise<void> {
+  const leader = await cluster.leader();
+  const [a, b] = cluster.lab.machines.filter((machine) => machine !== leader);
+  const where = await launch(cluster, 6);
+  const [toStop] = [...where].find(([, id]) => id === a!.id)!;
+  await leader.powerCut();
+  // A stop needs no leader; a start waits for the next one.
+  await cluster.put(b!, toStop, "loaded");
+  await until(`${toStop} to be stopped while nobody leads`, async () => {
+    return (await a!.run(["systemctl", "is-active", "--quiet", toStop])).code !== 0 ? true : undefined;
+  }, { deadline_ms: 5_000 });
+  await cluster.put(b!, "new.service", "launched", sleeper);
+  await cluster.active(b!, ["new.service"]);
+  const launched = names(6).filter((name) => name !== toStop);
+  const now = await cluster.active(b!, launched);
+  assert.ok([...now.values()].every((id) => id !== leader.id));
+  await leader.boot();
+  await cluster.joined(cluster.lab.machines);
+  await destroyAll(cluster);
+}
+
+async function partitioned(cluster: FleetCluster): Promise<void> {
+  const where = await launch(cluster, 6);
+  const leader = await cluster.leader();
+  const victim = cluster.lab.machines.find((machine) => machine !== leader)!;
+  const theirs = [...where].filter(([, id]) => id === victim.id).map(([name]) => name);
+  await victim.partition();
+  await movedAway(cluster, victim.id, 6);
+  // It has heard of nothing, so it must not stop anything.
+  for (const name of theirs) assert.ok(await cluster.pid(victim, name) > 0, `${name} still runs on ${victim.name}`);
+  await victim.heal();
+  await until("the copies on the machine that was cut off to be stopped", async () => {
+    const pids = await Promise.all(theirs.map((name) => cluster.pid(victim, name)));
+    return pids.every((pid) => pid === 0) ? true : undefined;
+  });
+  await cluster.joined(cluster.lab.machines);
+  await cluster.active(leader, names(6));
+  await destroyAll(cluster);
+}
+
+async function storePaused(cluster: FleetCluster): Promise<void> {
+  const { etcd } = cluster.lab;
+  const where = await launch(cluster, 6);
+  const before = await fingerprint(cluster, where);
+  await etcd.pause();
+  // Three times agent_ttl: every lease has run out when the store wakes.
+  const paused_ms = performance.now();
+  await until("three times agent_ttl to pass", () => {
+    return Promise.resolve(performance.now() - paused_ms > 15_000 ? true : undefined);
+  });
+  const output = await fleetctl(cluster.machine("m1"), "list-units");
+  assert.equal(output.code, 1);
+  assert.match(output.stderr, /unable to communicate with etcd/);
+  assert.deepEqual(await fingerprint(cluster, where), before, "while the store is away");
+  await etcd.resume();
+  await cluster.joined(cluster.lab.machines);
+  await allAnswer(cluster, where);
+  // Longer than any grace: what was going to move would have moved.
+  const back_ms = performance.now();
+  await until("the grace to be over", () => {
+    return Promise.resolve(performance.now() - back_ms > 4_000 ? true : undefined);
+  });
+  await allAnswer(cluster, where);
+  assert.deepEqual(await fingerprint(cluster, where), before, "after the store has come back");
+  await cluster.put(cluster.machine("m1"), "after.service", "launched", sleeper);
+  await cluster.active(cluster.machine("m2"), ["after.service"]);
+  await destroyAll(cluster);
+}
+
+async function storeRestarted(cluster: FleetCluster): Promise<void> {
+  const { etcd } = cluster.lab;
+  const where = await launch(cluster, 6);
+  const before = await fingerprint(cluster, where);
+  await etcd.stop();
+  await etcd.start();
+  await etcd.compact();
+  await cluster.joined(cluster.lab.machines);
+  await allAnswer(cluster, where);
+  assert.deepEqual(await fingerprint(cluster, where), before);
+  await cluster.put(cluster.machine("m3"), "after.service", "launched", sleeper);
+  await cluster.active(cluster.machine("m1"), ["after.service"]);
+  await destroyAll(cluster);
+}
+
+async function storeWiped(cluster: FleetCluster): Promise<void> {
+  const where = await launch(cluster, 6);
+  const before = await fingerprint(cluster, where);
+  await cluster.lab.etcd.wipe();
+  for (const machine of cluster.lab.machines) {
+    await until(`${machine.name} to say that the store is not the one it knows`, async () => {
+      const response = await cluster.request(machine, "GET", "/units");
+      return response.status === 503 && /store/.test(await response.text()) ? true : undefined;
+    });
+    assert.match(await machine.journal("fleet.service"), /No unit is touched/);
+  }
+  assert.deepEqual(await fingerprint(cluster, where), before, "nothing stops");
+  // A restart of the daemon changes nothing about that.
+  await cluster.machine("m1").must(["systemctl", "restart", "fleet.service"]);
+  await until("the daemon to say so again", async () => {
+    const response = await cluster.request(cluster.machine("m1"), "GET", "/units");
+    return /the store/.test(await response.text()) ? true : undefined;
+  });
+  assert.deepEqual(await fingerprint(cluster, where), before, "nothing stops");
+}
+
+Deno.test("loss", async (t) => {
+  await withFleet({ machines: 3, conf: { agent_ttl: "5s", engine_reconcile_interval: 0.6 } }, async (cluster) => {
+    await t.step("a daemon that is killed, restarted or terminated leaves units running", () => daemonKilled(cluster));
+    await t.step("a daemon that is stopped takes its units off first, and they move", () => daemonStopped(cluster));
+    await t.step("a machine that loses power loses its units to the others", () => machineLost(cluster));
+    await t.step("a leader that loses power is replaced; stops do not wait for that", () => leaderLost(cluster));
+    await t.step("a machine that is cut off stops nothing until it knows better", () => partitioned(cluster));
+    await t.step("a store that is restarted and compacted is found again", () => storeRestarted(cluster));
+    await t.step("a store that hangs for longer than agent_ttl moves nothing", () => storePaused(cluster));
+    await t.step("a store that was wiped stops nothing, and the operator is told", () => storeWiped(cluster));
+  });
+});
