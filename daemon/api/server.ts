@@ -40,8 +40,8 @@ export interface Server {
   /** Where, in the order asked for: `HOST:PORT`, `unix:PATH`; `fd:N` where only whoever passed it knows. */
   readonly addresses: readonly string[];
   /**
-   * Accepts no more, ends event streams, lets other answers finish for a moment, then cuts what is left. A socket file
-   * of its own making is removed; sockets that systemd passed stay open in systemd. May be called again.
+   * Accepts no more, ends event streams, lets other answers finish for a moment, then cuts what is left. Socket files of
+   * `unix` are removed (node:net does that); sockets that systemd passed stay open in systemd. May be called again.
    */
   close(): Promise<void>;
 }
@@ -73,8 +73,6 @@ export async function serve({ handler, listen, log }: ServeOptions): Promise<Ser
 
 /** One listening socket. */
 class Listener {
-  #socketFile: number | undefined;
-
   private constructor(
     private readonly spec: ListenSpec,
     private readonly server: HttpServer,
@@ -100,13 +98,11 @@ class Listener {
 
   async close(): Promise<void> {
     const { server } = this;
-    const ownsFile = this.spec.kind === "unix" && await socketInode(this.spec.path) === this.#socketFile;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     this.idle.forEach((socket) => socket.destroy());
     const late = setTimeout(() => server.closeAllConnections(), limits.close_ms);
     await closed;
     clearTimeout(late);
-    if (this.spec.kind === "unix" && ownsFile) await removeFile(this.spec.path);
   }
 
   async #listen(): Promise<void> {
@@ -122,7 +118,6 @@ class Listener {
         throw await explain(spec, error);
       });
     }
-    if (spec.kind === "unix") this.#socketFile = await socketInode(spec.path);
   }
 
   #bind(): Promise<void> {
@@ -213,7 +208,7 @@ async function explain(spec: ListenSpec, cause: unknown): Promise<Error> {
   const address = describeListen(spec);
   const code = codeOf(cause);
   if (spec.kind === "unix" && code === "EADDRINUSE") {
-    const why = await socketInode(spec.path) === undefined
+    const why = !await isSocket(spec.path)
       ? "there is a file that is no socket: name another path, or remove the file"
       : "another program answers there: stop it, or name another path";
     return new Error(`cannot listen on ${address}: ${why}`, { cause });
@@ -232,7 +227,7 @@ async function explain(spec: ListenSpec, cause: unknown): Promise<Error> {
 
 /** True if nobody accepts connections at a socket file. */
 async function isAbandoned(path: string): Promise<boolean> {
-  if (await socketInode(path) === undefined) return false;
+  if (!await isSocket(path)) return false;
   return await new Promise((resolve) => {
     const probe = connect({ path });
     probe.once("connect", () => {
@@ -243,13 +238,11 @@ async function isAbandoned(path: string): Promise<boolean> {
   });
 }
 
-/** The inode of a socket file; undefined if there is none, or it is no socket. */
-async function socketInode(path: string): Promise<number | undefined> {
+async function isSocket(path: string): Promise<boolean> {
   try {
-    const found = await lstat(path);
-    return found.isSocket() ? found.ino : undefined;
+    return (await lstat(path)).isSocket();
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return undefined;
+    if (codeOf(error) === "ENOENT") return false;
     throw error;
   }
 }
