@@ -30,8 +30,11 @@ const done: Judgement = { verdict: "done" };
  */
 export const settle_ms = 500;
 
-/** The same for a unit that has never run: it may be held up by what it is ordered behind, or by an unmet condition. */
-export const settleUnstarted_ms = 5000;
+/**
+ * The same for a unit that, as far as systemd remembers, has never run. It may be held up by what it is ordered behind;
+ * or it has run, and systemd has forgotten it already, as it does with a unit that has ended well.
+ */
+export const settleUnstarted_ms = 1000;
 
 /** A restart that no message tells of must have happened unseen after this long. */
 export const unseenRestart_ms = 2000;
@@ -41,6 +44,11 @@ const alive = new Set(["active", "reloading", "refreshing", "activating", "deact
 
 /** Those among them that show a job at work. */
 const underWay = new Set(["activating", "deactivating", "reloading", "refreshing"]);
+
+/** Nothing is to be waited for. */
+export function atOnce(): Judge {
+  return () => done;
+}
 
 /** The unit is wanted in `state` and its agent has commanded so. */
 export function reached(state: DesiredState): Judge {
@@ -77,12 +85,12 @@ export function gone(): Judge {
 
 /**
  * systemd has started the unit: it is active, or it has run and ended well. Fails when systemd says `failed`, or when
- * it ended with an error.
+ * it ended with an error. `isNew` says that there was no such unit before, so that whatever it did is of this start.
  */
-export function started(): Judge {
+export function started(isNew: boolean): Judge {
   return jobJudge((said) => ({
     began: true,
-    isFresh: said.state.systemdActiveState === "active",
+    isFresh: said.state.systemdActiveState === "active" || (isNew && (said.since_ms ?? 0) > 0),
     settle_ms: said.since_ms === 0 ? settleUnstarted_ms : settle_ms,
   }));
 }

@@ -117,14 +117,19 @@ const simple: { name: string; judge: () => Judge; view: UnitView; expected: stri
     expected: "waiting",
   },
   { name: "gone: neither cluster nor machine has it", judge: gone, view: vanished, expected: "done" },
-  { name: "started: active", judge: started, view: view({ active: "active", sub: "running" }), expected: "done" },
+  {
+    name: "started: active",
+    judge: () => started(false),
+    view: view({ active: "active", sub: "running" }),
+    expected: "done",
+  },
   {
     name: "started: under way",
-    judge: started,
+    judge: () => started(false),
     view: view({ active: "activating", sub: "start" }),
     expected: "waiting",
   },
-  { name: "started: its machine says nothing yet", judge: started, view: view({}), expected: "waiting" },
+  { name: "started: its machine says nothing yet", judge: () => started(false), view: view({}), expected: "waiting" },
 ];
 
 for (const { name, judge, view, expected } of simple) {
@@ -136,23 +141,23 @@ const failed = { active: "failed", sub: "failed", error: "exit-code" };
 const failure = `unit ${name} failed: systemd reports it loaded, failed (failed): exit-code`;
 
 Deno.test("started: a oneshot that was seen to run and is dead has done its work", () => {
-  const oneshot = started();
+  const oneshot = started(false);
   assert.equal(after(oneshot, [0, view({ active: "activating", sub: "start" })], [1, view(dead)]), "done");
 });
 
 Deno.test("started: a dead unit that was not seen to run may be about to", () => {
-  assert.equal(after(started(), [0, view(dead)], [settle_ms - 1, view(dead)]), "waiting");
-  assert.equal(after(started(), [0, view(dead)], [settle_ms, view(dead)]), "done");
+  assert.equal(after(started(false), [0, view(dead)], [settle_ms - 1, view(dead)]), "waiting");
+  assert.equal(after(started(false), [0, view(dead)], [settle_ms, view(dead)]), "done");
 });
 
 Deno.test("started: it says when to look again", () => {
-  assert.deepEqual(started()(name, view(dead), 7), { verdict: "waiting", again_ms: settle_ms });
+  assert.deepEqual(started(false)(name, view(dead), 7), { verdict: "waiting", again_ms: settle_ms });
 });
 
 Deno.test("started: a unit that has never run is given more time", () => {
   const fresh = view({ ...dead, since_ms: 0 });
-  assert.equal(after(started(), [0, fresh], [settleUnstarted_ms - 1, fresh]), "waiting");
-  assert.equal(after(started(), [0, fresh], [settleUnstarted_ms, fresh]), "done");
+  assert.equal(after(started(false), [0, fresh], [settleUnstarted_ms - 1, fresh]), "waiting");
+  assert.equal(after(started(false), [0, fresh], [settleUnstarted_ms, fresh]), "done");
 });
 
 Deno.test("started: news start the wait anew", () => {
@@ -160,37 +165,47 @@ Deno.test("started: news start the wait anew", () => {
     600,
     view({ ...dead, changes: 2 }),
   ]] as const;
-  assert.equal(after(started(), ...steps), "waiting");
+  assert.equal(after(started(false), ...steps), "waiting");
 });
 
 Deno.test("started: a failure of an earlier run does not count, one of this run does at once", () => {
-  assert.equal(after(started(), [0, view(failed)]), "waiting");
-  assert.equal(after(started(), [0, view(failed)], [1, view({ active: "activating" })], [2, view(failed)]), failure);
-  assert.equal(after(started(), [0, view(failed)], [settle_ms, view(failed)]), failure);
+  assert.equal(after(started(false), [0, view(failed)]), "waiting");
+  assert.equal(
+    after(started(false), [0, view(failed)], [1, view({ active: "activating" })], [2, view(failed)]),
+    failure,
+  );
+  assert.equal(after(started(false), [0, view(failed)], [settle_ms, view(failed)]), failure);
+});
+
+Deno.test("started: of a unit that is new, an end that systemd dates counts at once", () => {
+  assert.equal(after(started(true), [0, view({ ...failed, since_ms: 7 })]), failure);
+  assert.equal(after(started(true), [0, view({ ...dead, since_ms: 7 })]), "done");
+  assert.equal(after(started(true), [0, view({ ...dead, since_ms: 0 })]), "waiting");
+  assert.equal(after(started(true), [0, view(dead)]), "waiting");
 });
 
 Deno.test("started: a unit that ended with an error has failed", () => {
   const ended = view({ ...dead, error: "a condition was not met" });
   const expected = `unit ${name} failed: systemd reports it loaded, inactive (dead): a condition was not met`;
-  assert.equal(after(started(), [0, ended], [settle_ms, ended]), expected);
+  assert.equal(after(started(false), [0, ended], [settle_ms, ended]), expected);
 });
 
 Deno.test("started: a unit that systemd cannot load has failed", () => {
   const missing = view({ ...dead, load: "not-found" });
   const expected = `unit ${name} failed: systemd reports it not-found, inactive (dead)`;
-  assert.equal(after(started(), [0, missing], [settle_ms, missing]), expected);
+  assert.equal(after(started(false), [0, missing], [settle_ms, missing]), expected);
 });
 
 Deno.test("started: a first attempt that failed is a failure, though systemd will try again", () => {
   const again = view({ active: "activating", sub: "auto-restart", error: "exit-code" });
   assert.equal(
-    after(started(), [0, view({ active: "activating", sub: "start" })], [1, again]),
+    after(started(false), [0, view({ active: "activating", sub: "start" })], [1, again]),
     `unit ${name} failed: systemd reports it loaded, activating (auto-restart): exit-code`,
   );
 });
 
 Deno.test("started: a unit that ended well and will run again goes on", () => {
-  assert.equal(after(started(), [0, view({ active: "activating", sub: "auto-restart" })]), "waiting");
+  assert.equal(after(started(false), [0, view({ active: "activating", sub: "auto-restart" })]), "waiting");
 });
 
 const before = view({ active: "active", since_ms: 100, restart: 3, asked: 3 });

@@ -1,9 +1,9 @@
-import { type Command, type Context, exitFailure } from "../command.ts";
+import { type Command, exitFailure } from "../command.ts";
 import { inParallel } from "../concurrency.ts";
 import { attemptsOf, blockAttemptsFlag, findUnits, isGlobal, noBlockFlag, noUnitsGiven } from "../desired_state.ts";
-import { gone } from "../goals.ts";
+import { atOnce, gone, type Judge } from "../goals.ts";
 import { complain, reasonOf, say } from "../io.ts";
-import { waitForUnits } from "../wait.ts";
+import { type UnitWait, waitForUnits } from "../wait.ts";
 
 /** `fleetctl destroy`: removes units from the cluster. */
 export const destroy: Command = {
@@ -33,26 +33,22 @@ for.`,
         return `Error destroying units: ${reasonOf(error)}`;
       }
     });
-    const awaited: string[] = [];
+    const waits: UnitWait[] = [];
     for (const [index, unit] of units.entries()) {
       const result = results[index] as string;
       if (result === "absent") continue;
       if (result !== "deleted") {
         complain(io, result);
         status = exitFailure;
-      } else if (flags.on("no-block") || isGlobal(unit)) say(io, `Destroyed ${unit.name}`);
-      else awaited.push(unit.name);
+      } else if (flags.on("no-block")) say(io, `Destroyed ${unit.name}`);
+      else waits.push(waitGone(unit.name, isGlobal(unit) ? atOnce() : gone()));
     }
-    return await waitGone(context, awaited) ? status : exitFailure;
+    const failures = await waitForUnits(context, waits, attemptsOf(context));
+    for (const { reason } of failures) complain(io, `Error destroying units: ${reason}`);
+    return failures.length > 0 ? exitFailure : status;
   },
 };
 
-async function waitGone(context: Context, names: readonly string[]): Promise<boolean> {
-  const waits = names.map((name) => ({
-    name,
-    stages: [{ judge: gone(), goal: "be gone from its machine", line: () => `Destroyed ${name}` }],
-  }));
-  const failures = await waitForUnits(context, waits, attemptsOf(context));
-  for (const { reason } of failures) complain(context.io, `Error destroying units: ${reason}`);
-  return failures.length === 0;
+function waitGone(name: string, judge: Judge): UnitWait {
+  return { name, stages: [{ judge, goal: "be gone from its machine", line: () => `Destroyed ${name}` }] };
 }

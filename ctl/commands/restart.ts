@@ -56,7 +56,7 @@ async function restartUnit(context: Context, unit: UnitEntity): Promise<boolean>
   if (state === "loaded") {
     io.log("INFO", `Unit(${name}) already loaded, starting.`);
     await client.putUnit({ name, desiredState: "launched" });
-    return await waitFor(context, name, launchedAgain(name, started()));
+    return await waitFor(context, name, launchedAgain(name, started(false)));
   }
   if (!await restartInPlace(context, name)) return false;
   io.log("INFO", `Unit(${name}) was restarted.`);
@@ -78,7 +78,7 @@ async function restartInPlace(context: Context, name: string): Promise<boolean> 
   await context.client.putUnit({ name, desiredState: "loaded" });
   if (!await waitFor(context, name, [{ judge: stopped(), goal: "report state loaded" }])) return false;
   await context.client.putUnit({ name, desiredState: "launched" });
-  return await waitFor(context, name, launchedAgain(name, started()));
+  return await waitFor(context, name, launchedAgain(name, started(false)));
 }
 
 function launchedAgain(name: string, judge: Judge): Stage[] {

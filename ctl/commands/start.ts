@@ -1,5 +1,5 @@
 import { type Command, type Context, exitFailure } from "../command.ts";
-import { createUnits, creationFlags, replaceFlag } from "../creating.ts";
+import { type CreatedUnit, createUnits, creationFlags, replaceFlag } from "../creating.ts";
 import {
   attemptsOf,
   blockAttemptsFlag,
@@ -37,7 +37,7 @@ fleetctl start myservice/*`,
     try {
       const starting = await setDesiredState(context, created, "launched");
       for (const unit of starting) if (unit.isGlobal) say(context.io, `Triggered global unit ${unit.name} start`);
-      return await waitStarted(context, starting.filter((unit) => !unit.isGlobal).map((unit) => unit.name));
+      return await waitStarted(context, starting.filter((unit) => !unit.isGlobal));
     } catch (error) {
       complain(context.io, `Error starting units: ${reasonOf(error)}`);
       return exitFailure;
@@ -47,10 +47,12 @@ fleetctl start myservice/*`,
 
 const launchedGoal = "report state launched";
 
-async function waitStarted(context: Context, names: readonly string[]): Promise<number> {
+async function waitStarted(context: Context, units: readonly CreatedUnit[]): Promise<number> {
+  const names = units.map((unit) => unit.name);
+  const created = new Set(units.filter((unit) => unit.begun).map((unit) => unit.name));
   const [failure] = await blockUntil(context, names, "start", (name) => [
     { judge: reached("launched"), goal: launchedGoal, line: (_view, where) => `Unit ${name} launched${where}` },
-    { judge: started(), goal: "become active in systemd" },
+    { judge: started(created.has(name)), goal: "become active in systemd" },
   ]);
   if (!failure) return 0;
   const what = failure.reason.endsWith(launchedGoal) ? "unit states, exit status" : "systemd unit states, err";

@@ -233,6 +233,12 @@ const cases: Case[] = [
     stdout: "Destroyed g.service\n",
   },
   {
+    name: "destroy: globals keep their place in the order",
+    line: "destroy a g",
+    units: [["a.service", "launched", option], ["g.service", "launched", option, global]],
+    stdout: "Destroyed a.service\nDestroyed g.service\n",
+  },
+  {
     name: "destroy: a unit that somebody else has destroyed meanwhile is not spoken of",
     line: "destroy a b",
     units: [["a.service", "inactive", option], ["b.service", "inactive", option]],
