@@ -1,0 +1,74 @@
+/** The contract of {@link import("../../registry/store.ts").Store}, over every store there is. */
+
+import { openEtcdStore } from "../../registry/etcd/store.ts";
+import { openSqliteStore } from "../../registry/sqlite.ts";
+import type { Store } from "../../registry/store.ts";
+import { EtcdServer } from "../cluster/etcd.ts";
+import { storeCases, type StoreFixture } from "./store_suite.ts";
+
+type Fixture = StoreFixture & { close(): Promise<void> };
+
+async function runAll(test: Deno.TestContext, prepare: (index: number) => Promise<Fixture>): Promise<void> {
+  for (const [index, each] of storeCases.entries()) {
+    await test.step(each.name, async () => {
+      const fixture = await prepare(index);
+      try {
+        await each.run(fixture);
+      } finally {
+        await fixture.close();
+      }
+    });
+  }
+}
+
+/** Revisions a SQLite store of these tests remembers. */
+const remembered = 64;
+
+function overSqlite(path: string): Fixture {
+  const store = openSqliteStore({ path, history: { revisions: remembered, characters: 10_000_000 } });
+  return {
+    store,
+    other: store,
+    forgetHistory: () => overwrite(store),
+    close: () => store.close(),
+  };
+}
+
+async function overwrite(store: Store): Promise<void> {
+  for (let i = 0; i <= remembered; i++) await store.transact([], [{ put: "overwritten", value: `${i}` }]);
+}
+
+Deno.test("a store in memory", (test) => runAll(test, () => Promise.resolve(overSqlite(":memory:"))));
+
+Deno.test("a store in a file", async (test) => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await runAll(test, (index) => Promise.resolve(overSqlite(`${dir}/${index}.db`)));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test({
+  name: "a store in etcd",
+  // etcd3's connections outlive close() by a moment: their sockets are destroyed and their timers cleared later.
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn(test) {
+    await using etcd = await EtcdServer.start();
+    await runAll(test, async (index) => {
+      const open = () =>
+        openEtcdStore({ endpoints: [etcd.endpoint], prefix: `/case-${index}/`, requestTimeout_ms: 5_000 });
+      const [store, other] = [await open(), await open()];
+      return {
+        store,
+        other,
+        forgetHistory: async () => void await etcd.compact(),
+        close: async () => {
+          await store.close();
+          await other.close();
+        },
+      };
+    });
+  },
+});
