@@ -126,6 +126,7 @@ export class Connection {
     request: object,
     { repeatable, timeout_ms }: { readonly repeatable: boolean; readonly timeout_ms?: number },
   ): Promise<Response> {
+    this.#mustBeOpen();
     let renewed = false;
     for (let attempt = 1;; attempt++) {
       const deadline_ms = Date.now() + (timeout_ms ?? this.options.requestTimeout_ms);
@@ -152,6 +153,7 @@ export class Connection {
 
   /** Opens a stream. etcd ends it when its member has lost touch with the rest of the cluster. */
   async open<Response>(service: Service, method: string): Promise<DuplexStream<Response>> {
+    this.#mustBeOpen();
     const deadline_ms = Date.now() + this.options.requestTimeout_ms;
     try {
       const member = await this.#ready(service, deadline_ms);
@@ -173,6 +175,11 @@ export class Connection {
   close(): void {
     this.#closed = true;
     for (const member of this.members) member.close();
+  }
+
+  /** A closed client of gRPC would connect again. */
+  #mustBeOpen(): void {
+    if (this.#closed) throw new StoreUnavailableError(`the connection to etcd at ${this.endpoints} was closed`);
   }
 
   #client(member: number, service: Service): Client {
