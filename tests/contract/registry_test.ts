@@ -1,6 +1,8 @@
 /** The contract of {@link import("../../registry/mod.ts").Registry}, over every store there is. */
 
 import { openEtcdStore } from "../../registry/etcd/store.ts";
+import { openSqliteStore } from "../../registry/sqlite.ts";
+import type { Store } from "../../registry/store.ts";
 import { EtcdServer } from "../cluster/etcd.ts";
 import { etcdCases, requestTimeout_ms } from "./registry_etcd_cases.ts";
 import { type Case, fixtureOver, registryCases, type RegistryFixture } from "./registry_suite.ts";
@@ -20,6 +22,27 @@ async function runAll<Fixture extends RegistryFixture>(
       }
     });
   }
+}
+
+Deno.test("a registry over the embedded store", (test) =>
+  runAll(test, registryCases, () => {
+    const store = openSqliteStore({ path: ":memory:" });
+    const fixture = fixtureOver(() => Promise.resolve(shared(store)));
+    return Promise.resolve({ ...fixture, close: () => fixture.close().finally(() => store.close()) });
+  }));
+
+/** One process has one embedded store: closing one daemon's leaves it to the others of the case. */
+function shared(store: Store): Store {
+  return {
+    endpoints: store.endpoints,
+    read: (ranges) => store.read(ranges),
+    transact: (compares, ops) => store.transact(compares, ops),
+    watch: (ranges, after, signal) => store.watch(ranges, after, signal),
+    grant: (ttl_s) => store.grant(ttl_s),
+    renew: (lease) => store.renew(lease),
+    revoke: (lease) => store.revoke(lease),
+    close: () => Promise.resolve(),
+  };
 }
 
 // etcd3's connections outlive close() by a moment: their sockets are destroyed and their timers cleared later.
