@@ -53,18 +53,25 @@ export interface Loop<World, Step> {
 /** How long a loop waits after its first failure in a row, and at most. */
 const backoff = { first_ms: 250, most_ms: 30_000 } as const;
 
+/** A loop that acts so often in a row is not getting anywhere: it is slowed down, so that others get their turn. */
+const restless = { rounds: 100, pause_ms: 100 } as const;
+
 /** Runs a loop until `signal` aborts. A failed round is logged and tried again, later each time. */
 export async function reconcile<World, Step>(loop: Loop<World, Step>, signal: AbortSignal): Promise<void> {
   let failures = 0;
+  let rounds = 0;
   while (!signal.aborted) {
     let wait_ms: number;
     try {
       const world = await loop.look();
       const steps = world === undefined ? [] : loop.decide(world);
+      rounds = steps.length > 0 ? rounds + 1 : 0;
       if (steps.length > 0) {
         await loop.act(steps, world!);
         loop.bell.ring();
       }
+      if (rounds === restless.rounds) loop.log("warn", `${loop.name}: ${rounds} rounds of work without a rest`);
+      if (rounds >= restless.rounds) await loop.clock.sleep(restless.pause_ms, signal);
       wait_ms = loop.patience_ms(world);
       failures = 0;
     } catch (error) {

@@ -75,6 +75,20 @@ Deno.test("a loop that fails says so, and tries again later each time", async ()
   await running;
 });
 
+Deno.test("a loop that never comes to rest leaves others their turn, and says so once", async () => {
+  const stop = new AbortController();
+  const { loop, seen, said, clock } = countdown(1_000);
+  const running = reconcile(loop, stop.signal);
+  await ManualClock.settle();
+  assert.equal(seen.length, 100);
+  clock.advance(100);
+  await ManualClock.settle();
+  assert.equal(seen.length, 101);
+  assert.deepEqual(said, ["warn: countdown: 100 rounds of work without a rest"]);
+  stop.abort();
+  await running;
+});
+
 Deno.test("a bell that rang before the wait is not missed", async () => {
   const bell = new Bell();
   bell.ring();

@@ -121,9 +121,9 @@ export class Agent {
     const commands = steps.filter((step): step is Step => step.kind !== "publish");
     if (commands.length < steps.length) {
       this.#published = world.states;
-      // Not waited for: a store that is away must not keep a unit from being stopped.
+      // Not waited for: a store that is away must not keep a unit from being stopped. What it refuses now, the
+      // membership itself writes when it can.
       membership.publish(world.states).catch((error) => {
-        this.#published = undefined;
         log("warn", `unit states could not be published: ${error.message}`);
       });
     }
