@@ -111,6 +111,8 @@ export class Agent {
   }
 
   #decide(world: AgentWorld): readonly AgentStep[] {
+    // Leaving the cluster takes the states along.
+    if (this.#draining && world.current.size === 0) return [];
     const steps: AgentStep[] = [...plan(world.wanted, world.current, world.held)];
     if (!sameStates(this.#published, world.states)) steps.push({ kind: "publish" });
     return steps;
