@@ -5,32 +5,38 @@
  * @module
  */
 
-import { readSettings, type Setting } from "./config_file.ts";
+import { ConfigError, readSettings, type Setting } from "./config_file.ts";
+
+export { ConfigError };
 
 /** Everything that can be configured. */
 export interface Config {
+  /** More than 0: debug messages too. */
   readonly verbosity: number;
+  /** Where the cluster's memory is: etcd, or a file of this machine alone. */
+  readonly registry: "etcd" | "embedded";
+  /** Where the embedded registry keeps its file. */
+  readonly stateDirectory: string;
   readonly etcdServers: readonly string[];
   readonly etcdUsername: string;
   readonly etcdPassword: string;
+  /** Paths of PEM files; "" if none. Certificate and key come together. */
   readonly etcdKeyfile: string;
   readonly etcdCertfile: string;
   readonly etcdCafile: string;
   readonly etcdKeyPrefix: string;
+  /** 0: no limit. */
   readonly etcdRequestTimeout_ms: number;
   readonly engineReconcileInterval_ms: number;
+  /** "" to find it out. */
   readonly publicIp: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly agentTtl_ms: number;
   readonly unitsDirectory: string;
   readonly systemdUser: boolean;
+  /** Entries a page of the API. */
   readonly tokenLimit: number;
   readonly disableEngine: boolean;
-}
-
-/** A configuration that cannot be used: the message names option, value, source and what is expected. */
-export class ConfigError extends Error {
-  override name = "ConfigError";
 }
 
 /** What was read, and what the operator should hear about it. */
@@ -42,7 +48,7 @@ export interface Parsed {
 }
 
 /** How an option's text becomes a value. Throws an error that says what is expected. */
-type Reader<T> = (text: string) => T;
+type Reader<T> = (text: string, warn: (what: string) => void) => T;
 
 interface Option<T> {
   readonly name: string;
@@ -58,6 +64,8 @@ function option<T>(name: string, fallback: string, read: Reader<T>): Option<T> {
 
 const options = {
   verbosity: option("verbosity", "0", readInteger),
+  registry: option("registry", "etcd", readRegistry),
+  stateDirectory: option("state_directory", "/var/lib/fleet", readPath),
   etcdServers: option("etcd_servers", "http://127.0.0.1:2379,http://127.0.0.1:4001", readServers),
   etcdUsername: option("etcd_username", "", text),
   etcdPassword: option("etcd_password", "", text),
@@ -76,13 +84,15 @@ const options = {
   disableEngine: option("disable_engine", "false", readBoolean),
 } as const satisfies { readonly [Key in keyof Config]: Option<Config[Key]> };
 
-/** Options of fleet 1.0 that have no meaning here, each with why. */
-const meaningless: Readonly<Record<string, string>> = {
-  enable_grpc: "all traffic goes through the store's watches",
-  disable_watches: "there is nothing to poll instead",
-  verify_units: "it is no longer supported",
-  authorized_keys_file: "it is no longer supported",
-};
+const optionNames: readonly string[] = Object.values(options).map(({ name }) => name);
+
+/** Options of fleet 1.0 that have no meaning here, each with what is said to whoever sets one. */
+const meaningless: ReadonlyMap<string, string> = new Map([
+  ["enable_grpc", "Config option enable_grpc is ignored: all traffic goes through the store's watches"],
+  ["disable_watches", "Config option disable_watches is ignored: there is nothing to poll instead"],
+  ["verify_units", "Config option verify_units is no longer supported - ignoring"],
+  ["authorized_keys_file", "Config option authorized_keys_file is no longer supported - ignoring"],
+]);
 
 /** Reads a configuration. Throws {@link ConfigError} for a value that cannot be used, rather than guess. */
 export function parseConfig(
@@ -91,42 +101,75 @@ export function parseConfig(
     readonly env: Readonly<Record<string, string>>;
   },
 ): Parsed {
-  const warnings: string[] = [];
-  const settings = new Map<string, Setting>();
   const { file, env } = sources;
-  if (file) { for (const [name, setting] of readSettings(file.path, file.text)) settings.set(name, setting); }
-  for (const [variable, value] of Object.entries(env)) {
-    const name = variable.startsWith("FLEET_") ? variable.slice("FLEET_".length).toLowerCase() : "";
-    if (name !== "") settings.set(name, { value, source: variable });
-  }
-  const names = Object.values(options).map((one) => one.name);
-  for (const [name, { source }] of settings) {
-    if (names.includes(name)) continue;
-    const why = meaningless[name];
-    warnings.push(
-      why ? `Config option ${name} is ignored: ${why} (${source})` : unknownOption(name, source, names),
-    );
-  }
+  const read = file ? readSettings(file.path, file.text) : { settings: [], warnings: [] };
+  const settings = new Map<string, Setting>([...read.settings, ...readEnvironment(env)]);
+  const warnings = [...read.warnings, ...unusedOptions(settings)];
   const from = new Map<string, string>();
   const entries = Object.entries(options).map(([key, { name, fallback, read }]) => {
     const { value, source } = settings.get(name) ?? { value: fallback, source: "default" };
     from.set(name, source);
-    return [key, readOption(name, value, source, read)];
+    const warn = (what: string) => void warnings.push(`${source}: option ${name}: ${what}`);
+    return [key, readOption({ name, value, source }, read, warn)];
   });
-  return { config: Object.fromEntries(entries), sources: from, warnings };
+  const config: Config = Object.fromEntries(entries);
+  checkTogether(config, from, warnings);
+  return { config, sources: from, warnings };
 }
 
-function readOption(name: string, value: string, source: string, read: Reader<unknown>): unknown {
+/** An option's variable is its name in capitals behind `FLEET_`; one that is set but empty counts. */
+function* readEnvironment(env: Readonly<Record<string, string>>): Generator<[name: string, setting: Setting]> {
+  for (const [variable, value] of Object.entries(env)) {
+    const name = /^FLEET_([A-Z_]+)$/.exec(variable)?.[1]?.toLowerCase();
+    if (name !== undefined) yield [name, { value, source: variable }];
+  }
+}
+
+function unusedOptions(settings: ReadonlyMap<string, Setting>): string[] {
+  return [...settings].flatMap(([name, { value, source }]) => {
+    if (optionNames.includes(name)) return [];
+    const why = meaningless.get(name);
+    if (why === undefined) return [unknownOption(name, source)];
+    return ["", "0", "f", "F", "FALSE", "false", "False"].includes(value) ? [] : [`${why} (${source})`];
+  });
+}
+
+function readOption(
+  { name, value, source }: Setting & { readonly name: string },
+  read: Reader<unknown>,
+  warn: (what: string) => void,
+): unknown {
   try {
-    return read(value);
+    return read(value, warn);
   } catch (error) {
     const shown = name.includes("password") ? "" : ` "${value}"`;
     throw new ConfigError(`${source}: option ${name}${shown}: ${(error as Error).message}`, { cause: error });
   }
 }
 
-function unknownOption(name: string, source: string, names: readonly string[]): string {
-  const nearest = [...names].sort((a, b) => distance(name, a) - distance(name, b))[0]!;
+/** What no option can say alone. */
+function checkTogether(config: Config, sources: ReadonlyMap<string, string>, warnings: string[]): void {
+  const given: readonly (readonly [name: string, needs: string, given: string, needed: string])[] = [
+    ["etcd_certfile", "etcd_keyfile", config.etcdCertfile, config.etcdKeyfile],
+    ["etcd_keyfile", "etcd_certfile", config.etcdKeyfile, config.etcdCertfile],
+  ];
+  for (const [name, needs, value, needed] of given) {
+    if (value !== "" && needed === "") {
+      throw new ConfigError(`${sources.get(name)}: option ${name}: expected ${needs} too`);
+    }
+  }
+  if (config.etcdPassword !== "" && config.etcdUsername === "") {
+    warnings.push(`${sources.get("etcd_password")}: option etcd_password is not used: there is no etcd_username`);
+  }
+  if (config.registry === "etcd") return;
+  for (const [name, source] of sources) {
+    if (!name.startsWith("etcd_") || source === "default") continue;
+    warnings.push(`Config option ${name} is ignored: registry is ${config.registry} (${source})`);
+  }
+}
+
+function unknownOption(name: string, source: string): string {
+  const nearest = [...optionNames].sort((a, b) => distance(name, a) - distance(name, b))[0]!;
   const hint = distance(name, nearest) <= 3 ? `; did you mean ${nearest}?` : "";
   return `Config option ${name} is not known and is ignored (${source})${hint}`;
 }
@@ -147,7 +190,7 @@ function distance(a: string, b: string): number {
 function readInteger(value: string): number {
   // Number() knows 0x; a leading zero is octal, as in Go's strconv.
   const octal = /^[-+]?0[0-7]+$/.test(value);
-  const parsed = octal ? parseInt(value, 8) : /^[-+]?(0[xX][0-9a-fA-F]+|\d+)$/.test(value) ? Number(value) : NaN;
+  const parsed = octal ? parseInt(value, 8) : /^(0[xX][0-9a-fA-F]+|[-+]?\d+)$/.test(value) ? Number(value) : NaN;
   if (!Number.isSafeInteger(parsed)) throw new Error("expected a whole number");
   return parsed;
 }
@@ -158,10 +201,18 @@ function readTokenLimit(value: string): number {
   return parsed;
 }
 
+function readRegistry(value: string): Config["registry"] {
+  if (value === "etcd" || value === "embedded") return value;
+  throw new Error("expected etcd or embedded");
+}
+
+/** Nothing waits longer: beyond 24 days, timers would fire at once. */
+const maxWait_ms = 20 * 24 * 3_600_000;
+
 function readSeconds_ms(value: string): number {
-  const parsed = value.trim() === "" ? NaN : Number(value);
-  if (!Number.isFinite(parsed) || parsed < 0) throw new Error("expected a number of seconds, such as 1.5");
-  return parsed * 1000;
+  const parsed = value.trim() === "" ? NaN : Number(value) * 1000;
+  if (!(parsed >= 0 && parsed <= maxWait_ms)) throw new Error("expected a number of seconds, such as 1.5");
+  return parsed;
 }
 
 function readInterval_ms(value: string): number {
@@ -173,13 +224,15 @@ function readInterval_ms(value: string): number {
 function readTtl_ms(value: string): number {
   const parsed = parseDuration_ms(value);
   if (parsed < 1_000) throw new Error("expected at least 1s, the shortest lease that etcd grants");
+  if (parsed > maxWait_ms) throw new Error(`expected at most ${maxWait_ms / 3_600_000}h`);
   return parsed;
 }
 
 const units_ms: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,
-  "µs": 1e-3,
+  "\u00b5s": 1e-3,
+  "\u03bcs": 1e-3,
   ms: 1,
   s: 1_000,
   m: 60_000,
@@ -189,15 +242,16 @@ const units_ms: Readonly<Record<string, number>> = {
 /** Parses a duration as Go writes it: `30s`, `1m30s`, `500ms`. Throws an error that says what is expected. */
 export function parseDuration_ms(value: string): number {
   if (value === "0") return 0;
-  if (!/^((\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h))+$/.test(value)) {
-    const missing = /^[\d.]+$/.test(value) ? `: missing unit in duration "${value}"` : "";
-    throw new Error(`expected a duration such as 30s, 1m30s or 500ms${missing}`);
-  }
+  const part = /(\d+\.?\d*|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/y;
   let total_ms = 0;
-  for (const [, amount, unit] of value.matchAll(/([\d.]+)(ns|us|µs|ms|s|m|h)/g)) {
-    total_ms += Number(amount) * units_ms[unit!]!;
+  let read = 0;
+  for (let match = part.exec(value); match !== null; match = part.exec(value)) {
+    total_ms += Number(match[1]) * units_ms[match[2]!]!;
+    read = part.lastIndex;
   }
-  return total_ms;
+  if (read > 0 && read === value.length) return total_ms;
+  const missing = /^[\d.]+$/.test(value) ? `: missing unit in duration "${value}"` : "";
+  throw new Error(`expected a duration such as 30s, 1m30s or 500ms${missing}`);
 }
 
 function readBoolean(value: string): boolean {
@@ -216,14 +270,19 @@ function readServers(value: string): readonly string[] {
     }
   }
   if (servers.length === 0) throw new Error("expected at least one http://HOST:PORT");
+  if (new Set(servers.map((server) => server.split(":")[0])).size > 1) {
+    throw new Error("expected all of them to be http:// or all https://");
+  }
   return servers.map((server) => server.replace(/\/$/, ""));
 }
 
 /** `key=value,key=value`; an item without `=` is dropped, and the last of equal keys wins. */
-function readMetadata(value: string): Readonly<Record<string, string>> {
-  const pairs = value.split(",").filter((item) => item.includes("=")).map((item) => {
+function readMetadata(value: string, warn: (what: string) => void): Readonly<Record<string, string>> {
+  const pairs = value.split(",").flatMap((item) => {
     const equals = item.indexOf("=");
-    return [item.slice(0, equals).trim(), item.slice(equals + 1).trim()] as const;
+    if (equals >= 0) return [[item.slice(0, equals).trim(), item.slice(equals + 1).trim()] as const];
+    if (item.trim() !== "") warn(`"${item.trim()}" is dropped: expected key=value`);
+    return [];
   });
   return Object.fromEntries(pairs);
 }

@@ -1,5 +1,5 @@
 /**
- * The grammar of fleet.conf: the INI dialect of fleet 1.0. Pure.
+ * The grammar of fleet.conf: the INI dialect of fleet 1.0. Pure. See ADR 3 for why no library reads it.
  *
  * @module
  */
@@ -11,32 +11,71 @@ export interface Setting {
   readonly source: string;
 }
 
+/** What a file sets, and what in it was probably meant otherwise. */
+export interface Settings {
+  /** By lower-cased key; the last of equal keys wins. */
+  readonly settings: ReadonlyMap<string, Setting>;
+  readonly warnings: readonly string[];
+}
+
+/** A configuration that cannot be used: the message names option, value, source and what is expected. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+}
+
 /**
- * Reads `key = value` lines before any `[section]`, by lower-cased key; the last of equal keys wins. Throws a
- * `SyntaxError` that names file and line.
+ * Reads the `key = value` lines before any `[section]`; lines in sections must be well-formed, but set nothing. Throws
+ * {@link ConfigError}.
  */
-export function readSettings(path: string, text: string): ReadonlyMap<string, Setting> {
+export function readSettings(path: string, text: string): Settings {
   const settings = new Map<string, Setting>();
-  const lines = text.split(/\r?\n/);
+  const warnings: string[] = [];
+  const lines = text.split("\n");
+  let section: string | undefined;
   for (let at = 0; at < lines.length; at++) {
     const source = `${path}:${at + 1}`;
     let line = lines[at]!.trim();
     if (line === "" || line.startsWith("#") || line.startsWith(";")) continue;
     while (line.endsWith("\\")) {
-      if (++at >= lines.length) throw new SyntaxError(`${source}: nothing follows the "\\" at the end of the line`);
-      line = line.slice(0, -1) + lines[at]!.trim();
+      const next = lines[++at];
+      if (next === undefined || (next === "" && at === lines.length - 1)) {
+        throw new ConfigError(`${source}: nothing follows the "\\" at the end of the line`);
+      }
+      line = line.slice(0, -1) + next.trim();
     }
-    if (line.startsWith("[")) break;
+    if (line === "") continue;
+    if (line.startsWith("[") && line.endsWith("]")) {
+      section = line;
+      continue;
+    }
     const match = /^([^\s=]+)[ \t]*=[ \t]*(.*)$/s.exec(line);
-    if (!match) throw new SyntaxError(`${source}: expected OPTION=VALUE, found "${line}"`);
-    settings.set(match[1]!.toLowerCase(), { value: readValue(match[2]!), source });
+    // The line itself may hold a password.
+    if (!match) throw new ConfigError(`${source}: expected OPTION=VALUE, a remark or [SECTION] in this line`);
+    const key = match[1]!.toLowerCase();
+    if (section !== undefined) {
+      warnings.push(
+        `${source}: ${key} is not read: it stands in section ${section}, and options stand before any section`,
+      );
+      continue;
+    }
+    const { value, cut } = readValue(match[2]!);
+    if (cut) {
+      warnings.push(`${source}: the value of ${key} ends before "${cut}": put it in quotes if that belongs to it`);
+    }
+    settings.set(key, { value, source });
   }
-  return settings;
+  return { settings, warnings };
 }
 
-/** In quotes, `#` and `;` are literal, and a remark may follow; without, the value ends at the first of them. */
-function readValue(text: string): string {
-  const quoted = /^(["'])(.*?)\1\s*(?:[#;].*)?$/s.exec(text);
-  if (quoted) return quoted[2]!;
-  return text.replace(/[#;].*$/s, "").trim();
+/**
+ * In quotes, `#` and `;` are literal, and a remark may follow. Otherwise the value ends at the first of them; `cut` says
+ * which it was, where no blank before it shows that a remark was meant.
+ */
+function readValue(text: string): { readonly value: string; readonly cut?: string } {
+  const quoted = /^(?:"([^"]*)"|'([^']*)')\s*(?:[#;].*)?$/s.exec(text);
+  if (quoted) return { value: quoted[1] ?? quoted[2]! };
+  const end = text.search(/[#;]/);
+  if (end < 0) return { value: text.trim() };
+  const value = text.slice(0, end).trim();
+  return end > 0 && text[end - 1]!.trim() !== "" ? { value, cut: text[end]! } : { value };
 }
