@@ -333,6 +333,8 @@ async function prepare(endpoint: string, options: EtcdOptions): Promise<Endpoint
       // No detours: neither the environment's proxy nor settings looked up in DNS.
       "grpc.enable_http_proxy": 0,
       "grpc.service_config_disable_resolution": 1,
+      // Nobody asks gRPC for its own statistics.
+      "grpc.enable_channelz": 0,
       // A server cannot be asked for by an address (RFC 6066, section 3), though its certificate can hold one.
       "grpc.ssl_target_name_override": isIP(name) ? "etcd" : name,
     },

@@ -338,9 +338,20 @@ const unitCases: readonly Case[] = [
     },
   },
   {
-    name: "a client that wrote through one daemon reads it through any other",
+    name: "a client that wrote through one daemon reads it through any other, however late that one is told",
     async run({ open }) {
-      const [some, other] = [await open(), await open()];
+      const some = await open();
+      const other = await open({
+        wrap: (store) =>
+          between(store, {
+            async *watch(ranges, after, stop) {
+              for await (const batch of store.watch(ranges, after, stop)) {
+                await systemClock.sleep(20, stop);
+                yield batch;
+              }
+            },
+          }),
+      });
       for (let round = 0; round < 20; round++) {
         await set(some, "a.service", round % 2 ? "loaded" : "launched");
         assert.equal((await other.read()).units.get("a.service")?.desiredState, round % 2 ? "loaded" : "launched");
