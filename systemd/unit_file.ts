@@ -47,16 +47,22 @@ export function parseUnitFile(text: string): UnitOption[] {
 
 /**
  * The text fleet stores, hashes and writes to disk: options grouped by section in order of first appearance, one blank
- * line between sections. No options make an empty text.
+ * line between sections. No options make an empty text. What {@link parseUnitFile} has read is read back the same.
  */
 export function serializeUnitFile(options: readonly UnitOption[]): string {
   const sections = new Map<string, string[]>();
   for (const { section, name, value } of options) {
     const lines = sections.get(section) ?? [`[${section}]\n`];
-    lines.push(`${name}=${value}\n`);
+    lines.push(`${name}=${closed(value)}\n`);
     sections.set(section, lines);
   }
   return [...sections.values()].map((lines) => lines.join("")).join("\n");
+}
+
+/** A value that ends in a backslash, which no file reads back so, ends in a blank line: it must not swallow what follows. */
+function closed(value: string): string {
+  const last = trimEnd(value.slice(value.lastIndexOf("\n") + 1));
+  return last.charCodeAt(last.length - 1) === code.backslash ? `${value}\n` : value;
 }
 
 /** SHA-1 of a text's UTF-8 bytes, 40 lower-case hexadecimal digits. Give it what {@link serializeUnitFile} returned. */

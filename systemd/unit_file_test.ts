@@ -172,6 +172,14 @@ Deno.test("a unit file is written grouped by section, with nothing else in it", 
   }
 });
 
+Deno.test("a value that no file could have held swallows nothing", () => {
+  for (const value of ["b \\", "b \\ ", "\\", "a\\\nb\\"]) {
+    const read = parseUnitFile(serializeUnitFile(options([["A", "x", value], ["A", "y", "2"]])));
+    assert.deepEqual(read.map(({ name }) => name), ["x", "y"]);
+    assert.equal(read[1]!.value, "2");
+  }
+});
+
 Deno.test("the hash is the SHA-1 of the bytes", () => {
   assert.equal(hashUnitFile(""), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
   assert.equal(hashUnitFile("abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");

@@ -118,8 +118,7 @@ function isDesiredState(text: string): text is DesiredState {
  * they came: a value with a line break in it may be two options.
  */
 function readFile(options: readonly UnitOption[]): File | string {
-  // A value that ends in a backslash would swallow the next option.
-  const draft = serializeUnitFile(options.map((each) => ({ ...each, value: each.value.replace(/[\\\s]+$/, "") })));
+  const draft = serializeUnitFile(options);
   if (new TextEncoder().encode(draft).length > maxUnitFile_bytes) {
     return `unit file exceeds maximum length (${maxUnitFile_bytes})`;
   }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ApiFixture, errorText, type Extras, optionsOf } from "../../tests/api_fixture.ts";
 import type { Registry } from "../../registry/mod.ts";
+import { hashUnitFile, parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 
 const file = "[Service]\nExecStart=/bin/true";
 const options = optionsOf(file);
@@ -359,7 +360,16 @@ Deno.test("what counts of options is the file they make", async (test) => {
     const sent = [{ section: "S", name: "A", value: "b \\" }, { section: "S", name: "C", value: "d" }];
     assert.equal((await api.send("PUT", path, { body: { options: sent } })).code, 201);
     const found = JSON.parse((await api.send("GET", path)).text);
-    assert.deepEqual(found.options, [{ name: "A", section: "S", value: "b" }, { name: "C", section: "S", value: "d" }]);
+    assert.deepEqual(found.options, [{ name: "A", section: "S", value: "b \\\n" }, {
+      name: "C",
+      section: "S",
+      value: "d",
+    }]);
+  });
+  await test.step("a value that ends in a blank line is kept, so that its file has the client's hash", async () => {
+    const sent = parseUnitFile("[S]\nA=b \\\n\nC=d\n");
+    assert.equal((await api.send("PUT", "/fleet/v1/units/blank.service", { body: { options: sent } })).code, 201);
+    assert.deepEqual((await api.registry.unit("blank.service")).unit?.hash, hashUnitFile(serializeUnitFile(sent)));
   });
   await test.step("the same options again are the same file", async () => {
     const sent = [{ section: "S", name: "A", value: "b \\" }, { section: "S", name: "C", value: "d" }];
