@@ -10,6 +10,7 @@ import { openEtcdStore } from "../registry/etcd/store.ts";
 import { type Log, messageOf } from "../registry/log.ts";
 import type { MachineRecord } from "../registry/model.ts";
 import type { Registry } from "../registry/mod.ts";
+import type { Store } from "../registry/store.ts";
 import { openSystemd } from "../systemd/dbus/mod.ts";
 import type { Systemd } from "../systemd/mod.ts";
 import { Agent } from "./agent/agent.ts";
@@ -142,15 +143,7 @@ async function build(config: Config, log: Log): Promise<House> {
     bus: config.systemdUser ? "user" : "system",
     log,
   });
-  const store = await openEtcdStore({
-    endpoints: config.etcdServers,
-    prefix: config.etcdKeyPrefix,
-    // 0 stands for no limit, which no caller could wait for.
-    requestTimeout_ms: config.etcdRequestTimeout_ms || longestRequest_ms,
-    username: config.etcdUsername,
-    password: config.etcdPassword,
-    ...await tls(config),
-  });
+  const store = await openStore(config);
   const registry = new ClusterRegistry({
     store,
     clock: systemClock,
@@ -159,6 +152,24 @@ async function build(config: Config, log: Log): Promise<House> {
     leaderTtl_s: Math.max(1, Math.ceil(5 * config.engineReconcileInterval_ms / 1000)),
   });
   return { config, log, registry, systemd, memory };
+}
+
+/** The cluster's memory: etcd, or a file of this machine alone. */
+async function openStore(config: Config): Promise<Store> {
+  if (config.registry === "embedded") {
+    const { openSqliteStore } = await import("../registry/sqlite.ts");
+    await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
+    return openSqliteStore({ path: `${config.stateDirectory}/fleet.db` });
+  }
+  return await openEtcdStore({
+    endpoints: config.etcdServers,
+    prefix: config.etcdKeyPrefix,
+    // 0 stands for no limit, which no caller could wait for.
+    requestTimeout_ms: config.etcdRequestTimeout_ms || longestRequest_ms,
+    username: config.etcdUsername,
+    password: config.etcdPassword,
+    ...await tls(config),
+  });
 }
 
 /** The PEM texts that the configuration names. */
