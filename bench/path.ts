@@ -1,0 +1,177 @@
+/**
+ * Where the time of one unit goes: what happens between the request and the event that a client waits for, seen from
+ * outside: in the store, and on the machine's bus.
+ *
+ * @module
+ */
+
+import { openBusDoor } from "../systemd/dbus/dbus_next.ts";
+import { Manager, matchRules, systemdName } from "../systemd/dbus/manager.ts";
+import { unitObjectPath } from "../systemd/dbus/object_path.ts";
+import type { Bus, Signal, Variant } from "../systemd/dbus/bus.ts";
+import type { Machine } from "../tests/cluster/machine.ts";
+import { isActive, isGone } from "./api_client.ts";
+import { pause, type Setting, unitOptions } from "./setting.ts";
+import { summarize, type Summary } from "./statistics.ts";
+
+/** One thing that happens on the way. */
+export interface Step {
+  readonly what: string;
+  /** Since the request was sent. */
+  readonly after: Summary;
+  /** Of the medians: since the step before. */
+  readonly step_ms: number;
+}
+
+/** In order of time. */
+export interface Path {
+  readonly start: readonly Step[];
+  readonly destroy: readonly Step[];
+}
+
+const prefix = "/_coreos.com/fleet/";
+const warmups = 3;
+
+/** Tells what happened to a unit, and when by performance.now(). Only the first time something happens is kept. */
+type Mark = (unit: string, what: string) => void;
+
+/** Starts and destroys units on the second machine, one at a time, and watches from everywhere at once. */
+export async function measurePath(
+  setting: Setting,
+  { samples, pause_ms }: { readonly samples: number; readonly pause_ms: number },
+): Promise<Path> {
+  const { lab, client } = setting;
+  const machine = lab.machines[1] as Machine;
+  let marks = new Map<string, Map<string, number>>();
+  const mark: Mark = (unit, what) => {
+    const at_ms = performance.now();
+    let told = marks.get(unit);
+    if (!told) marks.set(unit, told = new Map());
+    if (!told.has(what)) told.set(what, at_ms);
+  };
+  using _store = await watchStore(setting, mark);
+  let current = "";
+  using _bus = await watchBus(machine, mark, () => current);
+  const names = Array.from({ length: samples + warmups }, (_, at) => `path-${at}.service`);
+  const run = async (name: string, work: () => Promise<void>, seen: Promise<number>) => {
+    current = name;
+    const start_ms = performance.now();
+    await work();
+    mark(name, "request answered");
+    const seen_ms = await seen;
+    await pause(pause_ms); // Stragglers: what was watched through other programs comes later.
+    const told = marks.get(name) ?? new Map<string, number>();
+    told.set("seen by the client", seen_ms);
+    return new Map([...told].map(([what, at_ms]) => [what, at_ms - start_ms]));
+  };
+  const starts: Map<string, number>[] = [], destroys: Map<string, number>[] = [];
+  for (const name of names) {
+    starts.push(await run(name, () => client.launch(name, unitOptions(machine)), client.when(name, isActive)));
+    marks = new Map();
+    destroys.push(await run(name, () => client.destroy(name), client.when(name, isGone)));
+    marks = new Map();
+  }
+  return { start: stepsOf(starts.slice(warmups)), destroy: stepsOf(destroys.slice(warmups)) };
+}
+
+function stepsOf(paths: readonly ReadonlyMap<string, number>[]): Step[] {
+  const series = new Map<string, number[]>();
+  for (const path of paths) {
+    for (const [what, after_ms] of path) series.set(what, [...series.get(what) ?? [], after_ms]);
+  }
+  const steps = [...series].map(([what, after_ms]) => ({ what, after: summarize(after_ms) }));
+  steps.sort((a, b) => a.after.median_ms - b.after.median_ms);
+  return steps.map(({ what, after }, at) => ({
+    what,
+    after,
+    step_ms: after.median_ms - (steps[at - 1]?.after.median_ms ?? 0),
+  }));
+}
+
+/** Watches the store, by etcdctl in the lab's network. It is a millisecond or two behind. */
+async function watchStore({ lab }: Setting, mark: Mark): Promise<Disposable> {
+  const [program, ...args] = lab.network.inside(["etcdctl", "watch", "--prefix", prefix, "--write-out=json"]);
+  const child = new Deno.Command(program as string, {
+    args: [...args, `--endpoints=${lab.etcd.endpoints}`],
+    env: { ETCDCTL_API: "3" },
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+  const begun = Promise.withResolvers<void>();
+  const follow = async () => {
+    let rest = "";
+    for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+      begun.resolve();
+      const lines = (rest + chunk).split("\n");
+      rest = lines.pop() as string;
+      for (const line of lines) {
+        if (line === "") continue;
+        for (const event of (JSON.parse(line) as { Events?: StoreEvent[] }).Events ?? []) markStored(event, mark);
+      }
+    }
+  };
+  follow().catch(begun.reject);
+  // It does not say that it has begun: something has to happen.
+  const probe = setInterval(() => lab.etcd.must("put", `${prefix}${probeKey}`, "").catch(begun.reject), 100);
+  await begun.promise;
+  clearInterval(probe);
+  return { [Symbol.dispose]: () => child.kill("SIGTERM") };
+}
+
+/** Where no unit is, and nobody looks: metadata of a machine that does not exist. */
+const probeKey = `metadata/${"0".repeat(32)}/probe`;
+
+interface StoreEvent {
+  readonly type?: number;
+  readonly kv: { readonly key: string; readonly value?: string };
+}
+
+const bytes = (base64: string) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+const decode = (base64: string) => new TextDecoder().decode(bytes(base64));
+
+function markStored({ type, kv }: StoreEvent, mark: Mark): void {
+  const [kind, ...rest] = decode(kv.key).slice(prefix.length).split("/");
+  const unit = rest.at(-1) ?? "";
+  if (type === 1) return mark(unit, `store: ${kind} deleted`);
+  if (kind !== "state") return mark(unit, `store: ${kind}`);
+  const { active, commanded } = JSON.parse(decode(kv.value ?? "")) as Record<string, string>;
+  mark(unit, `store: state, ${commanded}, ${active}`);
+}
+
+/** Watches systemd's jobs, units and links. */
+async function watchBus(machine: Machine, mark: Mark, current: () => string): Promise<Disposable> {
+  const door = openBusDoor({ bus: machine.busAddress, timeout_ms: 60_000 });
+  const signal = ({ path, member, args }: Signal) => {
+    if (member === "JobNew" || member === "JobRemoved") mark(String(args[2]), `systemd: ${member}`);
+    if (member === "UnitNew" || member === "UnitRemoved") mark(String(args[0]), `systemd: ${member}`);
+    // It names no unit.
+    if (member === "UnitFilesChanged") mark(current(), `systemd: ${member} (linked or unlinked)`);
+    if (member !== "PropertiesChanged") return;
+    const { ActiveState } = args[1] as Record<string, Variant>;
+    const unit = unitOf(path);
+    if (ActiveState && unit) mark(unit, `systemd: ${ActiveState.value}`);
+  };
+  const bus: Bus = await door.connect({ signal, closed: () => {} });
+  const daemon = "org.freedesktop.DBus";
+  const members = ["JobNew", "UnitNew", "UnitRemoved", "UnitFilesChanged"];
+  for (
+    const rule of [
+      ...members.map((member) => `type='signal',sender='${systemdName}',member='${member}'`),
+      ...matchRules,
+    ]
+  ) {
+    await bus.call({
+      ...{ destination: daemon, path: "/org/freedesktop/DBus", interface: daemon },
+      ...{ member: "AddMatch", signature: "s", args: [rule] },
+    }, () => {});
+  }
+  await new Manager(bus).subscribe();
+  return { [Symbol.dispose]: () => bus.close() };
+}
+
+/** Names of this measurement: `path-N.service`. */
+function unitOf(path: string): string | undefined {
+  const nth = /\/path_2d(\d+)_2eservice$/.exec(path)?.[1];
+  const name = nth === undefined ? undefined : `path-${nth}.service`;
+  return name !== undefined && unitObjectPath(name) === path ? name : undefined;
+}

@@ -1,0 +1,137 @@
+/**
+ * `deno task bench`: how fast fleet is on real machines, beside what systemd alone needs for the same. See README.md.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { type Burst, measureBurst } from "./burst.ts";
+import { type Latency, measureLatency } from "./latency.ts";
+import { measurePath, type Path, type Step } from "./path.ts";
+import { withSetting } from "./setting.ts";
+import { type Comparison, summaryCells, summaryHeads, table } from "./statistics.ts";
+
+const usage = `deno task bench [OPTION…]
+
+  --only=latency|burst|path   that measurement alone
+  --samples=N                 measurements of single units (30)
+  --pause=MS                  nothing happens for so long before each command (250)
+  --units=N                   units of a burst (200)
+  --rounds=N                  bursts (20)
+  --dist=DIRECTORY            the built programs (dist/)
+  --json                      results as JSON, times in milliseconds
+`;
+
+/** What fleet has set itself. */
+const targets = { more_than_floor_ms: 30, times_floor: 2 } as const;
+
+interface Results {
+  readonly latency?: Latency;
+  readonly burst?: Burst;
+  readonly path?: Path;
+}
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: "string" },
+    samples: { type: "string", default: "30" },
+    pause: { type: "string", default: "250" },
+    units: { type: "string", default: "200" },
+    rounds: { type: "string", default: "20" },
+    dist: { type: "string", default: `${import.meta.dirname}/../dist` },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+
+if (options.help) console.log(usage);
+else await main();
+
+async function main(): Promise<void> {
+  const numbers = {
+    samples: count("samples", options.samples),
+    pause_ms: count("pause", options.pause),
+    units: count("units", options.units),
+    rounds: count("rounds", options.rounds),
+  };
+  const { only } = options;
+  if (only !== undefined && !["latency", "burst", "path"].includes(only)) throw new RangeError(`--only=${only}?`);
+  const wanted = (what: string) => only === undefined || only === what;
+  const results = await withSetting(options.dist, async (setting): Promise<Results> => {
+    const step = async <T>(what: string, measure: () => Promise<T>): Promise<T> => {
+      const start_ms = performance.now();
+      const result = await measure();
+      console.error(`${what}: ${((performance.now() - start_ms) / 1000).toFixed(0)} s`);
+      return result;
+    };
+    return {
+      ...wanted("latency") && { latency: await step("latency", () => measureLatency(setting, numbers)) },
+      ...wanted("path") && { path: await step("path", () => measurePath(setting, numbers)) },
+      ...wanted("burst") && { burst: await step("burst", () => measureBurst(setting, numbers)) },
+    };
+  });
+  const host = { cores: navigator.hardwareConcurrency, kernel: Deno.osRelease(), load: Deno.loadavg()[0] ?? 0 };
+  console.log(
+    options.json ? JSON.stringify({ host, ...numbers, ...results }, null, 2) : report(host, numbers, results),
+  );
+}
+
+function count(name: string, text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1) throw new RangeError(`--${name}=${text} is not a number from 1`);
+  return number;
+}
+
+function report(
+  host: { readonly cores: number; readonly kernel: string; readonly load: number },
+  { pause_ms, units }: { readonly pause_ms: number; readonly units: number },
+  { latency, burst, path }: Results,
+): string {
+  const heads = (what: string) => [what, ...summaryHeads];
+  const parts = [
+    `three machines on one host: ${host.cores} cores, Linux ${host.kernel}, load ${host.load.toFixed(1)}\n`,
+  ];
+  if (latency) {
+    const single = (what: string, floor: string, comparison: Comparison) =>
+      table([heads(what), ...rows(comparison, floor)]) +
+      verdict(comparison, comparison.difference_ms <= targets.more_than_floor_ms, `at most +30 ms`);
+    parts.push(
+      single(`one unit, start (pauses of ${pause_ms} ms)`, "StartUnit to JobRemoved", latency.start),
+      single("one unit, destroy", "StopUnit to JobRemoved", latency.destroy),
+    );
+  }
+  if (path) {
+    parts.push(steps("where a start's time goes", path.start), steps("where a destroy's time goes", path.destroy));
+  }
+  if (burst) {
+    const within = (comparison: Comparison) => comparison.ratio <= targets.times_floor;
+    parts.push(
+      table([heads(`${units} units at once, start`), ...rows(burst.start, "StartUnit, files in place")]) +
+        verdict(burst.start, within(burst.start), "at most 2 times"),
+      table([
+        heads("the same, with the work on files"),
+        ...rows(burst.start_with_files, "files written, linked, StartUnit"),
+        ["last PUT answered", ...summaryCells(burst.answered)],
+      ]) + verdict(burst.start_with_files, within(burst.start_with_files), "at most 2 times"),
+      table([heads(`${units} units at once, destroy`), ...rows(burst.destroy, "StopUnit")]) + verdict(burst.destroy),
+    );
+  }
+  return parts.join("\n");
+}
+
+function rows({ fleet, floor }: Comparison, alone: string): string[][] {
+  return [["fleet", ...summaryCells(fleet)], [`systemd alone: ${alone}`, ...summaryCells(floor)]];
+}
+
+function verdict({ difference_ms, ratio }: Comparison, kept?: boolean, target?: string): string {
+  const sign = difference_ms < 0 ? "" : "+";
+  const judged = target === undefined ? "" : ` (target: ${target}; ${kept ? "kept" : "MISSED"})`;
+  return `${sign}${difference_ms.toFixed(1)} ms, ${ratio.toFixed(2)} times${judged}\n`;
+}
+
+function steps(what: string, path: readonly Step[]): string {
+  return table([
+    [what, "after ms", "step ms", "n"],
+    ...path.map(({ what, after, step_ms }) => [what, after.median_ms.toFixed(1), step_ms.toFixed(1), `${after.n}`]),
+  ]);
+}
