@@ -27,7 +27,7 @@ import { type Memory, openMemory } from "./memory.ts";
 import { openNotify } from "./notify.ts";
 import { together } from "./reconcile.ts";
 import { refreshIdentity } from "./refresh.ts";
-import { shutDown } from "./shutdown.ts";
+import { shutDown, within } from "./shutdown.ts";
 import { version } from "./version.ts";
 
 const defaultConfig = "/etc/fleet/fleet.conf";
@@ -38,7 +38,7 @@ const safetyNet_ms = 60_000;
 /** What "no limit" is taken for. */
 const longestRequest_ms = 60_000;
 
-const limits = { drain_ms: 60_000, leave_ms: 5_000 } as const;
+const limits = { drain_ms: 60_000, leave_ms: 5_000, end_ms: 1_000 } as const;
 
 /** Everything a running daemon holds. */
 interface House {
@@ -71,9 +71,19 @@ async function main(args: readonly string[]): Promise<number> {
     await run(config, wish.listen, log);
     return 0;
   } catch (error) {
-    log("error", messageOf(error));
+    log("error", `${messageOf(error)}${permissionHint(error)}`);
     return 1;
   }
+}
+
+/** What to do about something that the flags of this build forbid; "" for any other error. */
+function permissionHint(error: unknown): string {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (!(cause instanceof Deno.errors.NotCapable)) continue;
+    return "; the permissions that this fleetd was built with forbid what its configuration asks for:" +
+      " use the usual path or address, or build it with others (see compile.sh)";
+  }
+  return "";
 }
 
 async function readConfig(path: string | undefined, log: Log): Promise<Config> {
@@ -127,11 +137,12 @@ async function run(config: Config, listen: readonly string[], log: Log): Promise
     await tell("STOPPING=1\nSTATUS=ending");
     await endWell(house);
     life.abort();
-    await lived;
+    // Whatever still waits for a store that is away need not be waited for.
+    await within(limits.end_ms, systemClock, () => lived);
   } finally {
     unhook();
     await server?.close();
-    await house.registry.close();
+    await within(limits.end_ms, systemClock, () => house.registry.close());
     await house.systemd.close();
   }
 }

@@ -78,8 +78,9 @@ export async function reconcile<World, Step>(loop: Loop<World, Step>, signal: Ab
       if (signal.aborted) return;
       wait_ms = Math.min(backoff.most_ms, backoff.first_ms * 2 ** Math.min(failures++, 16));
       loop.log("error", `${loop.name}: ${(error as Error).message}; trying again in ${wait_ms} ms`);
-      await loop.clock.sleep(wait_ms, signal);
-      continue;
+      // News may have mended what failed, but however much of it comes, failures keep their distance.
+      await loop.clock.sleep(backoff.first_ms, signal);
+      wait_ms -= backoff.first_ms;
     }
     await loop.bell.wait(wait_ms, loop.clock, signal);
   }

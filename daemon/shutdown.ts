@@ -44,8 +44,8 @@ export async function shutDown(options: ShutdownOptions): Promise<void> {
   }
 }
 
-/** Whether `task` ended within the limit. */
-async function within(limit_ms: number, clock: Clock, task: () => Promise<void>): Promise<boolean> {
+/** Whether `task` ended within the limit, milliseconds. Rejects as it does. */
+export async function within(limit_ms: number, clock: Clock, task: () => Promise<void>): Promise<boolean> {
   const done = new AbortController();
   const ended = task().then(() => true).finally(() => done.abort());
   return await Promise.race([ended, clock.sleep(limit_ms, done.signal).then(() => done.signal.aborted)]);

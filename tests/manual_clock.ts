@@ -22,7 +22,7 @@ export class ManualClock implements Clock {
   sleep(duration_ms: number, signal?: AbortSignal): Promise<void> {
     this.sleeps.push(duration_ms);
     return new Promise((resolve) => {
-      if (signal?.aborted) return resolve();
+      if (signal?.aborted || duration_ms <= 0) return resolve();
       const sleeper = {
         until_ms: this.#now_ms + duration_ms,
         wake: () => {

@@ -38,7 +38,13 @@ export class Network {
   /** Makes the namespace, with that many addresses on the host's side. */
   async create(hosts: number): Promise<void> {
     await must(["ip", "netns", "add", this.name]);
-    const lines = ["link set lo up", `link add ${bridge} type bridge`, `link set ${bridge} up`];
+    // An address of its own: without one the bridge takes a port's, and changes it when that machine goes, so that
+    // nobody reaches etcd until their neighbour tables have found out.
+    const lines = [
+      "link set lo up",
+      `link add ${bridge} address 02:00:00:00:00:01 type bridge`,
+      `link set ${bridge} up`,
+    ];
     for (const host of this.hosts(hosts)) lines.push(`address add ${this.withPrefix(host)} dev ${bridge}`);
     await must(this.inside(["ip", "-batch", "-"]), { stdin: lines.join("\n") + "\n" });
   }
