@@ -5,14 +5,14 @@
  */
 
 import { type Clock, retryDelay_ms } from "./clock.ts";
-import { encodeLeader } from "./codec.ts";
+import { decodeLeader, encodeLeader } from "./codec.ts";
 import { packPlacements, type PlacementBatch } from "./commit.ts";
 import { leaderKey } from "./keys.ts";
 import { type Log, messageOf } from "./log.ts";
 import { DeposedError, type Leadership, type Placement } from "./mod.ts";
 import type { Leader, Revision } from "./model.ts";
 import { StoreSession } from "./session.ts";
-import { type Compare, WatchLostError } from "./store.ts";
+import { type Compare, type KeyValue, WatchLostError } from "./store.ts";
 
 export interface CampaignOptions {
   readonly session: StoreSession;
@@ -63,9 +63,14 @@ export async function* campaign(
 async function acquire(options: CampaignOptions, leader: Leader, signal: AbortSignal): Promise<Lead | undefined> {
   const { session, clock, log, ttl_s } = options;
   const { revision, ranges: [found] } = await session.read([{ key: leaderKey }]);
-  if (found?.[0] !== undefined) {
-    await vanished(session, revision, signal);
-    return undefined;
+  const holder = found?.[0];
+  if (holder !== undefined) {
+    // This machine's key that is not ours: its daemon was killed. It need not run out, since its fence ends with it.
+    if (leaderOf(holder)?.machine !== leader.machine) {
+      await vanished(session, revision, signal);
+      return undefined;
+    }
+    await session.transact([{ key: leaderKey, mod: holder.modRevision }], [{ delete: leaderKey }]);
   }
   const sent_ms = clock.monotonic_ms();
   const lease = await session.grant(ttl_s);
@@ -75,6 +80,15 @@ async function acquire(options: CampaignOptions, leader: Leader, signal: AbortSi
   log("debug", "another engine took the lead first", { machine: leader.machine });
   await session.revoke(lease);
   return undefined;
+}
+
+function leaderOf(kv: KeyValue): Leader | undefined {
+  try {
+    return decodeLeader(kv);
+  } catch {
+    // Written by something else: it is left to run out like any other's.
+    return undefined;
+  }
 }
 
 async function vanished(session: StoreSession, after: Revision, signal: AbortSignal): Promise<void> {

@@ -721,6 +721,21 @@ const engineCases: readonly Case[] = [
     },
   },
   {
+    name: "a daemon that comes back after a crash leads again at once, and what is left of the old one writes nothing",
+    async run({ open, openStore, signal }) {
+      const [killed, next] = [await open(), await open()];
+      await set(next, "a.service", "launched");
+      const old = await lead(killed, "m1", signal);
+      const { unit } = await next.unit("a.service");
+      assert.ok(unit);
+      // Its lease has half a minute to live.
+      const leader = await within(lead(next, "m1", signal), () => "the next daemon to lead");
+      await assert.rejects(old.apply([{ kind: "place", unit, machine: "m1", why: "it was killed" }]), DeposedError);
+      assert.deepEqual(await keys(await openStore(), "target/"), []);
+      await place(leader, next, "a.service", "m1");
+    },
+  },
+  {
     name: "five hundred units are placed together, and the one that has moved on is refused alone",
     async run({ open, openStore, signal }) {
       const writes: (readonly string[])[] = [];
