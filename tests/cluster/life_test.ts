@@ -164,7 +164,8 @@ async function badInput(cluster: FleetCluster): Promise<void> {
 
 async function failing(cluster: FleetCluster): Promise<void> {
   const home = cluster.machine("m1");
-  await home.writeFile("/root/fails.service", "[Service]\nExecStart=/bin/false\n");
+  // A oneshot: a plain service is active for a moment before it fails, and may be seen so.
+  await home.writeFile("/root/fails.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n");
   const output = await fleetctl(home, "start", "/root/fails.service");
   assert.equal(output.code, 1, output.stdout);
   assert.match(output.stderr, /fails\.service/);
