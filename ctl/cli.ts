@@ -4,6 +4,7 @@
  * @module
  */
 
+import { editDistance } from "../registry/spelling.ts";
 import type { ApiClient } from "./api.ts";
 import {
   Flags,
@@ -22,7 +23,6 @@ import { globalFlags } from "./global_flags.ts";
 import { commandHelp, rootHelp } from "./help.ts";
 import { complain, type Io, ReaderGoneError, reasonOf, say } from "./io.ts";
 import { MachineBook } from "./machines.ts";
-import { editDistance } from "./spelling.ts";
 import { version } from "./version.ts";
 
 /** Builds what commands need from the global flags. Throws {@link ClientSetupError}. */

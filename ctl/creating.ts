@@ -5,7 +5,7 @@
  */
 
 import type { DesiredState } from "../registry/model.ts";
-import { fleetOptionNames, parseRequirements, validateFleetOptions } from "../registry/requirements.ts";
+import { parseRequirements, unrecognizedOption, validateFleetOptions } from "../registry/requirements.ts";
 import type { UnitOption } from "../systemd/unit_file.ts";
 import { isTemplate, validateUnitName } from "../systemd/unit_name.ts";
 import type { FlagSpec } from "./args.ts";
@@ -13,7 +13,6 @@ import type { Context } from "./command.ts";
 import { inParallel } from "./concurrency.ts";
 import { unloaded } from "./goals.ts";
 import { complain, reasonOf, say } from "./io.ts";
-import { nearest } from "./spelling.ts";
 import {
   CreationError,
   type NamedUnit,
@@ -131,9 +130,7 @@ function check(context: Context, plan: UnitPlan): UnitPlan {
 }
 
 function unknownKey(name: string, key: string): string {
-  const meant = nearest(key, fleetOptionNames);
-  return `Unit ${name}: unrecognized requirement in [X-Fleet] section: ${JSON.stringify(key)}` +
-    (meant ? ` (did you mean ${JSON.stringify(meant)}?)` : "");
+  return `Unit ${name}: ${unrecognizedOption(key)}`;
 }
 
 async function putAll(

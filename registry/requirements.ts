@@ -6,6 +6,7 @@
 
 import { parseUnitFile, serializeUnitFile, UnitFileError, type UnitOption } from "../systemd/unit_file.ts";
 import { expandSpecifiers, globMatch, isTemplate, quote } from "../systemd/unit_name.ts";
+import { nearest } from "./spelling.ts";
 
 /** What a unit's [X-Fleet] section asks of its machine; specifiers expanded, quotes gone. */
 export interface Requirements {
@@ -129,6 +130,13 @@ function words(value: string): string[] {
 
 function isTrue(value: string | undefined): boolean {
   return value !== undefined && ["true", "yes", "1", "on", "t"].includes(value.toLowerCase());
+}
+
+/** What to say of a key that fleet does not know: the nearest that it does, if one is near. */
+export function unrecognizedOption(key: string): string {
+  const meant = nearest(key, fleetOptionNames);
+  return `unrecognized requirement in [X-Fleet] section: ${quote(key)}` +
+    (meant ? ` (did you mean ${quote(meant)}?)` : "");
 }
 
 /**

@@ -17,6 +17,8 @@ const doors: Readonly<Record<string, string>> = {
   "systemd/unit_dir.ts": "the directory of unit files",
   "daemon/main.ts": "arguments, signals, exit code, log",
   "daemon/api/server.ts": "sockets of the API",
+  "daemon/api/socket_file.ts": "files of the API's unix sockets",
+  "daemon/api/credentials.ts": "certificates and tokens of the API",
   "daemon/clock.ts": "time, timers and chance, handed to everyone else",
   "daemon/notify.ts": "sd_notify(3): a datagram to systemd",
   "daemon/memory.ts": "what the daemon remembers in /run",
@@ -73,13 +75,13 @@ function refusal(from: string, to: string, { dynamic, typeOnly }: Import): strin
 }
 
 function refusalForClient(from: string, to: string, dynamic: boolean): string | undefined {
-  const shared = ["registry/model.ts", "registry/requirements.ts", "daemon/api/v1.ts"];
+  const shared = ["registry/model.ts", "registry/requirements.ts", "registry/spelling.ts", "daemon/api/v1.ts"];
   if (to.startsWith("ctl/") || shared.includes(to) || /^systemd\/unit_[a-z_]+\.ts$/.test(to)) return undefined;
   if (to === "daemon/api/routes.ts" || to.startsWith("registry/")) {
     if (from === "ctl/main.ts" && dynamic) return undefined;
     return "only ctl/main.ts may load it, with import(), for --driver=etcd";
   }
-  return "ctl/ may import only itself, registry/{model,requirements}.ts, systemd/unit_*.ts and daemon/api/v1.ts";
+  return "ctl/ may import only itself, registry/{model,requirements,spelling}.ts, systemd/unit_*.ts and daemon/api/v1.ts";
 }
 
 function refusalForDaemon(from: string, to: string, typeOnly: boolean): string | undefined {
@@ -87,6 +89,8 @@ function refusalForDaemon(from: string, to: string, typeOnly: boolean): string |
   if (from === "daemon/main.ts" || !to.startsWith("daemon/")) return undefined;
   // A door implements a port that its user, inside a room, declares.
   if (isDoor(from) && typeOnly) return undefined;
+  // What is explained is what the engine decides: both ask the same pure function.
+  if (from === "daemon/explain.ts" && to === "daemon/engine/schedule.ts") return undefined;
   for (const inner of ["daemon/engine/", "daemon/agent/", "daemon/api/"]) {
     if (!to.startsWith(inner) || from.startsWith(inner)) continue;
     return `only daemon/main.ts knows ${inner}: share by a file in daemon/ (as placement.ts), or hand it in from main`;
