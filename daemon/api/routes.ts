@@ -11,6 +11,7 @@ import type { Api, Call, Peer } from "./context.ts";
 import { discoveryText } from "./discovery.ts";
 import { Lists, UnitRenderer } from "./entities.ts";
 import { EventStreams } from "./events.ts";
+import { explainUnit } from "./explain.ts";
 import { listMachines, patchMachines } from "./machines.ts";
 import { errorReply, jsonReply, textReply } from "./replies.ts";
 import { getState, listStates } from "./state.ts";
@@ -167,6 +168,7 @@ function resourcesOf(api: Api): ReadonlyMap<string, Resource> {
       otherwise: only("GET, PUT and DELETE"),
     }],
     ["units/*/restart", { actions: { POST: (_call, name) => restartUnit(api, name) }, otherwise: only("POST") }],
+    ["units/*/explain", { actions: { GET: (_call, name) => explainUnit(api, name) }, otherwise: only("GET") }],
     ["state", { actions: { GET: (call) => listStates(api, call) }, otherwise: only("GET") }],
     ["state/*", { actions: { GET: (_call, name) => getState(api, name) }, otherwise: only("GET") }],
     ["events", { actions: { GET: (call) => events.open(call) }, otherwise: only("GET") }],

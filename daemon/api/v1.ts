@@ -56,6 +56,75 @@ export interface MachinePage {
   readonly nextPageToken?: string;
 }
 
+/** `GET /units/{name}/explain`: why a unit is where it is, or is not. */
+export interface ExplanationEntity {
+  readonly name: string;
+  readonly desiredState: StateName;
+  /** Absent for globals. */
+  readonly currentState?: StateName;
+  /** Hash of its newest file. */
+  readonly hash: string;
+  /** Store revision since which it has been wanted launched; absent while it is not. */
+  readonly launched?: number;
+  /** Store revision at which the latest restart was asked for; absent if never. */
+  readonly restart?: number;
+  /**
+   * `placed` on a machine; `waiting` for one that is there; `global`; `inactive`: wanted nowhere; `template`: only its
+   * instances can be wanted.
+   */
+  readonly outcome: string;
+  /** One sentence, without the unit's name. */
+  readonly summary: string;
+  /** The machine it is placed on, with why, and since when (milliseconds since the epoch). */
+  readonly machineID?: string;
+  readonly why?: string;
+  readonly since?: number;
+  /** What the engine will do about it, if there is anything: follows "will". */
+  readonly next?: string;
+  /** By machine ID: those that are present, and those that have, or are to have, the unit. */
+  readonly machines?: readonly MachineExplanationEntity[];
+  /** What other units have to do with it. */
+  readonly notes?: readonly string[];
+  /** What is probably not meant as it is. */
+  readonly warnings?: readonly string[];
+  /** The machine that leads the engines; absent while none does. */
+  readonly leader?: string;
+  /** Store revision of which all this is true. */
+  readonly revision: number;
+}
+
+/** What one machine is to a unit. */
+export interface MachineExplanationEntity {
+  readonly machineID: string;
+  readonly primaryIP?: string;
+  /**
+   * `here`: it is to have the unit; `able`: it would take it; `refused`: it will not; `away`: it is to have it, and is
+   * not present; `none`: it is not asked, since the unit is a template.
+   */
+  readonly standpoint: string;
+  /** Every reason why it will not take the unit or, where the unit is already, may not keep it. */
+  readonly reasons?: readonly ReasonEntity[];
+  /** What the machine has not done yet: follows "which", for example `has not started it yet`. */
+  readonly pending?: string;
+  /** What its agent has commanded. The following are absent while the machine says nothing of the unit. */
+  readonly currentState?: StateName;
+  /** The restart that has been carried out. */
+  readonly restart?: number;
+  readonly state?: UnitStateEntity;
+  /** When systemd's active state was entered, milliseconds since the epoch. */
+  readonly since?: number;
+  /** Why the agent's latest command failed, if it did. */
+  readonly error?: string;
+  /** systemd's `Result` where it is not `success`. */
+  readonly result?: string;
+}
+
+export interface ReasonEntity {
+  /** `MachineID`, `MachineMetadata`, `MachineOf`, `Conflicts`, `Replaces` or `malformed`. */
+  readonly rule: string;
+  readonly reason: string;
+}
+
 export interface ErrorEntity {
   readonly error: { readonly code: number; readonly message: string };
 }
