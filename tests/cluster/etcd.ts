@@ -130,6 +130,8 @@ export class EtcdServer implements AsyncDisposable {
   /** Freezes the server: its connections stay open and nothing answers, as on a host that hangs. */
   pause(): void {
     this.#signal("SIGSTOP");
+    // The signal reaches a thread when it reaches it; until all have stopped, one of them may still answer.
+    while (this.#server !== undefined && !threadsStopped(this.#server.pid));
   }
 
   /** Lets a paused server go on. */
@@ -224,4 +226,11 @@ function freePorts(address: string, ...wanted: (number | undefined)[]): number[]
   const ports = wanted.map((port, at) => port ?? (listeners[at]!.addr as Deno.NetAddr).port);
   for (const listener of listeners) listener?.close();
   return ports;
+}
+
+/** Whether every thread of a process is stopped (proc(5), field 3 of stat). */
+function threadsStopped(pid: number): boolean {
+  return [...Deno.readDirSync(`/proc/${pid}/task`)].every(({ name }) => {
+    return /^\d+ \(.*\) T/s.test(Deno.readTextFileSync(`/proc/${pid}/task/${name}/stat`));
+  });
 }
