@@ -14,6 +14,7 @@ import type { Store } from "../registry/store.ts";
 import { openSystemd } from "../systemd/dbus/mod.ts";
 import type { Systemd } from "../systemd/mod.ts";
 import { Agent } from "./agent/agent.ts";
+import { readCredentials } from "./api/credentials.ts";
 import { createHandler } from "./api/routes.ts";
 import { inheritedSockets, listenSpec, serve, type Server } from "./api/server.ts";
 import { parseArguments, usage } from "./arguments.ts";
@@ -47,6 +48,7 @@ interface House {
   readonly registry: Registry;
   readonly systemd: Systemd;
   readonly memory: Memory;
+  server?: Server;
   agent?: Agent;
   member?: Member;
 }
@@ -126,7 +128,7 @@ async function run(config: Config, listen: readonly string[], log: Log): Promise
       memory: house.memory,
       clock: systemClock,
       log,
-      identify: () => identify(config, house.memory),
+      identify: () => identify(house),
       work: (member, signal) => work(house, member, signal),
       status: (next) => {
         status = next;
@@ -194,10 +196,13 @@ async function tls(config: Config): Promise<Pick<EtcdOptions, "tls">> {
   };
 }
 
-async function identify(config: Config, memory: Memory): Promise<MachineRecord> {
+async function identify({ config, memory, server }: House): Promise<MachineRecord> {
+  const ip = config.publicIp || await detectAddress(config.etcdServers);
+  const apiAddress = server?.urlFor(ip);
   return {
     id: await readMachineId(),
-    ip: config.publicIp || await detectAddress(config.etcdServers),
+    ip,
+    ...(apiAddress === undefined ? {} : { apiAddress }),
     incarnation: await memory.incarnation(),
     staticMetadata: config.metadata,
     capabilities: { disableEngine: config.disableEngine },
@@ -220,7 +225,7 @@ async function work(house: House, member: Member, signal: AbortSignal): Promise<
     seen: remember,
   });
   const rejoinGrace_ms = Math.min(10_000, Math.max(2_000, config.agentTtl_ms / 3));
-  const refresh = { ...shared, membership, identify: () => identify(config, memory), every_ms: safetyNet_ms };
+  const refresh = { ...shared, membership, identify: () => identify(house), every_ms: safetyNet_ms };
   const tasks = [
     (signal: AbortSignal) => agent.run(signal),
     (signal: AbortSignal) => refreshIdentity(machine, refresh, (changed) => machine = changed, signal),
@@ -240,7 +245,9 @@ async function work(house: House, member: Member, signal: AbortSignal): Promise<
 async function openApi(house: House, listen: readonly string[], status: () => Status): Promise<Server> {
   const { registry, log, config } = house;
   const handler = createHandler({ registry, status, log, pageSize: config.tokenLimit, version, clock: systemClock });
-  return await serve({ handler, listen: [...inheritedSockets(), ...listen.map(listenSpec)], log });
+  const credentials = await readCredentials(config);
+  const sockets = [...inheritedSockets(), ...listen.map(listenSpec)];
+  return house.server = await serve({ handler, listen: sockets, credentials, log, clock: systemClock });
 }
 
 async function endWell(house: House): Promise<void> {

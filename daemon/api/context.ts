@@ -7,6 +7,7 @@
 import type { Clock } from "../../registry/clock.ts";
 import type { Log } from "../../registry/log.ts";
 import type { Registry } from "../../registry/mod.ts";
+import type { Connection } from "./access.ts";
 import type { Lists, UnitRenderer } from "./entities.ts";
 
 /** What the process that serves knows of one request beyond the request itself. Each is optional. */
@@ -17,6 +18,8 @@ export interface Peer {
   readonly contentTypes?: number;
   /** Aborted when the client has left or the server closes: answers without an end, end. */
   readonly closing?: AbortSignal;
+  /** How the client is connected. */
+  readonly connection?: Connection;
 }
 
 /** What the routes stand on. */

@@ -57,3 +57,24 @@ export function describeListen(spec: ListenSpec): string {
       return `unix:${spec.path}`;
   }
 }
+
+/** True for an address that only this machine itself can reach (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3). */
+export function isLoopback(address: string): boolean {
+  return /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address) || address === "::1";
+}
+
+/** A TCP socket that other machines can reach: the address as bound, `0.0.0.0` or `::` for all of them. */
+export interface NetworkAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The URL by which others reach one of these sockets, if any, on a machine whose public address is `ip`. */
+export function urlFor(ip: string, addresses: readonly NetworkAddress[], encrypted: boolean): string | undefined {
+  const isWildcard = ({ host }: NetworkAddress) => host === "0.0.0.0" || host === "::";
+  const best = addresses.find(({ host }) => host === ip) ?? addresses.find(isWildcard) ?? addresses[0];
+  if (!best) return undefined;
+  const host = isWildcard(best) ? ip : best.host;
+  if (host === "") return undefined;
+  return `${encrypted ? "https" : "http"}://${describeListen({ kind: "tcp", host, port: best.port })}`;
+}

@@ -5,19 +5,25 @@
  */
 
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
-import { connect, type Socket } from "node:net";
-import { lstat, unlink } from "node:fs/promises";
+import { createServer as createTlsServer, type Server as HttpsServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
+import type { Clock } from "../../registry/clock.ts";
 import { type Log, messageOf } from "../../registry/log.ts";
 import { version } from "../version.ts";
-import { describeListen, type ListenSpec, passedSockets } from "./listen.ts";
+import { type Connection, DenialLog, denialReply, deny, isOpen, type Policy, policyWarnings } from "./access.ts";
+import { describeListen, isLoopback, type ListenSpec, type NetworkAddress, passedSockets, urlFor } from "./listen.ts";
 import { errorReply } from "./replies.ts";
 import type { Handler, Peer } from "./routes.ts";
+
+import { codeOf, explainListen, isAbandoned, removeSocketFile } from "./socket_file.ts";
 
 export { type ListenSpec, listenSpec } from "./listen.ts";
 
 /** How long a request may take to arrive, an idle connection may stay, and a closing server waits for answers. */
 const limits = {
+  handshake_ms: 15_000,
   headers_ms: 15_000,
   request_ms: 60_000,
   idle_ms: 60_000,
@@ -27,18 +33,37 @@ const limits = {
   connections: 2_048,
 } as const;
 
+/** PEM texts. With `clientCa`, clients are asked for a certificate of that authority; what is shown is judged later. */
+export interface TlsTexts {
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCa?: string;
+}
+
+/** How strangers from the network are met: without TLS texts in plain text, without a policy not at all. */
+export interface Credentials {
+  readonly policy: Policy;
+  readonly tls?: TlsTexts;
+}
+
 /** What {@link serve} needs. */
 export interface ServeOptions {
   readonly handler: Handler;
   /** With none, nothing is served. */
   readonly listen: readonly ListenSpec[];
+  readonly credentials: Credentials;
   readonly log: Log;
+  readonly clock: Clock;
 }
 
 /** A server that accepts connections. */
 export interface Server {
   /** Where, in the order asked for: `HOST:PORT`, `unix:PATH`; `fd:N` where only whoever passed it knows. */
   readonly addresses: readonly string[];
+  /** Base URL for other machines, whose public address is `ip`; undefined if the API is closed to them. */
+  urlFor(ip: string): string | undefined;
+  /** Goes by other credentials from the next request on, by another certificate from the next connection on. */
+  use(credentials: Credentials): void;
   /**
    * Accepts no more, ends event streams, lets other answers finish for a moment, then cuts what is left. Socket files of
    * `unix` are removed (node:net does that); sockets that systemd passed stay open in systemd. May be called again.
@@ -52,18 +77,35 @@ export function inheritedSockets(): ListenSpec[] {
 }
 
 /** Serves on every socket, or on none: throws, naming the address and what to do, when one cannot be had. */
-export async function serve({ handler, listen, log }: ServeOptions): Promise<Server> {
+export async function serve(options: ServeOptions): Promise<Server> {
   const closing = new AbortController();
+  const door = new Door(options, closing.signal);
   const open: Listener[] = [];
   try {
-    for (const spec of listen) open.push(await Listener.open(spec, handler, closing.signal, log));
+    for (const spec of options.listen) open.push(await Listener.open(spec, door, options.log));
   } catch (error) {
     await Promise.all(open.map((listener) => listener.close()));
     throw error;
   }
+  const networkAddresses = open.flatMap((listener) => listener.networkAddress ?? []);
+  const warn = ({ policy, tls }: Credentials) => {
+    if (networkAddresses.length === 0) return;
+    for (const warning of policyWarnings(policy, tls !== undefined)) options.log("warn", warning);
+  };
+  warn(options.credentials);
   let closed: Promise<unknown> | undefined;
   return {
     addresses: open.map((listener) => listener.address),
+    urlFor: (ip) => {
+      return isOpen(door.credentials.policy)
+        ? urlFor(ip, networkAddresses, door.credentials.tls !== undefined)
+        : undefined;
+    },
+    use: (credentials) => {
+      door.credentials = credentials;
+      open.forEach((listener) => listener.useCertificate());
+      warn(credentials);
+    },
     close: async () => {
       closing.abort();
       await (closed ??= Promise.all(open.map((listener) => listener.close())));
@@ -71,38 +113,147 @@ export async function serve({ handler, listen, log }: ServeOptions): Promise<Ser
   };
 }
 
+/** What stands between every socket and the handler: who may pass. */
+class Door {
+  credentials: Credentials;
+  readonly #denials: DenialLog;
+  readonly #peers = new WeakMap<IncomingMessage, Peer>();
+
+  constructor(private readonly options: ServeOptions, private readonly closing: AbortSignal) {
+    this.credentials = options.credentials;
+    this.#denials = new DenialLog(options.clock, options.log);
+  }
+
+  readonly #listener = getRequestListener((request, { incoming }) => {
+    const peer = this.#peers.get(incoming as IncomingMessage) as Peer;
+    const { policy } = this.credentials;
+    const denial = deny(policy, request, peer.target ?? "", peer.connection as Connection);
+    if (!denial) return this.options.handler(request, peer);
+    this.#denials.add(denial, request, peer);
+    const reply = denialReply(denial, policy);
+    reply.headers.set("Server", `fleetd/${version}`);
+    return reply;
+  }, {
+    overrideGlobalObjects: false,
+    errorHandler: (error) => {
+      this.options.log("error", "a request could not be answered", { error: messageOf(error) });
+      return errorReply(500);
+    },
+  });
+
+  answer(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
+    const { closing } = this;
+    this.#peers.set(incoming, takePeer(incoming, kind, closing));
+    idle.delete(incoming.socket);
+    outgoing.on("close", () => {
+      if (closing.aborted) incoming.socket.destroySoon();
+      else if (!incoming.socket.destroyed) idle.add(incoming.socket);
+    });
+    void this.#listener(incoming, outgoing);
+  }
+}
+
 /** One listening socket. */
 class Listener {
-  private constructor(
-    private readonly spec: ListenSpec,
-    private readonly server: HttpServer,
-    private readonly idle: ReadonlySet<Socket>,
-    private readonly log: Log,
-  ) {}
+  /** Connections that no request is under way on; closeIdleConnections() leaves out those yet unused. */
+  readonly #idle = new Set<Socket>();
+  readonly #sockets = new Set<Socket>();
+  readonly #server: HttpServer;
+  #tlsServer: HttpsServer | undefined;
+  #kind: Connection["kind"] = "unix";
 
-  static async open(spec: ListenSpec, handler: Handler, closing: AbortSignal, log: Log): Promise<Listener> {
-    const { server, idle } = createHttpServer(handler, closing, log);
-    const listener = new Listener(spec, server, idle, log);
+  private constructor(private readonly spec: ListenSpec, private readonly door: Door, private readonly log: Log) {
+    this.#server = createServer(timeouts, (incoming, outgoing) => this.#answer(incoming, outgoing));
+    this.#server.maxConnections = limits.connections;
+    this.#receive(this.#server);
+  }
+
+  static async open(spec: ListenSpec, door: Door, log: Log): Promise<Listener> {
+    const listener = new Listener(spec, door, log);
     await listener.#listen();
-    listener.server.on("error", (error) => log("error", `${describeListen(spec)}: ${error.message}`));
+    listener.#server.on("error", (error) => log("error", `${describeListen(spec)}: ${error.message}`));
+    const bound = listener.#bound;
+    if (bound !== undefined) listener.#kind = isLoopback(bound.address) ? "loopback" : "network";
+    if (listener.#kind === "network") listener.#choosePlainOrTls();
     log("debug", "serving the API", { address: listener.address });
     return listener;
   }
 
+  /** Of a TCP socket. That of a unix socket is its path, or null if it was inherited. */
+  get #bound(): AddressInfo | undefined {
+    const address = this.#server.address();
+    return typeof address === "object" && address !== null ? address : undefined;
+  }
+
   get address(): string {
-    const address = this.server.address();
-    if (address === null) return describeListen(this.spec);
-    if (typeof address === "string") return `unix:${address}`;
-    return describeListen({ kind: "tcp", host: address.address, port: address.port });
+    const bound = this.#bound;
+    if (bound !== undefined) return describeListen({ kind: "tcp", host: bound.address, port: bound.port });
+    const path = this.#server.address();
+    return typeof path === "string" ? `unix:${path}` : describeListen(this.spec);
+  }
+
+  get networkAddress(): NetworkAddress | undefined {
+    const bound = this.#bound;
+    return bound && this.#kind === "network" ? { host: bound.address, port: bound.port } : undefined;
+  }
+
+  /** Connections that are open keep the certificate they were made with. */
+  useCertificate(): void {
+    const { tls } = this.door.credentials;
+    if (tls && this.#tlsServer) this.#tlsServer.setSecureContext(secureContext(tls));
+  }
+
+  #answer(incoming: IncomingMessage, outgoing: ServerResponse): void {
+    this.door.answer(incoming, outgoing, this.#kind, this.#idle);
+  }
+
+  /** The socket is bound first and asked where: an inherited one may be any. Who speaks is then told connection by connection. */
+  #choosePlainOrTls(): void {
+    const plain = this.#server.listeners("connection") as ((socket: Socket) => void)[];
+    this.#server.removeAllListeners("connection");
+    this.#server.on("connection", (socket) => {
+      if (!this.door.credentials.tls) return plain.forEach((receive) => receive.call(this.#server, socket));
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+      this.#openTls(this.door.credentials.tls).emit("connection", socket);
+    });
+  }
+
+  #openTls(tls: TlsTexts): HttpsServer {
+    if (this.#tlsServer) return this.#tlsServer;
+    const options = { ...timeouts, ...secureContext(tls), handshakeTimeout: limits.handshake_ms };
+    const server = createTlsServer(options, (incoming, outgoing) => this.#answer(incoming, outgoing));
+    this.#receive(server);
+    server.on("tlsClientError", (error, socket) => {
+      this.log("debug", "a TLS handshake failed", { error: messageOf(error) });
+      socket.destroy();
+    });
+    // It never listens itself, but checks its connections for timeouts only once it is told that it does.
+    server.emit("listening");
+    return this.#tlsServer = server;
+  }
+
+  #receive(server: HttpServer | HttpsServer): void {
+    server.on(server === this.#server ? "connection" : "secureConnection", (socket: Socket) => {
+      this.#idle.add(socket);
+      socket.on("close", () => this.#idle.delete(socket));
+    });
+    server.on("clientError", (error, socket) => {
+      this.log("debug", "a connection is given up", { error: messageOf(error) });
+      if (socket.writable) socket.end(refusalOf(codeOf(error)));
+    });
   }
 
   async close(): Promise<void> {
-    const { server } = this;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    this.idle.forEach((socket) => socket.destroy());
-    const late = setTimeout(() => server.closeAllConnections(), limits.close_ms);
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#idle.forEach((socket) => socket.destroy());
+    const late = setTimeout(() => {
+      this.#server.closeAllConnections();
+      this.#sockets.forEach((socket) => socket.destroy());
+    }, limits.close_ms);
     await closed;
     clearTimeout(late);
+    this.#tlsServer?.close();
   }
 
   async #listen(): Promise<void> {
@@ -111,17 +262,18 @@ class Listener {
       await this.#bind();
     } catch (error) {
       const isStale = spec.kind === "unix" && codeOf(error) === "EADDRINUSE" && await isAbandoned(spec.path);
-      if (!isStale) throw await explain(spec, error);
+      if (!isStale) throw await explainListen(spec, error);
       this.log("info", "removing a socket file that nobody listens on any more", { path: spec.path });
-      await removeFile(spec.path);
+      await removeSocketFile(spec.path);
       await this.#bind().catch(async (error) => {
-        throw await explain(spec, error);
+        throw await explainListen(spec, error);
       });
     }
   }
 
   #bind(): Promise<void> {
-    const { server, spec } = this;
+    const { spec } = this;
+    const server = this.#server;
     return new Promise((resolve, reject) => {
       server.once("error", reject);
       const done = () => {
@@ -135,61 +287,56 @@ class Listener {
   }
 }
 
-/** `idle` are the connections that no request is under way on; closeIdleConnections() leaves out those yet unused. */
-function createHttpServer(
-  handler: Handler,
-  closing: AbortSignal,
-  log: Log,
-): { readonly server: HttpServer; readonly idle: ReadonlySet<Socket> } {
-  const idle = new Set<Socket>();
-  const peers = new WeakMap<IncomingMessage, Peer>();
-  const answer = getRequestListener((request, { incoming }) => {
-    return handler(request, peers.get(incoming as IncomingMessage));
-  }, {
-    overrideGlobalObjects: false,
-    errorHandler: (error) => {
-      log("error", "a request could not be answered", { error: messageOf(error) });
-      return errorReply(500);
-    },
-  });
-  const server = createServer({
-    connectionsCheckingInterval: limits.check_ms,
-    headersTimeout: limits.headers_ms,
-    requestTimeout: limits.request_ms,
-    keepAliveTimeout: limits.idle_ms,
-    maxHeaderSize: limits.headers_bytes,
-  }, (incoming, outgoing) => {
-    peers.set(incoming, takePeer(incoming, closing));
-    idle.delete(incoming.socket);
-    outgoing.on("close", () => {
-      if (closing.aborted) incoming.socket.destroySoon();
-      else if (!incoming.socket.destroyed) idle.add(incoming.socket);
-    });
-    void answer(incoming, outgoing as ServerResponse);
-  });
-  server.on("connection", (socket) => {
-    idle.add(socket);
-    socket.on("close", () => idle.delete(socket));
-  });
-  server.maxConnections = limits.connections;
-  server.on("clientError", (error, socket) => {
-    log("debug", "a connection is given up", { error: messageOf(error) });
-    if (socket.writable) socket.end(refusalOf(codeOf(error)));
-  });
-  return { server, idle };
+const timeouts = {
+  connectionsCheckingInterval: limits.check_ms,
+  headersTimeout: limits.headers_ms,
+  requestTimeout: limits.request_ms,
+  keepAliveTimeout: limits.idle_ms,
+  maxHeaderSize: limits.headers_bytes,
+} as const;
+
+/** A client's certificate is asked for and looked at, but only {@link deny} turns its owner away: with a reason. */
+function secureContext({ cert, key, clientCa }: TlsTexts) {
+  return {
+    cert,
+    key,
+    ...(clientCa === undefined ? {} : { ca: [clientCa], requestCert: true, rejectUnauthorized: false }),
+  };
 }
 
 /**
  * What is known of a request beside the request. The adapter refuses targets and hosts that no URL can hold (`\` in unit
  * names, paths as hosts); the handler goes by the target alone, so the adapter is shown others.
  */
-function takePeer(incoming: IncomingMessage, closing: AbortSignal): Peer {
+function takePeer(incoming: IncomingMessage, kind: Connection["kind"], closing: AbortSignal): Peer {
   const target = incoming.url ?? "/";
-  const names = incoming.rawHeaders.filter((_, index) => index % 2 === 0);
-  const contentTypes = names.filter((name) => name.toLowerCase() === "content-type").length;
+  const { rawHeaders, socket } = incoming;
+  const valuesOf = (name: string) =>
+    rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name);
+  // Only TCP has an address: whatever was inherited and is no unix socket after all is not taken for one.
+  if (kind === "unix" && socket.remoteAddress !== undefined) kind = "network";
+  const certificate = kind === "network" ? certificateOf(socket) : undefined;
+  const connection: Connection = {
+    kind,
+    remote: kind === "unix" ? "unix" : `${socket.remoteAddress}:${socket.remotePort}`,
+    hosts: valuesOf("host"),
+    ...(certificate ? { certificate } : {}),
+  };
   incoming.url = "/";
   incoming.headers.host = "localhost";
-  return { target, contentTypes, closing };
+  return { target, contentTypes: valuesOf("content-type").length, closing, connection };
+}
+
+/** What a client has shown, if it was asked and has. */
+function certificateOf(socket: Socket): Connection["certificate"] {
+  if (!("getPeerCertificate" in socket)) return undefined;
+  const tls = socket as TLSSocket;
+  const shown = tls.getPeerCertificate();
+  if (!shown?.subject) return undefined;
+  const subject = String(shown.subject.CN ?? "");
+  if (tls.authorized) return { subject };
+  if (Date.parse(shown.valid_to) < Date.now()) return { subject, problem: `it expired on ${shown.valid_to}` };
+  return { subject, problem: String(tls.authorizationError ?? "it was not verified") };
 }
 
 /** The answer to what is no HTTP request. */
@@ -202,60 +349,4 @@ function refusalOf(code: string | undefined): string {
   const body = JSON.stringify({ error: { code: parseInt(status), message } });
   return `HTTP/1.1 ${status}\r\nServer: fleetd/${version}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
     `Content-Length: ${body.length}\r\n\r\n${body}`;
-}
-
-async function explain(spec: ListenSpec, cause: unknown): Promise<Error> {
-  const address = describeListen(spec);
-  const code = codeOf(cause);
-  if (spec.kind === "unix" && code === "EADDRINUSE") {
-    const why = !await isSocket(spec.path)
-      ? "there is a file that is no socket: name another path, or remove the file"
-      : "another program answers there: stop it, or name another path";
-    return new Error(`cannot listen on ${address}: ${why}`, { cause });
-  }
-  if (code === "EADDRINUSE") {
-    return new Error(`cannot listen on ${address}: another program listens there: stop it, or name another address`, {
-      cause,
-    });
-  }
-  if (spec.kind === "fd") {
-    const advice = "systemd passes the sockets of a .socket unit, which must be of the kinds ListenStream= makes";
-    return new Error(`cannot serve on file descriptor ${spec.fd}: ${advice}`, { cause });
-  }
-  return new Error(`cannot listen on ${address}`, { cause });
-}
-
-/** True if nobody accepts connections at a socket file. */
-async function isAbandoned(path: string): Promise<boolean> {
-  if (!await isSocket(path)) return false;
-  return await new Promise((resolve) => {
-    const probe = connect({ path });
-    probe.once("connect", () => {
-      probe.destroy();
-      resolve(false);
-    });
-    probe.once("error", (error) => resolve(codeOf(error) === "ECONNREFUSED"));
-  });
-}
-
-async function isSocket(path: string): Promise<boolean> {
-  try {
-    return (await lstat(path)).isSocket();
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return false;
-    throw error;
-  }
-}
-
-/** Removes a file that may be gone already. */
-async function removeFile(path: string): Promise<void> {
-  try {
-    await unlink(path);
-  } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
-  }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return (error as { code?: string } | null)?.code;
 }

@@ -12,7 +12,7 @@ export interface FleetOptions {
   readonly units?: string;
   /** Options of fleet.conf, by name; `etcd_servers` names the lab's etcd unless given here. */
   readonly conf?: FleetConf;
-  /** Lets the API listen on TCP port 49153 of every address, besides its unix socket. */
+  /** Lets the API listen on TCP port 49153 of every address, besides its unix socket, open to everybody in the lab. */
   readonly tcp?: boolean;
 }
 
@@ -56,7 +56,10 @@ export async function installFleet(machine: Machine, options: FleetOptions, conf
   for (const program of ["fleetd", "fleetctl"]) {
     Deno.symlinkSync(`${guest_dir}/${program}`, `${machine.disk}/usr/local/bin/${program}`);
   }
-  await machine.writeFile("/etc/fleet/fleet.conf", confText(conf));
+  await machine.writeFile(
+    "/etc/fleet/fleet.conf",
+    confText({ ...(options.tcp ? { api_insecure: true } : {}), ...conf }),
+  );
   if (options.tcp ?? false) {
     const drop_in = `[Socket]\nListenStream=0.0.0.0:${api_port}\n`;
     await machine.writeFile("/etc/systemd/system/fleet.socket.d/lab.conf", drop_in);

@@ -1,0 +1,159 @@
+/**
+ * Who may use the API: nobody from the network, until the operator has said how strangers are told from friends. Pure.
+ *
+ * - A unix socket is guarded by the permissions of its file.
+ * - A loopback address is open to whoever is on the machine, except through a browser that was lured there: a foreign
+ *   `Host` (a name that was made to point here, DNS rebinding) or `Origin` is refused.
+ * - Any other address wants a client certificate or a bearer token, or `api_insecure`.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../registry/clock.ts";
+import type { Log } from "../../registry/log.ts";
+import type { Peer } from "./context.ts";
+import { errorReply } from "./replies.ts";
+import type { Role, Tokens } from "./tokens.ts";
+
+/** How strangers are told from friends. Nothing given: nobody is a friend. */
+export interface Policy {
+  /** Whoever holds one of these. */
+  readonly tokens?: Tokens;
+  /** Whoever has a certificate of the operator's authority; each may write. */
+  readonly clientCertificates?: boolean;
+  /** Everybody. */
+  readonly insecure?: boolean;
+}
+
+/** How a client is connected. */
+export interface Connection {
+  /** `loopback` if the socket listens on a loopback address only. */
+  readonly kind: "unix" | "loopback" | "network";
+  /** Who it is, for the log: address and port. */
+  readonly remote: string;
+  /** Every `Host` header, in order. */
+  readonly hosts: readonly string[];
+  /** What its certificate is worth; without one, nothing was shown. */
+  readonly certificate?: { readonly subject: string; readonly problem?: string };
+}
+
+/** Why a request is not carried out. */
+export interface Denial {
+  readonly code: 400 | 401 | 403;
+  readonly message: string;
+}
+
+/** Hosts that mean this very machine, whatever a name server says. */
+const ownHost = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
+
+const remedy =
+  "set api_certfile, api_keyfile and api_client_cafile (TLS with client certificates), or api_tokens_file " +
+  "(bearer tokens), or api_insecure=true, in fleet.conf of this machine";
+
+/** True if anybody at all may come in from the network. */
+export function isOpen({ tokens, clientCertificates, insecure }: Policy): boolean {
+  return tokens !== undefined || clientCertificates === true || insecure === true;
+}
+
+/** What an operator should hear about the network addresses that the API listens on. */
+export function policyWarnings(policy: Policy, encrypted: boolean): string[] {
+  const plain = encrypted ? [] : ["the API's network addresses are not encrypted: set api_certfile and api_keyfile"];
+  if (policy.insecure) {
+    return ["api_insecure is set: whoever reaches the API's network addresses controls the whole cluster", ...plain];
+  }
+  return isOpen(policy) ? plain : [`the API's network addresses refuse everybody: ${remedy}`];
+}
+
+/** Why a request over `connection` must not be carried out; undefined if it may. */
+export function deny(policy: Policy, request: Request, target: string, connection: Connection): Denial | undefined {
+  const { kind, hosts } = connection;
+  if (hosts.length > 1) return { code: 400, message: `expected 1 Host, got ${hosts.length}` };
+  if (kind === "unix") return undefined;
+  const [, authority] = /^https?:\/\/([^/?#]*)/i.exec(target) ?? [];
+  const foreign = foreignPage(request, authority ?? hosts[0] ?? "");
+  if (foreign !== undefined) return { code: 403, message: foreign };
+  if (kind === "network") return policy.insecure ? undefined : denyStranger(policy, request, connection);
+  for (const host of [authority, hosts[0]]) {
+    if (host === undefined || host === "" || ownHost.test(host)) continue;
+    return { code: 403, message: `host ${quoted(host)} is not this machine: expect localhost or a loopback address` };
+  }
+  return undefined;
+}
+
+/** A browser says which page a request comes from, and whether that page is of another site (Fetch Metadata). */
+function foreignPage(request: Request, host: string): string | undefined {
+  const origin = request.headers.get("origin");
+  if (origin !== null && origin.replace(/^https?:\/\//, "") !== host) {
+    return `origin ${quoted(origin)} is not this server`;
+  }
+  const site = request.headers.get("sec-fetch-site");
+  if (site === null || site === "same-origin" || site === "none") return undefined;
+  return `requests of another site's pages are refused (Sec-Fetch-Site: ${quoted(site)})`;
+}
+
+function denyStranger(policy: Policy, request: Request, { certificate }: Connection): Denial | undefined {
+  const { tokens, clientCertificates = false } = policy;
+  if (!isOpen(policy)) return { code: 403, message: `this address is closed: ${remedy}` };
+  if (clientCertificates && certificate && certificate.problem === undefined) return undefined;
+  const authorization = request.headers.get("authorization");
+  if (tokens && authorization !== null) {
+    const [, token] = /^bearer +([\x21-\x7e]+) *$/i.exec(authorization) ?? [];
+    const holder = token === undefined ? undefined : tokens.holder(token);
+    if (!holder) return { code: 401, message: "the bearer token is not known" };
+    if (may(holder.role, request.method)) return undefined;
+    return { code: 403, message: `the token of ${quoted(holder.name)} may read only` };
+  }
+  if (clientCertificates && certificate) {
+    return { code: 403, message: `the client certificate is not accepted: ${certificate.problem}` };
+  }
+  const wanted = [...clientCertificates ? ["a client certificate"] : [], ...tokens ? ["a bearer token"] : []];
+  return { code: 401, message: `${wanted.join(" or ")} is required` };
+}
+
+function may(role: Role, method: string): boolean {
+  return role === "write" || method === "GET" || method === "HEAD";
+}
+
+const quoted = (text: string) => JSON.stringify(text.slice(0, 200));
+
+/** The answer to a request that is not carried out. */
+export function denialReply({ code, message }: Denial, policy: Policy): Response {
+  const reply = errorReply(code, message);
+  if (code === 401 && policy.tokens) reply.headers.set("WWW-Authenticate", 'Bearer realm="fleet"');
+  return reply;
+}
+
+/** Refusals logged a minute: a stranger must not fill the disk. */
+const maxLogged = 10;
+const logWindow_ms = 60_000;
+
+/** Logs who was refused and why; of too many, only how many. */
+export class DenialLog {
+  #since_ms = 0;
+  #logged = 0;
+  #left = 0;
+
+  constructor(private readonly clock: Clock, private readonly log: Log) {}
+
+  add({ code, message }: Denial, request: Request, peer: Peer): void {
+    const now_ms = this.clock.monotonic_ms();
+    if (this.#logged === 0 || now_ms - this.#since_ms >= logWindow_ms) {
+      if (this.#left > 0) this.log("warn", `${this.#left} more API requests were refused`);
+      this.#since_ms = now_ms;
+      this.#logged = 0;
+      this.#left = 0;
+    }
+    if (this.#logged >= maxLogged) {
+      this.#left++;
+      return;
+    }
+    this.#logged++;
+    this.log("warn", "an API request was refused", {
+      peer: peer.connection?.remote ?? "",
+      method: request.method,
+      path: (peer.target ?? "").slice(0, 200),
+      code,
+      reason: message,
+    });
+  }
+}

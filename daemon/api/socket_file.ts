@@ -1,0 +1,67 @@
+/**
+ * Files of unix sockets, and why a socket could not be opened. 🚪
+ *
+ * @module
+ */
+
+import { lstat, unlink } from "node:fs/promises";
+import { connect } from "node:net";
+import { describeListen, type ListenSpec } from "./listen.ts";
+
+/** Why a socket could not be had, and what to do about it. */
+export async function explainListen(spec: ListenSpec, cause: unknown): Promise<Error> {
+  const address = describeListen(spec);
+  const code = codeOf(cause);
+  if (spec.kind === "unix" && code === "EADDRINUSE") {
+    const why = !await isSocket(spec.path)
+      ? "there is a file that is no socket: name another path, or remove the file"
+      : "another program answers there: stop it, or name another path";
+    return new Error(`cannot listen on ${address}: ${why}`, { cause });
+  }
+  if (code === "EADDRINUSE") {
+    return new Error(`cannot listen on ${address}: another program listens there: stop it, or name another address`, {
+      cause,
+    });
+  }
+  if (spec.kind === "fd") {
+    const advice = "systemd passes the sockets of a .socket unit, which must be of the kinds ListenStream= makes";
+    return new Error(`cannot serve on file descriptor ${spec.fd}: ${advice}`, { cause });
+  }
+  return new Error(`cannot listen on ${address}`, { cause });
+}
+
+/** True if nobody accepts connections at a socket file. */
+export async function isAbandoned(path: string): Promise<boolean> {
+  if (!await isSocket(path)) return false;
+  return await new Promise((resolve) => {
+    const probe = connect({ path });
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(false);
+    });
+    probe.once("error", (error) => resolve(codeOf(error) === "ECONNREFUSED"));
+  });
+}
+
+async function isSocket(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isSocket();
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return false;
+    throw error;
+  }
+}
+
+/** Removes a file that may be gone already. */
+export async function removeSocketFile(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+  }
+}
+
+/** The name that Node gives an error: `ENOENT`, `EADDRINUSE`. */
+export function codeOf(error: unknown): string | undefined {
+  return (error as { code?: string } | null)?.code;
+}
