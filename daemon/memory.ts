@@ -74,11 +74,15 @@ async function read(path: string): Promise<string | undefined> {
   }
 }
 
+/** Tells writes of the same file apart that are under way at once. */
+let writes = 0;
+
 /** Whole or not at all: a crash leaves the old file. */
 async function write(path: string, text: string): Promise<void> {
+  const draft = `${path}.${++writes % 16}.new`;
   try {
-    await Deno.writeTextFile(`${path}.new`, `${text}\n`, { mode: 0o600 });
-    await Deno.rename(`${path}.new`, path);
+    await Deno.writeTextFile(draft, `${text}\n`, { mode: 0o600 });
+    await Deno.rename(draft, path);
   } catch (error) {
     throw new Error(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
   }

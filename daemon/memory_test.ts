@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { openMemory } from "./memory.ts";
+
+async function withDirectory(story: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  try {
+    await story(`${directory}/fleet`);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+Deno.test("what is remembered is there for the next daemon", () =>
+  withDirectory(async (directory) => {
+    const before = await openMemory(directory);
+    const incarnation = await before.incarnation();
+    await before.saveLease("77");
+    await before.saveStore({ id: "s", revision: 9 });
+    const name = `${"x".repeat(240)}@é.service`;
+    await before.intents.save(name, { did: "start", done: true, invocation: "i", restart: 3 });
+    const after = await openMemory(`${directory}/`);
+    assert.equal(await after.incarnation(), incarnation);
+    assert.equal(await after.lease(), "77");
+    assert.deepEqual(await after.store(), { id: "s", revision: 9 });
+    assert.deepEqual([...await after.intents.load()], [[
+      name,
+      { did: "start", done: true, invocation: "i", restart: 3 },
+    ]]);
+    await after.intents.forget(name);
+    await after.intents.forget(name);
+    await after.saveLease(undefined);
+    await after.saveStore(undefined);
+    assert.equal((await before.intents.load()).size, 0);
+    assert.equal(await before.lease(), undefined);
+    assert.equal(await before.store(), undefined);
+  }));
+
+Deno.test("a damaged memory says nothing", () =>
+  withDirectory(async (directory) => {
+    const memory = await openMemory(directory);
+    await Deno.writeTextFile(`${directory}/store.json`, '{"id": "s"');
+    await Deno.writeTextFile(`${directory}/intents/a.json`, '{"unit": "a.service", "did": "dance"}');
+    assert.equal(await memory.store(), undefined);
+    assert.equal((await memory.intents.load()).size, 0);
+  }));
+
+Deno.test("writes that overtake each other leave one of them, whole", () =>
+  withDirectory(async (directory) => {
+    const memory = await openMemory(directory);
+    await Promise.all(
+      Array.from({ length: 12 }, (_, index) => memory.saveStore({ id: "s".repeat(999), revision: index })),
+    );
+    assert.equal((await memory.store())?.id.length, 999);
+  }));
+
+Deno.test("a memory that cannot be written says which path", async () => {
+  await assert.rejects(openMemory("/proc/nosuch"));
+});
