@@ -37,6 +37,19 @@ export interface Config {
   /** Entries a page of the API. */
   readonly tokenLimit: number;
   readonly disableEngine: boolean;
+  /** Paths of PEM files, "" if none: TLS for the API on network addresses, and the authority of its clients. */
+  readonly apiCertfile: string;
+  readonly apiKeyfile: string;
+  readonly apiClientCafile: string;
+  /** Path of the file of bearer tokens, "" if none. */
+  readonly apiTokensFile: string;
+  /** Network addresses are open to everybody. */
+  readonly apiInsecure: boolean;
+  /** With what this daemon calls others: paths of PEM files and of a file with one token; "" if none. */
+  readonly apiPeerCertfile: string;
+  readonly apiPeerKeyfile: string;
+  readonly apiPeerCafile: string;
+  readonly apiPeerTokenFile: string;
 }
 
   /** Paths of PEM files, "" if none: TLS for the API on network addresses, and the authority of its clients. */
@@ -95,6 +108,15 @@ const options = {
   systemdUser: option("systemd_user", "false", readBoolean),
   tokenLimit: option("token_limit", "100", readTokenLimit),
   disableEngine: option("disable_engine", "false", readBoolean),
+  apiCertfile: option("api_certfile", "", text),
+  apiKeyfile: option("api_keyfile", "", text),
+  apiClientCafile: option("api_client_cafile", "", text),
+  apiTokensFile: option("api_tokens_file", "", text),
+  apiInsecure: option("api_insecure", "false", readBoolean),
+  apiPeerCertfile: option("api_peer_certfile", "", text),
+  apiPeerKeyfile: option("api_peer_keyfile", "", text),
+  apiPeerCafile: option("api_peer_cafile", "", text),
+  apiPeerTokenFile: option("api_peer_token_file", "", text),
 } as const satisfies { readonly [Key in keyof Config]: Option<Config[Key]> };
 
 const optionNames: readonly string[] = Object.values(options).map(({ name }) => name);
@@ -174,6 +196,11 @@ function checkTogether(config: Config, sources: ReadonlyMap<string, string>, war
   const given: readonly (readonly [name: string, needs: string, given: string, needed: string])[] = [
     ["etcd_certfile", "etcd_keyfile", config.etcdCertfile, config.etcdKeyfile],
     ["etcd_keyfile", "etcd_certfile", config.etcdKeyfile, config.etcdCertfile],
+    ["api_certfile", "api_keyfile", config.apiCertfile, config.apiKeyfile],
+    ["api_keyfile", "api_certfile", config.apiKeyfile, config.apiCertfile],
+    ["api_client_cafile", "api_certfile", config.apiClientCafile, config.apiCertfile],
+    ["api_peer_certfile", "api_peer_keyfile", config.apiPeerCertfile, config.apiPeerKeyfile],
+    ["api_peer_keyfile", "api_peer_certfile", config.apiPeerKeyfile, config.apiPeerCertfile],
   ];
   for (const [name, needs, value, needed] of given) {
     if (value !== "" && needed === "") {
