@@ -52,19 +52,6 @@ export interface Config {
   readonly apiPeerTokenFile: string;
 }
 
-  /** Paths of PEM files, "" if none: TLS for the API on network addresses, and the authority of its clients. */
-  readonly apiCertfile: string;
-  readonly apiKeyfile: string;
-  readonly apiClientCafile: string;
-  /** Path of the file of bearer tokens, "" if none. */
-  readonly apiTokensFile: string;
-  /** Network addresses are open to everybody. */
-  readonly apiInsecure: boolean;
-  /** With what this daemon calls others: paths of PEM files and of a file with one token; "" if none. */
-  readonly apiPeerCertfile: string;
-  readonly apiPeerKeyfile: string;
-  readonly apiPeerCafile: string;
-  readonly apiPeerTokenFile: string;
 /** What was read, and what the operator should hear about it. */
 export interface Parsed {
   readonly config: Config;
@@ -122,15 +109,6 @@ const options = {
 const optionNames: readonly string[] = Object.values(options).map(({ name }) => name);
 
 /** Options of fleet 1.0 that have no meaning here, each with what is said to whoever sets one. */
-  apiCertfile: option("api_certfile", "", text),
-  apiKeyfile: option("api_keyfile", "", text),
-  apiClientCafile: option("api_client_cafile", "", text),
-  apiTokensFile: option("api_tokens_file", "", text),
-  apiInsecure: option("api_insecure", "false", readBoolean),
-  apiPeerCertfile: option("api_peer_certfile", "", text),
-  apiPeerKeyfile: option("api_peer_keyfile", "", text),
-  apiPeerCafile: option("api_peer_cafile", "", text),
-  apiPeerTokenFile: option("api_peer_token_file", "", text),
 const meaningless: ReadonlyMap<string, string> = new Map([
   ["enable_grpc", "Config option enable_grpc is ignored: all traffic goes through the store's watches"],
   ["disable_watches", "Config option disable_watches is ignored: there is nothing to poll instead"],
@@ -208,11 +186,6 @@ function checkTogether(config: Config, sources: ReadonlyMap<string, string>, war
     }
   }
   if (config.etcdPassword !== "" && config.etcdUsername === "") {
-    ["api_certfile", "api_keyfile", config.apiCertfile, config.apiKeyfile],
-    ["api_keyfile", "api_certfile", config.apiKeyfile, config.apiCertfile],
-    ["api_client_cafile", "api_certfile", config.apiClientCafile, config.apiCertfile],
-    ["api_peer_certfile", "api_peer_keyfile", config.apiPeerCertfile, config.apiPeerKeyfile],
-    ["api_peer_keyfile", "api_peer_certfile", config.apiPeerKeyfile, config.apiPeerCertfile],
     warnings.push(`${sources.get("etcd_password")}: option etcd_password is not used: there is no etcd_username`);
   }
   if (config.registry === "etcd") return;
