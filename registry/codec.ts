@@ -137,7 +137,7 @@ export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): U
     unit,
     machine,
     hash: fields.text("hash"),
-    commanded: fields.oneOf("commanded", ["loaded", "launched"] as const),
+    commanded: fields.oneOf("commanded", desiredStates),
     restart: fields.revision("restart"),
     ...(error === undefined ? {} : { error }),
     ...(result === undefined ? {} : { result }),

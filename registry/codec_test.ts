@@ -39,7 +39,7 @@ Deno.test("what is written is read again", () => {
   for (const each of [machine, silent]) {
     assert.deepEqual(codec.decodeMachine("m1", stored(codec.encodeMachine(each))), each);
   }
-  for (const each of [state, healthy]) {
+  for (const each of [state, healthy, { ...state, commanded: "inactive" as const }]) {
     assert.deepEqual(codec.decodeState("m1", "a.service", stored(codec.encodeState(each))), each);
   }
   const target = { unit: "a.service", machine: "m1", why: "least loaded", since_ms: 9, revision: 7 };
