@@ -237,9 +237,9 @@ function summaryOf(
       return "its desired state is inactive: no machine is to have it";
     case "global": {
       const here = machines.filter(({ standpoint }) => standpoint === "here").length;
-      return `it is global: ${here} of ${plural(cluster.machines.size, "machine")} ${
-        here === 1 ? "is" : "are"
-      } to have it`;
+      const { size } = cluster.machines;
+      const verb = here === 1 || size === 1 ? "is" : "are";
+      return `it is global: ${here} of ${plural(size, "machine")} ${verb} to have it`;
     }
     case "waiting":
       return plan.waiting.get(unit.name)?.summary ?? (cluster.leader ? "the engine is about to" : noLeader) +

@@ -55,7 +55,8 @@ function machineExplanationEntity(explanation: MachineExplanation): MachineExpla
     ...(reasons.length > 0 && { reasons: reasons.map(({ rule, reason }) => ({ reason, rule })) }),
     ...(state && { restart: state.restart }),
     ...(state?.result !== undefined && { result: state.result }),
-    ...(state && { since: state.since_ms, state: stateEntity(state) }),
+    ...(state && { since: state.since_ms }),
     standpoint,
+    ...(state && { state: stateEntity(state) }),
   };
 }
