@@ -140,7 +140,7 @@ class HttpApiClient implements ApiClient {
     const path = "/fleet/v1/events" + (query ? "?" + query : "");
     const answer = await this.send(path, { method: "GET", streaming: true, signal });
     if (answer.ok && answer.body && (answer.headers.get("content-type") ?? "").startsWith("text/event-stream")) {
-      return serverEvents(answer.body);
+      return serverEvents(answer.body, signal);
     }
     // 429: as many follow as the server can bear.
     if (answer.ok || [404, 405, 429, 501].includes(answer.status)) {

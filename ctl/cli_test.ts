@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { runFleetctl } from "./cli.ts";
 import { ClientSetupError } from "./endpoint.ts";
 import { FakeApi } from "./fake_api.ts";
+import { FakeHosts } from "./fake_hosts.ts";
 import { FakeIo, fleetctl } from "./fake_io.ts";
 import { ReaderGoneError } from "./io.ts";
 import { version } from "./version.ts";
 
 const rootHelp =
-  /^NAME:\n\tfleetctl - .*\n\nUSAGE:\n\tfleetctl .*\n\nVERSION:\n\t.*\n\nCOMMANDS:\n\tcat\t\tPrint .*[^]*\n\nOPTIONS:\n[^]*--endpoint string/;
+  /^NAME:\n\tfleetctl - .*\n\nUSAGE:\n\tfleetctl .*\n\nVERSION:\n\t.*\n\nCOMMANDS:\n[^]*\tcat\t\tPrint .*[^]*\n\nOPTIONS:\n[^]*--endpoint string/;
 const startHelp =
   /^NAME:\n\tstart - .*\n\nUSAGE:\n\tfleetctl start .*\n\nDESCRIPTION:\n\t[^]*\n\nOPTIONS:\n[^]*--no-block[^]*\n\nGLOBAL OPTIONS:\n[^]*--tunnel/;
 
@@ -19,7 +20,7 @@ const help: { line: string; page: RegExp }[] = [
   { line: "-h", page: rootHelp },
   { line: "--endpoint unix:///x --version", page: rootHelp },
   { line: "help start", page: startHelp },
-  { line: "help sta", page: startHelp },
+  { line: "help star", page: startHelp },
   { line: "start --help", page: startHelp },
   { line: "-h start", page: startHelp },
 ];
@@ -53,10 +54,10 @@ const wrong: { name: string; line: string; stderr: string; page?: RegExp }[] = [
   },
   {
     name: "a misspelt command",
-    line: "stat",
-    stderr: 'Error: unknown command "stat" for "fleetctl"\n\nDid you mean this?\n\tcat\n\tstart\n\tstop\n\n' +
+    line: "strt",
+    stderr: 'Error: unknown command "strt" for "fleetctl"\n\nDid you mean this?\n\tstart\n\tstop\n\n' +
       "Run 'fleetctl --help' for usage.\n" +
-      'cannot execute cmdFleet: unknown command "stat" for "fleetctl"\n',
+      'cannot execute cmdFleet: unknown command "strt" for "fleetctl"\n',
   },
   {
     name: "an ambiguous command",
@@ -108,6 +109,7 @@ async function endpointSeen(argv: string[], env: Record<string, string>): Promis
   const api = new FakeApi();
   await runFleetctl(argv, env, {
     io: () => new FakeIo(),
+    hosts: () => new FakeHosts(),
     client: (flags) => {
       seen = flags.text("endpoint");
       return Promise.resolve(api.client());
@@ -128,7 +130,7 @@ Deno.test("the environment sets global flags, and the command line beats it", as
 Deno.test("a client that cannot be set up is said before any command runs", async () => {
   const io = new FakeIo();
   const client = () => Promise.reject(new ClientSetupError("URL scheme undefined"));
-  assert.equal(await runFleetctl(["version"], {}, { io: () => io, client }), 1);
+  assert.equal(await runFleetctl(["version"], {}, { io: () => io, client, hosts: () => new FakeHosts() }), 1);
   assert.deepEqual([io.stdout, io.stderr], ["", "Unable to initialize client: URL scheme undefined\n"]);
 });
 
@@ -137,6 +139,7 @@ Deno.test("--debug and FLEETCTL_DEBUG both ask for debug lines", async () => {
   const start = {
     io: (debug: boolean) => (asked.push(debug), new FakeIo()),
     client: () => Promise.resolve(new FakeApi().client()),
+    hosts: () => new FakeHosts(),
   };
   await runFleetctl(["list-units", "--debug"], {}, start);
   await runFleetctl(["list-units"], { FLEETCTL_DEBUG: "true" }, start);
@@ -148,7 +151,8 @@ Deno.test("a command whose reader is gone ends without a word", async () => {
   io.out = () => {
     throw new ReaderGoneError("gone");
   };
-  const start = { io: () => io, client: () => Promise.resolve(new FakeApi().client()) };
+  const client = () => Promise.resolve(new FakeApi().client());
+  const start = { io: () => io, client, hosts: () => new FakeHosts() };
   await assert.rejects(runFleetctl(["list-units"], {}, start), ReaderGoneError);
   assert.equal(io.stderr, "");
 });

@@ -124,16 +124,27 @@ export class Follower {
   /** Follows one stream to its end. False if the server has none. */
   async #stream(): Promise<boolean> {
     const filter = this.#names.join("").length <= maxFilter ? this.#names : [];
-    const silence = new AbortController();
-    const signal = AbortSignal.any([this.#stop.signal, silence.signal]);
-    const events = await this.#client.events(filter, signal);
-    if (!events) return false;
+    const end = new AbortController();
+    const stop = () => end.abort();
+    this.#stop.signal.addEventListener("abort", stop);
+    try {
+      const events = await this.#client.events(filter, end.signal);
+      if (!events) return false;
+      await this.#read(events, stop);
+      return true;
+    } finally {
+      this.#stop.signal.removeEventListener("abort", stop);
+    }
+  }
+
+  /** Reads a stream to its end; calls `stop` when it has been silent for too long. */
+  async #read(events: AsyncIterable<ServerEvent>, stop: () => void): Promise<void> {
     let timer = new AbortController();
     const watchSilence = () => {
       timer.abort();
       timer = new AbortController();
       const { signal: stopped } = timer;
-      void this.#io.sleep(silence_ms, stopped).then(() => stopped.aborted || silence.abort());
+      void this.#io.sleep(silence_ms, stopped).then(() => stopped.aborted || stop());
     };
     const present = new Present();
     try {
@@ -142,12 +153,9 @@ export class Follower {
         watchSilence();
         if (this.#apply(event, present)) this.#notify();
       }
-    } catch (error) {
-      if (!silence.signal.aborted) throw error;
     } finally {
       timer.abort();
     }
-    return true;
   }
 
   /** Applies one event; true if there is something to look at. */

@@ -16,33 +16,71 @@ export interface ServerEvent {
 /** Longest event understood, in characters: nothing the API sends comes near it. */
 const maxEvent = 4 * 1024 * 1024;
 
-/** Yields each event of a body. Throws what reading the body throws, or when an event is absurdly long. */
-export async function* serverEvents(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<ServerEvent> {
-  let rest = "";
-  let event = "";
-  let data: string[] = [];
-  let id = "";
-  for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
-    rest += chunk;
-    if (rest.length > maxEvent) throw new Error(`the server sent an event of more than ${maxEvent} characters`);
-    const lines = rest.split(/\r\n|\n|\r(?!$)/);
-    rest = lines.pop() as string;
-    for (const line of lines) {
-      if (line === "") {
-        if (data.length > 0) yield { event: event || "message", data: data.join("\n"), id };
-        event = "";
-        data = [];
-        continue;
+/**
+ * Yields each event of a body, until the body ends or `signal` aborts: then the body is cancelled. Throws what reading
+ * the body throws, or when an event is absurdly long.
+ */
+export async function* serverEvents(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+  signal?: AbortSignal,
+): AsyncGenerator<ServerEvent> {
+  const lines = new Lines();
+  const events = new Events();
+  const reader = body.getReader();
+  // Cancelled here, not left to fetch: its own signal has been seen not to reach a body that is being read.
+  // What it rejects with is why the body has failed already, which read() says.
+  const stop = () => void reader.cancel().catch(() => {});
+  if (signal?.aborted) stop();
+  signal?.addEventListener("abort", stop);
+  try {
+    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+      for (const line of lines.take(chunk.value)) {
+        const event = events.take(line);
+        if (event) yield event;
       }
-      if (line.startsWith(":")) {
-        yield { event: "", data: "", id };
-        continue;
-      }
-      const { field, value } = splitField(line);
-      if (field === "event") event = value;
-      else if (field === "data") data.push(value);
-      else if (field === "id") id = value;
     }
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    stop();
+  }
+}
+
+/** Cuts bytes into lines, which end in a carriage return, a line feed, or both. */
+class Lines {
+  readonly #decoder = new TextDecoder();
+  #rest = "";
+
+  take(bytes: Uint8Array): string[] {
+    this.#rest += this.#decoder.decode(bytes, { stream: true });
+    if (this.#rest.length > maxEvent) throw new Error(`the server sent an event of more than ${maxEvent} characters`);
+    const lines = this.#rest.split(/\r\n|\n|\r(?!$)/);
+    this.#rest = lines.pop() as string;
+    return lines;
+  }
+}
+
+/** Puts lines together to events. */
+class Events {
+  #event = "";
+  #data: string[] = [];
+  #id = "";
+
+  take(line: string): ServerEvent | undefined {
+    if (line === "") return this.#finish();
+    if (line.startsWith(":")) return { event: "", data: "", id: this.#id };
+    const { field, value } = splitField(line);
+    if (field === "event") this.#event = value;
+    else if (field === "data") this.#data.push(value);
+    else if (field === "id") this.#id = value;
+    return undefined;
+  }
+
+  #finish(): ServerEvent | undefined {
+    const event = { event: this.#event || "message", data: this.#data.join("\n"), id: this.#id };
+    const isEmpty = this.#data.length === 0;
+    this.#event = "";
+    this.#data = [];
+    return isEmpty ? undefined : event;
   }
 }
 

@@ -49,3 +49,28 @@ for (const { name, chunks, expected } of cases) {
 Deno.test("server-sent events: an endless line is given up", async () => {
   await assert.rejects(read(...Array.from({ length: 5 }, () => "x".repeat(1024 * 1024))), /more than 4194304/);
 });
+
+Deno.test("server-sent events: an abort ends them while the next is awaited, and cancels the body", async () => {
+  const cancelled = Promise.withResolvers<void>();
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start: (controller) => controller.enqueue(new TextEncoder().encode("data: a\n\n")),
+    cancel: () => cancelled.resolve(),
+  });
+  const stop = new AbortController();
+  const events = serverEvents(body, stop.signal);
+  assert.equal((await events.next()).value?.data, "a");
+  const next = events.next();
+  stop.abort();
+  assert.equal((await next).done, true);
+  await cancelled.promise;
+});
+
+Deno.test("server-sent events: a reader that leaves cancels the body", async () => {
+  const cancelled = Promise.withResolvers<void>();
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start: (controller) => controller.enqueue(new TextEncoder().encode("data: a\n\ndata: b\n\n")),
+    cancel: () => cancelled.resolve(),
+  });
+  for await (const { data } of serverEvents(body)) if (data === "a") break;
+  await cancelled.promise;
+});

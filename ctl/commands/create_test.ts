@@ -53,7 +53,7 @@ const cases: Case[] = [
   },
   {
     name: "an abbreviated command is that command",
-    line: "sta hello.service",
+    line: "star hello.service",
     files: { "hello.service": hello },
     stdout: `Unit hello.service inactive\nUnit hello.service launched on ${where}\n`,
   },
