@@ -15,13 +15,14 @@ import { explainUnit } from "./explain.ts";
 import { listMachines, patchMachines } from "./machines.ts";
 import { errorReply, jsonReply, textReply } from "./replies.ts";
 import { getState, listStates } from "./state.ts";
+import { answerOperator, type OperatorPorts } from "./operator.ts";
 import { parseTarget, type Target } from "./target.ts";
 import { deleteUnit, getUnit, listUnits, putUnit, restartUnit } from "./units.ts";
 
 export type { Peer } from "./context.ts";
 
 /** What {@link createHandler} needs. */
-export interface HandlerOptions {
+export interface HandlerOptions extends OperatorPorts {
   readonly registry: Registry;
   /** Whether the daemon can answer for the cluster; where it cannot, why. */
   readonly status: () => { readonly ready: boolean; readonly reason?: string };
@@ -62,6 +63,8 @@ export function createHandler(options: HandlerOptions): Handler {
     const { ready, reason } = status();
     const probe = target.kind === "path" ? answerProbe(request.method, target, ready, reason) : undefined;
     if (probe) return probe;
+    const forOperator = target.kind === "path" && await answerOperator(request.method, target, options);
+    if (forOperator) return forOperator;
     if (!ready) return unavailable(reason);
     if (target.kind === "malformed") return errorReply(400, target.reason);
     if (target.kind === "moved") return moved(target.location);

@@ -169,3 +169,10 @@ export interface MachineEvent {
   /** Absent when the machine is gone. */
   readonly machine?: MachineEntity;
 }
+
+/** Answer to `POST /fleet/v1/store/accept`: the store that was known, and the one taken in its place. */
+export interface AcceptedStoreEntity {
+  readonly was: { readonly id: string; readonly revision: number };
+  /** Without an id it is an empty store. */
+  readonly accepted: { readonly id?: string; readonly revision: number };
+}

@@ -1,0 +1,294 @@
+/** Who is let in, over real sockets: TLS, certificates, tokens, pages of others; every route alike. */
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readCredentials } from "../../daemon/api/credentials.ts";
+import type { Credentials } from "../../daemon/api/server.ts";
+import { ApiFixture } from "../api_fixture.ts";
+import { type Authority, type Certificate, makeAuthority } from "./authority.ts";
+import {
+  ask,
+  type ClientTls,
+  connect,
+  loopback,
+  network,
+  type RawRequest,
+  readUntil,
+  Stage,
+  talk,
+  write,
+} from "./stage.ts";
+
+const unit = { options: [{ section: "Service", name: "ExecStart", value: "/bin/true" }] };
+const json = { "Content-Type": "application/json" };
+
+/** Every route with every method; `code` where it lets in whoever may write. */
+const routes: readonly (RawRequest & { readonly method: string; readonly code: number })[] = [
+  ...["/fleet/v1", "/v1-alpha"].flatMap((prefix) => [
+    { method: "GET", path: `${prefix}/units`, code: 200 },
+    { method: "PUT", path: `${prefix}/units/b.service`, headers: json, body: JSON.stringify(unit), code: 201 },
+    { method: "GET", path: `${prefix}/units/b.service`, code: 200 },
+    { method: "POST", path: `${prefix}/units/b.service/restart`, code: 409 },
+    { method: "DELETE", path: `${prefix}/units/b.service`, code: 204 },
+    { method: "GET", path: `${prefix}/state`, code: 200 },
+    { method: "GET", path: `${prefix}/state/a.service`, code: 404 },
+    { method: "GET", path: `${prefix}/machines`, code: 200 },
+    { method: "PATCH", path: `${prefix}/machines`, body: "[]", code: 204 },
+    { method: "GET", path: `${prefix}/events`, code: 200 },
+    { method: "GET", path: `${prefix}/discovery`, code: 200 },
+    { method: "GET", path: `${prefix}/nothing`, code: 404 },
+    { method: "GET", path: prefix, code: 405 },
+  ]),
+  { method: "GET", path: "/healthz", code: 200 },
+  { method: "HEAD", path: "/healthz", code: 200 },
+  { method: "GET", path: "/readyz", code: 200 },
+  { method: "GET", path: "/", code: 405 },
+  { method: "GET", path: "//fleet//v1/units", code: 301 },
+  { method: "GET", path: "/%zz", code: 400 },
+  { method: "OPTIONS", path: "/fleet/v1/units", code: 405 },
+];
+
+/** The status of one request; a stream is left as soon as it has one. */
+async function statusOf(address: string, route: RawRequest, tls?: ClientTls): Promise<number> {
+  if (!route.path.endsWith("/events")) return (await ask(address, route, tls)).code;
+  using connection = await connect(address, tls);
+  await write(
+    connection,
+    `GET ${route.path} HTTP/1.1\r\nHost: ${route.host ?? "localhost"}\r\n` +
+      Object.entries(route.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`).join("") + "\r\n",
+  );
+  return Number((await readUntil(connection, (text) => text.includes("\r\n\r\n"))).slice(9, 12));
+}
+
+const withHeaders = (route: RawRequest, headers: Record<string, string>): RawRequest => ({
+  ...route,
+  headers: { ...route.headers, ...headers },
+});
+
+const hash = (token: string) => createHash("sha256").update(token).digest("hex");
+
+interface Setting {
+  readonly api: ApiFixture;
+  readonly stage: Stage;
+  readonly authority: Authority;
+  /** Credentials as fleet.conf would give them. */
+  readonly read: (options: Partial<Parameters<typeof readCredentials>[0]>) => Promise<Credentials>;
+}
+
+async function withSetting(work: (setting: Setting) => Promise<void>): Promise<void> {
+  await using api = await ApiFixture.open();
+  await using stage = new Stage();
+  const authority = await makeAuthority();
+  try {
+    const files = { apiCertfile: "", apiKeyfile: "", apiClientCafile: "", apiTokensFile: "", apiInsecure: false };
+    await api.put("a.service");
+    await Deno.writeTextFile(
+      `${authority.directory}/tokens`,
+      `read eyes sha256:${hash("look")}\nwrite hands sha256:${hash("do")}\n`,
+    );
+    await work({ api, stage, authority, read: (options) => readCredentials({ ...files, ...options }) });
+  } finally {
+    await Deno.remove(authority.directory, { recursive: true });
+  }
+}
+
+const inDirectory = ({ directory }: Authority) => ({
+  tls: { apiCertfile: `${directory}/server.crt`, apiKeyfile: `${directory}/server.key` },
+  certificates: { apiClientCafile: `${directory}/ours.crt` },
+  tokens: { apiTokensFile: `${directory}/tokens` },
+});
+
+Deno.test("every route over the network, by what a client shows", async (test) => {
+  await withSetting(async ({ api, stage, authority, read }) => {
+    const { tls, certificates, tokens } = inDirectory(authority);
+    const readOnly = (route: { method: string; code: number }) =>
+      route.method === "GET" || route.method === "HEAD" ? undefined : 403;
+    const open = () => undefined;
+    type Expect = (route: typeof routes[number]) => number | undefined;
+    const table: readonly (readonly [string, Credentials, Certificate | undefined, string | undefined, Expect])[] = [
+      ["nothing configured", await read({}), undefined, undefined, () => 403],
+      ["nothing configured, a token", await read({}), undefined, "do", () => 403],
+      ["TLS alone", await read(tls), undefined, undefined, () => 403],
+      ["TLS alone, a certificate", await read(tls), authority.friend, undefined, () => 403],
+      ["tokens, none shown", await read(tokens), undefined, undefined, () => 401],
+      ["tokens, a wrong one", await read(tokens), undefined, "wrong", () => 401],
+      ["tokens, the hash of one", await read(tokens), undefined, hash("do"), () => 401],
+      ["tokens, one that reads", await read(tokens), undefined, "look", readOnly],
+      ["tokens, one that writes", await read(tokens), undefined, "do", open],
+      ["TLS and tokens, one that writes", await read({ ...tls, ...tokens }), undefined, "do", open],
+      ["TLS and tokens, none shown", await read({ ...tls, ...tokens }), undefined, undefined, () => 401],
+      ["certificates, none shown", await read({ ...tls, ...certificates }), undefined, undefined, () => 401],
+      ["certificates, a token", await read({ ...tls, ...certificates }), undefined, "do", () => 401],
+      [
+        "certificates, a foreign one",
+        await read({ ...tls, ...certificates }),
+        authority.stranger,
+        undefined,
+        () => 403,
+      ],
+      [
+        "certificates, an expired one",
+        await read({ ...tls, ...certificates }),
+        authority.expired,
+        undefined,
+        () => 403,
+      ],
+      ["certificates, a good one", await read({ ...tls, ...certificates }), authority.friend, undefined, open],
+      ["insecure", await read({ apiInsecure: true }), undefined, undefined, open],
+      ["insecure with TLS", await read({ ...tls, apiInsecure: true }), undefined, undefined, open],
+    ];
+    for (const [name, credentials, shows, token, expected] of table) {
+      await test.step(name, async () => {
+        const server = await stage.serve(api.handler, network, credentials);
+        const client = credentials.tls ? { ca: authority.ca, ...(shows ? { shows } : {}) } : undefined;
+        const address = server.addresses[0]!;
+        for (const route of routes) {
+          const asked = withHeaders(route, token === undefined ? {} : { Authorization: `Bearer ${token}` });
+          const code = await statusOf(address, asked, client);
+          const want = expected(route) ?? route.code;
+          // What a reader may not create is not there to be read.
+          const isGone = expected === readOnly && route.method === "GET" && route.path.endsWith("/b.service");
+          assert.equal(code, isGone ? 404 : want, `${route.method} ${route.path}`);
+        }
+        await server.close();
+      });
+    }
+  });
+});
+
+Deno.test("the reason is told and logged, with the peer", async () => {
+  await withSetting(async ({ api, stage, authority, read }) => {
+    const { tls, certificates } = inDirectory(authority);
+    const server = await stage.serve(api.handler, network, await read({ ...tls, ...certificates }));
+    const client = { ca: authority.ca, shows: authority.expired };
+    const answer = await ask(server.addresses[0]!, { path: "/fleet/v1/units" }, client);
+    assert.match(answer.body, /the client certificate is not accepted: it expired on /);
+    assert.match(answer.head, /\r\nServer: fleetd\//i);
+    assert.match(
+      stage.logged.at(-1)!,
+      /^an API request was refused 127\.0\.0\.1:\d+ GET \/fleet\/v1\/units 403 the client/,
+    );
+    const closed = await stage.serve(api.handler, network);
+    assert.match(stage.logged.at(-1)!, /^the API's network addresses refuse everybody: set api_certfile/);
+    assert.match((await ask(closed.addresses[0]!, { path: "/fleet/v1/units" })).body, /this address is closed: set/);
+    await stage.serve(api.handler, network, { policy: { insecure: true } });
+    assert.match(stage.logged.at(-2)!, /^api_insecure is set: whoever reaches/);
+  });
+});
+
+Deno.test("every route through a browser that was lured here", async (test) => {
+  await using api = await ApiFixture.open();
+  await using stage = new Stage();
+  const { addresses } = await stage.serve(api.handler, loopback);
+  const lures: Readonly<Record<string, (route: RawRequest) => RawRequest>> = {
+    "a name that was made to point here": (route) => ({ ...route, host: "evil.example" }),
+    "a page of another site": (route) => withHeaders(route, { Origin: "http://evil.example" }),
+    "a page without a site": (route) => withHeaders(route, { Origin: "null" }),
+    "an image on another site's page": (route) => withHeaders(route, { "Sec-Fetch-Site": "cross-site" }),
+  };
+  for (const [name, lure] of Object.entries(lures)) {
+    await test.step(name, async () => {
+      for (const route of routes) {
+        assert.equal(await statusOf(addresses[0]!, lure(route)), 403, `${route.method} ${route.path}`);
+      }
+    });
+  }
+  await test.step("nothing was changed", async () => {
+    assert.equal((await ask(addresses[0]!, { path: "/fleet/v1/units" })).body, "{}");
+  });
+});
+
+Deno.test("credentials can be replaced while it serves", async () => {
+  await withSetting(async ({ api, stage, authority, read }) => {
+    const { tls, certificates, tokens } = inDirectory(authority);
+    const server = await stage.serve(api.handler, network, await read(tokens));
+    const address = server.addresses[0]!;
+    const asked = (token: string) => ({ path: "/fleet/v1/units", headers: { Authorization: `Bearer ${token}` } });
+    assert.equal((await ask(address, asked("do"))).code, 200);
+    assert.equal(server.urlFor("10.0.0.1"), `http://10.0.0.1:${address.split(":")[1]}`);
+
+    await Deno.writeTextFile(`${authority.directory}/tokens`, `read eyes sha256:${hash("see")}\n`);
+    server.use(await read(tokens));
+    assert.equal((await ask(address, asked("do"))).code, 401, "an old token");
+    assert.equal((await ask(address, asked("see"))).code, 200, "a new one");
+
+    server.use(await read({ ...tls, ...certificates }));
+    const client = { ca: authority.ca, shows: authority.friend };
+    assert.equal((await ask(address, { path: "/fleet/v1/units" }, client)).code, 200, "TLS from now on");
+    assert.match(await talk(address, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), /^(?!HTTP)/, "and nothing else");
+    assert.equal(server.urlFor("10.0.0.1"), `https://10.0.0.1:${address.split(":")[1]}`);
+
+    server.use(await read({}));
+    assert.equal((await ask(address, { path: "/fleet/v1/units" })).code, 403);
+    assert.equal(server.urlFor("10.0.0.1"), undefined);
+  });
+});
+
+Deno.test("what cannot be read is named", async (test) => {
+  await withSetting(async ({ authority, read }) => {
+    const { tls } = inDirectory(authority);
+    await Deno.writeTextFile(`${authority.directory}/bad`, "read\n");
+    for (
+      const [options, message] of [
+        [{ ...tls, apiKeyfile: "/nowhere" }, /^cannot read \/nowhere, the file that api_keyfile names$/],
+        [{ apiTokensFile: "/nowhere" }, /^cannot read \/nowhere, the file that api_tokens_file names$/],
+        [{ apiTokensFile: `${authority.directory}/bad` }, /^api_tokens_file .*\/bad: line 1: expected /],
+      ] as const
+    ) {
+      await test.step(String(message), () => assert.rejects(read(options), { message }));
+    }
+  });
+});
+
+/** Serves on what it was passed, with TLS, until its input ends. */
+const program = `
+import { inheritedSockets, serve } from ${JSON.stringify(new URL("../../daemon/api/server.ts", import.meta.url).href)};
+import { systemClock as clock } from ${JSON.stringify(new URL("../../daemon/clock.ts", import.meta.url).href)};
+const handler = () => Promise.resolve(new Response("welcome"));
+const [cert, key, clientCa] = ["server.crt", "server.key", "ours.crt"].map((name) => Deno.readTextFileSync(Deno.args[0] + "/" + name));
+const credentials = { policy: { clientCertificates: true }, tls: { cert, key, clientCa } };
+const server = await serve({ handler, listen: inheritedSockets(), credentials, log: () => {}, clock });
+await Deno.stdin.read(new Uint8Array(1));
+await server.close();
+`;
+
+Deno.test("TLS on the sockets that systemd passes: on those of the network, and not on the others", async () => {
+  await withSetting(async ({ stage, authority }) => {
+    const config = new URL("../../deno.json", import.meta.url).pathname;
+    const cache = Deno.env.get("DENO_DIR");
+    await Deno.writeTextFile(`${stage.directory}/program.ts`, program);
+    const free = [loopback, network].map((spec) =>
+      stage.serve(() => Promise.reject(new Error("not to be asked")), spec)
+    );
+    const addresses = (await Promise.all(free)).map((server) => server.addresses[0]!);
+    for (const server of await Promise.all(free)) await server.close();
+    const unix = `${stage.directory}/one.sock`;
+    const child = new Deno.Command("systemd-socket-activate", {
+      args: [
+        ...[unix, ...addresses].flatMap((address) => ["--listen", address]),
+        ...(cache ? ["--setenv", `DENO_DIR=${cache}`] : []),
+        ...[Deno.execPath(), "run", "-A", "--no-check", "--config", config, `${stage.directory}/program.ts`],
+        authority.directory,
+      ],
+      stdin: "piped",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const errors = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+    for (let said = ""; !said.includes(addresses[1]!);) {
+      const { done, value } = await errors.read();
+      assert.ok(!done, said);
+      said += value;
+    }
+    const request = { path: "/" };
+    assert.match((await ask(`unix:${unix}`, request)).body, /welcome/);
+    assert.match((await ask(addresses[0]!, request)).body, /welcome/);
+    const friend = { ca: authority.ca, shows: authority.friend };
+    assert.match((await ask(addresses[1]!, request, friend)).body, /welcome/);
+    assert.equal((await ask(addresses[1]!, request, { ca: authority.ca })).code, 401);
+    assert.match(await talk(addresses[1]!, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), /^(?!HTTP)/);
+    await child.stdin.close();
+    assert.equal((await child.status).code, 0);
+    while (!(await errors.read()).done);
+  });
+});

@@ -1,0 +1,58 @@
+/** Certificates for tests of the API: an authority, a server, and clients of several kinds. */
+
+import { must } from "../cluster/process.ts";
+
+/** PEM texts. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Who shows what. */
+export interface Authority {
+  readonly directory: string;
+  readonly ca: string;
+  readonly server: Certificate;
+  /** Of the authority. */
+  readonly friend: Certificate;
+  /** Of the authority, but no longer. */
+  readonly expired: Certificate;
+  /** Of another authority. */
+  readonly stranger: Certificate;
+}
+
+const keyOptions = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+
+/** Makes them all with openssl, in a directory of their own. */
+export async function makeAuthority(): Promise<Authority> {
+  const directory = await Deno.makeTempDir({ prefix: "fleet-tls-" });
+  const path = (name: string) => `${directory}/${name}`;
+  const authority = (name: string) =>
+    must([
+      ...["openssl", "req", "-x509", ...keyOptions, "-days", "2", "-subj", `/CN=${name}`],
+      ...["-keyout", path(`${name}.key`), "-out", path(`${name}.crt`)],
+    ]);
+  await Promise.all(["ours", "theirs"].map(authority));
+  await Deno.writeTextFile(path("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n");
+  const sign = async (name: string, by: string, validity: readonly string[] = ["-days", "2"]): Promise<Certificate> => {
+    await must([
+      ...["openssl", "req", ...keyOptions, "-subj", `/CN=${name}`],
+      ...["-keyout", path(`${name}.key`), "-out", path(`${name}.csr`)],
+    ]);
+    await must([
+      ...["openssl", "x509", "-req", "-in", path(`${name}.csr`), "-CA", path(`${by}.crt`), "-CAkey", path(`${by}.key`)],
+      ...["-set_serial", String(1 + Math.floor(Math.random() * 1e9)), "-extfile", path("names"), ...validity],
+      ...["-out", path(`${name}.crt`)],
+    ]);
+    const [cert, key] = await Promise.all(["crt", "key"].map((kind) => Deno.readTextFile(path(`${name}.${kind}`))));
+    return { cert: cert!, key: key! };
+  };
+  return {
+    directory,
+    ca: await Deno.readTextFile(path("ours.crt")),
+    server: await sign("server", "ours"),
+    friend: await sign("friend", "ours"),
+    expired: await sign("expired", "ours", ["-days", "-1"]),
+    stranger: await sign("stranger", "theirs"),
+  };
+}

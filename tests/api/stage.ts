@@ -1,0 +1,136 @@
+/** The API on real sockets, and clients that send what no well-behaved client would. */
+
+import { systemClock } from "../../daemon/clock.ts";
+import type { Handler } from "../../daemon/api/routes.ts";
+import { type Credentials, type ListenSpec, serve, type Server } from "../../daemon/api/server.ts";
+import type { Certificate } from "./authority.ts";
+
+export const loopback: ListenSpec = { kind: "tcp", host: "127.0.0.1", port: 0 };
+
+/** Every address, and so one that strangers can reach. */
+export const network: ListenSpec = { kind: "tcp", host: "0.0.0.0", port: 0 };
+
+/** Long enough for a busy test machine. */
+export const deadline_ms = 20_000;
+
+/** Servers, and a directory for their socket files; all gone in the end. */
+export class Stage implements AsyncDisposable {
+  readonly directory = Deno.makeTempDirSync({ prefix: "fleet-api-" });
+  /** Every line above `debug`, with its fields. */
+  readonly logged: string[] = [];
+  readonly #servers: Server[] = [];
+
+  unix(name = "fleet.sock"): ListenSpec {
+    return { kind: "unix", path: `${this.directory}/${name}` };
+  }
+
+  async serve(handler: Handler, spec: ListenSpec, credentials: Credentials = { policy: {} }): Promise<Server> {
+    const server = await serve({
+      handler,
+      listen: [spec],
+      credentials,
+      clock: systemClock,
+      log: (level, message, fields) =>
+        level === "debug" || this.logged.push([message, ...Object.values(fields ?? {})].join(" ")),
+    });
+    this.#servers.push(server);
+    return server;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const server of this.#servers) await server.close();
+    await Deno.remove(this.directory, { recursive: true });
+  }
+}
+
+/** What a client of a TLS server knows and shows. */
+export interface ClientTls {
+  readonly ca: string;
+  readonly shows?: Certificate;
+}
+
+/** Connects to a server, on this machine. */
+export async function connect(address: string, tls?: ClientTls): Promise<Deno.Conn> {
+  if (address.startsWith("unix:")) return await Deno.connect({ transport: "unix", path: address.slice(5) });
+  const port = Number(address.split(":").at(-1));
+  if (!tls) return await Deno.connect({ hostname: "127.0.0.1", port });
+  return await Deno.connectTls({ hostname: "127.0.0.1", port, caCerts: [tls.ca], ...tls.shows });
+}
+
+/** One request, written out. */
+export interface RawRequest {
+  readonly method?: string;
+  readonly path: string;
+  readonly host?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+/** What came back. */
+export interface RawAnswer {
+  readonly code: number;
+  readonly head: string;
+  readonly body: string;
+}
+
+/** The bytes of a request after which the connection is closed. */
+export function written({ method = "GET", path, host = "localhost", headers = {}, body }: RawRequest): string {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  const length = body === undefined ? "" : `Content-Length: ${new TextEncoder().encode(body).length}\r\n`;
+  return `${method} ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n${lines}${length}\r\n${body ?? ""}`;
+}
+
+/** Sends one request and reads until the server closes. */
+export async function ask(address: string, request: RawRequest, tls?: ClientTls): Promise<RawAnswer> {
+  return answerOf(await talk(address, written(request), tls));
+}
+
+/** Takes an answer apart. */
+export function answerOf(text: string): RawAnswer {
+  const end = text.indexOf("\r\n\r\n");
+  return { code: Number(text.slice(9, 12)), head: text.slice(0, end), body: text.slice(end + 4) };
+}
+
+/** Sends bytes as they are, and reads until the server closes. */
+export async function talk(address: string, text: string, tls?: ClientTls): Promise<string> {
+  using connection = await connect(address, tls);
+  await write(connection, text);
+  return await readUntil(connection, () => false);
+}
+
+/** Writes all of a text; a server that has closed meanwhile is no error here. */
+export async function write(connection: Deno.Conn, text: string): Promise<void> {
+  const bytes = new TextEncoder().encode(text);
+  try {
+    for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+  } catch (error) {
+    const isClosed = [Deno.errors.BrokenPipe, Deno.errors.ConnectionReset].some((kind) => error instanceof kind);
+    if (!isClosed) throw error;
+  }
+}
+
+/** Reads until what has come is enough, or the other side closes. */
+export async function readUntil(connection: Deno.Conn, enough: (text: string) => boolean): Promise<string> {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(65536);
+  let text = "";
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    connection.close();
+  }, deadline_ms);
+  try {
+    while (!enough(text)) {
+      const count = await connection.read(buffer).catch((error: unknown) => {
+        if (isLate) throw new Error(`nothing more came within ${deadline_ms} ms, only: ${text.slice(0, 500)}`);
+        if (error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.UnexpectedEof) return null;
+        throw error;
+      });
+      if (count === null) break;
+      text += decoder.decode(buffer.subarray(0, count), { stream: true });
+    }
+    return text;
+  } finally {
+    clearTimeout(timer);
+  }
+}
