@@ -5,6 +5,7 @@
  */
 
 import type {
+  AcceptedStoreEntity,
   MachineEntity,
   MachinePage,
   UnitEntity,
@@ -37,6 +38,8 @@ export interface ApiClient {
    * `signal` aborts or the server ends it. Undefined if the server cannot be followed.
    */
   events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
+  /** Takes the store that is there in place of the one that the daemon knew; throws if there is no need, saying so. */
+  acceptStore(): Promise<AcceptedStoreEntity>;
   /** Lets go of connections; nothing may be asked afterwards. */
   close(): void;
 }
@@ -133,6 +136,12 @@ class HttpApiClient implements ApiClient {
     }
     await answer.body?.cancel();
     return true;
+  }
+
+  async acceptStore(): Promise<AcceptedStoreEntity> {
+    const answer = await this.send("/fleet/v1/store/accept", { method: "POST" });
+    if (answer.ok) return await this.#json<AcceptedStoreEntity>(answer);
+    throw (await readFailure(answer)).error;
   }
 
   async events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined> {

@@ -7,6 +7,10 @@
 /** What the command line asks for. */
 export type Arguments =
   | { readonly kind: "run"; readonly config?: string; readonly listen: readonly string[] }
+  /** Print the configuration and end. */
+  | { readonly kind: "check"; readonly config?: string }
+  /** One machine, in memory, for trying things out. */
+  | { readonly kind: "dev"; readonly config?: string; readonly listen: readonly string[] }
   | { readonly kind: "version" }
   | { readonly kind: "help" }
   /** Wrong usage: `message` and the usage go to stderr, `code` is the exit code. */
@@ -14,10 +18,14 @@ export type Arguments =
 
 /** The text that `--help` prints. */
 export const usage = `Usage: fleetd [--config PATH] [--listen ADDRESS]...
+       fleetd --check-config [--config PATH]
+       fleetd --dev [--listen ADDRESS]...
 
   --config PATH      configuration file (default: /etc/fleet/fleet.conf where it exists)
   --listen ADDRESS   serve the API here too: HOST:PORT or unix:PATH (repeatable); without it, and
                      without sockets passed by systemd, there is no API
+  --check-config     print what each option is and where that comes from, and end: 0 if it can be used
+  --dev              a cluster of this machine alone, kept in memory, to try things out; its units end with it
   --version          print the version
   --help             print this text
 
@@ -27,6 +35,7 @@ Everything else is set in the configuration file or by FLEET_* variables.
 /** Parses the arguments after the program's name. Single and double dashes are alike, as in fleet 1.0. */
 export function parseArguments(program: string, args: readonly string[]): Arguments {
   let config: string | undefined;
+  let mode: "run" | "check" | "dev" = "run";
   const listen: string[] = [];
   const rest = [...args];
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
@@ -38,6 +47,10 @@ export function parseArguments(program: string, args: readonly string[]): Argume
     const [flag = "", ...values] = arg.replace(/^--?/, "").split("=");
     if (flag === "version") return { kind: "version" };
     if (flag === "help" || flag === "h") return { kind: "help" };
+    if (flag === "check-config" || flag === "dev") {
+      mode = flag === "dev" ? "dev" : "check";
+      continue;
+    }
     if (flag !== "config" && flag !== "listen") {
       return { kind: "wrong", message: `flag provided but not defined: -${flag}`, code: 2 };
     }
@@ -48,5 +61,6 @@ export function parseArguments(program: string, args: readonly string[]): Argume
     if (flag === "config") config = value;
     else listen.push(value);
   }
-  return { kind: "run", ...(config !== undefined && { config }), listen };
+  const file = config !== undefined && { config };
+  return mode === "check" ? { kind: mode, ...file } : { kind: mode, ...file, listen };
 }

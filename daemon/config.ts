@@ -13,6 +13,8 @@ export { ConfigError };
 export interface Config {
   /** More than 0: debug messages too. */
   readonly verbosity: number;
+  /** How log lines are written: for people, or as JSON for programs. */
+  readonly logFormat: "text" | "json";
   /** Where the cluster's memory is: etcd, or a file of this machine alone. */
   readonly registry: "etcd" | "embedded";
   /** Where the embedded registry keeps its file. */
@@ -57,6 +59,8 @@ export interface Parsed {
   readonly config: Config;
   /** Where each option's value comes from: `default`, `FILE:LINE` or a variable's name. */
   readonly sources: ReadonlyMap<string, string>;
+  /** Each option's value as it was written, by name. */
+  readonly texts: ReadonlyMap<string, string>;
   readonly warnings: readonly string[];
 }
 
@@ -77,7 +81,8 @@ function option<T>(name: string, fallback: string, read: Reader<T>): Option<T> {
 
 const options = {
   verbosity: option("verbosity", "0", readInteger),
-  registry: option("registry", "etcd", readRegistry),
+  logFormat: option("log_format", "text", oneOf("text", "json")),
+  registry: option("registry", "etcd", oneOf("etcd", "embedded")),
   stateDirectory: option("state_directory", "/var/lib/fleet", readPath),
   etcdServers: option("etcd_servers", "http://127.0.0.1:2379,http://127.0.0.1:4001", readServers),
   etcdUsername: option("etcd_username", "", text),
@@ -128,15 +133,17 @@ export function parseConfig(
   const settings = new Map<string, Setting>([...read.settings, ...readEnvironment(env)]);
   const warnings = [...read.warnings, ...unusedOptions(settings)];
   const from = new Map<string, string>();
+  const texts = new Map<string, string>();
   const entries = Object.entries(options).map(([key, { name, fallback, read }]) => {
     const { value, source } = settings.get(name) ?? { value: fallback, source: "default" };
     from.set(name, source);
+    texts.set(name, value);
     const warn = (what: string) => void warnings.push(`${source}: option ${name}: ${what}`);
     return [key, readOption({ name, value, source }, read, warn)];
   });
   const config: Config = Object.fromEntries(entries);
   checkTogether(config, from, warnings);
-  return { config, sources: from, warnings };
+  return { config, sources: from, texts, warnings };
 }
 
 /** An option's variable is its name in capitals behind `FLEET_`; one that is set but empty counts. */
@@ -228,9 +235,12 @@ function readTokenLimit(value: string): number {
   return parsed;
 }
 
-function readRegistry(value: string): Config["registry"] {
-  if (value === "etcd" || value === "embedded") return value;
-  throw new Error("expected etcd or embedded");
+function oneOf<Word extends string>(...words: readonly Word[]): Reader<Word> {
+  return (value) => {
+    const word = words.find((each) => each === value);
+    if (word === undefined) throw new Error(`expected ${words.join(" or ")}`);
+    return word;
+  };
 }
 
 /** Nothing waits longer: beyond 24 days, timers would fire at once. */

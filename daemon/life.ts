@@ -16,11 +16,14 @@ import {
   StoreUnavailableError,
   WrongStoreError,
 } from "../registry/mod.ts";
+import type { Bell } from "./reconcile.ts";
 
 /** Whether the daemon is part of the cluster; where it is not, why. */
 export interface Status {
   readonly ready: boolean;
   readonly reason?: string;
+  /** The store is not the one that is remembered, and somebody has to say whether it is right. */
+  readonly wrongStore?: WrongStoreError;
 }
 
 /** Where a daemon keeps what must survive its own restart. */
@@ -41,6 +44,8 @@ export interface LifeOptions {
   readonly identify: () => Promise<MachineRecord>;
   /** What a member of the cluster does, until `signal` aborts. Throws WrongStoreError. */
   readonly work: (member: Member, signal: AbortSignal) => Promise<void>;
+  /** Rung to try again at once. */
+  readonly bell: Bell;
   /** Told whenever the status changes. */
   readonly status: (status: Status) => void;
 }
@@ -73,10 +78,10 @@ export async function live(options: LifeOptions, signal: AbortSignal): Promise<v
     } catch (error) {
       if (signal.aborted) break;
       const reason = messageOf(error);
-      status({ ready: false, reason });
+      status({ ready: false, reason, ...(error instanceof WrongStoreError && { wrongStore: error }) });
       if (reason !== said) log(severity(error), advice(error, reason));
       said = reason;
-      await clock.sleep(delay_ms(error, failures++), signal);
+      await options.bell.wait(delay_ms(error, failures++), clock, signal);
     } finally {
       chapter.abort();
     }

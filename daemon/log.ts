@@ -9,16 +9,32 @@ import type { Log } from "../registry/log.ts";
 
 const priorities = { debug: 7, info: 6, warn: 4, error: 3 } as const;
 
-/** Opens the log. `verbosity` above 0 lets `debug` through; `journal`: stderr is connected to journald. */
-export function openLog(options: { readonly verbosity: () => number; readonly journal: boolean }): Log {
+/** How lines are written; asked anew for each, so that it can change while the daemon runs. */
+export interface LogManner {
+  /** More than 0 lets `debug` through. */
+  readonly verbosity: number;
+  readonly logFormat: "text" | "json";
+}
+
+/** Opens the log. `journal`: stderr is connected to journald, which knows the time. */
+export function openLog(options: { readonly manner: () => LogManner; readonly journal: boolean }): Log {
   const encoder = new TextEncoder();
-  return (level, message, fields) => {
-    if (level === "debug" && options.verbosity() <= 0) return;
-    const start = options.journal ? `<${priorities[level]}>` : `${level.toUpperCase()} `;
-    const rest = Object.entries(fields ?? {}).filter(([, value]) => value !== undefined)
-      .map(([key, value]) => ` ${key}=${quoteIfNeeded(String(value))}`).join("");
-    Deno.stderr.writeSync(encoder.encode(`${start}${message.replaceAll("\n", "\\n")}${rest}\n`));
+  return (level, message, fields = {}) => {
+    const { verbosity, logFormat } = options.manner();
+    if (level === "debug" && verbosity <= 0) return;
+    const known = Object.entries(fields).filter(([, value]) => value !== undefined);
+    const start = options.journal ? `<${priorities[level]}>` : logFormat === "json" ? "" : `${level.toUpperCase()} `;
+    const line = logFormat === "json"
+      ? JSON.stringify({ time: new Date().toISOString(), level, message, ...Object.fromEntries(known) })
+      : message.replaceAll("\n", "\\n") +
+        known.map(([key, value]) => ` ${key}=${quoteIfNeeded(String(value))}`).join("");
+    Deno.stderr.writeSync(encoder.encode(`${start}${line}\n`));
   };
+}
+
+/** The log of one part of the daemon: each line says which. */
+export function logOf(component: string, log: Log): Log {
+  return (level, message, fields) => log(level, message, { component, ...fields });
 }
 
 function quoteIfNeeded(value: string): string {

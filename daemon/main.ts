@@ -5,49 +5,54 @@
  */
 
 import { ClusterRegistry } from "../registry/cluster_registry.ts";
-import type { EtcdOptions } from "../registry/etcd/connection.ts";
-import { openEtcdStore } from "../registry/etcd/store.ts";
 import { type Log, messageOf } from "../registry/log.ts";
 import type { MachineRecord } from "../registry/model.ts";
 import type { Registry } from "../registry/mod.ts";
 import type { Store } from "../registry/store.ts";
 import { openSystemd } from "../systemd/dbus/mod.ts";
 import type { Systemd } from "../systemd/mod.ts";
+import { acceptStore } from "./accept.ts";
 import { Agent } from "./agent/agent.ts";
 import { readCredentials } from "./api/credentials.ts";
-import { createHandler } from "./api/routes.ts";
+import { createHandler, type Handler } from "./api/routes.ts";
 import { inheritedSockets, listenSpec, serve, type Server } from "./api/server.ts";
-import { parseArguments, usage } from "./arguments.ts";
+import { type Arguments, parseArguments, usage } from "./arguments.ts";
 import { systemClock } from "./clock.ts";
-import { type Config, ConfigError, parseConfig } from "./config.ts";
+import type { Config } from "./config.ts";
+import { type Configuration, defaultConfigPath, readConfiguration } from "./configuration.ts";
+import { Daemon, type Regime } from "./daemon.ts";
+import { dumpText } from "./dump.ts";
+import { effectiveConfig } from "./effective.ts";
 import { runEngine } from "./engine/engine.ts";
 import { detectAddress, readMachineId } from "./identity.ts";
-import { live, type Member, type Status } from "./life.ts";
-import { openLog } from "./log.ts";
+import { live, type Member } from "./life.ts";
+import { type LogManner, logOf, openLog } from "./log.ts";
 import { type Memory, openMemory } from "./memory.ts";
-import { openNotify } from "./notify.ts";
-import { together } from "./reconcile.ts";
+import { type Notify, openNotify } from "./notify.ts";
+import { Bell, together } from "./reconcile.ts";
 import { refreshIdentity } from "./refresh.ts";
-import { shutDown, within } from "./shutdown.ts";
+import { shutDown } from "./shutdown.ts";
+import { onSignals } from "./signals.ts";
+import { lend, openStore } from "./store.ts";
 import { version } from "./version.ts";
-
-const defaultConfig = "/etc/fleet/fleet.conf";
+import { keepWatchdog, watchdogInterval_ms } from "./watchdog.ts";
 
 /** How often loops look again although nothing has changed. */
 const safetyNet_ms = 60_000;
 
-/** What "no limit" is taken for. */
-const longestRequest_ms = 60_000;
+const limits = { drain_ms: 60_000, leave_ms: 5_000 } as const;
 
-const limits = { drain_ms: 60_000, leave_ms: 5_000, end_ms: 1_000 } as const;
-
-/** Everything a running daemon holds. */
+/** What outlives a reload. */
 interface House {
-  readonly config: Config;
+  readonly wish: Extract<Arguments, { kind: "run" | "dev" }>;
   readonly log: Log;
-  readonly registry: Registry;
+  readonly tell: Notify;
   readonly systemd: Systemd;
   readonly memory: Memory;
+  /** Rung when waiting for a better store makes no sense any more. */
+  readonly impatience: Bell;
+  manner: LogManner;
+  configuration: Configuration;
   server?: Server;
   agent?: Agent;
   member?: Member;
@@ -64,13 +69,20 @@ async function main(args: readonly string[]): Promise<number> {
     complain(`${wish.message}\n${usage}`);
     return wish.code;
   }
-  let verbosity = 0;
-  const log = openLog({ verbosity: () => verbosity, journal: Deno.env.get("JOURNAL_STREAM") !== undefined });
+  let manner: LogManner = { verbosity: 0, logFormat: "text" };
+  let house: House | undefined;
+  const log = openLog({
+    manner: () => house?.manner ?? manner,
+    journal: Deno.env.get("JOURNAL_STREAM") !== undefined,
+  });
   try {
+    if (wish.kind === "check") return await checkConfig(wish.config);
     log("info", `Starting fleetd version ${version}`);
-    const config = await readConfig(wish.config, log);
-    verbosity = config.verbosity;
-    await run(config, wish.listen, log);
+    const configuration = await readConfiguration(wish.config);
+    manner = configuration.config;
+    sayWhere(configuration, log);
+    house = await build(wish, configuration, log);
+    await run(house);
     return 0;
   } catch (error) {
     log("error", `${messageOf(error)}${permissionHint(error)}`);
@@ -88,116 +100,121 @@ function permissionHint(error: unknown): string {
   return "";
 }
 
-async function readConfig(path: string | undefined, log: Log): Promise<Config> {
-  const text = await readConfigFile(path ?? defaultConfig, path !== undefined);
-  if (text === undefined) log("info", "No provided or default config file found - proceeding without");
-  const file = text === undefined ? {} : { file: { path: path ?? defaultConfig, text } };
-  const { config, warnings } = parseConfig({ ...file, env: Deno.env.toObject() });
+async function checkConfig(path: string | undefined): Promise<number> {
+  const configuration = await readConfiguration(path);
+  await readCredentials(configuration.config);
+  for (const warning of configuration.warnings) complain(`${warning}\n`);
+  return say(effectiveConfig(configuration));
+}
+
+function sayWhere({ path, warnings }: Configuration, log: Log): void {
+  if (path === undefined) log("info", "No provided or default config file found - proceeding without");
+  else log("info", `Using ${path === defaultConfigPath ? "default config" : "config"} file ${path}`);
   for (const warning of warnings) log("warn", warning);
-  return config;
 }
 
-async function readConfigFile(path: string, mustExist: boolean): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (!mustExist && error instanceof Deno.errors.NotFound) return undefined;
-    if (error instanceof Deno.errors.IsADirectory) {
-      throw new ConfigError(`Provided config ${path} is a directory, not a file`);
-    }
-    throw new ConfigError(`Unable to use config file ${path}: ${(error as Error).message}`);
-  }
-}
-
-/** Serves from the first moment, lives, and ends when a signal says so. */
-async function run(config: Config, listen: readonly string[], log: Log): Promise<void> {
-  const notify = openNotify(Deno.env.get("NOTIFY_SOCKET"));
-  const house = await build(config, log);
-  let status: Status = { ready: false, reason: "fleetd is starting" };
-  const tell = (text: string) => notify(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
-  const stop = new AbortController();
-  const unhook = onSignals(log, () => stop.abort());
-  let server: Server | undefined;
-  try {
-    server = await openApi(house, listen, () => status);
-    await tell(`READY=1\nSTATUS=${status.reason}`);
-    const ending = new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
-    const life = new AbortController();
-    const lived = live({
-      registry: house.registry,
-      memory: house.memory,
-      clock: systemClock,
-      log,
-      identify: () => identify(house),
-      work: (member, signal) => work(house, member, signal),
-      status: (next) => {
-        status = next;
-        tell(`STATUS=${next.ready ? "member of the cluster" : next.reason}`);
-      },
-    }, life.signal);
-    await ending;
-    await tell("STOPPING=1\nSTATUS=ending");
-    await endWell(house);
-    life.abort();
-    // Whatever still waits for a store that is away need not be waited for.
-    await within(limits.end_ms, systemClock, () => lived);
-  } finally {
-    unhook();
-    await server?.close();
-    await within(limits.end_ms, systemClock, () => house.registry.close());
-    await house.systemd.close();
-  }
-}
-
-async function build(config: Config, log: Log): Promise<House> {
+async function build(wish: House["wish"], configuration: Configuration, log: Log): Promise<House> {
+  const { config } = configuration;
   const memory = await openMemory(parentOf(config.unitsDirectory));
   const systemd = openSystemd({
     unitsDirectory: config.unitsDirectory,
     bus: config.systemdUser ? "user" : "system",
-    log,
+    log: logOf("systemd", log),
   });
-  const store = await openStore(config);
-  const registry = new ClusterRegistry({
-    store,
+  const notify = openNotify(Deno.env.get("NOTIFY_SOCKET"));
+  const tell: Notify = (text) => notify(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
+  return { wish, log, tell, systemd, memory, impatience: new Bell(), manner: config, configuration };
+}
+
+/** Serves from the first moment, lives, and ends when a signal says so. */
+async function run(house: House): Promise<void> {
+  const { log, tell, systemd, configuration: { config } } = house;
+  const stop = new AbortController();
+  const daemon: Daemon<Handler> = openDaemon(house, () => daemon.status);
+  const unhook = onSignals({
+    end: (signal) => {
+      log("info", `Gracefully shutting down (${signal})`);
+      stop.abort();
+    },
+    reload: () => void daemon.reload(),
+    dump: () => void say(`${dump(house, daemon)}\n`),
+  });
+  let watchdog: Promise<void> | undefined;
+  try {
+    await daemon.start(config);
+    house.server = await openServer(house, () => daemon.regime.api);
+    await tell(`READY=1\nSTATUS=${daemon.status.reason}`);
+    const interval_ms = watchdogInterval_ms({
+      WATCHDOG_USEC: Deno.env.get("WATCHDOG_USEC"),
+      WATCHDOG_PID: Deno.env.get("WATCHDOG_PID"),
+    }, Deno.pid);
+    if (interval_ms !== undefined) watchdog = keepWatchdog(interval_ms, tell, systemClock, stop.signal);
+    daemon.live();
+    if (!stop.signal.aborted) {
+      await new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
+    }
+    await daemon.end(() => endWell(house));
+  } finally {
+    unhook();
+    await watchdog;
+    await house.server?.close();
+    await daemon.close();
+    await systemd.close();
+  }
+}
+
+function openDaemon(house: House, status: () => Daemon<Handler>["status"]): Daemon<Handler> {
+  const { log, tell, memory, impatience } = house;
+  let next = house.configuration;
+  return new Daemon<Handler>({
+    configure: async () => {
+      const configuration = await readConfiguration(house.wish.config);
+      log("info", `Reloading configuration from ${configuration.path ?? "the environment"}`);
+      for (const warning of configuration.warnings) log("warn", warning);
+      await readCredentials(configuration.config);
+      next = configuration;
+      return configuration.config;
+    },
+    openStore: (config) => openStore(config),
+    openRegistry: (config, store) => openRegistry(config, store, log),
+    openApi: ({ config, registry, retired }) => {
+      const accept = () => acceptStore({ status, memory, bell: impatience });
+      return until(retired.signal, openHandler({ config, registry, log, status, accept }));
+    },
+    live: (regime, status, signal) =>
+      live({
+        registry: regime.registry,
+        memory,
+        clock: systemClock,
+        log,
+        bell: impatience,
+        identify: () => identify(house, regime.config),
+        work: (member, signal) => work(house, regime, member, signal),
+        status,
+      }, signal),
+    putInForce: async (config) => {
+      house.server?.use(await readCredentials(config));
+      house.manner = config;
+      house.configuration = next;
+    },
+    tell,
     clock: systemClock,
     log,
+  });
+}
+
+function openRegistry(config: Config, store: Store, log: Log): Registry {
+  return new ClusterRegistry({
+    store: lend(store),
+    clock: systemClock,
+    log: logOf("registry", log),
     agentTtl_s: Math.max(1, Math.floor(config.agentTtl_ms / 1000)),
     leaderTtl_s: Math.max(1, Math.ceil(5 * config.engineReconcileInterval_ms / 1000)),
   });
-  return { config, log, registry, systemd, memory };
 }
 
-/** The cluster's memory: etcd, or a file of this machine alone. */
-async function openStore(config: Config): Promise<Store> {
-  if (config.registry === "embedded") {
-    const { openSqliteStore } = await import("../registry/sqlite.ts");
-    await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
-    return openSqliteStore({ path: `${config.stateDirectory}/fleet.db` });
-  }
-  return await openEtcdStore({
-    endpoints: config.etcdServers,
-    prefix: config.etcdKeyPrefix,
-    // 0 stands for no limit, which no caller could wait for.
-    requestTimeout_ms: config.etcdRequestTimeout_ms || longestRequest_ms,
-    username: config.etcdUsername,
-    password: config.etcdPassword,
-    ...await tls(config),
-  });
-}
-
-/** The PEM texts that the configuration names. */
-async function tls(config: Config): Promise<Pick<EtcdOptions, "tls">> {
-  const { etcdCafile, etcdCertfile, etcdKeyfile } = config;
-  const read = async (path: string) => path === "" ? undefined : await Deno.readTextFile(path);
-  const [ca, cert, key] = await Promise.all([etcdCafile, etcdCertfile, etcdKeyfile].map(read));
-  if (ca === undefined && cert === undefined && key === undefined) return {};
-  return {
-    tls: { ...(ca !== undefined && { ca }), ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) },
-  };
-}
-
-async function identify({ config, memory, server }: House): Promise<MachineRecord> {
-  const ip = config.publicIp || await detectAddress(config.etcdServers);
+async function identify({ memory, server }: House, config: Config): Promise<MachineRecord> {
+  const ip = config.publicIp || await detectAddress(config.registry === "etcd" ? config.etcdServers : []);
   const apiAddress = server?.urlFor(ip);
   return {
     id: await readMachineId(),
@@ -211,13 +228,15 @@ async function identify({ config, memory, server }: House): Promise<MachineRecor
 }
 
 /** What a member does: agent and, unless disabled, engine. */
-async function work(house: House, member: Member, signal: AbortSignal): Promise<void> {
-  const { config, log, registry, systemd, memory } = house;
+async function work(house: House, regime: Regime<Handler>, member: Member, signal: AbortSignal): Promise<void> {
+  const { log, systemd, memory } = house;
+  const { config, registry } = regime;
   const { membership, remember } = member;
   let machine = member.machine;
-  const shared = { registry, clock: systemClock, log, safetyNet_ms };
+  const shared = { registry, clock: systemClock, safetyNet_ms };
   const agent = new Agent({
     ...shared,
+    log: logOf("agent", log),
     systemd,
     memory: memory.intents,
     membership,
@@ -225,13 +244,17 @@ async function work(house: House, member: Member, signal: AbortSignal): Promise<
     seen: remember,
   });
   const rejoinGrace_ms = Math.min(10_000, Math.max(2_000, config.agentTtl_ms / 3));
-  const refresh = { ...shared, membership, identify: () => identify(house), every_ms: safetyNet_ms };
+  const refresh = { clock: systemClock, log, membership, every_ms: safetyNet_ms };
   const tasks = [
     (signal: AbortSignal) => agent.run(signal),
-    (signal: AbortSignal) => refreshIdentity(machine, refresh, (changed) => machine = changed, signal),
+    (signal: AbortSignal) =>
+      refreshIdentity(machine, { ...refresh, identify: () => identify(house, config) }, (now) => machine = now, signal),
   ];
   if (config.disableEngine) log("info", "Not starting engine; disable-engine is set");
-  else tasks.push((signal) => runEngine({ ...shared, machine: machine.id, version, rejoinGrace_ms }, signal));
+  else {
+    const engine = { ...shared, log: logOf("engine", log), machine: machine.id, version, rejoinGrace_ms };
+    tasks.push((signal) => runEngine(engine, signal));
+  }
   house.agent = agent;
   house.member = member;
   try {
@@ -242,12 +265,46 @@ async function work(house: House, member: Member, signal: AbortSignal): Promise<
   }
 }
 
-async function openApi(house: House, listen: readonly string[], status: () => Status): Promise<Server> {
-  const { registry, log, config } = house;
-  const handler = createHandler({ registry, status, log, pageSize: config.tokenLimit, version, clock: systemClock });
-  const credentials = await readCredentials(config);
-  const sockets = [...inheritedSockets(), ...listen.map(listenSpec)];
-  return house.server = await serve({ handler, listen: sockets, credentials, log, clock: systemClock });
+function openHandler(
+  { config, registry, log, status, accept }: {
+    readonly config: Config;
+    readonly registry: Registry;
+    readonly log: Log;
+    readonly status: () => Daemon<Handler>["status"];
+    readonly accept: () => ReturnType<typeof acceptStore>;
+  },
+): Handler {
+  return createHandler({
+    registry,
+    status,
+    log: logOf("api", log),
+    pageSize: config.tokenLimit,
+    version,
+    clock: systemClock,
+    acceptStore: accept,
+  });
+}
+
+/** The same handler, whose streams also end when `retired` aborts. */
+function until(retired: AbortSignal, handler: Handler): Handler {
+  const joined = new WeakMap<AbortSignal, AbortSignal>();
+  const join = (closing: AbortSignal) => {
+    const known = joined.get(closing) ?? AbortSignal.any([closing, retired]);
+    joined.set(closing, known);
+    return known;
+  };
+  return (request, peer = {}) => handler(request, { ...peer, closing: peer.closing ? join(peer.closing) : retired });
+}
+
+async function openServer(house: House, handler: () => Handler): Promise<Server> {
+  const { wish, log, configuration: { config } } = house;
+  return await serve({
+    handler: (request, peer) => handler()(request, peer),
+    listen: [...inheritedSockets(), ...wish.listen.map(listenSpec)],
+    credentials: await readCredentials(config),
+    log: logOf("api", log),
+    clock: systemClock,
+  });
 }
 
 async function endWell(house: House): Promise<void> {
@@ -263,17 +320,20 @@ async function endWell(house: House): Promise<void> {
   });
 }
 
-/** Calls `end` on SIGTERM and SIGINT; returns what undoes it. */
-function onSignals(log: Log, end: () => void): () => void {
-  const signals = ["SIGTERM", "SIGINT"] as const;
-  const handlers = signals.map((name) =>
-    [name, () => {
-      log("info", `Gracefully shutting down (${name})`);
-      end();
-    }] as const
-  );
-  for (const [name, handler] of handlers) Deno.addSignalListener(name, handler);
-  return () => handlers.forEach(([name, handler]) => Deno.removeSignalListener(name, handler));
+function dump(house: House, daemon: Daemon<Handler>): string {
+  const { member, agent, configuration } = house;
+  const { registry, store } = daemon.regime;
+  return dumpText({
+    version,
+    uptime_s: performance.now() / 1000,
+    status: daemon.status,
+    store: registry.memory,
+    storeEndpoints: store.endpoints,
+    config: effectiveConfig(configuration),
+    machine: member?.machine,
+    lease: member?.membership.lease,
+    agent: agent?.lastLook,
+  });
 }
 
 function parentOf(directory: string): string {

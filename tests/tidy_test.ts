@@ -22,11 +22,17 @@ const doors: Readonly<Record<string, string>> = {
   "daemon/clock.ts": "time, timers and chance, handed to everyone else",
   "daemon/notify.ts": "sd_notify(3): a datagram to systemd",
   "daemon/memory.ts": "what the daemon remembers in /run",
-  "daemon/log.ts": "log lines on stderr",
+  "daemon/log.ts": "log lines on stderr, and the time of each",
+  "daemon/configuration.ts": "fleet.conf, the files it names, and the environment",
+  "daemon/store.ts": "the directory of the embedded store",
+  "daemon/signals.ts": "signals",
   "daemon/identity.ts": "machine-id(5) and the address of the default route",
   "ctl/main.ts": "arguments, environment, exit code",
   "ctl/client.ts": "the API, over a socket",
   "ctl/terminal.ts": "standard streams, unit files, clock",
+  "ctl/ssh/ssh2_door.ts": "other hosts, over SSH",
+  "ctl/ssh/local.ts": "what SSH needs here: files, the agent's address, questions, programs of this machine",
+  "ctl/ssh/session.ts": "the terminal, while it belongs to another machine",
 };
 
 /** Files that are data rather than thought: they may be longer than others. */

@@ -51,6 +51,7 @@ export class Agent {
   #view: MachineView | undefined;
   #published: ReadonlyMap<UnitName, UnitState> | undefined;
   #stockTaken_ms = -Infinity;
+  #last: Pick<AgentWorld, "wanted" | "states"> | undefined;
   #draining = false;
   #drained = () => {};
 
@@ -83,6 +84,11 @@ export class Agent {
     await together(signal, [follow, listen, (signal) => reconcile(loop, signal)]);
   }
 
+  /** What it found when it last looked, for people who ask; undefined if it has not looked yet. */
+  get lastLook(): Pick<AgentWorld, "wanted" | "states"> | undefined {
+    return this.#last;
+  }
+
   /** Takes every unit off this machine, whatever the cluster wants; resolves when none is left. */
   drain(): Promise<void> {
     this.#draining = true;
@@ -107,6 +113,7 @@ export class Agent {
     const states = unitStates(this.#options.machine().id, wanted, current, this.#troubles.errors());
     if (view) this.#options.seen(view);
     if (this.#draining && current.size === 0) this.#drained();
+    this.#last = { wanted, states };
     return { wanted, current, texts, held, states, now_ms };
   }
 

@@ -63,12 +63,12 @@ export function createHandler(options: HandlerOptions): Handler {
     const { ready, reason } = status();
     const probe = target.kind === "path" ? answerProbe(request.method, target, ready, reason) : undefined;
     if (probe) return probe;
-    const forOperator = target.kind === "path" && await answerOperator(request.method, target, options);
-    if (forOperator) return forOperator;
-    if (!ready) return unavailable(reason);
-    if (target.kind === "malformed") return errorReply(400, target.reason);
-    if (target.kind === "moved") return moved(target.location);
     try {
+      const forOperator = target.kind === "path" && await answerOperator(request.method, target, options);
+      if (forOperator) return forOperator;
+      if (!ready) return unavailable(reason);
+      if (target.kind === "malformed") return errorReply(400, target.reason);
+      if (target.kind === "moved") return moved(target.location);
       return await dispatch(find(target.segments), { request, peer, query: new URLSearchParams(target.query) });
     } catch (error) {
       if (error instanceof StoreUnavailableError) return unavailable(status().reason ?? error.message);

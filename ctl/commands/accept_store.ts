@@ -1,0 +1,42 @@
+import type { AcceptedStoreEntity } from "../../daemon/api/v1.ts";
+import { ApiError } from "../api.ts";
+import { type Command, exitFailure } from "../command.ts";
+import { complain, say } from "../io.ts";
+
+/** HTTP status of a daemon that has no store to accept. */
+const conflict = 409;
+
+/** `fleetctl accept-store`. */
+export const acceptStore: Command = {
+  name: "accept-store",
+  summary: "Tell one machine that its store, although it has changed, is the right one",
+  usage: "accept-store",
+  description: `A machine whose store is another one than before (wiped, restored from a backup, another prefix)
+changes nothing and waits. If the store is the right one, this command tells it so, on that machine or with
+its --endpoint; on each machine that waits.
+
+From then on the machine's units are those that the store assigns to it. After a wipe that is none: its
+units are stopped. To keep units running, restore the store from a backup first.
+
+fleetctl --endpoint unix:///var/run/fleet.sock accept-store`,
+  flags: [],
+  async run({ client, io }) {
+    try {
+      say(io, accepted(await client.acceptStore()));
+      return 0;
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code !== conflict) throw error;
+      complain(io, `Nothing to accept: ${error.message.replace(/^googleapi: Error \d+: /, "")}`);
+      return exitFailure;
+    }
+  },
+};
+
+function accepted({ was, accepted }: AcceptedStoreEntity): string {
+  const now = accepted.id === undefined
+    ? "an empty store"
+    : accepted.id === was.id
+    ? `the same store (${was.id}) at the earlier revision ${accepted.revision}`
+    : `store ${accepted.id} at revision ${accepted.revision}`;
+  return `Accepted ${now}, in place of ${was.id} at revision ${was.revision}`;
+}

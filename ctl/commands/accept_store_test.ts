@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { FakeApi, refusal } from "../fake_api.ts";
+import { fleetctl } from "../fake_io.ts";
+
+const was = { id: "abc", revision: 90 };
+
+const cases: readonly { name: string; answer: Response; status: number; stdout?: string; stderr?: string }[] = [
+  {
+    name: "an empty store",
+    answer: Response.json({ was, accepted: { revision: 1 } }),
+    status: 0,
+    stdout: "Accepted an empty store, in place of abc at revision 90\n",
+  },
+  {
+    name: "another store",
+    answer: Response.json({ was, accepted: { id: "def", revision: 7 } }),
+    status: 0,
+    stdout: "Accepted store def at revision 7, in place of abc at revision 90\n",
+  },
+  {
+    name: "a backup",
+    answer: Response.json({ was, accepted: { id: "abc", revision: 7 } }),
+    status: 0,
+    stdout: "Accepted the same store (abc) at the earlier revision 7, in place of abc at revision 90\n",
+  },
+  {
+    name: "a store that is in no doubt",
+    answer: refusal(409, "this machine's store is the one it knows"),
+    status: 1,
+    stderr: "Nothing to accept: this machine's store is the one it knows\n",
+  },
+];
+
+for (const { name, answer, status, stdout = "", stderr = "" } of cases) {
+  Deno.test(`accept-store: ${name}`, async () => {
+    const api = new FakeApi();
+    api.intercept = (request, path) => request.method === "POST" && path === "/store/accept" ? answer : undefined;
+    assert.deepEqual(await fleetctl(api, "accept-store"), { status, stdout, stderr });
+  });
+}

@@ -1,0 +1,71 @@
+/**
+ * Where the configuration comes from: fleet.conf and the environment. 🚪
+ *
+ * @module
+ */
+
+import { type Config, ConfigError, parseConfig, type Parsed } from "./config.ts";
+
+/** The file that is read where none is named. */
+export const defaultConfigPath = "/etc/fleet/fleet.conf";
+
+/** A configuration, and the file it was read from, if there was one. */
+export interface Configuration extends Parsed {
+  readonly path?: string;
+}
+
+/**
+ * Reads the configuration anew. `path`: this file, which has to be there; else the usual one, if it is there. Throws
+ * {@link ConfigError} when it cannot be used, also when a file that it names cannot be read.
+ */
+export async function readConfiguration(path: string | undefined): Promise<Configuration> {
+  const chosen = path ?? defaultConfigPath;
+  const text = await readConfigFile(chosen, path !== undefined);
+  const file = text === undefined ? {} : { file: { path: chosen, text } };
+  const parsed = parseConfig({ ...file, env: Deno.env.toObject() });
+  await readTls(parsed.config, parsed.sources);
+  return { ...parsed, ...(text !== undefined && { path: chosen }) };
+}
+
+async function readConfigFile(path: string, mustExist: boolean): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (!mustExist && error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.IsADirectory) {
+      throw new ConfigError(`Provided config ${path} is a directory, not a file`);
+    }
+    throw new ConfigError(`Unable to use config file ${path}: ${(error as Error).message}`);
+  }
+}
+
+/** The PEM texts that a configuration names; undefined if it names none. */
+export interface TlsTexts {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** Reads the PEM files of a configuration. Throws {@link ConfigError} that names option, source and path. */
+export async function readTls(
+  config: Config,
+  sources: ReadonlyMap<string, string> = new Map(),
+): Promise<TlsTexts | undefined> {
+  if (config.registry !== "etcd") return undefined;
+  const read = async (option: string, path: string) => {
+    try {
+      return path === "" ? undefined : await Deno.readTextFile(path);
+    } catch (error) {
+      const source = sources.get(option);
+      const at = source === undefined ? "" : `${source}: `;
+      throw new ConfigError(`${at}option ${option}: cannot read ${path}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  };
+  const ca = await read("etcd_cafile", config.etcdCafile);
+  const cert = await read("etcd_certfile", config.etcdCertfile);
+  const key = await read("etcd_keyfile", config.etcdKeyfile);
+  if (ca === undefined && cert === undefined && key === undefined) return undefined;
+  return { ...(ca !== undefined && { ca }), ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
+}

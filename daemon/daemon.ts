@@ -1,0 +1,199 @@
+/**
+ * The daemon over all of its configurations: it lives by one of them, and a reload replaces it by the next while the API
+ * goes on answering.
+ *
+ * @module
+ */
+
+import type { Clock } from "../registry/clock.ts";
+import { type Log, messageOf } from "../registry/log.ts";
+import type { Registry } from "../registry/mod.ts";
+import type { Store } from "../registry/store.ts";
+import type { Config } from "./config.ts";
+import type { Status } from "./life.ts";
+import type { Notify } from "./notify.ts";
+import { renewal } from "./reload.ts";
+import { within } from "./shutdown.ts";
+
+/** What one configuration gives rise to. */
+export interface Regime<Api> {
+  readonly config: Config;
+  readonly store: Store;
+  readonly registry: Registry;
+  readonly api: Api;
+  /** Aborted when another registry has taken its place: streams over it have to end. */
+  readonly retired: AbortController;
+}
+
+/** How a daemon does what it does. `Api` answers requests. */
+export interface DaemonPorts<Api> {
+  /** Reads the configuration anew. Throws when it cannot be used. */
+  readonly configure: () => Promise<Config>;
+  readonly openStore: (config: Config) => Promise<Store>;
+  readonly openRegistry: (config: Config, store: Store) => Registry;
+  readonly openApi: (parts: Omit<Regime<Api>, "api" | "store">) => Api;
+  /** Lives until `signal` aborts, telling its status. */
+  readonly live: (regime: Regime<Api>, status: (status: Status) => void, signal: AbortSignal) => Promise<void>;
+  /** Makes the rest of the process go by a configuration, before anything lives by it. Throws when that cannot be. */
+  readonly putInForce: (config: Config) => Promise<void>;
+  readonly tell: Notify;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Answers of a registry that has been replaced may take so long. */
+const retirement_ms = 5_000;
+
+/** A life that has been told to end may wait so long for a store that is away. */
+const ending_ms = 1_000;
+
+/** One daemon. {@link start} comes first, {@link end} last. */
+export class Daemon<Api> {
+  readonly #ports: DaemonPorts<Api>;
+  #regime!: Regime<Api>;
+  #life: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
+  #status: Status = { ready: false, reason: "fleetd is starting" };
+  #ending = false;
+  #reloading: Promise<void> | undefined;
+  #reloadAgain = false;
+  readonly #retiring = new Map<Registry, Promise<void>>();
+  readonly #hurry = new AbortController();
+
+  constructor(ports: DaemonPorts<Api>) {
+    this.#ports = ports;
+  }
+
+  /** What is in force. */
+  get regime(): Regime<Api> {
+    return this.#regime;
+  }
+
+  get status(): Status {
+    return this.#status;
+  }
+
+  /** Opens everything that `config` names; {@link live} is to follow once the API is served. */
+  async start(config: Config): Promise<void> {
+    this.#regime = await this.#open(config, undefined, { store: true, registry: true });
+  }
+
+  /** Begins to live. */
+  live(): void {
+    this.#begin(this.#regime);
+  }
+
+  /**
+   * Takes on the configuration as it now is. One that is bad, or cannot be opened, is logged, and the old one stays in
+   * force. Resolves when it is done; calls made meanwhile are one more round. Never rejects.
+   */
+  reload(): Promise<void> {
+    this.#reloadAgain = true;
+    return this.#reloading ??= this.#reloadAll().finally(() => this.#reloading = undefined);
+  }
+
+  /** Ends the life and closes everything. `well` comes before that, when no reload is under way any more. */
+  async end(well: () => Promise<void>): Promise<void> {
+    const { clock, tell } = this.#ports;
+    this.#ending = true;
+    await tell("STOPPING=1\nSTATUS=ending");
+    const reloading = this.#reloading;
+    if (reloading) await within(retirement_ms, clock, () => reloading);
+    await well();
+    this.#life?.stop.abort();
+    // Whatever still waits for a store that is away need not be waited for.
+    await within(ending_ms, clock, () => this.#life?.ended ?? Promise.resolve());
+  }
+
+  /** Closes stores; to be called when the API is served no more. */
+  async close(): Promise<void> {
+    const { clock } = this.#ports;
+    this.#hurry.abort();
+    await within(ending_ms, clock, async () => {
+      await Promise.all(this.#retiring.values());
+      await this.#regime.registry.close();
+      await this.#regime.store.close();
+    });
+  }
+
+  async #reloadAll(): Promise<void> {
+    while (this.#reloadAgain && !this.#ending) {
+      this.#reloadAgain = false;
+      await this.#reloadOnce();
+    }
+  }
+
+  async #reloadOnce(): Promise<void> {
+    const { configure, log, tell, clock } = this.#ports;
+    await tell("RELOADING=1");
+    const started_ms = clock.monotonic_ms();
+    try {
+      const config = await configure();
+      const what = renewal(this.#regime.config, config);
+      if ("refusal" in what) throw new Error(what.refusal);
+      await this.#renew(config, what);
+      log("info", `configuration reloaded in ${Math.round(clock.monotonic_ms() - started_ms)} ms`);
+    } catch (error) {
+      log("error", `configuration not reloaded, the old one stays in force: ${messageOf(error)}`);
+    }
+    await tell(`READY=1\nSTATUS=${statusText(this.#status)}`);
+  }
+
+  async #renew(config: Config, what: Exclude<ReturnType<typeof renewal>, { refusal: string }>): Promise<void> {
+    const old = this.#regime;
+    const regime = await this.#open(config, old, what);
+    if (this.#ending) return;
+    await this.#ports.putInForce(config);
+    if (what.membership) {
+      this.#life?.stop.abort();
+      await this.#life?.ended;
+      // The API stays with the old registry until the new life knows how it stands.
+      await this.#begin(regime);
+    }
+    this.#regime = regime;
+    if (what.registry) this.#retire(old, what.store);
+  }
+
+  async #open(
+    config: Config,
+    old: Regime<Api> | undefined,
+    what: { readonly store: boolean; readonly registry: boolean; readonly api?: boolean },
+  ): Promise<Regime<Api>> {
+    const { openStore, openRegistry, openApi } = this.#ports;
+    const store = old && !what.store ? old.store : await openStore(config);
+    const registry = old && !what.registry ? old.registry : openRegistry(config, store);
+    const retired = old && !what.registry ? old.retired : new AbortController();
+    const api = old && !what.api ? old.api : openApi({ config, registry, retired });
+    return { config, store, registry, retired, api };
+  }
+
+  /** Resolves when the new life has first told its status, or has ended. */
+  #begin(regime: Regime<Api>): Promise<void> {
+    const stop = new AbortController();
+    const told = Promise.withResolvers<void>();
+    const status = (next: Status) => {
+      if (stop.signal.aborted) return;
+      this.#status = next;
+      this.#ports.tell(`STATUS=${statusText(next)}`);
+      told.resolve();
+    };
+    const ended = this.#ports.live(regime, status, stop.signal).finally(told.resolve);
+    this.#life = { stop, ended };
+    return told.promise;
+  }
+
+  /** Closes a registry when its last answers should have been given, and its store if nobody else has it. */
+  #retire({ registry, store, retired }: Regime<Api>, withStore: boolean): void {
+    const { clock, log } = this.#ports;
+    const closed = (async () => {
+      retired.abort();
+      await clock.sleep(retirement_ms, this.#hurry.signal);
+      await registry.close();
+      if (withStore) await store.close();
+    })().catch((error) => log("warn", `an old registry could not be closed: ${messageOf(error)}`));
+    this.#retiring.set(registry, closed.finally(() => this.#retiring.delete(registry)));
+  }
+}
+
+function statusText({ ready, reason }: Status): string {
+  return ready ? "member of the cluster" : reason ?? "not a member of the cluster";
+}

@@ -1,0 +1,134 @@
+/** The daemon over reloads: what lives on, what begins anew, and what a bad configuration does, which is nothing. */
+
+import assert from "node:assert/strict";
+import type { Registry } from "../registry/mod.ts";
+import type { Store } from "../registry/store.ts";
+import { systemClock } from "./clock.ts";
+import { type Config, parseConfig } from "./config.ts";
+import { Daemon } from "./daemon.ts";
+import type { Status } from "./life.ts";
+
+const conf = (text: string) => parseConfig({ file: { path: "/f", text }, env: {} }).config;
+
+/** Parts that say in `told` what happens to them. */
+class Stage {
+  readonly told: string[] = [];
+  text = "";
+  broken: string | undefined;
+  #count = 0;
+  readonly daemon = new Daemon<string>({
+    configure: () => this.broken ? Promise.reject(new Error(this.broken)) : Promise.resolve(conf(this.text)),
+    openStore: () => Promise.resolve(this.#part<Store>("store")),
+    openRegistry: () => this.#part<Registry>("registry"),
+    openApi: ({ config }) => `api with pages of ${config.tokenLimit}`,
+    live: async (_regime, status: (status: Status) => void, signal) => {
+      this.told.push("a life begins");
+      status({ ready: true });
+      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+      this.told.push("a life ends");
+    },
+    putInForce: (config: Config) => {
+      this.told.push(`verbosity ${config.verbosity}`);
+      return Promise.resolve();
+    },
+    tell: (text) => {
+      if (!text.startsWith("STATUS")) this.told.push(text.split("\n")[0]!);
+      return Promise.resolve();
+    },
+    clock: { ...systemClock, sleep: (duration_ms, signal) => systemClock.sleep(Math.min(duration_ms, 50), signal) },
+    log: (level, message) => this.told.push(`${level}: ${message.replace(/\d+ ms/, "n ms")}`),
+  });
+
+  #part<T>(what: string): T {
+    const name = `${what} ${++this.#count}`;
+    this.told.push(`${name} opened`);
+    return { close: () => Promise.resolve(void this.told.push(`${name} closed`)) } as unknown as T;
+  }
+
+  async started(): Promise<this> {
+    await this.daemon.start(conf(this.text));
+    this.daemon.live();
+    this.told.length = 0;
+    return this;
+  }
+}
+
+const done = "info: configuration reloaded in n ms";
+
+const cases: readonly { name: string; text: string; want: readonly string[]; api?: string }[] = [
+  { name: "verbosity", text: "verbosity=2", want: ["RELOADING=1", "verbosity 2", done, "READY=1"] },
+  {
+    name: "the page size",
+    text: "token_limit=5",
+    want: ["RELOADING=1", "verbosity 0", done, "READY=1"],
+    api: "api with pages of 5",
+  },
+  {
+    name: "metadata",
+    text: "metadata=a=b",
+    want: ["RELOADING=1", "verbosity 0", "a life ends", "a life begins", done, "READY=1"],
+  },
+  {
+    name: "agent_ttl",
+    text: "agent_ttl=9s",
+    want: [
+      ...["RELOADING=1", "registry 3 opened", "verbosity 0", "a life ends", "a life begins", done, "READY=1"],
+      ...["registry 2 closed"],
+    ],
+  },
+  {
+    name: "etcd",
+    text: "etcd_servers=http://b:1",
+    want: [
+      ...["RELOADING=1", "store 3 opened", "registry 4 opened", "verbosity 0", "a life ends", "a life begins", done],
+      ...["READY=1", "registry 2 closed", "store 1 closed"],
+    ],
+  },
+  {
+    name: "the units' directory, which cannot be",
+    text: "units_directory=/x",
+    want: [
+      "RELOADING=1",
+      "error: configuration not reloaded, the old one stays in force: units_directory cannot change while fleetd runs: " +
+      "systemctl restart fleet",
+      "READY=1",
+    ],
+  },
+];
+
+for (const { name, text, want, api = "api with pages of 100" } of cases) {
+  Deno.test(`a reload with another ${name}`, async () => {
+    const stage = await new Stage().started();
+    stage.text = text;
+    await stage.daemon.reload();
+    // What is replaced is closed a little later.
+    for (let waits = 0; stage.told.length < want.length && waits < 100; waits++) await systemClock.sleep(20);
+    assert.deepEqual(stage.told, want);
+    assert.equal(stage.daemon.regime.api, api);
+    await stage.daemon.end(() => Promise.resolve());
+    await stage.daemon.close();
+  });
+}
+
+Deno.test("a bad configuration changes nothing", async () => {
+  const stage = await new Stage().started();
+  stage.broken = "/f:1: option agent_ttl";
+  const before = stage.daemon.regime;
+  await stage.daemon.reload();
+  assert.equal(stage.daemon.regime, before);
+  assert.deepEqual(stage.told, [
+    "RELOADING=1",
+    "error: configuration not reloaded, the old one stays in force: /f:1: option agent_ttl",
+    "READY=1",
+  ]);
+  await stage.daemon.end(() => Promise.resolve());
+  await stage.daemon.close();
+});
+
+Deno.test("reloads asked for meanwhile are one more round", async () => {
+  const stage = await new Stage().started();
+  await Promise.all(Array.from({ length: 10 }, () => stage.daemon.reload()));
+  assert.equal(stage.told.filter((line) => line === "READY=1").length, 2);
+  await stage.daemon.end(() => Promise.resolve());
+  await stage.daemon.close();
+});
