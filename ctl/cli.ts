@@ -21,6 +21,7 @@ import { commands } from "./commands/mod.ts";
 import { ClientSetupError } from "./endpoint.ts";
 import { globalFlags } from "./global_flags.ts";
 import { commandHelp, rootHelp } from "./help.ts";
+import type { Hosts } from "./hosts.ts";
 import { complain, type Io, ReaderGoneError, reasonOf, say } from "./io.ts";
 import { MachineBook } from "./machines.ts";
 import { version } from "./version.ts";
@@ -31,6 +32,8 @@ export interface Start {
   io(debug: boolean): Io;
   /** A way to the API. */
   client(flags: Flags, io: Io): Promise<ApiClient>;
+  /** The way to the machines; the same at every call. */
+  hosts(flags: Flags, io: Io): Hosts;
 }
 
 /** Runs fleetctl and returns its exit status: 0 for success, 1 for failure, 2 for wrong usage, or the command's own. */
@@ -72,7 +75,9 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
     complain(io, `Unable to initialize client: ${error.message}`);
     return exitFailure;
   }
-  const context: Context = { client, io, flags: line.flags, args: line.args, machines: new MachineBook(client, io) };
+  const { flags, args } = line;
+  const hosts = start.hosts(flags, io);
+  const context: Context = { client, io, flags, args, machines: new MachineBook(client, io), hosts };
   try {
     return await command.run(context);
   } catch (error) {
@@ -81,6 +86,7 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
     return exitFailure;
   } finally {
     client.close();
+    hosts.close();
   }
 }
 

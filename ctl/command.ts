@@ -6,6 +6,7 @@
 
 import type { Flags, FlagSpec } from "./args.ts";
 import type { ApiClient } from "./api.ts";
+import type { Hosts } from "./hosts.ts";
 import type { Io } from "./io.ts";
 import type { MachineBook } from "./machines.ts";
 
@@ -18,6 +19,8 @@ export interface Context {
   /** Its arguments, without flags. */
   readonly args: readonly string[];
   readonly machines: MachineBook;
+  /** The way to the machines themselves. */
+  readonly hosts: Hosts;
 }
 
 /** One command of fleetctl. To add one is to write it and to name it in `commands/mod.ts`. */

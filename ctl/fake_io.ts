@@ -6,6 +6,7 @@
 
 import { runFleetctl } from "./cli.ts";
 import type { FakeApi } from "./fake_api.ts";
+import { FakeHosts } from "./fake_hosts.ts";
 import type { Io } from "./io.ts";
 
 /** How much faster than the wall clock a fake terminal's clock goes. */
@@ -67,9 +68,15 @@ export interface Ran {
 }
 
 /** Runs a command line, split at spaces, against the fake. */
-export async function fleetctl(api: FakeApi, line: string, io: FakeIo = new FakeIo()): Promise<Ran> {
+export async function fleetctl(
+  api: FakeApi,
+  line: string,
+  io: FakeIo = new FakeIo(),
+  hosts: FakeHosts = new FakeHosts(),
+): Promise<Ran> {
   const argv = line.split(" ").filter((word) => word !== "");
-  const status = await runFleetctl(argv, {}, { io: () => io, client: () => Promise.resolve(api.client()) });
+  const client = () => Promise.resolve(api.client());
+  const status = await runFleetctl(argv, {}, { io: () => io, client, hosts: () => hosts });
   const ran = { status, stdout: io.stdout, stderr: io.stderr };
   io.stdout = "";
   io.stderr = "";

@@ -37,6 +37,7 @@ export const globalFlags: readonly FlagSpec[] = [
     3,
     "Longest time for one request; requests to the API get 30 seconds unless this is given",
   ),
+  text("ssh-identity", "", "SSH: private key to log in with, before those of the agent and of ~/.ssh"),
   seconds("ssh-timeout", 10, "SSH: longest time to set up a connection"),
   text("ssh-username", "core", "SSH: user to log in as"),
   toggle("strict-host-key-checking", true, "SSH: verify the keys of hosts"),

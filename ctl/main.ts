@@ -8,11 +8,16 @@ import { runFleetctl, type Start } from "./cli.ts";
 import { connect } from "./client.ts";
 import { ClientSetupError } from "./endpoint.ts";
 import { apiTimeout_s } from "./global_flags.ts";
+import type { Hosts } from "./hosts.ts";
 import { ReaderGoneError, reasonOf } from "./io.ts";
+import { SshHosts } from "./ssh/hosts.ts";
 import { terminal } from "./terminal.ts";
+
+let hosts: SshHosts | undefined;
 
 const start: Start = {
   io: terminal,
+  hosts: (flags, io): Hosts => hosts ??= new SshHosts(flags, io),
   async client(flags, io) {
     const driver = flags.text("driver");
     if (driver !== "API") throw new ClientSetupError(`unrecognized driver ${JSON.stringify(driver)}`);

@@ -5,16 +5,20 @@
  */
 
 import type { Command } from "../command.ts";
+import { acceptStore } from "./accept_store.ts";
 import { cat } from "./cat.ts";
 import { destroy } from "./destroy.ts";
 import { fdForward } from "./fd_forward.ts";
 import { help } from "./help.ts";
+import { journal } from "./journal.ts";
 import { listMachines } from "./list_machines.ts";
 import { listUnitFiles } from "./list_unit_files.ts";
 import { listUnits } from "./list_units.ts";
 import { load } from "./load.ts";
 import { restart } from "./restart.ts";
+import { ssh } from "./ssh.ts";
 import { start } from "./start.ts";
+import { status } from "./status.ts";
 import { stop } from "./stop.ts";
 import { submit } from "./submit.ts";
 import { unload } from "./unload.ts";
@@ -23,16 +27,20 @@ import { version } from "./version.ts";
 
 /** The commands, in the order of their names. */
 export const commands: readonly Command[] = [
+  acceptStore,
   cat,
   destroy,
   fdForward,
   help,
+  journal,
   listMachines,
   listUnitFiles,
   listUnits,
   load,
   restart,
+  ssh,
   start,
+  status,
   stop,
   submit,
   unload,

@@ -1,0 +1,83 @@
+import type { UnitEntity } from "../../daemon/api/v1.ts";
+import { mangleUnitName } from "../../systemd/unit_name.ts";
+import { type Command, type Context, exitFailure } from "../command.ts";
+import { isGlobal } from "../desired_state.ts";
+import { complain, reasonOf } from "../io.ts";
+import { runOnMachine } from "../on_machine.ts";
+import { machineByPrefix, sshPortFlag } from "../ssh_target.ts";
+
+/** `fleetctl journal`: what a unit has logged. */
+export const journal: Command = {
+  name: "journal",
+  summary: "Print the journal of a unit, from the machine that runs it",
+  usage: "journal [--lines=N] [-f|--follow] [--output=...] [--sudo] [--machine=ID] [--ssh-port=N] UNIT",
+  description: `Runs journalctl where the unit is: here, or by SSH. The exit status is journalctl's.
+
+Read the last 10 lines, or the last 100, or whatever comes:
+fleetctl journal foo.service
+fleetctl journal --lines 100 foo.service
+fleetctl journal --follow foo.service
+
+A global unit's journal is on every machine: say which with --machine.`,
+  flags: [
+    { name: "lines", kind: "count", fallback: 10, help: "How many of the latest lines to print" },
+    { name: "follow", kind: "switch", fallback: false, letter: "f", help: "Go on with new lines as they come" },
+    { name: "output", kind: "text", fallback: "short", help: "How to print them, as journalctl's --output has it" },
+    { name: "sudo", kind: "switch", fallback: false, help: "Run journalctl by sudo" },
+    {
+      name: "machine",
+      kind: "text",
+      fallback: "",
+      letter: "m",
+      help: "Where to read it: the beginning of a machine's ID",
+    },
+    sshPortFlag,
+  ],
+  async run(context) {
+    const { io, args, client, flags } = context;
+    if (args.length !== 1) {
+      complain(io, "One unit file must be provided.");
+      return exitFailure;
+    }
+    const name = mangleUnitName(args[0] as string);
+    let unit: UnitEntity | undefined;
+    try {
+      unit = await client.unit(name);
+    } catch (error) {
+      complain(io, `Error retrieving unit ${name}: ${reasonOf(error)}`);
+      return exitFailure;
+    }
+    const machine = await machineToRead(context, name, unit);
+    if (machine === undefined) return exitFailure;
+    const lines = ["-n", `${flags.number("lines")}`, "--output", flags.text("output")];
+    return await runOnMachine(context, machine, [
+      ...(flags.on("sudo") ? ["sudo"] : []),
+      ...["journalctl", "--unit", name, "--no-pager", ...lines],
+      ...(flags.on("follow") ? ["-f"] : []),
+    ]);
+  },
+};
+
+/** ID of the machine to ask; undefined if there is none, which has been said. */
+async function machineToRead(
+  context: Context,
+  name: string,
+  unit: UnitEntity | undefined,
+): Promise<string | undefined> {
+  const { io, flags } = context;
+  if (!unit) {
+    complain(io, `Unit ${name} does not exist.`);
+    return undefined;
+  }
+  if (flags.text("machine") !== "") return (await machineByPrefix(context, flags.text("machine"))).id;
+  if (isGlobal(unit)) {
+    complain(io, `Unable to retrieve journal of global unit ${name}.`);
+    complain(io, "Name one of its machines with --machine.");
+    return undefined;
+  }
+  if (!unit.machineID || (unit.currentState ?? "inactive") === "inactive") {
+    complain(io, `Unit ${name} does not appear to be running.`);
+    return undefined;
+  }
+  return unit.machineID;
+}

@@ -1,0 +1,51 @@
+/**
+ * Machines for tests: remembers what was to run where, and answers with what the test says.
+ *
+ * @module
+ */
+
+import type { Attachment, Host, Hosts } from "./hosts.ts";
+
+/** The fake. Everything public may be set by a test. */
+export class FakeHosts implements Hosts {
+  /** Each command as `10.77.0.11: command`, with `:port` if one was asked for; `here: …` for this machine. */
+  readonly ran: string[] = [];
+  readonly attachments: Attachment[] = [];
+  machineId: string | undefined;
+  /** Exit status of the next commands, by their order; 0 behind the last. */
+  statuses: number[] = [];
+  /** What a captured command writes. */
+  captured: (address: string, command: string) => string = () => "";
+  /** Why nobody can log in; undefined if they can. */
+  refusal: string | undefined;
+
+  connect(address: string, port?: number): Promise<Host> {
+    if (this.refusal !== undefined) return Promise.reject(new Error(this.refusal));
+    const place = port === undefined ? address : `${address}:${port}`;
+    return Promise.resolve({
+      run: (command, attachment) => {
+        this.attachments.push(attachment);
+        return this.#run(`${place}: ${command ?? "(shell)"}`);
+      },
+      capture: async (command) => {
+        const status = await this.#run(`${place}: ${command}`);
+        return { status, stdout: this.captured(address, command), stderr: "" };
+      },
+    });
+  }
+
+  localMachineId(): Promise<string | undefined> {
+    return Promise.resolve(this.machineId);
+  }
+
+  runHere(argv: readonly string[]): Promise<number> {
+    return this.#run(`here: ${argv.join(" ")}`);
+  }
+
+  close(): void {}
+
+  #run(what: string): Promise<number> {
+    this.ran.push(what);
+    return Promise.resolve(this.statuses.shift() ?? 0);
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Where commands can run: on the machines of the cluster, and here.
+ *
+ * @module
+ */
+
+/** Another machine, logged in to. */
+export interface Host {
+  /**
+   * Runs a command there, a login shell if undefined, with this process's standard streams. Returns its exit status.
+   * Throws what tells why the session broke.
+   */
+  run(command: string | undefined, attachment: Attachment): Promise<number>;
+  /** Runs a command there and returns what it wrote. */
+  capture(command: string): Promise<{ readonly status: number; readonly stdout: string; readonly stderr: string }>;
+}
+
+/** How a command there meets the streams here. */
+export interface Attachment {
+  /** True: it reads standard input. Otherwise it does so only from a terminal. */
+  readonly input: boolean;
+  readonly forwardAgent: boolean;
+}
+
+/** The way to other machines. */
+export interface Hosts {
+  /** Logs in at an address, through `--tunnel` if there is one. Throws an error that says what to do. */
+  connect(address: string, port?: number): Promise<Host>;
+  /** This machine's ID (machine-id(5)); undefined if it has none. */
+  localMachineId(): Promise<string | undefined>;
+  /** Runs a program here with our standard streams and returns its exit status. Throws if it cannot be started. */
+  runHere(argv: readonly string[]): Promise<number>;
+  /** Ends all connections. */
+  close(): void;
+}
+
+/** Quotes a word for a POSIX shell. */
+export function shellWord(word: string): string {
+  return `"${word.replace(/["\\$`]/g, "\\$&")}"`;
+}

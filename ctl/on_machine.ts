@@ -1,0 +1,41 @@
+/**
+ * Runs a program on a machine of the cluster: here, if that is this machine, and by SSH otherwise.
+ *
+ * @module
+ */
+
+import { type Context, exitFailure } from "./command.ts";
+import { shellWord } from "./hosts.ts";
+import { complain, reasonOf } from "./io.ts";
+import { sshPortOf } from "./ssh_target.ts";
+
+/** Exit status when SSH fails, as ssh(1) has it. */
+export const exitSshFailure = 255;
+
+/** Runs a program on the machine of that ID, with our streams, and returns its exit status. */
+export async function runOnMachine(context: Context, id: string, argv: readonly string[]): Promise<number> {
+  const { hosts, io } = context;
+  if (id !== "" && id === await hosts.localMachineId()) {
+    try {
+      return await hosts.runHere(argv);
+    } catch (error) {
+      complain(io, `Error running local command: ${reasonOf(error)}`);
+      return exitFailure;
+    }
+  }
+  const machine = await context.machines.find(id);
+  if (!machine?.primaryIP) {
+    const why = machine ? "it has told no address" : "it is not in the cluster";
+    complain(io, `Error getting machine IP: machine ${id}: ${why}`);
+    return exitFailure;
+  }
+  try {
+    const host = await hosts.connect(machine.primaryIP, sshPortOf(context));
+    const [program = "", ...args] = argv;
+    const command = [program, ...args.map(shellWord)].join(" ");
+    return await host.run(command, { input: false, forwardAgent: false });
+  } catch (error) {
+    complain(io, `Unable to SSH to remote host: ${reasonOf(error)}`);
+    return exitSshFailure;
+  }
+}

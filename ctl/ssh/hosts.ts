@@ -1,0 +1,84 @@
+/**
+ * The machines of the cluster, and this one, as places where a command can run.
+ *
+ * @module
+ */
+
+import type { Flags } from "../args.ts";
+import type { Host, Hosts } from "../hosts.ts";
+import type { Io } from "../io.ts";
+import { Dialer } from "./dial.ts";
+import { localMachine, runProgram } from "./local.ts";
+import { type SshConnection, SshError } from "./port.ts";
+import { runAttached, runCaptured } from "./session.ts";
+import { parseHostSpec } from "./ssh_config.ts";
+
+/** {@link Hosts} by SSH, through `--tunnel` if there is one. Nothing is connected yet. */
+export class SshHosts implements Hosts {
+  readonly #flags: Flags;
+  readonly #io: Io;
+  #dialer: Promise<Dialer> | undefined;
+  #tunnel: Promise<SshConnection> | undefined;
+  readonly #connections: SshConnection[] = [];
+
+  constructor(flags: Flags, io: Io) {
+    this.#flags = flags;
+    this.#io = io;
+  }
+
+  /** The connection to `--tunnel`, made when first asked for. Rejects with {@link SshError}. */
+  tunnel(): Promise<SshConnection> {
+    this.#tunnel ??= (async () => {
+      const text = this.#flags.text("tunnel");
+      const spec = parseHostSpec(text);
+      if (!spec) throw new SshError(`--tunnel=${text} is not host[:port]`);
+      return await this.#keep(await (await this.#ready()).connect(spec));
+    })();
+    return this.#tunnel;
+  }
+
+  async connect(address: string, port?: number): Promise<Host> {
+    const dialer = await this.#ready();
+    const through = this.#flags.text("tunnel") === "" ? {} : { through: await this.tunnel() };
+    const spec = { host: address, ...(port === undefined ? {} : { port }), ...through };
+    const connection = this.#keep(await dialer.connect(spec));
+    return {
+      run: (command, attachment) => runAttached(connection, command, attachment),
+      capture: (command) => runCaptured(connection, command),
+    };
+  }
+
+  async localMachineId(): Promise<string | undefined> {
+    return (await localMachine().readFile("/etc/machine-id"))?.trim();
+  }
+
+  runHere(argv: readonly string[]): Promise<number> {
+    return runProgram(argv);
+  }
+
+  close(): void {
+    for (const connection of this.#connections.splice(0).reverse()) connection.close();
+  }
+
+  #keep(connection: SshConnection): SshConnection {
+    this.#connections.push(connection);
+    return connection;
+  }
+
+  #ready(): Promise<Dialer> {
+    this.#dialer ??= (async () => {
+      // ssh2 is slow to load: only now is it certain that it is needed.
+      const { ssh2Door } = await import("./ssh2_door.ts");
+      const flags = this.#flags;
+      return new Dialer(this.#io, localMachine(), ssh2Door, {
+        ...(flags.given("ssh-username") ? { user: flags.text("ssh-username") } : {}),
+        defaultUser: flags.text("ssh-username"),
+        identity: flags.text("ssh-identity"),
+        knownHostsFile: flags.text("known-hosts-file"),
+        strict: flags.on("strict-host-key-checking"),
+        timeout_ms: 1000 * flags.number("ssh-timeout"),
+      });
+    })();
+    return this.#dialer;
+  }
+}

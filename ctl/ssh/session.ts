@@ -1,0 +1,102 @@
+/**
+ * The door between a session on another host and the terminal here.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import type { Attachment } from "../hosts.ts";
+import type { Session, SshConnection } from "./port.ts";
+
+/**
+ * Runs a command (a login shell, if undefined) with our standard streams, on a terminal if they are one, and returns its
+ * exit status. Rejects with {@link SshError}.
+ */
+export async function runAttached(
+  connection: SshConnection,
+  command: string | undefined,
+  { input, forwardAgent }: Attachment,
+): Promise<number> {
+  // With its output elsewhere, a command writes it as it is; a shell wants a terminal all the same.
+  const onTerminal = Deno.stdin.isTerminal() && (command === undefined || Deno.stdout.isTerminal());
+  const size = onTerminal ? terminalSize() : undefined;
+  const session = await connection.session({
+    ...(command === undefined ? {} : { command }),
+    ...(size ? { pty: size } : {}),
+    forwardAgent,
+  });
+  const release = onTerminal ? takeTerminal(session) : () => {};
+  try {
+    if (input || onTerminal) void copyInput(session);
+    else session.stream.end();
+    const copied = Promise.all([copyOutput(session.stream, Deno.stdout), copyOutput(session.stderr, Deno.stderr)]);
+    const status = await session.ended;
+    await copied;
+    return status;
+  } finally {
+    release();
+  }
+}
+
+/** Runs a command without a terminal and returns what it wrote. Rejects with {@link SshError}. */
+export async function runCaptured(
+  connection: SshConnection,
+  command: string,
+): Promise<{ readonly status: number; readonly stdout: string; readonly stderr: string }> {
+  const session = await connection.session({ command });
+  session.stream.end();
+  const [stdout, stderr, status] = await Promise.all([textOf(session.stream), textOf(session.stderr), session.ended]);
+  return { status, stdout, stderr };
+}
+
+function terminalSize(): { columns: number; rows: number } {
+  try {
+    return Deno.consoleSize();
+  } catch {
+    // Neither of the streams that it looks at is a terminal with a size.
+    return { columns: 80, rows: 24 };
+  }
+}
+
+/** Hands every key to the session, and tells it when the window changes. Returns how to take the terminal back. */
+function takeTerminal(session: Session): () => void {
+  const resized = () => {
+    const { columns, rows } = terminalSize();
+    session.resize(columns, rows);
+  };
+  const hangUp = () => session.stream.destroy();
+  Deno.stdin.setRaw(true);
+  Deno.addSignalListener("SIGWINCH", resized);
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, hangUp);
+  return () => {
+    Deno.removeSignalListener("SIGWINCH", resized);
+    for (const signal of ["SIGTERM", "SIGHUP"] as const) Deno.removeSignalListener(signal, hangUp);
+    Deno.stdin.setRaw(false);
+  };
+}
+
+/** Copies until standard input ends; it is not waited for, as a terminal never ends. */
+async function copyInput({ stream }: Session): Promise<void> {
+  const buffer = new Uint8Array(32 * 1024);
+  for (let read = await Deno.stdin.read(buffer); read !== null; read = await Deno.stdin.read(buffer)) {
+    if (!stream.writable) return;
+    if (stream.write(Buffer.from(buffer.slice(0, read)))) continue;
+    await new Promise<void>((resolve) => {
+      stream.once("drain", resolve);
+      stream.once("close", resolve);
+    });
+  }
+  stream.end();
+}
+
+async function copyOutput(from: NodeJS.ReadableStream, to: { writeSync(bytes: Uint8Array): number }): Promise<void> {
+  for await (const chunk of from) {
+    for (let rest = chunk as Uint8Array; rest.length > 0;) rest = rest.subarray(to.writeSync(rest));
+  }
+}
+
+async function textOf(from: NodeJS.ReadableStream): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of from) chunks.push(chunk as Uint8Array);
+  return Buffer.concat(chunks).toString();
+}

@@ -1,0 +1,67 @@
+/**
+ * Which machine is meant on a command line.
+ *
+ * @module
+ */
+
+import type { MachineEntity } from "../daemon/api/v1.ts";
+import { mangleUnitName } from "../systemd/unit_name.ts";
+import type { FlagSpec } from "./args.ts";
+import type { Context } from "./command.ts";
+import { isGlobal } from "./desired_state.ts";
+
+/** No machine, or not only one, is meant. The message follows `Unable to proceed: `. */
+export class TargetError extends Error {
+  override name = "TargetError";
+}
+
+/** `--ssh-port`, of every command that logs in somewhere. */
+export const sshPortFlag: FlagSpec = {
+  name: "ssh-port",
+  kind: "count",
+  fallback: 22,
+  help: "Connect to machines over SSH using this TCP port",
+};
+
+/** The port asked for; undefined if ~/.ssh/config may say so. */
+export function sshPortOf(context: Context): number | undefined {
+  return context.flags.given("ssh-port") ? context.flags.number("ssh-port") : undefined;
+}
+
+/** The machine whose ID begins so. Throws {@link TargetError}. */
+export async function machineByPrefix(context: Context, prefix: string): Promise<MachineEntity> {
+  const machines = (await context.client.machines()).filter((machine) => machine.id.startsWith(prefix));
+  if (machines.length > 1) throw new TargetError("found more than one machine");
+  if (!machines[0]) throw new TargetError("machine does not exist");
+  return machines[0];
+}
+
+/** The machine that a unit is placed on; undefined if it is on none that is there. Throws {@link TargetError}. */
+export async function machineOfUnit(context: Context, argument: string): Promise<MachineEntity | undefined> {
+  const unit = await context.client.unit(mangleUnitName(argument));
+  if (!unit) throw new TargetError("unit does not exist");
+  if (isGlobal(unit)) throw new TargetError("global units unsupported");
+  return unit.machineID ? await context.machines.find(unit.machineID) : undefined;
+}
+
+/** The machine that is meant by the beginning of its ID, or by a unit on it. Throws {@link TargetError}. */
+export async function machineByAny(context: Context, argument: string | undefined): Promise<MachineEntity> {
+  if (argument === undefined) throw new TargetError("one machine or unit must be provided");
+  const found = (error: unknown) => {
+    if (error instanceof TargetError) return undefined;
+    throw error;
+  };
+  const [byId, byUnit] = await Promise.all([
+    machineByPrefix(context, argument).catch(found),
+    machineOfUnit(context, argument).catch(found),
+  ]);
+  if (byId && byUnit) {
+    throw new TargetError(
+      `ambiguous argument, both machine and unit found for \`${argument}\`.\n` +
+        "Please use flag `-m` or `-u` to refine the search",
+    );
+  }
+  const machine = byId ?? byUnit;
+  if (!machine) throw new TargetError("could not find matching unit or machine");
+  return machine;
+}
