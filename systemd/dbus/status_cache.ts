@@ -21,6 +21,8 @@ interface Entry {
   result: string | undefined;
   /** systemd had it in memory. */
   resident: boolean;
+  /** systemd had no complaint about its file, which it has not looked at again since. */
+  wellLoaded: boolean;
 }
 
 /** A field that has a property of its own. */
@@ -34,7 +36,14 @@ const unknownEntry: Entry = {
   since_ms: undefined,
   result: undefined,
   resident: false,
+  wellLoaded: false,
 };
+
+/** States in which nothing of a unit runs. */
+const resting: ReadonlySet<string | undefined> = new Set(["inactive", "failed"]);
+
+/** Units of other types become active without being started: a disk is plugged in, somebody mounts it. */
+const startedOnly = /\.(service|socket|timer|path)$/;
 
 /** Status of units by name; those that are tracked also by object path. */
 export class StatusCache {
@@ -71,14 +80,14 @@ export class StatusCache {
 
   /** systemd has reloaded, which it tells by no unit's signal. */
   reloaded(): void {
-    for (const entry of this.#entries.values()) entry.load = undefined;
+    for (const entry of this.#entries.values()) Object.assign(entry, { load: undefined, wellLoaded: false });
   }
 
   /** A unit that rests may be dropped from memory, and its history with it, without a signal that is listened to. */
   recheckResting(names: Iterable<string>): void {
     for (const name of names) {
       const entry = this.#entries.get(name);
-      if (entry?.resident && (entry.active === "inactive" || entry.active === "failed")) entry.load = undefined;
+      if (entry?.resident && resting.has(entry.active)) entry.load = undefined;
     }
   }
 
@@ -87,7 +96,16 @@ export class StatusCache {
     const entry = this.#entry(name);
     const same = entry.active === row.active && entry.sub === row.sub && entry.resident;
     if (!same) Object.assign(entry, unknownEntry);
-    Object.assign(entry, { load: row.load, active: row.active, sub: row.sub, resident: true });
+    const { load, active, sub } = row;
+    Object.assign(entry, { load, active, sub, resident: true, wellLoaded: load === "loaded" });
+  }
+
+  /** A unit that systemd has dropped from memory. True if nothing has to be asked: it would be loaded as it was. */
+  dropped(name: string): boolean {
+    const known = this.#entries.get(name)?.wellLoaded ?? false;
+    if (known) this.listedAbsent(name, { load: "loaded", active: "inactive", sub: "dead" });
+    else this.forget(name);
+    return known;
   }
 
   /** True if systemd had the unit in memory when it was last heard of. */
@@ -106,6 +124,7 @@ export class StatusCache {
       since_ms: 0,
       result: "success",
       resident: false,
+      wellLoaded: load === "loaded",
     });
   }
 
@@ -132,9 +151,13 @@ export class StatusCache {
     if (StateChangeTimestamp) entry.since_ms = milliseconds(StateChangeTimestamp.value as bigint);
     const fields = ["active", "sub", "invocation", "since_ms"] as const;
     if (fields.every((field) => entry[field] === before[field])) return undefined;
-    entry.result = undefined;
+    entry.result = isFreshlyActive(name, before.active, entry.active) ? "success" : undefined;
     // It left its rest, and may have been loaded anew for that.
-    if (!before.resident || before.active === "inactive" || before.active === "failed") entry.load = undefined;
+    if (!before.resident || resting.has(before.active)) entry.load = undefined;
+    // Only what was loaded without complaint can be started.
+    if (startedOnly.test(name) && resting.has(before.active) && isUp(entry.active)) {
+      Object.assign(entry, { load: "loaded", wellLoaded: true });
+    }
     entry.resident = true;
     return name;
   }
@@ -174,6 +197,15 @@ export class StatusCache {
     if (!entry) this.#entries.set(name, entry = { ...unknownEntry });
     return entry;
   }
+}
+
+/** A start sets the result back to success, and a unit whose result is another one does not become active. */
+function isFreshlyActive(name: string, before: string | undefined, now: string | undefined): boolean {
+  return startedOnly.test(name) && now === "active" && (resting.has(before) || before === "activating");
+}
+
+function isUp(active: string | undefined): boolean {
+  return active === "active" || active === "activating";
 }
 
 function hex(bytes: Uint8Array): string {

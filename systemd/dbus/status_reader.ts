@@ -54,10 +54,14 @@ function canBeLoaded(name: string): boolean {
   return validateUnitName(name) === undefined && !isTemplate(name);
 }
 
-/** One round: everything that can be asked for at once. */
+/**
+ * One round: everything that can be asked for at once. Of a unit that has to be listed nothing else is asked: to be asked
+ * for a property, systemd would load one that it has dropped.
+ */
 async function fill(manager: Manager, cache: StatusCache, names: readonly string[], aliases: Set<string>) {
   const unlisted = names.filter((name) => cache.unlisted(name));
-  const calls = names.flatMap((name) => cache.missing(name).map((property) => fetch(manager, cache, name, property)));
+  const listed = names.filter((name) => !cache.unlisted(name));
+  const calls = listed.flatMap((name) => cache.missing(name).map((property) => fetch(manager, cache, name, property)));
   if (unlisted.length > 0) calls.push(list(manager, cache, unlisted, aliases));
   await Promise.all(calls);
 }
@@ -65,9 +69,7 @@ async function fill(manager: Manager, cache: StatusCache, names: readonly string
 async function list(manager: Manager, cache: StatusCache, names: readonly string[], aliases: Set<string>) {
   const absent = await manager.listLoaded(names, (rows) => {
     for (const [name, row] of rows) cache.listed(name, row);
-    const absent = names.filter((name) => !rows.has(name));
-    for (const name of absent) cache.forget(name);
-    return absent;
+    return names.filter((name) => !rows.has(name) && !cache.dropped(name));
   });
   if (absent.length === 0) return;
   await manager.listByNames(absent, (rows) => {

@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { unitObjectPath } from "./object_path.ts";
+import { StatusCache } from "./status_cache.ts";
+
+const name = "hello.service";
+
+/** A cache that tracks one unit, and what it is told: states as systemd's signals carry them. */
+function cacheOf(unit = name) {
+  const cache = new StatusCache();
+  cache.track([unit]);
+  let since_us = 0n;
+  const told = (ActiveState: string, SubState: string) => {
+    const values = { ActiveState, SubState, InvocationID: new Uint8Array(16), StateChangeTimestamp: since_us += 1000n };
+    const variants = Object.entries(values).map(([key, value]) => [key, { signature: "", value }]);
+    return cache.changed(unitObjectPath(unit), Object.fromEntries(variants));
+  };
+  const listed = (load: string, active: string, sub: string) => cache.listed(unit, { name: unit, load, active, sub });
+  return { cache, told, listed };
+}
+
+const starts: readonly {
+  readonly name: string;
+  readonly unit?: string;
+  readonly states: readonly (readonly [string, string])[];
+  /** What is known of it after the last state without asking; undefined: to be asked for. */
+  readonly load: string | undefined;
+  readonly result: string | undefined;
+}[] = [
+  {
+    name: "a service that was started is loaded, and has not failed",
+    states: [["inactive", "dead"], ["active", "running"]],
+    load: "loaded",
+    result: "success",
+  },
+  {
+    name: "one that takes its time is loaded; while it does, its last run may have failed",
+    states: [["inactive", "dead"], ["activating", "auto-restart"]],
+    load: "loaded",
+    result: undefined,
+  },
+  {
+    name: "and has not failed once it is active",
+    states: [["inactive", "dead"], ["activating", "start"], ["active", "running"]],
+    load: "loaded",
+    result: "success",
+  },
+  {
+    name: "a failure that is started again is forgotten",
+    states: [["failed", "failed"], ["active", "running"]],
+    load: "loaded",
+    result: "success",
+  },
+  {
+    name: "of one that nothing was known of before, no start was seen",
+    states: [["active", "running"]],
+    load: undefined,
+    result: undefined,
+  },
+  {
+    name: "one that stops may have failed",
+    states: [["inactive", "dead"], ["active", "running"], ["deactivating", "stop-sigterm"]],
+    load: "loaded",
+    result: undefined,
+  },
+  {
+    name: "one that goes on after a failed stop may have failed",
+    states: [["inactive", "dead"], ["deactivating", "stop-sigterm"], ["active", "running"]],
+    load: undefined,
+    result: undefined,
+  },
+  {
+    name: "a mount becomes active without being loaded when somebody mounts it",
+    unit: "srv-data.mount",
+    states: [["inactive", "dead"], ["active", "mounted"]],
+    load: undefined,
+    result: undefined,
+  },
+];
+
+Deno.test("what a start tells needs not be asked for", async (test) => {
+  for (const each of starts) {
+    await test.step(each.name, () => {
+      const { cache, told } = cacheOf(each.unit);
+      for (const [active, sub] of each.states) told(active, sub);
+      const unit = each.unit ?? name;
+      assert.equal(cache.unlisted(unit), each.load === undefined);
+      assert.deepEqual(cache.missing(unit), each.result === undefined ? ["result"] : []);
+      if (each.load === undefined || each.result === undefined) return;
+      const { load, result } = cache.status(unit) ?? {};
+      assert.deepEqual({ load, result }, { load: each.load, result: each.result });
+    });
+  }
+});
+
+const drops: readonly {
+  readonly name: string;
+  readonly before: (parts: ReturnType<typeof cacheOf>) => void;
+  readonly known: boolean;
+}[] = [
+  { name: "after it was listed as loaded", before: ({ listed }) => listed("loaded", "inactive", "dead"), known: true },
+  {
+    name: "after it was started and stopped",
+    before: ({ told }) => {
+      for (const active of ["inactive", "active", "inactive"]) told(active, "");
+    },
+    known: true,
+  },
+  {
+    name: "after its file was refused: asked again",
+    before: ({ listed }) => listed("bad-setting", "inactive", "dead"),
+    known: false,
+  },
+  {
+    name: "after systemd has reloaded: asked again",
+    before: ({ cache, listed }) => {
+      listed("loaded", "inactive", "dead");
+      cache.reloaded();
+    },
+    known: false,
+  },
+  {
+    name: "after its file has changed: asked again",
+    before: ({ cache, listed }) => {
+      listed("loaded", "inactive", "dead");
+      cache.forget(name);
+    },
+    known: false,
+  },
+  { name: "of which nothing was known: asked", before: () => {}, known: false },
+];
+
+Deno.test("a unit that systemd drops from memory keeps its load state, and loses its history", async (test) => {
+  for (const each of drops) {
+    await test.step(each.name, () => {
+      const parts = cacheOf();
+      each.before(parts);
+      parts.cache.recheckResting([name]);
+      assert.ok(parts.cache.unlisted(name));
+      assert.equal(parts.cache.dropped(name), each.known);
+      assert.equal(parts.cache.unlisted(name), !each.known);
+      const status = each.known
+        ? { name, load: "loaded", active: "inactive", sub: "dead", invocation: "", since_ms: 0, result: "success" }
+        : undefined;
+      assert.deepEqual(parts.cache.status(name), status);
+    });
+  }
+});
