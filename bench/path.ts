@@ -11,7 +11,8 @@ import { unitObjectPath } from "../systemd/dbus/object_path.ts";
 import type { Bus, Signal, Variant } from "../systemd/dbus/bus.ts";
 import type { Machine } from "../tests/cluster/machine.ts";
 import { isActive, isGone } from "./api_client.ts";
-import { pause, type Setting, unitOptions } from "./setting.ts";
+import type { Floor } from "./floor.ts";
+import { pause, type Setting, unitOptions, unitText } from "./setting.ts";
 import { summarize, type Summary } from "./statistics.ts";
 
 /** One thing that happens on the way. */
@@ -27,6 +28,9 @@ export interface Step {
 export interface Path {
   readonly start: readonly Step[];
   readonly destroy: readonly Step[];
+  /** The same by systemd alone, from the call on. */
+  readonly floor_start: readonly Step[];
+  readonly floor_stop: readonly Step[];
 }
 
 const prefix = "/_coreos.com/fleet/";
@@ -35,12 +39,12 @@ const warmups = 3;
 /** Tells what happened to a unit, and when by performance.now(). Only the first time something happens is kept. */
 type Mark = (unit: string, what: string) => void;
 
-/** Starts and destroys units on the second machine, one at a time, and watches from everywhere at once. */
+/** Starts and destroys units on the second machine, one at a time, by fleet and by systemd alone, and watches all of it. */
 export async function measurePath(
   setting: Setting,
   { samples, pause_ms }: { readonly samples: number; readonly pause_ms: number },
 ): Promise<Path> {
-  const { lab, client } = setting;
+  const { lab, client, floors } = setting;
   const machine = lab.machines[1] as Machine;
   let marks = new Map<string, Map<string, number>>();
   const mark: Mark = (unit, what) => {
@@ -52,29 +56,42 @@ export async function measurePath(
   using _store = await watchStore(setting, mark);
   let current = "";
   using _bus = await watchBus(machine, mark, () => current);
-  const names = Array.from({ length: samples + warmups }, (_, at) => `path-${at}.service`);
-  const run = async (name: string, work: () => Promise<void>, seen: Promise<number>) => {
+  const run = async (name: string, answered: string, work: () => Promise<void>, seen?: Promise<number>) => {
+    await pause(pause_ms);
     current = name;
     const start_ms = performance.now();
     await work();
-    mark(name, "request answered");
+    mark(name, answered);
     const seen_ms = await seen;
-    await pause(pause_ms); // Stragglers: what was watched through other programs comes later.
+    await pause(pause_ms); // Stragglers: what is watched through another program is told later.
     const told = marks.get(name) ?? new Map<string, number>();
-    told.set("seen by the client", seen_ms);
+    if (seen_ms !== undefined) told.set("seen by the client", seen_ms);
+    marks = new Map();
     return new Map([...told].map(([what, at_ms]) => [what, at_ms - start_ms]));
   };
-  const starts: Map<string, number>[] = [], destroys: Map<string, number>[] = [];
-  for (const name of names) {
-    starts.push(await run(name, () => client.launch(name, unitOptions(machine)), client.when(name, isActive)));
-    marks = new Map();
-    destroys.push(await run(name, () => client.destroy(name), client.when(name, isGone)));
-    marks = new Map();
+  const floor = floors.get(machine) as Floor;
+  const [starts, destroys, floor_starts, floor_stops] = [[], [], [], []] as [Told[], Told[], Told[], Told[]];
+  for (let at = 0; at < samples + warmups; at++) {
+    const [ours, theirs] = [`path-${2 * at}.service`, `path-${2 * at + 1}.service`];
+    const launch = () => client.launch(ours, unitOptions(machine));
+    await floor.install([theirs], unitText);
+    starts.push(await run(ours, "request answered", launch, client.when(ours, isActive)));
+    floor_starts.push(await run(theirs, "call and job done", () => floor.start([theirs])));
+    destroys.push(await run(ours, "request answered", () => client.destroy(ours), client.when(ours, isGone)));
+    floor_stops.push(await run(theirs, "call and job done", () => floor.stop([theirs])));
+    await floor.remove([theirs]);
   }
-  return { start: stepsOf(starts.slice(warmups)), destroy: stepsOf(destroys.slice(warmups)) };
+  const steps = (paths: readonly Told[]) => stepsOf(paths.slice(warmups));
+  return {
+    ...{ start: steps(starts), destroy: steps(destroys) },
+    ...{ floor_start: steps(floor_starts), floor_stop: steps(floor_stops) },
+  };
 }
 
-function stepsOf(paths: readonly ReadonlyMap<string, number>[]): Step[] {
+/** Milliseconds after the request, by what happened. */
+type Told = ReadonlyMap<string, number>;
+
+function stepsOf(paths: readonly Told[]): Step[] {
   const series = new Map<string, number[]>();
   for (const path of paths) {
     for (const [what, after_ms] of path) series.set(what, [...series.get(what) ?? [], after_ms]);

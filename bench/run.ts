@@ -101,7 +101,12 @@ function report(
     );
   }
   if (path) {
-    parts.push(steps("where a start's time goes", path.start), steps("where a destroy's time goes", path.destroy));
+    parts.push(
+      steps("where a start's time goes", path.start),
+      steps("systemd alone", path.floor_start),
+      steps("where a destroy's time goes", path.destroy),
+      steps("systemd alone", path.floor_stop),
+    );
   }
   if (burst) {
     const within = (comparison: Comparison) => comparison.ratio <= targets.times_floor;
