@@ -6,6 +6,7 @@
 
 import type {
   AcceptedStoreEntity,
+  ExplanationEntity,
   MachineEntity,
   MachinePage,
   UnitEntity,
@@ -33,6 +34,8 @@ export interface ApiClient {
   deleteUnit(name: string): Promise<boolean>;
   /** Asks for a restart; false if the server knows no such request. */
   restartUnit(name: string): Promise<boolean>;
+  /** Why a unit is where it is, or is not; undefined if the server cannot explain. Throws if there is no such unit. */
+  explain(name: string): Promise<ExplanationEntity | undefined>;
   /**
    * Follows what happens to the named units (all units, if there are none): the present first, then each change, until
    * `signal` aborts or the server ends it. Undefined if the server cannot be followed.
@@ -128,14 +131,19 @@ class HttpApiClient implements ApiClient {
     const answer = await this.send(unitPath(name, "/restart"), { method: "POST" });
     if (!answer.ok) {
       const failure = await readFailure(answer);
-      // A server without this route says 404 like one without the unit, but with nothing to say about it.
-      if (failure.code === 405 || failure.code === 501 || (failure.code === 404 && failure.message === "")) {
-        return false;
-      }
+      if (isUnknownRoute(failure)) return false;
       throw failure.error;
     }
     await answer.body?.cancel();
     return true;
+  }
+
+  async explain(name: string): Promise<ExplanationEntity | undefined> {
+    const answer = await this.send(unitPath(name, "/explain"), { method: "GET" });
+    if (answer.ok) return await this.#json<ExplanationEntity>(answer);
+    const failure = await readFailure(answer);
+    if (isUnknownRoute(failure)) return undefined;
+    throw failure.error;
   }
 
   async acceptStore(): Promise<AcceptedStoreEntity> {
@@ -202,6 +210,11 @@ interface Failure {
   /** True if the body is the API's error entity, and not, say, a proxy's page. */
   readonly fromApi: boolean;
   readonly error: ApiError;
+}
+
+/** A server without a route says 404 like one without the unit, but with nothing to say about it. */
+function isUnknownRoute({ code, message }: Failure): boolean {
+  return code === 405 || code === 501 || (code === 404 && message === "");
 }
 
 async function readFailure(answer: Response): Promise<Failure> {

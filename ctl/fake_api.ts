@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { MachineEntity, UnitEntity, UnitStateEntity } from "../daemon/api/v1.ts";
+import type { ExplanationEntity, MachineEntity, UnitEntity, UnitStateEntity } from "../daemon/api/v1.ts";
 import { type ApiClient, createApiClient } from "./api.ts";
 
 /** A unit as the fake has it. */
@@ -26,6 +26,8 @@ export class FakeApi {
   /** By unit name, then machine ID. */
   readonly states = new Map<string, Map<string, { state: UnitStateEntity; error?: string }>>();
   machines: MachineEntity[] = [{ id: "454c34ef00000000000000000000cafe", primaryIP: "10.77.0.11" }];
+  /** What explains units, by name; without any, the fake is a server that cannot explain. */
+  readonly explanations = new Map<string, ExplanationEntity>();
   /** Each request as `PUT /units/a.service {body}`, without prefix and query. */
   readonly requests: string[] = [];
   /** How the cluster follows a changed wish; the default does so at once. */
@@ -62,6 +64,11 @@ export class FakeApi {
     if (path === "/units") return this.#page("units", [...this.units.values()].map((unit) => entity(unit)), url);
     if (path === "/machines") return this.#page("machines", this.machines, url);
     if (path === "/state") return this.#page("states", this.#listStates(url.searchParams.get("unitName")), url);
+    const [, explained] = /^\/units\/([^/]+)\/explain$/.exec(path) ?? [];
+    if (explained !== undefined && this.explanations.size > 0) {
+      const explanation = this.explanations.get(decodeURIComponent(explained));
+      return explanation ? json(explanation) : refusal(404, "unit does not exist");
+    }
     const [, name, restart] = /^\/units\/([^/]+?)(\/restart)?$/.exec(path) ?? [];
     if (name === undefined) return refusal(404, "");
     return this.#unit(request.method, decodeURIComponent(name), restart !== undefined, body);

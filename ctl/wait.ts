@@ -9,6 +9,7 @@ import { Follower, type UnitView } from "./follow.ts";
 import type { Judge, Judgement } from "./goals.ts";
 import { complain, say } from "./io.ts";
 import { machineLegend } from "./machines.ts";
+import { WaitingReasons } from "./waiting_reasons.ts";
 
 /** A unit to wait for, and the stages it must pass one after the other. */
 export interface UnitWait {
@@ -54,11 +55,17 @@ export async function waitForUnits(
     await firstOf(context, follower.ready, attempts > 0 ? attempts * attempt_ms : Infinity);
     await begin(follower);
     const lines = new OrderedLines(context, progress);
+    const reasons = new WaitingReasons(context, follower);
     for (;;) {
       const change = follower.changed;
       for (const unit of progress) await unit.look();
       lines.print();
-      const again_ms = Math.min(lines.impatientIn_ms, ...progress.map((unit) => unit.again_ms));
+      await reasons.tell(progress.filter((unit) => !unit.over).map((unit) => unit.wait.name));
+      const again_ms = Math.min(
+        lines.impatientIn_ms,
+        reasons.again_ms,
+        ...progress.map((unit) => unit.again_ms),
+      );
       if (progress.every((unit) => unit.over)) break;
       await firstOf(context, change, again_ms);
     }

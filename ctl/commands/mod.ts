@@ -8,6 +8,7 @@ import type { Command } from "../command.ts";
 import { acceptStore } from "./accept_store.ts";
 import { cat } from "./cat.ts";
 import { destroy } from "./destroy.ts";
+import { explain } from "./explain.ts";
 import { fdForward } from "./fd_forward.ts";
 import { help } from "./help.ts";
 import { journal } from "./journal.ts";
@@ -30,6 +31,7 @@ export const commands: readonly Command[] = [
   acceptStore,
   cat,
   destroy,
+  explain,
   fdForward,
   help,
   journal,
