@@ -229,11 +229,12 @@ class Member implements Membership {
     }
   }
 
-  /** The lease our record is bound to, or the one we had, if it lives; else a new one. */
+  /** The lease our record is bound to, or the one we had, if it lives and is of our length; else a new one. */
   async #liveLease(bound: string | undefined): Promise<string> {
     const { session, ttl_s } = this.#options;
     for (const lease of new Set([bound ?? "", this.#lease])) {
-      if (lease !== "" && await session.renew(lease) > 0) return lease;
+      // A renewed lease has all of its time again, so another length is that of another configuration.
+      if (lease !== "" && await session.renew(lease) === ttl_s) return lease;
     }
     return await session.grant(ttl_s);
   }

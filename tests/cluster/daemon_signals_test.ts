@@ -1,0 +1,191 @@
+/** What signals do to a daemon on a real machine. */
+
+import assert from "node:assert/strict";
+import { type FleetCluster, sleeper, withFleet } from "./fleet_cluster.ts";
+import type { Machine } from "./machine.ts";
+import { until } from "./process.ts";
+
+const conf_path = "/etc/fleet/fleet.conf";
+
+async function confOf(machine: Machine): Promise<string> {
+  return await machine.must(["cat", conf_path]);
+}
+
+/** What the daemon has logged since `told`, a length of its journal. */
+async function news(machine: Machine, told: number, wanted: RegExp): Promise<string> {
+  return await until(`${machine.name} to log ${wanted}`, async () => {
+    const text = (await machine.journal("fleet.service")).slice(told);
+    return wanted.test(text) ? text : undefined;
+  });
+}
+
+/** Writes fleet.conf anew, reloads, and waits until the daemon says how that went. */
+async function reload(machine: Machine, conf: string, outcome = /configuration (not )?reloaded/): Promise<string> {
+  const told = (await machine.journal("fleet.service")).length;
+  await machine.writeFile(conf_path, conf);
+  await machine.must(["systemctl", "reload", "fleet.service"]);
+  return await news(machine, told, outcome);
+}
+
+/** A stream of requests, several under way at once, until `end` is called; then how many there were. */
+function keepAsking(cluster: FleetCluster, machine: Machine): { end: () => Promise<number> } {
+  let over = false;
+  let asked = 0;
+  const ask = async () => {
+    while (!over) {
+      const path = ["/machines", "/units", "/state"][asked++ % 3]!;
+      const response = await cluster.request(machine, "GET", path);
+      assert.equal(response.status, 200, `GET ${path}: ${await response.text()}`);
+    }
+  };
+  const askers = Array.from({ length: 4 }, ask);
+  return {
+    end: async () => {
+      over = true;
+      await Promise.all(askers);
+      return asked;
+    },
+  };
+}
+
+interface Before {
+  readonly daemon: number;
+  readonly unit: number;
+  readonly invocation: string;
+}
+
+async function look(cluster: FleetCluster, machine: Machine): Promise<Before> {
+  return {
+    daemon: await cluster.pid(machine, "fleet.service"),
+    unit: await cluster.pid(machine, "a.service"),
+    invocation: await cluster.invocation(machine, "a.service"),
+  };
+}
+
+async function reloads(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const metadata = async () => {
+    const response = await cluster.request(m1!, "GET", "/machines");
+    return (await response.json()).machines.find((one: { id: string }) => one.id === m1!.id).metadata;
+  };
+  await cluster.put(m1!, "a.service", "launched", `${sleeper}[X-Fleet]\nMachineID=${m1!.id}\n`);
+  await cluster.active(m1!, ["a.service"]);
+  const before = await look(cluster, m1!);
+  const conf = await confOf(m1!);
+  const asking = keepAsking(cluster, m1!);
+
+  await reload(m1!, `${conf}metadata=role=web\n`);
+  await until("the new metadata", async () => (await metadata())?.role === "web" || undefined);
+
+  assert.match(await reload(m1!, `${conf}agent_ttl=30\n`), /not reloaded.*fleet\.conf:\d+: option agent_ttl "30"/);
+  assert.match(await reload(m1!, `${conf}units_directory=/run/fleet/others/\n`), /not reloaded.*units_directory/);
+  assert.match(await reload(m1!, `${conf}etcd_cafile=/nosuch\n`), /not reloaded.*etcd_cafile.*\/nosuch/);
+  assert.equal((await metadata())?.role, "web", "the old configuration is still in force");
+
+  // Another lease, another page size, more to be told.
+  await reload(m1!, `${conf}agent_ttl=6s\ntoken_limit=1\nverbosity=1\nmetadata=role=db\n`);
+  assert.equal((await (await cluster.request(m1!, "GET", "/machines")).json()).machines.length, 1);
+  await news(m1!, 0, /HTTP GET \S*\/machines/);
+  const ttl = async () => {
+    const { stdout } = await cluster.lab.etcd.ctl("get", "-w=json", `/_coreos.com/fleet/machine/${m1!.id}`);
+    const { kvs } = JSON.parse(stdout) as { kvs: { lease: number }[] };
+    // A 64-bit number: it is taken from the text.
+    const lease = /"lease":(\d+)/.exec(stdout)?.[1] ?? String(kvs[0]!.lease);
+    const hex = BigInt(lease).toString(16);
+    return Number(/granted with TTL\((\d+)s\)/.exec(await cluster.lab.etcd.must("lease", "timetolive", hex))?.[1]);
+  };
+  await until("a lease of the new length", async () => (await ttl()) === 6 || undefined);
+
+  // The same store by another way: its name.
+  await reload(m1!, conf.replaceAll("10.77.0.1:2379", "10.77.0.1:2379,http://10.77.0.1:2379"));
+  await reload(m1!, conf);
+  assert.equal((await metadata())?.role, undefined);
+
+  const asked = await asking.end();
+  assert.ok(asked > 50, `${asked} requests`);
+  assert.deepEqual(await look(cluster, m1!), before, "neither the daemon nor the unit has been touched");
+  assert.deepEqual((await cluster.members(m1!)).length, 2);
+}
+
+async function hupBurst(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const before = await look(cluster, m1!);
+  const conf = await confOf(m1!);
+  const asking = keepAsking(cluster, m1!);
+  for (let round = 0; round < 10; round++) {
+    await m1!.writeFile(conf_path, `${conf}agent_ttl=${20 + round}s\n`);
+    await m1!.must(["systemctl", "kill", "--signal=HUP", "fleet.service"]);
+  }
+  await m1!.writeFile(conf_path, conf);
+  await reload(m1!, conf);
+  await asking.end();
+  await cluster.joined(cluster.lab.machines);
+  assert.deepEqual(await look(cluster, m1!), before);
+}
+
+async function dumps(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const told = (await m1!.journal("fleet.service")).length;
+  await m1!.must(["systemctl", "kill", "--signal=USR2", "fleet.service"]);
+  const text = await news(m1!, told, /\{"Agent".*\}\n/);
+  const state = JSON.parse(/\{"Agent".*\}/.exec(text)![0]);
+  assert.deepEqual(state.Agent, { Cache: { TargetStates: { "a.service": "launched" } } });
+  const { UnitHash, ...published } = state.UnitStatePublisher.Cache["a.service"];
+  assert.match(UnitHash, /^[0-9a-f]{40}$/);
+  assert.deepEqual(published, {
+    LoadState: "loaded",
+    ActiveState: "active",
+    SubState: "running",
+    MachineID: m1!.id,
+    UnitName: "a.service",
+  });
+  assert.deepEqual(state.UnitStateGenerator, { Subscribed: ["a.service"] });
+  assert.equal(state.Server.Ready, true);
+}
+
+/** The runtime would open a debugger. */
+async function usr1(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const before = await look(cluster, m1!);
+  await m1!.must(["systemctl", "kill", "--signal=USR1", "fleet.service"]);
+  // A later signal is answered, so this one has been dealt with, twice.
+  await m1!.must(["systemctl", "kill", "--signal=USR1", "fleet.service"]);
+  await dumps(cluster);
+  const listening = await m1!.must(["ss", "--listening", "--tcp", "--numeric", "--no-header"]);
+  assert.doesNotMatch(listening, /:92\d\d\b/);
+  const pending = await m1!.sh(`grep -E '^(SigBlk|ShdPnd)' /proc/${before.daemon}/status`);
+  // SIGUSR1 is the tenth signal (signal(7)).
+  assert.match(pending, /ShdPnd:\s+[0-9a-f]*2[0-9a-f]{2}\n/, "it waits for ever");
+  assert.deepEqual(await look(cluster, m1!), before);
+}
+
+async function watchdog(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  await m1!.writeFile("/run/systemd/system/fleet.service.d/watchdog.conf", "[Service]\nWatchdogSec=3s\n");
+  await m1!.must(["systemctl", "daemon-reload"]);
+  await m1!.must(["systemctl", "restart", "fleet.service"]);
+  await cluster.joined(cluster.lab.machines);
+  const before = await look(cluster, m1!);
+  // Longer than the watchdog has patience: it lives because it gives signs of life.
+  const alive_ms = Date.now() + 5_000;
+  await until("five seconds", () => Promise.resolve(Date.now() > alive_ms || undefined), { every_ms: 200 });
+  assert.deepEqual(await look(cluster, m1!), before);
+  await m1!.must(["systemctl", "kill", "--signal=STOP", "fleet.service"]);
+  await until("another daemon", async () => {
+    const pid = await cluster.pid(m1!, "fleet.service");
+    return (pid > 0 && pid !== before.daemon) || undefined;
+  });
+  await cluster.joined(cluster.lab.machines);
+  const { unit, invocation } = await look(cluster, m1!);
+  assert.deepEqual([unit, invocation], [before.unit, before.invocation]);
+}
+
+Deno.test("signals on a real machine", async (t) => {
+  await withFleet({ machines: 2 }, async (cluster) => {
+    await t.step("a reload puts a new configuration in force and refuses a bad one", () => reloads(cluster));
+    await t.step("many reloads while requests are answered", () => hupBurst(cluster));
+    await t.step("SIGUSR2 tells the daemon's state", () => dumps(cluster));
+    await t.step("SIGUSR1 opens nothing", () => usr1(cluster));
+    await t.step("a daemon that hangs is replaced, where a watchdog is set", () => watchdog(cluster));
+  });
+});
