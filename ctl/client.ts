@@ -17,6 +17,21 @@ export interface ClientSettings {
   readonly caFile: string;
   readonly certFile: string;
   readonly keyFile: string;
+  /** Bearer token to show; "" for none. */
+  readonly token?: string;
+  /** Makes the way to an API that is not to be reached from here: the socket's path there, if it is one. */
+  readonly wire?: (socket: string | undefined, tls: Tls) => Fetch;
+}
+
+/** As much of `fetch` as is needed. */
+export type Fetch = (url: string, request: FetchRequest) => Promise<Response>;
+
+/** A request as {@link Fetch} takes it. */
+export interface FetchRequest {
+  readonly method: string;
+  readonly body?: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
 }
 
 /** An {@link ApiClient} over the network; nothing is sent yet. Throws {@link ClientSetupError}. */
@@ -24,12 +39,16 @@ export async function connect(settings: ClientSettings, io: Io): Promise<ApiClie
   const endpoint = parseEndpoint(settings.endpoint);
   const tls = await readTls(settings, io);
   let http: Deno.HttpClient | undefined;
-  const send: Send = async (path, request) => {
+  const direct: Fetch = (url, request) => {
     const { socket } = endpoint;
     if (socket !== undefined) http ??= Deno.createHttpClient({ proxy: { transport: "unix", path: socket } });
     else if (tls) http ??= Deno.createHttpClient(tls);
+    return fetch(url, { ...request, ...(http ? { client: http } : {}) });
+  };
+  const wire = settings.wire?.(endpoint.socket, tls ?? {}) ?? direct;
+  const send: Send = async (path, request) => {
     io.log("DEBUG", `HTTP ${request.method} ${endpoint.base}${path}`);
-    const answer = await exchange(endpoint, http, path, request, settings.timeout_ms);
+    const answer = await exchange(endpoint, wire, path, request, settings);
     io.log("DEBUG", `HTTP ${request.method} ${endpoint.base}${path} ${answer.status}`);
     return answer;
   };
@@ -37,7 +56,7 @@ export async function connect(settings: ClientSettings, io: Io): Promise<ApiClie
 }
 
 /** What createHttpClient takes of the TLS flags. */
-type Tls = { readonly caCerts?: string[]; readonly cert?: string; readonly key?: string };
+export type Tls = { readonly caCerts?: string[]; readonly cert?: string; readonly key?: string };
 
 async function readTls(settings: ClientSettings, io: Io): Promise<Tls | undefined> {
   const { caFile, certFile, keyFile } = settings;
@@ -58,10 +77,10 @@ async function readTls(settings: ClientSettings, io: Io): Promise<Tls | undefine
 
 async function exchange(
   endpoint: Endpoint,
-  client: Deno.HttpClient | undefined,
+  wire: Fetch,
   path: string,
   request: ApiRequest,
-  timeout_ms: number,
+  { timeout_ms, token }: ClientSettings,
 ): Promise<Response> {
   // Not AbortSignal.any: what it makes has been seen not to reach fetch.
   const end = new AbortController();
@@ -73,11 +92,14 @@ async function exchange(
   const leave = () => end.abort();
   request.signal?.addEventListener("abort", leave);
   try {
-    const answer = await fetch(endpoint.base + path, {
+    const answer = await wire(endpoint.base + path, {
       method: request.method,
       signal: end.signal,
-      ...(request.body === undefined ? {} : { body: request.body, headers: { "content-type": "application/json" } }),
-      ...(client ? { client } : {}),
+      headers: {
+        ...(request.body === undefined ? {} : { "content-type": "application/json" }),
+        ...(token ? { authorization: `Bearer ${token}` } : {}),
+      },
+      ...(request.body === undefined ? {} : { body: request.body }),
     });
     if (request.streaming && answer.ok) return answer;
     // Reading it here keeps the body within the time limit too.

@@ -41,6 +41,8 @@ export const globalFlags: readonly FlagSpec[] = [
   seconds("ssh-timeout", 10, "SSH: longest time to set up a connection"),
   text("ssh-username", "core", "SSH: user to log in as"),
   toggle("strict-host-key-checking", true, "SSH: verify the keys of hosts"),
+  text("token", "", "API: bearer token; other users can see it on the command line, so prefer FLEETCTL_TOKEN"),
+  text("token-file", "", "API: file with the bearer token"),
   text("tunnel", "", "SSH: reach the cluster through this host[:port]"),
   toggle("version", false, "Print the version (only as the first argument)"),
 ];

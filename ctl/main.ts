@@ -4,24 +4,24 @@
  * @module
  */
 
+import type { Flags } from "./args.ts";
 import { runFleetctl, type Start } from "./cli.ts";
-import { connect } from "./client.ts";
+import { type ClientSettings, connect } from "./client.ts";
 import { ClientSetupError } from "./endpoint.ts";
 import { apiTimeout_s } from "./global_flags.ts";
-import type { Hosts } from "./hosts.ts";
-import { ReaderGoneError, reasonOf } from "./io.ts";
+import { type Io, ReaderGoneError, reasonOf } from "./io.ts";
 import { SshHosts } from "./ssh/hosts.ts";
 import { terminal } from "./terminal.ts";
 
 let hosts: SshHosts | undefined;
+const waysOf = (flags: Flags, io: Io) => hosts ??= new SshHosts(flags, io);
 
 const start: Start = {
   io: terminal,
-  hosts: (flags, io): Hosts => hosts ??= new SshHosts(flags, io),
+  hosts: waysOf,
   async client(flags, io) {
     const driver = flags.text("driver");
     if (driver !== "API") throw new ClientSetupError(`unrecognized driver ${JSON.stringify(driver)}`);
-    if (flags.text("tunnel") !== "") throw new ClientSetupError("--tunnel is not available");
     const [endpoint = "", ...others] = flags.text("endpoint").split(",");
     if (others.length > 0) io.log("WARN", `multiple endpoints provided but only the first (${endpoint}) is used`);
     return await connect({
@@ -30,9 +30,33 @@ const start: Start = {
       caFile: flags.text("ca-file"),
       certFile: flags.text("cert-file"),
       keyFile: flags.text("key-file"),
+      token: await tokenOf(flags, io),
+      ...(flags.text("tunnel") === "" ? {} : { wire: await tunnelled(flags, io) }),
     }, io);
   },
 };
+
+/** What sends requests through `--tunnel`, once it stands. Throws {@link ClientSetupError} if it does not. */
+async function tunnelled(flags: Flags, io: Io): Promise<NonNullable<ClientSettings["wire"]>> {
+  const { tunnelledFetch } = await import("./ssh/tunnelled_fetch.ts");
+  const ways = waysOf(flags, io);
+  try {
+    await ways.tunnel();
+  } catch (cause) {
+    throw new ClientSetupError(`failed initializing SSH client: ${reasonOf(cause)}`, { cause });
+  }
+  return (socket, tls) => tunnelledFetch(() => ways.tunnel(), socket, tls, io);
+}
+
+async function tokenOf(flags: Flags, io: Io): Promise<string> {
+  const path = flags.text("token-file");
+  if (flags.text("token") !== "" || path === "") return flags.text("token");
+  const text = await io.readFile(path).catch((cause) => {
+    throw new ClientSetupError(`cannot read ${path}: ${reasonOf(cause)}`, { cause });
+  });
+  if (text === undefined) throw new ClientSetupError(`cannot read ${path}: no such file`);
+  return text.trim();
+}
 
 /** Exit status of a program whose reader went away, as a shell counts SIGPIPE. */
 const exitBrokenPipe = 141;

@@ -32,6 +32,7 @@ const doors: Readonly<Record<string, string>> = {
   "ctl/terminal.ts": "standard streams, unit files, clock",
   "ctl/ssh/ssh2_door.ts": "other hosts, over SSH",
   "ctl/ssh/local.ts": "what SSH needs here: files, the agent's address, questions, programs of this machine",
+  "ctl/ssh/tunnelled_fetch.ts": "an API at the far end of a tunnel",
   "ctl/ssh/session.ts": "the terminal, while it belongs to another machine",
 };
 
