@@ -107,6 +107,7 @@ async function exchange(
     return new Response(empty ? null : await answer.arrayBuffer(), { status: answer.status, headers: answer.headers });
   } catch (cause) {
     if (request.signal?.aborted) throw request.signal.reason;
+    if (cause instanceof UnreachableError) throw cause;
     throw new UnreachableError(
       whyUnreachable(endpoint, path, request, isLate ? timeout_ms : undefined, cause),
       {

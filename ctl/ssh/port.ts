@@ -39,6 +39,8 @@ export interface Session {
 
 /** An SSH connection. */
 export interface SshConnection {
+  /** `user@host`, for messages. */
+  readonly to: string;
   /** Starts a command. Rejects with {@link SshError}. */
   session(request: SessionRequest): Promise<Session>;
   /** A TCP connection from the other host. Rejects with {@link ChannelRefusedError}. */

@@ -230,6 +230,7 @@ function connectionOver(client: Client, dial: Dial, state: State): SshConnection
       });
     });
   return {
+    to: dial.to,
     session: (request) => startSession(client, dial, state, request),
     toTcp: (host, port) =>
       channel(`${host}:${port}`, (opened) => client.forwardOut("127.0.0.1", 0, host, port, opened)),

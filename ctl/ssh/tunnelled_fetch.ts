@@ -9,6 +9,7 @@ import { request as httpsRequest } from "node:https";
 import { type Duplex, Readable } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import type { Fetch, Tls } from "../client.ts";
+import { UnreachableError } from "../api.ts";
 import { type Io, reasonOf } from "../io.ts";
 import { shellWord } from "../hosts.ts";
 import type { SshConnection } from "./port.ts";
@@ -25,9 +26,12 @@ export function tunnelledFetch(
     const { protocol, hostname, port, pathname, search, host } = new URL(url);
     const secure = protocol === "https:";
     const name = hostname.replace(/^\[|\]$/g, "");
-    const stream = socket === undefined
-      ? await streams.tcp(name, Number(port || (secure ? 443 : 80)))
-      : await streams.unix(socket);
+    const opening = socket === undefined
+      ? streams.tcp(name, Number(port || (secure ? 443 : 80)))
+      : streams.unix(socket);
+    const stream = await opening.catch((cause) => {
+      throw new UnreachableError(`cannot reach the fleet API through the tunnel: ${reasonOf(cause)}`, { cause });
+    });
     const verified = { servername: name, ...(tls.caCerts ? { ca: tls.caCerts } : {}), cert: tls.cert, key: tls.key };
     const options: RequestOptions = {
       method,
@@ -58,7 +62,10 @@ function exchange(
   trouble: () => Promise<string | undefined>,
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
-    request.on("error", async (cause) => reject(new Error(await trouble() ?? reasonOf(cause), { cause })));
+    request.on("error", async (cause) => {
+      const why = await trouble();
+      reject(why === undefined ? cause : new UnreachableError(why, { cause }));
+    });
     request.on("response", (answer: IncomingMessage) => {
       const status = answer.statusCode ?? 0;
       const headers = Object.entries(answer.headers).map(([name, value]): [string, string] => [name, `${value}`]);
@@ -99,7 +106,8 @@ class Streams {
     this.#troubles.set(session.stream, async () => {
       // Its last words may come behind the end of the stream.
       await ended;
-      return `neither sshd nor "fleetctl fd-forward" over there connects to ${path}${said && ": " + said.trim()}`;
+      return `cannot reach the fleet API through the tunnel: neither sshd nor "fleetctl fd-forward" over there connects ` +
+        `to ${path}${said && ": " + said.trim()}. May ${tunnel.to} write to it? Try --ssh-username=root`;
     });
     return session.stream;
   }
