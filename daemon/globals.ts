@@ -6,22 +6,34 @@
 
 import type { Unit } from "../registry/model.ts";
 import { isTemplate } from "../systemd/unit_name.ts";
-import { type Host, placement, precedence, type Subject } from "./placement.ts";
+import { type Host, isAllowed, precedence, type Subject } from "./placement.ts";
 
-/** A global that takes part: wanted, and no template. */
+/** A unit that takes part: wanted, and no template. */
+export function isActive(unit: Unit): boolean {
+  if (unit.desiredState === "inactive") return false;
+  // What can be no template is told at a glance: this is asked of every unit each time anything changes.
+  return !unit.name.includes("@.") || !isTemplate(unit.name);
+}
+
+/** A global that takes part. */
 export function isActiveGlobal(unit: Unit): boolean {
-  return unit.requirements.global && unit.desiredState !== "inactive" && !isTemplate(unit.name);
+  return unit.requirements.global && isActive(unit);
+}
+
+/** A unit that the engine finds a machine for. */
+export function isActiveJob(unit: Unit): boolean {
+  return !unit.requirements.global && isActive(unit);
 }
 
 /**
  * Which of `globals` run on `host` beside `jobs`, which are there already: in order of precedence, each unless the
- * machine, a job, or a global before it, is against it.
+ * machine, a job, or a global before it, is against it. A job that has been placed never makes way for a global.
  */
 export function globalsAmong(host: Host, jobs: readonly Subject[], globals: readonly Unit[]): Unit[] {
   const there: Subject[] = [...jobs];
   const chosen: Unit[] = [];
   for (const unit of [...globals].sort(precedence)) {
-    if (placement(unit, host, there).refusals.length > 0) continue;
+    if (!isAllowed(unit, host, there)) continue;
     there.push(unit);
     chosen.push(unit);
   }

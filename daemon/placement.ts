@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Machine, Unit, UnitName } from "../registry/model.ts";
+import type { Machine, MachineId, Unit, UnitName } from "../registry/model.ts";
 import { globMatch } from "../systemd/unit_name.ts";
 
 /** What placement looks at in a unit. */
@@ -30,8 +30,8 @@ export interface Verdict {
 }
 
 /**
- * Whether the unit is already on the machine. A newcomer yields to any conflicting resident, since it must never stop a
- * healthy unit; between two that are both there already, the one launched first stays.
+ * Whether the unit is on the machine already. One that is there is not refused by another that replaces it: it moves
+ * when another machine takes it, and stays as long as none does.
  */
 export type Standing = "newcomer" | "resident";
 
@@ -56,54 +56,93 @@ export function placement(
   standing: Standing = "newcomer",
   peers?: ReadonlySet<UnitName>,
 ): Verdict {
-  const refusals: Refusal[] = hostRefusals(unit, host);
-  const missing = new Set(unit.requirements.machineOf.filter((peer) => peer !== unit.name && !peers?.has(peer)));
+  return { refusals: [...refusalsOf(unit, host, residents, standing, peers)] };
+}
+
+/** Whether {@link placement} would refuse nothing. Looks no further than the first refusal. */
+export function isAllowed(
+  unit: Subject,
+  host: Host,
+  residents: Iterable<Subject>,
+  standing: Standing = "newcomer",
+  peers?: ReadonlySet<UnitName>,
+): boolean {
+  return refusalsOf(unit, host, residents, standing, peers).next().done === true;
+}
+
+/** Whether the machine alone, whoever else is there, would not refuse the unit. */
+export function isHostable(unit: Subject, host: Host): boolean {
+  return hostRefusals(unit, host).next().done === true;
+}
+
+function* refusalsOf(
+  unit: Subject,
+  host: Host,
+  residents: Iterable<Subject>,
+  standing: Standing,
+  peers: ReadonlySet<UnitName> | undefined,
+): Generator<Refusal> {
+  yield* hostRefusals(unit, host);
+  const { machineOf, global } = unit.requirements;
+  const missing = new Set(machineOf.filter((peer) => peer !== unit.name && !peers?.has(peer)));
   for (const other of residents) {
     if (other.name === unit.name) continue;
     missing.delete(other.name);
-    if (conflict(unit, other) && (standing === "newcomer" || precedence(other, unit) < 0)) {
-      refusals.push({ rule: "Conflicts", reason: `found conflict with locally-scheduled Unit(${other.name})` });
+    if (conflict(unit, other)) {
+      yield { rule: "Conflicts", reason: `found conflict with locally-scheduled Unit(${other.name})` };
     }
-    if (standing === "newcomer" && replaces(other, unit)) {
-      refusals.push({ rule: "Replaces", reason: `would be replaced by locally-scheduled Unit(${other.name})` });
+    // A global unit has no other machine to move to.
+    if (standing === "newcomer" && !global && replaces(other, unit)) {
+      yield { rule: "Replaces", reason: `would be replaced by locally-scheduled Unit(${other.name})` };
     }
   }
   for (const peer of missing) {
-    refusals.push({ rule: "MachineOf", reason: `required peer Unit(${peer}) is not scheduled locally` });
+    yield { rule: "MachineOf", reason: `required peer Unit(${peer}) is not scheduled locally` };
   }
-  return { refusals };
 }
 
 /** What the machine alone says against the unit, whoever else is there. */
-function hostRefusals(unit: Subject, host: Host): Refusal[] {
+function* hostRefusals(unit: Subject, host: Host): Generator<Refusal> {
   const { machineId, machineMetadata, malformed } = unit.requirements;
-  const refusals: Refusal[] = malformed.map((reason) => ({ rule: "malformed", reason }));
-  if (machineId !== undefined && machineId !== host.id && machineId !== host.id.slice(0, 8)) {
-    refusals.push({ rule: "MachineID", reason: `agent ID "${host.id}" does not match required "${machineId}"` });
+  for (const reason of malformed) yield { rule: "malformed", reason };
+  if (machineId !== undefined && !namesMachine(machineId, host.id)) {
+    yield { rule: "MachineID", reason: `agent ID "${host.id}" does not match required "${machineId}"` };
   }
   for (const [key, accepted] of machineMetadata) {
-    const actual = host.metadata[key];
+    const actual = Object.hasOwn(host.metadata, key) ? host.metadata[key] : undefined;
     if (actual !== undefined && accepted.includes(actual)) continue;
     const wanted = accepted.map((value) => `${key}=${value}`).join(" or ");
     const found = actual === undefined ? `no ${key}` : `${key}=${actual}`;
-    refusals.push({
+    yield {
       rule: "MachineMetadata",
       reason: `local Machine metadata insufficient: needs ${wanted}, has ${found}`,
-    });
+    };
   }
-  return refusals;
+}
+
+/** Whether a MachineID option means this machine: by its full ID or by the first 8 characters. */
+export function namesMachine(machineId: string, id: MachineId): boolean {
+  return machineId === id || machineId === id.slice(0, 8);
 }
 
 /** Whether either names the other in Conflicts. A unit never conflicts with itself. */
 export function conflict(a: Subject, b: Subject): boolean {
   if (a.name === b.name) return false;
-  return a.requirements.conflicts.some((glob) => globMatch(glob, b.name)) ||
-    b.requirements.conflicts.some((glob) => globMatch(glob, a.name));
+  return matchesAny(a.requirements.conflicts, b.name) || matchesAny(b.requirements.conflicts, a.name);
 }
 
 /** Whether `a` replaces `b`, and not also the other way round: mutual Replaces cancel out. */
 export function replaces(a: Subject, b: Subject): boolean {
   if (a.name === b.name) return false;
-  return a.requirements.replaces.some((glob) => globMatch(glob, b.name)) &&
-    !b.requirements.replaces.some((glob) => globMatch(glob, a.name));
+  return matchesAny(a.requirements.replaces, b.name) && !matchesAny(b.requirements.replaces, a.name);
+}
+
+/** What each pattern of a list must begin with, whatever follows: most names are told apart by that. */
+const beginnings = new WeakMap<readonly string[], readonly string[]>();
+
+function matchesAny(globs: readonly string[], name: UnitName): boolean {
+  if (globs.length === 0) return false;
+  let starts = beginnings.get(globs);
+  if (!starts) beginnings.set(globs, starts = globs.map((glob) => /^[^*?[\\]*/.exec(glob)![0]));
+  return globs.some((glob, index) => name.startsWith(starts[index]!) && globMatch(glob, name));
 }

@@ -4,22 +4,23 @@
  * @module
  */
 
-import type { Machine, MachineId, Unit, UnitName } from "../../registry/model.ts";
-import { globalsAmong, isActiveGlobal } from "../globals.ts";
-import { placement, precedence, type Verdict } from "../placement.ts";
+import type { MachineId, Unit, UnitName } from "../../registry/model.ts";
+import { globalsAmong } from "../globals.ts";
+import { isAllowed, placement, type Verdict } from "../placement.ts";
+import { type Seating, seatingOf } from "./seating.ts";
 
 /** Machines by load: fewest units first, then by machine ID. Changing one machine's load costs O(log n) comparisons. */
 class LoadOrder {
   readonly #order: MachineId[];
-  readonly #count = new Map<MachineId, number>();
+  readonly #count: Map<MachineId, number>;
 
-  constructor(counts: ReadonlyMap<MachineId, number>) {
-    for (const [id, count] of counts) this.#count.set(id, count);
-    this.#order = [...counts.keys()].sort((a, b) => this.#compare(a, b));
+  constructor(counts: Iterable<readonly [MachineId, number]>) {
+    this.#count = new Map(counts);
+    this.#order = [...this.#count.keys()].sort((a, b) => this.compare(a, b));
   }
 
-  #compare(a: MachineId, b: MachineId): number {
-    return this.count(a) - this.count(b) || (a < b ? -1 : a > b ? 1 : 0);
+  compare(a: MachineId, b: MachineId): number {
+    return this.#count.get(a)! - this.#count.get(b)! || (a < b ? -1 : a > b ? 1 : 0);
   }
 
   #position(id: MachineId): number {
@@ -27,18 +28,14 @@ class LoadOrder {
     let high = this.#order.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.#compare(this.#order[middle]!, id) < 0) low = middle + 1;
+      if (this.compare(this.#order[middle]!, id) < 0) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  count(id: MachineId): number {
-    return this.#count.get(id) ?? 0;
-  }
-
   set(id: MachineId, count: number): void {
-    if (this.count(id) === count) return;
+    if (this.#count.get(id) === count) return;
     this.#order.splice(this.#position(id), 1);
     this.#count.set(id, count);
     this.#order.splice(this.#position(id), 0, id);
@@ -49,103 +46,107 @@ class LoadOrder {
   }
 }
 
-/** Jobs that were on a machine but may not stay, with every reason. */
-export type Evicted = ReadonlyMap<UnitName, Verdict>;
-
 /** What the engine may move around: machines, the jobs on them, and the globals that follow from both. */
 export class Board {
-  readonly #jobs = new Map<MachineId, Map<UnitName, Unit>>();
-  readonly #globalsOn = new Map<MachineId, readonly Unit[]>();
+  readonly #seats: Map<MachineId, Seating>;
   readonly #globals: readonly Unit[];
-  readonly #load: LoadOrder;
+  readonly #globalNames: ReadonlySet<UnitName>;
+  readonly #targetOf: (job: UnitName) => MachineId | undefined;
+  /** Jobs that were put somewhere by {@link place}. */
+  readonly #placed = new Map<UnitName, MachineId>();
+  #load: LoadOrder | undefined;
+  #byShortId: ReadonlyMap<string, readonly MachineId[]> | undefined;
 
-  constructor(readonly machines: ReadonlyMap<MachineId, Machine>, units: Iterable<Unit>) {
-    this.#globals = [...units].filter(isActiveGlobal).sort(precedence);
-    for (const id of machines.keys()) this.#jobs.set(id, new Map());
-    this.#load = new LoadOrder(new Map([...machines.keys()].map((id) => [id, 0])));
+  /**
+   * `seats` is taken over. `globals`: all that take part, in order of precedence. `targetOf`: where a job was placed
+   * before; it may be there no longer.
+   */
+  constructor(
+    seats: Map<MachineId, Seating>,
+    globals: readonly Unit[],
+    targetOf: (job: UnitName) => MachineId | undefined,
+  ) {
+    this.#seats = seats;
+    this.#globals = globals;
+    this.#globalNames = new Set(globals.map((unit) => unit.name));
+    this.#targetOf = targetOf;
   }
 
-  /** Seats the jobs that are on a machine already, and returns those that may not stay. */
-  seat(id: MachineId, jobs: readonly Unit[]): Evicted {
-    const host = this.machines.get(id)!;
-    const { kept, evicted } = settle(host, jobs, this.#globals);
-    this.#jobs.set(id, kept);
-    this.#refresh(id);
-    return evicted;
+  /** Who is on which machine now. */
+  get seats(): ReadonlyMap<MachineId, Seating> {
+    return this.#seats;
   }
 
-  /** Everything on a machine: jobs and globals. */
-  *residents(id: MachineId): Generator<Unit> {
-    yield* this.#jobs.get(id)?.values() ?? [];
-    yield* this.#globalsOn.get(id) ?? [];
+  seating(id: MachineId): Seating {
+    return this.#seats.get(id)!;
   }
 
-  jobs(id: MachineId): readonly Unit[] {
-    return [...this.#jobs.get(id)?.values() ?? []];
+  /** The machine that a job is on. */
+  homeOf(job: UnitName): MachineId | undefined {
+    const id = this.#placed.get(job) ?? this.#targetOf(job);
+    if (id === undefined) return undefined;
+    return this.#seats.get(id)?.jobs.some((unit) => unit.name === job) ? id : undefined;
+  }
+
+  isGlobal(name: UnitName): boolean {
+    return this.#globalNames.has(name);
+  }
+
+  /** The machines that a MachineID option means. */
+  named(machineId: string): readonly MachineId[] {
+    if (this.#seats.has(machineId)) return [machineId];
+    this.#byShortId ??= Map.groupBy(this.#seats.keys(), (id) => id.slice(0, 8));
+    return this.#byShortId.get(machineId) ?? [];
   }
 
   /** Number of units on a machine, globals included. */
   load(id: MachineId): number {
-    return this.#load.count(id);
+    return this.seating(id).residents.length;
   }
 
-  /** Machine IDs, least loaded first. */
-  byLoad(): readonly MachineId[] {
-    return this.#load.ids();
+  /** Machine IDs, least loaded first; only those `among`, if given. */
+  byLoad(among?: ReadonlySet<MachineId>): readonly MachineId[] {
+    const order = this.#loadOrder();
+    if (!among) return order.ids();
+    if (among.size > 100) return order.ids().filter((id) => among.has(id));
+    return [...among].filter((id) => this.#seats.has(id)).sort((a, b) => order.compare(a, b));
   }
 
-  /** Whether a unit may come to a machine, together with `group` (which may hold the unit itself). */
-  verdict(unit: Unit, id: MachineId, group: readonly Unit[] = []): Verdict {
-    const host = this.machines.get(id)!;
-    const residents = group.length > 1 ? [...this.residents(id), ...group] : this.residents(id);
-    return placement(unit, host, residents, "newcomer");
+  #loadOrder(): LoadOrder {
+    return this.#load ??= new LoadOrder(
+      [...this.#seats].map(([id, { residents }]) => [id, residents.length] as const),
+    );
   }
 
+  /** Whether a unit may come to a machine, together with those named `peers`. */
+  allows(unit: Unit, id: MachineId, peers?: ReadonlySet<UnitName>): boolean {
+    const { host, residents } = this.seating(id);
+    return isAllowed(unit, host, residents, "newcomer", peers);
+  }
+
+  /** Whether a unit may come to a machine, with every reason why not. */
+  verdict(unit: Unit, id: MachineId): Verdict {
+    const { host, residents } = this.seating(id);
+    return placement(unit, host, residents);
+  }
+
+  /** Puts a unit on a machine that allows it: the globals there stay. */
   place(unit: Unit, id: MachineId): void {
-    this.#jobs.get(id)!.set(unit.name, unit);
-    this.#load.set(id, this.#load.count(id) + 1);
+    const { host, jobs, globals } = this.seating(id);
+    this.#placed.set(unit.name, id);
+    this.restore(seatingOf(host, [...jobs, unit], globals));
   }
 
-  remove(unit: Unit, id: MachineId): void {
-    this.#jobs.get(id)!.delete(unit.name);
-    this.#refresh(id);
+  /** Takes units off a machine: globals may come for them. */
+  remove(units: readonly Unit[], id: MachineId): void {
+    const { host, jobs } = this.seating(id);
+    const left = jobs.filter((unit) => !units.includes(unit));
+    this.restore(seatingOf(host, left, globalsAmong(host, left, this.#globals)));
   }
 
-  /** Works out again which globals are on a machine, and so its load. */
-  #refresh(id: MachineId): void {
-    const jobs = this.#jobs.get(id)!;
-    const globals = globalsAmong(this.machines.get(id)!, [...jobs.values()], this.#globals);
-    this.#globalsOn.set(id, globals);
-    this.#load.set(id, jobs.size + globals.length);
+  /** Makes a machine be as it was, or as it shall be. */
+  restore(seating: Seating): void {
+    this.#seats.set(seating.host.id, seating);
+    this.#load?.set(seating.host.id, seating.residents.length);
   }
-}
-
-/** Who stays when jobs and globals that want to be on one machine meet: the one launched first. */
-function settle(
-  host: Machine,
-  jobs: readonly Unit[],
-  globals: readonly Unit[],
-): { kept: Map<UnitName, Unit>; evicted: Map<UnitName, Verdict> } {
-  const present: Unit[] = [];
-  const evicted = new Map<UnitName, Verdict>();
-  for (const unit of [...jobs, ...globals].sort(precedence)) {
-    const peers = new Set(unit.requirements.machineOf);
-    const verdict = placement(unit, host, present, "resident", peers);
-    if (verdict.refusals.length === 0) present.push(unit);
-    else if (!unit.requirements.global) evicted.set(unit.name, verdict);
-  }
-  // A follower goes where its peer goes; that may take further followers along.
-  for (let before = -1; before !== evicted.size;) {
-    before = evicted.size;
-    for (const unit of [...present]) {
-      if (unit.requirements.global) continue;
-      const verdict = placement(unit, host, present, "resident");
-      if (verdict.refusals.length === 0) continue;
-      evicted.set(unit.name, verdict);
-      present.splice(present.indexOf(unit), 1);
-    }
-  }
-  const kept = new Map<UnitName, Unit>();
-  for (const unit of present) if (!unit.requirements.global) kept.set(unit.name, unit);
-  return { kept, evicted };
 }

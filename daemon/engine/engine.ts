@@ -9,6 +9,7 @@ import type { Clock } from "../../registry/clock.ts";
 import type { Log } from "../../registry/log.ts";
 import { DeposedError, type Leadership, type Placement, type Registry } from "../../registry/mod.ts";
 import { Bell, reconcile, together } from "../reconcile.ts";
+import { ScheduleMemo } from "./memo.ts";
 import { type Plan, schedule } from "./schedule.ts";
 
 /** What the engine needs. */
@@ -50,6 +51,7 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
   let cluster: Cluster | undefined;
   let applied = 0;
   const stop = new AbortController();
+  const memo = new ScheduleMemo();
   const ended = AbortSignal.any([signal, leadership.signal, stop.signal]);
   const follow = async (signal: AbortSignal) => {
     for await (const next of registry.watch(signal)) {
@@ -62,7 +64,7 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
     if (!cluster || cluster.revision < applied) return Promise.resolve(undefined);
     const quietSince_ms = Math.max(since_ms, registry.awayUntil_ms);
     const graceLeft_ms = Math.max(0, quietSince_ms + options.rejoinGrace_ms - clock.monotonic_ms());
-    const plan = schedule(cluster, { absentAreGone: graceLeft_ms === 0 });
+    const plan = schedule(cluster, { absentAreGone: graceLeft_ms === 0 }, memo);
     return Promise.resolve({ cluster, plan, graceLeft_ms });
   };
   const loop = {

@@ -1,244 +1,242 @@
 /**
  * Decides who runs where, and why not. No clock, no network, no randomness: the same cluster gives the same plan.
  *
- * Jobs are never moved for balance: what may stay, stays.
+ * Jobs are never moved for balance: what may stay, stays. docs/scheduling.md tells the rules.
  *
  * @module
  */
 
 import type { Cluster, MachineId, Target, Unit, UnitName } from "../../registry/model.ts";
 import type { Placement } from "../../registry/mod.ts";
-import { isTemplate } from "../../systemd/unit_name.ts";
-import { precedence, type Refusal, replaces } from "../placement.ts";
-import { Board, type Evicted } from "./board.ts";
+import { precedence, type Refusal } from "../placement.ts";
+import { Board } from "./board.ts";
+import { type Choice, choose, Seekers } from "./groups.ts";
+import { ScheduleMemo } from "./memo.ts";
+import type { Plan, ScheduleOptions, Waiting } from "./plan.ts";
+import { moveReplaced } from "./replacing.ts";
+import { callTheRoll, type Candidate, type Roll, short } from "./roll.ts";
+import type { Seating } from "./seating.ts";
 
-/** What the engine would do, and what it cannot do. */
-export interface Plan {
-  /** In an order in which they may be carried out. */
-  readonly placements: readonly Placement[];
-  /** Units that are wanted and have no machine, each with why. */
-  readonly waiting: ReadonlyMap<UnitName, Waiting>;
+export type { Plan, ScheduleOptions, Waiting } from "./plan.ts";
+
+/** Where a job goes, and why. */
+interface Decision {
+  readonly candidate: Candidate;
+  readonly machine: MachineId;
+  readonly why: string;
 }
 
-/** Why a unit has no machine. */
-export interface Waiting {
-  /** One sentence. */
-  readonly summary: string;
-  /** For each machine that is present, every reason it will not do. */
-  readonly refusals: ReadonlyMap<MachineId, readonly Refusal[]>;
-}
-
-/** What the engine knows beside the cluster. */
-export interface ScheduleOptions {
-  /** False while machines that are not there may just be late to rejoin: their units are left alone. */
-  readonly absentAreGone: boolean;
-}
-
-/** A job that needs a machine. */
-interface Candidate {
-  readonly unit: Unit;
-  readonly from?: Target;
-  /** Why it cannot be where it was; "" if it was nowhere. */
-  readonly because: string;
-}
-
-/** Decides every placement for a cluster. */
-export function schedule(cluster: Cluster, options: ScheduleOptions = { absentAreGone: true }): Plan {
-  const board = new Board(cluster.machines, cluster.units.values());
-  const placements: Placement[] = [];
-  const waiting = new Map<UnitName, Waiting>();
-  const { candidates, refresh } = seatEveryone(cluster, board, options, placements, waiting);
-  moveReplaced(cluster, board, placements);
-  for (const unit of refresh) {
-    const target = cluster.targets.get(unit.name)!;
-    if (!board.jobs(target.machine).includes(unit)) continue;
-    placements.push({ kind: "place", unit, machine: target.machine, from: target, why: target.why });
-  }
-  placeCandidates(board, candidates, placements);
-  for (const candidate of candidates.values()) {
-    waiting.set(candidate.unit.name, refusalsEverywhere(board, candidate));
-    const { from, unit } = candidate;
-    if (from && cluster.machines.has(from.machine)) {
-      placements.push({ kind: "unplace", unit: unit.name, from, why: candidate.because });
-    }
-  }
-  return { placements: [...placements, ...forgotten(cluster)], waiting };
-}
-
-/** Puts every placed job where it is, and collects those that need another machine or new orders. */
-function seatEveryone(
+/** Decides every placement for a cluster. `memo` saves what was worked out for earlier views of it. */
+export function schedule(
   cluster: Cluster,
-  board: Board,
-  options: ScheduleOptions,
-  placements: Placement[],
-  waiting: Map<UnitName, Waiting>,
-): { candidates: Map<UnitName, Candidate>; refresh: Unit[] } {
+  { absentAreGone }: ScheduleOptions = { absentAreGone: true },
+  memo: ScheduleMemo = new ScheduleMemo(),
+): Plan {
+  const known = memo.recall(cluster, absentAreGone);
+  if (known) return known;
+  const roll = callTheRoll(cluster, absentAreGone);
+  const globals = memo.globals(roll.globals);
+  const { seats, evicted } = seatEveryone(cluster, roll, globals, memo);
+  const fresh = memo.fresh(seats);
+  const board = new Board(seats, globals, (job) => cluster.targets.get(job)?.machine);
   const candidates = new Map<UnitName, Candidate>();
-  const here = new Map<MachineId, Unit[]>();
-  const refresh: Unit[] = [];
-  for (const from of cluster.targets.values()) {
-    const unit = cluster.units.get(from.unit);
-    if (unit && isWantedJob(unit)) continue;
-    const why = !unit ? "it was destroyed" : "it is not to be placed: inactive, a template or global";
-    placements.push({ kind: "unplace", unit: from.unit, from, why });
+  const sorted = [...roll.homeless, ...evicted].sort((a, b) => precedence(a.unit, b.unit));
+  for (const candidate of sorted) candidates.set(candidate.unit.name, candidate);
+  const decisions = new Map<UnitName, Decision>();
+  const search = { board, candidates, decisions, memo, fresh };
+  do placeCandidates(search); while (moveAside(cluster, search));
+  const waiting = new Map<UnitName, Waiting>();
+  for (const candidate of candidates.values()) waiting.set(candidate.unit.name, new Refused(candidate, board));
+  for (const { unit, because } of roll.late) {
+    waiting.set(unit.name, { summary: `${because}; it is given time to come back`, refusals: new Map() });
   }
-  for (const unit of [...cluster.units.values()].filter(isWantedJob).sort(precedence)) {
-    const from = cluster.targets.get(unit.name);
-    if (!from) candidates.set(unit.name, { unit, because: "" });
-    else if (cluster.machines.has(from.machine)) {
-      here.set(from.machine, [...here.get(from.machine) ?? [], unit]);
-      if (ordersDiffer(cluster, unit)) refresh.push(unit);
-    } else if (options.absentAreGone) {
-      candidates.set(unit.name, { unit, from, because: `machine ${short(from.machine)} went away` });
-    } else {
-      const summary = `machine ${short(from.machine)} is away; it is given time to come back`;
-      waiting.set(unit.name, { summary, refusals: new Map() });
+  const plan = { placements: placementsOf(cluster, roll, evicted, decisions), waiting };
+  memo.keep(cluster, absentAreGone, plan, board.seats, [...candidates.values()].map(({ unit }) => unit));
+  return plan;
+}
+
+/** Settles every machine, and collects those who may not stay. */
+function seatEveryone(
+  { machines, targets }: Cluster,
+  { here, changed }: Roll,
+  globals: readonly Unit[],
+  memo: ScheduleMemo,
+): { seats: Map<MachineId, Seating>; evicted: Candidate[] } {
+  const seats = new Map<MachineId, Seating>();
+  const evicted: Candidate[] = [];
+  for (const host of machines.values()) {
+    const jobs = here.get(host.id) ?? nobody;
+    const settlement = memo.settlements.of({ host, jobs, changed: changed.get(host.id) ?? unchanged, globals });
+    seats.set(host.id, settlement.seating);
+    if (settlement.evicted.size === 0) continue;
+    for (const unit of jobs) {
+      const verdict = settlement.evicted.get(unit.name);
+      if (!verdict) continue;
+      const reasons = verdict.refusals.map((refusal) => refusal.reason).join("; ");
+      const because = `machine ${short(host.id)} is unable to run it: ${reasons}`;
+      evicted.push({ unit, from: targets.get(unit.name)!, because });
     }
   }
-  for (const id of cluster.machines.keys()) {
-    const jobs = here.get(id) ?? [];
-    addEvicted(cluster, jobs, board.seat(id, jobs), candidates);
-  }
-  return { candidates, refresh };
+  return { seats, evicted };
 }
 
-function addEvicted(
-  cluster: Cluster,
-  jobs: readonly Unit[],
-  evicted: Evicted,
-  candidates: Map<UnitName, Candidate>,
-): void {
-  for (const unit of jobs) {
-    const verdict = evicted.get(unit.name);
-    if (!verdict) continue;
-    const from = cluster.targets.get(unit.name)!;
-    const reasons = verdict.refusals.map((refusal) => refusal.reason).join("; ");
-    candidates.set(unit.name, {
-      unit,
-      from,
-      because: `machine ${short(from.machine)} is unable to run it: ${reasons}`,
-    });
-  }
-}
+const nobody: readonly Unit[] = [];
+const unchanged: ReadonlySet<UnitName> = new Set();
 
-/** Whether the machine has been told something else than what is wanted now. */
-function ordersDiffer(cluster: Cluster, unit: Unit): boolean {
-  const orders = cluster.assignments.get(unit.name);
-  return !orders || orders.hash !== unit.hash || orders.desiredState !== unit.desiredState ||
-    orders.restart !== unit.restart;
-}
-
-/**
- * Moves each unit that another on its machine replaces, with those that must be where it is, if some other machine will
- * take them; else all stay, since stopping the victim would help nobody.
- */
-function moveReplaced(cluster: Cluster, board: Board, placements: Placement[]): void {
-  for (const home of cluster.machines.keys()) {
-    for (const victim of [...board.jobs(home)].sort(precedence)) {
-      if (victim.requirements.machineOf.length > 0) continue;
-      const replacer = board.jobs(home).find((other) => replaces(other, victim));
-      if (!replacer) continue;
-      const neighbours = board.jobs(home);
-      const group = closure(
-        victim,
-        (member) => neighbours.filter((other) => other.requirements.machineOf.includes(member.name)),
-      );
-      if (group.includes(replacer)) continue;
-      for (const unit of group) board.remove(unit, home);
-      const machine = chooseMachine(board, group, home);
-      for (const unit of group) board.place(unit, machine ?? home);
-      if (machine === undefined) continue;
-      for (const unit of group) {
-        const why = `replaced by ${replacer.name} on machine ${short(home)}`;
-        placements.push({ kind: "place", unit, machine, from: cluster.targets.get(unit.name)!, why });
-      }
-    }
-  }
+/** What the search for machines works on. */
+interface Search {
+  readonly board: Board;
+  /** Those without a machine, in order of precedence. */
+  readonly candidates: Map<UnitName, Candidate>;
+  readonly decisions: Map<UnitName, Decision>;
+  readonly memo: ScheduleMemo;
+  /** See {@link ScheduleMemo.fresh}. */
+  readonly fresh: Set<MachineId>;
 }
 
 /** Places what can be placed, and takes it out of `candidates`. */
-function placeCandidates(board: Board, candidates: Map<UnitName, Candidate>, placements: Placement[]): void {
-  const followersOf = new Map<UnitName, Unit[]>();
-  for (const { unit } of candidates.values()) {
-    for (const peer of unit.requirements.machineOf) followersOf.set(peer, [...followersOf.get(peer) ?? [], unit]);
-  }
-  // Each further round serves units that wait for a peer which the round before has placed.
-  for (let placedOne = true; placedOne;) {
-    placedOne = false;
-    for (const { unit } of [...candidates.values()]) {
-      if (!candidates.has(unit.name)) continue;
-      for (const group of groupsOf(unit, candidates, followersOf)) {
-        const machine = chooseMachine(board, group);
-        if (machine === undefined) continue;
-        for (const member of group) {
-          placements.push(placed(board, candidates.get(member.name)!, machine));
-          board.place(member, machine);
-          candidates.delete(member.name);
-        }
-        placedOne = followersOf.size > 0;
-        break;
-      }
+function placeCandidates(search: Search): void {
+  const { candidates } = search;
+  const seekers = new Seekers([...candidates.values()].map(({ unit }) => unit));
+  let seeking = [...candidates.values()];
+  while (seeking.length > 0) {
+    let found = false;
+    for (const { unit } of seeking) {
+      if (!seekers.has(unit)) continue;
+      const choice = searchFor(search, seekers, unit);
+      if (!choice) continue;
+      seekers.found(choice.members);
+      settleDown(search, choice);
+      found = true;
     }
+    // A further round serves those who follow a unit that was placed in this one.
+    seeking = found ? [...candidates.values()].filter(({ unit }) => unit.requirements.machineOf.length > 0) : [];
   }
 }
 
-function placed(board: Board, { unit, from, because }: Candidate, machine: MachineId): Placement {
-  const load = board.load(machine);
-  const choice = `least loaded machine that will take it, with ${load} unit${load === 1 ? "" : "s"}`;
-  const why = because === "" ? choice : `${because}; ${choice}`;
-  return { kind: "place", unit, machine, ...(from && { from }), why };
+/** The machine for a unit and as many as possible of those that are tied to it. */
+function searchFor(search: Search, seekers: Seekers, unit: Unit): Choice | undefined {
+  const needed = seekers.needed(unit);
+  return choose(search.board, machinesFor(search, needed), needed, seekers.tied(unit));
 }
 
-/** The groups to try for a unit, largest first: with all that are tied to it by MachineOf, then with what it needs. */
-function groupsOf(
-  unit: Unit,
-  candidates: ReadonlyMap<UnitName, Candidate>,
-  followersOf: ReadonlyMap<UnitName, readonly Unit[]>,
-): Unit[][] {
-  const peers = (member: Unit) => member.requirements.machineOf.flatMap((peer) => candidates.get(peer)?.unit ?? []);
-  const waitingFollowers = (member: Unit) =>
-    (followersOf.get(member.name) ?? []).filter((other) => candidates.has(other.name));
-  const needed = closure(unit, peers);
-  const all = closure(unit, (member) => [...peers(member), ...waitingFollowers(member)]);
-  return all.length > needed.length ? [all, needed] : [needed];
+/** Machines worth trying for a group: where its members were before, then the least loaded first. */
+function machinesFor({ board, candidates, memo, fresh }: Search, group: readonly Unit[]): Iterable<MachineId> {
+  let among: ReadonlySet<MachineId> | undefined;
+  const only = (ids: Iterable<MachineId>) => {
+    const set = new Set(ids);
+    among = among ? among.intersection(set) : set;
+  };
+  const names = new Set(group.map((unit) => unit.name));
+  const homes: MachineId[] = [];
+  for (const unit of group) {
+    const { machineId, machineOf } = unit.requirements;
+    if (machineId !== undefined) only(board.named(machineId));
+    for (const peer of machineOf) {
+      if (names.has(peer) || board.isGlobal(peer)) continue;
+      const home = board.homeOf(peer);
+      only(home === undefined ? [] : [home]);
+    }
+    if (memo.wasRefused(unit)) only(fresh);
+    const home = candidates.get(unit.name)?.from?.machine;
+    if (home !== undefined && board.seats.has(home)) homes.push(home);
+  }
+  const order = board.byLoad(among);
+  return homes.length === 0 ? order : [...homes.filter((id) => !among || among.has(id)), ...order];
 }
 
-/** `unit` and all that `next` leads to, in order of precedence. */
-function closure(unit: Unit, next: (unit: Unit) => readonly Unit[]): Unit[] {
-  const found = new Set([unit]);
-  for (const member of found) for (const other of next(member)) found.add(other);
-  return [...found].sort(precedence);
+/** Puts a group where it was decided to go. */
+function settleDown({ board, candidates, decisions }: Search, { machine, members }: Choice): void {
+  for (const unit of members) {
+    const candidate = candidates.get(unit.name)!;
+    const load = board.load(machine);
+    const choice = `least loaded machine that will take it, with ${load} unit${load === 1 ? "" : "s"}`;
+    const why = candidate.because === "" ? choice : `${candidate.because}; ${choice}`;
+    decisions.set(unit.name, { candidate, machine, why });
+    candidates.delete(unit.name);
+    board.place(unit, machine);
+  }
 }
 
-/** The least loaded machine that will take the whole group; undefined if none will. */
-function chooseMachine(board: Board, group: readonly Unit[], except?: MachineId): MachineId | undefined {
-  return board.byLoad().find((id) =>
-    id !== except && group.every((unit) => board.verdict(unit, id, group).refusals.length === 0)
-  );
+/** Moves units that others replace, if a machine can be found for them. Whether any was moved. */
+function moveAside({ targets }: Cluster, { board, decisions, fresh }: Search): boolean {
+  const moves = moveReplaced(board);
+  for (const { unit, from, to, replacer } of moves) {
+    const why = `replaced by ${replacer.name} on machine ${short(from)}`;
+    const target = targets.get(unit.name);
+    const candidate = decisions.get(unit.name)?.candidate ?? { unit, ...(target && { from: target }), because: "" };
+    decisions.set(unit.name, { candidate, machine: to, why });
+    fresh.add(from);
+  }
+  return moves.length > 0;
 }
 
-function refusalsEverywhere(board: Board, { unit, because }: Candidate): Waiting {
-  const refusals = new Map<MachineId, readonly Refusal[]>();
-  for (const id of board.machines.keys()) refusals.set(id, board.verdict(unit, id).refusals);
-  const none = board.machines.size === 0
-    ? "there are no machines"
-    : `none of ${board.machines.size} machine${board.machines.size === 1 ? "" : "s"} will take it`;
-  return { summary: because === "" ? none : `${because}; ${none}`, refusals };
+/** Why no machine takes a unit; the reasons are collected when somebody asks for them. */
+class Refused implements Waiting {
+  readonly summary: string;
+  readonly #unit: Unit;
+  readonly #board: Board;
+  #refusals: ReadonlyMap<MachineId, readonly Refusal[]> | undefined;
+
+  constructor({ unit, because }: Candidate, board: Board) {
+    const { size } = board.seats;
+    const none = size === 0 ? "there are no machines" : `none of ${size} machine${size === 1 ? "" : "s"} will take it`;
+    this.summary = because === "" ? none : `${because}; ${none}`;
+    this.#unit = unit;
+    this.#board = board;
+  }
+
+  get refusals(): ReadonlyMap<MachineId, readonly Refusal[]> {
+    return this.#refusals ??= new Map(
+      [...this.#board.seats.keys()].sort().map((id) => [id, this.#board.verdict(this.#unit, id).refusals]),
+    );
+  }
+}
+
+/** Everything to be done: what goes away, what is told, what moves, what comes. */
+function placementsOf(
+  cluster: Cluster,
+  { leftovers, stale }: Roll,
+  evicted: readonly Candidate[],
+  decisions: ReadonlyMap<UnitName, Decision>,
+): Placement[] {
+  const placements: Placement[] = [];
+  for (const from of leftovers) {
+    const why = cluster.units.has(from.unit)
+      ? "it is not to be placed: inactive, a template or global"
+      : "it was destroyed";
+    placements.push({ kind: "unplace", unit: from.unit, from, why });
+  }
+  const gone = new Set<UnitName>();
+  for (const { unit, from, because } of [...evicted].sort((a, b) => precedence(a.unit, b.unit))) {
+    if (decisions.has(unit.name)) continue;
+    gone.add(unit.name);
+    placements.push({ kind: "unplace", unit: unit.name, from: from!, why: because });
+  }
+  const tell = (unit: Unit, from: Target) =>
+    placements.push({ kind: "place", unit, machine: from.machine, from, why: from.why });
+  const staleNames = new Set(stale.map((unit) => unit.name));
+  for (const unit of stale) {
+    if (!gone.has(unit.name) && !decisions.has(unit.name)) tell(unit, cluster.targets.get(unit.name)!);
+  }
+  const arrivals: Placement[] = [];
+  for (const { candidate: { unit, from }, machine, why } of decisions.values()) {
+    if (from?.machine === machine) {
+      if (staleNames.has(unit.name)) tell(unit, from);
+      continue;
+    }
+    const leaves = from && cluster.machines.has(from.machine);
+    (leaves ? placements : arrivals).push({ kind: "place", unit, machine, ...(from && { from }), why });
+  }
+  return [...placements, ...arrivals, ...forgotten(cluster)];
 }
 
 /** Texts that neither a unit nor an agent's orders refer to. */
-function forgotten(cluster: Cluster): Placement[] {
+function forgotten({ units, assignments, files }: Cluster): Placement[] {
   const used = new Set<string>();
-  for (const unit of cluster.units.values()) used.add(unit.hash);
-  for (const orders of cluster.assignments.values()) used.add(orders.hash);
-  return [...cluster.files.values()].filter((file) => !used.has(file.hash))
+  for (const unit of units.values()) used.add(unit.hash);
+  for (const orders of assignments.values()) used.add(orders.hash);
+  return [...files.values()].filter((file) => !used.has(file.hash))
+    .sort((a, b) => a.hash < b.hash ? -1 : 1)
     .map((file) => ({ kind: "forget", hash: file.hash, revision: file.revision }));
-}
-
-function isWantedJob(unit: Unit): boolean {
-  return !unit.requirements.global && unit.desiredState !== "inactive" && !isTemplate(unit.name);
-}
-
-function short(id: MachineId): string {
-  return `${id.slice(0, 8)}...`;
 }

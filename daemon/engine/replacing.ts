@@ -1,0 +1,70 @@
+/**
+ * Units that others on their machine replace, and where they go.
+ *
+ * @module
+ */
+
+import type { MachineId, Unit } from "../../registry/model.ts";
+import { precedence, replaces } from "../placement.ts";
+import type { Board } from "./board.ts";
+import { closure } from "./groups.ts";
+import { hasReplaced } from "./seating.ts";
+
+/** One unit that makes way. */
+export interface Removal {
+  readonly unit: Unit;
+  readonly from: MachineId;
+  readonly to: MachineId;
+  readonly replacer: Unit;
+}
+
+/**
+ * Moves each unit that another on its machine replaces, with those that must be where it is, to a machine that takes them
+ * all and where nobody has to make way for them. Where there is none all stay, since stopping the victim would help
+ * nobody. So every move leaves fewer units beside one that replaces them, and none is ever undone.
+ */
+export function moveReplaced(board: Board): Removal[] {
+  const removals: Removal[] = [];
+  const ids = [...board.seats].filter(([_, seating]) => hasReplaced(seating)).map(([id]) => id).sort();
+  for (const from of ids) {
+    for (const victim of [...board.seating(from).jobs].sort(precedence)) {
+      const { jobs } = board.seating(from);
+      const replacer = [...jobs].sort(precedence).find((other) => replaces(other, victim));
+      if (!replacer || !jobs.includes(victim)) continue;
+      const group = closure(
+        [victim],
+        (member) => jobs.filter((other) => other.requirements.machineOf.includes(member.name)),
+      );
+      if (group.includes(replacer)) continue;
+      const to = moveGroup(board, from, group);
+      if (to === undefined) continue;
+      for (const unit of group) removals.push({ unit, from, to, replacer });
+    }
+  }
+  return removals;
+}
+
+/** Moves a group to the least loaded machine that takes it; undefined, and nothing has changed, if none does. */
+function moveGroup(board: Board, from: MachineId, group: readonly Unit[]): MachineId | undefined {
+  const names = new Set(group.map((unit) => unit.name));
+  const before = board.seating(from);
+  board.remove(group, from);
+  const to = leavesNobodyAlone(board, from)
+    ? board.byLoad().find((id) =>
+      id !== from && group.every((unit) => {
+        if (!board.allows(unit, id, names)) return false;
+        return !board.seating(id).jobs.some((other) => replaces(unit, other));
+      })
+    )
+    : undefined;
+  if (to === undefined) board.restore(before);
+  else for (const unit of group) board.place(unit, to);
+  return to;
+}
+
+/** Whether those left behind still have the globals they follow: with a unit gone, other globals may come. */
+function leavesNobodyAlone(board: Board, id: MachineId): boolean {
+  const { jobs, globals } = board.seating(id);
+  const lacks = (peer: string) => board.isGlobal(peer) && !globals.some((unit) => unit.name === peer);
+  return !jobs.some((unit) => unit.requirements.machineOf.some(lacks));
+}

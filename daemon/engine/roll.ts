@@ -1,0 +1,103 @@
+/**
+ * Who is there when the engine looks: each unit by what is to be decided about it.
+ *
+ * @module
+ */
+
+import type { Cluster, MachineId, Target, Unit, UnitName } from "../../registry/model.ts";
+import { isActive } from "../globals.ts";
+import { precedence } from "../placement.ts";
+
+/** A job that needs a machine. */
+export interface Candidate {
+  readonly unit: Unit;
+  readonly from?: Target;
+  /** Why it cannot be where it was; "" if it was nowhere. */
+  readonly because: string;
+}
+
+/** All units, called once. */
+export interface Roll {
+  /** Globals that take part, in order of precedence. */
+  readonly globals: readonly Unit[];
+  /** Jobs placed on machines that are there. */
+  readonly here: ReadonlyMap<MachineId, readonly Unit[]>;
+  /** Those of them whose machine has been told something else than what is wanted now, in order of precedence. */
+  readonly stale: readonly Unit[];
+  /** Those of {@link stale} whose machine has been told of another file. */
+  readonly changed: ReadonlyMap<MachineId, ReadonlySet<UnitName>>;
+  /** Jobs without a machine that is there. */
+  readonly homeless: readonly Candidate[];
+  /** Jobs whose machine is away and may come back, in order of precedence. */
+  readonly late: readonly Candidate[];
+  /** What is left of units that are to be nowhere, in order of name. */
+  readonly leftovers: readonly Target[];
+}
+
+/** Calls the roll. `absentAreGone`: machines that are away will not come back. */
+export function callTheRoll(cluster: Cluster, absentAreGone: boolean): Roll {
+  const { units, targets, machines } = cluster;
+  const globals: Unit[] = [];
+  const here = new Map<MachineId, Unit[]>();
+  const stale: Unit[] = [];
+  const changed = new Map<MachineId, Set<UnitName>>();
+  const homeless: Candidate[] = [];
+  const late: Candidate[] = [];
+  let placed = 0;
+  for (const unit of units.values()) {
+    if (!isActive(unit)) continue;
+    if (unit.requirements.global) {
+      globals.push(unit);
+      continue;
+    }
+    const from = targets.get(unit.name);
+    if (!from) {
+      homeless.push({ unit, because: "" });
+      continue;
+    }
+    placed++;
+    if (!machines.has(from.machine)) {
+      const because = `machine ${short(from.machine)} ${absentAreGone ? "went away" : "is away"}`;
+      (absentAreGone ? homeless : late).push({ unit, from, because });
+      continue;
+    }
+    append(here, from.machine, unit);
+    const orders = cluster.assignments.get(unit.name);
+    if (orders && orders.hash === unit.hash) {
+      if (orders.desiredState !== unit.desiredState || orders.restart !== unit.restart) stale.push(unit);
+      continue;
+    }
+    stale.push(unit);
+    changed.set(from.machine, (changed.get(from.machine) ?? new Set()).add(unit.name));
+  }
+  const leftovers = placed === targets.size ? [] : leftoverTargets(cluster);
+  late.sort((a, b) => precedence(a.unit, b.unit));
+  return {
+    globals: globals.sort(precedence),
+    here,
+    stale: stale.sort(precedence),
+    changed,
+    homeless,
+    late,
+    leftovers,
+  };
+}
+
+function leftoverTargets({ units, targets }: Cluster): readonly Target[] {
+  const left = [...targets.values()].filter(({ unit: name }) => {
+    const unit = units.get(name);
+    return !unit || !isActive(unit) || unit.requirements.global;
+  });
+  return left.sort((a, b) => a.unit < b.unit ? -1 : 1);
+}
+
+function append(lists: Map<MachineId, Unit[]>, id: MachineId, unit: Unit): void {
+  const list = lists.get(id);
+  if (list) list.push(unit);
+  else lists.set(id, [unit]);
+}
+
+/** A machine's ID as people are told it. */
+export function short(id: MachineId): string {
+  return `${id.slice(0, 8)}...`;
+}
