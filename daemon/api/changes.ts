@@ -4,32 +4,42 @@
  * @module
  */
 
-import type { Cluster, MachineId, UnitName, UnitState } from "../../registry/model.ts";
+import type { Cluster, MachineId, Target, UnitName, UnitState } from "../../registry/model.ts";
 import { machineEntity, stateEntity, statesOf, unitEntity } from "./entities.ts";
-import type { MachineEvent, StateEvent, UnitEvent } from "./v1.ts";
+import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "./v1.ts";
 
-/** One server-sent event: its name, and its data as JSON text. */
+/** What an event is about. */
+export const eventKinds = ["unit", "decision", "state", "machine"] as const;
+
+/** See {@link eventKinds}. */
+export type EventKind = typeof eventKinds[number];
+
+/** One server-sent event: its name, its data as JSON text, and whom it concerns. */
 export interface ApiEvent {
-  readonly event: "unit" | "state" | "machine" | "synced";
+  readonly event: EventKind;
   readonly data: string;
+  readonly unit?: UnitName;
+  /** The machines it is about; left out where it concerns every one, as a global unit does. */
+  readonly machines?: readonly MachineId[];
 }
 
-/** What may be told: units and their states by name (all, if undefined). Machines are always told. */
-export type Filter = ReadonlySet<UnitName> | undefined;
+/** Units that count, with their states and decisions; all, if undefined. Machines always do. */
+export type Names = ReadonlySet<UnitName> | undefined;
 
 /** Everything that is there, as if it had just come. */
-export function present(cluster: Cluster, filter: Filter): Generator<ApiEvent> {
-  return changes(undefined, cluster, filter);
+export function present(cluster: Cluster, names: Names): Generator<ApiEvent> {
+  return changes(undefined, cluster, names);
 }
 
-/** Every difference between two views: units first, then their states, then machines. */
-export function* changes(before: Cluster | undefined, after: Cluster, filter: Filter): Generator<ApiEvent> {
-  yield* unitChanges(before, after, filter);
-  yield* stateChanges(before, after, filter);
+/** Every difference between two views: units first, then why they are where they are, their states, and machines. */
+export function* changes(before: Cluster | undefined, after: Cluster, names: Names): Generator<ApiEvent> {
+  yield* unitChanges(before, after, names);
+  yield* decisionChanges(before, after, names);
+  yield* stateChanges(before, after, names);
   yield* machineChanges(before, after);
 }
 
-function* unitChanges(before: Cluster | undefined, after: Cluster, filter: Filter): Generator<ApiEvent> {
+function* unitChanges(before: Cluster | undefined, after: Cluster, filter: Names): Generator<ApiEvent> {
   if (
     before?.units === after.units && before.targets === after.targets && before.states === after.states
   ) return;
@@ -39,8 +49,45 @@ function* unitChanges(before: Cluster | undefined, after: Cluster, filter: Filte
     if (same) continue;
     const data = unitData(after, name);
     const isNews = before === undefined ? after.units.has(name) : unitData(before, name) !== data;
-    if (isNews) yield { event: "unit", data };
+    if (isNews) yield { event: "unit", data, unit: name, ...concerned(before, after, name) };
   }
+}
+
+/** The machines that a unit is or was placed on. */
+function concerned(
+  before: Cluster | undefined,
+  after: Cluster,
+  name: UnitName,
+): { readonly machines?: readonly MachineId[] } {
+  if ((after.units.get(name) ?? before?.units.get(name))?.requirements.global) return {};
+  const targets = [before?.targets.get(name), after.targets.get(name)];
+  return { machines: targets.flatMap((target) => target ? [target.machine] : []) };
+}
+
+function* decisionChanges(before: Cluster | undefined, after: Cluster, filter: Names): Generator<ApiEvent> {
+  if (before?.targets === after.targets) return;
+  for (const name of names(before?.targets, after.targets, filter)) {
+    const [was, is] = [before?.targets.get(name), after.targets.get(name)];
+    const same = was?.machine === is?.machine && was?.why === is?.why && was?.since_ms === is?.since_ms;
+    if (same) continue;
+    const machines = [was, is].flatMap((target) => target ? [target.machine] : []);
+    yield { event: "decision", data: decisionData(after, name, was, is), unit: name, machines };
+  }
+}
+
+function decisionData(after: Cluster, name: UnitName, was: Target | undefined, is: Target | undefined): string {
+  const from = was && was.machine !== is?.machine ? { from: was.machine } : {};
+  const event: DecisionEvent = is
+    ? { ...from, machineID: is.machine, name, since: is.since_ms, why: is.why }
+    : { ...from, name, why: whyNowhere(after, name) };
+  return JSON.stringify(event);
+}
+
+/** A target leaves no reason behind; what is wanted of its unit tells. */
+function whyNowhere({ units }: Cluster, name: UnitName): string {
+  const unit = units.get(name);
+  if (!unit) return "the unit was destroyed";
+  return unit.desiredState === "inactive" ? "its desired state is inactive" : "its machine can no longer have it";
 }
 
 function unitData(cluster: Cluster, name: UnitName): string {
@@ -51,7 +98,7 @@ function unitData(cluster: Cluster, name: UnitName): string {
   return JSON.stringify(event);
 }
 
-function* stateChanges(before: Cluster | undefined, after: Cluster, filter: Filter): Generator<ApiEvent> {
+function* stateChanges(before: Cluster | undefined, after: Cluster, filter: Names): Generator<ApiEvent> {
   if (before?.states === after.states) return;
   for (const name of names(before?.states, after.states, filter)) {
     const [old, now] = [before?.states.get(name), after.states.get(name)];
@@ -59,10 +106,13 @@ function* stateChanges(before: Cluster | undefined, after: Cluster, filter: Filt
     for (const state of statesOf(after, name)) {
       const known = old?.get(state.machine);
       const data = stateData(name, state.machine, state);
-      if (!known || stateData(name, state.machine, known) !== data) yield { event: "state", data };
+      if (!known || stateData(name, state.machine, known) !== data) {
+        yield { event: "state", data, unit: name, machines: [state.machine] };
+      }
     }
     for (const machine of old?.keys() ?? []) {
-      if (!now?.has(machine)) yield { event: "state", data: stateData(name, machine, undefined) };
+      if (now?.has(machine)) continue;
+      yield { event: "state", data: stateData(name, machine, undefined), unit: name, machines: [machine] };
     }
   }
 }
@@ -83,7 +133,7 @@ function* machineChanges(before: Cluster | undefined, after: Cluster): Generator
   for (const id of names(before?.machines, after.machines, undefined)) {
     if (before?.machines.get(id) === after.machines.get(id)) continue;
     const data = machineData(after, id);
-    if (before === undefined || machineData(before, id) !== data) yield { event: "machine", data };
+    if (before === undefined || machineData(before, id) !== data) yield { event: "machine", data, machines: [id] };
   }
 }
 
@@ -97,7 +147,7 @@ function machineData(cluster: Cluster, id: MachineId): string {
 function* names(
   before: ReadonlyMap<string, unknown> | undefined,
   after: ReadonlyMap<string, unknown>,
-  filter: Filter,
+  filter: Names,
 ): Generator<string> {
   if (filter) {
     yield* filter;

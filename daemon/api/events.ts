@@ -1,135 +1,207 @@
 /**
- * `/events`: the present, then every change, as server-sent events (HTML standard, section 9.2).
+ * `/events`: what happens in the cluster, as server-sent events (HTML standard, section 9.2).
  *
  * @module
  */
 
-import type { Clock } from "../../registry/clock.ts";
-import { messageOf } from "../../registry/log.ts";
-import type { Cluster } from "../../registry/model.ts";
-import { type ApiEvent, changes, type Filter, present } from "./changes.ts";
+import type { Cluster, Revision } from "../../registry/model.ts";
+import { type ApiEvent, type EventKind, eventKinds, type Names, present } from "./changes.ts";
 import type { Api, Call } from "./context.ts";
+import { Feed, type Wake } from "./feed.ts";
 import { errorReply } from "./replies.ts";
 
-/** A comment is sent after this long without an event, so that either side notices when the other is gone. */
-export const keepAlive_ms = 15_000;
+export { keepAlive_ms } from "./feed.ts";
 
-/** Streams open at once; each costs a comparison of the whole cluster a change. */
-const maxStreams = 500;
+/** Streams open at once; each holds a connection. */
+export const maxStreams = 1_500;
 
 /** Events are handed on in pieces of about this many characters. */
 const piece = 64 * 1024;
 
+/** What a reader wants to hear of; undefined: everything. */
+interface Filter {
+  readonly units: Names;
+  readonly machines: ReadonlySet<string> | undefined;
+  readonly kinds: ReadonlySet<string> | undefined;
+}
+
 /** Opens event streams and counts them. */
 export class EventStreams {
   #open = 0;
+  readonly #feed: Feed;
 
-  constructor(private readonly api: Api) {}
+  constructor(private readonly api: Api) {
+    this.#feed = new Feed(api.registry, api.clock, api.log);
+  }
 
   /** GET `/events`. The stream ends when its reader cancels it, or when `peer.closing` aborts. */
-  open({ query, peer }: Call): Response {
+  async open({ request, query, peer }: Call): Promise<Response> {
+    const kinds = setOf(query, "kind");
+    for (const kind of kinds ?? []) {
+      if (eventKinds.includes(kind as EventKind)) continue;
+      return errorReply(400, `unknown kind ${JSON.stringify(kind)}: expect ${eventKinds.join(", ")}`);
+    }
+    const since = query.get("since") ?? undefined;
+    if (since !== undefined && readRevision(since) === undefined) {
+      return errorReply(400, `invalid since ${JSON.stringify(since)}: expect a revision, such as 117`);
+    }
     if (this.#open >= maxStreams) return errorReply(429, `too many event streams are open (${maxStreams})`);
-    const units = query.getAll("unit").filter((name) => name !== "");
-    const body = this.#stream(units.length > 0 ? new Set(units) : undefined, peer.closing);
-    return new Response(body, {
+    // What an EventSource sends when it connects again is newer than what its URL says.
+    const resumed = request.headers.get("last-event-id") ?? since;
+    const read = () => this.api.registry.read();
+    const reader = new Reader(
+      this.#feed,
+      { units: setOf(query, "unit"), machines: setOf(query, "machine"), kinds },
+      // A view older than what the client has seen through another daemon would look as if the store had gone back.
+      resumed === undefined ? undefined : { seen: readRevision(resumed) ?? -1, least: (await read()).revision },
+    );
+    return new Response(this.#stream(reader, peer.closing), {
       status: 200,
       headers: { "Content-Type": "text/event-stream", "Cache-Control": "no-store" },
     });
   }
 
-  #stream(filter: Filter, closing: AbortSignal | undefined): ReadableStream<Uint8Array> {
-    const stop = new AbortController();
-    const abort = () => stop.abort();
-    closing?.addEventListener("abort", abort, { once: true, signal: stop.signal });
-    if (closing?.aborted) abort();
+  #stream(reader: Reader, closing: AbortSignal | undefined): ReadableStream<Uint8Array> {
     const encoder = new TextEncoder();
-    const text = this.#text(filter, stop.signal);
-    let isCancelled = false;
-    this.#open++;
+    let isOpen = true;
     const end = () => {
-      stop.abort();
-      this.#open--;
+      reader.end();
+      closing?.removeEventListener("abort", end);
+      if (isOpen) this.#open--;
+      isOpen = false;
     };
+    this.#open++;
+    closing?.addEventListener("abort", end);
+    if (closing?.aborted) end();
     return new ReadableStream({
       pull: async (controller) => {
-        const { done, value } = await text.next();
-        if (isCancelled) return;
-        if (!done) return controller.enqueue(encoder.encode(value));
+        const text = await reader.next();
+        if (text !== undefined) return controller.enqueue(encoder.encode(text));
+        const wasOpen = isOpen || closing?.aborted;
         end();
-        controller.close();
+        if (wasOpen) controller.close();
       },
-      cancel: async () => {
-        isCancelled = true;
-        end();
-        await text.return();
-      },
+      cancel: end,
     }, { highWaterMark: 0 });
   }
+}
 
-  /** Only asks for a newer view when the reader wants more: however slow it is, no more than one view waits for it. */
-  async *#text(filter: Filter, signal: AbortSignal): AsyncGenerator<string, void> {
-    const { registry, log, clock } = this.api;
-    const end = new AbortController();
-    const ended = AbortSignal.any([signal, end.signal]);
-    const views = registry.watch(ended)[Symbol.asyncIterator]();
-    let next: Promise<IteratorResult<Cluster>> | undefined;
-    let before: Cluster | undefined;
-    try {
-      // Nothing may be known for a while: the reader shall know that it is connected.
-      yield ":\n\n";
-      while (!signal.aborted) {
-        next ??= views.next();
-        const result = await withinSilence(next, clock, ended);
-        if (result === undefined) {
-          if (!signal.aborted) yield ":\n\n";
-          continue;
-        }
-        next = undefined;
-        if (result.done) return;
-        const after: Cluster = result.value;
-        yield* pieces(before ? changes(before, after, filter) : withSynced(after, filter), after.revision);
-        before = after;
+function setOf(query: URLSearchParams, name: string): ReadonlySet<string> | undefined {
+  const values = query.getAll(name).filter((value) => value !== "");
+  return values.length > 0 ? new Set(values) : undefined;
+}
+
+function readRevision(text: string): Revision | undefined {
+  const revision = Number(text);
+  return /^\d{1,16}$/.test(text) && Number.isSafeInteger(revision) ? revision : undefined;
+}
+
+/** What a client has seen already. */
+interface Past {
+  /** The last revision that it has seen everything of; -1: one that nobody knows. */
+  readonly seen: Revision;
+  /** The oldest view to begin with. */
+  readonly least: Revision;
+}
+
+/** One reader's place in the feed. It only asks for more when its client wants more, so nothing piles up for it. */
+class Reader {
+  #state: "new" | "waiting" | "reading" | "ended" = "new";
+  /** Number of the batch to be told next. */
+  #next = 0;
+  #pieces: Iterator<string, unknown> | undefined;
+  #wakeUp: ((why: "batch" | "silence" | "end") => void) | undefined;
+
+  constructor(
+    private readonly feed: Feed,
+    private readonly filter: Filter,
+    private readonly past: Past | undefined,
+  ) {}
+
+  /** The next piece of the stream; undefined at its end. */
+  async next(): Promise<string | undefined> {
+    for (;;) {
+      if (this.#state === "ended") return undefined;
+      const piece = this.#pieces?.next();
+      if (piece && !piece.done) return piece.value;
+      this.#pieces = undefined;
+      if (this.#state === "new") {
+        this.#state = "waiting";
+        this.feed.join(this.#wake);
+        // Nothing may be known for a while: the client shall know that it is connected.
+        return ":\n\n";
       }
-    } catch (error) {
-      log("warn", "an event stream ends", { error: messageOf(error) });
-    } finally {
-      end.abort();
-      await next?.catch((error: unknown) => log("debug", "an event stream had ended", { error: messageOf(error) }));
-      await views.return?.();
+      const { latest } = this.feed;
+      if (this.#state === "waiting" && latest && latest.revision >= (this.past?.least ?? 0)) {
+        this.#pieces = this.#begin(latest);
+        this.#state = "reading";
+        continue;
+      }
+      const batch = this.#state === "reading" ? this.feed.batch(this.#next) : undefined;
+      if (batch === "lost") {
+        this.end();
+        return 'event: reset\ndata: {"reason":"this reader is too slow: connect again"}\n\n';
+      }
+      if (batch) {
+        this.#next++;
+        this.#pieces = written(this.#chosen(batch.events), batch.revision);
+        continue;
+      }
+      const why = await new Promise<"batch" | "silence" | "end">((resolve) => this.#wakeUp = resolve);
+      this.#wakeUp = undefined;
+      if (why === "end") this.end();
+      if (why === "silence") return ":\n\n";
+    }
+  }
+
+  /** Ends the stream, also for whoever waits for its next piece. */
+  end(): void {
+    this.#state = "ended";
+    this.feed.leave(this.#wake);
+    this.#wakeUp?.("end");
+  }
+
+  readonly #wake: Wake = (why) => this.#wakeUp?.(why);
+
+  /** What was missed, or the present; then `synced`. */
+  *#begin(cluster: Cluster): Generator<string> {
+    const { past, feed } = this;
+    const first = past && feed.resume(past.seen);
+    this.#next = feed.nextNumber;
+    if (first !== undefined) {
+      for (let number = first; number < this.#next; number++) {
+        const batch = feed.batch(number);
+        if (typeof batch === "object") yield* written(this.#chosen(batch.events), batch.revision);
+      }
+    } else {
+      if (past) yield 'event: reset\ndata: {"reason":"what has happened since is no longer known"}\n\n';
+      yield* written(this.#chosen(present(cluster, this.filter.units)), undefined);
+    }
+    yield `id: ${cluster.revision}\nevent: synced\ndata: {"revision":${cluster.revision}}\n\n`;
+  }
+
+  *#chosen(events: Iterable<ApiEvent>): Generator<ApiEvent> {
+    const { units, machines, kinds } = this.filter;
+    for (const event of events) {
+      if (kinds && !kinds.has(event.event)) continue;
+      if (units && event.unit !== undefined && !units.has(event.unit)) continue;
+      if (machines && event.machines && !event.machines.some((machine) => machines.has(machine))) continue;
+      yield event;
     }
   }
 }
 
-/** What `next` gives, or undefined if it has given nothing for {@link keepAlive_ms} or `signal` aborts. */
-async function withinSilence<T>(
-  next: Promise<T>,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<T | undefined> {
-  const timer = new AbortController();
-  try {
-    return await Promise.race([
-      next,
-      clock.sleep(keepAlive_ms, AbortSignal.any([signal, timer.signal])).then(() => undefined),
-    ]);
-  } finally {
-    timer.abort();
-  }
-}
-
-function* withSynced(cluster: Cluster, filter: Filter): Generator<ApiEvent> {
-  yield* present(cluster, filter);
-  yield { event: "synced", data: JSON.stringify({ revision: cluster.revision }) };
-}
-
-/** Events as text, several at a time. */
-function* pieces(events: Iterable<ApiEvent>, revision: number): Generator<string> {
+/** Events as text, several at a time. The last alone has the revision: who has read that far has read all of it. */
+function* written(events: Iterable<ApiEvent>, revision: Revision | undefined): Generator<string> {
   let text = "";
+  let last: string | undefined;
   for (const { event, data } of events) {
-    text += `id: ${revision}\nevent: ${event}\ndata: ${data}\n\n`;
+    if (last !== undefined) text += last;
+    last = `event: ${event}\ndata: ${data}\n\n`;
     if (text.length < piece) continue;
     yield text;
     text = "";
   }
+  if (last !== undefined) text += (revision === undefined ? "" : `id: ${revision}\n`) + last;
   if (text !== "") yield text;
 }

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { ApiFixture, errorText } from "../../tests/api_fixture.ts";
 import { ManualClock } from "../../tests/manual_clock.ts";
+import type { Cluster } from "../../registry/model.ts";
 import { StoreUnavailableError } from "../../registry/mod.ts";
-import { keepAlive_ms } from "./events.ts";
+import { keepAlive_ms, maxStreams } from "./events.ts";
 
 const path = "/fleet/v1/events";
 const deadline_ms = 20_000;
@@ -14,10 +15,12 @@ class Listener implements AsyncDisposable {
   readonly #decoder = new TextDecoder();
   #rest = "";
   headers!: Headers;
+  /** What a browser would send as Last-Event-ID. */
+  id = "";
 
-  static async open(api: ApiFixture, query = ""): Promise<Listener> {
+  static async open(api: ApiFixture, query = "", headers: Record<string, string> = {}): Promise<Listener> {
     const listener = new Listener();
-    const request = new Request("http://localhost/");
+    const request = new Request("http://localhost/", { headers });
     const answer = await api.handler(request, { target: path + query, closing: listener.#closing.signal });
     assert.equal(answer.status, 200);
     assert.ok(answer.body);
@@ -52,8 +55,11 @@ class Listener implements AsyncDisposable {
     for (;;) {
       const block = await this.block();
       if (block === undefined) return undefined;
-      const match = /^id: \d+\nevent: (\w+)\ndata: (.*)$/.exec(block);
-      if (match) return `${match[1]} ${match[2]}`;
+      const match = /^(?:id: (\d+)\n)?event: (\w+)\ndata: (.*)$/.exec(block);
+      if (match) {
+        this.id = match[1] ?? this.id;
+        return `${match[2]} ${match[3]}`;
+      }
       assert.equal(block, ":");
     }
   }
@@ -111,14 +117,17 @@ Deno.test("the present, then synced", async (test) => {
   await api.report("m1", "g.service", { active: "failed", result: "exit-code" });
   await api.report("m1", "gone.service", { error: "no such thing" });
   const machine = 'machine {"id":"m1","machine":{"id":"m1","primaryIP":"10.0.0.1"}}';
+  const decision = (await api.registry.read()).targets.get("a.service");
+  const placed = `decision {"machineID":"m1","name":"a.service","since":${decision?.since_ms},"why":"a test said so"}`;
   const a =
     'unit {"name":"a.service","unit":{"currentState":"launched","desiredState":"launched","machineID":"m1","name":"a.service"}}';
-  await test.step("units, states and machines", async () => {
+  await test.step("units, decisions, states and machines", async () => {
     await using listener = await Listener.open(api);
     assert.deepEqual(
       (await listener.present()).map(withoutHash).sort(),
       [
         machine,
+        placed,
         state("a.service", "m1"),
         state("g.service", "m1", { active: "failed", error: "exit-code" }),
         state("gone.service", "m1", { error: "no such thing" }),
@@ -133,6 +142,7 @@ Deno.test("the present, then synced", async (test) => {
     await using listener = await Listener.open(api, "?unit=a.service&unit=gone.service&unit=never.service");
     assert.deepEqual((await listener.present()).map(withoutHash), [
       a,
+      placed,
       state("a.service", "m1"),
       state("gone.service", "m1", { error: "no such thing" }),
       machine,
@@ -171,6 +181,10 @@ Deno.test("each change", async (test) => {
   await test.step("the unit is placed", async () => {
     await api.place("a.service", "m1");
     assert.equal(await both(), told('"inactive","desiredState":"launched","machineID":"m1"'));
+    assert.match(
+      await both() ?? "",
+      /^decision \{"machineID":"m1","name":"a.service","since":\d+,"why":"a test said so"\}$/,
+    );
   });
   await test.step("the unit is started: its current state, and what systemd says", async () => {
     await api.report("m1", "a.service", {});
@@ -203,6 +217,7 @@ Deno.test("each change", async (test) => {
   await test.step("the unit goes", async () => {
     await api.send("DELETE", "/fleet/v1/units/a.service");
     assert.equal(await both(), 'unit {"name":"a.service"}');
+    assert.equal(await both(), 'decision {"from":"m1","name":"a.service","why":"the unit was destroyed"}');
   });
   await test.step("its state goes", async () => {
     await api.report("m1", "a.service", undefined);
@@ -214,19 +229,148 @@ Deno.test("each change", async (test) => {
   });
 });
 
-Deno.test("a slow reader is told what is so, not what was", async () => {
+Deno.test("a slow reader keeps its place, until what it has not heard is forgotten", async () => {
+  const view = Promise.withResolvers<Cluster>();
   await using api = await ApiFixture.open();
-  await using listener = await Listener.open(api);
-  await listener.present();
-  for (let turn = 0; turn < 50; turn++) {
-    await api.put("a.service", turn % 2 ? "launched" : "loaded");
-    await api.send("GET", "/fleet/v1/units");
+  const first = await api.registry.read();
+  let again = Promise.withResolvers<Cluster>();
+  const watch = async function* () {
+    yield first;
+    yield await view.promise;
+    for (;;) {
+      const { promise } = again;
+      yield await promise;
+    }
+  };
+  api.handler = api.handlerOver(Object.create(api.registry, { watch: { value: watch } }));
+  await using slow = await Listener.open(api);
+  await using fast = await Listener.open(api);
+  await slow.present();
+  await fast.present();
+  const machines = (revision: number, count: number): Cluster => ({
+    ...first,
+    revision: first.revision + revision,
+    machines: new Map(Array.from({ length: count }, (_, index) => [`m${index}`, {
+      ...{ id: `m${index}`, ip: `${revision}`, incarnation: "", staticMetadata: {}, metadata: {}, version: "" },
+      capabilities: { disableEngine: false },
+    }])),
+  });
+  const tell = async (cluster: Cluster) => {
+    const current = again;
+    again = Promise.withResolvers();
+    current.resolve(cluster);
+    for (let index = 0; index < cluster.machines.size; index++) await fast.event();
+  };
+  view.resolve(machines(1, 4_000));
+  for (let index = 0; index < 4_000; index++) await fast.event();
+  await tell(machines(2, 4_000));
+  assert.equal(await slow.event(), 'machine {"id":"m0","machine":{"id":"m0","primaryIP":"1"}}');
+  await tell(machines(3, 4_000));
+  await tell(machines(4, 4_000));
+  // What it has begun with is whole; what came next is not there any more.
+  for (let index = 1; index < 4_000; index++) assert.match(await slow.event() ?? "", /"primaryIP":"1"/);
+  assert.equal(await slow.event(), 'reset {"reason":"this reader is too slow: connect again"}');
+  assert.equal(await slow.event(), undefined);
+});
+
+Deno.test("a client that comes back is told what it missed", async (test) => {
+  await using api = await ApiFixture.open();
+  await api.put("a.service");
+  const first = await Listener.open(api);
+  await first.present();
+  await api.put("b.service");
+  assert.match(await first.event() ?? "", /^unit .*"b.service"/);
+  const { id } = first;
+  assert.equal(id, String((await api.registry.read()).revision));
+  await first[Symbol.asyncDispose]();
+  await api.put("c.service");
+  await api.put("d.service");
+  const names = async (listener: Listener) => (await listener.present()).map((each) => /"name":"(.)/.exec(each)?.[1]);
+
+  await test.step("by its URL", async () => {
+    await using listener = await Listener.open(api, `?since=${id}`);
+    assert.deepEqual(await names(listener), ["c", "d", undefined]);
+    await api.put("e.service");
+    assert.match(await listener.event() ?? "", /^unit .*"e.service"/);
+  });
+  await test.step("by what a browser remembers, which is newer than the URL", async () => {
+    await using listener = await Listener.open(api, "?since=1", { "Last-Event-ID": id });
+    assert.deepEqual(await names(listener), ["c", "d", "e", undefined]);
+  });
+  await test.step("while others read on", async () => {
+    await using listener = await Listener.open(api);
+    await listener.present();
+    await using late = await Listener.open(api, `?since=${listener.id}`);
+    assert.deepEqual(await late.present(), ["synced"]);
+  });
+  await test.step("or to start over, with the present, when that is too long ago", async () => {
+    await using listener = await Listener.open(api, "?since=0");
+    assert.equal(await listener.event(), 'reset {"reason":"what has happened since is no longer known"}');
+    assert.deepEqual(await names(listener), ["a", "b", "c", "d", "e", undefined]);
+  });
+  for (const unknown of ["999999", "not-a-revision"]) {
+    await test.step(`or when nobody knows ${unknown}`, async () => {
+      await using listener = await Listener.open(api, "", { "Last-Event-ID": unknown });
+      assert.match(await listener.event() ?? "", /^reset /);
+      assert.equal((await listener.present()).length, 6);
+    });
   }
-  await api.put("last.service");
-  const events: string[] = [];
-  while (!events.at(-1)?.includes('"last.service"')) events.push(await listener.event() ?? "");
-  assert.match(events.at(-2) ?? "", /"desiredState":"launched","name":"a.service"/);
-  assert.ok(events.length < 6, `told ${events.length} times`);
+  for (const since of ["x", "-1", "1.5", "1e3", "99999999999999999999"]) {
+    await test.step(`?since=${since} is no revision`, async () => {
+      const { code, text } = await api.send("GET", `${path}?since=${since}`);
+      assert.equal(text, errorText(400, `invalid since "${since}": expect a revision, such as 117`));
+      assert.equal(code, 400);
+    });
+  }
+});
+
+Deno.test("what is told can be narrowed", async (test) => {
+  await using api = await ApiFixture.open();
+  await api.join("m1");
+  await api.join("m2");
+  for (const name of ["a.service", "b.service", "c.service"]) await api.put(name, "launched");
+  await api.put("g.service", "launched", "[X-Fleet]\nGlobal=true");
+  await api.place("a.service", "m1");
+  await api.place("b.service", "m2");
+  await api.report("m1", "a.service", {});
+  await api.report("m2", "b.service", {});
+  const cases: readonly (readonly [query: string, told: readonly string[]])[] = [
+    ["?kind=machine", ["machine m1", "machine m2"]],
+    ["?kind=decision&kind=machine", ["decision a", "decision b", "machine m1", "machine m2"]],
+    ["?machine=m1", ["unit a", "unit g", "decision a", "state a", "machine m1"]],
+    ["?machine=m1&kind=unit", ["unit a", "unit g"]],
+    ["?machine=m1&unit=b.service", ["machine m1"]],
+    ["?unit=b.service&kind=decision", ["decision b"]],
+    ["?machine=never", ["unit g"]],
+    ["?unit=&machine=&kind=state", ["state a", "state b"]],
+  ];
+  const short = (event: string | undefined) => {
+    const [, kind, name] = /^(\w+) .*?"(?:name":"(?=.\.)|id":"(?=m))(m?.)/.exec(event ?? "") ?? [];
+    return `${kind} ${name}`;
+  };
+  for (const [query, told] of cases) {
+    await test.step(query, async () => {
+      await using listener = await Listener.open(api, query);
+      assert.deepEqual((await listener.present()).slice(0, -1).map(short).sort(), [...told].sort());
+    });
+  }
+  await test.step("a unit that moves is told for the machine it leaves, too", async () => {
+    await using listener = await Listener.open(api, "?machine=m1&kind=decision");
+    await listener.present();
+    await api.place("a.service", "m2");
+    assert.match(await listener.event() ?? "", /^decision \{"from":"m1","machineID":"m2","name":"a.service"/);
+    await api.place("a.service", "m1");
+    assert.match(await listener.event() ?? "", /^decision \{"from":"m2","machineID":"m1","name":"a.service"/);
+    await api.put("a.service", "inactive");
+    assert.equal(
+      await listener.event(),
+      'decision {"from":"m1","name":"a.service","why":"its desired state is inactive"}',
+    );
+  });
+  await test.step("an unknown kind is refused", async () => {
+    const { text } = await api.send("GET", `${path}?kind=units`);
+    assert.equal(text, errorText(400, 'unknown kind "units": expect unit, decision, state, machine'));
+  });
 });
 
 Deno.test("the present of many units comes in many pieces, whole", async () => {
@@ -276,6 +420,7 @@ Deno.test("how a stream ends", async (test) => {
     await listener.present();
     assert.equal(watching, 1);
     await listener[Symbol.asyncDispose]();
+    await ManualClock.settle();
     assert.equal(watching, 0);
   });
   await test.step("when the client leaves while the stream waits", async () => {
@@ -293,6 +438,7 @@ Deno.test("how a stream ends", async (test) => {
     await listener.present();
     listener.close();
     assert.equal(await listener.event(), undefined);
+    await ManualClock.settle();
     assert.equal(watching, 0);
   });
   await test.step("when the view is lost for good, it ends and says so in the log", async () => {
@@ -306,16 +452,16 @@ Deno.test("how a stream ends", async (test) => {
     const listener = await Listener.open(api);
     await listener.present();
     assert.equal(await listener.event(), undefined);
-    assert.deepEqual(api.logged, ["an event stream ends"]);
+    assert.deepEqual(api.logged, ["event streams end"]);
   });
 });
 
 Deno.test("streams are limited, and those that ended make room", async () => {
   await using api = await ApiFixture.open();
   const open: Listener[] = [];
-  for (let index = 0; index < 500; index++) open.push(await Listener.open(api));
+  for (let index = 0; index < maxStreams; index++) open.push(await Listener.open(api));
   const refused = await api.send("GET", path);
-  assert.equal(refused.text, errorText(429, "too many event streams are open (500)"));
+  assert.equal(refused.text, errorText(429, `too many event streams are open (${maxStreams})`));
   for (const listener of open) await listener[Symbol.asyncDispose]();
   await using listener = await Listener.open(api);
   assert.deepEqual(await listener.present(), ["synced"]);

@@ -28,6 +28,7 @@ const limits = {
   request_ms: 60_000,
   idle_ms: 60_000,
   check_ms: 5_000,
+  stalled_ms: 60_000,
   close_ms: 2_000,
   headers_bytes: 32 * 1024,
   connections: 2_048,
@@ -84,6 +85,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   try {
     for (const spec of options.listen) open.push(await Listener.open(spec, door, options.log));
   } catch (error) {
+    closing.abort();
     await Promise.all(open.map((listener) => listener.close()));
     throw error;
   }
@@ -118,10 +120,31 @@ class Door {
   credentials: Credentials;
   readonly #denials: DenialLog;
   readonly #peers = new WeakMap<IncomingMessage, Peer>();
+  /** Answers under way, with how much their clients had taken when last looked at. */
+  readonly #answers = new Map<ServerResponse, { readonly taken: number; readonly since_ms: number }>();
 
   constructor(private readonly options: ServeOptions, private readonly closing: AbortSignal) {
     this.credentials = options.credentials;
     this.#denials = new DenialLog(options.clock, options.log);
+    void this.#dropStalled();
+  }
+
+  /** Who takes nothing of an answer that waits for him is cut off: it holds memory and a place. */
+  async #dropStalled(): Promise<void> {
+    const { clock, log } = this.options;
+    while (!this.closing.aborted) {
+      await clock.sleep(limits.check_ms, this.closing);
+      const now_ms = clock.monotonic_ms();
+      for (const [answer, last] of this.#answers) {
+        const { socket } = answer;
+        const taken = socket && socket.writableLength > 0 ? socket.bytesWritten - socket.writableLength : -1;
+        if (!socket || taken < 0 || taken !== last.taken) this.#answers.set(answer, { taken, since_ms: now_ms });
+        else if (now_ms - last.since_ms >= limits.stalled_ms) {
+          log("debug", "a client that takes nothing is cut off", { seconds: limits.stalled_ms / 1000 });
+          socket.destroy();
+        }
+      }
+    }
   }
 
   readonly #listener = getRequestListener((request, { incoming }) => {
@@ -145,7 +168,9 @@ class Door {
     const { closing } = this;
     this.#peers.set(incoming, takePeer(incoming, kind, closing));
     idle.delete(incoming.socket);
+    this.#answers.set(outgoing, { taken: -1, since_ms: 0 });
     outgoing.on("close", () => {
+      this.#answers.delete(outgoing);
       if (closing.aborted) incoming.socket.destroySoon();
       else if (!incoming.socket.destroyed) idle.add(incoming.socket);
     });

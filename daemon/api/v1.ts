@@ -131,15 +131,19 @@ export interface ErrorEntity {
 
 /**
  * `GET /fleet/v1/events`: server-sent events. First the present, as if it had just happened, then `synced`, then each
- * change. The event's `id` is the store's revision. `?unit=NAME` (repeatable) narrows units and their states to those
- * named; machines are told all the same. A slow reader is not told what came and went meanwhile.
+ * change. `?since=REVISION` or `Last-Event-ID` begin with what has changed since instead; where that is no longer known,
+ * `reset` comes first: forget everything, here is the present. The last event of a change has the store's revision as
+ * its `id`. `?unit=`, `?machine=` and `?kind=`, each repeatable, narrow what is told; machines are told whatever the
+ * unit. A reader that is too slow gets `reset`, and the stream ends.
  *
  * | event | data |
  * |---|---|
  * | `unit` | {@link UnitEvent} |
+ * | `decision` | {@link DecisionEvent} |
  * | `state` | {@link StateEvent} |
  * | `machine` | {@link MachineEvent} |
  * | `synced` | `{"revision": N}` |
+ * | `reset` | `{"reason": "..."}` |
  */
 export interface UnitEvent {
   readonly name: string;
@@ -149,6 +153,19 @@ export interface UnitEvent {
   readonly hash?: string;
   /** Store revision at which the latest restart was asked for, 0 if never; absent when the unit is gone. */
   readonly restart?: number;
+}
+
+/** Where the engine put a unit, or that it is nowhere now, and why. */
+export interface DecisionEvent {
+  readonly name: string;
+  /** Absent when it has no machine any more. */
+  readonly machineID?: string;
+  /** The machine it was on before, if another. */
+  readonly from?: string;
+  /** A sentence a person can read. */
+  readonly why: string;
+  /** When it was decided, milliseconds since the epoch; absent with `machineID`. */
+  readonly since?: number;
 }
 
 export interface StateEvent {

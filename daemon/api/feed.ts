@@ -1,0 +1,182 @@
+/**
+ * What happens in the cluster, told once and remembered for a while, for any number of readers. It looks at the cluster
+ * only while somebody reads; what changed while nobody did is told, as one difference, to whoever comes next.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../registry/clock.ts";
+import { type Log, messageOf } from "../../registry/log.ts";
+import type { Cluster, Revision } from "../../registry/model.ts";
+import type { Registry } from "../../registry/mod.ts";
+import { type ApiEvent, changes } from "./changes.ts";
+
+/** Readers hear something at least this often, so that either side notices when the other is gone. */
+export const keepAlive_ms = 15_000;
+
+/** What is remembered: events, and characters of them. */
+const maxEvents = 10_000;
+const maxCharacters = 8 * 1024 * 1024;
+
+/** What changed between one view and the next. */
+export interface Batch {
+  /** Counts up by one. */
+  readonly number: number;
+  /** Of the view after it. */
+  readonly revision: Revision;
+  readonly events: readonly ApiEvent[];
+}
+
+/** What wakes a reader. It is called often and must be cheap. */
+export type Wake = (why: "batch" | "silence" | "end") => void;
+
+/** See the head of this file. */
+export class Feed {
+  readonly #readers = new Set<Wake>();
+  readonly #batches: Batch[] = [];
+  #events = 0;
+  #characters = 0;
+  #nextNumber = 1;
+  /** Everything after this revision is remembered. */
+  #floor: Revision = 0;
+  #latest: Cluster | undefined;
+  #isCurrent = false;
+  #running: AbortController | undefined;
+
+  constructor(private readonly registry: Registry, private readonly clock: Clock, private readonly log: Log) {}
+
+  /** How many read. */
+  get readers(): number {
+    return this.#readers.size;
+  }
+
+  /** The newest view; undefined while none is known yet. */
+  get latest(): Cluster | undefined {
+    return this.#isCurrent ? this.#latest : undefined;
+  }
+
+  /** The number of the batch that comes next. */
+  get nextNumber(): number {
+    return this.#nextNumber;
+  }
+
+  /** `wake` is called at each batch, in silence, and once at the end, until the reader leaves. */
+  join(wake: Wake): void {
+    this.#readers.add(wake);
+    if (!this.#running) {
+      this.#running = new AbortController();
+      void this.#run(this.#running.signal);
+    }
+  }
+
+  leave(wake: Wake): void {
+    if (!this.#readers.delete(wake) || this.#readers.size > 0) return;
+    this.#running?.abort();
+    this.#running = undefined;
+    this.#isCurrent = false;
+  }
+
+  /** A batch by its number; `lost` if it is forgotten, undefined if it is still to come. */
+  batch(number: number): Batch | "lost" | undefined {
+    if (number >= this.#nextNumber) return undefined;
+    const first = this.#nextNumber - this.#batches.length;
+    return this.#batches[number - first] ?? "lost";
+  }
+
+  /** The number of the first batch that somebody who knows everything up to `revision` has not heard of, if it is known. */
+  resume(revision: Revision): number | undefined {
+    const latest = this.latest;
+    if (!latest || revision < this.#floor || revision > latest.revision) return undefined;
+    const missed = this.#batches.findIndex((batch) => batch.revision > revision);
+    return missed < 0 ? this.#nextNumber : this.#nextNumber - this.#batches.length + missed;
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const views = this.registry.watch(signal)[Symbol.asyncIterator]();
+    let next: Promise<IteratorResult<Cluster>> | undefined;
+    try {
+      while (!signal.aborted) {
+        next ??= views.next();
+        const result = await withinSilence(next, this.clock, signal);
+        if (signal.aborted) break;
+        if (result === undefined) {
+          this.#wake("silence");
+          continue;
+        }
+        next = undefined;
+        if (result.done) break;
+        this.#add(result.value);
+      }
+    } catch (error) {
+      if (!signal.aborted) this.log("warn", "event streams end", { error: messageOf(error) });
+    } finally {
+      await next?.catch((error: unknown) => this.log("debug", "the view had ended", { error: messageOf(error) }));
+      await views.return?.();
+      if (!signal.aborted) this.#end();
+    }
+  }
+
+  /** Nobody left, but the view did. */
+  #end(): void {
+    this.#running = undefined;
+    this.#isCurrent = false;
+    this.#wake("end");
+    this.#readers.clear();
+  }
+
+  #add(cluster: Cluster): void {
+    const before = this.#latest;
+    this.#latest = cluster;
+    this.#isCurrent = true;
+    if (before === undefined || before.id !== cluster.id || before.revision > cluster.revision) {
+      this.#forgetAll(cluster.revision);
+      return this.#wake("batch");
+    }
+    const events = [...changes(before, cluster, undefined)];
+    if (events.length === 0) return this.#wake("batch");
+    this.#batches.push({ number: this.#nextNumber++, revision: cluster.revision, events });
+    this.#events += events.length;
+    this.#characters += lengthOf(events);
+    while (this.#events > maxEvents || this.#characters > maxCharacters) this.#forgetOldest();
+    this.#wake("batch");
+  }
+
+  #forgetOldest(): void {
+    const oldest = this.#batches.shift();
+    if (!oldest) return;
+    this.#events -= oldest.events.length;
+    this.#characters -= lengthOf(oldest.events);
+    this.#floor = oldest.revision;
+  }
+
+  /** Numbers go on, so that a reader of what was before finds it lost. */
+  #forgetAll(revision: Revision): void {
+    this.#batches.length = 0;
+    this.#events = 0;
+    this.#characters = 0;
+    this.#nextNumber += 1;
+    this.#floor = revision;
+  }
+
+  #wake(why: "batch" | "silence" | "end"): void {
+    for (const wake of [...this.#readers]) wake(why);
+  }
+}
+
+function lengthOf(events: readonly ApiEvent[]): number {
+  return events.reduce((sum, { data }) => sum + data.length, 0);
+}
+
+/** What `next` gives, or undefined if it has given nothing for {@link keepAlive_ms} or `signal` aborts. */
+async function withinSilence<T>(next: Promise<T>, clock: Clock, signal: AbortSignal): Promise<T | undefined> {
+  const timer = new AbortController();
+  const stop = () => timer.abort();
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  try {
+    return await Promise.race([next, clock.sleep(keepAlive_ms, timer.signal).then(() => undefined)]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    timer.abort();
+  }
+}

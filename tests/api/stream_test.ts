@@ -1,0 +1,68 @@
+/** Event streams over real sockets: many at once, and readers that do not read. */
+
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { serve } from "../../daemon/api/server.ts";
+import { ApiFixture } from "../api_fixture.ts";
+import { ManualClock } from "../manual_clock.ts";
+import { ask, connect, loopback, readUntil, Stage, write } from "./stage.ts";
+
+const subscribe = "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+Deno.test("a thousand readers are told, and the daemon answers others meanwhile", async () => {
+  await using api = await ApiFixture.open();
+  await using stage = new Stage();
+  const { addresses: [address] } = await stage.serve(api.handler, stage.unix());
+  await api.put("first.service");
+  const readers: Deno.Conn[] = [];
+  try {
+    for (let index = 0; index < 1_000; index++) {
+      const reader = await connect(address!);
+      readers.push(reader);
+      await write(reader, subscribe);
+    }
+    await Promise.all(readers.map((reader) => readUntil(reader, (text) => text.includes("event: synced"))));
+    const told = readers.map((reader) => readUntil(reader, (text) => text.includes("second.service")));
+    await api.put("second.service");
+    for (const text of await Promise.all(told)) assert.match(text, /event: unit\ndata: \{[^\n]*"second.service"/);
+    assert.equal((await ask(address!, { path: "/fleet/v1/units" })).code, 200);
+  } finally {
+    for (const reader of readers) reader.close();
+  }
+});
+
+Deno.test("a reader that takes nothing is cut off, and costs nobody anything", async () => {
+  const clock = new ManualClock();
+  await using api = await ApiFixture.open();
+  const server = await serve({
+    ...{ handler: api.handler, listen: [loopback], credentials: { policy: {} }, clock },
+    log: () => {},
+  });
+  try {
+    using stalled = await connect(server.addresses[0]!);
+    using awake = await connect(server.addresses[0]!);
+    await write(stalled, subscribe);
+    await write(awake, subscribe);
+    await readUntil(awake, (text) => text.includes("event: synced"));
+    // More than any socket holds: options of machines are told in full.
+    const value = Buffer.alloc(4096, "x").toString();
+    await api.join("m1");
+    for (let index = 0; index < 60; index++) {
+      const operations = Array.from({ length: 20 }, (_, key) => ({
+        ...{ op: "add", path: `/m1/metadata/k${key}`, value: `${index}-${value}`.slice(0, 4096) },
+      }));
+      await api.send("PATCH", "/fleet/v1/machines", { body: operations });
+      await readUntil(awake, (text) => text.includes(`"k19":"${index}-`));
+    }
+    for (let turn = 0; turn < 15; turn++) {
+      clock.advance(5_000);
+      await ManualClock.settle();
+    }
+    const heard = await readUntil(stalled, () => false);
+    assert.ok(heard.length > 0 && !heard.endsWith("0\r\n\r\n"), "it was cut off in the middle");
+    await api.put("last.service");
+    assert.match(await readUntil(awake, (text) => text.includes("last.service")), /event: unit/);
+  } finally {
+    await server.close();
+  }
+});
