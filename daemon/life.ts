@@ -74,9 +74,10 @@ export async function live(options: LifeOptions, signal: AbortSignal): Promise<v
       log("info", "this machine has joined the cluster", { machine: member.machine.id, ip: member.machine.ip });
       said = "";
       failures = 0;
-      await options.work(member, signal);
+      await options.work(member, signal).finally(member.remember);
     } catch (error) {
       if (signal.aborted) break;
+      if (error instanceof WrongStoreError) await keepDoubt(options, error);
       const reason = messageOf(error);
       status({ ready: false, reason, ...(error instanceof WrongStoreError && { wrongStore: error }) });
       if (reason !== said) log(severity(error), advice(error, reason));
@@ -85,6 +86,17 @@ export async function live(options: LifeOptions, signal: AbortSignal): Promise<v
     } finally {
       chapter.abort();
     }
+  }
+}
+
+/** What was known of the store is remembered to its last revision, or a restart would find nothing wrong any more. */
+async function keepDoubt({ memory, log }: LifeOptions, { expected }: WrongStoreError): Promise<void> {
+  try {
+    const known = await memory.store();
+    // Without a memory, somebody has just accepted the store.
+    if (known?.id === expected.id && known.revision < expected.revision) await memory.saveStore(expected);
+  } catch (error) {
+    log("error", messageOf(error));
   }
 }
 

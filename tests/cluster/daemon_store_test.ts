@@ -1,0 +1,104 @@
+/** A store that is not the one the machines know: nothing happens until somebody says that it is right. */
+
+import assert from "node:assert/strict";
+import { fleetctl } from "./fleet.ts";
+import { type FleetCluster, sleeper, withFleet } from "./fleet_cluster.ts";
+import type { Machine } from "./machine.ts";
+import { must, until } from "./process.ts";
+
+/** Main processes of a unit on the machines, 0 where it does not run. */
+function pids(cluster: FleetCluster, unit: string): Promise<number[]> {
+  return Promise.all(cluster.lab.machines.map((machine) => cluster.pid(machine, unit)));
+}
+
+async function doubts(cluster: FleetCluster, machine: Machine, why: RegExp): Promise<void> {
+  await until(`${machine.name} to doubt its store`, async () => {
+    const response = await cluster.request(machine, "GET", "/units");
+    return (response.status === 503 && why.test(await response.text())) || undefined;
+  });
+  assert.match(await machine.journal("fleet.service"), /No unit is touched.*fleetctl accept-store/);
+  const status = await machine.must(["systemctl", "show", "--property=StatusText", "--value", "fleet.service"]);
+  assert.match(status, why);
+}
+
+async function restored(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  const [m1, m2] = lab.machines;
+  for (const name of ["a.service", "b.service"]) await cluster.put(m1!, name, "launched", sleeper);
+  await cluster.active(m1!, ["a.service", "b.service"]);
+  const dir = lab.etcd.members[0]!.dir;
+  await lab.etcd.stop();
+  await must(["cp", "-a", `${dir}/data`, `${dir}/backup`]);
+  await lab.etcd.start();
+  await cluster.joined(lab.machines);
+  await cluster.put(m1!, "late.service", "launched", sleeper);
+  // Each has seen it, so that none can take the backup for the present.
+  for (const machine of lab.machines) await cluster.active(machine, ["late.service"]);
+  const before = [await pids(cluster, "a.service"), await pids(cluster, "b.service")];
+  const late = await pids(cluster, "late.service");
+
+  await lab.etcd.stop();
+  await must(["rm", "-rf", `${dir}/data`]);
+  await must(["mv", `${dir}/backup`, `${dir}/data`]);
+  await lab.etcd.start();
+  for (const machine of lab.machines) await doubts(cluster, machine, /the store has gone back/);
+  assert.deepEqual([await pids(cluster, "a.service"), await pids(cluster, "b.service")], before);
+  assert.deepEqual(await pids(cluster, "late.service"), late, "also what the store no longer knows is left alone");
+  // Nor does a restart of the daemon forget the doubt.
+  await m2!.must(["systemctl", "restart", "fleet.service"]);
+  await doubts(cluster, m2!, /the store has gone back/);
+
+  for (const machine of lab.machines) {
+    const { stdout } = await cluster.fleetctl(machine, "accept-store");
+    assert.match(
+      stdout,
+      /^Accepted the same store \(\w+\) at the earlier revision \d+, in place of \w+ at revision \d+\n$/,
+    );
+  }
+  await cluster.joined(lab.machines);
+  await cluster.active(m1!, ["a.service", "b.service"]);
+  await until("what the store does not know to be stopped", async () => {
+    return (await pids(cluster, "late.service")).every((pid) => pid === 0) || undefined;
+  });
+  assert.deepEqual([await pids(cluster, "a.service"), await pids(cluster, "b.service")], before, "they ran on");
+}
+
+async function wiped(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  const [m1, m2] = lab.machines;
+  const before = [await pids(cluster, "a.service"), await pids(cluster, "b.service")];
+  const refusal = await fleetctl(m1!, "accept-store");
+  assert.deepEqual(refusal, {
+    code: 1,
+    stdout: "",
+    stderr: "Nothing to accept: this machine's store is the one it knows\n",
+  });
+  await lab.etcd.wipe();
+  for (const machine of lab.machines) await doubts(cluster, machine, /not the one this machine knows.*found none/);
+  assert.deepEqual([await pids(cluster, "a.service"), await pids(cluster, "b.service")], before);
+
+  assert.match((await cluster.fleetctl(m1!, "accept-store")).stdout, /^Accepted an empty store, in place of \w+ /);
+  await cluster.joined([m1!]);
+  await until("m1 to be empty, as the store says", async () => {
+    const here = [await cluster.pid(m1!, "a.service"), await cluster.pid(m1!, "b.service")];
+    return here.every((pid) => pid === 0) || undefined;
+  });
+  const there = [await cluster.pid(m2!, "a.service"), await cluster.pid(m2!, "b.service")];
+  assert.deepEqual(there, before.map((each) => each[1]), "m2 has not been told, and goes on");
+  // It has found the id that m1 gave the store meanwhile.
+  await doubts(cluster, m2!, /found [0-9a-f]{32}/);
+  assert.match((await cluster.fleetctl(m2!, "accept-store")).stdout, /^Accepted store [0-9a-f]{32} at revision \d+, /);
+  await cluster.joined(lab.machines);
+  await cluster.put(m2!, "new.service", "launched", sleeper);
+  await cluster.active(m1!, ["new.service"]);
+  for (const name of ["a.service", "b.service"]) {
+    await until(`${name} to be gone`, async () => (await pids(cluster, name)).every((pid) => pid === 0) || undefined);
+  }
+}
+
+Deno.test("a store that is not the one the machines know", async (t) => {
+  await withFleet({ machines: 2 }, async (cluster) => {
+    await t.step("restored from a backup, and accepted: units run on", () => restored(cluster));
+    await t.step("wiped, and accepted machine by machine: units go as it says", () => wiped(cluster));
+  });
+});
