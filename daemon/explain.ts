@@ -7,8 +7,9 @@
 import type { Cluster, Leader, Machine, MachineId, Target, Unit, UnitName, UnitState } from "../registry/model.ts";
 import { unrecognizedOption, validateFleetOptions } from "../registry/requirements.ts";
 import { isTemplate } from "../systemd/unit_name.ts";
+import { ScheduleMemo } from "./engine/memo.ts";
 import { type Plan, schedule } from "./engine/schedule.ts";
-import { globalsAmong, isActiveGlobal } from "./globals.ts";
+import { globalsAmong, isActiveGlobal, isActiveJob } from "./globals.ts";
 import { placement, precedence, type Refusal, replaces } from "./placement.ts";
 
 /** What kind of place a unit has. */
@@ -80,15 +81,33 @@ interface Scene {
   readonly globals: readonly Unit[];
 }
 
-/** A view of the cluster never changes, and a client that waits for many units asks about each. */
-const plans = new WeakMap<Cluster, Plan>();
+/** Explains units of one cluster, view after view, and remembers what the engine would do while there is memory for it. */
+export class Explainer {
+  #memo: WeakRef<ScheduleMemo> | undefined;
 
-/** Explains a unit; undefined if there is none of that name. Machines that are away are taken to be gone. */
-export function explain(cluster: Cluster, name: UnitName): Explanation | undefined {
+  /** See {@link explain}. */
+  explain(cluster: Cluster, name: UnitName): Explanation | undefined {
+    let memo = this.#memo?.deref();
+    if (!memo) {
+      memo = new ScheduleMemo();
+      this.#memo = new WeakRef(memo);
+    }
+    return explain(cluster, name, memo);
+  }
+}
+
+/**
+ * Explains a unit; undefined if there is none of that name. Machines that are away are taken to be gone. `memo` saves what
+ * was worked out for earlier views.
+ */
+export function explain(
+  cluster: Cluster,
+  name: UnitName,
+  memo: ScheduleMemo = new ScheduleMemo(),
+): Explanation | undefined {
   const unit = cluster.units.get(name);
   if (!unit) return undefined;
-  const plan = plans.get(cluster) ?? schedule(cluster, { absentAreGone: true });
-  plans.set(cluster, plan);
+  const plan = schedule(cluster, { absentAreGone: true }, memo);
   const globals = [...cluster.units.values()].filter(isActiveGlobal);
   const target = cluster.targets.get(name);
   const scene: Scene = { cluster, unit, plan, target, jobs: jobsByMachine(cluster), globals };
@@ -108,16 +127,11 @@ export function explain(cluster: Cluster, name: UnitName): Explanation | undefin
   };
 }
 
-/** Whether a unit is one that the engine places. */
-function isWantedJob(unit: Unit): boolean {
-  return !unit.requirements.global && unit.desiredState !== "inactive" && !isTemplate(unit.name);
-}
-
 function jobsByMachine(cluster: Cluster): ReadonlyMap<MachineId, readonly Unit[]> {
   const jobs = new Map<MachineId, Unit[]>();
   for (const { unit: name, machine } of cluster.targets.values()) {
     const unit = cluster.units.get(name);
-    if (!unit || !isWantedJob(unit)) continue;
+    if (!unit || !isActiveJob(unit)) continue;
     const there = jobs.get(machine);
     if (there) there.push(unit);
     else jobs.set(machine, [unit]);

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import type { Cluster, UnitState } from "../registry/model.ts";
 import { Story } from "../tests/scenario/scenario.ts";
 import { schedule } from "./engine/schedule.ts";
-import { explain, type Explanation } from "./explain.ts";
+import { explain, Explainer, type Explanation } from "./explain.ts";
 
 /** A story with an engine and agents that do at once what they should; `says` makes them differ. */
 class Stage {

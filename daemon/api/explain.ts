@@ -5,16 +5,16 @@
  */
 
 import { type Cluster, currentState, type UnitName } from "../../registry/model.ts";
-import { explain, type Explanation, type MachineExplanation } from "../explain.ts";
+import type { Explainer, Explanation, MachineExplanation } from "../explain.ts";
 import type { Api } from "./context.ts";
 import { stateEntity } from "./entities.ts";
 import { errorReply, jsonReply } from "./replies.ts";
 import type { ExplanationEntity, MachineExplanationEntity } from "./v1.ts";
 
 /** GET `/units/{name}/explain`. */
-export async function explainUnit(api: Api, name: UnitName): Promise<Response> {
+export async function explainUnit(api: Api, explainer: Explainer, name: UnitName): Promise<Response> {
   const cluster = await api.registry.read();
-  const explanation = explain(cluster, name);
+  const explanation = explainer.explain(cluster, name);
   if (!explanation) return errorReply(404, "unit does not exist");
   return jsonReply(JSON.stringify(explanationEntity(cluster, explanation)));
 }

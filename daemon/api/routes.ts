@@ -7,6 +7,7 @@
 import type { Clock } from "../../registry/clock.ts";
 import { type Log, messageOf } from "../../registry/log.ts";
 import { type Registry, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
+import { Explainer } from "../explain.ts";
 import type { Api, Call, Peer } from "./context.ts";
 import { discoveryText } from "./discovery.ts";
 import { Lists, UnitRenderer } from "./entities.ts";
@@ -154,6 +155,7 @@ function only(methods: string, code = 405): Resource["otherwise"] {
 
 function resourcesOf(api: Api): ReadonlyMap<string, Resource> {
   const events = new EventStreams(api);
+  const explainer = new Explainer();
   return new Map<string, Resource>([
     // 400, as clients of the original know it.
     ["discovery", { actions: { GET: () => jsonReply(discoveryText) }, otherwise: only("HTTP GET", 400) }],
@@ -171,7 +173,10 @@ function resourcesOf(api: Api): ReadonlyMap<string, Resource> {
       otherwise: only("GET, PUT and DELETE"),
     }],
     ["units/*/restart", { actions: { POST: (_call, name) => restartUnit(api, name) }, otherwise: only("POST") }],
-    ["units/*/explain", { actions: { GET: (_call, name) => explainUnit(api, name) }, otherwise: only("GET") }],
+    ["units/*/explain", {
+      actions: { GET: (_call, name) => explainUnit(api, explainer, name) },
+      otherwise: only("GET"),
+    }],
     ["state", { actions: { GET: (call) => listStates(api, call) }, otherwise: only("GET") }],
     ["state/*", { actions: { GET: (_call, name) => getState(api, name) }, otherwise: only("GET") }],
     ["events", { actions: { GET: (call) => events.open(call) }, otherwise: only("GET") }],
