@@ -429,8 +429,14 @@ Deno.test("explain: agrees with the engine about every unit of any cluster, and 
     fc.property(scene, ({ machines, rounds, gone }) => {
       const stage = new Stage();
       for (const [id, zone] of machines) stage.machine(id, { zone });
+      const explainer = new Explainer();
       for (const units of rounds) {
         for (const [unit, state, lines] of units) stage.unit(unit, state as "loaded", ...lines);
+        const view = stage.cluster();
+        for (const unit of view.units.keys()) {
+          const remembering = told(explainer.explain(view, unit));
+          assert.equal(remembering, told(explain(view, unit)), `${unit}: remembering changes nothing`);
+        }
         stage.scheduled();
       }
       if (gone !== null) stage.story.gone(gone);
