@@ -1,6 +1,6 @@
 /**
- * Request bodies: bounded, UTF-8, and read the way clients of the original rely on. Only the first JSON value counts, and
- * names of fields match whatever their case.
+ * Request bodies: bounded, UTF-8, and read the way clients of the original rely on. Only the first JSON value
+ * counts.
  *
  * @module
  */
@@ -81,18 +81,4 @@ function endOfValue(text: string, start: number): number | undefined {
     if (depth <= 0) return token.lastIndex;
   }
   return undefined;
-}
-
-/** The fields of a JSON object by lower-case name; of two that differ in case only, the last counts. */
-export function fieldsOf(value: unknown): Map<string, unknown> | undefined {
-  // null stands for "nothing given", as it does for each field.
-  if (value === null) return new Map();
-  if (typeof value !== "object" || Array.isArray(value)) return undefined;
-  return new Map(Object.entries(value).map(([name, field]) => [name.toLowerCase(), field]));
-}
-
-/** A field that is a text: "" if it is missing or null, undefined if it is something else. */
-export function textField(fields: ReadonlyMap<string, unknown>, name: string): string | undefined {
-  const value = fields.get(name.toLowerCase()) ?? "";
-  return typeof value === "string" ? value.toWellFormed() : undefined;
 }

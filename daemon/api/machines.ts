@@ -7,14 +7,13 @@
 import { messageOf } from "../../registry/log.ts";
 import { StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import type { Machine, MachineId } from "../../registry/model.ts";
-import { fieldsOf, readJson, textField } from "./body.ts";
+import { readJson } from "./body.ts";
 import type { Api, Call } from "./context.ts";
 import { machineEntity } from "./entities.ts";
 import { pageText, requestedPage } from "./pages.ts";
 import { emptyReply, errorReply, jsonReply } from "./replies.ts";
-
-/** Operations in one PATCH. Each is a transaction of its own. */
-const maxOperations = 1000;
+import { decode } from "./schema.ts";
+import { metadataRequest } from "./schemas.ts";
 
 /** Longest machine ID and metadata key that are accepted, in characters. */
 const maxPart = 256;
@@ -55,15 +54,11 @@ export async function patchMachines(api: Api, { request }: Call): Promise<Respon
 }
 
 function readOperations(value: unknown): Operation[] | string {
-  if (value === null) return [];
-  if (!Array.isArray(value)) return "expected an array of operations";
-  if (value.length > maxOperations) return `too many operations: expect at most ${maxOperations}`;
-  const operations: Operation[] = [];
-  const items = value.map(readOperation);
   // What cannot be decoded is told before what makes no sense, whichever comes first.
-  const undecodable = items.find((item): item is string => typeof item === "string");
-  if (undecodable !== undefined) return undecodable;
-  for (const item of items as readonly RawOperation[]) {
+  const decoded = decode(metadataRequest, value, "body");
+  if ("refusal" in decoded) return decoded.refusal;
+  const operations: Operation[] = [];
+  for (const item of decoded.value as readonly RawOperation[]) {
     const operation = checkOperation(item);
     if (typeof operation === "string") return operation;
     operations.push(operation);
@@ -71,27 +66,15 @@ function readOperations(value: unknown): Operation[] | string {
   return operations;
 }
 
+/** As {@link metadataRequest} describes it. */
 interface RawOperation {
   readonly op: string;
   readonly path: string;
-  readonly value: string;
+  readonly value: string | { readonly value: string };
 }
 
-function readOperation(item: unknown): RawOperation | string {
-  const fields = fieldsOf(item);
-  if (fields === undefined) return "expected each operation to be an object";
-  const op = textField(fields, "op");
-  const path = textField(fields, "path");
-  if (op === undefined || path === undefined) return "expected op and path to be strings";
-  const nested = fields.get("value");
-  const value = typeof nested === "object"
-    ? textField(fieldsOf(nested) ?? new Map([["value", 0]]), "value")
-    : textField(fields, "value");
-  if (value === undefined) return 'expected value to be a string or an object {"value": "text"}';
-  return { op, path, value };
-}
-
-function checkOperation({ op, path, value }: RawOperation): Operation | string {
+function checkOperation({ op, path, value: given }: RawOperation): Operation | string {
+  const value = typeof given === "string" ? given : given.value;
   if (op !== "add" && op !== "remove" && op !== "replace") return "invalid op: expect add, remove, or replace";
   const [, machine = "", key = ""] = /^\/([^/]+)\/metadata\/([A-Za-z0-9_.-]+)$/.exec(path) ?? [];
   if (machine === "" || machine.length > maxPart || key.length > maxPart) return "machine metadata path invalid";

@@ -17,6 +17,7 @@ import { listMachines, patchMachines } from "./machines.ts";
 import { errorReply, jsonReply, textReply } from "./replies.ts";
 import { getState, listStates } from "./state.ts";
 import { answerOperator, type OperatorPorts } from "./operator.ts";
+import { openapiText } from "./openapi.ts";
 import { parseTarget, type Target } from "./target.ts";
 import { deleteUnit, getUnit, listUnits, putUnit, restartUnit } from "./units.ts";
 
@@ -54,7 +55,7 @@ export function createHandler(options: HandlerOptions): Handler {
     throw new RangeError(`page size must be a whole number from 1 to 65535, not ${pageSize}`);
   }
   const api: Api = { registry, log, clock, pageSize, units: new UnitRenderer(log), lists: new Lists() };
-  const find = router(api);
+  const find = router(api, version);
   const server = `fleetd/${version}`;
 
   const answer = async (request: Request, peer: Peer): Promise<Response> => {
@@ -122,8 +123,8 @@ interface Found {
 }
 
 /** Finds what is at a path of percent-decoded segments. */
-function router(api: Api): (segments: readonly string[]) => Found | undefined {
-  const resources = resourcesOf(api);
+function router(api: Api, version: string): (segments: readonly string[]) => Found | undefined {
+  const resources = resourcesOf(api, version);
   return (segments) => {
     if (segments.length === 1 && segments[0] === "") return { resource: nothingHere, name: "" };
     const isNew = segments[0] === "fleet" && segments[1] === "v1";
@@ -153,12 +154,14 @@ function only(methods: string, code = 405): Resource["otherwise"] {
   return { code, message: `only ${methods} supported against this resource` };
 }
 
-function resourcesOf(api: Api): ReadonlyMap<string, Resource> {
+/** What there is below a prefix, by path; `*` stands for a name. */
+export function resourcesOf(api: Api, version: string): ReadonlyMap<string, Resource> {
   const events = new EventStreams(api);
   const explainer = new Explainer();
   return new Map<string, Resource>([
     // 400, as clients of the original know it.
     ["discovery", { actions: { GET: () => jsonReply(discoveryText) }, otherwise: only("HTTP GET", 400) }],
+    ["openapi.json", { actions: { GET: () => jsonReply(openapiText(version)) }, otherwise: only("GET") }],
     ["machines", {
       actions: { GET: (call) => listMachines(api, call), PATCH: (call) => patchMachines(api, call) },
       otherwise: only("GET and PATCH"),

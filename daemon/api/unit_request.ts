@@ -15,7 +15,8 @@ import {
   type UnitOption,
 } from "../../systemd/unit_file.ts";
 import { isTemplate } from "../../systemd/unit_name.ts";
-import { fieldsOf, textField } from "./body.ts";
+import { decode } from "./schema.ts";
+import { unitRequest } from "./schemas.ts";
 
 /** Longest unit file that is stored: with all that is written beside it, it fits the request limit of etcd (1.5 MiB). */
 export const maxUnitFile_bytes = 256 * 1024;
@@ -29,27 +30,8 @@ export interface UnitRequest {
 
 /** Reads a decoded body, or says what is wrong with it. Current state and machine are the server's to say and ignored. */
 export function readUnitRequest(value: unknown): UnitRequest | string {
-  const fields = fieldsOf(value);
-  if (fields === undefined) return "expected a JSON object";
-  const name = textField(fields, "name");
-  if (name === undefined) return "expected name to be a string";
-  const desiredState = textField(fields, "desiredState");
-  if (desiredState === undefined) return "expected desiredState to be a string";
-  const items = fields.get("options") ?? [];
-  if (!Array.isArray(items)) return "expected options to be an array";
-  const options: UnitOption[] = [];
-  for (const [index, item] of items.entries()) {
-    const option = item === null ? undefined : fieldsOf(item);
-    if (option === undefined) return `expected options[${index}] to be an object`;
-    const section = textField(option, "section");
-    const optionName = textField(option, "name");
-    const optionValue = textField(option, "value");
-    if (section === undefined || optionName === undefined || optionValue === undefined) {
-      return `expected section, name and value of options[${index}] to be strings`;
-    }
-    options.push({ section, name: optionName, value: optionValue });
-  }
-  return { name, desiredState, options };
+  const decoded = decode(unitRequest, value, "body");
+  return "refusal" in decoded ? decoded.refusal : decoded.value as UnitRequest;
 }
 
 type File = NonNullable<Extract<Change, { kind: "put" }>["file"]>;

@@ -57,7 +57,7 @@ const puts: readonly PutCase[] = [
     name: "3: not an object",
     send: { body: "[]" },
     code: 400,
-    says: "unable to decode body: expected a JSON object",
+    says: "unable to decode body: expected body to be an object",
   },
   {
     name: "3: a field of another type",
@@ -70,6 +70,12 @@ const puts: readonly PutCase[] = [
     send: { body: { options: [null] } },
     code: 400,
     says: "unable to decode body: expected options[0] to be an object",
+  },
+  {
+    name: "3: more options than make sense",
+    send: { body: { options: Array(4097).fill(options[0]) } },
+    code: 400,
+    says: "unable to decode body: expected options to have at most 4096 items",
   },
   {
     name: "3: invalid UTF-8",

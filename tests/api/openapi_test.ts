@@ -1,0 +1,212 @@
+/** The API's description, against what the API does. */
+
+import assert from "node:assert/strict";
+import type { Api } from "../../daemon/api/context.ts";
+import { type HandlerOptions, resourcesOf } from "../../daemon/api/routes.ts";
+import { type Answer, ApiFixture, type Extras, optionsOf } from "../api_fixture.ts";
+import { violations } from "./json_schema.ts";
+
+interface Operation {
+  readonly operationId: string;
+  readonly parameters?: readonly { readonly name: string; readonly in: string }[];
+  readonly requestBody?: { readonly content: Record<string, { readonly schema: unknown }> };
+  readonly responses: Record<string, { readonly content?: Record<string, { readonly schema: unknown }> }>;
+}
+
+interface Document {
+  readonly openapi: string;
+  readonly paths: Record<string, Record<string, Operation>>;
+  readonly components: { readonly schemas: Record<string, unknown> };
+}
+
+const operator: Partial<HandlerOptions> = {
+  metrics: () => Promise.resolve("# none\n"),
+  acceptStore: () => Promise.resolve({ was: { id: "a", revision: 1 }, accepted: { revision: 0 } }),
+};
+
+async function describe(api: ApiFixture): Promise<Document> {
+  const answer = await api.send("GET", "/fleet/v1/openapi.json");
+  assert.equal(answer.headers.get("Content-Type"), "application/json");
+  return JSON.parse(answer.text);
+}
+
+/** A cluster with something of everything in it. */
+async function populate(api: ApiFixture): Promise<void> {
+  await api.join("01010101010101010101010101010101", "10.0.0.1", { region: "north" });
+  await api.put("a.service", "launched");
+  await api.put("b.service", "launched", "[Service]\nExecStart=/bin/true\n[X-Fleet]\nMachineMetadata=region=south");
+  await api.put("g.service", "launched", "[X-Fleet]\nGlobal=true");
+  await api.put("t@.service");
+  await api.place("a.service", "01010101010101010101010101010101");
+  await api.report("01010101010101010101010101010101", "a.service", {});
+  await api.report("01010101010101010101010101010101", "g.service", { active: "failed", result: "exit-code" });
+}
+
+/** What is sent, what it must be answered with, and the operation that it is one of. */
+const requests: readonly (readonly [method: string, path: string, code: number, extras?: Extras])[] = [
+  ["GET", "/units", 200],
+  ["GET", "/units?nextPageToken=x", 400],
+  ["GET", "/units/a.service", 200],
+  ["GET", "/units/g.service", 200],
+  ["GET", "/units/none.service", 404],
+  ["PUT", "/units/n.service", 201, { body: { options: optionsOf("[Service]\nExecStart=/bin/true") } }],
+  ["PUT", "/units/n.service", 204, { body: { desiredState: "loaded" } }],
+  ["PUT", "/units/n.service", 409, { body: {} }],
+  ["PUT", "/units/n.service", 400, { body: "{" }],
+  ["PUT", "/units/n.service", 415, { body: "{}", contentType: "text/plain" }],
+  ["PUT", "/units/n.service", 413, { body: " ".repeat(1024 * 1024 + 1) }],
+  ["POST", "/units/n.service/restart", 204],
+  ["POST", "/units/t@.service/restart", 409],
+  ["POST", "/units/none.service/restart", 404],
+  ...["a", "b", "g", "t@", "n"].map((name) => ["GET", `/units/${name}.service/explain`, 200] as const),
+  ["GET", "/units/none.service/explain", 404],
+  ["DELETE", "/units/n.service", 204],
+  ["DELETE", "/units/n.service", 404],
+  ["GET", "/state", 200],
+  ["GET", "/state?unitName=a.service&machineID=x", 200],
+  ["GET", "/state?nextPageToken=AAAA", 400],
+  ["GET", "/state/a.service", 200],
+  ["GET", "/state/none.service", 404],
+  ["GET", "/machines", 200],
+  ["GET", "/machines?nextPageToken=", 400],
+  ["PATCH", "/machines", 204, { body: [{ op: "add", path: "/m/metadata/k", value: "v" }] }],
+  ["PATCH", "/machines", 400, { body: [{ op: "move" }] }],
+  ["PATCH", "/machines", 413, { body: " ".repeat(1024 * 1024 + 1) }],
+  ["GET", "/events?since=x", 400],
+  ["GET", "/events?kind=x", 400],
+  ["POST", "/store/accept", 200],
+  ["GET", "/discovery", 200],
+  ["GET", "/openapi.json", 200],
+];
+
+/** The description's path that a path of ours is one of. */
+function pathOf({ paths }: Document, path: string): string {
+  const plain = path.replace(/\?.*/, "");
+  const found = Object.keys(paths).find((each) =>
+    new RegExp(`^${each.replaceAll(".", "\\.").replace(/\{\w+\}/, "[^/]+")}$`).test(plain)
+  );
+  assert.ok(found, `${path} is described`);
+  return found;
+}
+
+function checkAnswer(document: Document, operation: Operation, answer: Answer): void {
+  const described = operation.responses[answer.code];
+  assert.ok(described, `${operation.operationId}: ${answer.code} is described`);
+  const type = answer.headers.get("Content-Type")?.split(";")[0];
+  if (!described.content) return assert.equal(answer.text, "");
+  assert.ok(type && described.content[type], `${operation.operationId}: ${answer.code} gives ${type}`);
+  if (type !== "application/json") return;
+  assert.deepEqual(
+    violations(described.content[type].schema, JSON.parse(answer.text), document.components.schemas),
+    [],
+  );
+}
+
+Deno.test("every answer is as it is described", async (test) => {
+  await using api = await ApiFixture.open(operator);
+  await populate(api);
+  const document = await describe(api);
+  for (const prefix of ["/fleet/v1", "/v1-alpha"]) {
+    for (const [method, path, code, extras] of requests) {
+      await test.step(`${method} ${prefix}${path}: ${code}`, async () => {
+        const answer = await api.send(method, prefix + path, extras);
+        assert.equal(answer.code, code, answer.text);
+        const operation = document.paths[pathOf(document, "/fleet/v1" + path)]?.[method.toLowerCase()];
+        assert.ok(operation, `${method} is described`);
+        checkAnswer(document, operation, answer);
+      });
+    }
+  }
+  for (const path of ["/healthz", "/readyz", "/metrics"]) {
+    await test.step(path, async () => {
+      checkAnswer(document, document.paths[path]!.get!, await api.send("GET", path));
+    });
+  }
+});
+
+Deno.test("every operation that is described is there, and every code but those of the world is seen", async (test) => {
+  await using api = await ApiFixture.open(operator);
+  const document = await describe(api);
+  /** Seen in other tests, since they take a broken world or a stranger. */
+  const elsewhere = new Set([401, 403, 429, 500, 501, 502, 503]);
+  for (const [path, item] of Object.entries(document.paths)) {
+    const concrete = path.replace("{unitName}", "a.service");
+    for (const method of ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD"]) {
+      await test.step(`${method} ${path}`, async () => {
+        const operation = item[method.toLowerCase()];
+        if (!operation) {
+          const { code } = await api.send(method, concrete);
+          const isProbe = method === "HEAD" && !path.startsWith("/fleet");
+          return assert.equal(code, isProbe ? 200 : path.endsWith("/discovery") ? 400 : 405);
+        }
+        assert.equal((operation.parameters ?? []).some((each) => each.in === "path"), path.includes("{"));
+        if (/journal|status|\/(healthz|readyz|metrics)$/.test(path)) return;
+        const tried = requests.filter(([of, each]) => of === method && pathOf(document, "/fleet/v1" + each) === path)
+          .map(([, , code]) => code);
+        for (const code of Object.keys(operation.responses).map(Number)) {
+          const isStream = path.endsWith("/events") && code === 200;
+          const conflict = path.endsWith("/accept") && code === 409;
+          assert.ok(tried.includes(code) || elsewhere.has(code) || isStream || conflict, `${code} is tried`);
+        }
+      });
+    }
+  }
+});
+
+Deno.test("every path that there is, is described", async () => {
+  await using api = await ApiFixture.open(operator);
+  const described = Object.keys((await describe(api)).paths);
+  const there = [...resourcesOf({} as Api, "").keys()].map((path) => `/fleet/v1/${path.replace("*", "{unitName}")}`);
+  assert.deepEqual(there.filter((path) => !described.includes(path)), []);
+});
+
+Deno.test("every event is as it is described", async () => {
+  await using api = await ApiFixture.open(operator);
+  await populate(api);
+  const document = await describe(api);
+  const closing = new AbortController();
+  const answer = await api.handler(new Request("http://localhost/"), {
+    target: "/fleet/v1/events?since=0",
+    closing: closing.signal,
+  });
+  const seen = new Set<string>();
+  let text = "";
+  for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    if (text.includes("event: synced")) closing.abort();
+  }
+  for (const [, event, data] of text.matchAll(/event: (\w+)\ndata: (.*)\n/g)) {
+    seen.add(event!);
+    const name = `${event![0]!.toUpperCase()}${event!.slice(1)}Event`;
+    assert.deepEqual(violations(document.components.schemas[name], JSON.parse(data!), document.components.schemas), []);
+  }
+  assert.deepEqual([...seen].sort(), ["decision", "machine", "reset", "state", "synced", "unit"]);
+});
+
+Deno.test("requests that fit their schema are understood, and others are not", async () => {
+  await using api = await ApiFixture.open(operator);
+  const document = await describe(api);
+  const fits = (name: string, value: unknown) =>
+    violations(document.components.schemas[name], value, document.components.schemas).length === 0;
+  const cases: readonly (readonly [method: string, path: string, schema: string, body: unknown, ok: boolean])[] = [
+    ["PUT", "/units/a.service", "UnitRequest", { options: optionsOf("[A]\nB=c"), desiredState: "loaded" }, true],
+    ["PUT", "/units/a.service", "UnitRequest", { name: "a.service", desiredState: "launched" }, true],
+    ["PUT", "/units/a.service", "UnitRequest", { desiredState: "flying" }, false],
+    ["PUT", "/units/a.service", "UnitRequest", { desiredState: 1 }, false],
+    ["PUT", "/units/a.service", "UnitRequest", { options: [1] }, false],
+    ["PUT", "/units/a.service", "UnitRequest", { options: {} }, false],
+    ["PUT", "/units/a.service", "UnitRequest", [], false],
+    ["PATCH", "/machines", "MetadataRequest", [{ op: "add", path: "/m/metadata/k", value: "v" }], true],
+    ["PATCH", "/machines", "MetadataRequest", [{ op: "replace", path: "/m/metadata/k", value: { value: "v" } }], true],
+    ["PATCH", "/machines", "MetadataRequest", [{ op: "remove", path: "/m/metadata/k" }], true],
+    ["PATCH", "/machines", "MetadataRequest", [{ op: "move", path: "/m/metadata/k" }], false],
+    ["PATCH", "/machines", "MetadataRequest", [{ op: "remove", path: "/m/k" }], false],
+    ["PATCH", "/machines", "MetadataRequest", [{ op: "add", path: "/m/metadata/k", value: 1 }], false],
+    ["PATCH", "/machines", "MetadataRequest", {}, false],
+  ];
+  for (const [method, path, schema, body, ok] of cases) {
+    assert.equal(fits(schema, body), ok, JSON.stringify(body));
+    const { code, text } = await api.send(method, `/fleet/v1${path}`, { body });
+    assert.equal(code < 300, ok, text);
+  }
+});
