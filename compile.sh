@@ -25,7 +25,7 @@ USAGE
 #         write  its own directories, and the sockets of systemd and of the system's or a user's bus
 #         env    its options, and what systemd tells a service; any other name reads as unset (the libraries probe)
 # fleetctl  read, write  unit files, keys and sockets are wherever its user's arguments say
-#           run          `status` and `journal` of a unit on this very machine
+#           run          `status` and `journal` of a unit on this very machine; stty for a shell on another
 # Neither may use FFI; only fleetctl may start a program.
 fleetd_flags="--no-prompt --quiet --unstable-net
   --allow-net
@@ -41,7 +41,7 @@ fleetctl_flags="--no-prompt --quiet
   --allow-env=FLEETCTL_*,HOME,USER,LOGNAME,SSH_AUTH_SOCK,TERM,COLUMNS,LINES,NO_COLOR,FORCE_COLOR
   --ignore-env
   --allow-sys=uid,networkInterfaces,hostname
-  --allow-run=systemctl,journalctl,sudo"
+  --allow-run=systemctl,journalctl,sudo,stty"
 
 # Optional native parts of ssh2 and dbus-next: they do without.
 externals="--external=cpu-features --external=*.node --external=usocket --external=x11"

@@ -40,7 +40,7 @@ if [ -z "$keys" ]; then
   exit 2
 fi
 
-# What runs on the machines, given NAME and then TYPE KEY for each key. shellcheck disable=SC2016
+# What runs on the machines, given NAME and then TYPE and KEY of each key.
 remote='
 set -eu
 umask 077

@@ -25,7 +25,7 @@ export async function runAttached(
     ...(size ? { pty: size } : {}),
     forwardAgent,
   });
-  const release = onTerminal ? takeTerminal(session) : () => {};
+  const release = onTerminal ? await takeTerminal(session) : () => {};
   try {
     if (input || onTerminal) void copyInput(session);
     else session.stream.end();
@@ -59,13 +59,14 @@ function terminalSize(): { columns: number; rows: number } {
 }
 
 /** Hands every key to the session, and tells it when the window changes. Returns how to take the terminal back. */
-function takeTerminal(session: Session): () => void {
+async function takeTerminal(session: Session): Promise<() => void> {
   const resized = () => {
     const { columns, rows } = terminalSize();
     session.resize(columns, rows);
   };
   const hangUp = () => session.stream.destroy();
   Deno.stdin.setRaw(true);
+  await leaveOutputAlone();
   Deno.addSignalListener("SIGWINCH", resized);
   for (const signal of ["SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, hangUp);
   return () => {
@@ -73,6 +74,20 @@ function takeTerminal(session: Session): () => void {
     for (const signal of ["SIGTERM", "SIGHUP"] as const) Deno.removeSignalListener(signal, hangUp);
     Deno.stdin.setRaw(false);
   };
+}
+
+/**
+ * The terminal over there has turned every line feed into what it is to be; Deno's raw mode lets the one here do so again.
+ * What was before comes back with the end of raw mode.
+ */
+async function leaveOutputAlone(): Promise<void> {
+  const streams = { stdin: "inherit", stdout: "null", stderr: "null" } as const;
+  try {
+    await new Deno.Command("stty", { args: ["-opost"], ...streams }).output();
+  } catch (error) {
+    // Where there is no stty, programs that fill the screen may look odd; everything else is as it should be.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }
 
 /** Copies until standard input ends; it is not waited for, as a terminal never ends. */

@@ -1,0 +1,505 @@
+/** fleetctl between real machines with real sshd: keys, hosts, terminals, tunnels. */
+
+import assert from "node:assert/strict";
+import { type FleetCluster, withFleet } from "./fleet_cluster.ts";
+import type { Machine } from "./machine.ts";
+import { type Output, until } from "./process.ts";
+
+/** What every case works with. */
+interface Stage {
+  readonly cluster: FleetCluster;
+  /** Where fleetctl runs; it has no key of its own. */
+  readonly m1: Machine;
+  readonly m2: Machine;
+  readonly m3: Machine;
+  /** The key that opens every machine, and what makes every machine known. */
+  readonly key: string;
+  readonly knownHosts: string;
+}
+
+interface Case {
+  readonly name: string;
+  run(stage: Stage): Promise<void>;
+}
+
+/** What is done once the terminal shows something. */
+interface Step {
+  readonly after: RegExp;
+  readonly type?: string;
+  readonly act?: () => Promise<unknown>;
+}
+
+let homes = 0;
+
+/** Runs fleetctl, or a script, on m1 with a home directory of its own. */
+class Home {
+  readonly path = `/root/home-${++homes}`;
+
+  constructor(readonly stage: Stage) {}
+
+  /** A home directory with these files; `key` and `hosts` put the usual ones there as well. */
+  static async with(stage: Stage, usual: readonly ("key" | "hosts")[], files: Record<string, string> = {}) {
+    const home = new Home(stage);
+    await stage.m1.must(["mkdir", "-p", home.path]);
+    const all = {
+      ...usual.includes("key") && { ".ssh/id_ed25519": stage.key },
+      ...usual.includes("hosts") && { ".fleetctl/known_hosts": stage.knownHosts },
+      ...files,
+    };
+    for (const [path, text] of Object.entries(all)) await stage.m1.writeFile(`${home.path}/${path}`, text, 0o600);
+    return home;
+  }
+
+  fleetctl(args: readonly string[], stdin?: string): Promise<Output> {
+    return this.run(["fleetctl", ...args], stdin);
+  }
+
+  run(command: readonly string[], stdin?: string): Promise<Output> {
+    return this.stage.m1.run(command, { env: { HOME: this.path }, ...stdin !== undefined && { stdin } });
+  }
+
+  /** Runs a script on a terminal of 91 by 33, on which these steps are done one after the other. */
+  async typed(script: string, steps: readonly Step[]): Promise<Output> {
+    const log = `${this.path}/typescript`;
+    const keys = `${this.path}/keys`;
+    await this.stage.m1.must(["mkfifo", keys]);
+    const terminal = `stty cols 91 rows 33; ${script}`;
+    // The fifo is held open for writing, or the terminal would hang up after the first line.
+    const running = this.run(
+      ["sh", "-c", 'exec 9<>"$1"; exec script -qefc "$2" "$3" <"$1" >/dev/null', "sh", keys, terminal, log],
+    );
+    let shown = "";
+    for (const { after, type, act } of steps) {
+      await until(`${after} on the terminal`, async () => {
+        const { stdout } = await this.stage.m1.run(["cat", log]);
+        shown = stdout;
+        return after.test(shown) ? true : undefined;
+      }).catch((cause) => {
+        throw new Error(`${cause.message}, which shows ${JSON.stringify(shown.slice(-500))}`, { cause });
+      });
+      if (type !== undefined) await this.stage.m1.must(["sh", "-c", 'printf "%s" "$1" >"$2"', "sh", type, keys]);
+      await act?.();
+    }
+    const { code } = await running;
+    const stdout = await this.stage.m1.must(["cat", log]);
+    return { code, stdout: stdout.replaceAll("\r\n", "\n"), stderr: "" };
+  }
+
+  async read(path: string): Promise<string> {
+    return await this.stage.m1.must(["cat", `${this.path}/${path}`]);
+  }
+}
+
+/** Starts another sshd on m2, with a host key of its own, at port 2222. */
+async function otherSshd({ m2 }: Stage): Promise<string> {
+  await m2.sh(`
+    test -f /root/other || ssh-keygen -q -t ecdsa -N '' -f /root/other
+    test -f /run/other.pid || /usr/sbin/sshd -f /dev/null -h /root/other -p 2222 -o PidFile=/run/other.pid`);
+  return (await m2.must(["cat", "/root/other.pub"])).split(" ").slice(0, 2).join(" ");
+}
+
+const keys: readonly Case[] = [
+  {
+    name: "without an agent and a key it says what to do",
+    async run(stage) {
+      const home = await Home.with(stage, ["hosts"]);
+      const { code, stderr } = await home.fleetctl(["ssh", "0202", "true"]);
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /^Failed building SSH client: SSH_AUTH_SOCK environment variable is not set\. .*--ssh-identity/,
+      );
+    },
+  },
+  {
+    name: "a key in ~/.ssh opens machines; words, input and exit status are passed on",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const command = ["ssh", "0202", "--", "whoami;", "hostname;", "cat;", "echo", "bad", ">&2;", "exit", "7"];
+      const ran = await home.fleetctl(command, "input\n");
+      assert.deepEqual(ran, { code: 7, stdout: "core\nm2\ninput\n", stderr: "bad\n" });
+      assert.equal((await home.fleetctl(["ssh", "--unit", "far.service", "hostname"])).stdout, "m2\n");
+      assert.equal((await home.fleetctl(["ssh", "far.service", "hostname"])).stdout, "m2\n");
+      const large = await home.fleetctl(["ssh", "0202", "wc -c"], "x".repeat(3_000_000));
+      assert.equal(large.stdout, "3000000\n");
+    },
+  },
+  {
+    name: "keys of an agent",
+    async run(stage) {
+      const home = await Home.with(stage, ["hosts"], { "key": stage.key });
+      const script = "ssh-add -q ~/key; rm ~/key; fleetctl --ssh-username root ssh 0202 whoami";
+      const { code, stdout, stderr } = await home.run(["ssh-agent", "sh", "-c", script]);
+      assert.deepEqual([code, stdout, stderr], [0, "root\n", ""]);
+    },
+  },
+  {
+    name: "the agent is lent only with -A",
+    async run(stage) {
+      const home = await Home.with(stage, ["hosts"], { "key": stage.key });
+      const list = (flag: string) => `fleetctl ssh ${flag} 0202 -- ssh-add -l; echo $?`;
+      const script = `ssh-add -q ~/key; ${list("-A")}; ${list("")}`;
+      const { stdout, stderr } = await home.run(["ssh-agent", "sh", "-c", script]);
+      assert.match(stdout, /^256 SHA256:.*\(ED25519\)\n0\n2\n$/);
+      assert.match(stderr, /Could not open a connection to your authentication agent/);
+    },
+  },
+  {
+    name: "--ssh-identity names a key; a key that opens nothing is said to, with what to do",
+    async run(stage) {
+      const home = await Home.with(stage, ["hosts"], { "key": stage.key });
+      await home.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", `${home.path}/stranger`]);
+      const good = await home.fleetctl(["--ssh-identity=~/key", "ssh", "0202", "hostname"]);
+      assert.deepEqual(good, { code: 0, stdout: "m2\n", stderr: "" });
+      const bad = await home.fleetctl(["--ssh-identity", `${home.path}/stranger`, "ssh", "0202", "hostname"]);
+      assert.equal(bad.code, 1);
+      assert.match(
+        bad.stderr,
+        /core@10\.77\.0\.12 accepts no key of yours \(tried \/root\/home-\d+\/stranger\)\. .*ssh-add/,
+      );
+    },
+  },
+  {
+    name: "a key with a passphrase: it is asked for on the terminal, and said to be needed without one",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      await home.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "sesame", "-f", `${home.path}/.ssh/id_ed25519`]);
+      const dark = await home.fleetctl(["ssh", "0202", "hostname"]);
+      assert.equal(dark.code, 1);
+      assert.match(dark.stderr, /id_ed25519 \(not used: it needs a passphrase, and there is no terminal/);
+      const typed = await home.typed("fleetctl ssh 0202 hostname", [
+        { after: /Enter passphrase for key '\/root\/home-\d+\/.ssh\/id_ed25519': $/, type: "wrong\r" },
+        { after: /: \r\nEnter passphrase for key .*: $/, type: "sesame\r" },
+      ]);
+      assert.equal(typed.code, 0);
+      assert.match(typed.stdout, /\nm2\n/);
+      assert.doesNotMatch(typed.stdout, /sesame|wrong/);
+    },
+  },
+  {
+    name: "~/.ssh/config: user, key, port and the host to go through",
+    async run(stage) {
+      const config = "Host 10.77.0.12\n  User root\n  IdentityFile ~/elsewhere\n  ProxyJump core@10.77.0.13\n" +
+        "Host *.13\n  IdentityFile ~/elsewhere\n";
+      const home = await Home.with(stage, ["hosts"], { ".ssh/config": config, "elsewhere": stage.key });
+      const { stdout, stderr } = await home.fleetctl(["ssh", "0202", "whoami; echo ${SSH_CONNECTION%% *}"]);
+      assert.deepEqual([stdout, stderr], ["root\n10.77.0.13\n", ""]);
+      assert.equal((await home.fleetctl(["--ssh-username=core", "ssh", "0202", "whoami"])).stdout, "core\n");
+    },
+  },
+];
+
+const unknownHost =
+  /^The authenticity of host '10\.77\.0\.12' can't be established\.\nssh-ed25519 key fingerprint is (?:[0-9a-f]{2}:){15}[0-9a-f]{2}\.\nssh-ed25519 key fingerprint is SHA256:\S+\.\nAre you sure you want to continue connecting \(yes\/no\)\? /;
+
+const hosts: readonly Case[] = [
+  {
+    name: "an unknown host is asked about, and remembered once accepted",
+    async run(stage) {
+      const home = await Home.with(stage, ["key"]);
+      const first = await home.fleetctl(["ssh", "0202", "cat"], "yes\nand the rest\n");
+      assert.deepEqual([first.code, first.stdout], [0, "and the rest\n"]);
+      assert.match(first.stderr, unknownHost);
+      assert.match(
+        first.stderr,
+        /Warning: Permanently added '10\.77\.0\.12' \(ssh-ed25519\) to the list of known hosts\.\n$/,
+      );
+      const modes = await home.run(["sh", "-c", "stat -c %a ~/.fleetctl ~/.fleetctl/known_hosts"]);
+      assert.equal(modes.stdout, "700\n644\n");
+      const known = stage.knownHosts.split("\n").find((line) => line.startsWith("10.77.0.12 "));
+      assert.equal(await home.read(".fleetctl/known_hosts"), `${known}\n`);
+      assert.deepEqual(await home.fleetctl(["ssh", "0202", "hostname"]), { code: 0, stdout: "m2\n", stderr: "" });
+    },
+  },
+  {
+    name: "an unknown host that is not accepted is not used",
+    async run(stage) {
+      const home = await Home.with(stage, ["key"]);
+      const no = await home.fleetctl(["ssh", "0202", "hostname"], "no\n");
+      assert.deepEqual([no.code, no.stdout], [1, ""]);
+      assert.match(no.stderr, /\? Host key verification failed\.\nFailed building SSH client: unauthorized host\n$/);
+      const silence = await home.fleetctl(["ssh", "0202", "hostname"]);
+      assert.equal(silence.code, 1);
+      assert.match(silence.stderr, /unauthorized host: nobody answered\. .*ssh-keyscan -H 10\.77\.0\.12/);
+      assert.equal((await home.run(["ls", `${home.path}/.fleetctl`])).code, 2);
+    },
+  },
+  {
+    name: "hashed names and patterns are known hosts",
+    async run(stage) {
+      const hashed = await Home.with(stage, ["key", "hosts"]);
+      await hashed.run(["ssh-keygen", "-q", "-H", "-f", `${hashed.path}/.fleetctl/known_hosts`]);
+      assert.match(await hashed.read(".fleetctl/known_hosts"), /^\|1\|/);
+      assert.equal((await hashed.fleetctl(["ssh", "0202", "hostname"])).stderr, "");
+      const line = stage.knownHosts.split("\n").find((line) => line.startsWith("10.77.0.12 "))!;
+      const patterns = line.replace("10.77.0.12", "!10.77.0.13,10.77.0.*");
+      const home = await Home.with(stage, ["key"], { ".fleetctl/known_hosts": patterns });
+      assert.deepEqual(await home.fleetctl(["ssh", "0202", "hostname"]), { code: 0, stdout: "m2\n", stderr: "" });
+      assert.match(
+        (await home.fleetctl(["ssh", "0303", "hostname"], "no\n")).stderr,
+        /authenticity of host '10\.77\.0\.13'/,
+      );
+    },
+  },
+  {
+    name: "a changed key is refused with a warning",
+    async run(stage) {
+      const wrong = stage.knownHosts.split("\n").find((line) => line.startsWith("10.77.0.13 "))!.replace(
+        ".13 ",
+        ".12 ",
+      );
+      const home = await Home.with(stage, ["key"], { ".fleetctl/known_hosts": `# mine\n${wrong}\n` });
+      const { code, stdout, stderr } = await home.fleetctl(["ssh", "0202", "hostname"], "yes\n");
+      assert.deepEqual([code, stdout], [1, ""]);
+      assert.match(stderr, /@ {4}WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! {5}@/);
+      assert.match(stderr, /Add correct host key in \/root\/home-\d+\/\.fleetctl\/known_hosts:2 to get rid/);
+      assert.match(stderr, /Failed building SSH client: host key mismatch\n$/);
+      assert.equal(await home.read(".fleetctl/known_hosts"), `# mine\n${wrong}\n`);
+    },
+  },
+  {
+    name: "a revoked key is refused, known or not",
+    async run(stage) {
+      const line = stage.knownHosts.split("\n").find((line) => line.startsWith("10.77.0.12 "))!;
+      const revoked = `${line}\n@revoked ${line.replace("10.77.0.12", "*")}\n`;
+      const home = await Home.with(stage, ["key"], { ".fleetctl/known_hosts": revoked });
+      const { code, stderr } = await home.fleetctl(["ssh", "0202", "hostname"], "yes\n");
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /marked as revoked in \/root\/home-\d+\/\.fleetctl\/known_hosts:2!\nHost key verification failed\.\n/,
+      );
+      assert.match(stderr, /Failed building SSH client: host key revoked\n$/);
+    },
+  },
+  {
+    name: "without checking nothing is verified, and nothing is stored",
+    async run(stage) {
+      const home = await Home.with(stage, ["key"]);
+      const { stdout, stderr } = await home.fleetctl(["--strict-host-key-checking=false", "ssh", "0202", "hostname"]);
+      assert.deepEqual([stdout, stderr], ["m2\n", ""]);
+      assert.equal((await home.run(["ls", `${home.path}/.fleetctl`])).code, 2);
+    },
+  },
+  {
+    name: "another port is another host: [address]:port",
+    async run(stage) {
+      const key = await otherSshd(stage);
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const first = await home.fleetctl(["ssh", "--ssh-port", "2222", "0202", "hostname"], "y\n");
+      assert.equal(first.stdout, "m2\n");
+      assert.match(first.stderr, /Permanently added '\[10\.77\.0\.12\]:2222' \(ECDSA\)/);
+      assert.equal(await home.read(".fleetctl/known_hosts"), `${stage.knownHosts}[10.77.0.12]:2222 ${key}\n`);
+      assert.equal((await home.fleetctl(["ssh", "--ssh-port=2222", "0202", "hostname"])).stderr, "");
+    },
+  },
+];
+
+const sessions: readonly Case[] = [
+  {
+    name: "a shell on a terminal: its size, its changes, its keys",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const resize = "(until test -e ~/go; do sleep 0.1; done; stty -F /dev/tty cols 77 rows 22) &";
+      const { stdout } = await home.typed(`${resize} fleetctl ssh 0202; echo status $?; stty -a`, [
+        { after: /\$ $/, type: "echo at $(stty size) on $(tty) as $TERM\r" },
+        {
+          after: /at 33 91 on \/dev\/pts\/\d+ as xterm-256color\r\n[^]*\$ $/,
+          type: `sh -c "trap 'echo now \\$(stty size)' WINCH; echo re''ady; while sleep 0.1; do :; done"\r`,
+        },
+        { after: /ready\r\n/, act: () => stage.m1.must(["touch", `${home.path}/go`]) },
+        { after: /now 22 77\r\n/, type: "\x03" },
+        { after: /\^C[^]*\$ [^ ]*$/, type: "exit 5\r" },
+      ]);
+      // ^C went to the command over there, and the status of a shell is no failure of ours.
+      assert.match(stdout, /status 0\n/);
+      // The terminal here is as it was.
+      assert.match(stdout, / icanon [^]* echo /);
+    },
+  },
+  {
+    name: "a broken connection is 255, a signal 128 and its number",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const broken = await home.fleetctl(["ssh", "0202", "kill -9 $PPID"]);
+      assert.equal(broken.code, 255);
+      assert.match(broken.stderr, /^Failed running command over SSH: the connection to core@10\.77\.0\.12 broke/);
+      assert.equal((await home.fleetctl(["ssh", "0202", "kill -TERM $$"])).code, 143);
+    },
+  },
+  {
+    name: "a machine that does not answer: the time limit is kept",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const started = performance.now();
+      const { code, stderr } = await home.fleetctl(["--tunnel=10.77.0.200", "--ssh-timeout=1", "list-units"]);
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /^Unable to initialize client: failed initializing SSH client: (timed out while initiating SSH connection|cannot connect)/,
+      );
+      assert.ok(performance.now() - started < 8000);
+    },
+  },
+  {
+    name: "status and journal: here without SSH, there by SSH, with systemctl's and journalctl's exit status",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      for (const [unit, flags] of [["near.service", []], ["far.service", ["--ssh-username=root"]]] as const) {
+        const status = await home.fleetctl([...flags, "status", unit]);
+        assert.equal(status.code, 0, status.stderr);
+        assert.match(status.stdout, new RegExp(`^● ${unit}\\n.*Loaded: loaded .*\\n.*Active: active \\(running\\)`));
+        const journal = await home.fleetctl([...flags, "journal", "--lines=1", "--output=cat", unit]);
+        assert.match(journal.stdout, /^tick \d+\n$/);
+        const wrong = await home.fleetctl([...flags, "journal", "--output=nosuch", unit]);
+        assert.deepEqual([wrong.code, wrong.stdout], [1, ""]);
+        assert.match(wrong.stderr, /Unknown output format|nosuch/);
+      }
+      const both = await home.fleetctl(["--ssh-username=root", "status", "near", "far"]);
+      assert.match(both.stdout, /\n\n● far\.service\n/);
+      const all = await home.fleetctl(["--ssh-username=root", "status", "all.service"]);
+      assert.deepEqual(all.stdout.match(/^all\.service on .*:$/gm), [
+        "all.service on 01010101.../10.77.0.11:",
+        "all.service on 02020202.../10.77.0.12:",
+        "all.service on 03030303.../10.77.0.13:",
+      ]);
+      await stage.cluster.fleetctl(stage.m1, "stop", "far.service");
+      assert.equal((await home.fleetctl(["--ssh-username=root", "status", "far"])).code, 3);
+      await stage.cluster.fleetctl(stage.m1, "start", "far.service");
+      const stranger = await Home.with(stage, []);
+      const refused = await stranger.fleetctl(["status", "far"]);
+      assert.equal(refused.code, 255);
+      assert.match(refused.stderr, /^Unable to SSH to remote host: SSH_AUTH_SOCK/);
+    },
+  },
+  {
+    name: "journal -f goes on until it is ended",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const script = "timeout -s INT 4 fleetctl --ssh-username=root journal -f --lines=1 --output=cat far.service";
+      const { stdout } = await home.run(["sh", "-c", script]);
+      const ticks = [...stdout.matchAll(/^tick (\d+)$/gm)].map(([, count]) => Number(count));
+      assert.ok(ticks.length >= 2, stdout);
+      ticks.forEach((tick, index) => assert.equal(tick, ticks[0]! + index));
+    },
+  },
+];
+
+const unix = "--endpoint=unix:///run/fleet.sock";
+const here = { "FLEETCTL_TUNNEL": "10.77.0.12", "FLEETCTL_SSH_USERNAME": "root" };
+
+const tunnels: readonly Case[] = [
+  {
+    name: "a tunnel to a socket, straight through sshd",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const flags = ["--tunnel=10.77.0.12", "--ssh-username=root", unix];
+      const list = await home.fleetctl([...flags, "--debug", "list-machines", "--no-legend"]);
+      assert.match(list.stdout, /^01010101\.\.\.\t10\.77\.0\.11\t-\n02020202\.\.\./);
+      assert.doesNotMatch(list.stderr, /fd-forward/);
+      await home.run(["sh", "-c", "printf '[Service]\\nType=oneshot\\nExecStart=/bin/true\\n' >~/once.service"]);
+      const started = await home.fleetctl([...flags, "start", `${home.path}/once.service`]);
+      assert.match(started.stdout, /^Unit once\.service inactive\nUnit once\.service launched on /);
+      assert.equal((await home.fleetctl([...flags, "destroy", "once"])).stdout, "Destroyed once.service\n");
+    },
+  },
+  {
+    name: "a tunnel to a socket by fd-forward, where sshd refuses",
+    async run(stage) {
+      const { m3 } = stage;
+      await m3.writeFile("/etc/ssh/sshd_config.d/closed.conf", "AllowStreamLocalForwarding no\n");
+      await m3.must(["systemctl", "restart", "ssh"]);
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const flags = ["--tunnel=10.77.0.13", "--ssh-username=root", "--debug", unix];
+      const list = await home.fleetctl([...flags, "list-units", "--no-legend", "--fields=unit"]);
+      assert.match(list.stdout, /^all\.service\nall\.service\nall\.service\nfar\.service\nnear\.service\n/);
+      assert.match(list.stderr, /trying fleetctl fd-forward/);
+      const denied = await home.fleetctl(["--tunnel=10.77.0.13", unix, "list-units"]);
+      assert.equal(denied.code, 1);
+      assert.match(denied.stderr, /Permission denied.*May core@10\.77\.0\.13 write to it\?/);
+    },
+  },
+  {
+    name: "ssh, status and journal hop through the tunnel, and both hosts are verified",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const flags = Object.entries(here).map(([name, value]) => `${name}=${value}`);
+      const hop = ["env", ...flags, "fleetctl", unix];
+      const { stdout } = await home.run([...hop, "ssh", "0303", "hostname; echo ${SSH_CONNECTION%% *}"]);
+      assert.equal(stdout, "m3\n10.77.0.12\n");
+      const journal = await home.run([...hop, "journal", "--lines=1", "--output=cat", "far.service"]);
+      assert.match(journal.stdout, /^tick \d+\n$/);
+      const lines = stage.knownHosts.trim().split("\n");
+      const onlyTunnel = lines.filter((line) => line.startsWith("10.77.0.12 ")).join("\n") + "\n";
+      const second = await Home.with(stage, ["key"], { ".fleetctl/known_hosts": onlyTunnel });
+      assert.match(
+        (await second.run([...hop, "ssh", "0303", "true"], "no\n")).stderr,
+        /authenticity of host '10\.77\.0\.13'/,
+      );
+      const onlyTarget = lines.filter((line) => line.startsWith("10.77.0.13 ")).join("\n") + "\n";
+      const first = await Home.with(stage, ["key"], { ".fleetctl/known_hosts": onlyTarget });
+      const refused = await first.run([...hop, "ssh", "0303", "true"], "no\n");
+      assert.match(refused.stderr, /authenticity of host '10\.77\.0\.12'/);
+      assert.match(refused.stderr, /Unable to initialize client: failed initializing SSH client: unauthorized host\n$/);
+    },
+  },
+];
+
+const injection: readonly Case[] = [
+  {
+    name: "fleetctl-inject-ssh.sh lets a key in everywhere, once, also through a tunnel, and by update-ssh-keys",
+    async run(stage) {
+      const script = Deno.readTextFileSync(new URL("../../ctl/fleetctl-inject-ssh.sh", import.meta.url));
+      const home = await Home.with(stage, ["key", "hosts"], { "inject.sh": script });
+      await home.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "anna at home", "-f", `${home.path}/anna`]);
+      const inject = (flags: string) => home.run(["sh", "-c", `sh ~/inject.sh anna ${flags} <~/anna.pub`]);
+      const first = await inject("");
+      assert.deepEqual([first.code, first.stderr], [0, ""]);
+      assert.equal(first.stdout.match(/: added to \/home\/core\/\.ssh\/authorized_keys$/gm)?.length, 3);
+      const again = await inject("");
+      assert.equal(again.stdout.match(/: already in /g)?.length, 3);
+      for (const prefix of ["0101", "0202", "0303"]) {
+        const opened = await home.fleetctl([
+          "--ssh-identity=~/anna",
+          "ssh",
+          prefix,
+          "grep -c anna .ssh/authorized_keys",
+        ]);
+        assert.equal(opened.stdout, "1\n");
+      }
+      await stage.m2.writeFile(
+        "/usr/local/bin/update-ssh-keys",
+        '#!/bin/sh\necho "$*" >~/asked; cat >>~/asked\n',
+        0o755,
+      );
+      const through = await inject(`--tunnel=10.77.0.12 --ssh-username=root ${unix}`);
+      assert.deepEqual([through.code, through.stderr], [0, ""]);
+      assert.match(through.stdout, /^0202\w+: update-ssh-keys has it$/m);
+      const key = (await home.read("anna.pub")).split(" ").slice(0, 2).join(" ");
+      assert.equal(await stage.m2.must(["cat", "/root/asked"]), `-a anna -n\n${key} anna\n`);
+      await stage.m2.must(["rm", "/usr/local/bin/update-ssh-keys"]);
+      const nonsense = await home.run(["sh", "-c", "echo 'ssh-ed25519 $(reboot)' | sh ~/inject.sh anna"]);
+      assert.equal(nonsense.code, 2);
+      assert.equal((await home.run(["sh", "-c", "sh ~/inject.sh </dev/null"])).code, 2);
+    },
+  },
+];
+
+const ticker = "[Service]\nExecStart=/bin/sh -c 'i=0; while sleep 1; do i=$$((i+1)); echo tick $$i; done'\n";
+
+Deno.test("fleetctl over SSH", async (t) => {
+  await withFleet({ machines: 3 }, async (cluster) => {
+    const [m1, m2, m3] = cluster.lab.machines as [Machine, Machine, Machine];
+    const on = (machine: Machine) => `[X-Fleet]\nMachineID=${machine.id}\n`;
+    await cluster.put(m1, "near.service", "launched", ticker + on(m1));
+    await cluster.put(m1, "far.service", "launched", ticker + on(m2));
+    await cluster.put(m1, "all.service", "launched", ticker + "[X-Fleet]\nGlobal=true\n");
+    await cluster.active(m1, ["near.service", "far.service"]);
+    const key = Deno.readTextFileSync(cluster.lab.sshKey);
+    const knownHosts = Deno.readTextFileSync(cluster.lab.knownHosts);
+    const stage: Stage = { cluster, m1, m2, m3, key, knownHosts };
+    for (const { name, run } of [...keys, ...hosts, ...sessions, ...tunnels, ...injection]) {
+      await t.step(name, () => run(stage));
+    }
+  });
+});
