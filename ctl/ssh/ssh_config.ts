@@ -75,7 +75,8 @@ export function parseHostSpec(text: string): HostSpec | undefined {
   const at = text.lastIndexOf("@");
   const user = at > 0 ? { user: text.slice(0, at) } : {};
   const rest = text.slice(at + 1);
-  const parts = /^\[([^\]]+)\](?::(\d+))?$/.exec(rest) ?? /^([^:]+)(?::(\d+))?$/.exec(rest) ?? /^([^[\]]+)$/.exec(rest);
+  const parts = /^\[([^\]]+)\](?::(\d+))?$/.exec(rest) ?? /^([^:]+)(?::(\d+))?$/.exec(rest) ??
+    /^([^:[\]]*:[^[\]]*:[^[\]]*)$/.exec(rest);
   if (!parts) return undefined;
   const port = parts[2] === undefined ? undefined : Number(parts[2]);
   if (port !== undefined && !isPort(port)) return undefined;
