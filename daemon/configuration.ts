@@ -15,14 +15,18 @@ export interface Configuration extends Parsed {
 }
 
 /**
- * Reads the configuration anew. `path`: this file, which has to be there; else the usual one, if it is there. Throws
- * {@link ConfigError} when it cannot be used, also when a file that it names cannot be read.
+ * Reads the configuration anew. `path`: this file, which has to be there; if left out the usual one, if it is there; null
+ * for none. `variables` win over the environment's. Throws {@link ConfigError} when it cannot be used, also when a file
+ * that it names cannot be read.
  */
-export async function readConfiguration(path: string | undefined): Promise<Configuration> {
+export async function readConfiguration(
+  path?: string | null,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<Configuration> {
   const chosen = path ?? defaultConfigPath;
-  const text = await readConfigFile(chosen, path !== undefined);
+  const text = path === null ? undefined : await readConfigFile(chosen, path !== undefined);
   const file = text === undefined ? {} : { file: { path: chosen, text } };
-  const parsed = parseConfig({ ...file, env: Deno.env.toObject() });
+  const parsed = parseConfig({ ...file, env: { ...Deno.env.toObject(), ...variables } });
   await readTls(parsed.config, parsed.sources);
   return { ...parsed, ...(text !== undefined && { path: chosen }) };
 }

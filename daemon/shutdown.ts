@@ -6,11 +6,11 @@
 
 import type { Clock } from "../registry/clock.ts";
 import { type Log, messageOf } from "../registry/log.ts";
-import type { Systemd } from "../systemd/mod.ts";
 
 /** What a stop does. */
 export interface ShutdownOptions {
-  readonly systemd: Systemd;
+  /** The job that systemd runs for the daemon's own unit, if any. */
+  readonly job: () => Promise<string | undefined>;
   readonly clock: Clock;
   readonly log: Log;
   /** Unloads every unit of this machine; undefined while the daemon is not a member. */
@@ -28,8 +28,8 @@ export interface ShutdownOptions {
  * systemd knows nothing of, leaves both as they are.
  */
 export async function shutDown(options: ShutdownOptions): Promise<void> {
-  const { systemd, clock, log, drain, leave } = options;
-  const job = await systemd.ownJob().catch((error) => {
+  const { clock, log, drain, leave } = options;
+  const job = await options.job().catch((error) => {
     log("warn", `cannot tell a stop from a restart, so units are left running: ${messageOf(error)}`);
     return undefined;
   });
