@@ -94,10 +94,16 @@ export class ApiFixture implements AsyncDisposable {
   }
 
   /** Lets a machine join. */
-  async join(id: MachineId, ip = "", staticMetadata: Record<string, string> = {}): Promise<void> {
+  async join(
+    id: MachineId,
+    ip = "",
+    staticMetadata: Record<string, string> = {},
+    apiAddress?: string,
+  ): Promise<void> {
     const record = {
       id,
       ip,
+      ...(apiAddress === undefined ? {} : { apiAddress }),
       incarnation: `boot-of-${id}`,
       staticMetadata,
       capabilities: { disableEngine: false },

@@ -8,6 +8,7 @@ import type { Clock } from "../../registry/clock.ts";
 import type { Log } from "../../registry/log.ts";
 import type { Registry } from "../../registry/mod.ts";
 import type { Connection } from "./access.ts";
+import type { Host } from "./host.ts";
 import type { Lists, UnitRenderer } from "./entities.ts";
 
 /** What the process that serves knows of one request beyond the request itself. Each is optional. */
@@ -31,6 +32,8 @@ export interface Api {
   readonly pageSize: number;
   readonly units: UnitRenderer;
   readonly lists: Lists;
+  /** The machine that serves; left out where the API is served on none of the cluster. */
+  readonly host?: Host;
 }
 
 /** One request, taken apart. */

@@ -5,7 +5,8 @@
  */
 
 import { eventKinds } from "./changes.ts";
-import { type Schema } from "./schema.ts";
+import { outputs } from "./host.ts";
+import type { Schema } from "./schema.ts";
 import { schemas } from "./schemas.ts";
 import { apiPrefixes } from "./v1.ts";
 
@@ -45,7 +46,8 @@ const problems: Readonly<Record<number, string>> = {
   409: "The unit is not in a state for this; the message says why.",
   413: "The body is too long.",
   415: "The body is not application/json.",
-  429: "Too many event streams are open.",
+  421: "Another daemon was meant.",
+  429: "Too many streams are open.",
   500: "A failure; the daemon's log says more.",
   501: "The machine that runs the unit cannot be asked; the message says why.",
   502: "The machine that runs the unit did not answer; the message says why.",
@@ -117,6 +119,32 @@ const units: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
     get: ofUnit("explainUnit", "Why a unit is where it is, or is not.", {
       200: { description: "The explanation.", content: json("Explanation") },
     }),
+  },
+};
+
+const onMachine = query("machineID", "Ask this machine; a global unit is on many.");
+
+const hosts: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
+  "/units/{unitName}/journal": {
+    get: ofUnit("getJournal", "What a unit has logged, from the machine that runs it.", {
+      200: {
+        description: "Lines, as they come.",
+        content: { ...plain, "application/x-ndjson": { schema: { type: "string" } } },
+      },
+    }, {
+      parameters: [
+        query("lines", "How many of the latest lines.", { type: "integer", minimum: 0 }),
+        query("follow", "Whether to go on with new lines.", { type: "string", enum: ["true", "false", "1", "0", ""] }),
+        query("output", "How lines are written, as in journalctl(1).", { type: "string", enum: outputs }),
+        onMachine,
+      ],
+      errors: [400, 404, 409, 421, 429, 501, 502],
+    }),
+  },
+  "/units/{unitName}/status": {
+    get: ofUnit("getStatus", "What systemctl says of a unit, on the machine that runs it.", {
+      200: { description: "Text; or JSON for Accept: application/json.", content: { ...plain, ...json("UnitStatus") } },
+    }, { parameters: [onMachine], errors: [404, 409, 421, 429, 501, 502] }),
   },
 };
 
@@ -195,7 +223,9 @@ function probe(operationId: string, summary: string): Operation {
 
 /** Every path below a prefix, and those without. */
 export const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
-  ...Object.fromEntries(Object.entries({ ...units, ...rest }).map(([path, item]) => [apiPrefixes[0] + path, item])),
+  ...Object.fromEntries(
+    Object.entries({ ...units, ...hosts, ...rest }).map(([path, item]) => [apiPrefixes[0] + path, item]),
+  ),
   "/healthz": { get: probe("getHealth", "Whether the process lives.") },
   "/readyz": { get: probe("getReadiness", "Whether the daemon can answer for the cluster.") },
   "/metrics": {

@@ -13,6 +13,7 @@ import { discoveryText } from "./discovery.ts";
 import { Lists, UnitRenderer } from "./entities.ts";
 import { EventStreams } from "./events.ts";
 import { explainUnit } from "./explain.ts";
+import { type Host, HostRoutes } from "./host.ts";
 import { listMachines, patchMachines } from "./machines.ts";
 import { errorReply, jsonReply, textReply } from "./replies.ts";
 import { getState, listStates } from "./state.ts";
@@ -34,6 +35,8 @@ export interface HandlerOptions extends OperatorPorts {
   readonly pageSize: number;
   /** Told in the `Server` header. */
   readonly version: string;
+  /** The machine that serves; left out where the API is served on none of the cluster. */
+  readonly host?: Host;
 }
 
 /** Answers one request. Never rejects. */
@@ -50,11 +53,19 @@ interface Resource {
 
 /** Makes the handler of all API paths. Throws RangeError when `pageSize` is out of range. */
 export function createHandler(options: HandlerOptions): Handler {
-  const { registry, status, log, clock, pageSize, version } = options;
+  const { registry, status, log, clock, pageSize, version, host } = options;
   if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 0xffff) {
     throw new RangeError(`page size must be a whole number from 1 to 65535, not ${pageSize}`);
   }
-  const api: Api = { registry, log, clock, pageSize, units: new UnitRenderer(log), lists: new Lists() };
+  const api: Api = {
+    registry,
+    log,
+    clock,
+    pageSize,
+    units: new UnitRenderer(log),
+    lists: new Lists(),
+    ...(host ? { host } : {}),
+  };
   const find = router(api, version);
   const server = `fleetd/${version}`;
 
@@ -157,6 +168,7 @@ function only(methods: string, code = 405): Resource["otherwise"] {
 /** What there is below a prefix, by path; `*` stands for a name. */
 export function resourcesOf(api: Api, version: string): ReadonlyMap<string, Resource> {
   const events = new EventStreams(api);
+  const hosts = new HostRoutes(api);
   const explainer = new Explainer();
   return new Map<string, Resource>([
     // 400, as clients of the original know it.
@@ -180,6 +192,8 @@ export function resourcesOf(api: Api, version: string): ReadonlyMap<string, Reso
       actions: { GET: (_call, name) => explainUnit(api, explainer, name) },
       otherwise: only("GET"),
     }],
+    ["units/*/journal", { actions: { GET: (call, name) => hosts.journal(call, name) }, otherwise: only("GET") }],
+    ["units/*/status", { actions: { GET: (call, name) => hosts.status(call, name) }, otherwise: only("GET") }],
     ["state", { actions: { GET: (call) => listStates(api, call) }, otherwise: only("GET") }],
     ["state/*", { actions: { GET: (_call, name) => getState(api, name) }, otherwise: only("GET") }],
     ["events", { actions: { GET: (call) => events.open(call) }, otherwise: only("GET") }],

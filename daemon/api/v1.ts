@@ -125,6 +125,15 @@ export interface ReasonEntity {
   readonly reason: string;
 }
 
+/** `GET /units/{name}/status` as JSON. */
+export interface UnitStatusEntity {
+  readonly name: string;
+  /** The machine that says so. */
+  readonly machineID: string;
+  /** systemd's properties of the unit, as `systemctl show` has them. */
+  readonly properties: Readonly<Record<string, string>>;
+}
+
 export interface ErrorEntity {
   readonly error: { readonly code: number; readonly message: string };
 }

@@ -1,0 +1,173 @@
+/**
+ * What this machine says of a unit, by systemd's own programs, and what other machines' daemons say. 🚪
+ *
+ * @module
+ */
+
+import { readFile } from "node:fs/promises";
+import { type Log, messageOf } from "../../registry/log.ts";
+import type { MachineId } from "../../registry/model.ts";
+import type { Config } from "../config.ts";
+import type { Host, JournalQuery } from "./host.ts";
+
+/** What {@link openHost} needs. */
+export interface HostProgramOptions {
+  readonly machine: () => MachineId | undefined;
+  readonly config: Pick<
+    Config,
+    "systemdUser" | "apiPeerCertfile" | "apiPeerKeyfile" | "apiPeerCafile" | "apiPeerTokenFile"
+  >;
+  readonly log: Log;
+}
+
+/** Longest text of a status that is taken. */
+const maxStatus_bytes = 1024 * 1024;
+
+/** systemctl(1): 3 is what a unit that does not run gives, 4 one that systemd does not know. */
+const statusCodes = [0, 1, 2, 3, 4];
+
+const environment = { LC_ALL: "C.UTF-8", SYSTEMD_COLORS: "0", SYSTEMD_PAGER: "", SYSTEMD_URLIFY: "0" };
+
+/** The machine that this process runs on. */
+export function openHost({ machine, config, log }: HostProgramOptions): Host {
+  const user = config.systemdUser;
+  const systemctl = (...args: string[]) => run("systemctl", [...(user ? ["--user"] : []), ...args]);
+  return {
+    machine,
+    journal: (query) => journal(query, user, log),
+    statusText: (unit) => systemctl("status", "--no-pager", "--full", "--lines=10", "--", unit),
+    statusProperties: async (unit) => properties(await systemctl("show", "--no-pager", "--", unit)),
+    ask: (base, path, headers, signal) => ask(base, path, headers, signal, config),
+  };
+}
+
+function journal({ unit, lines, follow, output }: JournalQuery, user: boolean, log: Log): ReadableStream<Uint8Array> {
+  const args = [
+    ...[user ? `--user-unit=${unit}` : `--unit=${unit}`, `--lines=${lines}`, `--output=${output}`],
+    ...["--no-pager", "--quiet", ...(follow ? ["--follow"] : [])],
+  ];
+  const child = new Deno.Command("journalctl", {
+    args,
+    env: environment,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  void child.status.then(({ code, signal }) => {
+    if (code !== 0 && signal === null) log("warn", "journalctl failed", { unit, code });
+  });
+  const reader = child.stdout.getReader();
+  return new ReadableStream({
+    pull: async (controller) => {
+      const { done, value } = await reader.read();
+      if (!done) return controller.enqueue(value);
+      await child.status;
+      controller.close();
+    },
+    cancel: async () => {
+      end(child);
+      await reader.cancel();
+      await child.status;
+    },
+  }, { highWaterMark: 0 });
+}
+
+/** Ends a program that may have ended already. */
+function end(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGTERM");
+  } catch (error) {
+    if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+async function run(program: string, args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await new Deno.Command(program, { args, env: environment, stdin: "null" }).output();
+  const decoder = new TextDecoder();
+  if (statusCodes.includes(code)) return decoder.decode(stdout.subarray(0, maxStatus_bytes)) || decoder.decode(stderr);
+  throw new Error(`${program} ${args.join(" ")} ended with ${code}: ${decoder.decode(stderr).trim()}`);
+}
+
+function properties(text: string): Record<string, string> {
+  const pairs = text.split("\n").flatMap((line) => {
+    const [, name, value] = /^([A-Za-z0-9]+)=(.*)$/.exec(line) ?? [];
+    return name === undefined || value === undefined ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(pairs);
+}
+
+/** Files are read anew each time: it is rare, and they may have been replaced. */
+async function ask(
+  base: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+  config: HostProgramOptions["config"],
+): Promise<Response> {
+  const [cert, key, ca, token] = await Promise.all([
+    readNamed("api_peer_certfile", config.apiPeerCertfile),
+    readNamed("api_peer_keyfile", config.apiPeerKeyfile),
+    readNamed("api_peer_cafile", config.apiPeerCafile),
+    readNamed("api_peer_token_file", config.apiPeerTokenFile),
+  ]);
+  const client = Deno.createHttpClient({
+    ...(ca === undefined ? {} : { caCerts: [ca] }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+  });
+  const close = () => client.close();
+  try {
+    const authorization = token === undefined ? {} : { authorization: `Bearer ${token.trim()}` };
+    const answer = await fetch(base + path, {
+      client,
+      signal,
+      redirect: "error",
+      headers: { ...headers, ...authorization },
+    });
+    if (answer.body === null) {
+      close();
+      return answer;
+    }
+    return new Response(closingAfter(answer.body, close), answer);
+  } catch (error) {
+    close();
+    throw new Error(reasonOf(error));
+  }
+}
+
+/** The same bytes; `close` is called when they have come to an end, or are not wanted any more. */
+function closingAfter(body: ReadableStream<Uint8Array>, close: () => void): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  return new ReadableStream({
+    pull: async (controller) => {
+      try {
+        const { done, value } = await reader.read();
+        if (!done) return controller.enqueue(value);
+        close();
+        controller.close();
+      } catch (error) {
+        close();
+        controller.error(error);
+      }
+    },
+    cancel: async (reason) => {
+      await reader.cancel(reason);
+      close();
+    },
+  }, { highWaterMark: 0 });
+}
+
+async function readNamed(option: string, path: string): Promise<string | undefined> {
+  if (path === "") return undefined;
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new Error(`cannot read ${path}, the file that ${option} names: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** fetch says what matters innermost. */
+function reasonOf(error: unknown): string {
+  let cause = error;
+  while (cause instanceof Error && cause.cause !== undefined) cause = cause.cause;
+  return cause instanceof Error ? cause.message : String(cause);
+}

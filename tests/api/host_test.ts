@@ -1,0 +1,261 @@
+/** Journals and states of units, here and passed on to the machine that has them. */
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import type { Host, JournalQuery } from "../../daemon/api/host.ts";
+import { openHost } from "../../daemon/api/host_programs.ts";
+import { readCredentials } from "../../daemon/api/credentials.ts";
+import { type Answer, ApiFixture, errorText } from "../api_fixture.ts";
+import { makeAuthority } from "./authority.ts";
+import { connect, network, readUntil, Stage, write } from "./stage.ts";
+
+/** A machine that says what it is asked. */
+class Recorder implements Host {
+  readonly asked: JournalQuery[] = [];
+  /** Journals that are being read. */
+  open = 0;
+
+  constructor(
+    private readonly id: string | undefined,
+    readonly ask: Host["ask"] = () => Promise.reject(new Error("no")),
+  ) {}
+
+  machine = () => this.id;
+
+  journal(query: JournalQuery): ReadableStream<Uint8Array> {
+    this.asked.push(query);
+    this.open++;
+    const text = new TextEncoder().encode(`${this.id} logs ${query.unit}\n`);
+    return new ReadableStream({
+      start: (controller) => {
+        controller.enqueue(text);
+        if (query.follow) return;
+        this.open--;
+        controller.close();
+      },
+      cancel: () => void this.open--,
+    });
+  }
+
+  statusText = (unit: string) => Promise.resolve(`${unit} on ${this.id}\n`);
+  statusProperties = (unit: string) => Promise.resolve({ Id: unit, ActiveState: "active" });
+}
+
+async function populate(api: ApiFixture): Promise<void> {
+  await api.join("m1", "10.0.0.1");
+  await api.join("m2", "10.0.0.2");
+  await api.put("a.service", "launched");
+  await api.put("b.service", "launched");
+  await api.put("lost.service", "launched");
+  await api.put("g.service", "launched", "[X-Fleet]\nGlobal=true");
+  await api.place("a.service", "m1");
+  await api.place("b.service", "m2");
+  for (const machine of ["m1", "m2"]) await api.report(machine, "g.service", {});
+}
+
+Deno.test("what is asked of a unit's machine", async (test) => {
+  const here = new Recorder("m1");
+  await using api = await ApiFixture.open({ host: here });
+  await populate(api);
+  const cases: readonly (readonly [path: string, code: number, says: string])[] = [
+    ["a.service/journal", 200, "m1 logs a.service\n"],
+    ["a.service/status", 200, "a.service on m1\n"],
+    ["g.service/journal", 200, "m1 logs g.service\n"],
+    ["g.service/journal?machineID=m1", 200, "m1 logs g.service\n"],
+    ["none.service/journal", 404, errorText(404, "unit does not exist")],
+    ["none.service/status", 404, errorText(404, "unit does not exist")],
+    ["lost.service/journal", 409, errorText(409, 'unit "lost.service" is on no machine')],
+    ["g.service/status?machineID=m9", 404, errorText(404, 'machine "m9" is not present')],
+    ...["x", "-1", "1.5", "100001", "9999999", "1;ls", ""].map((lines) =>
+      [
+        `a.service/journal?lines=${lines}`,
+        400,
+        errorText(400, `invalid lines "${lines}": expect a whole number up to 100000`),
+      ] as const
+    ),
+    ["a.service/journal?follow=perhaps", 400, errorText(400, "invalid follow: expect true or false")],
+  ];
+  for (const [path, code, says] of cases) {
+    await test.step(path, async () => {
+      const answer = await api.send("GET", `/fleet/v1/units/${path}`);
+      assert.equal(answer.text, says);
+      assert.equal(answer.code, code);
+    });
+  }
+  await test.step("an output that is none", async () => {
+    assert.equal((await api.send("GET", "/fleet/v1/units/a.service/journal?output=--all")).code, 400);
+  });
+  await test.step("how journalctl is asked", async () => {
+    await api.send("GET", "/fleet/v1/units/a.service/journal?lines=7&output=cat&follow=false");
+    assert.deepEqual(here.asked.at(-1), { unit: "a.service", lines: 7, follow: false, output: "cat" });
+  });
+  await test.step("a state as JSON", async () => {
+    const request = new Request("http://localhost/", { headers: { Accept: "application/json" } });
+    const answer = await api.handler(request, { target: "/fleet/v1/units/a.service/status" });
+    assert.equal(
+      await answer.text(),
+      '{"machineID":"m1","name":"a.service","properties":{"Id":"a.service","ActiveState":"active"}}',
+    );
+  });
+  await test.step("another machine whose API is not open", async () => {
+    const answer = await api.send("GET", "/fleet/v1/units/b.service/journal");
+    assert.equal(answer.code, 501);
+    assert.match(answer.text, /machine m2 \(10\.0\.0\.2\) runs the unit, and its API is not open to other machines/);
+  });
+  await test.step("one that was passed on to the wrong machine", async () => {
+    const request = new Request("http://localhost/", { headers: { "Fleet-Passed-On": "m2" } });
+    const answer = await api.handler(request, { target: "/fleet/v1/units/b.service/journal" });
+    assert.equal(await answer.text(), errorText(421, "this is machine m1"));
+  });
+  await test.step("a server on no machine", async () => {
+    api.handler = api.handlerOver(api.registry, { host: undefined as never });
+    assert.equal((await api.send("GET", "/fleet/v1/units/a.service/journal")).code, 501);
+  });
+});
+
+Deno.test("a journal that is followed ends with its reader, and when the server closes", async () => {
+  const here = new Recorder("m1");
+  await using api = await ApiFixture.open({ host: here });
+  await populate(api);
+  const follow = async (closing?: AbortSignal) => {
+    const target = "/fleet/v1/units/a.service/journal?follow=true";
+    const answer = await api.handler(new Request("http://localhost/"), { target, ...(closing ? { closing } : {}) });
+    const reader = answer.body!.getReader();
+    await reader.read();
+    return reader;
+  };
+  const left = await follow();
+  assert.equal(here.open, 1);
+  await left.cancel();
+  assert.equal(here.open, 0);
+  const closing = new AbortController();
+  const cut = await follow(closing.signal);
+  closing.abort();
+  assert.deepEqual(await cut.read(), { done: true, value: undefined });
+  assert.equal(here.open, 0);
+
+  const readers = [];
+  for (let index = 0; index < 64; index++) readers.push(await follow());
+  assert.equal((await api.send("GET", "/fleet/v1/units/a.service/journal")).code, 429);
+  for (const reader of readers) await reader.cancel();
+  assert.equal((await api.send("GET", "/fleet/v1/units/a.service/journal")).code, 200);
+});
+
+Deno.test("questions are passed on to the machine that has the unit", async (test) => {
+  await using stage = new Stage();
+  const authority = await makeAuthority();
+  const { directory } = authority;
+  const own = { apiCertfile: "", apiKeyfile: "", apiClientCafile: "", apiTokensFile: "", apiInsecure: false };
+  const peer = { systemdUser: false, apiPeerCertfile: "", apiPeerKeyfile: "", apiPeerCafile: "", apiPeerTokenFile: "" };
+  const tls = { apiCertfile: `${directory}/server.crt`, apiKeyfile: `${directory}/server.key` };
+  const friend = { apiPeerCertfile: `${directory}/friend.crt`, apiPeerKeyfile: `${directory}/friend.key` };
+  await Deno.writeTextFile(`${directory}/token`, "do\n");
+  const hash = (token: string) => createHash("sha256").update(token).digest("hex");
+  await Deno.writeTextFile(`${directory}/tokens`, `read m1 sha256:${hash("other")}\n`);
+  await Deno.writeTextFile(`${directory}/good`, `read m1 sha256:${hash("do")}\n`);
+  const settings: readonly (readonly [string, Partial<typeof own>, Partial<typeof peer>, number, RegExp])[] = [
+    ["in plain text", { apiInsecure: true }, {}, 200, /^m2 logs b\.service\n$/],
+    [
+      "with a certificate",
+      { ...tls, apiClientCafile: `${directory}/ours.crt` },
+      { ...friend, apiPeerCafile: `${directory}/ours.crt` },
+      200,
+      /^m2 logs b\.service\n$/,
+    ],
+    [
+      "without the certificate",
+      { ...tls, apiClientCafile: `${directory}/ours.crt` },
+      { apiPeerCafile: `${directory}/ours.crt` },
+      502,
+      /refuses to answer at https:.*: a client certificate is required/,
+    ],
+    [
+      "to a server that is not trusted",
+      { ...tls, apiInsecure: true },
+      {},
+      502,
+      /does not answer at https:.*certificate/i,
+    ],
+    [
+      "with a token that is not known there",
+      { apiTokensFile: `${directory}/tokens` },
+      { apiPeerTokenFile: `${directory}/token` },
+      502,
+      /refuses to answer at http:.*: the bearer token is not known/,
+    ],
+    [
+      "with a token that cannot be read",
+      { apiInsecure: true },
+      { apiPeerTokenFile: "/nowhere" },
+      502,
+      /api_peer_token_file/,
+    ],
+  ];
+  try {
+    for (const [name, there, here, code, says] of settings) {
+      await test.step(name, async () => {
+        await using api = await ApiFixture.open();
+        await populate(api);
+        const far = new Recorder("m2");
+        const server = await stage.serve(
+          api.handlerOver(api.registry, { host: far }),
+          network,
+          await readCredentials({ ...own, ...there }),
+        );
+        await api.leave("m2");
+        await api.join("m2", "127.0.0.1", {}, server.urlFor("127.0.0.1"));
+        await api.place("b.service", "m2");
+        const { ask } = openHost({ machine: () => "m1", config: { ...peer, ...here }, log: () => {} });
+        api.handler = api.handlerOver(api.registry, { host: new Recorder("m1", ask) });
+        const answer: Answer = await api.send("GET", "/v1-alpha/units/b.service/journal?lines=3");
+        assert.match(code === 200 ? answer.text : JSON.parse(answer.text).error.message, says);
+        assert.equal(answer.code, code);
+        if (code === 200) assert.equal(far.asked[0]?.lines, 3);
+        await server.close();
+      });
+    }
+    await test.step("a machine that is not there", async () => {
+      await using api = await ApiFixture.open();
+      await populate(api);
+      const gone = await stage.serve(api.handler, network, { policy: { insecure: true } });
+      await gone.close();
+      await api.leave("m2");
+      await api.join("m2", "127.0.0.1", {}, gone.urlFor("127.0.0.1"));
+      await api.place("b.service", "m2");
+      const { ask } = openHost({ machine: () => "m1", config: peer, log: () => {} });
+      api.handler = api.handlerOver(api.registry, { host: new Recorder("m1", ask) });
+      const answer = await api.send("GET", "/fleet/v1/units/b.service/status");
+      assert.equal(answer.code, 502);
+      assert.match(answer.text, /machine m2 \(127\.0\.0\.1\) does not answer at http:\/\/127\.0\.0\.1:\d+: .*refused/i);
+    });
+    await test.step("a journal that is followed, until its reader leaves", async () => {
+      await using api = await ApiFixture.open();
+      await populate(api);
+      const far = new Recorder("m2");
+      const server = await stage.serve(api.handlerOver(api.registry, { host: far }), network, {
+        policy: { insecure: true },
+      });
+      await api.leave("m2");
+      await api.join("m2", "127.0.0.1", {}, server.urlFor("127.0.0.1"));
+      await api.place("b.service", "m2");
+      const { ask: far_ask } = openHost({ machine: () => "m1", config: peer, log: () => {} });
+      const near = await stage.serve(
+        api.handlerOver(api.registry, { host: new Recorder("m1", far_ask) }),
+        stage.unix(),
+      );
+      const reader = await connect(near.addresses[0]!);
+      await write(reader, "GET /fleet/v1/units/b.service/journal?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+      await readUntil(reader, (text) => text.includes("m2 logs b.service"));
+      assert.equal(far.open, 1);
+      reader.close();
+      for (let turn = 0; far.open > 0; turn++) {
+        assert.ok(turn < 1000, "the far journal is left, too");
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      await near.close();
+      await server.close();
+    });
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
