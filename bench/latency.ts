@@ -33,41 +33,42 @@ const warmups = 3;
  * alone, after a pause.
  */
 export async function measureLatency(setting: Setting, { samples, pause_ms }: LatencyOptions): Promise<Latency> {
-  const { lab: { machines }, client, floors } = setting;
+  const { lab: { machines }, floors } = setting;
   const fleet = { start: [] as number[], destroy: [] as number[] };
   const floor = { start: [] as number[], destroy: [] as number[] };
-  for (let round = -warmups; round < samples; round++) {
-    const machine = machines[(round + warmups) % machines.length] as Machine;
+  for (let at = 0; at < warmups + samples; at++) {
+    const machine = machines[at % machines.length] as Machine;
     const alone = floors.get(machine) as Floor;
-    const [by_fleet, by_systemd] = ["fleet", "floor"].map((kind) => `${kind}-${round + warmups}.service`) as [
-      string,
-      string,
-    ];
-    await alone.install([by_systemd], unitText);
-    await pause(pause_ms);
-    const starts = [
-      await timed(async () => {
-        const seen = client.when(by_fleet, isActive);
-        await client.launch(by_fleet, unitOptions(machine));
-        return await seen;
-      }),
-      (await pause(pause_ms), await timed(() => alone.start([by_systemd]))),
-    ] as const;
-    await pause(pause_ms);
-    const stops = [
-      await timed(async () => {
-        const seen = client.when(by_fleet, isGone);
-        await client.destroy(by_fleet);
-        return await seen;
-      }),
-      (await pause(pause_ms), await timed(() => alone.stop([by_systemd]))),
-    ] as const;
-    await alone.remove([by_systemd]);
-    if (round < 0) continue;
-    fleet.start.push(starts[0]);
-    floor.start.push(starts[1]);
-    fleet.destroy.push(stops[0]);
-    floor.destroy.push(stops[1]);
+    const [ours, theirs] = [`fleet-${at}.service`, `floor-${at}.service`];
+    const paused = async (work: () => Promise<number | void>) => {
+      await pause(pause_ms);
+      return await timed(work);
+    };
+    await alone.install([theirs], unitText);
+    const start_ms = await paused(() => launched(setting, ours, machine));
+    const floor_start_ms = await paused(() => alone.start([theirs]));
+    const destroy_ms = await paused(() => destroyed(setting, ours));
+    const floor_stop_ms = await paused(() => alone.stop([theirs]));
+    await alone.remove([theirs]);
+    if (at < warmups) continue;
+    fleet.start.push(start_ms);
+    floor.start.push(floor_start_ms);
+    fleet.destroy.push(destroy_ms);
+    floor.destroy.push(floor_stop_ms);
   }
   return { start: compare(fleet.start, floor.start), destroy: compare(fleet.destroy, floor.destroy) };
+}
+
+/** PUTs a unit; gives the time at which it was seen active. */
+async function launched({ client }: Setting, name: string, machine: Machine): Promise<number> {
+  const seen = client.when(name, isActive);
+  await client.launch(name, unitOptions(machine));
+  return await seen;
+}
+
+/** DELETEs a unit; gives the time at which it, and its state, were seen to be gone. */
+async function destroyed({ client }: Setting, name: string): Promise<number> {
+  const seen = client.when(name, isGone);
+  await client.destroy(name);
+  return await seen;
 }
