@@ -45,7 +45,11 @@ const limits = { drain_ms: 60_000, leave_ms: 5_000 } as const;
 
 /** What outlives a reload. */
 interface House {
-  readonly wish: Extract<Arguments, { kind: "run" | "dev" }>;
+  readonly listen: readonly string[];
+  /** Reads the configuration anew. */
+  readonly configure: () => Promise<Configuration>;
+  /** Set for a try: it is kept in memory, its units end with it, and this is said when it is ready. */
+  readonly greeting?: string;
   readonly log: Log;
   readonly tell: Notify;
   readonly systemd: Systemd;
@@ -79,16 +83,30 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     if (wish.kind === "check") return await checkConfig(wish.config);
     log("info", `Starting fleetd version ${version}`);
-    const configuration = await readConfiguration(wish.config);
-    manner = configuration.config;
-    sayWhere(configuration, log);
-    house = await build(wish, configuration, log);
+    const start = await startOf(wish);
+    manner = start.configuration.config;
+    sayWhere(start.configuration, log);
+    house = await build(start, log);
     await run(house);
     return 0;
   } catch (error) {
     log("error", `${messageOf(error)}${permissionHint(error)}`);
     return 1;
   }
+}
+
+/** How a daemon starts. */
+type Start = Pick<House, "listen" | "configure" | "greeting" | "configuration">;
+
+async function startOf(wish: Extract<Arguments, { kind: "run" | "dev" }>): Promise<Start> {
+  if (wish.kind === "run") {
+    const configure = () => readConfiguration(wish.config);
+    return { configuration: await configure(), configure, listen: wish.listen };
+  }
+  const { devSetting } = await import("./dev.ts");
+  const { listen, ...setting } = await devSetting(wish.config);
+  const configure = async () => (await devSetting(wish.config)).configuration;
+  return { ...setting, configure, listen: [...listen, ...wish.listen] };
 }
 
 /** What to do about something that the flags of this build forbid; "" for any other error. */
@@ -114,9 +132,11 @@ function sayWhere({ path, warnings }: Configuration, log: Log): void {
   for (const warning of warnings) log("warn", warning);
 }
 
-async function build(wish: House["wish"], configuration: Configuration, log: Log): Promise<House> {
-  const { config } = configuration;
+async function build(start: Start, log: Log): Promise<House> {
+  const { configuration: { config }, greeting } = start;
   const memory = await openMemory(parentOf(config.unitsDirectory));
+  // What an earlier try knew went with it.
+  if (greeting !== undefined) await Promise.all([memory.saveStore(undefined), memory.saveLease(undefined)]);
   const systemd = openSystemd({
     unitsDirectory: config.unitsDirectory,
     bus: config.systemdUser ? "user" : "system",
@@ -124,7 +144,7 @@ async function build(wish: House["wish"], configuration: Configuration, log: Log
   });
   const notify = openNotify(Deno.env.get("NOTIFY_SOCKET"));
   const tell: Notify = (text) => notify(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
-  return { wish, log, tell, systemd, memory, impatience: new Bell(), manner: config, configuration };
+  return { ...start, log, tell, systemd, memory, impatience: new Bell(), manner: config };
 }
 
 /** Serves from the first moment, lives, and ends when a signal says so. */
@@ -167,16 +187,17 @@ async function run(house: House): Promise<void> {
 function openDaemon(house: House, status: () => Daemon<Handler>["status"]): Daemon<Handler> {
   const { log, tell, memory, impatience } = house;
   let next = house.configuration;
+  let greeting = house.greeting;
   return new Daemon<Handler>({
     configure: async () => {
-      const configuration = await readConfiguration(house.wish.config);
+      const configuration = await house.configure();
       log("info", `Reloading configuration from ${configuration.path ?? "the environment"}`);
       for (const warning of configuration.warnings) log("warn", warning);
       await readCredentials(configuration.config);
       next = configuration;
       return configuration.config;
     },
-    openStore: (config) => openStore(config),
+    openStore: (config) => openStore(config, house.greeting === undefined ? "configured" : "memory"),
     openRegistry: (config, store) => openRegistry(config, store, log),
     openApi: ({ config, registry, retired }) => {
       const machine = () => house.member?.machine.id;
@@ -192,7 +213,11 @@ function openDaemon(house: House, status: () => Daemon<Handler>["status"]): Daem
         bell: impatience,
         identify: () => identify(house, regime.config),
         work: (member, signal) => work(house, regime, member, signal),
-        status,
+        status: (next) => {
+          status(next);
+          if (next.ready && greeting !== undefined) say(greeting);
+          greeting = undefined;
+        },
       }, signal),
     putInForce: async (config) => {
       house.server?.use(await readCredentials(config));
@@ -301,10 +326,10 @@ function until(retired: AbortSignal, handler: Handler): Handler {
 }
 
 async function openServer(house: House, handler: () => Handler): Promise<Server> {
-  const { wish, log, configuration: { config } } = house;
+  const { listen, log, configuration: { config } } = house;
   return await serve({
     handler: (request, peer) => handler()(request, peer),
-    listen: [...inheritedSockets(), ...wish.listen.map(listenSpec)],
+    listen: [...inheritedSockets(), ...listen.map(listenSpec)],
     credentials: await readCredentials(config),
     log: logOf("api", log),
     clock: systemClock,
@@ -312,9 +337,10 @@ async function openServer(house: House, handler: () => Handler): Promise<Server>
 }
 
 async function endWell(house: House): Promise<void> {
-  const { systemd, log, agent, member } = house;
+  const { systemd, log, agent, member, greeting } = house;
   await shutDown({
-    systemd,
+    // With what is in memory alone, nobody would know of its units any more.
+    job: () => greeting === undefined ? systemd.ownJob() : Promise.resolve("stop"),
     clock: systemClock,
     log,
     drain: agent && (() => agent.drain()),
