@@ -25,6 +25,7 @@ const doors: Readonly<Record<string, string>> = {
   "daemon/memory.ts": "what the daemon remembers in /run",
   "daemon/log.ts": "log lines on stderr, and the time of each",
   "daemon/configuration.ts": "fleet.conf, the files it names, and the environment",
+  "daemon/dev.ts": "what a try on this machine can stand on",
   "daemon/store.ts": "the directory of the embedded store",
   "daemon/signals.ts": "signals",
   "daemon/identity.ts": "machine-id(5) and the address of the default route",
