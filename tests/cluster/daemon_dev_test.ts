@@ -1,0 +1,120 @@
+/** `fleetd --dev` on a real machine, from nothing: as root and as a user. */
+
+import assert from "node:assert/strict";
+import { buildFleet } from "./fleet_cluster.ts";
+import { withLab } from "./lab.ts";
+import type { Machine } from "./machine.ts";
+import { until } from "./process.ts";
+import { startUserSystemd, userBus } from "./user_systemd.ts";
+
+/** A try that runs on a machine as a service of its own, with what it says in a file. */
+async function startTry(machine: Machine, properties: readonly string[] = []): Promise<void> {
+  await machine.must([
+    "systemd-run",
+    "--unit=try",
+    "--collect",
+    "--property=StandardOutput=truncate:/root/said",
+    "--property=StandardError=truncate:/root/logged",
+    "--property=KillMode=mixed",
+    ...properties,
+    "/usr/local/bin/fleetd",
+    "--dev",
+  ]);
+}
+
+/** The commands that the try says to type, as one shell script; they come in the order in which they are said. */
+function commandsOf(said: string): string[] {
+  return said.split("\n").filter((line) => line.startsWith("  ")).map((line) => line.trim());
+}
+
+async function greeting(machine: Machine): Promise<string> {
+  return await until("the try to be ready", async () => {
+    const said = await machine.must(["cat", "/root/said"]);
+    return said.includes("/fleet/v1/units") ? said : undefined;
+  });
+}
+
+async function gone(machine: Machine): Promise<void> {
+  await until("the try to be over", async () => {
+    const state = await machine.must(["systemctl", "show", "--property=LoadState", "--value", "try.service"]);
+    return state.trim() === "not-found" || undefined;
+  });
+}
+
+async function asRoot(machine: Machine): Promise<void> {
+  const begun_ms = performance.now();
+  await startTry(machine);
+  const said = await greeting(machine);
+  const took_ms = performance.now() - begun_ms;
+  assert.ok(took_ms < 3_000, `ready after ${took_ms} ms, on a busy host`);
+  const commands = commandsOf(said);
+  assert.equal(commands.length, 5, said);
+  const output = await machine.sh(`cd /root; ${commands.slice(0, 4).join("\n")}`);
+  assert.match(output, /Unit hello\.service launched on [0-9a-f]{8}\.\.\./);
+  assert.match(output, /hello\.service\t+[0-9a-f]{8}\.\.\.\S*\t+active\t+running/);
+  assert.equal((await machine.must(["systemctl", "is-active", "hello.service"])).trim(), "active");
+  const page = await machine.sh(
+    'exec 3<>/dev/tcp/127.0.0.1/49153; printf "GET /fleet/v1/machines HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n" >&3; cat <&3'
+      .replace(/^/, "bash -c '").replace(/$/, "'"),
+  );
+  assert.match(page, /"machines":\[\{"id":"0101/);
+  // ^C: its units end with it.
+  await machine.must(["systemctl", "kill", "--kill-whom=main", "--signal=INT", "try.service"]);
+  await gone(machine);
+  assert.notEqual((await machine.run(["systemctl", "is-active", "hello.service"])).code, 0);
+  assert.equal(await machine.must(["ls", "/run/fleet/dev/units"]), "");
+}
+
+/** One that was killed leaves its units; the next knows nothing of them, and takes them away. */
+async function afterAKill(machine: Machine): Promise<void> {
+  await startTry(machine);
+  await greeting(machine);
+  await machine.sh("cd /root; export FLEETCTL_ENDPOINT=unix:///run/fleet/dev/fleet.sock; fleetctl start hello.service");
+  await machine.must(["systemctl", "kill", "--signal=KILL", "try.service"]);
+  await gone(machine);
+  assert.equal((await machine.must(["systemctl", "is-active", "hello.service"])).trim(), "active");
+  await startTry(machine);
+  await greeting(machine);
+  await until("the forgotten unit to be gone", async () => {
+    return (await machine.run(["systemctl", "is-active", "hello.service"])).code !== 0 || undefined;
+  });
+  await machine.must(["systemctl", "stop", "try.service"]);
+  await gone(machine);
+}
+
+async function asUser(machine: Machine): Promise<void> {
+  const user = await startUserSystemd(machine);
+  const env = user.env.map((each) => `--setenv=${each}`);
+  await startTry(machine, ["--uid=core", ...env]);
+  const [endpoint, make, start, list] = commandsOf(await greeting(machine));
+  const output = await user.run("sh", "-c", `cd /home/core; ${[endpoint, make, start, list].join("\n")}`);
+  assert.match(output.stdout, /hello\.service\t+[0-9a-f]{8}\.\.\.\S*\t+active\t+running/, output.stderr);
+  assert.equal((await user.run("systemctl", "--user", "is-active", "hello.service")).stdout.trim(), "active");
+  await machine.must(["systemctl", "stop", "try.service"]);
+  await gone(machine);
+  assert.notEqual((await user.run("systemctl", "--user", "is-active", "hello.service")).code, 0);
+}
+
+async function withoutSystemd(machine: Machine): Promise<void> {
+  const root = await machine.run(["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /run/systemd; fleetd --dev"]);
+  assert.equal(root.code, 1);
+  assert.match(root.stderr, /not started by systemd.*deno task demo/);
+  const user = await machine.run(["setpriv", "--reuid=core", "--regid=core", "--clear-groups", "fleetd", "--dev"]);
+  assert.equal(user.code, 1);
+  assert.match(user.stderr, /no systemd of this user's.*XDG_RUNTIME_DIR is not set.*Try as root/);
+}
+
+Deno.test("a try on one machine", async (t) => {
+  const dist = await buildFleet();
+  await withLab(
+    { machines: 1, etcd: 0, files: userBus, fleet: { dist, conf: { registry: "embedded" } } },
+    async (lab) => {
+      const machine = lab.machine("m1");
+      await machine.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
+      await t.step("as root: ready at once, and what it says to type works", () => asRoot(machine));
+      await t.step("what a killed one has left is taken away", () => afterAKill(machine));
+      await t.step("as a user, on the user's own systemd", () => asUser(machine));
+      await t.step("where there is no systemd it says so", () => withoutSystemd(machine));
+    },
+  );
+});
