@@ -11,7 +11,7 @@
 
 import type { Clock } from "../../registry/clock.ts";
 import type { Log } from "../../registry/log.ts";
-import type { Peer } from "./context.ts";
+import type { Connection, Peer } from "./context.ts";
 import { errorReply } from "./replies.ts";
 import type { Role, Tokens } from "./tokens.ts";
 
@@ -23,18 +23,6 @@ export interface Policy {
   readonly clientCertificates?: boolean;
   /** Everybody. */
   readonly insecure?: boolean;
-}
-
-/** How a client is connected. */
-export interface Connection {
-  /** `loopback` if the socket listens on a loopback address only. */
-  readonly kind: "unix" | "loopback" | "network";
-  /** Who it is, for the log: address and port. */
-  readonly remote: string;
-  /** Every `Host` header, in order. */
-  readonly hosts: readonly string[];
-  /** What its certificate is worth; without one, nothing was shown. */
-  readonly certificate?: { readonly subject: string; readonly problem?: string };
 }
 
 /** Why a request is not carried out. */

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { ManualClock } from "../../tests/manual_clock.ts";
-import { type Connection, DenialLog, deny, isOpen, type Policy, policyWarnings } from "./access.ts";
+import { DenialLog, deny, isOpen, type Policy, policyWarnings } from "./access.ts";
+import type { Connection } from "./context.ts";
 import { Tokens } from "./tokens.ts";
 
 const hash = (token: string) => `sha256:${createHash("sha256").update(token).digest("hex")}`;

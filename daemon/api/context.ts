@@ -7,9 +7,20 @@
 import type { Clock } from "../../registry/clock.ts";
 import type { Log } from "../../registry/log.ts";
 import type { Registry } from "../../registry/mod.ts";
-import type { Connection } from "./access.ts";
 import type { Host } from "./host.ts";
 import type { Lists, UnitRenderer } from "./entities.ts";
+
+/** How a client is connected. */
+export interface Connection {
+  /** `loopback` if the socket listens on a loopback address only. */
+  readonly kind: "unix" | "loopback" | "network";
+  /** Who it is, for the log: address and port. */
+  readonly remote: string;
+  /** Every `Host` header, in order. */
+  readonly hosts: readonly string[];
+  /** What its certificate is worth; without one, nothing was shown. */
+  readonly certificate?: { readonly subject: string; readonly problem?: string };
+}
 
 /** What the process that serves knows of one request beyond the request itself. Each is optional. */
 export interface Peer {

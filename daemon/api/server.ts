@@ -12,9 +12,10 @@ import { getRequestListener } from "@hono/node-server";
 import type { Clock } from "../../registry/clock.ts";
 import { type Log, messageOf } from "../../registry/log.ts";
 import { version } from "../version.ts";
-import { type Connection, DenialLog, denialReply, deny, isOpen, type Policy, policyWarnings } from "./access.ts";
+import { DenialLog, denialReply, deny, isOpen, type Policy, policyWarnings } from "./access.ts";
 import { describeListen, isLoopback, type ListenSpec, type NetworkAddress, passedSockets, urlFor } from "./listen.ts";
 import { errorReply } from "./replies.ts";
+import type { Connection } from "./context.ts";
 import type { Handler, Peer } from "./routes.ts";
 
 import { codeOf, explainListen, isAbandoned, removeSocketFile } from "./socket_file.ts";

@@ -184,6 +184,13 @@ Deno.test("questions are passed on to the machine that has the unit", async (tes
       /refuses to answer at http:.*: the bearer token is not known/,
     ],
     [
+      "with a token",
+      { apiTokensFile: `${directory}/good` },
+      { apiPeerTokenFile: `${directory}/token` },
+      200,
+      /^m2 logs b\.service\n$/,
+    ],
+    [
       "with a token that cannot be read",
       { apiInsecure: true },
       { apiPeerTokenFile: "/nowhere" },
