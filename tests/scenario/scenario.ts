@@ -29,33 +29,47 @@ import {
   type Target,
   type Unit,
 } from "../../registry/model.ts";
+import { SharedMap } from "../../registry/cluster_view.ts";
 import type { Placement } from "../../registry/mod.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
 import type { UnitOption } from "../../systemd/unit_file.ts";
 
-/** A cluster that can be changed, for stories. */
+/**
+ * A cluster that can be changed, for stories. As in a view of the store, what does not change stays the same object from
+ * one {@link cluster} to the next.
+ */
 export class Story {
   #revision = 0;
   readonly #records = new Map<string, MachineRecord>();
   readonly #dynamic = new Map<string, Record<string, string>>();
-  readonly units = new Map<string, Unit>();
-  readonly targets = new Map<string, Target>();
-  readonly assignments = new Map<string, Assignment>();
+  readonly #machines = new SharedMap<string, Machine>();
+  readonly #units = new SharedMap<string, Unit>();
+  readonly #targets = new SharedMap<string, Target>();
+  readonly #assignments = new SharedMap<string, Assignment>();
+  readonly #files: Cluster["files"] = new Map();
+
+  get units(): ReadonlyMap<string, Unit> {
+    return this.#units.share();
+  }
+
+  get targets(): ReadonlyMap<string, Target> {
+    return this.#targets.share();
+  }
+
+  get machines(): ReadonlyMap<string, Machine> {
+    return this.#machines.share();
+  }
 
   cluster(): Cluster {
-    const machines = new Map<string, Machine>();
-    for (const [id, record] of this.#records) {
-      machines.set(id, { ...record, metadata: effectiveMetadata(record.staticMetadata, this.#dynamic.get(id) ?? {}) });
-    }
     return {
       id: "story",
       revision: this.#revision,
       epoch: 1,
-      units: new Map(this.units),
-      files: new Map(),
-      targets: new Map(this.targets),
-      assignments: new Map(this.assignments),
-      machines,
+      units: this.#units.share(),
+      files: this.#files,
+      targets: this.#targets.share(),
+      assignments: this.#assignments.share(),
+      machines: this.#machines.share(),
       dynamicMetadata: new Map(this.#dynamic),
       states: new Map(),
     };
@@ -64,14 +78,24 @@ export class Story {
   machine(id: string, staticMetadata: Record<string, string>): void {
     const record = { id, ip: "", incarnation: "1", staticMetadata, capabilities: { disableEngine: false } };
     this.#records.set(id, { ...record, version: "2.0.0" });
+    this.#look(id);
   }
 
   gone(id: string): void {
     this.#records.delete(id);
+    this.#machines.delete(id);
   }
 
   label(id: string, key: string, value: string): void {
     this.#dynamic.set(id, { ...this.#dynamic.get(id), [key]: value });
+    this.#look(id);
+  }
+
+  #look(id: string): void {
+    const record = this.#records.get(id);
+    if (!record) return;
+    const metadata = effectiveMetadata(record.staticMetadata, this.#dynamic.get(id) ?? {});
+    this.#machines.set(id, { ...record, metadata });
   }
 
   unit(name: string, desiredState: DesiredState, fleetOptions: readonly UnitOption[]): void {
@@ -89,38 +113,41 @@ export class Story {
   }
 
   destroy(name: string): void {
-    this.units.delete(name);
-    this.targets.delete(name);
-    this.assignments.delete(name);
+    this.#units.delete(name);
+    this.#unassign(name);
   }
 
   apply(placements: readonly Placement[]): void {
     for (const step of placements) {
       const revision = ++this.#revision;
       if (step.kind === "unplace") {
-        this.targets.delete(step.unit);
-        this.assignments.delete(step.unit);
+        this.#unassign(step.unit);
       } else if (step.kind === "place") {
         const { unit, machine, why } = step;
-        this.targets.set(unit.name, { unit: unit.name, machine, why, since_ms: 0, revision });
+        this.#targets.set(unit.name, { unit: unit.name, machine, why, since_ms: 0, revision });
         const { name, hash, desiredState, restart } = unit;
-        this.assignments.set(name, { unit: name, machine, hash, desiredState, restart, revision });
+        this.#assignments.set(name, { unit: name, machine, hash, desiredState, restart, revision });
       }
     }
   }
 
+  #unassign(name: string): void {
+    this.#targets.delete(name);
+    this.#assignments.delete(name);
+  }
+
   #known(name: string): Unit {
-    const unit = this.units.get(name);
+    const unit = this.#units.get(name);
     if (!unit) throw new Error(`the story has no unit ${name} yet`);
     return unit;
   }
 
   #write(unit: Unit): void {
     const revision = ++this.#revision;
-    const before = this.units.get(unit.name);
+    const before = this.#units.get(unit.name);
     const launched = unit.desiredState === "launched";
     const launchedAt = !launched ? 0 : before && before.launchedAt > 0 ? before.launchedAt : revision;
-    this.units.set(unit.name, { ...unit, launchedAt, revision });
+    this.#units.set(unit.name, { ...unit, launchedAt, revision });
   }
 }
 
