@@ -25,7 +25,7 @@ export class Bell {
       const rung = new Promise<void>((resolve) => this.#waiter = resolve);
       const sleep = clock.sleep(timeout_ms, AbortSignal.any([signal, sleeping.signal]));
       await Promise.race([rung, sleep]);
-      sleeping.abort();
+      sleeping.abort("over");
       await sleep;
       this.#waiter = undefined;
     }

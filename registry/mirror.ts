@@ -76,7 +76,7 @@ export class Mirror {
       clock.sleep(readTimeout_ms, deadline.signal).then(() => late.abort());
       return await this.#reach(revision, late.signal);
     } finally {
-      deadline.abort();
+      deadline.abort("over");
       this.#release();
     }
   }

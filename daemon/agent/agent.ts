@@ -106,10 +106,14 @@ export class Agent {
     const wanted = view && !this.#draining
       ? desired(view, this.#options.machine(), texts)
       : new Map<UnitName, Wanted>();
+    // What ends while systemd is looked at may be seen as it was before.
+    const busy = [...hands.busy];
+    const stopped = hands.takeStopped();
     const current = await this.#current(hands);
+    hands.judgeStops(stopped, wanted, current);
     const now_ms = clock.monotonic_ms();
     this.#troubles.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
-    const held = new Set([...hands.busy, ...this.#troubles.waiting(wanted, now_ms)]);
+    const held = new Set([...busy, ...hands.busy, ...this.#troubles.waiting(wanted, now_ms)]);
     const states = unitStates(this.#options.machine().id, wanted, current, this.#troubles.errors());
     if (view) this.#options.seen(view);
     if (this.#draining && current.size === 0) this.#drained();
@@ -121,7 +125,11 @@ export class Agent {
     // Leaving the cluster takes the states along.
     if (this.#draining && world.current.size === 0) return [];
     const steps: AgentStep[] = [...plan(world.wanted, world.current, world.held)];
-    if (!sameStates(this.#published, world.states)) steps.push({ kind: "publish" });
+    // What a unit did last before it is removed is not worth telling: its state is gone at the next look.
+    const removed = new Set(steps.flatMap((step) => step.kind === "remove" ? [step.unit] : []));
+    const without = (states: ReadonlyMap<UnitName, UnitState> | undefined) =>
+      states && new Map([...states].filter(([name]) => !removed.has(name)));
+    if (!sameStates(without(this.#published), without(world.states)!)) steps.push({ kind: "publish" });
     return steps;
   }
 

@@ -42,6 +42,7 @@ export class Hands {
   /** Units with a stop under way, which nothing else may be done to. */
   readonly busy = new Set<UnitName>();
   readonly #options: HandsOptions;
+  #stopped = new Map<UnitName, JobResult>();
 
   constructor(options: HandsOptions, files: Map<UnitName, string>, intents: Map<UnitName, Intent>) {
     this.#options = options;
@@ -66,25 +67,40 @@ export class Hands {
   }
 
   async #stop({ unit }: Of<"stop">, situation: Situation): Promise<void> {
-    const { systemd, troubles, clock, ended } = this.#options;
+    const { systemd, ended } = this.#options;
     const current = situation.current.get(unit);
     const intent = this.#intent("stop", current?.status, current?.restart ?? 0);
     const job = await this.#command(unit, intent, situation, () => systemd.stop(unit));
     if (!job) return;
     this.busy.add(unit);
-    const finish = async () => {
-      const result = await job.done;
-      const status = (await systemd.statuses(new Set([unit]))).get(unit);
-      // A stop that leaves the unit up would be given again at once, and again.
-      if (status && isUp(status) && status.active !== "deactivating") {
-        const why = `it is ${status.active} (${status.sub}) after a stop job that ended with "${result}"`;
-        troubles.failed(unit, situation.wanted.get(unit), why, clock.monotonic_ms());
-      } else troubles.over(unit);
-    };
-    finish().catch((error) => this.#failed(unit, situation, error)).finally(() => {
+    job.done.then((result) => {
+      this.#stopped.set(unit, result);
       this.busy.delete(unit);
       ended();
     });
+  }
+
+  /** Units whose stop job has ended since the last call, with its result: to be taken before systemd is looked at. */
+  takeStopped(): ReadonlyMap<UnitName, JobResult> {
+    const stopped = this.#stopped;
+    this.#stopped = new Map();
+    return stopped;
+  }
+
+  /** Notes stops that did not stop: each would be given again at once, and again. */
+  judgeStops(
+    stopped: ReadonlyMap<UnitName, JobResult>,
+    wanted: ReadonlyMap<UnitName, Wanted>,
+    current: ReadonlyMap<UnitName, Current>,
+  ): void {
+    const { troubles, clock } = this.#options;
+    for (const [unit, result] of stopped) {
+      const status = current.get(unit)?.status;
+      if (status && isUp(status) && status.active !== "deactivating") {
+        const why = `it is ${status.active} (${status.sub}) after a stop job that ended with "${result}"`;
+        troubles.failed(unit, wanted.get(unit), why, clock.monotonic_ms());
+      } else troubles.over(unit);
+    }
   }
 
   async #remove(steps: readonly Of<"remove">[], situation: Situation): Promise<void> {
@@ -114,7 +130,9 @@ export class Hands {
       if (text === undefined) this.#failed(unit, situation, new Error(`the store has no unit file ${hash}`));
     }
     // Remembered first: a file without a memory would be taken for one that somebody else has started.
-    for (const unit of texts.keys()) await this.#remember(unit, { ...this.#intent("load", undefined, 0), done: true });
+    await Promise.all([...texts.keys()].map((unit) => {
+      return this.#remember(unit, { ...this.#intent("load", undefined, 0), done: true });
+    }));
     const failures = await systemd.install(texts);
     for (const { unit, hash } of steps) {
       if (!texts.has(unit)) continue;

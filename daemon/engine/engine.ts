@@ -33,6 +33,9 @@ interface EngineWorld {
   readonly graceLeft_ms: number;
 }
 
+/** The parts of a cluster that decide: what is wanted, where it is, and who is there. What units do is not among them. */
+const decisive = ["units", "files", "targets", "assignments", "machines"] as const satisfies readonly (keyof Cluster)[];
+
 /** Runs for the lead, and leads when it is won, until `signal` aborts. */
 export async function runEngine(options: EngineOptions, signal: AbortSignal): Promise<void> {
   const { registry, machine, version, log } = options;
@@ -55,8 +58,9 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
   const ended = AbortSignal.any([signal, leadership.signal, stop.signal]);
   const follow = async (signal: AbortSignal) => {
     for await (const next of registry.watch(signal)) {
+      const before = cluster;
       cluster = next;
-      bell.ring();
+      if (!before || before.revision < applied || decisive.some((part) => before[part] !== next[part])) bell.ring();
     }
   };
   const look = (): Promise<EngineWorld | undefined> => {
