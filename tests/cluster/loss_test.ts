@@ -197,7 +197,9 @@ async function storeWiped(cluster: FleetCluster): Promise<void> {
       const response = await cluster.request(machine, "GET", "/units");
       return response.status === 503 && /store/.test(await response.text()) ? true : undefined;
     });
-    assert.match(await machine.journal("fleet.service"), /No unit is touched/);
+    await until(`${machine.name} to say so in its journal`, async () => {
+      return /No unit is touched/.test(await machine.journal("fleet.service")) ? true : undefined;
+    });
   }
   assert.deepEqual(await fingerprint(cluster, where), before, "nothing stops");
   // A restart of the daemon changes nothing about that.
