@@ -17,10 +17,10 @@ import { readCredentials } from "./api/credentials.ts";
 import { openHost } from "./api/host_programs.ts";
 import { createHandler, type Handler } from "./api/routes.ts";
 import { inheritedSockets, listenSpec, serve, type Server } from "./api/server.ts";
-import { type Arguments, parseArguments, usage } from "./arguments.ts";
+import { parseArguments, usage } from "./arguments.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
-import { type Configuration, defaultConfigPath, readConfiguration } from "./configuration.ts";
+import { type Configuration, readConfiguration } from "./configuration.ts";
 import { Daemon, type Regime } from "./daemon.ts";
 import { dumpText } from "./dump.ts";
 import { effectiveConfig } from "./effective.ts";
@@ -29,12 +29,14 @@ import { detectAddress, readMachineId } from "./identity.ts";
 import { live, type Member } from "./life.ts";
 import { type LogManner, logOf, openLog } from "./log.ts";
 import { type Memory, openMemory } from "./memory.ts";
+import { type Metrics, observeEngine, observeRounds, observeStore, observeSystemd, openMetrics } from "./metrics.ts";
 import { type Notify, openNotify } from "./notify.ts";
 import { Bell, together } from "./reconcile.ts";
 import { refreshIdentity } from "./refresh.ts";
 import { shutDown } from "./shutdown.ts";
 import { onSignals } from "./signals.ts";
 import { lend, openStore } from "./store.ts";
+import { permissionHint, sayWhere, type Start, startOf } from "./start.ts";
 import { version } from "./version.ts";
 import { keepWatchdog, watchdogInterval_ms } from "./watchdog.ts";
 
@@ -44,18 +46,15 @@ const safetyNet_ms = 60_000;
 const limits = { drain_ms: 60_000, leave_ms: 5_000 } as const;
 
 /** What outlives a reload. */
-interface House {
-  readonly listen: readonly string[];
-  /** Reads the configuration anew. */
-  readonly configure: () => Promise<Configuration>;
-  /** Set for a try: it is kept in memory, its units end with it, and this is said when it is ready. */
-  readonly greeting?: string;
+interface House extends Start {
   readonly log: Log;
   readonly tell: Notify;
   readonly systemd: Systemd;
   readonly memory: Memory;
   /** Rung when waiting for a better store makes no sense any more. */
   readonly impatience: Bell;
+  readonly metrics: Metrics;
+  readonly renewals: Map<string, number>;
   manner: LogManner;
   configuration: Configuration;
   server?: Server;
@@ -95,30 +94,6 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** How a daemon starts. */
-type Start = Pick<House, "listen" | "configure" | "greeting" | "configuration">;
-
-async function startOf(wish: Extract<Arguments, { kind: "run" | "dev" }>): Promise<Start> {
-  if (wish.kind === "run") {
-    const configure = () => readConfiguration(wish.config);
-    return { configuration: await configure(), configure, listen: wish.listen };
-  }
-  const { devSetting } = await import("./dev.ts");
-  const { listen, ...setting } = await devSetting(wish.config);
-  const configure = async () => (await devSetting(wish.config)).configuration;
-  return { ...setting, configure, listen: [...listen, ...wish.listen] };
-}
-
-/** What to do about something that the flags of this build forbid; "" for any other error. */
-function permissionHint(error: unknown): string {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (!(cause instanceof Deno.errors.NotCapable)) continue;
-    return "; the permissions that this fleetd was built with forbid what its configuration asks for:" +
-      " use the usual path or address, or build it with others (see compile.sh)";
-  }
-  return "";
-}
-
 async function checkConfig(path: string | undefined): Promise<number> {
   const configuration = await readConfiguration(path);
   await readCredentials(configuration.config);
@@ -126,17 +101,12 @@ async function checkConfig(path: string | undefined): Promise<number> {
   return say(effectiveConfig(configuration));
 }
 
-function sayWhere({ path, warnings }: Configuration, log: Log): void {
-  if (path === undefined) log("info", "No provided or default config file found - proceeding without");
-  else log("info", `Using ${path === defaultConfigPath ? "default config" : "config"} file ${path}`);
-  for (const warning of warnings) log("warn", warning);
-}
-
 async function build(start: Start, log: Log): Promise<House> {
   const { configuration: { config }, greeting } = start;
   const memory = await openMemory(parentOf(config.unitsDirectory));
   // What an earlier try knew went with it.
   if (greeting !== undefined) await Promise.all([memory.saveStore(undefined), memory.saveLease(undefined)]);
+  const metrics = openMetrics();
   const systemd = openSystemd({
     unitsDirectory: config.unitsDirectory,
     bus: config.systemdUser ? "user" : "system",
@@ -144,7 +114,9 @@ async function build(start: Start, log: Log): Promise<House> {
   });
   const notify = openNotify(Deno.env.get("NOTIFY_SOCKET"));
   const tell: Notify = (text) => notify(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
-  return { ...start, log, tell, systemd, memory, impatience: new Bell(), manner: config };
+  const observed = observeSystemd(systemd, metrics, systemClock);
+  const counts = { metrics, renewals: new Map<string, number>() };
+  return { ...start, ...counts, log, tell, systemd: observed, memory, impatience: new Bell(), manner: config };
 }
 
 /** Serves from the first moment, lives, and ends when a signal says so. */
@@ -197,12 +169,16 @@ function openDaemon(house: House, status: () => Daemon<Handler>["status"]): Daem
       next = configuration;
       return configuration.config;
     },
-    openStore: (config) => openStore(config, house.greeting === undefined ? "configured" : "memory"),
+    openStore: async (config) => {
+      const store = await openStore(config, house.greeting === undefined ? "configured" : "memory");
+      return observeStore(store, house.metrics, systemClock, house.renewals);
+    },
     openRegistry: (config, store) => openRegistry(config, store, log),
     openApi: ({ config, registry, retired }) => {
       const machine = () => house.member?.machine.id;
       const accept = () => acceptStore({ status, memory, bell: impatience });
-      return until(retired.signal, openHandler({ config, registry, log, status, accept, machine }));
+      const metrics = () => scrape(house, status().ready);
+      return until(retired.signal, openHandler({ config, registry, log, status, accept, machine, metrics }));
     },
     live: (regime, status, signal) =>
       live({
@@ -269,6 +245,7 @@ async function work(house: House, regime: Regime<Handler>, member: Member, signa
     membership,
     machine: () => machine,
     seen: remember,
+    observe: observeRounds("agent", house.metrics),
   });
   const rejoinGrace_ms = Math.min(10_000, Math.max(2_000, config.agentTtl_ms / 3));
   const refresh = { clock: systemClock, log, membership, every_ms: safetyNet_ms };
@@ -279,7 +256,8 @@ async function work(house: House, regime: Regime<Handler>, member: Member, signa
   ];
   if (config.disableEngine) log("info", "Not starting engine; disable-engine is set");
   else {
-    const engine = { ...shared, log: logOf("engine", log), machine: machine.id, version, rejoinGrace_ms };
+    const observer = observeEngine(house.metrics, systemClock);
+    const engine = { ...shared, log: logOf("engine", log), machine: machine.id, version, rejoinGrace_ms, observer };
     tasks.push((signal) => runEngine(engine, signal));
   }
   house.agent = agent;
@@ -293,13 +271,14 @@ async function work(house: House, regime: Regime<Handler>, member: Member, signa
 }
 
 function openHandler(
-  { config, registry, log, status, accept, machine }: {
+  { config, registry, log, status, accept, machine, metrics }: {
     readonly config: Config;
     readonly registry: Registry;
     readonly log: Log;
     readonly status: () => Daemon<Handler>["status"];
     readonly accept: () => ReturnType<typeof acceptStore>;
     readonly machine: () => MachineId | undefined;
+    readonly metrics: () => Promise<string>;
   },
 ): Handler {
   return createHandler({
@@ -310,6 +289,7 @@ function openHandler(
     version,
     clock: systemClock,
     acceptStore: accept,
+    metrics,
     host: openHost({ machine, config, log: logOf("api", log) }),
   });
 }
@@ -348,6 +328,12 @@ async function endWell(house: House): Promise<void> {
     drainLimit_ms: limits.drain_ms,
     leaveLimit_ms: limits.leave_ms,
   });
+}
+
+async function scrape({ metrics, renewals, member, agent }: House, ready: boolean): Promise<string> {
+  const { exposition } = await import("./exposition.ts");
+  const present = { ready, lease: member?.membership.lease, states: agent?.lastLook?.states };
+  return await exposition(metrics, present, renewals, systemClock);
 }
 
 function dump(house: House, daemon: Daemon<Handler>): string {

@@ -46,6 +46,8 @@ export interface Loop<World, Step> {
   decide(world: World): readonly Step[];
   /** Does it. Only this has effects. */
   act(steps: readonly Step[], world: World): Promise<void>;
+  /** Told how long each round took, milliseconds, and whether it failed. */
+  readonly observe?: ((duration_ms: number, failed: boolean) => void) | undefined;
   /** When to look again although nothing rang, milliseconds from now. */
   patience_ms(world: World | undefined): number;
 }
@@ -62,6 +64,8 @@ export async function reconcile<World, Step>(loop: Loop<World, Step>, signal: Ab
   let rounds = 0;
   while (!signal.aborted) {
     let wait_ms: number;
+    const begun_ms = loop.clock.monotonic_ms();
+    const over = (failed: boolean) => loop.observe?.(loop.clock.monotonic_ms() - begun_ms, failed);
     try {
       const world = await loop.look();
       const steps = world === undefined ? [] : loop.decide(world);
@@ -70,12 +74,14 @@ export async function reconcile<World, Step>(loop: Loop<World, Step>, signal: Ab
         await loop.act(steps, world!);
         loop.bell.ring();
       }
+      over(false);
       if (rounds === restless.rounds) loop.log("warn", `${loop.name}: ${rounds} rounds of work without a rest`);
       if (rounds >= restless.rounds) await loop.clock.sleep(restless.pause_ms, signal);
       wait_ms = loop.patience_ms(world);
       failures = 0;
     } catch (error) {
       if (signal.aborted) return;
+      over(true);
       wait_ms = Math.min(backoff.most_ms, backoff.first_ms * 2 ** Math.min(failures++, 16));
       loop.log("error", `${loop.name}: ${(error as Error).message}; trying again in ${wait_ms} ms`);
       // News may have mended what failed, but however much of it comes, failures keep their distance.

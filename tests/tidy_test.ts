@@ -25,6 +25,8 @@ const doors: Readonly<Record<string, string>> = {
   "daemon/memory.ts": "what the daemon remembers in /run",
   "daemon/log.ts": "log lines on stderr, and the time of each",
   "daemon/configuration.ts": "fleet.conf, the files it names, and the environment",
+  "daemon/start.ts": "errors of Deno's own",
+  "daemon/exposition.ts": "what the process uses",
   "daemon/dev.ts": "what a try on this machine can stand on",
   "daemon/store.ts": "the directory of the embedded store",
   "daemon/signals.ts": "signals",
@@ -52,7 +54,14 @@ const topLevel = new Set([
 const mains = ["daemon/main.ts", "ctl/main.ts"];
 
 /** node: modules and packages that only compute. All others belong behind a door. */
-const purePackages = new Set(["node:buffer", "node:crypto", "node:events", "node:path/posix", "node:util"]);
+const purePackages = new Set([
+  "node:buffer",
+  "node:crypto",
+  "node:events",
+  "node:path/posix",
+  "node:util",
+  "prom-client",
+]);
 
 const maxFunctionLines = 70;
 const maxFileLines = 400;

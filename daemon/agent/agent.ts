@@ -30,6 +30,8 @@ export interface AgentOptions {
   readonly log: Log;
   /** How often it looks at disk and systemd although nothing has changed, milliseconds. */
   readonly safetyNet_ms: number;
+  /** Told how long each round took, milliseconds, and whether it failed. */
+  readonly observe?: (duration_ms: number, failed: boolean) => void;
   /** Told of each view that was acted upon. */
   readonly seen: (view: MachineView) => void;
 }
@@ -79,6 +81,7 @@ export class Agent {
       look: () => this.#look(),
       decide: (world: AgentWorld) => this.#decide(world),
       act: (steps: readonly AgentStep[], world: AgentWorld) => this.#act(steps, world),
+      observe: this.#options.observe,
       patience_ms: () => Math.min(this.#options.safetyNet_ms, this.#troubles.nextTry_ms(clock.monotonic_ms())),
     };
     await together(signal, [follow, listen, (signal) => reconcile(loop, signal)]);

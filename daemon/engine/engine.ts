@@ -23,6 +23,16 @@ export interface EngineOptions {
   readonly rejoinGrace_ms: number;
   /** How often it looks again although nothing has changed, milliseconds. */
   readonly safetyNet_ms: number;
+  readonly observer?: EngineObserver;
+}
+
+/** Told what the engine does. */
+export interface EngineObserver {
+  /** How long a round took, milliseconds, and whether it failed. */
+  readonly round: (duration_ms: number, failed: boolean) => void;
+  readonly leading: (leads: boolean) => void;
+  /** A placement was applied, or came too late. */
+  readonly applied: (kind: "place" | "unplace", refused: boolean) => void;
 }
 
 /** What one round of the engine looks at. */
@@ -41,7 +51,9 @@ export async function runEngine(options: EngineOptions, signal: AbortSignal): Pr
   const { registry, machine, version, log } = options;
   for await (const leadership of registry.campaign(machine, version, signal)) {
     log("info", "engine leadership acquired", { machine });
+    options.observer?.leading(true);
     await lead(options, leadership, signal);
+    options.observer?.leading(false);
     log("info", "engine leadership ended", { machine });
     if (signal.aborted) await leadership.resign();
   }
@@ -84,13 +96,17 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
         const refused = new Set(done.refused);
         // A refusal says that there is news on its way here.
         applied = Math.max(applied, done.revision, refused.size > 0 ? world.cluster.revision + 1 : 0);
-        for (const step of steps) tell(log, step, refused.has(step));
+        for (const step of steps) {
+          if (step.kind !== "forget") options.observer?.applied(step.kind, refused.has(step));
+          tell(log, step, refused.has(step));
+        }
       } catch (error) {
         if (!(error instanceof DeposedError)) throw error;
         log("warn", `engine: ${error.message}`);
         stop.abort();
       }
     },
+    observe: options.observer?.round,
     patience_ms: (world: EngineWorld | undefined) =>
       world && world.graceLeft_ms > 0 && Number.isFinite(world.graceLeft_ms)
         ? Math.min(world.graceLeft_ms, options.safetyNet_ms)

@@ -1,0 +1,109 @@
+/**
+ * What a daemon counts about itself, kept as plain numbers: counting must cost nothing worth counting. Pure.
+ *
+ * @module
+ */
+
+/** One metric's name and meaning, in Prometheus' terms. */
+export interface Metric {
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  /** Names of the labels, in order. */
+  readonly labels?: readonly string[];
+}
+
+/** One line of a metric. */
+export interface Sample {
+  /** Behind the metric's name: `_bucket`, `_sum` or `_count` of a histogram. */
+  readonly suffix: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** Upper bounds in seconds: from a call on this host to one that has met its deadline. */
+const buckets_s = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
+
+interface Series {
+  readonly labels: Readonly<Record<string, string>>;
+  value: number;
+  /** Of a histogram: how many observations fell into each bucket, and how many there were. */
+  readonly inBucket?: number[];
+  count: number;
+}
+
+/** Counts by metric and label values. */
+export class Tally<Name extends string> {
+  readonly #catalogue: Readonly<Record<Name, Metric>>;
+  readonly #series = new Map<Name, Map<string, Series>>();
+
+  constructor(catalogue: Readonly<Record<Name, Metric>>) {
+    this.#catalogue = catalogue;
+  }
+
+  /** One more, or `by`. */
+  count(name: Name, labels: readonly string[] = [], by = 1): void {
+    this.#of(name, labels).value += by;
+  }
+
+  /** It is `value` now. */
+  set(name: Name, value: number, labels: readonly string[] = []): void {
+    this.#of(name, labels).value = value;
+  }
+
+  /** Something took so long. */
+  observe(name: Name, duration_ms: number, labels: readonly string[] = []): void {
+    const series = this.#of(name, labels);
+    const duration_s = duration_ms / 1000;
+    series.value += duration_s;
+    series.count++;
+    const bucket = buckets_s.findIndex((bound_s) => duration_s <= bound_s);
+    if (bucket >= 0) series.inBucket![bucket]!++;
+  }
+
+  /** Forgets what was counted under a name. */
+  clear(name: Name): void {
+    this.#series.delete(name);
+  }
+
+  /** Every metric with its lines; one without labels is there from the beginning. */
+  *families(): Generator<{ readonly name: Name; readonly metric: Metric; readonly samples: readonly Sample[] }> {
+    for (const name of Object.keys(this.#catalogue) as Name[]) {
+      const metric = this.#catalogue[name];
+      if (!metric.labels) this.#of(name, []);
+      const samples = [...this.#series.get(name)?.values() ?? []].flatMap((series) => samplesOf(series));
+      yield { name, metric, samples };
+    }
+  }
+
+  #of(name: Name, values: readonly string[]): Series {
+    const ofName = this.#series.get(name) ?? new Map<string, Series>();
+    this.#series.set(name, ofName);
+    const key = values.join("\0");
+    const known = ofName.get(key);
+    if (known) return known;
+    const { type, labels = [] } = this.#catalogue[name];
+    const series: Series = {
+      labels: Object.fromEntries(labels.map((label, index) => [label, values[index] ?? ""])),
+      value: 0,
+      count: 0,
+      ...(type === "histogram" && { inBucket: buckets_s.map(() => 0) }),
+    };
+    ofName.set(key, series);
+    return series;
+  }
+}
+
+function samplesOf({ labels, value, inBucket, count }: Series): Sample[] {
+  if (!inBucket) return [{ suffix: "", labels, value }];
+  let below = 0;
+  const buckets = buckets_s.map((bound_s, index) => {
+    below += inBucket[index]!;
+    return { suffix: "_bucket", labels: { le: String(bound_s), ...labels }, value: below };
+  });
+  return [
+    ...buckets,
+    { suffix: "_bucket", labels: { le: "+Inf", ...labels }, value: count },
+    { suffix: "_sum", labels, value },
+    { suffix: "_count", labels, value: count },
+  ];
+}
