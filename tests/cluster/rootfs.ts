@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { must } from "./process.ts";
 
 const suite = "bookworm";
-const packages = ["systemd", "dbus", "systemd-sysv", "iproute2", "openssh-server", "procps"];
+const packages = ["systemd", "dbus", "systemd-sysv", "iproute2", "openssh-server", "procps", "polkitd"];
 
 /** Units a throwaway machine does without; what is left boots in a third of a second. */
 const masked = [
