@@ -159,7 +159,8 @@ export class Agent {
     const now_ms = clock.monotonic_ms();
     if (this.#hands && now_ms - this.#stockTaken_ms < safetyNet_ms) return this.#hands;
     const files = new Map<UnitName, string>();
-    for (const [name, text] of await systemd.files()) files.set(name, hashOnDisk(text));
+    const texts = await systemd.files();
+    for (const [name, text] of texts) files.set(name, hashOnDisk(text));
     this.#stockTaken_ms = now_ms;
     if (this.#hands) {
       this.#hands.files.clear();
@@ -177,7 +178,7 @@ export class Agent {
     if (files.size > 0) log("info", `taking up ${files.size} units that are on this machine already`);
     const ended = () => this.#bell.ring();
     const troubles = this.#troubles;
-    return this.#hands = new Hands({ systemd, memory, troubles, clock, log, ended }, files, intents);
+    return this.#hands = new Hands({ systemd, memory, troubles, clock, log, ended }, texts, files, intents);
   }
 
   async #texts(view: MachineView): Promise<ReadonlyMap<string, string>> {

@@ -21,6 +21,8 @@ class Bench {
   readonly intents = new Map<UnitName, Intent>();
   readonly said: string[] = [];
   readonly texts = new Map<string, string>();
+  /** Units whose intents cannot be written. */
+  readonly unforgettable = new Set<UnitName>();
   published: ReadonlyMap<UnitName, UnitState> = new Map();
   #revision = 1;
   #view: MachineView | undefined;
@@ -36,6 +38,12 @@ class Bench {
       return [unit, { unit, machine: id, hash, desiredState, restart, revision: 1 }];
     }));
     this.#show({ assignments });
+  }
+
+  /** Assigns one unit more, whose file is whatever the store has under a hash. */
+  assignHash(unit: UnitName, hash: string): void {
+    const orders = { unit, machine: id, hash, desiredState: "launched", restart: 0, revision: 1 } as const;
+    this.#show({ assignments: new Map([...this.#view!.assignments, [unit, orders]]) });
   }
 
   globals(...units: readonly (readonly [UnitName, string])[]): void {
@@ -82,7 +90,10 @@ class Bench {
   begin(): void {
     const memory: IntentMemory = {
       load: () => Promise.resolve(new Map(this.intents)),
-      save: (unit, intent) => Promise.resolve(void this.intents.set(unit, intent)),
+      save: (unit, intent) => {
+        if (this.unforgettable.has(unit)) return Promise.reject(new Error(`cannot write the intent of ${unit}`));
+        return Promise.resolve(void this.intents.set(unit, intent));
+      },
       forget: (unit) => Promise.resolve(void this.intents.delete(unit)),
     };
     const record: MachineRecord = {
@@ -274,4 +285,106 @@ Deno.test("draining takes everything off the machine", () =>
     await drained;
     assert.equal(bench.machine.files.size, 0);
     assert.equal(bench.intents.size, 0);
+  }));
+
+Deno.test("what must be first is started first and stopped last, whatever its name", () =>
+  withBench(async (bench) => {
+    const needy = `[Unit]\nAfter=z.service\n${daemonText}`;
+    bench.assign(
+      ["a.service", needy, "launched"],
+      ["b.service", daemonText, "launched"],
+      ["b.socket", "[Socket]\nListenStream=/run/b.sock\n", "launched"],
+      ["z.service", daemonText, "launched"],
+    );
+    await ManualClock.settle();
+    const order = (member: string) => bench.machine.calls.filter((call) => call.startsWith(member)).join(", ");
+    assert.equal(
+      order("StartUnit"),
+      "StartUnit b.socket replace, StartUnit z.service replace, StartUnit a.service replace, StartUnit b.service replace",
+    );
+    bench.assign();
+    await ManualClock.settle();
+    assert.equal(
+      order("StopUnit"),
+      "StopUnit b.service replace, StopUnit a.service replace, StopUnit z.service replace, StopUnit b.socket replace",
+    );
+  }));
+
+Deno.test("files are in place and read before anything is stopped or started", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"], ["b.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    const before = bench.machine.calls.length;
+    const enabled = `${otherText}[Install]\nWantedBy=multi-user.target\n`;
+    bench.assign(["a.service", daemonText, "loaded"], ["b.service", enabled, "launched"]);
+    await ManualClock.settle();
+    const told = /^(LinkUnitFiles|Reload|StopUnit|StartUnit)( [^ ]*)?/;
+    assert.deepEqual(bench.machine.calls.slice(before).flatMap((call) => told.exec(call)?.[0] ?? []), [
+      "LinkUnitFiles b.service",
+      "Reload",
+      "StopUnit a.service",
+      "StartUnit b.service",
+    ]);
+  }));
+
+Deno.test("a reload that fails holds up no stop; what it is needed for waits, and is not started from an old file", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    bench.machine.failNext("reload", "");
+    const enabled = `${daemonText}[Install]\nWantedBy=multi-user.target\n`;
+    bench.assign(["a.service", daemonText, "loaded"], ["b.service", enabled, "launched"]);
+    await ManualClock.settle();
+    assert.equal(bench.calls("StopUnit a.service"), 1);
+    assert.equal(bench.calls("StartUnit b.service"), 0);
+    const reloads = bench.machine.reloads;
+    bench.clock.advance(1_000);
+    await ManualClock.settle();
+    bench.clock.advance(1_000);
+    await ManualClock.settle();
+    assert.equal(bench.machine.reloads - reloads, 1);
+    assert.equal(bench.state("a.service"), "loaded inactive dead");
+    assert.equal(bench.state("b.service"), "launched active running");
+  }));
+
+Deno.test("a command that cannot be remembered is not given, and holds up no other", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    bench.unforgettable.add("a.service").add("new.service");
+    bench.assign(
+      ["a.service", daemonText, "launched"],
+      ["b.service", daemonText, "launched"],
+      ["new.service", daemonText, "launched"],
+    );
+    await ManualClock.settle();
+    assert.equal(bench.state("b.service"), "launched active running");
+    assert.equal(bench.state("a.service"), "loaded inactive dead");
+    assert.equal(bench.state("new.service"), "inactive inactive dead");
+    for (const unit of ["a.service", "new.service"]) assert.match(bench.published.get(unit)!.error!, /cannot write/);
+    bench.unforgettable.clear();
+    bench.clock.advance(1_000);
+    await ManualClock.settle();
+    for (const unit of ["a.service", "new.service"]) assert.equal(bench.state(unit), "launched active running");
+  }));
+
+Deno.test("a unit that systemd will not stop says so while it runs", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    bench.machine.failNext("stop", "a.service");
+    bench.assign(["a.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "launched active running");
+    assert.match(bench.published.get("a.service")!.error!, /cannot stop "a.service"/);
+  }));
+
+Deno.test("a stored file that cannot be read is its own unit's trouble", () =>
+  withBench(async (bench) => {
+    bench.texts.set("f".repeat(40), "[Service\nExecStart=/bin/sleep infinity\n");
+    bench.globals(["g.service", `${daemonText}[X-Fleet]\nGlobal=true\n`]);
+    bench.assign(["b.service", daemonText, "launched"]);
+    bench.assignHash("broken.service", "f".repeat(40));
+    await ManualClock.settle();
+    for (const unit of ["b.service", "g.service"]) assert.equal(bench.state(unit), "launched active running");
   }));

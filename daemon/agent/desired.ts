@@ -13,7 +13,7 @@ import {
   type UnitName,
 } from "../../registry/model.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
-import { parseUnitFile } from "../../systemd/unit_file.ts";
+import { parseUnitFile, UnitFileError, type UnitOption } from "../../systemd/unit_file.ts";
 import { globalsAmong, isActiveGlobal } from "../globals.ts";
 import type { Subject } from "../placement.ts";
 
@@ -41,22 +41,40 @@ export function desired(
 ): ReadonlyMap<UnitName, Wanted> {
   const wanted = new Map<UnitName, Wanted>();
   const jobs: Subject[] = [];
+  const globals = [...view.globals.values()].filter(isActiveGlobal);
   for (const orders of view.assignments.values()) {
     if (orders.desiredState === "inactive") continue;
     const { unit: name, hash, desiredState, restart } = orders;
     wanted.set(name, { name, hash, desiredState, restart });
-    jobs.push(subjectOf(orders, texts.get(hash)));
+    if (globals.length > 0) jobs.push(subjectOf(orders, texts.get(hash)));
   }
   const host = { ...machine, metadata: effectiveMetadata(machine.staticMetadata, view.dynamicMetadata) };
-  const globals = [...view.globals.values()].filter(isActiveGlobal);
   for (const { name, hash, desiredState, restart } of globalsAmong(host, jobs, globals)) {
     if (desiredState !== "inactive") wanted.set(name, { name, hash, desiredState, restart });
   }
   return wanted;
 }
 
-/** An assigned unit as placement sees it. One whose text is not there is taken to ask for nothing. */
+/** An assignment never changes once it was read, and is looked at each time anything happens on the machine. */
+const subjects = new WeakMap<Assignment, Subject>();
+
+/** An assigned unit as placement sees it. One whose text is not there, or cannot be read, is taken to ask for nothing. */
 function subjectOf(orders: Assignment, text: string | undefined): Subject {
-  const options = text === undefined ? [] : parseUnitFile(text);
-  return { name: orders.unit, requirements: parseRequirements(orders.unit, options), launchedAt: 0 };
+  let subject = subjects.get(orders);
+  if (!subject) {
+    const options = text === undefined ? [] : optionsOf(text);
+    subject = { name: orders.unit, requirements: parseRequirements(orders.unit, options), launchedAt: 0 };
+    if (text !== undefined) subjects.set(orders, subject);
+  }
+  return subject;
+}
+
+function optionsOf(text: string): readonly UnitOption[] {
+  try {
+    return parseUnitFile(text);
+  } catch (error) {
+    // systemd says what is wrong with it when it is loaded.
+    if (error instanceof UnitFileError) return [];
+    throw error;
+  }
 }

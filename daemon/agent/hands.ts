@@ -10,6 +10,7 @@ import type { Revision, UnitName } from "../../registry/model.ts";
 import type { Job, JobResult, Systemd, UnitStatus } from "../../systemd/mod.ts";
 import type { Wanted } from "./desired.ts";
 import { type Intent, type IntentMemory, isUp } from "./intent.ts";
+import { type Ordering, orderingOf, startOrder } from "./order.ts";
 import type { Current, Step } from "./plan.ts";
 import type { Troubles } from "./troubles.ts";
 
@@ -32,6 +33,15 @@ export interface HandsOptions {
   readonly ended: () => void;
 }
 
+/** One command to systemd. */
+interface Command {
+  readonly unit: UnitName;
+  readonly intent: Intent;
+  readonly give: () => Promise<Job>;
+  /** Called when systemd has accepted it. */
+  readonly given: (job: Job) => void;
+}
+
 type Of<Kind extends Step["kind"]> = Extract<Step, { kind: Kind }>;
 
 /** The part of an agent that has effects on the machine. */
@@ -42,42 +52,67 @@ export class Hands {
   /** Units with a stop under way, which nothing else may be done to. */
   readonly busy = new Set<UnitName>();
   readonly #options: HandsOptions;
+  readonly #orderings: Map<UnitName, Ordering>;
   #stopped = new Map<UnitName, JobResult>();
 
-  constructor(options: HandsOptions, files: Map<UnitName, string>, intents: Map<UnitName, Intent>) {
+  /** `texts`: every file of fleet's directory, by unit name. */
+  constructor(
+    options: HandsOptions,
+    texts: ReadonlyMap<UnitName, string>,
+    files: Map<UnitName, string>,
+    intents: Map<UnitName, Intent>,
+  ) {
     this.#options = options;
     this.files = files;
     this.intents = intents;
+    this.#orderings = new Map([...texts].map(([unit, text]) => [unit, orderingOf(unit, text)]));
   }
 
-  /** Stops go out first; then all files change, with at most one reload; then all starts go out together. */
+  /**
+   * All files change first, with at most one reload; then all stops go out, then all starts, in an order in which systemd
+   * can heed what units say of each other. What one unit's failure needs is only that unit's to wait for.
+   */
   async carryOut(steps: readonly Step[], situation: Situation): Promise<void> {
     const { log } = this.#options;
     for (const step of steps) log("info", `${step.kind}: ${step.why}`, { unit: step.unit });
-    await Promise.all(only(steps, "stop").map((step) => this.#stop(step, situation)));
     const removed = only(steps, "remove");
     if (removed.length > 0) await this.#remove(removed, situation);
     const installs = only(steps, "install");
     if (installs.length > 0) await this.#install(installs, situation);
-    if (removed.length + installs.length > 0) await this.#options.systemd.reloadIfNeeded();
-    const starts = [...only(steps, "start"), ...only(steps, "restart")];
-    await Promise.all(
-      starts.filter((step) => this.files.has(step.unit)).map((step) => this.#start(step, situation)),
+    const starts = [...only(steps, "start"), ...only(steps, "restart")].filter((step) => this.files.has(step.unit));
+    // Also for starts alone: a reload may have failed when their files changed.
+    const due = removed.length + installs.length + starts.length > 0;
+    const [reload] = await Promise.allSettled([due ? this.#options.systemd.reloadIfNeeded() : false]);
+    await this.#command(
+      this.#inOrder(only(steps, "stop")).reverse().map((step) => this.#stop(step, situation)),
+      situation,
     );
+    // A unit must not be started from a file that systemd has not read.
+    if (reload.status === "rejected") throw reload.reason;
+    await this.#command(this.#inOrder(starts).map((step) => this.#start(step, situation)), situation);
   }
 
-  async #stop({ unit }: Of<"stop">, situation: Situation): Promise<void> {
+  #inOrder<Kind extends Step>(steps: readonly Kind[]): Kind[] {
+    const byName = new Map(steps.map((step) => [step.unit, step]));
+    return startOrder(byName.keys(), this.#orderings).map((name) => byName.get(name)!);
+  }
+
+  #stop({ unit }: Of<"stop">, situation: Situation): Command {
     const { systemd, ended } = this.#options;
     const current = situation.current.get(unit);
-    const intent = this.#intent("stop", current?.status, current?.restart ?? 0);
-    const job = await this.#command(unit, intent, situation, () => systemd.stop(unit));
-    if (!job) return;
-    this.busy.add(unit);
-    job.done.then((result) => {
-      this.#stopped.set(unit, result);
-      this.busy.delete(unit);
-      ended();
-    });
+    return {
+      unit,
+      intent: this.#intent("stop", current?.status, current?.restart ?? 0),
+      give: () => systemd.stop(unit),
+      given: (job) => {
+        this.busy.add(unit);
+        job.done.then((result) => {
+          this.#stopped.set(unit, result);
+          this.busy.delete(unit);
+          ended();
+        });
+      },
+    };
   }
 
   /** Units whose stop job has ended since the last call, with its result: to be taken before systemd is looked at. */
@@ -113,10 +148,15 @@ export class Hands {
         this.#failed(unit, situation, failure);
         continue;
       }
-      await memory.forget(unit);
       this.files.delete(unit);
-      this.intents.delete(unit);
-      troubles.over(unit);
+      this.#orderings.delete(unit);
+      try {
+        await memory.forget(unit);
+        this.intents.delete(unit);
+        troubles.over(unit);
+      } catch (error) {
+        this.#failed(unit, situation, error as Error);
+      }
     }
   }
 
@@ -130,8 +170,13 @@ export class Hands {
       if (text === undefined) this.#failed(unit, situation, new Error(`the store has no unit file ${hash}`));
     }
     // Remembered first: a file without a memory would be taken for one that somebody else has started.
-    await Promise.all([...texts.keys()].map((unit) => {
-      return this.#remember(unit, { ...this.#intent("load", undefined, 0), done: true });
+    await Promise.all([...texts.keys()].map(async (unit) => {
+      try {
+        await this.#remember(unit, { ...this.#intent("load", undefined, 0), done: true });
+      } catch (error) {
+        texts.delete(unit);
+        this.#failed(unit, situation, error as Error);
+      }
     }));
     const failures = await systemd.install(texts);
     for (const { unit, hash } of steps) {
@@ -140,42 +185,51 @@ export class Hands {
       if (failure) this.#failed(unit, situation, failure);
       else {
         this.files.set(unit, hash);
+        this.#orderings.set(unit, orderingOf(unit, texts.get(unit)!));
         troubles.over(unit);
       }
     }
   }
 
-  async #start({ kind, unit, restart }: Of<"start" | "restart">, situation: Situation): Promise<void> {
+  #start({ kind, unit, restart }: Of<"start" | "restart">, situation: Situation): Command {
     const { systemd, troubles, ended } = this.#options;
-    const intent = this.#intent(kind, situation.current.get(unit)?.status, restart);
-    const job = await this.#command(unit, intent, situation, () => systemd[kind](unit));
-    if (!job) return;
-    troubles.over(unit);
-    const finish = async () => {
-      const error = jobError(kind, await job.done);
-      if (error !== undefined) troubles.noted(unit, situation.wanted.get(unit), error);
+    return {
+      unit,
+      intent: this.#intent(kind, situation.current.get(unit)?.status, restart),
+      give: () => systemd[kind](unit),
+      given: (job) => {
+        troubles.over(unit);
+        job.done.then((result) => {
+          const error = jobError(kind, result);
+          if (error !== undefined) troubles.noted(unit, situation.wanted.get(unit), error);
+          ended();
+        });
+      },
     };
-    finish().finally(ended);
   }
 
-  /** Remembers, commands, confirms. Undefined if systemd refused: that is noted, and tried again later. */
-  async #command(
-    unit: UnitName,
-    intent: Intent,
-    situation: Situation,
-    call: () => Promise<Job>,
-  ): Promise<Job | undefined> {
-    const before = this.intents.get(unit);
-    try {
-      await this.#remember(unit, intent);
-      const job = await call();
-      await this.#remember(unit, { ...intent, done: true });
-      return job;
-    } catch (error) {
-      if (before) await this.#remember(unit, before);
-      this.#failed(unit, situation, error as Error);
-      return undefined;
-    }
+  /**
+   * Remembers each command, gives them all, one right behind the other, and confirms each. One that cannot be remembered
+   * is not given; one that systemd refuses is noted, and tried again later.
+   */
+  async #command(commands: readonly Command[], situation: Situation): Promise<void> {
+    const before = new Map(commands.map(({ unit }) => [unit, this.intents.get(unit)]));
+    const remembered = await Promise.allSettled(commands.map(({ unit, intent }) => this.#remember(unit, intent)));
+    await Promise.all(commands.map(async ({ unit, intent, give, given }, index) => {
+      const memory = remembered[index]!;
+      if (memory.status === "rejected") return this.#failed(unit, situation, memory.reason);
+      let refused = true;
+      try {
+        const job = await give();
+        refused = false;
+        given(job);
+        await this.#remember(unit, { ...intent, done: true });
+      } catch (error) {
+        this.#failed(unit, situation, error as Error);
+        const known = before.get(unit);
+        if (refused && known) await this.#remember(unit, known);
+      }
+    }));
   }
 
   #intent(did: Intent["did"], status: UnitStatus | undefined, restart: Revision): Intent {

@@ -7,18 +7,21 @@
 import type { MachineId, UnitName, UnitState } from "../../registry/model.ts";
 import type { Wanted } from "./desired.ts";
 import type { Current } from "./plan.ts";
+import type { Failure } from "./troubles.ts";
 
 /** The states to publish: one for each unit on disk, and one for each that could not be put there. */
 export function unitStates(
   machine: MachineId,
   wanted: ReadonlyMap<UnitName, Wanted>,
   current: ReadonlyMap<UnitName, Current>,
-  errors: ReadonlyMap<UnitName, string>,
+  errors: ReadonlyMap<UnitName, Failure>,
 ): ReadonlyMap<UnitName, UnitState> {
   const states = new Map<UnitName, UnitState>();
   for (const { name, hash, commanded, restart, status } of current.values()) {
     const { load, active, sub, result, since_ms } = status;
-    const error = active === "active" ? undefined : errors.get(name);
+    const failure = errors.get(name);
+    // A start that had come to nothing may have been made good by systemd since. One that cannot be stopped is active.
+    const error = active === "active" && !failure?.tried ? undefined : failure?.error;
     states.set(name, {
       ...{ unit: name, machine, hash, commanded, restart, load, active, sub, since_ms },
       ...(error !== undefined && { error }),
@@ -26,7 +29,7 @@ export function unitStates(
     });
   }
   for (const { name, hash } of wanted.values()) {
-    const error = errors.get(name);
+    const error = errors.get(name)?.error;
     if (states.has(name) || error === undefined) continue;
     const nothing = { load: "not-found", active: "inactive", sub: "dead", since_ms: 0 };
     states.set(name, { unit: name, machine, hash, commanded: "inactive", restart: 0, error, ...nothing });

@@ -16,6 +16,12 @@ interface Trouble {
   readonly retryAt_ms: number;
 }
 
+/** What is told of a trouble. */
+export interface Failure {
+  readonly error: string;
+  readonly tried: boolean;
+}
+
 const backoff = { first_ms: 1_000, most_ms: 60_000 } as const;
 
 /** Remembers failures by unit. */
@@ -60,9 +66,9 @@ export class Troubles {
     return next_ms;
   }
 
-  /** Why each troubled unit's latest command failed. */
-  errors(): ReadonlyMap<UnitName, string> {
-    return new Map([...this.#troubles].map(([name, trouble]) => [name, trouble.error]));
+  /** Why each troubled unit's latest command failed; `tried` if it is given again, else it had come to nothing. */
+  errors(): ReadonlyMap<UnitName, Failure> {
+    return new Map([...this.#troubles].map(([name, { error, attempts }]) => [name, { error, tried: attempts > 0 }]));
   }
 
   /** Forgets units that are neither wanted nor here. */

@@ -1,0 +1,76 @@
+/**
+ * In which order units that are started together are handed to systemd.
+ *
+ * systemd orders jobs that it has in its queue at the same time; a job that was handed over before may run already. So
+ * whoever must be first is handed over first. Rules of order: systemd.unit(5), `Before=` and `After=`, and the implicit
+ * ones of each type's page.
+ *
+ * @module
+ */
+
+import type { UnitName } from "../../registry/model.ts";
+import { parseUnitFile, UnitFileError } from "../../systemd/unit_file.ts";
+import { expandSpecifiers } from "../../systemd/unit_name.ts";
+
+/** Whom a unit file names in `After=` and `Before=`. */
+export interface Ordering {
+  readonly after: readonly UnitName[];
+  readonly before: readonly UnitName[];
+}
+
+/** Reads a unit's ordering. A file that cannot be read has none. */
+export function orderingOf(name: UnitName, text: string): Ordering {
+  const after: UnitName[] = [];
+  const before: UnitName[] = [];
+  try {
+    for (const { section, name: option, value } of parseUnitFile(text)) {
+      if (section !== "Unit" || option !== "After" && option !== "Before") continue;
+      const list = option === "After" ? after : before;
+      // An empty value does not take back what was said above it: these lists cannot be reset.
+      list.push(...value.split(/\s+/).filter((word) => word !== "").map((word) => expandSpecifiers(word, name)));
+    }
+  } catch (error) {
+    if (!(error instanceof UnitFileError)) throw error;
+  }
+  return { after, before };
+}
+
+/** Types in the order in which systemd's implicit rules have them: a socket is there before the service it starts. */
+const types = ["slice", "swap", "automount", "mount", "socket", "timer", "path", "service", "target"];
+
+/** Units in the order to start them in. Stopping goes the other way. Circles are cut somewhere, as systemd does. */
+export function startOrder(
+  names: Iterable<UnitName>,
+  orderings: ReadonlyMap<UnitName, Ordering>,
+): UnitName[] {
+  const sorted = [...names].sort(byType);
+  const first = new Map<UnitName, Set<UnitName>>(sorted.map((name) => [name, new Set()]));
+  for (const name of sorted) {
+    for (const other of orderings.get(name)?.after ?? []) first.get(name)!.add(other);
+    for (const other of orderings.get(name)?.before ?? []) first.get(other)?.add(name);
+  }
+  const ordered = new Set<UnitName>();
+  const begun = new Set<UnitName>();
+  const visit = (name: UnitName): void => {
+    if (begun.has(name) || !first.has(name)) return;
+    begun.add(name);
+    for (const other of [...first.get(name)!].sort(byType)) visit(other);
+    ordered.add(name);
+  };
+  for (const name of sorted) visit(name);
+  return [...ordered];
+}
+
+function byType(a: UnitName, b: UnitName): number {
+  return rank(a) - rank(b) || depth(a) - depth(b) || (a < b ? -1 : a > b ? 1 : 0);
+}
+
+function rank(name: UnitName): number {
+  const at = types.indexOf(name.slice(name.lastIndexOf(".") + 1));
+  return at < 0 ? types.length : at;
+}
+
+/** A mount is there before those below it, whose paths its name's dashes tell; so is a slice. */
+function depth(name: UnitName): number {
+  return /\.(mount|automount|slice)$/.test(name) ? name.split("-").length : 0;
+}
