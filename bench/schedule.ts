@@ -1,0 +1,145 @@
+/**
+ * How long the engine takes to decide, in memory: everything from nothing, and one changed unit in a settled cluster.
+ *
+ * @module
+ */
+
+import { ScheduleMemo } from "../daemon/engine/memo.ts";
+import { schedule } from "../daemon/engine/schedule.ts";
+import type { UnitOption } from "../systemd/unit_file.ts";
+import { Story } from "../tests/scenario/scenario.ts";
+import { summarize, type Summary, summaryCells, summaryHeads, table } from "./statistics.ts";
+
+/** What the engine has set itself, for a thousand machines and ten thousand units. */
+export const scheduleTargets = { from_nothing_ms: 1000, one_change_ms: 20 } as const;
+
+/** Measurements of one size of cluster. */
+export interface ScheduleTimes {
+  readonly machines: number;
+  readonly units: number;
+  /** Nobody has a machine yet; how many of them the plan leaves waiting. */
+  readonly from_nothing: Summary;
+  readonly waiting: number;
+  /** Everybody has one; a unit is added, replaced by another version, relabelled with its machine, or destroyed. */
+  readonly one_change: Summary;
+  /** The same, by somebody who has never seen the cluster before. */
+  readonly settled: Summary;
+}
+
+/** Measures clusters that grow tenfold in steps; machines and units in the same proportion. */
+export function measureSchedule({ rounds = 9 }: { readonly rounds?: number } = {}): ScheduleTimes[] {
+  measure(100, 1000, 3); // The compiler's part of the work.
+  return [1, 2, 5, 10].map((times) => measure(100 * times, 1000 * times, rounds));
+}
+
+function measure(machines: number, units: number, rounds: number): ScheduleTimes {
+  const from_nothing_ms: number[] = [], settled_ms: number[] = [], one_change_ms: number[] = [];
+  let waiting = 0;
+  for (let round = 0; round < rounds; round++) {
+    const story = crowd(machines, units);
+    const memo = new ScheduleMemo();
+    const decide = (known?: ScheduleMemo) => {
+      const cluster = story.cluster();
+      const start_ms = performance.now();
+      const plan = schedule(cluster, { absentAreGone: true }, known);
+      return { plan, took_ms: performance.now() - start_ms };
+    };
+    const first = decide(memo);
+    from_nothing_ms.push(first.took_ms);
+    waiting = first.plan.waiting.size;
+    story.apply(first.plan.placements);
+    decide(memo);
+    settled_ms.push(decide().took_ms);
+    for (const change of changes(story, machines, round)) {
+      change();
+      const { plan, took_ms } = decide(memo);
+      one_change_ms.push(took_ms);
+      story.apply(plan.placements);
+      decide(memo);
+    }
+  }
+  return {
+    machines,
+    units,
+    from_nothing: summarize(from_nothing_ms),
+    waiting,
+    one_change: summarize(one_change_ms),
+    settled: summarize(settled_ms),
+  };
+}
+
+function changes(story: Story, machines: number, round: number): (() => void)[] {
+  return [
+    () => story.unit(`new-${round}.service`, "launched", []),
+    () => story.unit(`web@${round}-1.service`, "launched", options("Conflicts=web@*.service")),
+    () => story.unit(`plain-${round}.service`, "launched", options("MachineMetadata=zone=z1")),
+    () => story.label(machineId(round % machines), "zone", "z1"),
+    () => story.restart(`plain-${round + 10}.service`),
+    () => story.destroy(`plain-${round + 20}.service`),
+  ];
+}
+
+/** A cluster of the kind that people have: most units ask for nothing, some for everything there is. */
+function crowd(machines: number, units: number): Story {
+  const story = new Story();
+  for (let index = 0; index < machines; index++) {
+    story.machine(machineId(index), { zone: `z${index % 5}`, disk: index % 2 === 0 ? "ssd" : "hdd" });
+  }
+  for (let index = 0; index < 5; index++) story.unit(`every-${index}.service`, "launched", options("Global=true"));
+  for (let index = 0; story.units.size < units; index++) {
+    story.unit(`plain-${index}.service`, "launched", []);
+    story.unit(`plain-${index}b.service`, "launched", []);
+    story.unit(
+      `disk-${index}.service`,
+      "launched",
+      options("MachineMetadata=disk=ssd", `MachineMetadata=zone=z${index % 5}`),
+    );
+    // Instances of a few dozen templates, no two of one on a machine.
+    story.unit(`app-${index % 40}@${index}.service`, "launched", options("Conflicts=%p@*.service"));
+    story.unit(`main-${index}.service`, "launched", []);
+    story.unit(`side-${index}.service`, "launched", options(`MachineOf=main-${index}.service`));
+    if (index % 10 === 0) {
+      story.unit(
+        `pinned-${index}.service`,
+        "launched",
+        options(`MachineID=${machineId(index % machines).slice(0, 8)}`),
+      );
+      story.unit(`new-${index}.service`, "launched", options(`Replaces=plain-${index}.service`));
+      story.unit(`nowhere-${index}.service`, "launched", options("MachineMetadata=disk=tape"));
+    }
+  }
+  return story;
+}
+
+function options(...lines: readonly string[]): UnitOption[] {
+  return lines.map((line) => {
+    const at = line.indexOf("=");
+    return { section: "X-Fleet", name: line.slice(0, at), value: line.slice(at + 1) };
+  });
+}
+
+function machineId(index: number): string {
+  return (index + 1).toString(16).padStart(8, "0").repeat(4);
+}
+
+/** The measurements as a person reads them. */
+export function scheduleReport(times: readonly ScheduleTimes[]): string {
+  const size = ({ machines, units }: ScheduleTimes) => `${machines} machines, ${units} units`;
+  const rows = (of: (each: ScheduleTimes) => Summary) =>
+    times.map((each) => [size(each), ...summaryCells(of(each)), (of(each).median_ms * 1000 / each.units).toFixed(2)]);
+  const heads = (what: string) => [what, ...summaryHeads, "µs a unit"];
+  const { from_nothing, one_change } = times.at(-1)!;
+  const judge = (what: string, median_ms: number, target_ms: number) =>
+    `${what}: ${median_ms.toFixed(1)} ms (target: ${target_ms} ms; ${median_ms < target_ms ? "kept" : "MISSED"})\n`;
+  return [
+    table([heads("a plan from nothing"), ...rows((each) => each.from_nothing)]),
+    judge("the largest", from_nothing.median_ms, scheduleTargets.from_nothing_ms),
+    "\n",
+    table([heads("one change in a settled cluster"), ...rows((each) => each.one_change)]),
+    judge("the largest", one_change.median_ms, scheduleTargets.one_change_ms),
+    "\n",
+    table([heads("a settled cluster, seen for the first time"), ...rows((each) => each.settled)]),
+  ].join("");
+}
+
+if (import.meta.main) console.log(scheduleReport(measureSchedule()));
