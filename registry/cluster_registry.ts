@@ -9,6 +9,8 @@ import { decodeTarget, decodeUnit } from "./codec.ts";
 import { changeTransaction } from "./commit.ts";
 import { campaign } from "./election.ts";
 import { fileKey, globalKey, targetKey, unitKey } from "./keys.ts";
+import { Gatherer } from "./gatherer.ts";
+import { GroupCommit } from "./group_commit.ts";
 import type { Log } from "./log.ts";
 import { watchMachine } from "./machine_watch.ts";
 import { joinCluster } from "./membership.ts";
@@ -24,7 +26,7 @@ import {
 } from "./mod.ts";
 import type { Cluster, MachineId, MachineRecord, MachineView, Revision, Target, UnitName } from "./model.ts";
 import { StoreSession } from "./session.ts";
-import type { Store } from "./store.ts";
+import { type KeyValue, maxTransactionOps, type Store } from "./store.ts";
 
 export interface ClusterRegistryOptions {
   readonly store: Store;
@@ -43,16 +45,25 @@ export interface ClusterRegistryOptions {
 /** Texts of files kept in memory: enough for every unit of a machine, bounded all the same. */
 const maxCachedFiles = 2048;
 
+/** The keys that make a unit's record. */
+const recordKeys = [unitKey, globalKey, targetKey] as const;
+
 export class ClusterRegistry implements Registry {
   readonly #options: ClusterRegistryOptions;
   readonly #session: StoreSession;
   readonly #mirror: Mirror;
   readonly #files = new Map<string, string>();
+  readonly #commits: GroupCommit;
+  readonly #records = new Gatherer<UnitName, readonly (KeyValue | undefined)[]>({
+    fits: (round) => (round.length + 1) * recordKeys.length < maxTransactionOps,
+    ask: (names) => this.#readRecords(names),
+  });
 
   constructor(options: ClusterRegistryOptions) {
     const { store, clock, log } = options;
     this.#options = options;
     this.#session = new StoreSession(store, clock);
+    this.#commits = new GroupCommit(this.#session);
     this.#mirror = new Mirror({
       session: this.#session,
       clock,
@@ -87,13 +98,14 @@ export class ClusterRegistry implements Registry {
     return this.#mirror.read();
   }
 
+  /** For each name, what each of {@link recordKeys} holds. */
+  async #readRecords(names: readonly UnitName[]): Promise<readonly (readonly (KeyValue | undefined)[])[]> {
+    const { ranges } = await this.#session.read(names.flatMap((name) => recordKeys.map((key) => ({ key: key(name) }))));
+    return names.map((_, at) => recordKeys.map((_, key) => ranges[at * recordKeys.length + key]?.[0]));
+  }
+
   async unit(name: UnitName): Promise<UnitRecord> {
-    const { ranges } = await this.#session.read([
-      { key: unitKey(name) },
-      { key: globalKey(name) },
-      { key: targetKey(name) },
-    ]);
-    const [job, global, target] = ranges.map((range) => range[0]);
+    const [job, global, target] = await this.#records.ask(name);
     const found = job ?? global;
     const unit = found && decodeUnit(name, found);
     const text = unit && await this.file(unit.hash);
@@ -120,9 +132,8 @@ export class ClusterRegistry implements Registry {
   }
 
   async commit(change: Change): Promise<Revision> {
-    const { compares, ops } = changeTransaction(change);
-    const { succeeded, revision } = await this.#session.transact(compares, ops);
-    if (succeeded) return revision;
+    const revision = await this.#commits.commit(changeTransaction(change));
+    if (revision !== undefined) return revision;
     throw new ConflictError(
       change.kind === "metadata"
         ? `metadata ${change.key} of machine ${change.machine} could not be written`
