@@ -220,6 +220,20 @@ const escapes: Readonly<Record<string, string>> = {
   "\\": "\\\\",
 };
 
+/** Why systemd starts no unit of a type from a file; what it knows nothing of would wait for ever on its machine. */
+const notFromFiles: Readonly<Record<string, string>> = {
+  scope: "systemd makes scopes for processes that run already, never from a file",
+  snapshot: "systemd no longer has such units",
+  busname: "systemd no longer has such units",
+};
+
+/** Why a unit of a valid name could never run, whatever its file says; undefined if it could. See systemd.unit(5). */
+export function unrunnableType(name: string): string | undefined {
+  const type = parseUnitName(name)?.type ?? "";
+  const why = Object.hasOwn(notFromFiles, type) ? notFromFiles[type] : undefined;
+  return why && `a unit of type ${quote(type)} cannot be run: ${why}`;
+}
+
 /** Quotes a text as messages of fleet 1.0 do (Go's %q), so that nothing in it can hide. */
 export function quote(text: string, mark: '"' | "'" = '"'): string {
   const quoted = [...text].map((char) => {

@@ -9,6 +9,7 @@ import {
   parseUnitName,
   quote,
   templateOf,
+  unrunnableType,
   validateUnitName,
 } from "./unit_name.ts";
 
@@ -189,4 +190,13 @@ Deno.test("no pattern and no name make anything throw", () => {
 Deno.test("a pattern of many stars takes no more than pattern times name", () => {
   // With one way back for each star this would take longer than anyone waits.
   assert.equal(globMatch("a*".repeat(500) + "b", "a".repeat(1500)), false);
+});
+
+Deno.test("types of which systemd starts nothing from a file", () => {
+  for (const name of ["a.service", "a.socket", "a@1.timer", "dev-sda.device", "a.slice", "srv.mount", "a.swap"]) {
+    assert.equal(unrunnableType(name), undefined, name);
+  }
+  for (const name of ["a.scope", "a.snapshot", "a.busname"]) {
+    assert.match(unrunnableType(name)!, /^a unit of type "[a-z]+" cannot be run: systemd /, name);
+  }
 });

@@ -14,7 +14,7 @@ import {
   UnitFileError,
   type UnitOption,
 } from "../../systemd/unit_file.ts";
-import { isTemplate } from "../../systemd/unit_name.ts";
+import { isTemplate, unrunnableType } from "../../systemd/unit_name.ts";
 import { decode } from "./schema.ts";
 import { unitRequest } from "./schemas.ts";
 
@@ -64,7 +64,7 @@ export function decideUpdate(was: UnitRecord, request: UnitRequest): Decision {
 
 /** A new unit, or another version of one. Without a state in the request it is inactive, even if the old one is not. */
 function decideStore(name: UnitName, request: UnitRequest, file: File): Decision {
-  const invalid = validateFleetOptions(name, file.fleetOptions);
+  const invalid = unrunnableType(name) ?? validateFleetOptions(name, file.fleetOptions);
   if (invalid !== undefined) return refuse(400, invalid);
   const desiredState = request.desiredState || "inactive";
   if (!isDesiredState(desiredState)) return unknownState(desiredState);

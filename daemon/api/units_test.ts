@@ -302,6 +302,10 @@ const names: readonly (readonly [name: string, says: string | undefined])[] = [
   ["a:b-c_d.e\\x2df@g.service", undefined],
   ["a.automount", undefined],
   ["a.target", undefined],
+  [
+    "a.scope",
+    'a unit of type "scope" cannot be run: systemd makes scopes for processes that run already, never from a file',
+  ],
 ];
 
 Deno.test("names of units: the first failing rule is told", async (test) => {
