@@ -8,44 +8,61 @@
 /** Longest body that is read: many times the longest unit file. */
 export const maxBody_bytes = 1024 * 1024;
 
+/** Memory for bodies that are being read, all together; short ones do not count. */
+const maxBodies_bytes = 64 * 1024 * 1024;
+const short_bytes = 64 * 1024;
+
 /** What could be made of a body, or why nothing could, with the HTTP status that says so. */
-export type Body<T> = { readonly value: T } | { readonly code: 400 | 413; readonly refusal: string };
+export type Body<T> = { readonly value: T } | { readonly code: 400 | 413 | 503; readonly refusal: string };
 
-/** Reads a body to its end and gives its first JSON value. */
-export async function readJson(request: Request): Promise<Body<unknown>> {
-  const bytes = await readBytes(request);
-  if (bytes === undefined) return { code: 413, refusal: `request body exceeds maximum length (${maxBody_bytes})` };
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    return { code: 400, refusal: "invalid UTF-8" };
+/** Reads bodies, and sees to it that many at once do not take all memory. */
+export class Bodies {
+  #held_bytes = 0;
+
+  /** Reads a body to its end and gives its first JSON value. */
+  async readJson(request: Request): Promise<Body<unknown>> {
+    const bytes = await this.#read(request);
+    if (!(bytes instanceof Uint8Array)) return bytes;
+    let text: string;
+    try {
+      text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      return { code: 400, refusal: "invalid UTF-8" };
+    }
+    return firstJsonValue(text);
   }
-  return firstJsonValue(text);
+
+  async #read(request: Request): Promise<Uint8Array | Exclude<Body<never>, { value: never }>> {
+    const announced = request.headers.get("content-length");
+    if (announced !== null && Number(announced) > maxBody_bytes) return tooLong;
+    if (announced !== null && Number(announced) <= short_bytes) return new Uint8Array(await request.arrayBuffer());
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    try {
+      for await (const chunk of request.body ?? []) {
+        length += chunk.length;
+        this.#held_bytes += chunk.length;
+        if (length > maxBody_bytes) return tooLong;
+        if (this.#held_bytes > maxBodies_bytes) {
+          return { code: 503, refusal: "too many long request bodies at once: try again" };
+        }
+        chunks.push(chunk);
+      }
+    } finally {
+      this.#held_bytes -= length;
+    }
+    const bytes = new Uint8Array(length);
+    let at = 0;
+    for (const chunk of chunks) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    return bytes;
+  }
 }
 
-async function readBytes(request: Request): Promise<Uint8Array | undefined> {
-  const announced = request.headers.get("content-length");
-  if (announced !== null) {
-    return Number(announced) > maxBody_bytes ? undefined : new Uint8Array(await request.arrayBuffer());
-  }
-  if (request.body === null) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of request.body) {
-    length += chunk.length;
-    if (length > maxBody_bytes) return undefined;
-    chunks.push(chunk);
-  }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
-}
+const tooLong = { code: 413, refusal: `request body exceeds maximum length (${maxBody_bytes})` } as const;
 
 /** The first JSON value (RFC 8259) of a text; whatever follows it is not looked at. */
 export function firstJsonValue(text: string): Body<unknown> {

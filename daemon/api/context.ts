@@ -7,6 +7,7 @@
 import type { Clock } from "../../registry/clock.ts";
 import type { Log } from "../../registry/log.ts";
 import type { Registry } from "../../registry/mod.ts";
+import type { Bodies } from "./body.ts";
 import type { Host } from "./host.ts";
 import type { Lists, UnitRenderer } from "./entities.ts";
 
@@ -43,6 +44,7 @@ export interface Api {
   readonly pageSize: number;
   readonly units: UnitRenderer;
   readonly lists: Lists;
+  readonly bodies: Bodies;
   /** The machine that serves; left out where the API is served on none of the cluster. */
   readonly host?: Host;
 }

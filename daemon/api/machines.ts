@@ -7,7 +7,6 @@
 import { messageOf } from "../../registry/log.ts";
 import { StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import type { Machine, MachineId } from "../../registry/model.ts";
-import { readJson } from "./body.ts";
 import type { Api, Call } from "./context.ts";
 import { machineEntity } from "./entities.ts";
 import { pageText, requestedPage } from "./pages.ts";
@@ -39,7 +38,7 @@ export async function listMachines(api: Api, { query }: Call): Promise<Response>
 
 /** PATCH `/machines`: all operations are checked first, then carried out one after the other. */
 export async function patchMachines(api: Api, { request }: Call): Promise<Response> {
-  const body = await readJson(request);
+  const body = await api.bodies.readJson(request);
   if ("refusal" in body) return errorReply(body.code, body.refusal);
   const operations = readOperations(body.value);
   if (typeof operations === "string") return errorReply(400, operations);

@@ -8,6 +8,7 @@ import type { Clock } from "../../registry/clock.ts";
 import { type Log, messageOf } from "../../registry/log.ts";
 import { type Registry, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import { Explainer } from "../explain.ts";
+import { Bodies } from "./body.ts";
 import type { Api, Call, Peer } from "./context.ts";
 import { discoveryText } from "./discovery.ts";
 import { Lists, UnitRenderer } from "./entities.ts";
@@ -65,6 +66,7 @@ export function createHandler(options: HandlerOptions): Handler {
     pageSize,
     units: new UnitRenderer(log),
     lists: new Lists(),
+    bodies: new Bodies(),
     ...(host ? { host } : {}),
   };
   const find = router(api, version);

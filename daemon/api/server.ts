@@ -23,7 +23,7 @@ import { codeOf, explainListen, isAbandoned, removeSocketFile } from "./socket_f
 export { type ListenSpec, listenSpec } from "./listen.ts";
 
 /** How long a request may take to arrive, an idle connection may stay, and a closing server waits for answers. */
-const limits = {
+const usual = {
   handshake_ms: 15_000,
   headers_ms: 15_000,
   request_ms: 60_000,
@@ -32,8 +32,12 @@ const limits = {
   stalled_ms: 60_000,
   close_ms: 2_000,
   headers_bytes: 32 * 1024,
+  /** Above these, requests are refused; above twice that, connections are not accepted. */
   connections: 2_048,
-} as const;
+};
+
+/** See {@link usual}. */
+export type Limits = Readonly<typeof usual>;
 
 /** PEM texts. With `clientCa`, clients are asked for a certificate of that authority; what is shown is judged later. */
 export interface TlsTexts {
@@ -56,6 +60,8 @@ export interface ServeOptions {
   readonly credentials: Credentials;
   readonly log: Log;
   readonly clock: Clock;
+  /** For tests that cannot wait: other limits than usual. */
+  readonly limits?: Partial<Limits>;
 }
 
 /** A server that accepts connections. */
@@ -119,6 +125,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
 /** What stands between every socket and the handler: who may pass. */
 class Door {
   credentials: Credentials;
+  readonly limits: Limits;
+  /** Sockets that are open. */
+  connections = 0;
   readonly #denials: DenialLog;
   readonly #peers = new WeakMap<IncomingMessage, Peer>();
   /** Answers under way, with how much their clients had taken when last looked at. */
@@ -126,13 +135,14 @@ class Door {
 
   constructor(private readonly options: ServeOptions, private readonly closing: AbortSignal) {
     this.credentials = options.credentials;
+    this.limits = { ...usual, ...options.limits };
     this.#denials = new DenialLog(options.clock, options.log);
     void this.#dropStalled();
   }
 
   /** Who takes nothing of an answer that waits for him is cut off: it holds memory and a place. */
   async #dropStalled(): Promise<void> {
-    const { clock, log } = this.options;
+    const { limits, options: { clock, log } } = this;
     while (!this.closing.aborted) {
       await clock.sleep(limits.check_ms, this.closing);
       const now_ms = clock.monotonic_ms();
@@ -151,12 +161,13 @@ class Door {
   readonly #listener = getRequestListener((request, { incoming }) => {
     const peer = this.#peers.get(incoming as IncomingMessage) as Peer;
     const { policy } = this.credentials;
+    if (this.connections > this.limits.connections) {
+      return asOurs(errorReply(503, `too many connections (${this.limits.connections})`));
+    }
     const denial = deny(policy, request, peer.target ?? "", peer.connection as Connection);
     if (!denial) return this.options.handler(request, peer);
     this.#denials.add(denial, request, peer);
-    const reply = denialReply(denial, policy);
-    reply.headers.set("Server", `fleetd/${version}`);
-    return reply;
+    return asOurs(denialReply(denial, policy));
   }, {
     overrideGlobalObjects: false,
     errorHandler: (error) => {
@@ -179,6 +190,13 @@ class Door {
   }
 }
 
+/** The last answer on its connection. */
+function asOurs(reply: Response): Response {
+  reply.headers.set("Server", `fleetd/${version}`);
+  reply.headers.set("Connection", "close");
+  return reply;
+}
+
 /** One listening socket. */
 class Listener {
   /** Connections that no request is under way on; closeIdleConnections() leaves out those yet unused. */
@@ -189,8 +207,8 @@ class Listener {
   #kind: Connection["kind"] = "unix";
 
   private constructor(private readonly spec: ListenSpec, private readonly door: Door, private readonly log: Log) {
-    this.#server = createServer(timeouts, (incoming, outgoing) => this.#answer(incoming, outgoing));
-    this.#server.maxConnections = limits.connections;
+    this.#server = createServer(timeouts(door.limits), (incoming, outgoing) => this.#answer(incoming, outgoing));
+    this.#server.maxConnections = 2 * door.limits.connections;
     this.#receive(this.#server);
   }
 
@@ -247,7 +265,11 @@ class Listener {
 
   #openTls(tls: TlsTexts): HttpsServer {
     if (this.#tlsServer) return this.#tlsServer;
-    const options = { ...timeouts, ...secureContext(tls), handshakeTimeout: limits.handshake_ms };
+    const options = {
+      ...timeouts(this.door.limits),
+      ...secureContext(tls),
+      handshakeTimeout: this.door.limits.handshake_ms,
+    };
     const server = createTlsServer(options, (incoming, outgoing) => this.#answer(incoming, outgoing));
     this.#receive(server);
     server.on("tlsClientError", (error, socket) => {
@@ -262,7 +284,11 @@ class Listener {
   #receive(server: HttpServer | HttpsServer): void {
     server.on(server === this.#server ? "connection" : "secureConnection", (socket: Socket) => {
       this.#idle.add(socket);
-      socket.on("close", () => this.#idle.delete(socket));
+      this.door.connections++;
+      socket.on("close", () => {
+        this.#idle.delete(socket);
+        this.door.connections--;
+      });
     });
     server.on("clientError", (error, socket) => {
       this.log("debug", "a connection is given up", { error: messageOf(error) });
@@ -276,7 +302,7 @@ class Listener {
     const late = setTimeout(() => {
       this.#server.closeAllConnections();
       this.#sockets.forEach((socket) => socket.destroy());
-    }, limits.close_ms);
+    }, this.door.limits.close_ms);
     await closed;
     clearTimeout(late);
     this.#tlsServer?.close();
@@ -313,13 +339,15 @@ class Listener {
   }
 }
 
-const timeouts = {
-  connectionsCheckingInterval: limits.check_ms,
-  headersTimeout: limits.headers_ms,
-  requestTimeout: limits.request_ms,
-  keepAliveTimeout: limits.idle_ms,
-  maxHeaderSize: limits.headers_bytes,
-} as const;
+function timeouts(limits: Limits) {
+  return {
+    connectionsCheckingInterval: limits.check_ms,
+    headersTimeout: limits.headers_ms,
+    requestTimeout: limits.request_ms,
+    keepAliveTimeout: limits.idle_ms,
+    maxHeaderSize: limits.headers_bytes,
+  };
+}
 
 /** A client's certificate is asked for and looked at, but only {@link deny} turns its owner away: with a reason. */
 function secureContext({ cert, key, clientCa }: TlsTexts) {
@@ -368,7 +396,7 @@ function certificateOf(socket: Socket): Connection["certificate"] {
 /** The answer to what is no HTTP request. */
 function refusalOf(code: string | undefined): string {
   const [status, message] = code === "HPE_HEADER_OVERFLOW"
-    ? ["431 Request Header Fields Too Large", `request header exceeds maximum length (${limits.headers_bytes})`]
+    ? ["431 Request Header Fields Too Large", `request header exceeds maximum length (${usual.headers_bytes})`]
     : code === "ERR_HTTP_REQUEST_TIMEOUT"
     ? ["408 Request Timeout", "request did not arrive in time"]
     : ["400 Bad Request", "malformed HTTP request"];

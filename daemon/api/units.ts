@@ -7,7 +7,6 @@
 import { ConflictError, type UnitRecord } from "../../registry/mod.ts";
 import type { UnitName } from "../../registry/model.ts";
 import { validateUnitName } from "../../systemd/unit_name.ts";
-import { readJson } from "./body.ts";
 import type { Api, Call } from "./context.ts";
 import { pageText, requestedPage } from "./pages.ts";
 import { emptyReply, errorReply, jsonReply } from "./replies.ts";
@@ -42,7 +41,7 @@ export async function getUnit(api: Api, name: UnitName): Promise<Response> {
 export async function putUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
   const unsupported = checkContentType(call);
   if (unsupported !== undefined) return errorReply(415, unsupported);
-  const body = await readJson(call.request);
+  const body = await api.bodies.readJson(call.request);
   if ("refusal" in body) return errorReply(body.code, `unable to decode body: ${body.refusal}`);
   const request = readUnitRequest(body.value);
   if (typeof request === "string") return errorReply(400, `unable to decode body: ${request}`);

@@ -2,7 +2,7 @@
 
 import { systemClock } from "../../daemon/clock.ts";
 import type { Handler } from "../../daemon/api/routes.ts";
-import { type Credentials, type ListenSpec, serve, type Server } from "../../daemon/api/server.ts";
+import { type Credentials, type Limits, type ListenSpec, serve, type Server } from "../../daemon/api/server.ts";
 import type { Certificate } from "./authority.ts";
 
 export const loopback: ListenSpec = { kind: "tcp", host: "127.0.0.1", port: 0 };
@@ -24,8 +24,14 @@ export class Stage implements AsyncDisposable {
     return { kind: "unix", path: `${this.directory}/${name}` };
   }
 
-  async serve(handler: Handler, spec: ListenSpec, credentials: Credentials = { policy: {} }): Promise<Server> {
+  async serve(
+    handler: Handler,
+    spec: ListenSpec,
+    credentials: Credentials = { policy: {} },
+    limits: Partial<Limits> = {},
+  ): Promise<Server> {
     const server = await serve({
+      limits,
       handler,
       listen: [spec],
       credentials,
