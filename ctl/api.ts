@@ -41,10 +41,28 @@ export interface ApiClient {
    * `signal` aborts or the server ends it. Undefined if the server cannot be followed.
    */
   events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
+  /** The same with any query of the event stream. */
+  follow(query: string, signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
+  /** Writes dynamic metadata of a machine; a key without a value is removed. */
+  label(machine: string, labels: readonly { readonly key: string; readonly value?: string }[]): Promise<void>;
+  /** What the server says of itself. */
+  health(): Promise<Health>;
   /** Takes the store that is there in place of the one that the daemon knew; throws if there is no need, saying so. */
   acceptStore(): Promise<AcceptedStoreEntity>;
   /** Lets go of connections; nothing may be asked afterwards. */
   close(): void;
+}
+
+/** What a server says of itself. */
+export interface Health {
+  /** True if it can answer for the cluster. */
+  readonly ready: boolean;
+  /** `ok`, or why it is not ready. */
+  readonly reason: string;
+  /** Its version; undefined if it does not tell. */
+  readonly version?: string;
+  /** Its clock when it answered, milliseconds since the epoch; undefined if it does not tell. */
+  readonly wall_ms?: number;
 }
 
 /** Sends a request to the API. `path` starts behind the endpoint. Rejects with {@link UnreachableError}. */
@@ -146,6 +164,32 @@ class HttpApiClient implements ApiClient {
     throw failure.error;
   }
 
+  async label(
+    machine: string,
+    labels: readonly { readonly key: string; readonly value?: string }[],
+  ): Promise<void> {
+    const operations = labels.map(({ key, value }) => {
+      const path = `/${machine}/metadata/${key}`;
+      return value === undefined ? { op: "remove", path } : { op: "add", path, value };
+    });
+    const answer = await this.send("/fleet/v1/machines", { method: "PATCH", body: JSON.stringify(operations) });
+    if (!answer.ok) throw (await readFailure(answer)).error;
+    await answer.body?.cancel();
+  }
+
+  async health(): Promise<Health> {
+    const answer = await this.send("/readyz", { method: "GET" });
+    const body = await answer.text();
+    const version = /^fleetd\/(\S+)/.exec(answer.headers.get("server") ?? "")?.[1];
+    const wall_ms = Date.parse(answer.headers.get("date") ?? "");
+    return {
+      ready: answer.ok,
+      reason: (parseErrorEntity(body)?.message ?? body).trim(),
+      ...(version === undefined ? {} : { version }),
+      ...(Number.isNaN(wall_ms) ? {} : { wall_ms }),
+    };
+  }
+
   async acceptStore(): Promise<AcceptedStoreEntity> {
     const answer = await this.send("/fleet/v1/store/accept", { method: "POST" });
     if (answer.ok) return await this.#json<AcceptedStoreEntity>(answer);
@@ -153,7 +197,10 @@ class HttpApiClient implements ApiClient {
   }
 
   async events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined> {
-    const query = units.map((name) => "unit=" + encodeURIComponent(name)).join("&");
+    return await this.follow(units.map((name) => "unit=" + encodeURIComponent(name)).join("&"), signal);
+  }
+
+  async follow(query: string, signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined> {
     const path = "/fleet/v1/events" + (query ? "?" + query : "");
     const answer = await this.send(path, { method: "GET", streaming: true, signal });
     if (answer.ok && answer.body && (answer.headers.get("content-type") ?? "").startsWith("text/event-stream")) {

@@ -114,12 +114,14 @@ function checkFlags(words: Words, specs: readonly FlagSpec[]): void {
   if (stranger) throw new UsageError(`unknown flag: ${stranger.as}`);
 }
 
-/** The command of that name, or the only one whose name begins so. Throws {@link UsageError}. */
+/** The command of that name, or the only one whose name begins so, the only old one if new ones do too. Throws {@link UsageError}. */
 function findCommand(name: string): Command {
   const exact = commands.find((command) => command.name === name);
   if (exact) return exact;
   const starting = commands.filter((command) => name !== "" && command.name.startsWith(name));
   if (starting.length === 1) return starting[0] as Command;
+  const old = starting.filter((command) => !command.isNew);
+  if (old.length === 1) return old[0] as Command;
   throw new UnknownCommandError(name);
 }
 

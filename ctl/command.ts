@@ -33,6 +33,10 @@ export interface Command {
   /** Paragraphs for its own help page. */
   readonly description?: string;
   readonly flags: readonly FlagSpec[];
+  /** True if fleet 1.0 has no such command: an abbreviation that may mean an old one does. */
+  readonly isNew?: boolean;
+  /** True if only scripts call it: it is left out of lists. */
+  readonly isHidden?: boolean;
   /** Set if the command is no more; the text follows `Command "x" is deprecated, `. It is left out of lists. */
   readonly deprecated?: string;
   /** Does it and returns the exit status. What it throws is printed, and the exit status is 1. */

@@ -16,6 +16,8 @@ export class FakeHosts implements Hosts {
   statuses: number[] = [];
   /** What a captured command writes. */
   captured: (address: string, command: string) => string = () => "";
+  /** The lines that a command writes, by where it runs: an address, or `here`. */
+  lines: (place: string, command: string) => readonly string[] = () => [];
   /** Why nobody can log in; undefined if they can. */
   refusal: string | undefined;
 
@@ -27,6 +29,7 @@ export class FakeHosts implements Hosts {
         this.attachments.push(attachment);
         return this.#run(`${place}: ${command ?? "(shell)"}`);
       },
+      lines: (command) => this.#lines(place, command),
       capture: async (command) => {
         const status = await this.#run(`${place}: ${command}`);
         return { status, stdout: this.captured(address, command), stderr: "" };
@@ -42,7 +45,16 @@ export class FakeHosts implements Hosts {
     return this.#run(`here: ${argv.join(" ")}`);
   }
 
+  linesHere(argv: readonly string[]): AsyncIterable<string> {
+    return this.#lines("here", argv.join(" "));
+  }
+
   close(): void {}
+
+  async *#lines(place: string, command: string): AsyncGenerator<string> {
+    await this.#run(`${place}: ${command}`);
+    yield* this.lines(place, command);
+  }
 
   #run(what: string): Promise<number> {
     this.ran.push(what);

@@ -41,6 +41,13 @@ export class FakeIo implements Io {
     return performance.now() * haste;
   }
 
+  /** A certain minute, in any time zone that differs from UTC by whole hours. */
+  wall_ms(): number {
+    return Date.UTC(2026, 0, 1, 0, 0, 7);
+  }
+
+  colour = false;
+
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       if (signal?.aborted) return resolve();

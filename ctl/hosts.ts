@@ -11,6 +11,8 @@ export interface Host {
    * Throws what tells why the session broke.
    */
   run(command: string | undefined, attachment: Attachment): Promise<number>;
+  /** Runs a command there and yields each line it writes; throws if it fails, with what it wrote on standard error. */
+  lines(command: string): AsyncIterable<string>;
   /** Runs a command there and returns what it wrote. */
   capture(command: string): Promise<{ readonly status: number; readonly stdout: string; readonly stderr: string }>;
 }
@@ -30,6 +32,8 @@ export interface Hosts {
   localMachineId(): Promise<string | undefined>;
   /** Runs a program here with our standard streams and returns its exit status. Throws if it cannot be started. */
   runHere(argv: readonly string[]): Promise<number>;
+  /** Runs a program here and yields each line it writes; throws if it fails, with what it wrote on standard error. */
+  linesHere(argv: readonly string[]): AsyncIterable<string>;
   /** Ends all connections. */
   close(): void;
 }

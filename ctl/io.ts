@@ -20,6 +20,10 @@ export interface Io {
   readFile(path: string): Promise<string | undefined>;
   /** A clock that only goes forward, milliseconds. */
   now_ms(): number;
+  /** The time of day, milliseconds since the epoch. */
+  wall_ms(): number;
+  /** True if standard output goes to a terminal that is to have colours. */
+  readonly colour: boolean;
   /** Resolves after `ms`, or as soon as `signal` aborts. Never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /**

@@ -13,6 +13,8 @@ import { alignRows } from "./table.ts";
 export interface Column<Row> {
   text(row: Row, full: boolean): string;
   json(row: Row): unknown;
+  /** True: shown only where it is named. */
+  readonly deprecated?: boolean;
 }
 
 /** The columns of a list, by the name that `--fields` chooses them by. */
@@ -33,21 +35,32 @@ export function listFlags<Row>(columns: Columns<Row>, defaultFields: string): Fl
     { name: "fields", kind: "text", fallback: defaultFields, help: `Columns to print, out of "${valid}"` },
     { name: "full", kind: "switch", fallback: false, letter: "l", help: "Do not shorten what is printed" },
     { name: "no-legend", kind: "switch", fallback: false, help: "Do not print the header" },
-    { name: "output", kind: "text", fallback: "table", help: 'Print a "table" or "json"' },
+    {
+      name: "output",
+      kind: "text",
+      fallback: "table",
+      help: 'Print a "table", "wide" with all columns, "json" or "yaml"',
+    },
   ];
 }
+
+/** How a list can be printed. */
+const formats = ["table", "wide", "json", "yaml"];
 
 /** The columns asked for, or an exit status if they make no sense (which has been said). */
 export function chosenFields<Row>(context: Context, columns: Columns<Row>): readonly string[] | number {
   const { io, flags } = context;
   const format = flags.text("output");
-  if (format !== "table" && format !== "json") {
-    complain(io, `Invalid output ${JSON.stringify(format)}: expected "table" or "json"`);
+  if (!formats.includes(format)) {
+    complain(io, `Invalid output ${JSON.stringify(format)}: expected "table", "wide", "json" or "yaml"`);
     return exitUsage;
   }
   if (flags.text("fields") === "") {
     complain(io, "Must define output format");
     return exitFailure;
+  }
+  if (format === "wide" && !flags.given("fields")) {
+    return Object.keys(columns).filter((field) => !columns[field]?.deprecated);
   }
   const fields = flags.text("fields").split(",");
   const unknown = fields.find((field) => !Object.hasOwn(columns, field));
@@ -65,12 +78,24 @@ export function printList<Row>(
 ): void {
   const { io, flags } = context;
   const chosen = fields.map((field) => [field, columns[field] as Column<Row>] as const);
-  if (flags.text("output") === "json") {
+  const format = flags.text("output");
+  if (format === "json" || format === "yaml") {
     const objects = rows.map((row) => Object.fromEntries(chosen.map(([field, column]) => [field, column.json(row)])));
-    io.out(JSON.stringify(objects, undefined, 2) + "\n");
+    io.out(format === "json" ? JSON.stringify(objects, undefined, 2) + "\n" : yamlList(objects));
     return;
   }
-  const full = flags.on("full");
+  const full = flags.on("full") || format === "wide";
   const header = flags.on("no-legend") ? [] : [fields.map((field) => field.toUpperCase())];
   io.out(alignRows([...header, ...rows.map((row) => chosen.map(([, column]) => column.text(row, full)))]));
+}
+
+/** A list of flat objects as YAML; values are written as JSON, which YAML 1.2 contains. */
+export function yamlList(objects: readonly Readonly<Record<string, unknown>>[]): string {
+  if (objects.length === 0) return "[]\n";
+  return objects.map((object) =>
+    Object.entries(object).map(([key, value], index) =>
+      `${index === 0 ? "- " : "  "}${key}: ${JSON.stringify(value)}\n`
+    )
+      .join("")
+  ).join("");
 }

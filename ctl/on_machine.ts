@@ -31,11 +31,23 @@ export async function runOnMachine(context: Context, id: string, argv: readonly 
   }
   try {
     const host = await hosts.connect(machine.primaryIP, sshPortOf(context));
-    const [program = "", ...args] = argv;
-    const command = [program, ...args.map(shellWord)].join(" ");
-    return await host.run(command, { input: false, forwardAgent: false });
+    return await host.run(commandText(argv), { input: false, forwardAgent: false });
   } catch (error) {
     complain(io, `Unable to SSH to remote host: ${reasonOf(error)}`);
     return exitSshFailure;
   }
+}
+
+/** Runs a program on the machine of that ID and yields each line it writes. Throws if it cannot, or fails. */
+export async function* linesOnMachine(context: Context, id: string, argv: readonly string[]): AsyncGenerator<string> {
+  const { hosts, machines } = context;
+  if (id === await hosts.localMachineId()) return yield* hosts.linesHere(argv);
+  const machine = await machines.find(id);
+  if (!machine?.primaryIP) throw new Error(`the address of machine ${id} is not known`);
+  const host = await hosts.connect(machine.primaryIP, sshPortOf(context));
+  yield* host.lines(commandText(argv));
+}
+
+function commandText([program = "", ...args]: readonly string[]): string {
+  return [program, ...args.map(shellWord)].join(" ");
 }

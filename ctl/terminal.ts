@@ -16,6 +16,9 @@ export function terminal(debug: boolean): Io {
     },
     readFile,
     now_ms: () => performance.now(),
+    wall_ms: () => Date.now(),
+    // https://no-color.org
+    colour: !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb" && Deno.stdout.isTerminal(),
     sleep,
     forward,
   };

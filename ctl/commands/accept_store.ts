@@ -9,6 +9,7 @@ const conflict = 409;
 /** `fleetctl accept-store`. */
 export const acceptStore: Command = {
   name: "accept-store",
+  isNew: true,
   summary: "Tell one machine that its store, although it has changed, is the right one",
   usage: "accept-store",
   description: `A machine whose store is another one than before (wiped, restored from a backup, another prefix)

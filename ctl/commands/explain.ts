@@ -10,6 +10,7 @@ import { alignRows } from "../table.ts";
 /** `fleetctl explain`: why a unit is where it is, or is not. */
 export const explain: Command = {
   name: "explain",
+  isNew: true,
   summary: "Show why a unit is where it is, or why it is nowhere",
   usage: "explain [-l|--full] [--output=json] UNIT",
   description: `Shows what is wanted of a unit, where it is and why; and of every machine whether the

@@ -14,7 +14,7 @@ const columns: Columns<MachineEntity> = {
 export const listMachines: Command = {
   name: "list-machines",
   summary: "List the machines of the cluster",
-  usage: "list-machines [-l|--full] [--no-legend] [--fields=...] [--output=json]",
+  usage: "list-machines [-l|--full] [--no-legend] [--fields=...] [--output=wide|json|yaml]",
   description: `Lists the machines that are present. Those that are away are not shown.
 
 Without a header, for scripts:

@@ -96,7 +96,7 @@ const cases: { name: string; line: string; status?: number; stdout?: string; std
     name: "an unknown output",
     line: "list-units --output=xml",
     status: 2,
-    stderr: 'Invalid output "xml": expected "table" or "json"\n',
+    stderr: 'Invalid output "xml": expected "table", "wide", "json" or "yaml"\n',
   },
 ];
 
@@ -161,4 +161,23 @@ Deno.test("lists: list-machines while the store is away", async () => {
     "Error retrieving list of active machines from fleet API (googleapi: Error 503: away)\nPossible issues:\n" +
     "  etcd is unhealthy and/or lost quorum\n  connection cannot be established to any etcd servers\n";
   assert.deepEqual(await fleetctl(api, "list-machines"), { status: 1, stdout: "", stderr });
+});
+
+Deno.test("lists: as YAML", async () => {
+  const { stdout } = await fleetctl(cluster(), "list-unit-files --output=yaml --fields=unit,global,target");
+  assert.equal(
+    stdout,
+    `- unit: "a.service"\n  global: false\n  target: "${m1}"\n- unit: "g.service"\n  global: true\n  target: "global"\n` +
+      `- unit: "idle.service"\n  global: false\n  target: null\n`,
+  );
+  assert.equal((await fleetctl(new FakeApi(), "list-units --output=yaml")).stdout, "[]\n");
+});
+
+Deno.test("lists: wide has every column that is not deprecated, whole", async () => {
+  const { stdout, stderr } = await fleetctl(cluster(), "list-unit-files --output=wide");
+  assert.match(stdout, /^UNIT\t+GLOBAL\t+DSTATE\t+STATE\t+TARGET\t+HASH\t+DESC\n/);
+  assert.match(stdout, new RegExp(`^a\\.service\\t+false\\t+launched\\tlaunched\\t${m1}`, "m"));
+  assert.equal(stderr, "");
+  const chosen = await fleetctl(cluster(), "list-unit-files --output=wide --fields=unit");
+  assert.equal(chosen.stdout, "UNIT\na.service\ng.service\nidle.service\n");
 });

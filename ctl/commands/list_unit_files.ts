@@ -25,7 +25,7 @@ const columns: Columns<Row> = {
   dstate: textColumn(({ unit }) => unit.desiredState),
   state: textColumn(({ unit, global }) => global ? undefined : unit.currentState),
   target,
-  tmachine: target,
+  tmachine: { ...target, deprecated: true },
   hash: { text: ({ unit }, full) => full ? hashOf(unit) : hashOf(unit).slice(0, 7), json: ({ unit }) => hashOf(unit) },
   desc: textColumn(({ unit }) =>
     optionsOf(unit.options).find((option) => option.section === "Unit" && option.name === "Description")?.value
@@ -36,7 +36,7 @@ const columns: Columns<Row> = {
 export const listUnitFiles: Command = {
   name: "list-unit-files",
   summary: "List the units that are in the cluster, and where they are to run",
-  usage: "list-unit-files [-l|--full] [--no-legend] [--fields=...] [--output=json]",
+  usage: "list-unit-files [-l|--full] [--no-legend] [--fields=...] [--output=wide|json|yaml]",
   description: `Lists every unit in the cluster, loaded on a machine or not: what it is wanted in
 (dstate), what its machine was told (state), and which machine that is (target).`,
   flags: listFlags(columns, "unit,hash,dstate,state,target"),

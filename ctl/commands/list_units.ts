@@ -29,7 +29,7 @@ const columns: Columns<Row> = {
 export const listUnits: Command = {
   name: "list-units",
   summary: "List what the units of the cluster are doing",
-  usage: "list-units [-l|--full] [--no-legend] [--fields=...] [--output=json]",
+  usage: "list-units [-l|--full] [--no-legend] [--fields=...] [--output=wide|json|yaml]",
   description: `Lists the state of every unit that is loaded on a machine, as systemd there sees it.
 
 Without a header, for scripts:

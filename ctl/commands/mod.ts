@@ -7,7 +7,11 @@
 import type { Command } from "../command.ts";
 import { acceptStore } from "./accept_store.ts";
 import { cat } from "./cat.ts";
+import { complete } from "./complete.ts";
+import { completion } from "./completion.ts";
 import { destroy } from "./destroy.ts";
+import { doctor } from "./doctor.ts";
+import { events } from "./events.ts";
 import { explain } from "./explain.ts";
 import { fdForward } from "./fd_forward.ts";
 import { help } from "./help.ts";
@@ -16,6 +20,8 @@ import { listMachines } from "./list_machines.ts";
 import { listUnitFiles } from "./list_unit_files.ts";
 import { listUnits } from "./list_units.ts";
 import { load } from "./load.ts";
+import { logs } from "./logs.ts";
+import { machine } from "./machine.ts";
 import { restart } from "./restart.ts";
 import { ssh } from "./ssh.ts";
 import { start } from "./start.ts";
@@ -30,7 +36,11 @@ import { version } from "./version.ts";
 export const commands: readonly Command[] = [
   acceptStore,
   cat,
+  complete(() => commands),
+  completion,
   destroy,
+  doctor,
+  events,
   explain,
   fdForward,
   help,
@@ -39,6 +49,8 @@ export const commands: readonly Command[] = [
   listUnitFiles,
   listUnits,
   load,
+  logs,
+  machine,
   restart,
   ssh,
   start,

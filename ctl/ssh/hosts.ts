@@ -8,9 +8,9 @@ import type { Flags } from "../args.ts";
 import type { Host, Hosts } from "../hosts.ts";
 import type { Io } from "../io.ts";
 import { Dialer } from "./dial.ts";
-import { localMachine, runProgram } from "./local.ts";
+import { linesOfProgram, localMachine, runProgram } from "./local.ts";
 import { type SshConnection, SshError } from "./port.ts";
-import { runAttached, runCaptured } from "./session.ts";
+import { linesOf, runAttached, runCaptured } from "./session.ts";
 import { parseHostSpec } from "./ssh_config.ts";
 
 /** {@link Hosts} by SSH, through `--tunnel` if there is one. Nothing is connected yet. */
@@ -45,6 +45,7 @@ export class SshHosts implements Hosts {
     return {
       run: (command, attachment) => runAttached(connection, command, attachment),
       capture: (command) => runCaptured(connection, command),
+      lines: (command) => linesOf(connection, command),
     };
   }
 
@@ -54,6 +55,10 @@ export class SshHosts implements Hosts {
 
   runHere(argv: readonly string[]): Promise<number> {
     return runProgram(argv);
+  }
+
+  linesHere(argv: readonly string[]): AsyncIterable<string> {
+    return linesOfProgram(argv);
   }
 
   close(): void {

@@ -59,6 +59,21 @@ export async function runProgram([program = "", ...args]: readonly string[]): Pr
   return (await new Deno.Command(program, { args, ...streams }).spawn().status).code;
 }
 
+/** Runs a program and yields the lines it writes. Throws if it fails. */
+export async function* linesOfProgram([program = "", ...args]: readonly string[]): AsyncGenerator<string> {
+  const child = new Deno.Command(program, { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+  const said = new Response(child.stderr).text();
+  let rest = "";
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() as string;
+    yield* lines;
+  }
+  if (rest !== "") yield rest;
+  const { code } = await child.status;
+  if (code !== 0) throw new Error((await said).trim() || `${program} ended with ${code}`);
+}
+
 function tell(text: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(text));
 }

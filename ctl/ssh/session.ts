@@ -6,7 +6,7 @@
 
 import { Buffer } from "node:buffer";
 import type { Attachment } from "../hosts.ts";
-import type { Session, SshConnection } from "./port.ts";
+import { type Session, type SshConnection, SshError } from "./port.ts";
 
 /**
  * Runs a command (a login shell, if undefined) with our standard streams, on a terminal if they are one, and returns its
@@ -47,6 +47,34 @@ export async function runCaptured(
   session.stream.end();
   const [stdout, stderr, status] = await Promise.all([textOf(session.stream), textOf(session.stderr), session.ended]);
   return { status, stdout, stderr };
+}
+
+/** Runs a command and yields the lines it writes. Rejects with {@link SshError}, also if the command fails. */
+export async function* linesOf(connection: SshConnection, command: string): AsyncGenerator<string> {
+  const session = await connection.session({ command });
+  session.stream.end();
+  const said = textOf(session.stderr);
+  const ended = session.ended.catch((error: Error) => error);
+  try {
+    yield* linesIn(session.stream);
+    const status = await ended;
+    if (status instanceof Error) throw status;
+    if (status !== 0) throw new SshError((await said).trim() || `"${command}" ended with ${status}`);
+  } finally {
+    session.stream.destroy();
+  }
+}
+
+/** The lines of a text that comes in pieces. */
+async function* linesIn(chunks: AsyncIterable<unknown>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of chunks) {
+    const lines = (rest + decoder.decode(chunk as Uint8Array, { stream: true })).split("\n");
+    rest = lines.pop() as string;
+    yield* lines;
+  }
+  if (rest !== "") yield rest;
 }
 
 function terminalSize(): { columns: number; rows: number } {

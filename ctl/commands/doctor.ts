@@ -1,0 +1,124 @@
+import type { MachineEntity } from "../../daemon/api/v1.ts";
+import type { Health } from "../api.ts";
+import { type Command, type Context, exitFailure } from "../command.ts";
+import { inParallel } from "../concurrency.ts";
+import { reasonOf, say } from "../io.ts";
+import { machineLegend } from "../machines.ts";
+import { sshPortFlag, sshPortOf } from "../ssh_target.ts";
+import { version } from "../version.ts";
+
+/** `fleetctl doctor`: is everything as it should be, and if not, what to do. */
+export const doctor: Command = {
+  name: "doctor",
+  isNew: true,
+  summary: "Check the way to the cluster and to its machines, and say what to fix",
+  usage: "doctor [--no-ssh] [--ssh-port=N]",
+  description: `Checks the endpoint, the store behind it, versions and clocks, and logs in to every
+machine. Each line begins with ok, warn or FAIL. The exit status is 1 if anything fails.`,
+  flags: [
+    { name: "no-ssh", kind: "switch", fallback: false, help: "Do not log in to the machines" },
+    sshPortFlag,
+  ],
+  async run(context) {
+    const findings = await examine(context);
+    for (const { grade, what, remedy } of findings) {
+      say(context.io, `${painted(context, grade)} ${what}`);
+      if (remedy) say(context.io, `       ${remedy}`);
+    }
+    return findings.some(({ grade }) => grade === "FAIL") ? exitFailure : 0;
+  },
+};
+
+interface Finding {
+  readonly grade: "ok" | "warn" | "FAIL";
+  readonly what: string;
+  /** What to do about it. */
+  readonly remedy?: string;
+}
+
+function painted({ io }: Context, grade: Finding["grade"]): string {
+  const text = grade.padEnd(6);
+  return io.colour ? `\x1b[${{ ok: 32, warn: 33, FAIL: 31 }[grade]}m${text}\x1b[0m` : text;
+}
+
+/** Clocks that differ by more than this make the times of journals hard to compare. */
+const clockTolerance_ms = 5000;
+
+async function examine(context: Context): Promise<Finding[]> {
+  const { client, io, flags } = context;
+  let health: Health;
+  try {
+    health = await client.health();
+  } catch (error) {
+    const remedy = "Name another endpoint with --endpoint, or a host to go through with --tunnel.";
+    return [{ grade: "FAIL", what: `endpoint: ${reasonOf(error)}`, remedy }];
+  }
+  const findings: Finding[] = [
+    { grade: "ok", what: `endpoint: ${client.endpoint} answers` },
+    versionFinding(health),
+    clockFinding(health, io.wall_ms()),
+    health.ready
+      ? { grade: "ok", what: "store: the server can answer for the cluster" }
+      : { grade: "FAIL", what: `store: ${health.reason}`, remedy: "Look at the journal of fleet.service there." },
+  ];
+  if (!health.ready) return findings;
+  let machines: readonly MachineEntity[];
+  try {
+    machines = await client.machines();
+  } catch (error) {
+    return [...findings, {
+      grade: "FAIL",
+      what: `permission: ${reasonOf(error)}`,
+      remedy: "The server may want --token or --cert-file and --key-file.",
+    }];
+  }
+  findings.push(
+    machines.length > 0
+      ? { grade: "ok", what: `machines: ${machines.length} present` }
+      : { grade: "FAIL", what: "machines: none is present", remedy: "Is fleet.service running on them?" },
+  );
+  if (flags.on("no-ssh")) return findings;
+  return [...findings, ...await inParallel(machines, (machine) => loginFinding(context, machine))];
+}
+
+function versionFinding({ version: theirs }: Health): Finding {
+  if (theirs === undefined) return { grade: "warn", what: "version: the server does not tell its own" };
+  if (theirs === version) return { grade: "ok", what: `version: fleetctl and fleetd are both ${version}` };
+  return {
+    grade: "warn",
+    what: `version: fleetctl is ${version}, fleetd is ${theirs}`,
+    remedy: "Use the fleetctl that came with fleetd.",
+  };
+}
+
+function clockFinding({ wall_ms }: Health, here_ms: number): Finding {
+  if (wall_ms === undefined) return { grade: "warn", what: "clock: the server does not tell the time" };
+  const off_s = Math.round((wall_ms - here_ms) / 1000);
+  if (Math.abs(wall_ms - here_ms) <= clockTolerance_ms) {
+    return { grade: "ok", what: "clock: the server's agrees with ours" };
+  }
+  return {
+    grade: "warn",
+    what: `clock: the server's is ${Math.abs(off_s)} seconds ${off_s > 0 ? "ahead of" : "behind"} ours`,
+    remedy: "Keep clocks right with systemd-timesyncd or chrony: the order of merged logs depends on them.",
+  };
+}
+
+async function loginFinding(context: Context, machine: MachineEntity): Promise<Finding> {
+  const what = `ssh: ${machineLegend(machine, false)}`;
+  if (!machine.primaryIP) {
+    return { grade: "FAIL", what: `${what} has told no address`, remedy: "Set public_ip in its fleet.conf." };
+  }
+  try {
+    const host = await context.hosts.connect(machine.primaryIP, sshPortOf(context));
+    const { stdout } = await host.capture("journalctl --quiet --lines=1 --output=cat --unit=fleet.service");
+    if (stdout.trim() !== "") return { grade: "ok", what: `${what} lets us in, and shows its journal` };
+    return {
+      grade: "warn",
+      what: `${what} lets us in, but its journal cannot be read`,
+      remedy: "Add the user to the group systemd-journal there, or use --sudo with journal and logs.",
+    };
+  } catch (error) {
+    return { grade: "FAIL", what: `${what}: ${reasonOf(error)}` };
+  }
+}

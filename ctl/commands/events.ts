@@ -1,0 +1,162 @@
+import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../../daemon/api/v1.ts";
+import { mangleUnitName } from "../../systemd/unit_name.ts";
+import { type Command, type Context, exitFailure, exitUsage } from "../command.ts";
+import { complain, ReaderGoneError, reasonOf, say } from "../io.ts";
+import { machineIdLegend, machineLegend } from "../machines.ts";
+import type { ServerEvent } from "../server_events.ts";
+import { clockTime } from "../time_text.ts";
+
+/** `fleetctl events`: what happens in the cluster, line by line. */
+export const events: Command = {
+  name: "events",
+  isNew: true,
+  summary: "Tell what happens in the cluster, as it happens",
+  usage: "events [--since=REVISION] [--present] [--no-follow] [--kind=...] [--machine=ID] [--output=json] [UNIT...]",
+  description: `Tells what changes from now on: units, where the engine puts them and why, what systemd
+makes of them, machines that come and go. With units, only what concerns them.
+
+What has happened since a revision of the store, as long as the server remembers:
+fleetctl events --since=117 --no-follow
+
+Everything there is, and then what changes, for programs:
+fleetctl events --present --output=json`,
+  flags: [
+    { name: "since", kind: "text", fallback: "", help: "Begin with what has changed since this revision of the store" },
+    { name: "present", kind: "switch", fallback: false, help: "Begin with everything as it is" },
+    { name: "no-follow", kind: "switch", fallback: false, help: "End where the news begins" },
+    { name: "kind", kind: "text", fallback: "", help: "Only these, out of unit,decision,state,machine" },
+    { name: "machine", kind: "text", fallback: "", letter: "m", help: "Only what concerns the machine of this ID" },
+    { name: "output", kind: "text", fallback: "text", help: 'Print "text", or "json" with one object a line' },
+  ],
+  async run(context) {
+    const { io, flags } = context;
+    const since = flags.text("since");
+    const problem = !["text", "json"].includes(flags.text("output"))
+      ? `Invalid output ${JSON.stringify(flags.text("output"))}: expected "text" or "json"`
+      : since !== "" && !/^\d+$/.test(since)
+      ? `Invalid --since ${JSON.stringify(since)}: expected a revision of the store, a number`
+      : undefined;
+    if (problem !== undefined) {
+      complain(io, problem);
+      return exitUsage;
+    }
+    return await follow(context, since);
+  },
+};
+
+/** How long to wait before a stream that ended is opened again. */
+const retry_ms = 500;
+
+/** Follows streams, each going on where the last one ended. */
+async function follow(context: Context, since: string): Promise<number> {
+  const { io, client, flags } = context;
+  const telling = new Telling(context, flags.on("present") || since !== "");
+  for (let from = since;;) {
+    try {
+      const stream = await client.follow(await queryOf(context, from), new AbortController().signal);
+      if (!stream) {
+        complain(io, `${client.endpoint} cannot tell events`);
+        return exitFailure;
+      }
+      for await (const event of stream) {
+        telling.tell(event);
+        if (event.id !== "") from = event.id;
+        if (event.event === "synced" && flags.on("no-follow")) return 0;
+      }
+      io.log("WARN", `${client.endpoint} ended the stream; going on`);
+    } catch (error) {
+      if (!telling.began || error instanceof ReaderGoneError) throw error;
+      io.log("WARN", `${reasonOf(error)}; trying again`);
+    }
+    await io.sleep(retry_ms);
+  }
+}
+
+async function queryOf({ args, flags, client }: Context, since: string): Promise<string> {
+  const query = new URLSearchParams(args.map((name) => ["unit", mangleUnitName(name)]));
+  for (const kind of flags.text("kind").split(",").filter((kind) => kind !== "")) query.append("kind", kind);
+  if (flags.text("machine") !== "") {
+    const ids = (await client.machines()).map(({ id }) => id).filter((id) => id.startsWith(flags.text("machine")));
+    for (const id of ids.length > 0 ? ids : [flags.text("machine")]) query.append("machine", id);
+  }
+  if (since !== "") query.set("since", since);
+  return query.toString();
+}
+
+/** Tells events as lines. */
+class Telling {
+  /** True once something has come from the server. */
+  began = false;
+  readonly #legends = new Map<string, string>();
+  #tells: boolean;
+
+  constructor(readonly context: Context, tellsPresent: boolean) {
+    this.#tells = tellsPresent;
+  }
+
+  tell({ event, data, id }: ServerEvent): void {
+    this.began = true;
+    const { io, flags } = this.context;
+    if (event === "") return;
+    const line = this.#line(event, data);
+    if (this.#tells && flags.text("output") === "json") {
+      const revision = id === "" ? {} : { revision: Number(id) };
+      say(io, JSON.stringify({ time: new Date(io.wall_ms()).toISOString(), event, ...revision, ...JSON.parse(data) }));
+    } else if (this.#tells && line !== undefined) {
+      say(io, `${clockTime(io.wall_ms())} ${line}`);
+    }
+    if (event === "synced") this.#tells = true;
+  }
+
+  #line(event: string, data: string): string | undefined {
+    switch (event) {
+      case "unit":
+        return this.#unit(JSON.parse(data));
+      case "decision":
+        return this.#decision(JSON.parse(data));
+      case "state":
+        return this.#state(JSON.parse(data));
+      case "machine":
+        return this.#machine(JSON.parse(data));
+      case "reset":
+        return `everything anew: ${(JSON.parse(data) as { reason: string }).reason}`;
+      default:
+        return undefined;
+    }
+  }
+
+  #unit({ name, unit }: UnitEvent): string {
+    if (!unit) return `unit ${name} is gone`;
+    const { desiredState = "inactive", currentState } = unit;
+    const now = currentState === undefined || currentState === desiredState ? "" : `, is ${currentState}`;
+    return `unit ${name} is wanted ${desiredState}${now}${unit.machineID ? this.#on(unit.machineID) : ""}`;
+  }
+
+  #decision({ name, machineID, from, why }: DecisionEvent): string {
+    if (!machineID) return `decision ${name} has no machine: ${why}`;
+    const before = from ? `, before on ${this.#legend(from)}` : "";
+    return `decision ${name} belongs${this.#on(machineID)}${before}: ${why}`;
+  }
+
+  #state({ name, machineID, state, error }: StateEvent): string {
+    if (!state) return `state ${name} is no more${this.#on(machineID)}`;
+    const { systemdLoadState: load = "", systemdActiveState: active = "", systemdSubState: sub = "" } = state;
+    const loaded = load === "loaded" ? "" : `${load}, `;
+    return `state ${name} is ${loaded}${active} (${sub})${this.#on(machineID)}${error ? ": " + error : ""}`;
+  }
+
+  #machine({ id, machine }: MachineEvent): string {
+    if (!machine) return `machine ${this.#legend(id)} is gone`;
+    this.#legends.set(id, machineLegend(machine, false));
+    const metadata = Object.entries(machine.metadata ?? {}).map(([key, value]) => `${key}=${value}`).sort().join(",");
+    return `machine ${this.#legend(id)} is present${metadata && `, ${metadata}`}`;
+  }
+
+  #on(id: string): string {
+    return ` on ${this.#legend(id)}`;
+  }
+
+  #legend(id: string): string {
+    return this.#legends.get(id) ?? machineIdLegend(id, false);
+  }
+}

@@ -1,0 +1,64 @@
+import { type Command, type Context, exitFailure, exitUsage } from "../command.ts";
+import { complain, reasonOf, say } from "../io.ts";
+import { machineLegend } from "../machines.ts";
+import { machineByPrefix } from "../ssh_target.ts";
+
+/** `fleetctl machine label`: dynamic metadata. */
+export const machine: Command = {
+  name: "machine",
+  isNew: true,
+  summary: "Change the metadata of a machine",
+  usage: "machine label MACHINE KEY=VALUE|KEY-...",
+  description: `Sets metadata of the machine whose ID begins so, or removes it (KEY-), on top of what
+its configuration says. Units that may not be there any more are moved; those that
+wait for such a machine are placed.
+
+fleetctl machine label 2444264c disk=ssd rack-`,
+  flags: [],
+  async run(context) {
+    const { io, args } = context;
+    const [verb, prefix, ...words] = args;
+    const labels = words.map(parseLabel);
+    const wrong = words.find((_word, index) => !labels[index]);
+    const problem = verb !== "label"
+      ? `fleetctl machine: expected "label", not ${JSON.stringify(verb ?? "")}`
+      : prefix === undefined || labels.length === 0
+      ? "Provide a machine and at least one KEY=VALUE or KEY-"
+      : wrong !== undefined
+      ? `${JSON.stringify(wrong)} is neither KEY=VALUE nor KEY-`
+      : undefined;
+    if (problem !== undefined) {
+      complain(io, problem);
+      return exitUsage;
+    }
+    return await label(context, prefix as string, labels.filter((label) => label !== undefined));
+  },
+};
+
+interface Label {
+  readonly key: string;
+  /** Undefined if it is to go. */
+  readonly value?: string;
+}
+
+function parseLabel(word: string): Label | undefined {
+  const [, key, value] = /^([^=/\s]+)=(.*)$/s.exec(word) ?? [];
+  if (key !== undefined && value !== undefined) return { key, value };
+  const [, gone] = /^([^=/\s]+)-$/.exec(word) ?? [];
+  return gone === undefined ? undefined : { key: gone };
+}
+
+async function label(context: Context, prefix: string, labels: readonly Label[]): Promise<number> {
+  const { io, client } = context;
+  try {
+    const target = await machineByPrefix(context, prefix);
+    await client.label(target.id, labels);
+    for (const { key, value } of labels) {
+      say(io, `Machine ${machineLegend(target, false)} ${value === undefined ? `${key} removed` : `${key}=${value}`}`);
+    }
+    return 0;
+  } catch (error) {
+    complain(io, `Unable to label machine ${prefix}: ${reasonOf(error)}`);
+    return exitFailure;
+  }
+}

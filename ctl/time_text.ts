@@ -1,0 +1,11 @@
+/**
+ * Times as people read them.
+ *
+ * @module
+ */
+
+/** Time of day where the reader is, `20:07:49`. `wall_ms` counts from the epoch. */
+export function clockTime(wall_ms: number): string {
+  const time = new Date(wall_ms);
+  return [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+}
