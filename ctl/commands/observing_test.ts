@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import { FakeApi } from "../fake_api.ts";
+import { FakeHosts } from "../fake_hosts.ts";
+import { FakeIo, fleetctl } from "../fake_io.ts";
+import { parseJournalEntry, TimeOrder } from "../journal_lines.ts";
+import { clockTime } from "../time_text.ts";
+import { version } from "../version.ts";
+import { commands } from "./mod.ts";
+
+const id = "454c34ef00000000000000000000cafe";
+const now = clockTime(Date.UTC(2026, 0, 1, 0, 0, 7));
+
+function cluster(): FakeApi {
+  const api = new FakeApi();
+  api.add("a.service", "launched", "Service.ExecStart=/bin/true");
+  api.add("b.service", "launched", "Service.ExecStart=/bin/true");
+  return api;
+}
+
+Deno.test("events: what is there, then the end of it", async () => {
+  const ran = await fleetctl(cluster(), "events --present --no-follow a");
+  assert.deepEqual(ran, {
+    status: 0,
+    stdout: `${now} machine 454c34ef.../10.77.0.11 is present\n` +
+      `${now} unit a.service is wanted launched on 454c34ef.../10.77.0.11\n` +
+      `${now} state a.service is active (running) on 454c34ef.../10.77.0.11\n`,
+    stderr: "",
+  });
+  assert.equal((await fleetctl(cluster(), "events --no-follow")).stdout, "");
+});
+
+Deno.test("events: as objects, one a line", async () => {
+  const { stdout } = await fleetctl(cluster(), "events --present --no-follow --output=json a");
+  const lines = stdout.trim().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(lines.map(({ event, name }) => [event, name]), [
+    ["machine", undefined],
+    ["unit", "a.service"],
+    ["state", "a.service"],
+    ["synced", undefined],
+  ]);
+  assert.equal(lines[0].time, "2026-01-01T00:00:07.000Z");
+});
+
+Deno.test("events: a stream that ends is gone on with, from where it was", async () => {
+  const api = cluster();
+  const queries: string[] = [];
+  const io = new FakeIo();
+  api.intercept = (request, path) => {
+    if (path !== "/events") return undefined;
+    queries.push(new URL(request.url).search);
+    return queries.length === 1
+      ? new Response('id: 7\nevent: machine\ndata: {"id":"454c"}\n\n', {
+        headers: { "content-type": "text/event-stream" },
+      })
+      : undefined;
+  };
+  const ran = await fleetctl(api, "events --no-follow --kind=state,unit --since=3", io);
+  assert.deepEqual(queries, ["?kind=state&kind=unit&since=3", "?kind=state&kind=unit&since=7"]);
+  assert.match(ran.stderr, /^WARN unix:\/\/\/fake\.sock ended the stream; going on\n$/);
+  assert.equal(ran.status, 0);
+});
+
+const refusals: { line: string; status: number; stderr: string }[] = [
+  { line: "events --since=x", status: 2, stderr: 'Invalid --since "x": expected a revision of the store, a number\n' },
+  { line: "events --output=x", status: 2, stderr: 'Invalid output "x": expected "text" or "json"\n' },
+  { line: "machine", status: 2, stderr: 'fleetctl machine: expected "label", not ""\n' },
+  { line: "machine label", status: 2, stderr: "Provide a machine and at least one KEY=VALUE or KEY-\n" },
+  { line: "machine label 4 disk", status: 2, stderr: '"disk" is neither KEY=VALUE nor KEY-\n' },
+  { line: "machine label 9 a=b", status: 1, stderr: "Unable to label machine 9: machine does not exist\n" },
+  { line: "completion", status: 2, stderr: 'Name one shell: "bash", "zsh" or "fish"\n' },
+  { line: "completion toString", status: 2, stderr: 'Name one shell: "bash", "zsh" or "fish"\n' },
+  { line: "logs", status: 2, stderr: "No units given\n" },
+  { line: "logs nosuch", status: 1, stderr: "Unit nosuch.service does not exist.\n" },
+];
+
+for (const { line, status, stderr } of refusals) {
+  Deno.test(`refused: ${line}`, async () => {
+    assert.deepEqual(await fleetctl(cluster(), line), { status, stdout: "", stderr });
+  });
+}
+
+Deno.test("machine label sets and removes in one request", async () => {
+  const api = cluster();
+  api.intercept = (request) => request.method === "PATCH" ? new Response(null, { status: 204 }) : undefined;
+  let sent = "";
+  const handle = api.handle.bind(api);
+  api.handle = async (request) => {
+    if (request.method === "PATCH") sent = await request.clone().text();
+    return await handle(request);
+  };
+  const ran = await fleetctl(api, "machine label 454 disk=ssd=2 rack-");
+  assert.deepEqual(JSON.parse(sent), [
+    { op: "add", path: `/${id}/metadata/disk`, value: "ssd=2" },
+    { op: "remove", path: `/${id}/metadata/rack` },
+  ]);
+  const machine = "Machine 454c34ef.../10.77.0.11";
+  assert.deepEqual(ran, { status: 0, stdout: `${machine} disk=ssd=2\n${machine} rack removed\n`, stderr: "" });
+});
+
+const completions: [string, string[]][] = [
+  ["complete -- st", ["start", "status", "stop"]],
+  ["complete -- ver", ["version"]],
+  ["complete -- start a", ["a.service"]],
+  ["complete -- --tunnel x status --ssh-port 7 b", ["b.service"]],
+  ["complete -- ssh 45", [id]],
+  ["complete -- machine l", ["label"]],
+  ["complete -- stop --no-b", ["--no-block"]],
+  ["complete -- completion f", ["fish"]],
+];
+
+for (const [line, candidates] of completions) {
+  Deno.test(`completion: ${line}`, async () => {
+    assert.deepEqual((await fleetctl(cluster(), line)).stdout.split("\n").slice(0, -1), candidates);
+  });
+}
+
+Deno.test("completion: bash understands its script", async () => {
+  const { stdout } = await fleetctl(cluster(), "completion bash");
+  const check = `${stdout}\nfleetctl() { printf '%s\\n' start status stop; }\n` +
+    "COMP_WORDS=(fleetctl sta) COMP_CWORD=1; _fleetctl; echo ${COMPREPLY[@]}";
+  const ran = await new Deno.Command("bash", { args: ["-c", check] }).output();
+  assert.equal(new TextDecoder().decode(ran.stdout), "start status\n");
+});
+
+Deno.test("an abbreviation that meant an old command still does", async () => {
+  const ran = await fleetctl(cluster(), "c a");
+  assert.match(ran.stdout, /^\[Service\]/);
+  assert.ok(commands.filter(({ name }) => name.startsWith("c")).length > 1);
+});
+
+Deno.test("logs: in the order of time, each with its unit's name", async () => {
+  const hosts = new FakeHosts();
+  const entry = (second: number, message: unknown) =>
+    JSON.stringify({ __REALTIME_TIMESTAMP: `${Date.UTC(2026, 0, 1, 0, 0, second)}000`, MESSAGE: message });
+  hosts.lines = (_place, command) =>
+    command.includes("a.service") ? [entry(1, "one"), entry(3, [116, 104, 114])] : ["-- noise", entry(2, "two")];
+  const ran = await fleetctl(cluster(), "logs --lines=5 --sudo a b", new FakeIo(), hosts);
+  const at = (second: number) => clockTime(Date.UTC(2026, 0, 1, 0, 0, second));
+  assert.equal(ran.stdout, `${at(1)} a.service one\n${at(2)} b.service two\n${at(3)} a.service thr\n`);
+  assert.equal(
+    hosts.ran[0],
+    `10.77.0.11: sudo "journalctl" "--unit" "a.service" "--no-pager" "--quiet" "--output" "json" "-n" "5"`,
+  );
+});
+
+Deno.test("logs: what cannot be read is said, and the rest is printed", async () => {
+  const hosts = new FakeHosts();
+  hosts.refusal = "why";
+  const { status, stderr } = await fleetctl(cluster(), "logs a", new FakeIo(), hosts);
+  assert.deepEqual([status, stderr], [1, "Unable to read the journal of a.service on 454c34ef...: why\n"]);
+});
+
+Deno.test("merging: nothing is printed until every source has spoken, or has had its time", () => {
+  const order = new TimeOrder(2, 0);
+  const entry = (wall_ms: number) => ({ wall_ms, message: `${wall_ms}` });
+  order.add(0, entry(500), 0);
+  assert.deepEqual(order.take(1999), []);
+  assert.deepEqual(order.take(2000).map(({ entry }) => entry.wall_ms), [500]);
+  order.add(0, entry(900), 3000);
+  order.add(1, entry(800), 3200);
+  assert.deepEqual(order.take(3250), []);
+  assert.deepEqual(order.take(3300).map(({ entry }) => entry.wall_ms), [800, 900]);
+  order.add(1, entry(950), 3400);
+  order.end(0);
+  order.end(1);
+  assert.deepEqual(order.take(3400).map(({ source }) => source), [1]);
+});
+
+Deno.test("merging: what is no entry is left out", () => {
+  assert.equal(parseJournalEntry("no"), undefined);
+  assert.equal(parseJournalEntry("{}"), undefined);
+  assert.match(parseJournalEntry('{"__REALTIME_TIMESTAMP":"1000","MESSAGE":null}')?.message ?? "", /too long/);
+});
+
+Deno.test("doctor: all is well", async () => {
+  const api = cluster();
+  const hosts = new FakeHosts();
+  hosts.captured = () => "a line\n";
+  api.intercept = (request) =>
+    new URL(request.url).pathname === "/readyz"
+      ? new Response("ok", { headers: { server: `fleetd/${version}`, date: "Thu, 01 Jan 2026 00:00:06 GMT" } })
+      : undefined;
+  assert.deepEqual(await fleetctl(api, "doctor", new FakeIo(), hosts), {
+    status: 0,
+    stdout: `ok     endpoint: unix:///fake.sock answers
+ok     version: fleetctl and fleetd are both ${version}
+ok     clock: the server's agrees with ours
+ok     store: the server can answer for the cluster
+ok     machines: 1 present
+ok     ssh: 454c34ef.../10.77.0.11 lets us in, and shows its journal
+`,
+    stderr: "",
+  });
+});
+
+Deno.test("doctor: what is wrong, and what to do", async () => {
+  const api = cluster();
+  api.intercept = (request) =>
+    new URL(request.url).pathname === "/readyz"
+      ? new Response("the store is away", {
+        status: 503,
+        headers: { server: "fleetd/1.9", date: "Thu, 01 Jan 2026 00:01:00 GMT" },
+      })
+      : undefined;
+  const { status, stdout } = await fleetctl(api, "doctor");
+  assert.equal(status, 1);
+  assert.match(stdout, /^warn {3}version: fleetctl is .*, fleetd is 1\.9\n {7}Use the fleetctl/m);
+  assert.match(stdout, /^warn {3}clock: the server's is 53 seconds ahead of ours\n/m);
+  assert.match(stdout, /^FAIL {3}store: the store is away\n {7}Look at the journal/m);
+});
