@@ -23,8 +23,8 @@ export interface Authority {
 
 const keyOptions = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 
-/** Makes them all with openssl, in a directory of their own. */
-export async function makeAuthority(): Promise<Authority> {
+/** Makes them all with openssl, in a directory of their own. `names`: whom the server, or whoever shows one, may be. */
+export async function makeAuthority(names = "IP:127.0.0.1,DNS:localhost"): Promise<Authority> {
   const directory = await Deno.makeTempDir({ prefix: "fleet-tls-" });
   const path = (name: string) => `${directory}/${name}`;
   const authority = (name: string) =>
@@ -33,7 +33,7 @@ export async function makeAuthority(): Promise<Authority> {
       ...["-keyout", path(`${name}.key`), "-out", path(`${name}.crt`)],
     ]);
   await Promise.all(["ours", "theirs"].map(authority));
-  await Deno.writeTextFile(path("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n");
+  await Deno.writeTextFile(path("names"), `subjectAltName=${names}\n`);
   const sign = async (name: string, by: string, validity: readonly string[] = ["-days", "2"]): Promise<Certificate> => {
     await must([
       ...["openssl", "req", ...keyOptions, "-subj", `/CN=${name}`],
