@@ -25,6 +25,7 @@ const needs: readonly Need[] = [
   { what: "ssh-keygen", debian: "openssh-client" },
   { what: "nsenter", debian: "util-linux" },
   { what: "openssl", debian: "openssl" },
+  { what: "python3", debian: "python3" },
   { what: "setpriv", debian: "util-linux" },
   { what: "setsid", debian: "util-linux" },
   { what: "mount", debian: "mount" },
