@@ -69,9 +69,11 @@ flags_of() {
 
 # bundle PROGRAM DIRECTORY: DIRECTORY/main.js, the chunks it loads only when needed, and etcd3's .proto files.
 #
-# Two things that CommonJS packages count on are lost in the bundle's chunks, and mended here:
+# Things that are mended in the bundle's chunks. The first two are what CommonJS packages count on:
 # - __dirname. It is made to name proto/, so that etcd3's `${__dirname}/../proto/rpc.proto` is found there.
 # - import("package") gives its named exports. Of a chunk it would give the default export alone.
+# - The chunk that imports CommonJS packages is left out where nothing of it is used: it loads node:module, which takes
+#   longer than most of what fleetctl does.
 bundle() {
   mkdir -p "$2"
   # shellcheck disable=SC2086
@@ -82,6 +84,10 @@ bundle() {
     grep -q '^export default require_' "$chunk" || continue
     name=${chunk##*/}
     printf 's|import("\\./%s")|&.then(({ default: it }) => ({ ...it, default: it }))|g\n' "$name" >>"$work/mend.sed"
+  done
+  for chunk in "$2"/*.js; do
+    grep -q '__deno_internal_createRequire' "$chunk" || continue
+    printf '/^import "\\.\\/%s";$/d\n' "${chunk##*/}" >>"$work/mend.sed"
   done
   for chunk in "$2"/*.js; do
     {

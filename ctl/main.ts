@@ -10,11 +10,13 @@ import { type ClientSettings, connect } from "./client.ts";
 import { ClientSetupError } from "./endpoint.ts";
 import { apiTimeout_s } from "./global_flags.ts";
 import { type Io, ReaderGoneError, reasonOf } from "./io.ts";
-import { SshHosts } from "./ssh/hosts.ts";
+import type { SshHosts } from "./ssh/hosts.ts";
+import { LazyHosts } from "./lazy_hosts.ts";
 import { terminal } from "./terminal.ts";
 
-let hosts: SshHosts | undefined;
-const waysOf = (flags: Flags, io: Io) => hosts ??= new SshHosts(flags, io);
+let hosts: LazyHosts<SshHosts> | undefined;
+const waysOf = (flags: Flags, io: Io) =>
+  hosts ??= new LazyHosts(async () => new (await import("./ssh/hosts.ts")).SshHosts(flags, io));
 
 const start: Start = {
   io: terminal,
@@ -39,7 +41,7 @@ const start: Start = {
 /** What sends requests through `--tunnel`, once it stands. Throws {@link ClientSetupError} if it does not. */
 async function tunnelled(flags: Flags, io: Io): Promise<NonNullable<ClientSettings["wire"]>> {
   const { tunnelledFetch } = await import("./ssh/tunnelled_fetch.ts");
-  const ways = waysOf(flags, io);
+  const ways = await waysOf(flags, io).real();
   try {
     await ways.tunnel();
   } catch (cause) {

@@ -6,9 +6,6 @@
  * @module
  */
 
-import { Buffer } from "node:buffer";
-import { createHash } from "node:crypto";
-
 /** One option of a unit file. */
 export interface UnitOption {
   readonly section: string;
@@ -65,11 +62,6 @@ function closed(value: string): string {
   return last.charCodeAt(last.length - 1) === code.backslash ? `${value}\n` : value;
 }
 
-/** SHA-1 of a text's UTF-8 bytes, 40 lower-case hexadecimal digits. Give it what {@link serializeUnitFile} returned. */
-export function hashUnitFile(text: string): string {
-  return createHash("sha1").update(text, "utf8").digest("hex");
-}
-
 const code = { newline: 10, return: 13, space: 32, hash: 35, semicolon: 59, equals: 61, bracket: 91, backslash: 92 };
 
 /** A place in a text. Moves forward only, which is why parsing takes linear time. */
@@ -110,12 +102,16 @@ function refuseLongLines(text: string): void {
     const char = text.charCodeAt(at);
     if (at < text.length && char !== code.newline && char !== code.return) continue;
     // No UTF-16 unit takes more than three bytes of UTF-8: most lines need no counting.
-    if ((at - start) * 3 >= maxLine_bytes && Buffer.byteLength(text.slice(start, at)) >= maxLine_bytes) {
+    if ((at - start) * 3 >= maxLine_bytes && bytesOf(text.slice(start, at)).length >= maxLine_bytes) {
       throw new UnitFileError(`line too long (max ${maxLine_bytes} bytes)`, line);
     }
     start = at + 1;
     if (char === code.newline) line++;
   }
+}
+
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
 }
 
 /** Before the first header anything goes: it is skipped up to a `[`, wherever that stands outside a comment. */
@@ -135,7 +131,7 @@ function readHeader(cursor: Cursor): string {
   const garbage = trim(cursor.line());
   if (garbage !== "") {
     // The missing name and the bytes in decimal are what fleet 1.0 says.
-    throw cursor.error(`found garbage after section name : [${Buffer.from(garbage).join(" ")}]`, end);
+    throw cursor.error(`found garbage after section name : [${bytesOf(garbage).join(" ")}]`, end);
   }
   return cursor.text.slice(start, end);
 }

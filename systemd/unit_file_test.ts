@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { hashUnitFile, parseUnitFile, serializeUnitFile, UnitFileError, type UnitOption } from "./unit_file.ts";
+import { parseUnitFile, serializeUnitFile, UnitFileError, type UnitOption } from "./unit_file.ts";
+import { hashUnitFile } from "./unit_hash.ts";
 
 type Short = readonly [section: string, name: string, value: string];
 

@@ -4,8 +4,6 @@
  * @module
  */
 
-import { Buffer } from "node:buffer";
-
 /** The parts of a unit name, for example of `log@eu.1.service`. */
 export interface UnitNameParts {
   /** Everything before the last dot: `log@eu.1`. */
@@ -59,7 +57,9 @@ const templateTypes = new Set("path service socket target timer".split(" "));
 /** Why a name is not a unit's, in the words of fleet 1.0; undefined if it is. The rules are those of systemd.unit(5). */
 export function validateUnitName(name: string): string | undefined {
   if (name === "") return "unit name cannot be empty";
-  if (Buffer.byteLength(name) > maxName_bytes) return `unit name exceeds maximum length (${maxName_bytes})`;
+  if (new TextEncoder().encode(name).length > maxName_bytes) {
+    return `unit name exceeds maximum length (${maxName_bytes})`;
+  }
   const parts = parseUnitName(name);
   if (parts === undefined) return 'unit name must contain "."';
   if (parts.type === "") return 'unit name cannot end in "."';

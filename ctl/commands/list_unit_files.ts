@@ -1,5 +1,5 @@
 import type { MachineEntity, UnitEntity } from "../../daemon/api/v1.ts";
-import { hashUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
+import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { type Command, exitFailure } from "../command.ts";
 import { isGlobal } from "../desired_state.ts";
 import { complain, reasonOf } from "../io.ts";
@@ -10,6 +10,8 @@ import { optionsOf } from "../unit_source.ts";
 interface Row {
   readonly unit: UnitEntity;
   readonly global: boolean;
+  /** Of its file; "" unless it is to be shown. */
+  readonly hash: string;
   /** Where it is placed; just the ID if nothing more is known of the machine. */
   readonly machine?: MachineEntity;
 }
@@ -26,7 +28,7 @@ const columns: Columns<Row> = {
   state: textColumn(({ unit, global }) => global ? undefined : unit.currentState),
   target,
   tmachine: { ...target, deprecated: true },
-  hash: { text: ({ unit }, full) => full ? hashOf(unit) : hashOf(unit).slice(0, 7), json: ({ unit }) => hashOf(unit) },
+  hash: { text: ({ hash }, full) => full ? hash : hash.slice(0, 7), json: ({ hash }) => hash },
   desc: textColumn(({ unit }) =>
     optionsOf(unit.options).find((option) => option.section === "Unit" && option.name === "Description")?.value
   ),
@@ -57,15 +59,17 @@ export const listUnitFiles: Command = {
       return exitFailure;
     }
     const known = showsMachines ? await machines.all() : new Map<string, MachineEntity>();
+    const hashOf = fields.includes("hash") ? await hashing() : () => "";
     const rows = units.map((unit): Row => {
       const id = unit.machineID;
-      return { unit, global: isGlobal(unit), ...(id ? { machine: known.get(id) ?? { id } } : {}) };
+      return { unit, global: isGlobal(unit), hash: hashOf(unit), ...(id ? { machine: known.get(id) ?? { id } } : {}) };
     });
     printList(context, columns, fields, rows);
     return 0;
   },
 };
 
-function hashOf(unit: UnitEntity): string {
-  return hashUnitFile(serializeUnitFile(optionsOf(unit.options)));
+async function hashing(): Promise<(unit: UnitEntity) => string> {
+  const { hashUnitFile } = await import("../../systemd/unit_hash.ts");
+  return (unit) => hashUnitFile(serializeUnitFile(optionsOf(unit.options)));
 }

@@ -3,7 +3,8 @@ import type { MachineRecord, MachineView, Unit, UnitName, UnitState } from "../.
 import type { Membership, Registry } from "../../registry/mod.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
 import { FakeMachine, FakeSystemd } from "../../systemd/fake.ts";
-import { hashUnitFile, parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
+import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
+import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { ManualClock } from "../../tests/manual_clock.ts";
 import { Agent } from "./agent.ts";
 import type { Intent, IntentMemory } from "./intent.ts";

@@ -7,13 +7,8 @@
 import type { Change, UnitRecord } from "../../registry/mod.ts";
 import { type DesiredState, desiredStates, type UnitName } from "../../registry/model.ts";
 import { fleetSection, parseRequirements, validateFleetOptions } from "../../registry/requirements.ts";
-import {
-  hashUnitFile,
-  parseUnitFile,
-  serializeUnitFile,
-  UnitFileError,
-  type UnitOption,
-} from "../../systemd/unit_file.ts";
+import { parseUnitFile, serializeUnitFile, UnitFileError, type UnitOption } from "../../systemd/unit_file.ts";
+import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { isTemplate, unrunnableType } from "../../systemd/unit_name.ts";
 import { decode } from "./schema.ts";
 import { unitRequest } from "./schemas.ts";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { ApiFixture, errorText, type Extras, optionsOf } from "../../tests/api_fixture.ts";
 import type { Registry } from "../../registry/mod.ts";
-import { hashUnitFile, parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
+import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
+import { hashUnitFile } from "../../systemd/unit_hash.ts";
 
 const file = "[Service]\nExecStart=/bin/true";
 const options = optionsOf(file);
