@@ -7,13 +7,13 @@
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import type { Clock } from "../../registry/clock.ts";
 import { type Log, messageOf } from "../../registry/log.ts";
 import { version } from "../version.ts";
 import { DenialLog, denialReply, deny, isOpen, type Policy, policyWarnings } from "./access.ts";
 import { describeListen, isLoopback, type ListenSpec, type NetworkAddress, passedSockets, urlFor } from "./listen.ts";
+import { takePeer } from "./peer.ts";
 import { errorReply } from "./replies.ts";
 import type { Connection } from "./context.ts";
 import type { Handler, Peer } from "./routes.ts";
@@ -178,7 +178,7 @@ class Door {
 
   answer(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
     const { closing } = this;
-    this.#peers.set(incoming, takePeer(incoming, kind, closing));
+    this.#peers.set(incoming, takePeer(incoming, kind, closing, this.options.clock.now_ms()));
     idle.delete(incoming.socket);
     this.#answers.set(outgoing, { taken: -1, since_ms: 0 });
     outgoing.on("close", () => {
@@ -356,41 +356,6 @@ function secureContext({ cert, key, clientCa }: TlsTexts) {
     key,
     ...(clientCa === undefined ? {} : { ca: [clientCa], requestCert: true, rejectUnauthorized: false }),
   };
-}
-
-/**
- * What is known of a request beside the request. The adapter refuses targets and hosts that no URL can hold (`\` in unit
- * names, paths as hosts); the handler goes by the target alone, so the adapter is shown others.
- */
-function takePeer(incoming: IncomingMessage, kind: Connection["kind"], closing: AbortSignal): Peer {
-  const target = incoming.url ?? "/";
-  const { rawHeaders, socket } = incoming;
-  const valuesOf = (name: string) =>
-    rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name);
-  // Only TCP has an address: whatever was inherited and is no unix socket after all is not taken for one.
-  if (kind === "unix" && socket.remoteAddress !== undefined) kind = "network";
-  const certificate = kind === "network" ? certificateOf(socket) : undefined;
-  const connection: Connection = {
-    kind,
-    remote: kind === "unix" ? "unix" : `${socket.remoteAddress}:${socket.remotePort}`,
-    hosts: valuesOf("host"),
-    ...(certificate ? { certificate } : {}),
-  };
-  incoming.url = "/";
-  incoming.headers.host = "localhost";
-  return { target, contentTypes: valuesOf("content-type").length, closing, connection };
-}
-
-/** What a client has shown, if it was asked and has. */
-function certificateOf(socket: Socket): Connection["certificate"] {
-  if (!("getPeerCertificate" in socket)) return undefined;
-  const tls = socket as TLSSocket;
-  const shown = tls.getPeerCertificate();
-  if (!shown?.subject) return undefined;
-  const subject = String(shown.subject.CN ?? "");
-  if (tls.authorized) return { subject };
-  if (Date.parse(shown.valid_to) < Date.now()) return { subject, problem: `it expired on ${shown.valid_to}` };
-  return { subject, problem: String(tls.authorizationError ?? "it was not verified") };
 }
 
 /** The answer to what is no HTTP request. */

@@ -1,0 +1,50 @@
+/**
+ * Who sends a request, as far as its connection tells. Pure.
+ *
+ * @module
+ */
+
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Connection, Peer } from "./context.ts";
+
+/**
+ * What is known of a request beside the request. The adapter refuses targets and hosts that no URL can hold (`\` in unit
+ * names, paths as hosts); the handler goes by the target alone, so the adapter is shown others.
+ */
+export function takePeer(
+  incoming: IncomingMessage,
+  kind: Connection["kind"],
+  closing: AbortSignal,
+  now_ms: number,
+): Peer {
+  const target = incoming.url ?? "/";
+  const { rawHeaders, socket } = incoming;
+  const valuesOf = (name: string) =>
+    rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name);
+  // Only TCP has an address: whatever was inherited and is no unix socket after all is not taken for one.
+  if (kind === "unix" && socket.remoteAddress !== undefined) kind = "network";
+  const certificate = kind === "network" ? certificateOf(socket, now_ms) : undefined;
+  const connection: Connection = {
+    kind,
+    remote: kind === "unix" ? "unix" : `${socket.remoteAddress}:${socket.remotePort}`,
+    hosts: valuesOf("host"),
+    ...(certificate ? { certificate } : {}),
+  };
+  incoming.url = "/";
+  incoming.headers.host = "localhost";
+  return { target, contentTypes: valuesOf("content-type").length, closing, connection };
+}
+
+/** What a client has shown, if it was asked and has. */
+function certificateOf(socket: Socket, now_ms: number): Connection["certificate"] {
+  if (!("getPeerCertificate" in socket)) return undefined;
+  const tls = socket as TLSSocket;
+  const shown = tls.getPeerCertificate();
+  if (!shown?.subject) return undefined;
+  const subject = String(shown.subject.CN ?? "");
+  if (tls.authorized) return { subject };
+  if (Date.parse(shown.valid_to) < now_ms) return { subject, problem: `it expired on ${shown.valid_to}` };
+  return { subject, problem: String(tls.authorizationError ?? "it was not verified") };
+}
