@@ -19,6 +19,7 @@ import {
 import { type Command, type Context, exitFailure, exitUsage } from "./command.ts";
 import { commands } from "./commands/mod.ts";
 import { ClientSetupError } from "./endpoint.ts";
+import { expandPatterns } from "./globs.ts";
 import { globalFlags } from "./global_flags.ts";
 import { commandHelp, rootHelp } from "./help.ts";
 import type { Hosts } from "./hosts.ts";
@@ -75,10 +76,11 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
     complain(io, `Unable to initialize client: ${error.message}`);
     return exitFailure;
   }
-  const { flags, args } = line;
+  const { flags } = line;
   const hosts = start.hosts(flags, io);
-  const context: Context = { client, io, flags, args, machines: new MachineBook(client, io), hosts };
   try {
+    const args = command.takesUnits ? await expandPatterns(line.args, client) : line.args;
+    const context: Context = { client, io, flags, args, machines: new MachineBook(client, io), hosts };
     return await command.run(context);
   } catch (error) {
     if (error instanceof ReaderGoneError) throw error;

@@ -33,6 +33,8 @@ export interface Command {
   /** Paragraphs for its own help page. */
   readonly description?: string;
   readonly flags: readonly FlagSpec[];
+  /** True if every argument names a unit of the cluster, or a pattern of such names. */
+  readonly takesUnits?: boolean;
   /** True if fleet 1.0 has no such command: an abbreviation that may mean an old one does. */
   readonly isNew?: boolean;
   /** True if only scripts call it: it is left out of lists. */

@@ -8,13 +8,14 @@
 export const maxInFlight = 16;
 
 /**
- * Calls `work` for every item, at most {@link maxInFlight} at a time, starting them in order. Returns the results in the
+ * Calls `work` for every item, at most `limit` at a time, starting them in order. Returns the results in the
  * order of the items. After a call has rejected no new one is started, and the first rejection is thrown once those
  * under way have ended.
  */
 export async function inParallel<Item, Result>(
   items: readonly Item[],
   work: (item: Item, index: number) => Promise<Result>,
+  limit = maxInFlight,
 ): Promise<Result[]> {
   const results: Result[] = new Array(items.length);
   let next = 0;
@@ -29,7 +30,7 @@ export async function inParallel<Item, Result>(
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(maxInFlight, items.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
   if (failure) throw failure.error;
   return results;
 }

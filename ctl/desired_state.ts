@@ -14,7 +14,7 @@ import { inParallel } from "./concurrency.ts";
 import type { CreatedUnit } from "./creating.ts";
 import { complain, say } from "./io.ts";
 import { optionsOf } from "./unit_source.ts";
-import { type Stage, type WaitFailure, waitForUnits } from "./wait.ts";
+import { type Stage, timeoutFlagName, type WaitFailure, waitForUnits } from "./wait.ts";
 
 /** `--block-attempts`, for a command that waits until units are `what`. */
 export function blockAttemptsFlag(what: string): FlagSpec {
@@ -25,6 +25,14 @@ export function blockAttemptsFlag(what: string): FlagSpec {
     help: `Wait until the units are ${what} for at most this many times 2 seconds; 0 waits for ever`,
   };
 }
+
+/** `--timeout`, for every command that waits. */
+export const timeoutFlag: FlagSpec = {
+  name: timeoutFlagName,
+  kind: "seconds",
+  fallback: 0,
+  help: "Wait for at most this many seconds; 0 waits for ever",
+};
 
 /** `--no-block`, for a command that waits until units are `what`. */
 export function noBlockFlag(what: string): FlagSpec {

@@ -47,6 +47,21 @@ export class FakeIo implements Io {
   }
 
   colour = false;
+  /** What {@link readInput} gives. */
+  stdin = "";
+  /** The words for ^C that are in force. */
+  readonly interruptWords = new Set<string>();
+
+  progress(): void {}
+
+  onInterrupt(words: string): () => void {
+    this.interruptWords.add(words);
+    return () => this.interruptWords.delete(words);
+  }
+
+  readInput(): Promise<string> {
+    return Promise.resolve(this.stdin);
+  }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {

@@ -24,6 +24,12 @@ export interface Io {
   wall_ms(): number;
   /** True if standard output goes to a terminal that is to have colours. */
   readonly colour: boolean;
+  /** Shows how far something is, on a terminal only, below what is written; undefined takes it away. */
+  progress(text: string | undefined): void;
+  /** While the returned function has not been called, ^C ends the program with these words. */
+  onInterrupt(words: string): () => void;
+  /** All of standard input. */
+  readInput(): Promise<string>;
   /** Resolves after `ms`, or as soon as `signal` aborts. Never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /**
@@ -56,4 +62,9 @@ export function complain(io: Io, line: string): void {
 /** What an error says, without its class. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** The user pressed ^C. */
+export class InterruptedError extends Error {
+  override name = "InterruptedError";
 }

@@ -9,10 +9,10 @@ import { runFleetctl, type Start } from "./cli.ts";
 import { type ClientSettings, connect } from "./client.ts";
 import { ClientSetupError } from "./endpoint.ts";
 import { apiTimeout_s } from "./global_flags.ts";
-import { type Io, ReaderGoneError, reasonOf } from "./io.ts";
+import { InterruptedError, type Io, ReaderGoneError, reasonOf } from "./io.ts";
 import type { SshHosts } from "./ssh/hosts.ts";
 import { LazyHosts } from "./lazy_hosts.ts";
-import { terminal } from "./terminal.ts";
+import { interrupted, terminal } from "./terminal.ts";
 
 let hosts: LazyHosts<SshHosts> | undefined;
 const waysOf = (flags: Flags, io: Io) =>
@@ -63,11 +63,18 @@ async function tokenOf(flags: Flags, io: Io): Promise<string> {
 /** Exit status of a program whose reader went away, as a shell counts SIGPIPE. */
 const exitBrokenPipe = 141;
 
+/** Exit status after ^C, as a shell counts SIGINT. */
+const exitInterrupted = 130;
+
 let status: number;
 try {
-  status = await runFleetctl(Deno.args, Deno.env.toObject(), start);
+  status = await Promise.race([runFleetctl(Deno.args, Deno.env.toObject(), start), interrupted]);
 } catch (error) {
   if (error instanceof ReaderGoneError) Deno.exit(exitBrokenPipe);
+  if (error instanceof InterruptedError) {
+    terminal(false).err(`\n${error.message}\n`);
+    Deno.exit(exitInterrupted);
+  }
   terminal(false).err(`fleetctl: ${reasonOf(error)}\n`);
   Deno.exit(1);
 }

@@ -4,16 +4,20 @@
  * @module
  */
 
-import { DialError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./io.ts";
+import { DialError, InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./io.ts";
 
 /** An {@link Io} on this process's own streams. */
 export function terminal(debug: boolean): Io {
   return {
-    out: (text) => writeAll(Deno.stdout, text),
-    err: (text) => writeAll(Deno.stderr, text),
+    out: (text) => aboveProgress(() => writeAll(Deno.stdout, text)),
+    err: (text) => aboveProgress(() => writeAll(Deno.stderr, text)),
     log: (level, text) => {
-      if (level !== "DEBUG" || debug) writeAll(Deno.stderr, logLine(level, text));
+      const line = level !== "DEBUG" || debug ? logLine(level, text) : "";
+      if (line) aboveProgress(() => writeAll(Deno.stderr, line));
     },
+    progress,
+    onInterrupt,
+    readInput: () => new Response(Deno.stdin.readable).text(),
     readFile,
     now_ms: () => performance.now(),
     wall_ms: () => Date.now(),
@@ -34,6 +38,37 @@ function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string
     if (!(cause instanceof Deno.errors.BrokenPipe)) throw cause;
     throw new ReaderGoneError("the reader of the output is gone", { cause });
   }
+}
+
+let shown: string | undefined;
+
+function progress(text: string | undefined): void {
+  if (text === shown || !Deno.stderr.isTerminal() || Deno.env.get("TERM") === "dumb") return;
+  shown = text;
+  // To the line's beginning, clear it, and no more than one line (ECMA-48: EL).
+  writeAll(Deno.stderr, "\r\x1b[K" + (text ?? "").slice(0, 78));
+}
+
+/** Writes with the progress line out of the way. */
+function aboveProgress(write: () => void): void {
+  const hidden = shown;
+  if (hidden !== undefined) progress(undefined);
+  write();
+  if (hidden !== undefined) progress(hidden);
+}
+
+const interruption = Promise.withResolvers<never>();
+
+/** Rejects with {@link InterruptedError} at ^C while somebody has words for it. */
+export const interrupted: Promise<never> = interruption.promise;
+
+function onInterrupt(words: string): () => void {
+  const tell = () => {
+    progress(undefined);
+    interruption.reject(new InterruptedError(words));
+  };
+  Deno.addSignalListener("SIGINT", tell);
+  return () => Deno.removeSignalListener("SIGINT", tell);
 }
 
 function logLine(level: LogLevel, text: string): string {

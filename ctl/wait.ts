@@ -35,6 +35,9 @@ export interface WaitFailure {
 /** One attempt of `--block-attempts`. */
 export const attempt_ms = 2000;
 
+/** Name of the flag that limits a wait as a whole, in seconds; 0 does not. */
+export const timeoutFlagName = "timeout";
+
 /** Lines come in the order of the units, unless one keeps the others waiting for longer than this. */
 const patience_ms = 1000;
 
@@ -49,10 +52,16 @@ export async function waitForUnits(
   begin: (follower: Follower) => Promise<void> = () => Promise.resolve(),
 ): Promise<WaitFailure[]> {
   if (waits.length === 0) return [];
+  const deadline_ms = deadlineOf(context);
+  const waitsOn = waits.map((wait) => wait.name).join(", ");
+  const released = context.io.onInterrupt(
+    `Not waiting any longer for ${waitsOn}; the cluster goes on with what it was told.`,
+  );
   const follower = new Follower(context.client, context.io, waits.map((wait) => wait.name));
   try {
-    const progress = waits.map((wait) => new Progress(context, follower, wait, attempts));
-    await firstOf(context, follower.ready, attempts > 0 ? attempts * attempt_ms : Infinity);
+    const progress = waits.map((wait) => new Progress(context, follower, wait, attempts, deadline_ms));
+    const limit_ms = Math.min(attempts > 0 ? attempts * attempt_ms : Infinity, deadline_ms - context.io.now_ms());
+    await firstOf(context, follower.ready, limit_ms);
     await begin(follower);
     const lines = new OrderedLines(context, progress);
     const reasons = new WaitingReasons(context, follower);
@@ -60,6 +69,7 @@ export async function waitForUnits(
       const change = follower.changed;
       for (const unit of progress) await unit.look();
       lines.print();
+      context.io.progress(progressText(progress));
       await reasons.tell(progress.filter((unit) => !unit.over).map((unit) => unit.wait.name));
       const again_ms = Math.min(
         lines.impatientIn_ms,
@@ -72,8 +82,26 @@ export async function waitForUnits(
     lines.printAll();
     return progress.flatMap((unit) => unit.failure ? [{ name: unit.wait.name, reason: unit.failure }] : []);
   } finally {
+    context.io.progress(undefined);
+    released();
     await follower.close();
   }
+}
+
+/** When a wait that begins now must have ended. */
+function deadlineOf({ flags, io }: Context): number {
+  const limit_s = flags.given(timeoutFlagName) ? flags.number(timeoutFlagName) : 0;
+  return limit_s > 0 ? io.now_ms() + limit_s * 1000 : Infinity;
+}
+
+/** Names that are shown of those that are waited for. */
+const namesShown = 3;
+
+function progressText(progress: readonly Progress[]): string {
+  const waiting = progress.filter((unit) => !unit.over).map((unit) => unit.wait.name);
+  const more = waiting.length > namesShown ? ` and ${waiting.length - namesShown} more` : "";
+  return `${progress.length - waiting.length} of ${progress.length}; waiting for ` +
+    waiting.slice(0, namesShown).join(", ") + more;
 }
 
 /** Resolves with `event`, or after `limit_ms`. */
@@ -98,6 +126,7 @@ class Progress {
     readonly follower: Follower,
     readonly wait: UnitWait,
     readonly attempts: number,
+    readonly deadline_ms: number,
   ) {
     this.#stageBegan_ms = context.io.now_ms();
   }
@@ -125,7 +154,8 @@ class Progress {
         this.#stageBegan_ms = now_ms;
       } else {
         this.#tellErrors(view);
-        const left_ms = this.attempts > 0 ? this.#stageBegan_ms + this.attempts * attempt_ms - now_ms : Infinity;
+        const stage_ms = this.attempts > 0 ? this.#stageBegan_ms + this.attempts * attempt_ms : Infinity;
+        const left_ms = Math.min(stage_ms, this.deadline_ms) - now_ms;
         if (left_ms <= 0) this.failure = `timed out waiting for unit ${this.wait.name} to ${stage.goal}`;
         else this.again_ms = Math.min(left_ms, judgement.again_ms ?? Infinity);
         return;

@@ -1,6 +1,14 @@
 import { type Command, exitFailure } from "../command.ts";
 import { inParallel } from "../concurrency.ts";
-import { attemptsOf, blockAttemptsFlag, findUnits, isGlobal, noBlockFlag, noUnitsGiven } from "../desired_state.ts";
+import {
+  attemptsOf,
+  blockAttemptsFlag,
+  findUnits,
+  isGlobal,
+  noBlockFlag,
+  noUnitsGiven,
+  timeoutFlag,
+} from "../desired_state.ts";
 import { atOnce, gone, type Judge } from "../goals.ts";
 import { complain, reasonOf, say } from "../io.ts";
 import { type UnitWait, waitForUnits } from "../wait.ts";
@@ -8,14 +16,15 @@ import { type UnitWait, waitForUnits } from "../wait.ts";
 /** `fleetctl destroy`: removes units from the cluster. */
 export const destroy: Command = {
   name: "destroy",
+  takesUnits: true,
   summary: "Remove units from the cluster, stopping them first",
-  usage: "destroy [--no-block|--block-attempts=N] UNIT...",
+  usage: "destroy [--no-block|--block-attempts=N|--timeout=S] UNIT...",
   description: `Stops units, takes them off their machines and removes them from the cluster.
 To start them again they must be submitted again.
 
 It waits until they are gone from their machines. Global units are never waited
 for.`,
-  flags: [blockAttemptsFlag("gone"), noBlockFlag("gone")],
+  flags: [blockAttemptsFlag("gone"), timeoutFlag, noBlockFlag("gone")],
   async run(context) {
     const { io, args, flags } = context;
     if (args.length === 0) return noUnitsGiven(context);

@@ -8,6 +8,7 @@ import {
   noBlockFlag,
   noUnitsGiven,
   setDesiredState,
+  timeoutFlag,
 } from "../desired_state.ts";
 import { reached } from "../goals.ts";
 import { complain, reasonOf, say } from "../io.ts";
@@ -15,13 +16,14 @@ import { complain, reasonOf, say } from "../io.ts";
 /** `fleetctl load`: places units on machines without starting them. */
 export const load: Command = {
   name: "load",
+  takesUnits: true,
   summary: "Schedule units in the cluster without starting them, submitting them first if necessary",
-  usage: "load [--no-block|--block-attempts=N] [--replace] UNIT...",
+  usage: "load [--no-block|--block-attempts=N|--timeout=S] [--replace] UNIT...",
   description: `Places units on machines and hands them to systemd there, but does not start them.
 Units that run are stopped.
 
 It waits until that is done. Global units are never waited for.`,
-  flags: [...creationFlags, replaceFlag, blockAttemptsFlag("loaded"), noBlockFlag("loaded")],
+  flags: [...creationFlags, replaceFlag, blockAttemptsFlag("loaded"), timeoutFlag, noBlockFlag("loaded")],
   async run(context) {
     const { io, args, flags } = context;
     if (args.length === 0) return noUnitsGiven(context);

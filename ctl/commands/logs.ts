@@ -12,6 +12,7 @@ import { clockTime } from "../time_text.ts";
 /** `fleetctl logs`: the journals of several units as one. */
 export const logs: Command = {
   name: "logs",
+  takesUnits: true,
   isNew: true,
   summary: "Print the journals of units, merged in the order of time",
   usage: "logs [-f|--follow] [--lines=N] [--sudo] [--ssh-port=N] UNIT...",

@@ -1,41 +1,62 @@
 import type { UnitEntity } from "../../daemon/api/v1.ts";
+import type { FlagSpec } from "../args.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
+import { inParallel } from "../concurrency.ts";
 import { createUnits, creationFlags } from "../creating.ts";
-import { attemptsOf, blockAttemptsFlag, findUnits, isGlobal, noUnitsGiven, tellFailures } from "../desired_state.ts";
+import {
+  attemptsOf,
+  blockAttemptsFlag,
+  findUnits,
+  isGlobal,
+  noUnitsGiven,
+  tellFailures,
+  timeoutFlag,
+} from "../desired_state.ts";
 import { type Judge, reached, restarted, started, stopped } from "../goals.ts";
 import { complain, reasonOf, say } from "../io.ts";
 import { type Stage, waitForUnits } from "../wait.ts";
 
+const maxParallelFlag: FlagSpec = {
+  name: "max-parallel",
+  kind: "count",
+  fallback: 1,
+  help: "How many units may be restarted at the same time",
+};
+
 /** `fleetctl restart`: restarts units where they are, one after the other. */
 export const restart: Command = {
   name: "restart",
+  takesUnits: true,
   summary: "Restart units in the cluster, one after the other",
-  usage: "restart [--block-attempts=N] UNIT...",
+  usage: "restart [--max-parallel=N] [--block-attempts=N|--timeout=S] UNIT...",
   description: `Has systemd restart units where they are. A loaded unit is started; a unit that
 is not in the cluster is submitted, but not started.
 
-It waits for each unit to be active again before it turns to the next. Global units
+It waits for each unit to be active again before it turns to the next, and stops at
+the first that fails; --max-parallel=N restarts N at a time. Global units
 are restarted everywhere and not waited for.
 
 Restart one unit, or all of a directory:
 fleetctl restart foo.service
 fleetctl restart myservice/*`,
-  flags: [...creationFlags, blockAttemptsFlag("restarted")],
+  flags: [maxParallelFlag, ...creationFlags, blockAttemptsFlag("restarted"), timeoutFlag],
   async run(context) {
-    const { io, args } = context;
+    const { io, args, flags } = context;
     if (args.length === 0) return noUnitsGiven(context);
     const units = await findUnits(context);
     const created = await createUnits(context, { replaceable: [], replace: false, attempts: attemptsOf(context) });
     if (!created) return exitFailure;
-    for (const unit of units) {
+    let failed = false;
+    await inParallel(units, async (unit) => {
+      if (failed) return;
       try {
-        if (!await restartUnit(context, unit)) return exitFailure;
+        if (!await restartUnit(context, unit)) failed = true;
       } catch (error) {
         complain(io, `Error setting target state for unit ${unit.name}: ${reasonOf(error)}`);
-        return exitFailure;
+        failed = true;
       }
-    }
-    return 0;
+    }, Math.max(1, flags.number("max-parallel")));
+    return failed ? exitFailure : 0;
   },
 };
 

@@ -7,6 +7,7 @@ import {
   noBlockFlag,
   noUnitsGiven,
   setDesiredState,
+  timeoutFlag,
 } from "../desired_state.ts";
 import { reached, started } from "../goals.ts";
 import { complain, reasonOf, say } from "../io.ts";
@@ -14,8 +15,9 @@ import { complain, reasonOf, say } from "../io.ts";
 /** `fleetctl start`: runs units in the cluster. */
 export const start: Command = {
   name: "start",
+  takesUnits: true,
   summary: "Start units in the cluster, submitting and loading them first if necessary",
-  usage: "start [--no-block|--block-attempts=N] [--replace] UNIT...",
+  usage: "start [--no-block|--block-attempts=N|--timeout=S] [--replace] UNIT...",
   description: `Places units on machines and has systemd start them there.
 
 It waits until systemd says that they are active, or that they have run and ended
@@ -24,7 +26,7 @@ well; a unit that fails makes the command fail. Global units are never waited fo
 Start one unit, or all of a directory:
 fleetctl start foo.service
 fleetctl start myservice/*`,
-  flags: [...creationFlags, replaceFlag, blockAttemptsFlag("started"), noBlockFlag("started")],
+  flags: [...creationFlags, replaceFlag, blockAttemptsFlag("started"), timeoutFlag, noBlockFlag("started")],
   async run(context) {
     if (context.args.length === 0) return noUnitsGiven(context);
     const created = await createUnits(context, {

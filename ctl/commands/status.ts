@@ -10,6 +10,7 @@ import { sshPortFlag } from "../ssh_target.ts";
 /** `fleetctl status`: what systemd says of units on their machines. */
 export const status: Command = {
   name: "status",
+  takesUnits: true,
   summary: "Show what systemd says of units, on the machines that run them",
   usage: "status [--ssh-port=N] UNIT...",
   description: `Runs systemctl status -l where each unit is: here, or by SSH. The exit status is

@@ -9,6 +9,7 @@ import {
   isGlobal,
   noBlockFlag,
   noUnitsGiven,
+  timeoutFlag,
 } from "../desired_state.ts";
 import { stopped } from "../goals.ts";
 import { complain, reasonOf, say } from "../io.ts";
@@ -16,8 +17,9 @@ import { complain, reasonOf, say } from "../io.ts";
 /** `fleetctl stop`: stops units and keeps them where they are. */
 export const stop: Command = {
   name: "stop",
+  takesUnits: true,
   summary: "Stop units in the cluster, leaving them loaded",
-  usage: "stop [--no-block|--block-attempts=N] UNIT...",
+  usage: "stop [--no-block|--block-attempts=N|--timeout=S] UNIT...",
   description: `Has systemd stop units. They stay on their machines and can be started again.
 
 It waits until systemd says that they have stopped. Global units are never waited
@@ -26,7 +28,7 @@ for.
 Stop one unit, or all of a directory without waiting:
 fleetctl stop foo.service
 fleetctl stop --no-block myservice/*`,
-  flags: [blockAttemptsFlag("stopped"), noBlockFlag("stopped")],
+  flags: [blockAttemptsFlag("stopped"), timeoutFlag, noBlockFlag("stopped")],
   async run(context) {
     const { io, args } = context;
     if (args.length === 0) return noUnitsGiven(context);

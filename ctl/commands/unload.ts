@@ -9,6 +9,7 @@ import {
   isGlobal,
   noBlockFlag,
   noUnitsGiven,
+  timeoutFlag,
 } from "../desired_state.ts";
 import { unloaded } from "../goals.ts";
 import { complain, reasonOf, say } from "../io.ts";
@@ -16,13 +17,14 @@ import { complain, reasonOf, say } from "../io.ts";
 /** `fleetctl unload`: takes units off their machines and keeps their files. */
 export const unload: Command = {
   name: "unload",
+  takesUnits: true,
   summary: "Take units off their machines, leaving them submitted",
-  usage: "unload [--no-block|--block-attempts=N] UNIT...",
+  usage: "unload [--no-block|--block-attempts=N|--timeout=S] UNIT...",
   description: `Stops units and takes them off their machines. Their files stay in the cluster.
 
 It waits until they are gone from their machines. Global units are never waited
 for.`,
-  flags: [blockAttemptsFlag("inactive"), noBlockFlag("inactive")],
+  flags: [blockAttemptsFlag("inactive"), timeoutFlag, noBlockFlag("inactive")],
   async run(context) {
     const { io, args } = context;
     if (args.length === 0) return noUnitsGiven(context);
