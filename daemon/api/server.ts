@@ -276,7 +276,8 @@ class Listener {
       this.log("debug", "a TLS handshake failed", { error: messageOf(error) });
       socket.destroy();
     });
-    // It never listens itself, but checks its connections for timeouts only once it is told that it does.
+    // It never listens itself. Unless it believes to, it checks no connection for timeouts, and ends each with its first answer.
+    Object.defineProperty(server, "listening", { get: () => this.#server.listening });
     server.emit("listening");
     return this.#tlsServer = server;
   }

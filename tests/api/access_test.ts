@@ -198,6 +198,21 @@ Deno.test("every route through a browser that was lured here", async (test) => {
   });
 });
 
+Deno.test("a connection with TLS stays for many requests, and ends when the server does", async () => {
+  await withSetting(async ({ api, stage, authority, read }) => {
+    const { tls, certificates } = inDirectory(authority);
+    const server = await stage.serve(api.handler, network, await read({ ...tls, ...certificates }));
+    using connection = await connect(server.addresses[0]!, { ca: authority.ca, shows: authority.friend });
+    for (let turn = 0; turn < 5; turn++) {
+      await write(connection, "GET /fleet/v1/units/a.service HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      assert.match(await readUntil(connection, (text) => text.endsWith("}")), /^HTTP\/1\.1 200 OK\r\n/);
+    }
+    const closed = server.close();
+    assert.equal(await readUntil(connection, () => false), "");
+    await closed;
+  });
+});
+
 Deno.test("credentials can be replaced while it serves", async () => {
   await withSetting(async ({ api, stage, authority, read }) => {
     const { tls, certificates, tokens } = inDirectory(authority);
