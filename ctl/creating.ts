@@ -12,7 +12,7 @@ import type { FlagSpec } from "./args.ts";
 import type { Context } from "./command.ts";
 import { inParallel } from "./concurrency.ts";
 import { unloaded } from "./goals.ts";
-import { complain, reasonOf, say } from "./io.ts";
+import { complain, type Io, reasonOf, say } from "./io.ts";
 import {
   CreationError,
   type NamedUnit,
@@ -48,6 +48,7 @@ export interface Creation {
 /** Flags of every command that creates units. */
 export const creationFlags: readonly FlagSpec[] = [
   { name: "allow-unknown", kind: "switch", fallback: false, help: "Accept [X-Fleet] options that fleet does not know" },
+  { name: "name", kind: "text", fallback: "", help: "Name of the unit that - reads from standard input" },
   { name: "sign", kind: "switch", fallback: false, help: "Deprecated: does nothing" },
 ];
 
@@ -67,7 +68,9 @@ export async function createUnits(context: Context, creation: Creation): Promise
   if (context.flags.on("sign")) {
     complain(context.io, "WARNING: The signed/verified units feature is DEPRECATED and cannot be used.");
   }
-  const planned = await planAll(context, creation);
+  const given = await withInput(context);
+  if (!given) return undefined;
+  const planned = await planAll(given, creation);
   // If one cannot be created none is started, as if all had been created before the first was started.
   const wanted = planned.failure ? undefined : creation.wanted;
   try {
@@ -80,6 +83,23 @@ export async function createUnits(context: Context, creation: Creation): Promise
     complain(context.io, `Error creating units: ${error.message}`);
     return undefined;
   }
+}
+
+/** The context with a unit's name in place of `-`, and standard input as its file. Undefined if it makes no sense. */
+async function withInput(context: Context): Promise<Context | undefined> {
+  const { args, flags, io } = context;
+  const dashes = args.filter((argument) => argument === "-").length;
+  const { name, file } = namedUnit(flags.text("name"));
+  if (dashes === 0 && !flags.given("name")) return context;
+  if (dashes !== 1 || flags.text("name") === "" || name !== file) {
+    complain(io, "Error creating units: - reads one unit from standard input: name it with --name=NAME");
+    return undefined;
+  }
+  const text = await io.readInput();
+  const reading: Io = Object.create(io, {
+    readFile: { value: (path: string) => path === file ? Promise.resolve(text) : io.readFile(path) },
+  });
+  return { ...context, io: reading, args: args.map((argument) => argument === "-" ? name : argument) };
 }
 
 interface Planned {
