@@ -58,7 +58,11 @@ export async function connect(settings: ClientSettings, io: Io): Promise<ApiClie
 /** What createHttpClient takes of the TLS flags. */
 export type Tls = { readonly caCerts?: string[]; readonly cert?: string; readonly key?: string };
 
-async function readTls(settings: ClientSettings, io: Io): Promise<Tls | undefined> {
+/** Reads the files of the TLS flags; undefined if none is given. Throws {@link ClientSetupError}. */
+export async function readTls(
+  settings: Pick<ClientSettings, "caFile" | "certFile" | "keyFile">,
+  io: Io,
+): Promise<Tls | undefined> {
   const { caFile, certFile, keyFile } = settings;
   if (!caFile && !certFile && !keyFile) return undefined;
   if (!certFile !== !keyFile) throw new ClientSetupError("--cert-file and --key-file go together: only one is given");

@@ -4,15 +4,17 @@
  * @module
  */
 
+import { type ApiClient, createApiClient } from "./api.ts";
 import type { Flags } from "./args.ts";
 import { runFleetctl, type Start } from "./cli.ts";
-import { type ClientSettings, connect } from "./client.ts";
+import { type ClientSettings, connect, readTls } from "./client.ts";
 import { ClientSetupError } from "./endpoint.ts";
 import { apiTimeout_s } from "./global_flags.ts";
-import { InterruptedError, type Io, ReaderGoneError, reasonOf } from "./io.ts";
+import { InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./io.ts";
 import type { SshHosts } from "./ssh/hosts.ts";
 import { LazyHosts } from "./lazy_hosts.ts";
 import { interrupted, terminal } from "./terminal.ts";
+import { version } from "./version.ts";
 
 let hosts: LazyHosts<SshHosts> | undefined;
 const waysOf = (flags: Flags, io: Io) =>
@@ -23,20 +25,70 @@ const start: Start = {
   hosts: waysOf,
   async client(flags, io) {
     const driver = flags.text("driver");
+    if (driver === "etcd" || !flags.on("experimental-api")) return await etcdClient(flags, io);
     if (driver !== "API") throw new ClientSetupError(`unrecognized driver ${JSON.stringify(driver)}`);
     const [endpoint = "", ...others] = flags.text("endpoint").split(",");
     if (others.length > 0) io.log("WARN", `multiple endpoints provided but only the first (${endpoint}) is used`);
     return await connect({
       endpoint,
       timeout_ms: 1000 * (flags.given("request-timeout") ? flags.number("request-timeout") : apiTimeout_s),
-      caFile: flags.text("ca-file"),
-      certFile: flags.text("cert-file"),
-      keyFile: flags.text("key-file"),
+      ...tlsFiles(flags),
       token: await tokenOf(flags, io),
       ...(flags.text("tunnel") === "" ? {} : { wire: await tunnelled(flags, io) }),
     }, io);
   },
 };
+
+/** Where etcd is when nobody says otherwise. */
+const defaultEtcd = "http://127.0.0.1:2379";
+
+/**
+ * Without a daemon: the API's own routes, in this process, over the store. What a daemon alone can do (journals, unit
+ * states of its own) is not to be had.
+ */
+async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
+  if (flags.text("tunnel") !== "") {
+    throw new ClientSetupError("--driver=etcd does not go through --tunnel: use the API");
+  }
+  const [{ openEtcdStore }, { ClusterRegistry }, { createHandler }] = await Promise.all([
+    import("../registry/etcd/store.ts"),
+    import("../registry/cluster_registry.ts"),
+    import("../daemon/api/routes.ts"),
+  ]);
+  const clock = {
+    now_ms: io.wall_ms,
+    monotonic_ms: io.now_ms,
+    sleep: (duration_ms: number, signal?: AbortSignal) => io.sleep(duration_ms, signal),
+    random: () => Math.random(),
+  };
+  const log = (level: "debug" | "info" | "warn" | "error", text: string) =>
+    io.log(level.toUpperCase() as LogLevel, text);
+  const endpoint = flags.given("endpoint") ? flags.text("endpoint") : defaultEtcd;
+  const { caCerts: [ca] = [], cert, key } = await readTls(tlsFiles(flags), io) ?? {};
+  const store = await openEtcdStore({
+    endpoints: endpoint.split(","),
+    prefix: flags.text("etcd-key-prefix"),
+    requestTimeout_ms: 1000 * flags.number("request-timeout"),
+    ...(ca || cert ? { tls: { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) } } : {}),
+  });
+  // Nobody joins here, so no lease is taken for these times.
+  const registry = new ClusterRegistry({ store, clock, log, agentTtl_s: 30, leaderTtl_s: 10 });
+  try {
+    await registry.open(undefined);
+  } catch (cause) {
+    await registry.close();
+    throw new ClientSetupError(`cannot use the store at ${endpoint}: ${reasonOf(cause)}`, { cause });
+  }
+  const handle = createHandler({ registry, status: () => ({ ready: true }), log, clock, pageSize: 1000, version });
+  return createApiClient(endpoint, (path, { method, body }) => {
+    const content = body === undefined ? {} : { body, headers: { "content-type": "application/json" } };
+    return handle(new Request("http://localhost" + path, { method, ...content }));
+  }, () => void registry.close());
+}
+
+function tlsFiles(flags: Flags): Pick<ClientSettings, "caFile" | "certFile" | "keyFile"> {
+  return { caFile: flags.text("ca-file"), certFile: flags.text("cert-file"), keyFile: flags.text("key-file") };
+}
 
 /** What sends requests through `--tunnel`, once it stands. Throws {@link ClientSetupError} if it does not. */
 async function tunnelled(flags: Flags, io: Io): Promise<NonNullable<ClientSettings["wire"]>> {

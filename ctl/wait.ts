@@ -97,8 +97,9 @@ function deadlineOf({ flags, io }: Context): number {
 /** Names that are shown of those that are waited for. */
 const namesShown = 3;
 
-function progressText(progress: readonly Progress[]): string {
+function progressText(progress: readonly Progress[]): string | undefined {
   const waiting = progress.filter((unit) => !unit.over).map((unit) => unit.wait.name);
+  if (waiting.length === 0) return undefined;
   const more = waiting.length > namesShown ? ` and ${waiting.length - namesShown} more` : "";
   return `${progress.length - waiting.length} of ${progress.length}; waiting for ` +
     waiting.slice(0, namesShown).join(", ") + more;
