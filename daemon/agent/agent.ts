@@ -13,7 +13,7 @@ import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { Bell, reconcile, together } from "../reconcile.ts";
 import { desired, hashesNeeded, type Wanted } from "./desired.ts";
-import { Hands, type Situation } from "./hands.ts";
+import { Hands, type Situation, startsAgain } from "./hands.ts";
 import { commanded, type IntentMemory } from "./intent.ts";
 import { type Current, plan, type Step } from "./plan.ts";
 import { sameStates, unitStates } from "./publish.ts";
@@ -117,12 +117,24 @@ export class Agent {
     hands.judgeStops(stopped, wanted, current);
     const now_ms = clock.monotonic_ms();
     this.#troubles.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
-    const held = new Set([...busy, ...hands.busy, ...this.#troubles.waiting(wanted, now_ms)]);
+    const held = new Set([...busy, ...hands.busy, ...this.#waiting(wanted, current, now_ms)]);
     const states = unitStates(this.#options.machine().id, wanted, current, this.#troubles.errors());
     if (view) this.#options.seen(view);
     if (this.#draining && current.size === 0) this.#drained();
     this.#last = { wanted, states };
     return { wanted, current, texts, held, states, now_ms };
+  }
+
+  /** Units whose failed command is not to be given again yet. */
+  #waiting(
+    wanted: ReadonlyMap<UnitName, Wanted>,
+    current: ReadonlyMap<UnitName, Current>,
+    now_ms: number,
+  ): ReadonlySet<UnitName> {
+    const waiting = this.#troubles.waiting(wanted, now_ms);
+    // A socket that had no service to start may get it now; once the service runs, systemd will not have the socket.
+    const getsMore = [...wanted.keys()].some((name) => !current.has(name) && !waiting.has(name));
+    return getsMore ? new Set([...waiting].filter((name) => startsAgain(name) || !current.has(name))) : waiting;
   }
 
   #decide(world: AgentWorld): readonly AgentStep[] {

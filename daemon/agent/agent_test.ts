@@ -389,3 +389,27 @@ Deno.test("a stored file that cannot be read is its own unit's trouble", () =>
     await ManualClock.settle();
     for (const unit of ["b.service", "g.service"]) assert.equal(bench.state(unit), "launched active running");
   }));
+
+Deno.test("a socket that could not be started is tried again: later, or together with what it has lacked", () =>
+  withBench(async (bench) => {
+    bench.assign(["b.socket", "[Socket]\nListenStream=/run/b.sock\n", "launched"]);
+    await ManualClock.settle();
+    assert.equal(bench.state("b.socket"), "loaded inactive dead");
+    assert.match(bench.published.get("b.socket")!.error!, /start job ended with "failed"/);
+    bench.clock.advance(1_000);
+    await ManualClock.settle();
+    assert.equal(bench.calls("StartUnit b.socket"), 2);
+    bench.clock.advance(1_000);
+    await ManualClock.settle();
+    assert.equal(bench.calls("StartUnit b.socket"), 2, "each time later");
+    const before = bench.machine.calls.length;
+    bench.assign(
+      ["b.socket", "[Socket]\nListenStream=/run/b.sock\n", "launched"],
+      ["b.service", daemonText, "launched"],
+    );
+    await ManualClock.settle();
+    const starts = bench.machine.calls.slice(before).filter((call) => call.startsWith("StartUnit"));
+    assert.deepEqual(starts, ["StartUnit b.socket replace", "StartUnit b.service replace"]);
+    assert.equal(bench.state("b.socket"), "launched active listening");
+    assert.equal(bench.published.get("b.socket")!.error, undefined);
+  }));

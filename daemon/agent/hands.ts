@@ -198,14 +198,27 @@ export class Hands {
       intent: this.#intent(kind, situation.current.get(unit)?.status, restart),
       give: () => systemd[kind](unit),
       given: (job) => {
-        troubles.over(unit);
-        job.done.then((result) => {
-          const error = jobError(kind, result);
-          if (error !== undefined) troubles.noted(unit, situation.wanted.get(unit), error);
-          ended();
-        });
+        if (startsAgain(unit)) troubles.over(unit);
+        job.done.then((result) => this.#started(unit, jobError(kind, result), restart, situation)).finally(ended);
       },
     };
+  }
+
+  /** A start has come to its end. */
+  async #started(unit: UnitName, error: string | undefined, restart: Revision, situation: Situation): Promise<void> {
+    const { troubles, clock } = this.#options;
+    if (error === undefined) return startsAgain(unit) ? undefined : troubles.over(unit);
+    const wanted = situation.wanted.get(unit);
+    if (startsAgain(unit)) return troubles.noted(unit, wanted, error);
+    // As if it had not been started yet: nobody else would.
+    troubles.failed(unit, wanted, error, clock.monotonic_ms());
+    try {
+      if (this.files.has(unit)) {
+        await this.#remember(unit, { ...this.#intent("load", undefined, restart), done: true });
+      }
+    } catch (cause) {
+      this.#failed(unit, situation, cause as Error);
+    }
   }
 
   /**
@@ -246,6 +259,14 @@ export class Hands {
     troubles.failed(unit, situation.wanted.get(unit), error.message, clock.monotonic_ms());
     log("error", error.message, { unit });
   }
+}
+
+/**
+ * Whether systemd itself sees to it that a unit is started again where its file asks for that: `Restart=` is for services
+ * alone, systemd.service(5). A socket, a timer or a mount that could not be started stays so until somebody tries again.
+ */
+export function startsAgain(unit: UnitName): boolean {
+  return unit.endsWith(".service");
 }
 
 /** What a start's job result means to a person; undefined if all is well, or nothing can be said. */

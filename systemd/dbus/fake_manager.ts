@@ -220,7 +220,12 @@ export class FakeManager {
 
   #launch(job: FakeJob): void {
     const { unit } = job;
-    const { activeSub, command, oneshot } = unit.behaviour;
+    const { activeSub, command, oneshot, serves } = unit.behaviour;
+    if (serves !== undefined) {
+      // "Socket service … not loaded, refusing", and "… already active, refusing".
+      const service = this.#load(serves);
+      if (service.load !== "loaded" || service.active === "active") return this.#remove(job, "failed");
+    }
     unit.invocation = (++this.#invocation).toString(16).padStart(32, "0");
     if (!oneshot) {
       this.#enter(unit, "active", activeSub, "success");

@@ -16,6 +16,8 @@ export interface FakeBehaviour {
   readonly remainAfterExit: boolean;
   /** Units it pulls in. */
   readonly wants: readonly string[];
+  /** The service that a socket starts. */
+  readonly serves: string | undefined;
   /** Units into whose `.wants` it goes when enabled. */
   readonly wantedBy: readonly string[];
 }
@@ -45,6 +47,7 @@ export function fakeBehaviour(name: string, text: string): FakeBehaviour {
     oneshot: values("Service", "Type").at(-1) === "oneshot",
     remainAfterExit: values("Service", "RemainAfterExit").at(-1) === "yes",
     wants: [...values("Unit", "Wants"), ...values("Unit", "Requires")].flatMap(words),
+    serves: type === "socket" ? values("Socket", "Service").at(-1) ?? name.replace(/socket$/, "service") : undefined,
     wantedBy: [...values("Install", "WantedBy"), ...values("Install", "RequiredBy")].flatMap(words),
   };
 }
