@@ -43,6 +43,15 @@ export interface ApiClient {
   events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
   /** The same with any query of the event stream. */
   follow(query: string, signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
+  /**
+   * What the machine that has a unit says of it, as text that may come for ever; undefined if it is not to be had from
+   * this server. `machineID` asks a certain machine.
+   */
+  said(
+    name: string,
+    what: "journal" | "status",
+    query: Readonly<Record<string, string>>,
+  ): Promise<ReadableStream<Uint8Array> | undefined>;
   /** Writes dynamic metadata of a machine; a key without a value is removed. */
   label(machine: string, labels: readonly { readonly key: string; readonly value?: string }[]): Promise<void>;
   /** What the server says of itself. */
@@ -161,6 +170,20 @@ class HttpApiClient implements ApiClient {
     if (answer.ok) return await this.#json<ExplanationEntity>(answer);
     const failure = await readFailure(answer);
     if (isUnknownRoute(failure)) return undefined;
+    throw failure.error;
+  }
+
+  async said(
+    name: string,
+    what: "journal" | "status",
+    query: Readonly<Record<string, string>>,
+  ): Promise<ReadableStream<Uint8Array> | undefined> {
+    const path = `/fleet/v1/units/${encodeURIComponent(name)}/${what}?${new URLSearchParams(query)}`;
+    const answer = await this.send(path, { method: "GET", streaming: true });
+    if (answer.ok && answer.body) return answer.body;
+    const failure = await readFailure(answer);
+    // 400: a form of output that only journalctl itself knows. 501, 502: that machine is not to be reached from there.
+    if (isUnknownRoute(failure) || [400, 429, 502].includes(failure.code)) return undefined;
     throw failure.error;
   }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { FlagSpec } from "./args.ts";
 import { type Context, exitFailure } from "./command.ts";
 import { shellWord } from "./hosts.ts";
 import { complain, reasonOf } from "./io.ts";
@@ -11,6 +12,40 @@ import { sshPortOf } from "./ssh_target.ts";
 
 /** Exit status when SSH fails, as ssh(1) has it. */
 export const exitSshFailure = 255;
+
+/** `--ssh`, of commands that ask the API first. */
+export const sshFlag: FlagSpec = {
+  name: "ssh",
+  kind: "switch",
+  fallback: false,
+  help: "Log in to the machine even where the API could tell",
+};
+
+/**
+ * Prints what the API tells of a unit on a machine, and returns it; undefined if it is to be asked there: the machine is
+ * this one, or the API cannot tell.
+ */
+export async function printSaid(
+  context: Context,
+  id: string,
+  unit: string,
+  what: "journal" | "status",
+  query: Readonly<Record<string, string>> = {},
+): Promise<string | undefined> {
+  const { client, hosts, io, flags } = context;
+  if (flags.on("ssh") || id === await hosts.localMachineId()) return undefined;
+  const body = await client.said(unit, what, { machineID: id, ...query });
+  if (!body) return undefined;
+  let latest = "";
+  for await (const text of body.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)) {
+    io.out(text);
+    latest = (latest + text).slice(-longestStatus);
+  }
+  return latest;
+}
+
+/** Characters of what was told that are kept: all of any status. */
+const longestStatus = 100_000;
 
 /** Runs a program on the machine of that ID, with our streams, and returns its exit status. */
 export async function runOnMachine(context: Context, id: string, argv: readonly string[]): Promise<number> {

@@ -3,15 +3,16 @@ import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
 import { isGlobal } from "../desired_state.ts";
 import { complain, reasonOf } from "../io.ts";
-import { runOnMachine } from "../on_machine.ts";
+import { printSaid, runOnMachine, sshFlag } from "../on_machine.ts";
 import { machineByPrefix, sshPortFlag } from "../ssh_target.ts";
 
 /** `fleetctl journal`: what a unit has logged. */
 export const journal: Command = {
   name: "journal",
   summary: "Print the journal of a unit, from the machine that runs it",
-  usage: "journal [--lines=N] [-f|--follow] [--output=...] [--sudo] [--machine=ID] [--ssh-port=N] UNIT",
-  description: `Runs journalctl where the unit is: here, or by SSH. The exit status is journalctl's.
+  usage: "journal [--lines=N] [-f|--follow] [--output=...] [--sudo] [--machine=ID] [--ssh] [--ssh-port=N] UNIT",
+  description: `Asks the API for what the unit has logged or, where that cannot tell, runs journalctl
+where the unit is: here, or by SSH. The exit status is then journalctl's.
 
 Read the last 10 lines, or the last 100, or whatever comes:
 fleetctl journal foo.service
@@ -31,6 +32,7 @@ A global unit's journal is on every machine: say which with --machine.`,
       letter: "m",
       help: "Where to read it: the beginning of a machine's ID",
     },
+    sshFlag,
     sshPortFlag,
   ],
   async run(context) {
@@ -49,6 +51,10 @@ A global unit's journal is on every machine: say which with --machine.`,
     }
     const machine = await machineToRead(context, name, unit);
     if (machine === undefined) return exitFailure;
+    const query = { lines: `${flags.number("lines")}`, output: flags.text("output") };
+    // What is followed comes by SSH: journalctl over there ends with us.
+    const byApi = !flags.on("sudo") && !flags.on("follow");
+    if (byApi && await printSaid(context, machine, name, "journal", query) !== undefined) return 0;
     const lines = ["-n", `${flags.number("lines")}`, "--output", flags.text("output")];
     return await runOnMachine(context, machine, [
       ...(flags.on("sudo") ? ["sudo"] : []),

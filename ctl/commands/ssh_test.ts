@@ -225,3 +225,29 @@ Deno.test("on machines: only ssh hands on its input, and lends the agent if told
     { input: false, forwardAgent: false },
   ]);
 });
+
+/** What the API tells of units on other machines. */
+function telling(text: string): FakeApi {
+  const api = cluster();
+  api.intercept = (request, path) =>
+    /\/(journal|status)$/.test(path) ? new Response(`${new URL(request.url).search}\n${text}`) : undefined;
+  return api;
+}
+
+Deno.test("on machines: status and journal come from the API where it can tell", async () => {
+  const hosts = new FakeHosts();
+  const running = telling("   Active: active (running)\n");
+  assert.deepEqual(await fleetctl(running, "status a", new FakeIo(), hosts), {
+    status: 0,
+    stdout: `?machineID=${one}\n   Active: active (running)\n`,
+    stderr: "",
+  });
+  assert.equal((await fleetctl(telling("   Active: failed\n"), "status a", new FakeIo(), hosts)).status, 3);
+  const { stdout } = await fleetctl(running, "journal --lines=3 --machine=454c9 g", new FakeIo(), hosts);
+  assert.match(stdout, new RegExp(`^\\?machineID=${two}&lines=3&output=short\n`));
+  assert.deepEqual(hosts.ran, []);
+  for (const line of ["status --ssh a", "journal --ssh a", "journal --sudo a", "journal -f a"]) {
+    await fleetctl(running, line, new FakeIo(), hosts);
+  }
+  assert.equal(hosts.ran.length, 4);
+});

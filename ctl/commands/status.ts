@@ -4,7 +4,7 @@ import { type Command, type Context, exitFailure } from "../command.ts";
 import { isGlobal } from "../desired_state.ts";
 import { complain, say } from "../io.ts";
 import { machineLegend } from "../machines.ts";
-import { runOnMachine } from "../on_machine.ts";
+import { printSaid, runOnMachine, sshFlag } from "../on_machine.ts";
 import { sshPortFlag } from "../ssh_target.ts";
 
 /** `fleetctl status`: what systemd says of units on their machines. */
@@ -12,12 +12,12 @@ export const status: Command = {
   name: "status",
   takesUnits: true,
   summary: "Show what systemd says of units, on the machines that run them",
-  usage: "status [--ssh-port=N] UNIT...",
-  description: `Runs systemctl status -l where each unit is: here, or by SSH. The exit status is
-systemctl's: 3 for a unit that does not run. It stops at the first that is not 0.
+  usage: "status [--ssh] [--ssh-port=N] UNIT...",
+  description: `Shows what systemctl status -l says where each unit is: here, by the API, or, where
+that cannot tell, by SSH. The exit status is systemctl's: 3 for a unit that does not run. It stops at the first that is not 0.
 
 A global unit is shown on every machine that has it.`,
-  flags: [sshPortFlag],
+  flags: [sshFlag, sshPortFlag],
   async run(context) {
     for (const [index, argument] of context.args.entries()) {
       if (index > 0) say(context.io, "");
@@ -39,7 +39,16 @@ async function showStatus(context: Context, name: string): Promise<number> {
     complain(context.io, `Unit ${name} does not appear to be loaded.`);
     return exitFailure;
   }
-  return await runOnMachine(context, unit.machineID, ["systemctl", "status", "-l", name]);
+  return await statusOn(context, unit.machineID, name);
+}
+
+/** systemctl's exit status for a unit that does not run. */
+const exitNotRunning = 3;
+
+async function statusOn(context: Context, machine: string, name: string): Promise<number> {
+  const said = await printSaid(context, machine, name, "status");
+  if (said === undefined) return await runOnMachine(context, machine, ["systemctl", "status", "-l", name]);
+  return /^ *Active: (active|reloading|refreshing)\b/m.test(said) ? 0 : exitNotRunning;
 }
 
 /** Every machine is shown, also behind one where the unit does not run; the first status that is not 0 counts. */
@@ -54,7 +63,7 @@ async function showGlobal(context: Context, { name }: UnitEntity): Promise<numbe
   for (const [index, id] of ids.entries()) {
     if (index > 0) say(io, "");
     say(io, `${name} on ${machineLegend(await machines.find(id) ?? { id }, false)}:`);
-    const code = await runOnMachine(context, id, ["systemctl", "status", "-l", name]);
+    const code = await statusOn(context, id, name);
     worst ||= code;
   }
   return worst;
