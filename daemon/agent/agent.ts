@@ -118,7 +118,7 @@ export class Agent {
     const now_ms = clock.monotonic_ms();
     this.#troubles.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
     const held = new Set([...busy, ...hands.busy, ...this.#waiting(wanted, current, now_ms)]);
-    const states = unitStates(this.#options.machine().id, wanted, current, this.#troubles.errors());
+    const states = unitStates(this.#options.machine().id, wanted, current, this.#troubles.errors(), hands.restarting);
     if (view) this.#options.seen(view);
     if (this.#draining && current.size === 0) this.#drained();
     this.#last = { wanted, states };

@@ -226,6 +226,22 @@ Deno.test("a restart is done once, also across the daemon's own", () =>
     assert.equal(bench.calls("RestartUnit"), 1);
   }));
 
+Deno.test("a restart is told of when systemd is through with it", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched", 5]);
+    await ManualClock.settle();
+    assert.equal(bench.published.get("a.service")?.restart, 5);
+    bench.machine.holdJobs();
+    bench.assign(["a.service", daemonText, "launched", 9]);
+    await ManualClock.settle();
+    assert.equal(bench.calls("RestartUnit"), 1);
+    assert.equal(bench.published.get("a.service")?.restart, 5);
+    bench.machine.releaseJobs();
+    await ManualClock.settle();
+    assert.equal(bench.calls("RestartUnit"), 1);
+    assert.equal(bench.published.get("a.service")?.restart, 9);
+  }));
+
 Deno.test("one unit's failure holds up no other, is told, and is tried again later", () =>
   withBench(async (bench) => {
     bench.machine.failNext("start", "a.service");

@@ -38,7 +38,7 @@ interface Command {
   readonly unit: UnitName;
   readonly intent: Intent;
   readonly give: () => Promise<Job>;
-  /** Called when systemd has accepted it. */
+  /** Called when systemd has accepted it and that is remembered. */
   readonly given: (job: Job) => void;
 }
 
@@ -51,6 +51,8 @@ export class Hands {
   readonly intents: Map<UnitName, Intent>;
   /** Units with a stop under way, which nothing else may be done to. */
   readonly busy = new Set<UnitName>();
+  /** Units that systemd is restarting, with the restart that was carried out before. */
+  readonly restarting = new Map<UnitName, Revision>();
   readonly #options: HandsOptions;
   readonly #orderings: Map<UnitName, Ordering>;
   #stopped = new Map<UnitName, JobResult>();
@@ -199,7 +201,11 @@ export class Hands {
       give: () => systemd[kind](unit),
       given: (job) => {
         if (startsAgain(unit)) troubles.over(unit);
-        job.done.then((result) => this.#started(unit, jobError(kind, result), restart, situation)).finally(ended);
+        if (kind === "restart") this.restarting.set(unit, situation.current.get(unit)?.restart ?? 0);
+        job.done.then((result) => {
+          this.restarting.delete(unit);
+          return this.#started(unit, jobError(kind, result), restart, situation);
+        }).finally(ended);
       },
     };
   }
@@ -210,12 +216,13 @@ export class Hands {
     if (error === undefined) return startsAgain(unit) ? undefined : troubles.over(unit);
     const wanted = situation.wanted.get(unit);
     if (startsAgain(unit)) return troubles.noted(unit, wanted, error);
-    // As if it had not been started yet: nobody else would.
     troubles.failed(unit, wanted, error, clock.monotonic_ms());
+    if (!this.files.has(unit)) return;
+    // As if it had not been started yet, since nobody else would start it again. Known at once, before it is written.
+    const intent = { ...this.#intent("load", undefined, restart), done: true };
+    this.intents.set(unit, intent);
     try {
-      if (this.files.has(unit)) {
-        await this.#remember(unit, { ...this.#intent("load", undefined, restart), done: true });
-      }
+      await this.#remember(unit, intent);
     } catch (cause) {
       this.#failed(unit, situation, cause as Error);
     }
@@ -235,8 +242,8 @@ export class Hands {
       try {
         const job = await give();
         refused = false;
-        given(job);
         await this.#remember(unit, { ...intent, done: true });
+        given(job);
       } catch (error) {
         this.#failed(unit, situation, error as Error);
         const known = before.get(unit);

@@ -4,17 +4,21 @@
  * @module
  */
 
-import type { MachineId, UnitName, UnitState } from "../../registry/model.ts";
+import type { MachineId, Revision, UnitName, UnitState } from "../../registry/model.ts";
 import type { Wanted } from "./desired.ts";
 import type { Current } from "./plan.ts";
 import type { Failure } from "./troubles.ts";
 
-/** The states to publish: one for each unit on disk, and one for each that could not be put there. */
+/**
+ * The states to publish: one for each unit on disk, and one for each that could not be put there. `restarting`: units
+ * whose restart systemd has not carried out yet, with the one before.
+ */
 export function unitStates(
   machine: MachineId,
   wanted: ReadonlyMap<UnitName, Wanted>,
   current: ReadonlyMap<UnitName, Current>,
   errors: ReadonlyMap<UnitName, Failure>,
+  restarting: ReadonlyMap<UnitName, Revision>,
 ): ReadonlyMap<UnitName, UnitState> {
   const states = new Map<UnitName, UnitState>();
   for (const { name, hash, commanded, restart, status } of current.values()) {
@@ -23,7 +27,8 @@ export function unitStates(
     // A start that had come to nothing may have been made good by systemd since. One that cannot be stopped is active.
     const error = active === "active" && !failure?.tried ? undefined : failure?.error;
     states.set(name, {
-      ...{ unit: name, machine, hash, commanded, restart, load, active, sub, since_ms },
+      ...{ unit: name, machine, hash, commanded, load, active, sub, since_ms },
+      restart: restarting.get(name) ?? restart,
       ...(error !== undefined && { error }),
       ...(result !== "success" && { result }),
     });
