@@ -34,17 +34,25 @@ export function openHost({ machine, config, log }: HostProgramOptions): Host {
   const systemctl = (...args: string[]) => run("systemctl", [...(user ? ["--user"] : []), ...args]);
   return {
     machine,
-    journal: (query) => journal(query, user, log),
+    journal: (query) => journal(query, user, machine(), log),
     statusText: (unit) => systemctl("status", "--no-pager", "--full", "--lines=10", "--", unit),
     statusProperties: async (unit) => properties(await systemctl("show", "--no-pager", "--", unit)),
     ask: (base, path, headers, signal) => ask(base, path, headers, signal, config),
   };
 }
 
-function journal({ unit, lines, follow, output }: JournalQuery, user: boolean, log: Log): ReadableStream<Uint8Array> {
+function journal(
+  { unit, lines, follow, output }: JournalQuery,
+  user: boolean,
+  machine: MachineId | undefined,
+  log: Log,
+): ReadableStream<Uint8Array> {
   const args = [
     ...[user ? `--user-unit=${unit}` : `--unit=${unit}`, `--lines=${lines}`, `--output=${output}`],
     ...["--no-pager", "--quiet", ...(follow ? ["--follow"] : [])],
+    // --follow alone means this boot only, whose ID a confined service in a container may not see; --merge does not, but
+    // takes in the journals of other machines that are kept here.
+    ...(follow && machine !== undefined ? ["--merge", `_MACHINE_ID=${machine}`] : []),
   ];
   const child = new Deno.Command("journalctl", {
     args,
