@@ -195,7 +195,9 @@ Deno.test("fleet is installed, configured and started on every machine", async (
     const fleet = { dist, units: dist, conf: { agent_ttl: "5s", verbosity: 1 }, tcp: true };
     const machines = [{ metadata: "role=web" }, { conf: { agent_ttl: "9s" } }];
     await withLab({ machines, etcd: 3, fleet }, async (lab) => {
-      const etcd = 'etcd_servers="http://10.77.0.1:2379,http://10.77.0.2:2379,http://10.77.0.3:2379"\n';
+      // What tcp: true needs to be of use comes first.
+      const etcd =
+        'api_insecure=true\netcd_servers="http://10.77.0.1:2379,http://10.77.0.2:2379,http://10.77.0.3:2379"\n';
       const expected = [
         `${etcd}agent_ttl="5s"\nverbosity=1\nmetadata="role=web"\n`,
         `${etcd}agent_ttl="9s"\nverbosity=1\n`,
