@@ -15,6 +15,8 @@ export interface Removal {
   readonly unit: Unit;
   readonly from: MachineId;
   readonly to: MachineId;
+  /** Who is replaced: the unit itself, or one that it must be beside. */
+  readonly victim: Unit;
   readonly replacer: Unit;
 }
 
@@ -38,7 +40,7 @@ export function moveReplaced(board: Board): Removal[] {
       if (group.includes(replacer)) continue;
       const to = moveGroup(board, from, group);
       if (to === undefined) continue;
-      for (const unit of group) removals.push({ unit, from, to, replacer });
+      for (const unit of group) removals.push({ unit, from, to, victim, replacer });
     }
   }
   return removals;

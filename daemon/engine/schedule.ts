@@ -161,8 +161,9 @@ function settleDown({ board, candidates, decisions }: Search, { machine, members
 /** Moves units that others replace, if a machine can be found for them. Whether any was moved. */
 function moveAside({ targets }: Cluster, { board, decisions, fresh }: Search): boolean {
   const moves = moveReplaced(board);
-  for (const { unit, from, to, replacer } of moves) {
-    const why = `replaced by ${replacer.name} on machine ${short(from)}`;
+  for (const { unit, from, to, victim, replacer } of moves) {
+    const company = unit === victim ? "" : `goes with ${victim.name}, which is `;
+    const why = `${company}replaced by ${replacer.name} on machine ${short(from)}`;
     const target = targets.get(unit.name);
     const candidate = decisions.get(unit.name)?.candidate ?? { unit, ...(target && { from: target }), because: "" };
     decisions.set(unit.name, { candidate, machine: to, why });

@@ -11,13 +11,17 @@
  * | `restart NAME` | a restart is asked for |
  * | `destroy NAME` | it is destroyed |
  * | `schedule [grace]` | the engine decides, and what it decides is done; `grace`: machines that are away may come back |
- * | `> …` | what is expected of the `schedule` above, line by line |
+ * | `agent ID` | the machine's agent does what it should, pass by pass, until there is nothing left to do |
+ * | `exits ID NAME` | a unit that runs on a machine ends by itself |
+ * | `> …` | what is expected of the line above, line by line |
  * | `# …` | a remark |
  *
  * @module
  */
 
 import { createHash } from "node:crypto";
+import { desired } from "../../daemon/agent/desired.ts";
+import { type Current, plan } from "../../daemon/agent/plan.ts";
 import { type Plan, schedule } from "../../daemon/engine/schedule.ts";
 import {
   type Assignment,
@@ -32,7 +36,8 @@ import {
 import { SharedMap } from "../../registry/cluster_view.ts";
 import type { Placement } from "../../registry/mod.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
-import type { UnitOption } from "../../systemd/unit_file.ts";
+import { validateFleetOptions } from "../../registry/requirements.ts";
+import { serializeUnitFile, type UnitOption } from "../../systemd/unit_file.ts";
 
 /**
  * A cluster that can be changed, for stories. As in a view of the store, what does not change stays the same object from
@@ -47,6 +52,8 @@ export class Story {
   readonly #targets = new SharedMap<string, Target>();
   readonly #assignments = new SharedMap<string, Assignment>();
   readonly #files: Cluster["files"] = new Map();
+  /** What is on each machine's disk, as its agent knows it. */
+  readonly #disks = new Map<string, Map<string, Current>>();
 
   get units(): ReadonlyMap<string, Unit> {
     return this.#units.share();
@@ -117,6 +124,42 @@ export class Story {
     this.#unassign(name);
   }
 
+  /** One pass of a machine's agent. Returns what it did, step by step. */
+  pass(id: string): string[] {
+    const record = this.#records.get(id);
+    if (!record) throw new Error(`the story has no machine ${id}`);
+    const disk = this.#disks.get(id) ?? new Map<string, Current>();
+    this.#disks.set(id, disk);
+    const view = {
+      ...{ id: "story", revision: this.#revision, epoch: 1, machine: id },
+      assignments: new Map([...this.#assignments.share()].filter(([_, orders]) => orders.machine === id)),
+      globals: new Map([...this.units].filter(([_, unit]) => unit.requirements.global)),
+      dynamicMetadata: this.#dynamic.get(id) ?? {},
+    };
+    const texts = new Map([...this.units.values()].map((unit) => [unit.hash, serializeUnitFile(unit.fleetOptions)]));
+    const steps = plan(desired(view, record, texts), disk, new Set());
+    return steps.map((step) => {
+      const current = disk.get(step.unit);
+      if (step.kind === "remove") disk.delete(step.unit);
+      else {
+        const hash = step.kind === "install" ? step.hash : current!.hash;
+        const isUp = step.kind === "start" || step.kind === "restart";
+        const restart = isUp ? step.restart : step.kind === "install" ? 0 : current!.restart;
+        disk.set(step.unit, onDisk(step.unit, hash, isUp, isUp, restart));
+      }
+      return `${step.kind} ${step.unit}: ${step.why}`;
+    });
+  }
+
+  /** A unit on a machine ends by itself; what was commanded stays. */
+  exits(id: string, name: string): void {
+    const current = this.#disks.get(id)!.get(name)!;
+    this.#disks.get(id)!.set(
+      name,
+      onDisk(name, current.hash, current.commanded === "launched", false, current.restart),
+    );
+  }
+
   apply(placements: readonly Placement[]): void {
     for (const step of placements) {
       const revision = ++this.#revision;
@@ -151,6 +194,16 @@ export class Story {
   }
 }
 
+function onDisk(name: string, hash: string, commanded: boolean, isUp: boolean, restart: number): Current {
+  return {
+    ...{ name, hash, restart, commanded: commanded ? "launched" : "loaded" },
+    status: {
+      ...{ name, load: "loaded", active: isUp ? "active" : "inactive", sub: isUp ? "running" : "dead" },
+      ...{ result: "success", invocation: "", since_ms: 0 },
+    },
+  };
+}
+
 /** Tells a plan line by line. */
 export function tellPlan(plan: Plan): string[] {
   const lines: string[] = [];
@@ -180,10 +233,12 @@ export function runScenario(script: string): string {
     const line = lines[at]!;
     if (line.startsWith(">")) continue;
     out.push(line);
-    if (line.trim() === "" || line.startsWith("#") || line.startsWith(" ")) continue;
+    if (line.trim() === "" || line.startsWith("#")) continue;
     const options: UnitOption[] = [];
-    for (let below = at + 1; lines[below]?.startsWith(" "); below++) {
-      const [name = "", ...value] = lines[below]!.trim().split("=");
+    while (lines[at + 1]?.startsWith(" ")) {
+      const option = lines[++at]!;
+      out.push(option);
+      const [name = "", ...value] = option.trim().split("=");
       options.push({ section: "X-Fleet", name, value: value.join("=") });
     }
     out.push(...perform(story, line.trim().split(/\s+/), options).map((told) => `> ${told}`.trimEnd()));
@@ -203,9 +258,12 @@ function perform(story: Story, [command, name = "", ...rest]: string[], options:
     case "label":
       for (const [key, value] of Object.entries(pairs())) story.label(name, key, value);
       return [];
-    case "unit":
+    case "unit": {
+      const refusal = validateFleetOptions(name, options);
+      if (refusal !== undefined) return [`refused: ${refusal}`];
       story.unit(name, rest[0] as DesiredState, options);
       return [];
+    }
     case "state":
       story.state(name, rest[0] as DesiredState);
       return [];
@@ -220,6 +278,17 @@ function perform(story: Story, [command, name = "", ...rest]: string[], options:
       story.apply(plan.placements);
       return tellPlan(plan);
     }
+    case "agent": {
+      const told: string[] = [];
+      for (let pass = 1;; pass++) {
+        const steps = story.pass(name);
+        if (steps.length === 0) return pass === 1 ? ["nothing"] : told;
+        told.push(...steps.map((step) => `pass ${pass}: ${step}`));
+      }
+    }
+    case "exits":
+      story.exits(name, rest[0]!);
+      return [];
     default:
       throw new Error(`a scenario script has no command "${command}"`);
   }
