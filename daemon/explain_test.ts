@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import "../tests/property_seed.ts";
 import type { Cluster, UnitState } from "../registry/model.ts";
 import { Story } from "../tests/scenario/scenario.ts";
 import { schedule } from "./engine/schedule.ts";

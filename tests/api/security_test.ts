@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import "../property_seed.ts";
 import type { Peer } from "../../daemon/api/routes.ts";
 import { ApiFixture, errorText } from "../api_fixture.ts";
 import { answerOf, ask, connect, loopback, readUntil, Stage, talk, write, written } from "./stage.ts";

@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import "../property_seed.ts";
 import { ScheduleMemo } from "../../daemon/engine/memo.ts";
 import { type Plan, schedule } from "../../daemon/engine/schedule.ts";
 import { globalsAmong, isActiveGlobal, isActiveJob } from "../../daemon/globals.ts";
