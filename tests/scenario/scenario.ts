@@ -19,9 +19,11 @@
  * @module
  */
 
+import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { desired } from "../../daemon/agent/desired.ts";
 import { type Current, plan } from "../../daemon/agent/plan.ts";
+import { ScheduleMemo } from "../../daemon/engine/memo.ts";
 import { type Plan, schedule } from "../../daemon/engine/schedule.ts";
 import {
   type Assignment,
@@ -51,6 +53,8 @@ export class Story {
   readonly #units = new SharedMap<string, Unit>();
   readonly #targets = new SharedMap<string, Target>();
   readonly #assignments = new SharedMap<string, Assignment>();
+  /** What the engine of this story remembers. */
+  readonly memo = new ScheduleMemo();
   readonly #files: Cluster["files"] = new Map();
   /** What is on each machine's disk, as its agent knows it. */
   readonly #disks = new Map<string, Map<string, Current>>();
@@ -274,9 +278,12 @@ function perform(story: Story, [command, name = "", ...rest]: string[], options:
       story.destroy(name);
       return [];
     case "schedule": {
-      const plan = schedule(story.cluster(), { absentAreGone: name !== "grace" });
+      const options = { absentAreGone: name !== "grace" };
+      const plan = schedule(story.cluster(), options, story.memo);
+      const told = tellPlan(plan);
+      assert.deepEqual(told, tellPlan(schedule(story.cluster(), options)), "what is remembered changes nothing");
       story.apply(plan.placements);
-      return tellPlan(plan);
+      return told;
     }
     case "agent": {
       const told: string[] = [];
