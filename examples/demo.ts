@@ -82,11 +82,10 @@ async function finish(cluster: FleetCluster, home: Machine): Promise<void> {
 
 /** Leaves everything up until ^C, which the lab cleans up after. */
 async function keep(cluster: FleetCluster): Promise<void> {
-  const home = cluster.lab.machines[0]!;
-  title("the cluster stays up until ^C. From another terminal:");
-  const socket = `unix://${home.root}/run/fleet.sock`;
-  console.log(`\n  ${new URL("../dist/fleetctl", import.meta.url).pathname} --endpoint ${socket} list-machines`);
-  console.log(`\nand a shell on a machine:\n\n  nsenter -t ${home.pid} -a bash\n`);
+  title("the cluster stays up until ^C. From another terminal, as root:");
+  for (const { name, pid } of cluster.lab.machines) {
+    console.log(`\n  nsenter -t ${pid} -a fleetctl list-units      # on ${name}; "-a bash" for a shell`);
+  }
   await new Promise(() => setInterval(() => {}, 60_000));
 }
 
