@@ -243,10 +243,12 @@ case $what in
   check) check ;;
   launchers)
     make_launchers
+    cp ctl/fleetctl-inject-ssh.sh "$work/out/"
     install_into "$directory"
     ;;
   executables)
     make_executables
+    cp ctl/fleetctl-inject-ssh.sh "$work/out/"
     install_into "$directory"
     ;;
 esac
