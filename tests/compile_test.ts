@@ -69,6 +69,7 @@ const standIns: Readonly<Record<string, string>> = {
       setInterval(() => {}, 1000);
       console.log(Deno.pid);
     }`,
+  "ctl/fleetctl-inject-ssh.sh": "#!/bin/sh\n",
   "ctl/main.ts": `
     if (Deno.args[0] === "--version") console.log("fleetctl version 1");
     if (Deno.args[0] === "store") {
