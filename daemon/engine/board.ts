@@ -118,10 +118,14 @@ export class Board {
     );
   }
 
-  /** Whether a unit may come to a machine, together with those named `peers`. */
-  allows(unit: Unit, id: MachineId, peers?: ReadonlySet<UnitName>): boolean {
+  /**
+   * Whether a unit may come to a machine, together with those named `peers`. Unless it is to be a `newcomer` whatever was
+   * before, it is none where it was placed already.
+   */
+  allows(unit: Unit, id: MachineId, peers?: ReadonlySet<UnitName>, newcomer = false): boolean {
     const { host, residents } = this.seating(id);
-    return isAllowed(unit, host, residents, "newcomer", peers);
+    const standing = !newcomer && this.#targetOf(unit.name) === id ? "resident" : "newcomer";
+    return isAllowed(unit, host, residents, standing, peers);
   }
 
   /** Whether a unit may come to a machine, with every reason why not. */

@@ -29,21 +29,37 @@ export function moveReplaced(board: Board): Removal[] {
   const removals: Removal[] = [];
   const ids = [...board.seats].filter(([_, seating]) => hasReplaced(seating)).map(([id]) => id).sort();
   for (const from of ids) {
-    for (const victim of [...board.seating(from).jobs].sort(precedence)) {
+    const stuck = new Set<Unit>();
+    for (let pair = nextPair(board, from, stuck); pair; pair = nextPair(board, from, stuck)) {
+      const { victim, replacer } = pair;
       const { jobs } = board.seating(from);
-      const replacer = [...jobs].sort(precedence).find((other) => replaces(other, victim));
-      if (!replacer || !jobs.includes(victim)) continue;
       const group = closure(
         [victim],
         (member) => jobs.filter((other) => other.requirements.machineOf.includes(member.name)),
       );
-      if (group.includes(replacer)) continue;
-      const to = moveGroup(board, from, group);
-      if (to === undefined) continue;
-      for (const unit of group) removals.push({ unit, from, to, victim, replacer });
+      const to = group.includes(replacer) ? undefined : moveGroup(board, from, group);
+      if (to === undefined) stuck.add(victim);
+      else for (const unit of group) removals.push({ unit, from, to, victim, replacer });
     }
   }
   return removals;
+}
+
+/**
+ * Who is to make way next on a machine, and for whom: first for those who need not make way themselves, since whoever
+ * leaves replaces nobody any more. Those who are `stuck` stay.
+ */
+function nextPair(
+  board: Board,
+  id: MachineId,
+  stuck: ReadonlySet<Unit>,
+): { readonly victim: Unit; readonly replacer: Unit } | undefined {
+  const jobs = [...board.seating(id).jobs].sort(precedence);
+  const pairs = jobs.filter((unit) => !stuck.has(unit)).flatMap((victim) =>
+    jobs.filter((other) => replaces(other, victim)).map((replacer) => ({ victim, replacer }))
+  );
+  const victims = new Set(pairs.map(({ victim }) => victim));
+  return pairs.find(({ replacer }) => !victims.has(replacer)) ?? pairs[0];
 }
 
 /** Moves a group to the least loaded machine that takes it; undefined, and nothing has changed, if none does. */
@@ -54,7 +70,7 @@ function moveGroup(board: Board, from: MachineId, group: readonly Unit[]): Machi
   const to = leavesNobodyAlone(board, from)
     ? board.byLoad().find((id) =>
       id !== from && group.every((unit) => {
-        if (!board.allows(unit, id, names)) return false;
+        if (!board.allows(unit, id, names, true)) return false;
         return !board.seating(id).jobs.some((other) => replaces(unit, other));
       })
     )

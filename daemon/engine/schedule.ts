@@ -98,19 +98,13 @@ interface Search {
 function placeCandidates(search: Search): void {
   const { candidates } = search;
   const seekers = new Seekers([...candidates.values()].map(({ unit }) => unit));
-  let seeking = [...candidates.values()];
-  while (seeking.length > 0) {
-    let found = false;
-    for (const { unit } of seeking) {
-      if (!seekers.has(unit)) continue;
-      const choice = searchFor(search, seekers, unit);
-      if (!choice) continue;
-      seekers.found(choice.members);
-      settleDown(search, choice);
-      found = true;
-    }
-    // A further round serves those who follow a unit that was placed in this one.
-    seeking = found ? [...candidates.values()].filter(({ unit }) => unit.requirements.machineOf.length > 0) : [];
+  // One round is enough: who cannot be placed with all it needs cannot be placed behind those either.
+  for (const { unit } of [...candidates.values()]) {
+    if (!seekers.has(unit)) continue;
+    const choice = searchFor(search, seekers, unit);
+    if (!choice) continue;
+    seekers.found(choice.members);
+    settleDown(search, choice);
   }
 }
 

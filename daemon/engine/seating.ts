@@ -6,7 +6,7 @@
 
 import type { Machine, MachineId, Unit, UnitName } from "../../registry/model.ts";
 import { globalsAmong } from "../globals.ts";
-import { conflict, isAllowed, isHostable, placement, precedence, replaces, type Verdict } from "../placement.ts";
+import { conflict, isHostable, placement, precedence, replaces, type Verdict } from "../placement.ts";
 
 /** Who is on one machine. Never changed: whoever comes or goes makes another. */
 export interface Seating {
@@ -53,15 +53,11 @@ export function settle(meeting: Meeting): Settlement {
     out.add(loser.name);
     kept = keep(meeting, out);
   }
-  let seating = seatingOf(host, kept, globalsAmong(host, kept, globals));
+  const seating = seatingOf(host, kept, globalsAmong(host, kept, globals));
   const evicted = new Map<UnitName, Verdict>();
   if (kept.length === jobs.length) return { seating, evicted };
-  // Whom one had to make way for may have had to go as well.
-  for (let back = returning(meeting, seating); back; back = returning(meeting, seating)) {
-    seating = seatingOf(host, [...seating.jobs, back], seating.globals);
-  }
   for (const unit of jobs) {
-    if (!seating.jobs.includes(unit)) evicted.set(unit.name, placement(unit, host, seating.residents, "resident"));
+    if (!kept.includes(unit)) evicted.set(unit.name, placement(unit, host, seating.residents, "resident"));
   }
   return { seating, evicted };
 }
@@ -113,11 +109,6 @@ function beaten({ host, changed, globals }: Meeting, kept: readonly Unit[]): Uni
   if (followers.length === 0) return undefined;
   const here = new Set([...kept, ...globalsAmong(host, kept, globals)].map((unit) => unit.name));
   return followers.find((unit) => !unit.requirements.machineOf.every((peer) => here.has(peer)));
-}
-
-/** The first of those who would have to go that can stay after all. */
-function returning({ host, jobs }: Meeting, { jobs: kept, residents }: Seating): Unit | undefined {
-  return jobs.find((unit) => !kept.includes(unit) && isAllowed(unit, host, residents, "resident"));
 }
 
 /** Whether somebody on the machine is replaced by somebody else there. */

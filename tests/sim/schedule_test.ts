@@ -102,21 +102,26 @@ function checkReplaced(cluster: Cluster): void {
 /** Whoever has to leave a machine that is there does so for a reason that still holds once all is done. */
 function checkNoHarm(before: Cluster, after: Cluster): void {
   const was = residents(before), is = residents(after);
-  for (const [id, { jobs }] of was) {
+  for (const [id, { jobs, all: beforehand }] of was) {
     const host = after.machines.get(id)!;
     const { jobs: now, all } = is.get(id)!;
     const left = jobs.filter((unit) => !now.includes(unit));
     for (const unit of left) {
       const changed = before.assignments.get(unit.name)?.hash !== unit.hash;
       const { refusals } = placement(unit, host, all, "resident");
-      // A newcomer is no reason, nor is a global, unless the unit itself has changed.
+      // A newcomer is no reason, nor is a global, unless the unit itself has changed, or needs one that it is against.
+      const needs = new Set(unit.requirements.machineOf);
+      for (const name of needs) for (const peer of after.units.get(name)?.requirements.machineOf ?? []) needs.add(peer);
+      const counts = new Set([...jobs.map(({ name }) => name), ...needs]);
       const reasons = refusals.filter(({ rule, reason }) =>
-        rule !== "Conflicts" || changed || jobs.some((other) => reason.endsWith(`(${other.name})`))
+        rule !== "Conflicts" || changed || [...counts].some((name) => reason.endsWith(`(${name})`))
       );
-      const followed = left.some((other) => unit.requirements.machineOf.includes(other.name));
+      const followed = unit.requirements.machineOf.some((peer) => {
+        return left.some(({ name }) => name === peer) || !beforehand.some(({ name }) => name === peer);
+      });
       const replaced = now.some((other) => replaces(other, unit));
       assert.ok(reasons.length > 0 || followed || replaced, `${unit.name} had to leave ${id} for no reason`);
-      if (replaced && isHostable(unit, host) && reasons.length === 0) {
+      if (replaced && !followed && isHostable(unit, host) && reasons.length === 0) {
         assert.ok(after.targets.has(unit.name), `${unit.name} was replaced and went nowhere`);
       }
     }
