@@ -8,12 +8,13 @@ import { parseArgs } from "node:util";
 import { type Burst, measureBurst } from "./burst.ts";
 import { type Latency, measureLatency } from "./latency.ts";
 import { measurePath, type Path, type Step } from "./path.ts";
+import { measureSchedule, scheduleReport, type ScheduleTimes } from "./schedule.ts";
 import { withSetting } from "./setting.ts";
 import { type Comparison, summaryCells, summaryHeads, table } from "./statistics.ts";
 
 const usage = `deno task bench [OPTION…]
 
-  --only=latency|burst|path   that measurement alone
+  --only=latency|burst|path|schedule   that measurement alone
   --samples=N                 measurements of single units (30)
   --pause=MS                  nothing happens for so long before each command (250)
   --units=N                   units of a burst (200)
@@ -29,6 +30,7 @@ interface Results {
   readonly latency?: Latency;
   readonly burst?: Burst;
   readonly path?: Path;
+  readonly schedule?: readonly ScheduleTimes[];
 }
 
 const { values: options } = parseArgs({
@@ -55,21 +57,25 @@ async function main(): Promise<void> {
     rounds: count("rounds", options.rounds),
   };
   const { only } = options;
-  if (only !== undefined && !["latency", "burst", "path"].includes(only)) throw new RangeError(`--only=${only}?`);
+  if (only !== undefined && !["latency", "burst", "path", "schedule"].includes(only)) {
+    throw new RangeError(`--only=${only}?`);
+  }
   const wanted = (what: string) => only === undefined || only === what;
-  const results = await withSetting(options.dist, async (setting): Promise<Results> => {
-    const step = async <T>(what: string, measure: () => Promise<T>): Promise<T> => {
-      const start_ms = performance.now();
-      const result = await measure();
-      console.error(`${what}: ${((performance.now() - start_ms) / 1000).toFixed(0)} s`);
-      return result;
-    };
+  const step = async <T>(what: string, measure: () => T): Promise<Awaited<T>> => {
+    const start_ms = performance.now();
+    const result = await measure();
+    console.error(`${what}: ${((performance.now() - start_ms) / 1000).toFixed(0)} s`);
+    return result;
+  };
+  const schedule = wanted("schedule") ? { schedule: await step("schedule", () => measureSchedule()) } : {};
+  const onMachines = only === "schedule" ? {} : await withSetting(options.dist, async (setting): Promise<Results> => {
     return {
       ...wanted("latency") && { latency: await step("latency", () => measureLatency(setting, numbers)) },
       ...wanted("path") && { path: await step("path", () => measurePath(setting, numbers)) },
       ...wanted("burst") && { burst: await step("burst", () => measureBurst(setting, numbers)) },
     };
   });
+  const results = { ...schedule, ...onMachines };
   const host = { cores: navigator.hardwareConcurrency, kernel: Deno.osRelease(), load: Deno.loadavg()[0] ?? 0 };
   console.log(
     options.json ? JSON.stringify({ host, ...numbers, ...results }, null, 2) : report(host, numbers, results),
@@ -85,7 +91,7 @@ function count(name: string, text: string): number {
 function report(
   host: { readonly cores: number; readonly kernel: string; readonly load: number },
   { pause_ms, units }: { readonly pause_ms: number; readonly units: number },
-  { latency, burst, path }: Results,
+  { latency, burst, path, schedule }: Results,
 ): string {
   const heads = (what: string) => [what, ...summaryHeads];
   const parts = [
@@ -121,6 +127,7 @@ function report(
       table([heads(`${units} units at once, destroy`), ...rows(burst.destroy, "StopUnit")]) + verdict(burst.destroy),
     );
   }
+  if (schedule) parts.push(scheduleReport(schedule));
   return parts.join("\n");
 }
 

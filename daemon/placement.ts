@@ -109,7 +109,7 @@ function* hostRefusals(unit: Subject, host: Host): Generator<Refusal> {
     yield { rule: "MachineID", reason: `agent ID "${host.id}" does not match required "${machineId}"` };
   }
   for (const [key, accepted] of machineMetadata) {
-    const actual = Object.hasOwn(host.metadata, key) ? host.metadata[key] : undefined;
+    const actual = metadataOf(host, key);
     if (actual !== undefined && accepted.includes(actual)) continue;
     const wanted = accepted.map((value) => `${key}=${value}`).join(" or ");
     const found = actual === undefined ? `no ${key}` : `${key}=${actual}`;
@@ -118,6 +118,15 @@ function* hostRefusals(unit: Subject, host: Host): Generator<Refusal> {
       reason: `local Machine metadata insufficient: needs ${wanted}, has ${found}`,
     };
   }
+}
+
+function metadataOf({ metadata }: Host, key: string): string | undefined {
+  return Object.hasOwn(metadata, key) ? metadata[key] : undefined;
+}
+
+/** Whether a machine has, for every key, one of the values that will do. */
+export function hasMetadata(host: Host, wanted: ReadonlyMap<string, readonly string[]>): boolean {
+  return [...wanted].every(([key, accepted]) => accepted.includes(metadataOf(host, key) ?? ""));
 }
 
 /** Whether a MachineID option means this machine: by its full ID or by the first 8 characters. */

@@ -6,7 +6,7 @@
 
 import type { MachineId, Unit, UnitName } from "../../registry/model.ts";
 import { globalsAmong } from "../globals.ts";
-import { isAllowed, placement, type Verdict } from "../placement.ts";
+import { hasMetadata, isAllowed, placement, type Verdict } from "../placement.ts";
 import { type Seating, seatingOf } from "./seating.ts";
 
 /** Machines by load: fewest units first, then by machine ID. Changing one machine's load costs O(log n) comparisons. */
@@ -55,6 +55,7 @@ export class Board {
   /** Jobs that were put somewhere by {@link place}. */
   readonly #placed = new Map<UnitName, MachineId>();
   #load: LoadOrder | undefined;
+  readonly #byMetadata = new Map<string, ReadonlySet<MachineId>>();
   #byShortId: ReadonlyMap<string, readonly MachineId[]> | undefined;
 
   /**
@@ -97,6 +98,17 @@ export class Board {
     if (this.#seats.has(machineId)) return [machineId];
     this.#byShortId ??= Map.groupBy(this.#seats.keys(), (id) => id.slice(0, 8));
     return this.#byShortId.get(machineId) ?? [];
+  }
+
+  /** The machines with some metadata: many units ask for the same. */
+  withMetadata(wanted: ReadonlyMap<string, readonly string[]>): ReadonlySet<MachineId> {
+    const key = JSON.stringify([...wanted]);
+    let found = this.#byMetadata.get(key);
+    if (!found) {
+      found = new Set([...this.#seats].filter(([_, { host }]) => hasMetadata(host, wanted)).map(([id]) => id));
+      this.#byMetadata.set(key, found);
+    }
+    return found;
   }
 
   /** Number of units on a machine, globals included. */

@@ -114,6 +114,9 @@ function searchFor(search: Search, seekers: Seekers, unit: Unit): Choice | undef
   return choose(search.board, machinesFor(search, needed), needed, seekers.tied(unit));
 }
 
+/** So few machines are sorted out rather than all tried in the order of load. */
+const maxSortedOut = 20;
+
 /** Machines worth trying for a group: where its members were before, then the least loaded first. */
 function machinesFor({ board, candidates, memo, fresh }: Search, group: readonly Unit[]): Iterable<MachineId> {
   let among: ReadonlySet<MachineId> | undefined;
@@ -124,8 +127,13 @@ function machinesFor({ board, candidates, memo, fresh }: Search, group: readonly
   const names = new Set(group.map((unit) => unit.name));
   const homes: MachineId[] = [];
   for (const unit of group) {
-    const { machineId, machineOf } = unit.requirements;
+    const { machineId, machineOf, machineMetadata } = unit.requirements;
     if (machineId !== undefined) only(board.named(machineId));
+    if (machineMetadata.size > 0) {
+      const machines = board.withMetadata(machineMetadata);
+      // Of many one is soon found without sorting out the others.
+      if (machines.size <= maxSortedOut) only(machines);
+    }
     for (const peer of machineOf) {
       if (names.has(peer) || board.isGlobal(peer)) continue;
       const home = board.homeOf(peer);
