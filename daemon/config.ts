@@ -5,6 +5,7 @@
  * @module
  */
 
+import { nearest } from "../registry/spelling.ts";
 import { ConfigError, readSettings, type Setting } from "./config_file.ts";
 
 export { ConfigError };
@@ -203,22 +204,9 @@ function checkTogether(config: Config, sources: ReadonlyMap<string, string>, war
 }
 
 function unknownOption(name: string, source: string): string {
-  const nearest = [...optionNames].sort((a, b) => distance(name, a) - distance(name, b))[0]!;
-  const hint = distance(name, nearest) <= 3 ? `; did you mean ${nearest}?` : "";
+  const meant = nearest(name, optionNames);
+  const hint = meant === undefined ? "" : `; did you mean ${meant}?`;
   return `Config option ${name} is not known and is ignored (${source})${hint}`;
-}
-
-/** Levenshtein distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }
 
 function readInteger(value: string): number {
