@@ -16,9 +16,12 @@ async function doubts(cluster: FleetCluster, machine: Machine, why: RegExp): Pro
     const response = await cluster.request(machine, "GET", "/units");
     return (response.status === 503 && why.test(await response.text())) || undefined;
   });
-  assert.match(await machine.journal("fleet.service"), /No unit is touched.*fleetctl accept-store/);
-  const status = await machine.must(["systemctl", "show", "--property=StatusText", "--value", "fleet.service"]);
-  assert.match(status, why);
+  // A request may be the first to find out: journal and status follow.
+  await until(`${machine.name} to say so in its journal and its status`, async () => {
+    const status = await machine.must(["systemctl", "show", "--property=StatusText", "--value", "fleet.service"]);
+    const said = /No unit is touched.*fleetctl accept-store/.test(await machine.journal("fleet.service"));
+    return (said && why.test(status)) || undefined;
+  });
 }
 
 async function restored(cluster: FleetCluster): Promise<void> {
