@@ -107,7 +107,7 @@ export class Machine {
       }, { deadline_ms, every_ms: 2 });
       stillOn();
       this.#running = { supervisor, pid };
-      if (this.#partitioned) await this.setup.network.set(this.#link, "down");
+      if (this.#partitioned) await this.#pullCable(deadline_ms);
       await until(`machine ${this.name} to be up`, () => {
         return Promise.resolve(ended || existsSync(`/proc/${pid}/root${ready_file}`) ? true : undefined);
       }, { deadline_ms, every_ms: 5 });
@@ -211,6 +211,14 @@ export class Machine {
     await this.must(["systemctl", "--no-block", verb]);
     await until(`machine ${this.name} to ${verb}`, () => Promise.resolve(ended || undefined), { deadline_ms });
     this.#running = undefined;
+  }
+
+  /** Its PID 1 may be there before its cable is. */
+  async #pullCable(deadline_ms: number): Promise<void> {
+    await until(`the cable of machine ${this.name}`, async () => {
+      await this.setup.network.set(this.#link, "down");
+      return true;
+    }, { deadline_ms, every_ms: 2 });
   }
 
   /** The host's end of its cable. */
