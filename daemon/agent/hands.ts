@@ -229,27 +229,33 @@ export class Hands {
   }
 
   /**
-   * Remembers each command, gives them all, one right behind the other, and confirms each. One that cannot be remembered
-   * is not given; one that systemd refuses is noted, and tried again later.
+   * Remembers each command, gives it and confirms it: each on its own, but given in this order. One that cannot be
+   * remembered is not given; one that systemd refuses is noted, and tried again later.
    */
   async #command(commands: readonly Command[], situation: Situation): Promise<void> {
-    const before = new Map(commands.map(({ unit }) => [unit, this.intents.get(unit)]));
-    const remembered = await Promise.allSettled(commands.map(({ unit, intent }) => this.#remember(unit, intent)));
-    await Promise.all(commands.map(async ({ unit, intent, give, given }, index) => {
-      const memory = remembered[index]!;
-      if (memory.status === "rejected") return this.#failed(unit, situation, memory.reason);
-      let refused = true;
-      try {
-        const job = await give();
-        refused = false;
-        await this.#remember(unit, { ...intent, done: true });
-        given(job);
-      } catch (error) {
-        this.#failed(unit, situation, error as Error);
-        const known = before.get(unit);
-        if (refused && known) await this.#remember(unit, known);
-      }
+    let latest: Promise<unknown> = Promise.resolve();
+    await Promise.all(commands.map((command) => {
+      const before = this.intents.get(command.unit);
+      const remembered = this.#remember(command.unit, command.intent).then(() => undefined, (error: Error) => error);
+      const turn = latest.then(() => remembered);
+      latest = turn;
+      return turn.then((error) => {
+        return error ? this.#failed(command.unit, situation, error) : this.#give(command, before, situation);
+      });
     }));
+  }
+
+  async #give({ unit, intent, give, given }: Command, before: Intent | undefined, situation: Situation): Promise<void> {
+    let refused = true;
+    try {
+      const job = await give();
+      refused = false;
+      await this.#remember(unit, { ...intent, done: true });
+      given(job);
+    } catch (error) {
+      this.#failed(unit, situation, error as Error);
+      if (refused && before) await this.#remember(unit, before);
+    }
   }
 
   #intent(did: Intent["did"], status: UnitStatus | undefined, restart: Revision): Intent {
