@@ -173,7 +173,8 @@ export class Machine {
   /** Writes a file in the machine, with the directories above it; on its disk when it is off. */
   async writeFile(path: string, text: string, mode = 0o644): Promise<void> {
     if (this.running) {
-      const script = 'mkdir -p "$(dirname "$1")"; cat >"$1"; chmod "$2" "$1"';
+      // Renamed into place, so that a program that reads it meanwhile never finds half a file.
+      const script = `mkdir -p "$(dirname "$1")"; n=$(mktemp "$1.XXXXXX"); cat >"$n"; chmod "$2" "$n"; mv "$n" "$1"`;
       await this.must(["sh", "-ec", script, "sh", path, mode.toString(8)], { stdin: text });
       return;
     }
