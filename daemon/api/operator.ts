@@ -6,7 +6,7 @@
  */
 
 import { emptyReply, errorReply, jsonReply } from "./replies.ts";
-import type { Target } from "./target.ts";
+import { only, type Resource } from "./resource.ts";
 import type { AcceptedStoreEntity } from "./v1.ts";
 
 /** What is asked for; a port that is left out is not there, and its path neither. */
@@ -17,24 +17,25 @@ export interface OperatorPorts {
   readonly acceptStore?: () => Promise<AcceptedStoreEntity | { readonly refusal: string }>;
 }
 
-/** Answers what is for an operator; undefined for any other path. Rejects as the ports do. */
-export async function answerOperator(
-  method: string,
-  target: Extract<Target, { kind: "path" }>,
-  { metrics, acceptStore }: OperatorPorts,
-): Promise<Response | undefined> {
-  const path = target.segments.join("/");
-  if (metrics && path === "metrics") {
-    if (method !== "GET" && method !== "HEAD") {
-      return errorReply(405, "only GET and HEAD supported against this resource");
-    }
-    const headers = { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" };
-    return method === "HEAD" ? emptyReply(200, headers) : new Response(await metrics(), { headers });
+/** What is there for an operator, by path. Its actions reject as the ports do. */
+export function operatorRoutes({ metrics, acceptStore }: OperatorPorts): [string, Resource][] {
+  const headers = { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" };
+  const routes: [string, Resource][] = [];
+  if (metrics) {
+    const tell = async () => new Response(await metrics(), { headers });
+    // Any method, as in the original: scrapers were written for that.
+    routes.push(["/metrics", {
+      actions: { GET: tell, HEAD: () => emptyReply(200, headers) },
+      otherwise: tell,
+      isOwn: true,
+    }]);
   }
-  if (acceptStore && /^(fleet\/v1|v1-alpha)\/store\/accept$/.test(path)) {
-    if (method !== "POST") return errorReply(405, "only POST supported against this resource");
-    const answer = await acceptStore();
-    return "refusal" in answer ? errorReply(409, answer.refusal) : jsonReply(JSON.stringify(answer));
+  if (acceptStore) {
+    const accept = async () => {
+      const answer = await acceptStore();
+      return "refusal" in answer ? errorReply(409, answer.refusal) : jsonReply(JSON.stringify(answer));
+    };
+    routes.push(["/fleet/v1/store/accept", { actions: { POST: accept }, otherwise: only("POST"), isOwn: true }]);
   }
-  return undefined;
+  return routes;
 }

@@ -9,7 +9,7 @@ import { type Log, messageOf } from "../../registry/log.ts";
 import { type Registry, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import { Explainer } from "../explain.ts";
 import { Bodies } from "./body.ts";
-import type { Api, Call, Peer } from "./context.ts";
+import type { Api, Peer } from "./context.ts";
 import { discoveryText } from "./discovery.ts";
 import { Lists, UnitRenderer } from "./entities.ts";
 import { EventStreams } from "./events.ts";
@@ -19,9 +19,10 @@ import { HostRoutes } from "./host_routes.ts";
 import { listMachines, patchMachines } from "./machines.ts";
 import { errorReply, jsonReply, textReply } from "./replies.ts";
 import { getState, listStates } from "./state.ts";
-import { answerOperator, type OperatorPorts } from "./operator.ts";
+import { type OperatorPorts, operatorRoutes } from "./operator.ts";
 import { openapiText } from "./openapi.ts";
-import { parseTarget, type Target } from "./target.ts";
+import { find, only, type Resource, type Routes } from "./resource.ts";
+import { parseTarget } from "./target.ts";
 import { deleteUnit, getUnit, listUnits, putUnit, restartUnit } from "./units.ts";
 
 export type { Peer } from "./context.ts";
@@ -44,15 +45,6 @@ export interface HandlerOptions extends OperatorPorts {
 /** Answers one request. Never rejects. */
 export type Handler = (request: Request, peer?: Peer) => Promise<Response>;
 
-type Action = (call: Call, name: string) => Response | Promise<Response>;
-
-/** What may be done at one path. */
-interface Resource {
-  readonly actions: Readonly<Record<string, Action>>;
-  /** The refusal of any other method. */
-  readonly otherwise: { readonly code: number; readonly message: string };
-}
-
 /** Makes the handler of all API paths. Throws RangeError when `pageSize` is out of range. */
 export function createHandler(options: HandlerOptions): Handler {
   const { registry, status, log, clock, pageSize, version, host } = options;
@@ -69,23 +61,23 @@ export function createHandler(options: HandlerOptions): Handler {
     bodies: new Bodies(),
     ...(host ? { host } : {}),
   };
-  const find = router(api, version);
+  const routes = routesOf(api, options);
   const server = `fleetd/${version}`;
 
   const answer = async (request: Request, peer: Peer): Promise<Response> => {
     const url = peer.target ?? new URL(request.url).pathname + new URL(request.url).search;
     log("debug", `HTTP ${request.method} ${url}`);
     const target = parseTarget(url);
-    const { ready, reason } = status();
-    const probe = target.kind === "path" ? answerProbe(request.method, target, ready, reason) : undefined;
-    if (probe) return probe;
+    const found = target.kind === "path" ? find(routes, target.segments) : undefined;
     try {
-      const forOperator = target.kind === "path" && await answerOperator(request.method, target, options);
-      if (forOperator) return forOperator;
-      if (!ready) return unavailable(reason);
+      const { ready, reason } = status();
+      if (!ready && !found?.resource.isOwn) return unavailable(reason);
       if (target.kind === "malformed") return errorReply(400, target.reason);
       if (target.kind === "moved") return moved(target.location);
-      return await dispatch(find(target.segments), { request, peer, query: new URLSearchParams(target.query) });
+      if (!found) return errorReply(404);
+      const { actions, otherwise } = found.resource;
+      const action = Object.hasOwn(actions, request.method) ? actions[request.method] : undefined;
+      return await (action ?? otherwise)({ request, peer, query: new URLSearchParams(target.query) }, found.name);
     } catch (error) {
       if (error instanceof StoreUnavailableError) return unavailable(status().reason ?? error.message);
       if (error instanceof WrongStoreError) return errorReply(503, error.message);
@@ -98,22 +90,6 @@ export function createHandler(options: HandlerOptions): Handler {
     reply.headers.set("Server", server);
     return reply;
   };
-}
-
-/** For whoever supervises the daemon. They answer also while the API cannot. */
-function answerProbe(
-  method: string,
-  { segments }: Extract<Target, { kind: "path" }>,
-  ready: boolean,
-  reason: string | undefined,
-): Response | undefined {
-  const [path, ...rest] = segments;
-  if (rest.length > 0 || (path !== "healthz" && path !== "readyz")) return undefined;
-  if (method !== "GET" && method !== "HEAD") {
-    return errorReply(405, "only GET and HEAD supported against this resource");
-  }
-  if (path === "healthz" || ready) return textReply(200, "ok");
-  return textReply(503, reason ?? "not ready");
 }
 
 function unavailable(reason: string | undefined): Response {
@@ -131,45 +107,36 @@ function moved(location: string): Response {
   });
 }
 
-interface Found {
-  readonly resource: Resource;
-  readonly name: string;
+/** The root and the prefix: known, but good for nothing. */
+const nothingHere: Resource = { actions: {}, otherwise: () => errorReply(405) };
+
+/** For whoever supervises the daemon. */
+function probe(tell: () => Response): Resource {
+  return { actions: { GET: tell, HEAD: tell }, otherwise: only("GET and HEAD"), isOwn: true };
 }
 
-/** Finds what is at a path of percent-decoded segments. */
-function router(api: Api, version: string): (segments: readonly string[]) => Found | undefined {
-  const resources = resourcesOf(api, version);
-  return (segments) => {
-    if (segments.length === 1 && segments[0] === "") return { resource: nothingHere, name: "" };
-    const isNew = segments[0] === "fleet" && segments[1] === "v1";
-    if (!isNew && segments[0] !== "v1-alpha") return undefined;
-    const [collection, name, below, ...rest] = segments.slice(isNew ? 2 : 1);
-    if (collection === undefined) return { resource: nothingHere, name: "" };
-    if (rest.length > 0 || collection.includes("/") || name === "" || name?.includes("/") || below === "") {
-      return undefined;
-    }
-    const pattern = collection + (name === undefined ? "" : "/*") + (below === undefined ? "" : "/" + below);
-    const resource = resources.get(pattern);
-    return resource && { resource, name: name ?? "" };
+/** The table that every request is looked up in. */
+export function routesOf(api: Api, options: Pick<HandlerOptions, "status" | "version"> & OperatorPorts): Routes {
+  const { status, version } = options;
+  const readiness = () => {
+    const { ready, reason } = status();
+    return ready ? textReply(200, "ok") : textReply(503, reason ?? "not ready");
   };
+  const ofCluster = [...clusterRoutes(api, version)].map(([path, resource]) =>
+    [`/fleet/v1/${path}`, resource] as const
+  );
+  return new Map<string, Resource>([
+    ["/", nothingHere],
+    ["/fleet/v1", nothingHere],
+    ["/healthz", probe(() => textReply(200, "ok"))],
+    ["/readyz", probe(readiness)],
+    ...operatorRoutes(options),
+    ...ofCluster,
+  ]);
 }
 
-function dispatch(found: Found | undefined, call: Call): Response | Promise<Response> {
-  if (!found) return errorReply(404);
-  const { actions, otherwise } = found.resource;
-  const action = Object.hasOwn(actions, call.request.method) ? actions[call.request.method] : undefined;
-  return action ? action(call, found.name) : errorReply(otherwise.code, otherwise.message);
-}
-
-/** The root and the prefixes: known, but good for nothing. */
-const nothingHere: Resource = { actions: {}, otherwise: { code: 405, message: "" } };
-
-function only(methods: string, code = 405): Resource["otherwise"] {
-  return { code, message: `only ${methods} supported against this resource` };
-}
-
-/** What there is below a prefix, by path; `*` stands for a name. */
-export function resourcesOf(api: Api, version: string): ReadonlyMap<string, Resource> {
+/** What there is below the prefix. */
+function clusterRoutes(api: Api, version: string): Routes {
   const events = new EventStreams(api);
   const hosts = new HostRoutes(api);
   const explainer = new Explainer();
