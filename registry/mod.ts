@@ -163,7 +163,10 @@ export class DeposedError extends Error {
   override name = "DeposedError";
 }
 
-/** The store did not answer, or not in time. The message names the endpoints. */
+/**
+ * The store did not answer, or not in time; or it lets nobody in or takes no writes, which somebody else may mend. The
+ * message names the endpoints.
+ */
 export class StoreUnavailableError extends Error {
   override name = "StoreUnavailableError";
 }

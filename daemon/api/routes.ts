@@ -79,7 +79,7 @@ export function createHandler(options: HandlerOptions): Handler {
       const action = Object.hasOwn(actions, request.method) ? actions[request.method] : undefined;
       return await (action ?? otherwise)({ request, peer, query: new URLSearchParams(target.query) }, found.name);
     } catch (error) {
-      if (error instanceof StoreUnavailableError) return unavailable(status().reason ?? error.message);
+      if (error instanceof StoreUnavailableError) return unavailable(status().reason ?? messageOf(error));
       if (error instanceof WrongStoreError) return errorReply(503, error.message);
       log("error", "a request failed", { method: request.method, path: url, error: messageOf(error) });
       return errorReply(500);

@@ -12,6 +12,7 @@ import { isIP } from "node:net";
 import { checkServerIdentity } from "node:tls";
 import { messageOf } from "../log.ts";
 import { StoreUnavailableError } from "../mod.ts";
+import { code, codeOf, EtcdRefusedError, isDeniedAccess, isStaleToken, translate } from "./refusals.ts";
 
 /** How to reach an etcd cluster. */
 export interface EtcdOptions {
@@ -58,43 +59,20 @@ type UnaryCall = (
 ) => void;
 type StreamCall = (metadata: Metadata) => DuplexStream<unknown>;
 
+/** What is sent along with a request; the token in it is undefined where etcd wanted none when it was asked. */
+interface Identity {
+  readonly metadata: Metadata;
+  readonly token?: Promise<string | undefined>;
+}
+
 interface Endpoint {
   readonly clients: Readonly<Record<Service, Client>>;
   readonly metadata: Metadata;
   close(): void;
 }
 
-/** gRPC's connectivity state READY and the status codes told apart here (grpc core, "Status codes"). */
+/** gRPC's connectivity state READY. */
 const ready = 2;
-const code = {
-  invalidArgument: 3,
-  notFound: 5,
-  permissionDenied: 7,
-  failedPrecondition: 9,
-  outOfRange: 11,
-  unauthenticated: 16,
-};
-/** Statuses by which etcd says that the request itself will not do: asking again would not help. */
-const refusals: ReadonlySet<number> = new Set([
-  code.invalidArgument,
-  code.notFound,
-  code.permissionDenied,
-  code.failedPrecondition,
-  code.outOfRange,
-]);
-
-/** etcd refused a request. `code` is gRPC's status code. */
-export class EtcdRefusedError extends Error {
-  override name = "EtcdRefusedError";
-  constructor(message: string, readonly code: number, options?: ErrorOptions) {
-    super(message, options);
-  }
-
-  /** Whether what it was about does not exist (any more). */
-  get isNotFound(): boolean {
-    return this.code === code.notFound;
-  }
-}
 
 export class Connection {
   readonly endpoints: string;
@@ -131,14 +109,15 @@ export class Connection {
     for (let attempt = 1;; attempt++) {
       const deadline_ms = Date.now() + (timeout_ms ?? this.options.requestTimeout_ms);
       let member: number | undefined;
+      let identity: Identity | undefined;
       try {
         member = await this.#ready(service, deadline_ms);
-        const metadata = await this.#metadata(member, deadline_ms);
-        return await this.#unary<Response>(member, service, method, request, metadata, deadline_ms);
+        identity = await this.#identity(member, deadline_ms);
+        return await this.#unary<Response>(member, service, method, request, identity.metadata, deadline_ms);
       } catch (error) {
-        if (this.#token && isStaleToken(error) && !renewed) {
-          // Refused before anything was done: a fresh token, and again. A restarted etcd has forgotten all tokens.
-          this.#token = undefined;
+        if (identity?.token && !renewed && this.#mayBeLet(error, await identity.token)) {
+          // Refused before anything was done: a fresh token, and again.
+          if (this.#token === identity.token) this.#token = undefined;
           renewed = true;
           attempt--;
           continue;
@@ -157,7 +136,7 @@ export class Connection {
     const deadline_ms = Date.now() + this.options.requestTimeout_ms;
     try {
       const member = await this.#ready(service, deadline_ms);
-      const metadata = (await this.#metadata(member, deadline_ms)).clone();
+      const metadata = (await this.#identity(member, deadline_ms)).metadata.clone();
       metadata.set("hasleader", "true");
       const client = this.#client(member, service);
       const call = (client as unknown as Record<string, StreamCall>)[method];
@@ -216,21 +195,30 @@ export class Connection {
     if (this.#current === member) this.#current = (member + 1) % this.members.length;
   }
 
-  async #metadata(member: number, deadline_ms: number): Promise<Metadata> {
+  /** By what a member knows who asks. */
+  async #identity(member: number, deadline_ms: number): Promise<Identity> {
     const empty = this.#empty(member);
-    if (!this.options.username) return empty;
-    const asked = this.#token ??= this.#authenticate(member, empty, deadline_ms);
-    let token: string | undefined;
+    if (!this.options.username) return { metadata: empty };
+    const token = this.#token ??= this.#authenticate(member, empty, deadline_ms);
+    let text: string | undefined;
     try {
-      token = await asked;
+      text = await token;
     } catch (error) {
-      if (this.#token === asked) this.#token = undefined;
+      if (this.#token === token) this.#token = undefined;
       throw error;
     }
-    if (token === undefined) return empty;
+    if (text === undefined) return { metadata: empty, token };
     const metadata = empty.clone();
-    metadata.set("token", token);
-    return metadata;
+    metadata.set("token", text);
+    return { metadata, token };
+  }
+
+  /**
+   * Whether etcd may answer when it is asked for a token again: it forgets all of them when it restarts, each after a
+   * while and those of a user whose password changes, and it gave none while authentication was switched off.
+   */
+  #mayBeLet(error: unknown, token: string | undefined): boolean {
+    return token === undefined ? isDeniedAccess(error) : isStaleToken(error);
   }
 
   #empty(member: number): Metadata {
@@ -281,22 +269,9 @@ export class Connection {
   }
 
   #translate(error: unknown, method: string): Error {
-    if (error instanceof TypeError || error instanceof RangeError) return error;
-    const status = codeOf(error);
-    if (status !== undefined && refusals.has(status)) {
-      return new EtcdRefusedError(`etcd at ${this.endpoints} refused ${method}`, status, { cause: error });
-    }
-    return new StoreUnavailableError(`etcd at ${this.endpoints} did not answer ${method}`, { cause: error });
+    const { username, prefix } = this.options;
+    return translate(error, { endpoints: this.endpoints, username, prefix, method });
   }
-}
-
-function codeOf(error: unknown): number | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "number" ? error.code : undefined;
-}
-
-function isStaleToken(error: unknown): boolean {
-  const text = messageOf(error);
-  return codeOf(error) === code.unauthenticated || text.includes("revision of auth store is old");
 }
 
 /** An endpoint as fleet.conf has it; the port is etcd's own where none is given. Throws a TypeError that quotes it. */

@@ -6,9 +6,10 @@
 
 import type { Revision } from "../model.ts";
 import type { Compare, Op, Range, Snapshot, Store, WatchBatch } from "../store.ts";
-import { Connection, type EtcdOptions, EtcdRefusedError } from "./connection.ts";
+import { Connection, type EtcdOptions } from "./connection.ts";
 import { LeaseRenewals } from "./leases.ts";
 import { type LeaseResponse, Messages, type RangeResponse, type TxnResponse } from "./messages.ts";
+import { EtcdRefusedError } from "./refusals.ts";
 import { watchRanges } from "./watch.ts";
 
 export type { EtcdOptions };

@@ -11,8 +11,12 @@ import { type EtcdOptions, openEtcdStore } from "./store.ts";
 // etcd3's connections outlive close() by a moment: their sockets are destroyed and their timers cleared later.
 const outlived = { sanitizeOps: false, sanitizeResources: false };
 
+function open(options: Partial<EtcdOptions>): Promise<Store> {
+  return openEtcdStore({ endpoints: [], prefix: "/fleet", requestTimeout_ms: 1_000, ...options });
+}
+
 async function withStore<T>(options: Partial<EtcdOptions>, use: (store: Store) => Promise<T>): Promise<T> {
-  const store = await openEtcdStore({ endpoints: [], prefix: "/fleet", requestTimeout_ms: 1_000, ...options });
+  const store = await open(options);
   try {
     return await use(store);
   } finally {
@@ -123,12 +127,6 @@ Deno.test({
       await etcd.must("auth", "enable");
       await store.close();
     });
-    await withStore({ endpoints: [etcd.endpoint] }, async (store) => {
-      await assert.rejects(store.read([{ key: "a" }]), /refused/);
-    });
-    await withStore({ endpoints: [etcd.endpoint], username: "root", password: "wrong" }, async (store) => {
-      await assert.rejects(store.read([{ key: "a" }]), (error) => /authentication failed/.test(messageOf(error)));
-    });
     await withStore({ endpoints: [etcd.endpoint], username: "root", password: "secret" }, async (store) => {
       const { revision } = await store.read([{ key: "a" }]);
       const lease = await store.grant(60);
@@ -143,6 +141,85 @@ Deno.test({
       assert.ok(await store.renew(lease) > 0);
       stop.abort();
       assert.equal((await batches.next()).done, true);
+    });
+  },
+});
+
+/** What is said, endpoint and advice, to whoever etcd does not let in. */
+async function refusesAccess(etcd: EtcdServer, call: Promise<unknown>, why: RegExp): Promise<void> {
+  await assert.rejects(call, (error) => {
+    assert.ok(error instanceof StoreUnavailableError, `${error}`);
+    assert.match(messageOf(error), why);
+    assert.ok(error.message.startsWith(`etcd at ${etcd.endpoint} `), error.message);
+    return true;
+  });
+}
+
+Deno.test({
+  name: "passwords that are wanted, changed or forgotten while connections stand: who has the right one goes on",
+  ...outlived,
+  async fn() {
+    await using etcd = await EtcdServer.start();
+    const endpoints = [etcd.endpoint];
+    const right = await open({ endpoints, username: "fleet", password: "secret" });
+    const wrong = await open({ endpoints, username: "fleet", password: "guess" });
+    const nobody = await open({ endpoints });
+    const root = (...args: string[]) => etcd.must("--user=root:secret", ...args);
+    try {
+      const lease = await right.grant(60);
+      for (const store of [right, wrong, nobody]) await answers(store);
+      for (const user of ["root", "fleet"]) await etcd.must("user", "add", `${user}:secret`);
+      await etcd.must("user", "grant-role", "root", "root");
+      await etcd.must("role", "add", "fleet");
+      await etcd.must("role", "grant-permission", "fleet", "--prefix=true", "readwrite", "/fleet/");
+      await etcd.must("user", "grant-role", "fleet", "fleet");
+      const batches = right.watch([{ prefix: "" }], 1, AbortSignal.timeout(30_000))[Symbol.asyncIterator]();
+      const next = batches.next();
+      await etcd.must("auth", "enable");
+
+      await right.transact([], [{ put: "a", value: "1", lease }]);
+      assert.equal((await next).value?.events.length, 1, "what was watched before is watched still");
+      assert.equal(await right.renew(lease), 60);
+      await refusesAccess(etcd, nobody.read([{ key: "a" }]), /set etcd_username and etcd_password.*user name is empty/);
+      await refusesAccess(etcd, nobody.transact([], [{ put: "a", value: "2" }]), /set etcd_username/);
+      await refusesAccess(etcd, wrong.read([{ key: "a" }]), /does not accept user fleet .*authentication failed/);
+      await refusesAccess(etcd, wrong.transact([], [{ put: "a", value: "2" }]), /systemctl reload fleet/);
+
+      await root("user", "delete", "fleet");
+      await refusesAccess(etcd, right.read([{ key: "a" }]), /does not accept user fleet/);
+      await root("user", "add", "fleet:secret");
+      await refusesAccess(etcd, right.read([{ key: "a" }]), /does not let user fleet .*below \/fleet .*denied/);
+      await root("user", "grant-role", "fleet", "fleet");
+      await right.transact([], [{ put: "a", value: "4" }]);
+
+      await root("auth", "disable");
+      for (const store of [right, wrong, nobody]) await answers(store);
+      await batches.return?.();
+    } finally {
+      for (const store of [right, wrong, nobody]) await store.close();
+    }
+  },
+});
+
+Deno.test({
+  name: "an etcd whose space is used up says so, answers reads and takes writes again once it is mended",
+  ...outlived,
+  async fn() {
+    await using etcd = await EtcdServer.start({ flags: ["--quota-backend-bytes=1000000"] });
+    await withStore({ endpoints: [etcd.endpoint] }, async (store) => {
+      const lease = await store.grant(60);
+      const filler = { put: "filler", value: "x".repeat(200_000) };
+      const full = /takes no writes .*defragment.*alarm disarm.*database space exceeded/;
+      const fill = async () => {
+        for (let count = 0; count < 20; count++) await store.transact([], [filler]);
+      };
+      await refusesAccess(etcd, fill(), full);
+      await refusesAccess(etcd, store.grant(60), full);
+      await answers(store);
+      assert.equal(await store.renew(lease), 60, "leases live on");
+      assert.ok((await store.transact([], [{ delete: "filler" }])).succeeded, "what makes room is done");
+      await etcd.mend();
+      assert.ok((await store.transact([], [{ put: "a", value: "1" }])).succeeded);
     });
   },
 });

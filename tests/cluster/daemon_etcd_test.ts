@@ -3,13 +3,15 @@
 import assert from "node:assert/strict";
 import { type Authority, makeAuthority } from "../api/authority.ts";
 import { EtcdServer } from "./etcd.ts";
-import { buildFleet, FleetCluster, sleeper, withFleet } from "./fleet_cluster.ts";
+import { buildFleet, FleetCluster, optionsOf, sleeper, withFleet } from "./fleet_cluster.ts";
 import { type Lab, withLab } from "./lab.ts";
 import type { Machine } from "./machine.ts";
 import { until } from "./process.ts";
 
 const address = "10.77.0.1";
+/** With what fleet.conf and environment files treat in ways of their own. */
 const password = 'a#b;c "d';
+const quotable = "a#b;c d";
 
 /** An etcd that speaks TLS to machines, wants a certificate and a password, and plain HTTP to this test. */
 async function startSecureEtcd(lab: Lab, authority: Authority): Promise<EtcdServer> {
@@ -17,12 +19,7 @@ async function startSecureEtcd(lab: Lab, authority: Authority): Promise<EtcdServ
   await Deno.mkdir(dir);
   const plain = { netns: lab.network.path, address, client_port: 2381, dir };
   const setup = await EtcdServer.start(plain);
-  await setup.must("user", "add", `root:${password}`);
-  await setup.must("user", "grant-role", "root", "root");
-  await setup.must("role", "add", "fleet");
-  await setup.must("role", "grant-permission", "fleet", "--prefix=true", "readwrite", "/_coreos.com/fleet/");
-  await setup.must("user", "add", `fleet:${password}`);
-  await setup.must("user", "grant-role", "fleet", "fleet");
+  await giveUsers(setup, password);
   await setup.must("auth", "enable");
   await setup.stop();
   // etcdctl(1) reads it; from here on nobody is answered without.
@@ -36,6 +33,16 @@ async function startSecureEtcd(lab: Lab, authority: Authority): Promise<EtcdServ
       ...["--client-cert-auth", "--trusted-ca-file", `${authority.directory}/ours.crt`],
     ],
   });
+}
+
+/** As docs/etcd.md has it. */
+async function giveUsers(etcd: { must(...args: string[]): Promise<string> }, password: string): Promise<void> {
+  await etcd.must("user", "add", `root:${password}`);
+  await etcd.must("user", "grant-role", "root", "root");
+  await etcd.must("role", "add", "fleet");
+  await etcd.must("role", "grant-permission", "fleet", "--prefix=true", "readwrite", "/_coreos.com/fleet/");
+  await etcd.must("user", "add", `fleet:${password}`);
+  await etcd.must("user", "grant-role", "fleet", "fleet");
 }
 
 async function status(machine: Machine): Promise<string> {
@@ -124,7 +131,9 @@ Deno.test("etcd with TLS, client certificates and passwords", async (t) => {
 });
 
 Deno.test("an etcd of three members", async (t) => {
-  await withFleet({ machines: 2, etcd: 3 }, async (cluster) => {
+  // m2 is not told who it is to be for etcd, which at first wants to know of nobody.
+  const machines = [{ conf: { etcd_username: "fleet", etcd_password: quotable } }, {}];
+  await withFleet({ machines, etcd: 3, etcdFlags: ["--quota-backend-bytes=8000000"] }, async (cluster) => {
     const { lab } = cluster;
     const [m1, m2] = lab.machines;
     await cluster.put(m1!, "a.service", "launched", sleeper);
@@ -148,6 +157,11 @@ Deno.test("an etcd of three members", async (t) => {
       await cluster.destroy(m2!, name);
       assert.deepEqual(await pids(), before);
     };
+    for (const [index, machine] of lab.machines.entries()) {
+      const name = `noise${index + 1}.service`;
+      await cluster.put(m1!, name, "launched", `${sleeper}[X-Fleet]\nMachineID=${machine.id}\n`);
+      await cluster.active(m1!, [name]);
+    }
     for (const at of [0, 1, 2]) {
       await t.step(`member ${at} killed`, async () => {
         await lab.etcd.members[at]!.stop("SIGKILL");
@@ -172,5 +186,108 @@ Deno.test("an etcd of three members", async (t) => {
       await lab.etcd.start(0, 1);
       await works("after.service");
     });
+    await t.step("another member leads, again and again: answers are 503 at worst", async () => {
+      const told = (await m1!.journal("fleet.service")).length;
+      const asking = keepAsking(cluster, m1!);
+      const leaders = new Set<string>();
+      for (let move = 0; move < 6; move++) leaders.add(await lab.etcd.moveLeader());
+      assert.ok(leaders.size > 1);
+      assert.deepEqual([...await asking.end()].filter((status) => ![200, 201, 204, 503].includes(status)), []);
+      await works("led.service");
+      assert.doesNotMatch((await m1!.journal("fleet.service")).slice(told), / (ERROR|FATAL) /);
+    });
+    await t.step("space used up: reads are answered, writes refused with why, and it heals", () => outOfSpace(cluster));
+    assert.deepEqual(await pids(), before);
+    await works("room.service");
+    await t.step("passwords wanted all at once", () => locked(cluster));
+    assert.deepEqual(await pids(), before);
+    await works("unlocked.service");
   });
 });
+
+/** A stream of reads and writes, until `end` is called; then the statuses of all answers. */
+function keepAsking(cluster: FleetCluster, machine: Machine): { readonly end: () => Promise<Set<number>> } {
+  const statuses = new Set<number>();
+  let over = false;
+  const ask = async (name: string) => {
+    const unit = { desiredState: "inactive", options: optionsOf(sleeper) };
+    while (!over) {
+      for (
+        const [method, path, body] of [["GET", "/units"], ["PUT", name, unit], ["GET", "/state"], ["DELETE", name]]
+      ) {
+        statuses.add((await cluster.request(machine, method as string, path as string, body)).status);
+      }
+    }
+    await until(`${name} to be gone`, async () => {
+      return [204, 404].includes((await cluster.request(machine, "DELETE", name)).status) || undefined;
+    });
+  };
+  const asked = Promise.all(["/units/asked1.service", "/units/asked2.service"].map(ask));
+  asked.catch(() => {}); // told by `end`
+  return {
+    end: async () => {
+      over = true;
+      await asked;
+      return statuses;
+    },
+  };
+}
+
+/** Asks until the answer is so; the reason must be in it. */
+async function refuses(cluster: FleetCluster, machine: Machine, name: string, why: RegExp): Promise<void> {
+  const body = { desiredState: "launched", options: optionsOf(sleeper) };
+  const response = await cluster.request(machine, "PUT", `/units/${name}`, body);
+  const text = await response.text();
+  assert.equal(response.status, 503, text);
+  assert.match(text, why);
+}
+
+async function outOfSpace(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const { etcd } = cluster.lab;
+  const filler = "x".repeat(120_000); // of what an argument may be long (execve(2))
+  await until("etcd to be full", async () => {
+    return (await etcd.ctl("put", "filler", filler)).stderr.includes("space exceeded") || undefined;
+  }, { every_ms: 0 });
+  await refuses(cluster, m1!, "full.service", /10\.77\.0\.1:2379.* takes no writes \(.*etcdctl alarm disarm\)/);
+  assert.equal((await cluster.units(m1!)).length, 4, "reads are answered");
+  await breaks(m1!, "noise1.service", /presence could not be written.*takes no writes/);
+  await etcd.mend();
+  await toldBroken(cluster, m1!, "noise1.service");
+}
+
+async function locked(cluster: FleetCluster): Promise<void> {
+  const [m1, m2] = cluster.lab.machines;
+  const { etcd } = cluster.lab;
+  await giveUsers(etcd, quotable);
+  await etcd.must("auth", "enable");
+  // Whoever was given a password says it now; who was not goes on with what it has, and says what it lacks.
+  await cluster.put(m1!, "let.service", "inactive", sleeper);
+  await cluster.destroy(m1!, "let.service");
+  const why =
+    /10\.77\.0\.1:2379.* lets nobody in without a name \(set etcd_username and etcd_password, .*reload fleet\)/;
+  await refuses(cluster, m2!, "locked.service", why);
+  await breaks(m2!, "noise2.service", /presence could not be written.*lets nobody in/);
+  const conf = await m2!.must(["cat", "/etc/fleet/fleet.conf"]);
+  await m2!.writeFile("/etc/fleet/fleet.conf", `${conf}etcd_username=fleet\netcd_password='${quotable}'\n`);
+  await m2!.must(["systemctl", "reload", "fleet.service"]);
+  await until("m2 to be let in", async () => (await cluster.request(m2!, "GET", "/units")).status === 200 || undefined);
+  await cluster.joined([m2!, m1!]);
+  await toldBroken(cluster, m2!, "noise2.service");
+  await etcd.must("--user", `root:${quotable}`, "auth", "disable");
+}
+
+/** A unit's end, which its machine cannot tell the cluster of: it tells its journal. */
+async function breaks(machine: Machine, unit: string, why: RegExp): Promise<void> {
+  await machine.must(["systemctl", "kill", "--signal=KILL", unit]);
+  await until(`${machine.name} to log ${why}`, async () => {
+    return why.test(await machine.journal("fleet.service")) || undefined;
+  });
+}
+
+async function toldBroken(cluster: FleetCluster, machine: Machine, unit: string): Promise<void> {
+  await cluster.statesWhere(machine, `${unit} to have failed`, (states) => {
+    return states.some(({ name, systemdActiveState }) => name === unit && systemdActiveState === "failed");
+  });
+  await cluster.destroy(machine, unit);
+}

@@ -154,6 +154,13 @@ export class EtcdServer implements AsyncDisposable {
     return revision;
   }
 
+  /** See {@link import("./etcd_cluster.ts").LabEtcd.mend}. */
+  async mend(): Promise<void> {
+    await this.compact();
+    await this.must("defrag");
+    await this.must("alarm", "disarm");
+  }
+
   /** Runs etcdctl (API version 3) against this server. */
   ctl(...args: string[]): Promise<Output> {
     return run([...this.enter, "etcdctl", `--endpoints=${this.endpoint}`, ...args], { env: { ETCDCTL_API: "3" } });

@@ -9,7 +9,7 @@ export class LabEtcd {
   private constructor(readonly members: readonly EtcdServer[]) {}
 
   /** Starts `size` members and waits until all are healthy; their directories are made below `dir`. */
-  static async start(network: Network, size: number, dir: string): Promise<LabEtcd> {
+  static async start(network: Network, size: number, dir: string, flags: readonly string[] = []): Promise<LabEtcd> {
     const all = network.hosts(size).map((address, at) => ({ name: `etcd${at}`, address }));
     const initial_cluster = all.map(({ name, address }) => `${name}=http://${address}:2380`).join(",");
     const members = await Promise.all(all.map(({ name, address }) => {
@@ -19,6 +19,7 @@ export class LabEtcd {
         address,
         dir: `${dir}/${name}`,
         netns: network.path,
+        flags,
         ...size > 1 ? { initial_cluster } : {},
       });
     }));
@@ -67,6 +68,24 @@ export class LabEtcd {
   /** Discards all history before the current revision, which it returns. */
   compact(): Promise<number> {
     return this.#first.compact();
+  }
+
+  /** Makes room in a store whose space was used up (alarm NOSPACE), and has it take writes again. */
+  async mend(): Promise<void> {
+    await this.compact();
+    for (const member of this.members) await member.must("defrag");
+    await this.must("alarm", "disarm");
+  }
+
+  /** Has another member lead than the one that does. Returns how the new leader is called. */
+  async moveLeader(): Promise<string> {
+    const said = await this.must(`--endpoints=${this.endpoints}`, "endpoint", "status", "--write-out=json");
+    // Member IDs are 64-bit numbers: they are taken from the text.
+    const all = [...said.matchAll(/"member_id":(\d+).*?"leader":(\d+)/gs)].map((match) => match.slice(1).map(BigInt));
+    const next = all.find(([member, leader]) => member !== leader)?.[0];
+    if (next === undefined) throw new Error(`no etcd member could take the lead: ${said}`);
+    await this.must(`--endpoints=${this.endpoints}`, "move-leader", next.toString(16));
+    return next.toString(16);
   }
 
   /** Runs etcdctl (API version 3) against the first member. */

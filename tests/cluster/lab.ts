@@ -25,6 +25,8 @@ export interface LabOptions {
   readonly machines?: number | readonly MachineOptions[];
   /** Members of the etcd cluster, 1 when not given; 0 for a lab without. */
   readonly etcd?: 0 | 1 | 3;
+  /** Further flags of each of them. */
+  readonly etcdFlags?: readonly string[];
   /** Puts fleet on every machine. */
   readonly fleet?: FleetOptions;
   /** Shown read-only in every machine. */
@@ -174,7 +176,7 @@ export class Lab implements AsyncDisposable {
     const all = typeof machines === "number" ? Array.from({ length: machines }, () => ({})) : machines;
     if (all.length > 10) raiseInotifyLimit();
     await Promise.all([this.network.create(Math.max(etcd, 1)), this.#makeKey()]);
-    const etcd_up = etcd === 0 ? undefined : LabEtcd.start(this.network, etcd, this.dir);
+    const etcd_up = etcd === 0 ? undefined : LabEtcd.start(this.network, etcd, this.dir, this.options.etcdFlags);
     // All must have come to an end, well or badly, before a failure may take the lab away under them.
     const results = await Promise.allSettled([
       etcd_up?.then((etcd) => this.#etcd = etcd),

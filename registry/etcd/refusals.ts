@@ -1,0 +1,102 @@
+/**
+ * What etcd says when it does not do what it is asked, and what an operator can do about it. Pure.
+ *
+ * Statuses are gRPC's ("Status codes"); their texts are etcd's (`api/v3rpc/rpctypes/error.go` of etcd 3.4 and 3.5).
+ *
+ * @module
+ */
+
+import { messageOf } from "../log.ts";
+import { StoreUnavailableError } from "../mod.ts";
+
+/** gRPC's status codes that are told apart here. */
+export const code = {
+  invalidArgument: 3,
+  notFound: 5,
+  permissionDenied: 7,
+  resourceExhausted: 8,
+  failedPrecondition: 9,
+  outOfRange: 11,
+  unauthenticated: 16,
+} as const;
+
+/** Statuses by which etcd says that the request itself will not do: asking again would not help. */
+const refusals: ReadonlySet<number> = new Set([
+  code.invalidArgument,
+  code.notFound,
+  code.permissionDenied,
+  code.failedPrecondition,
+  code.outOfRange,
+]);
+
+/** etcd refused a request. `code` is gRPC's status code. */
+export class EtcdRefusedError extends Error {
+  override name = "EtcdRefusedError";
+  constructor(message: string, readonly code: number, options?: ErrorOptions) {
+    super(message, options);
+  }
+
+  /** Whether what it was about does not exist (any more). */
+  get isNotFound(): boolean {
+    return this.code === code.notFound;
+  }
+}
+
+/** The status of an error of gRPC's; undefined for any other. */
+export function codeOf(error: unknown): number | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "number" ? error.code : undefined;
+}
+
+/** Whether a token has run out, or etcd has forgotten it: another may do. */
+export function isStaleToken(error: unknown): boolean {
+  return codeOf(error) === code.unauthenticated || messageOf(error).includes("revision of auth store is old");
+}
+
+/** Whether etcd does not know who asks, or does not let them: it may be mended in etcd as well as here. */
+export function isDeniedAccess(error: unknown): boolean {
+  const status = codeOf(error);
+  if (status === code.unauthenticated || status === code.permissionDenied) return true;
+  return isStaleToken(error) ||
+    (status !== undefined && /user name is empty|authentication failed/.test(messageOf(error)));
+}
+
+/** Who asked whom for what. */
+export interface Asked {
+  readonly endpoints: string;
+  readonly username: string | undefined;
+  readonly prefix: string;
+  readonly method: string;
+}
+
+/**
+ * A failure in the registry's terms. Whatever can pass by itself or be mended without a change of the request is a
+ * {@link StoreUnavailableError}, also refused access and a full disk; what cannot is an {@link EtcdRefusedError}. The
+ * cause says what etcd said.
+ */
+export function translate(error: unknown, asked: Asked): Error {
+  if (error instanceof TypeError || error instanceof RangeError) return error;
+  const { endpoints, method } = asked;
+  const options = { cause: error };
+  if (isDeniedAccess(error)) {
+    return new StoreUnavailableError(`etcd at ${endpoints} ${accessAdvice(error, asked)}`, options);
+  }
+  const status = codeOf(error);
+  if (status === code.resourceExhausted && messageOf(error).includes("database space exceeded")) {
+    const advice = "its space is used up: compact and defragment it, then etcdctl alarm disarm";
+    return new StoreUnavailableError(`etcd at ${endpoints} takes no writes (${advice})`, options);
+  }
+  if (status !== undefined && refusals.has(status)) {
+    return new EtcdRefusedError(`etcd at ${endpoints} refused ${method}`, status, options);
+  }
+  return new StoreUnavailableError(`etcd at ${endpoints} did not answer ${method}`, options);
+}
+
+function accessAdvice(error: unknown, { username, prefix }: Asked): string {
+  if (!username) {
+    return "lets nobody in without a name (set etcd_username and etcd_password, then systemctl reload fleet)";
+  }
+  if (codeOf(error) === code.permissionDenied) {
+    return `does not let user ${username} read and write below ${prefix} (etcdctl role grant-permission)`;
+  }
+  return `does not accept user ${username} with this etcd_password (correct them, then systemctl reload fleet)`;
+}

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { messageOf } from "../log.ts";
+import { StoreUnavailableError } from "../mod.ts";
+import { EtcdRefusedError, isDeniedAccess, isStaleToken, translate } from "./refusals.ts";
+
+const asked = { endpoints: "http://e:2379", username: "fleet", prefix: "/_coreos.com/fleet/", method: "txn" };
+
+/** An error as grpc-js throws it. */
+function status(code: number, name: string, text: string): Error {
+  return Object.assign(new Error(`${code} ${name}: etcdserver: ${text}`), { code });
+}
+
+const cases: readonly {
+  readonly error: Error;
+  readonly nameless?: true;
+  readonly says: RegExp;
+  readonly refused?: true;
+  readonly denied?: true;
+  readonly stale?: true;
+}[] = [
+  {
+    error: status(3, "INVALID_ARGUMENT", "user name is empty"),
+    nameless: true,
+    denied: true,
+    says: /lets nobody in without a name \(set etcd_username and etcd_password, then systemctl reload fleet\)/,
+  },
+  {
+    error: status(3, "INVALID_ARGUMENT", "authentication failed, invalid user ID or password"),
+    denied: true,
+    says: /does not accept user fleet .*systemctl reload fleet/,
+  },
+  {
+    error: status(7, "PERMISSION_DENIED", "permission denied"),
+    denied: true,
+    says: /does not let user fleet read and write below \/_coreos\.com\/fleet\//,
+  },
+  { error: status(16, "UNAUTHENTICATED", "invalid auth token"), denied: true, stale: true, says: /does not accept/ },
+  {
+    error: status(3, "INVALID_ARGUMENT", "revision of auth store is old"),
+    denied: true,
+    stale: true,
+    says: /does not accept/,
+  },
+  {
+    error: status(8, "RESOURCE_EXHAUSTED", "mvcc: database space exceeded"),
+    says: /takes no writes .*compact and defragment it, then etcdctl alarm disarm/,
+  },
+  { error: status(8, "RESOURCE_EXHAUSTED", "too many requests"), says: /did not answer txn/ },
+  { error: status(14, "UNAVAILABLE", "leader changed"), says: /did not answer txn.*leader changed/ },
+  { error: status(14, "UNAVAILABLE", "request timed out"), says: /did not answer txn.*timed out/ },
+  { error: status(15, "DATA_LOSS", "corrupt cluster"), says: /did not answer txn.*corrupt/ },
+  { error: status(3, "INVALID_ARGUMENT", "too many operations in txn request"), refused: true, says: /refused txn/ },
+  { error: status(3, "INVALID_ARGUMENT", "request is too large"), refused: true, says: /refused txn.*too large/ },
+  { error: status(11, "OUT_OF_RANGE", "mvcc: required revision has been compacted"), refused: true, says: /refused/ },
+  { error: new Error("connection reset"), says: /did not answer txn: connection reset/ },
+];
+
+for (const { error, nameless, says, refused = false, denied = false, stale = false } of cases) {
+  Deno.test(`etcd says: ${error.message}`, () => {
+    const failure = translate(error, nameless ? { ...asked, username: undefined } : asked);
+    assert.ok(failure.message.startsWith("etcd at http://e:2379 "), failure.message);
+    assert.match(messageOf(failure), says);
+    assert.equal(failure.cause, error);
+    assert.equal(failure instanceof EtcdRefusedError, refused);
+    assert.equal(failure instanceof StoreUnavailableError, !refused);
+    assert.equal(isDeniedAccess(error), denied);
+    assert.equal(isStaleToken(error), stale);
+  });
+}
+
+Deno.test("what is missing in etcd can be told from other refusals, and our own mistakes are not etcd's", () => {
+  const failure = translate(status(5, "NOT_FOUND", "requested lease not found"), asked);
+  assert.ok(failure instanceof EtcdRefusedError && failure.isNotFound);
+  const mistake = new TypeError("no such method");
+  assert.equal(translate(mistake, asked), mistake);
+});
