@@ -11,7 +11,7 @@
 
 import type { Clock } from "../../registry/clock.ts";
 import type { Log } from "../../registry/log.ts";
-import type { Connection, Peer } from "./context.ts";
+import type { Connection, Peer, ShownCertificate } from "./context.ts";
 import { errorReply } from "./replies.ts";
 import type { Role, Tokens } from "./tokens.ts";
 
@@ -19,7 +19,7 @@ import type { Role, Tokens } from "./tokens.ts";
 export interface Policy {
   /** Whoever holds one of these. */
   readonly tokens?: Tokens;
-  /** Whoever has a certificate of the operator's authority; each may write. */
+  /** Whoever has a certificate of the operator's authority; each may write but those that say otherwise. */
   readonly clientCertificates?: boolean;
   /** Everybody. */
   readonly insecure?: boolean;
@@ -82,7 +82,8 @@ function foreignPage(request: Request, host: string): string | undefined {
 function denyStranger(policy: Policy, request: Request, { certificate }: Connection): Denial | undefined {
   const { tokens, clientCertificates = false } = policy;
   if (!isOpen(policy)) return { code: 403, message: `this address is closed: ${remedy}` };
-  if (clientCertificates && certificate && certificate.problem === undefined) return undefined;
+  const certificateProblem = clientCertificates && certificate && problemOf(certificate, request.method);
+  if (clientCertificates && certificate && certificateProblem === undefined) return undefined;
   const authorization = request.headers.get("authorization");
   if (tokens && authorization !== null) {
     const [, token] = /^bearer +([\x21-\x7e]+) *$/i.exec(authorization) ?? [];
@@ -91,11 +92,29 @@ function denyStranger(policy: Policy, request: Request, { certificate }: Connect
     if (may(holder.role, request.method)) return undefined;
     return { code: 403, message: `the token of ${quoted(holder.name)} may read only` };
   }
-  if (clientCertificates && certificate) {
-    return { code: 403, message: `the client certificate is not accepted: ${certificate.problem}` };
-  }
+  if (certificateProblem) return { code: 403, message: certificateProblem };
   const wanted = [...clientCertificates ? ["a client certificate"] : [], ...tokens ? ["a bearer token"] : []];
   return { code: 401, message: `${wanted.join(" or ")} is required` };
+}
+
+/** Why a certificate is not enough for a request, if it is not. */
+function problemOf({ subject, worth }: ShownCertificate, method: string): string | undefined {
+  if ("problem" in worth) return `the client certificate is not accepted: ${worth.problem}`;
+  return may(worth.role, method) ? undefined : `the certificate of ${quoted(subject)} may read only`;
+}
+
+/**
+ * What a certificate of the operator's authority lets its owner do, by the organizations (O) of its subject: `fleet:read`
+ * stands for reading, `fleet:write`, or none that begins with `fleet:`, for everything. A misspelt role is a problem, lest
+ * it give more than was meant.
+ */
+export function worthOf(organizations: readonly string[]): ShownCertificate["worth"] {
+  const roles = organizations.filter((name) => /^\s*fleet\s*:/i.test(name));
+  const unknown = roles.find((name) => name !== "fleet:read" && name !== "fleet:write");
+  if (unknown !== undefined) {
+    return { problem: `its organization ${quoted(unknown)} is no role: expect fleet:read or fleet:write` };
+  }
+  return { role: roles.includes("fleet:read") ? "read" : "write" };
 }
 
 function may(role: Role, method: string): boolean {

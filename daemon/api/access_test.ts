@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { ManualClock } from "../../tests/manual_clock.ts";
-import { DenialLog, deny, isOpen, type Policy, policyWarnings } from "./access.ts";
+import { DenialLog, deny, isOpen, type Policy, policyWarnings, worthOf } from "./access.ts";
 import type { Connection } from "./context.ts";
 import { Tokens } from "./tokens.ts";
 
@@ -23,9 +23,9 @@ interface Case {
   readonly want?: readonly [code: number, message: RegExp];
 }
 
-const shown = (problem?: string): Connection => ({
+const shown = (problem?: string, ...organizations: string[]): Connection => ({
   ...network,
-  certificate: { subject: "someone", ...(problem === undefined ? {} : { problem }) },
+  certificate: { subject: "someone", worth: problem === undefined ? worthOf(organizations) : { problem } },
 });
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
@@ -127,6 +127,37 @@ const cases: readonly Case[] = [
     policy: { clientCertificates: true },
     connection: shown("it expired"),
     want: [403, /^the client certificate is not accepted: it expired$/],
+  },
+  ...[["Example Ltd"], ["fleet:write"], ["fleet:write", "Example Ltd"], ["fleets:read"]].map((organizations) => ({
+    name: `certificates: one of ${organizations.join(" and ")} writes`,
+    policy: { clientCertificates: true },
+    connection: shown(undefined, ...organizations),
+    method: "PUT",
+  })),
+  {
+    name: "certificates: one that reads, reads",
+    policy: { clientCertificates: true },
+    connection: shown(undefined, "fleet:read"),
+  },
+  ...[["fleet:read"], ["Example Ltd", "fleet:read"], ["fleet:write", "fleet:read"]].map((organizations) => ({
+    name: `certificates: one of ${organizations.join(" and ")} does not write`,
+    policy: { clientCertificates: true },
+    connection: shown(undefined, ...organizations),
+    method: "POST",
+    want: [403, /^the certificate of "someone" may read only$/] as const,
+  })),
+  ...["fleet:reed", "fleet:Read", "Fleet:read", "fleet: read", "fleet:", " fleet:read", "fleet:read "].map((name) => ({
+    name: `certificates: a misspelt role, ${JSON.stringify(name)}, is none`,
+    policy: { clientCertificates: true },
+    connection: shown(undefined, name),
+    want: [403, /is no role: expect fleet:read or fleet:write$/] as const,
+  })),
+  {
+    name: "both: a token that writes where the certificate reads",
+    policy: { clientCertificates: true, tokens },
+    connection: shown(undefined, "fleet:read"),
+    method: "PUT",
+    headers: bearer("do"),
   },
   {
     name: "certificates: a good one from a foreign page",

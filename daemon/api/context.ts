@@ -10,6 +10,14 @@ import type { Registry } from "../../registry/mod.ts";
 import type { Bodies } from "./body.ts";
 import type { Host } from "./host.ts";
 import type { Lists, UnitRenderer } from "./entities.ts";
+import type { Role } from "./tokens.ts";
+
+/** The certificate that a client has shown. */
+export interface ShownCertificate {
+  /** Its subject's common name (CN), for messages. */
+  readonly subject: string;
+  readonly worth: { readonly role: Role } | { readonly problem: string };
+}
 
 /** How a client is connected. */
 export interface Connection {
@@ -19,8 +27,8 @@ export interface Connection {
   readonly remote: string;
   /** Every `Host` header, in order. */
   readonly hosts: readonly string[];
-  /** What its certificate is worth; without one, nothing was shown. */
-  readonly certificate?: { readonly subject: string; readonly problem?: string };
+  /** Left out where none was shown. */
+  readonly certificate?: ShownCertificate;
 }
 
 /** What the process that serves knows of one request beyond the request itself. Each is optional. */

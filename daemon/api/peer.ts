@@ -7,7 +7,8 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { Connection, Peer } from "./context.ts";
+import { worthOf } from "./access.ts";
+import type { Connection, Peer, ShownCertificate } from "./context.ts";
 
 /**
  * What is known of a request beside the request. The adapter refuses targets and hosts that no URL can hold (`\` in unit
@@ -38,13 +39,15 @@ export function takePeer(
 }
 
 /** What a client has shown, if it was asked and has. */
-function certificateOf(socket: Socket, now_ms: number): Connection["certificate"] {
+function certificateOf(socket: Socket, now_ms: number): ShownCertificate | undefined {
   if (!("getPeerCertificate" in socket)) return undefined;
   const tls = socket as TLSSocket;
   const shown = tls.getPeerCertificate();
   if (!shown?.subject) return undefined;
-  const subject = String(shown.subject.CN ?? "");
-  if (tls.authorized) return { subject };
-  if (Date.parse(shown.valid_to) < now_ms) return { subject, problem: `it expired on ${shown.valid_to}` };
-  return { subject, problem: String(tls.authorizationError ?? "it was not verified") };
+  // What a subject says twice comes as a list.
+  const said = (value: unknown) => [value ?? []].flat().map(String);
+  const [subject = ""] = said(shown.subject.CN);
+  if (tls.authorized) return { subject, worth: worthOf(said(shown.subject.O)) };
+  if (Date.parse(shown.valid_to) < now_ms) return { subject, worth: { problem: `it expired on ${shown.valid_to}` } };
+  return { subject, worth: { problem: String(tls.authorizationError ?? "it was not verified") } };
 }

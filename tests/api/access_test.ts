@@ -202,6 +202,14 @@ Deno.test("every route over the network, by what a client shows", async (test) =
         undefined,
         () => 403,
       ],
+      ["certificates, one that reads", await read({ ...tls, ...certificates }), authority.reader, undefined, readOnly],
+      [
+        "certificates, a misspelt role",
+        await read({ ...tls, ...certificates }),
+        authority.misspelt,
+        undefined,
+        () => 403,
+      ],
       ["certificates, a good one", await read({ ...tls, ...certificates }), authority.friend, undefined, open],
       ["insecure", await read({ apiInsecure: true }), undefined, undefined, open],
       ["insecure with TLS", await read({ ...tls, apiInsecure: true }), undefined, undefined, open],
@@ -235,6 +243,9 @@ Deno.test("the reason is told and logged, with the peer", async () => {
       stage.logged.at(-1)!,
       /^an API request was refused 127\.0\.0\.1:\d+ GET \/fleet\/v1\/units 403 the client/,
     );
+    const reader = { ca: authority.ca, shows: authority.reader };
+    const put = { method: "PUT", path: "/fleet/v1/units/a.service", headers: json, body: JSON.stringify(unit) };
+    assert.match((await ask(server.addresses[0]!, put, reader)).body, /the certificate of \\"reader\\" may read only/);
     const closed = await stage.serve(api.handler, network);
     assert.match(stage.logged.at(-1)!, /^the API's network addresses refuse everybody: set api_certfile/);
     assert.match((await ask(closed.addresses[0]!, { path: "/fleet/v1/units" })).body, /this address is closed: set/);

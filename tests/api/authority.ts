@@ -15,6 +15,10 @@ export interface Authority {
   readonly server: Certificate;
   /** Of the authority. */
   readonly friend: Certificate;
+  /** Of the authority; its subject says that it may read only. */
+  readonly reader: Certificate;
+  /** Of the authority; its subject names a role that is none. */
+  readonly misspelt: Certificate;
   /** Of the authority, but no longer. */
   readonly expired: Certificate;
   /** Of another authority. */
@@ -34,9 +38,14 @@ export async function makeAuthority(names = "IP:127.0.0.1,DNS:localhost"): Promi
     ]);
   await Promise.all(["ours", "theirs"].map(authority));
   await Deno.writeTextFile(path("names"), `subjectAltName=${names}\n`);
-  const sign = async (name: string, by: string, validity: readonly string[] = ["-days", "2"]): Promise<Certificate> => {
+  const sign = async (
+    name: string,
+    by: string,
+    validity: readonly string[] = ["-days", "2"],
+    organizations = "",
+  ): Promise<Certificate> => {
     await must([
-      ...["openssl", "req", ...keyOptions, "-subj", `/CN=${name}`],
+      ...["openssl", "req", ...keyOptions, "-subj", `${organizations}/CN=${name}`],
       ...["-keyout", path(`${name}.key`), "-out", path(`${name}.csr`)],
     ]);
     await must([
@@ -52,6 +61,8 @@ export async function makeAuthority(names = "IP:127.0.0.1,DNS:localhost"): Promi
     ca: await Deno.readTextFile(path("ours.crt")),
     server: await sign("server", "ours"),
     friend: await sign("friend", "ours"),
+    reader: await sign("reader", "ours", undefined, "/O=Example Ltd/O=fleet:read"),
+    misspelt: await sign("misspelt", "ours", undefined, "/O=fleet:reader"),
     expired: await sign("expired", "ours", ["-days", "-1"]),
     stranger: await sign("stranger", "theirs"),
   };
