@@ -5,7 +5,7 @@
  * @module
  */
 
-import { emptyReply, errorReply, jsonReply } from "./replies.ts";
+import { errorReply, jsonReply } from "./replies.ts";
 import { only, type Resource } from "./resource.ts";
 import type { AcceptedStoreEntity } from "./v1.ts";
 
@@ -25,7 +25,7 @@ export function operatorRoutes({ metrics, acceptStore }: OperatorPorts): [string
     const tell = async () => new Response(await metrics(), { headers });
     // Any method, as in the original: scrapers were written for that.
     routes.push(["/metrics", {
-      actions: { GET: tell, HEAD: () => emptyReply(200, headers) },
+      actions: { GET: tell, HEAD: () => new Response(null, { headers }) },
       otherwise: tell,
       isOwn: true,
     }]);

@@ -13,9 +13,9 @@ export function jsonReply(text: string): Response {
   return new Response(text, { status: 200, headers: jsonHeaders });
 }
 
-/** An answer without a body. */
+/** An answer without a body. But for 204, which has none by itself, its length is told: else an end of chunks would be sent. */
 export function emptyReply(code: number, headers: Readonly<Record<string, string>> = {}): Response {
-  return new Response(null, { status: code, headers });
+  return new Response(null, { status: code, headers: code === 204 ? headers : { ...headers, "Content-Length": "0" } });
 }
 
 /** An answer for people and probes rather than API clients. */
