@@ -67,6 +67,77 @@ export interface Choice {
   readonly members: readonly Unit[];
 }
 
+/** Members in an order in which each comes behind those it must be beside. Circles are cut somewhere. */
+export function peersFirst(members: readonly Unit[]): readonly Unit[] {
+  const byName = new Map(members.map((unit) => [unit.name, unit]));
+  const ordered = new Set<Unit>();
+  const begun = new Set<Unit>();
+  for (const member of members) {
+    // A list, not calls: a chain may be longer than a stack is deep.
+    const open = [member];
+    for (let unit = open.at(-1); unit; unit = open.at(-1)) {
+      if (begun.has(unit)) {
+        ordered.add(unit);
+        open.pop();
+        continue;
+      }
+      begun.add(unit);
+      const peers = unit.requirements.machineOf.flatMap((name) => byName.get(name) ?? []).sort(precedence);
+      open.push(...peers.filter((peer) => !begun.has(peer)).reverse());
+    }
+  }
+  return [...ordered];
+}
+
+/** Units that are tied to each other, and whom of them each machine must take. */
+class Group {
+  /** Who is left out when a unit is. */
+  readonly #followers = new Map<UnitName, Unit[]>();
+  readonly #mayConflict: boolean;
+
+  constructor(readonly needed: readonly Unit[], readonly tied: readonly Unit[]) {
+    for (const unit of tied) {
+      for (const peer of unit.requirements.machineOf) {
+        const followers = this.#followers.get(peer);
+        if (followers) followers.push(unit);
+        else this.#followers.set(peer, [unit]);
+      }
+    }
+    this.#mayConflict = tied.some((unit) => unit.requirements.conflicts.length > 0);
+  }
+
+  /** As much of the group as a machine takes, with all who are needed; undefined if it does not take those. */
+  partFor(board: Board, machine: MachineId): readonly Unit[] | undefined {
+    const { needed, tied } = this;
+    const names = new Set(needed.map((unit) => unit.name));
+    // Those who are needed need nobody else: if they are not taken by themselves, they are not taken with others either.
+    if (!needed.every((unit) => board.allows(unit, machine, names))) return undefined;
+    if (tied.length === needed.length && !this.#mayConflict) return tied;
+    let part = this.#allowedTogether(board, machine, tied);
+    if (!this.#mayConflict) return part;
+    const agreed: Unit[] = [];
+    for (const unit of [...needed, ...part.filter((unit) => !names.has(unit.name))]) {
+      if (!agreed.some((other) => conflict(unit, other))) agreed.push(unit);
+    }
+    if (agreed.length < part.length) part = this.#allowedTogether(board, machine, agreed);
+    const taken = new Set(part);
+    return needed.every((unit) => taken.has(unit)) ? part : undefined;
+  }
+
+  /** Leaves out whom the machine refuses, and whose peers are left out. */
+  #allowedTogether(board: Board, machine: MachineId, units: readonly Unit[]): readonly Unit[] {
+    const names = new Set(units.map((unit) => unit.name));
+    const toAsk = new Set(units);
+    for (const unit of toAsk) {
+      toAsk.delete(unit);
+      if (!names.has(unit.name) || board.allows(unit, machine, names)) continue;
+      names.delete(unit.name);
+      for (const follower of this.#followers.get(unit.name) ?? []) toAsk.add(follower);
+    }
+    return names.size === units.length ? units : units.filter((unit) => names.has(unit.name));
+  }
+}
+
 /**
  * The machine for a group: of `order`, the first that takes all who are `tied`; else the first of those that take most of
  * them, provided that they take all who are `needed`. Undefined if none does.
@@ -78,38 +149,12 @@ export function choose(
   tied: readonly Unit[],
 ): Choice | undefined {
   let best: Choice | undefined;
+  const group = new Group(needed, tied);
   for (const machine of order) {
-    const members = largestPart(board, machine, needed, tied);
+    const members = group.partFor(board, machine);
     if (!members || best && best.members.length >= members.length) continue;
     best = { machine, members };
     if (members.length === tied.length) break;
   }
-  return best;
-}
-
-/** As much of a group as a machine takes, with all who are `needed`; undefined if it does not take those. */
-function largestPart(
-  board: Board,
-  machine: MachineId,
-  needed: readonly Unit[],
-  tied: readonly Unit[],
-): readonly Unit[] | undefined {
-  if (tied.length === 1) return board.allows(tied[0]!, machine) ? tied : undefined;
-  let part = allowedTogether(board, machine, tied);
-  const agreed: Unit[] = [];
-  for (const unit of [...needed, ...part.filter((unit) => !needed.includes(unit))]) {
-    if (!agreed.some((other) => conflict(unit, other))) agreed.push(unit);
-  }
-  if (agreed.length < part.length) part = allowedTogether(board, machine, agreed);
-  return needed.every((unit) => part.includes(unit)) ? part : undefined;
-}
-
-/** Leaves out whom the machine refuses, and whose peers are left out. */
-function allowedTogether(board: Board, machine: MachineId, units: readonly Unit[]): readonly Unit[] {
-  for (;;) {
-    const names = new Set(units.map((unit) => unit.name));
-    const allowed = units.filter((unit) => board.allows(unit, machine, names));
-    if (allowed.length === units.length) return units;
-    units = allowed;
-  }
+  return best && { machine: best.machine, members: peersFirst(best.members) };
 }

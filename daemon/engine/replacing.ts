@@ -7,7 +7,7 @@
 import type { MachineId, Unit } from "../../registry/model.ts";
 import { precedence, replaces } from "../placement.ts";
 import type { Board } from "./board.ts";
-import { closure } from "./groups.ts";
+import { closure, peersFirst } from "./groups.ts";
 import { hasReplaced } from "./seating.ts";
 
 /** One unit that makes way. */
@@ -39,7 +39,7 @@ export function moveReplaced(board: Board): Removal[] {
       );
       const to = group.includes(replacer) ? undefined : moveGroup(board, from, group);
       if (to === undefined) stuck.add(victim);
-      else for (const unit of group) removals.push({ unit, from, to, victim, replacer });
+      else for (const unit of peersFirst(group)) removals.push({ unit, from, to, victim, replacer });
     }
   }
   return removals;

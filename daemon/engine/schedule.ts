@@ -98,19 +98,24 @@ interface Search {
 function placeCandidates(search: Search): void {
   const { candidates } = search;
   const seekers = new Seekers([...candidates.values()].map(({ unit }) => unit));
+  const refused = new Set<Unit>();
   // One round is enough: who cannot be placed with all it needs cannot be placed behind those either.
   for (const { unit } of [...candidates.values()]) {
     if (!seekers.has(unit)) continue;
-    const choice = searchFor(search, seekers, unit);
-    if (!choice) continue;
+    const needed = seekers.needed(unit);
+    // Nor can who needs it, since a machine that has only got more units does not take it after all.
+    const choice = needed.some((peer) => refused.has(peer)) ? undefined : searchFor(search, seekers, unit, needed);
+    if (!choice) {
+      refused.add(unit);
+      continue;
+    }
     seekers.found(choice.members);
     settleDown(search, choice);
   }
 }
 
-/** The machine for a unit and as many as possible of those that are tied to it. */
-function searchFor(search: Search, seekers: Seekers, unit: Unit): Choice | undefined {
-  const needed = seekers.needed(unit);
+/** The machine for a unit with all it needs and as many as possible of those that are tied to it. */
+function searchFor(search: Search, seekers: Seekers, unit: Unit, needed: readonly Unit[]): Choice | undefined {
   return choose(search.board, machinesFor(search, needed), needed, seekers.tied(unit));
 }
 

@@ -69,7 +69,7 @@ function keep({ host, jobs, globals }: Meeting, out: ReadonlySet<UnitName>): Uni
   const kept = new Set<Unit>();
   for (const unit of able.values()) {
     if (kept.has(unit)) continue;
-    const group = withPeers(unit, able, globals);
+    const group = withPeers(unit, able, globals, kept);
     if (!group) continue;
     const together = [...kept, ...group];
     if (group.some((member) => together.some((other) => conflict(member, other)))) continue;
@@ -78,16 +78,18 @@ function keep({ host, jobs, globals }: Meeting, out: ReadonlySet<UnitName>): Uni
   return [...kept];
 }
 
-/** A unit and all that must be where it is; undefined if one of those is not here. */
+/** A unit and all that must be where it is and is not `kept` already; undefined if one of those is not here. */
 function withPeers(
   unit: Unit,
   able: ReadonlyMap<UnitName, Unit>,
   globals: readonly Unit[],
+  kept: ReadonlySet<Unit>,
 ): readonly Unit[] | undefined {
   const group = new Set([unit]);
   for (const member of group) {
     for (const name of member.requirements.machineOf) {
       const peer = able.get(name);
+      if (peer && kept.has(peer)) continue;
       if (peer) group.add(peer);
       else if (name !== member.name && !globals.some((other) => other.name === name)) return undefined;
     }
