@@ -75,7 +75,7 @@ export function renewal(before: Config, after: Config): Renewal | { readonly ref
   }
   const any = (...kinds: readonly string[]) => changed.some((key) => kinds.includes(needs[key]));
   const usesTls = after.etcdCafile !== "" || after.etcdCertfile !== "";
-  const store = any("store") || (after.registry === "etcd" && usesTls);
+  const store = after.registry === "etcd" && (any("store") || usesTls);
   const registry = store || any("registry");
   return { store, registry, api: registry || any("api"), membership: registry || any("membership", "credentials") };
 }

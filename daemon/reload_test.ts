@@ -26,6 +26,12 @@ const cases: readonly { name: string; before?: string; after: string; want: unkn
     want: { store: true, registry: true, api: true, membership: true },
   },
   {
+    name: "what the embedded store has no use for",
+    before: "registry=embedded\netcd_servers=http://a:1",
+    after: "registry=embedded\netcd_servers=http://b:1\netcd_cafile=/ca",
+    want: nothing,
+  },
+  {
     name: "the units' directory",
     after: "units_directory=/x",
     want: { refusal: "units_directory cannot change while fleetd runs: systemctl restart fleet" },

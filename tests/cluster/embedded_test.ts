@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type FleetCluster, sleeper, withFleet } from "./fleet_cluster.ts";
+import type { Machine } from "./machine.ts";
 import { until } from "./process.ts";
 
 const unit = "a.service";
@@ -12,6 +13,38 @@ async function running(cluster: FleetCluster): Promise<string> {
   await cluster.joined([machine]);
   await cluster.active(machine, [unit]);
   return `${await cluster.pid(machine, unit)} ${await cluster.invocation(machine, unit)}`;
+}
+
+/** One process may have the file open, so a reload keeps the store it has. */
+async function reloaded(cluster: FleetCluster, machine: Machine): Promise<void> {
+  const conf = await machine.must(["cat", "/etc/fleet/fleet.conf"]);
+  const pid = await cluster.pid(machine, "fleet.service");
+  for (const more of ["metadata=role=web", "agent_ttl=9s", "etcd_servers=http://10.77.0.9:2379", "token_limit=5"]) {
+    const told = (await machine.journal("fleet.service")).length;
+    await machine.writeFile("/etc/fleet/fleet.conf", `${conf}${more}\nmetadata=line=${more.length}\n`);
+    await machine.must(["systemctl", "reload", "fleet.service"]);
+    await until(`the daemon to reload with ${more}`, async () => {
+      const news = (await machine.journal("fleet.service")).slice(told);
+      assert.doesNotMatch(news, /not reloaded/);
+      return /configuration reloaded/.test(news) || undefined;
+    });
+    await until(`the machine to be told anew with ${more}`, async () => {
+      const { stdout } = await machine.run(["fleetctl", "list-machines", "--no-legend"]);
+      return stdout.includes(`line=${more.length}`) || undefined;
+    });
+    await cluster.put(machine, "late.service", "launched", sleeper);
+    await cluster.active(machine, ["late.service"]);
+    await cluster.destroy(machine, "late.service");
+    await cluster.statesWhere(machine, "one unit", (states) => states.length === 1);
+  }
+  await machine.writeFile("/etc/fleet/fleet.conf", conf.replace("embedded", "etcd"));
+  await machine.must(["systemctl", "reload", "fleet.service"]);
+  await until("the daemon to refuse another store", async () => {
+    return /not reloaded.*registry cannot change while fleetd runs/.test(await machine.journal("fleet.service")) ||
+      undefined;
+  });
+  await machine.writeFile("/etc/fleet/fleet.conf", conf);
+  assert.equal(await cluster.pid(machine, "fleet.service"), pid);
 }
 
 async function kept(cluster: FleetCluster): Promise<void> {
@@ -35,6 +68,9 @@ async function kept(cluster: FleetCluster): Promise<void> {
   assert.equal(intruder.code, 1);
   assert.match(intruder.stderr, /cannot open the store \/var\/lib\/fleet\/fleet\.db: another process is using it/);
   assert.equal(await running(cluster), before, "the unit after a second daemon was refused");
+
+  await reloaded(cluster, machine);
+  assert.equal(await running(cluster), before, "the unit after reloads");
 
   await machine.reboot();
   assert.notEqual(await running(cluster), before, "a reboot starts it anew, since it is still wanted");
