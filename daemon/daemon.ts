@@ -91,17 +91,23 @@ export class Daemon<Api> {
     return this.#reloading ??= this.#reloadAll().finally(() => this.#reloading = undefined);
   }
 
-  /** Ends the life and closes everything. `well` comes before that, when no reload is under way any more. */
-  async end(well: () => Promise<void>): Promise<void> {
+  /**
+   * Ends the life. `well` comes before that, when no reload is under way any more, unless it calls `halt`, which ends the
+   * life there and then.
+   */
+  async end(well: (halt: () => Promise<void>) => Promise<void>): Promise<void> {
     const { clock, tell } = this.#ports;
     this.#ending = true;
     await tell("STOPPING=1\nSTATUS=ending");
     const reloading = this.#reloading;
     if (reloading) await within(retirement_ms, clock, () => reloading);
-    await well();
-    this.#life?.stop.abort();
-    // Whatever still waits for a store that is away need not be waited for.
-    await within(ending_ms, clock, () => this.#life?.ended ?? Promise.resolve());
+    const halt = async () => {
+      this.#life?.stop.abort();
+      // Whatever still waits for a store that is away need not be waited for.
+      await within(ending_ms, clock, () => this.#life?.ended ?? Promise.resolve());
+    };
+    await well(halt);
+    await halt();
   }
 
   /** Closes stores; to be called when the API is served no more. */

@@ -13,6 +13,7 @@ import { openSystemd } from "../systemd/dbus/mod.ts";
 import type { Systemd } from "../systemd/mod.ts";
 import { acceptStore } from "./accept.ts";
 import { Agent } from "./agent/agent.ts";
+import { drainAlone } from "./agent/alone.ts";
 import { readCredentials } from "./api/credentials.ts";
 import { openHost } from "./api/host_programs.ts";
 import { createHandler, type Handler } from "./api/routes.ts";
@@ -146,7 +147,7 @@ async function run(house: House): Promise<void> {
     if (!stop.signal.aborted) {
       await new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
     }
-    await daemon.end(() => endWell(house));
+    await daemon.end((halt) => endWell(house, halt));
   } finally {
     unhook();
     await watchdog;
@@ -316,14 +317,16 @@ async function openServer(house: House, handler: () => Handler): Promise<Server>
   });
 }
 
-async function endWell(house: House): Promise<void> {
-  const { systemd, log, agent, member, greeting } = house;
+async function endWell(house: House, halt: () => Promise<void>): Promise<void> {
+  const { systemd, log, memory, greeting, agent, member } = house;
+  const alone = { systemd, memory: memory.intents, clock: systemClock, log: logOf("agent", log), safetyNet_ms };
   await shutDown({
     // With what is in memory alone, nobody would know of its units any more.
     job: () => greeting === undefined ? systemd.ownJob() : Promise.resolve("stop"),
     clock: systemClock,
     log,
-    drain: agent && (() => agent.drain()),
+    // Nobody may join, and start units, while they are taken off.
+    drain: () => agent ? agent.drain() : halt().then(() => drainAlone(alone)),
     leave: member && (() => member.membership.leave()),
     drainLimit_ms: limits.drain_ms,
     leaveLimit_ms: limits.leave_ms,

@@ -13,9 +13,9 @@ export interface ShutdownOptions {
   readonly job: () => Promise<string | undefined>;
   readonly clock: Clock;
   readonly log: Log;
-  /** Unloads every unit of this machine; undefined while the daemon is not a member. */
-  readonly drain: (() => Promise<void>) | undefined;
-  /** Gives up the membership. */
+  /** Unloads every unit of this machine. */
+  readonly drain: () => Promise<void>;
+  /** Gives up the membership; undefined while the daemon is not a member. */
   readonly leave: (() => Promise<void>) | undefined;
   /** How long units may take to stop, and then how long the store may take to hear of it, milliseconds. */
   readonly drainLimit_ms: number;
@@ -34,12 +34,11 @@ export async function shutDown(options: ShutdownOptions): Promise<void> {
     return undefined;
   });
   if (job !== "stop") return log("info", `ending with units left running (${job ?? "no"} job of systemd's)`);
-  if (!drain || !leave) return log("info", "ending; this machine is not in the cluster, so its units are left running");
-  log("info", "stopping: unloading this machine's units");
+  log("info", `stopping: unloading this machine's units${leave ? "" : ", though it is not in the cluster"}`);
   if (!await within(options.drainLimit_ms, clock, drain)) {
     log("error", `units were still stopping after ${options.drainLimit_ms} ms; ending without them`);
   }
-  if (!await within(options.leaveLimit_ms, clock, leave)) {
+  if (leave && !await within(options.leaveLimit_ms, clock, leave)) {
     log("warn", "the store did not answer; this machine's record runs out by itself");
   }
 }

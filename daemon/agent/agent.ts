@@ -21,10 +21,10 @@ import { Troubles } from "./troubles.ts";
 
 /** What an agent needs. */
 export interface AgentOptions {
-  readonly registry: Registry;
+  readonly registry: Pick<Registry, "watchMachine" | "file">;
   readonly systemd: Systemd;
   readonly memory: IntentMemory;
-  readonly membership: Membership;
+  readonly membership: Pick<Membership, "publish">;
   /** The machine as it is now. */
   readonly machine: () => MachineRecord;
   readonly clock: Clock;

@@ -7,6 +7,7 @@ import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { ManualClock } from "../../tests/manual_clock.ts";
 import { Agent } from "./agent.ts";
+import { drainAlone } from "./alone.ts";
 import type { Intent, IntentMemory } from "./intent.ts";
 
 const id = "a".repeat(32);
@@ -88,8 +89,8 @@ class Bench {
     }
   }
 
-  begin(): void {
-    const memory: IntentMemory = {
+  get memory(): IntentMemory {
+    return {
       load: () => Promise.resolve(new Map(this.intents)),
       save: (unit, intent) => {
         if (this.unforgettable.has(unit)) return Promise.reject(new Error(`cannot write the intent of ${unit}`));
@@ -97,6 +98,10 @@ class Bench {
       },
       forget: (unit) => Promise.resolve(void this.intents.delete(unit)),
     };
+  }
+
+  begin(): void {
+    const { memory } = this;
     const record: MachineRecord = {
       ...{ id, ip: "", incarnation: "1", staticMetadata: { role: "web" }, version: "2" },
       capabilities: { disableEngine: false },
@@ -302,6 +307,26 @@ Deno.test("draining takes everything off the machine", () =>
     await drained;
     assert.equal(bench.machine.files.size, 0);
     assert.equal(bench.intents.size, 0);
+  }));
+
+Deno.test("a daemon that is stopped before it has joined takes off what an earlier one has left", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"], ["b.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    await bench.end();
+    const drained = drainAlone({
+      systemd: new FakeSystemd(bench.machine),
+      memory: bench.memory,
+      clock: bench.clock,
+      log: (_level, message) => bench.said.push(message),
+      safetyNet_ms: 60_000,
+    });
+    await ManualClock.settle();
+    await drained;
+    assert.equal(bench.machine.files.size, 0);
+    assert.equal(bench.intents.size, 0);
+    assert.equal(bench.calls("StopUnit a.service"), 1);
+    assert.equal(bench.state("a.service"), "launched active running", "nobody is told");
   }));
 
 Deno.test("what must be first is started first and stopped last, whatever its name", () =>

@@ -125,6 +125,88 @@ async function hupBurst(cluster: FleetCluster): Promise<void> {
   assert.deepEqual(await look(cluster, m1!), before);
 }
 
+/** What systemd says of the daemon that is gone. */
+async function endedWell(machine: Machine, told: number): Promise<void> {
+  const text = await news(machine, told, /fleet\.service: Deactivated successfully|fleet\.service: Failed with result/);
+  assert.doesNotMatch(text, /Failed with result/);
+}
+
+/** Another daemon than the one with that PID; its predecessor is to have ended well. */
+async function replaced(cluster: FleetCluster, machine: Machine, old: number): Promise<void> {
+  await until("another daemon", async () => {
+    const pid = await cluster.pid(machine, "fleet.service");
+    return (pid > 0 && pid !== old) || undefined;
+  });
+}
+
+/** Whenever in a reload the signal comes: the daemon ends, and soon; the next one has all of it. */
+async function terminatedReloading(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const conf = await confOf(m1!);
+  const { unit, invocation } = await look(cluster, m1!);
+  const elsewhere = conf.replaceAll("10.77.0.1:2379", "10.77.0.1:2379,http://10.77.0.9:2379");
+  const nowhere = conf.replaceAll("10.77.0.1:2379", "10.77.0.9:2379");
+  const cases: readonly (readonly [conf: string, pause_s: number])[] = [
+    ...[0, 0.01, 0.03, 0.1].map((pause_s) => [elsewhere, pause_s] as const),
+    ...[0.05, 0.5, 1.2].map((pause_s) => [nowhere, pause_s] as const),
+  ];
+  for (const [changed, pause_s] of cases) {
+    const told = (await m1!.journal("fleet.service")).length;
+    const pid = await cluster.pid(m1!, "fleet.service");
+    await m1!.writeFile(conf_path, changed);
+    await m1!.sh(`kill -HUP ${pid}; sleep ${pause_s}; kill -TERM ${pid}`);
+    await m1!.writeFile(conf_path, conf);
+    const begun_ms = performance.now();
+    await endedWell(m1!, told);
+    assert.ok(performance.now() - begun_ms < 15_000, "it ends while systemd has patience");
+    await replaced(cluster, m1!, pid);
+    // The new one may have read the other file: it is told of this one.
+    await m1!.must(["systemctl", "reload", "fleet.service"]);
+    await cluster.joined(cluster.lab.machines);
+    const after = await look(cluster, m1!);
+    assert.deepEqual([after.unit, after.invocation], [unit, invocation], `after ${pause_s} s`);
+  }
+}
+
+/** With etcd away: signals, a restart and then a stop, whether or not the daemon has ever joined. */
+async function endedWithoutStore(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const { unit, invocation } = await look(cluster, m1!);
+  await cluster.lab.etcd.stop();
+  const commands = ["kill --signal=TERM", "kill --signal=INT", "restart", "kill --signal=TERM", "kill --signal=KILL"];
+  for (const command of commands) {
+    const told = (await m1!.journal("fleet.service")).length;
+    const pid = await cluster.pid(m1!, "fleet.service");
+    await m1!.must(["systemctl", ...command.split(" "), "fleet.service"]);
+    if (!command.includes("KILL")) await endedWell(m1!, told);
+    await replaced(cluster, m1!, pid);
+    await until("the API to say why it does not answer", async () => {
+      const response = await cluster.request(m1!, "GET", "/units");
+      assert.equal(response.status, 503);
+      return /10\.77\.0\.1:2379/.test(await response.text()) || undefined;
+    });
+    const after = await look(cluster, m1!);
+    assert.deepEqual([after.unit, after.invocation], [unit, invocation], `after ${command}`);
+  }
+  await cluster.lab.etcd.start();
+  await cluster.joined(cluster.lab.machines);
+  const after = await look(cluster, m1!);
+  assert.deepEqual([after.unit, after.invocation], [unit, invocation], "after etcd is back");
+  for (const joined of [true, false]) {
+    await cluster.lab.etcd.stop();
+    if (!joined) await m1!.must(["systemctl", "restart", "fleet.service"]);
+    const told = (await m1!.journal("fleet.service")).length;
+    await m1!.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
+    await endedWell(m1!, told);
+    assert.equal(await cluster.pid(m1!, "a.service"), 0, "a stop takes units off the machine, also now");
+    assert.equal(await m1!.must(["ls", "/run/fleet/units"]), "");
+    await cluster.lab.etcd.start();
+    await m1!.must(["systemctl", "start", "fleet.socket", "fleet.service"]);
+    await until("the unit to run again", async () => await cluster.pid(m1!, "a.service") > 0 || undefined);
+    await cluster.joined(cluster.lab.machines);
+  }
+}
+
 async function dumps(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   const told = (await m1!.journal("fleet.service")).length;
@@ -188,6 +270,8 @@ Deno.test("signals on a real machine", async (t) => {
     await t.step("many reloads while requests are answered", () => hupBurst(cluster));
     await t.step("SIGUSR2 tells the daemon's state", () => dumps(cluster));
     await t.step("SIGUSR1 opens nothing", () => usr1(cluster));
+    await t.step("SIGTERM amid a reload", () => terminatedReloading(cluster));
+    await t.step("ends of all kinds while etcd is away", () => endedWithoutStore(cluster));
     await t.step("a daemon that hangs is replaced, where a watchdog is set", () => watchdog(cluster));
   });
 });

@@ -1,0 +1,44 @@
+/**
+ * Taking units off a machine whose daemon is not in the cluster: it was told to stop before it had joined.
+ *
+ * @module
+ */
+
+import { Agent, type AgentOptions } from "./agent.ts";
+
+/** What it works with. */
+export type AloneOptions = Pick<AgentOptions, "systemd" | "memory" | "clock" | "log" | "safetyNet_ms">;
+
+/** Takes off every unit that an earlier daemon has left on this machine; resolves when none is left. Nobody is told. */
+export async function drainAlone(options: AloneOptions): Promise<void> {
+  const over = new AbortController();
+  const nobody = {
+    id: "",
+    ip: "",
+    incarnation: "",
+    staticMetadata: {},
+    capabilities: { disableEngine: true },
+    version: "",
+  };
+  const agent = new Agent({
+    ...options,
+    machine: () => nobody,
+    membership: { publish: () => Promise.resolve() },
+    registry: {
+      // deno-lint-ignore require-yield -- it never sees the cluster
+      async *watchMachine(_machine, signal) {
+        if (signal.aborted) return;
+        await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+      },
+      file: () => Promise.resolve(undefined),
+    },
+    seen: () => {},
+  });
+  const running = agent.run(over.signal);
+  try {
+    await Promise.race([agent.drain(), running]);
+  } finally {
+    over.abort();
+    await running;
+  }
+}
