@@ -6,7 +6,7 @@
 
 import type { DesiredState } from "../registry/model.ts";
 import { parseRequirements, unrecognizedOption, validateFleetOptions } from "../registry/requirements.ts";
-import type { UnitOption } from "../systemd/unit_file.ts";
+import { serializeUnitFile, type UnitOption } from "../systemd/unit_file.ts";
 import { isTemplate, validateUnitName } from "../systemd/unit_name.ts";
 import type { FlagSpec } from "./args.ts";
 import type { Context } from "./command.ts";
@@ -32,6 +32,8 @@ export interface CreatedUnit {
   readonly desiredState: string;
   /** True if it was created with that state by this command. */
   readonly begun: boolean;
+  /** Hash of the file that replaced another in that state: the machine that has the unit may still have the old one. */
+  readonly replacement?: string;
 }
 
 /** How a command creates units. */
@@ -76,7 +78,8 @@ export async function createUnits(context: Context, creation: Creation): Promise
   try {
     const created = await putAll(context, planned.plans, wanted);
     if (planned.failure) throw planned.failure;
-    await waitForReplaced(context, planned.plans, creation.attempts);
+    const withdrawn = new Set(created.filter((unit) => !unit.begun).map((unit) => unit.name));
+    await waitForReplaced(context, planned.plans.filter(({ name }) => withdrawn.has(name)), creation.attempts);
     return created;
   } catch (error) {
     if (!(error instanceof CreationError)) throw error;
@@ -163,8 +166,8 @@ async function putAll(
     const created = await putOne(context, plan, wanted);
     told.take(index, () => {
       for (const note of plan.notes) note.on === "out" ? say(context.io, note.text) : complain(context.io, note.text);
-      if (plan.options && (created.isGlobal || !plan.existing)) {
-        // A global has no current state, but the space in front of it has always been there.
+      if (plan.options && (created.isGlobal || created.begun || !plan.existing)) {
+        // All of it is one request, but a unit has always been inactive first. A global has no current state, but the space in front of it has always been there.
         say(context.io, `Unit ${plan.name} ${created.isGlobal ? "" : "inactive"}`);
       }
     });
@@ -177,14 +180,22 @@ async function putOne(context: Context, plan: UnitPlan, wanted: DesiredState | u
   const options: readonly UnitOption[] = plan.options ?? optionsOf(existing?.options);
   const isGlobal = parseRequirements(name, options).global;
   if (!plan.options) return { name, isGlobal, desiredState: existing?.desiredState ?? "inactive", begun: false };
-  // A unit that is replaced becomes inactive first; a template can be nothing else.
-  const state = existing || isTemplate(name) ? undefined : wanted;
+  // A template can be nothing else than inactive. A unit that is replaced as it gets its state stays where it is, if it may.
+  const state = isTemplate(name) ? undefined : wanted;
   try {
     await context.client.putUnit({ name, options, ...(state ? { desiredState: state } : {}) });
   } catch (cause) {
     throw new CreationError(`failed creating unit ${name}: ${reasonOf(cause)}`, { cause });
   }
-  return { name, isGlobal, desiredState: state ?? "inactive", begun: state !== undefined && state !== "inactive" };
+  const begun = state !== undefined && state !== "inactive";
+  return {
+    ...{ name, isGlobal, desiredState: state ?? "inactive", begun },
+    ...(begun && existing ? { replacement: await hashOf(options) } : {}),
+  };
+}
+
+async function hashOf(options: readonly UnitOption[]): Promise<string> {
+  return (await import("../systemd/unit_hash.ts")).hashUnitFile(serializeUnitFile(options));
 }
 
 async function waitForReplaced(context: Context, plans: readonly UnitPlan[], attempts: number): Promise<void> {

@@ -77,23 +77,25 @@ export async function setDesiredState(
  * Waits until units have passed `stages`, or only says that they were told to, with `--no-block`. Each failure is
  * printed.
  */
-export async function blockUntil(
+export async function blockUntil<Unit extends { readonly name: UnitName }>(
   context: Context,
-  names: readonly UnitName[],
+  units: readonly Unit[],
   verb: string,
-  stages: (name: UnitName) => readonly Stage[],
+  stages: (unit: Unit) => readonly Stage[],
 ): Promise<WaitFailure[]> {
   if (context.flags.on("no-block")) {
-    for (const name of names) say(context.io, `Triggered unit ${name} ${verb}`);
+    for (const { name } of units) say(context.io, `Triggered unit ${name} ${verb}`);
     return [];
   }
-  const waits = names.map((name) => ({ name, stages: stages(name) }));
-  return tellFailures(context, await waitForUnits(context, waits, attemptsOf(context)));
+  const waits = units.map((unit) => ({ name: unit.name, stages: stages(unit) }));
+  return await tellFailures(context, await waitForUnits(context, waits, attemptsOf(context)));
 }
 
-/** Prints each failure and hands them on. */
-export function tellFailures(context: Context, failures: WaitFailure[]): WaitFailure[] {
+/** Prints each failure, the last words of units that have failed in systemd, and hands them on. */
+export async function tellFailures(context: Context, failures: WaitFailure[]): Promise<WaitFailure[]> {
   for (const { reason } of failures) complain(context.io, `Error waiting for units: ${reason}`);
+  const failed = failures.flatMap(({ name, machine }) => machine === undefined ? [] : [{ name, machine }]);
+  if (failed.length > 0) await (await import("./last_lines.ts")).tellLastLines(context, failed);
   return failures;
 }
 

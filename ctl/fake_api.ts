@@ -5,6 +5,8 @@
  * @module
  */
 
+import { serializeUnitFile } from "../systemd/unit_file.ts";
+import { hashUnitFile } from "../systemd/unit_hash.ts";
 import type { ExplanationEntity, MachineEntity, UnitEntity, UnitStateEntity } from "../daemon/api/v1.ts";
 import { type ApiClient, createApiClient } from "./api.ts";
 
@@ -28,6 +30,12 @@ export class FakeApi {
   machines: MachineEntity[] = [{ id: "454c34ef00000000000000000000cafe", primaryIP: "10.77.0.11" }];
   /** What explains units, by name; without any, the fake is a server that cannot explain. */
   readonly explanations = new Map<string, ExplanationEntity>();
+  /** Hashes of the files that machines have, by name; without one it is the newest. */
+  readonly hashes = new Map<string, string>();
+  /** What units have logged, by name; one without is a unit whose machine cannot be asked. */
+  readonly journals = new Map<string, () => BodyInit>();
+  /** The query of each request for a journal that was answered. */
+  readonly journalQueries: string[] = [];
   /** Each request as `PUT /units/a.service {body}`, without prefix and query. */
   readonly requests: string[] = [];
   /** How the cluster follows a changed wish; the default does so at once. */
@@ -64,6 +72,12 @@ export class FakeApi {
     if (path === "/units") return this.#page("units", [...this.units.values()].map((unit) => entity(unit)), url);
     if (path === "/machines") return this.#page("machines", this.machines, url);
     if (path === "/state") return this.#page("states", this.#listStates(url.searchParams.get("unitName")), url);
+    const [, logged = ""] = /^\/units\/([^/]+)\/journal$/.exec(path) ?? [];
+    const journal = this.journals.get(decodeURIComponent(logged));
+    if (journal) {
+      this.journalQueries.push(url.search);
+      return new Response(journal(), { headers: { "content-type": "text/plain" } });
+    }
     const [, explained] = /^\/units\/([^/]+)\/explain$/.exec(path) ?? [];
     if (explained !== undefined && this.explanations.size > 0) {
       const explanation = this.explanations.get(decodeURIComponent(explained));
@@ -93,8 +107,10 @@ export class FakeApi {
   /** The unit's machine says how systemd sees it. */
   say(name: string, active: string, sub: string, error?: string, load = "loaded"): void {
     const machineID = this.units.get(name)?.machineID ?? this.machines[0]?.id ?? "";
+    const options = this.units.get(name)?.options ?? [];
     const state: UnitStateEntity = {
       name,
+      hash: this.hashes.get(name) ?? hashUnitFile(serializeUnitFile(options)),
       machineID,
       systemdLoadState: load,
       systemdActiveState: active,

@@ -23,6 +23,8 @@ export interface StateView {
   readonly state: UnitStateEntity;
   /** Why the agent's latest command failed, or systemd's result; only the stream tells. */
   readonly error?: string;
+  /** systemd's result, where it is not success; only the stream tells. */
+  readonly result?: string;
   /** The latest restart that was carried out; only the stream tells. */
   readonly restart?: number;
   /** When the active state was entered, by the machine's clock, 0 if never; only the stream tells. */
@@ -254,10 +256,11 @@ function viewOfUnit(unit: UnitEntity | undefined, view: UnitView, restart: numbe
   };
 }
 
-function stateView({ error, restart, since }: StateEvent, state: UnitStateEntity): StateView {
+function stateView({ error, result, restart, since }: StateEvent, state: UnitStateEntity): StateView {
   return {
     state,
     ...(error === undefined ? {} : { error }),
+    ...(result === undefined ? {} : { result }),
     ...(restart === undefined ? {} : { restart }),
     ...(since === undefined ? {} : { since_ms: since }),
   };

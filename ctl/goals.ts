@@ -16,7 +16,12 @@ export type Judgement =
     readonly again_ms?: number;
   }
   | { readonly verdict: "done" }
-  | { readonly verdict: "failed"; readonly reason: string };
+  | {
+    readonly verdict: "failed";
+    readonly reason: string;
+    /** ID of the machine whose systemd says that it has failed. */
+    readonly machine?: string;
+  };
 
 /** Judges a view of the unit called `name` at time `now_ms`. */
 export type Judge = (name: string, view: UnitView, now_ms: number) => Judgement;
@@ -56,6 +61,16 @@ export function reached(state: DesiredState): Judge {
     const { unit } = view;
     if (!unit) return view.seen ? { verdict: "failed", reason: `unit ${name} no longer exists` } : waiting;
     return unit.desiredState === state && (unit.currentState ?? "inactive") === state ? done : waiting;
+  };
+}
+
+/** As `judge` has it, once the unit's machine has the version of its file with this hash; any, if undefined. */
+export function having(hash: string | undefined, judge: Judge): Judge {
+  if (hash === undefined) return judge;
+  return (name, view, now_ms) => {
+    const judgement = judge(name, view, now_ms);
+    if (judgement.verdict !== "done") return judgement;
+    return view.states.get(view.unit?.machineID ?? "")?.state.hash === hash ? done : waiting;
   };
 }
 
@@ -150,10 +165,15 @@ function jobJudge(look: (said: StateView, view: UnitView, now_ms: number) => Job
 /** How a job has ended if what systemd says is its end; undefined if it goes on. */
 function outcomeOf(name: string, said: StateView): Judgement | undefined {
   const { systemdLoadState: load = "", systemdActiveState: active = "", systemdSubState: sub = "" } = said.state;
-  const failed = (): Judgement => ({
-    verdict: "failed",
-    reason: `unit ${name} failed: systemd reports it ${load}, ${active} (${sub})${said.error ? ": " + said.error : ""}`,
-  });
+  const failed = (): Judgement => {
+    // systemd's own word tells more than that a job has failed; what it could not load has none.
+    const why = load === "loaded" ? said.result ?? said.error : said.error;
+    return {
+      verdict: "failed",
+      reason: `unit ${name} failed: systemd reports it ${load}, ${active} (${sub})${why ? ": " + why : ""}`,
+      ...(said.state.machineID ? { machine: said.state.machineID } : {}),
+    };
+  };
   switch (active) {
     case "active":
     case "reloading":

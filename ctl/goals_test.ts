@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { StateView, UnitView } from "./follow.ts";
 import {
   gone,
+  having,
   type Judge,
   type Judgement,
   reached,
@@ -23,6 +24,7 @@ interface Told {
   readonly sub?: string;
   readonly load?: string;
   readonly error?: string;
+  readonly result?: string;
   readonly since_ms?: number;
   readonly restart?: number;
   readonly asked?: number;
@@ -37,6 +39,7 @@ function view(told: Told): UnitView {
     states.set("m", {
       state: { name, machineID: "m", systemdLoadState: load, systemdActiveState: active, systemdSubState: sub },
       ...(told.error === undefined ? {} : { error: told.error }),
+      ...(told.result === undefined ? {} : { result: told.result }),
       ...(told.since_ms === undefined ? {} : { since_ms: told.since_ms }),
       ...(told.restart === undefined ? {} : { restart: told.restart }),
     });
@@ -139,6 +142,30 @@ for (const { name, judge, view, expected } of simple) {
 const dead = { active: "inactive", sub: "dead" };
 const failed = { active: "failed", sub: "failed", error: "exit-code" };
 const failure = `unit ${name} failed: systemd reports it loaded, failed (failed): exit-code`;
+
+Deno.test("started: systemd's own word for a failure counts more than that a job has failed", () => {
+  const told = { ...failed, error: 'systemd\'s start job ended with "failed"', result: "exit-code" };
+  assert.equal(after(started(false), [0, view({ ...told, active: "activating" })], [1, view(told)]), failure);
+  const unloadable = { ...told, load: "bad-setting", error: "bad unit file setting" };
+  assert.equal(
+    after(started(false), [0, view({ ...unloadable, active: "activating" })], [1, view(unloadable)]),
+    `unit ${name} failed: systemd reports it bad-setting, failed (failed): bad unit file setting`,
+  );
+});
+
+Deno.test("having: a unit is where it should be once its machine has the new file", () => {
+  const judge = having("new", reached("launched"));
+  const seen = (hash: string): UnitView => {
+    const { unit, states, ...rest } = view({ active: "active" });
+    const [machine, said] = [...states][0]!;
+    return { ...rest, unit: unit!, states: new Map([[machine, { state: { ...said.state, hash } }]]) };
+  };
+  assert.equal(after(judge, [0, seen("old")]), "waiting");
+  assert.equal(after(judge, [0, seen("new")]), "done");
+  assert.equal(after(judge, [0, view({})]), "waiting");
+  assert.equal(after(judge, [0, vanished]), `unit ${name} no longer exists`);
+  assert.equal(after(having(undefined, reached("launched")), [0, seen("old")]), "done");
+});
 
 Deno.test("started: a oneshot that was seen to run and is dead has done its work", () => {
   const oneshot = started(false);

@@ -30,6 +30,8 @@ export interface Stage {
 export interface WaitFailure {
   readonly name: string;
   readonly reason: string;
+  /** ID of the machine whose systemd says that it has failed; undefined if something else kept it. */
+  readonly machine?: string;
 }
 
 /** One attempt of `--block-attempts`. */
@@ -80,7 +82,7 @@ export async function waitForUnits(
       await firstOf(context, change, again_ms);
     }
     lines.printAll();
-    return progress.flatMap((unit) => unit.failure ? [{ name: unit.wait.name, reason: unit.failure }] : []);
+    return progress.flatMap((unit) => unit.failure ? [unit.failure] : []);
   } finally {
     context.io.progress(undefined);
     released();
@@ -115,7 +117,7 @@ async function firstOf(context: Context, event: Promise<void>, limit_ms: number)
 /** Where one unit is on its way. */
 class Progress {
   readonly lines: string[] = [];
-  failure: string | undefined;
+  failure: WaitFailure | undefined;
   /** How long until it must be looked at again, milliseconds. */
   again_ms = Infinity;
   #stage = 0;
@@ -148,7 +150,8 @@ class Progress {
         ? stage.judge(this.wait.name, view, now_ms)
         : { verdict: "waiting" };
       if (judgement.verdict === "failed") {
-        this.failure = judgement.reason;
+        const { reason, machine } = judgement;
+        this.failure = { name: this.wait.name, reason, ...(machine === undefined ? {} : { machine }) };
       } else if (judgement.verdict === "done") {
         if (stage.line) this.lines.push(stage.line(view, await this.#where(view)));
         this.#stage++;
@@ -157,11 +160,16 @@ class Progress {
         this.#tellErrors(view);
         const stage_ms = this.attempts > 0 ? this.#stageBegan_ms + this.attempts * attempt_ms : Infinity;
         const left_ms = Math.min(stage_ms, this.deadline_ms) - now_ms;
-        if (left_ms <= 0) this.failure = `timed out waiting for unit ${this.wait.name} to ${stage.goal}`;
+        if (left_ms <= 0) this.failure = this.#late(stage);
         else this.again_ms = Math.min(left_ms, judgement.again_ms ?? Infinity);
         return;
       }
     }
+  }
+
+  #late(stage: Stage): WaitFailure {
+    const { name } = this.wait;
+    return { name, reason: `timed out waiting for unit ${name} to ${stage.goal}` };
   }
 
   /** An agent that cannot do what it was told may try for ever: the user is told why, once each reason. */

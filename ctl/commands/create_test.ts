@@ -135,12 +135,12 @@ const cases: Case[] = [
     writes: [],
   },
   {
-    name: "start --replace makes the unit inactive, then launches the new one",
+    name: "start --replace launches the new one in one request, so that it stays on its machine",
     line: "start --replace hello.service",
     files: { "hello.service": other },
     units: [["hello.service", "launched", helloOption]],
     stdout: `Unit hello.service inactive\nUnit hello.service launched on ${where}\n`,
-    writes: [put("hello.service", sleeping(2)), put("hello.service", `"desiredState":"launched"`)],
+    writes: [put("hello.service", `${sleeping(2)},"desiredState":"launched"`)],
   },
   {
     name: "--replace works with an abbreviated command",
@@ -319,21 +319,33 @@ Deno.test("creating: one GET and one PUT start a new unit", async () => {
   ]);
 });
 
-Deno.test("creating: a replaced unit is waited for until no machine has the old one", async () => {
+Deno.test("creating: a replaced unit is waited for until its machine runs the new one", async () => {
   const api = new FakeApi();
   api.add("a.service", "launched", helloOption);
-  api.onWish = (name) => {
-    const unit = api.units.get(name);
-    if (unit?.desiredState !== "inactive") return api.obey(name);
-    unit.currentState = "inactive";
-    api.tellUnit(name);
-    api.say(name, "deactivating", "stop-sigterm");
-  };
+  api.hashes.set("a.service", "old");
+  api.onWish = () => {};
   const io = withFiles({ "a.service": other });
   const running = fleetctl(api, "start --replace a.service", io);
-  while (!api.requests.includes("GET /events")) await new Promise((resolve) => setTimeout(resolve));
-  assert.equal(io.stdout, "");
-  api.forgetStates("a.service");
-  const expected = `Unit a.service inactive\nUnit a.service launched on ${where}\n`;
+  const inactive = "Unit a.service inactive\n";
+  while (io.stdout !== inactive) await new Promise((resolve) => setTimeout(resolve));
+  for (const [active, sub] of [["deactivating", "stop-sigterm"], ["active", "running"]] as const) {
+    api.say("a.service", active, sub);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(io.stdout, inactive);
+  }
+  api.hashes.clear();
+  api.obey("a.service");
+  const expected = `${inactive}Unit a.service launched on ${where}\n`;
   assert.deepEqual(await running, { status: 0, stdout: expected, stderr: "" });
+});
+
+Deno.test("creating: --replace --no-block waits for nothing", async () => {
+  const api = new FakeApi();
+  api.add("a.service", "launched", helloOption);
+  api.onWish = () => {};
+  assert.deepEqual(await fleetctl(api, "start --replace --no-block a.service", withFiles({ "a.service": other })), {
+    status: 0,
+    stdout: "Unit a.service inactive\nTriggered unit a.service start\n",
+    stderr: "",
+  });
 });

@@ -10,7 +10,7 @@ import {
   setDesiredState,
   timeoutFlag,
 } from "../desired_state.ts";
-import { reached } from "../goals.ts";
+import { having, reached } from "../goals.ts";
 import { complain, reasonOf, say } from "../io.ts";
 
 /** `fleetctl load`: places units on machines without starting them. */
@@ -37,9 +37,9 @@ It waits until that is done. Global units are never waited for.`,
     try {
       const loading = await setDesiredState(context, created, "loaded");
       for (const unit of loading) if (unit.isGlobal) say(io, `Triggered global unit ${unit.name} load`);
-      const waiting = loading.filter((unit) => !unit.isGlobal).map((unit) => unit.name);
-      const [failure] = await blockUntil(context, waiting, "load", (name) => [{
-        judge: reached("loaded"),
+      const waiting = loading.filter((unit) => !unit.isGlobal);
+      const [failure] = await blockUntil(context, waiting, "load", ({ name, replacement }) => [{
+        judge: having(replacement, reached("loaded")),
         goal: "report state loaded",
         line: (_view, where) => `Unit ${name} loaded${where}`,
       }]);

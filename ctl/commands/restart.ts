@@ -95,7 +95,7 @@ async function restartInPlace(context: Context, name: string): Promise<boolean> 
     // What comes next belongs to the stop and the start below.
     if (!known) judge = () => ({ verdict: "failed", reason: "" });
   });
-  if (known) return tellRestartFailures(context, failures);
+  if (known) return await tellRestartFailures(context, failures);
   await context.client.putUnit({ name, desiredState: "loaded" });
   if (!await waitFor(context, name, [{ judge: stopped(), goal: "report state loaded" }])) return false;
   await context.client.putUnit({ name, desiredState: "launched" });
@@ -110,11 +110,14 @@ function launchedAgain(name: string, judge: Judge): Stage[] {
 }
 
 async function waitFor(context: Context, name: string, stages: readonly Stage[]): Promise<boolean> {
-  return tellRestartFailures(context, await waitForUnits(context, [{ name, stages }], attemptsOf(context)));
+  return await tellRestartFailures(context, await waitForUnits(context, [{ name, stages }], attemptsOf(context)));
 }
 
-function tellRestartFailures(context: Context, failures: Awaited<ReturnType<typeof waitForUnits>>): boolean {
-  const [failure] = tellFailures(context, failures);
+async function tellRestartFailures(
+  context: Context,
+  failures: Awaited<ReturnType<typeof waitForUnits>>,
+): Promise<boolean> {
+  const [failure] = await tellFailures(context, failures);
   if (!failure) return true;
   complain(context.io, `Error waiting for unit states, exit status: ${failure.reason}`);
   return false;

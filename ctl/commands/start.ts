@@ -9,7 +9,7 @@ import {
   setDesiredState,
   timeoutFlag,
 } from "../desired_state.ts";
-import { reached, started } from "../goals.ts";
+import { having, reached, started } from "../goals.ts";
 import { complain, reasonOf, say } from "../io.ts";
 
 /** `fleetctl start`: runs units in the cluster. */
@@ -50,11 +50,13 @@ fleetctl start myservice/*`,
 const launchedGoal = "report state launched";
 
 async function waitStarted(context: Context, units: readonly CreatedUnit[]): Promise<number> {
-  const names = units.map((unit) => unit.name);
-  const created = new Set(units.filter((unit) => unit.begun).map((unit) => unit.name));
-  const [failure] = await blockUntil(context, names, "start", (name) => [
-    { judge: reached("launched"), goal: launchedGoal, line: (_view, where) => `Unit ${name} launched${where}` },
-    { judge: started(created.has(name)), goal: "become active in systemd" },
+  const [failure] = await blockUntil(context, units, "start", ({ name, begun, replacement }) => [
+    {
+      judge: having(replacement, reached("launched")),
+      goal: launchedGoal,
+      line: (_view, where) => `Unit ${name} launched${where}`,
+    },
+    { judge: started(begun && replacement === undefined), goal: "become active in systemd" },
   ]);
   if (!failure) return 0;
   const what = failure.reason.endsWith(launchedGoal) ? "unit states, exit status" : "systemd unit states, err";

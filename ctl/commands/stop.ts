@@ -64,7 +64,7 @@ async function waitStopped(
   names: readonly string[],
   failed: (reason: string) => number,
 ): Promise<number> {
-  const [failure] = await blockUntil(context, names, "stop", (name) => [{
+  const [failure] = await blockUntil(context, names.map((name) => ({ name })), "stop", ({ name }) => [{
     judge: stopped(),
     goal: "report state loaded",
     line: (_view, where) => `Unit ${name} loaded${where}`,

@@ -38,7 +38,7 @@ for.`,
     try {
       await inParallel(unloading, ({ name }) => context.client.putUnit({ name, desiredState: "inactive" }));
       for (const unit of unloading) if (isGlobal(unit)) say(io, `Triggered global unit ${unit.name} unload`);
-      const [failure] = await blockUntil(context, names, "unload", (name) => [{
+      const [failure] = await blockUntil(context, names.map((name) => ({ name })), "unload", ({ name }) => [{
         judge: unloaded(),
         goal: "report state inactive",
         line: () => `Unit ${name} inactive`,

@@ -56,6 +56,7 @@ const cases: Case[] = [
     status: 1,
     stdout: launched,
     stderr: "Error waiting for units: unit a.service failed: systemd reports it loaded, failed (failed): exit-code\n" +
+      "What a.service has logged: fleetctl journal a.service\n" +
       "Error waiting for systemd unit states, err: unit a.service failed: systemd reports it loaded, failed (failed): exit-code\n",
   },
   {
@@ -290,6 +291,7 @@ const cases: Case[] = [
       },
     status: 1,
     stderr: "Error waiting for units: unit a.service failed: systemd reports it loaded, failed (failed): exit-code\n" +
+      "What a.service has logged: fleetctl journal a.service\n" +
       "Error waiting for unit states, exit status: unit a.service failed: systemd reports it loaded, failed (failed): exit-code\n",
   },
   {

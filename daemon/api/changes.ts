@@ -123,7 +123,9 @@ function stateData(name: UnitName, machineID: MachineId, state: UnitState | unde
     ...(error === undefined ? {} : { error }),
     machineID,
     name,
-    ...(state ? { restart: state.restart, since: state.since_ms, state: stateEntity(state) } : {}),
+    ...(state ? { restart: state.restart } : {}),
+    ...(state?.result === undefined ? {} : { result: state.result }),
+    ...(state ? { since: state.since_ms, state: stateEntity(state) } : {}),
   };
   return JSON.stringify(event);
 }

@@ -89,10 +89,9 @@ class Listener implements AsyncDisposable {
   }
 }
 
-const state = (name: string, machine: string, extra: { error?: string; active?: string } = {}) =>
-  `state {${
-    extra.error ? `"error":"${extra.error}",` : ""
-  }"machineID":"${machine}","name":"${name}","restart":0,"since":1000,` +
+const state = (name: string, machine: string, extra: { error?: string; result?: string; active?: string } = {}) =>
+  `state {${extra.error ? `"error":"${extra.error}",` : ""}"machineID":"${machine}","name":"${name}","restart":0,` +
+  `${extra.result ? `"result":"${extra.result}",` : ""}"since":1000,` +
   `"state":{"hash":"0123456789012345678901234567890123456789","machineID":"${machine}","name":"${name}",` +
   `"systemdActiveState":"${extra.active ?? "active"}","systemdLoadState":"loaded","systemdSubState":"running"}}`;
 
@@ -129,7 +128,7 @@ Deno.test("the present, then synced", async (test) => {
         machine,
         placed,
         state("a.service", "m1"),
-        state("g.service", "m1", { active: "failed", error: "exit-code" }),
+        state("g.service", "m1", { active: "failed", error: "exit-code", result: "exit-code" }),
         state("gone.service", "m1", { error: "no such thing" }),
         "synced",
         a,
@@ -193,7 +192,7 @@ Deno.test("each change", async (test) => {
   });
   await test.step("the unit fails", async () => {
     await api.report("m1", "a.service", { active: "failed", result: "signal" });
-    assert.equal(await both(), state("a.service", "m1", { active: "failed", error: "signal" }));
+    assert.equal(await both(), state("a.service", "m1", { active: "failed", error: "signal", result: "signal" }));
   });
   await test.step("another unit is told only to those who asked", async () => {
     await api.put("b.service");

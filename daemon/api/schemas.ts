@@ -134,6 +134,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     restart: revision,
     since,
     error: text,
+    result: text,
   }),
   MachineEvent: object(["id"], { id: machineId, machine: ref("Machine") }),
   SyncedEvent: object(["revision"], { revision }),

@@ -188,6 +188,8 @@ export interface StateEvent {
   readonly since?: number;
   /** Why the agent's latest command for it failed, or systemd's result where it is not success. */
   readonly error?: string;
+  /** systemd's result where it is not success. */
+  readonly result?: string;
 }
 
 export interface MachineEvent {
