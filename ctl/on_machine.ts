@@ -22,19 +22,13 @@ export const sshFlag: FlagSpec = {
 };
 
 /**
- * Prints what the API tells of a unit on a machine, and returns it; undefined if it is to be asked there: the machine is
- * this one, or the API cannot tell.
+ * Prints what the API tells of a unit's status on a machine, and returns it; undefined if it is to be asked there: the
+ * machine is this one, or the API cannot tell.
  */
-export async function printSaid(
-  context: Context,
-  id: string,
-  unit: string,
-  what: "journal" | "status",
-  query: Readonly<Record<string, string>> = {},
-): Promise<string | undefined> {
+export async function printStatus(context: Context, id: string, unit: string): Promise<string | undefined> {
   const { client, hosts, io, flags } = context;
   if (flags.on("ssh") || id === await hosts.localMachineId()) return undefined;
-  const body = await client.said(unit, what, { machineID: id, ...query });
+  const body = await client.said(unit, "status", { machineID: id });
   if (!body) return undefined;
   let latest = "";
   for await (const text of body.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)) {

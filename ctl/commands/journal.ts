@@ -3,7 +3,8 @@ import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
 import { isGlobal } from "../desired_state.ts";
 import { complain, reasonOf } from "../io.ts";
-import { printSaid, runOnMachine, sshFlag } from "../on_machine.ts";
+import { journalByApi } from "../journal_text.ts";
+import { runOnMachine, sshFlag } from "../on_machine.ts";
 import { machineByPrefix, sshPortFlag } from "../ssh_target.ts";
 
 /** `fleetctl journal`: what a unit has logged. */
@@ -51,15 +52,17 @@ A global unit's journal is on every machine: say which with --machine.`,
     }
     const machine = await machineToRead(context, name, unit);
     if (machine === undefined) return exitFailure;
-    const query = { lines: `${flags.number("lines")}`, output: flags.text("output") };
-    // What is followed comes by SSH: journalctl over there ends with us.
-    const byApi = !flags.on("sudo") && !flags.on("follow");
-    if (byApi && await printSaid(context, machine, name, "journal", query) !== undefined) return 0;
-    const lines = ["-n", `${flags.number("lines")}`, "--output", flags.text("output")];
+    const [count, output, follow] = [flags.number("lines"), flags.text("output"), flags.on("follow")];
+    const text = await journalByApi(context, { unit: name, machine, lines: count, output, follow });
+    if (text) {
+      for await (const piece of text) io.out(piece);
+      return 0;
+    }
+    const lines = ["-n", `${count}`, "--output", output];
     return await runOnMachine(context, machine, [
       ...(flags.on("sudo") ? ["sudo"] : []),
       ...["journalctl", "--unit", name, "--no-pager", ...lines],
-      ...(flags.on("follow") ? ["-f"] : []),
+      ...(follow ? ["-f"] : []),
     ]);
   },
 };

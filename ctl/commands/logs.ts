@@ -5,7 +5,8 @@ import { isGlobal, noUnitsGiven } from "../desired_state.ts";
 import { complain, reasonOf, say } from "../io.ts";
 import { parseJournalEntry, TimeOrder } from "../journal_lines.ts";
 import { machineIdLegend } from "../machines.ts";
-import { linesOnMachine } from "../on_machine.ts";
+import { journalByApi, linesOf } from "../journal_text.ts";
+import { linesOnMachine, sshFlag } from "../on_machine.ts";
 import { sshPortFlag } from "../ssh_target.ts";
 import { clockTime } from "../time_text.ts";
 
@@ -15,15 +16,16 @@ export const logs: Command = {
   takesUnits: true,
   isNew: true,
   summary: "Print the journals of units, merged in the order of time",
-  usage: "logs [-f|--follow] [--lines=N] [--sudo] [--ssh-port=N] UNIT...",
+  usage: "logs [-f|--follow] [--lines=N] [--sudo] [--ssh] [--ssh-port=N] UNIT...",
   description: `Reads the journals of units, wherever they are, and prints them as one. A global unit
-is read on every machine that has it.
+is read on every machine that has it, by the API or, where that cannot tell, by SSH.
 
 fleetctl logs -f web@1 web@2 db`,
   flags: [
     { name: "lines", kind: "count", fallback: 10, help: "How many of the latest lines to print of each unit" },
     { name: "follow", kind: "switch", fallback: false, letter: "f", help: "Go on with new lines as they come" },
     { name: "sudo", kind: "switch", fallback: false, help: "Run journalctl by sudo" },
+    sshFlag,
     sshPortFlag,
   ],
   async run(context) {
@@ -95,15 +97,9 @@ async function inTurnOrTogether(
   sources: readonly Source[],
   order: TimeOrder,
 ): Promise<(string | undefined)[]> {
-  const { flags } = context;
   const read = async ({ unit, machine }: Source, source: number) => {
-    const argv = [
-      ...(flags.on("sudo") ? ["sudo"] : []),
-      ...["journalctl", "--unit", unit, "--no-pager", "--quiet", "--output", "json", "-n", `${flags.number("lines")}`],
-      ...(flags.on("follow") ? ["-f"] : []),
-    ];
     try {
-      for await (const line of linesOnMachine(context, machine, argv)) {
+      for await (const line of await journalLines(context, unit, machine)) {
         const entry = parseJournalEntry(line);
         if (entry) order.add(source, entry, context.io.now_ms());
       }
@@ -115,7 +111,20 @@ async function inTurnOrTogether(
     }
   };
   // Those that follow never end: all must be under way together.
-  return flags.on("follow") ? await Promise.all(sources.map(read)) : await inParallel(sources, read);
+  return context.flags.on("follow") ? await Promise.all(sources.map(read)) : await inParallel(sources, read);
+}
+
+/** A unit's journal on a machine, an object of JSON a line. */
+async function journalLines(context: Context, unit: string, machine: string): Promise<AsyncIterable<string>> {
+  const { flags } = context;
+  const [lines, follow] = [flags.number("lines"), flags.on("follow")];
+  const text = await journalByApi(context, { unit, machine, lines, output: "json", follow });
+  if (text) return linesOf(text);
+  return linesOnMachine(context, machine, [
+    ...(flags.on("sudo") ? ["sudo"] : []),
+    ...["journalctl", "--unit", unit, "--no-pager", "--quiet", "--output", "json", "-n", `${lines}`],
+    ...(follow ? ["-f"] : []),
+  ]);
 }
 
 /** How often to look whether something can be printed: what is newer than that may still be overtaken. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FakeApi } from "../fake_api.ts";
+import { FakeApi, refusal } from "../fake_api.ts";
 import { FakeHosts } from "../fake_hosts.ts";
 import { FakeIo, fleetctl } from "../fake_io.ts";
 import { parseJournalEntry, TimeOrder } from "../journal_lines.ts";
@@ -60,7 +60,7 @@ Deno.test("events: a stream that ends is gone on with, from where it was", async
   assert.equal(ran.status, 0);
 });
 
-const refusals: { line: string; status: number; stderr: string }[] = [
+const refused: { line: string; status: number; stderr: string }[] = [
   { line: "events --since=x", status: 2, stderr: 'Invalid --since "x": expected a revision of the store, a number\n' },
   { line: "events --output=x", status: 2, stderr: 'Invalid output "x": expected "text" or "json"\n' },
   { line: "machine", status: 2, stderr: 'fleetctl machine: expected "label", not ""\n' },
@@ -73,7 +73,7 @@ const refusals: { line: string; status: number; stderr: string }[] = [
   { line: "logs nosuch", status: 1, stderr: "Unit nosuch.service does not exist.\n" },
 ];
 
-for (const { line, status, stderr } of refusals) {
+for (const { line, status, stderr } of refused) {
   Deno.test(`refused: ${line}`, async () => {
     assert.deepEqual(await fleetctl(cluster(), line), { status, stdout: "", stderr });
   });
@@ -141,6 +141,68 @@ Deno.test("logs: in the order of time, each with its unit's name", async () => {
     hosts.ran[0],
     `10.77.0.11: sudo "journalctl" "--unit" "a.service" "--no-pager" "--quiet" "--output" "json" "-n" "5"`,
   );
+});
+
+Deno.test("logs: by the API where it can tell, by SSH otherwise, in the order of time", async () => {
+  const entry = (second: number, message: string) =>
+    JSON.stringify({ __REALTIME_TIMESTAMP: `${Date.UTC(2026, 0, 1, 0, 0, second)}000`, MESSAGE: message }) + "\n";
+  const api = cluster();
+  // Pieces end where they like.
+  const pieces = [entry(1, "one").slice(0, 20), entry(1, "one").slice(20) + entry(3, "three").trim()];
+  api.journals.set("a.service", () => ReadableStream.from(pieces).pipeThrough(new TextEncoderStream()));
+  const hosts = new FakeHosts();
+  hosts.lines = () => [entry(2, "two")];
+  const { stdout, stderr } = await fleetctl(api, "logs --lines=5 a b", new FakeIo(), hosts);
+  assert.deepEqual([stdout.match(/[ab]\.service \w+/g), stderr], [
+    ["a.service one", "b.service two", "a.service three"],
+    "",
+  ]);
+  assert.deepEqual(api.journalQueries, [`?machineID=${id}&lines=5&output=json`]);
+  assert.deepEqual(hosts.ran.map((line) => line.includes('"b.service"')), [true]);
+  const bySsh = new FakeHosts();
+  await fleetctl(api, "logs --ssh a", new FakeIo(), bySsh);
+  assert.equal(bySsh.ran.length, 1);
+});
+
+/** What a journal says each time it is asked for; the last answer refuses, which ends it. */
+function journalOf(api: FakeApi, answers: readonly BodyInit[]): void {
+  let asked = 0;
+  api.journals.set("a.service", () => answers[asked++] as BodyInit);
+  api.intercept = (_request, path) => {
+    return path.endsWith("/journal") && asked === answers.length ? refusal(404, "unit does not exist") : undefined;
+  };
+}
+
+function broken(text: string): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const words = [new TextEncoder().encode(text)];
+  return new ReadableStream({
+    pull(controller) {
+      const word = words.shift();
+      word ? controller.enqueue(word) : controller.error(new TypeError("connection reset"));
+    },
+  });
+}
+
+Deno.test("journal -f: a server that ends or breaks it is asked again for what is new", async () => {
+  const api = cluster();
+  journalOf(api, ["one\n", broken("two\n"), "three\n"]);
+  const warning = "WARN unix:///fake.sock ended the journal of a.service; going on with what comes from now on\n";
+  const { status, stdout, stderr } = await fleetctl(api, "journal -f --lines=3 a");
+  assert.deepEqual([status, stdout], [1, "one\ntwo\nthree\n"]);
+  assert.equal(stderr.replace(/^(?!WARN).*\n/gm, ""), warning.repeat(3));
+  assert.match(stderr, /unit does not exist/);
+  const query = `?machineID=${id}&lines=3&output=short&follow=true`;
+  assert.deepEqual(api.journalQueries, [query, ...Array(2).fill(query.replace("lines=3", "lines=0"))]);
+});
+
+Deno.test("journal: without -f an end is the end, and a break is told", async () => {
+  const api = cluster();
+  api.journals.set("a.service", () => "one\n");
+  assert.deepEqual(await fleetctl(api, "journal a"), { status: 0, stdout: "one\n", stderr: "" });
+  api.journals.set("a.service", () => broken("one\n"));
+  const { status, stdout, stderr } = await fleetctl(api, "journal a");
+  assert.deepEqual([status, stdout], [1, "one\n"]);
+  assert.match(stderr, /connection reset/);
 });
 
 Deno.test("logs: what cannot be read is said, and the rest is printed", async () => {

@@ -246,7 +246,7 @@ Deno.test("on machines: status and journal come from the API where it can tell",
   const { stdout } = await fleetctl(running, "journal --lines=3 --machine=454c9 g", new FakeIo(), hosts);
   assert.match(stdout, new RegExp(`^\\?machineID=${two}&lines=3&output=short\n`));
   assert.deepEqual(hosts.ran, []);
-  for (const line of ["status --ssh a", "journal --ssh a", "journal --sudo a", "journal -f a"]) {
+  for (const line of ["status --ssh a", "journal --ssh a", "journal --sudo a", "journal --ssh -f a"]) {
     await fleetctl(running, line, new FakeIo(), hosts);
   }
   assert.equal(hosts.ran.length, 4);

@@ -4,7 +4,7 @@ import { type Command, type Context, exitFailure } from "../command.ts";
 import { isGlobal } from "../desired_state.ts";
 import { complain, say } from "../io.ts";
 import { machineLegend } from "../machines.ts";
-import { printSaid, runOnMachine, sshFlag } from "../on_machine.ts";
+import { printStatus, runOnMachine, sshFlag } from "../on_machine.ts";
 import { sshPortFlag } from "../ssh_target.ts";
 
 /** `fleetctl status`: what systemd says of units on their machines. */
@@ -46,7 +46,7 @@ async function showStatus(context: Context, name: string): Promise<number> {
 const exitNotRunning = 3;
 
 async function statusOn(context: Context, machine: string, name: string): Promise<number> {
-  const said = await printSaid(context, machine, name, "status");
+  const said = await printStatus(context, machine, name);
   if (said === undefined) return await runOnMachine(context, machine, ["systemctl", "status", "-l", name]);
   return /^ *Active: (active|reloading|refreshing)\b/m.test(said) ? 0 : exitNotRunning;
 }

@@ -1,94 +1,10 @@
 /** fleetctl between real machines with real sshd: keys, hosts, terminals, tunnels. */
 
 import assert from "node:assert/strict";
-import { type FleetCluster, withFleet } from "./fleet_cluster.ts";
+import { apiCases } from "./ctl_api_cases.ts";
+import { type Case, Home, type Stage } from "./ctl_home.ts";
+import { withFleet } from "./fleet_cluster.ts";
 import type { Machine } from "./machine.ts";
-import { type Output, until } from "./process.ts";
-
-/** What every case works with. */
-interface Stage {
-  readonly cluster: FleetCluster;
-  /** Where fleetctl runs; it has no key of its own. */
-  readonly m1: Machine;
-  readonly m2: Machine;
-  readonly m3: Machine;
-  /** The key that opens every machine, and what makes every machine known. */
-  readonly key: string;
-  readonly knownHosts: string;
-}
-
-interface Case {
-  readonly name: string;
-  run(stage: Stage): Promise<void>;
-}
-
-/** What is done once the terminal shows something. */
-interface Step {
-  readonly after: RegExp;
-  readonly type?: string;
-  readonly act?: () => Promise<unknown>;
-}
-
-let homes = 0;
-
-/** Runs fleetctl, or a script, on m1 with a home directory of its own. */
-class Home {
-  readonly path = `/root/home-${++homes}`;
-
-  constructor(readonly stage: Stage) {}
-
-  /** A home directory with these files; `key` and `hosts` put the usual ones there as well. */
-  static async with(stage: Stage, usual: readonly ("key" | "hosts")[], files: Record<string, string> = {}) {
-    const home = new Home(stage);
-    await stage.m1.must(["mkdir", "-p", home.path]);
-    const all = {
-      ...usual.includes("key") && { ".ssh/id_ed25519": stage.key },
-      ...usual.includes("hosts") && { ".fleetctl/known_hosts": stage.knownHosts },
-      ...files,
-    };
-    for (const [path, text] of Object.entries(all)) await stage.m1.writeFile(`${home.path}/${path}`, text, 0o600);
-    return home;
-  }
-
-  fleetctl(args: readonly string[], stdin?: string): Promise<Output> {
-    return this.run(["fleetctl", ...args], stdin);
-  }
-
-  run(command: readonly string[], stdin?: string): Promise<Output> {
-    return this.stage.m1.run(command, { env: { HOME: this.path }, ...stdin !== undefined && { stdin } });
-  }
-
-  /** Runs a script on a terminal of 91 by 33, on which these steps are done one after the other. */
-  async typed(script: string, steps: readonly Step[]): Promise<Output> {
-    const log = `${this.path}/typescript`;
-    const keys = `${this.path}/keys`;
-    await this.stage.m1.must(["mkfifo", keys]);
-    const terminal = `stty cols 91 rows 33; ${script}`;
-    // The fifo is held open for writing, or the terminal would hang up after the first line.
-    const running = this.run(
-      ["sh", "-c", 'exec 9<>"$1"; exec script -qefc "$2" "$3" <"$1" >/dev/null', "sh", keys, terminal, log],
-    );
-    let shown = "";
-    for (const { after, type, act } of steps) {
-      await until(`${after} on the terminal`, async () => {
-        const { stdout } = await this.stage.m1.run(["cat", log]);
-        shown = stdout;
-        return after.test(shown) ? true : undefined;
-      }).catch((cause) => {
-        throw new Error(`${cause.message}, which shows ${JSON.stringify(shown.slice(-500))}`, { cause });
-      });
-      if (type !== undefined) await this.stage.m1.must(["sh", "-c", 'printf "%s" "$1" >"$2"', "sh", type, keys]);
-      await act?.();
-    }
-    const { code } = await running;
-    const stdout = await this.stage.m1.must(["cat", log]);
-    return { code, stdout: stdout.replaceAll("\r\n", "\n"), stderr: "" };
-  }
-
-  async read(path: string): Promise<string> {
-    return await this.stage.m1.must(["cat", `${this.path}/${path}`]);
-  }
-}
 
 /** Starts another sshd on m2, with a host key of its own, at port 2222. */
 async function otherSshd({ m2 }: Stage): Promise<string> {
@@ -345,38 +261,41 @@ const sessions: readonly Case[] = [
     name: "status and journal: here without SSH, there by SSH, with systemctl's and journalctl's exit status",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
-      for (const [unit, flags] of [["near.service", []], ["far.service", ["--ssh-username=root"]]] as const) {
-        const status = await home.fleetctl([...flags, "status", unit]);
+      for (
+        const [unit, flags] of [["near.service", ["--ssh"]], ["far.service", ["--ssh", "--ssh-username=root"]]] as const
+      ) {
+        const status = await home.fleetctl(["status", ...flags, unit]);
         assert.equal(status.code, 0, status.stderr);
         assert.match(status.stdout, new RegExp(`^● ${unit}\\n.*Loaded: loaded .*\\n.*Active: active \\(running\\)`));
-        const journal = await home.fleetctl([...flags, "journal", "--lines=1", "--output=cat", unit]);
+        const journal = await home.fleetctl(["journal", ...flags, "--lines=1", "--output=cat", unit]);
         assert.match(journal.stdout, /^tick \d+\n$/);
-        const wrong = await home.fleetctl([...flags, "journal", "--output=nosuch", unit]);
+        const wrong = await home.fleetctl(["journal", ...flags, "--output=nosuch", unit]);
         assert.deepEqual([wrong.code, wrong.stdout], [1, ""]);
         assert.match(wrong.stderr, /Unknown output format|nosuch/);
       }
-      const both = await home.fleetctl(["--ssh-username=root", "status", "near", "far"]);
+      const both = await home.fleetctl(["--ssh-username=root", "status", "--ssh", "near", "far"]);
       assert.match(both.stdout, /\n\n● far\.service\n/);
-      const all = await home.fleetctl(["--ssh-username=root", "status", "all.service"]);
+      const all = await home.fleetctl(["--ssh-username=root", "status", "--ssh", "all.service"]);
       assert.deepEqual(all.stdout.match(/^all\.service on .*:$/gm), [
         "all.service on 01010101.../10.77.0.11:",
         "all.service on 02020202.../10.77.0.12:",
         "all.service on 03030303.../10.77.0.13:",
       ]);
       await stage.cluster.fleetctl(stage.m1, "stop", "far.service");
-      assert.equal((await home.fleetctl(["--ssh-username=root", "status", "far"])).code, 3);
+      assert.equal((await home.fleetctl(["--ssh-username=root", "status", "--ssh", "far"])).code, 3);
       await stage.cluster.fleetctl(stage.m1, "start", "far.service");
       const stranger = await Home.with(stage, []);
-      const refused = await stranger.fleetctl(["status", "far"]);
+      const refused = await stranger.fleetctl(["status", "--ssh", "far"]);
       assert.equal(refused.code, 255);
       assert.match(refused.stderr, /^Unable to SSH to remote host: SSH_AUTH_SOCK/);
     },
   },
   {
-    name: "journal -f goes on until it is ended",
+    name: "journal --ssh -f goes on until it is ended",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
-      const script = "timeout -s INT 4 fleetctl --ssh-username=root journal -f --lines=1 --output=cat far.service";
+      const script =
+        "timeout -s INT 4 fleetctl --ssh-username=root journal --ssh -f --lines=1 --output=cat far.service";
       const { stdout } = await home.run(["sh", "-c", script]);
       const ticks = [...stdout.matchAll(/^tick (\d+)$/gm)].map(([, count]) => Number(count));
       assert.ok(ticks.length >= 2, stdout);
@@ -427,7 +346,7 @@ const tunnels: readonly Case[] = [
       const hop = ["env", ...flags, "fleetctl", unix];
       const { stdout } = await home.run([...hop, "ssh", "0303", "hostname; echo ${SSH_CONNECTION%% *}"]);
       assert.equal(stdout, "m3\n10.77.0.12\n");
-      const journal = await home.run([...hop, "journal", "--lines=1", "--output=cat", "far.service"]);
+      const journal = await home.run([...hop, "journal", "--ssh", "--lines=1", "--output=cat", "far.service"]);
       assert.match(journal.stdout, /^tick \d+\n$/);
       const lines = stage.knownHosts.trim().split("\n");
       const onlyTunnel = lines.filter((line) => line.startsWith("10.77.0.12 ")).join("\n") + "\n";
@@ -488,7 +407,7 @@ const injection: readonly Case[] = [
 const ticker = "[Service]\nExecStart=/bin/sh -c 'i=0; while sleep 1; do i=$$((i+1)); echo tick $$i; done'\n";
 
 Deno.test("fleetctl over SSH", async (t) => {
-  await withFleet({ machines: 3 }, async (cluster) => {
+  await withFleet({ machines: 3, tcp: true }, async (cluster) => {
     const [m1, m2, m3] = cluster.lab.machines as [Machine, Machine, Machine];
     const on = (machine: Machine) => `[X-Fleet]\nMachineID=${machine.id}\n`;
     await cluster.put(m1, "near.service", "launched", ticker + on(m1));
@@ -498,7 +417,7 @@ Deno.test("fleetctl over SSH", async (t) => {
     const key = Deno.readTextFileSync(cluster.lab.sshKey);
     const knownHosts = Deno.readTextFileSync(cluster.lab.knownHosts);
     const stage: Stage = { cluster, m1, m2, m3, key, knownHosts };
-    for (const { name, run } of [...keys, ...hosts, ...sessions, ...tunnels, ...injection]) {
+    for (const { name, run } of [...keys, ...hosts, ...sessions, ...tunnels, ...apiCases, ...injection]) {
       await t.step(name, () => run(stage));
     }
   });
