@@ -10,7 +10,7 @@ import { isTemplate } from "../systemd/unit_name.ts";
 import { ScheduleMemo } from "./engine/memo.ts";
 import { type Plan, schedule } from "./engine/schedule.ts";
 import { globalsAmong, isActiveGlobal, isActiveJob } from "./globals.ts";
-import { placement, precedence, type Refusal, replaces } from "./placement.ts";
+import { conflict, placement, precedence, type Refusal, replaces } from "./placement.ts";
 
 /** What kind of place a unit has. */
 export type Outcome =
@@ -196,7 +196,7 @@ function stand(
   return { standpoint: reasons.length > 0 ? "refused" : "able", reasons };
 }
 
-/** What a machine has against those that a waiting unit can only come with. */
+/** What a machine has against those that a waiting unit can only come with, and they against each other. */
 function companyRefusals({ cluster, unit, plan }: Scene, machine: Machine, residents: readonly Unit[]): Refusal[] {
   const company = new Set([unit]);
   for (const member of company) {
@@ -206,10 +206,21 @@ function companyRefusals({ cluster, unit, plan }: Scene, machine: Machine, resid
     }
   }
   const names = new Set([...company].map(({ name }) => name));
-  return [...company].filter((member) => member !== unit).flatMap((member) =>
-    placement(member, machine, residents, "newcomer", names).refusals
-      .map(({ rule, reason }) => ({ rule, reason: `required peer Unit(${member.name}): ${reason}` }))
-  );
+  const others = [...company].filter((member) => member !== unit);
+  return [
+    ...others.filter((other) => conflict(unit, other)).map((other) => apart(other)),
+    ...others.flatMap((member, index) =>
+      [
+        ...placement(member, machine, residents, "newcomer", names).refusals,
+        ...others.slice(index + 1).filter((other) => conflict(member, other)).map((other) => apart(other)),
+      ].map(({ rule, reason }) => ({ rule, reason: `required peer Unit(${member.name}): ${reason}` }))
+    ),
+  ];
+}
+
+/** What is against a unit that comes with another, wherever they go. */
+function apart(other: Unit): Refusal {
+  return { rule: "Conflicts", reason: `found conflict with required peer Unit(${other.name})` };
 }
 
 /** What a machine has still to do about a unit; undefined if nothing. Follows "which". */
