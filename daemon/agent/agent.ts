@@ -14,7 +14,7 @@ import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { Bell, reconcile, together } from "../reconcile.ts";
 import { desired, hashesNeeded, type Wanted } from "./desired.ts";
 import { Hands, type Situation, startsAgain } from "./hands.ts";
-import { commanded, type IntentMemory } from "./intent.ts";
+import type { IntentMemory } from "./intent.ts";
 import { type Current, plan, type Step } from "./plan.ts";
 import { sameStates, unitStates } from "./publish.ts";
 import { Troubles } from "./troubles.ts";
@@ -113,7 +113,7 @@ export class Agent {
     // What ends while systemd is looked at may be seen as it was before.
     const busy = [...hands.busy];
     const stopped = hands.takeStopped();
-    const current = await this.#current(hands);
+    const current = await this.#current(hands, wanted);
     hands.judgeStops(stopped, wanted, current);
     const now_ms = clock.monotonic_ms();
     this.#troubles.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
@@ -203,13 +203,16 @@ export class Agent {
     return texts;
   }
 
-  async #current(hands: Hands): Promise<ReadonlyMap<UnitName, Current>> {
+  async #current(
+    hands: Hands,
+    wanted: ReadonlyMap<UnitName, Wanted>,
+  ): Promise<ReadonlyMap<UnitName, Current>> {
     const statuses = await this.#options.systemd.statuses(new Set(hands.files.keys()));
     const current = new Map<UnitName, Current>();
-    for (const [name, hash] of hands.files) {
+    await Promise.all([...hands.files].map(async ([name, hash]) => {
       const status = statuses.get(name);
-      if (status) current.set(name, { name, hash, status, ...commanded(hands.intents.get(name), status) });
-    }
+      if (status) current.set(name, { name, hash, status, ...await hands.commanded(name, status, wanted.get(name)) });
+    }));
     return current;
   }
 }

@@ -231,6 +231,38 @@ Deno.test("a restart is done once, also across the daemon's own", () =>
     assert.equal(bench.calls("RestartUnit"), 1);
   }));
 
+Deno.test("an agent that has lost its memory leaves alone what runs: no restart, and no start when it ends", () =>
+  withBench(async (bench) => {
+    const units = ["a.service", "b.service", "c.service"];
+    bench.assign(...units.map((unit) => [unit, daemonText, "launched", 5] as const));
+    await ManualClock.settle();
+    await bench.end();
+    bench.intents.clear();
+    const before = bench.machine.calls.filter((call) => /^(Start|Stop|Restart)Unit/.test(call));
+    bench.begin();
+    await ManualClock.settle();
+    for (const unit of units) assert.equal(bench.published.get(unit)?.restart, 5);
+    bench.machine.exit("b.service", 0);
+    await ManualClock.settle();
+    assert.equal(bench.state("b.service"), "launched inactive dead");
+    assert.deepEqual(bench.machine.calls.filter((call) => /^(Start|Stop|Restart)Unit/.test(call)), before);
+    // A new wish is done as ever.
+    bench.assign(
+      ["a.service", daemonText, "launched", 9],
+      ["b.service", daemonText, "launched", 5],
+      ["c.service", daemonText, "loaded", 5],
+    );
+    await ManualClock.settle();
+    assert.equal(bench.calls("RestartUnit a.service"), 1);
+    assert.equal(bench.published.get("a.service")?.restart, 9);
+    assert.equal(bench.state("c.service"), "loaded inactive dead");
+    await bench.end();
+    bench.begin();
+    await ManualClock.settle();
+    assert.equal(bench.calls("RestartUnit"), 1);
+    assert.equal(bench.calls("StartUnit b.service"), 1);
+  }));
+
 Deno.test("a restart is told of when systemd is through with it", () =>
   withBench(async (bench) => {
     bench.assign(["a.service", daemonText, "launched", 5]);

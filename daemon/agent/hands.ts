@@ -9,7 +9,7 @@ import type { Log } from "../../registry/log.ts";
 import type { Revision, UnitName } from "../../registry/model.ts";
 import type { Job, JobResult, Systemd, UnitStatus } from "../../systemd/mod.ts";
 import type { Wanted } from "./desired.ts";
-import { type Intent, type IntentMemory, isUp } from "./intent.ts";
+import { adopted, type Commanded, commanded, type Intent, type IntentMemory, isUp } from "./intent.ts";
 import { type Ordering, orderingOf, startOrder } from "./order.ts";
 import type { Current, Step } from "./plan.ts";
 import type { Troubles } from "./troubles.ts";
@@ -115,6 +115,25 @@ export class Hands {
         });
       },
     };
+  }
+
+  /**
+   * What has been commanded of a unit on disk. One that runs and that nobody remembers is adopted, with the restart that is
+   * asked for now; while that cannot be remembered, it is the unit's trouble.
+   */
+  async commanded(unit: UnitName, status: UnitStatus, wanted: Wanted | undefined): Promise<Commanded> {
+    const known = this.intents.get(unit);
+    const adoption = known ? undefined : adopted(status, wanted?.restart ?? 0);
+    if (!adoption) return commanded(known, status);
+    const { troubles, clock, log } = this.#options;
+    try {
+      await this.#remember(unit, adoption);
+      troubles.over(unit);
+    } catch (error) {
+      troubles.failed(unit, wanted, (error as Error).message, clock.monotonic_ms());
+      log("error", (error as Error).message, { unit });
+    }
+    return commanded(adoption, status);
   }
 
   /** Units whose stop job has ended since the last call, with its result: to be taken before systemd is looked at. */

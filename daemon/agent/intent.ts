@@ -33,12 +33,19 @@ export interface Commanded {
 }
 
 /**
+ * What a unit that nobody remembers is taken for: if it runs, it was started, and restarted as often as was asked for until
+ * now. So it goes on as it is, and is not started again when it ends. Undefined if it does not run.
+ */
+export function adopted(status: UnitStatus, restart: Revision): Intent | undefined {
+  return isUp(status) ? { did: "start", done: true, invocation: status.invocation, restart } : undefined;
+}
+
+/**
  * Works out what has been commanded. After a crash between the two writes a changed InvocationID means that a start was
  * carried out; a stop that was not confirmed is given again, since stopping twice is harmless.
  */
 export function commanded(intent: Intent | undefined, status: UnitStatus): Commanded {
-  // No memory: a unit that an older daemon, or nobody we know of, has started. It is adopted as it is.
-  if (!intent) return { commanded: isUp(status) ? "launched" : "loaded", restart: 0 };
+  if (!intent) return { commanded: "loaded", restart: 0 };
   const { did, restart } = intent;
   // "" says nothing: systemd forgets a unit that has stopped, and its InvocationID with it.
   const carriedOut = intent.done || (status.invocation !== "" && status.invocation !== intent.invocation);

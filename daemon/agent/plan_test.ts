@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { UnitStatus } from "../../systemd/mod.ts";
 import type { Wanted } from "./desired.ts";
-import { commanded, type Intent } from "./intent.ts";
+import { adopted, commanded, type Intent } from "./intent.ts";
 import { type Current, plan } from "./plan.ts";
 
 const name = "a.service";
@@ -105,7 +105,18 @@ Deno.test("plan: a unit that is held is left alone, its neighbour is not", () =>
 });
 
 const intents: readonly { name: string; intent?: Intent; status: UnitStatus; want: [string, number] }[] = [
-  { name: "no memory, running: adopted as launched", status: status("active"), want: ["launched", 0] },
+  {
+    name: "no memory, running: adopted as launched, and as restarted when asked",
+    intent: adopted(status("active"), 4)!,
+    status: status("active"),
+    want: ["launched", 4],
+  },
+  {
+    name: "adopted and ended since: still launched",
+    intent: adopted(status("active", "i1"), 4)!,
+    status: status("inactive", ""),
+    want: ["launched", 4],
+  },
   { name: "no memory, not running: loaded", status: status(), want: ["loaded", 0] },
   {
     name: "start confirmed, finished and forgotten by systemd: still launched",
@@ -132,6 +143,12 @@ const intents: readonly { name: string; intent?: Intent; status: UnitStatus; wan
     want: ["loaded", 0],
   },
   {
+    name: "restart not confirmed, new invocation: done",
+    intent: { did: "restart", done: false, invocation: "i1", restart: 4 },
+    status: status("active", "i2"),
+    want: ["launched", 4],
+  },
+  {
     name: "restart not confirmed, same invocation: to be given again",
     intent: { did: "restart", done: false, invocation: "i1", restart: 4 },
     status: status("active", "i1"),
@@ -150,6 +167,11 @@ const intents: readonly { name: string; intent?: Intent; status: UnitStatus; wan
     want: ["loaded", 4],
   },
 ];
+
+Deno.test("intent: what nobody remembers and does not run is not adopted", () => {
+  assert.equal(adopted(status("inactive"), 4), undefined);
+  assert.equal(adopted(status("failed"), 4), undefined);
+});
 
 for (const { name: title, intent, status, want } of intents) {
   Deno.test(`intent: ${title}`, () => {

@@ -13,6 +13,8 @@
  * | `schedule [grace]` | the engine decides, and what it decides is done; `grace`: machines that are away may come back |
  * | `agent ID` | the machine's agent does what it should, pass by pass, until there is nothing left to do |
  * | `exits ID NAME` | a unit that runs on a machine ends by itself |
+ * | `runs ID NAME` | a unit is started by something else than its agent: a socket, a timer, a person |
+ * | `forgets ID` | the machine's agent begins anew without memory of what it has commanded; files and processes stay |
  * | `> …` | what is expected of the line above, line by line |
  * | `# …` | a remark |
  *
@@ -22,6 +24,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { desired } from "../../daemon/agent/desired.ts";
+import { adopted, commanded } from "../../daemon/agent/intent.ts";
 import { type Current, plan } from "../../daemon/agent/plan.ts";
 import { ScheduleMemo } from "../../daemon/engine/memo.ts";
 import { type Plan, schedule } from "../../daemon/engine/schedule.ts";
@@ -155,13 +158,22 @@ export class Story {
     });
   }
 
-  /** A unit on a machine ends by itself; what was commanded stays. */
-  exits(id: string, name: string): void {
+  /** A unit on a machine ends, or is started, by itself; what was commanded stays. */
+  becomes(id: string, name: string, isUp: boolean): void {
     const current = this.#disks.get(id)!.get(name)!;
     this.#disks.get(id)!.set(
       name,
-      onDisk(name, current.hash, current.commanded === "launched", false, current.restart),
+      onDisk(name, current.hash, current.commanded === "launched", isUp, current.restart),
     );
+  }
+
+  /** A machine's agent knows no more than what is there. */
+  forgets(id: string): void {
+    const disk = this.#disks.get(id)!;
+    for (const [name, current] of disk) {
+      const intent = adopted(current.status, this.units.get(name)?.restart ?? 0);
+      disk.set(name, { ...current, ...commanded(intent, current.status) });
+    }
   }
 
   apply(placements: readonly Placement[]): void {
@@ -198,9 +210,9 @@ export class Story {
   }
 }
 
-function onDisk(name: string, hash: string, commanded: boolean, isUp: boolean, restart: number): Current {
+function onDisk(name: string, hash: string, isLaunched: boolean, isUp: boolean, restart: number): Current {
   return {
-    ...{ name, hash, restart, commanded: commanded ? "launched" : "loaded" },
+    ...{ name, hash, restart, commanded: isLaunched ? "launched" : "loaded" },
     status: {
       ...{ name, load: "loaded", active: isUp ? "active" : "inactive", sub: isUp ? "running" : "dead" },
       ...{ result: "success", invocation: "", since_ms: 0 },
@@ -294,7 +306,11 @@ function perform(story: Story, [command, name = "", ...rest]: string[], options:
       }
     }
     case "exits":
-      story.exits(name, rest[0]!);
+    case "runs":
+      story.becomes(name, rest[0]!, command === "runs");
+      return [];
+    case "forgets":
+      story.forgets(name);
       return [];
     default:
       throw new Error(`a scenario script has no command "${command}"`);
