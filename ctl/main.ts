@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Cluster } from "../registry/model.ts";
 import { type ApiClient, createApiClient } from "./api.ts";
 import type { Flags } from "./args.ts";
 import { runFleetctl, type Start } from "./cli.ts";
@@ -79,11 +80,24 @@ async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
     await registry.close();
     throw new ClientSetupError(`cannot use the store at ${endpoint}: ${reasonOf(cause)}`, { cause });
   }
+  await warnIfOld(registry, io);
   const handle = createHandler({ registry, status: () => ({ ready: true }), log, clock, pageSize: 1000, version });
   return createApiClient(endpoint, (path, { method, body }) => {
     const content = body === undefined ? {} : { body, headers: { "content-type": "application/json" } };
     return handle(new Request("http://localhost" + path, { method, ...content }));
   }, () => void registry.close());
+}
+
+/** The work goes on even if this cannot be known. */
+async function warnIfOld(registry: { read(): Promise<Cluster> }, io: Io): Promise<void> {
+  try {
+    const { machines } = await registry.read();
+    const { olderThanCluster } = await import("./version_check.ts");
+    const warning = olderThanCluster(version, [...machines.values()].map((machine) => machine.version));
+    if (warning !== undefined) io.err(warning);
+  } catch (error) {
+    io.log("ERROR", `cannot tell whether fleetctl is older than the cluster: ${reasonOf(error)}`);
+  }
 }
 
 function tlsFiles(flags: Flags): Pick<ClientSettings, "caFile" | "certFile" | "keyFile"> {

@@ -71,6 +71,15 @@ const refusals: { name: string; args: string[]; status: number; stderr: RegExp }
     status: 1,
     stderr: /^Unable to initialize client: unrecognized driver "x"\n$/,
   },
+  ...[
+    ["/var/run/fleet.sock", "URL scheme undefined"],
+    ["unix://var/run/fleet.sock", 'unable to connect to host "var" with scheme "unix"'],
+  ].map(([endpoint, reason]) => ({
+    name: `a client that cannot start, before any command: ${reason}`,
+    args: [`--endpoint=${endpoint}`, "version"],
+    status: 1,
+    stderr: new RegExp(`^Unable to initialize client: ${reason}\n$`),
+  })),
   {
     name: "log lines have time, level and place",
     args: ["--endpoint=unix:///nonexistent,http://b", "cat", "a"],

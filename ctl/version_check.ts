@@ -1,0 +1,42 @@
+/**
+ * Whether this client is older than the daemons of the cluster. Asked where a client works on the store itself: then it
+ * is this client's own code that must understand what newer daemons have written.
+ *
+ * @module
+ */
+
+/** A warning for standard error if one of the daemons' versions is newer than ours; undefined otherwise. */
+export function olderThanCluster(ours: string, daemons: Iterable<string>): string | undefined {
+  const latest = [...daemons].filter((version) => parse(version) !== undefined).sort(compareVersions).at(-1);
+  if (latest === undefined || compareVersions(ours, latest) >= 0) return undefined;
+  const bar = "#".repeat(68);
+  return `${bar}\n` +
+    `WARNING: fleetctl (${ours}) is older than the latest registered version of fleet found in the cluster (${latest}).\n` +
+    `You are strongly recommended to upgrade fleetctl to prevent incompatibility issues.\n` +
+    `${bar}\n`;
+}
+
+interface Version {
+  readonly numbers: readonly number[];
+  /** What stands behind a hyphen; "" for a release. */
+  readonly before: string;
+}
+
+function parse(text: string): Version | undefined {
+  const [, numbers, before = ""] = /^v?(\d+(?:\.\d+)*)(?:-([^+]*))?(?:\+.*)?$/.exec(text) ?? [];
+  return numbers === undefined ? undefined : { numbers: numbers.split(".").map(Number), before };
+}
+
+/** Orders versions as https://semver.org does, as far as fleet's go: what is no version comes first. */
+export function compareVersions(a: string, b: string): number {
+  const [one, other] = [parse(a), parse(b)];
+  if (!one || !other) return Number(one !== undefined) - Number(other !== undefined);
+  for (let i = 0; i < Math.max(one.numbers.length, other.numbers.length); i++) {
+    const difference = (one.numbers[i] ?? 0) - (other.numbers[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  if (one.before === other.before) return 0;
+  // A release comes behind everything that led to it.
+  if (one.before === "" || other.before === "") return one.before === "" ? 1 : -1;
+  return one.before < other.before ? -1 : 1;
+}
