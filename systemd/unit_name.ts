@@ -46,7 +46,7 @@ export function templateOf(name: string): string | undefined {
   return parts?.instance ? parts.template : undefined;
 }
 
-/** systemd's UNIT_NAME_MAX, as fleet 1.0 has it. */
+/** As fleet 1.0 has it. systemd takes one less, see {@link unrunnableName}. */
 const maxName_bytes = 256;
 
 const unitTypes = new Set(
@@ -232,6 +232,24 @@ export function unrunnableType(name: string): string | undefined {
   const type = parseUnitName(name)?.type ?? "";
   const why = Object.hasOwn(notFromFiles, type) ? notFromFiles[type] : undefined;
   return why && `a unit of type ${quote(type)} cannot be run: ${why}`;
+}
+
+/** The longest name that systemd takes (UNIT_NAME_MAX counts the NUL behind it), and that a file can have. */
+const maxRunnableName_bytes = 255;
+
+/** Units that systemd makes for itself when it starts, and never stops. */
+const perpetual = new Set(["-.mount", "-.slice"]);
+
+/** Why systemd would have no unit of a valid name from a file; undefined if it would. */
+export function unrunnableName(name: string): string | undefined {
+  const why = name.startsWith(".")
+    ? "systemd takes no notice of files whose names begin with a dot"
+    : name.length > maxRunnableName_bytes
+    ? `systemd takes names of at most ${maxRunnableName_bytes} bytes`
+    : perpetual.has(name)
+    ? "systemd has it already, and never stops it"
+    : undefined;
+  return why && `a unit of the name ${quote(name)} cannot be run: ${why}`;
 }
 
 /** Quotes a text as messages of fleet 1.0 do (Go's %q), so that nothing in it can hide. */

@@ -10,6 +10,7 @@ import {
   parseUnitName,
   quote,
   templateOf,
+  unrunnableName,
   unrunnableType,
   validateUnitName,
 } from "./unit_name.ts";
@@ -199,5 +200,16 @@ Deno.test("types of which systemd starts nothing from a file", () => {
   }
   for (const name of ["a.scope", "a.snapshot", "a.busname"]) {
     assert.match(unrunnableType(name)!, /^a unit of type "[a-z]+" cannot be run: systemd /, name);
+  }
+});
+
+Deno.test("names that are valid, and of which systemd has no unit from a file", () => {
+  const long = (bytes: number) => `${"a".repeat(bytes - ".service".length)}.service`;
+  for (const name of ["a.service", "a..service", "-a.slice", "a-.mount", "x@.service", long(255)]) {
+    assert.deepEqual([validateUnitName(name), unrunnableName(name)], [undefined, undefined], name);
+  }
+  for (const name of [".service", ".a.service", "-.slice", "-.mount", long(256)]) {
+    assert.equal(validateUnitName(name), undefined, name);
+    assert.match(unrunnableName(name)!, /^a unit of the name ".*" cannot be run: systemd /, name);
   }
 });

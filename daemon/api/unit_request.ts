@@ -9,7 +9,7 @@ import { type DesiredState, desiredStates, type UnitName } from "../../registry/
 import { fleetSection, parseRequirements, validateFleetOptions } from "../../registry/requirements.ts";
 import { parseUnitFile, serializeUnitFile, UnitFileError, type UnitOption } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
-import { isTemplate, unrunnableType } from "../../systemd/unit_name.ts";
+import { isTemplate, unrunnableName, unrunnableType } from "../../systemd/unit_name.ts";
 import { decode } from "./schema.ts";
 import { unitRequest } from "./schemas.ts";
 
@@ -63,14 +63,16 @@ function decideStore(name: UnitName, request: UnitRequest, file: File): Decision
   if (invalid !== undefined) return refuse(400, invalid);
   const desiredState = request.desiredState || "inactive";
   if (!isDesiredState(desiredState)) return unknownState(desiredState);
-  if (desiredState !== "inactive" && isTemplate(name)) return templateRefused(name);
+  const inert = desiredState === "inactive" ? undefined : whyInert(name);
+  if (inert !== undefined) return refuse(400, inert);
   const { unknown } = parseRequirements(name, file.fleetOptions);
   return { kind: "store", desiredState, file, unknown };
 }
 
 function decideState(was: UnitRecord, { desiredState }: UnitRequest, file: File | undefined): Decision {
   if (desiredState === "") return refuse(409, "must provide DesiredState to update existing unit");
-  if (desiredState !== "inactive" && isTemplate(was.name)) return templateRefused(was.name);
+  const inert = desiredState === "inactive" ? undefined : whyInert(was.name);
+  if (inert !== undefined) return refuse(400, inert);
   if (!isDesiredState(desiredState)) return unknownState(desiredState);
   // A text that the store has lost is put again by whoever still has it.
   const restores = file !== undefined && was.text === undefined;
@@ -78,8 +80,9 @@ function decideState(was: UnitRecord, { desiredState }: UnitRequest, file: File 
   return { kind: "update", desiredState, ...(file ? { file } : {}), unknown: [] };
 }
 
-function templateRefused(name: UnitName): Decision {
-  return refuse(400, `cannot activate template ${JSON.stringify(name)}`);
+/** Why a unit may be stored but never be wanted anywhere; undefined if it may. */
+function whyInert(name: UnitName): string | undefined {
+  return isTemplate(name) ? `cannot activate template ${JSON.stringify(name)}` : unrunnableName(name);
 }
 
 function unknownState(text: string): Decision {

@@ -323,6 +323,25 @@ Deno.test("names of units: the first failing rule is told", async (test) => {
   }
 });
 
+Deno.test("a unit of a name that systemd would not take is stored, but not wanted anywhere", async (test) => {
+  await using api = await ApiFixture.open();
+  for (const name of ["x".repeat(248) + ".service", ".hidden.service", ".service", "-.slice", "-.mount"]) {
+    await test.step(`${name.slice(0, 20)} (${name.length})`, async () => {
+      const at = `/fleet/v1/units/${name}`;
+      const refused = (text: string) => assert.match(JSON.parse(text).error.message, /cannot be run: systemd /);
+      const born = await api.send("PUT", at, { body: { options, desiredState: "launched" } });
+      assert.equal(born.code, 400);
+      refused(born.text);
+      assert.equal((await api.send("PUT", at, { body: { options } })).code, 201);
+      const wanted = await api.send("PUT", at, { body: { desiredState: "loaded" } });
+      assert.equal(wanted.code, 400);
+      refused(wanted.text);
+      assert.equal((await api.send("PUT", at, { body: { desiredState: "inactive" } })).code, 204);
+      assert.equal((await api.send("DELETE", at)).code, 204);
+    });
+  }
+});
+
 const forbidden: readonly (readonly [fleet: string, says: string | undefined])[] = [
   ["MachineOf=a.service\nConflicts=a*", 'unresolvable requirements: peer "a.service" matches conflict "a*"'],
   ["MachineOf=a.service\nReplaces=a*", 'unresolvable requirements: peer "a.service" matches replace "a*"'],

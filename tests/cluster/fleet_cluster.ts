@@ -105,13 +105,17 @@ export class FleetCluster {
   /** Creates or changes a unit through one machine's API. `text` is its file. */
   async put(machine: Machine, name: string, desiredState: string, text?: string): Promise<number> {
     const options = text === undefined ? {} : { options: optionsOf(text) };
-    const response = await this.request(machine, "PUT", `/units/${name}`, { name, desiredState, ...options });
+    const response = await this.request(machine, "PUT", `/units/${encodeURIComponent(name)}`, {
+      name,
+      desiredState,
+      ...options,
+    });
     if (response.status >= 300) throw new Error(`PUT ${name}: ${response.status} ${await response.text()}`);
     return response.status;
   }
 
   async destroy(machine: Machine, name: string): Promise<void> {
-    const response = await this.request(machine, "DELETE", `/units/${name}`);
+    const response = await this.request(machine, "DELETE", `/units/${encodeURIComponent(name)}`);
     if (response.status >= 300) throw new Error(`DELETE ${name}: ${response.status} ${await response.text()}`);
   }
 

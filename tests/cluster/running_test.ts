@@ -58,10 +58,14 @@ async function diaryOf(machine: Machine, unit: string): Promise<string> {
 async function enabled(cluster: FleetCluster): Promise<void> {
   await put(cluster, { "in.service": ["launched", `${sleeper}[Install]\nWantedBy=multi-user.target\n`] });
   const machine = await becomes(cluster, "in.service", "active");
+  // Without such a section a unit is only linked.
+  await put(cluster, { "not-in.service": ["loaded", sleeper] });
+  const beside = await becomes(cluster, "not-in.service", "inactive");
+  assert.equal((await beside.run(["systemctl", "is-enabled", "not-in.service"])).stdout.trim(), "linked-runtime");
   const wish = ["test", "-L", "/run/systemd/system/multi-user.target.wants/in.service"];
   assert.equal((await machine.run(wish)).code, 0, "multi-user.target wants it");
   assert.equal((await machine.run(["systemctl", "is-enabled", "in.service"])).stdout.trim(), "enabled-runtime");
-  await destroy(cluster, ["in.service"]);
+  await destroy(cluster, ["in.service", "not-in.service"]);
   assert.notEqual((await machine.run(wish)).code, 0, "no longer");
 }
 
@@ -175,6 +179,33 @@ async function everyType(cluster: FleetCluster): Promise<void> {
     assert.equal(refused.status, 400);
     assert.match(await refused.text(), /cannot be run/);
   }
+}
+
+/** Names at their limits, and names that systemd reads otherwise than they look. */
+async function oddNames(cluster: FleetCluster): Promise<void> {
+  const home = cluster.machine("m1");
+  const long = "l".repeat(247);
+  const prefix = "p".repeat(199);
+  const names = [
+    `${long}.service`,
+    `${prefix}@${"i".repeat(40)}1.service`,
+    `${prefix}@${"i".repeat(40)}2.service`,
+    "a..b.service",
+    "dash\\x2ddash@x@y.z.service",
+    "-.service",
+  ];
+  await put(cluster, Object.fromEntries(names.map((name) => [name, ["launched", sleeper] as const])));
+  for (const name of names) await becomes(cluster, name, "active", "running");
+  for (const name of [`${long}l.service`, ".hidden.service", "-.slice"]) {
+    const options = [{ section: "Service", name: "ExecStart", value: "/bin/sleep infinity" }];
+    const refused = await cluster.request(home, "PUT", `/units/${name}`, { desiredState: "launched", options });
+    assert.equal(refused.status, 400, name);
+    assert.match(await refused.text(), /cannot be run: systemd /);
+  }
+  // A slice's name is a path of slices: this one has a nameless part.
+  await put(cluster, { "a--b.slice": ["launched", "[Slice]\nMemoryHigh=100M\n"] });
+  await complains(cluster, "a--b.slice", /./);
+  await destroy(cluster, [...names, "a--b.slice"]);
 }
 
 /** One unit's failure is its own. */
@@ -312,6 +343,7 @@ Deno.test("agents and systemd", async (t) => {
     await t.step("units that refer to each other start in systemd's order", () => allAtOnce(cluster));
     await t.step("a socket may come before its service", () => socketFirst(cluster));
     await t.step("every type runs, or says why not", () => everyType(cluster));
+    await t.step("names at their limits", () => oddNames(cluster));
     await t.step("a unit that fails holds up no other, and says why", () => failures(cluster));
     await t.step("a new version: stop, replace, start", () => newVersion(cluster));
     await t.step("a restart is done once, where the unit is", () => restartsOnce(cluster));
