@@ -15,6 +15,7 @@ import { DenialLog, denialReply, deny, isOpen, type Policy, policyWarnings } fro
 import { describeListen, isLoopback, type ListenSpec, type NetworkAddress, passedSockets, urlFor } from "./listen.ts";
 import { takePeer } from "./peer.ts";
 import { errorReply } from "./replies.ts";
+import { Turns } from "./turns.ts";
 import type { Connection } from "./context.ts";
 import type { Handler, Peer } from "./routes.ts";
 
@@ -34,6 +35,8 @@ const usual = {
   headers_bytes: 32 * 1024,
   /** Above these, requests are refused; above twice that, connections are not accepted. */
   connections: 2_048,
+  /** Above these, waiting on one connection, requests are refused; at four times that, the connection is cut off. */
+  waiting: 64,
 };
 
 /** See {@link usual}. */
@@ -130,6 +133,9 @@ class Door {
   connections = 0;
   readonly #denials: DenialLog;
   readonly #peers = new WeakMap<IncomingMessage, Peer>();
+  readonly #turns = new Turns<Socket>();
+  /** Requests of which too many waited on their connection. */
+  readonly #surplus = new WeakSet<IncomingMessage>();
   /** Answers under way, with how much their clients had taken when last looked at. */
   readonly #answers = new Map<ServerResponse, { readonly taken: number; readonly since_ms: number }>();
 
@@ -164,6 +170,9 @@ class Door {
     if (this.connections > this.limits.connections) {
       return asOurs(errorReply(503, `too many connections (${this.limits.connections})`));
     }
+    if (this.#surplus.has(incoming as IncomingMessage)) {
+      return asOurs(errorReply(503, `too many requests wait on this connection (${this.limits.waiting})`));
+    }
     const denial = deny(policy, request, peer.target ?? "", peer.connection as Connection);
     if (!denial) return this.options.handler(request, peer);
     this.#denials.add(denial, request, peer);
@@ -177,14 +186,25 @@ class Door {
   });
 
   answer(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
+    const { socket } = incoming;
+    const { limits: { waiting } } = this;
+    const before = this.#turns.take(socket, () => this.#begin(incoming, outgoing, kind, idle));
+    if (before > waiting) this.#surplus.add(incoming);
+    if (before >= 4 * waiting) socket.destroy();
+  }
+
+  #begin(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
     const { closing } = this;
+    const { socket } = incoming;
     this.#peers.set(incoming, takePeer(incoming, kind, closing, this.options.clock.now_ms()));
-    idle.delete(incoming.socket);
+    idle.delete(socket);
     this.#answers.set(outgoing, { taken: -1, since_ms: 0 });
     outgoing.on("close", () => {
       this.#answers.delete(outgoing);
-      if (closing.aborted) incoming.socket.destroySoon();
-      else if (!incoming.socket.destroyed) idle.add(incoming.socket);
+      if (socket.destroyed || !socket.writable) return this.#turns.drop(socket);
+      if (closing.aborted) return socket.destroySoon();
+      idle.add(socket);
+      this.#turns.done(socket);
     });
     void this.#listener(incoming, outgoing);
   }

@@ -1,0 +1,230 @@
+/** What is too much, and what is said then; and a daemon whose memory does not grow by it. All over real sockets. */
+
+import assert from "node:assert/strict";
+import { ApiFixture, errorText } from "../api_fixture.ts";
+import { answerOf, ask, connect, loopback, type RawAnswer, readUntil, Stage, write, written } from "./stage.ts";
+
+const json = { "Content-Type": "application/json" };
+const option = '{"section":"Service","name":"ExecStart","value":"/bin/true"}';
+const options = (count: number) => `{"options":[${Array(count).fill(option).join()}]}`;
+const operations = (count: number, value = "v") =>
+  `[${Array(count).fill(`{"op":"add","path":"/m/metadata/k","value":"${value}"}`).join()}]`;
+const unitFile = (lines: number) =>
+  `{"options":[${
+    Array(lines).fill(`{"section":"Service","name":"Environment","value":"${"x".repeat(1000)}"}`).join()
+  }]}`;
+const name = (length: number) => "x".repeat(length - ".service".length) + ".service";
+
+/** A limit: what is just within it, what is beyond it, and what is said then. */
+interface Limit {
+  readonly limit: string;
+  readonly method?: string;
+  readonly path?: string;
+  readonly within: { readonly path?: string; readonly body?: string; readonly code: number };
+  readonly beyond: { readonly path?: string; readonly body?: string; readonly code: number };
+  readonly says: string;
+}
+
+const unit = "/fleet/v1/units/u.service";
+const mebibyte = 1024 * 1024;
+
+const limits: readonly Limit[] = [
+  {
+    limit: "body",
+    within: { body: " ".repeat(mebibyte - 2) + "{}", code: 409 },
+    beyond: { body: " ".repeat(mebibyte - 1) + "{}", code: 413 },
+    says: "unable to decode body: request body exceeds maximum length (1048576)",
+  },
+  {
+    limit: "options of a unit",
+    within: { body: options(4096), code: 201 },
+    beyond: { body: options(4097), code: 400 },
+    says: "unable to decode body: expected options to have at most 4096 items",
+  },
+  {
+    limit: "unit file",
+    within: { body: unitFile(250), code: 201 },
+    beyond: { body: unitFile(270), code: 400 },
+    says: "unit file exceeds maximum length (262144)",
+  },
+  {
+    limit: "unit name",
+    within: { path: `/fleet/v1/units/${name(256)}`, body: options(1), code: 201 },
+    beyond: { path: `/fleet/v1/units/${name(257)}`, body: options(1), code: 400 },
+    says: "unit name exceeds maximum length (256)",
+  },
+  {
+    ...{ limit: "metadata operations", method: "PATCH", path: "/fleet/v1/machines" },
+    within: { body: operations(1000), code: 204 },
+    beyond: { body: operations(1001), code: 400 },
+    says: "expected body to have at most 1000 items",
+  },
+  {
+    ...{ limit: "metadata value", method: "PATCH", path: "/fleet/v1/machines" },
+    within: { body: operations(1, "v".repeat(4096)), code: 204 },
+    beyond: { body: operations(1, "v".repeat(4097)), code: 400 },
+    says: "invalid value: exceeds maximum length (4096)",
+  },
+  {
+    ...{ limit: "journal lines", method: "GET" },
+    // Here no machine has journals; whether there are too many lines is looked at first.
+    within: { path: `${unit}/journal?lines=100000`, code: 501 },
+    beyond: { path: `${unit}/journal?lines=100001`, code: 400 },
+    says: 'invalid lines "100001": expect a whole number up to 100000',
+  },
+  {
+    ...{ limit: "request header", method: "GET" },
+    within: { path: `/fleet/v1/units?${"x".repeat(31 * 1024)}`, code: 200 },
+    beyond: { path: `/fleet/v1/units?${"x".repeat(33 * 1024)}`, code: 431 },
+    says: "request header exceeds maximum length (32768)",
+  },
+];
+
+/** Whether all of an answer has come that tells its length. */
+function isWhole(text: string): boolean {
+  const { head, body } = answerOf(text);
+  if (!text.includes("\r\n\r\n")) return false;
+  return body.length >= Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0);
+}
+
+Deno.test("each limit: what is within it passes, what is beyond is told so", async (test) => {
+  for (const kind of ["unix", "tcp"]) {
+    await using api = await ApiFixture.open();
+    await using stage = new Stage();
+    const { addresses: [address] } = await stage.serve(api.handler, kind === "unix" ? stage.unix() : loopback);
+    for (const { limit, method = "PUT", path = unit, within, beyond, says } of limits) {
+      const send = async ({ body, ...rest }: Limit["within"]): Promise<RawAnswer> => {
+        const request = { method, path: rest.path ?? path, ...(body === undefined ? {} : { body, headers: json }) };
+        // The connection is left open until the answer is there, so that the server reads the body to its end.
+        using connection = await connect(address!);
+        await write(connection, written(request).replace("Connection: close\r\n", ""));
+        return answerOf(await readUntil(connection, isWhole));
+      };
+      await test.step(`${kind}: ${limit}`, async () => {
+        const passed = await send(within);
+        assert.equal(passed.code, within.code, passed.body);
+        const refused = await send(beyond);
+        assert.deepEqual([refused.code, refused.body], [beyond.code, errorText(beyond.code, says)]);
+      });
+    }
+  }
+});
+
+Deno.test("requests that do not wait for answers", async (test) => {
+  await using api = await ApiFixture.open();
+  await using stage = new Stage();
+  const { addresses: [address] } = await stage.serve(api.handler, stage.unix());
+  const get = (index: number) => `GET /fleet/v1/units/${index}.service HTTP/1.1\r\nHost: x\r\n\r\n`;
+  const many = (count: number) => Array.from({ length: count }, (_, index) => get(index)).join("");
+  const talked = async (text: string) => {
+    using connection = await connect(address!);
+    await write(connection, text);
+    return await readUntil(connection, () => false);
+  };
+  await test.step("are carried out one after the other", async () => {
+    const body = `{"options":[${option}]}`;
+    const put = written({ method: "PUT", path: unit, headers: json, body }).replace("Connection: close\r\n", "");
+    const text = await talked(put + written({ path: unit, headers: { "X-Turn": "2" } }));
+    assert.match(text, /^HTTP\/1\.1 201 [^]*HTTP\/1\.1 200 [^]*"name":"u\.service"/);
+  });
+  await test.step("up to 64 of them may wait", async () => {
+    const text = await talked(many(64) + written({ path: "/healthz" }));
+    assert.equal(text.match(/HTTP\/1\.1 404 /g)?.length, 64);
+    assert.match(text, /HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nok$/);
+  });
+  await test.step("one more is refused, and the last to be answered", async () => {
+    const text = await talked(many(70));
+    assert.equal(text.match(/HTTP\/1\.1 404 /g)?.length, 65);
+    assert.ok(text.endsWith(errorText(503, "too many requests wait on this connection (64)")), text.slice(-300));
+  });
+  await test.step("with far more the connection is cut off", async () => {
+    assert.doesNotMatch(await talked(many(5000)), /(HTTP\/1\.1 404 [^]*){66}/);
+  });
+});
+
+/** A daemon's API, which also says how much memory it has when it has let go of what it can. */
+const program = `
+import { ApiFixture } from ${JSON.stringify(new URL("../api_fixture.ts", import.meta.url).href)};
+import { loopback, Stage } from ${JSON.stringify(new URL("./stage.ts", import.meta.url).href)};
+await using api = await ApiFixture.open();
+await using stage = new Stage();
+await api.join("m1");
+for (const index of Array(100).keys()) await api.put("u" + index + ".service");
+const handler = (request, peer) => {
+  if (peer.target !== "/resident") return api.handler(request, peer);
+  for (let turn = 0; turn < 3; turn++) gc();
+  return Promise.resolve(new Response(String(Deno.memoryUsage().rss)));
+};
+const { addresses: [address] } = await stage.serve(handler, loopback);
+console.log(address);
+await Deno.stdin.read(new Uint8Array(1));
+`;
+
+const head = (length: number) =>
+  `PUT /fleet/v1/units/s.service HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
+
+/** What a connection sends before it is dropped, how often at once, and what it waits for. */
+const abuses: readonly (readonly [name: string, times: number, sent: (turn: number) => string, until?: RegExp])[] = [
+  ["bodies that stop before their end", 40, () => head(mebibyte) + " ".repeat(mebibyte - 10)],
+  ["deep lists", 6, () => head(900_000) + "[".repeat(900_000), /^HTTP\/1\.1 400 /],
+  ["many keys", 4, () => {
+    const body = `{${Array.from({ length: 60_000 }, (_, index) => `"k${index}":0`).join()}}`;
+    return head(body.length) + body;
+  }, /^HTTP\/1\.1 409 /],
+  ["bodies that are too long", 20, () => head(4 * mebibyte) + " ".repeat(2 * mebibyte), /^HTTP\/1\.1 413 /],
+  ["headers that are too long", 100, () => `GET / HTTP/1.1\r\nX: ${"y".repeat(60_000)}`, /^HTTP\/1\.1 431 /],
+  ["headers that do not end", 100, () => `GET / HTTP/1.1\r\nX: ${"y".repeat(30_000)}`],
+  ["streams that nobody reads", 100, () => "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+  ["answers that nobody reads", 10, () => "GET /fleet/v1/units HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(500)],
+  [
+    "names that are new each time",
+    20,
+    (turn) =>
+      Array.from(
+        { length: 60 },
+        (_, index) =>
+          `GET /fleet/v1/units/${turn}-${index}-${crypto.randomUUID()}.service/explain HTTP/1.1\r\nHost: localhost\r\n\r\n`,
+      )
+        .join("") + written({ path: "/healthz" }),
+    /\r\n\r\nok$/,
+  ],
+  ["foreign hosts", 50, () => written({ path: "/", host: `${crypto.randomUUID()}.example` }), /^HTTP\/1\.1 403 /],
+];
+
+async function abuse(address: string): Promise<void> {
+  for (const [, times, sent, expected] of abuses) {
+    await Promise.all(Array.from({ length: times }, async (_, turn) => {
+      using connection = await connect(address);
+      await write(connection, sent(turn));
+      if (expected) assert.match(await readUntil(connection, (text) => expected.test(text)), expected);
+    }));
+  }
+}
+
+Deno.test("resident memory stays flat, whatever a daemon is sent", async () => {
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  await using stage = new Stage();
+  await Deno.writeTextFile(`${stage.directory}/program.ts`, program);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "-A", "--no-check", "--v8-flags=--expose-gc", "--config", config],
+      `${stage.directory}/program.ts`,
+    ],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const address = (await output.read()).value!.trim();
+  const resident_mb = async () => Number((await ask(address, { path: "/resident" })).body) / mebibyte;
+  // What a daemon has needed once it may keep: buffers, compiled code, room in the heap.
+  for (let round = 0; round < 2; round++) await abuse(address);
+  const before_mb = await resident_mb();
+  // Half a gigabyte in all, and answers to as much.
+  for (let round = 0; round < 4; round++) await abuse(address);
+  const after_mb = await resident_mb();
+  assert.ok(after_mb - before_mb < 100, `${before_mb.toFixed(0)} MB before, ${after_mb.toFixed(0)} MB after`);
+  await child.stdin.close();
+  while (!(await output.read()).done);
+  assert.equal((await child.status).code, 0);
+});
