@@ -26,6 +26,7 @@ export interface Extras {
   readonly body?: unknown;
   /** Default: application/json where there is a body. `null`: none. */
   readonly contentType?: string | null;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly peer?: Peer;
 }
 
@@ -76,7 +77,7 @@ export class ApiFixture implements AsyncDisposable {
     const type = extras.contentType === undefined && body !== undefined ? "application/json" : extras.contentType;
     const request = new Request("http://localhost/", {
       method,
-      headers: type ? { "Content-Type": type } : {},
+      headers: { ...extras.headers, ...type ? { "Content-Type": type } : {} },
       ...(body === undefined ? {} : { body: (raw ? body : JSON.stringify(body)) as BodyInit }),
     });
     // A text body brings a Content-Type of its own.
