@@ -6,7 +6,7 @@
  */
 
 import type { Machine, MachineId, Unit, UnitName } from "../registry/model.ts";
-import { globMatch } from "../systemd/unit_name.ts";
+import { globMatcher } from "../systemd/unit_name.ts";
 
 /** What placement looks at in a unit. */
 export type Subject = Pick<Unit, "name" | "requirements" | "launchedAt">;
@@ -146,12 +146,12 @@ export function replaces(a: Subject, b: Subject): boolean {
   return matchesAny(a.requirements.replaces, b.name) && !matchesAny(b.requirements.replaces, a.name);
 }
 
-/** What each pattern of a list must begin with, whatever follows: most names are told apart by that. */
-const beginnings = new WeakMap<readonly string[], readonly string[]>();
+/** The patterns of a list, read once. */
+const matchers = new WeakMap<readonly string[], readonly ((name: UnitName) => boolean)[]>();
 
 function matchesAny(globs: readonly string[], name: UnitName): boolean {
   if (globs.length === 0) return false;
-  let starts = beginnings.get(globs);
-  if (!starts) beginnings.set(globs, starts = globs.map((glob) => /^[^*?[\\]*/.exec(glob)![0]));
-  return globs.some((glob, index) => name.startsWith(starts[index]!) && globMatch(glob, name));
+  let matches = matchers.get(globs);
+  if (!matches) matchers.set(globs, matches = globs.map(globMatcher));
+  return matches.some((matchesName) => matchesName(name));
 }

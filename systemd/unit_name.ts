@@ -121,9 +121,25 @@ type GlobToken =
  * of the lengths.
  */
 export function globMatch(pattern: string, name: string): boolean {
-  if (!/[*?[\\]/.test(pattern)) return pattern === name;
+  return globMatcher(pattern)(name);
+}
+
+/** Whether a pattern is none, and so matches nothing. */
+export function isMalformedGlob(pattern: string): boolean {
+  return parseGlob(pattern) === undefined;
+}
+
+/** {@link globMatch} for many names: the pattern is read once, and most names are told apart at a glance. */
+export function globMatcher(pattern: string): (name: string) => boolean {
+  const beginning = /^[^*?[\\]*/.exec(pattern)![0];
+  if (beginning === pattern) return (name) => name === pattern;
   const tokens = parseGlob(pattern);
-  if (tokens === undefined) return false;
+  if (tokens === undefined) return () => false;
+  const least = tokens.filter((token) => token.kind !== "run").length;
+  return (name) => name.startsWith(beginning) && name.length >= least && matchesTokens(tokens, name);
+}
+
+function matchesTokens(tokens: readonly GlobToken[], name: string): boolean {
   const chars = [...name];
   let at = 0;
   let token = 0;
@@ -169,8 +185,9 @@ function parseGlob(pattern: string): GlobToken[] | undefined {
   const tokens: GlobToken[] = [];
   for (let at = 0; at < chars.length; at++) {
     const char = chars[at]!;
-    if (char === "*") tokens.push({ kind: "run" });
-    else if (char === "?") tokens.push({ kind: "any" });
+    if (char === "*") {
+      if (tokens.at(-1)?.kind !== "run") tokens.push({ kind: "run" });
+    } else if (char === "?") tokens.push({ kind: "any" });
     else if (char === "[") {
       const found = parseClass(chars, at + 1);
       if (found === undefined) return undefined;

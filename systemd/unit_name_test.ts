@@ -4,7 +4,9 @@ import "../tests/property_seed.ts";
 import {
   expandSpecifiers,
   globMatch,
+  globMatcher,
   isInstance,
+  isMalformedGlob,
   isTemplate,
   mangleUnitName,
   parseUnitName,
@@ -192,6 +194,27 @@ Deno.test("no pattern and no name make anything throw", () => {
 Deno.test("a pattern of many stars takes no more than pattern times name", () => {
   // With one way back for each star this would take longer than anyone waits.
   assert.equal(globMatch("a*".repeat(500) + "b", "a".repeat(1500)), false);
+});
+
+Deno.test("a pattern as long as a unit file is read once, and told apart from names at a glance", () => {
+  const matches = globMatcher("*a".repeat(128 * 1024));
+  const start_ms = performance.now();
+  for (let index = 0; index < 100_000; index++) {
+    assert.equal(matches(`aaaaaaaaaaaaaaaa-${index}.service`), false);
+    // With a look at the whole pattern for each name it would take minutes.
+    assert.ok(performance.now() - start_ms < 10_000, `${index} names take too long`);
+  }
+  const runs = globMatcher("*".repeat(128 * 1024));
+  for (let index = 0; index < 10_000; index++) assert.equal(runs(`a-${index}.service`), true);
+});
+
+Deno.test("a pattern that is none is told from one that is", () => {
+  for (const pattern of ["[", "a[", "[]", "[a", "[]a]", "[a-]", "[-a]", "[^", "a\\", "*[", "[\\"]) {
+    assert.equal(isMalformedGlob(pattern), true, pattern);
+  }
+  for (const pattern of ["", "a.service", "*", "a[b]", "[^a-c]?", "\\[", "a]", "[\\]]"]) {
+    assert.equal(isMalformedGlob(pattern), false, pattern);
+  }
 });
 
 Deno.test("types of which systemd starts nothing from a file", () => {
