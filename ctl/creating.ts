@@ -5,7 +5,12 @@
  */
 
 import type { DesiredState } from "../registry/model.ts";
-import { parseRequirements, unrecognizedOption, validateFleetOptions } from "../registry/requirements.ts";
+import {
+  doubtfulValues,
+  parseRequirements,
+  unrecognizedOption,
+  validateFleetOptions,
+} from "../registry/requirements.ts";
 import { serializeUnitFile, type UnitOption } from "../systemd/unit_file.ts";
 import { isTemplate, validateUnitName } from "../systemd/unit_name.ts";
 import type { FlagSpec } from "./args.ts";
@@ -149,6 +154,7 @@ function check(context: Context, plan: UnitPlan): UnitPlan {
     throw new CreationError(`${reasons.join("; ")}. Add --allow-unknown to accept it all the same.`);
   }
   for (const key of unknown) context.io.log("WARN", unknownKey(plan.name, key));
+  for (const doubt of doubtfulValues(plan.name, plan.options)) context.io.log("WARN", `Unit ${plan.name}: ${doubt}`);
   return plan;
 }
 

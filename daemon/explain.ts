@@ -5,7 +5,7 @@
  */
 
 import type { Cluster, Leader, Machine, MachineId, Target, Unit, UnitName, UnitState } from "../registry/model.ts";
-import { unrecognizedOption, validateFleetOptions } from "../registry/requirements.ts";
+import { doubtfulValues, unrecognizedOption, validateFleetOptions } from "../registry/requirements.ts";
 import { isTemplate } from "../systemd/unit_name.ts";
 import { ScheduleMemo } from "./engine/memo.ts";
 import { type Plan, schedule } from "./engine/schedule.ts";
@@ -334,7 +334,7 @@ function isMutual(a: Unit, b: Unit): boolean {
 
 function warningsOf({ cluster, unit }: Scene, outcome: Outcome, next: string | undefined): string[] {
   const { unknown, malformed } = unit.requirements;
-  const warnings = unknown.map(unrecognizedOption);
+  const warnings = [...unknown.map(unrecognizedOption), ...doubtfulValues(unit.name, unit.fleetOptions)];
   // A template's own instance is empty, which is no fault of its values.
   const invalid = outcome === "template" ? validateFleetOptions(unit.name, unit.fleetOptions) : undefined;
   warnings.push(...outcome === "template" ? (invalid === undefined ? [] : [invalid]) : malformed);

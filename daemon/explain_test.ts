@@ -142,6 +142,14 @@ warning: unrecognized requirement in [X-Fleet] section: "MachineMetaData" (did y
 warning: malformed MachineMetadata "zone": expect key=value, or several as "key1=value1" "key2=value2"`,
   },
   {
+    name: "values that hardly mean what was meant",
+    stage: (s) => s.machine("m1").unit("a.service", "inactive", "Conflicts=b[ c", "Global=y"),
+    told: `inactive: its desired state is inactive: no machine is to have it
+m1 able
+warning: malformed pattern "b[" in Conflicts: it matches no unit
+warning: Global="y" counts as no: expect true, yes, 1, on, t, or false, no, 0, off, f`,
+  },
+  {
     name: "nobody leads: what the next leader will do",
     stage: (s) => {
       s.led = false;

@@ -5,7 +5,7 @@
  */
 
 import { parseUnitFile, serializeUnitFile, UnitFileError, type UnitOption } from "../systemd/unit_file.ts";
-import { expandSpecifiers, globMatch, isTemplate, quote } from "../systemd/unit_name.ts";
+import { expandSpecifiers, globMatch, isMalformedGlob, isTemplate, quote } from "../systemd/unit_name.ts";
 import { nearest } from "./spelling.ts";
 
 /** What a unit's [X-Fleet] section asks of its machine; specifiers expanded, quotes gone. */
@@ -128,8 +128,34 @@ function words(value: string): string[] {
   return value.split(/\s+/).filter((word) => word !== "");
 }
 
+const truths = ["true", "yes", "1", "on", "t"];
+const untruths = ["false", "no", "0", "off", "f", ""];
+
 function isTrue(value: string | undefined): boolean {
-  return value !== undefined && ["true", "yes", "1", "on", "t"].includes(value.toLowerCase());
+  return value !== undefined && truths.includes(value.toLowerCase());
+}
+
+/**
+ * Values that have a meaning, as in fleet 1.0, but hardly the one that was meant, each as a sentence: patterns that match
+ * nothing, and what is neither a yes nor a no.
+ */
+export function doubtfulValues(name: string, options: readonly UnitOption[]): string[] {
+  // The patterns of a template are those of its instances, whatever their names are.
+  const { conflicts, replaces } = isTemplate(name)
+    ? interpret(options, (value) => value)
+    : parseRequirements(name, options);
+  const patterns = [...conflicts.map((glob) => ["Conflicts", glob]), ...replaces.map((glob) => ["Replaces", glob])];
+  const doubts = patterns.filter(([_, glob]) => isMalformedGlob(glob!)).map(([option, glob]) =>
+    `malformed pattern ${quote(glob!)} in ${option}: it matches no unit`
+  );
+  const global = options.findLast((option) => option.section === fleetSection && option.name === "Global");
+  const value = global && splitValues(global).at(-1)!.toLowerCase();
+  if (value !== undefined && !truths.includes(value) && !untruths.includes(value)) {
+    doubts.push(
+      `Global=${quote(value)} counts as no: expect ${truths.join(", ")}, or ${untruths.slice(0, -1).join(", ")}`,
+    );
+  }
+  return doubts;
 }
 
 /** What to say of a key that fleet does not know: the nearest that it does, if one is near. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import "../tests/property_seed.ts";
 import { parseUnitFile } from "../systemd/unit_file.ts";
-import { parseRequirements, type Requirements, validateFleetOptions } from "./requirements.ts";
+import { doubtfulValues, parseRequirements, type Requirements, validateFleetOptions } from "./requirements.ts";
 
 const fleet = (...lines: string[]) => parseUnitFile(`[Unit]\nConflicts=not-ours\n[X-Fleet]\n${lines.join("\n")}\n`);
 
@@ -137,6 +137,28 @@ Deno.test("only so much is true of Global", () => {
   const global = (value: string) => parseRequirements("x.service", fleet(`Global=${value}`)).global;
   assert.deepEqual(["true", "TRUE", "Yes", "1", "on", "T"].map(global), Array(6).fill(true));
   assert.deepEqual(["y", "", "false", "2", "enabled", "o n"].map(global), Array(6).fill(false));
+});
+
+Deno.test("what hardly means what was meant is told", () => {
+  const doubts = (name: string, ...lines: string[]) => doubtfulValues(name, fleet(...lines)).join("; ");
+  assert.equal(doubts("x.service"), "");
+  assert.equal(doubts("x.service", "Conflicts=a* [b-c]d", "Replaces=*", "Global=No", "MachineMetadata=[=1"), "");
+  assert.equal(
+    doubts("x.service", "Conflicts=a* [", "Replaces=[a-]", "X-Conflicts=b\\"),
+    'malformed pattern "b\\\\" in Conflicts: it matches no unit; ' +
+      'malformed pattern "[" in Conflicts: it matches no unit; malformed pattern "[a-]" in Replaces: it matches no unit',
+  );
+  assert.equal(doubts("x@.service", "Conflicts=a[%i]"), "");
+  assert.equal(doubts("x@1.service", "Conflicts=a[%i]"), "");
+  assert.match(doubts("x.service", "Conflicts=a[%i]"), /"a\[\]"/);
+  for (const value of ["true", "T", "off", "F", "0", ""]) assert.equal(doubts("x.service", `Global=${value}`), "");
+  for (const value of ["y", "enabled", "true false"]) {
+    assert.equal(
+      doubts("x.service", "Global=true", `Global=${value}`),
+      `Global="${value}" counts as no: expect true, yes, 1, on, t, or false, no, 0, off, f`,
+    );
+  }
+  assert.equal(doubts("x.service", "Global=maybe", "Global=true"), "");
 });
 
 Deno.test("the section's name is exact, and other sections are none of fleet's business", () => {

@@ -265,6 +265,14 @@ const cases: Case[] = [
     stderr: `WARN Unit a.service: unrecognized requirement in [X-Fleet] section: "Wibble"\n`,
   },
   {
+    name: "values that hardly mean what was meant are accepted with a warning",
+    line: "submit a.service",
+    files: { "a.service": hello + "[X-Fleet]\nConflicts=b[\nGlobal=y\n" },
+    stdout: "Unit a.service inactive\n",
+    stderr: 'WARN Unit a.service: malformed pattern "b[" in Conflicts: it matches no unit\n' +
+      'WARN Unit a.service: Global="y" counts as no: expect true, yes, 1, on, t, or false, no, 0, off, f\n',
+  },
+  {
     name: "if one unit cannot be created, those before it are, but none is started",
     line: "start a.service nosuch.service c.service",
     files: { "a.service": hello, "c.service": hello },
