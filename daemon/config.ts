@@ -122,7 +122,7 @@ const meaningless: ReadonlyMap<string, string> = new Map([
   ["authorized_keys_file", "Config option authorized_keys_file is no longer supported - ignoring"],
 ]);
 
-/** Reads a configuration. Throws {@link ConfigError} for a value that cannot be used, rather than guess. */
+/** Reads a configuration. Throws {@link ConfigError} with all that cannot be used, rather than guess. */
 export function parseConfig(
   sources: {
     readonly file?: { readonly path: string; readonly text: string };
@@ -130,9 +130,10 @@ export function parseConfig(
   },
 ): Parsed {
   const { file, env } = sources;
-  const read = file ? readSettings(file.path, file.text) : { settings: [], warnings: [] };
+  const read = file ? readSettings(file.path, file.text) : { settings: [], warnings: [], problems: [] };
   const settings = new Map<string, Setting>([...read.settings, ...readEnvironment(env)]);
   const warnings = [...read.warnings, ...unusedOptions(settings)];
+  const problems = [...read.problems];
   const from = new Map<string, string>();
   const texts = new Map<string, string>();
   const entries = Object.entries(options).map(([key, { name, fallback, read }]) => {
@@ -140,8 +141,11 @@ export function parseConfig(
     from.set(name, source);
     texts.set(name, value);
     const warn = (what: string) => void warnings.push(`${source}: option ${name}: ${what}`);
-    return [key, readOption({ name, value, source }, read, warn)];
+    const { problem, result } = readOption({ name, value, source }, read, warn);
+    if (problem !== undefined) problems.push(problem);
+    return [key, result];
   });
+  if (problems.length > 0) throw new ConfigError(problems);
   const config: Config = Object.fromEntries(entries);
   checkTogether(config, from, warnings);
   return { config, sources: from, texts, warnings };
@@ -168,12 +172,12 @@ function readOption(
   { name, value, source }: Setting & { readonly name: string },
   read: Reader<unknown>,
   warn: (what: string) => void,
-): unknown {
+): { readonly result?: unknown; readonly problem?: string } {
   try {
-    return read(value, warn);
+    return { result: read(value, warn) };
   } catch (error) {
     const shown = name.includes("password") ? "" : ` "${value}"`;
-    throw new ConfigError(`${source}: option ${name}${shown}: ${(error as Error).message}`, { cause: error });
+    return { problem: `${source}: option ${name}${shown}: ${(error as Error).message}` };
   }
 }
 
@@ -188,11 +192,10 @@ function checkTogether(config: Config, sources: ReadonlyMap<string, string>, war
     ["api_peer_certfile", "api_peer_keyfile", config.apiPeerCertfile, config.apiPeerKeyfile],
     ["api_peer_keyfile", "api_peer_certfile", config.apiPeerKeyfile, config.apiPeerCertfile],
   ];
-  for (const [name, needs, value, needed] of given) {
-    if (value !== "" && needed === "") {
-      throw new ConfigError(`${sources.get(name)}: option ${name}: expected ${needs} too`);
-    }
-  }
+  const problems = given.flatMap(([name, needs, value, needed]) => {
+    return value !== "" && needed === "" ? [`${sources.get(name)}: option ${name}: expected ${needs} too`] : [];
+  });
+  if (problems.length > 0) throw new ConfigError(problems);
   if (config.etcdPassword !== "" && config.etcdUsername === "") {
     warnings.push(`${sources.get("etcd_password")}: option etcd_password is not used: there is no etcd_username`);
   }
@@ -212,7 +215,11 @@ function unknownOption(name: string, source: string): string {
 function readInteger(value: string): number {
   // Number() knows 0x; a leading zero is octal, as in Go's strconv.
   const octal = /^[-+]?0[0-7]+$/.test(value);
-  const parsed = octal ? parseInt(value, 8) : /^(0[xX][0-9a-fA-F]+|[-+]?\d+)$/.test(value) ? Number(value) : NaN;
+  const parsed = octal
+    ? parseInt(value, 8)
+    : /^(0[xX][0-9a-fA-F]+|[-+]?(0|[1-9]\d*))$/.test(value)
+    ? Number(value)
+    : NaN;
   if (!Number.isSafeInteger(parsed)) throw new Error("expected a whole number");
   return parsed;
 }

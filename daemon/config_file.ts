@@ -16,20 +16,26 @@ export interface Settings {
   /** By lower-cased key; the last of equal keys wins. */
   readonly settings: ReadonlyMap<string, Setting>;
   readonly warnings: readonly string[];
+  /** Lines that cannot be understood. */
+  readonly problems: readonly string[];
 }
 
-/** A configuration that cannot be used: the message names option, value, source and what is expected. */
+/** A configuration that cannot be used: each problem names option, value, source and what is expected. */
 export class ConfigError extends Error {
   override name = "ConfigError";
+  readonly problems: readonly string[];
+  constructor(problems: string | readonly string[], options?: ErrorOptions) {
+    const all = typeof problems === "string" ? [problems] : problems;
+    super(all.join("; "), options);
+    this.problems = all;
+  }
 }
 
-/**
- * Reads the `key = value` lines before any `[section]`; lines in sections must be well-formed, but set nothing. Throws
- * {@link ConfigError}.
- */
+/** Reads the `key = value` lines before any `[section]`; lines in sections must be well-formed, but set nothing. */
 export function readSettings(path: string, text: string): Settings {
   const settings = new Map<string, Setting>();
   const warnings: string[] = [];
+  const problems: string[] = [];
   const lines = text.split("\n");
   let section: string | undefined;
   for (let at = 0; at < lines.length; at++) {
@@ -39,7 +45,8 @@ export function readSettings(path: string, text: string): Settings {
     while (line.endsWith("\\")) {
       const next = lines[++at];
       if (next === undefined || (next === "" && at === lines.length - 1)) {
-        throw new ConfigError(`${source}: nothing follows the "\\" at the end of the line`);
+        problems.push(`${source}: nothing follows the "\\" at the end of the line`);
+        return { settings, warnings, problems };
       }
       line = line.slice(0, -1) + next.trim();
     }
@@ -50,7 +57,10 @@ export function readSettings(path: string, text: string): Settings {
     }
     const match = /^([^\s=]+)[ \t]*=[ \t]*(.*)$/s.exec(line);
     // The line itself may hold a password.
-    if (!match) throw new ConfigError(`${source}: expected OPTION=VALUE, a remark or [SECTION] in this line`);
+    if (!match) {
+      problems.push(`${source}: expected OPTION=VALUE, a remark or [SECTION] in this line`);
+      continue;
+    }
     const key = match[1]!.toLowerCase();
     if (section !== undefined) {
       warnings.push(
@@ -64,7 +74,7 @@ export function readSettings(path: string, text: string): Settings {
     }
     settings.set(key, { value, source });
   }
-  return { settings, warnings };
+  return { settings, warnings, problems };
 }
 
 /**

@@ -5,17 +5,170 @@ import { type Config, ConfigError, parseConfig, parseDuration_ms } from "./confi
 
 const file = (text: string) => ({ file: { path: "/etc/fleet/fleet.conf", text }, env: {} });
 
+/** Every option: its default, a value as it is written and as it is read, and what is refused with why. */
+const options: {
+  readonly [Key in keyof Config]: {
+    readonly name: string;
+    readonly fallback: Config[Key];
+    readonly text: string;
+    readonly value: Config[Key];
+    readonly bad?: readonly (readonly [text: string, expected: RegExp])[];
+    /** Other options without which it is refused. */
+    readonly needs?: string;
+  };
+} = {
+  verbosity: {
+    ...{ name: "verbosity", fallback: 0, text: "0x2", value: 2 },
+    bad: [["", /whole number/], ["1.5", /whole number/], ["yes", /whole number/], ["08", /whole number/]],
+  },
+  logFormat: { name: "log_format", fallback: "text", text: "json", value: "json", bad: [["xml", /text or json/]] },
+  registry: {
+    ...{ name: "registry", fallback: "etcd", text: "embedded", value: "embedded" },
+    bad: [["", /etcd or embedded/], ["Etcd", /etcd or embedded/]],
+  },
+  stateDirectory: {
+    ...{ name: "state_directory", fallback: "/var/lib/fleet", text: "/srv", value: "/srv" },
+    bad: [["srv", /absolute path/], ["", /absolute path/]],
+  },
+  etcdServers: {
+    ...{ name: "etcd_servers", fallback: ["http://127.0.0.1:2379", "http://127.0.0.1:4001"] },
+    ...{ text: '["https://a:1", "https://[::1]:2"]', value: ["https://a:1", "https://[::1]:2"] },
+    bad: [
+      ["", /at least one http/],
+      ["a:2379", /found "a:2379"/],
+      ["unix:///run/etcd", /http:\/\/HOST:PORT or https/],
+      ["http://a/b", /found "http:\/\/a\/b"/],
+      ["http://a:1,https://b:1", /all of them/],
+    ],
+  },
+  etcdUsername: { name: "etcd_username", fallback: "", text: "fleet", value: "fleet" },
+  etcdPassword: { name: "etcd_password", fallback: "", text: "'a#b'", value: "a#b" },
+  etcdKeyfile: {
+    ...{ name: "etcd_keyfile", fallback: "", text: "/k", value: "/k", needs: "etcd_certfile=/c" },
+    bad: [["/k", /expected etcd_certfile too/]],
+  },
+  etcdCertfile: {
+    ...{ name: "etcd_certfile", fallback: "", text: "/c", value: "/c", needs: "etcd_keyfile=/k" },
+    bad: [["/c", /expected etcd_keyfile too/]],
+  },
+  etcdCafile: { name: "etcd_cafile", fallback: "", text: "/ca", value: "/ca" },
+  etcdKeyPrefix: { name: "etcd_key_prefix", fallback: "/_coreos.com/fleet/", text: "/f/", value: "/f/" },
+  etcdRequestTimeout_ms: {
+    ...{ name: "etcd_request_timeout", fallback: 1_000, text: "2.5", value: 2_500 },
+    bad: [["", /number of seconds/], ["1s", /number of seconds/], ["-1", /number of seconds/]],
+  },
+  engineReconcileInterval_ms: {
+    ...{ name: "engine_reconcile_interval", fallback: 2_000, text: "0.5", value: 500 },
+    bad: [["0", /more than 0/], ["abc", /number of seconds/], ["Infinity", /number of seconds/]],
+  },
+  publicIp: { name: "public_ip", fallback: "", text: "10.0.0.1", value: "10.0.0.1" },
+  metadata: { name: "metadata", fallback: {}, text: "a=b,c=d", value: { a: "b", c: "d" } },
+  agentTtl_ms: {
+    ...{ name: "agent_ttl", fallback: 30_000, text: "1m30s", value: 90_000 },
+    bad: [["30", /missing unit in duration "30"/], ["", /a duration such as 30s/], ["0", /at least 1s/]],
+  },
+  unitsDirectory: {
+    ...{ name: "units_directory", fallback: "/run/fleet/units/", text: "/run/u", value: "/run/u" },
+    bad: [["u", /absolute path/]],
+  },
+  systemdUser: { name: "systemd_user", fallback: false, text: "True", value: true, bad: [["yes", /true or false/]] },
+  tokenLimit: {
+    ...{ name: "token_limit", fallback: 100, text: "7", value: 7 },
+    bad: [["0", /1 to 65535/], ["65536", /1 to 65535/], ["abc", /whole number/]],
+  },
+  disableEngine: { name: "disable_engine", fallback: false, text: "1", value: true, bad: [["", /true or false/]] },
+  apiCertfile: {
+    ...{ name: "api_certfile", fallback: "", text: "/c", value: "/c", needs: "api_keyfile=/k" },
+    bad: [["/c", /expected api_keyfile too/]],
+  },
+  apiKeyfile: {
+    ...{ name: "api_keyfile", fallback: "", text: "/k", value: "/k", needs: "api_certfile=/c" },
+    bad: [["/k", /expected api_certfile too/]],
+  },
+  apiClientCafile: {
+    ...{ name: "api_client_cafile", fallback: "", text: "/ca", value: "/ca" },
+    ...{ needs: "api_certfile=/c\napi_keyfile=/k", bad: [["/ca", /expected api_certfile too/]] },
+  },
+  apiTokensFile: { name: "api_tokens_file", fallback: "", text: "/t", value: "/t" },
+  apiInsecure: { name: "api_insecure", fallback: false, text: "t", value: true, bad: [["on", /true or false/]] },
+  apiPeerCertfile: {
+    ...{ name: "api_peer_certfile", fallback: "", text: "/c", value: "/c", needs: "api_peer_keyfile=/k" },
+    bad: [["/c", /expected api_peer_keyfile too/]],
+  },
+  apiPeerKeyfile: {
+    ...{ name: "api_peer_keyfile", fallback: "", text: "/k", value: "/k", needs: "api_peer_certfile=/c" },
+    bad: [["/k", /expected api_peer_certfile too/]],
+  },
+  apiPeerCafile: { name: "api_peer_cafile", fallback: "", text: "/ca", value: "/ca" },
+  apiPeerTokenFile: { name: "api_peer_token_file", fallback: "", text: "/t", value: "/t" },
+};
+
 Deno.test("without file and environment, fleet 1.0's defaults hold", () => {
   const { config, warnings, sources } = parseConfig({ env: { PATH: "/bin" } });
   assert.deepEqual(warnings, []);
-  assert.deepEqual(config.etcdServers, ["http://127.0.0.1:2379", "http://127.0.0.1:4001"]);
-  assert.equal(config.etcdKeyPrefix, "/_coreos.com/fleet/");
-  assert.equal(config.agentTtl_ms, 30_000);
-  assert.equal(config.engineReconcileInterval_ms, 2_000);
-  assert.equal(config.etcdRequestTimeout_ms, 1_000);
-  assert.equal(config.unitsDirectory, "/run/fleet/units/");
-  assert.equal(config.tokenLimit, 100);
-  assert.equal(sources.get("agent_ttl"), "default");
+  assert.deepEqual(config, Object.fromEntries(Object.entries(options).map(([key, { fallback }]) => [key, fallback])));
+  assert.deepEqual(new Set(sources.values()), new Set(["default"]));
+});
+
+for (const [key, { name, text, value, bad = [], needs = "" }] of Object.entries(options)) {
+  const variable = `FLEET_${name.toUpperCase()}`;
+  /** As a variable has it: without the quotes that a file's lines may have. */
+  const bare = text.replace(/^'(.*)'$/, "$1");
+
+  Deno.test(`option ${name}: by file, by variable, and the variable wins`, () => {
+    const byFile = parseConfig(file(`${name}=${text}\n${needs}`));
+    assert.deepEqual(byFile.config[key as keyof Config], value);
+    assert.equal(byFile.sources.get(name), "/etc/fleet/fleet.conf:1");
+    const byVariable = parseConfig({ ...file(`# nothing\n${needs}`), env: { [variable]: bare } });
+    assert.deepEqual(byVariable.config[key as keyof Config], value);
+    assert.equal(byVariable.sources.get(name), variable);
+    const other = bad.length > 0 && needs === "" ? bad[0]![0] : "/other";
+    const both = parseConfig({ ...file(`${name}=${other}\n${needs}`), env: { [variable]: bare } });
+    assert.deepEqual(both.config[key as keyof Config], value, "what is not in force does no harm");
+    assert.equal(both.sources.get(name), variable);
+    const changed = Object.entries(options).filter(([one, option]) => {
+      return JSON.stringify(byVariable.config[one as keyof Config]) !== JSON.stringify(option.fallback);
+    });
+    const meant = [
+      key,
+      ...Object.entries(options).flatMap(([one, option]) => needs.includes(`${option.name}=`) ? [one] : []),
+    ];
+    assert.deepEqual(changed.map(([one]) => one).sort(), meant.sort(), "nothing else changes");
+  });
+
+  for (const [wrong, expected] of bad) {
+    Deno.test(`option ${name} is not "${wrong}"`, () => {
+      const quoted = wrong.includes("#") || wrong.includes(";") ? `"${wrong}"` : wrong;
+      const cases = [
+        { parse: () => parseConfig(file(`\n${name}=${quoted}`)), source: "/etc/fleet/fleet.conf:2" },
+        { parse: () => parseConfig({ env: { [variable]: wrong } }), source: variable },
+      ];
+      for (const { parse, source } of cases) {
+        assert.throws(parse, (error) => {
+          assert.ok(error instanceof ConfigError);
+          assert.equal(error.problems.length, 1, error.message);
+          assert.ok(error.message.startsWith(`${source}: option ${name}`), error.message);
+          assert.match(error.message, expected);
+          return true;
+        });
+      }
+    });
+  }
+}
+
+Deno.test("everything that cannot be used is told at once", () => {
+  const text = "agent_ttl=30\nnonsense\ntoken_limit=abc\n[section]\nmore nonsense\n";
+  assert.throws(() => parseConfig({ ...file(text), env: { FLEET_VERBOSITY: "x" } }), (error) => {
+    assert.ok(error instanceof ConfigError);
+    assert.deepEqual(error.problems.map((problem) => problem.replace(/: .*/, "")).sort(), [
+      ...["/etc/fleet/fleet.conf:1", "/etc/fleet/fleet.conf:2", "/etc/fleet/fleet.conf:3", "/etc/fleet/fleet.conf:5"],
+      "FLEET_VERBOSITY",
+    ]);
+    return true;
+  });
+  assert.throws(() => parseConfig(file("etcd_keyfile=/k\napi_certfile=/c")), (error) => {
+    return error instanceof ConfigError && error.problems.length === 2;
+  });
 });
 
 const readings: readonly { name: string; text: string; want: Partial<Config> }[] = [

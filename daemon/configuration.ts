@@ -56,20 +56,23 @@ export async function readTls(
   sources: ReadonlyMap<string, string> = new Map(),
 ): Promise<TlsTexts | undefined> {
   if (config.registry !== "etcd") return undefined;
+  const problems: string[] = [];
+  let cause: unknown;
   const read = async (option: string, path: string) => {
     try {
       return path === "" ? undefined : await Deno.readTextFile(path);
     } catch (error) {
       const source = sources.get(option);
       const at = source === undefined ? "" : `${source}: `;
-      throw new ConfigError(`${at}option ${option}: cannot read ${path}: ${(error as Error).message}`, {
-        cause: error,
-      });
+      problems.push(`${at}option ${option}: cannot read ${path}: ${(error as Error).message}`);
+      cause ??= error;
+      return undefined;
     }
   };
   const ca = await read("etcd_cafile", config.etcdCafile);
   const cert = await read("etcd_certfile", config.etcdCertfile);
   const key = await read("etcd_keyfile", config.etcdKeyfile);
+  if (problems.length > 0) throw new ConfigError(problems, { cause });
   if (ca === undefined && cert === undefined && key === undefined) return undefined;
   return { ...(ca !== undefined && { ca }), ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
 }

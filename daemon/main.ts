@@ -20,7 +20,7 @@ import { createHandler, type Handler } from "./api/routes.ts";
 import { inheritedSockets, listenSpec, serve, type Server } from "./api/server.ts";
 import { parseArguments, usage } from "./arguments.ts";
 import { systemClock } from "./clock.ts";
-import type { Config } from "./config.ts";
+import { type Config, ConfigError } from "./config.ts";
 import { type Configuration, readConfiguration } from "./configuration.ts";
 import { Daemon, type Regime } from "./daemon.ts";
 import { dumpText } from "./dump.ts";
@@ -95,9 +95,17 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
+/** For a person to read, or a script to judge by: what cannot be used goes to stderr, a line each. */
 async function checkConfig(path: string | undefined): Promise<number> {
-  const configuration = await readConfiguration(path);
-  await readCredentials(configuration.config);
+  let configuration: Configuration;
+  try {
+    configuration = await readConfiguration(path);
+    await readCredentials(configuration.config, configuration.sources);
+  } catch (error) {
+    const problems = error instanceof ConfigError ? error.problems : [messageOf(error)];
+    for (const problem of problems) complain(`${problem}${permissionHint(error)}\n`);
+    return 1;
+  }
   for (const warning of configuration.warnings) complain(`${warning}\n`);
   return say(effectiveConfig(configuration));
 }
@@ -166,7 +174,7 @@ function openDaemon(house: House, status: () => Daemon<Handler>["status"]): Daem
       const configuration = await house.configure();
       log("info", `Reloading configuration from ${configuration.path ?? "the environment"}`);
       for (const warning of configuration.warnings) log("warn", warning);
-      await readCredentials(configuration.config);
+      await readCredentials(configuration.config, configuration.sources);
       next = configuration;
       return configuration.config;
     },

@@ -109,6 +109,25 @@ async function reloads(cluster: FleetCluster): Promise<void> {
   assert.deepEqual((await cluster.members(m1!)).length, 2);
 }
 
+async function checks(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const wrong = { FLEET_AGENT_TTL: "30", FLEET_VERBOSITY: "x" };
+  assert.deepEqual(await m1!.run(["fleetd", "--check-config"], { env: wrong }), {
+    code: 1,
+    stdout: "",
+    stderr: 'FLEET_VERBOSITY: option verbosity "x": expected a whole number\n' +
+      'FLEET_AGENT_TTL: option agent_ttl "30": expected a duration such as 30s, 1m30s or 500ms: ' +
+      'missing unit in duration "30"\n',
+  });
+  const fine = await m1!.run(["fleetd", "--check-config"], { env: { FLEET_AGENT_TLL: "1s" } });
+  assert.equal(fine.code, 0);
+  assert.match(fine.stdout, /^etcd_servers=http:\/\/10\.77\.0\.1:2379 +# \/etc\/fleet\/fleet\.conf:1$/m);
+  assert.equal(
+    fine.stderr,
+    "Config option agent_tll is not known and is ignored (FLEET_AGENT_TLL); did you mean agent_ttl?\n",
+  );
+}
+
 async function hupBurst(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   const before = await look(cluster, m1!);
@@ -267,6 +286,7 @@ async function watchdog(cluster: FleetCluster): Promise<void> {
 Deno.test("signals on a real machine", async (t) => {
   await withFleet({ machines: 2 }, async (cluster) => {
     await t.step("a reload puts a new configuration in force and refuses a bad one", () => reloads(cluster));
+    await t.step("--check-config tells all that is wrong", () => checks(cluster));
     await t.step("many reloads while requests are answered", () => hupBurst(cluster));
     await t.step("SIGUSR2 tells the daemon's state", () => dumps(cluster));
     await t.step("SIGUSR1 opens nothing", () => usr1(cluster));
