@@ -516,6 +516,24 @@ const memberCases: readonly Case[] = [
     },
   },
   {
+    name: "what a machine no longer says, and a machine that leaves, takes nobody else's states along",
+    async run({ open, openStore, signal }) {
+      const [one, other] = [
+        await (await open()).join(machine("m1"), undefined, signal),
+        await (await open()).join(machine("m2"), undefined, signal),
+      ];
+      await Promise.all([
+        one.publish(statesOf("m1", "a.service", "b.service")),
+        other.publish(statesOf("m2", "a.service", "b.service")),
+      ]);
+      await one.publish(statesOf("m1", "b.service"));
+      const store = await openStore();
+      assert.deepEqual(await keys(store, "state/"), ["state/m1/b.service", "state/m2/a.service", "state/m2/b.service"]);
+      await one.leave();
+      assert.deepEqual(await keys(store, "state/"), ["state/m2/a.service", "state/m2/b.service"]);
+    },
+  },
+  {
     name: "of states published while a write is under way the newest is written, and all are told when it is",
     async run({ open, openStore, signal }) {
       const gate = Promise.withResolvers<void>();
