@@ -4,6 +4,7 @@ import fc from "fast-check";
 import type { DesiredState } from "../../registry/model.ts";
 import { validateFleetOptions } from "../../registry/requirements.ts";
 import type { UnitOption } from "../../systemd/unit_file.ts";
+import { isTemplate } from "../../systemd/unit_name.ts";
 import type { Story } from "../scenario/scenario.ts";
 
 /** Something that happens in a cluster. */
@@ -26,6 +27,9 @@ export const machineIds: readonly string[] = Array.from(
   (_, index) => (index + 1).toString(16).padStart(2, "0").repeat(16),
 );
 
+/** Templates, which are in nobody's way and nobody's company. */
+const templates: readonly string[] = ["a@.service", "b@.service"];
+
 /** Sixty units of four families: `a@1.service` … `d@15.service`. */
 export const unitNames: readonly string[] = ["a", "b", "c", "d"].flatMap((family) =>
   Array.from({ length: 15 }, (_, index) => `${family}@${index + 1}.service`)
@@ -34,7 +38,11 @@ export const unitNames: readonly string[] = ["a", "b", "c", "d"].flatMap((family
 const machine = fc.constantFrom(...machineIds);
 /** Few enough that most of them exist, and that circles come about. */
 const peer = fc.constantFrom(...unitNames.filter((name) => /@[1-4]\.service$/.test(name)));
-const unit = fc.oneof({ weight: 2, arbitrary: peer }, { weight: 1, arbitrary: fc.constantFrom(...unitNames) });
+const unit = fc.oneof(
+  { weight: 12, arbitrary: peer },
+  { weight: 6, arbitrary: fc.constantFrom(...unitNames) },
+  { weight: 1, arbitrary: fc.constantFrom(...templates) },
+);
 const metadata = fc.record({
   region: fc.constantFrom("us", "eu"),
   disk: fc.constantFrom("ssd", "hdd"),
@@ -46,14 +54,20 @@ const glob = fc.oneof(
 const state = fc.constantFrom<DesiredState>("launched", "launched", "launched", "launched", "loaded", "inactive");
 
 const option = fc.oneof(
-  { weight: 1, arbitrary: machine.map((id) => ["MachineID", id]) },
-  { weight: 1, arbitrary: machine.map((id) => ["MachineID", id.slice(0, 8)]) },
-  { weight: 3, arbitrary: peer.map((name) => ["MachineOf", name]) },
-  { weight: 3, arbitrary: glob.map((pattern) => ["Conflicts", pattern]) },
-  { weight: 3, arbitrary: glob.map((pattern) => ["Replaces", pattern]) },
-  { weight: 2, arbitrary: fc.constant(["Global", "true"]) },
+  { weight: 2, arbitrary: machine.map((id) => ["MachineID", id]) },
+  { weight: 2, arbitrary: machine.map((id) => ["MachineID", id.slice(0, 8)]) },
+  { weight: 6, arbitrary: peer.map((name) => ["MachineOf", name]) },
   {
-    weight: 3,
+    weight: 1,
+    arbitrary: fc.constantFrom("%n", "a@%i.service", "%p@1.service", ...templates, "no@1.service").map((
+      v,
+    ) => ["MachineOf", v]),
+  },
+  { weight: 6, arbitrary: glob.map((pattern) => ["Conflicts", pattern]) },
+  { weight: 6, arbitrary: glob.map((pattern) => ["Replaces", pattern]) },
+  { weight: 4, arbitrary: fc.constant(["Global", "true"]) },
+  {
+    weight: 6,
     arbitrary: fc.constantFrom("region=us", "region=eu", '"region=us" "region=eu"', "disk=ssd")
       .map((value) => ["MachineMetadata", value]),
   },
@@ -62,7 +76,12 @@ const option = fc.oneof(
 const put = fc.tuple(unit, state, fc.array(option, { maxLength: 3 }))
   // What no API would store is not of interest.
   .filter(([name, _, options]) => validateFleetOptions(name, options) === undefined)
-  .map(([unit, state, options]): Event => ({ kind: "put", unit, state, options }));
+  .map(([unit, state, options]): Event => ({
+    kind: "put",
+    unit,
+    state: isTemplate(unit) ? "inactive" : state,
+    options,
+  }));
 const join = fc.tuple(machine, metadata).map(([machine, metadata]): Event => ({ kind: "join", machine, metadata }));
 
 /** Anything that can happen. */
@@ -75,7 +94,11 @@ export const event: fc.Arbitrary<Event> = fc.oneof(
       .map(([machine, key, value]): Event => ({ kind: "label", machine, key, value })),
   },
   { weight: 6, arbitrary: put },
-  { weight: 4, arbitrary: fc.tuple(unit, state).map(([unit, state]): Event => ({ kind: "state", unit, state })) },
+  {
+    weight: 4,
+    arbitrary: fc.tuple(fc.constantFrom(...unitNames), state)
+      .map(([unit, state]): Event => ({ kind: "state", unit, state })),
+  },
   { weight: 1, arbitrary: unit.map((unit): Event => ({ kind: "restart", unit })) },
   { weight: 3, arbitrary: unit.map((unit): Event => ({ kind: "destroy", unit })) },
 );
