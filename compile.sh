@@ -24,7 +24,8 @@ USAGE
 #         read   its configuration names TLS files and the units directory, which may be anywhere
 #         write  its own directories, and the sockets of systemd and of the system's or a user's bus
 #         env    its options, and what systemd tells a service; any other name reads as unset (the libraries probe)
-#         run    what the API tells of a unit's journal and status
+#         run    what the API tells of a unit's journal and status; cat, for the kernel's routing tables, which Deno
+#                reads for nobody who may not do everything
 # fleetctl  read, write  unit files, keys and sockets are wherever its user's arguments say
 #           run          `status` and `journal` of a unit on this very machine; stty for a shell on another
 # Neither may use FFI, nor start any other program.
@@ -35,7 +36,7 @@ fleetd_flags="--no-prompt --quiet --unstable-net
   --allow-env=FLEET_*,LISTEN_PID,LISTEN_FDS,LISTEN_FDNAMES,NOTIFY_SOCKET,WATCHDOG_PID,WATCHDOG_USEC,DBUS_*,XDG_RUNTIME_DIR,JOURNAL_STREAM
   --ignore-env
   --allow-sys=uid,networkInterfaces,hostname
-  --allow-run=journalctl,systemctl"
+  --allow-run=journalctl,systemctl,cat"
 fleetctl_flags="--no-prompt --quiet
   --allow-net
   --allow-read

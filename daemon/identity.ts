@@ -5,6 +5,7 @@
  */
 
 import type { MachineId } from "../registry/model.ts";
+import { defaultRouteAddress, globalAddresses } from "./default_route.ts";
 
 /** Reads machine-id(5). Throws an error that names the path when there is none. */
 export async function readMachineId(path = "/etc/machine-id"): Promise<MachineId> {
@@ -21,14 +22,23 @@ export async function readMachineId(path = "/etc/machine-id"): Promise<MachineId
   return text;
 }
 
+/** A store that is away does not hold up for longer than this whoever wants to know an address. */
+const connectLimit_ms = 1_000;
+
 /**
- * The address at which others reach this machine: the only global one it has; where there are several, the one from
- * which the kernel reaches the store, else the first. IPv4 before IPv6; "" where there is none. (The routing table
- * itself cannot be read without giving the daemon every permission there is.)
+ * The address at which others reach this machine: the only global one it has; where there are several, that of the
+ * default route's interface; where there is no default route, the one from which the kernel reaches the store, else the
+ * first. IPv4 before IPv6; "" where there is none.
  */
 export async function detectAddress(storeEndpoints: readonly string[]): Promise<string> {
-  const candidates = globalAddresses(Deno.networkInterfaces());
+  const interfaces = Deno.networkInterfaces();
+  const candidates = globalAddresses(interfaces).map(({ address }) => address);
   if (candidates.length < 2) return candidates[0] ?? "";
+  const routed = defaultRouteAddress(interfaces, {
+    ipv4: await routingTable("/proc/net/route"),
+    ipv6: await routingTable("/proc/net/ipv6_route"),
+  });
+  if (routed !== undefined) return routed;
   for (const endpoint of storeEndpoints) {
     const local = await localAddressTowards(endpoint);
     if (local !== undefined && candidates.includes(local)) return local;
@@ -36,20 +46,26 @@ export async function detectAddress(storeEndpoints: readonly string[]): Promise<
   return candidates[0]!;
 }
 
-/** Addresses that another machine could use, IPv4 first, in the order of the interfaces. */
-export function globalAddresses(
-  interfaces: readonly Pick<Deno.NetworkInterfaceInfo, "family" | "address">[],
-): string[] {
-  const of = (family: "IPv4" | "IPv6", local: RegExp) =>
-    interfaces.filter((one) => one.family === family && !local.test(one.address)).map((one) => one.address);
-  // Loopback, link-local and unspecified addresses: RFC 1122, RFC 3927, RFC 4291.
-  return [...of("IPv4", /^(127\.|169\.254\.|0\.)/), ...of("IPv6", /^(::1?$|fe[89ab])/i)];
+/** "" where there is none. Deno itself reads nothing below /proc without every permission there is, so cat(1) does. */
+async function routingTable(path: string): Promise<string> {
+  try {
+    const { code, stdout } = await new Deno.Command("cat", { args: [path], stderr: "null" }).output();
+    return code === 0 ? new TextDecoder().decode(stdout) : "";
+  } catch {
+    // No cat, or no right to run it: there are other ways to find an address.
+    return "";
+  }
 }
 
 async function localAddressTowards(endpoint: string): Promise<string | undefined> {
   const { hostname, port } = new URL(endpoint);
+  const signal = AbortSignal.timeout(connectLimit_ms);
   try {
-    using connection = await Deno.connect({ hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port || 80) });
+    using connection = await Deno.connect({
+      hostname: hostname.replace(/^\[|\]$/g, ""),
+      port: Number(port || 80),
+      signal,
+    });
     return (connection.localAddr as Deno.NetAddr).hostname;
   } catch {
     // The store is away: that is said elsewhere, and says nothing of our address.

@@ -50,6 +50,34 @@ async function hardened(cluster: FleetCluster): Promise<void> {
   await wholeLife(cluster, m1!);
 }
 
+/** A machine of two networks is known by that of its default route. */
+async function twoNetworks(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  await m1!.sh(
+    "ip link add other type bridge; ip link set other up; ip address add 198.51.100.7/24 dev other; " +
+      "ip -6 address add 2001:db8::7/64 dev other nodad",
+  );
+  const cases: readonly (readonly [what: string, change: string, ip: string])[] = [
+    ["no default route: towards the store", "ip route delete default", m1!.ip],
+    ["through the other network", "ip route add default via 198.51.100.1", "198.51.100.7"],
+    [
+      "through the first again, which is nearer",
+      "ip route delete default; ip route add default via 198.51.100.1 metric 200; ip route add default via 10.77.0.1 metric 100",
+      m1!.ip,
+    ],
+    ["by IPv6 alone", "ip route flush default; ip -6 route add default via 2001:db8::1 dev other", "2001:db8::7"],
+  ];
+  for (const [what, change, ip] of cases) {
+    await m1!.sh(change);
+    // Each minute it would look by itself.
+    await m1!.must(["systemctl", "restart", "fleet.service"]);
+    await until(what, async () => {
+      const { machines } = await (await cluster.request(m1!, "GET", "/machines")).json();
+      return machines?.[0]?.primaryIP === ip || undefined;
+    });
+  }
+}
+
 async function asFleet(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   const pid = await cluster.pid(m1!, "fleet.service");
@@ -63,7 +91,12 @@ async function asFleet(cluster: FleetCluster): Promise<void> {
   assert.notEqual((await m1!.run(["systemctl", "is-active", "b.service"])).code, 0);
 }
 
-Deno.test("the hardened service does its job", () => withFleet({ machines: 1 }, hardened));
+Deno.test("the hardened service does its job", async (t) => {
+  await withFleet({ machines: 1 }, async (cluster) => {
+    await t.step("for units", () => hardened(cluster));
+    await t.step("and knows its address", () => twoNetworks(cluster));
+  });
+});
 
 Deno.test("the user fleet does, with the files that are shipped", async () => {
   const files = {
