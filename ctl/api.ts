@@ -98,11 +98,18 @@ export class ApiError extends Error {
   readonly code: number;
 
   constructor(code: number, message: string, body: string) {
-    super(
-      message ? `googleapi: Error ${code}: ${message}` : `googleapi: got HTTP response code ${code} with body: ${body}`,
-    );
+    const said = message ? `Error ${code}: ${message}` : `got HTTP response code ${code} with body: ${body}`;
+    super(`googleapi: ${said}${remedyFor(code, message)}`);
     this.code = code;
   }
+}
+
+/** What somebody can do who is not let in, behind why they are not. */
+function remedyFor(code: number, message: string): string {
+  if (code === 401) {
+    return ". Show a token with --token-file or FLEETCTL_TOKEN, or a certificate with --cert-file and --key-file";
+  }
+  return code === 403 && /may read only/.test(message) ? ". Use a token or a certificate that may write" : "";
 }
 
 /** Pages of one list that are followed before the server is taken to be in a loop. */

@@ -136,6 +136,14 @@ function whyUnreachable(
     return `${place} did not answer ${request.method} ${path} within ${late_ms / 1000} seconds`;
   }
   const said = innermostReason(cause);
+  // An alert comes from the other side (RFC 8446, 6).
+  if (isSaid(cause, /\bfatal alert\b/)) {
+    return `${place} does not take what was shown: ${said}. Name a certificate that it trusts with --cert-file and --key-file`;
+  }
+  if (isSaid(cause, /\bcertificate\b/i)) {
+    return `cannot trust ${place}: ${said}. --ca-file names the authority that must have signed its certificate, ` +
+      "and the certificate must name the host of --endpoint";
+  }
   if (endpoint.socket === undefined) {
     return `cannot reach ${place}: ${said}. Is it the right --endpoint, and does fleetd listen there?`;
   }
@@ -144,6 +152,14 @@ function whyUnreachable(
   }
   return `cannot reach ${place}: ${said}. Is fleetd's socket there (systemctl status fleet.socket)? ` +
     "Name another place with --endpoint or FLEETCTL_ENDPOINT";
+}
+
+/** True if one of the layers says so. */
+function isSaid(cause: unknown, words: RegExp): boolean {
+  for (let layer = cause; layer instanceof Error; layer = layer.cause) {
+    if (words.test(layer.message)) return true;
+  }
+  return false;
 }
 
 /** fetch wraps what the operating system said in several layers, each repeating the URL. */

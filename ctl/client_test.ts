@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { type ApiClient, UnreachableError } from "./api.ts";
+import { type ApiClient, ApiError, UnreachableError } from "./api.ts";
 import { type ClientSettings, connect } from "./client.ts";
 import { ClientSetupError } from "./endpoint.ts";
 import { FakeApi } from "./fake_api.ts";
@@ -197,9 +197,11 @@ Deno.test("TLS: the server's certificate is verified against the CA, and ours is
     using trusted = await open(settings(endpoint, { caFile: file("ca.pem"), ...ours }));
     assert.deepEqual(await trusted.units(), []);
     using nameless = await open(settings(endpoint, { caFile: file("ca.pem") }));
-    await assert.rejects(nameless.units(), UnreachableError);
+    await assert.rejects(nameless.units(), /does not take what was shown: .*--cert-file and --key-file/);
     using mistrusted = await open(settings(endpoint, ours));
-    await assert.rejects(mistrusted.units(), UnreachableError);
+    await assert.rejects(mistrusted.units(), (error) => {
+      return error instanceof UnreachableError && /cannot trust .*--ca-file names/.test(error.message);
+    });
   } finally {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
@@ -222,5 +224,28 @@ for (const { name, more, message } of unusable) {
       connect(settings("https://localhost", more), io),
       (error) => error instanceof ClientSetupError && error.message.startsWith(message),
     );
+  });
+}
+
+const refusedAs: { code: number; message: string; end: string }[] = [
+  {
+    code: 401,
+    message: "a bearer token is required",
+    end:
+      "is required. Show a token with --token-file or FLEETCTL_TOKEN, or a certificate with --cert-file and --key-file",
+  },
+  {
+    code: 403,
+    message: 'the token of "anna" may read only',
+    end: "may read only. Use a token or a certificate that may write",
+  },
+  { code: 403, message: "this address is closed: see api_insecure", end: "closed: see api_insecure" },
+  { code: 409, message: "no", end: "no" },
+];
+
+for (const { code, message, end } of refusedAs) {
+  Deno.test(`a refusal says what to do: ${code} ${message}`, () => {
+    const { message: said } = new ApiError(code, message, "");
+    assert.ok(said.startsWith(`googleapi: Error ${code}: ${message}`) && said.endsWith(end), said);
   });
 }

@@ -11,15 +11,20 @@ export function isPattern(word: string): boolean {
   return /[*?[]/.test(word.slice(word.lastIndexOf("/") + 1));
 }
 
-/** True if a pattern means a name, with or without its `.service` (glob(7): `*`, `?`, `[a-c]`, `[!a]`). */
-export function patternMatches(pattern: string, name: string): boolean {
+/** What matches the names that a pattern means (glob(7): `*`, `?`, `[a-c]`, `[!a]`). */
+export function globExpression(pattern: string): RegExp {
   const source = pattern.replace(/\[!?[^\]]+\]|[\\^$.|+()[\]{}*?]/g, (part) => {
     if (part === "*") return ".*";
     if (part === "?") return ".";
     if (part.length === 1) return `\\${part}`;
     return part.replace(/\\/g, "\\\\").replace(/^\[!/, "[^");
   });
-  const whole = new RegExp(`^(?:${source})$`);
+  return new RegExp(`^(?:${source})$`);
+}
+
+/** True if a pattern means a name, with or without its `.service`. */
+export function patternMatches(pattern: string, name: string): boolean {
+  const whole = globExpression(pattern);
   return whole.test(name) || whole.test(name.replace(/\.service$/, ""));
 }
 

@@ -6,7 +6,7 @@
 
 import type { FlagSpec } from "./args.ts";
 import { type Context, exitFailure, exitUsage } from "./command.ts";
-import { complain } from "./io.ts";
+import { complain, type Io } from "./io.ts";
 import { alignRows } from "./table.ts";
 
 /** One column: how a row shows in a table, and what it is in JSON (the whole value, null if there is none). */
@@ -47,14 +47,22 @@ export function listFlags<Row>(columns: Columns<Row>, defaultFields: string): Fl
 /** How a list can be printed. */
 const formats = ["table", "wide", "json", "yaml"];
 
+/** True if something can be printed so. */
+export function isFormat(format: string): boolean {
+  return formats.includes(format);
+}
+
+/** Says that it cannot. */
+export function refuseFormat(io: Io, format: string): number {
+  complain(io, `Invalid output ${JSON.stringify(format)}: expected "table", "wide", "json" or "yaml"`);
+  return exitUsage;
+}
+
 /** The columns asked for, or an exit status if they make no sense (which has been said). */
 export function chosenFields<Row>(context: Context, columns: Columns<Row>): readonly string[] | number {
   const { io, flags } = context;
   const format = flags.text("output");
-  if (!formats.includes(format)) {
-    complain(io, `Invalid output ${JSON.stringify(format)}: expected "table", "wide", "json" or "yaml"`);
-    return exitUsage;
-  }
+  if (!isFormat(format)) return refuseFormat(io, format);
   if (flags.text("fields") === "") {
     complain(io, "Must define output format");
     return exitFailure;

@@ -49,7 +49,10 @@ const defaultEtcd = "http://127.0.0.1:2379";
  */
 async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
   if (flags.text("tunnel") !== "") {
-    throw new ClientSetupError("--driver=etcd does not go through --tunnel: use the API");
+    throw new ClientSetupError(
+      "--driver=etcd does not go through --tunnel: use the API (without --driver), or bring etcd here, " +
+        "for example by ssh -L 2379:ETCD:2379 HOST, and name --endpoint=http://127.0.0.1:2379",
+    );
   }
   const [{ openEtcdStore }, { ClusterRegistry }, { createHandler }] = await Promise.all([
     import("../registry/etcd/store.ts"),

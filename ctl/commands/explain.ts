@@ -3,7 +3,7 @@ import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { ApiError } from "../api.ts";
 import { type Command, exitFailure, exitUsage } from "../command.ts";
 import { complain, reasonOf } from "../io.ts";
-import { nothing } from "../listing.ts";
+import { isFormat, nothing, refuseFormat } from "../listing.ts";
 import { machineIdLegend, machineLegend } from "../machines.ts";
 import { alignRows } from "../table.ts";
 
@@ -12,7 +12,7 @@ export const explain: Command = {
   name: "explain",
   isNew: true,
   summary: "Show why a unit is where it is, or why it is nowhere",
-  usage: "explain [-l|--full] [--output=json] UNIT",
+  usage: "explain [-l|--full] [--output=FORMAT] UNIT",
   description: `Shows what is wanted of a unit, where it is and why; and of every machine whether the
 unit is to be there (here), would be taken (able) or would not (refused), with every
 reason, and what systemd and the machine's agent say of it.
@@ -21,14 +21,11 @@ Why does it not start?
 fleetctl explain hello.service`,
   flags: [
     { name: "full", kind: "switch", fallback: false, letter: "l", help: "Do not shorten what is printed" },
-    { name: "output", kind: "text", fallback: "table", help: 'Print a "table" or "json"' },
+    { name: "output", kind: "text", fallback: "table", help: 'Print a "table", "wide" (in full), "json" or "yaml"' },
   ],
   async run({ client, io, args, flags }) {
     const format = flags.text("output");
-    if (format !== "table" && format !== "json") {
-      complain(io, `Invalid output ${JSON.stringify(format)}: expected "table" or "json"`);
-      return exitUsage;
-    }
+    if (!isFormat(format)) return refuseFormat(io, format);
     if (args.length !== 1) {
       complain(io, "One unit must be provided");
       return exitUsage;
@@ -46,9 +43,9 @@ fleetctl explain hello.service`,
       complain(io, `Error explaining unit ${name}: ${client.endpoint} is served by a fleet that cannot explain`);
       return exitFailure;
     }
-    io.out(
-      format === "json" ? JSON.stringify(explanation, undefined, 2) + "\n" : page(explanation, flags.on("full")),
-    );
+    if (format === "json") io.out(JSON.stringify(explanation, undefined, 2) + "\n");
+    else if (format === "yaml") io.out((await import("../yaml.ts")).yamlObject(explanation));
+    else io.out(page(explanation, flags.on("full") || format === "wide"));
     return 0;
   },
 };

@@ -125,6 +125,28 @@ Engine:		led by machine 454c34ef...
 `,
   },
   { name: "as JSON", line: "explain a --output json", stdout: JSON.stringify(runs, undefined, 2) + "\n" },
+  {
+    name: "as YAML",
+    line: "explain w.service --output yaml",
+    stdout: `currentState: "inactive"
+desiredState: "loaded"
+hash: "${hash}"
+machines:
+- machineID: "${m1}"
+  reasons:
+  - reason: "local Machine metadata insufficient: needs zone=b, has no zone"
+    rule: "MachineMetadata"
+  - reason: "found conflict with locally-scheduled Unit(a.service)"
+    rule: "Conflicts"
+  standpoint: "refused"
+- machineID: "${m2}"
+  standpoint: "away"
+name: "w.service"
+outcome: "waiting"
+revision: 130
+summary: "none of 1 machine will take it"
+`,
+  },
   { name: "a unit that does not exist", line: "explain x", status: 1, stderr: "Unit x.service does not exist.\n" },
   { name: "no unit", line: "explain", status: 2, stderr: "One unit must be provided\n" },
   { name: "two units", line: "explain a b", status: 2, stderr: "One unit must be provided\n" },
@@ -132,7 +154,7 @@ Engine:		led by machine 454c34ef...
     name: "another format",
     line: "explain --output=xml a",
     status: 2,
-    stderr: 'Invalid output "xml": expected "table" or "json"\n',
+    stderr: 'Invalid output "xml": expected "table", "wide", "json" or "yaml"\n',
   },
 ];
 
@@ -156,4 +178,13 @@ Deno.test("explain: a server that is away", async () => {
   api.intercept = () => refusal(503, "away");
   const stderr = "Error explaining unit a.service: googleapi: Error 503: away\n";
   assert.deepEqual(await fleetctl(api, "explain a"), { status: 1, stdout: "", stderr });
+});
+
+Deno.test("explain: wide is the page in full", async () => {
+  const api = new FakeApi();
+  api.explanations.set(waits.name, waits);
+  const [wide, full] = await Promise.all(
+    ["--output=wide", "--full"].map((flag) => fleetctl(api, `explain ${flag} w.service`)),
+  );
+  assert.deepEqual(wide, full);
 });

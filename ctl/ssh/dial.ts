@@ -9,7 +9,8 @@ import { checkOfHost } from "./host_key_check.ts";
 import type { Local } from "./local.ts";
 import { Patience } from "./patience.ts";
 import { type Identity, type SshConnection, type SshDoor, SshError } from "./port.ts";
-import { type ConfigBlock, hostConfig, type HostSpec, parseHostSpec, parseSshConfig } from "./ssh_config.ts";
+import { readSshConfig } from "./ssh_config_files.ts";
+import { type ConfigBlock, hostConfig, type HostSpec, parseHostSpec } from "./ssh_config.ts";
 
 /** How to connect to hosts, as flags say it. */
 export interface DialSettings {
@@ -139,11 +140,15 @@ export class Dialer {
 
   #configuration(): Promise<ConfigBlock[]> {
     this.#config ??= (async () => {
-      const path = await this.path("~/.ssh/config");
+      const { local } = this;
       try {
-        return parseSshConfig(await this.local.readFile(path) ?? "");
+        return await readSshConfig({
+          readFile: (path) => local.readFile(path),
+          list: (directory) => local.list(directory),
+          path: (text) => this.path(text),
+        });
       } catch (error) {
-        this.io.log("WARN", `cannot read ${path}: ${reasonOf(error)}`);
+        this.io.log("WARN", `cannot use ~/.ssh/config: ${reasonOf(error)}`);
         return [];
       }
     })();

@@ -14,6 +14,8 @@ export interface Local {
   readonly agentSocket: string | undefined;
   /** Text of a file; undefined if there is none. Throws when it is there and cannot be read. */
   readFile(path: string): Promise<string | undefined>;
+  /** Names in a directory; none if it is not there. Throws when it is there and cannot be read. */
+  list(directory: string): Promise<string[]>;
   /** Adds a line to a file; makes it (mode 0644) and its directory (0700) where they are missing. */
   appendLine(path: string, line: string): Promise<void>;
   /** Asks a question on standard error and reads a line of standard input; undefined if there is none to read. */
@@ -28,6 +30,7 @@ export function localMachine(): Local {
     home: Deno.env.get("HOME") || undefined,
     agentSocket: Deno.env.get("SSH_AUTH_SOCK") || undefined,
     readFile,
+    list,
     appendLine,
     ask: (question) => {
       tell(question);
@@ -42,6 +45,15 @@ async function readFile(path: string): Promise<string | undefined> {
     return await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+async function list(directory: string): Promise<string[]> {
+  try {
+    return (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
     throw error;
   }
 }

@@ -18,34 +18,51 @@ export interface HostConfig {
   readonly jumps: readonly string[];
 }
 
-/** One `Host` block: for which hosts, and its options in order. */
+/** For which hosts a block is: the patterns of its `Host` line; undefined for a `Match` that is not understood. */
+export type Condition = readonly string[] | undefined;
+
+/** Options that stand together, in order, and the conditions that must all be met for them to count. */
 export interface ConfigBlock {
-  /** Whitespace-separated patterns; undefined for a `Match` block, of which only `Match all` is understood. */
-  readonly patterns: readonly string[] | undefined;
+  readonly conditions: readonly Condition[];
   readonly options: readonly { readonly name: string; readonly value: string }[];
 }
 
-/** Reads a file. What stands before the first block is for every host. */
-export function parseSshConfig(text: string): ConfigBlock[] {
-  const blocks: { patterns: readonly string[] | undefined; options: { name: string; value: string }[] }[] = [
-    { patterns: ["*"], options: [] },
-  ];
-  for (const line of text.split("\n")) {
+/** One line that says something. */
+export interface ConfigLine {
+  /** In lower case. */
+  readonly name: string;
+  readonly value: string;
+  /** The value's words, without quotes and without a comment behind them. */
+  readonly words: readonly string[];
+}
+
+/** The lines of a file. */
+export function configLines(text: string): ConfigLine[] {
+  return text.split("\n").flatMap((line) => {
     const parts = /^\s*([A-Za-z0-9]+)\s*[\s=]\s*(.*?)\s*$/.exec(line);
-    if (!parts) continue;
-    const name = (parts[1] as string).toLowerCase();
-    const value = unquote(parts[2] as string);
-    if (name === "host") blocks.push({ patterns: (parts[2] as string).split(/\s+/).map(unquote), options: [] });
-    else if (name === "match") blocks.push({ patterns: value === "all" ? ["*"] : undefined, options: [] });
-    else blocks.at(-1)?.options.push({ name, value });
-  }
-  return blocks;
+    if (!parts) return [];
+    const [, name, value] = parts as unknown as [string, string, string];
+    return [{ name: name.toLowerCase(), value: unquote(value), words: wordsOf(value) }];
+  });
+}
+
+function wordsOf(value: string): string[] {
+  const words = value.match(/"[^"]*"|\S+/g) ?? [];
+  const comment = words.findIndex((word) => word.startsWith("#"));
+  return (comment < 0 ? words : words.slice(0, comment)).map(unquote);
+}
+
+/** The condition that a `Host` or `Match` line begins a block with. Of `Match` only `all` is understood. */
+export function conditionOf({ name, words }: ConfigLine): Condition {
+  if (name === "host") return words;
+  return words.length === 1 && words[0]?.toLowerCase() === "all" ? ["*"] : undefined;
 }
 
 /** What the configuration says of a host: for each option the first value, but every IdentityFile. */
 export function hostConfig(blocks: readonly ConfigBlock[], host: string): HostConfig {
-  const list = (patterns: readonly string[]) => patterns.join(",");
-  const options = blocks.filter(({ patterns }) => patterns && matchesPatterns(list(patterns), host.toLowerCase()))
+  const met = (patterns: Condition) =>
+    patterns !== undefined && matchesPatterns(patterns.join(","), host.toLowerCase());
+  const options = blocks.filter(({ conditions }) => conditions.every(met))
     .flatMap((block) => block.options);
   const first = (name: string) => options.find((option) => option.name === name)?.value;
   const port = Number(first("port"));

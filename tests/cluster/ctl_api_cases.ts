@@ -1,6 +1,7 @@
 /** What fleetctl does with nothing but the API, on real machines: nobody here has a key that opens them. */
 
 import assert from "node:assert/strict";
+import { makeAuthority } from "../api/authority.ts";
 import { type Case, Home, type Stage } from "./ctl_home.ts";
 import { until } from "./process.ts";
 
@@ -58,7 +59,7 @@ const journals: readonly Case[] = [
     async run(stage) {
       const home = await Home.with(stage, []);
       const units = ["far.service", ...["0101", "0202", "0303"].map((id) => `all.service@${id.repeat(2)}...`)];
-      const all = units.map((unit) => `(?=[^]*${unit.replaceAll(".", "\\.")} +tick)`).join("");
+      const all = units.map((unit) => `(?=([^]*${unit.replaceAll(".", "\\.")} +tick){2})`).join("");
       const { stdout } = await home.typed("NO_COLOR=1 fleetctl logs -f --lines=2 far all", [
         { after: new RegExp(`^${all}`), type: "\x03" },
       ]);
@@ -167,5 +168,209 @@ const replacements: readonly Case[] = [
   },
 ];
 
+/** The options of fleet.conf by which a case closes m3's API, and the files they name. */
+async function closed(
+  stage: Stage,
+  options: Readonly<Record<string, string>>,
+  work: () => Promise<void>,
+): Promise<void> {
+  const conf = await stage.m3.must(["cat", "/etc/fleet/fleet.conf"]);
+  const lines = Object.entries(options).map(([name, text]) => [`/etc/fleet/${name}`, name, text] as const);
+  for (const [path, , text] of lines) await stage.m3.writeFile(path, text, 0o600);
+  const wanted = conf.replace(/^api_insecure=.*\n/m, "") + lines.map(([path, name]) => `${name}="${path}"\n`).join("");
+  const reload = async (text: string) => {
+    await stage.m3.writeFile("/etc/fleet/fleet.conf", text);
+    await stage.m3.must(["systemctl", "reload", "fleet.service"]);
+  };
+  await reload(wanted);
+  try {
+    await work();
+  } finally {
+    await reload(conf);
+  }
+}
+
+async function sha256(text: string): Promise<string> {
+  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** What a flag or a variable lets one do: list, and change; "" stands for what is done without a word. */
+async function tried(home: Home, endpoint: string, flags: string): Promise<{ list: string; change: string }> {
+  const run = async (command: string) => {
+    const { code, stderr } = await home.run([
+      "sh",
+      "-c",
+      `${flags.replace("fleetctl", `fleetctl --endpoint=${endpoint}`)} ${command}`,
+    ]);
+    return code === 0 ? "" : stderr;
+  };
+  return { list: await run("list-units"), change: await run("machine label 0303 seen=yes") };
+}
+
+const show = "Show a token with --token-file or FLEETCTL_TOKEN, or a certificate with --cert-file and --key-file\n";
+
+const credentials: readonly Case[] = [
+  {
+    name: "tokens: none, a wrong one, one that may read, one that may write; each refusal says what to do",
+    async run(stage) {
+      const home = await Home.with(stage, [], {
+        "reader": "let-me-see\n",
+        "writer": "let-me-do\n",
+        "stranger": "let-me-in",
+      });
+      const tokens = `read anna sha256:${await sha256("let-me-see")}\nwrite bert sha256:${await sha256("let-me-do")}\n`;
+      await closed(stage, { api_tokens_file: tokens }, async () => {
+        const endpoint = "http://10.77.0.13:49153";
+        const none = `googleapi: Error 401: a bearer token is required. ${show}`;
+        await until("m3 to ask for a token", async () => {
+          return (await tried(home, endpoint, "fleetctl")).list.endsWith(none) ? true : undefined;
+        });
+        const wrong = await tried(home, endpoint, "fleetctl --token-file ~/stranger");
+        assert.equal(
+          wrong.list.split("repository: ")[1],
+          `googleapi: Error 401: the bearer token is not known. ${show}`,
+        );
+        assert.match(wrong.change, /Error 401: the bearer token is not known/);
+        const reader = await tried(home, endpoint, "fleetctl --token-file ~/reader");
+        assert.equal(reader.list, "");
+        assert.match(
+          reader.change,
+          /Error 403: the token of "?anna"? may read only\. Use a token or a certificate that may write\n$/,
+        );
+        const all = { list: "", change: "" };
+        assert.deepEqual(await tried(home, endpoint, "fleetctl --token-file ~/writer"), all);
+        assert.deepEqual(await tried(home, endpoint, "fleetctl --token 'let-me-do'"), all);
+        assert.deepEqual(await tried(home, endpoint, "FLEETCTL_TOKEN='let-me-do' fleetctl"), all);
+        assert.deepEqual(await tried(home, endpoint, 'FLEETCTL_TOKEN_FILE="$HOME/writer" fleetctl'), all);
+        const lost = await tried(home, endpoint, "fleetctl --token-file ~/nowhere");
+        assert.match(lost.list, /^Unable to initialize client: cannot read \/root\/home-\d+\/nowhere: no such file\n$/);
+      });
+    },
+  },
+  {
+    name: "TLS: whom the client trusts, and what it shows",
+    async run(stage) {
+      const { directory, ca, server, friend, reader, stranger } = await makeAuthority("IP:10.77.0.13");
+      try {
+        const files = {
+          "ca": ca,
+          "cert": friend.cert,
+          "key": friend.key,
+          "reader": reader.cert,
+          "reader-key": reader.key,
+        };
+        const home = await Home.with(stage, [], { ...files, "stranger": stranger.cert, "stranger-key": stranger.key });
+        const options = { api_certfile: server.cert, api_keyfile: server.key, api_client_cafile: ca };
+        await closed(stage, options, async () => {
+          const endpoint = "https://10.77.0.13:49153";
+          const trusting = "fleetctl --ca-file ~/ca";
+          const none = `googleapi: Error 401: a client certificate is required. ${show}`;
+          await until("m3 to ask for a certificate", async () => {
+            return (await tried(home, endpoint, trusting)).list.endsWith(none) ? true : undefined;
+          });
+          assert.match(
+            (await tried(home, endpoint, "fleetctl")).list,
+            /cannot trust the fleet API at https:\/\/10\.77\.0\.13:49153: .*--ca-file names the authority/,
+          );
+          assert.deepEqual(await tried(home, endpoint, `${trusting} --cert-file ~/cert --key-file ~/key`), {
+            list: "",
+            change: "",
+          });
+          const readOnly = await tried(home, endpoint, `${trusting} --cert-file ~/reader --key-file ~/reader-key`);
+          assert.equal(readOnly.list, "");
+          assert.match(readOnly.change, /Error 403: .*\. Use a token or a certificate that may write\n$/);
+          const strange = await tried(home, endpoint, `${trusting} --cert-file ~/stranger --key-file ~/stranger-key`);
+          assert.notEqual(strange.list, "");
+          const half = await tried(home, endpoint, `${trusting} --cert-file ~/cert`);
+          assert.equal(
+            half.list,
+            "Unable to initialize client: --cert-file and --key-file go together: only one is given\n",
+          );
+        });
+      } finally {
+        await Deno.remove(directory, { recursive: true });
+      }
+    },
+  },
+];
+
+const etcd = ["--driver=etcd", "--endpoint=http://10.77.0.1:2379"];
+
+const otherWays: readonly Case[] = [
+  {
+    name: "--driver=etcd: units are created, placed, listed, explained and destroyed without a daemon in between",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"], { "direct.service": version(0) });
+      const started = await home.fleetctl([...etcd, "start", `${home.path}/direct.service`]);
+      assert.deepEqual([started.code, started.stderr], [0, ""]);
+      assert.match(started.stdout, /^Unit direct\.service inactive\nUnit direct\.service launched on /);
+      const machine = (await stage.cluster.active(stage.m1, ["direct.service"])).get("direct.service")!;
+      for (const output of ["yaml", "json", "wide"]) {
+        const args = ["explain", `--output=${output}`, "direct"];
+        const told = await home.fleetctl([...etcd, ...args]);
+        assert.deepEqual([told.code, told.stderr], [0, ""]);
+        assert.match(told.stdout, new RegExp(machine));
+      }
+      const units = await home.fleetctl([...etcd, "list-units", "--no-legend", "--fields=unit"]);
+      assert.equal(units.stdout, (await home.fleetctl(["list-units", "--no-legend", "--fields=unit"])).stdout);
+      const journal = await home.fleetctl([
+        ...etcd,
+        "--ssh-username=root",
+        "journal",
+        "--lines=1",
+        "--output=cat",
+        "far",
+      ]);
+      assert.match(journal.stdout, /^tick \d+\n$/);
+      assert.equal((await home.fleetctl([...etcd, "destroy", "direct"])).stdout, "Destroyed direct.service\n");
+    },
+  },
+  {
+    name: "--driver=etcd: doctor, a store that is not there, and a tunnel",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const well = await home.fleetctl([...etcd, "--ssh-username=root", "doctor"]);
+      assert.equal(well.code, 0, well.stdout + well.stderr);
+      assert.match(well.stdout, /^ok +store: .*\n/m);
+      assert.match(well.stdout, /^ok +machines: 3 present\n/m);
+      const nowhere = await home.fleetctl(["--driver=etcd", "--endpoint=http://10.77.0.1:1", "list-units"]);
+      assert.equal(nowhere.code, 1);
+      assert.match(nowhere.stderr, /^Unable to initialize client: cannot use the store at http:\/\/10\.77\.0\.1:1: /);
+      const tunnel = await home.fleetctl([...etcd, "--tunnel=10.77.0.12", "list-units"]);
+      assert.equal(tunnel.code, 1);
+      assert.match(tunnel.stderr, /^Unable to initialize client: --driver=etcd does not go through --tunnel: .*ssh -L/);
+    },
+  },
+  {
+    name: "--timeout gives up waiting, and the cluster goes on",
+    async run(stage) {
+      const home = await Home.with(stage, [], {
+        "slow.service":
+          "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'until test -e /run/go-on; do sleep 0.1; done'\n" +
+          `[X-Fleet]\nMachineID=${stage.m2.id}\n`,
+      });
+      const began_ms = performance.now();
+      const { code, stderr } = await home.fleetctl(["start", "--timeout=1.5", `${home.path}/slow.service`]);
+      const took_ms = performance.now() - began_ms;
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /^Error waiting for units: timed out waiting for unit slow\.service to become active in systemd\n/,
+      );
+      assert.ok(took_ms >= 1500 && took_ms < 15_000, `${took_ms} ms`);
+      await stage.m2.writeFile("/run/go-on", "");
+      await stage.cluster.active(stage.m1, ["slow.service"]);
+      await home.fleetctl(["destroy", "slow.service"]);
+    },
+  },
+];
+
 /** Steps for a cluster of three machines whose APIs are open to each other. */
-export const apiCases: readonly Case[] = [...failures, ...journals, ...replacements];
+export const apiCases: readonly Case[] = [
+  ...failures,
+  ...journals,
+  ...replacements,
+  ...credentials,
+  ...otherWays,
+];

@@ -93,11 +93,15 @@ const keys: readonly Case[] = [
     },
   },
   {
-    name: "~/.ssh/config: user, key, port and the host to go through",
+    name: "~/.ssh/config: user, key, the host to go through, and files that it includes",
     async run(stage) {
       const config = "Host 10.77.0.12\n  User root\n  IdentityFile ~/elsewhere\n  ProxyJump core@10.77.0.13\n" +
-        "Host *.13\n  IdentityFile ~/elsewhere\n";
-      const home = await Home.with(stage, ["hosts"], { ".ssh/config": config, "elsewhere": stage.key });
+        "Match user nobody\n  Port 1\nHost *\n  Include conf.d/*.conf\n";
+      const home = await Home.with(stage, ["hosts"], {
+        ".ssh/config": config,
+        ".ssh/conf.d/13.conf": "Host *.13\n  IdentityFile ~/elsewhere\n",
+        "elsewhere": stage.key,
+      });
       const { stdout, stderr } = await home.fleetctl(["ssh", "0202", "whoami; echo ${SSH_CONNECTION%% *}"]);
       assert.deepEqual([stdout, stderr], ["root\n10.77.0.13\n", ""]);
       assert.equal((await home.fleetctl(["--ssh-username=core", "ssh", "0202", "whoami"])).stdout, "core\n");
