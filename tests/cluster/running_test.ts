@@ -305,7 +305,19 @@ async function restartSurvives(cluster: FleetCluster): Promise<void> {
   await machine.must(["systemctl", "kill", "--signal=SIGKILL", "fleet.service"]);
   await restarted(cluster, "k.service");
   assert.equal(await diaryOf(machine, "k.service"), "start-k stop-k start-k");
-  await destroy(cluster, ["k.service"]);
+
+  // One that comes back without its memory leaves alone what runs, restarted or not.
+  const pid = await cluster.pid(machine, "k.service");
+  await machine.must(["systemctl", "kill", "--signal=SIGSTOP", "fleet.service"]);
+  await machine.must(["sh", "-c", "rm /run/fleet/intents/*"]);
+  await machine.must(["systemctl", "kill", "--signal=SIGKILL", "fleet.service"]);
+  await until("its API to answer", () => cluster.units(cluster.machine("m1")));
+  // It has looked at all it has, when it has done something new.
+  await put(cluster, { "behind.service": ["launched", `${sleeper}[X-Fleet]\nMachineID=${machine.id}\n`] });
+  await becomes(cluster, "behind.service", "active");
+  await restarted(cluster, "k.service");
+  assert.equal(await cluster.pid(machine, "k.service"), pid);
+  await destroy(cluster, ["k.service", "behind.service"]);
 }
 
 /** A oneshot that has finished is not run again when the daemon is. */
