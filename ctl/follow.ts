@@ -23,6 +23,8 @@ export interface StateView {
   readonly state: UnitStateEntity;
   /** Why the agent's latest command failed, or systemd's result; only the stream tells. */
   readonly error?: string;
+  /** What systemd made of the latest start, where the unit is not active then; only the stream tells. */
+  readonly job?: string;
   /** systemd's result, where it is not success; only the stream tells. */
   readonly result?: string;
   /** The latest restart that was carried out; only the stream tells. */
@@ -256,9 +258,10 @@ function viewOfUnit(unit: UnitEntity | undefined, view: UnitView, restart: numbe
   };
 }
 
-function stateView({ error, result, restart, since }: StateEvent, state: UnitStateEntity): StateView {
+function stateView({ job, error, result, restart, since }: StateEvent, state: UnitStateEntity): StateView {
   return {
     state,
+    ...(job === undefined ? {} : { job }),
     ...(error === undefined ? {} : { error }),
     ...(result === undefined ? {} : { result }),
     ...(restart === undefined ? {} : { restart }),

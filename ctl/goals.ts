@@ -105,7 +105,8 @@ export function gone(): Judge {
 export function started(isNew: boolean): Judge {
   return jobJudge((said) => ({
     began: true,
-    isFresh: said.state.systemdActiveState === "active" || (isNew && (said.since_ms ?? 0) > 0),
+    isFresh: said.job !== undefined || said.state.systemdActiveState === "active" ||
+      (isNew && (said.since_ms ?? 0) > 0),
     settle_ms: said.since_ms === 0 ? settleUnstarted_ms : settle_ms,
   }));
 }
@@ -117,7 +118,7 @@ export function restarted(before: UnitView, asked_ms: number): Judge {
       const earlier = before.states.get(said.state.machineID ?? "");
       return {
         began: view.restart > (before.restart ?? 0) && said.restart >= view.restart,
-        isFresh: said.since_ms !== earlier?.since_ms,
+        isFresh: said.job !== undefined || said.since_ms !== earlier?.since_ms,
         settle_ms,
       };
     }

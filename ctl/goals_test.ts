@@ -25,6 +25,7 @@ interface Told {
   readonly load?: string;
   readonly error?: string;
   readonly result?: string;
+  readonly job?: string;
   readonly since_ms?: number;
   readonly restart?: number;
   readonly asked?: number;
@@ -39,6 +40,7 @@ function view(told: Told): UnitView {
     states.set("m", {
       state: { name, machineID: "m", systemdLoadState: load, systemdActiveState: active, systemdSubState: sub },
       ...(told.error === undefined ? {} : { error: told.error }),
+      ...(told.job === undefined ? {} : { job: told.job }),
       ...(told.result === undefined ? {} : { result: told.result }),
       ...(told.since_ms === undefined ? {} : { since_ms: told.since_ms }),
       ...(told.restart === undefined ? {} : { restart: told.restart }),
@@ -185,6 +187,13 @@ Deno.test("started: a unit that has never run is given more time", () => {
   const fresh = view({ ...dead, since_ms: 0 });
   assert.equal(after(started(false), [0, fresh], [settleUnstarted_ms - 1, fresh]), "waiting");
   assert.equal(after(started(false), [0, fresh], [settleUnstarted_ms, fresh]), "done");
+});
+
+Deno.test("started: a start that is known to have come to its end is not waited for any longer", () => {
+  for (const since_ms of [0, 5]) {
+    assert.equal(after(started(false), [0, view({ ...dead, since_ms, job: "done" })]), "done");
+  }
+  assert.equal(after(started(false), [0, view({ ...failed, job: "failed" })]), failure);
 });
 
 Deno.test("started: news start the wait anew", () => {

@@ -125,14 +125,15 @@ export function decodeMachine(id: MachineId, kv: KeyValue): MachineRecord {
 }
 
 export function encodeState(state: UnitState): string {
-  const { hash, commanded, restart, error, result, load, active, sub, since_ms } = state;
-  return JSON.stringify({ hash, commanded, restart, error, result, load, active, sub, since_ms });
+  const { hash, commanded, restart, error, result, job, load, active, sub, since_ms } = state;
+  return JSON.stringify({ hash, commanded, restart, error, result, job, load, active, sub, since_ms });
 }
 
 export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): UnitState {
   const fields = new Fields(kv);
   const error = fields.optionalText("error");
   const result = fields.optionalText("result");
+  const job = fields.optionalText("job");
   return {
     unit,
     machine,
@@ -141,6 +142,7 @@ export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): U
     restart: fields.revision("restart"),
     ...(error === undefined ? {} : { error }),
     ...(result === undefined ? {} : { result }),
+    ...(job === undefined ? {} : { job }),
     load: fields.text("load"),
     active: fields.text("active"),
     sub: fields.text("sub"),

@@ -29,12 +29,13 @@ Deno.test("what is written is read again", () => {
     restart: 5,
     error: "StartUnit: no",
     result: "exit-code",
+    job: "failed",
     load: "loaded",
     active: "failed",
     sub: "failed",
     since_ms: 1,
   };
-  const { error: _error, result: _result, ...healthy } = state;
+  const { error: _error, result: _result, job: _job, ...healthy } = state;
   const { apiAddress: _address, ...silent } = machine;
   for (const each of [machine, silent]) {
     assert.deepEqual(codec.decodeMachine("m1", stored(codec.encodeMachine(each))), each);

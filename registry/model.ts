@@ -104,6 +104,8 @@ export interface UnitState {
   readonly error?: string;
   /** systemd's `Result` property where it is not `success`, for example `exit-code`. */
   readonly result?: string;
+  /** What systemd made of the latest start that this daemon commanded, for example `done`, where the unit is not active then. */
+  readonly job?: string;
   /** systemd's LoadState, ActiveState and SubState. */
   readonly load: string;
   readonly active: string;

@@ -112,13 +112,15 @@ export class Agent {
       : new Map<UnitName, Wanted>();
     // What ends while systemd is looked at may be seen as it was before.
     const busy = [...hands.busy];
+    const ended = new Map(hands.ended);
     const stopped = hands.takeStopped();
     const current = await this.#current(hands, wanted);
     hands.judgeStops(stopped, wanted, current);
     const now_ms = clock.monotonic_ms();
     this.#troubles.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
     const held = new Set([...busy, ...hands.busy, ...this.#waiting(wanted, current, now_ms)]);
-    const states = unitStates(this.#options.machine().id, wanted, current, this.#troubles.errors(), hands.restarting);
+    const { id } = this.#options.machine();
+    const states = unitStates(id, wanted, current, this.#troubles.errors(), hands.restarting, ended);
     if (view) this.#options.seen(view);
     if (this.#draining && current.size === 0) this.#drained();
     this.#last = { wanted, states };

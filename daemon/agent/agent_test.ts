@@ -192,6 +192,24 @@ Deno.test("a changed file stops the unit, replaces the file and starts it, with 
     assert.equal(bench.calls("StartUnit"), 2);
   }));
 
+Deno.test("of a unit that is not active it is told what its start came to, until there is another job", () =>
+  withBench(async (bench) => {
+    const job = (unit: UnitName) => bench.published.get(unit)?.job;
+    bench.assign(["a.service", daemonText, "launched"], ["once.service", oneshotText, "launched"]);
+    await ManualClock.settle();
+    assert.deepEqual([bench.state("a.service"), job("a.service")], ["launched active running", undefined]);
+    assert.deepEqual([bench.state("once.service"), job("once.service")], ["launched inactive dead", "done"]);
+    bench.assign(["once.service", oneshotText, "loaded"]);
+    await ManualClock.settle();
+    assert.deepEqual([bench.state("once.service"), job("once.service")], ["loaded inactive dead", undefined]);
+    bench.assign(["once.service", oneshotText, "launched"]);
+    await ManualClock.settle();
+    assert.equal(job("once.service"), "done");
+    bench.assign(["once.service", `${oneshotText}# new\nExecStart=/bin/false\n`, "loaded"]);
+    await ManualClock.settle();
+    assert.deepEqual([bench.state("once.service"), job("once.service")], ["loaded inactive dead", undefined]);
+  }));
+
 Deno.test("a daemon that is killed and begins again repeats nothing", () =>
   withBench(async (bench) => {
     bench.assign(["a.service", daemonText, "launched"], ["once.service", oneshotText, "launched"]);

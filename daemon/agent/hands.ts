@@ -53,6 +53,8 @@ export class Hands {
   readonly busy = new Set<UnitName>();
   /** Units that systemd is restarting, with the restart that was carried out before. */
   readonly restarting = new Map<UnitName, Revision>();
+  /** What systemd made of the latest start of each unit, but for starts that somebody has taken back. */
+  readonly ended = new Map<UnitName, JobResult>();
   readonly #options: HandsOptions;
   readonly #orderings: Map<UnitName, Ordering>;
   #stopped = new Map<UnitName, JobResult>();
@@ -105,7 +107,7 @@ export class Hands {
     return {
       unit,
       intent: this.#intent("stop", current?.status, current?.restart ?? 0),
-      give: () => systemd.stop(unit),
+      give: () => this.#anew(unit, systemd.stop(unit)),
       given: (job) => {
         this.busy.add(unit);
         job.done.then((result) => {
@@ -171,6 +173,7 @@ export class Hands {
       }
       this.files.delete(unit);
       this.#orderings.delete(unit);
+      this.ended.delete(unit);
       try {
         await memory.forget(unit);
         this.intents.delete(unit);
@@ -217,16 +220,23 @@ export class Hands {
     return {
       unit,
       intent: this.#intent(kind, situation.current.get(unit)?.status, restart),
-      give: () => systemd[kind](unit),
+      give: () => this.#anew(unit, systemd[kind](unit)),
       given: (job) => {
         if (startsAgain(unit)) troubles.over(unit);
         if (kind === "restart") this.restarting.set(unit, situation.current.get(unit)?.restart ?? 0);
         job.done.then((result) => {
           this.restarting.delete(unit);
+          if (!withdrawn.includes(result)) this.ended.set(unit, result);
           return this.#started(unit, jobError(kind, result), restart, situation);
         }).finally(ended);
       },
     };
+  }
+
+  /** With a new job, what the one before has come to counts no more. */
+  #anew(unit: UnitName, job: Promise<Job>): Promise<Job> {
+    this.ended.delete(unit);
+    return job;
   }
 
   /** A start has come to its end. */
@@ -300,6 +310,9 @@ export class Hands {
 export function startsAgain(unit: UnitName): boolean {
   return unit.endsWith(".service");
 }
+
+/** Results of jobs that somebody else took back, or that nothing is known of. */
+const withdrawn: readonly JobResult[] = ["canceled", "unknown", "collected"];
 
 /** What a start's job result means to a person; undefined if all is well, or nothing can be said. */
 function jobError(kind: "start" | "restart", result: JobResult): string | undefined {

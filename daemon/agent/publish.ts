@@ -6,6 +6,7 @@
 
 import type { MachineId, Revision, UnitName, UnitState } from "../../registry/model.ts";
 import type { Wanted } from "./desired.ts";
+import type { JobResult } from "../../systemd/mod.ts";
 import type { Current } from "./plan.ts";
 import type { Failure } from "./troubles.ts";
 
@@ -19,11 +20,13 @@ export function unitStates(
   current: ReadonlyMap<UnitName, Current>,
   errors: ReadonlyMap<UnitName, Failure>,
   restarting: ReadonlyMap<UnitName, Revision>,
+  ended: ReadonlyMap<UnitName, JobResult> = new Map(),
 ): ReadonlyMap<UnitName, UnitState> {
   const states = new Map<UnitName, UnitState>();
   for (const { name, hash, commanded, restart, status } of current.values()) {
     const { load, active, sub, result, since_ms } = status;
     const failure = errors.get(name);
+    const job = ended.get(name);
     // A start that had come to nothing may have been made good by systemd since. One that cannot be stopped is active.
     const error = active === "active" && !failure?.tried ? undefined : failure?.error;
     states.set(name, {
@@ -31,6 +34,7 @@ export function unitStates(
       restart: restarting.get(name) ?? restart,
       ...(error !== undefined && { error }),
       ...(result !== "success" && { result }),
+      ...(job !== undefined && (active === "inactive" || active === "failed") && { job }),
     });
   }
   for (const { name, hash } of wanted.values()) {

@@ -121,6 +121,7 @@ function stateData(name: UnitName, machineID: MachineId, state: UnitState | unde
   const error = state?.error ?? state?.result;
   const event: StateEvent = {
     ...(error === undefined ? {} : { error }),
+    ...(state?.job === undefined ? {} : { job: state.job }),
     machineID,
     name,
     ...(state ? { restart: state.restart } : {}),

@@ -135,6 +135,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     since,
     error: text,
     result: text,
+    job: text,
   }),
   MachineEvent: object(["id"], { id: machineId, machine: ref("Machine") }),
   SyncedEvent: object(["revision"], { revision }),

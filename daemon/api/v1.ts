@@ -190,6 +190,8 @@ export interface StateEvent {
   readonly error?: string;
   /** systemd's result where it is not success. */
   readonly result?: string;
+  /** What systemd made of the latest start that was commanded, for example `done`, where the unit is not active then. */
+  readonly job?: string;
 }
 
 export interface MachineEvent {
