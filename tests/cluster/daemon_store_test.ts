@@ -66,6 +66,58 @@ async function restored(cluster: FleetCluster): Promise<void> {
   assert.deepEqual([await pids(cluster, "a.service"), await pids(cluster, "b.service")], before, "they ran on");
 }
 
+/** Types the commands of a block of docs/etcd.md, found by a word in it, where the lab's etcd is reached. */
+async function asDocumented(cluster: FleetCluster, dir: string, word: string, further = ""): Promise<void> {
+  const page = Deno.readTextFileSync(new URL("../../docs/etcd.md", import.meta.url));
+  const block = [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1]!).find((one) => one.includes(word));
+  const env = { ETCDCTL_API: "3", ETCDCTL_ENDPOINTS: cluster.lab.etcd.endpoints };
+  const commands = block!.replace("$renaming snapshot save", `${further}\n$&`);
+  const { code, stdout, stderr } = await cluster.lab.namespaced([
+    "sh",
+    "-ec",
+    `ip link set lo up; cd ${dir}; ${commands}`,
+  ], { env });
+  assert.equal(code, 0, `${commands}\n${stdout}${stderr}`);
+}
+
+async function renamed(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  const [m1] = lab.machines;
+  const kept = ["a.service", "b.service"];
+  for (const name of kept) await cluster.put(m1!, name, "launched", sleeper);
+  await cluster.active(m1!, kept);
+  const { dir, name, endpoint } = lab.etcd.members[0]!;
+  await asDocumented(cluster, dir, "etcdctl snapshot save fleet.db");
+  await cluster.put(m1!, "late.service", "launched", sleeper);
+  await cluster.active(m1!, [...kept, "late.service"]);
+  const before = await Promise.all([...kept, "late.service"].map((unit) => pids(cluster, unit)));
+
+  await lab.etcd.stop();
+  // Its revision passes what the machines have heard of, as it would with writes, or --bump-revision.
+  const writes = "for n in $(seq 40); do $renaming put filler $n; done";
+  await asDocumented(cluster, dir, "fleet-renamed.db", writes);
+  await must(["rm", "-rf", `${dir}/data`]);
+  const peer = endpoint.replace(/\d+$/, "2380");
+  await must([
+    ...["etcdctl", "snapshot", "restore", `${dir}/fleet-renamed.db`, "--name", name, "--data-dir", `${dir}/data`],
+    ...["--initial-cluster", `${name}=${peer}`, "--initial-advertise-peer-urls", peer],
+  ], { env: { ETCDCTL_API: "3" } });
+  await lab.etcd.start();
+  for (const machine of lab.machines) {
+    await doubts(cluster, machine, /not the one this machine knows.*found [0-9a-f]{32}/);
+  }
+  const now = await Promise.all([...kept, "late.service"].map((unit) => pids(cluster, unit)));
+  assert.deepEqual(now, before, "also what the store no longer knows is left alone");
+  for (const machine of lab.machines) await cluster.fleetctl(machine, "accept-store");
+  await cluster.joined(lab.machines);
+  await until("what the store does not know to be stopped", async () => {
+    return (await pids(cluster, "late.service")).every((pid) => pid === 0) || undefined;
+  });
+  await cluster.active(m1!, kept);
+  assert.deepEqual(await Promise.all(kept.map((unit) => pids(cluster, unit))), before.slice(0, 2), "they ran on");
+  for (const unit of kept) await cluster.destroy(m1!, unit);
+}
+
 async function wiped(cluster: FleetCluster): Promise<void> {
   const { lab } = cluster;
   const [m1, m2] = lab.machines;
@@ -101,6 +153,7 @@ async function wiped(cluster: FleetCluster): Promise<void> {
 
 Deno.test("a store that is not the one the machines know", async (t) => {
   await withFleet({ machines: 2 }, async (cluster) => {
+    await t.step("restored from a backup that was renamed: noticed by all", () => renamed(cluster));
     await t.step("restored from a backup, and accepted: units run on", () => restored(cluster));
     await t.step("wiped, and accepted machine by machine: units go as it says", () => wiped(cluster));
   });
