@@ -8,7 +8,7 @@ import type { Clock } from "../../registry/clock.ts";
 import type { Log } from "../../registry/log.ts";
 import type { MachineRecord, MachineView, UnitName, UnitState } from "../../registry/model.ts";
 import type { Membership, Registry } from "../../registry/mod.ts";
-import type { Systemd } from "../../systemd/mod.ts";
+import type { Systemd, UnitStatus } from "../../systemd/mod.ts";
 import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { Bell, reconcile, together } from "../reconcile.ts";
@@ -114,8 +114,9 @@ export class Agent {
     const busy = [...hands.busy];
     const ended = new Map(hands.ended);
     const stopped = hands.takeStopped();
-    const current = await this.#current(hands, wanted);
-    hands.judgeStops(stopped, wanted, current);
+    const statuses = await this.#options.systemd.statuses(new Set(hands.files.keys()));
+    await hands.judgeStops(stopped, wanted, statuses);
+    const current = await this.#current(hands, wanted, statuses);
     const now_ms = clock.monotonic_ms();
     this.#troubles.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
     const held = new Set([...busy, ...hands.busy, ...this.#waiting(wanted, current, now_ms)]);
@@ -208,8 +209,8 @@ export class Agent {
   async #current(
     hands: Hands,
     wanted: ReadonlyMap<UnitName, Wanted>,
+    statuses: ReadonlyMap<UnitName, UnitStatus>,
   ): Promise<ReadonlyMap<UnitName, Current>> {
-    const statuses = await this.#options.systemd.statuses(new Set(hands.files.keys()));
     const current = new Map<UnitName, Current>();
     await Promise.all([...hands.files].map(async ([name, hash]) => {
       const status = statuses.get(name);

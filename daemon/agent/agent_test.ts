@@ -3,6 +3,7 @@ import type { MachineRecord, MachineView, Unit, UnitName, UnitState } from "../.
 import type { Membership, Registry } from "../../registry/mod.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
 import { FakeMachine, FakeSystemd } from "../../systemd/fake.ts";
+import type { Job } from "../../systemd/mod.ts";
 import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { ManualClock } from "../../tests/manual_clock.ts";
@@ -16,6 +17,27 @@ const otherText = "[Service]\nExecStart=/bin/sleep 1000\n";
 const oneshotText = "[Service]\nType=oneshot\nExecStart=/bin/true\n";
 const failingText = "[Service]\nExecStart=/bin/false\n";
 
+/** A systemd that runs stop jobs of some units without stopping them, as when a mount is busy. */
+class StubbornSystemd extends FakeSystemd {
+  readonly unstoppable = new Set<UnitName>();
+  /** Units that something else starts as soon as they have been stopped. */
+  readonly startedBehind = new Set<UnitName>();
+  stops = 0;
+
+  override async stop(name: UnitName): Promise<Job> {
+    if (!this.unstoppable.has(name)) {
+      const job = await super.stop(name);
+      const done = job.done.then(async (result) => {
+        if (this.startedBehind.delete(name)) await (await this.start(name)).done;
+        return result;
+      });
+      return { unit: name, done };
+    }
+    this.stops++;
+    return { unit: name, done: Promise.resolve("failed") };
+  }
+}
+
 /** One machine with everything around its agent; the agent may be ended and another begun. */
 class Bench {
   readonly machine = new FakeMachine();
@@ -25,6 +47,8 @@ class Bench {
   readonly texts = new Map<string, string>();
   /** Units whose intents cannot be written. */
   readonly unforgettable = new Set<UnitName>();
+  /** Units whose intents take their time to be written. */
+  readonly slow = new Set<UnitName>();
   published: ReadonlyMap<UnitName, UnitState> = new Map();
   #revision = 1;
   #view: MachineView | undefined;
@@ -32,6 +56,7 @@ class Bench {
   #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
   agent!: Agent;
+  systemd!: StubbornSystemd;
 
   /** Says what is assigned: unit, file, desired state, restart. */
   assign(...units: readonly (readonly [UnitName, string, "loaded" | "launched", number?])[]): void {
@@ -92,9 +117,10 @@ class Bench {
   get memory(): IntentMemory {
     return {
       load: () => Promise.resolve(new Map(this.intents)),
-      save: (unit, intent) => {
-        if (this.unforgettable.has(unit)) return Promise.reject(new Error(`cannot write the intent of ${unit}`));
-        return Promise.resolve(void this.intents.set(unit, intent));
+      save: async (unit, intent) => {
+        if (this.unforgettable.has(unit)) throw new Error(`cannot write the intent of ${unit}`);
+        if (this.slow.has(unit)) await new Promise((resolve) => setTimeout(resolve, 0));
+        this.intents.set(unit, intent);
       },
       forget: (unit) => Promise.resolve(void this.intents.delete(unit)),
     };
@@ -112,7 +138,7 @@ class Bench {
         watchMachine: (_id: string, signal: AbortSignal) => this.#watch(signal),
         file: (hash: string) => Promise.resolve(this.texts.get(hash)),
       } as unknown as Registry,
-      systemd: new FakeSystemd(this.machine),
+      systemd: this.systemd = new StubbornSystemd(this.machine),
       memory,
       membership: {
         publish: (states: ReadonlyMap<UnitName, UnitState>) => Promise.resolve(void (this.published = states)),
@@ -388,12 +414,15 @@ Deno.test("what must be first is started first and stopped last, whatever its na
       ["b.socket", "[Socket]\nListenStream=/run/b.sock\n", "launched"],
       ["z.service", daemonText, "launched"],
     );
+    // However long each takes to be remembered.
+    bench.slow.add("b.socket").add("z.service");
     await ManualClock.settle();
     const order = (member: string) => bench.machine.calls.filter((call) => call.startsWith(member)).join(", ");
     assert.equal(
       order("StartUnit"),
       "StartUnit b.socket replace, StartUnit z.service replace, StartUnit a.service replace, StartUnit b.service replace",
     );
+    for (const unit of ["a.service", "b.service", "z.service"]) bench.slow.add(unit);
     bench.assign();
     await ManualClock.settle();
     assert.equal(
@@ -458,6 +487,91 @@ Deno.test("a command that cannot be remembered is not given, and holds up no oth
     bench.clock.advance(1_000);
     await ManualClock.settle();
     for (const unit of ["a.service", "new.service"]) assert.equal(bench.state(unit), "launched active running");
+  }));
+
+Deno.test("a restart that systemd refuses is told, is not taken for done, and is tried again", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched", 5]);
+    await ManualClock.settle();
+    bench.machine.failNext("restart", "a.service");
+    bench.assign(["a.service", daemonText, "launched", 9]);
+    await ManualClock.settle();
+    assert.match(bench.published.get("a.service")!.error!, /cannot restart "a.service"/);
+    assert.equal(bench.published.get("a.service")!.restart, 5);
+    assert.equal(bench.state("a.service"), "launched active running");
+    bench.clock.advance(1_000);
+    await ManualClock.settle();
+    assert.equal(bench.published.get("a.service")!.restart, 9);
+    assert.equal(bench.published.get("a.service")!.error, undefined);
+  }));
+
+Deno.test("a service that systemd could not start says so, and is not started again", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n", "launched"]);
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "launched failed failed");
+    assert.match(bench.published.get("a.service")!.error!, /start job ended with "failed"/);
+    bench.clock.advance(120_000);
+    await ManualClock.settle();
+    assert.equal(bench.calls("StartUnit"), 1);
+  }));
+
+Deno.test("a stop that does not stop is told, and is given again later, not at once", () =>
+  withBench(async (bench) => {
+    bench.assign(["mnt.mount", "[Mount]\nWhat=tmpfs\nWhere=/mnt\n", "launched"]);
+    await ManualClock.settle();
+    bench.systemd.unstoppable.add("mnt.mount");
+    bench.assign(["mnt.mount", "[Mount]\nWhat=tmpfs\nWhere=/mnt\n", "loaded"]);
+    await ManualClock.settle();
+    assert.match(
+      bench.published.get("mnt.mount")!.error!,
+      /active \(mounted\) after a stop job that ended with "failed"/,
+    );
+    assert.equal(bench.systemd.stops, 1);
+    bench.clock.advance(1_000);
+    await ManualClock.settle();
+    assert.equal(bench.systemd.stops, 2);
+    bench.systemd.unstoppable.clear();
+    bench.clock.advance(2_000);
+    await ManualClock.settle();
+    assert.equal(bench.state("mnt.mount"), "loaded inactive dead");
+    assert.equal(bench.published.get("mnt.mount")!.error, undefined);
+  }));
+
+Deno.test("a unit that is wanted loaded and that its socket starts again is left alone, and has no error", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    bench.machine.holdJobs();
+    bench.assign(["a.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    bench.systemd.startedBehind.add("a.service");
+    bench.machine.releaseJobs();
+    await ManualClock.settle();
+    bench.clock.advance(60_000);
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "loaded active running");
+    assert.equal(bench.published.get("a.service")!.error, undefined);
+    assert.equal(bench.calls("StopUnit"), 1);
+    // It goes all the same when it is to go.
+    bench.assign();
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "absent");
+  }));
+
+Deno.test("what an earlier daemon has left undone: a reload, and memories of units that are gone", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    await bench.end();
+    bench.machine.files.set("a.service", otherText);
+    bench.intents.set("gone.service", { did: "start", done: true, invocation: "", restart: 0 });
+    const reloads = bench.machine.reloads;
+    bench.assign(["a.service", otherText, "launched"]);
+    bench.begin();
+    await ManualClock.settle();
+    assert.equal(bench.machine.reloads - reloads, 1);
+    assert.deepEqual([...bench.intents.keys()], ["a.service"]);
   }));
 
 Deno.test("a unit that systemd will not stop says so while it runs", () =>

@@ -145,19 +145,47 @@ export class Hands {
     return stopped;
   }
 
-  /** Notes stops that did not stop: each would be given again at once, and again. */
-  judgeStops(
+  /**
+   * Notes stops that did not stop: each would be given again at once, and again. A unit that somebody else has started
+   * since, as a socket does, is none of them.
+   */
+  async judgeStops(
     stopped: ReadonlyMap<UnitName, JobResult>,
     wanted: ReadonlyMap<UnitName, Wanted>,
-    current: ReadonlyMap<UnitName, Current>,
-  ): void {
+    statuses: ReadonlyMap<UnitName, UnitStatus>,
+  ): Promise<void> {
     const { troubles, clock } = this.#options;
     for (const [unit, result] of stopped) {
-      const status = current.get(unit)?.status;
-      if (status && isUp(status) && status.active !== "deactivating") {
-        const why = `it is ${status.active} (${status.sub}) after a stop job that ended with "${result}"`;
-        troubles.failed(unit, wanted.get(unit), why, clock.monotonic_ms());
-      } else troubles.over(unit);
+      const status = statuses.get(unit);
+      const wish = wanted.get(unit);
+      const isLeft = status && isUp(status) && status.active !== "deactivating";
+      if (!isLeft || result === "done" && wish?.hash === this.files.get(unit)) {
+        troubles.over(unit);
+        continue;
+      }
+      const why = `it is ${status.active} (${status.sub}) after a stop job that ended with "${result}"`;
+      troubles.failed(unit, wish, why, clock.monotonic_ms());
+      // As if it had not been stopped yet, or nobody would stop it who is to be loaded only.
+      if (result !== "done") await this.#takeAs("start", unit, status, wish);
+    }
+  }
+
+  /** Remembers that a command is in force that is not the one given last. Known at once, before it is written. */
+  async #takeAs(
+    did: "load" | "start",
+    unit: UnitName,
+    status: UnitStatus | undefined,
+    wanted: Wanted | undefined,
+    restart = this.intents.get(unit)?.restart ?? 0,
+  ): Promise<void> {
+    const intent = { ...this.#intent(did, status, restart), done: true };
+    this.intents.set(unit, intent);
+    try {
+      await this.#remember(unit, intent);
+    } catch (error) {
+      const { message } = error as Error;
+      this.#options.troubles.failed(unit, wanted, message, this.#options.clock.monotonic_ms());
+      this.#options.log("error", message, { unit });
     }
   }
 
@@ -247,14 +275,8 @@ export class Hands {
     if (startsAgain(unit)) return troubles.noted(unit, wanted, error);
     troubles.failed(unit, wanted, error, clock.monotonic_ms());
     if (!this.files.has(unit)) return;
-    // As if it had not been started yet, since nobody else would start it again. Known at once, before it is written.
-    const intent = { ...this.#intent("load", undefined, restart), done: true };
-    this.intents.set(unit, intent);
-    try {
-      await this.#remember(unit, intent);
-    } catch (cause) {
-      this.#failed(unit, situation, cause as Error);
-    }
+    // As if it had not been started yet, since nobody else would start it again.
+    await this.#takeAs("load", unit, undefined, wanted, restart);
   }
 
   /**

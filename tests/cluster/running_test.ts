@@ -242,6 +242,26 @@ async function failures(cluster: FleetCluster): Promise<void> {
   ]);
 }
 
+/** A mount that is busy stays, says so, and goes when it can. */
+async function busy(cluster: FleetCluster): Promise<void> {
+  const home = cluster.machine("m1");
+  await put(cluster, { "mnt-busy.mount": ["launched", "[Mount]\nWhat=tmpfs\nWhere=/mnt/busy\nType=tmpfs\n"] });
+  const machine = await becomes(cluster, "mnt-busy.mount", "active", "mounted");
+  const hold = "exec 3>/mnt/busy/held && exec sleep infinity";
+  await machine.must(["systemd-run", "--unit=holder", "/bin/sh", "-c", hold]);
+  await until(
+    "it to be held",
+    async () => (await machine.run(["test", "-e", "/mnt/busy/held"])).code === 0 || undefined,
+  );
+  await cluster.put(home, "mnt-busy.mount", "loaded");
+  await complains(cluster, "mnt-busy.mount", /it is active \(mounted\) after a stop job that ended with "failed"/);
+  await machine.must(["systemctl", "stop", "holder.service"]);
+  // systemd remembers that the first unmounting failed.
+  await becomes(cluster, "mnt-busy.mount", "failed");
+  assert.notEqual((await machine.run(["mountpoint", "-q", "/mnt/busy"])).code, 0, "it is unmounted");
+  await destroy(cluster, ["mnt-busy.mount"]);
+}
+
 async function newVersion(cluster: FleetCluster): Promise<void> {
   await put(cluster, { "v.service": ["launched", diary("one")] });
   const machine = await becomes(cluster, "v.service", "active");
@@ -357,6 +377,7 @@ Deno.test("agents and systemd", async (t) => {
     await t.step("every type runs, or says why not", () => everyType(cluster));
     await t.step("names at their limits", () => oddNames(cluster));
     await t.step("a unit that fails holds up no other, and says why", () => failures(cluster));
+    await t.step("a mount that is busy is stopped when it can be", () => busy(cluster));
     await t.step("a new version: stop, replace, start", () => newVersion(cluster));
     await t.step("a restart is done once, where the unit is", () => restartsOnce(cluster));
     await t.step("a restart survives a killed daemon", () => restartSurvives(cluster));
