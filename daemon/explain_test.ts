@@ -288,6 +288,16 @@ m1 refused
   Conflicts: found conflict with locally-scheduled Unit(b.service)`,
   },
   {
+    name: "a global that a job is against, beside one that was launched later and is against it, too",
+    stage: (s) =>
+      s.machine("m1").unit("b.service", "launched").scheduled()
+        .unit("a.service", "launched", "Global=true", "Conflicts=[b-d].service")
+        .unit("c.service", "launched", "Global=true"),
+    told: `global: it is global: 0 of 1 machine is to have it
+m1 refused
+  Conflicts: found conflict with locally-scheduled Unit(b.service)`,
+  },
+  {
     name: "an inactive global",
     stage: (s) => s.machine("m1").unit("a.service", "inactive", "Global=true"),
     told: `inactive: its desired state is inactive: no machine is to have it

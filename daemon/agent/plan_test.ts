@@ -45,6 +45,11 @@ const cases: readonly { name: string; wanted?: Wanted; current?: Current; want: 
     want: [],
   },
   { name: "launched and no longer wanted: stop first", current: current("launched"), want: ["stop"] },
+  {
+    name: "launched, has ended and no longer wanted: stop first, since systemd may be about to start it again",
+    current: current("launched", { status: status("inactive") }),
+    want: ["stop"],
+  },
   { name: "loaded, stopped and no longer wanted: remove", current: current("loaded"), want: ["remove"] },
   {
     name: "loaded, started by its socket, no longer wanted: stop first",
