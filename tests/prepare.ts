@@ -32,8 +32,15 @@ const needs: readonly Need[] = [
   { what: "chroot", debian: "coreutils" },
 ];
 
-/** What this host still lacks. Also puts the system's own program directories on the path, where a plain user's lacks them. */
+/** What tests/completion_test.ts completes command lines in. Machines need none of it. */
+const shells: readonly Need[] = ["bash", "fish", "zsh"].map((name) => ({ what: name, debian: name }));
+
+/** What this host still lacks for machines. Also puts the system's own program directories on the path, where a plain user's lacks them. */
 export function missingNeeds(): readonly Need[] {
+  return missingOf(needs);
+}
+
+function missingOf(needs: readonly Need[]): readonly Need[] {
   const path = new Set((Deno.env.get("PATH") ?? "").split(":").filter((dir) => dir !== ""));
   for (const dir of ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]) path.add(dir);
   Deno.env.set("PATH", [...path].join(":"));
@@ -59,14 +66,19 @@ export function unready(): string | undefined {
   return undefined;
 }
 
-/** Installs what is missing, and has the machines' root file system built. Throws with a sentence on what stands in the way. */
-export async function prepare(): Promise<void> {
-  const missing = missingNeeds();
+/**
+ * Installs what is missing for machines, and `more`, and has the machines' root file system built. Throws with a sentence
+ * on what stands in the way.
+ */
+export async function prepare(more: readonly Need[] = []): Promise<void> {
+  const missing = missingOf([...needs, ...more]);
   if (missing.length > 0 && Deno.uid() === 0 && existsSync("/usr/bin/apt-get")) {
     await install([...new Set(missing.map(({ debian }) => debian))]);
   }
   const reason = unready();
   if (reason !== undefined) throw new Error(reason);
+  const lacking = missingOf(more).map(({ what }) => what).join(", ");
+  if (lacking !== "") throw new Error(`this host lacks ${lacking}, which tests use: install what brings them`);
   await ensureBase();
 }
 
@@ -107,7 +119,7 @@ function lastLines(text: string): string {
 
 if (import.meta.main) {
   try {
-    await prepare();
+    await prepare(shells);
     console.error("this host is ready for tests on real machines");
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
