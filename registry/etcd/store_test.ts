@@ -214,6 +214,8 @@ Deno.test({
         for (let count = 0; count < 20; count++) await store.transact([], [filler]);
       };
       await refusesAccess(etcd, fill(), full);
+      // etcd tells its members after it has refused a write.
+      await until("the alarm", async () => (await etcd.must("alarm", "list")).includes("NOSPACE") || undefined);
       await refusesAccess(etcd, store.grant(60), full);
       await answers(store);
       assert.equal(await store.renew(lease), 60, "leases live on");
