@@ -4,10 +4,9 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
-import type { UnitName } from "../registry/model.ts";
 import type { StoreMemory } from "../registry/mod.ts";
-import type { Intent, IntentMemory } from "./agent/intent.ts";
+import type { IntentMemory } from "./agent/intent.ts";
+import { openIntents } from "./intents.ts";
 
 /** The daemon's memory. Rejects with an error that names the path when a file cannot be written or read. */
 export interface Memory {
@@ -23,9 +22,9 @@ export interface Memory {
 /** Opens the memory in `directory`, which is created if need be. */
 export async function openMemory(directory: string): Promise<Memory> {
   const root = directory.replace(/\/+$/, "");
-  await Deno.mkdir(`${root}/intents`, { recursive: true, mode: 0o755 });
+  await Deno.mkdir(root, { recursive: true, mode: 0o755 });
   return {
-    intents: openIntents(`${root}/intents`),
+    intents: await openIntents(`${root}/intents.jsonl`),
     async incarnation() {
       const known = await read(`${root}/incarnation`);
       if (known) return known;
@@ -42,26 +41,6 @@ export async function openMemory(directory: string): Promise<Memory> {
     },
     saveStore: (store) =>
       store === undefined ? remove(`${root}/store.json`) : write(`${root}/store.json`, JSON.stringify(store)),
-  };
-}
-
-function openIntents(directory: string): IntentMemory {
-  // By digest: a unit's name may be as long as a file's name can be, with nothing left for a suffix.
-  const path = (unit: UnitName) => `${directory}/${createHash("sha1").update(unit).digest("hex")}.json`;
-  return {
-    async load() {
-      const intents = new Map<UnitName, Intent>();
-      for await (const { name } of Deno.readDir(directory)) {
-        if (!name.endsWith(".json")) continue;
-        const value = parse(await read(`${directory}/${name}`) ?? "");
-        if (!isIntent(value)) continue;
-        const { unit, ...intent } = value;
-        intents.set(unit, intent);
-      }
-      return intents;
-    },
-    save: (unit, intent) => write(path(unit), JSON.stringify({ unit, ...intent })),
-    forget: (unit) => remove(path(unit)),
   };
 }
 
@@ -104,14 +83,6 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isIntent(value: unknown): value is Intent & { unit: UnitName } {
-  if (typeof value !== "object" || value === null) return false;
-  const { unit, did, done, invocation, restart } = value as Record<string, unknown>;
-  return typeof unit === "string" && ["load", "start", "stop", "restart"].includes(did as string) &&
-    typeof done === "boolean" &&
-    typeof invocation === "string" && typeof restart === "number";
 }
 
 function isStoreMemory(value: unknown): value is StoreMemory {

@@ -39,9 +39,42 @@ Deno.test("a damaged memory says nothing", () =>
   withDirectory(async (directory) => {
     const memory = await openMemory(directory);
     await Deno.writeTextFile(`${directory}/store.json`, '{"id": "s"');
-    await Deno.writeTextFile(`${directory}/intents/a.json`, '{"unit": "a.service", "did": "dance"}');
+    const dance = '{"unit":"a.service","did":"dance","done":true,"invocation":"","restart":0}';
+    await Deno.writeTextFile(`${directory}/intents.jsonl`, `${dance}\n7\nnull\n{}\n{"unit":"a.service","did":"sta`);
     assert.equal(await memory.store(), undefined);
     assert.equal((await memory.intents.load()).size, 0);
+  }));
+
+Deno.test("a record that was torn spoils no other", () =>
+  withDirectory(async (directory) => {
+    const { intents } = await openMemory(directory);
+    const intent = { did: "load", done: true, invocation: "", restart: 0 } as const;
+    await intents.save("a.service", intent);
+    await Deno.writeTextFile(`${directory}/intents.jsonl`, '\n{"unit":"a.service","did":"start"', { append: true });
+    await intents.save("b.service", intent);
+    const after = await openMemory(directory);
+    assert.deepEqual([...await after.intents.load()], [["a.service", intent], ["b.service", intent]]);
+  }));
+
+Deno.test("intents take no more room than their number needs", () =>
+  withDirectory(async (directory) => {
+    const { intents } = await openMemory(directory);
+    const intent = { did: "start", done: true, invocation: "i", restart: 0 } as const;
+    await intents.save("first.service", intent);
+    await intents.save("gone.service", intent);
+    await intents.forget("gone.service");
+    for (let restart = 0; restart < 5_000; restart++) await intents.save("a.service", { ...intent, restart });
+    assert.ok((await Deno.stat(`${directory}/intents.jsonl`)).size < 1_100 * 100);
+    const known = [["first.service", intent], ["a.service", { ...intent, restart: 4_999 }]];
+    assert.deepEqual([...await (await openMemory(directory)).intents.load()], known);
+  }));
+
+Deno.test("an intent that cannot be remembered says where", () =>
+  withDirectory(async (directory) => {
+    const { intents } = await openMemory(directory);
+    await Deno.remove(directory);
+    const intent = { did: "start", done: false, invocation: "", restart: 0 } as const;
+    await assert.rejects(intents.save("a.service", intent), /cannot write .*\/fleet\/intents\.jsonl/);
   }));
 
 Deno.test("writes that overtake each other leave one of them, whole", () =>

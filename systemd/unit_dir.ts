@@ -50,7 +50,7 @@ class Directory implements UnitDirectory {
   async list(): Promise<Map<string, string>> {
     const texts = new Map<string, string>();
     for (const name of await this.names()) {
-      const text = await this.#read(name);
+      const text = this.#read(name);
       if (text !== undefined) texts.set(name, text);
     }
     return texts;
@@ -59,14 +59,14 @@ class Directory implements UnitDirectory {
   async write(name: string, text: string): Promise<boolean> {
     if (!isUnitFileName(name)) throw new Error(`cannot write "${name}" to ${this.path}: not the name of a unit file`);
     await this.#create();
-    if (await this.#read(name) === text) return false;
+    if (this.#read(name) === text) return false;
     const file = `${this.path}/${name}`;
     // Hidden, and in the same directory, so that it can be renamed; there is one writer only.
     const whole = `${this.path}/.${name.slice(0, 200)}.new`;
     try {
-      await Deno.writeTextFile(whole, text, { mode: 0o644 });
-      await Deno.chmod(whole, 0o644); // The mode above is subject to the umask.
-      await Deno.rename(whole, file);
+      Deno.writeTextFileSync(whole, text, { mode: 0o644 });
+      Deno.chmodSync(whole, 0o644); // The mode above is subject to the umask.
+      Deno.renameSync(whole, file);
     } catch (cause) {
       throw new Error(`cannot write ${file}: ${(cause as Error).message}`, { cause });
     }
@@ -84,10 +84,12 @@ class Directory implements UnitDirectory {
     }
   }
 
-  async #read(name: string): Promise<string | undefined> {
+  // Files are read and written synchronously: that takes microseconds in a directory of memory, where the asynchronous
+  // calls take ten times as much.
+  #read(name: string): string | undefined {
     const file = `${this.path}/${name}`;
     try {
-      return await Deno.readTextFile(file);
+      return Deno.readTextFileSync(file);
     } catch (cause) {
       if (cause instanceof Deno.errors.NotFound) return undefined;
       throw new Error(`cannot read ${file}: ${(cause as Error).message}`, { cause });

@@ -1,0 +1,87 @@
+/**
+ * The agent's intents in one file, to which each change is appended. 🚪
+ *
+ * A record is a line of JSON; the last of a unit counts. Every record begins with a line break as well, so that one which
+ * was torn, by a crash or a full disk, spoils no other; a torn one is ignored, since nobody acted on it.
+ *
+ * @module
+ */
+
+import type { UnitName } from "../registry/model.ts";
+import type { Intent, IntentMemory } from "./agent/intent.ts";
+
+/** The file is written anew when it has so many records, and so many times more than units. */
+const slack = { records: 1_000, times: 4 } as const;
+
+/** Opens the memory in a file, which is created at the first change. Rejects if there is one that cannot be read. */
+export async function openIntents(path: string): Promise<IntentMemory> {
+  const read = async () => fold(await readIfThere(path));
+  let { intents, records } = await read();
+  // Synchronous: such a write takes microseconds in a directory of memory, an asynchronous one ten times as much.
+  const append = (unit: UnitName, intent: Intent | undefined) => {
+    try {
+      Deno.writeTextFileSync(path, `\n${recordOf(unit, intent)}\n`, { append: true, mode: 0o600 });
+      records++;
+      if (intent) intents.set(unit, intent);
+      else intents.delete(unit);
+      if (records <= slack.records || records <= slack.times * intents.size) return;
+      const draft = `${path}.new`;
+      Deno.writeTextFileSync(draft, [...intents].map((entry) => `${recordOf(...entry)}\n`).join(""), { mode: 0o600 });
+      Deno.renameSync(draft, path);
+      records = intents.size;
+    } catch (error) {
+      throw new Error(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
+    }
+  };
+  return {
+    async load() {
+      ({ intents, records } = await read());
+      return new Map(intents);
+    },
+    // deno-lint-ignore require-await -- async: what it throws is to be a rejection.
+    save: async (unit, intent) => append(unit, intent),
+    // deno-lint-ignore require-await
+    forget: async (unit) => append(unit, undefined),
+  };
+}
+
+function recordOf(unit: UnitName, intent: Intent | undefined): string {
+  return JSON.stringify({ unit, ...intent });
+}
+
+function fold(text: string): { intents: Map<UnitName, Intent>; records: number } {
+  const intents = new Map<UnitName, Intent>();
+  const lines = text.split("\n").filter((line) => line !== "");
+  for (const line of lines) {
+    const record = parse(line);
+    if (typeof record?.["unit"] !== "string") continue;
+    const { unit, ...intent } = record;
+    if (Object.keys(intent).length === 0) intents.delete(unit as UnitName);
+    else if (isIntent(intent)) intents.set(unit as UnitName, intent);
+  }
+  return { intents, records: lines.length };
+}
+
+function parse(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isIntent(value: object): value is Intent {
+  const { did, done, invocation, restart } = value as Record<string, unknown>;
+  return ["load", "start", "stop", "restart"].includes(did as string) &&
+    typeof done === "boolean" && typeof invocation === "string" && typeof restart === "number";
+}
+
+async function readIfThere(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw new Error(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
