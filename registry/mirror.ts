@@ -11,8 +11,15 @@ import { writtenKey } from "./keys.ts";
 import type { Log } from "./log.ts";
 import { StoreUnavailableError } from "./mod.ts";
 import type { Cluster, Revision } from "./model.ts";
+import { Pace } from "./pace.ts";
 import type { StoreSession } from "./session.ts";
 import { Turnstile } from "./turnstile.ts";
+
+/**
+ * What follows one command comes at once; of many commands' consequences, whoever watches gets so many views, and none is
+ * more than this old. Each view costs a look at everything.
+ */
+const viewPace = { atOnce: 8, every_ms: 20 } as const;
 
 export interface MirrorOptions {
   readonly session: StoreSession;
@@ -48,14 +55,19 @@ export class Mirror {
   /** See {@link import("./mod.ts").Registry.watch}. */
   async *watch(signal: AbortSignal): AsyncIterable<Cluster> {
     this.#acquire();
+    const pace = new Pace(this.#options.clock, viewPace);
     try {
       let last: Cluster | undefined;
+      let revision: Revision | undefined;
       while (!signal.aborted) {
         const seen = this.#turnstile.count;
+        // A view is made when it is due, so that what comes until then goes into it.
+        if (this.#following && this.#view.revision !== revision) await pace.turn(signal);
         const cluster = this.#look();
         if (cluster === undefined || cluster === last) await this.#turnstile.past(seen, signal);
         else {
           last = cluster;
+          revision = cluster.revision;
           yield cluster;
         }
       }
@@ -73,7 +85,7 @@ export class Mirror {
       const { ranges: [written] } = await session.read([{ key: writtenKey }]);
       const revision = written?.[0]?.modRevision ?? 0;
       const late = new AbortController();
-      clock.sleep(readTimeout_ms, deadline.signal).then(() => late.abort());
+      clock.sleep(readTimeout_ms, deadline.signal).then(() => late.abort("late"));
       return await this.#reach(revision, late.signal);
     } finally {
       deadline.abort("over");
@@ -87,7 +99,7 @@ export class Mirror {
   }
 
   async close(): Promise<void> {
-    this.#quiet?.abort();
+    this.#quiet?.abort("over");
     await this.#stop();
   }
 
@@ -112,7 +124,7 @@ export class Mirror {
 
   #acquire(): void {
     this.#users++;
-    this.#quiet?.abort();
+    this.#quiet?.abort("over");
     this.#quiet = undefined;
     if (this.#running === undefined) this.#start();
   }

@@ -71,7 +71,7 @@ export class Feed {
 
   leave(wake: Wake): void {
     if (!this.#readers.delete(wake) || this.#readers.size > 0) return;
-    this.#running?.abort();
+    this.#running?.abort("nobody reads");
     this.#running = undefined;
     this.#isCurrent = false;
   }
@@ -170,13 +170,13 @@ function lengthOf(events: readonly ApiEvent[]): number {
 /** What `next` gives, or undefined if it has given nothing for {@link keepAlive_ms} or `signal` aborts. */
 async function withinSilence<T>(next: Promise<T>, clock: Clock, signal: AbortSignal): Promise<T | undefined> {
   const timer = new AbortController();
-  const stop = () => timer.abort();
+  const stop = () => timer.abort("over");
   signal.addEventListener("abort", stop);
   if (signal.aborted) stop();
   try {
     return await Promise.race([next, clock.sleep(keepAlive_ms, timer.signal).then(() => undefined)]);
   } finally {
     signal.removeEventListener("abort", stop);
-    timer.abort();
+    timer.abort("over");
   }
 }
