@@ -117,6 +117,10 @@ export class ClusterRegistry implements Registry {
     };
   }
 
+  peek(name: UnitName): UnitRecord | undefined {
+    return this.#mirror.peek(name);
+  }
+
   async file(hash: string): Promise<string | undefined> {
     const known = this.#files.get(hash) ?? this.#mirror.peekFile(hash);
     if (known !== undefined) return known;

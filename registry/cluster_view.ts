@@ -22,6 +22,7 @@ import {
   type UnitName,
   type UnitState,
 } from "./model.ts";
+import type { UnitRecord } from "./mod.ts";
 import type { KeyValue, WatchBatch } from "./store.ts";
 
 type States = ReadonlyMap<MachineId, UnitState>;
@@ -60,6 +61,14 @@ export class ClusterView {
 
   fileText(hash: string): string | undefined {
     return this.#files.get(hash)?.text;
+  }
+
+  /** One unit as it now is, at no cost to who comes after. */
+  unit(name: UnitName): UnitRecord {
+    const unit = this.#units.get(name);
+    const target = this.#targets.get(name);
+    const text = unit && this.fileText(unit.hash);
+    return { name, ...(unit ? { unit } : {}), ...(target ? { target } : {}), ...(text === undefined ? {} : { text }) };
   }
 
   /** Forgets all and starts from what a fresh read found. */

@@ -9,8 +9,8 @@ import { ClusterView } from "./cluster_view.ts";
 import { follow } from "./follow.ts";
 import { writtenKey } from "./keys.ts";
 import type { Log } from "./log.ts";
-import { StoreUnavailableError } from "./mod.ts";
-import type { Cluster, Revision } from "./model.ts";
+import { StoreUnavailableError, type UnitRecord } from "./mod.ts";
+import type { Cluster, Revision, UnitName } from "./model.ts";
 import { Pace } from "./pace.ts";
 import type { StoreSession } from "./session.ts";
 import { Turnstile } from "./turnstile.ts";
@@ -91,6 +91,11 @@ export class Mirror {
       deadline.abort("over");
       this.#release();
     }
+  }
+
+  /** See {@link import("./mod.ts").Registry.peek}. */
+  peek(name: UnitName): UnitRecord | undefined {
+    return this.#following && this.#failure === undefined ? this.#view.unit(name) : undefined;
   }
 
   /** The text of a file, if the mirror happens to have it. */

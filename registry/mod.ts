@@ -131,6 +131,11 @@ export interface Registry {
   read(): Promise<Cluster>;
   /** One unit, read from the store itself. */
   unit(name: UnitName): Promise<UnitRecord>;
+  /**
+   * One unit as this daemon last heard of it, if it follows the whole store anyway; it may be out of date, which a
+   * {@link commit} notices.
+   */
+  peek(name: UnitName): UnitRecord | undefined;
   /** The serialised text of a file, or undefined; kept in memory, since a hash never changes its meaning. */
   file(hash: string): Promise<string | undefined>;
   /** Where a unit is placed now, read from the store itself. */

@@ -155,7 +155,8 @@ Deno.test("when the store fails under a request", async (test) => {
   await using api = await ApiFixture.open();
   const failing = (error: Error) => {
     const fail = { value: () => Promise.reject(error) };
-    return api.handlerOver(Object.create(api.registry, { read: fail, unit: fail, commit: fail }));
+    const peek = { value: () => undefined };
+    return api.handlerOver(Object.create(api.registry, { read: fail, unit: fail, commit: fail, peek }));
   };
   const body = [{ op: "remove", path: "/m/metadata/k" }];
   await test.step("away: 503 with where it was looked for", async () => {

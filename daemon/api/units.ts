@@ -62,16 +62,16 @@ function checkContentType({ request, peer }: Call): string | undefined {
   return mediaType.trim() === "application/json" ? undefined : "only acceptable Content-Type is application/json";
 }
 
-async function applyPut(api: Api, was: UnitRecord, request: UnitRequest): Promise<Response> {
+async function applyPut(api: Api, was: UnitRecord, request: UnitRequest): Promise<Outcome> {
   const decision = decideUpdate(was, request);
-  if (decision.kind === "refuse") return errorReply(decision.code, decision.message);
-  if (decision.kind === "nothing") return emptyReply(204);
+  if (decision.kind === "refuse") return refused(errorReply(decision.code, decision.message));
+  if (decision.kind === "nothing") return refused(emptyReply(204));
   const { desiredState, file, unknown } = decision;
   await api.registry.commit({ kind: "put", was, desiredState, ...(file ? { file } : {}) });
-  if (unknown.length === 0) return emptyReply(decision.kind === "store" ? 201 : 204);
+  if (unknown.length === 0) return done(emptyReply(decision.kind === "store" ? 201 : 204));
   const warning = `unit ${was.name}: unrecognized requirement in [X-Fleet] section: ${unknown.join(", ")}`;
   api.log("warn", warning);
-  return emptyReply(201, { Warning: `199 - ${asciiQuoted(warning)}` });
+  return done(emptyReply(201, { Warning: `199 - ${asciiQuoted(warning)}` }));
 }
 
 /** A quoted-string of RFC 9110 in ASCII: anything else is escaped as in JSON. */
@@ -83,35 +83,54 @@ function asciiQuoted(text: string): string {
 /** DELETE `/units/{name}`. */
 export function deleteUnit(api: Api, name: UnitName): Promise<Response> {
   return change(api, name, async (was) => {
-    if (!was.unit) return errorReply(404, "unit does not exist");
+    if (!was.unit) return refused(errorReply(404, "unit does not exist"));
     await api.registry.commit({ kind: "delete", was });
-    return emptyReply(204);
+    return done(emptyReply(204));
   });
 }
 
 /** POST `/units/{name}/restart`: the machines that have the unit restart it once. */
 export function restartUnit(api: Api, name: UnitName): Promise<Response> {
   return change(api, name, async (was) => {
-    if (!was.unit) return errorReply(404, "unit does not exist");
+    if (!was.unit) return refused(errorReply(404, "unit does not exist"));
     const { desiredState } = was.unit;
     if (desiredState === "inactive") {
-      return errorReply(409, `cannot restart unit ${JSON.stringify(name)}: its desired state is inactive`);
+      return refused(errorReply(409, `cannot restart unit ${JSON.stringify(name)}: its desired state is inactive`));
     }
     await api.registry.commit({ kind: "put", was, desiredState, restart: true });
-    return emptyReply(204);
+    return done(emptyReply(204));
   });
 }
+
+/** What an attempt came to; `changed`: it was committed. */
+interface Outcome {
+  readonly changed: boolean;
+  readonly response: Response;
+}
+
+const refused = (response: Response): Outcome => ({ changed: false, response });
+const done = (response: Response): Outcome => ({ changed: true, response });
 
 /** Reads the unit and lets `attempt` decide on it; from the top when somebody else changed the unit meanwhile. */
 async function change(
   { registry, clock }: Api,
   name: UnitName,
-  attempt: (was: UnitRecord) => Promise<Response>,
+  attempt: (was: UnitRecord) => Promise<Outcome>,
 ): Promise<Response> {
+  const glimpsed = registry.peek(name);
+  if (glimpsed) {
+    // The store refuses a change that was decided on old news. Whatever else came out has to be decided on what is true.
+    try {
+      const answer = await attempt(glimpsed);
+      if (answer.changed) return answer.response;
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+    }
+  }
   for (let attempts = 1;; attempts++) {
     const was = await registry.unit(name);
     try {
-      return await attempt(was);
+      return (await attempt(was)).response;
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error;
       if (attempts >= maxAttempts) return errorReply(409, `${error.message}; gave up after ${attempts} attempts`);

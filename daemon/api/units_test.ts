@@ -496,6 +496,7 @@ function meddled(registry: Registry, times: number, meddle: (turn: number) => Pr
   let turn = 0;
   return Object.create(registry, {
     unit: { value: (name: string) => registry.unit(name) },
+    peek: { value: (name: string) => registry.peek(name) },
     commit: {
       async value(change: Parameters<Registry["commit"]>[0]) {
         if (turn < times) await meddle(++turn);
@@ -504,6 +505,46 @@ function meddled(registry: Registry, times: number, meddle: (turn: number) => Pr
     },
   });
 }
+
+Deno.test("a change that was decided on old news is decided anew", async (test) => {
+  /** A registry that has not heard of anything since `api` was asked for this. */
+  const belated = async (api: ApiFixture): Promise<Registry> => {
+    const stale = await api.registry.unit("hello.service");
+    return Object.create(api.registry, {
+      unit: { value: (name: string) => api.registry.unit(name) },
+      commit: { value: (change: Parameters<Registry["commit"]>[0]) => api.registry.commit(change) },
+      peek: { value: () => stale },
+    });
+  };
+  const state = async (api: ApiFixture) => (await api.registry.unit("hello.service")).unit?.desiredState;
+  await test.step("a unit that seemed to be absent is updated, not created", async () => {
+    await using api = await ApiFixture.open();
+    const registry = await belated(api);
+    await api.put("hello.service", "loaded");
+    api.handler = api.handlerOver(registry);
+    const answer = await api.send("PUT", path, { body: { options, desiredState: "launched" } });
+    assert.deepEqual([answer.code, await state(api)], [204, "launched"]);
+  });
+  await test.step("a unit that seemed to be as it is wanted is changed", async () => {
+    await using api = await ApiFixture.open();
+    await api.put("hello.service", "loaded");
+    const registry = await belated(api);
+    await api.put("hello.service", "inactive");
+    api.handler = api.handlerOver(registry);
+    assert.equal((await api.send("PUT", path, { body: { desiredState: "loaded" } })).code, 204);
+    assert.equal(await state(api), "loaded");
+  });
+  await test.step("a unit that seemed to be there is gone, one that seemed to be absent is deleted", async () => {
+    await using api = await ApiFixture.open();
+    const before = await belated(api);
+    await api.put("hello.service");
+    const between = await belated(api);
+    api.handler = api.handlerOver(before);
+    assert.equal((await api.send("DELETE", path)).code, 204);
+    api.handler = api.handlerOver(between);
+    assert.equal((await api.send("DELETE", path)).text, errorText(404, "unit does not exist"));
+  });
+});
 
 Deno.test("a change that others get in the way of is decided anew", async (test) => {
   await test.step("a unit that was created meanwhile is updated, not created", async () => {

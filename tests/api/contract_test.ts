@@ -118,7 +118,9 @@ Deno.test("1 while etcd is unreachable or fleetd is starting, every path is 503"
 Deno.test("1 internal failures are 500 with an empty message, except PATCH", async (test) => {
   await using api = await ApiFixture.open();
   const fail = { value: () => Promise.reject(new Error("etcdserver: no space")) };
-  const failing = api.handlerOver(Object.create(api.registry, { read: fail, unit: fail, commit: fail }));
+  const failing = api.handlerOver(
+    Object.create(api.registry, { read: fail, unit: fail, commit: fail, peek: { value() {} } }),
+  );
   const patch = '[{"op":"remove","path":"/m/metadata/k"}]';
   const cases: readonly (readonly [request: RawRequest, message: string])[] = [
     [{ path: "/fleet/v1/units" }, ""],

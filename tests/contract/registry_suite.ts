@@ -403,6 +403,22 @@ const watchCases: readonly Case[] = [
     },
   },
   {
+    name: "a glimpse shows a unit as the watch has it, and nothing where nobody watches",
+    async run({ open, signal }) {
+      const [some, other] = [await open(), await open()];
+      await set(some, "a.service", "launched");
+      const truth = await some.unit("a.service");
+      assert.equal(other.peek("a.service"), undefined, "it may be there or not");
+      await when(other.watch(signal), "the unit", (cluster) => cluster.units.size === 1);
+      assert.deepEqual(other.peek("a.service"), truth);
+      assert.deepEqual(other.peek("b.service"), { name: "b.service" });
+      const leadership = await lead(some, "m1", signal);
+      await place(leadership, some, "a.service", "m1");
+      await when(other.watch(signal), "its place", (cluster) => cluster.targets.size === 1);
+      assert.deepEqual(other.peek("a.service"), await some.unit("a.service"));
+    },
+  },
+  {
     name: "a slow reader gets the newest only",
     async run({ open, signal }) {
       const [some, other] = [await open(), await open()];
