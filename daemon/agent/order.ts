@@ -51,13 +51,20 @@ export function startOrder(
   }
   const ordered = new Set<UnitName>();
   const begun = new Set<UnitName>();
-  const visit = (name: UnitName): void => {
-    if (begun.has(name) || !first.has(name)) return;
-    begun.add(name);
-    for (const other of [...first.get(name)!].sort(byType)) visit(other);
-    ordered.add(name);
-  };
-  for (const name of sorted) visit(name);
+  for (const member of sorted) {
+    // A list, not calls: a chain may be longer than a stack is deep.
+    const open = [member];
+    for (let name = open.at(-1); name !== undefined; name = open.at(-1)) {
+      if (begun.has(name)) {
+        ordered.add(name);
+        open.pop();
+        continue;
+      }
+      begun.add(name);
+      const others = [...first.get(name)!].filter((other) => first.has(other) && !begun.has(other)).sort(byType);
+      for (const other of others.reverse()) open.push(other);
+    }
+  }
   return [...ordered];
 }
 

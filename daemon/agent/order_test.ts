@@ -57,3 +57,9 @@ Deno.test("whoever must be first is started first", () => {
     assert.equal(startOrder(orderings.keys(), orderings).join(" "), order, name);
   }
 });
+
+Deno.test("a chain may be as long as it likes", () => {
+  const names = Array.from({ length: 20_000 }, (_, index) => `${index}.service`);
+  const orderings = new Map(names.map((name, index) => [name, { after: [`${index + 1}.service`], before: [] }]));
+  assert.deepEqual(startOrder(names, orderings), names.toReversed());
+});

@@ -63,3 +63,22 @@ for (const [what, lines] of Object.entries(groups)) {
     }
   });
 }
+
+Deno.test("growth: a group may be as long as it likes", () => {
+  const story = new Story();
+  story.machine("m1", {});
+  const size = 5_000;
+  for (let index = 0; index < size; index++) {
+    const value = `u${index + 1}.service`;
+    story.unit(
+      `u${index}.service`,
+      "launched",
+      index + 1 < size ? [{ section: "X-Fleet", name: "MachineOf", value }] : [],
+    );
+  }
+  const { placements } = schedule(story.cluster());
+  const placed = placements.flatMap((step) => step.kind === "place" ? [step.unit.name] : []);
+  assert.deepEqual(placed, Array.from({ length: size }, (_, index) => `u${size - 1 - index}.service`));
+  story.apply(placements);
+  assert.deepEqual(schedule(story.cluster()).placements, []);
+});
