@@ -83,14 +83,14 @@ async function asDocumented(cluster: FleetCluster, dir: string, word: string, fu
 async function renamed(cluster: FleetCluster): Promise<void> {
   const { lab } = cluster;
   const [m1] = lab.machines;
-  const kept = ["a.service", "b.service"];
+  const kept = ["old1.service", "old2.service"];
   for (const name of kept) await cluster.put(m1!, name, "launched", sleeper);
   await cluster.active(m1!, kept);
   const { dir, name, endpoint } = lab.etcd.members[0]!;
   await asDocumented(cluster, dir, "etcdctl snapshot save fleet.db");
-  await cluster.put(m1!, "late.service", "launched", sleeper);
-  await cluster.active(m1!, [...kept, "late.service"]);
-  const before = await Promise.all([...kept, "late.service"].map((unit) => pids(cluster, unit)));
+  await cluster.put(m1!, "young.service", "launched", sleeper);
+  await cluster.active(m1!, [...kept, "young.service"]);
+  const before = await Promise.all([...kept, "young.service"].map((unit) => pids(cluster, unit)));
 
   await lab.etcd.stop();
   // Its revision passes what the machines have heard of, as it would with writes, or --bump-revision.
@@ -106,16 +106,17 @@ async function renamed(cluster: FleetCluster): Promise<void> {
   for (const machine of lab.machines) {
     await doubts(cluster, machine, /not the one this machine knows.*found [0-9a-f]{32}/);
   }
-  const now = await Promise.all([...kept, "late.service"].map((unit) => pids(cluster, unit)));
+  const now = await Promise.all([...kept, "young.service"].map((unit) => pids(cluster, unit)));
   assert.deepEqual(now, before, "also what the store no longer knows is left alone");
   for (const machine of lab.machines) await cluster.fleetctl(machine, "accept-store");
   await cluster.joined(lab.machines);
   await until("what the store does not know to be stopped", async () => {
-    return (await pids(cluster, "late.service")).every((pid) => pid === 0) || undefined;
+    return (await pids(cluster, "young.service")).every((pid) => pid === 0) || undefined;
   });
   await cluster.active(m1!, kept);
   assert.deepEqual(await Promise.all(kept.map((unit) => pids(cluster, unit))), before.slice(0, 2), "they ran on");
   for (const unit of kept) await cluster.destroy(m1!, unit);
+  for (const machine of lab.machines) await cluster.statesWhere(machine, "no unit", (states) => states.length === 0);
 }
 
 async function wiped(cluster: FleetCluster): Promise<void> {
