@@ -6,7 +6,7 @@
  * |---|---|---|
  * | `systemd/` | unit files and unit names; the port to systemd, its double, and D-Bus behind a door | nothing of ours |
  * | `registry/` | the cluster's nouns; the port to its memory; key space; etcd and an embedded store behind doors | `systemd/unit_*.ts` |
- * | `daemon/` | fleetd: placement, the reconcile loop, configuration, `explain` | `registry/`, `systemd/`; `explain` asks `schedule` |
+ * | `daemon/` | fleetd: placement, the reconcile loop, configuration, `explain` | `registry/`, `systemd/`; `explain` and `waiting` ask `schedule` |
  * | `daemon/engine/` | which machine runs a unit: a pure schedule, and the leader's loop around it | the rest of `daemon/` but not `agent/`, `api/` |
  * | `daemon/agent/` | what this machine does about it: a pure plan, and the loop around it | the same but not `engine/`, `api/` |
  * | `daemon/api/` | the HTTP API: wire types, routes as `Request → Response`, a server behind a door | the same but not `engine/`, `agent/` |

@@ -109,7 +109,9 @@ function refusalForDaemon(from: string, to: string, typeOnly: boolean): string |
   // A door implements a port that its user, inside a room, declares.
   if (isDoor(from) && typeOnly) return undefined;
   // What is explained is what the engine decides: both ask the same pure function.
-  if (from === "daemon/explain.ts" && /^daemon\/engine\/(schedule|memo)\.ts$/.test(to)) return undefined;
+  if (/^daemon\/(explain|waiting)\.ts$/.test(from) && /^daemon\/engine\/(schedule|memo)\.ts$/.test(to)) {
+    return undefined;
+  }
   for (const inner of ["daemon/engine/", "daemon/agent/", "daemon/api/"]) {
     if (!to.startsWith(inner) || from.startsWith(inner)) continue;
     return `only daemon/main.ts knows ${inner}: share by a file in daemon/ (as placement.ts), or hand it in from main`;

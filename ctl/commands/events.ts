@@ -132,7 +132,11 @@ class Telling {
     return `unit ${name} is wanted ${desiredState}${now}${unit.machineID ? this.#on(unit.machineID) : ""}`;
   }
 
-  #decision({ name, machineID, from, why }: DecisionEvent): string {
+  #decision({ name, machineID, from, waiting, reasons = [], why }: DecisionEvent): string {
+    if (waiting) {
+      const given = reasons.map(({ machines, reason }) => machines === 1 ? reason : `${reason} (${machines} times)`);
+      return `decision ${name} waits: ${[why, ...given].join("; ")}`;
+    }
     if (!machineID) return `decision ${name} has no machine: ${why}`;
     const before = from ? `, before on ${this.#legend(from)}` : "";
     return `decision ${name} belongs${this.#on(machineID)}${before}: ${why}`;

@@ -75,6 +75,13 @@ function* decisionChanges(before: Cluster | undefined, after: Cluster, filter: N
   }
 }
 
+/** That a unit has a machine, as it was told when it was placed. */
+export function placedEvent(target: Target): ApiEvent {
+  const { unit, machine, since_ms, why } = target;
+  const data: DecisionEvent = { machineID: machine, name: unit, since: since_ms, why };
+  return { event: "decision", data: JSON.stringify(data), unit, machines: [machine] };
+}
+
 function decisionData(after: Cluster, name: UnitName, was: Target | undefined, is: Target | undefined): string {
   const from = was && was.machine !== is?.machine ? { from: was.machine } : {};
   const event: DecisionEvent = is

@@ -177,6 +177,8 @@ class Reader {
       if (past) yield 'event: reset\ndata: {"reason":"what has happened since is no longer known"}\n\n';
       yield* written(this.#chosen(present(cluster, this.filter.units)), undefined);
     }
+    // It has no revision of its own: whoever comes back may have missed it.
+    yield* written(this.#chosen(feed.waiting.present(cluster, this.filter.units)), undefined);
     yield `id: ${cluster.revision}\nevent: synced\ndata: {"revision":${cluster.revision}}\n\n`;
   }
 

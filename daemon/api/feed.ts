@@ -10,6 +10,7 @@ import { type Log, messageOf } from "../../registry/log.ts";
 import type { Cluster, Revision } from "../../registry/model.ts";
 import type { Registry } from "../../registry/mod.ts";
 import { type ApiEvent, changes } from "./changes.ts";
+import { WaitingUnits } from "./waiting.ts";
 
 /** Readers hear something at least this often, so that either side notices when the other is gone. */
 export const keepAlive_ms = 15_000;
@@ -17,6 +18,9 @@ export const keepAlive_ms = 15_000;
 /** What is remembered: events, and characters of them. */
 const maxEvents = 10_000;
 const maxCharacters = 8 * 1024 * 1024;
+
+/** Why units wait is looked at so long after a change, and again after ten times as long as that took. */
+const settle_ms = 500;
 
 /** What changed between one view and the next. */
 export interface Batch {
@@ -42,6 +46,10 @@ export class Feed {
   #latest: Cluster | undefined;
   #isCurrent = false;
   #running: AbortController | undefined;
+  #waiting = new WaitingUnits();
+  #pause_ms = settle_ms;
+  /** The run in which somebody is about to look who waits. */
+  #looking: AbortSignal | undefined;
 
   constructor(private readonly registry: Registry, private readonly clock: Clock, private readonly log: Log) {}
 
@@ -55,6 +63,11 @@ export class Feed {
     return this.#isCurrent ? this.#latest : undefined;
   }
 
+  /** Why units wait, as far as it has been told. */
+  get waiting(): WaitingUnits {
+    return this.#waiting;
+  }
+
   /** The number of the batch that comes next. */
   get nextNumber(): number {
     return this.#nextNumber;
@@ -65,6 +78,7 @@ export class Feed {
     this.#readers.add(wake);
     if (!this.#running) {
       this.#running = new AbortController();
+      this.#waiting = new WaitingUnits();
       void this.#run(this.#running.signal);
     }
   }
@@ -106,6 +120,7 @@ export class Feed {
         next = undefined;
         if (result.done) break;
         this.#add(result.value);
+        void this.#lookWhoWaits(signal);
       }
     } catch (error) {
       if (!signal.aborted) this.log("warn", "event streams end", { error: messageOf(error) });
@@ -118,6 +133,7 @@ export class Feed {
 
   /** Nobody left, but the view did. */
   #end(): void {
+    this.#running?.abort("the view has ended");
     this.#running = undefined;
     this.#isCurrent = false;
     this.#wake("end");
@@ -134,7 +150,29 @@ export class Feed {
     }
     const events = [...changes(before, cluster, undefined)];
     if (events.length === 0) return this.#wake("batch");
-    this.#batches.push({ number: this.#nextNumber++, revision: cluster.revision, events });
+    this.#keep(cluster.revision, events);
+  }
+
+  /** In a moment, unless that is to happen anyway: many changes are looked at once. */
+  async #lookWhoWaits(signal: AbortSignal): Promise<void> {
+    if (this.#looking === signal) return;
+    this.#looking = signal;
+    await this.clock.sleep(this.#pause_ms, signal);
+    if (this.#looking === signal) this.#looking = undefined;
+    const { latest } = this;
+    if (signal.aborted || !latest) return;
+    try {
+      const start_ms = this.clock.monotonic_ms();
+      const events = this.#waiting.look(latest);
+      this.#pause_ms = Math.max(settle_ms, 10 * (this.clock.monotonic_ms() - start_ms));
+      if (events.length > 0) this.#keep(latest.revision, events);
+    } catch (error) {
+      this.log("error", "why units wait cannot be told", { error: messageOf(error) });
+    }
+  }
+
+  #keep(revision: Revision, events: readonly ApiEvent[]): void {
+    this.#batches.push({ number: this.#nextNumber++, revision, events });
     this.#events += events.length;
     this.#characters += lengthOf(events);
     while (this.#events > maxEvents || this.#characters > maxCharacters) this.#forgetOldest();
@@ -156,6 +194,7 @@ export class Feed {
     this.#characters = 0;
     this.#nextNumber += 1;
     this.#floor = revision;
+    this.#waiting = new WaitingUnits();
   }
 
   #wake(why: "batch" | "silence" | "end"): void {

@@ -17,6 +17,7 @@ export type Schema =
       readonly format?: string;
     }
     | { readonly type: "integer"; readonly minimum?: number; readonly enum?: readonly number[] }
+    | { readonly type: "boolean" }
     | ArraySchema
     | ObjectSchema
     | { readonly oneOf: readonly Schema[] }
@@ -56,6 +57,8 @@ export function decode(schema: Schema, value: unknown, what: string): Decoded {
       return { value: (value as string | null ?? "").toWellFormed() };
     case "integer":
       return Number.isSafeInteger(value) ? { value } : { refusal: `expected ${what} to be ${kinds.integer}` };
+    case "boolean":
+      return typeof value === "boolean" ? { value } : { refusal: `expected ${what} to be ${kinds.boolean}` };
     case "array":
       return decodeArray(schema, value ?? [], what);
     case "object":
@@ -63,7 +66,13 @@ export function decode(schema: Schema, value: unknown, what: string): Decoded {
   }
 }
 
-const kinds = { string: "a string", integer: "a whole number", array: "an array", object: "an object" } as const;
+const kinds = {
+  string: "a string",
+  integer: "a whole number",
+  boolean: "true or false",
+  array: "an array",
+  object: "an object",
+} as const;
 
 function decodeArray({ items, maxItems = Infinity }: ArraySchema, value: unknown, what: string): Decoded {
   if (!Array.isArray(value)) return { refusal: `expected ${what} to be ${kinds.array}` };

@@ -126,7 +126,15 @@ export const schemas: Readonly<Record<string, Schema>> = {
     accepted: object(["revision"], { id: text, revision }),
   }),
   UnitEvent: object(["name"], { name: text, unit: ref("Unit"), hash, restart: revision }),
-  DecisionEvent: object(["name", "why"], { name: text, machineID: machineId, from: machineId, why: text, since }),
+  DecisionEvent: object(["name", "why"], {
+    name: text,
+    machineID: machineId,
+    from: machineId,
+    why: text,
+    since,
+    waiting: { type: "boolean" },
+    reasons: listOf(object(["machines", "reason"], { machines: { type: "integer", minimum: 1 }, reason: text })),
+  }),
   StateEvent: object(["name", "machineID"], {
     name: text,
     machineID: machineId,

@@ -167,6 +167,10 @@ export interface UnitEvent {
 /** Where the engine put a unit, or that it is nowhere now, and why. */
 export interface DecisionEvent {
   readonly name: string;
+  /** It is to have a machine and no machine that is there may have it. */
+  readonly waiting?: true;
+  /** What the machines have against it while it waits, and how many of them; the most frequent, in clusters that are not too large. */
+  readonly reasons?: readonly { readonly machines: number; readonly reason: string }[];
   /** Absent when it has no machine any more. */
   readonly machineID?: string;
   /** The machine it was on before, if another. */
