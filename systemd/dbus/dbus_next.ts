@@ -7,6 +7,7 @@
  * @module
  */
 
+import process from "node:process";
 import { SystemdError } from "../mod.ts";
 import type { Bus, BusDoor, BusEvents, MethodCall } from "./bus.ts";
 
@@ -33,6 +34,8 @@ interface WireConnection {
     on(event: "close" | "end", listener: () => void): void;
     on(event: "error", listener: (error: Error) => void): void;
     destroy(): void;
+    cork(): void;
+    uncork(): void;
     readonly writable: boolean;
   };
   on(event: "message", listener: (message: WireMessage) => void): void;
@@ -141,6 +144,7 @@ class Connection implements Bus {
   readonly #waiting: PendingCall[] = [];
   #serial = 0;
   #gone: string | undefined;
+  #corked = false;
 
   constructor(
     wire: Wire,
@@ -220,6 +224,7 @@ class Connection implements Bus {
       const call = this.#waiting.shift();
       if (!call) return;
       this.#sent.set(call.serial, call);
+      this.#cork();
       try {
         this.#connection.message(call.message());
       } catch (cause) {
@@ -231,6 +236,18 @@ class Connection implements Bus {
         );
       }
     }
+  }
+
+  /** What is sent until the event loop goes on is written at once: of many calls each would wake the bus. */
+  #cork(): void {
+    if (this.#corked) return;
+    const { stream } = this.#connection;
+    this.#corked = true;
+    stream.cork();
+    process.nextTick(() => {
+      this.#corked = false;
+      stream.uncork();
+    });
   }
 
   #receive(message: WireMessage): void {
