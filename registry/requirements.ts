@@ -57,6 +57,9 @@ const knownNames = new Set([...fleetOptionNames, ...Object.values(deprecatedName
  */
 const maxRelations = 256;
 
+/** How many values of metadata one unit may ask for: what each machine has against them is told one by one. */
+const maxMetadata = 256;
+
 /** Parses the [X-Fleet] options among `options`. Never throws. */
 export function parseRequirements(name: string, options: readonly UnitOption[]): Requirements {
   return interpret(options, (value) => expandSpecifiers(value, name));
@@ -179,6 +182,10 @@ export function validateFleetOptions(name: string, options: readonly UnitOption[
   const asked = interpret(options, (value) => value);
   if (asked.machineOf.length + asked.conflicts.length + asked.replaces.length > maxRelations) {
     return `too many units named in [X-Fleet] section (max ${maxRelations})`;
+  }
+  const values = [...asked.machineMetadata.values()].reduce((sum, accepted) => sum + accepted.length, 0);
+  if (values + asked.malformed.length > maxMetadata) {
+    return `too many values of MachineMetadata in [X-Fleet] section (max ${maxMetadata})`;
   }
   // A template's instance is empty, which only its instances' metadata can be judged by.
   const { malformed } = isTemplate(name) ? asked : parseRequirements(name, options);

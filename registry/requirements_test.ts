@@ -191,6 +191,16 @@ Deno.test("options are refused in the words of fleet 1.0, or taken", async (t) =
     [["MachineMetadata=rack=%i"], explain('"rack="')],
     [[`Conflicts=${"a ".repeat(256)}`], undefined],
     [[`Conflicts=${"a ".repeat(257)}`], "too many units named in [X-Fleet] section (max 256)"],
+    [
+      ["MachineOf=a", ...Array(128).fill("Conflicts=b"), ...Array(128).fill("Replaces=c")],
+      "too many units named in " +
+      "[X-Fleet] section (max 256)",
+    ],
+    [[...Array(128).fill("MachineMetadata=a=b"), ...Array(128).fill('MachineMetadata="c=d"')], undefined],
+    [
+      [...Array(128).fill("MachineMetadata=a=b"), ...Array(128).fill("MachineMetadata=x"), "MachineMetadata=c=d"],
+      "too many values of MachineMetadata in [X-Fleet] section (max 256)",
+    ],
   ];
   for (const [lines, refusal] of cases) {
     const what = `${lines.join(", ").slice(0, 60)}: ${refusal ?? "taken"}`;
