@@ -152,7 +152,8 @@ export function doubtfulValues(name: string, options: readonly UnitOption[]): st
     `malformed pattern ${quote(glob!)} in ${option}: it matches no unit`
   );
   const global = options.findLast((option) => option.section === fleetSection && option.name === "Global");
-  const value = global && splitValues(global).at(-1)!.toLowerCase();
+  const value = global && expandSpecifiers(splitValues(global).at(-1)!, name).toLowerCase();
+  if (isTemplate(name) && global?.value.includes("%")) return doubts;
   if (value !== undefined && !truths.includes(value) && !untruths.includes(value)) {
     doubts.push(
       `Global=${quote(value)} counts as no: expect ${truths.join(", ")}, or ${untruths.slice(0, -1).join(", ")}`,

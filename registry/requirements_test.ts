@@ -159,6 +159,12 @@ Deno.test("what hardly means what was meant is told", () => {
     );
   }
   assert.equal(doubts("x.service", "Global=maybe", "Global=true"), "");
+  assert.deepEqual(["x@.service", "x@true.service", "x@no.service"].map((name) => doubts(name, "Global=%i")), [
+    "",
+    "",
+    "",
+  ]);
+  assert.match(doubts("x@y.service", "Global=%i"), /^Global="y" counts as no/);
 });
 
 Deno.test("the section's name is exact, and other sections are none of fleet's business", () => {
