@@ -516,6 +516,42 @@ Deno.test("a service that systemd could not start says so, and is not started ag
     assert.equal(bench.calls("StartUnit"), 1);
   }));
 
+Deno.test("while a stop is under way nothing else is done to its unit, whatever is wanted meanwhile", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    bench.machine.holdJobs();
+    bench.assign();
+    await ManualClock.settle();
+    bench.assign(["a.service", otherText, "launched"]);
+    await ManualClock.settle();
+    bench.assign(["a.service", daemonText, "launched", 9]);
+    await ManualClock.settle();
+    assert.deepEqual([bench.calls("StopUnit"), bench.calls("StartUnit"), bench.calls("RestartUnit")], [1, 1, 0]);
+    bench.machine.releaseJobs();
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "launched active running");
+    assert.deepEqual([bench.calls("StopUnit"), bench.calls("StartUnit"), bench.calls("RestartUnit")], [1, 2, 0]);
+    assert.equal(bench.published.get("a.service")!.restart, 9, "its start is its restart");
+  }));
+
+Deno.test("a file that cannot be taken away is not written over", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    bench.machine.failNext("disable", "a.service");
+    bench.assign(["a.service", otherText, "launched"]);
+    await ManualClock.settle();
+    assert.equal(bench.machine.files.get("a.service"), daemonText);
+    assert.equal(bench.calls("StartUnit"), 0);
+    assert.match(bench.published.get("a.service")!.error!, /cannot disable "a.service"/);
+    bench.clock.advance(1_000);
+    await ManualClock.settle();
+    assert.equal(bench.machine.files.get("a.service"), otherText);
+    assert.equal(bench.state("a.service"), "launched active running");
+    assert.equal(bench.published.get("a.service")!.error, undefined);
+  }));
+
 Deno.test("a stop that does not stop is told, and is given again later, not at once", () =>
   withBench(async (bench) => {
     bench.assign(["mnt.mount", "[Mount]\nWhat=tmpfs\nWhere=/mnt\n", "launched"]);

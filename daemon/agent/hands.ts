@@ -83,7 +83,9 @@ export class Hands {
     if (removed.length > 0) await this.#remove(removed, situation);
     const installs = only(steps, "install");
     if (installs.length > 0) await this.#install(installs, situation);
-    const starts = [...only(steps, "start"), ...only(steps, "restart")].filter((step) => this.files.has(step.unit));
+    // Of whom the right file is in place by now.
+    const starts = [...only(steps, "start"), ...only(steps, "restart")]
+      .filter(({ unit }) => this.files.get(unit) === situation.wanted.get(unit)?.hash);
     // Also for starts alone: a reload may have failed when their files changed.
     const due = removed.length + installs.length + starts.length > 0;
     const [reload] = await Promise.allSettled([due ? this.#options.systemd.reloadIfNeeded() : false]);
