@@ -552,6 +552,19 @@ Deno.test("a file that cannot be taken away is not written over", () =>
     assert.equal(bench.published.get("a.service")!.error, undefined);
   }));
 
+Deno.test("files that somebody else has taken away or changed are put right when the directory is looked at again", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"], ["b.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    bench.machine.files.delete("a.service");
+    bench.machine.files.set("b.service", otherText);
+    bench.clock.advance(60_000);
+    await ManualClock.settle();
+    assert.deepEqual([...bench.machine.files].sort(), [["a.service", daemonText], ["b.service", daemonText]]);
+    assert.equal(bench.state("a.service"), "launched active running");
+    assert.equal(bench.calls("StopUnit a.service") + bench.calls("RestartUnit a.service"), 0);
+  }));
+
 Deno.test("a stop that does not stop is told, and is given again later, not at once", () =>
   withBench(async (bench) => {
     bench.assign(["mnt.mount", "[Mount]\nWhat=tmpfs\nWhere=/mnt\n", "launched"]);
