@@ -1,6 +1,7 @@
 /** The API's description, against what the API does. */
 
 import assert from "node:assert/strict";
+import { Validator } from "@seriousme/openapi-schema-validator";
 import type { Api } from "../../daemon/api/context.ts";
 import { type HandlerOptions, routesOf } from "../../daemon/api/routes.ts";
 import { type Answer, ApiFixture, type Extras, optionsOf } from "../api_fixture.ts";
@@ -101,6 +102,36 @@ function checkAnswer(document: Document, operation: Operation, answer: Answer): 
     [],
   );
 }
+
+Deno.test("the description is valid OpenAPI 3.1, as others see it", async (test) => {
+  await using api = await ApiFixture.open(operator);
+  const document = await describe(api);
+  const validate = async (what: object) => {
+    const { valid, errors } = await new Validator().validate(structuredClone(what) as Record<string, unknown>);
+    return valid ? [] : errors;
+  };
+  await test.step("whole", async () => {
+    assert.deepEqual(await validate(document), []);
+    assert.equal(document.openapi, "3.1.0");
+  });
+  await test.step("and would not be with a mistake in it", async () => {
+    const { paths, ...rest } = document;
+    for (
+      const wrong of [
+        { ...rest, paths: { ...paths, "/x": { get: { responses: { 200: {} } } } } },
+        { ...rest, paths: { ...paths, "/x": { get: { parameters: [{ name: "x", in: "nowhere" }] } } } },
+        { ...rest, paths, servers: "none" },
+      ]
+    ) assert.notDeepEqual(await validate(wrong), []);
+  });
+  await test.step("every name that it refers to is there", () => {
+    const names = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(([, name]) =>
+      name!
+    );
+    assert.ok(names.length > 20);
+    assert.deepEqual(names.filter((name) => !Object.hasOwn(document.components.schemas, name)), []);
+  });
+});
 
 Deno.test("every answer is as it is described", async (test) => {
   await using api = await ApiFixture.open(operator);
