@@ -79,6 +79,9 @@ export async function readTls(
   };
 }
 
+/** A timer cannot be longer than this. */
+const longestTimer_ms = 2 ** 31 - 1;
+
 async function exchange(
   endpoint: Endpoint,
   wire: Fetch,
@@ -89,10 +92,13 @@ async function exchange(
   // Not AbortSignal.any: what it makes has been seen not to reach fetch.
   const end = new AbortController();
   let isLate = false;
-  const timer = setTimeout(() => {
+  const expire = () => {
     isLate = true;
     end.abort();
-  }, timeout_ms);
+  };
+  // Not setTimeout: making its first timer takes as long as the whole request.
+  const deadline = AbortSignal.timeout(Math.min(timeout_ms, longestTimer_ms));
+  deadline.addEventListener("abort", expire);
   const leave = () => end.abort();
   request.signal?.addEventListener("abort", leave);
   try {
@@ -119,7 +125,7 @@ async function exchange(
       },
     );
   } finally {
-    clearTimeout(timer);
+    deadline.removeEventListener("abort", expire);
     request.signal?.removeEventListener("abort", leave);
   }
 }
