@@ -161,9 +161,10 @@ Deno.test({
   async fn() {
     await using etcd = await EtcdServer.start();
     const endpoints = [etcd.endpoint];
-    const right = await open({ endpoints, username: "fleet", password: "secret" });
-    const wrong = await open({ endpoints, username: "fleet", password: "guess" });
-    const nobody = await open({ endpoints });
+    const patient = { endpoints, requestTimeout_ms: 10_000 };
+    const right = await open({ ...patient, username: "fleet", password: "secret" });
+    const wrong = await open({ ...patient, username: "fleet", password: "guess" });
+    const nobody = await open(patient);
     const root = (...args: string[]) => etcd.must("--user=root:secret", ...args);
     try {
       const lease = await right.grant(60);
@@ -174,6 +175,9 @@ Deno.test({
       await etcd.must("role", "grant-permission", "fleet", "--prefix=true", "readwrite", "/fleet/");
       await etcd.must("user", "grant-role", "fleet", "fleet");
       const batches = right.watch([{ prefix: "" }], 1, AbortSignal.timeout(30_000))[Symbol.asyncIterator]();
+      const first = batches.next();
+      await right.transact([], [{ put: "a", value: "0" }]);
+      assert.equal((await first).value?.events.length, 1);
       const next = batches.next();
       await etcd.must("auth", "enable");
 
@@ -206,7 +210,7 @@ Deno.test({
   ...outlived,
   async fn() {
     await using etcd = await EtcdServer.start({ flags: ["--quota-backend-bytes=1000000"] });
-    await withStore({ endpoints: [etcd.endpoint] }, async (store) => {
+    await withStore({ endpoints: [etcd.endpoint], requestTimeout_ms: 10_000 }, async (store) => {
       const lease = await store.grant(60);
       const filler = { put: "filler", value: "x".repeat(200_000) };
       const full = /takes no writes .*defragment.*alarm disarm.*database space exceeded/;

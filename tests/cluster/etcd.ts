@@ -146,17 +146,20 @@ export class EtcdServer implements AsyncDisposable {
     await this.start();
   }
 
-  /** Discards all history before the current revision, so that older watches are told they are compacted. Returns the revision. */
-  async compact(): Promise<number> {
+  /**
+   * Discards all history before the current revision, so that older watches are told they are compacted; `physical`: and
+   * waits until its space is free inside the file. Returns the revision.
+   */
+  async compact({ physical = false } = {}): Promise<number> {
     const status = JSON.parse(await this.must("endpoint", "status", "--write-out=json"));
     const revision: number = status[0].Status.header.revision;
-    await this.must("compact", `${revision}`);
+    await this.must("compact", `--physical=${physical}`, `${revision}`);
     return revision;
   }
 
   /** See {@link import("./etcd_cluster.ts").LabEtcd.mend}. */
   async mend(): Promise<void> {
-    await this.compact();
+    await this.compact({ physical: true });
     await this.must("defrag");
     await this.must("alarm", "disarm");
   }

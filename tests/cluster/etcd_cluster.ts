@@ -72,7 +72,7 @@ export class LabEtcd {
 
   /** Makes room in a store whose space was used up (alarm NOSPACE), and has it take writes again. */
   async mend(): Promise<void> {
-    await this.compact();
+    await this.#first.compact({ physical: true });
     for (const member of this.members) await member.must("defrag");
     await this.must("alarm", "disarm");
   }
