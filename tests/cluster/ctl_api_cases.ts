@@ -99,6 +99,10 @@ const journals: readonly Case[] = [
       const refused = await home.fleetctl(["logs", "--ssh", "far"]);
       assert.equal(refused.code, 1);
       assert.match(refused.stderr, /^Unable to read the journal of far\.service on 02020202\.\.\.: SSH_AUTH_SOCK/);
+      const keyed = await Home.with(stage, ["key", "hosts"]);
+      const bySsh = await keyed.fleetctl(["--ssh-username=root", "logs", "--ssh", "--lines=1", "near", "far"]);
+      assert.deepEqual([bySsh.code, bySsh.stderr], [0, ""]);
+      assert.deepEqual(bySsh.stdout.match(/(near|far)\.service/g)?.sort(), ["far.service", "near.service"]);
     },
   },
 ];
