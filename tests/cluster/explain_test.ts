@@ -1,9 +1,9 @@
 /** Three real machines, units that wait for each reason there is, and what is said of each. */
 
 import assert from "node:assert/strict";
-import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1.ts";
+import type { DecisionEvent, ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1.ts";
 import { type FleetCluster, sleeper, withFleet } from "./fleet_cluster.ts";
-import { fleetctl } from "./fleet.ts";
+import { apiSocket, fleetctl } from "./fleet.ts";
 import { until } from "./process.ts";
 
 const fleetSection = (...lines: string[]) => `${sleeper}[X-Fleet]\n${lines.join("\n")}\n`;
@@ -106,6 +106,37 @@ async function waiting(cluster: FleetCluster): Promise<void> {
         assert.deepEqual((reasons ?? []).map(({ reason }) => reason), unit[name], `${unit.name} on ${name}`);
       }
     }
+  }
+}
+
+/** Every daemon's event stream tells who waits, and why, whoever leads. */
+async function waitingOnStreams(cluster: FleetCluster): Promise<void> {
+  const name = "conflicting.service";
+  const expected: DecisionEvent = {
+    name,
+    reasons: [{ machines: 3, reason: "found conflict with locally-scheduled Unit(everywhere.service)" }],
+    waiting: true,
+    why: "none of 3 machines will take it",
+  };
+  for (const asked of ["m1", "m2", "m3"]) {
+    using client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(cluster.machine(asked)) } });
+    const late = new AbortController();
+    let said = "";
+    const timer = setTimeout(
+      () => late.abort(new Error(`${asked} does not tell that ${name} waits, only ${said}`)),
+      60_000,
+    );
+    try {
+      const path = `/fleet/v1/events?unit=${name}&kind=decision`;
+      const answer = await fetch(`http://localhost${path}`, { client, signal: late.signal });
+      for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
+        said += chunk;
+        if (said.includes(`event: decision\ndata: ${JSON.stringify(expected)}\n`)) break;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+    assert.ok(said.includes(JSON.stringify(expected)), `the stream of ${asked} ended: ${said}`);
   }
 }
 
@@ -258,6 +289,7 @@ Deno.test("why units are where they are, or are not", async (t) => {
   const machines = [{ metadata: "zone=a" }, { metadata: "zone=b" }, {}];
   await withFleet({ machines, conf: { agent_ttl: "5s" } }, async (cluster) => {
     await t.step("units that wait: every machine's every reason, asked of any machine", () => waiting(cluster));
+    await t.step("units that wait are told of by every machine's stream", () => waitingOnStreams(cluster));
     await t.step("a global: where it runs, and why not where it does not", () => globalRefused(cluster));
     await t.step("a file that systemd cannot use, and a process that fails", () => failing(cluster));
     await t.step("a template, an inactive unit, none at all", () => notPlaced(cluster));
