@@ -29,6 +29,35 @@ Deno.test("events: what is there, then the end of it", async () => {
   assert.equal((await fleetctl(cluster(), "events --no-follow")).stdout, "");
 });
 
+Deno.test("events: decisions", async () => {
+  const api = cluster();
+  const decisions = [
+    { machineID: id, name: "a.service", since: 1, why: "least loaded" },
+    { from: id, name: "a.service", why: "the unit was destroyed" },
+    { name: "b.service", waiting: true, why: "there are no machines" },
+    {
+      name: "b.service",
+      reasons: [{ machines: 2, reason: "no disk" }, { machines: 1, reason: "no tape" }],
+      waiting: true,
+      why: "none of 3 machines will take it",
+    },
+  ];
+  const text = decisions.map((data) => `event: decision\ndata: ${JSON.stringify(data)}\n\n`).join("");
+  api.intercept = (_request, path) =>
+    path === "/events"
+      ? new Response(`${text}event: synced\ndata: {"revision":9}\n\n`, {
+        headers: { "content-type": "text/event-stream" },
+      })
+      : undefined;
+  const ran = await fleetctl(api, "events --present --no-follow");
+  assert.deepEqual(ran.stdout.trim().split("\n"), [
+    `${now} decision a.service belongs on 454c34ef...: least loaded`,
+    `${now} decision a.service has no machine: the unit was destroyed`,
+    `${now} decision b.service waits: there are no machines`,
+    `${now} decision b.service waits: none of 3 machines will take it; no disk (2 times); no tape`,
+  ]);
+});
+
 Deno.test("events: as objects, one a line", async () => {
   const { stdout } = await fleetctl(cluster(), "events --present --no-follow --output=json a");
   const lines = stdout.trim().split("\n").map((line) => JSON.parse(line));
