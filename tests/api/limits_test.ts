@@ -138,7 +138,8 @@ Deno.test("requests that do not wait for answers", async (test) => {
     assert.ok(text.endsWith(errorText(503, "too many requests wait on this connection (64)")), text.slice(-300));
   });
   await test.step("with far more the connection is cut off", async () => {
-    assert.doesNotMatch(await talked(many(5000)), /(HTTP\/1\.1 404 [^]*){66}/);
+    // Where it is not, the one that is too many is told so in the end.
+    assert.doesNotMatch(await talked(many(5000)), /too many requests wait/);
   });
 });
 
