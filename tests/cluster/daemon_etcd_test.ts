@@ -192,7 +192,7 @@ Deno.test("an etcd of three members", async (t) => {
       const leaders = new Set<string>();
       for (let move = 0; move < 6; move++) leaders.add(await lab.etcd.moveLeader());
       assert.ok(leaders.size > 1);
-      assert.deepEqual([...await asking.end()].filter((status) => ![200, 201, 204, 503].includes(status)), []);
+      assert.deepEqual([...await asking.end()].filter((status) => ![200, 201, 204, 404, 503].includes(status)), []);
       await works("led.service");
       assert.doesNotMatch((await m1!.journal("fleet.service")).slice(told), / (ERROR|FATAL) /);
     });
@@ -252,8 +252,10 @@ async function outOfSpace(cluster: FleetCluster): Promise<void> {
   // Until all members know, one may still take a write, though it is answered that it does not.
   await until("the alarm", async () => (await etcd.must("alarm", "list")).includes("NOSPACE") || undefined);
   await refuses(cluster, m1!, "full.service", /10\.77\.0\.1:2379.* takes no writes \(.*etcdctl alarm disarm\)/);
-  const names = (await cluster.units(m1!)).map(({ name }) => name).sort();
-  assert.deepEqual(names, ["a.service", "b.service", "noise1.service", "noise2.service"], "reads are answered");
+  const names = (await cluster.units(m1!)).map(({ name }) => name);
+  // What a member that hung was asked for may come back after it was destroyed, so there may be more.
+  for (const name of ["a.service", "b.service", "noise1.service", "noise2.service"]) assert.ok(names.includes(name));
+  assert.ok(!names.includes("full.service"));
   await breaks(m1!, "noise1.service", /presence could not be written.*takes no writes/);
   await etcd.mend();
   await toldBroken(cluster, m1!, "noise1.service");
