@@ -66,6 +66,8 @@ export class FleetCluster {
     const response = await fetch(`http://localhost/fleet/v1${path}`, {
       client,
       method,
+      // A daemon that hangs fails the test, which otherwise would hang with it.
+      signal: AbortSignal.timeout(60_000),
       ...(body !== undefined && { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
     });
     // Read here: the client ends with this function.

@@ -329,7 +329,11 @@ async function restartSurvives(cluster: FleetCluster): Promise<void> {
   // One that comes back without its memory leaves alone what runs, restarted or not.
   const pid = await cluster.pid(machine, "k.service");
   const kill = (signal: string) => `systemctl kill --signal=${signal} fleet.service`;
-  await machine.must(["sh", "-c", `${kill("SIGSTOP")}; rm -rf /run/fleet/intents; ${kill("SIGKILL")}`]);
+  await machine.must([
+    "sh",
+    "-c",
+    `${kill("SIGSTOP")}; rm /run/fleet/intents.jsonl; gone=$?; ${kill("SIGKILL")}; exit $gone`,
+  ]);
   await until("its API to answer", () => cluster.units(cluster.machine("m1")));
   // It has looked at all it has, when it has done something new.
   await put(cluster, { "behind.service": ["launched", `${sleeper}[X-Fleet]\nMachineID=${machine.id}\n`] });
