@@ -106,10 +106,11 @@ function problemOf({ subject, worth }: ShownCertificate, method: string): string
 /**
  * What a certificate of the operator's authority lets its owner do, by the organizations (O) of its subject: `fleet:read`
  * stands for reading, `fleet:write`, or none that begins with `fleet:`, for everything. A misspelt role is a problem, lest
- * it give more than was meant.
+ * it give more than was meant; so is one with characters that nobody sees. Whoever asks for a certificate chooses how its
+ * strings are encoded (X.520): in two or four bytes a letter they come with NULs in between.
  */
 export function worthOf(organizations: readonly string[]): ShownCertificate["worth"] {
-  const roles = organizations.filter((name) => /^\s*fleet\s*:/i.test(name));
+  const roles = organizations.filter((name) => /^fleet:/i.test(name.replace(/[\s\p{C}]/gu, "")));
   const unknown = roles.find((name) => name !== "fleet:read" && name !== "fleet:write");
   if (unknown !== undefined) {
     return { problem: `its organization ${quoted(unknown)} is no role: expect fleet:read or fleet:write` };

@@ -146,7 +146,12 @@ const cases: readonly Case[] = [
     method: "POST",
     want: [403, /^the certificate of "someone" may read only$/] as const,
   })),
-  ...["fleet:reed", "fleet:Read", "Fleet:read", "fleet: read", "fleet:", " fleet:read", "fleet:read "].map((name) => ({
+  ...[
+    ...["fleet:reed", "fleet:Read", "Fleet:read", "fleet: read", "fleet:", " fleet:read", "fleet:read "],
+    // As Node gives a BMPString and a UniversalString, in which OpenSSL shows what a person would take for a role.
+    ...[1, 3].map((zeros) => [..."fleet:read"].map((letter) => "\0".repeat(zeros) + letter).join("")),
+    "\u200bfleet:read",
+  ].map((name) => ({
     name: `certificates: a misspelt role, ${JSON.stringify(name)}, is none`,
     policy: { clientCertificates: true },
     connection: shown(undefined, name),
