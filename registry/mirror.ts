@@ -63,6 +63,7 @@ export class Mirror {
         const seen = this.#turnstile.count;
         // A view is made when it is due, so that what comes until then goes into it.
         if (this.#following && this.#view.revision !== revision) await pace.turn(signal);
+        if (signal.aborted) return;
         const cluster = this.#look();
         if (cluster === undefined || cluster === last) await this.#turnstile.past(seen, signal);
         else {
