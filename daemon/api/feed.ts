@@ -29,6 +29,8 @@ export interface Batch {
   /** Of the view after it. */
   readonly revision: Revision;
   readonly events: readonly ApiEvent[];
+  /** It came some time after that view: who knows the view may not know this. */
+  readonly isLate?: boolean;
 }
 
 /** What wakes a reader. It is called often and must be cheap. */
@@ -101,7 +103,9 @@ export class Feed {
   resume(revision: Revision): number | undefined {
     const latest = this.latest;
     if (!latest || revision < this.#floor || revision > latest.revision) return undefined;
-    const missed = this.#batches.findIndex((batch) => batch.revision > revision);
+    const missed = this.#batches.findIndex((batch) =>
+      batch.revision > revision || batch.isLate === true && batch.revision === revision
+    );
     return missed < 0 ? this.#nextNumber : this.#nextNumber - this.#batches.length + missed;
   }
 
@@ -150,7 +154,7 @@ export class Feed {
     }
     const events = [...changes(before, cluster, undefined)];
     if (events.length === 0) return this.#wake("batch");
-    this.#keep(cluster.revision, events);
+    this.#keep({ revision: cluster.revision, events });
   }
 
   /** In a moment, unless that is to happen anyway: many changes are looked at once. */
@@ -165,16 +169,16 @@ export class Feed {
       const start_ms = this.clock.monotonic_ms();
       const events = this.#waiting.look(latest);
       this.#pause_ms = Math.max(settle_ms, 10 * (this.clock.monotonic_ms() - start_ms));
-      if (events.length > 0) this.#keep(latest.revision, events);
+      if (events.length > 0) this.#keep({ revision: latest.revision, events, isLate: true });
     } catch (error) {
       this.log("error", "why units wait cannot be told", { error: messageOf(error) });
     }
   }
 
-  #keep(revision: Revision, events: readonly ApiEvent[]): void {
-    this.#batches.push({ number: this.#nextNumber++, revision, events });
-    this.#events += events.length;
-    this.#characters += lengthOf(events);
+  #keep(batch: Omit<Batch, "number">): void {
+    this.#batches.push({ ...batch, number: this.#nextNumber++ });
+    this.#events += batch.events.length;
+    this.#characters += lengthOf(batch.events);
     while (this.#events > maxEvents || this.#characters > maxCharacters) this.#forgetOldest();
     this.#wake("batch");
   }
@@ -184,7 +188,7 @@ export class Feed {
     if (!oldest) return;
     this.#events -= oldest.events.length;
     this.#characters -= lengthOf(oldest.events);
-    this.#floor = oldest.revision;
+    this.#floor = oldest.revision + (oldest.isLate ? 1 : 0);
   }
 
   /** Numbers go on, so that a reader of what was before finds it lost. */
