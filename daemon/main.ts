@@ -326,19 +326,25 @@ async function openServer(house: House, handler: () => Handler): Promise<Server>
 }
 
 async function endWell(house: House, halt: () => Promise<void>): Promise<void> {
-  const { systemd, log, memory, greeting, agent, member } = house;
+  const { systemd, log, memory, greeting, member } = house;
   const alone = { systemd, memory: memory.intents, clock: systemClock, log: logOf("agent", log), safetyNet_ms };
+  let isOver = false;
   await shutDown({
     // With what is in memory alone, nobody would know of its units any more.
     job: () => greeting === undefined ? systemd.ownJob() : Promise.resolve("stop"),
     clock: systemClock,
     log,
-    // Nobody may join, and start units, while they are taken off.
-    drain: () => agent ? agent.drain() : halt().then(() => drainAlone(alone)),
-    leave: member && (() => member.membership.leave()),
+    drain: async () => {
+      if (await house.agent?.drain() || isOver) return;
+      // It is no member, or not any more. Nobody may join, and start units, while they are taken off.
+      await halt();
+      await drainAlone(alone);
+    },
+    leave: member && (async () => await house.member?.membership.leave()),
     drainLimit_ms: limits.drain_ms,
     leaveLimit_ms: limits.leave_ms,
   });
+  isOver = true;
 }
 
 async function scrape({ metrics, renewals, member, agent }: House, ready: boolean): Promise<string> {

@@ -56,7 +56,8 @@ export class Agent {
   #stockTaken_ms = -Infinity;
   #last: Pick<AgentWorld, "wanted" | "states"> | undefined;
   #draining = false;
-  #drained = () => {};
+  #hasEnded = false;
+  #drained = (_isEmpty: boolean) => {};
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -85,7 +86,12 @@ export class Agent {
       observe: this.#options.observe,
       patience_ms: () => Math.min(this.#options.safetyNet_ms, this.#troubles.nextTry_ms(clock.monotonic_ms())),
     };
-    await together(signal, [follow, listen, (signal) => reconcile(loop, signal)]);
+    try {
+      await together(signal, [follow, listen, (signal) => reconcile(loop, signal)]);
+    } finally {
+      this.#hasEnded = true;
+      this.#drained(false);
+    }
   }
 
   /** What it found when it last looked, for people who ask; undefined if it has not looked yet. */
@@ -93,10 +99,14 @@ export class Agent {
     return this.#last;
   }
 
-  /** Takes every unit off this machine, whatever the cluster wants; resolves when none is left. */
-  drain(): Promise<void> {
+  /**
+   * Takes every unit off this machine, whatever the cluster wants. Resolves to true when none is left, to false if {@link run}
+   * has ended before that.
+   */
+  drain(): Promise<boolean> {
     this.#draining = true;
-    const done = new Promise<void>((resolve) => this.#drained = resolve);
+    const done = new Promise<boolean>((resolve) => this.#drained = resolve);
+    if (this.#hasEnded) this.#drained(false);
     this.#bell.ring();
     return done;
   }
@@ -123,7 +133,7 @@ export class Agent {
     const { id } = this.#options.machine();
     const states = unitStates(id, wanted, current, this.#troubles.errors(), hands.restarting, ended);
     if (view) this.#options.seen(view);
-    if (this.#draining && current.size === 0) this.#drained();
+    if (this.#draining && current.size === 0) this.#drained(true);
     this.#last = { wanted, states };
     return { wanted, current, texts, held, states, now_ms };
   }

@@ -380,9 +380,25 @@ Deno.test("draining takes everything off the machine", () =>
     await ManualClock.settle();
     const drained = bench.agent.drain();
     await ManualClock.settle();
-    await drained;
+    assert.equal(await drained, true);
     assert.equal(bench.machine.files.size, 0);
     assert.equal(bench.intents.size, 0);
+  }));
+
+Deno.test("whoever waits for a machine to be empty hears that its agent has ended before", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    bench.systemd.unstoppable.add("a.service");
+    const heard: boolean[] = [];
+    void bench.agent.drain().then((isEmpty) => heard.push(isEmpty));
+    await ManualClock.settle();
+    assert.equal(heard.length, 0);
+    await bench.end();
+    void bench.agent.drain().then((isEmpty) => heard.push(isEmpty));
+    await ManualClock.settle();
+    assert.deepEqual(heard, [false, false]);
+    assert.ok(bench.machine.files.has("a.service"));
   }));
 
 Deno.test("a daemon that is stopped before it has joined takes off what an earlier one has left", () =>
