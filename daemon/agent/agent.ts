@@ -84,7 +84,9 @@ export class Agent {
       decide: (world: AgentWorld) => this.#decide(world),
       act: (steps: readonly AgentStep[], world: AgentWorld) => this.#act(steps, world),
       observe: this.#options.observe,
-      patience_ms: () => Math.min(this.#options.safetyNet_ms, this.#troubles.nextTry_ms(clock.monotonic_ms())),
+      // From when it looked: what has fallen due since then has not been tried.
+      patience_ms: (world: AgentWorld | undefined) =>
+        Math.min(this.#options.safetyNet_ms, this.#troubles.nextTry_ms(world?.now_ms ?? clock.monotonic_ms())),
     };
     try {
       await together(signal, [follow, listen, (signal) => reconcile(loop, signal)]);

@@ -50,6 +50,8 @@ class Bench {
   /** Units whose intents take their time to be written. */
   readonly slow = new Set<UnitName>();
   published: ReadonlyMap<UnitName, UnitState> = new Map();
+  /** Called in the midst of each look. */
+  looking = () => {};
   #revision = 1;
   #view: MachineView | undefined;
   #ring = () => {};
@@ -147,7 +149,7 @@ class Bench {
       clock: this.clock,
       log: (level, message, fields) => this.said.push(`${level}: ${fields?.unit ?? ""} ${message}`),
       safetyNet_ms: 60_000,
-      seen: () => {},
+      seen: () => this.looking(),
     });
     this.#running = this.agent.run(this.#stop.signal);
   }
@@ -601,6 +603,26 @@ Deno.test("a stop that does not stop is told, and is given again later, not at o
     await ManualClock.settle();
     assert.equal(bench.state("mnt.mount"), "loaded inactive dead");
     assert.equal(bench.published.get("mnt.mount")!.error, undefined);
+  }));
+
+Deno.test("a try that falls due while the agent looks is not put off", () =>
+  withBench(async (bench) => {
+    bench.assign(["mnt.mount", "[Mount]\nWhat=tmpfs\nWhere=/mnt\n", "launched"]);
+    await ManualClock.settle();
+    bench.systemd.unstoppable.add("mnt.mount");
+    bench.assign(["mnt.mount", "[Mount]\nWhat=tmpfs\nWhere=/mnt\n", "loaded"]);
+    await ManualClock.settle();
+    bench.clock.advance(999);
+    bench.looking = () => {
+      bench.looking = () => {};
+      bench.clock.advance(2);
+    };
+    bench.assign(["mnt.mount", "[Mount]\nWhat=tmpfs\nWhere=/mnt\n", "loaded"]);
+    await ManualClock.settle();
+    assert.equal(bench.systemd.stops, 1);
+    bench.clock.advance(1);
+    await ManualClock.settle();
+    assert.equal(bench.systemd.stops, 2);
   }));
 
 Deno.test("a unit that is wanted loaded and that its socket starts again is left alone, and has no error", () =>
