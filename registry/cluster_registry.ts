@@ -6,6 +6,7 @@
 
 import type { Clock } from "./clock.ts";
 import { decodeTarget, decodeUnit } from "./codec.ts";
+import { unitRecord } from "./cluster_view.ts";
 import { changeTransaction } from "./commit.ts";
 import { campaign } from "./election.ts";
 import { fileKey, globalKey, targetKey, unitKey } from "./keys.ts";
@@ -109,12 +110,7 @@ export class ClusterRegistry implements Registry {
     const found = job ?? global;
     const unit = found && decodeUnit(name, found);
     const text = unit && await this.file(unit.hash);
-    return {
-      name,
-      ...(unit ? { unit } : {}),
-      ...(target ? { target: decodeTarget(name, target) } : {}),
-      ...(text === undefined ? {} : { text }),
-    };
+    return unitRecord(name, unit, target && decodeTarget(name, target), text);
   }
 
   peek(name: UnitName): UnitRecord | undefined {

@@ -66,9 +66,7 @@ export class ClusterView {
   /** One unit as it now is, at no cost to who comes after. */
   unit(name: UnitName): UnitRecord {
     const unit = this.#units.get(name);
-    const target = this.#targets.get(name);
-    const text = unit && this.fileText(unit.hash);
-    return { name, ...(unit ? { unit } : {}), ...(target ? { target } : {}), ...(text === undefined ? {} : { text }) };
+    return unitRecord(name, unit, this.#targets.get(name), unit && this.fileText(unit.hash));
   }
 
   /** Forgets all and starts from what a fresh read found. */
@@ -234,6 +232,11 @@ export class ClusterView {
     if (states.size > 0) this.#states.set(name, states);
     else this.#states.delete(name);
   }
+}
+
+/** What is known of one unit, without what is not there. */
+export function unitRecord(name: UnitName, unit?: Unit, target?: Target, text?: string): UnitRecord {
+  return { name, ...(unit ? { unit } : {}), ...(target ? { target } : {}), ...(text === undefined ? {} : { text }) };
 }
 
 /** A map that is copied before its first change after it was handed out. */
