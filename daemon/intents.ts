@@ -9,14 +9,15 @@
 
 import type { UnitName } from "../registry/model.ts";
 import type { Intent, IntentMemory } from "./agent/intent.ts";
+import { parse, read } from "./state_files.ts";
 
 /** The file is written anew when it has so many records, and so many times more than units. */
 const slack = { records: 1_000, times: 4 } as const;
 
 /** Opens the memory in a file, which is created at the first change. Rejects if there is one that cannot be read. */
 export async function openIntents(path: string): Promise<IntentMemory> {
-  const read = async () => fold(await readIfThere(path));
-  let { intents, records } = await read();
+  const load = async () => fold(await read(path) ?? "");
+  let { intents, records } = await load();
   // Synchronous: such a write takes microseconds in a directory of memory, an asynchronous one ten times as much.
   const append = (unit: UnitName, intent: Intent | undefined) => {
     try {
@@ -35,7 +36,7 @@ export async function openIntents(path: string): Promise<IntentMemory> {
   };
   return {
     async load() {
-      ({ intents, records } = await read());
+      ({ intents, records } = await load());
       return new Map(intents);
     },
     // deno-lint-ignore require-await -- async: what it throws is to be a rejection.
@@ -53,35 +54,16 @@ function fold(text: string): { intents: Map<UnitName, Intent>; records: number }
   const intents = new Map<UnitName, Intent>();
   const lines = text.split("\n").filter((line) => line !== "");
   for (const line of lines) {
-    const record = parse(line);
-    if (typeof record?.["unit"] !== "string") continue;
-    const { unit, ...intent } = record;
+    const { unit, ...intent } = Object(parse(line)) as Record<string, unknown>;
+    if (typeof unit !== "string") continue;
     if (Object.keys(intent).length === 0) intents.delete(unit as UnitName);
     else if (isIntent(intent)) intents.set(unit as UnitName, intent);
   }
   return { intents, records: lines.length };
 }
 
-function parse(line: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === "object" && value !== null ? { ...value } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 function isIntent(value: object): value is Intent {
   const { did, done, invocation, restart } = value as Record<string, unknown>;
   return ["load", "start", "stop", "restart"].includes(did as string) &&
     typeof done === "boolean" && typeof invocation === "string" && typeof restart === "number";
-}
-
-async function readIfThere(path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw new Error(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
-  }
 }

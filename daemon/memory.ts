@@ -7,6 +7,7 @@
 import type { StoreMemory } from "../registry/mod.ts";
 import type { IntentMemory } from "./agent/intent.ts";
 import { openIntents } from "./intents.ts";
+import { parse, read, remove, write } from "./state_files.ts";
 
 /** The daemon's memory. Rejects with an error that names the path when a file cannot be written or read. */
 export interface Memory {
@@ -26,13 +27,13 @@ export async function openMemory(directory: string): Promise<Memory> {
   return {
     intents: await openIntents(`${root}/intents.jsonl`),
     async incarnation() {
-      const known = await read(`${root}/incarnation`);
+      const known = (await read(`${root}/incarnation`))?.trim();
       if (known) return known;
       const drawn = crypto.randomUUID();
       await write(`${root}/incarnation`, drawn);
       return drawn;
     },
-    lease: () => read(`${root}/lease`),
+    lease: async () => (await read(`${root}/lease`))?.trim(),
     saveLease: (lease) => lease === undefined ? remove(`${root}/lease`) : write(`${root}/lease`, lease),
     async store() {
       const text = await read(`${root}/store.json`);
@@ -42,47 +43,6 @@ export async function openMemory(directory: string): Promise<Memory> {
     saveStore: (store) =>
       store === undefined ? remove(`${root}/store.json`) : write(`${root}/store.json`, JSON.stringify(store)),
   };
-}
-
-async function read(path: string): Promise<string | undefined> {
-  try {
-    return (await Deno.readTextFile(path)).trim();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new Error(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
-  }
-}
-
-/** Tells writes of the same file apart that are under way at once. */
-let writes = 0;
-
-/** Whole or not at all: a crash leaves the old file. */
-async function write(path: string, text: string): Promise<void> {
-  const draft = `${path}.${++writes % 16}.new`;
-  try {
-    await Deno.writeTextFile(draft, `${text}\n`, { mode: 0o600 });
-    await Deno.rename(draft, path);
-  } catch (error) {
-    throw new Error(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
-  }
-}
-
-async function remove(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw new Error(`cannot remove ${path}: ${(error as Error).message}`, { cause: error });
-  }
-}
-
-/** A file that was damaged says nothing. */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function isStoreMemory(value: unknown): value is StoreMemory {

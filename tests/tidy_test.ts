@@ -23,6 +23,7 @@ const doors: Readonly<Record<string, string>> = {
   "daemon/clock.ts": "time, timers and chance, handed to everyone else",
   "daemon/notify.ts": "sd_notify(3): a datagram to systemd",
   "daemon/memory.ts": "what the daemon remembers in /run",
+  "daemon/state_files.ts": "small files of the daemon's own",
   "daemon/intents.ts": "what the agent has commanded, in /run",
   "daemon/log.ts": "log lines on stderr, and the time of each",
   "daemon/configuration.ts": "fleet.conf, the files it names, and the environment",

@@ -1,0 +1,48 @@
+/**
+ * Small files of the daemon's own. 🚪
+ *
+ * @module
+ */
+
+/** A file's text; undefined if there is none. Rejects with an error that names the path. */
+export async function read(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new Error(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Tells writes of the same file apart that are under way at once. */
+let writes = 0;
+
+/** Writes a line, whole or not at all: a crash leaves the old file. Rejects with an error that names the path. */
+export async function write(path: string, text: string): Promise<void> {
+  const draft = `${path}.${++writes % 16}.new`;
+  try {
+    await Deno.writeTextFile(draft, `${text}\n`, { mode: 0o600 });
+    await Deno.rename(draft, path);
+  } catch (error) {
+    throw new Error(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Removes a file, if it is there. Rejects with an error that names the path. */
+export async function remove(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw new Error(`cannot remove ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** JSON's value; undefined for what was damaged, which says nothing. */
+export function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
