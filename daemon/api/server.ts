@@ -12,6 +12,7 @@ import type { Clock } from "../../registry/clock.ts";
 import { type Log, messageOf } from "../../registry/log.ts";
 import { version } from "../version.ts";
 import { DenialLog, denialReply, deny, isOpen, type Policy, policyWarnings } from "./access.ts";
+import { type Limits, malformedReply, timeouts, usualLimits } from "./limits.ts";
 import { describeListen, isLoopback, type ListenSpec, type NetworkAddress, passedSockets, urlFor } from "./listen.ts";
 import { takePeer } from "./peer.ts";
 import { errorReply } from "./replies.ts";
@@ -22,25 +23,6 @@ import type { Handler, Peer } from "./routes.ts";
 import { codeOf, explainListen, isAbandoned, removeSocketFile } from "./socket_file.ts";
 
 export { type ListenSpec, listenSpec } from "./listen.ts";
-
-/** How long a request may take to arrive, an idle connection may stay, and a closing server waits for answers. */
-const usual = {
-  handshake_ms: 15_000,
-  headers_ms: 15_000,
-  request_ms: 60_000,
-  idle_ms: 60_000,
-  check_ms: 5_000,
-  stalled_ms: 60_000,
-  close_ms: 2_000,
-  headers_bytes: 32 * 1024,
-  /** Above these, requests are refused; above twice that, connections are not accepted. */
-  connections: 2_048,
-  /** Above these, waiting on one connection, requests are refused; at four times that, the connection is cut off. */
-  waiting: 64,
-};
-
-/** See {@link usual}. */
-export type Limits = Readonly<typeof usual>;
 
 /** PEM texts. With `clientCa`, clients are asked for a certificate of that authority; what is shown is judged later. */
 export interface TlsTexts {
@@ -141,7 +123,7 @@ class Door {
 
   constructor(private readonly options: ServeOptions, private readonly closing: AbortSignal) {
     this.credentials = options.credentials;
-    this.limits = { ...usual, ...options.limits };
+    this.limits = { ...usualLimits, ...options.limits };
     this.#denials = new DenialLog(options.clock, options.log);
     void this.#dropStalled();
   }
@@ -313,7 +295,7 @@ class Listener {
     });
     server.on("clientError", (error, socket) => {
       this.log("debug", "a connection is given up", { error: messageOf(error) });
-      if (socket.writable) socket.end(refusalOf(codeOf(error)));
+      if (socket.writable) socket.end(malformedReply(codeOf(error)));
     });
   }
 
@@ -360,16 +342,6 @@ class Listener {
   }
 }
 
-function timeouts(limits: Limits) {
-  return {
-    connectionsCheckingInterval: limits.check_ms,
-    headersTimeout: limits.headers_ms,
-    requestTimeout: limits.request_ms,
-    keepAliveTimeout: limits.idle_ms,
-    maxHeaderSize: limits.headers_bytes,
-  };
-}
-
 /** A client's certificate is asked for and looked at, but only {@link deny} turns its owner away: with a reason. */
 function secureContext({ cert, key, clientCa }: TlsTexts) {
   return {
@@ -377,16 +349,4 @@ function secureContext({ cert, key, clientCa }: TlsTexts) {
     key,
     ...(clientCa === undefined ? {} : { ca: [clientCa], requestCert: true, rejectUnauthorized: false }),
   };
-}
-
-/** The answer to what is no HTTP request. */
-function refusalOf(code: string | undefined): string {
-  const [status, message] = code === "HPE_HEADER_OVERFLOW"
-    ? ["431 Request Header Fields Too Large", `request header exceeds maximum length (${usual.headers_bytes})`]
-    : code === "ERR_HTTP_REQUEST_TIMEOUT"
-    ? ["408 Request Timeout", "request did not arrive in time"]
-    : ["400 Bad Request", "malformed HTTP request"];
-  const body = JSON.stringify({ error: { code: parseInt(status), message } });
-  return `HTTP/1.1 ${status}\r\nServer: fleetd/${version}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
-    `Content-Length: ${body.length}\r\n\r\n${body}`;
 }

@@ -1,0 +1,49 @@
+/**
+ * How much of the daemon's time and memory a client may take, and what it is told beyond that. Pure.
+ *
+ * @module
+ */
+
+import { version } from "../version.ts";
+
+/** How long a request may take to arrive, an idle connection may stay, and a closing server waits for answers. */
+export const usualLimits = {
+  handshake_ms: 15_000,
+  headers_ms: 15_000,
+  request_ms: 60_000,
+  idle_ms: 60_000,
+  check_ms: 5_000,
+  stalled_ms: 60_000,
+  close_ms: 2_000,
+  headers_bytes: 32 * 1024,
+  /** Above these, requests are refused; above twice that, connections are not accepted. */
+  connections: 2_048,
+  /** Above these, waiting on one connection, requests are refused; at four times that, the connection is cut off. */
+  waiting: 64,
+};
+
+/** See {@link usualLimits}. */
+export type Limits = Readonly<typeof usualLimits>;
+
+/** The same for node:http. */
+export function timeouts(limits: Limits) {
+  return {
+    connectionsCheckingInterval: limits.check_ms,
+    headersTimeout: limits.headers_ms,
+    requestTimeout: limits.request_ms,
+    keepAliveTimeout: limits.idle_ms,
+    maxHeaderSize: limits.headers_bytes,
+  };
+}
+
+/** The answer to what is no HTTP request, byte for byte; `code` is that of node:http's error. */
+export function malformedReply(code: string | undefined): string {
+  const [status, message] = code === "HPE_HEADER_OVERFLOW"
+    ? ["431 Request Header Fields Too Large", `request header exceeds maximum length (${usualLimits.headers_bytes})`]
+    : code === "ERR_HTTP_REQUEST_TIMEOUT"
+    ? ["408 Request Timeout", "request did not arrive in time"]
+    : ["400 Bad Request", "malformed HTTP request"];
+  const body = JSON.stringify({ error: { code: parseInt(status), message } });
+  return `HTTP/1.1 ${status}\r\nServer: fleetd/${version}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+    `Content-Length: ${body.length}\r\n\r\n${body}`;
+}
