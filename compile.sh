@@ -26,9 +26,10 @@ USAGE
 #         env    its options, and what systemd tells a service; any other name reads as unset (the libraries probe)
 #         run    what the API tells of a unit's journal and status; cat, for the kernel's routing tables, which Deno
 #                reads for nobody who may not do everything
+#         ffi    the C library, where distributions have it: which process speaks on a unix socket (getsockopt(2))
 # fleetctl  read, write  unit files, keys and sockets are wherever its user's arguments say
 #           run          `status` and `journal` of a unit on this very machine; stty for a shell on another
-# Neither may use FFI, nor start any other program.
+# Neither may start any other program, nor fleetctl call anything outside the runtime.
 fleetd_flags="--no-prompt --quiet --unstable-net
   --allow-net
   --allow-read
@@ -36,7 +37,8 @@ fleetd_flags="--no-prompt --quiet --unstable-net
   --allow-env=FLEET_*,LISTEN_PID,LISTEN_FDS,LISTEN_FDNAMES,NOTIFY_SOCKET,WATCHDOG_PID,WATCHDOG_USEC,DBUS_*,XDG_RUNTIME_DIR,JOURNAL_STREAM
   --ignore-env
   --allow-sys=uid,networkInterfaces,hostname
-  --allow-run=journalctl,systemctl,cat"
+  --allow-run=journalctl,systemctl,cat
+  --allow-ffi=/lib/x86_64-linux-gnu/libc.so.6,/lib/aarch64-linux-gnu/libc.so.6,/lib64/libc.so.6,/usr/lib/libc.so.6"
 fleetctl_flags="--no-prompt --quiet
   --allow-net
   --allow-read

@@ -18,6 +18,7 @@ const doors: Readonly<Record<string, string>> = {
   "daemon/main.ts": "arguments, signals, exit code, log",
   "daemon/api/server.ts": "sockets of the API",
   "daemon/api/socket_file.ts": "files of the API's unix sockets",
+  "daemon/api/peer_credentials.ts": "who opened a unix socket's connection, as the kernel knows it",
   "daemon/api/credentials.ts": "certificates and tokens of the API",
   "daemon/api/host_programs.ts": "journalctl, systemctl, and other machines' daemons",
   "daemon/clock.ts": "time, timers and chance, handed to everyone else",

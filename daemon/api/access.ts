@@ -9,9 +9,7 @@
  * @module
  */
 
-import type { Clock } from "../../registry/clock.ts";
-import type { Log } from "../../registry/log.ts";
-import type { Connection, Peer, ShownCertificate } from "./context.ts";
+import type { Connection, ShownCertificate } from "./context.ts";
 import { errorReply } from "./replies.ts";
 import type { Role, Tokens } from "./tokens.ts";
 
@@ -30,6 +28,9 @@ export interface Denial {
   readonly code: 400 | 401 | 403;
   readonly message: string;
 }
+
+/** What becomes of a request: it is not carried out, or it is, `as` the holder of a token or certificate if one was shown. */
+export type Verdict = { readonly denial: Denial } | { readonly denial?: undefined; readonly as?: string };
 
 /** Hosts that mean this very machine, whatever a name server says. */
 const ownHost = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
@@ -52,20 +53,24 @@ export function policyWarnings(policy: Policy, encrypted: boolean): string[] {
   return isOpen(policy) ? plain : [`the API's network addresses refuse everybody: ${remedy}`];
 }
 
-/** Why a request over `connection` must not be carried out; undefined if it may. */
-export function deny(policy: Policy, request: Request, target: string, connection: Connection): Denial | undefined {
+/** Whether a request over `connection` may be carried out. */
+export function judge(policy: Policy, request: Request, target: string, connection: Connection): Verdict {
   const { kind, hosts } = connection;
-  if (hosts.length > 1) return { code: 400, message: `expected 1 Host, got ${hosts.length}` };
-  if (kind === "unix") return undefined;
+  if (hosts.length > 1) return denied(400, `expected 1 Host, got ${hosts.length}`);
+  if (kind === "unix") return {};
   const [, authority] = /^https?:\/\/([^/?#]*)/i.exec(target) ?? [];
   const foreign = foreignPage(request, authority ?? hosts[0] ?? "");
-  if (foreign !== undefined) return { code: 403, message: foreign };
-  if (kind === "network") return policy.insecure ? undefined : denyStranger(policy, request, connection);
+  if (foreign !== undefined) return denied(403, foreign);
+  if (kind === "network") return policy.insecure ? {} : judgeStranger(policy, request, connection);
   for (const host of [authority, hosts[0]]) {
     if (host === undefined || host === "" || ownHost.test(host)) continue;
-    return { code: 403, message: `host ${quoted(host)} is not this machine: expect localhost or a loopback address` };
+    return denied(403, `host ${quoted(host)} is not this machine: expect localhost or a loopback address`);
   }
-  return undefined;
+  return {};
+}
+
+function denied(code: Denial["code"], message: string): Verdict {
+  return { denial: { code, message } };
 }
 
 /** A browser says which page a request comes from, and whether that page is of another site (Fetch Metadata). */
@@ -79,22 +84,22 @@ function foreignPage(request: Request, host: string): string | undefined {
   return `requests of another site's pages are refused (Sec-Fetch-Site: ${quoted(site)})`;
 }
 
-function denyStranger(policy: Policy, request: Request, { certificate }: Connection): Denial | undefined {
+function judgeStranger(policy: Policy, request: Request, { certificate }: Connection): Verdict {
   const { tokens, clientCertificates = false } = policy;
-  if (!isOpen(policy)) return { code: 403, message: `this address is closed: ${remedy}` };
+  if (!isOpen(policy)) return denied(403, `this address is closed: ${remedy}`);
   const certificateProblem = clientCertificates && certificate && problemOf(certificate, request.method);
-  if (clientCertificates && certificate && certificateProblem === undefined) return undefined;
+  if (clientCertificates && certificate && certificateProblem === undefined) return { as: certificate.subject };
   const authorization = request.headers.get("authorization");
   if (tokens && authorization !== null) {
     const [, token] = /^bearer +([\x21-\x7e]+) *$/i.exec(authorization) ?? [];
     const holder = token === undefined ? undefined : tokens.holder(token);
-    if (!holder) return { code: 401, message: "the bearer token is not known" };
-    if (may(holder.role, request.method)) return undefined;
-    return { code: 403, message: `the token of ${quoted(holder.name)} may read only` };
+    if (!holder) return denied(401, "the bearer token is not known");
+    if (may(holder.role, request.method)) return { as: holder.name };
+    return denied(403, `the token of ${quoted(holder.name)} may read only`);
   }
-  if (certificateProblem) return { code: 403, message: certificateProblem };
+  if (certificateProblem) return denied(403, certificateProblem);
   const wanted = [...clientCertificates ? ["a client certificate"] : [], ...tokens ? ["a bearer token"] : []];
-  return { code: 401, message: `${wanted.join(" or ")} is required` };
+  return denied(401, `${wanted.join(" or ")} is required`);
 }
 
 /** Why a certificate is not enough for a request, if it is not. */
@@ -119,7 +124,12 @@ export function worthOf(organizations: readonly string[]): ShownCertificate["wor
 }
 
 function may(role: Role, method: string): boolean {
-  return role === "write" || method === "GET" || method === "HEAD";
+  return role === "write" || isRead(method);
+}
+
+/** True if requests of this method change nothing. */
+export function isRead(method: string): boolean {
+  return method === "GET" || method === "HEAD";
 }
 
 const quoted = (text: string) => JSON.stringify(text.slice(0, 200));
@@ -129,39 +139,4 @@ export function denialReply({ code, message }: Denial, policy: Policy): Response
   const reply = errorReply(code, message);
   if (code === 401 && policy.tokens) reply.headers.set("WWW-Authenticate", 'Bearer realm="fleet"');
   return reply;
-}
-
-/** Refusals logged a minute: a stranger must not fill the disk. */
-const maxLogged = 10;
-const logWindow_ms = 60_000;
-
-/** Logs who was refused and why; of too many, only how many. */
-export class DenialLog {
-  #since_ms = 0;
-  #logged = 0;
-  #left = 0;
-
-  constructor(private readonly clock: Clock, private readonly log: Log) {}
-
-  add({ code, message }: Denial, request: Request, peer: Peer): void {
-    const now_ms = this.clock.monotonic_ms();
-    if (this.#logged === 0 || now_ms - this.#since_ms >= logWindow_ms) {
-      if (this.#left > 0) this.log("warn", `${this.#left} more API requests were refused`);
-      this.#since_ms = now_ms;
-      this.#logged = 0;
-      this.#left = 0;
-    }
-    if (this.#logged >= maxLogged) {
-      this.#left++;
-      return;
-    }
-    this.#logged++;
-    this.log("warn", "an API request was refused", {
-      peer: peer.connection?.remote ?? "",
-      method: request.method,
-      path: (peer.target ?? "").slice(0, 200),
-      code,
-      reason: message,
-    });
-  }
 }

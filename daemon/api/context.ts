@@ -19,12 +19,22 @@ export interface ShownCertificate {
   readonly worth: { readonly role: Role } | { readonly problem: string };
 }
 
+/** The process that opened a connection, as it was then. */
+export interface PeerCredentials {
+  /** 0 where it is in another PID namespace, which this one does not see into. */
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /** How a client is connected. */
 export interface Connection {
   /** `loopback` if the socket listens on a loopback address only. */
   readonly kind: "unix" | "loopback" | "network";
-  /** Who it is, for the log: address and port. */
+  /** Who it is, for the log: address and port, or `unix`. */
   readonly remote: string;
+  /** Of a unix socket, where it can be told. */
+  readonly process?: PeerCredentials;
   /** Every `Host` header, in order. */
   readonly hosts: readonly string[];
   /** Left out where none was shown. */

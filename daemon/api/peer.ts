@@ -9,6 +9,7 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { worthOf } from "./access.ts";
 import type { Connection, Peer, ShownCertificate } from "./context.ts";
+import type { PeerCredentialsReader } from "./peer_credentials.ts";
 
 /**
  * What is known of a request beside the request. The adapter refuses targets and hosts that no URL can hold (`\` in unit
@@ -19,6 +20,7 @@ export function takePeer(
   kind: Connection["kind"],
   closing: AbortSignal,
   now_ms: number,
+  credentials: Pick<PeerCredentialsReader, "of">,
 ): Peer {
   const target = incoming.url ?? "/";
   const { rawHeaders, socket } = incoming;
@@ -27,11 +29,13 @@ export function takePeer(
   // Only TCP has an address: whatever was inherited and is no unix socket after all is not taken for one.
   if (kind === "unix" && socket.remoteAddress !== undefined) kind = "network";
   const certificate = kind === "network" ? certificateOf(socket, now_ms) : undefined;
+  const process = kind === "unix" ? credentials.of(socket) : undefined;
   const connection: Connection = {
     kind,
     remote: kind === "unix" ? "unix" : `${socket.remoteAddress}:${socket.remotePort}`,
     hosts: valuesOf("host"),
     ...(certificate ? { certificate } : {}),
+    ...(process ? { process } : {}),
   };
   incoming.url = "/";
   incoming.headers.host = "localhost";

@@ -8,6 +8,7 @@ import type { Clock } from "../../registry/clock.ts";
 import { type Log, messageOf } from "../../registry/log.ts";
 import { type Registry, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import { Explainer } from "../explain.ts";
+import { whoAsks } from "./audit.ts";
 import { Bodies } from "./body.ts";
 import type { Api, Peer } from "./context.ts";
 import { discoveryText } from "./discovery.ts";
@@ -66,7 +67,7 @@ export function createHandler(options: HandlerOptions): Handler {
 
   const answer = async (request: Request, peer: Peer): Promise<Response> => {
     const url = peer.target ?? new URL(request.url).pathname + new URL(request.url).search;
-    log("debug", `HTTP ${request.method} ${url}`);
+    log("debug", `HTTP ${request.method} ${url}`, whoAsks(peer));
     const target = parseTarget(url);
     const found = target.kind === "path" ? find(routes, target.segments) : undefined;
     try {

@@ -11,10 +11,12 @@ import { getRequestListener } from "@hono/node-server";
 import type { Clock } from "../../registry/clock.ts";
 import { type Log, messageOf } from "../../registry/log.ts";
 import { version } from "../version.ts";
-import { DenialLog, denialReply, deny, isOpen, type Policy, policyWarnings } from "./access.ts";
+import { denialReply, isOpen, judge, type Policy, policyWarnings } from "./access.ts";
+import { AuditLog } from "./audit.ts";
 import { type Limits, malformedReply, timeouts, usualLimits } from "./limits.ts";
 import { describeListen, isLoopback, type ListenSpec, type NetworkAddress, passedSockets, urlFor } from "./listen.ts";
 import { takePeer } from "./peer.ts";
+import { openPeerCredentials, type PeerCredentialsReader } from "./peer_credentials.ts";
 import { errorReply } from "./replies.ts";
 import { Turns } from "./turns.ts";
 import type { Connection } from "./context.ts";
@@ -74,11 +76,15 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const closing = new AbortController();
   const door = new Door(options, closing.signal);
   const open: Listener[] = [];
+  const closeAll = async () => {
+    await Promise.all(open.map((listener) => listener.close()));
+    door.processes[Symbol.dispose]();
+  };
   try {
     for (const spec of options.listen) open.push(await Listener.open(spec, door, options.log));
   } catch (error) {
     closing.abort();
-    await Promise.all(open.map((listener) => listener.close()));
+    await closeAll();
     throw error;
   }
   const networkAddresses = open.flatMap((listener) => listener.networkAddress ?? []);
@@ -87,7 +93,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     for (const warning of policyWarnings(policy, tls !== undefined)) options.log("warn", warning);
   };
   warn(options.credentials);
-  let closed: Promise<unknown> | undefined;
+  let closed: Promise<void> | undefined;
   return {
     addresses: open.map((listener) => listener.address),
     urlFor: (ip) => {
@@ -102,7 +108,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     },
     close: async () => {
       closing.abort();
-      await (closed ??= Promise.all(open.map((listener) => listener.close())));
+      await (closed ??= closeAll());
     },
   };
 }
@@ -113,7 +119,8 @@ class Door {
   readonly limits: Limits;
   /** Sockets that are open. */
   connections = 0;
-  readonly #denials: DenialLog;
+  readonly processes: PeerCredentialsReader;
+  readonly #audit: AuditLog;
   readonly #peers = new WeakMap<IncomingMessage, Peer>();
   readonly #turns = new Turns<Socket>();
   /** Requests of which too many waited on their connection. */
@@ -124,7 +131,8 @@ class Door {
   constructor(private readonly options: ServeOptions, private readonly closing: AbortSignal) {
     this.credentials = options.credentials;
     this.limits = { ...usualLimits, ...options.limits };
-    this.#denials = new DenialLog(options.clock, options.log);
+    this.processes = openPeerCredentials(options.log);
+    this.#audit = new AuditLog(options.clock, options.log);
     void this.#dropStalled();
   }
 
@@ -146,7 +154,7 @@ class Door {
     }
   }
 
-  readonly #listener = getRequestListener((request, { incoming }) => {
+  readonly #listener = getRequestListener(async (request, { incoming }) => {
     const peer = this.#peers.get(incoming as IncomingMessage) as Peer;
     const { policy } = this.credentials;
     if (this.connections > this.limits.connections) {
@@ -155,10 +163,14 @@ class Door {
     if (this.#surplus.has(incoming as IncomingMessage)) {
       return asOurs(errorReply(503, `too many requests wait on this connection (${this.limits.waiting})`));
     }
-    const denial = deny(policy, request, peer.target ?? "", peer.connection as Connection);
-    if (!denial) return this.options.handler(request, peer);
-    this.#denials.add(denial, request, peer);
-    return asOurs(denialReply(denial, policy));
+    const verdict = judge(policy, request, peer.target ?? "", peer.connection as Connection);
+    if (verdict.denial) {
+      this.#audit.refused(verdict.denial, request, peer);
+      return asOurs(denialReply(verdict.denial, policy));
+    }
+    const reply = await this.options.handler(request, peer);
+    this.#audit.answered(reply, request, peer, verdict.as);
+    return reply;
   }, {
     overrideGlobalObjects: false,
     errorHandler: (error) => {
@@ -178,7 +190,7 @@ class Door {
   #begin(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
     const { closing } = this;
     const { socket } = incoming;
-    this.#peers.set(incoming, takePeer(incoming, kind, closing, this.options.clock.now_ms()));
+    this.#peers.set(incoming, takePeer(incoming, kind, closing, this.options.clock.now_ms(), this.processes));
     idle.delete(socket);
     this.#answers.set(outgoing, { taken: -1, since_ms: 0 });
     outgoing.on("close", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { ApiFixture, errorText } from "../../tests/api_fixture.ts";
+import type { Log } from "../../registry/log.ts";
 import { systemClock } from "../clock.ts";
 import { version } from "../version.ts";
 import type { Handler } from "./routes.ts";
@@ -25,7 +26,9 @@ class Stage implements AsyncDisposable {
   }
 
   async serve(handler: Handler, ...listen: ListenSpec[]): Promise<Server> {
-    const log = (level: string, message: string) => level === "debug" || this.logged.push(message);
+    const log: Log = (level, message, fields) => {
+      if (level !== "debug") this.logged.push(fields === undefined ? message : `${message} ${JSON.stringify(fields)}`);
+    };
     const server = await serve({ handler, listen, credentials: { policy: {} }, log, clock: systemClock });
     this.#servers.push(server);
     return server;
@@ -101,6 +104,17 @@ Deno.test("the API over sockets", async (test) => {
       for (const host of ["", ...spec.kind === "unix" ? ["domain_sock", "/var/run/fleet.sock"] : []]) {
         assert.match(await talk(server, get("/fleet/v1/units/a\\x2db.service", host)), /^HTTP\/1.1 200 OK\r\n/);
       }
+    });
+    await test.step(`${spec.kind}: the log says who has asked for what`, async () => {
+      const told = stage.logged.length;
+      await talk(server, get("/fleet/v1/units").replace("GET", "DELETE"));
+      const [line, ...rest] = stage.logged.slice(told);
+      assert.deepEqual(rest, []);
+      const who = spec.kind === "unix"
+        ? `"peer":"unix","pid":${Deno.pid},"uid":${Deno.uid()},"gid":${Deno.gid()}`
+        : '"peer":"127\\.0\\.0\\.1:\\d+"';
+      const what = '"method":"DELETE","path":"/fleet/v1/units","code":405';
+      assert.match(line!, new RegExp(`^an API request was answered \\{${who},${what}\\}$`));
     });
     await test.step(`${spec.kind}: a path that is not canonical`, async () => {
       const answer = await talk(server, get("/fleet/v1/x/..//units"));
@@ -191,7 +205,9 @@ Deno.test("socket files", async (test) => {
     await leaveSocketFile(stage.path());
     const server = await stage.serve(hello, stage.unix());
     assert.match(await talk(server, get("/x")), /hello \/x$/);
-    assert.deepEqual(stage.logged, ["removing a socket file that nobody listens on any more"]);
+    assert.deepEqual(stage.logged, [
+      `removing a socket file that nobody listens on any more {"path":"${stage.path()}"}`,
+    ]);
     await server.close();
   });
   await test.step("one that somebody answers at is left alone", async () => {

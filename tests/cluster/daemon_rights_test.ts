@@ -78,12 +78,32 @@ async function twoNetworks(cluster: FleetCluster): Promise<void> {
   }
 }
 
+/** Users whom the operator has let in by a group are told apart in the log, by their processes. */
+async function knowsUsers(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  await m1!.sh("chgrp core /run/fleet.sock");
+  for (const [as, id] of [["root", 0], ["core", 1000]] as const) {
+    const file = `/tmp/of-${as}.service`;
+    await m1!.writeFile(file, sleeper);
+    const submit = `echo $$; exec fleetctl submit ${file} >/dev/null`;
+    const pid = await m1!.must(["setpriv", `--reuid=${as}`, `--regid=${as}`, "--clear-groups", "sh", "-c", submit]);
+    const line = new RegExp(
+      `an API request was answered component=api peer=unix pid=${pid.trim()} uid=${id} gid=${id} ` +
+        `method=PUT path=/fleet/v1/units/of-${as}\\.service code=201$`,
+      "m",
+    );
+    await until(`the line of ${as}`, async () => line.test(await m1!.journal("fleet.service")) || undefined);
+    await cluster.fleetctl(m1!, "destroy", `of-${as}.service`);
+  }
+}
+
 async function asFleet(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   const pid = await cluster.pid(m1!, "fleet.service");
   assert.equal((await m1!.must(["ps", "-o", "user=", "-p", String(pid)])).trim(), "fleet");
   assert.equal((await m1!.must(["stat", "--format=%U", "/run/fleet/units"])).trim(), "fleet");
   await wholeLife(cluster, m1!);
+  await knowsUsers(cluster);
   // A stop is told from a restart.
   await cluster.put(m1!, "b.service", "launched", sleeper);
   await cluster.active(m1!, ["b.service"]);
@@ -94,6 +114,7 @@ async function asFleet(cluster: FleetCluster): Promise<void> {
 Deno.test("the hardened service does its job", async (t) => {
   await withFleet({ machines: 1 }, async (cluster) => {
     await t.step("for units", () => hardened(cluster));
+    await t.step("knows who asks", () => knowsUsers(cluster));
     await t.step("and knows its address", () => twoNetworks(cluster));
   });
 });

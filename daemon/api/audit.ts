@@ -1,0 +1,62 @@
+/**
+ * What the log tells of those who use the API: who was refused, and who has changed something. Pure.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../registry/clock.ts";
+import type { Log } from "../../registry/log.ts";
+import { type Denial, isRead } from "./access.ts";
+import type { Connection, Peer } from "./context.ts";
+
+/** Refusals logged a minute: a stranger must not fill the disk. */
+const maxLogged = 10;
+const logWindow_ms = 60_000;
+
+/** Paths are cut here: whoever sends one chooses how long it is. */
+const maxPath = 200;
+
+/** A line for each request that was refused, of too many only how many, and for each that could change something. */
+export class AuditLog {
+  #since_ms = 0;
+  #logged = 0;
+  #left = 0;
+
+  constructor(private readonly clock: Clock, private readonly log: Log) {}
+
+  refused({ code, message }: Denial, request: Request, peer: Peer): void {
+    const now_ms = this.clock.monotonic_ms();
+    if (this.#logged === 0 || now_ms - this.#since_ms >= logWindow_ms) {
+      if (this.#left > 0) this.log("warn", `${this.#left} more API requests were refused`);
+      this.#since_ms = now_ms;
+      this.#logged = 0;
+      this.#left = 0;
+    }
+    if (this.#logged >= maxLogged) {
+      this.#left++;
+      return;
+    }
+    this.#logged++;
+    const asked = { ...whoAsks(peer), ...whatIsAsked(request, peer) };
+    this.log("warn", "an API request was refused", { ...asked, code, reason: message });
+  }
+
+  /** `as`: whose token or certificate let it in. */
+  answered({ status }: Response, request: Request, peer: Peer, as: string | undefined): void {
+    if (isRead(request.method)) return;
+    const asked = { ...whoAsks(peer), as, ...whatIsAsked(request, peer) };
+    this.log("info", "an API request was answered", { ...asked, code: status });
+  }
+}
+
+/** Who has sent a request, as fields of a log line. */
+export function whoAsks({ connection }: Peer): Readonly<Record<string, unknown>> {
+  const { remote, process } = connection ?? ({} as Partial<Connection>);
+  return { peer: remote, ...process };
+}
+
+function whatIsAsked({ method }: Request, { target = "" }: Peer): Readonly<Record<string, unknown>> {
+  // Proxies, and clients that take the socket for one, send a whole URL (RFC 9112, 3.2.2).
+  const path = target.replace(/^https?:\/\/[^/?#]*/i, "").replace(/[?#].*$/s, "");
+  return { method, path: path.slice(0, maxPath) };
+}
