@@ -12,7 +12,9 @@ import { type ClientSettings, connect, readTls } from "./client.ts";
 import { ClientSetupError } from "./endpoint.ts";
 import { apiTimeout_s } from "./global_flags.ts";
 import { InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./io.ts";
+import type { ForwardedSockets } from "./ssh/forwarded_sockets.ts";
 import type { SshHosts } from "./ssh/hosts.ts";
+import type { SshConnection } from "./ssh/port.ts";
 import { LazyHosts } from "./lazy_hosts.ts";
 import { interrupted, terminal } from "./terminal.ts";
 import { version } from "./version.ts";
@@ -48,12 +50,6 @@ const defaultEtcd = "http://127.0.0.1:2379";
  * states of its own) is not to be had.
  */
 async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
-  if (flags.text("tunnel") !== "") {
-    throw new ClientSetupError(
-      "--driver=etcd does not go through --tunnel: use the API (without --driver), or bring etcd here, " +
-        "for example by ssh -L 2379:ETCD:2379 HOST, and name --endpoint=http://127.0.0.1:2379",
-    );
-  }
   const [{ openEtcdStore }, { ClusterRegistry }, { createHandler }] = await Promise.all([
     import("../registry/etcd/store.ts"),
     import("../registry/cluster_registry.ts"),
@@ -69,26 +65,33 @@ async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
     io.log(level.toUpperCase() as LogLevel, text);
   const endpoint = flags.given("endpoint") ? flags.text("endpoint") : defaultEtcd;
   const { caCerts: [ca] = [], cert, key } = await readTls(tlsFiles(flags), io) ?? {};
+  const forwarded = flags.text("tunnel") === "" ? undefined : await forwardedSockets(flags, io);
   const store = await openEtcdStore({
     endpoints: endpoint.split(","),
     prefix: flags.text("etcd-key-prefix"),
     requestTimeout_ms: 1000 * flags.number("request-timeout"),
+    ...(forwarded ? { through: (host, port) => forwarded.open(host, port) } : {}),
     ...(ca || cert ? { tls: { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) } } : {}),
   });
   // Nobody joins here, so no lease is taken for these times.
   const registry = new ClusterRegistry({ store, clock, log, agentTtl_s: 30, leaderTtl_s: 10 });
+  const close = async () => {
+    await registry.close();
+    forwarded?.close();
+  };
   try {
     await registry.open(undefined);
   } catch (cause) {
-    await registry.close();
-    throw new ClientSetupError(`cannot use the store at ${endpoint}: ${reasonOf(cause)}`, { cause });
+    await close();
+    const why = forwarded?.trouble === undefined ? "" : `. Through the tunnel: ${forwarded.trouble}`;
+    throw new ClientSetupError(`cannot use the store at ${endpoint}: ${reasonOf(cause)}${why}`, { cause });
   }
   await warnIfOld(registry, io);
   const handle = createHandler({ registry, status: () => ({ ready: true }), log, clock, pageSize: 1000, version });
   return createApiClient(endpoint, (path, { method, body }) => {
     const content = body === undefined ? {} : { body, headers: { "content-type": "application/json" } };
     return handle(new Request("http://localhost" + path, { method, ...content }));
-  }, () => void registry.close());
+  }, () => void close());
 }
 
 /** The work goes on even if this cannot be known. */
@@ -109,14 +112,27 @@ function tlsFiles(flags: Flags): Pick<ClientSettings, "caFile" | "certFile" | "k
 
 /** What sends requests through `--tunnel`, once it stands. Throws {@link ClientSetupError} if it does not. */
 async function tunnelled(flags: Flags, io: Io): Promise<NonNullable<ClientSettings["wire"]>> {
-  const { tunnelledFetch } = await import("./ssh/tunnelled_fetch.ts");
+  const [{ tunnelledFetch }, tunnel] = await Promise.all([
+    import("./ssh/tunnelled_fetch.ts"),
+    standingTunnel(flags, io),
+  ]);
+  return (socket, tls) => tunnelledFetch(tunnel, socket, tls, io);
+}
+
+/** What leads to etcd through `--tunnel`, once it stands. Throws {@link ClientSetupError} if it does not. */
+async function forwardedSockets(flags: Flags, io: Io): Promise<ForwardedSockets> {
+  const { ForwardedSockets } = await import("./ssh/forwarded_sockets.ts");
+  return new ForwardedSockets(await standingTunnel(flags, io));
+}
+
+async function standingTunnel(flags: Flags, io: Io): Promise<() => Promise<SshConnection>> {
   const ways = await waysOf(flags, io).real();
   try {
     await ways.tunnel();
   } catch (cause) {
     throw new ClientSetupError(`failed initializing SSH client: ${reasonOf(cause)}`, { cause });
   }
-  return (socket, tls) => tunnelledFetch(() => ways.tunnel(), socket, tls, io);
+  return () => ways.tunnel();
 }
 
 async function tokenOf(flags: Flags, io: Io): Promise<string> {

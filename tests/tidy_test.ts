@@ -40,6 +40,7 @@ const doors: Readonly<Record<string, string>> = {
   "ctl/ssh/ssh2_door.ts": "other hosts, over SSH",
   "ctl/ssh/local.ts": "what SSH needs here: files, the agent's address, questions, programs of this machine",
   "ctl/ssh/tunnelled_fetch.ts": "an API at the far end of a tunnel",
+  "ctl/ssh/forwarded_sockets.ts": "sockets of this machine that lead to the far end of a tunnel",
   "ctl/ssh/session.ts": "the terminal, while it belongs to another machine",
 };
 

@@ -24,6 +24,8 @@ export interface EtcdOptions {
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   /** The name in the servers' certificates, where it is neither name nor address of the endpoint. */
   readonly serverName?: string;
+  /** Opens a way to an endpoint, if it is not to be dialed: the path of a unix socket that leads there. */
+  readonly through?: (host: string, port: number) => Promise<string>;
   /** Deadline of each attempt of a call. */
   readonly requestTimeout_ms: number;
   /** Before every key, for example `/_coreos.com/fleet/`. */
@@ -285,7 +287,9 @@ async function prepare(endpoint: string, options: EtcdOptions): Promise<Endpoint
   const [{ Host }, grpc] = await Promise.all([import("etcd3/lib/connection-pool.js"), import("@grpc/grpc-js")]);
   const { tls, serverName } = options;
   const { secure, host, port } = parseEndpoint(endpoint);
-  const name = serverName ?? host.replace(/^\[|\]$/g, "");
+  const bare = host.replace(/^\[|\]$/g, "");
+  const name = serverName ?? bare;
+  const address = options.through ? `unix:${await options.through(bare, Number(port))}` : `${host}:${port}`;
   const pem = (text: string | undefined) => text === undefined ? null : Buffer.from(text);
   const credentials = secure
     ? grpc.credentials.createSsl(pem(tls?.ca), pem(tls?.key), pem(tls?.cert), {
@@ -295,7 +299,7 @@ async function prepare(endpoint: string, options: EtcdOptions): Promise<Endpoint
   // etcd3's own breaker would stay open for seconds after a failure.
   const policy = { execute: <T>(call: () => T) => call() } as never;
   const member = new Host(
-    `${host}:${port}`,
+    address,
     credentials,
     {
       // A cut network is noticed in nine seconds. etcd calls pings less than five seconds apart an attack.

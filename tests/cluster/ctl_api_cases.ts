@@ -331,7 +331,7 @@ const otherWays: readonly Case[] = [
     },
   },
   {
-    name: "--driver=etcd: doctor, a store that is not there, and a tunnel",
+    name: "--driver=etcd: doctor, and a store that is not there",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       const well = await home.fleetctl([...etcd, "--ssh-username=root", "doctor"]);
@@ -341,9 +341,40 @@ const otherWays: readonly Case[] = [
       const nowhere = await home.fleetctl(["--driver=etcd", "--endpoint=http://10.77.0.1:1", "list-units"]);
       assert.equal(nowhere.code, 1);
       assert.match(nowhere.stderr, /^Unable to initialize client: cannot use the store at http:\/\/10\.77\.0\.1:1: /);
-      const tunnel = await home.fleetctl([...etcd, "--tunnel=10.77.0.12", "list-units"]);
-      assert.equal(tunnel.code, 1);
-      assert.match(tunnel.stderr, /^Unable to initialize client: --driver=etcd does not go through --tunnel: .*ssh -L/);
+    },
+  },
+  {
+    name: "--driver=etcd: through --tunnel the endpoint is as the host at its end sees it",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"], { "direct.service": version(0) });
+      await stage.m2.must([
+        ...["systemd-run", "--quiet", "--unit=near-etcd", "--socket-property=ListenStream=127.0.0.1:2379"],
+        ...["/lib/systemd/systemd-socket-proxyd", "10.77.0.1:2379"],
+      ]);
+      const tunnel = ["--driver=etcd", "--tunnel=10.77.0.12"];
+      const leftovers = () => home.run(["sh", "-c", "ls -d /tmp/fleetctl-*"]);
+      try {
+        const started = await home.fleetctl([...tunnel, "start", `${home.path}/direct.service`]);
+        assert.deepEqual([started.code, started.stderr], [0, ""]);
+        assert.match(started.stdout, /^Unit direct\.service inactive\nUnit direct\.service launched on /);
+        await stage.cluster.active(stage.m1, ["direct.service"]);
+        const destroyed = await home.fleetctl([...tunnel, "destroy", "direct"]);
+        assert.deepEqual(destroyed, { code: 0, stdout: "Destroyed direct.service\n", stderr: "" });
+        // What a shell starts in the background does not hear ^C by itself.
+        const events = `env --default-signal=INT fleetctl ${tunnel.join(" ")} events --present >~/said & fleetctl=$!
+          while kill -0 $fleetctl && ! grep -q . ~/said; do sleep 0.1; done
+          ls /tmp/fleetctl-*; kill -INT $fleetctl; wait $fleetctl; echo ends with $?`;
+        assert.equal((await home.run(["sh", "-c", events])).stdout, "0\nends with 130\n");
+      } finally {
+        await stage.m2.must(["systemctl", "stop", "near-etcd.socket", "near-etcd.service"]);
+      }
+      const nobody = await home.fleetctl([...tunnel, "list-units"]);
+      assert.equal(nobody.code, 1);
+      assert.match(
+        nobody.stderr,
+        /^Unable to initialize client: cannot use the store at http:\/\/127\.0\.0\.1:2379: .*Through the tunnel: .*refused/,
+      );
+      assert.equal((await leftovers()).stdout, "");
     },
   },
   {
