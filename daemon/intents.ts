@@ -18,6 +18,7 @@ const slack = { records: 1_000, times: 4 } as const;
 export async function openIntents(path: string): Promise<IntentMemory> {
   const load = async () => fold(await read(path) ?? "");
   let { intents, records } = await load();
+  let crowded = slack.records;
   // Synchronous: such a write takes microseconds in a directory of memory, an asynchronous one ten times as much.
   const append = (unit: UnitName, intent: Intent | undefined) => {
     try {
@@ -25,13 +26,21 @@ export async function openIntents(path: string): Promise<IntentMemory> {
       records++;
       if (intent) intents.set(unit, intent);
       else intents.delete(unit);
-      if (records <= slack.records || records <= slack.times * intents.size) return;
-      const draft = `${path}.new`;
+    } catch (error) {
+      throw new Error(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
+    }
+    if (records > crowded && records > slack.times * intents.size) rewrite();
+  };
+  const rewrite = () => {
+    const draft = `${path}.new`;
+    try {
       Deno.writeTextFileSync(draft, [...intents].map((entry) => `${recordOf(...entry)}\n`).join(""), { mode: 0o600 });
       Deno.renameSync(draft, path);
       records = intents.size;
-    } catch (error) {
-      throw new Error(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
+      crowded = slack.records;
+    } catch {
+      // No room for two of them, for example. The long one says the same: it is kept until it is twice as long.
+      crowded = 2 * records;
     }
   };
   return {

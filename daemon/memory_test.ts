@@ -69,6 +69,23 @@ Deno.test("intents take no more room than their number needs", () =>
     assert.deepEqual([...await (await openMemory(directory)).intents.load()], known);
   }));
 
+Deno.test("where there is no room to write intents anew, they are kept as they are", () =>
+  withDirectory(async (directory) => {
+    const { intents } = await openMemory(directory);
+    const intent = { did: "start", done: true, invocation: "i", restart: 0 } as const;
+    const save = async (from: number, to: number) => {
+      for (let restart = from; restart < to; restart++) await intents.save("a.service", { ...intent, restart });
+    };
+    await Deno.mkdir(`${directory}/intents.jsonl.new`);
+    await save(0, 1_500);
+    const { size } = await Deno.stat(`${directory}/intents.jsonl`);
+    assert.deepEqual([...await intents.load()], [["a.service", { ...intent, restart: 1_499 }]]);
+    await Deno.remove(`${directory}/intents.jsonl.new`);
+    await save(1_500, 3_000);
+    assert.ok((await Deno.stat(`${directory}/intents.jsonl`)).size < size);
+    assert.deepEqual([...await intents.load()], [["a.service", { ...intent, restart: 2_999 }]]);
+  }));
+
 Deno.test("an intent that cannot be remembered says where", () =>
   withDirectory(async (directory) => {
     const { intents } = await openMemory(directory);
