@@ -35,8 +35,8 @@ export async function detectAddress(storeEndpoints: readonly string[]): Promise<
   const candidates = globalAddresses(interfaces).map(({ address }) => address);
   if (candidates.length < 2) return candidates[0] ?? "";
   const routed = defaultRouteAddress(interfaces, {
-    ipv4: await routingTable("/proc/net/route"),
-    ipv6: await routingTable("/proc/net/ipv6_route"),
+    ipv4: await readRoutingTable("/proc/net/route"),
+    ipv6: await readRoutingTable("/proc/net/ipv6_route"),
   });
   if (routed !== undefined) return routed;
   for (const endpoint of storeEndpoints) {
@@ -46,15 +46,22 @@ export async function detectAddress(storeEndpoints: readonly string[]): Promise<
   return candidates[0]!;
 }
 
-/** "" where there is none. Deno itself reads nothing below /proc without every permission there is, so cat(1) does. */
-async function routingTable(path: string): Promise<string> {
+/**
+ * A table of the kernel's; "" where there is none, or no right to run `cat`: there are other ways to find an address. Deno
+ * itself reads nothing below /proc without every permission there is, so cat(1) does. Rejects when that fails by chance,
+ * for want of memory for example, lest the machine be known by another address until it is read again.
+ */
+export async function readRoutingTable(path: string, cat = "cat"): Promise<string> {
+  let output: Deno.CommandOutput;
   try {
-    const { code, stdout } = await new Deno.Command("cat", { args: [path], stderr: "null" }).output();
-    return code === 0 ? new TextDecoder().decode(stdout) : "";
-  } catch {
-    // No cat, or no right to run it: there are other ways to find an address.
-    return "";
+    output = await new Deno.Command(cat, { args: [path], stderr: "null" }).output();
+  } catch (cause) {
+    const { NotFound, NotCapable, PermissionDenied } = Deno.errors;
+    if ([NotFound, NotCapable, PermissionDenied].some((kind) => cause instanceof kind)) return "";
+    throw new Error(`cannot run ${cat} to read ${path}: ${(cause as Error).message}`, { cause });
   }
+  if (output.signal !== null) throw new Error(`cannot read ${path}: ${cat} was ended by ${output.signal}`);
+  return output.success ? new TextDecoder().decode(output.stdout) : "";
 }
 
 async function localAddressTowards(endpoint: string): Promise<string | undefined> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readMachineId } from "./identity.ts";
+import { readMachineId, readRoutingTable } from "./identity.ts";
 
 Deno.test("a machine without a machine ID is told what is missing", async () => {
   const path = await Deno.makeTempFile();
@@ -12,4 +12,25 @@ Deno.test("a machine without a machine ID is told what is missing", async () => 
     await Deno.remove(path);
   }
   await assert.rejects(readMachineId(path), new RegExp(`cannot read ${path}`));
+});
+
+Deno.test("a routing table that is not there is none, and one that could not be read by chance is not taken for none", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "fleet-cat-" });
+  try {
+    const program = async (name: string, text: string, mode = 0o755) => {
+      await Deno.writeTextFile(`${directory}/${name}`, text);
+      await Deno.chmod(`${directory}/${name}`, mode);
+      return `${directory}/${name}`;
+    };
+    assert.match(await readRoutingTable("/proc/net/route"), /^Iface\tDestination/);
+    assert.equal(await readRoutingTable("/proc/net/ipv9_route"), "");
+    assert.equal(await readRoutingTable("/proc/net/route", `${directory}/cat`), "");
+    assert.equal(await readRoutingTable("/proc/net/route", await program("locked", "#!/bin/sh\n", 0o600)), "");
+    const killed = await program("killed", "#!/bin/sh\necho Iface; kill -KILL $$\n");
+    await assert.rejects(readRoutingTable("/proc/net/route", killed), /cannot read \/proc\/net\/route: .* SIGKILL$/);
+    const cannotRun = readRoutingTable("/proc/net/route", `${directory}/killed/cat`);
+    await assert.rejects(cannotRun, /cannot run .*\/killed\/cat to read \/proc\/net\/route: /);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
