@@ -73,8 +73,16 @@ async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
     ...(forwarded ? { through: (host, port) => forwarded.open(host, port) } : {}),
     ...(ca || cert ? { tls: { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) } } : {}),
   });
-  // Nobody joins here, so no lease is taken for these times.
-  const registry = new ClusterRegistry({ store, clock, log, agentTtl_s: 30, leaderTtl_s: 10 });
+  const registry = new ClusterRegistry({
+    store,
+    clock,
+    log,
+    // One for all, or each that loses an answer would leave a key behind.
+    writer: () => Promise.resolve("fleetctl"),
+    // Nobody joins here, so no lease is taken for these times.
+    agentTtl_s: 30,
+    leaderTtl_s: 10,
+  });
   const close = async () => {
     await registry.close();
     forwarded?.close();

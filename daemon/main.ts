@@ -220,6 +220,7 @@ function openRegistry(config: Config, store: Store, log: Log): Registry {
     store: lend(store),
     clock: systemClock,
     log: logOf("registry", log),
+    writer: readMachineId,
     agentTtl_s: Math.max(1, Math.floor(config.agentTtl_ms / 1000)),
     leaderTtl_s: Math.max(1, Math.ceil(5 * config.engineReconcileInterval_ms / 1000)),
   });

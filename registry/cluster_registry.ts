@@ -33,6 +33,8 @@ export interface ClusterRegistryOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
+  /** Says whose writes these are: the machine's id. Asked by `open`; may reject. Few, since each may leave a key behind. */
+  readonly writer: () => Promise<string>;
   /** How long a machine is still present after its daemon was last heard of. */
   readonly agentTtl_s: number;
   /** The same for the leader of the engines. */
@@ -63,7 +65,7 @@ export class ClusterRegistry implements Registry {
   constructor(options: ClusterRegistryOptions) {
     const { store, clock, log } = options;
     this.#options = options;
-    this.#session = new StoreSession(store, clock);
+    this.#session = new StoreSession(store, clock, options.writer);
     this.#commits = new GroupCommit(this.#session);
     this.#mirror = new Mirror({
       session: this.#session,

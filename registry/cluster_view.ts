@@ -143,6 +143,7 @@ export class ClusterView {
         this.#leader = decodeLeader(kv);
         break;
       case "written":
+      case "fence":
         break;
       case "file":
         this.#files.set(key.hash, { hash: key.hash, text: kv.value, revision: kv.modRevision });
@@ -176,6 +177,7 @@ export class ClusterView {
     switch (key?.kind) {
       case undefined:
       case "written":
+      case "fence":
         break;
       case "cluster":
         this.#id = "";

@@ -11,6 +11,8 @@ export const clusterKey = "cluster";
 export const leaderKey = "leader";
 export const writtenKey = "written";
 
+/** A writer's; see `fence.ts`. */
+export const fenceKey = (writer: string): string => `fence/${writer}`;
 export const fileKey = (hash: string): string => `file/${hash}`;
 export const unitKey = (name: UnitName): string => `unit/${name}`;
 export const globalKey = (name: UnitName): string => `global/${name}`;
@@ -29,6 +31,7 @@ export const statePrefix = (machine: MachineId): string => `state/${machine}/`;
 /** A key taken apart. */
 export type ParsedKey =
   | { readonly kind: "cluster" | "leader" | "written" }
+  | { readonly kind: "fence"; readonly writer: string }
   | { readonly kind: "file"; readonly hash: string }
   | { readonly kind: "unit" | "global" | "target"; readonly name: UnitName }
   | { readonly kind: "machine"; readonly machine: MachineId }
@@ -46,6 +49,8 @@ export function parseKey(key: string): ParsedKey | undefined {
     case "leader":
     case "written":
       return slash < 0 ? { kind } : undefined;
+    case "fence":
+      return rest && second < 0 ? { kind, writer: rest } : undefined;
     case "file":
       return rest && second < 0 ? { kind, hash: rest } : undefined;
     case "unit":

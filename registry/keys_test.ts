@@ -7,6 +7,7 @@ Deno.test("every key is taken apart into what it was made of", () => {
     [keys.clusterKey]: { kind: "cluster" },
     [keys.leaderKey]: { kind: "leader" },
     [keys.writtenKey]: { kind: "written" },
+    [keys.fenceKey("m1")]: { kind: "fence", writer: "m1" },
     [keys.fileKey(hash)]: { kind: "file", hash },
     [keys.unitKey("a@1.service")]: { kind: "unit", name: "a@1.service" },
     [keys.globalKey("a.service")]: { kind: "global", name: "a.service" },
@@ -22,7 +23,17 @@ Deno.test("every key is taken apart into what it was made of", () => {
 Deno.test("keys that are not fleet's are told apart", () => {
   const strange = [
     ...["", "unit", "unit/", "unit/a/b", "cluster/a", "leader/", "job/a.service", "/unit/a.service"],
-    ...["assign/m1", "assign/m1/", "assign//a.service", "state/m1/a/b", "metadata/m1", "metadata//zone", "file/"],
+    ...[
+      "assign/m1",
+      "assign/m1/",
+      "assign//a.service",
+      "state/m1/a/b",
+      "metadata/m1",
+      "metadata//zone",
+      "file/",
+      "fence/",
+      "fence/a/b",
+    ],
   ];
   for (const key of strange) assert.equal(keys.parseKey(key), undefined, key);
 });

@@ -16,7 +16,8 @@ Deno.test("whoever leaves while the next view is held back is shown nothing more
     },
   };
   const store = await openSqliteStore({ path: ":memory:" });
-  const registry = new ClusterRegistry({ store, clock, log: () => {}, agentTtl_s: 30, leaderTtl_s: 10 });
+  const writer = () => Promise.resolve("m1");
+  const registry = new ClusterRegistry({ store, clock, log: () => {}, writer, agentTtl_s: 30, leaderTtl_s: 10 });
   try {
     await registry.open(undefined);
     let views = 0;

@@ -140,7 +140,10 @@ export interface Registry {
   file(hash: string): Promise<string | undefined>;
   /** Where a unit is placed now, read from the store itself. */
   target(name: UnitName): Promise<Target | undefined>;
-  /** Applies one change. Throws {@link ConflictError} when the store is no longer as `was` says. */
+  /**
+   * Applies one change. Throws {@link ConflictError} when the store is no longer as `was` says,
+   * {@link OutcomeUnknownError} when it is not known whether it was applied.
+   */
   commit(change: Change): Promise<Revision>;
   /**
    * Opens this daemon's lease and puts its record. `lease` is what an earlier {@link Membership.lease} of this boot
@@ -174,6 +177,20 @@ export class DeposedError extends Error {
  */
 export class StoreUnavailableError extends Error {
   override name = "StoreUnavailableError";
+}
+
+/**
+ * A write was sent and its answer was lost: whether it was carried out is not known.
+ */
+export class OutcomeUnknownError extends StoreUnavailableError {
+  override name = "OutcomeUnknownError";
+  /**
+   * `settled`: what was not carried out by now never will be, so that it is safe to look, and to ask again. Else a
+   * member that hangs may carry it out when it goes on.
+   */
+  constructor(message: string, readonly settled: boolean, options?: ErrorOptions) {
+    super(message, options);
+  }
 }
 
 /** The store is not the one this daemon knows: wiped, restored from an old snapshot, or another prefix. */

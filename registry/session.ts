@@ -5,8 +5,9 @@
  */
 
 import type { Clock } from "./clock.ts";
-import { clusterKey } from "./keys.ts";
-import { type StoreMemory, StoreUnavailableError, WrongStoreError } from "./mod.ts";
+import { Fence } from "./fence.ts";
+import { clusterKey, fenceKey } from "./keys.ts";
+import { OutcomeUnknownError, type StoreMemory, StoreUnavailableError, WrongStoreError } from "./mod.ts";
 import type { Revision } from "./model.ts";
 import {
   type Compare,
@@ -18,17 +19,39 @@ import {
   WatchLostError,
 } from "./store.ts";
 
+/** What a transaction came to. */
+interface Transacted {
+  readonly succeeded: boolean;
+  readonly revision: Revision;
+}
+
+/** Attempts at a transaction while others of the same name raise the fence that it compares. */
+const maxAttempts = 5;
+
 /**
  * Every read checks the store's id and that it has not gone back; every transaction compares the id. So a store that was
- * wiped, restored or swapped under way is told by {@link WrongStoreError}, and nothing is written to it.
+ * wiped, restored or swapped under way is told by {@link WrongStoreError}, and nothing is written to it. Every transaction
+ * compares the writer's {@link Fence}, too, so none is carried out after this session has said that it failed.
  */
 export class StoreSession {
+  readonly #fence: Fence;
   #id: string | undefined;
   #highest: Revision = 0;
   #away = false;
   #awayUntil_ms = 0;
 
-  constructor(private readonly store: Store, private readonly clock: Clock) {}
+  /** `writer` is told by {@link open}: whose fence it is. Sessions may share one, and then sometimes repeat a write. */
+  constructor(
+    private readonly store: Store,
+    private readonly clock: Clock,
+    private readonly writer: () => Promise<string>,
+  ) {
+    this.#fence = new Fence({
+      endpoints: store.endpoints,
+      read: (ranges) => this.read(ranges),
+      transact: (compares, ops) => this.#transact(this.#known(), compares, ops),
+    }, clock);
+  }
 
   get endpoints(): string {
     return this.store.endpoints;
@@ -43,32 +66,40 @@ export class StoreSession {
     return this.#away ? Infinity : this.#awayUntil_ms;
   }
 
-  /** How many conditions of a transaction are the session's own. */
-  static readonly ownCompares = 1;
+  /** How many conditions of a transaction are the session's own: the store's id and the fence. */
+  static readonly ownCompares = 2;
 
   /** Finds the store, and gives an empty one its id if nothing is remembered. */
   async open(remembered: StoreMemory | undefined): Promise<StoreMemory> {
-    const found = await this.#observe(() => this.store.read([{ key: clusterKey }]));
+    const writer = await this.writer();
+    const found = await this.#find(writer);
     const id = found.ranges[0]?.[0]?.value;
     if (remembered !== undefined) {
       if (id !== remembered.id || found.revision < remembered.revision) {
         throw new WrongStoreError(remembered, { ...(id === undefined ? {} : { id }), revision: found.revision });
       }
-      return this.#adopt(id, found.revision);
+      return this.#adopt(id, writer, found);
     }
-    return id === undefined ? await this.#found() : this.#adopt(id, found.revision);
+    return id === undefined ? await this.#found(writer) : this.#adopt(id, writer, found);
   }
 
-  /** Creates the id; of several daemons that find the store empty at once, one wins and all adopt its id. */
-  async #found(): Promise<StoreMemory> {
+  #find(writer: string): Promise<Snapshot> {
+    return this.#observe(() => this.store.read([{ key: clusterKey }, { key: fenceKey(writer) }]));
+  }
+
+  /**
+   * Creates the id; of several daemons that find the store empty at once, one wins and all adopt its id. Needs no fence:
+   * carried out late, it does what the next to find the store empty would do.
+   */
+  async #found(writer: string): Promise<StoreMemory> {
     const drawn = this.#draw();
     await this.#observe(() =>
       this.store.transact([{ key: clusterKey, create: 0 }], [{ put: clusterKey, value: drawn }])
     );
-    const found = await this.#observe(() => this.store.read([{ key: clusterKey }]));
+    const found = await this.#find(writer);
     const id = found.ranges[0]?.[0]?.value;
     if (id === undefined) throw new Error(`the cluster id at ${this.endpoints} vanished right after it was created`);
-    return this.#adopt(id, found.revision);
+    return this.#adopt(id, writer, found);
   }
 
   #draw(): string {
@@ -76,10 +107,11 @@ export class StoreSession {
     return word() + word() + word() + word();
   }
 
-  #adopt(id: string, revision: Revision): StoreMemory {
+  #adopt(id: string, writer: string, found: Snapshot): StoreMemory {
     this.#id = id;
-    this.#highest = revision;
-    return { id, revision };
+    this.#highest = found.revision;
+    this.#fence.open(writer, found, 1);
+    return { id, revision: found.revision };
   }
 
   /** Reads the ranges. Throws {@link WrongStoreError}. */
@@ -103,20 +135,49 @@ export class StoreSession {
     if (id !== known.id) throw new WrongStoreError(known, { ...(id === "" ? {} : { id }), revision });
   }
 
-  /** Applies a transaction, or not if a compare fails. Throws {@link WrongStoreError}. */
-  async transact(
-    compares: readonly Compare[],
-    ops: readonly Op[],
-  ): Promise<{ readonly succeeded: boolean; readonly revision: Revision }> {
-    const before = this.#known();
-    const result = await this.#observe(() =>
-      this.store.transact([{ key: clusterKey, value: before.id }, ...compares], ops)
-    );
-    if (result.revision < before.revision) throw new WrongStoreError(before, result);
-    // A failure may be the id's: a read tells.
-    if (!result.succeeded) await this.read([]);
-    this.#seen(result.revision);
-    return result;
+  /**
+   * Applies a transaction, or not if a compare fails. Throws {@link WrongStoreError}. Throws
+   * {@link OutcomeUnknownError} when the answer was lost; nothing else is written then before the fence is raised.
+   */
+  async transact(compares: readonly Compare[], ops: readonly Op[]): Promise<Transacted> {
+    for (let attempt = 1;; attempt++) {
+      if (this.#fence.isInDoubt) await this.#fence.settled();
+      const before = this.#known();
+      const fence = this.#fence.known;
+      let result: Transacted;
+      try {
+        result = await this.#transact(before, [this.#fence.compare, ...compares], ops);
+      } catch (error) {
+        if (!(error instanceof OutcomeUnknownError)) throw error;
+        this.#fence.doubt(fence);
+        throw await this.#settle(error);
+      }
+      if (result.revision < before.revision) throw new WrongStoreError(before, result);
+      // A failure may be the id's doing, or the fence's: a read tells.
+      if (!result.succeeded) {
+        await this.#fence.look();
+        if (this.#fence.known.mod !== fence.mod && attempt < maxAttempts) continue;
+      }
+      this.#seen(result.revision);
+      return result;
+    }
+  }
+
+  #transact(known: StoreMemory, compares: readonly Compare[], ops: readonly Op[]): Promise<Transacted> {
+    return this.#observe(() => this.store.transact([{ key: clusterKey, value: known.id }, ...compares], ops));
+  }
+
+  /** Raises the fence, if the store can be reached in a while, and says what can be said of the write then. */
+  async #settle({ message, cause }: OutcomeUnknownError): Promise<OutcomeUnknownError> {
+    try {
+      await this.#fence.settled();
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      return new OutcomeUnknownError(`${message} (it may have been done, or be done yet)`, false, { cause });
+    }
+    return new OutcomeUnknownError(`${message} (it has been done, or never will be: look, or ask again)`, true, {
+      cause,
+    });
   }
 
   /** See {@link Store.watch}. */
@@ -145,6 +206,7 @@ export class StoreSession {
   }
 
   close(): Promise<void> {
+    this.#fence.close();
     return this.store.close();
   }
 

@@ -59,7 +59,11 @@ export const maxTransactionOps = 128;
 export interface Store {
   /** Linearizable read of all ranges at one revision. */
   read(ranges: readonly Range[]): Promise<Snapshot>;
-  /** Applies all `ops` if every compare holds, else none. `revision` is the store's after it. */
+  /**
+   * Applies all `ops` if every compare holds, else none. `revision` is the store's after it. Throws
+   * {@link import("./mod.ts").OutcomeUnknownError} where it may have been applied, or may be yet; with any other error it
+   * was not, and never will be.
+   */
   transact(
     compares: readonly Compare[],
     ops: readonly Op[],

@@ -46,7 +46,8 @@ export class ApiFixture implements AsyncDisposable {
 
   private constructor(store: Store, readonly options: Partial<HandlerOptions>) {
     const log: HandlerOptions["log"] = (level, message) => level === "debug" || this.logged.push(message);
-    this.registry = new ClusterRegistry({ store, clock: systemClock, log, agentTtl_s: 30, leaderTtl_s: 10 });
+    const writer = () => Promise.resolve("api");
+    this.registry = new ClusterRegistry({ store, clock: systemClock, log, writer, agentTtl_s: 30, leaderTtl_s: 10 });
     this.handler = this.handlerOver(this.registry);
   }
 

@@ -112,9 +112,11 @@ export class Connection {
       const deadline_ms = Date.now() + (timeout_ms ?? this.options.requestTimeout_ms);
       let member: number | undefined;
       let identity: Identity | undefined;
+      let sent = false;
       try {
         member = await this.#ready(service, deadline_ms);
         identity = await this.#identity(member, deadline_ms);
+        sent = !repeatable;
         return await this.#unary<Response>(member, service, method, request, identity.metadata, deadline_ms);
       } catch (error) {
         if (identity?.token && !renewed && this.#mayBeLet(error, await identity.token)) {
@@ -124,7 +126,7 @@ export class Connection {
           attempt--;
           continue;
         }
-        const failure = this.#translate(error, method);
+        const failure = this.#translate(error, method, sent);
         if (failure instanceof EtcdRefusedError) throw failure;
         if (member !== undefined) this.#leave(member);
         if (!repeatable || attempt >= Math.min(2, this.members.length) || this.#closed) throw failure;
@@ -149,7 +151,7 @@ export class Connection {
       stream.on("error", () => this.#leave(member));
       return stream;
     } catch (error) {
-      throw this.#translate(error, method);
+      throw this.#translate(error, method, false);
     }
   }
 
@@ -270,9 +272,9 @@ export class Connection {
     );
   }
 
-  #translate(error: unknown, method: string): Error {
+  #translate(error: unknown, method: string, sent: boolean): Error {
     const { username, prefix } = this.options;
-    return translate(error, { endpoints: this.endpoints, username, prefix, method });
+    return translate(error, { endpoints: this.endpoints, username, prefix, method, sent });
   }
 }
 

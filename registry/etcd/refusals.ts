@@ -7,7 +7,7 @@
  */
 
 import { messageOf } from "../log.ts";
-import { StoreUnavailableError } from "../mod.ts";
+import { OutcomeUnknownError, StoreUnavailableError } from "../mod.ts";
 
 /** gRPC's status codes that are told apart here. */
 export const code = {
@@ -66,16 +66,18 @@ export interface Asked {
   readonly username: string | undefined;
   readonly prefix: string;
   readonly method: string;
+  /** Whether it is a write that may have reached a member. */
+  readonly sent: boolean;
 }
 
 /**
  * A failure in the registry's terms. Whatever can pass by itself or be mended without a change of the request is a
  * {@link StoreUnavailableError}, also refused access and a full disk; what cannot is an {@link EtcdRefusedError}. The
- * cause says what etcd said.
+ * cause says what etcd said. What may have been done all the same is an {@link OutcomeUnknownError}.
  */
 export function translate(error: unknown, asked: Asked): Error {
   if (error instanceof TypeError || error instanceof RangeError) return error;
-  const { endpoints, method } = asked;
+  const { endpoints, method, sent } = asked;
   const options = { cause: error };
   if (isDeniedAccess(error)) {
     return new StoreUnavailableError(`etcd at ${endpoints} ${accessAdvice(error, asked)}`, options);
@@ -88,7 +90,8 @@ export function translate(error: unknown, asked: Asked): Error {
   if (status !== undefined && refusals.has(status)) {
     return new EtcdRefusedError(`etcd at ${endpoints} refused ${method}`, status, options);
   }
-  return new StoreUnavailableError(`etcd at ${endpoints} did not answer ${method}`, options);
+  const message = `etcd at ${endpoints} did not answer ${method}`;
+  return sent ? new OutcomeUnknownError(message, false, options) : new StoreUnavailableError(message, options);
 }
 
 function accessAdvice(error: unknown, { username, prefix }: Asked): string {

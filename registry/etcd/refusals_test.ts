@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
 import { messageOf } from "../log.ts";
-import { StoreUnavailableError } from "../mod.ts";
+import { OutcomeUnknownError, StoreUnavailableError } from "../mod.ts";
 import { EtcdRefusedError, isDeniedAccess, isStaleToken, translate } from "./refusals.ts";
 
-const asked = { endpoints: "http://e:2379", username: "fleet", prefix: "/_coreos.com/fleet/", method: "txn" };
+const asked = {
+  endpoints: "http://e:2379",
+  username: "fleet",
+  prefix: "/_coreos.com/fleet/",
+  method: "txn",
+  sent: true,
+};
 
 /** An error as grpc-js throws it. */
 function status(code: number, name: string, text: string): Error {
@@ -63,6 +69,9 @@ for (const { error, nameless, says, refused = false, denied = false, stale = fal
     assert.equal(failure.cause, error);
     assert.equal(failure instanceof EtcdRefusedError, refused);
     assert.equal(failure instanceof StoreUnavailableError, !refused);
+    // Whatever etcd gives a reason for was not done.
+    assert.equal(failure instanceof OutcomeUnknownError, failure.message.includes("did not answer"));
+    assert.ok(!(translate(error, { ...asked, sent: false }) instanceof OutcomeUnknownError), "it was not sent");
     assert.equal(isDeniedAccess(error), denied);
     assert.equal(isStaleToken(error), stale);
   });

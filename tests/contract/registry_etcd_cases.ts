@@ -6,9 +6,12 @@
  */
 
 import assert from "node:assert/strict";
-import { StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
+import { openEtcdStore } from "../../registry/etcd/store.ts";
+import { OutcomeUnknownError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
+import type { Store } from "../../registry/store.ts";
 import type { EtcdServer } from "../cluster/etcd.ts";
 import { must } from "../cluster/process.ts";
+import { HangingLine } from "./hanging_line.ts";
 import {
   between,
   type Case,
@@ -167,7 +170,7 @@ const outages: readonly Case<EtcdFixture>[] = [
               const result = await store.transact(compares, ops);
               if (!lose) return result;
               lose = false;
-              throw new StoreUnavailableError("the answer was lost");
+              throw new OutcomeUnknownError("the answer was lost", false);
             },
           }),
       });
@@ -248,6 +251,46 @@ const wrongStores: readonly Case<EtcdFixture>[] = [
   },
 ];
 
+const lateWrites: readonly Case<EtcdFixture>[] = [
+  {
+    name: "what a member that hung is still to write when it goes on does not bring a destroyed unit back",
+    async run({ etcd, open, openStore }) {
+      const store = await openStore();
+      await using line = new HangingLine(etcd.endpoint);
+      const connect = (...endpoints: string[]) => openEtcdStore({ endpoints, prefix: "/fleet", requestTimeout_ms });
+      const lateLine = await connect(line.endpoint);
+      try {
+        // Without a fence it is written: the line does what it is to show.
+        await lateLine.read([{ key: "late" }]);
+        line.hang();
+        await assert.rejects(lateLine.transact([], [{ put: "metadata/m1/late", value: "" }]), OutcomeUnknownError);
+        assert.deepEqual(await keys(store, "metadata/"), []);
+        assert.equal(await line.goOn(), 1);
+        assert.deepEqual(await keys(store, "metadata/"), ["metadata/m1/late"]);
+      } finally {
+        await lateLine.close();
+      }
+
+      // Two members, of which the first hangs.
+      const members = await connect(line.endpoint, etcd.endpoint);
+      const registry = await open({ wrap: (direct) => between(members, { close: () => closeBoth(members, direct) }) });
+      const other = await open();
+      line.hang();
+      await assert.rejects(registry.commit(put({ name: "a.service" }, "launched")), OutcomeUnknownError);
+      await eventually("the unit", () => reachable(() => set(registry, "a.service", "launched")));
+      await other.commit({ kind: "delete", was: await other.unit("a.service") });
+      assert.ok(await line.goOn() >= 1);
+      assert.deepEqual(await keys(store, "unit/"), []);
+      await eventually("another unit", () => reachable(() => set(registry, "b.service", "launched")));
+      assert.deepEqual(await keys(store, "unit/"), ["unit/b.service"]);
+    },
+  },
+];
+
+async function closeBoth(...stores: Store[]): Promise<void> {
+  await Promise.all(stores.map((store) => store.close()));
+}
+
 /** Deadline of each call to etcd in these cases: short, since they wait for it to pass. */
 export const requestTimeout_ms = 1_000;
 
@@ -276,4 +319,4 @@ async function answered(call: () => Promise<unknown>): Promise<void> {
 }
 
 /** What holds on a real etcd, whatever happens to it. */
-export const etcdCases: readonly Case<EtcdFixture>[] = [...outages, ...wrongStores];
+export const etcdCases: readonly Case<EtcdFixture>[] = [...outages, ...wrongStores, ...lateWrites];

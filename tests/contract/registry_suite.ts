@@ -39,6 +39,8 @@ export interface DaemonOptions {
   readonly agentTtl_s?: number;
   readonly leaderTtl_s?: number;
   readonly mirrorQuiet_ms?: number;
+  /** Whose fence it has; another than all others of the case if left out. */
+  readonly writer?: string;
   readonly clock?: Clock;
   readonly log?: Log;
   /** Puts something between the registry and its store. */
@@ -68,11 +70,13 @@ export function fixtureOver(openStore: () => Promise<Store>): RegistryFixture & 
     openStore: async () => remember(await openStore()),
     async open(options = {}) {
       const store = await openStore();
+      const writer = options.writer ?? `writer${opened.length}`;
       const registry = remember(
         new ClusterRegistry({
           store: options.wrap?.(store) ?? store,
           clock: options.clock ?? systemClock,
           log: options.log ?? (() => {}),
+          writer: () => Promise.resolve(writer),
           agentTtl_s: options.agentTtl_s ?? 30,
           leaderTtl_s: options.leaderTtl_s ?? 30,
           ...(options.mirrorQuiet_ms === undefined ? {} : { mirrorQuiet_ms: options.mirrorQuiet_ms }),

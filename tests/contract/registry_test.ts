@@ -5,6 +5,7 @@ import { openSqliteStore } from "../../registry/sqlite.ts";
 import type { Store } from "../../registry/store.ts";
 import { EtcdServer } from "../cluster/etcd.ts";
 import { etcdCases, requestTimeout_ms } from "./registry_etcd_cases.ts";
+import { fenceCases } from "./registry_fence_cases.ts";
 import { type Case, fixtureOver, registryCases, type RegistryFixture } from "./registry_suite.ts";
 
 async function runAll<Fixture extends RegistryFixture>(
@@ -25,11 +26,14 @@ async function runAll<Fixture extends RegistryFixture>(
 }
 
 Deno.test("a registry over the embedded store", (test) =>
-  runAll(test, registryCases, () => {
+  runAll(test, everywhere, () => {
     const store = openSqliteStore({ path: ":memory:" });
     const fixture = fixtureOver(() => Promise.resolve(shared(store)));
     return Promise.resolve({ ...fixture, close: () => fixture.close().finally(() => store.close()) });
   }));
+
+/** What holds on any store. */
+const everywhere: readonly Case[] = [...registryCases, ...fenceCases];
 
 /** One process has one embedded store: closing one daemon's leaves it to the others of the case. */
 function shared(store: Store): Store {
@@ -53,7 +57,7 @@ Deno.test({
   ...outlived,
   async fn(test) {
     await using etcd = await EtcdServer.start();
-    await runAll(test, registryCases, (index) => Promise.resolve(over(etcd, `/case-${index}/`, 5_000)));
+    await runAll(test, everywhere, (index) => Promise.resolve(over(etcd, `/case-${index}/`, 5_000)));
   },
 });
 

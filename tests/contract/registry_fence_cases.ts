@@ -1,0 +1,286 @@
+/**
+ * Writes whose answers are lost, and which the store carries out when nobody expects it any more: a member of etcd that
+ * hung does that when it goes on. Here something between the registry and its store holds them back.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { ConflictError, OutcomeUnknownError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
+import type { Op, Store } from "../../registry/store.ts";
+import {
+  between,
+  type Case,
+  eventually,
+  keys,
+  lead,
+  machine,
+  place,
+  put,
+  set,
+  state,
+  statesOf,
+  within,
+} from "./registry_suite.ts";
+
+/** A line to the store on which chosen transactions are lost, to be carried out late. */
+class Line {
+  readonly #held: { readonly key: string; readonly carryOut: () => ReturnType<Store["transact"]> }[] = [];
+  readonly #lose: string[] = [];
+  #cut = false;
+  #broken = Promise.withResolvers<void>();
+  reads = 0;
+  transactions = 0;
+
+  /** The next transaction that writes a key that starts so is lost. */
+  loseNext(prefix: string): void {
+    this.#lose.push(prefix);
+  }
+
+  /** Nothing gets through until {@link mend}. */
+  cutWhenLost(): void {
+    this.#cut = true;
+  }
+
+  mend(): void {
+    this.#cut = false;
+    this.#broken = Promise.withResolvers<void>();
+  }
+
+  /** Resolves when a transaction was lost. */
+  get lost(): Promise<void> {
+    return this.#broken.promise;
+  }
+
+  wrap = (store: Store): Store =>
+    between(store, {
+      read: (ranges) => {
+        this.reads++;
+        if (this.#cut && this.#held.length > 0) return Promise.reject(new StoreUnavailableError("the line is cut"));
+        return store.read(ranges);
+      },
+      transact: (compares, ops) => {
+        this.transactions++;
+        if (this.#cut && this.#held.length > 0) return Promise.reject(new StoreUnavailableError("the line is cut"));
+        const at = this.#lose.findIndex((prefix) => ops.some((op) => keyOf(op).startsWith(prefix)));
+        if (at < 0) return store.transact(compares, ops);
+        const [key] = this.#lose.splice(at, 1) as [string];
+        this.#held.push({ key, carryOut: () => store.transact(compares, ops) });
+        this.#broken.resolve();
+        return Promise.reject(new OutcomeUnknownError("the answer was lost", false));
+      },
+    });
+
+  /** Carries out what was held back, and demands that the store refuses it. */
+  async deliver(...expected: string[]): Promise<void> {
+    assert.deepEqual(this.#held.map(({ key }) => key), expected);
+    for (const { key, carryOut } of this.#held) {
+      assert.equal((await carryOut()).succeeded, false, `what was to be written below ${key} was written late`);
+    }
+  }
+}
+
+const keyOf = (op: Op) => "put" in op ? op.put : op.delete;
+
+/** Demands that a write says that its outcome is not known, and whether it may still be carried out. */
+async function loses(write: Promise<unknown>, settled: boolean): Promise<void> {
+  await assert.rejects(write, (error) => {
+    assert.ok(error instanceof OutcomeUnknownError, `${error}`);
+    assert.equal(error.settled, settled, error.message);
+    assert.match(error.message, settled ? /\(.*never will be: look, or ask again\)/ : /\(.*or be done yet\)/);
+    return true;
+  });
+}
+
+export const fenceCases: readonly Case[] = [
+  {
+    name: "a unit that was destroyed is not brought back by a creation of it that is carried out late",
+    async run({ open, openStore }) {
+      const line = new Line();
+      const [some, other] = [await open({ wrap: line.wrap }), await open()];
+      line.loseNext("unit/");
+      await loses(some.commit(put({ name: "a.service" }, "launched")), true);
+      await set(some, "a.service", "launched");
+      await other.commit({ kind: "delete", was: await other.unit("a.service") });
+      await line.deliver("unit/");
+      assert.deepEqual(await keys(await openStore(), "unit/"), []);
+    },
+  },
+  {
+    name: "a state that is written late does not take the place of a newer one",
+    async run({ open, openStore, signal }) {
+      const line = new Line();
+      const registry = await open({ wrap: line.wrap });
+      const member = await registry.join(machine("m1"), undefined, signal);
+      line.loseNext("state/");
+      await within(member.publish(statesOf("m1", "a.service")), () => "the state to be written again");
+      await member.publish(new Map([["a.service", state("a.service", "m1", "failed")]]));
+      await line.deliver("state/");
+      const { ranges: [[kv] = []] } = await (await openStore()).read([{ prefix: "state/" }]);
+      assert.match(kv?.value ?? "", /failed/);
+    },
+  },
+  {
+    name: "metadata that is written late does not take the place of newer",
+    async run({ open }) {
+      const line = new Line();
+      const [some, other] = [await open({ wrap: line.wrap }), await open()];
+      const zone = (value: string) => ({ kind: "metadata", machine: "m1", key: "zone", value }) as const;
+      line.loseNext("metadata/");
+      await loses(some.commit(zone("a")), true);
+      await other.commit(zone("b"));
+      await line.deliver("metadata/");
+      assert.deepEqual((await other.read()).dynamicMetadata.get("m1"), { zone: "b" });
+    },
+  },
+  {
+    name: "a placement that is carried out late places nothing",
+    async run({ open, openStore, signal }) {
+      const line = new Line();
+      const registry = await open({ wrap: line.wrap });
+      const leadership = await lead(registry, "m1", signal);
+      await set(registry, "a.service", "launched");
+      line.loseNext("target/");
+      await loses(place(leadership, registry, "a.service", "m1"), true);
+      await place(leadership, registry, "a.service", "m1");
+      const from = await registry.target("a.service");
+      assert.ok(from);
+      const { refused } = await leadership.apply([{ kind: "unplace", unit: "a.service", from, why: "test" }]);
+      assert.deepEqual(refused, []);
+      await line.deliver("target/");
+      assert.deepEqual(await keys(await openStore(), "assign/"), []);
+    },
+  },
+  {
+    name: "a fence that is raised late undoes nothing, and none of its writer's writes is lost by it",
+    async run({ open, openStore }) {
+      const line = new Line();
+      const registry = await open({ wrap: line.wrap, writer: "m1" });
+      line.loseNext("unit/");
+      line.loseNext("fence/");
+      await loses(registry.commit(put({ name: "a.service" }, "launched")), true);
+      await line.deliver("unit/", "fence/");
+      await set(registry, "b.service", "launched");
+      const store = await openStore();
+      assert.deepEqual([await keys(store, "unit/"), await keys(store, "fence/")], [["unit/b.service"], ["fence/m1"]]);
+    },
+  },
+  {
+    name: "writes under way when a fence is raised are sent again with it",
+    async run({ open, openStore }) {
+      const gate = Promise.withResolvers<void>();
+      const line = new Line();
+      const registry = await open({
+        wrap(store) {
+          const through = line.wrap(store);
+          return between(through, {
+            async transact(compares, ops) {
+              if (ops.some((op) => keyOf(op) === "metadata/m1/slow")) await gate.promise;
+              return await through.transact(compares, ops);
+            },
+          });
+        },
+      });
+      const slow = registry.commit({ kind: "metadata", machine: "m1", key: "slow", value: "v" });
+      line.loseNext("unit/");
+      await loses(registry.commit(put({ name: "a.service" }, "launched")), true);
+      gate.resolve();
+      await slow;
+      assert.deepEqual(await keys(await openStore(), "metadata/"), ["metadata/m1/slow"]);
+    },
+  },
+  {
+    name: "as long as no answer is lost, a write is one transaction, and there is no fence",
+    async run({ open, openStore }) {
+      const line = new Line();
+      const registry = await open({ wrap: line.wrap });
+      assert.deepEqual([line.reads, line.transactions], [2, 1], "what an empty store costs");
+      const again = new Line();
+      const other = await open({ wrap: again.wrap });
+      assert.deepEqual([again.reads, again.transactions], [1, 0], "what one costs that is there");
+      for (const name of ["a.service", "b.service"]) await registry.commit(put({ name }, "launched"));
+      await other.commit({ kind: "metadata", machine: "m1", key: "k", value: "v" });
+      assert.deepEqual([line.reads, line.transactions, again.reads, again.transactions], [2, 3, 1, 1]);
+      assert.deepEqual(await keys(await openStore(), "fence/"), []);
+    },
+  },
+  {
+    name: "who finds its fence raised by another of its name looks, and writes all the same",
+    async run({ open }) {
+      const [line, other] = [new Line(), new Line()];
+      const some = await open({ wrap: line.wrap, writer: "m1" });
+      const predecessor = await open({ wrap: other.wrap, writer: "m1" });
+      other.loseNext("unit/");
+      await loses(predecessor.commit(put({ name: "a.service" }, "launched")), true);
+      [line.reads, line.transactions] = [0, 0];
+      await some.commit(put({ name: "a.service" }, "launched"));
+      assert.deepEqual([line.reads, line.transactions], [1, 2]);
+      await some.commit({ kind: "metadata", machine: "m1", key: "k", value: "v" });
+      assert.deepEqual([line.reads, line.transactions], [1, 3]);
+      await assert.rejects(some.commit(put({ name: "a.service" }, "launched")), ConflictError);
+      assert.deepEqual([line.reads, line.transactions], [2, 4], "an ordinary conflict is tried once");
+    },
+  },
+  {
+    name: "who finds its fence raised time and again gives up, as over any other conflict",
+    async run({ open, openStore }) {
+      const rival = await openStore();
+      let attempts = 0;
+      const registry = await open({
+        writer: "m1",
+        wrap: (store) =>
+          between(store, {
+            async transact(compares, ops) {
+              if (ops.some((op) => keyOf(op).startsWith("unit/")) && attempts++ < 100) {
+                await rival.transact([], [{ put: "fence/m1", value: "" }]);
+              }
+              return await store.transact(compares, ops);
+            },
+          }),
+      });
+      await assert.rejects(registry.commit(put({ name: "a.service" }, "launched")), ConflictError);
+      assert.ok(attempts < 10, `${attempts} attempts`);
+    },
+  },
+  {
+    name: "a fence that cannot be raised at once lets nothing else be written, and is raised when it can be",
+    async run({ open, openStore }) {
+      const line = new Line();
+      const registry = await open({ wrap: line.wrap, writer: "m1" });
+      line.loseNext("unit/");
+      line.cutWhenLost();
+      await loses(registry.commit(put({ name: "a.service" }, "launched")), false);
+      const next = registry.commit({ kind: "metadata", machine: "m1", key: "k", value: "v" });
+      await assert.rejects(next, (error) => {
+        assert.ok(error instanceof StoreUnavailableError && !(error instanceof OutcomeUnknownError), `${error}`);
+        assert.match(error.message, /was not written to: it does not say yet what became of an earlier write/);
+        return true;
+      });
+      const store = await openStore();
+      assert.deepEqual(await keys(store, "metadata/"), []);
+      line.mend();
+      await eventually("the fence", async () => (await keys(store, "fence/")).length === 1);
+      await line.deliver("unit/");
+      await set(registry, "b.service", "launched");
+      assert.deepEqual(await keys(store, "unit/"), ["unit/b.service"]);
+    },
+  },
+  {
+    name: "no fence is raised in a store that was swapped meanwhile",
+    async run({ open, openStore }) {
+      const line = new Line();
+      const registry = await open({ wrap: line.wrap });
+      const store = await openStore();
+      line.loseNext("unit/");
+      line.cutWhenLost();
+      const lost = registry.commit(put({ name: "a.service" }, "launched"));
+      const told = assert.rejects(lost, WrongStoreError);
+      await line.lost;
+      await store.transact([], [{ put: "cluster", value: "another" }]);
+      line.mend();
+      await told;
+      await line.deliver("unit/");
+      assert.deepEqual(await keys(store), ["cluster"]);
+    },
+  },
+];
