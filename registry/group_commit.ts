@@ -6,7 +6,9 @@
 
 import type { Transaction } from "./commit.ts";
 import { Gatherer } from "./gatherer.ts";
+import { OutcomeUnknownError, StoreUnavailableError } from "./mod.ts";
 import type { Revision } from "./model.ts";
+import { type Outcome, outcomeOf, witnesses } from "./outcome.ts";
 import { StoreSession } from "./session.ts";
 import { type Compare, maxTransactionOps, type Op } from "./store.ts";
 
@@ -31,13 +33,41 @@ export class GroupCommit {
     return this.#gatherer.ask(transaction);
   }
 
+  /** What can be told of a round whose answer was lost is told, and what was not carried out is sent again, once. */
   async #commit(round: readonly Transaction[]): Promise<readonly Committed[]> {
+    const before = this.#session.memory?.revision ?? 0;
+    try {
+      return await this.#send(round);
+    } catch (error) {
+      if (!(error instanceof OutcomeUnknownError && error.settled)) throw error;
+      const outcomes = await this.#outcomes(round, before, error);
+      if (outcomes.includes("unknown")) throw error;
+      const left = round.filter((_, at) => outcomes[at] === "not done");
+      const sent = (left.length > 0 ? await this.#send(left) : []).values();
+      return outcomes.map((outcome) => typeof outcome === "object" ? outcome.done : sent.next().value);
+    }
+  }
+
+  async #send(round: readonly Transaction[]): Promise<readonly Committed[]> {
     const { compares, ops } = round.length === 1 ? round[0]! : merge(round)!;
     const { succeeded, revision } = await this.#session.transact(compares, ops);
     if (succeeded) return round.map(() => revision);
     if (round.length === 1) return [undefined];
-    // One of them is refused, and must not take the others along.
-    return (await Promise.all(round.map((one) => this.#commit([one])))).flat();
+    // One of them is refused, and must not take the others along. Nobody is told of a failure while any is under way.
+    const alone = round.map((one) => this.#send([one]));
+    await Promise.allSettled(alone);
+    return (await Promise.all(alone)).flat();
+  }
+
+  /** Throws `lost` if the store cannot be asked. */
+  async #outcomes(round: readonly Transaction[], before: Revision, lost: OutcomeUnknownError): Promise<Outcome[]> {
+    const keys = [...new Set(round.flatMap(witnesses))];
+    const looked = this.#session.read(keys.map((key) => ({ key })));
+    const { revision, ranges } = await looked.catch((error) => {
+      throw error instanceof StoreUnavailableError ? lost : error;
+    });
+    const found = new Map(ranges.flat().map((kv) => [kv.key, kv]));
+    return round.map((one) => outcomeOf(one, found, before, revision));
   }
 }
 

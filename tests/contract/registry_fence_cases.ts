@@ -26,15 +26,24 @@ import {
 /** A line to the store on which chosen transactions are lost, to be carried out late. */
 class Line {
   readonly #held: { readonly key: string; readonly carryOut: () => ReturnType<Store["transact"]> }[] = [];
-  readonly #lose: string[] = [];
+  readonly #lose: {
+    readonly prefix: string;
+    readonly instead: () => Promise<unknown>;
+    readonly carriedOut: boolean;
+  }[] = [];
   #cut = false;
   #broken = Promise.withResolvers<void>();
   reads = 0;
   transactions = 0;
 
-  /** The next transaction that writes a key that starts so is lost. */
-  loseNext(prefix: string): void {
-    this.#lose.push(prefix);
+  /** The next transaction that writes a key that starts so is lost, and `instead` happens. */
+  loseNext(prefix: string, instead: () => Promise<unknown> = () => Promise.resolve()): void {
+    this.#lose.push({ prefix, instead, carriedOut: false });
+  }
+
+  /** The next one is carried out, and only its answer is lost. */
+  loseNextAnswer(prefix: string): void {
+    this.#lose.push({ prefix, instead: () => Promise.resolve(), carriedOut: true });
   }
 
   /** Nothing gets through until {@link mend}. */
@@ -59,15 +68,17 @@ class Line {
         if (this.#cut && this.#held.length > 0) return Promise.reject(new StoreUnavailableError("the line is cut"));
         return store.read(ranges);
       },
-      transact: (compares, ops) => {
+      transact: async (compares, ops) => {
         this.transactions++;
-        if (this.#cut && this.#held.length > 0) return Promise.reject(new StoreUnavailableError("the line is cut"));
-        const at = this.#lose.findIndex((prefix) => ops.some((op) => keyOf(op).startsWith(prefix)));
-        if (at < 0) return store.transact(compares, ops);
-        const [key] = this.#lose.splice(at, 1) as [string];
-        this.#held.push({ key, carryOut: () => store.transact(compares, ops) });
+        if (this.#cut && this.#held.length > 0) throw new StoreUnavailableError("the line is cut");
+        const at = this.#lose.findIndex(({ prefix }) => ops.some((op) => keyOf(op).startsWith(prefix)));
+        const [lost] = at < 0 ? [] : this.#lose.splice(at, 1);
+        if (lost === undefined) return await store.transact(compares, ops);
+        if (lost.carriedOut) await store.transact(compares, ops);
+        else this.#held.push({ key: lost.prefix, carryOut: () => store.transact(compares, ops) });
         this.#broken.resolve();
-        return Promise.reject(new OutcomeUnknownError("the answer was lost", false));
+        await lost.instead();
+        throw new OutcomeUnknownError("the answer was lost", false);
       },
     });
 
@@ -99,11 +110,44 @@ export const fenceCases: readonly Case[] = [
       const line = new Line();
       const [some, other] = [await open({ wrap: line.wrap }), await open()];
       line.loseNext("unit/");
-      await loses(some.commit(put({ name: "a.service" }, "launched")), true);
-      await set(some, "a.service", "launched");
+      await some.commit(put({ name: "a.service" }, "launched"));
       await other.commit({ kind: "delete", was: await other.unit("a.service") });
       await line.deliver("unit/");
       assert.deepEqual(await keys(await openStore(), "unit/"), []);
+    },
+  },
+  {
+    name: "what became of a change whose answer was lost is told, unless others have written meanwhile",
+    async run({ open, openStore }) {
+      const line = new Line();
+      const [some, other] = [await open({ wrap: line.wrap }), await open()];
+      const store = await openStore();
+      const elsewhere = () => other.commit({ kind: "metadata", machine: "m1", key: "k", value: "v" });
+
+      line.loseNextAnswer("unit/");
+      await some.commit(put({ name: "done.service" }, "launched"));
+      line.loseNextAnswer("unit/");
+      const restarted = await set(some, "done.service", "launched", { restart: true });
+      const { unit } = await some.unit("done.service");
+      assert.ok(unit && unit.restart === unit.revision && unit.revision <= restarted, "restarted once");
+      line.loseNextAnswer("unit/");
+      await some.commit({ kind: "delete", was: await some.unit("done.service") });
+      assert.deepEqual(await keys(store, "unit/"), []);
+
+      const many = Array.from({ length: 20 }, (_, count) => `many${count}.service`);
+      for (const name of many.slice(0, 2)) await set(some, name, "launched");
+      line.loseNext("unit/many2.service");
+      // Two are under way and are refused; meanwhile the others gather, and are lost together.
+      const commits = await Promise.allSettled(many.map((name) => some.commit(put({ name }, "launched"))));
+      assert.deepEqual(commits.map(({ status }) => status).filter((status) => status === "rejected").length, 2);
+      assert.equal((await keys(store, "unit/")).length, many.length);
+
+      line.loseNext("unit/new.service", elsewhere);
+      await loses(some.commit(put({ name: "new.service" }, "launched")), true);
+      line.loseNext("unit/many1.service", elsewhere);
+      await set(some, "many1.service", "loaded");
+      assert.equal((await some.unit("many1.service")).unit?.desiredState, "loaded");
+      assert.ok(!(await keys(store, "unit/")).includes("unit/new.service"));
     },
   },
   {
@@ -127,7 +171,7 @@ export const fenceCases: readonly Case[] = [
       const [some, other] = [await open({ wrap: line.wrap }), await open()];
       const zone = (value: string) => ({ kind: "metadata", machine: "m1", key: "zone", value }) as const;
       line.loseNext("metadata/");
-      await loses(some.commit(zone("a")), true);
+      await some.commit(zone("a"));
       await other.commit(zone("b"));
       await line.deliver("metadata/");
       assert.deepEqual((await other.read()).dynamicMetadata.get("m1"), { zone: "b" });
@@ -158,11 +202,12 @@ export const fenceCases: readonly Case[] = [
       const registry = await open({ wrap: line.wrap, writer: "m1" });
       line.loseNext("unit/");
       line.loseNext("fence/");
-      await loses(registry.commit(put({ name: "a.service" }, "launched")), true);
+      await set(registry, "a.service", "launched");
       await line.deliver("unit/", "fence/");
       await set(registry, "b.service", "launched");
       const store = await openStore();
-      assert.deepEqual([await keys(store, "unit/"), await keys(store, "fence/")], [["unit/b.service"], ["fence/m1"]]);
+      assert.deepEqual(await keys(store, "unit/"), ["unit/a.service", "unit/b.service"]);
+      assert.deepEqual(await keys(store, "fence/"), ["fence/m1"]);
     },
   },
   {
@@ -183,7 +228,7 @@ export const fenceCases: readonly Case[] = [
       });
       const slow = registry.commit({ kind: "metadata", machine: "m1", key: "slow", value: "v" });
       line.loseNext("unit/");
-      await loses(registry.commit(put({ name: "a.service" }, "launched")), true);
+      await set(registry, "a.service", "launched");
       gate.resolve();
       await slow;
       assert.deepEqual(await keys(await openStore(), "metadata/"), ["metadata/m1/slow"]);
@@ -210,8 +255,8 @@ export const fenceCases: readonly Case[] = [
       const [line, other] = [new Line(), new Line()];
       const some = await open({ wrap: line.wrap, writer: "m1" });
       const predecessor = await open({ wrap: other.wrap, writer: "m1" });
-      other.loseNext("unit/");
-      await loses(predecessor.commit(put({ name: "a.service" }, "launched")), true);
+      other.loseNext("metadata/");
+      await predecessor.commit({ kind: "metadata", machine: "m1", key: "k", value: "u" });
       [line.reads, line.transactions] = [0, 0];
       await some.commit(put({ name: "a.service" }, "launched"));
       assert.deepEqual([line.reads, line.transactions], [1, 2]);
