@@ -21,7 +21,13 @@ export class Bodies {
 
   /** Reads a body to its end and gives its first JSON value. */
   async readJson(request: Request): Promise<Body<unknown>> {
-    const bytes = await this.#read(request);
+    let bytes: Uint8Array | Exclude<Body<never>, { value: never }>;
+    try {
+      bytes = await this.#read(request);
+    } catch {
+      // Only a client that leaves in the middle of its body makes it fail.
+      return { code: 400, refusal: "unexpected EOF" };
+    }
     if (!(bytes instanceof Uint8Array)) return bytes;
     let text: string;
     try {
