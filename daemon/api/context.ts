@@ -47,7 +47,7 @@ export interface Peer {
   readonly target?: string;
   /** How many Content-Type headers were sent; without it, the request's own are counted. */
   readonly contentTypes?: number;
-  /** Aborted when the client has left or the server closes: answers without an end, end. */
+  /** Aborted when the client has ended its side or the server closes: answers without an end, end. */
   readonly closing?: AbortSignal;
   /** How the client is connected. */
   readonly connection?: Connection;

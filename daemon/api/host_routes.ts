@@ -45,7 +45,7 @@ export class HostRoutes {
     if (follow === undefined) return errorReply(400, "invalid follow: expect true or false");
     if (this.#journals >= maxJournals) return errorReply(429, `too many journals are being read (${maxJournals})`);
     return await this.#onMachine(call, unit, (host) => {
-      const body = this.#counted(host.journal({ unit, lines: Number(lines), follow, output }), call.peer.closing);
+      const body = this.#counted(host.journal({ unit, lines: Number(lines), follow, output }), endOf(call));
       const type = output === "json" ? "application/x-ndjson" : "text/plain; charset=utf-8";
       return new Response(body, { headers: { "Content-Type": type, "Cache-Control": "no-store" } });
     });
@@ -82,7 +82,8 @@ export class HostRoutes {
     return await this.#passOn(host, call, machine);
   }
 
-  async #passOn(host: Host, { request, peer }: Call, machine: Machine): Promise<Response> {
+  async #passOn(host: Host, call: Call, machine: Machine): Promise<Response> {
+    const { request, peer } = call;
     const name = `machine ${machine.id}${machine.ip === "" ? "" : ` (${machine.ip})`}`;
     if (machine.apiAddress === undefined) {
       return errorReply(
@@ -105,7 +106,7 @@ export class HostRoutes {
       return errorReply(502, `${name} refuses to answer at ${machine.apiAddress}: ${messageIn(said)}`);
     }
     const type = answer.headers.get("content-type");
-    return new Response(answer.body && this.#counted(answer.body, peer.closing), {
+    return new Response(answer.body && this.#counted(answer.body, endOf(call)), {
       status: answer.status,
       headers: type === null ? {} : { "Content-Type": type },
     });
@@ -124,7 +125,7 @@ export class HostRoutes {
     }
   }
 
-  /** The same bytes; ends when the server closes, and is counted until it does. */
+  /** The same bytes; ends when `closing` aborts, and is counted until it does. */
   #counted(stream: ReadableStream<Uint8Array>, closing: AbortSignal | undefined): ReadableStream<Uint8Array> {
     const reader = stream.getReader();
     this.#journals++;
@@ -163,6 +164,11 @@ function machineOf(cluster: Cluster, unit: UnitName, here: MachineId | undefined
   if (target) return target.machine;
   const states = statesOf(cluster, unit);
   return (states.find((state) => state.machine === here) ?? states[0])?.machine;
+}
+
+/** What ends an answer before it is whole: one that has an end of its own is sent to its end, whoever listens. */
+function endOf({ peer, query }: Call): AbortSignal | undefined {
+  return readSwitch(query.get("follow")) ? peer.closing : undefined;
 }
 
 function readSwitch(text: string | null): boolean | undefined {

@@ -113,12 +113,19 @@ export async function serve(options: ServeOptions): Promise<Server> {
   };
 }
 
+/** One open connection. */
+interface Visit {
+  /** Ends answers without an end. */
+  readonly leaving: AbortController;
+  /** The request that came last; its body may be coming yet. */
+  latest?: IncomingMessage;
+}
+
 /** What stands between every socket and the handler: who may pass. */
 class Door {
   credentials: Credentials;
   readonly limits: Limits;
-  /** Sockets that are open. */
-  connections = 0;
+  readonly #open = new Map<Socket, Visit>();
   readonly processes: PeerCredentialsReader;
   readonly #audit: AuditLog;
   readonly #peers = new WeakMap<IncomingMessage, Peer>();
@@ -133,7 +140,25 @@ class Door {
     this.limits = { ...usualLimits, ...options.limits };
     this.processes = openPeerCredentials(options.log);
     this.#audit = new AuditLog(options.clock, options.log);
+    closing.addEventListener("abort", () => this.#open.forEach(({ leaving }) => leaving.abort()));
     void this.#dropStalled();
+  }
+
+  /**
+   * Counts a connection. Who has ended his side of it may still be waiting for what he has asked for, and is given that;
+   * he may as well have gone, so that answers without an end end.
+   */
+  enter(socket: Socket): void {
+    const visit: Visit = { leaving: new AbortController() };
+    this.#open.set(socket, visit);
+    socket.on("end", () => {
+      visit.leaving.abort();
+      if (visit.latest?.complete === false) socket.destroy();
+    });
+    socket.on("close", () => {
+      visit.leaving.abort();
+      this.#open.delete(socket);
+    });
   }
 
   /** Who takes nothing of an answer that waits for him is cut off: it holds memory and a place. */
@@ -157,7 +182,7 @@ class Door {
   readonly #listener = getRequestListener(async (request, { incoming }) => {
     const peer = this.#peers.get(incoming as IncomingMessage) as Peer;
     const { policy } = this.credentials;
-    if (this.connections > this.limits.connections) {
+    if (this.#open.size > this.limits.connections) {
       return asOurs(errorReply(503, `too many connections (${this.limits.connections})`));
     }
     if (this.#surplus.has(incoming as IncomingMessage)) {
@@ -182,6 +207,8 @@ class Door {
   answer(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
     const { socket } = incoming;
     const { limits: { waiting } } = this;
+    const visit = this.#open.get(socket);
+    if (visit) visit.latest = incoming;
     const before = this.#turns.take(socket, () => this.#begin(incoming, outgoing, kind, idle));
     if (before > waiting) this.#surplus.add(incoming);
     if (before >= 4 * waiting) socket.destroy();
@@ -190,7 +217,8 @@ class Door {
   #begin(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
     const { closing } = this;
     const { socket } = incoming;
-    this.#peers.set(incoming, takePeer(incoming, kind, closing, this.options.clock.now_ms(), this.processes));
+    const leaving = this.#open.get(socket)?.leaving.signal ?? closing;
+    this.#peers.set(incoming, takePeer(incoming, kind, leaving, this.options.clock.now_ms(), this.processes));
     idle.delete(socket);
     this.#answers.set(outgoing, { taken: -1, since_ms: 0 });
     outgoing.on("close", () => {
@@ -297,13 +325,12 @@ class Listener {
   }
 
   #receive(server: HttpServer | HttpsServer): void {
+    // Else whoever ends his side (`nc -N`, shutdown(2)) gets no answer to what he has asked. The types do not know it.
+    Object.assign(server, { httpAllowHalfOpen: true });
     server.on(server === this.#server ? "connection" : "secureConnection", (socket: Socket) => {
       this.#idle.add(socket);
-      this.door.connections++;
-      socket.on("close", () => {
-        this.#idle.delete(socket);
-        this.door.connections--;
-      });
+      this.door.enter(socket);
+      socket.on("close", () => this.#idle.delete(socket));
     });
     server.on("clientError", (error, socket) => {
       this.log("debug", "a connection is given up", { error: messageOf(error) });

@@ -1,0 +1,116 @@
+/** Clients that end their side of a connection (shutdown(2), `nc -N`, socat) before they have their answers. */
+
+import assert from "node:assert/strict";
+import type { Host } from "../../daemon/api/host.ts";
+import { ApiFixture } from "../api_fixture.ts";
+import { makeAuthority } from "./authority.ts";
+import { type ClientTls, connect, loopback, network, readUntil, Stage, write } from "./stage.ts";
+
+const head = "HTTP/1.1\r\nHost: localhost\r\n";
+const get = (path: string) => `GET ${path} ${head}\r\n`;
+const put = (name: string, body: string, length = body.length) =>
+  `PUT /fleet/v1/units/${name} ${head}Content-Type: application/json\r\nContent-Length: ${length}\r\n\r\n${body}`;
+const unit = '{"options":[{"section":"Service","name":"ExecStart","value":"/bin/true"}]}';
+
+/** Sends bytes, ends this side, and reads until the server has ended its own. */
+async function sayAll(address: string, text: string, tls?: ClientTls): Promise<string> {
+  using connection = await connect(address, tls);
+  await write(connection, text);
+  await connection.closeWrite();
+  return await readUntil(connection, () => false);
+}
+
+/** The machine m1: journals come in two pieces, the second when it is let; one that is followed has no end. */
+function slowHost(): { readonly host: Host; readonly goOn: () => void; open: number } {
+  const { promise, resolve: goOn } = Promise.withResolvers<void>();
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const self = {
+    goOn,
+    open: 0,
+    host: {
+      machine: () => "m1",
+      journal: ({ follow }) => {
+        self.open++;
+        return new ReadableStream({
+          start: (controller) => controller.enqueue(bytes("first\n")),
+          pull: async (controller) => {
+            if (follow) return;
+            await promise;
+            self.open--;
+            controller.enqueue(bytes("last\n"));
+            controller.close();
+          },
+          cancel: () => void self.open--,
+        });
+      },
+      statusText: (name) => Promise.resolve(name),
+      statusProperties: () => Promise.resolve({}),
+      ask: () => Promise.reject(new Error("nobody is asked")),
+    } satisfies Host,
+  };
+  return self;
+}
+
+const codes = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, code]) => Number(code));
+
+Deno.test("who ends his side still gets what he has asked for", async (test) => {
+  const authority = await makeAuthority();
+  try {
+    for (const kind of ["unix", "loopback", "TLS"]) {
+      await using api = await ApiFixture.open();
+      await using stage = new Stage();
+      const tls = { ca: authority.ca, shows: authority.friend };
+      const server = kind === "TLS"
+        ? await stage.serve(api.handler, network, {
+          policy: { clientCertificates: true },
+          tls: { ...authority.server, clientCa: authority.ca },
+        })
+        : await stage.serve(api.handler, kind === "unix" ? stage.unix() : loopback);
+      const say = (text: string) => sayAll(server.addresses[0]!, text, kind === "TLS" ? tls : undefined);
+      await test.step(`${kind}: one request`, async () => {
+        assert.match(await say(get("/fleet/v1/units")), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n\{\}$/);
+      });
+      await test.step(`${kind}: requests that do not wait for answers`, async () => {
+        const text = await say(put("a.service", unit) + get("/fleet/v1/units/a.service") + get("/fleet/v1/none"));
+        assert.deepEqual(codes(text), [201, 200, 404]);
+      });
+      await test.step(`${kind}: a request that ends in the middle is none`, async () => {
+        assert.deepEqual(codes(await say(`GET / ${head}`)), []);
+        assert.deepEqual(codes(await say(put("half.service", unit, unit.length + 1))), []);
+        assert.equal((await api.send("GET", "/fleet/v1/units/half.service")).code, 404);
+        assert.deepEqual([...api.logged, ...stage.logged].filter((line) => !/was answered/.test(line)), []);
+      });
+      await test.step(`${kind}: who has asked for nothing is let go`, async () => {
+        assert.equal(await say(""), "");
+      });
+      await test.step(`${kind}: an event stream ends`, async () => {
+        assert.match(await say(get("/fleet/v1/events")), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n0\r\n\r\n$/);
+      });
+      await server.close();
+    }
+  } finally {
+    await Deno.remove(authority.directory, { recursive: true });
+  }
+});
+
+Deno.test("a journal is told to its end, and one that is followed has its end there", async () => {
+  const slow = slowHost();
+  await using api = await ApiFixture.open({ host: slow.host });
+  await api.join("m1", "10.0.0.1");
+  await api.put("a.service", "launched");
+  await api.place("a.service", "m1");
+  await using stage = new Stage();
+  const { addresses: [address] } = await stage.serve(api.handler, stage.unix());
+  const journal = "/fleet/v1/units/a.service/journal";
+
+  using patient = await connect(address!);
+  await write(patient, get(journal));
+  await patient.closeWrite();
+  await readUntil(patient, (text) => text.includes("first"));
+  // By then the server has seen the end of what was sent before.
+  assert.match(await sayAll(address!, get(`${journal}?follow=1`)), /\r\n\r\nfirst\n$/);
+  assert.equal(slow.open, 1);
+  slow.goOn();
+  assert.match(await readUntil(patient, () => false), /last\n\r\n0\r\n\r\n$/);
+  assert.equal(slow.open, 0);
+});
