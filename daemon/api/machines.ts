@@ -9,7 +9,7 @@ import { StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import type { Machine, MachineId } from "../../registry/model.ts";
 import type { Api, Call } from "./context.ts";
 import { machineEntity } from "./entities.ts";
-import { pageText, requestedPage } from "./pages.ts";
+import { type Entries, pageText, requestedPage } from "./pages.ts";
 import { emptyReply, errorReply, jsonReply } from "./replies.ts";
 import { decode } from "./schema.ts";
 import { metadataRequest } from "./schemas.ts";
@@ -27,13 +27,16 @@ interface Operation {
   readonly value: string;
 }
 
+const entries: Entries<Machine> = {
+  key: ({ id }) => id,
+  text: (machine) => JSON.stringify(machineEntity(machine)),
+};
+
 /** GET `/machines`. */
 export async function listMachines(api: Api, { query }: Call): Promise<Response> {
   const asked = requestedPage(query, api.pageSize);
   if ("refusal" in asked) return errorReply(400, asked.refusal);
-  const machines = api.lists.machines(await api.registry.read());
-  const render = (machine: Machine) => JSON.stringify(machineEntity(machine));
-  return jsonReply(pageText("machines", machines, { page: asked.page, size: api.pageSize }, render));
+  return jsonReply(pageText("machines", api.lists.machines(await api.registry.read()), asked, entries));
 }
 
 /** PATCH `/machines`: all operations are checked first, then carried out one after the other. */

@@ -1,23 +1,32 @@
 /**
  * Pages of a list, and the tokens that name them.
  *
- * A token is four bytes, the page size and the page's number (from 1), both unsigned 16-bit little-endian, in padded
- * URL-safe base64 (RFC 4648, section 5).
+ * A token is the page size and the page's number (from 1), both unsigned 16-bit little-endian, and, behind a mark, the
+ * key of the entry that the page before ended with, in padded URL-safe base64 (RFC 4648, section 5). Size and number are
+ * all that a token of fleet 1.0 has: one of those is taken by its number, as fleet 1.0 takes one of ours.
  *
  * @module
  */
 
 const maxPage = 0xffff;
 
-/** Which page is asked for. */
-export type PageRequest = { readonly page: number } | { readonly refusal: string };
+/** Stands before the key; what else follows the number is not ours, and ignored. */
+const mark = ">";
+
+/** One page of a list. */
+export interface Page {
+  readonly size: number;
+  readonly number: number;
+  /** The page begins behind this key, if it is known, whatever has come and gone since: nothing is left out or told twice. */
+  readonly after?: string;
+}
 
 /** Reads `nextPageToken`; without one it is the first page. `size` is the configured page size. */
-export function requestedPage(query: URLSearchParams, size: number): PageRequest {
+export function requestedPage(query: URLSearchParams, size: number): Page | { readonly refusal: string } {
   const tokens = query.getAll("nextPageToken");
   if (tokens.length > 1) return { refusal: "too many values for page token" };
   const token = tokens[0];
-  if (token === undefined) return { page: 1 };
+  if (token === undefined) return { size, number: 1 };
   const decoded = decodeBase64(token);
   if ("illegalAt" in decoded) return { refusal: `illegal base64 data at input byte ${decoded.illegalAt}` };
   const { bytes } = decoded;
@@ -25,34 +34,54 @@ export function requestedPage(query: URLSearchParams, size: number): PageRequest
   if (bytes.length < 4) return { refusal: "unexpected EOF" };
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   if (view.getUint16(0, true) !== size) return { refusal: `token limit must be ${size}` };
-  const page = view.getUint16(2, true);
-  return page === 0 ? { refusal: "token page must be greater than zero" } : { page };
+  const number = view.getUint16(2, true);
+  if (number === 0) return { refusal: "token page must be greater than zero" };
+  const rest = new TextDecoder().decode(bytes.subarray(4));
+  return { size, number, ...(rest.startsWith(mark) ? { after: rest.slice(mark.length) } : {}) };
 }
 
 /** The token of a page. */
-export function pageToken(size: number, page: number): string {
-  const bytes = new Uint8Array(4);
+export function pageToken({ size, number, after }: Page): string {
+  const key = new TextEncoder().encode(after === undefined ? "" : mark + after);
+  const bytes = new Uint8Array(4 + key.length);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, size, true);
-  view.setUint16(2, page, true);
+  view.setUint16(2, number, true);
+  bytes.set(key, 4);
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
 }
 
-/** The JSON text of one page: `{"<items>":[...],"nextPageToken":"..."}`, keys in alphabetical order, `{}` if it is empty. */
-export function pageText<T>(
-  key: string,
-  all: readonly T[],
-  { page, size }: { readonly page: number; readonly size: number },
-  render: (item: T) => string,
-): string {
-  const start = (page - 1) * size;
+/** How entries are told apart and told. */
+export interface Entries<T> {
+  /** Of every entry another; the list is sorted by it, by code units. */
+  readonly key: (item: T) => string;
+  /** Its JSON text. */
+  readonly text: (item: T) => string;
+}
+
+/** The JSON text of one page: `{"<name>":[...],"nextPageToken":"..."}`, keys in alphabetical order, `{}` if it is empty. */
+export function pageText<T>(name: string, all: readonly T[], page: Page, { key, text }: Entries<T>): string {
+  const { size, number, after } = page;
+  const start = after === undefined ? (number - 1) * size : indexBehind(all, key, after);
   const items = all.slice(start, start + size);
-  if (items.length === 0) return "{}";
-  const hasNext = start + size < all.length && page < maxPage;
-  const list = `"${key}":[${items.map(render).join(",")}]`;
-  if (!hasNext) return `{${list}}`;
-  const next = `"nextPageToken":"${pageToken(size, page + 1)}"`;
-  return key < "nextPageToken" ? `{${list},${next}}` : `{${next},${list}}`;
+  const last = items.at(-1);
+  if (last === undefined) return "{}";
+  const list = `"${name}":[${items.map(text).join(",")}]`;
+  if (start + size >= all.length) return `{${list}}`;
+  const token = pageToken({ size, number: Math.min(number + 1, maxPage), after: key(last) });
+  const next = `"nextPageToken":"${token}"`;
+  return name < "nextPageToken" ? `{${list},${next}}` : `{${next},${list}}`;
+}
+
+/** Of the first entry whose key is greater; the list's length if there is none. */
+function indexBehind<T>(all: readonly T[], key: (item: T) => string, after: string): number {
+  let [low, high] = [0, all.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (key(all[middle] as T) > after) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 /**

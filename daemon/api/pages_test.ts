@@ -1,16 +1,21 @@
 import assert from "node:assert/strict";
-import { pageText, pageToken, requestedPage } from "./pages.ts";
+import fc from "fast-check";
+import "../../tests/property_seed.ts";
+import { type Page, pageText, pageToken, requestedPage } from "./pages.ts";
 
 const token = (bytes: readonly number[]) =>
   btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
 
 const queries: readonly (readonly [name: string, query: string, expected: ReturnType<typeof requestedPage>])[] = [
-  ["no token: the first page", "", { page: 1 }],
-  ["a token", "nextPageToken=ZAACAA==", { page: 2 }],
-  ["other parameters are ignored", "alt=json&nextPageToken=ZAACAA%3D%3D&x", { page: 2 }],
-  ["longer input, the excess ignored", `nextPageToken=${token([100, 0, 3, 0, 9, 9])}`, { page: 3 }],
-  ["line breaks within", "nextPageToken=ZA%0AAC%0D%0AAA==", { page: 2 }],
-  ["the last page there can be", `nextPageToken=${token([100, 0, 255, 255])}`, { page: 65535 }],
+  ["no token: the first page", "", { size: 100, number: 1 }],
+  ["a token", "nextPageToken=ZAACAA==", { size: 100, number: 2 }],
+  ["other parameters are ignored", "alt=json&nextPageToken=ZAACAA%3D%3D&x", { size: 100, number: 2 }],
+  ["longer input, the excess ignored", `nextPageToken=${token([100, 0, 3, 0, 9, 9])}`, { size: 100, number: 3 }],
+  ["what the page before ended with", `nextPageToken=${token([100, 0, 3, 0, 62, 98])}`, {
+    ...{ size: 100, number: 3, after: "b" },
+  }],
+  ["line breaks within", "nextPageToken=ZA%0AAC%0D%0AAA==", { size: 100, number: 2 }],
+  ["the last page there can be", `nextPageToken=${token([100, 0, 255, 255])}`, { size: 100, number: 65535 }],
   ["a token given twice", "nextPageToken=a&nextPageToken=b", { refusal: "too many values for page token" }],
   ["an empty token", "nextPageToken=", { refusal: "EOF" }],
   ["one byte", "nextPageToken=ZA==", { refusal: "unexpected EOF" }],
@@ -33,32 +38,85 @@ Deno.test("which page is asked for", async (test) => {
   }
 });
 
-Deno.test("a token is limit and page, 16 bits each, little-endian, in padded URL-safe base64", () => {
-  assert.equal(pageToken(100, 2), "ZAACAA==");
-  assert.equal(pageToken(0xfbff, 0xffff), "__v__w==");
+Deno.test("a token is limit and page, 16 bits each, little-endian, and where the page before ended", () => {
+  assert.equal(pageToken({ size: 100, number: 2 }), "ZAACAA==");
+  assert.equal(pageToken({ size: 0xfbff, number: 0xffff }), "__v__w==");
+  assert.equal(pageToken({ size: 100, number: 2, after: "a.service" }), "ZAACAD5hLnNlcnZpY2U=");
+  const page = { size: 100, number: 7, after: "k\u00e9y\u{1f600}".repeat(60) };
+  assert.deepEqual(requestedPage(new URLSearchParams({ nextPageToken: pageToken(page) }), 100), page);
 });
 
-const pages: readonly (readonly [name: string, total: number, page: number, size: number, expected: string])[] = [
-  ["nothing at all", 0, 1, 2, "{}"],
-  ["less than a page", 1, 1, 2, '{"units":[0]}'],
-  ["just a page: no empty one follows", 2, 1, 2, '{"units":[0,1]}'],
-  ["more than a page", 3, 1, 2, `{"nextPageToken":"${pageToken(2, 2)}","units":[0,1]}`],
-  ["the last page", 3, 2, 2, '{"units":[2]}'],
-  ["past the end", 3, 3, 2, "{}"],
-  ["beyond 65535 entities", 70_000, 701, 99, `{"nextPageToken":"${pageToken(99, 702)}","units":[`],
-  ["the last page that a token can name", 70_000, 65_535, 1, '{"units":[65534]}'],
-];
+/** Entries "a00", "a01", …, each its own key. */
+const entries = (count: number) => Array.from({ length: count }, (_, index) => `a${String(index).padStart(5, "0")}`);
+const plain = { key: (item: string) => item, text: (item: string) => `"${item}"` };
+
+const pages: readonly (readonly [name: string, total: number, page: Page, expected: readonly string[], next?: Page])[] =
+  [
+    ["nothing at all", 0, { size: 2, number: 1 }, []],
+    ["less than a page", 1, { size: 2, number: 1 }, ["a00000"]],
+    ["just a page: no empty one follows", 2, { size: 2, number: 1 }, ["a00000", "a00001"]],
+    ["more than a page", 3, { size: 2, number: 1 }, ["a00000", "a00001"], { size: 2, number: 2, after: "a00001" }],
+    ["the last page", 3, { size: 2, number: 2 }, ["a00002"]],
+    ["past the end", 3, { size: 2, number: 3 }, []],
+    ["behind an entry, whatever its number", 9, { size: 2, number: 2, after: "a00006" }, ["a00007", "a00008"]],
+    ["behind one that has gone", 9, { size: 2, number: 2, after: "a00006x" }, ["a00007", "a00008"]],
+    ["behind the last one", 9, { size: 2, number: 2, after: "a00008" }, []],
+    ["before the first one", 1, { size: 2, number: 2, after: "" }, ["a00000"]],
+    [
+      ...["beyond 65535 entries", 70_000, { size: 1, number: 65_535 }, ["a65534"]] as const,
+      { size: 1, number: 65_535, after: "a65534" },
+    ],
+    [
+      ...["beyond 65535 pages", 70_000, { size: 1, number: 65_535, after: "a65534" }, ["a65535"]] as const,
+      { size: 1, number: 65_535, after: "a65535" },
+    ],
+  ];
 
 Deno.test("a page of a list", async (test) => {
-  for (const [name, total, page, size, expected] of pages) {
+  for (const [name, total, page, expected, next] of pages) {
     await test.step(name, () => {
-      const all = Array.from({ length: total }, (_, index) => index);
-      const text = pageText("units", all, { page, size }, String);
-      assert.equal(expected.endsWith("[") ? text.slice(0, expected.length) : text, expected);
+      const { units = [], nextPageToken } = JSON.parse(pageText("units", entries(total), page, plain));
+      assert.deepEqual(units, expected);
+      assert.equal(nextPageToken, next && pageToken(next));
     });
   }
-  await test.step("keys in alphabetical order", () => {
-    const text = pageText("machines", [1, 2], { page: 1, size: 1 }, String);
-    assert.equal(text, `{"machines":[1],"nextPageToken":"${pageToken(1, 2)}"}`);
+  await test.step("nothing is just that", () => {
+    assert.equal(pageText("units", [], { size: 2, number: 1 }, plain), "{}");
   });
+  await test.step("keys in alphabetical order", () => {
+    const next = pageToken({ size: 1, number: 2, after: "a" });
+    const page = { size: 1, number: 1 };
+    assert.equal(pageText("machines", ["a", "b"], page, plain), `{"machines":["a"],"nextPageToken":"${next}"}`);
+    assert.equal(pageText("units", ["a", "b"], page, plain), `{"nextPageToken":"${next}","units":["a"]}`);
+  });
+});
+
+Deno.test("while entries come and go, each that stays is told once, in order", () => {
+  const key = fc.string({ maxLength: 3 });
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(key),
+      fc.array(fc.array(key)),
+      fc.integer({ min: 1, max: 4 }),
+      (first, toggled, size) => {
+        const present = new Set(first);
+        const staying = new Set(first);
+        const seen: string[] = [];
+        let page: Page | undefined = { size, number: 1 };
+        for (let turn = 0; page; turn++) {
+          const text = pageText("units", [...present].sort(), page, { ...plain, text: (item) => JSON.stringify(item) });
+          const { units = [], nextPageToken } = JSON.parse(text);
+          seen.push(...units);
+          const next = nextPageToken && requestedPage(new URLSearchParams({ nextPageToken }), size);
+          page = next || undefined;
+          for (const each of toggled[turn] ?? []) {
+            if (!present.delete(each)) present.add(each);
+            staying.delete(each);
+          }
+        }
+        assert.deepEqual(seen, [...new Set(seen)].sort());
+        for (const each of staying) assert.ok(seen.includes(each), each);
+      },
+    ),
+  );
 });

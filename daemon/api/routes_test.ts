@@ -207,17 +207,23 @@ Deno.test("lists come in pages", async (test) => {
     ];
   };
   await test.step("units by name", async () => {
-    assert.deepEqual(await names("/fleet/v1/units"), [["a.service", "b.service"], "AgACAA=="]);
+    assert.deepEqual(await names("/fleet/v1/units"), [["a.service", "b.service"], "AgACAD5iLnNlcnZpY2U="]);
     assert.deepEqual(await names("/fleet/v1/units?nextPageToken=AgACAA=="), [["c.service"], undefined]);
+    assert.deepEqual(await names("/fleet/v1/units?nextPageToken=AgACAD5iLnNlcnZpY2U="), [["c.service"], undefined]);
     assert.equal((await api.send("GET", "/fleet/v1/units?nextPageToken=AgADAA==")).text, "{}");
   });
   await test.step("machines by ID", async () => {
-    assert.deepEqual(await names("/fleet/v1/machines"), [["m1", "m2"], "AgACAA=="]);
+    assert.deepEqual(await names("/fleet/v1/machines"), [["m1", "m2"], "AgACAD5tMg=="]);
     assert.deepEqual(await names("/fleet/v1/machines?nextPageToken=AgACAA=="), [["m3"], undefined]);
+    assert.deepEqual(await names("/fleet/v1/machines?nextPageToken=AgACAD5tMg=="), [["m3"], undefined]);
   });
   await test.step("states by name and machine ID", async () => {
-    assert.deepEqual(await names("/fleet/v1/state"), [["a.service@m1", "a.service@m2"], "AgACAA=="]);
+    assert.deepEqual(await names("/fleet/v1/state"), [["a.service@m1", "a.service@m2"], "AgACAD5hLnNlcnZpY2UgbTI="]);
     assert.deepEqual(await names("/fleet/v1/state?nextPageToken=AgACAA=="), [["b.service@m3"], undefined]);
+    assert.deepEqual(await names("/fleet/v1/state?nextPageToken=AgACAD5hLnNlcnZpY2UgbTI="), [
+      ["b.service@m3"],
+      undefined,
+    ]);
   });
   for (const path of ["units", "machines", "state"]) {
     await test.step(`/${path} refuses a bad token`, async () => {

@@ -7,10 +7,14 @@
 import type { UnitName, UnitState } from "../../registry/model.ts";
 import type { Api, Call } from "./context.ts";
 import { stateEntity, statesOf } from "./entities.ts";
-import { pageText, requestedPage } from "./pages.ts";
+import { type Entries, pageText, requestedPage } from "./pages.ts";
 import { errorReply, jsonReply } from "./replies.ts";
 
-const render = (state: UnitState) => JSON.stringify(stateEntity(state));
+const entries: Entries<UnitState> = {
+  // No name has a blank, and all that names have sorts behind one.
+  key: ({ unit, machine }) => `${unit} ${machine}`,
+  text: (state) => JSON.stringify(stateEntity(state)),
+};
 
 /** GET `/state`, narrowed by the first `unitName` and the first `machineID` where they are not empty. */
 export async function listStates(api: Api, { query }: Call): Promise<Response> {
@@ -21,7 +25,7 @@ export async function listStates(api: Api, { query }: Call): Promise<Response> {
   const machine = query.get("machineID");
   const ofUnit = unit ? statesOf(cluster, unit) : api.lists.states(cluster);
   const states = machine ? ofUnit.filter((state) => state.machine === machine) : ofUnit;
-  return jsonReply(pageText("states", states, { page: asked.page, size: api.pageSize }, render));
+  return jsonReply(pageText("states", states, asked, entries));
 }
 
 /** GET `/state/{name}`: what the unit's own machine says of it, else the machine with the lowest ID. */
@@ -29,5 +33,5 @@ export async function getState(api: Api, name: UnitName): Promise<Response> {
   const cluster = await api.registry.read();
   const target = cluster.targets.get(name);
   const state = (target && cluster.states.get(name)?.get(target.machine)) ?? statesOf(cluster, name)[0];
-  return state ? jsonReply(render(state)) : errorReply(404, "unit state does not exist");
+  return state ? jsonReply(entries.text(state)) : errorReply(404, "unit state does not exist");
 }

@@ -5,10 +5,10 @@
  */
 
 import { ConflictError, type UnitRecord } from "../../registry/mod.ts";
-import type { UnitName } from "../../registry/model.ts";
+import type { Unit, UnitName } from "../../registry/model.ts";
 import { validateUnitName } from "../../systemd/unit_name.ts";
 import type { Api, Call } from "./context.ts";
-import { pageText, requestedPage } from "./pages.ts";
+import { type Entries, pageText, requestedPage } from "./pages.ts";
 import { emptyReply, errorReply, jsonReply } from "./replies.ts";
 import { decideUpdate, readUnitRequest, type UnitRequest } from "./unit_request.ts";
 
@@ -20,14 +20,8 @@ export async function listUnits(api: Api, { query }: Call): Promise<Response> {
   const asked = requestedPage(query, api.pageSize);
   if ("refusal" in asked) return errorReply(400, asked.refusal);
   const cluster = await api.registry.read();
-  return jsonReply(
-    pageText(
-      "units",
-      api.lists.units(cluster),
-      { page: asked.page, size: api.pageSize },
-      (unit) => api.units.text(cluster, unit),
-    ),
-  );
+  const entries: Entries<Unit> = { key: ({ name }) => name, text: (unit) => api.units.text(cluster, unit) };
+  return jsonReply(pageText("units", api.lists.units(cluster), asked, entries));
 }
 
 /** GET `/units/{name}`. */

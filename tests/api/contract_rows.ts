@@ -67,6 +67,12 @@ const routes: readonly Row[] = [
   ...["/units/", "/state/", "/machines/", "/discovery/", "^/metrics/", "/"]
     .map((at) => nowhere(`1 trailing slash: ${at}`, at)),
   { row: "1 {name} is percent-decoded", at: "/units/%61%2Eservice", code: 200, gives: /"name":"a\.service"/ },
+  {
+    ...{ row: "1 {name} is percent-decoded: + is itself", method: "PUT", at: "/units/he+llo.service", body: "{}" },
+    headers: { "Content-Type": "application/json" },
+    ...{ code: 400, refusal: "invalid character '+' in unit name" },
+  },
+  { row: "1 Content-Length", at: "/units/a.service", code: 200, gives: any, head: /\r\ncontent-length: \d+(\r\n|$)/i },
   nowhere("1 {name} is one segment", "/units/a/b"),
   nowhere("1 {name} is one segment, decoded", "/units/a%2Fb"),
   ...(["//units?x=y", "/x/../units?x=y", "/./units?x=y", "/%2e/units?x=y"] as const).map((at): Row => ({
@@ -139,7 +145,13 @@ const badTokens: readonly (readonly [row: string, token: string, refusal: string
 const pages: readonly Row[] = [
   {
     row: "3 nextPageToken: limit and page, 16 bits each, little-endian, padded URL-safe base64; units by name",
-    ...{ at: "/units", code: 200, gives: /^\{"nextPageToken":"ZAACAA==","units":\[\{[^}]*"name":"a\.service"/ },
+    ...{ at: "/units", code: 200 },
+    gives: /^\{"nextPageToken":"ZAACAD56MTk1LnNlcnZpY2U=","units":\[\{[^}]*"name":"a\.service"/,
+  },
+  {
+    row: "3 nextPageToken leads to the next page",
+    ...{ at: "/units?nextPageToken=ZAACAD56MTk1LnNlcnZpY2U=", code: 200 },
+    gives: /^\{"units":\[\{[^}]*"name":"z196\.service"[^}]*\}\]\}\]\}$/,
   },
   {
     row: "3 the last page has no nextPageToken",
@@ -174,6 +186,8 @@ const pages: readonly Row[] = [
     gives: /^\{"states":\[\{[^}]*"g\.service"[^}]*\}\]\}$/,
   },
   { row: "3 /state unitName, exact", at: "/state?unitName=a", code: 200, gives: "{}" },
+  { row: "3 /state machineID, exact", at: `/state?machineID=${m2.slice(1)}`, code: 200, gives: "{}" },
+  { row: "3 /state unitName, letter by letter", at: "/state?unitName=A.service", code: 200, gives: "{}" },
   { row: "3 /state both", at: `/state?machineID=${m2}&unitName=a.service`, code: 200, gives: "{}" },
   {
     row: "3 /state empty is no filter",
@@ -275,6 +289,18 @@ const puts: readonly Row[] = [
     ...{ row: "4.2 media type", ...putAt, headers: { "Content-Type": "text/json" }, body: "{}", code: 415 },
     refusal: "only acceptable Content-Type is application/json",
   },
+  {
+    ...{ row: "4.2 media type is compared by case", ...putAt, headers: { "Content-Type": "Application/json" } },
+    ...{ body: "{}", code: 415, refusal: "only acceptable Content-Type is application/json" },
+  },
+  {
+    ...{
+      row: "4.2 media type with a parameter",
+      ...putAt,
+      headers: { "Content-Type": "application/json ;charset=utf-8" },
+    },
+    ...{ body: "{}", code: 409, refusal: "unit does not exist and options field empty" },
+  },
   put("4.3 empty body", "new.service", "", 400, "unable to decode body: EOF"),
   put("4.3 half a body", "new.service", '{"name":', 400, "unable to decode body: unexpected EOF"),
   put("4.3 no JSON", "new.service", "hello", 400, /^unable to decode body: /),
@@ -306,6 +332,21 @@ const puts: readonly Row[] = [
   ),
   ...forbidden.map(([options, refusal]) =>
     put(`4.7 ${options.join(" ")}`, "new.service", fleet(...options), 400, refusal)
+  ),
+  put(
+    "4 of a key that comes twice the last one counts",
+    "new.service",
+    `{"options":[],"options":[${file}],"desiredState":"launched","desiredState":"up"}`,
+    400,
+    'unknown desiredState "up": expect inactive, loaded, launched',
+  ),
+  put("4.3 comes before 4.5", "hello.conf", "{", 400, "unable to decode body: unexpected EOF"),
+  put(
+    "4.4 comes before 4.5",
+    "hello.conf",
+    '{"name":"b.conf"}',
+    400,
+    'name in URL "hello.conf" differs from unit name in request body "b.conf"',
   ),
   ...allowed.map((options, index) =>
     put(`4.7 allowed: ${options.join(" ")}`, `allowed${index}.service`, fleet(...options), 201)
@@ -344,6 +385,13 @@ const puts: readonly Row[] = [
     "4.11 existing template",
     "t@.service",
     '{"desiredState":"loaded"}',
+    400,
+    'cannot activate template "t@.service"',
+  ),
+  put(
+    "4.11 comes before an unknown state",
+    "t@.service",
+    '{"desiredState":"gone"}',
     400,
     'cannot activate template "t@.service"',
   ),
@@ -404,6 +452,7 @@ const patches: readonly Row[] = [
   patch("6 op", `[${operation("move", "k", '"v"')}]`, "invalid op: expect add, remove, or replace"),
   patch("6 path, elsewhere", '[{"op":"add","path":"/m/ip","value":"v"}]', invalidPath),
   patch("6 path, key", `[${operation("add", "a+b", '"v"')}]`, invalidPath),
+  patch("6 op comes before path", '[{"op":"move","path":"/m/ip"}]', "invalid op: expect add, remove, or replace"),
   patch("6 add with empty value", `[${operation("add", "k", '""')}]`, "invalid value: add and replace require a value"),
   patch("6 replace without value", `[${operation("replace", "k")}]`, "invalid value: add and replace require a value"),
   patch(

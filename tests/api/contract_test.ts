@@ -152,11 +152,35 @@ Deno.test("3 an empty collection is {}", async () => {
   }
 });
 
+Deno.test("3 while units come and go, pages tell each that stays once", async () => {
+  for (const prefix of prefixes) {
+    await using api = await ApiFixture.open({ pageSize: 2 });
+    await using stage = new Stage();
+    const { addresses: [address] } = await stage.serve(api.handler, stage.unix());
+    for (const name of ["b", "c", "d", "e", "f"]) await api.put(`${name}.service`);
+    const page = async (token?: string): Promise<{ readonly units: string[]; readonly next?: string }> => {
+      const path = `${prefix}/units${token === undefined ? "" : `?nextPageToken=${encodeURIComponent(token)}`}`;
+      const { units = [], nextPageToken: next } = JSON.parse((await ask(address!, { path })).body);
+      return { units: units.map(({ name }: { name: string }) => name[0]), next };
+    };
+    const first = await page();
+    assert.deepEqual(first.units, ["b", "c"]);
+    await api.send("DELETE", "/fleet/v1/units/b.service");
+    const second = await page(first.next);
+    assert.deepEqual(second.units, ["d", "e"]);
+    for (const name of ["a", "b", "bb"]) await api.put(`${name}.service`);
+    await api.send("DELETE", "/fleet/v1/units/e.service");
+    assert.deepEqual(await page(second.next), { units: ["f"], next: undefined });
+  }
+});
+
 interface Method {
   readonly id: string;
   readonly httpMethod: string;
   readonly path: string;
-  readonly parameters: Readonly<Record<string, { readonly required?: boolean }>>;
+  readonly parameters: Readonly<Record<string, { readonly required?: boolean; readonly location: string }>>;
+  readonly parameterOrder?: readonly string[];
+  readonly response?: { readonly $ref: string };
   readonly request?: { readonly $ref: string };
 }
 
@@ -192,6 +216,16 @@ Deno.test("7 discovery document", async (test) => {
     for (const state of [desiredState, currentState]) assert.deepEqual(state.enum, ["inactive", "loaded", "launched"]);
     assert.equal(machineID.required, true);
   });
+  await test.step("7 $ref for nesting, additionalProperties for metadata", () => {
+    for (
+      const [page, list, entity] of [["MachinePage", "machines", "Machine"], ["UnitPage", "units", "Unit"]] as const
+    ) {
+      assert.equal(schemas[page].properties[list].items.$ref, entity);
+    }
+    assert.equal(schemas.UnitStatePage.properties.states.items.$ref, "UnitState");
+    assert.equal(schemas.Unit.properties.options.items.$ref, "UnitOption");
+    assert.equal(schemas.Machine.properties.metadata.additionalProperties.type, "string");
+  });
   const methods: readonly (readonly [name: string, id: string, http: string, path: string, parameters: string])[] = [
     ["Machines.List", "fleet.Machine.List", "GET", "machines", "nextPageToken"],
     ["Units.List", "fleet.Unit.List", "GET", "units", "nextPageToken"],
@@ -201,6 +235,10 @@ Deno.test("7 discovery document", async (test) => {
     ["UnitState.List", "fleet.UnitState.List", "GET", "state", "machineID nextPageToken unitName"],
     ["UnitState.Get", "fleet.UnitState.Get", "GET", "state/{unitName}", "unitName!"],
   ];
+  const responses: Readonly<Record<string, string>> = {
+    ...{ "Machines.List": "MachinePage", "Units.List": "UnitPage", "Units.Get": "Unit" },
+    ...{ "UnitState.List": "UnitStatePage", "UnitState.Get": "UnitState" },
+  };
   for (const [name, ...row] of methods) {
     await test.step(`7 ${name}`, () => {
       const [resource, verb] = name.split(".");
@@ -208,6 +246,11 @@ Deno.test("7 discovery document", async (test) => {
       const parameters = Object.entries(method.parameters).map(([name, { required }]) => name + (required ? "!" : ""));
       assert.deepEqual([method.id, method.httpMethod, method.path, parameters.toSorted().join(" ")], row);
       assert.equal(method.request?.$ref, name === "Units.Set" ? "Unit" : undefined);
+      for (const [parameter, { location }] of Object.entries(method.parameters)) {
+        assert.equal(location, row[2].includes(`{${parameter}}`) ? "path" : "query");
+      }
+      assert.deepEqual(method.parameterOrder ?? [], row[3].includes("!") ? ["unitName"] : []);
+      assert.equal(method.response?.$ref, responses[name]);
     });
   }
   await test.step("7 PATCH machines is not described, nor anything else", () => {
