@@ -17,6 +17,7 @@ const doors: Readonly<Record<string, string>> = {
   "systemd/unit_dir.ts": "the directory of unit files",
   "daemon/main.ts": "arguments, signals, exit code, log",
   "daemon/api/server.ts": "sockets of the API",
+  "daemon/api/door.ts": "requests as node:http gives them, and the adapter that makes ours of them",
   "daemon/api/socket_file.ts": "files of the API's unix sockets",
   "daemon/api/peer_credentials.ts": "who opened a unix socket's connection, as the kernel knows it",
   "daemon/api/credentials.ts": "certificates and tokens of the API",

@@ -56,7 +56,7 @@ export function policyWarnings(policy: Policy, encrypted: boolean): string[] {
 /** Whether a request over `connection` may be carried out. */
 export function judge(policy: Policy, request: Request, target: string, connection: Connection): Verdict {
   const { kind, hosts } = connection;
-  if (hosts.length > 1) return denied(400, `expected 1 Host, got ${hosts.length}`);
+  if (hosts.length !== 1) return denied(400, `expected 1 Host, got ${hosts.length}`);
   if (kind === "unix") return {};
   const [, authority] = /^https?:\/\/([^/?#]*)/i.exec(target) ?? [];
   const foreign = foreignPage(request, authority ?? hosts[0] ?? "");

@@ -35,7 +35,7 @@ export interface Connection {
   readonly remote: string;
   /** Of a unix socket, where it can be told. */
   readonly process?: PeerCredentials;
-  /** Every `Host` header, in order. */
+  /** Every `Host` header, in order; HTTP/1.0 may leave it out, which is as good as an empty one (RFC 9112, 3.2). */
   readonly hosts: readonly string[];
   /** Left out where none was shown. */
   readonly certificate?: ShownCertificate;

@@ -7,7 +7,7 @@
 import { readFile } from "node:fs/promises";
 import { messageOf } from "../../registry/log.ts";
 import type { Config } from "../config.ts";
-import type { Credentials, TlsTexts } from "./server.ts";
+import type { Credentials, TlsTexts } from "./door.ts";
 import { Tokens } from "./tokens.ts";
 
 /** The options that say who may use the API from the network. */

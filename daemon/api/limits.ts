@@ -25,25 +25,41 @@ export const usualLimits = {
 /** See {@link usualLimits}. */
 export type Limits = Readonly<typeof usualLimits>;
 
-/** The same for node:http. */
-export function timeouts(limits: Limits) {
+/** The same for node:http, and what else it is told. */
+export function settings(limits: Limits) {
   return {
     connectionsCheckingInterval: limits.check_ms,
     headersTimeout: limits.headers_ms,
     requestTimeout: limits.request_ms,
     keepAliveTimeout: limits.idle_ms,
     maxHeaderSize: limits.headers_bytes,
+    // It is looked at with all else that tells who may pass.
+    requireHostHeader: false,
   };
 }
 
+const reasons = {
+  400: "Bad Request",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  431: "Request Header Fields Too Large",
+} as const;
+
 /** The answer to what is no HTTP request, byte for byte; `code` is that of node:http's error. */
 export function malformedReply(code: string | undefined): string {
-  const [status, message] = code === "HPE_HEADER_OVERFLOW"
-    ? ["431 Request Header Fields Too Large", `request header exceeds maximum length (${usualLimits.headers_bytes})`]
-    : code === "ERR_HTTP_REQUEST_TIMEOUT"
-    ? ["408 Request Timeout", "request did not arrive in time"]
-    : ["400 Bad Request", "malformed HTTP request"];
-  const body = JSON.stringify({ error: { code: parseInt(status), message } });
-  return `HTTP/1.1 ${status}\r\nServer: fleetd/${version}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
-    `Content-Length: ${body.length}\r\n\r\n${body}`;
+  switch (code) {
+    case "HPE_HEADER_OVERFLOW":
+      return refusedReply(431, `request header exceeds maximum length (${usualLimits.headers_bytes})`);
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return refusedReply(408, "request did not arrive in time");
+    default:
+      return refusedReply(400, "malformed HTTP request");
+  }
+}
+
+/** The last answer on a connection, byte for byte. `message` is ASCII. */
+export function refusedReply(code: keyof typeof reasons, message: string): string {
+  const body = JSON.stringify({ error: { code, message } });
+  return `HTTP/1.1 ${code} ${reasons[code]}\r\nServer: fleetd/${version}\r\nConnection: close\r\n` +
+    `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }

@@ -23,17 +23,18 @@ export function takePeer(
   credentials: Pick<PeerCredentialsReader, "of">,
 ): Peer {
   const target = incoming.url ?? "/";
-  const { rawHeaders, socket } = incoming;
+  const { rawHeaders, socket, httpVersion } = incoming;
   const valuesOf = (name: string) =>
     rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name);
   // Only TCP has an address: whatever was inherited and is no unix socket after all is not taken for one.
   if (kind === "unix" && socket.remoteAddress !== undefined) kind = "network";
   const certificate = kind === "network" ? certificateOf(socket, now_ms) : undefined;
   const process = kind === "unix" ? credentials.of(socket) : undefined;
+  const hosts = valuesOf("host");
   const connection: Connection = {
     kind,
     remote: kind === "unix" ? "unix" : `${socket.remoteAddress}:${socket.remotePort}`,
-    hosts: valuesOf("host"),
+    hosts: hosts.length === 0 && httpVersion === "1.0" ? [""] : hosts,
     ...(certificate ? { certificate } : {}),
     ...(process ? { process } : {}),
   };

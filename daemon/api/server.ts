@@ -7,48 +7,20 @@
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
-import { getRequestListener } from "@hono/node-server";
-import type { Clock } from "../../registry/clock.ts";
-import { type Log, messageOf } from "../../registry/log.ts";
-import { version } from "../version.ts";
-import { denialReply, isOpen, judge, type Policy, policyWarnings } from "./access.ts";
-import { AuditLog } from "./audit.ts";
-import { type Limits, malformedReply, timeouts, usualLimits } from "./limits.ts";
-import { describeListen, isLoopback, type ListenSpec, type NetworkAddress, passedSockets, urlFor } from "./listen.ts";
-import { takePeer } from "./peer.ts";
-import { openPeerCredentials, type PeerCredentialsReader } from "./peer_credentials.ts";
-import { errorReply } from "./replies.ts";
-import { Turns } from "./turns.ts";
+import { messageOf } from "../../registry/log.ts";
+import { isOpen, policyWarnings } from "./access.ts";
 import type { Connection } from "./context.ts";
-import type { Handler, Peer } from "./routes.ts";
-
+import { type Credentials, Door, type DoorOptions, type TlsTexts } from "./door.ts";
+import { malformedReply, refusedReply, settings } from "./limits.ts";
+import { describeListen, isLoopback, type ListenSpec, type NetworkAddress, passedSockets, urlFor } from "./listen.ts";
 import { codeOf, explainListen, isAbandoned, removeSocketFile } from "./socket_file.ts";
 
 export { type ListenSpec, listenSpec } from "./listen.ts";
 
-/** PEM texts. With `clientCa`, clients are asked for a certificate of that authority; what is shown is judged later. */
-export interface TlsTexts {
-  readonly cert: string;
-  readonly key: string;
-  readonly clientCa?: string;
-}
-
-/** How strangers from the network are met: without TLS texts in plain text, without a policy not at all. */
-export interface Credentials {
-  readonly policy: Policy;
-  readonly tls?: TlsTexts;
-}
-
 /** What {@link serve} needs. */
-export interface ServeOptions {
-  readonly handler: Handler;
+export interface ServeOptions extends DoorOptions {
   /** With none, nothing is served. */
   readonly listen: readonly ListenSpec[];
-  readonly credentials: Credentials;
-  readonly log: Log;
-  readonly clock: Clock;
-  /** For tests that cannot wait: other limits than usual. */
-  readonly limits?: Partial<Limits>;
 }
 
 /** A server that accepts connections. */
@@ -113,132 +85,6 @@ export async function serve(options: ServeOptions): Promise<Server> {
   };
 }
 
-/** One open connection. */
-interface Visit {
-  /** Ends answers without an end. */
-  readonly leaving: AbortController;
-  /** The request that came last; its body may be coming yet. */
-  latest?: IncomingMessage;
-}
-
-/** What stands between every socket and the handler: who may pass. */
-class Door {
-  credentials: Credentials;
-  readonly limits: Limits;
-  readonly #open = new Map<Socket, Visit>();
-  readonly processes: PeerCredentialsReader;
-  readonly #audit: AuditLog;
-  readonly #peers = new WeakMap<IncomingMessage, Peer>();
-  readonly #turns = new Turns<Socket>();
-  /** Requests of which too many waited on their connection. */
-  readonly #surplus = new WeakSet<IncomingMessage>();
-  /** Answers under way, with how much their clients had taken when last looked at. */
-  readonly #answers = new Map<ServerResponse, { readonly taken: number; readonly since_ms: number }>();
-
-  constructor(private readonly options: ServeOptions, private readonly closing: AbortSignal) {
-    this.credentials = options.credentials;
-    this.limits = { ...usualLimits, ...options.limits };
-    this.processes = openPeerCredentials(options.log);
-    this.#audit = new AuditLog(options.clock, options.log);
-    closing.addEventListener("abort", () => this.#open.forEach(({ leaving }) => leaving.abort()));
-    void this.#dropStalled();
-  }
-
-  /**
-   * Counts a connection. Who has ended his side of it may still be waiting for what he has asked for, and is given that;
-   * he may as well have gone, so that answers without an end end.
-   */
-  enter(socket: Socket): void {
-    const visit: Visit = { leaving: new AbortController() };
-    this.#open.set(socket, visit);
-    socket.on("end", () => {
-      visit.leaving.abort();
-      if (visit.latest?.complete === false) socket.destroy();
-    });
-    socket.on("close", () => {
-      visit.leaving.abort();
-      this.#open.delete(socket);
-    });
-  }
-
-  /** Who takes nothing of an answer that waits for him is cut off: it holds memory and a place. */
-  async #dropStalled(): Promise<void> {
-    const { limits, options: { clock, log } } = this;
-    while (!this.closing.aborted) {
-      await clock.sleep(limits.check_ms, this.closing);
-      const now_ms = clock.monotonic_ms();
-      for (const [answer, last] of this.#answers) {
-        const { socket } = answer;
-        const taken = socket && socket.writableLength > 0 ? socket.bytesWritten - socket.writableLength : -1;
-        if (!socket || taken < 0 || taken !== last.taken) this.#answers.set(answer, { taken, since_ms: now_ms });
-        else if (now_ms - last.since_ms >= limits.stalled_ms) {
-          log("debug", "a client that takes nothing is cut off", { seconds: limits.stalled_ms / 1000 });
-          socket.destroy();
-        }
-      }
-    }
-  }
-
-  readonly #listener = getRequestListener(async (request, { incoming }) => {
-    const peer = this.#peers.get(incoming as IncomingMessage) as Peer;
-    const { policy } = this.credentials;
-    if (this.#open.size > this.limits.connections) {
-      return asOurs(errorReply(503, `too many connections (${this.limits.connections})`));
-    }
-    if (this.#surplus.has(incoming as IncomingMessage)) {
-      return asOurs(errorReply(503, `too many requests wait on this connection (${this.limits.waiting})`));
-    }
-    const verdict = judge(policy, request, peer.target ?? "", peer.connection as Connection);
-    if (verdict.denial) {
-      this.#audit.refused(verdict.denial, request, peer);
-      return asOurs(denialReply(verdict.denial, policy));
-    }
-    const reply = await this.options.handler(request, peer);
-    this.#audit.answered(reply, request, peer, verdict.as);
-    return reply;
-  }, {
-    overrideGlobalObjects: false,
-    errorHandler: (error) => {
-      this.options.log("error", "a request could not be answered", { error: messageOf(error) });
-      return errorReply(500);
-    },
-  });
-
-  answer(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
-    const { socket } = incoming;
-    const { limits: { waiting } } = this;
-    const visit = this.#open.get(socket);
-    if (visit) visit.latest = incoming;
-    const before = this.#turns.take(socket, () => this.#begin(incoming, outgoing, kind, idle));
-    if (before > waiting) this.#surplus.add(incoming);
-    if (before >= 4 * waiting) socket.destroy();
-  }
-
-  #begin(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
-    const { closing } = this;
-    const { socket } = incoming;
-    const leaving = this.#open.get(socket)?.leaving.signal ?? closing;
-    this.#peers.set(incoming, takePeer(incoming, kind, leaving, this.options.clock.now_ms(), this.processes));
-    idle.delete(socket);
-    this.#answers.set(outgoing, { taken: -1, since_ms: 0 });
-    outgoing.on("close", () => {
-      this.#answers.delete(outgoing);
-      if (socket.destroyed || !socket.writable) return this.#turns.drop(socket);
-      if (closing.aborted) return socket.destroySoon();
-      idle.add(socket);
-      this.#turns.done(socket);
-    });
-    void this.#listener(incoming, outgoing);
-  }
-}
-
-/** The last answer on its connection. */
-function asOurs(reply: Response): Response {
-  reply.headers.set("Server", `fleetd/${version}`);
-  reply.headers.set("Connection", "close");
-  return reply;
-}
-
 /** One listening socket. */
 class Listener {
   /** Connections that no request is under way on; closeIdleConnections() leaves out those yet unused. */
@@ -248,13 +94,17 @@ class Listener {
   #tlsServer: HttpsServer | undefined;
   #kind: Connection["kind"] = "unix";
 
-  private constructor(private readonly spec: ListenSpec, private readonly door: Door, private readonly log: Log) {
-    this.#server = createServer(timeouts(door.limits), (incoming, outgoing) => this.#answer(incoming, outgoing));
+  private constructor(
+    private readonly spec: ListenSpec,
+    private readonly door: Door,
+    private readonly log: DoorOptions["log"],
+  ) {
+    this.#server = createServer(settings(door.limits), (incoming, outgoing) => this.#answer(incoming, outgoing));
     this.#server.maxConnections = 2 * door.limits.connections;
     this.#receive(this.#server);
   }
 
-  static async open(spec: ListenSpec, door: Door, log: Log): Promise<Listener> {
+  static async open(spec: ListenSpec, door: Door, log: DoorOptions["log"]): Promise<Listener> {
     const listener = new Listener(spec, door, log);
     await listener.#listen();
     listener.#server.on("error", (error) => log("error", `${describeListen(spec)}: ${error.message}`));
@@ -308,7 +158,7 @@ class Listener {
   #openTls(tls: TlsTexts): HttpsServer {
     if (this.#tlsServer) return this.#tlsServer;
     const options = {
-      ...timeouts(this.door.limits),
+      ...settings(this.door.limits),
       ...secureContext(tls),
       handshakeTimeout: this.door.limits.handshake_ms,
     };
@@ -332,6 +182,9 @@ class Listener {
       this.door.enter(socket);
       socket.on("close", () => this.#idle.delete(socket));
     });
+    // Else node:http would answer by itself, without a word; RFC 9110, section 10.1.1, lets us look over an expectation.
+    server.on("checkExpectation", (incoming, outgoing) => this.#answer(incoming, outgoing));
+    server.on("connect", (_incoming, socket) => socket.end(refusedReply(405, "CONNECT is not supported")));
     server.on("clientError", (error, socket) => {
       this.log("debug", "a connection is given up", { error: messageOf(error) });
       if (socket.writable) socket.end(malformedReply(codeOf(error)));

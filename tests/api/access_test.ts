@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readCredentials } from "../../daemon/api/credentials.ts";
-import type { Credentials } from "../../daemon/api/server.ts";
+import type { Credentials } from "../../daemon/api/door.ts";
 import type { Api } from "../../daemon/api/context.ts";
 import type { OperatorPorts } from "../../daemon/api/operator.ts";
 import { type HandlerOptions, routesOf } from "../../daemon/api/routes.ts";

@@ -120,8 +120,25 @@ Deno.test("requests that two servers could read in two ways", async (test) => {
       const text = await talk(address, `GET / HTTP/1.1\r\n${rest}Host: evil.example\r\nConnection: close\r\n\r\n`);
       assert.equal(answerOf(text).code, 400);
     });
-    await test.step("no host", async () => {
-      assert.equal(answerOf(await talk(address, "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")).code, 400);
+    const oddities: readonly (readonly [name: string, bytes: string, code: number, says: string])[] = [
+      ["no host", "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400, "expected 1 Host, got 0"],
+      ["a tunnel", `CONNECT evil.example:80 HTTP/1.1\r\n${rest}\r\n`, 405, "CONNECT is not supported"],
+      ["a method that nobody knows", `FOO /fleet/v1/units HTTP/1.1\r\n${rest}\r\n`, 400, "malformed HTTP request"],
+      ["a method in small letters", `get /fleet/v1/units HTTP/1.1\r\n${rest}\r\n`, 400, "malformed HTTP request"],
+    ];
+    for (const [name, bytes, code, says] of oddities) {
+      await test.step(name, async () => {
+        const answer = answerOf(await talk(address, bytes));
+        assert.deepEqual([answer.code, answer.body], [code, errorText(code, says)]);
+        assert.match(answer.head, /\r\nserver: fleetd\//i);
+      });
+    }
+    await test.step("no host in HTTP/1.0", async () => {
+      assert.equal(answerOf(await talk(address, "GET /healthz HTTP/1.0\r\n\r\n")).body, "ok");
+    });
+    await test.step("an expectation that is none is looked over", async () => {
+      const answer = answerOf(await talk(address, written({ path: "/healthz", headers: { Expect: "wonders" } })));
+      assert.equal(answer.body, "ok");
     });
   });
 });

@@ -3,7 +3,8 @@
 import { systemClock } from "../../daemon/clock.ts";
 import type { Handler } from "../../daemon/api/routes.ts";
 import type { Limits } from "../../daemon/api/limits.ts";
-import { type Credentials, type ListenSpec, serve, type Server } from "../../daemon/api/server.ts";
+import type { Credentials } from "../../daemon/api/door.ts";
+import { type ListenSpec, serve, type Server } from "../../daemon/api/server.ts";
 import type { Certificate } from "./authority.ts";
 
 export const loopback: ListenSpec = { kind: "tcp", host: "127.0.0.1", port: 0 };

@@ -1,0 +1,170 @@
+/**
+ * What stands between the API's sockets and its routes: who may pass, and how much at a time. 🚪 node:http's requests.
+ *
+ * @module
+ */
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import type { Clock } from "../../registry/clock.ts";
+import { type Log, messageOf } from "../../registry/log.ts";
+import { version } from "../version.ts";
+import { denialReply, judge, type Policy } from "./access.ts";
+import { AuditLog } from "./audit.ts";
+import type { Connection, Peer } from "./context.ts";
+import { type Limits, usualLimits } from "./limits.ts";
+import { takePeer } from "./peer.ts";
+import { openPeerCredentials, type PeerCredentialsReader } from "./peer_credentials.ts";
+import { errorReply } from "./replies.ts";
+import type { Handler } from "./routes.ts";
+import { Turns } from "./turns.ts";
+
+/** PEM texts. With `clientCa`, clients are asked for a certificate of that authority; what is shown is judged later. */
+export interface TlsTexts {
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCa?: string;
+}
+
+/** How strangers from the network are met: without TLS texts in plain text, without a policy not at all. */
+export interface Credentials {
+  readonly policy: Policy;
+  readonly tls?: TlsTexts;
+}
+
+/** What a {@link Door} needs. */
+export interface DoorOptions {
+  readonly handler: Handler;
+  readonly credentials: Credentials;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** For tests that cannot wait: other limits than usual. */
+  readonly limits?: Partial<Limits>;
+}
+
+/** One open connection. */
+interface Visit {
+  /** Ends answers without an end. */
+  readonly leaving: AbortController;
+  /** The request that came last; its body may be coming yet. */
+  latest?: IncomingMessage;
+}
+
+/** What stands between every socket and the handler: who may pass. */
+export class Door {
+  credentials: Credentials;
+  readonly limits: Limits;
+  readonly #open = new Map<Socket, Visit>();
+  readonly processes: PeerCredentialsReader;
+  readonly #audit: AuditLog;
+  readonly #peers = new WeakMap<IncomingMessage, Peer>();
+  readonly #turns = new Turns<Socket>();
+  /** Requests of which too many waited on their connection. */
+  readonly #surplus = new WeakSet<IncomingMessage>();
+  /** Answers under way, with how much their clients had taken when last looked at. */
+  readonly #answers = new Map<ServerResponse, { readonly taken: number; readonly since_ms: number }>();
+
+  constructor(private readonly options: DoorOptions, private readonly closing: AbortSignal) {
+    this.credentials = options.credentials;
+    this.limits = { ...usualLimits, ...options.limits };
+    this.processes = openPeerCredentials(options.log);
+    this.#audit = new AuditLog(options.clock, options.log);
+    closing.addEventListener("abort", () => this.#open.forEach(({ leaving }) => leaving.abort()));
+    void this.#dropStalled();
+  }
+
+  /**
+   * Counts a connection. Who has ended his side of it may still be waiting for what he has asked for, and is given that;
+   * he may as well have gone, so that answers without an end end.
+   */
+  enter(socket: Socket): void {
+    const visit: Visit = { leaving: new AbortController() };
+    this.#open.set(socket, visit);
+    socket.on("end", () => {
+      visit.leaving.abort();
+      if (visit.latest?.complete === false) socket.destroy();
+    });
+    socket.on("close", () => {
+      visit.leaving.abort();
+      this.#open.delete(socket);
+    });
+  }
+
+  /** Who takes nothing of an answer that waits for him is cut off: it holds memory and a place. */
+  async #dropStalled(): Promise<void> {
+    const { limits, options: { clock, log } } = this;
+    while (!this.closing.aborted) {
+      await clock.sleep(limits.check_ms, this.closing);
+      const now_ms = clock.monotonic_ms();
+      for (const [answer, last] of this.#answers) {
+        const { socket } = answer;
+        const taken = socket && socket.writableLength > 0 ? socket.bytesWritten - socket.writableLength : -1;
+        if (!socket || taken < 0 || taken !== last.taken) this.#answers.set(answer, { taken, since_ms: now_ms });
+        else if (now_ms - last.since_ms >= limits.stalled_ms) {
+          log("debug", "a client that takes nothing is cut off", { seconds: limits.stalled_ms / 1000 });
+          socket.destroy();
+        }
+      }
+    }
+  }
+
+  readonly #listener = getRequestListener(async (request, { incoming }) => {
+    const peer = this.#peers.get(incoming as IncomingMessage) as Peer;
+    const { policy } = this.credentials;
+    if (this.#open.size > this.limits.connections) {
+      return asOurs(errorReply(503, `too many connections (${this.limits.connections})`));
+    }
+    if (this.#surplus.has(incoming as IncomingMessage)) {
+      return asOurs(errorReply(503, `too many requests wait on this connection (${this.limits.waiting})`));
+    }
+    const verdict = judge(policy, request, peer.target ?? "", peer.connection as Connection);
+    if (verdict.denial) {
+      this.#audit.refused(verdict.denial, request, peer);
+      return asOurs(denialReply(verdict.denial, policy));
+    }
+    const reply = await this.options.handler(request, peer);
+    this.#audit.answered(reply, request, peer, verdict.as);
+    return reply;
+  }, {
+    overrideGlobalObjects: false,
+    errorHandler: (error) => {
+      this.options.log("error", "a request could not be answered", { error: messageOf(error) });
+      return errorReply(500);
+    },
+  });
+
+  answer(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
+    const { socket } = incoming;
+    const { limits: { waiting } } = this;
+    const visit = this.#open.get(socket);
+    if (visit) visit.latest = incoming;
+    const before = this.#turns.take(socket, () => this.#begin(incoming, outgoing, kind, idle));
+    if (before > waiting) this.#surplus.add(incoming);
+    if (before >= 4 * waiting) socket.destroy();
+  }
+
+  #begin(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
+    const { closing } = this;
+    const { socket } = incoming;
+    const leaving = this.#open.get(socket)?.leaving.signal ?? closing;
+    this.#peers.set(incoming, takePeer(incoming, kind, leaving, this.options.clock.now_ms(), this.processes));
+    idle.delete(socket);
+    this.#answers.set(outgoing, { taken: -1, since_ms: 0 });
+    outgoing.on("close", () => {
+      this.#answers.delete(outgoing);
+      if (socket.destroyed || !socket.writable) return this.#turns.drop(socket);
+      if (closing.aborted) return socket.destroySoon();
+      idle.add(socket);
+      this.#turns.done(socket);
+    });
+    void this.#listener(incoming, outgoing);
+  }
+}
+
+/** The last answer on its connection. */
+function asOurs(reply: Response): Response {
+  reply.headers.set("Server", `fleetd/${version}`);
+  reply.headers.set("Connection", "close");
+  return reply;
+}
