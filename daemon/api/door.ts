@@ -6,6 +6,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import type { Clock } from "../../registry/clock.ts";
 import { type Log, messageOf } from "../../registry/log.ts";
@@ -19,6 +20,7 @@ import { openPeerCredentials, type PeerCredentialsReader } from "./peer_credenti
 import { errorReply } from "./replies.ts";
 import type { Handler } from "./routes.ts";
 import { Turns } from "./turns.ts";
+import { Vouchers } from "./vouchers.ts";
 
 /** PEM texts. With `clientCa`, clients are asked for a certificate of that authority; what is shown is judged later. */
 export interface TlsTexts {
@@ -45,18 +47,24 @@ export interface DoorOptions {
 
 /** One open connection. */
 interface Visit {
+  readonly kind: Connection["kind"];
   /** Ends answers without an end. */
-  readonly leaving: AbortController;
+  leaving: AbortController;
   /** The request that came last; its body may be coming yet. */
   latest?: IncomingMessage;
+  /** The answer under way is the last one. */
+  isOver?: boolean;
 }
 
 /** What stands between every socket and the handler: who may pass. */
 export class Door {
-  credentials: Credentials;
   readonly limits: Limits;
+  #credentials: Credentials;
   readonly #open = new Map<Socket, Visit>();
+  /** Whoever fills up one way in leaves the others open: root's own above all. */
+  readonly #counts = { unix: 0, loopback: 0, network: 0 };
   readonly processes: PeerCredentialsReader;
+  readonly vouchers = new Vouchers();
   readonly #audit: AuditLog;
   readonly #peers = new WeakMap<IncomingMessage, Peer>();
   readonly #turns = new Turns<Socket>();
@@ -66,7 +74,7 @@ export class Door {
   readonly #answers = new Map<ServerResponse, { readonly taken: number; readonly since_ms: number }>();
 
   constructor(private readonly options: DoorOptions, private readonly closing: AbortSignal) {
-    this.credentials = options.credentials;
+    this.#credentials = options.credentials;
     this.limits = { ...usualLimits, ...options.limits };
     this.processes = openPeerCredentials(options.log);
     this.#audit = new AuditLog(options.clock, options.log);
@@ -74,13 +82,35 @@ export class Door {
     void this.#dropStalled();
   }
 
+  get credentials(): Credentials {
+    return this.#credentials;
+  }
+
+  /**
+   * Goes by other credentials. Who reads on from the network comes back and is judged anew. Connections that were made
+   * with a certificate of another authority end with the answer that is under way.
+   */
+  use(credentials: Credentials): void {
+    const isOver = credentials.tls?.clientCa !== this.#credentials.tls?.clientCa;
+    this.#credentials = credentials;
+    if (isOver) this.vouchers.forget();
+    for (const visit of this.#open.values()) {
+      if (visit.kind !== "network") continue;
+      visit.leaving.abort();
+      visit.leaving = new AbortController();
+      visit.isOver ||= isOver;
+    }
+  }
+
   /**
    * Counts a connection. Who has ended his side of it may still be waiting for what he has asked for, and is given that;
    * he may as well have gone, so that answers without an end end.
    */
-  enter(socket: Socket): void {
-    const visit: Visit = { leaving: new AbortController() };
+  enter(socket: Socket, kind: Connection["kind"]): void {
+    const visit: Visit = { kind, leaving: new AbortController() };
     this.#open.set(socket, visit);
+    this.#counts[kind]++;
+    if ("getPeerCertificate" in socket) this.vouchers.see(socket as TLSSocket);
     socket.on("end", () => {
       visit.leaving.abort();
       if (visit.latest?.complete === false) socket.destroy();
@@ -88,6 +118,7 @@ export class Door {
     socket.on("close", () => {
       visit.leaving.abort();
       this.#open.delete(socket);
+      this.#counts[kind]--;
     });
   }
 
@@ -111,8 +142,9 @@ export class Door {
 
   readonly #listener = getRequestListener(async (request, { incoming }) => {
     const peer = this.#peers.get(incoming as IncomingMessage) as Peer;
-    const { policy } = this.credentials;
-    if (this.#open.size > this.limits.connections) {
+    const { policy } = this.#credentials;
+    const visit = this.#open.get((incoming as IncomingMessage).socket);
+    if (visit && this.#counts[visit.kind] > this.limits.connections) {
       return asOurs(errorReply(503, `too many connections (${this.limits.connections})`));
     }
     if (this.#surplus.has(incoming as IncomingMessage)) {
@@ -147,14 +179,15 @@ export class Door {
   #begin(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
     const { closing } = this;
     const { socket } = incoming;
-    const leaving = this.#open.get(socket)?.leaving.signal ?? closing;
-    this.#peers.set(incoming, takePeer(incoming, kind, leaving, this.options.clock.now_ms(), this.processes));
+    const visit = this.#open.get(socket);
+    const leaving = visit?.leaving.signal ?? closing;
+    this.#peers.set(incoming, takePeer(incoming, kind, leaving, this.options.clock.now_ms(), this));
     idle.delete(socket);
     this.#answers.set(outgoing, { taken: -1, since_ms: 0 });
     outgoing.on("close", () => {
       this.#answers.delete(outgoing);
       if (socket.destroyed || !socket.writable) return this.#turns.drop(socket);
-      if (closing.aborted) return socket.destroySoon();
+      if (closing.aborted || visit?.isOver) return socket.destroySoon();
       idle.add(socket);
       this.#turns.done(socket);
     });

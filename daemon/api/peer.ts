@@ -10,6 +10,7 @@ import type { TLSSocket } from "node:tls";
 import { worthOf } from "./access.ts";
 import type { Connection, Peer, ShownCertificate } from "./context.ts";
 import type { PeerCredentialsReader } from "./peer_credentials.ts";
+import type { Vouchers } from "./vouchers.ts";
 
 /**
  * What is known of a request beside the request. The adapter refuses targets and hosts that no URL can hold (`\` in unit
@@ -20,7 +21,7 @@ export function takePeer(
   kind: Connection["kind"],
   closing: AbortSignal,
   now_ms: number,
-  credentials: Pick<PeerCredentialsReader, "of">,
+  { processes, vouchers }: { readonly processes: Pick<PeerCredentialsReader, "of">; readonly vouchers: Vouchers },
 ): Peer {
   const target = incoming.url ?? "/";
   const { rawHeaders, socket, httpVersion } = incoming;
@@ -28,8 +29,8 @@ export function takePeer(
     rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name);
   // Only TCP has an address: whatever was inherited and is no unix socket after all is not taken for one.
   if (kind === "unix" && socket.remoteAddress !== undefined) kind = "network";
-  const certificate = kind === "network" ? certificateOf(socket, now_ms) : undefined;
-  const process = kind === "unix" ? credentials.of(socket) : undefined;
+  const certificate = kind === "network" ? certificateOf(socket, now_ms, vouchers) : undefined;
+  const process = kind === "unix" ? processes.of(socket) : undefined;
   const hosts = valuesOf("host");
   const connection: Connection = {
     kind,
@@ -43,8 +44,8 @@ export function takePeer(
   return { target, contentTypes: valuesOf("content-type").length, closing, connection };
 }
 
-/** What a client has shown, if it was asked and has. */
-function certificateOf(socket: Socket, now_ms: number): ShownCertificate | undefined {
+/** What a client has shown, if it was asked and has. It is looked at with each request: certificates run out. */
+function certificateOf(socket: Socket, now_ms: number, vouchers: Vouchers): ShownCertificate | undefined {
   if (!("getPeerCertificate" in socket)) return undefined;
   const tls = socket as TLSSocket;
   const shown = tls.getPeerCertificate();
@@ -52,7 +53,7 @@ function certificateOf(socket: Socket, now_ms: number): ShownCertificate | undef
   // What a subject says twice comes as a list.
   const said = (value: unknown) => [value ?? []].flat().map(String);
   const [subject = ""] = said(shown.subject.CN);
-  if (tls.authorized) return { subject, worth: worthOf(said(shown.subject.O)) };
   if (Date.parse(shown.valid_to) < now_ms) return { subject, worth: { problem: `it expired on ${shown.valid_to}` } };
-  return { subject, worth: { problem: String(tls.authorizationError ?? "it was not verified") } };
+  const problem = vouchers.problemOf(tls);
+  return { subject, worth: problem === undefined ? worthOf(said(shown.subject.O)) : { problem } };
 }

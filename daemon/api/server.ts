@@ -74,8 +74,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
         : undefined;
     },
     use: (credentials) => {
-      door.credentials = credentials;
-      open.forEach((listener) => listener.useCertificate());
+      const { tls } = door.credentials;
+      door.use(credentials);
+      open.forEach((listener) => listener.useCertificate(tls));
       warn(credentials);
     },
     close: async () => {
@@ -90,6 +91,8 @@ class Listener {
   /** Connections that no request is under way on; closeIdleConnections() leaves out those yet unused. */
   readonly #idle = new Set<Socket>();
   readonly #sockets = new Set<Socket>();
+  /** Those of them whose TLS handshake is not over, by the address and port at the other end. */
+  readonly #handshakes = new Map<string, Socket>();
   readonly #server: HttpServer;
   #tlsServer: HttpsServer | undefined;
   #kind: Connection["kind"] = "unix";
@@ -133,10 +136,13 @@ class Listener {
     return bound && this.#kind === "network" ? { host: bound.address, port: bound.port } : undefined;
   }
 
-  /** Connections that are open keep the certificate they were made with. */
-  useCertificate(): void {
+  /** Connections that are open keep the server's certificate they were made with, but not another authority for clients. */
+  useCertificate(before: TlsTexts | undefined): void {
     const { tls } = this.door.credentials;
     if (tls && this.#tlsServer) this.#tlsServer.setSecureContext(secureContext(tls));
+    if (this.#kind !== "network" || tls?.clientCa === before?.clientCa) return;
+    this.#idle.forEach((socket) => socket.destroy());
+    this.#handshakes.forEach((socket) => socket.destroy());
   }
 
   #answer(incoming: IncomingMessage, outgoing: ServerResponse): void {
@@ -149,8 +155,13 @@ class Listener {
     this.#server.removeAllListeners("connection");
     this.#server.on("connection", (socket) => {
       if (!this.door.credentials.tls) return plain.forEach((receive) => receive.call(this.#server, socket));
+      const remote = remoteOf(socket);
       this.#sockets.add(socket);
-      socket.on("close", () => this.#sockets.delete(socket));
+      this.#handshakes.set(remote, socket);
+      socket.on("close", () => {
+        this.#sockets.delete(socket);
+        if (this.#handshakes.get(remote) === socket) this.#handshakes.delete(remote);
+      });
       this.#openTls(this.door.credentials.tls).emit("connection", socket);
     });
   }
@@ -178,8 +189,9 @@ class Listener {
     // Else whoever ends his side (`nc -N`, shutdown(2)) gets no answer to what he has asked. The types do not know it.
     Object.assign(server, { httpAllowHalfOpen: true });
     server.on(server === this.#server ? "connection" : "secureConnection", (socket: Socket) => {
+      this.#handshakes.delete(remoteOf(socket));
       this.#idle.add(socket);
-      this.door.enter(socket);
+      this.door.enter(socket, this.#kind);
       socket.on("close", () => this.#idle.delete(socket));
     });
     // Else node:http would answer by itself, without a word; RFC 9110, section 10.1.1, lets us look over an expectation.
@@ -233,6 +245,8 @@ class Listener {
     });
   }
 }
+
+const remoteOf = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress}:${remotePort}`;
 
 /** A client's certificate is asked for and looked at, but only {@link deny} turns its owner away: with a reason. */
 function secureContext({ cert, key, clientCa }: TlsTexts) {

@@ -23,6 +23,8 @@ export interface Authority {
   readonly expired: Certificate;
   /** Of another authority. */
   readonly stranger: Certificate;
+  /** Of the authority, but for servers only. */
+  readonly serving: Certificate;
 }
 
 const keyOptions = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
@@ -38,11 +40,13 @@ export async function makeAuthority(names = "IP:127.0.0.1,DNS:localhost"): Promi
     ]);
   await Promise.all(["ours", "theirs"].map(authority));
   await Deno.writeTextFile(path("names"), `subjectAltName=${names}\n`);
+  await Deno.writeTextFile(path("serving"), "extendedKeyUsage=serverAuth\n");
   const sign = async (
     name: string,
     by: string,
     validity: readonly string[] = ["-days", "2"],
     organizations = "",
+    extensions = "names",
   ): Promise<Certificate> => {
     await must([
       ...["openssl", "req", ...keyOptions, "-subj", `${organizations}/CN=${name}`],
@@ -50,7 +54,7 @@ export async function makeAuthority(names = "IP:127.0.0.1,DNS:localhost"): Promi
     ]);
     await must([
       ...["openssl", "x509", "-req", "-in", path(`${name}.csr`), "-CA", path(`${by}.crt`), "-CAkey", path(`${by}.key`)],
-      ...["-set_serial", String(1 + Math.floor(Math.random() * 1e9)), "-extfile", path("names"), ...validity],
+      ...["-set_serial", String(1 + Math.floor(Math.random() * 1e9)), "-extfile", path(extensions), ...validity],
       ...["-out", path(`${name}.crt`)],
     ]);
     const [cert, key] = await Promise.all(["crt", "key"].map((kind) => Deno.readTextFile(path(`${name}.${kind}`))));
@@ -65,5 +69,6 @@ export async function makeAuthority(names = "IP:127.0.0.1,DNS:localhost"): Promi
     misspelt: await sign("misspelt", "ours", undefined, "/O=fleet:reader"),
     expired: await sign("expired", "ours", ["-days", "-1"]),
     stranger: await sign("stranger", "theirs"),
+    serving: await sign("serving", "ours", undefined, "", "serving"),
   };
 }

@@ -6,7 +6,7 @@ import "../property_seed.ts";
 import type { Peer } from "../../daemon/api/routes.ts";
 import type { Host } from "../../daemon/api/host.ts";
 import { ApiFixture, errorText } from "../api_fixture.ts";
-import { answerOf, ask, connect, loopback, readUntil, Stage, talk, write, written } from "./stage.ts";
+import { answerOf, ask, connect, loopback, network, readUntil, Stage, talk, write, written } from "./stage.ts";
 
 const json = { "Content-Type": "application/json" };
 
@@ -180,6 +180,23 @@ Deno.test("too much, too slowly, too many", async (test) => {
       for (const connection of open) await readUntil(connection, (text) => text.includes("synced"));
       const answer = await ask(address!, { path: "/healthz" });
       assert.equal(answer.body, errorText(503, "too many connections (20)"));
+    } finally {
+      for (const connection of open) connection.close();
+    }
+  });
+  await test.step("who fills up one way in leaves the others open", async () => {
+    const ways = [stage.unix(), loopback, network];
+    const server = await stage.serve(api.handler, ways, { policy: { insecure: true } }, { connections: 2 });
+    const open: Deno.Conn[] = [];
+    const asked = (way: number) => ask(server.addresses[way]!, { path: "/healthz" });
+    try {
+      for (let index = 0; index < 2; index++) open.push(await connect(server.addresses[2]!));
+      for (const connection of open) {
+        await write(connection, "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      }
+      for (const connection of open) await readUntil(connection, (text) => text.includes("synced"));
+      assert.equal((await asked(2)).body, errorText(503, "too many connections (2)"));
+      assert.deepEqual([(await asked(0)).code, (await asked(1)).code], [200, 200]);
     } finally {
       for (const connection of open) connection.close();
     }

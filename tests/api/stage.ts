@@ -28,14 +28,14 @@ export class Stage implements AsyncDisposable {
 
   async serve(
     handler: Handler,
-    spec: ListenSpec,
+    spec: ListenSpec | readonly ListenSpec[],
     credentials: Credentials = { policy: {} },
     limits: Partial<Limits> = {},
   ): Promise<Server> {
     const server = await serve({
       limits,
       handler,
-      listen: [spec],
+      listen: [spec].flat(),
       credentials,
       clock: systemClock,
       log: (level, message, fields) =>

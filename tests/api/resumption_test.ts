@@ -1,0 +1,119 @@
+/** Client certificates over time: sessions that are resumed, certificates that run out, authorities that are replaced. */
+
+import assert from "node:assert/strict";
+import type { Credentials } from "../../daemon/api/door.ts";
+import { ApiFixture } from "../api_fixture.ts";
+import { type Authority, makeAuthority } from "./authority.ts";
+import { connect, network, readUntil, Stage, write, written } from "./stage.ts";
+
+const request = { path: "/fleet/v1/units" };
+
+interface Setting {
+  readonly api: ApiFixture;
+  readonly stage: Stage;
+  readonly authority: Authority;
+  /** What the server goes by if it trusts an authority. */
+  readonly trusting: (ca: string) => Credentials;
+}
+
+async function withSetting(work: (setting: Setting) => Promise<void>): Promise<void> {
+  const authority = await makeAuthority();
+  try {
+    await using api = await ApiFixture.open();
+    await using stage = new Stage();
+    const trusting = (clientCa: string): Credentials => ({
+      policy: { clientCertificates: true },
+      tls: { ...authority.server, clientCa },
+    });
+    await work({ api, stage, authority, trusting });
+  } finally {
+    await Deno.remove(authority.directory, { recursive: true });
+  }
+}
+
+/** Asks by openssl, which keeps a session for later (`-sess_out`) and resumes one (`-sess_in`). */
+async function openssl(
+  { authority, stage }: Setting,
+  address: string,
+  who: string,
+  version: string,
+  session: "new" | "resumed",
+): Promise<{ readonly code: number; readonly resumed: boolean }> {
+  const kept = `${stage.directory}/${who}.${version}.session`;
+  const child = new Deno.Command("openssl", {
+    args: [
+      ...["s_client", "-ign_eof", `-${version}`, "-connect", `127.0.0.1:${address.split(":").at(-1)}`],
+      ...["-cert", `${authority.directory}/${who}.crt`, "-key", `${authority.directory}/${who}.key`],
+      ...[session === "new" ? "-sess_out" : "-sess_in", kept],
+    ],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const stdin = child.stdin.getWriter();
+  await stdin.write(new TextEncoder().encode(written(request)));
+  const { stdout } = await child.output();
+  await stdin.close().catch(() => {});
+  const said = new TextDecoder().decode(stdout);
+  return { code: Number(/HTTP\/1\.1 (\d+)/.exec(said)?.[1]), resumed: /^(?:Reused|\s*Reused), TLS/m.test(said) };
+}
+
+Deno.test("a session that is resumed proves no more than the one before", async (test) => {
+  await withSetting(async (setting) => {
+    const { api, stage, authority, trusting } = setting;
+    const server = await stage.serve(api.handler, network, trusting(authority.ca));
+    const ask = (who: string, version: string, session: "new" | "resumed") =>
+      openssl(setting, server.addresses[0]!, who, version, session);
+    for (const version of ["tls1_2", "tls1_3"]) {
+      const cases: readonly (readonly [who: string, code: number])[] = [
+        ["friend", 200],
+        ["stranger", 403],
+        ["expired", 403],
+        ["misspelt", 403],
+        ["serving", 403],
+      ];
+      for (const [who, code] of cases) {
+        await test.step(`${version}: ${who}`, async () => {
+          assert.deepEqual(await ask(who, version, "new"), { code, resumed: false });
+          assert.deepEqual(await ask(who, version, "resumed"), { code, resumed: true });
+        });
+      }
+    }
+    await test.step("after another authority has come", async () => {
+      await ask("friend", "tls1_3", "new");
+      server.use(trusting(await Deno.readTextFile(`${authority.directory}/theirs.crt`)));
+      assert.equal((await ask("friend", "tls1_3", "resumed")).code, 403);
+      assert.equal((await ask("friend", "tls1_3", "new")).code, 403);
+      assert.equal((await ask("stranger", "tls1_3", "new")).code, 200);
+    });
+  });
+});
+
+Deno.test("another authority ends connections that the one before has opened", async () => {
+  await withSetting(async ({ api, stage, authority, trusting }) => {
+    const server = await stage.serve(api.handler, network, trusting(authority.ca));
+    const friend = { ca: authority.ca, shows: authority.friend };
+    using idle = await connect(server.addresses[0]!, friend);
+    using stream = await connect(server.addresses[0]!, friend);
+    await write(idle, "GET /fleet/v1/units HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await readUntil(idle, (text) => text.endsWith("{}"));
+    await write(stream, "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await readUntil(stream, (text) => text.includes("synced"));
+    server.use(trusting(await Deno.readTextFile(`${authority.directory}/theirs.crt`)));
+    assert.equal(await readUntil(idle, () => false), "");
+    assert.match(await readUntil(stream, () => false), /^0\r\n\r\n$/, "it ends as a stream does");
+  });
+});
+
+Deno.test("who reads on from the network is judged anew when credentials are read again", async () => {
+  await withSetting(async ({ api, stage, authority, trusting }) => {
+    const server = await stage.serve(api.handler, network, trusting(authority.ca));
+    using connection = await connect(server.addresses[0]!, { ca: authority.ca, shows: authority.friend });
+    for (let turn = 0; turn < 2; turn++) {
+      await write(connection, "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      await readUntil(connection, (text) => text.includes("synced"));
+      server.use(trusting(authority.ca));
+      await readUntil(connection, (text) => text.endsWith("0\r\n\r\n"));
+    }
+  });
+});
