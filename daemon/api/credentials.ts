@@ -4,6 +4,7 @@
  * @module
  */
 
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { messageOf } from "../../registry/log.ts";
 import type { Config } from "../config.ts";
@@ -40,7 +41,34 @@ async function readTls(config: AccessConfig, sources: Sources): Promise<TlsTexts
     readNamed("api_keyfile", config.apiKeyfile, sources),
     config.apiClientCafile === "" ? undefined : readNamed("api_client_cafile", config.apiClientCafile, sources),
   ]);
-  return { cert, key, ...(clientCa === undefined ? {} : { clientCa }) };
+  const [certificate] = certificatesOf(cert, `${at(sources, "api_certfile")}api_certfile ${config.apiCertfile}`);
+  const named = `${at(sources, "api_keyfile")}api_keyfile ${config.apiKeyfile}`;
+  if (!certificate.checkPrivateKey(privateKeyOf(key, named))) {
+    throw new Error(`${named}: it is not the key of the certificate in ${config.apiCertfile}`);
+  }
+  if (clientCa === undefined) return { cert, key };
+  certificatesOf(clientCa, `${at(sources, "api_client_cafile")}api_client_cafile ${config.apiClientCafile}`);
+  return { cert, key, clientCa };
+}
+
+/** Node would take a file that makes no sense, and then refuse each handshake without a word. */
+function certificatesOf(text: string, named: string): [X509Certificate, ...X509Certificate[]] {
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  try {
+    const [first, ...rest] = blocks.map((block) => new X509Certificate(block));
+    if (first) return [first, ...rest];
+  } catch (error) {
+    throw new Error(`${named}: a certificate in it cannot be read`, { cause: error });
+  }
+  throw new Error(`${named}: there is no certificate in it (PEM, "-----BEGIN CERTIFICATE-----")`);
+}
+
+function privateKeyOf(text: string, named: string): KeyObject {
+  try {
+    return createPrivateKey(text);
+  } catch (error) {
+    throw new Error(`${named}: it is no private key that can be read (PEM, without a passphrase)`, { cause: error });
+  }
 }
 
 async function readTokens(path: string, sources: Sources): Promise<Tokens | undefined> {
@@ -49,7 +77,7 @@ async function readTokens(path: string, sources: Sources): Promise<Tokens | unde
   try {
     return Tokens.parse(text);
   } catch (error) {
-    throw new Error(`${at(sources, "api_tokens_file")}api_tokens_file ${path}: ${messageOf(error)}`, { cause: error });
+    throw new Error(`${at(sources, "api_tokens_file")}api_tokens_file ${path}: ${messageOf(error)}`);
   }
 }
 

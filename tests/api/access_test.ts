@@ -323,12 +323,31 @@ Deno.test("credentials can be replaced while it serves", async () => {
 Deno.test("what cannot be read is named", async (test) => {
   await withSetting(async ({ authority, read }) => {
     const { tls } = inDirectory(authority);
-    await Deno.writeTextFile(`${authority.directory}/bad`, "read\n");
+    const { apiClientCafile } = inDirectory(authority).certificates;
+    const put = async (name: string, text: string) => {
+      await Deno.writeTextFile(`${authority.directory}/${name}`, text);
+      return `${authority.directory}/${name}`;
+    };
+    const bad = await put("bad", "read\n");
+    const empty = await put("empty", "");
+    const broken = await put("broken", authority.server.cert.replace(/\n.{40}/, "\n" + "A".repeat(40)));
     for (
       const [options, message] of [
         [{ ...tls, apiKeyfile: "/nowhere" }, /^cannot read \/nowhere, the file that api_keyfile names$/],
         [{ apiTokensFile: "/nowhere" }, /^cannot read \/nowhere, the file that api_tokens_file names$/],
-        [{ apiTokensFile: `${authority.directory}/bad` }, /^api_tokens_file .*\/bad: line 1: expected /],
+        [{ apiTokensFile: bad }, /^api_tokens_file .*\/bad: line 1: expected "[^"]*" or "[^"]*"$/],
+        [{ ...tls, apiCertfile: bad }, /^api_certfile .*\/bad: there is no certificate in it \(PEM, .*\)$/],
+        [{ ...tls, apiCertfile: broken }, /^api_certfile .*\/broken: a certificate in it cannot be read$/],
+        [{ ...tls, apiKeyfile: empty }, /^api_keyfile .*\/empty: it is no private key that can be read /],
+        [
+          { ...tls, apiKeyfile: `${authority.directory}/friend.key` },
+          /^api_keyfile .*\/friend\.key: it is not the key of the certificate in .*\/server\.crt$/,
+        ],
+        [{ ...tls, apiClientCafile: empty }, /^api_client_cafile .*\/empty: there is no certificate in it /],
+        [
+          { ...tls, apiClientCafile: `${apiClientCafile}x` },
+          /^cannot read .*x, the file that api_client_cafile names$/,
+        ],
       ] as const
     ) {
       await test.step(String(message), () => assert.rejects(read(options), { message }));
