@@ -19,11 +19,11 @@ export type Body<T> = { readonly value: T } | { readonly code: 400 | 413 | 503; 
 export class Bodies {
   #held_bytes = 0;
 
-  /** Reads a body to its end and gives its first JSON value. */
-  async readJson(request: Request): Promise<Body<unknown>> {
+  /** Reads a body to its end, as it comes from `pieces` if it does, and gives its first JSON value. */
+  async readJson(request: Request, pieces?: () => AsyncIterable<Uint8Array>): Promise<Body<unknown>> {
     let bytes: Uint8Array | Exclude<Body<never>, { value: never }>;
     try {
-      bytes = await this.#read(request);
+      bytes = await this.#read(pieces?.() ?? request.body ?? [], request.headers.get("content-length"));
     } catch {
       // Only a client that leaves in the middle of its body makes it fail.
       return { code: 400, refusal: "unexpected EOF" };
@@ -39,32 +39,34 @@ export class Bodies {
     return firstJsonValue(text);
   }
 
-  async #read(request: Request): Promise<Uint8Array | Exclude<Body<never>, { value: never }>> {
-    const announced = request.headers.get("content-length");
+  async #read(
+    pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    announced: string | null,
+  ): Promise<Uint8Array | Exclude<Body<never>, { value: never }>> {
     if (announced !== null && Number(announced) > maxBody_bytes) return tooLong;
-    if (announced !== null && Number(announced) <= short_bytes) return new Uint8Array(await request.arrayBuffer());
-    const chunks: Uint8Array[] = [];
+    const isShort = announced !== null && Number(announced) <= short_bytes;
+    let bytes = new Uint8Array(isShort ? Number(announced) : short_bytes);
     let length = 0;
     try {
-      for await (const chunk of request.body ?? []) {
-        length += chunk.length;
-        this.#held_bytes += chunk.length;
+      for await (const piece of pieces) {
+        const at = length;
+        length += piece.length;
+        if (!isShort) this.#held_bytes += piece.length;
         if (length > maxBody_bytes) return tooLong;
         if (this.#held_bytes > maxBodies_bytes) {
           return { code: 503, refusal: "too many long request bodies at once: try again" };
         }
-        chunks.push(chunk);
+        if (length > bytes.length) {
+          const larger = new Uint8Array(Math.min(maxBody_bytes, 2 * length));
+          larger.set(bytes.subarray(0, at));
+          bytes = larger;
+        }
+        bytes.set(piece, at);
       }
     } finally {
-      this.#held_bytes -= length;
+      if (!isShort) this.#held_bytes -= length;
     }
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const chunk of chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-    }
-    return bytes;
+    return bytes.subarray(0, length);
   }
 }
 

@@ -51,6 +51,11 @@ export interface Peer {
   readonly closing?: AbortSignal;
   /** How the client is connected. */
   readonly connection?: Connection;
+  /**
+   * The body as it comes, whatever pieces the client has cut it into; without it, that of the request, which has an object
+   * and a promise for each. May be called once. What it gives rejects if the client leaves.
+   */
+  readonly body?: () => AsyncIterable<Uint8Array>;
 }
 
 /** What the routes stand on. */

@@ -157,6 +157,8 @@ export class Door {
     }
     const reply = await this.options.handler(request, peer);
     this.#audit.answered(reply, request, peer, verdict.as);
+    // What was not worth reading to its end is not read just to be thrown away.
+    if (!(incoming as IncomingMessage).complete) reply.headers.set("Connection", "close");
     return reply;
   }, {
     overrideGlobalObjects: false,

@@ -33,6 +33,8 @@ export function settings(limits: Limits) {
     requestTimeout: limits.request_ms,
     keepAliveTimeout: limits.idle_ms,
     maxHeaderSize: limits.headers_bytes,
+    // Of bodies in pieces of a byte each much more is held than that.
+    highWaterMark: 16 * 1024,
     // It is looked at with all else that tells who may pass.
     requireHostHeader: false,
   };

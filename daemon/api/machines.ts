@@ -40,8 +40,8 @@ export async function listMachines(api: Api, { query }: Call): Promise<Response>
 }
 
 /** PATCH `/machines`: all operations are checked first, then carried out one after the other. */
-export async function patchMachines(api: Api, { request }: Call): Promise<Response> {
-  const body = await api.bodies.readJson(request);
+export async function patchMachines(api: Api, call: Call): Promise<Response> {
+  const body = await api.bodies.readJson(call.request, call.peer.body);
   if ("refusal" in body) return errorReply(body.code, body.refusal);
   const operations = readOperations(body.value);
   if (typeof operations === "string") return errorReply(400, operations);

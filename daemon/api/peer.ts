@@ -12,6 +12,9 @@ import type { Connection, Peer, ShownCertificate } from "./context.ts";
 import type { PeerCredentialsReader } from "./peer_credentials.ts";
 import type { Vouchers } from "./vouchers.ts";
 
+/** Of a request's bytes beyond twice its body: the next request may have come with it. */
+const maxFraming_bytes = 128 * 1024;
+
 /**
  * What is known of a request beside the request. The adapter refuses targets and hosts that no URL can hold (`\` in unit
  * names, paths as hosts); the handler goes by the target alone, so the adapter is shown others.
@@ -41,7 +44,20 @@ export function takePeer(
   };
   incoming.url = "/";
   incoming.headers.host = "localhost";
-  return { target, contentTypes: valuesOf("content-type").length, closing, connection };
+  return { target, contentTypes: valuesOf("content-type").length, closing, connection, body: () => bodyOf(incoming) };
+}
+
+/** All that has come is one piece. Who cuts a body so finely that most of it is framing has the daemon work, and is cut off. */
+async function* bodyOf(incoming: IncomingMessage): AsyncGenerator<Uint8Array> {
+  const { socket } = incoming;
+  const before = socket.bytesRead;
+  let length = 0;
+  // Leaving off must not destroy the connection, which the answer has to go out on.
+  for await (const piece of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+    length += piece.length;
+    if (socket.bytesRead - before > 2 * length + maxFraming_bytes) socket.destroy();
+    yield piece;
+  }
 }
 
 /** What a client has shown, if it was asked and has. It is looked at with each request: certificates run out. */

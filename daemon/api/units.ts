@@ -35,7 +35,7 @@ export async function getUnit(api: Api, name: UnitName): Promise<Response> {
 export async function putUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
   const unsupported = checkContentType(call);
   if (unsupported !== undefined) return errorReply(415, unsupported);
-  const body = await api.bodies.readJson(call.request);
+  const body = await api.bodies.readJson(call.request, call.peer.body);
   if ("refusal" in body) return errorReply(body.code, `unable to decode body: ${body.refusal}`);
   const request = readUnitRequest(body.value);
   if (typeof request === "string") return errorReply(400, `unable to decode body: ${request}`);
