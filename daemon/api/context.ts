@@ -7,6 +7,7 @@
 import type { Clock } from "../../registry/clock.ts";
 import type { Log } from "../../registry/log.ts";
 import type { Registry } from "../../registry/mod.ts";
+import type { Answers } from "./answers.ts";
 import type { Bodies } from "./body.ts";
 import type { Host } from "./host.ts";
 import type { Lists, UnitRenderer } from "./entities.ts";
@@ -56,6 +57,8 @@ export interface Peer {
    * and a promise for each. May be called once. What it gives rejects if the client leaves.
    */
   readonly body?: () => AsyncIterable<Uint8Array>;
+  /** Calls back once the answer has gone out, or cannot. */
+  readonly whenOver?: (callback: () => void) => void;
 }
 
 /** What the routes stand on. */
@@ -68,6 +71,7 @@ export interface Api {
   readonly units: UnitRenderer;
   readonly lists: Lists;
   readonly bodies: Bodies;
+  readonly answers: Answers;
   /** The machine that serves; left out where the API is served on none of the cluster. */
   readonly host?: Host;
 }

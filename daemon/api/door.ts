@@ -183,7 +183,10 @@ export class Door {
     const { socket } = incoming;
     const visit = this.#open.get(socket);
     const leaving = visit?.leaving.signal ?? closing;
-    this.#peers.set(incoming, takePeer(incoming, kind, leaving, this.options.clock.now_ms(), this));
+    this.#peers.set(incoming, {
+      ...takePeer(incoming, kind, leaving, this.options.clock.now_ms(), this),
+      whenOver: (callback) => this.#answers.has(outgoing) ? void outgoing.on("close", callback) : callback(),
+    });
     idle.delete(socket);
     this.#answers.set(outgoing, { taken: -1, since_ms: 0 });
     outgoing.on("close", () => {

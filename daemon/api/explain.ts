@@ -6,17 +6,17 @@
 
 import { type Cluster, currentState, type UnitName } from "../../registry/model.ts";
 import type { Explainer, Explanation, MachineExplanation } from "../explain.ts";
-import type { Api } from "./context.ts";
+import type { Api, Call } from "./context.ts";
 import { stateEntity } from "./entities.ts";
-import { errorReply, jsonReply } from "./replies.ts";
+import { errorReply } from "./replies.ts";
 import type { ExplanationEntity, MachineExplanationEntity } from "./v1.ts";
 
 /** GET `/units/{name}/explain`. */
-export async function explainUnit(api: Api, explainer: Explainer, name: UnitName): Promise<Response> {
+export async function explainUnit(api: Api, explainer: Explainer, name: UnitName, { peer }: Call): Promise<Response> {
   const cluster = await api.registry.read();
   const explanation = explainer.explain(cluster, name);
   if (!explanation) return errorReply(404, "unit does not exist");
-  return jsonReply(JSON.stringify(explanationEntity(cluster, explanation)));
+  return api.answers.json(JSON.stringify(explanationEntity(cluster, explanation)), peer.whenOver);
 }
 
 /** An explanation as clients get it. */

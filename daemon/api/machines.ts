@@ -10,7 +10,7 @@ import type { Machine, MachineId } from "../../registry/model.ts";
 import type { Api, Call } from "./context.ts";
 import { machineEntity } from "./entities.ts";
 import { type Entries, pageText, requestedPage } from "./pages.ts";
-import { emptyReply, errorReply, jsonReply } from "./replies.ts";
+import { emptyReply, errorReply } from "./replies.ts";
 import { decode } from "./schema.ts";
 import { metadataRequest } from "./schemas.ts";
 
@@ -33,10 +33,11 @@ const entries: Entries<Machine> = {
 };
 
 /** GET `/machines`. */
-export async function listMachines(api: Api, { query }: Call): Promise<Response> {
+export async function listMachines(api: Api, { query, peer }: Call): Promise<Response> {
   const asked = requestedPage(query, api.pageSize);
   if ("refusal" in asked) return errorReply(400, asked.refusal);
-  return jsonReply(pageText("machines", api.lists.machines(await api.registry.read()), asked, entries));
+  const machines = api.lists.machines(await api.registry.read());
+  return api.answers.json(pageText("machines", machines, asked, entries), peer.whenOver);
 }
 
 /** PATCH `/machines`: all operations are checked first, then carried out one after the other. */

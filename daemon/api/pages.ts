@@ -10,6 +10,9 @@
 
 const maxPage = 0xffff;
 
+/** A page ends with the entry that makes it longer than this, in characters: very long unit files come fewer at a time. */
+const maxText = 1024 * 1024;
+
 /** Stands before the key; what else follows the number is not ours, and ignored. */
 const mark = ">";
 
@@ -63,11 +66,18 @@ export interface Entries<T> {
 export function pageText<T>(name: string, all: readonly T[], page: Page, { key, text }: Entries<T>): string {
   const { size, number, after } = page;
   const start = after === undefined ? (number - 1) * size : indexBehind(all, key, after);
-  const items = all.slice(start, start + size);
-  const last = items.at(-1);
+  const texts: string[] = [];
+  let length = 0;
+  for (const item of all.slice(start, start + size)) {
+    if (length > maxText) break;
+    const told = text(item);
+    texts.push(told);
+    length += told.length;
+  }
+  const last = texts.length > 0 ? all[start + texts.length - 1] : undefined;
   if (last === undefined) return "{}";
-  const list = `"${name}":[${items.map(text).join(",")}]`;
-  if (start + size >= all.length) return `{${list}}`;
+  const list = `"${name}":[${texts.join(",")}]`;
+  if (start + texts.length >= all.length) return `{${list}}`;
   const token = pageToken({ size, number: Math.min(number + 1, maxPage), after: key(last) });
   const next = `"nextPageToken":"${token}"`;
   return name < "nextPageToken" ? `{${list},${next}}` : `{${next},${list}}`;

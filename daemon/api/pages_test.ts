@@ -80,6 +80,12 @@ Deno.test("a page of a list", async (test) => {
       assert.equal(nextPageToken, next && pageToken(next));
     });
   }
+  await test.step("very long entries come fewer at a time", () => {
+    const long = { ...plain, text: (item: string) => JSON.stringify(item.padEnd(400_000)) };
+    const { units, nextPageToken } = JSON.parse(pageText("units", entries(9), { size: 5, number: 1 }, long));
+    assert.equal(units.length, 3);
+    assert.equal(nextPageToken, pageToken({ size: 5, number: 2, after: "a00002" }));
+  });
   await test.step("nothing is just that", () => {
     assert.equal(pageText("units", [], { size: 2, number: 1 }, plain), "{}");
   });

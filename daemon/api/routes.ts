@@ -9,6 +9,7 @@ import { type Log, messageOf } from "../../registry/log.ts";
 import { type Registry, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import { Explainer } from "../explain.ts";
 import { whoAsks } from "./audit.ts";
+import { Answers } from "./answers.ts";
 import { Bodies } from "./body.ts";
 import type { Api, Peer } from "./context.ts";
 import { discoveryText } from "./discovery.ts";
@@ -60,6 +61,7 @@ export function createHandler(options: HandlerOptions): Handler {
     units: new UnitRenderer(log),
     lists: new Lists(),
     bodies: new Bodies(),
+    answers: new Answers(),
     ...(host ? { host } : {}),
   };
   const routes = routesOf(api, options);
@@ -152,7 +154,7 @@ function clusterRoutes(api: Api, version: string): Routes {
     ["units", { actions: { GET: (call) => listUnits(api, call) }, otherwise: only("GET") }],
     ["units/*", {
       actions: {
-        GET: (_call, name) => getUnit(api, name),
+        GET: (call, name) => getUnit(api, name, call),
         PUT: (call, name) => putUnit(api, name, call),
         DELETE: (_call, name) => deleteUnit(api, name),
       },
@@ -160,7 +162,7 @@ function clusterRoutes(api: Api, version: string): Routes {
     }],
     ["units/*/restart", { actions: { POST: (_call, name) => restartUnit(api, name) }, otherwise: only("POST") }],
     ["units/*/explain", {
-      actions: { GET: (_call, name) => explainUnit(api, explainer, name) },
+      actions: { GET: (call, name) => explainUnit(api, explainer, name, call) },
       otherwise: only("GET"),
     }],
     ["units/*/journal", { actions: { GET: (call, name) => hosts.journal(call, name) }, otherwise: only("GET") }],

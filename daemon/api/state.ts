@@ -17,7 +17,7 @@ const entries: Entries<UnitState> = {
 };
 
 /** GET `/state`, narrowed by the first `unitName` and the first `machineID` where they are not empty. */
-export async function listStates(api: Api, { query }: Call): Promise<Response> {
+export async function listStates(api: Api, { query, peer }: Call): Promise<Response> {
   const asked = requestedPage(query, api.pageSize);
   if ("refusal" in asked) return errorReply(400, asked.refusal);
   const cluster = await api.registry.read();
@@ -25,7 +25,7 @@ export async function listStates(api: Api, { query }: Call): Promise<Response> {
   const machine = query.get("machineID");
   const ofUnit = unit ? statesOf(cluster, unit) : api.lists.states(cluster);
   const states = machine ? ofUnit.filter((state) => state.machine === machine) : ofUnit;
-  return jsonReply(pageText("states", states, asked, entries));
+  return api.answers.json(pageText("states", states, asked, entries), peer.whenOver);
 }
 
 /** GET `/state/{name}`: what the unit's own machine says of it, else the machine with the lowest ID. */

@@ -9,26 +9,27 @@ import type { Unit, UnitName } from "../../registry/model.ts";
 import { validateUnitName } from "../../systemd/unit_name.ts";
 import type { Api, Call } from "./context.ts";
 import { type Entries, pageText, requestedPage } from "./pages.ts";
-import { emptyReply, errorReply, jsonReply } from "./replies.ts";
+import { emptyReply, errorReply } from "./replies.ts";
 import { decideUpdate, readUnitRequest, type UnitRequest } from "./unit_request.ts";
 
 /** Attempts at a change that others get in the way of. */
 const maxAttempts = 10;
 
 /** GET `/units`. */
-export async function listUnits(api: Api, { query }: Call): Promise<Response> {
+export async function listUnits(api: Api, { query, peer }: Call): Promise<Response> {
   const asked = requestedPage(query, api.pageSize);
   if ("refusal" in asked) return errorReply(400, asked.refusal);
   const cluster = await api.registry.read();
   const entries: Entries<Unit> = { key: ({ name }) => name, text: (unit) => api.units.text(cluster, unit) };
-  return jsonReply(pageText("units", api.lists.units(cluster), asked, entries));
+  return api.answers.json(pageText("units", api.lists.units(cluster), asked, entries), peer.whenOver);
 }
 
 /** GET `/units/{name}`. */
-export async function getUnit(api: Api, name: UnitName): Promise<Response> {
+export async function getUnit(api: Api, name: UnitName, { peer }: Call): Promise<Response> {
   const cluster = await api.registry.read();
   const unit = cluster.units.get(name);
-  return unit ? jsonReply(api.units.text(cluster, unit)) : errorReply(404, "unit does not exist");
+  if (!unit) return errorReply(404, "unit does not exist");
+  return api.answers.json(api.units.text(cluster, unit), peer.whenOver);
 }
 
 /** PUT `/units/{name}`: creates, replaces or updates. */

@@ -202,6 +202,33 @@ async function abuse(address: string): Promise<void> {
   }
 }
 
+Deno.test("an answer is over once it has gone out, or its client has left", async () => {
+  await using stage = new Stage();
+  let over = 0;
+  const reached = Promise.withResolvers<void>();
+  const { promise: gone, resolve: leave } = Promise.withResolvers<void>();
+  const { addresses: [address] } = await stage.serve(async (_request, { target, closing, whenOver } = {}) => {
+    if (target === "/late") {
+      const left = new Promise((resolve) => closing!.addEventListener("abort", resolve));
+      reached.resolve();
+      await left;
+    }
+    whenOver!(() => {
+      over++;
+      if (target === "/late") leave();
+    });
+    return new Response("x");
+  }, stage.unix());
+  await ask(address!, { path: "/" });
+  assert.equal(over, 1);
+  const connection = await connect(address!);
+  await write(connection, "GET /late HTTP/1.1\r\nHost: x\r\n\r\n");
+  await reached.promise;
+  connection.close();
+  await gone;
+  assert.equal(over, 2);
+});
+
 Deno.test("a body that is cut into crumbs is cut off, one that is cut into pieces is read", async (test) => {
   await using api = await ApiFixture.open();
   await using stage = new Stage();
