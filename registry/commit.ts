@@ -15,6 +15,8 @@ import { type Compare, maxTransactionOps, type Op } from "./store.ts";
 export interface Transaction {
   readonly compares: readonly Compare[];
   readonly ops: readonly Op[];
+  /** Whether it asks for a restart: two of them look alike in the store, and yet are two. */
+  readonly restarts?: boolean;
 }
 
 /** An operator's change. Puts `written`, which true reads wait for. */
@@ -29,7 +31,11 @@ export function changeTransaction(change: Change): Transaction {
         ops: [...deleteUnit(change.was), ...unassign(change.was), written],
       };
     case "put":
-      return { compares: compareRecord(change.was), ops: [...putUnit(change), written] };
+      return {
+        compares: compareRecord(change.was),
+        ops: [...putUnit(change), written],
+        restarts: change.restart ?? false,
+      };
   }
 }
 

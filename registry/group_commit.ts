@@ -8,12 +8,15 @@ import type { Transaction } from "./commit.ts";
 import { Gatherer } from "./gatherer.ts";
 import { OutcomeUnknownError, StoreUnavailableError } from "./mod.ts";
 import type { Revision } from "./model.ts";
-import { type Outcome, outcomeOf, witnesses } from "./outcome.ts";
+import { marked, type Outcome, outcomesOf, type Sent, witnesses } from "./outcome.ts";
 import { StoreSession } from "./session.ts";
 import { type Compare, maxTransactionOps, type Op } from "./store.ts";
 
 /** A revision, or undefined where a condition did not hold. */
 export type Committed = Revision | undefined;
+
+/** Attempts at a round whose answers are lost, and which then turns out not to have been carried out. */
+const maxAttempts = 2;
 
 /** Commits transactions, each whole or not at all, together where several come at once. */
 export class GroupCommit {
@@ -33,41 +36,38 @@ export class GroupCommit {
     return this.#gatherer.ask(transaction);
   }
 
-  /** What can be told of a round whose answer was lost is told, and what was not carried out is sent again, once. */
-  async #commit(round: readonly Transaction[]): Promise<readonly Committed[]> {
-    const before = this.#session.memory?.revision ?? 0;
+  /** A round is one transaction; where it is refused, each is one of its own. */
+  async #commit(round: readonly Transaction[], attempt = 1): Promise<readonly Committed[]> {
+    const sent: Sent = { round, mark: this.#session.draw(), before: this.#session.memory?.revision ?? 0 };
     try {
-      return await this.#send(round);
+      const { compares, ops } = marked(round.length === 1 ? round[0]! : merge(round)!, sent.mark);
+      const { succeeded, revision } = await this.#session.transact(compares, ops);
+      if (succeeded) return round.map(() => revision);
     } catch (error) {
       if (!(error instanceof OutcomeUnknownError && error.settled)) throw error;
-      const outcomes = await this.#outcomes(round, before, error);
-      if (outcomes.includes("unknown")) throw error;
-      const left = round.filter((_, at) => outcomes[at] === "not done");
-      const sent = (left.length > 0 ? await this.#send(left) : []).values();
-      return outcomes.map((outcome) => typeof outcome === "object" ? outcome.done : sent.next().value);
+      const outcomes = await this.#outcomes(sent, error);
+      if (attempt < maxAttempts && outcomes.every((outcome) => outcome === "not done")) {
+        return await this.#commit(round, attempt + 1);
+      }
+      return outcomes.map((outcome) => {
+        if (typeof outcome === "string") throw error;
+        return outcome.done;
+      });
     }
-  }
-
-  async #send(round: readonly Transaction[]): Promise<readonly Committed[]> {
-    const { compares, ops } = round.length === 1 ? round[0]! : merge(round)!;
-    const { succeeded, revision } = await this.#session.transact(compares, ops);
-    if (succeeded) return round.map(() => revision);
     if (round.length === 1) return [undefined];
     // One of them is refused, and must not take the others along. Nobody is told of a failure while any is under way.
-    const alone = round.map((one) => this.#send([one]));
+    const alone = round.map((one) => this.#commit([one]));
     await Promise.allSettled(alone);
     return (await Promise.all(alone)).flat();
   }
 
   /** Throws `lost` if the store cannot be asked. */
-  async #outcomes(round: readonly Transaction[], before: Revision, lost: OutcomeUnknownError): Promise<Outcome[]> {
-    const keys = [...new Set(round.flatMap(witnesses))];
-    const looked = this.#session.read(keys.map((key) => ({ key })));
+  async #outcomes(sent: Sent, lost: OutcomeUnknownError): Promise<readonly Outcome[]> {
+    const looked = this.#session.read(witnesses(sent).map((key) => ({ key })));
     const { revision, ranges } = await looked.catch((error) => {
       throw error instanceof StoreUnavailableError ? lost : error;
     });
-    const found = new Map(ranges.flat().map((kv) => [kv.key, kv]));
-    return round.map((one) => outcomeOf(one, found, before, revision));
+    return outcomesOf(sent, new Map(ranges.flat().map((kv) => [kv.key, kv])), revision);
   }
 }
 

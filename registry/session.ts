@@ -92,7 +92,7 @@ export class StoreSession {
    * carried out late, it does what the next to find the store empty would do.
    */
   async #found(writer: string): Promise<StoreMemory> {
-    const drawn = this.#draw();
+    const drawn = this.draw();
     await this.#observe(() =>
       this.store.transact([{ key: clusterKey, create: 0 }], [{ put: clusterKey, value: drawn }])
     );
@@ -102,7 +102,8 @@ export class StoreSession {
     return this.#adopt(id, writer, found);
   }
 
-  #draw(): string {
+  /** A random text that nobody else draws. */
+  draw(): string {
     const word = () => Math.floor(this.clock.random() * 2 ** 32).toString(16).padStart(8, "0");
     return word() + word() + word() + word();
   }

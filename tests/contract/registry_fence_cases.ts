@@ -143,6 +143,46 @@ export const fenceCases: readonly Case[] = [
     },
   },
   {
+    name: "a restart that somebody else has asked for is not taken for one whose answer was lost",
+    async run({ open }) {
+      const line = new Line();
+      const [some, other] = [await open({ wrap: line.wrap }), await open()];
+      await set(some, "a.service", "launched");
+      const glimpsed = await some.unit("a.service");
+      const restarted = await set(other, "a.service", "launched", { restart: true });
+      // Decided on what has been out of date since.
+      line.loseNext("unit/");
+      await loses(some.commit(put(glimpsed, "launched", { restart: true })), true);
+      await line.deliver("unit/");
+      assert.equal((await some.unit("a.service")).unit?.restart, restarted);
+
+      line.loseNext("unit/");
+      assert.ok(await set(some, "a.service", "launched", { restart: true }) > restarted, "it is sent again");
+      const { unit } = await some.unit("a.service");
+      assert.ok(unit && unit.restart > restarted);
+    },
+  },
+  {
+    name: "of changes that were sent together all is known, whatever they are, as long as nobody else has written",
+    async run({ open, openStore }) {
+      const line = new Line();
+      const some = await open({ wrap: line.wrap });
+      const zone = (key: string) => some.commit({ kind: "metadata", machine: "m1", key, value: "v" });
+      line.loseNextAnswer("metadata/m1/alone");
+      await zone("alone");
+      line.loseNextAnswer("metadata/m1/k3");
+      line.transactions = 0;
+      // Two are under way; meanwhile the others gather.
+      const names = ["a.service", "b.service"];
+      await Promise.all([
+        ...["k1", "k2", "k3", "k4"].map(zone),
+        ...names.map((name) => some.commit(put({ name }, "launched"))),
+      ]);
+      assert.equal(line.transactions, 4, "three rounds, and a fence");
+      assert.deepEqual(await keys(await openStore(), "unit/"), names.map((name) => `unit/${name}`));
+    },
+  },
+  {
     name: "a state that is written late does not take the place of a newer one",
     async run({ open, openStore, signal }) {
       const line = new Line();
