@@ -6,6 +6,7 @@
  */
 
 import type { Clock } from "../registry/clock.ts";
+import type { Doubts } from "../registry/fence.ts";
 import { type Log, messageOf } from "../registry/log.ts";
 import type { Registry } from "../registry/mod.ts";
 import type { Store } from "../registry/store.ts";
@@ -30,7 +31,8 @@ export interface DaemonPorts<Api> {
   /** Reads the configuration anew. Throws when it cannot be used. */
   readonly configure: () => Promise<Config>;
   readonly openStore: (config: Config) => Promise<Store>;
-  readonly openRegistry: (config: Config, store: Store) => Registry;
+  /** `doubts` are the same for all of them: what one leaves in doubt, the next must settle before it writes. */
+  readonly openRegistry: (config: Config, store: Store, doubts: Doubts) => Registry;
   readonly openApi: (parts: Omit<Regime<Api>, "api" | "store">) => Api;
   /** Lives until `signal` aborts, telling its status. */
   readonly live: (regime: Regime<Api>, status: (status: Status) => void, signal: AbortSignal) => Promise<void>;
@@ -56,6 +58,7 @@ export class Daemon<Api> {
   #ending = false;
   #reloading: Promise<void> | undefined;
   #reloadAgain = false;
+  readonly #doubts: Doubts = new Map();
   readonly #retiring = new Map<Registry, Promise<void>>();
   readonly #hurry = new AbortController();
 
@@ -166,7 +169,7 @@ export class Daemon<Api> {
   ): Promise<Regime<Api>> {
     const { openStore, openRegistry, openApi } = this.#ports;
     const store = old && !what.store ? old.store : await openStore(config);
-    const registry = old && !what.registry ? old.registry : openRegistry(config, store);
+    const registry = old && !what.registry ? old.registry : openRegistry(config, store, this.#doubts);
     const retired = old && !what.registry ? old.retired : new AbortController();
     const api = old && !what.api ? old.api : openApi({ config, registry, retired });
     return { config, store, registry, retired, api };

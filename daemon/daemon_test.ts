@@ -1,6 +1,7 @@
 /** The daemon over reloads: what lives on, what begins anew, and what a bad configuration does, which is nothing. */
 
 import assert from "node:assert/strict";
+import type { Doubts } from "../registry/fence.ts";
 import type { Registry } from "../registry/mod.ts";
 import type { Store } from "../registry/store.ts";
 import { systemClock } from "./clock.ts";
@@ -13,13 +14,17 @@ const conf = (text: string) => parseConfig({ file: { path: "/f", text }, env: {}
 /** Parts that say in `told` what happens to them. */
 class Stage {
   readonly told: string[] = [];
+  readonly doubts: Doubts[] = [];
   text = "";
   broken: string | undefined;
   #count = 0;
   readonly daemon = new Daemon<string>({
     configure: () => this.broken ? Promise.reject(new Error(this.broken)) : Promise.resolve(conf(this.text)),
     openStore: () => Promise.resolve(this.#part<Store>("store")),
-    openRegistry: () => this.#part<Registry>("registry"),
+    openRegistry: (_config, _store, doubts) => {
+      this.doubts.push(doubts);
+      return this.#part<Registry>("registry");
+    },
     openApi: ({ config }) => `api with pages of ${config.tokenLimit}`,
     live: async (_regime, status: (status: Status) => void, signal) => {
       this.told.push("a life begins");
@@ -129,6 +134,16 @@ Deno.test("reloads asked for meanwhile are one more round", async () => {
   const stage = await new Stage().started();
   await Promise.all(Array.from({ length: 10 }, () => stage.daemon.reload()));
   assert.equal(stage.told.filter((line) => line === "READY=1").length, 2);
+  await stage.daemon.end(() => Promise.resolve());
+  await stage.daemon.close();
+});
+
+Deno.test("what one registry leaves in doubt is the next one's to settle", async () => {
+  const stage = await new Stage().started();
+  stage.text = "etcd_servers=http://b:1";
+  await stage.daemon.reload();
+  const [first, second] = stage.doubts;
+  assert.ok(first && first === second);
   await stage.daemon.end(() => Promise.resolve());
   await stage.daemon.close();
 });

@@ -5,6 +5,7 @@
  */
 
 import { ClusterRegistry } from "../registry/cluster_registry.ts";
+import type { Doubts } from "../registry/fence.ts";
 import { type Log, messageOf } from "../registry/log.ts";
 import type { MachineId, MachineRecord } from "../registry/model.ts";
 import type { Registry } from "../registry/mod.ts";
@@ -182,7 +183,7 @@ function openDaemon(house: House, status: () => Daemon<Handler>["status"]): Daem
       const store = await openStore(config, house.greeting === undefined ? "configured" : "memory");
       return observeStore(store, house.metrics, systemClock, house.renewals);
     },
-    openRegistry: (config, store) => openRegistry(config, store, log),
+    openRegistry: (config, store, doubts) => openRegistry(config, store, doubts, log),
     openApi: ({ config, registry, retired }) => {
       const machine = () => house.member?.machine.id;
       const accept = () => acceptStore({ status, memory, bell: impatience });
@@ -215,12 +216,13 @@ function openDaemon(house: House, status: () => Daemon<Handler>["status"]): Daem
   });
 }
 
-function openRegistry(config: Config, store: Store, log: Log): Registry {
+function openRegistry(config: Config, store: Store, doubts: Doubts, log: Log): Registry {
   return new ClusterRegistry({
     store: lend(store),
     clock: systemClock,
     log: logOf("registry", log),
     writer: readMachineId,
+    doubts,
     agentTtl_s: Math.max(1, Math.floor(config.agentTtl_ms / 1000)),
     leaderTtl_s: Math.max(1, Math.ceil(5 * config.engineReconcileInterval_ms / 1000)),
   });

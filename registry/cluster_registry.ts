@@ -9,6 +9,7 @@ import { decodeTarget, decodeUnit } from "./codec.ts";
 import { unitRecord } from "./cluster_view.ts";
 import { changeTransaction } from "./commit.ts";
 import { campaign } from "./election.ts";
+import type { Doubts } from "./fence.ts";
 import { fileKey, globalKey, targetKey, unitKey } from "./keys.ts";
 import { Gatherer } from "./gatherer.ts";
 import { GroupCommit } from "./group_commit.ts";
@@ -35,6 +36,8 @@ export interface ClusterRegistryOptions {
   readonly log: Log;
   /** Says whose writes these are: the machine's id. Asked by `open`; may reject. Few, since each may leave a key behind. */
   readonly writer: () => Promise<string>;
+  /** To be handed from each registry of a process to the one that takes its place; none if left out. */
+  readonly doubts?: Doubts;
   /** How long a machine is still present after its daemon was last heard of. */
   readonly agentTtl_s: number;
   /** The same for the leader of the engines. */
@@ -65,7 +68,7 @@ export class ClusterRegistry implements Registry {
   constructor(options: ClusterRegistryOptions) {
     const { store, clock, log } = options;
     this.#options = options;
-    this.#session = new StoreSession(store, clock, options.writer);
+    this.#session = new StoreSession(store, clock, options.writer, options.doubts);
     this.#commits = new GroupCommit(this.#session);
     this.#mirror = new Mirror({
       session: this.#session,

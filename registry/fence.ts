@@ -35,6 +35,12 @@ export interface KnownFence {
   readonly asOf: Revision;
 }
 
+/**
+ * By a store's id: what writes compared of which nobody knows whether they were, or will be, carried out. One writer's
+ * fences share it if one takes another's place, so that doubt outlives the one that raised it.
+ */
+export type Doubts = Map<string, Set<Revision>>;
+
 /** How long a write waits for the fence to be raised, on top of what it has waited for its own answer. */
 const patience_ms = 1_500;
 
@@ -43,16 +49,18 @@ export class Fence {
   readonly #closed = new AbortController();
   #key = "";
   #known: KnownFence = { mod: 0, asOf: 0 };
-  /** The mod-revision that a write compared of which nobody knows whether it was, or will be, carried out. */
-  #doubted: Revision | undefined;
+  #doubted = new Set<Revision>();
   #raising: Promise<void> | undefined;
 
-  constructor(private readonly store: FenceStore, private readonly clock: Clock) {}
+  constructor(private readonly store: FenceStore, private readonly clock: Clock, private readonly doubts: Doubts) {}
 
-  /** Takes it as a first read found it; `snapshot` has it as the range `at`. */
-  open(writer: string, snapshot: Snapshot, at: number): void {
+  /** Takes it as a first read of the store `id` found it; `snapshot` has it as the range `at`. */
+  open(writer: string, id: string, snapshot: Snapshot, at: number): void {
     this.#key = fenceKey(writer);
     this.#known = { mod: snapshot.ranges[at]?.[0]?.modRevision ?? 0, asOf: snapshot.revision };
+    this.#doubted = this.doubts.get(id) ?? new Set();
+    this.doubts.set(id, this.#doubted);
+    if (this.isInDoubt) this.#begin();
   }
 
   get known(): KnownFence {
@@ -66,7 +74,7 @@ export class Fence {
 
   /** Whether a write may be carried out late: then no other may be sent before {@link settled}. */
   get isInDoubt(): boolean {
-    return this.#doubted !== undefined;
+    return this.#doubted.size > 0;
   }
 
   /** Looks what has become of it, and which store it is in. Throws {@link import("./mod.ts").WrongStoreError}. */
@@ -78,7 +86,7 @@ export class Fence {
   /** The outcome of a write is unknown; `compared` is what was known when it was sent. */
   doubt(compared: KnownFence): void {
     const raisedSince = this.#known.asOf > compared.asOf && this.#known.mod !== compared.mod;
-    if (!raisedSince) this.#doubted = compared.mod;
+    if (!raisedSince) this.#doubted.add(compared.mod);
   }
 
   /**
@@ -86,13 +94,10 @@ export class Fence {
    * long; it is gone on with all the same, until {@link close}. Throws {@link import("./mod.ts").WrongStoreError}.
    */
   async settled(): Promise<void> {
-    if (this.#doubted === undefined) return;
-    this.#raising ??= this.#raise(this.#doubted).finally(() => this.#raising = undefined);
-    // A failure is told to whoever waits; it may be that nobody does any more.
-    this.#raising.catch(() => {});
+    if (!this.isInDoubt) return;
     const over = new AbortController();
     try {
-      await Promise.race([this.#raising, this.clock.sleep(patience_ms, over.signal)]);
+      await Promise.race([this.#begin(), this.clock.sleep(patience_ms, over.signal)]);
     } finally {
       over.abort();
     }
@@ -107,20 +112,28 @@ export class Fence {
     this.#closed.abort();
   }
 
-  /** Tries until its mod-revision is another than `doubted`. */
-  async #raise(doubted: Revision): Promise<void> {
+  #begin(): Promise<void> {
+    this.#raising ??= this.#raise().finally(() => this.#raising = undefined);
+    // A failure is told to whoever waits; it may be that nobody does any more.
+    this.#raising.catch(() => {});
+    return this.#raising;
+  }
+
+  /** Tries until its mod-revision is another than all that are doubted. */
+  async #raise(): Promise<void> {
     const signal = this.#closed.signal;
-    while (!signal.aborted) {
+    while (this.isInDoubt && !signal.aborted) {
+      // What is doubted from now on, by somebody who shares the doubt, is for the next round.
+      const doubted = new Set(this.#doubted);
       try {
         await this.look();
-        if (this.#known.mod === doubted) {
+        if (doubted.has(this.#known.mod)) {
           const raised = await this.store.transact([this.compare], [{ put: this.#key, value: "" }]);
           // Somebody else of our name was quicker, or an earlier try of ours: it is looked at again.
           if (!raised.succeeded) continue;
           this.#learn(raised.revision, raised.revision);
         }
-        this.#doubted = undefined;
-        return;
+        for (const mod of doubted) this.#doubted.delete(mod);
       } catch (error) {
         // A wrong store is not ours to write to; the next write finds out whether it is right by then.
         if (!(error instanceof StoreUnavailableError)) throw error;

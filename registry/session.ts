@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from "./clock.ts";
-import { Fence } from "./fence.ts";
+import { type Doubts, Fence } from "./fence.ts";
 import { clusterKey, fenceKey } from "./keys.ts";
 import { OutcomeUnknownError, type StoreMemory, StoreUnavailableError, WrongStoreError } from "./mod.ts";
 import type { Revision } from "./model.ts";
@@ -45,12 +45,17 @@ export class StoreSession {
     private readonly store: Store,
     private readonly clock: Clock,
     private readonly writer: () => Promise<string>,
+    doubts: Doubts = new Map(),
   ) {
-    this.#fence = new Fence({
-      endpoints: store.endpoints,
-      read: (ranges) => this.read(ranges),
-      transact: (compares, ops) => this.#transact(this.#known(), compares, ops),
-    }, clock);
+    this.#fence = new Fence(
+      {
+        endpoints: store.endpoints,
+        read: (ranges) => this.read(ranges),
+        transact: (compares, ops) => this.#transact(this.#known(), compares, ops),
+      },
+      clock,
+      doubts,
+    );
   }
 
   get endpoints(): string {
@@ -111,7 +116,7 @@ export class StoreSession {
   #adopt(id: string, writer: string, found: Snapshot): StoreMemory {
     this.#id = id;
     this.#highest = found.revision;
-    this.#fence.open(writer, found, 1);
+    this.#fence.open(writer, id, found, 1);
     return { id, revision: found.revision };
   }
 

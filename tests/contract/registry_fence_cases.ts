@@ -343,6 +343,28 @@ export const fenceCases: readonly Case[] = [
     },
   },
   {
+    name: "what a registry leaves in doubt is settled by the one that takes its place, before it writes anything",
+    async run({ open, openStore }) {
+      const store = await openStore();
+      for (const comes of ["before", "after"]) {
+        const line = new Line();
+        const name = `${comes}.service`;
+        const shared = { writer: comes, doubts: new Map() };
+        const old = await open({ ...shared, wrap: line.wrap });
+        const early = comes === "before" ? await open(shared) : undefined;
+        line.loseNext("unit/");
+        line.cutWhenLost();
+        await loses(old.commit(put({ name }, "launched")), false);
+        const next = early ?? await open(shared);
+        await set(next, name, "launched");
+        await next.commit({ kind: "delete", was: await next.unit(name) });
+        await line.deliver("unit/");
+        assert.deepEqual(await keys(store, "unit/"), []);
+      }
+      assert.deepEqual(await keys(store, "fence/"), ["fence/after", "fence/before"]);
+    },
+  },
+  {
     name: "no fence is raised in a store that was swapped meanwhile",
     async run({ open, openStore }) {
       const line = new Line();

@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { systemClock } from "../../daemon/clock.ts";
 import type { Clock } from "../../registry/clock.ts";
 import { ClusterRegistry } from "../../registry/cluster_registry.ts";
+import type { Doubts } from "../../registry/fence.ts";
 import type { Log } from "../../registry/log.ts";
 import {
   type Change,
@@ -41,6 +42,8 @@ export interface DaemonOptions {
   readonly mirrorQuiet_ms?: number;
   /** Whose fence it has; another than all others of the case if left out. */
   readonly writer?: string;
+  /** What others of its name have left in doubt. */
+  readonly doubts?: Doubts;
   readonly clock?: Clock;
   readonly log?: Log;
   /** Puts something between the registry and its store. */
@@ -79,6 +82,7 @@ export function fixtureOver(openStore: () => Promise<Store>): RegistryFixture & 
           writer: () => Promise.resolve(writer),
           agentTtl_s: options.agentTtl_s ?? 30,
           leaderTtl_s: options.leaderTtl_s ?? 30,
+          ...(options.doubts === undefined ? {} : { doubts: options.doubts }),
           ...(options.mirrorQuiet_ms === undefined ? {} : { mirrorQuiet_ms: options.mirrorQuiet_ms }),
         }),
       );
