@@ -46,8 +46,9 @@ export class GroupCommit {
     } catch (error) {
       if (!(error instanceof OutcomeUnknownError && error.settled)) throw error;
       const outcomes = await this.#outcomes(sent, error);
-      if (attempt < maxAttempts && outcomes.every((outcome) => outcome === "not done")) {
-        return await this.#commit(round, attempt + 1);
+      if (outcomes.every((outcome) => outcome === "not done")) {
+        if (attempt < maxAttempts) return await this.#commit(round, attempt + 1);
+        throw new StoreUnavailableError(error.failure, { cause: error.cause });
       }
       return outcomes.map((outcome) => {
         if (typeof outcome === "string") throw error;

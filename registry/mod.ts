@@ -180,16 +180,20 @@ export class StoreUnavailableError extends Error {
 }
 
 /**
- * A write was sent and its answer was lost: whether it was carried out is not known.
+ * A write was sent, and either its answer was lost or a store that is full does not tell: whether it was carried out is
+ * not known.
  */
 export class OutcomeUnknownError extends StoreUnavailableError {
   override name = "OutcomeUnknownError";
   /**
-   * `settled`: what was not carried out by now never will be, so that it is safe to look, and to ask again. Else a
-   * member that hangs may carry it out when it goes on.
+   * `failure` says what went wrong; the message also what that means. `settled`: what was not carried out by now never
+   * will be, so that it is safe to look, and to ask again. Else a member that hangs may carry it out when it goes on.
    */
-  constructor(message: string, readonly settled: boolean, options?: ErrorOptions) {
-    super(message, options);
+  constructor(readonly failure: string, readonly settled: boolean, options?: ErrorOptions) {
+    const meaning = settled
+      ? "it has been done, or never will be: look, or ask again"
+      : "it may have been done, or be done yet";
+    super(`${failure} (${meaning})`, options);
   }
 }
 

@@ -143,7 +143,8 @@ export class StoreSession {
 
   /**
    * Applies a transaction, or not if a compare fails. Throws {@link WrongStoreError}. Throws
-   * {@link OutcomeUnknownError} when the answer was lost; nothing else is written then before the fence is raised.
+   * {@link OutcomeUnknownError} when it is not known which; unless that is settled, nothing else is written before the
+   * fence is raised.
    */
   async transact(compares: readonly Compare[], ops: readonly Op[]): Promise<Transacted> {
     for (let attempt = 1;; attempt++) {
@@ -154,7 +155,7 @@ export class StoreSession {
       try {
         result = await this.#transact(before, [this.#fence.compare, ...compares], ops);
       } catch (error) {
-        if (!(error instanceof OutcomeUnknownError)) throw error;
+        if (!(error instanceof OutcomeUnknownError) || error.settled) throw error;
         this.#fence.doubt(fence);
         throw await this.#settle(error);
       }
@@ -174,16 +175,14 @@ export class StoreSession {
   }
 
   /** Raises the fence, if the store can be reached in a while, and says what can be said of the write then. */
-  async #settle({ message, cause }: OutcomeUnknownError): Promise<OutcomeUnknownError> {
+  async #settle({ failure, cause }: OutcomeUnknownError): Promise<OutcomeUnknownError> {
     try {
       await this.#fence.settled();
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
-      return new OutcomeUnknownError(`${message} (it may have been done, or be done yet)`, false, { cause });
+      return new OutcomeUnknownError(failure, false, { cause });
     }
-    return new OutcomeUnknownError(`${message} (it has been done, or never will be: look, or ask again)`, true, {
-      cause,
-    });
+    return new OutcomeUnknownError(failure, true, { cause });
   }
 
   /** See {@link Store.watch}. */

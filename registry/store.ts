@@ -61,8 +61,8 @@ export interface Store {
   read(ranges: readonly Range[]): Promise<Snapshot>;
   /**
    * Applies all `ops` if every compare holds, else none. `revision` is the store's after it. Throws
-   * {@link import("./mod.ts").OutcomeUnknownError} where it may have been applied, or may be yet; with any other error it
-   * was not, and never will be.
+   * {@link import("./mod.ts").OutcomeUnknownError} where it may have been applied, or, unless that is settled, may be yet;
+   * with any other error it was not, and never will be.
    */
   transact(
     compares: readonly Compare[],

@@ -85,7 +85,9 @@ export function translate(error: unknown, asked: Asked): Error {
   const status = codeOf(error);
   if (status === code.resourceExhausted && messageOf(error).includes("database space exceeded")) {
     const advice = "its space is used up: compact and defragment it, then etcdctl alarm disarm";
-    return new StoreUnavailableError(`etcd at ${endpoints} takes no writes (${advice})`, options);
+    const message = `etcd at ${endpoints} takes no writes (${advice})`;
+    // The write that fills it is applied, and answered like those that are not.
+    return sent ? new OutcomeUnknownError(message, true, options) : new StoreUnavailableError(message, options);
   }
   if (status !== undefined && refusals.has(status)) {
     return new EtcdRefusedError(`etcd at ${endpoints} refused ${method}`, status, options);

@@ -30,6 +30,7 @@ class Line {
     readonly prefix: string;
     readonly instead: () => Promise<unknown>;
     readonly carriedOut: boolean;
+    readonly settled?: boolean;
   }[] = [];
   #cut = false;
   reads = 0;
@@ -43,6 +44,11 @@ class Line {
   /** The next one is carried out, and only its answer is lost. */
   loseNextAnswer(prefix: string): void {
     this.#lose.push({ prefix, instead: () => Promise.resolve(), carriedOut: true });
+  }
+
+  /** The next one is carried out, and the store says that it is full, as it would if it had not been. */
+  fillByNext(prefix: string): void {
+    this.#lose.push({ prefix, instead: () => Promise.resolve(), carriedOut: true, settled: true });
   }
 
   /** Once a transaction is lost, nothing gets through until {@link mend}. */
@@ -70,7 +76,10 @@ class Line {
         if (lost.carriedOut) await store.transact(compares, ops);
         else this.#held.push({ key: lost.prefix, carryOut: () => store.transact(compares, ops) });
         await lost.instead();
-        throw new OutcomeUnknownError("the answer was lost", false);
+        throw new OutcomeUnknownError(
+          lost.settled ? "the store is full" : "the answer was lost",
+          lost.settled ?? false,
+        );
       },
     });
 
@@ -340,6 +349,24 @@ export const fenceCases: readonly Case[] = [
       await line.deliver("unit/");
       await set(registry, "b.service", "launched");
       assert.deepEqual(await keys(store, "unit/"), ["unit/b.service"]);
+    },
+  },
+  {
+    name: "of a store that is full it is told what it has written last, and what not, and no fence is needed",
+    async run({ open, openStore }) {
+      const line = new Line();
+      const some = await open({ wrap: line.wrap });
+      line.fillByNext("unit/");
+      await some.commit(put({ name: "a.service" }, "launched"));
+      const full = () => Promise.reject(new OutcomeUnknownError("the store is full", true));
+      const other = await open({ wrap: (store) => between(store, { transact: full }) });
+      await assert.rejects(other.commit(put({ name: "b.service" }, "launched")), (error) => {
+        assert.ok(error instanceof StoreUnavailableError && !(error instanceof OutcomeUnknownError), `${error}`);
+        assert.equal(error.message, "the store is full");
+        return true;
+      });
+      const store = await openStore();
+      assert.deepEqual([await keys(store, "unit/"), await keys(store, "fence/")], [["unit/a.service"], []]);
     },
   },
   {
