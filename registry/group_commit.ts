@@ -18,57 +18,64 @@ export type Committed = Revision | undefined;
 /** Attempts at a round whose answers are lost, and which then turns out not to have been carried out. */
 const maxAttempts = 2;
 
+/** What became of one transaction of a round: it may fail where others do not. */
+type Answer = PromiseSettledResult<Committed>;
+
+const answered = (value: Committed): Answer => ({ status: "fulfilled", value });
+const failed = (reason: unknown): Answer => ({ status: "rejected", reason });
+
 /** Commits transactions, each whole or not at all, together where several come at once. */
 export class GroupCommit {
   readonly #session: StoreSession;
-  readonly #gatherer: Gatherer<Transaction, Committed>;
+  readonly #gatherer: Gatherer<Transaction, Answer>;
 
   constructor(session: StoreSession) {
     this.#session = session;
-    this.#gatherer = new Gatherer<Transaction, Committed>({
+    this.#gatherer = new Gatherer<Transaction, Answer>({
       fits: (round, next) => merge([...round, next]) !== undefined,
       ask: (round) => this.#commit(round),
     });
   }
 
   /** The revision of the commit; undefined if a condition of this transaction did not hold. */
-  commit(transaction: Transaction): Promise<Committed> {
-    return this.#gatherer.ask(transaction);
+  async commit(transaction: Transaction): Promise<Committed> {
+    const answer = await this.#gatherer.ask(transaction);
+    if (answer.status === "rejected") throw answer.reason;
+    return answer.value;
   }
 
-  /** A round is one transaction; where it is refused, each is one of its own. */
-  async #commit(round: readonly Transaction[], attempt = 1): Promise<readonly Committed[]> {
+  /** A round is one transaction; where it is refused, each is one of its own. Never rejects. */
+  async #commit(round: readonly Transaction[], attempt = 1): Promise<readonly Answer[]> {
     const sent: Sent = { round, mark: this.#session.draw(), before: this.#session.memory?.revision ?? 0 };
     try {
       const { compares, ops } = marked(round.length === 1 ? round[0]! : merge(round)!, sent.mark);
       const { succeeded, revision } = await this.#session.transact(compares, ops);
-      if (succeeded) return round.map(() => revision);
+      if (succeeded) return round.map(() => answered(revision));
     } catch (error) {
-      if (!(error instanceof OutcomeUnknownError && error.settled)) throw error;
-      const outcomes = await this.#outcomes(sent, error);
-      if (outcomes.every((outcome) => outcome === "not done")) {
-        if (attempt < maxAttempts) return await this.#commit(round, attempt + 1);
-        throw new StoreUnavailableError(error.failure, { cause: error.cause });
-      }
-      return outcomes.map((outcome) => {
-        if (typeof outcome === "string") throw error;
-        return outcome.done;
-      });
+      if (!(error instanceof OutcomeUnknownError && error.settled)) return round.map(() => failed(error));
+      return await this.#settle(sent, error, attempt);
     }
-    if (round.length === 1) return [undefined];
-    // One of them is refused, and must not take the others along. Nobody is told of a failure while any is under way.
-    const alone = round.map((one) => this.#commit([one]));
-    await Promise.allSettled(alone);
-    return (await Promise.all(alone)).flat();
+    if (round.length === 1) return [answered(undefined)];
+    // One of them is refused, and must not take the others along.
+    return (await Promise.all(round.map((one) => this.#commit([one])))).flat();
   }
 
-  /** Throws `lost` if the store cannot be asked. */
-  async #outcomes(sent: Sent, lost: OutcomeUnknownError): Promise<readonly Outcome[]> {
-    const looked = this.#session.read(witnesses(sent).map((key) => ({ key })));
-    const { revision, ranges } = await looked.catch((error) => {
-      throw error instanceof StoreUnavailableError ? lost : error;
+  /** What became of a round is looked for; if it was not carried out, it is sent again. */
+  async #settle(sent: Sent, lost: OutcomeUnknownError, attempt: number): Promise<readonly Answer[]> {
+    let outcomes: readonly Outcome[];
+    try {
+      const { revision, ranges } = await this.#session.read(witnesses(sent).map((key) => ({ key })));
+      outcomes = outcomesOf(sent, new Map(ranges.flat().map((kv) => [kv.key, kv])), revision);
+    } catch (error) {
+      return sent.round.map(() => failed(error instanceof StoreUnavailableError ? lost : error));
+    }
+    const mayBeDone = outcomes.some((outcome) => outcome !== "not done");
+    if (!mayBeDone && attempt < maxAttempts) return await this.#commit(sent.round, attempt + 1);
+    const unavailable = new StoreUnavailableError(lost.failure, { cause: lost.cause });
+    return outcomes.map((outcome) => {
+      if (typeof outcome === "object") return answered(outcome.done);
+      return failed(outcome === "unknown" ? lost : unavailable);
     });
-    return outcomesOf(sent, new Map(ranges.flat().map((kv) => [kv.key, kv])), revision);
   }
 }
 

@@ -192,6 +192,33 @@ export const fenceCases: readonly Case[] = [
     },
   },
   {
+    name: "of changes that were sent together each is answered for itself, where one is refused or not sent",
+    async run({ open, openStore }) {
+      const units = (ops: readonly Op[]) => ops.map(keyOf).filter((key) => key.startsWith("unit/")).join();
+      const some = await open({
+        wrap: (store) =>
+          between(store, {
+            async transact(compares, ops) {
+              if (units(ops) === "unit/c.service") throw new StoreUnavailableError("there is no way to the store");
+              return await store.transact(compares, ops);
+            },
+          }),
+      });
+      await set(some, "a.service", "launched");
+      const busy = ["k1", "k2"].map((key) => some.commit({ kind: "metadata", machine: "m1", key, value: "v" }));
+      // These gather meanwhile. The first is refused, and the third is not sent, when each is tried alone.
+      const commits = await Promise.allSettled(
+        ["a", "b", "c"].map((name) => some.commit(put({ name: `${name}.service` }, "launched"))),
+      );
+      await Promise.all(busy);
+      assert.deepEqual(
+        commits.map((each) => each.status === "rejected" && each.reason.name),
+        ["ConflictError", false, "StoreUnavailableError"],
+      );
+      assert.deepEqual(await keys(await openStore(), "unit/"), ["unit/a.service", "unit/b.service"]);
+    },
+  },
+  {
     name: "a state that is written late does not take the place of a newer one",
     async run({ open, openStore, signal }) {
       const line = new Line();
