@@ -56,6 +56,8 @@ export interface Member {
   readonly membership: Membership;
   /** To be called now and then: keeps what is remembered of store and lease up to date. */
   readonly remember: () => void;
+  /** Gives the membership up, for good. */
+  readonly leave: () => Promise<void>;
 }
 
 /** How long it waits before it tries again: what a store that is starting needs; what a person needs to mend the rest. */
@@ -112,10 +114,18 @@ async function join(options: LifeOptions, signal: AbortSignal): Promise<Member> 
     const saves: Promise<void>[] = [];
     const now = registry.memory;
     if (now && (now.id !== store.id || now.revision !== store.revision)) saves.push(memory.saveStore(store = now));
-    if (membership.lease !== lease) saves.push(memory.saveLease(lease = membership.lease));
+    if (membership.lease !== lease) {
+      lease = membership.lease;
+      saves.push(memory.saveLease(lease || undefined));
+    }
     Promise.all(saves).catch((error) => log("error", messageOf(error)));
   };
-  return { machine, membership, remember };
+  const leave = async () => {
+    // First, since the next daemon must not take up a lease that may be revoked late.
+    await memory.saveLease(undefined);
+    await membership.leave();
+  };
+  return { machine, membership, remember, leave };
 }
 
 function severity(error: unknown): "warn" | "error" {

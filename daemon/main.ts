@@ -343,7 +343,7 @@ async function endWell(house: House, halt: () => Promise<void>): Promise<void> {
       await halt();
       await drainAlone(alone);
     },
-    leave: member && (async () => await house.member?.membership.leave()),
+    leave: member && (async () => await house.member?.leave()),
     drainLimit_ms: limits.drain_ms,
     leaveLimit_ms: limits.leave_ms,
   });

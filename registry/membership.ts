@@ -100,7 +100,10 @@ class Member implements Membership {
   async leave(): Promise<void> {
     this.stop(new Error(`machine ${this.#machine.id} has left the cluster`));
     await this.#worker;
-    if (this.#lease !== "") await this.#options.session.revoke(this.#lease);
+    const lease = this.#lease;
+    // It is not to be taken up again: the store may carry this out when there is another daemon of this machine.
+    this.#lease = "";
+    if (lease !== "") await this.#options.session.revoke(lease);
   }
 
   /** Ends all work; whoever waits gets `reason`. The lease is left to run out. */
@@ -211,7 +214,7 @@ class Member implements Membership {
     // Its states are kept until this daemon has said what its units do now; those of an earlier boot say nothing.
     const prefix = statePrefix(id).length;
     this.#wanted ??= new Map(ours ? states.map((state) => [state.key.slice(prefix), state.value]) : []);
-    this.#lease = await this.#liveLease(ours ? kv?.lease : undefined);
+    this.#lease = await this.#liveLease();
     const text = (each: KeyValue) => each.lease === this.#lease ? each.value : undefined;
     return {
       revision: kv?.modRevision ?? 0,
@@ -229,13 +232,12 @@ class Member implements Membership {
     }
   }
 
-  /** The lease our record is bound to, or the one we had, if it lives and is of our length; else a new one. */
-  async #liveLease(bound: string | undefined): Promise<string> {
+  /** The lease we had, if it lives and is of our length; else a new one. */
+  async #liveLease(): Promise<string> {
     const { session, ttl_s } = this.#options;
-    for (const lease of new Set([bound ?? "", this.#lease])) {
-      // A renewed lease has all of its time again, so another length is that of another configuration.
-      if (lease !== "" && await session.renew(lease) === ttl_s) return lease;
-    }
+    const lease = this.#lease;
+    // A renewed lease has all of its time again, so another length is that of another configuration.
+    if (lease !== "" && await session.renew(lease) === ttl_s) return lease;
     return await session.grant(ttl_s);
   }
 

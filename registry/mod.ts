@@ -79,7 +79,10 @@ export interface Membership {
   publish(states: ReadonlyMap<UnitName, UnitState>): Promise<void>;
   /** Replaces the machine record (metadata or address changed). */
   update(machine: MachineRecord): Promise<void>;
-  /** An opaque text to hand to the next {@link Registry.join} after a restart of the daemon; changes when the lease does. */
+  /**
+   * An opaque text to hand to the next {@link Registry.join} after a restart of the daemon; changes when the lease does.
+   * Empty once it is given up.
+   */
   readonly lease: string;
   /** Gives the lease up: record and states vanish at once. */
   leave(): Promise<void>;

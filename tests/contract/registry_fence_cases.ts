@@ -246,6 +246,31 @@ export const fenceCases: readonly Case[] = [
     },
   },
   {
+    name: "a machine that has left, and is back when that is carried out late, stays",
+    async run({ open, openStore, signal }) {
+      const revocations: (() => Promise<void>)[] = [];
+      const registry = await open({
+        wrap: (store) =>
+          between(store, {
+            revoke(lease) {
+              revocations.push(() => store.revoke(lease));
+              return Promise.reject(new StoreUnavailableError("the answer was lost"));
+            },
+          }),
+      });
+      const old = await registry.join(machine("m1"), undefined, signal);
+      await old.publish(statesOf("m1", "a.service"));
+      await assert.rejects(old.leave(), StoreUnavailableError);
+      const member = await (await open()).join(machine("m1"), old.lease, signal);
+      await member.publish(statesOf("m1", "a.service"));
+      assert.equal(revocations.length, 1);
+      await revocations[0]!();
+      const store = await openStore();
+      assert.deepEqual(await keys(store, "machine/"), ["machine/m1"]);
+      assert.deepEqual(await keys(store, "state/"), ["state/m1/a.service"]);
+    },
+  },
+  {
     name: "a placement that is carried out late places nothing",
     async run({ open, openStore, signal }) {
       const line = new Line();
