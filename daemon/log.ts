@@ -28,7 +28,7 @@ export function openLog(options: { readonly manner: () => LogManner; readonly jo
       ? JSON.stringify({ time: new Date().toISOString(), level, message, ...Object.fromEntries(known) })
       : message.replaceAll("\n", "\\n") +
         known.map(([key, value]) => ` ${key}=${quoteIfNeeded(String(value))}`).join("");
-    Deno.stderr.writeSync(encoder.encode(`${start}${line}\n`));
+    Deno.stderr.writeSync(encoder.encode(`${start}${visible(line)}\n`));
   };
 }
 
@@ -38,5 +38,18 @@ export function logOf(component: string, log: Log): Log {
 }
 
 function quoteIfNeeded(value: string): string {
-  return /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
+  return /^[^\s"=\p{C}]+$/u.test(value) ? value : JSON.stringify(value);
 }
+
+/**
+ * Clients choose some of what is logged: what moves a terminal's cursor, or turns the direction of writing, is told by its
+ * number, as JSON has it. Of a line with such characters journalctl(1) would show only how long it is.
+ */
+function visible(line: string): string {
+  return line.replace(
+    /[\p{C}\u2028\u2029]/gu,
+    (character) => Array.from({ length: character.length }, (_, at) => escaped(character.charCodeAt(at))).join(""),
+  );
+}
+
+const escaped = (unit: number) => `\\u${unit.toString(16).padStart(4, "0")}`;

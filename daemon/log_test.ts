@@ -28,3 +28,15 @@ Deno.test("JSON lines hold the same", async () => {
   assert.ok(Math.abs(Date.parse(time) - Date.now()) < 60_000);
   assert.deepEqual(rest, { level: "debug", message: "two\nlines", component: "api", unit: "a" });
 });
+
+Deno.test("what a client has chosen neither moves a cursor nor hides a line", async () => {
+  const chosen = "x\\x1b[2K\\x9b1A\\x7f\\u2028\\u202e\\u{e0001}\\r\\ty";
+  const calls = `log("warn", "said ${chosen}", { as: "${chosen}", quiet: "\\x9bz", plain: "h\\u00e9" });`;
+  const told = String.raw`x\u001b[2K\u009b1A\u007f\u2028\u202e\udb40\udc01`;
+  assert.deepEqual(await logged(text, calls), [
+    String.raw`WARN said ${told}\u000d\u0009y as="${told}\r\ty" quiet="\u009bz" plain=hé`,
+  ]);
+  const [line] = await logged(json, calls);
+  assert.doesNotMatch(line!, /[\p{C}\u2028\u2029]/u);
+  assert.deepEqual(JSON.parse(line!).quiet, "\x9bz");
+});
