@@ -9,12 +9,16 @@ import { createServer, type Server, type Socket } from "node:net";
 import { reasonOf } from "../io.ts";
 import type { SshConnection } from "./port.ts";
 
+/** What ends the program without a word to it. */
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /** Sockets that lead through an SSH connection. Gone after {@link close}, and when the program ends. */
 export class ForwardedSockets {
   readonly #servers: Server[] = [];
   readonly #clients = new Set<Socket>();
   #directory: string | undefined;
   #trouble: string | undefined;
+  readonly #ended = { SIGINT: this.#endBy("SIGINT"), SIGTERM: this.#endBy("SIGTERM"), SIGHUP: this.#endBy("SIGHUP") };
 
   constructor(private readonly tunnel: () => Promise<SshConnection>) {}
 
@@ -60,7 +64,7 @@ export class ForwardedSockets {
   #makeDirectory(): string {
     const directory = Deno.makeTempDirSync({ prefix: "fleetctl-" });
     globalThis.addEventListener("unload", this.#removeDirectory);
-    Deno.addSignalListener("SIGINT", this.#interrupted);
+    for (const signal of signals) Deno.addSignalListener(signal, this.#ended[signal]);
     return directory;
   }
 
@@ -69,12 +73,14 @@ export class ForwardedSockets {
     Deno.removeSync(this.#directory, { recursive: true });
     this.#directory = undefined;
     globalThis.removeEventListener("unload", this.#removeDirectory);
-    Deno.removeSignalListener("SIGINT", this.#interrupted);
+    for (const signal of signals) Deno.removeSignalListener(signal, this.#ended[signal]);
   };
 
-  /** ^C then does what it would have done. */
-  readonly #interrupted = () => {
-    this.#removeDirectory();
-    Deno.kill(Deno.pid, "SIGINT");
-  };
+  /** The signal then does what it would have done. */
+  #endBy(signal: typeof signals[number]): () => void {
+    return () => {
+      this.#removeDirectory();
+      Deno.kill(Deno.pid, signal);
+    };
+  }
 }
