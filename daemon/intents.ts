@@ -39,8 +39,10 @@ export async function openIntents(path: string): Promise<IntentMemory> {
       records = intents.size;
       crowded = slack.records;
     } catch {
-      // No room for two of them, for example. The long one says the same: it is kept until it is twice as long.
+      // No room for two of them, for example. The long one says the same: it is kept until it is twice as long, and has
+      // what room there is to itself.
       crowded = 2 * records;
+      remove(draft);
     }
   };
   return {
@@ -53,6 +55,14 @@ export async function openIntents(path: string): Promise<IntentMemory> {
     // deno-lint-ignore require-await
     forget: async (unit) => append(unit, undefined),
   };
+}
+
+function remove(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // It was not there, or nothing can be done about it: what counts is written.
+  }
 }
 
 function recordOf(unit: UnitName, intent: Intent | undefined): string {

@@ -76,14 +76,26 @@ Deno.test("where there is no room to write intents anew, they are kept as they a
     const save = async (from: number, to: number) => {
       for (let restart = from; restart < to; restart++) await intents.save("a.service", { ...intent, restart });
     };
-    await Deno.mkdir(`${directory}/intents.jsonl.new`);
+    await Deno.mkdir(`${directory}/intents.jsonl.new/in/the/way`, { recursive: true });
     await save(0, 1_500);
     const { size } = await Deno.stat(`${directory}/intents.jsonl`);
     assert.deepEqual([...await intents.load()], [["a.service", { ...intent, restart: 1_499 }]]);
-    await Deno.remove(`${directory}/intents.jsonl.new`);
+    await Deno.remove(`${directory}/intents.jsonl.new`, { recursive: true });
     await save(1_500, 3_000);
     assert.ok((await Deno.stat(`${directory}/intents.jsonl`)).size < size);
     assert.deepEqual([...await intents.load()], [["a.service", { ...intent, restart: 2_999 }]]);
+  }));
+
+Deno.test("what could not be written anew takes no room", () =>
+  withDirectory(async (directory) => {
+    const { intents } = await openMemory(directory);
+    await Deno.symlink("/dev/full", `${directory}/intents.jsonl.new`);
+    const intent = { did: "start", done: true, invocation: "i", restart: 0 } as const;
+    for (let restart = 0; restart < 1_500; restart++) await intents.save("a.service", { ...intent, restart });
+    assert.deepEqual([...Deno.readDirSync(directory)].map(({ name }) => name).filter((name) => /intents/.test(name)), [
+      "intents.jsonl",
+    ]);
+    assert.deepEqual([...await intents.load()], [["a.service", { ...intent, restart: 1_499 }]]);
   }));
 
 Deno.test("an intent that cannot be remembered says where", () =>
