@@ -54,14 +54,20 @@ export async function detectAddress(storeEndpoints: readonly string[]): Promise<
 export async function readRoutingTable(path: string, cat = "cat"): Promise<string> {
   let output: Deno.CommandOutput;
   try {
-    output = await new Deno.Command(cat, { args: [path], stderr: "null" }).output();
+    output = await new Deno.Command(cat, { args: [path], env: { LC_ALL: "C" } }).output();
   } catch (cause) {
     const { NotFound, NotCapable, PermissionDenied } = Deno.errors;
     if ([NotFound, NotCapable, PermissionDenied].some((kind) => cause instanceof kind)) return "";
     throw new Error(`cannot run ${cat} to read ${path}: ${(cause as Error).message}`, { cause });
   }
   if (output.signal !== null) throw new Error(`cannot read ${path}: ${cat} was ended by ${output.signal}`);
-  return output.success ? new TextDecoder().decode(output.stdout) : "";
+  const [said, told] = [output.stdout, output.stderr].map((bytes) => new TextDecoder().decode(bytes)) as [
+    string,
+    string,
+  ];
+  if (output.success) return said;
+  if (/No such file|Permission denied/.test(told)) return "";
+  throw new Error(`cannot read ${path}: ${cat} ended with ${output.code}: ${told.trim()}`);
 }
 
 async function localAddressTowards(endpoint: string): Promise<string | undefined> {

@@ -28,6 +28,8 @@ Deno.test("a routing table that is not there is none, and one that could not be 
     assert.equal(await readRoutingTable("/proc/net/route", await program("locked", "#!/bin/sh\n", 0o600)), "");
     const killed = await program("killed", "#!/bin/sh\necho Iface; kill -KILL $$\n");
     await assert.rejects(readRoutingTable("/proc/net/route", killed), /cannot read \/proc\/net\/route: .* SIGKILL$/);
+    const starved = await program("starved", "#!/bin/sh\necho 'cat: memory exhausted' >&2; exit 1\n");
+    await assert.rejects(readRoutingTable("/proc/net/route", starved), /ended with 1: cat: memory exhausted$/);
     const cannotRun = readRoutingTable("/proc/net/route", `${directory}/killed/cat`);
     await assert.rejects(cannotRun, /cannot run .*\/killed\/cat to read \/proc\/net\/route: /);
   } finally {
