@@ -6,7 +6,7 @@
 
 import { version } from "../version.ts";
 
-/** How long a request may take to arrive, an idle connection may stay, and a closing server waits for answers. */
+/** How long a request may take to arrive, an idle connection may stay, a closing server waits for answers, and so on. */
 export const usualLimits = {
   handshake_ms: 15_000,
   headers_ms: 15_000,
@@ -15,6 +15,7 @@ export const usualLimits = {
   check_ms: 5_000,
   stalled_ms: 60_000,
   close_ms: 2_000,
+  probe_ms: 30_000,
   headers_bytes: 32 * 1024,
   /** Above these, requests are refused; above twice that, connections are not accepted. */
   connections: 2_048,
@@ -33,6 +34,9 @@ export function settings(limits: Limits) {
     requestTimeout: limits.request_ms,
     keepAliveTimeout: limits.idle_ms,
     maxHeaderSize: limits.headers_bytes,
+    // A client that has lost power says nothing, nor does a journal that is quiet: tcp(7) asks whether it is still there.
+    keepAlive: true,
+    keepAliveInitialDelay: limits.probe_ms,
     // Of bodies in pieces of a byte each much more is held than that.
     highWaterMark: 16 * 1024,
     // It is looked at with all else that tells who may pass.
