@@ -25,7 +25,7 @@ export interface Policy {
 
 /** Why a request is not carried out. */
 export interface Denial {
-  readonly code: 400 | 401 | 403;
+  readonly code: 400 | 401 | 403 | 501;
   readonly message: string;
 }
 
@@ -55,8 +55,10 @@ export function policyWarnings(policy: Policy, encrypted: boolean): string[] {
 
 /** Whether a request over `connection` may be carried out. */
 export function judge(policy: Policy, request: Request, target: string, connection: Connection): Verdict {
-  const { kind, hosts } = connection;
+  const { kind, hosts, coding } = connection;
   if (hosts.length !== 1) return denied(400, `expected 1 Host, got ${hosts.length}`);
+  // What somebody in between may have read in another way (RFC 9112, section 6.1).
+  if (coding !== undefined) return denied(501, `Transfer-Encoding ${quoted(coding)} is not known: expect chunked`);
   if (kind === "unix") return {};
   const [, authority] = /^https?:\/\/([^/?#]*)/i.exec(target) ?? [];
   const foreign = foreignPage(request, authority ?? hosts[0] ?? "");

@@ -38,6 +38,8 @@ export interface Connection {
   readonly process?: PeerCredentials;
   /** Every `Host` header, in order; HTTP/1.0 may leave it out, which is as good as an empty one (RFC 9112, 3.2). */
   readonly hosts: readonly string[];
+  /** A Transfer-Encoding that is not just `chunked`, or that HTTP/1.0 does not know; left out where there is none. */
+  readonly coding?: string;
   /** Left out where none was shown. */
   readonly certificate?: ShownCertificate;
 }

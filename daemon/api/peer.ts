@@ -35,10 +35,12 @@ export function takePeer(
   const certificate = kind === "network" ? certificateOf(socket, now_ms, vouchers) : undefined;
   const process = kind === "unix" ? processes.of(socket) : undefined;
   const hosts = valuesOf("host");
+  const [coding] = valuesOf("transfer-encoding").filter((value) => value !== "chunked" || httpVersion === "1.0");
   const connection: Connection = {
     kind,
     remote: kind === "unix" ? "unix" : `${socket.remoteAddress}:${socket.remotePort}`,
     hosts: hosts.length === 0 && httpVersion === "1.0" ? [""] : hosts,
+    ...(coding === undefined ? {} : { coding }),
     ...(certificate ? { certificate } : {}),
     ...(process ? { process } : {}),
   };

@@ -83,6 +83,10 @@ Deno.test("requests that two servers could read in two ways", async (test) => {
       "a null byte in a header": `${put}X: a\0b\r\nContent-Length: 0\r\n\r\n${inner}`,
       "chunks twice in one": `${put}Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n${inner}`,
       "chunks behind another coding": `${put}Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n${inner}`,
+      "chunks of another coding": `${put}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n${inner}`,
+      "chunks of another coding, in two headers":
+        `${put}Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${inner}`,
+      "chunks in HTTP/1.0": `${put.replace("1.1", "1.0")}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n${inner}`,
       "a vertical tab in a coding": `${put}Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n${inner}`,
       "a carriage return alone": `${put}X: y\rContent-Length: 0\r\n\r\n${inner}`,
       "a chunk length with a sign": `${put}Transfer-Encoding: chunked\r\n\r\n-1\r\n${inner}`,
@@ -95,7 +99,7 @@ Deno.test("requests that two servers could read in two ways", async (test) => {
     for (const [name, bytes] of Object.entries(cases)) {
       await test.step(name, async () => {
         const text = await talk(address, bytes);
-        assert.match(text, /^HTTP\/1\.1 4\d\d /, text.slice(0, 300));
+        assert.match(text, /^HTTP\/1\.1 (4\d\d|501) /, text.slice(0, 300));
         assert.equal((await api.send("GET", "/fleet/v1/units/a.service")).code, 200, "nothing was slipped in");
       });
     }
