@@ -80,7 +80,10 @@ function checkOperation({ op, path, value: given }: RawOperation): Operation | s
   const value = typeof given === "string" ? given : given.value;
   if (op !== "add" && op !== "remove" && op !== "replace") return "invalid op: expect add, remove, or replace";
   const [, machine = "", key = ""] = /^\/([^/]+)\/metadata\/([A-Za-z0-9_.-]+)$/.exec(path) ?? [];
-  if (machine === "" || machine.length > maxPart || key.length > maxPart) return "machine metadata path invalid";
+  if (machine === "") return "machine metadata path invalid";
+  if (machine.length > maxPart || key.length > maxPart) {
+    return `machine metadata path invalid: machine ID and key have at most ${maxPart} characters`;
+  }
   if (op === "remove") return { machine, key, value: "" };
   if (value === "") return "invalid value: add and replace require a value";
   if (value.length > maxValue) return `invalid value: exceeds maximum length (${maxValue})`;

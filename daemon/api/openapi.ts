@@ -43,20 +43,23 @@ const problems: Readonly<Record<number, string>> = {
   401: "Credentials are missing or not known.",
   403: "Credentials do not suffice, or the address is closed; the message says why.",
   404: "There is none.",
-  409: "The unit is not in a state for this; the message says why.",
+  409: "The unit is not in a state for this, or others change it all the time; the message says why.",
   413: "The body is too long.",
   415: "The body is not application/json.",
   421: "Another daemon was meant.",
   429: "Too many streams are open.",
   500: "A failure; the daemon's log says more.",
-  501: "The machine that runs the unit cannot be asked; the message says why.",
+  501: "A Transfer-Encoding that is not known, or a machine that cannot be asked; the message says why.",
   502: "The machine that runs the unit did not answer; the message says why.",
   503: "The daemon cannot answer for the cluster; the message says why.",
 };
 
+/** What any request may be answered with, whatever it asks for. */
+const anywhere = [400, 401, 403, 500, 501, 503];
+
 /** Answers of an operation: those of its own, and errors, of which some may come anywhere. */
 function answers(own: Readonly<Record<number, Answer>>, ...errors: readonly number[]): Operation["responses"] {
-  const all = [...errors, 401, 403, 500, 503].sort((a, b) => a - b);
+  const all = [...new Set([...errors, ...anywhere])].sort((a, b) => a - b);
   const refusals = all.map((code) => [code, { description: problems[code] as string, content: json("Error") }]);
   return { ...own, ...Object.fromEntries(refusals) };
 }
@@ -108,7 +111,7 @@ const units: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       }, { errors: [400, 409, 413, 415] }),
       requestBody: body("UnitRequest"),
     },
-    delete: ofUnit("deleteUnit", "Destroys a unit.", { 204: { description: "It is gone." } }),
+    delete: ofUnit("deleteUnit", "Destroys a unit.", { 204: { description: "It is gone." } }, { errors: [404, 409] }),
   },
   "/units/{unitName}/restart": {
     post: ofUnit("restartUnit", "Asks for one restart wherever the unit is.", {
@@ -214,11 +217,9 @@ function described(operationId: string, summary: string): Operation {
 }
 
 function probe(operationId: string, summary: string): Operation {
-  return {
-    operationId,
-    summary,
-    responses: { 200: { description: "ok", content: plain }, 503: { description: "Why not.", content: plain } },
-  };
+  const content = { ...plain, ...json("Error") };
+  const responses = answers({ 200: { description: "ok", content: plain } });
+  return { operationId, summary, responses: { ...responses, 503: { description: "Why not.", content } } };
 }
 
 /** Every path below a prefix, and those without. */

@@ -109,6 +109,8 @@ function decodeOneOf(schemas: readonly Schema[], value: unknown, what: string): 
     if ("value" in decoded) return decoded;
     refusals.push(decoded.refusal);
   }
+  // What is wrong within a value of the right kind says more than that it is none of another kind.
+  const within = refusals.find((refusal) => !refusal.startsWith(`expected ${what} to be `));
   const kinds = refusals.map((refusal) => refusal.replace(`expected ${what} to be `, ""));
-  return { refusal: `expected ${what} to be ${kinds.join(" or ")}` };
+  return { refusal: within ?? `expected ${what} to be ${kinds.join(" or ")}` };
 }

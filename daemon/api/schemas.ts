@@ -41,6 +41,8 @@ export const unitRequest: Schema = {
   },
 };
 
+const metadataValue: Schema = { type: "string", maxLength: 4096 };
+
 /** Body of a PATCH of the machines. */
 export const metadataRequest: Schema = {
   type: "array",
@@ -49,8 +51,8 @@ export const metadataRequest: Schema = {
     type: "object",
     properties: {
       op: { type: "string", enum: ["add", "remove", "replace"] },
-      path: { type: "string", pattern: "^/[^/]+/metadata/[A-Za-z0-9_.-]+$" },
-      value: { oneOf: [text, { type: "object", properties: { value: text } }] },
+      path: { type: "string", pattern: "^/[^/]{1,256}/metadata/[A-Za-z0-9_.-]{1,256}$" },
+      value: { oneOf: [metadataValue, { type: "object", properties: { value: metadataValue } }] },
     },
     required: ["op", "path"],
   },

@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import type { Api } from "../../daemon/api/context.ts";
 import { type HandlerOptions, routesOf } from "../../daemon/api/routes.ts";
+import { ConflictError } from "../../registry/mod.ts";
 import { type Answer, ApiFixture, type Extras, optionsOf } from "../api_fixture.ts";
+
 import { violations } from "./json_schema.ts";
 
 interface Operation {
@@ -159,7 +161,7 @@ Deno.test("every operation that is described is there, and every code but those 
   await using api = await ApiFixture.open(operator);
   const document = await describe(api);
   /** Seen in other tests, since they take a broken world or a stranger. */
-  const elsewhere = new Set([401, 403, 429, 500, 501, 502, 503]);
+  const elsewhere = new Set([400, 401, 403, 429, 500, 501, 502, 503]);
   for (const [path, item] of Object.entries(document.paths)) {
     const concrete = path.replace("{unitName}", "a.service");
     for (const method of ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD"]) {
@@ -172,16 +174,32 @@ Deno.test("every operation that is described is there, and every code but those 
           return assert.equal(code, isOpen ? 200 : path.endsWith("/discovery") ? 400 : 405);
         }
         assert.equal((operation.parameters ?? []).some((each) => each.in === "path"), path.includes("{"));
+        const described = Object.keys(operation.responses);
+        for (const code of ["400", "401", "403"]) assert.ok(described.includes(code), `${code} may come anywhere`);
         if (/journal|status|\/(healthz|readyz|metrics)$/.test(path)) return;
         const tried = requests.filter(([of, each]) => of === method && pathOf(document, "/fleet/v1" + each) === path)
           .map(([, , code]) => code);
         for (const code of Object.keys(operation.responses).map(Number)) {
           const isStream = path.endsWith("/events") && code === 200;
-          const conflict = path.endsWith("/accept") && code === 409;
+          const conflict = code === 409 && (path.endsWith("/accept") || method === "DELETE");
           assert.ok(tried.includes(code) || elsewhere.has(code) || isStream || conflict, `${code} is tried`);
         }
       });
     }
+  }
+});
+
+Deno.test("a change that others get in the way of again and again is told so, as described", async () => {
+  await using api = await ApiFixture.open(operator);
+  await populate(api);
+  const document = await describe(api);
+  const commit = { value: () => Promise.reject(new ConflictError("unit a.service has changed")) };
+  const unit = { value: (name: string) => api.registry.unit(name) };
+  api.handler = api.handlerOver(Object.create(api.registry, { commit, unit, peek: { value() {} } }));
+  for (const method of ["DELETE", "PUT"]) {
+    const answer = await api.send(method, "/fleet/v1/units/a.service", { body: { desiredState: "loaded" } });
+    assert.equal(answer.code, 409);
+    checkAnswer(document, document.paths["/fleet/v1/units/{unitName}"]![method.toLowerCase()]!, answer);
   }
 });
 
@@ -236,6 +254,22 @@ Deno.test("requests that fit their schema are understood, and others are not", a
     ["PATCH", "/machines", "MetadataRequest", [{ op: "move", path: "/m/metadata/k" }], false],
     ["PATCH", "/machines", "MetadataRequest", [{ op: "remove", path: "/m/k" }], false],
     ["PATCH", "/machines", "MetadataRequest", [{ op: "add", path: "/m/metadata/k", value: 1 }], false],
+    [
+      "PATCH",
+      "/machines",
+      "MetadataRequest",
+      [{ op: "add", path: `/${"m".repeat(256)}/metadata/k`, value: "v" }],
+      true,
+    ],
+    [
+      "PATCH",
+      "/machines",
+      "MetadataRequest",
+      [{ op: "add", path: `/${"m".repeat(257)}/metadata/k`, value: "v" }],
+      false,
+    ],
+    ["PATCH", "/machines", "MetadataRequest", [{ op: "add", path: "/m/metadata/k", value: "v".repeat(4096) }], true],
+    ["PATCH", "/machines", "MetadataRequest", [{ op: "add", path: "/m/metadata/k", value: "v".repeat(4097) }], false],
     ["PATCH", "/machines", "MetadataRequest", {}, false],
   ];
   for (const [method, path, schema, body, ok] of cases) {
