@@ -34,9 +34,6 @@ export function settings(limits: Limits) {
     requestTimeout: limits.request_ms,
     keepAliveTimeout: limits.idle_ms,
     maxHeaderSize: limits.headers_bytes,
-    // A client that has lost power says nothing, nor does a journal that is quiet: tcp(7) asks whether it is still there.
-    keepAlive: true,
-    keepAliveInitialDelay: limits.probe_ms,
     // Of bodies in pieces of a byte each much more is held than that.
     highWaterMark: 16 * 1024,
     // It is looked at with all else that tells who may pass.

@@ -190,6 +190,8 @@ class Listener {
     Object.assign(server, { httpAllowHalfOpen: true });
     server.on(server === this.#server ? "connection" : "secureConnection", (socket: Socket) => {
       this.#handshakes.delete(remoteOf(socket));
+      // A client that has lost power says nothing, nor does a journal that is quiet: tcp(7) asks whether it is still there.
+      if (this.#kind !== "unix") socket.setKeepAlive(true, this.door.limits.probe_ms);
       this.#idle.add(socket);
       this.door.enter(socket, this.#kind);
       socket.on("close", () => this.#idle.delete(socket));

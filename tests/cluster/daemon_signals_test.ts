@@ -82,6 +82,11 @@ async function reloads(cluster: FleetCluster): Promise<void> {
   assert.match(await reload(m1!, `${conf}agent_ttl=30\n`), /not reloaded.*fleet\.conf:\d+: option agent_ttl "30"/);
   assert.match(await reload(m1!, `${conf}units_directory=/run/fleet/others/\n`), /not reloaded.*units_directory/);
   assert.match(await reload(m1!, `${conf}etcd_cafile=/nosuch\n`), /not reloaded.*etcd_cafile.*\/nosuch/);
+  const noCertificate = "api_certfile=/etc/os-release\napi_keyfile=/etc/os-release\n";
+  assert.match(
+    await reload(m1!, conf + noCertificate),
+    /not reloaded.*api_certfile \/etc\/os-release: there is no cert/,
+  );
   assert.equal((await metadata())?.role, "web", "the old configuration is still in force");
 
   // Another lease, another page size, more to be told.

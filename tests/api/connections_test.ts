@@ -1,9 +1,10 @@
-/** Client certificates over time: sessions that are resumed, certificates that run out, authorities that are replaced. */
+/** Connections over time: resumed sessions, certificates that run out, credentials that are replaced, lost clients. */
 
 import assert from "node:assert/strict";
 import type { Credentials } from "../../daemon/api/door.ts";
 import { ApiFixture } from "../api_fixture.ts";
 import { type Authority, makeAuthority } from "./authority.ts";
+import { must } from "../cluster/process.ts";
 import { connect, network, readUntil, Stage, write, written } from "./stage.ts";
 
 const request = { path: "/fleet/v1/units" };
@@ -102,6 +103,22 @@ Deno.test("another authority ends connections that the one before has opened", a
     server.use(trusting(await Deno.readTextFile(`${authority.directory}/theirs.crt`)));
     assert.equal(await readUntil(idle, () => false), "");
     assert.match(await readUntil(stream, () => false), /^0\r\n\r\n$/, "it ends as a stream does");
+  });
+});
+
+Deno.test("the kernel asks now and then whether a client is still there", async () => {
+  await withSetting(async ({ api, stage, authority, trusting }) => {
+    const plain = await stage.serve(api.handler, network, { policy: { insecure: true } });
+    const encrypted = await stage.serve(api.handler, network, trusting(authority.ca));
+    const addresses = [plain, encrypted].map((server) => server.addresses[0]!);
+    for (const [index, tls] of [undefined, { ca: authority.ca, shows: authority.friend }].entries()) {
+      using connection = await connect(addresses[index]!, tls);
+      await write(connection, "GET /fleet/v1/units HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      await readUntil(connection, (text) => text.endsWith("{}"));
+      const filter = ["state", "established", "sport", "=", `:${addresses[index]!.split(":").at(-1)}`];
+      const told = await must(["ss", "--tcp", "--numeric", "--options", "--no-header", ...filter]);
+      assert.match(told, /timer:\(keepalive,/);
+    }
   });
 });
 
