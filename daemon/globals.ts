@@ -8,8 +8,9 @@ import type { Unit } from "../registry/model.ts";
 import { isTemplate } from "../systemd/unit_name.ts";
 import { type Host, isAllowed, precedence, type Subject } from "./placement.ts";
 
-/** A unit that takes part: wanted, and no template. */
+/** A unit that takes part: wanted, and no template. Of one that cannot be read, nobody knows whether it is wanted. */
 export function isActive(unit: Unit): boolean {
+  if (unit.unreadable !== undefined) return false;
   if (unit.desiredState === "inactive") return false;
   // What can be no template is told at a glance: this is asked of every unit each time anything changes.
   return !unit.name.includes("@.") || !isTemplate(unit.name);
@@ -27,13 +28,14 @@ export function isActiveJob(unit: Unit): boolean {
 
 /**
  * Which of `globals` run on `host` beside `jobs`, which are there already: in order of precedence, each unless the
- * machine, a job, or a global before it, is against it. A job that has been placed never makes way for a global.
+ * machine, a job, or a global before it, is against it. A job that has been placed never makes way for a global. Globals
+ * that cannot be read are none of them.
  */
 export function globalsAmong(host: Host, jobs: readonly Subject[], globals: readonly Unit[]): Unit[] {
   const there: Subject[] = [...jobs];
   const chosen: Unit[] = [];
   for (const unit of [...globals].sort(precedence)) {
-    if (!isAllowed(unit, host, there)) continue;
+    if (unit.unreadable !== undefined || !isAllowed(unit, host, there)) continue;
     there.push(unit);
     chosen.push(unit);
   }

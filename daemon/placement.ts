@@ -12,10 +12,17 @@ import { globMatcher } from "../systemd/unit_name.ts";
 export type Subject = Pick<Unit, "name" | "requirements" | "launchedAt">;
 
 /** What placement looks at in a machine. */
-export type Host = Pick<Machine, "id" | "metadata">;
+export type Host = Pick<Machine, "id" | "metadata" | "unreadable">;
 
 /** Which rule refused. */
-export type Rule = "MachineID" | "MachineMetadata" | "MachineOf" | "Conflicts" | "Replaces" | "malformed";
+export type Rule =
+  | "MachineID"
+  | "MachineMetadata"
+  | "MachineOf"
+  | "Conflicts"
+  | "Replaces"
+  | "malformed"
+  | "unreadable";
 
 /** One reason why a unit may not be on a machine. */
 export interface Refusal {
@@ -70,9 +77,9 @@ export function isAllowed(
   return refusalsOf(unit, host, residents, standing, peers).next().done === true;
 }
 
-/** Whether the machine alone, whoever else is there, would not refuse the unit. */
+/** Whether the machine alone, whoever else is there, would not refuse a unit that is there. */
 export function isHostable(unit: Subject, host: Host): boolean {
-  return hostRefusals(unit, host).next().done === true;
+  return hostRefusals(unit, host, "resident").next().done === true;
 }
 
 function* refusalsOf(
@@ -82,7 +89,7 @@ function* refusalsOf(
   standing: Standing,
   peers: ReadonlySet<UnitName> | undefined,
 ): Generator<Refusal> {
-  yield* hostRefusals(unit, host);
+  yield* hostRefusals(unit, host, standing);
   const { machineOf, global } = unit.requirements;
   const missing = new Set(machineOf.filter((peer) => peer !== unit.name && !peers?.has(peer)));
   for (const other of residents) {
@@ -102,7 +109,12 @@ function* refusalsOf(
 }
 
 /** What the machine alone says against the unit, whoever else is there. */
-function* hostRefusals(unit: Subject, host: Host): Generator<Refusal> {
+function* hostRefusals(unit: Subject, host: Host, standing: Standing): Generator<Refusal> {
+  if (host.unreadable !== undefined) {
+    const reason = `its machine record cannot be read, so that who is there stays and nobody comes: ${host.unreadable}`;
+    if (standing === "newcomer") yield { rule: "unreadable", reason };
+    return;
+  }
   const { machineId, machineMetadata, malformed } = unit.requirements;
   for (const reason of malformed) yield { rule: "malformed", reason };
   if (machineId !== undefined && !namesMachine(machineId, host.id)) {

@@ -5,7 +5,6 @@
  */
 
 import type { Clock } from "./clock.ts";
-import { decodeTarget, decodeUnit } from "./codec.ts";
 import { unitRecord } from "./cluster_view.ts";
 import { changeTransaction } from "./commit.ts";
 import { campaign } from "./election.ts";
@@ -29,6 +28,7 @@ import {
 import type { Cluster, MachineId, MachineRecord, MachineView, Revision, Target, UnitName } from "./model.ts";
 import { StoreSession } from "./session.ts";
 import { type KeyValue, maxTransactionOps, type Store } from "./store.ts";
+import { readTarget, readUnit } from "./unreadable.ts";
 
 export interface ClusterRegistryOptions {
   readonly store: Store;
@@ -112,10 +112,10 @@ export class ClusterRegistry implements Registry {
 
   async unit(name: UnitName): Promise<UnitRecord> {
     const [job, global, target] = await this.#records.ask(name);
-    const found = job ?? global;
-    const unit = found && decodeUnit(name, found);
-    const text = unit && await this.file(unit.hash);
-    return unitRecord(name, unit, target && decodeTarget(name, target), text);
+    const found = [job && readUnit(name, job, false), global && readUnit(name, global, true)];
+    const unit = found.find((unit) => unit && unit.unreadable === undefined) ?? found[0] ?? found[1];
+    const text = unit && unit.hash !== "" ? await this.file(unit.hash) : undefined;
+    return unitRecord(name, unit, target && readTarget(name, target), text);
   }
 
   peek(name: UnitName): UnitRecord | undefined {
@@ -133,7 +133,7 @@ export class ClusterRegistry implements Registry {
 
   async target(name: UnitName): Promise<Target | undefined> {
     const { ranges: [target] } = await this.#session.read([{ key: targetKey(name) }]);
-    return target?.[0] && decodeTarget(name, target[0]);
+    return target?.[0] && readTarget(name, target[0]);
   }
 
   async commit(change: Change): Promise<Revision> {

@@ -14,7 +14,6 @@ import {
   type Leader,
   type Machine,
   type MachineId,
-  type MachineRecord,
   type Revision,
   type Target,
   type Unit,
@@ -24,6 +23,13 @@ import {
 } from "./model.ts";
 import type { UnitRecord } from "./mod.ts";
 import type { KeyValue, WatchBatch } from "./store.ts";
+import {
+  type Unreadable,
+  unreadableAssignment,
+  unreadableMachine,
+  unreadableTarget,
+  unreadableUnit,
+} from "./unreadable.ts";
 
 type States = ReadonlyMap<MachineId, UnitState>;
 
@@ -41,7 +47,9 @@ export class ClusterView {
   readonly #states = new SharedMap<UnitName, States>();
   /** Inner maps of {@link #states} made since the last {@link cluster}: a global on many machines is not copied for each. */
   readonly #unshared = new Map<UnitName, Map<MachineId, UnitState>>();
-  readonly #records = new Map<MachineId, MachineRecord>();
+  readonly #records = new Map<MachineId, Omit<Machine, "metadata">>();
+  /** By key: what cannot be read, and has a stand-in instead. */
+  #unreadable = new Map<string, Unreadable & { readonly key: ParsedKey }>();
   #id = "";
   #leader: Leader | undefined;
   #revision: Revision = 0;
@@ -87,7 +95,10 @@ export class ClusterView {
     this.#id = "";
     this.#leader = undefined;
     this.#epoch++;
-    for (const kv of kvs) this.#put(kv);
+    const told = this.#unreadable;
+    this.#unreadable = new Map();
+    for (const kv of kvs) this.#put(kv, told);
+    this.#standInFor([...this.#unreadable.keys()]);
     this.#revision = revision;
     this.#made = undefined;
   }
@@ -97,6 +108,7 @@ export class ClusterView {
     // Deletes first: a unit that turns global is deleted under one prefix and put under another, both in `units`.
     for (const event of batch.events) if (event.kind === "delete") this.#delete(event.key);
     for (const event of batch.events) if (event.kind === "put") this.#put(event.kv);
+    this.#refreshStandIns(batch);
     this.#revision = Math.max(this.#revision, batch.revision);
     this.#made = undefined;
   }
@@ -120,7 +132,8 @@ export class ClusterView {
     };
   }
 
-  #put(kv: KeyValue): void {
+  /** `told`: what the log has been told of already. */
+  #put(kv: KeyValue, told: ReadonlyMap<string, Unreadable> = this.#unreadable): void {
     const key = parseKey(kv.key);
     if (key === undefined) {
       this.log("warn", "a key in the store is not fleet's and is left out", { key: kv.key });
@@ -128,9 +141,74 @@ export class ClusterView {
     }
     try {
       this.#decode(key, kv);
+      this.#unreadable.delete(kv.key);
     } catch (error) {
-      this.log("error", "a value in the store cannot be read and is left out", { error: messageOf(error) });
-      this.#delete(kv.key);
+      const why = messageOf(error);
+      if (told.get(kv.key)?.revision !== kv.modRevision) this.log("warn", unreadableMessage, { error: why });
+      this.#unreadable.set(kv.key, { key, revision: kv.modRevision, why });
+    }
+  }
+
+  /** Stand-ins come last: they are made of what the other keys of their unit say. */
+  #refreshStandIns({ events }: WatchBatch): void {
+    if (this.#unreadable.size === 0) return;
+    const touched = new Set(events.map((event) => event.kind === "put" ? event.kv.key : event.key));
+    const units = new Set([...touched].map((text) => nameIn(parseKey(text))));
+    this.#standInFor([...this.#unreadable].flatMap(([text, { key }]) => {
+      const name = nameIn(key);
+      return touched.has(text) || name !== undefined && units.has(name) ? [text] : [];
+    }));
+  }
+
+  #standInFor(texts: readonly string[]): void {
+    const isOrders = (text: string) => this.#unreadable.get(text)?.key.kind === "assign";
+    // Orders first: they tell where a unit is.
+    for (const text of texts.filter(isOrders)) this.#standIn(text);
+    for (const text of texts) if (!isOrders(text)) this.#standIn(text);
+  }
+
+  #standIn(text: string): void {
+    const { key, ...unreadable } = this.#unreadable.get(text)!;
+    switch (key.kind) {
+      case "unit":
+      case "global": {
+        const isGlobal = key.kind === "global";
+        const other = this.#units.get(key.name);
+        // Under the other prefix there is one that can be read.
+        if (other && other.unreadable === undefined && other.requirements.global !== isGlobal) break;
+        const orders = this.#assignments.get(key.name);
+        const text = orders && this.fileText(orders.hash);
+        this.#units.set(key.name, unreadableUnit(key.name, isGlobal, unreadable, orders, text));
+        break;
+      }
+      case "target": {
+        const machine = this.#assignments.get(key.name)?.machine ?? "";
+        this.#targets.set(key.name, unreadableTarget(key.name, machine, unreadable));
+        break;
+      }
+      case "assign": {
+        const other = this.#assignments.get(key.name);
+        if (other && other.unreadable === undefined && other.machine !== key.machine) break;
+        this.#assignments.set(key.name, unreadableAssignment(key.name, key.machine, unreadable));
+        break;
+      }
+      case "machine":
+        this.#records.set(key.machine, unreadableMachine(key.machine, unreadable));
+        this.#refreshMachine(key.machine);
+        break;
+      case "leader":
+        this.#leader = { machine: "", version: "", unreadable: unreadable.why };
+        break;
+      case "state":
+        if (this.#states.get(key.name)?.has(key.machine)) this.#setState(key.name, key.machine, undefined);
+        break;
+      case "cluster":
+      case "written":
+      case "fence":
+      case "file":
+      case "metadata":
+        // Whatever text they hold can be read.
+        break;
     }
   }
 
@@ -174,6 +252,7 @@ export class ClusterView {
 
   #delete(text: string): void {
     const key = parseKey(text);
+    const wasUnreadable = this.#unreadable.delete(text);
     switch (key?.kind) {
       case undefined:
       case "written":
@@ -190,7 +269,8 @@ export class ClusterView {
         break;
       case "unit":
       case "global":
-        this.#units.delete(key.name);
+        // What can be read is under the other prefix, if this could not be.
+        if (!wasUnreadable || this.#units.get(key.name)?.unreadable !== undefined) this.#units.delete(key.name);
         break;
       case "target":
         this.#targets.delete(key.name);
@@ -236,6 +316,13 @@ export class ClusterView {
   }
 }
 
+/** What the log says of a value that cannot be read. */
+export const unreadableMessage = "a value in the store cannot be read: what it is about is left as it is";
+
+function nameIn(key: ParsedKey | undefined): UnitName | undefined {
+  return key && "name" in key ? key.name : undefined;
+}
+
 /** What is known of one unit, without what is not there. */
 export function unitRecord(name: UnitName, unit?: Unit, target?: Target, text?: string): UnitRecord {
   return { name, ...(unit ? { unit } : {}), ...(target ? { target } : {}), ...(text === undefined ? {} : { text }) };
@@ -248,6 +335,10 @@ export class SharedMap<K, V> {
 
   get(key: K): V | undefined {
     return this.#map.get(key);
+  }
+
+  has(key: K): boolean {
+    return this.#map.has(key);
   }
 
   set(key: K, value: V): void {

@@ -79,3 +79,31 @@ Deno.test("a value that cannot be read is refused with its key and its field", (
     assert.throws(() => codec.decodeUnit("a.service", stored(value)), { name: "TypeError", message });
   }
 });
+
+Deno.test("fields that a newer version has added are ignored", () => {
+  const more = (text: string) => stored(JSON.stringify({ ...JSON.parse(text), colour: { deep: ["blue"] } }));
+  const value = { hash: "h", fleetOptions: [], desiredState: "launched", restart: 1, launchedAt: 1 } as const;
+  const machine = {
+    ...{
+      id: "m1",
+      ip: "",
+      incarnation: "boot",
+      staticMetadata: {},
+      capabilities: { disableEngine: true },
+      version: "3",
+    },
+  };
+  const state: UnitState = {
+    ...{ unit: "a.service", machine: "m1", hash: "h", commanded: "launched", restart: 0 },
+    ...{ load: "loaded", active: "active", sub: "running", since_ms: 1 },
+  };
+  const decoders: readonly (readonly [string, (kv: KeyValue) => unknown])[] = [
+    [codec.encodeUnit(value), (kv) => codec.decodeUnit("a.service", kv)],
+    [codec.encodeAssignment(value), (kv) => codec.decodeAssignment("m1", "a.service", kv)],
+    [codec.encodeTarget({ machine: "m1", why: "", since_ms: 1 }), (kv) => codec.decodeTarget("a.service", kv)],
+    [codec.encodeMachine(machine), (kv) => codec.decodeMachine("m1", kv)],
+    [codec.encodeState(state), (kv) => codec.decodeState("m1", "a.service", kv)],
+    [codec.encodeLeader({ machine: "m1", version: "3" }), codec.decodeLeader],
+  ];
+  for (const [text, decode] of decoders) assert.deepEqual(decode(more(text)), decode(stored(text)));
+});

@@ -7,7 +7,7 @@
 import { encodeAssignment, encodeTarget, encodeUnit, now, type UnitValue, type WrittenRevision } from "./codec.ts";
 import { assignKey, fileKey, globalKey, metadataKey, targetKey, unitKey, writtenKey } from "./keys.ts";
 import type { Change, Placement, UnitRecord } from "./mod.ts";
-import type { UnitName } from "./model.ts";
+import type { Target, Unit, UnitName } from "./model.ts";
 import { parseRequirements } from "./requirements.ts";
 import { type Compare, maxTransactionOps, type Op } from "./store.ts";
 
@@ -56,8 +56,14 @@ function deleteUnit(was: UnitRecord): Op[] {
 }
 
 function unassign(was: UnitRecord): Op[] {
-  if (was.target === undefined) return [];
-  return [{ delete: targetKey(was.name) }, { delete: assignKey(was.target.machine, was.name) }];
+  // Where it is cannot be read: the engine, which sees who has orders for it, takes it off there.
+  if (was.target === undefined || was.target.machine === "") return [];
+  return [{ delete: targetKey(was.name) }, ...withdraw(was.target)];
+}
+
+/** Takes back the orders of the machine that has the unit, if one is known. */
+function withdraw({ machine, unit }: Target): Op[] {
+  return machine === "" ? [] : [{ delete: assignKey(machine, unit) }];
 }
 
 function putUnit(change: Extract<Change, { kind: "put" }>): Op[] {
@@ -78,10 +84,15 @@ function putUnit(change: Extract<Change, { kind: "put" }>): Op[] {
   if (was.unit && wasGlobal !== isGlobal) ops.push(...deleteUnit(was));
   if (file) ops.push({ put: fileKey(hash), value: file.text });
   if (isGlobal || desiredState === "inactive") ops.push(...unassign(was));
-  else if (was.target && was.unit && sameOptions(fleetOptions, was.unit.fleetOptions)) {
+  else if (was.target && was.target.machine !== "" && was.unit && keepsOptions(was.unit, fleetOptions)) {
     ops.push({ put: assignKey(was.target.machine, name), value: encodeAssignment(value) });
   }
   return ops;
+}
+
+/** Whether a unit is known to have had the same options before. */
+function keepsOptions(was: Unit, options: UnitValue["fleetOptions"]): boolean {
+  return was.unreadable === undefined && sameOptions(options, was.fleetOptions);
 }
 
 function sameOptions(some: UnitValue["fleetOptions"], others: UnitValue["fleetOptions"]): boolean {
@@ -102,7 +113,7 @@ export function placementTransaction(placement: Placement, now_ms: number): Tran
     case "unplace":
       return {
         compares: [{ key: targetKey(placement.unit), mod: placement.from.revision }],
-        ops: [{ delete: targetKey(placement.unit) }, { delete: assignKey(placement.from.machine, placement.unit) }],
+        ops: [{ delete: targetKey(placement.unit) }, ...withdraw(placement.from)],
       };
     case "place":
       return place(placement, now_ms);
@@ -111,11 +122,12 @@ export function placementTransaction(placement: Placement, now_ms: number): Tran
 
 function place({ unit, machine, from, why }: Extract<Placement, { kind: "place" }>, now_ms: number): Transaction {
   const stays = from?.machine === machine;
+  const since_ms = stays && from.unreadable === undefined ? from.since_ms : now_ms;
   const ops: Op[] = [
-    { put: targetKey(unit.name), value: encodeTarget({ machine, why, since_ms: stays ? from.since_ms : now_ms }) },
+    { put: targetKey(unit.name), value: encodeTarget({ machine, why, since_ms }) },
     { put: assignKey(machine, unit.name), value: encodeAssignment(unit) },
   ];
-  if (from && !stays) ops.push({ delete: assignKey(from.machine, unit.name) });
+  if (from && !stays) ops.push(...withdraw(from));
   return {
     compares: [
       { key: unitKey(unit.name), mod: unit.revision },

@@ -4,6 +4,7 @@ import type { Placement, UnitRecord } from "./mod.ts";
 import type { Target, Unit } from "./model.ts";
 import { parseRequirements } from "./requirements.ts";
 import type { Op } from "./store.ts";
+import { unreadableTarget, unreadableUnit } from "./unreadable.ts";
 
 function unit(name: string, more: Partial<Unit> = {}): Unit {
   const fleetOptions = more.fleetOptions ?? [];
@@ -130,4 +131,40 @@ Deno.test("two decisions for one unit never share a transaction", () => {
     { kind: "place", unit: unit("a.service"), machine: "m2", why: "" },
   ];
   assert.deepEqual(packPlacements(twice, 2, 0).map((batch) => batch.placements.length), [1, 1]);
+});
+
+Deno.test("a change of a unit that cannot be read compares what is there, and leaves the engine to look who has it", () => {
+  const spoilt = (name: string, isGlobal: boolean) => unreadableUnit(name, isGlobal, { revision: 8, why: "spoilt" });
+  const nowhere = unreadableTarget("a.service", "", { revision: 9, why: "spoilt" });
+  const file = { hash: "new", text: "text", fleetOptions: [] };
+  const cases: readonly (readonly [UnitRecord, readonly string[]])[] = [
+    [{ name: "a.service", unit: spoilt("a.service", false) }, ["delete unit/a.service", "put written"]],
+    [{ name: "a.service", unit: spoilt("a.service", true) }, ["delete global/a.service", "put written"]],
+    [{ name: "a.service", unit: unit("a.service"), target: nowhere }, ["delete unit/a.service", "put written"]],
+  ];
+  for (const [was, ops] of cases) {
+    const transaction = changeTransaction({ kind: "delete", was });
+    assert.deepEqual(written(transaction.ops), ops);
+    const read = new Map(transaction.compares.map((compare) => [compare.key, "mod" in compare && compare.mod]));
+    const isGlobal = was.unit?.requirements.global ?? false;
+    const { revision = 0 } = was.unit ?? {};
+    assert.equal(read.get("unit/a.service"), isGlobal ? 0 : revision);
+    assert.equal(read.get("global/a.service"), isGlobal ? revision : 0);
+    assert.equal(read.get("target/a.service"), was.target?.revision ?? 0);
+  }
+  // Which options its machine's orders were for is not known: the engine looks whether it may stay there.
+  const was = { name: "a.service", unit: spoilt("a.service", false), target: target("a.service") };
+  const put = changeTransaction({ kind: "put", was, desiredState: "launched", file });
+  assert.deepEqual(written(put.ops), ["put unit/a.service", "put file/new", "put written"]);
+});
+
+Deno.test("an engine that places a unit anew writes over a target that cannot be read", () => {
+  const from = unreadableTarget("a.service", "", { revision: 9, why: "spoilt" });
+  const moved = placementTransaction({ kind: "place", unit: unit("a.service"), machine: "m1", from, why: "why" }, 1);
+  assert.deepEqual(written(moved.ops), ["put target/a.service", "put assign/m1/a.service"]);
+  assert.ok(
+    moved.compares.some((compare) => compare.key === "target/a.service" && "mod" in compare && compare.mod === 9),
+  );
+  const gone = placementTransaction({ kind: "unplace", unit: "a.service", from, why: "why" }, 1);
+  assert.deepEqual(written(gone.ops), ["delete target/a.service"]);
 });

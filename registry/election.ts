@@ -66,7 +66,7 @@ async function acquire(options: CampaignOptions, leader: Leader, signal: AbortSi
   const holder = found?.[0];
   if (holder !== undefined) {
     // This machine's key that is not ours: its daemon was killed. It need not run out, since its fence ends with it.
-    if (leaderOf(holder)?.machine !== leader.machine) {
+    if (leaderOf(holder, log)?.machine !== leader.machine) {
       await vanished(session, revision, signal);
       return undefined;
     }
@@ -82,11 +82,14 @@ async function acquire(options: CampaignOptions, leader: Leader, signal: AbortSi
   return undefined;
 }
 
-function leaderOf(kv: KeyValue): Leader | undefined {
+function leaderOf(kv: KeyValue, log: Log): Leader | undefined {
   try {
     return decodeLeader(kv);
-  } catch {
+  } catch (error) {
     // Written by something else: it is left to run out like any other's.
+    log("warn", "who leads the engines cannot be read: nobody else leads until the key is gone", {
+      error: messageOf(error),
+    });
     return undefined;
   }
 }

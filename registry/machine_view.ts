@@ -4,7 +4,7 @@
  * @module
  */
 
-import { SharedMap } from "./cluster_view.ts";
+import { SharedMap, unreadableMessage } from "./cluster_view.ts";
 import { decodeAssignment, decodeUnit } from "./codec.ts";
 import { assignPrefix, globalPrefix, metadataPrefix, parseKey } from "./keys.ts";
 import { type Log, messageOf } from "./log.ts";
@@ -20,6 +20,8 @@ export function machineRanges(machine: MachineId): readonly Range[] {
 export class MachineViewBuilder {
   readonly #assignments = new SharedMap<UnitName, Assignment>();
   readonly #globals = new SharedMap<UnitName, Unit>();
+  /** By key. */
+  #unreadable = new Map<string, { readonly name: UnitName; readonly revision: Revision }>();
   #metadata: Readonly<Record<string, string>> = {};
   #revision: Revision = 0;
   #epoch = 0;
@@ -38,7 +40,9 @@ export class MachineViewBuilder {
     this.#globals.clear();
     this.#metadata = {};
     this.#epoch++;
-    for (const kv of kvs) this.#put(kv);
+    const told = this.#unreadable;
+    this.#unreadable = new Map();
+    for (const kv of kvs) this.#put(kv, told);
     this.#revision = revision;
   }
 
@@ -61,25 +65,35 @@ export class MachineViewBuilder {
       machine: this.machine,
       assignments: this.#assignments.share(),
       globals: this.#globals.share(),
+      unreadable: new Set(
+        [...this.#unreadable.values()].map(({ name }) => name)
+          .filter((name) => !this.#assignments.has(name) && !this.#globals.has(name)),
+      ),
       dynamicMetadata: this.#metadata,
     };
   }
 
-  #put(kv: KeyValue): void {
+  /** `told`: what the log has been told of already. */
+  #put(kv: KeyValue, told = this.#unreadable): void {
     const key = parseKey(kv.key);
     try {
       if (key?.kind === "assign") this.#assignments.set(key.name, decodeAssignment(key.machine, key.name, kv));
       else if (key?.kind === "global") this.#globals.set(key.name, decodeUnit(key.name, kv));
       else if (key?.kind === "metadata") this.#metadata = { ...this.#metadata, [key.key]: kv.value };
       else this.log("warn", "a key in the store is not fleet's and is left out", { key: kv.key });
+      this.#unreadable.delete(kv.key);
     } catch (error) {
-      this.log("error", "a value in the store cannot be read and is left out", { error: messageOf(error) });
+      if (told.get(kv.key)?.revision !== kv.modRevision) {
+        this.log("warn", unreadableMessage, { error: messageOf(error) });
+      }
       this.#delete(kv.key);
+      if (key && "name" in key) this.#unreadable.set(kv.key, { name: key.name, revision: kv.modRevision });
     }
   }
 
   #delete(text: string): void {
     const key = parseKey(text);
+    this.#unreadable.delete(text);
     if (key?.kind === "assign") this.#assignments.delete(key.name);
     else if (key?.kind === "global") this.#globals.delete(key.name);
     else if (key?.kind === "metadata") {

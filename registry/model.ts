@@ -38,6 +38,11 @@ export interface Unit {
   readonly launchedAt: Revision;
   /** Revision at which this record was last written. */
   readonly revision: Revision;
+  /**
+   * Why the store's record of it cannot be read. Then nothing is known of what is wanted of it, so that it is left as it
+   * is: hash, options, desired state and restart are those that its machine was told last, or say nothing.
+   */
+  readonly unreadable?: string;
 }
 
 /** The serialised text of a unit file, kept once per hash. */
@@ -57,6 +62,8 @@ export interface Target {
   /** Wall clock of the engine that decided, milliseconds since the epoch. */
   readonly since_ms: number;
   readonly revision: Revision;
+  /** Why it cannot be read. Then `machine` is the one that has orders for the unit, "" if none has or it was not looked for. */
+  readonly unreadable?: string;
 }
 
 /** What one machine's agent is told to do with one unit. */
@@ -67,6 +74,8 @@ export interface Assignment {
   readonly desiredState: DesiredState;
   readonly restart: Revision;
   readonly revision: Revision;
+  /** Why it cannot be read. Then its key alone says something: which unit, and which machine. */
+  readonly unreadable?: string;
 }
 
 /** What a daemon says of its machine. */
@@ -88,6 +97,8 @@ export interface MachineRecord {
 export interface Machine extends MachineRecord {
   /** Effective metadata: static overlaid with dynamic; a dynamic "" hides the key. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** Why its record cannot be read. It is there all the same, but nothing is known of it. */
+  readonly unreadable?: string;
 }
 
 /** What a machine's agent says of one unit. Lives and dies with the daemon's lease. */
@@ -118,6 +129,8 @@ export interface UnitState {
 export interface Leader {
   readonly machine: MachineId;
   readonly version: string;
+  /** Why the record cannot be read. Somebody leads, but nobody can tell who. */
+  readonly unreadable?: string;
 }
 
 /** Everything the store holds, at one revision. Never changed once handed out. */
@@ -147,6 +160,8 @@ export interface MachineView {
   readonly machine: MachineId;
   readonly assignments: ReadonlyMap<UnitName, Assignment>;
   readonly globals: ReadonlyMap<UnitName, Unit>;
+  /** Units of which there are orders, or a global's record, that cannot be read, and none that can: they are neither wanted nor not. */
+  readonly unreadable: ReadonlySet<UnitName>;
   readonly dynamicMetadata: Readonly<Record<string, string>>;
 }
 

@@ -12,9 +12,9 @@ import type { Systemd, UnitStatus } from "../../systemd/mod.ts";
 import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { Bell, reconcile, together } from "../reconcile.ts";
-import { desired, hashesNeeded, type Wanted } from "./desired.ts";
+import { desired, hashesNeeded, kept, type Wanted } from "./desired.ts";
 import { Hands, type Situation, startsAgain } from "./hands.ts";
-import type { IntentMemory } from "./intent.ts";
+import { adopted, commanded, type IntentMemory } from "./intent.ts";
 import { type Current, plan, type Step } from "./plan.ts";
 import { sameStates, unitStates } from "./publish.ts";
 import { Troubles } from "./troubles.ts";
@@ -118,26 +118,32 @@ export class Agent {
     const view = this.#view;
     if (!view && !this.#draining) return undefined;
     const hands = await this.#takeStock();
-    const texts = view && !this.#draining ? await this.#texts(view) : new Map<string, string>();
-    const wanted = view && !this.#draining
-      ? desired(view, this.#options.machine(), texts)
-      : new Map<UnitName, Wanted>();
+    const { texts, wanted, unreadable } = await this.#wishes(hands);
     // What ends while systemd is looked at may be seen as it was before.
     const busy = [...hands.busy];
     const ended = new Map(hands.ended);
     const stopped = hands.takeStopped();
     const statuses = await this.#options.systemd.statuses(new Set(hands.files.keys()));
     await hands.judgeStops(stopped, wanted, statuses);
-    const current = await this.#current(hands, wanted, statuses);
+    const current = await this.#current(hands, wanted, unreadable, statuses);
     const now_ms = clock.monotonic_ms();
     this.#troubles.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
-    const held = new Set([...busy, ...hands.busy, ...this.#waiting(wanted, current, now_ms)]);
+    const held = new Set([...busy, ...hands.busy, ...unreadable, ...this.#waiting(wanted, current, now_ms)]);
     const { id } = this.#options.machine();
     const states = unitStates(id, wanted, current, this.#troubles.errors(), hands.restarting, ended);
     if (view) this.#options.seen(view);
     if (this.#draining && current.size === 0) this.#drained(true);
     this.#last = { wanted, states };
     return { wanted, current, texts, held, states, now_ms };
+  }
+
+  /** What ought to be here, with the files it takes, and of which units nobody can tell. */
+  async #wishes(hands: Hands): Promise<Pick<Situation, "texts" | "wanted"> & { unreadable: ReadonlySet<UnitName> }> {
+    const view = this.#view;
+    if (!view || this.#draining) return { texts: new Map(), wanted: new Map(), unreadable: new Set() };
+    const stay = kept(view, hands.files);
+    const texts = await this.#texts(new Set([...hashesNeeded(view), ...stay.values()]));
+    return { texts, wanted: desired(view, this.#options.machine(), texts, stay), unreadable: view.unreadable };
   }
 
   /** Units whose failed command is not to be given again yet. */
@@ -209,9 +215,9 @@ export class Agent {
     return this.#hands = new Hands({ systemd, memory, troubles, clock, log, ended }, texts, files, intents);
   }
 
-  async #texts(view: MachineView): Promise<ReadonlyMap<string, string>> {
+  async #texts(hashes: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
     const texts = new Map<string, string>();
-    await Promise.all([...hashesNeeded(view)].map(async (hash) => {
+    await Promise.all([...hashes].map(async (hash) => {
       const text = await this.#options.registry.file(hash);
       if (text !== undefined) texts.set(hash, text);
     }));
@@ -221,12 +227,18 @@ export class Agent {
   async #current(
     hands: Hands,
     wanted: ReadonlyMap<UnitName, Wanted>,
+    unreadable: ReadonlySet<UnitName>,
     statuses: ReadonlyMap<UnitName, UnitStatus>,
   ): Promise<ReadonlyMap<UnitName, Current>> {
     const current = new Map<UnitName, Current>();
     await Promise.all([...hands.files].map(async ([name, hash]) => {
       const status = statuses.get(name);
-      if (status) current.set(name, { name, hash, status, ...await hands.commanded(name, status, wanted.get(name)) });
+      if (!status) return;
+      // Which restart to adopt it with can be told once its orders can be read.
+      const said = unreadable.has(name) && !hands.intents.has(name)
+        ? commanded(adopted(status, 0), status)
+        : await hands.commanded(name, status, wanted.get(name));
+      current.set(name, { name, hash, status, ...said });
     }));
     return current;
   }

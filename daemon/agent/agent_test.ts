@@ -66,7 +66,7 @@ class Bench {
       const hash = this.#keep(text);
       return [unit, { unit, machine: id, hash, desiredState, restart, revision: 1 }];
     }));
-    this.#show({ assignments });
+    this.#show({ assignments, unreadable: new Set() });
   }
 
   /** Assigns one unit more, whose file is whatever the store has under a hash. */
@@ -89,6 +89,15 @@ class Bench {
     this.#show({ globals });
   }
 
+  /** Of these units nothing that the store holds can be read; it is readable of all others. */
+  unreadable(...names: readonly UnitName[]): void {
+    this.#show({
+      assignments: new Map([...this.#view!.assignments].filter(([name]) => !names.includes(name))),
+      globals: new Map([...this.#view!.globals].filter(([name]) => !names.includes(name))),
+      unreadable: new Set(names),
+    });
+  }
+
   #keep(text: string): string {
     const serialized = serializeUnitFile(parseUnitFile(text));
     const hash = hashUnitFile(serialized);
@@ -97,7 +106,7 @@ class Bench {
   }
 
   #show(change: Partial<MachineView>): void {
-    const empty = { assignments: new Map(), globals: new Map(), dynamicMetadata: {} };
+    const empty = { assignments: new Map(), globals: new Map(), unreadable: new Set<UnitName>(), dynamicMetadata: {} };
     const before = this.#view ?? { ...empty, id: "store", epoch: 1, machine: id };
     this.#view = { ...before, ...change, revision: ++this.#revision };
     this.#ring();
@@ -275,6 +284,82 @@ Deno.test("a restart is done once, also across the daemon's own", () =>
     bench.begin();
     await ManualClock.settle();
     assert.equal(bench.calls("RestartUnit"), 1);
+  }));
+
+/** What was done to units so far. */
+const commandsOf = (bench: Bench) => bench.machine.calls.filter((call) => /^(Start|Stop|Restart)Unit/.test(call));
+
+Deno.test("what cannot be read is left as it is, whatever it was in, until it can be read", () =>
+  withBench(async (bench) => {
+    const before = [
+      ["runs.service", daemonText, "launched", 5],
+      ["loaded.service", daemonText, "loaded"],
+      ["once.service", oneshotText, "launched"],
+    ] as const;
+    const names = before.map(([name]) => name);
+    const every = ["every.service", `${daemonText}[X-Fleet]\nGlobal=true\n`] as const;
+    bench.globals(every);
+    bench.assign(...before);
+    await ManualClock.settle();
+    const [commands, files] = [commandsOf(bench), [...bench.machine.files.keys()]];
+    bench.unreadable(...names, "every.service", "absent.service");
+    await ManualClock.settle();
+    await bench.end();
+    bench.begin();
+    await ManualClock.settle();
+    assert.deepEqual([commandsOf(bench), [...bench.machine.files.keys()]], [commands, files]);
+    for (const name of ["runs.service", "every.service"]) assert.equal(bench.state(name), "launched active running");
+    bench.globals(every);
+    bench.assign(...before);
+    await ManualClock.settle();
+    assert.deepEqual(commandsOf(bench), commands);
+    bench.assign(...before.slice(1));
+    await ManualClock.settle();
+    assert.equal(bench.state("runs.service"), "absent");
+  }));
+
+Deno.test("an agent that has lost its memory restarts nothing that it could not read when it began", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched", 5]);
+    await ManualClock.settle();
+    await bench.end();
+    bench.intents.clear();
+    bench.unreadable("a.service");
+    const commands = commandsOf(bench);
+    bench.begin();
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "launched active running");
+    bench.assign(["a.service", daemonText, "launched", 5]);
+    await ManualClock.settle();
+    assert.deepEqual(commandsOf(bench), commands);
+    assert.equal(bench.published.get("a.service")?.restart, 5);
+  }));
+
+Deno.test("a unit that is here and cannot be read keeps out the globals that it or they are against", () =>
+  withBench(async (bench) => {
+    const against = (text: string, names: string) => `${text}[X-Fleet]\nGlobal=true\nConflicts=${names}\n`;
+    bench.globals(["every.service", against(daemonText, "")]);
+    bench.assign(["job.service", `${daemonText}[X-Fleet]\nConflicts=late.service\n`, "launched"]);
+    await ManualClock.settle();
+    const commands = commandsOf(bench);
+    bench.unreadable("job.service", "every.service", "elsewhere.service");
+    bench.globals(["late.service", against(otherText, "")], ["against.service", against(otherText, "every.service")]);
+    await ManualClock.settle();
+    assert.deepEqual(commandsOf(bench), commands);
+    // One that is not here is against nobody.
+    bench.globals(["here.service", against(otherText, "elsewhere.service")]);
+    await ManualClock.settle();
+    assert.equal(bench.state("here.service"), "launched active running");
+  }));
+
+Deno.test("a machine that is given up is cleared of what cannot be read, too", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    bench.unreadable("a.service");
+    await ManualClock.settle();
+    assert.equal(await bench.agent.drain(), true);
+    assert.equal(bench.machine.files.size, 0);
   }));
 
 Deno.test("an agent that has lost its memory leaves alone what runs: no restart, and no start when it ends", () =>

@@ -33,14 +33,29 @@ export function hashesNeeded(view: MachineView): Set<string> {
   return hashes;
 }
 
-/** Everything that ought to be on the machine. `texts` holds unit files by hash. */
+/**
+ * What is on the machine of units that the view has only unreadable orders for: `files` are hashes by unit. They stay as
+ * they are.
+ */
+export function kept(view: MachineView, files: ReadonlyMap<UnitName, string>): ReadonlyMap<UnitName, string> {
+  return new Map([...view.unreadable].flatMap((name) => {
+    const hash = files.get(name);
+    return hash === undefined ? [] : [[name, hash] as const];
+  }));
+}
+
+/**
+ * Everything that ought to be on the machine. `texts` holds unit files by hash. Units that are {@link kept} are not among
+ * it, but count as placed here.
+ */
 export function desired(
   view: MachineView,
   machine: MachineRecord,
   texts: ReadonlyMap<string, string>,
+  kept: ReadonlyMap<UnitName, string> = new Map(),
 ): ReadonlyMap<UnitName, Wanted> {
   const wanted = new Map<UnitName, Wanted>();
-  const jobs: Subject[] = [];
+  const jobs: Subject[] = [...kept].map(([name, hash]) => subject(name, texts.get(hash)));
   const globals = [...view.globals.values()].filter(isActiveGlobal);
   for (const orders of view.assignments.values()) {
     if (orders.desiredState === "inactive") continue;
@@ -58,15 +73,20 @@ export function desired(
 /** An assignment never changes once it was read, and is looked at each time anything happens on the machine. */
 const subjects = new WeakMap<Assignment, Subject>();
 
-/** An assigned unit as placement sees it. One whose text is not there, or cannot be read, is taken to ask for nothing. */
+/** An assigned unit as placement sees it. */
 function subjectOf(orders: Assignment, text: string | undefined): Subject {
-  let subject = subjects.get(orders);
-  if (!subject) {
-    const options = text === undefined ? [] : optionsOf(text);
-    subject = { name: orders.unit, requirements: parseRequirements(orders.unit, options), launchedAt: 0 };
-    if (text !== undefined) subjects.set(orders, subject);
+  let known = subjects.get(orders);
+  if (!known) {
+    known = subject(orders.unit, text);
+    if (text !== undefined) subjects.set(orders, known);
   }
-  return subject;
+  return known;
+}
+
+/** A unit as placement sees it. One whose text is not there, or cannot be read, is taken to ask for nothing. */
+function subject(name: UnitName, text: string | undefined): Subject {
+  const options = text === undefined ? [] : optionsOf(text);
+  return { name, requirements: parseRequirements(name, options), launchedAt: 0 };
 }
 
 function optionsOf(text: string): readonly UnitOption[] {

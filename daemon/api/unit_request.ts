@@ -51,9 +51,13 @@ const refuse = (code: 400 | 409, message: string): Decision => ({ kind: "refuse"
 export function decideUpdate(was: UnitRecord, request: UnitRequest): Decision {
   const hasOptions = request.options.length > 0;
   if (!was.unit && !hasOptions) return refuse(409, "unit does not exist and options field empty");
+  const unreadable = was.unit?.unreadable;
+  if (unreadable !== undefined && !hasOptions) {
+    return refuse(409, `${unreadable}: put the unit again with its options, or destroy it`);
+  }
   const file = hasOptions ? readFile(request.options) : undefined;
   if (typeof file === "string") return refuse(400, file);
-  if (file && file.hash !== was.unit?.hash) return decideStore(was.name, request, file);
+  if (file && (unreadable !== undefined || file.hash !== was.unit?.hash)) return decideStore(was.name, request, file);
   return decideState(was, request, file);
 }
 

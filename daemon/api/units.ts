@@ -88,7 +88,10 @@ export function deleteUnit(api: Api, name: UnitName): Promise<Response> {
 export function restartUnit(api: Api, name: UnitName): Promise<Response> {
   return change(api, name, async (was) => {
     if (!was.unit) return refused(errorReply(404, "unit does not exist"));
-    const { desiredState } = was.unit;
+    const { desiredState, unreadable } = was.unit;
+    if (unreadable !== undefined) {
+      return refused(errorReply(409, `cannot restart unit ${JSON.stringify(name)}: ${unreadable}`));
+    }
     if (desiredState === "inactive") {
       return refused(errorReply(409, `cannot restart unit ${JSON.stringify(name)}: its desired state is inactive`));
     }

@@ -23,7 +23,8 @@ export interface Removal {
 /**
  * Moves each unit that another on its machine replaces, with those that must be where it is, to a machine that takes them
  * all and where nobody has to make way for them. Where there is none all stay, since stopping the victim would help
- * nobody. So every move leaves fewer units beside one that replaces them, and none is ever undone.
+ * nobody. So every move leaves fewer units beside one that replaces them, and none is ever undone. Units that cannot be read
+ * neither make way nor are made way for.
  */
 export function moveReplaced(board: Board): Removal[] {
   const removals: Removal[] = [];
@@ -37,7 +38,8 @@ export function moveReplaced(board: Board): Removal[] {
         [victim],
         (member) => jobs.filter((other) => other.requirements.machineOf.includes(member.name)),
       );
-      const to = group.includes(replacer) ? undefined : moveGroup(board, from, group);
+      const isStuck = group.includes(replacer) || group.some((unit) => unit.unreadable !== undefined);
+      const to = isStuck ? undefined : moveGroup(board, from, group);
       if (to === undefined) stuck.add(victim);
       else for (const unit of peersFirst(group)) removals.push({ unit, from, to, victim, replacer });
     }
@@ -56,7 +58,10 @@ function nextPair(
 ): { readonly victim: Unit; readonly replacer: Unit } | undefined {
   const jobs = [...board.seating(id).jobs].sort(precedence);
   const pairs = jobs.filter((unit) => !stuck.has(unit)).flatMap((victim) =>
-    jobs.filter((other) => replaces(other, victim)).map((replacer) => ({ victim, replacer }))
+    jobs.filter((other) => other.unreadable === undefined && replaces(other, victim)).map((replacer) => ({
+      victim,
+      replacer,
+    }))
   );
   const victims = new Set(pairs.map(({ victim }) => victim));
   return pairs.find(({ replacer }) => !victims.has(replacer)) ?? pairs[0];

@@ -18,9 +18,9 @@ export interface Candidate {
 
 /** All units, called once. */
 export interface Roll {
-  /** Globals that take part, in order of precedence. */
+  /** Globals that take part, in order of precedence; also those that cannot be read. */
   readonly globals: readonly Unit[];
-  /** Jobs placed on machines that are there. */
+  /** Jobs placed on machines that are there; also those that cannot be read. */
   readonly here: ReadonlyMap<MachineId, readonly Unit[]>;
   /** Those of them whose machine has been told something else than what is wanted now, in order of precedence. */
   readonly stale: readonly Unit[];
@@ -45,17 +45,26 @@ export function callTheRoll(cluster: Cluster, absentAreGone: boolean): Roll {
   const late: Candidate[] = [];
   let placed = 0;
   for (const unit of units.values()) {
-    if (!isActive(unit)) continue;
+    const isReadable = unit.unreadable === undefined;
+    if (isReadable && !isActive(unit)) continue;
     if (unit.requirements.global) {
       globals.push(unit);
       continue;
     }
     const from = targets.get(unit.name);
-    if (!from) {
-      homeless.push({ unit, because: "" });
+    if (from) placed++;
+    if (!isReadable) {
+      if (from) append(here, from.machine, unit);
       continue;
     }
-    placed++;
+    if (!from || from.machine === "") {
+      homeless.push({
+        unit,
+        ...(from && { from }),
+        because: from ? `no machine is known to have it (${from.why})` : "",
+      });
+      continue;
+    }
     if (!machines.has(from.machine)) {
       const because = `machine ${short(from.machine)} ${absentAreGone ? "went away" : "is away"}`;
       (absentAreGone ? homeless : late).push({ unit, from, because });
@@ -63,11 +72,11 @@ export function callTheRoll(cluster: Cluster, absentAreGone: boolean): Roll {
     }
     append(here, from.machine, unit);
     const orders = cluster.assignments.get(unit.name);
-    if (orders && orders.hash === unit.hash) {
-      if (orders.desiredState !== unit.desiredState || orders.restart !== unit.restart) stale.push(unit);
-      continue;
-    }
-    stale.push(unit);
+    const isTold = orders !== undefined && orders.desiredState === unit.desiredState && orders.restart === unit.restart;
+    const isSame = orders !== undefined && orders.hash === unit.hash;
+    // What cannot be read is written anew.
+    if (!isSame || !isTold || from.unreadable !== undefined) stale.push(unit);
+    if (isSame || orders?.unreadable !== undefined) continue;
     changed.set(from.machine, (changed.get(from.machine) ?? new Set()).add(unit.name));
   }
   const leftovers = placed === targets.size ? [] : leftoverTargets(cluster);
@@ -86,7 +95,7 @@ export function callTheRoll(cluster: Cluster, absentAreGone: boolean): Roll {
 function leftoverTargets({ units, targets }: Cluster): readonly Target[] {
   const left = [...targets.values()].filter(({ unit: name }) => {
     const unit = units.get(name);
-    return !unit || !isActive(unit) || unit.requirements.global;
+    return !unit || unit.unreadable === undefined && (!isActive(unit) || unit.requirements.global);
   });
   return left.sort((a, b) => a.unit < b.unit ? -1 : 1);
 }

@@ -201,6 +201,8 @@ class Refused implements Waiting {
   }
 }
 
+const kept = "it was there already; why cannot be read any more";
+
 /** Everything to be done: what goes away, what is told, what moves, what comes. */
 function placementsOf(
   cluster: Cluster,
@@ -222,7 +224,13 @@ function placementsOf(
     placements.push({ kind: "unplace", unit: unit.name, from: from!, why: because });
   }
   const tell = (unit: Unit, from: Target) =>
-    placements.push({ kind: "place", unit, machine: from.machine, from, why: from.why });
+    placements.push({
+      kind: "place",
+      unit,
+      machine: from.machine,
+      from,
+      why: from.unreadable === undefined ? from.why : kept,
+    });
   const staleNames = new Set(stale.map((unit) => unit.name));
   for (const unit of stale) {
     if (!gone.has(unit.name) && !decisions.has(unit.name)) tell(unit, cluster.targets.get(unit.name)!);
@@ -239,11 +247,13 @@ function placementsOf(
   return [...placements, ...arrivals, ...forgotten(cluster)];
 }
 
-/** Texts that neither a unit nor an agent's orders refer to. */
+/** Texts that neither a unit nor an agent's orders refer to. What cannot be read may refer to any. */
 function forgotten({ units, assignments, files }: Cluster): Placement[] {
   const used = new Set<string>();
-  for (const unit of units.values()) used.add(unit.hash);
-  for (const orders of assignments.values()) used.add(orders.hash);
+  for (const record of [...units.values(), ...assignments.values()]) {
+    if (record.unreadable !== undefined) return [];
+    used.add(record.hash);
+  }
   return [...files.values()].filter((file) => !used.has(file.hash))
     .sort((a, b) => a.hash < b.hash ? -1 : 1)
     .map((file) => ({ kind: "forget", hash: file.hash, revision: file.revision }));

@@ -43,10 +43,14 @@ interface Meeting {
 /**
  * Who may stay of the jobs that are placed on a machine. In a conflict the one launched first stays, and with it the
  * peers it cannot do without, whenever those were launched. A global makes way for a job that was placed beside it; but a
- * job whose file has changed makes way for a global that was launched before it.
+ * job whose file has changed makes way for a global that was launched before it. A job that cannot be read stays, and nobody
+ * has to leave because of it, nor because of a global that cannot be read; on a machine that cannot be read all stay.
  */
 export function settle(meeting: Meeting): Settlement {
   const { host, jobs, globals } = meeting;
+  if (host.unreadable !== undefined) {
+    return { seating: seatingOf(host, jobs, globalsAmong(host, jobs, globals)), evicted: new Map() };
+  }
   const out = new Set<UnitName>();
   let kept = keep(meeting, out);
   for (let loser = beaten(meeting, kept); loser; loser = beaten(meeting, kept)) {
@@ -66,12 +70,14 @@ export function settle(meeting: Meeting): Settlement {
 function keep({ host, jobs, globals }: Meeting, out: ReadonlySet<UnitName>): Unit[] {
   const able = new Map<UnitName, Unit>();
   for (const unit of jobs) if (!out.has(unit.name) && isHostable(unit, host)) able.set(unit.name, unit);
-  const kept = new Set<Unit>();
+  const unreadable = jobs.filter((unit) => unit.unreadable !== undefined);
+  for (const unit of unreadable) able.set(unit.name, unit);
+  const kept = new Set(unreadable);
   for (const unit of able.values()) {
     if (kept.has(unit)) continue;
     const group = withPeers(unit, able, globals, kept);
     if (!group) continue;
-    const together = [...kept, ...group];
+    const together = [...kept, ...group].filter((other) => other.unreadable === undefined);
     if (group.some((member) => together.some((other) => conflict(member, other)))) continue;
     for (const member of group) kept.add(member);
   }
@@ -100,7 +106,7 @@ function withPeers(
 /** The first of the jobs that cannot stay because of the globals here, or because a global is not here. */
 function beaten({ host, changed, globals }: Meeting, kept: readonly Unit[]): Unit | undefined {
   if (globals.length === 0) return undefined;
-  const ordered = [...kept].sort(precedence);
+  const ordered = kept.filter((unit) => unit.unreadable === undefined).sort(precedence);
   for (const unit of ordered) {
     if (!changed.has(unit.name)) continue;
     const others = kept.filter((other) => !changed.has(other.name) || precedence(other, unit) < 0);
@@ -109,7 +115,8 @@ function beaten({ host, changed, globals }: Meeting, kept: readonly Unit[]): Uni
   }
   const followers = ordered.filter((unit) => unit.requirements.machineOf.length > 0);
   if (followers.length === 0) return undefined;
-  const here = new Set([...kept, ...globalsAmong(host, kept, globals)].map((unit) => unit.name));
+  const unknown = globals.filter((unit) => unit.unreadable !== undefined);
+  const here = new Set([...kept, ...globalsAmong(host, kept, globals), ...unknown].map((unit) => unit.name));
   return followers.find((unit) => !unit.requirements.machineOf.every((peer) => here.has(peer)));
 }
 

@@ -367,7 +367,7 @@ const unitCases: readonly Case[] = [
     },
   },
   {
-    name: "a value that cannot be read is named in the log and left out, the rest stays",
+    name: "a value that cannot be read is named in the log, and has a stand-in that says so; the rest stays",
     async run({ open, openStore }) {
       const logged: string[] = [];
       const registry = await open({ log: (_, message, fields) => logged.push(`${message} ${JSON.stringify(fields)}`) });
@@ -380,7 +380,10 @@ const unitCases: readonly Case[] = [
         { put: "rubbish", value: "" },
         { put: "written", value: "" },
       ]);
-      assert.deepEqual([...(await registry.read()).units.keys()], ["b.service"]);
+      const { units } = await registry.read();
+      assert.deepEqual([...units.keys()].sort(), ["a.service", "b.service", "c.service"]);
+      assert.match(units.get("a.service")?.unreadable ?? "", /cannot read key unit\/a.service: it is not JSON/);
+      assert.equal(units.get("b.service")?.unreadable, undefined);
       for (const key of ["unit/a.service", "unit/c.service", "rubbish"]) {
         assert.ok(logged.some((line) => line.includes(key)), `${key} is not in the log: ${logged}`);
       }

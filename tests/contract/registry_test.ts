@@ -6,6 +6,7 @@ import type { Store } from "../../registry/store.ts";
 import { EtcdServer } from "../cluster/etcd.ts";
 import { etcdCases, requestTimeout_ms } from "./registry_etcd_cases.ts";
 import { fenceCases } from "./registry_fence_cases.ts";
+import { unreadableCases } from "./unreadable_cases.ts";
 import { type Case, fixtureOver, registryCases, type RegistryFixture } from "./registry_suite.ts";
 
 async function runAll<Fixture extends RegistryFixture>(
@@ -33,7 +34,7 @@ Deno.test("a registry over the embedded store", (test) =>
   }));
 
 /** What holds on any store. */
-const everywhere: readonly Case[] = [...registryCases, ...fenceCases];
+const everywhere: readonly Case[] = [...registryCases, ...fenceCases, ...unreadableCases];
 
 /** One process has one embedded store: closing one daemon's leaves it to the others of the case. */
 function shared(store: Store): Store {

@@ -10,6 +10,7 @@
  * | `state NAME STATE` | its desired state changes |
  * | `restart NAME` | a restart is asked for |
  * | `destroy NAME` | it is destroyed |
+ * | `spoil unit\|target\|orders NAME`, `spoil machine ID` | what the store holds of it cannot be read, until it is written again |
  * | `schedule [grace]` | the engine decides, and what it decides is done; `grace`: machines that are away may come back |
  * | `agent ID` | the machine's agent does what it should, pass by pass, until there is nothing left to do |
  * | `exits ID NAME` | a unit that runs on a machine ends by itself |
@@ -23,7 +24,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { desired } from "../../daemon/agent/desired.ts";
+import { desired, kept } from "../../daemon/agent/desired.ts";
 import { adopted, commanded } from "../../daemon/agent/intent.ts";
 import { type Current, plan } from "../../daemon/agent/plan.ts";
 import { ScheduleMemo } from "../../daemon/engine/memo.ts";
@@ -41,6 +42,12 @@ import {
 import { SharedMap } from "../../registry/cluster_view.ts";
 import type { Placement } from "../../registry/mod.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
+import {
+  unreadableAssignment,
+  unreadableMachine,
+  unreadableTarget,
+  unreadableUnit,
+} from "../../registry/unreadable.ts";
 import { validateFleetOptions } from "../../registry/requirements.ts";
 import { serializeUnitFile, type UnitOption } from "../../systemd/unit_file.ts";
 
@@ -59,6 +66,7 @@ export class Story {
   /** What the engine of this story remembers. */
   readonly memo = new ScheduleMemo();
   readonly #files: Cluster["files"] = new Map();
+  readonly #texts = new Map<string, string>();
   /** What is on each machine's disk, as its agent knows it. */
   readonly #disks = new Map<string, Map<string, Current>>();
 
@@ -131,20 +139,49 @@ export class Story {
     this.#unassign(name);
   }
 
+  /** What the store holds of something cannot be read any more. */
+  spoil(kind: string, name: string): void {
+    const unreadable = { revision: ++this.#revision, why: "it is spoilt" };
+    const orders = this.#assignments.get(name);
+    switch (kind) {
+      case "unit": {
+        const { requirements, fleetOptions } = this.#known(name);
+        const text = orders && serializeUnitFile(fleetOptions);
+        this.#units.set(name, unreadableUnit(name, requirements.global, unreadable, orders, text));
+        break;
+      }
+      case "target":
+        this.#targets.set(name, unreadableTarget(name, orders?.machine ?? "", unreadable));
+        break;
+      case "orders":
+        this.#assignments.set(name, unreadableAssignment(name, orders!.machine, unreadable));
+        break;
+      case "machine":
+        this.#machines.set(name, { ...unreadableMachine(name, unreadable), metadata: this.#dynamic.get(name) ?? {} });
+        break;
+      default:
+        throw new Error(`a scenario script cannot spoil a ${kind}`);
+    }
+  }
+
   /** One pass of a machine's agent. Returns what it did, step by step. */
   pass(id: string): string[] {
     const record = this.#records.get(id);
     if (!record) throw new Error(`the story has no machine ${id}`);
     const disk = this.#disks.get(id) ?? new Map<string, Current>();
     this.#disks.set(id, disk);
+    const assignments = [...this.#assignments.share()].filter(([_, orders]) => orders.machine === id);
+    const globals = [...this.units].filter(([_, unit]) => unit.requirements.global);
+    const all = [...assignments, ...globals];
     const view = {
       ...{ id: "story", revision: this.#revision, epoch: 1, machine: id },
-      assignments: new Map([...this.#assignments.share()].filter(([_, orders]) => orders.machine === id)),
-      globals: new Map([...this.units].filter(([_, unit]) => unit.requirements.global)),
+      assignments: new Map(assignments.filter(([_, orders]) => orders.unreadable === undefined)),
+      globals: new Map(globals.filter(([_, unit]) => unit.unreadable === undefined)),
+      unreadable: new Set(all.flatMap(([name, record]) => record.unreadable === undefined ? [] : [name])),
       dynamicMetadata: this.#dynamic.get(id) ?? {},
     };
-    const texts = new Map([...this.units.values()].map((unit) => [unit.hash, serializeUnitFile(unit.fleetOptions)]));
-    const steps = plan(desired(view, record, texts), disk, new Set());
+    const stay = kept(view, new Map([...disk].map(([name, { hash }]) => [name, hash])));
+    const steps = plan(desired(view, record, this.#texts, stay), disk, view.unreadable);
     return steps.map((step) => {
       const current = disk.get(step.unit);
       if (step.kind === "remove") disk.delete(step.unit);
@@ -202,6 +239,7 @@ export class Story {
   }
 
   #write(unit: Unit): void {
+    this.#texts.set(unit.hash, serializeUnitFile(unit.fleetOptions));
     const revision = ++this.#revision;
     const before = this.#units.get(unit.name);
     const launched = unit.desiredState === "launched";
@@ -288,6 +326,9 @@ function perform(story: Story, [command, name = "", ...rest]: string[], options:
       return [];
     case "destroy":
       story.destroy(name);
+      return [];
+    case "spoil":
+      story.spoil(name, rest[0]!);
       return [];
     case "schedule": {
       const options = { absentAreGone: name !== "grace" };

@@ -1,0 +1,243 @@
+/**
+ * A value that cannot be read is not a wish: what becomes of running units when one is found in the store. Each case has
+ * a whole daemon, engine and agent, over a store of the suite and a systemd in memory.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { Agent } from "../../daemon/agent/agent.ts";
+import type { Intent } from "../../daemon/agent/intent.ts";
+import { createHandler } from "../../daemon/api/routes.ts";
+import { systemClock } from "../../daemon/clock.ts";
+import { runEngine } from "../../daemon/engine/engine.ts";
+import type { ClusterRegistry } from "../../registry/cluster_registry.ts";
+import type { Log } from "../../registry/log.ts";
+import type { UnitName } from "../../registry/model.ts";
+import type { Store } from "../../registry/store.ts";
+import { FakeMachine, FakeSystemd } from "../../systemd/fake.ts";
+import { parseUnitFile } from "../../systemd/unit_file.ts";
+import { type Case, eventually, keys, machine, type RegistryFixture } from "./registry_suite.ts";
+
+const job = "[Service]\nExecStart=/bin/sleep infinity\n[X-Fleet]\nMachineMetadata=on=m1\n";
+const files: Readonly<Record<UnitName, string>> = {
+  "a.service": job,
+  "b.service": job,
+  "g.service": "[Service]\nExecStart=/bin/sleep 1000\n[X-Fleet]\nGlobal=true\n",
+  "h.service": "[Service]\nExecStart=/bin/sleep 2000\n[X-Fleet]\nGlobal=true\n",
+  "beside-a.service": "[Service]\nExecStart=/bin/sleep 3000\n[X-Fleet]\nMachineOf=a.service\n",
+  "c.service": "[Service]\nExecStart=/bin/sleep 4000\n",
+  "beside-g.service": `${job}MachineOf=g.service\n`,
+};
+
+/** Those that run when a case begins. */
+const first = ["a.service", "c.service", "g.service", "beside-a.service", "beside-g.service"];
+
+/** One machine, whose daemon may end and another begin, and an operator. A second machine is there, without an agent. */
+class Scene {
+  readonly #machine = new FakeMachine();
+  readonly systemd = new FakeSystemd(this.#machine);
+  readonly #intents = new Map<UnitName, Intent>();
+  readonly logged: string[] = [];
+  #lease: string | undefined;
+  #daemon: { readonly stop: AbortController; readonly ended: Promise<unknown> } | undefined;
+
+  private constructor(readonly fixture: RegistryFixture, readonly operator: ClusterRegistry, readonly store: Store) {}
+
+  /** Starts with {@link first} running. */
+  static async open(fixture: RegistryFixture): Promise<Scene> {
+    const operator = await fixture.open();
+    const scene = new Scene(fixture, operator, await fixture.openStore());
+    await scene.begin();
+    for (const name of first) await scene.put(name);
+    await scene.runs(...first);
+    await operator.join(machine("m2"), undefined, fixture.signal);
+    return scene;
+  }
+
+  async begin(): Promise<void> {
+    const log: Log = (level, message, fields) => {
+      if (level !== "debug") this.logged.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`);
+    };
+    const registry = await this.fixture.open({ writer: "m1", log });
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, this.fixture.signal]);
+    const me = machine("m1", { staticMetadata: { on: "m1" } });
+    const membership = await registry.join(me, this.#lease, signal);
+    this.#lease = membership.lease;
+    const memory = {
+      load: () => Promise.resolve(new Map(this.#intents)),
+      save: (unit: UnitName, intent: Intent) => Promise.resolve(void this.#intents.set(unit, intent)),
+      forget: (unit: UnitName) => Promise.resolve(void this.#intents.delete(unit)),
+    };
+    const common = { registry, clock: systemClock, log, safetyNet_ms: 60_000 };
+    const agent = new Agent({
+      ...{ ...common, systemd: this.systemd, memory, membership },
+      ...{ machine: () => me, seen: () => {} },
+    });
+    const engine = { ...common, machine: "m1", version: "2.0.0", rejoinGrace_ms: 0 };
+    this.#daemon = { stop, ended: Promise.all([agent.run(signal), runEngine(engine, signal)]) };
+  }
+
+  /** The daemon ends as when it is restarted: units go on. */
+  async end(): Promise<void> {
+    this.#daemon?.stop.abort();
+    await this.#daemon?.ended;
+    this.#daemon = undefined;
+  }
+
+  /** Writes what nobody can read. */
+  async spoil(...spoilt: readonly string[]): Promise<void> {
+    await this.store.transact([], [...spoilt, "written"].map((put) => ({ put, value: "{" })));
+  }
+
+  async send(method: string, path: string, body?: unknown): Promise<{ readonly code: number; readonly text: string }> {
+    const status = () => ({ ready: true });
+    const options = {
+      registry: this.operator,
+      log: () => {},
+      clock: systemClock,
+      pageSize: 100,
+      version: "2.0.0",
+      status,
+    };
+    const answer = await createHandler(options)(
+      new Request(`http://localhost/fleet/v1${path}`, {
+        method,
+        ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
+      }),
+    );
+    return { code: answer.status, text: await answer.text() };
+  }
+
+  async put(name: UnitName, desiredState = "launched"): Promise<void> {
+    const answer = await this.send("PUT", `/units/${name}`, { options: parseUnitFile(files[name]!), desiredState });
+    assert.ok(answer.code < 300, answer.text);
+  }
+
+  /** Which start of each unit runs, by InvocationID; "" where none does. */
+  async running(): Promise<Readonly<Record<UnitName, string>>> {
+    const statuses = await this.systemd.statuses(new Set(first));
+    return Object.fromEntries(first.map((name) => {
+      const status = statuses.get(name);
+      return [name, status?.active === "active" ? status.invocation : ""];
+    }));
+  }
+
+  async runs(...names: readonly UnitName[]): Promise<void> {
+    await eventually(`${names} to run; logged: ${this.logged.join("\n")}`, async () => {
+      const statuses = await this.systemd.statuses(new Set(names));
+      return names.every((name) => statuses.get(name)?.active === "active");
+    });
+  }
+
+  /** News of every kind has been acted upon, and so all that came before it. */
+  async settles(): Promise<void> {
+    for (const name of ["b.service", "h.service"]) await this.put(name);
+    await this.runs("b.service", "h.service");
+  }
+
+  /** Whether nothing that is stored below a prefix is what {@link spoil} wrote. */
+  async isReadable(key: string): Promise<boolean> {
+    const { ranges: [found = []] } = await this.store.read([{ key }]);
+    return found[0] !== undefined && found[0].value !== "{";
+  }
+}
+
+/** Keys that an operator puts right, and those of which the daemon does it by itself. */
+const operators = ["unit/a.service", "global/g.service"];
+const daemons = ["target/a.service", "assign/m1/a.service", "machine/m1"];
+const others = ["state/m1/a.service", "metadata/m1/zone", "leader", "fence/m1"];
+
+/** Keys that were never readable, of units that are something else or nothing. */
+const strays = [
+  "global/a.service",
+  "unit/g.service",
+  "assign/m2/a.service",
+  "assign/m1/none.service",
+  "target/none.service",
+];
+
+const spoilt: readonly (readonly string[])[] = [
+  ...[...operators, ...daemons, ...others, ...strays].map((key) => [key]),
+  ["unit/a.service", "target/a.service", "assign/m1/a.service"],
+  [...operators, ...daemons],
+];
+
+/** Whatever the key, and whether the daemon has seen what it held before or not. */
+const harmless: readonly Case[] = [false, true].flatMap((isNew) =>
+  spoilt.map((spoilt): Case => ({
+    name: `${spoilt} cannot be read: ${isNew ? "a daemon that begins" : "the daemon"} stops and moves nothing`,
+    async run(fixture) {
+      const scene = await Scene.open(fixture);
+      const before = await scene.running();
+      const texts = await keys(scene.store, "file/");
+      if (isNew) await scene.end();
+      await scene.spoil(...spoilt);
+      if (isNew) await scene.begin();
+      // A leader that nobody can tell is somebody, until the key is gone.
+      if (isNew && spoilt.includes("leader")) {
+        const isTold = () => scene.logged.some((line) => /^warn who leads .*cannot read key leader/.test(line));
+        await eventually("the log to tell of the leader", () => Promise.resolve(isTold()));
+        await scene.store.transact([], [{ delete: "leader" }]);
+      }
+      await scene.settles();
+      assert.deepEqual(await scene.running(), before, scene.logged.join("\n"));
+      const left = await keys(scene.store, "file/");
+      assert.deepEqual(texts.filter((key) => !left.includes(key)), [], "no file was forgotten");
+      for (const key of spoilt.filter((key) => daemons.includes(key) && !spoilt.includes("unit/a.service"))) {
+        await eventually(`${key} to be written anew`, () => scene.isReadable(key));
+      }
+    },
+  }))
+);
+
+const repairs: readonly Case[] = [
+  ...["a.service", "g.service"].flatMap((name): Case[] => [{
+    name: `${name} cannot be read: a PUT with its file puts it right, while it runs on`,
+    async run(fixture) {
+      const scene = await Scene.open(fixture);
+      const before = await scene.running();
+      const key = name === "a.service" ? "unit/a.service" : "global/g.service";
+      await scene.spoil(key);
+      const bare = await scene.send("PUT", `/units/${name}`, { desiredState: "inactive" });
+      assert.deepEqual([bare.code, /cannot read key .*: put the unit again/.test(bare.text)], [409, true], bare.text);
+      assert.equal((await scene.send("POST", `/units/${name}/restart`)).code, 409);
+      await scene.put(name);
+      await scene.settles();
+      assert.deepEqual(await scene.running(), before, scene.logged.join("\n"));
+      assert.ok(await scene.isReadable(key));
+      await scene.put(name, "loaded");
+      await eventually(`${name} to stop`, async () => (await scene.running())[name] === "");
+    },
+  }, {
+    name: `${name} cannot be read: a DELETE takes it off its machine and out of the store`,
+    async run(fixture) {
+      const scene = await Scene.open(fixture);
+      await scene.end();
+      await scene.spoil(...name === "a.service" ? ["unit/a.service", "target/a.service"] : ["global/g.service"]);
+      await scene.begin();
+      assert.equal((await scene.send("DELETE", `/units/${name}`)).code, 204);
+      await eventually(`${name} to be gone`, async () => !(await scene.systemd.files()).has(name));
+      await eventually("its keys to be gone", async () => {
+        return !(await keys(scene.store)).some((key) => key.endsWith(`/${name}`));
+      });
+    },
+  }]),
+  {
+    name: "each value that cannot be read is named in the log, once a revision, however often all is read afresh",
+    async run(fixture) {
+      const scene = await Scene.open(fixture);
+      const told = () =>
+        scene.logged.filter((line) => line.startsWith("warn") && line.includes("unit/a.service")).length;
+      await scene.spoil("unit/a.service");
+      await eventually("the log to tell", () => Promise.resolve(told() === 1));
+      await scene.spoil("unit/a.service");
+      await eventually("the log to tell again", () => Promise.resolve(told() === 2));
+      await scene.settles();
+      assert.equal(told(), 2);
+    },
+  },
+];
+
+export const unreadableCases: readonly Case[] = [...harmless, ...repairs];
