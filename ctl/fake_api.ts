@@ -17,6 +17,7 @@ export interface FakeUnit {
   desiredState: string;
   currentState: string;
   machineID?: string;
+  unreadable?: string;
 }
 
 /** What a script may do once the fake has stored a wish. */
@@ -230,10 +231,11 @@ export class FakeApi {
 }
 
 function entity(unit: FakeUnit): UnitEntity {
-  const { name, options, desiredState, currentState, machineID } = unit;
+  const { name, options, desiredState, currentState, machineID, unreadable } = unit;
   const isGlobal = options.some((option) => option.section === "X-Fleet" && option.name === "Global");
   if (isGlobal) return { name, options, desiredState };
-  return { name, options, desiredState, currentState, ...(machineID ? { machineID } : {}) };
+  const known = { name, options, desiredState, currentState, ...(machineID ? { machineID } : {}) };
+  return unreadable === undefined ? known : { ...known, unreadable };
 }
 
 function json(value: unknown): Response {

@@ -23,7 +23,9 @@ export type Outcome =
   /** It is wanted nowhere. */
   | "inactive"
   /** Only its instances can be wanted. */
-  | "template";
+  | "template"
+  /** The store's record of it cannot be read. */
+  | "unreadable";
 
 /** What one machine is to a unit. */
 export type Standpoint =
@@ -35,7 +37,7 @@ export type Standpoint =
   | "refused"
   /** It is to have the unit, and is not present. */
   | "away"
-  /** It is not asked: the unit is a template. */
+  /** It is not asked: the unit is a template, or cannot be read. */
   | "none";
 
 /** Everything there is to say of a unit and one machine. */
@@ -109,7 +111,8 @@ export function explain(
   if (!unit) return undefined;
   const plan = schedule(cluster, { absentAreGone: true }, memo);
   const globals = [...cluster.units.values()].filter(isActiveGlobal);
-  const target = cluster.targets.get(name);
+  const found = cluster.targets.get(name);
+  const target = found?.machine === "" ? undefined : found;
   const scene: Scene = { cluster, unit, plan, target, jobs: jobsByMachine(cluster), globals };
   const outcome = outcomeOf(scene);
   const machines = machineIds(scene).map((id) => explainMachine(scene, outcome, id));
@@ -131,7 +134,7 @@ function jobsByMachine(cluster: Cluster): ReadonlyMap<MachineId, readonly Unit[]
   const jobs = new Map<MachineId, Unit[]>();
   for (const { unit: name, machine } of cluster.targets.values()) {
     const unit = cluster.units.get(name);
-    if (!unit || !isActiveJob(unit)) continue;
+    if (!unit || !isActiveJob(unit) && (unit.unreadable === undefined || unit.requirements.global)) continue;
     const there = jobs.get(machine);
     if (there) there.push(unit);
     else jobs.set(machine, [unit]);
@@ -140,6 +143,7 @@ function jobsByMachine(cluster: Cluster): ReadonlyMap<MachineId, readonly Unit[]
 }
 
 function outcomeOf({ cluster, unit, plan, target }: Scene): Outcome {
+  if (unit.unreadable !== undefined) return "unreadable";
   if (isTemplate(unit.name)) return "template";
   if (unit.desiredState === "inactive") return "inactive";
   if (unit.requirements.global) return "global";
@@ -160,7 +164,8 @@ function explainMachine(scene: Scene, outcome: Outcome, id: MachineId): MachineE
   const { standpoint, reasons } = machine
     ? stand(scene, outcome, machine)
     : { standpoint: "away", reasons: [] } as const;
-  const pending = machine ? unfinished(unit, standpoint === "here", state) : "is away";
+  const isUnknown = outcome === "unreadable";
+  const pending = machine ? (isUnknown ? undefined : unfinished(unit, standpoint === "here", state)) : "is away";
   return {
     id,
     ...(machine && { machine }),
@@ -178,6 +183,7 @@ function stand(
 ): { readonly standpoint: Standpoint; readonly reasons: readonly Refusal[] } {
   if (outcome === "template") return { standpoint: "none", reasons: [] };
   const { unit, plan, target } = scene;
+  if (outcome === "unreadable") return { standpoint: target?.machine === machine.id ? "here" : "none", reasons: [] };
   const jobs = scene.jobs.get(machine.id) ?? [];
   const globals = globalsAmong(machine, jobs, scene.globals);
   if (outcome === "global") {
@@ -256,6 +262,9 @@ function summaryOf(
   next: string | undefined,
 ): string {
   switch (outcome) {
+    case "unreadable":
+      return `the store holds what cannot be read (${unit.unreadable}), so that it is left as it is` +
+        `${target ? ` on machine ${short(target.machine)}` : ""}: ${remedy}`;
     case "template":
       return `it is a template: only its instances, ${unit.name.replace("@.", "@NAME.")}, can run`;
     case "inactive":
@@ -273,6 +282,8 @@ function summaryOf(
       return placedSummary(target!.machine, machines, next);
   }
 }
+
+const remedy = "put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it";
 
 const noLeader = "no machine leads the engines, so that nothing is placed or moved";
 
@@ -338,11 +349,26 @@ function warningsOf({ cluster, unit }: Scene, outcome: Outcome, next: string | u
   // A template's own instance is empty, which is no fault of its values.
   const invalid = outcome === "template" ? validateFleetOptions(unit.name, unit.fleetOptions) : undefined;
   warnings.push(...outcome === "template" ? (invalid === undefined ? [] : [invalid]) : malformed);
-  if (!cluster.files.has(unit.hash)) {
+  warnings.push(...unreadableAround(cluster, unit));
+  if (unit.unreadable === undefined && !cluster.files.has(unit.hash)) {
     warnings.push(`the store has lost its unit file ${unit.hash}: submit it again`);
   }
   if (!cluster.leader && (outcome === "waiting" || next !== undefined)) warnings.push(noLeader);
   return warnings;
+}
+
+/** What cannot be read beside the unit itself. */
+function unreadableAround({ targets, assignments, machines, leader }: Cluster, { name }: Unit): string[] {
+  const target = targets.get(name);
+  const machine = target && machines.get(target.machine)?.unreadable;
+  return [
+    ...[target, assignments.get(name)].flatMap((record) => record?.unreadable ?? [])
+      .map((why) => `${why}: the engine writes it anew, if it can read the unit itself`),
+    ...(machine === undefined
+      ? []
+      : [`${machine}: what runs on machine ${short(target!.machine)} stays, nobody comes`]),
+    ...(leader?.unreadable === undefined ? [] : [`${leader.unreadable}: who leads the engines is not known`]),
+  ];
 }
 
 function plural(count: number, noun: string): string {

@@ -416,7 +416,94 @@ note: Unit(b.service) and it replace each other, which is as if neither did`,
 m1 able
 warning: the store has lost its unit file HASH: submit it again`,
   },
+  {
+    name: "a unit that cannot be read, on a machine",
+    stage: (s) =>
+      s.machine("m1").machine("m2").unit("a.service", "launched").scheduled().story.spoil("unit", "a.service"),
+    told:
+      `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is on machine m1...: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
+target m1: ${first}
+m1 here active
+m2 none`,
+  },
+  {
+    name: "a unit that cannot be read, on a machine that is away",
+    stage: (s) => {
+      s.machine("m1").unit("a.service", "launched").scheduled();
+      s.story.spoil("unit", "a.service");
+      s.story.gone("m1");
+    },
+    told:
+      `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is on machine m1...: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
+target m1: ${first}
+m1 away, is away`,
+  },
+  {
+    name: "a global that cannot be read",
+    stage: (s) => {
+      s.machine("m1").machine("m2").says("m1", "a.service", { active: "active" });
+      s.unit("a.service", "launched", "Global=true").story.spoil("unit", "a.service");
+    },
+    told:
+      `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
+m1 none active
+m2 none`,
+  },
+  {
+    name: "a unit that is against one that cannot be read",
+    of: "b.service",
+    stage: (s) => {
+      s.machine("m1").unit("a.service", "launched", "Conflicts=b.service").scheduled();
+      s.story.spoil("unit", "a.service");
+      s.unit("b.service", "launched");
+    },
+    told: `waiting: none of 1 machine will take it
+m1 refused
+  Conflicts: found conflict with locally-scheduled Unit(a.service)`,
+  },
+  {
+    name: "a unit whose orders and place cannot be read",
+    stage: (s) => {
+      s.machine("m1").unit("a.service", "launched").scheduled();
+      s.story.spoil("target", "a.service");
+      s.story.spoil("orders", "a.service");
+    },
+    told:
+      `placed: it is on machine m1..., where systemd says active (running); the engine will give machine m1... its newest orders
+target m1: its place is not known for sure: it is spoilt
+next: give machine m1... its newest orders
+m1 here active
+warning: it is spoilt: the engine writes it anew, if it can read the unit itself
+warning: it is spoilt: the engine writes it anew, if it can read the unit itself`,
+  },
+  {
+    name: "a machine whose record cannot be read, with a unit and for another",
+    stage: (s) => s.machine("m1").unit("a.service", "launched").scheduled().machine("m2").story.spoil("machine", "m1"),
+    told: `placed: it is on machine m1..., where systemd says active (running)
+target m1: ${first}
+m1 here active
+m2 able
+warning: it is spoilt: what runs on machine m1... stays, nobody comes`,
+  },
+  {
+    name: "a machine whose record cannot be read, and a unit that waits",
+    stage: (s) => {
+      s.machine("m1").unit("a.service", "launched");
+      s.story.spoil("machine", "m1");
+    },
+    told: `waiting: none of 1 machine will take it
+m1 refused
+  unreadable: its machine record cannot be read, so that who is there stays and nobody comes: it is spoilt`,
+  },
 ];
+
+Deno.test("explain: who leads cannot be read", () => {
+  const cluster = new Stage().machine("m1").unit("a.service", "launched").cluster();
+  const leader = { machine: "", version: "", unreadable: "cannot read key leader: it is not JSON" };
+  assert.deepEqual(explain({ ...cluster, leader }, "a.service")?.warnings, [
+    "cannot read key leader: it is not JSON: who leads the engines is not known",
+  ]);
+});
 
 for (const { name, of = "a.service", stage, told: expected } of cases) {
   Deno.test(`explain: ${name}`, () => {

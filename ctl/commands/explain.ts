@@ -62,14 +62,15 @@ function page(explanation: ExplanationEntity, full: boolean): string {
 function facts(explanation: ExplanationEntity, full: boolean): string[][] {
   const { name, summary, desiredState, currentState, launched, restart, hash, next, why } = explanation;
   const { machineID, since, leader, notes = [], warnings = [] } = explanation;
+  const isUnknown = explanation.outcome === "unreadable";
   const at = explanation.machines?.find((machine) => machine.machineID === machineID);
   return [
     ["Unit:", name],
     ["Summary:", summary],
-    ["Wanted:", desiredState + (launched === undefined ? "" : `, since revision ${launched}`)],
+    ...isUnknown ? [] : [["Wanted:", desiredState + (launched === undefined ? "" : `, since revision ${launched}`)]],
     ...currentState === undefined ? [] : [["Is:", currentState]],
     ...restart === undefined ? [] : [["Restart:", `asked for at revision ${restart}`]],
-    ["File:", full ? hash : hash.slice(0, 7)],
+    ...isUnknown ? [] : [["File:", full ? hash : hash.slice(0, 7)]],
     ...at === undefined
       ? []
       : [["Machine:", legend(at, full) + (since === undefined ? "" : `, since ${timeOf(since)}`)]],

@@ -73,6 +73,26 @@ const template: ExplanationEntity = {
   summary: "it is a template: only its instances, t@NAME.service, can run",
 };
 
+const spoilt: ExplanationEntity = {
+  currentState: "launched",
+  desiredState: "inactive",
+  hash: "",
+  leader: m2,
+  machineID: m1,
+  machines: [
+    {
+      machineID: m1,
+      standpoint: "here",
+      state: { name: "s.service", machineID: m1, systemdActiveState: "active", systemdSubState: "running" },
+    },
+    { machineID: m2, standpoint: "none" },
+  ],
+  name: "s.service",
+  outcome: "unreadable",
+  revision: 130,
+  summary: "the store holds what cannot be read (cannot read key unit/s.service: it is not JSON)",
+};
+
 const cases: { name: string; line: string; status?: number; stdout?: string; stderr?: string }[] = [
   {
     name: "a unit with a machine: everything about it",
@@ -124,6 +144,20 @@ File:		6dbc1ef
 Engine:		led by machine 454c34ef...
 `,
   },
+  {
+    name: "a unit that cannot be read: nothing of what is wanted of it",
+    line: "explain s",
+    stdout: `Unit:		s.service
+Summary:	the store holds what cannot be read (cannot read key unit/s.service: it is not JSON)
+Is:		launched
+Machine:	454c34ef...
+Engine:		led by machine 7e5f6a1b...
+
+MACHINE		STANDPOINT	ACTIVE	SUB	REASON
+454c34ef...	here		active	running	-
+7e5f6a1b...	none		-	-	-
+`,
+  },
   { name: "as JSON", line: "explain a --output json", stdout: JSON.stringify(runs, undefined, 2) + "\n" },
   {
     name: "as YAML",
@@ -161,7 +195,7 @@ summary: "none of 1 machine will take it"
 for (const { name, line, status = 0, stdout = "", stderr = "" } of cases) {
   Deno.test(`explain: ${name}`, async () => {
     const api = new FakeApi();
-    for (const each of [runs, waits, template]) api.explanations.set(each.name, each);
+    for (const each of [runs, waits, template, spoilt]) api.explanations.set(each.name, each);
     assert.deepEqual(await fleetctl(api, line), { status, stdout, stderr });
   });
 }

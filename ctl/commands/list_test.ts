@@ -149,6 +149,15 @@ Deno.test("lists: a list of units is shown though the machines are not to be had
   });
 });
 
+Deno.test("a unit that cannot be read is listed, and said to be so", async () => {
+  const api = cluster();
+  const unreadable = "cannot read key unit/idle.service: it is not JSON";
+  api.units.set("idle.service", { ...api.units.get("idle.service")!, unreadable });
+  const { stdout, stderr, status } = await fleetctl(api, "list-unit-files --no-legend --fields=unit");
+  assert.deepEqual([status, stdout], [0, "a.service\ng.service\nidle.service\n"]);
+  assert.equal(stderr, `WARNING: Unit idle.service: ${unreadable}. See: fleetctl explain idle.service\n`);
+});
+
 for (const line of ["list-units", "list-unit-files"]) {
   Deno.test(`lists: ${line} while the store is away`, async () => {
     const api = cluster();

@@ -58,6 +58,9 @@ export const listUnitFiles: Command = {
       complain(io, `Error retrieving list of units from repository: ${reasonOf(error)}`);
       return exitFailure;
     }
+    for (const { name, unreadable } of units) {
+      if (unreadable !== undefined) complain(io, `WARNING: Unit ${name}: ${unreadable}. See: fleetctl explain ${name}`);
+    }
     const known = showsMachines ? await machines.all() : new Map<string, MachineEntity>();
     const hashOf = fields.includes("hash") ? await hashing() : () => "";
     const rows = units.map((unit): Row => {

@@ -100,7 +100,7 @@ function whyNowhere({ units }: Cluster, name: UnitName): string {
 function unitData(cluster: Cluster, name: UnitName): string {
   const unit = cluster.units.get(name);
   const event: UnitEvent = unit
-    ? { hash: unit.hash, name, restart: unit.restart, unit: unitEntity(cluster, unit) }
+    ? { ...(unit.hash === "" ? {} : { hash: unit.hash }), name, restart: unit.restart, unit: unitEntity(cluster, unit) }
     : { name };
   return JSON.stringify(event);
 }

@@ -41,7 +41,8 @@ export class UnitRenderer {
     if (known && known.file === file && known.machineId === target?.machine && known.currentState === current) {
       return known.text;
     }
-    const options = file ? this.#optionsOf(unit, file) : [];
+    // Which file is wanted is not known of a unit that cannot be read.
+    const options = file && unit.unreadable === undefined ? this.#optionsOf(unit, file) : [];
     const entity = unitEntity(cluster, unit);
     const text = JSON.stringify({
       ...(entity.currentState === undefined ? {} : { currentState: entity.currentState }),
@@ -49,6 +50,7 @@ export class UnitRenderer {
       ...(entity.machineID === undefined ? {} : { machineID: entity.machineID }),
       name: entity.name,
       ...(options.length > 0 ? { options } : {}),
+      ...(entity.unreadable === undefined ? {} : { unreadable: entity.unreadable }),
     });
     this.#units.set(unit, { file, machineId: target?.machine, currentState: current, text });
     return text;
@@ -79,13 +81,15 @@ export class UnitRenderer {
 /** A unit without its options. Globals have neither machine nor current state. */
 export function unitEntity(cluster: Cluster, unit: Unit): UnitEntity {
   const { name, desiredState } = unit;
-  if (unit.requirements.global) return { desiredState, name };
+  const unreadable = unit.unreadable === undefined ? {} : { unreadable: unit.unreadable };
+  if (unit.requirements.global) return { desiredState, name, ...unreadable };
   const target = cluster.targets.get(name);
   return {
     currentState: currentState(target, cluster.states.get(name)),
     desiredState,
-    ...(target ? { machineID: target.machine } : {}),
+    ...(target && target.machine !== "" ? { machineID: target.machine } : {}),
     name,
+    ...unreadable,
   };
 }
 

@@ -28,7 +28,7 @@ export function explanationEntity(cluster: Cluster, explanation: Explanation): E
     desiredState,
     hash,
     ...(launchedAt > 0 && { launched: launchedAt }),
-    ...(leader && { leader: leader.machine }),
+    ...(leader && leader.machine !== "" && { leader: leader.machine }),
     ...(target && { machineID: target.machine }),
     ...(machines.length > 0 && { machines: machines.map(machineExplanationEntity) }),
     name,

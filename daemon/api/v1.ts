@@ -24,6 +24,8 @@ export interface UnitEntity {
   readonly currentState?: StateName;
   /** The machine it is placed on; absent while it is not, and for globals. */
   readonly machineID?: string;
+  /** Why the store's record of it cannot be read. Then nobody can tell what is wanted of it, and it is left as it is. */
+  readonly unreadable?: string;
 }
 
 export interface UnitPage {
@@ -62,7 +64,7 @@ export interface ExplanationEntity {
   readonly desiredState: StateName;
   /** Absent for globals. */
   readonly currentState?: StateName;
-  /** Hash of its newest file. */
+  /** Hash of its newest file; "" where that cannot be read. */
   readonly hash: string;
   /** Store revision since which it has been wanted launched; absent while it is not. */
   readonly launched?: number;
@@ -70,7 +72,7 @@ export interface ExplanationEntity {
   readonly restart?: number;
   /**
    * `placed` on a machine; `waiting` for one that is there; `global`; `inactive`: wanted nowhere; `template`: only its
-   * instances can be wanted.
+   * instances can be wanted; `unreadable`: the store's record of it cannot be read, and it is left as it is.
    */
   readonly outcome: string;
   /** One sentence, without the unit's name. */
@@ -99,7 +101,7 @@ export interface MachineExplanationEntity {
   readonly primaryIP?: string;
   /**
    * `here`: it is to have the unit; `able`: it would take it; `refused`: it will not; `away`: it is to have it, and is
-   * not present; `none`: it is not asked, since the unit is a template.
+   * not present; `none`: it is not asked, since the unit is a template, or cannot be read.
    */
   readonly standpoint: string;
   /** Every reason why it will not take the unit or, where the unit is already, may not keep it. */
@@ -120,7 +122,7 @@ export interface MachineExplanationEntity {
 }
 
 export interface ReasonEntity {
-  /** `MachineID`, `MachineMetadata`, `MachineOf`, `Conflicts`, `Replaces` or `malformed`. */
+  /** `MachineID`, `MachineMetadata`, `MachineOf`, `Conflicts`, `Replaces`, `malformed` or `unreadable`. */
   readonly rule: string;
   readonly reason: string;
 }
@@ -158,7 +160,7 @@ export interface UnitEvent {
   readonly name: string;
   /** Without `options`; absent when the unit is gone. */
   readonly unit?: UnitEntity;
-  /** Hash of its file; absent when the unit is gone. */
+  /** Hash of its file; absent when the unit is gone, or cannot be read. */
   readonly hash?: string;
   /** Store revision at which the latest restart was asked for, 0 if never; absent when the unit is gone. */
   readonly restart?: number;

@@ -194,12 +194,17 @@ const harmless: readonly Case[] = [false, true].flatMap((isNew) =>
 
 const repairs: readonly Case[] = [
   ...["a.service", "g.service"].flatMap((name): Case[] => [{
-    name: `${name} cannot be read: a PUT with its file puts it right, while it runs on`,
+    name: `${name} cannot be read: it says so, and is put right by a PUT, while it runs on`,
     async run(fixture) {
       const scene = await Scene.open(fixture);
       const before = await scene.running();
       const key = name === "a.service" ? "unit/a.service" : "global/g.service";
       await scene.spoil(key);
+      for (const path of ["/units", `/units/${name}`, `/units/${name}/explain`]) {
+        const { code, text } = await scene.send("GET", path);
+        assert.equal(code, 200);
+        assert.match(text, new RegExp(`cannot read key ${key}`));
+      }
       const bare = await scene.send("PUT", `/units/${name}`, { desiredState: "inactive" });
       assert.deepEqual([bare.code, /cannot read key .*: put the unit again/.test(bare.text)], [409, true], bare.text);
       assert.equal((await scene.send("POST", `/units/${name}/restart`)).code, 409);
