@@ -110,7 +110,8 @@ export function explain(
   const unit = cluster.units.get(name);
   if (!unit) return undefined;
   const plan = schedule(cluster, { absentAreGone: true }, memo);
-  const globals = [...cluster.units.values()].filter(isActiveGlobal);
+  const globals = [...cluster.units.values()]
+    .filter((unit) => isActiveGlobal(unit) || unit.unreadable !== undefined && unit.requirements.global);
   const found = cluster.targets.get(name);
   const target = found?.machine === "" ? undefined : found;
   const scene: Scene = { cluster, unit, plan, target, jobs: jobsByMachine(cluster), globals };

@@ -29,14 +29,15 @@ export function isActiveJob(unit: Unit): boolean {
 /**
  * Which of `globals` run on `host` beside `jobs`, which are there already: in order of precedence, each unless the
  * machine, a job, or a global before it, is against it. A job that has been placed never makes way for a global. Globals
- * that cannot be read are none of them.
+ * that cannot be read may be on any machine, and keep no other away.
  */
 export function globalsAmong(host: Host, jobs: readonly Subject[], globals: readonly Unit[]): Unit[] {
   const there: Subject[] = [...jobs];
   const chosen: Unit[] = [];
   for (const unit of [...globals].sort(precedence)) {
-    if (unit.unreadable !== undefined || !isAllowed(unit, host, there)) continue;
-    there.push(unit);
+    const isReadable = unit.unreadable === undefined;
+    if (isReadable && !isAllowed(unit, host, there)) continue;
+    if (isReadable) there.push(unit);
     chosen.push(unit);
   }
   return chosen;

@@ -9,7 +9,7 @@ import type { Machine, MachineId, Unit, UnitName } from "../registry/model.ts";
 import { globMatcher } from "../systemd/unit_name.ts";
 
 /** What placement looks at in a unit. */
-export type Subject = Pick<Unit, "name" | "requirements" | "launchedAt">;
+export type Subject = Pick<Unit, "name" | "requirements" | "launchedAt" | "unreadable">;
 
 /** What placement looks at in a machine. */
 export type Host = Pick<Machine, "id" | "metadata" | "unreadable">;
@@ -92,9 +92,12 @@ function* refusalsOf(
   yield* hostRefusals(unit, host, standing);
   const { machineOf, global } = unit.requirements;
   const missing = new Set(machineOf.filter((peer) => peer !== unit.name && !peers?.has(peer)));
+  const found: Subject[] = [];
+  const unknown: Subject[] = [];
   for (const other of residents) {
     if (other.name === unit.name) continue;
-    missing.delete(other.name);
+    if (missing.has(other.name)) found.push(other);
+    if (standing === "newcomer" && other.requirements.global && other.unreadable !== undefined) unknown.push(other);
     if (conflict(unit, other)) {
       yield { rule: "Conflicts", reason: `found conflict with locally-scheduled Unit(${other.name})` };
     }
@@ -103,9 +106,15 @@ function* refusalsOf(
       yield { rule: "Replaces", reason: `would be replaced by locally-scheduled Unit(${other.name})` };
     }
   }
+  for (const peer of found) if (!isDoubtful(peer, unknown)) missing.delete(peer.name);
   for (const peer of missing) {
     yield { rule: "MachineOf", reason: `required peer Unit(${peer}) is not scheduled locally` };
   }
+}
+
+/** A global that cannot be read may be here or not, and so may the globals that it is against. */
+function isDoubtful(peer: Subject, unknown: readonly Subject[]): boolean {
+  return unknown.some((other) => other === peer || peer.requirements.global && conflict(other, peer));
 }
 
 /** What the machine alone says against the unit, whoever else is there. */

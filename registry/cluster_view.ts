@@ -24,6 +24,7 @@ import {
 import type { UnitRecord } from "./mod.ts";
 import type { KeyValue, WatchBatch } from "./store.ts";
 import {
+  type Told,
   type Unreadable,
   unreadableAssignment,
   unreadableMachine,
@@ -176,9 +177,9 @@ export class ClusterView {
         const other = this.#units.get(key.name);
         // Under the other prefix there is one that can be read.
         if (other && other.unreadable === undefined && other.requirements.global !== isGlobal) break;
-        const orders = this.#assignments.get(key.name);
-        const text = orders && this.fileText(orders.hash);
-        this.#units.set(key.name, unreadableUnit(key.name, isGlobal, unreadable, orders, text));
+        const told = this.#toldOf(key.name, isGlobal);
+        const text = told && this.fileText(told.hash);
+        this.#units.set(key.name, unreadableUnit(key.name, isGlobal, unreadable, told, text));
         break;
       }
       case "target": {
@@ -248,6 +249,13 @@ export class ClusterView {
         this.#setState(key.name, key.machine, decodeState(key.machine, key.name, kv));
         break;
     }
+  }
+
+  /** What is known of a unit's record without the record. Of a global, one of its machines tells. */
+  #toldOf(name: UnitName, isGlobal: boolean): Told | undefined {
+    if (!isGlobal) return this.#assignments.get(name);
+    const states = [...this.#states.get(name)?.values() ?? []].sort((a, b) => a.machine < b.machine ? -1 : 1);
+    return states[0] && { ...states[0], desiredState: states[0].commanded };
   }
 
   #delete(text: string): void {

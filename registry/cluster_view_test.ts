@@ -93,6 +93,14 @@ Deno.test("a unit that cannot be read and is nowhere says nothing; neither does 
   }, [["", "inactive", false, true], ["", "inactive", true, true]]);
 });
 
+Deno.test("of a global that cannot be read its machines tell what they were told", () => {
+  new Bench().write({ "file/h": text, "global/g.service": "{", "state/m2/g.service": state }).both((view) => {
+    const { hash, desiredState, requirements } = view.cluster().units.get("g.service")!;
+    return [hash, desiredState, requirements.global, requirements.conflicts];
+  }, ["h", "launched", true, ["b*"]]).write({ "state/m2/g.service": undefined })
+    .both((view) => view.cluster().units.get("g.service")!.hash, "");
+});
+
 Deno.test("orders that come later are told of a unit that could not be read before", () => {
   new Bench().write({ "unit/a.service": "{" })
     .write({ "target/a.service": target, "assign/m1/a.service": orders })

@@ -40,22 +40,25 @@ export function readTarget(name: UnitName, kv: KeyValue): Target {
   }
 }
 
-/** `orders` are those that its machine was given last, and `text` is the file that they name. */
+/** What a machine was told of a unit last, as its orders or its own words have it. */
+export type Told = Pick<Assignment, "hash" | "desiredState" | "restart">;
+
+/** `text` is the file that was told of. */
 export function unreadableUnit(
   name: UnitName,
   isGlobal: boolean,
   { revision, why }: Unreadable,
-  orders?: Assignment,
+  told?: Told,
   text?: string,
 ): Unit {
   const fleetOptions = text === undefined ? [] : fleetOptionsOf(text);
   return {
     name,
-    hash: orders?.hash ?? "",
+    hash: told?.hash ?? "",
     fleetOptions,
     requirements: { ...parseRequirements(name, fleetOptions), global: isGlobal },
-    desiredState: orders?.desiredState ?? "inactive",
-    restart: orders?.restart ?? 0,
+    desiredState: told?.desiredState ?? "inactive",
+    restart: told?.restart ?? 0,
     launchedAt: 0,
     revision,
     unreadable: why,

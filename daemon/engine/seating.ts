@@ -110,13 +110,12 @@ function beaten({ host, changed, globals }: Meeting, kept: readonly Unit[]): Uni
   for (const unit of ordered) {
     if (!changed.has(unit.name)) continue;
     const others = kept.filter((other) => !changed.has(other.name) || precedence(other, unit) < 0);
-    const before = globals.filter((other) => precedence(other, unit) < 0);
+    const before = globals.filter((other) => other.unreadable === undefined && precedence(other, unit) < 0);
     if (globalsAmong(host, others, before).some((other) => conflict(unit, other))) return unit;
   }
   const followers = ordered.filter((unit) => unit.requirements.machineOf.length > 0);
   if (followers.length === 0) return undefined;
-  const unknown = globals.filter((unit) => unit.unreadable !== undefined);
-  const here = new Set([...kept, ...globalsAmong(host, kept, globals), ...unknown].map((unit) => unit.name));
+  const here = new Set([...kept, ...globalsAmong(host, kept, globals)].map((unit) => unit.name));
   return followers.find((unit) => !unit.requirements.machineOf.every((peer) => here.has(peer)));
 }
 

@@ -145,9 +145,11 @@ export class Story {
     const orders = this.#assignments.get(name);
     switch (kind) {
       case "unit": {
-        const { requirements, fleetOptions } = this.#known(name);
-        const text = orders && serializeUnitFile(fleetOptions);
-        this.#units.set(name, unreadableUnit(name, requirements.global, unreadable, orders, text));
+        const { requirements, fleetOptions, ...known } = this.#known(name);
+        // Every machine tells of its globals at once.
+        const told = requirements.global && known.desiredState !== "inactive" ? known : orders;
+        const text = told && told.hash !== "" ? serializeUnitFile(fleetOptions) : undefined;
+        this.#units.set(name, unreadableUnit(name, requirements.global, unreadable, told, text));
         break;
       }
       case "target":

@@ -9,10 +9,10 @@ import "../property_seed.ts";
 import { ScheduleMemo } from "../../daemon/engine/memo.ts";
 import { type Plan, schedule } from "../../daemon/engine/schedule.ts";
 import { globalsAmong, isActiveGlobal, isActiveJob } from "../../daemon/globals.ts";
-import { isAllowed, isHostable, placement, replaces } from "../../daemon/placement.ts";
+import { conflict, isAllowed, isHostable, placement, replaces } from "../../daemon/placement.ts";
 import type { Cluster, Unit } from "../../registry/model.ts";
 import { Story, tellPlan } from "../scenario/scenario.ts";
-import { type Event, event, happen, population } from "./random_cluster.ts";
+import { type Event, event, happen, machineIds, population, unitNames } from "./random_cluster.ts";
 
 /** Who is on each machine that is there: jobs, and the globals that follow. */
 function residents(cluster: Cluster): Map<string, { jobs: Unit[]; all: Unit[] }> {
@@ -158,6 +158,45 @@ function scheduleAndCheck(story: Story, absentAreGone: boolean, memo: ScheduleMe
   if (absentAreGone) checkWaiting(after, plan);
   return plan;
 }
+
+/** What can be spoilt of a unit, or of a machine. */
+const spoilable = fc.oneof(
+  fc.tuple(fc.constantFrom("unit", "unit", "target", "orders"), fc.constantFrom(...unitNames)),
+  fc.tuple(fc.constant("machine"), fc.constantFrom(...machineIds)),
+);
+
+function spoil(story: Story, kind: string, name: string): void {
+  const { units, targets, machines, assignments } = story.cluster();
+  const there = { unit: units, target: targets, orders: assignments, machine: machines }[kind];
+  if (there?.has(name)) story.spoil(kind, name);
+}
+
+/** Whether somebody comes to a unit that he is against. */
+function comesAgainst(unit: Unit, others: readonly Unit[]): boolean {
+  return others.some(({ name, launchedAt, requirements }) =>
+    conflict(unit, { name, launchedAt, requirements: { ...requirements, conflicts: [] } })
+  );
+}
+
+Deno.test("any values that cannot be read: nobody who is placed moves or goes, nor does anybody come against them", () => {
+  fc.assert(
+    fc.property(population, fc.array(spoilable, { minLength: 1, maxLength: 20, size: "max" }), (events, spoilt) => {
+      const story = storyOf(events);
+      const memo = new ScheduleMemo();
+      scheduleAndCheck(story, true, memo);
+      const before = residents(story.cluster());
+      for (const [kind, name] of spoilt) spoil(story, kind, name);
+      const { placements } = schedule(story.cluster(), { absentAreGone: true }, memo);
+      for (const step of placements) {
+        assert.ok(step.kind === "place" && (step.from?.machine ?? step.machine) === step.machine, JSON.stringify(step));
+        if (!step.from) assert.ok(!comesAgainst(step.unit, before.get(step.machine)!.all), JSON.stringify(step));
+      }
+      story.apply(placements);
+      assert.deepEqual(schedule(story.cluster(), { absentAreGone: true }, memo).placements, [], "and it is at rest");
+    }),
+    { numRuns: 500 },
+  );
+});
 
 function storyOf(events: readonly Event[]): Story {
   const story = new Story();
