@@ -167,11 +167,14 @@ class Reader {
   *#begin(cluster: Cluster): Generator<string> {
     const { past, feed } = this;
     const first = past && feed.resume(past.seen);
-    this.#next = feed.nextNumber;
+    const newest = feed.nextNumber;
+    this.#next = first ?? newest;
     if (first !== undefined) {
-      for (let number = first; number < this.#next; number++) {
-        const batch = feed.batch(number);
-        if (typeof batch === "object") yield* written(this.#chosen(batch.events), batch.revision);
+      for (; this.#next < newest; this.#next++) {
+        const batch = feed.batch(this.#next);
+        // Forgotten while earlier ones were taken: next() comes upon it, too.
+        if (typeof batch !== "object") return;
+        yield* written(this.#chosen(batch.events), batch.revision);
       }
     } else {
       if (past) yield 'event: reset\ndata: {"reason":"what has happened since is no longer known"}\n\n';

@@ -232,46 +232,72 @@ Deno.test("each change", async (test) => {
   });
 });
 
-Deno.test("a slow reader keeps its place, until what it has not heard is forgotten", async () => {
-  const view = Promise.withResolvers<Cluster>();
-  await using api = await ApiFixture.open();
+/** Lets the API show the views that it is given, each once the one before has been taken. */
+async function staged(api: ApiFixture): Promise<{ readonly first: Cluster; show(cluster: Cluster): void }> {
   const first = await api.registry.read();
-  let again = Promise.withResolvers<Cluster>();
-  const watch = async function* () {
+  let coming = Promise.withResolvers<Cluster>();
+  const watch = async function* (signal: AbortSignal) {
+    const left = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
     yield first;
-    yield await view.promise;
     for (;;) {
-      const { promise } = again;
-      yield await promise;
+      const cluster = await Promise.race([coming.promise, left]);
+      if (cluster === undefined) return;
+      coming = Promise.withResolvers();
+      yield cluster;
     }
   };
-  api.handler = api.handlerOver(Object.create(api.registry, { watch: { value: watch } }));
+  api.handler = api.handlerOver(
+    Object.create(api.registry, { watch: { value: watch }, read: { value: () => Promise.resolve(first) } }),
+  );
+  return { first, show: (cluster) => coming.resolve(cluster) };
+}
+
+/** So many machines, whose address says which view it is. */
+const machines = (first: Cluster, number: number, count: number): Cluster => ({
+  ...first,
+  revision: first.revision + number,
+  machines: new Map(Array.from({ length: count }, (_, index) => [`m${index}`, {
+    ...{ id: `m${index}`, ip: `${number}`, incarnation: "", staticMetadata: {}, metadata: {}, version: "" },
+    capabilities: { disableEngine: false },
+  }])),
+});
+
+Deno.test("a slow reader keeps its place, until what it has not heard is forgotten", async () => {
+  await using api = await ApiFixture.open();
+  const { first, show } = await staged(api);
   await using slow = await Listener.open(api);
   await using fast = await Listener.open(api);
   await slow.present();
   await fast.present();
-  const machines = (revision: number, count: number): Cluster => ({
-    ...first,
-    revision: first.revision + revision,
-    machines: new Map(Array.from({ length: count }, (_, index) => [`m${index}`, {
-      ...{ id: `m${index}`, ip: `${revision}`, incarnation: "", staticMetadata: {}, metadata: {}, version: "" },
-      capabilities: { disableEngine: false },
-    }])),
-  });
-  const tell = async (cluster: Cluster) => {
-    const current = again;
-    again = Promise.withResolvers();
-    current.resolve(cluster);
-    for (let index = 0; index < cluster.machines.size; index++) await fast.event();
+  const tell = async (number: number) => {
+    show(machines(first, number, 4_000));
+    for (let index = 0; index < 4_000; index++) await fast.event();
   };
-  view.resolve(machines(1, 4_000));
-  for (let index = 0; index < 4_000; index++) await fast.event();
-  await tell(machines(2, 4_000));
+  await tell(1);
+  await tell(2);
   assert.equal(await slow.event(), 'machine {"id":"m0","machine":{"id":"m0","primaryIP":"1"}}');
-  await tell(machines(3, 4_000));
-  await tell(machines(4, 4_000));
+  await tell(3);
+  await tell(4);
   // What it has begun with is whole; what came next is not there any more.
   for (let index = 1; index < 4_000; index++) assert.match(await slow.event() ?? "", /"primaryIP":"1"/);
+  assert.equal(await slow.event(), 'reset {"reason":"this reader is too slow: connect again"}');
+  assert.equal(await slow.event(), undefined);
+});
+
+Deno.test("who comes back and takes what was missed too slowly is told so, and not that it knows all", async () => {
+  await using api = await ApiFixture.open();
+  const { first, show } = await staged(api);
+  await using fast = await Listener.open(api);
+  await fast.present();
+  const tell = async (number: number) => {
+    show(machines(first, number, 1_500));
+    for (let index = 0; index < 1_500; index++) await fast.event();
+  };
+  for (let number = 1; number <= 5; number++) await tell(number);
+  await using slow = await Listener.open(api, `?since=${first.revision}`);
+  assert.match(await slow.event() ?? "", /"primaryIP":"1"/);
+  for (let number = 6; number <= 9; number++) await tell(number);
+  for (let index = 1; index < 1_500; index++) assert.match(await slow.event() ?? "", /"primaryIP":"1"/);
   assert.equal(await slow.event(), 'reset {"reason":"this reader is too slow: connect again"}');
   assert.equal(await slow.event(), undefined);
 });
