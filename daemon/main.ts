@@ -15,6 +15,7 @@ import type { Systemd } from "../systemd/mod.ts";
 import { acceptStore } from "./accept.ts";
 import { Agent } from "./agent/agent.ts";
 import { drainAlone } from "./agent/alone.ts";
+import { Continuity } from "./api/continuity.ts";
 import { readCredentials } from "./api/credentials.ts";
 import { openHost } from "./api/host_programs.ts";
 import { createHandler, type Handler } from "./api/routes.ts";
@@ -57,6 +58,8 @@ interface House extends Start {
   readonly impatience: Bell;
   readonly metrics: Metrics;
   readonly renewals: Map<string, number>;
+  /** Of the API's handlers, each of which serves until a reload. */
+  readonly continuity: Continuity;
   manner: LogManner;
   configuration: Configuration;
   server?: Server;
@@ -125,7 +128,7 @@ async function build(start: Start, log: Log): Promise<House> {
   const notify = openNotify(Deno.env.get("NOTIFY_SOCKET"));
   const tell: Notify = (text) => notify(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
   const observed = observeSystemd(systemd, metrics, systemClock);
-  const counts = { metrics, renewals: new Map<string, number>() };
+  const counts = { metrics, renewals: new Map<string, number>(), continuity: new Continuity() };
   return { ...start, ...counts, log, tell, systemd: observed, memory, impatience: new Bell(), manner: config };
 }
 
@@ -188,7 +191,10 @@ function openDaemon(house: House, status: () => Daemon<Handler>["status"]): Daem
       const machine = () => house.member?.machine.id;
       const accept = () => acceptStore({ status, memory, bell: impatience });
       const metrics = () => scrape(house, status().ready);
-      return until(retired.signal, openHandler({ config, registry, log, status, accept, machine, metrics }));
+      return until(
+        retired.signal,
+        openHandler({ config, registry, log, status, accept, machine, metrics, continuity: house.continuity }),
+      );
     },
     live: (regime, status, signal) =>
       live({
@@ -283,7 +289,7 @@ async function work(house: House, regime: Regime<Handler>, member: Member, signa
 }
 
 function openHandler(
-  { config, registry, log, status, accept, machine, metrics }: {
+  { config, registry, log, status, accept, machine, metrics, continuity }: {
     readonly config: Config;
     readonly registry: Registry;
     readonly log: Log;
@@ -291,10 +297,12 @@ function openHandler(
     readonly accept: () => ReturnType<typeof acceptStore>;
     readonly machine: () => MachineId | undefined;
     readonly metrics: () => Promise<string>;
+    readonly continuity: Continuity;
   },
 ): Handler {
   return createHandler({
     registry,
+    continuity,
     status,
     log: logOf("api", log),
     pageSize: config.tokenLimit,

@@ -9,6 +9,7 @@ import type { Log } from "../../registry/log.ts";
 import type { Registry } from "../../registry/mod.ts";
 import type { Answers } from "./answers.ts";
 import type { Bodies } from "./body.ts";
+import type { Continuity } from "./continuity.ts";
 import type { Host } from "./host.ts";
 import type { Lists, UnitRenderer } from "./entities.ts";
 import type { Role } from "./tokens.ts";
@@ -74,6 +75,7 @@ export interface Api {
   readonly lists: Lists;
   readonly bodies: Bodies;
   readonly answers: Answers;
+  readonly continuity: Continuity;
   /** The machine that serves; left out where the API is served on none of the cluster. */
   readonly host?: Host;
 }

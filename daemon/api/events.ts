@@ -7,13 +7,11 @@
 import type { Cluster, Revision } from "../../registry/model.ts";
 import { type ApiEvent, type EventKind, eventKinds, type Names, present } from "./changes.ts";
 import type { Api, Call } from "./context.ts";
-import { Feed, type Wake } from "./feed.ts";
+import { maxStreams } from "./continuity.ts";
+import type { Feed, Wake } from "./feed.ts";
 import { errorReply } from "./replies.ts";
 
 export { keepAlive_ms } from "./feed.ts";
-
-/** Streams open at once; each holds a connection. */
-export const maxStreams = 1_500;
 
 /** Events are handed on in pieces of about this many characters. */
 const piece = 64 * 1024;
@@ -25,14 +23,9 @@ interface Filter {
   readonly kinds: ReadonlySet<string> | undefined;
 }
 
-/** Opens event streams and counts them. */
+/** Opens event streams. */
 export class EventStreams {
-  #open = 0;
-  readonly #feed: Feed;
-
-  constructor(private readonly api: Api) {
-    this.#feed = new Feed(api.registry, api.clock, api.log);
-  }
+  constructor(private readonly api: Api) {}
 
   /** GET `/events`. The stream ends when its reader cancels it, or when `peer.closing` aborts. */
   async open({ request, query, peer }: Call): Promise<Response> {
@@ -45,32 +38,40 @@ export class EventStreams {
     if (since !== undefined && readRevision(since) === undefined) {
       return errorReply(400, `invalid since ${JSON.stringify(since)}: expect a revision, such as 117`);
     }
-    if (this.#open >= maxStreams) return errorReply(429, `too many event streams are open (${maxStreams})`);
-    // What an EventSource sends when it connects again is newer than what its URL says.
-    const resumed = request.headers.get("last-event-id") ?? since;
-    const read = () => this.api.registry.read();
-    const reader = new Reader(
-      this.#feed,
-      { units: setOf(query, "unit"), machines: setOf(query, "machine"), kinds },
-      // A view older than what the client has seen through another daemon would look as if the store had gone back.
-      resumed === undefined ? undefined : { seen: readRevision(resumed) ?? -1, least: (await read()).revision },
-    );
-    return new Response(this.#stream(reader, peer.closing), {
-      status: 200,
-      headers: { "Content-Type": "text/event-stream", "Cache-Control": "no-store" },
-    });
+    const { registry, clock, log, continuity } = this.api;
+    // Taken before anything is waited for, or any number would come in meanwhile.
+    const release = continuity.streams.take();
+    if (!release) return errorReply(429, `too many event streams are open (${maxStreams})`);
+    try {
+      // What an EventSource sends when it connects again is newer than what its URL says.
+      const resumed = request.headers.get("last-event-id") ?? since;
+      const reader = new Reader(
+        continuity.feed(registry, clock, log),
+        { units: setOf(query, "unit"), machines: setOf(query, "machine"), kinds },
+        // A view older than what the client has seen through another daemon would look as if the store had gone back.
+        resumed === undefined
+          ? undefined
+          : { seen: readRevision(resumed) ?? -1, least: (await registry.read()).revision },
+      );
+      return new Response(this.#stream(reader, peer.closing, release), {
+        status: 200,
+        headers: { "Content-Type": "text/event-stream", "Cache-Control": "no-store" },
+      });
+    } catch (error) {
+      release();
+      throw error;
+    }
   }
 
-  #stream(reader: Reader, closing: AbortSignal | undefined): ReadableStream<Uint8Array> {
+  #stream(reader: Reader, closing: AbortSignal | undefined, release: () => void): ReadableStream<Uint8Array> {
     const encoder = new TextEncoder();
     let isOpen = true;
     const end = () => {
       reader.end();
       closing?.removeEventListener("abort", end);
-      if (isOpen) this.#open--;
+      release();
       isOpen = false;
     };
-    this.#open++;
     closing?.addEventListener("abort", end);
     if (closing?.aborted) end();
     return new ReadableStream({

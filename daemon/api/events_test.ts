@@ -3,7 +3,8 @@ import { ApiFixture, errorText } from "../../tests/api_fixture.ts";
 import { ManualClock } from "../../tests/manual_clock.ts";
 import type { Cluster } from "../../registry/model.ts";
 import { StoreUnavailableError } from "../../registry/mod.ts";
-import { keepAlive_ms, maxStreams } from "./events.ts";
+import { Continuity, maxStreams } from "./continuity.ts";
+import { keepAlive_ms } from "./events.ts";
 
 const path = "/fleet/v1/events";
 const deadline_ms = 20_000;
@@ -494,4 +495,50 @@ Deno.test("streams are limited, and those that ended make room", async () => {
   for (const listener of open) await listener[Symbol.asyncDispose]();
   await using listener = await Listener.open(api);
   assert.deepEqual(await listener.present(), ["synced"]);
+});
+
+Deno.test("streams are limited also while they wait to begin, and those that fail make room", async () => {
+  await using api = await ApiFixture.open();
+  let read = Promise.withResolvers<Cluster>();
+  api.handler = api.handlerOver(Object.create(api.registry, { read: { value: () => read.promise } }));
+  const ask = () =>
+    api.handler(new Request("http://localhost/", { headers: { "Last-Event-ID": "1" } }), { target: path });
+  const failing = Array.from({ length: maxStreams }, ask);
+  assert.equal((await ask()).status, 429);
+  read.reject(new StoreUnavailableError("gone"));
+  for (const answer of await Promise.all(failing)) assert.equal(answer.status, 503);
+  read = Promise.withResolvers();
+  const opening = Array.from({ length: maxStreams }, ask);
+  assert.equal((await ask()).status, 429);
+  read.resolve(await api.registry.read());
+  for (const answer of await Promise.all(opening)) {
+    assert.equal(answer.status, 200);
+    await answer.body!.cancel();
+  }
+});
+
+Deno.test("a handler that takes another's place goes on where that was", async (test) => {
+  await using api = await ApiFixture.open();
+  const continuity = new Continuity();
+  api.handler = api.handlerOver(api.registry, { continuity });
+  const before = await Listener.open(api);
+  await before.present();
+  await api.put("a.service");
+  assert.match(await before.event() ?? "", /^unit .*"a.service"/);
+  const { id } = before;
+  await api.put("b.service");
+  assert.match(await before.event() ?? "", /^unit .*"b.service"/);
+  api.handler = api.handlerOver(api.registry, { continuity, pageSize: 7 });
+  await test.step("who comes back is told what was missed", async () => {
+    await using after = await Listener.open(api, `?since=${id}`);
+    assert.match((await after.present()).join(), /^unit [^\n]*"b.service"[^\n]*,synced$/);
+  });
+  await test.step("streams that are open still count", async () => {
+    const places = Array.from({ length: maxStreams - 1 }, () => continuity.streams.take()!);
+    assert.equal((await api.send("GET", path)).code, 429);
+    places.forEach((release) => release());
+    await before[Symbol.asyncDispose]();
+    await using after = await Listener.open(api);
+    assert.match((await after.present()).join(), /synced$/);
+  });
 });

@@ -21,10 +21,10 @@ export interface Host {
   readonly machine: () => MachineId | undefined;
   /** What journalctl prints. Cancelling it ends journalctl. */
   journal(query: JournalQuery): ReadableStream<Uint8Array>;
-  /** What `systemctl status` prints. */
-  statusText(unit: UnitName): Promise<string>;
-  /** What `systemctl show` prints, taken apart. */
-  statusProperties(unit: UnitName): Promise<Readonly<Record<string, string>>>;
+  /** What `systemctl status` prints. Ends systemctl, and rejects with the signal's reason, when that aborts. */
+  statusText(unit: UnitName, signal: AbortSignal): Promise<string>;
+  /** What `systemctl show` prints, taken apart; as for {@link statusText}. */
+  statusProperties(unit: UnitName, signal: AbortSignal): Promise<Readonly<Record<string, string>>>;
   /** Asks the daemon at a base URL; its body may have no end. Rejects when it does not answer. */
   ask(base: string, path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response>;
 }

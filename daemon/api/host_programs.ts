@@ -31,12 +31,13 @@ const environment = { LC_ALL: "C.UTF-8", SYSTEMD_COLORS: "0", SYSTEMD_PAGER: "",
 /** The machine that this process runs on. */
 export function openHost({ machine, config, log }: HostProgramOptions): Host {
   const user = config.systemdUser;
-  const systemctl = (...args: string[]) => run("systemctl", [...(user ? ["--user"] : []), ...args]);
+  const systemctl = (signal: AbortSignal, ...args: string[]) =>
+    run("systemctl", [...(user ? ["--user"] : []), ...args], signal);
   return {
     machine,
     journal: (query) => journal(query, user, machine(), log),
-    statusText: (unit) => systemctl("status", "--no-pager", "--full", "--lines=10", "--", unit),
-    statusProperties: async (unit) => properties(await systemctl("show", "--no-pager", "--", unit)),
+    statusText: (unit, signal) => systemctl(signal, "status", "--no-pager", "--full", "--lines=10", "--", unit),
+    statusProperties: async (unit, signal) => properties(await systemctl(signal, "show", "--no-pager", "--", unit)),
     ask: (base, path, headers, signal) => ask(base, path, headers, signal, config),
   };
 }
@@ -89,8 +90,11 @@ function end(child: Deno.ChildProcess): void {
   }
 }
 
-async function run(program: string, args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await new Deno.Command(program, { args, env: environment, stdin: "null" }).output();
+async function run(program: string, args: string[], signal: AbortSignal): Promise<string> {
+  signal.throwIfAborted();
+  const command = new Deno.Command(program, { args, env: environment, stdin: "null", signal });
+  const { code, stdout, stderr } = await command.output();
+  signal.throwIfAborted();
   const decoder = new TextDecoder();
   if (statusCodes.includes(code)) return decoder.decode(stdout.subarray(0, maxStatus_bytes)) || decoder.decode(stderr);
   throw new Error(`${program} ${args.join(" ")} ended with ${code}: ${decoder.decode(stderr).trim()}`);

@@ -8,26 +8,32 @@
 import { messageOf } from "../../registry/log.ts";
 import type { Cluster, Machine, MachineId, UnitName } from "../../registry/model.ts";
 import type { Api, Call } from "./context.ts";
+import { maxQuestions } from "./continuity.ts";
 import { statesOf } from "./entities.ts";
 import { type Host, outputs } from "./host.ts";
-import { errorReply, jsonReply } from "./replies.ts";
+import { onceAborted } from "./once_aborted.ts";
+import { errorReply, jsonReply, textReply } from "./replies.ts";
 import type { UnitStatusEntity } from "./v1.ts";
 
 const maxLines = 100_000;
 
-/** How long another daemon may take to begin its answer. */
-const ask_ms = 10_000;
-
-/** Journals read at once, each by a process of its own or over a connection. */
-const maxJournals = 64;
+/** How long systemctl may take, and another daemon to begin its answer. */
+export const answer_ms = 10_000;
 
 /** Tells the daemon that is asked that it must answer itself. */
 const passedOn = "Fleet-Passed-On";
 
+/** An answer that comes by and by. */
+interface Flow {
+  readonly body: ReadableStream<Uint8Array>;
+  readonly init: ResponseInit;
+}
+
+/** What answers on this machine. */
+type OnMachine = (host: Host, machine: MachineId) => Response | Flow | Promise<Response | Flow>;
+
 /** Reads journals and states on this machine and others. */
 export class HostRoutes {
-  #journals = 0;
-
   constructor(private readonly api: Api) {}
 
   /** GET `/units/{name}/journal`. */
@@ -43,31 +49,51 @@ export class HostRoutes {
     }
     const follow = readSwitch(query.get("follow"));
     if (follow === undefined) return errorReply(400, "invalid follow: expect true or false");
-    if (this.#journals >= maxJournals) return errorReply(429, `too many journals are being read (${maxJournals})`);
-    return await this.#onMachine(call, unit, (host) => {
-      const body = this.#counted(host.journal({ unit, lines: Number(lines), follow, output }), endOf(call));
+    return await this.#placed(call, unit, (host) => {
       const type = output === "json" ? "application/x-ndjson" : "text/plain; charset=utf-8";
-      return new Response(body, { headers: { "Content-Type": type, "Cache-Control": "no-store" } });
+      return {
+        body: host.journal({ unit, lines: Number(lines), follow, output }),
+        init: { headers: { "Content-Type": type, "Cache-Control": "no-store" } },
+      };
     });
   }
 
   /** GET `/units/{name}/status`: text, or JSON for whoever accepts only that. */
   async status(call: Call, unit: UnitName): Promise<Response> {
-    return await this.#onMachine(call, unit, async (host, machineID) => {
-      if (!/^application\/json\b/.test(call.request.headers.get("accept") ?? "")) {
-        return new Response(await host.statusText(unit), { headers: { "Content-Type": "text/plain; charset=utf-8" } });
+    const { request } = call;
+    return await this.#placed(call, unit, async (host, machineID) => {
+      try {
+        if (!/^application\/json\b/.test(request.headers.get("accept") ?? "")) {
+          return textReply(200, await this.#inTime(request, (signal) => host.statusText(unit, signal)));
+        }
+        const properties = await this.#inTime(request, (signal) => host.statusProperties(unit, signal));
+        const entity: UnitStatusEntity = { machineID, name: unit, properties };
+        return jsonReply(JSON.stringify(entity));
+      } catch (error) {
+        if (!(error instanceof NotInTimeError)) throw error;
+        return errorReply(502, `systemctl on machine ${machineID} does not answer: ${error.message}`);
       }
-      const entity: UnitStatusEntity = { machineID, name: unit, properties: await host.statusProperties(unit) };
-      return jsonReply(JSON.stringify(entity));
     });
   }
 
+  /** Answers as long as there is a place, which is kept until the answer is whole. */
+  async #placed(call: Call, unit: UnitName, answer: OnMachine): Promise<Response> {
+    // Taken before anything is waited for, or any number would come in meanwhile.
+    const release = this.api.continuity.questions.take();
+    if (!release) return errorReply(429, `too many journals and states are being read (${maxQuestions})`);
+    try {
+      const given = await this.#onMachine(call, unit, answer);
+      if (!(given instanceof Response)) return new Response(this.#held(given.body, endOf(call), release), given.init);
+      release();
+      return given;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
   /** Answers here if the unit is here, else lets its machine answer. */
-  async #onMachine(
-    call: Call,
-    unit: UnitName,
-    answer: (host: Host, machine: MachineId) => Response | Promise<Response>,
-  ): Promise<Response> {
+  async #onMachine(call: Call, unit: UnitName, answer: OnMachine): Promise<Response | Flow> {
     const { host } = this.api;
     if (!host) return errorReply(501, "this server runs on no machine of the cluster");
     const cluster = await this.api.registry.read();
@@ -82,7 +108,7 @@ export class HostRoutes {
     return await this.#passOn(host, call, machine);
   }
 
-  async #passOn(host: Host, call: Call, machine: Machine): Promise<Response> {
+  async #passOn(host: Host, call: Call, machine: Machine): Promise<Response | Flow> {
     const { request, peer } = call;
     const name = `machine ${machine.id}${machine.ip === "" ? "" : ` (${machine.ip})`}`;
     if (machine.apiAddress === undefined) {
@@ -96,44 +122,50 @@ export class HostRoutes {
     const accept = request.headers.get("accept");
     const headers = { [passedOn]: host.machine() ?? "", ...(accept === null ? {} : { accept }) };
     let answer: Response;
+    let refusal: string | undefined;
     try {
-      answer = await this.#inTime((signal) => host.ask(machine.apiAddress as string, path, headers, signal));
+      answer = await this.#inTime(request, async (signal) => {
+        const given = await host.ask(machine.apiAddress as string, path, headers, signal);
+        if ([401, 403, 421].includes(given.status)) refusal = (await given.text()).slice(0, 1000);
+        return given;
+      });
     } catch (error) {
       return errorReply(502, `${name} does not answer at ${machine.apiAddress}: ${messageOf(error)}`);
     }
-    if ([401, 403, 421].includes(answer.status)) {
-      const said = (await answer.text()).slice(0, 1000);
-      return errorReply(502, `${name} refuses to answer at ${machine.apiAddress}: ${messageIn(said)}`);
+    if (refusal !== undefined) {
+      return errorReply(502, `${name} refuses to answer at ${machine.apiAddress}: ${messageIn(refusal)}`);
     }
     const type = answer.headers.get("content-type");
-    return new Response(answer.body && this.#counted(answer.body, endOf(call)), {
-      status: answer.status,
-      headers: type === null ? {} : { "Content-Type": type },
-    });
+    const init = { status: answer.status, headers: type === null ? {} : { "Content-Type": type } };
+    return answer.body ? { body: answer.body, init } : new Response(null, init);
   }
 
-  async #inTime<T>(task: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const late = new AbortController();
+  /** What a task comes to. Its signal aborts when that takes too long, and when whoever asked has left. */
+  async #inTime<T>(request: Request, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const over = new AbortController();
     const done = new AbortController();
-    void this.api.clock.sleep(ask_ms, done.signal).then(() => {
-      if (!done.signal.aborted) late.abort(new Error(`no answer within ${ask_ms / 1000} seconds`));
+    void this.api.clock.sleep(answer_ms, done.signal).then(() => {
+      if (!done.signal.aborted) over.abort(new NotInTimeError(`no answer within ${answer_ms / 1000} seconds`));
     });
+    const callOff = onceAborted([request.signal], () => over.abort(new NotInTimeError("nobody waits for it any more")));
     try {
-      return await task(late.signal);
+      return await task(over.signal);
     } finally {
+      callOff();
       done.abort();
     }
   }
 
-  /** The same bytes; ends when `closing` aborts, and is counted until it does. */
-  #counted(stream: ReadableStream<Uint8Array>, closing: AbortSignal | undefined): ReadableStream<Uint8Array> {
+  /** The same bytes; ends when `closing` aborts, and keeps its place until it does. */
+  #held(
+    stream: ReadableStream<Uint8Array>,
+    closing: AbortSignal | undefined,
+    release: () => void,
+  ): ReadableStream<Uint8Array> {
     const reader = stream.getReader();
-    this.#journals++;
-    let isOpen = true;
     const end = () => {
       closing?.removeEventListener("abort", cancel);
-      if (isOpen) this.#journals--;
-      isOpen = false;
+      release();
     };
     const cancel = () => {
       end();
@@ -156,6 +188,11 @@ export class HostRoutes {
       cancel,
     }, { highWaterMark: 0 });
   }
+}
+
+/** Whoever was asked took too long, or whoever asked has not waited. */
+class NotInTimeError extends Error {
+  override name = "NotInTimeError";
 }
 
 /** Where a unit is: on the machine it is placed on; a global one here if it is here, else where it is first. */

@@ -47,7 +47,7 @@ const problems: Readonly<Record<number, string>> = {
   413: "The body is too long.",
   415: "The body is not application/json.",
   421: "Another daemon was meant.",
-  429: "Too many streams are open.",
+  429: "Too many streams are open, or too many questions to machines; the message says which.",
   500: "A failure; the daemon's log says more.",
   501: "A Transfer-Encoding that is not known, or a machine that cannot be asked; the message says why.",
   502: "The machine that runs the unit did not answer; the message says why.",

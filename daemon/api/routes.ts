@@ -12,6 +12,7 @@ import { whoAsks } from "./audit.ts";
 import { Answers } from "./answers.ts";
 import { Bodies } from "./body.ts";
 import type { Api, Peer } from "./context.ts";
+import { Continuity } from "./continuity.ts";
 import { discoveryText } from "./discovery.ts";
 import { Lists, UnitRenderer } from "./entities.ts";
 import { EventStreams } from "./events.ts";
@@ -42,6 +43,8 @@ export interface HandlerOptions extends OperatorPorts {
   readonly version: string;
   /** The machine that serves; left out where the API is served on none of the cluster. */
   readonly host?: Host;
+  /** That of the handler before, if this one takes its place. */
+  readonly continuity?: Continuity;
 }
 
 /** Answers one request. Never rejects. */
@@ -62,6 +65,7 @@ export function createHandler(options: HandlerOptions): Handler {
     lists: new Lists(),
     bodies: new Bodies(),
     answers: new Answers(),
+    continuity: options.continuity ?? new Continuity(),
     ...(host ? { host } : {}),
   };
   const routes = routesOf(api, options);

@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { Host, JournalQuery } from "../../daemon/api/host.ts";
 import { openHost } from "../../daemon/api/host_programs.ts";
+import { answer_ms } from "../../daemon/api/host_routes.ts";
 import { readCredentials } from "../../daemon/api/credentials.ts";
 import { type Answer, ApiFixture, errorText } from "../api_fixture.ts";
+import { ManualClock } from "../manual_clock.ts";
 import { makeAuthority } from "./authority.ts";
 import { connect, network, readUntil, Stage, write } from "./stage.ts";
 
@@ -37,8 +39,15 @@ class Recorder implements Host {
     });
   }
 
-  statusText = (unit: string) => Promise.resolve(`${unit} on ${this.id}\n`);
-  statusProperties = (unit: string) => Promise.resolve({ Id: unit, ActiveState: "active" });
+  statusText: Host["statusText"] = (unit) => Promise.resolve(`${unit} on ${this.id}\n`);
+  statusProperties: Host["statusProperties"] = (unit) => Promise.resolve({ Id: unit, ActiveState: "active" });
+}
+
+async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  for (let turn = 0; !await isSo(); turn++) {
+    assert.ok(turn < 1000, what);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
 }
 
 async function populate(api: ApiFixture): Promise<void> {
@@ -133,12 +142,111 @@ Deno.test("a journal that is followed ends with its reader, and when the server 
   closing.abort();
   assert.deepEqual(await cut.read(), { done: true, value: undefined });
   assert.equal(here.open, 0);
+});
 
-  const readers = [];
-  for (let index = 0; index < 64; index++) readers.push(await follow());
-  assert.equal((await api.send("GET", "/fleet/v1/units/a.service/journal")).code, 429);
-  for (const reader of readers) await reader.cancel();
-  assert.equal((await api.send("GET", "/fleet/v1/units/a.service/journal")).code, 200);
+/** A machine m1 on which nothing is answered before its signal aborts. */
+class Silent extends Recorder {
+  /** Questions about states that wait for an answer. */
+  asking = 0;
+
+  constructor() {
+    super("m1");
+  }
+
+  #never(signal: AbortSignal): Promise<never> {
+    this.asking++;
+    return new Promise((_, reject) =>
+      signal.addEventListener("abort", () => {
+        this.asking--;
+        reject(signal.reason);
+      })
+    );
+  }
+
+  override statusText = (_unit: string, signal: AbortSignal) => this.#never(signal);
+  override statusProperties = (_unit: string, signal: AbortSignal) => this.#never(signal);
+}
+
+Deno.test("journals and states are limited, also when all are asked for at once", async () => {
+  const clock = new ManualClock();
+  const here = new Silent();
+  await using api = await ApiFixture.open({ host: here, clock });
+  await populate(api);
+  const ask = (path: string) =>
+    api.handler(new Request("http://localhost/"), { target: `/fleet/v1/units/a.service/${path}` });
+  const journals = await Promise.all(Array.from({ length: 60 }, () => ask("journal?follow=true")));
+  const states = Array.from({ length: 100 }, () => ask("status"));
+  const refused = (await Promise.all(states.slice(4))).map(({ status }) => status);
+  assert.deepEqual(refused, Array(96).fill(429));
+  assert.deepEqual([here.open, here.asking], [60, 4]);
+  assert.equal(
+    (await api.send("GET", "/fleet/v1/units/a.service/journal")).text,
+    errorText(429, "too many journals and states are being read (64)"),
+  );
+  clock.advance(answer_ms);
+  for (const answer of await Promise.all(states.slice(0, 4))) assert.equal(answer.status, 502);
+  for (const answer of journals) await answer.body!.cancel();
+  assert.deepEqual([here.open, here.asking], [0, 0]);
+  const again = await Promise.all(Array.from({ length: 65 }, () => ask("journal?follow=true")));
+  assert.deepEqual(again.map(({ status }) => status), [...Array(64).fill(200), 429]);
+  for (const answer of again) await answer.body!.cancel();
+  // What is refused for another reason keeps no place.
+  for (let index = 0; index < 65; index++) assert.equal((await ask("status?machineID=m9")).status, 404);
+  assert.deepEqual(api.logged, []);
+});
+
+Deno.test("a state is not waited for for ever", async (test) => {
+  const clock = new ManualClock();
+  const here = new Silent();
+  await using api = await ApiFixture.open({ host: here, clock });
+  await populate(api);
+  await test.step("it comes in time, or the answer says that it did not", async () => {
+    for (const headers of [{ Accept: "text/plain" }, { Accept: "application/json" }]) {
+      const asked = api.send("GET", "/fleet/v1/units/a.service/status", { headers });
+      await ManualClock.settle();
+      clock.advance(answer_ms - 1);
+      await ManualClock.settle();
+      assert.equal(here.asking, 1);
+      clock.advance(1);
+      const says = "systemctl on machine m1 does not answer: no answer within 10 seconds";
+      assert.equal((await asked).text, errorText(502, says));
+    }
+  });
+  await test.step("nor when nobody waits for it", async () => {
+    await using stage = new Stage();
+    const server = await stage.serve(api.handler, stage.unix(), undefined, { close_ms: 1 });
+    using connection = await connect(server.addresses[0]!);
+    await write(connection, "GET /fleet/v1/units/a.service/status HTTP/1.1\r\nHost: x\r\n\r\n");
+    await until("systemctl is asked", () => here.asking > 0);
+    await server.close();
+    await until("systemctl is left", () => here.asking === 0);
+  });
+  assert.deepEqual(api.logged, []);
+});
+
+Deno.test("systemctl is ended when its answer is not wanted any more", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "fleet-systemctl-" });
+  const path = Deno.env.get("PATH") ?? "";
+  const script = `#!/bin/sh\necho $$ >${directory}/pid.new\nmv ${directory}/pid.new ${directory}/pid\nexec sleep 600\n`;
+  await Deno.writeTextFile(`${directory}/systemctl`, script, { mode: 0o755 });
+  Deno.env.set("PATH", `${directory}:${path}`);
+  try {
+    const peer = { apiPeerCertfile: "", apiPeerKeyfile: "", apiPeerCafile: "", apiPeerTokenFile: "" };
+    const config = { systemdUser: false, ...peer };
+    const over = new AbortController();
+    const asked = openHost({ machine: () => "m1", config, log: () => {} }).statusText("a.service", over.signal);
+    let pid = "";
+    await until("systemctl runs", async () => {
+      pid = await Deno.readTextFile(`${directory}/pid`).catch(() => "");
+      return pid !== "";
+    });
+    over.abort(new Error("enough"));
+    await assert.rejects(asked, /enough/);
+    assert.throws(() => Deno.kill(Number(pid), "SIGCONT"), Deno.errors.NotFound);
+  } finally {
+    Deno.env.set("PATH", path);
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 Deno.test("questions are passed on to the machine that has the unit", async (test) => {
@@ -255,10 +363,7 @@ Deno.test("questions are passed on to the machine that has the unit", async (tes
       await readUntil(reader, (text) => text.includes("m2 logs b.service"));
       assert.equal(far.open, 1);
       reader.close();
-      for (let turn = 0; far.open > 0; turn++) {
-        assert.ok(turn < 1000, "the far journal is left, too");
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
+      await until("the far journal is left, too", () => far.open === 0);
       await near.close();
       await server.close();
     });
