@@ -191,10 +191,8 @@ function openDaemon(house: House, status: () => Daemon<Handler>["status"]): Daem
       const machine = () => house.member?.machine.id;
       const accept = () => acceptStore({ status, memory, bell: impatience });
       const metrics = () => scrape(house, status().ready);
-      return until(
-        retired.signal,
-        openHandler({ config, registry, log, status, accept, machine, metrics, continuity: house.continuity }),
-      );
+      const lasting = { retired: retired.signal, continuity: house.continuity };
+      return openHandler({ config, registry, log, status, accept, machine, metrics, ...lasting });
     },
     live: (regime, status, signal) =>
       live({
@@ -289,7 +287,7 @@ async function work(house: House, regime: Regime<Handler>, member: Member, signa
 }
 
 function openHandler(
-  { config, registry, log, status, accept, machine, metrics, continuity }: {
+  { config, registry, log, status, accept, machine, metrics, retired, continuity }: {
     readonly config: Config;
     readonly registry: Registry;
     readonly log: Log;
@@ -297,11 +295,13 @@ function openHandler(
     readonly accept: () => ReturnType<typeof acceptStore>;
     readonly machine: () => MachineId | undefined;
     readonly metrics: () => Promise<string>;
+    readonly retired: AbortSignal;
     readonly continuity: Continuity;
   },
 ): Handler {
   return createHandler({
     registry,
+    retired,
     continuity,
     status,
     log: logOf("api", log),
@@ -312,17 +312,6 @@ function openHandler(
     metrics,
     host: openHost({ machine, config, log: logOf("api", log) }),
   });
-}
-
-/** The same handler, whose streams also end when `retired` aborts. */
-function until(retired: AbortSignal, handler: Handler): Handler {
-  const joined = new WeakMap<AbortSignal, AbortSignal>();
-  const join = (closing: AbortSignal) => {
-    const known = joined.get(closing) ?? AbortSignal.any([closing, retired]);
-    joined.set(closing, known);
-    return known;
-  };
-  return (request, peer = {}) => handler(request, { ...peer, closing: peer.closing ? join(peer.closing) : retired });
 }
 
 async function openServer(house: House, handler: () => Handler): Promise<Server> {

@@ -76,6 +76,8 @@ export interface Api {
   readonly bodies: Bodies;
   readonly answers: Answers;
   readonly continuity: Continuity;
+  /** Aborted when another registry has taken this one's place: answers without an end, end. */
+  readonly retired?: AbortSignal;
   /** The machine that serves; left out where the API is served on none of the cluster. */
   readonly host?: Host;
 }

@@ -9,6 +9,7 @@ import { type ApiEvent, type EventKind, eventKinds, type Names, present } from "
 import type { Api, Call } from "./context.ts";
 import { maxStreams } from "./continuity.ts";
 import type { Feed, Wake } from "./feed.ts";
+import { onceAborted } from "./once_aborted.ts";
 import { errorReply } from "./replies.ts";
 
 export { keepAlive_ms } from "./feed.ts";
@@ -27,7 +28,7 @@ interface Filter {
 export class EventStreams {
   constructor(private readonly api: Api) {}
 
-  /** GET `/events`. The stream ends when its reader cancels it, or when `peer.closing` aborts. */
+  /** GET `/events`. The stream ends when its reader cancels it, when `peer.closing` aborts, or the API's `retired`. */
   async open({ request, query, peer }: Call): Promise<Response> {
     const kinds = setOf(query, "kind");
     for (const kind of kinds ?? []) {
@@ -53,7 +54,7 @@ export class EventStreams {
           ? undefined
           : { seen: readRevision(resumed) ?? -1, least: (await registry.read()).revision },
       );
-      return new Response(this.#stream(reader, peer.closing, release), {
+      return new Response(this.#stream(reader, [peer.closing, this.api.retired], release), {
         status: 200,
         headers: { "Content-Type": "text/event-stream", "Cache-Control": "no-store" },
       });
@@ -63,26 +64,31 @@ export class EventStreams {
     }
   }
 
-  #stream(reader: Reader, closing: AbortSignal | undefined, release: () => void): ReadableStream<Uint8Array> {
+  #stream(
+    reader: Reader,
+    ends: readonly (AbortSignal | undefined)[],
+    release: () => void,
+  ): ReadableStream<Uint8Array> {
     const encoder = new TextEncoder();
-    let isOpen = true;
+    let isCancelled = false;
+    let callOff = () => {};
     const end = () => {
       reader.end();
-      closing?.removeEventListener("abort", end);
+      callOff();
       release();
-      isOpen = false;
     };
-    closing?.addEventListener("abort", end);
-    if (closing?.aborted) end();
+    callOff = onceAborted(ends, end);
     return new ReadableStream({
       pull: async (controller) => {
         const text = await reader.next();
         if (text !== undefined) return controller.enqueue(encoder.encode(text));
-        const wasOpen = isOpen || closing?.aborted;
         end();
-        if (wasOpen) controller.close();
+        if (!isCancelled) controller.close();
       },
-      cancel: end,
+      cancel: () => {
+        isCancelled = true;
+        end();
+      },
     }, { highWaterMark: 0 });
   }
 }

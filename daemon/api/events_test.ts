@@ -471,6 +471,16 @@ Deno.test("how a stream ends", async (test) => {
     await ManualClock.settle();
     assert.equal(watching, 0);
   });
+  await test.step("when another registry takes the place of its own", async () => {
+    const retired = new AbortController();
+    const { handler } = api;
+    api.handler = api.handlerOver(api.registry, { retired: retired.signal });
+    const listener = await Listener.open(api);
+    await listener.present();
+    retired.abort();
+    assert.equal(await listener.event(), undefined);
+    api.handler = handler;
+  });
   await test.step("when the view is lost for good, it ends and says so in the log", async () => {
     const failing = {
       async *value() {

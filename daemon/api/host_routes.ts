@@ -83,7 +83,9 @@ export class HostRoutes {
     if (!release) return errorReply(429, `too many journals and states are being read (${maxQuestions})`);
     try {
       const given = await this.#onMachine(call, unit, answer);
-      if (!(given instanceof Response)) return new Response(this.#held(given.body, endOf(call), release), given.init);
+      if (!(given instanceof Response)) {
+        return new Response(this.#held(given.body, this.#endsOf(call), release), given.init);
+      }
       release();
       return given;
     } catch (error) {
@@ -156,23 +158,28 @@ export class HostRoutes {
     }
   }
 
-  /** The same bytes; ends when `closing` aborts, and keeps its place until it does. */
+  /** What ends an answer before it is whole: one that has an end of its own is sent to its end, whoever listens. */
+  #endsOf({ peer, query }: Call): readonly (AbortSignal | undefined)[] {
+    return readSwitch(query.get("follow")) ? [peer.closing, this.api.retired] : [];
+  }
+
+  /** The same bytes; ends when one of `ends` aborts, and keeps its place until it does. */
   #held(
     stream: ReadableStream<Uint8Array>,
-    closing: AbortSignal | undefined,
+    ends: readonly (AbortSignal | undefined)[],
     release: () => void,
   ): ReadableStream<Uint8Array> {
     const reader = stream.getReader();
+    let callOff = () => {};
     const end = () => {
-      closing?.removeEventListener("abort", cancel);
+      callOff();
       release();
     };
     const cancel = () => {
       end();
       void reader.cancel().catch((error) => this.api.log("debug", `a journal ended: ${messageOf(error)}`));
     };
-    closing?.addEventListener("abort", cancel);
-    if (closing?.aborted) cancel();
+    callOff = onceAborted(ends, cancel);
     return new ReadableStream({
       pull: async (controller) => {
         try {
@@ -201,11 +208,6 @@ function machineOf(cluster: Cluster, unit: UnitName, here: MachineId | undefined
   if (target) return target.machine;
   const states = statesOf(cluster, unit);
   return (states.find((state) => state.machine === here) ?? states[0])?.machine;
-}
-
-/** What ends an answer before it is whole: one that has an end of its own is sent to its end, whoever listens. */
-function endOf({ peer, query }: Call): AbortSignal | undefined {
-  return readSwitch(query.get("follow")) ? peer.closing : undefined;
 }
 
 function readSwitch(text: string | null): boolean | undefined {

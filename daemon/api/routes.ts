@@ -45,6 +45,8 @@ export interface HandlerOptions extends OperatorPorts {
   readonly host?: Host;
   /** That of the handler before, if this one takes its place. */
   readonly continuity?: Continuity;
+  /** Aborted when another registry has taken this one's place: answers without an end, end. */
+  readonly retired?: AbortSignal;
 }
 
 /** Answers one request. Never rejects. */
@@ -52,7 +54,7 @@ export type Handler = (request: Request, peer?: Peer) => Promise<Response>;
 
 /** Makes the handler of all API paths. Throws RangeError when `pageSize` is out of range. */
 export function createHandler(options: HandlerOptions): Handler {
-  const { registry, status, log, clock, pageSize, version, host } = options;
+  const { registry, status, log, clock, pageSize, version, host, retired } = options;
   if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 0xffff) {
     throw new RangeError(`page size must be a whole number from 1 to 65535, not ${pageSize}`);
   }
@@ -67,6 +69,7 @@ export function createHandler(options: HandlerOptions): Handler {
     answers: new Answers(),
     continuity: options.continuity ?? new Continuity(),
     ...(host ? { host } : {}),
+    ...(retired ? { retired } : {}),
   };
   const routes = routesOf(api, options);
   const server = `fleetd/${version}`;

@@ -137,11 +137,15 @@ Deno.test("a journal that is followed ends with its reader, and when the server 
   assert.equal(here.open, 1);
   await left.cancel();
   assert.equal(here.open, 0);
-  const closing = new AbortController();
-  const cut = await follow(closing.signal);
-  closing.abort();
-  assert.deepEqual(await cut.read(), { done: true, value: undefined });
-  assert.equal(here.open, 0);
+  const [closing, retired] = [new AbortController(), new AbortController()];
+  api.handler = api.handlerOver(api.registry, { retired: retired.signal });
+  for (const over of [closing, retired]) {
+    const cut = await follow(over === closing ? closing.signal : new AbortController().signal);
+    assert.equal(here.open, 1);
+    over.abort();
+    assert.deepEqual(await cut.read(), { done: true, value: undefined });
+    assert.equal(here.open, 0);
+  }
 });
 
 /** A machine m1 on which nothing is answered before its signal aborts. */
