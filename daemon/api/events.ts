@@ -39,22 +39,25 @@ export class EventStreams {
     if (since !== undefined && readRevision(since) === undefined) {
       return errorReply(400, `invalid since ${JSON.stringify(since)}: expect a revision, such as 117`);
     }
-    const { registry, clock, log, continuity } = this.api;
+    const { registry, clock, log, continuity, retired } = this.api;
     // Taken before anything is waited for, or any number would come in meanwhile.
     const release = continuity.streams.take();
     if (!release) return errorReply(429, `too many event streams are open (${maxStreams})`);
     try {
       // What an EventSource sends when it connects again is newer than what its URL says.
       const resumed = request.headers.get("last-event-id") ?? since;
-      const reader = new Reader(
-        continuity.feed(registry, clock, log),
-        { units: setOf(query, "unit"), machines: setOf(query, "machine"), kinds },
-        // A view older than what the client has seen through another daemon would look as if the store had gone back.
-        resumed === undefined
-          ? undefined
-          : { seen: readRevision(resumed) ?? -1, least: (await registry.read()).revision },
-      );
-      return new Response(this.#stream(reader, [peer.closing, this.api.retired], release), {
+      // A view older than what the client has seen through another daemon would look as if the store had gone back.
+      const past = resumed === undefined
+        ? undefined
+        : { seen: readRevision(resumed) ?? -1, least: (await registry.read()).revision };
+      const filter = { units: setOf(query, "unit"), machines: setOf(query, "machine"), kinds };
+      let callOff = () => {};
+      const reader = new Reader(continuity.feed(registry, clock, log), filter, past, () => {
+        callOff();
+        release();
+      });
+      callOff = onceAborted([peer.closing, retired], () => reader.end());
+      return new Response(streamOf(reader), {
         status: 200,
         headers: { "Content-Type": "text/event-stream", "Cache-Control": "no-store" },
       });
@@ -63,34 +66,22 @@ export class EventStreams {
       throw error;
     }
   }
+}
 
-  #stream(
-    reader: Reader,
-    ends: readonly (AbortSignal | undefined)[],
-    release: () => void,
-  ): ReadableStream<Uint8Array> {
-    const encoder = new TextEncoder();
-    let isCancelled = false;
-    let callOff = () => {};
-    const end = () => {
+function streamOf(reader: Reader): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  let isCancelled = false;
+  return new ReadableStream({
+    pull: async (controller) => {
+      const text = await reader.next();
+      if (text !== undefined) controller.enqueue(encoder.encode(text));
+      else if (!isCancelled) controller.close();
+    },
+    cancel: () => {
+      isCancelled = true;
       reader.end();
-      callOff();
-      release();
-    };
-    callOff = onceAborted(ends, end);
-    return new ReadableStream({
-      pull: async (controller) => {
-        const text = await reader.next();
-        if (text !== undefined) return controller.enqueue(encoder.encode(text));
-        end();
-        if (!isCancelled) controller.close();
-      },
-      cancel: () => {
-        isCancelled = true;
-        end();
-      },
-    }, { highWaterMark: 0 });
-  }
+    },
+  }, { highWaterMark: 0 });
 }
 
 function setOf(query: URLSearchParams, name: string): ReadonlySet<string> | undefined {
@@ -123,6 +114,8 @@ class Reader {
     private readonly feed: Feed,
     private readonly filter: Filter,
     private readonly past: Past | undefined,
+    /** Called when it has ended, for whatever reason; perhaps more than once. */
+    private readonly ended: () => void,
   ) {}
 
   /** The next piece of the stream; undefined at its end. */
@@ -156,7 +149,6 @@ class Reader {
       }
       const why = await new Promise<"batch" | "silence" | "end">((resolve) => this.#wakeUp = resolve);
       this.#wakeUp = undefined;
-      if (why === "end") this.end();
       if (why === "silence") return ":\n\n";
     }
   }
@@ -165,10 +157,12 @@ class Reader {
   end(): void {
     this.#state = "ended";
     this.feed.leave(this.#wake);
+    this.ended();
     this.#wakeUp?.("end");
   }
 
-  readonly #wake: Wake = (why) => this.#wakeUp?.(why);
+  /** An end is told once, also to who is not listening just now because its client takes nothing. */
+  readonly #wake: Wake = (why) => why === "end" ? this.end() : this.#wakeUp?.(why);
 
   /** What was missed, or the present; then `synced`. */
   *#begin(cluster: Cluster): Generator<string> {

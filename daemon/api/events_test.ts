@@ -494,6 +494,24 @@ Deno.test("how a stream ends", async (test) => {
     assert.equal(await listener.event(), undefined);
     assert.deepEqual(api.logged, ["event streams end"]);
   });
+  await test.step("also while its client takes nothing, and its place is free", async () => {
+    const lost = Promise.withResolvers<void>();
+    const failing = {
+      async *value() {
+        yield await api.registry.read();
+        await lost.promise;
+        throw new StoreUnavailableError("gone");
+      },
+    };
+    const continuity = new Continuity();
+    api.handler = api.handlerOver(Object.create(api.registry, { watch: failing }), { continuity });
+    const listener = await Listener.open(api);
+    await listener.present();
+    lost.resolve();
+    await ManualClock.settle();
+    assert.ok(Array.from({ length: maxStreams }, () => continuity.streams.take()).every((place) => place));
+    assert.equal(await listener.event(), undefined);
+  });
 });
 
 Deno.test("streams are limited, and those that ended make room", async () => {
