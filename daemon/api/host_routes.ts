@@ -11,6 +11,7 @@ import type { Api, Call } from "./context.ts";
 import { maxQuestions } from "./continuity.ts";
 import { statesOf } from "./entities.ts";
 import { type Host, outputs } from "./host.ts";
+import type { Wake } from "./feed.ts";
 import { onceAborted } from "./once_aborted.ts";
 import { errorReply, jsonReply, textReply } from "./replies.ts";
 import type { UnitStatusEntity } from "./v1.ts";
@@ -27,6 +28,8 @@ const passedOn = "Fleet-Passed-On";
 interface Flow {
   readonly body: ReadableStream<Uint8Array>;
   readonly init: ResponseInit;
+  /** The machine that it comes from, if that is another, and the view in which it was found. */
+  readonly from?: { readonly machine: Machine; readonly cluster: Cluster };
 }
 
 /** What answers on this machine. */
@@ -84,7 +87,7 @@ export class HostRoutes {
     try {
       const given = await this.#onMachine(call, unit, answer);
       if (!(given instanceof Response)) {
-        return new Response(this.#held(given.body, this.#endsOf(call), release), given.init);
+        return new Response(this.#held(given, call, release), given.init);
       }
       release();
       return given;
@@ -107,10 +110,10 @@ export class HostRoutes {
     if (call.request.headers.has(passedOn)) return errorReply(421, `this is machine ${here ?? "of no cluster"}`);
     const machine = cluster.machines.get(id);
     if (!machine) return errorReply(404, `machine ${JSON.stringify(id)} is not present`);
-    return await this.#passOn(host, call, machine);
+    return await this.#passOn(host, call, machine, cluster);
   }
 
-  async #passOn(host: Host, call: Call, machine: Machine): Promise<Response | Flow> {
+  async #passOn(host: Host, call: Call, machine: Machine, cluster: Cluster): Promise<Response | Flow> {
     const { request, peer } = call;
     const name = `machine ${machine.id}${machine.ip === "" ? "" : ` (${machine.ip})`}`;
     if (machine.apiAddress === undefined) {
@@ -139,7 +142,7 @@ export class HostRoutes {
     }
     const type = answer.headers.get("content-type");
     const init = { status: answer.status, headers: type === null ? {} : { "Content-Type": type } };
-    return answer.body ? { body: answer.body, init } : new Response(null, init);
+    return answer.body ? { body: answer.body, init, from: { machine, cluster } } : new Response(null, init);
   }
 
   /** What a task comes to. Its signal aborts when that takes too long, and when whoever asked has left. */
@@ -158,34 +161,38 @@ export class HostRoutes {
     }
   }
 
-  /** What ends an answer before it is whole: one that has an end of its own is sent to its end, whoever listens. */
-  #endsOf({ peer, query }: Call): readonly (AbortSignal | undefined)[] {
-    return readSwitch(query.get("follow")) ? [peer.closing, this.api.retired] : [];
-  }
-
-  /** The same bytes; ends when one of `ends` aborts, and keeps its place until it does. */
-  #held(
-    stream: ReadableStream<Uint8Array>,
-    ends: readonly (AbortSignal | undefined)[],
-    release: () => void,
-  ): ReadableStream<Uint8Array> {
-    const reader = stream.getReader();
-    let callOff = () => {};
+  /**
+   * The same bytes, which keep their place until they have come to an end. An answer without an end ends when its client
+   * leaves, when the server closes, and when the machine that it comes from has gone; one that has an end is sent to it,
+   * whoever listens, and breaks off without that machine.
+   */
+  #held({ body, from }: Flow, { peer, query }: Call, release: () => void): ReadableStream<Uint8Array> {
+    const follow = readSwitch(query.get("follow"));
+    const reader = body.getReader();
+    const callOffs: (() => void)[] = [];
+    let failure: Error | undefined;
     const end = () => {
-      callOff();
+      callOffs.forEach((callOff) => callOff());
       release();
     };
     const cancel = () => {
       end();
       void reader.cancel().catch((error) => this.api.log("debug", `a journal ended: ${messageOf(error)}`));
     };
-    callOff = onceAborted(ends, cancel);
+    if (from) {
+      callOffs.push(this.#onceGone(from, () => {
+        if (!follow) failure = new Error(`machine ${from.machine.id} has gone while it answered`);
+        cancel();
+      }));
+    }
+    if (follow) callOffs.push(onceAborted([peer.closing, this.api.retired], cancel));
     return new ReadableStream({
       pull: async (controller) => {
         try {
           const { done, value } = await reader.read();
           if (!done) return controller.enqueue(value);
           end();
+          if (failure) throw failure;
           controller.close();
         } catch (error) {
           end();
@@ -194,6 +201,26 @@ export class HostRoutes {
       },
       cancel,
     }, { highWaterMark: 0 });
+  }
+
+  /**
+   * Calls `tell` once a machine has gone or has booted anew since it was found: what only receives from it would never
+   * know. Returns what calls it off.
+   */
+  #onceGone({ machine, cluster }: NonNullable<Flow["from"]>, tell: () => void): () => void {
+    const { continuity, registry, clock, log } = this.api;
+    const feed = continuity.feed(registry, clock, log);
+    const wake: Wake = (why) => {
+      const { latest } = feed;
+      const isNews = latest !== undefined && latest.revision >= cluster.revision;
+      const isThere = !isNews || latest.machines.get(machine.id)?.incarnation === machine.incarnation;
+      if (why !== "end" && isThere) return;
+      feed.leave(wake);
+      tell();
+    };
+    feed.join(wake);
+    wake("batch");
+    return () => feed.leave(wake);
   }
 }
 

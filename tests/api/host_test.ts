@@ -3,9 +3,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { Host, JournalQuery } from "../../daemon/api/host.ts";
+import { Continuity } from "../../daemon/api/continuity.ts";
 import { openHost } from "../../daemon/api/host_programs.ts";
 import { answer_ms } from "../../daemon/api/host_routes.ts";
 import { readCredentials } from "../../daemon/api/credentials.ts";
+import { systemClock } from "../../daemon/clock.ts";
+import type { Cluster } from "../../registry/model.ts";
 import { type Answer, ApiFixture, errorText } from "../api_fixture.ts";
 import { ManualClock } from "../manual_clock.ts";
 import { makeAuthority } from "./authority.ts";
@@ -374,4 +377,99 @@ Deno.test("questions are passed on to the machine that has the unit", async (tes
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+});
+
+/** Views of the cluster, shown one after the other. */
+class Views {
+  #changed = Promise.withResolvers<void>();
+
+  constructor(private cluster: Cluster) {}
+
+  show(cluster: Cluster): void {
+    this.cluster = cluster;
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  watch = async function* (this: Views, signal: AbortSignal): AsyncGenerator<Cluster> {
+    const left = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    for (;;) {
+      const changed = this.#changed.promise;
+      yield this.cluster;
+      await Promise.race([changed, left]);
+      if (signal.aborted) return;
+    }
+  }.bind(this);
+}
+
+Deno.test("an answer that is passed on does not outlive the machine that gives it", async (test) => {
+  let open = 0;
+  const ask: Host["ask"] = () => {
+    open++;
+    const body = new ReadableStream({
+      start: (controller) => controller.enqueue(new TextEncoder().encode("far\n")),
+      cancel: () => void open--,
+    });
+    return Promise.resolve(new Response(body));
+  };
+  await using api = await ApiFixture.open({ host: new Recorder("m1", ask) });
+  await populate(api);
+  await api.leave("m2");
+  await api.join("m2", "10.0.0.2", {}, "http://10.0.0.2:49153");
+  const found = await api.registry.read();
+  const later = (by: number, m2?: { incarnation: string }): Cluster => {
+    const machines = new Map(found.machines);
+    if (m2) machines.set("m2", { ...machines.get("m2")!, ...m2 });
+    else machines.delete("m2");
+    return { ...found, revision: found.revision + by, machines };
+  };
+  const same = { incarnation: found.machines.get("m2")!.incarnation };
+  /** Asks for b.service's journal, whose first line has come. */
+  const begin = async (views: Views, query: string) => {
+    const registry = Object.create(api.registry, {
+      watch: { value: views.watch },
+      read: { value: () => Promise.resolve(found) },
+    });
+    const continuity = new Continuity();
+    const target = `/fleet/v1/units/b.service/journal${query}`;
+    const answer = await api.handlerOver(registry, { continuity })(new Request("http://localhost/"), { target });
+    assert.equal(answer.status, 200);
+    const reader = answer.body!.getReader();
+    await reader.read();
+    const readers = () => continuity.feed(registry, systemClock, () => {}).readers;
+    assert.deepEqual([open, readers()], [1, 1]);
+    return { reader, readers };
+  };
+  for (
+    const [what, last] of [["has gone", later(3)], ["has booted anew", later(3, { incarnation: "other" })]] as const
+  ) {
+    await test.step(`one that ${what} ends what is followed`, async () => {
+      const views = new Views(later(-1));
+      const { reader, readers } = await begin(views, "?follow=1");
+      let isOver = false;
+      const next = reader.read().finally(() => isOver = true);
+      for (const view of [later(-1), later(1, same), later(2, same)]) {
+        views.show(view);
+        await ManualClock.settle();
+        assert.equal(isOver, false, "neither an old view nor another change does");
+      }
+      views.show(last);
+      assert.deepEqual(await next, { done: true, value: undefined });
+      assert.deepEqual([open, readers()], [0, 0]);
+    });
+  }
+  await test.step("what has an end breaks off", async () => {
+    const views = new Views(found);
+    const { reader, readers } = await begin(views, "");
+    const next = assert.rejects(reader.read(), /machine m2 has gone while it answered/);
+    await ManualClock.settle();
+    views.show(later(1));
+    await next;
+    assert.deepEqual([open, readers()], [0, 0]);
+  });
+  await test.step("nor does it look any longer than it is read", async () => {
+    const { reader, readers } = await begin(new Views(found), "?follow=1");
+    await reader.cancel();
+    assert.deepEqual([open, readers()], [0, 0]);
+  });
 });
