@@ -7,6 +7,7 @@
 import { ApiError, UnreachableError } from "./api.ts";
 import type { Context } from "./command.ts";
 import { reasonOf } from "./io.ts";
+import { machineIdLegend } from "./machines.ts";
 
 /** What to read. */
 export interface JournalRead {
@@ -18,6 +19,8 @@ export interface JournalRead {
   /** As journalctl(1) has it. */
   readonly output: string;
   readonly follow: boolean;
+  /** It is that machine because the unit is placed there: where it is followed, and the unit moves, it is read there. */
+  readonly moves: boolean;
 }
 
 /** How long to wait before asking again. */
@@ -25,8 +28,8 @@ const again_ms = 500;
 
 /**
  * The journal, in pieces of text as they come; undefined if it is to be read on the machine itself: that is this one, a
- * flag wants it so, or the API cannot tell. Where the server ends a journal that is followed, because it restarts for
- * example, it is asked again for what is new from then on.
+ * flag wants it so, or the API cannot tell. Where the server ends a journal that is followed, because it restarts or the
+ * machine has gone for example, it is asked again for what is new from then on.
  */
 export async function journalByApi(context: Context, read: JournalRead): Promise<AsyncIterable<string> | undefined> {
   const { flags, hosts } = context;
@@ -45,7 +48,8 @@ async function* pieces(
   read: JournalRead,
   first: ReadableStream<Uint8Array>,
 ): AsyncGenerator<string> {
-  for (let body: ReadableStream<Uint8Array> | undefined = first;; body = await askUntilTold(context, read)) {
+  for (let now: Reading = { body: first, machine: read.machine };; now = await askUntilTold(context, read, now)) {
+    const { body } = now;
     try {
       yield* body.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>);
       if (!read.follow) return;
@@ -63,19 +67,40 @@ function isBroken(error: unknown): boolean {
   return error instanceof TypeError || error instanceof UnreachableError;
 }
 
+/** A journal that is being read. */
+interface Reading {
+  readonly body: ReadableStream<Uint8Array>;
+  /** The machine it comes from. */
+  readonly machine: string;
+}
+
 /** Asks until there is an answer: who follows wants to, until they say ^C. Throws what the API refuses for good. */
-async function askUntilTold(context: Context, read: JournalRead): Promise<ReadableStream<Uint8Array>> {
+async function askUntilTold(context: Context, read: JournalRead, last: Reading): Promise<Reading> {
+  const { client, io } = context;
   for (;;) {
-    await context.io.sleep(again_ms);
+    await io.sleep(again_ms);
     try {
-      const body = await ask(context, { ...read, lines: 0 });
-      if (body) return body;
+      const machine = read.moves ? await placeOf(context, read.unit, last.machine) : last.machine;
+      if (machine === undefined) continue;
+      const isOther = machine !== last.machine;
+      const body = await ask(context, { ...read, machine, lines: isOther ? read.lines : 0 });
+      if (!body) continue;
+      if (isOther) io.log("WARN", `${read.unit} is now on ${machineIdLegend(machine, false)}`);
+      return { body, machine };
     } catch (error) {
       const isAway = error instanceof UnreachableError || (error instanceof ApiError && error.code >= 500);
       if (!isAway) throw error;
-      context.io.log("DEBUG", `no journal of ${read.unit} yet: ${reasonOf(error)}`);
+      io.log("DEBUG", `no journal of ${read.unit} from ${client.endpoint} yet: ${reasonOf(error)}`);
     }
   }
+}
+
+/** The machine that a unit is on, `before` if it is on none; undefined while that machine is not there. */
+async function placeOf({ client }: Context, name: string, before: string): Promise<string | undefined> {
+  const unit = await client.unit(name);
+  if (!unit) throw new Error(`unit ${name} does not exist any more`);
+  const machine = unit.machineID ?? before;
+  return (await client.machines()).some(({ id }) => id === machine) ? machine : undefined;
 }
 
 /** Puts pieces of text together to lines, without their ends; what is behind the last end is a line too. */

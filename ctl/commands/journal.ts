@@ -53,7 +53,8 @@ A global unit's journal is on every machine: say which with --machine.`,
     const machine = await machineToRead(context, name, unit);
     if (machine === undefined) return exitFailure;
     const [count, output, follow] = [flags.number("lines"), flags.text("output"), flags.on("follow")];
-    const text = await journalByApi(context, { unit: name, machine, lines: count, output, follow });
+    const moves = flags.text("machine") === "";
+    const text = await journalByApi(context, { unit: name, machine, lines: count, output, follow, moves });
     if (text) {
       for await (const piece of text) io.out(piece);
       return 0;

@@ -58,6 +58,8 @@ fleetctl logs -f web@1 web@2 db`,
 interface Source {
   readonly unit: string;
   readonly machine: string;
+  /** It is there because it is placed there: a global unit is on many. */
+  readonly moves: boolean;
 }
 
 async function findSources(context: Context): Promise<Source[] | undefined> {
@@ -78,7 +80,7 @@ async function findSources(context: Context): Promise<Source[] | undefined> {
       complain(io, `Unit ${name} does not appear to be running.`);
       return undefined;
     }
-    for (const machine of ids) sources.push({ unit: name, machine });
+    for (const machine of ids) sources.push({ unit: name, machine, moves: !isGlobal(unit) });
   }
   return sources;
 }
@@ -97,15 +99,17 @@ async function inTurnOrTogether(
   sources: readonly Source[],
   order: TimeOrder,
 ): Promise<(string | undefined)[]> {
-  const read = async ({ unit, machine }: Source, source: number) => {
+  const read = async (from: Source, source: number) => {
     try {
-      for await (const line of await journalLines(context, unit, machine)) {
+      for await (const line of await journalLines(context, from)) {
         const entry = parseJournalEntry(line);
         if (entry) order.add(source, entry, context.io.now_ms());
       }
       return undefined;
     } catch (error) {
-      return `Unable to read the journal of ${unit} on ${machineIdLegend(machine, false)}: ${reasonOf(error)}`;
+      return `Unable to read the journal of ${from.unit} on ${machineIdLegend(from.machine, false)}: ${
+        reasonOf(error)
+      }`;
     } finally {
       order.end(source);
     }
@@ -115,10 +119,10 @@ async function inTurnOrTogether(
 }
 
 /** A unit's journal on a machine, an object of JSON a line. */
-async function journalLines(context: Context, unit: string, machine: string): Promise<AsyncIterable<string>> {
+async function journalLines(context: Context, { unit, machine, moves }: Source): Promise<AsyncIterable<string>> {
   const { flags } = context;
   const [lines, follow] = [flags.number("lines"), flags.on("follow")];
-  const text = await journalByApi(context, { unit, machine, lines, output: "json", follow });
+  const text = await journalByApi(context, { unit, machine, lines, output: "json", follow, moves });
   if (text) return linesOf(text);
   return linesOnMachine(context, machine, [
     ...(flags.on("sudo") ? ["sudo"] : []),

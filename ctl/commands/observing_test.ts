@@ -224,6 +224,52 @@ Deno.test("journal -f: a server that ends or breaks it is asked again for what i
   assert.deepEqual(api.journalQueries, [query, ...Array(2).fill(query.replace("lines=3", "lines=0"))]);
 });
 
+Deno.test("journal -f, logs -f: where the unit has moved when its machine has gone, and until then nowhere", async () => {
+  const other = "454c99ff00000000000000000000cafe";
+  const line = (text: string) => JSON.stringify({ MESSAGE: text, __REALTIME_TIMESTAMP: "1" }) + "\n";
+  for (const command of ["journal -f --lines=3 --output=json a", "logs -f --lines=3 a"]) {
+    const api = cluster();
+    journalOf(api, [line("one"), line("two")]);
+    const { intercept } = api;
+    let looks = 0;
+    api.intercept = (request, path) => {
+      if (api.journalQueries.length === 1 && path === "/machines") {
+        // The machine goes, then the unit moves.
+        looks++;
+        api.machines = [{ id: other, primaryIP: "10.77.0.12" }];
+        if (looks === 3) api.units.get("a.service")!.machineID = other;
+      }
+      return intercept(request, path);
+    };
+    const { stdout, stderr } = await fleetctl(api, command);
+    assert.match(stdout, /one[^]*two/);
+    assert.match(stderr, /WARN a\.service is now on 454c99ff\.\.\.\n/);
+    const query = `?machineID=${id}&lines=3&output=json&follow=true`;
+    assert.deepEqual(api.journalQueries, [query, query.replace(id, other)]);
+    assert.equal(looks, 4);
+  }
+});
+
+Deno.test("journal -f: what was to be read on one machine is not looked for elsewhere", async () => {
+  const api = cluster();
+  journalOf(api, ["one\n"]);
+  const { status, stderr } = await fleetctl(api, `journal -f --machine=${id} a`);
+  assert.equal(status, 1);
+  assert.match(stderr, /unit does not exist/);
+  assert.equal(api.requests.filter((request) => request === "GET /units/a.service").length, 1);
+});
+
+Deno.test("journal -f: a unit that does not exist any more has nothing more to say", async () => {
+  const api = cluster();
+  api.journals.set("a.service", () => {
+    api.units.delete("a.service");
+    return "one\n";
+  });
+  const { status, stderr } = await fleetctl(api, "journal -f a");
+  assert.equal(status, 1);
+  assert.match(stderr, /unit a\.service does not exist any more/);
+});
+
 Deno.test("journal: without -f an end is the end, and a break is told", async () => {
   const api = cluster();
   api.journals.set("a.service", () => "one\n");
