@@ -33,8 +33,8 @@ fleetctl events --present --output=json`,
     const since = flags.text("since");
     const problem = !["text", "json"].includes(flags.text("output"))
       ? `Invalid output ${JSON.stringify(flags.text("output"))}: expected "text" or "json"`
-      : since !== "" && !/^\d+$/.test(since)
-      ? `Invalid --since ${JSON.stringify(since)}: expected a revision of the store, a number`
+      : since !== "" && !/^\d+(-\w+)?$/.test(since)
+      ? `Invalid --since ${JSON.stringify(since)}: expected a revision of the store, a number, or an event's id`
       : undefined;
     if (problem !== undefined) {
       complain(io, problem);
@@ -100,7 +100,7 @@ class Telling {
     if (event === "") return;
     const line = this.#line(event, data);
     if (this.#tells && flags.text("output") === "json") {
-      const revision = id === "" ? {} : { revision: Number(id) };
+      const revision = id === "" ? {} : { revision: parseInt(id) };
       say(io, JSON.stringify({ time: new Date(io.wall_ms()).toISOString(), event, ...revision, ...JSON.parse(data) }));
     } else if (this.#tells && line !== undefined) {
       say(io, `${clockTime(io.wall_ms())} ${line}`);

@@ -78,19 +78,24 @@ Deno.test("events: a stream that ends is gone on with, from where it was", async
     if (path !== "/events") return undefined;
     queries.push(new URL(request.url).search);
     return queries.length === 1
-      ? new Response('id: 7\nevent: machine\ndata: {"id":"454c"}\n\n', {
+      ? new Response('id: 7-454c34ef\nevent: machine\ndata: {"id":"454c"}\n\n', {
         headers: { "content-type": "text/event-stream" },
       })
       : undefined;
   };
-  const ran = await fleetctl(api, "events --no-follow --kind=state,unit --since=3", io);
-  assert.deepEqual(queries, ["?kind=state&kind=unit&since=3", "?kind=state&kind=unit&since=7"]);
+  const ran = await fleetctl(api, "events --no-follow --kind=state,unit --since=3 --output=json", io);
+  assert.deepEqual(queries, ["?kind=state&kind=unit&since=3", "?kind=state&kind=unit&since=7-454c34ef"]);
+  assert.equal(JSON.parse(ran.stdout.split("\n")[0]!).revision, 7);
   assert.match(ran.stderr, /^WARN unix:\/\/\/fake\.sock ended the stream; going on\n$/);
   assert.equal(ran.status, 0);
 });
 
 const refused: { line: string; status: number; stderr: string }[] = [
-  { line: "events --since=x", status: 2, stderr: 'Invalid --since "x": expected a revision of the store, a number\n' },
+  {
+    line: "events --since=x",
+    status: 2,
+    stderr: `Invalid --since "x": expected a revision of the store, a number, or an event's id\n`,
+  },
   { line: "events --output=x", status: 2, stderr: 'Invalid output "x": expected "text" or "json"\n' },
   { line: "machine", status: 2, stderr: 'fleetctl machine: expected "label", not ""\n' },
   { line: "machine label", status: 2, stderr: "Provide a machine and at least one KEY=VALUE or KEY-\n" },

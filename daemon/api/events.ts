@@ -8,6 +8,7 @@ import type { Cluster, Revision } from "../../registry/model.ts";
 import { type ApiEvent, type EventKind, eventKinds, type Names, present } from "./changes.ts";
 import type { Api, Call } from "./context.ts";
 import { maxStreams } from "./continuity.ts";
+import { type EventId, readEventId, writeEventId } from "./event_id.ts";
 import type { Feed, Wake } from "./feed.ts";
 import { onceAborted } from "./once_aborted.ts";
 import { errorReply } from "./replies.ts";
@@ -36,8 +37,9 @@ export class EventStreams {
       return errorReply(400, `unknown kind ${JSON.stringify(kind)}: expect ${eventKinds.join(", ")}`);
     }
     const since = query.get("since") ?? undefined;
-    if (since !== undefined && readRevision(since) === undefined) {
-      return errorReply(400, `invalid since ${JSON.stringify(since)}: expect a revision, such as 117`);
+    if (since !== undefined && readEventId(since) === undefined) {
+      const expected = "expect an event's id, such as 117-454c34ef, or a revision, such as 117";
+      return errorReply(400, `invalid since ${JSON.stringify(since)}: ${expected}`);
     }
     const { registry, clock, log, continuity, retired } = this.api;
     // Taken before anything is waited for, or any number would come in meanwhile.
@@ -49,7 +51,7 @@ export class EventStreams {
       // A view older than what the client has seen through another daemon would look as if the store had gone back.
       const past = resumed === undefined
         ? undefined
-        : { seen: readRevision(resumed) ?? -1, least: (await registry.read()).revision };
+        : { seen: readEventId(resumed), least: (await registry.read()).revision };
       const filter = { units: setOf(query, "unit"), machines: setOf(query, "machine"), kinds };
       let callOff = () => {};
       const reader = new Reader(continuity.feed(registry, clock, log), filter, past, () => {
@@ -89,15 +91,10 @@ function setOf(query: URLSearchParams, name: string): ReadonlySet<string> | unde
   return values.length > 0 ? new Set(values) : undefined;
 }
 
-function readRevision(text: string): Revision | undefined {
-  const revision = Number(text);
-  return /^\d{1,16}$/.test(text) && Number.isSafeInteger(revision) ? revision : undefined;
-}
-
 /** What a client has seen already. */
 interface Past {
-  /** The last revision that it has seen everything of; -1: one that nobody knows. */
-  readonly seen: Revision;
+  /** Up to where it has seen everything; undefined: nobody knows. */
+  readonly seen: EventId | undefined;
   /** The oldest view to begin with. */
   readonly least: Revision;
 }
@@ -144,7 +141,7 @@ class Reader {
       }
       if (batch) {
         this.#next++;
-        this.#pieces = written(this.#chosen(batch.events), batch.revision);
+        this.#pieces = written(this.#chosen(batch.events), batch.id);
         continue;
       }
       const why = await new Promise<"batch" | "silence" | "end">((resolve) => this.#wakeUp = resolve);
@@ -167,7 +164,7 @@ class Reader {
   /** What was missed, or the present; then `synced`. */
   *#begin(cluster: Cluster): Generator<string> {
     const { past, feed } = this;
-    const first = past && feed.resume(past.seen);
+    const first = past?.seen && feed.resume(past.seen);
     const newest = feed.nextNumber;
     this.#next = first ?? newest;
     if (first !== undefined) {
@@ -175,7 +172,7 @@ class Reader {
         const batch = feed.batch(this.#next);
         // Forgotten while earlier ones were taken: next() comes upon it, too.
         if (typeof batch !== "object") return;
-        yield* written(this.#chosen(batch.events), batch.revision);
+        yield* written(this.#chosen(batch.events), batch.id);
       }
     } else {
       if (past) yield 'event: reset\ndata: {"reason":"what has happened since is no longer known"}\n\n';
@@ -183,7 +180,7 @@ class Reader {
     }
     // It has no revision of its own: whoever comes back may have missed it.
     yield* written(this.#chosen(feed.waiting.present(cluster, this.filter.units)), undefined);
-    yield `id: ${cluster.revision}\nevent: synced\ndata: {"revision":${cluster.revision}}\n\n`;
+    yield `id: ${writeEventId(cluster)}\nevent: synced\ndata: {"revision":${cluster.revision}}\n\n`;
   }
 
   *#chosen(events: Iterable<ApiEvent>): Generator<ApiEvent> {
@@ -197,8 +194,8 @@ class Reader {
   }
 }
 
-/** Events as text, several at a time. The last alone has the revision: who has read that far has read all of it. */
-function* written(events: Iterable<ApiEvent>, revision: Revision | undefined): Generator<string> {
+/** Events as text, several at a time. The last alone has the id: who has read that far has read all of it. */
+function* written(events: Iterable<ApiEvent>, id: string | undefined): Generator<string> {
   let text = "";
   let last: string | undefined;
   for (const { event, data } of events) {
@@ -208,6 +205,6 @@ function* written(events: Iterable<ApiEvent>, revision: Revision | undefined): G
     yield text;
     text = "";
   }
-  if (last !== undefined) text += (revision === undefined ? "" : `id: ${revision}\n`) + last;
+  if (last !== undefined) text += (id === undefined ? "" : `id: ${id}\n`) + last;
   if (text !== "") yield text;
 }

@@ -58,7 +58,7 @@ class Listener implements AsyncDisposable {
     for (;;) {
       const block = await this.block();
       if (block === undefined) return undefined;
-      const match = /^(?:id: (\d+)\n)?event: (\w+)\ndata: (.*)$/.exec(block);
+      const match = /^(?:id: ([\w-]+)\n)?event: (\w+)\ndata: (.*)$/.exec(block);
       if (match) {
         this.id = match[1] ?? this.id;
         // They come a moment later than what they follow from; they have tests of their own.
@@ -311,7 +311,8 @@ Deno.test("a client that comes back is told what it missed", async (test) => {
   await api.put("b.service");
   assert.match(await first.event() ?? "", /^unit .*"b.service"/);
   const { id } = first;
-  assert.equal(id, String((await api.registry.read()).revision));
+  const store = (await api.registry.read()).id;
+  assert.equal(id, `${(await api.registry.read()).revision}-${store.slice(0, 8)}`);
   await first[Symbol.asyncDispose]();
   await api.put("c.service");
   await api.put("d.service");
@@ -322,6 +323,10 @@ Deno.test("a client that comes back is told what it missed", async (test) => {
     assert.deepEqual(await names(listener), ["c", "d", undefined]);
     await api.put("e.service");
     assert.match(await listener.event() ?? "", /^unit .*"e.service"/);
+  });
+  await test.step("by a revision alone", async () => {
+    await using listener = await Listener.open(api, `?since=${parseInt(id)}`);
+    assert.deepEqual(await names(listener), ["c", "d", "e", undefined]);
   });
   await test.step("by what a browser remembers, which is newer than the URL", async () => {
     await using listener = await Listener.open(api, "?since=1", { "Last-Event-ID": id });
@@ -338,17 +343,19 @@ Deno.test("a client that comes back is told what it missed", async (test) => {
     assert.equal(await listener.event(), 'reset {"reason":"what has happened since is no longer known"}');
     assert.deepEqual(await names(listener), ["a", "b", "c", "d", "e", undefined]);
   });
-  for (const unknown of ["999999", "not-a-revision"]) {
+  const foreign = `${parseInt(id)}-${store[0] === "0" ? "1" : "0"}${store.slice(1, 8)}`;
+  for (const unknown of ["999999", "not-a-revision", `${id}0`, foreign]) {
     await test.step(`or when nobody knows ${unknown}`, async () => {
       await using listener = await Listener.open(api, "", { "Last-Event-ID": unknown });
       assert.match(await listener.event() ?? "", /^reset /);
       assert.equal((await listener.present()).length, 6);
     });
   }
-  for (const since of ["x", "-1", "1.5", "1e3", "99999999999999999999"]) {
+  for (const since of ["x", "-1", "1.5", "1e3", "99999999999999999999", "7-", "-454c34ef", "7-454c34ef0"]) {
     await test.step(`?since=${since} is no revision`, async () => {
       const { code, text } = await api.send("GET", `${path}?since=${since}`);
-      assert.equal(text, errorText(400, `invalid since "${since}": expect a revision, such as 117`));
+      const expected = "expect an event's id, such as 117-454c34ef, or a revision, such as 117";
+      assert.equal(text, errorText(400, `invalid since "${since}": ${expected}`));
       assert.equal(code, 400);
     });
   }

@@ -10,6 +10,7 @@ import { type Log, messageOf } from "../../registry/log.ts";
 import type { Cluster, Revision } from "../../registry/model.ts";
 import type { Registry } from "../../registry/mod.ts";
 import { type ApiEvent, changes } from "./changes.ts";
+import { type EventId, isOf, writeEventId } from "./event_id.ts";
 import { WaitingUnits } from "./waiting.ts";
 
 /** Readers hear something at least this often, so that either side notices when the other is gone. */
@@ -28,6 +29,8 @@ export interface Batch {
   readonly number: number;
   /** Of the view after it. */
   readonly revision: Revision;
+  /** The id of that view. */
+  readonly id: string;
   readonly events: readonly ApiEvent[];
   /** It came some time after that view: who knows the view may not know this. */
   readonly isLate?: boolean;
@@ -99,10 +102,11 @@ export class Feed {
     return this.#batches[number - first] ?? "lost";
   }
 
-  /** The number of the first batch that somebody who knows everything up to `revision` has not heard of, if it is known. */
-  resume(revision: Revision): number | undefined {
+  /** The number of the first batch that somebody who knows everything up to `seen` has not heard of, if it is known. */
+  resume(seen: EventId): number | undefined {
     const latest = this.latest;
-    if (!latest || revision < this.#floor || revision > latest.revision) return undefined;
+    const { revision } = seen;
+    if (!latest || !isOf(seen, latest) || revision < this.#floor || revision > latest.revision) return undefined;
     const missed = this.#batches.findIndex((batch) =>
       batch.revision > revision || batch.isLate === true && batch.revision === revision
     );
@@ -154,7 +158,7 @@ export class Feed {
     }
     const events = [...changes(before, cluster, undefined)];
     if (events.length === 0) return this.#wake("batch");
-    this.#keep({ revision: cluster.revision, events });
+    this.#keep(cluster, { events });
   }
 
   /** In a moment, unless that is to happen anyway: many changes are looked at once. */
@@ -169,14 +173,14 @@ export class Feed {
       const start_ms = this.clock.monotonic_ms();
       const events = this.#waiting.look(latest);
       this.#pause_ms = Math.max(settle_ms, 10 * (this.clock.monotonic_ms() - start_ms));
-      if (events.length > 0) this.#keep({ revision: latest.revision, events, isLate: true });
+      if (events.length > 0) this.#keep(latest, { events, isLate: true });
     } catch (error) {
       this.log("error", "why units wait cannot be told", { error: messageOf(error) });
     }
   }
 
-  #keep(batch: Omit<Batch, "number">): void {
-    this.#batches.push({ ...batch, number: this.#nextNumber++ });
+  #keep(after: Cluster, batch: Pick<Batch, "events" | "isLate">): void {
+    this.#batches.push({ ...batch, number: this.#nextNumber++, revision: after.revision, id: writeEventId(after) });
     this.#events += batch.events.length;
     this.#characters += lengthOf(batch.events);
     while (this.#events > maxEvents || this.#characters > maxCharacters) this.#forgetOldest();

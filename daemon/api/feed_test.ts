@@ -45,7 +45,7 @@ class Stage {
   /** The data of what somebody is told who comes back and knows everything up to a revision. */
   told(revision: number): string[] {
     const data: string[] = [];
-    for (let number = this.feed.resume(revision)!; number < this.feed.nextNumber; number++) {
+    for (let number = this.feed.resume({ revision })!; number < this.feed.nextNumber; number++) {
       const batch = this.feed.batch(number);
       assert.ok(typeof batch === "object");
       data.push(...batch.events.map((event) => event.data));

@@ -5,6 +5,7 @@
  */
 
 import { eventKinds } from "./changes.ts";
+import { eventIdPattern } from "./event_id.ts";
 import { outputs } from "./host.ts";
 import type { Schema } from "./schema.ts";
 import { schemas } from "./schemas.ts";
@@ -151,6 +152,8 @@ const hosts: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
   },
 };
 
+const eventId: Schema = { type: "string", pattern: eventIdPattern };
+
 const rest: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
   "/state": {
     get: page("listStates", "What machines say of units, by unit name and machine ID.", "UnitStatePage", [
@@ -177,12 +180,12 @@ const rest: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       operationId: "watchEvents",
       summary: "The present, then every change, as server-sent events.",
       parameters: [
-        query("since", "Begin with what has changed since this revision.", { type: "integer", minimum: 0 }),
+        query("since", "Begin with what has changed since: an event's id, or a revision of the store.", eventId),
         query("unit", "These units only.", names("Unit names.")),
         query("machine", "These machines only.", names("Machine IDs.")),
         query("kind", "These kinds only.", { type: "array", items: { type: "string", enum: eventKinds } }),
         {
-          ...{ name: "Last-Event-ID", in: "header", schema: { type: "integer", minimum: 0 } },
+          ...{ name: "Last-Event-ID", in: "header", schema: eventId },
           description: "As since, and counts before it.",
         },
       ],
