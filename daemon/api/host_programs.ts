@@ -122,13 +122,13 @@ async function ask(
     readNamed("api_peer_cafile", config.apiPeerCafile),
     readNamed("api_peer_token_file", config.apiPeerTokenFile),
   ]);
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${bearer(token, config)}` };
   const client = Deno.createHttpClient({
     ...(ca === undefined ? {} : { caCerts: [ca] }),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
   });
   const close = () => client.close();
   try {
-    const authorization = token === undefined ? {} : { authorization: `Bearer ${token.trim()}` };
     const answer = await fetch(base + path, {
       client,
       signal,
@@ -175,6 +175,13 @@ async function readNamed(option: string, path: string): Promise<string | undefin
   } catch (error) {
     throw new Error(`cannot read ${path}, the file that ${option} names: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/** The one word of a file; what else it holds is a secret, too, which fetch would tell in its refusal. */
+function bearer(text: string, { apiPeerTokenFile }: Pick<Config, "apiPeerTokenFile">): string {
+  const token = text.trim();
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new Error(`${apiPeerTokenFile}, the file that api_peer_token_file names, must hold one token and nothing else`);
 }
 
 /** fetch says what matters innermost. */

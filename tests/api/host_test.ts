@@ -305,6 +305,19 @@ Deno.test("questions are passed on to the machine that has the unit", async (tes
       200,
       /^m2 logs b\.service\n$/,
     ],
+    ...["do\n# of m2", "# of m2\ndo\n", "", "d\u00f6"].map((text, index) => {
+      const apiPeerTokenFile = `${directory}/odd-${index}`;
+      Deno.writeTextFileSync(apiPeerTokenFile, text);
+      const says =
+        /^machine m2 \(127\.0\.0\.1\) does not answer at [^ ]+: [^ ]+\/odd-\d, the file that api_peer_token_file names, must hold one token and nothing else$/;
+      return [
+        `with a file that is no token, ${index}`,
+        { apiInsecure: true },
+        { apiPeerTokenFile },
+        502,
+        says,
+      ] as const;
+    }),
     [
       "with a token that cannot be read",
       { apiInsecure: true },
