@@ -14,7 +14,7 @@ import { type Host, outputs } from "./host.ts";
 import type { Wake } from "./feed.ts";
 import { onceAborted } from "./once_aborted.ts";
 import { errorReply, jsonReply, textReply } from "./replies.ts";
-import type { UnitStatusEntity } from "./v1.ts";
+import { apiPrefixes, type UnitStatusEntity } from "./v1.ts";
 
 const maxLines = 100_000;
 
@@ -32,8 +32,14 @@ interface Flow {
   readonly from?: { readonly machine: Machine; readonly cluster: Cluster };
 }
 
-/** What answers on this machine. */
-type OnMachine = (host: Host, machine: MachineId) => Response | Flow | Promise<Response | Flow>;
+/** What is asked of the machine that has a unit. */
+interface Question {
+  readonly unit: UnitName;
+  /** The last segment of the path. */
+  readonly what: "journal" | "status";
+  /** Answers it on this machine. */
+  readonly answer: (host: Host, machine: MachineId) => Response | Flow | Promise<Response | Flow>;
+}
 
 /** Reads journals and states on this machine and others. */
 export class HostRoutes {
@@ -52,19 +58,20 @@ export class HostRoutes {
     }
     const follow = readSwitch(query.get("follow"));
     if (follow === undefined) return errorReply(400, "invalid follow: expect true or false");
-    return await this.#placed(call, unit, (host) => {
+    const answer = (host: Host): Flow => {
       const type = output === "json" ? "application/x-ndjson" : "text/plain; charset=utf-8";
       return {
         body: host.journal({ unit, lines: Number(lines), follow, output }),
         init: { headers: { "Content-Type": type, "Cache-Control": "no-store" } },
       };
-    });
+    };
+    return await this.#placed(call, { unit, what: "journal", answer });
   }
 
   /** GET `/units/{name}/status`: text, or JSON for whoever accepts only that. */
   async status(call: Call, unit: UnitName): Promise<Response> {
     const { request } = call;
-    return await this.#placed(call, unit, async (host, machineID) => {
+    const answer = async (host: Host, machineID: MachineId): Promise<Response> => {
       try {
         if (!/^application\/json\b/.test(request.headers.get("accept") ?? "")) {
           return textReply(200, await this.#inTime(request, (signal) => host.statusText(unit, signal)));
@@ -76,16 +83,17 @@ export class HostRoutes {
         if (!(error instanceof NotInTimeError)) throw error;
         return errorReply(502, `systemctl on machine ${machineID} does not answer: ${error.message}`);
       }
-    });
+    };
+    return await this.#placed(call, { unit, what: "status", answer });
   }
 
   /** Answers as long as there is a place, which is kept until the answer is whole. */
-  async #placed(call: Call, unit: UnitName, answer: OnMachine): Promise<Response> {
+  async #placed(call: Call, question: Question): Promise<Response> {
     // Taken before anything is waited for, or any number would come in meanwhile.
     const release = this.api.continuity.questions.take();
     if (!release) return errorReply(429, `too many journals and states are being read (${maxQuestions})`);
     try {
-      const given = await this.#onMachine(call, unit, answer);
+      const given = await this.#onMachine(call, question);
       if (!(given instanceof Response)) {
         return new Response(this.#held(given, call, release), given.init);
       }
@@ -98,7 +106,8 @@ export class HostRoutes {
   }
 
   /** Answers here if the unit is here, else lets its machine answer. */
-  async #onMachine(call: Call, unit: UnitName, answer: OnMachine): Promise<Response | Flow> {
+  async #onMachine(call: Call, question: Question): Promise<Response | Flow> {
+    const { unit, answer } = question;
     const { host } = this.api;
     if (!host) return errorReply(501, "this server runs on no machine of the cluster");
     const cluster = await this.api.registry.read();
@@ -110,11 +119,16 @@ export class HostRoutes {
     if (call.request.headers.has(passedOn)) return errorReply(421, `this is machine ${here ?? "of no cluster"}`);
     const machine = cluster.machines.get(id);
     if (!machine) return errorReply(404, `machine ${JSON.stringify(id)} is not present`);
-    return await this.#passOn(host, call, machine, cluster);
+    return await this.#passOn(host, call, question, { machine, cluster });
   }
 
-  async #passOn(host: Host, call: Call, machine: Machine, cluster: Cluster): Promise<Response | Flow> {
-    const { request, peer } = call;
+  async #passOn(
+    host: Host,
+    { request, query: asked }: Call,
+    { unit, what }: Question,
+    from: NonNullable<Flow["from"]>,
+  ): Promise<Response | Flow> {
+    const { machine } = from;
     const name = `machine ${machine.id}${machine.ip === "" ? "" : ` (${machine.ip})`}`;
     if (machine.apiAddress === undefined) {
       return errorReply(
@@ -122,8 +136,10 @@ export class HostRoutes {
         `${name} runs the unit, and its API is not open to other machines: ask there, or see api_peer_*`,
       );
     }
-    const target = (peer.target ?? new URL(request.url).pathname).replace(/^https?:\/\/[^/?]*/i, "");
-    const path = `${target}${target.includes("?") ? "&" : "?"}machineID=${encodeURIComponent(machine.id)}`;
+    const query = new URLSearchParams(asked);
+    query.set("machineID", machine.id);
+    // Not as it was sent: fetch would make another path of a raw `\`.
+    const path = `${apiPrefixes[0]}/units/${encodeURIComponent(unit)}/${what}?${query}`;
     const accept = request.headers.get("accept");
     const headers = { [passedOn]: host.machine() ?? "", ...(accept === null ? {} : { accept }) };
     let answer: Response;
@@ -142,7 +158,7 @@ export class HostRoutes {
     }
     const type = answer.headers.get("content-type");
     const init = { status: answer.status, headers: type === null ? {} : { "Content-Type": type } };
-    return answer.body ? { body: answer.body, init, from: { machine, cluster } } : new Response(null, init);
+    return answer.body ? { body: answer.body, init, from } : new Response(null, init);
   }
 
   /** What a task comes to. Its signal aborts when that takes too long, and when whoever asked has left. */

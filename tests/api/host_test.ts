@@ -345,7 +345,14 @@ Deno.test("questions are passed on to the machine that has the unit", async (tes
         const answer: Answer = await api.send("GET", "/v1-alpha/units/b.service/journal?lines=3");
         assert.match(code === 200 ? answer.text : JSON.parse(answer.text).error.message, says);
         assert.equal(answer.code, code);
-        if (code === 200) assert.equal(far.asked[0]?.lines, 3);
+        if (code === 200) {
+          assert.equal(far.asked[0]?.lines, 3);
+          await api.put("a\\x2d@b.service", "launched");
+          await api.place("a\\x2d@b.service", "m2");
+          const odd = await api.send("GET", "/fleet/v1/units/a\\x2d@b.service/journal?lines=4&output=cat");
+          assert.equal(odd.text, "m2 logs a\\x2d@b.service\n");
+          assert.deepEqual([far.asked[1]?.lines, far.asked[1]?.output], [4, "cat"]);
+        }
         await server.close();
       });
     }
