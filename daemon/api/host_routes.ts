@@ -7,6 +7,7 @@
 
 import { messageOf } from "../../registry/log.ts";
 import type { Cluster, Machine, MachineId, UnitName } from "../../registry/model.ts";
+import { prefers } from "./accept.ts";
 import type { Api, Call } from "./context.ts";
 import { maxQuestions } from "./continuity.ts";
 import { statesOf } from "./entities.ts";
@@ -68,12 +69,12 @@ export class HostRoutes {
     return await this.#placed(call, { unit, what: "journal", answer });
   }
 
-  /** GET `/units/{name}/status`: text, or JSON for whoever accepts only that. */
+  /** GET `/units/{name}/status`: text, or JSON for whoever would rather have that. */
   async status(call: Call, unit: UnitName): Promise<Response> {
     const { request } = call;
     const answer = async (host: Host, machineID: MachineId): Promise<Response> => {
       try {
-        if (!/^application\/json\b/.test(request.headers.get("accept") ?? "")) {
+        if (!prefers(request.headers.get("accept"), "application/json", "text/plain")) {
           return textReply(200, await this.#inTime(request, (signal) => host.statusText(unit, signal)));
         }
         const properties = await this.#inTime(request, (signal) => host.statusProperties(unit, signal));

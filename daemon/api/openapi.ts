@@ -147,7 +147,10 @@ const hosts: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
   },
   "/units/{unitName}/status": {
     get: ofUnit("getStatus", "What systemctl says of a unit, on the machine that runs it.", {
-      200: { description: "Text; or JSON for Accept: application/json.", content: { ...plain, ...json("UnitStatus") } },
+      200: {
+        description: "Text; or JSON where Accept prefers application/json.",
+        content: { ...plain, ...json("UnitStatus") },
+      },
     }, { parameters: [onMachine], errors: [404, 409, 421, 429, 501, 502] }),
   },
 };

@@ -102,7 +102,9 @@ Deno.test("what is asked of a unit's machine", async (test) => {
     assert.deepEqual(here.asked.at(-1), { unit: "a.service", lines: 7, follow: false, output: "cat" });
   });
   await test.step("a state as JSON", async () => {
-    const request = new Request("http://localhost/", { headers: { Accept: "application/json" } });
+    const request = new Request("http://localhost/", {
+      headers: { Accept: "text/html, Application/JSON;q=0.9, */*;q=0.8" },
+    });
     const answer = await api.handler(request, { target: "/fleet/v1/units/a.service/status" });
     assert.equal(
       await answer.text(),
