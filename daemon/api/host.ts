@@ -23,7 +23,7 @@ export interface Host {
   journal(query: JournalQuery): ReadableStream<Uint8Array>;
   /** What `systemctl status` prints. Ends systemctl, and rejects with the signal's reason, when that aborts. */
   statusText(unit: UnitName, signal: AbortSignal): Promise<string>;
-  /** What `systemctl show` prints, taken apart; as for {@link statusText}. */
+  /** What `systemctl show` prints, by property, several values of one a line each; as for {@link statusText}. */
   statusProperties(unit: UnitName, signal: AbortSignal): Promise<Readonly<Record<string, string>>>;
   /** Asks the daemon at a base URL; its body may have no end. Rejects when it does not answer. */
   ask(base: string, path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response>;

@@ -100,12 +100,16 @@ async function run(program: string, args: string[], signal: AbortSignal): Promis
   throw new Error(`${program} ${args.join(" ")} ended with ${code}: ${decoder.decode(stderr).trim()}`);
 }
 
+/** By name; what has several values (`ExecStartPre=`, timers) is told in as many lines, and is one value of as many here. */
 function properties(text: string): Record<string, string> {
-  const pairs = text.split("\n").flatMap((line) => {
+  const values = new Map<string, string>();
+  for (const line of text.split("\n")) {
     const [, name, value] = /^([A-Za-z0-9]+)=(.*)$/.exec(line) ?? [];
-    return name === undefined || value === undefined ? [] : [[name, value] as const];
-  });
-  return Object.fromEntries(pairs);
+    if (name === undefined || value === undefined) continue;
+    const before = values.get(name);
+    values.set(name, before === undefined ? value : `${before}\n${value}`);
+  }
+  return Object.fromEntries(values);
 }
 
 /** Files are read anew each time: it is rare, and they may have been replaced. */

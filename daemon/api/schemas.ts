@@ -157,7 +157,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     properties: {
       type: "object",
       additionalProperties: text,
-      description: "Those of systemctl show.",
+      description: "Those of systemctl show; several values of one are lines.",
     },
   }),
 };

@@ -132,7 +132,7 @@ export interface UnitStatusEntity {
   readonly name: string;
   /** The machine that says so. */
   readonly machineID: string;
-  /** systemd's properties of the unit, as `systemctl show` has them. */
+  /** systemd's properties of the unit, as `systemctl show` has them; several values of one are lines. */
   readonly properties: Readonly<Record<string, string>>;
 }
 

@@ -233,17 +233,26 @@ Deno.test("a state is not waited for for ever", async (test) => {
   assert.deepEqual(api.logged, []);
 });
 
-Deno.test("systemctl is ended when its answer is not wanted any more", async () => {
+/** Works with another systemctl, a shell script that knows its directory as `$0`'s. */
+async function withSystemctl(script: string, work: (host: Host, directory: string) => Promise<void>): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "fleet-systemctl-" });
   const path = Deno.env.get("PATH") ?? "";
-  const script = `#!/bin/sh\necho $$ >${directory}/pid.new\nmv ${directory}/pid.new ${directory}/pid\nexec sleep 600\n`;
-  await Deno.writeTextFile(`${directory}/systemctl`, script, { mode: 0o755 });
+  await Deno.writeTextFile(`${directory}/systemctl`, `#!/bin/sh\n${script}`, { mode: 0o755 });
   Deno.env.set("PATH", `${directory}:${path}`);
   try {
     const peer = { apiPeerCertfile: "", apiPeerKeyfile: "", apiPeerCafile: "", apiPeerTokenFile: "" };
-    const config = { systemdUser: false, ...peer };
+    await work(openHost({ machine: () => "m1", config: { systemdUser: false, ...peer }, log: () => {} }), directory);
+  } finally {
+    Deno.env.set("PATH", path);
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+Deno.test("systemctl is ended when its answer is not wanted any more", async () => {
+  const script = 'cd "${0%/*}"\necho $$ >pid.new\nmv pid.new pid\nexec sleep 600\n';
+  await withSystemctl(script, async (host, directory) => {
     const over = new AbortController();
-    const asked = openHost({ machine: () => "m1", config, log: () => {} }).statusText("a.service", over.signal);
+    const asked = host.statusText("a.service", over.signal);
     let pid = "";
     await until("systemctl runs", async () => {
       pid = await Deno.readTextFile(`${directory}/pid`).catch(() => "");
@@ -252,10 +261,18 @@ Deno.test("systemctl is ended when its answer is not wanted any more", async () 
     over.abort(new Error("enough"));
     await assert.rejects(asked, /enough/);
     assert.throws(() => Deno.kill(Number(pid), "SIGCONT"), Deno.errors.NotFound);
-  } finally {
-    Deno.env.set("PATH", path);
-    await Deno.remove(directory, { recursive: true });
-  }
+  });
+});
+
+Deno.test("a property that systemctl tells several times keeps all its values", async () => {
+  const told = "Id=a.service\nExecStartPre={ path=/bin/a ; a=b }\nEnvironment=\nExecStartPre={ path=/bin/b }\n";
+  await withSystemctl(`cat <<'end'\n${told}end\n`, async (host) => {
+    assert.deepEqual(await host.statusProperties("a.service", new AbortController().signal), {
+      Id: "a.service",
+      ExecStartPre: "{ path=/bin/a ; a=b }\n{ path=/bin/b }",
+      Environment: "",
+    });
+  });
 });
 
 Deno.test("questions are passed on to the machine that has the unit", async (test) => {
