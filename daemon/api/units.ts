@@ -84,16 +84,14 @@ export function deleteUnit(api: Api, name: UnitName): Promise<Response> {
   });
 }
 
-/** POST `/units/{name}/restart`: the machines that have the unit restart it once. */
+/** POST `/units/{name}/restart`: the machines that have the unit restart it once. What is not to run is not restarted. */
 export function restartUnit(api: Api, name: UnitName): Promise<Response> {
   return change(api, name, async (was) => {
     if (!was.unit) return refused(errorReply(404, "unit does not exist"));
     const { desiredState, unreadable } = was.unit;
-    if (unreadable !== undefined) {
-      return refused(errorReply(409, `cannot restart unit ${JSON.stringify(name)}: ${unreadable}`));
-    }
-    if (desiredState === "inactive") {
-      return refused(errorReply(409, `cannot restart unit ${JSON.stringify(name)}: its desired state is inactive`));
+    const why = unreadable ?? (desiredState === "launched" ? undefined : `its desired state is ${desiredState}`);
+    if (why !== undefined) {
+      return refused(errorReply(409, `cannot restart unit ${JSON.stringify(name)}: ${why}`));
     }
     await api.registry.commit({ kind: "put", was, desiredState, restart: true });
     return done(emptyReply(204));

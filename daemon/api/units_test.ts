@@ -470,11 +470,14 @@ Deno.test("POST /units/{name}/restart", async (test) => {
   await test.step("an unknown unit is 404", async () => {
     assert.equal((await restart()).text, errorText(404, "unit does not exist"));
   });
-  await test.step("an inactive unit is 409", async () => {
-    await api.put("hello.service");
-    const answer = await restart();
-    assert.equal(answer.text, errorText(409, 'cannot restart unit "hello.service": its desired state is inactive'));
-  });
+  for (const state of ["inactive", "loaded"]) {
+    await test.step(`one that is ${state} is 409`, async () => {
+      await api.put("hello.service", state);
+      const { text } = await restart();
+      assert.equal(text, errorText(409, `cannot restart unit "hello.service": its desired state is ${state}`));
+      assert.equal((await api.registry.unit("hello.service")).unit?.restart, 0);
+    });
+  }
   await test.step("asks for a restart and leaves the state", async () => {
     await api.put("hello.service", "launched");
     const before = await api.registry.unit("hello.service");
