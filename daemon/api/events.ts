@@ -137,7 +137,7 @@ class Reader {
       const batch = this.#state === "reading" ? this.feed.batch(this.#next) : undefined;
       if (batch === "lost") {
         this.end();
-        return 'event: reset\ndata: {"reason":"this reader is too slow: connect again"}\n\n';
+        return 'event: reset\ndata: {"reason":"what comes next is no longer known: connect again"}\n\n';
       }
       if (batch) {
         this.#next++;

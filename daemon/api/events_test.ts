@@ -281,7 +281,7 @@ Deno.test("a slow reader keeps its place, until what it has not heard is forgott
   await tell(4);
   // What it has begun with is whole; what came next is not there any more.
   for (let index = 1; index < 4_000; index++) assert.match(await slow.event() ?? "", /"primaryIP":"1"/);
-  assert.equal(await slow.event(), 'reset {"reason":"this reader is too slow: connect again"}');
+  assert.equal(await slow.event(), 'reset {"reason":"what comes next is no longer known: connect again"}');
   assert.equal(await slow.event(), undefined);
 });
 
@@ -299,8 +299,20 @@ Deno.test("who comes back and takes what was missed too slowly is told so, and n
   assert.match(await slow.event() ?? "", /"primaryIP":"1"/);
   for (let number = 6; number <= 9; number++) await tell(number);
   for (let index = 1; index < 1_500; index++) assert.match(await slow.event() ?? "", /"primaryIP":"1"/);
-  assert.equal(await slow.event(), 'reset {"reason":"this reader is too slow: connect again"}');
+  assert.equal(await slow.event(), 'reset {"reason":"what comes next is no longer known: connect again"}');
   assert.equal(await slow.event(), undefined);
+});
+
+Deno.test("a change of more than is remembered is told to those who read along", async () => {
+  await using api = await ApiFixture.open();
+  const { first, show } = await staged(api);
+  await using listener = await Listener.open(api);
+  await listener.present();
+  const count = 10_001;
+  show(machines(first, 1, count));
+  for (let index = 0; index < count; index++) assert.match(await listener.event() ?? "", /"primaryIP":"1"/);
+  show(machines(first, 2, count + 1));
+  for (let index = 0; index <= count; index++) assert.match(await listener.event() ?? "", /"primaryIP":"2"/);
 });
 
 Deno.test("a client that comes back is told what it missed", async (test) => {

@@ -183,7 +183,9 @@ export class Feed {
     this.#batches.push({ ...batch, number: this.#nextNumber++, revision: after.revision, id: writeEventId(after) });
     this.#events += batch.events.length;
     this.#characters += lengthOf(batch.events);
-    while (this.#events > maxEvents || this.#characters > maxCharacters) this.#forgetOldest();
+    // The newest stays, however large: those who read along have yet to be told.
+    const isTooMuch = () => this.#events > maxEvents || this.#characters > maxCharacters;
+    while (this.#batches.length > 1 && isTooMuch()) this.#forgetOldest();
     this.#wake("batch");
   }
 

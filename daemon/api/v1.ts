@@ -143,9 +143,10 @@ export interface ErrorEntity {
 /**
  * `GET /fleet/v1/events`: server-sent events. First the present, as if it had just happened, then `synced`, then each
  * change. `?since=ID` or `Last-Event-ID` begin with what has changed since instead; where that is no longer known,
- * `reset` comes first: forget everything, here is the present. The last event of a change has an
- * `id`: the store's revision, `-`, and the beginning of the store's own id; a revision alone may stand for it. `?unit=`, `?machine=` and `?kind=`, each repeatable, narrow what is told; machines are told whatever the
- * unit. A reader that is too slow gets `reset`, and the stream ends.
+ * `reset` comes first: forget everything, here is the present. The last event of a change has an `id`: the store's
+ * revision, `-`, and the beginning of the store's own id; a revision alone may stand for it. `?unit=`, `?machine=` and
+ * `?kind=`, each repeatable, narrow what is told; machines are told whatever the unit. Where what comes next is no longer
+ * known, as to a reader that is too slow, `reset` is told, and the stream ends.
  *
  * | event | data |
  * |---|---|
