@@ -10,7 +10,7 @@ ExecStart=/bin/sh -c 'echo first; while :; do if [ -e /run/go ]; then echo secon
 `;
 
 Deno.test("a unit's journal and state, from any machine", async (test) => {
-  await withFleet({ machines: 2, tcp: true }, async (cluster) => {
+  await withFleet({ machines: 2, tcp: true, conf: { agent_ttl: "5s" } }, async (cluster) => {
     const [m1, m2] = [cluster.machine("m1"), cluster.machine("m2")];
     const text = `${talker}[X-Fleet]\nMachineID=${m2.id}\n`;
     await cluster.put(m1, "talker.service", "launched", text);
@@ -31,6 +31,7 @@ Deno.test("a unit's journal and state, from any machine", async (test) => {
       });
     }
     await test.step("the journal is followed over both machines", () => follow(cluster));
+    await test.step("a journal that is followed ends with a machine that falls silent", () => silence(cluster));
     await test.step("a machine that is gone", async () => {
       await m2.shutdown();
       await cluster.joined([m1]);
@@ -40,12 +41,29 @@ Deno.test("a unit's journal and state, from any machine", async (test) => {
   });
 });
 
+const followed = "http://localhost/fleet/v1/units/talker.service/journal?follow=true&output=cat";
+
+/** Reads the journal of m2's unit through m1 until nothing comes from m2 any more, not even an end of the connection. */
+async function silence(cluster: FleetCluster): Promise<void> {
+  const [m1, m2] = [cluster.machine("m1"), cluster.machine("m2")];
+  using client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(m1) } });
+  const answer = await fetch(followed, { client, signal: AbortSignal.timeout(60_000) });
+  assert.equal(answer.status, 200);
+  let isCut = false;
+  for await (const _ of answer.body!) {
+    if (!isCut) await m2.partition();
+    isCut = true;
+  }
+  assert.ok(isCut);
+  await m2.heal();
+  await cluster.joined([m1, m2]);
+}
+
 /** Reads the journal of m2's unit through m1 until a line that is written meanwhile. */
 async function follow(cluster: FleetCluster): Promise<void> {
   const [m1, m2] = [cluster.machine("m1"), cluster.machine("m2")];
   using client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(m1) } });
-  const path = "/fleet/v1/units/talker.service/journal?follow=true&output=cat";
-  const answer = await fetch(`http://localhost${path}`, { client });
+  const answer = await fetch(followed, { client });
   assert.equal(answer.status, 200);
   const readers = async () => (await m2.run(["pgrep", "-c", "journalctl"])).stdout.trim();
   let said = "";
