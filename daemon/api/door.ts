@@ -162,6 +162,8 @@ export class Door {
     return reply;
   }, {
     overrideGlobalObjects: false,
+    // Bodies are read by the routes. What they leave is not worth reading, and is cut off.
+    autoCleanupIncoming: false,
     errorHandler: (error) => {
       this.options.log("error", "a request could not be answered", { error: messageOf(error) });
       return errorReply(500);
