@@ -87,7 +87,7 @@ export function createHandler(options: HandlerOptions): Handler {
       if (!found) return errorReply(404);
       const { actions, otherwise } = found.resource;
       const action = Object.hasOwn(actions, request.method) ? actions[request.method] : undefined;
-      return await (action ?? otherwise)({ request, peer, query: new URLSearchParams(target.query) }, found.name);
+      return await (action ?? otherwise)({ request, peer, query: parametersOf(target.query) }, found.name);
     } catch (error) {
       if (error instanceof StoreUnavailableError) return unavailable(status().reason ?? messageOf(error));
       if (error instanceof WrongStoreError) return errorReply(503, error.message);
@@ -100,6 +100,11 @@ export function createHandler(options: HandlerOptions): Handler {
     reply.headers.set("Server", server);
     return reply;
   };
+}
+
+/** URLSearchParams would take a `?` at the beginning for the one that the query follows. */
+function parametersOf(query: string): URLSearchParams {
+  return new URLSearchParams(query.replace(/^\?/, "%3F"));
 }
 
 function unavailable(reason: string | undefined): Response {

@@ -163,6 +163,7 @@ const pages: readonly Row[] = [
     row: "3 longer input is accepted, the excess ignored",
     ...{ at: "/units?nextPageToken=ZAACAAEB", code: 200, gives: /^\{"units":\[/ },
   },
+  { row: "3 a parameter of another name", at: "/units??nextPageToken=x", code: 200, gives: /^\{"nextPageToken":/ },
   { row: "3 machines by ID", at: "/machines", code: 200, gives: new RegExp(`"id":"${m1}".*"id":"${m2}"`) },
   {
     row: "3 states by name and machine ID",
