@@ -198,7 +198,11 @@ class Listener {
     });
     // Else node:http would answer by itself, without a word; RFC 9110, section 10.1.1, lets us look over an expectation.
     server.on("checkExpectation", (incoming, outgoing) => this.#answer(incoming, outgoing));
-    server.on("connect", (_incoming, socket) => socket.end(refusedReply(405, "CONNECT is not supported")));
+    server.on("connect", (_incoming, socket) => {
+      // node:http has let go of it: an error that nobody listens to would end the process.
+      socket.on("error", (error: Error) => this.log("debug", "a connection is given up", { error: messageOf(error) }));
+      socket.end(refusedReply(405, "CONNECT is not supported"), () => socket.destroy());
+    });
     server.on("clientError", (error, socket) => {
       this.log("debug", "a connection is given up", { error: messageOf(error) });
       if (socket.writable) socket.end(malformedReply(codeOf(error)));

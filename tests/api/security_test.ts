@@ -1,6 +1,8 @@
 /** What hostile clients try: paths, framing, sizes, slowness, JSON; and random requests. */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect as dial } from "node:net";
 import fc from "fast-check";
 import "../property_seed.ts";
 import type { Peer } from "../../daemon/api/routes.ts";
@@ -137,6 +139,16 @@ Deno.test("requests that two servers could read in two ways", async (test) => {
         assert.match(answer.head, /\r\nserver: fleetd\//i);
       });
     }
+    await test.step("who wants a tunnel and is gone before he has his answer ends nothing", async () => {
+      for (let turn = 0; turn < 20; turn++) {
+        const client = dial(Number(address.split(":").at(-1)), "127.0.0.1");
+        client.write(`CONNECT evil.example:80 HTTP/1.1\r\n${rest}\r\n`);
+        await once(client, "data");
+        client.resetAndDestroy();
+        await once(client, "close");
+      }
+      assert.equal((await ask(address, { path: "/healthz" })).body, "ok");
+    });
     await test.step("no host in HTTP/1.0", async () => {
       assert.equal(answerOf(await talk(address, "GET /healthz HTTP/1.0\r\n\r\n")).body, "ok");
     });
