@@ -65,7 +65,9 @@ function certificatesOf(text: string, named: string): [X509Certificate, ...X509C
 
 function privateKeyOf(text: string, named: string): KeyObject {
   try {
-    return createPrivateKey(text);
+    // A file may hold the certificate as well, which TLS does not mind.
+    const [block = text] = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*-----END [A-Z ]*PRIVATE KEY-----/.exec(text) ?? [];
+    return createPrivateKey(block);
   } catch (error) {
     throw new Error(`${named}: it is no private key that can be read (PEM, without a passphrase)`, { cause: error });
   }

@@ -35,7 +35,9 @@ export function takePeer(
   const certificate = kind === "network" ? certificateOf(socket, now_ms, vouchers) : undefined;
   const process = kind === "unix" ? processes.of(socket) : undefined;
   const hosts = valuesOf("host");
-  const [coding] = valuesOf("transfer-encoding").filter((value) => value !== "chunked" || httpVersion === "1.0");
+  const [coding] = valuesOf("transfer-encoding").filter((value) =>
+    value.toLowerCase() !== "chunked" || httpVersion === "1.0"
+  );
   const connection: Connection = {
     kind,
     remote: kind === "unix" ? "unix" : `${socket.remoteAddress}:${socket.remotePort}`,

@@ -139,7 +139,11 @@ class Listener {
   /** Connections that are open keep the server's certificate they were made with, but not another authority for clients. */
   useCertificate(before: TlsTexts | undefined): void {
     const { tls } = this.door.credentials;
-    if (tls && this.#tlsServer) this.#tlsServer.setSecureContext(secureContext(tls));
+    if (tls && this.#tlsServer) {
+      this.#tlsServer.setSecureContext(secureContext(tls));
+      // It does not take these along.
+      Object.assign(this.#tlsServer, { requestCert: tls.clientCa !== undefined, rejectUnauthorized: false });
+    }
     if (this.#kind !== "network" || tls?.clientCa === before?.clientCa) return;
     this.#idle.forEach((socket) => socket.destroy());
     this.#handshakes.forEach((socket) => socket.destroy());
@@ -198,14 +202,13 @@ class Listener {
     });
     // Else node:http would answer by itself, without a word; RFC 9110, section 10.1.1, lets us look over an expectation.
     server.on("checkExpectation", (incoming, outgoing) => this.#answer(incoming, outgoing));
-    server.on("connect", (_incoming, socket) => {
-      // node:http has let go of it: an error that nobody listens to would end the process.
-      socket.on("error", (error: Error) => this.log("debug", "a connection is given up", { error: messageOf(error) }));
-      socket.end(refusedReply(405, "CONNECT is not supported"), () => socket.destroy());
-    });
+    server.on(
+      "connect",
+      (_incoming, socket) => giveUp(socket as Socket, refusedReply(405, "CONNECT is not supported")),
+    );
     server.on("clientError", (error, socket) => {
       this.log("debug", "a connection is given up", { error: messageOf(error) });
-      if (socket.writable) socket.end(malformedReply(codeOf(error)));
+      giveUp(socket as Socket, malformedReply(codeOf(error)));
     });
   }
 
@@ -253,6 +256,13 @@ class Listener {
 }
 
 const remoteOf = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress}:${remotePort}`;
+
+/** Whoever keeps his side open must not hold the connection; and node:http, which has let go of it, hears no error of it. */
+function giveUp(socket: Socket, reply: string): void {
+  socket.on("error", () => {});
+  if (socket.writable) socket.write(reply);
+  socket.destroySoon();
+}
 
 /** A client's certificate is asked for and looked at, but only {@link deny} turns its owner away: with a reason. */
 function secureContext({ cert, key, clientCa }: TlsTexts) {

@@ -5,7 +5,7 @@ import type { Credentials } from "../../daemon/api/door.ts";
 import { ApiFixture } from "../api_fixture.ts";
 import { type Authority, makeAuthority } from "./authority.ts";
 import { must } from "../cluster/process.ts";
-import { connect, network, readUntil, Stage, write, written } from "./stage.ts";
+import { ask, connect, network, readUntil, Stage, write, written } from "./stage.ts";
 
 const request = { path: "/fleet/v1/units" };
 
@@ -103,6 +103,18 @@ Deno.test("another authority ends connections that the one before has opened", a
     server.use(trusting(await Deno.readTextFile(`${authority.directory}/theirs.crt`)));
     assert.equal(await readUntil(idle, () => false), "");
     assert.match(await readUntil(stream, () => false), /^0\r\n\r\n$/, "it ends as a stream does");
+  });
+});
+
+Deno.test("an authority that comes with a reload is asked for from then on", async () => {
+  await withSetting(async ({ api, stage, authority, trusting }) => {
+    const before: Credentials = { policy: { insecure: true }, tls: authority.server };
+    const server = await stage.serve(api.handler, network, before);
+    const code = async (shows: Authority["friend"]) =>
+      (await ask(server.addresses[0]!, request, { ca: authority.ca, shows })).code;
+    assert.equal(await code(authority.friend), 200);
+    server.use(trusting(authority.ca));
+    assert.deepEqual([await code(authority.friend), await code(authority.stranger)], [200, 403]);
   });
 });
 

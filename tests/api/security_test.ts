@@ -139,6 +139,20 @@ Deno.test("requests that two servers could read in two ways", async (test) => {
         assert.match(answer.head, /\r\nserver: fleetd\//i);
       });
     }
+    for (const sent of ["CONNECT x:1 HTTP/1.1\r\nHost: localhost\r\n\r\n", "BLAH blah\r\n\r\n"]) {
+      await test.step(`who keeps his side open is let go: ${sent.slice(0, 7)}`, async () => {
+        const client = dial({ port: Number(address.split(":").at(-1)), host: "127.0.0.1", allowHalfOpen: true });
+        client.on("error", () => {});
+        client.write(sent);
+        client.resume();
+        await once(client, "end");
+        // Only a server that is gone altogether answers what comes now with a reset.
+        const closed = new Promise((resolve) => client.once("close", resolve));
+        const timer = setInterval(() => client.write("x"), 10);
+        await closed;
+        clearInterval(timer);
+      });
+    }
     await test.step("who wants a tunnel and is gone before he has his answer ends nothing", async () => {
       for (let turn = 0; turn < 20; turn++) {
         const client = dial(Number(address.split(":").at(-1)), "127.0.0.1");
