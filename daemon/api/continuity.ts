@@ -8,6 +8,7 @@
 import type { Clock } from "../../registry/clock.ts";
 import type { Log } from "../../registry/log.ts";
 import type { Registry } from "../../registry/mod.ts";
+import { Answers } from "./answers.ts";
 import { Feed } from "./feed.ts";
 import { Places } from "./places.ts";
 
@@ -21,6 +22,7 @@ export const maxQuestions = 64;
 export class Continuity {
   readonly streams = new Places(maxStreams);
   readonly questions = new Places(maxQuestions);
+  readonly answers = new Answers();
   readonly #feeds = new WeakMap<Registry, Feed>();
 
   /** What happens in the cluster, as one registry sees it; `clock` and `log` are those of whoever asks first. */

@@ -9,7 +9,6 @@ import { type Log, messageOf } from "../../registry/log.ts";
 import { type Registry, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import { Explainer } from "../explain.ts";
 import { whoAsks } from "./audit.ts";
-import { Answers } from "./answers.ts";
 import { Bodies } from "./body.ts";
 import type { Api, Peer } from "./context.ts";
 import { Continuity } from "./continuity.ts";
@@ -54,7 +53,7 @@ export type Handler = (request: Request, peer?: Peer) => Promise<Response>;
 
 /** Makes the handler of all API paths. Throws RangeError when `pageSize` is out of range. */
 export function createHandler(options: HandlerOptions): Handler {
-  const { registry, status, log, clock, pageSize, version, host, retired } = options;
+  const { registry, status, log, clock, pageSize, version, host, retired, continuity = new Continuity() } = options;
   if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 0xffff) {
     throw new RangeError(`page size must be a whole number from 1 to 65535, not ${pageSize}`);
   }
@@ -66,8 +65,8 @@ export function createHandler(options: HandlerOptions): Handler {
     units: new UnitRenderer(log),
     lists: new Lists(),
     bodies: new Bodies(),
-    answers: new Answers(),
-    continuity: options.continuity ?? new Continuity(),
+    answers: continuity.answers,
+    continuity,
     ...(host ? { host } : {}),
     ...(retired ? { retired } : {}),
   };

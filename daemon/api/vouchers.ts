@@ -31,7 +31,8 @@ export class Vouchers {
     } else {
       this.#known.delete(fingerprint256);
       this.#known.add(fingerprint256);
-      for (const oldest of this.#known) if (this.#known.size > maxKnown) this.#known.delete(oldest);
+      const [oldest] = this.#known;
+      if (this.#known.size > maxKnown && oldest !== undefined) this.#known.delete(oldest);
     }
     this.#vouched.add(socket);
   }
