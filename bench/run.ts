@@ -8,7 +8,14 @@ import { parseArgs } from "node:util";
 import { type Burst, measureBurst } from "./burst.ts";
 import { type Latency, measureLatency } from "./latency.ts";
 import { measurePath, type Path, type Step } from "./path.ts";
-import { measureSchedule, scheduleReport, type ScheduleTimes } from "./schedule.ts";
+import {
+  denseReport,
+  type DenseTimes,
+  measureDense,
+  measureSchedule,
+  scheduleReport,
+  type ScheduleTimes,
+} from "./schedule.ts";
 import { withSetting } from "./setting.ts";
 import { type Comparison, summaryCells, summaryHeads, table } from "./statistics.ts";
 
@@ -31,6 +38,7 @@ interface Results {
   readonly burst?: Burst;
   readonly path?: Path;
   readonly schedule?: readonly ScheduleTimes[];
+  readonly dense?: readonly DenseTimes[];
 }
 
 const { values: options } = parseArgs({
@@ -67,7 +75,12 @@ async function main(): Promise<void> {
     console.error(`${what}: ${((performance.now() - start_ms) / 1000).toFixed(0)} s`);
     return result;
   };
-  const schedule = wanted("schedule") ? { schedule: await step("schedule", () => measureSchedule()) } : {};
+  const schedule = wanted("schedule")
+    ? {
+      schedule: await step("schedule", () => measureSchedule()),
+      dense: await step("dense machines", () => measureDense()),
+    }
+    : {};
   const onMachines = only === "schedule" ? {} : await withSetting(options.dist, async (setting): Promise<Results> => {
     return {
       ...wanted("latency") && { latency: await step("latency", () => measureLatency(setting, numbers)) },
@@ -91,7 +104,7 @@ function count(name: string, text: string): number {
 function report(
   host: { readonly cores: number; readonly kernel: string; readonly load: number },
   { pause_ms, units }: { readonly pause_ms: number; readonly units: number },
-  { latency, burst, path, schedule }: Results,
+  { latency, burst, path, schedule, dense }: Results,
 ): string {
   const heads = (what: string) => [what, ...summaryHeads];
   const parts = [
@@ -128,6 +141,7 @@ function report(
     );
   }
   if (schedule) parts.push(scheduleReport(schedule));
+  if (dense) parts.push(denseReport(dense));
   return parts.join("\n");
 }
 

@@ -68,6 +68,70 @@ function measure(machines: number, units: number, rounds: number): ScheduleTimes
   };
 }
 
+/** One change on machines with many units each: what the engine works out again is the whole of one machine. */
+export interface DenseTimes {
+  readonly what: string;
+  readonly one_change: Summary;
+}
+
+/** Measures few machines that run many units. */
+export function measureDense({ rounds = 9 }: { readonly rounds?: number } = {}): DenseTimes[] {
+  const plain = (story: Story) => {
+    for (let index = 0; index < 3_000; index++) story.unit(`plain-${index}.service`, "launched", []);
+  };
+  const withConflicts = (story: Story) => {
+    for (let index = 0; index < 3_000; index++) {
+      story.unit(`plain-${index}.service`, "launched", index % 10 === 0 ? options("Conflicts=other@*.service") : []);
+    }
+  };
+  const replaced = (story: Story) => {
+    const here = `MachineID=${machineId(0)}`;
+    for (let index = 0; index < 400; index++) story.unit(`plain-${index}.service`, "launched", options(here));
+    return () => {
+      // None of the replaced units has another machine, so that each of them stays.
+      for (let index = 0; index < 100; index++) {
+        story.unit(`plain-${index + 200}.service`, "launched", options(`Replaces=plain-${index}.service`));
+      }
+    };
+  };
+  return [
+    measureDenseCase("3 machines, 3,000 units", 3, plain, rounds),
+    measureDenseCase("3 machines, 3,000 units, 300 with Conflicts", 3, withConflicts, rounds),
+    measureDenseCase("1 machine, 400 units, 100 replaced ones without another machine", 1, replaced, rounds),
+  ];
+}
+
+function measureDenseCase(
+  what: string,
+  machines: number,
+  fill: (story: Story) => void | (() => void),
+  rounds: number,
+): DenseTimes {
+  const one_change_ms: number[] = [];
+  const story = new Story();
+  for (let index = 0; index < machines; index++) story.machine(machineId(index), {});
+  const memo = new ScheduleMemo();
+  const decide = () => {
+    const cluster = story.cluster();
+    const start_ms = performance.now();
+    const plan = schedule(cluster, { absentAreGone: true }, memo);
+    const took_ms = performance.now() - start_ms;
+    story.apply(plan.placements);
+    return took_ms;
+  };
+  const later = fill(story);
+  decide();
+  later?.();
+  decide();
+  for (let round = 0; round < rounds; round++) {
+    story.unit(`new-${round}.service`, "launched", []);
+    decide();
+    // The plan after the placement: one machine has one unit more.
+    one_change_ms.push(decide());
+  }
+  return { what, one_change: summarize(one_change_ms) };
+}
+
 function changes(story: Story, machines: number, round: number): (() => void)[] {
   return [
     () => story.unit(`new-${round}.service`, "launched", []),
@@ -142,4 +206,12 @@ export function scheduleReport(times: readonly ScheduleTimes[]): string {
   ].join("");
 }
 
-if (import.meta.main) console.log(scheduleReport(measureSchedule()));
+/** {@link measureDense} as a person reads it. */
+export function denseReport(times: readonly DenseTimes[]): string {
+  return table([
+    ["one change on dense machines", ...summaryHeads],
+    ...times.map(({ what, one_change }) => [what, ...summaryCells(one_change)]),
+  ]);
+}
+
+if (import.meta.main) console.log(`${scheduleReport(measureSchedule())}\n${denseReport(measureDense())}`);

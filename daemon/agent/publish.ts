@@ -54,7 +54,16 @@ export function sameStates(
   if (!a || a.size !== b.size) return false;
   for (const [name, state] of b) {
     const other = a.get(name);
-    if (!other || JSON.stringify(other) !== JSON.stringify(state)) return false;
+    if (!other || other !== state && !sameFields(other, state)) return false;
   }
   return true;
+}
+
+/** The fields of a state, none of which may be an object: {@link sameFields} compares them by value. */
+type FlatState = Readonly<Partial<Record<keyof UnitState, string | number | boolean>>>;
+
+/** Whether two states have equal fields. Called for every unit at every signal of systemd, so nothing is serialized. */
+function sameFields(a: FlatState, b: FlatState): boolean {
+  const keys = Object.keys(b) as (keyof UnitState)[];
+  return keys.length === Object.keys(a).length && keys.every((key) => a[key] === b[key]);
 }

@@ -30,8 +30,9 @@ export function moveReplaced(board: Board): Removal[] {
   const removals: Removal[] = [];
   const ids = [...board.seats].filter(([_, seating]) => hasReplaced(seating)).map(([id]) => id).sort();
   for (const from of ids) {
-    const stuck = new Set<Unit>();
-    for (let pair = nextPair(board, from, stuck); pair; pair = nextPair(board, from, stuck)) {
+    // Units only leave this machine here, so that every pair there will be is among the first ones.
+    let pairs = replacementsOn(board, from);
+    for (let pair = nextPair(pairs); pair; pair = nextPair(pairs)) {
       const { victim, replacer } = pair;
       const { jobs } = board.seating(from);
       const group = closure(
@@ -40,29 +41,34 @@ export function moveReplaced(board: Board): Removal[] {
       );
       const isStuck = group.includes(replacer) || group.some((unit) => unit.unreadable !== undefined);
       const to = isStuck ? undefined : moveGroup(board, from, group);
-      if (to === undefined) stuck.add(victim);
-      else for (const unit of peersFirst(group)) removals.push({ unit, from, to, victim, replacer });
+      // A victim without another machine stays, whatever else leaves this one.
+      const settled = new Set(to === undefined ? [victim] : group);
+      pairs = pairs.filter((other) => !settled.has(other.victim) && (to === undefined || !settled.has(other.replacer)));
+      if (to !== undefined) {
+        for (const unit of peersFirst(group)) removals.push({ unit, from, to, victim, replacer });
+      }
     }
   }
   return removals;
 }
 
-/**
- * Who is to make way next on a machine, and for whom: first for those who need not make way themselves, since whoever
- * leaves replaces nobody any more. Those who are `stuck` stay.
- */
-function nextPair(
-  board: Board,
-  id: MachineId,
-  stuck: ReadonlySet<Unit>,
-): { readonly victim: Unit; readonly replacer: Unit } | undefined {
+/** One job on a machine that another job there replaces. */
+interface Replacement {
+  readonly victim: Unit;
+  readonly replacer: Unit;
+}
+
+/** Every pair of a replaced job and its replacer on a machine, by precedence of the victim, then of the replacer. */
+function replacementsOn(board: Board, id: MachineId): readonly Replacement[] {
   const jobs = [...board.seating(id).jobs].sort(precedence);
-  const pairs = jobs.filter((unit) => !stuck.has(unit)).flatMap((victim) =>
-    jobs.filter((other) => other.unreadable === undefined && replaces(other, victim)).map((replacer) => ({
-      victim,
-      replacer,
-    }))
+  const replacers = jobs.filter((unit) => unit.unreadable === undefined && unit.requirements.replaces.length > 0);
+  return jobs.flatMap((victim) =>
+    replacers.filter((replacer) => replaces(replacer, victim)).map((replacer) => ({ victim, replacer }))
   );
+}
+
+/** The next pair to resolve: one whose replacer is not replaced itself comes first, since a replacer that leaves replaces nothing. */
+function nextPair(pairs: readonly Replacement[]): Replacement | undefined {
   const victims = new Set(pairs.map(({ victim }) => victim));
   return pairs.find(({ replacer }) => !victims.has(replacer)) ?? pairs[0];
 }

@@ -60,8 +60,9 @@ export function settle(meeting: Meeting): Settlement {
   const seating = seatingOf(host, kept, globalsAmong(host, kept, globals));
   const evicted = new Map<UnitName, Verdict>();
   if (kept.length === jobs.length) return { seating, evicted };
+  const staying = new Set(kept);
   for (const unit of jobs) {
-    if (!kept.includes(unit)) evicted.set(unit.name, placement(unit, host, seating.residents, "resident"));
+    if (!staying.has(unit)) evicted.set(unit.name, placement(unit, host, seating.residents, "resident"));
   }
   return { seating, evicted };
 }
@@ -73,15 +74,40 @@ function keep({ host, jobs, globals }: Meeting, out: ReadonlySet<UnitName>): Uni
   const unreadable = jobs.filter((unit) => unit.unreadable !== undefined);
   for (const unit of unreadable) able.set(unit.name, unit);
   const kept = new Set(unreadable);
+  const readable = new ConflictIndex();
   for (const unit of able.values()) {
     if (kept.has(unit)) continue;
     const group = withPeers(unit, able, globals, kept);
     if (!group) continue;
-    const together = [...kept, ...group].filter((other) => other.unreadable === undefined);
-    if (group.some((member) => together.some((other) => conflict(member, other)))) continue;
-    for (const member of group) kept.add(member);
+    if (group.some((member) => readable.conflictsWith(member) || group.some((other) => conflict(member, other)))) {
+      continue;
+    }
+    for (const member of group) {
+      kept.add(member);
+      readable.add(member);
+    }
   }
   return [...kept];
+}
+
+/**
+ * Units that do not conflict with each other, so far. Most units have no Conflicts= at all: a newcomer without any is
+ * compared only with the units that have some.
+ */
+class ConflictIndex {
+  readonly #all: Unit[] = [];
+  readonly #withConflicts: Unit[] = [];
+
+  add(unit: Unit): void {
+    this.#all.push(unit);
+    if (unit.requirements.conflicts.length > 0) this.#withConflicts.push(unit);
+  }
+
+  /** Whether a unit conflicts with any of those that were added. */
+  conflictsWith(unit: Unit): boolean {
+    const candidates = unit.requirements.conflicts.length > 0 ? this.#all : this.#withConflicts;
+    return candidates.some((other) => conflict(unit, other));
+  }
 }
 
 /** A unit and all that must be where it is and is not `kept` already; undefined if one of those is not here. */
@@ -109,8 +135,9 @@ function beaten({ host, changed, globals }: Meeting, kept: readonly Unit[]): Uni
   const ordered = kept.filter((unit) => unit.unreadable === undefined).sort(precedence);
   for (const unit of ordered) {
     if (!changed.has(unit.name)) continue;
-    const others = kept.filter((other) => !changed.has(other.name) || precedence(other, unit) < 0);
     const before = globals.filter((other) => other.unreadable === undefined && precedence(other, unit) < 0);
+    if (!before.some((other) => conflict(unit, other))) continue;
+    const others = kept.filter((other) => !changed.has(other.name) || precedence(other, unit) < 0);
     if (globalsAmong(host, others, before).some((other) => conflict(unit, other))) return unit;
   }
   const followers = ordered.filter((unit) => unit.requirements.machineOf.length > 0);

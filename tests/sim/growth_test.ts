@@ -64,6 +64,44 @@ for (const [what, lines] of Object.entries(groups)) {
   });
 }
 
+/** One settled machine: what each unit asks for, and how much more work twice the units may be. */
+const denseMachines: Readonly<Record<string, { readonly lines: (index: number) => readonly string[]; limit: number }>> =
+  {
+    "units without options": { lines: () => [], limit: 3 },
+    "units of which one has Conflicts": {
+      lines: (index) => index === 0 ? ["Conflicts=other@*.service"] : [],
+      limit: 3,
+    },
+    // Each replaced unit is compared with every other unit of its machine.
+    "units that replace each other and have no other machine": {
+      lines: (index) => index % 4 === 0 ? [`Replaces=u${index + 1}.service`] : [],
+      limit: 5,
+    },
+  };
+
+for (const [what, { lines, limit }] of Object.entries(denseMachines)) {
+  Deno.test(`growth: a settled machine with ${what}`, () => {
+    const decideAgain = (size: number) => {
+      const story = new Story();
+      story.machine("m1", {});
+      for (let index = 0; index < size; index++) story.unit(`u${index}.service`, "launched", []);
+      story.apply(schedule(story.cluster()).placements);
+      for (let index = 0; index < size; index++) {
+        const options = lines(index).map((line) => {
+          const [name = "", value = ""] = line.split("=");
+          return { section: "X-Fleet", name, value };
+        });
+        story.unit(`u${index}.service`, "launched", options);
+      }
+      decide(story);
+      return decide(story);
+    };
+    const [small, large] = [decideAgain(200), decideAgain(400)];
+    const grows = large / small;
+    assert.ok(grows < limit, `twice the units cost ${grows.toFixed(1)} times the work: ${small}, then ${large}`);
+  });
+}
+
 Deno.test("growth: a group may be as long as it likes", () => {
   const story = new Story();
   story.machine("m1", {});
