@@ -9,9 +9,10 @@ import { type Config, ConfigError, parseConfig, type Parsed } from "./config.ts"
 /** The file that is read where none is named. */
 export const defaultConfigPath = "/etc/fleet/fleet.conf";
 
-/** A configuration, and the file it was read from, if there was one. */
+/** A configuration, the file it was read from, if there was one, and what the TLS files hold that it names for etcd. */
 export interface Configuration extends Parsed {
   readonly path?: string;
+  readonly etcdTls?: TlsTexts;
 }
 
 /**
@@ -27,8 +28,8 @@ export async function readConfiguration(
   const text = path === null ? undefined : await readConfigFile(chosen, path !== undefined);
   const file = text === undefined ? {} : { file: { path: chosen, text } };
   const parsed = parseConfig({ ...file, env: { ...Deno.env.toObject(), ...variables } });
-  await readTls(parsed.config, parsed.sources);
-  return { ...parsed, ...(text !== undefined && { path: chosen }) };
+  const etcdTls = await readTls(parsed.config, parsed.sources);
+  return { ...parsed, ...(text !== undefined && { path: chosen }), ...(etcdTls && { etcdTls }) };
 }
 
 async function readConfigFile(path: string, mustExist: boolean): Promise<string | undefined> {
@@ -51,9 +52,9 @@ export interface TlsTexts {
 }
 
 /** Reads the PEM files of a configuration. Throws {@link ConfigError} that names option, source and path. */
-export async function readTls(
+async function readTls(
   config: Config,
-  sources: ReadonlyMap<string, string> = new Map(),
+  sources: ReadonlyMap<string, string>,
 ): Promise<TlsTexts | undefined> {
   if (config.registry !== "etcd") return undefined;
   const problems: string[] = [];

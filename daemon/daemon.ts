@@ -13,12 +13,11 @@ import type { Store } from "../registry/store.ts";
 import type { Config } from "./config.ts";
 import type { Status } from "./life.ts";
 import type { Notify } from "./notify.ts";
-import { renewal } from "./reload.ts";
+import { type EffectiveConfig, renewal } from "./reload.ts";
 import { within } from "./shutdown.ts";
 
 /** What one configuration gives rise to. */
-export interface Regime<Api> {
-  readonly config: Config;
+export interface Regime<Api> extends EffectiveConfig {
   readonly store: Store;
   readonly registry: Registry;
   readonly api: Api;
@@ -29,8 +28,8 @@ export interface Regime<Api> {
 /** How a daemon does what it does. `Api` answers requests. */
 export interface DaemonPorts<Api> {
   /** Reads the configuration anew. Throws when it cannot be used. */
-  readonly configure: () => Promise<Config>;
-  readonly openStore: (config: Config) => Promise<Store>;
+  readonly configure: () => Promise<EffectiveConfig>;
+  readonly openStore: (effective: EffectiveConfig) => Promise<Store>;
   /** `doubts` are the same for all of them: what one leaves in doubt, the next must settle before it writes. */
   readonly openRegistry: (config: Config, store: Store, doubts: Doubts) => Registry;
   readonly openApi: (parts: Omit<Regime<Api>, "api" | "store">) => Api;
@@ -76,8 +75,8 @@ export class Daemon<Api> {
   }
 
   /** Opens everything that `config` names; {@link live} is to follow once the API is served. */
-  async start(config: Config): Promise<void> {
-    this.#regime = await this.#open(config, undefined, { store: true, registry: true });
+  async start(effective: EffectiveConfig): Promise<void> {
+    this.#regime = await this.#open(effective, undefined, { store: true, registry: true });
   }
 
   /** Begins to live. */
@@ -136,10 +135,10 @@ export class Daemon<Api> {
     await tell("RELOADING=1");
     const started_ms = clock.monotonic_ms();
     try {
-      const config = await configure();
-      const what = renewal(this.#regime.config, config);
+      const next = await configure();
+      const what = renewal(this.#regime, next);
       if ("refusal" in what) throw new Error(what.refusal);
-      await this.#renew(config, what);
+      await this.#renew(next, what);
       log("info", `configuration reloaded in ${Math.round(clock.monotonic_ms() - started_ms)} ms`);
     } catch (error) {
       log("error", `configuration not reloaded, the old one stays in force: ${messageOf(error)}`);
@@ -147,11 +146,11 @@ export class Daemon<Api> {
     await tell(`READY=1\nSTATUS=${statusText(this.#status)}`);
   }
 
-  async #renew(config: Config, what: Exclude<ReturnType<typeof renewal>, { refusal: string }>): Promise<void> {
+  async #renew(next: EffectiveConfig, what: Exclude<ReturnType<typeof renewal>, { refusal: string }>): Promise<void> {
     const old = this.#regime;
-    const regime = await this.#open(config, old, what);
+    const regime = await this.#open(next, old, what);
     if (this.#ending) return;
-    await this.#ports.putInForce(config);
+    await this.#ports.putInForce(next.config);
     if (what.membership) {
       this.#life?.stop.abort();
       await this.#life?.ended;
@@ -163,16 +162,16 @@ export class Daemon<Api> {
   }
 
   async #open(
-    config: Config,
+    { config, etcdTls }: EffectiveConfig,
     old: Regime<Api> | undefined,
     what: { readonly store: boolean; readonly registry: boolean; readonly api?: boolean },
   ): Promise<Regime<Api>> {
     const { openStore, openRegistry, openApi } = this.#ports;
-    const store = old && !what.store ? old.store : await openStore(config);
+    const store = old && !what.store ? old.store : await openStore({ config, ...(etcdTls && { etcdTls }) });
     const registry = old && !what.registry ? old.registry : openRegistry(config, store, this.#doubts);
     const retired = old && !what.registry ? old.retired : new AbortController();
     const api = old && !what.api ? old.api : openApi({ config, registry, retired });
-    return { config, store, registry, retired, api };
+    return { config, ...(etcdTls && { etcdTls }), store, registry, retired, api };
   }
 
   /** Resolves when the new life has first told its status, or has ended. */

@@ -19,7 +19,8 @@ class Stage {
   broken: string | undefined;
   #count = 0;
   readonly daemon = new Daemon<string>({
-    configure: () => this.broken ? Promise.reject(new Error(this.broken)) : Promise.resolve(conf(this.text)),
+    configure: () =>
+      this.broken ? Promise.reject(new Error(this.broken)) : Promise.resolve({ config: conf(this.text) }),
     openStore: () => Promise.resolve(this.#part<Store>("store")),
     openRegistry: (_config, _store, doubts) => {
       this.doubts.push(doubts);
@@ -51,7 +52,7 @@ class Stage {
   }
 
   async started(): Promise<this> {
-    await this.daemon.start(conf(this.text));
+    await this.daemon.start({ config: conf(this.text) });
     this.daemon.live();
     this.told.length = 0;
     return this;

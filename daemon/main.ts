@@ -134,7 +134,7 @@ async function build(start: Start, log: Log): Promise<House> {
 
 /** Serves from the first moment, lives, and ends when a signal says so. */
 async function run(house: House): Promise<void> {
-  const { log, tell, systemd, configuration: { config } } = house;
+  const { log, tell, systemd, configuration } = house;
   const stop = new AbortController();
   const daemon: Daemon<Handler> = openDaemon(house, () => daemon.status);
   const unhook = onSignals({
@@ -147,7 +147,7 @@ async function run(house: House): Promise<void> {
   });
   let watchdog: Promise<void> | undefined;
   try {
-    await daemon.start(config);
+    await daemon.start(configuration);
     house.server = await openServer(house, () => daemon.regime.api);
     await tell(`READY=1\nSTATUS=${daemon.status.reason}`);
     const interval_ms = watchdogInterval_ms({
@@ -180,10 +180,10 @@ function openDaemon(house: House, status: () => Daemon<Handler>["status"]): Daem
       for (const warning of configuration.warnings) log("warn", warning);
       await readCredentials(configuration.config, configuration.sources);
       next = configuration;
-      return configuration.config;
+      return configuration;
     },
-    openStore: async (config) => {
-      const store = await openStore(config, house.greeting === undefined ? "configured" : "memory");
+    openStore: async (effective) => {
+      const store = await openStore(effective, house.greeting === undefined ? "configured" : "memory");
       return observeStore(store, house.metrics, systemClock, house.renewals);
     },
     openRegistry: (config, store, doubts) => openRegistry(config, store, doubts, log),

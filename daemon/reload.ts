@@ -5,6 +5,7 @@
  */
 
 import type { Config } from "./config.ts";
+import type { TlsTexts } from "./configuration.ts";
 
 /** How much has to begin anew for a new configuration to be in force. */
 export interface Renewal {
@@ -65,8 +66,19 @@ const restartOnly: Readonly<Partial<Record<keyof Config, string>>> = {
   systemdUser: "systemd_user",
 };
 
-/** What to begin anew, or why the new configuration cannot be taken on. TLS files may have changed under their names. */
-export function renewal(before: Config, after: Config): Renewal | { readonly refusal: string } {
+/** A configuration, and the contents of the TLS files that it names for etcd. */
+export interface EffectiveConfig {
+  readonly config: Config;
+  readonly etcdTls?: TlsTexts;
+}
+
+/**
+ * What to begin anew, or why the new configuration cannot be taken on. TLS files are compared by their contents: a renewed
+ * certificate keeps its name, and a file that is as it was is no reason to leave the cluster.
+ */
+export function renewal(old: EffectiveConfig, next: EffectiveConfig): Renewal | { readonly refusal: string } {
+  const before = old.config;
+  const after = next.config;
   const changed = (Object.keys(needs) as (keyof Config)[])
     .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
   const never = changed.filter((key) => needs[key] === "never").map((key) => restartOnly[key] ?? key);
@@ -74,8 +86,8 @@ export function renewal(before: Config, after: Config): Renewal | { readonly ref
     return { refusal: `${never.join(", ")} cannot change while fleetd runs: systemctl restart fleet` };
   }
   const any = (...kinds: readonly string[]) => changed.some((key) => kinds.includes(needs[key]));
-  const usesTls = after.etcdCafile !== "" || after.etcdCertfile !== "";
-  const store = after.registry === "etcd" && (any("store") || usesTls);
+  const sameTls = (["ca", "cert", "key"] as const).every((part) => old.etcdTls?.[part] === next.etcdTls?.[part]);
+  const store = after.registry === "etcd" && (any("store") || !sameTls);
   const registry = store || any("registry");
   return { store, registry, api: registry || any("api"), membership: registry || any("membership", "credentials") };
 }

@@ -1,12 +1,25 @@
 import assert from "node:assert/strict";
 import { parseConfig } from "./config.ts";
+import type { TlsTexts } from "./configuration.ts";
 import { renewal } from "./reload.ts";
 
 const conf = (text: string) => parseConfig({ file: { path: "/f", text }, env: {} }).config;
 
 const nothing = { store: false, registry: false, api: false, membership: false };
 
-const cases: readonly { name: string; before?: string; after: string; want: unknown }[] = [
+const all = { store: true, registry: true, api: true, membership: true };
+const tls = "etcd_servers=https://a:1\netcd_cafile=/ca\netcd_certfile=/cert\netcd_keyfile=/key";
+
+interface Case {
+  readonly name: string;
+  readonly before?: string;
+  readonly after: string;
+  /** What the TLS files hold, before and after; the same where only one is given. */
+  readonly tls?: readonly [before: TlsTexts, after?: TlsTexts];
+  readonly want: unknown;
+}
+
+const cases: readonly Case[] = [
   { name: "nothing", after: "", want: nothing },
   { name: "verbosity and log format", after: "verbosity=1\nlog_format=json", want: nothing },
   { name: "the page size", after: "token_limit=7", want: { ...nothing, api: true } },
@@ -20,10 +33,39 @@ const cases: readonly { name: string; before?: string; after: string; want: unkn
     want: { store: true, registry: true, api: true, membership: true },
   },
   {
-    name: "perhaps what is in the TLS files",
-    before: "etcd_cafile=/ca",
-    after: "etcd_cafile=/ca",
-    want: { store: true, registry: true, api: true, membership: true },
+    name: "tokens, with etcd over TLS whose files are as they were",
+    before: tls,
+    after: `${tls}\napi_tokens_file=/tokens`,
+    tls: [{ ca: "1", cert: "1", key: "1" }],
+    want: { ...nothing, membership: true },
+  },
+  {
+    name: "nothing, with etcd over TLS whose files are as they were",
+    before: tls,
+    after: tls,
+    tls: [{ ca: "1", cert: "1", key: "1" }],
+    want: nothing,
+  },
+  {
+    name: "the contents of the TLS authority's file",
+    before: tls,
+    after: tls,
+    tls: [{ ca: "1", cert: "1", key: "1" }, { ca: "2", cert: "1", key: "1" }],
+    want: all,
+  },
+  {
+    name: "the contents of the TLS certificate's and key's files",
+    before: tls,
+    after: tls,
+    tls: [{ ca: "1", cert: "1", key: "1" }, { ca: "1", cert: "2", key: "2" }],
+    want: all,
+  },
+  {
+    name: "the name of a TLS file, and nothing in it",
+    before: tls,
+    after: tls.replace("/ca", "/other-ca"),
+    tls: [{ ca: "1", cert: "1", key: "1" }],
+    want: all,
   },
   {
     name: "what the embedded store has no use for",
@@ -38,6 +80,9 @@ const cases: readonly { name: string; before?: string; after: string; want: unkn
   },
 ];
 
-for (const { name, before = "", after, want } of cases) {
-  Deno.test(`a reload that changes ${name}`, () => assert.deepEqual(renewal(conf(before), conf(after)), want));
+for (const { name, before = "", after, tls: [had, has = had] = [], want } of cases) {
+  Deno.test(`a reload that changes ${name}`, () => {
+    const effective = (text: string, etcdTls?: TlsTexts) => ({ config: conf(text), ...(etcdTls && { etcdTls }) });
+    assert.deepEqual(renewal(effective(before, had), effective(after, has)), want);
+  });
 }

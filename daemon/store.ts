@@ -6,21 +6,22 @@
 
 import { openEtcdStore } from "../registry/etcd/store.ts";
 import type { Store } from "../registry/store.ts";
-import type { Config } from "./config.ts";
-import { readTls } from "./configuration.ts";
+import type { Configuration } from "./configuration.ts";
 
 /** What "no limit" is taken for. */
 const longestRequest_ms = 60_000;
 
 /** The cluster's memory: etcd, a file of this machine alone, or, for `memory`, nothing that outlives the process. */
-export async function openStore(config: Config, where: "configured" | "memory" = "configured"): Promise<Store> {
+export async function openStore(
+  { config, etcdTls }: Pick<Configuration, "config" | "etcdTls">,
+  where: "configured" | "memory" = "configured",
+): Promise<Store> {
   if (config.registry === "embedded") {
     const { openSqliteStore } = await import("../registry/sqlite.ts");
     if (where === "memory") return openSqliteStore({ path: ":memory:" });
     await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
     return openSqliteStore({ path: `${config.stateDirectory}/fleet.db` });
   }
-  const tls = await readTls(config);
   return await openEtcdStore({
     endpoints: config.etcdServers,
     prefix: config.etcdKeyPrefix,
@@ -28,7 +29,7 @@ export async function openStore(config: Config, where: "configured" | "memory" =
     requestTimeout_ms: config.etcdRequestTimeout_ms || longestRequest_ms,
     username: config.etcdUsername,
     password: config.etcdPassword,
-    ...(tls && { tls }),
+    ...(etcdTls && { tls: etcdTls }),
   });
 }
 

@@ -99,6 +99,17 @@ Deno.test("etcd with TLS, client certificates and passwords", async (t) => {
           assert.ok(!shown.includes(password));
           assert.ok(!(await m1!.journal("fleet.service")).includes(password));
         });
+        await t.step("a reload with unchanged TLS files keeps the connections to etcd", async () => {
+          const connections = () => m1!.must(["ss", "-Htn", "state", "established", "dst", `${address}:2379`]);
+          const reloads = async () => (await m1!.journal("fleet.service")).split("configuration reloaded").length;
+          const ports = async () => (await connections()).match(/(?<=:)\d+(?=\s+10\.77\.0\.1:2379)/g)?.sort();
+          const [before, reloadsBefore] = [await ports(), await reloads()];
+          assert.ok(before && before.length > 0);
+          await m1!.must(["systemctl", "reload", "fleet.service"]);
+          await until("the reload to be done", async () => (await reloads()) > reloadsBefore || undefined);
+          assert.deepEqual(await ports(), before);
+          assert.equal(await cluster.pid(m1!, "a.service"), pid);
+        });
         const others: readonly [what: string, files: Record<string, string>, why: RegExp][] = [
           ["another authority's client certificate", {
             "/etc/fleet/cert.pem": authority.stranger.cert,
