@@ -125,7 +125,7 @@ export function explain(
     ...(target && { target }),
     ...(next !== undefined && { next }),
     machines,
-    notes: [...peerNotes(scene, outcome), ...replacementNotes(scene, next)],
+    notes: [...peerNotes(scene, outcome), ...replacementNotes(scene, next), ...idleNotes(scene, machines)],
     warnings: warningsOf(scene, outcome, next),
     ...(cluster.leader && { leader: cluster.leader }),
   };
@@ -318,6 +318,21 @@ function peerNotes({ cluster, unit, plan }: Scene, outcome: Outcome): string[] {
     return target
       ? `required peer Unit(${name}) is on machine ${short(target.machine)}`
       : `required peer Unit(${name}) is about to be placed`;
+  });
+}
+
+/** Where the unit was started and does not run. */
+function idleNotes({ unit }: Scene, machines: readonly MachineExplanation[]): string[] {
+  if (unit.desiredState !== "launched") return [];
+  return machines.flatMap(({ id, standpoint, pending, state }) => {
+    if (standpoint !== "here" || pending !== undefined || !state) return [];
+    if (state.active !== "inactive" && state.active !== "failed") return [];
+    const what = state.active === "failed"
+      ? `it has failed since${state.result === undefined ? "" : ` (${state.result})`}`
+      : state.job !== undefined && state.job !== "done"
+      ? `systemd's start job ended with "${state.job}"`
+      : "it is inactive since: it has ended by itself, or systemd or somebody on that machine has stopped it";
+    return [`machine ${short(id)} has started it, and ${what}; fleetctl start ${unit.name} starts it again`];
   });
 }
 

@@ -319,7 +319,18 @@ m1 here inactive disk full, has not put its file in place yet`,
         .says("m1", "a.service", { active: "failed", sub: "failed", result: "exit-code" }),
     told: `placed: it is on machine m1..., where systemd says failed (failed)
 target m1: ${first}
-m1 here failed exit-code`,
+m1 here failed exit-code
+note: machine m1... has started it, and it has failed since (exit-code); fleetctl start a.service starts it again`,
+  },
+  {
+    name: "a launched unit that is inactive has a reason",
+    stage: (s) =>
+      s.machine("m1").unit("a.service", "launched").scheduled()
+        .says("m1", "a.service", { active: "inactive", sub: "dead" }),
+    told: `placed: it is on machine m1..., where systemd says inactive (dead)
+target m1: ${first}
+m1 here inactive
+note: machine m1... has started it, and it is inactive since: it has ended by itself, or systemd or somebody on that machine has stopped it; fleetctl start a.service starts it again`,
   },
   {
     name: "its agent has not said a word",

@@ -13,8 +13,9 @@ import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { Bell, reconcile, together } from "../reconcile.ts";
 import { desired, hashesNeeded, kept, type Wanted } from "./desired.ts";
-import { Hands, type Situation, startsAgain } from "./hands.ts";
+import { Hands, type Situation } from "./hands.ts";
 import { adopted, commanded, type IntentMemory } from "./intent.ts";
+import { startsAgain } from "./job_results.ts";
 import { type Current, plan, type Step } from "./plan.ts";
 import { sameStates, unitStates } from "./publish.ts";
 import { Troubles } from "./troubles.ts";
@@ -39,6 +40,8 @@ export interface AgentOptions {
 
 interface AgentWorld extends Situation {
   readonly held: ReadonlySet<UnitName>;
+  /** Units that are not to be started yet. */
+  readonly later: ReadonlySet<UnitName>;
   readonly states: ReadonlyMap<UnitName, UnitState>;
   readonly now_ms: number;
 }
@@ -130,11 +133,16 @@ export class Agent {
     this.#troubles.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
     const held = new Set([...busy, ...hands.busy, ...unreadable, ...this.#waiting(wanted, current, now_ms)]);
     const { id } = this.#options.machine();
-    const states = unitStates(id, wanted, current, this.#troubles.errors(), hands.restarting, ended);
+    const waiting = hands.waitingForOthers({ wanted, current });
+    const errors = new Map([
+      ...[...waiting].map(([name, error]) => [name, { error, tried: false }] as const),
+      ...this.#troubles.errors(),
+    ]);
+    const states = unitStates(id, wanted, current, errors, hands.restarting, ended);
     if (view) this.#options.seen(view);
     if (this.#draining && current.size === 0) this.#drained(true);
     this.#last = { wanted, states };
-    return { wanted, current, texts, held, states, now_ms };
+    return { wanted, current, texts, held, later: new Set(waiting.keys()), states, now_ms };
   }
 
   /** What ought to be here, with the files it takes, and of which units nobody can tell. */
@@ -161,7 +169,7 @@ export class Agent {
   #decide(world: AgentWorld): readonly AgentStep[] {
     // Leaving the cluster takes the states along.
     if (this.#draining && world.current.size === 0) return [];
-    const steps: AgentStep[] = [...plan(world.wanted, world.current, world.held)];
+    const steps: AgentStep[] = [...plan(world.wanted, world.current, world.held, world.later)];
     // What a unit did last before it is removed is not worth telling: its state is gone at the next look.
     const removed = new Set(steps.flatMap((step) => step.kind === "remove" ? [step.unit] : []));
     const without = (states: ReadonlyMap<UnitName, UnitState> | undefined) =>

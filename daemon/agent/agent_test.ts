@@ -790,3 +790,97 @@ Deno.test("a socket that could not be started is tried again: later, or together
     assert.equal(bench.state("b.socket"), "launched active listening");
     assert.equal(bench.published.get("b.socket")!.error, undefined);
   }));
+
+const sidekickText = `[Unit]\nBindsTo=web@%i.service\n${daemonText}`;
+
+Deno.test("a unit that systemd stops together with a replaced one is started again when that is active", () =>
+  withBench(async (bench) => {
+    bench.assign(["side@1.service", sidekickText, "launched"], ["web@1.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    bench.machine.holdJobs();
+    bench.assign(["side@1.service", sidekickText, "launched"], ["web@1.service", otherText, "launched"]);
+    await ManualClock.settle();
+    // What systemd does to the bound unit.
+    bench.machine.exit("side@1.service", 0);
+    await ManualClock.settle();
+    assert.equal(bench.state("side@1.service"), "loaded inactive dead");
+    assert.equal(
+      bench.published.get("side@1.service")?.error,
+      "systemd stopped it together with Unit(web@1.service); it is started again when that unit is active",
+    );
+    // The one who waits is known to the next daemon as well.
+    await bench.end();
+    bench.begin();
+    await ManualClock.settle();
+    const before = commandsOf(bench).length;
+    bench.machine.releaseJobs();
+    await ManualClock.settle();
+    for (const unit of ["web@1.service", "side@1.service"]) assert.equal(bench.state(unit), "launched active running");
+    assert.equal(bench.published.get("side@1.service")?.error, undefined);
+    const starts = commandsOf(bench).slice(before).filter((call) => call.startsWith("Start"));
+    assert.deepEqual(starts, ["StartUnit web@1.service replace", "StartUnit side@1.service replace"]);
+  }));
+
+Deno.test("a unit that systemd stopped together with another waits while that is to be stopped, unless it is asked for", () =>
+  withBench(async (bench) => {
+    bench.assign(["side@1.service", sidekickText, "launched"], ["web@1.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    bench.machine.holdJobs();
+    bench.assign(["side@1.service", sidekickText, "launched"], ["web@1.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    bench.machine.exit("side@1.service", 0);
+    bench.machine.releaseJobs();
+    await ManualClock.settle();
+    assert.equal(bench.state("side@1.service"), "loaded inactive dead");
+    bench.assign(["side@1.service", sidekickText, "launched", 7], ["web@1.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    assert.equal(bench.state("side@1.service"), "launched active running");
+  }));
+
+Deno.test("a unit that a failed restart has brought down is started again when the other unit is active", () =>
+  withBench(async (bench) => {
+    const webText = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sleep infinity\n";
+    const units = (restart: number) =>
+      [["side@1.service", sidekickText, "launched"], ["web@1.service", webText, "launched", restart]] as const;
+    bench.assign(...units(0));
+    await ManualClock.settle();
+    bench.machine.exit("web@1.service", 0);
+    await ManualClock.settle();
+    bench.assign(...units(5));
+    await ManualClock.settle();
+    // The restarted unit fails, and systemd takes its sidekick down.
+    bench.machine.exit("web@1.service", 1);
+    bench.machine.exit("side@1.service", 0);
+    await ManualClock.settle();
+    assert.equal(bench.state("side@1.service"), "loaded inactive dead");
+    bench.assign(...units(6));
+    await ManualClock.settle();
+    bench.machine.exit("web@1.service", 0);
+    await ManualClock.settle();
+    assert.equal(bench.state("side@1.service"), "launched active running");
+  }));
+
+Deno.test("a loaded unit that something else has started is stopped once when that is asked for", () =>
+  withBench(async (bench) => {
+    const wanting = `[Unit]\nWants=b.service\n${daemonText}`;
+    bench.assign(["a.service", wanting, "loaded"], ["b.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    bench.assign(["a.service", wanting, "launched"], ["b.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    assert.equal(bench.state("b.service"), "loaded active running");
+    bench.assign(["a.service", wanting, "launched"], ["b.service", daemonText, "loaded", 8]);
+    await ManualClock.settle();
+    assert.equal(bench.state("b.service"), "loaded inactive dead");
+    assert.equal(bench.published.get("b.service")?.restart, 8);
+    await (await bench.systemd.start("b.service")).done;
+    await ManualClock.settle();
+    assert.equal(bench.state("b.service"), "loaded active running", "it is asked for once");
+  }));
+
+Deno.test("what is only loaded has nothing to stop for requests that are older", () =>
+  withBench(async (bench) => {
+    bench.assign(["b.service", daemonText, "loaded", 8]);
+    await ManualClock.settle();
+    assert.equal(bench.published.get("b.service")?.restart, 8);
+    assert.equal(bench.calls("StopUnit"), 0);
+  }));

@@ -8,8 +8,10 @@ import type { Clock } from "../../registry/clock.ts";
 import type { Log } from "../../registry/log.ts";
 import type { Revision, UnitName } from "../../registry/model.ts";
 import type { Job, JobResult, Systemd, UnitStatus } from "../../systemd/mod.ts";
+import { type Bindings, bindingsOf, boundTo, startedAgainAfter, waitingForOthers } from "./bindings.ts";
 import type { Wanted } from "./desired.ts";
 import { adopted, type Commanded, commanded, type Intent, type IntentMemory, isUp } from "./intent.ts";
+import { jobError, startsAgain, withdrawn } from "./job_results.ts";
 import { type Ordering, orderingOf, startOrder } from "./order.ts";
 import type { Current, Step } from "./plan.ts";
 import type { Troubles } from "./troubles.ts";
@@ -57,6 +59,7 @@ export class Hands {
   readonly ended = new Map<UnitName, JobResult>();
   readonly #options: HandsOptions;
   readonly #orderings: Map<UnitName, Ordering>;
+  readonly #bindings: Map<UnitName, Bindings>;
   #stopped = new Map<UnitName, JobResult>();
 
   /** `texts`: every file of fleet's directory, by unit name. */
@@ -70,6 +73,12 @@ export class Hands {
     this.files = files;
     this.intents = intents;
     this.#orderings = new Map([...texts].map(([unit, text]) => [unit, orderingOf(unit, text)]));
+    this.#bindings = new Map([...texts].map(([unit, text]) => [unit, bindingsOf(unit, text)]));
+  }
+
+  /** Units that systemd has stopped together with another one, and that are not to be started yet, with the reason. */
+  waitingForOthers(situation: Pick<Situation, "wanted" | "current">): ReadonlyMap<UnitName, string> {
+    return waitingForOthers({ ...situation, intents: this.intents }, (unit) => this.ended.get(unit) === "done");
   }
 
   /**
@@ -103,15 +112,16 @@ export class Hands {
     return startOrder(byName.keys(), this.#orderings).map((name) => byName.get(name)!);
   }
 
-  #stop({ unit }: Of<"stop">, situation: Situation): Command {
+  #stop({ unit, restart }: Of<"stop">, situation: Situation): Command {
     const { systemd, ended } = this.#options;
     const current = situation.current.get(unit);
     return {
       unit,
-      intent: this.#intent("stop", current?.status, current?.restart ?? 0),
+      intent: this.#intent("stop", current?.status, restart ?? current?.restart ?? 0),
       give: () => this.#anew(unit, systemd.stop(unit)),
       given: (job) => {
         this.busy.add(unit);
+        this.#noteBound(unit, "stop", situation);
         job.done.then((result) => {
           this.#stopped.set(unit, result);
           this.busy.delete(unit);
@@ -172,15 +182,38 @@ export class Hands {
     }
   }
 
+  /** Remembers the units to which systemd carries a command over, so that they are started again. */
+  #noteBound(unit: UnitName, kind: "stop" | "restart", situation: Situation): void {
+    const known = { ...situation, bindings: this.#bindings, intents: this.intents };
+    const { along, down } = startedAgainAfter(unit, kind === "restart", known);
+    for (const name of [...along, ...down]) {
+      const did = down.includes(name) ? "load" : this.intents.get(name)!.did === "restart" ? "restart" : "start";
+      this.#takeAlong(name, unit, did, situation);
+    }
+  }
+
+  /** A restart has failed: the units that cannot be without this one are down as well. */
+  #noteUnrestarted(unit: UnitName, situation: Situation): void {
+    for (const name of boundTo(unit, this.#bindings, "requires")) {
+      if (this.intents.get(name)?.along === unit) this.#takeAlong(name, unit, "load", situation);
+    }
+  }
+
+  #takeAlong(name: UnitName, along: UnitName, did: "load" | "start" | "restart", situation: Situation): void {
+    const restart = this.intents.get(name)?.restart ?? 0;
+    void this.#takeAs(did, name, situation.current.get(name)?.status, situation.wanted.get(name), restart, along);
+  }
+
   /** Remembers that a command is in force that is not the one given last. Known at once, before it is written. */
   async #takeAs(
-    did: "load" | "start",
+    did: "load" | "start" | "restart",
     unit: UnitName,
     status: UnitStatus | undefined,
     wanted: Wanted | undefined,
     restart = this.intents.get(unit)?.restart ?? 0,
+    along?: UnitName,
   ): Promise<void> {
-    const intent = { ...this.#intent(did, status, restart), done: true };
+    const intent = { ...this.#intent(did, status, restart), done: true, ...(along !== undefined && { along }) };
     this.intents.set(unit, intent);
     try {
       await this.#remember(unit, intent);
@@ -203,6 +236,7 @@ export class Hands {
       }
       this.files.delete(unit);
       this.#orderings.delete(unit);
+      this.#bindings.delete(unit);
       this.ended.delete(unit);
       try {
         await memory.forget(unit);
@@ -225,8 +259,11 @@ export class Hands {
     }
     // Remembered first: a file without a memory would be taken for one that somebody else has started.
     await Promise.all([...texts.keys()].map(async (unit) => {
+      const wish = situation.wanted.get(unit);
       try {
-        await this.#remember(unit, { ...this.#intent("load", undefined, 0), done: true });
+        // What is only loaded has nothing to stop.
+        const restart = wish?.desiredState === "loaded" ? wish.restart : 0;
+        await this.#remember(unit, { ...this.#intent("load", undefined, restart), done: true });
       } catch (error) {
         texts.delete(unit);
         this.#failed(unit, situation, error as Error);
@@ -240,6 +277,7 @@ export class Hands {
       else {
         this.files.set(unit, hash);
         this.#orderings.set(unit, orderingOf(unit, texts.get(unit)!));
+        this.#bindings.set(unit, bindingsOf(unit, texts.get(unit)!));
         troubles.over(unit);
       }
     }
@@ -247,16 +285,24 @@ export class Hands {
 
   #start({ kind, unit, restart }: Of<"start" | "restart">, situation: Situation): Command {
     const { systemd, troubles, ended } = this.#options;
+    const along = this.intents.get(unit)?.along;
     return {
       unit,
-      intent: this.#intent(kind, situation.current.get(unit)?.status, restart),
+      intent: {
+        ...this.#intent(kind, situation.current.get(unit)?.status, restart),
+        ...(kind === "start" && along !== undefined && { along }),
+      },
       give: () => this.#anew(unit, systemd[kind](unit)),
       given: (job) => {
         if (startsAgain(unit)) troubles.over(unit);
-        if (kind === "restart") this.restarting.set(unit, situation.current.get(unit)?.restart ?? 0);
+        if (kind === "restart") {
+          this.restarting.set(unit, situation.current.get(unit)?.restart ?? 0);
+          this.#noteBound(unit, "restart", situation);
+        }
         job.done.then((result) => {
           this.restarting.delete(unit);
           if (!withdrawn.includes(result)) this.ended.set(unit, result);
+          if (kind === "restart" && result !== "done") this.#noteUnrestarted(unit, situation);
           return this.#started(unit, jobError(kind, result), restart, situation);
         }).finally(ended);
       },
@@ -324,34 +370,6 @@ export class Hands {
     const { troubles, clock, log } = this.#options;
     troubles.failed(unit, situation.wanted.get(unit), error.message, clock.monotonic_ms());
     log("error", error.message, { unit });
-  }
-}
-
-/**
- * Whether systemd itself sees to it that a unit is started again where its file asks for that: `Restart=` is for services
- * alone, systemd.service(5). A socket, a timer or a mount that could not be started stays so until somebody tries again.
- */
-export function startsAgain(unit: UnitName): boolean {
-  return unit.endsWith(".service");
-}
-
-/** Results of jobs that somebody else took back, or that nothing is known of. */
-const withdrawn: readonly JobResult[] = ["canceled", "unknown", "collected"];
-
-/** What a start's job result means to a person; undefined if all is well, or nothing can be said. */
-function jobError(kind: "start" | "restart", result: JobResult): string | undefined {
-  switch (result) {
-    case "done":
-    case "canceled":
-    case "unknown":
-    case "collected":
-      return undefined;
-    case "dependency":
-      return `systemd's ${kind} job failed: a unit it depends on failed`;
-    case "skipped":
-      return `systemd skipped the ${kind} job: a condition was not met`;
-    default:
-      return `systemd's ${kind} job ended with "${result}"`;
   }
 }
 

@@ -17,6 +17,11 @@ export interface Intent {
   readonly invocation: string;
   /** The restart (revision of the request) that is carried out when this command is. */
   readonly restart: Revision;
+  /**
+   * The unit together with which systemd stops this one, at a command for that unit. With `load`, this unit was stopped so
+   * and is to be started again when that unit is active.
+   */
+  readonly along?: UnitName;
 }
 
 /** Where intents are kept. Rejects when they cannot be: then the command must not be given. */

@@ -19,7 +19,13 @@ export interface Current extends Commanded {
 
 /** One thing to do with one unit. */
 export type Step =
-  | { readonly kind: "stop"; readonly unit: UnitName; readonly why: string }
+  | {
+    readonly kind: "stop";
+    readonly unit: UnitName;
+    readonly why: string;
+    /** The request that this stop carries out; left out where none was made. */
+    readonly restart?: Revision;
+  }
   | { readonly kind: "remove"; readonly unit: UnitName; readonly why: string }
   | { readonly kind: "install"; readonly unit: UnitName; readonly hash: string; readonly why: string }
   | { readonly kind: "start"; readonly unit: UnitName; readonly restart: Revision; readonly why: string }
@@ -28,15 +34,18 @@ export type Step =
 /**
  * What to do next, unit by unit in order of name. Units in `held` are left alone: a job for them is under way, or a
  * failed command waits for its next try. A unit that must go away or be replaced is stopped first; what follows is
- * decided when it has stopped.
+ * decided when it has stopped. Units in `later` are not started yet.
  */
 export function plan(
   wanted: ReadonlyMap<UnitName, Wanted>,
   current: ReadonlyMap<UnitName, Current>,
   held: ReadonlySet<UnitName>,
+  later: ReadonlySet<UnitName> = new Set(),
 ): readonly Step[] {
   const names = [...new Set([...wanted.keys(), ...current.keys()])].sort();
-  return names.filter((name) => !held.has(name)).flatMap((name) => next(name, wanted.get(name), current.get(name)));
+  return names.filter((name) => !held.has(name))
+    .flatMap((name) => next(name, wanted.get(name), current.get(name)))
+    .filter((step) => step.kind !== "start" || !later.has(step.unit));
 }
 
 function next(unit: UnitName, wanted: Wanted | undefined, current: Current | undefined): Step[] {
@@ -54,8 +63,12 @@ function next(unit: UnitName, wanted: Wanted | undefined, current: Current | und
     return steps.some((step) => step.kind === "stop") ? steps : [...steps, ...install];
   }
   if (wanted.desiredState === "loaded") {
-    if (current.commanded === "loaded") return [];
-    return [{ kind: "stop", unit, why: "unit currently launched but desired state is loaded" }];
+    const { restart } = wanted;
+    if (current.commanded === "launched") {
+      return [{ kind: "stop", unit, restart, why: "unit currently launched but desired state is loaded" }];
+    }
+    // Something else may have started it, which is left alone unless an operator asks for a stop.
+    return restart > current.restart ? [{ kind: "stop", unit, restart, why: "a stop was asked for" }] : [];
   }
   if (current.commanded === "loaded") return install.slice(1);
   if (wanted.restart <= current.restart) return [];

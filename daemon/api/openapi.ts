@@ -119,6 +119,11 @@ const units: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       204: { description: "It is asked for." },
     }, { errors: [404, 409] }),
   },
+  "/units/{unitName}/stop": {
+    post: ofUnit("stopUnit", "Asks for one stop of a loaded unit that something else has started.", {
+      204: { description: "It is asked for." },
+    }, { errors: [404, 409] }),
+  },
   "/units/{unitName}/explain": {
     get: ofUnit("explainUnit", "Why a unit is where it is, or is not.", {
       200: { description: "The explanation.", content: json("Explanation") },

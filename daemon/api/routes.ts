@@ -25,7 +25,7 @@ import { type OperatorPorts, operatorRoutes } from "./operator.ts";
 import { openapiText } from "./openapi.ts";
 import { find, only, type Resource, type Routes } from "./resource.ts";
 import { parseTarget } from "./target.ts";
-import { deleteUnit, getUnit, listUnits, putUnit, restartUnit } from "./units.ts";
+import { deleteUnit, getUnit, listUnits, putUnit, restartUnit, stopUnit } from "./units.ts";
 
 export type { Peer } from "./context.ts";
 
@@ -172,6 +172,7 @@ function clusterRoutes(api: Api, version: string): Routes {
       otherwise: only("GET, PUT and DELETE"),
     }],
     ["units/*/restart", { actions: { POST: (_call, name) => restartUnit(api, name) }, otherwise: only("POST") }],
+    ["units/*/stop", { actions: { POST: (_call, name) => stopUnit(api, name) }, otherwise: only("POST") }],
     ["units/*/explain", {
       actions: { GET: (call, name) => explainUnit(api, explainer, name, call) },
       otherwise: only("GET"),

@@ -1,11 +1,11 @@
 /**
- * `/units`, `/units/{name}` and `/units/{name}/restart`.
+ * `/units`, `/units/{name}`, `/units/{name}/restart` and `/units/{name}/stop`.
  *
  * @module
  */
 
 import { ConflictError, type UnitRecord } from "../../registry/mod.ts";
-import type { Unit, UnitName } from "../../registry/model.ts";
+import type { DesiredState, Unit, UnitName } from "../../registry/model.ts";
 import { validateUnitName } from "../../systemd/unit_name.ts";
 import type { Api, Call } from "./context.ts";
 import { type Entries, pageText, requestedPage } from "./pages.ts";
@@ -86,12 +86,25 @@ export function deleteUnit(api: Api, name: UnitName): Promise<Response> {
 
 /** POST `/units/{name}/restart`: the machines that have the unit restart it once. What is not to run is not restarted. */
 export function restartUnit(api: Api, name: UnitName): Promise<Response> {
+  return request(api, name, "restart", "launched");
+}
+
+/**
+ * POST `/units/{name}/stop`: the machines that have the unit stop it once, although it is wanted no more than loaded:
+ * something else has started it there.
+ */
+export function stopUnit(api: Api, name: UnitName): Promise<Response> {
+  return request(api, name, "stop", "loaded");
+}
+
+/** Asks the machines that have a unit to bring it into the state once more that it is wanted in. */
+function request(api: Api, name: UnitName, verb: "restart" | "stop", state: DesiredState): Promise<Response> {
   return change(api, name, async (was) => {
     if (!was.unit) return refused(errorReply(404, "unit does not exist"));
     const { desiredState, unreadable } = was.unit;
-    const why = unreadable ?? (desiredState === "launched" ? undefined : `its desired state is ${desiredState}`);
+    const why = unreadable ?? (desiredState === state ? undefined : `its desired state is ${desiredState}`);
     if (why !== undefined) {
-      return refused(errorReply(409, `cannot restart unit ${JSON.stringify(name)}: ${why}`));
+      return refused(errorReply(409, `cannot ${verb} unit ${JSON.stringify(name)}: ${why}`));
     }
     await api.registry.commit({ kind: "put", was, desiredState, restart: true });
     return done(emptyReply(204));

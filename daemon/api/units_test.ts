@@ -494,6 +494,29 @@ Deno.test("POST /units/{name}/restart", async (test) => {
   });
 });
 
+Deno.test("POST /units/{name}/stop", async (test) => {
+  await using api = await ApiFixture.open();
+  const stop = () => api.send("POST", `${path}/stop`);
+  await test.step("an unknown unit is 404", async () => {
+    assert.equal((await stop()).text, errorText(404, "unit does not exist"));
+  });
+  for (const state of ["inactive", "launched"]) {
+    await test.step(`one that is ${state} is 409`, async () => {
+      await api.put("hello.service", state);
+      const { text } = await stop();
+      assert.equal(text, errorText(409, `cannot stop unit "hello.service": its desired state is ${state}`));
+    });
+  }
+  await test.step("asks for a stop and leaves the state", async () => {
+    await api.put("hello.service", "loaded");
+    const before = await api.registry.unit("hello.service");
+    assert.equal((await stop()).code, 204);
+    const after = await api.registry.unit("hello.service");
+    assert.ok((after.unit?.restart ?? 0) > (before.unit?.revision ?? Infinity));
+    assert.equal(after.unit?.desiredState, "loaded");
+  });
+});
+
 /** A registry where `meddle` gets in between reading and writing, `times` times. */
 function meddled(registry: Registry, times: number, meddle: (turn: number) => Promise<unknown>): Registry {
   let turn = 0;

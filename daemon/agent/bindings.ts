@@ -1,0 +1,118 @@
+/**
+ * Units that systemd stops together with another unit, and that the agent starts again when the other unit is back.
+ * Pure.
+ *
+ * A unit is bound to another by `BindsTo=`, `Requires=`, `PartOf=` or `StopPropagatedFrom=` of systemd.unit(5): when the
+ * agent stops the other unit, to replace its file for example, systemd stops the bound unit as well, and starts it again
+ * only where it restarts both in one job.
+ *
+ * @module
+ */
+
+import type { UnitName } from "../../registry/model.ts";
+import { parseUnitFile, UnitFileError } from "../../systemd/unit_file.ts";
+import { expandSpecifiers } from "../../systemd/unit_name.ts";
+import type { Wanted } from "./desired.ts";
+import { type Intent, isUp } from "./intent.ts";
+import type { Current } from "./plan.ts";
+
+/** The units that one unit is bound to. */
+export interface Bindings {
+  /** When one of these is stopped, systemd stops the unit. */
+  readonly stopsWith: readonly UnitName[];
+  /** Those among them without which the unit cannot be started. */
+  readonly requires: readonly UnitName[];
+}
+
+const requiring = new Set(["BindsTo", "Requires"]);
+const propagating = new Set([...requiring, "PartOf", "StopPropagatedFrom"]);
+
+/** Reads a unit's bindings. A file that cannot be read has none. */
+export function bindingsOf(name: UnitName, text: string): Bindings {
+  const stopsWith: UnitName[] = [];
+  const requires: UnitName[] = [];
+  try {
+    for (const { section, name: option, value } of parseUnitFile(text)) {
+      if (section !== "Unit" || !propagating.has(option)) continue;
+      const names = value.split(/\s+/).filter((word) => word !== "").map((word) => expandSpecifiers(word, name));
+      stopsWith.push(...names);
+      if (requiring.has(option)) requires.push(...names);
+    }
+  } catch (error) {
+    if (!(error instanceof UnitFileError)) throw error;
+  }
+  return { stopsWith, requires };
+}
+
+/** What is known of the units on this machine. */
+export interface BoundUnits {
+  readonly bindings: ReadonlyMap<UnitName, Bindings>;
+  readonly intents: ReadonlyMap<UnitName, Intent>;
+  readonly wanted: ReadonlyMap<UnitName, Wanted>;
+  readonly current: ReadonlyMap<UnitName, Current>;
+}
+
+/** The units that are bound to `unit`, directly or through others. */
+export function boundTo(
+  unit: UnitName,
+  bindings: ReadonlyMap<UnitName, Bindings>,
+  kind: keyof Bindings,
+): ReadonlySet<UnitName> {
+  const bound = new Set<UnitName>();
+  const open = [unit];
+  for (let other = open.pop(); other !== undefined; other = open.pop()) {
+    for (const [name, each] of bindings) {
+      if (name === unit || bound.has(name) || !each[kind].includes(other)) continue;
+      bound.add(name);
+      open.push(name);
+    }
+  }
+  return bound;
+}
+
+/**
+ * The units that are to be started again after a command for `unit` that systemd carries over to them: those that run,
+ * and those that an earlier command for the same unit has brought down. `isRestart`: systemd itself restarts those that
+ * run.
+ */
+export function startedAgainAfter(
+  unit: UnitName,
+  isRestart: boolean,
+  { bindings, intents, wanted, current }: BoundUnits,
+): { readonly along: readonly UnitName[]; readonly down: readonly UnitName[] } {
+  const along: UnitName[] = [];
+  const down: UnitName[] = [];
+  for (const name of boundTo(unit, bindings, "stopsWith")) {
+    const found = current.get(name);
+    const wish = wanted.get(name);
+    const isLaunched = found?.commanded === "launched" && wish?.desiredState === "launched";
+    // A unit with another command of its own is started by that.
+    if (!isLaunched || intents.get(name)?.did === "stop" || wish.hash !== found.hash) continue;
+    if (isUp(found.status)) (isRestart ? along : down).push(name);
+    else if (intents.get(name)?.along === unit) down.push(name);
+  }
+  return { along, down };
+}
+
+/**
+ * Units that must not be started yet, with the reason: systemd has stopped them together with a unit that is not back. A
+ * unit that an operator asks for by itself does not wait.
+ */
+export function waitingForOthers(
+  { intents, wanted, current }: Omit<BoundUnits, "bindings">,
+  isBack: (unit: UnitName) => boolean,
+): ReadonlyMap<UnitName, string> {
+  const waiting = new Map<UnitName, string>();
+  for (const [name, { did, along, restart }] of intents) {
+    const wish = wanted.get(name);
+    if (did !== "load" || along === undefined || wish?.desiredState !== "launched" || wish.restart > restart) continue;
+    const other = current.get(along);
+    const wishForOther = wanted.get(along);
+    if (!other && !wishForOther) continue;
+    const isCurrent = other?.commanded === "launched" && wishForOther?.desiredState === "launched" &&
+      other.hash === wishForOther.hash;
+    if (isCurrent && (other.status.active === "active" || isBack(along))) continue;
+    waiting.set(name, `systemd stopped it together with Unit(${along}); it is started again when that unit is active`);
+  }
+  return waiting;
+}
