@@ -125,8 +125,8 @@ export function decodeMachine(id: MachineId, kv: KeyValue): MachineRecord {
 }
 
 export function encodeState(state: UnitState): string {
-  const { hash, commanded, restart, error, result, job, load, active, sub, since_ms } = state;
-  return JSON.stringify({ hash, commanded, restart, error, result, job, load, active, sub, since_ms });
+  const { hash, commanded, restart, error, result, job, restarts, load, active, sub, since_ms } = state;
+  return JSON.stringify({ hash, commanded, restart, error, result, job, restarts, load, active, sub, since_ms });
 }
 
 export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): UnitState {
@@ -134,6 +134,7 @@ export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): U
   const error = fields.optionalText("error");
   const result = fields.optionalText("result");
   const job = fields.optionalText("job");
+  const restarts = fields.optionalNumber("restarts");
   return {
     unit,
     machine,
@@ -143,6 +144,7 @@ export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): U
     ...(error === undefined ? {} : { error }),
     ...(result === undefined ? {} : { result }),
     ...(job === undefined ? {} : { job }),
+    ...(restarts === undefined ? {} : { restarts }),
     load: fields.text("load"),
     active: fields.text("active"),
     sub: fields.text("sub"),
@@ -187,6 +189,10 @@ class Fields {
   number(name: string): number {
     const value = this.#fields[name];
     return typeof value === "number" && Number.isFinite(value) ? value : this.#fail(name, "a number");
+  }
+
+  optionalNumber(name: string): number | undefined {
+    return this.#fields[name] === undefined ? undefined : this.number(name);
   }
 
   revision(name: string): Revision {

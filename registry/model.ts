@@ -117,6 +117,8 @@ export interface UnitState {
   readonly result?: string;
   /** What systemd made of the latest start that this daemon commanded, for example `done`, where the unit is not active then. */
   readonly job?: string;
+  /** How often systemd itself has started a service again since it was last started; absent if never. */
+  readonly restarts?: number;
   /** systemd's LoadState, ActiveState and SubState. */
   readonly load: string;
   readonly active: string;

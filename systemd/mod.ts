@@ -22,6 +22,8 @@ export interface UnitStatus {
   readonly invocation: string;
   /** StateChangeTimestamp, milliseconds since the epoch; 0 if none. */
   readonly since_ms: number;
+  /** NRestarts of a service: how often systemd itself has started it again since it was last started; absent if never. */
+  readonly restarts?: number;
 }
 
 /** The result string of systemd's JobRemoved signal. */

@@ -24,7 +24,7 @@ export function unitStates(
 ): ReadonlyMap<UnitName, UnitState> {
   const states = new Map<UnitName, UnitState>();
   for (const { name, hash, commanded, restart, status } of current.values()) {
-    const { load, active, sub, result, since_ms } = status;
+    const { load, active, sub, result, since_ms, restarts } = status;
     const failure = errors.get(name);
     const job = ended.get(name);
     // A start that had come to nothing may have been made good by systemd since. One that cannot be stopped is active.
@@ -34,6 +34,7 @@ export function unitStates(
       restart: restarting.get(name) ?? restart,
       ...(error !== undefined && { error }),
       ...(result !== "success" && { result }),
+      ...(restarts !== undefined && { restarts }),
       ...(job !== undefined && (active === "inactive" || active === "failed") && { job }),
     });
   }

@@ -132,6 +132,7 @@ function stateData(name: UnitName, machineID: MachineId, state: UnitState | unde
     machineID,
     name,
     ...(state ? { restart: state.restart } : {}),
+    ...(state?.restarts === undefined ? {} : { restarts: state.restarts }),
     ...(state?.result === undefined ? {} : { result: state.result }),
     ...(state ? { since: state.since_ms, state: stateEntity(state) } : {}),
   };

@@ -143,6 +143,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     machineID: machineId,
     state: ref("UnitState"),
     restart: revision,
+    restarts: { type: "integer", minimum: 1 },
     since,
     error: text,
     result: text,

@@ -191,6 +191,8 @@ export interface StateEvent {
   readonly state?: UnitStateEntity;
   /** The {@link UnitEvent.restart} that this machine has carried out: a restart is done once it is not less. */
   readonly restart?: number;
+  /** How often systemd itself has started a service again since it was last started; absent if never. */
+  readonly restarts?: number;
   /** When systemd's active state was entered, milliseconds since the epoch. */
   readonly since?: number;
   /** Why the agent's latest command for it failed, or systemd's result where it is not success. */

@@ -312,6 +312,7 @@ export class FakeManager {
     }
     const unit = this.#load(unitName(path));
     if (property === "Result") return { signature: "s", value: unit.result };
+    if (property === "NRestarts") return { signature: "u", value: 0 };
     if (property === "InvocationID") return { signature: "ay", value: bytes(unit.invocation) };
     if (property === "StateChangeTimestamp") return { signature: "t", value: BigInt(unit.since_ms) * 1000n };
     const onDisk = this.links.has(unit.name) ? this.files.get(unit.name) : undefined;

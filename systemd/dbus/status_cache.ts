@@ -19,6 +19,8 @@ interface Entry {
   invocation: string | undefined;
   since_ms: number | undefined;
   result: string | undefined;
+  /** NRestarts of a service. */
+  restarts: number | undefined;
   /** systemd had it in memory. */
   resident: boolean;
   /** systemd had no complaint about its file, which it has not looked at again since. */
@@ -26,7 +28,7 @@ interface Entry {
 }
 
 /** A field that has a property of its own. */
-export type Property = "invocation" | "since_ms" | "result";
+export type Property = "invocation" | "since_ms" | "result" | "restarts";
 
 const unknownEntry: Entry = {
   load: undefined,
@@ -35,6 +37,7 @@ const unknownEntry: Entry = {
   invocation: undefined,
   since_ms: undefined,
   result: undefined,
+  restarts: undefined,
   resident: false,
   wellLoaded: false,
 };
@@ -123,6 +126,7 @@ export class StatusCache {
       invocation: "",
       since_ms: 0,
       result: "success",
+      restarts: 0,
       resident: false,
       wellLoaded: load === "loaded",
     });
@@ -132,6 +136,7 @@ export class StatusCache {
     const entry = this.#entry(name);
     if (property === "invocation") entry.invocation = hex(value as Uint8Array);
     else if (property === "since_ms") entry.since_ms = milliseconds(value as bigint);
+    else if (property === "restarts") entry.restarts = Number(value);
     else entry.result = String(value);
   }
 
@@ -152,6 +157,9 @@ export class StatusCache {
     const fields = ["active", "sub", "invocation", "since_ms"] as const;
     if (fields.every((field) => entry[field] === before[field])) return undefined;
     entry.result = isFreshlyActive(name, before.active, entry.active) ? "success" : undefined;
+    // systemd counts when it starts a service again by itself, and from 0 when somebody else starts it.
+    if (isAtRest(before) && isUp(entry.active)) entry.restarts = 0;
+    else if (entry.invocation !== before.invocation) entry.restarts = undefined;
     // It left its rest, and may have been loaded anew for that.
     if (!before.resident || resting.has(before.active)) entry.load = undefined;
     // Only what was loaded without complaint can be started.
@@ -179,6 +187,10 @@ export class StatusCache {
       if (resultInterface(name)) properties.push("result");
       else entry.result = "success";
     }
+    if (entry.restarts === undefined) {
+      if (name.endsWith(".service") && !resting.has(entry.active)) properties.push("restarts");
+      else entry.restarts = 0;
+    }
     return properties;
   }
 
@@ -186,10 +198,11 @@ export class StatusCache {
   status(name: string): UnitStatus | undefined {
     const entry = this.#entries.get(name);
     if (!entry) return undefined;
-    const { load, active, sub, invocation, since_ms, result } = entry;
+    const { load, active, sub, invocation, since_ms, result, restarts } = entry;
     if (load === undefined || active === undefined || sub === undefined) return undefined;
     if (invocation === undefined || since_ms === undefined || result === undefined) return undefined;
-    return { name, load, active, sub, result, invocation, since_ms };
+    if (restarts === undefined) return undefined;
+    return { name, load, active, sub, result, invocation, since_ms, ...(restarts > 0 && { restarts }) };
   }
 
   #entry(name: string): Entry {
@@ -197,6 +210,11 @@ export class StatusCache {
     if (!entry) this.#entries.set(name, entry = { ...unknownEntry });
     return entry;
   }
+}
+
+/** True if systemd is not about to start the unit again: systemd 254 and later are inactive for a moment before they do. */
+function isAtRest({ active, sub }: Entry): boolean {
+  return resting.has(active) && (sub === "dead" || sub === "failed");
 }
 
 /** A start sets the result back to success, and a unit whose result is another one does not become active. */

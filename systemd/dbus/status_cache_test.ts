@@ -84,12 +84,40 @@ Deno.test("what a start tells needs not be asked for", async (test) => {
       for (const [active, sub] of each.states) told(active, sub);
       const unit = each.unit ?? name;
       assert.equal(cache.unlisted(unit), each.load === undefined);
-      assert.deepEqual(cache.missing(unit), each.result === undefined ? ["result"] : []);
+      assert.deepEqual(
+        cache.missing(unit).filter((each) => each !== "restarts"),
+        each.result === undefined ? ["result"] : [],
+      );
       if (each.load === undefined || each.result === undefined) return;
       const { load, result } = cache.status(unit) ?? {};
       assert.deepEqual({ load, result }, { load: each.load, result: each.result });
     });
   }
+});
+
+Deno.test("how often systemd has started a service again is asked for at each new run but the first", () => {
+  const cache = new StatusCache();
+  cache.track([name]);
+  const told = (ActiveState: string, SubState: string, run: number) => {
+    const values = { ActiveState, SubState, InvocationID: new Uint8Array([run]), StateChangeTimestamp: BigInt(run) };
+    const variants = Object.entries(values).map(([key, value]) => [key, { signature: "", value }]);
+    cache.changed(unitObjectPath(name), Object.fromEntries(variants));
+    cache.listed(name, { name, load: "loaded", active: ActiveState, sub: SubState });
+    return cache.missing(name).includes("restarts");
+  };
+  const restarts = () => {
+    cache.property(name, "result", "success");
+    return cache.status(name)?.restarts;
+  };
+  assert.equal(told("inactive", "dead", 0), false);
+  assert.equal(told("active", "running", 1), false, "a start by somebody is the first run");
+  assert.equal(restarts(), undefined);
+  assert.equal(told("activating", "auto-restart", 1), false);
+  assert.equal(told("active", "running", 2), true, "systemd has started it again");
+  cache.property(name, "restarts", 1);
+  assert.equal(restarts(), 1);
+  assert.equal(told("inactive", "dead-before-auto-restart", 2), false);
+  assert.equal(told("active", "running", 3), true, "systemd 254 is inactive in between");
 });
 
 const drops: readonly {

@@ -92,8 +92,8 @@ async function list(manager: Manager, cache: StatusCache, names: readonly string
 const unitProperties = { invocation: "InvocationID", since_ms: "StateChangeTimestamp" } as const;
 
 async function fetch(manager: Manager, cache: StatusCache, name: string, property: Property): Promise<void> {
-  const [iface, member] = property === "result"
-    ? [resultInterface(name) ?? unitInterface, "Result"]
+  const [iface, member] = property === "result" || property === "restarts"
+    ? [resultInterface(name) ?? unitInterface, property === "result" ? "Result" : "NRestarts"]
     : [unitInterface, unitProperties[property]];
   try {
     await manager.unitProperty(name, iface, member, (value) => cache.property(name, property, value));
