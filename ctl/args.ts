@@ -20,9 +20,13 @@ export interface FlagSpec {
 /** The value of a flag. */
 export type FlagValue = boolean | string | number;
 
-/** A command line that cannot be understood. The message follows `Error: `. */
+/** A command line that cannot be understood. The message follows `Error: `, unless it `isWhole`. */
 export class UsageError extends Error {
   override name = "UsageError";
+
+  constructor(message: string, readonly isWhole = false) {
+    super(message);
+  }
 }
 
 /** What was said about a set of declared flags. */
@@ -72,16 +76,22 @@ export interface Words {
 
 /**
  * Takes a command line apart. `specs` holds the flags of every command, since a flag may stand before the command it
- * belongs to: all flags of one name must be of one kind. Throws {@link UsageError}.
+ * belongs to: all flags of one name must be of one kind. Once `isVerbatim` is true of the words so far, all that follow are
+ * positionals. Throws {@link UsageError}.
  */
-export function splitWords(argv: readonly string[], specs: readonly FlagSpec[]): Words {
+export function splitWords(
+  argv: readonly string[],
+  specs: readonly FlagSpec[],
+  isVerbatim: (words: Words) => boolean = () => false,
+): Words {
   const known = flagsByName(specs);
   const positionals: string[] = [];
   const flags: { spec: FlagSpec; as: string; value: FlagValue }[] = [];
   for (let i = 0; i < argv.length; i++) {
     const word = argv[i] as string;
-    if (word === "--") {
-      positionals.push(...argv.slice(i + 1));
+    const isRest = isVerbatim({ positionals, flags });
+    if (isRest || word === "--") {
+      positionals.push(...argv.slice(isRest ? i : i + 1));
       break;
     }
     if (!word.startsWith("-") || word === "-") {

@@ -18,10 +18,11 @@ import {
 } from "./args.ts";
 import { type Command, type Context, exitFailure, exitUsage } from "./command.ts";
 import { commands } from "./commands/mod.ts";
+import { yesFlag } from "./desired_state.ts";
 import { ClientSetupError } from "./endpoint.ts";
-import { expandPatterns } from "./globs.ts";
+import { expandPatterns, type Expansion } from "./globs.ts";
 import { globalFlags } from "./global_flags.ts";
-import { commandHelp, rootHelp } from "./help.ts";
+import { commandHelp, rootHelp, usageLine } from "./help.ts";
 import type { Hosts } from "./hosts.ts";
 import { complain, type Io, ReaderGoneError, reasonOf, say } from "./io.ts";
 import { MachineBook } from "./machines.ts";
@@ -53,7 +54,7 @@ export async function runFleetctl(
     line = readCommandLine(argv, env);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    return refuseUsage(quiet, error, argv);
+    return refuseUsage(quiet, error, commandIn(argv));
   }
   const { command, flags } = line;
   if (!command || flags.on("help")) {
@@ -79,17 +80,49 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
   const { flags } = line;
   const hosts = start.hosts(flags, io);
   try {
-    const args = command.takesUnits ? await expandPatterns(line.args, client) : line.args;
-    const context: Context = { client, io, flags, args, machines: new MachineBook(client, io), hosts };
-    return await command.run(context);
+    const everything: Expansion = { args: line.args, matched: new Map(), unmatched: [] };
+    const { units } = command;
+    const { args, matched, unmatched } = units ? await expandPatterns(line.args, client, units.scope) : everything;
+    for (const why of unmatched) complain(io, why);
+    const missing = unmatched.length > 0 && !units?.absentIsFine ? exitFailure : 0;
+    if (unmatched.length > 0 && args.length === 0) return missing;
+    if (!await isConfirmed(units, matched, flags, io)) return exitFailure;
+    const context: Context = { client, io, flags, args, matched, machines: new MachineBook(client, io), hosts };
+    return await command.run(context) || missing;
   } catch (error) {
     if (error instanceof ReaderGoneError) throw error;
+    if (error instanceof UsageError) return refuseUsage(io, error, command);
     complain(io, reasonOf(error));
     return exitFailure;
   } finally {
     client.close();
     hosts.close();
   }
+}
+
+/** Names that a question shows. */
+const namesAsked = 10;
+
+/** True if what happens to the units that patterns match may happen; the user is asked if there is a terminal. */
+async function isConfirmed(
+  units: Command["units"],
+  matched: Context["matched"],
+  flags: Flags,
+  io: Io,
+): Promise<boolean> {
+  if (!units?.confirm || flags.on(yesFlag.name)) return true;
+  const { what, concerns } = units.confirm;
+  const names = [...matched.values()].filter(concerns).map(({ name }) => name);
+  if (names.length === 0) return true;
+  const more = names.length > namesAsked ? ` and ${names.length - namesAsked} more` : "";
+  const count = names.length === 1 ? "1 unit" : `${names.length} units`;
+  if (
+    await io.confirm(`About to ${what} ${count}: ${names.slice(0, namesAsked).join(", ")}${more}. Go on?`) !== false
+  ) {
+    return true;
+  }
+  complain(io, `Nothing was done. (--${yesFlag.name} does it without a question.)`);
+  return false;
 }
 
 interface CommandLine {
@@ -100,56 +133,87 @@ interface CommandLine {
 
 function readCommandLine(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): CommandLine {
   const given = flagsFromEnvironment(globalFlags, env);
-  const words = splitWords(argv, [...globalFlags, ...commands.flatMap((command) => command.flags)]);
+  const words = splitWords(argv, allFlags(), isRemoteCommand);
   const [name, ...args] = words.positionals;
   const command = name === undefined ? undefined : findCommand(name);
   const specs = [...globalFlags, ...command?.flags ?? []];
   checkFlags(words, specs);
   for (const { spec, value } of words.flags) given.set(spec.name, value);
-  return { command, args, flags: new Flags(specs, given as ReadonlyMap<string, FlagValue>) };
+  const flags = new Flags(specs, given as ReadonlyMap<string, FlagValue>);
+  if (command?.takesNothing && args.length > 0 && !flags.on("help")) {
+    throw new UsageError(`unexpected argument ${JSON.stringify(args[0])}`);
+  }
+  return { command, args, flags };
+}
+
+function allFlags(): FlagSpec[] {
+  return [...globalFlags, ...commands.flatMap((command) => command.flags)];
+}
+
+/** True once a command line for another machine has begun: what follows is not read for flags. */
+function isRemoteCommand({ positionals: [name, ...args], flags }: Words): boolean {
+  const command = name === undefined ? undefined : commandOf(name);
+  if (!command?.runsRemotely) return false;
+  const isTargetFlag = flags.some(({ spec }) => spec.name === "machine" || spec.name === "unit");
+  return args.length > (isTargetFlag ? 0 : 1);
 }
 
 /** Flags of other commands are as unknown as any. */
 function checkFlags(words: Words, specs: readonly FlagSpec[]): void {
   const known = flagsByName(specs);
-  const stranger = words.flags.find(({ as }) => !known.has(as.replace(/^--?/, "")));
-  if (stranger) throw new UsageError(`unknown flag: ${stranger.as}`);
+  const unknown = words.flags.find(({ as }) => !known.has(as.replace(/^--?/, "")));
+  if (unknown) throw new UsageError(`unknown flag: ${unknown.as}`);
 }
 
-/** The command of that name, or the only one whose name begins so, the only old one if new ones do too. Throws {@link UsageError}. */
+/** The command that a line begins with, however wrong the rest is. */
+function commandIn(argv: readonly string[]): Command | undefined {
+  const known = flagsByName(allFlags());
+  const takesNext = (word: string | undefined) => {
+    const kind = word?.startsWith("-") ? known.get(word.replace(/^--?/, ""))?.kind : undefined;
+    return kind !== undefined && kind !== "switch";
+  };
+  const name = argv.find((word, index) => !word.startsWith("-") && !takesNext(argv[index - 1]));
+  return name === undefined ? undefined : commandOf(name);
+}
+
+/** The command of that name. Throws {@link UsageError}. */
 function findCommand(name: string): Command {
+  const command = commandOf(name);
+  if (!command) throw new UnknownCommandError(name);
+  return command;
+}
+
+/** The command of that name, or the only one whose name begins so, the only old one if new ones do too. */
+function commandOf(name: string): Command | undefined {
   const exact = commands.find((command) => command.name === name);
   if (exact) return exact;
   const starting = commands.filter((command) => name !== "" && command.name.startsWith(name));
   if (starting.length === 1) return starting[0] as Command;
   const old = starting.filter((command) => !command.isNew);
-  if (old.length === 1) return old[0] as Command;
-  throw new UnknownCommandError(name);
+  return old.length === 1 ? old[0] : undefined;
 }
+
+/** Commands of other programs for what a fleetctl command does. */
+const otherNames: Readonly<Record<string, string>> = { ls: "list-units", ps: "list-units", get: "list-units" };
 
 class UnknownCommandError extends UsageError {
   override name = "UnknownCommandError";
-  readonly similar: readonly string[];
 
   constructor(name: string) {
-    super(`unknown command ${JSON.stringify(name)} for "fleetctl"`);
-    this.similar = commands.filter((command) => command.deprecated === undefined).map((command) => command.name)
-      .filter((candidate) => (name !== "" && candidate.startsWith(name)) || editDistance(name, candidate) <= 2);
+    const other = otherNames[name];
+    const similar = other !== undefined
+      ? [other]
+      : commands.filter(({ deprecated, isHidden }) => deprecated === undefined && !isHidden).map(({ name }) => name)
+        .filter((candidate) => (name !== "" && candidate.startsWith(name)) || editDistance(name, candidate) <= 2);
+    const question = similar.length === 0 ? "" : `; did you mean ${similar.join(" or ")}?`;
+    super(`unknown command ${JSON.stringify(name)} for "fleetctl"${question}`);
   }
 }
 
-function refuseUsage(io: Io, error: UsageError, argv: readonly string[]): number {
-  complain(io, `Error: ${error.message}`);
-  if (error instanceof UnknownCommandError) {
-    if (error.similar.length > 0) {
-      complain(io, `\nDid you mean this?\n${error.similar.map((name) => `\t${name}\n`).join("")}`);
-    }
-    complain(io, "Run 'fleetctl --help' for usage.");
-  } else {
-    const command = commands.find(({ name }) => argv.includes(name));
-    io.out(command ? commandHelp(command) : rootHelp(commands));
-  }
-  complain(io, `cannot execute cmdFleet: ${error.message}`);
+/** Says in two lines what is wrong and how it is right. */
+function refuseUsage(io: Io, error: UsageError, command: Command | undefined): number {
+  complain(io, error.isWhole ? error.message : `Error: ${error.message}`);
+  complain(io, usageLine(command));
   return exitUsage;
 }
 
@@ -163,8 +227,10 @@ function help(io: Io, topics: readonly string[]): number {
     return 0;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    complain(io, `Unknown help topic [${topics.map((topic) => "`" + topic + "`").join(" ")}].`);
-    io.out(rootHelp(commands));
-    return exitUsage;
+    return refuseUsage(
+      io,
+      new UsageError(`Unknown help topic [${topics.map((topic) => "`" + topic + "`").join(" ")}].`, true),
+      undefined,
+    );
   }
 }

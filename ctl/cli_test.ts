@@ -3,7 +3,7 @@ import { runFleetctl } from "./cli.ts";
 import { ClientSetupError } from "./endpoint.ts";
 import { FakeApi } from "./fake_api.ts";
 import { FakeHosts } from "./fake_hosts.ts";
-import { FakeIo, fleetctl } from "./fake_io.ts";
+import { FakeIo, fleetctl, usageOf } from "./fake_io.ts";
 import { ReaderGoneError } from "./io.ts";
 import { version } from "./version.ts";
 
@@ -44,56 +44,80 @@ Deno.test("help does not list what is deprecated", async () => {
   assert.doesNotMatch((await fleetctl(new FakeApi(), "help")).stdout, /^\tverify\b/m);
 });
 
-const wrong: { name: string; line: string; stderr: string; page?: RegExp }[] = [
-  {
-    name: "an unknown command",
-    line: "frobnicate",
-    stderr: 'Error: unknown command "frobnicate" for "fleetctl"\n' +
-      "Run 'fleetctl --help' for usage.\n" +
-      'cannot execute cmdFleet: unknown command "frobnicate" for "fleetctl"\n',
-  },
-  {
-    name: "a misspelt command",
-    line: "strt",
-    stderr: 'Error: unknown command "strt" for "fleetctl"\n\nDid you mean this?\n\tstart\n\tstop\n\n' +
-      "Run 'fleetctl --help' for usage.\n" +
-      'cannot execute cmdFleet: unknown command "strt" for "fleetctl"\n',
-  },
+const startUsage = "Usage: fleetctl start [--no-block|--block-attempts=N|--timeout=S] [--replace] UNIT... " +
+  "(fleetctl help start says more)\n";
+const seeHelp = "Run 'fleetctl --help' for usage.\n";
+const unknownCommand = (name: string, similar = "") =>
+  `Error: unknown command "${name}" for "fleetctl"${similar && `; did you mean ${similar}?`}\n${seeHelp}`;
+
+const wrong: { name: string; line: string; stderr: string }[] = [
+  { name: "an unknown command", line: "frobnicate", stderr: unknownCommand("frobnicate") },
+  { name: "a misspelt command", line: "strt", stderr: unknownCommand("strt", "start or stop") },
   {
     name: "an ambiguous command",
     line: "list-unit",
-    stderr:
-      'Error: unknown command "list-unit" for "fleetctl"\n\nDid you mean this?\n\tlist-unit-files\n\tlist-units\n\n' +
-      "Run 'fleetctl --help' for usage.\n" +
-      'cannot execute cmdFleet: unknown command "list-unit" for "fleetctl"\n',
+    stderr: unknownCommand("list-unit", "list-unit-files or list-units"),
   },
+  ...["ls", "ps", "get"].map((line) => ({
+    name: `${line}, which lists in other programs,`,
+    line,
+    stderr: unknownCommand(line, "list-units"),
+  })),
+  { name: "an unknown flag", line: "start --nosuch a", stderr: `Error: unknown flag: --nosuch\n${startUsage}` },
+  { name: "a flag of another command", line: "start --full a", stderr: `Error: unknown flag: --full\n${startUsage}` },
   {
-    name: "an unknown flag",
-    line: "start --nosuch a",
-    stderr: "Error: unknown flag: --nosuch\ncannot execute cmdFleet: unknown flag: --nosuch\n",
-    page: startHelp,
+    name: "an unknown flag whose value is a command's name",
+    line: "--endpoint cat start --nosuch",
+    stderr: `Error: unknown flag: --nosuch\n${startUsage}`,
   },
-  {
-    name: "a flag of another command",
-    line: "start --full a",
-    stderr: "Error: unknown flag: --full\ncannot execute cmdFleet: unknown flag: --full\n",
-    page: startHelp,
-  },
-  {
-    name: "a flag without a command",
-    line: "--nosuch",
-    stderr: "Error: unknown flag: --nosuch\ncannot execute cmdFleet: unknown flag: --nosuch\n",
-    page: rootHelp,
-  },
-  { name: "help on an unknown topic", line: "help nosuch", stderr: "Unknown help topic [`nosuch`].\n", page: rootHelp },
+  { name: "a flag without a command", line: "--nosuch", stderr: `Error: unknown flag: --nosuch\n${seeHelp}` },
+  { name: "help on an unknown topic", line: "help nosuch", stderr: `Unknown help topic [\`nosuch\`].\n${seeHelp}` },
+  ...["list-machines", "doctor", "accept-store"].map((name) => ({
+    name: `an argument of ${name}, which takes none,`,
+    line: `${name} nosuch`,
+    stderr: `Error: unexpected argument "nosuch"\n${usageOf(name)}`,
+  })),
+  ...["start", "stop", "load", "unload", "restart", "destroy", "submit", "status", "logs"].map((name) => ({
+    name: `${name} without units`,
+    line: name,
+    stderr: `No units given\n${usageOf(name)}`,
+  })),
+  ...["cat", "journal", "ssh", "explain", "fd-forward"].map((name) => ({
+    name: `${name} without an argument`,
+    line: name,
+    stderr: {
+      cat: "One unit file must be provided\n",
+      journal: "One unit file must be provided.\n",
+      ssh: "Unable to proceed: one machine or unit must be provided\n",
+      explain: "One unit must be provided\n",
+      "fd-forward": "Provide a single argument\n",
+    }[name] + usageOf(name),
+  })),
 ];
 
-for (const { name, line, stderr, page } of wrong) {
-  Deno.test(`${name} is wrong usage`, async () => {
-    const ran = await fleetctl(new FakeApi(), line);
-    assert.deepEqual({ status: ran.status, stderr: ran.stderr }, { status: 2, stderr });
-    if (page) assert.match(ran.stdout, page);
-    else assert.equal(ran.stdout, "");
+for (const { name, line, stderr } of wrong) {
+  Deno.test(`${name} is wrong usage, in two lines on standard error`, async () => {
+    assert.deepEqual(await fleetctl(new FakeApi(), line), { status: 2, stdout: "", stderr });
+    assert.equal(stderr.split("\n").length, 3);
+  });
+}
+
+const remote: { line: string; ran: string }[] = [
+  { line: "ssh a cat -n f", ran: "cat -n f" },
+  { line: "ssh a journal --lines=3", ran: "journal --lines=3" },
+  { line: "ssh a ls --nosuch -- --help", ran: "ls --nosuch -- --help" },
+  { line: "ssh --unit a ls -l", ran: "ls -l" },
+  { line: "ssh a -- ls -l", ran: "ls -l" },
+  { line: "ss a ls -l", ran: "ls -l" },
+  { line: "ssh a -A ls -A", ran: "ls -A" },
+];
+
+for (const { line, ran } of remote) {
+  Deno.test(`"fleetctl ${line}": what follows the name of the remote command belongs to it`, async () => {
+    const [api, hosts] = [new FakeApi(), new FakeHosts()];
+    api.add("a.service", "launched", "Service.ExecStart=/bin/true");
+    const result = await fleetctl(api, line, new FakeIo(), hosts);
+    assert.deepEqual([result, hosts.ran], [{ status: 0, stdout: "", stderr: "" }, [`10.77.0.11: ${ran}`]]);
   });
 }
 

@@ -4,8 +4,10 @@
  * @module
  */
 
+import type { UnitEntity } from "../daemon/api/v1.ts";
 import type { Flags, FlagSpec } from "./args.ts";
 import type { ApiClient } from "./api.ts";
+import type { PatternScope } from "./globs.ts";
 import type { Hosts } from "./hosts.ts";
 import type { Io } from "./io.ts";
 import type { MachineBook } from "./machines.ts";
@@ -16,11 +18,28 @@ export interface Context {
   readonly io: Io;
   /** Its own flags and the global ones. */
   readonly flags: Flags;
-  /** Its arguments, without flags. */
+  /** Its arguments, without flags, and with units in place of patterns. */
   readonly args: readonly string[];
+  /** The units that only patterns have named: a command may leave out those to which it does not apply. */
+  readonly matched: ReadonlyMap<string, UnitEntity>;
   readonly machines: MachineBook;
   /** The way to the machines themselves. */
   readonly hosts: Hosts;
+}
+
+/** How a command takes units. */
+export interface UnitArguments {
+  /** What a pattern stands for. */
+  readonly scope: PatternScope;
+  /** True if it is no failure that there is no such unit. */
+  readonly absentIsFine?: boolean;
+  /** What happens to units: asked on a terminal before it happens to those that a pattern matches. */
+  readonly confirm?: {
+    /** For example `destroy`. */
+    readonly what: string;
+    /** True of a unit to which it would happen. */
+    readonly concerns: (unit: UnitEntity) => boolean;
+  };
 }
 
 /** One command of fleetctl. To add one is to write it and to name it in `commands/mod.ts`. */
@@ -33,15 +52,19 @@ export interface Command {
   /** Paragraphs for its own help page. */
   readonly description?: string;
   readonly flags: readonly FlagSpec[];
-  /** True if every argument names a unit of the cluster, or a pattern of such names. */
-  readonly takesUnits?: boolean;
+  /** Set if every argument names a unit of the cluster, or a pattern of such names. */
+  readonly units?: UnitArguments;
+  /** True if it takes no arguments. */
+  readonly takesNothing?: boolean;
+  /** True if what follows its first argument, or `--machine` or `--unit`, is a command line for another machine. */
+  readonly runsRemotely?: boolean;
   /** True if fleet 1.0 has no such command: an abbreviation that may mean an old one does. */
   readonly isNew?: boolean;
   /** True if only scripts call it: it is left out of lists. */
   readonly isHidden?: boolean;
   /** Set if the command is no more; the text follows `Command "x" is deprecated, `. It is left out of lists. */
   readonly deprecated?: string;
-  /** Does it and returns the exit status. What it throws is printed, and the exit status is 1. */
+  /** Does it and returns the exit status. What it throws is printed; the exit status is 2 for a {@link UsageError}, else 1. */
   run(context: Context): Promise<number>;
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { UnitEntity } from "../daemon/api/v1.ts";
 import type { DesiredState } from "../registry/model.ts";
 import {
   doubtfulValues,
@@ -37,6 +38,10 @@ export interface CreatedUnit {
   readonly desiredState: string;
   /** True if it was created with that state by this command. */
   readonly begun: boolean;
+  /** The unit as it was; undefined if it is new. */
+  readonly existing?: UnitEntity;
+  /** True if it was to be replaced and, because of its state, was not. */
+  readonly isKept?: boolean;
   /** Hash of the file that replaced another in that state: the machine that has the unit may still have the old one. */
   readonly replacement?: string;
 }
@@ -185,7 +190,10 @@ async function putOne(context: Context, plan: UnitPlan, wanted: DesiredState | u
   const { name, existing } = plan;
   const options: readonly UnitOption[] = plan.options ?? optionsOf(existing?.options);
   const isGlobal = parseRequirements(name, options).global;
-  if (!plan.options) return { name, isGlobal, desiredState: existing?.desiredState ?? "inactive", begun: false };
+  const before = { ...existing ? { existing } : {}, ...plan.isKept ? { isKept: true } : {} };
+  if (!plan.options) {
+    return { name, isGlobal, desiredState: existing?.desiredState ?? "inactive", begun: false, ...before };
+  }
   // A template can be nothing else than inactive. A unit that is replaced as it gets its state stays where it is, if it may.
   const state = isTemplate(name) ? undefined : wanted;
   try {
@@ -195,7 +203,7 @@ async function putOne(context: Context, plan: UnitPlan, wanted: DesiredState | u
   }
   const begun = state !== undefined && state !== "inactive";
   return {
-    ...{ name, isGlobal, desiredState: state ?? "inactive", begun },
+    ...{ name, isGlobal, desiredState: state ?? "inactive", begun, ...before },
     ...(begun && existing ? { replacement: await hashOf(options) } : {}),
   };
 }
@@ -212,8 +220,7 @@ async function waitForReplaced(context: Context, plans: readonly UnitPlan[], att
       stages: [{ judge: unloaded(), goal: "report state inactive", line: () => `Unit ${name} inactive` }],
     }));
   const failures = await waitForUnits(context, waits, attempts);
-  for (const { reason } of failures) complain(context.io, `Error waiting on unit creation: ${reason}`);
-  if (failures.length > 0) throw new CreationError("One or more errors creating units");
+  if (failures.length > 0) throw new CreationError(failures.map(({ reason }) => reason).join("; "));
 }
 
 /** Runs what was handed in out of order in order. */

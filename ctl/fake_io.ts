@@ -5,8 +5,10 @@
  */
 
 import { runFleetctl } from "./cli.ts";
+import { commands } from "./commands/mod.ts";
 import type { FakeApi } from "./fake_api.ts";
 import { FakeHosts } from "./fake_hosts.ts";
+import { usageLine } from "./help.ts";
 import type { Io } from "./io.ts";
 
 /** How much faster than the wall clock a fake terminal's clock goes. */
@@ -54,6 +56,14 @@ export class FakeIo implements Io {
 
   progress(): void {}
 
+  /** The answer to every question; undefined where there is no terminal. */
+  answer: boolean | undefined;
+
+  confirm(question: string): Promise<boolean | undefined> {
+    if (this.answer !== undefined) this.stderr += question + "\n";
+    return Promise.resolve(this.answer);
+  }
+
   onInterrupt(words: string): () => void {
     this.interruptWords.add(words);
     return () => this.interruptWords.delete(words);
@@ -80,6 +90,11 @@ export class FakeIo implements Io {
     this.forwarded.push(path);
     return Promise.resolve();
   }
+}
+
+/** The second line on standard error after wrong usage of a command. */
+export function usageOf(name: string): string {
+  return usageLine(commands.find((command) => command.name === name)) + "\n";
 }
 
 /** What a command has left behind. */

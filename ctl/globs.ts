@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { UnitEntity } from "../daemon/api/v1.ts";
+import { isTemplate, mangleUnitName } from "../systemd/unit_name.ts";
 import type { ApiClient } from "./api.ts";
 
 /** True if a word can only be a pattern: no unit's name has such characters. */
@@ -28,16 +30,47 @@ export function patternMatches(pattern: string, name: string): boolean {
   return whole.test(name) || whole.test(name.replace(/\.service$/, ""));
 }
 
+/** Which of the units that a pattern matches a command works on. */
+export type PatternScope = "every unit" | "what can run";
+
+/** What the patterns of a command line mean. */
+export interface Expansion {
+  /** The arguments with units in place of patterns. */
+  readonly args: readonly string[];
+  /** The units that patterns alone have named. */
+  readonly matched: ReadonlyMap<string, UnitEntity>;
+  /** Why patterns mean no unit, a sentence for each such pattern. */
+  readonly unmatched: readonly string[];
+}
+
 /**
- * Puts in place of each pattern the units of the cluster that it means, in the server's order. A pattern that means none
- * stays, to be told as a unit that is not there.
+ * Replaces each pattern by the units of the cluster that it matches, in the server's order, keeping the directory that
+ * it names. A template matches only in the scope `every unit`: it cannot run.
  */
-export async function expandPatterns(words: readonly string[], client: ApiClient): Promise<readonly string[]> {
-  if (!words.some(isPattern)) return words;
-  const names = (await client.units()).map((unit) => unit.name);
-  const expanded = words.flatMap((word) => {
-    const meant = isPattern(word) ? names.filter((name) => patternMatches(word, name)) : [];
-    return meant.length > 0 ? meant : [word];
+export async function expandPatterns(
+  words: readonly string[],
+  client: ApiClient,
+  scope: PatternScope,
+): Promise<Expansion> {
+  if (!words.some(isPattern)) return { args: words, matched: new Map(), unmatched: [] };
+  const units = await client.units();
+  const plain = new Map(words.filter((word) => !isPattern(word)).map((word) => [mangleUnitName(word), word]));
+  const matched = new Map<string, UnitEntity>();
+  const unmatched: string[] = [];
+  const args = words.flatMap((word) => {
+    if (!isPattern(word)) return [word];
+    const base = word.lastIndexOf("/") + 1;
+    const matching = units.filter(({ name }) => patternMatches(word.slice(base), name));
+    const meant = matching.filter(({ name }) => scope === "every unit" || !isTemplate(name));
+    if (meant.length === 0) unmatched.push(whyNone(word, matching.map(({ name }) => name)));
+    for (const unit of meant) if (!plain.has(unit.name)) matched.set(unit.name, unit);
+    return meant.map(({ name }) => plain.get(name) ?? word.slice(0, base) + name);
   });
-  return [...new Set(expanded)];
+  return { args: [...new Set(args)], matched, unmatched };
+}
+
+function whyNone(pattern: string, templates: readonly string[]): string {
+  const quoted = JSON.stringify(pattern);
+  if (templates.length === 0) return `No unit in the cluster matches ${quoted}`;
+  return `${quoted} matches only the template ${templates.join(", ")}, which cannot run: start an instance of it first`;
 }

@@ -59,3 +59,9 @@ function rightOf(flag: FlagSpec): string {
   if (flag.fallback === false || flag.fallback === "" || flag.fallback === 0) return flag.help;
   return `${flag.help} (default ${typeof flag.fallback === "string" ? JSON.stringify(flag.fallback) : flag.fallback})`;
 }
+
+/** One line that says how a command is used, or where to look for that. */
+export function usageLine(command: Command | undefined): string {
+  if (!command) return `Run '${programName} --help' for usage.`;
+  return `Usage: ${programName} ${command.usage} (${programName} help ${command.name} says more)`;
+}

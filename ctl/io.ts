@@ -28,6 +28,11 @@ export interface Io {
   progress(text: string | undefined): void;
   /** While the returned function has not been called, ^C ends the program with these words. */
   onInterrupt(words: string): () => void;
+  /**
+   * Asks a question that is answered by yes or no, and no unless the answer begins with y. Undefined where standard input
+   * or standard error is no terminal: there is no one to ask.
+   */
+  confirm(question: string): Promise<boolean | undefined>;
   /** All of standard input. */
   readInput(): Promise<string>;
   /** Resolves after `ms`, or as soon as `signal` aborts. Never rejects. */

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { FlagSpec } from "./args.ts";
-import { type Context, exitFailure, exitUsage } from "./command.ts";
-import { complain, type Io } from "./io.ts";
+import { type FlagSpec, UsageError } from "./args.ts";
+import { type Context, exitFailure } from "./command.ts";
+import { complain } from "./io.ts";
 import { alignRows } from "./table.ts";
 
 /** One column: how a row shows in a table, and what it is in JSON (the whole value, null if there is none). */
@@ -52,17 +52,16 @@ export function isFormat(format: string): boolean {
   return formats.includes(format);
 }
 
-/** Says that it cannot. */
-export function refuseFormat(io: Io, format: string): number {
-  complain(io, `Invalid output ${JSON.stringify(format)}: expected "table", "wide", "json" or "yaml"`);
-  return exitUsage;
+/** The error of a command line that asks for another format. */
+export function wrongFormat(format: string): UsageError {
+  return new UsageError(`Invalid output ${JSON.stringify(format)}: expected "table", "wide", "json" or "yaml"`, true);
 }
 
-/** The columns asked for, or an exit status if they make no sense (which has been said). */
+/** The columns asked for, or an exit status if they make no sense (which has been said). Throws {@link UsageError}. */
 export function chosenFields<Row>(context: Context, columns: Columns<Row>): readonly string[] | number {
   const { io, flags } = context;
   const format = flags.text("output");
-  if (!isFormat(format)) return refuseFormat(io, format);
+  if (!isFormat(format)) throw wrongFormat(format);
   if (flags.text("fields") === "") {
     complain(io, "Must define output format");
     return exitFailure;

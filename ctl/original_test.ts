@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { runFleetctl } from "./cli.ts";
 import { FakeApi, refusal } from "./fake_api.ts";
 import { FakeHosts } from "./fake_hosts.ts";
-import { FakeIo } from "./fake_io.ts";
+import { FakeIo, usageOf } from "./fake_io.ts";
 import type { Flags } from "./args.ts";
 import { globalFlags } from "./global_flags.ts";
 import { DialError } from "./io.ts";
@@ -91,16 +91,14 @@ const away = ({ api }: Stage) => {
 
 const usage = /^NAME:\n\tfleetctl - [^]*\nUSAGE:\n[^]*\nVERSION:\n[^]*\nCOMMANDS:\n[^]*\nOPTIONS:\n/;
 const startUsage = /^NAME:\n\tstart - [^]*\nUSAGE:\n[^]*\nDESCRIPTION:\n[^]*\nOPTIONS:\n[^]*\nGLOBAL OPTIONS:\n/;
-const noUnits = { status: 2, stderr: "No units given\n" };
-const notFound = { stderr: "Units not found in registry\n" };
 const differs = (name: string) =>
   `WARNING: Unit ${name} in registry differs from local unit file other/${name}. Add --replace to override.\n`;
 const cannotReplace = (state: string) =>
-  `Warning: can not replace Unit(${state}.service) in state '${state}', use the appropriate command\n`;
+  `Warning: can not replace Unit(${state}.service) in state '${state}', use the appropriate command: ` +
+  `fleetctl ${state === "launched" ? "start" : "load"} --replace\n`;
 const unknown = (word: string, ...similar: string[]) =>
-  `Error: unknown command "${word}" for "fleetctl"\n` +
-  (similar.length > 0 ? `\nDid you mean this?\n${similar.map((name) => `\t${name}\n`).join("")}\n` : "") +
-  `Run 'fleetctl --help' for usage.\ncannot execute cmdFleet: unknown command "${word}" for "fleetctl"\n`;
+  `Error: unknown command "${word}" for "fleetctl"` +
+  (similar.length > 0 ? `; did you mean ${similar.join(" or ")}?` : "") + "\nRun 'fleetctl --help' for usage.\n";
 
 const invocation: Row[] = [
   ...["", "help", "--help", "--h", "-h"].map((line) => ({ row: `"${line}" is usage, exit 0`, line, stdout: usage })),
@@ -109,8 +107,7 @@ const invocation: Row[] = [
     row: "help nosuch (fixed: exit 2)",
     line: "help nosuch",
     status: 2,
-    stdout: usage,
-    stderr: "Unknown help topic [`nosuch`].\n",
+    stderr: "Unknown help topic [`nosuch`].\nRun 'fleetctl --help' for usage.\n",
   },
   ...["--version", "-v", "version"].map((line) => ({
     row: `"${line}" is the version`,
@@ -130,15 +127,12 @@ const invocation: Row[] = [
     row: "bad flags (fixed: exit 2)",
     line: "start --x a",
     status: 2,
-    stdout: startUsage,
-    stderr: "Error: unknown flag: --x\ncannot execute cmdFleet: unknown flag: --x\n",
+    stderr: "Error: unknown flag: --x\n" + usageOf("start"),
   },
   {
-    row: "status --no-block is a bad flag (fixed: exit 2)",
+    row: "status --no-block is a bad flag, exit 0 (fixed: does nothing)",
     line: "status --no-block launched",
-    status: 2,
-    stdout: /^NAME:\n\tstatus - /,
-    stderr: "Error: unknown flag: --no-block\ncannot execute cmdFleet: unknown flag: --no-block\n",
+    ran: [`10.77.0.11: systemctl "status" "-l" "launched.service"`],
   },
   {
     row: "flags anywhere",
@@ -166,15 +160,18 @@ const arguments_: Row[] = [
   { row: "foo.1 is foo.1.service", line: "cat foo.1", status: 1, stderr: "Unit foo.1.service not found\n" },
   { row: "dir/foo.socket is foo.socket", line: "cat dir/foo.socket", status: 1, stderr: "Unit foo.socket not found\n" },
   ...["stop", "unload", "destroy"].map((command) => ({
-    row: `${command}: none of the units is there`,
-    line: `${command} x y`,
-    ...notFound,
+    row: `${command}: none of the units is there (fixed: names them${command === "destroy" ? "" : ", exit 1"})`,
+    line: `${command} x lanched`,
+    status: command === "destroy" ? 0 : 1,
+    stderr: "Unit x.service is not in the cluster\n" +
+      "Unit lanched.service is not in the cluster (did you mean launched.service?)\n",
   })),
   {
-    row: "stop: unknown names are skipped silently",
+    row: "stop: unknown names are skipped silently (fixed: named, exit 1)",
     line: "stop x launched",
+    status: 1,
     stdout: `Unit launched.service loaded on ${where}\n`,
-    stderr: "Successfully stopped units [launched.service].\n",
+    stderr: "Unit x.service is not in the cluster\nSuccessfully stopped units [launched.service].\n",
   },
   {
     row: "creating: content from the local file, PUT, then inactive",
@@ -275,14 +272,16 @@ const arguments_: Row[] = [
     writes: [`PUT ${state}.service${wanted}`],
   })),
   ...[["submit", "loaded"], ["submit", "launched"]].map(([command, state]) => ({
-    row: `${command} --replace of a unit wanted ${state}: not replaced, exit 0`,
+    row: `${command} --replace of a unit wanted ${state}: not replaced (fixed: exit 1)`,
     line: `${command} --replace other/${state}.service`,
+    status: 1,
     stderr: cannotReplace(state!),
     writes: [],
   })),
   {
-    row: "load --replace of a unit wanted launched: goes on with the old content",
+    row: "load --replace of a unit wanted launched: goes on with the old content (fixed: exit 1)",
     line: "load --replace other/launched.service",
+    status: 1,
     stdout: `Unit launched.service loaded on ${where}\n`,
     stderr: cannotReplace("launched"),
     writes: ["PUT launched.service loaded"],
@@ -307,9 +306,7 @@ const blocking: Row[] = [
     line: "load --block-attempts=1 inactive",
     prepare: asleep,
     status: 1,
-    stderr: "Error waiting for units: timed out waiting for unit inactive.service to report state loaded\n" +
-      "Error waiting for unit states, exit status: " +
-      "timed out waiting for unit inactive.service to report state loaded\n",
+    stderr: "Error waiting for units: timed out waiting for unit inactive.service to report state loaded\n",
   },
   {
     row: "--no-block overrides --block-attempts",
@@ -323,12 +320,11 @@ const blocking: Row[] = [
     prepare: asleep,
     stdout: `Triggered unit ${name}.service ${verb}\n`,
   })),
-  ...[["stop", "stopped"], ["unload", "unloaded"]].map(([command, done]) => ({
-    row: `${command} --no-block`,
+  ...["stop", "unload"].map((command) => ({
+    row: `${command} --no-block (fixed: claims no success)`,
     line: `${command} --no-block launched`,
     prepare: asleep,
     stdout: `Triggered unit launched.service ${command}\n`,
-    stderr: `Successfully ${done} units [launched.service].\n`,
   })),
   {
     row: "globals never block",
@@ -344,7 +340,8 @@ const commands: Row[] = [
   ...["submit", "load", "start", "stop", "unload", "restart", "destroy"].map((line) => ({
     row: `${line} without units (fixed: exit 2)`,
     line,
-    ...noUnits,
+    status: 2,
+    stderr: "No units given\n" + usageOf(line),
   })),
   {
     row: "submit: create only",
@@ -405,7 +402,7 @@ const commands: Row[] = [
       },
     status: 1,
     stdout: `Unit loaded.service launched on ${where}\n`,
-    stderr: /\nError waiting for systemd unit states, err: unit loaded\.service failed: .*: exit-code\n$/,
+    stderr: /^Error waiting for units: unit loaded\.service failed: .*: exit-code\n/,
   },
   {
     row: "start --no-block: the Triggered line (fixed: once)",
@@ -420,11 +417,13 @@ const commands: Row[] = [
     stderr: `Error starting units: googleapi: Error 400: cannot activate template "t@.service"\n`,
   },
   {
-    row: "stop: inactive",
+    row: "stop: inactive (fixed: the others are stopped)",
     line: "stop inactive launched",
     status: 1,
-    stderr: "Unable to stop unit inactive.service in state inactive\n",
-    writes: [],
+    stdout: `Unit launched.service loaded on ${where}\n`,
+    stderr: "Unable to stop unit inactive.service in state inactive\n" +
+      "Successfully stopped units [launched.service].\n",
+    writes: ["PUT launched.service loaded"],
   },
   { row: "stop: loaded is skipped", line: "stop loaded", stderr: "Successfully stopped units [].\n", writes: [] },
   {
@@ -466,8 +465,9 @@ const commands: Row[] = [
     stderr: "Error creating units: unable to find Unit(nosuch.service) in Registry or on filesystem\n",
   },
   {
-    row: "restart: inactive",
+    row: "restart: inactive (fixed: exit 1)",
     line: "restart inactive",
+    status: 1,
     stderr: "Unable to restart unit inactive.service in state inactive\n",
     writes: [],
   },
@@ -515,15 +515,31 @@ const commands: Row[] = [
     stdout: "Destroyed launched.service\n",
   },
   { row: "cat", line: "cat launched", stdout: "[Service]\nExecStart=/bin/a\n" },
-  { row: "cat: not exactly one", line: "cat launched loaded", status: 1, stderr: "One unit file must be provided\n" },
-  { row: "cat: unknown", line: "cat x", status: 1, stderr: "Unit x.service not found\n" },
-  { row: "status without units", line: "status" },
   {
-    row: "status: a blank line between, the first exit code that is not 0",
+    row: "cat: no unit (fixed: exit 2)",
+    line: "cat",
+    status: 2,
+    stderr: "One unit file must be provided\n" + usageOf("cat"),
+  },
+  {
+    row: "cat: more than one (fixed: all)",
+    line: "cat launched loaded",
+    stdout: "# launched.service\n[Service]\nExecStart=/bin/a\n\n# loaded.service\n[Service]\nExecStart=/bin/a\n",
+  },
+  { row: "cat: unknown", line: "cat x", status: 1, stderr: "Unit x.service not found\n" },
+  {
+    row: "status without units (fixed: exit 2)",
+    line: "status",
+    status: 2,
+    stderr: "No units given\n" + usageOf("status"),
+  },
+  {
+    row: "status: a blank line between, the first exit code that is not 0 (fixed: the others are shown)",
     line: "status launched loaded inactive",
     prepare: ({ hosts }) => hosts.statuses = [0, 3],
     status: 3,
-    stdout: "\n",
+    stdout: "\n\n",
+    stderr: "Unit inactive.service does not appear to be loaded.\n",
     ran: ["launched", "loaded"].map((name) => `10.77.0.11: systemctl "status" "-l" "${name}.service"`),
   },
   { row: "status: unknown", line: "status x", status: 1, stderr: "Unit x.service does not exist.\n" },
@@ -544,7 +560,12 @@ const commands: Row[] = [
     line: "status --ssh-port=2222 launched",
     ran: [`10.77.0.11:2222: systemctl "status" "-l" "launched.service"`],
   },
-  { row: "journal without a unit", line: "journal", status: 1, stderr: "One unit file must be provided.\n" },
+  {
+    row: "journal without a unit (fixed: exit 2)",
+    line: "journal",
+    status: 2,
+    stderr: "One unit file must be provided.\n" + usageOf("journal"),
+  },
   {
     row: "journal: every flag, and its exit code",
     line: "journal --lines=3 --follow --sudo --output=cat --ssh-port=7 launched",
@@ -565,7 +586,12 @@ const commands: Row[] = [
     status: 1,
     stderr: "Unit inactive.service does not appear to be running.\n",
   },
-  { row: "fd-forward without a socket", line: "fd-forward", status: 1, stderr: "Provide a single argument\n" },
+  {
+    row: "fd-forward without a socket (fixed: exit 2)",
+    line: "fd-forward",
+    status: 2,
+    stderr: "Provide a single argument\n" + usageOf("fd-forward"),
+  },
   {
     row: "fd-forward: a dial failure (fixed: exit 1)",
     line: "fd-forward /x",
@@ -659,7 +685,12 @@ const lists: Row[] = [
 const refused = (reason: string) => ({ status: 1, stderr: `Unable to proceed: ${reason}\n` });
 
 const ssh: Row[] = [
-  { row: "without a target", line: "ssh", ...refused("one machine or unit must be provided") },
+  {
+    row: "without a target (fixed: exit 2)",
+    line: "ssh",
+    status: 2,
+    stderr: "Unable to proceed: one machine or unit must be provided\n" + usageOf("ssh"),
+  },
   { row: "--machine (ID prefix)", line: "ssh --machine 454c id", ran: ["10.77.0.11: id"] },
   { row: "--unit", line: "ssh --unit launched id", ran: ["10.77.0.11: id"] },
   {
@@ -678,17 +709,25 @@ const ssh: Row[] = [
     stderr: "Unable to proceed: ambiguous argument, both machine and unit found for `454c`.\n" +
       "Please use flag `-m` or `-u` to refine the search\n",
   },
-  { row: "neither matches", line: "ssh x", ...refused("could not find matching unit or machine") },
-  { row: "a global unit", line: "ssh global", ...refused("could not find matching unit or machine") },
-  { row: "--machine: none", line: "ssh --machine x", ...refused("machine does not exist") },
+  { row: "neither matches", line: "ssh x", ...refused('could not find matching unit or machine: "x" is neither') },
+  { row: "a global unit (fixed: says so)", line: "ssh global", ...refused("global.service is global: name a machine") },
+  {
+    row: "--machine: none",
+    line: "ssh --machine x",
+    ...refused('machine does not exist: no ID begins with "x"'),
+  },
   {
     row: "--machine: several",
     line: "ssh --machine 4",
     prepare: ({ api }) => void (api.machines = [{ id }, { id: "4" + other.slice(1) }]),
-    ...refused("found more than one machine"),
+    ...refused(`found more than one machine: ${id}, 4${other.slice(1)}`),
   },
   { row: "--unit: none", line: "ssh --unit x", ...refused("unit does not exist") },
-  { row: "--unit: global", line: "ssh --unit global", ...refused("global units unsupported") },
+  {
+    row: "--unit: global",
+    line: "ssh --unit global",
+    ...refused("global.service is global: name a machine with --machine"),
+  },
   { row: "no IP", line: "ssh 7e5f", status: 1, stderr: "Could not determine address of machine.\n" },
   { row: "words are joined by spaces", line: "ssh launched echo a b", ran: ["10.77.0.11: echo a b"] },
   {
@@ -699,9 +738,10 @@ const ssh: Row[] = [
     ran: ["10.77.0.11: false"],
   },
   {
-    row: "an interactive shell: exit 0 whatever happens inside",
+    row: "an interactive shell: exit 0 whatever happens inside (fixed: its exit code)",
     line: "ssh launched",
     prepare: ({ hosts }) => hosts.statuses = [9],
+    status: 9,
     ran: ["10.77.0.11: (shell)"],
   },
   {

@@ -31,8 +31,10 @@ export function sshPortOf(context: Context): number | undefined {
 /** The machine whose ID begins so. Throws {@link TargetError}. */
 export async function machineByPrefix(context: Context, prefix: string): Promise<MachineEntity> {
   const machines = (await context.client.machines()).filter((machine) => machine.id.startsWith(prefix));
-  if (machines.length > 1) throw new TargetError("found more than one machine");
-  if (!machines[0]) throw new TargetError("machine does not exist");
+  if (machines.length > 1) {
+    throw new TargetError(`found more than one machine: ${machines.map(({ id }) => id).join(", ")}`);
+  }
+  if (!machines[0]) throw new TargetError(`machine does not exist: no ID begins with ${JSON.stringify(prefix)}`);
   return machines[0];
 }
 
@@ -40,13 +42,12 @@ export async function machineByPrefix(context: Context, prefix: string): Promise
 export async function machineOfUnit(context: Context, argument: string): Promise<MachineEntity | undefined> {
   const unit = await context.client.unit(mangleUnitName(argument));
   if (!unit) throw new TargetError("unit does not exist");
-  if (isGlobal(unit)) throw new TargetError("global units unsupported");
+  if (isGlobal(unit)) throw new TargetError(`${unit.name} is global: name a machine with --machine`);
   return unit.machineID ? await context.machines.find(unit.machineID) : undefined;
 }
 
 /** The machine that is meant by the beginning of its ID, or by a unit on it. Throws {@link TargetError}. */
-export async function machineByAny(context: Context, argument: string | undefined): Promise<MachineEntity> {
-  if (argument === undefined) throw new TargetError("one machine or unit must be provided");
+export async function machineByAny(context: Context, argument: string): Promise<MachineEntity> {
   const found = (error: unknown) => {
     if (error instanceof TargetError) return undefined;
     throw error;
@@ -62,6 +63,17 @@ export async function machineByAny(context: Context, argument: string | undefine
     );
   }
   const machine = byId ?? byUnit;
-  if (!machine) throw new TargetError("could not find matching unit or machine");
-  return machine;
+  if (machine) return machine;
+  throw new TargetError(await whyNoTarget(context, argument));
+}
+
+/** Why neither a machine nor a unit is meant. */
+async function whyNoTarget({ client }: Context, argument: string): Promise<string> {
+  const name = mangleUnitName(argument);
+  const unit = await client.unit(name);
+  if (!unit) return `could not find matching unit or machine: ${JSON.stringify(argument)} is neither`;
+  if (isGlobal(unit)) return `${name} is global: name a machine`;
+  return unit.machineID
+    ? `${name} is on machine ${unit.machineID}, which is not in the cluster`
+    : `${name} is on no machine`;
 }

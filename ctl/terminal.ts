@@ -17,6 +17,7 @@ export function terminal(debug: boolean): Io {
     },
     progress,
     onInterrupt,
+    confirm,
     readInput: () => new Response(Deno.stdin.readable).text(),
     readFile,
     now_ms: () => performance.now(),
@@ -46,7 +47,18 @@ function progress(text: string | undefined): void {
   if (text === shown || !Deno.stderr.isTerminal() || Deno.env.get("TERM") === "dumb") return;
   shown = text;
   // To the line's beginning, clear it, and no more than one line (ECMA-48: EL).
-  writeAll(Deno.stderr, "\r\x1b[K" + (text ?? "").slice(0, 78));
+  writeAll(Deno.stderr, "\r\x1b[K" + (text ?? "").slice(0, columns() - 1));
+}
+
+/** Columns of the terminal on standard error or, where another stream has it, on that one. */
+function columns(): number {
+  try {
+    // Zero where the terminal does not know, as on serial lines.
+    return Deno.consoleSize().columns || 80;
+  } catch {
+    // No standard stream is a terminal, so that nothing is shown.
+    return 80;
+  }
 }
 
 /** Writes with the progress line out of the way. */
@@ -55,6 +67,16 @@ function aboveProgress(write: () => void): void {
   if (hidden !== undefined) progress(undefined);
   write();
   if (hidden !== undefined) progress(hidden);
+}
+
+function confirm(question: string): Promise<boolean | undefined> {
+  if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal()) return Promise.resolve(undefined);
+  writeAll(Deno.stderr, `${question} [y/N] `);
+  // A terminal hands over a line at a time.
+  const line = new Uint8Array(1024);
+  const length = Deno.stdin.readSync(line);
+  if (length === null) writeAll(Deno.stderr, "\n");
+  return Promise.resolve(/^\s*y(es)?\s*$/i.test(new TextDecoder().decode(line.subarray(0, length ?? 0))));
 }
 
 const interruption = Promise.withResolvers<never>();

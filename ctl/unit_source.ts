@@ -24,6 +24,8 @@ export interface UnitPlan extends NamedUnit {
   /** The content to put; undefined if the cluster's is to stay. */
   readonly options?: readonly UnitOption[];
   readonly notes: readonly Note[];
+  /** True if it was to be replaced and, because of its state, is not. */
+  readonly isKept?: boolean;
 }
 
 /** Something to tell the user when the unit's turn comes. */
@@ -95,10 +97,13 @@ async function planExisting(unit: NamedUnit, existing: UnitEntity, sourcing: Sou
   if (same) return keep({ on: "out", text: `Found same Unit(${unit.name}) in Registry, nothing to do` });
   const state = existing.desiredState ?? "inactive";
   if (sourcing.replaceable.has(state)) return { ...unit, existing, options: local.options, notes: [] };
-  return keep({
-    on: "err",
-    text: `Warning: can not replace Unit(${unit.name}) in state '${state}', use the appropriate command`,
-  });
+  const text = `Warning: can not replace Unit(${unit.name}) in state '${state}', use the appropriate command`;
+  return { ...keep({ on: "err", text: `${text}: ${replacing(state)}` }), isKept: true };
+}
+
+/** The command that replaces a unit in a state. */
+function replacing(state: string): string {
+  return `fleetctl ${state === "launched" ? "start" : "load"} --replace`;
 }
 
 async function findContent(unit: NamedUnit, sourcing: Sourcing): Promise<Content> {

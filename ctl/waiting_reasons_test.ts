@@ -75,8 +75,7 @@ for (const { name, of, isLed, told } of texts) {
 }
 
 const timedOut = (goal: string) =>
-  `Error waiting for units: timed out waiting for unit a.service to report state ${goal}\n` +
-  `Error waiting for unit states, exit status: timed out waiting for unit a.service to report state ${goal}\n`;
+  `Error waiting for units: timed out waiting for unit a.service to report state ${goal}\n`;
 
 for (const [verb, goal] of [["start", "launched"], ["load", "loaded"]] as const) {
   Deno.test(`${verb}: why a unit has no machine is told once, while it is waited for`, async () => {

@@ -1,6 +1,7 @@
 import type { AcceptedStoreEntity } from "../../daemon/api/v1.ts";
 import { ApiError } from "../api.ts";
 import { type Command, exitFailure } from "../command.ts";
+import { yesFlag } from "../desired_state.ts";
 import { complain, say } from "../io.ts";
 
 /** HTTP status of a daemon that has no store to accept. */
@@ -10,18 +11,24 @@ const conflict = 409;
 export const acceptStore: Command = {
   name: "accept-store",
   isNew: true,
+  takesNothing: true,
   summary: "Tell one machine that its store, although it has changed, is the right one",
-  usage: "accept-store",
+  usage: "accept-store [--yes]",
   description: `A machine whose store is another one than before (wiped, restored from a backup, another prefix)
 changes nothing and waits. If the store is the right one, this command tells it so, on that machine or with
 its --endpoint; on each machine that waits.
 
 From then on the machine's units are those that the store assigns to it. After a wipe that is none: its
-units are stopped. To keep units running, restore the store from a backup first.
+units are stopped. To keep units running, restore the store from a backup first. On a terminal it
+asks before it does so.
 
 fleetctl --endpoint unix:///var/run/fleet.sock accept-store`,
-  flags: [],
-  async run({ client, io }) {
+  flags: [yesFlag],
+  async run({ client, io, flags }) {
+    if (!flags.on(yesFlag.name) && await io.confirm(question(client.endpoint)) === false) {
+      complain(io, `Nothing was done. (--${yesFlag.name} does it without a question.)`);
+      return exitFailure;
+    }
     try {
       say(io, accepted(await client.acceptStore()));
       return 0;
@@ -32,6 +39,11 @@ fleetctl --endpoint unix:///var/run/fleet.sock accept-store`,
     }
   },
 };
+
+function question(endpoint: string): string {
+  return `About to accept the store that the machine at ${endpoint} has now. ` +
+    "Units that this store does not assign to the machine are stopped there. Go on?";
+}
 
 function accepted({ was, accepted }: AcceptedStoreEntity): string {
   const now = accepted.id === undefined

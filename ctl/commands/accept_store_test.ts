@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { FakeApi, refusal } from "../fake_api.ts";
-import { fleetctl } from "../fake_io.ts";
+import { FakeIo, fleetctl } from "../fake_io.ts";
 
 const was = { id: "abc", revision: 90 };
 
@@ -38,3 +38,18 @@ for (const { name, answer, status, stdout = "", stderr = "" } of cases) {
     assert.deepEqual(await fleetctl(api, "accept-store"), { status, stdout, stderr });
   });
 }
+
+Deno.test("accept-store asks on a terminal, and accepts nothing unless the answer is yes", async () => {
+  const api = new FakeApi();
+  api.intercept = ({ method }) =>
+    method === "POST" ? Response.json({ was, accepted: { id: "def", revision: 7 } }) : undefined;
+  const io = new FakeIo();
+  io.answer = false;
+  const { status, stderr } = await fleetctl(api, "accept-store", io);
+  assert.equal(status, 1);
+  assert.match(stderr, /^About to accept the store .* Go on\?\nNothing was done\..*\n$/);
+  assert.deepEqual(api.writes, []);
+  assert.equal((await fleetctl(api, "accept-store --yes", io)).status, 0);
+  io.answer = true;
+  assert.equal((await fleetctl(api, "accept-store", io)).status, 0);
+});

@@ -1,6 +1,8 @@
 import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { type Command, exitFailure } from "../command.ts";
+import { UsageError } from "../args.ts";
+import { type Command, type Context, exitFailure } from "../command.ts";
+import { suggestion } from "../desired_state.ts";
 import { complain, reasonOf } from "../io.ts";
 import { optionsOf } from "../unit_source.ts";
 
@@ -8,25 +10,35 @@ import { optionsOf } from "../unit_source.ts";
 export const cat: Command = {
   name: "cat",
   summary: "Print the file of a unit in the cluster",
-  usage: "cat UNIT",
-  description: "Prints the unit file exactly as the cluster has it, and as machines get it.",
+  usage: "cat UNIT...",
+  units: { scope: "every unit" },
+  description: `Prints unit files exactly as the cluster has them, and as machines get them. Of several
+units, a comment with its name stands before each.`,
   flags: [],
-  async run({ client, io, args }) {
-    if (args.length !== 1) {
-      complain(io, "One unit file must be provided");
-      return exitFailure;
+  async run(context) {
+    const { io, args } = context;
+    if (args.length === 0) throw new UsageError("One unit file must be provided", true);
+    const names = [...new Set(args.map(mangleUnitName))];
+    let printed = 0;
+    for (const name of names) {
+      const text = await fileOf(context, name);
+      if (text === undefined) continue;
+      io.out(names.length === 1 ? text : `${printed === 0 ? "" : "\n"}# ${name}\n${text}`);
+      printed++;
     }
-    const name = mangleUnitName(args[0] as string);
-    try {
-      const unit = await client.unit(name);
-      if (unit) {
-        io.out(serializeUnitFile(optionsOf(unit.options)));
-        return 0;
-      }
-      complain(io, `Unit ${name} not found`);
-    } catch (error) {
-      complain(io, `Error retrieving Unit ${name}: ${reasonOf(error)}`);
-    }
-    return exitFailure;
+    return printed === names.length ? 0 : exitFailure;
   },
 };
+
+/** The text of a unit's file; undefined if it is not to be had, which has been said. */
+async function fileOf(context: Context, name: string): Promise<string | undefined> {
+  const { client, io } = context;
+  try {
+    const unit = await client.unit(name);
+    if (unit) return serializeUnitFile(optionsOf(unit.options));
+    complain(io, `Unit ${name} not found${await suggestion(context, name)}`);
+  } catch (error) {
+    complain(io, `Error retrieving Unit ${name}: ${reasonOf(error)}`);
+  }
+  return undefined;
+}

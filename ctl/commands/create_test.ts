@@ -30,7 +30,6 @@ const sleeping = (seconds: number) =>
   `"options":[{"section":"Service","name":"ExecStart","value":"/bin/sleep ${seconds}"}]`;
 
 const cases: Case[] = [
-  { name: "no units: wrong usage", line: "submit", status: 2, stderr: "No units given\n" },
   {
     name: "submit puts a local file without a desired state",
     line: "submit dir/hello.service",
@@ -154,7 +153,9 @@ const cases: Case[] = [
     line: "submit --replace hello.service",
     files: { "hello.service": other },
     units: [["hello.service", "loaded", helloOption]],
-    stderr: "Warning: can not replace Unit(hello.service) in state 'loaded', use the appropriate command\n",
+    status: 1,
+    stderr: "Warning: can not replace Unit(hello.service) in state 'loaded', use the appropriate command: " +
+      "fleetctl load --replace\n",
     writes: [],
   },
   {

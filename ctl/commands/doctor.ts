@@ -11,6 +11,7 @@ import { version } from "../version.ts";
 export const doctor: Command = {
   name: "doctor",
   isNew: true,
+  takesNothing: true,
   summary: "Check the way to the cluster and to its machines, and say what to fix",
   usage: "doctor [--no-ssh] [--ssh-port=N]",
   description: `Checks the endpoint, the store behind it, versions and clocks, and logs in to every

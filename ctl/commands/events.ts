@@ -1,6 +1,7 @@
 import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../../daemon/api/v1.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { type Command, type Context, exitFailure, exitUsage } from "../command.ts";
+import { UsageError } from "../args.ts";
+import { type Command, type Context, exitFailure } from "../command.ts";
 import { complain, ReaderGoneError, reasonOf, say } from "../io.ts";
 import { machineIdLegend, machineLegend } from "../machines.ts";
 import type { ServerEvent } from "../server_events.ts";
@@ -29,17 +30,14 @@ fleetctl events --present --output=json`,
     { name: "output", kind: "text", fallback: "text", help: 'Print "text", or "json" with one object a line' },
   ],
   async run(context) {
-    const { io, flags } = context;
+    const { flags } = context;
     const since = flags.text("since");
     const problem = !["text", "json"].includes(flags.text("output"))
       ? `Invalid output ${JSON.stringify(flags.text("output"))}: expected "text" or "json"`
       : since !== "" && !/^\d+(-\w+)?$/.test(since)
       ? `Invalid --since ${JSON.stringify(since)}: expected a revision of the store, a number, or an event's id`
       : undefined;
-    if (problem !== undefined) {
-      complain(io, problem);
-      return exitUsage;
-    }
+    if (problem !== undefined) throw new UsageError(problem, true);
     return await follow(context, since);
   },
 };

@@ -1,9 +1,12 @@
 import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { ApiError } from "../api.ts";
-import { type Command, exitFailure, exitUsage } from "../command.ts";
+import { UsageError } from "../args.ts";
+import { type Command, type Context, exitFailure } from "../command.ts";
+import { inParallel } from "../concurrency.ts";
+import { suggestion } from "../desired_state.ts";
 import { complain, reasonOf } from "../io.ts";
-import { isFormat, nothing, refuseFormat } from "../listing.ts";
+import { isFormat, nothing, wrongFormat } from "../listing.ts";
 import { machineIdLegend, machineLegend } from "../machines.ts";
 import { alignRows } from "../table.ts";
 
@@ -12,43 +15,63 @@ export const explain: Command = {
   name: "explain",
   isNew: true,
   summary: "Show why a unit is where it is, or why it is nowhere",
-  usage: "explain [-l|--full] [--output=FORMAT] UNIT",
+  usage: "explain [-l|--full] [--output=FORMAT] UNIT...",
+  units: { scope: "what can run" },
   description: `Shows what is wanted of a unit, where it is and why; and of every machine whether the
 unit is to be there (here), would be taken (able) or would not (refused), with every
 reason, and what systemd and the machine's agent say of it.
 
 Why does it not start?
-fleetctl explain hello.service`,
+fleetctl explain hello.service
+
+Of several units, or of those that a pattern matches, JSON is a list and YAML has a document
+for each.`,
   flags: [
     { name: "full", kind: "switch", fallback: false, letter: "l", help: "Do not shorten what is printed" },
     { name: "output", kind: "text", fallback: "table", help: 'Print a "table", "wide" (in full), "json" or "yaml"' },
   ],
-  async run({ client, io, args, flags }) {
+  async run(context) {
+    const { io, args, flags, matched } = context;
     const format = flags.text("output");
-    if (!isFormat(format)) return refuseFormat(io, format);
-    if (args.length !== 1) {
-      complain(io, "One unit must be provided");
-      return exitUsage;
+    if (!isFormat(format)) throw wrongFormat(format);
+    if (args.length === 0) throw new UsageError("One unit must be provided", true);
+    const names = [...new Set(args.map(mangleUnitName))];
+    const answers = await inParallel(names, (name) => explanationOf(context, name));
+    const explanations = answers.filter((answer) => answer !== undefined);
+    const isList = matched.size > 0 || names.length > 1;
+    if (format === "json" && isList) io.out(JSON.stringify(explanations, undefined, 2) + "\n");
+    else {
+      for (const [index, explanation] of explanations.entries()) {
+        if (index > 0) io.out(format === "yaml" ? "---\n" : "\n");
+        io.out(await textOf(explanation, format, flags.on("full")));
+      }
     }
-    const name = mangleUnitName(args[0] as string);
-    let explanation: ExplanationEntity | undefined;
-    try {
-      explanation = await client.explain(name);
-    } catch (error) {
-      const isMissing = error instanceof ApiError && error.code === 404;
-      complain(io, isMissing ? `Unit ${name} does not exist.` : `Error explaining unit ${name}: ${reasonOf(error)}`);
-      return exitFailure;
-    }
-    if (!explanation) {
-      complain(io, `Error explaining unit ${name}: ${client.endpoint} is served by a fleet that cannot explain`);
-      return exitFailure;
-    }
-    if (format === "json") io.out(JSON.stringify(explanation, undefined, 2) + "\n");
-    else if (format === "yaml") io.out((await import("../yaml.ts")).yamlObject(explanation));
-    else io.out(page(explanation, flags.on("full") || format === "wide"));
-    return 0;
+    return explanations.length === names.length ? 0 : exitFailure;
   },
 };
+
+/** Why a unit is where it is; undefined if that is not to be had, which has been said. */
+async function explanationOf(context: Context, name: string): Promise<ExplanationEntity | undefined> {
+  const { client, io } = context;
+  try {
+    const explanation = await client.explain(name);
+    if (explanation) return explanation;
+    complain(io, `Error explaining unit ${name}: ${client.endpoint} is served by a fleet that cannot explain`);
+  } catch (error) {
+    const isMissing = error instanceof ApiError && error.code === 404;
+    const text = isMissing
+      ? `Unit ${name} does not exist.${await suggestion(context, name)}`
+      : `Error explaining unit ${name}: ${reasonOf(error)}`;
+    complain(io, text);
+  }
+  return undefined;
+}
+
+async function textOf(explanation: ExplanationEntity, format: string, full: boolean): Promise<string> {
+  if (format === "json") return JSON.stringify(explanation, undefined, 2) + "\n";
+  if (format === "yaml") return (await import("../yaml.ts")).yamlObject(explanation);
+  return page(explanation, full || format === "wide");
+}
 
 function page(explanation: ExplanationEntity, full: boolean): string {
   const { machines = [] } = explanation;

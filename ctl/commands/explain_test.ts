@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ExplanationEntity } from "../../daemon/api/v1.ts";
 import { FakeApi, refusal } from "../fake_api.ts";
-import { fleetctl } from "../fake_io.ts";
+import { fleetctl, usageOf } from "../fake_io.ts";
 
 const m1 = "454c34ef00000000000000000000cafe";
 const m2 = "7e5f6a1b00000000000000000000beef";
@@ -182,13 +182,11 @@ summary: "none of 1 machine will take it"
 `,
   },
   { name: "a unit that does not exist", line: "explain x", status: 1, stderr: "Unit x.service does not exist.\n" },
-  { name: "no unit", line: "explain", status: 2, stderr: "One unit must be provided\n" },
-  { name: "two units", line: "explain a b", status: 2, stderr: "One unit must be provided\n" },
   {
     name: "another format",
     line: "explain --output=xml a",
     status: 2,
-    stderr: 'Invalid output "xml": expected "table", "wide", "json" or "yaml"\n',
+    stderr: 'Invalid output "xml": expected "table", "wide", "json" or "yaml"\n' + usageOf("explain"),
   },
 ];
 

@@ -1,3 +1,4 @@
+import { UsageError } from "../args.ts";
 import { type Command, exitFailure } from "../command.ts";
 import { complain, DialError, reasonOf } from "../io.ts";
 
@@ -9,10 +10,7 @@ export const fdForward: Command = {
   description: "Used by fleetctl itself, on the other side of --tunnel, when --endpoint is a socket.",
   flags: [],
   async run({ io, args }) {
-    if (args.length !== 1) {
-      complain(io, "Provide a single argument");
-      return exitFailure;
-    }
+    if (args.length !== 1) throw new UsageError("Provide a single argument", true);
     try {
       await io.forward(args[0] as string);
       return 0;

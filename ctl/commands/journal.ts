@@ -1,17 +1,20 @@
 import type { UnitEntity } from "../../daemon/api/v1.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
+import { UsageError } from "../args.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
-import { isGlobal } from "../desired_state.ts";
-import { complain, reasonOf } from "../io.ts";
+import { isGlobal, suggestion } from "../desired_state.ts";
+import { complain, ReaderGoneError, reasonOf, say } from "../io.ts";
 import { journalByApi } from "../journal_text.ts";
 import { runOnMachine, sshFlag } from "../on_machine.ts";
 import { machineByPrefix, sshPortFlag } from "../ssh_target.ts";
+import { logs } from "./logs.ts";
 
 /** `fleetctl journal`: what a unit has logged. */
 export const journal: Command = {
   name: "journal",
   summary: "Print the journal of a unit, from the machine that runs it",
-  usage: "journal [--lines=N] [-f|--follow] [--output=...] [--sudo] [--machine=ID] [--ssh] [--ssh-port=N] UNIT",
+  usage: "journal [--lines=N] [-f|--follow] [--output=...] [--sudo] [--machine=ID] [--ssh] [--ssh-port=N] UNIT...",
+  units: { scope: "what can run" },
   description: `Asks the API for what the unit has logged or, where that cannot tell, runs journalctl
 where the unit is: here, or by SSH. The exit status is then journalctl's.
 
@@ -19,6 +22,9 @@ Read the last 10 lines, or the last 100, or whatever comes:
 fleetctl journal foo.service
 fleetctl journal --lines 100 foo.service
 fleetctl journal --follow foo.service
+
+Of several units, one journal follows the other, each below a line with the unit's name; those
+that are followed are merged, as by fleetctl logs.
 
 A global unit's journal is on every machine: say which with --machine.`,
   flags: [
@@ -37,20 +43,31 @@ A global unit's journal is on every machine: say which with --machine.`,
     sshPortFlag,
   ],
   async run(context) {
-    const { io, args, client, flags } = context;
-    if (args.length !== 1) {
-      complain(io, "One unit file must be provided.");
-      return exitFailure;
+    const { io, args, flags } = context;
+    if (args.length === 0) throw new UsageError("One unit file must be provided.", true);
+    const names = [...new Set(args.map(mangleUnitName))];
+    if (names.length > 1 && flags.on("follow")) return await followSeveral(context);
+    let first = 0;
+    for (const [index, name] of names.entries()) {
+      if (names.length > 1) say(io, `${index === 0 ? "" : "\n"}-- ${name} --`);
+      const code = await printJournal(context, name);
+      first ||= code;
     }
-    const name = mangleUnitName(args[0] as string);
-    let unit: UnitEntity | undefined;
-    try {
-      unit = await client.unit(name);
-    } catch (error) {
-      complain(io, `Error retrieving unit ${name}: ${reasonOf(error)}`);
-      return exitFailure;
-    }
-    const machine = await machineToRead(context, name, unit);
+    return first;
+  },
+};
+
+async function followSeveral(context: Context): Promise<number> {
+  const other = ["machine", "output"].find((name) => context.flags.given(name));
+  if (other !== undefined) throw new UsageError(`--follow of several units cannot be combined with --${other}`);
+  return await logs.run(context);
+}
+
+/** Prints the journal of one unit and returns the exit status. */
+async function printJournal(context: Context, name: string): Promise<number> {
+  const { io, client, flags } = context;
+  try {
+    const machine = await machineToRead(context, name, await client.unit(name));
     if (machine === undefined) return exitFailure;
     const [count, output, follow] = [flags.number("lines"), flags.text("output"), flags.on("follow")];
     const moves = flags.text("machine") === "";
@@ -65,8 +82,12 @@ A global unit's journal is on every machine: say which with --machine.`,
       ...["journalctl", "--unit", name, "--no-pager", ...lines],
       ...(follow ? ["-f"] : []),
     ]);
-  },
-};
+  } catch (error) {
+    if (error instanceof ReaderGoneError) throw error;
+    complain(io, `Error retrieving unit ${name}: ${reasonOf(error)}`);
+    return exitFailure;
+  }
+}
 
 /** ID of the machine to ask; undefined if there is none, which has been said. */
 async function machineToRead(
@@ -76,7 +97,7 @@ async function machineToRead(
 ): Promise<string | undefined> {
   const { io, flags } = context;
   if (!unit) {
-    complain(io, `Unit ${name} does not exist.`);
+    complain(io, `Unit ${name} does not exist.${await suggestion(context, name)}`);
     return undefined;
   }
   if (flags.text("machine") !== "") return (await machineByPrefix(context, flags.text("machine"))).id;

@@ -13,6 +13,7 @@ const columns: Columns<MachineEntity> = {
 /** `fleetctl list-machines`. */
 export const listMachines: Command = {
   name: "list-machines",
+  takesNothing: true,
   summary: "List the machines of the cluster",
   usage: "list-machines [-l|--full] [--no-legend] [--fields=...] [--output=wide|json|yaml]",
   description: `Lists the machines that are present. Those that are away are not shown.

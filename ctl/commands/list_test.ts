@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { FakeApi, refusal } from "../fake_api.ts";
-import { fleetctl } from "../fake_io.ts";
+import { fleetctl, usageOf } from "../fake_io.ts";
 
 const m1 = "454c34ef00000000000000000000cafe";
 const m2 = "7e5f6a1b00000000000000000000beef";
@@ -99,7 +99,7 @@ const cases: { name: string; line: string; status?: number; stdout?: string; std
     name: "an unknown output",
     line: "list-units --output=xml",
     status: 2,
-    stderr: 'Invalid output "xml": expected "table", "wide", "json" or "yaml"\n',
+    stderr: 'Invalid output "xml": expected "table", "wide", "json" or "yaml"\n' + usageOf("list-units"),
   },
 ];
 

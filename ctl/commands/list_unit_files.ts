@@ -1,7 +1,7 @@
 import type { MachineEntity, UnitEntity } from "../../daemon/api/v1.ts";
 import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { type Command, exitFailure } from "../command.ts";
-import { isGlobal } from "../desired_state.ts";
+import { findUnits, isGlobal } from "../desired_state.ts";
 import { complain, reasonOf } from "../io.ts";
 import { chosenFields, type Column, type Columns, listFlags, nothing, printList, textColumn } from "../listing.ts";
 import { machineLegend } from "../machines.ts";
@@ -38,9 +38,11 @@ const columns: Columns<Row> = {
 export const listUnitFiles: Command = {
   name: "list-unit-files",
   summary: "List the units that are in the cluster, and where they are to run",
-  usage: "list-unit-files [-l|--full] [--no-legend] [--fields=...] [--output=wide|json|yaml]",
+  usage: "list-unit-files [-l|--full] [--no-legend] [--fields=...] [--output=wide|json|yaml] [UNIT...]",
+  units: { scope: "every unit" },
   description: `Lists every unit in the cluster, loaded on a machine or not: what it is wanted in
-(dstate), what its machine was told (state), and which machine that is (target).`,
+(dstate), what its machine was told (state), and which machine that is (target).
+With units or patterns, only those.`,
   flags: listFlags(columns, "unit,hash,dstate,state,target"),
   async run(context) {
     const fields = chosenFields(context, columns);
@@ -52,8 +54,14 @@ export const listUnitFiles: Command = {
     const showsMachines = fields.includes("target") || fields.includes("tmachine");
     if (showsMachines) machines.ask();
     let units: readonly UnitEntity[];
+    let failed = false;
     try {
-      units = await client.units();
+      if (context.args.length === 0) units = await client.units();
+      else {
+        const found = await findUnits(context);
+        units = found.units;
+        failed = found.missing + found.unknown > 0;
+      }
     } catch (error) {
       complain(io, `Error retrieving list of units from repository: ${reasonOf(error)}`);
       return exitFailure;
@@ -68,7 +76,7 @@ export const listUnitFiles: Command = {
       return { unit, global: isGlobal(unit), hash: hashOf(unit), ...(id ? { machine: known.get(id) ?? { id } } : {}) };
     });
     printList(context, columns, fields, rows);
-    return 0;
+    return failed ? exitFailure : 0;
   },
 };
 

@@ -1,5 +1,6 @@
 import type { MachineEntity, UnitStateEntity } from "../../daemon/api/v1.ts";
-import { type Command, exitFailure } from "../command.ts";
+import { type Command, type Context, exitFailure } from "../command.ts";
+import { findUnits } from "../desired_state.ts";
 import { complain, reasonOf } from "../io.ts";
 import { chosenFields, type Columns, listFlags, nothing, printList, textColumn } from "../listing.ts";
 import { machineLegend } from "../machines.ts";
@@ -29,8 +30,10 @@ const columns: Columns<Row> = {
 export const listUnits: Command = {
   name: "list-units",
   summary: "List what the units of the cluster are doing",
-  usage: "list-units [-l|--full] [--no-legend] [--fields=...] [--output=wide|json|yaml]",
-  description: `Lists the state of every unit that is loaded on a machine, as systemd there sees it.
+  usage: "list-units [-l|--full] [--no-legend] [--fields=...] [--output=wide|json|yaml] [UNIT...]",
+  units: { scope: "what can run" },
+  description: `Lists the state of every unit that is loaded on a machine, as systemd there sees it. With
+units or patterns, only theirs.
 
 Without a header, for scripts:
 fleetctl list-units --no-legend
@@ -45,9 +48,10 @@ fleetctl list-units --fields=unit,machine`,
     const { client, io, machines } = context;
     const showsMachines = fields.includes("machine");
     if (showsMachines) machines.ask();
+    const wanted = await wantedNames(context);
     let states: readonly UnitStateEntity[];
     try {
-      states = await client.states();
+      states = (await client.states()).filter(({ name = "" }) => wanted.names?.has(name) ?? true);
     } catch (error) {
       complain(io, `Error retrieving list of units from repository: ${reasonOf(error)}`);
       return exitFailure;
@@ -58,6 +62,15 @@ fleetctl list-units --fields=unit,machine`,
       return id ? { state, machine: known.get(id) ?? { id } } : { state };
     });
     printList(context, columns, fields, rows);
-    return 0;
+    return wanted.failed ? exitFailure : 0;
   },
 };
+
+/** Names of the units that are to be listed; undefined for all. What is not in the cluster has been said. */
+async function wantedNames(
+  context: Context,
+): Promise<{ readonly names?: ReadonlySet<string>; readonly failed: boolean }> {
+  if (context.args.length === 0) return { failed: false };
+  const { units, missing, unknown } = await findUnits(context);
+  return { names: new Set(units.map(({ name }) => name)), failed: missing + unknown > 0 };
+}

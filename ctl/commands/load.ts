@@ -8,25 +8,30 @@ import {
   noBlockFlag,
   noUnitsGiven,
   setDesiredState,
+  tellFailures,
   timeoutFlag,
+  yesFlag,
 } from "../desired_state.ts";
 import { having, reached } from "../goals.ts";
-import { complain, reasonOf, say } from "../io.ts";
+import { say } from "../io.ts";
 
 /** `fleetctl load`: places units on machines without starting them. */
 export const load: Command = {
   name: "load",
-  takesUnits: true,
+  units: {
+    scope: "what can run",
+    confirm: { what: "stop and load", concerns: (unit) => unit.desiredState === "launched" },
+  },
   summary: "Schedule units in the cluster without starting them, submitting them first if necessary",
   usage: "load [--no-block|--block-attempts=N|--timeout=S] [--replace] UNIT...",
   description: `Places units on machines and hands them to systemd there, but does not start them.
 Units that run are stopped.
 
 It waits until that is done. Global units are never waited for.`,
-  flags: [...creationFlags, replaceFlag, blockAttemptsFlag("loaded"), timeoutFlag, noBlockFlag("loaded")],
+  flags: [...creationFlags, replaceFlag, blockAttemptsFlag("loaded"), timeoutFlag, noBlockFlag("loaded"), yesFlag],
   async run(context) {
     const { io, args, flags } = context;
-    if (args.length === 0) return noUnitsGiven(context);
+    if (args.length === 0) throw noUnitsGiven();
     const created = await createUnits(context, {
       replaceable: ["inactive", "loaded"],
       wanted: "loaded",
@@ -34,20 +39,15 @@ It waits until that is done. Global units are never waited for.`,
       attempts: attemptsOf(context),
     });
     if (!created) return exitFailure;
-    try {
-      const loading = await setDesiredState(context, created, "loaded");
-      for (const unit of loading) if (unit.isGlobal) say(io, `Triggered global unit ${unit.name} load`);
-      const waiting = loading.filter((unit) => !unit.isGlobal);
-      const [failure] = await blockUntil(context, waiting, "load", ({ name, replacement }) => [{
-        judge: having(replacement, reached("loaded")),
-        goal: "report state loaded",
-        line: (_view, where) => `Unit ${name} loaded${where}`,
-      }]);
-      if (!failure) return 0;
-      complain(io, `Error waiting for unit states, exit status: ${failure.reason}`);
-    } catch (error) {
-      complain(io, `Error loading units: ${reasonOf(error)}`);
-    }
-    return exitFailure;
+    const loading = await setDesiredState(context, created, "loaded", "Error loading units");
+    for (const unit of loading.units) if (unit.isGlobal) say(io, `Triggered global unit ${unit.name} load`);
+    const waiting = loading.units.filter((unit) => !unit.isGlobal);
+    const failures = await blockUntil(context, waiting, "load", ({ name, replacement }) => [{
+      judge: having(replacement, reached("loaded")),
+      goal: "report state loaded",
+      line: (_view, where) => `Unit ${name} loaded${where}`,
+    }]);
+    await tellFailures(context, failures);
+    return failures.length + loading.refused > 0 || created.some((unit) => unit.isKept) ? exitFailure : 0;
   },
 };

@@ -1,7 +1,7 @@
-import { mangleUnitName } from "../../systemd/unit_name.ts";
+import type { UnitEntity } from "../../daemon/api/v1.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
 import { inParallel } from "../concurrency.ts";
-import { isGlobal, noUnitsGiven } from "../desired_state.ts";
+import { findUnits, isGlobal, noUnitsGiven } from "../desired_state.ts";
 import { complain, reasonOf, say } from "../io.ts";
 import { parseJournalEntry, TimeOrder } from "../journal_lines.ts";
 import { machineIdLegend } from "../machines.ts";
@@ -13,7 +13,7 @@ import { clockTime } from "../time_text.ts";
 /** `fleetctl logs`: the journals of several units as one. */
 export const logs: Command = {
   name: "logs",
-  takesUnits: true,
+  units: { scope: "what can run" },
   isNew: true,
   summary: "Print the journals of units, merged in the order of time",
   usage: "logs [-f|--follow] [--lines=N] [--sudo] [--ssh] [--ssh-port=N] UNIT...",
@@ -29,9 +29,9 @@ fleetctl logs -f web@1 web@2 db`,
     sshPortFlag,
   ],
   async run(context) {
-    if (context.args.length === 0) return noUnitsGiven(context);
-    const sources = await findSources(context);
-    if (!sources) return exitFailure;
+    if (context.args.length === 0) throw noUnitsGiven();
+    const { sources, failed } = await findSources(context);
+    if (sources.length === 0) return exitFailure;
     const names = sources.map(sourceName(sources));
     const width = Math.max(...names.map((name) => name.length));
     const order = new TimeOrder(names.length, context.io.now_ms());
@@ -50,7 +50,7 @@ fleetctl logs -f web@1 web@2 db`,
     await printing;
     print();
     for (const result of results) if (result) complain(context.io, result);
-    return results.some((result) => result !== undefined) ? exitFailure : 0;
+    return failed || results.some((result) => result !== undefined) ? exitFailure : 0;
   },
 };
 
@@ -62,27 +62,32 @@ interface Source {
   readonly moves: boolean;
 }
 
-async function findSources(context: Context): Promise<Source[] | undefined> {
-  const { client, io } = context;
-  const sources: Source[] = [];
-  for (const name of new Set(context.args.map(mangleUnitName))) {
-    const unit = await client.unit(name);
-    if (!unit) {
-      complain(io, `Unit ${name} does not exist.`);
-      return undefined;
-    }
-    const ids = isGlobal(unit)
-      ? (await client.states(name)).flatMap(({ machineID }) => machineID ? [machineID] : [])
-      : unit.machineID
-      ? [unit.machineID]
-      : [];
-    if (ids.length === 0) {
-      complain(io, `Unit ${name} does not appear to be running.`);
-      return undefined;
-    }
-    for (const machine of ids) sources.push({ unit: name, machine, moves: !isGlobal(unit) });
-  }
-  return sources;
+interface Sources {
+  readonly sources: readonly Source[];
+  /** True if a unit has none, which has been said. */
+  readonly failed: boolean;
+}
+
+/** The journals of the units, wherever they are. A unit that only a pattern names and that is nowhere is left out. */
+async function findSources(context: Context): Promise<Sources> {
+  const { io, matched } = context;
+  const { units, missing, unknown } = await findUnits(context);
+  const found = await inParallel(units, async (unit) => ({ unit, machines: await machinesOf(context, unit) }));
+  const nowhere = found.filter(({ machines }) => machines.length === 0).map(({ unit }) => unit.name);
+  const isAll = nowhere.length === units.length;
+  const failed = nowhere.filter((name) => isAll || !matched.has(name));
+  for (const name of failed) complain(io, `Unit ${name} does not appear to be running.`);
+  return {
+    sources: found.flatMap(({ unit, machines }) =>
+      machines.map((machine) => ({ unit: unit.name, machine, moves: !isGlobal(unit) }))
+    ),
+    failed: missing + unknown + failed.length > 0,
+  };
+}
+
+async function machinesOf({ client }: Context, unit: UnitEntity): Promise<string[]> {
+  if (!isGlobal(unit)) return unit.machineID ? [unit.machineID] : [];
+  return (await client.states(unit.name)).flatMap(({ machineID }) => machineID ? [machineID] : []);
 }
 
 /** The unit's name, with its machine where another has it too. */

@@ -1,4 +1,5 @@
-import { type Command, type Context, exitFailure, exitUsage } from "../command.ts";
+import { UsageError } from "../args.ts";
+import { type Command, type Context, exitFailure } from "../command.ts";
 import { complain, reasonOf, say } from "../io.ts";
 import { machineLegend } from "../machines.ts";
 import { machineByPrefix } from "../ssh_target.ts";
@@ -16,21 +17,18 @@ wait for such a machine are placed.
 fleetctl machine label 2444264c disk=ssd rack-`,
   flags: [],
   async run(context) {
-    const { io, args } = context;
+    const { args } = context;
     const [verb, prefix, ...words] = args;
     const labels = words.map(parseLabel);
     const wrong = words.find((_word, index) => !labels[index]);
-    const problem = verb !== "label"
-      ? `fleetctl machine: expected "label", not ${JSON.stringify(verb ?? "")}`
+    const problem = verb !== undefined && verb !== "label"
+      ? `unknown command ${JSON.stringify(verb)} for "fleetctl machine"`
       : prefix === undefined || labels.length === 0
       ? "Provide a machine and at least one KEY=VALUE or KEY-"
       : wrong !== undefined
       ? `${JSON.stringify(wrong)} is neither KEY=VALUE nor KEY-`
       : undefined;
-    if (problem !== undefined) {
-      complain(io, problem);
-      return exitUsage;
-    }
+    if (problem !== undefined) throw new UsageError(problem, true);
     return await label(context, prefix as string, labels.filter((label) => label !== undefined));
   },
 };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { FakeApi, refusal } from "../fake_api.ts";
 import { FakeHosts } from "../fake_hosts.ts";
-import { FakeIo, fleetctl } from "../fake_io.ts";
+import { FakeIo, fleetctl, usageOf } from "../fake_io.ts";
 import { parseJournalEntry, TimeOrder } from "../journal_lines.ts";
 import { clockTime } from "../time_text.ts";
 import { version } from "../version.ts";
@@ -94,17 +94,35 @@ const refused: { line: string; status: number; stderr: string }[] = [
   {
     line: "events --since=x",
     status: 2,
-    stderr: `Invalid --since "x": expected a revision of the store, a number, or an event's id\n`,
+    stderr: `Invalid --since "x": expected a revision of the store, a number, or an event's id\n` +
+      usageOf("events"),
   },
-  { line: "events --output=x", status: 2, stderr: 'Invalid output "x": expected "text" or "json"\n' },
-  { line: "machine", status: 2, stderr: 'fleetctl machine: expected "label", not ""\n' },
-  { line: "machine label", status: 2, stderr: "Provide a machine and at least one KEY=VALUE or KEY-\n" },
-  { line: "machine label 4 disk", status: 2, stderr: '"disk" is neither KEY=VALUE nor KEY-\n' },
-  { line: "machine label 9 a=b", status: 1, stderr: "Unable to label machine 9: machine does not exist\n" },
+  {
+    line: "events --output=x",
+    status: 2,
+    stderr: 'Invalid output "x": expected "text" or "json"\n' + usageOf("events"),
+  },
+  { line: "machine", status: 2, stderr: "Provide a machine and at least one KEY=VALUE or KEY-\n" + usageOf("machine") },
+  {
+    line: "machine lable 4 a=b",
+    status: 2,
+    stderr: 'unknown command "lable" for "fleetctl machine"\n' + usageOf("machine"),
+  },
+  {
+    line: "machine label",
+    status: 2,
+    stderr: "Provide a machine and at least one KEY=VALUE or KEY-\n" +
+      "Usage: fleetctl machine label MACHINE KEY=VALUE|KEY-... (fleetctl help machine says more)\n",
+  },
+  { line: "machine label 4 disk", status: 2, stderr: '"disk" is neither KEY=VALUE nor KEY-\n' + usageOf("machine") },
+  {
+    line: "machine label 9 a=b",
+    status: 1,
+    stderr: 'Unable to label machine 9: machine does not exist: no ID begins with "9"\n',
+  },
   { line: "completion", status: 2, stderr: 'Name one shell: "bash", "zsh" or "fish"\n' },
   { line: "completion toString", status: 2, stderr: 'Name one shell: "bash", "zsh" or "fish"\n' },
-  { line: "logs", status: 2, stderr: "No units given\n" },
-  { line: "logs nosuch", status: 1, stderr: "Unit nosuch.service does not exist.\n" },
+  { line: "logs nosuch", status: 1, stderr: "Unit nosuch.service is not in the cluster\n" },
 ];
 
 for (const { line, status, stderr } of refused) {

@@ -6,15 +6,15 @@ import { createUnits, creationFlags } from "../creating.ts";
 import {
   attemptsOf,
   blockAttemptsFlag,
-  findUnits,
+  forEachUnit,
   isGlobal,
   noUnitsGiven,
   tellFailures,
   timeoutFlag,
 } from "../desired_state.ts";
 import { type Judge, reached, restarted, started, stopped } from "../goals.ts";
-import { complain, reasonOf, say } from "../io.ts";
-import { type Stage, waitForUnits } from "../wait.ts";
+import { complain, say } from "../io.ts";
+import { type Stage, type WaitFailure, waitForUnits } from "../wait.ts";
 
 const maxParallelFlag: FlagSpec = {
   name: "max-parallel",
@@ -26,7 +26,7 @@ const maxParallelFlag: FlagSpec = {
 /** `fleetctl restart`: restarts units where they are, one after the other. */
 export const restart: Command = {
   name: "restart",
-  takesUnits: true,
+  units: { scope: "what can run" },
   summary: "Restart units in the cluster, one after the other",
   usage: "restart [--max-parallel=N] [--block-attempts=N|--timeout=S] UNIT...",
   description: `Has systemd restart units where they are. A loaded unit is started; a unit that
@@ -41,40 +41,45 @@ fleetctl restart foo.service
 fleetctl restart myservice/*`,
   flags: [maxParallelFlag, ...creationFlags, blockAttemptsFlag("restarted"), timeoutFlag],
   async run(context) {
-    const { io, args, flags } = context;
-    if (args.length === 0) return noUnitsGiven(context);
-    const units = await findUnits(context);
+    const { args, flags } = context;
+    if (args.length === 0) throw noUnitsGiven();
     const created = await createUnits(context, { replaceable: [], replace: false, attempts: attemptsOf(context) });
     if (!created) return exitFailure;
+    const units = created.flatMap(({ existing }) => existing ?? []);
+    const inactive = units.filter((unit) => !isGlobal(unit) && isInactive(unit));
+    // A pattern means those that can be restarted.
+    const refused = inactive.filter(({ name }) => !context.matched.has(name));
+    for (const { name } of refused) complain(context.io, `Unable to restart unit ${name} in state inactive`);
     let failed = false;
-    await inParallel(units, async (unit) => {
+    await inParallel(units.filter((unit) => !inactive.includes(unit)), async (unit) => {
       if (failed) return;
-      try {
+      const [done] = await forEachUnit(context, [unit], `Error restarting unit ${unit.name}`, async () => {
         if (!await restartUnit(context, unit)) failed = true;
-      } catch (error) {
-        complain(io, `Error setting target state for unit ${unit.name}: ${reasonOf(error)}`);
-        failed = true;
-      }
+      });
+      if (!done) failed = true;
     }, Math.max(1, flags.number("max-parallel")));
-    return failed ? exitFailure : 0;
+    return failed || refused.length > 0 ? exitFailure : 0;
   },
 };
+
+function isInactive(unit: UnitEntity): boolean {
+  return (unit.currentState ?? "inactive") === "inactive";
+}
 
 /** Restarts one unit; false if it does not come back, which has been said. */
 async function restartUnit(context: Context, unit: UnitEntity): Promise<boolean> {
   const { client, io } = context;
   const { name } = unit;
   if (isGlobal(unit)) {
-    if (!await client.restartUnit(name)) throw new Error("the server cannot restart units");
+    if (!await client.restartUnit(name)) {
+      throw new Error(
+        "the server is an older fleet, which cannot restart units; a global unit is restarted there by stop and start",
+      );
+    }
     say(io, `Triggered global unit ${name} restart`);
     return true;
   }
-  const state = unit.currentState ?? "inactive";
-  if (state === "inactive") {
-    complain(io, `Unable to restart unit ${name} in state inactive`);
-    return true;
-  }
-  if (state === "loaded") {
+  if (unit.currentState === "loaded") {
     io.log("INFO", `Unit(${name}) already loaded, starting.`);
     await client.putUnit({ name, desiredState: "launched" });
     return await waitFor(context, name, launchedAgain(name, started(false)));
@@ -113,12 +118,6 @@ async function waitFor(context: Context, name: string, stages: readonly Stage[])
   return await tellRestartFailures(context, await waitForUnits(context, [{ name, stages }], attemptsOf(context)));
 }
 
-async function tellRestartFailures(
-  context: Context,
-  failures: Awaited<ReturnType<typeof waitForUnits>>,
-): Promise<boolean> {
-  const [failure] = await tellFailures(context, failures);
-  if (!failure) return true;
-  complain(context.io, `Error waiting for unit states, exit status: ${failure.reason}`);
-  return false;
+async function tellRestartFailures(context: Context, failures: WaitFailure[]): Promise<boolean> {
+  return (await tellFailures(context, failures)).length === 0;
 }

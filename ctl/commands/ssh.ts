@@ -1,4 +1,5 @@
 import type { MachineEntity } from "../../daemon/api/v1.ts";
+import { UsageError } from "../args.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
 import { complain, reasonOf } from "../io.ts";
 import { exitSshFailure } from "../on_machine.ts";
@@ -7,13 +8,15 @@ import { machineByAny, machineByPrefix, machineOfUnit, sshPortFlag, sshPortOf } 
 /** `fleetctl ssh`: a shell or a command on a machine. */
 export const ssh: Command = {
   name: "ssh",
+  runsRemotely: true,
   summary: "Open interactive shell on a machine in the cluster, or run a command there",
-  usage: "ssh [-A|--forward-agent] [--ssh-port=N] [--machine|--unit] {MACHINE|UNIT} [-- COMMAND...]",
+  usage: "ssh [-A|--forward-agent] [--ssh-port=N] {MACHINE|UNIT|--machine=ID|--unit=UNIT} [COMMAND...]",
   description: `Logs in to the machine whose ID begins so, or to the one that runs the unit.
 
-Open a shell, or run a command and get its exit status:
+Open a shell, or run a command; the exit status is that of the shell or the command. What
+follows the command's name belongs to it, also what looks like a flag:
 fleetctl ssh 2444264c
-fleetctl ssh foo.service uptime
+fleetctl ssh foo.service ls -l /srv
 fleetctl ssh --unit foo.service -- ls -l /srv
 
 Keys come from the agent (SSH_AUTH_SOCK), --ssh-identity and ~/.ssh. With --tunnel the
@@ -40,6 +43,9 @@ This command does not work with global units.`,
       complain(io, "Both machine and unit flags provided, please specify only one.");
       return exitFailure;
     }
+    if (!byFlag && args.length === 0) {
+      throw new UsageError("Unable to proceed: one machine or unit must be provided", true);
+    }
     let machine: MachineEntity | undefined;
     try {
       machine = await targetOf(context);
@@ -59,7 +65,7 @@ async function targetOf(context: Context): Promise<MachineEntity | undefined> {
   const { flags, args } = context;
   if (flags.text("machine") !== "") return await machineByPrefix(context, flags.text("machine"));
   if (flags.text("unit") !== "") return await machineOfUnit(context, flags.text("unit"));
-  return await machineByAny(context, args[0]);
+  return await machineByAny(context, args[0] as string);
 }
 
 async function logIn(context: Context, address: string, words: readonly string[]): Promise<number> {
@@ -72,8 +78,7 @@ async function logIn(context: Context, address: string, words: readonly string[]
   const attachment = { input: true, forwardAgent: flags.on("forward-agent") };
   try {
     if (words.length > 0) return await host.run(words.join(" "), attachment);
-    await host.run(undefined, attachment);
-    return 0;
+    return await host.run(undefined, attachment);
   } catch (error) {
     complain(io, `Failed ${words.length > 0 ? "running command" : "opening shell"} over SSH: ${reasonOf(error)}`);
     return exitSshFailure;

@@ -47,12 +47,6 @@ const cases: Case[] = [
     stderr: "Both machine and unit flags provided, please specify only one.\n",
   },
   {
-    name: "nothing said",
-    line: "ssh",
-    status: 1,
-    stderr: "Unable to proceed: one machine or unit must be provided\n",
-  },
-  {
     name: "a machine and a unit of one name",
     line: "ssh 454c3",
     prepare: (api) => api.add("454c3.service", "launched", "Service.ExecStart=/bin/true"),
@@ -60,21 +54,37 @@ const cases: Case[] = [
     stderr: "Unable to proceed: ambiguous argument, both machine and unit found for `454c3`.\n" +
       "Please use flag `-m` or `-u` to refine the search\n",
   },
-  ...["nosuch", "454c", "g"].map((word) => ({
+  ...["nosuch", "454c"].map((word) => ({
     name: `neither one machine nor one unit: ${word}`,
     line: `ssh ${word}`,
     status: 1,
-    stderr: "Unable to proceed: could not find matching unit or machine\n",
+    stderr: `Unable to proceed: could not find matching unit or machine: "${word}" is neither\n`,
   })),
-  { name: "no machine", line: "ssh -m 9", status: 1, stderr: "Unable to proceed: machine does not exist\n" },
+  {
+    name: "a global, named without a flag",
+    line: "ssh g",
+    status: 1,
+    stderr: "Unable to proceed: g.service is global: name a machine\n",
+  },
+  {
+    name: "no machine",
+    line: "ssh -m 9",
+    status: 1,
+    stderr: 'Unable to proceed: machine does not exist: no ID begins with "9"\n',
+  },
   {
     name: "several machines",
     line: "ssh -m 454c",
     status: 1,
-    stderr: "Unable to proceed: found more than one machine\n",
+    stderr: `Unable to proceed: found more than one machine: ${one}, ${two}\n`,
   },
   { name: "no unit", line: "ssh -u nosuch", status: 1, stderr: "Unable to proceed: unit does not exist\n" },
-  { name: "a global", line: "ssh -u g", status: 1, stderr: "Unable to proceed: global units unsupported\n" },
+  {
+    name: "a global",
+    line: "ssh -u g",
+    status: 1,
+    stderr: "Unable to proceed: g.service is global: name a machine with --machine\n",
+  },
   {
     name: "a unit that is nowhere",
     line: "ssh -u still",
@@ -97,9 +107,10 @@ const cases: Case[] = [
     ran: ["10.0.0.1: false"],
   },
   {
-    name: "a shell's exit status does not count",
+    name: "the exit status of a shell counts",
     line: "ssh a",
     prepare: (_api, hosts) => hosts.statuses = [17],
+    status: 17,
     ran: ["10.0.0.1: (shell)"],
   },
   {
@@ -110,7 +121,6 @@ const cases: Case[] = [
     stderr: "Failed building SSH client: why\n",
   },
   // status
-  { name: "status of nothing is nothing", line: "status" },
   { name: "status runs there", line: "status a", ran: [`10.0.0.1: systemctl "status" "-l" "a.service"`] },
   {
     name: "status runs here without SSH",
@@ -125,11 +135,13 @@ const cases: Case[] = [
     ran: [`10.0.0.1: systemctl "status" "-l" "a.service"`, `10.0.0.1: systemctl "status" "-l" "a.service"`],
   },
   {
-    name: "status ends at the first that does not run",
-    line: "status a a",
-    prepare: (_api, hosts) => hosts.statuses = [3],
+    name: "status goes on behind one that does not run",
+    line: "status a no a",
+    prepare: (_api, hosts) => hosts.statuses = [3, 0],
     status: 3,
-    ran: [`10.0.0.1: systemctl "status" "-l" "a.service"`],
+    stdout: "\n\n",
+    stderr: "Unit no.service does not exist.\n",
+    ran: [`10.0.0.1: systemctl "status" "-l" "a.service"`, `10.0.0.1: systemctl "status" "-l" "a.service"`],
   },
   {
     name: "status of a global, on every machine",
@@ -184,8 +196,14 @@ const cases: Case[] = [
       `10.0.0.1: journalctl "--unit" "a.service" "--no-pager" "-n" "10" "--output" "\\$(reboot)\\\`\\"\\\\"`,
     ],
   },
-  { name: "journal of nothing", line: "journal", status: 1, stderr: "One unit file must be provided.\n" },
-  { name: "journal of two", line: "journal a b", status: 1, stderr: "One unit file must be provided.\n" },
+  {
+    name: "journal of two of which one is unknown",
+    line: "journal no a",
+    status: 1,
+    stdout: "-- no.service --\n\n-- a.service --\n",
+    stderr: "Unit no.service does not exist.\n",
+    ran: [`10.0.0.1: journalctl "--unit" "a.service" "--no-pager" "-n" "10" "--output" "short"`],
+  },
   { name: "journal of no unit", line: "journal no", status: 1, stderr: "Unit no.service does not exist.\n" },
   {
     name: "journal of a unit that is nowhere",

@@ -7,15 +7,17 @@ import {
   noBlockFlag,
   noUnitsGiven,
   setDesiredState,
+  tellFailures,
   timeoutFlag,
 } from "../desired_state.ts";
 import { having, reached, started } from "../goals.ts";
-import { complain, reasonOf, say } from "../io.ts";
+import { say } from "../io.ts";
+import type { WaitFailure } from "../wait.ts";
 
 /** `fleetctl start`: runs units in the cluster. */
 export const start: Command = {
   name: "start",
-  takesUnits: true,
+  units: { scope: "what can run" },
   summary: "Start units in the cluster, submitting and loading them first if necessary",
   usage: "start [--no-block|--block-attempts=N|--timeout=S] [--replace] UNIT...",
   description: `Places units on machines and has systemd start them there.
@@ -28,7 +30,7 @@ fleetctl start foo.service
 fleetctl start myservice/*`,
   flags: [...creationFlags, replaceFlag, blockAttemptsFlag("started"), timeoutFlag, noBlockFlag("started")],
   async run(context) {
-    if (context.args.length === 0) return noUnitsGiven(context);
+    if (context.args.length === 0) throw noUnitsGiven();
     const created = await createUnits(context, {
       replaceable: ["inactive", "loaded", "launched"],
       wanted: "launched",
@@ -36,30 +38,21 @@ fleetctl start myservice/*`,
       attempts: attemptsOf(context),
     });
     if (!created) return exitFailure;
-    try {
-      const starting = await setDesiredState(context, created, "launched");
-      for (const unit of starting) if (unit.isGlobal) say(context.io, `Triggered global unit ${unit.name} start`);
-      return await waitStarted(context, starting.filter((unit) => !unit.isGlobal));
-    } catch (error) {
-      complain(context.io, `Error starting units: ${reasonOf(error)}`);
-      return exitFailure;
-    }
+    const starting = await setDesiredState(context, created, "launched", "Error starting units");
+    for (const unit of starting.units) if (unit.isGlobal) say(context.io, `Triggered global unit ${unit.name} start`);
+    const failures = await waitStarted(context, starting.units.filter((unit) => !unit.isGlobal));
+    return failures.length + starting.refused > 0 ? exitFailure : 0;
   },
 };
 
-const launchedGoal = "report state launched";
-
-async function waitStarted(context: Context, units: readonly CreatedUnit[]): Promise<number> {
-  const [failure] = await blockUntil(context, units, "start", ({ name, begun, replacement }) => [
+async function waitStarted(context: Context, units: readonly CreatedUnit[]): Promise<WaitFailure[]> {
+  const failures = await blockUntil(context, units, "start", ({ name, begun, replacement }) => [
     {
       judge: having(replacement, reached("launched")),
-      goal: launchedGoal,
+      goal: "report state launched",
       line: (_view, where) => `Unit ${name} launched${where}`,
     },
     { judge: started(begun && replacement === undefined), goal: "become active in systemd" },
   ]);
-  if (!failure) return 0;
-  const what = failure.reason.endsWith(launchedGoal) ? "unit states, exit status" : "systemd unit states, err";
-  complain(context.io, `Error waiting for ${what}: ${failure.reason}`);
-  return exitFailure;
+  return await tellFailures(context, failures);
 }

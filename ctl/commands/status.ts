@@ -1,8 +1,8 @@
 import type { UnitEntity } from "../../daemon/api/v1.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
-import { isGlobal } from "../desired_state.ts";
-import { complain, say } from "../io.ts";
+import { isGlobal, noUnitsGiven, suggestion } from "../desired_state.ts";
+import { complain, ReaderGoneError, reasonOf, say } from "../io.ts";
 import { machineLegend } from "../machines.ts";
 import { printStatus, runOnMachine, sshFlag } from "../on_machine.ts";
 import { sshPortFlag } from "../ssh_target.ts";
@@ -10,28 +10,41 @@ import { sshPortFlag } from "../ssh_target.ts";
 /** `fleetctl status`: what systemd says of units on their machines. */
 export const status: Command = {
   name: "status",
-  takesUnits: true,
+  units: { scope: "what can run" },
   summary: "Show what systemd says of units, on the machines that run them",
   usage: "status [--ssh] [--ssh-port=N] UNIT...",
   description: `Shows what systemctl status -l says where each unit is: here, by the API, or, where
-that cannot tell, by SSH. The exit status is systemctl's: 3 for a unit that does not run. It stops at the first that is not 0.
+that cannot tell, by SSH. The exit status is systemctl's: 3 for a unit that does not run; of
+several units, the first that is not 0.
 
 A global unit is shown on every machine that has it.`,
-  flags: [sshFlag, sshPortFlag],
+  flags: [
+    sshFlag,
+    sshPortFlag,
+    { name: "no-block", kind: "switch", fallback: false, help: "Does nothing; scripts written for fleet 1.0 use it" },
+  ],
   async run(context) {
+    if (context.args.length === 0) throw noUnitsGiven();
+    let first = 0;
     for (const [index, argument] of context.args.entries()) {
       if (index > 0) say(context.io, "");
       const code = await showStatus(context, mangleUnitName(argument));
-      if (code !== 0) return code;
+      first ||= code;
     }
-    return 0;
+    return first;
   },
 };
 
 async function showStatus(context: Context, name: string): Promise<number> {
-  const unit = await context.client.unit(name);
+  let unit: UnitEntity | undefined;
+  try {
+    unit = await context.client.unit(name);
+  } catch (error) {
+    complain(context.io, `Error retrieving unit ${name}: ${reasonOf(error)}`);
+    return exitFailure;
+  }
   if (!unit) {
-    complain(context.io, `Unit ${name} does not exist.`);
+    complain(context.io, `Unit ${name} does not exist.${await suggestion(context, name)}`);
     return exitFailure;
   }
   if (isGlobal(unit)) return await showGlobal(context, unit);
@@ -46,7 +59,14 @@ async function showStatus(context: Context, name: string): Promise<number> {
 const exitNotRunning = 3;
 
 async function statusOn(context: Context, machine: string, name: string): Promise<number> {
-  const said = await printStatus(context, machine, name);
+  let said: string | undefined;
+  try {
+    said = await printStatus(context, machine, name);
+  } catch (error) {
+    if (error instanceof ReaderGoneError) throw error;
+    complain(context.io, `Error asking for the status of unit ${name}: ${reasonOf(error)}`);
+    return exitFailure;
+  }
   if (said === undefined) return await runOnMachine(context, machine, ["systemctl", "status", "-l", name]);
   return /^ *Active: (active|reloading|refreshing)\b/m.test(said) ? 0 : exitNotRunning;
 }

@@ -1,23 +1,26 @@
 import type { UnitEntity } from "../../daemon/api/v1.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
-import { inParallel } from "../concurrency.ts";
 import {
   blockAttemptsFlag,
   blockUntil,
   bracketed,
   findUnits,
+  forEachUnit,
   isGlobal,
   noBlockFlag,
   noUnitsGiven,
+  tellSuccess,
   timeoutFlag,
+  yesFlag,
 } from "../desired_state.ts";
 import { stopped } from "../goals.ts";
-import { complain, reasonOf, say } from "../io.ts";
+import { complain, say } from "../io.ts";
+import type { WaitFailure } from "../wait.ts";
 
 /** `fleetctl stop`: stops units and keeps them where they are. */
 export const stop: Command = {
   name: "stop",
-  takesUnits: true,
+  units: { scope: "what can run", confirm: { what: "stop", concerns: (unit) => unit.desiredState === "launched" } },
   summary: "Stop units in the cluster, leaving them loaded",
   usage: "stop [--no-block|--block-attempts=N|--timeout=S] UNIT...",
   description: `Has systemd stop units. They stay on their machines and can be started again.
@@ -28,50 +31,43 @@ for.
 Stop one unit, or all of a directory without waiting:
 fleetctl stop foo.service
 fleetctl stop --no-block myservice/*`,
-  flags: [blockAttemptsFlag("stopped"), timeoutFlag, noBlockFlag("stopped")],
+  flags: [blockAttemptsFlag("stopped"), timeoutFlag, noBlockFlag("stopped"), yesFlag],
   async run(context) {
     const { io, args } = context;
-    if (args.length === 0) return noUnitsGiven(context);
-    const units = await findUnits(context);
-    if (units.length === 0) {
-      complain(io, "Units not found in registry");
-      return 0;
-    }
-    const unstoppable = units.findIndex((unit) => !isGlobal(unit) && stateOf(unit) === "inactive");
-    const stoppable = unstoppable < 0 ? units : units.slice(0, unstoppable);
-    const stopping = stoppable.filter((unit) => isGlobal(unit) || !isLoaded(unit));
-    const names = stopping.filter((unit) => !isGlobal(unit)).map((unit) => unit.name);
-    const failed = (reason: string) => {
-      complain(io, `Failed to stop units ${bracketed(names)}. err: ${reason}`);
-      return exitFailure;
-    };
-    try {
-      await inParallel(stopping, ({ name }) => context.client.putUnit({ name, desiredState: "loaded" }));
-    } catch (error) {
-      return failed(reasonOf(error));
-    }
-    for (const unit of stopping) if (isGlobal(unit)) say(io, `Triggered global unit ${unit.name} stop`);
-    if (unstoppable >= 0) {
-      complain(io, `Unable to stop unit ${units[unstoppable]?.name} in state inactive`);
-      return exitFailure;
-    }
-    return await waitStopped(context, names, failed);
+    if (args.length === 0) throw noUnitsGiven();
+    const { units, missing, unknown } = await findUnits(context);
+    const inactive = units.filter((unit) => !isGlobal(unit) && stateOf(unit) === "inactive");
+    // A pattern means those that can be stopped.
+    const unstoppable = inactive.filter(({ name }) => !context.matched.has(name));
+    for (const { name } of unstoppable) complain(io, `Unable to stop unit ${name} in state inactive`);
+    const stopping = units.filter((unit) => !inactive.includes(unit) && (isGlobal(unit) || !isLoaded(unit)));
+    const asked = await forEachUnit(
+      context,
+      stopping,
+      failedToStop,
+      ({ name }) => context.client.putUnit({ name, desiredState: "loaded" }),
+    );
+    for (const unit of asked) if (isGlobal(unit)) say(io, `Triggered global unit ${unit.name} stop`);
+    const failed = missing + unknown + unstoppable.length + (stopping.length - asked.length);
+    const failures = await waitStopped(context, asked.filter((unit) => !isGlobal(unit)));
+    tellSuccess(context, "stopped", asked.filter((unit) => !isGlobal(unit)), failures, failed);
+    return failed + failures.length > 0 ? exitFailure : 0;
   },
 };
 
-async function waitStopped(
-  context: Context,
-  names: readonly string[],
-  failed: (reason: string) => number,
-): Promise<number> {
-  const [failure] = await blockUntil(context, names.map((name) => ({ name })), "stop", ({ name }) => [{
+function failedToStop(names: readonly string[]): string {
+  return `Failed to stop units ${bracketed(names)}. err: `;
+}
+
+/** Waits until units have stopped; returns the failures, each of which has been said. */
+async function waitStopped(context: Context, units: readonly UnitEntity[]): Promise<WaitFailure[]> {
+  const failures = await blockUntil(context, units, "stop", ({ name }) => [{
     judge: stopped(),
     goal: "report state loaded",
     line: (_view, where) => `Unit ${name} loaded${where}`,
   }]);
-  if (failure) return failed(failure.reason);
-  complain(context.io, `Successfully stopped units ${bracketed(names)}.`);
-  return 0;
+  for (const { name, reason } of failures) complain(context.io, failedToStop([name]) + reason);
+  return failures;
 }
 
 function stateOf(unit: UnitEntity): string {

@@ -6,6 +6,7 @@ import { noUnitsGiven } from "../desired_state.ts";
 /** `fleetctl submit`: brings units into the cluster without scheduling them. */
 export const submit: Command = {
   name: "submit",
+  units: { scope: "every unit" },
   summary: "Upload units to the cluster without starting them",
   usage: "submit [--replace] UNIT...",
   description: `Puts unit files into the cluster. They stay inactive until they are loaded or started.
@@ -18,12 +19,12 @@ fleetctl submit foo.service
 fleetctl submit myservice/*`,
   flags: [...creationFlags, replaceFlag],
   async run(context) {
-    if (context.args.length === 0) return noUnitsGiven(context);
+    if (context.args.length === 0) throw noUnitsGiven();
     const created = await createUnits(context, {
       replaceable: ["inactive"],
       replace: context.flags.on("replace"),
       attempts: 0,
     });
-    return created ? 0 : exitFailure;
+    return created && !created.some((unit) => unit.isKept) ? 0 : exitFailure;
   },
 };

@@ -1,57 +1,60 @@
 import type { UnitEntity } from "../../daemon/api/v1.ts";
 import { type Command, exitFailure } from "../command.ts";
-import { inParallel } from "../concurrency.ts";
 import {
   blockAttemptsFlag,
   blockUntil,
   bracketed,
   findUnits,
+  forEachUnit,
   isGlobal,
   noBlockFlag,
   noUnitsGiven,
+  tellSuccess,
   timeoutFlag,
+  yesFlag,
 } from "../desired_state.ts";
 import { unloaded } from "../goals.ts";
-import { complain, reasonOf, say } from "../io.ts";
+import { complain, say } from "../io.ts";
 
 /** `fleetctl unload`: takes units off their machines and keeps their files. */
 export const unload: Command = {
   name: "unload",
-  takesUnits: true,
+  units: { scope: "what can run", confirm: { what: "unload", concerns: (unit) => !isInactive(unit) } },
   summary: "Take units off their machines, leaving them submitted",
   usage: "unload [--no-block|--block-attempts=N|--timeout=S] UNIT...",
   description: `Stops units and takes them off their machines. Their files stay in the cluster.
 
 It waits until they are gone from their machines. Global units are never waited
 for.`,
-  flags: [blockAttemptsFlag("inactive"), timeoutFlag, noBlockFlag("inactive")],
+  flags: [blockAttemptsFlag("inactive"), timeoutFlag, noBlockFlag("inactive"), yesFlag],
   async run(context) {
-    const { io, args } = context;
-    if (args.length === 0) return noUnitsGiven(context);
-    const units = await findUnits(context);
-    if (units.length === 0) {
-      complain(io, "Units not found in registry");
-      return 0;
-    }
+    const { io, args, client } = context;
+    if (args.length === 0) throw noUnitsGiven();
+    const { units, missing, unknown } = await findUnits(context);
     const unloading = units.filter((unit) => isGlobal(unit) || !isInactive(unit));
-    const names = unloading.filter((unit) => !isGlobal(unit)).map((unit) => unit.name);
-    try {
-      await inParallel(unloading, ({ name }) => context.client.putUnit({ name, desiredState: "inactive" }));
-      for (const unit of unloading) if (isGlobal(unit)) say(io, `Triggered global unit ${unit.name} unload`);
-      const [failure] = await blockUntil(context, names.map((name) => ({ name })), "unload", ({ name }) => [{
-        judge: unloaded(),
-        goal: "report state inactive",
-        line: () => `Unit ${name} inactive`,
-      }]);
-      if (failure) throw new Error(failure.reason);
-    } catch (error) {
-      complain(io, `Failed to unload units ${bracketed(names)}. err: ${reasonOf(error)}`);
-      return exitFailure;
-    }
-    complain(io, `Successfully unloaded units ${bracketed(names)}.`);
-    return 0;
+    const asked = await forEachUnit(
+      context,
+      unloading,
+      failedToUnload,
+      ({ name }) => client.putUnit({ name, desiredState: "inactive" }),
+    );
+    for (const unit of asked) if (isGlobal(unit)) say(io, `Triggered global unit ${unit.name} unload`);
+    const waiting = asked.filter((unit) => !isGlobal(unit));
+    const failures = await blockUntil(context, waiting, "unload", ({ name }) => [{
+      judge: unloaded(),
+      goal: "report state inactive",
+      line: () => `Unit ${name} inactive`,
+    }]);
+    for (const { name, reason } of failures) complain(io, failedToUnload([name]) + reason);
+    const failed = missing + unknown + (unloading.length - asked.length);
+    tellSuccess(context, "unloaded", waiting, failures, failed);
+    return failed + failures.length > 0 ? exitFailure : 0;
   },
 };
+
+function failedToUnload(names: readonly string[]): string {
+  return `Failed to unload units ${bracketed(names)}. err: `;
+}
 
 /** An inactive unit that is wanted otherwise waits for a machine, so it is not done with. */
 function isInactive(unit: UnitEntity): boolean {
