@@ -14,6 +14,8 @@ usage: ./compile.sh [--launcher | --check] [DIRECTORY]
   --check      compiles onto a stand-in base and throws the result away: proves flags, modules and embedded files
                where no denort can be had.
 
+Both put DIRECTORY/share beside the programs: unit files, a sample configuration, the license and shell completions.
+
 DIRECTORY is dist beside this script, unless given. With CI=true a deno.lock that is not complete is an error.
 USAGE
 }
@@ -150,6 +152,22 @@ hide_imports() {
   done
 }
 
+# share: what an operator installs beside the programs, in $work/out/share: unit files, rules, sample configuration, license and
+# completions.
+share() {
+  mkdir -p "$work/out/share/systemd" "$work/out/share/completions"
+  for file in fleet.service fleet.socket fleet-unprivileged.conf fleet.rules fleet.sysusers.conf; do
+    cp "systemd/$file" "$work/out/share/systemd/"
+  done
+  cp LICENSE examples/fleet.conf.sample "$work/out/share/"
+  for shell in bash zsh fish; do
+    case $shell in bash) file=fleetctl ;; zsh) file=_fleetctl ;; fish) file=fleetctl.fish ;; esac
+    DENO_DIR=/dev/null/none "$work/out/fleetctl" completion "$shell" >"$work/out/share/completions/$file" </dev/null ||
+      fail "fleetctl does not print its completion for $shell"
+  done
+  cp ctl/fleetctl-inject-ssh.sh "$work/out/"
+}
+
 make_launchers() {
   for program in fleetd fleetctl; do
     bundle "$program" "$work/out/lib/$program"
@@ -246,12 +264,12 @@ case $what in
   check) check ;;
   launchers)
     make_launchers
-    cp ctl/fleetctl-inject-ssh.sh "$work/out/"
+    share
     install_into "$directory"
     ;;
   executables)
     make_executables
-    cp ctl/fleetctl-inject-ssh.sh "$work/out/"
+    share
     install_into "$directory"
     ;;
 esac

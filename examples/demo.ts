@@ -1,105 +1,33 @@
 /**
- * Shows fleet at work: three real machines, a real etcd, real units. Ends by itself.
- *
- *     deno task demo           boots, shows, and takes everything down again
- *     deno task demo --keep    leaves the cluster up until ^C, and says how to use it
+ * `deno task demo`: shows fleet at work. Reads the command line and checks the user before anything else is loaded.
  *
  * @module
  */
 
-import { FleetCluster, withFleet } from "../tests/cluster/fleet_cluster.ts";
-import type { Machine } from "../tests/cluster/machine.ts";
-import { prepare } from "../tests/prepare.ts";
+import { rootMissing } from "../tests/need_root.ts";
 
-const unitsFolder = new URL("./units/", import.meta.url);
-const started_ms = performance.now();
+const usage = `usage: deno task demo [--keep]
 
-function title(text: string): void {
-  const seconds = ((performance.now() - started_ms) / 1000).toFixed(1).padStart(5);
-  console.log(`\n${seconds} s  === ${text}`);
+Boots three machines (systemd in containers) and an etcd in a network of their own, starts units on them, cuts the power
+of one machine, and takes everything down again. Takes about a minute the first time, about 20 s after that.
+
+  --keep    leave the cluster up until ^C, and print how to use it
+  --help    print this help
+
+Needs root on Debian or Ubuntu, the npm registry and the distribution's mirror. Missing Debian packages are installed.
+`;
+
+const [unknown] = Deno.args.filter((argument) => !["--keep", "--help", "-h"].includes(argument));
+if (Deno.args.includes("--help") || Deno.args.includes("-h")) console.log(usage);
+else if (unknown !== undefined) fail(`unknown argument "${unknown}"\n\n${usage}`, 2);
+else if (rootMissing() !== undefined) fail(`${rootMissing()}: sudo deno task demo`, 1);
+else {
+  // A computed name, so that the tour's modules are not read before the checks above.
+  const { tour } = await import(import.meta.resolve("./tour.ts")) as typeof import("./tour.ts");
+  await tour({ keepUp: Deno.args.includes("--keep") }).catch((error) => fail(error.message, 1));
 }
 
-/** Runs fleetctl on a machine, and shows the line and what it printed. */
-async function show(cluster: FleetCluster, machine: Machine, ...args: string[]): Promise<void> {
-  console.log(`\n$ fleetctl ${args.join(" ")}`);
-  const { stdout, stderr } = await cluster.fleetctl(machine, ...args);
-  for (const text of [stdout, stderr]) if (text.trim() !== "") console.log(text.trimEnd());
+function fail(message: string, code: number): void {
+  console.error(`demo: ${message}`);
+  Deno.exitCode = code;
 }
-
-async function start(cluster: FleetCluster, home: Machine): Promise<void> {
-  title("three machines");
-  await show(cluster, home, "list-machines");
-
-  title("a unit: fleet chooses its machine");
-  await show(cluster, home, "start", "/root/hello.service");
-
-  title("a template's instances, which keep off each other's machine: one on each");
-  await show(cluster, home, "start", ...["web@1", "web@2", "web@3"].map((name) => `/root/${name}.service`));
-
-  title("a global unit: one on every machine, also on those that join later");
-  await show(cluster, home, "start", "/root/watcher.service");
-  await cluster.statesWhere(home, "7 active units", (states) => {
-    return states.filter((state) => state.systemdActiveState === "active").length === 7;
-  });
-  await show(cluster, home, "list-units");
-}
-
-/** Cuts the power of the machine that runs hello.service. */
-async function powerCut(cluster: FleetCluster): Promise<Machine> {
-  const where = await cluster.active(cluster.lab.machines[0]!, ["hello.service"]);
-  const victim = cluster.byId(where.get("hello.service")!);
-  const home = cluster.lab.machines.find((machine) => machine !== victim)!;
-  title(`a power cut on ${victim.name} (${victim.id.slice(0, 8)}...), which runs hello.service`);
-  await victim.powerCut();
-  const cut_ms = performance.now();
-  await cluster.statesWhere(home, "hello.service to be active elsewhere", (states) => {
-    const hello = states.filter((state) => state.name === "hello.service");
-    return hello.length === 1 && hello[0]!.machineID !== victim.id && hello[0]!.systemdActiveState === "active";
-  });
-  console.log(`active elsewhere ${((performance.now() - cut_ms) / 1000).toFixed(1)} s after the power cut`);
-  await show(cluster, home, "list-machines");
-  await show(cluster, home, "list-units");
-  // The third web@ waits: each machine that is left has one already.
-  await show(cluster, home, "list-unit-files");
-
-  title(`${victim.name} has power again: the waiting instance and the global unit come back to it`);
-  await victim.boot();
-  await cluster.statesWhere(home, "7 active units", (states) => {
-    return states.filter((state) => state.systemdActiveState === "active").length === 7;
-  });
-  await show(cluster, home, "list-units");
-  return home;
-}
-
-async function finish(cluster: FleetCluster, home: Machine): Promise<void> {
-  title("everything destroyed");
-  const names = ["hello", "web@1", "web@2", "web@3", "watcher"].map((name) => `${name}.service`);
-  await show(cluster, home, "destroy", ...names);
-  await cluster.statesWhere(home, "no unit left", (states) => states.length === 0);
-  await show(cluster, home, "list-units");
-  await show(cluster, home, "list-unit-files");
-}
-
-/** Leaves everything up until ^C, which the lab cleans up after. */
-async function keep(cluster: FleetCluster): Promise<void> {
-  title("the cluster stays up until ^C. From another terminal, as root:");
-  for (const { name, pid } of cluster.lab.machines) {
-    console.log(`\n  nsenter -t ${pid} -a fleetctl list-units      # on ${name}; "-a bash" for a shell`);
-  }
-  await new Promise(() => setInterval(() => {}, 60_000));
-}
-
-await prepare();
-title("booting three machines and an etcd");
-// A short time to live, so that the demonstration need not wait half a minute for the dead machine to be missed.
-await withFleet({ machines: 3, conf: { agent_ttl: "5s" } }, async (cluster) => {
-  const home = cluster.lab.machines[0]!;
-  for await (const { name } of Deno.readDir(unitsFolder)) {
-    const text = await Deno.readTextFile(new URL(name, unitsFolder));
-    for (const machine of cluster.lab.machines) await machine.writeFile(`/root/${name}`, text);
-  }
-  await start(cluster, home);
-  if (Deno.args.includes("--keep")) return await keep(cluster);
-  await finish(cluster, await powerCut(cluster));
-  title("done");
-});

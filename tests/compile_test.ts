@@ -70,8 +70,15 @@ const standIns: Readonly<Record<string, string>> = {
       console.log(Deno.pid);
     }`,
   "ctl/fleetctl-inject-ssh.sh": "#!/bin/sh\n",
+  "LICENSE": "license\n",
+  "examples/fleet.conf.sample": "# sample\n",
+  ...Object.fromEntries(
+    ["fleet.service", "fleet.socket", "fleet-unprivileged.conf", "fleet.rules", "fleet.sysusers.conf"]
+      .map((name) => [`systemd/${name}`, `${name}\n`]),
+  ),
   "ctl/main.ts": `
     if (Deno.args[0] === "--version") console.log("fleetctl version 1");
+    if (Deno.args[0] === "completion") console.log("completion of", Deno.args[1]);
     if (Deno.args[0] === "store") {
       const { default: all, Etcd3 } = await import("etcd3");
       new Etcd3({ hosts: "http://127.0.0.1:1" }).close();
@@ -85,7 +92,7 @@ async function makeTree(directory: string, files: Readonly<Record<string, string
     await Deno.copyFile(`${root}/${name}`, `${directory}/${name}`);
   }
   for (const [path, text] of Object.entries(files)) {
-    await Deno.mkdir(`${directory}/${path.replace(/\/[^/]*$/, "")}`, { recursive: true });
+    await Deno.mkdir(`${directory}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
     await Deno.writeTextFile(`${directory}/${path}`, text);
   }
   return directory;
@@ -110,6 +117,16 @@ Deno.test("launcher", async (t) => {
     const bare: Deno.CommandOptions = { clearEnv: true, env: { PATH: `${directory}/bin` }, cwd: "/", ...stranger };
     const fleetd = (args: string[], env: Record<string, string> = {}) =>
       run(`${made}/fleetd`, { ...bare, args, env: { ...bare.env, ...env } });
+
+    await t.step("everything that an operator installs is beside the programs", async () => {
+      const text = (path: string) => Deno.readTextFile(`${made}/share/${path}`);
+      const { "LICENSE": license, "examples/fleet.conf.sample": sample } = standIns;
+      assert.deepEqual([await text("LICENSE"), await text("fleet.conf.sample")], [license, sample]);
+      assert.equal(await text("systemd/fleet.service"), "fleet.service\n");
+      for (const [file, shell] of [["fleetctl", "bash"], ["_fleetctl", "zsh"], ["fleetctl.fish", "fish"]]) {
+        assert.equal(await text(`completions/${file}`), `completion of ${shell}\n`);
+      }
+    });
 
     await t.step("hands arguments on as they are", async () => {
       const args = ["arguments", "a b", "*", "--allow-all", "$HOME", ""];

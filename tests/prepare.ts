@@ -6,6 +6,7 @@
 import { existsSync } from "node:fs";
 import { must, run } from "./cluster/process.ts";
 import { ensureBase } from "./cluster/rootfs.ts";
+import { rootMissing } from "./need_root.ts";
 
 /** Something the host must have: a program in the path, or a file. */
 interface Need {
@@ -52,6 +53,8 @@ function missingOf(needs: readonly Need[]): readonly Need[] {
 /** One sentence on why no machine can be booted here and what to do about it; undefined when one can. */
 export function unready(): string | undefined {
   if (Deno.build.os !== "linux") return `real machines need a Linux host, and this is ${Deno.build.os}`;
+  const noRoot = rootMissing();
+  if (noRoot !== undefined) return `${noRoot}: run the tests as root`;
   const missing = missingNeeds();
   if (missing.length > 0) {
     const packages = [...new Set(missing.map(({ debian }) => debian))].join(" ");
@@ -59,9 +62,6 @@ export function unready(): string | undefined {
       missing.map(({ what }) => what).join(", ")
     }: run tests/prepare.ts as root on Debian or Ubuntu, ` +
       `or install what brings them (Debian's packages: ${packages})`;
-  }
-  if (Deno.uid() !== 0) {
-    return "real machines need root: run the tests as root (mounts, network namespaces, containers)";
   }
   return undefined;
 }

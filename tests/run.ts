@@ -8,6 +8,7 @@
  * @module
  */
 
+import { rootMissing } from "./need_root.ts";
 import { type Counts, countTests } from "./test_report.ts";
 
 const root = `${import.meta.dirname}/../`;
@@ -101,6 +102,11 @@ async function runChecks(wanted: typeof checks): Promise<{ failed: number; goOn:
 }
 
 async function everything(): Promise<Counts> {
+  const noRoot = rootMissing();
+  if (noRoot !== undefined) {
+    console.error(`${noRoot}: sudo deno task test. Without root, tests of one folder: deno task test systemd/ daemon/`);
+    return { passed: 0, failed: 1 };
+  }
   const { failed, goOn } = await runChecks(checks);
   const all: Counts[] = [{ passed: 0, failed }];
   if (goOn) {

@@ -264,6 +264,7 @@ function discharge(lab: Lab): void {
 
 /** Cleans up, then lets the signal end the process as it would have. */
 async function interrupted(signal: Deno.Signal): Promise<void> {
+  console.error(`\n${signal}: removing the machines, their network and their files (a few seconds)`);
   await Promise.all([...live].map((lab) => lab[Symbol.asyncDispose]()));
   Deno.kill(Deno.pid, signal);
 }

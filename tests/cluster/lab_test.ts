@@ -251,12 +251,14 @@ Deno.test("an interrupted lab is taken down before the process ends", async () =
     const lab = await Lab.create({ machines: 1 });
     console.log(lab.name);
     await new Promise(() => setInterval(() => {}, 1000));`;
-  const child = new Deno.Command(Deno.execPath(), { args: ["eval", script], stdout: "piped", stderr: "null" }).spawn();
+  const child = new Deno.Command(Deno.execPath(), { args: ["eval", script], stdout: "piped", stderr: "piped" }).spawn();
+  const said = new Response(child.stderr).text();
   let name = "";
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     name += text;
     if (name.endsWith("\n")) child.kill("SIGINT");
   }
   assert.equal((await child.status).signal, "SIGINT");
+  assert.match(await said, /SIGINT: removing the machines, their network and their files/);
   for (const dir of ["/run/fleet-lab", "/run/netns"]) assert.ok(!existsSync(`${dir}/${name.trim()}`), dir);
 });

@@ -1,0 +1,56 @@
+/** What a user meets who runs the two commands of README.md for the first time. */
+
+import assert from "node:assert/strict";
+
+const root = new URL("../", import.meta.url);
+
+/** Runs a program of this repository as a user without rights, from a copy that such a user may read. */
+async function asNobody(program: string, ...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const directory = await Deno.makeTempDir({ prefix: "fleet-newcomer-" });
+  try {
+    await Deno.chmod(directory, 0o755);
+    for (const path of ["examples/demo.ts", "tests/need_root.ts", "tests/run.ts", "tests/test_report.ts"]) {
+      await Deno.mkdir(`${directory}/${path.replace(/\/[^/]*$/, "")}`, { recursive: true });
+      await Deno.copyFile(new URL(path, root), `${directory}/${path}`);
+    }
+    // The original may lie in a home that is closed to other users.
+    await Deno.copyFile(Deno.execPath(), `${directory}/deno`);
+    const command = new Deno.Command(`${directory}/deno`, {
+      args: ["run", "-A", "--no-config", program, ...args],
+      cwd: directory,
+      clearEnv: true,
+      env: { PATH: "/usr/bin:/bin", DENO_DIR: "/dev/null/none" },
+      stdin: "null",
+      ...(Deno.uid() === 0 ? { uid: 65534, gid: 65534 } : {}),
+    });
+    const { code, stdout, stderr } = await command.output();
+    const text = new TextDecoder();
+    return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+Deno.test("the demo without root says so and loads nothing else", async () => {
+  const { code, stdout, stderr } = await asNobody("examples/demo.ts");
+  assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
+  assert.match(stderr, /^demo: real machines need root .*: sudo deno task demo\n$/);
+});
+
+Deno.test("the demo prints its help, also without root", async () => {
+  const { code, stdout, stderr } = await asNobody("examples/demo.ts", "--help");
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  assert.match(stdout, /^usage: deno task demo \[--keep\]\n/);
+});
+
+Deno.test("the demo refuses an unknown argument by name", async () => {
+  const { code, stdout, stderr } = await asNobody("examples/demo.ts", "--keeep");
+  assert.deepEqual({ code, stdout }, { code: 2, stdout: "" });
+  assert.match(stderr, /^demo: unknown argument "--keeep"\n\nusage: /);
+});
+
+Deno.test("the tests without root say so at once, and fail", async () => {
+  const { code, stdout, stderr } = await asNobody("tests/run.ts");
+  assert.deepEqual({ code, stdout }, { code: 1, stdout: "\n0 passed, 1 failed\n" });
+  assert.match(stderr, /^real machines need root .*: sudo deno task test/);
+});
