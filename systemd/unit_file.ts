@@ -1,10 +1,12 @@
 /**
  * Unit files: text ↔ ordered options, and the hash that tells two versions apart. Pure.
  *
- * The grammar is that of fleet 1.0, which is systemd.syntax(7) with a few freedoms; see the unit reference.
+ * The grammar is that of systemd.syntax(7), with the freedoms that fleet 1.0 allowed.
  *
  * @module
  */
+
+import { quote } from "./unit_name.ts";
 
 /** One option of a unit file. */
 export interface UnitOption {
@@ -13,7 +15,21 @@ export interface UnitOption {
   readonly value: string;
 }
 
-/** Where a text stops being a unit file. The message is that of fleet 1.0, which clients know; the line is separate. */
+/** A unit file with the places of its options, and what systemd and fleet ignore in it. */
+export interface UnitFile {
+  readonly options: UnitOption[];
+  /** For each option, the line it starts on; 1 for the first line. */
+  readonly lines: readonly number[];
+  readonly ignored: readonly IgnoredText[];
+}
+
+/** Text of a unit file that is no option, and is left out. */
+export interface IgnoredText {
+  readonly line: number;
+  readonly message: string;
+}
+
+/** The reason why a text cannot be read as a unit file, and the line. */
 export class UnitFileError extends Error {
   override name = "UnitFileError";
   constructor(message: string, /** 1 for the first line. */ readonly line: number) {
@@ -21,25 +37,65 @@ export class UnitFileError extends Error {
   }
 }
 
-/** The longest line systemd is sure to read whole (LINE_MAX of sysconf(3)), its end included. */
-export const maxLine_bytes = 2048;
+/** A line of this many bytes or more makes systemd refuse the whole file (LONG_LINE_MAX in its sources). */
+export const maxLine_bytes = 1024 * 1024;
+
+/** How many ignored lines are named at most. */
+const maxIgnored = 100;
 
 /**
  * Parses a unit file into its options, in order; sections without options are not seen. Throws {@link UnitFileError},
  * and nothing else, in time linear in the length of `text`.
  */
 export function parseUnitFile(text: string): UnitOption[] {
+  return readUnitFile(text).options;
+}
+
+/**
+ * {@link parseUnitFile}, with line numbers and the text that is ignored: what stands before the first section, and
+ * lines without `=`, which systemd ignores with a warning too.
+ */
+export function readUnitFile(text: string): UnitFile {
   refuseLongLines(text);
   const options: UnitOption[] = [];
+  const lines: number[] = [];
+  const ignored: IgnoredText[] = [];
   const cursor = new Cursor(text);
   let section = seekFirstSection(cursor);
+  ignored.push(...textOutsideSections(text.slice(0, cursor.sectionsStart)));
   while (section !== undefined && skipSpace(cursor)) {
     const next = cursor.peek();
+    const line = cursor.lineNumber();
     if (next === code.bracket) section = readHeader(cursor);
-    else if (isComment(next)) skipComment(cursor);
-    else options.push({ section, name: readName(cursor), value: readValue(cursor) });
+    else if (isComment(next)) cursor.line();
+    else {
+      const name = readName(cursor);
+      const value = readValue(cursor);
+      if (name === undefined) {
+        if (ignored.length < maxIgnored) {
+          ignored.push({ line, message: `line without =: ${excerpt(value)}` });
+        }
+        continue;
+      }
+      refuseMalformedText(name, line);
+      refuseMalformedText(value, line);
+      options.push({ section, name, value });
+      lines.push(line);
+    }
   }
-  return options;
+  return { options, lines, ignored };
+}
+
+/** A value as systemd reads it: continued lines are joined by a space, and comments between them are left out. */
+export function joinContinuedLines(value: string): string {
+  if (!value.includes("\n")) return value;
+  const parts: string[] = [];
+  for (const [index, line] of value.split("\n").entries()) {
+    if (index > 0 && startsWithComment(line)) continue;
+    const end = trimEnd(line);
+    parts.push(endsInBackslash(end) ? `${end.slice(0, -1)} ` : line);
+  }
+  return trim(parts.join(""));
 }
 
 /**
@@ -56,10 +112,21 @@ export function serializeUnitFile(options: readonly UnitOption[]): string {
   return [...sections.values()].map((lines) => lines.join("")).join("\n");
 }
 
-/** A value that ends in a backslash, which no file reads back so, ends in a blank line: it must not swallow what follows. */
+/** A value whose last line would be continued in the next option ends in a blank line, which ends the continuation. */
 function closed(value: string): string {
-  const last = trimEnd(value.slice(value.lastIndexOf("\n") + 1));
-  return last.charCodeAt(last.length - 1) === code.backslash ? `${value}\n` : value;
+  let open = false;
+  for (const [index, line] of value.split("\n").entries()) {
+    if (index === 0 || !startsWithComment(line)) open = endsInBackslash(trimEnd(line));
+  }
+  return open ? `${value}\n` : value;
+}
+
+function startsWithComment(line: string): boolean {
+  return isComment(trimStart(line).charCodeAt(0));
+}
+
+function endsInBackslash(line: string): boolean {
+  return line.charCodeAt(line.length - 1) === code.backslash;
 }
 
 const code = { newline: 10, return: 13, space: 32, hash: 35, semicolon: 59, equals: 61, bracket: 91, backslash: 92 };
@@ -67,6 +134,10 @@ const code = { newline: 10, return: 13, space: 32, hash: 35, semicolon: 59, equa
 /** A place in a text. Moves forward only, which is why parsing takes linear time. */
 class Cursor {
   at = 0;
+  /** Where the first header starts; the end of the text without one. */
+  sectionsStart = 0;
+  #counted = 0;
+  #line = 1;
   constructor(readonly text: string) {}
 
   get done(): boolean {
@@ -87,11 +158,17 @@ class Cursor {
     return this.text.slice(start, hasReturn ? end - 1 : end);
   }
 
+  /** The number of the line at a place, by default this one. Places must not go back. */
+  lineNumber(at = this.at): number {
+    for (; this.#counted < at; this.#counted++) {
+      if (this.text.charCodeAt(this.#counted) === code.newline) this.#line++;
+    }
+    return this.#line;
+  }
+
   /** An error at a place, by default this one. */
   error(message: string, at = this.at): UnitFileError {
-    let line = 1;
-    for (let i = this.text.indexOf("\n"); i >= 0 && i < at; i = this.text.indexOf("\n", i + 1)) line++;
-    return new UnitFileError(message, line);
+    return new UnitFileError(message, this.lineNumber(at));
   }
 }
 
@@ -117,61 +194,84 @@ function bytesOf(text: string): Uint8Array {
 /** Before the first header anything goes: it is skipped up to a `[`, wherever that stands outside a comment. */
 function seekFirstSection(cursor: Cursor): string | undefined {
   for (; !cursor.done; cursor.at++) {
-    while (!cursor.done && isComment(cursor.peek())) skipComment(cursor);
+    while (!cursor.done && isComment(cursor.peek())) cursor.line();
+    cursor.sectionsStart = cursor.at;
     if (cursor.peek() === code.bracket) return readHeader(cursor);
   }
+  cursor.sectionsStart = cursor.text.length;
   return undefined;
+}
+
+function textOutsideSections(text: string): IgnoredText[] {
+  const lines = text.replace(/^\uFEFF/, "").split("\n").map((line, index) => ({ line: index + 1, text: trim(line) }));
+  const [first, ...more] = lines.filter(({ text }) => text !== "" && !startsWithComment(text));
+  if (first === undefined) return [];
+  const others = more.length === 0 ? "" : ` and ${more.length} more ${more.length === 1 ? "line" : "lines"}`;
+  return [{ line: first.line, message: `text outside of any section: ${excerpt(first.text)}${others}` }];
+}
+
+/** Lone surrogates stand for bytes that are not UTF-8, and cannot be stored. */
+function refuseMalformedText(text: string, line: number): void {
+  if (text.isWellFormed()) return;
+  throw new UnitFileError("the text is not valid UTF-8, which systemd ignores: convert the file to UTF-8", line);
+}
+
+function excerpt(text: string): string {
+  const first = trim(text.slice(0, 200).split("\n", 1)[0]!).toWellFormed();
+  return quote(first.length > 60 ? `${first.slice(0, 60).toWellFormed()}…` : first);
 }
 
 function readHeader(cursor: Cursor): string {
   const start = cursor.at + 1;
   const end = cursor.text.indexOf("]", start);
-  if (end < 0) throw cursor.error("unable to find end of section");
+  if (end < 0) throw cursor.error("unable to find end of section: ] is missing");
+  const line = cursor.lineNumber(end);
   cursor.at = end + 1;
   const garbage = trim(cursor.line());
+  const section = cursor.text.slice(start, end);
+  refuseMalformedText(section, line);
   if (garbage !== "") {
-    // The missing name and the bytes in decimal are what fleet 1.0 says.
-    throw cursor.error(`found garbage after section name : [${bytesOf(garbage).join(" ")}]`, end);
+    throw new UnitFileError(`found garbage after section name ${excerpt(section)}: ${excerpt(garbage)}`, line);
   }
-  return cursor.text.slice(start, end);
+  return section;
 }
 
-function skipComment(cursor: Cursor): void {
-  let last: number;
-  do {
-    const line = cursor.line();
-    last = line.length - 1;
-    if (line.charCodeAt(last) === code.space) last--;
-    if (line.charCodeAt(last) !== code.backslash) return;
-  } while (!cursor.done);
-}
-
-function readName(cursor: Cursor): string {
+/** Undefined, with the cursor where it was, if the line has no `=`. */
+function readName(cursor: Cursor): string | undefined {
   const start = cursor.at;
   for (; !cursor.done; cursor.at++) {
     const char = cursor.peek();
-    if (char === code.newline || char === code.return) {
-      throw cursor.error("unexpected newline encountered while parsing option name");
-    }
+    if (char === code.newline || char === code.return) break;
     if (char === code.equals) return trim(cursor.text.slice(start, cursor.at++));
   }
-  throw cursor.error("EOF");
+  cursor.at = start;
+  return undefined;
 }
 
 /**
  * A line that ends in a backslash goes on in the next; backslash and newline stay in the value, which is how they reach
- * systemd. Blanks behind the backslash cannot be seen, so they do not count.
+ * systemd. Blanks behind the backslash cannot be seen, so they do not count. Comments between continued lines end no
+ * value, see systemd.syntax(7). fleet 1.0 took what follows such a comment for another option: it wrote the same text,
+ * but without further comments and without the indentation of the next line, and so do we, for the same hash.
  */
 function readValue(cursor: Cursor): string {
   const parts: string[] = [];
+  let afterComment = false;
   for (;;) {
     const line = trimEnd(cursor.line());
-    if (line.charCodeAt(line.length - 1) !== code.backslash) {
-      // A blank line that ends a continuation is part of the value: without it, the next option would be swallowed.
-      if (trim(line) !== "" || parts.length === 0) parts.push(line);
+    if (parts.length > 0 && startsWithComment(line)) {
+      if (!afterComment) parts.push(line, "\n");
+      afterComment ||= !endsInBackslash(line);
+      if (!cursor.done) continue;
       return trimStart(parts.join(""));
     }
-    parts.push(line, "\n");
+    if (!endsInBackslash(line)) {
+      // A blank line that ends a continuation is part of the value: without it, the next option would be swallowed.
+      if (trim(line) !== "" || parts.length === 0) parts.push(afterComment ? trimStart(line) : line);
+      return trimStart(parts.join(""));
+    }
+    parts.push(afterComment ? trimStart(line) : line, "\n");
+    afterComment = false;
   }
 }
 

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import "../tests/property_seed.ts";
-import { parseUnitFile, serializeUnitFile, UnitFileError, type UnitOption } from "./unit_file.ts";
+import {
+  joinContinuedLines,
+  maxLine_bytes,
+  parseUnitFile,
+  readUnitFile,
+  serializeUnitFile,
+  UnitFileError,
+  type UnitOption,
+} from "./unit_file.ts";
 import { hashUnitFile } from "./unit_hash.ts";
 
 type Short = readonly [section: string, name: string, value: string];
@@ -36,21 +44,36 @@ const parsed: readonly { readonly what: string; readonly text: string; readonly 
   { what: "only the first = separates", text: "[A]\nx=a=b", options: [["A", "x", "a=b"]] },
   { what: "a name may be empty", text: "[A]\n=v", options: [["A", "", "v"]] },
   {
-    what: "a comment that ends in a backslash swallows the next line",
-    text: "[A]\n# c \\\nx=1\ny=2",
-    options: [["A", "y", "2"]],
+    what: "a comment ends with its line, even behind a backslash",
+    text: "[A]\n# c \\\nx=1\n; c \\ \ny=2",
+    options: [["A", "x", "1"], ["A", "y", "2"]],
   },
-  {
-    what: "so does one that ends in a backslash and a space",
-    text: "[A]\n# c \\ \nx=1\ny=2",
-    options: [["A", "y", "2"]],
-  },
-  { what: "but not one with two spaces", text: "[A]\n# c \\  \nx=1", options: [["A", "x", "1"]] },
+  { what: "so does a comment before the first section", text: "# c \\\n[A]\nx=1", options: [["A", "x", "1"]] },
   { what: "a comment at the end of the file", text: "[A]\nx=1\n# c \\", options: [["A", "x", "1"]] },
   {
     what: "a continued value is kept as written",
-    text: "[A]\nx=a \\\n   b \\\n# no comment\ny=2",
-    options: [["A", "x", "a \\\n   b \\\n# no comment"], ["A", "y", "2"]],
+    text: "[A]\nx=a \\\n   b \\\n  c\ny=2",
+    options: [["A", "x", "a \\\n   b \\\n  c"], ["A", "y", "2"]],
+  },
+  {
+    what: "a comment between continued lines ends no value",
+    text: "[A]\nx=a \\\n  # c\n  --y=2 \\\n; d \\\n  --z\nv=3",
+    options: [["A", "x", "a \\\n  # c\n--y=2 \\\n; d \\\n  --z"], ["A", "v", "3"]],
+  },
+  {
+    what: "of several comments between continued lines the first stays",
+    text: "[A]\nx=a \\\n# c\n# d\n# e \\\ny=2\nz=3",
+    options: [["A", "x", "a \\\n# c\ny=2"], ["A", "z", "3"]],
+  },
+  {
+    what: "a blank line behind such a comment ends the value",
+    text: "[A]\nx=a \\\n# c\n\ny=2",
+    options: [["A", "x", "a \\\n# c\n"], ["A", "y", "2"]],
+  },
+  {
+    what: "a value may end in such a comment",
+    text: "[A]\nx=a \\\n# c",
+    options: [["A", "x", "a \\\n# c\n"]],
   },
   {
     what: "a blank line ends a continuation and stays",
@@ -74,13 +97,18 @@ const parsed: readonly { readonly what: string; readonly text: string; readonly 
   {
     what: "CRLF continues too",
     text: "[A]\r\nx=a \\\r\n  b\r\n# c \\\r\nz=0\r\ny=2\r\n",
-    options: [["A", "x", "a \\\n  b"], ["A", "y", "2"]],
+    options: [["A", "x", "a \\\n  b"], ["A", "z", "0"], ["A", "y", "2"]],
   },
   { what: "blanks as Unicode has them", text: "[A]\n\u0085\u2003x\u00a0=\u3000v\u2028", options: [["A", "x", "v"]] },
   {
-    what: "a line of 2047 bytes",
-    text: `[A]\nx=${"é".repeat(1022)}a\n`,
-    options: [["A", "x", "é".repeat(1022) + "a"]],
+    what: "a line of a byte less than a mebibyte",
+    text: `[A]\nx=${"é".repeat(maxLine_bytes / 2 - 2)}a\n`,
+    options: [["A", "x", "é".repeat(maxLine_bytes / 2 - 2) + "a"]],
+  },
+  {
+    what: "a line without = is left out, with the lines it is continued in",
+    text: "[A]\nx=1\nnot \\\n an option\ny=2\nnor this",
+    options: [["A", "x", "1"], ["A", "y", "2"]],
   },
 ];
 
@@ -96,57 +124,114 @@ const refused: readonly {
   readonly message: string;
   readonly line: number;
 }[] = [
-  { what: "an unclosed header", text: "[A]\nx=1\n[B", message: "unable to find end of section", line: 3 },
+  { what: "an unclosed header", text: "[A]\nx=1\n[B", message: "unable to find end of section: ] is missing", line: 3 },
   {
     what: "text behind a header",
     text: "[A]\nx=1\n[B] yé\n",
-    message: "found garbage after section name : [121 195 169]",
+    message: 'found garbage after section name "B": "yé"',
     line: 3,
   },
   {
     what: "an option on the header's line",
     text: "[A] x=1",
-    message: "found garbage after section name : [120 61 49]",
+    message: 'found garbage after section name "A": "x=1"',
     line: 1,
   },
-  {
-    what: "a line without =",
-    text: "[A]\nx=1\nnot an option\ny=2",
-    message: "unexpected newline encountered while parsing option name",
-    line: 3,
-  },
-  {
-    what: "a carriage return in a name",
-    text: "[A]\nx\r=1",
-    message: "unexpected newline encountered while parsing option name",
+  ...["[A]\nx=caf\udce9", "[A]\ncaf\udce9=x", "[Unit]\n[caf\udce9]\nx=y"].map((text) => ({
+    what: `bytes that are not UTF-8 in ${JSON.stringify(text)}`,
+    text,
+    message: "the text is not valid UTF-8, which systemd ignores: convert the file to UTF-8",
     line: 2,
-  },
-  { what: "an end amid a name", text: "[A]\nx=1\ny", message: "EOF", line: 3 },
+  })),
   {
-    what: "a line of 2048 bytes",
-    text: `[A]\n\nx=${"a".repeat(2046)}\n`,
-    message: "line too long (max 2048 bytes)",
+    what: "a line of a mebibyte",
+    text: `[A]\n\nx=${"a".repeat(maxLine_bytes - 2)}\n`,
+    message: "line too long (max 1048576 bytes)",
     line: 3,
   },
   {
     what: "bytes count, not characters",
-    text: `[A]\nx=${"é".repeat(1023)}`,
-    message: "line too long (max 2048 bytes)",
+    text: `[A]\nx=${"é".repeat(maxLine_bytes / 2 - 1)}`,
+    message: "line too long (max 1048576 bytes)",
     line: 2,
   },
   {
     what: "comments have no longer lines",
-    text: `[A]\n#${"a".repeat(3000)}`,
-    message: "line too long (max 2048 bytes)",
+    text: `[A]\n#${"a".repeat(maxLine_bytes)}`,
+    message: "line too long (max 1048576 bytes)",
     line: 2,
   },
-  { what: "nor does what is skipped", text: "a".repeat(2048), message: "line too long (max 2048 bytes)", line: 1 },
+  {
+    what: "nor does what is skipped",
+    text: "a".repeat(maxLine_bytes),
+    message: "line too long (max 1048576 bytes)",
+    line: 1,
+  },
 ];
 
 Deno.test("what is no unit file is refused with a reason and a line", async (t) => {
   for (const { what, text, message, line } of refused) {
     await t.step(what, () => assert.throws(() => parseUnitFile(text), new UnitFileError(message, line)));
   }
+});
+
+Deno.test("text that is no option is ignored and named with its line", async (t) => {
+  const cases: Readonly<Record<string, readonly (readonly [line: number, message: string])[]>> = {
+    "[A]\nx=1": [],
+    "\uFEFF# c\n\n; d\n[A]\nx=1": [],
+    "\n# c\nx=1\n.include y\n[A]\nz=3": [[3, 'text outside of any section: "x=1" and 1 more line']],
+    "x=1": [[1, 'text outside of any section: "x=1"']],
+    "[A]\nx=1\n\nExecStart /bin/x\n[B]\ny": [
+      [4, 'line without =: "ExecStart /bin/x"'],
+      [6, 'line without =: "y"'],
+    ],
+    "[A]\n\u001b[2J caf\udce9": [[2, 'line without =: "\\x1b[2J caf\uFFFD"']],
+  };
+  for (const [text, expected] of Object.entries(cases)) {
+    await t.step(JSON.stringify(text), () => {
+      assert.deepEqual(readUnitFile(text).ignored, expected.map(([line, message]) => ({ line, message })));
+    });
+  }
+});
+
+Deno.test("each option has the line it starts on", () => {
+  assert.deepEqual(readUnitFile("# c\n[A]\nx=1 \\\n 2\n\ny=3\n[B]\n z=4").lines, [3, 6, 8]);
+});
+
+Deno.test("continued lines are joined as systemd joins them", () => {
+  assert.equal(joinContinuedLines("a  b"), "a  b");
+  assert.equal(joinContinuedLines('"a=1" \\\n   "b=2"'), '"a=1"     "b=2"');
+  assert.equal(joinContinuedLines("a \\\n# c\nb \\\n; d \\\n"), "a  b");
+});
+
+/** `fleet-1.0.tsv` has what fleet 1.0 makes of each file beside it: name, hash, refusal. */
+const migration = new URL("testdata/migration/", import.meta.url);
+const changed: Readonly<Record<string, string>> = {
+  "comment-swallows.service": "the comment does not swallow the command",
+  "latin1.service": "the file is not UTF-8, and refused",
+};
+
+Deno.test("a file that fleet 1.0 accepted has the hash that fleet 1.0 gave it", async (t) => {
+  const rows = Deno.readTextFileSync(new URL("fleet-1.0.tsv", migration)).trim().split("\n");
+  assert.equal(rows.length, 18);
+  for (const row of rows) {
+    const [name, hash] = row.split("\t") as [string, string];
+    if (Object.hasOwn(changed, name)) continue;
+    await t.step(name, () => {
+      const text = Deno.readTextFileSync(new URL(name, migration));
+      assert.equal(hashUnitFile(serializeUnitFile(parseUnitFile(text))), hash);
+    });
+  }
+});
+
+Deno.test("comments between continued lines keep the hash of fleet 1.0", () => {
+  // What fleet 1.0 writes of it: the comment as the value's end, and the next line as another option.
+  const written = "[Service]\nEnvironment=A=1 \\\n# c\nB=2\nRestart=no\n";
+  assert.equal(
+    serializeUnitFile(parseUnitFile("[Service]\nEnvironment=A=1 \\\n# c\n# d\n  B=2\nRestart=no\n")),
+    written,
+  );
+  assert.equal(serializeUnitFile(parseUnitFile(written)), written);
 });
 
 Deno.test("a unit file is written grouped by section, with nothing else in it", async (t) => {
@@ -175,7 +260,7 @@ Deno.test("a unit file is written grouped by section, with nothing else in it", 
 });
 
 Deno.test("a value that no file could have held swallows nothing", () => {
-  for (const value of ["b \\", "b \\ ", "\\", "a\\\nb\\"]) {
+  for (const value of ["b \\", "b \\ ", "\\", "a\\\nb\\", "b \\\n# c", "b \\\n# c \\"]) {
     const read = parseUnitFile(serializeUnitFile(options([["A", "x", value], ["A", "y", "2"]])));
     assert.deepEqual(read.map(({ name }) => name), ["x", "y"]);
     assert.equal(read[1]!.value, "2");
@@ -306,6 +391,8 @@ Deno.test("a hostile file of a mebibyte is read in one go, however it is made", 
     "closed headers": "[A]\n",
     "comments": "#\n",
     "continued comments": "#\\\n",
+    "comments amid values": "x=\\\n#\n#\\\n",
+    "lines without =": "word\n",
     "blanks": " \n",
     "wide blanks": `${" ".repeat(2000)}\n`,
     "one value without end": "a \\\n",
