@@ -6,14 +6,10 @@
 
 import type { UnitEntity } from "../daemon/api/v1.ts";
 import type { DesiredState } from "../registry/model.ts";
-import {
-  doubtfulValues,
-  parseRequirements,
-  unrecognizedOption,
-  validateFleetOptions,
-} from "../registry/requirements.ts";
+import { parseRequirements } from "../registry/requirements.ts";
+import { checkUnit } from "../registry/unit_check.ts";
 import { serializeUnitFile, type UnitOption } from "../systemd/unit_file.ts";
-import { isTemplate, validateUnitName } from "../systemd/unit_name.ts";
+import { isTemplate } from "../systemd/unit_name.ts";
 import type { FlagSpec } from "./args.ts";
 import type { Context } from "./command.ts";
 import { inParallel } from "./concurrency.ts";
@@ -59,7 +55,12 @@ export interface Creation {
 
 /** Flags of every command that creates units. */
 export const creationFlags: readonly FlagSpec[] = [
-  { name: "allow-unknown", kind: "switch", fallback: false, help: "Accept [X-Fleet] options that fleet does not know" },
+  {
+    name: "allow-unknown",
+    kind: "switch",
+    fallback: false,
+    help: "Accept options of [X-Fleet] and sections that fleet does not know",
+  },
   { name: "name", kind: "text", fallback: "", help: "Name of the unit that - reads from standard input" },
   { name: "sign", kind: "switch", fallback: false, help: "Deprecated: does nothing" },
 ];
@@ -148,23 +149,24 @@ async function planAll(context: Context, creation: Creation): Promise<Planned> {
   return { plans: results.slice(0, failed) as UnitPlan[], failure: results[failed] as CreationError };
 }
 
-/** What the API would refuse is refused here already, before anything is sent. */
+/** Checks the unit before anything is sent: refuses what the API would refuse, and warns of what is doubtful. */
 function check(context: Context, plan: UnitPlan): UnitPlan {
   if (!plan.options) return plan;
-  const refusal = validateUnitName(plan.name) ?? validateFleetOptions(plan.name, plan.options);
-  if (refusal) throw new CreationError(refusal);
-  const { unknown } = parseRequirements(plan.name, plan.options);
+  const { name, options, local } = plan;
+  const located = (message: string, line: number | undefined) =>
+    `Unit ${name}: ${message}` + (local && line !== undefined ? ` (${local.path}:${line})` : "");
+  const findings = checkUnit(name, options)
+    .map(({ kind, message, option }) => ({ kind, message, text: located(message, local?.lines[option ?? -1]) }));
+  const invalid = findings.find(({ kind }) => kind === "invalid");
+  if (invalid) throw new CreationError(invalid.message);
+  const unknown = findings.filter(({ kind }) => kind === "unknown");
   if (unknown.length > 0 && !context.flags.on("allow-unknown")) {
-    const reasons = unknown.map((key) => unknownKey(plan.name, key));
-    throw new CreationError(`${reasons.join("; ")}. Add --allow-unknown to accept it all the same.`);
+    const reasons = unknown.map(({ text }) => text).join("; ");
+    throw new CreationError(`${reasons}. Add --allow-unknown to accept it all the same.`);
   }
-  for (const key of unknown) context.io.log("WARN", unknownKey(plan.name, key));
-  for (const doubt of doubtfulValues(plan.name, plan.options)) context.io.log("WARN", `Unit ${plan.name}: ${doubt}`);
+  const ignored = local?.ignored.map(({ line, message }) => located(`ignored ${message}`, line)) ?? [];
+  for (const text of [...ignored, ...findings.map(({ text }) => text)]) context.io.log("WARN", text);
   return plan;
-}
-
-function unknownKey(name: string, key: string): string {
-  return `Unit ${name}: ${unrecognizedOption(key)}`;
 }
 
 async function putAll(

@@ -202,7 +202,7 @@ const arguments_: Row[] = [
     line: "submit --allow-unknown k.service",
     prepare: (stage) => stage.file("k.service", "/bin/a", "[X-Fleet]\nWibble=1\n"),
     stdout: "Unit k.service inactive\n",
-    stderr: `WARN Unit k.service: unrecognized requirement in [X-Fleet] section: "Wibble"\n`,
+    stderr: `WARN Unit k.service: unrecognized requirement in [X-Fleet] section: "Wibble" (k.service:4)\n`,
   },
   {
     row: "registry differs, no --replace",
@@ -243,7 +243,8 @@ const arguments_: Row[] = [
     line: "load bad.service",
     prepare: ({ io }) => io.files.set("bad.service", "[Service\n"),
     status: 1,
-    stderr: "Error creating units: failed getting Unit(bad.service) from file: unable to find end of section\n",
+    stderr: "Error creating units: failed getting Unit(bad.service) from file: line 1: " +
+      "unable to find end of section: ] is missing\n",
   },
   {
     row: "API refusal",

@@ -5,6 +5,7 @@
  */
 
 import { DialError, InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./io.ts";
+import { decodeText } from "./text_bytes.ts";
 
 /** An {@link Io} on this process's own streams. */
 export function terminal(debug: boolean): Io {
@@ -18,7 +19,7 @@ export function terminal(debug: boolean): Io {
     progress,
     onInterrupt,
     confirm,
-    readInput: () => new Response(Deno.stdin.readable).text(),
+    readInput: async () => decodeText(await new Response(Deno.stdin.readable).bytes()),
     readFile,
     now_ms: () => performance.now(),
     wall_ms: () => Date.now(),
@@ -110,7 +111,7 @@ function callerOfLog(): string {
 
 async function readFile(path: string): Promise<string | undefined> {
   try {
-    return await Deno.readTextFile(path);
+    return decodeText(await Deno.readFile(path));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;

@@ -5,8 +5,14 @@
  */
 
 import type { UnitEntity, UnitOptionEntity } from "../daemon/api/v1.ts";
-import { parseUnitFile, serializeUnitFile, type UnitOption } from "../systemd/unit_file.ts";
-import { mangleUnitName, templateOf } from "../systemd/unit_name.ts";
+import {
+  readUnitFile,
+  serializeUnitFile,
+  type UnitFile,
+  UnitFileError,
+  type UnitOption,
+} from "../systemd/unit_file.ts";
+import { mangleUnitName, recognizedTypes, storableTypes, templateOf } from "../systemd/unit_name.ts";
 import type { ApiClient } from "./api.ts";
 import { type Io, reasonOf } from "./io.ts";
 
@@ -15,6 +21,13 @@ export interface NamedUnit {
   readonly name: string;
   /** The argument with a unit type at its end: where its file would be. */
   readonly file: string;
+  /** The argument itself. */
+  readonly argument: string;
+}
+
+/** A unit file that was read on this machine. */
+export interface LocalFile extends UnitFile {
+  readonly path: string;
 }
 
 /** What is to be done about one unit. */
@@ -23,6 +36,8 @@ export interface UnitPlan extends NamedUnit {
   readonly existing?: UnitEntity;
   /** The content to put; undefined if the cluster's is to stay. */
   readonly options?: readonly UnitOption[];
+  /** The file that {@link options} are from, if it is local. */
+  readonly local?: LocalFile;
   readonly notes: readonly Note[];
   /** True if it was to be replaced and, because of its state, is not. */
   readonly isKept?: boolean;
@@ -55,7 +70,7 @@ export interface Sourcing {
 export function namedUnit(argument: string): NamedUnit {
   const name = mangleUnitName(argument);
   const directory = argument.slice(0, argument.lastIndexOf("/") + 1);
-  return { name, file: directory + name };
+  return { name, file: directory + name, argument };
 }
 
 /** Finds out what is to be done about a unit. Throws {@link CreationError}. */
@@ -76,6 +91,7 @@ export function optionsOf(entities: readonly UnitOptionEntity[] | undefined): Un
 
 interface Content {
   readonly options: readonly UnitOption[];
+  readonly local?: LocalFile;
   readonly notes: readonly Note[];
 }
 
@@ -92,11 +108,12 @@ async function planExisting(unit: NamedUnit, existing: UnitEntity, sourcing: Sou
       `unable to replace Unit(${unit.name}): no local unit file ${unit.file}, nor one of its template`,
     );
   }
-  const same = sameContent(local.options, optionsOf(existing.options));
+  const { options } = local.content;
+  const same = sameContent(options, optionsOf(existing.options));
   if (!sourcing.replace) return same ? keep() : keep(differs(unit.name, unit.file, local.isTemplate));
   if (same) return keep({ on: "out", text: `Found same Unit(${unit.name}) in Registry, nothing to do` });
   const state = existing.desiredState ?? "inactive";
-  if (sourcing.replaceable.has(state)) return { ...unit, existing, options: local.options, notes: [] };
+  if (sourcing.replaceable.has(state)) return { ...unit, existing, options, local: local.content, notes: [] };
   const text = `Warning: can not replace Unit(${unit.name}) in state '${state}', use the appropriate command`;
   return { ...keep({ on: "err", text: `${text}: ${replacing(state)}` }), isKept: true };
 }
@@ -107,28 +124,31 @@ function replacing(state: string): string {
 }
 
 async function findContent(unit: NamedUnit, sourcing: Sourcing): Promise<Content> {
-  const own = await readUnitFile(unit.file, sourcing.io, `failed getting Unit(${unit.file}) from file`);
-  if (own) return { options: own, notes: [] };
+  const own = await readLocalFile(unit.file, sourcing.io, `failed getting Unit(${unit.file}) from file`);
+  if (own) return { options: own.options, local: own, notes: [] };
   const template = templateOf(unit.name);
-  if (template === undefined) throw new CreationError(`unable to find Unit(${unit.name}) in Registry or on filesystem`);
+  if (template === undefined) {
+    throw new CreationError(
+      await unsupportedType(unit.argument, sourcing.io) ??
+        `unable to find Unit(${unit.name}) in Registry or on filesystem`,
+    );
+  }
   const context = `failed getting Unit(${unit.file}) from template`;
   const submitted = await templateInCluster(template, context, sourcing);
-  const local = await readUnitFile(
+  const local = await readLocalFile(
     beside(unit.file, template),
     sourcing.io,
     `${context}: unable to load template Unit(${template}) from file`,
   );
-  if (submitted && local && !sameContent(submitted, local)) {
+  if (submitted && local && !sameContent(submitted, local.options)) {
     // --replace asks for the local content; the template itself stays as it is.
     return sourcing.replace
-      ? { options: local, notes: [] }
+      ? { options: local.options, local, notes: [] }
       : { options: submitted, notes: [differs(template, unit.file, true)] };
   }
-  const options = submitted ?? local;
-  if (!options) {
-    throw new CreationError(`${context}: unable to find template Unit(${template}) in Registry or on filesystem`);
-  }
-  return { options, notes: [] };
+  if (submitted) return { options: submitted, notes: [] };
+  if (local) return { options: local.options, local, notes: [] };
+  throw new CreationError(`${context}: unable to find template Unit(${template}) in Registry or on filesystem`);
 }
 
 async function templateInCluster(
@@ -156,23 +176,47 @@ async function templateInCluster(
 async function localContent(
   unit: NamedUnit,
   io: Io,
-): Promise<{ options: readonly UnitOption[]; isTemplate: boolean } | undefined> {
-  const own = await readUnitFile(unit.file, io, `failed getting Unit(${unit.file}) from file`);
-  if (own) return { options: own, isTemplate: false };
+): Promise<{ content: LocalFile; isTemplate: boolean } | undefined> {
+  const own = await readLocalFile(unit.file, io, `failed getting Unit(${unit.file}) from file`);
+  if (own) return { content: own, isTemplate: false };
   const template = templateOf(unit.name);
   if (template === undefined) return undefined;
   const path = beside(unit.file, template);
-  const shared = await readUnitFile(path, io, `failed getting Unit(${path}) from file`);
-  return shared && { options: shared, isTemplate: true };
+  const shared = await readLocalFile(path, io, `failed getting Unit(${path}) from file`);
+  return shared && { content: shared, isTemplate: true };
 }
 
-async function readUnitFile(path: string, io: Io, context: string): Promise<readonly UnitOption[] | undefined> {
+/** Reads and parses a unit file; undefined if there is none. Throws {@link CreationError} that begins with `context`. */
+export async function readLocalFile(path: string, io: Io, context: string): Promise<LocalFile | undefined> {
+  let file: UnitFile | undefined;
   try {
     const text = await io.readFile(path);
-    return text === undefined ? undefined : parseUnitFile(text);
+    file = text === undefined ? undefined : readUnitFile(text);
   } catch (cause) {
-    throw new CreationError(`${context}: ${reasonOf(cause)}`, { cause });
+    const line = cause instanceof UnitFileError ? `line ${cause.line}: ` : "";
+    throw new CreationError(`${context}: ${line}${reasonOf(cause)}`, { cause });
   }
+  if (file?.options.length === 0) {
+    const why = file.ignored.map(({ line, message }) => `line ${line}: ${message}`).join("; ");
+    throw new CreationError(
+      `${context}: the file has no options, so that there is nothing to store${why && `: ${why}`}`,
+    );
+  }
+  return file && { ...file, path };
+}
+
+/** Files of Podman's Quadlet, see podman-systemd.unit(5). */
+const quadletTypes = ["container", "volume", "network", "kube", "pod", "image", "build"];
+
+/** Why an argument that names a file of another type than that of a unit is none. */
+async function unsupportedType(argument: string, io: Io): Promise<string | undefined> {
+  const type = /\.([a-z]+)$/.exec(argument)?.[1];
+  if (type === undefined || recognizedTypes.includes(type)) return undefined;
+  const isQuadlet = quadletTypes.includes(type);
+  if (!isQuadlet && await io.readFile(argument).catch(() => undefined) === undefined) return undefined;
+  const instead = isQuadlet ? `: Quadlet files are not supported; write a .service that runs podman` : "";
+  return `${argument} is no unit file: ${JSON.stringify(`.${type}`)} is no type of unit that fleet takes ` +
+    `(${storableTypes.join(", ")})${instead}`;
 }
 
 function beside(file: string, name: string): string {

@@ -5,7 +5,8 @@
  */
 
 import type { Cluster, Leader, Machine, MachineId, Target, Unit, UnitName, UnitState } from "../registry/model.ts";
-import { doubtfulValues, unrecognizedOption, validateFleetOptions } from "../registry/requirements.ts";
+import { unrecognizedOption, validateFleetOptions } from "../registry/requirements.ts";
+import { doubtfulValues } from "../registry/unit_check.ts";
 import { isTemplate } from "../systemd/unit_name.ts";
 import { ScheduleMemo } from "./engine/memo.ts";
 import { type Plan, schedule } from "./engine/schedule.ts";

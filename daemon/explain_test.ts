@@ -130,7 +130,8 @@ m2 refused
     stage: (s) => s.machine("m1").unit("a.service", "loaded", "MachineID=m7"),
     told: `waiting: none of 1 machine will take it
 m1 refused
-  MachineID: agent ID "m1" does not match required "m7"`,
+  MachineID: agent ID "m1" does not match required "m7"
+warning: MachineID="m7" is no machine ID: expect its 32 hexadecimal digits, or the first 8 of them`,
   },
   {
     name: "a value that cannot be understood, and a key that is not known",
@@ -143,7 +144,7 @@ warning: malformed MachineMetadata "zone": expect key=value, or several as "key1
   },
   {
     name: "values that hardly mean what was meant",
-    stage: (s) => s.machine("m1").unit("a.service", "inactive", "Conflicts=b[ c", "Global=y"),
+    stage: (s) => s.machine("m1").unit("a.service", "inactive", "Conflicts=b[ c*", "Global=y"),
     told: `inactive: its desired state is inactive: no machine is to have it
 m1 able
 warning: malformed pattern "b[" in Conflicts: it matches no unit
@@ -209,7 +210,8 @@ note: required peer Unit(nosuch.service) does not exist
 note: required peer Unit(off.service) is inactive
 note: required peer Unit(t@.service) is a template
 note: required peer Unit(stuck.service) waits, too: none of 1 machine will take it
-note: required peer Unit(on.service) is on machine m1...`,
+note: required peer Unit(on.service) is on machine m1...
+warning: MachineOf="t@.service" names a template, which never runs`,
   },
   {
     name: "two that must be together, and what each machine has against one of them",

@@ -136,7 +136,7 @@ async function build(start: Start, log: Log): Promise<House> {
 async function run(house: House): Promise<void> {
   const { log, tell, systemd, configuration } = house;
   const stop = new AbortController();
-  const daemon: Daemon<Handler> = openDaemon(house, () => daemon);
+  const daemon: Daemon<Handler> = openDaemon(house, () => daemon.status);
   const unhook = onSignals({
     end: (signal) => {
       log("info", `Gracefully shutting down (${signal})`);
@@ -169,8 +169,7 @@ async function run(house: House): Promise<void> {
   }
 }
 
-function openDaemon(house: House, daemon: () => Daemon<Handler>): Daemon<Handler> {
-  const status = () => daemon().status;
+function openDaemon(house: House, status: () => Daemon<Handler>["status"]): Daemon<Handler> {
   const { log, tell, memory, impatience } = house;
   let next = house.configuration;
   let greeting = house.greeting;
@@ -193,8 +192,7 @@ function openDaemon(house: House, daemon: () => Daemon<Handler>): Daemon<Handler
       const accept = () => acceptStore({ status, memory, bell: impatience });
       const metrics = () => scrape(house, status().ready);
       const lasting = { retired: retired.signal, continuity: house.continuity };
-      const started = () => daemon().started;
-      return openHandler({ config, registry, log, status, started, accept, machine, metrics, ...lasting });
+      return openHandler({ config, registry, log, status, accept, machine, metrics, ...lasting });
     },
     live: (regime, status, signal) =>
       live({
@@ -289,12 +287,11 @@ async function work(house: House, regime: Regime<Handler>, member: Member, signa
 }
 
 function openHandler(
-  { config, registry, log, status, started, accept, machine, metrics, retired, continuity }: {
+  { config, registry, log, status, accept, machine, metrics, retired, continuity }: {
     readonly config: Config;
     readonly registry: Registry;
     readonly log: Log;
     readonly status: () => Daemon<Handler>["status"];
-    readonly started: () => Promise<void>;
     readonly accept: () => ReturnType<typeof acceptStore>;
     readonly machine: () => MachineId | undefined;
     readonly metrics: () => Promise<string>;
@@ -307,7 +304,6 @@ function openHandler(
     retired,
     continuity,
     status,
-    started,
     log: logOf("api", log),
     pageSize: config.tokenLimit,
     version,

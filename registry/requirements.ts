@@ -4,8 +4,14 @@
  * @module
  */
 
-import { parseUnitFile, serializeUnitFile, UnitFileError, type UnitOption } from "../systemd/unit_file.ts";
-import { expandSpecifiers, globMatch, isMalformedGlob, isTemplate, quote } from "../systemd/unit_name.ts";
+import {
+  joinContinuedLines,
+  readUnitFile,
+  serializeUnitFile,
+  UnitFileError,
+  type UnitOption,
+} from "../systemd/unit_file.ts";
+import { expandSpecifiers, globMatch, isTemplate, quote } from "../systemd/unit_name.ts";
 import { nearest } from "./spelling.ts";
 
 /** What a unit's [X-Fleet] section asks of its machine; specifiers expanded, quotes gone. */
@@ -48,7 +54,6 @@ const deprecatedNames: Readonly<Record<string, readonly string[]>> = {
   Conflicts: ["X-Conflicts"],
 };
 
-const metadataNames = new Set(["MachineMetadata", ...deprecatedNames["MachineMetadata"]!]);
 const knownNames = new Set([...fleetOptionNames, ...Object.values(deprecatedNames).flat()]);
 
 /**
@@ -60,6 +65,11 @@ const maxRelations = 256;
 /** How many values of metadata one unit may ask for: what each machine has against them is told one by one. */
 const maxMetadata = 256;
 
+/** Whether fleet knows a key of its section, by its modern or its older name. */
+export function isKnownFleetOption(key: string): boolean {
+  return knownNames.has(key);
+}
+
 /** Parses the [X-Fleet] options among `options`. Never throws. */
 export function parseRequirements(name: string, options: readonly UnitOption[]): Requirements {
   return interpret(options, (value) => expandSpecifiers(value, name));
@@ -70,7 +80,9 @@ function interpret(options: readonly UnitOption[], expand: (value: string) => st
   for (const option of options) {
     if (option.section !== fleetSection) continue;
     const values = found.get(option.name) ?? [];
-    for (const value of splitValues(option)) values.push(expand(value));
+    // An empty value asks for nothing. Of Global the last one counts, and an empty one is a no.
+    const expanded = splitValues(option).map(expand);
+    values.push(...expanded.filter((value) => value !== "" || option.name === "Global"));
     found.set(option.name, values);
   }
   const named = (name: string) => found.get(name) ?? [];
@@ -87,15 +99,19 @@ function interpret(options: readonly UnitOption[], expand: (value: string) => st
   };
 }
 
-/** A value that starts and ends with `"` is several: quotes toggle, a space outside them separates; nothing escapes. */
-function splitValues({ name, value }: UnitOption): string[] {
+/**
+ * The values of an option: one that starts and ends with `"` is several. Quotes toggle, a space outside them separates;
+ * nothing escapes.
+ */
+export function splitValues(option: UnitOption): string[] {
+  const value = joinContinuedLines(option.value);
   if (!value.startsWith('"') || !value.endsWith('"')) return [value];
   const items: string[] = [];
   let outside = true;
   let item = "";
   // Even pieces stand outside of quotes, odd ones inside.
   for (const piece of value.split('"')) {
-    const parts = outside ? piece.split(" ") : [piece];
+    const parts = outside ? piece.split(/[ \t]/) : [piece];
     item += parts.shift();
     for (const part of parts) {
       items.push(item);
@@ -104,9 +120,7 @@ function splitValues({ name, value }: UnitOption): string[] {
     outside = !outside;
   }
   items.push(item);
-  if (!metadataNames.has(name) || items.length === 1) return items;
-  // Two separating spaces make an empty item, which says nothing of any machine.
-  return items.filter((each) => each !== "");
+  return items;
 }
 
 function parseMetadata(values: readonly string[]): Pick<Requirements, "machineMetadata" | "malformed"> {
@@ -114,6 +128,7 @@ function parseMetadata(values: readonly string[]): Pick<Requirements, "machineMe
   const malformed: string[] = [];
   for (const value of values) {
     const [key, wanted, more] = value.split("=", 3);
+    if (key && wanted === "" && more === undefined) continue;
     if (!key || !wanted || more !== undefined) {
       malformed.push(
         `malformed MachineMetadata ${quote(value)}: expect key=value, or several as "key1=value1" "key2=value2"`,
@@ -131,35 +146,13 @@ function words(value: string): string[] {
   return value.split(/\s+/).filter((word) => word !== "");
 }
 
-const truths = ["true", "yes", "1", "on", "t"];
-const untruths = ["false", "no", "0", "off", "f", ""];
+/** What counts as a yes, in any case. Everything else counts as a no. */
+export const truths = ["true", "yes", "1", "on", "t"];
+/** What is clearly meant as a no. */
+export const untruths = ["false", "no", "0", "off", "f"];
 
 function isTrue(value: string | undefined): boolean {
   return value !== undefined && truths.includes(value.toLowerCase());
-}
-
-/**
- * Values that have a meaning, as in fleet 1.0, but hardly the one that was meant, each as a sentence: patterns that match
- * nothing, and what is neither a yes nor a no.
- */
-export function doubtfulValues(name: string, options: readonly UnitOption[]): string[] {
-  // The patterns of a template are those of its instances, whatever their names are.
-  const { conflicts, replaces } = isTemplate(name)
-    ? interpret(options, (value) => value)
-    : parseRequirements(name, options);
-  const patterns = [...conflicts.map((glob) => ["Conflicts", glob]), ...replaces.map((glob) => ["Replaces", glob])];
-  const doubts = patterns.filter(([_, glob]) => isMalformedGlob(glob!)).map(([option, glob]) =>
-    `malformed pattern ${quote(glob!)} in ${option}: it matches no unit`
-  );
-  const global = options.findLast((option) => option.section === fleetSection && option.name === "Global");
-  const value = global && expandSpecifiers(splitValues(global).at(-1)!, name).toLowerCase();
-  if (isTemplate(name) && global?.value.includes("%")) return doubts;
-  if (value !== undefined && !truths.includes(value) && !untruths.includes(value)) {
-    doubts.push(
-      `Global=${quote(value)} counts as no: expect ${truths.join(", ")}, or ${untruths.slice(0, -1).join(", ")}`,
-    );
-  }
-  return doubts;
 }
 
 /** What to say of a key that fleet does not know: the nearest that it does, if one is near. */
@@ -175,7 +168,8 @@ export function unrecognizedOption(key: string): string {
  */
 export function validateFleetOptions(name: string, options: readonly UnitOption[]): string | undefined {
   try {
-    parseUnitFile(serializeUnitFile(options));
+    const [ignored] = readUnitFile(serializeUnitFile(options)).ignored;
+    if (ignored !== undefined) return ignored.message;
   } catch (error) {
     if (error instanceof UnitFileError) return error.message;
     throw error;

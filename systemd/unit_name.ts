@@ -74,15 +74,7 @@ export function validateUnitName(name: string): string | undefined {
 }
 
 /** The endings by which fleetctl knows that an argument already names a unit. */
-export const recognizedTypes: readonly string[] = [
-  "service",
-  "socket",
-  "timer",
-  "path",
-  "device",
-  "mount",
-  "automount",
-];
+export const recognizedTypes: readonly string[] = [...unitTypes];
 
 /** The unit that a command line argument means: the last part of its path, a `.service` where it has no known ending. */
 export function mangleUnitName(argument: string): string {
@@ -243,6 +235,9 @@ const notFromFiles: Readonly<Record<string, string>> = {
   snapshot: "systemd no longer has such units",
   busname: "systemd no longer has such units",
 };
+
+/** The types of units that can be stored and run. */
+export const storableTypes: readonly string[] = [...unitTypes].filter((type) => !Object.hasOwn(notFromFiles, type));
 
 /** Why a unit of a valid name could never run, whatever its file says; undefined if it could. See systemd.unit(5). */
 export function unrunnableType(name: string): string | undefined {

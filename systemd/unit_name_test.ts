@@ -82,7 +82,11 @@ Deno.test("a command line argument names a unit", () => {
     ["/abs/dir/foo@1", "foo@1.service"],
     ["dir/foo.timer/", "foo.timer"],
     ["foo.automount", "foo.automount"],
-    ["foo.target", "foo.target.service"],
+    ["foo.target", "foo.target"],
+    ["dir/foo.slice", "foo.slice"],
+    ["foo.swap", "foo.swap"],
+    ["foo.scope", "foo.scope"],
+    ["foo.container", "foo.container.service"],
     ["foo.SERVICE", "foo.SERVICE.service"],
   ];
   for (const [argument, name] of cases) assert.equal(mangleUnitName(argument), name);

@@ -98,13 +98,14 @@ function refusal(from: string, to: string, { dynamic, typeOnly }: Import): strin
 }
 
 function refusalForClient(from: string, to: string, dynamic: boolean): string | undefined {
-  const shared = ["registry/model.ts", "registry/requirements.ts", "registry/spelling.ts", "daemon/api/v1.ts"];
-  if (to.startsWith("ctl/") || shared.includes(to) || /^systemd\/unit_[a-z_]+\.ts$/.test(to)) return undefined;
+  const shared = /^(registry\/(model|requirements|spelling|unit_check)|daemon\/api\/v1)\.ts$/;
+  if (to.startsWith("ctl/") || shared.test(to) || /^systemd\/unit_[a-z_]+\.ts$/.test(to)) return undefined;
   if (to === "daemon/api/routes.ts" || to.startsWith("registry/")) {
     if (from === "ctl/main.ts" && dynamic) return undefined;
     return "only ctl/main.ts may load it, with import(), for --driver=etcd";
   }
-  return "ctl/ may import only itself, registry/{model,requirements,spelling}.ts, systemd/unit_*.ts and daemon/api/v1.ts";
+  return "ctl/ may import only itself, registry/{model,requirements,spelling,unit_check}.ts, systemd/unit_*.ts and " +
+    "daemon/api/v1.ts";
 }
 
 function refusalForDaemon(from: string, to: string, typeOnly: boolean): string | undefined {

@@ -29,6 +29,10 @@ const put = (name: string, rest: string) => `PUT /units/${name} {"name":"${name}
 const sleeping = (seconds: number) =>
   `"options":[{"section":"Service","name":"ExecStart","value":"/bin/sleep ${seconds}"}]`;
 
+const notSupported = (argument: string, type: string) =>
+  `${argument} is no unit file: "${type}" is no type of unit that fleet takes ` +
+  "(automount, device, mount, path, service, slice, socket, swap, target, timer)";
+
 const cases: Case[] = [
   {
     name: "submit puts a local file without a desired state",
@@ -231,7 +235,8 @@ const cases: Case[] = [
     line: "submit hello.service",
     files: { "hello.service": "[Service\n" },
     status: 1,
-    stderr: "Error creating units: failed getting Unit(hello.service) from file: unable to find end of section\n",
+    stderr: "Error creating units: failed getting Unit(hello.service) from file: line 1: " +
+      "unable to find end of section: ] is missing\n",
   },
   {
     name: "a name that is not allowed is refused before anything is sent",
@@ -255,7 +260,7 @@ const cases: Case[] = [
     files: { "a.service": hello + "[X-Fleet]\nConflict=b.service\n" },
     status: 1,
     stderr: `Error creating units: Unit a.service: unrecognized requirement in [X-Fleet] section: "Conflict" ` +
-      `(did you mean "Conflicts"?). Add --allow-unknown to accept it all the same.\n`,
+      `(did you mean "Conflicts"?) (a.service:4). Add --allow-unknown to accept it all the same.\n`,
     writes: [],
   },
   {
@@ -263,15 +268,98 @@ const cases: Case[] = [
     line: "submit --allow-unknown a.service",
     files: { "a.service": hello + "[X-Fleet]\nWibble=b\n" },
     stdout: "Unit a.service inactive\n",
-    stderr: `WARN Unit a.service: unrecognized requirement in [X-Fleet] section: "Wibble"\n`,
+    stderr: `WARN Unit a.service: unrecognized requirement in [X-Fleet] section: "Wibble" (a.service:4)\n`,
   },
   {
     name: "values that hardly mean what was meant are accepted with a warning",
     line: "submit a.service",
     files: { "a.service": hello + "[X-Fleet]\nConflicts=b[\nGlobal=y\n" },
     stdout: "Unit a.service inactive\n",
-    stderr: 'WARN Unit a.service: malformed pattern "b[" in Conflicts: it matches no unit\n' +
-      'WARN Unit a.service: Global="y" counts as no: expect true, yes, 1, on, t, or false, no, 0, off, f\n',
+    stderr: 'WARN Unit a.service: malformed pattern "b[" in Conflicts: it matches no unit (a.service:4)\n' +
+      'WARN Unit a.service: Global="y" counts as no: expect true, yes, 1, on, t, or false, no, 0, off, f (a.service:5)\n',
+  },
+  {
+    name: "ignored text is warned of with its line",
+    line: "submit a.service",
+    files: { "a.service": "A=b\n" + hello + "Restart always\n" },
+    stdout: "Unit a.service inactive\n",
+    stderr: 'WARN Unit a.service: ignored text outside of any section: "A=b" (a.service:1)\n' +
+      'WARN Unit a.service: ignored line without =: "Restart always" (a.service:4)\n',
+    writes: [put("a.service", sleeping(1))],
+  },
+  {
+    name: "a file without options is refused before anything is sent",
+    line: "submit a.service",
+    files: { "a.service": "# to be written\n" },
+    status: 1,
+    stderr: "Error creating units: failed getting Unit(a.service) from file: " +
+      "the file has no options, so that there is nothing to store\n",
+    writes: [],
+  },
+  {
+    name: "a file with text outside of any section only is refused with the line",
+    line: "submit a.service",
+    files: { "a.service": "ExecStart=/bin/true\n" },
+    status: 1,
+    stderr: "Error creating units: failed getting Unit(a.service) from file: the file has no options, " +
+      'so that there is nothing to store: line 1: text outside of any section: "ExecStart=/bin/true"\n',
+    writes: [],
+  },
+  {
+    name: "a file that is not UTF-8 is refused with the line",
+    line: "submit a.service",
+    files: { "a.service": hello + "Environment=DRINK=caf\udce9\n" },
+    status: 1,
+    stderr: "Error creating units: failed getting Unit(a.service) from file: line 3: " +
+      "the text is not valid UTF-8, which systemd ignores: convert the file to UTF-8\n",
+    writes: [],
+  },
+  {
+    name: "a misspelled section is refused with the right spelling",
+    line: "submit a.service",
+    files: { "a.service": hello + "[X-fleet]\nGlobal=true\n" },
+    status: 1,
+    stderr: 'Error creating units: Unit a.service: unrecognized section: "[X-fleet]" ' +
+      '(did you mean "[X-Fleet]"?) (a.service:4). Add --allow-unknown to accept it all the same.\n',
+    writes: [],
+  },
+  {
+    name: "units of every type are found by their own name",
+    line: "submit a.target dir/b.slice c.swap",
+    files: { "a.target": "[Unit]\nA=b\n", "dir/b.slice": "[Slice]\nA=b\n", "c.swap": "[Swap]\nA=b\n" },
+    stdout: "Unit a.target inactive\nUnit b.slice inactive\nUnit c.swap inactive\n",
+  },
+  {
+    name: "a type that systemd makes from no file is refused with the reason",
+    line: "submit a.scope",
+    files: { "a.scope": "[Scope]\nA=b\n" },
+    status: 1,
+    stderr: 'Error creating units: a unit of type "scope" cannot be run: ' +
+      "systemd makes scopes for processes that run already, never from a file\n",
+    writes: [],
+  },
+  {
+    name: "a Quadlet file is refused with the types that are supported",
+    line: "submit web.container",
+    files: { "web.container": "[Container]\nImage=a\n" },
+    status: 1,
+    stderr: `Error creating units: ${notSupported("web.container", ".container")}` +
+      ": Quadlet files are not supported; write a .service that runs podman\n",
+    writes: [],
+  },
+  {
+    name: "so is any other file with a type that is none",
+    line: "submit dir/web.conf",
+    files: { "dir/web.conf": "[A]\nA=b\n" },
+    status: 1,
+    stderr: `Error creating units: ${notSupported("dir/web.conf", ".conf")}\n`,
+    writes: [],
+  },
+  {
+    name: "a name with a dot in it is a service where there is no such file",
+    line: "submit web.container.service web.v2",
+    files: { "web.container.service": hello, "web.v2.service": hello },
+    stdout: "Unit web.container.service inactive\nUnit web.v2.service inactive\n",
   },
   {
     name: "if one unit cannot be created, those before it are, but none is started",

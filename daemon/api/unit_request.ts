@@ -6,8 +6,15 @@
 
 import type { Change, UnitRecord } from "../../registry/mod.ts";
 import { type DesiredState, desiredStates, type UnitName } from "../../registry/model.ts";
-import { fleetSection, parseRequirements, validateFleetOptions } from "../../registry/requirements.ts";
-import { parseUnitFile, serializeUnitFile, UnitFileError, type UnitOption } from "../../systemd/unit_file.ts";
+import { fleetSection, validateFleetOptions } from "../../registry/requirements.ts";
+import { checkUnit } from "../../registry/unit_check.ts";
+import {
+  parseUnitFile,
+  readUnitFile,
+  serializeUnitFile,
+  UnitFileError,
+  type UnitOption,
+} from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { isTemplate, unrunnableName, unrunnableType } from "../../systemd/unit_name.ts";
 import { decode } from "./schema.ts";
@@ -41,8 +48,8 @@ export type Decision =
     readonly kind: "store" | "update";
     readonly desiredState: DesiredState;
     readonly file?: File;
-    /** Keys of [X-Fleet] that fleet does not know. */
-    readonly unknown: readonly string[];
+    /** What is probably not meant as it is: misspelled sections and options of [X-Fleet], doubtful values. */
+    readonly warnings: readonly string[];
   };
 
 const refuse = (code: 400 | 409, message: string): Decision => ({ kind: "refuse", code, message });
@@ -69,8 +76,8 @@ function decideStore(name: UnitName, request: UnitRequest, file: File): Decision
   if (!isDesiredState(desiredState)) return unknownState(desiredState);
   const inert = desiredState === "inactive" ? undefined : whyInert(name);
   if (inert !== undefined) return refuse(400, inert);
-  const { unknown } = parseRequirements(name, file.fleetOptions);
-  return { kind: "store", desiredState, file, unknown };
+  const warnings = checkUnit(name, parseUnitFile(file.text)).map(({ message }) => message);
+  return { kind: "store", desiredState, file, warnings };
 }
 
 function decideState(was: UnitRecord, { desiredState }: UnitRequest, file: File | undefined): Decision {
@@ -81,7 +88,7 @@ function decideState(was: UnitRecord, { desiredState }: UnitRequest, file: File 
   // A text that the store has lost is put again by whoever still has it.
   const restores = file !== undefined && was.text === undefined;
   if (was.unit?.desiredState === desiredState && !restores) return { kind: "nothing" };
-  return { kind: "update", desiredState, ...(file ? { file } : {}), unknown: [] };
+  return { kind: "update", desiredState, ...(file ? { file } : {}), warnings: [] };
 }
 
 /** Why a unit may be stored but never be wanted anywhere; undefined if it may. */
@@ -107,7 +114,8 @@ function readFile(options: readonly UnitOption[]): File | string {
     return `unit file exceeds maximum length (${maxUnitFile_bytes})`;
   }
   try {
-    const read = parseUnitFile(draft);
+    const { options: read, ignored: [ignored] } = readUnitFile(draft);
+    if (ignored !== undefined) return ignored.message;
     if (read.length === 0) return "options are none that a unit file can hold";
     const text = serializeUnitFile(read);
     return { hash: hashUnitFile(text), text, fleetOptions: read.filter(({ section }) => section === fleetSection) };

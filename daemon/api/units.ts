@@ -61,10 +61,10 @@ async function applyPut(api: Api, was: UnitRecord, request: UnitRequest): Promis
   const decision = decideUpdate(was, request);
   if (decision.kind === "refuse") return refused(errorReply(decision.code, decision.message));
   if (decision.kind === "nothing") return refused(emptyReply(204));
-  const { desiredState, file, unknown } = decision;
+  const { desiredState, file, warnings } = decision;
   await api.registry.commit({ kind: "put", was, desiredState, ...(file ? { file } : {}) });
-  if (unknown.length === 0) return done(emptyReply(decision.kind === "store" ? 201 : 204));
-  const warning = `unit ${was.name}: unrecognized requirement in [X-Fleet] section: ${unknown.join(", ")}`;
+  if (warnings.length === 0) return done(emptyReply(decision.kind === "store" ? 201 : 204));
+  const warning = `unit ${was.name}: ${warnings.join("; ")}`;
   api.log("warn", warning);
   return done(emptyReply(201, { Warning: `199 - ${asciiQuoted(warning)}` }));
 }

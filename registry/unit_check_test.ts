@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import "../tests/property_seed.ts";
+import { parseUnitFile } from "../systemd/unit_file.ts";
+import { checkUnit, doubtfulValues } from "./unit_check.ts";
+
+const fleet = (...lines: string[]) => parseUnitFile(`[Unit]\nConflicts=not-ours\n[X-Fleet]\n${lines.join("\n")}\n`);
+const doubts = (name: string, ...lines: string[]) => doubtfulValues(name, fleet(...lines)).join("; ");
+
+Deno.test("values that are as they are meant raise no warning", () => {
+  const lines = [
+    "MachineID=0123456789abcdef0123456789abcdef",
+    "X-ConditionMachineID=%i",
+    'MachineOf="a.service" \\\n  "b@%i.service"',
+    "Conflicts=a* [b-c]d x.service",
+    "Replaces=*",
+    "MachineMetadata=[=1",
+    'MachineMetadata="a=1 2" "load=50%" "c#=;"',
+    ...["true", "T", "off", "F", "0"].map((value) => `Global=${value}`),
+  ];
+  for (const line of lines) assert.equal(doubts("x@01234567.service", line), "");
+});
+
+Deno.test("an empty value of any option is warned of", () => {
+  for (const name of ["MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Replaces", "Global", "X-Conflicts"]) {
+    assert.equal(doubts("x.service", `${name}=`), `${name} is empty: it asks for nothing`);
+    assert.equal(doubts("x.service", `${name}=""`), `${name} is empty: it asks for nothing`);
+  }
+  assert.equal(doubts("x.service", "MachineOf=%i"), 'MachineOf="%i" is empty: it asks for nothing');
+  assert.equal(doubts("x@.service", "MachineOf=%i"), "");
+  assert.equal(
+    doubts("x.service", "MachineMetadata=slot=%i"),
+    'MachineMetadata="slot=" has no value behind =: it asks for nothing',
+  );
+});
+
+Deno.test("text that would be replaced or left out elsewhere is warned of", () => {
+  const cases: readonly (readonly [line: string, doubt: string])[] = [
+    ["MachineID=%m", 'MachineID contains "%m": only %n, %N, %p and %i are replaced'],
+    ["Conflicts=100%%", 'Conflicts contains "%%": only %n, %N, %p and %i are replaced'],
+    ["MachineMetadata=name=node-${ZONE}", 'MachineMetadata contains "${ZONE}": variables are not replaced'],
+    ["MachineMetadata=name=$ZONE-1", 'MachineMetadata contains "$ZONE": variables are not replaced'],
+    [
+      "MachineMetadata=name=m1   # the big one",
+      '"# the big one" is part of the value of MachineMetadata: a comment needs a line of its own',
+    ],
+    ["Global=true ; yes", '"; yes" is part of the value of Global: a comment needs a line of its own'],
+    ...["'a=b'", '"a=b', 'a="b"', "“a=b”"].map((value) =>
+      [
+        `MachineMetadata=${value}`,
+        `the quotes in MachineMetadata=${JSON.stringify(value)} are part of the value: ` +
+        'write one value, or "value1" "value2"',
+      ] as const
+    ),
+  ];
+  for (const [line, doubt] of cases) {
+    assert.equal(doubts("x.service", line), doubt);
+    assert.equal(doubts("x@.service", line), doubt);
+  }
+});
+
+Deno.test("names and patterns that no unit or machine can have are warned of", () => {
+  const cases: readonly (readonly [line: string, doubt: string])[] = [
+    [
+      "MachineOf=a@1.service a@2.service",
+      'MachineOf="a@1.service a@2.service" names no unit, so that the unit waits for ever: ' +
+      "invalid character ' ' in unit name; write each on a line of its own",
+    ],
+    [
+      "X-ConditionMachineOf=web",
+      'X-ConditionMachineOf="web" names no unit, so that the unit waits for ever: unit name must contain "."',
+    ],
+    ["MachineOf=web@.service", 'MachineOf="web@.service" names a template, which never runs'],
+    ["Conflicts=a.service web", 'Conflicts="web" matches no unit: unit name must contain "."'],
+    [
+      "Conflicts=a*,b*",
+      'Conflicts="a*,b*" matches no unit: no unit name contains ","; write each on a line of its own',
+    ],
+    [
+      "Replaces=a* b*",
+      'Replaces="a* b*" matches no unit: no unit name contains " "; write each on a line of its own',
+    ],
+    [
+      "MachineID=big-one",
+      'MachineID="big-one" is no machine ID: expect its 32 hexadecimal digits, or the first 8 of them',
+    ],
+    [
+      "MachineMetadata=name = m1",
+      'the blanks in MachineMetadata="name = m1" belong to key or value: write key=value',
+    ],
+    ["MachineID=01234567\nMachineID=89abcdef", "only the first MachineID counts"],
+    ["Conflicts=a* [", 'malformed pattern "[" in Conflicts: it matches no unit'],
+    ["Replaces=[a-]", 'malformed pattern "[a-]" in Replaces: it matches no unit'],
+    ["X-Conflicts=b\\x*\nX-Conflicts=c[%i]", 'malformed pattern "c[]" in X-Conflicts: it matches no unit'],
+    ...["y", "enabled", "true false"].map((value) =>
+      [
+        `Global=true\nGlobal=${value}`,
+        `Global="${value}" counts as no: expect true, yes, 1, on, t, or false, no, 0, off, f`,
+      ] as const
+    ),
+  ];
+  for (const [line, doubt] of cases) assert.equal(doubts("x.service", line), doubt);
+});
+
+Deno.test("of Global, only the last value counts and is warned of", () => {
+  assert.equal(doubts("x.service", "Global=maybe", "Global=true"), "");
+  for (const name of ["x@.service", "x@true.service", "x@no.service"]) assert.equal(doubts(name, "Global=%i"), "");
+  assert.match(doubts("x@y.service", "Global=%i"), /^Global="y" counts as no/);
+});
+
+Deno.test("misspelled options and sections are told with the right spelling", () => {
+  const unknown = (name: string, text: string) =>
+    checkUnit(name, parseUnitFile(text)).filter(({ kind }) => kind === "unknown")
+      .map(({ message, option }) => `${option}: ${message}`);
+  const cases: Readonly<Record<string, string>> = {
+    "X-fleet": "X-Fleet",
+    "x-fleet": "X-Fleet",
+    "X-Fleet ": "X-Fleet",
+    "X_Fleet": "X-Fleet",
+    "Fleet": "X-Fleet",
+    "service": "Service",
+    "Servcie": "Service",
+    "Services": "Service",
+    "unit": "Unit",
+    "Install:": "Install",
+  };
+  for (const [section, meant] of Object.entries(cases)) {
+    assert.deepEqual(unknown("x.service", `[Unit]\na=b\n[${section}]\nc=d\ne=f`), [
+      `1: unrecognized section: "[${section}]" (did you mean "[${meant}]"?)`,
+    ]);
+  }
+  assert.deepEqual(unknown("x.service", "[X-Fleet]\nMachineMetaData=a=b\nFoo=1\n[X-Other]\na=b\n[Build]\nc=d"), [
+    '0: unrecognized requirement in [X-Fleet] section: "MachineMetaData" (did you mean "MachineMetadata"?)',
+    '1: unrecognized requirement in [X-Fleet] section: "Foo"',
+  ]);
+});
+
+Deno.test("sections that systemd ignores are warned of", () => {
+  const doubtful = (name: string, text: string) =>
+    checkUnit(name, parseUnitFile(text)).filter(({ kind }) => kind === "doubtful").map(({ message }) => message);
+  assert.deepEqual(doubtful("x.service", "[Unit]\na=b\n[Service]\na=b\n[Install]\na=b\n[X-Other]\na=b"), []);
+  assert.deepEqual(doubtful("x.timer", "[Service]\na=b\nc=d"), [
+    'section "[Service]" is ignored in a unit of type timer',
+  ]);
+  assert.deepEqual(doubtful("x.service", "[Container]\na=b"), [
+    'section "[Container]" is unknown to systemd and ignored',
+  ]);
+});
+
+Deno.test("what fleet refuses comes first", () => {
+  const first = (name: string, text: string) => checkUnit(name, parseUnitFile(text))[0];
+  assert.deepEqual(first("x.servcie", "[a]\nb=c"), { kind: "invalid", message: 'invalid unit type: "servcie"' });
+  assert.equal(first("x.scope", "[Unit]\nb=c")?.kind, "invalid");
+  assert.equal(first("x.service", "[X-fleet]\na=b\n[X-Fleet]\nMachineMetadata=a")?.kind, "invalid");
+  assert.equal(first("x.service", "[Service]\nExecStart=/bin/true"), undefined);
+});
+
+Deno.test("no options make the check throw", () => {
+  const value = fc.string({ unit: fc.constantFrom(...'ab"= %in*[\\\n$#') });
+  const options = fc.array(fc.record({
+    section: fc.constantFrom("X-Fleet", "Unit", "", "x-fleet"),
+    name: fc.constantFrom("MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Replaces", "Global", "Foo", ""),
+    value,
+  }));
+  fc.assert(
+    fc.property(fc.constantFrom("x.service", "x@.service", "x@1.service", "x", ""), options, (name, options) => {
+      for (const { option } of checkUnit(name, options)) assert.ok(option === undefined || options[option]);
+    }),
+  );
+});
