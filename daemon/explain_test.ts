@@ -128,7 +128,7 @@ m2 refused
   {
     name: "another machine is asked for",
     stage: (s) => s.machine("m1").unit("a.service", "loaded", "MachineID=m7"),
-    told: `waiting: none of 1 machine will take it
+    told: `waiting: the only machine will not take it
 m1 refused
   MachineID: agent ID "m1" does not match required "m7"
 warning: MachineID="m7" is no machine ID: expect its 32 hexadecimal digits, or the first 8 of them`,
@@ -136,7 +136,7 @@ warning: MachineID="m7" is no machine ID: expect its 32 hexadecimal digits, or t
   {
     name: "a value that cannot be understood, and a key that is not known",
     stage: (s) => s.machine("m1").unit("a.service", "launched", "MachineMetadata=zone", "MachineMetaData=zone=a"),
-    told: `waiting: none of 1 machine will take it
+    told: `waiting: the only machine will not take it
 m1 refused
   malformed: malformed MachineMetadata "zone": expect key=value, or several as "key1=value1" "key2=value2"
 warning: unrecognized requirement in [X-Fleet] section: "MachineMetaData" (did you mean "MachineMetadata"?)
@@ -184,7 +184,7 @@ m2 able`,
     stage: (s) =>
       s.machine("m1", { zone: "a" }).machine("m2").unit("a.service", "launched", "MachineMetadata=zone=a").scheduled()
         .story.gone("m1"),
-    told: `waiting: machine m1... went away; none of 1 machine will take it
+    told: `waiting: machine m1... went away; the only machine will not take it
 target m1: ${first}
 m1 away, is away
 m2 refused
@@ -199,7 +199,7 @@ m2 refused
           "launched",
           ...["nosuch", "off", "t@", "stuck", "on"].map((peer) => `MachineOf=${peer}.service`),
         ),
-    told: `waiting: none of 1 machine will take it
+    told: `waiting: the only machine will not take it
 m1 refused
   MachineOf: required peer Unit(nosuch.service) is not scheduled locally
   MachineOf: required peer Unit(off.service) is not scheduled locally
@@ -209,7 +209,7 @@ m1 refused
 note: required peer Unit(nosuch.service) does not exist
 note: required peer Unit(off.service) is inactive
 note: required peer Unit(t@.service) is a template
-note: required peer Unit(stuck.service) waits, too: none of 1 machine will take it
+note: required peer Unit(stuck.service) waits, too: the only machine will not take it
 note: required peer Unit(on.service) is on machine m1...
 warning: MachineOf="t@.service" names a template, which never runs`,
   },
@@ -235,12 +235,12 @@ note: required peer Unit(b.service) waits, too: none of 2 machines will take it`
         .unit("b.service", "launched", "MachineOf=c.service", "Conflicts=a.*")
         .unit("c.service", "launched", "MachineOf=d.service", "Conflicts=d.*x")
         .unit("d.service", "launched", "MachineOf=a.service", "Conflicts=b.*"),
-    told: `waiting: none of 1 machine will take it
+    told: `waiting: the only machine will not take it
 m1 refused
   MachineOf: required peer Unit(b.service) is not scheduled locally
   Conflicts: found conflict with required peer Unit(b.service)
   Conflicts: required peer Unit(b.service): found conflict with required peer Unit(d.service)
-note: required peer Unit(b.service) waits, too: none of 1 machine will take it`,
+note: required peer Unit(b.service) waits, too: the only machine will not take it`,
   },
   {
     name: "a template",
@@ -470,7 +470,7 @@ m2 none`,
       s.story.spoil("unit", "a.service");
       s.unit("b.service", "launched");
     },
-    told: `waiting: none of 1 machine will take it
+    told: `waiting: the only machine will not take it
 m1 refused
   Conflicts: found conflict with locally-scheduled Unit(a.service)`,
   },
@@ -504,7 +504,7 @@ warning: it is spoilt: what runs on machine m1... stays, nobody comes`,
       s.machine("m1").unit("a.service", "launched");
       s.story.spoil("machine", "m1");
     },
-    told: `waiting: none of 1 machine will take it
+    told: `waiting: the only machine will not take it
 m1 refused
   unreadable: its machine record cannot be read, so that who is there stays and nobody comes: it is spoilt`,
   },

@@ -163,7 +163,7 @@ export function unrecognizedOption(key: string): string {
 }
 
 /**
- * Why a unit of these options must not be stored, in the words of fleet 1.0; undefined if it may. Patterns and names are
+ * Why a unit of these options must not be stored; undefined if it may. Patterns and names are
  * compared with their specifiers as written. What fleet 1.0 took and then ignored, malformed metadata, is refused.
  */
 export function validateFleetOptions(name: string, options: readonly UnitOption[]): string | undefined {
@@ -197,6 +197,15 @@ function unresolvable({ machineOf, conflicts, replaces }: Requirements): string 
   return undefined;
 }
 
+/** Options as a unit file has them. */
+const writtenAs = {
+  MachineID: "MachineID=",
+  Peers: "MachineOf=",
+  Conflicts: "Conflicts=",
+  Global: "Global=true",
+  Replaces: "Replaces=",
+} as const;
+
 function forbiddenPair(asked: Requirements): string | undefined {
   const given = {
     MachineID: asked.machineId !== undefined,
@@ -215,5 +224,5 @@ function forbiddenPair(asked: Requirements): string | undefined {
     ["Conflicts", "Replaces"],
   ] as const;
   const pair = pairs.find(([one, other]) => given[one] && given[other]);
-  return pair && `${pair[0]} cannot be used with ${pair[1]}`;
+  return pair && `${writtenAs[pair[0]]} and ${writtenAs[pair[1]]} exclude each other`;
 }

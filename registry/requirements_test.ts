@@ -164,7 +164,7 @@ Deno.test("the section's name is exact, and other sections are none of fleet's b
   assert.deepEqual(parseRequirements("x.service", options), nothing);
 });
 
-Deno.test("options are refused in the words of fleet 1.0, or taken", async (t) => {
+Deno.test("options are refused with a reason, or taken", async (t) => {
   const cases: readonly (readonly [lines: readonly string[], refusal: string | undefined])[] = [
     [[], undefined],
     [["Foo=unknown keys are no reason"], undefined],
@@ -177,14 +177,14 @@ Deno.test("options are refused in the words of fleet 1.0, or taken", async (t) =
     [["MachineOf=a.service", "Replaces=a*"], 'unresolvable requirements: peer "a.service" matches replace "a*"'],
     [["MachineOf=a", "Conflicts=a", "MachineID=x"], 'unresolvable requirements: peer "a" matches conflict "a"'],
     [["MachineOf=x@%i.service", "Conflicts=x@?.service"], undefined],
-    [["MachineID=x", "MachineOf=a", "Conflicts=b"], "MachineID cannot be used with Peers"],
-    [["MachineID=x", "Conflicts=b", "Global=true"], "MachineID cannot be used with Conflicts"],
-    [["MachineID=x", "Global=true", "Replaces=b"], "MachineID cannot be used with Global"],
-    [["X-ConditionMachineBootID=x", "Replaces=b"], "MachineID cannot be used with Replaces"],
-    [["Global=true", "MachineOf=a", "Replaces=b"], "Global cannot be used with Peers"],
-    [["Global=true", "Replaces=b", "Conflicts=c"], "Global cannot be used with Replaces"],
-    [["Conflicts=a", "Replaces=b"], "Conflicts cannot be used with Replaces"],
-    [["MachineMetadata=a=b c=d", "Conflicts=a", "Replaces=b"], "Conflicts cannot be used with Replaces"],
+    [["MachineID=x", "MachineOf=a", "Conflicts=b"], "MachineID= and MachineOf= exclude each other"],
+    [["MachineID=x", "Conflicts=b", "Global=true"], "MachineID= and Conflicts= exclude each other"],
+    [["MachineID=x", "Global=true", "Replaces=b"], "MachineID= and Global=true exclude each other"],
+    [["X-ConditionMachineBootID=x", "Replaces=b"], "MachineID= and Replaces= exclude each other"],
+    [["Global=true", "MachineOf=a", "Replaces=b"], "Global=true and MachineOf= exclude each other"],
+    [["Global=true", "Replaces=b", "Conflicts=c"], "Global=true and Replaces= exclude each other"],
+    [["Conflicts=a", "Replaces=b"], "Conflicts= and Replaces= exclude each other"],
+    [["MachineMetadata=a=b c=d", "Conflicts=a", "Replaces=b"], "Conflicts= and Replaces= exclude each other"],
     [["MachineMetadata=a=b c=d"], explain('"a=b c=d"')],
     [["MachineMetadata=rack=%i"], undefined],
     [["MachineMetadata=%i"], undefined],

@@ -251,7 +251,7 @@ const cases: Case[] = [
     line: "submit a.service",
     files: { "a.service": hello + "[X-Fleet]\nMachineID=abc\nGlobal=true\n" },
     status: 1,
-    stderr: "Error creating units: MachineID cannot be used with Global\n",
+    stderr: "Error creating units: MachineID= and Global=true exclude each other\n",
     writes: [],
   },
   {

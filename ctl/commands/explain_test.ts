@@ -59,7 +59,7 @@ const waits: ExplanationEntity = {
   name: "w.service",
   outcome: "waiting",
   revision: 130,
-  summary: "none of 1 machine will take it",
+  summary: "the only machine will not take it",
 };
 
 const template: ExplanationEntity = {
@@ -121,7 +121,7 @@ MACHINE			STANDPOINT	ACTIVE	SUB	REASON
     name: "a unit without: each machine's every reason, in full",
     line: "explain --full w.service",
     stdout: `Unit:		w.service
-Summary:	none of 1 machine will take it
+Summary:	the only machine will not take it
 Wanted:		loaded
 Is:		inactive
 File:		${hash}
@@ -178,7 +178,7 @@ machines:
 name: "w.service"
 outcome: "waiting"
 revision: 130
-summary: "none of 1 machine will take it"
+summary: "the only machine will not take it"
 `,
   },
   { name: "a unit that does not exist", line: "explain x", status: 1, stderr: "Unit x.service does not exist.\n" },

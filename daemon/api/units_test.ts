@@ -140,7 +140,7 @@ const puts: readonly PutCase[] = [
     name: "7: new unit, options at odds",
     send: { body: { options: optionsOf("[X-Fleet]\nGlobal=true\nMachineOf=a.service"), desiredState: "bogus" } },
     code: 400,
-    says: "Global cannot be used with Peers",
+    says: "Global=true and MachineOf= exclude each other",
   },
   {
     name: "7: new unit, options that cannot be read back",
@@ -202,7 +202,7 @@ const puts: readonly PutCase[] = [
     given: existing("launched"),
     send: { body: { options: optionsOf("[X-Fleet]\nMachineID=a\nGlobal=true") } },
     code: 400,
-    says: "MachineID cannot be used with Global",
+    says: "MachineID= and Global=true exclude each other",
     then: "launched",
   },
   {
@@ -345,13 +345,13 @@ Deno.test("a unit of a name that systemd would not take is stored, but not wante
 const forbidden: readonly (readonly [fleet: string, says: string | undefined])[] = [
   ["MachineOf=a.service\nConflicts=a*", 'unresolvable requirements: peer "a.service" matches conflict "a*"'],
   ["MachineOf=a.service\nReplaces=a*", 'unresolvable requirements: peer "a.service" matches replace "a*"'],
-  ["MachineID=m\nMachineOf=a.service", "MachineID cannot be used with Peers"],
-  ["MachineID=m\nConflicts=a*", "MachineID cannot be used with Conflicts"],
-  ["MachineID=m\nGlobal=true", "MachineID cannot be used with Global"],
-  ["MachineID=m\nReplaces=a*", "MachineID cannot be used with Replaces"],
-  ["Global=true\nMachineOf=a.service", "Global cannot be used with Peers"],
-  ["Global=true\nReplaces=a*", "Global cannot be used with Replaces"],
-  ["Conflicts=b*\nReplaces=a*", "Conflicts cannot be used with Replaces"],
+  ["MachineID=m\nMachineOf=a.service", "MachineID= and MachineOf= exclude each other"],
+  ["MachineID=m\nConflicts=a*", "MachineID= and Conflicts= exclude each other"],
+  ["MachineID=m\nGlobal=true", "MachineID= and Global=true exclude each other"],
+  ["MachineID=m\nReplaces=a*", "MachineID= and Replaces= exclude each other"],
+  ["Global=true\nMachineOf=a.service", "Global=true and MachineOf= exclude each other"],
+  ["Global=true\nReplaces=a*", "Global=true and Replaces= exclude each other"],
+  ["Conflicts=b*\nReplaces=a*", "Conflicts= and Replaces= exclude each other"],
   ["Global=true\nConflicts=a*\nMachineMetadata=a=b", undefined],
   ["MachineOf=a.service\nConflicts=b*", undefined],
   ["MachineOf=a.service\nReplaces=b*", undefined],
@@ -388,7 +388,7 @@ Deno.test("what counts of options is the file they make", async (test) => {
   await test.step("a line break in a value makes a second option, which is heeded", async () => {
     const smuggled = [{ section: "Service", name: "A", value: "b\n[X-Fleet]\nGlobal=true\nMachineID=m" }];
     const answer = await api.send("PUT", path, { body: { options: smuggled } });
-    assert.equal(answer.text, errorText(400, "MachineID cannot be used with Global"));
+    assert.equal(answer.text, errorText(400, "MachineID= and Global=true exclude each other"));
   });
   await test.step("a backslash at the end of a value does not swallow the next option", async () => {
     const sent = [{ section: "S", name: "A", value: "b \\" }, { section: "S", name: "C", value: "d" }];

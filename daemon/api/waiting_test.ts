@@ -114,7 +114,7 @@ Deno.test("a stream tells why units wait", async (test) => {
   await api.put("w.service", "launched", "[X-Fleet]\nMachineMetadata=disk=tape");
   const waits =
     'event: decision\ndata: {"name":"w.service","reasons":[{"machines":1,"reason":"local Machine metadata ' +
-    'insufficient: needs disk=tape, has disk=ssd"}],"waiting":true,"why":"none of 1 machine will take it"}\n\n';
+    'insufficient: needs disk=tape, has disk=ssd"}],"waiting":true,"why":"the only machine will not take it"}\n\n';
   /** Reads a stream until a text has come, and leaves. */
   const read = async (query: string, text: string, meanwhile = () => Promise.resolve()) => {
     const answer = await api.handler(new Request("http://localhost/"), { target: `/fleet/v1/events${query}` });

@@ -188,7 +188,11 @@ class Refused implements Waiting {
 
   constructor({ unit, because }: Candidate, board: Board) {
     const { size } = board.seats;
-    const none = size === 0 ? "there are no machines" : `none of ${size} machine${size === 1 ? "" : "s"} will take it`;
+    const none = size === 0
+      ? "there are no machines"
+      : size === 1
+      ? "the only machine will not take it"
+      : `none of ${size} machines will take it`;
     this.summary = because === "" ? none : `${because}; ${none}`;
     this.#unit = unit;
     this.#board = board;

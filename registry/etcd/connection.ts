@@ -273,8 +273,9 @@ export class Connection {
   }
 
   #translate(error: unknown, method: string, sent: boolean): Error {
-    const { username, prefix } = this.options;
-    return translate(error, { endpoints: this.endpoints, username, prefix, method, sent });
+    const { username, prefix, tls } = this.options;
+    const showsCertificate = tls?.cert !== undefined;
+    return translate(error, { endpoints: this.endpoints, username, prefix, method, showsCertificate, sent });
   }
 }
 

@@ -66,6 +66,8 @@ export interface Asked {
   readonly username: string | undefined;
   readonly prefix: string;
   readonly method: string;
+  /** Whether a certificate is shown to etcd. */
+  readonly showsCertificate: boolean;
   /** Whether it is a write that may have reached a member. */
   readonly sent: boolean;
 }
@@ -92,8 +94,50 @@ export function translate(error: unknown, asked: Asked): Error {
   if (status !== undefined && refusals.has(status)) {
     return new EtcdRefusedError(`etcd at ${endpoints} refused ${method}`, status, options);
   }
+  const why = whyNoConnection(status, messageOf(error), asked);
+  if (why !== undefined) {
+    // gRPC's own text would only repeat it in other words, with the time of day.
+    const message = `etcd at ${endpoints} ${why}`;
+    return sent ? new OutcomeUnknownError(message, false) : new StoreUnavailableError(message);
+  }
   const message = `etcd at ${endpoints} did not answer ${method}`;
   return sent ? new OutcomeUnknownError(message, false, options) : new StoreUnavailableError(message, options);
+}
+
+/** Statuses of gRPC's by which it says that it has no connection. */
+const [deadlineExceeded, unavailable] = [4, 14];
+
+/** Why there is no connection, and what to do, as far as gRPC's text tells; undefined if it does not. */
+function whyNoConnection(
+  status: number | undefined,
+  text: string,
+  { endpoints, showsCertificate }: Asked,
+): string | undefined {
+  if (status === deadlineExceeded && text.includes("Waiting for LB pick")) return "does not answer";
+  if (status !== unavailable) return undefined;
+  if (text.includes("Name resolution failed")) return "cannot be found: its name does not resolve";
+  const [, last] =
+    /No connection established\. Last error: (?:Error: )?(.*?)(?: \([^()]*\))?(?:\. Resolution note: .*)?$/
+      .exec(text) ?? [];
+  if (last === undefined) return undefined;
+  if (/ECONNREFUSED/.test(last)) return "refuses connections: is etcd running there?";
+  if (!endpoints.startsWith("https:")) {
+    return /Failed to connect|ECONNRESET|EPIPE/.test(last)
+      ? "closes connections: if it speaks TLS there, use https://"
+      : undefined;
+  }
+  if (/before secure TLS connection|wrong version number|InvalidContentType/.test(last)) {
+    return "does not complete the TLS handshake: if it speaks no TLS there, use http://";
+  }
+  if (/EPIPE|ECONNRESET|fatal alert/.test(last)) {
+    return showsCertificate
+      ? `closed the TLS handshake: it does not accept the certificate in etcd_certfile (${last})`
+      : "closed the TLS handshake: does it want etcd_certfile?";
+  }
+  if (last.includes("altnames")) return `shows a certificate of another name: ${last}`;
+  return /certificate/.test(last)
+    ? `is not trusted: ${last}; etcd_cafile names the authority that must have signed its certificate`
+    : undefined;
 }
 
 function accessAdvice(error: unknown, { username, prefix }: Asked): string {

@@ -8,6 +8,7 @@ const asked = {
   username: "fleet",
   prefix: "/_coreos.com/fleet/",
   method: "txn",
+  showsCertificate: false,
   sent: true,
 };
 
@@ -76,6 +77,67 @@ for (const { error, nameless, says, refused = false, denied = false, stale = fal
     assert.ok(!(translate(error, { ...asked, sent: false }) instanceof OutcomeUnknownError), "it was not sent");
     assert.equal(isDeniedAccess(error), denied);
     assert.equal(isStaleToken(error), stale);
+  });
+}
+
+const noConnection = (last: string) => `No connection established. Last error: ${last}. Resolution note: `;
+const connections: readonly {
+  readonly code: number;
+  readonly text: string;
+  readonly secure: boolean;
+  readonly certificate?: true;
+  readonly says: string;
+}[] = [
+  {
+    ...{ code: 14, text: noConnection("write EPIPE (2026-11-28T08:36:19.143Z)"), secure: true },
+    says: "closed the TLS handshake: does it want etcd_certfile?",
+  },
+  {
+    ...{ code: 14, text: noConnection("read ECONNRESET (2026-11-28T08:36:19.143Z)"), secure: true },
+    says: "closed the TLS handshake: does it want etcd_certfile?",
+  },
+  {
+    code: 14,
+    text: noConnection("received fatal alert: BadCertificate (2026-11-28T08:36:30.328Z)"),
+    secure: true,
+    certificate: true,
+    says: "closed the TLS handshake: it does not accept the certificate in etcd_certfile " +
+      "(received fatal alert: BadCertificate)",
+  },
+  ...["Failed to connect (2026-11-28T08:36:11.835Z)", "read ECONNRESET"].map((last) => ({
+    ...{ code: 14, text: noConnection(last), secure: false },
+    says: "closes connections: if it speaks TLS there, use https://",
+  })),
+  {
+    code: 14,
+    text: noConnection("Error: Client network socket disconnected before secure TLS connection was established"),
+    secure: true,
+    says: "does not complete the TLS handshake: if it speaks no TLS there, use http://",
+  },
+  {
+    ...{ code: 14, text: noConnection("Error: unable to verify the first certificate"), secure: true },
+    says: "is not trusted: unable to verify the first certificate; " +
+      "etcd_cafile names the authority that must have signed its certificate",
+  },
+  {
+    ...{ code: 14, text: noConnection("Error: connect ECONNREFUSED 127.0.0.1:1"), secure: false },
+    says: "refuses connections: is etcd running there?",
+  },
+  {
+    ...{ code: 14, text: "Name resolution failed for target dns:nosuch.invalid:2379", secure: false },
+    says: "cannot be found: its name does not resolve",
+  },
+  { code: 4, text: "Deadline exceeded after 0.020s,Waiting for LB pick", secure: false, says: "does not answer" },
+];
+
+for (const { code, text, secure, certificate = false, says } of connections) {
+  Deno.test(`a connection that fails over ${secure ? "https" : "http"} names its cause: ${text}`, () => {
+    const endpoints = `${secure ? "https" : "http"}://e:2379`;
+    const error = Object.assign(new Error(`${code} ${text}`), { code });
+    const unsent = translate(error, { ...asked, endpoints, showsCertificate: certificate, sent: false });
+    assert.equal(messageOf(unsent), `etcd at ${endpoints} ${says}`);
+    assert.ok(unsent instanceof StoreUnavailableError && !(unsent instanceof OutcomeUnknownError));
+    assert.ok(translate(error, { ...asked, endpoints, showsCertificate: certificate }) instanceof OutcomeUnknownError);
   });
 }
 

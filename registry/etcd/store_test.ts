@@ -92,7 +92,7 @@ Deno.test({
             if (!refused) return void await store.read([{ key: "a" }]);
             await assert.rejects(store.read([{ key: "a" }]), (error) => {
               assert.ok(error instanceof StoreUnavailableError);
-              assert.match(messageOf(error.cause), refused);
+              assert.match(messageOf(error), refused);
               return true;
             });
           }));

@@ -258,13 +258,13 @@ const fleet = (...options: readonly string[]) =>
 const forbidden: readonly (readonly [options: readonly string[], refusal: string])[] = [
   [["MachineOf=p.service", "Conflicts=p*"], 'unresolvable requirements: peer "p.service" matches conflict "p*"'],
   [["MachineOf=p.service", "Replaces=p*"], 'unresolvable requirements: peer "p.service" matches replace "p*"'],
-  [["MachineID=m", "MachineOf=p.service"], "MachineID cannot be used with Peers"],
-  [["MachineID=m", "Conflicts=p*"], "MachineID cannot be used with Conflicts"],
-  [["MachineID=m", "Global=true"], "MachineID cannot be used with Global"],
-  [["MachineID=m", "Replaces=p*"], "MachineID cannot be used with Replaces"],
-  [["Global=true", "MachineOf=p.service"], "Global cannot be used with Peers"],
-  [["Global=true", "Replaces=p*"], "Global cannot be used with Replaces"],
-  [["Conflicts=p*", "Replaces=q*"], "Conflicts cannot be used with Replaces"],
+  [["MachineID=m", "MachineOf=p.service"], "MachineID= and MachineOf= exclude each other"],
+  [["MachineID=m", "Conflicts=p*"], "MachineID= and Conflicts= exclude each other"],
+  [["MachineID=m", "Global=true"], "MachineID= and Global=true exclude each other"],
+  [["MachineID=m", "Replaces=p*"], "MachineID= and Replaces= exclude each other"],
+  [["Global=true", "MachineOf=p.service"], "Global=true and MachineOf= exclude each other"],
+  [["Global=true", "Replaces=p*"], "Global=true and Replaces= exclude each other"],
+  [["Conflicts=p*", "Replaces=q*"], "Conflicts= and Replaces= exclude each other"],
 ];
 
 const allowed: readonly (readonly string[])[] = [
@@ -378,7 +378,7 @@ const puts: readonly Row[] = [
     "new.service",
     fleet("MachineID=m", "Global=true"),
     400,
-    "MachineID cannot be used with Global",
+    "MachineID= and Global=true exclude each other",
   ),
   put("4.10 existing, no desiredState", "new.service", "{}", 409, noState),
   put("4.10 existing, same hash, no desiredState", "new.service", `{"options":[${file}]}`, 409, noState),

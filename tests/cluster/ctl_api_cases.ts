@@ -152,7 +152,7 @@ const replacements: readonly Case[] = [
       const [before] = (await cluster.states(m1)).filter(({ name }) => name === "still.service");
       await m1.writeFile(path, version(1));
       const submitted = await home.fleetctl(["submit", "--replace", path]);
-      assert.deepEqual([submitted.code, submitted.stdout], [0, ""]);
+      assert.deepEqual([submitted.code, submitted.stdout], [1, ""]);
       assert.match(submitted.stderr, /can not replace Unit\(still\.service\) in state 'loaded'/);
       assert.equal((await home.fleetctl(["load", "--replace", path])).code, 0);
       const [after] = (await cluster.states(m1)).filter(({ name }) => name === "still.service");

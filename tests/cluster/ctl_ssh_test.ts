@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { apiCases } from "./ctl_api_cases.ts";
+import { patternCases } from "./ctl_pattern_cases.ts";
 import { type Case, Home, type Stage } from "./ctl_home.ts";
 import { withFleet } from "./fleet_cluster.ts";
 import type { Machine } from "./machine.ts";
@@ -217,6 +218,16 @@ const hosts: readonly Case[] = [
 
 const sessions: readonly Case[] = [
   {
+    name: "what follows the name of a remote command belongs to it, also what looks like a flag of fleetctl",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const cat = await home.fleetctl(["ssh", "far", "cat", "-n", "/proc/sys/kernel/hostname"]);
+      assert.deepEqual([cat.code, cat.stdout], [0, "     1\tm2\n"]);
+      const echo = await home.fleetctl(["ssh", "--unit=far", "echo", "--lines=3", "--", "-A"]);
+      assert.deepEqual([echo.code, echo.stdout], [0, "--lines=3 -- -A\n"]);
+    },
+  },
+  {
     name: "a shell on a terminal: its size, its changes, its keys",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
@@ -421,7 +432,9 @@ Deno.test("fleetctl over SSH", async (t) => {
     const key = Deno.readTextFileSync(cluster.lab.sshKey);
     const knownHosts = Deno.readTextFileSync(cluster.lab.knownHosts);
     const stage: Stage = { cluster, m1, m2, m3, key, knownHosts };
-    for (const { name, run } of [...keys, ...hosts, ...sessions, ...tunnels, ...apiCases, ...injection]) {
+    for (
+      const { name, run } of [...keys, ...hosts, ...sessions, ...tunnels, ...apiCases, ...patternCases, ...injection]
+    ) {
       await t.step(name, () => run(stage));
     }
   });
