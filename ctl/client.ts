@@ -7,6 +7,7 @@
 import { type ApiClient, type ApiRequest, createApiClient, type Send, UnreachableError } from "./api.ts";
 import { ClientSetupError, type Endpoint, parseEndpoint } from "./endpoint.ts";
 import { type Io, reasonOf } from "./io.ts";
+import { whyUnreachable } from "./unreachable.ts";
 
 /** How to reach the API. */
 export interface ClientSettings {
@@ -66,16 +67,24 @@ export async function readTls(
   const { caFile, certFile, keyFile } = settings;
   if (!caFile && !certFile && !keyFile) return undefined;
   if (!certFile !== !keyFile) throw new ClientSetupError("--cert-file and --key-file go together: only one is given");
-  const read = async (path: string) => {
+  const read = async (flag: string, path: string, holds: RegExp, what: string) => {
     const text = await io.readFile(path).catch((cause) => {
       throw new ClientSetupError(`cannot read ${path}: ${reasonOf(cause)}`, { cause });
     });
     if (text === undefined) throw new ClientSetupError(`cannot read ${path}: no such file`);
+    if (!holds.test(text)) throw new ClientSetupError(`--${flag} ${path} holds no ${what}`);
     return text;
   };
+  // The labels of RFC 7468.
+  const [certificate, key] = [/^-----BEGIN (TRUSTED )?CERTIFICATE-----/m, /^-----BEGIN .*PRIVATE KEY-----/m];
   return {
-    ...(caFile ? { caCerts: [await read(caFile)] } : {}),
-    ...(certFile ? { cert: await read(certFile), key: await read(keyFile) } : {}),
+    ...(caFile ? { caCerts: [await read("ca-file", caFile, certificate, "certificate")] } : {}),
+    ...(certFile
+      ? {
+        cert: await read("cert-file", certFile, certificate, "certificate"),
+        key: await read("key-file", keyFile, key, "private key"),
+      }
+      : {}),
   };
 }
 
@@ -128,51 +137,4 @@ async function exchange(
     deadline.removeEventListener("abort", expire);
     request.signal?.removeEventListener("abort", leave);
   }
-}
-
-function whyUnreachable(
-  endpoint: Endpoint,
-  path: string,
-  request: ApiRequest,
-  late_ms: number | undefined,
-  cause: unknown,
-): string {
-  const place = `the fleet API at ${endpoint.text}`;
-  if (late_ms !== undefined) {
-    return `${place} did not answer ${request.method} ${path} within ${late_ms / 1000} seconds`;
-  }
-  const said = innermostReason(cause);
-  // An alert comes from the other side (RFC 8446, 6).
-  if (isSaid(cause, /\bfatal alert\b/)) {
-    return `${place} does not take what was shown: ${said}. Name a certificate that it trusts with --cert-file and --key-file`;
-  }
-  if (isSaid(cause, /\bcertificate\b/i)) {
-    return `cannot trust ${place}: ${said}. --ca-file names the authority that must have signed its certificate, ` +
-      "and the certificate must name the host of --endpoint";
-  }
-  if (endpoint.socket === undefined) {
-    return `cannot reach ${place}: ${said}. Is it the right --endpoint, and does fleetd listen there?`;
-  }
-  if (/permission denied|PermissionDenied/i.test(said)) {
-    return `cannot reach ${place}: ${said}. Only users who may write to the socket may use it: try as root`;
-  }
-  return `cannot reach ${place}: ${said}. Is fleetd's socket there (systemctl status fleet.socket)? ` +
-    "Name another place with --endpoint or FLEETCTL_ENDPOINT";
-}
-
-/** True if one of the layers says so. */
-function isSaid(cause: unknown, words: RegExp): boolean {
-  for (let layer = cause; layer instanceof Error; layer = layer.cause) {
-    if (words.test(layer.message)) return true;
-  }
-  return false;
-}
-
-/** fetch wraps what the operating system said in several layers, each repeating the URL. */
-function innermostReason(cause: unknown): string {
-  let deepest = cause;
-  while (deepest instanceof Error && deepest.cause instanceof Error) deepest = deepest.cause;
-  const text = reasonOf(deepest);
-  const parts = text.split(": ");
-  return (parts[parts.length - 1] ?? text).replace(/ \(os error \d+\)$/, "");
 }

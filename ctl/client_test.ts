@@ -196,6 +196,8 @@ Deno.test("TLS: the server's certificate is verified against the CA, and ours is
   try {
     using trusted = await open(settings(endpoint, { caFile: file("ca.pem"), ...ours }));
     assert.deepEqual(await trusted.units(), []);
+    using plain = await open(settings(endpoint.replace("https", "http")));
+    await assert.rejects(plain.units(), /: the server speaks TLS: use https:\/\/$/);
     using nameless = await open(settings(endpoint, { caFile: file("ca.pem") }));
     await assert.rejects(nameless.units(), /does not take what was shown: .*--cert-file and --key-file/);
     using mistrusted = await open(settings(endpoint, ours));
@@ -215,6 +217,21 @@ const unusable: { name: string; more: Partial<ClientSettings>; message: string }
     message: "--cert-file and --key-file go together: only one is given",
   },
   { name: "a missing file", more: { caFile: "/nonexistent" }, message: "cannot read /nonexistent: no such file" },
+  {
+    name: "a certificate and a key that are swapped",
+    more: { certFile: file("client.key"), keyFile: file("client.pem") },
+    message: `--cert-file ${file("client.key")} holds no certificate`,
+  },
+  {
+    name: "a certificate in place of a key",
+    more: { certFile: file("client.pem"), keyFile: file("client.pem") },
+    message: `--key-file ${file("client.pem")} holds no private key`,
+  },
+  {
+    name: "a key in place of an authority",
+    more: { caFile: file("client.key") },
+    message: `--ca-file ${file("client.key")} holds no certificate`,
+  },
   { name: "a directory", more: { caFile: "/" }, message: "cannot read /: Is a directory (os error 21)" },
 ];
 

@@ -7,14 +7,14 @@
 import type { UnitEntity } from "../daemon/api/v1.ts";
 import type { DesiredState, UnitName } from "../registry/model.ts";
 import { parseRequirements } from "../registry/requirements.ts";
-import { nearest } from "../registry/spelling.ts";
-import { mangleUnitName, templateOf } from "../systemd/unit_name.ts";
+import { mangleUnitName } from "../systemd/unit_name.ts";
 import { type FlagSpec, UsageError } from "./args.ts";
 import type { ApiClient } from "./api.ts";
 import type { Context } from "./command.ts";
 import { inParallel } from "./concurrency.ts";
 import type { CreatedUnit } from "./creating.ts";
 import { complain, reasonOf, say } from "./io.ts";
+import { similarUnit } from "./similar_unit.ts";
 import { optionsOf } from "./unit_source.ts";
 import { type Stage, timeoutFlagName, type WaitFailure, waitForUnits } from "./wait.ts";
 
@@ -93,22 +93,6 @@ export async function findUnits(context: Context): Promise<FoundUnits> {
     missing: missed.length,
     unknown: names.length - asked.length,
   };
-}
-
-/** Names shorter than this are near to too many others. */
-const shortestMisspelled = 3;
-
-/** The unit that was probably meant. Another instance of the same template is not: its name is not misspelled. */
-export function similarUnit(name: string, candidates: readonly string[]): string | undefined {
-  const template = templateOf(name);
-  const others = candidates.filter((other) => template === undefined || templateOf(other) !== template);
-  const shortNames = new Map(others.map((other) => [withoutService(other), other]));
-  const word = withoutService(name);
-  return word.length < shortestMisspelled ? undefined : shortNames.get(nearest(word, [...shortNames.keys()]) ?? "");
-}
-
-function withoutService(name: string): string {
-  return name.replace(/\.service$/, "");
 }
 
 /** The names of all units, asked for once in a command. */

@@ -22,15 +22,17 @@ export class ClientSetupError extends Error {
 /** Reads one endpoint. Throws {@link ClientSetupError}. */
 export function parseEndpoint(text: string): Endpoint {
   const parts = /^([A-Za-z][A-Za-z0-9+.-]*):(?:\/\/([^/?#]*))?(.*)$/s.exec(text);
-  if (!parts) throw new ClientSetupError("URL scheme undefined");
+  if (!parts) throw schemeMissing(text);
   const scheme = (parts[1] as string).toLowerCase();
   const host = parts[2] ?? "";
   const path = parts[3] as string;
   if (scheme === "unix" || scheme === "file") return unixEndpoint(text, scheme, host, path);
   // "localhost:49153" reads as scheme "localhost"; what is missing is the scheme.
-  if (parts[2] === undefined) throw new ClientSetupError("URL scheme undefined");
+  if (parts[2] === undefined) throw schemeMissing(text);
   if (scheme !== "http" && scheme !== "https") {
-    throw new ClientSetupError(`unsupported URL scheme ${JSON.stringify(scheme)}`);
+    throw new ClientSetupError(
+      `unsupported URL scheme ${JSON.stringify(scheme)}: write http://…, https://… or unix:///…`,
+    );
   }
   if (host === "" || !URL.canParse(text)) throw new ClientSetupError(`${JSON.stringify(text)} is not a URL`);
   return { text, base: `${scheme}://${host}${path.replace(/[?#].*$/s, "").replace(/\/+$/, "")}` };
@@ -40,9 +42,19 @@ function unixEndpoint(text: string, scheme: string, host: string, path: string):
   // A missing slash, as in unix://var/run/fleet.sock, makes the first directory a host.
   if (host !== "") {
     throw new ClientSetupError(
-      `unable to connect to host ${JSON.stringify(host)} with scheme ${JSON.stringify(scheme)}`,
+      `unable to connect to host ${JSON.stringify(host)} with scheme ${JSON.stringify(scheme)}: ` +
+        `write ${scheme}:///${host}${path}`,
     );
   }
   if (!path.startsWith("/")) throw new ClientSetupError(`${JSON.stringify(text)} does not name the path of a socket`);
   return { text, base: "http://localhost", socket: path };
+}
+
+function schemeMissing(text: string): ClientSetupError {
+  const written = text.startsWith("/")
+    ? `unix://${text}`
+    : text === ""
+    ? "http://…, https://… or unix:///…"
+    : `http://${text}, https://… or unix:///…`;
+  return new ClientSetupError(`the endpoint ${JSON.stringify(text)} has no URL scheme: write ${written}`);
 }

@@ -14,13 +14,21 @@ for (const { text, ...expected } of accepted) {
 }
 
 const refused: { text: string; message: string }[] = [
-  { text: "", message: "URL scheme undefined" },
-  { text: "/var/run/fleet.sock", message: "URL scheme undefined" },
-  { text: "127.0.0.1:49153", message: "URL scheme undefined" },
-  { text: "localhost:49153", message: "URL scheme undefined" },
-  { text: "unix://var/run/fleet.sock", message: 'unable to connect to host "var" with scheme "unix"' },
+  { text: "", message: 'the endpoint "" has no URL scheme: write http://…, https://… or unix:///…' },
+  {
+    text: "/var/run/fleet.sock",
+    message: 'the endpoint "/var/run/fleet.sock" has no URL scheme: write unix:///var/run/fleet.sock',
+  },
+  ...["10.77.0.11:49153", "localhost:49153"].map((text) => ({
+    text,
+    message: `the endpoint "${text}" has no URL scheme: write http://${text}, https://… or unix:///…`,
+  })),
+  {
+    text: "unix://var/run/fleet.sock",
+    message: 'unable to connect to host "var" with scheme "unix": write unix:///var/run/fleet.sock',
+  },
   { text: "unix:fleet.sock", message: '"unix:fleet.sock" does not name the path of a socket' },
-  { text: "ftp://a", message: 'unsupported URL scheme "ftp"' },
+  { text: "ftp://a", message: 'unsupported URL scheme "ftp": write http://…, https://… or unix:///…' },
   { text: "http://", message: '"http://" is not a URL' },
   { text: "http://a:port", message: '"http://a:port" is not a URL' },
 ];

@@ -39,6 +39,12 @@ export class FakeIo implements Io {
     return Promise.resolve(this.files.get(path));
   }
 
+  filesIn(directory: string): Promise<string[]> {
+    const prefix = directory === "." ? "" : directory.replace(/\/*$/, "/");
+    const paths = [...this.files.keys()].filter((path) => path.startsWith(prefix));
+    return Promise.resolve(paths.map((path) => path.slice(prefix.length)).filter((name) => !name.includes("/")));
+  }
+
   now_ms(): number {
     return performance.now() * haste;
   }

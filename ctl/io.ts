@@ -18,6 +18,8 @@ export interface Io {
   log(level: LogLevel, text: string): void;
   /** Text of a file; undefined if there is none. Throws when it is there and cannot be read. */
   readFile(path: string): Promise<string | undefined>;
+  /** Names of what is in a directory; none if it cannot be read. */
+  filesIn(directory: string): Promise<string[]>;
   /** A clock that only goes forward, milliseconds. */
   now_ms(): number;
   /** The time of day, milliseconds since the epoch. */

@@ -72,8 +72,11 @@ const refusals: { name: string; args: string[]; status: number; stderr: RegExp }
     stderr: /^Unable to initialize client: unrecognized driver "x"\n$/,
   },
   ...[
-    ["/var/run/fleet.sock", "URL scheme undefined"],
-    ["unix://var/run/fleet.sock", 'unable to connect to host "var" with scheme "unix"'],
+    ["/var/run/fleet.sock", 'the endpoint "/var/run/fleet.sock" has no URL scheme: write unix:///var/run/fleet.sock'],
+    [
+      "unix://var/run/fleet.sock",
+      'unable to connect to host "var" with scheme "unix": write unix:///var/run/fleet.sock',
+    ],
   ].map(([endpoint, reason]) => ({
     name: `a client that cannot start, before any command: ${reason}`,
     args: [`--endpoint=${endpoint}`, "version"],

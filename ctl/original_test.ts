@@ -229,14 +229,14 @@ const arguments_: Row[] = [
     row: "nothing found",
     line: "submit nosuch",
     status: 1,
-    stderr: "Error creating units: unable to find Unit(nosuch.service) in Registry or on filesystem\n",
+    stderr: "Error creating units: nosuch.service: no such file in this directory and no such unit in the cluster\n",
   },
   {
     row: "instance, no template",
     line: "start dir/a@1",
     status: 1,
-    stderr: "Error creating units: failed getting Unit(dir/a@1.service) from template: " +
-      "unable to find template Unit(a@.service) in Registry or on filesystem\n",
+    stderr: "Error creating units: a@1.service: no such file in dir/ and no such unit in the cluster, " +
+      "and neither has its template a@.service\n",
   },
   {
     row: "unparsable",
@@ -463,7 +463,7 @@ const commands: Row[] = [
     row: "restart: a missing file",
     line: "restart nosuch",
     status: 1,
-    stderr: "Error creating units: unable to find Unit(nosuch.service) in Registry or on filesystem\n",
+    stderr: "Error creating units: nosuch.service: no such file in this directory and no such unit in the cluster\n",
   },
   {
     row: "restart: inactive (fixed: exit 1)",
@@ -667,11 +667,19 @@ const lists: Row[] = [
     stderr: "Error retrieving list of units from repository: googleapi: Error 503: away\n",
   })),
   {
-    row: "list-machines: API failure",
+    row: "list-machines: API failure (fixed: blames etcd only where the server does)",
     line: "list-machines",
     prepare: away,
     status: 1,
-    stderr: "Error retrieving list of active machines from fleet API (googleapi: Error 503: away)\nPossible issues:\n" +
+    stderr: "Error retrieving list of active machines from fleet API (googleapi: Error 503: away)\n",
+  },
+  {
+    row: "list-machines: etcd is away",
+    line: "list-machines",
+    prepare: ({ api }) => api.intercept = () => refusal(503, "fleet server unable to communicate with etcd"),
+    status: 1,
+    stderr: "Error retrieving list of active machines from fleet API " +
+      "(googleapi: Error 503: fleet server unable to communicate with etcd)\nPossible issues:\n" +
       "  etcd is unhealthy and/or lost quorum\n  connection cannot be established to any etcd servers\n",
   },
   {

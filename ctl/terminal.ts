@@ -21,6 +21,7 @@ export function terminal(debug: boolean): Io {
     confirm,
     readInput: async () => decodeText(await new Response(Deno.stdin.readable).bytes()),
     readFile,
+    filesIn,
     now_ms: () => performance.now(),
     wall_ms: () => Date.now(),
     // https://no-color.org
@@ -115,6 +116,15 @@ async function readFile(path: string): Promise<string | undefined> {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
+  }
+}
+
+async function filesIn(directory: string): Promise<string[]> {
+  try {
+    return (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name);
+  } catch {
+    // The names are for suggestions only.
+    return [];
   }
 }
 

@@ -15,6 +15,7 @@ import {
 import { mangleUnitName, recognizedTypes, storableTypes, templateOf } from "../systemd/unit_name.ts";
 import type { ApiClient } from "./api.ts";
 import { type Io, reasonOf } from "./io.ts";
+import { whyNotFound } from "./not_found.ts";
 
 /** A unit named on the command line. */
 export interface NamedUnit {
@@ -129,8 +130,7 @@ async function findContent(unit: NamedUnit, sourcing: Sourcing): Promise<Content
   const template = templateOf(unit.name);
   if (template === undefined) {
     throw new CreationError(
-      await unsupportedType(unit.argument, sourcing.io) ??
-        `unable to find Unit(${unit.name}) in Registry or on filesystem`,
+      await unsupportedType(unit.argument, sourcing.io) ?? await whyNotFound(unit, sourcing),
     );
   }
   const context = `failed getting Unit(${unit.file}) from template`;
@@ -148,7 +148,7 @@ async function findContent(unit: NamedUnit, sourcing: Sourcing): Promise<Content
   }
   if (submitted) return { options: submitted, notes: [] };
   if (local) return { options: local.options, local, notes: [] };
-  throw new CreationError(`${context}: unable to find template Unit(${template}) in Registry or on filesystem`);
+  throw new CreationError(await whyNotFound(unit, sourcing));
 }
 
 async function templateInCluster(

@@ -174,14 +174,30 @@ const cases: Case[] = [
     name: "nothing found",
     line: "start hello",
     status: 1,
-    stderr: "Error creating units: unable to find Unit(hello.service) in Registry or on filesystem\n",
+    stderr: "Error creating units: hello.service: no such file in this directory and no such unit in the cluster\n",
   },
   {
     name: "an instance without a template",
     line: "start dir/a@1",
     status: 1,
-    stderr: "Error creating units: failed getting Unit(dir/a@1.service) from template: " +
-      "unable to find template Unit(a@.service) in Registry or on filesystem\n",
+    stderr: "Error creating units: a@1.service: no such file in dir/ and no such unit in the cluster, " +
+      "and neither has its template a@.service\n",
+  },
+  {
+    name: "a misspelled file",
+    line: "start dir/hullo",
+    files: { "dir/hello.service": hello, "dir/hello.txt": "" },
+    status: 1,
+    stderr: "Error creating units: hullo.service: no such file in dir/ and no such unit in the cluster " +
+      "(did you mean hello.service?)\n",
+  },
+  {
+    name: "a misspelled instance of a template",
+    line: "start weeb@1",
+    files: { "web@.service": hello },
+    status: 1,
+    stderr: "Error creating units: weeb@1.service: no such file in this directory and no such unit in the cluster, " +
+      "and neither has its template weeb@.service (did you mean web@.service?)\n",
   },
   {
     name: "an instance from the template beside it",
@@ -367,7 +383,7 @@ const cases: Case[] = [
     files: { "a.service": hello, "c.service": hello },
     status: 1,
     stdout: "Unit a.service inactive\n",
-    stderr: "Error creating units: unable to find Unit(nosuch.service) in Registry or on filesystem\n",
+    stderr: "Error creating units: nosuch.service: no such file in this directory and no such unit in the cluster\n",
     writes: [put("a.service", sleeping(1))],
   },
   {

@@ -1,4 +1,5 @@
 import type { MachineEntity } from "../../daemon/api/v1.ts";
+import { ApiError } from "../api.ts";
 import { type Command, exitFailure } from "../command.ts";
 import { complain, reasonOf } from "../io.ts";
 import { chosenFields, type Columns, listFlags, nothing, printList, textColumn } from "../listing.ts";
@@ -32,15 +33,22 @@ fleetctl list-machines --full`,
       machines = await context.client.machines();
     } catch (error) {
       complain(context.io, `Error retrieving list of active machines from fleet API (${reasonOf(error)})`);
-      complain(context.io, "Possible issues:");
-      complain(context.io, "  etcd is unhealthy and/or lost quorum");
-      complain(context.io, "  connection cannot be established to any etcd servers");
+      if (isStoreAway(error)) {
+        complain(context.io, "Possible issues:");
+        complain(context.io, "  etcd is unhealthy and/or lost quorum");
+        complain(context.io, "  connection cannot be established to any etcd servers");
+      }
       return exitFailure;
     }
     printList(context, columns, fields, machines);
     return 0;
   },
 };
+
+/** True if the server answers and says that it cannot reach its store. */
+function isStoreAway(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 503 && error.message.includes("unable to communicate with etcd");
+}
 
 function metadataText(metadata: MachineEntity["metadata"]): string {
   const pairs = Object.entries(metadata ?? {}).map(([key, value]) => `${key}=${value}`);

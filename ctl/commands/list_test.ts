@@ -166,15 +166,6 @@ for (const line of ["list-units", "list-unit-files"]) {
   });
 }
 
-Deno.test("lists: list-machines while the store is away", async () => {
-  const api = cluster();
-  api.intercept = () => refusal(503, "away");
-  const stderr =
-    "Error retrieving list of active machines from fleet API (googleapi: Error 503: away)\nPossible issues:\n" +
-    "  etcd is unhealthy and/or lost quorum\n  connection cannot be established to any etcd servers\n";
-  assert.deepEqual(await fleetctl(api, "list-machines"), { status: 1, stdout: "", stderr });
-});
-
 Deno.test("lists: as YAML", async () => {
   const { stdout } = await fleetctl(cluster(), "list-unit-files --output=yaml --fields=unit,global,target");
   assert.equal(

@@ -315,7 +315,7 @@ const cases: Case[] = [
     name: "restart: a unit that is nowhere",
     line: "restart x",
     status: 1,
-    stderr: "Error creating units: unable to find Unit(x.service) in Registry or on filesystem\n",
+    stderr: "Error creating units: x.service: no such file in this directory and no such unit in the cluster\n",
   },
   {
     name: "restart: a refusal",

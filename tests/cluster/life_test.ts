@@ -141,7 +141,7 @@ async function badInput(cluster: FleetCluster): Promise<void> {
     {
       args: ["start", "nosuch.service"],
       code: 1,
-      says: /unable to find Unit\(nosuch\.service\) in Registry or on filesystem/,
+      says: /nosuch\.service: no such file in this directory and no such unit in the cluster/,
     },
     { args: ["cat", "nosuch.service"], code: 1, says: /Unit nosuch\.service not found/ },
     { args: ["submit", "/root/broken.service"], code: 1, says: /broken\.service.*unable to find end of section/ },
