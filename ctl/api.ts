@@ -34,6 +34,8 @@ export interface ApiClient {
   deleteUnit(name: string): Promise<boolean>;
   /** Asks for a restart; false if the server knows no such request. */
   restartUnit(name: string): Promise<boolean>;
+  /** Asks for a stop of a loaded unit that something else has started; false if the server knows no such request. */
+  stopUnit(name: string): Promise<boolean>;
   /** Why a unit is where it is, or is not; undefined if the server cannot explain. Throws if there is no such unit. */
   explain(name: string): Promise<ExplanationEntity | undefined>;
   /**
@@ -161,8 +163,16 @@ class HttpApiClient implements ApiClient {
     return true;
   }
 
-  async restartUnit(name: string): Promise<boolean> {
-    const answer = await this.send(unitPath(name, "/restart"), { method: "POST" });
+  restartUnit(name: string): Promise<boolean> {
+    return this.#request(name, "/restart");
+  }
+
+  stopUnit(name: string): Promise<boolean> {
+    return this.#request(name, "/stop");
+  }
+
+  async #request(name: string, below: string): Promise<boolean> {
+    const answer = await this.send(unitPath(name, below), { method: "POST" });
     if (!answer.ok) {
       const failure = await readFailure(answer);
       if (isUnknownRoute(failure)) return false;

@@ -9,7 +9,7 @@ import type { DesiredState } from "../registry/model.ts";
 import { parseRequirements } from "../registry/requirements.ts";
 import { checkUnit } from "../registry/unit_check.ts";
 import { serializeUnitFile, type UnitOption } from "../systemd/unit_file.ts";
-import { isTemplate } from "../systemd/unit_name.ts";
+import { isTemplate, templateOf } from "../systemd/unit_name.ts";
 import type { FlagSpec } from "./args.ts";
 import type { Context } from "./command.ts";
 import { inParallel } from "./concurrency.ts";
@@ -34,6 +34,7 @@ export interface CreatedUnit {
   readonly desiredState: string;
   /** True if it was created with that state by this command. */
   readonly begun: boolean;
+  readonly options: readonly UnitOption[];
   /** The unit as it was; undefined if it is new. */
   readonly existing?: UnitEntity;
   /** True if it was to be replaced and, because of its state, was not. */
@@ -74,16 +75,31 @@ export const replaceFlag: FlagSpec = {
 };
 
 /**
- * Creates or, if asked to, replaces the units named by the arguments, and prints what it did. Undefined if one of them
- * could not be created, which has been said; those before it are there then, but inactive.
+ * Creates or, if asked to, replaces the units named by the arguments, and the templates that the replaced ones were made
+ * of, and prints what it did. Undefined if one of them could not be created, which has been said; those before it are
+ * there then, but inactive.
  */
 export async function createUnits(context: Context, creation: Creation): Promise<CreatedUnit[] | undefined> {
+  const planned = await planUnits(context, creation);
+  const created = planned && await putUnits(context, planned, creation);
+  return created && await followTemplates(context, planned.plans) ? created : undefined;
+}
+
+/** What {@link putUnits} has to do. Undefined if that cannot be told, which has been said. */
+export async function planUnits(context: Context, creation: Creation): Promise<Planned | undefined> {
   if (context.flags.on("sign")) {
     complain(context.io, "WARNING: The signed/verified units feature is DEPRECATED and cannot be used.");
   }
   const given = await withInput(context);
-  if (!given) return undefined;
-  const planned = await planAll(given, creation);
+  return given && await planAll(given, creation);
+}
+
+/** Creates or replaces units as planned. Undefined if one of them could not be created, which has been said. */
+export async function putUnits(
+  context: Context,
+  planned: Planned,
+  creation: Creation,
+): Promise<CreatedUnit[] | undefined> {
   // If one cannot be created none is started, as if all had been created before the first was started.
   const wanted = planned.failure ? undefined : creation.wanted;
   try {
@@ -96,6 +112,29 @@ export async function createUnits(context: Context, creation: Creation): Promise
     if (!(error instanceof CreationError)) throw error;
     complain(context.io, `Error creating units: ${error.message}`);
     return undefined;
+  }
+}
+
+/**
+ * Replaces templates of the cluster that differ from the local files of which their instances were replaced, so that
+ * instances that are created later are alike. False if one could not be replaced, which has been said.
+ */
+export async function followTemplates(context: Context, plans: readonly UnitPlan[]): Promise<boolean> {
+  const templates = new Map(plans.flatMap(({ name, template }) => {
+    return template ? [[templateOf(name) as string, template.options] as const] : [];
+  }));
+  try {
+    await inParallel([...templates], async ([name, options]) => {
+      const existing = await context.client.unit(name);
+      const same = serializeUnitFile(optionsOf(existing?.options)) === serializeUnitFile(options);
+      if (!existing || existing.unreadable === undefined && same) return;
+      await context.client.putUnit({ name, options });
+      say(context.io, `Unit ${name} inactive`);
+    });
+    return true;
+  } catch (error) {
+    complain(context.io, `Error creating units: failed replacing a template: ${reasonOf(error)}`);
+    return false;
   }
 }
 
@@ -116,7 +155,8 @@ async function withInput(context: Context): Promise<Context | undefined> {
   return { ...context, io: reading, args: args.map((argument) => argument === "-" ? name : argument) };
 }
 
-interface Planned {
+/** What is to be done about the units of a command line. */
+export interface Planned {
   /** What to do about each unit, up to the first that cannot be created. */
   readonly plans: readonly UnitPlan[];
   readonly failure?: CreationError;
@@ -194,7 +234,7 @@ async function putOne(context: Context, plan: UnitPlan, wanted: DesiredState | u
   const isGlobal = parseRequirements(name, options).global;
   const before = { ...existing ? { existing } : {}, ...plan.isKept ? { isKept: true } : {} };
   if (!plan.options) {
-    return { name, isGlobal, desiredState: existing?.desiredState ?? "inactive", begun: false, ...before };
+    return { name, isGlobal, options, desiredState: existing?.desiredState ?? "inactive", begun: false, ...before };
   }
   // A template can be nothing else than inactive. A unit that is replaced as it gets its state stays where it is, if it may.
   const state = isTemplate(name) ? undefined : wanted;
@@ -205,7 +245,7 @@ async function putOne(context: Context, plan: UnitPlan, wanted: DesiredState | u
   }
   const begun = state !== undefined && state !== "inactive";
   return {
-    ...{ name, isGlobal, desiredState: state ?? "inactive", begun, ...before },
+    ...{ name, isGlobal, options, desiredState: state ?? "inactive", begun, ...before },
     ...(begun && existing ? { replacement: await hashOf(options) } : {}),
   };
 }

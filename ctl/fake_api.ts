@@ -43,6 +43,8 @@ export class FakeApi {
   onWish: Script = (name) => this.obey(name);
   /** How the cluster follows a request for a restart. */
   onRestart: Script = (name) => this.say(name, "active", "running");
+  /** How the cluster follows a request for a stop. */
+  onStop: Script = (name) => this.say(name, "inactive", "dead");
   /** How the cluster follows the removal of a unit. */
   onDelete: Script = (name) => this.forgetStates(name);
   /** Called first; a response returned here is the answer. */
@@ -84,9 +86,9 @@ export class FakeApi {
       const explanation = this.explanations.get(decodeURIComponent(explained));
       return explanation ? json(explanation) : refusal(404, "unit does not exist");
     }
-    const [, name, restart] = /^\/units\/([^/]+?)(\/restart)?$/.exec(path) ?? [];
+    const [, name, , verb] = /^\/units\/([^/]+?)(\/(restart|stop))?$/.exec(path) ?? [];
     if (name === undefined) return refusal(404, "");
-    return this.#unit(request.method, decodeURIComponent(name), restart !== undefined, body);
+    return this.#unit(request.method, decodeURIComponent(name), verb, body);
   }
 
   /** Does what is wanted of a unit: places it, runs it, stops it, takes it away. */
@@ -152,11 +154,12 @@ export class FakeApi {
     return this.requests.filter((request) => !request.startsWith("GET"));
   }
 
-  #unit(method: string, name: string, restart: boolean, body: string): Response {
+  #unit(method: string, name: string, verb: string | undefined, body: string): Response {
     const unit = this.units.get(name);
     if (method === "PUT") return this.#put(name, JSON.parse(body), unit);
     if (!unit) return refusal(404, "unit does not exist");
-    if (restart) this.onRestart(name, this);
+    if (verb === "restart") this.onRestart(name, this);
+    else if (verb === "stop") this.onStop(name, this);
     else if (method === "GET") return json(entity(unit));
     else {
       this.units.delete(name);

@@ -27,6 +27,8 @@ export interface StateView {
   readonly job?: string;
   /** systemd's result, where it is not success; only the stream tells. */
   readonly result?: string;
+  /** How often systemd itself has started the unit again; only the stream tells. */
+  readonly restarts?: number;
   /** The latest restart that was carried out; only the stream tells. */
   readonly restart?: number;
   /** When the active state was entered, by the machine's clock, 0 if never; only the stream tells. */
@@ -111,11 +113,13 @@ export class Follower {
 
   async #run(): Promise<void> {
     const { signal } = this.#stop;
+    const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
     let streams = true;
     while (!signal.aborted) {
       try {
         if (streams && !await this.#stream()) streams = false;
-        if (!streams) await this.#poll();
+        // A request that hangs does not keep anyone who has stopped looking.
+        if (!streams) await Promise.race([this.#poll(), stopped]);
         this.#complained = false;
       } catch (error) {
         if (signal.aborted) return;
@@ -258,13 +262,14 @@ function viewOfUnit(unit: UnitEntity | undefined, view: UnitView, restart: numbe
   };
 }
 
-function stateView({ job, error, result, restart, since }: StateEvent, state: UnitStateEntity): StateView {
+function stateView({ job, error, result, restart, restarts, since }: StateEvent, state: UnitStateEntity): StateView {
   return {
     state,
     ...(job === undefined ? {} : { job }),
     ...(error === undefined ? {} : { error }),
     ...(result === undefined ? {} : { result }),
     ...(restart === undefined ? {} : { restart }),
+    ...(restarts === undefined ? {} : { restarts }),
     ...(since === undefined ? {} : { since_ms: since }),
   };
 }

@@ -47,6 +47,11 @@ export const unseenRestart_ms = 2000;
 /** systemd's active states in which a unit's processes may be there (org.freedesktop.systemd1(5), ActiveState). */
 const alive = new Set(["active", "reloading", "refreshing", "activating", "deactivating"]);
 
+/** Whether a unit's processes may be there in this active state. */
+export function isAlive(activeState: string | undefined): boolean {
+  return alive.has(activeState ?? "");
+}
+
 /** Those among them that show a job at work. */
 const underWay = new Set(["activating", "deactivating", "reloading", "refreshing"]);
 
@@ -74,10 +79,15 @@ export function having(hash: string | undefined, judge: Judge): Judge {
   };
 }
 
-/** The unit is loaded, and systemd has none of its processes any more. */
+/**
+ * The unit is loaded, and systemd has none of its processes any more; or it is wanted loaded, and has no machine yet that
+ * could have started it.
+ */
 export function stopped(): Judge {
   const isLoaded = reached("loaded");
   return (name, view, now_ms) => {
+    const { unit, states } = view;
+    if (unit?.desiredState === "loaded" && !unit.machineID && states.size === 0) return done;
     const judgement = isLoaded(name, view, now_ms);
     if (judgement.verdict !== "done") return judgement;
     return statesOf(view).some(({ state }) => alive.has(state.systemdActiveState ?? "")) ? waiting : done;
@@ -99,11 +109,12 @@ export function gone(): Judge {
 }
 
 /**
- * systemd has started the unit: it is active, or it has run and ended well. Fails when systemd says `failed`, or when
- * it ended with an error. `isNew` says that there was no such unit before, so that whatever it did is of this start.
+ * systemd has started the unit: it has been active for `stable_ms` without a crash, or it has run and ended well. Fails
+ * when systemd says `failed`, when the unit ended with an error, or when systemd had to start it again. `isNew` says that
+ * there was no such unit before, so that whatever it did is of this start.
  */
-export function started(isNew: boolean): Judge {
-  return jobJudge((said) => ({
+export function started(isNew: boolean, stable_ms = 0): Judge {
+  return jobJudge(stable_ms, isNew, (said) => ({
     began: true,
     isFresh: said.job !== undefined || said.state.systemdActiveState === "active" ||
       (isNew && (said.since_ms ?? 0) > 0),
@@ -111,9 +122,12 @@ export function started(isNew: boolean): Judge {
   }));
 }
 
-/** systemd has restarted the unit since it was as in `before`, when the restart was asked for at `asked_ms`. */
-export function restarted(before: UnitView, asked_ms: number): Judge {
-  return jobJudge((said, view, now_ms) => {
+/**
+ * systemd has restarted the unit since it was as in `before`, when the restart was asked for at `asked_ms`, and the unit
+ * has been active for `stable_ms` without a crash.
+ */
+export function restarted(before: UnitView, asked_ms: number, stable_ms = 0): Judge {
+  return jobJudge(stable_ms, true, (said, view, now_ms) => {
     if (view.restart !== undefined && said.restart !== undefined) {
       const earlier = before.states.get(said.state.machineID ?? "");
       return {
@@ -140,10 +154,16 @@ interface JobView {
   readonly again_ms?: number;
 }
 
-function jobJudge(look: (said: StateView, view: UnitView, now_ms: number) => JobView): Judge {
+/** `isFirst`: automatic restarts that systemd has counted before the first look are of this job, too. */
+function jobJudge(
+  stable_ms: number,
+  isFirst: boolean,
+  look: (said: StateView, view: UnitView, now_ms: number) => JobView,
+): Judge {
   let ran = false;
   let latest = "";
   let since_ms = 0;
+  const stability = new Stability(stable_ms, isFirst);
   return (name, view, now_ms) => {
     if (!view.unit) return view.seen ? { verdict: "failed", reason: `unit ${name} no longer exists` } : waiting;
     const said = view.states.get(view.unit.machineID ?? "");
@@ -157,10 +177,49 @@ function jobJudge(look: (said: StateView, view: UnitView, now_ms: number) => Job
     }
     ran ||= underWay.has(said.state.systemdActiveState ?? "");
     const outcome = outcomeOf(name, said);
-    if (!outcome) return waiting;
+    const unstable = stability.look(name, said, outcome, now_ms);
+    if (!outcome) return unstable ?? waiting;
     const left_ms = since_ms + job.settle_ms - now_ms;
-    return ran || job.isFresh || left_ms <= 0 ? outcome : { verdict: "waiting", again_ms: left_ms };
+    if (!ran && !job.isFresh && left_ms > 0) return { verdict: "waiting", again_ms: left_ms };
+    return unstable ?? outcome;
   };
+}
+
+/** Watches whether a unit that has become active stays so. */
+class Stability {
+  #active_ms: number | undefined;
+  #counted: number | undefined;
+  #result = "";
+
+  constructor(readonly stable_ms: number, readonly isFirst: boolean) {}
+
+  /** What keeps `outcome` from counting: a crash, or that the unit has not been active for long enough; else undefined. */
+  look(name: string, said: StateView, outcome: Judgement | undefined, now_ms: number): Judgement | undefined {
+    if (this.stable_ms <= 0 || outcome?.verdict === "failed") return undefined;
+    const restarts = said.restarts ?? 0;
+    this.#counted ??= this.isFirst ? 0 : restarts;
+    this.#result = said.result ?? this.#result;
+    if (restarts > this.#counted) return this.#crashed(name, said, restarts - this.#counted);
+    const isActive = outcome?.verdict === "done" && alive.has(said.state.systemdActiveState ?? "");
+    if (!isActive) {
+      this.#active_ms = undefined;
+      return undefined;
+    }
+    this.#active_ms ??= now_ms;
+    const left_ms = this.#active_ms + this.stable_ms - now_ms;
+    return left_ms > 0 ? { verdict: "waiting", again_ms: left_ms } : undefined;
+  }
+
+  #crashed(name: string, said: StateView, times: number): Judgement {
+    const result = this.#result === "" ? "" : ` (${this.#result})`;
+    const { machineID: machine } = said.state;
+    return {
+      verdict: "failed",
+      reason: `unit ${name} failed: its process has ended${result}, and systemd has started it again ` +
+        `${times === 1 ? "once" : `${times} times`} already`,
+      ...(machine === undefined ? {} : { machine }),
+    };
+  }
 }
 
 /** How a job has ended if what systemd says is its end; undefined if it goes on. */

@@ -28,6 +28,7 @@ interface Told {
   readonly job?: string;
   readonly since_ms?: number;
   readonly restart?: number;
+  readonly restarts?: number;
   readonly asked?: number;
   readonly changes?: number;
 }
@@ -44,6 +45,7 @@ function view(told: Told): UnitView {
       ...(told.result === undefined ? {} : { result: told.result }),
       ...(told.since_ms === undefined ? {} : { since_ms: told.since_ms }),
       ...(told.restart === undefined ? {} : { restart: told.restart }),
+      ...(told.restarts === undefined ? {} : { restarts: told.restarts }),
     });
   }
   return {
@@ -282,4 +284,53 @@ Deno.test("restarted: where restarts are not told of, a change of state is one",
   assert.equal(after(restarted(old, 0), ...steps), "done");
   assert.equal(after(restarted(old, 0), [0, old], [unseenRestart_ms - 1, old]), "waiting");
   assert.equal(after(restarted(old, 0), [0, old], [unseenRestart_ms, old]), "done");
+});
+
+const up = { active: "active", sub: "running" };
+
+Deno.test("started: a unit that must stay active is started once it has been so for long enough", () => {
+  assert.equal(after(started(true, 1000), [0, view(up)], [999, view(up)]), "waiting");
+  assert.equal(after(started(true, 1000), [0, view(up)], [1000, view(up)]), "done");
+  assert.deepEqual(started(true, 1000)(name, view(up), 7), { verdict: "waiting", again_ms: 1000 });
+  assert.equal(after(started(true, 0), [0, view(up)]), "done");
+});
+
+Deno.test("started: a unit that fails while it must stay active has failed", () => {
+  assert.equal(after(started(true, 1000), [0, view(up)], [500, view({ ...failed, since_ms: 9 })]), failure);
+  const again = view({ active: "activating", sub: "auto-restart", error: "exit-code", result: "exit-code" });
+  assert.equal(
+    after(started(true, 1000), [0, view(up)], [100, again]),
+    `unit ${name} failed: systemd reports it loaded, activating (auto-restart): exit-code`,
+  );
+});
+
+Deno.test("started: a unit that ends well while it must stay active has done its work", () => {
+  assert.equal(after(started(true, 1000), [0, view(up)], [500, view({ ...dead, since_ms: 9 })]), "done");
+});
+
+Deno.test("started: a unit that systemd had to start again has failed, although it is active", () => {
+  const crashed = (times: string) =>
+    `unit ${name} failed: its process has ended, and systemd has started it again ${times} already`;
+  assert.equal(after(started(true, 1000), [0, view({ ...up, restarts: 1 })]), crashed("once"));
+  assert.equal(after(started(false, 1000), [0, view(up)], [5, view({ ...up, restarts: 2 })]), crashed("2 times"));
+  const told = view({ active: "activating", sub: "auto-restart", result: "signal" });
+  assert.equal(
+    after(started(false, 1000), [0, view(up)], [3, told], [5, view({ ...up, restarts: 1 })]),
+    `unit ${name} failed: its process has ended (signal), and systemd has started it again once already`,
+  );
+});
+
+Deno.test("started: what systemd had to start again long before does not count", () => {
+  const old = view({ ...up, restarts: 3 });
+  assert.equal(after(started(false, 1000), [0, old], [1000, old]), "done");
+});
+
+Deno.test("restarted: a unit that does not stay active has failed", () => {
+  const back = { ...up, since_ms: 101, restart: 8, asked: 8 };
+  assert.equal(after(restarted(before, 0, 1000), [0, view(back)], [999, view(back)]), "waiting");
+  assert.equal(after(restarted(before, 0, 1000), [0, view(back)], [1000, view(back)]), "done");
+  assert.equal(
+    after(restarted(before, 0, 1000), [0, view(back)], [500, view({ ...back, ...failed, since_ms: 102 })]),
+    failure,
+  );
 });

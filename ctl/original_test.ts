@@ -220,10 +220,10 @@ const arguments_: Row[] = [
       "Add --replace to override.\n",
   },
   {
-    row: "registry template and --replace (fixed: the local one wins)",
+    row: "registry template and --replace (fixed: the local one wins, and replaces the template)",
     line: "submit --replace t@1",
     prepare: ({ api }) => api.add("t@.service", "inactive", "Service.ExecStart=/bin/r"),
-    stdout: "Unit t@1.service inactive\n",
+    stdout: "Unit t@1.service inactive\nUnit t@.service inactive\n",
   },
   {
     row: "nothing found",

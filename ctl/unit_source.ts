@@ -39,6 +39,8 @@ export interface UnitPlan extends NamedUnit {
   readonly options?: readonly UnitOption[];
   /** The file that {@link options} are from, if it is local. */
   readonly local?: LocalFile;
+  /** The local template that an instance is to be made of, in place of what the cluster has. */
+  readonly template?: LocalFile;
   readonly notes: readonly Note[];
   /** True if it was to be replaced and, because of its state, is not. */
   readonly isKept?: boolean;
@@ -93,6 +95,7 @@ export function optionsOf(entities: readonly UnitOptionEntity[] | undefined): Un
 interface Content {
   readonly options: readonly UnitOption[];
   readonly local?: LocalFile;
+  readonly template?: LocalFile;
   readonly notes: readonly Note[];
 }
 
@@ -112,9 +115,12 @@ async function planExisting(unit: NamedUnit, existing: UnitEntity, sourcing: Sou
   const { options } = local.content;
   const same = sameContent(options, optionsOf(existing.options));
   if (!sourcing.replace) return same ? keep() : keep(differs(unit.name, unit.file, local.isTemplate));
-  if (same) return keep({ on: "out", text: `Found same Unit(${unit.name}) in Registry, nothing to do` });
+  const template = local.isTemplate ? { template: local.content } : {};
+  if (same) {
+    return { ...keep({ on: "out", text: `Found same Unit(${unit.name}) in Registry, nothing to do` }), ...template };
+  }
   const state = existing.desiredState ?? "inactive";
-  if (sourcing.replaceable.has(state)) return { ...unit, existing, options, local: local.content, notes: [] };
+  if (sourcing.replaceable.has(state)) return { ...keep(), options, local: local.content, ...template };
   const text = `Warning: can not replace Unit(${unit.name}) in state '${state}', use the appropriate command`;
   return { ...keep({ on: "err", text: `${text}: ${replacing(state)}` }), isKept: true };
 }
@@ -141,9 +147,8 @@ async function findContent(unit: NamedUnit, sourcing: Sourcing): Promise<Content
     `${context}: unable to load template Unit(${template}) from file`,
   );
   if (submitted && local && !sameContent(submitted, local.options)) {
-    // --replace asks for the local content; the template itself stays as it is.
     return sourcing.replace
-      ? { options: local.options, local, notes: [] }
+      ? { options: local.options, local, template: local, notes: [] }
       : { options: submitted, notes: [differs(template, unit.file, true)] };
   }
   if (submitted) return { options: submitted, notes: [] };

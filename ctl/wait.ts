@@ -4,11 +4,14 @@
  * @module
  */
 
+import type { MachineEntity } from "../daemon/api/v1.ts";
+import type { Flags } from "./args.ts";
 import type { Context } from "./command.ts";
-import { Follower, type UnitView } from "./follow.ts";
+import { Follower, type StateView, type UnitView } from "./follow.ts";
 import type { Judge, Judgement } from "./goals.ts";
 import { complain, say } from "./io.ts";
 import { machineLegend } from "./machines.ts";
+import { StandstillNotices } from "./standstill.ts";
 import { WaitingReasons } from "./waiting_reasons.ts";
 
 /** A unit to wait for, and the stages it must pass one after the other. */
@@ -40,6 +43,9 @@ export const attempt_ms = 2000;
 /** Name of the flag that limits a wait as a whole, in seconds; 0 does not. */
 export const timeoutFlagName = "timeout";
 
+/** How long a line waits for the name of a machine that has to be asked for. */
+const namePatience_ms = 2000;
+
 /** Lines come in the order of the units, unless one keeps the others waiting for longer than this. */
 const patience_ms = 1000;
 
@@ -55,33 +61,37 @@ export async function waitForUnits(
 ): Promise<WaitFailure[]> {
   if (waits.length === 0) return [];
   const deadline_ms = deadlineOf(context);
+  const wakeUp = new WakeUp();
   const waitsOn = waits.map((wait) => wait.name).join(", ");
   const released = context.io.onInterrupt(
     `Not waiting any longer for ${waitsOn}; the cluster goes on with what it was told.`,
   );
   const follower = new Follower(context.client, context.io, waits.map((wait) => wait.name));
   try {
-    const progress = waits.map((wait) => new Progress(context, follower, wait, attempts, deadline_ms));
+    const progress = waits.map((wait) => new Progress(context, follower, wait, attempts, deadline_ms, wakeUp));
     const limit_ms = Math.min(attempts > 0 ? attempts * attempt_ms : Infinity, deadline_ms - context.io.now_ms());
-    await firstOf(context, follower.ready, limit_ms);
-    await begin(follower);
+    await firstOf(context, [follower.ready], limit_ms);
+    await firstOf(context, [begin(follower)], deadline_ms - context.io.now_ms());
     const lines = new OrderedLines(context, progress);
-    const reasons = new WaitingReasons(context, follower);
+    const reasons = new WaitingReasons(context, follower, wakeUp);
+    const standstill = new StandstillNotices(context, follower, reasons);
     for (;;) {
-      const change = follower.changed;
-      for (const unit of progress) await unit.look();
+      const changes = [follower.changed, wakeUp.next];
+      for (const unit of progress) unit.look();
       lines.print();
       context.io.progress(progressText(progress));
-      await reasons.tell(progress.filter((unit) => !unit.over).map((unit) => unit.wait.name));
+      const waiting = progress.filter((unit) => !unit.over);
+      if (waiting.length === 0) break;
+      reasons.tell(waiting.map((unit) => unit.wait.name));
+      standstill.tell(waiting.map((unit) => ({ name: unit.wait.name, goal: unit.goal, error: unit.latestError })));
       const again_ms = Math.min(
-        lines.impatientIn_ms,
-        reasons.again_ms,
+        ...[lines.impatientIn_ms, reasons.again_ms, standstill.again_ms],
         ...progress.map((unit) => unit.again_ms),
       );
-      if (progress.every((unit) => unit.over)) break;
-      await firstOf(context, change, again_ms);
+      await firstOf(context, changes, again_ms);
     }
     lines.printAll();
+    reasons.close();
     return progress.flatMap((unit) => unit.failure ? [unit.failure] : []);
   } finally {
     context.io.progress(undefined);
@@ -90,10 +100,16 @@ export async function waitForUnits(
   }
 }
 
+/** When each command must have ended its waiting, by its flags: one that waits several times has one limit. */
+const deadlines = new WeakMap<Flags, number>();
+
 /** When a wait that begins now must have ended. */
 function deadlineOf({ flags, io }: Context): number {
   const limit_s = flags.given(timeoutFlagName) ? flags.number(timeoutFlagName) : 0;
-  return limit_s > 0 ? io.now_ms() + limit_s * 1000 : Infinity;
+  if (limit_s <= 0) return Infinity;
+  const deadline_ms = deadlines.get(flags) ?? io.now_ms() + limit_s * 1000;
+  deadlines.set(flags, deadline_ms);
+  return deadline_ms;
 }
 
 /** Names that are shown of those that are waited for. */
@@ -107,11 +123,30 @@ function progressText(progress: readonly Progress[]): string | undefined {
     waiting.slice(0, namesShown).join(", ") + more;
 }
 
-/** Resolves with `event`, or after `limit_ms`. */
-async function firstOf(context: Context, event: Promise<void>, limit_ms: number): Promise<void> {
+/** Settles with the first of the events, or resolves after `limit_ms`. */
+async function firstOf(context: Context, events: readonly Promise<void>[], limit_ms: number): Promise<void> {
   const over = new AbortController();
-  await Promise.race([event, context.io.sleep(limit_ms, over.signal)]);
-  over.abort();
+  try {
+    await Promise.race([...events, context.io.sleep(Math.max(limit_ms, 0), over.signal)]);
+  } finally {
+    over.abort();
+  }
+}
+
+/** Wakes a wait when an answer has come that it does not wait for. */
+class WakeUp {
+  #next = Promise.withResolvers<void>();
+
+  /** Resolves at the next call of {@link ring}. */
+  get next(): Promise<void> {
+    return this.#next.promise;
+  }
+
+  ring(): void {
+    const { resolve } = this.#next;
+    this.#next = Promise.withResolvers();
+    resolve();
+  }
 }
 
 /** Where one unit is on its way. */
@@ -120,8 +155,11 @@ class Progress {
   failure: WaitFailure | undefined;
   /** How long until it must be looked at again, milliseconds. */
   again_ms = Infinity;
+  /** The latest reason of an agent that cannot do what it was told. */
+  latestError: string | undefined;
   #stage = 0;
   #stageBegan_ms: number;
+  #place: Place | undefined;
   readonly #told = new Set<string>();
 
   constructor(
@@ -130,6 +168,7 @@ class Progress {
     readonly wait: UnitWait,
     readonly attempts: number,
     readonly deadline_ms: number,
+    readonly wakeUp: WakeUp,
   ) {
     this.#stageBegan_ms = context.io.now_ms();
   }
@@ -139,8 +178,13 @@ class Progress {
     return this.failure !== undefined || this.#stage >= this.wait.stages.length;
   }
 
+  /** What it is waited for to do. */
+  get goal(): string {
+    return this.wait.stages[this.#stage]?.goal ?? "";
+  }
+
   /** Looks how far it is. */
-  async look(): Promise<void> {
+  look(): void {
     this.again_ms = Infinity;
     while (!this.over) {
       const now_ms = this.context.io.now_ms();
@@ -153,7 +197,9 @@ class Progress {
         const { reason, machine } = judgement;
         this.failure = { name: this.wait.name, reason, ...(machine === undefined ? {} : { machine }) };
       } else if (judgement.verdict === "done") {
-        if (stage.line) this.lines.push(stage.line(view, await this.#where(view)));
+        const where = stage.line ? this.#where(view, now_ms) : "";
+        if (where === undefined) return;
+        if (stage.line) this.lines.push(stage.line(view, where));
         this.#stage++;
         this.#stageBegan_ms = now_ms;
       } else {
@@ -174,20 +220,58 @@ class Progress {
 
   /** An agent that cannot do what it was told may try for ever: the user is told why, once each reason. */
   #tellErrors(view: UnitView): void {
-    for (const { state, error } of view.states.values()) {
-      // What is said of a unit that runs or has failed is of its latest run, which may be older than this command.
-      if (!error || (state.systemdActiveState ?? "inactive") !== "inactive" || this.#told.has(error)) continue;
+    this.latestError = undefined;
+    for (const said of view.states.values()) {
+      const { error } = said;
+      if (!error || !isOfLatestCommand(said)) continue;
+      this.latestError = error;
+      if (this.#told.has(error)) continue;
       this.#told.add(error);
       complain(this.context.io, `Unit ${this.wait.name}: ${error}`);
     }
   }
 
-  async #where(view: UnitView): Promise<string> {
+  /** ` on <machine>`; undefined while the machine's address is asked for. */
+  #where(view: UnitView, now_ms: number): string | undefined {
     const id = view.unit?.machineID;
     if (!id) return "";
-    const machine = this.follower.machine(id) ?? await this.context.machines.find(id);
-    return machine ? " on " + machineLegend(machine, false) : "";
+    const known = this.follower.machine(id);
+    if (known) return ` on ${machineLegend(known, false)}`;
+    if (this.#place?.id !== id) this.#place = this.#ask(id, now_ms);
+    const { found, patience_ms } = this.#place;
+    if (found) return ` on ${machineLegend(found, false)}`;
+    const left_ms = Math.min(patience_ms, this.deadline_ms) - now_ms;
+    if (left_ms <= 0) return ` on ${machineLegend({ id }, false)}`;
+    this.again_ms = left_ms;
+    return undefined;
   }
+
+  #ask(id: string, now_ms: number): Place {
+    const place: Place = { id, patience_ms: now_ms + namePatience_ms };
+    void this.context.machines.find(id).then((machine) => {
+      place.found = machine ?? { id };
+      this.wakeUp.ring();
+    });
+    return place;
+  }
+}
+
+/** A machine whose address is asked for. */
+interface Place {
+  readonly id: string;
+  /** Until when its lines wait for that. */
+  readonly patience_ms: number;
+  found?: MachineEntity;
+}
+
+/**
+ * Whether what an agent says is about its latest command. What it says of a unit that has failed or begins is about the
+ * latest run, which may be older. While a unit runs, an agent has an error only if it tries again and again to do something.
+ */
+function isOfLatestCommand({ state, error, result }: StateView): boolean {
+  const active = state.systemdActiveState ?? "inactive";
+  if (active === "inactive") return true;
+  return error !== result && active !== "failed" && active !== "activating";
 }
 
 /** Prints every unit's lines in the order of the units, as long as that keeps nobody waiting. */

@@ -6,7 +6,6 @@
 
 import type { ExplanationEntity, MachineExplanationEntity } from "../daemon/api/v1.ts";
 import type { Context } from "./command.ts";
-import { inParallel } from "./concurrency.ts";
 import type { Follower } from "./follow.ts";
 import { complain, reasonOf } from "./io.ts";
 import { machineLegend } from "./machines.ts";
@@ -26,29 +25,44 @@ const maxLines = 10;
 /** Machines that are named beside one reason. */
 const maxNamed = 3;
 
-/** Tells once of each unit why it has no place. */
+/** Tells once of each unit why it has no place. Answers come when they come: the wait goes on meanwhile. */
 export class WaitingReasons {
   /** How long until {@link tell} should be called again, milliseconds. */
   again_ms = Infinity;
   readonly #context: Context;
   readonly #follower: Follower;
+  readonly #wakeUp: { readonly ring: () => void };
   readonly #due_ms = new Map<string, number>();
   readonly #told = new Set<string>();
+  readonly #asked = new Set<string>();
+  readonly #latest = new Map<string, string>();
   #canAsk = true;
+  #isOver = false;
 
-  constructor(context: Context, follower: Follower) {
+  /** `wakeUp` is rung when an answer has come. */
+  constructor(context: Context, follower: Follower, wakeUp: { readonly ring: () => void }) {
     this.#context = context;
     this.#follower = follower;
+    this.#wakeUp = wakeUp;
+  }
+
+  /** Why a unit had no place when that was asked last. */
+  latest(name: string): string | undefined {
+    return this.#allowed_ms(name) === Infinity ? undefined : this.#latest.get(name);
+  }
+
+  /** What is answered from now on is not told any more. */
+  close(): void {
+    this.#isOver = true;
   }
 
   /** Tells of those among the named units that are not where they should be for longer than they may. */
-  async tell(names: readonly string[]): Promise<void> {
+  tell(names: readonly string[]): void {
     this.again_ms = Infinity;
     if (!this.#canAsk || !this.#follower.isReady) return;
-    const { io } = this.#context;
-    const now_ms = io.now_ms();
-    const due: string[] = [];
+    const now_ms = this.#context.io.now_ms();
     for (const name of names) {
+      if (this.#asked.has(name)) continue;
       const allowed_ms = this.#told.has(name) ? Infinity : this.#allowed_ms(name);
       if (allowed_ms === Infinity) {
         this.#due_ms.delete(name);
@@ -57,11 +71,9 @@ export class WaitingReasons {
       const due_ms = this.#due_ms.get(name) ?? now_ms + allowed_ms;
       this.#due_ms.set(name, due_ms);
       if (due_ms > now_ms) this.again_ms = Math.min(this.again_ms, due_ms - now_ms);
-      else if (due.length < maxAsked) due.push(name);
+      else if (this.#asked.size < maxAsked) void this.#ask(name);
       else this.again_ms = Math.min(this.again_ms, patience_ms);
     }
-    const texts = await inParallel(due, (name) => this.#ask(name));
-    for (const lines of texts) for (const line of lines) complain(io, line);
   }
 
   /** How long a unit may be as it is; `Infinity` where nothing is amiss. */
@@ -72,20 +84,25 @@ export class WaitingReasons {
     return states.has(unit.machineID) ? Infinity : placedPatience_ms;
   }
 
-  async #ask(name: string): Promise<string[]> {
+  async #ask(name: string): Promise<void> {
     const { client, io } = this.#context;
+    this.#asked.add(name);
     this.#due_ms.set(name, io.now_ms() + placedPatience_ms);
     this.again_ms = Math.min(this.again_ms, placedPatience_ms);
     try {
       const explanation = await client.explain(name);
       this.#canAsk &&= explanation !== undefined;
       const lines = explanation ? whyItWaits(explanation) : [];
-      if (lines.length > 0) this.#told.add(name);
-      return lines;
+      if (this.#isOver || lines.length === 0) return;
+      this.#told.add(name);
+      if (explanation) this.#latest.set(name, explanation.summary);
+      for (const line of lines) complain(io, line);
     } catch (error) {
       // The wait itself goes on, and says what is wrong with the server.
       io.log("DEBUG", `no reason why unit ${name} waits: ${reasonOf(error)}`);
-      return [];
+    } finally {
+      this.#asked.delete(name);
+      this.#wakeUp.ring();
     }
   }
 }

@@ -83,7 +83,7 @@ for (const [verb, goal] of [["start", "launched"], ["load", "loaded"]] as const)
     api.add("a.service", "inactive", option);
     api.onWish = () => {};
     api.explanations.set("a.service", explanation({ machines: [refusing("aa", "no zone")] }));
-    assert.deepEqual(await fleetctl(api, `${verb} --block-attempts=8 a`), {
+    assert.deepEqual(await fleetctl(api, `${verb} --block-attempts=4 a`), {
       status: 1,
       stdout: "",
       stderr: "Unit a.service waits: none of 2 machines will take it\n  aa000000...: no zone\n" + timedOut(goal),
@@ -110,7 +110,7 @@ Deno.test("start: a unit that was just being placed is asked about again", async
     if (path.endsWith("/explain") && ++asked === 2) api.explanations.set("a.service", explanation({ summary: "no" }));
     return undefined;
   };
-  const { stderr } = await fleetctl(api, "start --block-attempts=8 a");
+  const { stderr } = await fleetctl(api, "start --block-attempts=4 a");
   assert.equal(stderr, "Unit a.service waits: no\n" + timedOut("launched"));
   assert.equal(asked, 2);
 });
@@ -124,7 +124,7 @@ Deno.test("start: a machine that says nothing of its unit", async () => {
   };
   const machines = [{ machineID: leader, standpoint: "away" }];
   api.explanations.set("a.service", explanation({ outcome: "placed", summary: "its machine is away", machines }));
-  const { stderr } = await fleetctl(api, "start --block-attempts=8 a");
+  const { stderr } = await fleetctl(api, "start --block-attempts=4 a");
   assert.equal(stderr, "Unit a.service waits: its machine is away\n" + timedOut("launched"));
 });
 
@@ -136,7 +136,7 @@ Deno.test("start: of hundreds of units that wait, a few are asked about at a tim
     api.explanations.set(name, explanation({ name }));
   }
   api.onWish = () => {};
-  const { stderr } = await fleetctl(api, `start --block-attempts=8 ${names.join(" ")}`);
+  const { stderr } = await fleetctl(api, `start --block-attempts=4 ${names.join(" ")}`);
   const told = stderr.split("\n").filter((line) => / waits: /.test(line));
   assert.equal(told.length, names.length);
   assert.equal(new Set(told).size, names.length);
@@ -146,7 +146,7 @@ Deno.test("start: a server that cannot explain is asked once", async () => {
   const api = new FakeApi();
   for (const name of ["a.service", "b.service"]) api.add(name, "inactive", option);
   api.onWish = (name) => name === "b.service" && api.obey(name);
-  const { stderr } = await fleetctl(api, "start --block-attempts=8 a b");
+  const { stderr } = await fleetctl(api, "start --block-attempts=4 a b");
   assert.equal(stderr, timedOut("launched"));
   assert.equal(api.requests.filter((request) => request.endsWith("/explain")).length, 1);
 });
@@ -160,7 +160,7 @@ Deno.test("start: a refusal to explain goes to the log, and is tried again", asy
   const io = new FakeIo();
   const log: string[] = [];
   io.log = (level, text) => log.push(`${level} ${text}`);
-  const { stderr } = await fleetctl(api, "start --block-attempts=8 a", io);
+  const { stderr } = await fleetctl(api, "start --block-attempts=4 a", io);
   assert.equal(stderr, timedOut("launched"));
   assert.ok(asked > 1, `asked ${asked} times`);
   assert.equal(log[0], "DEBUG no reason why unit a.service waits: googleapi: Error 503: away");

@@ -221,8 +221,8 @@ const cases: Case[] = [
     line: "submit --replace a@1",
     files: { "a@.service": other },
     units: [["a@.service", "inactive", helloOption]],
-    stdout: "Unit a@1.service inactive\n",
-    writes: [put("a@1.service", sleeping(2))],
+    stdout: "Unit a@1.service inactive\nUnit a@.service inactive\n",
+    writes: [put("a@1.service", sleeping(2)), put("a@.service", sleeping(2))],
   },
   {
     name: "an existing instance is compared with the local template",

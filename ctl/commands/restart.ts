@@ -1,5 +1,4 @@
 import type { UnitEntity } from "../../daemon/api/v1.ts";
-import type { FlagSpec } from "../args.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
 import { inParallel } from "../concurrency.ts";
 import { createUnits, creationFlags } from "../creating.ts";
@@ -12,16 +11,12 @@ import {
   tellFailures,
   timeoutFlag,
 } from "../desired_state.ts";
-import { type Judge, reached, restarted, started, stopped } from "../goals.ts";
 import { complain, say } from "../io.ts";
-import { type Stage, type WaitFailure, waitForUnits } from "../wait.ts";
-
-const maxParallelFlag: FlagSpec = {
-  name: "max-parallel",
-  kind: "count",
-  fallback: 1,
-  help: "How many units may be restarted at the same time",
-};
+import { restartUnits, startWait } from "../restarting.ts";
+import { maxParallel, maxParallelFlag } from "../rolling.ts";
+import { settleFlag } from "../settling.ts";
+import { optionsOf } from "../unit_source.ts";
+import { type WaitFailure, waitForUnits } from "../wait.ts";
 
 /** `fleetctl restart`: restarts units where they are, one after the other. */
 export const restart: Command = {
@@ -33,15 +28,16 @@ export const restart: Command = {
 is not in the cluster is submitted, but not started.
 
 It waits for each unit to be active again before it turns to the next, and stops at
-the first that fails; --max-parallel=N restarts N at a time. Global units
-are restarted everywhere and not waited for.
+the first that fails; --max-parallel=N restarts N at a time. A service that does not
+say when it is ready must stay active for a second, or as long as --settle says.
+Global units are restarted everywhere and not waited for.
 
 Restart one unit, or all of a directory:
 fleetctl restart foo.service
 fleetctl restart myservice/*`,
-  flags: [maxParallelFlag, ...creationFlags, blockAttemptsFlag("restarted"), timeoutFlag],
+  flags: [maxParallelFlag("restarted"), ...creationFlags, blockAttemptsFlag("restarted"), timeoutFlag, settleFlag],
   async run(context) {
-    const { args, flags } = context;
+    const { args } = context;
     if (args.length === 0) throw noUnitsGiven();
     const created = await createUnits(context, { replaceable: [], replace: false, attempts: attemptsOf(context) });
     if (!created) return exitFailure;
@@ -57,7 +53,7 @@ fleetctl restart myservice/*`,
         if (!await restartUnit(context, unit)) failed = true;
       });
       if (!done) failed = true;
-    }, Math.max(1, flags.number("max-parallel")));
+    }, maxParallel(context));
     return failed || refused.length > 0 ? exitFailure : 0;
   },
 };
@@ -70,6 +66,7 @@ function isInactive(unit: UnitEntity): boolean {
 async function restartUnit(context: Context, unit: UnitEntity): Promise<boolean> {
   const { client, io } = context;
   const { name } = unit;
+  const options = optionsOf(unit.options);
   if (isGlobal(unit)) {
     if (!await client.restartUnit(name)) {
       throw new Error(
@@ -82,42 +79,14 @@ async function restartUnit(context: Context, unit: UnitEntity): Promise<boolean>
   if (unit.currentState === "loaded") {
     io.log("INFO", `Unit(${name}) already loaded, starting.`);
     await client.putUnit({ name, desiredState: "launched" });
-    return await waitFor(context, name, launchedAgain(name, started(false)));
+    const wait = startWait(context, { name, options });
+    return await cameBack(context, await waitForUnits(context, [wait], attemptsOf(context)));
   }
-  if (!await restartInPlace(context, name)) return false;
+  if (!await cameBack(context, await restartUnits(context, [{ name, options }]))) return false;
   io.log("INFO", `Unit(${name}) was restarted.`);
   return true;
 }
 
-/** Restarts a launched unit: by one request, or by a stop and a start where the server does not know that request. */
-async function restartInPlace(context: Context, name: string): Promise<boolean> {
-  let judge: Judge = () => ({ verdict: "waiting" });
-  let known = true;
-  const stages = launchedAgain(name, (...view) => judge(...view));
-  const failures = await waitForUnits(context, [{ name, stages }], attemptsOf(context), async (follower) => {
-    judge = restarted(follower.view(name), context.io.now_ms());
-    known = await context.client.restartUnit(name);
-    // What comes next belongs to the stop and the start below.
-    if (!known) judge = () => ({ verdict: "failed", reason: "" });
-  });
-  if (known) return await tellRestartFailures(context, failures);
-  await context.client.putUnit({ name, desiredState: "loaded" });
-  if (!await waitFor(context, name, [{ judge: stopped(), goal: "report state loaded" }])) return false;
-  await context.client.putUnit({ name, desiredState: "launched" });
-  return await waitFor(context, name, launchedAgain(name, started(false)));
-}
-
-function launchedAgain(name: string, judge: Judge): Stage[] {
-  return [
-    { judge: reached("launched"), goal: "report state launched" },
-    { judge, goal: "become active in systemd", line: (_view, where) => `Unit ${name} launched${where}` },
-  ];
-}
-
-async function waitFor(context: Context, name: string, stages: readonly Stage[]): Promise<boolean> {
-  return await tellRestartFailures(context, await waitForUnits(context, [{ name, stages }], attemptsOf(context)));
-}
-
-async function tellRestartFailures(context: Context, failures: WaitFailure[]): Promise<boolean> {
+async function cameBack(context: Context, failures: WaitFailure[]): Promise<boolean> {
   return (await tellFailures(context, failures)).length === 0;
 }

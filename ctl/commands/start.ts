@@ -1,9 +1,10 @@
 import { type Command, type Context, exitFailure } from "../command.ts";
-import { type CreatedUnit, createUnits, creationFlags, replaceFlag } from "../creating.ts";
+import { type CreatedUnit, creationFlags, followTemplates, planUnits, putUnits, replaceFlag } from "../creating.ts";
 import {
   attemptsOf,
   blockAttemptsFlag,
   blockUntil,
+  forEachUnit,
   noBlockFlag,
   noUnitsGiven,
   setDesiredState,
@@ -11,7 +12,11 @@ import {
   timeoutFlag,
 } from "../desired_state.ts";
 import { having, reached, started } from "../goals.ts";
-import { say } from "../io.ts";
+import { complain, say } from "../io.ts";
+import { restartUnits } from "../restarting.ts";
+import { maxParallelFlag, rollingPlans, rollOut } from "../rolling.ts";
+import { settleFlag, stableFor_ms } from "../settling.ts";
+import { type Standing, standingOf } from "../standing.ts";
 import type { WaitFailure } from "../wait.ts";
 
 /** `fleetctl start`: runs units in the cluster. */
@@ -20,39 +25,101 @@ export const start: Command = {
   units: { scope: "what can run" },
   summary: "Start units in the cluster, submitting and loading them first if necessary",
   usage: "start [--no-block|--block-attempts=N|--timeout=S] [--replace] UNIT...",
-  description: `Places units on machines and has systemd start them there.
+  description: `Places units on machines and has systemd start them there. A unit that was started
+before, and has failed or ended since, is started again.
 
 It waits until systemd says that they are active, or that they have run and ended
-well; a unit that fails makes the command fail. Global units are never waited for.
+well; a unit that fails makes the command fail. A service that does not say when it
+is ready must stay active for a second, or as long as --settle says. Global units
+are never waited for.
+
+With --replace, the units of one template that run are replaced one after the other,
+or --max-parallel=N at a time, and no more are once one has failed. The template in
+the cluster is replaced last.
 
 Start one unit, or all of a directory:
 fleetctl start foo.service
 fleetctl start myservice/*`,
-  flags: [...creationFlags, replaceFlag, blockAttemptsFlag("started"), timeoutFlag, noBlockFlag("started")],
+  flags: [
+    ...creationFlags,
+    replaceFlag,
+    maxParallelFlag("replaced"),
+    blockAttemptsFlag("started"),
+    timeoutFlag,
+    settleFlag,
+    noBlockFlag("started"),
+  ],
   async run(context) {
     if (context.args.length === 0) throw noUnitsGiven();
-    const created = await createUnits(context, {
+    const creation = {
       replaceable: ["inactive", "loaded", "launched"],
       wanted: "launched",
       replace: context.flags.on("replace"),
       attempts: attemptsOf(context),
-    });
+    } as const;
+    const planned = await planUnits(context, creation);
+    if (!planned) return exitFailure;
+    const { atOnce, groups } = rollingPlans(context, planned);
+    const created = await putUnits(context, { ...planned, plans: atOnce }, creation);
     if (!created) return exitFailure;
-    const starting = await setDesiredState(context, created, "launched", "Error starting units");
-    for (const unit of starting.units) if (unit.isGlobal) say(context.io, `Triggered global unit ${unit.name} start`);
-    const failures = await waitStarted(context, starting.units.filter((unit) => !unit.isGlobal));
-    return failures.length + starting.refused > 0 ? exitFailure : 0;
+    const isStarted = await startAll(context, created);
+    const isFine = await rollOut(context, groups, !isStarted, async (plan) => {
+      const replaced = await putUnits(context, { plans: [plan] }, creation);
+      return replaced !== undefined && await startAll(context, replaced);
+    });
+    return isFine && await followTemplates(context, planned.plans) ? 0 : exitFailure;
   },
 };
 
+const failedToStart = "Error starting units";
+
+/**
+ * Starts units that are in the cluster, those again that were started before and do not run. False if one of them is not
+ * started, which has been said.
+ */
+async function startAll(context: Context, created: readonly CreatedUnit[]): Promise<boolean> {
+  const starting = await setDesiredState(context, created, "launched", failedToStart);
+  for (const unit of starting.units) if (unit.isGlobal) say(context.io, `Triggered global unit ${unit.name} start`);
+  const launched = created.filter((unit) => !unit.begun && unit.desiredState === "launched" && !unit.isGlobal);
+  const standings = new Map<string, Standing>();
+  const asked = await forEachUnit(context, launched, failedToStart, async (unit) => {
+    standings.set(unit.name, await standingOf(context, unit));
+  });
+  const underWay = asked.filter(({ name }) => standings.get(name) === "under way");
+  const down = asked.filter(({ name }) => standings.get(name) === "down");
+  const failures = await Promise.all([
+    waitStarted(context, [...starting.units.filter((unit) => !unit.isGlobal), ...underWay]),
+    startAgain(context, down),
+  ]);
+  return failures.flat().length + starting.refused + (launched.length - asked.length) === 0;
+}
+
 async function waitStarted(context: Context, units: readonly CreatedUnit[]): Promise<WaitFailure[]> {
-  const failures = await blockUntil(context, units, "start", ({ name, begun, replacement }) => [
+  const failures = await blockUntil(context, units, "start", ({ name, begun, replacement, options }) => [
     {
       judge: having(replacement, reached("launched")),
       goal: "report state launched",
       line: (_view, where) => `Unit ${name} launched${where}`,
     },
-    { judge: started(begun && replacement === undefined), goal: "become active in systemd" },
+    {
+      judge: started(begun && replacement === undefined, stableFor_ms(context, name, options)),
+      goal: "become active in systemd",
+    },
   ]);
   return await tellFailures(context, failures);
+}
+
+/** Starts units again that are launched and do not run; returns those that are not started, each of which was named. */
+async function startAgain(context: Context, units: readonly CreatedUnit[]): Promise<readonly { name: string }[]> {
+  if (!context.flags.on("no-block")) {
+    const refused: CreatedUnit[] = [];
+    const failures = await restartUnits(context, units, (unit, reason) => {
+      refused.push(unit);
+      complain(context.io, `${failedToStart}: ${unit.name}: ${reason}`);
+    });
+    return [...refused, ...await tellFailures(context, failures)];
+  }
+  const asked = await forEachUnit(context, units, failedToStart, ({ name }) => context.client.restartUnit(name));
+  for (const { name } of asked) say(context.io, `Triggered unit ${name} start`);
+  return units.filter((unit) => !asked.includes(unit));
 }

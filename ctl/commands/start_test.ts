@@ -1,0 +1,247 @@
+import assert from "node:assert/strict";
+import { FakeApi } from "../fake_api.ts";
+import { FakeIo, fleetctl, type Ran } from "../fake_io.ts";
+
+const option = "Service.ExecStart=/bin/a";
+const where = "454c34ef.../10.77.0.11";
+
+/** A terminal beside which these files lie. */
+function beside(files: Readonly<Record<string, string>>): FakeIo {
+  const io = new FakeIo();
+  for (const [path, text] of Object.entries(files)) io.files.set(path, text);
+  return io;
+}
+
+const file = (program: string) => `[Service]\nExecStart=${program}\n`;
+
+/** How a command ended, and what it changed. */
+async function ran(api: FakeApi, line: string, io = new FakeIo()): Promise<Ran & { writes: readonly string[] }> {
+  api.requests.length = 0;
+  return { ...await fleetctl(api, line, io), writes: api.writes.map((write) => write.split(" {")[0]!) };
+}
+
+for (const [active, sub] of [["failed", "failed"], ["inactive", "dead"], ["activating", "auto-restart"]] as const) {
+  Deno.test(`start: a launched unit that is ${active} (${sub}) is started again`, async () => {
+    const api = new FakeApi();
+    api.add("a.service", "launched", option);
+    api.say("a.service", active, sub);
+    api.onRestart = (name) => {
+      api.say(name, "activating", "start");
+      api.say(name, "active", "running");
+    };
+    const { status, stdout, writes } = await ran(api, "start a");
+    assert.deepEqual([status, stdout], [0, `Unit a.service launched on ${where}\n`]);
+    assert.deepEqual(writes, ["POST /units/a.service/restart"]);
+  });
+}
+
+Deno.test("start: a launched unit that is started again and fails again makes it fail", async () => {
+  const api = new FakeApi();
+  api.add("a.service", "launched", option);
+  api.say("a.service", "failed", "failed", "exit-code");
+  api.onRestart = (name) => {
+    api.say(name, "activating", "start");
+    api.say(name, "failed", "failed", "exit-code");
+  };
+  const { status, stderr } = await ran(api, "start a");
+  assert.equal(status, 1);
+  assert.match(stderr, /^Error waiting for units: unit a\.service failed: .*: exit-code\n/);
+});
+
+Deno.test("start: a launched unit that runs is left alone, and none is waited for with --no-block", async () => {
+  const api = new FakeApi();
+  for (const name of ["a.service", "b.service"]) api.add(name, "launched", option);
+  api.say("b.service", "failed", "failed");
+  api.onRestart = () => {};
+  const { status, stdout, stderr, writes } = await ran(api, "start --no-block a b");
+  assert.deepEqual([status, stdout, stderr], [0, "Triggered unit b.service start\n", ""]);
+  assert.deepEqual(writes, ["POST /units/b.service/restart"]);
+});
+
+Deno.test("start: a launched unit that is still being started is waited for", async () => {
+  const api = new FakeApi();
+  api.add("a.service", "launched", option);
+  api.say("a.service", "activating", "start-pre");
+  const running = ran(api, "start a");
+  while (!api.requests.includes("GET /events")) await new Promise((resolve) => setTimeout(resolve, 1));
+  api.say("a.service", "active", "running");
+  const { status, stdout, writes } = await running;
+  assert.deepEqual([status, stdout, writes], [0, `Unit a.service launched on ${where}\n`, []]);
+});
+
+const crashing = (api: FakeApi) => {
+  api.onWish = (name) => {
+    api.obey(name);
+    setTimeout(() => api.say(name, "failed", "failed", "exit-code"), 5);
+  };
+};
+
+for (const line of ["start a", "restart a"]) {
+  Deno.test(`${line}: a service that crashes right after it has become active makes it fail`, async () => {
+    const api = new FakeApi();
+    api.add("a.service", line === "start a" ? "inactive" : "loaded", option);
+    crashing(api);
+    const { status, stderr } = await ran(api, line);
+    assert.equal(status, 1);
+    assert.match(stderr, /unit a\.service failed: systemd reports it loaded, failed \(failed\): exit-code\n/);
+  });
+}
+
+for (const [name, flags, type] of [["--settle=0", "--settle=0", ""], ["Type=notify", "", "notify"]] as const) {
+  Deno.test(`start: with ${name} active is enough`, async () => {
+    const api = new FakeApi();
+    api.add("a.service", "inactive", option, ...(type ? [`Service.Type=${type}`] : []));
+    const io = new FakeIo();
+    const began_ms = io.now_ms();
+    assert.equal((await ran(api, `start ${flags} a`, io)).status, 0);
+    const quick_ms = io.now_ms() - began_ms;
+    const again_ms = io.now_ms();
+    api.add("b.service", "inactive", option);
+    assert.equal((await ran(api, "start b", io)).status, 0);
+    assert.ok(io.now_ms() - again_ms >= 1000, "another service has to stay active");
+    assert.ok(quick_ms < 1000, `${quick_ms} ms`);
+  });
+}
+
+const instances = ["web@1.service", "web@2.service", "web@3.service"];
+
+/** A cluster that runs three instances of a template, which it has. */
+function webCluster(): FakeApi {
+  const api = new FakeApi();
+  api.add("web@.service", "inactive", option);
+  for (const name of instances) api.add(name, "launched", option);
+  return api;
+}
+
+/** Units that are being replaced. */
+interface Seen {
+  away: number;
+  /** The most that were away at a time. */
+  most: number;
+  readonly began: string[];
+}
+
+/** Replaces instances slowly, and counts. */
+function countAway(api: FakeApi, fails: ReadonlySet<string> = new Set()): Seen {
+  const seen: Seen = { away: 0, most: 0, began: [] };
+  api.onWish = (name) => {
+    if (!instances.includes(name)) return;
+    seen.began.push(name);
+    seen.most = Math.max(seen.most, ++seen.away);
+    const unit = api.units.get(name)!;
+    unit.currentState = "launched";
+    api.tellUnit(name);
+    api.say(name, "activating", "start");
+    setTimeout(() => {
+      seen.away--;
+      if (fails.has(name)) api.say(name, "failed", "failed", "exit-code");
+      else api.say(name, "active", "running");
+    }, 5);
+  };
+  return seen;
+}
+
+const upgrade = (flags = "") => `start --replace ${flags} web@1 web@2 web@3`;
+
+for (const [flags, most] of [["", 1], ["--max-parallel=2", 2], ["--max-parallel=3", 3], ["--no-block", 3]] as const) {
+  Deno.test(`start --replace ${flags}: instances of one template are replaced ${most} at a time`, async () => {
+    const api = webCluster();
+    const seen = countAway(api);
+    const { status } = await ran(api, upgrade(flags), beside({ "web@.service": file("/bin/b") }));
+    while (seen.away > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    assert.deepEqual([status, seen.most, seen.began.sort()], [0, most, instances]);
+  });
+}
+
+Deno.test("start --replace: nothing more is replaced once one has failed, and the template stays", async () => {
+  const api = webCluster();
+  const seen = countAway(api, new Set(["web@2.service"]));
+  const { status, stderr } = await ran(api, upgrade(), beside({ "web@.service": file("/bin/b") }));
+  assert.deepEqual([status, seen.began], [1, ["web@1.service", "web@2.service"]]);
+  assert.match(stderr, /\nNot replaced, since web@2\.service has failed: web@3\.service\n$/);
+  assert.equal(api.units.get("web@.service")?.options[0]?.value, "/bin/a");
+});
+
+Deno.test("start --replace: units of different templates are replaced at the same time", async () => {
+  const api = new FakeApi();
+  for (const name of ["a.service", "b.service"]) api.add(name, "launched", option);
+  const { status, writes } = await ran(
+    api,
+    "start --replace a b",
+    beside({ "a.service": file("/bin/b"), "b.service": file("/bin/b") }),
+  );
+  assert.equal(status, 0);
+  assert.deepEqual(writes, ["PUT /units/a.service", "PUT /units/b.service"]);
+});
+
+Deno.test("start --replace: the template follows its instances, so that a new instance is like them", async () => {
+  const api = webCluster();
+  const io = beside({ "web@.service": file("/bin/b") });
+  const { status, stdout } = await ran(api, upgrade(), io);
+  assert.equal(status, 0);
+  assert.match(stdout, /\nUnit web@\.service inactive\n$/);
+  const scaled = await ran(api, "start web@4", io);
+  assert.deepEqual([scaled.status, scaled.stderr], [0, ""]);
+  assert.equal(api.units.get("web@4.service")?.options[0]?.value, "/bin/b");
+  assert.equal((await ran(api, upgrade(), io)).writes.length, 0, "nothing is left to replace");
+});
+
+Deno.test("start --replace: a template follows that an interrupted command has left behind", async () => {
+  const api = webCluster();
+  const io = beside({ "web@.service": file("/bin/b") });
+  for (const name of instances) api.units.get(name)!.options[0]!.value = "/bin/b";
+  assert.deepEqual((await ran(api, upgrade(), io)).writes, ["PUT /units/web@.service"]);
+});
+
+Deno.test("load --replace: the template follows", async () => {
+  const api = new FakeApi();
+  api.add("web@.service", "inactive", option);
+  api.add("web@1.service", "loaded", option);
+  const { writes } = await ran(api, "load --replace web@1", beside({ "web@.service": file("/bin/b") }));
+  assert.deepEqual(writes, ["PUT /units/web@1.service", "PUT /units/web@.service"]);
+});
+
+Deno.test("start: --timeout holds although the server does not answer why the unit waits", async () => {
+  const api = new FakeApi();
+  api.add("a.service", "inactive", option);
+  api.onWish = () => {};
+  const client = api.client.bind(api);
+  api.client = () => Object.assign(client(), { explain: () => new Promise<never>(() => {}) });
+  const io = new FakeIo();
+  const began_ms = io.now_ms();
+  const { status, stderr } = await ran(api, "start --timeout=5 a", io);
+  const took_ms = io.now_ms() - began_ms;
+  assert.equal(status, 1);
+  assert.match(stderr, /timed out waiting for unit a\.service to report state launched\n/);
+  assert.ok(took_ms >= 5000 && took_ms < 20_000, `${took_ms} ms`);
+});
+
+Deno.test("restart: --timeout is for all units together", async () => {
+  const api = new FakeApi();
+  const names = Array.from({ length: 8 }, (_, index) => `u${index}.service`);
+  for (const name of names) api.add(name, "launched", option);
+  api.onRestart = (name) => {
+    api.say(name, "activating", "start");
+    setTimeout(() => api.say(name, "active", "running"), 20);
+  };
+  const { status, stderr } = await ran(api, `restart --timeout=3 ${names.join(" ")}`);
+  assert.equal(status, 1);
+  assert.match(stderr, /timed out waiting for unit u[1-7]\.service to become active in systemd\n/);
+});
+
+Deno.test("start: a unit that does not move is told of, again and again", async () => {
+  const api = new FakeApi();
+  api.add("a.service", "inactive", option);
+  api.onWish = (name) => {
+    api.obey(name);
+    api.say(name, "activating", "start");
+  };
+  const { stderr } = await ran(api, "start --timeout=130 a");
+  const told = stderr.split("\n").filter((line) => line.includes(" has not moved for "));
+  assert.deepEqual(told.map((line) => line.replace(/\d+ (s|min)/, "TIME")), [
+    ...Array(4).fill(
+      "Unit a.service has not moved for TIME, and is still to become active in systemd: " +
+        "systemd reports it loaded, activating (start)",
+    ),
+  ]);
+});
