@@ -66,9 +66,9 @@ export interface ApiClient {
 
 /** What a server says of itself. */
 export interface Health {
-  /** True if it can answer for the cluster. */
-  readonly ready: boolean;
-  /** `ok`, or why it is not ready. */
+  /** True if it can answer for the cluster; undefined if it does not tell. */
+  readonly ready?: boolean;
+  /** `ok`, or why it is not ready; never empty. */
   readonly reason: string;
   /** Its version; undefined if it does not tell. */
   readonly version?: string;
@@ -210,7 +210,8 @@ class HttpApiClient implements ApiClient {
   ): Promise<void> {
     const operations = labels.map(({ key, value }) => {
       const path = `/${machine}/metadata/${key}`;
-      return value === undefined ? { op: "remove", path } : { op: "add", path, value };
+      // fleet 1.0 takes a value only inside an object.
+      return value === undefined ? { op: "remove", path } : { op: "add", path, value: { value } };
     });
     const answer = await this.send("/fleet/v1/machines", { method: "PATCH", body: JSON.stringify(operations) });
     if (!answer.ok) throw (await readFailure(answer)).error;
@@ -222,9 +223,12 @@ class HttpApiClient implements ApiClient {
     const body = await answer.text();
     const version = /^fleetd\/(\S+)/.exec(answer.headers.get("server") ?? "")?.[1];
     const wall_ms = Date.parse(answer.headers.get("date") ?? "");
+    // fleet 1.0 has no such page.
+    const tells = answer.ok || ![404, 405].includes(answer.status);
+    const reason = (parseErrorEntity(body)?.message ?? body).trim();
     return {
-      ready: answer.ok,
-      reason: (parseErrorEntity(body)?.message ?? body).trim(),
+      ...(tells ? { ready: answer.ok } : {}),
+      reason: reason === "" ? `the server answers HTTP ${answer.status} without a reason` : reason,
       ...(version === undefined ? {} : { version }),
       ...(Number.isNaN(wall_ms) ? {} : { wall_ms }),
     };

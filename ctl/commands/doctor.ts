@@ -58,11 +58,9 @@ async function examine(context: Context): Promise<Finding[]> {
     { grade: "ok", what: `endpoint: ${client.endpoint} answers` },
     versionFinding(health),
     clockFinding(health, io.wall_ms()),
-    health.ready
-      ? { grade: "ok", what: "store: the server can answer for the cluster" }
-      : { grade: "FAIL", what: `store: ${health.reason}`, remedy: "Look at the journal of fleet.service there." },
+    storeFinding(health),
   ];
-  if (!health.ready) return findings;
+  if (health.ready === false) return findings;
   let machines: readonly MachineEntity[];
   try {
     machines = await client.machines();
@@ -80,6 +78,14 @@ async function examine(context: Context): Promise<Finding[]> {
   );
   if (flags.on("no-ssh")) return findings;
   return [...findings, ...await inParallel(machines, (machine) => loginFinding(context, machine))];
+}
+
+function storeFinding({ ready, reason }: Health): Finding {
+  if (ready) return { grade: "ok", what: "store: the server can answer for the cluster" };
+  if (ready === undefined) {
+    return { grade: "warn", what: "store: the server does not tell its state, as an older fleet does not" };
+  }
+  return { grade: "FAIL", what: `store: ${reason}`, remedy: "Look at the journal of fleet.service there." };
 }
 
 function versionFinding({ version: theirs }: Health): Finding {

@@ -2,6 +2,8 @@ import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../../d
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { UsageError } from "../args.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
+import { suggestion } from "../desired_state.ts";
+import { isPattern, patternMatches } from "../globs.ts";
 import { complain, ReaderGoneError, reasonOf, say } from "../io.ts";
 import { machineIdLegend, machineLegend } from "../machines.ts";
 import type { ServerEvent } from "../server_events.ts";
@@ -14,7 +16,8 @@ export const events: Command = {
   summary: "Tell what happens in the cluster, as it happens",
   usage: "events [--since=REVISION] [--present] [--no-follow] [--kind=...] [--machine=ID] [--output=json] [UNIT...]",
   description: `Tells what changes from now on: units, where the engine puts them and why, what systemd
-makes of them, machines that come and go. With units, only what concerns them.
+makes of them, machines that come and go. With units or patterns, only what
+concerns them.
 
 What has happened since a revision of the store, as long as the server remembers:
 fleetctl events --since=117 --no-follow
@@ -38,20 +41,46 @@ fleetctl events --present --output=json`,
       ? `Invalid --since ${JSON.stringify(since)}: expected a revision of the store, a number, or an event's id`
       : undefined;
     if (problem !== undefined) throw new UsageError(problem, true);
-    return await follow(context, since);
+    return await follow(context, await machineIds(context), since);
   },
 };
 
 /** How long to wait before a stream that ended is opened again. */
 const retry_ms = 500;
 
+/** IDs of the machines that `--machine` means; one that is away may be named in full. */
+async function machineIds({ io, client, flags }: Context): Promise<readonly string[]> {
+  const prefix = flags.text("machine");
+  if (prefix === "") return [];
+  const ids = (await client.machines()).map(({ id }) => id).filter((id) => id.startsWith(prefix));
+  if (ids.length > 0) return ids;
+  // machine-id(5)
+  if (!/^[0-9a-f]{32}$/.test(prefix)) {
+    throw new Error(`machine does not exist: no ID begins with ${JSON.stringify(prefix)}`);
+  }
+  complain(io, `Machine ${prefix} is not in the cluster now`);
+  return [prefix];
+}
+
+/** Says which of the units that are named are not in the cluster: they may come, or they are misspelled. */
+async function tellAbsent(context: Context): Promise<void> {
+  const { io, client, args } = context;
+  const named = args.filter((word) => !isPattern(word)).map(mangleUnitName);
+  if (named.length === 0) return;
+  const known = new Set((await client.units()).map(({ name }) => name));
+  for (const name of new Set(named)) {
+    if (!known.has(name)) complain(io, `Unit ${name} is not in the cluster${await suggestion(context, name)}`);
+  }
+}
+
 /** Follows streams, each going on where the last one ended. */
-async function follow(context: Context, since: string): Promise<number> {
+async function follow(context: Context, machines: readonly string[], since: string): Promise<number> {
   const { io, client, flags } = context;
+  await tellAbsent(context);
   const telling = new Telling(context, flags.on("present") || since !== "");
   for (let from = since;;) {
     try {
-      const stream = await client.follow(await queryOf(context, from), new AbortController().signal);
+      const stream = await client.follow(queryOf(context, machines, from), new AbortController().signal);
       if (!stream) {
         complain(io, `${client.endpoint} cannot tell events`);
         return exitFailure;
@@ -70,13 +99,12 @@ async function follow(context: Context, since: string): Promise<number> {
   }
 }
 
-async function queryOf({ args, flags, client }: Context, since: string): Promise<string> {
-  const query = new URLSearchParams(args.map((name) => ["unit", mangleUnitName(name)]));
+function queryOf({ args, flags }: Context, machines: readonly string[], since: string): string {
+  // A pattern means units that come later, too: all are asked for, and those that it does not match are left out here.
+  const names = args.some(isPattern) ? [] : args;
+  const query = new URLSearchParams(names.map((name) => ["unit", mangleUnitName(name)]));
   for (const kind of flags.text("kind").split(",").filter((kind) => kind !== "")) query.append("kind", kind);
-  if (flags.text("machine") !== "") {
-    const ids = (await client.machines()).map(({ id }) => id).filter((id) => id.startsWith(flags.text("machine")));
-    for (const id of ids.length > 0 ? ids : [flags.text("machine")]) query.append("machine", id);
-  }
+  for (const id of machines) query.append("machine", id);
   if (since !== "") query.set("since", since);
   return query.toString();
 }
@@ -95,7 +123,7 @@ class Telling {
   tell({ event, data, id }: ServerEvent): void {
     this.began = true;
     const { io, flags } = this.context;
-    if (event === "") return;
+    if (event === "" || this.#isOther(event, data)) return;
     const line = this.#line(event, data);
     if (this.#tells && flags.text("output") === "json") {
       const revision = id === "" ? {} : { revision: parseInt(id) };
@@ -104,6 +132,14 @@ class Telling {
       say(io, `${clockTime(io.wall_ms())} ${line}`);
     }
     if (event === "synced") this.#tells = true;
+  }
+
+  /** True if an event is of a unit that was not asked for: where there are patterns, the server tells of all. */
+  #isOther(event: string, data: string): boolean {
+    const { args } = this.context;
+    if (!["unit", "decision", "state"].includes(event) || !args.some(isPattern)) return false;
+    const { name } = JSON.parse(data) as { name: string };
+    return !args.some((word) => isPattern(word) ? patternMatches(word, name) : mangleUnitName(word) === name);
   }
 
   #line(event: string, data: string): string | undefined {

@@ -142,7 +142,7 @@ Deno.test("machine label sets and removes in one request", async () => {
   };
   const ran = await fleetctl(api, "machine label 454 disk=ssd=2 rack-");
   assert.deepEqual(JSON.parse(sent), [
-    { op: "add", path: `/${id}/metadata/disk`, value: "ssd=2" },
+    { op: "add", path: `/${id}/metadata/disk`, value: { value: "ssd=2" } },
     { op: "remove", path: `/${id}/metadata/rack` },
   ]);
   const machine = "Machine 454c34ef.../10.77.0.11";
@@ -367,4 +367,52 @@ Deno.test("doctor: what is wrong, and what to do", async () => {
   assert.match(stdout, /^warn {3}version: fleetctl is .*, fleetd is 1\.9\n {7}Use the fleetctl/m);
   assert.match(stdout, /^warn {3}clock: the server's is 53 seconds ahead of ours\n/m);
   assert.match(stdout, /^FAIL {3}store: the store is away\n {7}Look at the journal/m);
+});
+
+Deno.test("doctor: a fleet 1.0, which does not tell whether it is ready, has not failed", async () => {
+  const api = cluster();
+  const hosts = new FakeHosts();
+  hosts.captured = () => "a line\n";
+  api.intercept = (request) =>
+    new URL(request.url).pathname === "/readyz" ? new Response("404 page not found\n", { status: 404 }) : undefined;
+  const { status, stdout } = await fleetctl(api, "doctor", new FakeIo(), hosts);
+  assert.equal(status, 0);
+  assert.match(stdout, /^warn {3}store: the server does not tell its state, as an older fleet does not$/m);
+  assert.match(stdout, /^ok {5}machines: 1 present$/m);
+});
+
+Deno.test("doctor: a refusal without a reason is named by its HTTP status", async () => {
+  const api = cluster();
+  api.intercept = (request) =>
+    new URL(request.url).pathname === "/readyz" ? new Response("", { status: 500 }) : undefined;
+  const { status, stdout } = await fleetctl(api, "doctor");
+  assert.equal(status, 1);
+  assert.match(stdout, /^FAIL {3}store: the server answers HTTP 500 without a reason$/m);
+});
+
+Deno.test("events: a unit that is not in the cluster is named, and may come", async () => {
+  const api = cluster();
+  const { status, stderr } = await fleetctl(api, "events --no-follow a.servce nosuch");
+  assert.equal(status, 0);
+  assert.equal(
+    stderr,
+    "Unit a.servce.service is not in the cluster\nUnit nosuch.service is not in the cluster\n",
+  );
+});
+
+Deno.test("events: a machine that does not exist is an error, one that may be away is waited for", async () => {
+  const api = cluster();
+  const wrong = await fleetctl(api, "events --no-follow --machine=9");
+  assert.deepEqual([wrong.status, wrong.stderr], [1, 'machine does not exist: no ID begins with "9"\n']);
+  const away = await fleetctl(api, `events --no-follow --machine=${"9".repeat(32)}`);
+  assert.deepEqual([away.status, away.stderr], [0, `Machine ${"9".repeat(32)} is not in the cluster now\n`]);
+});
+
+Deno.test("events: a pattern means every unit that matches, also those that come", async () => {
+  const api = cluster();
+  api.add("web@1.service", "launched", "Service.ExecStart=/bin/true");
+  const { status, stdout, stderr } = await fleetctl(api, "events --present --no-follow --kind=unit web@*");
+  assert.deepEqual([status, stderr], [0, ""]);
+  const units = stdout.match(/ unit \S+/g);
+  assert.deepEqual(units, [" unit web@1.service"]);
 });
