@@ -14,7 +14,7 @@ import type { Config } from "./config.ts";
 import type { Status } from "./life.ts";
 import type { Notify } from "./notify.ts";
 import { type EffectiveConfig, renewal } from "./reload.ts";
-import { within } from "./shutdown.ts";
+import { closeAll, within } from "./shutdown.ts";
 
 /** What one configuration gives rise to. */
 export interface Regime<Api> extends EffectiveConfig {
@@ -51,7 +51,7 @@ const ending_ms = 1_000;
 /** One daemon. {@link start} comes first, {@link end} last. */
 export class Daemon<Api> {
   readonly #ports: DaemonPorts<Api>;
-  #regime!: Regime<Api>;
+  #regime: Regime<Api> | undefined;
   #life: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
   #status: Status = { ready: false, reason: "fleetd is starting" };
   #ending = false;
@@ -65,8 +65,9 @@ export class Daemon<Api> {
     this.#ports = ports;
   }
 
-  /** What is in force. */
+  /** What is in force. Throws before {@link start} has succeeded. */
   get regime(): Regime<Api> {
+    if (!this.#regime) throw new Error("fleetd has not opened its store yet");
     return this.#regime;
   }
 
@@ -81,7 +82,7 @@ export class Daemon<Api> {
 
   /** Begins to live. */
   live(): void {
-    this.#begin(this.#regime);
+    this.#begin(this.regime);
   }
 
   /**
@@ -98,7 +99,7 @@ export class Daemon<Api> {
    * life there and then.
    */
   async end(well: (halt: () => Promise<void>) => Promise<void>): Promise<void> {
-    const { clock, tell } = this.#ports;
+    const { clock, log, tell } = this.#ports;
     this.#ending = true;
     await tell("STOPPING=1\nSTATUS=ending");
     const reloading = this.#reloading;
@@ -106,20 +107,23 @@ export class Daemon<Api> {
     const halt = async () => {
       this.#life?.stop.abort();
       // Whatever still waits for a store that is away need not be waited for.
-      await within(ending_ms, clock, () => this.#life?.ended ?? Promise.resolve());
+      await within(ending_ms, clock, () => this.#life?.ended ?? Promise.resolve()).catch((error) =>
+        log("error", `the daemon's work failed while it was ending: ${messageOf(error)}`)
+      );
     };
     await well(halt);
     await halt();
   }
 
-  /** Closes stores; to be called when the API is served no more. */
+  /**
+   * Closes stores, also after a start that failed; to be called when the API is served no more. Failures are logged.
+   */
   async close(): Promise<void> {
     const { clock } = this.#ports;
     this.#hurry.abort();
     await within(ending_ms, clock, async () => {
       await Promise.all(this.#retiring.values());
-      await this.#regime.registry.close();
-      await this.#regime.store.close();
+      if (this.#regime) await this.#discard(this.#regime, { store: true, registry: true });
     });
   }
 
@@ -136,7 +140,7 @@ export class Daemon<Api> {
     const started_ms = clock.monotonic_ms();
     try {
       const next = await configure();
-      const what = renewal(this.#regime, next);
+      const what = renewal(this.regime, next);
       if ("refusal" in what) throw new Error(what.refusal);
       await this.#renew(next, what);
       log("info", `configuration reloaded in ${Math.round(clock.monotonic_ms() - started_ms)} ms`);
@@ -147,17 +151,23 @@ export class Daemon<Api> {
   }
 
   async #renew(next: EffectiveConfig, what: Exclude<ReturnType<typeof renewal>, { refusal: string }>): Promise<void> {
-    const old = this.#regime;
+    const old = this.regime;
     const regime = await this.#open(next, old, what);
-    if (this.#ending) return;
-    await this.#ports.putInForce(next.config);
-    if (what.membership) {
-      this.#life?.stop.abort();
-      await this.#life?.ended;
-      // The API stays with the old registry until the new life knows how it stands.
-      await this.#begin(regime);
+    let inForce = false;
+    try {
+      if (this.#ending) return;
+      await this.#ports.putInForce(next.config);
+      if (what.membership) {
+        this.#life?.stop.abort();
+        await this.#life?.ended;
+        // The API stays with the old registry until the new life knows how it stands.
+        await this.#begin(regime);
+      }
+      this.#regime = regime;
+      inForce = true;
+    } finally {
+      if (!inForce) await this.#discard(regime, what);
     }
-    this.#regime = regime;
     if (what.registry) this.#retire(old, what.store);
   }
 
@@ -168,10 +178,28 @@ export class Daemon<Api> {
   ): Promise<Regime<Api>> {
     const { openStore, openRegistry, openApi } = this.#ports;
     const store = old && !what.store ? old.store : await openStore({ config, ...(etcdTls && { etcdTls }) });
-    const registry = old && !what.registry ? old.registry : openRegistry(config, store, this.#doubts);
-    const retired = old && !what.registry ? old.retired : new AbortController();
-    const api = old && !what.api ? old.api : openApi({ config, registry, retired });
-    return { config, ...(etcdTls && { etcdTls }), store, registry, retired, api };
+    let registry = old?.registry;
+    try {
+      if (!registry || what.registry) registry = openRegistry(config, store, this.#doubts);
+      const retired = old && !what.registry ? old.retired : new AbortController();
+      const api = old && !what.api ? old.api : openApi({ config, registry, retired });
+      return { config, ...(etcdTls && { etcdTls }), store, registry, retired, api };
+    } catch (error) {
+      const opened = { store: store !== old?.store, registry: registry !== old?.registry };
+      await this.#discard({ store, ...(registry && { registry }) }, opened);
+      throw error;
+    }
+  }
+
+  /** Closes what was opened and is not in use: only the parts that `opened` says. Failures are logged. */
+  async #discard(
+    { store, registry }: { readonly store: Store; readonly registry?: Registry },
+    opened: { readonly store: boolean; readonly registry: boolean },
+  ): Promise<void> {
+    await closeAll([
+      ...(opened.registry && registry ? [{ what: "the registry", close: () => registry.close() }] : []),
+      ...(opened.store ? [{ what: `the store at ${store.endpoints}`, close: () => store.close() }] : []),
+    ], this.#ports.log);
   }
 
   /** Resolves when the new life has first told its status, or has ended. */
@@ -191,13 +219,11 @@ export class Daemon<Api> {
 
   /** Closes a registry when its last answers should have been given, and its store if nobody else has it. */
   #retire({ registry, store, retired }: Regime<Api>, withStore: boolean): void {
-    const { clock, log } = this.#ports;
     const closed = (async () => {
       retired.abort();
-      await clock.sleep(retirement_ms, this.#hurry.signal);
-      await registry.close();
-      if (withStore) await store.close();
-    })().catch((error) => log("warn", `an old registry could not be closed: ${messageOf(error)}`));
+      await this.#ports.clock.sleep(retirement_ms, this.#hurry.signal);
+      await this.#discard({ store, registry }, { store: withStore, registry: true });
+    })();
     this.#retiring.set(registry, closed.finally(() => this.#retiring.delete(registry)));
   }
 }

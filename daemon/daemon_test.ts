@@ -17,12 +17,18 @@ class Stage {
   readonly doubts: Doubts[] = [];
   text = "";
   broken: string | undefined;
+  /** What fails, if anything. */
+  fails: "store" | "registry" | "putInForce" | "close" | "end" | undefined;
   #count = 0;
   readonly daemon = new Daemon<string>({
     configure: () =>
       this.broken ? Promise.reject(new Error(this.broken)) : Promise.resolve({ config: conf(this.text) }),
-    openStore: () => Promise.resolve(this.#part<Store>("store")),
+    openStore: () =>
+      this.fails === "store"
+        ? Promise.reject(new Error("no store"))
+        : Promise.resolve({ ...this.#part<Store>("store"), endpoints: "http://e:1" }),
     openRegistry: (_config, _store, doubts) => {
+      if (this.fails === "registry") throw new Error("no registry");
       this.doubts.push(doubts);
       return this.#part<Registry>("registry");
     },
@@ -32,8 +38,10 @@ class Stage {
       status({ ready: true });
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
       this.told.push("a life ends");
+      if (this.fails === "end") throw new Error("no end");
     },
     putInForce: (config: Config) => {
+      if (this.fails === "putInForce") return Promise.reject(new Error("no such certificate"));
       this.told.push(`verbosity ${config.verbosity}`);
       return Promise.resolve();
     },
@@ -48,7 +56,11 @@ class Stage {
   #part<T>(what: string): T {
     const name = `${what} ${++this.#count}`;
     this.told.push(`${name} opened`);
-    return { close: () => Promise.resolve(void this.told.push(`${name} closed`)) } as unknown as T;
+    const close = () => {
+      if (this.fails === "close") return Promise.reject(new Error("busy"));
+      return Promise.resolve(void this.told.push(`${name} closed`));
+    };
+    return { close } as unknown as T;
   }
 
   async started(): Promise<this> {
@@ -147,4 +159,48 @@ Deno.test("what one registry leaves in doubt is the next one's to settle", async
   assert.ok(first && first === second);
   await stage.daemon.end(() => Promise.resolve());
   await stage.daemon.close();
+});
+
+Deno.test("after a start that failed, closing tells of nothing else", async () => {
+  for (const [fails, opened] of [["store", []], ["registry", ["store 1 opened", "store 1 closed"]]] as const) {
+    const stage = new Stage();
+    stage.fails = fails;
+    await assert.rejects(stage.started(), new RegExp(`^Error: no ${fails}$`));
+    await stage.daemon.close();
+    assert.deepEqual(stage.told, opened);
+    assert.throws(() => stage.daemon.regime, /has not opened its store/);
+  }
+});
+
+Deno.test("a store that a refused reload has opened is closed again", async () => {
+  for (const [fails, why] of [["registry", "no registry"], ["putInForce", "no such certificate"]] as const) {
+    const stage = await new Stage().started();
+    const before = stage.daemon.regime;
+    stage.text = "etcd_servers=http://b:1";
+    stage.fails = fails;
+    await stage.daemon.reload();
+    assert.equal(stage.daemon.regime, before);
+    const registry = fails === "registry" ? [] : ["registry 4 opened", "registry 4 closed"];
+    assert.deepEqual(stage.told, [
+      ...["RELOADING=1", "store 3 opened", ...registry, "store 3 closed"],
+      `error: configuration not reloaded, the old one stays in force: ${why}`,
+      "READY=1",
+    ]);
+    stage.fails = undefined;
+    await stage.daemon.end(() => Promise.resolve());
+    await stage.daemon.close();
+  }
+});
+
+Deno.test("errors at the end of a daemon are logged", async () => {
+  const stage = await new Stage().started();
+  stage.fails = "end";
+  await stage.daemon.end(() => Promise.resolve());
+  stage.fails = "close";
+  await stage.daemon.close();
+  assert.deepEqual(stage.told.filter((line) => line.startsWith("error")), [
+    "error: the daemon's work failed while it was ending: no end",
+    "error: cannot close the registry: busy",
+    "error: cannot close the store at http://e:1: busy",
+  ]);
 });

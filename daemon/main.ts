@@ -36,7 +36,7 @@ import { type Metrics, observeEngine, observeRounds, observeStore, observeSystem
 import { type Notify, openNotify } from "./notify.ts";
 import { Bell, together } from "./reconcile.ts";
 import { refreshIdentity } from "./refresh.ts";
-import { shutDown } from "./shutdown.ts";
+import { closeAll, shutDown } from "./shutdown.ts";
 import { onSignals } from "./signals.ts";
 import { lend, openStore } from "./store.ts";
 import { permissionHint, sayWhere, type Start, startOf } from "./start.ts";
@@ -163,9 +163,11 @@ async function run(house: House): Promise<void> {
   } finally {
     unhook();
     await watchdog;
-    await house.server?.close();
-    await daemon.close();
-    await systemd.close();
+    await closeAll([
+      { what: "the API", close: () => house.server?.close() },
+      { what: "the store", close: () => daemon.close() },
+      { what: "the connection to systemd", close: () => systemd.close() },
+    ], log);
   }
 }
 

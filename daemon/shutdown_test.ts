@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../tests/manual_clock.ts";
-import { shutDown } from "./shutdown.ts";
+import { closeAll, shutDown, within } from "./shutdown.ts";
 
 const hangs = () => new Promise<void>(() => {});
 
@@ -34,7 +34,26 @@ const cases: readonly {
     name: "a unit that does not end",
     job: () => Promise.resolve("stop"),
     drain: hangs,
-    want: [/^info: stopping/, /^error: units were still stopping after 60 ms/, "left"],
+    want: [/^info: stopping/, /^error: units may still be running.*still stopping after 60 ms; its record is left/],
+  },
+  {
+    name: "units that cannot be stopped keep the machine in the cluster",
+    job: () => Promise.resolve("stop"),
+    drain: () => Promise.reject(new Error("the bus is away")),
+    want: [/^info: stopping/, /^error: units may still be running.*the bus is away; its record is left/],
+  },
+  {
+    name: "units that cannot be stopped before it is in the cluster",
+    job: () => Promise.resolve("stop"),
+    member: false,
+    drain: () => Promise.reject(new Error("the bus is away")),
+    want: [/^info: stopping/, /^error: units may still be running on this machine: the bus is away$/],
+  },
+  {
+    name: "a store that refuses",
+    job: () => Promise.resolve("stop"),
+    leave: () => Promise.reject(new Error("permission denied")),
+    want: [/^info: stopping/, "drained", /^warn: cannot remove this machine's record.*permission denied$/],
   },
   {
     name: "a store that is away",
@@ -71,3 +90,19 @@ for (const { name, job, member = true, drain, leave, want } of cases) {
     }
   });
 }
+
+Deno.test("a task that is rejected within the limit is not taken for one that succeeded", async () => {
+  const clock = new ManualClock();
+  await assert.rejects(within(60, clock, () => Promise.reject(new Error("refused"))), /refused/);
+  assert.equal(await within(60, clock, () => Promise.resolve()), true);
+});
+
+Deno.test("after one part cannot be closed the others are, and the log has the reason", async () => {
+  const said: string[] = [];
+  await closeAll([
+    { what: "the API", close: () => Promise.reject(new Error("busy")) },
+    { what: "nothing", close: () => undefined },
+    { what: "the store", close: () => Promise.resolve(said.push("store closed")) },
+  ], (level, message) => said.push(`${level}: ${message}`));
+  assert.deepEqual(said, ["error: cannot close the API: busy", "store closed"]);
+});
