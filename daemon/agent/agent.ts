@@ -18,6 +18,7 @@ import { adopted, commanded, type IntentMemory } from "./intent.ts";
 import { startsAgain } from "./job_results.ts";
 import { type Current, plan, type Step } from "./plan.ts";
 import { sameStates, unitStates } from "./publish.ts";
+import { UnitTexts } from "./texts.ts";
 import { Troubles } from "./troubles.ts";
 
 /** What an agent needs. */
@@ -53,6 +54,9 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #bell = new Bell();
   readonly #troubles = new Troubles();
+  readonly #texts: UnitTexts;
+  /** Units whose file is missing, as far as the log has been told. */
+  #incomplete: ReadonlyMap<UnitName, string> = new Map();
   #hands: Hands | undefined;
   #view: MachineView | undefined;
   #published: ReadonlyMap<UnitName, UnitState> | undefined;
@@ -64,6 +68,11 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#texts = new UnitTexts({
+      read: (hash) => options.registry.file(hash),
+      clock: options.clock,
+      changed: () => this.#bell.ring(),
+    });
   }
 
   /** Runs until `signal` aborts. Units are left as they are. Throws WrongStoreError. */
@@ -88,8 +97,14 @@ export class Agent {
       act: (steps: readonly AgentStep[], world: AgentWorld) => this.#act(steps, world),
       observe: this.#options.observe,
       // From when it looked: what has fallen due since then has not been tried.
-      patience_ms: (world: AgentWorld | undefined) =>
-        Math.min(this.#options.safetyNet_ms, this.#troubles.nextTry_ms(world?.now_ms ?? clock.monotonic_ms())),
+      patience_ms: (world: AgentWorld | undefined) => {
+        const now_ms = world?.now_ms ?? clock.monotonic_ms();
+        return Math.min(
+          this.#options.safetyNet_ms,
+          this.#troubles.nextTry_ms(now_ms),
+          this.#texts.nextTry_ms(clock.monotonic_ms()),
+        );
+      },
     };
     try {
       await together(signal, [follow, listen, (signal) => reconcile(loop, signal)]);
@@ -121,7 +136,7 @@ export class Agent {
     const view = this.#view;
     if (!view && !this.#draining) return undefined;
     const hands = await this.#takeStock();
-    const { texts, wanted, unreadable } = await this.#wishes(hands);
+    const { texts, wanted, unreadable, missing } = await this.#wishes(hands);
     // What ends while systemd is looked at may be seen as it was before.
     const busy = [...hands.busy];
     const ended = new Map(hands.ended);
@@ -131,12 +146,15 @@ export class Agent {
     const current = await this.#current(hands, wanted, unreadable, statuses);
     const now_ms = clock.monotonic_ms();
     this.#troubles.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
-    const held = new Set([...busy, ...hands.busy, ...unreadable, ...this.#waiting(wanted, current, now_ms)]);
+    const incomplete = this.#withoutFile(wanted, current, missing);
+    const waitingAgain = this.#waiting(wanted, current, now_ms);
+    const held = new Set([...busy, ...hands.busy, ...unreadable, ...waitingAgain, ...incomplete.keys()]);
     const { id } = this.#options.machine();
     const waiting = hands.waitingForOthers({ wanted, current });
     const errors = new Map([
       ...[...waiting].map(([name, error]) => [name, { error, tried: false }] as const),
       ...this.#troubles.errors(),
+      ...[...incomplete].map(([name, error]) => [name, { error, tried: true }] as const),
     ]);
     const states = unitStates(id, wanted, current, errors, hands.restarting, ended);
     if (view) this.#options.seen(view);
@@ -145,13 +163,42 @@ export class Agent {
     return { wanted, current, texts, held, later: new Set(waiting.keys()), states, now_ms };
   }
 
-  /** What ought to be here, with the files it takes, and of which units nobody can tell. */
-  async #wishes(hands: Hands): Promise<Pick<Situation, "texts" | "wanted"> & { unreadable: ReadonlySet<UnitName> }> {
+  /** What ought to be here, with the files it takes, which of them are missing, and units that cannot be judged. */
+  async #wishes(hands: Hands): Promise<
+    Pick<Situation, "texts" | "wanted"> & {
+      readonly unreadable: ReadonlySet<UnitName>;
+      readonly missing: ReadonlyMap<string, string>;
+    }
+  > {
     const view = this.#view;
-    if (!view || this.#draining) return { texts: new Map(), wanted: new Map(), unreadable: new Set() };
+    if (!view || this.#draining) {
+      return { ...await this.#texts.of(new Set()), wanted: new Map(), unreadable: new Set() };
+    }
     const stay = kept(view, hands.files);
-    const texts = await this.#texts(new Set([...hashesNeeded(view), ...stay.values()]));
-    return { texts, wanted: desired(view, this.#options.machine(), texts, stay), unreadable: view.unreadable };
+    const { texts, missing } = await this.#texts.of(new Set([...hashesNeeded(view), ...stay.values()]));
+    return { texts, missing, wanted: desired(view, this.#options.machine(), texts, stay), unreadable: view.unreadable };
+  }
+
+  /**
+   * Units that cannot be installed for want of their file, with the reason. They are left as they are: an old version runs
+   * on, and the file is asked for again.
+   */
+  #withoutFile(
+    wanted: ReadonlyMap<UnitName, Wanted>,
+    current: ReadonlyMap<UnitName, Current>,
+    missing: ReadonlyMap<string, string>,
+  ): ReadonlyMap<UnitName, string> {
+    const units = new Map<UnitName, string>();
+    if (missing.size > 0) {
+      for (const { name, hash } of wanted.values()) {
+        const why = missing.get(hash);
+        if (why !== undefined && current.get(name)?.hash !== hash) units.set(name, why);
+      }
+    }
+    for (const [unit, why] of units) {
+      if (this.#incomplete.get(unit) !== why) this.#options.log("warn", why, { unit });
+    }
+    return this.#incomplete = units;
   }
 
   /** Units whose failed command is not to be given again yet. */
@@ -202,7 +249,11 @@ export class Agent {
     if (this.#hands && now_ms - this.#stockTaken_ms < safetyNet_ms) return this.#hands;
     const files = new Map<UnitName, string>();
     const texts = await systemd.files();
-    for (const [name, text] of texts) files.set(name, hashOnDisk(text));
+    for (const [name, text] of texts) {
+      const found = onDisk(text);
+      files.set(name, found.hash);
+      if (!this.#hands && found.hash !== "") this.#texts.add(found.hash, found.text);
+    }
     this.#stockTaken_ms = now_ms;
     if (this.#hands) {
       this.#hands.files.clear();
@@ -221,15 +272,6 @@ export class Agent {
     const ended = () => this.#bell.ring();
     const troubles = this.#troubles;
     return this.#hands = new Hands({ systemd, memory, troubles, clock, log, ended }, texts, files, intents);
-  }
-
-  async #texts(hashes: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
-    const texts = new Map<string, string>();
-    await Promise.all([...hashes].map(async (hash) => {
-      const text = await this.#options.registry.file(hash);
-      if (text !== undefined) texts.set(hash, text);
-    }));
-    return texts;
   }
 
   async #current(
@@ -252,11 +294,12 @@ export class Agent {
   }
 }
 
-/** A file that cannot be parsed is nobody's version of anything: its hash equals no unit's. */
-function hashOnDisk(text: string): string {
+/** A file as the store would have it. One that cannot be parsed is nobody's version: its hash equals no unit's. */
+function onDisk(text: string): { readonly hash: string; readonly text: string } {
   try {
-    return hashUnitFile(serializeUnitFile(parseUnitFile(text)));
+    const serialized = serializeUnitFile(parseUnitFile(text));
+    return { hash: hashUnitFile(serialized), text: serialized };
   } catch {
-    return "";
+    return { hash: "", text };
   }
 }

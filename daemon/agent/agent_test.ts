@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { MachineRecord, MachineView, Unit, UnitName, UnitState } from "../../registry/model.ts";
-import type { Membership, Registry } from "../../registry/mod.ts";
+import { type Membership, type Registry, StoreUnavailableError } from "../../registry/mod.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
 import { FakeMachine, FakeSystemd } from "../../systemd/fake.ts";
 import type { Job } from "../../systemd/mod.ts";
@@ -45,6 +45,10 @@ class Bench {
   readonly intents = new Map<UnitName, Intent>();
   readonly said: string[] = [];
   readonly texts = new Map<string, string>();
+  /** Hashes of files that the store was asked for. */
+  readonly reads: string[] = [];
+  /** What comes of asking the store for a file while it is away. */
+  away: (() => Promise<string | undefined>) | undefined;
   /** Units whose intents cannot be written. */
   readonly unforgettable = new Set<UnitName>();
   /** Units whose intents take their time to be written. */
@@ -147,7 +151,10 @@ class Bench {
     this.agent = new Agent({
       registry: {
         watchMachine: (_id: string, signal: AbortSignal) => this.#watch(signal),
-        file: (hash: string) => Promise.resolve(this.texts.get(hash)),
+        file: (hash: string) => {
+          this.reads.push(hash);
+          return this.away ? this.away() : Promise.resolve(this.texts.get(hash));
+        },
       } as unknown as Registry,
       systemd: this.systemd = new StubbornSystemd(this.machine),
       memory,
@@ -765,6 +772,76 @@ Deno.test("a stored file that cannot be read is its own unit's trouble", () =>
     bench.assignHash("broken.service", "f".repeat(40));
     await ManualClock.settle();
     for (const unit of ["b.service", "g.service"]) assert.equal(bench.state(unit), "launched active running");
+  }));
+
+const refused = () => Promise.reject(new StoreUnavailableError("http://e:2379 did not answer"));
+
+Deno.test("while the store is away, failed units are tried again and units are removed", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"], ["b.service", otherText, "launched"]);
+    await ManualClock.settle();
+    bench.away = refused;
+    bench.machine.failNext("start", "b.service");
+    bench.machine.failNext("stop", "a.service");
+    bench.assign(["b.service", otherText, "launched", 2]);
+    await ManualClock.settle();
+    bench.clock.advance(60_000);
+    await ManualClock.settle();
+    assert.equal(bench.state("a.service"), "absent");
+    assert.equal(bench.state("b.service"), "launched active running");
+    assert.deepEqual(bench.said.filter((line) => /trying again|did not answer/.test(line)), []);
+  }));
+
+for (
+  const [how, away] of [["refuses", refused], ["does not answer", () => new Promise<undefined>(() => {})]] as const
+) {
+  Deno.test(`a unit whose file is missing because the store ${how} fails alone, and starts when the file comes`, () =>
+    withBench(async (bench) => {
+      bench.assign(["a.service", daemonText, "launched"]);
+      await ManualClock.settle();
+      bench.away = away;
+      bench.assign(["a.service", oneshotText, "launched"], ["b.service", daemonText, "launched"], [
+        "c.service",
+        otherText,
+        "launched",
+      ]);
+      await ManualClock.settle();
+      bench.clock.advance(250);
+      await ManualClock.settle();
+      assert.equal(bench.state("b.service"), "launched active running", "its file was known");
+      assert.equal(bench.state("c.service"), "inactive inactive dead");
+      assert.match(
+        bench.published.get("c.service")!.error!,
+        /unit file [0-9a-f]{40} (from|has not come from) the store/,
+      );
+      assert.equal(bench.state("a.service"), "launched active running", "the old version runs on");
+      assert.equal(bench.machine.files.get("a.service"), daemonText);
+      if (how === "does not answer") return;
+      for (let second = 0; second < 20; second++) {
+        bench.clock.advance(1_000);
+        await ManualClock.settle();
+      }
+      assert.equal(bench.said.filter((line) => line.includes("c.service")).length, 1, bench.said.join("\n"));
+      bench.away = undefined;
+      bench.clock.advance(1_000);
+      await ManualClock.settle();
+      assert.equal(bench.state("c.service"), "launched active running");
+      assert.equal(bench.machine.files.get("a.service"), oneshotText);
+    }));
+}
+
+Deno.test("files that are on the machine already are not read from the store, and none is read twice", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    bench.assign(["a.service", daemonText, "launched"], ["b.service", otherText, "launched"]);
+    await ManualClock.settle();
+    assert.equal(bench.reads.length, 2);
+    await bench.end();
+    bench.begin();
+    await ManualClock.settle();
+    assert.equal(bench.state("b.service"), "launched active running");
+    assert.equal(bench.reads.length, 2);
   }));
 
 Deno.test("a socket that could not be started is tried again: later, or together with what it has lacked", () =>
