@@ -149,7 +149,16 @@ async function partitioned(cluster: FleetCluster): Promise<void> {
 async function storePaused(cluster: FleetCluster): Promise<void> {
   const { etcd } = cluster.lab;
   const where = await launch(cluster, 6);
+  const leader = await cluster.leader();
+  const slow = `${sleeper}ExecStop=/bin/sleep 12\n[X-Fleet]\nMachineID=${leader.id}\n`;
+  await cluster.put(leader, "slow.service", "launched", slow);
+  await cluster.active(leader, ["slow.service"]);
   const before = await fingerprint(cluster, where);
+  await cluster.destroy(leader, "slow.service");
+  await until("slow.service to be stopping", async () => {
+    const { stdout } = await leader.run(["systemctl", "is-active", "slow.service"]);
+    return stdout.trim() === "deactivating" || undefined;
+  });
   await etcd.pause();
   // Three times agent_ttl: every lease has run out when the store wakes.
   const paused_ms = performance.now();
@@ -159,6 +168,10 @@ async function storePaused(cluster: FleetCluster): Promise<void> {
   const output = await fleetctl(cluster.machine("m1"), "list-units");
   assert.equal(output.code, 1);
   assert.match(output.stderr, /unable to communicate with etcd/);
+  // Its stop ended when the watch had long been given up: the agent needs no store to finish what it has begun.
+  await until("slow.service to be removed while the store is away", async () => {
+    return (await leader.run(["test", "-e", "/run/fleet/units/slow.service"])).code !== 0 || undefined;
+  });
   assert.deepEqual(await fingerprint(cluster, where), before, "while the store is away");
   await etcd.resume();
   await cluster.joined(cluster.lab.machines);
