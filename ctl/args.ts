@@ -44,6 +44,11 @@ export class Flags {
     return this.#given.has(name);
   }
 
+  /** The same flags with other values for some. */
+  with(values: ReadonlyMap<string, FlagValue>): Flags {
+    return new Flags([...this.#specs.values()], new Map([...this.#given, ...values]));
+  }
+
   /** Value of a switch. */
   on(name: string): boolean {
     return this.#value(name) === true;

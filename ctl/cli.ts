@@ -5,7 +5,7 @@
  */
 
 import { editDistance } from "../registry/spelling.ts";
-import type { ApiClient } from "./api.ts";
+import { type ApiClient, createApiClient } from "./api.ts";
 import {
   Flags,
   flagsByName,
@@ -71,7 +71,7 @@ export async function runFleetctl(
 async function runCommand(command: Command, line: CommandLine, io: Io, start: Start): Promise<number> {
   let client: ApiClient;
   try {
-    client = await start.client(line.flags, io);
+    client = command.isOffline ? noClient(line.flags) : await start.client(line.flags, io);
   } catch (error) {
     if (!(error instanceof ClientSetupError)) throw error;
     complain(io, `Unable to initialize client: ${error.message}`);
@@ -87,7 +87,9 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
     const missing = unmatched.length > 0 && !units?.absentIsFine ? exitFailure : 0;
     if (unmatched.length > 0 && args.length === 0) return missing;
     if (!await isConfirmed(units, matched, flags, io)) return exitFailure;
-    const context: Context = { client, io, flags, args, matched, machines: new MachineBook(client, io), hosts };
+    const connect = (other: Flags, otherIo: Io) => start.client(other, otherIo);
+    const machines = new MachineBook(client, io);
+    const context: Context = { client, io, flags, args, matched, machines, hosts, connect };
     return await command.run(context) || missing;
   } catch (error) {
     if (error instanceof ReaderGoneError) throw error;
@@ -123,6 +125,12 @@ async function isConfirmed(
   }
   complain(io, `Nothing was done. (--${yesFlag.name} does it without a question.)`);
   return false;
+}
+
+/** The client of commands that need no cluster: it refuses every request. */
+function noClient(flags: Flags): ApiClient {
+  const refuse = () => Promise.reject(new Error("a command without a connection has sent a request"));
+  return createApiClient(flags.text("endpoint"), refuse, () => {});
 }
 
 interface CommandLine {

@@ -154,9 +154,19 @@ Deno.test("the environment sets global flags, and the command line beats it", as
 Deno.test("a client that cannot be set up is said before any command runs", async () => {
   const io = new FakeIo();
   const client = () => Promise.reject(new ClientSetupError("URL scheme undefined"));
-  assert.equal(await runFleetctl(["version"], {}, { io: () => io, client, hosts: () => new FakeHosts() }), 1);
+  assert.equal(await runFleetctl(["list-units"], {}, { io: () => io, client, hosts: () => new FakeHosts() }), 1);
   assert.deepEqual([io.stdout, io.stderr], ["", "Unable to initialize client: URL scheme undefined\n"]);
 });
+
+for (const command of ["version", "help", "completion bash", "verify x", "complete -- sta", "fd-forward"]) {
+  Deno.test(`${command}: no connection is made, even where the environment names a tunnel`, async () => {
+    const io = new FakeIo();
+    const client = () => Promise.reject(new Error("a client was made"));
+    const start = { io: () => io, client, hosts: () => new FakeHosts() };
+    await runFleetctl(command.split(" "), { FLEETCTL_TUNNEL: "10.77.0.12" }, start);
+    assert.doesNotMatch(io.stderr, /a client was made/);
+  });
+}
 
 Deno.test("--debug and FLEETCTL_DEBUG both ask for debug lines", async () => {
   const asked: boolean[] = [];

@@ -25,6 +25,8 @@ export interface Context {
   readonly machines: MachineBook;
   /** The way to the machines themselves. */
   readonly hosts: Hosts;
+  /** Makes a client of its own for other global flags; `io` replaces the terminal. Throws {@link ClientSetupError}. */
+  connect(flags: Flags, io: Io): Promise<ApiClient>;
 }
 
 /** How a command takes units. */
@@ -60,6 +62,8 @@ export interface Command {
   readonly runsRemotely?: boolean;
   /** True if fleet 1.0 has no such command: an abbreviation that may mean an old one does. */
   readonly isNew?: boolean;
+  /** True if it needs no cluster: no connection is made for it, also where the environment names a tunnel. */
+  readonly isOffline?: boolean;
   /** True if only scripts call it: it is left out of lists. */
   readonly isHidden?: boolean;
   /** Set if the command is no more; the text follows `Command "x" is deprecated, `. It is left out of lists. */

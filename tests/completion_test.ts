@@ -26,19 +26,56 @@ const shells: Readonly<Record<string, { command: string; file: string; text: str
   },
 };
 
-/** What is typed, and the command line that comes of it. */
+/** Units of the cluster; no name may be run, or change what is typed around it. */
+const units = [
+  "hello.service",
+  "web@1.service",
+  "a:b.service",
+  "eq=1.service",
+  "back\\x2dslash.service",
+  "cmd$(touch${IFS}ran1).service",
+  "tick`touch${IFS}ran2`.service",
+  "semi;touch${IFS}ran3;.service",
+  "quo'te\"s.service",
+  "news\nforged.service",
+  "escape\x1b]0;title\x07.service",
+];
+
+/** What is typed, and the command line that comes of it. `DIR` stands for the test's directory. */
 const lines: readonly [typed: string, ran: string][] = [
   ["fleetctl stat\thel\t\r", "status hello.service"],
   ["fleetctl ssh 454\t\r", "ssh 454c34ef00000000000000000000cafe"],
   ["fleetctl stop --no-b\thel\t\r", "stop --no-block hello.service"],
   ["fleetctl mach\tla\t454\tdisk=ssd\r", "machine label 454c34ef00000000000000000000cafe disk=ssd"],
+  ["fleetctl ssh --unit hel\t-- ls\r", "ssh --unit hello.service -- ls"],
+  ["fleetctl stop web@\t\r", "stop web@1.service"],
+  ["fleetctl stop 'web@\t\r", "stop web@1.service"],
+  ["fleetctl stop hello.service web\t\r", "stop hello.service web@1.service"],
+  ["fleetctl stop a:\t\r", "stop a:b.service"],
+  ["fleetctl stop eq=\t\r", "stop eq=1.service"],
+  ["fleetctl stop back\t\r", "stop back\\x2dslash.service"],
+  ['fleetctl stop "back\t\r', "stop back\\x2dslash.service"],
+  ["fleetctl stop cmd\t\r", "stop cmd$(touch${IFS}ran1).service"],
+  ["fleetctl stop tick\t\r", "stop tick`touch${IFS}ran2`.service"],
+  ["fleetctl stop semi\t\r", "stop semi;touch${IFS}ran3;.service"],
+  ["fleetctl stop quo\t\r", "stop quo'te\"s.service"],
+  ["fleetctl stop news\t\r", "stop news"],
+  ["fleetctl stop forg\t\r", "stop forg"],
+  ["fleetctl stop esca\t\r", "stop esca"],
+  ["fleetctl --endpoint=unix://DIR/other.sock stop oth\t\r", "--endpoint=unix://DIR/other.sock stop other.service"],
+  ["fleetctl --endpoint unix://DIR/other.sock stop oth\t\r", "--endpoint unix://DIR/other.sock stop other.service"],
+  // Nobody answers there.
+  ["fleetctl --endpoint=unix://DIR/silent.sock stop hel\t\r", "--endpoint=unix://DIR/silent.sock stop hel"],
 ];
+
+/** Longest time until a line is run; an endpoint that does not answer takes 2 s of it. */
+const patience_ms = 15_000;
 
 /** fleetctl, but for command lines that a user has typed: those are written down. */
 const program = `#!/bin/sh
 case $1 in
 complete | completion) exec "${Deno.execPath()}" run --quiet --allow-all --no-prompt "${main}" "$@" ;;
-*) echo "$*" >>"$DIR/ran" ;;
+*) printf '%s\\n' "$*" >>"$DIR/ran" ;;
 esac
 `;
 
@@ -52,12 +89,20 @@ async function linesOf(path: string): Promise<string[]> {
 }
 
 for (const [shell, { command, file, text }] of Object.entries(shells)) {
-  Deno.test(`${shell} completes commands, flags, units and machines`, async () => {
+  Deno.test(`${shell} completes commands, flags, units and machines, and runs nothing that the server sends`, async () => {
     const directory = await Deno.makeTempDir({ prefix: "fleet-completion-" });
+    const inDirectory = (text: string) => text.replaceAll("DIR", directory);
     const socket = `${directory}/fleet.sock`;
     const api = new FakeApi();
-    api.add("hello.service", "launched", "Service.ExecStart=/bin/true");
+    for (const name of units) api.add(name, "launched", "Service.ExecStart=/bin/true");
     const server = Deno.serve({ path: socket, onListen: () => {} }, (request) => api.handle(request));
+    const others = new FakeApi();
+    others.add("other.service", "launched", "Service.ExecStart=/bin/true");
+    const other = Deno.serve(
+      { path: `${directory}/other.sock`, onListen: () => {} },
+      (request) => others.handle(request),
+    );
+    const silent = Deno.listen({ transport: "unix", path: `${directory}/silent.sock` });
     try {
       await Deno.mkdir(`${directory}/fish`);
       await Deno.mkdir(`${directory}/empty`);
@@ -77,18 +122,21 @@ for (const [shell, { command, file, text }] of Object.entries(shells)) {
       const shown = new Response(terminal.stdout).text();
       const keys = terminal.stdin.getWriter();
       try {
-        for (const [index, [typed, ran]] of lines.entries()) {
+        for (const [index, [typed, ran]] of lines.map((pair) => pair.map(inDirectory)).entries()) {
           await until(`${shell}'s prompt`, async () => {
             return (await linesOf(`${directory}/prompts`)).length > index ? true : undefined;
           });
+          const started = performance.now();
           await keys.write(new TextEncoder().encode(typed));
           const all = await until(`${JSON.stringify(typed)} to be run by ${shell}`, async () => {
             const all = await linesOf(`${directory}/ran`);
             return all.length > index ? all : undefined;
           });
           assert.equal(all[index]!.trim(), ran);
+          assert.ok(performance.now() - started < patience_ms, `${typed} took too long`);
         }
         await keys.write(new TextEncoder().encode("exit\r"));
+        assert.deepEqual([...Deno.readDirSync(`${directory}/empty`)], []);
       } catch (error) {
         terminal.kill();
         throw new Error(`${(error as Error).message}; the terminal shows ${JSON.stringify(await shown)}`, {
@@ -100,7 +148,8 @@ for (const [shell, { command, file, text }] of Object.entries(shells)) {
         await shown;
       }
     } finally {
-      await server.shutdown();
+      silent.close();
+      await Promise.all([server.shutdown(), other.shutdown()]);
       await Deno.remove(directory, { recursive: true });
     }
   });

@@ -1,9 +1,14 @@
-import { flagsByName, type FlagSpec } from "../args.ts";
+import type { ApiClient } from "../api.ts";
+import { flagsByName, type FlagSpec, type FlagValue, flagValue } from "../args.ts";
 import type { Command, Context } from "../command.ts";
 import { globalFlags } from "../global_flags.ts";
+import { type Io, reasonOf } from "../io.ts";
 
-/** What the words of a command can be. */
-const argumentsOf: Readonly<Record<string, readonly ("unit" | "machine")[]>> = {
+/** What a word can name in the cluster. */
+type Kind = "unit" | "machine";
+
+/** What the arguments of a command name. */
+const argumentsOf: Readonly<Record<string, readonly Kind[]>> = {
   ...Object.fromEntries(
     ["cat", "destroy", "events", "explain", "journal", "load", "logs", "restart", "start", "status", "stop", "unload"]
       .map((name) => [name, ["unit"] as const]),
@@ -12,26 +17,26 @@ const argumentsOf: Readonly<Record<string, readonly ("unit" | "machine")[]>> = {
   machine: ["machine"],
 };
 
-/** `fleetctl complete`, which completion scripts call: prints what the last word may become, one a line. */
+/** What the values of a flag name. */
+const valuesOf: Readonly<Record<string, readonly Kind[]>> = { unit: ["unit"], machine: ["machine"] };
+
+/** How long a user who pressed TAB waits at most. */
+const patience_ms = 2000;
+
+/** `fleetctl complete`, which completion scripts call: prints what the last word may become, one candidate a line. */
 export function complete(commands: () => readonly Command[]): Command {
   return {
     name: "complete",
     isNew: true,
     isHidden: true,
+    isOffline: true,
     summary: "Print what a command line may be completed to",
     usage: "complete -- WORD...",
     flags: [],
     async run(context) {
-      const words = context.args;
-      const typed = words.at(-1) ?? "";
-      const earlier = withoutFlags(words.slice(0, -1), [...globalFlags, ...commands().flatMap(({ flags }) => flags)]);
-      const command = commands().find(({ name }) => name === earlier[0]);
-      const candidates = typed.startsWith("-")
-        ? [...globalFlags, ...command?.flags ?? []].map(({ name }) => `--${name}`)
-        : earlier.length === 0
-        ? commands().filter(({ deprecated, isHidden }) => !deprecated && !isHidden).map(({ name }) => name)
-        : await argumentsFor(context, earlier);
-      for (const candidate of candidates.filter((text) => text.startsWith(typed)).sort()) {
+      const typed = context.args.at(-1) ?? "";
+      const candidates = await candidatesFor(context, commands(), context.args.slice(0, -1), typed);
+      for (const candidate of [...new Set(candidates)].filter((text) => text.startsWith(typed)).sort()) {
         context.io.out(candidate + "\n");
       }
       return 0;
@@ -39,23 +44,101 @@ export function complete(commands: () => readonly Command[]): Command {
   };
 }
 
-/** Leaves out flags, and the values that are words of their own. */
-function withoutFlags(words: readonly string[], specs: readonly FlagSpec[]): string[] {
-  const known = flagsByName(specs);
-  const takesNext = (word: string) => {
-    const kind = known.get(word.replace(/^--?/, ""))?.kind;
-    return word.startsWith("-") && kind !== undefined && kind !== "switch";
-  };
-  return words.filter((word, index) => !word.startsWith("-") && !takesNext(words[index - 1] ?? ""));
-}
-
-async function argumentsFor({ client }: Context, [name = "", ...rest]: readonly string[]): Promise<string[]> {
+async function candidatesFor(
+  context: Context,
+  commands: readonly Command[],
+  earlier: readonly string[],
+  typed: string,
+): Promise<readonly string[]> {
+  const line = readEarlier(earlier, [...globalFlags, ...commands.flatMap(({ flags }) => flags)]);
+  const [name = "", ...rest] = line.positionals;
+  const command = commands.find((each) => each.name === name);
+  if (line.pending) return await fromCluster(context, line.flags, valuesOf[line.pending.name] ?? []);
+  if (typed.startsWith("-")) return [...globalFlags, ...command?.flags ?? []].map((flag) => `--${flag.name}`);
+  if (line.positionals.length === 0) {
+    return commands.filter(({ deprecated, isHidden }) => !deprecated && !isHidden).map((each) => each.name);
+  }
   if (name === "completion") return ["bash", "fish", "zsh"];
+  if (name === "help") return commands.filter(({ isHidden }) => !isHidden).map((each) => each.name);
   if (name === "machine" && rest.length === 0) return ["label"];
   // A machine's labels are the user's own.
   if (name === "machine" && rest.length > 1) return [];
-  const kinds = argumentsOf[name] ?? [];
-  const units = kinds.includes("unit") ? (await client.units()).map((unit) => unit.name) : [];
-  const machines = kinds.includes("machine") ? (await client.machines()).map(({ id }) => id) : [];
-  return [...units, ...machines];
+  return await fromCluster(context, line.flags, argumentsOf[name] ?? []);
+}
+
+/** The words before the one that is completed. */
+interface Earlier {
+  readonly positionals: readonly string[];
+  readonly flags: ReadonlyMap<string, FlagValue>;
+  /** The flag whose value is being completed, where that is a word of its own. */
+  readonly pending?: FlagSpec;
+}
+
+/** Reads words of an unfinished command line: what makes no sense yet is left out. */
+function readEarlier(words: readonly string[], specs: readonly FlagSpec[]): Earlier {
+  const known = flagsByName(specs);
+  const positionals: string[] = [];
+  const flags = new Map<string, FlagValue>();
+  let pending: FlagSpec | undefined;
+  const take = (spec: FlagSpec, text: string) => {
+    try {
+      flags.set(spec.name, flagValue(spec, spec.name, text));
+    } catch {
+      // The command itself will refuse the value, and say why.
+    }
+  };
+  for (const [index, word] of words.entries()) {
+    if (pending) {
+      take(pending, word);
+      pending = undefined;
+    } else if (word === "--") {
+      positionals.push(...words.slice(index + 1));
+      break;
+    } else if (word.startsWith("-") && word !== "-") {
+      const [, name = "", value] = /^--?([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
+      const spec = known.get(name);
+      if (spec && value !== undefined) take(spec, value);
+      else if (spec && spec.kind === "switch") flags.set(spec.name, true);
+      else if (spec) pending = spec;
+    } else positionals.push(word);
+  }
+  return { positionals, flags, ...(pending ? { pending } : {}) };
+}
+
+/** Names of the cluster that the line's own flags lead to; none if it does not answer soon. Never asks the user. */
+async function fromCluster(
+  context: Context,
+  given: ReadonlyMap<string, FlagValue>,
+  kinds: readonly Kind[],
+): Promise<readonly string[]> {
+  if (kinds.length === 0) return [];
+  const { io } = context;
+  const globals = new Map([...given].filter(([name]) => globalFlags.some((flag) => flag.name === name)));
+  const timeout = Math.min(patience_ms / 1000, Number(globals.get("request-timeout") ?? Infinity));
+  const flags = context.flags.with(new Map([...globals, ["request-timeout", timeout]]));
+  const silent: Io = Object.assign(Object.create(io), { ask: () => Promise.resolve(undefined) });
+  const late = new AbortController();
+  let client: ApiClient | undefined;
+  const asking = (async () => {
+    client = await context.connect(flags, silent);
+    return (await Promise.all(kinds.map((kind) => namesOf(client as ApiClient, kind)))).flat();
+  })();
+  try {
+    return await Promise.race([asking, io.sleep(patience_ms, late.signal).then(() => [])]);
+  } catch (error) {
+    io.log("DEBUG", `nothing to complete from the cluster: ${reasonOf(error)}`);
+    return [];
+  } finally {
+    late.abort();
+    asking.catch(() => {});
+    client?.close();
+  }
+}
+
+async function namesOf(client: ApiClient, kind: Kind): Promise<string[]> {
+  const names = kind === "unit"
+    ? (await client.units()).map((unit) => unit.name)
+    : (await client.machines()).map(({ id }) => id);
+  // The shell reads a line as a candidate, and shows it: nothing but text may be in one.
+  return names.filter((name) => /^[\x21-\x7e\u00a1-\u{10ffff}]+$/u.test(name));
 }

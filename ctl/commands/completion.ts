@@ -5,6 +5,7 @@ import { complain } from "../io.ts";
 export const completion: Command = {
   name: "completion",
   isNew: true,
+  isOffline: true,
   summary: "Print a script that makes a shell complete command lines",
   usage: "completion bash|zsh|fish",
   description: `Completes commands and flags, and asks the cluster for units and machines.
@@ -27,12 +28,52 @@ fleetctl completion fish | source       # in ~/.config/fish/config.fish`,
 };
 
 // What is typed so far is handed to `fleetctl complete`, which prints one candidate a line.
+// Nothing that the server sends is ever evaluated: candidates are read line by line, and quoted as they are inserted.
 
+/**
+ * bash cuts words at each character of COMP_WORDBREAKS (`@`, `:` and `=` by default) and replaces only what follows the
+ * last of them: the line is taken apart here, and what stands before the cut is left out of each candidate.
+ */
 const bash = `# bash completion of fleetctl
 _fleetctl() {
-  local word=\${COMP_WORDS[COMP_CWORD]} line=("\${COMP_WORDS[@]:1:COMP_CWORD-1}")
-  local IFS=$'\\n'
-  COMPREPLY=($(compgen -W "$(fleetctl complete -- "\${line[@]}" "$word" 2>/dev/null)" -- "$word"))
+  local line=\${COMP_LINE:0:COMP_POINT} quote= word= begun= char candidate i cut=0 words=()
+  for ((i = 0; i < \${#line}; i++)); do
+    char=\${line:i:1}
+    if [[ $quote == "'" && $char != "'" ]]; then
+      word+=$char
+    elif [[ $char == "\\\\" && $quote != "'" ]]; then
+      begun=1
+      char=\${line:++i:1}
+      [[ $quote && $char != [\\"\\\\\\$\\\`] ]] && word+="\\\\"
+      word+=$char
+    elif [[ $quote && $char == "$quote" ]]; then
+      quote= cut=\${#word}
+    elif [[ ! $quote && $char == [\\'\\"] ]]; then
+      quote=$char begun=1 cut=\${#word}
+    elif [[ ! $quote && $char == [[:space:]] ]]; then
+      [[ $begun ]] && words+=("$word")
+      word= begun= cut=0
+    else
+      word+=$char begun=1
+      [[ ! $quote && $COMP_WORDBREAKS == *"$char"* ]] && cut=\${#word}
+      # @ belongs to what readline replaces.
+      [[ ! $quote && $char == @ && $cut == \${#word} ]] && ((cut--))
+    fi
+  done
+  words+=("$word")
+  COMPREPLY=()
+  while IFS= read -r candidate; do
+    candidate=\${candidate:cut}
+    if [[ $quote == "'" ]]; then
+      [[ $candidate == *\\'* ]] && continue
+    elif [[ $quote ]]; then
+      [[ $candidate == *[\\"\\$\\!\\\`]* ]] && continue
+      candidate=\${candidate//\\\\/\\\\\\\\}
+    elif [[ $candidate ]]; then
+      printf -v candidate %q "$candidate"
+    fi
+    COMPREPLY+=("$candidate")
+  done < <(fleetctl complete -- "\${words[@]:1}" </dev/null 2>/dev/null)
 }
 complete -o default -F _fleetctl fleetctl
 `;
@@ -40,17 +81,19 @@ complete -o default -F _fleetctl fleetctl
 const zsh = `# zsh completion of fleetctl
 _fleetctl() {
   local -a candidates
-  candidates=(\${(f)"$(fleetctl complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)"})
-  compadd -a candidates
+  candidates=("\${(@f)$(fleetctl complete -- "\${(@Q)words[2,CURRENT-1]}" "\${(Q)PREFIX}" </dev/null 2>/dev/null)}")
+  compadd -- "\${(@)candidates:#}"
   _files
 }
 compdef _fleetctl fleetctl
 `;
 
+// fish compares candidates with what is typed, whose quotes it understands; only flags are asked for by their beginning.
 const fish = `# fish completion of fleetctl
 function __fleetctl_complete
   set -l words (commandline -opc)
-  fleetctl complete -- $words[2..-1] (commandline -ct) 2>/dev/null
+  set -l typed (string match -- '-*' (commandline -ct))
+  fleetctl complete -- $words[2..-1] "$typed" </dev/null 2>/dev/null
 end
 complete -c fleetctl -a '(__fleetctl_complete)'
 `;

@@ -5,6 +5,7 @@ import { complain, DialError, reasonOf } from "../io.ts";
 /** `fleetctl fd-forward`: what `--tunnel` runs on the other side to reach a unix domain socket there. */
 export const fdForward: Command = {
   name: "fd-forward",
+  isOffline: true,
   summary: "Copy standard input and output to and from a unix domain socket",
   usage: "fd-forward SOCKET",
   description: "Used by fleetctl itself, on the other side of --tunnel, when --endpoint is a socket.",

@@ -3,6 +3,7 @@ import type { Command } from "../command.ts";
 /** `fleetctl help`: answered before a way to the cluster is looked for, so that it works without one. */
 export const help: Command = {
   name: "help",
+  isOffline: true,
   summary: "Show how fleetctl, or one of its commands, is used",
   usage: "help [COMMAND]",
   flags: [],

@@ -166,14 +166,6 @@ for (const [line, candidates] of completions) {
   });
 }
 
-Deno.test("completion: bash understands its script", async () => {
-  const { stdout } = await fleetctl(cluster(), "completion bash");
-  const check = `${stdout}\nfleetctl() { printf '%s\\n' start status stop; }\n` +
-    "COMP_WORDS=(fleetctl sta) COMP_CWORD=1; _fleetctl; echo ${COMPREPLY[@]}";
-  const ran = await new Deno.Command("bash", { args: ["-c", check] }).output();
-  assert.equal(new TextDecoder().decode(ran.stdout), "start status\n");
-});
-
 Deno.test("an abbreviation that meant an old command still does", async () => {
   const ran = await fleetctl(cluster(), "c a");
   assert.match(ran.stdout, /^\[Service\]/);

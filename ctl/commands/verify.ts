@@ -4,6 +4,7 @@ import { complain } from "../io.ts";
 /** `fleetctl verify`, which has long been gone and says so. */
 export const verify: Command = {
   name: "verify",
+  isOffline: true,
   summary: "Does nothing any more",
   usage: "verify UNIT",
   deprecated: "DEPRECATED - No longer works",

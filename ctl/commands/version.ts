@@ -5,6 +5,7 @@ import { version as number } from "../version.ts";
 /** `fleetctl version`. */
 export const version: Command = {
   name: "version",
+  isOffline: true,
   summary: "Print the version and exit",
   usage: "version",
   flags: [],
