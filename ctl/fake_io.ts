@@ -31,6 +31,11 @@ export class FakeIo implements Io {
     this.stderr += text;
   }
 
+  line(stream: "out" | "err", line: string): void {
+    if (stream === "out") this.out(line + "\n");
+    else this.err(line + "\n");
+  }
+
   log(level: string, text: string): void {
     if (level !== "DEBUG") this.stderr += `${level} ${text}\n`;
   }
@@ -73,6 +78,13 @@ export class FakeIo implements Io {
   onInterrupt(words: string): () => void {
     this.interruptWords.add(words);
     return () => this.interruptWords.delete(words);
+  }
+
+  /** Answers by the question that they belong to; a question without one is not answered. */
+  answers: (question: string, secret: boolean) => string | undefined = () => undefined;
+
+  ask(question: string, { secret = false } = {}): Promise<string | undefined> {
+    return Promise.resolve(this.answers(question, secret));
   }
 
   readInput(): Promise<string> {

@@ -10,10 +10,15 @@ export type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR";
 
 /** The port between a command and its terminal. */
 export interface Io {
-  /** Writes to standard output, exactly as given. Throws {@link ReaderGoneError}. */
+  /**
+   * Writes to standard output: exactly as given to a file or a pipe, without control sequences other than colors to a
+   * terminal. Throws {@link ReaderGoneError}.
+   */
   out(text: string): void;
-  /** Writes to standard error, exactly as given. */
+  /** Writes to standard error, likewise. */
   err(text: string): void;
+  /** Writes a line, likewise; on a terminal a line feed inside it is shown as an escape. */
+  line(stream: "out" | "err", line: string): void;
   /** Writes a log line to standard error; `DEBUG` only where `--debug` asked for it. */
   log(level: LogLevel, text: string): void;
   /** Text of a file; undefined if there is none. Throws when it is there and cannot be read. */
@@ -35,6 +40,11 @@ export interface Io {
    * or standard error is no terminal: there is no one to ask.
    */
   confirm(question: string): Promise<boolean | undefined>;
+  /**
+   * Asks the user at the controlling terminal, one question at a time, and returns the line that is typed; undefined if
+   * there is no terminal or the user gives up. A secret answer is not shown.
+   */
+  ask(question: string, options?: { readonly secret?: boolean }): Promise<string | undefined>;
   /** All of standard input. */
   readInput(): Promise<string>;
   /** Resolves after `ms`, or as soon as `signal` aborts. Never rejects. */
@@ -58,12 +68,12 @@ export class DialError extends Error {
 
 /** Writes one line to standard output. */
 export function say(io: Io, line: string): void {
-  io.out(line + "\n");
+  io.line("out", line);
 }
 
 /** Writes one line to standard error. */
 export function complain(io: Io, line: string): void {
-  io.err(line + "\n");
+  io.line("err", line);
 }
 
 /** What an error says, without its class. */

@@ -4,19 +4,26 @@
  * @module
  */
 
+import { askOnTerminal } from "./ask.ts";
 import { DialError, InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./io.ts";
 import { decodeText } from "./text_bytes.ts";
+import { printable, printableLine } from "./printable.ts";
 
 /** An {@link Io} on this process's own streams. */
 export function terminal(debug: boolean): Io {
   return {
-    out: (text) => aboveProgress(() => writeAll(Deno.stdout, text)),
-    err: (text) => aboveProgress(() => writeAll(Deno.stderr, text)),
+    out: (text) => aboveProgress(() => write(Deno.stdout, text)),
+    err: (text) => aboveProgress(() => write(Deno.stderr, text)),
+    line: (stream, line) => aboveProgress(() => writeLine(stream === "out" ? Deno.stdout : Deno.stderr, line)),
     log: (level, text) => {
       const line = level !== "DEBUG" || debug ? logLine(level, text) : "";
-      if (line) aboveProgress(() => writeAll(Deno.stderr, line));
+      if (line) aboveProgress(() => writeLine(Deno.stderr, line));
     },
     progress,
+    ask: (question, options) => {
+      progress(undefined);
+      return askOnTerminal(question, options);
+    },
     onInterrupt,
     confirm,
     readInput: async () => decodeText(await new Response(Deno.stdin.readable).bytes()),
@@ -33,7 +40,20 @@ export function terminal(debug: boolean): Io {
 
 const encoder = new TextEncoder();
 
-function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+interface Stream {
+  writeSync(bytes: Uint8Array): number;
+  isTerminal(): boolean;
+}
+
+function write(stream: Stream, text: string): void {
+  writeAll(stream, stream.isTerminal() ? printable(text) : text);
+}
+
+function writeLine(stream: Stream, line: string): void {
+  writeAll(stream, (stream.isTerminal() ? printableLine(line) : line) + "\n");
+}
+
+function writeAll(stream: Stream, text: string): void {
   let bytes = encoder.encode(text);
   try {
     while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
@@ -49,7 +69,7 @@ function progress(text: string | undefined): void {
   if (text === shown || !Deno.stderr.isTerminal() || Deno.env.get("TERM") === "dumb") return;
   shown = text;
   // To the line's beginning, clear it, and no more than one line (ECMA-48: EL).
-  writeAll(Deno.stderr, "\r\x1b[K" + (text ?? "").slice(0, columns() - 1));
+  writeAll(Deno.stderr, "\r\x1b[K" + printableLine(text ?? "").slice(0, columns() - 1));
 }
 
 /** Columns of the terminal on standard error or, where another stream has it, on that one. */
@@ -73,7 +93,7 @@ function aboveProgress(write: () => void): void {
 
 function confirm(question: string): Promise<boolean | undefined> {
   if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal()) return Promise.resolve(undefined);
-  writeAll(Deno.stderr, `${question} [y/N] `);
+  writeAll(Deno.stderr, `${printableLine(question)} [y/N] `);
   // A terminal hands over a line at a time.
   const line = new Uint8Array(1024);
   const length = Deno.stdin.readSync(line);
@@ -100,7 +120,7 @@ function logLine(level: LogLevel, text: string): string {
   const two = (n: number) => String(n).padStart(2, "0");
   const date = `${now.getFullYear()}/${two(now.getMonth() + 1)}/${two(now.getDate())}`;
   const time = `${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}`;
-  return `${date} ${time} ${level} ${callerOfLog()}: ${text}\n`;
+  return `${date} ${time} ${level} ${callerOfLog()}: ${text}`;
 }
 
 /** File and line that log was called from, as `client.ts:30`. */

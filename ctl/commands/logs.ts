@@ -38,7 +38,10 @@ fleetctl logs -f web@1 web@2 db`,
     const print = () => {
       for (const { source, entry } of order.take(context.io.now_ms())) {
         const name = (names[source] as string).padEnd(width);
-        say(context.io, `${clockTime(entry.wall_ms)} ${coloured(context, source, name)} ${entry.message}`);
+        // Every line of a message has its own prefix: none can pass for a line of another unit.
+        for (const line of entry.message.split(/\r?\n/)) {
+          say(context.io, `${clockTime(entry.wall_ms)} ${coloured(context, source, name)} ${line}`);
+        }
       }
     };
     const stop = new AbortController();

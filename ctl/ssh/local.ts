@@ -1,12 +1,13 @@
 /**
- * The door to what SSH needs of this very machine: its files, its agent and whoever sits at the terminal.
+ * The door to what SSH needs of this very machine: its files, its agent and its programs.
  *
  * @module
  */
 
 import { dirname } from "node:path/posix";
+import { PrintableStream } from "../printable.ts";
 
-/** What SSH needs of this machine and of the user at its terminal. */
+/** What SSH needs of this machine. */
 export interface Local {
   /** Home directory; undefined if there is none. */
   readonly home: string | undefined;
@@ -18,10 +19,6 @@ export interface Local {
   list(directory: string): Promise<string[]>;
   /** Adds a line to a file; makes it (mode 0644) and its directory (0700) where they are missing. */
   appendLine(path: string, line: string): Promise<void>;
-  /** Asks a question on standard error and reads a line of standard input; undefined if there is none to read. */
-  ask(question: string): Promise<string | undefined>;
-  /** The same, without showing the answer; undefined too if standard input is no terminal or the user gave up. */
-  askSecret(question: string): Promise<string | undefined>;
 }
 
 /** The real {@link Local}. */
@@ -32,11 +29,6 @@ export function localMachine(): Local {
     readFile,
     list,
     appendLine,
-    ask: (question) => {
-      tell(question);
-      return readLine();
-    },
-    askSecret,
   };
 }
 
@@ -65,10 +57,34 @@ async function appendLine(path: string, line: string): Promise<void> {
   await Deno.writeTextFile(path, gap + line, { append: true, mode: 0o644 });
 }
 
-/** Runs a program with our standard streams; 128 + n if signal n ended it. Throws if it cannot be started. */
+/**
+ * Runs a program that reports with our standard streams; 128 + n if signal n ended it. Control sequences in what it writes
+ * do not reach a terminal. Throws if it cannot be started.
+ */
 export async function runProgram([program = "", ...args]: readonly string[]): Promise<number> {
-  const streams = { stdin: "inherit", stdout: "inherit", stderr: "inherit" } as const;
-  return (await new Deno.Command(program, { args, ...streams }).spawn().status).code;
+  const streams = { stdin: "inherit", stderr: "inherit" } as const;
+  if (!Deno.stdout.isTerminal()) {
+    return (await new Deno.Command(program, { args, ...streams, stdout: "inherit" }).spawn().status).code;
+  }
+  const env = { SYSTEMD_COLORS: Deno.env.get("NO_COLOR") ? "0" : "1", COLUMNS: `${columnsOfTerminal()}` };
+  const child = new Deno.Command(program, { args, env, ...streams, stdout: "piped" }).spawn();
+  const shown = new PrintableStream();
+  for await (const chunk of child.stdout) await writeAll(shown.take(chunk));
+  await writeAll(shown.end());
+  return (await child.status).code;
+}
+
+function columnsOfTerminal(): number {
+  try {
+    return Deno.consoleSize().columns;
+  } catch {
+    // Its size is not to be had.
+    return 80;
+  }
+}
+
+async function writeAll(bytes: Uint8Array): Promise<void> {
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await Deno.stdout.write(rest));
 }
 
 /** Runs a program and yields the lines it writes. Throws if it fails. */
@@ -84,43 +100,4 @@ export async function* linesOfProgram([program = "", ...args]: readonly string[]
   if (rest !== "") yield rest;
   const { code } = await child.status;
   if (code !== 0) throw new Error((await said).trim() || `${program} ended with ${code}`);
-}
-
-function tell(text: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(text));
-}
-
-/** Reads byte for byte: what follows the line belongs to the command that is to run. */
-async function readLine(): Promise<string | undefined> {
-  const bytes: number[] = [];
-  const one = new Uint8Array(1);
-  while (await Deno.stdin.read(one) !== null) {
-    if (one[0] === 10) return new TextDecoder().decode(new Uint8Array(bytes)).trim();
-    bytes.push(one[0] as number);
-  }
-  return bytes.length > 0 ? new TextDecoder().decode(new Uint8Array(bytes)).trim() : undefined;
-}
-
-/** Keys of a terminal in raw mode. */
-const [ctrlC, ctrlD, backspace, enter, newline, del] = [3, 4, 8, 13, 10, 127];
-
-async function askSecret(question: string): Promise<string | undefined> {
-  if (!Deno.stdin.isTerminal()) return undefined;
-  tell(question);
-  Deno.stdin.setRaw(true);
-  const bytes: number[] = [];
-  const one = new Uint8Array(1);
-  try {
-    while (await Deno.stdin.read(one) !== null) {
-      const key = one[0] as number;
-      if (key === ctrlC || key === ctrlD) return undefined;
-      if (key === enter || key === newline) return new TextDecoder().decode(new Uint8Array(bytes));
-      if (key === backspace || key === del) bytes.pop();
-      else bytes.push(key);
-    }
-    return undefined;
-  } finally {
-    Deno.stdin.setRaw(false);
-    tell("\n");
-  }
 }

@@ -6,6 +6,7 @@
 
 import { Buffer } from "node:buffer";
 import type { Attachment } from "../hosts.ts";
+import { PrintableStream } from "../printable.ts";
 import { type Session, type SshConnection, SshError } from "./port.ts";
 
 /**
@@ -29,7 +30,9 @@ export async function runAttached(
   try {
     if (input || onTerminal) void copyInput(session);
     else session.stream.end();
-    const copied = Promise.all([copyOutput(session.stream, Deno.stdout), copyOutput(session.stderr, Deno.stderr)]);
+    // A command that takes no input reports what others have written, which must not reach a terminal as it is.
+    const copy = input ? copyOutput : copyReport;
+    const copied = Promise.all([copy(session.stream, Deno.stdout), copy(session.stderr, Deno.stderr)]);
     const status = await session.ended;
     await copied;
     return status;
@@ -136,6 +139,19 @@ async function copyOutput(from: NodeJS.ReadableStream, to: { writeSync(bytes: Ui
   for await (const chunk of from) {
     for (let rest = chunk as Uint8Array; rest.length > 0;) rest = rest.subarray(to.writeSync(rest));
   }
+}
+
+async function copyReport(
+  from: NodeJS.ReadableStream,
+  to: { writeSync(bytes: Uint8Array): number; isTerminal(): boolean },
+): Promise<void> {
+  if (!to.isTerminal()) return await copyOutput(from, to);
+  const shown = new PrintableStream();
+  const write = (bytes: Uint8Array) => {
+    for (let rest = bytes; rest.length > 0;) rest = rest.subarray(to.writeSync(rest));
+  };
+  for await (const chunk of from) write(shown.take(chunk as Uint8Array));
+  write(shown.end());
 }
 
 async function textOf(from: NodeJS.ReadableStream): Promise<string> {

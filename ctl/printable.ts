@@ -1,0 +1,58 @@
+/**
+ * Makes text harmless for a terminal. Units, journals, metadata and error messages may hold control sequences that move
+ * the cursor, rename the window or answer in the user's place (ECMA-48); and characters that reorder a line (UAX #9).
+ *
+ * @module
+ */
+
+/** Links to files, as systemctl prints them (OSC 8). */
+// deno-lint-ignore no-control-regex -- control characters are what is looked for
+const link = /\x1b\]8;[^\x07\x1b]{0,2000}(?:\x07|\x1b\\)/g;
+
+/** Control characters (C0 but tab and line feed, DEL, C1), line separators, and bidirectional formatting. */
+const unsafe =
+  // deno-lint-ignore no-control-regex -- control characters are what is looked for
+  /\x1b\[[0-9;]*m|\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/**
+ * Shows control characters as escapes, `\x1b` or `\u202e`. Colors (SGR), tabs, line feeds and carriage returns before a
+ * line feed stay; links lose their target.
+ */
+export function printable(text: string): string {
+  return text.replace(link, "").replace(unsafe, (found) => {
+    if (found.length > 1) return found;
+    const code = found.charCodeAt(0);
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16)}`;
+  });
+}
+
+/** The same for text that is one line: line feeds and carriage returns in it are shown as escapes too. */
+export function printableLine(line: string): string {
+  return printable(line).replaceAll("\r", "\\x0d").replaceAll("\n", "\\n");
+}
+
+/** Makes a stream of bytes harmless, piece by piece; a character may be cut by the end of a piece. */
+export class PrintableStream {
+  readonly #decoder = new TextDecoder();
+  readonly #encoder = new TextEncoder();
+  #rest = "";
+
+  /** What can be shown after another piece. */
+  take(piece: Uint8Array): Uint8Array {
+    return this.#encode(this.#decoder.decode(piece, { stream: true }), false);
+  }
+
+  /** What is left at the end. */
+  end(): Uint8Array {
+    return this.#encode(this.#decoder.decode(), true);
+  }
+
+  /** A carriage return, or the beginning of a color or a link, at the end of a piece waits for what follows it. */
+  #encode(text: string, isLast: boolean): Uint8Array {
+    const all = this.#rest + text;
+    // deno-lint-ignore no-control-regex -- control characters are what is looked for
+    const open = isLast ? null : /(?:\r|\x1b(?:\[[0-9;]{0,30}|\](?:8(?:;[^\x07\x1b]{0,2000}\x1b?)?)?)?)$/.exec(all);
+    this.#rest = open?.[0] ?? "";
+    return this.#encoder.encode(printable(all.slice(0, all.length - this.#rest.length)));
+  }
+}
