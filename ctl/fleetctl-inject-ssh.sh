@@ -4,6 +4,8 @@
 #   cat key.pub | fleetctl-inject-ssh.sh NAME [flags of fleetctl]
 #   cat key.pub | fleetctl-inject-ssh.sh anna --tunnel 10.10.10.10
 #
+# fleetctl logs in as core unless --ssh-username names another user.
+#
 # On each machine it uses update-ssh-keys, where there is one, and otherwise ~/.ssh/authorized_keys of the user that
 # fleetctl logs in as. Doing it again changes nothing. Ends with 1 if a machine could not be given the key.
 set -eu
@@ -66,19 +68,33 @@ if [ $added = 1 ]; then echo "added to $file"; else echo "already in $file"; fi
 '
 
 fleetctl=${FLEETCTL:-fleetctl}
-machines=$("$fleetctl" "$@" list-machines --no-legend --full --fields=machine)
 
-# Standard input was the key; questions about hosts and passphrases go to the terminal, if there is one.
-questions=/dev/null
-if (: </dev/tty) 2>/dev/null; then questions=/dev/tty; fi
+# The user that fleetctl logs in as, unless ~/.ssh/config names another.
+user=${FLEETCTL_SSH_USERNAME:-core}
+previous=
+for argument in "$@"; do
+  case $previous in -ssh-username | --ssh-username) user=$argument ;; esac
+  case $argument in *-ssh-username=*) user=${argument#*=} ;; esac
+  previous=$argument
+done
+
+# fail: says what to do where fleetctl could not log in, which it has said itself.
+fail() {
+  echo "fleetctl logs in as $user. Where there is no such user, or it does not take your key, name another one:" >&2
+  echo "  cat key.pub | $0 $name --ssh-username=root" >&2
+  exit 1
+}
+
+# Standard input was the key; questions about hosts and passphrases are asked at the terminal.
+machines=$("$fleetctl" "$@" list-machines --no-legend --full --fields=machine </dev/null) || fail
 
 status=0
 for machine in $machines; do
   printf '%s: ' "$machine"
   # shellcheck disable=SC2086
-  "$fleetctl" "$@" ssh --machine "$machine" -- "sh -c '$remote' sh $name$keys" <"$questions" || {
+  "$fleetctl" "$@" ssh --machine "$machine" -- "sh -c '$remote' sh $name$keys" </dev/null || {
     echo "$machine: the key is not there" >&2
     status=1
   }
 done
-exit $status
+[ $status = 0 ] || fail

@@ -7,6 +7,7 @@
 import { type Io, reasonOf } from "../io.ts";
 import { checkOfHost } from "./host_key_check.ts";
 import type { Local } from "./local.ts";
+import { Passphrases } from "./passphrases.ts";
 import { Patience } from "./patience.ts";
 import { type Identity, type SshConnection, type SshDoor, SshError } from "./port.ts";
 import { readSshConfig } from "./ssh_config_files.ts";
@@ -41,13 +42,16 @@ const defaultKeys = ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"];
 /** Opens SSH connections. */
 export class Dialer {
   #config: Promise<ConfigBlock[]> | undefined;
+  readonly #passphrases: Passphrases;
 
   constructor(
     readonly io: Io,
     readonly local: Local,
     readonly door: SshDoor,
     readonly settings: DialSettings,
-  ) {}
+  ) {
+    this.#passphrases = new Passphrases(io);
+  }
 
   /** Connects to a host. Rejects with {@link SshError}. */
   async connect(destination: Destination): Promise<SshConnection> {
@@ -93,7 +97,7 @@ export class Dialer {
       ...(local.agentSocket === undefined ? {} : { agentSocket: local.agentSocket }),
       keyTypes: check.keyTypes,
       verify: (key) => patience.without(() => check.verify(key)),
-      passphrase: (path) => patience.without(() => local.askSecret(`Enter passphrase for key '${path}': `)),
+      passphrase: (path, opens) => patience.without(() => this.#passphrases.of(path, opens)),
     }, patience.signal);
   }
 

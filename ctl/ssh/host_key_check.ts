@@ -24,7 +24,7 @@ import { SshError } from "./port.ts";
 /** What the check needs. */
 export interface HostKeyChecking {
   readonly io: Io;
-  readonly local: Pick<Local, "readFile" | "appendLine" | "ask">;
+  readonly local: Pick<Local, "readFile" | "appendLine">;
   /** Path of the known_hosts file. */
   readonly file: string;
   /** False: every key is accepted, and none is remembered. */
@@ -43,8 +43,23 @@ export interface HostKeyCheck {
 export async function checkOfHost(checking: HostKeyChecking, host: HostName): Promise<HostKeyCheck> {
   if (!checking.strict) return { keyTypes: [], verify: () => Promise.resolve() };
   const entries = await readKnownHosts(checking);
-  return { keyTypes: knownKeyTypes(entries, host), verify: (key) => verify(checking, entries, host, key) };
+  return {
+    keyTypes: knownKeyTypes(entries, host),
+    verify: async (key) => {
+      if (isKnown(checking, entries, host, key)) return;
+      const asking = latestQuestion.catch(() => {}).then(async () => {
+        // The answer to an earlier question, or another fleetctl, may have made this host known meanwhile.
+        if (isKnown(checking, await readKnownHosts(checking), host, key)) return;
+        await askToTrust(checking, host, key);
+      });
+      latestQuestion = asking;
+      await asking;
+    },
+  };
 }
+
+/** Ends when the host that was asked about last is accepted and remembered, or is not. */
+let latestQuestion: Promise<void> = Promise.resolve();
 
 async function readKnownHosts({ io, local, file }: HostKeyChecking): Promise<KnownHost[]> {
   try {
@@ -61,17 +76,17 @@ async function readKnownHosts({ io, local, file }: HostKeyChecking): Promise<Kno
   }
 }
 
-async function verify(
-  checking: HostKeyChecking,
+/** False if nothing is known of the host. Throws {@link SshError} if its key is refused. */
+function isKnown(
+  { io, file }: HostKeyChecking,
   entries: readonly KnownHost[],
   host: HostName,
   key: HostKey,
-): Promise<void> {
-  const { io, file } = checking;
+): boolean {
   const judged = judgeHostKey(entries, host, key);
   switch (judged.verdict) {
     case "known":
-      return;
+      return true;
     case "revoked":
       complain(
         io,
@@ -83,7 +98,7 @@ async function verify(
       io.err(changedWarning(key, `${file}:${judged.line}`));
       throw new SshError("host key mismatch");
     case "unknown":
-      return await askToTrust(checking, host, key);
+      return false;
   }
 }
 
@@ -106,18 +121,20 @@ Host key verification failed.
 async function askToTrust({ io, local, file }: HostKeyChecking, host: HostName, key: HostKey): Promise<void> {
   const name = entryName(host.names[0] as string, host.port);
   const type = keyTypeName(key.type);
-  const answer = await local.ask(
+  const answer = await io.ask(
     `The authenticity of host '${name}' can't be established.\n` +
       `${type} key fingerprint is ${md5Fingerprint(key.key)}.\n` +
       `${type} key fingerprint is ${sha256Fingerprint(key.key)}.\n` +
       "Are you sure you want to continue connecting (yes/no)? ",
   );
   if (!["yes", "y"].includes((answer ?? "").toLowerCase())) {
-    if (answer === undefined) complain(io, "");
     complain(io, "Host key verification failed.");
     throw new SshError(
       `unauthorized host${
-        answer === undefined ? `: nobody answered. Add its key to ${file} first (ssh-keyscan -H ${host.names[0]})` : ""
+        answer === undefined
+          ? `: its key is not in ${file}, and there is no terminal to ask whether to trust it. Add the key first ` +
+            `(ssh-keyscan -H ${host.names[0]} >>${file}), or use --strict-host-key-checking=false`
+          : ""
       }`,
     );
   }

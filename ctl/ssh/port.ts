@@ -6,6 +6,7 @@
 
 import type { Duplex } from "node:stream";
 import type { HostKey } from "./known_hosts.ts";
+import type { Passphrase } from "./passphrases.ts";
 
 /** A connection could not be made, or broke. The message says what to do about it. */
 export class SshError extends Error {
@@ -77,8 +78,8 @@ export interface Dial {
   readonly keyTypes: readonly string[];
   /** Judges the host's key; what it rejects with is the reason for the connection to fail. */
   verify(key: HostKey): Promise<void>;
-  /** Asks for the passphrase of a key; undefined if nobody can be asked. */
-  passphrase(path: string): Promise<string | undefined>;
+  /** The passphrase of a key: one that `opens` accepts. */
+  passphrase(path: string, opens: (passphrase: string) => boolean): Promise<Passphrase>;
 }
 
 /** Opens connections. */

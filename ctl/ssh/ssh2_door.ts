@@ -9,6 +9,7 @@ import { connect as connectTcp, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import ssh2 from "ssh2";
 import { reasonOf } from "../io.ts";
+import { agentWithCertificates, signWithCertificates } from "./certificates.ts";
 import {
   ChannelRefusedError,
   type Dial,
@@ -130,6 +131,7 @@ function connect(dial: Dial, signal: AbortSignal): Promise<SshConnection> {
       authHandler: (_left: unknown, _partial: unknown, next: (method: AuthMethod | false) => void) =>
         void auth.next(next),
     });
+    signWithCertificates(client);
   });
 }
 
@@ -165,27 +167,25 @@ class Authentication {
   async #method(identity: Identity): Promise<AuthMethod | undefined> {
     if (identity.kind === "agent") {
       this.tried.push("the keys of the agent");
-      return { type: "agent", agent: identity.socket };
+      return { type: "agent", agent: agentWithCertificates(identity.socket) };
     }
     const { path, text } = identity;
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const passphrase = needsPassphrase(text) ? await this.dial.passphrase(path) : undefined;
-      if (passphrase === undefined && needsPassphrase(text)) {
-        this.tried.push(`${path} (not used: it needs a passphrase, and there is no terminal to ask for it)`);
+    let passphrase: string | undefined;
+    if (needsPassphrase(text)) {
+      const given = await this.dial.passphrase(path, (guess) => !(parseKey(text, guess) instanceof Error));
+      if (typeof given === "string") {
+        const why = given === "wrong"
+          ? "wrong passphrase"
+          : "it needs a passphrase, and there is no terminal to ask for it";
+        this.tried.push(`${path} (not used: ${why})`);
         return undefined;
       }
-      const key = parseKey(text, passphrase);
-      if (!(key instanceof Error)) {
-        this.tried.push(path);
-        return { type: "publickey", key: text, ...(passphrase === undefined ? {} : { passphrase }) };
-      }
-      if (passphrase === undefined) {
-        this.tried.push(`${path} (not used: ${reasonOf(key)})`);
-        return undefined;
-      }
+      passphrase = given.text;
     }
-    this.tried.push(`${path} (not used: wrong passphrase)`);
-    return undefined;
+    const key = parseKey(text, passphrase);
+    this.tried.push(key instanceof Error ? `${path} (not used: ${reasonOf(key)})` : path);
+    if (key instanceof Error) return undefined;
+    return { type: "publickey", key: text, ...(passphrase === undefined ? {} : { passphrase }) };
   }
 }
 

@@ -54,14 +54,19 @@ export class Home {
     return this.run(["fleetctl", ...args], stdin);
   }
 
+  /** Runs a command without a controlling terminal. */
   run(command: readonly string[], stdin?: string): Promise<Output> {
-    return this.stage.m1.run(command, { env: { HOME: this.path }, ...stdin !== undefined && { stdin } });
+    return this.stage.m1.run(["setsid", "--wait", ...command], {
+      env: { HOME: this.path },
+      ...stdin !== undefined && { stdin },
+    });
   }
 
   /** Runs a script on a terminal of 91 by 33, on which these steps are done one after the other. */
   async typed(script: string, steps: readonly Step[]): Promise<Output> {
     const log = `${this.path}/typescript`;
     const keys = `${this.path}/keys`;
+    await this.stage.m1.must(["rm", "-f", keys, log]);
     await this.stage.m1.must(["mkfifo", keys]);
     const terminal = `stty cols 91 rows 33; ${script}`;
     // The fifo is held open for writing, or the terminal would hang up after the first line.

@@ -1,0 +1,89 @@
+/**
+ * Messages of the SSH agent protocol (draft-miller-ssh-agent), as far as certificates need them.
+ *
+ * @module
+ */
+
+/** Numbers of messages. */
+const [requestIdentities, identitiesAnswer, requestSignature, signResponse] = [11, 12, 13, 14];
+
+/** Asks for an RSA signature with SHA-512 (SSH_AGENT_RSA_SHA2_512). */
+const rsaSha512 = 4;
+
+/** The public keys that an agent holds, as they go over the wire. */
+export type Identities = readonly Uint8Array<ArrayBuffer>[];
+
+/** The message that asks for the public keys. */
+export const agentRequest: Uint8Array<ArrayBuffer> = new Uint8Array([requestIdentities]);
+
+/** The message that asks for a signature by the key of a certificate. */
+export function signRequest(key: Uint8Array, data: Uint8Array, algorithm: string): Uint8Array {
+  const flags = algorithm.startsWith("rsa-sha2-512") ? rsaSha512 : 0;
+  const message = new Uint8Array(1 + 4 + key.length + 4 + data.length + 4);
+  const view = new DataView(message.buffer);
+  message[0] = requestSignature;
+  view.setUint32(1, key.length);
+  message.set(key, 5);
+  view.setUint32(5 + key.length, data.length);
+  message.set(data, 9 + key.length);
+  view.setUint32(9 + key.length + data.length, flags);
+  return message;
+}
+
+/** Reads the answer to {@link agentRequest}. Throws if it is none. */
+export function readIdentities(answer: Uint8Array): Identities {
+  const reader = new Reader(answer, identitiesAnswer, "the list of its keys");
+  const count = reader.number();
+  const keys: Uint8Array<ArrayBuffer>[] = [];
+  for (let index = 0; index < count; index++) {
+    keys.push(reader.bytes());
+    // Its comment.
+    reader.bytes();
+  }
+  return keys;
+}
+
+/** Reads the answer to a {@link signRequest}: the signature and the type it is of. Throws if the agent refuses. */
+export function readSignature(answer: Uint8Array): { type: string; signature: Uint8Array<ArrayBuffer> } {
+  const blob = new Reader(answer, signResponse, "a signature").bytes();
+  const reader = new Reader(blob);
+  return { type: new TextDecoder().decode(reader.bytes()), signature: reader.bytes() };
+}
+
+/** The algorithm to name for a certificate; undefined for a key that is none, or of a type that servers refuse. */
+export function certificateType(key: Uint8Array): string | undefined {
+  const type = new TextDecoder().decode(new Reader(key).bytes());
+  // An RSA certificate is signed with SHA-2 (RFC 8332); its type still has the old name.
+  if (type === "ssh-rsa-cert-v01@openssh.com") return "rsa-sha2-512-cert-v01@openssh.com";
+  return /^(?:ssh-ed25519|ecdsa-sha2-nistp\d+)-cert-v01@openssh\.com$/.test(type) ? type : undefined;
+}
+
+/** Reads numbers and texts that begin with their length (RFC 4251, 5). */
+class Reader {
+  readonly #view: DataView;
+  readonly #data: Uint8Array;
+  #at = 0;
+
+  constructor(data: Uint8Array, message?: number, what?: string) {
+    this.#data = data;
+    this.#view = new DataView(data.buffer, data.byteOffset, data.length);
+    if (message === undefined) return;
+    if (data[0] !== message) throw new Error(`the SSH agent refused ${what}`);
+    this.#at = 1;
+  }
+
+  number(): number {
+    const value = this.#view.getUint32(this.#at);
+    this.#at += 4;
+    return value;
+  }
+
+  bytes(): Uint8Array<ArrayBuffer> {
+    const length = this.number();
+    const end = this.#at + length;
+    if (end > this.#data.length) throw new Error("the SSH agent sent an answer that is cut off");
+    const bytes = new Uint8Array(this.#data.subarray(this.#at, end));
+    this.#at = end;
+    return bytes;
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * The adapter that lets ssh2 log in with certificates of the SSH agent (OpenSSH's PROTOCOL.certkeys and
+ * draft-miller-ssh-agent), which ssh2 itself leaves out of the agent's keys.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import { connect } from "node:net";
+import ssh2 from "ssh2";
+import {
+  agentRequest,
+  certificateType,
+  type Identities,
+  readIdentities,
+  readSignature,
+  signRequest,
+} from "./agent_protocol.ts";
+
+/** What is used of ssh2, which brings no types. */
+interface Agent {
+  getIdentities(done: (error: Error | undefined, keys?: unknown[]) => void): void;
+  sign(
+    key: unknown,
+    data: Buffer,
+    options: unknown,
+    done: (error: Error | undefined, signature?: Buffer) => void,
+  ): void;
+}
+const { BaseAgent, createAgent, utils } = ssh2 as unknown as {
+  BaseAgent: new () => Agent;
+  createAgent(path: string): Agent;
+  utils: { parseKey(text: string): object };
+};
+
+/** A key as ssh2 takes it, that is a certificate. */
+interface Certificate {
+  readonly type: string;
+  getPublicSSH(): Buffer;
+  /** The type of the latest signature, which is that of the key inside. */
+  signatureType: string;
+}
+
+/** Any public key: ssh2 takes for a key only what is made like one that it has read itself. */
+const anyKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHkz7XiIjZjDPY17GhB/BCjoAeVH1f1mcj36lQSVY8kp";
+
+/** The agent at a path, with the certificates that it holds. */
+export function agentWithCertificates(path: string): unknown {
+  return new CertificateAgent(path);
+}
+
+class CertificateAgent extends BaseAgent {
+  readonly #path: string;
+  readonly #plain: Agent;
+
+  constructor(path: string) {
+    super();
+    this.#path = path;
+    this.#plain = createAgent(path);
+  }
+
+  /** Certificates first, as ssh(1) has it. */
+  override getIdentities(done: (error: Error | undefined, keys?: unknown[]) => void): void {
+    this.#plain.getIdentities((error, keys = []) => {
+      if (error) return done(error);
+      this.#certificates().then((found) => done(undefined, [...found, ...keys]), (cause) => done(cause as Error));
+    });
+  }
+
+  override sign(
+    key: unknown,
+    data: Buffer,
+    options: unknown,
+    done: (error: Error | undefined, signature?: Buffer) => void,
+  ): void {
+    if (!isCertificate(key)) return this.#plain.sign(key, data, options, done);
+    exchange(this.#path, signRequest(key.getPublicSSH(), data, key.type)).then((answer) => {
+      const { type, signature } = readSignature(answer);
+      key.signatureType = type;
+      done(undefined, Buffer.from(signature));
+    }).catch((error) => done(error as Error));
+  }
+
+  async #certificates(): Promise<Certificate[]> {
+    const identities: Identities = readIdentities(await exchange(this.#path, agentRequest));
+    return identities.flatMap((blob) => {
+      const type = certificateType(blob);
+      if (type === undefined) return [];
+      const key = utils.parseKey(anyKey);
+      const certificate = { type, signatureType: "", getPublicSSH: () => Buffer.from(blob) };
+      certificates.add(certificate);
+      return [Object.setPrototypeOf(certificate, key) as Certificate];
+    });
+  }
+}
+
+const certificates = new WeakSet<object>();
+
+function isCertificate(key: unknown): key is Certificate {
+  return typeof key === "object" && key !== null && certificates.has(key);
+}
+
+/** Longest time for the agent to answer; it may ask its user for consent. */
+const patience_ms = 60_000;
+
+/** Longest answer of an agent, as OpenSSH has it. */
+const maxAnswer = 256 * 1024;
+
+/** Sends one message to the agent and returns its answer, both without their length. */
+function exchange(path: string, message: Uint8Array): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path });
+    let received = Buffer.alloc(0);
+    const fail = (why: string, cause?: unknown) => {
+      socket.destroy();
+      reject(new Error(why, { cause }));
+    };
+    socket.setTimeout(patience_ms, () => fail("the SSH agent does not answer"));
+    socket.on("error", (cause) => fail("cannot reach the SSH agent", cause));
+    socket.on("close", () => fail("the SSH agent closed the connection"));
+    socket.on("data", (chunk: Uint8Array) => {
+      received = Buffer.concat([received, chunk]);
+      if (received.length < 4) return;
+      const length = received.readUInt32BE();
+      if (length > maxAnswer) return fail("the SSH agent sent too long an answer");
+      if (received.length < 4 + length) return;
+      resolve(new Uint8Array(received.subarray(4, 4 + length)));
+      socket.destroy();
+    });
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(message.length);
+    socket.write(Buffer.concat([length, message]));
+  });
+}
+
+type SignedBy = (data: Buffer, done: (signature: Buffer) => void) => void;
+
+/** As much of ssh2's protocol as is changed. */
+interface Protocol {
+  authPK(user: string, key: unknown, algorithm: unknown, sign?: SignedBy): void;
+  readonly _packetRW: {
+    readonly write: {
+      readonly allocStart: number;
+      alloc(size: number): Buffer;
+      finalize(packet: Buffer): Buffer;
+    };
+  };
+}
+
+/**
+ * Makes a client sign with certificates: a signature has the type of the key inside (PROTOCOL.certkeys), where ssh2
+ * writes that of the certificate. Call it once `connect` has been called.
+ */
+export function signWithCertificates(client: object): void {
+  const protocol = (client as { readonly _protocol?: Protocol })._protocol;
+  if (!protocol) return;
+  const authPK = protocol.authPK.bind(protocol);
+  protocol.authPK = (user, key, algorithm, sign) => {
+    if (!sign || !isCertificate(key)) return authPK(user, key, algorithm, sign);
+    authPK(user, key, algorithm, (data, done) =>
+      sign(data, (signature) => {
+        const { write } = protocol._packetRW;
+        const finalize = write.finalize;
+        write.finalize = (packet) => {
+          write.finalize = finalize;
+          return write.finalize(withSignatureType(write, packet, key, signature));
+        };
+        done(signature);
+      }));
+  };
+}
+
+/** The packet with the signature's own type: what follows the public key is written anew. */
+function withSignatureType(
+  write: Protocol["_packetRW"]["write"],
+  packet: Buffer,
+  { type, signatureType }: Certificate,
+  signature: Buffer,
+): Buffer {
+  const tail = 4 + 4 + type.length + 4 + signature.length;
+  const begin = write.allocStart;
+  // The packet may have padding behind it.
+  const end = packet.lastIndexOf(signature) + signature.length;
+  const head = packet.subarray(begin, end - tail);
+  const name = Buffer.from(signatureType);
+  const lengths = [4 + name.length + 4 + signature.length, name.length, signature.length].map((length) => {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(length);
+    return bytes;
+  }) as [Buffer, Buffer, Buffer];
+  const payload = Buffer.concat([head, lengths[0], lengths[1], name, lengths[2], signature]);
+  const changed = write.alloc(payload.length);
+  changed.set(payload, begin);
+  return changed;
+}
