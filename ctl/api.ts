@@ -117,13 +117,17 @@ function remedyFor(code: number, message: string): string {
 /** Pages of one list that are followed before the server is taken to be in a loop. */
 const maxPages = 100_000;
 
-/** An {@link ApiClient} that sends its requests through `send`. */
-export function createApiClient(endpoint: string, send: Send, close: () => void): ApiClient {
-  return new HttpApiClient(endpoint, send, close);
+/** An {@link ApiClient} that sends its requests through `send`; `endpoint` is a function where it can change. */
+export function createApiClient(endpoint: string | (() => string), send: Send, close: () => void): ApiClient {
+  return new HttpApiClient(typeof endpoint === "string" ? () => endpoint : endpoint, send, close);
 }
 
 class HttpApiClient implements ApiClient {
-  constructor(readonly endpoint: string, readonly send: Send, readonly close: () => void) {}
+  constructor(readonly endpointInUse: () => string, readonly send: Send, readonly close: () => void) {}
+
+  get endpoint(): string {
+    return this.endpointInUse();
+  }
 
   async unit(name: string): Promise<UnitEntity | undefined> {
     const answer = await this.send(unitPath(name), { method: "GET" });

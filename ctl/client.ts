@@ -6,11 +6,13 @@
 
 import { type ApiClient, type ApiRequest, createApiClient, type Send, UnreachableError } from "./api.ts";
 import { ClientSetupError, type Endpoint, parseEndpoint } from "./endpoint.ts";
+import { Failover, type Place } from "./failover.ts";
 import { type Io, reasonOf } from "./io.ts";
 import { whyUnreachable } from "./unreachable.ts";
 
 /** How to reach the API. */
 export interface ClientSettings {
+  /** One endpoint, or several between commas. */
   readonly endpoint: string;
   /** Longest time until an answer is complete, or has begun if it streams. */
   readonly timeout_ms: number;
@@ -35,25 +37,52 @@ export interface FetchRequest {
   readonly signal: AbortSignal;
 }
 
-/** An {@link ApiClient} over the network; nothing is sent yet. Throws {@link ClientSetupError}. */
+/**
+ * An {@link ApiClient} over the network; nothing is sent yet. Of several endpoints, the first that answers is used.
+ * Throws {@link ClientSetupError}.
+ */
 export async function connect(settings: ClientSettings, io: Io): Promise<ApiClient> {
-  const endpoint = parseEndpoint(settings.endpoint);
+  const endpoints = settings.endpoint.split(",").filter((text) => text !== "").map(parseEndpoint);
+  if (endpoints.length === 0) endpoints.push(parseEndpoint(settings.endpoint));
   const tls = await readTls(settings, io);
+  const clients: Deno.HttpClient[] = [];
+  const places = endpoints.map((endpoint): Place => ({
+    endpoint: endpoint.text,
+    send: senderTo(
+      endpoint,
+      settings.wire?.(endpoint.socket, tls ?? {}) ?? directly(endpoint, tls, clients),
+      settings,
+      io,
+    ),
+  }));
+  const close = () => {
+    for (const client of clients.splice(0)) client.close();
+  };
+  const [only, ...others] = places as [Place, ...Place[]];
+  if (others.length === 0) return createApiClient(only.endpoint, only.send, close);
+  const failover = new Failover(places, io);
+  return createApiClient(() => failover.endpoint, failover.send, close);
+}
+
+/** Requests from this machine. What has to be closed is added to `clients`. */
+function directly({ socket }: Endpoint, tls: Tls | undefined, clients: Deno.HttpClient[]): Fetch {
   let http: Deno.HttpClient | undefined;
-  const direct: Fetch = (url, request) => {
-    const { socket } = endpoint;
-    if (socket !== undefined) http ??= Deno.createHttpClient({ proxy: { transport: "unix", path: socket } });
-    else if (tls) http ??= Deno.createHttpClient(tls);
+  return (url, request) => {
+    if (!http && (socket !== undefined || tls)) {
+      http = Deno.createHttpClient(socket === undefined ? tls ?? {} : { proxy: { transport: "unix", path: socket } });
+      clients.push(http);
+    }
     return fetch(url, { ...request, ...(http ? { client: http } : {}) });
   };
-  const wire = settings.wire?.(endpoint.socket, tls ?? {}) ?? direct;
-  const send: Send = async (path, request) => {
+}
+
+function senderTo(endpoint: Endpoint, wire: Fetch, settings: ClientSettings, io: Io): Send {
+  return async (path, request) => {
     io.log("DEBUG", `HTTP ${request.method} ${endpoint.base}${path}`);
     const answer = await exchange(endpoint, wire, path, request, settings);
     io.log("DEBUG", `HTTP ${request.method} ${endpoint.base}${path} ${answer.status}`);
     return answer;
   };
-  return createApiClient(endpoint.text, send, () => http?.close());
 }
 
 /** What createHttpClient takes of the TLS flags. */

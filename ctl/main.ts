@@ -19,9 +19,19 @@ import { LazyHosts } from "./lazy_hosts.ts";
 import { interrupted, terminal } from "./terminal.ts";
 import { version } from "./version.ts";
 
-let hosts: LazyHosts<SshHosts> | undefined;
-const waysOf = (flags: Flags, io: Io) =>
-  hosts ??= new LazyHosts(async () => new (await import("./ssh/hosts.ts")).SshHosts(flags, io));
+// The API and etcd are asked directly, as fleet 1.0 did: neither fetch nor gRPC may find a proxy in the environment.
+for (const name of ["http_proxy", "https_proxy", "all_proxy", "grpc_proxy"]) {
+  Deno.env.delete(name);
+  Deno.env.delete(name.toUpperCase());
+}
+
+let latest: { readonly flags: Flags; readonly hosts: LazyHosts<SshHosts> } | undefined;
+const waysOf = (flags: Flags, io: Io) => {
+  if (latest?.flags === flags) return latest.hosts;
+  const hosts = new LazyHosts(async () => new (await import("./ssh/hosts.ts")).SshHosts(flags, io));
+  latest = { flags, hosts };
+  return hosts;
+};
 
 const start: Start = {
   io: terminal,
@@ -30,10 +40,8 @@ const start: Start = {
     const driver = flags.text("driver");
     if (driver === "etcd" || !flags.on("experimental-api")) return await etcdClient(flags, io);
     if (driver !== "API") throw new ClientSetupError(`unrecognized driver ${JSON.stringify(driver)}`);
-    const [endpoint = "", ...others] = flags.text("endpoint").split(",");
-    if (others.length > 0) io.log("WARN", `multiple endpoints provided but only the first (${endpoint}) is used`);
     return await connect({
-      endpoint,
+      endpoint: flags.text("endpoint"),
       timeout_ms: 1000 * (flags.given("request-timeout") ? flags.number("request-timeout") : apiTimeout_s),
       ...tlsFiles(flags),
       token: await tokenOf(flags, io),

@@ -67,7 +67,7 @@ const refusals: { name: string; args: string[]; status: number; stderr: RegExp }
   },
   {
     name: "an unknown driver",
-    args: ["--driver=x", "version"],
+    args: ["--driver=x", "list-units"],
     status: 1,
     stderr: /^Unable to initialize client: unrecognized driver "x"\n$/,
   },
@@ -79,16 +79,21 @@ const refusals: { name: string; args: string[]; status: number; stderr: RegExp }
     ],
   ].map(([endpoint, reason]) => ({
     name: `a client that cannot start, before any command: ${reason}`,
-    args: [`--endpoint=${endpoint}`, "version"],
+    args: [`--endpoint=${endpoint}`, "list-units"],
     status: 1,
     stderr: new RegExp(`^Unable to initialize client: ${reason}\n$`),
   })),
   {
     name: "log lines have time, level and place",
-    args: ["--endpoint=unix:///nonexistent,http://b", "cat", "a"],
+    args: ["--debug", "--endpoint=unix:///nonexistent", "cat", "a"],
     status: 1,
-    stderr:
-      /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d WARN main\.ts:\d+: multiple endpoints provided but only the first \(unix:\/\/\/nonexistent\) is used\n/,
+    stderr: /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d DEBUG client\.ts:\d+: HTTP GET http:\/\/localhost\/fleet/,
+  },
+  {
+    name: "where none of several endpoints answers, each is named with its reason",
+    args: ["--endpoint=unix:///nonexistent,unix:///nowhere", "cat", "a"],
+    status: 1,
+    stderr: /no endpoint answers: .*unix:\/\/\/nonexistent: .*; .*unix:\/\/\/nowhere: /,
   },
   {
     name: "fd-forward to a socket that is not there",

@@ -19,22 +19,28 @@ export class SshHosts implements Hosts {
   readonly #io: Io;
   #dialer: Promise<Dialer> | undefined;
   #tunnel: Promise<SshConnection> | undefined;
-  readonly #connections: SshConnection[] = [];
+  #connections: SshConnection[] = [];
 
   constructor(flags: Flags, io: Io) {
     this.#flags = flags;
     this.#io = io;
   }
 
-  /** The connection to `--tunnel`, made when first asked for. Rejects with {@link SshError}. */
-  tunnel(): Promise<SshConnection> {
-    this.#tunnel ??= (async () => {
-      const text = this.#flags.text("tunnel");
-      const spec = parseHostSpec(text);
-      if (!spec) throw new SshError(`--tunnel=${text} is not host[:port]`);
-      return await this.#keep(await (await this.#ready()).connect(spec));
-    })();
-    return this.#tunnel;
+  /** The connection to `--tunnel`, made when first asked for and again once it is lost. Rejects with {@link SshError}. */
+  async tunnel(): Promise<SshConnection> {
+    const standing = this.#tunnel;
+    const connection = await standing?.catch(() => undefined);
+    if (connection?.open) return connection;
+    // Whoever comes first connects anew, for all.
+    if (this.#tunnel === standing) this.#tunnel = this.#dialTunnel();
+    return await this.#tunnel as SshConnection;
+  }
+
+  async #dialTunnel(): Promise<SshConnection> {
+    const text = this.#flags.text("tunnel");
+    const spec = parseHostSpec(text);
+    if (!spec) throw new SshError(`--tunnel=${text} is not host[:port]`);
+    return this.#keep(await (await this.#ready()).connect(spec));
   }
 
   async connect(address: string, port?: number): Promise<Host> {
@@ -66,7 +72,7 @@ export class SshHosts implements Hosts {
   }
 
   #keep(connection: SshConnection): SshConnection {
-    this.#connections.push(connection);
+    this.#connections = [...this.#connections.filter(({ open }) => open), connection];
     return connection;
   }
 

@@ -6,13 +6,13 @@
 
 import { type ClientRequest, type IncomingMessage, request as httpRequest, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { type Duplex, Readable } from "node:stream";
+import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import type { Fetch, Tls } from "../client.ts";
 import { UnreachableError } from "../api.ts";
 import { type Io, reasonOf } from "../io.ts";
 import { shellWord } from "../hosts.ts";
-import type { SshConnection } from "./port.ts";
+import { ChannelRefusedError, type SshConnection } from "./port.ts";
 
 /** A {@link Fetch} whose connections begin on the other host. `socket` is the path, over there, of the API's socket. */
 export function tunnelledFetch(
@@ -71,10 +71,18 @@ function exchange(
       const headers = Object.entries(answer.headers).map(([name, value]): [string, string] => [name, `${value}`]);
       const empty = [101, 204, 205, 304].includes(status);
       if (empty) answer.resume();
-      resolve(new Response(empty ? null : Readable.toWeb(answer) as ReadableStream, { status, headers }));
+      resolve(new Response(empty ? null : ReadableStream.from(piecesOf(answer)), { status, headers }));
     });
     request.end(body);
   });
+}
+
+async function* piecesOf(answer: IncomingMessage): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  try {
+    for await (const piece of answer) yield new Uint8Array(piece as Uint8Array);
+  } catch (cause) {
+    throw new UnreachableError(`the connection through the tunnel broke: ${reasonOf(cause)}`, { cause });
+  }
 }
 
 /** Streams to the API. */
@@ -95,6 +103,7 @@ class Streams {
       try {
         return await tunnel.toSocket(path);
       } catch (error) {
+        if (!(error instanceof ChannelRefusedError)) throw error;
         this.io.log("DEBUG", `${reasonOf(error)}; trying fleetctl fd-forward`);
         this.#direct = false;
       }

@@ -6,6 +6,7 @@ import { patternCases } from "./ctl_pattern_cases.ts";
 import { type Case, Home, type Stage } from "./ctl_home.ts";
 import { withFleet } from "./fleet_cluster.ts";
 import type { Machine } from "./machine.ts";
+import { until } from "./process.ts";
 
 /** Starts another sshd on m2, with a host key of its own, at port 2222. */
 async function otherSshd({ m2 }: Stage): Promise<string> {
@@ -48,6 +49,25 @@ const keys: readonly Case[] = [
       const script = "ssh-add -q ~/key; rm ~/key; fleetctl --ssh-username root ssh 0202 whoami";
       const { code, stdout, stderr } = await home.run(["ssh-agent", "sh", "-c", script]);
       assert.deepEqual([code, stdout, stderr], [0, "root\n", ""]);
+    },
+  },
+  {
+    name: "certificates in an agent open a machine that trusts their authority and knows none of the keys",
+    async run(stage) {
+      const home = await Home.with(stage, ["hosts"]);
+      await home.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", `${home.path}/authority`]);
+      await stage.m2.writeFile("/etc/ssh/authority.pub", await home.read("authority.pub"));
+      await stage.m2.writeFile("/etc/ssh/sshd_config.d/authority.conf", "TrustedUserCAKeys /etc/ssh/authority.pub\n");
+      await stage.m2.must(["systemctl", "restart", "ssh"]);
+      for (const type of ["ed25519", "rsa", "ecdsa"]) {
+        await home.run(["ssh-keygen", "-q", "-t", type, "-N", "", "-f", `${home.path}/${type}`]);
+        const sign = `ssh-keygen -q -s ~/authority -I anna -n root ~/${type}.pub`;
+        const log_in = "fleetctl --ssh-username=root ssh 0202 hostname";
+        const bare = await home.run(["ssh-agent", "sh", "-c", `ssh-add -q ~/${type}; ${log_in}`]);
+        assert.match(bare.stderr, /root@10\.77\.0\.12 accepts no key of yours \(tried the keys of the agent\)/);
+        const certified = await home.run(["ssh-agent", "sh", "-c", `${sign}; ssh-add -q ~/${type}; ${log_in}`]);
+        assert.deepEqual([certified.code, certified.stdout, certified.stderr], [0, "m2\n", ""], type);
+      }
     },
   },
   {
@@ -111,19 +131,20 @@ const keys: readonly Case[] = [
 ];
 
 const unknownHost =
-  /^The authenticity of host '10\.77\.0\.12' can't be established\.\nssh-ed25519 key fingerprint is (?:[0-9a-f]{2}:){15}[0-9a-f]{2}\.\nssh-ed25519 key fingerprint is SHA256:\S+\.\nAre you sure you want to continue connecting \(yes\/no\)\? /;
+  /The authenticity of host '10\.77\.0\.12' can't be established\.\r?\nssh-ed25519 key fingerprint is (?:[0-9a-f]{2}:){15}[0-9a-f]{2}\.\r?\nssh-ed25519 key fingerprint is SHA256:\S+\.\r?\nAre you sure you want to continue connecting \(yes\/no\)\? $/;
 
 const hosts: readonly Case[] = [
   {
     name: "an unknown host is asked about, and remembered once accepted",
     async run(stage) {
       const home = await Home.with(stage, ["key"]);
-      const first = await home.fleetctl(["ssh", "0202", "cat"], "yes\nand the rest\n");
-      assert.deepEqual([first.code, first.stdout], [0, "and the rest\n"]);
-      assert.match(first.stderr, unknownHost);
-      assert.match(
-        first.stderr,
-        /Warning: Permanently added '10\.77\.0\.12' \(ssh-ed25519\) to the list of known hosts\.\n$/,
+      const command = "printf 'all\\nof it\\n' | fleetctl ssh 0202 'cat >/tmp/taken' >out 2>err";
+      const first = await home.typed(`cd; ${command}`, [{ after: unknownHost, type: "yes\r" }]);
+      assert.equal(first.code, 0);
+      assert.equal(await stage.m2.must(["cat", "/tmp/taken"]), "all\nof it\n");
+      assert.equal(
+        await home.read("err"),
+        "Warning: Permanently added '10.77.0.12' (ssh-ed25519) to the list of known hosts.\n",
       );
       const modes = await home.run(["sh", "-c", "stat -c %a ~/.fleetctl ~/.fleetctl/known_hosts"]);
       assert.equal(modes.stdout, "700\n644\n");
@@ -133,15 +154,40 @@ const hosts: readonly Case[] = [
     },
   },
   {
+    name: "several unknown hosts are asked about one after the other, each once; their journals are then read together",
+    async run(stage) {
+      const home = await Home.with(stage, ["key"]);
+      const anyHost = (steps: number) => new RegExp(`(?:authenticity of host[^]*){${steps}}\\(yes/no\\)\\? $`);
+      const logs = await home.typed("fleetctl --ssh-username=root logs --ssh --lines=1 far all", [
+        { after: anyHost(1), type: "yes\r" },
+        { after: anyHost(2), type: "yes\r" },
+      ]);
+      assert.equal(logs.code, 0, logs.stdout);
+      assert.equal(logs.stdout.match(/authenticity of host/g)?.length, 2, logs.stdout);
+      assert.match(logs.stdout, /far\.service\S* +\S* tick \d+\n/);
+      assert.equal((await home.read(".fleetctl/known_hosts")).trim().split("\n").length, 2);
+      const second = await Home.with(stage, ["key"]);
+      const doctor = await second.typed("fleetctl doctor", [
+        { after: anyHost(1), type: "yes\r" },
+        { after: anyHost(2), type: "yes\r" },
+        { after: anyHost(3), type: "no\r" },
+      ]);
+      assert.match(doctor.stdout, /Permanently added[^]*Permanently added/);
+    },
+  },
+  {
     name: "an unknown host that is not accepted is not used",
     async run(stage) {
       const home = await Home.with(stage, ["key"]);
-      const no = await home.fleetctl(["ssh", "0202", "hostname"], "no\n");
-      assert.deepEqual([no.code, no.stdout], [1, ""]);
-      assert.match(no.stderr, /\? Host key verification failed\.\nFailed building SSH client: unauthorized host\n$/);
-      const silence = await home.fleetctl(["ssh", "0202", "hostname"]);
-      assert.equal(silence.code, 1);
-      assert.match(silence.stderr, /unauthorized host: nobody answered\. .*ssh-keyscan -H 10\.77\.0\.12/);
+      const no = await home.typed("fleetctl ssh 0202 hostname", [{ after: unknownHost, type: "no\r" }]);
+      assert.equal(no.code, 1);
+      assert.match(no.stdout, /Host key verification failed\.\nFailed building SSH client: unauthorized host\n/);
+      const silence = await home.fleetctl(["ssh", "0202", "hostname"], "yes\n");
+      assert.deepEqual([silence.code, silence.stdout], [1, ""]);
+      assert.match(
+        silence.stderr,
+        /unauthorized host: its key is not in .*no terminal to ask.*ssh-keyscan -H 10\.77\.0\.12/,
+      );
       assert.equal((await home.run(["ls", `${home.path}/.fleetctl`])).code, 2);
     },
   },
@@ -156,10 +202,7 @@ const hosts: readonly Case[] = [
       const patterns = line.replace("10.77.0.12", "!10.77.0.13,10.77.0.*");
       const home = await Home.with(stage, ["key"], { ".fleetctl/known_hosts": patterns });
       assert.deepEqual(await home.fleetctl(["ssh", "0202", "hostname"]), { code: 0, stdout: "m2\n", stderr: "" });
-      assert.match(
-        (await home.fleetctl(["ssh", "0303", "hostname"], "no\n")).stderr,
-        /authenticity of host '10\.77\.0\.13'/,
-      );
+      assert.match((await home.fleetctl(["ssh", "0303", "hostname"])).stderr, /unauthorized host: .*10\.77\.0\.13/);
     },
   },
   {
@@ -170,7 +213,7 @@ const hosts: readonly Case[] = [
         ".12 ",
       );
       const home = await Home.with(stage, ["key"], { ".fleetctl/known_hosts": `# mine\n${wrong}\n` });
-      const { code, stdout, stderr } = await home.fleetctl(["ssh", "0202", "hostname"], "yes\n");
+      const { code, stdout, stderr } = await home.fleetctl(["ssh", "0202", "hostname"]);
       assert.deepEqual([code, stdout], [1, ""]);
       assert.match(stderr, /@ {4}WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! {5}@/);
       assert.match(stderr, /Add correct host key in \/root\/home-\d+\/\.fleetctl\/known_hosts:2 to get rid/);
@@ -184,7 +227,7 @@ const hosts: readonly Case[] = [
       const line = stage.knownHosts.split("\n").find((line) => line.startsWith("10.77.0.12 "))!;
       const revoked = `${line}\n@revoked ${line.replace("10.77.0.12", "*")}\n`;
       const home = await Home.with(stage, ["key"], { ".fleetctl/known_hosts": revoked });
-      const { code, stderr } = await home.fleetctl(["ssh", "0202", "hostname"], "yes\n");
+      const { code, stderr } = await home.fleetctl(["ssh", "0202", "hostname"]);
       assert.equal(code, 1);
       assert.match(
         stderr,
@@ -207,9 +250,11 @@ const hosts: readonly Case[] = [
     async run(stage) {
       const key = await otherSshd(stage);
       const home = await Home.with(stage, ["key", "hosts"]);
-      const first = await home.fleetctl(["ssh", "--ssh-port", "2222", "0202", "hostname"], "y\n");
-      assert.equal(first.stdout, "m2\n");
-      assert.match(first.stderr, /Permanently added '\[10\.77\.0\.12\]:2222' \(ECDSA\)/);
+      const first = await home.typed("fleetctl ssh --ssh-port 2222 0202 hostname", [
+        { after: /\(yes\/no\)\? $/, type: "y\r" },
+      ]);
+      assert.match(first.stdout, /\nm2\n/);
+      assert.match(first.stdout, /Permanently added '\[10\.77\.0\.12\]:2222' \(ECDSA\)/);
       assert.equal(await home.read(".fleetctl/known_hosts"), `${stage.knownHosts}[10.77.0.12]:2222 ${key}\n`);
       assert.equal((await home.fleetctl(["ssh", "--ssh-port=2222", "0202", "hostname"])).stderr, "");
     },
@@ -319,6 +364,41 @@ const sessions: readonly Case[] = [
   },
 ];
 
+const reports: readonly Case[] = [
+  {
+    name: "control sequences that a unit logs do not reach a terminal; a pipe gets them as they are",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const script = "[Service]\nType=oneshot\nRemainAfterExit=yes\n" +
+        "ExecStart=/bin/printf 'clear \\033[2J title \\033]0;owned\\007 red \\033[31mred\\033[0m\\n'\n";
+      for (const machine of [stage.m1, stage.m2]) {
+        const on = `[X-Fleet]\nMachineID=${machine.id}\n`;
+        await stage.cluster.put(stage.m1, `noisy-${machine.name}.service`, "launched", script + on);
+      }
+      await stage.cluster.active(stage.m1, ["noisy-m1.service", "noisy-m2.service"]);
+      const raw = "clear \x1b[2J title \x1b]0;owned\x07 red \x1b[31mred\x1b[0m";
+      const shown = "clear \\x1b[2J title \\x1b]0;owned\\x07 red \x1b[31mred\x1b[0m";
+      for (
+        const command of [
+          "logs --lines=3 noisy-m2",
+          "logs --ssh --ssh-username=root --lines=3 noisy-m2",
+          "journal --lines=3 --output=cat noisy-m1",
+          "journal --lines=3 --output=cat noisy-m2",
+          "journal --ssh --ssh-username=root --lines=3 --output=cat noisy-m2",
+          "status noisy-m2",
+          "status noisy-m1",
+        ]
+      ) {
+        const onTerminal = await home.typed(`fleetctl ${command}`, []);
+        assert.doesNotMatch(onTerminal.stdout, /\x1b\[2J|\x1b\]0|\x07/, command);
+        if (!command.startsWith("status")) assert.ok(onTerminal.stdout.includes(shown), onTerminal.stdout);
+        const piped = await home.fleetctl(command.split(" "));
+        if (!command.startsWith("status")) assert.ok(piped.stdout.includes(raw), piped.stdout);
+      }
+    },
+  },
+];
+
 const unix = "--endpoint=unix:///run/fleet.sock";
 const here = { "FLEETCTL_TUNNEL": "10.77.0.12", "FLEETCTL_SSH_USERNAME": "root" };
 
@@ -366,15 +446,77 @@ const tunnels: readonly Case[] = [
       const lines = stage.knownHosts.trim().split("\n");
       const onlyTunnel = lines.filter((line) => line.startsWith("10.77.0.12 ")).join("\n") + "\n";
       const second = await Home.with(stage, ["key"], { ".fleetctl/known_hosts": onlyTunnel });
-      assert.match(
-        (await second.run([...hop, "ssh", "0303", "true"], "no\n")).stderr,
-        /authenticity of host '10\.77\.0\.13'/,
-      );
+      assert.match((await second.run([...hop, "ssh", "0303", "true"])).stderr, /unauthorized host: .*-H 10\.77\.0\.13/);
       const onlyTarget = lines.filter((line) => line.startsWith("10.77.0.13 ")).join("\n") + "\n";
       const first = await Home.with(stage, ["key"], { ".fleetctl/known_hosts": onlyTarget });
-      const refused = await first.run([...hop, "ssh", "0303", "true"], "no\n");
-      assert.match(refused.stderr, /authenticity of host '10\.77\.0\.12'/);
-      assert.match(refused.stderr, /Unable to initialize client: failed initializing SSH client: unauthorized host\n$/);
+      const refused = await first.run([...hop, "ssh", "0303", "true"]);
+      assert.match(
+        refused.stderr,
+        /^Unable to initialize client: failed initializing SSH client: unauthorized host: .*-H 10\.77\.0\.12/m,
+      );
+    },
+  },
+];
+
+const lost: readonly Case[] = [
+  {
+    name: "journal -f and events go on over a new connection when the one through the tunnel is lost",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const flags = `--tunnel=10.77.0.12 --ssh-username=root ${unix}`;
+      const script = `
+        timeout -s INT 30 fleetctl ${flags} journal -f --lines=1 --output=cat far.service >journal 2>journal.err &
+        timeout -s INT 30 fleetctl ${flags} events --output=json >events 2>events.err &
+        jobs -p >pids; wait`;
+      const running = home.run(["sh", "-c", `cd; ${script}`]);
+      const lines = async (file: string) => (await home.run(["cat", `${home.path}/${file}`])).stdout.split("\n");
+      await until("the journal through the tunnel", async () => (await lines("journal")).length > 1 || undefined);
+      await stage.m2.sh("kill $(pgrep -f '^sshd: root')");
+      await until("the loss to be noticed", async () => (await lines("journal.err")).length > 1 || undefined);
+      const before = (await lines("journal")).length;
+      await until("the journal to go on", async () => (await lines("journal")).length > before + 1 || undefined);
+      await stage.cluster.fleetctl(stage.m1, "stop", "near.service");
+      await until("an event after the loss", async () => {
+        return (await lines("events")).some((line) => line.includes("near.service")) || undefined;
+      });
+      await stage.cluster.fleetctl(stage.m1, "start", "near.service");
+      await home.run(["sh", "-c", "kill -INT $(cat ~/pids)"]);
+      await running;
+    },
+  },
+  {
+    name: "the first of several endpoints that answers is used, also by a journal that is followed",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      const endpoints = "http://10.77.0.13:1,http://10.77.0.12:49153,http://10.77.0.11:49153";
+      const list = await home.run(["env", `FLEETCTL_ENDPOINT=${endpoints}`, "fleetctl", "list-units", "--no-legend"]);
+      assert.equal(list.stderr, "");
+      assert.match(list.stdout, /^far\.service/m);
+      const follow =
+        `timeout -s INT 30 fleetctl --endpoint=${endpoints} journal -f --lines=1 --output=cat near.service`;
+      const running = home.run(["sh", "-c", `cd; ${follow} >journal 2>err & echo $! >pid; wait`]);
+      const lines = async () => (await home.run(["cat", `${home.path}/journal`])).stdout.split("\n").length;
+      await until("the journal", async () => await lines() > 1 || undefined);
+      await stage.m2.must(["systemctl", "stop", "fleet.service"]);
+      const before = await lines();
+      await until("the journal by another endpoint", async () => await lines() > before + 1 || undefined);
+      await home.run(["sh", "-c", "kill -INT $(cat ~/pid)"]);
+      await running;
+      await stage.m2.must(["systemctl", "start", "fleet.service"]);
+      await stage.cluster.active(stage.m1, ["far.service"]);
+    },
+  },
+  {
+    name: "a proxy in the environment is not used",
+    async run(stage) {
+      const home = await Home.with(stage, []);
+      for (const name of ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]) {
+        const proxy = ["env", `${name}=http://10.77.0.13:1`, "fleetctl"];
+        const list = await home.run([...proxy, "--endpoint=http://10.77.0.12:49153", "list-machines", "--no-legend"]);
+        assert.deepEqual([list.code, list.stderr], [0, ""], name);
+        const direct = await home.run([...proxy, "--driver=etcd", "--endpoint=http://10.77.0.1:2379", "list-machines"]);
+        assert.deepEqual([direct.code, direct.stderr], [0, ""], name);
+      }
     },
   },
 ];
@@ -412,6 +554,23 @@ const injection: readonly Case[] = [
       const key = (await home.read("anna.pub")).split(" ").slice(0, 2).join(" ");
       assert.equal(await stage.m2.must(["cat", "/root/asked"]), `-a anna -n\n${key} anna\n`);
       await stage.m2.must(["rm", "/usr/local/bin/update-ssh-keys"]);
+      const stranger = await Home.with(stage, ["key"], {
+        "inject.sh": script,
+        "anna.pub": await home.read("anna.pub"),
+      });
+      const anyHost = (steps: number) => new RegExp(`(?:authenticity of host[^]*){${steps}}\\(yes/no\\)\\? $`);
+      const contact = await stranger.typed(
+        `cd; cat anna.pub | FLEETCTL_SSH_USERNAME=root sh inject.sh simon --tunnel 10.77.0.12`,
+        [1, 2, 3].map((steps) => ({ after: anyHost(steps), type: "yes\r" })),
+      );
+      assert.equal(contact.code, 0, contact.stdout);
+      assert.equal(contact.stdout.match(/(?:added to|already in) \/root\/\.ssh\/authorized_keys$/gm)?.length, 3);
+      const nobody = await home.run(["sh", "-c", `FLEETCTL_SSH_USERNAME=nosuch sh ~/inject.sh anna <~/anna.pub`]);
+      assert.equal(nobody.code, 1);
+      assert.match(
+        nobody.stderr,
+        /logs in as nosuch\..*:\n {2}cat key\.pub \| \S+inject\.sh anna --ssh-username=root\n$/,
+      );
       const nonsense = await home.run(["sh", "-c", "echo 'ssh-ed25519 $(reboot)' | sh ~/inject.sh anna"]);
       assert.equal(nonsense.code, 2);
       assert.equal((await home.run(["sh", "-c", "sh ~/inject.sh </dev/null"])).code, 2);
@@ -433,7 +592,17 @@ Deno.test("fleetctl over SSH", async (t) => {
     const knownHosts = Deno.readTextFileSync(cluster.lab.knownHosts);
     const stage: Stage = { cluster, m1, m2, m3, key, knownHosts };
     for (
-      const { name, run } of [...keys, ...hosts, ...sessions, ...tunnels, ...apiCases, ...patternCases, ...injection]
+      const { name, run } of [
+        ...keys,
+        ...hosts,
+        ...sessions,
+        ...reports,
+        ...tunnels,
+        ...lost,
+        ...apiCases,
+        ...patternCases,
+        ...injection,
+      ]
     ) {
       await t.step(name, () => run(stage));
     }
