@@ -28,7 +28,7 @@ export const patternCases: readonly Case[] = [
         [1, "Unit web@3.service does not appear to be loaded.\n"],
       );
       const journal = await sh("fleetctl journal --output=cat 'web@[12]'");
-      assert.match(journal.stdout, /^-- web@1\.service --\n[^]*hello 1\n\n-- web@2\.service --\n[^]*hello 2\n/);
+      assert.match(journal.stdout, /^-- web@1\.service --\n[^]*hello 1\n[^]*-- web@2\.service --\n[^]*hello 2\n/);
       const logs = await sh("fleetctl logs 'web@*'");
       assert.equal(logs.code, 0, logs.stderr);
       assert.match(logs.stdout, /web@1\.service hello 1\n/);
