@@ -30,8 +30,8 @@ USAGE
 #                reads for nobody who may not do everything
 #         ffi    the C library, where distributions have it: which process speaks on a unix socket (getsockopt(2))
 # fleetctl  read, write  unit files, keys and sockets are wherever its user's arguments say
-#           run          `status` and `journal` of a unit on this very machine; stty for a shell on another; stty, tee
-#                        and head to ask at /dev/tty, which Deno opens only for programs that may do everything
+#           run          `status` and `journal` of a unit on this very machine; systemd-analyze for `verify`;
+#                        stty for a shell on another; stty, tee and head to ask at /dev/tty, which Deno opens only for programs that may do everything
 # Neither may start any other program, nor fleetctl call anything outside the runtime.
 fleetd_flags="--no-prompt --quiet --unstable-net
   --allow-net
@@ -49,7 +49,7 @@ fleetctl_flags="--no-prompt --quiet
   --allow-env=FLEETCTL_*,HOME,USER,LOGNAME,SSH_AUTH_SOCK,TERM,COLUMNS,LINES,NO_COLOR,FORCE_COLOR,HTTP_PROXY,HTTPS_PROXY,ALL_PROXY,GRPC_PROXY,http_proxy,https_proxy,all_proxy,grpc_proxy
   --ignore-env
   --allow-sys=uid,networkInterfaces,hostname
-  --allow-run=systemctl,journalctl,sudo,stty,tee,head"
+  --allow-run=systemctl,journalctl,sudo,stty,tee,head,systemd-analyze"
 
 # Optional native parts of ssh2 and dbus-next: they do without.
 externals="--external=cpu-features --external=*.node --external=usocket --external=x11"

@@ -62,9 +62,6 @@ export async function runFleetctl(
     return 0;
   }
   if (command.name === "help") return help(quiet, line.args);
-  if (command.deprecated !== undefined) {
-    complain(quiet, `Command "${command.name}" is deprecated, ${command.deprecated}`);
-  }
   return await runCommand(command, line, start.io(flags.on("debug")), start);
 }
 
@@ -209,10 +206,8 @@ class UnknownCommandError extends UsageError {
 
   constructor(name: string) {
     const other = otherNames[name];
-    const similar = other !== undefined
-      ? [other]
-      : commands.filter(({ deprecated, isHidden }) => deprecated === undefined && !isHidden).map(({ name }) => name)
-        .filter((candidate) => (name !== "" && candidate.startsWith(name)) || editDistance(name, candidate) <= 2);
+    const similar = other !== undefined ? [other] : commands.filter(({ isHidden }) => !isHidden).map(({ name }) => name)
+      .filter((candidate) => (name !== "" && candidate.startsWith(name)) || editDistance(name, candidate) <= 2);
     const question = similar.length === 0 ? "" : `; did you mean ${similar.join(" or ")}?`;
     super(`unknown command ${JSON.stringify(name)} for "fleetctl"${question}`);
   }

@@ -40,10 +40,6 @@ for (const line of ["--version", "-v", "version", "vers"]) {
   });
 }
 
-Deno.test("help does not list what is deprecated", async () => {
-  assert.doesNotMatch((await fleetctl(new FakeApi(), "help")).stdout, /^\tverify\b/m);
-});
-
 const startUsage = "Usage: fleetctl start [--no-block|--block-attempts=N|--timeout=S] [--replace] UNIT... " +
   "(fleetctl help start says more)\n";
 const seeHelp = "Run 'fleetctl --help' for usage.\n";

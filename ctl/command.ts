@@ -66,8 +66,6 @@ export interface Command {
   readonly isOffline?: boolean;
   /** True if only scripts call it: it is left out of lists. */
   readonly isHidden?: boolean;
-  /** Set if the command is no more; the text follows `Command "x" is deprecated, `. It is left out of lists. */
-  readonly deprecated?: string;
   /** Does it and returns the exit status. What it throws is printed; the exit status is 2 for a {@link UsageError}, else 1. */
   run(context: Context): Promise<number>;
 }

@@ -15,15 +15,8 @@ import type { Context } from "./command.ts";
 import { inParallel } from "./concurrency.ts";
 import { unloaded } from "./goals.ts";
 import { complain, type Io, reasonOf, say } from "./io.ts";
-import {
-  CreationError,
-  type NamedUnit,
-  namedUnit,
-  optionsOf,
-  planUnit,
-  type Sourcing,
-  type UnitPlan,
-} from "./unit_source.ts";
+import { type NamedUnit, namedUnit } from "./local_file.ts";
+import { CreationError, optionsOf, planUnit, type Sourcing, type UnitPlan } from "./unit_source.ts";
 import { waitForUnits } from "./wait.ts";
 
 /** A unit that is in the cluster now. */

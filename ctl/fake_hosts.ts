@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Attachment, Host, Hosts } from "./hosts.ts";
+import type { Attachment, CapturedOutput, Host, Hosts } from "./hosts.ts";
 
 /** The fake. Everything public may be set by a test. */
 export class FakeHosts implements Hosts {
@@ -18,6 +18,8 @@ export class FakeHosts implements Hosts {
   captured: (address: string, command: string) => string = () => "";
   /** The lines that a command writes, by where it runs: an address, or `here`. */
   lines: (place: string, command: string) => readonly string[] = () => [];
+  /** What a captured program writes here on standard error; undefined if this machine does not have it. */
+  capturedHere: (argv: readonly string[]) => string | undefined = () => undefined;
   /** Why nobody can log in; undefined if they can. */
   refusal: string | undefined;
 
@@ -47,6 +49,12 @@ export class FakeHosts implements Hosts {
 
   linesHere(argv: readonly string[]): AsyncIterable<string> {
     return this.#lines("here", argv.join(" "));
+  }
+
+  async captureHere(argv: readonly string[]): Promise<CapturedOutput | undefined> {
+    const status = await this.#run(`here: ${argv.join(" ")}`);
+    const stderr = this.capturedHere(argv);
+    return stderr === undefined ? undefined : { status, stdout: "", stderr };
   }
 
   close(): void {}

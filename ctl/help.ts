@@ -15,7 +15,7 @@ const programSummary = "the command-line client of fleet, the cluster-wide init 
 
 /** The page about fleetctl itself. */
 export function rootHelp(commands: readonly Command[]): string {
-  const rows = commands.filter((command) => command.deprecated === undefined && !command.isHidden)
+  const rows = commands.filter((command) => !command.isHidden)
     .map((command) => ["", command.name, command.summary]);
   return section("NAME", `\t${programName} - ${programSummary}\n`) +
     section("USAGE", `\t${programName} [global flags] COMMAND [flags] [arguments]\n`) +

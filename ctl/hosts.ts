@@ -14,7 +14,14 @@ export interface Host {
   /** Runs a command there and yields each line it writes; throws if it fails, with what it wrote on standard error. */
   lines(command: string): AsyncIterable<string>;
   /** Runs a command there and returns what it wrote. */
-  capture(command: string): Promise<{ readonly status: number; readonly stdout: string; readonly stderr: string }>;
+  capture(command: string): Promise<CapturedOutput>;
+}
+
+/** What a program wrote, and its exit status. */
+export interface CapturedOutput {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
 /** How a command there meets the streams here. */
@@ -34,6 +41,8 @@ export interface Hosts {
   runHere(argv: readonly string[]): Promise<number>;
   /** Runs a program here and yields each line it writes; throws if it fails, with what it wrote on standard error. */
   linesHere(argv: readonly string[]): AsyncIterable<string>;
+  /** Runs a program here and returns what it wrote; undefined if there is no such program. */
+  captureHere(argv: readonly string[]): Promise<CapturedOutput | undefined>;
   /** Ends all connections. */
   close(): void;
 }

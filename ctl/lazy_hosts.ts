@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Host, Hosts } from "./hosts.ts";
+import type { CapturedOutput, Host, Hosts } from "./hosts.ts";
 
 /** {@link Hosts} that `load` makes when they are first needed. */
 export class LazyHosts<Real extends Hosts> implements Hosts {
@@ -32,6 +32,10 @@ export class LazyHosts<Real extends Hosts> implements Hosts {
 
   async *linesHere(argv: readonly string[]): AsyncGenerator<string> {
     yield* (await this.real()).linesHere(argv);
+  }
+
+  async captureHere(argv: readonly string[]): Promise<CapturedOutput | undefined> {
+    return await (await this.real()).captureHere(argv);
   }
 
   close(): void {

@@ -601,11 +601,10 @@ const commands: Row[] = [
     stderr: "Failed dialing remote address: no such file\n",
   },
   {
-    row: "verify",
-    line: "verify launched",
-    status: 2,
-    stderr: 'Command "verify" is deprecated, DEPRECATED - No longer works\n' +
-      "WARNING: The signed/verified units feature is DEPRECATED and cannot be used.\n",
+    row: "verify (fixed: checks unit files, instead of saying that it no longer works)",
+    line: "verify --no-legend launched",
+    status: 1,
+    stdout: "launched\t-\terror\tfleet\tno such file as launched.service\n",
   },
 ];
 

@@ -5,31 +5,19 @@
  */
 
 import type { UnitEntity, UnitOptionEntity } from "../daemon/api/v1.ts";
-import {
-  readUnitFile,
-  serializeUnitFile,
-  type UnitFile,
-  UnitFileError,
-  type UnitOption,
-} from "../systemd/unit_file.ts";
-import { mangleUnitName, recognizedTypes, storableTypes, templateOf } from "../systemd/unit_name.ts";
+import { serializeUnitFile, type UnitOption } from "../systemd/unit_file.ts";
+import { templateOf } from "../systemd/unit_name.ts";
 import type { ApiClient } from "./api.ts";
 import { type Io, reasonOf } from "./io.ts";
+import {
+  beside,
+  type LocalFile,
+  LocalFileError,
+  type NamedUnit,
+  readLocalFile,
+  unsupportedType,
+} from "./local_file.ts";
 import { whyNotFound } from "./not_found.ts";
-
-/** A unit named on the command line. */
-export interface NamedUnit {
-  readonly name: string;
-  /** The argument with a unit type at its end: where its file would be. */
-  readonly file: string;
-  /** The argument itself. */
-  readonly argument: string;
-}
-
-/** A unit file that was read on this machine. */
-export interface LocalFile extends UnitFile {
-  readonly path: string;
-}
 
 /** What is to be done about one unit. */
 export interface UnitPlan extends NamedUnit {
@@ -67,13 +55,6 @@ export interface Sourcing {
   readonly replaceable: ReadonlySet<string>;
   /** What an earlier argument of the same command is about to create under that name. */
   readonly earlier: (name: string) => Promise<UnitPlan> | undefined;
-}
-
-/** Reads an argument: the last part of its path is the name, and `.service` is meant where no unit type is given. */
-export function namedUnit(argument: string): NamedUnit {
-  const name = mangleUnitName(argument);
-  const directory = argument.slice(0, argument.lastIndexOf("/") + 1);
-  return { name, file: directory + name, argument };
 }
 
 /** Finds out what is to be done about a unit. Throws {@link CreationError}. */
@@ -131,7 +112,7 @@ function replacing(state: string): string {
 }
 
 async function findContent(unit: NamedUnit, sourcing: Sourcing): Promise<Content> {
-  const own = await readLocalFile(unit.file, sourcing.io, `failed getting Unit(${unit.file}) from file`);
+  const own = await readLocal(unit.file, sourcing.io, `failed getting Unit(${unit.file}) from file`);
   if (own) return { options: own.options, local: own, notes: [] };
   const template = templateOf(unit.name);
   if (template === undefined) {
@@ -141,7 +122,7 @@ async function findContent(unit: NamedUnit, sourcing: Sourcing): Promise<Content
   }
   const context = `failed getting Unit(${unit.file}) from template`;
   const submitted = await templateInCluster(template, context, sourcing);
-  const local = await readLocalFile(
+  const local = await readLocal(
     beside(unit.file, template),
     sourcing.io,
     `${context}: unable to load template Unit(${template}) from file`,
@@ -182,50 +163,22 @@ async function localContent(
   unit: NamedUnit,
   io: Io,
 ): Promise<{ content: LocalFile; isTemplate: boolean } | undefined> {
-  const own = await readLocalFile(unit.file, io, `failed getting Unit(${unit.file}) from file`);
+  const own = await readLocal(unit.file, io, `failed getting Unit(${unit.file}) from file`);
   if (own) return { content: own, isTemplate: false };
   const template = templateOf(unit.name);
   if (template === undefined) return undefined;
   const path = beside(unit.file, template);
-  const shared = await readLocalFile(path, io, `failed getting Unit(${path}) from file`);
+  const shared = await readLocal(path, io, `failed getting Unit(${path}) from file`);
   return shared && { content: shared, isTemplate: true };
 }
 
-/** Reads and parses a unit file; undefined if there is none. Throws {@link CreationError} that begins with `context`. */
-export async function readLocalFile(path: string, io: Io, context: string): Promise<LocalFile | undefined> {
-  let file: UnitFile | undefined;
+async function readLocal(path: string, io: Io, context: string): Promise<LocalFile | undefined> {
   try {
-    const text = await io.readFile(path);
-    file = text === undefined ? undefined : readUnitFile(text);
+    return await readLocalFile(path, io);
   } catch (cause) {
-    const line = cause instanceof UnitFileError ? `line ${cause.line}: ` : "";
+    const line = cause instanceof LocalFileError && cause.line !== undefined ? `line ${cause.line}: ` : "";
     throw new CreationError(`${context}: ${line}${reasonOf(cause)}`, { cause });
   }
-  if (file?.options.length === 0) {
-    const why = file.ignored.map(({ line, message }) => `line ${line}: ${message}`).join("; ");
-    throw new CreationError(
-      `${context}: the file has no options, so that there is nothing to store${why && `: ${why}`}`,
-    );
-  }
-  return file && { ...file, path };
-}
-
-/** Files of Podman's Quadlet, see podman-systemd.unit(5). */
-const quadletTypes = ["container", "volume", "network", "kube", "pod", "image", "build"];
-
-/** Why an argument that names a file of another type than that of a unit is none. */
-async function unsupportedType(argument: string, io: Io): Promise<string | undefined> {
-  const type = /\.([a-z]+)$/.exec(argument)?.[1];
-  if (type === undefined || recognizedTypes.includes(type)) return undefined;
-  const isQuadlet = quadletTypes.includes(type);
-  if (!isQuadlet && await io.readFile(argument).catch(() => undefined) === undefined) return undefined;
-  const instead = isQuadlet ? `: Quadlet files are not supported; write a .service that runs podman` : "";
-  return `${argument} is no unit file: ${JSON.stringify(`.${type}`)} is no type of unit that fleet takes ` +
-    `(${storableTypes.join(", ")})${instead}`;
-}
-
-function beside(file: string, name: string): string {
-  return file.slice(0, file.lastIndexOf("/") + 1) + name;
 }
 
 function sameContent(a: readonly UnitOption[], b: readonly UnitOption[]): boolean {

@@ -56,7 +56,7 @@ async function candidatesFor(
   if (line.pending) return await fromCluster(context, line.flags, valuesOf[line.pending.name] ?? []);
   if (typed.startsWith("-")) return [...globalFlags, ...command?.flags ?? []].map((flag) => `--${flag.name}`);
   if (line.positionals.length === 0) {
-    return commands.filter(({ deprecated, isHidden }) => !deprecated && !isHidden).map((each) => each.name);
+    return commands.filter(({ isHidden }) => !isHidden).map((each) => each.name);
   }
   if (name === "completion") return ["bash", "fish", "zsh"];
   if (name === "help") return commands.filter(({ isHidden }) => !isHidden).map((each) => each.name);

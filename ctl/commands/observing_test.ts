@@ -151,7 +151,7 @@ Deno.test("machine label sets and removes in one request", async () => {
 
 const completions: [string, string[]][] = [
   ["complete -- st", ["start", "status", "stop"]],
-  ["complete -- ver", ["version"]],
+  ["complete -- ver", ["verify", "version"]],
   ["complete -- start a", ["a.service"]],
   ["complete -- --tunnel x status --ssh-port 7 b", ["b.service"]],
   ["complete -- ssh 45", [id]],

@@ -20,13 +20,6 @@ const cases: { name: string; line: string; status?: number; stdout?: string; std
     stderr: "Unit b.service not found\n",
   },
   { name: "version", line: "version", stdout: `fleetctl version ${version}\n` },
-  {
-    name: "verify is gone",
-    line: "verify a",
-    status: 2,
-    stderr: 'Command "verify" is deprecated, DEPRECATED - No longer works\n' +
-      "WARNING: The signed/verified units feature is DEPRECATED and cannot be used.\n",
-  },
 ];
 
 for (const { name, line, status = 0, stdout = "", stderr = "" } of cases) {

@@ -1,16 +1,115 @@
-import { type Command, exitUsage } from "../command.ts";
-import { complain } from "../io.ts";
+import { checkUnit } from "../../registry/unit_check.ts";
+import { UsageError } from "../args.ts";
+import { type Command, type Context, exitFailure } from "../command.ts";
+import { inParallel } from "../concurrency.ts";
+import { say } from "../io.ts";
+import { chosenFields, type Columns, listFlags, printList, textColumn } from "../listing.ts";
+import { systemdFindings } from "../systemd_verify.ts";
+import {
+  type LocalFile,
+  LocalFileError,
+  namedUnit,
+  readLocalFile,
+  templateFile,
+  unsupportedType,
+} from "../local_file.ts";
 
-/** `fleetctl verify`, which has long been gone and says so. */
+/** Something found in a unit file, or about it. */
+export interface FileFinding {
+  readonly file: string;
+  readonly line?: number;
+  /** A note depends on this machine only, and is no fault of the file. */
+  readonly severity: "error" | "warning" | "note";
+  readonly source: "fleet" | "systemd";
+  readonly message: string;
+}
+
+const columns: Columns<FileFinding> = {
+  file: textColumn(({ file }) => file),
+  line: { text: ({ line }) => line === undefined ? "-" : String(line), json: ({ line }) => line ?? null },
+  severity: textColumn(({ severity }) => severity),
+  source: textColumn(({ source }) => source),
+  message: textColumn(({ message }) => message),
+};
+
+/** `fleetctl verify`: checks unit files before they are in the cluster. */
 export const verify: Command = {
   name: "verify",
   isOffline: true,
-  summary: "Does nothing any more",
-  usage: "verify UNIT",
-  deprecated: "DEPRECATED - No longer works",
-  flags: [],
-  run({ io }) {
-    complain(io, "WARNING: The signed/verified units feature is DEPRECATED and cannot be used.");
-    return Promise.resolve(exitUsage);
+  summary: "Check unit files, without the cluster",
+  usage: "verify [--no-legend] [--fields=...] [--output=wide|json|yaml] FILE...",
+  description: `Checks unit files by the rules of fleet, as submit does, and by those of the systemd of this
+machine, if it has systemd-analyze. Nothing is sent anywhere. Exit status 1 if there is an error
+or a warning; notes are about this machine only, such as a program that is not installed here.
+
+Check all units of a directory:
+fleetctl verify units/*.service`,
+  flags: listFlags(columns, "file,line,severity,source,message"),
+  async run(context) {
+    const { io, args } = context;
+    const fields = chosenFields(context, columns);
+    if (typeof fields === "number") return fields;
+    if (args.length === 0) throw new UsageError("No unit files to check: name at least one", true);
+    const checked = await inParallel(args, (argument) => checkFile(context, argument));
+    const findings = checked.flatMap(({ findings }) => findings);
+    const format = context.flags.text("output");
+    if (findings.length > 0 || format === "json" || format === "yaml") printList(context, columns, fields, findings);
+    else say(io, args.length === 1 ? "No problems found." : `No problems found in ${args.length} files.`);
+    if (checked.some(({ bySystemd }) => !bySystemd)) {
+      io.log("WARN", "not checked by the rules of systemd: this machine has no systemd-analyze");
+    }
+    return findings.some(({ severity }) => severity !== "note") ? exitFailure : 0;
   },
 };
+
+interface Checked {
+  readonly findings: readonly FileFinding[];
+  /** False if there is no systemd-analyze to ask. */
+  readonly bySystemd: boolean;
+}
+
+async function checkFile(context: Context, argument: string): Promise<Checked> {
+  const unit = namedUnit(argument);
+  let file: LocalFile | undefined;
+  try {
+    file = await readLocalFile(unit.file, context.io) ??
+      await readLocalFile(templateFile(unit) ?? unit.file, context.io);
+  } catch (error) {
+    if (!(error instanceof LocalFileError)) throw error;
+    return failed({ file: error.path, ...error.line !== undefined && { line: error.line } }, error.message);
+  }
+  if (file === undefined) {
+    return failed({ file: argument }, await unsupportedType(argument, context.io) ?? `no such file as ${unit.file}`);
+  }
+  const own = ownFindings(unit.name, file);
+  const theirs = await systemdFindings(context.hosts, unit);
+  // systemd ignores the same lines; once is enough.
+  const lines = new Set(own.map(({ line }) => line).filter((line) => line !== undefined));
+  return {
+    findings: [
+      ...own,
+      ...(theirs ?? []).filter(({ line }) => line === undefined || !lines.has(line))
+        .map((finding) => ({ ...finding, source: "systemd" as const })),
+    ],
+    bySystemd: theirs !== undefined,
+  };
+}
+
+function failed(place: Pick<FileFinding, "file" | "line">, message: string): Checked {
+  return { findings: [{ ...place, severity: "error", source: "fleet", message }], bySystemd: true };
+}
+
+function ownFindings(name: string, { path, options, lines, ignored }: LocalFile): FileFinding[] {
+  const found: FileFinding[] = ignored.map(({ line, message }) => ({
+    ...{ file: path, line, severity: "warning", source: "fleet" },
+    message: `ignored ${message}`,
+  }));
+  for (const { kind, message, option } of checkUnit(name, options)) {
+    const line = option === undefined ? undefined : lines[option];
+    found.push({
+      ...{ file: path, ...line !== undefined && { line }, message },
+      ...{ severity: kind === "doubtful" ? "warning" : "error", source: "fleet" },
+    });
+  }
+  return found;
+}

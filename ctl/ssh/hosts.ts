@@ -5,10 +5,10 @@
  */
 
 import type { Flags } from "../args.ts";
-import type { Host, Hosts } from "../hosts.ts";
+import type { CapturedOutput, Host, Hosts } from "../hosts.ts";
 import type { Io } from "../io.ts";
 import { Dialer } from "./dial.ts";
-import { linesOfProgram, localMachine, runProgram } from "./local.ts";
+import { captureProgram, linesOfProgram, localMachine, runProgram } from "./local.ts";
 import { type SshConnection, SshError } from "./port.ts";
 import { linesOf, runAttached, runCaptured } from "./session.ts";
 import { parseHostSpec } from "./ssh_config.ts";
@@ -65,6 +65,10 @@ export class SshHosts implements Hosts {
 
   linesHere(argv: readonly string[]): AsyncIterable<string> {
     return linesOfProgram(argv);
+  }
+
+  captureHere(argv: readonly string[]): Promise<CapturedOutput | undefined> {
+    return captureProgram(argv);
   }
 
   close(): void {

@@ -5,6 +5,7 @@
  */
 
 import { dirname } from "node:path/posix";
+import type { CapturedOutput } from "../hosts.ts";
 import { PrintableStream } from "../printable.ts";
 
 /** What SSH needs of this machine. */
@@ -100,4 +101,15 @@ export async function* linesOfProgram([program = "", ...args]: readonly string[]
   if (rest !== "") yield rest;
   const { code } = await child.status;
   if (code !== 0) throw new Error((await said).trim() || `${program} ended with ${code}`);
+}
+
+/** Runs a program to its end and returns what it wrote; undefined if there is no such program. */
+export async function captureProgram([program = "", ...args]: readonly string[]): Promise<CapturedOutput | undefined> {
+  try {
+    const { code, stdout, stderr } = await new Deno.Command(program, { args, stdin: "null" }).output();
+    return { status: code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }

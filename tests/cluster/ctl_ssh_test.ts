@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { apiCases } from "./ctl_api_cases.ts";
 import { patternCases } from "./ctl_pattern_cases.ts";
+import { unitFileCases } from "./unit_file_cases.ts";
 import { type Case, Home, type Stage } from "./ctl_home.ts";
 import { withFleet } from "./fleet_cluster.ts";
 import type { Machine } from "./machine.ts";
@@ -601,6 +602,7 @@ Deno.test("fleetctl over SSH", async (t) => {
         ...lost,
         ...apiCases,
         ...patternCases,
+        ...unitFileCases,
         ...injection,
       ]
     ) {
