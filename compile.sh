@@ -31,7 +31,8 @@ USAGE
 #         ffi    the C library, where distributions have it: which process speaks on a unix socket (getsockopt(2))
 # fleetctl  read, write  unit files, keys and sockets are wherever its user's arguments say
 #           run          `status` and `journal` of a unit on this very machine; systemd-analyze for `verify`;
-#                        stty for a shell on another; stty, tee and head to ask at /dev/tty, which Deno opens only for programs that may do everything
+#                        stty for a shell on another; stty, tee and head to ask at /dev/tty, which Deno opens only
+#                        for programs that may do everything
 # Neither may start any other program, nor fleetctl call anything outside the runtime.
 fleetd_flags="--no-prompt --quiet --unstable-net
   --allow-net
