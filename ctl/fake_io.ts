@@ -36,6 +36,13 @@ export class FakeIo implements Io {
     else this.err(line + "\n");
   }
 
+  /** True if standard error is no terminal. */
+  isPiped = false;
+
+  tell(line: string): void {
+    this.line(this.isPiped ? "out" : "err", line);
+  }
+
   log(level: string, text: string): void {
     if (level !== "DEBUG") this.stderr += `${level} ${text}\n`;
   }

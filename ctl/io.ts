@@ -19,6 +19,11 @@ export interface Io {
   err(text: string): void;
   /** Writes a line, likewise; on a terminal a line feed inside it is shown as an escape. */
   line(stream: "out" | "err", line: string): void;
+  /**
+   * Writes a line that tells how a wait goes, and is no failure: to standard error where that is a terminal, else to standard
+   * output, since programs that run fleetctl may take whatever stands on standard error for a failure.
+   */
+  tell(line: string): void;
   /** Writes a log line to standard error; `DEBUG` only where `--debug` asked for it. */
   log(level: LogLevel, text: string): void;
   /** Text of a file; undefined if there is none. Throws when it is there and cannot be read. */
@@ -74,6 +79,11 @@ export function say(io: Io, line: string): void {
 /** Writes one line to standard error. */
 export function complain(io: Io, line: string): void {
   io.line("err", line);
+}
+
+/** Writes one line that tells how a wait goes. */
+export function note(io: Io, line: string): void {
+  io.tell(line);
 }
 
 /** What an error says, without its class. */

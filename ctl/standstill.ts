@@ -6,7 +6,7 @@
 
 import type { Context } from "./command.ts";
 import type { Follower, UnitView } from "./follow.ts";
-import { complain } from "./io.ts";
+import { note } from "./io.ts";
 
 /** How long after the latest change of a unit it is said that there was none, milliseconds; the last interval repeats. */
 const intervals_ms = [10_000, 30_000, 60_000] as const;
@@ -61,9 +61,9 @@ export class StandstillNotices {
     for (const { name, goal, error, for_ms } of due.slice(0, maxNamed)) {
       const why = error ?? this.reasons.latest(name) ?? this.#saidBySystemd(name);
       const reason = why === undefined ? "" : `: ${why}`;
-      complain(io, `Unit ${name} has not moved for ${duration(for_ms)}, and is still to ${goal}${reason}`);
+      note(io, `Unit ${name} has not moved for ${duration(for_ms)}, and is still to ${goal}${reason}`);
     }
-    if (due.length > maxNamed) complain(io, `${due.length - maxNamed} more units have not moved for as long`);
+    if (due.length > maxNamed) note(io, `${due.length - maxNamed} more units have not moved for as long`);
   }
 
   #look(name: string, now_ms: number): Standstill {

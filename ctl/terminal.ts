@@ -15,6 +15,7 @@ export function terminal(debug: boolean): Io {
     out: (text) => aboveProgress(() => write(Deno.stdout, text)),
     err: (text) => aboveProgress(() => write(Deno.stderr, text)),
     line: (stream, line) => aboveProgress(() => writeLine(stream === "out" ? Deno.stdout : Deno.stderr, line)),
+    tell: (line) => aboveProgress(() => writeLine(Deno.stderr.isTerminal() ? Deno.stderr : Deno.stdout, line)),
     log: (level, text) => {
       const line = level !== "DEBUG" || debug ? logLine(level, text) : "";
       if (line) aboveProgress(() => writeLine(Deno.stderr, line));
@@ -91,14 +92,10 @@ function aboveProgress(write: () => void): void {
   if (hidden !== undefined) progress(hidden);
 }
 
-function confirm(question: string): Promise<boolean | undefined> {
-  if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal()) return Promise.resolve(undefined);
-  writeAll(Deno.stderr, `${printableLine(question)} [y/N] `);
-  // A terminal hands over a line at a time.
-  const line = new Uint8Array(1024);
-  const length = Deno.stdin.readSync(line);
-  if (length === null) writeAll(Deno.stderr, "\n");
-  return Promise.resolve(/^\s*y(es)?\s*$/i.test(new TextDecoder().decode(line.subarray(0, length ?? 0))));
+async function confirm(question: string): Promise<boolean | undefined> {
+  if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal()) return undefined;
+  progress(undefined);
+  return /^\s*y(es)?\s*$/i.test(await askOnTerminal(`${question} [y/N] `) ?? "");
 }
 
 const interruption = Promise.withResolvers<never>();

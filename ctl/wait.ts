@@ -9,7 +9,7 @@ import type { Flags } from "./args.ts";
 import type { Context } from "./command.ts";
 import { Follower, type StateView, type UnitView } from "./follow.ts";
 import type { Judge, Judgement } from "./goals.ts";
-import { complain, say } from "./io.ts";
+import { note, say } from "./io.ts";
 import { machineLegend } from "./machines.ts";
 import { StandstillNotices } from "./standstill.ts";
 import { WaitingReasons } from "./waiting_reasons.ts";
@@ -227,7 +227,7 @@ class Progress {
       this.latestError = error;
       if (this.#told.has(error)) continue;
       this.#told.add(error);
-      complain(this.context.io, `Unit ${this.wait.name}: ${error}`);
+      note(this.context.io, `Unit ${this.wait.name}: ${error}`);
     }
   }
 

@@ -7,7 +7,7 @@
 import type { ExplanationEntity, MachineExplanationEntity } from "../daemon/api/v1.ts";
 import type { Context } from "./command.ts";
 import type { Follower } from "./follow.ts";
-import { complain, reasonOf } from "./io.ts";
+import { note, reasonOf } from "./io.ts";
 import { machineLegend } from "./machines.ts";
 
 /** How long a unit may be without a machine before it is asked why. */
@@ -96,7 +96,7 @@ export class WaitingReasons {
       if (this.#isOver || lines.length === 0) return;
       this.#told.add(name);
       if (explanation) this.#latest.set(name, explanation.summary);
-      for (const line of lines) complain(io, line);
+      for (const line of lines) note(io, line);
     } catch (error) {
       // The wait itself goes on, and says what is wrong with the server.
       io.log("DEBUG", `no reason why unit ${name} waits: ${reasonOf(error)}`);

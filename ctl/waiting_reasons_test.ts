@@ -100,6 +100,18 @@ Deno.test("start: a unit that is placed in time is not asked about", async () =>
   assert.ok(!api.requests.some((request) => request.endsWith("/explain")));
 });
 
+Deno.test("start: what a wait tells stands on standard output where standard error is no terminal", async () => {
+  const api = new FakeApi();
+  api.add("a.service", "inactive", "Service.ExecStart=/bin/a");
+  api.onWish = () => {};
+  api.explanations.set("a.service", explanation({}));
+  const io = new FakeIo();
+  io.isPiped = true;
+  const { stdout, stderr } = await fleetctl(api, "start --block-attempts=4 a", io);
+  assert.match(stdout, /^Unit a\.service waits: /m);
+  assert.equal(stderr, timedOut("launched"));
+});
+
 Deno.test("start: a unit that was just being placed is asked about again", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", option);

@@ -14,7 +14,7 @@ import {
   yesFlag,
 } from "../desired_state.ts";
 import { isAlive, stopped } from "../goals.ts";
-import { complain, say } from "../io.ts";
+import { complain, note, say } from "../io.ts";
 import type { WaitFailure } from "../wait.ts";
 
 /** `fleetctl stop`: stops units and keeps them where they are. */
@@ -50,7 +50,7 @@ fleetctl stop --no-block myservice/*`,
     });
     for (const unit of asked) {
       if (isGlobal(unit)) say(io, `Triggered global unit ${unit.name} stop`);
-      else if (!unit.machineID) complain(io, noLongerWaits(unit));
+      else if (!unit.machineID) note(io, noLongerWaits(unit));
     }
     const failed = missing + unknown + unasked + unstoppable.length + (stopping.length - asked.length);
     const failures = await waitStopped(context, asked.filter((unit) => !isGlobal(unit)));

@@ -12,6 +12,7 @@ import type { Bodies } from "./body.ts";
 import type { Continuity } from "./continuity.ts";
 import type { Host } from "./host.ts";
 import type { Lists, UnitRenderer } from "./entities.ts";
+import type { StopsUnseen } from "./original_client.ts";
 import type { Role } from "./tokens.ts";
 
 /** The certificate that a client has shown. */
@@ -76,6 +77,7 @@ export interface Api {
   readonly bodies: Bodies;
   readonly answers: Answers;
   readonly continuity: Continuity;
+  readonly stopsUnseen: StopsUnseen;
   /** Aborted when another registry has taken this one's place: answers without an end, end. */
   readonly retired?: AbortSignal;
   /** The machine that serves; left out where the API is served on none of the cluster. */

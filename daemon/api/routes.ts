@@ -22,6 +22,7 @@ import { listMachines, patchMachines } from "./machines.ts";
 import { errorReply, jsonReply, textReply } from "./replies.ts";
 import { getState, listStates } from "./state.ts";
 import { type OperatorPorts, operatorRoutes } from "./operator.ts";
+import { StopsUnseen } from "./original_client.ts";
 import { openapiText } from "./openapi.ts";
 import { find, only, type Resource, type Routes } from "./resource.ts";
 import { parseTarget } from "./target.ts";
@@ -67,6 +68,7 @@ export function createHandler(options: HandlerOptions): Handler {
     bodies: new Bodies(),
     answers: continuity.answers,
     continuity,
+    stopsUnseen: new StopsUnseen(),
     ...(host ? { host } : {}),
     ...(retired ? { retired } : {}),
   };

@@ -9,7 +9,9 @@ import type { DesiredState, Unit, UnitName } from "../../registry/model.ts";
 import { validateUnitName } from "../../systemd/unit_name.ts";
 import type { Api, Call } from "./context.ts";
 import { type Entries, pageText, requestedPage } from "./pages.ts";
+import { isOriginalClient } from "./original_client.ts";
 import { emptyReply, errorReply } from "./replies.ts";
+import type { UnitEntity } from "./v1.ts";
 import { decideUpdate, readUnitRequest, type UnitRequest } from "./unit_request.ts";
 
 /** Attempts at a change that others get in the way of. */
@@ -25,11 +27,19 @@ export async function listUnits(api: Api, { query, peer }: Call): Promise<Respon
 }
 
 /** GET `/units/{name}`. */
-export async function getUnit(api: Api, name: UnitName, { peer }: Call): Promise<Response> {
+export async function getUnit(api: Api, name: UnitName, { request, peer }: Call): Promise<Response> {
   const cluster = await api.registry.read();
   const unit = cluster.units.get(name);
   if (!unit) return errorReply(404, "unit does not exist");
-  return api.answers.json(api.units.text(cluster, unit), peer.whenOver);
+  const text = api.units.text(cluster, unit);
+  const showsStateBefore = isOriginalClient(request) && api.stopsUnseen.take(name, api.clock.monotonic_ms());
+  return api.answers.json(showsStateBefore ? asLaunched(text) : text, peer.whenOver);
+}
+
+/** A unit's entity with the current state it had before it was stopped; a global unit has none. */
+function asLaunched(text: string): string {
+  const entity = JSON.parse(text) as UnitEntity;
+  return JSON.stringify(entity.currentState === undefined ? entity : { ...entity, currentState: "launched" });
 }
 
 /** PUT `/units/{name}`: creates, replaces or updates. */
@@ -46,7 +56,14 @@ export async function putUnit(api: Api, name: UnitName, call: Call): Promise<Res
   }
   const invalid = validateUnitName(name);
   if (invalid !== undefined) return errorReply(400, invalid);
-  return await change(api, name, (was) => applyPut(api, was, request));
+  return await change(api, name, async (was) => {
+    const outcome = await applyPut(api, was, request);
+    const isStop = was.unit?.desiredState === "launched" && request.desiredState === "loaded";
+    if (outcome.changed && isStop && isOriginalClient(call.request)) {
+      api.stopsUnseen.add(name, api.clock.monotonic_ms());
+    }
+    return outcome;
+  });
 }
 
 function checkContentType({ request, peer }: Call): string | undefined {

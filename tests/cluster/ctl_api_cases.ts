@@ -300,7 +300,37 @@ const credentials: readonly Case[] = [
 
 const etcd = ["--driver=etcd", "--endpoint=http://10.77.0.1:2379"];
 
+/** Sets a unit's state as fleet 1.0's `fleetctl restart` does: it waits for `launched`, whatever it has asked for. */
+async function setAsOriginal({ cluster, m1 }: Stage, unit: string, desiredState: string): Promise<void> {
+  const headers = { "user-agent": "google-api-go-client/0.5" };
+  const path = `/units/${unit}?alt=json`;
+  const put = await cluster.request(m1, "PUT", path, { name: unit, desiredState }, headers);
+  assert.equal(put.status, 204);
+  await until(`${unit} to be ${desiredState}`, async () => {
+    const answer = await cluster.request(m1, "GET", path);
+    return (await answer.json() as { currentState?: string }).currentState === desiredState || undefined;
+  });
+  await until(`${unit} to be launched, after ${desiredState} was asked for`, async () => {
+    const answer = await cluster.request(m1, "GET", path, undefined, headers);
+    return (await answer.json() as { currentState?: string }).currentState === "launched" || undefined;
+  }, { every_ms: 250 });
+}
+
 const otherWays: readonly Case[] = [
+  {
+    name: "fleet 1.0's restart comes to an end, and leaves the unit running",
+    async run(stage) {
+      const { cluster, m1, m2 } = stage;
+      const on = `[X-Fleet]\nMachineID=${m2.id}\n`;
+      await cluster.put(m1, "old.service", "launched", `[Service]\nExecStart=/bin/sleep infinity\n${on}`);
+      const before = await placeOf(stage, "old.service");
+      await setAsOriginal(stage, "old.service", "loaded");
+      await setAsOriginal(stage, "old.service", "launched");
+      const after = await placeOf(stage, "old.service");
+      assert.deepEqual([after.machine, after.pid > 0], [before.machine, true]);
+      assert.equal((await cluster.request(m1, "DELETE", "/units/old.service")).status, 204);
+    },
+  },
   {
     name: "--driver=etcd: units are created, placed, listed, explained and destroyed without a daemon in between",
     async run(stage) {

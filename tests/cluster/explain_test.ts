@@ -242,12 +242,12 @@ async function toldWhileWaiting(cluster: FleetCluster): Promise<void> {
   const { code, stdout, stderr } = await fleetctl(m1, "start", "--block-attempts=3", "/root/picky.service");
   assert.equal(code, 1);
   assert.doesNotMatch(stdout, /launched/);
-  assert.match(stderr, /^Unit picky\.service waits: none of 3 machines will take it\n/);
-  assert.match(stderr, /\n {2}01010101\S*: local Machine metadata insufficient: needs zone=c, has zone=a\n/);
-  assert.match(stderr, /timed out waiting for unit picky\.service to report state launched/);
-  assert.equal(stderr.split(" waits: ").length, 2, "it is told once");
+  assert.match(stdout, /\nUnit picky\.service waits: none of 3 machines will take it\n/);
+  assert.match(stdout, /\n {2}01010101\S*: local Machine metadata insufficient: needs zone=c, has zone=a\n/);
+  assert.match(stderr, /^Error waiting for units: timed out waiting for unit picky\.service to report state launched/);
+  assert.equal(stdout.split(" waits: ").length, 2, "it is told once");
   const placed = await cluster.fleetctl(m1, "load", "/root/typo.service", "--allow-unknown");
-  assert.doesNotMatch(placed.stderr, / waits: /);
+  assert.doesNotMatch(placed.stdout + placed.stderr, / waits: /);
 }
 
 async function restarted(cluster: FleetCluster): Promise<void> {

@@ -61,14 +61,21 @@ export class FleetCluster {
   }
 
   /** One request to a machine's API, over its unix socket. Pages are not followed. */
-  async request(machine: Machine, method: string, path: string, body?: unknown): Promise<Response> {
+  async request(
+    machine: Machine,
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Response> {
     using client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(machine) } });
     const response = await fetch(`http://localhost/fleet/v1${path}`, {
       client,
       method,
       // A daemon that hangs fails the test, which otherwise would hang with it.
       signal: AbortSignal.timeout(60_000),
-      ...(body !== undefined && { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+      headers: { ...headers, ...(body !== undefined && { "content-type": "application/json" }) },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
     });
     // Read here: the client ends with this function.
     const text = await response.text();
