@@ -148,6 +148,8 @@ export function observeSystemd(systemd: Systemd, metrics: Metrics, clock: Clock)
     restart: (name) => timed("restart", systemd.restart(name)),
     resetFailed: (name) => timed("resetfailed", systemd.resetFailed(name)),
     statuses: (names) => timed("statuses", systemd.statuses(names)),
+    check: () => timed("check", systemd.check()),
+    loadProblems: (name) => systemd.loadProblems(name),
     watch: (signal) => systemd.watch(signal),
     ready: () => systemd.ready(),
     ownJob: () => timed("ownjob", systemd.ownJob()),

@@ -125,8 +125,9 @@ export function decodeMachine(id: MachineId, kv: KeyValue): MachineRecord {
 }
 
 export function encodeState(state: UnitState): string {
-  const { hash, commanded, restart, error, result, job, restarts, load, active, sub, since_ms } = state;
-  return JSON.stringify({ hash, commanded, restart, error, result, job, restarts, load, active, sub, since_ms });
+  const { hash, commanded, restart, error, permanent, result, job, restarts, load, active, sub, since_ms } = state;
+  const told = { hash, commanded, restart, error, permanent, result, job, restarts, load, active, sub, since_ms };
+  return JSON.stringify(told);
 }
 
 export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): UnitState {
@@ -142,6 +143,7 @@ export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): U
     commanded: fields.oneOf("commanded", desiredStates),
     restart: fields.revision("restart"),
     ...(error === undefined ? {} : { error }),
+    ...(fields.flag("permanent") ? { permanent: true } : {}),
     ...(result === undefined ? {} : { result }),
     ...(job === undefined ? {} : { job }),
     ...(restarts === undefined ? {} : { restarts }),
@@ -193,6 +195,11 @@ class Fields {
 
   optionalNumber(name: string): number | undefined {
     return this.#fields[name] === undefined ? undefined : this.number(name);
+  }
+
+  /** Whether a field is true; anything else, and no field at all, counts as false. */
+  flag(name: string): boolean {
+    return this.#fields[name] === true;
   }
 
   revision(name: string): Revision {

@@ -113,6 +113,8 @@ export interface UnitState {
   readonly restart: Revision;
   /** Why the latest command failed, if it did. */
   readonly error?: string;
+  /** The command will fail again until the unit's file or the machine's configuration changes. Only beside `error`. */
+  readonly permanent?: true;
   /** systemd's `Result` property where it is not `success`, for example `exit-code`. */
   readonly result?: string;
   /** What systemd made of the latest start that this daemon commanded, for example `done`, where the unit is not active then. */

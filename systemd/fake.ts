@@ -50,6 +50,22 @@ export class FakeMachine {
     return this.#manager.files;
   }
 
+  /** What is linked into the runtime directory: may be changed behind fleet's back. */
+  get links(): Set<string> {
+    return this.#manager.links;
+  }
+
+  /** Files of the machine's own in /etc/systemd/system; undefined: the unit is masked. */
+  get adminFiles(): Map<string, string | undefined> {
+    return this.#manager.adminFiles;
+  }
+
+  /** What systemd logged about a unit's file when it loaded it. */
+  loadLog(name: string): Promise<readonly string[]> {
+    const isComplete = /^ExecStart=/m.test(this.files.get(name) ?? "");
+    return Promise.resolve(isComplete ? [] : ["Service has no ExecStart=, ExecStop=, or SuccessAction=. Refusing"]);
+  }
+
   /** Runtime symlinks `target/unit` that enabling has made. */
   get enabled(): ReadonlySet<string> {
     return this.#manager.wants;
@@ -58,6 +74,20 @@ export class FakeMachine {
   /** Every D-Bus call so far as `Member name…`. */
   get calls(): readonly string[] {
     return this.#manager.calls;
+  }
+
+  /** Takes a unit out of a target's runtime `.wants`, behind fleet's back. */
+  removeWants(target: string, unit: string): void {
+    this.#manager.wants.delete(`${target}/${unit}`);
+  }
+
+  isActive(name: string): boolean {
+    return this.#manager.activeState(name) === "active";
+  }
+
+  /** An administrator's `systemctl start`, `stop` or `daemon-reload`. */
+  systemctl(member: "StartUnit" | "StopUnit" | "Reload", ...args: string[]): void {
+    this.#manager.answer({ destination: "", path: "", interface: "", member, signature: "", args });
   }
 
   /** How often systemd has reloaded. */
@@ -218,6 +248,7 @@ export class FakeSystemd extends DbusSystemd {
       directory,
       pathForSystemd: directory.path,
       log: () => {},
+      loadLog: (name) => machine.loadLog(name),
     });
   }
 }

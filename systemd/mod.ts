@@ -62,18 +62,30 @@ export interface Systemd {
   /**
    * Writes each file (mode 0644, whole or not at all) and links it as a runtime unit; one with an [Install] section that
    * holds options is also enabled. One unit's failure does not hold up the others: it is in the returned map, and its
-   * file is gone again.
+   * file is gone again. A name under which the machine has another unit is refused with {@link nameTaken} before anything
+   * is written, a masked one likewise, and a socket with `Accept=yes` without the template of its service.
    */
   install(files: ReadonlyMap<string, string>): Promise<ReadonlyMap<string, SystemdError>>;
   /** Unlinks, disables, forgets the failure of, and removes each; "not loaded" is success. Stop them first. */
   uninstall(names: ReadonlySet<string>): Promise<ReadonlyMap<string, SystemdError>>;
+  /**
+   * Links and enables again every file of fleet's directory that has lost its link or its enablement, and returns by name
+   * why systemd runs another file under a name, or none: code {@link nameTaken} or `org.freedesktop.systemd1.UnitMasked`.
+   * Until the next call, {@link statuses} says of a taken name what it says of a unit that does not exist.
+   */
+  check(): Promise<ReadonlyMap<string, SystemdError>>;
+  /** What systemd logged when it last loaded a unit's file: unknown options, missing ones. Empty where it cannot be told. */
+  loadProblems(name: string): Promise<readonly string[]>;
   /** Reloads systemd's configuration if what was installed or uninstalled since the last reload needs it. */
   reloadIfNeeded(): Promise<boolean>;
-  /** StartUnit, mode `replace`. Resolves once systemd has accepted the job. */
+  /** StartUnit, mode `replace`. Resolves once systemd has accepted the job. Refuses a name that is taken. */
   start(name: string): Promise<Job>;
-  /** StopUnit, mode `replace`. A unit that systemd does not know is stopped already. */
+  /**
+   * StopUnit, mode `replace`. A unit that systemd does not know is stopped already; so is one that rests and refuses to be
+   * stopped, and one whose name is taken: the other unit is left alone.
+   */
   stop(name: string): Promise<Job>;
-  /** RestartUnit, mode `replace`. */
+  /** RestartUnit, mode `replace`. Refuses a name that is taken. */
   restart(name: string): Promise<Job>;
   /** ResetFailedUnit; "not loaded" is success. */
   resetFailed(name: string): Promise<void>;
@@ -101,4 +113,25 @@ export class SystemdError extends Error {
     super(message, options);
     this.code = code;
   }
+}
+
+/** Code of a {@link SystemdError}: the machine has another unit of this name. */
+export const nameTaken = "fleet.NameTaken";
+
+/** Code of a {@link SystemdError}: a socket with `Accept=yes` whose service template is not on the machine. */
+export const templateMissing = "fleet.TemplateMissing";
+
+/** Codes of refusals that stay until a unit's file or the machine's configuration changes. */
+const permanentCodes: ReadonlySet<string> = new Set([
+  "org.freedesktop.systemd1.BadUnitSetting",
+  "org.freedesktop.systemd1.NoInstallInfo",
+  "org.freedesktop.systemd1.OnlyByDependency",
+  "org.freedesktop.systemd1.UnitMasked",
+  nameTaken,
+  templateMissing,
+]);
+
+/** Whether systemd would refuse the same command again until a unit's file or the machine's configuration changes. */
+export function isPermanent(error: unknown): boolean {
+  return error instanceof SystemdError && permanentCodes.has(error.code);
 }

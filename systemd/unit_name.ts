@@ -252,7 +252,10 @@ const maxRunnableName_bytes = 255;
 /** Units that systemd makes for itself when it starts, and never stops. */
 const perpetual = new Set(["-.mount", "-.slice"]);
 
-/** Why systemd would have no unit of a valid name from a file; undefined if it would. */
+/** Units that fleet itself stands on: a unit of such a name would take the machine out of the cluster. */
+const essential = /^(fleet|dbus|dbus-broker|systemd-.*)\.(service|socket)$/;
+
+/** Why systemd would have no unit of a valid name from a file, or must not have one; undefined if it may. */
 export function unrunnableName(name: string): string | undefined {
   const why = name.startsWith(".")
     ? "systemd takes no notice of files whose names begin with a dot"
@@ -260,6 +263,8 @@ export function unrunnableName(name: string): string | undefined {
     ? `systemd takes names of at most ${maxRunnableName_bytes} bytes`
     : perpetual.has(name)
     ? "systemd has it already, and never stops it"
+    : essential.test(name)
+    ? "fleet itself depends on the machine's own unit of that name"
     : undefined;
   return why && `a unit of the name ${quote(name)} cannot be run: ${why}`;
 }

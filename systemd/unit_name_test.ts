@@ -240,3 +240,14 @@ Deno.test("names that are valid, and of which systemd has no unit from a file", 
     assert.match(unrunnableName(name)!, /^a unit of the name ".*" cannot be run: systemd /, name);
   }
 });
+
+Deno.test("names of units that fleet depends on are refused, and names that only look like them are not", () => {
+  for (
+    const name of ["fleet.service", "fleet.socket", "dbus.service", "dbus-broker.service", "systemd-journald.socket"]
+  ) {
+    assert.match(unrunnableName(name)!, /cannot be run: fleet itself depends on the machine's own unit/, name);
+  }
+  for (const name of ["fleet-web.service", "dbus.timer", "my-systemd-x.service", "fleet@1.service"]) {
+    assert.equal(unrunnableName(name), undefined, name);
+  }
+});

@@ -15,11 +15,12 @@ import { Bell, reconcile, together } from "../reconcile.ts";
 import { desired, hashesNeeded, kept, type Wanted } from "./desired.ts";
 import { Hands, type Situation } from "./hands.ts";
 import { adopted, commanded, type IntentMemory } from "./intent.ts";
+import { LoadErrors } from "./load_errors.ts";
 import { startsAgain } from "./job_results.ts";
 import { type Current, plan, type Step } from "./plan.ts";
 import { sameStates, unitStates } from "./publish.ts";
 import { UnitTexts } from "./texts.ts";
-import { Troubles } from "./troubles.ts";
+import { type Failure, Troubles } from "./troubles.ts";
 
 /** What an agent needs. */
 export interface AgentOptions {
@@ -57,6 +58,7 @@ export class Agent {
   readonly #texts: UnitTexts;
   /** Units whose file is missing, as far as the log has been told. */
   #incomplete: ReadonlyMap<UnitName, string> = new Map();
+  readonly #loadErrors: LoadErrors;
   #hands: Hands | undefined;
   #view: MachineView | undefined;
   #published: ReadonlyMap<UnitName, UnitState> | undefined;
@@ -73,6 +75,7 @@ export class Agent {
       clock: options.clock,
       changed: () => this.#bell.ring(),
     });
+    this.#loadErrors = new LoadErrors(options.systemd);
   }
 
   /** Runs until `signal` aborts. Units are left as they are. Throws WrongStoreError. */
@@ -151,8 +154,9 @@ export class Agent {
     const held = new Set([...busy, ...hands.busy, ...unreadable, ...waitingAgain, ...incomplete.keys()]);
     const { id } = this.#options.machine();
     const waiting = hands.waitingForOthers({ wanted, current });
-    const errors = new Map([
+    const errors = new Map<UnitName, Failure>([
       ...[...waiting].map(([name, error]) => [name, { error, tried: false }] as const),
+      ...await this.#loadErrors.failures(hands.files, statuses),
       ...this.#troubles.errors(),
       ...[...incomplete].map(([name, error]) => [name, { error, tried: true }] as const),
     ]);
@@ -248,6 +252,7 @@ export class Agent {
     const now_ms = clock.monotonic_ms();
     if (this.#hands && now_ms - this.#stockTaken_ms < safetyNet_ms) return this.#hands;
     const files = new Map<UnitName, string>();
+    await this.#loadErrors.check();
     const texts = await systemd.files();
     for (const [name, text] of texts) {
       const found = onDisk(text);

@@ -7,7 +7,7 @@
 import type { Clock } from "../../registry/clock.ts";
 import type { Log } from "../../registry/log.ts";
 import type { Revision, UnitName } from "../../registry/model.ts";
-import type { Job, JobResult, Systemd, UnitStatus } from "../../systemd/mod.ts";
+import { isPermanent, type Job, type JobResult, type Systemd, type UnitStatus } from "../../systemd/mod.ts";
 import { type Bindings, bindingsOf, boundTo, startedAgainAfter, waitingForOthers } from "./bindings.ts";
 import type { Wanted } from "./desired.ts";
 import { adopted, type Commanded, commanded, type Intent, type IntentMemory, isUp } from "./intent.ts";
@@ -368,7 +368,7 @@ export class Hands {
 
   #failed(unit: UnitName, situation: Situation, error: Error): void {
     const { troubles, clock, log } = this.#options;
-    troubles.failed(unit, situation.wanted.get(unit), error.message, clock.monotonic_ms());
+    troubles.failed(unit, situation.wanted.get(unit), error.message, clock.monotonic_ms(), isPermanent(error));
     log("error", error.message, { unit });
   }
 }

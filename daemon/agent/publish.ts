@@ -32,17 +32,18 @@ export function unitStates(
     states.set(name, {
       ...{ unit: name, machine, hash, commanded, load, active, sub, since_ms },
       restart: restarting.get(name) ?? restart,
-      ...(error !== undefined && { error }),
+      ...(error !== undefined && { error, ...(failure!.isPermanent && { permanent: true as const }) }),
       ...(result !== "success" && { result }),
       ...(restarts !== undefined && { restarts }),
       ...(job !== undefined && (active === "inactive" || active === "failed") && { job }),
     });
   }
   for (const { name, hash } of wanted.values()) {
-    const error = errors.get(name)?.error;
-    if (states.has(name) || error === undefined) continue;
+    const failure = errors.get(name);
+    if (states.has(name) || failure === undefined) continue;
     const nothing = { load: "not-found", active: "inactive", sub: "dead", since_ms: 0 };
-    states.set(name, { unit: name, machine, hash, commanded: "inactive", restart: 0, error, ...nothing });
+    const why = { error: failure.error, ...(failure.isPermanent && { permanent: true as const }) };
+    states.set(name, { unit: name, machine, hash, commanded: "inactive", restart: 0, ...why, ...nothing });
   }
   return states;
 }

@@ -12,6 +12,7 @@ interface Trouble {
   /** What was wanted when it failed: a new wish is tried at once. */
   readonly wish: string;
   readonly attempts: number;
+  readonly isPermanent: boolean;
   /** Monotonic clock; Infinity: the command went through, so there is nothing to try again. */
   readonly retryAt_ms: number;
 }
@@ -20,6 +21,8 @@ interface Trouble {
 export interface Failure {
   readonly error: string;
   readonly tried: boolean;
+  /** systemd will refuse the command again until the unit's file or the machine's configuration changes. */
+  readonly isPermanent?: boolean;
 }
 
 const backoff = { first_ms: 1_000, most_ms: 60_000 } as const;
@@ -29,17 +32,17 @@ export class Troubles {
   readonly #troubles = new Map<UnitName, Trouble>();
 
   /** A command was refused, or did not do what it should: it waits, longer each time, before it is given again. */
-  failed(unit: UnitName, wanted: Wanted | undefined, error: string, now_ms: number): void {
+  failed(unit: UnitName, wanted: Wanted | undefined, error: string, now_ms: number, isPermanent = false): void {
     const wish = wishOf(wanted);
     const before = this.#troubles.get(unit);
     const attempts = before?.wish === wish ? before.attempts + 1 : 1;
     const wait_ms = Math.min(backoff.most_ms, backoff.first_ms * 2 ** Math.min(attempts - 1, 16));
-    this.#troubles.set(unit, { error, wish, attempts, retryAt_ms: now_ms + wait_ms });
+    this.#troubles.set(unit, { error, wish, attempts, isPermanent, retryAt_ms: now_ms + wait_ms });
   }
 
   /** A command was carried out, and systemd says that it came to nothing. It is not given again. */
   noted(unit: UnitName, wanted: Wanted | undefined, error: string): void {
-    this.#troubles.set(unit, { error, wish: wishOf(wanted), attempts: 0, retryAt_ms: Infinity });
+    this.#troubles.set(unit, { error, wish: wishOf(wanted), attempts: 0, isPermanent: false, retryAt_ms: Infinity });
   }
 
   /** A command went through. */
@@ -68,7 +71,9 @@ export class Troubles {
 
   /** Why each troubled unit's latest command failed; `tried` if it is given again, else it had come to nothing. */
   errors(): ReadonlyMap<UnitName, Failure> {
-    return new Map([...this.#troubles].map(([name, { error, attempts }]) => [name, { error, tried: attempts > 0 }]));
+    return new Map([...this.#troubles].map(([name, { error, attempts, isPermanent }]) => {
+      return [name, { error, tried: attempts > 0, ...(isPermanent && { isPermanent }) }];
+    }));
   }
 
   /** Forgets units that are neither wanted nor here. */

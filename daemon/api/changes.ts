@@ -131,6 +131,7 @@ function stateData(name: UnitName, machineID: MachineId, state: UnitState | unde
     ...(state?.job === undefined ? {} : { job: state.job }),
     machineID,
     name,
+    ...(state?.permanent === undefined ? {} : { permanent: state.permanent }),
     ...(state ? { restart: state.restart } : {}),
     ...(state?.restarts === undefined ? {} : { restarts: state.restarts }),
     ...(state?.result === undefined ? {} : { result: state.result }),

@@ -146,6 +146,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     restarts: { type: "integer", minimum: 1 },
     since,
     error: text,
+    permanent: { type: "boolean" },
     result: text,
     job: text,
   }),

@@ -197,6 +197,8 @@ export interface StateEvent {
   readonly since?: number;
   /** Why the agent's latest command for it failed, or systemd's result where it is not success. */
   readonly error?: string;
+  /** The command will fail again until the unit's file or the machine's configuration changes. Only beside `error`. */
+  readonly permanent?: true;
   /** systemd's result where it is not success. */
   readonly result?: string;
   /** What systemd made of the latest start that was commanded, for example `done`, where the unit is not active then. */

@@ -49,6 +49,8 @@ export class FakeManager {
   readonly files = new Map<string, string>();
   /** What is linked into the runtime directory. */
   readonly links = new Set<string>();
+  /** Files of the machine's own in /etc/systemd/system, which win over links; undefined: the unit is masked. */
+  readonly adminFiles = new Map<string, string | undefined>();
   /** Who is in whose `.wants` directory: `target/unit`. */
   readonly wants = new Set<string>();
   /** Every call as `Member name…`, in order. */
@@ -109,9 +111,11 @@ export class FakeManager {
       case "RestartUnit":
         return [this.#start(String(first), member === "StartUnit" ? "start" : "restart")];
       case "StopUnit":
-        return [this.#queue(this.#loaded(String(first)), "stop")];
+        return [this.#stop(this.#loaded(String(first)))];
       case "ListUnitsByPatterns":
         return [[...this.#memory.values()].filter((unit) => matches(args[1] as string[], unit.name)).map(row)];
+      case "ListUnitFilesByPatterns":
+        return [this.#unitFiles().filter(([path]) => matches(args[1] as string[], path!.replace(/^.*\//, "")))];
       case "ListUnitsByNames":
         return [(first as string[]).map((name) => row(this.#load(name)))];
       case "Get":
@@ -121,6 +125,23 @@ export class FakeManager {
       default:
         return [];
     }
+  }
+
+  /** Paths and states, as `systemctl list-unit-files` has them. */
+  #unitFiles(): string[][] {
+    const enabled = new Set([...this.wants].map((link) => link.slice(link.indexOf("/") + 1)));
+    const admin = [...this.adminFiles].map(([name, text]) => {
+      return [`/etc/systemd/system/${name}`, text === undefined ? "masked" : "static"];
+    });
+    const links = [...this.links].filter((name) => !this.adminFiles.has(name)).map((name) => {
+      return [`/run/systemd/system/${name}`, enabled.has(name) ? "enabled-runtime" : "linked-runtime"];
+    });
+    return [...admin, ...links];
+  }
+
+  #stop(unit: LoadedUnit): string {
+    if (unit.behaviour.refusesManualStop) throw onlyByDependency(unit.name);
+    return this.#queue(unit, "stop");
   }
 
   #link(paths: readonly string[]): unknown[] {
@@ -178,6 +199,10 @@ export class FakeManager {
       const message = `Unit ${name} has a bad unit file setting.`;
       throw new FakeDbusError("org.freedesktop.systemd1.BadUnitSetting", message);
     }
+    if (unit.load === "masked") {
+      throw new FakeDbusError("org.freedesktop.systemd1.UnitMasked", `Unit ${name} is masked.`);
+    }
+    if (unit.behaviour.refusesManualStart) throw onlyByDependency(name);
     const job = this.#queue(unit, type);
     for (const wanted of unit.behaviour.wants) {
       const other = this.#load(wanted);
@@ -238,6 +263,10 @@ export class FakeManager {
     }
   }
 
+  activeState(name: string): string {
+    return this.#memory.get(name)?.active ?? "inactive";
+  }
+
   /** The unit's process ends by itself. */
   exit(name: string, code: number): void {
     const unit = this.#memory.get(name);
@@ -288,9 +317,11 @@ export class FakeManager {
   }
 
   #read(unit: LoadedUnit): void {
-    unit.text = this.links.has(unit.name) ? this.files.get(unit.name) : undefined;
-    unit.behaviour = fakeBehaviour(unit.name, unit.text ?? "");
-    unit.load = unit.text === undefined ? "not-found" : unit.behaviour.load;
+    const { name } = unit;
+    const isAdmins = this.adminFiles.has(name);
+    unit.text = isAdmins ? this.adminFiles.get(name) : this.links.has(name) ? this.files.get(name) : undefined;
+    unit.behaviour = fakeBehaviour(name, unit.text ?? "");
+    unit.load = unit.text !== undefined ? unit.behaviour.load : isAdmins ? "masked" : "not-found";
   }
 
   /** Drops units that rest and that nobody refers to. */
@@ -312,12 +343,27 @@ export class FakeManager {
     }
     const unit = this.#load(unitName(path));
     if (property === "Result") return { signature: "s", value: unit.result };
+    if (property === "FragmentPath") {
+      const directory = this.adminFiles.has(unit.name) ? "/etc/systemd/system" : "/run/systemd/system";
+      return { signature: "s", value: unit.load === "not-found" ? "" : `${directory}/${unit.name}` };
+    }
+    if (property === "LoadState") return { signature: "s", value: unit.load };
+    if (property === "UnitFileState") {
+      const state = this.#unitFiles().find(([path]) => path!.endsWith(`/${unit.name}`))?.[1] ?? "";
+      return { signature: "s", value: state };
+    }
     if (property === "NRestarts") return { signature: "u", value: 0 };
     if (property === "InvocationID") return { signature: "ay", value: bytes(unit.invocation) };
     if (property === "StateChangeTimestamp") return { signature: "t", value: BigInt(unit.since_ms) * 1000n };
     const onDisk = this.links.has(unit.name) ? this.files.get(unit.name) : undefined;
     return { signature: "b", value: unit.load !== "not-found" && unit.text !== onDisk };
   }
+}
+
+function onlyByDependency(name: string): FakeDbusError {
+  const message = `Operation refused, unit ${name} may be requested by dependency only ` +
+    "(it is configured to refuse manual start/stop).";
+  return new FakeDbusError("org.freedesktop.systemd1.OnlyByDependency", message);
 }
 
 function signal(path: string, iface: string, member: string, args: readonly unknown[]): Signal {

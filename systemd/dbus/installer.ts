@@ -8,11 +8,12 @@
  * @module
  */
 
-import { SystemdError } from "../mod.ts";
+import { SystemdError, templateMissing } from "../mod.ts";
 import type { UnitDirectory } from "../unit_dir.ts";
 import { parseUnitFile, UnitFileError } from "../unit_file.ts";
 import { validateUnitName } from "../unit_name.ts";
 import { type Manager, unitInterface } from "./manager.ts";
+import type { Ownership } from "./ownership.ts";
 import type { StatusCache } from "./status_cache.ts";
 
 const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
@@ -24,6 +25,7 @@ export interface InstallerParts {
   /** The same directory, as systemd sees it. */
   readonly pathForSystemd: string;
   readonly cache: StatusCache;
+  readonly ownership: Ownership;
 }
 
 type Failures = Map<string, SystemdError>;
@@ -44,9 +46,11 @@ export class Installer {
 
   async install(files: ReadonlyMap<string, string>): Promise<Failures> {
     const { manager, cache } = this.#parts;
+    const refused = await this.#refusals(files);
     const failures: Failures = new Map();
-    const changed = await this.#write(files, failures);
-    const names = [...files.keys()].filter((name) => !failures.has(name));
+    const allowed = new Map([...files].filter(([name]) => !refused.has(name)));
+    const changed = await this.#write(allowed, failures);
+    const names = [...allowed.keys()].filter((name) => !failures.has(name));
     if (names.length > 0) {
       // Asked together with the linking: whoever is in memory before it may have read another text.
       const stale = manager.listLoaded(names, (rows) => {
@@ -58,8 +62,50 @@ export class Installer {
       await Promise.all(enabled.map((name) => this.#enable(name, failures)));
     }
     for (const [name, failure] of failures) failures.set(name, await this.#takeBack(name, failure));
-    cache.track([...files.keys()].filter((name) => !failures.has(name)));
-    return failures;
+    cache.track([...allowed.keys()].filter((name) => !failures.has(name)));
+    return new Map([...refused, ...failures]);
+  }
+
+  /** Units that must not be installed, found before anything of them is on disk. */
+  async #refusals(files: ReadonlyMap<string, string>): Promise<Failures> {
+    const { manager, ownership } = this.#parts;
+    const templates = new Map([...files].flatMap(([name, text]) => {
+      const template = connectionTemplate(name, text);
+      return template === undefined ? [] : [[name, template] as const];
+    }));
+    const [taken, present] = await Promise.all([
+      ownership.refusals(files.keys()),
+      templates.size === 0 ? new Map<string, string>() : manager.listUnitFiles([...templates.values()]),
+    ]);
+    const refusals: Failures = new Map(
+      [...taken].map(([name, error]) => [name, named(`cannot install "${name}"`, error)]),
+    );
+    for (const [name, template] of templates) {
+      if (present.has(template) || refusals.has(name)) continue;
+      const why =
+        `it starts an instance of ${template} for each connection (Accept=yes), and this machine has no such ` +
+        `template: put ${template} into /etc/systemd/system of each machine`;
+      refusals.set(name, new SystemdError(`cannot install "${name}": ${why}`, templateMissing));
+    }
+    return refusals;
+  }
+
+  /** Links and enables again what has lost its link or its enablement. Throws if systemd refuses. */
+  async relink(files: ReadonlyMap<string, string>): Promise<void> {
+    const names = [...files.keys()];
+    if (names.length === 0) return;
+    const states = await this.#parts.manager.listUnitFiles(names);
+    const unlinked = names.filter((name) => !states.has(name));
+    const disabled = names.filter((name) => {
+      return ["linked-runtime", undefined].includes(states.get(name)) && hasInstallSection(files.get(name)!);
+    });
+    if (unlinked.length > 0) {
+      await this.#linkTogether(unlinked);
+      this.#needsReload = true;
+    }
+    // What an [Install] section lacks was told when the file was installed.
+    for (const name of disabled) await this.#parts.manager.enableUnitFile(name).catch(() => {});
+    if (disabled.length > 0) this.#needsReload = true;
   }
 
   /** Returns the names whose text on disk was not this one. */
@@ -226,6 +272,22 @@ export class Installer {
     const answers = loaded.map((name) => manager.unitProperty(name, unitInterface, "NeedDaemonReload", Boolean));
     return (await Promise.all(answers)).includes(true);
   }
+}
+
+/** The template of the services that a socket with `Accept=yes` starts (systemd.socket(5)); undefined for any other unit. */
+function connectionTemplate(name: string, text: string): string | undefined {
+  if (!name.endsWith(".socket")) return undefined;
+  let options;
+  try {
+    options = parseUnitFile(text);
+  } catch (error) {
+    if (error instanceof UnitFileError) return undefined;
+    throw error;
+  }
+  const accept = options.findLast(({ section, name }) => section === "Socket" && name === "Accept")?.value;
+  if (accept === undefined || !/^(1|yes|y|true|t|on)$/i.test(accept)) return undefined;
+  const { prefix } = /^(?<prefix>[^@]*)/.exec(name.slice(0, -".socket".length))!.groups!;
+  return `${prefix}@.service`;
 }
 
 /** Whether a file asks to be enabled. One that cannot be read asks nothing; systemd says so when it is started. */

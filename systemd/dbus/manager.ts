@@ -104,6 +104,18 @@ export class Manager {
     return this.#call("ListUnitsByNames", "as", [names], ([rows]) => receive((rows as unknown[][]).map(unitRow)));
   }
 
+  /** UnitFileState of those units of which there is a file, a link or a mask. Reads files, loads nothing. */
+  listUnitFiles(names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const wanted = new Set(names);
+    const patterns = names.length <= maxPatterns ? names : [];
+    return this.#call("ListUnitFilesByPatterns", "asas", [[], patterns], ([rows]) => {
+      const named = (rows as string[][]).map(([path, state]) =>
+        [path!.slice(path!.lastIndexOf("/") + 1), state!] as const
+      );
+      return new Map(named.filter(([name]) => wanted.has(name)));
+    });
+  }
+
   /** A property of a unit; a unit that is not in memory is loaded. */
   unitProperty<T>(name: string, iface: string, property: string, receive: (value: unknown) => T): Promise<T> {
     return this.#property(unitObjectPath(name), iface, property, receive);

@@ -7,6 +7,7 @@
 import type { Systemd } from "../mod.ts";
 import { openUnitDirectory } from "../unit_dir.ts";
 import { openBusDoor } from "./dbus_next.ts";
+import { journalLoadLog } from "./load_log.ts";
 import { DbusSystemd, type SystemdLog } from "./systemd.ts";
 
 export type { SystemdLog } from "./systemd.ts";
@@ -20,6 +21,8 @@ export interface SystemdOptions {
   /** `system`, `user`, or a D-Bus address, for example `unix:path=/run/dbus/system_bus_socket`. */
   readonly bus: "system" | "user" | (string & Record<never, never>);
   readonly log: SystemdLog;
+  /** The root file system whose journal systemd logs to, where it is not this process's own. */
+  readonly journalRoot?: string;
   /** Deadline of one call; 25 s if absent, the default of sd_bus_call(3). A reload has more. */
   readonly requestTimeout_ms?: number;
 }
@@ -29,7 +32,7 @@ export interface SystemdOptions {
  * user bus is asked for and the environment does not say where it is.
  */
 export function openSystemd(options: SystemdOptions): Systemd {
-  const { unitsDirectory, bus, log, requestTimeout_ms = 25_000 } = options;
+  const { unitsDirectory, bus, log, journalRoot, requestTimeout_ms = 25_000 } = options;
   const directory = openUnitDirectory(
     unitsDirectory,
     (name) => log("warn", `Found unrecognized file in ${unitsDirectory}, ignoring: ${name}`),
@@ -39,5 +42,6 @@ export function openSystemd(options: SystemdOptions): Systemd {
     directory,
     pathForSystemd: (options.unitsDirectoryForSystemd ?? directory.path).replace(/\/+$/, ""),
     log,
+    loadLog: journalLoadLog({ bus, ...(journalRoot !== undefined && { root: journalRoot }) }),
   });
 }

@@ -15,6 +15,11 @@ const maxRounds = 20;
 
 const notFound = { load: "not-found", active: "inactive", sub: "dead" };
 
+/** The status of a unit that does not exist. */
+export function notFoundStatus(name: string): UnitStatus {
+  return { name, ...notFound, result: "success", invocation: "", since_ms: 0 };
+}
+
 /** org.freedesktop.DBus.Error names with which a unit that vanished after it was listed is answered. */
 const vanishedCodes: ReadonlySet<string> = new Set([
   "org.freedesktop.DBus.Error.UnknownObject",
@@ -44,7 +49,7 @@ export async function readStatuses(
   for (const name of wanted) {
     if (statuses.has(name)) continue;
     if (canBeLoaded(name)) throw new SystemdError(`the state of "${name}" changes too fast to be read`, "unavailable");
-    statuses.set(name, { name, ...notFound, result: "success", invocation: "", since_ms: 0 });
+    statuses.set(name, notFoundStatus(name));
   }
   return statuses;
 }

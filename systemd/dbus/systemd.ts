@@ -4,16 +4,26 @@
  * @module
  */
 
-import { type Job, type JobResult, type Systemd, type SystemdChange, SystemdError, type UnitStatus } from "../mod.ts";
+import {
+  type Job,
+  type JobResult,
+  nameTaken,
+  type Systemd,
+  type SystemdChange,
+  SystemdError,
+  type UnitStatus,
+} from "../mod.ts";
 import type { UnitDirectory } from "../unit_dir.ts";
 import type { BusDoor, Signal, Variant } from "./bus.ts";
 import { Changes } from "./changes.ts";
 import { Installer, named } from "./installer.ts";
 import { Jobs } from "./jobs.ts";
+import type { LoadLog } from "./load_log.ts";
 import { Manager, subscribe } from "./manager.ts";
+import { Ownership, unitMasked } from "./ownership.ts";
 import { Session } from "./session.ts";
 import { StatusCache } from "./status_cache.ts";
-import { readStatuses } from "./status_reader.ts";
+import { notFoundStatus, readStatuses } from "./status_reader.ts";
 
 /** Where messages for the operator go. */
 export type SystemdLog = (level: "info" | "warn", message: string) => void;
@@ -25,11 +35,14 @@ export interface DbusSystemdParts {
   /** The same directory, as systemd sees it. */
   readonly pathForSystemd: string;
   readonly log: SystemdLog;
+  readonly loadLog: LoadLog;
 }
 
 const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
 const noUnitForPid = "org.freedesktop.systemd1.NoUnitForPID";
 const unknownObject = "org.freedesktop.DBus.Error.UnknownObject";
+const badUnitSetting = "org.freedesktop.systemd1.BadUnitSetting";
+const onlyByDependency = "org.freedesktop.systemd1.OnlyByDependency";
 
 /** {@link Systemd} over org.freedesktop.systemd1(5). */
 export class DbusSystemd implements Systemd {
@@ -38,11 +51,16 @@ export class DbusSystemd implements Systemd {
   readonly #session: Session;
   readonly #manager: Manager;
   readonly #installer: Installer;
+  readonly #ownership: Ownership;
+  readonly #loadLog: LoadLog;
+  /** Names that {@link check} has found to be another unit's. */
+  #taken: ReadonlySet<string> = new Set();
   readonly #cache = new StatusCache();
   readonly #changes = new Changes();
   readonly #jobs = new Jobs();
 
-  constructor({ door, directory, pathForSystemd, log }: DbusSystemdParts) {
+  constructor({ door, directory, pathForSystemd, log, loadLog }: DbusSystemdParts) {
+    this.#loadLog = loadLog;
     this.#pid = door.pid;
     this.#directory = directory;
     this.#session = new Session(door, {
@@ -61,7 +79,8 @@ export class DbusSystemd implements Systemd {
     });
     this.#manager = new Manager(this.#session);
     const cache = this.#cache;
-    this.#installer = new Installer({ manager: this.#manager, directory, pathForSystemd, cache });
+    const ownership = this.#ownership = new Ownership(this.#manager, pathForSystemd);
+    this.#installer = new Installer({ manager: this.#manager, directory, pathForSystemd, cache, ownership });
   }
 
   ready(): Promise<void> {
@@ -88,6 +107,24 @@ export class DbusSystemd implements Systemd {
     return await this.#installer.uninstall(names);
   }
 
+  async check(): Promise<ReadonlyMap<string, SystemdError>> {
+    await this.#session.standing();
+    const files = await this.files();
+    try {
+      await this.#installer.relink(files);
+      await this.#installer.reloadIfNeeded();
+      const refusals = await this.#ownership.refusals(files.keys());
+      this.#taken = new Set([...refusals].filter(([_, { code }]) => code === nameTaken).map(([name]) => name));
+      return refusals;
+    } catch (error) {
+      throw named("cannot compare fleet's unit files with what systemd has", error);
+    }
+  }
+
+  loadProblems(name: string): Promise<readonly string[]> {
+    return this.#loadLog(name);
+  }
+
   async reloadIfNeeded(): Promise<boolean> {
     await this.#session.standing();
     return await this.#installer.reloadIfNeeded();
@@ -105,27 +142,48 @@ export class DbusSystemd implements Systemd {
     try {
       return await this.#queue("StopUnit", "stop", name);
     } catch (error) {
-      if ((error as SystemdError).code !== noSuchUnit) throw error;
+      const { code } = error as SystemdError;
+      const isStopped = code === noSuchUnit || code === nameTaken ||
+        code === onlyByDependency && await this.#rests(name);
+      if (!isStopped) throw error;
       return { unit: name, done: Promise.resolve("done") };
     }
+  }
+
+  async #rests(name: string): Promise<boolean> {
+    const status = (await this.statuses(new Set([name]))).get(name);
+    return status?.active === "inactive" || status?.active === "failed";
   }
 
   async #queue(member: "StartUnit" | "RestartUnit" | "StopUnit", verb: string, name: string): Promise<Job> {
     const queue = () => this.#manager.queue(member, name, (job) => this.#jobs.add(job, name));
     try {
+      const refusal = await this.#ownership.refusal(name);
+      // A unit of fleet's that was masked later can be stopped.
+      if (refusal && !(member === "StopUnit" && refusal.code === unitMasked)) throw refusal;
       try {
         return await queue();
       } catch (error) {
         if (member === "StopUnit" || !this.#cache.tracks(name)) throw error;
         if ((error as SystemdError).code !== noSuchUnit) throw error;
-        // systemd looks for a new file when its directories' times have changed. On kernels with coarse file times a
-        // file that was linked within the same tick as the one before it goes unseen.
+        // Its link may be gone. Else systemd looks for a new file when its directories' times have changed: on kernels
+        // with coarse file times a file that was linked within the same tick as the one before it goes unseen.
+        await this.#installer.relink(await this.files());
         await this.#installer.reload();
         return await queue();
       }
     } catch (error) {
-      throw named(`cannot ${verb} "${name}"`, error);
+      throw named(`cannot ${verb} "${name}"`, await this.#explained(name, error));
     }
+  }
+
+  /** systemd answers that a file has a bad setting, and only logs which. */
+  async #explained(name: string, error: unknown): Promise<unknown> {
+    if (!(error instanceof SystemdError) || error.code !== badUnitSetting) return error;
+    const problems = await this.#loadLog(name);
+    if (problems.length === 0) return error;
+    const message = `${error.message.replace(/\.$/, "")} (${problems.join("; ")})`;
+    return new SystemdError(message, error.code, { cause: error });
   }
 
   resetFailed(name: string): Promise<void> {
@@ -137,6 +195,7 @@ export class DbusSystemd implements Systemd {
     const tracked = new Set<string>(), others = new Set<string>();
     for (const name of names) (this.#cache.tracks(name) ? tracked : others).add(name);
     const kept = await readStatuses(this.#manager, this.#cache, tracked);
+    for (const name of this.#taken) if (kept.has(name)) kept.set(name, notFoundStatus(name));
     if (others.size === 0) return kept;
     return new Map([...kept, ...await readStatuses(this.#manager, new StatusCache(), others)]);
   }

@@ -371,6 +371,66 @@ async function finished(cluster: FleetCluster): Promise<void> {
   await destroy(cluster, ["once.service"]);
 }
 
+/** What an administrator has under a name is neither reported nor stopped as fleet's, and nothing of fleet's is left beside it. */
+async function namesOfOthers(cluster: FleetCluster): Promise<void> {
+  const m1 = cluster.machine("m1");
+  const here = `[X-Fleet]\nMachineID=${m1.id}\n`;
+  await m1.writeFile("/etc/systemd/system/shadowed.service", "[Service]\nExecStart=/bin/sleep 9999\n");
+  await m1.sh("systemctl daemon-reload; systemctl start shadowed.service; systemctl mask masked.service");
+  await m1.sh("ln -s /lib/systemd/system/ssh.service /etc/systemd/system/aliased.service; systemctl daemon-reload");
+  const pid = await cluster.pid(m1, "shadowed.service");
+  const names = ["shadowed.service", "masked.service", "aliased.service"];
+  await put(cluster, Object.fromEntries(names.map((name) => [name, ["launched", `${sleeper}${here}`]])));
+  await complains(cluster, "shadowed.service", /systemd uses \/etc\/systemd\/system\/shadowed\.service/);
+  await complains(cluster, "masked.service", /masked on this machine: systemctl unmask masked\.service/);
+  await complains(cluster, "aliased.service", /aliased\.service/);
+  await destroy(cluster, names);
+  assert.equal(await cluster.pid(m1, "shadowed.service"), pid, "the administrator's unit was touched");
+  for (const name of names) {
+    assert.equal((await m1.run(["test", "-L", `/run/systemd/system/${name}`])).code, 1, `${name} has left a link`);
+  }
+  await m1.sh(
+    `systemctl stop shadowed.service; cd /etc/systemd/system; rm ${names.join(" ")}; systemctl daemon-reload`,
+  );
+}
+
+/** What systemd will never start is said with systemd's own reason. */
+async function neverStarted(cluster: FleetCluster): Promise<void> {
+  const files: Files = {
+    "typo.service": ["launched", "[Service]\nExecStrat=/bin/sleep infinity\n"],
+    "empty.service": ["loaded", "[Unit]\nDescription=Lacks a [Service] section\n"],
+    "by-dependency.service": ["launched", `[Unit]\nRefuseManualStart=yes\n${sleeper}`],
+    "echo.socket": ["launched", "[Socket]\nListenStream=127.0.0.1:7272\nAccept=yes\n"],
+  };
+  await put(cluster, files);
+  await complains(cluster, "typo.service", /line 2: Unknown key.*ExecStrat.*Service has no ExecStart=/);
+  await complains(cluster, "empty.service", /Service has no ExecStart=/);
+  await complains(cluster, "by-dependency.service", /refuse manual start/);
+  await complains(cluster, "echo.socket", /echo@\.service/);
+  await destroy(cluster, Object.keys(files));
+}
+
+/** Links are made again, and a unit that refuses to be stopped can be removed once it is dead. */
+async function mended(cluster: FleetCluster): Promise<void> {
+  await put(cluster, { "lost.service": ["launched", sleeper] });
+  const machine = await becomes(cluster, "lost.service", "active");
+  await machine.sh("systemctl disable --runtime lost.service; systemctl daemon-reload");
+  const response = await cluster.request(cluster.machine("m1"), "POST", "/units/lost.service/restart");
+  assert.equal(response.status, 204);
+  await restarted(cluster, "lost.service");
+  await machine.must(["test", "-L", "/run/systemd/system/lost.service"]);
+  const refuses = `[Unit]\nRefuseManualStop=yes\n${sleeper}`;
+  await put(cluster, { "refuses.service": ["launched", refuses] });
+  const other = await becomes(cluster, "refuses.service", "active");
+  await cluster.destroy(cluster.machine("m1"), "refuses.service");
+  await until("the daemon to say why the unit stays", async () => {
+    return /refuses\.service.*refuse manual start\/stop/.test(await other.journal("fleet.service")) || undefined;
+  });
+  await other.must(["systemctl", "kill", "--signal=SIGKILL", "refuses.service"]);
+  await destroy(cluster, ["lost.service"]);
+  await cluster.statesWhere(cluster.machine("m1"), "the dead unit to be removed", (states) => states.length === 0);
+}
+
 Deno.test("agents and systemd", async (t) => {
   await withFleet({ machines: 2 }, async (cluster) => {
     await t.step("[Install] is heeded", () => enabled(cluster));
@@ -385,6 +445,9 @@ Deno.test("agents and systemd", async (t) => {
     await t.step("a restart is done once, where the unit is", () => restartsOnce(cluster));
     await t.step("a restart survives a killed daemon", () => restartSurvives(cluster));
     await t.step("what has finished is not run again", () => finished(cluster));
+    await t.step("names under which the machine has other units are refused", () => namesOfOthers(cluster));
+    await t.step("units that systemd will never start say why", () => neverStarted(cluster));
+    await t.step("lost links are made again; a dead unit that refuses stops is removed", () => mended(cluster));
     for (const machine of cluster.lab.machines) {
       assert.equal((await machine.run(["ls", "/run/fleet/units"])).stdout, "", `${machine.name} is left clean`);
     }

@@ -5,7 +5,15 @@
  */
 
 import assert from "node:assert/strict";
-import { type JobResult, type Systemd, SystemdError, type UnitStatus } from "../../systemd/mod.ts";
+import {
+  isPermanent,
+  type JobResult,
+  nameTaken,
+  type Systemd,
+  SystemdError,
+  templateMissing,
+  type UnitStatus,
+} from "../../systemd/mod.ts";
 
 /** A machine with a systemd on it, and a hand on what is around it. */
 export interface SystemdFixture {
@@ -19,6 +27,18 @@ export interface SystemdFixture {
   writeFile(name: string, text: string): Promise<void>;
   /** Whether fleet's directory holds a file. */
   hasFile(name: string): Promise<boolean>;
+  /** Whether fleet's link to a unit is in the runtime directory, wherever it leads. */
+  hasLink(name: string): Promise<boolean>;
+  /** An administrator removes fleet's link to a unit, or its place in a target's `.wants`, and reloads. */
+  removeLink(name: string): Promise<void>;
+  removeWants(target: string, unit: string): Promise<void>;
+  /** An administrator puts a unit file into /etc/systemd/system, or masks the unit (`undefined`), and reloads. */
+  writeAdminFile(name: string, text: string | undefined): Promise<void>;
+  /** An administrator takes back {@link writeAdminFile}, and reloads. */
+  removeAdminFile(name: string): Promise<void>;
+  /** An administrator starts or stops a unit. */
+  systemctl(verb: "start" | "stop", name: string): Promise<void>;
+  isActive(name: string): Promise<boolean>;
   /** Ends the bus for a while; resolves when it is gone. It is back, or coming back, after {@link restoreBus}. */
   loseBus(): Promise<void>;
   restoreBus(): Promise<void>;
@@ -113,6 +133,147 @@ async function refused(promise: Promise<unknown>): Promise<SystemdError> {
   }
   assert.fail("was not refused");
 }
+
+const ownershipCases: readonly SystemdCase[] = [
+  {
+    name: "a name that the machine has another unit of is refused with that unit's file, and nothing is left",
+    async run(systemd, fixture) {
+      await fixture.writeAdminFile("taken.service", exiter);
+      await fixture.systemctl("start", "taken.service");
+      const failures = await systemd.install(new Map([["taken.service", sleeper], ["free.service", sleeper]]));
+      assert.deepEqual([...failures.keys()], ["taken.service"]);
+      const refusal = failures.get("taken.service")!;
+      assert.equal(refusal.code, nameTaken);
+      assert.ok(isPermanent(refusal));
+      assert.match(refusal.message, /"taken\.service".*\/etc\/systemd\/system\/taken\.service/);
+      assert.deepEqual([await fixture.hasFile("taken.service"), await fixture.hasLink("taken.service")], [
+        false,
+        false,
+      ]);
+      assert.ok(await fixture.isActive("taken.service"));
+      await fixture.systemctl("stop", "taken.service");
+      await fixture.removeAdminFile("taken.service");
+      await install(systemd, { "taken.service": sleeper });
+      assert.equal(await start(systemd, "taken.service"), "done");
+      await stop(systemd, "taken.service");
+      await uninstall(systemd, "taken.service", "free.service");
+    },
+  },
+  {
+    name: "a masked name is refused, and nothing is left",
+    async run(systemd, fixture) {
+      await fixture.writeAdminFile("masked.service", undefined);
+      const failures = await systemd.install(new Map([["masked.service", sleeper]]));
+      assert.match(failures.get("masked.service")!.message, /masked on this machine: systemctl unmask masked\.service/);
+      assert.ok(isPermanent(failures.get("masked.service")));
+      assert.deepEqual([await fixture.hasFile("masked.service"), await fixture.hasLink("masked.service")], [
+        false,
+        false,
+      ]);
+      await fixture.removeAdminFile("masked.service");
+      await install(systemd, { "masked.service": sleeper });
+      await uninstall(systemd, "masked.service");
+    },
+  },
+  {
+    name:
+      "a unit file of an administrator that comes later: its unit is neither reported, started nor stopped as fleet's",
+    async run(systemd, fixture) {
+      await install(systemd, { "later.service": sleeper });
+      await fixture.writeAdminFile("later.service", exiter);
+      await fixture.systemctl("start", "later.service");
+      assert.equal((await refused(systemd.start("later.service"))).code, nameTaken);
+      assert.equal(await stop(systemd, "later.service"), "done");
+      assert.ok(await fixture.isActive("later.service"), "the other unit was stopped");
+      const refusals = await systemd.check();
+      assert.deepEqual([...refusals.values()].map(({ code }) => code), [nameTaken]);
+      assert.equal(await states(systemd, "later.service"), "not-found/inactive/dead");
+      await fixture.systemctl("stop", "later.service");
+      await fixture.removeAdminFile("later.service");
+      assert.deepEqual(await systemd.check(), new Map());
+      assert.equal(await start(systemd, "later.service"), "done");
+      assert.equal(await states(systemd, "later.service"), "loaded/active/running");
+      await stop(systemd, "later.service");
+      await uninstall(systemd, "later.service");
+    },
+  },
+  {
+    name: "a lost link is made again by a start, and by a check",
+    async run(systemd, fixture) {
+      await install(systemd, { "lost.service": sleeper });
+      await fixture.removeLink("lost.service");
+      assert.equal(await start(systemd, "lost.service"), "done");
+      await stop(systemd, "lost.service");
+      await fixture.removeLink("lost.service");
+      assert.deepEqual(await systemd.check(), new Map());
+      assert.ok(await fixture.hasLink("lost.service"));
+      await uninstall(systemd, "lost.service");
+      assert.equal(await fixture.hasLink("lost.service"), false);
+    },
+  },
+  {
+    name: "a lost enablement is made again by a check",
+    async run(systemd, fixture) {
+      await install(systemd, { "enabled.service": wanted });
+      await fixture.removeWants("multi-user.target", "enabled.service");
+      assert.deepEqual(await systemd.check(), new Map());
+      assert.ok(await fixture.isWantedBy("multi-user.target", "enabled.service"));
+      await uninstall(systemd, "enabled.service");
+    },
+  },
+  {
+    name: "a check that finds nothing amiss reloads nothing",
+    async run(systemd, fixture) {
+      await install(systemd, { "calm.service": wanted });
+      await systemd.check();
+      const before = await fixture.reloads();
+      assert.deepEqual(await systemd.check(), new Map());
+      assert.equal(await fixture.reloads(), before);
+      await uninstall(systemd, "calm.service");
+    },
+  },
+  {
+    name: "a unit that refuses to be stopped can be removed once it rests, and is refused while it runs",
+    async run(systemd) {
+      const stubborn = `[Unit]\nRefuseManualStop=yes\n${sleeper}`;
+      await install(systemd, { "stubborn.service": stubborn });
+      assert.equal(await stop(systemd, "stubborn.service"), "done");
+      assert.equal(await start(systemd, "stubborn.service"), "done");
+      const refusal = await refused(systemd.stop("stubborn.service"));
+      assert.match(refusal.message, /cannot stop "stubborn\.service": .*refuse manual start\/stop/);
+      assert.ok(isPermanent(refusal));
+      assert.equal(await states(systemd, "stubborn.service"), "loaded/active/running");
+      await install(systemd, { "stubborn.service": sleeper });
+      await stop(systemd, "stubborn.service");
+      await uninstall(systemd, "stubborn.service");
+    },
+  },
+  {
+    name: "a file with a bad setting: the refused start says which, and so does loadProblems",
+    async run(systemd) {
+      await install(systemd, { "typo.service": "[Service]\nExecStrat=/bin/sleep 1000\n" });
+      const refusal = await refused(systemd.start("typo.service"));
+      assert.match(refusal.message, /bad unit file setting \(.*Service has no ExecStart=/);
+      assert.ok(isPermanent(refusal));
+      assert.match((await systemd.loadProblems("typo.service")).join("; "), /Service has no ExecStart=/);
+      await uninstall(systemd, "typo.service");
+    },
+  },
+  {
+    name: "a socket with Accept=yes is refused until the template of its service is on the machine",
+    async run(systemd, fixture) {
+      const socket = new Map([["echo.socket", "[Socket]\nListenStream=127.0.0.1:7272\nAccept=yes\n"]]);
+      const refusal = (await systemd.install(socket)).get("echo.socket")!;
+      assert.equal(refusal.code, templateMissing);
+      assert.match(refusal.message, /echo@\.service/);
+      assert.equal(await fixture.hasFile("echo.socket"), false);
+      await fixture.writeAdminFile("echo@.service", "[Service]\nStandardInput=socket\nExecStart=/bin/cat\n");
+      assert.deepEqual(await systemd.install(socket), new Map());
+      await uninstall(systemd, "echo.socket");
+      await fixture.removeAdminFile("echo@.service");
+    },
+  },
+];
 
 const lifeCases: readonly SystemdCase[] = [
   {
@@ -565,4 +726,10 @@ const busCases: readonly SystemdCase[] = [
 ];
 
 /** The whole contract. */
-export const systemdCases: readonly SystemdCase[] = [...lifeCases, ...refusalCases, ...reloadCases, ...busCases];
+export const systemdCases: readonly SystemdCase[] = [
+  ...lifeCases,
+  ...ownershipCases,
+  ...refusalCases,
+  ...reloadCases,
+  ...busCases,
+];

@@ -26,6 +26,25 @@ function fakeFixture(): SystemdFixture {
     isWantedBy: (target, unit) => Promise.resolve(machine.enabled.has(`${target}/${unit}`)),
     writeFile: (name, text) => Promise.resolve(void machine.files.set(name, text)),
     hasFile: (name) => Promise.resolve(machine.files.has(name)),
+    hasLink: (name) => Promise.resolve(machine.links.has(name)),
+    removeLink(name) {
+      machine.links.delete(name);
+      return Promise.resolve(machine.systemctl("Reload"));
+    },
+    removeWants(target, unit) {
+      machine.removeWants(target, unit);
+      return Promise.resolve(machine.systemctl("Reload"));
+    },
+    writeAdminFile(name, text) {
+      machine.adminFiles.set(name, text);
+      return Promise.resolve(machine.systemctl("Reload"));
+    },
+    removeAdminFile(name) {
+      machine.adminFiles.delete(name);
+      return Promise.resolve(machine.systemctl("Reload"));
+    },
+    systemctl: (verb, name) => Promise.resolve(machine.systemctl(verb === "start" ? "StartUnit" : "StopUnit", name)),
+    isActive: (name) => Promise.resolve(machine.isActive(name)),
     loseBus: () => Promise.resolve(machine.loseBus()),
     restoreBus: () => Promise.resolve(machine.restoreBus()),
   };
@@ -37,6 +56,7 @@ function openReal(machine: Machine, requestTimeout_ms = 10_000): Systemd {
     unitsDirectoryForSystemd: unitsDirectory,
     bus: machine.busAddress,
     log: () => {},
+    journalRoot: machine.root,
     requestTimeout_ms,
   });
 }
@@ -70,6 +90,18 @@ function realFixture(machine: Machine, reloads: () => Promise<number>): SystemdF
     async hasFile(name) {
       return (await machine.run(["test", "-f", `${unitsDirectory}/${name}`])).code === 0;
     },
+    hasLink: async (name) => (await machine.run(["test", "-L", `/run/systemd/system/${name}`])).code === 0,
+    removeLink: async (name) => void await machine.sh(`rm /run/systemd/system/${name}; systemctl daemon-reload`),
+    removeWants: async (target, unit) =>
+      void await machine.sh(`rm /run/systemd/system/${target}.wants/${unit}; systemctl daemon-reload`),
+    async writeAdminFile(name, text) {
+      if (text !== undefined) await machine.writeFile(`/etc/systemd/system/${name}`, text);
+      else await machine.sh(`ln -s /dev/null /etc/systemd/system/${name}`);
+      await machine.must(["systemctl", "daemon-reload"]);
+    },
+    removeAdminFile: async (name) => void await machine.sh(`rm /etc/systemd/system/${name}; systemctl daemon-reload`),
+    systemctl: async (verb, name) => void await machine.must(["systemctl", verb, name]),
+    isActive: async (name) => (await machine.run(["systemctl", "is-active", "--quiet", name])).code === 0,
     loseBus: async () => void await machine.must(["systemctl", "stop", "dbus.socket", "dbus.service"]),
     restoreBus: async () => void await machine.must(["systemctl", "start", "dbus.socket", "dbus.service"]),
   };
@@ -127,7 +159,7 @@ const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine
         try {
           await assert.rejects(systemd.start("nobody.service"), {
             code: "org.freedesktop.DBus.Error.Timeout",
-            message: `cannot start "nobody.service": StartUnit was not answered within 300 ms`,
+            message: `cannot start "nobody.service": Get was not answered within 300 ms`,
           });
         } finally {
           await machine.must(["pkill", "-CONT", "-x", "dbus-daemon"]);
@@ -172,6 +204,7 @@ const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine
         directory: openUnitDirectory(machine.root + unitsDirectory, () => {}),
         pathForSystemd: unitsDirectory,
         log: () => {},
+        loadLog: () => Promise.resolve([]),
       });
       try {
         assert.equal(await systemd.ownJob(), undefined);

@@ -1,0 +1,53 @@
+/**
+ * Why systemd cannot run units that are on disk, also where no command has failed yet.
+ *
+ * @module
+ */
+
+import type { UnitName } from "../../registry/model.ts";
+import { isPermanent, type Systemd, type SystemdError, type UnitStatus } from "../../systemd/mod.ts";
+import type { Failure } from "./troubles.ts";
+
+/** LoadStates of a unit whose file systemd does not accept. */
+const badLoads: ReadonlySet<string> = new Set(["bad-setting", "error", "masked"]);
+
+/** Keeps what the latest comparison with systemd has found, and systemd's reasons by unit and file. */
+export class LoadErrors {
+  #refusals: ReadonlyMap<UnitName, SystemdError> = new Map();
+  #reasons = new Map<UnitName, { readonly hash: string; readonly error: string }>();
+
+  constructor(private readonly systemd: Pick<Systemd, "check" | "loadProblems">) {}
+
+  /** Compares fleet's files with what systemd has; mends links on the way. */
+  async check(): Promise<void> {
+    this.#refusals = await this.systemd.check();
+  }
+
+  /** Failures of the units on disk. `files`: hash by unit. */
+  async failures(
+    files: ReadonlyMap<UnitName, string>,
+    statuses: ReadonlyMap<UnitName, UnitStatus>,
+  ): Promise<ReadonlyMap<UnitName, Failure>> {
+    const failures = new Map<UnitName, Failure>();
+    const reasons = new Map<UnitName, { readonly hash: string; readonly error: string }>();
+    for (const [name, hash] of files) {
+      const refusal = this.#refusals.get(name);
+      const load = statuses.get(name)?.load ?? "";
+      if (refusal) failures.set(name, { error: refusal.message, tried: true, isPermanent: isPermanent(refusal) });
+      else if (badLoads.has(load)) {
+        const known = this.#reasons.get(name);
+        const error = known?.hash === hash ? known.error : await this.#reason(name, load);
+        reasons.set(name, { hash, error });
+        failures.set(name, { error, tried: true, isPermanent: true });
+      }
+    }
+    this.#reasons = reasons;
+    return failures;
+  }
+
+  async #reason(name: UnitName, load: string): Promise<string> {
+    if (load === "masked") return `"${name}" is masked on this machine: systemctl unmask ${name}`;
+    const problems = await this.systemd.loadProblems(name);
+    return `systemd cannot load "${name}" (${[load, ...problems].join("; ")})`;
+  }
+}

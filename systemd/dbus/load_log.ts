@@ -1,0 +1,58 @@
+/**
+ * What systemd has logged about a unit's file: the bus says only that it has "a bad unit file setting".
+ *
+ * @module
+ */
+
+/** Reads what systemd logged when it last loaded a unit's file; empty where the journal cannot be read. */
+export type LoadLog = (name: string) => Promise<readonly string[]>;
+
+/** Lines of the journal that are looked through: a file is loaded at each try, and each try logs its lines again. */
+const maxLines = 100;
+
+/** The journal of this machine, or of the one whose root file system is at `root`; of the user's systemd for bus `user`. */
+export function journalLoadLog({ bus, root }: { readonly bus: string; readonly root?: string }): LoadLog {
+  const journalctl = async (...args: string[]) => {
+    const options = root === undefined ? args : [`--root=${root}`, ...args];
+    const command = new Deno.Command("journalctl", { args: options, stdin: "null", stdout: "piped", stderr: "null" });
+    const { success, stdout } = await command.output();
+    return success ? new TextDecoder().decode(stdout) : "";
+  };
+  return async (name) => {
+    const field = bus === "user" ? `USER_UNIT=${name}` : `UNIT=${name}`;
+    try {
+      if (root === undefined) await journalctl("--sync");
+      const text = await journalctl(
+        ...[
+          "--quiet",
+          "--no-pager",
+          "--output=cat",
+          "--reverse",
+          `--lines=${maxLines}`,
+          field,
+          "SYSLOG_IDENTIFIER=systemd",
+        ],
+      );
+      return loadProblemsIn(name, text.split("\n"));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) return [];
+      throw error;
+    }
+  };
+}
+
+/**
+ * The complaints about a unit's file among log lines, newest first, without repetitions and in the order of the file. Lines
+ * about the unit's processes are left out.
+ */
+export function loadProblemsIn(name: string, lines: readonly string[]): string[] {
+  const found = new Set<string>();
+  for (const line of [...lines].reverse()) {
+    const syntax = /^\/\S+:(\d+): (.*?)\.?$/.exec(line);
+    if (syntax) found.add(`line ${syntax[1]}: ${syntax[2]}`);
+    else if (line.startsWith(`${name}: `) && /refusing\.?$/i.test(line)) {
+      found.add(line.slice(name.length + 2).replace(/\.$/, ""));
+    }
+  }
+  return [...found];
+}

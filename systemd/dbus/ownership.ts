@@ -1,0 +1,75 @@
+/**
+ * Whose unit file systemd uses for a name: fleet's, or another one of the machine.
+ *
+ * Files in /etc/systemd/system win over the runtime links that fleet makes, and a link of fleet would win over the files of
+ * the distribution in /usr/lib/systemd/system (systemd.unit(5), "Unit File Load Path").
+ *
+ * @module
+ */
+
+import { nameTaken, SystemdError } from "../mod.ts";
+import { isTemplate, validateUnitName } from "../unit_name.ts";
+import { type Manager, unitInterface } from "./manager.ts";
+
+/** Code of the refusal of a masked unit, which is systemd's own. */
+export const unitMasked = "org.freedesktop.systemd1.UnitMasked";
+
+/** A name as a template's instances have it cannot be loaded, and one that is invalid makes systemd refuse the whole list. */
+const canBeLoaded = (name: string) => validateUnitName(name) === undefined && !isTemplate(name);
+
+/** Finds names under which systemd does not use fleet's file. */
+export class Ownership {
+  /** `pathForSystemd`: fleet's directory as systemd sees it. */
+  constructor(private readonly manager: Manager, private readonly pathForSystemd: string) {}
+
+  /** Why each of the names cannot be fleet's, for those that cannot. Loads units that are not in memory. */
+  async refusals(names: Iterable<string>): Promise<Map<string, SystemdError>> {
+    const asked = [...names].filter(canBeLoaded);
+    const refusals = new Map<string, SystemdError>();
+    if (asked.length === 0) return refusals;
+    // systemd answers in the order asked; the name in a row is the unit's primary one.
+    const rows = await this.manager.listByNames(asked, (rows) => rows);
+    await Promise.all(rows.map(async (row, index) => {
+      const name = rows.length === asked.length ? asked[index]! : row.name;
+      if (row.load === "not-found") return;
+      const refusal = row.load === "masked" ? maskedError(name) : await this.refusal(name, row.name);
+      if (refusal) refusals.set(name, refusal);
+    }));
+    return refusals;
+  }
+
+  /** Why one name cannot be fleet's; undefined if it can. `primary`: the name that systemd knows the unit by. */
+  async refusal(name: string, primary = name): Promise<SystemdError | undefined> {
+    if (!canBeLoaded(name)) return undefined;
+    const path = await this.manager.unitProperty(name, unitInterface, "FragmentPath", String);
+    if (primary !== name) {
+      return taken(`"${name}" is another name of ${primary} on this machine (${path}): give the unit another name`);
+    }
+    if (path === "" || path === `${this.pathForSystemd}/${name}`) return undefined;
+    if (isRuntimeLink(path, name) && await this.#isLink(name)) return undefined;
+    const load = await this.manager.unitProperty(name, unitInterface, "LoadState", String);
+    if (load === "masked") return maskedError(name);
+    return taken(`systemd uses ${path} for "${name}": give the unit another name, or remove that file`);
+  }
+
+  /**
+   * Whether the path is a link, or was one: systemd keeps what it has read of a file that is gone until it reloads. A file
+   * that an administrator has put into the runtime directory has another state.
+   */
+  async #isLink(name: string): Promise<boolean> {
+    const state = await this.manager.unitProperty(name, unitInterface, "UnitFileState", String);
+    return ["", "bad", "linked-runtime", "enabled-runtime", "linked", "enabled"].includes(state);
+  }
+}
+
+function isRuntimeLink(path: string, name: string): boolean {
+  return path.endsWith(`/${name}`) && /^\/run\/(systemd\/system|user\/\d+\/systemd\/user)\/[^/]+$/.test(path);
+}
+
+function taken(message: string): SystemdError {
+  return new SystemdError(message, nameTaken);
+}
+
+function maskedError(name: string): SystemdError {
+  return new SystemdError(`"${name}" is masked on this machine: systemctl unmask ${name}`, unitMasked);
+}
