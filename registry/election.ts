@@ -11,6 +11,7 @@ import { leaderKey } from "./keys.ts";
 import { type Log, messageOf } from "./log.ts";
 import { DeposedError, type Leadership, type Placement } from "./mod.ts";
 import type { Leader, Revision } from "./model.ts";
+import { watchOwnKeys } from "./own_keys.ts";
 import { StoreSession } from "./session.ts";
 import { type Compare, type KeyValue, WatchLostError } from "./store.ts";
 
@@ -65,8 +66,9 @@ async function acquire(options: CampaignOptions, leader: Leader, signal: AbortSi
   const { revision, ranges: [found] } = await session.read([{ key: leaderKey }]);
   const holder = found?.[0];
   if (holder !== undefined) {
-    // This machine's key that is not ours: its daemon was killed. It need not run out, since its fence ends with it.
-    if (leaderOf(holder, log)?.machine !== leader.machine) {
+    // This machine's key that is not ours: its daemon was killed. It need not run out, since its fence ends with it. A key
+    // without a lease is no engine's, and would never run out.
+    if (holder.lease !== "" && leaderOf(holder, log)?.machine !== leader.machine) {
       await vanished(session, revision, signal);
       return undefined;
     }
@@ -94,9 +96,10 @@ function leaderOf(kv: KeyValue, log: Log): Leader | undefined {
   }
 }
 
+/** Resolves when the leader key is gone, or is bound to no lease any more. */
 async function vanished(session: StoreSession, after: Revision, signal: AbortSignal): Promise<void> {
   for await (const batch of session.watch([{ key: leaderKey }], after, signal)) {
-    if (batch.events.some((event) => event.kind === "delete")) return;
+    if (batch.events.some((event) => event.kind === "delete" || event.kv.lease === "")) return;
   }
 }
 
@@ -124,6 +127,7 @@ class Lead implements Leadership {
     if (outer.aborted) this.#onOuterAbort();
     this.#watchdog();
     this.#renew();
+    this.#guard(created);
   }
 
   get signal(): AbortSignal {
@@ -216,6 +220,17 @@ class Lead implements Leadership {
       if (left_ms <= 0) this.#depose("its lease could not be renewed in time");
       else await clock.sleep(left_ms, this.signal);
     }
+  }
+
+  /** Ends the lead when something else has deleted or overwritten the leader key, so that an engine stands for it again. */
+  #guard(created: Revision): void {
+    const own = {
+      ranges: [{ key: leaderKey }],
+      keys: () => new Set([leaderKey]),
+      owns: (kv: KeyValue) => kv.createRevision === created && kv.lease === this.lease,
+      lost: () => this.#depose("its leader key was deleted or overwritten"),
+    };
+    void watchOwnKeys(own, this.#options, this.signal);
   }
 
   async #renew(): Promise<void> {

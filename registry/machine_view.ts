@@ -26,6 +26,7 @@ export class MachineViewBuilder {
   #revision: Revision = 0;
   #epoch = 0;
   #deletions = 0;
+  readonly #withdrawn = new Set<UnitName>();
 
   constructor(private readonly machine: MachineId, private readonly log: Log) {}
 
@@ -34,11 +35,22 @@ export class MachineViewBuilder {
     return this.#deletions;
   }
 
+  /** Units whose assignment was seen to be deleted, and has not come again. */
+  get withdrawn(): ReadonlySet<UnitName> {
+    return this.#withdrawn;
+  }
+
+  /** Forgets which assignments were {@link withdrawn}: that they are gone is known to be meant. */
+  forgetWithdrawn(): void {
+    this.#withdrawn.clear();
+  }
+
   /** Forgets all and starts from what a fresh read of {@link machineRanges} found. */
   reset(kvs: readonly KeyValue[], revision: Revision): void {
     this.#assignments.clear();
     this.#globals.clear();
     this.#metadata = {};
+    this.#withdrawn.clear();
     this.#epoch++;
     const told = this.#unreadable;
     this.#unreadable = new Map();
@@ -52,6 +64,8 @@ export class MachineViewBuilder {
       else {
         this.#delete(event.key);
         this.#deletions++;
+        const key = parseKey(event.key);
+        if (key?.kind === "assign") this.#withdrawn.add(key.name);
       }
     }
     this.#revision = Math.max(this.#revision, batch.revision);
@@ -77,8 +91,10 @@ export class MachineViewBuilder {
   #put(kv: KeyValue, told = this.#unreadable): void {
     const key = parseKey(kv.key);
     try {
-      if (key?.kind === "assign") this.#assignments.set(key.name, decodeAssignment(key.machine, key.name, kv));
-      else if (key?.kind === "global") this.#globals.set(key.name, decodeUnit(key.name, kv));
+      if (key?.kind === "assign") {
+        this.#withdrawn.delete(key.name);
+        this.#assignments.set(key.name, decodeAssignment(key.machine, key.name, kv));
+      } else if (key?.kind === "global") this.#globals.set(key.name, decodeUnit(key.name, kv));
       else if (key?.kind === "metadata") this.#metadata = { ...this.#metadata, [key.key]: kv.value };
       else this.log("warn", "a key in the store is not fleet's and is left out", { key: kv.key });
       this.#unreadable.delete(kv.key);

@@ -5,12 +5,21 @@
  */
 
 import { retryDelay_ms } from "./clock.ts";
+import { decodeTarget } from "./codec.ts";
 import { follow, type FollowOptions } from "./follow.ts";
+import { targetKey } from "./keys.ts";
 import { messageOf } from "./log.ts";
 import { machineRanges, MachineViewBuilder } from "./machine_view.ts";
 import { StoreUnavailableError } from "./mod.ts";
-import type { MachineId, MachineView } from "./model.ts";
+import type { MachineId, MachineView, UnitName } from "./model.ts";
+import { type KeyValue, maxTransactionOps } from "./store.ts";
 import { Turnstile } from "./turnstile.ts";
+
+/**
+ * An assignment that is deleted while its unit is still placed here was deleted by hand. The engine writes it again at
+ * once; for so long, milliseconds, the unit is not stopped.
+ */
+const mending_ms = 2_000;
 
 /** See {@link import("./mod.ts").Registry.watchMachine}. */
 export async function* watchMachine(
@@ -39,6 +48,7 @@ export async function* watchMachine(
     turnstile.turn();
   });
   try {
+    let mendBy_ms: number | undefined;
     for (let yielded = 0, believed = 0; !signal.aborted;) {
       if (failure) throw failure.error;
       const seen = turnstile.count;
@@ -47,8 +57,20 @@ export async function* watchMachine(
       else if (deletions === believed) {
         yielded = seen;
         yield view.view(options.session.memory?.id ?? "");
-      } // Somebody may be deleting the whole store, its id included: ask before anything is taken from an agent.
-      else if (await sameStore(options, signal)) believed = deletions;
+      } else {
+        // The whole store may be being deleted, its id included: ask before anything is taken from an agent.
+        const placed = await placedHere(options, machine, view.withdrawn, signal);
+        if (placed === undefined) continue;
+        const { clock } = options;
+        if (placed) mendBy_ms ??= clock.monotonic_ms() + mending_ms;
+        const left_ms = placed ? mendBy_ms! - clock.monotonic_ms() : 0;
+        if (left_ms > 0) await turnedOrLate(turnstile, seen, left_ms, options, signal);
+        else {
+          believed = deletions;
+          mendBy_ms = undefined;
+          view.forgetWithdrawn();
+        }
+      }
     }
   } finally {
     stop.abort();
@@ -56,15 +78,56 @@ export async function* watchMachine(
   }
 }
 
-/** Whether the store is known to be the right one; false: it did not answer. Throws `WrongStoreError`. */
-async function sameStore({ session, clock, log }: FollowOptions, signal: AbortSignal): Promise<boolean> {
+/** Whether one of the units is still placed on the machine; undefined: the store did not answer. Throws `WrongStoreError`. */
+async function placedHere(
+  { session, clock, log }: FollowOptions,
+  machine: MachineId,
+  units: ReadonlySet<UnitName>,
+  signal: AbortSignal,
+): Promise<boolean | undefined> {
+  // One range of a read is the session's own.
+  const size = maxTransactionOps - 1;
+  const names = [...units];
   try {
-    await session.read([]);
-    return true;
+    for (let start = 0; start === 0 || start < names.length; start += size) {
+      const { ranges } = await session.read(names.slice(start, start + size).map((name) => ({ key: targetKey(name) })));
+      if (ranges.flat().some((kv) => namesMachine(kv, machine))) return true;
+    }
+    return false;
   } catch (error) {
     if (!(error instanceof StoreUnavailableError)) throw error;
-    log("debug", "what was deleted is not believed yet", { endpoints: session.endpoints, error: messageOf(error) });
+    log("debug", "deferring deletions until the store's identity is verified", {
+      endpoints: session.endpoints,
+      error: messageOf(error),
+    });
     await clock.sleep(retryDelay_ms(clock), signal);
+    return undefined;
+  }
+}
+
+/** Whether a target can be read and names the machine. */
+function namesMachine(kv: KeyValue, machine: MachineId): boolean {
+  try {
+    return decodeTarget("", kv).machine === machine;
+  } catch {
+    // The engine writes it anew, and the assignment with it.
     return false;
   }
+}
+
+/** Resolves at the next news, or when so much time has passed or `signal` aborts. */
+async function turnedOrLate(
+  turnstile: Turnstile,
+  seen: number,
+  wait_ms: number,
+  { clock }: FollowOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const over = new AbortController();
+  const end = () => over.abort();
+  signal.addEventListener("abort", end, { once: true });
+  void clock.sleep(wait_ms, over.signal).then(end);
+  await turnstile.past(seen, over.signal);
+  signal.removeEventListener("abort", end);
+  end();
 }

@@ -13,6 +13,7 @@ import { machineKey, stateKey, statePrefix } from "./keys.ts";
 import { type Log, messageOf } from "./log.ts";
 import { DuplicateMachineError, type Membership, WrongStoreError } from "./mod.ts";
 import type { MachineRecord, Revision, UnitName, UnitState } from "./model.ts";
+import { watchOwnKeys } from "./own_keys.ts";
 import type { StoreSession } from "./session.ts";
 import { type KeyValue, maxTransactionOps, type Op } from "./store.ts";
 import { Turnstile } from "./turnstile.ts";
@@ -34,6 +35,7 @@ export async function joinCluster(
   const member = new Member(options, machine, lease, signal);
   try {
     await member.settled();
+    member.guard();
   } catch (error) {
     member.stop(error);
     throw error;
@@ -70,6 +72,8 @@ class Member implements Membership {
   #lease: string;
   #waiters: readonly Waiter[] = [];
   #failing = false;
+  /** Keys that something else has deleted or overwritten, as far as that is not mended. */
+  #lost: readonly string[] = [];
 
   constructor(options: JoinOptions, machine: MachineRecord, lease: string | undefined, outer: AbortSignal) {
     this.#options = options;
@@ -111,6 +115,25 @@ class Member implements Membership {
     if (this.#stop.signal.aborted) return;
     this.#stop.abort(reason);
     this.#reject(reason);
+  }
+
+  /** Watches the keys of this machine, and writes again what something else has deleted or overwritten. */
+  guard(): void {
+    const { id } = this.#machine;
+    void watchOwnKeys(
+      {
+        ranges: [{ key: machineKey(id) }, { prefix: statePrefix(id) }],
+        keys: () => new Set([machineKey(id), ...[...this.#wanted?.keys() ?? []].map((name) => stateKey(id, name))]),
+        owns: (kv) => kv.lease === this.#lease,
+        lost: (keys) => {
+          this.#lost = keys;
+          this.#held = undefined;
+          this.#turnstile.turn();
+        },
+      },
+      this.#options,
+      this.#stop.signal,
+    );
   }
 
   /** Resolves when the store has all that is wanted now, or something newer. */
@@ -216,11 +239,24 @@ class Member implements Membership {
     this.#wanted ??= new Map(ours ? states.map((state) => [state.key.slice(prefix), state.value]) : []);
     this.#lease = await this.#liveLease();
     const text = (each: KeyValue) => each.lease === this.#lease ? each.value : undefined;
+    this.#tellLost([...records ?? [], ...states]);
     return {
       revision: kv?.modRevision ?? 0,
       record: kv && text(kv),
       states: new Map(states.map((state) => [state.key.slice(prefix), text(state)])),
     };
+  }
+
+  /** A key that this process deleted or wrote itself meanwhile was not lost. */
+  #tellLost(found: readonly KeyValue[]): void {
+    const own = new Set(found.filter((kv) => kv.lease === this.#lease).map((kv) => kv.key));
+    const lost = this.#lost.filter((key) => !own.has(key));
+    this.#lost = [];
+    if (lost.length === 0) return;
+    this.#options.log("warn", "keys of this machine were deleted or overwritten in the store, writing them again", {
+      machine: this.#machine.id,
+      keys: lost.length > 3 ? `${lost.slice(0, 3).join(", ")} and ${lost.length - 3} more` : lost.join(", "),
+    });
   }
 
   #decode(kv: KeyValue): MachineRecord | undefined {

@@ -3,7 +3,7 @@
  * states sees the newest.
  */
 export class Turnstile {
-  #turn = Promise.withResolvers<void>();
+  readonly #waiting = new Set<() => void>();
   #count = 0;
 
   /** How often it has turned. */
@@ -11,23 +11,30 @@ export class Turnstile {
     return this.#count;
   }
 
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   /** Something changed: wakes all. */
   turn(): void {
     this.#count++;
-    this.#turn.resolve();
-    this.#turn = Promise.withResolvers<void>();
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const wake of waiting) wake();
   }
 
-  /** Resolves once it has turned more than `seen` times, or `signal` aborts. */
+  /** Resolves once it has turned more than `seen` times, or `signal` aborts. One that has ended leaves nothing behind. */
   async past(seen: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted || this.#count > seen) return;
-    const aborted = Promise.withResolvers<void>();
-    const onAbort = () => aborted.resolve();
-    signal.addEventListener("abort", onAbort, { once: true });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    signal.addEventListener("abort", resolve as () => void, { once: true });
     try {
-      await Promise.race([this.#turn.promise, aborted.promise]);
+      await promise;
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      this.#waiting.delete(resolve);
+      signal.removeEventListener("abort", resolve as () => void);
     }
   }
 }

@@ -67,7 +67,8 @@ export class LeaseRenewals {
   #fail(opened: Promise<DuplexStream<LeaseResponse>>, cause: Error): void {
     if (this.#stream !== opened) return;
     this.#stream = undefined;
-    opened.then((stream) => stream.cancel());
+    // One that could not be opened has told its callers so already.
+    opened.then((stream) => stream.cancel(), () => {});
     for (const renewal of this.#waiting) {
       clearTimeout(renewal.timer);
       renewal.reject(

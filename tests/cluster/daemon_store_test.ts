@@ -24,6 +24,35 @@ async function doubts(cluster: FleetCluster, machine: Machine, why: RegExp): Pro
   });
 }
 
+/** What daemons alone write, deleted with etcdctl(1): each key is there again, and the unit has not been touched. */
+async function deletedByHand(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  const [m1, m2] = lab.machines;
+  await cluster.put(m1!, "kept.service", "launched", `${sleeper}[X-Fleet]\nMachineID=${m2!.id}\n`);
+  await cluster.active(m1!, ["kept.service"]);
+  const before = [await cluster.pid(m2!, "kept.service"), await cluster.invocation(m2!, "kept.service")];
+  const prefix = "/_coreos.com/fleet";
+  const state = `${prefix}/state/${m2!.id}/kept.service`;
+  for (
+    const key of [`${prefix}/machine/${m2!.id}`, state, `${prefix}/leader`, `${prefix}/assign/${m2!.id}/kept.service`]
+  ) {
+    await cluster.leader();
+    assert.match(await lab.etcd.must("del", key), /^1$/m, key);
+    await until(`${key} to be written again`, async () => {
+      return (await lab.etcd.must("get", "--keys-only", key)).includes(key) || undefined;
+    });
+  }
+  await lab.etcd.must("del", "--prefix", `${prefix}/machine/`);
+  await cluster.joined(lab.machines);
+  await cluster.statesWhere(m1!, "kept.service to be active", ([one, ...rest]) => {
+    return one?.systemdActiveState === "active" && rest.length === 0;
+  });
+  const now = [await cluster.pid(m2!, "kept.service"), await cluster.invocation(m2!, "kept.service")];
+  assert.deepEqual(now, before, "the unit was not touched");
+  assert.match(await m2!.journal("fleet.service"), /keys of this machine were deleted or overwritten.*machine\//);
+  await cluster.destroy(m1!, "kept.service");
+}
+
 async function restored(cluster: FleetCluster): Promise<void> {
   const { lab } = cluster;
   const [m1, m2] = lab.machines;
@@ -154,6 +183,7 @@ async function wiped(cluster: FleetCluster): Promise<void> {
 
 Deno.test("a store that is not the one the machines know", async (t) => {
   await withFleet({ machines: 2 }, async (cluster) => {
+    await t.step("keys that daemons write are deleted by hand: written again", () => deletedByHand(cluster));
     await t.step("restored from a backup that was renamed: noticed by all", () => renamed(cluster));
     await t.step("restored from a backup, and accepted: units run on", () => restored(cluster));
     await t.step("wiped, and accepted machine by machine: units go as it says", () => wiped(cluster));

@@ -218,6 +218,12 @@ export function between(store: Store, replaced: Partial<Store>): Store {
   };
 }
 
+/** A watch that tells of nothing. */
+// deno-lint-ignore require-yield -- it tells of nothing
+async function* silence(signal: AbortSignal): AsyncIterable<never> {
+  await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
 /** All keys under a prefix, by a connection of its own. */
 export async function keys(store: Store, prefix = ""): Promise<readonly string[]> {
   const { ranges: [found = []] } = await store.read([{ prefix }]);
@@ -469,6 +475,31 @@ const watchCases: readonly Case[] = [
     },
   },
   {
+    name: "an assignment that is deleted by hand takes nothing from its machine if it is written again in time",
+    async run({ open, openStore, signal }) {
+      const registry = await open();
+      const leadership = await lead(registry, "m1", signal);
+      await set(registry, "a.service", "launched");
+      await place(leadership, registry, "a.service", "m1");
+      const sizes: number[] = [];
+      void (async () => {
+        for await (const view of registry.watchMachine("m1", signal)) sizes.push(view.assignments.size);
+      })();
+      await eventually("the first view", () => Promise.resolve(sizes.length > 0));
+      const store = await openStore();
+      const { ranges: [[assignment] = []] } = await store.read([{ prefix: "assign/" }]);
+      const { key, value } = assignment!;
+      await store.transact([], [{ delete: key }]);
+      const seen = sizes.length;
+      await store.transact([], [{ put: key, value }]);
+      await eventually("the next view", () => Promise.resolve(sizes.length > seen));
+      assert.deepEqual(new Set(sizes), new Set([1]));
+      // Nobody writes it again.
+      await store.transact([], [{ delete: key }]);
+      await eventually("a view without it", () => Promise.resolve(sizes.at(-1) === 0));
+    },
+  },
+  {
     name: "the mirror closes when nobody has looked for a while, and opens again for the next who does",
     async run({ open, openStore, signal }) {
       let watches = 0;
@@ -665,6 +696,49 @@ const memberCases: readonly Case[] = [
     },
   },
   {
+    name: "a machine record and unit states that were deleted or overwritten by hand are written again at once",
+    async run({ open, openStore, signal }) {
+      const warnings: string[] = [];
+      const log: Log = (level, message, fields) =>
+        level === "warn" ? warnings.push(`${message} ${fields?.["keys"]}`) : undefined;
+      const registry = await open({ log });
+      const member = await registry.join(machine("m1"), undefined, signal);
+      await member.publish(statesOf("m1", "a.service", "b.service"));
+      const [store, { lease }] = [await openStore(), member];
+      const own = ["machine/m1", "state/m1/a.service", "state/m1/b.service"];
+      const isWhole = async () => {
+        const { ranges } = await store.read([{ prefix: "machine/" }, { prefix: "state/" }]);
+        const kvs = ranges.flat();
+        return kvs.map((kv) => kv.key).join() === own.join() && kvs.every((kv) => kv.lease === lease);
+      };
+      assert.ok(await isWhole());
+      for (
+        const ops of [
+          ...own.map((key) => [{ delete: key }]),
+          own.map((key) => ({ delete: key })),
+          ...own.map((key) => [{ put: key, value: "by hand" }]),
+        ]
+      ) {
+        const before = warnings.length;
+        await store.transact([], ops);
+        await eventually(`${JSON.stringify(ops)} to be undone`, isWhole);
+        await eventually("the log to tell", () => Promise.resolve(warnings.length > before));
+      }
+      assert.equal(member.lease, lease);
+      assert.ok(
+        warnings.every((line) => line.startsWith("keys of this machine were deleted or overwritten")),
+        `${warnings}`,
+      );
+      // What the daemon itself deletes, and keys of other machines, are none of these.
+      const before = warnings.length;
+      await member.publish(statesOf("m1", "b.service"));
+      await member.publish(statesOf("m1", "b.service", "c.service"));
+      await store.transact([], [{ put: "machine/m10", value: "by hand" }, { delete: "state/m10/a.service" }]);
+      await member.publish(statesOf("m1", "c.service"));
+      assert.deepEqual([await keys(store, "state/"), warnings.length], [["state/m1/c.service"], before]);
+    },
+  },
+  {
     name: "a machine whose states cannot be written for a while stays present",
     async run({ open, openStore, signal }) {
       let refuse = false;
@@ -752,7 +826,9 @@ const engineCases: readonly Case[] = [
   {
     name: "an engine that was stopped, and wakes when another leads, writes nothing",
     async run({ open, openStore, signal }) {
-      const [stopped, other] = [await open({ leaderTtl_s: 2, clock: stoppedClock }), await open({ leaderTtl_s: 2 })];
+      const deaf = (store: Store) => between(store, { watch: (_ranges, _after, signal) => silence(signal) });
+      const stopped = await open({ leaderTtl_s: 2, clock: stoppedClock, wrap: deaf });
+      const other = await open({ leaderTtl_s: 2 });
       await set(other, "a.service", "launched");
       const old = await lead(stopped, "m1", signal);
       const { unit } = await stopped.unit("a.service");
@@ -778,6 +854,25 @@ const engineCases: readonly Case[] = [
       await assert.rejects(old.apply([{ kind: "place", unit, machine: "m1", why: "it was killed" }]), DeposedError);
       assert.deepEqual(await keys(await openStore(), "target/"), []);
       await place(leader, next, "a.service", "m1");
+    },
+  },
+  {
+    name: "a leader key that was deleted or overwritten by hand is an engine's again at once",
+    async run({ open, openStore, signal }) {
+      const registry = await open();
+      const store = await openStore();
+      const leads = registry.campaign("m1", "2.0.0", signal)[Symbol.asyncIterator]();
+      let { value: leadership } = await within(leads.next(), () => "the lead");
+      const ops: readonly Op[] = [{ delete: "leader" }, { put: "leader", value: "by hand" }];
+      for (const op of ops) {
+        await store.transact([], [op]);
+        const next = await within(leads.next(), () => `the lead after ${JSON.stringify(op)}`);
+        assert.ok(leadership?.signal.aborted);
+        await assert.rejects(leadership!.apply([]), DeposedError);
+        leadership = next.value;
+        assert.deepEqual((await registry.read()).leader, { machine: "m1", version: "2.0.0" });
+      }
+      await leads.return?.();
     },
   },
   {

@@ -146,8 +146,8 @@ class Scene {
 
 /** Keys that an operator puts right, and those of which the daemon does it by itself. */
 const operators = ["unit/a.service", "global/g.service"];
-const daemons = ["target/a.service", "assign/m1/a.service", "machine/m1"];
-const others = ["state/m1/a.service", "metadata/m1/zone", "leader", "fence/m1"];
+const daemons = ["target/a.service", "assign/m1/a.service", "machine/m1", "state/m1/a.service", "leader"];
+const others = ["metadata/m1/zone", "fence/m1"];
 
 /** Keys that were never readable, of units that are something else or nothing. */
 const strays = [
@@ -175,12 +175,6 @@ const harmless: readonly Case[] = [false, true].flatMap((isNew) =>
       if (isNew) await scene.end();
       await scene.spoil(...spoilt);
       if (isNew) await scene.begin();
-      // A leader that nobody can tell is somebody, until the key is gone.
-      if (isNew && spoilt.includes("leader")) {
-        const isTold = () => scene.logged.some((line) => /^warn who leads .*cannot read key leader/.test(line));
-        await eventually("the log to tell of the leader", () => Promise.resolve(isTold()));
-        await scene.store.transact([], [{ delete: "leader" }]);
-      }
       await scene.settles();
       assert.deepEqual(await scene.running(), before, scene.logged.join("\n"));
       const left = await keys(scene.store, "file/");
@@ -229,6 +223,21 @@ const repairs: readonly Case[] = [
       });
     },
   }]),
+  {
+    name: "a leader key that cannot be read is waited for while it is bound to a lease",
+    async run(fixture) {
+      const scene = await Scene.open(fixture);
+      await scene.end();
+      const lease = await scene.store.grant(30);
+      await scene.store.transact([], [{ put: "leader", value: "{", lease }]);
+      await scene.begin();
+      const isTold = () => scene.logged.some((line) => /^warn who leads .*cannot read key leader/.test(line));
+      await eventually("the log to tell of the leader", () => Promise.resolve(isTold()));
+      assert.ok(!await scene.isReadable("leader"));
+      await scene.store.revoke(lease);
+      await scene.settles();
+    },
+  },
   {
     name: "each value that cannot be read is named in the log, once a revision, however often all is read afresh",
     async run(fixture) {
