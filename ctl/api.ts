@@ -70,6 +70,8 @@ export interface Health {
   readonly ready?: boolean;
   /** `ok`, or why it is not ready; never empty. */
   readonly reason: string;
+  /** True if it runs units on the systemd of the user that it runs as. */
+  readonly isUser?: boolean;
   /** Its version; undefined if it does not tell. */
   readonly version?: string;
   /** Its clock when it answered, milliseconds since the epoch; undefined if it does not tell. */
@@ -225,7 +227,7 @@ class HttpApiClient implements ApiClient {
   async health(): Promise<Health> {
     const answer = await this.send("/readyz", { method: "GET" });
     const body = await answer.text();
-    const version = /^fleetd\/(\S+)/.exec(answer.headers.get("server") ?? "")?.[1];
+    const [, version, comment] = /^fleetd\/(\S+)( \(user\))?/.exec(answer.headers.get("server") ?? "") ?? [];
     const wall_ms = Date.parse(answer.headers.get("date") ?? "");
     // fleet 1.0 has no such page.
     const tells = answer.ok || ![404, 405].includes(answer.status);
@@ -234,6 +236,7 @@ class HttpApiClient implements ApiClient {
       ...(tells ? { ready: answer.ok } : {}),
       reason: reason === "" ? `the server answers HTTP ${answer.status} without a reason` : reason,
       ...(version === undefined ? {} : { version }),
+      ...(comment === undefined ? {} : { isUser: true }),
       ...(Number.isNaN(wall_ms) ? {} : { wall_ms }),
     };
   }

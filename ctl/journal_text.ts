@@ -7,6 +7,7 @@
 import { ApiError, UnreachableError } from "./api.ts";
 import type { Context } from "./command.ts";
 import { reasonOf } from "./io.ts";
+import { isReadHere } from "./local_units.ts";
 import { machineIdLegend } from "./machines.ts";
 
 /** What to read. */
@@ -32,8 +33,8 @@ const again_ms = 500;
  * machine has gone for example, it is asked again for what is new from then on.
  */
 export async function journalByApi(context: Context, read: JournalRead): Promise<AsyncIterable<string> | undefined> {
-  const { flags, hosts } = context;
-  if (flags.on("ssh") || flags.on("sudo") || read.machine === await hosts.localMachineId()) return undefined;
+  const { flags } = context;
+  if (flags.on("ssh") || flags.on("sudo") || await isReadHere(context, read.machine)) return undefined;
   const body = await ask(context, read);
   return body && pieces(context, read, body);
 }

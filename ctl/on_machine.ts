@@ -8,6 +8,7 @@ import type { FlagSpec } from "./args.ts";
 import { type Context, exitFailure } from "./command.ts";
 import { shellWord } from "./hosts.ts";
 import { complain, reasonOf } from "./io.ts";
+import { isReadHere } from "./local_units.ts";
 import { sshPortOf } from "./ssh_target.ts";
 
 /** Exit status when SSH fails, as ssh(1) has it. */
@@ -26,8 +27,8 @@ export const sshFlag: FlagSpec = {
  * machine is this one, or the API cannot tell.
  */
 export async function printStatus(context: Context, id: string, unit: string): Promise<string | undefined> {
-  const { client, hosts, io, flags } = context;
-  if (flags.on("ssh") || id === await hosts.localMachineId()) return undefined;
+  const { client, io, flags } = context;
+  if (flags.on("ssh") || await isReadHere(context, id)) return undefined;
   const body = await client.said(unit, "status", { machineID: id });
   if (!body) return undefined;
   let latest = "";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { userBusAdvice } from "../systemd/dbus/mod.ts";
 import { type Configuration, readConfiguration } from "./configuration.ts";
 
 /** Where the API of a try listens besides its unix socket; loopback, so only this machine can reach it. */
@@ -46,7 +47,7 @@ async function userRuntime(): Promise<string> {
   const bus = Deno.env.get("DBUS_SESSION_BUS_ADDRESS") ?? `unix:path=${runtime}/bus`;
   const [, path] = /^unix:path=([^,;]+)/.exec(bus) ?? [];
   if (runtime && (path === undefined || await exists(path))) return runtime;
-  const missing = runtime ? `there is no user bus at ${bus}` : "XDG_RUNTIME_DIR is not set";
+  const missing = runtime ? `there is no user bus at ${bus}: ${userBusAdvice}` : "XDG_RUNTIME_DIR is not set";
   throw new Error(`there is no systemd of this user's to run units on (${missing}). Try as root. ${elsewhere}`);
 }
 

@@ -190,6 +190,19 @@ const cases: Case[] = [
     ran: ["here: journalctl --unit a.service --no-pager -n 10 --output short -f"],
   },
   {
+    name: "journal on this machine, where units are on a user's systemd, is what the daemon says",
+    line: "journal a",
+    prepare: (api, hosts) => {
+      hosts.machineId = one;
+      api.journals.set("a.service", () => "from the user\n");
+      api.intercept = (request) =>
+        new URL(request.url).pathname === "/readyz"
+          ? new Response("ok", { headers: { server: "fleetd/2.0.0 (user)" } })
+          : undefined;
+    },
+    stdout: "from the user\n",
+  },
+  {
     name: "journal gives nothing to a shell to expand",
     line: 'journal --output $(reboot)`"\\ a',
     ran: [

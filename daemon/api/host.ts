@@ -17,6 +17,8 @@ export interface JournalQuery {
 
 /** The machine that this daemon runs on, and the way to others'. */
 export interface Host {
+  /** True if its units are on the systemd of the user that the daemon runs as. */
+  readonly isUser?: boolean;
   /** Undefined while it is not a member of the cluster. */
   readonly machine: () => MachineId | undefined;
   /** What journalctl prints. Cancelling it ends journalctl. */

@@ -34,6 +34,7 @@ export function openHost({ machine, config, log }: HostProgramOptions): Host {
   const systemctl = (signal: AbortSignal, ...args: string[]) =>
     run("systemctl", [...(user ? ["--user"] : []), ...args], signal);
   return {
+    isUser: user,
     machine,
     journal: (query) => journal(query, user, machine(), log),
     statusText: (unit, signal) => systemctl(signal, "status", "--no-pager", "--full", "--lines=10", "--", unit),

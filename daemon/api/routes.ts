@@ -73,7 +73,8 @@ export function createHandler(options: HandlerOptions): Handler {
     ...(retired ? { retired } : {}),
   };
   const routes = routesOf(api, options);
-  const server = `fleetd/${version}`;
+  // A comment behind the product (RFC 9110, 10.2.4).
+  const server = `fleetd/${version}${host?.isUser ? " (user)" : ""}`;
 
   const answer = async (request: Request, peer: Peer): Promise<Response> => {
     const url = peer.target ?? new URL(request.url).pathname + new URL(request.url).search;

@@ -85,7 +85,7 @@ export function openBusDoor({ bus, timeout_ms }: DoorOptions): BusDoor {
     address,
     pid: Deno.pid,
     async connect(events) {
-      const connection = new Connection(await loadWire(), address, timeout_ms, events);
+      const connection = new Connection(await loadWire(), address, timeout_ms, events, bus === "user");
       await connection.hello();
       return connection;
     },
@@ -103,6 +103,9 @@ export function openBusDoor({ bus, timeout_ms }: DoorOptions): BusDoor {
     },
   };
 }
+
+/** What to do about a user without a bus. */
+export const userBusAdvice = "install the package dbus-user-session, then start a new session of the user";
 
 /** The system bus is where every systemd machine has it; the user's is in the environment, see sd_bus_open_user(3). */
 function busAddress(bus: string): string {
@@ -151,6 +154,7 @@ class Connection implements Bus {
     private readonly address: string,
     private readonly timeout_ms: number,
     private readonly events: BusEvents,
+    private readonly isUser: boolean,
   ) {
     this.#wire = wire;
     try {
@@ -175,7 +179,8 @@ class Connection implements Bus {
       await this.call({ ...call, signature: "", args: [] }, () => {});
     } catch (cause) {
       this.close();
-      const message = `cannot connect to D-Bus at ${this.address}: ${text(cause)}`;
+      const advice = this.isUser && text(cause).includes("ENOENT") ? `; ${userBusAdvice}` : "";
+      const message = `cannot connect to D-Bus at ${this.address}: ${text(cause)}${advice}`;
       throw new SystemdError(message, "unavailable", { cause });
     }
   }

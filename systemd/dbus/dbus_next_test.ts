@@ -57,6 +57,20 @@ Deno.test("a bus that hangs up is unavailable at once", () =>
     assert.equal(told.length, 1, "the end is told once");
   }));
 
+Deno.test("a user without a bus is told which package brings one", async () => {
+  const before = Deno.env.get("DBUS_SESSION_BUS_ADDRESS");
+  Deno.env.set("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+  try {
+    await assert.rejects(openBusDoor({ bus: "user", timeout_ms: 60_000 }).connect(deaf), {
+      code: "unavailable",
+      message: /^cannot connect to D-Bus at unix:path=\/nonexistent\/bus: .*; install the package dbus-user-session/,
+    });
+  } finally {
+    if (before === undefined) Deno.env.delete("DBUS_SESSION_BUS_ADDRESS");
+    else Deno.env.set("DBUS_SESSION_BUS_ADDRESS", before);
+  }
+});
+
 Deno.test("addresses that cannot be used are told", async (test) => {
   const cases = ["unix:path=/nonexistent/bus,guid=1", "carrier-pigeon:", "", "unix:path=", "unix:path=/a%20b"];
   for (const bus of cases) {

@@ -11,6 +11,7 @@ import { journalLoadLog } from "./load_log.ts";
 import { DbusSystemd, type SystemdLog } from "./systemd.ts";
 
 export type { SystemdLog } from "./systemd.ts";
+export { userBusAdvice } from "./dbus_next.ts";
 
 /** Where systemd is and what it shares with fleet. */
 export interface SystemdOptions {
