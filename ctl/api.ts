@@ -14,6 +14,7 @@ import type {
   UnitStateEntity,
   UnitStatePage,
 } from "../daemon/api/v1.ts";
+import type { ServerCertificate } from "./certificate_expiry.ts";
 import { type ServerEvent, serverEvents } from "./server_events.ts";
 
 /** The cluster, as a client may ask for it. Methods throw {@link ApiError} and {@link UnreachableError}. */
@@ -45,24 +46,29 @@ export interface ApiClient {
   events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
   /** The same with any query of the event stream. */
   follow(query: string, signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
-  /**
-   * What the machine that has a unit says of it, as text that may come for ever; undefined if it is not to be had from
-   * this server. `machineID` asks a certain machine.
-   */
+  /** What the machine that has a unit says of it, as text that may come for ever. `machineID` asks a certain machine. */
   said(
     name: string,
     what: "journal" | "status",
     query: Readonly<Record<string, string>>,
-  ): Promise<ReadableStream<Uint8Array> | undefined>;
+  ): Promise<Told<ReadableStream<Uint8Array>>>;
   /** Writes dynamic metadata of a machine; a key without a value is removed. */
   label(machine: string, labels: readonly { readonly key: string; readonly value?: string }[]): Promise<void>;
   /** What the server says of itself. */
   health(): Promise<Health>;
   /** Takes the store that is there in place of the one that the daemon knew; throws if there is no need, saying so. */
   acceptStore(): Promise<AcceptedStoreEntity>;
+  /** The certificates of the endpoints, as far as they show any. */
+  certificates(): Promise<readonly ServerCertificate[]>;
   /** Lets go of connections; nothing may be asked afterwards. */
   close(): void;
 }
+
+/** Text of a machine, or why this server cannot tell it: "" if it knows no such request, as fleet 1.0. */
+export type Told<Text> = { readonly text: Text; readonly why?: undefined } | {
+  readonly text?: undefined;
+  readonly why: string;
+};
 
 /** What a server says of itself. */
 export interface Health {
@@ -120,12 +126,22 @@ function remedyFor(code: number, message: string): string {
 const maxPages = 100_000;
 
 /** An {@link ApiClient} that sends its requests through `send`; `endpoint` is a function where it can change. */
-export function createApiClient(endpoint: string | (() => string), send: Send, close: () => void): ApiClient {
-  return new HttpApiClient(typeof endpoint === "string" ? () => endpoint : endpoint, send, close);
+export function createApiClient(
+  endpoint: string | (() => string),
+  send: Send,
+  close: () => void,
+  certificates: ApiClient["certificates"] = () => Promise.resolve([]),
+): ApiClient {
+  return new HttpApiClient(typeof endpoint === "string" ? () => endpoint : endpoint, send, close, certificates);
 }
 
 class HttpApiClient implements ApiClient {
-  constructor(readonly endpointInUse: () => string, readonly send: Send, readonly close: () => void) {}
+  constructor(
+    readonly endpointInUse: () => string,
+    readonly send: Send,
+    readonly close: () => void,
+    readonly certificates: ApiClient["certificates"],
+  ) {}
 
   get endpoint(): string {
     return this.endpointInUse();
@@ -200,14 +216,14 @@ class HttpApiClient implements ApiClient {
     name: string,
     what: "journal" | "status",
     query: Readonly<Record<string, string>>,
-  ): Promise<ReadableStream<Uint8Array> | undefined> {
+  ): Promise<Told<ReadableStream<Uint8Array>>> {
     const path = `/fleet/v1/units/${encodeURIComponent(name)}/${what}?${new URLSearchParams(query)}`;
     const answer = await this.send(path, { method: "GET", streaming: true });
-    if (answer.ok && answer.body) return answer.body;
+    if (answer.ok && answer.body) return { text: answer.body };
     const failure = await readFailure(answer);
     // 400: a form of output that only journalctl itself knows. 501, 502: that machine is not to be reached from there.
-    if (isUnknownRoute(failure) || [400, 429, 502].includes(failure.code)) return undefined;
-    throw failure.error;
+    if (!isUnknownRoute(failure) && ![400, 429, 502].includes(failure.code)) throw failure.error;
+    return { why: failure.message === "" ? "" : `${this.endpoint} cannot tell it: ${failure.error.message}` };
   }
 
   async label(
@@ -248,7 +264,13 @@ class HttpApiClient implements ApiClient {
   }
 
   async events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined> {
-    return await this.follow(units.map((name) => "unit=" + encodeURIComponent(name)).join("&"), signal);
+    try {
+      return await this.follow(units.map((name) => "unit=" + encodeURIComponent(name)).join("&"), signal);
+    } catch (error) {
+      // As many follow as the server can bear: it can still be asked again and again.
+      if (error instanceof ApiError && error.code === 429) return undefined;
+      throw error;
+    }
   }
 
   async follow(query: string, signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined> {
@@ -257,8 +279,7 @@ class HttpApiClient implements ApiClient {
     if (answer.ok && answer.body && (answer.headers.get("content-type") ?? "").startsWith("text/event-stream")) {
       return serverEvents(answer.body, signal);
     }
-    // 429: as many follow as the server can bear.
-    if (answer.ok || [404, 405, 429, 501].includes(answer.status)) {
+    if (answer.ok || [404, 405, 501].includes(answer.status)) {
       await answer.body?.cancel();
       return undefined;
     }

@@ -59,9 +59,16 @@ export async function connect(settings: ClientSettings, io: Io): Promise<ApiClie
     for (const client of clients.splice(0)) client.close();
   };
   const [only, ...others] = places as [Place, ...Place[]];
-  if (others.length === 0) return createApiClient(only.endpoint, only.send, close);
+  const certificates = async () => {
+    const direct = settings.wire ? [] : endpoints.filter(({ socket }) => socket === undefined);
+    if (direct.length === 0) return [];
+    const { serverCertificate } = await import("./server_certificate.ts");
+    const found = await Promise.all(direct.map(({ text, base }) => serverCertificate(text, base)));
+    return found.filter((certificate) => certificate !== undefined);
+  };
+  if (others.length === 0) return createApiClient(only.endpoint, only.send, close, certificates);
   const failover = new Failover(places, io);
-  return createApiClient(() => failover.endpoint, failover.send, close);
+  return createApiClient(() => failover.endpoint, failover.send, close, certificates);
 }
 
 /** Requests from this machine. What has to be closed is added to `clients`. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ApiError, UnreachableError } from "./api.ts";
+import { ApiError, type Told, UnreachableError } from "./api.ts";
 import type { Context } from "./command.ts";
 import { reasonOf } from "./io.ts";
 import { isReadHere } from "./local_units.ts";
@@ -28,15 +28,15 @@ export interface JournalRead {
 const again_ms = 500;
 
 /**
- * The journal, in pieces of text as they come; undefined if it is to be read on the machine itself: that is this one, a
- * flag wants it so, or the API cannot tell. Where the server ends a journal that is followed, because it restarts or the
+ * The journal, in pieces of text as they come, or why it is to be read on the machine itself: "" if that is this one or
+ * a flag wants it so, else why the API cannot tell. Where the server ends a journal that is followed, because it restarts or the
  * machine has gone for example, it is asked again for what is new from then on.
  */
-export async function journalByApi(context: Context, read: JournalRead): Promise<AsyncIterable<string> | undefined> {
+export async function journalByApi(context: Context, read: JournalRead): Promise<Told<AsyncIterable<string>>> {
   const { flags } = context;
-  if (flags.on("ssh") || flags.on("sudo") || await isReadHere(context, read.machine)) return undefined;
-  const body = await ask(context, read);
-  return body && pieces(context, read, body);
+  if (flags.on("ssh") || flags.on("sudo") || await isReadHere(context, read.machine)) return { why: "" };
+  const { text, why } = await ask(context, read);
+  return text ? { text: pieces(context, read, text) } : { why };
 }
 
 function ask({ client }: Context, { unit, machine, lines, output, follow }: JournalRead) {
@@ -84,7 +84,7 @@ async function askUntilTold(context: Context, read: JournalRead, last: Reading):
       const machine = read.moves ? await placeOf(context, read.unit, last.machine) : last.machine;
       if (machine === undefined) continue;
       const isOther = machine !== last.machine;
-      const body = await ask(context, { ...read, machine, lines: isOther ? read.lines : 0 });
+      const { text: body } = await ask(context, { ...read, machine, lines: isOther ? read.lines : 0 });
       if (!body) continue;
       if (isOther) io.log("WARN", `${read.unit} is now on ${machineIdLegend(machine, false)}`);
       return { body, machine };

@@ -48,7 +48,10 @@ async function lastLines({ client, io }: Context, { name, machine }: FailedUnit)
   const late = io.sleep(patience_ms, over.signal).then(() => undefined);
   try {
     const query = { machineID: machine, lines: `${shownLines}`, output: "short" };
-    const text = await Promise.race([readAll(client.said(name, "journal", query), late), late]);
+    const text = await Promise.race([
+      readAll(client.said(name, "journal", query).then(({ text }) => text), late),
+      late,
+    ]);
     return (text ?? "").split("\n").filter((line) => line !== "");
   } catch (error) {
     io.log("DEBUG", `no journal of unit ${name}: ${reasonOf(error)}`);

@@ -37,6 +37,7 @@ const doors: Readonly<Record<string, string>> = {
   "daemon/identity.ts": "machine-id(5) and the address of the default route",
   "ctl/main.ts": "arguments, environment, exit code",
   "ctl/client.ts": "the API, over a socket",
+  "ctl/server_certificate.ts": "the certificate of an API's server",
   "ctl/terminal.ts": "standard streams, unit files, clock",
   "ctl/ask.ts": "questions to the user at the controlling terminal",
   "ctl/ssh/ssh2_door.ts": "other hosts, over SSH",

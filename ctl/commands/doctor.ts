@@ -1,5 +1,6 @@
 import type { MachineEntity } from "../../daemon/api/v1.ts";
 import type { Health } from "../api.ts";
+import { earliestExpiry, judgeExpiry } from "../certificate_expiry.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
 import { inParallel } from "../concurrency.ts";
 import { reasonOf, say } from "../io.ts";
@@ -46,6 +47,34 @@ function painted({ io }: Context, grade: Finding["grade"]): string {
 const clockTolerance_ms = 5000;
 
 async function examine(context: Context): Promise<Finding[]> {
+  return [...await certificateFindings(context), ...await examineServer(context)];
+}
+
+/** The certificates that the flags name, and those that the endpoints show. */
+async function certificateFindings({ client, io, flags }: Context): Promise<Finding[]> {
+  const judge = (what: string, expires_ms: number, remedy: string): Finding => {
+    const { grade, what: judged } = judgeExpiry(expires_ms, io.wall_ms());
+    return { grade, what: `certificate: ${what} ${judged}`, ...(grade === "ok" ? {} : { remedy }) };
+  };
+  const findings: Finding[] = [];
+  for (const flag of ["ca-file", "cert-file"]) {
+    const path = flags.text(flag);
+    const expires_ms = path === "" ? undefined : earliestExpiry(await io.readFile(path) ?? "");
+    if (expires_ms !== undefined) findings.push(judge(`${path} (--${flag})`, expires_ms, "Have a new one made."));
+  }
+  for (const { endpoint, expires_ms } of await client.certificates()) {
+    findings.push(
+      judge(
+        `that of ${endpoint}`,
+        expires_ms,
+        "Renew the file that api_certfile names there, and reload fleet.service.",
+      ),
+    );
+  }
+  return findings;
+}
+
+async function examineServer(context: Context): Promise<Finding[]> {
   const { client, io, flags } = context;
   let health: Health;
   try {
@@ -58,7 +87,7 @@ async function examine(context: Context): Promise<Finding[]> {
     { grade: "ok", what: `endpoint: ${client.endpoint} answers` },
     versionFinding(health),
     clockFinding(health, io.wall_ms()),
-    storeFinding(health),
+    storeFinding(health, client.endpoint),
   ];
   if (health.ready === false) return findings;
   let machines: readonly MachineEntity[];
@@ -80,12 +109,15 @@ async function examine(context: Context): Promise<Finding[]> {
   return [...findings, ...await inParallel(machines, (machine) => loginFinding(context, machine))];
 }
 
-function storeFinding({ ready, reason }: Health): Finding {
+function storeFinding({ ready, reason }: Health, endpoint: string): Finding {
   if (ready) return { grade: "ok", what: "store: the server can answer for the cluster" };
   if (ready === undefined) {
     return { grade: "warn", what: "store: the server does not tell its state, as an older fleet does not" };
   }
-  return { grade: "FAIL", what: `store: ${reason}`, remedy: "Look at the journal of fleet.service there." };
+  const remedy = /\baccept-store\b/.test(reason)
+    ? `Restore the right store or, if this is the right one: fleetctl --endpoint=${endpoint} accept-store`
+    : "Look at the journal of fleet.service there.";
+  return { grade: "FAIL", what: `store: ${reason}`, remedy };
 }
 
 function versionFinding({ version: theirs }: Health): Finding {
@@ -126,6 +158,29 @@ async function loginFinding(context: Context, machine: MachineEntity): Promise<F
       remedy: "Add the user to the group systemd-journal there, or use --sudo with journal and logs.",
     };
   } catch (error) {
-    return { grade: "FAIL", what: `${what}: ${reasonOf(error)}` };
+    return { what: `${what}: ${reasonOf(error)}`, ...await needOfSsh(context, machine.id) };
+  }
+}
+
+/** How bad it is that a machine lets nobody in: status, journal and logs need SSH only where the API cannot tell. */
+async function needOfSsh(context: Context, id: string): Promise<Pick<Finding, "grade" | "remedy">> {
+  const { client, hosts } = context;
+  const enough = "Only fleetctl ssh needs it: status, journal and logs ask the API.";
+  if (id === await hosts.localMachineId()) return { grade: "warn", remedy: enough };
+  try {
+    const there = (await client.states()).find(({ machineID }) => machineID === id);
+    if (!there) {
+      return {
+        grade: "warn",
+        remedy: "fleetctl ssh needs it; status, journal and logs only where the API cannot tell.",
+      };
+    }
+    const { text, why } = await client.said(there.name, "journal", { machineID: id, lines: "1", output: "cat" });
+    await text?.cancel();
+    if (text) return { grade: "warn", remedy: enough };
+    const because = why === "" ? "" : ` (${why})`;
+    return { grade: "FAIL", remedy: `status, journal and logs need it, since the API cannot tell${because}.` };
+  } catch (error) {
+    return { grade: "FAIL", remedy: `status, journal and logs need it, since the API refuses: ${reasonOf(error)}` };
   }
 }

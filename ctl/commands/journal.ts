@@ -71,7 +71,7 @@ async function printJournal(context: Context, name: string): Promise<number> {
     if (machine === undefined) return exitFailure;
     const [count, output, follow] = [flags.number("lines"), flags.text("output"), flags.on("follow")];
     const moves = flags.text("machine") === "";
-    const text = await journalByApi(context, { unit: name, machine, lines: count, output, follow, moves });
+    const { text, why } = await journalByApi(context, { unit: name, machine, lines: count, output, follow, moves });
     if (text) {
       for await (const piece of text) io.out(piece);
       return 0;
@@ -81,7 +81,7 @@ async function printJournal(context: Context, name: string): Promise<number> {
       ...(flags.on("sudo") ? ["sudo"] : []),
       ...["journalctl", "--unit", name, "--no-pager", ...lines],
       ...(follow ? ["-f"] : []),
-    ]);
+    ], why);
   } catch (error) {
     if (error instanceof ReaderGoneError) throw error;
     complain(io, `Error retrieving unit ${name}: ${reasonOf(error)}`);

@@ -130,13 +130,13 @@ async function inTurnOrTogether(
 async function journalLines(context: Context, { unit, machine, moves }: Source): Promise<AsyncIterable<string>> {
   const { flags } = context;
   const [lines, follow] = [flags.number("lines"), flags.on("follow")];
-  const text = await journalByApi(context, { unit, machine, lines, output: "json", follow, moves });
+  const { text, why } = await journalByApi(context, { unit, machine, lines, output: "json", follow, moves });
   if (text) return linesOf(text);
   return linesOnMachine(context, machine, [
     ...(flags.on("sudo") ? ["sudo"] : []),
     ...["journalctl", "--unit", unit, "--no-pager", "--quiet", "--output", "json", "-n", `${lines}`],
     ...(follow ? ["-f"] : []),
-  ]);
+  ], why);
 }
 
 /** How often to look whether something can be printed: what is newer than that may still be overtaken. */

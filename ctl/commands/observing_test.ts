@@ -408,3 +408,27 @@ Deno.test("events: a pattern means every unit that matches, also those that come
   const units = stdout.match(/ unit \S+/g);
   assert.deepEqual(units, [" unit web@1.service"]);
 });
+
+for (const command of ["journal a", "status a", "logs a"]) {
+  Deno.test(`${command}: where the API cannot tell and SSH fails, both reasons are given`, async () => {
+    const api = cluster();
+    api.intercept = (_request, path) =>
+      /\/(journal|status)$/.test(path) ? refusal(502, "m2 refuses: no token") : undefined;
+    const hosts = new FakeHosts();
+    hosts.refusal = "SSH_AUTH_SOCK is not set";
+    const { status, stderr } = await fleetctl(api, command, new FakeIo(), hosts);
+    assert.notEqual(status, 0);
+    assert.match(
+      stderr,
+      /unix:\/\/\/fake\.sock cannot tell it: googleapi: Error 502: m2 refuses: no token[^]*SSH_AUTH_SOCK is not set/,
+    );
+  });
+}
+
+Deno.test("events: a server that bears no more followers says so", async () => {
+  const api = cluster();
+  api.intercept = (_request, path) => path === "/events" ? refusal(429, "too many follow already") : undefined;
+  const { status, stderr } = await fleetctl(api, "events --no-follow");
+  assert.equal(status, 1);
+  assert.match(stderr, /Error 429: too many follow already/);
+});

@@ -1,5 +1,6 @@
 import type { UnitEntity } from "../../daemon/api/v1.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
+import type { Told } from "../api.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
 import { isGlobal, noUnitsGiven, suggestion } from "../desired_state.ts";
 import { complain, ReaderGoneError, reasonOf, say } from "../io.ts";
@@ -59,7 +60,7 @@ async function showStatus(context: Context, name: string): Promise<number> {
 const exitNotRunning = 3;
 
 async function statusOn(context: Context, machine: string, name: string): Promise<number> {
-  let said: string | undefined;
+  let said: Told<string>;
   try {
     said = await printStatus(context, machine, name);
   } catch (error) {
@@ -67,8 +68,9 @@ async function statusOn(context: Context, machine: string, name: string): Promis
     complain(context.io, `Error asking for the status of unit ${name}: ${reasonOf(error)}`);
     return exitFailure;
   }
-  if (said === undefined) return await runOnMachine(context, machine, ["systemctl", "status", "-l", name]);
-  return /^ *Active: (active|reloading|refreshing)\b/m.test(said) ? 0 : exitNotRunning;
+  const { text, why } = said;
+  if (text === undefined) return await runOnMachine(context, machine, ["systemctl", "status", "-l", name], why);
+  return /^ *Active: (active|reloading|refreshing)\b/m.test(text) ? 0 : exitNotRunning;
 }
 
 /** Every machine is shown, also behind one where the unit does not run; the first status that is not 0 counts. */
