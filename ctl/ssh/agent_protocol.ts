@@ -58,6 +58,43 @@ export function certificateType(key: Uint8Array): string | undefined {
   return /^(?:ssh-ed25519|ecdsa-sha2-nistp\d+)-cert-v01@openssh\.com$/.test(type) ? type : undefined;
 }
 
+/** A certificate of a `-cert.pub` file, as it goes over the wire; undefined if the text is none. */
+export function readCertificate(text: string): Uint8Array<ArrayBuffer> | undefined {
+  const [type = "", base64 = ""] = text.trim().split(/\s+/);
+  if (!/-cert-v01@openssh\.com$/.test(type) || !/^[A-Za-z0-9+/]+=*$/.test(base64)) return undefined;
+  const blob = new Uint8Array(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)));
+  return certificateType(blob) === undefined ? undefined : blob;
+}
+
+/** True if a certificate is that of a public key: behind a random text, it repeats what the key consists of. */
+export function isCertificateOf(certificate: Uint8Array, publicKey: Uint8Array): boolean {
+  const inside = new Reader(certificate);
+  inside.bytes();
+  inside.bytes();
+  const key = new Reader(publicKey);
+  key.bytes();
+  const parts = key.rest();
+  const rest = inside.rest().subarray(0, parts.length);
+  return parts.length > 0 && rest.length === parts.length && parts.every((byte, index) => byte === rest[index]);
+}
+
+/** An ECDSA signature as SSH has it (RFC 5656, 3.1.2), made of two numbers in DER. */
+export function signatureOfDer(der: Uint8Array): Uint8Array<ArrayBuffer> {
+  // A sequence of more than 127 bytes has one more byte of length.
+  const first = (der[1] as number) === 0x81 ? 3 : 2;
+  const second = first + 2 + (der[first + 1] as number);
+  const numbers = [first, second].map((at) => der.subarray(at + 2, at + 2 + (der[at + 1] as number)));
+  const signature = new Uint8Array(numbers.reduce((sum, { length }) => sum + 4 + length, 0));
+  const view = new DataView(signature.buffer);
+  let at = 0;
+  for (const number of numbers) {
+    view.setUint32(at, number.length);
+    signature.set(number, at + 4);
+    at += 4 + number.length;
+  }
+  return signature;
+}
+
 /** Reads numbers and texts that begin with their length (RFC 4251, 5). */
 class Reader {
   readonly #view: DataView;
@@ -76,6 +113,10 @@ class Reader {
     const value = this.#view.getUint32(this.#at);
     this.#at += 4;
     return value;
+  }
+
+  rest(): Uint8Array {
+    return this.#data.subarray(this.#at);
   }
 
   bytes(): Uint8Array<ArrayBuffer> {

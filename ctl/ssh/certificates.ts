@@ -1,6 +1,6 @@
 /**
- * The adapter that lets ssh2 log in with certificates of the SSH agent (OpenSSH's PROTOCOL.certkeys and
- * draft-miller-ssh-agent), which ssh2 itself leaves out of the agent's keys.
+ * The adapter that lets ssh2 log in with certificates (OpenSSH's PROTOCOL.certkeys): those of the SSH agent, which ssh2
+ * itself leaves out of the agent's keys, and those of files.
  *
  * @module
  */
@@ -12,8 +12,11 @@ import {
   agentRequest,
   certificateType,
   type Identities,
+  isCertificateOf,
+  readCertificate,
   readIdentities,
   readSignature,
+  signatureOfDer,
   signRequest,
 } from "./agent_protocol.ts";
 
@@ -83,14 +86,58 @@ class CertificateAgent extends BaseAgent {
 
   async #certificates(): Promise<Certificate[]> {
     const identities: Identities = readIdentities(await exchange(this.#path, agentRequest));
-    return identities.flatMap((blob) => {
-      const type = certificateType(blob);
-      if (type === undefined) return [];
-      const key = utils.parseKey(anyKey);
-      const certificate = { type, signatureType: "", getPublicSSH: () => Buffer.from(blob) };
-      certificates.add(certificate);
-      return [Object.setPrototypeOf(certificate, key) as Certificate];
-    });
+    return identities.flatMap((blob) => certificateOver(blob) ?? []);
+  }
+}
+
+function certificateOver(blob: Uint8Array): Certificate | undefined {
+  const type = certificateType(blob);
+  if (type === undefined) return undefined;
+  const certificate = { type, signatureType: "", getPublicSSH: () => Buffer.from(blob) };
+  certificates.add(certificate);
+  return Object.setPrototypeOf(certificate, utils.parseKey(anyKey)) as Certificate;
+}
+
+/** A private key as ssh2 has parsed it. */
+export interface PrivateKey {
+  readonly type: string;
+  getPublicSSH(): Uint8Array;
+  sign(data: Uint8Array, hash?: string): Buffer | Error;
+}
+
+/** What logs in with a certificate of a private key; undefined if the text is no certificate of that key. */
+export function certifiedKey(key: PrivateKey, text: string): unknown {
+  const blob = readCertificate(text);
+  return blob && isCertificateOf(blob, key.getPublicSSH()) ? new CertifiedKey(key, blob) : undefined;
+}
+
+/** An agent of one key, which stays here. */
+class CertifiedKey extends BaseAgent {
+  readonly #key: PrivateKey;
+  readonly #certificate: Certificate;
+
+  constructor(key: PrivateKey, blob: Uint8Array) {
+    super();
+    this.#key = key;
+    this.#certificate = certificateOver(blob) as Certificate;
+  }
+
+  override getIdentities(done: (error: Error | undefined, keys?: unknown[]) => void): void {
+    done(undefined, [this.#certificate]);
+  }
+
+  override sign(
+    _key: unknown,
+    data: Buffer,
+    _options: unknown,
+    done: (error: Error | undefined, signature?: Buffer) => void,
+  ): void {
+    const { type } = this.#key;
+    const isRsa = type === "ssh-rsa";
+    const signature = this.#key.sign(data, isRsa ? "sha512" : undefined);
+    if (signature instanceof Error) return done(signature);
+    this.#certificate.signatureType = isRsa ? "rsa-sha2-512" : type;
+    done(undefined, type.startsWith("ecdsa-") ? Buffer.from(signatureOfDer(signature)) : signature);
   }
 }
 

@@ -6,12 +6,20 @@
 
 import { type Io, reasonOf } from "../io.ts";
 import { checkOfHost } from "./host_key_check.ts";
+import type { HostName } from "./known_hosts.ts";
 import type { Local } from "./local.ts";
 import { Passphrases } from "./passphrases.ts";
 import { Patience } from "./patience.ts";
 import { type Identity, type SshConnection, type SshDoor, SshError } from "./port.ts";
 import { readSshConfig } from "./ssh_config_files.ts";
-import { type ConfigBlock, hostConfig, type HostSpec, parseHostSpec } from "./ssh_config.ts";
+import {
+  type ConfigBlock,
+  expandTokens,
+  type HostConfig,
+  hostConfig,
+  type HostSpec,
+  parseHostSpec,
+} from "./ssh_config.ts";
 
 /** How to connect to hosts, as flags say it. */
 export interface DialSettings {
@@ -43,6 +51,8 @@ const defaultKeys = ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"];
 export class Dialer {
   #config: Promise<ConfigBlock[]> | undefined;
   readonly #passphrases: Passphrases;
+  /** Options whose lack of support has been named. */
+  readonly #named = new Set<string>();
 
   constructor(
     readonly io: Io,
@@ -62,19 +72,26 @@ export class Dialer {
     if (depth > maxJumps) {
       throw new SshError(`more than ${maxJumps} hosts to go through: does ProxyJump go in circles?`);
     }
-    const config = hostConfig(await this.#configuration(), destination.host);
+    const config = this.#configOf(await this.#configuration(), destination.host);
     const host = config.hostName ?? destination.host;
     const port = destination.port ?? config.port ?? 22;
     const user = destination.user ?? this.settings.user ?? config.user ?? this.settings.defaultUser;
-    const identities = await this.#identities(config.identityFiles, config.identitiesOnly);
-    const through = destination.through ?? await this.#jump(config.jumps, depth);
+    const tokens = this.#tokens({ host, port, user, asked: destination.host });
+    const agentSocket = await this.#agentSocket(config, tokens);
+    const identities = await this.#identities(config, tokens, agentSocket);
+    const jumps = config.jumps.map((jump) => expand("ProxyJump", jump, tokens));
+    const through = destination.through ?? await this.#jump(jumps, depth);
     const { timeout_ms } = this.settings;
     const late = new SshError(
       `timed out while initiating SSH connection to ${host}:${port} (--ssh-timeout is ${timeout_ms / 1000} seconds)`,
     );
     const patience = new Patience(this.io, timeout_ms, late);
     try {
-      return await this.#open({ host, port, user, identities, through, patience, asked: destination.host });
+      const alias = config.hostKeyAlias;
+      const known = alias === undefined ? undefined : { names: [expand("HostKeyAlias", alias, tokens)], port: 22 };
+      return await this.#open({
+        ...{ host, port, user, identities, through, patience, asked: destination.host, agentSocket, known },
+      });
     } finally {
       patience.stop();
     }
@@ -87,14 +104,15 @@ export class Dialer {
       : await this.door.tcp(host, port, patience.signal);
     const { io, local, settings } = this;
     const checking = { io, local, file: await this.path(settings.knownHostsFile), strict: settings.strict };
-    const names = [...new Set([address, host, way.asked])];
-    const check = await checkOfHost(checking, { names, port });
+    // A key with an alias is known by that alone, whatever the port.
+    const name = way.known ?? { names: [...new Set([address, host, way.asked])], port };
+    const check = await checkOfHost(checking, name);
     return await this.door.connect({
       to: `${user}@${host}`,
       user,
       stream,
       identities: way.identities,
-      ...(local.agentSocket === undefined ? {} : { agentSocket: local.agentSocket }),
+      ...(way.agentSocket === undefined ? {} : { agentSocket: way.agentSocket }),
       keyTypes: check.keyTypes,
       verify: (key) => patience.without(() => check.verify(key)),
       passphrase: (path, opens) => patience.without(() => this.#passphrases.of(path, opens)),
@@ -111,20 +129,70 @@ export class Dialer {
     return last;
   }
 
+  /** What the configuration says; options that matter and are not supported are named once. */
+  #configOf(blocks: readonly ConfigBlock[], host: string): HostConfig {
+    let config: HostConfig;
+    try {
+      config = hostConfig(blocks, host);
+    } catch (error) {
+      throw new SshError(reasonOf(error), { cause: error });
+    }
+    for (const option of config.unsupported) {
+      if (this.#named.has(option)) continue;
+      this.#named.add(option);
+      this.io.log(
+        "WARN",
+        option === "Match"
+          ? `~/.ssh/config: of Match, only "all" is supported: other blocks are skipped`
+          : `~/.ssh/config: ${option} (for ${host}) is not supported: ssh(1) may connect in another way`,
+      );
+    }
+    return config;
+  }
+
+  /** Values of tokens in the configuration (ssh_config(5), TOKENS). */
+  #tokens(way: { host: string; port: number; user: string; asked: string }): Readonly<Record<string, string>> {
+    const { home, user, uid } = this.local;
+    return {
+      ...{ h: way.host, n: way.asked, k: way.asked, p: `${way.port}`, r: way.user, i: `${uid}` },
+      ...(home === undefined ? {} : { d: home }),
+      ...(user === undefined ? {} : { u: user }),
+    };
+  }
+
+  /** The agent's socket: that of IdentityAgent, or that of the environment. */
+  async #agentSocket(config: HostConfig, tokens: Readonly<Record<string, string>>): Promise<string | undefined> {
+    const { identityAgent } = config;
+    if (identityAgent === undefined || identityAgent === "SSH_AUTH_SOCK") return this.local.agentSocket;
+    if (identityAgent === "none") return undefined;
+    return await this.path(expand("IdentityAgent", identityAgent, tokens));
+  }
+
   /** The agent, and every key file that is there. Throws {@link SshError} if that is nothing at all. */
-  async #identities(configured: readonly string[], only: boolean): Promise<Identity[]> {
+  async #identities(
+    { identityFiles, certificateFiles, identitiesOnly }: HostConfig,
+    tokens: Readonly<Record<string, string>>,
+    agentSocket: string | undefined,
+  ): Promise<Identity[]> {
     const { identity } = this.settings;
+    const configured = identityFiles.map((path) => expand("IdentityFile", path, tokens));
     const paths = [...(identity ? [identity] : []), ...(configured.length > 0 ? configured : defaultKeys)];
+    const common = await Promise.all(certificateFiles.map(async (path) => {
+      return await this.#readKey(await this.path(expand("CertificateFile", path, tokens)));
+    }));
     const files: Identity[] = [];
     for (const path of new Set(await Promise.all(paths.map((path) => this.path(path))))) {
       const text = await this.#readKey(path);
-      if (text !== undefined) files.push({ kind: "file", path, text });
-      else if (identity && path === await this.path(identity)) {
+      if (text !== undefined) {
+        const certificates = [...common, await this.#readKey(`${path}-cert.pub`)].filter((text) => text !== undefined);
+        files.push({ kind: "file", path, text, certificates });
+      } else if (identity && path === await this.path(identity)) {
         throw new SshError(`--ssh-identity: there is no file ${path}`);
       }
     }
-    const { agentSocket } = this.local;
-    const agent: Identity[] = agentSocket === undefined || only ? [] : [{ kind: "agent", socket: agentSocket }];
+    const agent: Identity[] = agentSocket === undefined || identitiesOnly
+      ? []
+      : [{ kind: "agent", socket: agentSocket }];
     const all = identity ? [...files.slice(0, 1), ...agent, ...files.slice(1)] : [...agent, ...files];
     if (all.length > 0) return all;
     throw new SshError(
@@ -178,6 +246,17 @@ interface Way {
   readonly identities: readonly Identity[];
   readonly through: SshConnection | undefined;
   readonly patience: Patience;
+  readonly agentSocket: string | undefined;
+  /** How the host's key is known, if not by its names. */
+  readonly known: HostName | undefined;
+}
+
+function expand(option: string, value: string, tokens: Readonly<Record<string, string>>): string {
+  try {
+    return expandTokens(option, value, tokens);
+  } catch (error) {
+    throw new SshError(reasonOf(error), { cause: error });
+  }
 }
 
 async function untilLate<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -12,6 +12,10 @@ import { PrintableStream } from "../printable.ts";
 export interface Local {
   /** Home directory; undefined if there is none. */
   readonly home: string | undefined;
+  /** Name of the user who runs this; undefined if it is not known. */
+  readonly user: string | undefined;
+  /** Number of that user. */
+  readonly uid: number;
   /** Path of the SSH agent's socket; undefined if there is no agent. */
   readonly agentSocket: string | undefined;
   /** Text of a file; undefined if there is none. Throws when it is there and cannot be read. */
@@ -26,6 +30,8 @@ export interface Local {
 export function localMachine(): Local {
   return {
     home: Deno.env.get("HOME") || undefined,
+    user: Deno.env.get("USER") || Deno.env.get("LOGNAME") || undefined,
+    uid: Deno.uid() ?? 0,
     agentSocket: Deno.env.get("SSH_AUTH_SOCK") || undefined,
     readFile,
     list,

@@ -62,6 +62,8 @@ export type Identity =
     readonly path: string;
     /** The private key. */
     readonly text: string;
+    /** Certificates, of which some may be of this key. */
+    readonly certificates: readonly string[];
   };
 
 /** What a connection is made of. */

@@ -9,7 +9,7 @@ import { connect as connectTcp, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import ssh2 from "ssh2";
 import { reasonOf } from "../io.ts";
-import { agentWithCertificates, signWithCertificates } from "./certificates.ts";
+import { agentWithCertificates, certifiedKey, type PrivateKey, signWithCertificates } from "./certificates.ts";
 import {
   ChannelRefusedError,
   type Dial,
@@ -147,6 +147,7 @@ class Authentication {
   readonly tried: string[] = [];
   failure: unknown;
   readonly #rest: Identity[];
+  readonly #methods: AuthMethod[] = [];
 
   constructor(readonly dial: Dial) {
     this.#rest = [...dial.identities];
@@ -154,22 +155,24 @@ class Authentication {
 
   async next(use: (method: AuthMethod | false) => void): Promise<void> {
     try {
-      for (let identity = this.#rest.shift(); identity; identity = this.#rest.shift()) {
-        const method = await this.#method(identity);
-        if (method) return use({ ...method, username: this.dial.user });
+      while (this.#methods.length === 0) {
+        const identity = this.#rest.shift();
+        if (!identity) return use(false);
+        this.#methods.push(...await this.#methodsOf(identity));
       }
+      return use({ ...this.#methods.shift(), username: this.dial.user });
     } catch (error) {
       this.failure = error;
     }
     use(false);
   }
 
-  async #method(identity: Identity): Promise<AuthMethod | undefined> {
+  async #methodsOf(identity: Identity): Promise<AuthMethod[]> {
     if (identity.kind === "agent") {
       this.tried.push("the keys of the agent");
-      return { type: "agent", agent: agentWithCertificates(identity.socket) };
+      return [{ type: "agent", agent: agentWithCertificates(identity.socket) }];
     }
-    const { path, text } = identity;
+    const { path, text, certificates } = identity;
     let passphrase: string | undefined;
     if (needsPassphrase(text)) {
       const given = await this.dial.passphrase(path, (guess) => !(parseKey(text, guess) instanceof Error));
@@ -178,14 +181,18 @@ class Authentication {
           ? "wrong passphrase"
           : "it needs a passphrase, and there is no terminal to ask for it";
         this.tried.push(`${path} (not used: ${why})`);
-        return undefined;
+        return [];
       }
       passphrase = given.text;
     }
     const key = parseKey(text, passphrase);
     this.tried.push(key instanceof Error ? `${path} (not used: ${reasonOf(key)})` : path);
-    if (key instanceof Error) return undefined;
-    return { type: "publickey", key: text, ...(passphrase === undefined ? {} : { passphrase }) };
+    if (key instanceof Error) return [];
+    const certified = certificates.map((certificate) => certifiedKey(key as unknown as PrivateKey, certificate));
+    return [
+      ...certified.filter((agent) => agent !== undefined).map((agent) => ({ type: "agent", agent })),
+      { type: "publickey", key: text, ...(passphrase === undefined ? {} : { passphrase }) },
+    ];
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * What fleetctl honours of ~/.ssh/config: HostName, User, Port, IdentityFile, IdentitiesOnly, ProxyJump (ssh_config(5)).
+ * What fleetctl honors of ~/.ssh/config (ssh_config(5)): HostName, HostKeyAlias, User, Port, IdentityFile,
+ * CertificateFile, IdentityAgent, IdentitiesOnly, ProxyJump.
  *
  * @module
  */
@@ -11,12 +12,36 @@ export interface HostConfig {
   readonly hostName?: string;
   readonly user?: string;
   readonly port?: number;
+  /** The name under which the host's key is known. */
+  readonly hostKeyAlias?: string;
+  /** Path of the agent's socket as written, `none` or `SSH_AUTH_SOCK`. */
+  readonly identityAgent?: string;
   /** Paths as written. */
   readonly identityFiles: readonly string[];
+  /** Paths as written. */
+  readonly certificateFiles: readonly string[];
   readonly identitiesOnly: boolean;
   /** Hosts to go through, in order; each `[user@]host[:port]`. */
   readonly jumps: readonly string[];
+  /** Options that decide how to connect and are not supported; `Match` where a block with conditions sets any of them. */
+  readonly unsupported: readonly string[];
 }
+
+/** Options that decide where a connection goes, or with which key, and are not supported; by their name in lower case. */
+const unsupported: Readonly<Record<string, string>> = Object.fromEntries(
+  ["AddressFamily", "BindAddress", "BindInterface", "CanonicalizeHostname", "PKCS11Provider", "ProxyCommand"].map((
+    name,
+  ) => [name.toLowerCase(), name]),
+);
+
+/** Options that are honored, by their name in lower case. */
+const honored = new Set([
+  ...["hostname", "hostkeyalias", "user", "port", "identityfile", "certificatefile", "identityagent", "identitiesonly"],
+  "proxyjump",
+]);
+
+/** Values that ask for what happens anyway. */
+const defaultValues = new Set(["none", "any", "no"]);
 
 /** For which hosts a block is: the patterns of its `Host` line; undefined for a `Match` that is not understood. */
 export type Condition = readonly string[] | undefined;
@@ -69,15 +94,46 @@ export function hostConfig(blocks: readonly ConfigBlock[], host: string): HostCo
   const jumps = first("proxyjump") ?? "none";
   const hostName = first("hostname");
   const user = first("user");
+  const alias = first("hostkeyalias");
+  const agent = first("identityagent");
+  const all = (name: string) => options.filter((option) => option.name === name).map(({ value }) => value);
+  const skipped = blocks.filter(({ conditions }) => conditions.includes(undefined))
+    .filter(({ conditions }) => conditions.every((condition) => condition === undefined || met(condition)))
+    .flatMap((block) => block.options).filter(({ name }) => honored.has(name) || Object.hasOwn(unsupported, name));
+  const asked = [...new Set(options.map(({ name }) => name))].filter((name) => {
+    return Object.hasOwn(unsupported, name) && !defaultValues.has((first(name) ?? "").toLowerCase());
+  });
+  // Whichever of the two comes first counts.
+  const jump = options.find(({ name }) => name === "proxyjump" || name === "proxycommand");
   return {
-    ...(hostName === undefined ? {} : { hostName: hostName.replaceAll("%h", host).replaceAll("%%", "%") }),
+    ...(hostName === undefined ? {} : { hostName: expandTokens("HostName", hostName, { h: host }) }),
+    ...(alias === undefined ? {} : { hostKeyAlias: alias }),
+    ...(agent === undefined ? {} : { identityAgent: agent }),
     ...(user === undefined ? {} : { user }),
     ...(isPort(port) ? { port } : {}),
-    identityFiles: options.filter(({ name }) => name === "identityfile").map(({ value }) => value)
-      .filter((path) => path !== "none"),
+    identityFiles: all("identityfile").filter((path) => path !== "none"),
+    certificateFiles: all("certificatefile").filter((path) => path !== "none"),
     identitiesOnly: first("identitiesonly") === "yes",
-    jumps: jumps === "none" ? [] : jumps.split(",").map((jump) => jump.trim()),
+    unsupported: [
+      ...asked.filter((name) => name !== "proxycommand" || jump?.name !== "proxyjump")
+        .map((name) => unsupported[name] as string),
+      ...(skipped.length > 0 ? ["Match"] : []),
+    ],
+    jumps: jumps === "none" || jump?.name === "proxycommand" ? [] : jumps.split(",").map((jump) => jump.trim()),
   };
+}
+
+/**
+ * Replaces the tokens of an option's value (ssh_config(5), TOKENS): `%%` by a percent sign, others by what `tokens` has
+ * under their letter. Throws an error that names the option and the token if there is none.
+ */
+export function expandTokens(option: string, value: string, tokens: Readonly<Record<string, string>>): string {
+  return value.replace(/%(.?)/gs, (token, letter: string) => {
+    if (letter === "%") return "%";
+    const text = Object.hasOwn(tokens, letter) ? tokens[letter] : undefined;
+    if (text === undefined) throw new Error(`${option} ${value} in ~/.ssh/config: ${token} is not supported there`);
+    return text;
+  });
 }
 
 /** `[user@]host[:port]`, with an IPv6 address between brackets if a port follows. */

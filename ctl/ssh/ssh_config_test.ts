@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { hostConfig, parseHostSpec } from "./ssh_config.ts";
+import { expandTokens, hostConfig, parseHostSpec } from "./ssh_config.ts";
 import { readSshConfig } from "./ssh_config_files.ts";
 
-const nothing = { identityFiles: [], identitiesOnly: false, jumps: [] };
+const nothing = { identityFiles: [], certificateFiles: [], identitiesOnly: false, jumps: [], unsupported: [] };
 
 const cases: { name: string; text: string; host?: string; config: unknown }[] = [
   { name: "an empty file says nothing", text: "", config: nothing },
@@ -32,6 +32,26 @@ const cases: { name: string; text: string; host?: string; config: unknown }[] = 
     config: { ...nothing, hostName: "box.example" },
   },
   {
+    name: "HostKeyAlias, IdentityAgent and every CertificateFile",
+    text: "Host box\nHostKeyAlias web\nIdentityAgent ~/agent\nCertificateFile ~/a\nHost *\nCertificateFile ~/b\n",
+    config: { ...nothing, hostKeyAlias: "web", identityAgent: "~/agent", certificateFiles: ["~/a", "~/b"] },
+  },
+  {
+    name: "options that decide how to connect and are not supported are named",
+    text: "proxycommand nc %h %p\nBindAddress 10.0.0.1\nCompression yes\nAddressFamily any\n",
+    config: { ...nothing, unsupported: ["ProxyCommand", "BindAddress"] },
+  },
+  {
+    name: "a ProxyCommand behind a ProxyJump counts for nothing",
+    text: "ProxyJump a\nProxyCommand nc %h %p\n",
+    config: { ...nothing, jumps: ["a"] },
+  },
+  {
+    name: "a Match block is not named where all it sets is of no importance",
+    text: "Match exec true\nCompression yes\n",
+    config: nothing,
+  },
+  {
     name: "ProxyJump through several",
     text: "ProxyJump anna@a:22, b\n",
     config: { ...nothing, jumps: ["anna@a:22", "b"] },
@@ -40,23 +60,23 @@ const cases: { name: string; text: string; host?: string; config: unknown }[] = 
   {
     name: "Match blocks are skipped",
     text: "Match user x\nUser anna\nMatch all\nPort 9\n",
-    config: { ...nothing, port: 9 },
+    config: { ...nothing, port: 9, unsupported: ["Match"] },
   },
   { name: "Match All, in any case", text: "Match All\nPort 9\n", config: { ...nothing, port: 9 } },
   {
     name: "a Match block that is not understood ends at the next Host",
     text: 'Match host box exec "true"\nUser anna\nHostName elsewhere\nHost box\nPort 9\n',
-    config: { ...nothing, port: 9 },
+    config: { ...nothing, port: 9, unsupported: ["Match"] },
   },
   {
     name: "Match all with more is not understood",
     text: "Match all canonical\nUser anna\n",
-    config: nothing,
+    config: { ...nothing, unsupported: ["Match"] },
   },
   {
     name: "Match ends a Host block",
     text: "Host box\nPort 7\nMatch user x\nUser anna\n",
-    config: { ...nothing, port: 7 },
+    config: { ...nothing, port: 7, unsupported: ["Match"] },
   },
   { name: "a port that is none", text: "Port ssh\n", config: nothing },
 ];
@@ -139,7 +159,7 @@ const included: { name: string; files: Record<string, string>; host?: string; co
   {
     name: "in a Match block that is not understood does not count",
     files: { ".ssh/config": "Match user x\nInclude more\n", ".ssh/more": "Host *\nUser anna\n" },
-    config: nothing,
+    config: { ...nothing, unsupported: ["Match"] },
   },
   {
     name: "a block of an included file ends with the file",
@@ -179,3 +199,14 @@ const specs: [string, unknown][] = [
 for (const [text, spec] of specs) {
   Deno.test(`a host is read: ${JSON.stringify(text)}`, () => assert.deepEqual(parseHostSpec(text), spec));
 }
+
+Deno.test("~/.ssh/config: tokens stand for the host, the users and the home directory", () => {
+  const tokens = { h: "10.0.0.1", r: "core", u: "anna", d: "/home/anna" };
+  assert.equal(expandTokens("IdentityFile", "%d/%u/%r@%h%%", tokens), "/home/anna/anna/core@10.0.0.1%");
+});
+
+Deno.test("~/.ssh/config: a token that is not supported is named with its option", () => {
+  assert.throws(() => expandTokens("IdentityFile", "~/%C", { h: "x" }), {
+    message: "IdentityFile ~/%C in ~/.ssh/config: %C is not supported there",
+  });
+});

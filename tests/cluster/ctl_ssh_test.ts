@@ -125,8 +125,55 @@ const keys: readonly Case[] = [
         "elsewhere": stage.key,
       });
       const { stdout, stderr } = await home.fleetctl(["ssh", "0202", "whoami; echo ${SSH_CONNECTION%% *}"]);
-      assert.deepEqual([stdout, stderr], ["root\n10.77.0.13\n", ""]);
+      assert.equal(stdout, "root\n10.77.0.13\n");
+      assert.match(stderr, /^[^\n]* WARN [^\n]*: ~\/\.ssh\/config: of Match, only "all" is supported[^\n]*\n$/);
       assert.equal((await home.fleetctl(["--ssh-username=core", "ssh", "0202", "whoami"])).stdout, "core\n");
+    },
+  },
+];
+
+const configurations: readonly Case[] = [
+  {
+    name: "~/.ssh/config: tokens, an alias of the host's key, and a certificate beside the key's file",
+    async run(stage) {
+      const config = "Host 10.77.0.12\n  User root\n  HostKeyAlias second\n  IdentityFile %d/keys/%r@%h\n" +
+        "  CertificateFile ~/elsewhere-cert.pub\n";
+      const line = stage.knownHosts.split("\n").find((line) => line.startsWith("10.77.0.12 "))!;
+      const home = await Home.with(stage, [], {
+        ".ssh/config": config,
+        ".fleetctl/known_hosts": line.replace("10.77.0.12", "second") + "\n",
+      });
+      // m2 trusts this authority, and knows none of the keys.
+      await stage.m1.sh(`cp /root/home-*/authority ${home.path}/`);
+      for (const type of ["ed25519", "rsa", "ecdsa"]) {
+        const ran = await home.run([
+          "sh",
+          "-ec",
+          `
+          cd; rm -rf keys elsewhere*; mkdir keys
+          ssh-keygen -q -t ${type} -N '' -f keys/root@10.77.0.12
+          fleetctl ssh 0202 hostname && exit 9
+          ssh-keygen -q -s authority -I anna -n root keys/root@10.77.0.12.pub
+          fleetctl ssh 0202 hostname
+          mv keys/root@10.77.0.12-cert.pub elsewhere-cert.pub
+          fleetctl ssh 0202 hostname`,
+        ]);
+        assert.deepEqual([ran.code, ran.stdout], [0, "m2\nm2\n"], `${type}: ${ran.stderr}`);
+        assert.match(ran.stderr, /^Failed building SSH client: root@10\.77\.0\.12 accepts no key of yours[^\n]*\n$/);
+      }
+    },
+  },
+  {
+    name: "~/.ssh/config: an option that matters and is not supported is named",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"], { ".ssh/config": "ProxyCommand nc -X 5 %h %p\n" });
+      const { stdout, stderr } = await home.fleetctl(["ssh", "0202", "hostname"]);
+      assert.equal(stdout, "m2\n");
+      assert.match(stderr, /WARN .*: ~\/\.ssh\/config: ProxyCommand \(for 10\.77\.0\.12\) is not supported/);
+      await home.run(["sh", "-c", "echo 'IdentityFile ~/%C' >~/.ssh/config"]);
+      const token = await home.fleetctl(["ssh", "0202", "hostname"]);
+      assert.equal(token.code, 1);
+      assert.match(token.stderr, /IdentityFile ~\/%C in ~\/\.ssh\/config: %C is not supported there/);
     },
   },
 ];
@@ -595,6 +642,7 @@ Deno.test("fleetctl over SSH", async (t) => {
     for (
       const { name, run } of [
         ...keys,
+        ...configurations,
         ...hosts,
         ...sessions,
         ...reports,
