@@ -88,7 +88,7 @@ const standIns: Readonly<Record<string, string>> = {
 
 /** A tree with stand-ins, at `directory`. */
 async function makeTree(directory: string, files: Readonly<Record<string, string>> = standIns): Promise<string> {
-  for (const name of ["compile.sh", "deno.json", "deno.lock"]) {
+  for (const name of ["compile.sh", "deno.json", "deno.lock", "package.json"]) {
     await Deno.copyFile(`${root}/${name}`, `${directory}/${name}`);
   }
   for (const [path, text] of Object.entries(files)) {
@@ -106,7 +106,7 @@ Deno.test("launcher", async (t) => {
     const made = `${directory}/made here`;
     const built = await compile(await makeTree(directory), ["--launcher", made]);
     assert.deepEqual(built, { code: 0, stdout: "", stderr: "" });
-    for (const source of ["compile.sh", "deno.json", "deno.lock", "daemon", "ctl"]) {
+    for (const source of ["compile.sh", "deno.json", "deno.lock", "package.json", "daemon", "ctl"]) {
       await Deno.remove(`${directory}/${source}`, { recursive: true });
     }
     // A PATH in which there is nothing but deno; a copy, as the original may lie in a home closed to others.

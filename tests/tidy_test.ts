@@ -53,7 +53,19 @@ const dataTables: Readonly<Record<string, string>> = {};
 
 /** What may stand at the top. What .gitignore names may lie there as well. */
 const topLevel = new Set([
-  ...[".ci", ".git", ".github", ".gitignore", "LICENSE", "README.md", "compile.sh", "deno.json", "deno.lock", "mod.ts"],
+  ...[
+    ".ci",
+    ".git",
+    ".github",
+    ".gitignore",
+    "LICENSE",
+    "README.md",
+    "compile.sh",
+    "deno.json",
+    "deno.lock",
+    "mod.ts",
+    "package.json",
+  ],
   ...["bench", "ctl", "daemon", "docs", "examples", "registry", "systemd", "tests"],
   ...[".cache", "coverage", "dist", "node_modules"],
 ]);
