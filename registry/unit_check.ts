@@ -48,6 +48,7 @@ export function checkUnit(name: string, options: readonly UnitOption[]): Finding
       kind: "doubtful" as const,
       ...finding,
     })),
+    ...firstOfEach(options, swallowedHeader).map((finding) => ({ kind: "doubtful" as const, ...finding })),
     ...doubts(name, options).map((finding) => ({ kind: "doubtful" as const, ...finding })),
   ];
 }
@@ -99,6 +100,12 @@ function ignoredSection(name: string, { section }: UnitOption): string | undefin
   if (knownSections.includes(section)) return `section ${quote(`[${section}]`)} is ignored in a unit of type ${type}`;
   if (nearest(section, knownSections) !== undefined) return undefined;
   return `section ${quote(`[${section}]`)} is unknown to systemd and ignored`;
+}
+
+/** A value whose last line was continued by mistake takes the next section's header for its own. */
+function swallowedHeader({ name, value }: UnitOption): string | undefined {
+  const header = /\n\s*(\[[^\]\n]+\])\s*(\n|$)/.exec(value)?.[1];
+  return header && `${quote(header)} is part of the value of ${name}: the line before ends in a backslash`;
 }
 
 function doubts(name: string, options: readonly UnitOption[]): Doubt[] {

@@ -147,6 +147,18 @@ Deno.test("sections that systemd ignores are warned of", () => {
   ]);
 });
 
+Deno.test("a section header that is swallowed by a continued value is warned of", () => {
+  const [found, ...more] = checkUnit(
+    "x.service",
+    parseUnitFile("[Service]\nExecStart=/bin/a \\\n[Install]\nAlias=b\nExecStop=/bin/b \\\n  [ab]c"),
+  );
+  assert.deepEqual([found, more], [{
+    kind: "doubtful",
+    message: '"[Install]" is part of the value of ExecStart: the line before ends in a backslash',
+    option: 0,
+  }, []]);
+});
+
 Deno.test("what fleet refuses comes first", () => {
   const first = (name: string, text: string) => checkUnit(name, parseUnitFile(text))[0];
   assert.deepEqual(first("x.servcie", "[a]\nb=c"), { kind: "invalid", message: 'invalid unit type: "servcie"' });

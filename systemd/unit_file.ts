@@ -103,22 +103,25 @@ export function joinContinuedLines(value: string): string {
  * line between sections. No options make an empty text. What {@link parseUnitFile} has read is read back the same.
  */
 export function serializeUnitFile(options: readonly UnitOption[]): string {
-  const sections = new Map<string, string[]>();
-  for (const { section, name, value } of options) {
-    const lines = sections.get(section) ?? [`[${section}]\n`];
-    lines.push(`${name}=${closed(value)}\n`);
-    sections.set(section, lines);
-  }
-  return [...sections.values()].map((lines) => lines.join("")).join("\n");
+  const sections = Map.groupBy(options, ({ section }) => section);
+  return [...sections].map(([section, inside]) => {
+    const lines = inside.map(({ name, value }, index) => `${name}=${closed(value, index === inside.length - 1)}\n`);
+    return `[${section}]\n${lines.join("")}`;
+  }).join("\n");
 }
 
-/** A value whose last line would be continued in the next option ends in a blank line, which ends the continuation. */
-function closed(value: string): string {
+/**
+ * A value whose last line would be continued in the next option ends in a blank line, which ends the continuation. Behind
+ * the comment that ends a section's last value there is none: the blank line between sections, or the end, will do.
+ */
+function closed(value: string, isLast: boolean): string {
   let open = false;
+  let inComment = false;
   for (const [index, line] of value.split("\n").entries()) {
-    if (index === 0 || !startsWithComment(line)) open = endsInBackslash(trimEnd(line));
+    inComment = index > 0 && startsWithComment(line);
+    if (!inComment) open = endsInBackslash(trimEnd(line));
   }
-  return open ? `${value}\n` : value;
+  return open && !(inComment && isLast) ? `${value}\n` : value;
 }
 
 function startsWithComment(line: string): boolean {
@@ -252,22 +255,31 @@ function readName(cursor: Cursor): string | undefined {
  * A line that ends in a backslash goes on in the next; backslash and newline stay in the value, which is how they reach
  * systemd. Blanks behind the backslash cannot be seen, so they do not count. Comments between continued lines end no
  * value, see systemd.syntax(7). fleet 1.0 took what follows such a comment for another option: it wrote the same text,
- * but without further comments and without the indentation of the next line, and so do we, for the same hash.
+ * but without further comments and without the indentation of the next line, and so do we, for the same hash. A section
+ * header behind such a comment stays one, for the same reason: the value would swallow it otherwise.
  */
 function readValue(cursor: Cursor): string {
   const parts: string[] = [];
   let afterComment = false;
   for (;;) {
+    const start = cursor.at;
     const line = trimEnd(cursor.line());
+    if (afterComment && /^\s*\[[^\]]*\]$/.test(line)) {
+      cursor.at = start;
+      parts.pop();
+      return trimStart(parts.join(""));
+    }
     if (parts.length > 0 && startsWithComment(line)) {
       if (!afterComment) parts.push(line, "\n");
       afterComment ||= !endsInBackslash(line);
       if (!cursor.done) continue;
+      parts.pop();
       return trimStart(parts.join(""));
     }
     if (!endsInBackslash(line)) {
       // A blank line that ends a continuation is part of the value: without it, the next option would be swallowed.
       if (trim(line) !== "" || parts.length === 0) parts.push(afterComment ? trimStart(line) : line);
+      else if (afterComment) parts.pop();
       return trimStart(parts.join(""));
     }
     parts.push(afterComment ? trimStart(line) : line, "\n");

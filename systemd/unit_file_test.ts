@@ -68,12 +68,17 @@ const parsed: readonly { readonly what: string; readonly text: string; readonly 
   {
     what: "a blank line behind such a comment ends the value",
     text: "[A]\nx=a \\\n# c\n\ny=2",
-    options: [["A", "x", "a \\\n# c\n"], ["A", "y", "2"]],
+    options: [["A", "x", "a \\\n# c"], ["A", "y", "2"]],
+  },
+  {
+    what: "a section header behind such a comment stays one",
+    text: "[A]\nx=a \\\n# c\n [B] \ny=2\nz=b \\\n# c\n[ -e v ] \\\n[C]",
+    options: [["A", "x", "a \\\n# c"], ["B", "y", "2"], ["B", "z", "b \\\n# c\n[ -e v ] \\\n[C]"]],
   },
   {
     what: "a value may end in such a comment",
     text: "[A]\nx=a \\\n# c",
-    options: [["A", "x", "a \\\n# c\n"]],
+    options: [["A", "x", "a \\\n# c"]],
   },
   {
     what: "a blank line ends a continuation and stays",
@@ -232,6 +237,8 @@ Deno.test("comments between continued lines keep the hash of fleet 1.0", () => {
     written,
   );
   assert.equal(serializeUnitFile(parseUnitFile(written)), written);
+  const last = "[Service]\nExecStart=/bin/a \\\n# c\n\n[Install]\nAlias=b \\\n# c\n";
+  assert.equal(serializeUnitFile(parseUnitFile(last)), last);
 });
 
 Deno.test("a unit file is written grouped by section, with nothing else in it", async (t) => {
