@@ -7,7 +7,7 @@
 import type { Change, UnitRecord } from "../../registry/mod.ts";
 import { type DesiredState, desiredStates, type UnitName } from "../../registry/model.ts";
 import { fleetSection, validateFleetOptions } from "../../registry/requirements.ts";
-import { checkUnit } from "../../registry/unit_check.ts";
+import { checkUnit, type Finding } from "../../registry/unit_check.ts";
 import {
   parseUnitFile,
   readUnitFile,
@@ -49,7 +49,7 @@ export type Decision =
     readonly desiredState: DesiredState;
     readonly file?: File;
     /** What is probably not meant as it is: misspelled sections and options of [X-Fleet], doubtful values. */
-    readonly warnings: readonly string[];
+    readonly findings: readonly Finding[];
   };
 
 const refuse = (code: 400 | 409, message: string): Decision => ({ kind: "refuse", code, message });
@@ -76,8 +76,7 @@ function decideStore(name: UnitName, request: UnitRequest, file: File): Decision
   if (!isDesiredState(desiredState)) return unknownState(desiredState);
   const inert = desiredState === "inactive" ? undefined : whyInert(name);
   if (inert !== undefined) return refuse(400, inert);
-  const warnings = checkUnit(name, parseUnitFile(file.text)).map(({ message }) => message);
-  return { kind: "store", desiredState, file, warnings };
+  return { kind: "store", desiredState, file, findings: checkUnit(name, parseUnitFile(file.text)) };
 }
 
 function decideState(was: UnitRecord, { desiredState }: UnitRequest, file: File | undefined): Decision {
@@ -88,7 +87,7 @@ function decideState(was: UnitRecord, { desiredState }: UnitRequest, file: File 
   // A text that the store has lost is put again by whoever still has it.
   const restores = file !== undefined && was.text === undefined;
   if (was.unit?.desiredState === desiredState && !restores) return { kind: "nothing" };
-  return { kind: "update", desiredState, ...(file ? { file } : {}), warnings: [] };
+  return { kind: "update", desiredState, ...(file ? { file } : {}), findings: [] };
 }
 
 /** Why a unit may be stored but never be wanted anywhere; undefined if it may. */

@@ -6,6 +6,7 @@
 
 import { ConflictError, type UnitRecord } from "../../registry/mod.ts";
 import type { DesiredState, Unit, UnitName } from "../../registry/model.ts";
+import type { Finding } from "../../registry/unit_check.ts";
 import { validateUnitName } from "../../systemd/unit_name.ts";
 import type { Api, Call } from "./context.ts";
 import { type Entries, pageText, requestedPage } from "./pages.ts";
@@ -78,12 +79,14 @@ async function applyPut(api: Api, was: UnitRecord, request: UnitRequest): Promis
   const decision = decideUpdate(was, request);
   if (decision.kind === "refuse") return refused(errorReply(decision.code, decision.message));
   if (decision.kind === "nothing") return refused(emptyReply(204));
-  const { desiredState, file, warnings } = decision;
+  const { desiredState, file, findings } = decision;
   await api.registry.commit({ kind: "put", was, desiredState, ...(file ? { file } : {}) });
-  if (warnings.length === 0) return done(emptyReply(decision.kind === "store" ? 201 : 204));
-  const warning = `unit ${was.name}: ${warnings.join("; ")}`;
-  api.log("warn", warning);
-  return done(emptyReply(201, { Warning: `199 - ${asciiQuoted(warning)}` }));
+  if (findings.length === 0) return done(emptyReply(decision.kind === "store" ? 201 : 204));
+  const told = (some: readonly Finding[]) => `unit ${was.name}: ${some.map(({ message }) => message).join("; ")}`;
+  // The client learns of every finding; only misspelled names, which are ignored, are logged as well.
+  const unknown = findings.filter(({ kind }) => kind === "unknown");
+  if (unknown.length > 0) api.log("warn", told(unknown));
+  return done(emptyReply(201, { Warning: `199 - ${asciiQuoted(told(findings))}` }));
 }
 
 /** A quoted-string of RFC 9110 in ASCII: anything else is escaped as in JSON. */
