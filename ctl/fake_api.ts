@@ -27,7 +27,7 @@ export type Script = (name: string, fake: FakeApi) => void;
 export class FakeApi {
   readonly units = new Map<string, FakeUnit>();
   /** By unit name, then machine ID. */
-  readonly states = new Map<string, Map<string, { state: UnitStateEntity; error?: string }>>();
+  readonly states = new Map<string, Map<string, { state: UnitStateEntity; error?: string; permanent?: true }>>();
   machines: MachineEntity[] = [{ id: "454c34ef00000000000000000000cafe", primaryIP: "10.77.0.11" }];
   /** What explains units, by name; without any, the fake is a server that cannot explain. */
   readonly explanations = new Map<string, ExplanationEntity>();
@@ -125,6 +125,14 @@ export class FakeApi {
     this.#tell("state", { name, machineID, state, ...(error === undefined ? {} : { error }) });
   }
 
+  /** The unit's machine says that systemd refuses its latest command, and always will. */
+  refuse(name: string, error: string, load = "loaded", active = "inactive"): void {
+    this.say(name, active, active === "active" ? "running" : "dead", error, load);
+    const [[machineID, said]] = [...this.states.get(name)!] as [[string, { state: UnitStateEntity }]];
+    Object.assign(said, { permanent: true });
+    this.#tell("state", { name, machineID, ...said });
+  }
+
   /** No machine has the unit any more. */
   forgetStates(name: string): void {
     for (const machineID of this.states.get(name)?.keys() ?? []) this.#tell("state", { name, machineID });
@@ -209,7 +217,7 @@ export class FakeApi {
         for (const machine of this.machines) send("machine", { id: machine.id, machine });
         for (const [name, unit] of this.units) send("unit", { name, unit: entity(unit) });
         for (const [name, states] of this.states) {
-          for (const [machineID, { state, error }] of states) send("state", { name, machineID, state, error });
+          for (const [machineID, said] of states) send("state", { name, machineID, ...said });
         }
         send("synced", { revision: this.#revision });
         this.#watchers.add(send);

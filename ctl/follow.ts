@@ -23,6 +23,8 @@ export interface StateView {
   readonly state: UnitStateEntity;
   /** Why the agent's latest command failed, or systemd's result; only the stream tells. */
   readonly error?: string;
+  /** The command will fail again until the unit's file or the machine's configuration changes; only the stream tells. */
+  readonly permanent?: boolean;
   /** What systemd made of the latest start, where the unit is not active then; only the stream tells. */
   readonly job?: string;
   /** systemd's result, where it is not success; only the stream tells. */
@@ -39,6 +41,8 @@ export interface StateView {
 export interface UnitView {
   /** Undefined while nothing is known, or once the unit is gone. */
   readonly unit?: UnitEntity;
+  /** Hash of its newest file; only the stream tells. */
+  readonly hash?: string;
   /** The latest restart that was asked for, 0 if none; only the stream tells. */
   readonly restart?: number;
   /** True if the unit was there at some time since we look. */
@@ -170,11 +174,11 @@ export class Follower {
   #apply(event: ServerEvent, present: Present): boolean {
     switch (event.event) {
       case "unit": {
-        const { name, unit, restart } = JSON.parse(event.data) as UnitEvent;
+        const { name, unit, restart, hash } = JSON.parse(event.data) as UnitEvent;
         const view = this.#views.get(name);
         if (!view) return false;
         present.units.add(name);
-        this.#views.set(name, viewOfUnit(unit, view, restart));
+        this.#views.set(name, viewOfUnit(unit, view, restart, hash));
         return this.#isReady;
       }
       case "state": {
@@ -207,7 +211,7 @@ export class Follower {
     for (const [name, view] of this.#views) {
       const states = new Map([...view.states].filter(([machine]) => present.states.has(stateKey(name, machine))));
       const unit = present.units.has(name) ? view.unit : undefined;
-      this.#views.set(name, { ...viewOfUnit(unit, view, view.restart), states });
+      this.#views.set(name, { ...viewOfUnit(unit, view, view.restart, view.hash), states });
     }
   }
 
@@ -219,7 +223,7 @@ export class Follower {
       for (const state of await this.#client.states(name)) states.set(state.machineID ?? "", { state });
       const view = this.view(name);
       const changes = view.stateChanges + (sameStates(view.states, states) ? 0 : 1);
-      this.#views.set(name, { ...viewOfUnit(unit, view, undefined), states, stateChanges: changes });
+      this.#views.set(name, { ...viewOfUnit(unit, view), states, stateChanges: changes });
     });
     this.#markReady();
     this.#notify();
@@ -253,20 +257,30 @@ class Present {
 }
 
 /** The view with another unit in it, or none. */
-function viewOfUnit(unit: UnitEntity | undefined, view: UnitView, restart: number | undefined): UnitView {
+function viewOfUnit(
+  unit: UnitEntity | undefined,
+  view: UnitView,
+  restart?: number,
+  hash?: string,
+): UnitView {
   const { states, stateChanges } = view;
   return {
     ...{ states, stateChanges, seen: view.seen || unit !== undefined },
     ...(unit ? { unit } : {}),
     ...(unit && restart !== undefined ? { restart } : {}),
+    ...(unit && hash !== undefined ? { hash } : {}),
   };
 }
 
-function stateView({ job, error, result, restart, restarts, since }: StateEvent, state: UnitStateEntity): StateView {
+function stateView(
+  { job, error, permanent, result, restart, restarts, since }: StateEvent,
+  state: UnitStateEntity,
+): StateView {
   return {
     state,
     ...(job === undefined ? {} : { job }),
     ...(error === undefined ? {} : { error }),
+    ...(permanent === undefined ? {} : { permanent }),
     ...(result === undefined ? {} : { result }),
     ...(restart === undefined ? {} : { restart }),
     ...(restarts === undefined ? {} : { restarts }),

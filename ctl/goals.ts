@@ -69,13 +69,29 @@ export function reached(state: DesiredState): Judge {
   };
 }
 
+/** Load states in which systemd starts a unit under no circumstances, see org.freedesktop.systemd1(5). */
+const unloadable = new Set(["bad-setting", "error", "masked"]);
+
+/** The unit is loaded, and systemd could start it. */
+export function loaded(): Judge {
+  const isLoaded = reached("loaded");
+  return (name, view, now_ms) => {
+    const judgement = isLoaded(name, view, now_ms);
+    const said = view.states.get(view.unit?.machineID ?? "");
+    const load = said?.state.systemdLoadState ?? "";
+    if (judgement.verdict !== "done" || !said || !said.permanent && !unloadable.has(load)) return judgement;
+    const why = said.error === undefined ? "" : `: ${said.error}`;
+    return { verdict: "failed", reason: `unit ${name} cannot be started as it is: systemd reports it ${load}${why}` };
+  };
+}
+
 /** As `judge` has it, once the unit's machine has the version of its file with this hash; any, if undefined. */
 export function having(hash: string | undefined, judge: Judge): Judge {
   if (hash === undefined) return judge;
   return (name, view, now_ms) => {
     const judgement = judge(name, view, now_ms);
-    if (judgement.verdict !== "done") return judgement;
-    return view.states.get(view.unit?.machineID ?? "")?.state.hash === hash ? done : waiting;
+    if (judgement.verdict === "waiting" || !view.unit) return judgement;
+    return view.states.get(view.unit.machineID ?? "")?.state.hash === hash ? judgement : waiting;
   };
 }
 

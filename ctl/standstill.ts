@@ -14,6 +14,9 @@ const intervals_ms = [10_000, 30_000, 60_000] as const;
 /** Units that are named at a time. */
 const maxNamed = 3;
 
+/** Different facts about one unit that count as movement when they are seen first. */
+const maxSeen = 100;
+
 /** A unit that is waited for. */
 export interface WaitingUnit {
   readonly name: string;
@@ -24,9 +27,10 @@ export interface WaitingUnit {
 }
 
 interface Standstill {
-  view: UnitView;
-  readonly seen: string;
-  readonly since_ms: number;
+  view: UnitView | undefined;
+  /** Facts that were seen of it: what comes again, as where a machine tries the same again and again, is no movement. */
+  readonly seen: Set<string>;
+  since_ms: number;
   told: number;
 }
 
@@ -68,16 +72,25 @@ export class StandstillNotices {
 
   #look(name: string, now_ms: number): Standstill {
     const view = this.follower.view(name);
-    const before = this.#standstills.get(name);
-    if (before?.view === view) return before;
-    const { unit, states } = view;
-    const seen = JSON.stringify([unit?.machineID, unit?.currentState, [...states]]);
-    if (before?.seen === seen) {
-      before.view = view;
-      return before;
+    let standstill = this.#standstills.get(name);
+    if (!standstill) {
+      standstill = { view: undefined, seen: new Set(), since_ms: now_ms, told: 0 };
+      this.#standstills.set(name, standstill);
     }
-    const standstill = { view, seen, since_ms: now_ms, told: 0 };
-    this.#standstills.set(name, standstill);
+    if (standstill.view === view) return standstill;
+    standstill.view = view;
+    const { unit, states } = view;
+    const facts: readonly unknown[] = [
+      [unit?.machineID],
+      [unit?.desiredState, unit?.currentState],
+      ...[...states].flatMap(([machine, { state, error }]) => [[machine, state], [machine, error]]),
+    ];
+    for (const fact of facts.map((each) => JSON.stringify(each))) {
+      // A unit has few states; reasons that differ each time are cut off here.
+      if (standstill.seen.has(fact) || standstill.seen.size >= maxSeen) continue;
+      standstill.seen.add(fact);
+      Object.assign(standstill, { since_ms: now_ms, told: 0 });
+    }
     return standstill;
   }
 

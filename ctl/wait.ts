@@ -43,6 +43,9 @@ export const attempt_ms = 2000;
 /** Name of the flag that limits a wait as a whole, in seconds; 0 does not. */
 export const timeoutFlagName = "timeout";
 
+/** A refusal of systemd counts once nothing newer has come for this long: it may be older than the command. */
+export const refusal_ms = 2000;
+
 /** How long a line waits for the name of a machine that has to be asked for. */
 const namePatience_ms = 2000;
 
@@ -160,6 +163,7 @@ class Progress {
   #stage = 0;
   #stageBegan_ms: number;
   #place: Place | undefined;
+  #refusal: { readonly said: StateView; readonly since_ms: number } | undefined;
   readonly #told = new Set<string>();
 
   constructor(
@@ -204,13 +208,30 @@ class Progress {
         this.#stageBegan_ms = now_ms;
       } else {
         this.#tellErrors(view);
+        const refusalIn_ms = this.#refusalIn_ms(view, now_ms);
         const stage_ms = this.attempts > 0 ? this.#stageBegan_ms + this.attempts * attempt_ms : Infinity;
         const left_ms = Math.min(stage_ms, this.deadline_ms) - now_ms;
-        if (left_ms <= 0) this.failure = this.#late(stage);
-        else this.again_ms = Math.min(left_ms, judgement.again_ms ?? Infinity);
+        if (refusalIn_ms <= 0) this.failure = this.#refused();
+        else if (left_ms <= 0) this.failure = this.#late(stage);
+        else this.again_ms = Math.min(left_ms, refusalIn_ms, judgement.again_ms ?? Infinity);
         return;
       }
     }
+  }
+
+  /** How long until a refusal of systemd counts; `Infinity` if there is none. */
+  #refusalIn_ms(view: UnitView, now_ms: number): number {
+    const said = [...view.states.values()].find((said) => said.permanent && isOfLatestCommand(said));
+    // What was said of an older file says nothing of the newest.
+    const isNewest = view.hash === undefined || said?.state.hash === view.hash;
+    if (!said || !isNewest) this.#refusal = undefined;
+    else if (this.#refusal?.said !== said) this.#refusal = { said, since_ms: now_ms };
+    return this.#refusal ? this.#refusal.since_ms + refusal_ms - now_ms : Infinity;
+  }
+
+  #refused(): WaitFailure {
+    const { name } = this.wait;
+    return { name, reason: `unit ${name} will not get there as it is: ${this.#refusal!.said.error}` };
   }
 
   #late(stage: Stage): WaitFailure {
@@ -220,11 +241,14 @@ class Progress {
 
   /** An agent that cannot do what it was told may try for ever: the user is told why, once each reason. */
   #tellErrors(view: UnitView): void {
-    this.latestError = undefined;
     for (const said of view.states.values()) {
-      const { error } = said;
+      const { error, permanent } = said;
+      // What kept it from beginning is over.
+      if (said.state.systemdActiveState === "activating") this.latestError = undefined;
       if (!error || !isOfLatestCommand(said)) continue;
       this.latestError = error;
+      // That is told as the failure which it is about to be.
+      if (permanent) continue;
       if (this.#told.has(error)) continue;
       this.#told.add(error);
       note(this.context.io, `Unit ${this.wait.name}: ${error}`);

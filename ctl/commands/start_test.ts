@@ -245,3 +245,82 @@ Deno.test("start: a unit that does not move is told of, again and again", async 
     ),
   ]);
 });
+
+/** A cluster whose machine takes units, and whose systemd refuses every command for them. */
+function refusing(error: string, load: string, active = "inactive"): FakeApi {
+  const api = new FakeApi();
+  const refuse = (name: string) => {
+    const unit = api.units.get(name);
+    if (unit) Object.assign(unit, { machineID: api.machines[0]!.id });
+    api.tellUnit(name);
+    api.refuse(name, error, load, active);
+  };
+  Object.assign(api, { onWish: refuse, onRestart: refuse, onStop: refuse, onDelete: refuse });
+  return api;
+}
+
+for (
+  const [error, load] of [["bad unit file setting", "bad-setting"], ["Unit a.service is masked", "masked"]] as const
+) {
+  Deno.test(`start: ends with the reason where systemd will never start the unit (${load})`, async () => {
+    const api = refusing(error, load);
+    api.add("a.service", "inactive", option);
+    const { status, stdout, stderr } = await ran(api, "start a");
+    assert.deepEqual([status, stdout], [1, ""]);
+    assert.match(
+      stderr,
+      new RegExp(`^Error waiting for units: unit a\\.service will not get there as it is: ${error}\\n`),
+    );
+    assert.equal(stderr.split(error).length, 2, "the reason is told once");
+    assert.equal((await ran(api, "start a")).status, 1, "and at every try");
+  });
+}
+
+for (const verb of ["stop", "destroy", "unload"]) {
+  Deno.test(`${verb}: ends with the reason where systemd will never stop the unit`, async () => {
+    const api = refusing("stop refused: only by dependency", "loaded", "active");
+    const { onWish } = api;
+    api.onWish = () => {};
+    api.add("a.service", "launched", option);
+    api.onWish = onWish;
+    const { status, stderr } = await ran(api, `${verb} a`);
+    assert.equal(status, 1);
+    assert.match(stderr, /unit a\.service will not get there as it is: stop refused: only by dependency\n/);
+  });
+}
+
+Deno.test("start: an older refusal does not count if systemd starts the unit after all", async () => {
+  const api = new FakeApi();
+  api.add("a.service", "loaded", option);
+  api.refuse("a.service", "bad unit file setting", "bad-setting");
+  api.onWish = (name) => void setTimeout(() => api.obey(name), 10);
+  assert.equal((await ran(api, "start a")).status, 0);
+});
+
+Deno.test("load: a unit that systemd cannot use makes it fail", async () => {
+  const api = new FakeApi();
+  api.add("a.service", "inactive", option);
+  api.onWish = (name) => {
+    api.obey(name);
+    api.say(name, "inactive", "dead", undefined, "bad-setting");
+  };
+  const { status, stderr } = await ran(api, "load a");
+  assert.equal(status, 1);
+  assert.match(stderr, /unit a\.service cannot be started as it is: systemd reports it bad-setting\n/);
+});
+
+Deno.test("stop: a machine that tries the same again and again does not count as movement", async () => {
+  const api = new FakeApi();
+  api.add("a.service", "launched", option);
+  api.onWish = () => {};
+  const flapping = setInterval(() => {
+    api.say("a.service", "deactivating", "stop-sigterm");
+    api.say("a.service", "active", "running", "it is busy");
+  }, 20);
+  try {
+    const { stderr } = await ran(api, "stop --timeout=20 a");
+    assert.match(stderr, /^Unit a\.service: it is busy\nUnit a\.service has not moved for 1\d s, .*: it is busy\n/);
+  } finally {
+    clearInterval(flapping);
+  }
+});

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { apiCases } from "./ctl_api_cases.ts";
+import { startCases } from "./ctl_start_cases.ts";
 import { patternCases } from "./ctl_pattern_cases.ts";
 import { unitFileCases } from "./unit_file_cases.ts";
 import { type Case, Home, type Stage } from "./ctl_home.ts";
@@ -649,6 +650,7 @@ Deno.test("fleetctl over SSH", async (t) => {
         ...tunnels,
         ...lost,
         ...apiCases,
+        ...startCases,
         ...patternCases,
         ...unitFileCases,
         ...injection,
