@@ -22,10 +22,12 @@ export const usage = `Usage: fleetd [--config PATH] [--listen ADDRESS]...
        fleetd --dev [--listen ADDRESS]...
 
   --config PATH      configuration file (default: /etc/fleet/fleet.conf where it exists)
-  --listen ADDRESS   serve the API here too: HOST:PORT or unix:PATH (repeatable); without it, and
-                     without sockets passed by systemd, there is no API
+  --listen ADDRESS   serve the API here too: HOST:PORT, or unix:PATH below /run/fleet, /run/user or /var/lib/fleet
+                     (repeatable). Every user who reaches a port of the loopback address controls the cluster, as root.
+                     Without it, and without sockets passed by systemd, there is no API
   --check-config     print what each option is and where that comes from, and end: 0 if it can be used
-  --dev              a cluster of this machine alone, kept in memory, to try things out; its units end with it
+  --dev              a cluster of this machine alone, kept in memory, to try things out; its units end with it. The
+                     API is on a unix socket, and on no TCP port unless --listen names one
   --version          print the version
   --help             print this text
 

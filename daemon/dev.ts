@@ -7,16 +7,15 @@
 import { userBusAdvice } from "../systemd/dbus/mod.ts";
 import { type Configuration, readConfiguration } from "./configuration.ts";
 
-/** Where the API of a try listens besides its unix socket; loopback, so only this machine can reach it. */
-const address = "127.0.0.1:49153";
-
 /** What a try stands on. */
 export interface DevSetting {
   readonly configuration: Configuration;
-  /** Where the API listens. */
+  /** Where the API listens: a unix socket, since every local user could open a TCP port. */
   readonly listen: readonly string[];
   /** What to type first. */
   readonly greeting: string;
+  /** Removes the daemon's files; to be called when everything else is closed. Unit files that are left keep them. */
+  readonly removeFiles: () => Promise<void>;
 }
 
 /**
@@ -37,7 +36,35 @@ export async function devSetting(config: string | undefined): Promise<DevSetting
   });
   await Deno.mkdir(`${directory}/units`, { recursive: true, mode: 0o755 });
   const socket = `${directory}/fleet.sock`;
-  return { configuration, listen: [`unix:${socket}`, address], greeting: greetingFor(socket) };
+  return {
+    configuration,
+    listen: [`unix:${socket}`],
+    greeting: greetingFor(socket),
+    removeFiles: () => removeFiles(directory, isRoot ? ["/run/fleet"] : []),
+  };
+}
+
+/**
+ * Removes `directory` unless it still has unit files: the units could not be stopped, and the next `--dev` has to find
+ * them. `parents` are removed where they are empty.
+ */
+async function removeFiles(directory: string, parents: readonly string[]): Promise<void> {
+  if (!await removeEmpty(`${directory}/units`)) return;
+  await Deno.remove(directory, { recursive: true });
+  for (const parent of parents) await removeEmpty(parent);
+}
+
+/** Returns false if the directory is not empty. */
+async function removeEmpty(directory: string): Promise<boolean> {
+  try {
+    await Deno.remove(directory);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return true;
+    const [entry] = await Array.fromAsync(Deno.readDir(directory));
+    if (entry === undefined) throw error;
+    return false;
+  }
 }
 
 const elsewhere = "To see fleet at work on machines of its own: deno task demo (in fleet's source, as root)";
@@ -73,7 +100,9 @@ In another terminal:
   fleetctl list-units
   fleetctl destroy hello.service
 
-The same API, for programs: http://${address}/fleet/v1/units
+The same API, for programs:
+
+  curl --unix-socket ${socket} http://fleet/fleet/v1/units
 
 `;
 }

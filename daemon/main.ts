@@ -168,6 +168,9 @@ async function run(house: House): Promise<void> {
       { what: "the store", close: () => daemon.close() },
       { what: "the connection to systemd", close: () => systemd.close() },
     ], log);
+    // Without a socket of its own, the files belong to another daemon.
+    const { server, removeFiles } = house;
+    if (server && removeFiles) await closeAll([{ what: "the files of --dev", close: removeFiles }], log);
   }
 }
 

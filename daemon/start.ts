@@ -17,6 +17,8 @@ export interface Start {
   readonly configure: () => Promise<Configuration>;
   /** Set for a try: it is kept in memory, its units end with it, and this is said when it is ready. */
   readonly greeting?: string;
+  /** Set for a try: removes the daemon's files, when all else is closed. */
+  readonly removeFiles?: () => Promise<void>;
 }
 
 /** What the command line asks for, read. Throws when it cannot be. */

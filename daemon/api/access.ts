@@ -53,6 +53,12 @@ export function policyWarnings(policy: Policy, encrypted: boolean): string[] {
   return isOpen(policy) ? plain : [`the API's network addresses refuse everybody: ${remedy}`];
 }
 
+/** What to know about a TCP socket on a loopback address. */
+export function loopbackWarning(address: string): string {
+  return `every user and program of this machine that reaches the API at ${address} controls the cluster, as root: ` +
+    "prefer a unix socket, whose file says who may open it";
+}
+
 /** Whether a request over `connection` may be carried out. */
 export function judge(policy: Policy, request: Request, target: string, connection: Connection): Verdict {
   const { kind, hosts, coding } = connection;

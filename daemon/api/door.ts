@@ -52,6 +52,10 @@ interface Visit {
   leaving: AbortController;
   /** The request that came last; its body may be coming yet. */
   latest?: IncomingMessage;
+  /** The request that is being answered, or was last. */
+  current?: IncomingMessage;
+  /** Malformed bytes have come: they are answered when all requests before them are. */
+  isMalformed?: boolean;
   /** The answer under way is the last one. */
   isOver?: boolean;
 }
@@ -180,10 +184,25 @@ export class Door {
     if (before >= 4 * waiting) socket.destroy();
   }
 
+  /**
+   * Calls `end` when every complete request that came before on the connection has been answered; event streams end for
+   * that. The request whose own bytes are malformed is not answered. Only the first call of a connection counts.
+   */
+  endAfterAnswers(socket: Socket, end: () => void): void {
+    const visit = this.#open.get(socket);
+    if (visit?.isMalformed) return;
+    if (!visit || socket.destroyed || visit.current?.complete === false) return end();
+    visit.isMalformed = true;
+    visit.leaving.abort();
+    this.#turns.take(socket, end);
+  }
+
   #begin(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
     const { closing } = this;
     const { socket } = incoming;
     const visit = this.#open.get(socket);
+    if (visit?.isMalformed && !incoming.complete) return this.#turns.done(socket);
+    if (visit) visit.current = incoming;
     const leaving = visit?.leaving.signal ?? closing;
     this.#peers.set(incoming, {
       ...takePeer(incoming, kind, leaving, this.options.clock.now_ms(), this),

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type Server as HttpServer, type Ser
 import { createServer as createTlsServer, type Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { messageOf } from "../../registry/log.ts";
-import { isOpen, policyWarnings } from "./access.ts";
+import { isOpen, loopbackWarning, policyWarnings } from "./access.ts";
 import type { Connection } from "./context.ts";
 import { type Credentials, Door, type DoorOptions, type TlsTexts } from "./door.ts";
 import { malformedReply, refusedReply, settings } from "./limits.ts";
@@ -60,6 +60,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     throw error;
   }
   const networkAddresses = open.flatMap((listener) => listener.networkAddress ?? []);
+  for (const { isLoopback, address } of open) if (isLoopback) options.log("warn", loopbackWarning(address));
   const warn = ({ policy, tls }: Credentials) => {
     if (networkAddresses.length === 0) return;
     for (const warning of policyWarnings(policy, tls !== undefined)) options.log("warn", warning);
@@ -129,6 +130,10 @@ class Listener {
     if (bound !== undefined) return describeListen({ kind: "tcp", host: bound.address, port: bound.port });
     const path = this.#server.address();
     return typeof path === "string" ? `unix:${path}` : describeListen(this.spec);
+  }
+
+  get isLoopback(): boolean {
+    return this.#kind === "loopback";
   }
 
   get networkAddress(): NetworkAddress | undefined {
@@ -202,14 +207,19 @@ class Listener {
     });
     // Else node:http would answer by itself, without a word; RFC 9110, section 10.1.1, lets us look over an expectation.
     server.on("checkExpectation", (incoming, outgoing) => this.#answer(incoming, outgoing));
-    server.on(
-      "connect",
-      (_incoming, socket) => giveUp(socket as Socket, refusedReply(405, "CONNECT is not supported")),
-    );
+    server.on("connect", (_incoming, socket) => {
+      this.#giveUp(socket as Socket, refusedReply(405, "CONNECT is not supported"));
+    });
     server.on("clientError", (error, socket) => {
       this.log("debug", "a connection is given up", { error: messageOf(error) });
-      giveUp(socket as Socket, malformedReply(codeOf(error)));
+      this.#giveUp(socket as Socket, malformedReply(codeOf(error)));
     });
+  }
+
+  /** The reply comes after the answers to the requests before. */
+  #giveUp(socket: Socket, reply: string): void {
+    socket.on("error", () => {});
+    this.door.endAfterAnswers(socket, () => giveUp(socket, reply));
   }
 
   async close(): Promise<void> {
@@ -257,9 +267,8 @@ class Listener {
 
 const remoteOf = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress}:${remotePort}`;
 
-/** Whoever keeps his side open must not hold the connection; and node:http, which has let go of it, hears no error of it. */
+/** A client that keeps its side open must not hold the connection. */
 function giveUp(socket: Socket, reply: string): void {
-  socket.on("error", () => {});
   if (socket.writable) socket.write(reply);
   socket.destroySoon();
 }

@@ -8,10 +8,19 @@ import { lstat, unlink } from "node:fs/promises";
 import { connect } from "node:net";
 import { describeListen, type ListenSpec } from "./listen.ts";
 
+/** The folders in and below which fleetd may make files; compile.sh grants them. */
+export const socketFolders = ["/run/fleet", "/run/user", "/var/lib/fleet"] as const;
+
 /** Why a socket could not be had, and what to do about it. */
 export async function explainListen(spec: ListenSpec, cause: unknown): Promise<Error> {
   const address = describeListen(spec);
   const code = codeOf(cause);
+  if (spec.kind === "unix" && cause instanceof Deno.errors.NotCapable) {
+    const folders = `${socketFolders.slice(0, -1).join(", ")} and ${socketFolders.at(-1)}`;
+    return new Error(
+      `cannot listen on ${address}: fleetd may make sockets only in and below ${folders}: name a path there`,
+    );
+  }
   if (spec.kind === "unix" && code === "EADDRINUSE") {
     const why = !await isSocket(spec.path)
       ? "there is a file that is no socket: name another path, or remove the file"

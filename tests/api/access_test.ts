@@ -408,3 +408,13 @@ Deno.test("TLS on the sockets that systemd passes: on those of the network, and 
     while (!(await errors.read()).done);
   });
 });
+
+Deno.test("a TCP socket on a loopback address is warned of, others are not", async () => {
+  await using api = await ApiFixture.open();
+  await using stage = new Stage();
+  const { addresses: [, address] } = await stage.serve(api.handler, [stage.unix(), loopback]);
+  const warnings = stage.logged.map((line) =>
+    /^every user .* API at (\S+) controls the cluster, as root: /.exec(line)?.[1]
+  );
+  assert.deepEqual(warnings, [address]);
+});

@@ -8,7 +8,11 @@ import { until } from "./process.ts";
 import { startUserSystemd, userBus } from "./user_systemd.ts";
 
 /** A try that runs on a machine as a service of its own, with what it says in a file. */
-async function startTry(machine: Machine, properties: readonly string[] = []): Promise<void> {
+async function startTry(
+  machine: Machine,
+  properties: readonly string[] = [],
+  flags: readonly string[] = [],
+): Promise<void> {
   // systemd-run returns before the file is emptied: what the try before has said is not to be taken for this one's.
   await machine.must(["rm", "-f", "/root/said"]);
   await machine.must([
@@ -21,6 +25,7 @@ async function startTry(machine: Machine, properties: readonly string[] = []): P
     ...properties,
     "/usr/local/bin/fleetd",
     "--dev",
+    ...flags,
   ]);
 }
 
@@ -50,21 +55,54 @@ async function asRoot(machine: Machine): Promise<void> {
   const took_ms = performance.now() - begun_ms;
   assert.ok(took_ms < 3_000, `ready after ${took_ms} ms, on a busy host`);
   const commands = commandsOf(said);
-  assert.equal(commands.length, 5, said);
+  assert.equal(commands.length, 6, said);
   const output = await machine.sh(`cd /root; ${commands.slice(0, 4).join("\n")}`);
   assert.match(output, /Unit hello\.service launched on [0-9a-f]{8}\.\.\./);
   assert.match(output, /hello\.service\t+[0-9a-f]{8}\.\.\.\S*\t+active\t+running/);
   assert.equal((await machine.must(["systemctl", "is-active", "hello.service"])).trim(), "active");
-  const page = await machine.sh(
-    'exec 3<>/dev/tcp/127.0.0.1/49153; printf "GET /fleet/v1/machines HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n" >&3; cat <&3'
-      .replace(/^/, "bash -c '").replace(/$/, "'"),
-  );
-  assert.match(page, /"machines":\[\{"id":"0101/);
+  assert.deepEqual(await tcpPorts(machine), [], "it opens no TCP port unless --listen names one");
   // ^C: its units end with it.
   await machine.must(["systemctl", "kill", "--kill-whom=main", "--signal=INT", "try.service"]);
   await gone(machine);
   assert.notEqual((await machine.run(["systemctl", "is-active", "hello.service"])).code, 0);
-  assert.equal(await machine.must(["ls", "/run/fleet/dev/units"]), "");
+  assert.deepEqual(await leftBehind(machine, "hello"), [], "nothing is left behind");
+}
+
+/** The TCP ports on which `fleetd` listens. */
+async function tcpPorts(machine: Machine): Promise<string[]> {
+  const sockets = await machine.must(["ss", "--tcp", "--listening", "--numeric", "--processes", "--no-header"]);
+  const pid = (await machine.must(["systemctl", "show", "--property=MainPID", "--value", "try.service"])).trim();
+  return sockets.split("\n").filter((line) => line.includes(`pid=${pid},`)).map((line) => line.split(/\s+/)[3]!);
+}
+
+/** Files below /run and /var/lib that name the try or its unit. */
+async function leftBehind(machine: Machine, unit: string): Promise<string[]> {
+  const names = ["-path", "*fleet/dev*", "-o", "-name", "fleet-dev*", "-o", "-name", `${unit}*`];
+  const found = await machine.must(["find", "/run", "/var/lib", "/etc/systemd", "-xdev", "(", ...names, ")"]);
+  return found.split("\n").filter((path) => path !== "");
+}
+
+/** With `--listen`, the port is open, and the log says what that means. */
+async function onRequest(machine: Machine): Promise<void> {
+  await startTry(machine, [], ["--listen", "127.0.0.1:49153"]);
+  await greeting(machine);
+  assert.deepEqual(await tcpPorts(machine), ["127.0.0.1:49153"]);
+  assert.match(
+    await machine.must(["cat", "/root/logged"]),
+    /the API at 127\.0\.0\.1:49153 controls the cluster, as root/,
+  );
+  await refuseAnother(machine);
+  await machine.must(["systemctl", "stop", "try.service"]);
+  await gone(machine);
+  assert.deepEqual(await leftBehind(machine, "hello"), []);
+}
+
+/** Another one in the same place is refused and leaves the first alone. */
+async function refuseAnother(machine: Machine): Promise<void> {
+  const second = await machine.run(["fleetd", "--dev"]);
+  assert.equal(second.code, 1);
+  assert.match(second.stderr, /cannot listen on unix:\/run\/fleet\/dev\/fleet\.sock: another program answers there/);
+  await machine.must(["fleetctl", "--endpoint=unix:///run/fleet/dev/fleet.sock", "list-machines"]);
 }
 
 /** One that was killed leaves its units; the next knows nothing of them, and takes them away. */
@@ -110,6 +148,7 @@ async function asUser(machine: Machine): Promise<void> {
   await machine.must(["systemctl", "stop", "try.service"]);
   await gone(machine);
   assert.notEqual((await user.run("systemctl", "--user", "is-active", "hello.service")).code, 0);
+  assert.deepEqual(await leftBehind(machine, "hello.service"), []);
 }
 
 async function withoutSystemd(machine: Machine): Promise<void> {
@@ -135,6 +174,7 @@ Deno.test("a try on one machine", async (t) => {
       const machine = lab.machine("m1");
       await machine.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
       await t.step("as root: ready at once, and what it says to type works", () => asRoot(machine));
+      await t.step("a TCP port is open only where --listen names it", () => onRequest(machine));
       await t.step("what a killed one has left is taken away", () => afterAKill(machine));
       await t.step("as a user, on the user's own systemd", () => asUser(machine));
       await t.step("where there is no systemd it says so", () => withoutSystemd(machine));

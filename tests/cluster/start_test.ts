@@ -85,6 +85,11 @@ async function refusals(cluster: FleetCluster): Promise<void> {
     { args: ["--listen", "nonsense"], code: 1, says: /nonsense/ },
     { args: ["--listen", "127.0.0.1:22"], code: 1, says: /127\.0\.0\.1:22.*(in use|occupied)/i },
     {
+      args: ["--listen", "unix:/tmp/x"],
+      code: 1,
+      says: /unix:\/tmp\/x: .*only in and below \/run\/fleet, \/run\/user and \/var\/lib\/fleet: name a path there\n$/,
+    },
+    {
       args: [],
       env: { FLEET_UNITS_DIRECTORY: "/srv/fleet/units" },
       code: 1,
