@@ -21,9 +21,12 @@ export function editDistance(a: string, b: string): number {
 /** The candidate that is nearest to a word, if one is near at all: no more than a third of its letters differ. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const lower = word.toLowerCase();
+  const limit = (candidate: string) => Math.max(1, candidate.length / 3);
+  // The distance is at least the difference in length: a long word costs nothing.
   const ranked = candidates
+    .filter((candidate) => Math.abs(candidate.length - lower.length) <= limit(candidate))
     .map((candidate) => ({ candidate, distance: editDistance(lower, candidate.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance);
   const best = ranked[0];
-  return best && best.distance <= Math.max(1, best.candidate.length / 3) ? best.candidate : undefined;
+  return best && best.distance <= limit(best.candidate) ? best.candidate : undefined;
 }

@@ -43,13 +43,9 @@ export function checkUnit(name: string, options: readonly UnitOption[]): Finding
   const invalid = validateUnitName(name) ?? unrunnableType(name) ?? validateFleetOptions(name, options);
   return [
     ...invalid === undefined ? [] : [{ kind: "invalid" as const, message: invalid }],
-    ...firstOfEach(options, misspelling).map((finding) => ({ kind: "unknown" as const, ...finding })),
-    ...firstOfEach(options, (option) => ignoredSection(name, option)).map((finding) => ({
-      kind: "doubtful" as const,
-      ...finding,
-    })),
-    ...firstOfEach(options, swallowedHeader).map((finding) => ({ kind: "doubtful" as const, ...finding })),
-    ...doubts(name, options).map((finding) => ({ kind: "doubtful" as const, ...finding })),
+    ...misspellings(options).map((finding) => ({ kind: "unknown" as const, ...finding })),
+    ...[...ignoredSections(name, options), ...swallowedHeaders(options), ...doubts(name, options)]
+      .map((finding) => ({ kind: "doubtful" as const, ...finding })),
   ];
 }
 
@@ -60,14 +56,11 @@ export function doubtfulValues(name: string, options: readonly UnitOption[]): st
 
 type Doubt = Pick<Finding, "message" | "option">;
 
-/** Each message once, at the first option that it concerns. */
-function firstOfEach(options: readonly UnitOption[], check: (option: UnitOption) => string | undefined): Doubt[] {
-  const found = new Map<string, number>();
-  for (const [index, option] of options.entries()) {
-    const message = check(option);
-    if (message !== undefined && !found.has(message)) found.set(message, index);
-  }
-  return [...found].map(([message, option]) => ({ message, option }));
+/** The first option of each section, with its place. */
+function sectionsOf(options: readonly UnitOption[]): Map<string, number> {
+  const first = new Map<string, number>();
+  for (const [index, { section }] of options.entries()) if (!first.has(section)) first.set(section, index);
+  return first;
 }
 
 /** Sections by the type of unit, see the manual pages; all types have the common ones. */
@@ -85,27 +78,49 @@ const sectionsOfTypes: Readonly<Record<string, string>> = {
 };
 const knownSections = [...commonSections, ...Object.values(sectionsOfTypes)];
 
-function misspelling({ section, name }: UnitOption): string | undefined {
-  if (section === fleetSection) return isKnownFleetOption(name) ? undefined : unrecognizedOption(name);
-  if (knownSections.includes(section)) return undefined;
-  const meant = nearest(section, knownSections);
-  return meant && `unrecognized section: ${quote(`[${section}]`)} (did you mean ${quote(`[${meant}]`)}?)`;
+function misspellings(options: readonly UnitOption[]): Doubt[] {
+  const keys = new Map<string, number>();
+  for (const [index, { section, name }] of options.entries()) {
+    if (section === fleetSection && !isKnownFleetOption(name) && !keys.has(name)) keys.set(name, index);
+  }
+  const sections = [...sectionsOf(options)].flatMap(([section, option]) => {
+    const meant = knownSections.includes(section) ? undefined : nearest(section, knownSections);
+    if (meant === undefined) return [];
+    const message = `unrecognized section: ${quote(`[${section}]`)} (did you mean ${quote(`[${meant}]`)}?)`;
+    return [{ message, option }];
+  });
+  return [...sections, ...[...keys].map(([key, option]) => ({ message: unrecognizedOption(key), option }))]
+    .sort((a, b) => a.option - b.option);
 }
 
-/** Why systemd and fleet ignore a section. Those that begin with X- are for other programs. */
-function ignoredSection(name: string, { section }: UnitOption): string | undefined {
+/** Sections that systemd and fleet ignore. Those that begin with X- are for other programs. */
+function ignoredSections(name: string, options: readonly UnitOption[]): Doubt[] {
   const type = parseUnitName(name)?.type ?? "";
   const own = Object.hasOwn(sectionsOfTypes, type) ? sectionsOfTypes[type] : undefined;
-  if (section === own || commonSections.includes(section) || section.startsWith("X-")) return undefined;
-  if (knownSections.includes(section)) return `section ${quote(`[${section}]`)} is ignored in a unit of type ${type}`;
-  if (nearest(section, knownSections) !== undefined) return undefined;
-  return `section ${quote(`[${section}]`)} is unknown to systemd and ignored`;
+  return [...sectionsOf(options)].flatMap(([section, option]) => {
+    if (section === own || commonSections.includes(section) || section.startsWith("X-")) return [];
+    const header = shown(`[${section}]`);
+    if (knownSections.includes(section)) {
+      return [{ message: `section ${header} is ignored in a unit of type ${type}`, option }];
+    }
+    if (nearest(section, knownSections) !== undefined) return [];
+    return [{ message: `section ${header} is unknown to systemd and ignored`, option }];
+  });
 }
 
-/** A value whose last line was continued by mistake takes the next section's header for its own. */
-function swallowedHeader({ name, value }: UnitOption): string | undefined {
-  const header = /\n\s*(\[[^\]\n]+\])\s*(\n|$)/.exec(value)?.[1];
-  return header && `${quote(header)} is part of the value of ${name}: the line before ends in a backslash`;
+/** Values whose last line was continued by mistake: each takes the next section's header for its own. */
+function swallowedHeaders(options: readonly UnitOption[]): Doubt[] {
+  return options.flatMap(({ name, value }, option) => {
+    const header = /\n[ \t]*(\[[^\]\n]+\])[ \t]*(\n|$)/.exec(value)?.[1];
+    if (header === undefined) return [];
+    const message = `${shown(header)} is part of the value of ${name}: the line before ends in a backslash`;
+    return [{ message, option }];
+  });
+}
+
+/** A text in quotes, and not all of it if it is long. */
+function shown(text: string): string {
+  return text.length > 200 ? quote(`${text.slice(0, 200).toWellFormed()}…`) : quote(text);
 }
 
 function doubts(name: string, options: readonly UnitOption[]): Doubt[] {
@@ -134,7 +149,7 @@ function doubtsOfOption(name: string, option: UnitOption): string[] {
     if (isTemplate(name) && written.includes("%")) return [];
     const value = expandSpecifiers(written, name);
     const doubt = value === ""
-      ? `${option.name}=${quote(written)} is empty: it asks for nothing`
+      ? `${option.name}=${shown(written)} is empty: it asks for nothing`
       : doubtsOfValues[option.name.replace(/^X-(Condition)?/, "")]?.(value, option.name);
     return [doubt ?? []].flat();
   });
@@ -144,15 +159,15 @@ function doubtsOfOption(name: string, option: UnitOption): string[] {
 function takenLiterally({ name, value }: UnitOption): string | undefined {
   const joined = joinContinuedLines(value);
   const specifier = /%(?![nNpi])[A-Za-z%]/.exec(joined)?.[0];
-  if (specifier !== undefined) return `${name} contains ${quote(specifier)}: only %n, %N, %p and %i are replaced`;
+  if (specifier !== undefined) return `${name} contains ${shown(specifier)}: only %n, %N, %p and %i are replaced`;
   const variable = /\$(\{[^}]*\}?|[A-Za-z_]\w*)/.exec(joined)?.[0];
-  if (variable !== undefined) return `${name} contains ${quote(variable)}: variables are not replaced`;
+  if (variable !== undefined) return `${name} contains ${shown(variable)}: variables are not replaced`;
   const comment = /(?<=\s)[#;].*/.exec(joined)?.[0];
   if (comment !== undefined) {
-    return `${quote(comment)} is part of the value of ${name}: a comment needs a line of its own`;
+    return `${shown(comment)} is part of the value of ${name}: a comment needs a line of its own`;
   }
   if (splitValues({ section: fleetSection, name, value }).some((item) => /["“”]|^'/.test(item))) {
-    return `the quotes in ${name}=${quote(joined)} are part of the value: write one value, or "value1" "value2"`;
+    return `the quotes in ${name}=${shown(joined)} are part of the value: write one value, or "value1" "value2"`;
   }
   return undefined;
 }
@@ -163,16 +178,16 @@ const doubtsOfValues: Readonly<Record<string, ValueCheck>> = {
   MachineID: machineIdDoubt,
   MachineBootID: machineIdDoubt,
   MachineOf(value, option) {
-    if (isTemplate(value)) return `${option}=${quote(value)} names a template, which never runs`;
+    if (isTemplate(value)) return `${option}=${shown(value)} names a template, which never runs`;
     const invalid = validateUnitName(value);
     return invalid &&
-      `${option}=${quote(value)} names no unit, so that the unit waits for ever: ${separately(value, invalid)}`;
+      `${option}=${shown(value)} names no unit, so that the unit waits for ever: ${separately(value, invalid)}`;
   },
   MachineMetadata(value, option) {
     const [key = "", wanted] = value.split("=", 2);
-    if (wanted === "") return `${option}=${quote(value)} has no value behind =: it asks for nothing`;
+    if (wanted === "") return `${option}=${shown(value)} has no value behind =: it asks for nothing`;
     if (wanted === undefined || (key.trim() === key && wanted.trim() === wanted)) return undefined;
-    return `the blanks in ${option}=${quote(value)} belong to key or value: write key=value`;
+    return `the blanks in ${option}=${shown(value)} belong to key or value: write key=value`;
   },
   Conflicts: (value, option) =>
     value.split(/\s+/).filter((glob) => glob !== "").flatMap((glob) => patternDoubt(glob, option)),
@@ -180,24 +195,24 @@ const doubtsOfValues: Readonly<Record<string, ValueCheck>> = {
   Global(value) {
     if ([...truths, ...untruths].includes(value.toLowerCase())) return undefined;
     const expected = `${truths.join(", ")}, or ${untruths.join(", ")}`;
-    return `Global=${quote(value)} counts as no: expect ${expected}`;
+    return `Global=${shown(value)} counts as no: expect ${expected}`;
   },
 };
 
 function machineIdDoubt(value: string, option: string): string | undefined {
   if (/^([0-9a-f]{8}|[0-9a-f]{32})$/.test(value)) return undefined;
-  return `${option}=${quote(value)} is no machine ID: expect its 32 hexadecimal digits, or the first 8 of them`;
+  return `${option}=${shown(value)} is no machine ID: expect its 32 hexadecimal digits, or the first 8 of them`;
 }
 
 function patternDoubt(glob: string, option: string): string[] {
-  if (isMalformedGlob(glob)) return [`malformed pattern ${quote(glob)} in ${option}: it matches no unit`];
+  if (isMalformedGlob(glob)) return [`malformed pattern ${shown(glob)} in ${option}: it matches no unit`];
   const strange = /[^A-Za-z0-9:\-_.\\@*?[\]^]/.exec(glob)?.[0];
   const why = strange !== undefined
-    ? `no unit name contains ${quote(strange)}`
+    ? `no unit name contains ${shown(strange)}`
     : /[*?[\\]/.test(glob)
     ? undefined
     : validateUnitName(glob);
-  return why === undefined ? [] : [`${option}=${quote(glob)} matches no unit: ${separately(glob, why)}`];
+  return why === undefined ? [] : [`${option}=${shown(glob)} matches no unit: ${separately(glob, why)}`];
 }
 
 /** Adds how to write several values where one seems to be several. */

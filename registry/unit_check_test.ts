@@ -167,6 +167,22 @@ Deno.test("what fleet refuses comes first", () => {
   assert.equal(first("x.service", "[Service]\nExecStart=/bin/true"), undefined);
 });
 
+Deno.test("a hostile file is checked in time that grows with its size, and told of in few words", () => {
+  const size = 100_000;
+  const hostiles: Readonly<Record<string, string>> = {
+    "a long section": `[${"s".repeat(size)}]\n${"a=b\n".repeat(size / 4)}`,
+    "many sections": Array.from({ length: size / 10 }, (_, index) => `[S${index}]\na=\n`).join(""),
+    "a long comment": `[X-Fleet]\nConflicts=a ${"#".repeat(size)}\n`,
+    "a long name": `[X-Fleet]\nMachineOf=${"a".repeat(size)}\n`,
+    "a long continuation": `[Service]\na=${"\\\n [".repeat(size / 4)}\n`,
+  };
+  for (const [what, text] of Object.entries(hostiles)) {
+    const messages = checkUnit("x.service", parseUnitFile(text)).map(({ message }) => message);
+    assert.ok(messages.every((message) => message.length < 1000), what);
+    assert.ok(messages.length <= size / 10, what);
+  }
+});
+
 Deno.test("no options make the check throw", () => {
   const value = fc.string({ unit: fc.constantFrom(...'ab"= %in*[\\\n$#') });
   const options = fc.array(fc.record({
