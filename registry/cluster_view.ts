@@ -51,6 +51,7 @@ export class ClusterView {
   readonly #records = new Map<MachineId, Omit<Machine, "metadata">>();
   /** By key: what cannot be read, and has a stand-in instead. */
   #unreadable = new Map<string, Unreadable & { readonly key: ParsedKey }>();
+  #departed: ReadonlySet<MachineId> = new Set();
   #id = "";
   #leader: Leader | undefined;
   #revision: Revision = 0;
@@ -93,6 +94,7 @@ export class ClusterView {
     ) map.clear();
     this.#records.clear();
     this.#unshared.clear();
+    this.#departed = new Set();
     this.#id = "";
     this.#leader = undefined;
     this.#epoch++;
@@ -127,6 +129,7 @@ export class ClusterView {
       targets: this.#targets.share(),
       assignments: this.#assignments.share(),
       machines: this.#machines.share(),
+      ...(this.#departed.size === 0 ? {} : { departed: this.#departed }),
       dynamicMetadata: this.#metadata.share(),
       states: this.#states.share(),
       ...(this.#leader === undefined ? {} : { leader: this.#leader }),
@@ -208,6 +211,7 @@ export class ClusterView {
       case "fence":
       case "file":
       case "metadata":
+      case "departed":
         // Whatever text they hold can be read.
         break;
     }
@@ -240,6 +244,9 @@ export class ClusterView {
       case "machine":
         this.#records.set(key.machine, decodeMachine(key.machine, kv));
         this.#refreshMachine(key.machine);
+        break;
+      case "departed":
+        this.#departed = new Set([...this.#departed, key.machine]);
         break;
       case "metadata":
         this.#metadata.set(key.machine, { ...this.#metadata.get(key.machine), [key.key]: kv.value });
@@ -290,6 +297,9 @@ export class ClusterView {
       case "machine":
         this.#records.delete(key.machine);
         this.#machines.delete(key.machine);
+        break;
+      case "departed":
+        this.#departed = new Set([...this.#departed].filter((machine) => machine !== key.machine));
         break;
       case "metadata": {
         const { [key.key]: _gone, ...rest } = this.#metadata.get(key.machine) ?? {};

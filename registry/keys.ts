@@ -19,6 +19,8 @@ export const globalKey = (name: UnitName): string => `global/${name}`;
 export const targetKey = (name: UnitName): string => `target/${name}`;
 export const assignKey = (machine: MachineId, name: UnitName): string => `assign/${machine}/${name}`;
 export const machineKey = (machine: MachineId): string => `machine/${machine}`;
+/** Marks a machine that was stopped in good order. Bound to a short lease of its own. */
+export const departedKey = (machine: MachineId): string => `departed/${machine}`;
 export const metadataKey = (machine: MachineId, key: string): string => `metadata/${machine}/${key}`;
 export const stateKey = (machine: MachineId, name: UnitName): string => `state/${machine}/${name}`;
 
@@ -34,7 +36,7 @@ export type ParsedKey =
   | { readonly kind: "fence"; readonly writer: string }
   | { readonly kind: "file"; readonly hash: string }
   | { readonly kind: "unit" | "global" | "target"; readonly name: UnitName }
-  | { readonly kind: "machine"; readonly machine: MachineId }
+  | { readonly kind: "machine" | "departed"; readonly machine: MachineId }
   | { readonly kind: "assign" | "state"; readonly machine: MachineId; readonly name: UnitName }
   | { readonly kind: "metadata"; readonly machine: MachineId; readonly key: string };
 
@@ -58,6 +60,7 @@ export function parseKey(key: string): ParsedKey | undefined {
     case "target":
       return rest && second < 0 ? { kind, name: rest } : undefined;
     case "machine":
+    case "departed":
       return rest && second < 0 ? { kind, machine: rest } : undefined;
     case "assign":
     case "state": {

@@ -9,7 +9,7 @@
 
 import { type Clock, retryDelay_ms } from "./clock.ts";
 import { decodeMachine, encodeMachine, encodeState } from "./codec.ts";
-import { machineKey, stateKey, statePrefix } from "./keys.ts";
+import { departedKey, machineKey, stateKey, statePrefix } from "./keys.ts";
 import { type Log, messageOf } from "./log.ts";
 import { DuplicateMachineError, type Membership, WrongStoreError } from "./mod.ts";
 import type { MachineRecord, Revision, UnitName, UnitState } from "./model.ts";
@@ -24,6 +24,9 @@ export interface JoinOptions {
   readonly log: Log;
   readonly ttl_s: number;
 }
+
+/** How long a machine that left in good order is marked so: longer than any engine needs to take over and to look. */
+const departure_s = 60;
 
 /** See {@link import("./mod.ts").Registry.join}. While the store is away it waits. */
 export async function joinCluster(
@@ -107,7 +110,20 @@ class Member implements Membership {
     const lease = this.#lease;
     // It is not to be taken up again: the store may carry this out when there is another daemon of this machine.
     this.#lease = "";
+    await this.#markDeparted();
     if (lease !== "") await this.#options.session.revoke(lease);
+  }
+
+  /**
+   * Replaces the machine's record by the mark of an orderly departure, in one transaction: an engine that sees the machine
+   * gone sees why, and moves its units at once, also while machines are given time to come back.
+   */
+  async #markDeparted(): Promise<void> {
+    const { session } = this.#options;
+    const { id } = this.#machine;
+    if (this.#held === undefined) return;
+    const mark = { put: departedKey(id), value: "", lease: await session.grant(departure_s) };
+    await session.transact([{ key: machineKey(id), mod: this.#held.revision }], [{ delete: machineKey(id) }, mark]);
   }
 
   /** Ends all work; whoever waits gets `reason`. The lease is left to run out. */
@@ -203,6 +219,7 @@ class Member implements Membership {
         held.revision = revision;
       };
       writes.push({ op: { put: key, value: record, lease }, apply });
+      writes.push({ op: { delete: departedKey(this.#machine.id) }, apply: () => {} });
     }
     for (const [name, value] of wanted) {
       if (held.states.get(name) === value) continue;

@@ -84,7 +84,7 @@ export interface Membership {
    * Empty once it is given up.
    */
   readonly lease: string;
-  /** Gives the lease up: record and states vanish at once. */
+  /** Gives the lease up: record and states vanish at once, and {@link Cluster.departed} says for a while that it was in good order. */
   leave(): Promise<void>;
 }
 

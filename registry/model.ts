@@ -150,6 +150,11 @@ export interface Cluster {
   readonly targets: ReadonlyMap<UnitName, Target>;
   readonly assignments: ReadonlyMap<UnitName, Assignment>;
   readonly machines: ReadonlyMap<MachineId, Machine>;
+  /**
+   * Machines that left the cluster in good order a short while ago: such a machine is not given time to come back. Left out
+   * where there is none.
+   */
+  readonly departed?: ReadonlySet<MachineId>;
   /** Dynamic metadata, also of machines that are away. */
   readonly dynamicMetadata: ReadonlyMap<MachineId, Readonly<Record<string, string>>>;
   readonly states: ReadonlyMap<UnitName, ReadonlyMap<MachineId, UnitState>>;

@@ -44,7 +44,14 @@ interface EngineWorld {
 }
 
 /** The parts of a cluster that decide: what is wanted, where it is, and who is there. What units do is not among them. */
-const decisive = ["units", "files", "targets", "assignments", "machines"] as const satisfies readonly (keyof Cluster)[];
+const decisive = [
+  "units",
+  "files",
+  "targets",
+  "assignments",
+  "machines",
+  "departed",
+] as const satisfies readonly (keyof Cluster)[];
 
 /** Runs for the lead, and leads when it is won, until `signal` aborts. */
 export async function runEngine(options: EngineOptions, signal: AbortSignal): Promise<void> {

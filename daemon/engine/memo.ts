@@ -23,7 +23,7 @@ export class ScheduleMemo {
   recall(cluster: Cluster, absentAreGone: boolean): Plan | undefined {
     const latest = this.#latest;
     if (!latest || latest.absentAreGone !== absentAreGone) return undefined;
-    const parts = ["units", "targets", "assignments", "machines", "files"] as const;
+    const parts = ["units", "targets", "assignments", "machines", "departed", "files"] as const;
     return parts.every((part) => latest.cluster[part] === cluster[part]) ? latest.plan : undefined;
   }
 

@@ -34,9 +34,9 @@ export interface Roll {
   readonly leftovers: readonly Target[];
 }
 
-/** Calls the roll. `absentAreGone`: machines that are away will not come back. */
+/** Calls the roll. `absentAreGone`: machines that are away will not come back; those that have departed never will. */
 export function callTheRoll(cluster: Cluster, absentAreGone: boolean): Roll {
-  const { units, targets, machines } = cluster;
+  const { units, targets, machines, departed } = cluster;
   const globals: Unit[] = [];
   const here = new Map<MachineId, Unit[]>();
   const stale: Unit[] = [];
@@ -66,8 +66,10 @@ export function callTheRoll(cluster: Cluster, absentAreGone: boolean): Roll {
       continue;
     }
     if (!machines.has(from.machine)) {
-      const because = `machine ${short(from.machine)} ${absentAreGone ? "went away" : "is away"}`;
-      (absentAreGone ? homeless : late).push({ unit, from, because });
+      const hasDeparted = departed?.has(from.machine) ?? false;
+      const what = hasDeparted ? "was stopped and left the cluster" : absentAreGone ? "went away" : "is away";
+      const because = `machine ${short(from.machine)} ${what}`;
+      (absentAreGone || hasDeparted ? homeless : late).push({ unit, from, because });
       continue;
     }
     append(here, from.machine, unit);

@@ -128,6 +128,28 @@ async function leaderLost(cluster: FleetCluster): Promise<void> {
   await cluster.joined(cluster.lab.machines);
 }
 
+async function leaderStopped(cluster: FleetCluster): Promise<void> {
+  // A leader that has led for a moment only still gives absent machines their grace, as its successor will.
+  for (let round = 0; round < 3; round++) {
+    const leader = await cluster.leader();
+    const [a] = cluster.lab.machines.filter((machine) => machine !== leader);
+    const where = await launch(cluster, 6);
+    const theirs = [...where].filter(([, id]) => id === leader.id).map(([name]) => name);
+    assert.ok(theirs.length > 0, `${leader.name} runs no unit`);
+    await leader.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
+    await movedAway(cluster, leader.id, 6);
+    // The reason tells that no grace was waited for, whatever engine decided.
+    for (const name of theirs) {
+      const { stdout } = await cluster.fleetctl(a!, "explain", name);
+      assert.match(stdout, /was stopped and left the cluster/);
+    }
+    await leader.must(["systemctl", "start", "fleet.socket", "fleet.service"]);
+    await cluster.joined(cluster.lab.machines);
+    for (const name of names(6)) await cluster.destroy(a!, name);
+    await cluster.statesWhere(a!, "no unit left", (states) => states.length === 0);
+  }
+}
+
 async function partitioned(cluster: FleetCluster): Promise<void> {
   const where = await launch(cluster, 6);
   const leader = await cluster.leader();
@@ -229,6 +251,7 @@ const stories: readonly (readonly [string, (cluster: FleetCluster) => Promise<vo
   ["a daemon that is stopped takes its units off first, and they move", daemonStopped],
   ["a machine that loses power loses its units to the others", machineLost],
   ["a leader that loses power is replaced; stops do not wait for that", leaderLost],
+  ["a leader that is stopped in good order has its units moved without a grace", leaderStopped],
   ["a machine that is cut off stops nothing until it knows better", partitioned],
   ["a store that is restarted and compacted is found again", storeRestarted],
   ["a store that hangs for longer than agent_ttl moves nothing", storePaused],

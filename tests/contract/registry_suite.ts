@@ -555,6 +555,33 @@ const memberCases: readonly Case[] = [
     },
   },
   {
+    name: "a machine that leaves is marked as departed until it joins again, one whose lease ends is not",
+    async run({ open, signal }) {
+      const [some, other] = [await open(), await open()];
+      const lifetime = new AbortController();
+      const left = await some.join(machine("m1"), undefined, AbortSignal.any([signal, lifetime.signal]));
+      await left.leave();
+      await when(other.watch(signal), "the machine gone and marked", (cluster) => {
+        assert.ok(!cluster.machines.has("m1") || !cluster.departed?.has("m1"), "never both");
+        return cluster.departed?.has("m1") ?? false;
+      });
+      const again = await some.join(machine("m1"), undefined, signal);
+      await when(other.watch(signal), "the machine back without its mark", (cluster) => {
+        return cluster.machines.has("m1") && cluster.departed === undefined;
+      });
+      const late = await (await open()).join(machine("m2"), undefined, lifetime.signal);
+      lifetime.abort("its daemon is killed");
+      await assert.rejects(late.publish(new Map()));
+      await again.leave();
+      await when(
+        other.watch(signal),
+        "only the other machine marked",
+        (cluster) => cluster.departed?.has("m1") ?? false,
+      );
+      assert.deepEqual([...(await other.read()).departed ?? []], ["m1"]);
+    },
+  },
+  {
     name: "only states that changed are written, and what is no longer said is removed",
     async run({ open, openStore, signal }) {
       const writes: (readonly string[])[] = [];

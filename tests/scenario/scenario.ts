@@ -4,7 +4,8 @@
  * | line | what it does |
  * |---|---|
  * | `machine ID [key=value]...` | a machine joins |
- * | `gone ID` | it leaves |
+ * | `gone ID` | it goes away without a word |
+ * | `departs ID` | it is stopped in good order |
  * | `label ID key=value` | dynamic metadata (`key=` hides it) |
  * | `unit NAME STATE` | a unit is created, or its file replaced; indented lines below are its [X-Fleet] options |
  * | `state NAME STATE` | its desired state changes |
@@ -60,6 +61,7 @@ export class Story {
   readonly #records = new Map<string, MachineRecord>();
   readonly #dynamic = new Map<string, Record<string, string>>();
   readonly #machines = new SharedMap<string, Machine>();
+  #departed: ReadonlySet<string> = new Set();
   readonly #units = new SharedMap<string, Unit>();
   readonly #targets = new SharedMap<string, Target>();
   readonly #assignments = new SharedMap<string, Assignment>();
@@ -92,6 +94,7 @@ export class Story {
       targets: this.#targets.share(),
       assignments: this.#assignments.share(),
       machines: this.#machines.share(),
+      departed: this.#departed,
       dynamicMetadata: new Map(this.#dynamic),
       states: new Map(),
     };
@@ -100,12 +103,18 @@ export class Story {
   machine(id: string, staticMetadata: Record<string, string>): void {
     const record = { id, ip: "", incarnation: "1", staticMetadata, capabilities: { disableEngine: false } };
     this.#records.set(id, { ...record, version: "2.0.0" });
+    this.#departed = new Set([...this.#departed].filter((each) => each !== id));
     this.#look(id);
   }
 
   gone(id: string): void {
     this.#records.delete(id);
     this.#machines.delete(id);
+  }
+
+  departs(id: string): void {
+    this.gone(id);
+    this.#departed = new Set([...this.#departed, id]);
   }
 
   label(id: string, key: string, value: string): void {
@@ -310,6 +319,9 @@ function perform(story: Story, [command, name = "", ...rest]: string[], options:
       return [];
     case "gone":
       story.gone(name);
+      return [];
+    case "departs":
+      story.departs(name);
       return [];
     case "label":
       for (const [key, value] of Object.entries(pairs())) story.label(name, key, value);
