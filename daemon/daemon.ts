@@ -53,7 +53,8 @@ export class Daemon<Api> {
   readonly #ports: DaemonPorts<Api>;
   #regime: Regime<Api> | undefined;
   #life: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
-  #status: Status = { ready: false, reason: "fleetd is starting" };
+  #status: Status = { ready: false, reason: "fleetd is starting", starting: true };
+  readonly #started = Promise.withResolvers<void>();
   #ending = false;
   #reloading: Promise<void> | undefined;
   #reloadAgain = false;
@@ -73,6 +74,11 @@ export class Daemon<Api> {
 
   get status(): Status {
     return this.#status;
+  }
+
+  /** Resolves when {@link status} first says whether the machine has joined the cluster, or why it has not. */
+  get started(): Promise<void> {
+    return this.#started.promise;
   }
 
   /** Opens everything that `config` names; {@link live} is to follow once the API is served. */
@@ -209,6 +215,7 @@ export class Daemon<Api> {
     const status = (next: Status) => {
       if (stop.signal.aborted) return;
       this.#status = next;
+      this.#started.resolve();
       this.#ports.tell(`STATUS=${statusText(next)}`);
       told.resolve();
     };

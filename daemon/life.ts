@@ -22,6 +22,8 @@ import type { Bell } from "./reconcile.ts";
 export interface Status {
   readonly ready: boolean;
   readonly reason?: string;
+  /** It has just been started, and does not know yet whether it can join. */
+  readonly starting?: boolean;
   /** The store is not the one that is remembered, and somebody has to say whether it is right. */
   readonly wrongStore?: WrongStoreError;
 }

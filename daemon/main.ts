@@ -136,7 +136,7 @@ async function build(start: Start, log: Log): Promise<House> {
 async function run(house: House): Promise<void> {
   const { log, tell, systemd, configuration } = house;
   const stop = new AbortController();
-  const daemon: Daemon<Handler> = openDaemon(house, () => daemon.status);
+  const daemon: Daemon<Handler> = openDaemon(house, () => daemon);
   const unhook = onSignals({
     end: (signal) => {
       log("info", `Gracefully shutting down (${signal})`);
@@ -174,7 +174,8 @@ async function run(house: House): Promise<void> {
   }
 }
 
-function openDaemon(house: House, status: () => Daemon<Handler>["status"]): Daemon<Handler> {
+function openDaemon(house: House, daemon: () => Daemon<Handler>): Daemon<Handler> {
+  const status = () => daemon().status;
   const { log, tell, memory, impatience } = house;
   let next = house.configuration;
   let greeting = house.greeting;
@@ -197,7 +198,8 @@ function openDaemon(house: House, status: () => Daemon<Handler>["status"]): Daem
       const accept = () => acceptStore({ status, memory, bell: impatience });
       const metrics = () => scrape(house, status().ready);
       const lasting = { retired: retired.signal, continuity: house.continuity };
-      return openHandler({ config, registry, log, status, accept, machine, metrics, ...lasting });
+      const started = () => daemon().started;
+      return openHandler({ config, registry, log, status, started, accept, machine, metrics, ...lasting });
     },
     live: (regime, status, signal) =>
       live({
@@ -292,11 +294,12 @@ async function work(house: House, regime: Regime<Handler>, member: Member, signa
 }
 
 function openHandler(
-  { config, registry, log, status, accept, machine, metrics, retired, continuity }: {
+  { config, registry, log, status, started, accept, machine, metrics, retired, continuity }: {
     readonly config: Config;
     readonly registry: Registry;
     readonly log: Log;
     readonly status: () => Daemon<Handler>["status"];
+    readonly started: () => Promise<void>;
     readonly accept: () => ReturnType<typeof acceptStore>;
     readonly machine: () => MachineId | undefined;
     readonly metrics: () => Promise<string>;
@@ -309,6 +312,7 @@ function openHandler(
     retired,
     continuity,
     status,
+    started,
     log: logOf("api", log),
     pageSize: config.tokenLimit,
     version,

@@ -34,7 +34,9 @@ export type { Peer } from "./context.ts";
 export interface HandlerOptions extends OperatorPorts {
   readonly registry: Registry;
   /** Whether the daemon can answer for the cluster; where it cannot, why. */
-  readonly status: () => { readonly ready: boolean; readonly reason?: string };
+  readonly status: () => { readonly ready: boolean; readonly reason?: string; readonly starting?: boolean };
+  /** Resolves when the daemon's status is no longer `starting`; left out where it never is. */
+  readonly started?: () => Promise<void>;
   readonly log: Log;
   readonly clock: Clock;
   /** Entities a page; 1 to 65535. */
@@ -82,6 +84,7 @@ export function createHandler(options: HandlerOptions): Handler {
     const target = parseTarget(url);
     const found = target.kind === "path" ? find(routes, target.segments) : undefined;
     try {
+      if (!found?.resource.isOwn) await whenStarted(options);
       const { ready, reason } = status();
       if (!ready && !found?.resource.isOwn) return unavailable(reason);
       if (target.kind === "malformed") return errorReply(400, target.reason);
@@ -102,6 +105,16 @@ export function createHandler(options: HandlerOptions): Handler {
     reply.headers.set("Server", server);
     return reply;
   };
+}
+
+/** How long a request waits for a daemon that is starting. A client that restarts the daemon need not wait itself. */
+const startPatience_ms = 5_000;
+
+async function whenStarted({ status, started, clock }: HandlerOptions): Promise<void> {
+  if (!status().starting || !started) return;
+  const over = new AbortController();
+  await Promise.race([started(), clock.sleep(startPatience_ms, over.signal)]);
+  over.abort();
 }
 
 /** URLSearchParams would take a `?` at the beginning for the one that the query follows. */

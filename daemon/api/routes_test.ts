@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { ApiFixture, errorText } from "../../tests/api_fixture.ts";
 import { StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
+import { systemClock } from "../clock.ts";
+import type { HandlerOptions } from "./routes.ts";
 
 const methods = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"];
 
@@ -148,6 +150,33 @@ Deno.test("while fleetd cannot answer for the cluster", async (test) => {
   await test.step("/readyz: it is ready", async () => {
     assert.deepEqual(await send(api.handlerOver(api.registry), "/readyz"), [200, "ok"]);
     assert.equal((await send(api.handlerOver(api.registry), "/readyz", "PUT"))[0], 405);
+  });
+});
+
+Deno.test("requests that come while fleetd starts wait for it", async (test) => {
+  await using api = await ApiFixture.open();
+  const started = Promise.withResolvers<void>();
+  let status: ReturnType<HandlerOptions["status"]> = { ready: false, reason: "fleetd is starting", starting: true };
+  const wait = { status: () => status, started: () => started.promise };
+  await test.step("/healthz and /readyz are answered at once", async () => {
+    api.handler = api.handlerOver(api.registry, wait);
+    assert.deepEqual(await api.send("GET", "/healthz").then(({ code }) => code), 200);
+    assert.deepEqual(await api.send("GET", "/readyz").then(({ code }) => code), 503);
+  });
+  await test.step("503 with the reason after a while", async () => {
+    const asked: number[] = [];
+    const sleep = (duration_ms: number) => Promise.resolve(void asked.push(duration_ms));
+    api.handler = api.handlerOver(api.registry, { ...wait, clock: { ...systemClock, sleep } });
+    const { code, text } = await api.send("GET", "/fleet/v1/units");
+    assert.deepEqual([code, asked], [503, [5_000]]);
+    assert.match(text, /fleetd is starting/);
+  });
+  await test.step("the answer once it has started", async () => {
+    api.handler = api.handlerOver(api.registry, wait);
+    const answer = api.send("GET", "/fleet/v1/units");
+    status = { ready: true };
+    started.resolve();
+    assert.equal((await answer).code, 200);
   });
 });
 

@@ -48,6 +48,21 @@ async function storeComesLate(): Promise<void> {
   });
 }
 
+/** The sequence of fleet 1.0's manual: every request after `systemctl start` has returned is answered, none with 503. */
+async function answersOnceStarted(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const sequences = [
+    "systemctl stop fleet.service; systemctl restart fleet.socket; systemctl start fleet.service",
+    "systemctl restart fleet.service",
+  ];
+  for (const sequence of [...sequences, ...sequences, ...sequences]) {
+    await m1!.sh(sequence);
+    const response = await cluster.request(m1!, "GET", "/machines");
+    const text = await response.text();
+    assert.equal(response.status, 200, `after ${sequence}: ${text}`);
+  }
+}
+
 async function busComesLate(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   await cluster.put(m1!, "a.service", "launched", sleeper);
@@ -109,6 +124,7 @@ Deno.test("a store that is not there when daemons start is waited for", storeCom
 Deno.test("one machine", async (t) => {
   await withFleet({ machines: 1 }, async (cluster) => {
     await t.step("a bus that is not there when the daemon starts is waited for", () => busComesLate(cluster));
+    await t.step("requests are answered as soon as systemctl start has returned", () => answersOnceStarted(cluster));
     await t.step("what can never work is refused with a reason", () => refusals(cluster));
   });
 });
