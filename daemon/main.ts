@@ -271,6 +271,7 @@ async function work(house: House, regime: Regime<Handler>, member: Member, signa
     observe: observeRounds("agent", house.metrics),
   });
   const rejoinGrace_ms = Math.min(10_000, Math.max(2_000, config.agentTtl_ms / 3));
+  const vanishedGrace_ms = Math.min(2_000, config.agentTtl_ms / 4);
   const refresh = { clock: systemClock, log, membership, every_ms: safetyNet_ms };
   const tasks = [
     (signal: AbortSignal) => agent.run(signal),
@@ -280,7 +281,15 @@ async function work(house: House, regime: Regime<Handler>, member: Member, signa
   if (config.disableEngine) log("info", "Not starting engine; disable-engine is set");
   else {
     const observer = observeEngine(house.metrics, systemClock);
-    const engine = { ...shared, log: logOf("engine", log), machine: machine.id, version, rejoinGrace_ms, observer };
+    const engine = {
+      ...shared,
+      log: logOf("engine", log),
+      machine: machine.id,
+      version,
+      rejoinGrace_ms,
+      vanishedGrace_ms,
+      observer,
+    };
     tasks.push((signal) => runEngine(engine, signal));
   }
   house.agent = agent;

@@ -40,7 +40,7 @@ export function lend(store: Store): Store {
     transact: (compares, ops) => store.transact(compares, ops),
     watch: (ranges, after, signal) => store.watch(ranges, after, signal),
     grant: (ttl_s) => store.grant(ttl_s),
-    renew: (lease) => store.renew(lease),
+    renew: (lease, timeout_ms) => store.renew(lease, timeout_ms),
     revoke: (lease) => store.revoke(lease),
     endpoints: store.endpoints,
     close: () => Promise.resolve(),

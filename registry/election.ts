@@ -240,7 +240,7 @@ class Lead implements Leadership {
       while (!this.signal.aborted) {
         const sent_ms = clock.monotonic_ms();
         try {
-          const left_s = await session.renew(this.lease);
+          const left_s = await session.renew(this.lease, ttl_s * 1000 / 3);
           if (left_s <= 0) this.#depose("its lease is gone");
           else this.#until_ms = sent_ms + left_s * 1000;
           break;

@@ -202,8 +202,8 @@ export class StoreSession {
     return this.#observe(() => this.store.grant(ttl_s));
   }
 
-  renew(lease: string): Promise<number> {
-    return this.#observe(() => this.store.renew(lease));
+  renew(lease: string, timeout_ms?: number): Promise<number> {
+    return this.#observe(() => this.store.renew(lease, timeout_ms));
   }
 
   revoke(lease: string): Promise<void> {

@@ -78,7 +78,7 @@ export interface Store {
   /** Grants a lease of whole seconds and returns its id. */
   grant(ttl_s: number): Promise<string>;
   /** Renews a lease over a stream that is held open; returns the seconds it now has, 0 if it no longer exists. */
-  renew(lease: string): Promise<number>;
+  renew(lease: string, timeout_ms?: number): Promise<number>;
   /** Revokes a lease: every key bound to it is deleted. One that is gone already is success. */
   revoke(lease: string): Promise<void>;
   /** Where the store is, for messages. */

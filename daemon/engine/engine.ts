@@ -11,6 +11,7 @@ import { DeposedError, type Leadership, type Placement, type Registry } from "..
 import { Bell, reconcile, together } from "../reconcile.ts";
 import { ScheduleMemo } from "./memo.ts";
 import { type Plan, schedule } from "./schedule.ts";
+import { VanishedMachines } from "./vanished.ts";
 
 /** What the engine needs. */
 export interface EngineOptions {
@@ -21,6 +22,8 @@ export interface EngineOptions {
   readonly log: Log;
   /** How long machines may take to rejoin after a change of leader or an absence of the store, milliseconds. */
   readonly rejoinGrace_ms: number;
+  /** How long a machine that vanishes may take to come back: its lease may have been lost though it is well, milliseconds. */
+  readonly vanishedGrace_ms: number;
   /** How often it looks again although nothing has changed, milliseconds. */
   readonly safetyNet_ms: number;
   readonly observer?: EngineObserver;
@@ -39,7 +42,7 @@ export interface EngineObserver {
 interface EngineWorld {
   readonly cluster: Cluster;
   readonly plan: Plan;
-  /** Milliseconds until machines that are away count as gone; 0 if they do. */
+  /** Milliseconds until more machines that are away count as gone; 0 if all do. */
   readonly graceLeft_ms: number;
 }
 
@@ -72,6 +75,7 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
   const since_ms = clock.monotonic_ms();
   let cluster: Cluster | undefined;
   let applied = 0;
+  const vanished = new VanishedMachines(options.vanishedGrace_ms);
   const stop = new AbortController();
   const memo = new ScheduleMemo();
   const ended = AbortSignal.any([signal, leadership.signal, stop.signal]);
@@ -79,6 +83,7 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
     for await (const next of registry.watch(signal)) {
       const before = cluster;
       cluster = next;
+      vanished.observe(next, clock.monotonic_ms());
       if (!before || before.revision < applied || decisive.some((part) => before[part] !== next[part])) bell.ring();
     }
   };
@@ -86,8 +91,11 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
     // What we have written ourselves must be in the view, or it would be decided a second time.
     if (!cluster || cluster.revision < applied) return Promise.resolve(undefined);
     const quietSince_ms = Math.max(since_ms, registry.awayUntil_ms);
-    const graceLeft_ms = Math.max(0, quietSince_ms + options.rejoinGrace_ms - clock.monotonic_ms());
-    const plan = schedule(cluster, { absentAreGone: graceLeft_ms === 0 }, memo);
+    const now_ms = clock.monotonic_ms();
+    const rejoinLeft_ms = Math.max(0, quietSince_ms + options.rejoinGrace_ms - now_ms);
+    const { machines, left_ms } = vanished.at(now_ms);
+    const plan = schedule(cluster, { absentAreGone: rejoinLeft_ms === 0, vanished: machines }, memo);
+    const graceLeft_ms = rejoinLeft_ms > 0 ? Math.min(rejoinLeft_ms, left_ms) : Number.isFinite(left_ms) ? left_ms : 0;
     return Promise.resolve({ cluster, plan, graceLeft_ms });
   };
   const loop = {

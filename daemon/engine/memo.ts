@@ -6,23 +6,27 @@
  */
 
 import type { Cluster, MachineId, Unit, UnitName } from "../../registry/model.ts";
-import type { Plan } from "./plan.ts";
+import type { Plan, ScheduleOptions } from "./plan.ts";
 import { sameUnits, type Seating, Settlements } from "./seating.ts";
 
 const none: readonly Unit[] = [];
+const noMachines: ReadonlySet<MachineId> = new Set();
 
 /** Serves one sequence of views of one cluster; what has not changed in them must be the same objects. */
 export class ScheduleMemo {
   readonly settlements = new Settlements();
   #globals = none;
-  #latest: { readonly cluster: Cluster; readonly absentAreGone: boolean; readonly plan: Plan } | undefined;
+  #latest: { readonly cluster: Cluster; readonly options: ScheduleOptions; readonly plan: Plan } | undefined;
   #seats: ReadonlyMap<MachineId, Seating> = new Map();
   #refused: ReadonlyMap<UnitName, Unit> = new Map();
 
   /** The latest plan, if all that it was made of is as it was. */
-  recall(cluster: Cluster, absentAreGone: boolean): Plan | undefined {
+  recall(cluster: Cluster, options: ScheduleOptions): Plan | undefined {
     const latest = this.#latest;
-    if (!latest || latest.absentAreGone !== absentAreGone) return undefined;
+    if (!latest || latest.options.absentAreGone !== options.absentAreGone) return undefined;
+    const { vanished = noMachines } = options;
+    const before = latest.options.vanished ?? noMachines;
+    if (vanished.size !== before.size || !vanished.isSubsetOf(before)) return undefined;
     const parts = ["units", "targets", "assignments", "machines", "departed", "files"] as const;
     return parts.every((part) => latest.cluster[part] === cluster[part]) ? latest.plan : undefined;
   }
@@ -54,12 +58,12 @@ export class ScheduleMemo {
   /** Remembers a plan, where it leaves everybody, and whom no machine took. */
   keep(
     cluster: Cluster,
-    absentAreGone: boolean,
+    options: ScheduleOptions,
     plan: Plan,
     seats: ReadonlyMap<MachineId, Seating>,
     refused: Iterable<Unit>,
   ): void {
-    this.#latest = { cluster, absentAreGone, plan };
+    this.#latest = { cluster, options, plan };
     this.#seats = seats;
     const names = new Map<UnitName, Unit>();
     for (const unit of refused) if (unit.requirements.machineOf.length === 0) names.set(unit.name, unit);

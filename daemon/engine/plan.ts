@@ -28,4 +28,6 @@ export interface Waiting {
 export interface ScheduleOptions {
   /** False while machines that are not there may just be late to rejoin: their units are left alone. */
   readonly absentAreGone: boolean;
+  /** Machines that vanished a moment ago: their units are left alone, whatever {@link absentAreGone} says. None if left out. */
+  readonly vanished?: ReadonlySet<MachineId>;
 }

@@ -7,6 +7,7 @@
 import type { Cluster, MachineId, Target, Unit, UnitName } from "../../registry/model.ts";
 import { isActive } from "../globals.ts";
 import { precedence } from "../placement.ts";
+import type { ScheduleOptions } from "./plan.ts";
 
 /** A job that needs a machine. */
 export interface Candidate {
@@ -35,7 +36,7 @@ export interface Roll {
 }
 
 /** Calls the roll. `absentAreGone`: machines that are away will not come back; those that have departed never will. */
-export function callTheRoll(cluster: Cluster, absentAreGone: boolean): Roll {
+export function callTheRoll(cluster: Cluster, { absentAreGone, vanished }: ScheduleOptions): Roll {
   const { units, targets, machines, departed } = cluster;
   const globals: Unit[] = [];
   const here = new Map<MachineId, Unit[]>();
@@ -67,9 +68,10 @@ export function callTheRoll(cluster: Cluster, absentAreGone: boolean): Roll {
     }
     if (!machines.has(from.machine)) {
       const hasDeparted = departed?.has(from.machine) ?? false;
-      const what = hasDeparted ? "was stopped and left the cluster" : absentAreGone ? "went away" : "is away";
+      const isGone = hasDeparted || absentAreGone && !vanished?.has(from.machine);
+      const what = hasDeparted ? "was stopped and left the cluster" : isGone ? "went away" : "is away";
       const because = `machine ${short(from.machine)} ${what}`;
-      (absentAreGone || hasDeparted ? homeless : late).push({ unit, from, because });
+      (isGone ? homeless : late).push({ unit, from, because });
       continue;
     }
     append(here, from.machine, unit);

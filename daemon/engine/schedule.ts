@@ -29,12 +29,12 @@ interface Decision {
 /** Decides every placement for a cluster. `memo` saves what was worked out for earlier views of it. */
 export function schedule(
   cluster: Cluster,
-  { absentAreGone }: ScheduleOptions = { absentAreGone: true },
+  options: ScheduleOptions = { absentAreGone: true },
   memo: ScheduleMemo = new ScheduleMemo(),
 ): Plan {
-  const known = memo.recall(cluster, absentAreGone);
+  const known = memo.recall(cluster, options);
   if (known) return known;
-  const roll = callTheRoll(cluster, absentAreGone);
+  const roll = callTheRoll(cluster, options);
   const globals = memo.globals(roll.globals);
   const { seats, evicted } = seatEveryone(cluster, roll, globals, memo);
   const fresh = memo.fresh(seats);
@@ -51,7 +51,7 @@ export function schedule(
     waiting.set(unit.name, { summary: `${because}; it is given time to come back`, refusals: new Map() });
   }
   const plan = { placements: placementsOf(cluster, roll, evicted, decisions), waiting };
-  memo.keep(cluster, absentAreGone, plan, board.seats, [...candidates.values()].map(({ unit }) => unit));
+  memo.keep(cluster, options, plan, board.seats, [...candidates.values()].map(({ unit }) => unit));
   return plan;
 }
 

@@ -96,6 +96,11 @@ export class Connection {
     return this.options.requestTimeout_ms;
   }
 
+  /** How many members it knows of. */
+  get size(): number {
+    return this.members.length;
+  }
+
   /**
    * One call. `repeatable` ones are tried a second time, elsewhere if there is an elsewhere; others are not, since one
    * whose answer was lost may have been done.
@@ -134,12 +139,14 @@ export class Connection {
     }
   }
 
-  /** Opens a stream. etcd ends it when its member has lost touch with the rest of the cluster. */
-  async open<Response>(service: Service, method: string): Promise<DuplexStream<Response>> {
+  /**
+   * Opens a stream, with the member `at` if given. etcd ends it when its member has lost touch with the rest of the cluster.
+   */
+  async open<Response>(service: Service, method: string, at?: number): Promise<DuplexStream<Response>> {
     this.#mustBeOpen();
     const deadline_ms = Date.now() + this.options.requestTimeout_ms;
     try {
-      const member = await this.#ready(service, deadline_ms);
+      const member = at ?? await this.#ready(service, deadline_ms);
       const metadata = (await this.#identity(member, deadline_ms)).metadata.clone();
       metadata.set("hasleader", "true");
       const client = this.#client(member, service);
@@ -148,7 +155,7 @@ export class Connection {
       const stream = call.call(client, metadata) as DuplexStream<Response>;
       // Whoever reads the stream is told too; this listener is for an error after they have stopped listening, which
       // would otherwise end the process.
-      stream.on("error", () => this.#leave(member));
+      stream.on("error", () => at === undefined && this.#leave(member));
       return stream;
     } catch (error) {
       throw this.#translate(error, method, false);

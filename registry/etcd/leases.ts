@@ -22,13 +22,57 @@ export class LeaseRenewals {
 
   constructor(private readonly connection: Connection) {}
 
-  /** The seconds the lease now has; 0 if it is gone. */
-  async renew(lease: string): Promise<number> {
+  /**
+   * The seconds the lease now has; 0 if it is gone. A member that has not answered after half of `timeout_ms` may hang, as a
+   * paused leader does: then all members are asked at once, and the first answer counts.
+   */
+  async renew(lease: string, timeout_ms: number): Promise<number> {
+    if (this.connection.size === 1) return await this.#renewOnStream(lease, timeout_ms);
+    try {
+      return await this.#renewOnStream(lease, timeout_ms / 2);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      return await this.#renewAtAny(lease, timeout_ms / 2);
+    }
+  }
+
+  async #renewAtAny(lease: string, timeout_ms: number): Promise<number> {
+    const over = new AbortController();
+    const timer = setTimeout(() => over.abort(new Error(`no member renewed lease ${lease} in time`)), timeout_ms);
+    const members = Array.from({ length: this.connection.size }, (_, member) => member);
+    try {
+      return await Promise.any(members.map((member) => this.#renewAt(member, lease, over.signal)));
+    } catch (error) {
+      const cause = error instanceof AggregateError ? error.errors[0] : error;
+      throw new StoreUnavailableError(`etcd at ${this.connection.endpoints} did not renew a lease`, { cause });
+    } finally {
+      clearTimeout(timer);
+      over.abort(new Error("another member has answered"));
+    }
+  }
+
+  async #renewAt(member: number, lease: string, signal: AbortSignal): Promise<number> {
+    const stream = await this.connection.open<LeaseResponse>("Lease", "leaseKeepAlive", member);
+    return await new Promise((resolve, reject) => {
+      const end = () => {
+        stream.cancel();
+        reject(signal.reason);
+      };
+      if (signal.aborted) return end();
+      signal.addEventListener("abort", end, { once: true });
+      stream.on("data", (response) => resolve(Math.max(0, Number(response.TTL))));
+      stream.on("error", reject);
+      stream.on("end", () => reject(new Error("etcd ended the stream")));
+      stream.write({ ID: lease });
+    });
+  }
+
+  async #renewOnStream(lease: string, timeout_ms: number): Promise<number> {
     const opening = this.#stream ??= this.#open();
     const stream = await opening;
     return await new Promise((resolve, reject) => {
       const late = () => this.#fail(opening, new Error(`lease ${lease} was not renewed in time`));
-      const timer = setTimeout(late, this.connection.requestTimeout_ms);
+      const timer = setTimeout(late, timeout_ms);
       this.#waiting.add({ lease, resolve, reject, timer });
       stream.write({ ID: lease });
     });

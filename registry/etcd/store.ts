@@ -73,8 +73,8 @@ class EtcdStore implements Store {
     return ID;
   }
 
-  renew(lease: string): Promise<number> {
-    return this.#renewals.renew(lease);
+  renew(lease: string, timeout_ms = Infinity): Promise<number> {
+    return this.#renewals.renew(lease, Math.min(timeout_ms, this.#connection.requestTimeout_ms));
   }
 
   async revoke(lease: string): Promise<void> {

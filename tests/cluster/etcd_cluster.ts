@@ -88,6 +88,16 @@ export class LabEtcd {
     return next.toString(16);
   }
 
+  /** The member that leads, counted from 0. */
+  async leader(): Promise<number> {
+    for (const [at, member] of this.members.entries()) {
+      const said = await member.must("endpoint", "status", "--write-out=json");
+      const [, id, leader] = /"member_id":(\d+).*?"leader":(\d+)/s.exec(said) ?? [];
+      if (id !== undefined && id === leader) return at;
+    }
+    throw new Error("no etcd member leads");
+  }
+
   /** Runs etcdctl (API version 3) against the first member. */
   ctl(...args: string[]): Promise<Output> {
     return this.#first.ctl(...args);

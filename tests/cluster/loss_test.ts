@@ -258,6 +258,56 @@ const stories: readonly (readonly [string, (cluster: FleetCluster) => Promise<vo
   ["a store that was wiped stops nothing, and the operator is told", storeWiped],
 ];
 
+/** Nothing of what runs is touched, and every unit is reported where it was. */
+async function untouched(cluster: FleetCluster, what: string, harm: () => Promise<void>): Promise<void> {
+  const where = await launch(cluster, 12);
+  const before = await fingerprint(cluster, where);
+  await harm();
+  await cluster.joined(cluster.lab.machines);
+  await allAnswer(cluster, where);
+  assert.deepEqual(await fingerprint(cluster, where), before, what);
+  for (const name of names(12)) await cluster.destroy(cluster.machine("m1"), name);
+  await cluster.statesWhere(cluster.machine("m1"), "no unit left", (states) => states.length === 0);
+}
+
+Deno.test("a lease that is lost though its machine is well moves nothing", async (t) => {
+  const conf = { agent_ttl: "5s", engine_reconcile_interval: 0.6 };
+  await withFleet({ machines: 3, etcd: 3, conf }, async (cluster) => {
+    const { etcd, machines } = cluster.lab;
+    await t.step("leases that etcd revokes, as a leader that was paused does when it goes on", async () => {
+      await untouched(cluster, "a revoked lease", async () => {
+        for (const machine of machines) {
+          const key = `/_coreos.com/fleet/machine/${machine.id}`;
+          const { kvs: [{ lease }] } = JSON.parse(
+            (await etcd.must("get", key, "--write-out=json")).replace(/"lease":(\d+)/, '"lease":"$1"'),
+          );
+          await etcd.must("lease", "revoke", BigInt(lease).toString(16));
+          await until(`${machine.name} to have another lease`, async () => {
+            const said = await etcd.must("get", key, "--write-out=json");
+            return said.includes('"lease":') && !said.includes(lease) || undefined;
+          });
+        }
+      });
+    });
+    await t.step("an etcd leader that hangs for longer than agent_ttl", async () => {
+      await untouched(cluster, "a paused leader", async () => {
+        const leader = await etcd.leader();
+        etcd.pause(leader);
+        const paused_ms = performance.now();
+        await until("agent_ttl to pass twice", () => {
+          return Promise.resolve(performance.now() - paused_ms > 10_000 || undefined);
+        });
+        etcd.resume(leader);
+        // Longer than the grace of a machine that vanishes: what was going to move would have moved.
+        const resumed_ms = performance.now();
+        await until("the grace to be over", () => {
+          return Promise.resolve(performance.now() - resumed_ms > 3_000 || undefined);
+        });
+      });
+    });
+  });
+});
+
 // Each on a cluster of its own: what one of them breaks must not be another's trouble.
 for (const [title, story] of stories) {
   Deno.test(title, () => withFleet({ machines: 3, conf: { agent_ttl: "5s", engine_reconcile_interval: 0.6 } }, story));

@@ -582,6 +582,29 @@ const memberCases: readonly Case[] = [
     },
   },
   {
+    name: "a record, a state or a lease that somebody else deletes is written again at once",
+    async run({ open, openStore, signal }) {
+      const registry = await open();
+      const member = await registry.join(machine("m1"), undefined, signal);
+      await member.publish(statesOf("m1", "a.service", "b.service"));
+      const store = await openStore();
+      const whole = (cluster: Cluster) =>
+        cluster.machines.has("m1") && ["a.service", "b.service"].every((name) => cluster.states.get(name)?.has("m1"));
+      const mended = async (what: string, damage: () => Promise<unknown>) => {
+        const broken = when(registry.watch(signal), `${what} gone`, (cluster) => !whole(cluster));
+        await damage();
+        await broken;
+        await when(registry.watch(signal), `${what} back`, whole);
+      };
+      await mended("the record", () => store.transact([], [{ delete: "machine/m1" }]));
+      await mended("a state", () => store.transact([], [{ delete: "state/m1/b.service" }]));
+      await mended("all of it", () => store.revoke(member.lease));
+      // What the machine itself removes is not written again.
+      await member.publish(statesOf("m1", "a.service"));
+      assert.deepEqual(await keys(store, "state/"), ["state/m1/a.service"]);
+    },
+  },
+  {
     name: "only states that changed are written, and what is no longer said is removed",
     async run({ open, openStore, signal }) {
       const writes: (readonly string[])[] = [];

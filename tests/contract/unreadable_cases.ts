@@ -75,7 +75,7 @@ class Scene {
       ...{ ...common, systemd: this.systemd, memory, membership },
       ...{ machine: () => me, seen: () => {} },
     });
-    const engine = { ...common, machine: "m1", version: "2.0.0", rejoinGrace_ms: 0 };
+    const engine = { ...common, machine: "m1", version: "2.0.0", rejoinGrace_ms: 0, vanishedGrace_ms: 0 };
     this.#daemon = { stop, ended: Promise.all([agent.run(signal), runEngine(engine, signal)]) };
   }
 
