@@ -27,7 +27,7 @@ import { type Configuration, readConfiguration } from "./configuration.ts";
 import { Daemon, type Regime } from "./daemon.ts";
 import { dumpText } from "./dump.ts";
 import { effectiveConfig } from "./effective.ts";
-import { runEngine } from "./engine/engine.ts";
+import { gracesOf, runEngine } from "./engine/engine.ts";
 import { detectAddress, readMachineId } from "./identity.ts";
 import { live, type Member } from "./life.ts";
 import { type LogManner, logOf, openLog } from "./log.ts";
@@ -270,8 +270,6 @@ async function work(house: House, regime: Regime<Handler>, member: Member, signa
     seen: remember,
     observe: observeRounds("agent", house.metrics),
   });
-  const rejoinGrace_ms = Math.min(10_000, Math.max(2_000, config.agentTtl_ms / 3));
-  const vanishedGrace_ms = Math.min(2_000, config.agentTtl_ms / 4);
   const refresh = { clock: systemClock, log, membership, every_ms: safetyNet_ms };
   const tasks = [
     (signal: AbortSignal) => agent.run(signal),
@@ -286,8 +284,7 @@ async function work(house: House, regime: Regime<Handler>, member: Member, signa
       log: logOf("engine", log),
       machine: machine.id,
       version,
-      rejoinGrace_ms,
-      vanishedGrace_ms,
+      ...gracesOf(config.agentTtl_ms),
       observer,
     };
     tasks.push((signal) => runEngine(engine, signal));

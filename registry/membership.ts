@@ -88,7 +88,6 @@ class Member implements Membership {
     if (outer.aborted) onOuterAbort();
     this.#worker = this.#work();
     this.#keepAlive();
-    this.#watchOwnKeys();
   }
 
   get lease(): string {
@@ -134,7 +133,10 @@ class Member implements Membership {
     this.#reject(reason);
   }
 
-  /** Watches the keys of this machine, and writes again what something else has deleted or overwritten. */
+  /**
+   * Watches the keys of this machine, and writes again what something else has deleted or overwritten: by hand, or an etcd
+   * member that led before it was paused and now revokes leases that its successor has renewed (etcd-io/etcd#15247).
+   */
   guard(): void {
     const { id } = this.#machine;
     void watchOwnKeys(
@@ -293,42 +295,6 @@ class Member implements Membership {
     // A renewed lease has all of its time again, so another length is that of another configuration.
     if (lease !== "" && await session.renew(lease) === ttl_s) return lease;
     return await session.grant(ttl_s);
-  }
-
-  /**
-   * Writes this machine's record and states again as soon as somebody else has deleted them: by hand, or an etcd member that
-   * led before it was paused and now revokes leases that its successor has renewed (etcd-io/etcd#15247).
-   */
-  async #watchOwnKeys(): Promise<void> {
-    const { session, clock, log } = this.#options;
-    const signal = this.#stop.signal;
-    const key = machineKey(this.#machine.id);
-    const prefix = statePrefix(this.#machine.id);
-    const ranges = [{ key }, { prefix }];
-    const lost = (why: string) => {
-      log("warn", "keys of this machine were deleted from the store by somebody else, writing them again", {
-        key: why,
-      });
-      this.#held = undefined;
-      this.#turnstile.turn();
-    };
-    while (!signal.aborted) {
-      try {
-        const { revision, ranges: [record = []] } = await session.read(ranges);
-        if (this.#held?.record !== undefined && record.length === 0) lost(key);
-        for await (const { events } of session.watch(ranges, revision, signal)) {
-          const gone = events.find((event) => event.kind === "delete" && this.#isWanted(event.key, prefix));
-          if (gone?.kind === "delete" && this.#held !== undefined) lost(gone.key);
-        }
-      } catch {
-        // A store that is away, or wrong, is told of by the worker and by the watches of agent and engine.
-      }
-      await clock.sleep(retryDelay_ms(clock), signal);
-    }
-  }
-
-  #isWanted(key: string, prefix: string): boolean {
-    return !key.startsWith(prefix) || (this.#wanted?.has(key.slice(prefix.length)) ?? false);
   }
 
   async #keepAlive(): Promise<void> {

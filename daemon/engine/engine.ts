@@ -29,6 +29,14 @@ export interface EngineOptions {
   readonly observer?: EngineObserver;
 }
 
+/** The graces that fit a lease of `agentTtl_ms`. */
+export function gracesOf(agentTtl_ms: number): Pick<EngineOptions, "rejoinGrace_ms" | "vanishedGrace_ms"> {
+  return {
+    rejoinGrace_ms: Math.min(10_000, Math.max(2_000, agentTtl_ms / 3)),
+    vanishedGrace_ms: Math.min(2_000, agentTtl_ms / 4),
+  };
+}
+
 /** Told what the engine does. */
 export interface EngineObserver {
   /** How long a round took, milliseconds, and whether it failed. */
