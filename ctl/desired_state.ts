@@ -13,10 +13,11 @@ import type { ApiClient } from "./api.ts";
 import type { Context } from "./command.ts";
 import { inParallel } from "./concurrency.ts";
 import type { CreatedUnit } from "./creating.ts";
+import { timeoutFlagName } from "./global_flags.ts";
 import { complain, reasonOf, say } from "./io.ts";
 import { similarUnit } from "./similar_unit.ts";
 import { optionsOf } from "./unit_source.ts";
-import { type Stage, timeoutFlagName, type WaitFailure, waitForUnits } from "./wait.ts";
+import { type Stage, type WaitFailure, waitForUnits } from "./wait.ts";
 
 /** `--block-attempts`, for a command that waits until units are `what`. */
 export function blockAttemptsFlag(what: string): FlagSpec {

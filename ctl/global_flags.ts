@@ -47,5 +47,8 @@ export const globalFlags: readonly FlagSpec[] = [
   toggle("version", false, "Print the version (only as the first argument)"),
 ];
 
+/** Name of the flag of those commands that wait which limits their waiting as a whole, in seconds; 0 does not. */
+export const timeoutFlagName = "timeout";
+
 /** How long the API may take for one request unless `--request-timeout` says otherwise. */
 export const apiTimeout_s = 30;

@@ -10,7 +10,7 @@ import type { Flags } from "./args.ts";
 import { runFleetctl, type Start } from "./cli.ts";
 import { type ClientSettings, connect, readTls } from "./client.ts";
 import { ClientSetupError } from "./endpoint.ts";
-import { apiTimeout_s } from "./global_flags.ts";
+import { apiTimeout_s, timeoutFlagName } from "./global_flags.ts";
 import { InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./io.ts";
 import type { ForwardedSockets } from "./ssh/forwarded_sockets.ts";
 import type { SshHosts } from "./ssh/hosts.ts";
@@ -42,13 +42,23 @@ const start: Start = {
     if (driver !== "API") throw new ClientSetupError(`unrecognized driver ${JSON.stringify(driver)}`);
     return await connect({
       endpoint: flags.text("endpoint"),
-      timeout_ms: 1000 * (flags.given("request-timeout") ? flags.number("request-timeout") : apiTimeout_s),
+      timeout_ms: 1000 * requestTimeout_s(flags),
       ...tlsFiles(flags),
       token: await tokenOf(flags, io),
       ...(flags.text("tunnel") === "" ? {} : { wire: await tunnelled(flags, io) }),
     }, io);
   },
 };
+
+/** How long one request to the API may take: not much longer than the command as a whole may wait. */
+function requestTimeout_s(flags: Flags): number {
+  if (flags.given("request-timeout")) return flags.number("request-timeout");
+  const wait_s = flags.given(timeoutFlagName) ? flags.number(timeoutFlagName) : 0;
+  return wait_s > 0 ? Math.min(apiTimeout_s, Math.max(wait_s, shortestTimeout_s)) : apiTimeout_s;
+}
+
+/** A daemon that is busy gets this long for a request, however short the command's own limit is. */
+const shortestTimeout_s = 3;
 
 /** Where etcd is when nobody says otherwise. */
 const defaultEtcd = "http://127.0.0.1:2379";

@@ -21,7 +21,11 @@ export async function standingOf(
 
 function standing(unit: UnitEntity | undefined, state: UnitStateEntity | undefined): Standing {
   if (!unit?.machineID || !state) return "under way";
-  if (unit.currentState !== "launched") return "down";
+  return unit.currentState === "launched" ? standingOfState(state) : "down";
+}
+
+/** The standing of a launched unit on a machine that says this of it. */
+export function standingOfState(state: UnitStateEntity): Standing {
   switch (state.systemdActiveState) {
     case "active":
     case "reloading":

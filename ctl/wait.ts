@@ -8,6 +8,7 @@ import type { MachineEntity } from "../daemon/api/v1.ts";
 import type { Flags } from "./args.ts";
 import type { Context } from "./command.ts";
 import { Follower, type StateView, type UnitView } from "./follow.ts";
+import { timeoutFlagName } from "./global_flags.ts";
 import type { Judge, Judgement } from "./goals.ts";
 import { note, say } from "./io.ts";
 import { machineLegend } from "./machines.ts";
@@ -39,9 +40,6 @@ export interface WaitFailure {
 
 /** One attempt of `--block-attempts`. */
 export const attempt_ms = 2000;
-
-/** Name of the flag that limits a wait as a whole, in seconds; 0 does not. */
-export const timeoutFlagName = "timeout";
 
 /** A refusal of systemd counts once nothing newer has come for this long: it may be older than the command. */
 export const refusal_ms = 2000;

@@ -13,10 +13,11 @@ import {
 } from "../desired_state.ts";
 import { having, reached, started } from "../goals.ts";
 import { complain, say } from "../io.ts";
+import { machineIdLegend } from "../machines.ts";
 import { restartUnits } from "../restarting.ts";
 import { maxParallelFlag, rollingPlans, rollOut } from "../rolling.ts";
 import { settleFlag, stableFor_ms } from "../settling.ts";
-import { type Standing, standingOf } from "../standing.ts";
+import { type Standing, standingOf, standingOfState } from "../standing.ts";
 import type { WaitFailure } from "../wait.ts";
 
 /** `fleetctl start`: runs units in the cluster. */
@@ -80,6 +81,8 @@ const failedToStart = "Error starting units";
 async function startAll(context: Context, created: readonly CreatedUnit[]): Promise<boolean> {
   const starting = await setDesiredState(context, created, "launched", failedToStart);
   for (const unit of starting.units) if (unit.isGlobal) say(context.io, `Triggered global unit ${unit.name} start`);
+  const globals = created.filter((unit) => !unit.begun && unit.desiredState === "launched" && unit.isGlobal);
+  const triggered = await forEachUnit(context, globals, failedToStart, (unit) => startGlobalAgain(context, unit));
   const launched = created.filter((unit) => !unit.begun && unit.desiredState === "launched" && !unit.isGlobal);
   const standings = new Map<string, Standing>();
   const asked = await forEachUnit(context, launched, failedToStart, async (unit) => {
@@ -91,7 +94,26 @@ async function startAll(context: Context, created: readonly CreatedUnit[]): Prom
     waitStarted(context, [...starting.units.filter((unit) => !unit.isGlobal), ...underWay]),
     startAgain(context, down),
   ]);
-  return failures.flat().length + starting.refused + (launched.length - asked.length) === 0;
+  const unstarted = starting.refused + (launched.length - asked.length) + (globals.length - triggered.length);
+  return failures.flat().length + unstarted === 0;
+}
+
+/**
+ * Starts a launched global again that has failed on every machine. One that has failed on some machines is not touched: all
+ * machines would restart it. Throws then.
+ */
+async function startGlobalAgain({ client, io }: Context, { name }: CreatedUnit): Promise<void> {
+  const states = await client.states(name);
+  const failed = states.filter((state) => standingOfState(state) === "down" && state.systemdActiveState !== "inactive");
+  if (failed.length === 0) return;
+  if (failed.length < states.length) {
+    const where = failed.map(({ machineID = "" }) => machineIdLegend(machineID, false)).join(", ");
+    throw new Error(
+      `global unit ${name} has failed on ${where} and not on other machines: fleetctl restart ${name} restarts it on all`,
+    );
+  }
+  if (!await client.restartUnit(name)) throw new Error(`this server cannot start the global unit ${name} again`);
+  say(io, `Triggered global unit ${name} start`);
 }
 
 async function waitStarted(context: Context, units: readonly CreatedUnit[]): Promise<WaitFailure[]> {

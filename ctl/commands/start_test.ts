@@ -69,6 +69,30 @@ Deno.test("start: a launched unit that is still being started is waited for", as
   assert.deepEqual([status, stdout, writes], [0, `Unit a.service launched on ${where}\n`, []]);
 });
 
+Deno.test("start: a launched global that has failed on every machine is started again, else it is told of", async () => {
+  const api = new FakeApi();
+  api.machines = ["aa", "bb"].map((id) => ({ id: id.padEnd(32, "0") }));
+  api.add("g.service", "launched", option, "X-Fleet.Global=true");
+  const [first, second] = api.machines.map(({ id }) => id) as [string, string];
+  const say = (machineID: string, active: string) => {
+    const states = api.states.get("g.service") ?? new Map();
+    states.set(machineID, { state: { name: "g.service", machineID, systemdActiveState: active } });
+    api.states.set("g.service", states);
+  };
+  api.onRestart = () => {};
+  say(first, "active");
+  say(second, "active");
+  assert.deepEqual(await ran(api, "start g"), { status: 0, stdout: "", stderr: "", writes: [] });
+  say(second, "failed");
+  const partly = await ran(api, "start g");
+  assert.deepEqual([partly.status, partly.writes], [1, []]);
+  assert.match(partly.stderr, /global unit g\.service has failed on bb000000\.\.\. and not on other machines/);
+  say(first, "failed");
+  const all = await ran(api, "start g");
+  assert.deepEqual([all.status, all.stdout], [0, "Triggered global unit g.service start\n"]);
+  assert.deepEqual(all.writes, ["POST /units/g.service/restart"]);
+});
+
 const crashing = (api: FakeApi) => {
   api.onWish = (name) => {
     api.obey(name);

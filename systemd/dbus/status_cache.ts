@@ -157,9 +157,8 @@ export class StatusCache {
     const fields = ["active", "sub", "invocation", "since_ms"] as const;
     if (fields.every((field) => entry[field] === before[field])) return undefined;
     entry.result = isFreshlyActive(name, before.active, entry.active) ? "success" : undefined;
-    // systemd counts when it starts a service again by itself, and from 0 when somebody else starts it.
-    if (isAtRest(before) && isUp(entry.active)) entry.restarts = 0;
-    else if (entry.invocation !== before.invocation) entry.restarts = undefined;
+    // Only the first run is known to be none of systemd's own: on its way to another the unit may have been dead, too.
+    if (entry.invocation !== before.invocation) entry.restarts = before.invocation === "" ? 0 : undefined;
     // It left its rest, and may have been loaded anew for that.
     if (!before.resident || resting.has(before.active)) entry.load = undefined;
     // Only what was loaded without complaint can be started.
@@ -210,11 +209,6 @@ export class StatusCache {
     if (!entry) this.#entries.set(name, entry = { ...unknownEntry });
     return entry;
   }
-}
-
-/** True if systemd is not about to start the unit again: systemd 254 and later are inactive for a moment before they do. */
-function isAtRest({ active, sub }: Entry): boolean {
-  return resting.has(active) && (sub === "dead" || sub === "failed");
 }
 
 /** A start sets the result back to success, and a unit whose result is another one does not become active. */

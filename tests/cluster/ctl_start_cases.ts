@@ -52,12 +52,31 @@ const crashes: readonly Case[] = [
     },
   },
   {
+    name: "a service that systemd had to start again has not started well, although it is active",
+    async run(stage) {
+      const script = "test -e /run/second || { touch /run/second; sleep 0.2; exit 4; }; exec sleep infinity";
+      const home = await Home.with(stage, [], {
+        "second.service": service("Restart=always", "RestartSec=0", `ExecStart=/bin/sh -c '${script}'`) + on(stage.m1),
+      });
+      const { code, stderr } = await withFiles(home, "start", "second.service");
+      assert.equal(code, 1);
+      assert.match(stderr, /unit second\.service failed: .*(exit-code|has started it again once already)/);
+      await stage.cluster.active(stage.m1, ["second.service"]);
+      await until("its machine to count the restart", async () => {
+        const { stdout } = await home.fleetctl(["events", "--present", "--no-follow", "--output=json", "second"]);
+        return stdout.includes('"restarts":1') || undefined;
+      });
+      assert.equal((await home.fleetctl(["restart", "second"])).code, 0, "a start by somebody counts anew");
+      await gone(stage, home, "second.service");
+    },
+  },
+  {
     name:
       "--settle 0 does not wait for a service to stay active, and a service that says when it is ready is not waited for",
     async run(stage) {
       const notify = "/bin/sh -c 'systemd-notify --ready; exec sleep infinity'";
       const home = await Home.with(stage, [], {
-        "dies.service": service("ExecStart=/bin/sh -c 'sleep 0.7; exit 1'"),
+        "dies.service": service("ExecStart=/bin/sh -c 'sleep 3; exit 1'"),
         "ready.service": service("Type=notify", "NotifyAccess=all", `ExecStart=${notify}`),
       });
       assert.equal((await withFiles(home, "start --settle 0", "dies.service")).code, 0);
@@ -95,6 +114,33 @@ const again: readonly Case[] = [
         assert.equal((await stage.m1.must(["cat", "/run/ended"])).length, 2 * times);
       }
       await gone(stage, home, "repairable.service", "ended.service");
+    },
+  },
+  {
+    name: "start of a launched global that has failed everywhere starts it again, else the machines are named",
+    async run(stage) {
+      const { m1, m2, m3, cluster } = stage;
+      const test = "/bin/test -e /run/ready";
+      const text = service("Type=oneshot", "RemainAfterExit=yes", `ExecStart=${test}`);
+      const home = await Home.with(stage, [], { "each.service": `${text}[X-Fleet]\nGlobal=true\n` });
+      const become = (...wanted: readonly string[]) =>
+        cluster.statesWhere(m1, `each.service to be ${wanted}`, (states) => {
+          const ours = states.filter(({ name }) => name === "each.service");
+          return ours.map(({ systemdActiveState }) => systemdActiveState).sort().join() === wanted.join();
+        });
+      assert.equal((await withFiles(home, "start", "each.service")).code, 0);
+      await become("failed", "failed", "failed");
+      await m1.writeFile("/run/ready", "");
+      const again = await home.fleetctl(["start", "each"]);
+      assert.deepEqual([again.code, again.stdout], [0, "Triggered global unit each.service start\n"]);
+      await become("active", "failed", "failed");
+      const partly = await home.fleetctl(["start", "each"]);
+      assert.equal(partly.code, 1);
+      assert.match(partly.stderr, /has failed on 02020202\.\.\., 03030303\.\.\. and not on other machines/);
+      for (const machine of [m2, m3]) await machine.writeFile("/run/ready", "");
+      assert.equal((await home.fleetctl(["restart", "each"])).code, 0);
+      await become("active", "active", "active");
+      await home.fleetctl(["destroy", "each"]);
     },
   },
   {
@@ -295,14 +341,14 @@ const rolling: readonly Case[] = [
   {
     name: "--timeout holds although the daemon hangs while it is asked why a unit waits",
     async run(stage) {
-      const { m1, m2, cluster } = stage;
+      const { m1 } = stage;
       const home = await Home.with(stage, [], {
         "stuck.service": `${service(sleeping)}[X-Fleet]\nMachineMetadata=shelf=none\n`,
       });
       const began_ms = performance.now();
-      const starting = withFiles(home, "start --timeout=4", "stuck.service");
-      await until("the unit to be there", async () => {
-        return (await cluster.units(m2)).some(({ name }) => name === "stuck.service") || undefined;
+      const starting = home.run(["sh", "-c", "fleetctl start --timeout=4 ~/stuck.service >~/said"]);
+      await until("the unit to be created", async () => {
+        return (await home.read("said")).includes("Unit stuck.service inactive\n") || undefined;
       });
       await m1.must(["systemctl", "kill", "--signal=SIGSTOP", "fleet.service"]);
       try {
