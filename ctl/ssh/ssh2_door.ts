@@ -10,6 +10,7 @@ import type { Duplex } from "node:stream";
 import ssh2 from "ssh2";
 import { reasonOf } from "../io.ts";
 import { agentWithCertificates, certifiedKey, type PrivateKey, signWithCertificates } from "./certificates.ts";
+import { ecdsaPem } from "./ecdsa_key.ts";
 import {
   ChannelRefusedError,
   type Dial,
@@ -38,7 +39,7 @@ interface Client {
   destroy(): this;
 }
 type AuthMethod = Record<string, unknown>;
-type ParsedKey = { readonly type: string } | Error;
+type ParsedKey = { readonly type: string; isPrivateKey(): boolean; getPrivatePEM(): string } | Error;
 const { Client, utils } = ssh2 as unknown as {
   Client: new () => Client;
   utils: { parseKey(text: string, passphrase?: string): ParsedKey | ParsedKey[] };
@@ -191,14 +192,17 @@ class Authentication {
     const certified = certificates.map((certificate) => certifiedKey(key as unknown as PrivateKey, certificate));
     return [
       ...certified.filter((agent) => agent !== undefined).map((agent) => ({ type: "agent", agent })),
-      { type: "publickey", key: text, ...(passphrase === undefined ? {} : { passphrase }) },
+      { type: "publickey", key },
     ];
   }
 }
 
+/** Parses a private key into one that can sign, whatever its type. */
 function parseKey(text: string, passphrase?: string): ParsedKey {
-  const parsed = utils.parseKey(text, passphrase);
-  return Array.isArray(parsed) ? parsed[0] as ParsedKey : parsed;
+  const parsed = [utils.parseKey(text, passphrase)].flat()[0] as ParsedKey;
+  if (parsed instanceof Error || !parsed.isPrivateKey()) return parsed;
+  const pem = ecdsaPem(parsed.type, parsed.getPrivatePEM());
+  return pem === undefined ? parsed : [utils.parseKey(pem)].flat()[0] as ParsedKey;
 }
 
 function needsPassphrase(text: string): boolean {
