@@ -2,9 +2,9 @@
  * Units that systemd stops together with another unit, and that the agent starts again when the other unit is back.
  * Pure.
  *
- * A unit is bound to another by `BindsTo=`, `Requires=`, `PartOf=` or `StopPropagatedFrom=` of systemd.unit(5): when the
- * agent stops the other unit, to replace its file for example, systemd stops the bound unit as well, and starts it again
- * only where it restarts both in one job.
+ * A unit is bound to another by `BindsTo=`, `Requires=`, `PartOf=` or `StopPropagatedFrom=` of systemd.unit(5), or by
+ * `RequiredBy=` or `PropagatesStopTo=` of the other: when the agent stops the other unit, to replace its file for example,
+ * systemd stops the bound unit as well, and starts it again only where it restarts both in one job.
  *
  * @module
  */
@@ -16,32 +16,48 @@ import type { Wanted } from "./desired.ts";
 import { type Intent, isUp } from "./intent.ts";
 import type { Current } from "./plan.ts";
 
-/** The units that one unit is bound to. */
+/** What one unit's file says of other units. */
 export interface Bindings {
   /** When one of these is stopped, systemd stops the unit. */
   readonly stopsWith: readonly UnitName[];
   /** Those among them without which the unit cannot be started. */
   readonly requires: readonly UnitName[];
+  /** When the unit is stopped, systemd stops these. */
+  readonly stops: readonly UnitName[];
+  /** Those among them that cannot be started without the unit. */
+  readonly requiredBy: readonly UnitName[];
 }
 
-const requiring = new Set(["BindsTo", "Requires"]);
-const propagating = new Set([...requiring, "PartOf", "StopPropagatedFrom"]);
+/** How a unit is bound to another: the option in its own file, and that in the other's. */
+const kinds = {
+  stopsWith: "stops",
+  requires: "requiredBy",
+} as const satisfies Partial<Record<keyof Bindings, keyof Bindings>>;
+
+/** What an option of a section adds to. */
+const options: Readonly<Record<string, readonly (keyof Bindings)[]>> = {
+  "Unit.BindsTo": ["stopsWith", "requires"],
+  "Unit.Requires": ["stopsWith", "requires"],
+  "Unit.PartOf": ["stopsWith"],
+  "Unit.StopPropagatedFrom": ["stopsWith"],
+  "Unit.PropagatesStopTo": ["stops"],
+  "Install.RequiredBy": ["stops", "requiredBy"],
+};
 
 /** Reads a unit's bindings. A file that cannot be read has none. */
 export function bindingsOf(name: UnitName, text: string): Bindings {
-  const stopsWith: UnitName[] = [];
-  const requires: UnitName[] = [];
+  const bindings: Record<keyof Bindings, UnitName[]> = { stopsWith: [], requires: [], stops: [], requiredBy: [] };
   try {
     for (const { section, name: option, value } of parseUnitFile(text)) {
-      if (section !== "Unit" || !propagating.has(option)) continue;
+      const lists = options[`${section}.${option}`] ?? [];
+      if (lists.length === 0) continue;
       const names = value.split(/\s+/).filter((word) => word !== "").map((word) => expandSpecifiers(word, name));
-      stopsWith.push(...names);
-      if (requiring.has(option)) requires.push(...names);
+      for (const list of lists) bindings[list].push(...names);
     }
   } catch (error) {
     if (!(error instanceof UnitFileError)) throw error;
   }
-  return { stopsWith, requires };
+  return bindings;
 }
 
 /** What is known of the units on this machine. */
@@ -56,13 +72,14 @@ export interface BoundUnits {
 export function boundTo(
   unit: UnitName,
   bindings: ReadonlyMap<UnitName, Bindings>,
-  kind: keyof Bindings,
+  kind: keyof typeof kinds,
 ): ReadonlySet<UnitName> {
   const bound = new Set<UnitName>();
   const open = [unit];
   for (let other = open.pop(); other !== undefined; other = open.pop()) {
+    const named = bindings.get(other)?.[kinds[kind]] ?? [];
     for (const [name, each] of bindings) {
-      if (name === unit || bound.has(name) || !each[kind].includes(other)) continue;
+      if (name === unit || bound.has(name) || !each[kind].includes(other) && !named.includes(name)) continue;
       bound.add(name);
       open.push(name);
     }
