@@ -47,7 +47,8 @@ function unixEndpoint(text: string, scheme: string, host: string, path: string):
     );
   }
   if (!path.startsWith("/")) throw new ClientSetupError(`${JSON.stringify(text)} does not name the path of a socket`);
-  return { text, base: "http://localhost", socket: path };
+  // An address: a name would be looked up, though the request goes to the socket.
+  return { text, base: "http://127.0.0.1", socket: path };
 }
 
 function schemeMissing(text: string): ClientSetupError {

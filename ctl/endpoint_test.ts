@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { ClientSetupError, parseEndpoint } from "./endpoint.ts";
 
 const accepted: { text: string; base: string; socket?: string }[] = [
-  { text: "unix:///var/run/fleet.sock", base: "http://localhost", socket: "/var/run/fleet.sock" },
-  { text: "file:///run/fleet.sock", base: "http://localhost", socket: "/run/fleet.sock" },
-  { text: "unix:/run/fleet.sock", base: "http://localhost", socket: "/run/fleet.sock" },
+  { text: "unix:///var/run/fleet.sock", base: "http://127.0.0.1", socket: "/var/run/fleet.sock" },
+  { text: "file:///run/fleet.sock", base: "http://127.0.0.1", socket: "/run/fleet.sock" },
+  { text: "unix:/run/fleet.sock", base: "http://127.0.0.1", socket: "/run/fleet.sock" },
   { text: "http://10.0.0.1:49153", base: "http://10.0.0.1:49153" },
   { text: "HTTPS://fleet.example/proxied/", base: "https://fleet.example/proxied" },
 ];
