@@ -94,10 +94,10 @@ const options = {
   etcdKeyPrefix: option("etcd_key_prefix", "/_coreos.com/fleet/", text),
   etcdRequestTimeout_ms: option("etcd_request_timeout", "1.0", readSeconds_ms),
   engineReconcileInterval_ms: option("engine_reconcile_interval", "2.0", readInterval_ms),
-  publicIp: option("public_ip", "", text),
+  publicIp: option("public_ip", "", readAddress),
   metadata: option("metadata", "", readMetadata),
   agentTtl_ms: option("agent_ttl", "30s", readTtl_ms),
-  unitsDirectory: option("units_directory", "/run/fleet/units/", readPath),
+  unitsDirectory: option("units_directory", "/run/fleet/units/", readUnitsDirectory),
   systemdUser: option("systemd_user", "false", readBoolean),
   tokenLimit: option("token_limit", "100", readTokenLimit),
   disableEngine: option("disable_engine", "false", readBoolean),
@@ -122,13 +122,23 @@ const meaningless: ReadonlyMap<string, string> = new Map([
   ["authorized_keys_file", "Config option authorized_keys_file is no longer supported - ignoring"],
 ]);
 
+/** What is read: a file, and variables of the environment. */
+interface Texts {
+  readonly file?: { readonly path: string; readonly text: string };
+  readonly env: Readonly<Record<string, string>>;
+}
+
 /** Reads a configuration. Throws {@link ConfigError} with all that cannot be used, rather than guess. */
-export function parseConfig(
-  sources: {
-    readonly file?: { readonly path: string; readonly text: string };
-    readonly env: Readonly<Record<string, string>>;
-  },
-): Parsed {
+export function parseConfig(from: Texts): Parsed {
+  const { config, problems, warnings, ...rest } = readOptions(from);
+  if (!config) throw new ConfigError(problems, { warnings });
+  return { config, warnings, ...rest };
+}
+
+/** Reads all options; `config` is there if no problem is. */
+export function readOptions(
+  sources: Texts,
+): Omit<Parsed, "config"> & { readonly config?: Config; readonly problems: readonly string[] } {
   const { file, env } = sources;
   const read = file ? readSettings(file.path, file.text) : { settings: [], warnings: [], problems: [] };
   const settings = new Map<string, Setting>([...read.settings, ...readEnvironment(env)]);
@@ -145,10 +155,10 @@ export function parseConfig(
     if (problem !== undefined) problems.push(problem);
     return [key, result];
   });
-  if (problems.length > 0) throw new ConfigError(problems);
+  problems.push(...problemsTogether(texts, from));
+  warnings.push(...warningsTogether(texts, from));
   const config: Config = Object.fromEntries(entries);
-  checkTogether(config, from, warnings);
-  return { config, sources: from, texts, warnings };
+  return { ...(problems.length === 0 && { config }), sources: from, texts, warnings, problems };
 }
 
 /** An option's variable is its name in capitals behind `FLEET_`; one that is set but empty counts. */
@@ -163,7 +173,7 @@ function unusedOptions(settings: ReadonlyMap<string, Setting>): string[] {
   return [...settings].flatMap(([name, { value, source }]) => {
     if (optionNames.includes(name)) return [];
     const why = meaningless.get(name);
-    if (why === undefined) return [unknownOption(name, source)];
+    if (why === undefined) return [unknownOption(name, source, settings)];
     return ["", "0", "f", "F", "FALSE", "false", "False"].includes(value) ? [] : [`${why} (${source})`];
   });
 }
@@ -181,34 +191,45 @@ function readOption(
   }
 }
 
-/** What no option can say alone. */
-function checkTogether(config: Config, sources: ReadonlyMap<string, string>, warnings: string[]): void {
-  const given: readonly (readonly [name: string, needs: string, given: string, needed: string])[] = [
-    ["etcd_certfile", "etcd_keyfile", config.etcdCertfile, config.etcdKeyfile],
-    ["etcd_keyfile", "etcd_certfile", config.etcdKeyfile, config.etcdCertfile],
-    ["api_certfile", "api_keyfile", config.apiCertfile, config.apiKeyfile],
-    ["api_keyfile", "api_certfile", config.apiKeyfile, config.apiCertfile],
-    ["api_client_cafile", "api_certfile", config.apiClientCafile, config.apiCertfile],
-    ["api_peer_certfile", "api_peer_keyfile", config.apiPeerCertfile, config.apiPeerKeyfile],
-    ["api_peer_keyfile", "api_peer_certfile", config.apiPeerKeyfile, config.apiPeerCertfile],
-  ];
-  const problems = given.flatMap(([name, needs, value, needed]) => {
-    return value !== "" && needed === "" ? [`${sources.get(name)}: option ${name}: expected ${needs} too`] : [];
-  });
-  if (problems.length > 0) throw new ConfigError(problems);
-  if (config.etcdPassword !== "" && config.etcdUsername === "") {
-    warnings.push(`${sources.get("etcd_password")}: option etcd_password is not used: there is no etcd_username`);
-  }
-  if (config.registry === "etcd") return;
-  for (const [name, source] of sources) {
-    if (!name.startsWith("etcd_") || source === "default") continue;
-    warnings.push(`Config option ${name} is ignored: registry is ${config.registry} (${source})`);
-  }
+type ByName = ReadonlyMap<string, string>;
+
+/** Each option, and the one that it needs beside it. */
+const needed: readonly (readonly [option: string, needs: string])[] = [
+  ["etcd_certfile", "etcd_keyfile"],
+  ["etcd_keyfile", "etcd_certfile"],
+  ["api_certfile", "api_keyfile"],
+  ["api_keyfile", "api_certfile"],
+  ["api_client_cafile", "api_certfile"],
+  ["api_peer_certfile", "api_peer_keyfile"],
+  ["api_peer_keyfile", "api_peer_certfile"],
+];
+
+/** What is wrong with options beside each other. */
+function problemsTogether(texts: ByName, sources: ByName): string[] {
+  return needed.flatMap(([name, needs]) =>
+    texts.get(name) && !texts.get(needs) ? [`${sources.get(name)}: option ${name}: expected ${needs} too`] : []
+  );
 }
 
-function unknownOption(name: string, source: string): string {
+function warningsTogether(texts: ByName, sources: ByName): string[] {
+  const warnings: string[] = [];
+  if (texts.get("etcd_password") && !texts.get("etcd_username")) {
+    warnings.push(`${sources.get("etcd_password")}: option etcd_password is not used: there is no etcd_username`);
+  }
+  const registry = texts.get("registry");
+  if (registry !== "embedded") return warnings;
+  for (const [name, source] of sources) {
+    if (!name.startsWith("etcd_") || source === "default") continue;
+    warnings.push(`Config option ${name} is ignored: registry is ${registry} (${source})`);
+  }
+  return warnings;
+}
+
+function unknownOption(name: string, source: string, settings: ReadonlyMap<string, Setting>): string {
   const meant = nearest(name, optionNames);
-  const hint = meant === undefined ? "" : `; did you mean ${meant}?`;
+  const fallback = Object.values(options).find((option) => option.name === meant)?.fallback;
+  const inForce = meant === undefined || settings.has(meant) ? "" : ` Its default is in force: ${fallback || "none"}`;
+  const hint = meant === undefined ? "" : `; did you mean ${meant}?${inForce}`;
   return `Config option ${name} is not known and is ignored (${source})${hint}`;
 }
 
@@ -308,15 +329,39 @@ function readServers(value: string): readonly string[] {
   return servers.map((server) => server.replace(/\/$/, ""));
 }
 
-/** `key=value,key=value`; an item without `=` is dropped, and the last of equal keys wins. */
+/** `key=value,key=value`; an item without `=` is dropped, and the last of equal keys wins, both with a warning. */
 function readMetadata(value: string, warn: (what: string) => void): Readonly<Record<string, string>> {
-  const pairs = value.split(",").flatMap((item) => {
+  const pairs = new Map<string, string>();
+  for (const item of value.split(",")) {
     const equals = item.indexOf("=");
-    if (equals >= 0) return [[item.slice(0, equals).trim(), item.slice(equals + 1).trim()] as const];
-    if (item.trim() !== "") warn(`"${item.trim()}" is dropped: expected key=value`);
-    return [];
-  });
+    if (equals < 0) {
+      if (item.trim() !== "") warn(`"${item.trim()}" is dropped: expected key=value`);
+      continue;
+    }
+    const key = item.slice(0, equals).trim();
+    const text = item.slice(equals + 1).trim();
+    const before = pairs.get(key);
+    if (before !== undefined && before !== text) warn(`"${key}" is set twice: "${text}" counts, "${before}" does not`);
+    pairs.set(key, text);
+  }
   return Object.fromEntries(pairs);
+}
+
+/** An IPv4 or IPv6 address without prefix length, scope or port; "" for none. */
+function readAddress(value: string): string {
+  const [, ...bytes] = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(value) ?? [];
+  const isIpv4 = bytes.length === 4 && bytes.every((byte) => Number(byte) <= 255 && String(Number(byte)) === byte);
+  const isIpv6 = /^[0-9A-Fa-f:.]+$/.test(value) && value.includes(":") && URL.canParse(`http://[${value}]/`);
+  if (value === "" || isIpv4 || isIpv6) return value;
+  throw new Error("expected one IP address, such as 10.0.0.11");
+}
+
+function readUnitsDirectory(value: string, warn: (what: string) => void): string {
+  const path = readPath(value);
+  if (!path.startsWith("/run/")) {
+    warn(`"${value}" is not below /run: after a reboot, unit files that should be gone are still there`);
+  }
+  return path;
 }
 
 function readPath(value: string): string {

@@ -24,10 +24,21 @@ export interface Settings {
 export class ConfigError extends Error {
   override name = "ConfigError";
   readonly problems: readonly string[];
-  constructor(problems: string | readonly string[], options?: ErrorOptions) {
+  /** What else is wrong with it, though it could be used with that. */
+  readonly faults: readonly string[];
+  readonly warnings: readonly string[];
+  constructor(
+    problems: string | readonly string[],
+    { faults = [], warnings = [], ...options }: ErrorOptions & {
+      readonly faults?: readonly string[];
+      readonly warnings?: readonly string[];
+    } = {},
+  ) {
     const all = typeof problems === "string" ? [problems] : problems;
     super(all.join("; "), options);
     this.problems = all;
+    this.faults = faults;
+    this.warnings = warnings;
   }
 }
 
@@ -68,7 +79,14 @@ export function readSettings(path: string, text: string): Settings {
       );
       continue;
     }
-    const { value, cut } = readValue(match[2]!);
+    const { value, cut, open } = readValue(match[2]!);
+    if (open !== undefined) {
+      problems.push(
+        `${source}: the quote (${open}) that begins the value of ${key} is never closed: ` +
+          "close it, or put a value that begins with a quote in quotes of the other kind",
+      );
+      continue;
+    }
     if (cut) {
       warnings.push(`${source}: the value of ${key} ends before "${cut}": put it in quotes if that belongs to it`);
     }
@@ -79,11 +97,13 @@ export function readSettings(path: string, text: string): Settings {
 
 /**
  * In quotes, `#` and `;` are literal, and a remark may follow. Otherwise the value ends at the first of them; `cut` says
- * which it was, where no blank before it shows that a remark was meant.
+ * which it was, where no blank before it shows that a remark was meant; `open` is a quote that is never closed.
  */
-function readValue(text: string): { readonly value: string; readonly cut?: string } {
+function readValue(text: string): { readonly value: string; readonly cut?: string; readonly open?: string } {
   const quoted = /^(?:"([^"]*)"|'([^']*)')\s*(?:[#;].*)?$/s.exec(text);
   if (quoted) return { value: quoted[1] ?? quoted[2]! };
+  const [open] = /^(?:"[^"]*|'[^']*)$/s.exec(text) ?? [];
+  if (open !== undefined) return { value: open, open: open[0]! };
   const end = text.search(/[#;]/);
   if (end < 0) return { value: text.trim() };
   const value = text.slice(0, end).trim();

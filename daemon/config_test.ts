@@ -179,7 +179,7 @@ const readings: readonly { name: string; text: string; want: Partial<Config> }[]
   { name: "single quotes", text: "etcd_password='a\"b'", want: { etcdPassword: 'a"b' } },
   { name: "quotes with a remark behind", text: 'metadata="a=b" # note', want: { metadata: { a: "b" } } },
   { name: "a remark behind a bare value", text: "public_ip=10.0.0.1 # note", want: { publicIp: "10.0.0.1" } },
-  { name: "quotes kept where they do not enclose all", text: 'public_ip="a" b', want: { publicIp: '"a" b' } },
+  { name: "quotes kept where they do not enclose all", text: 'etcd_username="a" b', want: { etcdUsername: '"a" b' } },
   {
     name: "two texts in quotes are not one",
     text: 'metadata="a=b", "c=d"',
@@ -187,10 +187,10 @@ const readings: readonly { name: string; text: string; want: Partial<Config> }[]
   },
   {
     name: "a byte order mark, and the line ends of Windows",
-    text: "\uFEFFverbosity=1\r\npublic_ip=x\r\n",
-    want: { verbosity: 1, publicIp: "x" },
+    text: "\uFEFFverbosity=1\r\netcd_username=x\r\n",
+    want: { verbosity: 1, etcdUsername: "x" },
   },
-  { name: "no remark within a quoted value", text: "public_ip='a ; b' ; c", want: { publicIp: "a ; b" } },
+  { name: "no remark within a quoted value", text: "etcd_username='a ; b' ; c", want: { etcdUsername: "a ; b" } },
   { name: "nothing", text: "public_ip=", want: { publicIp: "" } },
   { name: "a continued line", text: "metadata=a=b,\\\n  c=d", want: { metadata: { a: "b", c: "d" } } },
   { name: "nothing in a section", text: "[fleet]\nverbosity=3", want: { verbosity: 0 } },
@@ -290,7 +290,8 @@ Deno.test("the environment wins, also where it is empty", () => {
 Deno.test("an unknown option is named with the nearest known one; a meaningless one with why", () => {
   const { warnings } = parseConfig(file("agent_tll=30s\nenable_grpc=true\nqwertyuiop=1"));
   assert.deepEqual(warnings, [
-    "Config option agent_tll is not known and is ignored (/etc/fleet/fleet.conf:1); did you mean agent_ttl?",
+    "Config option agent_tll is not known and is ignored (/etc/fleet/fleet.conf:1); did you mean agent_ttl? " +
+    "Its default is in force: 30s",
     "Config option enable_grpc is ignored: all traffic goes through the store's watches (/etc/fleet/fleet.conf:2)",
     "Config option qwertyuiop is not known and is ignored (/etc/fleet/fleet.conf:3)",
   ]);

@@ -4,7 +4,10 @@
  * @module
  */
 
-import { type Config, ConfigError, parseConfig, type Parsed } from "./config.ts";
+import { ConfigError, type Parsed, readOptions } from "./config.ts";
+import { inspectFiles, type TlsTexts } from "./named_files.ts";
+
+export type { TlsTexts };
 
 /** The file that is read where none is named. */
 export const defaultConfigPath = "/etc/fleet/fleet.conf";
@@ -12,6 +15,8 @@ export const defaultConfigPath = "/etc/fleet/fleet.conf";
 /** A configuration, the file it was read from, if there was one, and what the TLS files hold that it names for etcd. */
 export interface Configuration extends Parsed {
   readonly path?: string;
+  /** What will not work, though the daemon can start. */
+  readonly faults: readonly string[];
   readonly etcdTls?: TlsTexts;
 }
 
@@ -27,9 +32,17 @@ export async function readConfiguration(
   const chosen = path ?? defaultConfigPath;
   const text = path === null ? undefined : await readConfigFile(chosen, path !== undefined);
   const file = text === undefined ? {} : { file: { path: chosen, text } };
-  const parsed = parseConfig({ ...file, env: { ...Deno.env.toObject(), ...variables } });
-  const etcdTls = await readTls(parsed.config, parsed.sources);
-  return { ...parsed, ...(text !== undefined && { path: chosen }), ...(etcdTls && { etcdTls }) };
+  const read = readOptions({ ...file, env: { ...Deno.env.toObject(), ...variables } });
+  const { etcdTls, faults, cause, ...files } = await inspectFiles(read, Date.now());
+  const problems = [...read.problems, ...files.problems];
+  const warnings = [...read.warnings, ...files.warnings];
+  const { config, sources, texts } = read;
+  if (problems.length > 0 || !config) throw new ConfigError(problems, { cause, warnings, faults });
+  return {
+    ...{ config, sources, texts, warnings, faults },
+    ...(text !== undefined && { path: chosen }),
+    ...(etcdTls && { etcdTls }),
+  };
 }
 
 async function readConfigFile(path: string, mustExist: boolean): Promise<string | undefined> {
@@ -42,38 +55,4 @@ async function readConfigFile(path: string, mustExist: boolean): Promise<string 
     }
     throw new ConfigError(`Unable to use config file ${path}: ${(error as Error).message}`);
   }
-}
-
-/** The PEM texts that a configuration names; undefined if it names none. */
-export interface TlsTexts {
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-}
-
-/** Reads the PEM files of a configuration. Throws {@link ConfigError} that names option, source and path. */
-async function readTls(
-  config: Config,
-  sources: ReadonlyMap<string, string>,
-): Promise<TlsTexts | undefined> {
-  if (config.registry !== "etcd") return undefined;
-  const problems: string[] = [];
-  let cause: unknown;
-  const read = async (option: string, path: string) => {
-    try {
-      return path === "" ? undefined : await Deno.readTextFile(path);
-    } catch (error) {
-      const source = sources.get(option);
-      const at = source === undefined ? "" : `${source}: `;
-      problems.push(`${at}option ${option}: cannot read ${path}: ${(error as Error).message}`);
-      cause ??= error;
-      return undefined;
-    }
-  };
-  const ca = await read("etcd_cafile", config.etcdCafile);
-  const cert = await read("etcd_certfile", config.etcdCertfile);
-  const key = await read("etcd_keyfile", config.etcdKeyfile);
-  if (problems.length > 0) throw new ConfigError(problems, { cause });
-  if (ca === undefined && cert === undefined && key === undefined) return undefined;
-  return { ...(ca !== undefined && { ca }), ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
 }

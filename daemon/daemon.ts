@@ -37,6 +37,11 @@ export interface DaemonPorts<Api> {
   readonly live: (regime: Regime<Api>, status: (status: Status) => void, signal: AbortSignal) => Promise<void>;
   /** Makes the rest of the process go by a configuration, before anything lives by it. Throws when that cannot be. */
   readonly putInForce: (config: Config) => Promise<void>;
+  /**
+   * Called at the beginning of each reload. Returns what to call with its outcome: why the configuration was refused, or
+   * undefined.
+   */
+  readonly reloadRequest?: () => Promise<(refusal: string | undefined) => Promise<void>>;
   readonly tell: Notify;
   readonly clock: Clock;
   readonly log: Log;
@@ -55,6 +60,8 @@ export class Daemon<Api> {
   #life: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
   #status: Status = { ready: false, reason: "fleetd is starting", starting: true };
   readonly #started = Promise.withResolvers<void>();
+  /** Why the configuration as it now is was refused; undefined if it is in force. */
+  #refusal: string | undefined;
   #ending = false;
   #reloading: Promise<void> | undefined;
   #reloadAgain = false;
@@ -143,17 +150,21 @@ export class Daemon<Api> {
   async #reloadOnce(): Promise<void> {
     const { configure, log, tell, clock } = this.#ports;
     await tell("RELOADING=1");
+    const answer = await this.#ports.reloadRequest?.();
     const started_ms = clock.monotonic_ms();
     try {
       const next = await configure();
       const what = renewal(this.regime, next);
       if ("refusal" in what) throw new Error(what.refusal);
       await this.#renew(next, what);
+      this.#refusal = undefined;
       log("info", `configuration reloaded in ${Math.round(clock.monotonic_ms() - started_ms)} ms`);
     } catch (error) {
-      log("error", `configuration not reloaded, the old one stays in force: ${messageOf(error)}`);
+      this.#refusal = messageOf(error);
+      log("error", `configuration not reloaded, the old one stays in force: ${this.#refusal}`);
     }
-    await tell(`READY=1\nSTATUS=${statusText(this.#status)}`);
+    await tell(`READY=1\nSTATUS=${statusText(this.#status, this.#refusal)}`);
+    await answer?.(this.#refusal);
   }
 
   async #renew(next: EffectiveConfig, what: Exclude<ReturnType<typeof renewal>, { refusal: string }>): Promise<void> {
@@ -216,7 +227,7 @@ export class Daemon<Api> {
       if (stop.signal.aborted) return;
       this.#status = next;
       this.#started.resolve();
-      this.#ports.tell(`STATUS=${statusText(next)}`);
+      this.#ports.tell(`STATUS=${statusText(next, this.#refusal)}`);
       told.resolve();
     };
     const ended = this.#ports.live(regime, status, stop.signal).finally(told.resolve);
@@ -235,6 +246,9 @@ export class Daemon<Api> {
   }
 }
 
-function statusText({ ready, reason }: Status): string {
-  return ready ? "member of the cluster" : reason ?? "not a member of the cluster";
+/** One line, as sd_notify(3) wants it. */
+function statusText({ ready, reason }: Status, refusal: string | undefined): string {
+  const status = ready ? "member of the cluster" : reason ?? "not a member of the cluster";
+  const refused = refusal === undefined ? "" : `; configuration not reloaded: ${refusal}`;
+  return `${status}${refused}`.replace(/\s*\n\s*/g, " ");
 }

@@ -22,8 +22,9 @@ import { createHandler, type Handler } from "./api/routes.ts";
 import { inheritedSockets, listenSpec, serve, type Server } from "./api/server.ts";
 import { parseArguments, usage } from "./arguments.ts";
 import { systemClock } from "./clock.ts";
-import { type Config, ConfigError } from "./config.ts";
-import { type Configuration, readConfiguration } from "./configuration.ts";
+import { checkConfig } from "./check_config.ts";
+import type { Config } from "./config.ts";
+import type { Configuration } from "./configuration.ts";
 import { Daemon, type Regime } from "./daemon.ts";
 import { dumpText } from "./dump.ts";
 import { effectiveConfig } from "./effective.ts";
@@ -37,9 +38,10 @@ import { type Notify, openNotify } from "./notify.ts";
 import { Bell, together } from "./reconcile.ts";
 import { refreshIdentity } from "./refresh.ts";
 import { closeAll, shutDown } from "./shutdown.ts";
+import { openReloadRequests } from "./reload_requests.ts";
 import { onSignals } from "./signals.ts";
 import { lend, openStore } from "./store.ts";
-import { permissionHint, sayWhere, type Start, startOf } from "./start.ts";
+import { permissionHint, sayDoubts, sayWhere, type Start, startOf } from "./start.ts";
 import { version } from "./version.ts";
 import { keepWatchdog, watchdogInterval_ms } from "./watchdog.ts";
 
@@ -85,7 +87,13 @@ async function main(args: readonly string[]): Promise<number> {
     journal: Deno.env.get("JOURNAL_STREAM") !== undefined,
   });
   try {
-    if (wish.kind === "check") return await checkConfig(wish.config);
+    if (wish.kind === "check") {
+      const { warnings, errors, text } = await checkConfig(wish.config, readCredentials);
+      for (const warning of warnings) complain(`warning: ${warning}\n`);
+      for (const error of errors) complain(`error: ${error}\n`);
+      say(text);
+      return errors.length > 0 ? 1 : 0;
+    }
     log("info", `Starting fleetd version ${version}`);
     const start = await startOf(wish);
     manner = start.configuration.config;
@@ -97,21 +105,6 @@ async function main(args: readonly string[]): Promise<number> {
     log("error", `${messageOf(error)}${permissionHint(error)}`);
     return 1;
   }
-}
-
-/** For a person to read, or a script to judge by: what cannot be used goes to stderr, a line each. */
-async function checkConfig(path: string | undefined): Promise<number> {
-  let configuration: Configuration;
-  try {
-    configuration = await readConfiguration(path);
-    await readCredentials(configuration.config, configuration.sources);
-  } catch (error) {
-    const problems = error instanceof ConfigError ? error.problems : [messageOf(error)];
-    for (const problem of problems) complain(`${problem}${permissionHint(error)}\n`);
-    return 1;
-  }
-  for (const warning of configuration.warnings) complain(`${warning}\n`);
-  return say(effectiveConfig(configuration));
 }
 
 async function build(start: Start, log: Log): Promise<House> {
@@ -183,7 +176,7 @@ function openDaemon(house: House, daemon: () => Daemon<Handler>): Daemon<Handler
     configure: async () => {
       const configuration = await house.configure();
       log("info", `Reloading configuration from ${configuration.path ?? "the environment"}`);
-      for (const warning of configuration.warnings) log("warn", warning);
+      sayDoubts(configuration, log);
       await readCredentials(configuration.config, configuration.sources);
       next = configuration;
       return configuration;
@@ -221,6 +214,7 @@ function openDaemon(house: House, daemon: () => Daemon<Handler>): Daemon<Handler
       house.manner = config;
       house.configuration = next;
     },
+    reloadRequest: openReloadRequests(Deno.env.get("RUNTIME_DIRECTORY"), log),
     tell,
     clock: systemClock,
     log,

@@ -43,9 +43,16 @@ export function permissionHint(error: unknown): string {
   return "";
 }
 
-/** Says which file the configuration is from, and what in it is doubtful. */
-export function sayWhere({ path, warnings }: Configuration, log: Log): void {
+/** Logs which file the configuration is from, and what is doubtful in it. */
+export function sayWhere(configuration: Configuration, log: Log): void {
+  const { path } = configuration;
   if (path === undefined) log("info", "No provided or default config file found - proceeding without");
   else log("info", `Using ${path === defaultConfigPath ? "default config" : "config"} file ${path}`);
+  sayDoubts(configuration, log);
+}
+
+/** Logs the warnings about a configuration, and what will not work with it. */
+export function sayDoubts({ warnings, faults }: Configuration, log: Log): void {
   for (const warning of warnings) log("warn", warning);
+  for (const fault of faults) log("error", fault);
 }

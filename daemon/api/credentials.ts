@@ -1,13 +1,13 @@
 /**
- * The files by which the API tells strangers from friends: certificates and tokens. 🚪
+ * The files by which the API authenticates its clients: certificates and tokens.
  *
  * @module
  */
 
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { messageOf } from "../../registry/log.ts";
 import type { Config } from "../config.ts";
+import { at, readNamed, type Sources } from "../named_files.ts";
+import { certificatesOf, privateKeyOf } from "../pem.ts";
 import type { Credentials, TlsTexts } from "./door.ts";
 import { Tokens } from "./tokens.ts";
 
@@ -16,9 +16,6 @@ export type AccessConfig = Pick<
   Config,
   "apiCertfile" | "apiKeyfile" | "apiClientCafile" | "apiTokensFile" | "apiInsecure"
 >;
-
-/** Where each option was set. */
-type Sources = ReadonlyMap<string, string>;
 
 /** Reads what the configuration names. Throws, naming option, its source and file, when something cannot be read. */
 export async function readCredentials(config: AccessConfig, sources: Sources = new Map()): Promise<Credentials> {
@@ -51,28 +48,6 @@ async function readTls(config: AccessConfig, sources: Sources): Promise<TlsTexts
   return { cert, key, clientCa };
 }
 
-/** Node would take a file that makes no sense, and then refuse each handshake without a word. */
-function certificatesOf(text: string, named: string): [X509Certificate, ...X509Certificate[]] {
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
-  try {
-    const [first, ...rest] = blocks.map((block) => new X509Certificate(block));
-    if (first) return [first, ...rest];
-  } catch (error) {
-    throw new Error(`${named}: a certificate in it cannot be read`, { cause: error });
-  }
-  throw new Error(`${named}: there is no certificate in it (PEM, "-----BEGIN CERTIFICATE-----")`);
-}
-
-function privateKeyOf(text: string, named: string): KeyObject {
-  try {
-    // A file may hold the certificate as well, which TLS does not mind.
-    const [block = text] = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*-----END [A-Z ]*PRIVATE KEY-----/.exec(text) ?? [];
-    return createPrivateKey(block);
-  } catch (error) {
-    throw new Error(`${named}: it is no private key that can be read (PEM, without a passphrase)`, { cause: error });
-  }
-}
-
 async function readTokens(path: string, sources: Sources): Promise<Tokens | undefined> {
   if (path === "") return undefined;
   const text = await readNamed("api_tokens_file", path, sources);
@@ -81,17 +56,4 @@ async function readTokens(path: string, sources: Sources): Promise<Tokens | unde
   } catch (error) {
     throw new Error(`${at(sources, "api_tokens_file")}api_tokens_file ${path}: ${messageOf(error)}`);
   }
-}
-
-async function readNamed(option: string, path: string, sources: Sources): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new Error(`${at(sources, option)}cannot read ${path}, the file that ${option} names`, { cause: error });
-  }
-}
-
-function at(sources: Sources, option: string): string {
-  const source = sources.get(option);
-  return source === undefined ? "" : `${source}: `;
 }

@@ -19,12 +19,19 @@ async function news(machine: Machine, told: number, wanted: RegExp): Promise<str
   });
 }
 
-/** Writes fleet.conf anew, reloads, and waits until the daemon says how that went. */
-async function reload(machine: Machine, conf: string, outcome = /configuration (not )?reloaded/): Promise<string> {
+/** Writes fleet.conf anew, and reloads. Returns the daemon's log line; exit status and Status of the unit must match it. */
+async function reload(machine: Machine, conf: string): Promise<string> {
   const told = (await machine.journal("fleet.service")).length;
   await machine.writeFile(conf_path, conf);
-  await machine.must(["systemctl", "reload", "fleet.service"]);
-  return await news(machine, told, outcome);
+  const { code } = await machine.run(["systemctl", "reload", "fleet.service"]);
+  const text = await news(machine, told, /configuration (not )?reloaded.*\n/);
+  const refusal = /configuration not reloaded, the old one stays in force: (.*)\n/.exec(text)?.[1];
+  assert.equal(code, refusal === undefined ? 0 : 1, text);
+  assert.equal((await machine.must(["systemctl", "is-active", "fleet.service"])).trim(), "active");
+  const status = await machine.must(["systemctl", "show", "--property=StatusText", "--value", "fleet.service"]);
+  const expected = refusal === undefined ? "" : `; configuration not reloaded: ${refusal}`;
+  assert.equal(status.trim(), `member of the cluster${expected}`);
+  return text;
 }
 
 /** A stream of requests, several under way at once, until `end` is called; then how many there were. */
@@ -120,8 +127,8 @@ async function checks(cluster: FleetCluster): Promise<void> {
   assert.deepEqual(await m1!.run(["fleetd", "--check-config"], { env: wrong }), {
     code: 1,
     stdout: "",
-    stderr: 'FLEET_VERBOSITY: option verbosity "x": expected a whole number\n' +
-      'FLEET_AGENT_TTL: option agent_ttl "30": expected a duration such as 30s, 1m30s or 500ms: ' +
+    stderr: 'error: FLEET_VERBOSITY: option verbosity "x": expected a whole number\n' +
+      'error: FLEET_AGENT_TTL: option agent_ttl "30": expected a duration such as 30s, 1m30s or 500ms: ' +
       'missing unit in duration "30"\n',
   });
   const fine = await m1!.run(["fleetd", "--check-config"], { env: { FLEET_AGENT_TLL: "1s" } });
@@ -129,7 +136,8 @@ async function checks(cluster: FleetCluster): Promise<void> {
   assert.match(fine.stdout, /^etcd_servers=http:\/\/10\.77\.0\.1:2379 +# \/etc\/fleet\/fleet\.conf:1$/m);
   assert.equal(
     fine.stderr,
-    "Config option agent_tll is not known and is ignored (FLEET_AGENT_TLL); did you mean agent_ttl?\n",
+    "warning: Config option agent_tll is not known and is ignored (FLEET_AGENT_TLL); did you mean agent_ttl? " +
+      "Its default is in force: 30s\n",
   );
 }
 

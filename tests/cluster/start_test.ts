@@ -97,6 +97,12 @@ async function refusals(cluster: FleetCluster): Promise<void> {
     { args: ["--config", "/root/bad.conf"], code: 1, says: /\/root\/bad\.conf:2: option agent_ttl "30".*missing unit/ },
     { args: ["--config", "/root/torn.conf"], code: 1, says: /\/root\/torn\.conf:1: expected OPTION=VALUE/ },
     { args: [], env: { FLEET_TOKEN_LIMIT: "many" }, code: 1, says: /FLEET_TOKEN_LIMIT: option token_limit "many"/ },
+    {
+      args: [],
+      env: { FLEET_PUBLIC_IP: "10.0.0.1/24" },
+      code: 1,
+      says: /public_ip "10\.0\.0\.1\/24": expected one IP/,
+    },
     { args: ["--listen", "nonsense"], code: 1, says: /nonsense/ },
     { args: ["--listen", "127.0.0.1:22"], code: 1, says: /127\.0\.0\.1:22.*(in use|occupied)/i },
     {
@@ -121,11 +127,41 @@ async function refusals(cluster: FleetCluster): Promise<void> {
 
 Deno.test("a store that is not there when daemons start is waited for", storeComesLate);
 
+/** No name server answers, and no file knows a name, not even localhost. */
+async function deadResolver(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  await m1!.writeFile("/root/resolv.conf", "nameserver 127.0.0.9\noptions timeout:10 attempts:1\n");
+  await m1!.writeFile("/root/hosts", "");
+  await m1!.sh(
+    "touch /etc/resolv.conf; mount --bind /root/resolv.conf /etc/resolv.conf; mount --bind /root/hosts /etc/hosts",
+  );
+  // A name server that takes every question and answers none.
+  await m1!.must([
+    ...["systemd-run", "--quiet", "--unit=nameserver", "--socket-property=ListenDatagram=127.0.0.9:53"],
+    ...["sleep", "infinity"],
+  ]);
+  const dead = await m1!.run(["getent", "ahosts", "localhost.example"], { timeout_ms: 30_000 });
+  assert.equal(dead.code, 2, "no name can be looked up");
+  await m1!.must(["systemctl", "restart", "fleet.service"]);
+  await cluster.joined([m1!]);
+  await cluster.put(m1!, "a.service", "launched", sleeper);
+  await cluster.active(m1!, ["a.service"]);
+  for (const command of ["list-machines", "list-units", "cat a.service", "status a.service", "journal a.service"]) {
+    const begun_ms = performance.now();
+    await cluster.fleetctl(m1!, ...command.split(" "));
+    const took_ms = performance.now() - begun_ms;
+    assert.ok(took_ms < 9_000, `fleetctl ${command} took ${took_ms} ms: it has looked up a name`);
+  }
+  await cluster.destroy(m1!, "a.service");
+  await m1!.sh("umount /etc/resolv.conf /etc/hosts; systemctl stop nameserver.socket nameserver.service");
+}
+
 Deno.test("one machine", async (t) => {
   await withFleet({ machines: 1 }, async (cluster) => {
     await t.step("a bus that is not there when the daemon starts is waited for", () => busComesLate(cluster));
     await t.step("requests are answered as soon as systemctl start has returned", () => answersOnceStarted(cluster));
     await t.step("what can never work is refused with a reason", () => refusals(cluster));
+    await t.step("no name is looked up for a unix socket", () => deadResolver(cluster));
   });
 });
 
