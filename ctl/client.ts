@@ -66,7 +66,7 @@ export async function connect(settings: ClientSettings, io: Io): Promise<ApiClie
     const found = await Promise.all(direct.map(({ text, base }) => serverCertificate(text, base)));
     return found.filter((certificate) => certificate !== undefined);
   };
-  if (others.length === 0) return createApiClient(only.endpoint, only.send, close, certificates);
+  if (others.length === 0) return createApiClient(only.endpoint, patient(only.send, io), close, certificates);
   const failover = new Failover(places, io);
   return createApiClient(() => failover.endpoint, failover.send, close, certificates);
 }
@@ -89,6 +89,24 @@ function senderTo(endpoint: Endpoint, wire: Fetch, settings: ClientSettings, io:
     const answer = await exchange(endpoint, wire, path, request, settings);
     io.log("DEBUG", `HTTP ${request.method} ${endpoint.base}${path} ${answer.status}`);
     return answer;
+  };
+}
+
+/** How long a daemon that is starting is asked again, and how often, milliseconds. */
+const starting = { limit_ms: 10_000, every_ms: 250 } as const;
+
+/** Sends a request again while the daemon refuses it because it is starting: nothing of it was done. */
+function patient(send: Send, io: Io): Send {
+  return async (path, request) => {
+    const until_ms = io.now_ms() + starting.limit_ms;
+    for (;;) {
+      const answer = await send(path, request);
+      if (answer.status !== 503 || io.now_ms() >= until_ms) return answer;
+      const text = await answer.clone().text();
+      if (!text.includes("fleetd is starting")) return answer;
+      io.log("DEBUG", `HTTP ${request.method} ${path}: fleetd is starting, trying again`);
+      await io.sleep(starting.every_ms, request.signal);
+    }
   };
 }
 

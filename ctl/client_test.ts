@@ -55,6 +55,21 @@ Deno.test("the API is reached over a unix domain socket and over TCP", async () 
   });
 });
 
+Deno.test("a daemon that is starting is asked again; one that is not ready for another reason is not", async () => {
+  const reasons = ["fleetd is starting", "fleetd is starting", "no route to etcd1"];
+  const asked: string[] = [];
+  const refuse = (request: Request) => {
+    asked.push(request.method);
+    const message = `fleet server unable to communicate with etcd: ${reasons.shift()}`;
+    return Response.json({ error: { code: 503, message } }, { status: 503 });
+  };
+  await serving(refuse, async (endpoint) => {
+    using client = await open(settings(endpoint));
+    await assert.rejects(client.putUnit({ name: "a.service", desiredState: "launched" }), /no route to etcd1/);
+    assert.deepEqual(asked, ["PUT", "PUT", "PUT"]);
+  });
+});
+
 Deno.test("requests say that they want JSON, and an endpoint's path stays in front", async () => {
   const urls: string[] = [];
   const handler = (request: Request) => {
