@@ -8,57 +8,26 @@
  */
 
 import { Buffer } from "node:buffer";
-import { isIP } from "node:net";
-import { checkServerIdentity } from "node:tls";
 import { messageOf } from "../log.ts";
 import { StoreUnavailableError } from "../mod.ts";
+import {
+  type Client,
+  type DuplexStream,
+  type Endpoint,
+  type EtcdOptions,
+  type Metadata,
+  prepareEndpoint,
+  type Service,
+} from "./endpoint.ts";
+import { untilReachable } from "./reachable.ts";
 import { code, codeOf, EtcdRefusedError, isDeniedAccess, isStaleToken, translate } from "./refusals.ts";
 
-/** How to reach an etcd cluster. */
-export interface EtcdOptions {
-  /** `http://host:port` or `https://host:port`. */
-  readonly endpoints: readonly string[];
-  readonly username?: string;
-  readonly password?: string;
-  /** PEM texts: the authority that signed the servers' certificates, and the client's certificate and key. */
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-  /** The name in the servers' certificates, where it is neither name nor address of the endpoint. */
-  readonly serverName?: string;
-  /** Opens a way to an endpoint, if it is not to be dialed: the path of a unix socket that leads there. */
-  readonly through?: (host: string, port: number) => Promise<string>;
-  /** Deadline of each attempt of a call. */
-  readonly requestTimeout_ms: number;
-  /** Before every key, for example `/_coreos.com/fleet/`. */
-  readonly prefix: string;
-}
-
-/** A stream in both directions, as grpc-js gives it. */
-export interface DuplexStream<Response> extends AsyncIterable<Response> {
-  write(request: object): boolean;
-  cancel(): void;
-  on(event: "error", listener: (error: Error) => void): this;
-  on(event: "data", listener: (response: Response) => void): this;
-  on(event: "end", listener: () => void): this;
-}
-
-type Service = "KV" | "Lease" | "Watch" | "Auth";
-
-interface Metadata {
-  set(key: string, value: string): void;
-  clone(): Metadata;
-}
-
-/** A gRPC client of one service at one endpoint: every method of the service is one of its own. */
-interface Client {
-  waitForReady(deadline_ms: number, done: (error?: Error) => void): void;
-  getChannel(): { getConnectivityState(connect: boolean): number };
-}
 type UnaryCall = (
   request: object,
   metadata: Metadata,
   options: { readonly deadline: number },
   done: (error: Error | null, response: unknown) => void,
-) => void;
+) => { cancel(): void };
 type StreamCall = (metadata: Metadata) => DuplexStream<unknown>;
 
 /** What is sent along with a request; the token in it is undefined where etcd wanted none when it was asked. */
@@ -67,11 +36,7 @@ interface Identity {
   readonly token?: Promise<string | undefined>;
 }
 
-interface Endpoint {
-  readonly clients: Readonly<Record<Service, Client>>;
-  readonly metadata: Metadata;
-  close(): void;
-}
+export type { DuplexStream, EtcdOptions };
 
 /** gRPC's connectivity state READY. */
 const ready = 2;
@@ -81,15 +46,20 @@ export class Connection {
   #current = 0;
   #token: Promise<string | undefined> | undefined;
   #closed = false;
+  /** Members that are being probed since a call to them has failed. */
+  readonly #probed = new Map<number, AbortController>();
 
-  private constructor(private readonly options: EtcdOptions, private readonly members: readonly Endpoint[]) {
+  private constructor(private readonly options: EtcdOptions, private readonly members: Endpoint[]) {
     this.endpoints = options.endpoints.join(", ");
   }
 
   /** Loads the client library (a fifth of a second) and prepares the endpoints; nothing is connected yet. */
   static async create(options: EtcdOptions): Promise<Connection> {
     if (options.endpoints.length === 0) throw new TypeError("cannot connect to etcd without an endpoint");
-    return new Connection(options, await Promise.all(options.endpoints.map((endpoint) => prepare(endpoint, options))));
+    return new Connection(
+      options,
+      await Promise.all(options.endpoints.map((endpoint) => prepareEndpoint(endpoint, options))),
+    );
   }
 
   get requestTimeout_ms(): number {
@@ -122,7 +92,9 @@ export class Connection {
         member = await this.#ready(service, deadline_ms);
         identity = await this.#identity(member, deadline_ms);
         sent = !repeatable;
-        return await this.#unary<Response>(member, service, method, request, identity.metadata, deadline_ms);
+        const answer = await this.#unary<Response>(member, service, method, request, identity.metadata, deadline_ms);
+        this.#probed.get(member)?.abort();
+        return answer;
       } catch (error) {
         if (identity?.token && !renewed && this.#mayBeLet(error, await identity.token)) {
           // Refused before anything was done: a fresh token, and again.
@@ -134,6 +106,7 @@ export class Connection {
         const failure = this.#translate(error, method, sent);
         if (failure instanceof EtcdRefusedError) throw failure;
         if (member !== undefined) this.#leave(member);
+        this.suspect(member);
         if (!repeatable || attempt >= Math.min(2, this.members.length) || this.#closed) throw failure;
       }
     }
@@ -155,16 +128,59 @@ export class Connection {
       const stream = call.call(client, metadata) as DuplexStream<Response>;
       // Whoever reads the stream is told too; this listener is for an error after they have stopped listening, which
       // would otherwise end the process.
-      stream.on("error", () => at === undefined && this.#leave(member));
+      stream.on("error", (error) => {
+        if (at === undefined) this.#leave(member);
+        if (codeOf(error) !== code.cancelled) this.suspect(member);
+      });
+      this.#track(member, stream);
       return stream;
     } catch (error) {
+      this.suspect(at);
       throw this.#translate(error, method, false);
     }
   }
 
   close(): void {
     this.#closed = true;
+    for (const probe of this.#probed.values()) probe.abort();
     for (const member of this.members) member.close();
+  }
+
+  /**
+   * Has a member, or all, connected to anew if the network to it turns out to have been cut. gRPC alone would notice
+   * seconds after the network is back: a connection that stood waits for its next retransmission, and one that was being
+   * opened for that of its first packet.
+   */
+  suspect(member?: number): void {
+    const members = member === undefined ? this.members.keys() : [member];
+    for (const each of members) if (!this.#closed && !this.#probed.has(each)) void this.#probe(each);
+  }
+
+  async #probe(member: number): Promise<void> {
+    const endpoint = this.members[member];
+    if (endpoint?.address === undefined) return;
+    const stop = new AbortController();
+    this.#probed.set(member, stop);
+    try {
+      if (!await untilReachable(endpoint.address, stop.signal)) return;
+      const fresh = await endpoint.renew();
+      if (this.#closed) return fresh.close();
+      this.members[member] = fresh;
+      endpoint.replaced.abort(new Error("the member was connected to anew"));
+      for (const each of endpoint.pending) each.cancel();
+      endpoint.close();
+    } finally {
+      this.#probed.delete(member);
+    }
+  }
+
+  /** Remembers a stream until it ends. */
+  #track(member: number, stream: DuplexStream<unknown>): void {
+    const pending = this.members[member]?.pending;
+    pending?.add(stream);
+    const over = () => pending?.delete(stream);
+    stream.on("end", over);
+    stream.on("error", over);
   }
 
   /** A closed client of gRPC would connect again. */
@@ -188,15 +204,32 @@ export class Connection {
       if (client.getChannel().getConnectivityState(false) === ready) return this.#current = member;
       const share_ms = (deadline_ms - Date.now()) / (count - tried);
       try {
-        await new Promise<void>((resolve, reject) =>
-          client.waitForReady(Date.now() + share_ms, (error) => error ? reject(error) : resolve())
-        );
+        await this.#connected(member, service, Date.now() + share_ms);
         return this.#current = member;
       } catch {
         // The client does not say why it is not connected; a call on it does.
         if (tried + 1 < count) continue;
         await this.#unary(member, "KV", "range", { key: Buffer.of(0) }, this.#empty(member), Date.now() + 20);
         return this.#current = member;
+      }
+    }
+  }
+
+  /** Resolves when a member is connected, by this connection or the one that takes its place; rejects at the deadline. */
+  async #connected(member: number, service: Service, deadline_ms: number): Promise<void> {
+    for (;;) {
+      const endpoint = this.members[member]!;
+      const { signal } = endpoint.replaced;
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      const onReplaced = () => reject(signal.reason);
+      signal.addEventListener("abort", onReplaced, { once: true });
+      this.#client(member, service).waitForReady(deadline_ms, (error) => error ? reject(error) : resolve());
+      try {
+        return await promise;
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      } finally {
+        signal.removeEventListener("abort", onReplaced);
       }
     }
   }
@@ -268,15 +301,15 @@ export class Connection {
     const client = this.#client(member, service);
     const call = (client as unknown as Record<string, UnaryCall>)[method];
     if (call === undefined) throw new TypeError(`etcd's service ${service} has no method ${method}`);
-    return new Promise((resolve, reject) =>
-      call.call(
-        client,
-        request,
-        metadata,
-        { deadline },
-        (error, response) => error ? reject(error) : resolve(response as Response),
-      )
-    );
+    const pending = this.members[member]?.pending;
+    return new Promise((resolve, reject) => {
+      const running = call.call(client, request, metadata, { deadline }, (error, response) => {
+        pending?.delete(running);
+        if (error) reject(error);
+        else resolve(response as Response);
+      });
+      pending?.add(running);
+    });
   }
 
   #translate(error: unknown, method: string, sent: boolean): Error {
@@ -284,52 +317,4 @@ export class Connection {
     const showsCertificate = tls?.cert !== undefined;
     return translate(error, { endpoints: this.endpoints, username, prefix, method, showsCertificate, sent });
   }
-}
-
-/** An endpoint as fleet.conf has it; the port is etcd's own where none is given. Throws a TypeError that quotes it. */
-function parseEndpoint(endpoint: string): { readonly secure: boolean; readonly host: string; readonly port: string } {
-  const [, scheme, host, port] = /^(?:(https?):\/\/)?(\[[0-9a-f:.]+\]|[^:/\s]+)(?::(\d+))?\/*$/i.exec(endpoint) ?? [];
-  if (host === undefined) throw new TypeError(`cannot understand etcd endpoint ${JSON.stringify(endpoint)}`);
-  return { secure: scheme?.toLowerCase() === "https", host, port: port ?? "2379" };
-}
-
-async function prepare(endpoint: string, options: EtcdOptions): Promise<Endpoint> {
-  const [{ Host }, grpc] = await Promise.all([import("etcd3/lib/connection-pool.js"), import("@grpc/grpc-js")]);
-  const { tls, serverName } = options;
-  const { secure, host, port } = parseEndpoint(endpoint);
-  const bare = host.replace(/^\[|\]$/g, "");
-  const name = serverName ?? bare;
-  const address = options.through ? `unix:${await options.through(bare, Number(port))}` : `${host}:${port}`;
-  const pem = (text: string | undefined) => text === undefined ? null : Buffer.from(text);
-  const credentials = secure
-    ? grpc.credentials.createSsl(pem(tls?.ca), pem(tls?.key), pem(tls?.cert), {
-      checkServerIdentity: (_asked, certificate) => checkServerIdentity(name, certificate),
-    })
-    : grpc.credentials.createInsecure();
-  // etcd3's own breaker would stay open for seconds after a failure.
-  const policy = { execute: <T>(call: () => T) => call() } as never;
-  const member = new Host(
-    address,
-    credentials,
-    {
-      // A cut network is noticed in nine seconds. etcd calls pings less than five seconds apart an attack.
-      "grpc.keepalive_time_ms": 6_000,
-      "grpc.keepalive_timeout_ms": 3_000,
-      "grpc.initial_reconnect_backoff_ms": 100,
-      "grpc.max_reconnect_backoff_ms": 500,
-      // A whole cluster is read in one answer.
-      "grpc.max_receive_message_length": -1,
-      // No detours: neither the environment's proxy nor settings looked up in DNS.
-      "grpc.enable_http_proxy": 0,
-      "grpc.service_config_disable_resolution": 1,
-      // Nobody asks gRPC for its own statistics.
-      "grpc.enable_channelz": 0,
-      // A server cannot be asked for by an address (RFC 6066, section 3), though its certificate can hold one.
-      "grpc.ssl_target_name_override": isIP(name) ? "etcd" : name,
-    },
-    policy,
-  );
-  const client = (service: Service) => member.getServiceClient(service) as unknown as Client;
-  const clients = { KV: client("KV"), Lease: client("Lease"), Watch: client("Watch"), Auth: client("Auth") };
-  return { clients, metadata: new grpc.Metadata(), close: () => member.close() };
 }

@@ -71,7 +71,10 @@ export class LeaseRenewals {
     const opening = this.#stream ??= this.#open();
     const stream = await opening;
     return await new Promise((resolve, reject) => {
-      const late = () => this.#fail(opening, new Error(`lease ${lease} was not renewed in time`));
+      const late = () => {
+        this.#fail(opening, new Error(`lease ${lease} was not renewed in time`));
+        this.connection.suspect();
+      };
       const timer = setTimeout(late, timeout_ms);
       this.#waiting.add({ lease, resolve, reject, timer });
       stream.write({ ID: lease });

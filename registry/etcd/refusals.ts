@@ -11,6 +11,7 @@ import { OutcomeUnknownError, StoreUnavailableError } from "../mod.ts";
 
 /** gRPC's status codes that are told apart here. */
 export const code = {
+  cancelled: 1,
   invalidArgument: 3,
   notFound: 5,
   permissionDenied: 7,

@@ -97,8 +97,12 @@ async function machineLost(cluster: FleetCluster): Promise<void> {
 }
 
 /** Waits until every unit is active on another machine than the one that went. */
-async function movedAway(cluster: FleetCluster, gone: string, count: number): Promise<Map<string, string>> {
-  const home = cluster.lab.machines.find((machine) => machine.running && machine.id !== gone)!;
+async function movedAway(
+  cluster: FleetCluster,
+  gone: string,
+  count: number,
+  home = cluster.lab.machines.find((machine) => machine.running && machine.id !== gone)!,
+): Promise<Map<string, string>> {
   const elsewhere = (states: readonly UnitStateEntity[]) =>
     states.length === count &&
     states.every((state) => state.machineID !== gone && state.systemdActiveState === "active");
@@ -166,6 +170,36 @@ async function partitioned(cluster: FleetCluster): Promise<void> {
   });
   await cluster.joined(cluster.lab.machines);
   await cluster.active(leader, names(6));
+}
+
+async function cutOffFromEtcd(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  // What etcd answers is lost, so neither side is told of the cut. The second cut is as long as it takes gRPC to give the
+  // connection up, so that one is being opened when the network is back.
+  for (const more_ms of [0, 5_000]) {
+    const leader = await cluster.leader();
+    const where = await launch(cluster, 6);
+    const victim = lab.machines.find((machine) => machine !== leader)!;
+    const theirs = [...where].filter(([, id]) => id === victim.id).map(([name]) => name);
+    assert.ok(theirs.length > 0, `${victim.name} runs no unit`);
+    await lab.namespaced(["ip", "route", "add", "blackhole", victim.ip]);
+    await movedAway(cluster, victim.id, 6, leader);
+    const moved_ms = performance.now();
+    await until("the cut to be long enough", () => {
+      return Promise.resolve(performance.now() - moved_ms >= more_ms || undefined);
+    });
+    await lab.namespaced(["ip", "route", "del", "blackhole", victim.ip]);
+    const healed_ms = performance.now();
+    await until("the second copies to be stopped", async () => {
+      const { stdout } = await victim.run(["systemctl", "is-active", ...theirs]);
+      return !/^(active|deactivating)$/m.test(stdout) || undefined;
+    }, { every_ms: 20 });
+    const took_ms = Math.round(performance.now() - healed_ms);
+    assert.ok(took_ms < 1_000, `second copies ran for ${took_ms} ms after the cut had healed`);
+    await cluster.joined(lab.machines);
+    for (const name of names(6)) await cluster.destroy(leader, name);
+    await cluster.statesWhere(leader, "no unit left", (states) => states.length === 0);
+  }
 }
 
 async function storePaused(cluster: FleetCluster): Promise<void> {
@@ -253,6 +287,7 @@ const stories: readonly (readonly [string, (cluster: FleetCluster) => Promise<vo
   ["a leader that loses power is replaced; stops do not wait for that", leaderLost],
   ["a leader that is stopped in good order has its units moved without a grace", leaderStopped],
   ["a machine that is cut off stops nothing until it knows better", partitioned],
+  ["a machine that was cut off from etcd stops second copies within a second of the network's return", cutOffFromEtcd],
   ["a store that is restarted and compacted is found again", storeRestarted],
   ["a store that hangs for longer than agent_ttl moves nothing", storePaused],
   ["a store that was wiped stops nothing, and the operator is told", storeWiped],
