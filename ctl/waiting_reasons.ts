@@ -16,6 +16,9 @@ const patience_ms = 1000;
 /** How long a machine may take to say something of its unit, and until a unit that was just being placed is asked about again. */
 const placedPatience_ms = 5000;
 
+/** How long until a unit is asked about again whose reason was told: it may wait for another one by then. */
+const refresh_ms = 30_000;
+
 /** Units asked about at a time: a command may wait for hundreds. */
 const maxAsked = 10;
 
@@ -25,7 +28,7 @@ const maxLines = 10;
 /** Machines that are named beside one reason. */
 const maxNamed = 3;
 
-/** Tells once of each unit why it has no place. Answers come when they come: the wait goes on meanwhile. */
+/** Tells of each unit why it has no place, each reason once. Answers come when they come: the wait goes on meanwhile. */
 export class WaitingReasons {
   /** How long until {@link tell} should be called again, milliseconds. */
   again_ms = Infinity;
@@ -33,7 +36,8 @@ export class WaitingReasons {
   readonly #follower: Follower;
   readonly #wakeUp: { readonly ring: () => void };
   readonly #due_ms = new Map<string, number>();
-  readonly #told = new Set<string>();
+  /** The lines that were told last. */
+  readonly #told = new Map<string, string>();
   readonly #asked = new Set<string>();
   readonly #latest = new Map<string, string>();
   #canAsk = true;
@@ -63,7 +67,9 @@ export class WaitingReasons {
     const now_ms = this.#context.io.now_ms();
     for (const name of names) {
       if (this.#asked.has(name)) continue;
-      const allowed_ms = this.#told.has(name) ? Infinity : this.#allowed_ms(name);
+      // Of a few units it is looked whether they still wait for the same.
+      const isDone = this.#told.has(name) && names.length > maxAsked;
+      const allowed_ms = isDone ? Infinity : this.#allowed_ms(name);
       if (allowed_ms === Infinity) {
         this.#due_ms.delete(name);
         continue;
@@ -87,15 +93,19 @@ export class WaitingReasons {
   async #ask(name: string): Promise<void> {
     const { client, io } = this.#context;
     this.#asked.add(name);
-    this.#due_ms.set(name, io.now_ms() + placedPatience_ms);
-    this.again_ms = Math.min(this.again_ms, placedPatience_ms);
+    const next_ms = this.#told.has(name) ? refresh_ms : placedPatience_ms;
+    this.#due_ms.set(name, io.now_ms() + next_ms);
+    this.again_ms = Math.min(this.again_ms, next_ms);
     try {
       const explanation = await client.explain(name);
       this.#canAsk &&= explanation !== undefined;
       const lines = explanation ? whyItWaits(explanation) : [];
       if (this.#isOver || lines.length === 0) return;
-      this.#told.add(name);
       if (explanation) this.#latest.set(name, explanation.summary);
+      const text = lines.join("\n");
+      if (this.#told.get(name) === text) return;
+      this.#told.set(name, text);
+      this.#due_ms.set(name, io.now_ms() + refresh_ms);
       for (const line of lines) note(io, line);
     } catch (error) {
       // The wait itself goes on, and says what is wrong with the server.
