@@ -10,6 +10,7 @@
 import type { UnitOption } from "../systemd/unit_file.ts";
 import {
   type Assignment,
+  type Authorship,
   type DesiredState,
   desiredStates,
   type Leader,
@@ -37,6 +38,7 @@ export interface UnitValue {
   readonly desiredState: DesiredState;
   readonly restart: WrittenRevision;
   readonly launchedAt: WrittenRevision;
+  readonly changed?: Authorship;
 }
 
 /** What is written under `assign/`. */
@@ -53,6 +55,7 @@ export function encodeUnit(unit: UnitValue): string {
     desiredState: unit.desiredState,
     restart: unit.restart,
     launchedAt: unit.launchedAt,
+    changed: unit.changed,
   });
 }
 
@@ -60,6 +63,7 @@ export function encodeUnit(unit: UnitValue): string {
 export function decodeUnit(name: UnitName, kv: KeyValue): Unit {
   const fields = new Fields(kv);
   const fleetOptions = fields.options("options");
+  const changed = fields.authorship("changed");
   return {
     name,
     hash: fields.text("hash"),
@@ -69,6 +73,7 @@ export function decodeUnit(name: UnitName, kv: KeyValue): Unit {
     restart: fields.revision("restart"),
     launchedAt: fields.revision("launchedAt"),
     revision: kv.modRevision,
+    ...(changed ? { changed } : {}),
   };
 }
 
@@ -204,6 +209,14 @@ class Fields {
 
   revision(name: string): Revision {
     return this.#fields[name] === now ? this.kv.modRevision : this.number(name);
+  }
+
+  /** Who made a change; undefined if that is not told in a way that is understood: nothing depends on it. */
+  authorship(name: string): Authorship | undefined {
+    const value = this.#fields[name];
+    if (!isObject(value)) return undefined;
+    const { by, at_ms } = value;
+    return typeof by === "string" && typeof at_ms === "number" ? { by, at_ms } : undefined;
   }
 
   oneOf<T extends string>(name: string, values: readonly T[]): T {

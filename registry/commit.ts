@@ -76,7 +76,8 @@ function putUnit(change: Extract<Change, { kind: "put" }>): Op[] {
   }
   const restart: WrittenRevision = change.restart ? now : was.unit?.restart ?? 0;
   const launchedAt: WrittenRevision = desiredState === "launched" ? was.unit?.launchedAt || now : 0;
-  const value: UnitValue = { hash, fleetOptions, desiredState, restart, launchedAt };
+  const changed = change.changed ? { changed: change.changed } : {};
+  const value: UnitValue = { hash, fleetOptions, desiredState, restart, launchedAt, ...changed };
   const wasGlobal = was.unit?.requirements.global ?? false;
   const isGlobal = file ? parseRequirements(name, fleetOptions).global : wasGlobal;
 

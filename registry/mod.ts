@@ -8,6 +8,7 @@
 
 import type { UnitOption } from "../systemd/unit_file.ts";
 import type {
+  Authorship,
   Cluster,
   DesiredState,
   MachineId,
@@ -44,6 +45,8 @@ export type Change =
     readonly desiredState: DesiredState;
     /** True: ask for a restart now. */
     readonly restart?: boolean;
+    /** Who asks, if it is known. */
+    readonly changed?: Authorship;
   }
   | { readonly kind: "delete"; readonly was: UnitRecord }
   | {

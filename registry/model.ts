@@ -38,11 +38,21 @@ export interface Unit {
   readonly launchedAt: Revision;
   /** Revision at which this record was last written. */
   readonly revision: Revision;
+  /** Who asked for that, where it is known. */
+  readonly changed?: Authorship;
   /**
    * Why the store's record of it cannot be read. Then nothing is known of what is wanted of it, so that it is left as it
    * is: hash, options, desired state and restart are those that its machine was told last, or say nothing.
    */
   readonly unreadable?: string;
+}
+
+/** Who made a change, and when. */
+export interface Authorship {
+  /** A token, a certificate, a user or an address, for people. */
+  readonly by: string;
+  /** Wall clock of the daemon that was asked, milliseconds since the epoch. */
+  readonly at_ms: number;
 }
 
 /** The serialised text of a unit file, kept once per hash. */

@@ -3,29 +3,38 @@ import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { UsageError } from "../args.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
 import { suggestion } from "../desired_state.ts";
+import { EventMemory, type ToldEvent } from "../event_memory.ts";
 import { isPattern, patternMatches } from "../globs.ts";
 import { complain, ReaderGoneError, reasonOf, say } from "../io.ts";
 import { machineIdLegend, machineLegend } from "../machines.ts";
 import type { ServerEvent } from "../server_events.ts";
-import { clockTime } from "../time_text.ts";
+import { calendarDate, clockTime } from "../time_text.ts";
 
 /** `fleetctl events`: what happens in the cluster, line by line. */
 export const events: Command = {
   name: "events",
   isNew: true,
   summary: "Tell what happens in the cluster, as it happens",
-  usage: "events [--since=REVISION] [--present] [--no-follow] [--kind=...] [--machine=ID] [--output=json] [UNIT...]",
+  usage:
+    "events [--since=TIME|REVISION] [--present] [--no-follow] [--kind=...] [--machine=ID] [--output=json] [UNIT...]",
   description: `Tells what changes from now on: units, where the engine puts them and why, what systemd
 makes of them, machines that come and go. With units or patterns, only what
 concerns them.
 
-What has happened since a revision of the store, as long as the server remembers:
+Each line begins with the time at which it happened. What has happened in a time, or since
+a revision of the store, as long as the server remembers:
+fleetctl events --since=10m
 fleetctl events --since=117 --no-follow
 
 Everything there is, and then what changes, for programs:
 fleetctl events --present --output=json`,
   flags: [
-    { name: "since", kind: "text", fallback: "", help: "Begin with what has changed since this revision of the store" },
+    {
+      name: "since",
+      kind: "text",
+      fallback: "",
+      help: "Begin with what has happened in this time (s, m, h, d), or since this revision of the store",
+    },
     { name: "present", kind: "switch", fallback: false, help: "Begin with everything as it is" },
     { name: "no-follow", kind: "switch", fallback: false, help: "End where the news begins" },
     { name: "kind", kind: "text", fallback: "", help: "Only these, out of unit,decision,state,machine" },
@@ -37,8 +46,10 @@ fleetctl events --present --output=json`,
     const since = flags.text("since");
     const problem = !["text", "json"].includes(flags.text("output"))
       ? `Invalid output ${JSON.stringify(flags.text("output"))}: expected "text" or "json"`
-      : since !== "" && !/^\d+(-\w+)?$/.test(since)
-      ? `Invalid --since ${JSON.stringify(since)}: expected a revision of the store, a number, or an event's id`
+      : since !== "" && !/^\d+(-\w+|ms|s|m|h|d)?$/.test(since)
+      ? `Invalid --since ${
+        JSON.stringify(since)
+      }: expected a time (10m), a revision of the store (117) or an event's id`
       : undefined;
     if (problem !== undefined) throw new UsageError(problem, true);
     return await follow(context, await machineIds(context), since);
@@ -79,6 +90,7 @@ async function follow(context: Context, machines: readonly string[], since: stri
   await tellAbsent(context);
   const telling = new Telling(context, flags.on("present") || since !== "");
   for (let from = since;;) {
+    telling.begin(from === "");
     try {
       const stream = await client.follow(queryOf(context, machines, from), new AbortController().signal);
       if (!stream) {
@@ -109,10 +121,20 @@ function queryOf({ args, flags }: Context, machines: readonly string[], since: s
   return query.toString();
 }
 
+/** When an event happened, as far as it tells, milliseconds since the epoch. */
+function timeOf(data: string): number | undefined {
+  const { time, since, changed } = JSON.parse(data) as { time?: number; since?: number; changed?: { at: number } };
+  // 0 stands for never.
+  return time || changed?.at || since || undefined;
+}
+
+const oneDay_ms = 24 * 60 * 60 * 1000;
+
 /** Tells events as lines. */
 class Telling {
   /** True once something has come from the server. */
   began = false;
+  readonly #memory = new EventMemory();
   readonly #legends = new Map<string, string>();
   #tells: boolean;
 
@@ -120,18 +142,34 @@ class Telling {
     this.#tells = tellsPresent;
   }
 
+  /** Says that a stream begins, with the present or with what was missed. */
+  begin(withPresent: boolean): void {
+    this.#memory.begin(withPresent);
+  }
+
   tell({ event, data, id }: ServerEvent): void {
     this.began = true;
     const { io, flags } = this.context;
     if (event === "" || this.#isOther(event, data)) return;
-    const line = this.#line(event, data);
-    if (this.#tells && flags.text("output") === "json") {
+    if (flags.text("output") !== "json") {
+      for (const told of this.#memory.take({ event, data })) this.#tellLine(told);
+    } else if (this.#tells) {
       const revision = id === "" ? {} : { revision: parseInt(id) };
-      say(io, JSON.stringify({ time: new Date(io.wall_ms()).toISOString(), event, ...revision, ...JSON.parse(data) }));
-    } else if (this.#tells && line !== undefined) {
-      say(io, `${clockTime(io.wall_ms())} ${line}`);
+      const { time: _time, ...fields } = JSON.parse(data);
+      const time = new Date(timeOf(data) ?? io.wall_ms()).toISOString();
+      say(io, JSON.stringify({ time, event, ...revision, ...fields }));
     }
     if (event === "synced") this.#tells = true;
+  }
+
+  #tellLine({ event, data }: ToldEvent): void {
+    const { io } = this.context;
+    const line = this.#line(event, data);
+    if (!this.#tells || line === undefined) return;
+    const now_ms = io.wall_ms();
+    const time_ms = timeOf(data) ?? now_ms;
+    const day = now_ms - time_ms < oneDay_ms ? "" : `${calendarDate(time_ms)} `;
+    say(io, `${day}${clockTime(time_ms)} ${line}`);
   }
 
   /** True if an event is of a unit that was not asked for: where there are patterns, the server tells of all. */
@@ -152,6 +190,9 @@ class Telling {
         return this.#state(JSON.parse(data));
       case "machine":
         return this.#machine(JSON.parse(data));
+      case "partial": {
+        return `everything from here on is known; ${(JSON.parse(data) as { reason: string }).reason}`;
+      }
       case "reset":
         return `everything anew: ${(JSON.parse(data) as { reason: string }).reason}`;
       default:
@@ -159,11 +200,13 @@ class Telling {
     }
   }
 
-  #unit({ name, unit }: UnitEvent): string {
-    if (!unit) return `unit ${name} is gone`;
+  #unit({ name, unit, changed, time }: UnitEvent & { readonly time?: number }): string {
+    // What follows from a change, as that the unit is launched, has another time.
+    const by = changed && (time === undefined || time === changed.at) ? `, by ${changed.by}` : "";
+    if (!unit) return `unit ${name} is gone${by}`;
     const { desiredState = "inactive", currentState } = unit;
     const now = currentState === undefined || currentState === desiredState ? "" : `, is ${currentState}`;
-    return `unit ${name} is wanted ${desiredState}${now}${unit.machineID ? this.#on(unit.machineID) : ""}`;
+    return `unit ${name} is wanted ${desiredState}${now}${unit.machineID ? this.#on(unit.machineID) : ""}${by}`;
   }
 
   #decision({ name, machineID, from, waiting, reasons = [], why }: DecisionEvent): string {

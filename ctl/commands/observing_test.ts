@@ -32,7 +32,7 @@ Deno.test("events: what is there, then the end of it", async () => {
 Deno.test("events: decisions", async () => {
   const api = cluster();
   const decisions = [
-    { machineID: id, name: "a.service", since: 1, why: "least loaded" },
+    { machineID: id, name: "a.service", since: Date.UTC(2026, 0, 1, 0, 0, 5), why: "least loaded" },
     { from: id, name: "a.service", why: "the unit was destroyed" },
     { name: "b.service", waiting: true, why: "there are no machines" },
     {
@@ -51,7 +51,7 @@ Deno.test("events: decisions", async () => {
       : undefined;
   const ran = await fleetctl(api, "events --present --no-follow");
   assert.deepEqual(ran.stdout.trim().split("\n"), [
-    `${now} decision a.service belongs on 454c34ef...: least loaded`,
+    `${clockTime(Date.UTC(2026, 0, 1, 0, 0, 5))} decision a.service belongs on 454c34ef...: least loaded`,
     `${now} decision a.service has no machine: the unit was destroyed`,
     `${now} decision b.service waits: there are no machines`,
     `${now} decision b.service waits: none of 3 machines will take it; no disk (2 times); no tape`,
@@ -94,7 +94,7 @@ const refused: { line: string; status: number; stderr: string }[] = [
   {
     line: "events --since=x",
     status: 2,
-    stderr: `Invalid --since "x": expected a revision of the store, a number, or an event's id\n` +
+    stderr: `Invalid --since "x": expected a time (10m), a revision of the store (117) or an event's id\n` +
       usageOf("events"),
   },
   {
@@ -431,4 +431,51 @@ Deno.test("events: a server that bears no more followers says so", async () => {
   const { status, stderr } = await fleetctl(api, "events --no-follow");
   assert.equal(status, 1);
   assert.match(stderr, /Error 429: too many follow already/);
+});
+
+/** A server whose event streams say this, one after the other. */
+function telling(...streams: string[]): { api: FakeApi; queries: string[] } {
+  const api = cluster();
+  const queries: string[] = [];
+  api.intercept = (request, path) => {
+    if (path !== "/events") return undefined;
+    queries.push(new URL(request.url).search);
+    return new Response(streams[queries.length - 1], { headers: { "content-type": "text/event-stream" } });
+  };
+  return { api, queries };
+}
+
+Deno.test("events: a line says when it happened, and who asked for it", async () => {
+  const at = Date.UTC(2026, 0, 1, 0, 0, 3);
+  const unit = (time: number) =>
+    `event: unit\ndata: ${
+      JSON.stringify({
+        ...{ name: "a.service", unit: { desiredState: "launched" }, changed: { at, by: "ops from 10.0.0.9" }, time },
+      })
+    }\n\n`;
+  const partial = `event: partial\ndata: {"reason":"only the latest","since":${at}}\n\n`;
+  const { api, queries } = telling(`${partial}${unit(at)}${unit(at + 1000)}event: synced\ndata: {"revision":7}\n\n`);
+  const { stdout } = await fleetctl(api, "events --since=10m --no-follow");
+  assert.deepEqual(queries, ["?since=10m"]);
+  assert.equal(
+    stdout,
+    `${clockTime(at)} everything from here on is known; only the latest\n` +
+      `${clockTime(at)} unit a.service is wanted launched, by ops from 10.0.0.9\n` +
+      `${clockTime(at + 1000)} unit a.service is wanted launched\n`,
+  );
+});
+
+Deno.test("events: where nothing was missed, a stream that begins anew tells nothing", async () => {
+  const present = 'event: machine\ndata: {"id":"454c","machine":{"id":"454c"}}\n\n';
+  const synced = (revision: number) => `id: ${revision}-454c34ef\nevent: synced\ndata: {"revision":${revision}}\n\n`;
+  const reset = 'event: reset\ndata: {"reason":"what has happened since is no longer known"}\n\n';
+  const { api, queries } = telling(
+    present + synced(7),
+    reset + present + synced(9) + 'event: machine\ndata: {"id":"454c"}\n\n',
+    "event: synced\ndata: x\n\n",
+  );
+  const io = new FakeIo();
+  io.sleep = () => queries.length < 2 ? Promise.resolve() : Promise.reject(new Error("enough"));
+  const { stdout } = await fleetctl(api, "events", io);
+  assert.equal(stdout, `${now} machine 454c... is gone\n`);
 });

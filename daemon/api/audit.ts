@@ -55,6 +55,18 @@ export function whoAsks({ connection }: Peer): Readonly<Record<string, unknown>>
   return { peer: remote, ...process };
 }
 
+/** Longest name of who made a change, in characters. */
+const maxAuthor = 100;
+
+/** Who sent a request, for those who see what it changed; undefined where nothing is known of them. */
+export function authorOf({ connection, as }: Peer): string | undefined {
+  if (!connection) return undefined;
+  const { kind, remote, process } = connection;
+  const place = kind === "unix" ? process && `uid ${process.uid}` : remote.replace(/:\d+$/, "");
+  const author = [as, place].filter((part) => part).join(" from ");
+  return author === "" ? undefined : author.slice(0, maxAuthor);
+}
+
 function whatIsAsked({ method }: Request, { target = "" }: Peer): Readonly<Record<string, unknown>> {
   // Proxies, and clients that take the socket for one, send a whole URL (RFC 9112, 3.2.2).
   const path = target.replace(/^https?:\/\/[^/?#]*/i, "").replace(/[?#].*$/s, "");

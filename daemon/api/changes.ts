@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { Cluster, MachineId, Target, UnitName, UnitState } from "../../registry/model.ts";
+import type { Authorship, Cluster, MachineId, Target, UnitName, UnitState } from "../../registry/model.ts";
 import { machineEntity, stateEntity, statesOf, unitEntity } from "./entities.ts";
-import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "./v1.ts";
+import type { ChangeEntity, DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "./v1.ts";
 
 /** What an event is about. */
 export const eventKinds = ["unit", "decision", "state", "machine"] as const;
@@ -21,6 +21,10 @@ export interface ApiEvent {
   readonly unit?: UnitName;
   /** The machines it is about; left out where it concerns every one, as a global unit does. */
   readonly machines?: readonly MachineId[];
+  /** When it happened, as far as its own data tell, milliseconds since the epoch. */
+  readonly at_ms?: number;
+  /** True for a unit that is no more. */
+  readonly isGone?: boolean;
 }
 
 /** Units that count, with their states and decisions; all, if undefined. Machines always do. */
@@ -49,7 +53,18 @@ function* unitChanges(before: Cluster | undefined, after: Cluster, filter: Names
     if (same) continue;
     const data = unitData(after, name);
     const isNews = before === undefined ? after.units.has(name) : unitData(before, name) !== data;
-    if (isNews) yield { event: "unit", data, unit: name, ...concerned(before, after, name) };
+    if (!isNews) continue;
+    const unit = after.units.get(name);
+    const isChange = unit?.changed && before?.units.get(name)?.changed?.at_ms !== unit.changed.at_ms;
+    const at = isChange ? { at_ms: unit.changed.at_ms } : {};
+    yield {
+      event: "unit",
+      data,
+      unit: name,
+      ...concerned(before, after, name),
+      ...at,
+      ...(unit ? {} : { isGone: true }),
+    };
   }
 }
 
@@ -71,7 +86,8 @@ function* decisionChanges(before: Cluster | undefined, after: Cluster, filter: N
     const same = was?.machine === is?.machine && was?.why === is?.why && was?.since_ms === is?.since_ms;
     if (same) continue;
     const machines = [was, is].flatMap((target) => target ? [target.machine] : []);
-    yield { event: "decision", data: decisionData(after, name, was, is), unit: name, machines };
+    const at = is ? { at_ms: is.since_ms } : {};
+    yield { event: "decision", data: decisionData(after, name, was, is), unit: name, machines, ...at };
   }
 }
 
@@ -100,9 +116,23 @@ function whyNowhere({ units }: Cluster, name: UnitName): string {
 function unitData(cluster: Cluster, name: UnitName): string {
   const unit = cluster.units.get(name);
   const event: UnitEvent = unit
-    ? { ...(unit.hash === "" ? {} : { hash: unit.hash }), name, restart: unit.restart, unit: unitEntity(cluster, unit) }
+    ? {
+      ...(unit.changed ? { changed: changedEntity(unit.changed) } : {}),
+      ...(unit.hash === "" ? {} : { hash: unit.hash }),
+      ...{ name, restart: unit.restart, unit: unitEntity(cluster, unit) },
+    }
     : { name };
   return JSON.stringify(event);
+}
+
+/** The data of an event with the time at which it happened. It is text: there may be thousands at once. */
+export function withTime(data: string, time_ms: number): string {
+  return `${data.slice(0, -1)},"time":${time_ms}}`;
+}
+
+/** Who made a change, as the API tells it. */
+export function changedEntity({ by, at_ms }: Authorship): ChangeEntity {
+  return { at: at_ms, by };
 }
 
 function* stateChanges(before: Cluster | undefined, after: Cluster, filter: Names): Generator<ApiEvent> {
@@ -114,7 +144,7 @@ function* stateChanges(before: Cluster | undefined, after: Cluster, filter: Name
       const known = old?.get(state.machine);
       const data = stateData(name, state.machine, state);
       if (!known || stateData(name, state.machine, known) !== data) {
-        yield { event: "state", data, unit: name, machines: [state.machine] };
+        yield { event: "state", data, unit: name, machines: [state.machine], at_ms: state.since_ms };
       }
     }
     for (const machine of old?.keys() ?? []) {

@@ -56,6 +56,8 @@ export interface Peer {
   readonly closing?: AbortSignal;
   /** How the client is connected. */
   readonly connection?: Connection;
+  /** The name of the token or certificate that lets it in, if one does. */
+  readonly as?: string;
   /**
    * The body as it comes, whatever pieces the client has cut it into; without it, that of the request, which has an object
    * and a promise for each. May be called once. What it gives rejects if the client leaves.

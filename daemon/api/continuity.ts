@@ -11,6 +11,7 @@ import type { Registry } from "../../registry/mod.ts";
 import { Answers } from "./answers.ts";
 import { Feed } from "./feed.ts";
 import { Places } from "./places.ts";
+import { Removals } from "./removals.ts";
 
 /** Event streams open at once; each holds a connection. */
 export const maxStreams = 1_500;
@@ -23,11 +24,12 @@ export class Continuity {
   readonly streams = new Places(maxStreams);
   readonly questions = new Places(maxQuestions);
   readonly answers = new Answers();
+  readonly removals = new Removals();
   readonly #feeds = new WeakMap<Registry, Feed>();
 
   /** What happens in the cluster, as one registry sees it; `clock` and `log` are those of whoever asks first. */
   feed(registry: Registry, clock: Clock, log: Log): Feed {
-    const feed = this.#feeds.get(registry) ?? new Feed(registry, clock, log);
+    const feed = this.#feeds.get(registry) ?? new Feed(registry, clock, log, this.removals);
     this.#feeds.set(registry, feed);
     return feed;
   }

@@ -159,7 +159,7 @@ export class Door {
       this.#audit.refused(verdict.denial, request, peer);
       return asOurs(denialReply(verdict.denial, policy));
     }
-    const reply = await this.options.handler(request, peer);
+    const reply = await this.options.handler(request, verdict.as === undefined ? peer : { ...peer, as: verdict.as });
     this.#audit.answered(reply, request, peer, verdict.as);
     // What was not worth reading to its end is not read just to be thrown away.
     if (!(incoming as IncomingMessage).complete) reply.headers.set("Connection", "close");

@@ -25,6 +25,18 @@ export function readEventId(text: string): EventId | undefined {
 /** What {@link readEventId} reads, as a regular expression. */
 export const eventIdPattern = "^(\\d{1,16})(?:-(\\w{1,8}))?$";
 
+/** A span of time, such as `10m`, as a regular expression. */
+export const spanPattern = "^(\\d{1,9})(ms|s|m|h|d)$";
+
+/** Milliseconds of the units of time in a span. */
+const unitsOfTime: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A span of time in milliseconds; undefined if it is none. */
+export function readSpan(text: string): number | undefined {
+  const [, count, unit = ""] = new RegExp(spanPattern).exec(text) ?? [];
+  return count === undefined ? undefined : Number(count) * (unitsOfTime[unit] as number);
+}
+
 /** The id of a revision of a store. */
 export function writeEventId({ id, revision }: Pick<Cluster, "id" | "revision">): string {
   return `${revision}-${id.slice(0, 8)}`;

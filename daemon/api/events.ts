@@ -5,10 +5,10 @@
  */
 
 import type { Cluster, Revision } from "../../registry/model.ts";
-import { type ApiEvent, type EventKind, eventKinds, type Names, present } from "./changes.ts";
+import { type ApiEvent, type EventKind, eventKinds, type Names, present, withTime } from "./changes.ts";
 import type { Api, Call } from "./context.ts";
 import { maxStreams } from "./continuity.ts";
-import { type EventId, readEventId, writeEventId } from "./event_id.ts";
+import { type EventId, readEventId, readSpan, writeEventId } from "./event_id.ts";
 import type { Feed, Wake } from "./feed.ts";
 import { onceAborted } from "./once_aborted.ts";
 import { errorReply } from "./replies.ts";
@@ -37,8 +37,9 @@ export class EventStreams {
       return errorReply(400, `unknown kind ${JSON.stringify(kind)}: expect ${eventKinds.join(", ")}`);
     }
     const since = query.get("since") ?? undefined;
-    if (since !== undefined && readEventId(since) === undefined) {
-      const expected = "expect an event's id, such as 117-454c34ef, or a revision, such as 117";
+    const span_ms = since === undefined ? undefined : readSpan(since);
+    if (since !== undefined && readEventId(since) === undefined && span_ms === undefined) {
+      const expected = "expect an event's id, such as 117-454c34ef, a revision, such as 117, or a time, such as 10m";
       return errorReply(400, `invalid since ${JSON.stringify(since)}: ${expected}`);
     }
     const { registry, clock, log, continuity, retired } = this.api;
@@ -49,9 +50,10 @@ export class EventStreams {
       // What an EventSource sends when it connects again is newer than what its URL says.
       const resumed = request.headers.get("last-event-id") ?? since;
       // A view older than what the client has seen through another daemon would look as if the store had gone back.
-      const past = resumed === undefined
-        ? undefined
-        : { seen: readEventId(resumed), least: (await registry.read()).revision };
+      const past = resumed === undefined ? undefined : {
+        ...{ seen: readEventId(resumed), least: (await registry.read()).revision },
+        ...(resumed === since && span_ms !== undefined ? { since_ms: clock.now_ms() - span_ms } : {}),
+      };
       const filter = { units: setOf(query, "unit"), machines: setOf(query, "machine"), kinds };
       let callOff = () => {};
       const reader = new Reader(continuity.feed(registry, clock, log), filter, past, () => {
@@ -97,6 +99,8 @@ interface Past {
   readonly seen: EventId | undefined;
   /** The oldest view to begin with. */
   readonly least: Revision;
+  /** What has happened since this time of the wall clock is to be told, instead of what was not seen. */
+  readonly since_ms?: number;
 }
 
 /** One reader's place in the feed. It only asks for more when its client wants more, so nothing piles up for it. */
@@ -164,9 +168,12 @@ class Reader {
   /** What was missed, or the present; then `synced`. */
   *#begin(cluster: Cluster): Generator<string> {
     const { past, feed } = this;
-    const first = past?.seen && feed.resume(past.seen);
     const newest = feed.nextNumber;
+    const first = past?.since_ms === undefined
+      ? past?.seen && feed.resume(past.seen)
+      : feed.resumeAt(past.since_ms).number;
     this.#next = first ?? newest;
+    if (past?.since_ms !== undefined) yield* this.#before(cluster, past.since_ms);
     if (first !== undefined) {
       for (; this.#next < newest; this.#next++) {
         const batch = feed.batch(this.#next);
@@ -181,6 +188,19 @@ class Reader {
     // It has no revision of its own: whoever comes back may have missed it.
     yield* written(this.#chosen(feed.waiting.present(cluster, this.filter.units)), undefined);
     yield `id: ${writeEventId(cluster)}\nevent: synced\ndata: {"revision":${cluster.revision}}\n\n`;
+  }
+
+  /** What has happened between a time and that from which on everything is known: the latest of each unit. */
+  *#before(cluster: Cluster, since_ms: number): Generator<string> {
+    const { known_ms } = this.feed.resumeAt(since_ms);
+    if (known_ms <= since_ms) return;
+    const events = [...present(cluster, this.filter.units)].filter(({ at_ms }) => {
+      return at_ms !== undefined && at_ms >= since_ms && at_ms < known_ms;
+    }).sort((one, other) => (one.at_ms as number) - (other.at_ms as number))
+      .map((event) => ({ ...event, data: withTime(event.data, event.at_ms as number) }));
+    yield* written(this.#chosen(events), undefined);
+    const reason = "of the time before, only the latest change of each unit is known";
+    yield `event: partial\ndata: ${JSON.stringify({ reason, since: known_ms })}\n\n`;
   }
 
   *#chosen(events: Iterable<ApiEvent>): Generator<ApiEvent> {

@@ -18,6 +18,8 @@ class Listener implements AsyncDisposable {
   headers!: Headers;
   /** What a browser would send as Last-Event-ID. */
   id = "";
+  /** Whether times are told. */
+  hearsTimes = false;
   /** Whether decisions that a unit has to wait count. */
   hearsWaiting = false;
 
@@ -63,7 +65,8 @@ class Listener implements AsyncDisposable {
         this.id = match[1] ?? this.id;
         // They come a moment later than what they follow from; they have tests of their own.
         if (!this.hearsWaiting && match[3]!.includes('"waiting":true')) continue;
-        return `${match[2]} ${match[3]}`;
+        // When they happened has tests of its own.
+        return `${match[2]} ${this.hearsTimes ? match[3] : match[3]!.replace(/,"time":\d+\}$/, "}")}`;
       }
       assert.equal(block, ":");
     }
@@ -366,7 +369,7 @@ Deno.test("a client that comes back is told what it missed", async (test) => {
   for (const since of ["x", "-1", "1.5", "1e3", "99999999999999999999", "7-", "-454c34ef", "7-454c34ef0"]) {
     await test.step(`?since=${since} is no revision`, async () => {
       const { code, text } = await api.send("GET", `${path}?since=${since}`);
-      const expected = "expect an event's id, such as 117-454c34ef, or a revision, such as 117";
+      const expected = "expect an event's id, such as 117-454c34ef, a revision, such as 117, or a time, such as 10m";
       assert.equal(text, errorText(400, `invalid since "${since}": ${expected}`));
       assert.equal(code, 400);
     });
@@ -588,4 +591,61 @@ Deno.test("a handler that takes another's place goes on where that was", async (
     await using after = await Listener.open(api);
     assert.match((await after.present()).join(), /synced$/);
   });
+});
+
+/** Events that a stream tells, parsed, up to `synced`. */
+async function timed(listener: Listener): Promise<{ event: string; data: Record<string, unknown> }[]> {
+  listener.hearsTimes = true;
+  const events: { event: string; data: Record<string, unknown> }[] = [];
+  for (;;) {
+    const [, event = "", data = ""] = /^(\w+) (.*)$/s.exec(await listener.event() ?? "") ?? [];
+    if (event === "synced" || event === "") return events;
+    events.push({ event, data: JSON.parse(data) });
+  }
+}
+
+const byOps = { peer: { as: "ops", connection: { kind: "network", remote: "10.0.0.9:4711", hosts: [] } } } as const;
+const unitFile = [{ section: "Service", name: "ExecStart", value: "/bin/true" }];
+
+Deno.test("an event says when it happened and who asked for it, also when a unit is destroyed", async () => {
+  await using api = await ApiFixture.open();
+  await using listener = await Listener.open(api, "?kind=unit");
+  await listener.present();
+  listener.hearsTimes = true;
+  const before = Date.now();
+  const body = { desiredState: "launched", options: unitFile };
+  await api.send("PUT", "/fleet/v1/units/a.service", { body, ...byOps });
+  const [, created = ""] = /^unit (.*)$/.exec(await listener.event() ?? "") ?? [];
+  const { changed, time } = JSON.parse(created);
+  assert.equal(changed.by, "ops from 10.0.0.9");
+  assert.equal(changed.at, time);
+  assert.ok(time >= before && time <= Date.now(), created);
+  await api.send("DELETE", "/fleet/v1/units/a.service", byOps);
+  const [, destroyed = ""] = /^unit (.*)$/.exec(await listener.event() ?? "") ?? [];
+  assert.equal(JSON.parse(destroyed).changed.by, "ops from 10.0.0.9");
+});
+
+Deno.test("?since=10m begins with what has happened in that time, as far as it is remembered", async () => {
+  await using api = await ApiFixture.open();
+  const body = { desiredState: "launched", options: unitFile };
+  await api.send("PUT", "/fleet/v1/units/early.service", { body, ...byOps });
+  await using reader = await Listener.open(api);
+  await reader.present();
+  await api.send("PUT", "/fleet/v1/units/a.service", { body, ...byOps });
+  await reader.event();
+  await api.send("DELETE", "/fleet/v1/units/a.service", byOps);
+  await reader.event();
+  await using listener = await Listener.open(api, "?since=10m&kind=unit");
+  const told = await timed(listener);
+  const [early, partial, ...units] = told;
+  assert.equal(early?.data["name"], "early.service");
+  assert.equal(early?.data["time"], (early?.data["changed"] as { at: number }).at);
+  assert.equal(partial?.event, "partial");
+  assert.ok(Number(partial?.data["since"]) >= Number(early?.data["time"]));
+  assert.deepEqual(units.map(({ data }) => [data["name"], data["unit"] !== undefined]), [
+    ["a.service", true],
+    ["a.service", false],
+  ]);
+  await using late = await Listener.open(api, "?since=0s&kind=unit");
+  assert.deepEqual(await timed(late), []);
 });

@@ -9,8 +9,9 @@ import type { Clock } from "../../registry/clock.ts";
 import { type Log, messageOf } from "../../registry/log.ts";
 import type { Cluster, Revision } from "../../registry/model.ts";
 import type { Registry } from "../../registry/mod.ts";
-import { type ApiEvent, changes } from "./changes.ts";
+import { type ApiEvent, changedEntity, changes, withTime } from "./changes.ts";
 import { type EventId, isOf, writeEventId } from "./event_id.ts";
+import type { Removals } from "./removals.ts";
 import { WaitingUnits } from "./waiting.ts";
 
 /** Readers hear something at least this often, so that either side notices when the other is gone. */
@@ -23,6 +24,9 @@ const maxCharacters = 8 * 1024 * 1024;
 /** Why units wait is looked at so long after a change, and again after ten times as long as that took. */
 const settle_ms = 500;
 
+/** A change may show this much later than the machine that tells of it says: clocks differ, and views come in turns. */
+const timeTolerance_ms = 2000;
+
 /** What changed between one view and the next. */
 export interface Batch {
   /** Counts up by one. */
@@ -32,6 +36,8 @@ export interface Batch {
   /** The id of that view. */
   readonly id: string;
   readonly events: readonly ApiEvent[];
+  /** When that view was seen, milliseconds since the epoch. */
+  readonly time_ms: number;
   /** It came some time after that view: who knows the view may not know this. */
   readonly isLate?: boolean;
 }
@@ -56,7 +62,17 @@ export class Feed {
   /** The run in which somebody is about to look who waits. */
   #looking: AbortSignal | undefined;
 
-  constructor(private readonly registry: Registry, private readonly clock: Clock, private readonly log: Log) {}
+  /** When {@link latest} was seen, by the wall clock. */
+  #seen_ms = 0;
+  /** Everything that has happened since is remembered. */
+  #floor_ms = 0;
+
+  constructor(
+    private readonly registry: Registry,
+    private readonly clock: Clock,
+    private readonly log: Log,
+    private readonly removals: Removals,
+  ) {}
 
   /** How many read. */
   get readers(): number {
@@ -113,6 +129,21 @@ export class Feed {
     return missed < 0 ? this.#nextNumber : this.#nextNumber - this.#batches.length + missed;
   }
 
+  /**
+   * Where to begin for whoever wants to hear of everything since a time of the wall clock: the number of the first batch,
+   * and from when on everything is known, if that is later.
+   */
+  resumeAt(since_ms: number): { readonly number: number; readonly known_ms: number } {
+    const first = this.#batches.findIndex(({ time_ms }) => time_ms >= since_ms);
+    const number = first < 0 ? this.#nextNumber : this.#nextNumber - this.#batches.length + first;
+    return { number, known_ms: Math.max(since_ms, this.#floor_ms) };
+  }
+
+  /** Milliseconds since the epoch. */
+  get now_ms(): number {
+    return this.clock.now_ms();
+  }
+
   async #run(signal: AbortSignal): Promise<void> {
     const views = this.registry.watch(signal)[Symbol.asyncIterator]();
     let next: Promise<IteratorResult<Cluster>> | undefined;
@@ -152,13 +183,24 @@ export class Feed {
     const before = this.#latest;
     this.#latest = cluster;
     this.#isCurrent = true;
+    const [before_ms, now_ms] = [this.#seen_ms, this.clock.now_ms()];
+    this.#seen_ms = now_ms;
     if (before === undefined || before.id !== cluster.id || before.revision > cluster.revision) {
-      this.#forgetAll(cluster.revision);
+      this.#forgetAll(cluster.revision, now_ms);
       return this.#wake("batch");
     }
-    const events = [...changes(before, cluster, undefined)];
+    const events = [...changes(before, cluster, undefined)].map((event) => this.#timed(event, before_ms, now_ms));
     if (events.length === 0) return this.#wake("batch");
     this.#keep(cluster, { events });
+  }
+
+  /** The event with the time at which it happened, which lies between the view before and the one that shows it. */
+  #timed(event: ApiEvent, before_ms: number, now_ms: number): ApiEvent {
+    const author = event.isGone && event.unit !== undefined ? this.removals.of(event.unit) : undefined;
+    const told_ms = author?.at_ms ?? event.at_ms ?? now_ms;
+    const isPlausible = told_ms > before_ms - timeTolerance_ms && told_ms <= now_ms;
+    const by = author && isPlausible ? `"changed":${JSON.stringify(changedEntity(author))},` : "";
+    return { ...event, data: withTime(`{${by}${event.data.slice(1)}`, isPlausible ? told_ms : now_ms) };
   }
 
   /** In a moment, unless that is to happen anyway: many changes are looked at once. */
@@ -171,7 +213,8 @@ export class Feed {
     if (signal.aborted || !latest) return;
     try {
       const start_ms = this.clock.monotonic_ms();
-      const events = this.#waiting.look(latest);
+      const now_ms = this.clock.now_ms();
+      const events = this.#waiting.look(latest).map((event) => this.#timed(event, now_ms, now_ms));
       this.#pause_ms = Math.max(settle_ms, 10 * (this.clock.monotonic_ms() - start_ms));
       if (events.length > 0) this.#keep(latest, { events, isLate: true });
     } catch (error) {
@@ -180,7 +223,9 @@ export class Feed {
   }
 
   #keep(after: Cluster, batch: Pick<Batch, "events" | "isLate">): void {
-    this.#batches.push({ ...batch, number: this.#nextNumber++, revision: after.revision, id: writeEventId(after) });
+    const time_ms = this.clock.now_ms();
+    const place = { number: this.#nextNumber++, revision: after.revision, id: writeEventId(after), time_ms };
+    this.#batches.push({ ...batch, ...place });
     this.#events += batch.events.length;
     this.#characters += lengthOf(batch.events);
     // The newest stays, however large: those who read along have yet to be told.
@@ -195,10 +240,12 @@ export class Feed {
     this.#events -= oldest.events.length;
     this.#characters -= lengthOf(oldest.events);
     this.#floor = oldest.revision + (oldest.isLate ? 1 : 0);
+    this.#floor_ms = oldest.time_ms;
   }
 
   /** Numbers go on, so that a reader of what was before finds it lost. */
-  #forgetAll(revision: Revision): void {
+  #forgetAll(revision: Revision, now_ms: number): void {
+    this.#floor_ms = now_ms;
     this.#batches.length = 0;
     this.#events = 0;
     this.#characters = 0;

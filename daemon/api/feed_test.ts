@@ -5,6 +5,7 @@ import type { Cluster } from "../../registry/model.ts";
 import type { Registry } from "../../registry/mod.ts";
 import { schedule } from "../engine/schedule.ts";
 import { Feed } from "./feed.ts";
+import { Removals } from "./removals.ts";
 
 /** A feed whose views are those that it is given. */
 class Stage {
@@ -24,7 +25,7 @@ class Stage {
       }
     };
     const registry = { watch: (signal: AbortSignal) => views(this, signal) };
-    this.feed = new Feed(registry as Pick<Registry, "watch"> as Registry, this.clock, () => {});
+    this.feed = new Feed(registry as Pick<Registry, "watch"> as Registry, this.clock, () => {}, new Removals());
     this.feed.join(this.#wake);
   }
 

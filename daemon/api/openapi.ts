@@ -5,7 +5,7 @@
  */
 
 import { eventKinds } from "./changes.ts";
-import { eventIdPattern } from "./event_id.ts";
+import { eventIdPattern, spanPattern } from "./event_id.ts";
 import { outputs } from "./host.ts";
 import type { Schema } from "./schema.ts";
 import { schemas } from "./schemas.ts";
@@ -188,7 +188,10 @@ const rest: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       operationId: "watchEvents",
       summary: "The present, then every change, as server-sent events.",
       parameters: [
-        query("since", "Begin with what has changed since: an event's id, or a revision of the store.", eventId),
+        query("since", "Begin with what has changed since: an event's id, a revision of the store, or a time as 10m.", {
+          type: "string",
+          pattern: `${eventIdPattern}|${spanPattern}`,
+        }),
         query("unit", "These units only.", names("Unit names.")),
         query("machine", "These machines only.", names("Machine IDs.")),
         query("kind", "These kinds only.", { type: "array", items: { type: "string", enum: eventKinds } }),

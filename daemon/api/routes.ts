@@ -183,12 +183,12 @@ function clusterRoutes(api: Api, version: string): Routes {
       actions: {
         GET: (call, name) => getUnit(api, name, call),
         PUT: (call, name) => putUnit(api, name, call),
-        DELETE: (_call, name) => deleteUnit(api, name),
+        DELETE: (call, name) => deleteUnit(api, name, call),
       },
       otherwise: only("GET, PUT and DELETE"),
     }],
-    ["units/*/restart", { actions: { POST: (_call, name) => restartUnit(api, name) }, otherwise: only("POST") }],
-    ["units/*/stop", { actions: { POST: (_call, name) => stopUnit(api, name) }, otherwise: only("POST") }],
+    ["units/*/restart", { actions: { POST: (call, name) => restartUnit(api, name, call) }, otherwise: only("POST") }],
+    ["units/*/stop", { actions: { POST: (call, name) => stopUnit(api, name, call) }, otherwise: only("POST") }],
     ["units/*/explain", {
       actions: { GET: (call, name) => explainUnit(api, explainer, name, call) },
       otherwise: only("GET"),

@@ -128,8 +128,12 @@ export const schemas: Readonly<Record<string, Schema>> = {
     was: object(["id", "revision"], { id: text, revision }),
     accepted: object(["revision"], { id: text, revision }),
   }),
-  UnitEvent: object(["name"], { name: text, unit: ref("Unit"), hash, restart: revision }),
+  Change: object(["at", "by"], { at: since, by: text }),
+  UnitEvent: object(["name"], {
+    ...{ name: text, unit: ref("Unit"), hash, restart: revision, changed: ref("Change"), time: since },
+  }),
   DecisionEvent: object(["name", "why"], {
+    time: since,
     name: text,
     machineID: machineId,
     from: machineId,
@@ -139,6 +143,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     reasons: listOf(object(["machines", "reason"], { machines: { type: "integer", minimum: 1 }, reason: text })),
   }),
   StateEvent: object(["name", "machineID"], {
+    time: since,
     name: text,
     machineID: machineId,
     state: ref("UnitState"),
@@ -150,7 +155,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     result: text,
     job: text,
   }),
-  MachineEvent: object(["id"], { id: machineId, machine: ref("Machine") }),
+  MachineEvent: object(["id"], { time: since, id: machineId, machine: ref("Machine") }),
   SyncedEvent: object(["revision"], { revision }),
   ResetEvent: object(["reason"], { reason: text }),
   UnitStatus: object(["name", "machineID", "properties"], {

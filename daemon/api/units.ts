@@ -5,9 +5,10 @@
  */
 
 import { ConflictError, type UnitRecord } from "../../registry/mod.ts";
-import type { DesiredState, Unit, UnitName } from "../../registry/model.ts";
+import type { Authorship, DesiredState, Unit, UnitName } from "../../registry/model.ts";
 import type { Finding } from "../../registry/unit_check.ts";
 import { validateUnitName } from "../../systemd/unit_name.ts";
+import { authorOf } from "./audit.ts";
 import type { Api, Call } from "./context.ts";
 import { type Entries, pageText, requestedPage } from "./pages.ts";
 import { isOriginalClient } from "./original_client.ts";
@@ -58,7 +59,7 @@ export async function putUnit(api: Api, name: UnitName, call: Call): Promise<Res
   const invalid = validateUnitName(name);
   if (invalid !== undefined) return errorReply(400, invalid);
   return await change(api, name, async (was) => {
-    const outcome = await applyPut(api, was, request);
+    const outcome = await applyPut(api, was, request, call);
     const isStop = was.unit?.desiredState === "launched" && request.desiredState === "loaded";
     if (outcome.changed && isStop && isOriginalClient(call.request)) {
       api.stopsUnseen.add(name, api.clock.monotonic_ms());
@@ -75,12 +76,18 @@ function checkContentType({ request, peer }: Call): string | undefined {
   return mediaType.trim() === "application/json" ? undefined : "only acceptable Content-Type is application/json";
 }
 
-async function applyPut(api: Api, was: UnitRecord, request: UnitRequest): Promise<Outcome> {
+/** Who asks for a change, as a part of it. */
+function changedBy({ clock }: Api, { peer }: Call): { readonly changed?: Authorship } {
+  const by = authorOf(peer);
+  return by === undefined ? {} : { changed: { by, at_ms: clock.now_ms() } };
+}
+
+async function applyPut(api: Api, was: UnitRecord, request: UnitRequest, call: Call): Promise<Outcome> {
   const decision = decideUpdate(was, request);
   if (decision.kind === "refuse") return refused(errorReply(decision.code, decision.message));
   if (decision.kind === "nothing") return refused(emptyReply(204));
   const { desiredState, file, findings } = decision;
-  await api.registry.commit({ kind: "put", was, desiredState, ...(file ? { file } : {}) });
+  await api.registry.commit({ kind: "put", was, desiredState, ...(file ? { file } : {}), ...changedBy(api, call) });
   if (findings.length === 0) return done(emptyReply(decision.kind === "store" ? 201 : 204));
   const told = (some: readonly Finding[]) => `unit ${was.name}: ${some.map(({ message }) => message).join("; ")}`;
   // The client learns of every finding; only misspelled names, which are ignored, are logged as well.
@@ -96,29 +103,37 @@ function asciiQuoted(text: string): string {
 }
 
 /** DELETE `/units/{name}`. */
-export function deleteUnit(api: Api, name: UnitName): Promise<Response> {
+export function deleteUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
   return change(api, name, async (was) => {
     if (!was.unit) return refused(errorReply(404, "unit does not exist"));
+    const { changed } = changedBy(api, call);
+    if (changed) api.continuity.removals.add(name, changed);
     await api.registry.commit({ kind: "delete", was });
     return done(emptyReply(204));
   });
 }
 
 /** POST `/units/{name}/restart`: the machines that have the unit restart it once. What is not to run is not restarted. */
-export function restartUnit(api: Api, name: UnitName): Promise<Response> {
-  return request(api, name, "restart", "launched");
+export function restartUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
+  return request(api, name, call, "restart", "launched");
 }
 
 /**
  * POST `/units/{name}/stop`: the machines that have the unit stop it once, although it is wanted no more than loaded:
  * something else has started it there.
  */
-export function stopUnit(api: Api, name: UnitName): Promise<Response> {
-  return request(api, name, "stop", "loaded");
+export function stopUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
+  return request(api, name, call, "stop", "loaded");
 }
 
 /** Asks the machines that have a unit to bring it into the state once more that it is wanted in. */
-function request(api: Api, name: UnitName, verb: "restart" | "stop", state: DesiredState): Promise<Response> {
+function request(
+  api: Api,
+  name: UnitName,
+  call: Call,
+  verb: "restart" | "stop",
+  state: DesiredState,
+): Promise<Response> {
   return change(api, name, async (was) => {
     if (!was.unit) return refused(errorReply(404, "unit does not exist"));
     const { desiredState, unreadable } = was.unit;
@@ -126,7 +141,7 @@ function request(api: Api, name: UnitName, verb: "restart" | "stop", state: Desi
     if (why !== undefined) {
       return refused(errorReply(409, `cannot ${verb} unit ${JSON.stringify(name)}: ${why}`));
     }
-    await api.registry.commit({ kind: "put", was, desiredState, restart: true });
+    await api.registry.commit({ kind: "put", was, desiredState, restart: true, ...changedBy(api, call) });
     return done(emptyReply(204));
   });
 }

@@ -146,7 +146,11 @@ export interface ErrorEntity {
  * `reset` comes first: forget everything, here is the present. The last event of a change has an `id`: the store's
  * revision, `-`, and the beginning of the store's own id; a revision alone may stand for it. `?unit=`, `?machine=` and
  * `?kind=`, each repeatable, narrow what is told; machines are told whatever the unit. Where what comes next is no longer
- * known, as to a reader that is too slow, `reset` is told, and the stream ends.
+ * known, as to a reader that is too slow, `reset` is told, and the stream ends. `?since=10m` (ms, s, m, h, d) begins with
+ * what has happened in that time; `partial` says from when on everything is known.
+ *
+ * Each event but those of the present has a `time`: when it happened or, where nothing tells, when the daemon saw it, in
+ * milliseconds since the epoch.
  *
  * | event | data |
  * |---|---|
@@ -156,6 +160,7 @@ export interface ErrorEntity {
  * | `machine` | {@link MachineEvent} |
  * | `synced` | `{"revision": N}` |
  * | `reset` | `{"reason": "..."}` |
+ * | `partial` | `{"reason": "...", "since": N}` |
  */
 export interface UnitEvent {
   readonly name: string;
@@ -165,6 +170,16 @@ export interface UnitEvent {
   readonly hash?: string;
   /** Store revision at which the latest restart was asked for, 0 if never; absent when the unit is gone. */
   readonly restart?: number;
+  /** Who asked for its latest change, where it is known. */
+  readonly changed?: ChangeEntity;
+}
+
+/** Who made a change. */
+export interface ChangeEntity {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** A token, a certificate, a user or an address, for people. */
+  readonly by: string;
 }
 
 /** Where the engine put a unit, or that it is nowhere now, and why. */

@@ -106,6 +106,9 @@ Deno.test("a thousand units that wait cost little, and more are not told", () =>
   assert.deepEqual((teller.news() as { name: string }[]).map(({ name }) => name), ["u1000.service"]);
 });
 
+/** When events happened is told elsewhere. */
+const withoutTimes = (text: string) => text.replace(/,"time":\d+\}/g, "}");
+
 Deno.test("a stream tells why units wait", async (test) => {
   await using api = await ApiFixture.open();
   await api.join("m1", "", { disk: "ssd" });
@@ -123,7 +126,7 @@ Deno.test("a stream tells why units wait", async (test) => {
     while (!all.includes(text)) {
       const { done, value } = await reader.read();
       assert.ok(!done, all);
-      all += value;
+      all = withoutTimes(all + value);
       // The first says that the stream stands; one more, that nothing has happened for a while.
       assert.ok(all.split(":\n\n").length < 4, `${text} does not come, only ${all}`);
       if (all.includes("event: synced")) await meanwhile();
@@ -138,7 +141,7 @@ Deno.test("a stream tells why units wait", async (test) => {
   await test.step("with the present, where it was told before", async () => {
     const first = await api.handler(new Request("http://localhost/"), { target: "/fleet/v1/events" });
     const reader = first.body!.pipeThrough(new TextDecoderStream()).getReader();
-    for (let all = ""; !all.includes(waits); all += (await reader.read()).value);
+    for (let all = ""; !withoutTimes(all).includes(waits); all += (await reader.read()).value);
     const second = await read("", "event: synced");
     assert.ok(second.includes(waits));
     revision = /event: synced\ndata: \{"revision":(\d+)\}/.exec(second)![1]!;
