@@ -192,10 +192,16 @@ class Reader {
 
   /** What has happened between a time and that from which on everything is known: the latest of each unit. */
   *#before(cluster: Cluster, since_ms: number): Generator<string> {
-    const { known_ms } = this.feed.resumeAt(since_ms);
+    const { known_ms, number } = this.feed.resumeAt(since_ms);
     if (known_ms <= since_ms) return;
-    const events = [...present(cluster, this.filter.units)].filter(({ at_ms }) => {
-      return at_ms !== undefined && at_ms >= since_ms && at_ms < known_ms;
+    // What has changed again is told with the other changes.
+    const later = new Set<string>();
+    for (let next = number; next < this.feed.nextNumber; next++) {
+      const batch = this.feed.batch(next);
+      if (typeof batch === "object") { for (const event of batch.events) later.add(subjectOf(event)); }
+    }
+    const events = [...present(cluster, this.filter.units)].filter((event) => {
+      return event.at_ms !== undefined && event.at_ms >= since_ms && !later.has(subjectOf(event));
     }).sort((one, other) => (one.at_ms as number) - (other.at_ms as number))
       .map((event) => ({ ...event, data: withTime(event.data, event.at_ms as number) }));
     yield* written(this.#chosen(events), undefined);
@@ -212,6 +218,11 @@ class Reader {
       yield event;
     }
   }
+}
+
+/** What an event is about. */
+function subjectOf({ event, unit = "", machines = [] }: ApiEvent): string {
+  return `${event} ${unit} ${event === "state" ? machines[0] : ""}`;
 }
 
 /** Events as text, several at a time. The last alone has the id: who has read that far has read all of it. */
