@@ -252,8 +252,16 @@ const maxRunnableName_bytes = 255;
 /** Units that systemd makes for itself when it starts, and never stops. */
 const perpetual = new Set(["-.mount", "-.slice"]);
 
-/** Units that fleet itself stands on: a unit of such a name would take the machine out of the cluster. */
-const essential = /^(fleet|dbus|dbus-broker|systemd-.*)\.(service|socket)$/;
+/**
+ * Units that fleet itself depends on: a unit of such a name would take the machine out of the cluster. systemd makes the
+ * slices and most of the mounts without files.
+ */
+const essential: readonly RegExp[] = [
+  /^(fleet|dbus|dbus-broker|systemd-.*)\.(service|socket)$/,
+  /^(system|user)\.slice$/,
+  /^(bin|dev|etc|lib|lib64|proc|run|sbin|sys|usr)\.(mount|automount)$/,
+  /^(run-(dbus|fleet|systemd)|sys-fs-cgroup)(-.*)?\.(mount|automount)$/,
+];
 
 /** Why systemd would have no unit of a valid name from a file, or must not have one; undefined if it may. */
 export function unrunnableName(name: string): string | undefined {
@@ -263,7 +271,7 @@ export function unrunnableName(name: string): string | undefined {
     ? `systemd takes names of at most ${maxRunnableName_bytes} bytes`
     : perpetual.has(name)
     ? "systemd has it already, and never stops it"
-    : essential.test(name)
+    : essential.some((pattern) => pattern.test(name))
     ? "fleet itself depends on the machine's own unit of that name"
     : undefined;
   return why && `a unit of the name ${quote(name)} cannot be run: ${why}`;

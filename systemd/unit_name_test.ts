@@ -243,11 +243,19 @@ Deno.test("names that are valid, and of which systemd has no unit from a file", 
 
 Deno.test("names of units that fleet depends on are refused, and names that only look like them are not", () => {
   for (
-    const name of ["fleet.service", "fleet.socket", "dbus.service", "dbus-broker.service", "systemd-journald.socket"]
+    const name of [
+      ...["fleet.service", "fleet.socket", "dbus.service", "dbus-broker.service", "systemd-journald.socket"],
+      ...["system.slice", "user.slice", "run.mount", "usr.automount", "run-fleet-units.mount", "sys-fs-cgroup.mount"],
+    ]
   ) {
     assert.match(unrunnableName(name)!, /cannot be run: fleet itself depends on the machine's own unit/, name);
   }
-  for (const name of ["fleet-web.service", "dbus.timer", "my-systemd-x.service", "fleet@1.service"]) {
+  for (
+    const name of [
+      ...["fleet-web.service", "dbus.timer", "my-systemd-x.service", "fleet@1.service", "system-web.slice"],
+      ...["run-web.mount", "run-fleetweb.mount", "tmp.mount", "srv-run.mount"],
+    ]
+  ) {
     assert.equal(unrunnableName(name), undefined, name);
   }
 });
