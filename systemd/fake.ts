@@ -47,17 +47,22 @@ export class FakeMachine {
 
   /** fleet's directory, by unit name: may be looked at and changed behind fleet's back. */
   get files(): Map<string, string> {
-    return this.#manager.files;
+    return this.#manager.disk.files;
   }
 
   /** What is linked into the runtime directory: may be changed behind fleet's back. */
   get links(): Set<string> {
-    return this.#manager.links;
+    return this.#manager.disk.links;
+  }
+
+  /** Runtime links under other names: file by alias. */
+  get aliases(): ReadonlyMap<string, string> {
+    return this.#manager.disk.aliases;
   }
 
   /** Files of the machine's own in /etc/systemd/system; undefined: the unit is masked. */
   get adminFiles(): Map<string, string | undefined> {
-    return this.#manager.adminFiles;
+    return this.#manager.disk.adminFiles;
   }
 
   /** What systemd logged about a unit's file when it loaded it. */
@@ -68,7 +73,7 @@ export class FakeMachine {
 
   /** Runtime symlinks `target/unit` that enabling has made. */
   get enabled(): ReadonlySet<string> {
-    return this.#manager.wants;
+    return this.#manager.disk.wants;
   }
 
   /** Every D-Bus call so far as `Member name…`. */
@@ -78,7 +83,7 @@ export class FakeMachine {
 
   /** Takes a unit out of a target's runtime `.wants`, behind fleet's back. */
   removeWants(target: string, unit: string): void {
-    this.#manager.wants.delete(`${target}/${unit}`);
+    this.#manager.disk.wants.delete(`${target}/${unit}`);
   }
 
   isActive(name: string): boolean {

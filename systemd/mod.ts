@@ -63,7 +63,7 @@ export interface Systemd {
    * Writes each file (mode 0644, whole or not at all) and links it as a runtime unit; one with an [Install] section that
    * holds options is also enabled. One unit's failure does not hold up the others: it is in the returned map, and its
    * file is gone again. A name under which the machine has another unit is refused with {@link nameTaken} before anything
-   * is written, a masked one likewise, and a socket with `Accept=yes` without the template of its service.
+   * is written, as is an `Alias=` of such a name; a masked one likewise, and a socket with `Accept=yes` without the template of its service.
    */
   install(files: ReadonlyMap<string, string>): Promise<ReadonlyMap<string, SystemdError>>;
   /** Unlinks, disables, forgets the failure of, and removes each; "not loaded" is success. Stop them first. */
@@ -124,8 +124,12 @@ export const templateMissing = "fleet.TemplateMissing";
 /** Codes of refusals that stay until a unit's file or the machine's configuration changes. */
 const permanentCodes: ReadonlySet<string> = new Set([
   "org.freedesktop.systemd1.BadUnitSetting",
+  "org.freedesktop.systemd1.JobTypeNotApplicable",
+  "org.freedesktop.systemd1.LoadFailed",
   "org.freedesktop.systemd1.NoInstallInfo",
   "org.freedesktop.systemd1.OnlyByDependency",
+  "org.freedesktop.systemd1.TransactionJobsConflicting",
+  "org.freedesktop.systemd1.TransactionOrderIsCyclic",
   "org.freedesktop.systemd1.UnitMasked",
   nameTaken,
   templateMissing,

@@ -7,6 +7,7 @@
 
 import type { JobResult } from "../mod.ts";
 import type { MethodCall, Signal, Variant } from "./bus.ts";
+import { FakeFiles } from "./fake_files.ts";
 import { type FakeBehaviour, fakeBehaviour } from "./fake_unit.ts";
 import { managerInterface, managerPath, unitInterface } from "./manager.ts";
 import { unitObjectPath, unitPathPrefix } from "./object_path.ts";
@@ -16,6 +17,8 @@ type JobType = "start" | "stop" | "restart";
 interface LoadedUnit {
   readonly name: string;
   load: string;
+  /** FragmentPath. */
+  path: string;
   text: string | undefined;
   behaviour: FakeBehaviour;
   active: string;
@@ -43,16 +46,9 @@ export class FakeDbusError extends Error {
 const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
 const ownUnit = "fleet.service";
 
-/** systemd's memory, and its side of the disk. */
+/** systemd's memory. */
 export class FakeManager {
-  /** fleet's directory, by unit name. */
-  readonly files = new Map<string, string>();
-  /** What is linked into the runtime directory. */
-  readonly links = new Set<string>();
-  /** Files of the machine's own in /etc/systemd/system, which win over links; undefined: the unit is masked. */
-  readonly adminFiles = new Map<string, string | undefined>();
-  /** Who is in whose `.wants` directory: `target/unit`. */
-  readonly wants = new Set<string>();
+  readonly disk = new FakeFiles();
   /** Every call as `Member name…`, in order. */
   readonly calls: string[] = [];
   /** JobType of the job of this process's own unit. */
@@ -60,7 +56,7 @@ export class FakeManager {
   /** Jobs stay queued until {@link release}. */
   holding = false;
   readonly #memory = new Map<string, LoadedUnit>();
-  /** {@link wants} as it was at the latest reload. */
+  /** {@link FakeFiles.wants} as it was at the latest reload. */
   #knownWants = new Set<string>();
   readonly #jobs = new Map<string, FakeJob>();
   readonly #failures: { member: string; name: string; error: FakeDbusError }[] = [];
@@ -115,7 +111,7 @@ export class FakeManager {
       case "ListUnitsByPatterns":
         return [[...this.#memory.values()].filter((unit) => matches(args[1] as string[], unit.name)).map(row)];
       case "ListUnitFilesByPatterns":
-        return [this.#unitFiles().filter(([path]) => matches(args[1] as string[], path!.replace(/^.*\//, "")))];
+        return [this.disk.list().filter(([path]) => matches(args[1] as string[], path!.replace(/^.*\//, "")))];
       case "ListUnitsByNames":
         return [(first as string[]).map((name) => row(this.#load(name)))];
       case "Get":
@@ -127,18 +123,6 @@ export class FakeManager {
     }
   }
 
-  /** Paths and states, as `systemctl list-unit-files` has them. */
-  #unitFiles(): string[][] {
-    const enabled = new Set([...this.wants].map((link) => link.slice(link.indexOf("/") + 1)));
-    const admin = [...this.adminFiles].map(([name, text]) => {
-      return [`/etc/systemd/system/${name}`, text === undefined ? "masked" : "static"];
-    });
-    const links = [...this.links].filter((name) => !this.adminFiles.has(name)).map((name) => {
-      return [`/run/systemd/system/${name}`, enabled.has(name) ? "enabled-runtime" : "linked-runtime"];
-    });
-    return [...admin, ...links];
-  }
-
   #stop(unit: LoadedUnit): string {
     if (unit.behaviour.refusesManualStop) throw onlyByDependency(unit.name);
     return this.#queue(unit, "stop");
@@ -147,29 +131,27 @@ export class FakeManager {
   #link(paths: readonly string[]): unknown[] {
     const names = paths.map((path) => path.slice(path.lastIndexOf("/") + 1));
     for (const [index, name] of names.entries()) {
-      if (!this.files.has(name)) throw new FakeDbusError(noSuchUnit, `Unit file ${paths[index]} does not exist.`);
+      if (!this.disk.files.has(name)) throw new FakeDbusError(noSuchUnit, `Unit file ${paths[index]} does not exist.`);
     }
-    for (const name of names) this.links.add(name);
+    for (const name of names) {
+      this.disk.aliases.delete(name);
+      this.disk.links.add(name);
+    }
     return [[]];
   }
 
   #enable(name: string): unknown[] {
-    const text = this.files.get(name);
+    const text = this.disk.files.get(name);
     if (text === undefined) throw new FakeDbusError(noSuchUnit, `Unit file ${name} does not exist.`);
-    const { wantedBy } = fakeBehaviour(name, text);
-    const added = wantedBy.map((target) => `${target}/${name}`).filter((link) => !this.wants.has(link));
-    for (const link of added) this.wants.add(link);
-    return [wantedBy.length > 0, added.map((link) => ["symlink", link, name])];
+    const { added, carriesInstallInfo } = this.disk.enable(name, text);
+    return [carriesInstallInfo, added.map((link) => ["symlink", link, name])];
   }
 
   #disable(names: readonly string[]): unknown[] {
-    if (!names.some((name) => this.links.has(name) || this.files.has(name))) {
+    if (!names.some((name) => this.disk.links.has(name) || this.disk.files.has(name))) {
       throw new FakeDbusError(noSuchUnit, `Unit file ${names[0]} does not exist.`);
     }
-    for (const name of names) {
-      this.links.delete(name);
-      for (const link of this.wants) if (link.endsWith(`/${name}`)) this.wants.delete(link);
-    }
+    for (const name of names) this.disk.disable(name);
     return [[]];
   }
 
@@ -181,7 +163,7 @@ export class FakeManager {
 
   #reload(): unknown[] {
     this.emit(signal(managerPath, managerInterface, "Reloading", [true]));
-    this.#knownWants = new Set(this.wants);
+    this.#knownWants = new Set(this.disk.wants);
     for (const unit of this.#memory.values()) this.#read(unit);
     for (const link of this.#knownWants) this.#load(link.slice(link.indexOf("/") + 1));
     this.emit(signal(managerPath, managerInterface, "Reloading", [false]));
@@ -309,7 +291,7 @@ export class FakeManager {
     let unit = this.#memory.get(name);
     if (!unit) {
       const rest = { active: "inactive", sub: "dead", result: "success", invocation: "", since_ms: 0 };
-      unit = { name, load: "not-found", text: undefined, behaviour: fakeBehaviour(name, ""), ...rest };
+      unit = { name, load: "not-found", path: "", text: undefined, behaviour: fakeBehaviour(name, ""), ...rest };
       this.#memory.set(name, unit);
     }
     if (unit.load === "not-found") this.#read(unit);
@@ -318,10 +300,11 @@ export class FakeManager {
 
   #read(unit: LoadedUnit): void {
     const { name } = unit;
-    const isAdmins = this.adminFiles.has(name);
-    unit.text = isAdmins ? this.adminFiles.get(name) : this.links.has(name) ? this.files.get(name) : undefined;
+    const found = this.disk.find(name);
+    unit.path = found?.path ?? "";
+    unit.text = found?.text;
     unit.behaviour = fakeBehaviour(name, unit.text ?? "");
-    unit.load = unit.text !== undefined ? unit.behaviour.load : isAdmins ? "masked" : "not-found";
+    unit.load = unit.text !== undefined ? unit.behaviour.load : found ? "masked" : "not-found";
   }
 
   /** Drops units that rest and that nobody refers to. */
@@ -343,20 +326,14 @@ export class FakeManager {
     }
     const unit = this.#load(unitName(path));
     if (property === "Result") return { signature: "s", value: unit.result };
-    if (property === "FragmentPath") {
-      const directory = this.adminFiles.has(unit.name) ? "/etc/systemd/system" : "/run/systemd/system";
-      return { signature: "s", value: unit.load === "not-found" ? "" : `${directory}/${unit.name}` };
-    }
+    if (property === "FragmentPath") return { signature: "s", value: unit.path };
     if (property === "LoadState") return { signature: "s", value: unit.load };
-    if (property === "UnitFileState") {
-      const state = this.#unitFiles().find(([path]) => path!.endsWith(`/${unit.name}`))?.[1] ?? "";
-      return { signature: "s", value: state };
-    }
+    if (property === "ActiveState") return { signature: "s", value: unit.active };
+    if (property === "UnitFileState") return { signature: "s", value: this.disk.state(unit.name) };
     if (property === "NRestarts") return { signature: "u", value: 0 };
     if (property === "InvocationID") return { signature: "ay", value: bytes(unit.invocation) };
     if (property === "StateChangeTimestamp") return { signature: "t", value: BigInt(unit.since_ms) * 1000n };
-    const onDisk = this.links.has(unit.name) ? this.files.get(unit.name) : undefined;
-    return { signature: "b", value: unit.load !== "not-found" && unit.text !== onDisk };
+    return { signature: "b", value: unit.load !== "not-found" && unit.text !== this.disk.find(unit.name)?.text };
   }
 }
 

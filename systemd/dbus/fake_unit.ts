@@ -20,6 +20,8 @@ export interface FakeBehaviour {
   readonly serves: string | undefined;
   /** Units into whose `.wants` it goes when enabled. */
   readonly wantedBy: readonly string[];
+  /** Other names that it gets when enabled. */
+  readonly aliases: readonly string[];
   readonly refusesManualStart: boolean;
   readonly refusesManualStop: boolean;
 }
@@ -51,6 +53,7 @@ export function fakeBehaviour(name: string, text: string): FakeBehaviour {
     wants: [...values("Unit", "Wants"), ...values("Unit", "Requires")].flatMap(words),
     serves: type === "socket" ? values("Socket", "Service").at(-1) ?? name.replace(/socket$/, "service") : undefined,
     wantedBy: [...values("Install", "WantedBy"), ...values("Install", "RequiredBy")].flatMap(words),
+    aliases: values("Install", "Alias").flatMap(words),
     refusesManualStart: values("Unit", "RefuseManualStart").at(-1) === "yes",
     refusesManualStop: values("Unit", "RefuseManualStop").at(-1) === "yes",
   };

@@ -10,8 +10,9 @@
 
 import { SystemdError, templateMissing } from "../mod.ts";
 import type { UnitDirectory } from "../unit_dir.ts";
-import { parseUnitFile, UnitFileError } from "../unit_file.ts";
 import { validateUnitName } from "../unit_name.ts";
+import { aliasRefusals } from "./aliases.ts";
+import { installSection, optionsOf } from "./install_section.ts";
 import { type Manager, unitInterface } from "./manager.ts";
 import type { Ownership } from "./ownership.ts";
 import type { StatusCache } from "./status_cache.ts";
@@ -58,7 +59,7 @@ export class Installer {
       });
       const [loaded] = await Promise.allSettled([stale, this.#link(names, failures)]);
       if (loaded.status === "rejected" || loaded.value) this.#needsReload = true;
-      const enabled = names.filter((name) => !failures.has(name) && hasInstallSection(files.get(name) ?? ""));
+      const enabled = names.filter((name) => !failures.has(name) && installSection(name, files.get(name)!).isPresent);
       await Promise.all(enabled.map((name) => this.#enable(name, failures)));
     }
     for (const [name, failure] of failures) failures.set(name, await this.#takeBack(name, failure));
@@ -73,12 +74,14 @@ export class Installer {
       const template = connectionTemplate(name, text);
       return template === undefined ? [] : [[name, template] as const];
     }));
-    const [taken, present] = await Promise.all([
-      ownership.refusals(files.keys()),
+    const own = new Set(await this.#parts.directory.names());
+    const [taken, aliases, present] = await Promise.all([
+      ownership.refusals(files.keys(), own),
+      aliasRefusals(files, own, ownership),
       templates.size === 0 ? new Map<string, string>() : manager.listUnitFiles([...templates.values()]),
     ]);
     const refusals: Failures = new Map(
-      [...taken].map(([name, error]) => [name, named(`cannot install "${name}"`, error)]),
+      [...aliases, ...taken].map(([name, error]) => [name, named(`cannot install "${name}"`, error)]),
     );
     for (const [name, template] of templates) {
       if (present.has(template) || refusals.has(name)) continue;
@@ -92,20 +95,29 @@ export class Installer {
 
   /** Links and enables again what has lost its link or its enablement. Throws if systemd refuses. */
   async relink(files: ReadonlyMap<string, string>): Promise<void> {
+    const { manager, ownership } = this.#parts;
     const names = [...files.keys()];
     if (names.length === 0) return;
-    const states = await this.#parts.manager.listUnitFiles(names);
+    const states = await manager.listUnitFiles(names);
     const unlinked = names.filter((name) => !states.has(name));
-    const disabled = names.filter((name) => {
-      return ["linked-runtime", undefined].includes(states.get(name)) && hasInstallSection(files.get(name)!);
-    });
     if (unlinked.length > 0) {
       await this.#linkTogether(unlinked);
       this.#needsReload = true;
     }
-    // What an [Install] section lacks was told when the file was installed.
-    for (const name of disabled) await this.#parts.manager.enableUnitFile(name).catch(() => {});
-    if (disabled.length > 0) this.#needsReload = true;
+    // A unit counts as enabled as long as one of its links is left.
+    const maybeDisabled = new Map([...files].filter(([name, text]) => {
+      const { isPresent, links } = installSection(name, text);
+      const state = states.get(name);
+      return isPresent &&
+        (state === undefined || state === "linked-runtime" || state === "enabled-runtime" && links > 1);
+    }));
+    const refused = await aliasRefusals(maybeDisabled, new Set(names), ownership);
+    for (const name of maybeDisabled.keys()) {
+      if (refused.has(name)) continue;
+      // What an [Install] section lacks was told when the file was installed.
+      const { changed } = await manager.enableUnitFile(name).catch(() => ({ changed: false }));
+      if (changed) this.#needsReload = true;
+    }
   }
 
   /** Returns the names whose text on disk was not this one. */
@@ -277,27 +289,10 @@ export class Installer {
 /** The template of the services that a socket with `Accept=yes` starts (systemd.socket(5)); undefined for any other unit. */
 function connectionTemplate(name: string, text: string): string | undefined {
   if (!name.endsWith(".socket")) return undefined;
-  let options;
-  try {
-    options = parseUnitFile(text);
-  } catch (error) {
-    if (error instanceof UnitFileError) return undefined;
-    throw error;
-  }
-  const accept = options.findLast(({ section, name }) => section === "Socket" && name === "Accept")?.value;
+  const accept = optionsOf(text).findLast(({ section, name }) => section === "Socket" && name === "Accept")?.value;
   if (accept === undefined || !/^(1|yes|y|true|t|on)$/i.test(accept)) return undefined;
   const { prefix } = /^(?<prefix>[^@]*)/.exec(name.slice(0, -".socket".length))!.groups!;
   return `${prefix}@.service`;
-}
-
-/** Whether a file asks to be enabled. One that cannot be read asks nothing; systemd says so when it is started. */
-function hasInstallSection(text: string): boolean {
-  try {
-    return parseUnitFile(text).some(({ section }) => section === "Install");
-  } catch (error) {
-    if (error instanceof UnitFileError) return false;
-    throw error;
-  }
 }
 
 function isUnavailable(error: unknown): boolean {

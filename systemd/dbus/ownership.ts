@@ -8,7 +8,7 @@
  */
 
 import { nameTaken, SystemdError } from "../mod.ts";
-import { isTemplate, validateUnitName } from "../unit_name.ts";
+import { isTemplate, templateOf, validateUnitName } from "../unit_name.ts";
 import { type Manager, unitInterface } from "./manager.ts";
 
 /** Code of the refusal of a masked unit, which is systemd's own. */
@@ -22,8 +22,11 @@ export class Ownership {
   /** `pathForSystemd`: fleet's directory as systemd sees it. */
   constructor(private readonly manager: Manager, private readonly pathForSystemd: string) {}
 
-  /** Why each of the names cannot be fleet's, for those that cannot. Loads units that are not in memory. */
-  async refusals(names: Iterable<string>): Promise<Map<string, SystemdError>> {
+  /**
+   * Why each of the names cannot be fleet's, for those that cannot. Loads units that are not in memory. `own`: names of the
+   * files in fleet's directory; of another name a runtime link leads to the file of another unit, as an alias does.
+   */
+  async refusals(names: Iterable<string>, own: ReadonlySet<string>): Promise<Map<string, SystemdError>> {
     const asked = [...names].filter(canBeLoaded);
     const refusals = new Map<string, SystemdError>();
     if (asked.length === 0) return refusals;
@@ -33,7 +36,12 @@ export class Ownership {
       const name = rows.length === asked.length ? asked[index]! : row.name;
       if (row.load === "not-found") return;
       const refusal = row.load === "masked" ? maskedError(name) : await this.refusal(name, row.name);
-      if (refusal) refusals.set(name, refusal);
+      if (refusal && (own.has(name) || !await this.#isMerelyOfTemplate(name, row.active))) {
+        refusals.set(name, refusal);
+      } else if (!refusal && !own.has(name)) {
+        const other = await this.#otherLink(name);
+        if (other) refusals.set(name, other);
+      }
     }));
     return refusals;
   }
@@ -53,12 +61,35 @@ export class Ownership {
   }
 
   /**
+   * Whether a name has only the file of its template, and the machine does not use it: a file of the instance's own comes
+   * before the template's.
+   */
+  async #isMerelyOfTemplate(name: string, active: string): Promise<boolean> {
+    const template = templateOf(name);
+    if (template === undefined || active !== "inactive" && active !== "failed") return false;
+    const path = await this.manager.unitProperty(name, unitInterface, "FragmentPath", String);
+    if (!path.endsWith(`/${template}`)) return false;
+    const state = await this.manager.unitProperty(name, unitInterface, "UnitFileState", String);
+    return !state.startsWith("enabled");
+  }
+
+  /** Why a name that fleet has no file of is that of a runtime link all the same. A link that leads nowhere is none. */
+  async #otherLink(name: string): Promise<SystemdError | undefined> {
+    const path = await this.manager.unitProperty(name, unitInterface, "FragmentPath", String);
+    if (!isRuntimeLink(path, name)) return undefined;
+    // systemd keeps a unit's UnitFileState until it reloads.
+    const state = (await this.manager.listUnitFiles([name])).get(name) ?? "";
+    if (!["alias", "enabled-runtime", "linked-runtime"].includes(state)) return undefined;
+    return taken(`${path} leads to the file of another unit, as Alias= does: give the unit another name`);
+  }
+
+  /**
    * Whether the path is a link, or was one: systemd keeps what it has read of a file that is gone until it reloads. A file
    * that an administrator has put into the runtime directory has another state.
    */
   async #isLink(name: string): Promise<boolean> {
     const state = await this.manager.unitProperty(name, unitInterface, "UnitFileState", String);
-    return ["", "bad", "linked-runtime", "enabled-runtime", "linked", "enabled"].includes(state);
+    return ["", "alias", "bad", "linked-runtime", "enabled-runtime", "linked", "enabled"].includes(state);
   }
 }
 

@@ -14,6 +14,7 @@ import {
   type UnitStatus,
 } from "../mod.ts";
 import type { UnitDirectory } from "../unit_dir.ts";
+import { templateOf } from "../unit_name.ts";
 import type { BusDoor, Signal, Variant } from "./bus.ts";
 import { Changes } from "./changes.ts";
 import { Installer, named } from "./installer.ts";
@@ -113,7 +114,7 @@ export class DbusSystemd implements Systemd {
     try {
       await this.#installer.relink(files);
       await this.#installer.reloadIfNeeded();
-      const refusals = await this.#ownership.refusals(files.keys());
+      const refusals = await this.#ownership.refusals(files.keys(), new Set(files.keys()));
       this.#taken = new Set([...refusals].filter(([_, { code }]) => code === nameTaken).map(([name]) => name));
       return refusals;
     } catch (error) {
@@ -158,7 +159,7 @@ export class DbusSystemd implements Systemd {
   async #queue(member: "StartUnit" | "RestartUnit" | "StopUnit", verb: string, name: string): Promise<Job> {
     const queue = () => this.#manager.queue(member, name, (job) => this.#jobs.add(job, name));
     try {
-      const refusal = await this.#ownership.refusal(name);
+      const refusal = await this.#refusal(name, member !== "StopUnit");
       // A unit of fleet's that was masked later can be stopped.
       if (refusal && !(member === "StopUnit" && refusal.code === unitMasked)) throw refusal;
       try {
@@ -175,6 +176,14 @@ export class DbusSystemd implements Systemd {
     } catch (error) {
       throw named(`cannot ${verb} "${name}"`, await this.#explained(name, error));
     }
+  }
+
+  /** Why the name is not fleet's. An instance that has lost its link has its template's file: `mend` links it again. */
+  async #refusal(name: string, mend: boolean): Promise<SystemdError | undefined> {
+    const refusal = await this.#ownership.refusal(name);
+    if (!refusal || !mend || templateOf(name) === undefined || !this.#cache.tracks(name)) return refusal;
+    await this.#installer.relink(await this.files());
+    return await this.#installer.reloadIfNeeded() ? await this.#ownership.refusal(name) : refusal;
   }
 
   /** systemd answers that a file has a bad setting, and only logs which. */

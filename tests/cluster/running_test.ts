@@ -381,10 +381,14 @@ async function namesOfOthers(cluster: FleetCluster): Promise<void> {
   const pid = await cluster.pid(m1, "shadowed.service");
   const names = ["shadowed.service", "masked.service", "aliased.service"];
   await put(cluster, Object.fromEntries(names.map((name) => [name, ["launched", `${sleeper}${here}`]])));
+  await put(cluster, { "claims.service": ["launched", `${sleeper}[Install]\nAlias=ssh.service\n${here}`] });
+  await complains(cluster, "claims.service", /its Alias=ssh\.service cannot be: .*lib\/systemd\/system\/ssh\.service/);
   await complains(cluster, "shadowed.service", /systemd uses \/etc\/systemd\/system\/shadowed\.service/);
   await complains(cluster, "masked.service", /masked on this machine: systemctl unmask masked\.service/);
   await complains(cluster, "aliased.service", /aliased\.service/);
-  await destroy(cluster, names);
+  const sshFile = await m1.sh("systemctl show --value -p FragmentPath ssh.service");
+  assert.match(sshFile, /^\/(usr\/)?lib\/systemd\/system\/ssh\.service/, "the distribution's unit was replaced");
+  await destroy(cluster, [...names, "claims.service"]);
   assert.equal(await cluster.pid(m1, "shadowed.service"), pid, "the administrator's unit was touched");
   for (const name of names) {
     assert.equal((await m1.run(["test", "-L", `/run/systemd/system/${name}`])).code, 1, `${name} has left a link`);

@@ -25,6 +25,8 @@ export interface SystemdFixture {
   isWantedBy(target: string, unit: string): Promise<boolean>;
   /** Puts a file into fleet's directory, behind fleet's back. */
   writeFile(name: string, text: string): Promise<void>;
+  /** Removes a file from fleet's directory, behind fleet's back. */
+  removeFile(name: string): Promise<void>;
   /** Whether fleet's directory holds a file. */
   hasFile(name: string): Promise<boolean>;
   /** Whether fleet's link to a unit is in the runtime directory, wherever it leads. */
@@ -198,6 +200,89 @@ const ownershipCases: readonly SystemdCase[] = [
     },
   },
   {
+    name: "an Alias= of a name that the machine has a unit of is refused, and nothing is left",
+    async run(systemd, fixture) {
+      await fixture.writeAdminFile("taken.service", exiter);
+      for (const alias of ["taken.service", "dbus.service", "%p.service fleet.service"]) {
+        const claims = `${sleeper}[Install]\nWantedBy=multi-user.target\nAlias=${alias}\n`;
+        const refusal = (await systemd.install(new Map([["claims.service", claims]]))).get("claims.service")!;
+        assert.equal(refusal.code, nameTaken, alias);
+        assert.match(
+          refusal.message,
+          /^cannot install "claims\.service": its Alias=(taken|dbus|fleet)\.service cannot be: /,
+        );
+        assert.equal(await fixture.hasFile("claims.service"), false);
+        assert.equal(await fixture.hasLink("dbus.service"), false);
+      }
+      await fixture.removeAdminFile("taken.service");
+    },
+  },
+  {
+    name: "one unit's Alias= and another unit's name exclude each other: the one that comes first stays",
+    async run(systemd, fixture) {
+      const alias = `${sleeper}[Install]\nAlias=second.service\n`;
+      await install(systemd, { "first.service": alias });
+      assert.ok(await fixture.hasLink("second.service"));
+      assert.deepEqual(await systemd.check(), new Map());
+      assert.equal(await start(systemd, "first.service"), "done");
+      const second = new Map([["second.service", exiter]]);
+      assert.equal((await systemd.install(second)).get("second.service")!.code, nameTaken);
+      assert.equal(await stop(systemd, "first.service"), "done");
+      await uninstall(systemd, "first.service");
+      assert.equal(await fixture.hasLink("second.service"), false);
+      await install(systemd, { "second.service": exiter });
+      const refusal = (await systemd.install(new Map([["first.service", alias]]))).get("first.service")!;
+      assert.match(
+        refusal.message,
+        /its Alias=second\.service cannot be: a unit of fleet on this machine has that name/,
+      );
+      assert.equal(await start(systemd, "second.service"), "done");
+      assert.equal(await states(systemd, "second.service"), "loaded/active/exited");
+      await stop(systemd, "second.service");
+      await uninstall(systemd, "second.service");
+    },
+  },
+  {
+    name: "an instance's own file comes before the machine's template, unless the machine runs the instance",
+    async run(systemd, fixture) {
+      await fixture.writeAdminFile("made@.service", exiter);
+      await install(systemd, { "made@1.service": sleeper });
+      assert.equal(await start(systemd, "made@1.service"), "done");
+      assert.equal(await states(systemd, "made@1.service"), "loaded/active/running");
+      assert.equal(await stop(systemd, "made@1.service"), "done");
+      await fixture.removeLink("made@1.service");
+      assert.equal(await start(systemd, "made@1.service"), "done", "its link is made again");
+      assert.equal(await states(systemd, "made@1.service"), "loaded/active/running");
+      assert.deepEqual(await systemd.check(), new Map());
+      await stop(systemd, "made@1.service");
+      await uninstall(systemd, "made@1.service");
+
+      await fixture.systemctl("start", "made@2.service");
+      const refusal = (await systemd.install(new Map([["made@2.service", sleeper]]))).get("made@2.service")!;
+      assert.match(refusal.message, /systemd uses \/etc\/systemd\/system\/made@\.service for "made@2\.service"/);
+      assert.ok(await fixture.isActive("made@2.service"), "the machine's own instance was touched");
+      await fixture.systemctl("stop", "made@2.service");
+      await fixture.removeAdminFile("made@.service");
+    },
+  },
+  {
+    name: "a file that was removed behind fleet's back can be installed again while its unit runs",
+    async run(systemd, fixture) {
+      await install(systemd, { "bare.service": wanted });
+      assert.equal(await start(systemd, "bare.service"), "done");
+      const { invocation } = await status(systemd, "bare.service");
+      await fixture.removeFile("bare.service");
+      await install(systemd, { "bare.service": wanted });
+      assert.equal((await status(systemd, "bare.service")).invocation, invocation);
+      assert.deepEqual(await systemd.check(), new Map());
+      await fixture.removeFile("bare.service");
+      assert.equal(await stop(systemd, "bare.service"), "done");
+      await uninstall(systemd, "bare.service");
+      assert.equal(await fixture.hasLink("bare.service"), false);
+      assert.equal(await fixture.isWantedBy("multi-user.target", "bare.service"), false);
+    },
+  },
+  {
     name: "a lost link is made again by a start, and by a check",
     async run(systemd, fixture) {
       await install(systemd, { "lost.service": sleeper });
@@ -219,6 +304,20 @@ const ownershipCases: readonly SystemdCase[] = [
       assert.deepEqual(await systemd.check(), new Map());
       assert.ok(await fixture.isWantedBy("multi-user.target", "enabled.service"));
       await uninstall(systemd, "enabled.service");
+    },
+  },
+  {
+    name: "an enablement that is lost in part is completed by a check",
+    async run(systemd, fixture) {
+      const twice = `${sleeper}\n[Install]\nWantedBy=multi-user.target graphical.target\n`;
+      await install(systemd, { "twice.service": twice });
+      await fixture.removeWants("graphical.target", "twice.service");
+      assert.deepEqual(await systemd.check(), new Map());
+      assert.ok(await fixture.isWantedBy("graphical.target", "twice.service"));
+      const before = await fixture.reloads();
+      await systemd.check();
+      assert.equal(await fixture.reloads(), before, "nothing was amiss");
+      await uninstall(systemd, "twice.service");
     },
   },
   {

@@ -6,7 +6,7 @@ import { openBusDoor } from "../../systemd/dbus/dbus_next.ts";
 import { Manager, subscribe } from "../../systemd/dbus/manager.ts";
 import { DbusSystemd } from "../../systemd/dbus/systemd.ts";
 import { FakeMachine, FakeSystemd } from "../../systemd/fake.ts";
-import type { Systemd } from "../../systemd/mod.ts";
+import { isPermanent, type Systemd } from "../../systemd/mod.ts";
 import { openUnitDirectory } from "../../systemd/unit_dir.ts";
 import { withLab } from "../cluster/lab.ts";
 import type { Machine } from "../cluster/machine.ts";
@@ -25,8 +25,9 @@ function fakeFixture(): SystemdFixture {
     reloads: () => Promise.resolve(machine.reloads),
     isWantedBy: (target, unit) => Promise.resolve(machine.enabled.has(`${target}/${unit}`)),
     writeFile: (name, text) => Promise.resolve(void machine.files.set(name, text)),
+    removeFile: (name) => Promise.resolve(void machine.files.delete(name)),
     hasFile: (name) => Promise.resolve(machine.files.has(name)),
-    hasLink: (name) => Promise.resolve(machine.links.has(name)),
+    hasLink: (name) => Promise.resolve(machine.links.has(name) || machine.aliases.has(name)),
     removeLink(name) {
       machine.links.delete(name);
       return Promise.resolve(machine.systemctl("Reload"));
@@ -87,6 +88,7 @@ function realFixture(machine: Machine, reloads: () => Promise<number>): SystemdF
       return code === 0;
     },
     writeFile: (name, text) => machine.writeFile(`${unitsDirectory}/${name}`, text),
+    removeFile: async (name) => void await machine.must(["rm", `${unitsDirectory}/${name}`]),
     async hasFile(name) {
       return (await machine.run(["test", "-f", `${unitsDirectory}/${name}`])).code === 0;
     },
@@ -181,6 +183,26 @@ const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine
       assert.deepEqual((await systemd.statuses(new Set(["same.service"]))).get("same.service"), before);
       assert.equal(await (await systemd.stop("same.service")).done, "done");
       await systemd.uninstall(new Set(["same.service"]));
+    },
+  },
+  {
+    name: "a start that no other try would allow is refused for good",
+    async run(systemd) {
+      const contradicts = `[Unit]\nRequires=other.service\nConflicts=other.service\n${sleeper}`;
+      const behindItself = `[Unit]\nRequires=ahead.service\nAfter=ahead.service\n${sleeper}`;
+      const files = new Map([
+        ["contradicts.service", contradicts],
+        ["other.service", sleeper],
+        ["behind.service", behindItself],
+        ["ahead.service", `[Unit]\nAfter=behind.service\n${sleeper}`],
+      ]);
+      assert.deepEqual(await systemd.install(files), new Map());
+      for (const [name, says] of [["contradicts", /conflicting jobs/], ["behind", /order is cyclic/]] as const) {
+        const refusal = await systemd.start(`${name}.service`).then(() => undefined, (error) => error);
+        assert.match(String(refusal), says);
+        assert.ok(isPermanent(refusal), name);
+      }
+      assert.deepEqual(await systemd.uninstall(new Set(files.keys())), new Map());
     },
   },
   {

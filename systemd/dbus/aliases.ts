@@ -1,0 +1,37 @@
+/**
+ * Which names a unit file must not claim by `Alias=`.
+ *
+ * Enabling makes a runtime link of that name, which would win over the file that the distribution has in
+ * /usr/lib/systemd/system (systemd.unit(5), "Unit File Load Path").
+ *
+ * @module
+ */
+
+import { nameTaken, SystemdError } from "../mod.ts";
+import { unrunnableName } from "../unit_name.ts";
+import { installSection } from "./install_section.ts";
+import type { Ownership } from "./ownership.ts";
+
+/** Why files must not be enabled, by unit. `own`: names of the files in fleet's directory. */
+export async function aliasRefusals(
+  files: ReadonlyMap<string, string>,
+  own: ReadonlySet<string>,
+  ownership: Pick<Ownership, "refusals">,
+): Promise<Map<string, SystemdError>> {
+  const claims = [...files].flatMap(([name, text]) => {
+    return installSection(name, text).aliases.map((alias) => ({ name, alias }));
+  });
+  const refusals = new Map<string, SystemdError>();
+  if (claims.length === 0) return refusals;
+  const names = new Set(claims.map(({ alias }) => alias));
+  // A runtime link of that name is one that enabling has made.
+  const taken = await ownership.refusals(names, names);
+  for (const { name, alias } of claims) {
+    const isUnit = own.has(alias) || files.has(alias);
+    const why = unrunnableName(alias) ?? taken.get(alias)?.message ??
+      (isUnit ? "a unit of fleet on this machine has that name" : undefined);
+    if (why === undefined) continue;
+    refusals.set(name, new SystemdError(`its Alias=${alias} cannot be: ${why}`, nameTaken));
+  }
+  return refusals;
+}
