@@ -49,13 +49,13 @@ interface Section {
   readonly blocks: readonly string[];
 }
 
-/** What the page has before its first section, and its numbered sections. */
+/** What the page has before its first section, and every section with commands. */
 function readPage(): readonly Section[] {
   const text = Deno.readTextFileSync(`${root}docs/deployment.md`).replaceAll("10.0.0.", "10.77.0.");
   return text.split(/^## /m).map((section, index) => ({
     title: index === 0 ? "before all" : section.slice(0, section.indexOf("\n")),
     blocks: [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1]!),
-  })).filter(({ title }) => title === "before all" || /^\d/.test(title));
+  })).filter(({ title, blocks }) => title === "before all" || blocks.length > 0);
 }
 
 /** A workstation: a checkout, and an ssh that knows the machines. */
@@ -100,7 +100,7 @@ class Workstation {
 
 async function follow(lab: Lab, dist: string, t: Deno.TestContext): Promise<void> {
   const [before, ...sections] = readPage();
-  assert.equal(sections.length, 7);
+  assert.equal(sections.length, 8);
   const station = await Workstation.furnish(lab, dist, before!.blocks.join("\n"));
   const cluster = new FleetCluster(lab);
   for (const machine of lab.machines) await machine.writeFile("/usr/local/sbin/apt-get", etcd_package, 0o755);
@@ -113,7 +113,7 @@ async function follow(lab: Lab, dist: string, t: Deno.TestContext): Promise<void
     await t.step(title, async () => {
       for (const block of blocks) said.set(title, (said.get(title) ?? "") + await station.type(block));
       if (title.startsWith("5")) running = await look();
-      if (/^[67]/.test(title)) {
+      if (/^(6|7|Fewer)/.test(title)) {
         await cluster.joined(lab.machines);
         assert.deepEqual(await look(), running, "units keep running");
       }
@@ -127,6 +127,32 @@ async function follow(lab: Lab, dist: string, t: Deno.TestContext): Promise<void
     }
     assert.match(told(5), /Unit hello\.service launched on /);
     assert.match(told(6), /^hello\.service\t+\S+\t+active\t+running$/m);
+    const journals = told(6).match(/^hello from m\d$/gm) ?? [];
+    assert.ok(journals.length >= 3, `each machine shows the journal of the one that has the unit: ${told(6)}`);
+  });
+  await t.step("with fewer rights, fleetd runs as the user fleet and says which file it may not read", async () => {
+    for (const machine of lab.machines) {
+      const pid = await cluster.pid(machine, "fleet.service");
+      assert.equal((await machine.must(["ps", "-o", "user=", "-p", String(pid)])).trim(), "fleet");
+    }
+    const [machine] = lab.machines;
+    await machine!.must(["chown", "root", "/etc/fleet/key.pem"]);
+    const check = ["runuser", "-u", "fleet", "--", "fleetd", "--check-config"];
+    const { code, stderr } = await machine!.run(check);
+    assert.equal(code, 1);
+    const advice = [...stderr.matchAll(
+      /^error: \/etc\/fleet\/fleet\.conf:\d+: cannot read \/etc\/fleet\/key\.pem, the file that (\w+) names; .*, by (chown \d+ \S+): EACCES/gm,
+    )];
+    assert.deepEqual(advice.map(([, option]) => option), ["etcd_keyfile", "api_keyfile", "api_peer_keyfile"], stderr);
+    const refused = await machine!.run(["systemctl", "reload", "fleet"]);
+    assert.equal(refused.code, 1);
+    assert.match(
+      await machine!.journal("fleet.service"),
+      /not reloaded.*cannot read \/etc\/fleet\/key\.pem.*chown \d+/,
+    );
+    await machine!.sh(advice[0]![2]!);
+    await machine!.must(check);
+    await machine!.must(["systemctl", "reload", "fleet"]);
   });
   await t.step("a machine that boots is back, with its sockets", async () => {
     const machine = lab.machines[2]!;
