@@ -6,7 +6,7 @@
 
 import type { Transaction } from "./commit.ts";
 import { Gatherer } from "./gatherer.ts";
-import { OutcomeUnknownError, StoreUnavailableError } from "./mod.ts";
+import { OutcomeUnknownError, StoreLimitError, StoreUnavailableError } from "./mod.ts";
 import type { Revision } from "./model.ts";
 import { marked, type Outcome, outcomesOf, type Sent, witnesses } from "./outcome.ts";
 import { StoreSession } from "./session.ts";
@@ -52,11 +52,16 @@ export class GroupCommit {
       const { succeeded, revision } = await this.#session.transact(compares, ops);
       if (succeeded) return round.map(() => answered(revision));
     } catch (error) {
+      if (error instanceof StoreLimitError && round.length > 1) return await this.#commitEach(round);
       if (!(error instanceof OutcomeUnknownError && error.settled)) return round.map(() => failed(error));
       return await this.#settle(sent, error, attempt);
     }
     if (round.length === 1) return [answered(undefined)];
-    // One of them is refused, and must not take the others along.
+    return await this.#commitEach(round);
+  }
+
+  /** One of the round is refused, or all together are too much: each is committed by itself. */
+  async #commitEach(round: readonly Transaction[]): Promise<readonly Answer[]> {
     return (await Promise.all(round.map((one) => this.#commit([one])))).flat();
   }
 

@@ -5,8 +5,11 @@ export type Log = (
   fields?: Readonly<Record<string, unknown>>,
 ) => void;
 
-/** The message of anything that was thrown, with those of its causes. */
+/** The message of anything that was thrown, with those of its causes. Never empty: then it is the error's code or name. */
 export function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause === undefined ? error.message : `${error.message}: ${messageOf(error.cause)}`;
+  if (!(error instanceof Error)) return String(error) || "an error without a message";
+  const { code } = error as { code?: unknown };
+  const own = error.message || (code === undefined ? error.name : `${error.name} ${code}`);
+  const causes = error instanceof AggregateError && error.message === "" ? error.errors : [error.cause];
+  return [own, ...causes.filter((cause) => cause !== undefined).map(messageOf)].join(": ");
 }

@@ -185,6 +185,11 @@ export class StoreUnavailableError extends Error {
   override name = "StoreUnavailableError";
 }
 
+/** The store takes no request of this size. Nothing was written, and asking again does not help. */
+export class StoreLimitError extends Error {
+  override name = "StoreLimitError";
+}
+
 /**
  * A write was sent, and either its answer was lost or a store that is full does not tell: whether it was carried out is
  * not known.

@@ -193,6 +193,7 @@ export function optionsOf(file: string): { section: string; name: string; value:
 }
 
 /** The text of an error entity. */
-export function errorText(code: number, message = ""): string {
-  return JSON.stringify({ error: { code, message } });
+export function errorText(code: number, message: string): string {
+  const escape = (one: string) => `\\u00${one.charCodeAt(0).toString(16)}`;
+  return JSON.stringify({ error: { code, message } }).replace(/[<>&]/g, escape);
 }

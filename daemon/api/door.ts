@@ -170,7 +170,7 @@ export class Door {
     autoCleanupIncoming: false,
     errorHandler: (error) => {
       this.options.log("error", "a request could not be answered", { error: messageOf(error) });
-      return errorReply(500);
+      return errorReply(500, messageOf(error));
     },
   });
 
@@ -217,8 +217,20 @@ export class Door {
       idle.add(socket);
       this.#turns.done(socket);
     });
+    writeUsualNames(outgoing);
     void this.#listener(incoming, outgoing);
   }
+}
+
+/** Headers are in lower case; scripts look for `Location:` and `Content-Type:`, as fleet 1.0 writes them. */
+function writeUsualNames(outgoing: ServerResponse): void {
+  const writeHead = outgoing.writeHead.bind(outgoing) as (code: number, headers: Record<string, unknown>) => unknown;
+  const usual = (name: string) => name.replace(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase());
+  const write = (code: number, headers: Readonly<Record<string, unknown>> = {}) => {
+    writeHead(code, Object.fromEntries(Object.entries(headers).map(([name, value]) => [usual(name), value])));
+    return outgoing;
+  };
+  Object.assign(outgoing, { writeHead: write });
 }
 
 /** The last answer on its connection. */

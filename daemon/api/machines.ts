@@ -5,7 +5,7 @@
  */
 
 import { messageOf } from "../../registry/log.ts";
-import { StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
+import { StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import type { Machine, MachineId } from "../../registry/model.ts";
 import type { Api, Call } from "./context.ts";
 import { machineEntity } from "./entities.ts";
@@ -49,7 +49,7 @@ export async function patchMachines(api: Api, call: Call): Promise<Response> {
   try {
     for (const operation of operations) await api.registry.commit({ kind: "metadata", ...operation });
   } catch (error) {
-    if (error instanceof StoreUnavailableError || error instanceof WrongStoreError) throw error;
+    if ([StoreUnavailableError, WrongStoreError, StoreLimitError].some((kind) => error instanceof kind)) throw error;
     api.log("error", "machine metadata could not be written", { error: messageOf(error) });
     return errorReply(500, messageOf(error));
   }

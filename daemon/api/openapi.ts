@@ -49,7 +49,7 @@ const problems: Readonly<Record<number, string>> = {
   415: "The body is not application/json.",
   421: "Another daemon was meant.",
   429: "Too many streams are open, or too many questions to machines; the message says which.",
-  500: "A failure; the daemon's log says more.",
+  500: "A failure; the message says why.",
   501: "A Transfer-Encoding that is not known, or a machine that cannot be asked; the message says why.",
   502: "The machine that runs the unit did not answer; the message says why.",
   503: "The daemon cannot answer for the cluster; the message says why.",

@@ -6,7 +6,7 @@
 
 import type { Clock } from "../../registry/clock.ts";
 import { type Log, messageOf } from "../../registry/log.ts";
-import { type Registry, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
+import { type Registry, StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import { Explainer } from "../explain.ts";
 import { whoAsks } from "./audit.ts";
 import { Bodies } from "./body.ts";
@@ -89,15 +89,16 @@ export function createHandler(options: HandlerOptions): Handler {
       if (!ready && !found?.resource.isOwn) return unavailable(reason);
       if (target.kind === "malformed") return errorReply(400, target.reason);
       if (target.kind === "moved") return moved(target.location);
-      if (!found) return errorReply(404);
+      if (!found) return errorReply(404, "there is nothing at this path: /fleet/v1/openapi.json has all paths");
       const { actions, otherwise } = found.resource;
       const action = Object.hasOwn(actions, request.method) ? actions[request.method] : undefined;
       return await (action ?? otherwise)({ request, peer, query: parametersOf(target.query) }, found.name);
     } catch (error) {
       if (error instanceof StoreUnavailableError) return unavailable(status().reason ?? messageOf(error));
       if (error instanceof WrongStoreError) return errorReply(503, error.message);
+      if (error instanceof StoreLimitError) return errorReply(413, messageOf(error));
       log("error", "a request failed", { method: request.method, path: url, error: messageOf(error) });
-      return errorReply(500);
+      return errorReply(500, messageOf(error));
     }
   };
   return async (request, peer = {}) => {
@@ -138,7 +139,10 @@ function moved(location: string): Response {
 }
 
 /** The root and the prefix: known, but good for nothing. */
-const nothingHere: Resource = { actions: {}, otherwise: () => errorReply(405) };
+const nothingHere: Resource = {
+  actions: {},
+  otherwise: () => errorReply(405, "no method is supported against this resource"),
+};
 
 /** For whoever supervises the daemon. */
 function probe(tell: () => Response): Resource {

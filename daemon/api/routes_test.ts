@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ApiFixture, errorText } from "../../tests/api_fixture.ts";
-import { StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
+import { StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import { systemClock } from "../clock.ts";
 import type { HandlerOptions } from "./routes.ts";
 
@@ -20,7 +20,7 @@ const table: readonly (readonly [path: string, allowed: readonly string[], code:
   ["/state", ["GET"], 405, "only GET supported against this resource"],
   ["/state/a.service", ["GET"], 405, "only GET supported against this resource"],
   ["/events", ["GET"], 405, "only GET supported against this resource"],
-  ["", [], 405, ""],
+  ["", [], 405, "no method is supported against this resource"],
 ];
 
 Deno.test("methods that a path does not have", async (test) => {
@@ -70,7 +70,9 @@ Deno.test("paths that lead nowhere", async (test) => {
     await test.step(`${path} ${code}`, async () => {
       const answer = await api.send("GET", path === "*" ? "/*" : path);
       assert.equal(answer.code, code);
-      assert.equal(answer.text, errorText(code));
+      const { error } = JSON.parse(answer.text);
+      assert.equal(error.code, code);
+      assert.match(error.message, code === 404 ? /^there is nothing at this path/ : /^no method is supported/);
     });
   }
 });
@@ -204,10 +206,21 @@ Deno.test("when the store fails under a request", async (test) => {
     assert.equal((await api.send("GET", "/fleet/v1/units")).text, errorText(503, error.message));
     assert.equal((await api.send("PATCH", "/fleet/v1/machines", { body })).text, errorText(503, error.message));
   });
-  await test.step("anything else: 500, the reason only in the log", async () => {
+  await test.step("a limit of the store: 413 with the limit", async () => {
+    const error = new StoreLimitError("etcd at http://e:2379 takes no txn of this size");
+    api.handler = failing(error);
+    assert.equal((await api.send("DELETE", "/fleet/v1/units/a.service")).text, errorText(413, error.message));
+    assert.equal((await api.send("PATCH", "/fleet/v1/machines", { body })).text, errorText(413, error.message));
+  });
+  await test.step("a failure without a message: 500 with its kind", async () => {
+    api.handler = failing(Object.assign(new Error(""), { code: "EMFILE" }));
+    assert.equal((await api.send("GET", "/fleet/v1/units")).text, errorText(500, "Error EMFILE"));
+    api.logged.length = 0;
+  });
+  await test.step("anything else: 500 with the reason, which is in the log, too", async () => {
     api.handler = failing(new Error("etcdserver: mvcc: database space exceeded"));
     const answer = await api.send("GET", "/fleet/v1/units");
-    assert.deepEqual([answer.code, answer.text], [500, errorText(500)]);
+    assert.deepEqual([answer.code, answer.text], [500, errorText(500, "etcdserver: mvcc: database space exceeded")]);
     assert.deepEqual(api.logged, ["a request failed"]);
   });
   await test.step("anything else, PATCH: 500 with the reason", async () => {

@@ -121,6 +121,24 @@ Deno.test("the API over sockets", async (test) => {
       assert.match(answer, /^HTTP\/1.1 301 Moved Permanently\r\n/);
       assert.match(answer, /\r\nlocation: \/fleet\/v1\/units\r\n/i);
     });
+    await test.step(`${spec.kind}: headers are written as fleet 1.0 writes them`, async () => {
+      const moved = await talk(server, get("/fleet/v1/x/..//units"));
+      assert.match(moved, /\r\nLocation: \/fleet\/v1\/units\r\n/);
+      const list = await talk(server, get("/fleet/v1/units"));
+      for (const name of ["Content-Type: application/json", "Server: fleetd/1.2.3", "Content-Length: ", "Date: "]) {
+        assert.ok(list.includes(`\r\n${name}`), list);
+      }
+      assert.doesNotMatch(list.split("\r\n\r\n")[0]!, /\r\n[a-z]/, "no name is in lower case");
+    });
+    await test.step(`${spec.kind}: characters of HTML are escaped in JSON`, async () => {
+      await api.put("html.service", "inactive", "[Service]\nExecStart=/bin/sh -c 'a <b >c && d'");
+      const unit = await talk(server, get("/fleet/v1/units/html.service"));
+      assert.match(unit, /'a \\u003cb \\u003ec \\u0026\\u0026 d'/);
+      const refusal = await talk(server, get("/fleet/v1/events?kind=%3Cb%3E%26"));
+      assert.match(refusal, /\\u003cb\\u003e\\u0026/);
+      for (const text of [unit, refusal]) assert.doesNotMatch(text.split("\r\n\r\n")[1]!, /[<>&\u2028]/);
+      await api.send("DELETE", "/fleet/v1/units/html.service");
+    });
     await test.step(`${spec.kind}: HEAD is not supported`, async () => {
       const answer = await talk(server, get("/fleet/v1/units").replace("GET", "HEAD"));
       assert.match(answer, /^HTTP\/1.1 405 Method Not Allowed\r\n/);

@@ -9,7 +9,7 @@
 
 import { Buffer } from "node:buffer";
 import { messageOf } from "../log.ts";
-import { StoreUnavailableError } from "../mod.ts";
+import { StoreLimitError, StoreUnavailableError } from "../mod.ts";
 import {
   type Client,
   type DuplexStream,
@@ -104,7 +104,7 @@ export class Connection {
           continue;
         }
         const failure = this.#translate(error, method, sent);
-        if (failure instanceof EtcdRefusedError) throw failure;
+        if (failure instanceof EtcdRefusedError || failure instanceof StoreLimitError) throw failure;
         if (member !== undefined) this.#leave(member);
         this.suspect(member);
         if (!repeatable || attempt >= Math.min(2, this.members.length) || this.#closed) throw failure;

@@ -7,7 +7,7 @@
  */
 
 import { messageOf } from "../log.ts";
-import { OutcomeUnknownError, StoreUnavailableError } from "../mod.ts";
+import { OutcomeUnknownError, StoreLimitError, StoreUnavailableError } from "../mod.ts";
 
 /** gRPC's status codes that are told apart here. */
 export const code = {
@@ -75,7 +75,8 @@ export interface Asked {
 
 /**
  * A failure in the registry's terms. Whatever can pass by itself or be mended without a change of the request is a
- * {@link StoreUnavailableError}, also refused access and a full disk; what cannot is an {@link EtcdRefusedError}. The
+ * {@link StoreUnavailableError}, also refused access and a full disk; what cannot is an {@link EtcdRefusedError}, or a
+ * {@link StoreLimitError} where its size is the reason. The
  * cause says what etcd said. What may have been done all the same is an {@link OutcomeUnknownError}.
  */
 export function translate(error: unknown, asked: Asked): Error {
@@ -91,6 +92,10 @@ export function translate(error: unknown, asked: Asked): Error {
     const message = `etcd at ${endpoints} takes no writes (${advice})`;
     // The write that fills it is applied, and answered like those that are not.
     return sent ? new OutcomeUnknownError(message, true, options) : new StoreUnavailableError(message, options);
+  }
+  if (status !== undefined && /request is too large|larger than max|too many operations/.test(messageOf(error))) {
+    const advice = "make it smaller, or raise etcd's --max-request-bytes and --max-txn-ops";
+    return new StoreLimitError(`etcd at ${endpoints} takes no ${method} of this size (${advice})`, options);
   }
   if (status !== undefined && refusals.has(status)) {
     return new EtcdRefusedError(`etcd at ${endpoints} refused ${method}`, status, options);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { messageOf } from "../log.ts";
-import { OutcomeUnknownError, StoreUnavailableError } from "../mod.ts";
+import { OutcomeUnknownError, StoreLimitError, StoreUnavailableError } from "../mod.ts";
 import { EtcdRefusedError, isDeniedAccess, isStaleToken, translate } from "./refusals.ts";
 
 const asked = {
@@ -22,6 +22,7 @@ const cases: readonly {
   readonly nameless?: true;
   readonly says: RegExp;
   readonly refused?: true;
+  readonly limit?: true;
   readonly denied?: true;
   readonly stale?: true;
 }[] = [
@@ -56,20 +57,34 @@ const cases: readonly {
   { error: status(14, "UNAVAILABLE", "leader changed"), says: /did not answer txn.*leader changed/ },
   { error: status(14, "UNAVAILABLE", "request timed out"), says: /did not answer txn.*timed out/ },
   { error: status(15, "DATA_LOSS", "corrupt cluster"), says: /did not answer txn.*corrupt/ },
-  { error: status(3, "INVALID_ARGUMENT", "too many operations in txn request"), refused: true, says: /refused txn/ },
-  { error: status(3, "INVALID_ARGUMENT", "request is too large"), refused: true, says: /refused txn.*too large/ },
+  {
+    error: status(3, "INVALID_ARGUMENT", "too many operations in txn request"),
+    limit: true,
+    says: /takes no txn of this size \(.*--max-txn-ops\): .*too many operations/,
+  },
+  {
+    error: status(3, "INVALID_ARGUMENT", "request is too large"),
+    limit: true,
+    says: /takes no txn of this size \(.*--max-request-bytes.*\): .*too large/,
+  },
+  {
+    error: status(8, "RESOURCE_EXHAUSTED", "grpc: received message larger than max (2097600 vs. 2097152)"),
+    limit: true,
+    says: /takes no txn of this size/,
+  },
   { error: status(11, "OUT_OF_RANGE", "mvcc: required revision has been compacted"), refused: true, says: /refused/ },
   { error: new Error("connection reset"), says: /did not answer txn.*: connection reset/ },
 ];
 
-for (const { error, nameless, says, refused = false, denied = false, stale = false } of cases) {
+for (const { error, nameless, says, refused = false, limit = false, denied = false, stale = false } of cases) {
   Deno.test(`etcd says: ${error.message}`, () => {
     const failure = translate(error, nameless ? { ...asked, username: undefined } : asked);
     assert.ok(failure.message.startsWith("etcd at http://e:2379 "), failure.message);
     assert.match(messageOf(failure), says);
     assert.equal(failure.cause, error);
     assert.equal(failure instanceof EtcdRefusedError, refused);
-    assert.equal(failure instanceof StoreUnavailableError, !refused);
+    assert.equal(failure instanceof StoreLimitError, limit);
+    assert.equal(failure instanceof StoreUnavailableError, !refused && !limit);
     // Whatever etcd gives a reason for was not done, but for what fills it up.
     const unknown = failure.message.includes("did not answer") ? "yet" : failure.message.includes("takes no writes");
     const told = failure instanceof OutcomeUnknownError && (failure.settled || "yet");

@@ -35,7 +35,12 @@ function others(row: string, at: string, allowed: readonly string[], code: numbe
     .map((method) => ({ row: `${row}, ${method}`, method, at, code, refusal }));
 }
 
-const nowhere = (row: string, at: string): Row => ({ row, at, code: 404, refusal: "" });
+const nowhere = (row: string, at: string): Row => ({
+  row,
+  at,
+  code: 404,
+  refusal: "there is nothing at this path: /fleet/v1/openapi.json has all paths",
+});
 
 const routes: readonly Row[] = [
   { row: "1 /discovery GET", at: "/discovery", code: 200, gives: /"kind":"discovery#restDescription"/ },
@@ -54,8 +59,8 @@ const routes: readonly Row[] = [
   ...others("1 /state", "/state", ["GET"], 405, "only GET supported against this resource"),
   { row: "1 /state/{name} GET", at: "/state/a.service", code: 200, gives: /"name":"a\.service"/ },
   ...others("1 /state/{name}", "/state/a.service", ["GET"], 405, "only GET supported against this resource"),
-  ...others("1 prefix itself, any", "", [], 405, ""),
-  ...others("1 /, any", "^/", [], 405, ""),
+  ...others("1 prefix itself, any", "", [], 405, "no method is supported against this resource"),
+  ...others("1 /, any", "^/", [], 405, "no method is supported against this resource"),
   ...methods.map((method): Row => ({
     ...{ row: `1 /metrics, ${method}`, method, at: "^/metrics", code: 200 },
     ...{ gives: /^# HELP fleet_/, type: "text/plain; version=0.0.4; charset=utf-8" },

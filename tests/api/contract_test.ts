@@ -115,7 +115,7 @@ Deno.test("1 while etcd is unreachable or fleetd is starting, every path is 503"
   }
 });
 
-Deno.test("1 internal failures are 500 with an empty message, except PATCH", async (test) => {
+Deno.test("1 internal failures are 500 with the reason", async (test) => {
   await using api = await ApiFixture.open();
   const fail = { value: () => Promise.reject(new Error("etcdserver: no space")) };
   const failing = api.handlerOver(
@@ -123,9 +123,9 @@ Deno.test("1 internal failures are 500 with an empty message, except PATCH", asy
   );
   const patch = '[{"op":"remove","path":"/m/metadata/k"}]';
   const cases: readonly (readonly [request: RawRequest, message: string])[] = [
-    [{ path: "/fleet/v1/units" }, ""],
-    [{ path: "/v1-alpha/state/a.service" }, ""],
-    [{ method: "DELETE", path: "/fleet/v1/units/a.service" }, ""],
+    [{ path: "/fleet/v1/units" }, "etcdserver: no space"],
+    [{ path: "/v1-alpha/state/a.service" }, "etcdserver: no space"],
+    [{ method: "DELETE", path: "/fleet/v1/units/a.service" }, "etcdserver: no space"],
     [{ method: "PATCH", path: "/fleet/v1/machines", body: patch }, "etcdserver: no space"],
   ];
   for (const [request, message] of cases) {

@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { openEtcdStore } from "../../registry/etcd/store.ts";
-import { OutcomeUnknownError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
+import { OutcomeUnknownError, StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import type { Store } from "../../registry/store.ts";
 import type { EtcdServer } from "../cluster/etcd.ts";
 import { must } from "../cluster/process.ts";
@@ -319,5 +319,31 @@ async function answered(call: () => Promise<unknown>): Promise<void> {
   await eventually("an answer", () => reachable(call));
 }
 
+/** etcd takes requests of up to 1.5 MiB (--max-request-bytes). */
+const limits: readonly Case<EtcdFixture>[] = [
+  {
+    name: "a write that is too large alone is refused as such, and those that were sent with it are made",
+    async run({ open }) {
+      const registry = await open();
+      const write = (name: string, length: number) =>
+        registry.commit(put({ name: `${name}.service` }, "inactive", { text: name.repeat(length) }));
+      const outcomes = await Promise.allSettled([
+        ...["a", "b", "c", "d"].map((name) => write(name, 600 * 1024)),
+        write("e", 1800 * 1024),
+        write("f", 2400 * 1024),
+        write("g", 10),
+      ]);
+      const codes = outcomes.map((outcome) => outcome.status === "fulfilled" ? "done" : outcome.reason);
+      assert.deepEqual([...codes.slice(0, 4), codes[6]], ["done", "done", "done", "done", "done"]);
+      for (const refused of codes.slice(4, 6)) {
+        assert.ok(refused instanceof StoreLimitError, String(refused));
+        assert.match(refused.message, /takes no txn of this size \(.*--max-request-bytes/);
+      }
+      const { units } = await registry.read();
+      assert.deepEqual([...units.keys()].sort(), ["a", "b", "c", "d", "g"].map((name) => `${name}.service`));
+    },
+  },
+];
+
 /** What holds on a real etcd, whatever happens to it. */
-export const etcdCases: readonly Case<EtcdFixture>[] = [...outages, ...wrongStores, ...lateWrites];
+export const etcdCases: readonly Case<EtcdFixture>[] = [...outages, ...wrongStores, ...lateWrites, ...limits];
