@@ -71,7 +71,7 @@ export interface Systemd {
   /**
    * Links and enables again every file of fleet's directory that has lost its link or its enablement, and returns by name
    * why systemd runs another file under a name, or none: code {@link nameTaken} or `org.freedesktop.systemd1.UnitMasked`.
-   * Until the next call, {@link statuses} says of a taken name what it says of a unit that does not exist.
+   * Drop-ins of the machine that change a unit of fleet are logged. Until the next call, {@link statuses} says of a taken name what it says of a unit that does not exist.
    */
   check(): Promise<ReadonlyMap<string, SystemdError>>;
   /** What systemd logged when it last loaded a unit's file: unknown options, missing ones. Empty where it cannot be told. */

@@ -327,6 +327,7 @@ export class FakeManager {
     const unit = this.#load(unitName(path));
     if (property === "Result") return { signature: "s", value: unit.result };
     if (property === "FragmentPath") return { signature: "s", value: unit.path };
+    if (property === "DropInPaths") return { signature: "as", value: [] };
     if (property === "LoadState") return { signature: "s", value: unit.load };
     if (property === "ActiveState") return { signature: "s", value: unit.active };
     if (property === "UnitFileState") return { signature: "s", value: this.disk.state(unit.name) };

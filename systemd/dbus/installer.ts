@@ -81,7 +81,9 @@ export class Installer {
       templates.size === 0 ? new Map<string, string>() : manager.listUnitFiles([...templates.values()]),
     ]);
     const refusals: Failures = new Map(
-      [...aliases, ...taken].map(([name, error]) => [name, named(`cannot install "${name}"`, error)]),
+      [...aliases, ...taken, ...ownership.forbidden(files.keys())].map((
+        [name, error],
+      ) => [name, named(`cannot install "${name}"`, error)]),
     );
     for (const [name, template] of templates) {
       if (present.has(template) || refusals.has(name)) continue;

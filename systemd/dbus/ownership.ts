@@ -8,14 +8,16 @@
  */
 
 import { nameTaken, SystemdError } from "../mod.ts";
-import { isTemplate, templateOf, validateUnitName } from "../unit_name.ts";
+import { isTemplate, templateOf, unrunnableName, validateUnitName } from "../unit_name.ts";
 import { type Manager, unitInterface } from "./manager.ts";
 
 /** Code of the refusal of a masked unit, which is systemd's own. */
 export const unitMasked = "org.freedesktop.systemd1.UnitMasked";
 
-/** A name as a template's instances have it cannot be loaded, and one that is invalid makes systemd refuse the whole list. */
-const canBeLoaded = (name: string) => validateUnitName(name) === undefined && !isTemplate(name);
+/** Whether systemd loads a unit of this name: none of a template's, and an invalid name makes it refuse a whole list. */
+export function canBeLoaded(name: string): boolean {
+  return validateUnitName(name) === undefined && !isTemplate(name);
+}
 
 /** Finds names under which systemd does not use fleet's file. */
 export class Ownership {
@@ -44,6 +46,14 @@ export class Ownership {
       }
     }));
     return refusals;
+  }
+
+  /** Why names must not be fleet's on any machine, for those that must not. */
+  forbidden(names: Iterable<string>): Map<string, SystemdError> {
+    return new Map([...names].flatMap((name) => {
+      const why = unrunnableName(name);
+      return why === undefined ? [] : [[name, taken(why)] as const];
+    }));
   }
 
   /** Why one name cannot be fleet's; undefined if it can. `primary`: the name that systemd knows the unit by. */

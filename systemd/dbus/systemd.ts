@@ -17,6 +17,7 @@ import type { UnitDirectory } from "../unit_dir.ts";
 import { templateOf } from "../unit_name.ts";
 import type { BusDoor, Signal, Variant } from "./bus.ts";
 import { Changes } from "./changes.ts";
+import { DropIns } from "./drop_ins.ts";
 import { Installer, named } from "./installer.ts";
 import { Jobs } from "./jobs.ts";
 import type { LoadLog } from "./load_log.ts";
@@ -53,6 +54,7 @@ export class DbusSystemd implements Systemd {
   readonly #manager: Manager;
   readonly #installer: Installer;
   readonly #ownership: Ownership;
+  readonly #dropIns: DropIns;
   readonly #loadLog: LoadLog;
   /** Names that {@link check} has found to be another unit's. */
   #taken: ReadonlySet<string> = new Set();
@@ -79,6 +81,7 @@ export class DbusSystemd implements Systemd {
       warn: (message) => log("warn", message),
     });
     this.#manager = new Manager(this.#session);
+    this.#dropIns = new DropIns(this.#manager, (message) => log("info", message));
     const cache = this.#cache;
     const ownership = this.#ownership = new Ownership(this.#manager, pathForSystemd);
     this.#installer = new Installer({ manager: this.#manager, directory, pathForSystemd, cache, ownership });
@@ -116,6 +119,7 @@ export class DbusSystemd implements Systemd {
       await this.#installer.reloadIfNeeded();
       const refusals = await this.#ownership.refusals(files.keys(), new Set(files.keys()));
       this.#taken = new Set([...refusals].filter(([_, { code }]) => code === nameTaken).map(([name]) => name));
+      await this.#dropIns.look(new Set([...files.keys()].filter((name) => !refusals.has(name))));
       return refusals;
     } catch (error) {
       throw named("cannot compare fleet's unit files with what systemd has", error);
@@ -235,6 +239,7 @@ export class DbusSystemd implements Systemd {
       this.#jobs.removed(String(args[1]), args[3] as JobResult);
     } else if (member === "Reloading" && args[0] === false) {
       this.#cache.reloaded();
+      this.#dropIns.reloaded();
       this.#changes.toldAll();
     } else if (member === "NameOwnerChanged" && args[1] !== "") {
       this.#session.restart(); // systemd left the bus; what it said meanwhile was not heard.

@@ -200,6 +200,20 @@ const ownershipCases: readonly SystemdCase[] = [
     },
   },
   {
+    name: "names that fleet depends on, and names that systemd ignores, are refused, and nothing is left",
+    async run(systemd, fixture) {
+      const slice = "[Slice]\nMemoryHigh=100M\n";
+      const files = new Map([["system.slice", slice], ["user.slice", slice], [".hidden.service", sleeper]]);
+      const failures = await systemd.install(files);
+      assert.deepEqual([...failures.keys()].sort(), [...files.keys()].sort());
+      for (const [name, failure] of failures) {
+        assert.match(failure.message, /^cannot install ".*": a unit of the name ".*" cannot be run: /);
+        assert.ok(isPermanent(failure), name);
+        assert.deepEqual([await fixture.hasFile(name), await fixture.hasLink(name)], [false, false], name);
+      }
+    },
+  },
+  {
     name: "an Alias= of a name that the machine has a unit of is refused, and nothing is left",
     async run(systemd, fixture) {
       await fixture.writeAdminFile("taken.service", exiter);

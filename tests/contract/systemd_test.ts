@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { openSystemd } from "../../systemd/dbus/mod.ts";
 import { openBusDoor } from "../../systemd/dbus/dbus_next.ts";
 import { Manager, subscribe } from "../../systemd/dbus/manager.ts";
-import { DbusSystemd } from "../../systemd/dbus/systemd.ts";
+import { DbusSystemd, type SystemdLog } from "../../systemd/dbus/systemd.ts";
 import { FakeMachine, FakeSystemd } from "../../systemd/fake.ts";
 import { isPermanent, type Systemd } from "../../systemd/mod.ts";
 import { openUnitDirectory } from "../../systemd/unit_dir.ts";
@@ -51,12 +51,12 @@ function fakeFixture(): SystemdFixture {
   };
 }
 
-function openReal(machine: Machine, requestTimeout_ms = 10_000): Systemd {
+function openReal(machine: Machine, requestTimeout_ms = 10_000, log: SystemdLog = () => {}): Systemd {
   return openSystemd({
     unitsDirectory: machine.root + unitsDirectory,
     unitsDirectoryForSystemd: unitsDirectory,
     bus: machine.busAddress,
-    log: () => {},
+    log,
     journalRoot: machine.root,
     requestTimeout_ms,
   });
@@ -203,6 +203,47 @@ const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine
         assert.ok(isPermanent(refusal), name);
       }
       assert.deepEqual(await systemd.uninstall(new Set(files.keys())), new Map());
+    },
+  },
+  {
+    name: "drop-ins that change a unit are logged once, and again when they are others; those of all services are not",
+    async run(_, machine) {
+      const logged: string[] = [];
+      const systemd = openReal(machine, 10_000, (_, message) => void (/drop-in/.test(message) && logged.push(message)));
+      const directory = "/etc/systemd/system";
+      const dropIn = async (path: string) => {
+        await machine.must(["mkdir", "-p", `${directory}/${path.replace(/\/.*/, "")}`]);
+        await machine.writeFile(`${directory}/${path}`, "[Service]\nNice=1\n");
+        await machine.must(["systemctl", "daemon-reload"]);
+      };
+      const checkedUntil = async (lines: number) => {
+        await until(`${lines} lines about drop-ins`, async () => {
+          await systemd.check();
+          return logged.length >= lines || undefined;
+        });
+        await systemd.check();
+      };
+      try {
+        await systemd.ready();
+        await dropIn("service.d/all.conf");
+        await systemd.install(new Map([["changed.service", sleeper], ["plain.service", sleeper]]));
+        await systemd.check();
+        assert.deepEqual(logged, []);
+        const first = `${directory}/changed.service.d/first.conf`;
+        await dropIn("changed.service.d/first.conf");
+        await checkedUntil(1);
+        assert.deepEqual(logged, [`drop-in files of this machine change "changed.service": ${first}`]);
+        await dropIn("changed.service.d/second.conf");
+        await checkedUntil(2);
+        const second = `${directory}/changed.service.d/second.conf`;
+        assert.deepEqual(logged.slice(1), [
+          `drop-in files of this machine change "changed.service": ${first}, ${second}`,
+        ]);
+        await systemd.uninstall(new Set(["changed.service", "plain.service"]));
+      } finally {
+        await systemd.close();
+        await machine.sh(`rm -r ${directory}/service.d ${directory}/changed.service.d; systemctl daemon-reload`);
+      }
     },
   },
   {

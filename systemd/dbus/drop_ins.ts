@@ -1,0 +1,43 @@
+/**
+ * Drop-in files of the machine that change units of fleet, systemd.unit(5): they apply, and the log says so.
+ *
+ * @module
+ */
+
+import { canBeLoaded } from "./ownership.ts";
+import { type Manager, unitInterface } from "./manager.ts";
+
+/** Logs which drop-ins change which unit, once as long as they are the same. */
+export class DropIns {
+  /** Names that have been asked about since systemd last reloaded. */
+  readonly #asked = new Set<string>();
+  /** Paths that have been logged, by unit. */
+  readonly #logged = new Map<string, string>();
+
+  constructor(
+    private readonly manager: Pick<Manager, "unitProperty">,
+    private readonly info: (message: string) => void,
+  ) {}
+
+  /** systemd has read all drop-ins again. */
+  reloaded(): void {
+    this.#asked.clear();
+  }
+
+  /** `names`: all units of fleet on the machine. Drop-ins of a whole type of units or of a prefix are not logged. */
+  async look(names: ReadonlySet<string>): Promise<void> {
+    for (const name of this.#logged.keys()) if (!names.has(name)) this.#logged.delete(name);
+    for (const name of this.#asked) if (!names.has(name)) this.#asked.delete(name);
+    const unasked = [...names].filter((name) => canBeLoaded(name) && !this.#asked.has(name));
+    await Promise.all(unasked.map(async (name) => {
+      const all = await this.manager.unitProperty(name, unitInterface, "DropInPaths", (value) => value as string[]);
+      this.#asked.add(name);
+      const paths = all.filter((path) => path.includes(`/${name}.d/`)).join(", ");
+      if (paths !== "" && this.#logged.get(name) !== paths) {
+        this.info(`drop-in files of this machine change "${name}": ${paths}`);
+      }
+      if (paths === "") this.#logged.delete(name);
+      else this.#logged.set(name, paths);
+    }));
+  }
+}
