@@ -38,7 +38,7 @@ fleetd_flags="--no-prompt --quiet --unstable-net
   --allow-net
   --allow-read
   --allow-write=/run/fleet,/run/dbus,/var/run/dbus,/run/systemd/notify,/run/user,/var/lib/fleet
-  --allow-env=FLEET_*,LISTEN_PID,LISTEN_FDS,LISTEN_FDNAMES,NOTIFY_SOCKET,RUNTIME_DIRECTORY,WATCHDOG_PID,WATCHDOG_USEC,DBUS_*,XDG_RUNTIME_DIR,JOURNAL_STREAM
+  --allow-env=FLEET_*,LISTEN_PID,LISTEN_FDS,LISTEN_FDNAMES,NOTIFY_SOCKET,RUNTIME_DIRECTORY,WATCHDOG_PID,WATCHDOG_USEC,DBUS_*,XDG_RUNTIME_DIR,JOURNAL_STREAM,HTTP_PROXY,HTTPS_PROXY,ALL_PROXY,GRPC_PROXY,http_proxy,https_proxy,all_proxy,grpc_proxy
   --ignore-env
   --allow-sys=uid,networkInterfaces,hostname
   --allow-run=journalctl,systemctl,cat

@@ -56,3 +56,11 @@ async function readConfigFile(path: string, mustExist: boolean): Promise<string 
     throw new ConfigError(`Unable to use config file ${path}: ${(error as Error).message}`);
   }
 }
+
+/** Lets fetch and gRPC find no proxy in the environment: etcd and the other daemons are reached directly, as by fleet 1.0. */
+export function ignoreProxies(): void {
+  for (const name of ["http_proxy", "https_proxy", "all_proxy", "grpc_proxy"]) {
+    Deno.env.delete(name);
+    Deno.env.delete(name.toUpperCase());
+  }
+}

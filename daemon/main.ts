@@ -24,7 +24,7 @@ import { parseArguments, usage } from "./arguments.ts";
 import { systemClock } from "./clock.ts";
 import { checkConfig } from "./check_config.ts";
 import type { Config } from "./config.ts";
-import type { Configuration } from "./configuration.ts";
+import { type Configuration, ignoreProxies } from "./configuration.ts";
 import { Daemon, type Regime } from "./daemon.ts";
 import { dumpText } from "./dump.ts";
 import { effectiveConfig } from "./effective.ts";
@@ -95,6 +95,7 @@ async function main(args: readonly string[]): Promise<number> {
       return errors.length > 0 ? 1 : 0;
     }
     log("info", `Starting fleetd version ${version}`);
+    ignoreProxies();
     const start = await startOf(wish);
     manner = start.configuration.config;
     sayWhere(start.configuration, log);

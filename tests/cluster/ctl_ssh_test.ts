@@ -558,7 +558,7 @@ const lost: readonly Case[] = [
     },
   },
   {
-    name: "a proxy in the environment is not used",
+    name: "a proxy in the environment is not used, neither by fleetctl nor between daemons",
     async run(stage) {
       const home = await Home.with(stage, []);
       for (const name of ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]) {
@@ -568,6 +568,14 @@ const lost: readonly Case[] = [
         const direct = await home.run([...proxy, "--driver=etcd", "--endpoint=http://10.77.0.1:2379", "list-machines"]);
         assert.deepEqual([direct.code, direct.stderr], [0, ""], name);
       }
+      // Daemons reach etcd and each other directly, too.
+      const dropIn = "/run/systemd/system/fleet.service.d/proxy.conf";
+      const proxies = "HTTP_PROXY=http://10.77.0.13:1 http_proxy=http://10.77.0.13:1";
+      await stage.m1.writeFile(dropIn, `[Service]\nEnvironment=${proxies}\n`);
+      await stage.m1.sh("systemctl daemon-reload; systemctl restart fleet.service");
+      const journal = await home.fleetctl(["journal", "--lines=1", "--output=cat", "far.service"]);
+      assert.match(journal.stdout, /^tick \d+\n$/, journal.stderr);
+      await stage.m1.sh(`rm ${dropIn}; systemctl daemon-reload; systemctl restart fleet.service`);
     },
   },
 ];
