@@ -61,10 +61,16 @@ function journal(
     env: environment,
     stdin: "null",
     stdout: "piped",
-    stderr: "null",
+    stderr: "piped",
   }).spawn();
-  void child.status.then(({ code, signal }) => {
-    if (code !== 0 && signal === null) log("warn", "journalctl failed", { unit, code });
+  void complaint(child.stderr).then(async (error) => {
+    const { code, signal } = await child.status;
+    if (signal !== null || (code === 0 && error === "")) return;
+    log("warn", code === 0 ? "journalctl complained" : "journalctl failed", {
+      unit,
+      code,
+      error: `${error || "it gave no reason"}${inotifyAdvice(error)}`,
+    });
   });
   const reader = child.stdout.getReader();
   return new ReadableStream({
@@ -80,6 +86,22 @@ function journal(
       await child.status;
     },
   }, { highWaterMark: 0 });
+}
+
+/** Reads what a program writes to its standard error, to its end; keeps the beginning, on one line. */
+async function complaint(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const longest = 1_000;
+  let text = "";
+  for await (const piece of stream.pipeThrough(new TextDecoderStream())) {
+    if (text.length < longest) text += piece;
+  }
+  return text.slice(0, longest).trim().replace(/\s*\n\s*/g, "; ");
+}
+
+/** Following a journal takes an inotify instance and watches; each user has a limited number of both (inotify(7)). */
+function inotifyAdvice(error: string): string {
+  if (!/inotify|too many open files|watch descriptors/i.test(error)) return "";
+  return "; the limit of inotify is used up: raise fs.inotify.max_user_instances and fs.inotify.max_user_watches (sysctl(8))";
 }
 
 /** Ends a program that may have ended already. */

@@ -205,7 +205,7 @@ class Connection implements Bus {
         receive: (message) => {
           clearTimeout(deadline);
           if (message.type === methodError) {
-            return fail(new SystemdError(String(message.body[0] ?? message.errorName), message.errorName));
+            return fail(new SystemdError(String(message.body[0] || message.errorName), message.errorName));
           }
           try {
             resolve(receive(message.body));

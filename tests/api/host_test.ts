@@ -8,6 +8,7 @@ import { openHost } from "../../daemon/api/host_programs.ts";
 import { answer_ms } from "../../daemon/api/host_routes.ts";
 import { readCredentials } from "../../daemon/api/credentials.ts";
 import { systemClock } from "../../daemon/clock.ts";
+import type { Log } from "../../registry/log.ts";
 import type { Cluster } from "../../registry/model.ts";
 import { type Answer, ApiFixture, errorText } from "../api_fixture.ts";
 import { ManualClock } from "../manual_clock.ts";
@@ -233,15 +234,19 @@ Deno.test("a state is not waited for for ever", async (test) => {
   assert.deepEqual(api.logged, []);
 });
 
-/** Works with another systemctl, a shell script that knows its directory as `$0`'s. */
-async function withSystemctl(script: string, work: (host: Host, directory: string) => Promise<void>): Promise<void> {
+/** Works with another systemctl, or another program, a shell script that knows its directory as `$0`'s. */
+async function withSystemctl(
+  script: string,
+  work: (host: Host, directory: string) => Promise<void>,
+  { program = "systemctl", log = () => {} }: { readonly program?: string; readonly log?: Log } = {},
+): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "fleet-systemctl-" });
   const path = Deno.env.get("PATH") ?? "";
-  await Deno.writeTextFile(`${directory}/systemctl`, `#!/bin/sh\n${script}`, { mode: 0o755 });
+  await Deno.writeTextFile(`${directory}/${program}`, `#!/bin/sh\n${script}`, { mode: 0o755 });
   Deno.env.set("PATH", `${directory}:${path}`);
   try {
     const peer = { apiPeerCertfile: "", apiPeerKeyfile: "", apiPeerCafile: "", apiPeerTokenFile: "" };
-    await work(openHost({ machine: () => "m1", config: { systemdUser: false, ...peer }, log: () => {} }), directory);
+    await work(openHost({ machine: () => "m1", config: { systemdUser: false, ...peer }, log }), directory);
   } finally {
     Deno.env.set("PATH", path);
     await Deno.remove(directory, { recursive: true });
@@ -262,6 +267,34 @@ Deno.test("systemctl is ended when its answer is not wanted any more", async () 
     await assert.rejects(asked, /enough/);
     assert.throws(() => Deno.kill(Number(pid), "SIGCONT"), Deno.errors.NotFound);
   });
+});
+
+Deno.test("a journal that cannot be followed is logged with journalctl's reason, and a used-up inotify limit with advice", async () => {
+  const cases: readonly (readonly [script: string, logged: RegExp | undefined])[] = [
+    ["echo one", undefined],
+    [
+      "echo 'Failed to get journal fd: Too many open files' >&2; exit 1",
+      /failed .*Too many open files; .*max_user_inst/,
+    ],
+    [
+      "echo 'Insufficient watch descriptors available. Reverting to -n.' >&2",
+      /complained .*Reverting.*max_user_watches/,
+    ],
+    ["echo 'Failed to open files: No such file' >&2; exit 1", /failed .*No such file$/],
+    ["exit 1", /failed .*it gave no reason$/],
+  ];
+  for (const [script, expected] of cases) {
+    const logged: string[] = [];
+    const log: Log = (_level, message, fields) =>
+      void logged.push(`${message} ${Object.values(fields ?? {}).join(" ")}`);
+    await withSystemctl(`${script}\n`, async (host) => {
+      const query = { unit: "a.service", lines: 1, follow: true, output: "cat" } as const;
+      await Array.fromAsync(host.journal(query));
+      if (expected) await until("the log line", () => logged.length > 0);
+    }, { program: "journalctl", log });
+    assert.equal(logged.length, expected ? 1 : 0, logged.join());
+    if (expected) assert.match(logged[0]!, expected);
+  }
 });
 
 Deno.test("a property that systemctl tells several times keeps all its values", async () => {

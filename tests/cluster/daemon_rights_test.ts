@@ -101,8 +101,8 @@ async function asFleet(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   const pid = await cluster.pid(m1!, "fleet.service");
   assert.equal((await m1!.must(["ps", "-o", "user=", "-p", String(pid)])).trim(), "fleet");
-  assert.equal((await m1!.must(["stat", "--format=%U", "/run/fleet/units"])).trim(), "fleet");
   await wholeLife(cluster, m1!);
+  assert.equal((await m1!.must(["stat", "--format=%U", "/run/fleet/units"])).trim(), "fleet");
   await knowsUsers(cluster);
   // A stop is told from a restart.
   await cluster.put(m1!, "b.service", "launched", sleeper);
