@@ -35,6 +35,8 @@ export interface ApiClient {
   deleteUnit(name: string): Promise<boolean>;
   /** Asks for a restart; false if the server knows no such request. */
   restartUnit(name: string): Promise<boolean>;
+  /** Asks for a start of a launched unit where it does not run; false if the server knows no such request. */
+  startUnit(name: string): Promise<boolean>;
   /** Asks for a stop of a loaded unit that something else has started; false if the server knows no such request. */
   stopUnit(name: string): Promise<boolean>;
   /** Why a unit is where it is, or is not; undefined if the server cannot explain. Throws if there is no such unit. */
@@ -187,6 +189,10 @@ class HttpApiClient implements ApiClient {
 
   restartUnit(name: string): Promise<boolean> {
     return this.#request(name, "/restart");
+  }
+
+  startUnit(name: string): Promise<boolean> {
+    return this.#request(name, "/start");
   }
 
   stopUnit(name: string): Promise<boolean> {

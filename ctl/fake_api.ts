@@ -43,6 +43,8 @@ export class FakeApi {
   onWish: Script = (name) => this.obey(name);
   /** How the cluster follows a request for a restart. */
   onRestart: Script = (name) => this.say(name, "active", "running");
+  /** How the cluster follows a request for a start of what is launched and does not run. */
+  onStart: Script = (name) => this.say(name, "active", "running");
   /** How the cluster follows a request for a stop. */
   onStop: Script = (name) => this.say(name, "inactive", "dead");
   /** How the cluster follows the removal of a unit. */
@@ -86,7 +88,7 @@ export class FakeApi {
       const explanation = this.explanations.get(decodeURIComponent(explained));
       return explanation ? json(explanation) : refusal(404, "unit does not exist");
     }
-    const [, name, , verb] = /^\/units\/([^/]+?)(\/(restart|stop))?$/.exec(path) ?? [];
+    const [, name, , verb] = /^\/units\/([^/]+?)(\/(restart|start|stop))?$/.exec(path) ?? [];
     if (name === undefined) return refusal(404, "");
     return this.#unit(request.method, decodeURIComponent(name), verb, body);
   }
@@ -167,6 +169,7 @@ export class FakeApi {
     if (method === "PUT") return this.#put(name, JSON.parse(body), unit);
     if (!unit) return refusal(404, "unit does not exist");
     if (verb === "restart") this.onRestart(name, this);
+    else if (verb === "start") this.onStart(name, this);
     else if (verb === "stop") this.onStop(name, this);
     else if (method === "GET") return json(entity(unit));
     else {

@@ -1,5 +1,5 @@
 /**
- * Restarts launched units where they are, and waits for them; those that do not run are started.
+ * Restarts launched units where they are, or starts those again that do not run, and waits for them.
  *
  * @module
  */
@@ -19,14 +19,26 @@ export interface RestartedUnit {
   readonly options: readonly UnitOption[];
 }
 
+/** Asks for a start of a launched unit where it does not run; false if the server knows no request that does this. */
+export async function askForStart({ client }: Context, name: string): Promise<boolean> {
+  // A server without such a request may know restarts.
+  return await client.startUnit(name) || await client.restartUnit(name);
+}
+
+/** Asks for a restart of a launched unit; false if the server knows no such request. */
+export function askForRestart({ client }: Context, name: string): Promise<boolean> {
+  return client.restartUnit(name);
+}
+
 /**
- * Asks for a restart of each unit and waits until all are active again: by one request each, or by a stop and a start
+ * Makes the request `ask` of each unit and waits until all are active again; does a stop and a start
  * where the server does not know that request. Returns those that did not come back; the reason of one that the server
  * refused is thrown, or handed to `refused`.
  */
 export async function restartUnits<Unit extends RestartedUnit>(
   context: Context,
   units: readonly Unit[],
+  ask: (context: Context, name: string) => Promise<boolean>,
   refused?: (unit: Unit, reason: string) => void,
 ): Promise<WaitFailure[]> {
   const refusals = new Set<string>();
@@ -42,7 +54,7 @@ export async function restartUnits<Unit extends RestartedUnit>(
       const judge = restarted(follower.view(name), context.io.now_ms(), stableFor_ms(context, name, options));
       judges.set(name, judge);
       try {
-        if (await context.client.restartUnit(name)) return;
+        if (await ask(context, name)) return;
         unknown.push(unit);
       } catch (error) {
         if (!refused) throw error;

@@ -37,6 +37,7 @@ export interface UnitValue {
   readonly fleetOptions: readonly UnitOption[];
   readonly desiredState: DesiredState;
   readonly restart: WrittenRevision;
+  readonly startOnly?: true;
   readonly launchedAt: WrittenRevision;
   readonly changed?: Authorship;
 }
@@ -46,6 +47,7 @@ export interface AssignmentValue {
   readonly hash: string;
   readonly desiredState: DesiredState;
   readonly restart: WrittenRevision;
+  readonly startOnly?: true;
 }
 
 export function encodeUnit(unit: UnitValue): string {
@@ -54,6 +56,7 @@ export function encodeUnit(unit: UnitValue): string {
     options: unit.fleetOptions.map((option) => [option.section, option.name, option.value]),
     desiredState: unit.desiredState,
     restart: unit.restart,
+    startOnly: unit.startOnly,
     launchedAt: unit.launchedAt,
     changed: unit.changed,
   });
@@ -71,6 +74,7 @@ export function decodeUnit(name: UnitName, kv: KeyValue): Unit {
     requirements: parseRequirements(name, fleetOptions),
     desiredState: fields.oneOf("desiredState", desiredStates),
     restart: fields.revision("restart"),
+    ...(fields.flag("startOnly") ? { startOnly: true } : {}),
     launchedAt: fields.revision("launchedAt"),
     revision: kv.modRevision,
     ...(changed ? { changed } : {}),
@@ -78,8 +82,8 @@ export function decodeUnit(name: UnitName, kv: KeyValue): Unit {
 }
 
 export function encodeAssignment(assignment: AssignmentValue): string {
-  const { hash, desiredState, restart } = assignment;
-  return JSON.stringify({ hash, desiredState, restart });
+  const { hash, desiredState, restart, startOnly } = assignment;
+  return JSON.stringify({ hash, desiredState, restart, startOnly });
 }
 
 export function decodeAssignment(machine: MachineId, unit: UnitName, kv: KeyValue): Assignment {
@@ -90,6 +94,7 @@ export function decodeAssignment(machine: MachineId, unit: UnitName, kv: KeyValu
     hash: fields.text("hash"),
     desiredState: fields.oneOf("desiredState", desiredStates),
     restart: fields.revision("restart"),
+    ...(fields.flag("startOnly") ? { startOnly: true } : {}),
     revision: kv.modRevision,
   };
 }

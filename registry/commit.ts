@@ -75,9 +75,18 @@ function putUnit(change: Extract<Change, { kind: "put" }>): Op[] {
     throw new TypeError(`cannot create unit ${name} without its file`);
   }
   const restart: WrittenRevision = change.restart ? now : was.unit?.restart ?? 0;
+  const startOnly = change.restart ? change.startOnly ?? false : was.unit?.startOnly ?? false;
   const launchedAt: WrittenRevision = desiredState === "launched" ? was.unit?.launchedAt || now : 0;
   const changed = change.changed ? { changed: change.changed } : {};
-  const value: UnitValue = { hash, fleetOptions, desiredState, restart, launchedAt, ...changed };
+  const value: UnitValue = {
+    hash,
+    fleetOptions,
+    desiredState,
+    restart,
+    launchedAt,
+    ...(startOnly && { startOnly }),
+    ...changed,
+  };
   const wasGlobal = was.unit?.requirements.global ?? false;
   const isGlobal = file ? parseRequirements(name, fleetOptions).global : wasGlobal;
 

@@ -45,6 +45,8 @@ export type Change =
     readonly desiredState: DesiredState;
     /** True: ask for a restart now. */
     readonly restart?: boolean;
+    /** True, beside `restart`: a unit that runs is left alone. */
+    readonly startOnly?: boolean;
     /** Who asks, if it is known. */
     readonly changed?: Authorship;
   }

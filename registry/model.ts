@@ -34,6 +34,8 @@ export interface Unit {
   readonly desiredState: DesiredState;
   /** Revision at which the latest restart was asked for; 0 if never. */
   readonly restart: Revision;
+  /** True if the request at {@link restart} is for a start: a unit that runs is left alone. */
+  readonly startOnly?: true;
   /** Revision at which it was last asked to be launched and has been wanted so ever since; 0 while not launched. */
   readonly launchedAt: Revision;
   /** Revision at which this record was last written. */
@@ -83,6 +85,8 @@ export interface Assignment {
   readonly hash: string;
   readonly desiredState: DesiredState;
   readonly restart: Revision;
+  /** True if the request at {@link restart} is for a start: a unit that runs is left alone. */
+  readonly startOnly?: true;
   readonly revision: Revision;
   /** Why it cannot be read. Then its key alone says something: which unit, and which machine. */
   readonly unreadable?: string;

@@ -12,7 +12,7 @@ import {
   timeoutFlag,
 } from "../desired_state.ts";
 import { complain, say } from "../io.ts";
-import { restartUnits, startWait } from "../restarting.ts";
+import { askForRestart, restartUnits, startWait } from "../restarting.ts";
 import { maxParallel, maxParallelFlag } from "../rolling.ts";
 import { settleFlag } from "../settling.ts";
 import { optionsOf } from "../unit_source.ts";
@@ -82,7 +82,7 @@ async function restartUnit(context: Context, unit: UnitEntity): Promise<boolean>
     const wait = startWait(context, { name, options });
     return await cameBack(context, await waitForUnits(context, [wait], attemptsOf(context)));
   }
-  if (!await cameBack(context, await restartUnits(context, [{ name, options }]))) return false;
+  if (!await cameBack(context, await restartUnits(context, [{ name, options }], askForRestart))) return false;
   io.log("INFO", `Unit(${name}) was restarted.`);
   return true;
 }

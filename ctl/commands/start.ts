@@ -14,7 +14,7 @@ import {
 import { having, reached, started } from "../goals.ts";
 import { complain, say } from "../io.ts";
 import { machineIdLegend } from "../machines.ts";
-import { restartUnits } from "../restarting.ts";
+import { askForStart, restartUnits } from "../restarting.ts";
 import { maxParallelFlag, rollingPlans, rollOut } from "../rolling.ts";
 import { settleFlag, stableFor_ms } from "../settling.ts";
 import { type Standing, standingOf, standingOfState } from "../standing.ts";
@@ -98,21 +98,15 @@ async function startAll(context: Context, created: readonly CreatedUnit[]): Prom
   return failures.flat().length + unstarted === 0;
 }
 
-/**
- * Starts a launched global again that has failed on every machine. One that has failed on some machines is not touched: all
- * machines would restart it. Throws then.
- */
+/** Starts a launched global again on the machines where it does not run. */
 async function startGlobalAgain({ client, io }: Context, { name }: CreatedUnit): Promise<void> {
   const states = await client.states(name);
-  const failed = states.filter((state) => standingOfState(state) === "down" && state.systemdActiveState !== "inactive");
-  if (failed.length === 0) return;
-  if (failed.length < states.length) {
-    const where = failed.map(({ machineID = "" }) => machineIdLegend(machineID, false)).join(", ");
-    throw new Error(
-      `global unit ${name} has failed on ${where} and not on other machines: fleetctl restart ${name} restarts it on all`,
-    );
+  const down = states.filter((state) => standingOfState(state) === "down");
+  if (down.length === 0) return;
+  if (!await client.startUnit(name)) {
+    const where = down.map(({ machineID = "" }) => machineIdLegend(machineID, false)).join(", ");
+    throw new Error(`this server cannot start the global unit ${name} again, which does not run on ${where}`);
   }
-  if (!await client.restartUnit(name)) throw new Error(`this server cannot start the global unit ${name} again`);
   say(io, `Triggered global unit ${name} start`);
 }
 
@@ -135,13 +129,13 @@ async function waitStarted(context: Context, units: readonly CreatedUnit[]): Pro
 async function startAgain(context: Context, units: readonly CreatedUnit[]): Promise<readonly { name: string }[]> {
   if (!context.flags.on("no-block")) {
     const refused: CreatedUnit[] = [];
-    const failures = await restartUnits(context, units, (unit, reason) => {
+    const failures = await restartUnits(context, units, askForStart, (unit, reason) => {
       refused.push(unit);
       complain(context.io, `${failedToStart}: ${unit.name}: ${reason}`);
     });
     return [...refused, ...await tellFailures(context, failures)];
   }
-  const asked = await forEachUnit(context, units, failedToStart, ({ name }) => context.client.restartUnit(name));
+  const asked = await forEachUnit(context, units, failedToStart, ({ name }) => askForStart(context, name));
   for (const { name } of asked) say(context.io, `Triggered unit ${name} start`);
   return units.filter((unit) => !asked.includes(unit));
 }

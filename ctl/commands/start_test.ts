@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FakeApi } from "../fake_api.ts";
+import { FakeApi, refusal } from "../fake_api.ts";
 import { FakeIo, fleetctl, type Ran } from "../fake_io.ts";
 
 const option = "Service.ExecStart=/bin/a";
@@ -25,13 +25,13 @@ for (const [active, sub] of [["failed", "failed"], ["inactive", "dead"], ["activ
     const api = new FakeApi();
     api.add("a.service", "launched", option);
     api.say("a.service", active, sub);
-    api.onRestart = (name) => {
+    api.onStart = (name) => {
       api.say(name, "activating", "start");
       api.say(name, "active", "running");
     };
     const { status, stdout, writes } = await ran(api, "start a");
     assert.deepEqual([status, stdout], [0, `Unit a.service launched on ${where}\n`]);
-    assert.deepEqual(writes, ["POST /units/a.service/restart"]);
+    assert.deepEqual(writes, ["POST /units/a.service/start"]);
   });
 }
 
@@ -39,7 +39,7 @@ Deno.test("start: a launched unit that is started again and fails again makes it
   const api = new FakeApi();
   api.add("a.service", "launched", option);
   api.say("a.service", "failed", "failed", "exit-code");
-  api.onRestart = (name) => {
+  api.onStart = (name) => {
     api.say(name, "activating", "start");
     api.say(name, "failed", "failed", "exit-code");
   };
@@ -52,10 +52,10 @@ Deno.test("start: a launched unit that runs is left alone, and none is waited fo
   const api = new FakeApi();
   for (const name of ["a.service", "b.service"]) api.add(name, "launched", option);
   api.say("b.service", "failed", "failed");
-  api.onRestart = () => {};
+  api.onStart = () => {};
   const { status, stdout, stderr, writes } = await ran(api, "start --no-block a b");
   assert.deepEqual([status, stdout, stderr], [0, "Triggered unit b.service start\n", ""]);
-  assert.deepEqual(writes, ["POST /units/b.service/restart"]);
+  assert.deepEqual(writes, ["POST /units/b.service/start"]);
 });
 
 Deno.test("start: a launched unit that is still being started is waited for", async () => {
@@ -69,7 +69,7 @@ Deno.test("start: a launched unit that is still being started is waited for", as
   assert.deepEqual([status, stdout, writes], [0, `Unit a.service launched on ${where}\n`, []]);
 });
 
-Deno.test("start: a launched global that has failed on every machine is started again, else it is told of", async () => {
+Deno.test("start: a launched global is started again where it does not run", async () => {
   const api = new FakeApi();
   api.machines = ["aa", "bb"].map((id) => ({ id: id.padEnd(32, "0") }));
   api.add("g.service", "launched", option, "X-Fleet.Global=true");
@@ -79,18 +79,38 @@ Deno.test("start: a launched global that has failed on every machine is started 
     states.set(machineID, { state: { name: "g.service", machineID, systemdActiveState: active } });
     api.states.set("g.service", states);
   };
-  api.onRestart = () => {};
+  api.onStart = () => {};
   say(first, "active");
   say(second, "active");
   assert.deepEqual(await ran(api, "start g"), { status: 0, stdout: "", stderr: "", writes: [] });
   say(second, "failed");
-  const partly = await ran(api, "start g");
-  assert.deepEqual([partly.status, partly.writes], [1, []]);
-  assert.match(partly.stderr, /global unit g\.service has failed on bb000000\.\.\. and not on other machines/);
-  say(first, "failed");
-  const all = await ran(api, "start g");
-  assert.deepEqual([all.status, all.stdout], [0, "Triggered global unit g.service start\n"]);
-  assert.deepEqual(all.writes, ["POST /units/g.service/restart"]);
+  const { status, stdout, writes } = await ran(api, "start g");
+  assert.deepEqual([status, stdout], [0, "Triggered global unit g.service start\n"]);
+  assert.deepEqual(writes, ["POST /units/g.service/start"]);
+  api.intercept = ({ method }) => method === "POST" ? refusal(404, "") : undefined;
+  const old = await ran(api, "start g");
+  assert.equal(old.status, 1);
+  assert.match(old.stderr, /this server cannot start the global unit g\.service again, .* on bb000000\.\.\.\n/);
+});
+
+Deno.test("start: a server that knows no such request restarts, or stops and starts, what does not run", async () => {
+  const api = new FakeApi();
+  api.add("a.service", "launched", option);
+  api.say("a.service", "failed", "failed");
+  api.intercept = ({ method }, path) => method === "POST" && path.endsWith("/start") ? refusal(404, "") : undefined;
+  api.onRestart = (name) => {
+    api.say(name, "activating", "start");
+    api.say(name, "active", "running");
+  };
+  const restarted = await ran(api, "start a");
+  assert.deepEqual([restarted.status, restarted.writes.at(-1)], [0, "POST /units/a.service/restart"]);
+  api.say("a.service", "failed", "failed");
+  api.intercept = ({ method }) => method === "POST" ? refusal(404, "") : undefined;
+  const original = await ran(api, "start a");
+  assert.deepEqual([original.status, original.writes.slice(-2)], [
+    0,
+    ["PUT /units/a.service", "PUT /units/a.service"],
+  ]);
 });
 
 const crashing = (api: FakeApi) => {
@@ -284,7 +304,7 @@ function refusing(error: string, load: string, active = "inactive"): FakeApi {
     api.tellUnit(name);
     api.refuse(name, error, load, active);
   };
-  Object.assign(api, { onWish: refuse, onRestart: refuse, onStop: refuse, onDelete: refuse });
+  Object.assign(api, { onWish: refuse, onStart: refuse, onRestart: refuse, onStop: refuse, onDelete: refuse });
   return api;
 }
 

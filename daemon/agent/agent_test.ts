@@ -73,6 +73,15 @@ class Bench {
     this.#show({ assignments, unreadable: new Set() });
   }
 
+  /** Asks for a start of every assigned unit where it does not run. */
+  askForStart(restart: number): void {
+    this.#show({
+      assignments: new Map([...this.#view!.assignments].map(([name, orders]) => {
+        return [name, { ...orders, restart, startOnly: true }];
+      })),
+    });
+  }
+
   /** Assigns one unit more, whose file is whatever the store has under a hash. */
   assignHash(unit: UnitName, hash: string): void {
     const orders = { unit, machine: id, hash, desiredState: "launched", restart: 0, revision: 1 } as const;
@@ -959,5 +968,22 @@ Deno.test("what is only loaded has nothing to stop for requests that are older",
     bench.assign(["b.service", daemonText, "loaded", 8]);
     await ManualClock.settle();
     assert.equal(bench.published.get("b.service")?.restart, 8);
+    assert.equal(bench.calls("StopUnit"), 0);
+  }));
+
+Deno.test("a start that is asked for starts what does not run, and leaves alone what runs", () =>
+  withBench(async (bench) => {
+    bench.assign(["a.service", daemonText, "launched"], ["b.service", daemonText, "launched"]);
+    await ManualClock.settle();
+    bench.machine.exit("b.service", 1);
+    await ManualClock.settle();
+    assert.equal(bench.state("b.service"), "launched failed failed");
+    bench.askForStart(9);
+    await ManualClock.settle();
+    for (const unit of ["a.service", "b.service"]) {
+      assert.equal(bench.state(unit), "launched active running");
+      assert.equal(bench.published.get(unit)?.restart, 9);
+    }
+    assert.equal(bench.calls("RestartUnit"), 0);
     assert.equal(bench.calls("StopUnit"), 0);
   }));

@@ -23,6 +23,8 @@ export interface Wanted {
   readonly hash: string;
   readonly desiredState: "loaded" | "launched";
   readonly restart: Revision;
+  /** True if the request at {@link restart} is for a start: a unit that runs is left alone. */
+  readonly startOnly?: true;
 }
 
 /** Hashes of the files that {@link desired} must be given the text of. */
@@ -59,13 +61,14 @@ export function desired(
   const globals = [...view.globals.values()].filter(isActiveGlobal);
   for (const orders of view.assignments.values()) {
     if (orders.desiredState === "inactive") continue;
-    const { unit: name, hash, desiredState, restart } = orders;
-    wanted.set(name, { name, hash, desiredState, restart });
+    const { unit: name, hash, desiredState, restart, startOnly } = orders;
+    wanted.set(name, { name, hash, desiredState, restart, ...(startOnly && { startOnly }) });
     if (globals.length > 0) jobs.push(subjectOf(orders, texts.get(hash)));
   }
   const host = { ...machine, metadata: effectiveMetadata(machine.staticMetadata, view.dynamicMetadata) };
-  for (const { name, hash, desiredState, restart } of globalsAmong(host, jobs, globals)) {
-    if (desiredState !== "inactive") wanted.set(name, { name, hash, desiredState, restart });
+  for (const { name, hash, desiredState, restart, startOnly } of globalsAmong(host, jobs, globals)) {
+    if (desiredState === "inactive") continue;
+    wanted.set(name, { name, hash, desiredState, restart, ...(startOnly && { startOnly }) });
   }
   return wanted;
 }

@@ -283,8 +283,10 @@ export class Hands {
     }
   }
 
-  #start({ kind, unit, restart }: Of<"start" | "restart">, situation: Situation): Command {
+  #start(step: Of<"start" | "restart">, situation: Situation): Command {
     const { systemd, troubles, ended } = this.#options;
+    const { kind, unit, restart } = step;
+    const isAsked = step.kind === "restart" || step.isAsked;
     const along = this.intents.get(unit)?.along;
     return {
       unit,
@@ -295,10 +297,8 @@ export class Hands {
       give: () => this.#anew(unit, systemd[kind](unit)),
       given: (job) => {
         if (startsAgain(unit)) troubles.over(unit);
-        if (kind === "restart") {
-          this.restarting.set(unit, situation.current.get(unit)?.restart ?? 0);
-          this.#noteBound(unit, "restart", situation);
-        }
+        if (isAsked) this.restarting.set(unit, situation.current.get(unit)?.restart ?? 0);
+        if (kind === "restart") this.#noteBound(unit, "restart", situation);
         job.done.then((result) => {
           this.restarting.delete(unit);
           if (!withdrawn.includes(result)) this.ended.set(unit, result);

@@ -28,7 +28,14 @@ export type Step =
   }
   | { readonly kind: "remove"; readonly unit: UnitName; readonly why: string }
   | { readonly kind: "install"; readonly unit: UnitName; readonly hash: string; readonly why: string }
-  | { readonly kind: "start"; readonly unit: UnitName; readonly restart: Revision; readonly why: string }
+  | {
+    readonly kind: "start";
+    readonly unit: UnitName;
+    readonly restart: Revision;
+    readonly why: string;
+    /** True if an operator waits for this start: the request counts as carried out when systemd's job has ended. */
+    readonly isAsked?: true;
+  }
   | { readonly kind: "restart"; readonly unit: UnitName; readonly restart: Revision; readonly why: string };
 
 /**
@@ -55,7 +62,7 @@ function next(unit: UnitName, wanted: Wanted | undefined, current: Current | und
   ];
   if (wanted.desiredState === "launched") {
     const why = "unit currently loaded but desired state is launched";
-    install.push({ kind: "start", unit, restart: wanted.restart, why });
+    install.push({ kind: "start", unit, restart: wanted.restart, why, ...(wanted.startOnly && { isAsked: true }) });
   }
   if (!current) return install;
   if (current.hash !== wanted.hash) {
@@ -72,6 +79,10 @@ function next(unit: UnitName, wanted: Wanted | undefined, current: Current | und
   }
   if (current.commanded === "loaded") return install.slice(1);
   if (wanted.restart <= current.restart) return [];
+  // systemd leaves a unit alone that runs already.
+  if (wanted.startOnly) {
+    return [{ kind: "start", unit, restart: wanted.restart, why: "a start was asked for", isAsked: true }];
+  }
   return [{ kind: "restart", unit, restart: wanted.restart, why: "a restart was asked for" }];
 }
 

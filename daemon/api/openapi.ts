@@ -119,6 +119,11 @@ const units: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       204: { description: "It is asked for." },
     }, { errors: [404, 409] }),
   },
+  "/units/{unitName}/start": {
+    post: ofUnit("startUnit", "Asks for one start of a launched unit wherever it does not run.", {
+      204: { description: "It is asked for." },
+    }, { errors: [404, 409] }),
+  },
   "/units/{unitName}/stop": {
     post: ofUnit("stopUnit", "Asks for one stop of a loaded unit that something else has started.", {
       204: { description: "It is asked for." },

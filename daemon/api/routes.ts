@@ -26,7 +26,7 @@ import { StopsUnseen } from "./original_client.ts";
 import { openapiText } from "./openapi.ts";
 import { find, only, type Resource, type Routes } from "./resource.ts";
 import { parseTarget } from "./target.ts";
-import { deleteUnit, getUnit, listUnits, putUnit, restartUnit, stopUnit } from "./units.ts";
+import { deleteUnit, getUnit, listUnits, putUnit, restartUnit, startUnit, stopUnit } from "./units.ts";
 
 export type { Peer } from "./context.ts";
 
@@ -192,6 +192,7 @@ function clusterRoutes(api: Api, version: string): Routes {
       otherwise: only("GET, PUT and DELETE"),
     }],
     ["units/*/restart", { actions: { POST: (call, name) => restartUnit(api, name, call) }, otherwise: only("POST") }],
+    ["units/*/start", { actions: { POST: (call, name) => startUnit(api, name, call) }, otherwise: only("POST") }],
     ["units/*/stop", { actions: { POST: (call, name) => stopUnit(api, name, call) }, otherwise: only("POST") }],
     ["units/*/explain", {
       actions: { GET: (call, name) => explainUnit(api, explainer, name, call) },

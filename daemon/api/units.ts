@@ -1,5 +1,5 @@
 /**
- * `/units`, `/units/{name}`, `/units/{name}/restart` and `/units/{name}/stop`.
+ * `/units`, `/units/{name}`, `/units/{name}/restart`, `/units/{name}/start` and `/units/{name}/stop`.
  *
  * @module
  */
@@ -118,6 +118,11 @@ export function restartUnit(api: Api, name: UnitName, call: Call): Promise<Respo
   return request(api, name, call, "restart", "launched");
 }
 
+/** POST `/units/{name}/start`: the machines that have the unit start it once where it does not run. */
+export function startUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
+  return request(api, name, call, "start", "launched");
+}
+
 /**
  * POST `/units/{name}/stop`: the machines that have the unit stop it once, although it is wanted no more than loaded:
  * something else has started it there.
@@ -131,7 +136,7 @@ function request(
   api: Api,
   name: UnitName,
   call: Call,
-  verb: "restart" | "stop",
+  verb: "restart" | "start" | "stop",
   state: DesiredState,
 ): Promise<Response> {
   return change(api, name, async (was) => {
@@ -141,7 +146,8 @@ function request(
     if (why !== undefined) {
       return refused(errorReply(409, `cannot ${verb} unit ${JSON.stringify(name)}: ${why}`));
     }
-    await api.registry.commit({ kind: "put", was, desiredState, restart: true, ...changedBy(api, call) });
+    const restart = { restart: true, startOnly: verb === "start" };
+    await api.registry.commit({ kind: "put", was, desiredState, ...restart, ...changedBy(api, call) });
     return done(emptyReply(204));
   });
 }

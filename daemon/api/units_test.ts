@@ -498,6 +498,22 @@ Deno.test("POST /units/{name}/restart", async (test) => {
   });
 });
 
+Deno.test("POST /units/{name}/start asks for a start where the unit does not run, until a restart is asked for", async () => {
+  await using api = await ApiFixture.open();
+  await api.put("hello.service", "loaded");
+  const { text } = await api.send("POST", `${path}/start`);
+  assert.equal(text, errorText(409, 'cannot start unit "hello.service": its desired state is loaded'));
+  await api.put("hello.service", "launched");
+  assert.equal((await api.send("POST", `${path}/start`)).code, 204);
+  const { unit } = await api.registry.unit("hello.service");
+  assert.equal(unit?.startOnly, true);
+  assert.ok(unit.restart > 0);
+  assert.equal((await api.send("POST", `${path}/restart`)).code, 204);
+  const after = (await api.registry.unit("hello.service")).unit;
+  assert.equal(after?.startOnly, undefined);
+  assert.ok((after?.restart ?? 0) > unit.restart);
+});
+
 Deno.test("POST /units/{name}/stop", async (test) => {
   await using api = await ApiFixture.open();
   const stop = () => api.send("POST", `${path}/stop`);
