@@ -94,12 +94,14 @@ export async function putUnits(
   creation: Creation,
 ): Promise<CreatedUnit[] | undefined> {
   // If one cannot be created none is started, as if all had been created before the first was started.
-  const wanted = planned.failure ? undefined : creation.wanted;
+  const { plans, failures = [] } = planned;
+  const wanted = failures.length > 0 ? undefined : creation.wanted;
   try {
-    const created = await putAll(context, planned.plans, wanted);
-    if (planned.failure) throw planned.failure;
+    const created = await putAll(context, plans, wanted);
+    for (const { message } of failures) complain(context.io, `Error creating units: ${message}`);
+    if (failures.length > 0) return undefined;
     const withdrawn = new Set(created.filter((unit) => !unit.begun).map((unit) => unit.name));
-    await waitForReplaced(context, planned.plans.filter(({ name }) => withdrawn.has(name)), creation.attempts);
+    await waitForReplaced(context, plans.filter(({ name }) => withdrawn.has(name)), creation.attempts);
     return created;
   } catch (error) {
     if (!(error instanceof CreationError)) throw error;
@@ -152,7 +154,8 @@ async function withInput(context: Context): Promise<Context | undefined> {
 export interface Planned {
   /** What to do about each unit, up to the first that cannot be created. */
   readonly plans: readonly UnitPlan[];
-  readonly failure?: CreationError;
+  /** Why units cannot be created. */
+  readonly failures?: readonly CreationError[];
 }
 
 async function planAll(context: Context, creation: Creation): Promise<Planned> {
@@ -177,9 +180,9 @@ async function planAll(context: Context, creation: Creation): Promise<Planned> {
       throw error;
     }
   });
-  const failed = results.findIndex((result) => result instanceof CreationError);
-  if (failed < 0) return { plans: results as UnitPlan[] };
-  return { plans: results.slice(0, failed) as UnitPlan[], failure: results[failed] as CreationError };
+  const failures = results.filter((result) => result instanceof CreationError);
+  const first = results.findIndex((result) => result instanceof CreationError);
+  return { plans: (first < 0 ? results : results.slice(0, first)) as UnitPlan[], failures };
 }
 
 /** Checks the unit before anything is sent: refuses what the API would refuse, and warns of what is doubtful. */
@@ -191,7 +194,7 @@ function check(context: Context, plan: UnitPlan): UnitPlan {
   const findings = checkUnit(name, options)
     .map(({ kind, message, option }) => ({ kind, message, text: located(message, local?.lines[option ?? -1]) }));
   const invalid = findings.find(({ kind }) => kind === "invalid");
-  if (invalid) throw new CreationError(invalid.message);
+  if (invalid) throw new CreationError(invalid.text);
   const unknown = findings.filter(({ kind }) => kind === "unknown");
   if (unknown.length > 0 && !context.flags.on("allow-unknown")) {
     const reasons = unknown.map(({ text }) => text).join("; ");

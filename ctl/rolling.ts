@@ -38,7 +38,7 @@ export interface RollingPlans {
  * Sets apart the units of each template that are to be replaced while they run, where they are more than may be away at
  * a time. Without waiting, all are replaced at once.
  */
-export function rollingPlans(context: Context, { plans, failure }: Planned): RollingPlans {
+export function rollingPlans(context: Context, { plans, failures = [] }: Planned): RollingPlans {
   if (context.flags.on("no-block")) return { atOnce: plans, groups: [] };
   const groups = new Map<string, UnitPlan[]>();
   for (const plan of plans) {
@@ -51,7 +51,7 @@ export function rollingPlans(context: Context, { plans, failure }: Planned): Rol
   const large = [...groups.values()].filter((group) => group.length > maxParallel(context));
   const later = new Set(large.flat());
   // Where a unit cannot be created none is started, so that none may be stopped either.
-  return { atOnce: plans.filter((plan) => !later.has(plan)), groups: failure ? [] : large };
+  return { atOnce: plans.filter((plan) => !later.has(plan)), groups: failures.length > 0 ? [] : large };
 }
 
 function isReplacedWhileRunning({ name, options, existing }: UnitPlan): boolean {

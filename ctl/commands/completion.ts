@@ -1,5 +1,5 @@
-import { type Command, exitUsage } from "../command.ts";
-import { complain } from "../io.ts";
+import { UsageError } from "../args.ts";
+import type { Command } from "../command.ts";
 
 /** `fleetctl completion`: what a shell needs to complete command lines. */
 export const completion: Command = {
@@ -18,10 +18,7 @@ fleetctl completion fish | source       # in ~/.config/fish/config.fish`,
     const script = args.length === 1 && Object.hasOwn(scripts, args[0] as string)
       ? scripts[args[0] as string]
       : undefined;
-    if (script === undefined) {
-      complain(io, 'Name one shell: "bash", "zsh" or "fish"');
-      return Promise.resolve(exitUsage);
-    }
+    if (script === undefined) throw new UsageError('Name one shell: "bash", "zsh" or "fish"', true);
     io.out(script);
     return Promise.resolve(0);
   },

@@ -184,6 +184,17 @@ const cases: Case[] = [
       "and neither has its template a@.service\n",
   },
   {
+    name: "several that cannot be created: each is named, and none is started",
+    line: "start a nosuch1 nosuch2",
+    files: { "a.service": hello },
+    status: 1,
+    stdout: "Unit a.service inactive\n",
+    stderr: [1, 2].map((n) =>
+      `Error creating units: nosuch${n}.service: no such file in this directory and no such unit in the cluster\n`
+    ).join(""),
+    writes: [put("a.service", sleeping(1))],
+  },
+  {
     name: "a misspelled file",
     line: "start dir/hullo",
     files: { "dir/hello.service": hello, "dir/hello.txt": "" },
@@ -259,7 +270,7 @@ const cases: Case[] = [
     line: "submit he,llo.service",
     files: { "he,llo.service": hello },
     status: 1,
-    stderr: "Error creating units: invalid character ',' in unit name\n",
+    stderr: "Error creating units: Unit he,llo.service: invalid character ',' in unit name\n",
     writes: [],
   },
   {
@@ -267,7 +278,7 @@ const cases: Case[] = [
     line: "submit a.service",
     files: { "a.service": hello + "[X-Fleet]\nMachineID=abc\nGlobal=true\n" },
     status: 1,
-    stderr: "Error creating units: MachineID= and Global=true exclude each other\n",
+    stderr: "Error creating units: Unit a.service: MachineID= and Global=true exclude each other\n",
     writes: [],
   },
   {
@@ -350,7 +361,7 @@ const cases: Case[] = [
     line: "submit a.scope",
     files: { "a.scope": "[Scope]\nA=b\n" },
     status: 1,
-    stderr: 'Error creating units: a unit of type "scope" cannot be run: ' +
+    stderr: 'Error creating units: Unit a.scope: a unit of type "scope" cannot be run: ' +
       "systemd makes scopes for processes that run already, never from a file\n",
     writes: [],
   },

@@ -120,8 +120,12 @@ const refused: { line: string; status: number; stderr: string }[] = [
     status: 1,
     stderr: 'Unable to label machine 9: machine does not exist: no ID begins with "9"\n',
   },
-  { line: "completion", status: 2, stderr: 'Name one shell: "bash", "zsh" or "fish"\n' },
-  { line: "completion toString", status: 2, stderr: 'Name one shell: "bash", "zsh" or "fish"\n' },
+  { line: "completion", status: 2, stderr: 'Name one shell: "bash", "zsh" or "fish"\n' + usageOf("completion") },
+  {
+    line: "completion toString",
+    status: 2,
+    stderr: 'Name one shell: "bash", "zsh" or "fish"\n' + usageOf("completion"),
+  },
   { line: "logs nosuch", status: 1, stderr: "Unit nosuch.service is not in the cluster\n" },
 ];
 
