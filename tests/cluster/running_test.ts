@@ -411,7 +411,18 @@ async function neverStarted(cluster: FleetCluster): Promise<void> {
   await complains(cluster, "empty.service", /Service has no ExecStart=/);
   await complains(cluster, "by-dependency.service", /refuse manual start/);
   await complains(cluster, "echo.socket", /echo@\.service/);
+  // What the reason says to do helps.
+  for (const each of cluster.lab.machines) {
+    const template = "[Service]\nStandardInput=socket\nExecStart=/bin/cat\n";
+    await each.writeFile("/etc/systemd/system/echo@.service", template);
+  }
+  const listens = await becomes(cluster, "echo.socket", "active", "listening");
+  const echo = "exec 3<>/dev/tcp/127.0.0.1/7272 && echo hello >&3 && head -n1 <&3";
+  assert.equal((await listens.run(["bash", "-c", echo])).stdout, "hello\n");
   await destroy(cluster, Object.keys(files));
+  for (const each of cluster.lab.machines) {
+    await each.sh("rm /etc/systemd/system/echo@.service; systemctl daemon-reload");
+  }
 }
 
 /** Links are made again, and a unit that refuses to be stopped can be removed once it is dead. */
