@@ -6,8 +6,8 @@
 
 import { type FlagSpec, UsageError } from "./args.ts";
 import { type Context, exitFailure } from "./command.ts";
-import { complain } from "./io.ts";
-import { alignRows } from "./table.ts";
+import { complain, say } from "./io.ts";
+import { alignedLines } from "./table.ts";
 
 /** One column: how a row shows in a table, and what it is in JSON (the whole value, null if there is none). */
 export interface Column<Row> {
@@ -93,7 +93,8 @@ export function printList<Row>(
   }
   const full = flags.on("full") || format === "wide";
   const header = flags.on("no-legend") ? [] : [fields.map((field) => field.toUpperCase())];
-  io.out(alignRows([...header, ...rows.map((row) => chosen.map(([, column]) => column.text(row, full)))]));
+  const cells = rows.map((row) => chosen.map(([, column]) => column.text(row, full)));
+  for (const line of alignedLines([...header, ...cells])) say(io, line);
 }
 
 /** A list of flat objects as YAML; values are written as JSON, which YAML 1.2 contains. */

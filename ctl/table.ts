@@ -11,6 +11,11 @@ const tabWidth = 8;
  * of 8 and filled up with tabs; the last cell of a row is left as it is. Rows must have the same number of cells.
  */
 export function alignRows(rows: readonly (readonly string[])[]): string {
+  return alignedLines(rows).map((line) => line + "\n").join("");
+}
+
+/** The same as lines without their ends: what a cell holds cannot pass for another row where lines are shown one by one. */
+export function alignedLines(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows) {
     row.slice(0, -1).forEach((cell, column) => {
@@ -18,9 +23,7 @@ export function alignRows(rows: readonly (readonly string[])[]): string {
       widths[column] = Math.max(widths[column] ?? 0, padded);
     });
   }
-  return rows.map((row) => row.map((cell, column) => padCell(cell, row.length, column, widths)).join("") + "\n").join(
-    "",
-  );
+  return rows.map((row) => row.map((cell, column) => padCell(cell, row.length, column, widths)).join(""));
 }
 
 function padCell(cell: string, cells: number, column: number, widths: readonly number[]): string {

@@ -5,10 +5,10 @@ import { UsageError } from "../args.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
 import { inParallel } from "../concurrency.ts";
 import { suggestion } from "../desired_state.ts";
-import { complain, reasonOf } from "../io.ts";
+import { complain, reasonOf, say } from "../io.ts";
 import { isFormat, nothing, wrongFormat } from "../listing.ts";
 import { machineIdLegend, machineLegend } from "../machines.ts";
-import { alignRows } from "../table.ts";
+import { alignedLines } from "../table.ts";
 
 /** `fleetctl explain`: why a unit is where it is, or is not. */
 export const explain: Command = {
@@ -43,7 +43,8 @@ for each.`,
     else {
       for (const [index, explanation] of explanations.entries()) {
         if (index > 0) io.out(format === "yaml" ? "---\n" : "\n");
-        io.out(await textOf(explanation, format, flags.on("full")));
+        if (isDocument(format)) io.out(await documentOf(explanation, format));
+        else for (const line of page(explanation, flags.on("full") || format === "wide")) say(io, line);
       }
     }
     return explanations.length === names.length ? 0 : exitFailure;
@@ -67,19 +68,24 @@ async function explanationOf(context: Context, name: string): Promise<Explanatio
   return undefined;
 }
 
-async function textOf(explanation: ExplanationEntity, format: string, full: boolean): Promise<string> {
-  if (format === "json") return JSON.stringify(explanation, undefined, 2) + "\n";
-  if (format === "yaml") return (await import("../yaml.ts")).yamlObject(explanation);
-  return page(explanation, full || format === "wide");
+/** True for formats that programs read. */
+function isDocument(format: string): boolean {
+  return format === "json" || format === "yaml";
 }
 
-function page(explanation: ExplanationEntity, full: boolean): string {
+async function documentOf(explanation: ExplanationEntity, format: string): Promise<string> {
+  if (format === "json") return JSON.stringify(explanation, undefined, 2) + "\n";
+  return (await import("../yaml.ts")).yamlObject(explanation);
+}
+
+/** The lines of a page for people. */
+function page(explanation: ExplanationEntity, full: boolean): string[] {
   const { machines = [] } = explanation;
   const rows = machines.flatMap((machine) => machineRows(machine, full));
   const table = rows.length === 0
-    ? ""
-    : "\n" + alignRows([["MACHINE", "STANDPOINT", "ACTIVE", "SUB", "REASON"], ...rows]);
-  return alignRows(facts(explanation, full)) + table;
+    ? []
+    : ["", ...alignedLines([["MACHINE", "STANDPOINT", "ACTIVE", "SUB", "REASON"], ...rows])];
+  return [...alignedLines(facts(explanation, full)), ...table];
 }
 
 function facts(explanation: ExplanationEntity, full: boolean): string[][] {

@@ -418,6 +418,11 @@ const reports: readonly Case[] = [
     name: "control sequences that a unit logs do not reach a terminal; a pipe gets them as they are",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
+      await home.fleetctl(["machine", "label", "0202", "forged=x\n03030303...\t10.77.0.99\t-"]);
+      const machines = await home.typed("fleetctl list-machines", []);
+      assert.match(machines.stdout, /^02020202.*forged=x\\n03030303\.\.\./m);
+      assert.doesNotMatch(machines.stdout, /^03030303.*10\.77\.0\.99/m);
+      await home.fleetctl(["machine", "label", "0202", "forged-"]);
       const script = "[Service]\nType=oneshot\nRemainAfterExit=yes\n" +
         "ExecStart=/bin/printf 'clear \\033[2J title \\033]0;owned\\007 red \\033[31mred\\033[0m\\n'\n";
       for (const machine of [stage.m1, stage.m2]) {
