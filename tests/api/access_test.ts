@@ -51,6 +51,7 @@ const plan: Readonly<Record<string, Partial<Record<Method, Omit<Row, "method" | 
     DELETE: { code: 204 },
   },
   "/fleet/v1/units/*/restart": { POST: { code: 204 } },
+  "/fleet/v1/units/*/start": { POST: { code: 204 } },
   "/fleet/v1/units/*/stop": { POST: { code: 409 } },
   "/fleet/v1/units/*/explain": { GET: { code: 200 } },
   "/fleet/v1/units/*/journal": { GET: { code: 200 } },
