@@ -258,7 +258,7 @@ Deno.test({
           assert.ok(performance.now() - sent_ms < 1_000, "a call went to the member that hangs");
         }
         await lost;
-        assert.ok(performance.now() - paused_ms < 15_000);
+        assert.ok(performance.now() - paused_ms < 6_000, "the watch was dark until gRPC noticed");
         members[0]?.resume();
       });
     } finally {
