@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import type { UnitStateEntity } from "../../daemon/api/v1.ts";
 import { type FleetCluster, sleeper, withFleet } from "./fleet_cluster.ts";
-import { fleetctl } from "./fleet.ts";
+import { apiSocket, fleetctl } from "./fleet.ts";
+import type { Machine } from "./machine.ts";
 import { until } from "./process.ts";
 
 const names = (count: number) => Array.from({ length: count }, (_, index) => `u${index + 1}.service`);
@@ -293,6 +294,59 @@ const stories: readonly (readonly [string, (cluster: FleetCluster) => Promise<vo
   ["a store that was wiped stops nothing, and the operator is told", storeWiped],
 ];
 
+/** Collects what the event streams of machines tell, by machine, until it is disposed of. */
+async function followEvents(
+  machines: readonly Machine[],
+): Promise<Disposable & { readonly told: Map<Machine, string> }> {
+  const told = new Map(machines.map((machine) => [machine, ""]));
+  const stop = new AbortController();
+  const clients = machines.map((machine) => {
+    const client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(machine) } });
+    const read = async () => {
+      const response = await fetch("http://localhost/fleet/v1/events", { client, signal: stop.signal });
+      for await (const text of response.body!.pipeThrough(new TextDecoderStream())) {
+        told.set(machine, told.get(machine) + text);
+      }
+    };
+    // A stream that ends tells nothing more, which fails the test.
+    read().catch(() => {});
+    return client;
+  });
+  await until("every event stream to have told the present", () => {
+    return Promise.resolve([...told.values()].every((text) => text.includes("event: synced")) || undefined);
+  });
+  for (const machine of machines) told.set(machine, "");
+  return {
+    told,
+    [Symbol.dispose]() {
+      stop.abort();
+      for (const client of clients) client.close();
+    },
+  };
+}
+
+/** A machine loses power, perhaps while the member `hangs` of etcd hangs: every other daemon's event stream tells so. */
+async function toldOfPowerCut(cluster: FleetCluster, victim: Machine, hangs?: number): Promise<void> {
+  const { etcd, machines } = cluster.lab;
+  const rest = machines.filter((machine) => machine !== victim);
+  {
+    using events = await followEvents(rest);
+    if (hangs !== undefined) etcd.pause(hangs);
+    await victim.powerCut();
+    const asked = etcd.members.find((_, at) => at !== hangs)!;
+    await until("etcd to end the lease of the machine that lost power", async () => {
+      return (await asked.must("get", `/_coreos.com/fleet/machine/${victim.id}`)).trim() === "" || undefined;
+    });
+    const gone = new RegExp(`event: machine\ndata: .*${victim.id}`);
+    await until(`the event streams of ${rest.map(({ name }) => name).join()} to tell so`, () => {
+      return Promise.resolve([...events.told.values()].every((text) => gone.test(text)) || undefined);
+    }, { deadline_ms: 4_000 });
+  }
+  if (hangs !== undefined) etcd.resume(hangs);
+  await victim.boot();
+  await cluster.joined(machines);
+}
+
 /** Nothing of what runs is touched, and every unit is reported where it was. */
 async function untouched(cluster: FleetCluster, what: string, harm: () => Promise<void>): Promise<void> {
   const where = await launch(cluster, 12);
@@ -340,6 +394,23 @@ Deno.test("a lease that is lost though its machine is well moves nothing", async
         });
       });
     });
+  });
+});
+
+Deno.test("every daemon's event stream tells of a machine that loses power", async (t) => {
+  const conf = { agent_ttl: "5s", engine_reconcile_interval: 0.6 };
+  await withFleet({ machines: 3, etcd: 3, conf }, async (cluster) => {
+    const others = async () => {
+      const leader = await cluster.leader();
+      return cluster.lab.machines.filter((machine) => machine !== leader);
+    };
+    await t.step("a machine that follows", async () => toldOfPowerCut(cluster, (await others())[0]!));
+    await t.step("the machine that leads", async () => toldOfPowerCut(cluster, await cluster.leader()));
+    for (const at of [0, 1, 2]) {
+      await t.step(`while member ${at} of etcd hangs`, async () => {
+        await toldOfPowerCut(cluster, (await others())[0]!, at);
+      });
+    }
   });
 });
 
