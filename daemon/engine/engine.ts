@@ -6,7 +6,7 @@
 
 import type { Cluster, MachineId } from "../../registry/model.ts";
 import type { Clock } from "../../registry/clock.ts";
-import type { Log } from "../../registry/log.ts";
+import { type Log, messageOf } from "../../registry/log.ts";
 import { DeposedError, type Leadership, type Placement, type Registry } from "../../registry/mod.ts";
 import { Bell, reconcile, together } from "../reconcile.ts";
 import { ScheduleMemo } from "./memo.ts";
@@ -73,7 +73,11 @@ export async function runEngine(options: EngineOptions, signal: AbortSignal): Pr
     await lead(options, leadership, signal);
     options.observer?.leading(false);
     log("info", "engine leadership ended", { machine });
-    if (signal.aborted) await leadership.resign();
+    if (!signal.aborted) continue;
+    // A store that is away by then cannot be told; the lease runs out by itself.
+    await leadership.resign().catch((error) => {
+      log("debug", "the engine's lead could not be given up and runs out", { error: messageOf(error) });
+    });
   }
 }
 
