@@ -280,6 +280,14 @@ const credentials: readonly Case[] = [
             list: "",
             change: "",
           });
+          const shown = `${trusting} --cert-file ~/cert --key-file ~/key --endpoint ${endpoint}`;
+          const { stdout } = await home.run(["sh", "-c", `${shown} doctor --no-ssh`]);
+          for (const whose of ["that of https://10\\.77\\.0\\.13:49153", ".*/cert \\(--cert-file\\)"]) {
+            assert.match(
+              stdout,
+              new RegExp(`^(ok|warn) +certificate: ${whose} (is valid until|expires on) \\d{4}-`, "m"),
+            );
+          }
           const readOnly = await tried(home, endpoint, `${trusting} --cert-file ~/reader --key-file ~/reader-key`);
           assert.equal(readOnly.list, "");
           assert.match(readOnly.change, /Error 403: .*\. Use a token or a certificate that may write\n$/);
