@@ -21,8 +21,14 @@ export const keepAlive_ms = 15_000;
 const maxEvents = 10_000;
 const maxCharacters = 8 * 1024 * 1024;
 
-/** Why units wait is looked at so long after a change, and again after ten times as long as that took. */
+/** Why units wait is worked out so long after a change. */
 const settle_ms = 500;
+
+/**
+ * It is worked out again after ten times as long as that took, within these limits. A daemon that was not given the
+ * processor meanwhile measures seconds for what takes milliseconds, and its readers are not to wait for minutes.
+ */
+const pause = { factor: 10, most_ms: 2_000 } as const;
 
 /** A change may show this much later than the machine that tells of it says: clocks differ, and views come in turns. */
 const timeTolerance_ms = 2000;
@@ -215,7 +221,8 @@ export class Feed {
       const start_ms = this.clock.monotonic_ms();
       const now_ms = this.clock.now_ms();
       const events = this.#waiting.look(latest).map((event) => this.#timed(event, now_ms, now_ms));
-      this.#pause_ms = Math.max(settle_ms, 10 * (this.clock.monotonic_ms() - start_ms));
+      const took_ms = this.clock.monotonic_ms() - start_ms;
+      this.#pause_ms = Math.min(pause.most_ms, Math.max(settle_ms, pause.factor * took_ms));
       if (events.length > 0) this.#keep(latest, { events, isLate: true });
     } catch (error) {
       this.log("error", "why units wait cannot be told", { error: messageOf(error) });

@@ -7,9 +7,19 @@ import { schedule } from "../engine/schedule.ts";
 import { Feed } from "./feed.ts";
 import { Removals } from "./removals.ts";
 
+/** A clock by which the process hangs for a while between one look at it and the next. */
+class HangingClock extends ManualClock {
+  hang_ms = 0;
+
+  override monotonic_ms(): number {
+    this.advance(this.hang_ms);
+    return super.monotonic_ms();
+  }
+}
+
 /** A feed whose views are those that it is given. */
 class Stage {
-  readonly clock = new ManualClock();
+  readonly clock = new HangingClock();
   readonly feed: Feed;
   readonly #wake = () => {};
   #revision = 10;
@@ -75,4 +85,21 @@ Deno.test("who comes back is told that a unit waits no more, though nothing has 
   const back = await stage.show(story.cluster());
   await stage.later();
   assert.match(stage.told(back).join(), /"machineID":"m2","name":"a\.service"/);
+});
+
+Deno.test("a daemon that hung while it worked out why units wait tells of the next ones within seconds", async () => {
+  using stage = new Stage();
+  const story = new Story();
+  story.machine("m1", {});
+  const onTape = [{ section: "X-Fleet", name: "MachineMetadata", value: "disk=tape" }];
+  story.unit("a.service", "launched", onTape);
+  await stage.show(story.cluster());
+  stage.clock.hang_ms = 5_000;
+  await stage.later();
+  stage.clock.hang_ms = 0;
+  story.unit("b.service", "launched", onTape);
+  const revision = await stage.show(story.cluster());
+  stage.clock.advance(2_000);
+  await ManualClock.settle();
+  assert.match(stage.told(revision).join(), /"name":"b\.service".*"waiting":true/);
 });
