@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { UnitStateEntity } from "../../daemon/api/v1.ts";
+import { EventStream } from "./event_stream.ts";
 import { type FleetCluster, sleeper, withFleet } from "./fleet_cluster.ts";
 import { apiSocket, fleetctl } from "./fleet.ts";
 import type { Machine } from "./machine.ts";
@@ -83,14 +84,31 @@ async function daemonStopped(cluster: FleetCluster): Promise<void> {
   assert.deepEqual(await cluster.active(m1!, names(6)), now, "nothing moves back");
 }
 
+/** Follows the event stream of every daemon. */
+async function followed(cluster: FleetCluster) {
+  const opened = new AsyncDisposableStack();
+  const { machines } = cluster.lab;
+  const streams = await Promise.all(machines.map(async (machine) => opened.use(await EventStream.open(machine))));
+  return {
+    /** Fails unless the daemons of all machines that are on have told, or tell in a moment, where the units are. */
+    tell: async (where: ReadonlyMap<string, string>) => {
+      const left = streams.filter(({ machine }) => machine.running);
+      await Promise.all(left.map((stream) => stream.tells(where, 2_000)));
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
 async function machineLost(cluster: FleetCluster): Promise<void> {
   const where = await launch(cluster, 9);
   const leader = await cluster.leader();
   const victim = cluster.lab.machines.find((machine) => machine !== leader)!;
   const stayed = new Map([...where].filter(([, id]) => id !== victim.id));
   const before = await fingerprint(cluster, stayed);
+  await using streams = await followed(cluster);
   await victim.powerCut();
   const now = await movedAway(cluster, victim.id, 9);
+  await streams.tell(now);
   assert.deepEqual(await fingerprint(cluster, stayed), before, "the others' units were not touched");
   await victim.boot();
   await cluster.joined(cluster.lab.machines);
@@ -116,6 +134,7 @@ async function leaderLost(cluster: FleetCluster): Promise<void> {
   const [a, b] = cluster.lab.machines.filter((machine) => machine !== leader);
   const where = await launch(cluster, 6);
   const [toStop] = [...where].find(([, id]) => id === a!.id)!;
+  await using streams = await followed(cluster);
   await leader.powerCut();
   // A stop needs no leader; a start waits for the next one.
   await cluster.put(b!, toStop, "loaded");
@@ -125,10 +144,11 @@ async function leaderLost(cluster: FleetCluster): Promise<void> {
   await cluster.put(b!, "new.service", "launched", sleeper);
   await cluster.active(b!, ["new.service"]);
   const others = [...names(6).filter((name) => name !== toStop), "new.service"];
-  await cluster.statesWhere(b!, "the units of the lost leader on the others", (states) => {
+  const states = await cluster.statesWhere(b!, "the units of the lost leader on the others", (states) => {
     const active = states.filter((state) => state.systemdActiveState === "active").map((state) => state.name);
     return states.every((state) => state.machineID !== leader.id) && active.sort().join() === others.sort().join();
   });
+  await streams.tell(new Map(states.map(({ name, machineID }) => [name, machineID!])));
   await leader.boot();
   await cluster.joined(cluster.lab.machines);
 }
@@ -284,7 +304,10 @@ async function storeWiped(cluster: FleetCluster): Promise<void> {
 const stories: readonly (readonly [string, (cluster: FleetCluster) => Promise<void>])[] = [
   ["a daemon that is killed, restarted or terminated leaves units running", daemonKilled],
   ["a daemon that is stopped takes its units off first, and they move", daemonStopped],
-  ["a machine that loses power loses its units to the others", machineLost],
+  [
+    "a machine that loses power loses its units to the others, and every daemon's event stream tells where",
+    machineLost,
+  ],
   ["a leader that loses power is replaced; stops do not wait for that", leaderLost],
   ["a leader that is stopped in good order has its units moved without a grace", leaderStopped],
   ["a machine that is cut off stops nothing until it knows better", partitioned],
