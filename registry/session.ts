@@ -29,9 +29,11 @@ interface Transacted {
 const maxAttempts = 5;
 
 /**
- * Every read checks the store's id and that it has not gone back; every transaction compares the id. So a store that was
- * wiped, restored or swapped under way is told by {@link WrongStoreError}, and nothing is written to it. Every transaction
- * compares the writer's {@link Fence}, too, so none is carried out after this session has said that it failed.
+ * Every read checks the store's id and that the store has not gone back; every transaction compares the id, and its answer is
+ * checked the same way. So a store that was wiped, restored or swapped is reported by {@link WrongStoreError}. Nothing is
+ * written to a store with another id. An older copy of the same store has the same id: a transaction whose other conditions
+ * hold there too is carried out, and only its answer reports that the store has gone back. Every transaction compares the
+ * writer's {@link Fence}, too, so none is carried out after this session has said that it failed.
  */
 export class StoreSession {
   readonly #fence: Fence;
@@ -159,7 +161,11 @@ export class StoreSession {
         this.#fence.doubt(fence);
         throw await this.#settle(error);
       }
-      if (result.revision < before.revision) throw new WrongStoreError(before, result);
+      if (result.revision < before.revision) {
+        // One that succeeded has compared the id. Of one that failed, a read finds the id, and throws.
+        if (result.succeeded) throw new WrongStoreError(before, { id: before.id, revision: result.revision });
+        await this.read([]);
+      }
       // A failure may be the id's doing, or the fence's: a read tells.
       if (!result.succeeded) {
         await this.#fence.look();

@@ -1056,6 +1056,29 @@ const identityCases: readonly Case[] = [
     },
   },
   {
+    name:
+      "a write whose answer shows that the store has gone back says so, with the revisions, not that there is no id",
+    async run({ open }) {
+      let isOlder = false;
+      const registry = await open({
+        wrap: (store) =>
+          between(store, {
+            async transact(compares, ops) {
+              const result = await store.transact(compares, ops);
+              return isOlder ? { ...result, revision: 1 } : result;
+            },
+          }),
+      });
+      await registry.commit(put({ name: "a.service" }, "launched"));
+      isOlder = true;
+      await assert.rejects(registry.commit(put({ name: "b.service" }, "launched")), (error) => {
+        assert.ok(error instanceof WrongStoreError, String(error));
+        assert.match(error.message, /^the store has gone back: it was at revision \d+ and now is at 1$/);
+        return true;
+      });
+    },
+  },
+  {
     name: "a store that somebody empties takes no unit from an agent that watches it",
     async run({ open, openStore, signal }) {
       const registry = await open();
