@@ -55,6 +55,11 @@ export class FakeMachine {
     return this.#manager.disk.links;
   }
 
+  /** Names of links that cannot be made: may be changed behind fleet's back. */
+  get blocked(): Set<string> {
+    return this.#manager.disk.blocked;
+  }
+
   /** Runtime links under other names: file by alias. */
   get aliases(): ReadonlyMap<string, string> {
     return this.#manager.disk.aliases;

@@ -70,7 +70,8 @@ export interface Systemd {
   uninstall(names: ReadonlySet<string>): Promise<ReadonlyMap<string, SystemdError>>;
   /**
    * Links and enables again every file of fleet's directory that has lost its link or its enablement, and returns by name
-   * why systemd runs another file under a name, or none: code {@link nameTaken} or `org.freedesktop.systemd1.UnitMasked`.
+   * why systemd runs another file under a name, or none: code {@link nameTaken} or `org.freedesktop.systemd1.UnitMasked`, or
+   * systemd's own where it cannot make a link.
    * Drop-ins of the machine that change a unit of fleet are logged. Until the next call, {@link statuses} says of a taken name what it says of a unit that does not exist.
    */
   check(): Promise<ReadonlyMap<string, SystemdError>>;

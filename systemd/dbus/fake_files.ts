@@ -26,6 +26,8 @@ export class FakeFiles {
   readonly aliases = new Map<string, string>();
   /** Files of the machine's own in /etc/systemd/system, which win over links; undefined: the unit is masked. */
   readonly adminFiles = new Map<string, string | undefined>();
+  /** Names under which something else is in the place of fleet's link: none can be made. */
+  readonly blocked = new Set<string>();
   /** Links in targets' `.wants` directories: `target/unit`. */
   readonly wants = new Set<string>();
 

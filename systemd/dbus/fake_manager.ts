@@ -132,6 +132,12 @@ export class FakeManager {
     const names = paths.map((path) => path.slice(path.lastIndexOf("/") + 1));
     for (const [index, name] of names.entries()) {
       if (!this.disk.files.has(name)) throw new FakeDbusError(noSuchUnit, `Unit file ${paths[index]} does not exist.`);
+      if (this.disk.blocked.has(name)) {
+        throw new FakeDbusError(
+          "org.freedesktop.systemd1.UnitExists",
+          `File /run/systemd/system/${name} already exists.`,
+        );
+      }
     }
     for (const name of names) {
       this.disk.aliases.delete(name);

@@ -95,22 +95,27 @@ export class Installer {
     return refusals;
   }
 
-  /** Links and enables again what has lost its link or its enablement. Throws if systemd refuses. */
-  async relink(files: ReadonlyMap<string, string>): Promise<void> {
+  /**
+   * Links and enables again what has lost its link or its enablement. Returns, by unit, why a link cannot be made. Throws if
+   * systemd cannot be asked.
+   */
+  async relink(files: ReadonlyMap<string, string>): Promise<Failures> {
     const { manager, ownership } = this.#parts;
     const names = [...files.keys()];
-    if (names.length === 0) return;
+    const failures: Failures = new Map();
+    if (names.length === 0) return failures;
     const states = await manager.listUnitFiles(names);
     const unlinked = names.filter((name) => !states.has(name));
     if (unlinked.length > 0) {
-      await this.#linkTogether(unlinked);
-      this.#needsReload = true;
+      await this.#link(unlinked, failures);
+      for (const failure of failures.values()) if (isUnavailable(failure)) throw failure;
+      if (failures.size < unlinked.length) this.#needsReload = true;
     }
     // A unit counts as enabled as long as one of its links is left.
     const maybeDisabled = new Map([...files].filter(([name, text]) => {
       const { isPresent, links } = installSection(name, text);
       const state = states.get(name);
-      return isPresent &&
+      return isPresent && !failures.has(name) &&
         (state === undefined || state === "linked-runtime" || state === "enabled-runtime" && links > 1);
     }));
     const refused = await aliasRefusals(maybeDisabled, new Set(names), ownership);
@@ -120,6 +125,7 @@ export class Installer {
       const { changed } = await manager.enableUnitFile(name).catch(() => ({ changed: false }));
       if (changed) this.#needsReload = true;
     }
+    return failures;
   }
 
   /** Returns the names whose text on disk was not this one. */

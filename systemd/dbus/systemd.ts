@@ -115,9 +115,10 @@ export class DbusSystemd implements Systemd {
     await this.#session.standing();
     const files = await this.files();
     try {
-      await this.#installer.relink(files);
+      const unlinked = await this.#installer.relink(files);
       await this.#installer.reloadIfNeeded();
       const refusals = await this.#ownership.refusals(files.keys(), new Set(files.keys()));
+      for (const [name, failure] of unlinked) if (!refusals.has(name)) refusals.set(name, failure);
       this.#taken = new Set([...refusals].filter(([_, { code }]) => code === nameTaken).map(([name]) => name));
       await this.#dropIns.look(new Set([...files.keys()].filter((name) => !refusals.has(name))));
       return refusals;
@@ -173,7 +174,8 @@ export class DbusSystemd implements Systemd {
         if ((error as SystemdError).code !== noSuchUnit) throw error;
         // Its link may be gone. Else systemd looks for a new file when its directories' times have changed: on kernels
         // with coarse file times a file that was linked within the same tick as the one before it goes unseen.
-        await this.#installer.relink(await this.files());
+        const failure = (await this.#installer.relink(await this.files())).get(name);
+        if (failure) throw failure;
         await this.#installer.reload();
         return await queue();
       }

@@ -34,6 +34,8 @@ export interface SystemdFixture {
   /** An administrator removes fleet's link to a unit, or its place in a target's `.wants`, and reloads. */
   removeLink(name: string): Promise<void>;
   removeWants(target: string, unit: string): Promise<void>;
+  /** Puts something else in the place of fleet's link to a unit, so that none can be made, or takes it away. */
+  blockLink(name: string, isBlocked: boolean): Promise<void>;
   /** An administrator puts a unit file into /etc/systemd/system, or masks the unit (`undefined`), and reloads. */
   writeAdminFile(name: string, text: string | undefined): Promise<void>;
   /** An administrator takes back {@link writeAdminFile}, and reloads. */
@@ -318,6 +320,26 @@ const ownershipCases: readonly SystemdCase[] = [
       assert.deepEqual(await systemd.check(), new Map());
       assert.ok(await fixture.isWantedBy("multi-user.target", "enabled.service"));
       await uninstall(systemd, "enabled.service");
+    },
+  },
+  {
+    name: "a link that cannot be made is the failure of its unit alone",
+    async run(systemd, fixture) {
+      await install(systemd, { "blocked.service": sleeper, "neighbor.service": sleeper });
+      await fixture.removeLink("blocked.service");
+      await fixture.removeLink("neighbor.service");
+      await fixture.blockLink("blocked.service", true);
+      const failures = await systemd.check();
+      assert.deepEqual([...failures.keys()], ["blocked.service"]);
+      assert.match(failures.get("blocked.service")!.message, /cannot link "blocked\.service".*already exists/);
+      assert.ok(await fixture.hasLink("neighbor.service"));
+      await assert.rejects(systemd.start("blocked.service"), /cannot start "blocked\.service".*already exists/);
+      assert.equal(await start(systemd, "neighbor.service"), "done");
+      await fixture.blockLink("blocked.service", false);
+      assert.deepEqual(await systemd.check(), new Map());
+      assert.equal(await start(systemd, "blocked.service"), "done");
+      for (const name of ["blocked.service", "neighbor.service"]) await stop(systemd, name);
+      await uninstall(systemd, "blocked.service", "neighbor.service");
     },
   },
   {

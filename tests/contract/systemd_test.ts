@@ -32,6 +32,10 @@ function fakeFixture(): SystemdFixture {
       machine.links.delete(name);
       return Promise.resolve(machine.systemctl("Reload"));
     },
+    blockLink(name, isBlocked) {
+      machine.blocked[isBlocked ? "add" : "delete"](name);
+      return Promise.resolve();
+    },
     removeWants(target, unit) {
       machine.removeWants(target, unit);
       return Promise.resolve(machine.systemctl("Reload"));
@@ -94,6 +98,8 @@ function realFixture(machine: Machine, reloads: () => Promise<number>): SystemdF
     },
     hasLink: async (name) => (await machine.run(["test", "-L", `/run/systemd/system/${name}`])).code === 0,
     removeLink: async (name) => void await machine.sh(`rm /run/systemd/system/${name}; systemctl daemon-reload`),
+    blockLink: async (name, isBlocked) =>
+      void await machine.must([isBlocked ? "mkdir" : "rmdir", `/run/systemd/system/${name}`]),
     removeWants: async (target, unit) =>
       void await machine.sh(`rm /run/systemd/system/${target}.wants/${unit}; systemctl daemon-reload`),
     async writeAdminFile(name, text) {
