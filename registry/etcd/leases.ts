@@ -20,7 +20,7 @@ export class LeaseRenewals {
   #stream: Promise<DuplexStream<LeaseResponse>> | undefined;
   readonly #waiting = new Set<Renewal>();
 
-  constructor(private readonly connection: Connection) {}
+  constructor(private readonly connection: Pick<Connection, "size" | "endpoints" | "open" | "suspect">) {}
 
   /**
    * The seconds the lease now has; 0 if it is gone. A member that has not answered after half of `timeout_ms` may hang, as a
@@ -38,16 +38,18 @@ export class LeaseRenewals {
 
   async #renewAtAny(lease: string, timeout_ms: number): Promise<number> {
     const over = new AbortController();
-    const timer = setTimeout(() => over.abort(new Error(`no member renewed lease ${lease} in time`)), timeout_ms);
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new Error(`no member renewed lease ${lease} in time`)), timeout_ms);
     const members = Array.from({ length: this.connection.size }, (_, member) => member);
     try {
-      return await Promise.any(members.map((member) => this.#renewAt(member, lease, over.signal)));
+      const answers = members.map((member) => this.#renewAt(member, lease, over.signal));
+      return await Promise.race([Promise.any(answers), late.promise]);
     } catch (error) {
       const cause = error instanceof AggregateError ? error.errors[0] : error;
-      throw new StoreUnavailableError(`etcd at ${this.connection.endpoints} did not renew a lease`, { cause });
+      throw this.#unavailable(cause);
     } finally {
       clearTimeout(timer);
-      over.abort(new Error("another member has answered"));
+      over.abort(new Error(`the renewal of lease ${lease} is over`));
     }
   }
 
@@ -67,38 +69,46 @@ export class LeaseRenewals {
     });
   }
 
+  /** The limit holds for the opening of the stream as well, for which the connection would take as long as for any request. */
   async #renewOnStream(lease: string, timeout_ms: number): Promise<number> {
     const opening = this.#stream ??= this.#open();
-    const stream = await opening;
-    return await new Promise((resolve, reject) => {
-      const late = () => {
-        this.#fail(opening, new Error(`lease ${lease} was not renewed in time`));
-        this.connection.suspect();
-      };
-      const timer = setTimeout(late, timeout_ms);
-      this.#waiting.add({ lease, resolve, reject, timer });
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const late = () => {
+      const cause = new Error(`lease ${lease} was not renewed in time`);
+      this.#fail(opening, cause);
+      this.connection.suspect();
+      reject(this.#unavailable(cause));
+    };
+    const renewal = { lease, resolve, reject, timer: setTimeout(late, timeout_ms) };
+    const send = (stream: DuplexStream<LeaseResponse>) => {
+      if (this.#stream !== opening) throw this.#unavailable(new Error("the stream was given up"));
+      this.#waiting.add(renewal);
       stream.write({ ID: lease });
-    });
+    };
+    opening.then(send).catch(reject);
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(renewal.timer);
+      this.#waiting.delete(renewal);
+    }
   }
 
   close(): void {
     if (this.#stream) this.#fail(this.#stream, new Error("the connection was closed"));
   }
 
-  async #open(): Promise<DuplexStream<LeaseResponse>> {
-    const opening = Promise.resolve().then(() => this.connection.open<LeaseResponse>("Lease", "leaseKeepAlive"));
-    let stream: DuplexStream<LeaseResponse>;
-    try {
-      stream = await opening;
-    } catch (error) {
-      this.#stream = undefined;
-      throw error;
-    }
-    const current = this.#stream;
-    stream.on("data", (response) => this.#answered(response));
-    stream.on("error", (error) => current && this.#fail(current, error));
-    stream.on("end", () => current && this.#fail(current, new Error("etcd ended the stream")));
-    return stream;
+  #open(): Promise<DuplexStream<LeaseResponse>> {
+    const opening = this.connection.open<LeaseResponse>("Lease", "leaseKeepAlive").then((stream) => {
+      stream.on("data", (response) => this.#answered(response));
+      stream.on("error", (error) => this.#fail(opening, error));
+      stream.on("end", () => this.#fail(opening, new Error("etcd ended the stream")));
+      return stream;
+    });
+    opening.catch(() => {
+      if (this.#stream === opening) this.#stream = undefined;
+    });
+    return opening;
   }
 
   #answered(response: LeaseResponse): void {
@@ -118,10 +128,12 @@ export class LeaseRenewals {
     opened.then((stream) => stream.cancel(), () => {});
     for (const renewal of this.#waiting) {
       clearTimeout(renewal.timer);
-      renewal.reject(
-        new StoreUnavailableError(`etcd at ${this.connection.endpoints} did not renew a lease`, { cause }),
-      );
+      renewal.reject(this.#unavailable(cause));
     }
     this.#waiting.clear();
+  }
+
+  #unavailable(cause: unknown): StoreUnavailableError {
+    return new StoreUnavailableError(`etcd at ${this.connection.endpoints} did not renew a lease`, { cause });
   }
 }
