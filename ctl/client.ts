@@ -68,7 +68,7 @@ export async function connect(settings: ClientSettings, io: Io): Promise<ApiClie
   };
   if (others.length === 0) return createApiClient(only.endpoint, patient(only.send, io), close, certificates);
   const failover = new Failover(places, io);
-  return createApiClient(() => failover.endpoint, failover.send, close, certificates);
+  return createApiClient(() => failover.endpoint, patient(failover.send, io), close, certificates);
 }
 
 /** Requests from this machine. What has to be closed is added to `clients`. */

@@ -70,6 +70,28 @@ Deno.test("a daemon that is starting is asked again; one that is not ready for a
   });
 });
 
+Deno.test("a change that the first of two starting daemons refuses is made by the one that is ready first", async () => {
+  const asked: string[] = [];
+  let probes = 0;
+  const first = (request: Request) => {
+    asked.push(`first ${request.method}`);
+    return request.method === "GET" && probes++ === 0
+      ? new Response("ok")
+      : Response.json({ error: { code: 503, message: "fleetd is starting" } }, { status: 503 });
+  };
+  const second = (request: Request) => {
+    asked.push(`second ${request.method}`);
+    return Response.json({});
+  };
+  await serving(first, async (_unix, one) => {
+    await serving(second, async (_unix, two) => {
+      using client = await open(settings(`${one},${two}`));
+      await client.putUnit({ name: "a.service", desiredState: "launched" });
+    });
+  });
+  assert.deepEqual(asked, ["first GET", "first PUT", "first GET", "second GET", "second PUT"]);
+});
+
 Deno.test("requests say that they want JSON, and an endpoint's path stays in front", async () => {
   const urls: string[] = [];
   const handler = (request: Request) => {

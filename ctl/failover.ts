@@ -50,7 +50,11 @@ export class Failover {
     const place = await this.#choose();
     try {
       const answer = await place.send(path, request);
-      if (answer.status !== unavailable || request.method !== "GET" || path === probePath) return answer;
+      if (answer.status !== unavailable || path === probePath) return answer;
+      if (request.method !== "GET") {
+        this.#forget(place);
+        return answer;
+      }
       const other = await this.#chooseAgain(place);
       if (other === place) return answer;
       await answer.body?.cancel();
