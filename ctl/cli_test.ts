@@ -40,7 +40,8 @@ for (const line of ["--version", "-v", "version", "vers"]) {
   });
 }
 
-const startUsage = "Usage: fleetctl start [--no-block|--block-attempts=N|--timeout=S] [--replace] UNIT... " +
+const startUsage =
+  "Usage: fleetctl start [--no-block|--block-attempts=N|--timeout=S] [--settle=S] [--replace] [--max-parallel=N] UNIT... " +
   "(fleetctl help start says more)\n";
 const seeHelp = "Run 'fleetctl --help' for usage.\n";
 const unknownCommand = (name: string, similar = "") =>

@@ -25,7 +25,7 @@ export const globalFlags: readonly FlagSpec[] = [
   text(
     "endpoint",
     defaultEndpoint,
-    "Where the API is: unix:///path or an http(s) URL; with --driver=etcd, where etcd is",
+    "Where the API is: unix:///path or an http(s) URL, or several between commas; with --driver=etcd, where etcd is",
   ),
   text("etcd-key-prefix", "/_coreos.com/fleet/", "With --driver=etcd: the prefix of fleet's keys"),
   toggle("experimental-api", true, "Deprecated: use --driver"),

@@ -718,6 +718,11 @@ const ssh: Row[] = [
       "Please use flag `-m` or `-u` to refine the search\n",
   },
   { row: "neither matches", line: "ssh x", ...refused('could not find matching unit or machine: "x" is neither') },
+  {
+    row: "neither matches, a misspelled unit (fixed: the unit that was probably meant)",
+    line: "ssh lanched",
+    ...refused('could not find matching unit or machine: "lanched" is neither (did you mean launched.service?)'),
+  },
   { row: "a global unit (fixed: says so)", line: "ssh global", ...refused("global.service is global: name a machine") },
   {
     row: "--machine: none",
@@ -731,6 +736,11 @@ const ssh: Row[] = [
     ...refused(`found more than one machine: ${id}, 4${other.slice(1)}`),
   },
   { row: "--unit: none", line: "ssh --unit x", ...refused("unit does not exist") },
+  {
+    row: "--unit: a misspelled one (fixed: the unit that was probably meant)",
+    line: "ssh --unit lanched",
+    ...refused("unit does not exist (did you mean launched.service?)"),
+  },
   {
     row: "--unit: global",
     line: "ssh --unit global",

@@ -14,12 +14,12 @@ import { complain } from "./io.ts";
 import type { UnitPlan } from "./unit_source.ts";
 
 /** `--max-parallel`, for a command whose units are `what` a few at a time. */
-export function maxParallelFlag(what: string, of = ""): FlagSpec {
+export function maxParallelFlag(what: string): FlagSpec {
   return {
     name: "max-parallel",
     kind: "count",
     fallback: 1,
-    help: `How many units${of} may be ${what} at the same time`,
+    help: `How many units may be ${what} at the same time`,
   };
 }
 

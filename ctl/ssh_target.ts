@@ -8,7 +8,7 @@ import type { MachineEntity } from "../daemon/api/v1.ts";
 import { mangleUnitName } from "../systemd/unit_name.ts";
 import type { FlagSpec } from "./args.ts";
 import type { Context } from "./command.ts";
-import { isGlobal } from "./desired_state.ts";
+import { isGlobal, suggestion } from "./desired_state.ts";
 
 /** No machine, or not only one, is meant. The message follows `Unable to proceed: `. */
 export class TargetError extends Error {
@@ -41,7 +41,7 @@ export async function machineByPrefix(context: Context, prefix: string): Promise
 /** The machine that a unit is placed on; undefined if it is on none that is there. Throws {@link TargetError}. */
 export async function machineOfUnit(context: Context, argument: string): Promise<MachineEntity | undefined> {
   const unit = await context.client.unit(mangleUnitName(argument));
-  if (!unit) throw new TargetError("unit does not exist");
+  if (!unit) throw new TargetError("unit does not exist" + await suggestion(context, mangleUnitName(argument)));
   if (isGlobal(unit)) throw new TargetError(`${unit.name} is global: name a machine with --machine`);
   return unit.machineID ? await context.machines.find(unit.machineID) : undefined;
 }
@@ -68,10 +68,13 @@ export async function machineByAny(context: Context, argument: string): Promise<
 }
 
 /** Why neither a machine nor a unit is meant. */
-async function whyNoTarget({ client }: Context, argument: string): Promise<string> {
+async function whyNoTarget(context: Context, argument: string): Promise<string> {
   const name = mangleUnitName(argument);
-  const unit = await client.unit(name);
-  if (!unit) return `could not find matching unit or machine: ${JSON.stringify(argument)} is neither`;
+  const unit = await context.client.unit(name);
+  if (!unit) {
+    const similar = await suggestion(context, name);
+    return `could not find matching unit or machine: ${JSON.stringify(argument)} is neither${similar}`;
+  }
   if (isGlobal(unit)) return `${name} is global: name a machine`;
   return unit.machineID
     ? `${name} is on machine ${unit.machineID}, which is not in the cluster`

@@ -229,7 +229,7 @@ class Progress {
 
   #refused(): WaitFailure {
     const { name } = this.wait;
-    return { name, reason: `unit ${name} will not get there as it is: ${this.#refusal!.said.error}` };
+    return { name, reason: `unit ${name} cannot be started or stopped as it is: ${this.#refusal!.said.error}` };
   }
 
   #late(stage: Stage): WaitFailure {

@@ -23,7 +23,7 @@ export const restart: Command = {
   name: "restart",
   units: { scope: "what can run" },
   summary: "Restart units in the cluster, one after the other",
-  usage: "restart [--max-parallel=N] [--block-attempts=N|--timeout=S] UNIT...",
+  usage: "restart [--max-parallel=N] [--block-attempts=N|--timeout=S] [--settle=S] UNIT...",
   description: `Has systemd restart units where they are. A loaded unit is started; a unit that
 is not in the cluster is submitted, but not started.
 

@@ -25,7 +25,7 @@ export const start: Command = {
   name: "start",
   units: { scope: "what can run" },
   summary: "Start units in the cluster, submitting and loading them first if necessary",
-  usage: "start [--no-block|--block-attempts=N|--timeout=S] [--replace] UNIT...",
+  usage: "start [--no-block|--block-attempts=N|--timeout=S] [--settle=S] [--replace] [--max-parallel=N] UNIT...",
   description: `Places units on machines and has systemd start them there. A unit that was started
 before, and has failed or ended since, is started again.
 

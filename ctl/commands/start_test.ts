@@ -318,7 +318,7 @@ for (
     assert.deepEqual([status, stdout], [1, ""]);
     assert.match(
       stderr,
-      new RegExp(`^Error waiting for units: unit a\\.service will not get there as it is: ${error}\\n`),
+      new RegExp(`^Error waiting for units: unit a\\.service cannot be started or stopped as it is: ${error}\\n`),
     );
     assert.equal(stderr.split(error).length, 2, "the reason is told once");
     assert.equal((await ran(api, "start a")).status, 1, "and at every try");
@@ -334,7 +334,7 @@ for (const verb of ["stop", "destroy", "unload"]) {
     api.onWish = onWish;
     const { status, stderr } = await ran(api, `${verb} a`);
     assert.equal(status, 1);
-    assert.match(stderr, /unit a\.service will not get there as it is: stop refused: only by dependency\n/);
+    assert.match(stderr, /unit a\.service cannot be started or stopped as it is: stop refused: only by dependency\n/);
   });
 }
 

@@ -203,7 +203,7 @@ const refusals: readonly Case[] = [
       }
       const tried = await home.fleetctl(["start", "nothing.service"]);
       assert.equal(tried.code, 1, "a second start fails as well");
-      assert.match(tried.stderr, /will not get there as it is/);
+      assert.match(tried.stderr, /unit nothing\.service cannot be started or stopped as it is/);
       await gone(stage, home, ...cases.map(([name]) => name));
       await stage.m1.must(["systemctl", "unmask", "hidden.service"]);
       const loaded = await withFiles(home, "load", "nothing.service");
@@ -223,7 +223,7 @@ const refusals: readonly Case[] = [
         if (verb === "restart") assert.equal((await home.fleetctl(["start", "unstoppable"])).code, 0);
         const { code, stderr } = await home.fleetctl([verb, "unstoppable"]);
         assert.equal(code, 1, verb);
-        assert.match(stderr, /unit unstoppable\.service will not get there as it is: .*by dependency only/, verb);
+        assert.match(stderr, /unit unstoppable\.service cannot be started or stopped as it is: .*by dependency only/, verb);
       }
       const path = "/run/fleet/units/unstoppable.service";
       await stage.m1.must([
