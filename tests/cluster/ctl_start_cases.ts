@@ -223,7 +223,11 @@ const refusals: readonly Case[] = [
         if (verb === "restart") assert.equal((await home.fleetctl(["start", "unstoppable"])).code, 0);
         const { code, stderr } = await home.fleetctl([verb, "unstoppable"]);
         assert.equal(code, 1, verb);
-        assert.match(stderr, /unit unstoppable\.service cannot be started or stopped as it is: .*by dependency only/, verb);
+        assert.match(
+          stderr,
+          /unit unstoppable\.service cannot be started or stopped as it is: .*by dependency only/,
+          verb,
+        );
       }
       const path = "/run/fleet/units/unstoppable.service";
       await stage.m1.must([
