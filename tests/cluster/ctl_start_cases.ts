@@ -253,7 +253,7 @@ const refusals: readonly Case[] = [
         "it to be held",
         async () => (await m1.run(["test", "-e", "/mnt/held/file"])).code === 0 || undefined,
       );
-      const { code, stdout } = await home.fleetctl(["stop", "--timeout=14", "mnt-held.mount"]);
+      const { code, stdout } = await home.fleetctl(["stop", "--timeout=25", "mnt-held.mount"]);
       assert.equal(code, 1);
       const reason = 'it is active \\(mounted\\) after a stop job that ended with "failed"';
       assert.match(stdout, new RegExp(`^Unit mnt-held\\.mount: ${reason}\n`));
