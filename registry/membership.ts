@@ -58,7 +58,8 @@ interface Held {
 
 /** A call that waits until the store has what it asked for. */
 interface Waiter {
-  readonly turn: number;
+  turn: number;
+  readonly promise: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -74,6 +75,8 @@ class Member implements Membership {
   #held: Held | undefined;
   #lease: string;
   #waiters: readonly Waiter[] = [];
+  /** The waiter that all publications share which have not been carried out. */
+  #publication: Waiter | undefined;
   #failing = false;
   /** Keys that something else has deleted or overwritten, as far as that is not mended. */
   #lost: readonly string[] = [];
@@ -96,7 +99,16 @@ class Member implements Membership {
 
   publish(states: ReadonlyMap<UnitName, UnitState>): Promise<void> {
     this.#wanted = new Map(Array.from(states, ([name, state]) => [name, encodeState(state)]));
-    return this.settled();
+    const waiting = this.#publication;
+    // A store that is away for hours must not gather a waiter for each change.
+    if (waiting && this.#waiters.includes(waiting)) {
+      this.#turnstile.turn();
+      waiting.turn = this.#turnstile.count;
+      return waiting.promise;
+    }
+    const promise = this.settled();
+    this.#publication = this.#waiters.at(-1);
+    return promise;
   }
 
   update(machine: MachineRecord): Promise<void> {
@@ -160,7 +172,7 @@ class Member implements Membership {
     if (this.#stop.signal.aborted) return Promise.reject(this.#stop.signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#turnstile.turn();
-    this.#waiters = [...this.#waiters, { turn: this.#turnstile.count, resolve, reject }];
+    this.#waiters = [...this.#waiters, { turn: this.#turnstile.count, promise, resolve, reject }];
     return promise;
   }
 

@@ -62,6 +62,7 @@ export class Agent {
   #hands: Hands | undefined;
   #view: MachineView | undefined;
   #published: ReadonlyMap<UnitName, UnitState> | undefined;
+  #publication: Promise<void> | undefined;
   #stockTaken_ms = -Infinity;
   #last: Pick<AgentWorld, "wanted" | "states"> | undefined;
   #draining = false;
@@ -236,9 +237,12 @@ export class Agent {
       this.#published = world.states;
       // Not waited for: a store that is away must not keep a unit from being stopped. What it refuses now, the
       // membership itself writes when it can.
-      membership.publish(world.states).catch((error) => {
-        log("warn", `unit states could not be published: ${error.message}`);
-      });
+      const published = membership.publish(world.states);
+      // Publications share a promise until the store has taken them.
+      if (published !== this.#publication) {
+        published.catch((error) => log("warn", `unit states could not be published: ${error.message}`));
+      }
+      this.#publication = published;
     }
     await this.#hands!.carryOut(commands, world);
   }
