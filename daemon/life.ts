@@ -110,19 +110,32 @@ async function join(options: LifeOptions, signal: AbortSignal): Promise<Member> 
   let store = await registry.open(await memory.store());
   await memory.saveStore(store);
   const membership = await registry.join(machine, await memory.lease(), signal);
-  let lease = membership.lease;
+  let lease: string | undefined = membership.lease;
   await memory.saveLease(lease);
+  let hasLeft = false;
+  let failing = false;
   const remember = () => {
     const saves: Promise<void>[] = [];
     const now = registry.memory;
     if (now && (now.id !== store.id || now.revision !== store.revision)) saves.push(memory.saveStore(store = now));
-    if (membership.lease !== lease) {
-      lease = membership.lease;
-      saves.push(memory.saveLease(lease || undefined));
+    const held = hasLeft ? "" : membership.lease;
+    if (held !== lease) {
+      lease = held;
+      saves.push(memory.saveLease(held || undefined));
     }
-    Promise.all(saves).catch((error) => log("error", messageOf(error)));
+    if (saves.length === 0) return;
+    Promise.all(saves).then(() => {
+      if (failing) log("info", "the daemon's memory of store and lease can be written again");
+      failing = false;
+    }, (error) => {
+      log(failing ? "debug" : "error", messageOf(error));
+      failing = true;
+      // The next call saves it again; the store's revision changes all the time.
+      lease = undefined;
+    });
   };
   const leave = async () => {
+    hasLeft = true;
     // First, since the next daemon must not take up a lease that may be revoked late.
     await memory.saveLease(undefined);
     await membership.leave();
