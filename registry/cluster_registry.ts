@@ -48,8 +48,8 @@ export interface ClusterRegistryOptions {
   readonly mirrorQuiet_ms?: number;
 }
 
-/** Texts of files kept in memory: enough for every unit of a machine, bounded all the same. */
-const maxCachedFiles = 2048;
+/** Texts of files kept in memory, in characters: enough for every unit of a machine. */
+const maxCachedCharacters = 8 * 1024 * 1024;
 
 /** The keys that make a unit's record. */
 const recordKeys = [unitKey, globalKey, targetKey] as const;
@@ -59,6 +59,7 @@ export class ClusterRegistry implements Registry {
   readonly #session: StoreSession;
   readonly #mirror: Mirror;
   readonly #files = new Map<string, string>();
+  #cachedCharacters = 0;
   readonly #commits: GroupCommit;
   readonly #records = new Gatherer<UnitName, readonly (KeyValue | undefined)[]>({
     fits: (round) => (round.length + 1) * recordKeys.length < maxTransactionOps,
@@ -162,12 +163,12 @@ export class ClusterRegistry implements Registry {
   }
 
   #cache(hash: string, text: string): void {
-    if (this.#files.size >= maxCachedFiles) {
-      for (const oldest of this.#files.keys()) {
-        this.#files.delete(oldest);
-        break;
-      }
-    }
+    this.#cachedCharacters += text.length - (this.#files.get(hash)?.length ?? 0);
     this.#files.set(hash, text);
+    for (const [oldest, { length }] of this.#files) {
+      if (this.#cachedCharacters <= maxCachedCharacters || oldest === hash) break;
+      this.#files.delete(oldest);
+      this.#cachedCharacters -= length;
+    }
   }
 }
