@@ -15,7 +15,7 @@ import type { Context } from "./command.ts";
 import { inParallel } from "./concurrency.ts";
 import { unloaded } from "./goals.ts";
 import { complain, type Io, reasonOf, say } from "./io.ts";
-import { type NamedUnit, namedUnit } from "./local_file.ts";
+import { lineOf, type NamedUnit, namedUnit } from "./local_file.ts";
 import { CreationError, optionsOf, planUnit, type Sourcing, type UnitPlan } from "./unit_source.ts";
 import { waitForUnits } from "./wait.ts";
 
@@ -192,7 +192,7 @@ function check(context: Context, plan: UnitPlan): UnitPlan {
   const located = (message: string, line: number | undefined) =>
     `Unit ${name}: ${message}` + (local && line !== undefined ? ` (${local.path}:${line})` : "");
   const findings = checkUnit(name, options)
-    .map(({ kind, message, option }) => ({ kind, message, text: located(message, local?.lines[option ?? -1]) }));
+    .map((finding) => ({ ...finding, text: located(finding.message, local && lineOf(local, finding)) }));
   const invalid = findings.find(({ kind }) => kind === "invalid");
   if (invalid) throw new CreationError(invalid.text);
   const unknown = findings.filter(({ kind }) => kind === "unknown");

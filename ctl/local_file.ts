@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Finding } from "../registry/unit_check.ts";
 import { readUnitFile, type UnitFile, UnitFileError } from "../systemd/unit_file.ts";
 import { mangleUnitName, recognizedTypes, storableTypes, templateOf } from "../systemd/unit_name.ts";
 import { type Io, reasonOf } from "./io.ts";
@@ -63,6 +64,11 @@ export async function readLocalFile(path: string, io: Io): Promise<LocalFile | u
     throw new LocalFileError(`the file has no options, so that there is nothing to store${why}`, path, undefined);
   }
   return file && { ...file, path };
+}
+
+/** The line of a file that a finding concerns; undefined if it concerns the unit as a whole. */
+export function lineOf(file: LocalFile, { option, inHeader }: Finding): number | undefined {
+  return option === undefined ? undefined : (inHeader === true ? file.headerLines : file.lines)[option];
 }
 
 /** Files of Podman's Quadlet, see podman-systemd.unit(5). */

@@ -36,6 +36,8 @@ export interface Finding {
   readonly message: string;
   /** Which of the options it concerns, counted from 0; undefined if it is the unit as a whole. */
   readonly option?: number;
+  /** True if it concerns the header of that option's section. */
+  readonly inHeader?: true;
 }
 
 /** Checks the name and the options of a unit. The most severe findings come first. */
@@ -54,7 +56,7 @@ export function doubtfulValues(name: string, options: readonly UnitOption[]): st
   return doubts(name, options).map(({ message }) => message);
 }
 
-type Doubt = Pick<Finding, "message" | "option">;
+type Doubt = Pick<Finding, "message" | "option" | "inHeader">;
 
 /** The first option of each section, with its place. */
 function sectionsOf(options: readonly UnitOption[]): Map<string, number> {
@@ -87,7 +89,7 @@ function misspellings(options: readonly UnitOption[]): Doubt[] {
     const meant = knownSections.includes(section) ? undefined : nearest(section, knownSections);
     if (meant === undefined) return [];
     const message = `unrecognized section: ${quote(`[${section}]`)} (did you mean ${quote(`[${meant}]`)}?)`;
-    return [{ message, option }];
+    return [{ message, option, inHeader: true as const }];
   });
   return [...sections, ...[...keys].map(([key, option]) => ({ message: unrecognizedOption(key), option }))]
     .sort((a, b) => a.option - b.option);
@@ -101,10 +103,10 @@ function ignoredSections(name: string, options: readonly UnitOption[]): Doubt[] 
     if (section === own || commonSections.includes(section) || section.startsWith("X-")) return [];
     const header = shown(`[${section}]`);
     if (knownSections.includes(section)) {
-      return [{ message: `section ${header} is ignored in a unit of type ${type}`, option }];
+      return [{ message: `section ${header} is ignored in a unit of type ${type}`, option, inHeader: true }];
     }
     if (nearest(section, knownSections) !== undefined) return [];
-    return [{ message: `section ${header} is unknown to systemd and ignored`, option }];
+    return [{ message: `section ${header} is unknown to systemd and ignored`, option, inHeader: true }];
   });
 }
 

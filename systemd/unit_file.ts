@@ -20,6 +20,8 @@ export interface UnitFile {
   readonly options: UnitOption[];
   /** For each option, the line it starts on; 1 for the first line. */
   readonly lines: readonly number[];
+  /** For each option, the line of its section's header. */
+  readonly headerLines: readonly number[];
   readonly ignored: readonly IgnoredText[];
 }
 
@@ -59,6 +61,7 @@ export function readUnitFile(text: string): UnitFile {
   refuseLongLines(text);
   const options: UnitOption[] = [];
   const lines: number[] = [];
+  const headerLines: number[] = [];
   const ignored: IgnoredText[] = [];
   const cursor = new Cursor(text);
   let section = seekFirstSection(cursor);
@@ -81,9 +84,10 @@ export function readUnitFile(text: string): UnitFile {
       refuseMalformedText(value, line);
       options.push({ section, name, value });
       lines.push(line);
+      headerLines.push(cursor.headerLine);
     }
   }
-  return { options, lines, ignored };
+  return { options, lines, headerLines, ignored };
 }
 
 /** A value as systemd reads it: continued lines are joined by a space, and comments between them are left out. */
@@ -139,6 +143,8 @@ class Cursor {
   at = 0;
   /** Where the first header starts; the end of the text without one. */
   sectionsStart = 0;
+  /** The line of the latest section header. */
+  headerLine = 0;
   #counted = 0;
   #line = 1;
   constructor(readonly text: string) {}
@@ -232,6 +238,7 @@ function readHeader(cursor: Cursor): string {
   cursor.at = end + 1;
   const garbage = trim(cursor.line());
   const section = cursor.text.slice(start, end);
+  cursor.headerLine = line;
   refuseMalformedText(section, line);
   if (garbage !== "") {
     throw new UnitFileError(`found garbage after section name ${excerpt(section)}: ${excerpt(garbage)}`, line);

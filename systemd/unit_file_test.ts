@@ -200,7 +200,8 @@ Deno.test("text that is no option is ignored and named with its line", async (t)
 });
 
 Deno.test("each option has the line it starts on", () => {
-  assert.deepEqual(readUnitFile("# c\n[A]\nx=1 \\\n 2\n\ny=3\n[B]\n z=4").lines, [3, 6, 8]);
+  const file = readUnitFile("# c\n[A]\nx=1 \\\n 2\n\ny=3\n[B]\n z=4");
+  assert.deepEqual([file.lines, file.headerLines], [[3, 6, 8], [2, 2, 7]]);
 });
 
 Deno.test("continued lines are joined as systemd joins them", () => {

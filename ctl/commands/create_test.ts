@@ -347,7 +347,7 @@ const cases: Case[] = [
     files: { "a.service": hello + "[X-fleet]\nGlobal=true\n" },
     status: 1,
     stderr: 'Error creating units: Unit a.service: unrecognized section: "[X-fleet]" ' +
-      '(did you mean "[X-Fleet]"?) (a.service:4). Add --allow-unknown to accept it all the same.\n',
+      '(did you mean "[X-Fleet]"?) (a.service:3). Add --allow-unknown to accept it all the same.\n',
     writes: [],
   },
   {

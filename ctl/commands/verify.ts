@@ -6,6 +6,7 @@ import { say } from "../io.ts";
 import { chosenFields, type Columns, listFlags, printList, textColumn } from "../listing.ts";
 import { systemdFindings } from "../systemd_verify.ts";
 import {
+  lineOf,
   type LocalFile,
   LocalFileError,
   namedUnit,
@@ -99,13 +100,15 @@ function failed(place: Pick<FileFinding, "file" | "line">, message: string): Che
   return { findings: [{ ...place, severity: "error", source: "fleet", message }], bySystemd: true };
 }
 
-function ownFindings(name: string, { path, options, lines, ignored }: LocalFile): FileFinding[] {
+function ownFindings(name: string, file: LocalFile): FileFinding[] {
+  const { path, ignored } = file;
   const found: FileFinding[] = ignored.map(({ line, message }) => ({
     ...{ file: path, line, severity: "warning", source: "fleet" },
     message: `ignored ${message}`,
   }));
-  for (const { kind, message, option } of checkUnit(name, options)) {
-    const line = option === undefined ? undefined : lines[option];
+  for (const finding of checkUnit(name, file.options)) {
+    const { kind, message } = finding;
+    const line = lineOf(file, finding);
     found.push({
       ...{ file: path, ...line !== undefined && { line }, message },
       ...{ severity: kind === "doubtful" ? "warning" : "error", source: "fleet" },

@@ -48,9 +48,18 @@ Deno.test("verify finds what fleet refuses, misspelled names and doubtful values
     'u/a.service | 1 | warning | fleet | ignored text outside of any section: "A=b"\n' +
       'u/a.service | 4 | warning | fleet | ignored line without =: "Restart always"\n' +
       'u/a.service | - | error | fleet | malformed MachineMetadata "a": expect key=value, or several as "key1=value1" "key2=value2"\n' +
-      'u/a.service | 6 | error | fleet | unrecognized section: "[X-fleet]" (did you mean "[X-Fleet]"?)\n' +
+      'u/a.service | 5 | error | fleet | unrecognized section: "[X-fleet]" (did you mean "[X-Fleet]"?)\n' +
       'u/a.service | 8 | error | fleet | unrecognized requirement in [X-Fleet] section: "MachineMetaData" (did you mean "MachineMetadata"?)\n' +
       'u/a.service | 10 | warning | fleet | malformed pattern "a[" in Conflicts: it matches no unit\n',
+  );
+});
+
+Deno.test("verify tells once of a misspelled section that systemd ignores too", async () => {
+  const hosts = analyzing("a.service:4: Unknown section 'Servcie'. Ignoring.");
+  const { stdout } = await verify("--no-legend a.service", { "a.service": good + "\n[Servcie]\nUser=a\n" }, hosts);
+  assert.equal(
+    stdout,
+    'a.service | 4 | error | fleet | unrecognized section: "[Servcie]" (did you mean "[Service]"?)\n',
   );
 });
 

@@ -112,7 +112,7 @@ const refused: Case = {
     const reasons: Readonly<Record<string, RegExp>> = {
       "only-remarks.service": /the file has no options, so that there is nothing to store$/m,
       "latin1.service": /line 2: the text is not valid UTF-8/,
-      "lower.service": /unrecognized section: "\[X-fleet\]" \(did you mean "\[X-Fleet\]"\?\) \(\S+lower\.service:4\)/,
+      "lower.service": /unrecognized section: "\[X-fleet\]" \(did you mean "\[X-Fleet\]"\?\) \(\S+lower\.service:3\)/,
       "web.container": /"\.container" is no type of unit that fleet takes \(automount, .*\): Quadlet files are not/,
     };
     for (const [name, reason] of Object.entries(reasons)) {
