@@ -14,11 +14,20 @@ const unsafe =
   // deno-lint-ignore no-control-regex -- control characters are what is looked for
   /\x1b\[[0-9;]*m|\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
+/** The last color of a line that is not a reset, and what follows it: black on black would hide the next lines. */
+const openColor =
+  // deno-lint-ignore no-control-regex -- control characters are what is looked for
+  /\x1b\[(?!0?m)[0-9;]*m[^\x1b\r\n]*(?=\r?\n)/g;
+
 /**
  * Shows control characters as escapes, `\x1b` or `\u202e`. Colors (SGR), tabs, line feeds and carriage returns before a
- * line feed stay; links lose their target.
+ * line feed stay, but a color ends with its line; links lose their target.
  */
 export function printable(text: string): string {
+  return escaped(text).replace(openColor, "$&\x1b[0m");
+}
+
+function escaped(text: string): string {
   return text.replace(link, "").replace(unsafe, (found) => {
     if (found.length > 1) return found;
     const code = found.charCodeAt(0);
@@ -28,7 +37,7 @@ export function printable(text: string): string {
 
 /** The same for text that is one line: line feeds and carriage returns in it are shown as escapes too. */
 export function printableLine(line: string): string {
-  return printable(line).replaceAll("\r", "\\x0d").replaceAll("\n", "\\n");
+  return printable(escaped(line).replaceAll("\r", "\\x0d").replaceAll("\n", "\\n") + "\n").slice(0, -1);
 }
 
 /** Makes a stream of bytes harmless, piece by piece; a character may be cut by the end of a piece. */

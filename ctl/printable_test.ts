@@ -15,6 +15,13 @@ Deno.test("colors, tabs, line ends and letters of any script stay", () => {
   assert.equal(printable(text), text);
 });
 
+Deno.test("a color ends with its line, so that it cannot hide the lines of others", () => {
+  assert.equal(printable("\x1b[8mhidden\r\nnext\n"), "\x1b[8mhidden\x1b[0m\r\nnext\n");
+  assert.equal(printable("\x1b[0;8m\x1b[30m\n"), "\x1b[0;8m\x1b[30m\x1b[0m\n");
+  assert.equal(printableLine("\x1b[31mred"), "\x1b[31mred\x1b[0m");
+  assert.equal(printableLine("\x1b[31mred\x1b[m"), "\x1b[31mred\x1b[m");
+});
+
 Deno.test("links lose their target", () => {
   assert.equal(printable("\x1b]8;;file:///x\x07name\x1b]8;;\x07 \x1b]8;;http://y\x1b\\n\x1b]8;;\x1b\\"), "name n");
 });
