@@ -75,9 +75,11 @@ async function stopAndStart(context: Context, units: readonly RestartedUnit[]): 
   await set("loaded");
   const stops = units.map(({ name }) => ({ name, stages: [{ judge: stopped(), goal: "report state loaded" }] }));
   const failures = await waitForUnits(context, stops, attemptsOf(context));
-  if (failures.length > 0) return failures;
+  // One that does not stop must not leave the others stopped, nor be stopped later.
   await set("launched");
-  return await waitForUnits(context, units.map((unit) => startWait(context, unit)), attemptsOf(context));
+  const waits = units.filter(({ name }) => failures.every((failure) => failure.name !== name))
+    .map((unit) => startWait(context, unit));
+  return [...failures, ...await waitForUnits(context, waits, attemptsOf(context))];
 }
 
 /** The wait for a loaded unit that is wanted launched now. */

@@ -113,6 +113,23 @@ Deno.test("start: a server that knows no such request restarts, or stops and sta
   ]);
 });
 
+Deno.test("start: where units are stopped and started, one that does not stop leaves no other stopped", async () => {
+  const api = new FakeApi();
+  for (const name of ["a.service", "b.service"]) {
+    api.add(name, "launched", option);
+    api.say(name, "failed", "failed");
+  }
+  api.intercept = ({ method }) => method === "POST" ? refusal(404, "") : undefined;
+  api.onWish = (name) => {
+    if (name === "a.service") api.obey(name);
+  };
+  const { status, stdout, stderr, writes } = await ran(api, "start --block-attempts=1 a b");
+  assert.deepEqual(writes.slice(-2).sort(), ["PUT /units/a.service", "PUT /units/b.service"]);
+  assert.equal(api.units.get("b.service")?.desiredState, "launched");
+  assert.deepEqual([status, stdout], [1, `Unit a.service launched on ${where}\n`]);
+  assert.match(stderr, /^Error waiting for units: timed out waiting for unit b\.service to report state loaded\n$/);
+});
+
 const crashing = (api: FakeApi) => {
   api.onWish = (name) => {
     api.obey(name);
