@@ -5,6 +5,7 @@
  */
 
 import { decodeAssignment, decodeLeader, decodeMachine, decodeState, decodeTarget, decodeUnit } from "./codec.ts";
+import { ForeignKeys } from "./foreign_keys.ts";
 import { type ParsedKey, parseKey } from "./keys.ts";
 import { type Log, messageOf } from "./log.ts";
 import {
@@ -58,7 +59,11 @@ export class ClusterView {
   #epoch = 0;
   #made: Cluster | undefined;
 
-  constructor(private readonly log: Log) {}
+  readonly #foreign: ForeignKeys;
+
+  constructor(private readonly log: Log) {
+    this.#foreign = new ForeignKeys(log);
+  }
 
   get revision(): Revision {
     return this.#revision;
@@ -140,7 +145,7 @@ export class ClusterView {
   #put(kv: KeyValue, told: ReadonlyMap<string, Unreadable> = this.#unreadable): void {
     const key = parseKey(kv.key);
     if (key === undefined) {
-      this.log("warn", "a key in the store is not fleet's and is left out", { key: kv.key });
+      this.#foreign.found(kv.key);
       return;
     }
     try {

@@ -185,3 +185,11 @@ Deno.test("the log is told once a revision, however often all is read afresh", (
   bench.write({ "unit/a.service": "{" });
   assert.equal(bench.told.length, 2);
 });
+
+Deno.test("a key that is not fleet's is logged once, however often it is written", () => {
+  const bench = new Bench();
+  for (let round = 0; round < 3; round++) bench.write({ "foreign/key": `${round}` }).afresh();
+  assert.equal(bench.told.length, 1);
+  for (let key = 0; key < 1_000; key++) bench.write({ [`foreign/${key}`]: "" });
+  assert.equal(bench.told.length, 101, "keys without end do not fill the log");
+});

@@ -6,6 +6,7 @@
 
 import { SharedMap, unreadableMessage } from "./cluster_view.ts";
 import { decodeAssignment, decodeUnit } from "./codec.ts";
+import { ForeignKeys } from "./foreign_keys.ts";
 import { assignPrefix, globalPrefix, metadataPrefix, parseKey } from "./keys.ts";
 import { type Log, messageOf } from "./log.ts";
 import type { Assignment, MachineId, MachineView, Revision, Unit, UnitName } from "./model.ts";
@@ -28,7 +29,11 @@ export class MachineViewBuilder {
   #deletions = 0;
   readonly #withdrawn = new Set<UnitName>();
 
-  constructor(private readonly machine: MachineId, private readonly log: Log) {}
+  readonly #foreign: ForeignKeys;
+
+  constructor(private readonly machine: MachineId, private readonly log: Log) {
+    this.#foreign = new ForeignKeys(log);
+  }
 
   /** How many keys were seen to be deleted: what is gone is to be believed only of the right store. */
   get deletions(): number {
@@ -96,7 +101,7 @@ export class MachineViewBuilder {
         this.#assignments.set(key.name, decodeAssignment(key.machine, key.name, kv));
       } else if (key?.kind === "global") this.#globals.set(key.name, decodeUnit(key.name, kv));
       else if (key?.kind === "metadata") this.#metadata = { ...this.#metadata, [key.key]: kv.value };
-      else this.log("warn", "a key in the store is not fleet's and is left out", { key: kv.key });
+      else this.#foreign.found(kv.key);
       this.#unreadable.delete(kv.key);
     } catch (error) {
       if (told.get(kv.key)?.revision !== kv.modRevision) {
