@@ -28,6 +28,12 @@ export interface JournalRead {
 const again_ms = 500;
 
 /**
+ * A journal that ends with nothing said, and within `short_ms`, will probably do so again: it is asked for later each
+ * time, at most after `most_ms`, and so is the warning.
+ */
+const ended = { short_ms: 30_000, most_ms: 60_000 } as const;
+
+/**
  * The journal, in pieces of text as they come, or why it is to be read on the machine itself: "" if that is this one or
  * a flag wants it so, else why the API cannot tell. Where the server ends a journal that is followed, because it restarts or the
  * machine has gone for example, it is asked again for what is new from then on.
@@ -49,17 +55,27 @@ async function* pieces(
   read: JournalRead,
   first: ReadableStream<Uint8Array>,
 ): AsyncGenerator<string> {
-  for (let now: Reading = { body: first, machine: read.machine };; now = await askUntilTold(context, read, now)) {
-    const { body } = now;
+  const { io } = context;
+  let pause_ms = again_ms;
+  for (let now: Reading = { body: first, machine: read.machine };;) {
+    const begun_ms = io.now_ms();
+    let isEmpty = true;
     try {
-      yield* body.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>);
+      for await (const text of now.body.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)) {
+        isEmpty = false;
+        yield text;
+      }
       if (!read.follow) return;
     } catch (error) {
       if (!read.follow || !isBroken(error)) throw error;
-      context.io.log("DEBUG", `the journal of ${read.unit} broke off: ${reasonOf(error)}`);
+      io.log("DEBUG", `the journal of ${read.unit} broke off: ${reasonOf(error)}`);
     }
     const { endpoint } = context.client;
-    context.io.log("WARN", `${endpoint} ended the journal of ${read.unit}; going on with what comes from now on`);
+    io.log("WARN", `${endpoint} ended the journal of ${read.unit}; going on with what comes from now on`);
+    const isShort = isEmpty && io.now_ms() - begun_ms < ended.short_ms;
+    pause_ms = isShort ? Math.min(ended.most_ms, 2 * pause_ms) : again_ms;
+    await io.sleep(pause_ms - again_ms);
+    now = await askUntilTold(context, read, now);
   }
 }
 

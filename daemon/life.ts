@@ -7,6 +7,7 @@
 
 import type { Clock } from "../registry/clock.ts";
 import { type Log, messageOf } from "../registry/log.ts";
+import { causeOf } from "../registry/log_repeats.ts";
 import type { MachineRecord } from "../registry/model.ts";
 import {
   DuplicateMachineError,
@@ -84,8 +85,8 @@ export async function live(options: LifeOptions, signal: AbortSignal): Promise<v
       if (error instanceof WrongStoreError) await keepDoubt(options, error);
       const reason = messageOf(error);
       status({ ready: false, reason, ...(error instanceof WrongStoreError && { wrongStore: error }) });
-      if (reason !== said) log(severity(error), advice(error, reason));
-      said = reason;
+      if (causeOf(reason) !== said) log(severity(error), advice(error, reason));
+      said = causeOf(reason);
       await options.bell.wait(delay_ms(error, failures++), clock, signal);
     } finally {
       chapter.abort();

@@ -7,6 +7,7 @@
 import { ClusterRegistry } from "../registry/cluster_registry.ts";
 import type { Doubts } from "../registry/fence.ts";
 import { type Log, messageOf } from "../registry/log.ts";
+import { withoutRepeats } from "../registry/log_repeats.ts";
 import type { MachineId, MachineRecord } from "../registry/model.ts";
 import type { Registry } from "../registry/mod.ts";
 import type { Store } from "../registry/store.ts";
@@ -226,7 +227,7 @@ function openRegistry(config: Config, store: Store, doubts: Doubts, log: Log): R
   return new ClusterRegistry({
     store: lend(store),
     clock: systemClock,
-    log: logOf("registry", log),
+    log: withoutRepeats(logOf("registry", log), systemClock),
     writer: readMachineId,
     doubts,
     agentTtl_s: Math.max(1, Math.floor(config.agentTtl_ms / 1000)),

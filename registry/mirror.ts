@@ -155,6 +155,8 @@ export class Mirror {
     this.#following = false;
     running?.abort.abort();
     await running?.ended;
+    // What nobody looks at needs no memory. The next use may have begun meanwhile.
+    if (this.#running === undefined) this.#view.reset([], 0);
   }
 
   async #run(signal: AbortSignal): Promise<void> {

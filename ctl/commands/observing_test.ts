@@ -243,6 +243,23 @@ Deno.test("journal -f: a server that ends or breaks it is asked again for what i
   assert.deepEqual(api.journalQueries, [query, ...Array(2).fill(query.replace("lines=3", "lines=0"))]);
 });
 
+Deno.test("journal -f, logs -f: a server that ends an empty journal again and again is asked, and told of, less and less", async () => {
+  for (const command of ["journal -f a", "logs -f a"]) {
+    const api = cluster();
+    journalOf(api, ["", "", "", "", "", ""]);
+    const io = new FakeIo();
+    const pauses_ms: number[] = [];
+    const { sleep } = io;
+    io.sleep = (ms, signal) => {
+      if (ms > 500 && ms !== Infinity) pauses_ms.push(ms + 500);
+      return sleep.call(io, ms, signal);
+    };
+    const { stderr } = await fleetctl(api, command, io);
+    assert.equal(stderr.match(/^WARN .* ended the journal/gm)?.length, 6);
+    assert.deepEqual(pauses_ms.filter((ms) => ms > 1_000), [2_000, 4_000, 8_000, 16_000, 32_000]);
+  }
+});
+
 Deno.test("journal -f, logs -f: where the unit has moved when its machine has gone, and until then nowhere", async () => {
   const other = "454c99ff00000000000000000000cafe";
   const line = (text: string) => JSON.stringify({ MESSAGE: text, __REALTIME_TIMESTAMP: "1" }) + "\n";

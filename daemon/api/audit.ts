@@ -22,23 +22,30 @@ export class AuditLog {
   #logged = 0;
   #left = 0;
 
-  constructor(private readonly clock: Clock, private readonly log: Log) {}
+  /** `closing`: aborted when the server ends, before which what was left out is logged. */
+  constructor(private readonly clock: Clock, private readonly log: Log, private readonly closing: AbortSignal) {}
 
   refused({ code, message }: Denial, request: Request, peer: Peer): void {
     const now_ms = this.clock.monotonic_ms();
     if (this.#logged === 0 || now_ms - this.#since_ms >= logWindow_ms) {
-      if (this.#left > 0) this.log("warn", `${this.#left} more API requests were refused`);
       this.#since_ms = now_ms;
       this.#logged = 0;
-      this.#left = 0;
     }
     if (this.#logged >= maxLogged) {
-      this.#left++;
+      // Logged at the end of the minute, also if no other request is refused.
+      if (this.#left++ === 0) {
+        void this.clock.sleep(this.#since_ms + logWindow_ms - now_ms, this.closing).then(() => this.#logLeft());
+      }
       return;
     }
     this.#logged++;
     const asked = { ...whoAsks(peer), ...whatIsAsked(request, peer) };
     this.log("warn", "an API request was refused", { ...asked, code, reason: message });
+  }
+
+  #logLeft(): void {
+    this.log("warn", `${this.#left} more API requests were refused`);
+    this.#left = 0;
   }
 
   /** `as`: whose token or certificate let it in. */

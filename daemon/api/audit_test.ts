@@ -10,15 +10,17 @@ const unix: Connection = { kind: "unix", remote: "unix", hosts: ["x"], process }
 
 type Line = Parameters<Log>;
 
-function open(): { readonly audit: AuditLog; readonly lines: Line[]; readonly clock: ManualClock } {
+function open(
+  closing = new AbortController(),
+): { readonly audit: AuditLog; readonly lines: Line[]; readonly clock: ManualClock } {
   const clock = new ManualClock();
   const lines: Line[] = [];
-  return { audit: new AuditLog(clock, (...line) => lines.push(line)), lines, clock };
+  return { audit: new AuditLog(clock, (...line) => lines.push(line), closing.signal), lines, clock };
 }
 
 const request = (method: string) => new Request("http://localhost/", { method });
 
-Deno.test("refusals are logged with the peer, and not without end", () => {
+Deno.test("refusals are logged with the peer, and not without end", async () => {
   const { audit, lines, clock } = open();
   const denied = () =>
     audit.refused({ code: 401, message: "no" }, request("GET"), { target: "/x", connection: network });
@@ -32,8 +34,21 @@ Deno.test("refusals are logged with the peer, and not without end", () => {
   }];
   assert.deepEqual(lines, Array(10).fill(line));
   clock.advance(60_000);
+  await ManualClock.settle();
+  assert.deepEqual(lines.slice(10), [["warn", "990 more API requests were refused"]], "without another refusal");
   denied();
-  assert.deepEqual(lines.slice(10), [["warn", "990 more API requests were refused"], line]);
+  assert.deepEqual(lines.slice(11), [line]);
+});
+
+Deno.test("how many more refusals there were is logged when the server ends", async () => {
+  const closing = new AbortController();
+  const { audit, lines } = open(closing);
+  for (let i = 0; i < 12; i++) {
+    audit.refused({ code: 401, message: "no" }, request("GET"), { target: "/x", connection: network });
+  }
+  closing.abort();
+  await ManualClock.settle();
+  assert.deepEqual(lines.slice(10), [["warn", "2 more API requests were refused"]]);
 });
 
 Deno.test("what could change something is logged with who asked, what it came to, and as whom", () => {

@@ -81,7 +81,7 @@ export class Door {
     this.#credentials = options.credentials;
     this.limits = { ...usualLimits, ...options.limits };
     this.processes = openPeerCredentials(options.log);
-    this.#audit = new AuditLog(options.clock, options.log);
+    this.#audit = new AuditLog(options.clock, options.log, closing);
     closing.addEventListener("abort", () => this.#open.forEach(({ leaving }) => leaving.abort()));
     void this.#dropStalled();
   }
