@@ -4,7 +4,7 @@
  * @module
  */
 
-import { editDistance } from "../registry/spelling.ts";
+import { editDistance } from "../runtime/spelling.ts";
 import { type ApiClient, createApiClient } from "./api.ts";
 import {
   Flags,

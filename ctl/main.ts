@@ -69,7 +69,7 @@ const defaultEtcd = "http://127.0.0.1:2379";
  */
 async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
   const [{ openEtcdStore }, { ClusterRegistry }, { createHandler }] = await Promise.all([
-    import("../registry/etcd/store.ts"),
+    import("../registry/store/etcd/store.ts"),
     import("../registry/cluster_registry.ts"),
     import("../daemon/api/routes.ts"),
   ]);

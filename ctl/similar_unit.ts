@@ -4,7 +4,7 @@
  * @module
  */
 
-import { nearest } from "../registry/spelling.ts";
+import { nearest } from "../runtime/spelling.ts";
 import { templateOf } from "../systemd/unit_name.ts";
 
 /** Names shorter than this are near to too many others. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { messageOf } from "../registry/log.ts";
+import { messageOf } from "../runtime/log.ts";
 import { ConfigError } from "./config.ts";
 import { type Configuration, readConfiguration } from "./configuration.ts";
 import { effectiveConfig } from "./effective.ts";

@@ -1,6 +1,6 @@
 /** The real clock. 🚪 */
 
-import type { Clock } from "../registry/clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 
 /** Longer sleeps are not possible in one go: setTimeout counts in 32 bits. */
 const longest_ms = 2 ** 31 - 1;

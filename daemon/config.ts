@@ -5,7 +5,7 @@
  * @module
  */
 
-import { nearest } from "../registry/spelling.ts";
+import { nearest } from "../runtime/spelling.ts";
 import { ConfigError, readSettings, type Setting } from "./config_file.ts";
 
 export { ConfigError };

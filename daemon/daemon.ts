@@ -5,11 +5,11 @@
  * @module
  */
 
-import type { Clock } from "../registry/clock.ts";
-import type { Doubts } from "../registry/fence.ts";
-import { type Log, messageOf } from "../registry/log.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Doubts } from "../registry/writes/fence.ts";
+import { type Log, messageOf } from "../runtime/log.ts";
 import type { Registry } from "../registry/mod.ts";
-import type { Store } from "../registry/store.ts";
+import type { Store } from "../registry/store/port.ts";
 import type { Config } from "./config.ts";
 import type { Status } from "./life.ts";
 import type { Notify } from "./notify.ts";

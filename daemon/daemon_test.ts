@@ -1,9 +1,9 @@
 /** The daemon over reloads: what lives on, what begins anew, and what a bad configuration does, which is nothing. */
 
 import assert from "node:assert/strict";
-import type { Doubts } from "../registry/fence.ts";
+import type { Doubts } from "../registry/writes/fence.ts";
 import type { Registry } from "../registry/mod.ts";
-import type { Store } from "../registry/store.ts";
+import type { Store } from "../registry/store/port.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { Daemon } from "./daemon.ts";

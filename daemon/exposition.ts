@@ -5,7 +5,7 @@
  */
 
 import process from "node:process";
-import type { Clock } from "../registry/clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { UnitState } from "../registry/model.ts";
 import type { Metrics, Renewals } from "./metrics.ts";
 import { version } from "./version.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Log } from "../registry/log.ts";
+import type { Log } from "../runtime/log.ts";
 
 const priorities = { debug: 7, info: 6, warn: 4, error: 3 } as const;
 

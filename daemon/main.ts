@@ -5,12 +5,12 @@
  */
 
 import { ClusterRegistry } from "../registry/cluster_registry.ts";
-import type { Doubts } from "../registry/fence.ts";
-import { type Log, messageOf } from "../registry/log.ts";
+import type { Doubts } from "../registry/writes/fence.ts";
+import { type Log, messageOf } from "../runtime/log.ts";
 import { withoutRepeats } from "../registry/log_repeats.ts";
 import type { MachineId, MachineRecord } from "../registry/model.ts";
 import type { Registry } from "../registry/mod.ts";
-import type { Store } from "../registry/store.ts";
+import type { Store } from "../registry/store/port.ts";
 import { openSystemd } from "../systemd/dbus/mod.ts";
 import type { Systemd } from "../systemd/mod.ts";
 import { acceptStore } from "./accept.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Clock } from "../registry/clock.ts";
-import type { Store } from "../registry/store.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Store } from "../registry/store/port.ts";
 import type { Systemd } from "../systemd/mod.ts";
 import { type Metric, Tally } from "./tally.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { UnitState } from "../registry/model.ts";
-import type { Store } from "../registry/store.ts";
+import type { Store } from "../registry/store/port.ts";
 import { systemClock } from "./clock.ts";
 import { exposition } from "./exposition.ts";
 import { observeEngine, observeRounds, observeStore, openMetrics } from "./metrics.ts";

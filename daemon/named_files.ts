@@ -5,7 +5,7 @@
  */
 
 import { readFile } from "node:fs/promises";
-import { messageOf } from "../registry/log.ts";
+import { messageOf } from "../runtime/log.ts";
 import { certificatesOf, privateKeyOf, whyInvalid } from "./pem.ts";
 
 /** Where each option was set, by name. */

@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { Clock } from "../registry/clock.ts";
-import type { Log } from "../registry/log.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
 
 /** A bell: rung any number of times, it wakes the one loop that listens once. */
 export class Bell {

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Clock } from "../registry/clock.ts";
-import { type Log, messageOf } from "../registry/log.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { type Log, messageOf } from "../runtime/log.ts";
 import type { MachineRecord } from "../registry/model.ts";
 import type { Membership } from "../registry/mod.ts";
 

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type Log, messageOf } from "../registry/log.ts";
+import { type Log, messageOf } from "../runtime/log.ts";
 import { read, write } from "./state_files.ts";
 
 /**

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Clock } from "../registry/clock.ts";
-import { type Log, messageOf } from "../registry/log.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { type Log, messageOf } from "../runtime/log.ts";
 
 /** What a stop does. */
 export interface ShutdownOptions {

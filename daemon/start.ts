@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Log } from "../registry/log.ts";
+import type { Log } from "../runtime/log.ts";
 import type { Arguments } from "./arguments.ts";
 import { type Configuration, defaultConfigPath, readConfiguration } from "./configuration.ts";
 

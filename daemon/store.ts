@@ -4,8 +4,8 @@
  * @module
  */
 
-import { openEtcdStore } from "../registry/etcd/store.ts";
-import type { Store } from "../registry/store.ts";
+import { openEtcdStore } from "../registry/store/etcd/store.ts";
+import type { Store } from "../registry/store/port.ts";
 import type { Configuration } from "./configuration.ts";
 
 /** What "no limit" is taken for. */
@@ -17,7 +17,7 @@ export async function openStore(
   where: "configured" | "memory" = "configured",
 ): Promise<Store> {
   if (config.registry === "embedded") {
-    const { openSqliteStore } = await import("../registry/sqlite.ts");
+    const { openSqliteStore } = await import("../registry/store/sqlite.ts");
     if (where === "memory") return openSqliteStore({ path: ":memory:" });
     await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
     return openSqliteStore({ path: `${config.stateDirectory}/fleet.db` });

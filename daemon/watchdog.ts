@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "../registry/clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Notify } from "./notify.ts";
 
 /** The variables by which systemd asks for signs of life. */

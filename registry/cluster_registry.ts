@@ -4,18 +4,18 @@
  * @module
  */
 
-import type { Clock } from "./clock.ts";
-import { unitRecord } from "./cluster_view.ts";
-import { changeTransaction } from "./commit.ts";
-import { campaign } from "./election.ts";
-import type { Doubts } from "./fence.ts";
-import { fileKey, globalKey, targetKey, unitKey } from "./keys.ts";
-import { Gatherer } from "./gatherer.ts";
-import { GroupCommit } from "./group_commit.ts";
-import type { Log } from "./log.ts";
-import { watchMachine } from "./machine_watch.ts";
-import { joinCluster } from "./membership.ts";
-import { Mirror } from "./mirror.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { unitRecord } from "./views/cluster_view.ts";
+import { changeTransaction } from "./writes/transactions.ts";
+import { campaign } from "./presence/election.ts";
+import type { Doubts } from "./writes/fence.ts";
+import { fileKey, globalKey, targetKey, unitKey } from "./schema/keys.ts";
+import { Gatherer } from "./writes/batcher.ts";
+import { GroupCommit } from "./writes/group_commit.ts";
+import type { Log } from "../runtime/log.ts";
+import { watchMachine } from "./views/machine_watch.ts";
+import { joinCluster } from "./presence/membership.ts";
+import { Mirror } from "./views/cluster_cache.ts";
 import {
   type Change,
   ConflictError,
@@ -26,9 +26,9 @@ import {
   type UnitRecord,
 } from "./mod.ts";
 import type { Cluster, MachineId, MachineRecord, MachineView, Revision, Target, UnitName } from "./model.ts";
-import { StoreSession } from "./session.ts";
-import { type KeyValue, maxTransactionOps, type Store } from "./store.ts";
-import { readTarget, readUnit } from "./unreadable.ts";
+import { StoreSession } from "./writes/session.ts";
+import { type KeyValue, maxTransactionOps, type Store } from "./store/port.ts";
+import { readTarget, readUnit } from "./schema/unreadable.ts";
 
 export interface ClusterRegistryOptions {
   readonly store: Store;

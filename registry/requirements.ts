@@ -12,7 +12,7 @@ import {
   type UnitOption,
 } from "../systemd/unit_file.ts";
 import { expandSpecifiers, globMatch, isTemplate, quote } from "../systemd/unit_name.ts";
-import { nearest } from "./spelling.ts";
+import { nearest } from "../runtime/spelling.ts";
 
 /** What a unit's [X-Fleet] section asks of its machine; specifiers expanded, quotes gone. */
 export interface Requirements {

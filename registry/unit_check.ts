@@ -23,7 +23,7 @@ import {
   untruths,
   validateFleetOptions,
 } from "./requirements.ts";
-import { nearest } from "./spelling.ts";
+import { nearest } from "../runtime/spelling.ts";
 
 /** Something found in a unit file. */
 export interface Finding {

@@ -10,8 +10,8 @@ import { systemClock } from "../daemon/clock.ts";
 import { ClusterRegistry } from "../registry/cluster_registry.ts";
 import type { Cluster, MachineId, UnitName, UnitState } from "../registry/model.ts";
 import type { Leadership, Membership, Registry } from "../registry/mod.ts";
-import { openSqliteStore } from "../registry/sqlite.ts";
-import type { Store } from "../registry/store.ts";
+import { openSqliteStore } from "../registry/store/sqlite.ts";
+import type { Store } from "../registry/store/port.ts";
 
 /** An answer, read to its end. */
 export interface Answer {

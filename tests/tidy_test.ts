@@ -12,7 +12,7 @@ import { filesOf, type Import, parse, type Source, sourcesOf } from "./tidy_sour
 /** The only files that may touch the world outside: a path, or a folder with everything in it; and what it is for. */
 const doors: Readonly<Record<string, string>> = {
   "registry/etcd/": "the store, over the network",
-  "registry/sqlite.ts": "the embedded store, a file",
+  "registry/store/sqlite.ts": "the embedded store, a file",
   "systemd/dbus/": "systemd, over D-Bus",
   "systemd/unit_dir.ts": "the directory of unit files",
   "daemon/main.ts": "arguments, signals, exit code, log",

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Clock } from "../../registry/clock.ts";
-import type { Log } from "../../registry/log.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
 import type { MachineRecord, MachineView, UnitName, UnitState } from "../../registry/model.ts";
 import type { Membership, Registry } from "../../registry/mod.ts";
 import type { Systemd, UnitStatus } from "../../systemd/mod.ts";

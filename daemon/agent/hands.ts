@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Clock } from "../../registry/clock.ts";
-import type { Log } from "../../registry/log.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
 import type { Revision, UnitName } from "../../registry/model.ts";
 import { isPermanent, type Job, type JobResult, type Systemd, type UnitStatus } from "../../systemd/mod.ts";
 import { type Bindings, bindingsOf, boundTo, startedAgainAfter, waitingForOthers } from "./bindings.ts";

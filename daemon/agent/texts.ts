@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { Clock } from "../../registry/clock.ts";
-import { messageOf } from "../../registry/log.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { messageOf } from "../../runtime/log.ts";
 
 /** What {@link UnitTexts} needs. */
 export interface UnitTextsOptions {

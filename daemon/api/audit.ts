@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Clock } from "../../registry/clock.ts";
-import type { Log } from "../../registry/log.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
 import { type Denial, isRead } from "./access.ts";
 import type { Connection, Peer } from "./context.ts";
 

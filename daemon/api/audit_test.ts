@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../tests/manual_clock.ts";
 import { AuditLog } from "./audit.ts";
-import type { Log } from "../../registry/log.ts";
+import type { Log } from "../../runtime/log.ts";
 import type { Connection } from "./context.ts";
 
 const network: Connection = { kind: "network", remote: "10.0.0.2:4711", hosts: ["10.0.0.1:49153"] };

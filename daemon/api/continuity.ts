@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { Clock } from "../../registry/clock.ts";
-import type { Log } from "../../registry/log.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
 import type { Registry } from "../../registry/mod.ts";
 import { Answers } from "./answers.ts";
 import { Feed } from "./feed.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { messageOf } from "../../registry/log.ts";
+import { messageOf } from "../../runtime/log.ts";
 import type { Config } from "../config.ts";
 import { at, readNamed, type Sources } from "../named_files.ts";
 import { certificatesOf, privateKeyOf } from "../pem.ts";

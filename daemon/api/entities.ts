@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Log, messageOf } from "../../registry/log.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
 import {
   type Cluster,
   currentState,

@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { Clock } from "../../registry/clock.ts";
-import { type Log, messageOf } from "../../registry/log.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
 import type { Cluster, Revision } from "../../registry/model.ts";
 import type { Registry } from "../../registry/mod.ts";
 import { type ApiEvent, changedEntity, changes, withTime } from "./changes.ts";

@@ -5,7 +5,7 @@
  */
 
 import { readFile } from "node:fs/promises";
-import { type Log, messageOf } from "../../registry/log.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
 import type { MachineId } from "../../registry/model.ts";
 import type { Config } from "../config.ts";
 import type { Host, JournalQuery } from "./host.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { messageOf } from "../../registry/log.ts";
+import { messageOf } from "../../runtime/log.ts";
 import type { Cluster, Machine, MachineId, UnitName } from "../../registry/model.ts";
 import { prefers } from "./accept.ts";
 import type { Api, Call } from "./context.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { messageOf } from "../../registry/log.ts";
+import { messageOf } from "../../runtime/log.ts";
 import { StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import type { Machine, MachineId } from "../../registry/model.ts";
 import type { Api, Call } from "./context.ts";

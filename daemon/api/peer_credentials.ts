@@ -7,7 +7,7 @@
  */
 
 import type { Socket } from "node:net";
-import { type Log, messageOf } from "../../registry/log.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
 import type { PeerCredentials } from "./context.ts";
 
 /** Where distributions have the C library; the permission to open it names the same paths. */

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Clock } from "../../registry/clock.ts";
-import { type Log, messageOf } from "../../registry/log.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
 import { type Registry, StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import { Explainer } from "../explain.ts";
 import { whoAsks } from "./audit.ts";

@@ -7,7 +7,7 @@
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
-import { messageOf } from "../../registry/log.ts";
+import { messageOf } from "../../runtime/log.ts";
 import { isOpen, loopbackWarning, policyWarnings } from "./access.ts";
 import type { Connection } from "./context.ts";
 import { type Credentials, Door, type DoorOptions, type TlsTexts } from "./door.ts";

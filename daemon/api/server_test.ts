@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { ApiFixture, errorText } from "../../tests/api_fixture.ts";
-import type { Log } from "../../registry/log.ts";
+import type { Log } from "../../runtime/log.ts";
 import { systemClock } from "../clock.ts";
 import { version } from "../version.ts";
 import type { Handler } from "./routes.ts";

@@ -5,8 +5,8 @@
  */
 
 import type { Cluster, MachineId } from "../../registry/model.ts";
-import type { Clock } from "../../registry/clock.ts";
-import { type Log, messageOf } from "../../registry/log.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
 import { DeposedError, type Leadership, type Placement, type Registry } from "../../registry/mod.ts";
 import { Bell, reconcile, together } from "../reconcile.ts";
 import { ScheduleMemo } from "./memo.ts";

@@ -5,7 +5,7 @@ import { systemClock } from "../../daemon/clock.ts";
 import { exposition } from "../../daemon/exposition.ts";
 import { observeEngine, observeRounds, observeStore, openMetrics } from "../../daemon/metrics.ts";
 import type { Handler } from "../../daemon/api/routes.ts";
-import type { Store } from "../../registry/store.ts";
+import type { Store } from "../../registry/store/port.ts";
 import { ApiFixture, errorText } from "../api_fixture.ts";
 import { filler, m1, m2, type Row, rows } from "./contract_rows.ts";
 import { answerOf, ask, loopback, type RawAnswer, type RawRequest, Stage, talk, written } from "./stage.ts";

@@ -8,7 +8,7 @@ import { openHost } from "../../daemon/api/host_programs.ts";
 import { answer_ms } from "../../daemon/api/host_routes.ts";
 import { readCredentials } from "../../daemon/api/credentials.ts";
 import { systemClock } from "../../daemon/clock.ts";
-import type { Log } from "../../registry/log.ts";
+import type { Log } from "../../runtime/log.ts";
 import type { Cluster } from "../../registry/model.ts";
 import { type Answer, ApiFixture, errorText } from "../api_fixture.ts";
 import { ManualClock } from "../manual_clock.ts";

@@ -7,11 +7,11 @@ import assert from "node:assert/strict";
 import { setImmediate } from "node:timers";
 import fc from "fast-check";
 import { systemClock } from "../../daemon/clock.ts";
-import type { Clock } from "../../registry/clock.ts";
+import type { Clock } from "../../runtime/clock.ts";
 import type { ClusterRegistry } from "../../registry/cluster_registry.ts";
 import { ConflictError, OutcomeUnknownError, StoreUnavailableError, type UnitRecord } from "../../registry/mod.ts";
-import { openSqliteStore } from "../../registry/sqlite.ts";
-import type { Op, Store } from "../../registry/store.ts";
+import { openSqliteStore } from "../../registry/store/sqlite.ts";
+import type { Op, Store } from "../../registry/store/port.ts";
 import "../property_seed.ts";
 import { between, fixtureOver, put } from "./registry_suite.ts";
 

@@ -6,9 +6,9 @@
  */
 
 import assert from "node:assert/strict";
-import { openEtcdStore } from "../../registry/etcd/store.ts";
+import { openEtcdStore } from "../../registry/store/etcd/store.ts";
 import { OutcomeUnknownError, StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
-import type { Store } from "../../registry/store.ts";
+import type { Store } from "../../registry/store/port.ts";
 import type { EtcdServer } from "../cluster/etcd.ts";
 import { must } from "../cluster/process.ts";
 import { HangingLine } from "./hanging_line.ts";

@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { ConflictError, OutcomeUnknownError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
-import type { Op, Store } from "../../registry/store.ts";
+import type { Op, Store } from "../../registry/store/port.ts";
 import {
   between,
   type Case,

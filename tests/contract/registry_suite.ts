@@ -6,10 +6,10 @@
 
 import assert from "node:assert/strict";
 import { systemClock } from "../../daemon/clock.ts";
-import type { Clock } from "../../registry/clock.ts";
+import type { Clock } from "../../runtime/clock.ts";
 import { ClusterRegistry } from "../../registry/cluster_registry.ts";
-import type { Doubts } from "../../registry/fence.ts";
-import type { Log } from "../../registry/log.ts";
+import type { Doubts } from "../../registry/writes/fence.ts";
+import type { Log } from "../../runtime/log.ts";
 import {
   type Change,
   ConflictError,
@@ -24,7 +24,7 @@ import {
   WrongStoreError,
 } from "../../registry/mod.ts";
 import type { Cluster, DesiredState, MachineRecord, UnitState } from "../../registry/model.ts";
-import type { Compare, Op, Range, Store } from "../../registry/store.ts";
+import type { Compare, Op, Range, Store } from "../../registry/store/port.ts";
 
 /** A store of its own for each case, and as many registries on it as the case has daemons. */
 export interface RegistryFixture {

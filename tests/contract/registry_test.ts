@@ -1,8 +1,8 @@
 /** The contract of {@link import("../../registry/mod.ts").Registry}, over every store there is. */
 
-import { openEtcdStore } from "../../registry/etcd/store.ts";
-import { openSqliteStore } from "../../registry/sqlite.ts";
-import type { Store } from "../../registry/store.ts";
+import { openEtcdStore } from "../../registry/store/etcd/store.ts";
+import { openSqliteStore } from "../../registry/store/sqlite.ts";
+import type { Store } from "../../registry/store/port.ts";
 import { EtcdServer } from "../cluster/etcd.ts";
 import { etcdCases, requestTimeout_ms } from "./registry_etcd_cases.ts";
 import { fenceCases } from "./registry_fence_cases.ts";

@@ -17,7 +17,7 @@ import {
   type WatchBatch,
   type WatchEvent,
   WatchLostError,
-} from "../../registry/store.ts";
+} from "../../registry/store/port.ts";
 
 /** An empty store for one case. */
 export interface StoreFixture {

@@ -1,8 +1,8 @@
-/** The contract of {@link import("../../registry/store.ts").Store}, over every store there is. */
+/** The contract of {@link import("../../registry/store/port.ts").Store}, over every store there is. */
 
-import { openEtcdStore } from "../../registry/etcd/store.ts";
-import { openSqliteStore } from "../../registry/sqlite.ts";
-import type { Store } from "../../registry/store.ts";
+import { openEtcdStore } from "../../registry/store/etcd/store.ts";
+import { openSqliteStore } from "../../registry/store/sqlite.ts";
+import type { Store } from "../../registry/store/port.ts";
 import { EtcdServer } from "../cluster/etcd.ts";
 import { storeCases, type StoreFixture } from "./store_suite.ts";
 

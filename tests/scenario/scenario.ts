@@ -40,7 +40,7 @@ import {
   type Target,
   type Unit,
 } from "../../registry/model.ts";
-import { SharedMap } from "../../registry/cluster_view.ts";
+import { SharedMap } from "../../registry/views/cluster_view.ts";
 import type { Placement } from "../../registry/mod.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
 import {
@@ -48,7 +48,7 @@ import {
   unreadableMachine,
   unreadableTarget,
   unreadableUnit,
-} from "../../registry/unreadable.ts";
+} from "../../registry/schema/unreadable.ts";
 import { validateFleetOptions } from "../../registry/requirements.ts";
 import { serializeUnitFile, type UnitOption } from "../../systemd/unit_file.ts";
 

@@ -1,0 +1,335 @@
+/**
+ * A daemon's presence: its machine record and unit states, bound to one lease.
+ *
+ * One worker brings the store to what is wanted; whenever it cannot be sure what the store holds (a lost answer, a lost
+ * lease, a compare that failed), it reads its own keys again and goes on from there.
+ *
+ * @module
+ */
+
+import { type Clock, retryDelay_ms } from "../../runtime/clock.ts";
+import { decodeMachine, encodeMachine, encodeState } from "../schema/codec.ts";
+import { departedKey, machineKey, stateKey, statePrefix } from "../schema/keys.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
+import { DuplicateMachineError, type Membership, WrongStoreError } from "../mod.ts";
+import type { MachineRecord, Revision, UnitName, UnitState } from "../model.ts";
+import { watchOwnKeys } from "./own_keys.ts";
+import type { StoreSession } from "../writes/session.ts";
+import { type KeyValue, maxTransactionOps, type Op } from "../store/port.ts";
+import { Turnstile } from "../../runtime/notifier.ts";
+
+export interface JoinOptions {
+  readonly session: StoreSession;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly ttl_s: number;
+}
+
+/** How long a machine that left in good order is marked so: longer than any engine needs to take over and to look. */
+const departure_s = 60;
+
+/** See {@link import("../mod.ts").Registry.join}. While the store is away it waits. */
+export async function joinCluster(
+  options: JoinOptions,
+  machine: MachineRecord,
+  lease: string | undefined,
+  signal: AbortSignal,
+): Promise<Membership> {
+  const member = new Member(options, machine, lease, signal);
+  try {
+    await member.settled();
+    member.guard();
+  } catch (error) {
+    member.stop(error);
+    throw error;
+  }
+  return member;
+}
+
+/** What the store is known to hold of this machine. */
+interface Held {
+  /** Mod-revision of the machine record; 0: there is none. */
+  revision: Revision;
+  /** The record's text, if it is bound to our lease. */
+  record: string | undefined;
+  /** Each state's text, or undefined if it is there but not bound to our lease. */
+  readonly states: Map<UnitName, string | undefined>;
+}
+
+/** A call that waits until the store has what it asked for. */
+interface Waiter {
+  turn: number;
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+class Member implements Membership {
+  readonly #options: JoinOptions;
+  readonly #stop = new AbortController();
+  readonly #turnstile = new Turnstile();
+  readonly #worker: Promise<void>;
+  #machine: MachineRecord;
+  /** Wanted states by unit; undefined until the store or {@link publish} has told them. */
+  #wanted: ReadonlyMap<UnitName, string> | undefined;
+  #held: Held | undefined;
+  #lease: string;
+  #waiters: readonly Waiter[] = [];
+  /** The waiter that all publications share which have not been carried out. */
+  #publication: Waiter | undefined;
+  #failing = false;
+  /** Keys that something else has deleted or overwritten, as far as that is not mended. */
+  #lost: readonly string[] = [];
+
+  constructor(options: JoinOptions, machine: MachineRecord, lease: string | undefined, outer: AbortSignal) {
+    this.#options = options;
+    this.#machine = machine;
+    this.#lease = lease ?? "";
+    const onOuterAbort = () => this.stop(outer.reason);
+    outer.addEventListener("abort", onOuterAbort, { once: true });
+    this.#stop.signal.addEventListener("abort", () => outer.removeEventListener("abort", onOuterAbort), { once: true });
+    if (outer.aborted) onOuterAbort();
+    this.#worker = this.#work();
+    this.#keepAlive();
+  }
+
+  get lease(): string {
+    return this.#lease;
+  }
+
+  publish(states: ReadonlyMap<UnitName, UnitState>): Promise<void> {
+    this.#wanted = new Map(Array.from(states, ([name, state]) => [name, encodeState(state)]));
+    const waiting = this.#publication;
+    // A store that is away for hours must not gather a waiter for each change.
+    if (waiting && this.#waiters.includes(waiting)) {
+      this.#turnstile.turn();
+      waiting.turn = this.#turnstile.count;
+      return waiting.promise;
+    }
+    const promise = this.settled();
+    this.#publication = this.#waiters.at(-1);
+    return promise;
+  }
+
+  update(machine: MachineRecord): Promise<void> {
+    this.#machine = machine;
+    return this.settled();
+  }
+
+  async leave(): Promise<void> {
+    this.stop(new Error(`machine ${this.#machine.id} has left the cluster`));
+    await this.#worker;
+    const lease = this.#lease;
+    // It is not to be taken up again: the store may carry this out when there is another daemon of this machine.
+    this.#lease = "";
+    await this.#markDeparted();
+    if (lease !== "") await this.#options.session.revoke(lease);
+  }
+
+  /**
+   * Replaces the machine's record by the mark of an orderly departure, in one transaction: an engine that sees the machine
+   * gone sees why, and moves its units at once, also while machines are given time to come back.
+   */
+  async #markDeparted(): Promise<void> {
+    const { session } = this.#options;
+    const { id } = this.#machine;
+    if (this.#held === undefined) return;
+    const mark = { put: departedKey(id), value: "", lease: await session.grant(departure_s) };
+    await session.transact([{ key: machineKey(id), mod: this.#held.revision }], [{ delete: machineKey(id) }, mark]);
+  }
+
+  /** Ends all work; whoever waits gets `reason`. The lease is left to run out. */
+  stop(reason: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    this.#stop.abort(reason);
+    this.#reject(reason);
+  }
+
+  /**
+   * Watches the keys of this machine, and writes again what something else has deleted or overwritten: by hand, or an etcd
+   * member that led before it was paused and now revokes leases that its successor has renewed (etcd-io/etcd#15247).
+   */
+  guard(): void {
+    const { id } = this.#machine;
+    void watchOwnKeys(
+      {
+        ranges: [{ key: machineKey(id) }, { prefix: statePrefix(id) }],
+        keys: () => new Set([machineKey(id), ...[...this.#wanted?.keys() ?? []].map((name) => stateKey(id, name))]),
+        owns: (kv) => kv.lease === this.#lease,
+        lost: (keys) => {
+          this.#lost = keys;
+          this.#held = undefined;
+          this.#turnstile.turn();
+        },
+      },
+      this.#options,
+      this.#stop.signal,
+    );
+  }
+
+  /** Resolves when the store has all that is wanted now, or something newer. */
+  settled(): Promise<void> {
+    if (this.#stop.signal.aborted) return Promise.reject(this.#stop.signal.reason);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#turnstile.turn();
+    this.#waiters = [...this.#waiters, { turn: this.#turnstile.count, promise, resolve, reject }];
+    return promise;
+  }
+
+  #reject(error: unknown): void {
+    for (const waiter of this.#waiters) waiter.reject(error);
+    this.#waiters = [];
+  }
+
+  async #work(): Promise<void> {
+    const { clock } = this.#options;
+    const signal = this.#stop.signal;
+    for (let done = 0; !signal.aborted;) {
+      const asked = this.#turnstile.count;
+      if (done === asked) {
+        await this.#turnstile.past(done, signal);
+        continue;
+      }
+      try {
+        await this.#settle();
+        done = asked;
+        this.#succeeded(asked);
+      } catch (error) {
+        this.#held = undefined;
+        if (!signal.aborted) this.#failed(error);
+        await clock.sleep(retryDelay_ms(clock), signal);
+      }
+    }
+  }
+
+  #succeeded(asked: number): void {
+    if (this.#failing) this.#options.log("info", "this machine is present in the cluster again");
+    this.#failing = false;
+    const ready = this.#waiters.filter((waiter) => waiter.turn <= asked);
+    this.#waiters = this.#waiters.filter((waiter) => waiter.turn > asked);
+    for (const waiter of ready) waiter.resolve();
+  }
+
+  #failed(error: unknown): void {
+    const { log, session } = this.#options;
+    log(this.#failing ? "debug" : "warn", "this machine's presence could not be written, trying again", {
+      endpoints: session.endpoints,
+      error: messageOf(error),
+    });
+    this.#failing = true;
+    if (error instanceof DuplicateMachineError || error instanceof WrongStoreError) this.#reject(error);
+  }
+
+  /** Brings the store to what is wanted, in as few transactions as fit. */
+  async #settle(): Promise<void> {
+    const held = this.#held ??= await this.#enter();
+    const lease = this.#lease;
+    const record = encodeMachine(this.#machine);
+    const wanted = this.#wanted ?? new Map<UnitName, string>();
+    const key = machineKey(this.#machine.id);
+    const writes: { readonly op: Op; readonly apply: (revision: Revision) => void }[] = [];
+    if (held.record !== record) {
+      const apply = (revision: Revision) => {
+        held.record = record;
+        held.revision = revision;
+      };
+      writes.push({ op: { put: key, value: record, lease }, apply });
+      writes.push({ op: { delete: departedKey(this.#machine.id) }, apply: () => {} });
+    }
+    for (const [name, value] of wanted) {
+      if (held.states.get(name) === value) continue;
+      const op = { put: stateKey(this.#machine.id, name), value, lease };
+      writes.push({ op, apply: () => held.states.set(name, value) });
+    }
+    for (const name of held.states.keys()) {
+      if (wanted.has(name)) continue;
+      writes.push({ op: { delete: stateKey(this.#machine.id, name) }, apply: () => held.states.delete(name) });
+    }
+    for (let start = 0; start < writes.length; start += maxTransactionOps) {
+      const part = writes.slice(start, start + maxTransactionOps);
+      const compare = { key, mod: held.revision };
+      const { succeeded, revision } = await this.#options.session.transact([compare], part.map((write) => write.op));
+      if (!succeeded) throw new Error(`the record of machine ${this.#machine.id} was written by somebody else`);
+      for (const write of part) write.apply(revision);
+    }
+  }
+
+  /** Reads what the store holds of this machine, makes sure it is ours to write, and that our lease lives. */
+  async #enter(): Promise<Held> {
+    const { session } = this.#options;
+    const { id, ip, incarnation } = this.#machine;
+    const { ranges: [records, states = []] } = await session.read([
+      { key: machineKey(id) },
+      { prefix: statePrefix(id) },
+    ]);
+    const kv = records?.[0];
+    const holder = kv && this.#decode(kv);
+    const ours = holder?.incarnation === incarnation;
+    if (holder && !ours && holder.ip !== ip) throw new DuplicateMachineError(id, holder.ip);
+    // Its states are kept until this daemon has said what its units do now; those of an earlier boot say nothing.
+    const prefix = statePrefix(id).length;
+    this.#wanted ??= new Map(ours ? states.map((state) => [state.key.slice(prefix), state.value]) : []);
+    this.#lease = await this.#liveLease();
+    const text = (each: KeyValue) => each.lease === this.#lease ? each.value : undefined;
+    this.#tellLost([...records ?? [], ...states]);
+    return {
+      revision: kv?.modRevision ?? 0,
+      record: kv && text(kv),
+      states: new Map(states.map((state) => [state.key.slice(prefix), text(state)])),
+    };
+  }
+
+  /** A key that this process deleted or wrote itself meanwhile was not lost. */
+  #tellLost(found: readonly KeyValue[]): void {
+    const own = new Set(found.filter((kv) => kv.lease === this.#lease).map((kv) => kv.key));
+    const lost = this.#lost.filter((key) => !own.has(key));
+    this.#lost = [];
+    if (lost.length === 0) return;
+    this.#options.log("warn", "keys of this machine were deleted or overwritten in the store, writing them again", {
+      machine: this.#machine.id,
+      keys: lost.length > 3 ? `${lost.slice(0, 3).join(", ")} and ${lost.length - 3} more` : lost.join(", "),
+    });
+  }
+
+  #decode(kv: KeyValue): MachineRecord | undefined {
+    try {
+      return decodeMachine(this.#machine.id, kv);
+    } catch (error) {
+      this.#options.log("error", "this machine's record cannot be read and is replaced", { error: messageOf(error) });
+      return undefined;
+    }
+  }
+
+  /** The lease we had, if it lives and is of our length; else a new one. */
+  async #liveLease(): Promise<string> {
+    const { session, ttl_s } = this.#options;
+    const lease = this.#lease;
+    // A renewed lease has all of its time again, so another length is that of another configuration.
+    if (lease !== "" && await session.renew(lease) === ttl_s) return lease;
+    return await session.grant(ttl_s);
+  }
+
+  async #keepAlive(): Promise<void> {
+    const { clock, session, log, ttl_s } = this.#options;
+    const signal = this.#stop.signal;
+    let failing = false;
+    while (!signal.aborted) {
+      await clock.sleep(failing ? retryDelay_ms(clock) : ttl_s * 1000 / 3, signal);
+      const lease = this.#lease;
+      if (signal.aborted || lease === "") continue;
+      try {
+        const left_s = await session.renew(lease, ttl_s * 1000 / 3);
+        failing = false;
+        if (left_s > 0 || lease !== this.#lease) continue;
+        log("warn", "this machine's lease was lost, taking a new one", { machine: this.#machine.id });
+        this.#held = undefined;
+        this.#turnstile.turn();
+      } catch (error) {
+        if (!failing) {
+          log("warn", "this machine's lease could not be renewed, trying again", { error: messageOf(error) });
+        }
+        failing = true;
+      }
+    }
+  }
+}

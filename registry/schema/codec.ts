@@ -1,0 +1,265 @@
+/**
+ * How values are written: JSON objects, but for `file/` (the text itself), `cluster` (the id) and `metadata/` (the value).
+ *
+ * A revision that a transaction gives birth to cannot be known while it is written: it is stored as {@link now} and read
+ * as the key's own mod-revision. A later write that keeps it writes the number.
+ *
+ * @module
+ */
+
+import type { UnitOption } from "../../systemd/unit_file.ts";
+import {
+  type Assignment,
+  type Authorship,
+  type DesiredState,
+  desiredStates,
+  type Leader,
+  type MachineId,
+  type MachineRecord,
+  type Revision,
+  type Target,
+  type Unit,
+  type UnitName,
+  type UnitState,
+} from "../model.ts";
+import { parseRequirements } from "../requirements.ts";
+import type { KeyValue } from "../store/port.ts";
+
+/** Stands for the revision of the very transaction that writes it. */
+export const now = "now";
+
+/** A revision, or the one this write will get. */
+export type WrittenRevision = Revision | typeof now;
+
+/** What is written under `unit/` and `global/`. */
+export interface UnitValue {
+  readonly hash: string;
+  readonly fleetOptions: readonly UnitOption[];
+  readonly desiredState: DesiredState;
+  readonly restart: WrittenRevision;
+  readonly startOnly?: true;
+  readonly launchedAt: WrittenRevision;
+  readonly changed?: Authorship;
+}
+
+/** What is written under `assign/`. */
+export interface AssignmentValue {
+  readonly hash: string;
+  readonly desiredState: DesiredState;
+  readonly restart: WrittenRevision;
+  readonly startOnly?: true;
+}
+
+export function encodeUnit(unit: UnitValue): string {
+  return JSON.stringify({
+    hash: unit.hash,
+    options: unit.fleetOptions.map((option) => [option.section, option.name, option.value]),
+    desiredState: unit.desiredState,
+    restart: unit.restart,
+    startOnly: unit.startOnly,
+    launchedAt: unit.launchedAt,
+    changed: unit.changed,
+  });
+}
+
+/** Each decoder throws a {@link TypeError} that names the key and the field it could not read. */
+export function decodeUnit(name: UnitName, kv: KeyValue): Unit {
+  const fields = new Fields(kv);
+  const fleetOptions = fields.options("options");
+  const changed = fields.authorship("changed");
+  return {
+    name,
+    hash: fields.text("hash"),
+    fleetOptions,
+    requirements: parseRequirements(name, fleetOptions),
+    desiredState: fields.oneOf("desiredState", desiredStates),
+    restart: fields.revision("restart"),
+    ...(fields.flag("startOnly") ? { startOnly: true } : {}),
+    launchedAt: fields.revision("launchedAt"),
+    revision: kv.modRevision,
+    ...(changed ? { changed } : {}),
+  };
+}
+
+export function encodeAssignment(assignment: AssignmentValue): string {
+  const { hash, desiredState, restart, startOnly } = assignment;
+  return JSON.stringify({ hash, desiredState, restart, startOnly });
+}
+
+export function decodeAssignment(machine: MachineId, unit: UnitName, kv: KeyValue): Assignment {
+  const fields = new Fields(kv);
+  return {
+    unit,
+    machine,
+    hash: fields.text("hash"),
+    desiredState: fields.oneOf("desiredState", desiredStates),
+    restart: fields.revision("restart"),
+    ...(fields.flag("startOnly") ? { startOnly: true } : {}),
+    revision: kv.modRevision,
+  };
+}
+
+export function encodeTarget(target: Pick<Target, "machine" | "why" | "since_ms">): string {
+  const { machine, why, since_ms } = target;
+  return JSON.stringify({ machine, why, since_ms });
+}
+
+export function decodeTarget(unit: UnitName, kv: KeyValue): Target {
+  const fields = new Fields(kv);
+  return {
+    unit,
+    machine: fields.text("machine"),
+    why: fields.text("why"),
+    since_ms: fields.number("since_ms"),
+    revision: kv.modRevision,
+  };
+}
+
+export function encodeMachine(machine: MachineRecord): string {
+  const { id, ip, apiAddress, incarnation, staticMetadata, capabilities, version } = machine;
+  return JSON.stringify({ id, ip, apiAddress, incarnation, staticMetadata, capabilities, version });
+}
+
+export function decodeMachine(id: MachineId, kv: KeyValue): MachineRecord {
+  const fields = new Fields(kv);
+  const apiAddress = fields.optionalText("apiAddress");
+  return {
+    id,
+    ip: fields.text("ip"),
+    ...(apiAddress === undefined ? {} : { apiAddress }),
+    incarnation: fields.text("incarnation"),
+    staticMetadata: fields.texts("staticMetadata"),
+    capabilities: { disableEngine: fields.object("capabilities")["disableEngine"] === true },
+    version: fields.text("version"),
+  };
+}
+
+export function encodeState(state: UnitState): string {
+  const { hash, commanded, restart, error, permanent, result, job, restarts, load, active, sub, since_ms } = state;
+  const told = { hash, commanded, restart, error, permanent, result, job, restarts, load, active, sub, since_ms };
+  return JSON.stringify(told);
+}
+
+export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): UnitState {
+  const fields = new Fields(kv);
+  const error = fields.optionalText("error");
+  const result = fields.optionalText("result");
+  const job = fields.optionalText("job");
+  const restarts = fields.optionalNumber("restarts");
+  return {
+    unit,
+    machine,
+    hash: fields.text("hash"),
+    commanded: fields.oneOf("commanded", desiredStates),
+    restart: fields.revision("restart"),
+    ...(error === undefined ? {} : { error }),
+    ...(fields.flag("permanent") ? { permanent: true } : {}),
+    ...(result === undefined ? {} : { result }),
+    ...(job === undefined ? {} : { job }),
+    ...(restarts === undefined ? {} : { restarts }),
+    load: fields.text("load"),
+    active: fields.text("active"),
+    sub: fields.text("sub"),
+    since_ms: fields.number("since_ms"),
+  };
+}
+
+export function encodeLeader(leader: Leader): string {
+  const { machine, version } = leader;
+  return JSON.stringify({ machine, version });
+}
+
+export function decodeLeader(kv: KeyValue): Leader {
+  const fields = new Fields(kv);
+  return { machine: fields.text("machine"), version: fields.text("version") };
+}
+
+/** A stored JSON object, read field by field. */
+class Fields {
+  readonly #fields: Readonly<Record<string, unknown>>;
+
+  constructor(readonly kv: KeyValue) {
+    let value: unknown;
+    try {
+      value = JSON.parse(kv.value);
+    } catch (cause) {
+      throw new TypeError(`cannot read key ${kv.key}: it is not JSON`, { cause });
+    }
+    if (!isObject(value)) throw new TypeError(`cannot read key ${kv.key}: it is not a JSON object`);
+    this.#fields = value;
+  }
+
+  text(name: string): string {
+    const value = this.#fields[name];
+    return typeof value === "string" ? value : this.#fail(name, "text");
+  }
+
+  optionalText(name: string): string | undefined {
+    return this.#fields[name] === undefined ? undefined : this.text(name);
+  }
+
+  number(name: string): number {
+    const value = this.#fields[name];
+    return typeof value === "number" && Number.isFinite(value) ? value : this.#fail(name, "a number");
+  }
+
+  optionalNumber(name: string): number | undefined {
+    return this.#fields[name] === undefined ? undefined : this.number(name);
+  }
+
+  /** Whether a field is true; anything else, and no field at all, counts as false. */
+  flag(name: string): boolean {
+    return this.#fields[name] === true;
+  }
+
+  revision(name: string): Revision {
+    return this.#fields[name] === now ? this.kv.modRevision : this.number(name);
+  }
+
+  /** Who made a change; undefined if that is not told in a way that is understood: nothing depends on it. */
+  authorship(name: string): Authorship | undefined {
+    const value = this.#fields[name];
+    if (!isObject(value)) return undefined;
+    const { by, at_ms } = value;
+    return typeof by === "string" && typeof at_ms === "number" ? { by, at_ms } : undefined;
+  }
+
+  oneOf<T extends string>(name: string, values: readonly T[]): T {
+    const value = this.#fields[name];
+    return values.find((each) => each === value) ?? this.#fail(name, `one of ${values.join(", ")}`);
+  }
+
+  object(name: string): Readonly<Record<string, unknown>> {
+    const value = this.#fields[name];
+    return isObject(value) ? value : this.#fail(name, "an object");
+  }
+
+  texts(name: string): Readonly<Record<string, string>> {
+    const texts = Object.entries(this.object(name)).map(([key, value]): [string, string] =>
+      typeof value === "string" ? [key, value] : this.#fail(`${name}.${key}`, "text")
+    );
+    return Object.fromEntries(texts);
+  }
+
+  options(name: string): readonly UnitOption[] {
+    const list = this.#fields[name];
+    if (!Array.isArray(list)) return this.#fail(name, "a list");
+    return list.map((item: unknown): UnitOption => {
+      if (!Array.isArray(item) || item.length !== 3 || item.some((part) => typeof part !== "string")) {
+        return this.#fail(name, "a list of [section, name, value]");
+      }
+      const [section, option, value] = item as [string, string, string];
+      return { section, name: option, value };
+    });
+  }
+
+  #fail(name: string, wanted: string): never {
+    throw new TypeError(
+      `cannot read key ${this.kv.key}: ${name} must be ${wanted}, found ${JSON.stringify(this.#fields[name])}`,
+    );
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,77 @@
+/**
+ * The key space, below the configured prefix. The table in `docs/` of the store names who writes and who watches each.
+ *
+ * @module
+ */
+
+import type { MachineId, UnitName } from "../model.ts";
+
+/** Keys that stand alone. */
+export const clusterKey = "cluster";
+export const leaderKey = "leader";
+export const writtenKey = "written";
+
+/** A writer's; see `fence.ts`. */
+export const fenceKey = (writer: string): string => `fence/${writer}`;
+export const fileKey = (hash: string): string => `file/${hash}`;
+export const unitKey = (name: UnitName): string => `unit/${name}`;
+export const globalKey = (name: UnitName): string => `global/${name}`;
+export const targetKey = (name: UnitName): string => `target/${name}`;
+export const assignKey = (machine: MachineId, name: UnitName): string => `assign/${machine}/${name}`;
+export const machineKey = (machine: MachineId): string => `machine/${machine}`;
+/** Marks a machine that was stopped in good order. Bound to a short lease of its own. */
+export const departedKey = (machine: MachineId): string => `departed/${machine}`;
+export const metadataKey = (machine: MachineId, key: string): string => `metadata/${machine}/${key}`;
+export const stateKey = (machine: MachineId, name: UnitName): string => `state/${machine}/${name}`;
+
+/** Prefixes of what concerns one machine, or all. */
+export const globalPrefix = "global/";
+export const assignPrefix = (machine: MachineId): string => `assign/${machine}/`;
+export const metadataPrefix = (machine: MachineId): string => `metadata/${machine}/`;
+export const statePrefix = (machine: MachineId): string => `state/${machine}/`;
+
+/** A key taken apart. */
+export type ParsedKey =
+  | { readonly kind: "cluster" | "leader" | "written" }
+  | { readonly kind: "fence"; readonly writer: string }
+  | { readonly kind: "file"; readonly hash: string }
+  | { readonly kind: "unit" | "global" | "target"; readonly name: UnitName }
+  | { readonly kind: "machine" | "departed"; readonly machine: MachineId }
+  | { readonly kind: "assign" | "state"; readonly machine: MachineId; readonly name: UnitName }
+  | { readonly kind: "metadata"; readonly machine: MachineId; readonly key: string };
+
+/** Takes a key apart; undefined if it is none of ours. A metadata key may hold slashes, nothing else may. */
+export function parseKey(key: string): ParsedKey | undefined {
+  const slash = key.indexOf("/");
+  const kind = slash < 0 ? key : key.slice(0, slash);
+  const rest = slash < 0 ? "" : key.slice(slash + 1);
+  const second = rest.indexOf("/");
+  switch (kind) {
+    case "cluster":
+    case "leader":
+    case "written":
+      return slash < 0 ? { kind } : undefined;
+    case "fence":
+      return rest && second < 0 ? { kind, writer: rest } : undefined;
+    case "file":
+      return rest && second < 0 ? { kind, hash: rest } : undefined;
+    case "unit":
+    case "global":
+    case "target":
+      return rest && second < 0 ? { kind, name: rest } : undefined;
+    case "machine":
+    case "departed":
+      return rest && second < 0 ? { kind, machine: rest } : undefined;
+    case "assign":
+    case "state": {
+      const name = rest.slice(second + 1);
+      return second > 0 && name && !name.includes("/") ? { kind, machine: rest.slice(0, second), name } : undefined;
+    }
+    case "metadata": {
+      const key = rest.slice(second + 1);
+      return second > 0 && key ? { kind, machine: rest.slice(0, second), key } : undefined;
+    }
+    default:
+      return undefined;
+  }
+}

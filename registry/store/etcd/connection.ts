@@ -1,0 +1,349 @@
+/**
+ * Calls and streams to an etcd cluster. A door: it opens sockets and sets timers.
+ *
+ * Of the etcd3 package this uses the message definitions and gRPC clients, and none of the policies: what is tried again,
+ * where and until when is decided here.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import { messageOf } from "../../../runtime/log.ts";
+import { StoreLimitError, StoreUnavailableError } from "../../mod.ts";
+import {
+  type Client,
+  type DuplexStream,
+  type Endpoint,
+  type EtcdOptions,
+  type Metadata,
+  prepareEndpoint,
+  type Service,
+} from "./endpoint.ts";
+import { untilReachable } from "./reachable.ts";
+import { code, codeOf, EtcdRefusedError, isDeniedAccess, isStaleToken, translate } from "./refusals.ts";
+
+type UnaryCall = (
+  request: object,
+  metadata: Metadata,
+  options: { readonly deadline: number },
+  done: (error: Error | null, response: unknown) => void,
+) => { cancel(): void };
+type StreamCall = (metadata: Metadata) => DuplexStream<unknown>;
+
+/** What is sent along with a request; the token in it is undefined where etcd wanted none when it was asked. */
+interface Identity {
+  readonly metadata: Metadata;
+  readonly token?: Promise<string | undefined>;
+}
+
+export type { DuplexStream, EtcdOptions };
+
+/** gRPC's connectivity state READY. */
+const ready = 2;
+
+export class Connection {
+  readonly endpoints: string;
+  #current = 0;
+  #token: Promise<string | undefined> | undefined;
+  #closed = false;
+  /** Members that are being probed since a call to them has failed. */
+  readonly #probed = new Map<number, AbortController>();
+
+  private constructor(private readonly options: EtcdOptions, private readonly members: Endpoint[]) {
+    this.endpoints = options.endpoints.join(", ");
+  }
+
+  /** Loads the client library (a fifth of a second) and prepares the endpoints; nothing is connected yet. */
+  static async create(options: EtcdOptions): Promise<Connection> {
+    if (options.endpoints.length === 0) throw new TypeError("cannot connect to etcd without an endpoint");
+    return new Connection(
+      options,
+      await Promise.all(options.endpoints.map((endpoint) => prepareEndpoint(endpoint, options))),
+    );
+  }
+
+  get requestTimeout_ms(): number {
+    return this.options.requestTimeout_ms;
+  }
+
+  /** How many members it knows of. */
+  get size(): number {
+    return this.members.length;
+  }
+
+  /**
+   * One call. `repeatable` ones are tried a second time, elsewhere if there is an elsewhere; others are not, since one
+   * whose answer was lost may have been done.
+   */
+  async call<Response>(
+    service: Service,
+    method: string,
+    request: object,
+    { repeatable, timeout_ms }: { readonly repeatable: boolean; readonly timeout_ms?: number },
+  ): Promise<Response> {
+    this.#mustBeOpen();
+    let renewed = false;
+    for (let attempt = 1;; attempt++) {
+      const deadline_ms = Date.now() + (timeout_ms ?? this.options.requestTimeout_ms);
+      let member: number | undefined;
+      let identity: Identity | undefined;
+      let sent = false;
+      try {
+        member = await this.#ready(service, deadline_ms);
+        identity = await this.#identity(member, deadline_ms);
+        sent = !repeatable;
+        const answer = await this.#unary<Response>(member, service, method, request, identity.metadata, deadline_ms);
+        this.#probed.get(member)?.abort();
+        return answer;
+      } catch (error) {
+        if (identity?.token && !renewed && this.#mayBeLet(error, await identity.token)) {
+          // Refused before anything was done: a fresh token, and again.
+          if (this.#token === identity.token) this.#token = undefined;
+          renewed = true;
+          attempt--;
+          continue;
+        }
+        const failure = this.#translate(error, method, sent);
+        if (failure instanceof EtcdRefusedError || failure instanceof StoreLimitError) throw failure;
+        if (member !== undefined) this.#leave(member);
+        this.suspect(member);
+        if (!repeatable || attempt >= Math.min(2, this.members.length) || this.#closed) throw failure;
+      }
+    }
+  }
+
+  /**
+   * Opens a stream, with the member `at` if given. etcd ends it when its member has lost touch with the rest of the cluster.
+   */
+  async open<Response>(service: Service, method: string, at?: number): Promise<DuplexStream<Response>> {
+    this.#mustBeOpen();
+    const deadline_ms = Date.now() + this.options.requestTimeout_ms;
+    try {
+      const member = at ?? await this.#ready(service, deadline_ms);
+      const metadata = (await this.#identity(member, deadline_ms)).metadata.clone();
+      metadata.set("hasleader", "true");
+      const client = this.#client(member, service);
+      const call = (client as unknown as Record<string, StreamCall>)[method];
+      if (call === undefined) throw new TypeError(`etcd's service ${service} has no method ${method}`);
+      const stream = call.call(client, metadata) as DuplexStream<Response>;
+      // Whoever reads the stream is told too; this listener is for an error after they have stopped listening, which
+      // would otherwise end the process.
+      stream.on("error", (error) => {
+        if (at === undefined) this.#leave(member);
+        if (codeOf(error) !== code.cancelled) this.suspect(member);
+      });
+      this.#track(member, stream);
+      return stream;
+    } catch (error) {
+      this.suspect(at);
+      throw this.#translate(error, method, false);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const probe of this.#probed.values()) probe.abort();
+    for (const member of this.members) member.close();
+  }
+
+  /**
+   * Has a member, or all, connected to anew if the network to it turns out to have been cut. gRPC alone would notice
+   * seconds after the network is back: a connection that stood waits for its next retransmission, and one that was being
+   * opened for that of its first packet.
+   */
+  suspect(member?: number): void {
+    const members = member === undefined ? this.members.keys() : [member];
+    for (const each of members) if (!this.#closed && !this.#probed.has(each)) void this.#probe(each);
+  }
+
+  async #probe(member: number): Promise<void> {
+    const endpoint = this.members[member];
+    if (endpoint?.address === undefined) return;
+    const stop = new AbortController();
+    this.#probed.set(member, stop);
+    try {
+      const [wasCut] = await Promise.all([
+        untilReachable(endpoint.address, stop.signal),
+        this.#abandon(member, endpoint),
+      ]);
+      if (!wasCut) return;
+      const fresh = await endpoint.renew();
+      if (this.#closed) return fresh.close();
+      this.members[member] = fresh;
+      endpoint.replaced.abort(new Error("the member was connected to anew"));
+      for (const each of endpoint.pending) each.cancel();
+      endpoint.close();
+    } finally {
+      this.#probed.delete(member);
+    }
+  }
+
+  /**
+   * Cancels what waits for a member that is silent while another one answers. Its watches would otherwise show nothing
+   * until gRPC finds out, nine seconds later.
+   */
+  async #abandon(member: number, endpoint: Endpoint): Promise<void> {
+    const others = [...this.members.keys()].filter((other) => other !== member);
+    if (others.length === 0 || await this.#answers(member)) return;
+    if (!(await Promise.all(others.map((other) => this.#answers(other)))).includes(true)) return;
+    this.#leave(member);
+    for (const each of endpoint.pending) each.cancel();
+  }
+
+  /** Whether a member answers a read that it needs no other member for, be it by a refusal. */
+  async #answers(member: number): Promise<boolean> {
+    const deadline_ms = Date.now() + this.options.requestTimeout_ms;
+    try {
+      const read = { key: Buffer.of(0), serializable: true };
+      await this.#connected(member, "KV", deadline_ms);
+      await this.#unary(member, "KV", "range", read, this.#empty(member), deadline_ms);
+      return true;
+    } catch (error) {
+      return this.#translate(error, "range", false) instanceof EtcdRefusedError || isDeniedAccess(error);
+    }
+  }
+
+  /** Remembers a stream until it ends. */
+  #track(member: number, stream: DuplexStream<unknown>): void {
+    const pending = this.members[member]?.pending;
+    pending?.add(stream);
+    const over = () => pending?.delete(stream);
+    stream.on("end", over);
+    stream.on("error", over);
+  }
+
+  /** A closed client of gRPC would connect again. */
+  #mustBeOpen(): void {
+    if (this.#closed) throw new StoreUnavailableError(`the connection to etcd at ${this.endpoints} was closed`);
+  }
+
+  #client(member: number, service: Service): Client {
+    const endpoint = this.members[member];
+    if (endpoint === undefined) throw new RangeError(`there is no etcd endpoint ${member}`);
+    return endpoint.clients[service];
+  }
+
+  /** The member that was good last time if it is connected by then, else the next: each gets its share of the time. */
+  async #ready(service: Service, deadline_ms: number): Promise<number> {
+    const count = this.members.length;
+    const first = this.#current;
+    for (let tried = 0;; tried++) {
+      const member = (first + tried) % count;
+      const client = this.#client(member, service);
+      if (client.getChannel().getConnectivityState(false) === ready) return this.#current = member;
+      const share_ms = (deadline_ms - Date.now()) / (count - tried);
+      try {
+        await this.#connected(member, service, Date.now() + share_ms);
+        return this.#current = member;
+      } catch {
+        // The client does not say why it is not connected; a call on it does.
+        if (tried + 1 < count) continue;
+        await this.#unary(member, "KV", "range", { key: Buffer.of(0) }, this.#empty(member), Date.now() + 20);
+        return this.#current = member;
+      }
+    }
+  }
+
+  /** Resolves when a member is connected, by this connection or the one that takes its place; rejects at the deadline. */
+  async #connected(member: number, service: Service, deadline_ms: number): Promise<void> {
+    for (;;) {
+      const endpoint = this.members[member]!;
+      const { signal } = endpoint.replaced;
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      const onReplaced = () => reject(signal.reason);
+      signal.addEventListener("abort", onReplaced, { once: true });
+      this.#client(member, service).waitForReady(deadline_ms, (error) => error ? reject(error) : resolve());
+      try {
+        return await promise;
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      } finally {
+        signal.removeEventListener("abort", onReplaced);
+      }
+    }
+  }
+
+  /** Goes on with another member, if calls still go to this one. */
+  #leave(member: number): void {
+    if (this.#current === member) this.#current = (member + 1) % this.members.length;
+  }
+
+  /** By what a member knows who asks. */
+  async #identity(member: number, deadline_ms: number): Promise<Identity> {
+    const empty = this.#empty(member);
+    if (!this.options.username) return { metadata: empty };
+    const token = this.#token ??= this.#authenticate(member, empty, deadline_ms);
+    let text: string | undefined;
+    try {
+      text = await token;
+    } catch (error) {
+      if (this.#token === token) this.#token = undefined;
+      throw error;
+    }
+    if (text === undefined) return { metadata: empty, token };
+    const metadata = empty.clone();
+    metadata.set("token", text);
+    return { metadata, token };
+  }
+
+  /**
+   * Whether etcd may answer when it is asked for a token again: it forgets all of them when it restarts, each after a
+   * while and those of a user whose password changes, and it gave none while authentication was switched off.
+   */
+  #mayBeLet(error: unknown, token: string | undefined): boolean {
+    return token === undefined ? isDeniedAccess(error) : isStaleToken(error);
+  }
+
+  #empty(member: number): Metadata {
+    const endpoint = this.members[member];
+    if (endpoint === undefined) throw new RangeError(`there is no etcd endpoint ${member}`);
+    return endpoint.metadata;
+  }
+
+  /** Undefined when the server has authentication switched off: then no token is needed. */
+  async #authenticate(member: number, metadata: Metadata, deadline_ms: number): Promise<string | undefined> {
+    const request = { name: this.options.username, password: this.options.password ?? "" };
+    try {
+      const { token } = await this.#unary<{ readonly token: string }>(
+        member,
+        "Auth",
+        "authenticate",
+        request,
+        metadata,
+        deadline_ms,
+      );
+      return token;
+    } catch (error) {
+      if (codeOf(error) === code.failedPrecondition && messageOf(error).includes("not enabled")) return undefined;
+      throw error;
+    }
+  }
+
+  #unary<Response>(
+    member: number,
+    service: Service,
+    method: string,
+    request: object,
+    metadata: Metadata,
+    deadline: number,
+  ): Promise<Response> {
+    const client = this.#client(member, service);
+    const call = (client as unknown as Record<string, UnaryCall>)[method];
+    if (call === undefined) throw new TypeError(`etcd's service ${service} has no method ${method}`);
+    const pending = this.members[member]?.pending;
+    return new Promise((resolve, reject) => {
+      const running = call.call(client, request, metadata, { deadline }, (error, response) => {
+        pending?.delete(running);
+        if (error) reject(error);
+        else resolve(response as Response);
+      });
+      pending?.add(running);
+    });
+  }
+
+  #translate(error: unknown, method: string, sent: boolean): Error {
+    const { username, prefix, tls } = this.options;
+    const showsCertificate = tls?.cert !== undefined;
+    return translate(error, { endpoints: this.endpoints, username, prefix, method, showsCertificate, sent });
+  }
+}

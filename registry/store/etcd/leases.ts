@@ -1,0 +1,139 @@
+/**
+ * Renewals of leases over one stream. A door: it sets timers.
+ *
+ * @module
+ */
+
+import { StoreUnavailableError } from "../../mod.ts";
+import type { Connection, DuplexStream } from "./connection.ts";
+import type { LeaseResponse } from "./messages.ts";
+
+interface Renewal {
+  readonly lease: string;
+  readonly resolve: (ttl_s: number) => void;
+  readonly reject: (error: Error) => void;
+  readonly timer: ReturnType<typeof setTimeout>;
+}
+
+/** Keeps one LeaseKeepAlive stream open while it is used. etcd answers in the order asked. */
+export class LeaseRenewals {
+  #stream: Promise<DuplexStream<LeaseResponse>> | undefined;
+  readonly #waiting = new Set<Renewal>();
+
+  constructor(private readonly connection: Pick<Connection, "size" | "endpoints" | "open" | "suspect">) {}
+
+  /**
+   * The seconds the lease now has; 0 if it is gone. A member that has not answered after half of `timeout_ms` may hang, as a
+   * paused leader does: then all members are asked at once, and the first answer counts.
+   */
+  async renew(lease: string, timeout_ms: number): Promise<number> {
+    if (this.connection.size === 1) return await this.#renewOnStream(lease, timeout_ms);
+    try {
+      return await this.#renewOnStream(lease, timeout_ms / 2);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      return await this.#renewAtAny(lease, timeout_ms / 2);
+    }
+  }
+
+  async #renewAtAny(lease: string, timeout_ms: number): Promise<number> {
+    const over = new AbortController();
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new Error(`no member renewed lease ${lease} in time`)), timeout_ms);
+    const members = Array.from({ length: this.connection.size }, (_, member) => member);
+    try {
+      const answers = members.map((member) => this.#renewAt(member, lease, over.signal));
+      return await Promise.race([Promise.any(answers), late.promise]);
+    } catch (error) {
+      const cause = error instanceof AggregateError ? error.errors[0] : error;
+      throw this.#unavailable(cause);
+    } finally {
+      clearTimeout(timer);
+      over.abort(new Error(`the renewal of lease ${lease} is over`));
+    }
+  }
+
+  async #renewAt(member: number, lease: string, signal: AbortSignal): Promise<number> {
+    const stream = await this.connection.open<LeaseResponse>("Lease", "leaseKeepAlive", member);
+    return await new Promise((resolve, reject) => {
+      const end = () => {
+        stream.cancel();
+        reject(signal.reason);
+      };
+      if (signal.aborted) return end();
+      signal.addEventListener("abort", end, { once: true });
+      stream.on("data", (response) => resolve(Math.max(0, Number(response.TTL))));
+      stream.on("error", reject);
+      stream.on("end", () => reject(new Error("etcd ended the stream")));
+      stream.write({ ID: lease });
+    });
+  }
+
+  /** The limit holds for the opening of the stream as well, for which the connection would take as long as for any request. */
+  async #renewOnStream(lease: string, timeout_ms: number): Promise<number> {
+    const opening = this.#stream ??= this.#open();
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const late = () => {
+      const cause = new Error(`lease ${lease} was not renewed in time`);
+      this.#fail(opening, cause);
+      this.connection.suspect();
+      reject(this.#unavailable(cause));
+    };
+    const renewal = { lease, resolve, reject, timer: setTimeout(late, timeout_ms) };
+    const send = (stream: DuplexStream<LeaseResponse>) => {
+      if (this.#stream !== opening) throw this.#unavailable(new Error("the stream was given up"));
+      this.#waiting.add(renewal);
+      stream.write({ ID: lease });
+    };
+    opening.then(send).catch(reject);
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(renewal.timer);
+      this.#waiting.delete(renewal);
+    }
+  }
+
+  close(): void {
+    if (this.#stream) this.#fail(this.#stream, new Error("the connection was closed"));
+  }
+
+  #open(): Promise<DuplexStream<LeaseResponse>> {
+    const opening = this.connection.open<LeaseResponse>("Lease", "leaseKeepAlive").then((stream) => {
+      stream.on("data", (response) => this.#answered(response));
+      stream.on("error", (error) => this.#fail(opening, error));
+      stream.on("end", () => this.#fail(opening, new Error("etcd ended the stream")));
+      return stream;
+    });
+    opening.catch(() => {
+      if (this.#stream === opening) this.#stream = undefined;
+    });
+    return opening;
+  }
+
+  #answered(response: LeaseResponse): void {
+    for (const renewal of this.#waiting) {
+      if (renewal.lease !== response.ID) continue;
+      this.#waiting.delete(renewal);
+      clearTimeout(renewal.timer);
+      return renewal.resolve(Math.max(0, Number(response.TTL)));
+    }
+  }
+
+  /** Gives the stream up: a late answer on it would be taken for the next one's. */
+  #fail(opened: Promise<DuplexStream<LeaseResponse>>, cause: Error): void {
+    if (this.#stream !== opened) return;
+    this.#stream = undefined;
+    // One that could not be opened has told its callers so already.
+    opened.then((stream) => stream.cancel(), () => {});
+    for (const renewal of this.#waiting) {
+      clearTimeout(renewal.timer);
+      renewal.reject(this.#unavailable(cause));
+    }
+    this.#waiting.clear();
+  }
+
+  #unavailable(cause: unknown): StoreUnavailableError {
+    return new StoreUnavailableError(`etcd at ${this.connection.endpoints} did not renew a lease`, { cause });
+  }
+}

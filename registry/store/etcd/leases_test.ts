@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
+import { StoreUnavailableError } from "../../mod.ts";
+import type { DuplexStream } from "./connection.ts";
+import { LeaseRenewals } from "./leases.ts";
+
+/** A stream that answers each renewal with `ttl_s`. */
+class AnsweringStream extends EventEmitter {
+  constructor(private readonly ttl_s: string) {
+    super();
+  }
+
+  write({ ID }: { readonly ID: string }): boolean {
+    queueMicrotask(() => this.emit("data", { ID, TTL: this.ttl_s }));
+    return true;
+  }
+
+  cancel(): void {}
+}
+
+function renewals(open: (member: number | undefined) => Promise<unknown>, size: number): LeaseRenewals {
+  return new LeaseRenewals({
+    size,
+    endpoints: "http://a:2379",
+    open: (_service, _method, member) => open(member) as Promise<DuplexStream<never>>,
+    suspect: () => {},
+  });
+}
+
+Deno.test("a renewal whose stream does not open in time is refused, and the next one opens another", async () => {
+  const first = Promise.withResolvers<unknown>();
+  const streams = [first.promise, Promise.resolve(new AnsweringStream("6"))];
+  const leases = renewals(() => streams.shift()!, 1);
+  await assert.rejects(leases.renew("1", 20), StoreUnavailableError);
+  assert.equal(await leases.renew("1", 5_000), 6);
+  // The late stream is given up, and takes nothing of the one that is in use.
+  const late = new AnsweringStream("0");
+  const cancelled = new Promise<void>((resolve) => late.cancel = resolve);
+  first.resolve(late);
+  await cancelled;
+  late.emit("error", new Error("cancelled"));
+  assert.equal(await leases.renew("1", 5_000), 6);
+  leases.close();
+});
+
+Deno.test("a renewal asks every member when the usual stream does not open in time", async () => {
+  const open = (member: number | undefined) => {
+    return member === 1 ? Promise.resolve(new AnsweringStream("6")) : new Promise<never>(() => {});
+  };
+  const leases = renewals(open, 3);
+  assert.equal(await leases.renew("1", 40), 6);
+  leases.close();
+});
+
+Deno.test("a renewal ends in time when no member lets a stream open", async () => {
+  const leases = renewals(() => new Promise<never>(() => {}), 3);
+  await assert.rejects(leases.renew("1", 40), /did not renew a lease/);
+  leases.close();
+});

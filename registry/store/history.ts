@@ -1,0 +1,70 @@
+/**
+ * The latest changes of a store, for watches to start from and to catch up with. Pure.
+ *
+ * @module
+ */
+
+import type { Revision } from "../model.ts";
+import { type Range, type WatchBatch, type WatchEvent, WatchLostError } from "./port.ts";
+
+/** How much is remembered: whichever is reached first. At least the latest revision always is. */
+export interface HistoryLimits {
+  readonly revisions: number;
+  /** Characters of all keys and values. */
+  readonly characters: number;
+}
+
+/** One batch for every revision, without gaps, the oldest of which are forgotten. */
+export class History {
+  readonly #batches: WatchBatch[] = [];
+  #characters = 0;
+
+  /** `revision` is the newest one that nothing is known of: watches can start after it, not before. */
+  constructor(private revision: Revision, private readonly limits: HistoryLimits) {}
+
+  /** The revision of the latest change. */
+  get newest(): Revision {
+    return this.revision;
+  }
+
+  /** Appends all that changed at the next revision. */
+  push(events: readonly WatchEvent[]): void {
+    this.revision++;
+    this.#batches.push({ revision: this.revision, events });
+    this.#characters += sizeOf(events);
+    const { revisions, characters } = this.limits;
+    while (this.#batches.length > 1 && (this.#batches.length > revisions || this.#characters > characters)) {
+      this.#characters -= sizeOf(this.#batches.shift()!.events);
+    }
+  }
+
+  /**
+   * What changed first after a revision; undefined if nothing has changed since. Throws {@link WatchLostError} when that
+   * has been forgotten, or is a revision that has not been yet.
+   */
+  next(after: Revision): WatchBatch | undefined {
+    const oldest = this.revision - this.#batches.length;
+    if (after < oldest) {
+      throw new WatchLostError(`the watch fell behind: history up to revision ${oldest} is no longer kept`);
+    }
+    if (after > this.revision) {
+      throw new WatchLostError(
+        `the store is at revision ${this.revision}, before revision ${after} that was read from it`,
+      );
+    }
+    return this.#batches[after - oldest];
+  }
+}
+
+/** Whether a change concerns one of the ranges. */
+export function concerns(event: WatchEvent, ranges: readonly Range[]): boolean {
+  const changed = event.kind === "put" ? event.kv.key : event.key;
+  return ranges.some((range) => "key" in range ? range.key === changed : changed.startsWith(range.prefix));
+}
+
+function sizeOf(events: readonly WatchEvent[]): number {
+  return events.reduce(
+    (sum, event) => sum + (event.kind === "put" ? event.kv.key.length + event.kv.value.length : event.key.length),
+    0,
+  );
+}

@@ -1,0 +1,92 @@
+/**
+ * The port in front of a key-value store with revisions, leases and watches: the small part of etcd v3 that the
+ * registry is built on. Keys are given without the configured prefix. Values are text.
+ *
+ * Every implementation passes `tests/contract/store_suite.ts`. Terms are those of the etcd v3 API reference.
+ *
+ * @module
+ */
+
+import type { Revision } from "../model.ts";
+
+/** One key as the store holds it. */
+export interface KeyValue {
+  readonly key: string;
+  readonly value: string;
+  readonly createRevision: Revision;
+  readonly modRevision: Revision;
+  /** The lease it is bound to; "" if none. */
+  readonly lease: string;
+}
+
+/** Several ranges, all read at one revision. */
+export interface Snapshot {
+  /** The store's revision at which all of it was true. */
+  readonly revision: Revision;
+  /** One list a requested range, in the order asked for, each sorted by key. */
+  readonly ranges: readonly (readonly KeyValue[])[];
+}
+
+/** What to read: one key, or every key that starts with a prefix ("" for all). */
+export type Range = { readonly key: string } | { readonly prefix: string };
+
+/** A condition of a transaction. `mod` and `create` compare revisions (0: the key does not exist). */
+export type Compare =
+  | { readonly key: string; readonly mod: Revision }
+  | { readonly key: string; readonly create: Revision }
+  | { readonly key: string; readonly value: string };
+
+/** A write of a transaction. */
+export type Op =
+  | { readonly put: string; readonly value: string; readonly lease?: string }
+  | { readonly delete: string };
+
+/** One change of one key. */
+export type WatchEvent =
+  | { readonly kind: "put"; readonly kv: KeyValue }
+  | { readonly kind: "delete"; readonly key: string; readonly modRevision: Revision };
+
+/** All changes below the watched ranges that happened at `revision`, never split. */
+export interface WatchBatch {
+  readonly revision: Revision;
+  readonly events: readonly WatchEvent[];
+}
+
+/** etcd's default `--max-txn-ops`: no more compares, nor more operations, in one transaction. */
+export const maxTransactionOps = 128;
+
+/** A key-value store with revisions. Every call has a deadline and rejects with `StoreUnavailableError` past it. */
+export interface Store {
+  /** Linearizable read of all ranges at one revision. */
+  read(ranges: readonly Range[]): Promise<Snapshot>;
+  /**
+   * Applies all `ops` if every compare holds, else none. `revision` is the store's after it. Throws
+   * {@link import("../mod.ts").OutcomeUnknownError} where it may have been applied, or, unless that is settled, may be yet;
+   * with any other error it was not, and never will be.
+   */
+  transact(
+    compares: readonly Compare[],
+    ops: readonly Op[],
+  ): Promise<{ readonly succeeded: boolean; readonly revision: Revision }>;
+  /**
+   * Every change of the ranges after revision `after`, in order, starting with the first. For one range a batch holds
+   * all of its revision's changes; several ranges are each in order, but may arrive one after the other. Rejects with
+   * {@link WatchLostError} when it can no longer tell (connection lost, compacted, cancelled): read again and watch anew.
+   * Ends when `signal` aborts.
+   */
+  watch(ranges: readonly Range[], after: Revision, signal: AbortSignal): AsyncIterable<WatchBatch>;
+  /** Grants a lease of whole seconds and returns its id. */
+  grant(ttl_s: number): Promise<string>;
+  /** Renews a lease over a stream that is held open; returns the seconds it now has, 0 if it no longer exists. */
+  renew(lease: string, timeout_ms?: number): Promise<number>;
+  /** Revokes a lease: every key bound to it is deleted. One that is gone already is success. */
+  revoke(lease: string): Promise<void>;
+  /** Where the store is, for messages. */
+  readonly endpoints: string;
+  close(): Promise<void>;
+}
+
+/** A watch can no longer tell what changed. */
+export class WatchLostError extends Error {
+  override name = "WatchLostError";
+}

@@ -1,0 +1,186 @@
+/**
+ * One copy of the whole store in memory, shared by all who look at it, and closed when nobody has for a while.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../runtime/clock.ts";
+import { ClusterView } from "./cluster_view.ts";
+import { follow } from "./follow.ts";
+import { writtenKey } from "../schema/keys.ts";
+import type { Log } from "../../runtime/log.ts";
+import { StoreUnavailableError, type UnitRecord } from "../mod.ts";
+import type { Cluster, Revision, UnitName } from "../model.ts";
+import { Pace } from "./rate_limiter.ts";
+import type { StoreSession } from "../writes/session.ts";
+import { Turnstile } from "../../runtime/notifier.ts";
+
+/**
+ * What follows one command comes at once; of many commands' consequences, whoever watches gets so many views, and none is
+ * more than this old. Each view costs a look at everything.
+ */
+const viewPace = { atOnce: 8, every_ms: 20 } as const;
+
+export interface MirrorOptions {
+  readonly session: StoreSession;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How long it stays open after its last use. */
+  readonly quiet_ms: number;
+  /** How long a read waits for the mirror to catch up. */
+  readonly readTimeout_ms: number;
+}
+
+export class Mirror {
+  readonly #options: MirrorOptions;
+  readonly #view: ClusterView;
+  readonly #turnstile = new Turnstile();
+  #users = 0;
+  #running: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
+  #quiet: AbortController | undefined;
+  /** Whether the view is complete and its watch stands. */
+  #following = false;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(options: MirrorOptions) {
+    this.#options = options;
+    this.#view = new ClusterView(options.log);
+  }
+
+  /** Whether it costs a watch right now. */
+  get isOpen(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** See {@link import("../mod.ts").Registry.watch}. */
+  async *watch(signal: AbortSignal): AsyncIterable<Cluster> {
+    this.#acquire();
+    const pace = new Pace(this.#options.clock, viewPace);
+    try {
+      let last: Cluster | undefined;
+      let revision: Revision | undefined;
+      while (!signal.aborted) {
+        const seen = this.#turnstile.count;
+        // A view is made when it is due, so that what comes until then goes into it.
+        if (this.#following && this.#view.revision !== revision) await pace.turn(signal);
+        if (signal.aborted) return;
+        const cluster = this.#look();
+        if (cluster === undefined || cluster === last) await this.#turnstile.past(seen, signal);
+        else {
+          last = cluster;
+          revision = cluster.revision;
+          yield cluster;
+        }
+      }
+    } finally {
+      this.#release();
+    }
+  }
+
+  /** See {@link import("../mod.ts").Registry.read}. */
+  async read(): Promise<Cluster> {
+    const { session, clock, readTimeout_ms } = this.#options;
+    this.#acquire();
+    const deadline = new AbortController();
+    try {
+      const { ranges: [written] } = await session.read([{ key: writtenKey }]);
+      const revision = written?.[0]?.modRevision ?? 0;
+      const late = new AbortController();
+      clock.sleep(readTimeout_ms, deadline.signal).then(() => late.abort("late"));
+      return await this.#reach(revision, late.signal);
+    } finally {
+      deadline.abort("over");
+      this.#release();
+    }
+  }
+
+  /** See {@link import("../mod.ts").Registry.peek}. */
+  peek(name: UnitName): UnitRecord | undefined {
+    return this.#following && this.#failure === undefined ? this.#view.unit(name) : undefined;
+  }
+
+  /** The text of a file, if the mirror happens to have it. */
+  peekFile(hash: string): string | undefined {
+    return this.#following ? this.#view.fileText(hash) : undefined;
+  }
+
+  async close(): Promise<void> {
+    this.#quiet?.abort("over");
+    await this.#stop();
+  }
+
+  async #reach(revision: Revision, late: AbortSignal): Promise<Cluster> {
+    for (;;) {
+      const seen = this.#turnstile.count;
+      const cluster = this.#look();
+      if (cluster && cluster.revision >= revision) return cluster;
+      if (late.aborted) {
+        throw new StoreUnavailableError(
+          `the store at ${this.#options.session.endpoints} did not deliver revision ${revision} in time`,
+        );
+      }
+      await this.#turnstile.past(seen, late);
+    }
+  }
+
+  #look(): Cluster | undefined {
+    if (this.#failure) throw this.#failure.error;
+    return this.#following ? this.#view.cluster() : undefined;
+  }
+
+  #acquire(): void {
+    this.#users++;
+    this.#quiet?.abort("over");
+    this.#quiet = undefined;
+    if (this.#running === undefined) this.#start();
+  }
+
+  #release(): void {
+    this.#users--;
+    if (this.#users > 0 || this.#running === undefined) return;
+    const quiet = this.#quiet = new AbortController();
+    const close = () => quiet.signal.aborted ? undefined : this.#stop();
+    this.#options.clock.sleep(this.#options.quiet_ms, quiet.signal).then(close);
+  }
+
+  #start(): void {
+    const abort = new AbortController();
+    this.#failure = undefined;
+    this.#running = { abort, ended: this.#run(abort.signal) };
+  }
+
+  async #stop(): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    this.#following = false;
+    running?.abort.abort();
+    await running?.ended;
+    // What nobody looks at needs no memory. The next use may have begun meanwhile.
+    if (this.#running === undefined) this.#view.reset([], 0);
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { session } = this.#options;
+    try {
+      await follow(this.#options, [{ prefix: "" }], {
+        fresh: (kvs, revision) => {
+          this.#view.reset(kvs, revision);
+          this.#following = true;
+          this.#turnstile.turn();
+        },
+        batch: (batch) => {
+          this.#view.apply(batch);
+          session.check(this.#view.id, batch.revision);
+          this.#turnstile.turn();
+        },
+        lost: () => this.#following = false,
+      }, signal);
+    } catch (error) {
+      // Whoever watches or reads throws it; the next use starts anew.
+      if (signal.aborted) return;
+      this.#failure = { error };
+      this.#running = undefined;
+      this.#turnstile.turn();
+    }
+  }
+}

@@ -1,0 +1,400 @@
+/**
+ * The whole store, folded into a {@link Cluster}: a fresh read, then one batch of changes after the other.
+ *
+ * @module
+ */
+
+import {
+  decodeAssignment,
+  decodeLeader,
+  decodeMachine,
+  decodeState,
+  decodeTarget,
+  decodeUnit,
+} from "../schema/codec.ts";
+import { ForeignKeys } from "../foreign_keys.ts";
+import { type ParsedKey, parseKey } from "../schema/keys.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
+import {
+  type Assignment,
+  type Cluster,
+  effectiveMetadata,
+  type Leader,
+  type Machine,
+  type MachineId,
+  type Revision,
+  type Target,
+  type Unit,
+  type UnitFileText,
+  type UnitName,
+  type UnitState,
+} from "../model.ts";
+import type { UnitRecord } from "../mod.ts";
+import type { KeyValue, WatchBatch } from "../store/port.ts";
+import {
+  type Told,
+  type Unreadable,
+  unreadableAssignment,
+  unreadableMachine,
+  unreadableTarget,
+  unreadableUnit,
+} from "../schema/unreadable.ts";
+
+type States = ReadonlyMap<MachineId, UnitState>;
+
+/**
+ * Builds one {@link Cluster} after the other. What was handed out is never changed: a map is copied before its first
+ * change after that, so that a burst of changes costs one copy, and unchanged maps are shared.
+ */
+export class ClusterView {
+  readonly #units = new SharedMap<UnitName, Unit>();
+  readonly #files = new SharedMap<string, UnitFileText>();
+  readonly #targets = new SharedMap<UnitName, Target>();
+  readonly #assignments = new SharedMap<UnitName, Assignment>();
+  readonly #machines = new SharedMap<MachineId, Machine>();
+  readonly #metadata = new SharedMap<MachineId, Readonly<Record<string, string>>>();
+  readonly #states = new SharedMap<UnitName, States>();
+  /** Inner maps of {@link #states} made since the last {@link cluster}: a global on many machines is not copied for each. */
+  readonly #unshared = new Map<UnitName, Map<MachineId, UnitState>>();
+  readonly #records = new Map<MachineId, Omit<Machine, "metadata">>();
+  /** By key: what cannot be read, and has a stand-in instead. */
+  #unreadable = new Map<string, Unreadable & { readonly key: ParsedKey }>();
+  #departed: ReadonlySet<MachineId> = new Set();
+  #id = "";
+  #leader: Leader | undefined;
+  #revision: Revision = 0;
+  #epoch = 0;
+  #made: Cluster | undefined;
+
+  readonly #foreign: ForeignKeys;
+
+  constructor(private readonly log: Log) {
+    this.#foreign = new ForeignKeys(log);
+  }
+
+  get revision(): Revision {
+    return this.#revision;
+  }
+
+  /** The store's id as it says itself; "" if it has none. */
+  get id(): string {
+    return this.#id;
+  }
+
+  fileText(hash: string): string | undefined {
+    return this.#files.get(hash)?.text;
+  }
+
+  /** One unit as it now is, at no cost to who comes after. */
+  unit(name: UnitName): UnitRecord {
+    const unit = this.#units.get(name);
+    return unitRecord(name, unit, this.#targets.get(name), unit && this.fileText(unit.hash));
+  }
+
+  /** Forgets all and starts from what a fresh read found. */
+  reset(kvs: readonly KeyValue[], revision: Revision): void {
+    for (
+      const map of [
+        this.#units,
+        this.#files,
+        this.#targets,
+        this.#assignments,
+        this.#machines,
+        this.#metadata,
+        this.#states,
+      ]
+    ) map.clear();
+    this.#records.clear();
+    this.#unshared.clear();
+    this.#departed = new Set();
+    this.#id = "";
+    this.#leader = undefined;
+    this.#epoch++;
+    const told = this.#unreadable;
+    this.#unreadable = new Map();
+    for (const kv of kvs) this.#put(kv, told);
+    this.#standInFor([...this.#unreadable.keys()]);
+    this.#revision = revision;
+    this.#made = undefined;
+  }
+
+  /** Applies what happened at one revision. */
+  apply(batch: WatchBatch): void {
+    // Deletes first: a unit that turns global is deleted under one prefix and put under another, both in `units`.
+    for (const event of batch.events) if (event.kind === "delete") this.#delete(event.key);
+    for (const event of batch.events) if (event.kind === "put") this.#put(event.kv);
+    this.#refreshStandIns(batch);
+    this.#revision = Math.max(this.#revision, batch.revision);
+    this.#made = undefined;
+  }
+
+  /** The cluster as it now is; the same object until something changes. */
+  cluster(): Cluster {
+    if (this.#made !== undefined) return this.#made;
+    this.#unshared.clear();
+    return this.#made = {
+      id: this.#id,
+      revision: this.#revision,
+      epoch: this.#epoch,
+      units: this.#units.share(),
+      files: this.#files.share(),
+      targets: this.#targets.share(),
+      assignments: this.#assignments.share(),
+      machines: this.#machines.share(),
+      ...(this.#departed.size === 0 ? {} : { departed: this.#departed }),
+      dynamicMetadata: this.#metadata.share(),
+      states: this.#states.share(),
+      ...(this.#leader === undefined ? {} : { leader: this.#leader }),
+    };
+  }
+
+  /** `told`: what the log has been told of already. */
+  #put(kv: KeyValue, told: ReadonlyMap<string, Unreadable> = this.#unreadable): void {
+    const key = parseKey(kv.key);
+    if (key === undefined) {
+      this.#foreign.found(kv.key);
+      return;
+    }
+    try {
+      this.#decode(key, kv);
+      this.#unreadable.delete(kv.key);
+    } catch (error) {
+      const why = messageOf(error);
+      if (told.get(kv.key)?.revision !== kv.modRevision) this.log("warn", unreadableMessage, { error: why });
+      this.#unreadable.set(kv.key, { key, revision: kv.modRevision, why });
+    }
+  }
+
+  /** Stand-ins come last: they are made of what the other keys of their unit say. */
+  #refreshStandIns({ events }: WatchBatch): void {
+    if (this.#unreadable.size === 0) return;
+    const touched = new Set(events.map((event) => event.kind === "put" ? event.kv.key : event.key));
+    const units = new Set([...touched].map((text) => nameIn(parseKey(text))));
+    this.#standInFor([...this.#unreadable].flatMap(([text, { key }]) => {
+      const name = nameIn(key);
+      return touched.has(text) || name !== undefined && units.has(name) ? [text] : [];
+    }));
+  }
+
+  #standInFor(texts: readonly string[]): void {
+    const isOrders = (text: string) => this.#unreadable.get(text)?.key.kind === "assign";
+    // Orders first: they tell where a unit is.
+    for (const text of texts.filter(isOrders)) this.#standIn(text);
+    for (const text of texts) if (!isOrders(text)) this.#standIn(text);
+  }
+
+  #standIn(text: string): void {
+    const { key, ...unreadable } = this.#unreadable.get(text)!;
+    switch (key.kind) {
+      case "unit":
+      case "global": {
+        const isGlobal = key.kind === "global";
+        const other = this.#units.get(key.name);
+        // Under the other prefix there is one that can be read.
+        if (other && other.unreadable === undefined && other.requirements.global !== isGlobal) break;
+        const told = this.#toldOf(key.name, isGlobal);
+        const text = told && this.fileText(told.hash);
+        this.#units.set(key.name, unreadableUnit(key.name, isGlobal, unreadable, told, text));
+        break;
+      }
+      case "target": {
+        const machine = this.#assignments.get(key.name)?.machine ?? "";
+        this.#targets.set(key.name, unreadableTarget(key.name, machine, unreadable));
+        break;
+      }
+      case "assign": {
+        const other = this.#assignments.get(key.name);
+        if (other && other.unreadable === undefined && other.machine !== key.machine) break;
+        this.#assignments.set(key.name, unreadableAssignment(key.name, key.machine, unreadable));
+        break;
+      }
+      case "machine":
+        this.#records.set(key.machine, unreadableMachine(key.machine, unreadable));
+        this.#refreshMachine(key.machine);
+        break;
+      case "leader":
+        this.#leader = { machine: "", version: "", unreadable: unreadable.why };
+        break;
+      case "state":
+        if (this.#states.get(key.name)?.has(key.machine)) this.#setState(key.name, key.machine, undefined);
+        break;
+      case "cluster":
+      case "written":
+      case "fence":
+      case "file":
+      case "metadata":
+      case "departed":
+        // Whatever text they hold can be read.
+        break;
+    }
+  }
+
+  #decode(key: ParsedKey, kv: KeyValue): void {
+    switch (key.kind) {
+      case "cluster":
+        this.#id = kv.value;
+        break;
+      case "leader":
+        this.#leader = decodeLeader(kv);
+        break;
+      case "written":
+      case "fence":
+        break;
+      case "file":
+        this.#files.set(key.hash, { hash: key.hash, text: kv.value, revision: kv.modRevision });
+        break;
+      case "unit":
+      case "global":
+        this.#units.set(key.name, decodeUnit(key.name, kv));
+        break;
+      case "target":
+        this.#targets.set(key.name, decodeTarget(key.name, kv));
+        break;
+      case "assign":
+        this.#assignments.set(key.name, decodeAssignment(key.machine, key.name, kv));
+        break;
+      case "machine":
+        this.#records.set(key.machine, decodeMachine(key.machine, kv));
+        this.#refreshMachine(key.machine);
+        break;
+      case "departed":
+        this.#departed = new Set([...this.#departed, key.machine]);
+        break;
+      case "metadata":
+        this.#metadata.set(key.machine, { ...this.#metadata.get(key.machine), [key.key]: kv.value });
+        this.#refreshMachine(key.machine);
+        break;
+      case "state":
+        this.#setState(key.name, key.machine, decodeState(key.machine, key.name, kv));
+        break;
+    }
+  }
+
+  /** What is known of a unit's record without the record. Of a global, one of its machines tells. */
+  #toldOf(name: UnitName, isGlobal: boolean): Told | undefined {
+    if (!isGlobal) return this.#assignments.get(name);
+    const states = [...this.#states.get(name)?.values() ?? []].sort((a, b) => a.machine < b.machine ? -1 : 1);
+    return states[0] && { ...states[0], desiredState: states[0].commanded };
+  }
+
+  #delete(text: string): void {
+    const key = parseKey(text);
+    const wasUnreadable = this.#unreadable.delete(text);
+    switch (key?.kind) {
+      case undefined:
+      case "written":
+      case "fence":
+        break;
+      case "cluster":
+        this.#id = "";
+        break;
+      case "leader":
+        this.#leader = undefined;
+        break;
+      case "file":
+        this.#files.delete(key.hash);
+        break;
+      case "unit":
+      case "global":
+        // What can be read is under the other prefix, if this could not be.
+        if (!wasUnreadable || this.#units.get(key.name)?.unreadable !== undefined) this.#units.delete(key.name);
+        break;
+      case "target":
+        this.#targets.delete(key.name);
+        break;
+      case "assign":
+        // A move deletes the old machine's assignment and puts the new one's under the same unit name.
+        if (this.#assignments.get(key.name)?.machine === key.machine) this.#assignments.delete(key.name);
+        break;
+      case "machine":
+        this.#records.delete(key.machine);
+        this.#machines.delete(key.machine);
+        break;
+      case "departed":
+        this.#departed = new Set([...this.#departed].filter((machine) => machine !== key.machine));
+        break;
+      case "metadata": {
+        const { [key.key]: _gone, ...rest } = this.#metadata.get(key.machine) ?? {};
+        if (Object.keys(rest).length > 0) this.#metadata.set(key.machine, rest);
+        else this.#metadata.delete(key.machine);
+        this.#refreshMachine(key.machine);
+        break;
+      }
+      case "state":
+        this.#setState(key.name, key.machine, undefined);
+        break;
+    }
+  }
+
+  #refreshMachine(id: MachineId): void {
+    const record = this.#records.get(id);
+    if (record === undefined) return;
+    const metadata = effectiveMetadata(record.staticMetadata, this.#metadata.get(id) ?? {});
+    this.#machines.set(id, { ...record, metadata });
+  }
+
+  #setState(name: UnitName, machine: MachineId, state: UnitState | undefined): void {
+    let states = this.#unshared.get(name);
+    if (states === undefined) {
+      states = new Map(this.#states.get(name));
+      this.#unshared.set(name, states);
+    }
+    if (state === undefined) states.delete(machine);
+    else states.set(machine, state);
+    if (states.size > 0) this.#states.set(name, states);
+    else this.#states.delete(name);
+  }
+}
+
+/** What the log says of a value that cannot be read. */
+export const unreadableMessage = "a value in the store cannot be read: what it is about is left as it is";
+
+function nameIn(key: ParsedKey | undefined): UnitName | undefined {
+  return key && "name" in key ? key.name : undefined;
+}
+
+/** What is known of one unit, without what is not there. */
+export function unitRecord(name: UnitName, unit?: Unit, target?: Target, text?: string): UnitRecord {
+  return { name, ...(unit ? { unit } : {}), ...(target ? { target } : {}), ...(text === undefined ? {} : { text }) };
+}
+
+/** A map that is copied before its first change after it was handed out. */
+export class SharedMap<K, V> {
+  #map = new Map<K, V>();
+  #shared = false;
+
+  get(key: K): V | undefined {
+    return this.#map.get(key);
+  }
+
+  has(key: K): boolean {
+    return this.#map.has(key);
+  }
+
+  set(key: K, value: V): void {
+    this.#own().set(key, value);
+  }
+
+  delete(key: K): void {
+    if (this.#map.has(key)) this.#own().delete(key);
+  }
+
+  clear(): void {
+    this.#map = new Map();
+    this.#shared = false;
+  }
+
+  /** The map as it is now; it will not change any more. */
+  share(): ReadonlyMap<K, V> {
+    this.#shared = true;
+    return this.#map;
+  }
+
+  #own(): Map<K, V> {
+    if (this.#shared) {
+      this.#map = new Map(this.#map);
+      this.#shared = false;
+    }
+    return this.#map;
+  }
+}

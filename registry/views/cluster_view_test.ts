@@ -1,0 +1,195 @@
+import assert from "node:assert/strict";
+import { ClusterView } from "./cluster_view.ts";
+import * as codec from "../schema/codec.ts";
+import type { KeyValue, WatchEvent } from "../store/port.ts";
+
+/** A view, and a store that it follows, where each change is one revision. */
+class Bench {
+  readonly told: string[] = [];
+  readonly view = new ClusterView((level, _message, fields) => this.told.push(`${level} ${fields?.["error"]}`));
+  readonly #kvs = new Map<string, KeyValue>();
+  #revision = 0;
+
+  constructor() {
+    this.afresh();
+  }
+
+  /** Undefined deletes. */
+  write(values: Readonly<Record<string, string | undefined>>): this {
+    const modRevision = ++this.#revision;
+    const events = Object.entries(values).map(([key, value]): WatchEvent => {
+      if (value === undefined) {
+        this.#kvs.delete(key);
+        return { kind: "delete", key, modRevision };
+      }
+      const kv = { key, value, createRevision: modRevision, modRevision, lease: "" };
+      this.#kvs.set(key, kv);
+      return { kind: "put", kv };
+    });
+    this.view.apply({ revision: modRevision, events });
+    return this;
+  }
+
+  /** All is read once more, in order of keys as a store has it. */
+  afresh(): this {
+    const kvs = [...this.#kvs.values()].sort((a, b) => a.key < b.key ? -1 : 1);
+    this.view.reset(kvs, this.#revision);
+    return this;
+  }
+
+  /** What is so of the view must be so of one that is made afresh, too. */
+  both(look: (view: ClusterView) => unknown, expected: unknown): this {
+    assert.deepEqual(look(this.view), expected, "as it was followed");
+    const fresh = new ClusterView(() => {});
+    fresh.reset([...this.#kvs.values()].sort((a, b) => a.key < b.key ? -1 : 1), this.#revision);
+    assert.deepEqual(look(fresh), expected, "as it is read afresh");
+    return this;
+  }
+}
+
+const unit = (hash = "h", options: readonly (readonly [string, string])[] = []) =>
+  codec.encodeUnit({
+    hash,
+    fleetOptions: options.map(([name, value]) => ({ section: "X-Fleet", name, value })),
+    desiredState: "launched",
+    restart: 0,
+    launchedAt: 1,
+  });
+const global = unit("h", [["Global", "true"]]);
+const orders = codec.encodeAssignment({ hash: "h", desiredState: "launched", restart: 5 });
+const target = codec.encodeTarget({ machine: "m1", why: "least loaded", since_ms: 9 });
+const record = codec.encodeMachine({
+  id: "m1",
+  ip: "10.0.0.1",
+  incarnation: "boot",
+  staticMetadata: { zone: "a" },
+  capabilities: { disableEngine: false },
+  version: "2.0.0",
+});
+const state = codec.encodeState({
+  ...{ unit: "a.service", machine: "m1", hash: "h", commanded: "launched", restart: 0 },
+  ...{ load: "loaded", active: "active", sub: "running", since_ms: 1 },
+});
+const text = "[X-Fleet]\nConflicts=b*\n";
+const why = (key: string) => new RegExp(`cannot read key ${key}`);
+
+Deno.test("a unit that cannot be read is there, with what its machine was told last and its own revision", () => {
+  const placed = { "file/h": text, "assign/m1/a.service": orders, "target/a.service": target };
+  new Bench().write({ ...placed, "unit/a.service": unit() }).write({ "unit/a.service": "{" }).both((view) => {
+    const found = view.cluster().units.get("a.service")!;
+    assert.match(found.unreadable!, why("unit/a.service"));
+    const { hash, desiredState, restart, revision, requirements } = found;
+    return { hash, desiredState, restart, revision, conflicts: requirements.conflicts };
+  }, { hash: "h", desiredState: "launched", restart: 5, revision: 2, conflicts: ["b*"] });
+});
+
+Deno.test("a unit that cannot be read and is nowhere says nothing; neither does a global", () => {
+  new Bench().write({ "unit/a.service": "{", "global/g.service": "[]" }).both((view) => {
+    const { units } = view.cluster();
+    return ["a.service", "g.service"].map((name) => {
+      const { hash, desiredState, requirements, unreadable } = units.get(name)!;
+      return [hash, desiredState, requirements.global, unreadable !== undefined];
+    });
+  }, [["", "inactive", false, true], ["", "inactive", true, true]]);
+});
+
+Deno.test("of a global that cannot be read its machines tell what they were told", () => {
+  new Bench().write({ "file/h": text, "global/g.service": "{", "state/m2/g.service": state }).both((view) => {
+    const { hash, desiredState, requirements } = view.cluster().units.get("g.service")!;
+    return [hash, desiredState, requirements.global, requirements.conflicts];
+  }, ["h", "launched", true, ["b*"]]).write({ "state/m2/g.service": undefined })
+    .both((view) => view.cluster().units.get("g.service")!.hash, "");
+});
+
+Deno.test("orders that come later are told of a unit that could not be read before", () => {
+  new Bench().write({ "unit/a.service": "{" })
+    .write({ "target/a.service": target, "assign/m1/a.service": orders })
+    .both((view) => view.cluster().units.get("a.service")!.hash, "h");
+});
+
+Deno.test("a target that cannot be read is where the orders are, whichever of both is written first", () => {
+  const look = (view: ClusterView) => {
+    const { machine, revision, unreadable } = view.cluster().targets.get("a.service")!;
+    return [machine, revision, unreadable !== undefined];
+  };
+  new Bench().write({ "assign/m1/a.service": orders, "target/a.service": "{" }).both(look, ["m1", 1, true]);
+  new Bench().write({ "target/a.service": "{", "assign/m1/a.service": orders }).both(look, ["m1", 1, true]);
+  new Bench().write({ "target/a.service": "{", "assign/m1/a.service": "{" }).both(look, ["m1", 1, true]);
+  new Bench().write({ "target/a.service": "{" }).both(look, ["", 1, true]);
+  new Bench().write({ "target/a.service": "{", "assign/m1/a.service": orders })
+    .write({ "assign/m1/a.service": undefined, "assign/m2/a.service": orders }).both(look, ["m2", 1, true]);
+});
+
+Deno.test("a key that cannot be read hides nothing that can be read elsewhere, and takes nothing along when it goes", () => {
+  const look = (view: ClusterView) => {
+    const { units, assignments } = view.cluster();
+    const [job, global] = [units.get("a.service")!, units.get("g.service")!];
+    return [job.unreadable, job.requirements.global, global.unreadable, global.requirements.global]
+      .concat(assignments.get("a.service")!.machine);
+  };
+  const expected = [undefined, false, undefined, true, "m1"];
+  const strays = ["global/a.service", "unit/g.service", "assign/m2/a.service", "assign/m0/a.service"];
+  const stray = (value: string | undefined) => Object.fromEntries(strays.map((key) => [key, value]));
+  const all = { "unit/a.service": unit(), "global/g.service": global, "assign/m1/a.service": orders };
+  new Bench().write({ ...all, ...stray("{") }).both(look, expected);
+  new Bench().write(all).write(stray("{")).both(look, expected).write(stray(undefined)).both(look, expected);
+  new Bench().write(stray("{")).write(all).both(look, expected);
+});
+
+Deno.test("once what could be read is deleted, what cannot be read is all that is left of the unit", () => {
+  new Bench().write({ "unit/a.service": unit(), "global/a.service": "{" }).write({ "unit/a.service": undefined })
+    .both((view) => view.cluster().units.get("a.service")?.requirements.global, true)
+    .write({ "global/a.service": undefined })
+    .both((view) => view.cluster().units.size, 0);
+});
+
+Deno.test("a machine whose record cannot be read is there, with the metadata that has keys of its own", () => {
+  new Bench().write({ "machine/m1": record, "metadata/m1/disk": "ssd" }).write({ "machine/m1": "{" }).both((view) => {
+    const found = view.cluster().machines.get("m1")!;
+    assert.match(found.unreadable!, why("machine/m1"));
+    return [found.ip, found.metadata];
+  }, ["", { disk: "ssd" }]).write({ "machine/m1": record }).both((view) => {
+    const { unreadable, metadata } = view.cluster().machines.get("m1")!;
+    return [unreadable, metadata];
+  }, [undefined, { zone: "a", disk: "ssd" }]).write({ "machine/m1": undefined })
+    .both((view) => view.cluster().machines.size, 0);
+});
+
+Deno.test("a leader that cannot be read is somebody; a state that cannot be read has not been told", () => {
+  new Bench().write({ leader: codec.encodeLeader({ machine: "m1", version: "2" }), "state/m1/a.service": state })
+    .write({ leader: "{", "state/m1/a.service": "{" })
+    .both((view) => [view.cluster().leader?.machine, view.cluster().states.size], ["", 0])
+    .write({ leader: undefined, "state/m1/a.service": state })
+    .both((view) => [view.cluster().leader, view.cluster().states.size], [undefined, 1]);
+});
+
+Deno.test("what can be read again is as if nothing had been", () => {
+  const all = {
+    ...{ "unit/a.service": unit(), "global/g.service": global, "target/a.service": target, "machine/m1": record },
+    ...{ "assign/m1/a.service": orders, "state/m1/a.service": state },
+  };
+  const spoilt = Object.fromEntries(Object.keys(all).map((key) => [key, "{"]));
+  const bench = new Bench().write(all).write(spoilt).write(all);
+  const undisturbed = new Bench().write(all).write({}).write(all);
+  const { epoch: _, ...expected } = undisturbed.view.cluster();
+  bench.both((view) => {
+    const { epoch: _, ...cluster } = view.cluster();
+    return cluster;
+  }, expected);
+});
+
+Deno.test("the log is told once a revision, however often all is read afresh", () => {
+  const bench = new Bench().write({ "unit/a.service": "{" }).afresh().afresh();
+  assert.equal(bench.told.length, 1);
+  assert.match(bench.told[0]!, /^warn cannot read key unit\/a.service: it is not JSON/);
+  bench.write({ "unit/a.service": "{" });
+  assert.equal(bench.told.length, 2);
+});
+
+Deno.test("a key that is not fleet's is logged once, however often it is written", () => {
+  const bench = new Bench();
+  for (let round = 0; round < 3; round++) bench.write({ "foreign/key": `${round}` }).afresh();
+  assert.equal(bench.told.length, 1);
+  for (let key = 0; key < 1_000; key++) bench.write({ [`foreign/${key}`]: "" });
+  assert.equal(bench.told.length, 101, "keys without end do not fill the log");
+});

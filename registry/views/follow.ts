@@ -1,0 +1,55 @@
+/**
+ * Follows some ranges of the store through lost watches, compaction and outages: a fresh read, then every change.
+ *
+ * @module
+ */
+
+import { type Clock, retryDelay_ms } from "../../runtime/clock.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
+import { StoreUnavailableError, WrongStoreError } from "../mod.ts";
+import type { Revision } from "../model.ts";
+import type { StoreSession } from "../writes/session.ts";
+import { type KeyValue, type Range, type WatchBatch, WatchLostError } from "../store/port.ts";
+
+/** What a follower is told. Between {@link lost} and the next {@link fresh} it must show nothing. */
+export interface Follower {
+  fresh(kvs: readonly KeyValue[], revision: Revision): void;
+  batch(batch: WatchBatch): void;
+  lost(): void;
+}
+
+export interface FollowOptions {
+  readonly session: StoreSession;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Runs until `signal` aborts. Throws {@link import("../mod.ts").WrongStoreError}. */
+export async function follow(
+  { session, clock, log }: FollowOptions,
+  ranges: readonly Range[],
+  follower: Follower,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const snapshot = await session.read(ranges);
+      if (signal.aborted) return;
+      follower.fresh(snapshot.ranges.flat(), snapshot.revision);
+      for await (const batch of session.watch(ranges, snapshot.revision, signal)) {
+        if (signal.aborted) return;
+        follower.batch(batch);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      follower.lost();
+      if (error instanceof WrongStoreError) throw error;
+      const expected = error instanceof WatchLostError || error instanceof StoreUnavailableError;
+      log(expected ? "debug" : "error", "the store is to be read afresh", {
+        endpoints: session.endpoints,
+        error: messageOf(error),
+      });
+    }
+    await clock.sleep(retryDelay_ms(clock), signal);
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * The part of the store that concerns one machine, folded into a {@link MachineView}.
+ *
+ * @module
+ */
+
+import { SharedMap, unreadableMessage } from "./cluster_view.ts";
+import { decodeAssignment, decodeUnit } from "../schema/codec.ts";
+import { ForeignKeys } from "../foreign_keys.ts";
+import { assignPrefix, globalPrefix, metadataPrefix, parseKey } from "../schema/keys.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
+import type { Assignment, MachineId, MachineView, Revision, Unit, UnitName } from "../model.ts";
+import type { KeyValue, Range, WatchBatch } from "../store/port.ts";
+
+/** What an agent watches. */
+export function machineRanges(machine: MachineId): readonly Range[] {
+  return [{ prefix: assignPrefix(machine) }, { prefix: globalPrefix }, { prefix: metadataPrefix(machine) }];
+}
+
+/** Builds one {@link MachineView} after the other; what was handed out is never changed. */
+export class MachineViewBuilder {
+  readonly #assignments = new SharedMap<UnitName, Assignment>();
+  readonly #globals = new SharedMap<UnitName, Unit>();
+  /** By key. */
+  #unreadable = new Map<string, { readonly name: UnitName; readonly revision: Revision }>();
+  #metadata: Readonly<Record<string, string>> = {};
+  #revision: Revision = 0;
+  #epoch = 0;
+  #deletions = 0;
+  readonly #withdrawn = new Set<UnitName>();
+
+  readonly #foreign: ForeignKeys;
+
+  constructor(private readonly machine: MachineId, private readonly log: Log) {
+    this.#foreign = new ForeignKeys(log);
+  }
+
+  /** How many keys were seen to be deleted: what is gone is to be believed only of the right store. */
+  get deletions(): number {
+    return this.#deletions;
+  }
+
+  /** Units whose assignment was seen to be deleted, and has not come again. */
+  get withdrawn(): ReadonlySet<UnitName> {
+    return this.#withdrawn;
+  }
+
+  /** Forgets which assignments were {@link withdrawn}: that they are gone is known to be meant. */
+  forgetWithdrawn(): void {
+    this.#withdrawn.clear();
+  }
+
+  /** Forgets all and starts from what a fresh read of {@link machineRanges} found. */
+  reset(kvs: readonly KeyValue[], revision: Revision): void {
+    this.#assignments.clear();
+    this.#globals.clear();
+    this.#metadata = {};
+    this.#withdrawn.clear();
+    this.#epoch++;
+    const told = this.#unreadable;
+    this.#unreadable = new Map();
+    for (const kv of kvs) this.#put(kv, told);
+    this.#revision = revision;
+  }
+
+  apply(batch: WatchBatch): void {
+    for (const event of batch.events) {
+      if (event.kind === "put") this.#put(event.kv);
+      else {
+        this.#delete(event.key);
+        this.#deletions++;
+        const key = parseKey(event.key);
+        if (key?.kind === "assign") this.#withdrawn.add(key.name);
+      }
+    }
+    this.#revision = Math.max(this.#revision, batch.revision);
+  }
+
+  view(id: string): MachineView {
+    return {
+      id,
+      revision: this.#revision,
+      epoch: this.#epoch,
+      machine: this.machine,
+      assignments: this.#assignments.share(),
+      globals: this.#globals.share(),
+      unreadable: new Set(
+        [...this.#unreadable.values()].map(({ name }) => name)
+          .filter((name) => !this.#assignments.has(name) && !this.#globals.has(name)),
+      ),
+      dynamicMetadata: this.#metadata,
+    };
+  }
+
+  /** `told`: what the log has been told of already. */
+  #put(kv: KeyValue, told = this.#unreadable): void {
+    const key = parseKey(kv.key);
+    try {
+      if (key?.kind === "assign") {
+        this.#withdrawn.delete(key.name);
+        this.#assignments.set(key.name, decodeAssignment(key.machine, key.name, kv));
+      } else if (key?.kind === "global") this.#globals.set(key.name, decodeUnit(key.name, kv));
+      else if (key?.kind === "metadata") this.#metadata = { ...this.#metadata, [key.key]: kv.value };
+      else this.#foreign.found(kv.key);
+      this.#unreadable.delete(kv.key);
+    } catch (error) {
+      if (told.get(kv.key)?.revision !== kv.modRevision) {
+        this.log("warn", unreadableMessage, { error: messageOf(error) });
+      }
+      this.#delete(kv.key);
+      if (key && "name" in key) this.#unreadable.set(kv.key, { name: key.name, revision: kv.modRevision });
+    }
+  }
+
+  #delete(text: string): void {
+    const key = parseKey(text);
+    this.#unreadable.delete(text);
+    if (key?.kind === "assign") this.#assignments.delete(key.name);
+    else if (key?.kind === "global") this.#globals.delete(key.name);
+    else if (key?.kind === "metadata") {
+      const { [key.key]: _gone, ...rest } = this.#metadata;
+      this.#metadata = rest;
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import * as codec from "../schema/codec.ts";
+import { MachineViewBuilder } from "./machine_view.ts";
+import type { WatchEvent } from "../store/port.ts";
+
+const orders = codec.encodeAssignment({ hash: "h", desiredState: "launched", restart: 0 });
+const global = codec.encodeUnit({
+  hash: "h",
+  fleetOptions: [{ section: "X-Fleet", name: "Global", value: "true" }],
+  desiredState: "launched",
+  restart: 0,
+  launchedAt: 1,
+});
+
+function bench() {
+  const told: string[] = [];
+  const view = new MachineViewBuilder("m1", (level, _message, fields) => told.push(`${level} ${fields?.["error"]}`));
+  const kv = (key: string, value: string, modRevision: number) => ({
+    key,
+    value,
+    createRevision: 1,
+    modRevision,
+    lease: "",
+  });
+  const write = (revision: number, values: Readonly<Record<string, string | undefined>>) => {
+    const events = Object.entries(values).map(([key, value]): WatchEvent =>
+      value === undefined
+        ? { kind: "delete", key, modRevision: revision }
+        : { kind: "put", kv: kv(key, value, revision) }
+    );
+    view.apply({ revision, events });
+  };
+  const look = () => {
+    const { assignments, globals, unreadable } = view.view("store");
+    return { assigned: [...assignments.keys()], globals: [...globals.keys()], unreadable: [...unreadable].sort() };
+  };
+  return { told, view, kv, write, look };
+}
+
+Deno.test("orders and globals that cannot be read are neither there nor gone, and no deletion", () => {
+  const { view, write, look } = bench();
+  write(1, { "assign/m1/a.service": orders, "global/g.service": global });
+  write(2, { "assign/m1/a.service": "{", "global/g.service": "{" });
+  assert.deepEqual(look(), { assigned: [], globals: [], unreadable: ["a.service", "g.service"] });
+  assert.equal(view.deletions, 0);
+  write(3, { "assign/m1/a.service": orders, "global/g.service": global });
+  assert.deepEqual(look(), { assigned: ["a.service"], globals: ["g.service"], unreadable: [] });
+});
+
+Deno.test("once they are deleted they are gone", () => {
+  const { view, write, look } = bench();
+  write(1, { "assign/m1/a.service": "{", "global/g.service": "{" });
+  write(2, { "assign/m1/a.service": undefined, "global/g.service": undefined });
+  assert.deepEqual(look(), { assigned: [], globals: [], unreadable: [] });
+  assert.equal(view.deletions, 2);
+});
+
+Deno.test("of a unit that is wanted under another key, that key tells", () => {
+  const { write, look } = bench();
+  write(1, {
+    "assign/m1/a.service": orders,
+    "global/a.service": "{",
+    "assign/m1/g.service": "{",
+    "global/g.service": global,
+  });
+  assert.deepEqual(look(), { assigned: ["a.service"], globals: ["g.service"], unreadable: [] });
+  write(2, { "assign/m1/a.service": undefined });
+  assert.deepEqual(look().unreadable, ["a.service"]);
+});
+
+Deno.test("a fresh read finds what cannot be read, and the log is told once a revision", () => {
+  const { told, view, kv, look } = bench();
+  for (const epoch of [1, 2]) {
+    view.reset([kv("assign/m1/a.service", "{", 3)], 3);
+    assert.deepEqual(look().unreadable, ["a.service"]);
+    assert.deepEqual([view.view("store").epoch, told.length], [epoch, 1]);
+  }
+  view.reset([kv("assign/m1/a.service", "[]", 4)], 4);
+  assert.equal(told.length, 2);
+  assert.match(told[1]!, /^warn cannot read key assign\/m1\/a.service/);
+  view.reset([], 5);
+  assert.deepEqual(look().unreadable, []);
+});

@@ -1,0 +1,247 @@
+/**
+ * The store as the registry uses it: always the same store, and known to be there or away.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../runtime/clock.ts";
+import { type Doubts, Fence } from "./fence.ts";
+import { clusterKey, fenceKey } from "../schema/keys.ts";
+import { OutcomeUnknownError, type StoreMemory, StoreUnavailableError, WrongStoreError } from "../mod.ts";
+import type { Revision } from "../model.ts";
+import {
+  type Compare,
+  type Op,
+  type Range,
+  type Snapshot,
+  type Store,
+  type WatchBatch,
+  WatchLostError,
+} from "../store/port.ts";
+
+/** What a transaction came to. */
+interface Transacted {
+  readonly succeeded: boolean;
+  readonly revision: Revision;
+}
+
+/** Attempts at a transaction while others of the same name raise the fence that it compares. */
+const maxAttempts = 5;
+
+/**
+ * Every read checks the store's id and that the store has not gone back; every transaction compares the id, and its answer is
+ * checked the same way. So a store that was wiped, restored or swapped is reported by {@link WrongStoreError}. Nothing is
+ * written to a store with another id. An older copy of the same store has the same id: a transaction whose other conditions
+ * hold there too is carried out, and only its answer reports that the store has gone back. Every transaction compares the
+ * writer's {@link Fence}, too, so none is carried out after this session has said that it failed.
+ */
+export class StoreSession {
+  readonly #fence: Fence;
+  #id: string | undefined;
+  #highest: Revision = 0;
+  #away = false;
+  #awayUntil_ms = 0;
+
+  /** `writer` is told by {@link open}: whose fence it is. Sessions may share one, and then sometimes repeat a write. */
+  constructor(
+    private readonly store: Store,
+    private readonly clock: Clock,
+    private readonly writer: () => Promise<string>,
+    doubts: Doubts = new Map(),
+  ) {
+    this.#fence = new Fence(
+      {
+        endpoints: store.endpoints,
+        read: (ranges) => this.read(ranges),
+        transact: (compares, ops) => this.#transact(this.#known(), compares, ops),
+      },
+      clock,
+      doubts,
+    );
+  }
+
+  get endpoints(): string {
+    return this.store.endpoints;
+  }
+
+  get memory(): StoreMemory | undefined {
+    return this.#id === undefined ? undefined : { id: this.#id, revision: this.#highest };
+  }
+
+  /** See {@link import("../mod.ts").Registry.awayUntil_ms}. */
+  get awayUntil_ms(): number {
+    return this.#away ? Infinity : this.#awayUntil_ms;
+  }
+
+  /** How many conditions of a transaction are the session's own: the store's id and the fence. */
+  static readonly ownCompares = 2;
+
+  /** Finds the store, and gives an empty one its id if nothing is remembered. */
+  async open(remembered: StoreMemory | undefined): Promise<StoreMemory> {
+    const writer = await this.writer();
+    const found = await this.#find(writer);
+    const id = found.ranges[0]?.[0]?.value;
+    if (remembered !== undefined) {
+      if (id !== remembered.id || found.revision < remembered.revision) {
+        throw new WrongStoreError(remembered, { ...(id === undefined ? {} : { id }), revision: found.revision });
+      }
+      return this.#adopt(id, writer, found);
+    }
+    return id === undefined ? await this.#found(writer) : this.#adopt(id, writer, found);
+  }
+
+  #find(writer: string): Promise<Snapshot> {
+    return this.#observe(() => this.store.read([{ key: clusterKey }, { key: fenceKey(writer) }]));
+  }
+
+  /**
+   * Creates the id; of several daemons that find the store empty at once, one wins and all adopt its id. Needs no fence:
+   * carried out late, it does what the next to find the store empty would do.
+   */
+  async #found(writer: string): Promise<StoreMemory> {
+    const drawn = this.draw();
+    await this.#observe(() =>
+      this.store.transact([{ key: clusterKey, create: 0 }], [{ put: clusterKey, value: drawn }])
+    );
+    const found = await this.#find(writer);
+    const id = found.ranges[0]?.[0]?.value;
+    if (id === undefined) throw new Error(`the cluster id at ${this.endpoints} vanished right after it was created`);
+    return this.#adopt(id, writer, found);
+  }
+
+  /** A random text that nobody else draws. */
+  draw(): string {
+    const word = () => Math.floor(this.clock.random() * 2 ** 32).toString(16).padStart(8, "0");
+    return word() + word() + word() + word();
+  }
+
+  #adopt(id: string, writer: string, found: Snapshot): StoreMemory {
+    this.#id = id;
+    this.#highest = found.revision;
+    this.#fence.open(writer, id, found, 1);
+    return { id, revision: found.revision };
+  }
+
+  /** Reads the ranges. Throws {@link WrongStoreError}. */
+  async read(ranges: readonly Range[]): Promise<Snapshot> {
+    const before = this.#known();
+    const { revision, ranges: [cluster, ...found] } = await this.#observe(() =>
+      this.store.read([{ key: clusterKey }, ...ranges])
+    );
+    const id = cluster?.[0]?.value;
+    // Compared with what was known when the read was sent: answers may overtake each other.
+    if (id !== before.id || revision < before.revision) {
+      throw new WrongStoreError(before, { ...(id === undefined ? {} : { id }), revision });
+    }
+    this.#seen(revision);
+    return { revision, ranges: found };
+  }
+
+  /** Throws {@link WrongStoreError} if a watch has shown another id than the one known. */
+  check(id: string, revision: Revision): void {
+    const known = this.#known();
+    if (id !== known.id) throw new WrongStoreError(known, { ...(id === "" ? {} : { id }), revision });
+  }
+
+  /**
+   * Applies a transaction, or not if a compare fails. Throws {@link WrongStoreError}. Throws
+   * {@link OutcomeUnknownError} when it is not known which; unless that is settled, nothing else is written before the
+   * fence is raised.
+   */
+  async transact(compares: readonly Compare[], ops: readonly Op[]): Promise<Transacted> {
+    for (let attempt = 1;; attempt++) {
+      if (this.#fence.isInDoubt) await this.#fence.settled();
+      const before = this.#known();
+      const fence = this.#fence.known;
+      let result: Transacted;
+      try {
+        result = await this.#transact(before, [this.#fence.compare, ...compares], ops);
+      } catch (error) {
+        if (!(error instanceof OutcomeUnknownError) || error.settled) throw error;
+        this.#fence.doubt(fence);
+        throw await this.#settle(error);
+      }
+      if (result.revision < before.revision) {
+        // One that succeeded has compared the id. Of one that failed, a read finds the id, and throws.
+        if (result.succeeded) throw new WrongStoreError(before, { id: before.id, revision: result.revision });
+        await this.read([]);
+      }
+      // A failure may be the id's doing, or the fence's: a read tells.
+      if (!result.succeeded) {
+        await this.#fence.look();
+        if (this.#fence.known.mod !== fence.mod && attempt < maxAttempts) continue;
+      }
+      this.#seen(result.revision);
+      return result;
+    }
+  }
+
+  #transact(known: StoreMemory, compares: readonly Compare[], ops: readonly Op[]): Promise<Transacted> {
+    return this.#observe(() => this.store.transact([{ key: clusterKey, value: known.id }, ...compares], ops));
+  }
+
+  /** Raises the fence, if the store can be reached in a while, and says what can be said of the write then. */
+  async #settle({ failure, cause }: OutcomeUnknownError): Promise<OutcomeUnknownError> {
+    try {
+      await this.#fence.settled();
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      return new OutcomeUnknownError(failure, false, { cause });
+    }
+    return new OutcomeUnknownError(failure, true, { cause });
+  }
+
+  /** See {@link Store.watch}. */
+  async *watch(ranges: readonly Range[], after: Revision, signal: AbortSignal): AsyncIterable<WatchBatch> {
+    try {
+      for await (const batch of this.store.watch(ranges, after, signal)) {
+        this.#seen(batch.revision);
+        yield batch;
+      }
+    } catch (error) {
+      if (error instanceof WatchLostError) this.#away = true;
+      throw error;
+    }
+  }
+
+  grant(ttl_s: number): Promise<string> {
+    return this.#observe(() => this.store.grant(ttl_s));
+  }
+
+  renew(lease: string, timeout_ms?: number): Promise<number> {
+    return this.#observe(() => this.store.renew(lease, timeout_ms));
+  }
+
+  revoke(lease: string): Promise<void> {
+    return this.#observe(() => this.store.revoke(lease));
+  }
+
+  close(): Promise<void> {
+    this.#fence.close();
+    return this.store.close();
+  }
+
+  #known(): StoreMemory {
+    const known = this.memory;
+    if (known === undefined) throw new Error("the registry was used before it was opened");
+    return known;
+  }
+
+  #seen(revision: Revision): void {
+    this.#highest = Math.max(this.#highest, revision);
+  }
+
+  async #observe<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      const result = await call();
+      if (this.#away) {
+        this.#away = false;
+        this.#awayUntil_ms = this.clock.monotonic_ms();
+      }
+      return result;
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) this.#away = true;
+      throw error;
+    }
+  }
+}
