@@ -167,7 +167,7 @@ share() {
     DENO_DIR=/dev/null/none "$work/out/fleetctl" completion "$shell" >"$work/out/share/completions/$file" </dev/null ||
       fail "fleetctl does not print its completion for $shell"
   done
-  cp ctl/fleetctl-inject-ssh.sh "$work/out/"
+  cp packaging/fleetctl-inject-ssh.sh "$work/out/"
 }
 
 make_launchers() {

@@ -33,7 +33,7 @@
 export * from "./registry/model.ts";
 export * from "./registry/mod.ts";
 export type { Requirements } from "./registry/requirements.ts";
-export * from "./systemd/mod.ts";
+export * from "./systemd/port.ts";
 export type { UnitOption } from "./systemd/unit_file.ts";
 export * from "./daemon/placement.ts";
 export * from "./daemon/engine/schedule.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Bus, Signal } from "../systemd/dbus/bus.ts";
+import type { Bus, Signal } from "../systemd/dbus/transport.ts";
 import { openBusDoor } from "../systemd/dbus/dbus_next.ts";
 import { Manager, managerInterface, managerPath, systemdName } from "../systemd/dbus/manager.ts";
 import type { Machine } from "../tests/cluster/machine.ts";

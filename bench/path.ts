@@ -8,7 +8,7 @@
 import { openBusDoor } from "../systemd/dbus/dbus_next.ts";
 import { Manager, matchRules, systemdName } from "../systemd/dbus/manager.ts";
 import { unitObjectPath } from "../systemd/dbus/object_path.ts";
-import type { Bus, Signal, Variant } from "../systemd/dbus/bus.ts";
+import type { Bus, Signal, Variant } from "../systemd/dbus/transport.ts";
 import type { Machine } from "../tests/cluster/machine.ts";
 import { isActive, isGone } from "./api_client.ts";
 import type { Floor } from "./floor.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { userBusAdvice } from "../systemd/dbus/mod.ts";
+import { userBusAdvice } from "../systemd/dbus/open.ts";
 import { type Configuration, readConfiguration } from "./configuration.ts";
 
 /** What a try stands on. */

@@ -6,7 +6,7 @@
 
 import type { Clock } from "../runtime/clock.ts";
 import type { Store } from "../registry/store/port.ts";
-import type { Systemd } from "../systemd/mod.ts";
+import type { Systemd } from "../systemd/port.ts";
 import { type Metric, Tally } from "./tally.ts";
 
 const counter = (help: string, ...labels: string[]): Metric => make("counter", help, labels);

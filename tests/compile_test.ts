@@ -69,7 +69,7 @@ const standIns: Readonly<Record<string, string>> = {
       setInterval(() => {}, 1000);
       console.log(Deno.pid);
     }`,
-  "ctl/fleetctl-inject-ssh.sh": "#!/bin/sh\n",
+  "packaging/fleetctl-inject-ssh.sh": "#!/bin/sh\n",
   "LICENSE": "license\n",
   "examples/fleet.conf.sample": "# sample\n",
   ...Object.fromEntries(
@@ -122,7 +122,7 @@ Deno.test("launcher", async (t) => {
       const text = (path: string) => Deno.readTextFile(`${made}/share/${path}`);
       const { "LICENSE": license, "examples/fleet.conf.sample": sample } = standIns;
       assert.deepEqual([await text("LICENSE"), await text("fleet.conf.sample")], [license, sample]);
-      assert.equal(await text("systemd/fleet.service"), "fleet.service\n");
+      assert.equal(await text("packaging/systemd/fleet.service"), "fleet.service\n");
       for (const [file, shell] of [["fleetctl", "bash"], ["_fleetctl", "zsh"], ["fleetctl.fish", "fish"]]) {
         assert.equal(await text(`completions/${file}`), `completion of ${shell}\n`);
       }

@@ -8,7 +8,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { MachineRecord, MachineView, UnitName, UnitState } from "../../registry/model.ts";
 import type { Membership, Registry } from "../../registry/mod.ts";
-import type { Systemd, UnitStatus } from "../../systemd/mod.ts";
+import type { Systemd, UnitStatus } from "../../systemd/port.ts";
 import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { Bell, reconcile, together } from "../reconcile.ts";

@@ -7,7 +7,7 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Revision, UnitName } from "../../registry/model.ts";
-import { isPermanent, type Job, type JobResult, type Systemd, type UnitStatus } from "../../systemd/mod.ts";
+import { isPermanent, type Job, type JobResult, type Systemd, type UnitStatus } from "../../systemd/port.ts";
 import { type Bindings, bindingsOf, boundTo, startedAgainAfter, waitingForOthers } from "./bindings.ts";
 import type { Wanted } from "./desired.ts";
 import { adopted, type Commanded, commanded, type Intent, type IntentMemory, isUp } from "./intent.ts";

@@ -6,7 +6,7 @@
  */
 
 import type { DesiredState, Revision, UnitName } from "../../registry/model.ts";
-import type { UnitStatus } from "../../systemd/mod.ts";
+import type { UnitStatus } from "../../systemd/port.ts";
 
 /** The latest command for one unit: written before it is given, and again once systemd has accepted it. */
 export interface Intent {

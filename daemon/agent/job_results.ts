@@ -5,7 +5,7 @@
  */
 
 import type { UnitName } from "../../registry/model.ts";
-import type { JobResult } from "../../systemd/mod.ts";
+import type { JobResult } from "../../systemd/port.ts";
 
 /**
  * Whether systemd itself sees to it that a unit is started again where its file asks for that: `Restart=` is for services

@@ -5,7 +5,7 @@
  */
 
 import type { UnitName } from "../../registry/model.ts";
-import { isPermanent, type Systemd, type SystemdError, type UnitStatus } from "../../systemd/mod.ts";
+import { isPermanent, type Systemd, type SystemdError, type UnitStatus } from "../../systemd/port.ts";
 import type { Failure } from "./troubles.ts";
 
 /** LoadStates of a unit whose file systemd does not accept. */

@@ -5,7 +5,7 @@
  */
 
 import type { Revision, UnitName } from "../../registry/model.ts";
-import type { UnitStatus } from "../../systemd/mod.ts";
+import type { UnitStatus } from "../../systemd/port.ts";
 import type { Wanted } from "./desired.ts";
 import { type Commanded, isUp } from "./intent.ts";
 

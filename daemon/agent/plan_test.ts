@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { UnitStatus } from "../../systemd/mod.ts";
+import type { UnitStatus } from "../../systemd/port.ts";
 import type { Wanted } from "./desired.ts";
 import { adopted, commanded, type Intent } from "./intent.ts";
 import { type Current, plan } from "./plan.ts";

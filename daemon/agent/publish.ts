@@ -6,7 +6,7 @@
 
 import type { MachineId, Revision, UnitName, UnitState } from "../../registry/model.ts";
 import type { Wanted } from "./desired.ts";
-import type { JobResult } from "../../systemd/mod.ts";
+import type { JobResult } from "../../systemd/port.ts";
 import type { Current } from "./plan.ts";
 import type { Failure } from "./troubles.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { UnitStatus } from "../../systemd/mod.ts";
+import type { UnitStatus } from "../../systemd/port.ts";
 import type { Wanted } from "./desired.ts";
 import type { Current } from "./plan.ts";
 import { sameStates, unitStates } from "./publish.ts";

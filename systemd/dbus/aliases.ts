@@ -7,7 +7,7 @@
  * @module
  */
 
-import { nameTaken, SystemdError } from "../mod.ts";
+import { nameTaken, SystemdError } from "../port.ts";
 import { unrunnableName } from "../unit_name.ts";
 import { installSection } from "./install_section.ts";
 import type { Ownership } from "./ownership.ts";

@@ -8,8 +8,8 @@
  */
 
 import process from "node:process";
-import { SystemdError } from "../mod.ts";
-import type { Bus, BusDoor, BusEvents, MethodCall } from "./bus.ts";
+import { SystemdError } from "../port.ts";
+import type { Bus, BusDoor, BusEvents, MethodCall } from "./transport.ts";
 
 /** dbus-daemon refuses more than 128 pending replies on one connection (its `max_replies_per_connection`). */
 export const maxCallsInFlight = 100;

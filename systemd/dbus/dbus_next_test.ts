@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { BusEvents } from "./bus.ts";
+import type { BusEvents } from "./transport.ts";
 import { openBusDoor } from "./dbus_next.ts";
 
 const deaf: BusEvents = { signal: () => {}, closed: () => {} };

@@ -5,7 +5,7 @@
  */
 
 import { templateOf } from "../unit_name.ts";
-import { fakeBehaviour } from "./fake_unit.ts";
+import { fakeBehaviour } from "../testing/fake_unit.ts";
 
 /** A file that systemd would read for a name; no text: the unit is masked. */
 export interface FoundFile {

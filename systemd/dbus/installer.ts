@@ -8,8 +8,8 @@
  * @module
  */
 
-import { SystemdError, templateMissing } from "../mod.ts";
-import type { UnitDirectory } from "../unit_dir.ts";
+import { SystemdError, templateMissing } from "../port.ts";
+import type { UnitDirectory } from "../unit_directory.ts";
 import { validateUnitName } from "../unit_name.ts";
 import { aliasRefusals } from "./aliases.ts";
 import { installSection, optionsOf } from "./install_section.ts";

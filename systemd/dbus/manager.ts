@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Bus, MethodCall, Variant } from "./bus.ts";
+import type { Bus, MethodCall, Variant } from "./transport.ts";
 import { unitObjectPath } from "./object_path.ts";
 
 export const systemdName = "org.freedesktop.systemd1";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { nameTaken, SystemdError } from "../mod.ts";
+import { nameTaken, SystemdError } from "../port.ts";
 import { isTemplate, templateOf, unrunnableName, validateUnitName } from "../unit_name.ts";
 import { type Manager, unitInterface } from "./manager.ts";
 

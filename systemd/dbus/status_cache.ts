@@ -6,8 +6,8 @@
  * @module
  */
 
-import type { UnitStatus } from "../mod.ts";
-import type { Variant } from "./bus.ts";
+import type { UnitStatus } from "../port.ts";
+import type { Variant } from "./transport.ts";
 import type { UnitRow } from "./manager.ts";
 import { resultInterface, unitObjectPath } from "./object_path.ts";
 

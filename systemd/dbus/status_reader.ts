@@ -4,7 +4,7 @@
  * @module
  */
 
-import { SystemdError, type UnitStatus } from "../mod.ts";
+import { SystemdError, type UnitStatus } from "../port.ts";
 import { isTemplate, validateUnitName } from "../unit_name.ts";
 import { type Manager, unitInterface } from "./manager.ts";
 import { resultInterface } from "./object_path.ts";

@@ -589,7 +589,7 @@ const injection: readonly Case[] = [
   {
     name: "fleetctl-inject-ssh.sh lets a key in everywhere, once, also through a tunnel, and by update-ssh-keys",
     async run(stage) {
-      const script = Deno.readTextFileSync(new URL("../../ctl/fleetctl-inject-ssh.sh", import.meta.url));
+      const script = Deno.readTextFileSync(new URL("../../packaging/fleetctl-inject-ssh.sh", import.meta.url));
       const home = await Home.with(stage, ["key", "hosts"], { "inject.sh": script });
       await home.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "anna at home", "-f", `${home.path}/anna`]);
       const inject = (flags: string) => home.run(["sh", "-c", `sh ~/inject.sh anna ${flags} <~/anna.pub`]);

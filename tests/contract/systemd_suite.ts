@@ -13,7 +13,7 @@ import {
   SystemdError,
   templateMissing,
   type UnitStatus,
-} from "../../systemd/mod.ts";
+} from "../../systemd/port.ts";
 
 /** A machine with a systemd on it, and a hand on what is around it. */
 export interface SystemdFixture {

@@ -1,13 +1,13 @@
-/** The contract of {@link import("../../systemd/mod.ts").Systemd}, over the fake and over a real machine's. */
+/** The contract of {@link import("../../systemd/port.ts").Systemd}, over the fake and over a real machine's. */
 
 import assert from "node:assert/strict";
-import { openSystemd } from "../../systemd/dbus/mod.ts";
+import { openSystemd } from "../../systemd/dbus/open.ts";
 import { openBusDoor } from "../../systemd/dbus/dbus_next.ts";
 import { Manager, subscribe } from "../../systemd/dbus/manager.ts";
-import { DbusSystemd, type SystemdLog } from "../../systemd/dbus/systemd.ts";
-import { FakeMachine, FakeSystemd } from "../../systemd/fake.ts";
-import { isPermanent, type Systemd } from "../../systemd/mod.ts";
-import { openUnitDirectory } from "../../systemd/unit_dir.ts";
+import { DbusSystemd, type SystemdLog } from "../../systemd/dbus/client.ts";
+import { FakeMachine, FakeSystemd } from "../../systemd/testing/fake_systemd.ts";
+import { isPermanent, type Systemd } from "../../systemd/port.ts";
+import { openUnitDirectory } from "../../systemd/unit_directory.ts";
 import { withLab } from "../cluster/lab.ts";
 import type { Machine } from "../cluster/machine.ts";
 import { until } from "../cluster/process.ts";

@@ -15,7 +15,7 @@ import type { ClusterRegistry } from "../../registry/cluster_registry.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { UnitName } from "../../registry/model.ts";
 import type { Store } from "../../registry/store/port.ts";
-import { FakeMachine, FakeSystemd } from "../../systemd/fake.ts";
+import { FakeMachine, FakeSystemd } from "../../systemd/testing/fake_systemd.ts";
 import { parseUnitFile } from "../../systemd/unit_file.ts";
 import { type Case, eventually, keys, machine, type RegistryFixture } from "./registry_suite.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openUnitDirectory, type UnitDirectory } from "./unit_dir.ts";
+import { openUnitDirectory, type UnitDirectory } from "./unit_directory.ts";
 
 async function inDirectory(work: (directory: UnitDirectory, told: string[]) => Promise<void>): Promise<void> {
   const parent = await Deno.makeTempDir();

@@ -4,13 +4,13 @@
  * @module
  */
 
-import type { Systemd } from "../mod.ts";
-import { openUnitDirectory } from "../unit_dir.ts";
+import type { Systemd } from "../port.ts";
+import { openUnitDirectory } from "../unit_directory.ts";
 import { openBusDoor } from "./dbus_next.ts";
 import { journalLoadLog } from "./load_log.ts";
-import { DbusSystemd, type SystemdLog } from "./systemd.ts";
+import { DbusSystemd, type SystemdLog } from "./client.ts";
 
-export type { SystemdLog } from "./systemd.ts";
+export type { SystemdLog } from "./client.ts";
 export { userBusAdvice } from "./dbus_next.ts";
 
 /** Where systemd is and what it shares with fleet. */

@@ -12,18 +12,18 @@ import {
   type SystemdChange,
   SystemdError,
   type UnitStatus,
-} from "../mod.ts";
-import type { UnitDirectory } from "../unit_dir.ts";
+} from "../port.ts";
+import type { UnitDirectory } from "../unit_directory.ts";
 import { templateOf } from "../unit_name.ts";
-import type { BusDoor, Signal, Variant } from "./bus.ts";
-import { Changes } from "./changes.ts";
+import type { BusDoor, Signal, Variant } from "./transport.ts";
+import { Changes } from "./change_feed.ts";
 import { DropIns } from "./drop_ins.ts";
 import { Installer, named } from "./installer.ts";
-import { Jobs } from "./jobs.ts";
+import { Jobs } from "./pending_jobs.ts";
 import type { LoadLog } from "./load_log.ts";
 import { Manager, subscribe } from "./manager.ts";
 import { Ownership, unitMasked } from "./ownership.ts";
-import { Session } from "./session.ts";
+import { Session } from "./reconnecting.ts";
 import { StatusCache } from "./status_cache.ts";
 import { notFoundStatus, readStatuses } from "./status_reader.ts";
 

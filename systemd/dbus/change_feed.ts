@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { SystemdChange } from "../mod.ts";
+import type { SystemdChange } from "../port.ts";
 
 interface Reader {
   all: boolean;

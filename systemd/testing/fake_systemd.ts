@@ -4,12 +4,12 @@
  * @module
  */
 
-import { SystemdError } from "./mod.ts";
-import type { Bus, BusDoor, BusEvents, MethodCall } from "./dbus/bus.ts";
-import { FakeDbusError, FakeManager } from "./dbus/fake_manager.ts";
-import { DbusSystemd } from "./dbus/systemd.ts";
-import type { UnitDirectory } from "./unit_dir.ts";
-import { validateUnitName } from "./unit_name.ts";
+import { SystemdError } from "../port.ts";
+import type { Bus, BusDoor, BusEvents, MethodCall } from "../dbus/transport.ts";
+import { FakeDbusError, FakeManager } from "./fake_manager.ts";
+import { DbusSystemd } from "../dbus/client.ts";
+import type { UnitDirectory } from "../unit_directory.ts";
+import { validateUnitName } from "../unit_name.ts";
 
 /** The methods that can be made to fail. */
 export type FakeCall = "link" | "enable" | "disable" | "resetFailed" | "reload" | "start" | "stop" | "restart" | "list";

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { SystemdError } from "../mod.ts";
-import type { Bus, BusDoor, MethodCall, Signal } from "./bus.ts";
+import { SystemdError } from "../port.ts";
+import type { Bus, BusDoor, MethodCall, Signal } from "./transport.ts";
 
 /** Pause between two attempts to connect. Constant: the bus is local, and dark time is what costs. */
 export const reconnectPause_ms = 250;

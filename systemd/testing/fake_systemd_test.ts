@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { FakeMachine, FakeSystemd } from "./fake.ts";
-import type { Systemd, SystemdError } from "./mod.ts";
+import { FakeMachine, FakeSystemd } from "./fake_systemd.ts";
+import type { Systemd, SystemdError } from "../port.ts";
 
 const sleeper = "[Service]\nExecStart=/bin/sleep 1000\n";
 

@@ -5,12 +5,12 @@
  * @module
  */
 
-import type { JobResult } from "../mod.ts";
-import type { MethodCall, Signal, Variant } from "./bus.ts";
-import { FakeFiles } from "./fake_files.ts";
+import type { JobResult } from "../port.ts";
+import type { MethodCall, Signal, Variant } from "../dbus/transport.ts";
+import { FakeFiles } from "../dbus/fake_files.ts";
 import { type FakeBehaviour, fakeBehaviour } from "./fake_unit.ts";
-import { managerInterface, managerPath, unitInterface } from "./manager.ts";
-import { unitObjectPath, unitPathPrefix } from "./object_path.ts";
+import { managerInterface, managerPath, unitInterface } from "../dbus/manager.ts";
+import { unitObjectPath, unitPathPrefix } from "../dbus/object_path.ts";
 
 type JobType = "start" | "stop" | "restart";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Job, JobResult } from "../mod.ts";
+import type { Job, JobResult } from "../port.ts";
 
 interface Waiting {
   readonly done: Promise<JobResult>;
