@@ -35,5 +35,5 @@ export * from "./registry/mod.ts";
 export type { Requirements } from "./registry/requirements.ts";
 export * from "./systemd/port.ts";
 export type { UnitOption } from "./systemd/unit_file.ts";
-export * from "./daemon/placement.ts";
+export * from "./daemon/policy/feasibility.ts";
 export * from "./daemon/engine/schedule.ts";

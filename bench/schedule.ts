@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ScheduleMemo } from "../daemon/engine/memo.ts";
+import { ScheduleMemo } from "../daemon/engine/schedule_cache.ts";
 import { schedule } from "../daemon/engine/schedule.ts";
 import type { UnitOption } from "../systemd/unit_file.ts";
 import { Story } from "../tests/scenario/scenario.ts";

@@ -13,38 +13,45 @@ import type { Registry } from "../registry/mod.ts";
 import type { Store } from "../registry/store/port.ts";
 import { openSystemd } from "../systemd/dbus/open.ts";
 import type { Systemd } from "../systemd/port.ts";
-import { acceptStore } from "./accept.ts";
+import { acceptStore } from "./lifecycle/accept_store.ts";
 import { Agent } from "./agent/agent.ts";
-import { drainAlone } from "./agent/alone.ts";
+import { drainAlone } from "./agent/drain.ts";
 import { Continuity } from "./api/continuity.ts";
-import { readCredentials } from "./api/credentials.ts";
+import { readCredentials } from "./api/auth/credentials.ts";
 import { openHost } from "./api/host_programs.ts";
 import { createHandler, type Handler } from "./api/routes.ts";
 import { inheritedSockets, listenSpec, serve, type Server } from "./api/server.ts";
 import { parseArguments, usage } from "./arguments.ts";
-import { systemClock } from "./clock.ts";
-import { checkConfig } from "./check_config.ts";
-import type { Config } from "./config.ts";
-import { type Configuration, ignoreProxies } from "./configuration.ts";
-import { Daemon, type Regime } from "./daemon.ts";
-import { dumpText } from "./dump.ts";
-import { effectiveConfig } from "./effective.ts";
+import { systemClock } from "./host/system_clock.ts";
+import { checkConfig } from "./config/check.ts";
+import type { Config } from "./config/options.ts";
+import { type Configuration, ignoreProxies } from "./config/load.ts";
+import { Daemon, type Regime } from "./lifecycle/daemon.ts";
+import { dumpText } from "./telemetry/dump.ts";
+import { effectiveConfig } from "./config/print.ts";
 import { gracesOf, runEngine } from "./engine/engine.ts";
-import { detectAddress, readMachineId } from "./identity.ts";
-import { live, type Member } from "./life.ts";
-import { type LogManner, logOf, openLog } from "./log.ts";
-import { type Memory, openMemory } from "./memory.ts";
-import { type Metrics, observeEngine, observeRounds, observeStore, observeSystemd, openMetrics } from "./metrics.ts";
-import { type Notify, openNotify } from "./notify.ts";
+import { detectAddress, readMachineId } from "./host/machine_id.ts";
+import { live, type Member } from "./lifecycle/join_loop.ts";
+import { type LogManner, logOf, openLog } from "./telemetry/log.ts";
+import { type Memory, openMemory } from "./state/runtime_state.ts";
+import {
+  type Metrics,
+  observeEngine,
+  observeRounds,
+  observeStore,
+  observeSystemd,
+  openMetrics,
+} from "./telemetry/metrics.ts";
+import { type Notify, openNotify } from "./host/sd_notify.ts";
 import { Bell, together } from "./reconcile.ts";
-import { refreshIdentity } from "./refresh.ts";
-import { closeAll, shutDown } from "./shutdown.ts";
-import { openReloadRequests } from "./reload_requests.ts";
-import { onSignals } from "./signals.ts";
-import { lend, openStore } from "./store.ts";
-import { permissionHint, sayDoubts, sayWhere, type Start, startOf } from "./start.ts";
+import { refreshIdentity } from "./lifecycle/machine_record.ts";
+import { closeAll, shutDown } from "./lifecycle/shutdown.ts";
+import { openReloadRequests } from "./config/reload_requests.ts";
+import { onSignals } from "./host/signals.ts";
+import { lend, openStore } from "./lifecycle/open_store.ts";
+import { permissionHint, sayDoubts, sayWhere, type Start, startOf } from "./lifecycle/startup.ts";
 import { version } from "./version.ts";
-import { keepWatchdog, watchdogInterval_ms } from "./watchdog.ts";
+import { keepWatchdog, watchdogInterval_ms } from "./host/watchdog.ts";
 
 /** How often loops look again although nothing has changed. */
 const safetyNet_ms = 60_000;
@@ -359,7 +366,7 @@ async function endWell(house: House, halt: () => Promise<void>): Promise<void> {
 }
 
 async function scrape({ metrics, renewals, member, agent }: House, ready: boolean): Promise<string> {
-  const { exposition } = await import("./exposition.ts");
+  const { exposition } = await import("./telemetry/prometheus.ts");
   const present = { ready, lease: member?.membership.lease, states: agent?.lastLook?.states };
   return await exposition(metrics, present, renewals, systemClock);
 }

@@ -1,7 +1,7 @@
 /** What is shipped to be read and edited says what the daemon does. */
 
 import assert from "node:assert/strict";
-import { parseConfig } from "./config.ts";
+import { parseConfig } from "./config/options.ts";
 
 const root = new URL("../", import.meta.url);
 const sample = await Deno.readTextFile(new URL("examples/fleet.conf.sample", root));

@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { createHandler, type Handler, type HandlerOptions, type Peer } from "../daemon/api/routes.ts";
-import { systemClock } from "../daemon/clock.ts";
+import { systemClock } from "../daemon/host/system_clock.ts";
 import { ClusterRegistry } from "../registry/cluster_registry.ts";
 import type { Cluster, MachineId, UnitName, UnitState } from "../registry/model.ts";
 import type { Leadership, Membership, Registry } from "../registry/mod.ts";

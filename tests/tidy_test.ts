@@ -21,21 +21,21 @@ const doors: Readonly<Record<string, string>> = {
   "daemon/api/socket_file.ts": "files of the API's unix sockets",
   "daemon/api/peer_credentials.ts": "who opened a unix socket's connection, as the kernel knows it",
   "daemon/api/host_programs.ts": "journalctl, systemctl, and other machines' daemons",
-  "daemon/clock.ts": "time, timers and chance, handed to everyone else",
-  "daemon/notify.ts": "sd_notify(3): a datagram to systemd",
-  "daemon/memory.ts": "what the daemon remembers in /run",
-  "daemon/reload_requests.ts": "files by which systemctl reload learns the outcome",
-  "daemon/state_files.ts": "small files of the daemon's own",
-  "daemon/intents.ts": "what the agent has commanded, in /run",
-  "daemon/log.ts": "log lines on stderr, and the time of each",
-  "daemon/configuration.ts": "fleet.conf and the environment",
-  "daemon/named_files.ts": "files and folders that the configuration names",
-  "daemon/start.ts": "errors of Deno's own",
-  "daemon/exposition.ts": "what the process uses",
-  "daemon/dev.ts": "what a try on this machine can stand on",
-  "daemon/store.ts": "the directory of the embedded store",
-  "daemon/signals.ts": "signals",
-  "daemon/identity.ts": "machine-id(5) and the address of the default route",
+  "daemon/host/system_clock.ts": "time, timers and chance, handed to everyone else",
+  "daemon/host/sd_notify.ts": "sd_notify(3): a datagram to systemd",
+  "daemon/state/runtime_state.ts": "what the daemon remembers in /run",
+  "daemon/config/reload_requests.ts": "files by which systemctl reload learns the outcome",
+  "daemon/state/atomic_file.ts": "small files of the daemon's own",
+  "daemon/state/command_log.ts": "what the agent has commanded, in /run",
+  "daemon/telemetry/log.ts": "log lines on stderr, and the time of each",
+  "daemon/config/load.ts": "fleet.conf and the environment",
+  "daemon/config/named_files.ts": "files and folders that the configuration names",
+  "daemon/lifecycle/startup.ts": "errors of Deno's own",
+  "daemon/telemetry/prometheus.ts": "what the process uses",
+  "daemon/config/dev.ts": "what a try on this machine can stand on",
+  "daemon/lifecycle/open_store.ts": "the directory of the embedded store",
+  "daemon/host/signals.ts": "signals",
+  "daemon/host/machine_id.ts": "machine-id(5) and the address of the default route",
   "ctl/main.ts": "arguments, environment, exit code",
   "ctl/client.ts": "the API, over a socket",
   "ctl/server_certificate.ts": "the certificate of an API's server",
@@ -299,13 +299,13 @@ const rules: Readonly<Record<string, { rule: Rule; bad: readonly Readonly<Record
     bad: [
       { "systemd/port.ts": `import type { Unit } from "../registry/model.ts";` },
       { "registry/mod.ts": `export * from "../systemd/port.ts";` },
-      { "registry/mod.ts": `export { x } from "../daemon/placement.ts";` },
+      { "registry/mod.ts": `export { x } from "../daemon/policy/feasibility.ts";` },
       { "daemon/engine/engine.ts": `import { a } from "../agent/agent.ts";` },
       { "daemon/agent/agent.ts": `type Plan = import("../engine/schedule.ts").Plan;` },
-      { "daemon/placement.ts": `import type { A } from "./agent/agent.ts";` },
-      { "daemon/memory.ts": `import { a } from "./agent/agent.ts";` },
+      { "daemon/policy/feasibility.ts": `import type { A } from "./agent/agent.ts";` },
+      { "daemon/state/runtime_state.ts": `import { a } from "./agent/agent.ts";` },
       { "daemon/api/routes.ts": `import { a } from "../main.ts";` },
-      { "daemon/config.ts": `import { a } from "../ctl/table.ts";` },
+      { "daemon/config/options.ts": `import { a } from "../ctl/table.ts";` },
       { "ctl/commands/start.ts": `const a = await import("../../registry/mod.ts");` },
       { "ctl/main.ts": `import { routes } from "../daemon/api/routes.ts";` },
       { "ctl/table.ts": `import { a } from "../systemd/port.ts";` },
@@ -316,8 +316,8 @@ const rules: Readonly<Record<string, { rule: Rule; bad: readonly Readonly<Record
   "every import leads somewhere, and packages are pinned in deno.json": {
     rule: resolvable,
     bad: [
-      { "daemon/config.ts": `import { a } from "./gone.ts";` },
-      { "daemon/config.ts": `import ini from "npm:ini@7";` },
+      { "daemon/config/options.ts": `import { a } from "./gone.ts";` },
+      { "daemon/config/options.ts": `import ini from "npm:ini@7";` },
       { "tests/a_test.ts": `import ini from "jsr:@std/ini";` },
       { "ctl/ssh/session.ts": "const name = 'a'; await import(`./${name}.ts`);" },
     ],
@@ -344,7 +344,7 @@ const rules: Readonly<Record<string, { rule: Rule; bad: readonly Readonly<Record
       `import { readFileSync } from "node:fs"; readFileSync("/");`,
       `import { Etcd3 } from "etcd3"; new Etcd3();`,
       `const { connect } = await import("node:net"); connect(1);`,
-    ].map((text) => ({ "daemon/placement.ts": text })),
+    ].map((text) => ({ "daemon/policy/feasibility.ts": text })),
   },
   "only the programs end the process": {
     rule: exits,
@@ -431,7 +431,7 @@ Deno.test("tidy: what is handed in is not mistaken for the world", () => {
     `import { createHash } from "node:crypto"; createHash("sha1");`,
     `import type { Socket } from "node:net"; export type S = Socket;`,
   ];
-  for (const text of innocent) assert.deepEqual(doorsOnly(treeOf({ "daemon/placement.ts": text })), [], text);
+  for (const text of innocent) assert.deepEqual(doorsOnly(treeOf({ "daemon/policy/feasibility.ts": text })), [], text);
 });
 
 Deno.test("tidy: what the rules allow", () => {
@@ -442,7 +442,7 @@ Deno.test("tidy: what the rules allow", () => {
     },
     { "registry/requirements.ts": `import type { UnitOption } from "../systemd/unit_file.ts";` },
     { "daemon/main.ts": `import "./agent/agent.ts"; import "./engine/engine.ts"; import "./api/server.ts";` },
-    { "daemon/memory.ts": `import type { IntentMemory } from "./agent/intent.ts";` },
+    { "daemon/state/runtime_state.ts": `import type { IntentMemory } from "./agent/intent.ts";` },
     { "daemon/engine/engine.ts": `import "../placement.ts"; import "../../registry/mod.ts"; import "./schedule.ts";` },
   ];
   for (const example of allowed) assert.deepEqual(arrows(treeOf(example)), []);

@@ -13,14 +13,14 @@ import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { Bell, reconcile, together } from "../reconcile.ts";
 import { desired, hashesNeeded, kept, type Wanted } from "./desired.ts";
-import { Hands, type Situation } from "./hands.ts";
-import { adopted, commanded, type IntentMemory } from "./intent.ts";
+import { Hands, type Situation } from "./executor.ts";
+import { adopted, commanded, type IntentMemory } from "./command.ts";
 import { LoadErrors } from "./load_errors.ts";
 import { startsAgain } from "./job_results.ts";
 import { type Current, plan, type Step } from "./plan.ts";
-import { sameStates, unitStates } from "./publish.ts";
+import { sameStates, unitStates } from "./unit_states.ts";
 import { UnitTexts } from "./texts.ts";
-import { type Failure, Troubles } from "./troubles.ts";
+import { type Failure, Troubles } from "./failures.ts";
 
 /** What an agent needs. */
 export interface AgentOptions {

@@ -8,8 +8,8 @@ import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { ManualClock } from "../../tests/manual_clock.ts";
 import { Agent } from "./agent.ts";
-import { drainAlone } from "./alone.ts";
-import type { Intent, IntentMemory } from "./intent.ts";
+import { drainAlone } from "./drain.ts";
+import type { Intent, IntentMemory } from "./command.ts";
 
 const id = "a".repeat(32);
 const daemonText = "[Service]\nExecStart=/bin/sleep infinity\n";

@@ -13,7 +13,7 @@ import type { UnitName } from "../../registry/model.ts";
 import { parseUnitFile, UnitFileError } from "../../systemd/unit_file.ts";
 import { expandSpecifiers } from "../../systemd/unit_name.ts";
 import type { Wanted } from "./desired.ts";
-import { type Intent, isUp } from "./intent.ts";
+import { type Intent, isUp } from "./command.ts";
 import type { Current } from "./plan.ts";
 
 /** What one unit's file says of other units. */

@@ -14,8 +14,8 @@ import {
 } from "../../registry/model.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
 import { parseUnitFile, UnitFileError, type UnitOption } from "../../systemd/unit_file.ts";
-import { globalsAmong, isActiveGlobal } from "../globals.ts";
-import type { Subject } from "../placement.ts";
+import { globalsAmong, isActiveGlobal } from "../policy/globals.ts";
+import type { Subject } from "../policy/feasibility.ts";
 
 /** One unit that ought to be here. */
 export interface Wanted {

@@ -6,7 +6,7 @@
 
 import type { UnitName } from "../../registry/model.ts";
 import { isPermanent, type Systemd, type SystemdError, type UnitStatus } from "../../systemd/port.ts";
-import type { Failure } from "./troubles.ts";
+import type { Failure } from "./failures.ts";
 
 /** LoadStates of a unit whose file systemd does not accept. */
 const badLoads: ReadonlySet<string> = new Set(["bad-setting", "error", "masked"]);

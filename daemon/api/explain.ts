@@ -5,7 +5,7 @@
  */
 
 import { type Cluster, currentState, type UnitName } from "../../registry/model.ts";
-import type { Explainer, Explanation, MachineExplanation } from "../explain.ts";
+import type { Explainer, Explanation, MachineExplanation } from "../engine/explain.ts";
 import type { Api, Call } from "./context.ts";
 import { stateEntity } from "./entities.ts";
 import { errorReply } from "./replies.ts";

@@ -7,7 +7,7 @@
 import { readFile } from "node:fs/promises";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import type { MachineId } from "../../registry/model.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/options.ts";
 import type { Host, JournalQuery } from "./host.ts";
 
 /** What {@link openHost} needs. */

@@ -7,7 +7,7 @@
 import type { Clock } from "../../runtime/clock.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import { type Registry, StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
-import { Explainer } from "../explain.ts";
+import { Explainer } from "../engine/explain.ts";
 import { whoAsks } from "./audit.ts";
 import { Bodies } from "./body.ts";
 import type { Api, Peer } from "./context.ts";

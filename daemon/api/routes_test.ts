@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ApiFixture, errorText } from "../../tests/api_fixture.ts";
 import { StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
-import { systemClock } from "../clock.ts";
+import { systemClock } from "../host/system_clock.ts";
 import type { HandlerOptions } from "./routes.ts";
 
 const methods = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"];

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { ApiFixture, errorText } from "../../tests/api_fixture.ts";
 import type { Log } from "../../runtime/log.ts";
-import { systemClock } from "../clock.ts";
+import { systemClock } from "../host/system_clock.ts";
 import { version } from "../version.ts";
 import type { Handler } from "./routes.ts";
 import { type ListenSpec, serve, type Server } from "./server.ts";
@@ -354,7 +354,7 @@ Deno.test("a client that leaves ends its stream's watch", async () => {
 /** What a daemon does with its sockets, and no more: says where it serves, and closes at the end of its input. */
 const program = `
 import { inheritedSockets, serve } from ${JSON.stringify(new URL("./server.ts", import.meta.url).href)};
-import { systemClock as clock } from ${JSON.stringify(new URL("../clock.ts", import.meta.url).href)};
+import { systemClock as clock } from ${JSON.stringify(new URL("../host/system_clock.ts", import.meta.url).href)};
 const handler = (_request, peer) => Promise.resolve(new Response("hello " + peer.target));
 const server = await serve({ handler, listen: inheritedSockets(), credentials: { policy: {} }, log: () => {}, clock });
 console.log(JSON.stringify(server.addresses));

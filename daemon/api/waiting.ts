@@ -5,7 +5,7 @@
  */
 
 import type { Cluster, UnitName } from "../../registry/model.ts";
-import { isHomeless, WaitingList } from "../waiting.ts";
+import { isHomeless, WaitingList } from "../engine/pending.ts";
 import { type ApiEvent, type Names, placedEvent } from "./changes.ts";
 import type { DecisionEvent } from "./v1.ts";
 

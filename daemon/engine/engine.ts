@@ -9,7 +9,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import { DeposedError, type Leadership, type Placement, type Registry } from "../../registry/mod.ts";
 import { Bell, reconcile, together } from "../reconcile.ts";
-import { ScheduleMemo } from "./memo.ts";
+import { ScheduleMemo } from "./schedule_cache.ts";
 import { type Plan, schedule } from "./schedule.ts";
 import { VanishedMachines } from "./vanished.ts";
 

@@ -5,8 +5,8 @@
  */
 
 import type { MachineId, Unit, UnitName } from "../../registry/model.ts";
-import { conflict, precedence } from "../placement.ts";
-import type { Board } from "./board.ts";
+import { conflict, precedence } from "../policy/feasibility.ts";
+import type { Board } from "./trial_state.ts";
 
 /** `units` and all that `next` leads to, in order of precedence. */
 export function closure(units: Iterable<Unit>, next: (unit: Unit) => Iterable<Unit>): Unit[] {

@@ -6,7 +6,7 @@
 
 import type { MachineId, UnitName } from "../../registry/model.ts";
 import type { Placement } from "../../registry/mod.ts";
-import type { Refusal } from "../placement.ts";
+import type { Refusal } from "../policy/feasibility.ts";
 
 /** What the engine would do, and what it cannot do. */
 export interface Plan {

@@ -8,14 +8,14 @@
 
 import type { Cluster, MachineId, Target, Unit, UnitName } from "../../registry/model.ts";
 import type { Placement } from "../../registry/mod.ts";
-import { precedence, type Refusal } from "../placement.ts";
-import { Board } from "./board.ts";
+import { precedence, type Refusal } from "../policy/feasibility.ts";
+import { Board } from "./trial_state.ts";
 import { type Choice, choose, Seekers } from "./groups.ts";
-import { ScheduleMemo } from "./memo.ts";
+import { ScheduleMemo } from "./schedule_cache.ts";
 import type { Plan, ScheduleOptions, Waiting } from "./plan.ts";
-import { moveReplaced } from "./replacing.ts";
-import { callTheRoll, type Candidate, type Roll, short } from "./roll.ts";
-import type { Seating } from "./seating.ts";
+import { moveReplaced } from "./replacements.ts";
+import { callTheRoll, type Candidate, type Roll, short } from "./classify.ts";
+import type { Seating } from "./machine_units.ts";
 
 export type { Plan, ScheduleOptions, Waiting } from "./plan.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { systemClock } from "../../daemon/clock.ts";
+import { systemClock } from "../../daemon/host/system_clock.ts";
 import { ClusterRegistry } from "../cluster_registry.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 

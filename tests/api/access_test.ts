@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readCredentials } from "../../daemon/api/credentials.ts";
+import { readCredentials } from "../../daemon/api/auth/credentials.ts";
 import type { Credentials } from "../../daemon/api/door.ts";
 import type { Api } from "../../daemon/api/context.ts";
 import type { OperatorPorts } from "../../daemon/api/operator.ts";
@@ -360,7 +360,9 @@ Deno.test("what cannot be read is named", async (test) => {
 /** Serves on what it was passed, with TLS, until its input ends. */
 const program = `
 import { inheritedSockets, serve } from ${JSON.stringify(new URL("../../daemon/api/server.ts", import.meta.url).href)};
-import { systemClock as clock } from ${JSON.stringify(new URL("../../daemon/clock.ts", import.meta.url).href)};
+import { systemClock as clock } from ${
+  JSON.stringify(new URL("../../daemon/host/system_clock.ts", import.meta.url).href)
+};
 const handler = () => Promise.resolve(new Response("welcome"));
 const [cert, key, clientCa] = ["server.crt", "server.key", "ours.crt"].map((name) => Deno.readTextFileSync(Deno.args[0] + "/" + name));
 const credentials = { policy: { clientCertificates: true }, tls: { cert, key, clientCa } };

@@ -1,9 +1,9 @@
 /** API v1 to the letter: every row of its reference, over a unix and a TCP socket, below both prefixes. */
 
 import assert from "node:assert/strict";
-import { systemClock } from "../../daemon/clock.ts";
-import { exposition } from "../../daemon/exposition.ts";
-import { observeEngine, observeRounds, observeStore, openMetrics } from "../../daemon/metrics.ts";
+import { systemClock } from "../../daemon/host/system_clock.ts";
+import { exposition } from "../../daemon/telemetry/prometheus.ts";
+import { observeEngine, observeRounds, observeStore, openMetrics } from "../../daemon/telemetry/metrics.ts";
 import type { Handler } from "../../daemon/api/routes.ts";
 import type { Store } from "../../registry/store/port.ts";
 import { ApiFixture, errorText } from "../api_fixture.ts";

@@ -1,6 +1,6 @@
 /** The API on real sockets, and clients that send what no well-behaved client would. */
 
-import { systemClock } from "../../daemon/clock.ts";
+import { systemClock } from "../../daemon/host/system_clock.ts";
 import type { Handler } from "../../daemon/api/routes.ts";
 import type { Limits } from "../../daemon/api/limits.ts";
 import type { Credentials } from "../../daemon/api/door.ts";

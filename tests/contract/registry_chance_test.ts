@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers";
 import fc from "fast-check";
-import { systemClock } from "../../daemon/clock.ts";
+import { systemClock } from "../../daemon/host/system_clock.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { ClusterRegistry } from "../../registry/cluster_registry.ts";
 import { ConflictError, OutcomeUnknownError, StoreUnavailableError, type UnitRecord } from "../../registry/mod.ts";

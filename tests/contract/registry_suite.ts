@@ -5,7 +5,7 @@
  */
 
 import assert from "node:assert/strict";
-import { systemClock } from "../../daemon/clock.ts";
+import { systemClock } from "../../daemon/host/system_clock.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { ClusterRegistry } from "../../registry/cluster_registry.ts";
 import type { Doubts } from "../../registry/writes/fence.ts";

@@ -7,9 +7,9 @@
 
 import assert from "node:assert/strict";
 import { Agent } from "../../daemon/agent/agent.ts";
-import type { Intent } from "../../daemon/agent/intent.ts";
+import type { Intent } from "../../daemon/agent/command.ts";
 import { createHandler } from "../../daemon/api/routes.ts";
-import { systemClock } from "../../daemon/clock.ts";
+import { systemClock } from "../../daemon/host/system_clock.ts";
 import { runEngine } from "../../daemon/engine/engine.ts";
 import type { ClusterRegistry } from "../../registry/cluster_registry.ts";
 import type { Log } from "../../runtime/log.ts";

@@ -26,9 +26,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { desired, kept } from "../../daemon/agent/desired.ts";
-import { adopted, commanded } from "../../daemon/agent/intent.ts";
+import { adopted, commanded } from "../../daemon/agent/command.ts";
 import { type Current, plan } from "../../daemon/agent/plan.ts";
-import { ScheduleMemo } from "../../daemon/engine/memo.ts";
+import { ScheduleMemo } from "../../daemon/engine/schedule_cache.ts";
 import { type Plan, schedule } from "../../daemon/engine/schedule.ts";
 import {
   type Assignment,

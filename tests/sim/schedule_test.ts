@@ -6,10 +6,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import "../property_seed.ts";
-import { ScheduleMemo } from "../../daemon/engine/memo.ts";
+import { ScheduleMemo } from "../../daemon/engine/schedule_cache.ts";
 import { type Plan, schedule } from "../../daemon/engine/schedule.ts";
-import { globalsAmong, isActiveGlobal, isActiveJob } from "../../daemon/globals.ts";
-import { conflict, isAllowed, isHostable, placement, replaces } from "../../daemon/placement.ts";
+import { globalsAmong, isActiveGlobal, isActiveJob } from "../../daemon/policy/globals.ts";
+import { conflict, isAllowed, isHostable, placement, replaces } from "../../daemon/policy/feasibility.ts";
 import type { Cluster, Unit } from "../../registry/model.ts";
 import { Story, tellPlan } from "../scenario/scenario.ts";
 import { type Event, event, happen, machineIds, population, unitNames } from "./random_cluster.ts";

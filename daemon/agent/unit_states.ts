@@ -1,0 +1,71 @@
+/**
+ * What an agent tells the cluster about its units.
+ *
+ * @module
+ */
+
+import type { MachineId, Revision, UnitName, UnitState } from "../../registry/model.ts";
+import type { Wanted } from "./desired.ts";
+import type { JobResult } from "../../systemd/port.ts";
+import type { Current } from "./plan.ts";
+import type { Failure } from "./failures.ts";
+
+/**
+ * The states to publish: one for each unit on disk, and one for each that could not be put there. `restarting`: units
+ * whose restart systemd has not carried out yet, with the one before.
+ */
+export function unitStates(
+  machine: MachineId,
+  wanted: ReadonlyMap<UnitName, Wanted>,
+  current: ReadonlyMap<UnitName, Current>,
+  errors: ReadonlyMap<UnitName, Failure>,
+  restarting: ReadonlyMap<UnitName, Revision>,
+  ended: ReadonlyMap<UnitName, JobResult> = new Map(),
+): ReadonlyMap<UnitName, UnitState> {
+  const states = new Map<UnitName, UnitState>();
+  for (const { name, hash, commanded, restart, status } of current.values()) {
+    const { load, active, sub, result, since_ms, restarts } = status;
+    const failure = errors.get(name);
+    const job = ended.get(name);
+    // A start that had come to nothing may have been made good by systemd since. One that cannot be stopped is active.
+    const error = active === "active" && !failure?.tried ? undefined : failure?.error;
+    states.set(name, {
+      ...{ unit: name, machine, hash, commanded, load, active, sub, since_ms },
+      restart: restarting.get(name) ?? restart,
+      ...(error !== undefined && { error, ...(failure!.isPermanent && { permanent: true as const }) }),
+      ...(result !== "success" && { result }),
+      ...(restarts !== undefined && { restarts }),
+      ...(job !== undefined && (active === "inactive" || active === "failed") && { job }),
+    });
+  }
+  for (const { name, hash } of wanted.values()) {
+    const failure = errors.get(name);
+    if (states.has(name) || failure === undefined) continue;
+    const nothing = { load: "not-found", active: "inactive", sub: "dead", since_ms: 0 };
+    const why = { error: failure.error, ...(failure.isPermanent && { permanent: true as const }) };
+    states.set(name, { unit: name, machine, hash, commanded: "inactive", restart: 0, ...why, ...nothing });
+  }
+  return states;
+}
+
+/** Whether two sets of states say the same. */
+export function sameStates(
+  a: ReadonlyMap<UnitName, UnitState> | undefined,
+  b: ReadonlyMap<UnitName, UnitState>,
+): boolean {
+  if (!a || a.size !== b.size) return false;
+  for (const [name, state] of b) {
+    const other = a.get(name);
+    if (!other || other !== state && !sameFields(other, state)) return false;
+  }
+  return true;
+}
+
+/** The fields of a state, none of which may be an object: {@link sameFields} compares them by value. */
+type FlatState = Readonly<Partial<Record<keyof UnitState, string | number | boolean>>>;
+
+/** Whether two states have equal fields. Called for every unit at every signal of systemd, so nothing is serialized. */
+function sameFields(a: FlatState, b: FlatState): boolean {
+  const keys = Object.keys(b) as (keyof UnitState)[];
+  return keys.length === Object.keys(a).length && keys.every((key) => a[key] === b[key]);
+}

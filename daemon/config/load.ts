@@ -1,0 +1,66 @@
+/**
+ * Where the configuration comes from: fleet.conf and the environment. 🚪
+ *
+ * @module
+ */
+
+import { ConfigError, type Parsed, readOptions } from "./options.ts";
+import { inspectFiles, type TlsTexts } from "./named_files.ts";
+
+export type { TlsTexts };
+
+/** The file that is read where none is named. */
+export const defaultConfigPath = "/etc/fleet/fleet.conf";
+
+/** A configuration, the file it was read from, if there was one, and what the TLS files hold that it names for etcd. */
+export interface Configuration extends Parsed {
+  readonly path?: string;
+  /** What will not work, though the daemon can start. */
+  readonly faults: readonly string[];
+  readonly etcdTls?: TlsTexts;
+}
+
+/**
+ * Reads the configuration anew. `path`: this file, which has to be there; if left out the usual one, if it is there; null
+ * for none. `variables` win over the environment's. Throws {@link ConfigError} when it cannot be used, also when a file
+ * that it names cannot be read.
+ */
+export async function readConfiguration(
+  path?: string | null,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<Configuration> {
+  const chosen = path ?? defaultConfigPath;
+  const text = path === null ? undefined : await readConfigFile(chosen, path !== undefined);
+  const file = text === undefined ? {} : { file: { path: chosen, text } };
+  const read = readOptions({ ...file, env: { ...Deno.env.toObject(), ...variables } });
+  const { etcdTls, faults, cause, ...files } = await inspectFiles(read, Date.now());
+  const problems = [...read.problems, ...files.problems];
+  const warnings = [...read.warnings, ...files.warnings];
+  const { config, sources, texts } = read;
+  if (problems.length > 0 || !config) throw new ConfigError(problems, { cause, warnings, faults });
+  return {
+    ...{ config, sources, texts, warnings, faults },
+    ...(text !== undefined && { path: chosen }),
+    ...(etcdTls && { etcdTls }),
+  };
+}
+
+async function readConfigFile(path: string, mustExist: boolean): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (!mustExist && error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.IsADirectory) {
+      throw new ConfigError(`Provided config ${path} is a directory, not a file`);
+    }
+    throw new ConfigError(`Unable to use config file ${path}: ${(error as Error).message}`);
+  }
+}
+
+/** Lets fetch and gRPC find no proxy in the environment: etcd and the other daemons are reached directly, as by fleet 1.0. */
+export function ignoreProxies(): void {
+  for (const name of ["http_proxy", "https_proxy", "all_proxy", "grpc_proxy"]) {
+    Deno.env.delete(name);
+    Deno.env.delete(name.toUpperCase());
+  }
+}

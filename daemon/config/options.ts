@@ -1,0 +1,370 @@
+/**
+ * fleetd's configuration: environment over file over default, with the names, defaults and list syntaxes of fleet 1.0.
+ * Pure: texts in, values out.
+ *
+ * @module
+ */
+
+import { nearest } from "../../runtime/spelling.ts";
+import { ConfigError, readSettings, type Setting } from "./fleet_conf.ts";
+
+export { ConfigError };
+
+/** Everything that can be configured. */
+export interface Config {
+  /** More than 0: debug messages too. */
+  readonly verbosity: number;
+  /** How log lines are written: for people, or as JSON for programs. */
+  readonly logFormat: "text" | "json";
+  /** Where the cluster's memory is: etcd, or a file of this machine alone. */
+  readonly registry: "etcd" | "embedded";
+  /** Where the embedded registry keeps its file. */
+  readonly stateDirectory: string;
+  readonly etcdServers: readonly string[];
+  readonly etcdUsername: string;
+  readonly etcdPassword: string;
+  /** Paths of PEM files; "" if none. Certificate and key come together. */
+  readonly etcdKeyfile: string;
+  readonly etcdCertfile: string;
+  readonly etcdCafile: string;
+  readonly etcdKeyPrefix: string;
+  /** 0: no limit. */
+  readonly etcdRequestTimeout_ms: number;
+  readonly engineReconcileInterval_ms: number;
+  /** "" to find it out. */
+  readonly publicIp: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly agentTtl_ms: number;
+  readonly unitsDirectory: string;
+  readonly systemdUser: boolean;
+  /** Entries a page of the API. */
+  readonly tokenLimit: number;
+  readonly disableEngine: boolean;
+  /** Paths of PEM files, "" if none: TLS for the API on network addresses, and the authority of its clients. */
+  readonly apiCertfile: string;
+  readonly apiKeyfile: string;
+  readonly apiClientCafile: string;
+  /** Path of the file of bearer tokens, "" if none. */
+  readonly apiTokensFile: string;
+  /** Network addresses are open to everybody. */
+  readonly apiInsecure: boolean;
+  /** With what this daemon calls others: paths of PEM files and of a file with one token; "" if none. */
+  readonly apiPeerCertfile: string;
+  readonly apiPeerKeyfile: string;
+  readonly apiPeerCafile: string;
+  readonly apiPeerTokenFile: string;
+}
+
+/** What was read, and what the operator should hear about it. */
+export interface Parsed {
+  readonly config: Config;
+  /** Where each option's value comes from: `default`, `FILE:LINE` or a variable's name. */
+  readonly sources: ReadonlyMap<string, string>;
+  /** Each option's value as it was written, by name. */
+  readonly texts: ReadonlyMap<string, string>;
+  readonly warnings: readonly string[];
+}
+
+/** How an option's text becomes a value. Throws an error that says what is expected. */
+type Reader<T> = (text: string, warn: (what: string) => void) => T;
+
+interface Option<T> {
+  readonly name: string;
+  readonly fallback: string;
+  readonly read: Reader<T>;
+}
+
+const text: Reader<string> = (value) => value;
+
+function option<T>(name: string, fallback: string, read: Reader<T>): Option<T> {
+  return { name, fallback, read };
+}
+
+const options = {
+  verbosity: option("verbosity", "0", readInteger),
+  logFormat: option("log_format", "text", oneOf("text", "json")),
+  registry: option("registry", "etcd", oneOf("etcd", "embedded")),
+  stateDirectory: option("state_directory", "/var/lib/fleet", readPath),
+  etcdServers: option("etcd_servers", "http://127.0.0.1:2379,http://127.0.0.1:4001", readServers),
+  etcdUsername: option("etcd_username", "", text),
+  etcdPassword: option("etcd_password", "", text),
+  etcdKeyfile: option("etcd_keyfile", "", text),
+  etcdCertfile: option("etcd_certfile", "", text),
+  etcdCafile: option("etcd_cafile", "", text),
+  etcdKeyPrefix: option("etcd_key_prefix", "/_coreos.com/fleet/", text),
+  etcdRequestTimeout_ms: option("etcd_request_timeout", "1.0", readSeconds_ms),
+  engineReconcileInterval_ms: option("engine_reconcile_interval", "2.0", readInterval_ms),
+  publicIp: option("public_ip", "", readAddress),
+  metadata: option("metadata", "", readMetadata),
+  agentTtl_ms: option("agent_ttl", "30s", readTtl_ms),
+  unitsDirectory: option("units_directory", "/run/fleet/units/", readUnitsDirectory),
+  systemdUser: option("systemd_user", "false", readBoolean),
+  tokenLimit: option("token_limit", "100", readTokenLimit),
+  disableEngine: option("disable_engine", "false", readBoolean),
+  apiCertfile: option("api_certfile", "", text),
+  apiKeyfile: option("api_keyfile", "", text),
+  apiClientCafile: option("api_client_cafile", "", text),
+  apiTokensFile: option("api_tokens_file", "", text),
+  apiInsecure: option("api_insecure", "false", readBoolean),
+  apiPeerCertfile: option("api_peer_certfile", "", text),
+  apiPeerKeyfile: option("api_peer_keyfile", "", text),
+  apiPeerCafile: option("api_peer_cafile", "", text),
+  apiPeerTokenFile: option("api_peer_token_file", "", text),
+} as const satisfies { readonly [Key in keyof Config]: Option<Config[Key]> };
+
+const optionNames: readonly string[] = Object.values(options).map(({ name }) => name);
+
+/** Options of fleet 1.0 that have no meaning here, each with what is said to whoever sets one. */
+const meaningless: ReadonlyMap<string, string> = new Map([
+  ["enable_grpc", "Config option enable_grpc is ignored: all traffic goes through the store's watches"],
+  ["disable_watches", "Config option disable_watches is ignored: there is nothing to poll instead"],
+  ["verify_units", "Config option verify_units is no longer supported - ignoring"],
+  ["authorized_keys_file", "Config option authorized_keys_file is no longer supported - ignoring"],
+]);
+
+/** What is read: a file, and variables of the environment. */
+interface Texts {
+  readonly file?: { readonly path: string; readonly text: string };
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Reads a configuration. Throws {@link ConfigError} with all that cannot be used, rather than guess. */
+export function parseConfig(from: Texts): Parsed {
+  const { config, problems, warnings, ...rest } = readOptions(from);
+  if (!config) throw new ConfigError(problems, { warnings });
+  return { config, warnings, ...rest };
+}
+
+/** Reads all options; `config` is there if no problem is. */
+export function readOptions(
+  sources: Texts,
+): Omit<Parsed, "config"> & { readonly config?: Config; readonly problems: readonly string[] } {
+  const { file, env } = sources;
+  const read = file ? readSettings(file.path, file.text) : { settings: [], warnings: [], problems: [] };
+  const settings = new Map<string, Setting>([...read.settings, ...readEnvironment(env)]);
+  const warnings = [...read.warnings, ...unusedOptions(settings)];
+  const problems = [...read.problems];
+  const from = new Map<string, string>();
+  const texts = new Map<string, string>();
+  const entries = Object.entries(options).map(([key, { name, fallback, read }]) => {
+    const { value, source } = settings.get(name) ?? { value: fallback, source: "default" };
+    from.set(name, source);
+    texts.set(name, value);
+    const warn = (what: string) => void warnings.push(`${source}: option ${name}: ${what}`);
+    const { problem, result } = readOption({ name, value, source }, read, warn);
+    if (problem !== undefined) problems.push(problem);
+    return [key, result];
+  });
+  problems.push(...problemsTogether(texts, from));
+  warnings.push(...warningsTogether(texts, from));
+  const config: Config = Object.fromEntries(entries);
+  return { ...(problems.length === 0 && { config }), sources: from, texts, warnings, problems };
+}
+
+/** An option's variable is its name in capitals behind `FLEET_`; one that is set but empty counts. */
+function* readEnvironment(env: Readonly<Record<string, string>>): Generator<[name: string, setting: Setting]> {
+  for (const [variable, value] of Object.entries(env)) {
+    const name = /^FLEET_([A-Z_]+)$/.exec(variable)?.[1]?.toLowerCase();
+    if (name !== undefined) yield [name, { value, source: variable }];
+  }
+}
+
+function unusedOptions(settings: ReadonlyMap<string, Setting>): string[] {
+  return [...settings].flatMap(([name, { value, source }]) => {
+    if (optionNames.includes(name)) return [];
+    const why = meaningless.get(name);
+    if (why === undefined) return [unknownOption(name, source, settings)];
+    return ["", "0", "f", "F", "FALSE", "false", "False"].includes(value) ? [] : [`${why} (${source})`];
+  });
+}
+
+function readOption(
+  { name, value, source }: Setting & { readonly name: string },
+  read: Reader<unknown>,
+  warn: (what: string) => void,
+): { readonly result?: unknown; readonly problem?: string } {
+  try {
+    return { result: read(value, warn) };
+  } catch (error) {
+    const shown = name.includes("password") ? "" : ` "${value}"`;
+    return { problem: `${source}: option ${name}${shown}: ${(error as Error).message}` };
+  }
+}
+
+type ByName = ReadonlyMap<string, string>;
+
+/** Each option, and the one that it needs beside it. */
+const needed: readonly (readonly [option: string, needs: string])[] = [
+  ["etcd_certfile", "etcd_keyfile"],
+  ["etcd_keyfile", "etcd_certfile"],
+  ["api_certfile", "api_keyfile"],
+  ["api_keyfile", "api_certfile"],
+  ["api_client_cafile", "api_certfile"],
+  ["api_peer_certfile", "api_peer_keyfile"],
+  ["api_peer_keyfile", "api_peer_certfile"],
+];
+
+/** What is wrong with options beside each other. */
+function problemsTogether(texts: ByName, sources: ByName): string[] {
+  return needed.flatMap(([name, needs]) =>
+    texts.get(name) && !texts.get(needs) ? [`${sources.get(name)}: option ${name}: expected ${needs} too`] : []
+  );
+}
+
+function warningsTogether(texts: ByName, sources: ByName): string[] {
+  const warnings: string[] = [];
+  if (texts.get("etcd_password") && !texts.get("etcd_username")) {
+    warnings.push(`${sources.get("etcd_password")}: option etcd_password is not used: there is no etcd_username`);
+  }
+  const registry = texts.get("registry");
+  if (registry !== "embedded") return warnings;
+  for (const [name, source] of sources) {
+    if (!name.startsWith("etcd_") || source === "default") continue;
+    warnings.push(`Config option ${name} is ignored: registry is ${registry} (${source})`);
+  }
+  return warnings;
+}
+
+function unknownOption(name: string, source: string, settings: ReadonlyMap<string, Setting>): string {
+  const meant = nearest(name, optionNames);
+  const fallback = Object.values(options).find((option) => option.name === meant)?.fallback;
+  const inForce = meant === undefined || settings.has(meant) ? "" : ` Its default is in force: ${fallback || "none"}`;
+  const hint = meant === undefined ? "" : `; did you mean ${meant}?${inForce}`;
+  return `Config option ${name} is not known and is ignored (${source})${hint}`;
+}
+
+function readInteger(value: string): number {
+  // Number() knows 0x; a leading zero is octal, as in Go's strconv.
+  const octal = /^[-+]?0[0-7]+$/.test(value);
+  const parsed = octal
+    ? parseInt(value, 8)
+    : /^(0[xX][0-9a-fA-F]+|[-+]?(0|[1-9]\d*))$/.test(value)
+    ? Number(value)
+    : NaN;
+  if (!Number.isSafeInteger(parsed)) throw new Error("expected a whole number");
+  return parsed;
+}
+
+function readTokenLimit(value: string): number {
+  const parsed = readInteger(value);
+  if (parsed < 1 || parsed > 65535) throw new Error("expected a whole number from 1 to 65535");
+  return parsed;
+}
+
+function oneOf<Word extends string>(...words: readonly Word[]): Reader<Word> {
+  return (value) => {
+    const word = words.find((each) => each === value);
+    if (word === undefined) throw new Error(`expected ${words.join(" or ")}`);
+    return word;
+  };
+}
+
+/** Nothing waits longer: beyond 24 days, timers would fire at once. */
+const maxWait_ms = 20 * 24 * 3_600_000;
+
+function readSeconds_ms(value: string): number {
+  const parsed = value.trim() === "" ? NaN : Number(value) * 1000;
+  if (!(parsed >= 0 && parsed <= maxWait_ms)) throw new Error("expected a number of seconds, such as 1.5");
+  return parsed;
+}
+
+function readInterval_ms(value: string): number {
+  const parsed = readSeconds_ms(value);
+  if (parsed === 0) throw new Error("expected more than 0 seconds");
+  return parsed;
+}
+
+function readTtl_ms(value: string): number {
+  const parsed = parseDuration_ms(value);
+  if (parsed < 1_000) throw new Error("expected at least 1s, the shortest lease that etcd grants");
+  if (parsed > maxWait_ms) throw new Error(`expected at most ${maxWait_ms / 3_600_000}h`);
+  return parsed;
+}
+
+const units_ms: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  "\u00b5s": 1e-3,
+  "\u03bcs": 1e-3,
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/** Parses a duration as Go writes it: `30s`, `1m30s`, `500ms`. Throws an error that says what is expected. */
+export function parseDuration_ms(value: string): number {
+  if (value === "0") return 0;
+  const part = /(\d+\.?\d*|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/y;
+  let total_ms = 0;
+  let read = 0;
+  for (let match = part.exec(value); match !== null; match = part.exec(value)) {
+    total_ms += Number(match[1]) * units_ms[match[2]!]!;
+    read = part.lastIndex;
+  }
+  if (read > 0 && read === value.length) return total_ms;
+  const missing = /^[\d.]+$/.test(value) ? `: missing unit in duration "${value}"` : "";
+  throw new Error(`expected a duration such as 30s, 1m30s or 500ms${missing}`);
+}
+
+function readBoolean(value: string): boolean {
+  if (["1", "t", "T", "TRUE", "true", "True"].includes(value)) return true;
+  if (["0", "f", "F", "FALSE", "false", "False"].includes(value)) return false;
+  throw new Error("expected true or false");
+}
+
+/** `http://a,http://b`, `"http://a"` and `["http://a", "http://b"]` all work. */
+function readServers(value: string): readonly string[] {
+  const servers = value.split(",").map((item) => item.replace(/^[\s["]+/, "").replace(/[\s"\]]+$/, ""))
+    .filter((item) => item !== "");
+  for (const server of servers) {
+    if (!/^https?:\/\/[^/\s]+\/?$/.test(server)) {
+      throw new Error(`expected http://HOST:PORT or https://HOST:PORT, found "${server}"`);
+    }
+  }
+  if (servers.length === 0) throw new Error("expected at least one http://HOST:PORT");
+  if (new Set(servers.map((server) => server.split(":")[0])).size > 1) {
+    throw new Error("expected all of them to be http:// or all https://");
+  }
+  return servers.map((server) => server.replace(/\/$/, ""));
+}
+
+/** `key=value,key=value`; an item without `=` is dropped, and the last of equal keys wins, both with a warning. */
+function readMetadata(value: string, warn: (what: string) => void): Readonly<Record<string, string>> {
+  const pairs = new Map<string, string>();
+  for (const item of value.split(",")) {
+    const equals = item.indexOf("=");
+    if (equals < 0) {
+      if (item.trim() !== "") warn(`"${item.trim()}" is dropped: expected key=value`);
+      continue;
+    }
+    const key = item.slice(0, equals).trim();
+    const text = item.slice(equals + 1).trim();
+    const before = pairs.get(key);
+    if (before !== undefined && before !== text) warn(`"${key}" is set twice: "${text}" counts, "${before}" does not`);
+    pairs.set(key, text);
+  }
+  return Object.fromEntries(pairs);
+}
+
+/** An IPv4 or IPv6 address without prefix length, scope or port; "" for none. */
+function readAddress(value: string): string {
+  const [, ...bytes] = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(value) ?? [];
+  const isIpv4 = bytes.length === 4 && bytes.every((byte) => Number(byte) <= 255 && String(Number(byte)) === byte);
+  const isIpv6 = /^[0-9A-Fa-f:.]+$/.test(value) && value.includes(":") && URL.canParse(`http://[${value}]/`);
+  if (value === "" || isIpv4 || isIpv6) return value;
+  throw new Error("expected one IP address, such as 10.0.0.11");
+}
+
+function readUnitsDirectory(value: string, warn: (what: string) => void): string {
+  const path = readPath(value);
+  if (!path.startsWith("/run/")) {
+    warn(`"${value}" is not below /run: after a reboot, unit files that should be gone are still there`);
+  }
+  return path;
+}
+
+function readPath(value: string): string {
+  if (!value.startsWith("/")) throw new Error("expected an absolute path");
+  return value;
+}

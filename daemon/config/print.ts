@@ -1,0 +1,35 @@
+/**
+ * The configuration as it is in force, for an operator to read. Pure.
+ *
+ * @module
+ */
+
+import type { Parsed } from "./options.ts";
+
+/** Said in place of what nobody else shall read. */
+const hidden = "(hidden)";
+
+/**
+ * One line an option, in the order of their names, each followed by where its value comes from. The lines are in the
+ * grammar of fleet.conf. Passwords, also those in addresses, are hidden.
+ */
+export function effectiveConfig({ texts, sources }: Pick<Parsed, "texts" | "sources">): string {
+  const lines = [...texts].sort(([a], [b]) => a < b ? -1 : 1).map(([name, value]) => [
+    `${name}=${quoteIfNeeded(withoutSecrets(name, value))}`,
+    `# ${sources.get(name)}`,
+  ]);
+  const width = Math.max(...lines.map(([setting]) => setting!.length).filter((length) => length <= 60));
+  return lines.map(([setting, source]) => `${setting!.padEnd(width)}  ${source}\n`).join("");
+}
+
+function withoutSecrets(name: string, value: string): string {
+  if (/password|token$|secret/.test(name)) return value === "" ? "" : hidden;
+  // The user part of a URL may hold a password (RFC 3986, section 3.2.1).
+  return value.replace(/\/\/[^/@\s,]*@/g, `//${hidden}@`);
+}
+
+/** A value that fleet.conf would cut at a remark, or strip of blanks or quotes, stands in quotes. */
+function quoteIfNeeded(value: string): string {
+  if (!/[#;]|^\s|\s$|^["'].*["']$/.test(value)) return value;
+  return value.includes('"') ? `'${value}'` : `"${value}"`;
+}

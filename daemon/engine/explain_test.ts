@@ -1,0 +1,605 @@
+/** Each case is a small cluster, and what is to be said of one of its units, in full. */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import "../../tests/property_seed.ts";
+import type { Cluster, UnitState } from "../../registry/model.ts";
+import { Story } from "../../tests/scenario/scenario.ts";
+import { schedule } from "./schedule.ts";
+import { explain, Explainer, type Explanation } from "./explain.ts";
+
+/** A story with an engine and agents that do at once what they should; `says` makes them differ. */
+class Stage {
+  readonly story = new Story();
+  readonly #says = new Map<string, Partial<UnitState>>();
+  readonly #silent = new Set<string>();
+  led = true;
+  hasFiles = true;
+
+  /** A unit with lines of [X-Fleet]. */
+  unit(name: string, state: "inactive" | "loaded" | "launched", ...lines: string[]): this {
+    this.story.unit(
+      name,
+      state,
+      lines.map((line) => {
+        const [key = "", ...value] = line.split("=");
+        return { section: "X-Fleet", name: key, value: value.join("=") };
+      }),
+    );
+    return this;
+  }
+
+  machine(id: string, metadata: Record<string, string> = {}): this {
+    this.story.machine(id, metadata);
+    return this;
+  }
+
+  /** The engine does its work. */
+  scheduled(): this {
+    this.story.apply(schedule(this.story.cluster()).placements);
+    return this;
+  }
+
+  /** What a machine's agent says of a unit, where that is not what the default agent would say. */
+  says(machine: string, unit: string, state: Partial<UnitState>): this {
+    this.#says.set(`${machine} ${unit}`, state);
+    return this;
+  }
+
+  /** A machine's agent says nothing of a unit. */
+  silent(machine: string, unit: string): this {
+    this.#silent.add(`${machine} ${unit}`);
+    return this;
+  }
+
+  cluster(): Cluster {
+    const cluster = this.story.cluster();
+    const states = new Map<string, Map<string, UnitState>>();
+    const say = (machine: string, name: string) => {
+      const unit = cluster.units.get(name);
+      if (!unit || !cluster.machines.has(machine) || this.#silent.has(`${machine} ${name}`)) return;
+      const running = unit.desiredState === "launched";
+      const of = states.get(name) ?? new Map();
+      of.set(machine, {
+        ...{ unit: name, machine, hash: unit.hash, commanded: unit.desiredState, restart: unit.restart },
+        ...{ load: "loaded", active: running ? "active" : "inactive", sub: running ? "running" : "dead", since_ms: 1 },
+        ...this.#says.get(`${machine} ${name}`),
+      });
+      states.set(name, of);
+    };
+    for (const { unit, machine } of cluster.targets.values()) say(machine, unit);
+    for (const key of this.#says.keys()) say(...key.split(" ") as [string, string]);
+    const files = [...cluster.units.values()].map(({ hash }) => [hash, { hash, text: "", revision: 1 }] as const);
+    return {
+      ...cluster,
+      states,
+      files: new Map(this.hasFiles ? files : []),
+      ...(this.led && { leader: { machine: "m1", version: "2.0.0" } }),
+    };
+  }
+}
+
+/** An explanation as lines, everything in it. */
+function told(explanation: Explanation | undefined): string {
+  if (!explanation) return "nothing";
+  const { outcome, summary, target, next, machines, notes, warnings } = explanation;
+  const lines = [`${outcome}: ${summary}`];
+  if (target) lines.push(`target ${target.machine}: ${target.why}`);
+  if (next !== undefined) lines.push(`next: ${next}`);
+  for (const { id, standpoint, state, pending, reasons } of machines) {
+    const said = state ? ` ${[state.active, state.error, state.result].filter(Boolean).join(" ")}` : "";
+    lines.push(`${id} ${standpoint}${said}${pending === undefined ? "" : `, ${pending}`}`);
+    for (const { rule, reason } of reasons) lines.push(`  ${rule}: ${reason}`);
+  }
+  lines.push(...notes.map((note) => `note: ${note}`), ...warnings.map((warning) => `warning: ${warning}`));
+  return lines.join("\n");
+}
+
+const first = "least loaded machine that will take it, with 0 units";
+
+const cases: readonly { name: string; of?: string; stage: (stage: Stage) => unknown; told: string }[] = [
+  { name: "a unit that does not exist", stage: (s) => s.machine("m1"), told: "nothing" },
+  {
+    name: "a unit that runs: where, why, and who else would take it",
+    stage: (s) => s.machine("m1").machine("m2").unit("a.service", "launched").scheduled(),
+    told: `placed: it is on machine m1..., where systemd says active (running)
+target m1: ${first}
+m1 here active
+m2 able`,
+  },
+  {
+    name: "a unit that no machine takes: every reason, machine by machine",
+    stage: (s) =>
+      s.machine("m1", { zone: "a" }).machine("m2", { zone: "b", disk: "ssd" }).unit("b.service", "launched").scheduled()
+        .unit("a.service", "launched", "MachineMetadata=zone=b", "MachineMetadata=disk=hdd", "Conflicts=b.*"),
+    told: `waiting: none of 2 machines will take it
+m1 refused
+  MachineMetadata: local Machine metadata insufficient: needs zone=b, has zone=a
+  MachineMetadata: local Machine metadata insufficient: needs disk=hdd, has no disk
+  Conflicts: found conflict with locally-scheduled Unit(b.service)
+m2 refused
+  MachineMetadata: local Machine metadata insufficient: needs disk=hdd, has disk=ssd`,
+  },
+  {
+    name: "a cluster without machines",
+    stage: (s) => s.unit("a.service", "launched"),
+    told: "waiting: there are no machines",
+  },
+  {
+    name: "another machine is asked for",
+    stage: (s) => s.machine("m1").unit("a.service", "loaded", "MachineID=m7"),
+    told: `waiting: the only machine will not take it
+m1 refused
+  MachineID: agent ID "m1" does not match required "m7"
+warning: MachineID="m7" is no machine ID: expect its 32 hexadecimal digits, or the first 8 of them`,
+  },
+  {
+    name: "a value that cannot be understood, and a key that is not known",
+    stage: (s) => s.machine("m1").unit("a.service", "launched", "MachineMetadata=zone", "MachineMetaData=zone=a"),
+    told: `waiting: the only machine will not take it
+m1 refused
+  malformed: malformed MachineMetadata "zone": expect key=value, or several as "key1=value1" "key2=value2"
+warning: unrecognized requirement in [X-Fleet] section: "MachineMetaData" (did you mean "MachineMetadata"?)
+warning: malformed MachineMetadata "zone": expect key=value, or several as "key1=value1" "key2=value2"`,
+  },
+  {
+    name: "values that hardly mean what was meant",
+    stage: (s) => s.machine("m1").unit("a.service", "inactive", "Conflicts=b[ c*", "Global=y"),
+    told: `inactive: its desired state is inactive: no machine is to have it
+m1 able
+warning: malformed pattern "b[" in Conflicts: it matches no unit
+warning: Global="y" counts as no: expect true, yes, 1, on, t, or false, no, 0, off, f`,
+  },
+  {
+    name: "nobody leads: what the next leader will do",
+    stage: (s) => {
+      s.led = false;
+      s.machine("m1").unit("a.service", "launched");
+    },
+    told: `waiting: no machine leads the engines, so that nothing is placed or moved; the next one will place it on ` +
+      `machine m1...: ${first}
+next: place it on machine m1...: ${first}
+m1 able
+warning: no machine leads the engines, so that nothing is placed or moved`,
+  },
+  {
+    name: "a unit that is just being placed",
+    stage: (s) => s.machine("m1").unit("a.service", "launched"),
+    told: `waiting: the engine is about to place it on machine m1...: ${first}
+next: place it on machine m1...: ${first}
+m1 able`,
+  },
+  {
+    name: "its machine is away, and others would take it",
+    stage: (s) => s.machine("m1").machine("m2").unit("a.service", "launched").scheduled().story.gone("m1"),
+    told: `placed: it is on machine m1..., which is away; unless that comes back in time, the engine will move it to ` +
+      `machine m2...: machine m1... went away; ${first}
+target m1: ${first}
+next: move it to machine m2...: machine m1... went away; ${first}
+m1 away, is away
+m2 able`,
+  },
+  {
+    name: "its machine is away, and nobody else will take it",
+    stage: (s) =>
+      s.machine("m1", { zone: "a" }).machine("m2").unit("a.service", "launched", "MachineMetadata=zone=a").scheduled()
+        .story.gone("m1"),
+    told: `waiting: machine m1... went away; the only machine will not take it
+target m1: ${first}
+m1 away, is away
+m2 refused
+  MachineMetadata: local Machine metadata insufficient: needs zone=a, has no zone`,
+  },
+  {
+    name: "the peers that it must be beside: what keeps each",
+    stage: (s) =>
+      s.machine("m1").unit("on.service", "launched").scheduled().unit("off.service", "inactive")
+        .unit("t@.service", "inactive").unit("stuck.service", "launched", "MachineID=m7").unit(
+          "a.service",
+          "launched",
+          ...["nosuch", "off", "t@", "stuck", "on"].map((peer) => `MachineOf=${peer}.service`),
+        ),
+    told: `waiting: the only machine will not take it
+m1 refused
+  MachineOf: required peer Unit(nosuch.service) is not scheduled locally
+  MachineOf: required peer Unit(off.service) is not scheduled locally
+  MachineOf: required peer Unit(t@.service) is not scheduled locally
+  MachineOf: required peer Unit(stuck.service) is not scheduled locally
+  MachineID: required peer Unit(stuck.service): agent ID "m1" does not match required "m7"
+note: required peer Unit(nosuch.service) does not exist
+note: required peer Unit(off.service) is inactive
+note: required peer Unit(t@.service) is a template
+note: required peer Unit(stuck.service) waits, too: the only machine will not take it
+note: required peer Unit(on.service) is on machine m1...
+warning: MachineOf="t@.service" names a template, which never runs`,
+  },
+  {
+    name: "two that must be together, and what each machine has against one of them",
+    stage: (s) =>
+      s.machine("m1", { zone: "a" }).machine("m2", { zone: "b" })
+        .unit("a.service", "launched", "MachineOf=b.service", "MachineMetadata=zone=a")
+        .unit("b.service", "launched", "MachineOf=a.service", "MachineMetadata=zone=b"),
+    told: `waiting: none of 2 machines will take it
+m1 refused
+  MachineOf: required peer Unit(b.service) is not scheduled locally
+  MachineMetadata: required peer Unit(b.service): local Machine metadata insufficient: needs zone=b, has zone=a
+m2 refused
+  MachineMetadata: local Machine metadata insufficient: needs zone=a, has zone=b
+  MachineOf: required peer Unit(b.service) is not scheduled locally
+note: required peer Unit(b.service) waits, too: none of 2 machines will take it`,
+  },
+  {
+    name: "a circle of whom two are against each other",
+    stage: (s) =>
+      s.machine("m1").unit("a.service", "launched", "MachineOf=b.service")
+        .unit("b.service", "launched", "MachineOf=c.service", "Conflicts=a.*")
+        .unit("c.service", "launched", "MachineOf=d.service", "Conflicts=d.*x")
+        .unit("d.service", "launched", "MachineOf=a.service", "Conflicts=b.*"),
+    told: `waiting: the only machine will not take it
+m1 refused
+  MachineOf: required peer Unit(b.service) is not scheduled locally
+  Conflicts: found conflict with required peer Unit(b.service)
+  Conflicts: required peer Unit(b.service): found conflict with required peer Unit(d.service)
+note: required peer Unit(b.service) waits, too: the only machine will not take it`,
+  },
+  {
+    name: "a template",
+    of: "a@.service",
+    stage: (s) => s.machine("m1").unit("a@.service", "inactive", "MachineMetadata=rack=%i", "Conflict=b"),
+    told: `template: it is a template: only its instances, a@NAME.service, can run
+m1 none
+warning: unrecognized requirement in [X-Fleet] section: "Conflict" (did you mean "Conflicts"?)`,
+  },
+  {
+    name: "a template with a value that cannot be understood",
+    of: "a@.service",
+    stage: (s) => s.unit("a@.service", "inactive", "MachineMetadata=rack"),
+    told: `template: it is a template: only its instances, a@NAME.service, can run
+warning: malformed MachineMetadata "rack": expect key=value, or several as "key1=value1" "key2=value2"`,
+  },
+  {
+    name: "an inactive unit: where it could go, and where it still is",
+    stage: (s) =>
+      s.machine("m1").machine("m2", { zone: "a" }).machine("m3", { zone: "a" })
+        .unit("a.service", "inactive", "MachineMetadata=zone=a").says("m3", "a.service", { active: "deactivating" }),
+    told: `inactive: its desired state is inactive: no machine is to have it
+m1 refused
+  MachineMetadata: local Machine metadata insufficient: needs zone=a, has no zone
+m2 able
+m3 able deactivating, still has it`,
+  },
+  {
+    name: "a global: machine by machine",
+    stage: (s) =>
+      s.machine("m1").machine("m2").machine("m3", { zone: "b" }).unit("b.service", "launched", "MachineMetadata=zone=b")
+        .scheduled().unit("a.service", "launched", "Global=true", "Conflicts=b.service")
+        .says("m1", "a.service", {}),
+    told: `global: it is global: 2 of 3 machines are to have it
+m1 here active
+m2 here, has not reported it yet
+m3 refused
+  Conflicts: found conflict with locally-scheduled Unit(b.service)`,
+  },
+  {
+    name: "two globals in conflict: the one launched first is there, whatever their names",
+    stage: (s) =>
+      s.machine("m1").unit("b.service", "launched", "Global=true")
+        .unit("a.service", "launched", "Global=true", "Conflicts=b.service"),
+    told: `global: it is global: 0 of 1 machine is to have it
+m1 refused
+  Conflicts: found conflict with locally-scheduled Unit(b.service)`,
+  },
+  {
+    name: "a global that a job is against, beside one that was launched later and is against it, too",
+    stage: (s) =>
+      s.machine("m1").unit("b.service", "launched").scheduled()
+        .unit("a.service", "launched", "Global=true", "Conflicts=[b-d].service")
+        .unit("c.service", "launched", "Global=true"),
+    told: `global: it is global: 0 of 1 machine is to have it
+m1 refused
+  Conflicts: found conflict with locally-scheduled Unit(b.service)`,
+  },
+  {
+    name: "an inactive global",
+    stage: (s) => s.machine("m1").unit("a.service", "inactive", "Global=true"),
+    told: `inactive: its desired state is inactive: no machine is to have it
+m1 able`,
+  },
+  {
+    name: "the agent could not put it in place",
+    stage: (s) =>
+      s.machine("m1").unit("a.service", "launched").scheduled()
+        .says("m1", "a.service", { commanded: "inactive", active: "inactive", error: "disk full" }),
+    told: `placed: it is placed on machine m1..., which has not put its file in place yet
+target m1: ${first}
+m1 here inactive disk full, has not put its file in place yet`,
+  },
+  {
+    name: "systemd says that it has failed",
+    stage: (s) =>
+      s.machine("m1").unit("a.service", "launched").scheduled()
+        .says("m1", "a.service", { active: "failed", sub: "failed", result: "exit-code" }),
+    told: `placed: it is on machine m1..., where systemd says failed (failed)
+target m1: ${first}
+m1 here failed exit-code
+note: machine m1... has started it, and it has failed since (exit-code); fleetctl start a.service starts it again`,
+  },
+  {
+    name: "a launched unit that is inactive has a reason",
+    stage: (s) =>
+      s.machine("m1").unit("a.service", "launched").scheduled()
+        .says("m1", "a.service", { active: "inactive", sub: "dead" }),
+    told: `placed: it is on machine m1..., where systemd says inactive (dead)
+target m1: ${first}
+m1 here inactive
+note: machine m1... has started it, and it is inactive since: it has ended by itself, or systemd or somebody on that machine has stopped it; fleetctl start a.service starts it again`,
+  },
+  {
+    name: "its agent has not said a word",
+    stage: (s) => s.machine("m1").unit("a.service", "loaded").scheduled().silent("m1", "a.service"),
+    told: `placed: it is placed on machine m1..., which has not reported it yet
+target m1: ${first}
+m1 here, has not reported it yet`,
+  },
+  {
+    name: "an older file is in place",
+    stage: (s) => s.machine("m1").unit("a.service", "launched").scheduled().says("m1", "a.service", { hash: "0" }),
+    told: `placed: it is placed on machine m1..., which does not have its newest file yet
+target m1: ${first}
+m1 here active, does not have its newest file yet`,
+  },
+  {
+    name: "it is wanted launched, and loaded so far",
+    stage: (s) =>
+      s.machine("m1").unit("a.service", "launched").scheduled().says("m1", "a.service", { commanded: "loaded" }),
+    told: `placed: it is placed on machine m1..., which has not started it yet
+target m1: ${first}
+m1 here active, has not started it yet`,
+  },
+  {
+    name: "it is wanted loaded, and still runs",
+    stage: (s) =>
+      s.machine("m1").unit("a.service", "loaded").scheduled().says("m1", "a.service", { commanded: "launched" }),
+    told: `placed: it is placed on machine m1..., which has not stopped it yet
+target m1: ${first}
+m1 here inactive, has not stopped it yet`,
+  },
+  {
+    name: "a restart is not done, and the machine has not even been told",
+    stage: (s) =>
+      s.machine("m1").unit("a.service", "launched").scheduled().says("m1", "a.service", { restart: 0 })
+        .story.restart("a.service"),
+    told: `placed: it is placed on machine m1..., which has not restarted it yet, as was asked; the engine will give ` +
+      `machine m1... its newest orders
+target m1: ${first}
+next: give machine m1... its newest orders
+m1 here active, has not restarted it yet, as was asked`,
+  },
+  {
+    name: "it may not stay where it is",
+    stage: (s) =>
+      s.machine("m1", { zone: "a" }).unit("a.service", "launched", "MachineMetadata=zone=a").scheduled()
+        .story.label("m1", "zone", "b"),
+    told: `placed: it is on machine m1..., where systemd says active (running); the engine will take it off machine ` +
+      `m1...: machine m1... is unable to run it: local Machine metadata insufficient: needs zone=a, has zone=b
+target m1: ${first}
+next: take it off machine m1...: machine m1... is unable to run it: local Machine metadata insufficient: needs ` +
+      `zone=a, has zone=b
+m1 here active
+  MachineMetadata: local Machine metadata insufficient: needs zone=a, has zone=b`,
+  },
+  {
+    name: "another replaces it, and it cannot go anywhere",
+    of: "b.service",
+    stage: (s) =>
+      s.machine("m1").unit("b.service", "launched").scheduled().unit("a.service", "launched", "Replaces=b.service")
+        .scheduled(),
+    told: `placed: it is on machine m1..., where systemd says active (running)
+target m1: ${first}
+m1 here active
+note: Unit(a.service) replaces it, but it cannot move to another machine`,
+  },
+  {
+    name: "it replaces another that cannot go anywhere",
+    stage: (s) =>
+      s.machine("m1").unit("b.service", "launched").scheduled().unit("a.service", "launched", "Replaces=b.service")
+        .scheduled(),
+    told: `placed: it is on machine m1..., where systemd says active (running)
+target m1: least loaded machine that will take it, with 1 unit
+m1 here active
+note: it replaces Unit(b.service), which cannot move to another machine`,
+  },
+  {
+    name: "two that replace each other",
+    stage: (s) =>
+      s.machine("m1").unit("b.service", "launched", "Replaces=?.service")
+        .unit("a.service", "launched", "Replaces=b.service").scheduled(),
+    told: `placed: it is on machine m1..., where systemd says active (running)
+target m1: least loaded machine that will take it, with 1 unit
+m1 here active
+note: Unit(b.service) and it replace each other, which is as if neither did`,
+  },
+  {
+    name: "a store that has lost the unit's file",
+    stage: (s) => {
+      s.hasFiles = false;
+      s.machine("m1").unit("a.service", "inactive");
+    },
+    told: `inactive: its desired state is inactive: no machine is to have it
+m1 able
+warning: the store has lost its unit file HASH: submit it again`,
+  },
+  {
+    name: "a unit that cannot be read, on a machine",
+    stage: (s) =>
+      s.machine("m1").machine("m2").unit("a.service", "launched").scheduled().story.spoil("unit", "a.service"),
+    told:
+      `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is on machine m1...: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
+target m1: ${first}
+m1 here active
+m2 none`,
+  },
+  {
+    name: "a unit that cannot be read, on a machine that is away",
+    stage: (s) => {
+      s.machine("m1").unit("a.service", "launched").scheduled();
+      s.story.spoil("unit", "a.service");
+      s.story.gone("m1");
+    },
+    told:
+      `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is on machine m1...: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
+target m1: ${first}
+m1 away, is away`,
+  },
+  {
+    name: "a global that cannot be read",
+    stage: (s) => {
+      s.machine("m1").machine("m2").says("m1", "a.service", { active: "active" });
+      s.unit("a.service", "launched", "Global=true").story.spoil("unit", "a.service");
+    },
+    told:
+      `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
+m1 none active
+m2 none`,
+  },
+  {
+    name: "a unit that is against one that cannot be read",
+    of: "b.service",
+    stage: (s) => {
+      s.machine("m1").unit("a.service", "launched", "Conflicts=b.service").scheduled();
+      s.story.spoil("unit", "a.service");
+      s.unit("b.service", "launched");
+    },
+    told: `waiting: the only machine will not take it
+m1 refused
+  Conflicts: found conflict with locally-scheduled Unit(a.service)`,
+  },
+  {
+    name: "a unit whose orders and place cannot be read",
+    stage: (s) => {
+      s.machine("m1").unit("a.service", "launched").scheduled();
+      s.story.spoil("target", "a.service");
+      s.story.spoil("orders", "a.service");
+    },
+    told:
+      `placed: it is on machine m1..., where systemd says active (running); the engine will give machine m1... its newest orders
+target m1: its place is not known for sure: it is spoilt
+next: give machine m1... its newest orders
+m1 here active
+warning: it is spoilt: the engine writes it anew, if it can read the unit itself
+warning: it is spoilt: the engine writes it anew, if it can read the unit itself`,
+  },
+  {
+    name: "a machine whose record cannot be read, with a unit and for another",
+    stage: (s) => s.machine("m1").unit("a.service", "launched").scheduled().machine("m2").story.spoil("machine", "m1"),
+    told: `placed: it is on machine m1..., where systemd says active (running)
+target m1: ${first}
+m1 here active
+m2 able
+warning: it is spoilt: what runs on machine m1... stays, nobody comes`,
+  },
+  {
+    name: "a machine whose record cannot be read, and a unit that waits",
+    stage: (s) => {
+      s.machine("m1").unit("a.service", "launched");
+      s.story.spoil("machine", "m1");
+    },
+    told: `waiting: the only machine will not take it
+m1 refused
+  unreadable: its machine record cannot be read, so that who is there stays and nobody comes: it is spoilt`,
+  },
+];
+
+Deno.test("explain: who leads cannot be read", () => {
+  const cluster = new Stage().machine("m1").unit("a.service", "launched").cluster();
+  const leader = { machine: "", version: "", unreadable: "cannot read key leader: it is not JSON" };
+  assert.deepEqual(explain({ ...cluster, leader }, "a.service")?.warnings, [
+    "cannot read key leader: it is not JSON: who leads the engines is not known",
+  ]);
+});
+
+for (const { name, of = "a.service", stage, told: expected } of cases) {
+  Deno.test(`explain: ${name}`, () => {
+    const set = new Stage();
+    stage(set);
+    const cluster = set.cluster();
+    const hash = cluster.units.get(of)?.hash ?? "";
+    assert.equal(told(explain(cluster, of)), expected.replaceAll("HASH", hash));
+  });
+}
+
+/** Random clusters with every option, in any state between a wish and its fulfilment. */
+const names = ["a.service", "b.service", "c.service", "d@1.service", "d@.service"];
+const name = fc.constantFrom(...names);
+const option = fc.oneof(
+  fc.constantFrom(
+    "Global=true",
+    "MachineID=m1",
+    "MachineMetadata=zone=a",
+    "MachineMetadata=zone=b",
+    "MachineMetadata=x",
+  ),
+  name.map((other) => `MachineOf=${other}`),
+  name.map((other) => `Conflicts=${other}`),
+  name.map((other) => `Replaces=${other}`),
+);
+const scene = fc.record({
+  machines: fc.uniqueArray(fc.tuple(fc.constantFrom("m1", "m2", "m3"), fc.constantFrom("a", "b")), {
+    selector: ([id]) => id,
+  }),
+  rounds: fc.array(
+    fc.uniqueArray(
+      fc.tuple(name, fc.constantFrom("inactive", "loaded", "launched"), fc.array(option, { maxLength: 3 })),
+      { selector: ([unit]) => unit },
+    ),
+    { maxLength: 3 },
+  ),
+  gone: fc.option(fc.constantFrom("m1", "m2")),
+});
+
+Deno.test("explain: agrees with the engine about every unit of any cluster, and leaves no machine without a word", () => {
+  fc.assert(
+    fc.property(scene, ({ machines, rounds, gone }) => {
+      const stage = new Stage();
+      for (const [id, zone] of machines) stage.machine(id, { zone });
+      const explainer = new Explainer();
+      for (const units of rounds) {
+        for (const [unit, state, lines] of units) stage.unit(unit, state as "loaded", ...lines);
+        const view = stage.cluster();
+        for (const unit of view.units.keys()) {
+          const remembering = told(explainer.explain(view, unit));
+          assert.equal(remembering, told(explain(view, unit)), `${unit}: remembering changes nothing`);
+        }
+        stage.scheduled();
+      }
+      if (gone !== null) stage.story.gone(gone);
+      const cluster = stage.cluster();
+      const plan = schedule(cluster);
+      for (const unit of cluster.units.keys()) {
+        const { outcome, machines, next } = explain(cluster, unit)!;
+        const target = cluster.targets.get(unit);
+        const isThere = target !== undefined && cluster.machines.has(target.machine);
+        const step = plan.placements.find((step) =>
+          step.kind !== "forget" && (step.kind === "place" ? step.unit.name : step.unit) === unit
+        );
+        assert.equal(next !== undefined, step !== undefined, `${unit}: what comes next`);
+        if (outcome === "waiting") {
+          assert.ok(plan.waiting.has(unit) || step, `${unit} waits for something`);
+          for (const each of machines) {
+            if (plan.waiting.has(unit)) assert.notEqual(each.standpoint, "able", `${unit}: ${each.id} gives a reason`);
+            if (each.standpoint !== "refused") continue;
+            // That a peer waits as well explains nothing.
+            const peers = new Set([...plan.waiting.keys()].map((name) => `Unit(${name}) is not scheduled locally`));
+            const reasons = each.reasons.filter(({ reason }) => !peers.has(reason.slice(reason.lastIndexOf("Unit("))));
+            assert.ok(reasons.length > 0 || step, `${unit}: ${each.id} gives a reason`);
+          }
+        }
+        if (outcome === "placed" && isThere && !step) {
+          assert.deepEqual(machines.find(({ id }) => id === target.machine)?.reasons, [], `${unit} may be where it is`);
+        }
+        for (const id of cluster.machines.keys()) assert.ok(machines.some((each) => each.id === id), `${unit}: ${id}`);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});

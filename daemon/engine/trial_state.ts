@@ -1,0 +1,168 @@
+/**
+ * The working copy on which `schedule` tries placements out: who is on which machine, and who is least loaded.
+ *
+ * @module
+ */
+
+import type { MachineId, Unit, UnitName } from "../../registry/model.ts";
+import { globalsAmong } from "../policy/globals.ts";
+import { hasMetadata, isAllowed, placement, type Verdict } from "../policy/feasibility.ts";
+import { type Seating, seatingOf } from "./machine_units.ts";
+
+/** Machines by load: fewest units first, then by machine ID. Changing one machine's load costs O(log n) comparisons. */
+class LoadOrder {
+  readonly #order: MachineId[];
+  readonly #count: Map<MachineId, number>;
+
+  constructor(counts: Iterable<readonly [MachineId, number]>) {
+    this.#count = new Map(counts);
+    this.#order = [...this.#count.keys()].sort((a, b) => this.compare(a, b));
+  }
+
+  compare(a: MachineId, b: MachineId): number {
+    return this.#count.get(a)! - this.#count.get(b)! || (a < b ? -1 : a > b ? 1 : 0);
+  }
+
+  #position(id: MachineId): number {
+    let low = 0;
+    let high = this.#order.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.compare(this.#order[middle]!, id) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  set(id: MachineId, count: number): void {
+    if (this.#count.get(id) === count) return;
+    this.#order.splice(this.#position(id), 1);
+    this.#count.set(id, count);
+    this.#order.splice(this.#position(id), 0, id);
+  }
+
+  ids(): readonly MachineId[] {
+    return this.#order;
+  }
+}
+
+/** What the engine may move around: machines, the jobs on them, and the globals that follow from both. */
+export class Board {
+  readonly #seats: Map<MachineId, Seating>;
+  readonly #globals: readonly Unit[];
+  readonly #globalNames: ReadonlySet<UnitName>;
+  readonly #targetOf: (job: UnitName) => MachineId | undefined;
+  /** Jobs that were put somewhere by {@link place}. */
+  readonly #placed = new Map<UnitName, MachineId>();
+  #load: LoadOrder | undefined;
+  readonly #byMetadata = new Map<string, ReadonlySet<MachineId>>();
+  #byShortId: ReadonlyMap<string, readonly MachineId[]> | undefined;
+
+  /**
+   * `seats` is taken over. `globals`: all that take part, in order of precedence. `targetOf`: where a job was placed
+   * before; it may be there no longer.
+   */
+  constructor(
+    seats: Map<MachineId, Seating>,
+    globals: readonly Unit[],
+    targetOf: (job: UnitName) => MachineId | undefined,
+  ) {
+    this.#seats = seats;
+    this.#globals = globals;
+    this.#globalNames = new Set(globals.map((unit) => unit.name));
+    this.#targetOf = targetOf;
+  }
+
+  /** Who is on which machine now. */
+  get seats(): ReadonlyMap<MachineId, Seating> {
+    return this.#seats;
+  }
+
+  seating(id: MachineId): Seating {
+    return this.#seats.get(id)!;
+  }
+
+  /** The machine that a job is on. */
+  homeOf(job: UnitName): MachineId | undefined {
+    const id = this.#placed.get(job) ?? this.#targetOf(job);
+    if (id === undefined) return undefined;
+    return this.#seats.get(id)?.jobs.some((unit) => unit.name === job) ? id : undefined;
+  }
+
+  isGlobal(name: UnitName): boolean {
+    return this.#globalNames.has(name);
+  }
+
+  /** The machines that a MachineID option means. */
+  named(machineId: string): readonly MachineId[] {
+    if (this.#seats.has(machineId)) return [machineId];
+    this.#byShortId ??= Map.groupBy(this.#seats.keys(), (id) => id.slice(0, 8));
+    return this.#byShortId.get(machineId) ?? [];
+  }
+
+  /** The machines with some metadata: many units ask for the same. */
+  withMetadata(wanted: ReadonlyMap<string, readonly string[]>): ReadonlySet<MachineId> {
+    const key = JSON.stringify([...wanted]);
+    let found = this.#byMetadata.get(key);
+    if (!found) {
+      found = new Set([...this.#seats].filter(([_, { host }]) => hasMetadata(host, wanted)).map(([id]) => id));
+      this.#byMetadata.set(key, found);
+    }
+    return found;
+  }
+
+  /** Number of units on a machine, globals included. */
+  load(id: MachineId): number {
+    return this.seating(id).residents.length;
+  }
+
+  /** Machine IDs, least loaded first; only those `among`, if given. */
+  byLoad(among?: ReadonlySet<MachineId>): readonly MachineId[] {
+    const order = this.#loadOrder();
+    if (!among) return order.ids();
+    if (among.size > 100) return order.ids().filter((id) => among.has(id));
+    return [...among].filter((id) => this.#seats.has(id)).sort((a, b) => order.compare(a, b));
+  }
+
+  #loadOrder(): LoadOrder {
+    return this.#load ??= new LoadOrder(
+      [...this.#seats].map(([id, { residents }]) => [id, residents.length] as const),
+    );
+  }
+
+  /**
+   * Whether a unit may come to a machine, together with those named `peers`. Unless it is to be a `newcomer` whatever was
+   * before, it is none where it was placed already.
+   */
+  allows(unit: Unit, id: MachineId, peers?: ReadonlySet<UnitName>, newcomer = false): boolean {
+    const { host, residents } = this.seating(id);
+    const standing = !newcomer && this.#targetOf(unit.name) === id ? "resident" : "newcomer";
+    return isAllowed(unit, host, residents, standing, peers);
+  }
+
+  /** Whether a unit may come to a machine, with every reason why not. */
+  verdict(unit: Unit, id: MachineId): Verdict {
+    const { host, residents } = this.seating(id);
+    return placement(unit, host, residents);
+  }
+
+  /** Puts a unit on a machine that allows it: the globals there stay. */
+  place(unit: Unit, id: MachineId): void {
+    const { host, jobs, globals } = this.seating(id);
+    this.#placed.set(unit.name, id);
+    this.restore(seatingOf(host, [...jobs, unit], globals));
+  }
+
+  /** Takes units off a machine: globals may come for them. */
+  remove(units: readonly Unit[], id: MachineId): void {
+    const { host, jobs } = this.seating(id);
+    const left = jobs.filter((unit) => !units.includes(unit));
+    this.restore(seatingOf(host, left, globalsAmong(host, left, this.#globals)));
+  }
+
+  /** Makes a machine be as it was, or as it shall be. */
+  restore(seating: Seating): void {
+    this.#seats.set(seating.host.id, seating);
+    this.#load?.set(seating.host.id, seating.residents.length);
+  }
+}

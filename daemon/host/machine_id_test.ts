@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { readMachineId, readRoutingTable } from "./machine_id.ts";
+
+Deno.test("a machine without a machine ID is told what is missing", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(path, "0123456789abcdef0123456789abcdef\n");
+    assert.equal(await readMachineId(path), "0123456789abcdef0123456789abcdef");
+    await Deno.writeTextFile(path, "\n");
+    await assert.rejects(readMachineId(path), /machine ID.*expected 32 hexadecimal digits/);
+  } finally {
+    await Deno.remove(path);
+  }
+  await assert.rejects(readMachineId(path), new RegExp(`cannot read ${path}`));
+});
+
+Deno.test("a routing table that is not there is none, and one that could not be read by chance is not taken for none", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "fleet-cat-" });
+  try {
+    const program = async (name: string, text: string, mode = 0o755) => {
+      await Deno.writeTextFile(`${directory}/${name}`, text);
+      await Deno.chmod(`${directory}/${name}`, mode);
+      return `${directory}/${name}`;
+    };
+    assert.match(await readRoutingTable("/proc/net/route"), /^Iface\tDestination/);
+    assert.equal(await readRoutingTable("/proc/net/ipv9_route"), "");
+    assert.equal(await readRoutingTable("/proc/net/route", `${directory}/cat`), "");
+    assert.equal(await readRoutingTable("/proc/net/route", await program("locked", "#!/bin/sh\n", 0o600)), "");
+    const killed = await program("killed", "#!/bin/sh\necho Iface; kill -KILL $$\n");
+    await assert.rejects(readRoutingTable("/proc/net/route", killed), /cannot read \/proc\/net\/route: .* SIGKILL$/);
+    const starved = await program("starved", "#!/bin/sh\necho 'cat: memory exhausted' >&2; exit 1\n");
+    await assert.rejects(readRoutingTable("/proc/net/route", starved), /ended with 1: cat: memory exhausted$/);
+    const cannotRun = readRoutingTable("/proc/net/route", `${directory}/killed/cat`);
+    await assert.rejects(cannotRun, /cannot run .*\/killed\/cat to read \/proc\/net\/route: /);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});

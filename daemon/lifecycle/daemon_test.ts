@@ -1,0 +1,206 @@
+/** The daemon over reloads: what lives on, what begins anew, and what a bad configuration does, which is nothing. */
+
+import assert from "node:assert/strict";
+import type { Doubts } from "../../registry/writes/fence.ts";
+import type { Registry } from "../../registry/mod.ts";
+import type { Store } from "../../registry/store/port.ts";
+import { systemClock } from "../host/system_clock.ts";
+import { type Config, parseConfig } from "../config/options.ts";
+import { Daemon } from "./daemon.ts";
+import type { Status } from "./join_loop.ts";
+
+const conf = (text: string) => parseConfig({ file: { path: "/f", text }, env: {} }).config;
+
+/** Parts that say in `told` what happens to them. */
+class Stage {
+  readonly told: string[] = [];
+  readonly doubts: Doubts[] = [];
+  text = "";
+  broken: string | undefined;
+  /** What fails, if anything. */
+  fails: "store" | "registry" | "putInForce" | "close" | "end" | undefined;
+  #count = 0;
+  readonly daemon = new Daemon<string>({
+    configure: () =>
+      this.broken ? Promise.reject(new Error(this.broken)) : Promise.resolve({ config: conf(this.text) }),
+    openStore: () =>
+      this.fails === "store"
+        ? Promise.reject(new Error("no store"))
+        : Promise.resolve({ ...this.#part<Store>("store"), endpoints: "http://e:1" }),
+    openRegistry: (_config, _store, doubts) => {
+      if (this.fails === "registry") throw new Error("no registry");
+      this.doubts.push(doubts);
+      return this.#part<Registry>("registry");
+    },
+    openApi: ({ config }) => `api with pages of ${config.tokenLimit}`,
+    live: async (_regime, status: (status: Status) => void, signal) => {
+      this.told.push("a life begins");
+      status({ ready: true });
+      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+      this.told.push("a life ends");
+      if (this.fails === "end") throw new Error("no end");
+    },
+    putInForce: (config: Config) => {
+      if (this.fails === "putInForce") return Promise.reject(new Error("no such certificate"));
+      this.told.push(`verbosity ${config.verbosity}`);
+      return Promise.resolve();
+    },
+    tell: (text) => {
+      if (!text.startsWith("STATUS")) this.told.push(text.split("\n")[0]!);
+      return Promise.resolve();
+    },
+    clock: { ...systemClock, sleep: (duration_ms, signal) => systemClock.sleep(Math.min(duration_ms, 50), signal) },
+    log: (level, message) => this.told.push(`${level}: ${message.replace(/\d+ ms/, "n ms")}`),
+  });
+
+  #part<T>(what: string): T {
+    const name = `${what} ${++this.#count}`;
+    this.told.push(`${name} opened`);
+    const close = () => {
+      if (this.fails === "close") return Promise.reject(new Error("busy"));
+      return Promise.resolve(void this.told.push(`${name} closed`));
+    };
+    return { close } as unknown as T;
+  }
+
+  async started(): Promise<this> {
+    await this.daemon.start({ config: conf(this.text) });
+    this.daemon.live();
+    this.told.length = 0;
+    return this;
+  }
+}
+
+const done = "info: configuration reloaded in n ms";
+
+const cases: readonly { name: string; text: string; want: readonly string[]; api?: string }[] = [
+  { name: "verbosity", text: "verbosity=2", want: ["RELOADING=1", "verbosity 2", done, "READY=1"] },
+  {
+    name: "the page size",
+    text: "token_limit=5",
+    want: ["RELOADING=1", "verbosity 0", done, "READY=1"],
+    api: "api with pages of 5",
+  },
+  {
+    name: "metadata",
+    text: "metadata=a=b",
+    want: ["RELOADING=1", "verbosity 0", "a life ends", "a life begins", done, "READY=1"],
+  },
+  {
+    name: "agent_ttl",
+    text: "agent_ttl=9s",
+    want: [
+      ...["RELOADING=1", "registry 3 opened", "verbosity 0", "a life ends", "a life begins", done, "READY=1"],
+      ...["registry 2 closed"],
+    ],
+  },
+  {
+    name: "etcd",
+    text: "etcd_servers=http://b:1",
+    want: [
+      ...["RELOADING=1", "store 3 opened", "registry 4 opened", "verbosity 0", "a life ends", "a life begins", done],
+      ...["READY=1", "registry 2 closed", "store 1 closed"],
+    ],
+  },
+  {
+    name: "the units' directory, which cannot be",
+    text: "units_directory=/x",
+    want: [
+      "RELOADING=1",
+      "error: configuration not reloaded, the old one stays in force: units_directory cannot change while fleetd runs: " +
+      "systemctl restart fleet",
+      "READY=1",
+    ],
+  },
+];
+
+for (const { name, text, want, api = "api with pages of 100" } of cases) {
+  Deno.test(`a reload with another ${name}`, async () => {
+    const stage = await new Stage().started();
+    stage.text = text;
+    await stage.daemon.reload();
+    // What is replaced is closed a little later.
+    for (let waits = 0; stage.told.length < want.length && waits < 100; waits++) await systemClock.sleep(20);
+    assert.deepEqual(stage.told, want);
+    assert.equal(stage.daemon.regime.api, api);
+    await stage.daemon.end(() => Promise.resolve());
+    await stage.daemon.close();
+  });
+}
+
+Deno.test("a bad configuration changes nothing", async () => {
+  const stage = await new Stage().started();
+  stage.broken = "/f:1: option agent_ttl";
+  const before = stage.daemon.regime;
+  await stage.daemon.reload();
+  assert.equal(stage.daemon.regime, before);
+  assert.deepEqual(stage.told, [
+    "RELOADING=1",
+    "error: configuration not reloaded, the old one stays in force: /f:1: option agent_ttl",
+    "READY=1",
+  ]);
+  await stage.daemon.end(() => Promise.resolve());
+  await stage.daemon.close();
+});
+
+Deno.test("reloads asked for meanwhile are one more round", async () => {
+  const stage = await new Stage().started();
+  await Promise.all(Array.from({ length: 10 }, () => stage.daemon.reload()));
+  assert.equal(stage.told.filter((line) => line === "READY=1").length, 2);
+  await stage.daemon.end(() => Promise.resolve());
+  await stage.daemon.close();
+});
+
+Deno.test("what one registry leaves in doubt is the next one's to settle", async () => {
+  const stage = await new Stage().started();
+  stage.text = "etcd_servers=http://b:1";
+  await stage.daemon.reload();
+  const [first, second] = stage.doubts;
+  assert.ok(first && first === second);
+  await stage.daemon.end(() => Promise.resolve());
+  await stage.daemon.close();
+});
+
+Deno.test("after a start that failed, closing tells of nothing else", async () => {
+  for (const [fails, opened] of [["store", []], ["registry", ["store 1 opened", "store 1 closed"]]] as const) {
+    const stage = new Stage();
+    stage.fails = fails;
+    await assert.rejects(stage.started(), new RegExp(`^Error: no ${fails}$`));
+    await stage.daemon.close();
+    assert.deepEqual(stage.told, opened);
+    assert.throws(() => stage.daemon.regime, /has not opened its store/);
+  }
+});
+
+Deno.test("a store that a refused reload has opened is closed again", async () => {
+  for (const [fails, why] of [["registry", "no registry"], ["putInForce", "no such certificate"]] as const) {
+    const stage = await new Stage().started();
+    const before = stage.daemon.regime;
+    stage.text = "etcd_servers=http://b:1";
+    stage.fails = fails;
+    await stage.daemon.reload();
+    assert.equal(stage.daemon.regime, before);
+    const registry = fails === "registry" ? [] : ["registry 4 opened", "registry 4 closed"];
+    assert.deepEqual(stage.told, [
+      ...["RELOADING=1", "store 3 opened", ...registry, "store 3 closed"],
+      `error: configuration not reloaded, the old one stays in force: ${why}`,
+      "READY=1",
+    ]);
+    stage.fails = undefined;
+    await stage.daemon.end(() => Promise.resolve());
+    await stage.daemon.close();
+  }
+});
+
+Deno.test("errors at the end of a daemon are logged", async () => {
+  const stage = await new Stage().started();
+  stage.fails = "end";
+  await stage.daemon.end(() => Promise.resolve());
+  stage.fails = "close";
+  await stage.daemon.close();
+  assert.deepEqual(stage.told.filter((line) => line.startsWith("error")), [
+    "error: the daemon's work failed while it was ending: no end",
+    "error: cannot close the registry: busy",
+    "error: cannot close the store at http://e:1: busy",
+  ]);
+});

@@ -1,0 +1,48 @@
+/**
+ * Opens the store that a configuration names, and lends it to one registry after another. 🚪
+ *
+ * @module
+ */
+
+import { openEtcdStore } from "../../registry/store/etcd/store.ts";
+import type { Store } from "../../registry/store/port.ts";
+import type { Configuration } from "../config/load.ts";
+
+/** What "no limit" is taken for. */
+const longestRequest_ms = 60_000;
+
+/** The cluster's memory: etcd, a file of this machine alone, or, for `memory`, nothing that outlives the process. */
+export async function openStore(
+  { config, etcdTls }: Pick<Configuration, "config" | "etcdTls">,
+  where: "configured" | "memory" = "configured",
+): Promise<Store> {
+  if (config.registry === "embedded") {
+    const { openSqliteStore } = await import("../../registry/store/sqlite.ts");
+    if (where === "memory") return openSqliteStore({ path: ":memory:" });
+    await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
+    return openSqliteStore({ path: `${config.stateDirectory}/fleet.db` });
+  }
+  return await openEtcdStore({
+    endpoints: config.etcdServers,
+    prefix: config.etcdKeyPrefix,
+    // 0 stands for no limit, which no caller could wait for.
+    requestTimeout_ms: config.etcdRequestTimeout_ms || longestRequest_ms,
+    username: config.etcdUsername,
+    password: config.etcdPassword,
+    ...(etcdTls && { tls: etcdTls }),
+  });
+}
+
+/** The same store, for a borrower whose `close` shall not close it. */
+export function lend(store: Store): Store {
+  return {
+    read: (ranges) => store.read(ranges),
+    transact: (compares, ops) => store.transact(compares, ops),
+    watch: (ranges, after, signal) => store.watch(ranges, after, signal),
+    grant: (ttl_s) => store.grant(ttl_s),
+    renew: (lease, timeout_ms) => store.renew(lease, timeout_ms),
+    revoke: (lease) => store.revoke(lease),
+    endpoints: store.endpoints,
+    close: () => Promise.resolve(),
+  };
+}

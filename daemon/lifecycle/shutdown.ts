@@ -1,0 +1,91 @@
+/**
+ * How a daemon ends: a stop takes this machine's units off first, anything else leaves them running.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../runtime/clock.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
+
+/** What a stop does. */
+export interface ShutdownOptions {
+  /** The job that systemd runs for the daemon's own unit, if any. */
+  readonly job: () => Promise<string | undefined>;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Unloads every unit of this machine. */
+  readonly drain: () => Promise<void>;
+  /** Gives up the membership; undefined while the daemon is not a member. */
+  readonly leave: (() => Promise<void>) | undefined;
+  /** How long units may take to stop, and then how long the store may take to hear of it, milliseconds. */
+  readonly drainLimit_ms: number;
+  readonly leaveLimit_ms: number;
+}
+
+/**
+ * Decides by the job that systemd runs for the daemon's own unit: `stop` (also at shutdown of the machine) unloads
+ * units and leaves the cluster at once, so that they move and are never alive twice. A restart, or a signal that
+ * systemd knows nothing of, leaves both as they are.
+ */
+export async function shutDown(options: ShutdownOptions): Promise<void> {
+  const { clock, log, leave } = options;
+  const job = await options.job().catch((error) => {
+    log("warn", `cannot tell a stop from a restart, so units are left running: ${messageOf(error)}`);
+    return undefined;
+  });
+  if (job !== "stop") return log("info", `ending with units left running (${job ?? "no"} job of systemd's)`);
+  log("info", `stopping: unloading this machine's units${leave ? "" : ", though it is not in the cluster"}`);
+  const left = await unload(options);
+  if (left !== undefined) {
+    // Leaving now would start elsewhere at once what still runs here.
+    const membership = leave
+      ? "; its record is left to expire, so that they are not started elsewhere before that"
+      : "";
+    return log("error", `units may still be running on this machine: ${left}${membership}`);
+  }
+  try {
+    if (leave && !await within(options.leaveLimit_ms, clock, leave)) {
+      log("warn", "the store did not answer; this machine's record is left to expire");
+    }
+  } catch (error) {
+    log("warn", `cannot remove this machine's record from the store, it is left to expire: ${messageOf(error)}`);
+  }
+}
+
+/** Stops and removes every unit of this machine. Returns why some may be left, or undefined if none is. */
+async function unload({ drain, drainLimit_ms, clock }: ShutdownOptions): Promise<string | undefined> {
+  try {
+    return await within(drainLimit_ms, clock, drain) ? undefined : `they were still stopping after ${drainLimit_ms} ms`;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** Whether `task` ended within the limit, milliseconds. Rejects if the task rejects within the limit. */
+export async function within(limit_ms: number, clock: Clock, task: () => Promise<unknown>): Promise<boolean> {
+  const over = new AbortController();
+  const late = clock.sleep(limit_ms, over.signal).then(() => false);
+  try {
+    return await Promise.race([task().then(() => true), late]);
+  } finally {
+    over.abort();
+  }
+}
+
+/** One thing to close at the end of a daemon. */
+export interface Closing {
+  /** For the log. */
+  readonly what: string;
+  readonly close: () => Promise<unknown> | undefined;
+}
+
+/** Closes each in turn, also after one that fails: failures are logged, so that they hide no earlier error. */
+export async function closeAll(closings: readonly Closing[], log: Log): Promise<void> {
+  for (const { what, close } of closings) {
+    try {
+      await close();
+    } catch (error) {
+      log("error", `cannot close ${what}: ${messageOf(error)}`);
+    }
+  }
+}

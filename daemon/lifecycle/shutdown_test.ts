@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { ManualClock } from "../../tests/manual_clock.ts";
+import { closeAll, shutDown, within } from "./shutdown.ts";
+
+const hangs = () => new Promise<void>(() => {});
+
+const cases: readonly {
+  readonly name: string;
+  readonly job: () => Promise<string | undefined>;
+  readonly member?: false;
+  readonly drain?: () => Promise<void>;
+  readonly leave?: () => Promise<void>;
+  readonly want: readonly (string | RegExp)[];
+}[] = [
+  {
+    name: "a stop",
+    job: () => Promise.resolve("stop"),
+    want: [/^info: stopping: unloading.*units$/, "drained", "left"],
+  },
+  {
+    name: "a stop before it is in the cluster",
+    job: () => Promise.resolve("stop"),
+    member: false,
+    want: [/^info: stopping: .* though it is not in the cluster$/, "drained"],
+  },
+  { name: "a restart", job: () => Promise.resolve("restart"), want: [/^info: .*left running \(restart job/] },
+  { name: "a signal", job: () => Promise.resolve(undefined), want: [/^info: .*left running \(no job/] },
+  {
+    name: "a systemd that cannot be asked",
+    job: () => Promise.reject(new Error("the bus is away")),
+    want: [/^warn: cannot tell a stop from a restart.*the bus is away$/, /^info: .*left running/],
+  },
+  {
+    name: "a unit that does not end",
+    job: () => Promise.resolve("stop"),
+    drain: hangs,
+    want: [/^info: stopping/, /^error: units may still be running.*still stopping after 60 ms; its record is left/],
+  },
+  {
+    name: "units that cannot be stopped keep the machine in the cluster",
+    job: () => Promise.resolve("stop"),
+    drain: () => Promise.reject(new Error("the bus is away")),
+    want: [/^info: stopping/, /^error: units may still be running.*the bus is away; its record is left/],
+  },
+  {
+    name: "units that cannot be stopped before it is in the cluster",
+    job: () => Promise.resolve("stop"),
+    member: false,
+    drain: () => Promise.reject(new Error("the bus is away")),
+    want: [/^info: stopping/, /^error: units may still be running on this machine: the bus is away$/],
+  },
+  {
+    name: "a store that refuses",
+    job: () => Promise.resolve("stop"),
+    leave: () => Promise.reject(new Error("permission denied")),
+    want: [/^info: stopping/, "drained", /^warn: cannot remove this machine's record.*permission denied$/],
+  },
+  {
+    name: "a store that is away",
+    job: () => Promise.resolve("stop"),
+    leave: hangs,
+    want: [/^info: stopping/, "drained", /^warn: the store did not answer/],
+  },
+];
+
+for (const { name, job, member = true, drain, leave, want } of cases) {
+  Deno.test(`how a daemon ends: ${name}`, async () => {
+    const told: string[] = [];
+    const clock = new ManualClock();
+    const tell = (what: string) => () => Promise.resolve(void told.push(what));
+    const ended = shutDown({
+      job,
+      clock,
+      log: (level, message) => told.push(`${level}: ${message}`),
+      drain: drain ?? tell("drained"),
+      leave: member ? leave ?? tell("left") : undefined,
+      drainLimit_ms: 60,
+      leaveLimit_ms: 5,
+    });
+    await ManualClock.settle();
+    for (const limit_ms of [60, 5]) {
+      clock.advance(limit_ms);
+      await ManualClock.settle();
+    }
+    await ended;
+    assert.equal(told.length, want.length, told.join("\n"));
+    for (const [index, line] of want.entries()) {
+      if (typeof line === "string") assert.equal(told[index], line);
+      else assert.match(told[index]!, line);
+    }
+  });
+}
+
+Deno.test("a task that is rejected within the limit is not taken for one that succeeded", async () => {
+  const clock = new ManualClock();
+  await assert.rejects(within(60, clock, () => Promise.reject(new Error("refused"))), /refused/);
+  assert.equal(await within(60, clock, () => Promise.resolve()), true);
+});
+
+Deno.test("after one part cannot be closed the others are, and the log has the reason", async () => {
+  const said: string[] = [];
+  await closeAll([
+    { what: "the API", close: () => Promise.reject(new Error("busy")) },
+    { what: "nothing", close: () => undefined },
+    { what: "the store", close: () => Promise.resolve(said.push("store closed")) },
+  ], (level, message) => said.push(`${level}: ${message}`));
+  assert.deepEqual(said, ["error: cannot close the API: busy", "store closed"]);
+});

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { openMemory } from "./runtime_state.ts";
+
+async function withDirectory(story: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  try {
+    await story(`${directory}/fleet`);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+Deno.test("what is remembered is there for the next daemon", () =>
+  withDirectory(async (directory) => {
+    const before = await openMemory(directory);
+    const incarnation = await before.incarnation();
+    await before.saveLease("77");
+    await before.saveStore({ id: "s", revision: 9 });
+    const name = `${"x".repeat(240)}@é.service`;
+    await before.intents.save(name, { did: "start", done: true, invocation: "i", restart: 3 });
+    const after = await openMemory(`${directory}/`);
+    assert.equal(await after.incarnation(), incarnation);
+    assert.equal(await after.lease(), "77");
+    assert.deepEqual(await after.store(), { id: "s", revision: 9 });
+    assert.deepEqual([...await after.intents.load()], [[
+      name,
+      { did: "start", done: true, invocation: "i", restart: 3 },
+    ]]);
+    await after.intents.forget(name);
+    await after.intents.forget(name);
+    await after.saveLease(undefined);
+    await after.saveStore(undefined);
+    assert.equal((await before.intents.load()).size, 0);
+    assert.equal(await before.lease(), undefined);
+    assert.equal(await before.store(), undefined);
+  }));
+
+Deno.test("a damaged memory says nothing", () =>
+  withDirectory(async (directory) => {
+    const memory = await openMemory(directory);
+    await Deno.writeTextFile(`${directory}/store.json`, '{"id": "s"');
+    const dance = '{"unit":"a.service","did":"dance","done":true,"invocation":"","restart":0}';
+    await Deno.writeTextFile(`${directory}/intents.jsonl`, `${dance}\n7\nnull\n{}\n{"unit":"a.service","did":"sta`);
+    assert.equal(await memory.store(), undefined);
+    assert.equal((await memory.intents.load()).size, 0);
+  }));
+
+Deno.test("a record that was torn spoils no other", () =>
+  withDirectory(async (directory) => {
+    const { intents } = await openMemory(directory);
+    const intent = { did: "load", done: true, invocation: "", restart: 0 } as const;
+    await intents.save("a.service", intent);
+    await Deno.writeTextFile(`${directory}/intents.jsonl`, '\n{"unit":"a.service","did":"start"', { append: true });
+    await intents.save("b.service", intent);
+    const after = await openMemory(directory);
+    assert.deepEqual([...await after.intents.load()], [["a.service", intent], ["b.service", intent]]);
+  }));
+
+Deno.test("intents take no more room than their number needs", () =>
+  withDirectory(async (directory) => {
+    const { intents } = await openMemory(directory);
+    const intent = { did: "start", done: true, invocation: "i", restart: 0 } as const;
+    await intents.save("first.service", intent);
+    await intents.save("gone.service", intent);
+    await intents.forget("gone.service");
+    for (let restart = 0; restart < 5_000; restart++) await intents.save("a.service", { ...intent, restart });
+    assert.ok((await Deno.stat(`${directory}/intents.jsonl`)).size < 1_100 * 100);
+    const known = [["first.service", intent], ["a.service", { ...intent, restart: 4_999 }]];
+    assert.deepEqual([...await (await openMemory(directory)).intents.load()], known);
+  }));
+
+Deno.test("where there is no room to write intents anew, they are kept as they are", () =>
+  withDirectory(async (directory) => {
+    const { intents } = await openMemory(directory);
+    const intent = { did: "start", done: true, invocation: "i", restart: 0 } as const;
+    const save = async (from: number, to: number) => {
+      for (let restart = from; restart < to; restart++) await intents.save("a.service", { ...intent, restart });
+    };
+    await Deno.mkdir(`${directory}/intents.jsonl.new/in/the/way`, { recursive: true });
+    await save(0, 1_500);
+    const { size } = await Deno.stat(`${directory}/intents.jsonl`);
+    assert.deepEqual([...await intents.load()], [["a.service", { ...intent, restart: 1_499 }]]);
+    await Deno.remove(`${directory}/intents.jsonl.new`, { recursive: true });
+    await save(1_500, 3_000);
+    assert.ok((await Deno.stat(`${directory}/intents.jsonl`)).size < size);
+    assert.deepEqual([...await intents.load()], [["a.service", { ...intent, restart: 2_999 }]]);
+  }));
+
+Deno.test("what could not be written anew takes no room", () =>
+  withDirectory(async (directory) => {
+    const { intents } = await openMemory(directory);
+    await Deno.symlink("/dev/full", `${directory}/intents.jsonl.new`);
+    const intent = { did: "start", done: true, invocation: "i", restart: 0 } as const;
+    for (let restart = 0; restart < 1_500; restart++) await intents.save("a.service", { ...intent, restart });
+    assert.deepEqual([...Deno.readDirSync(directory)].map(({ name }) => name).filter((name) => /intents/.test(name)), [
+      "intents.jsonl",
+    ]);
+    assert.deepEqual([...await intents.load()], [["a.service", { ...intent, restart: 1_499 }]]);
+  }));
+
+Deno.test("an intent that cannot be remembered says where", () =>
+  withDirectory(async (directory) => {
+    const { intents } = await openMemory(directory);
+    await Deno.remove(directory);
+    const intent = { did: "start", done: false, invocation: "", restart: 0 } as const;
+    await assert.rejects(intents.save("a.service", intent), /cannot write .*\/fleet\/intents\.jsonl/);
+  }));
+
+Deno.test("writes that overtake each other leave one of them, whole", () =>
+  withDirectory(async (directory) => {
+    const memory = await openMemory(directory);
+    await Promise.all(
+      Array.from({ length: 12 }, (_, index) => memory.saveStore({ id: "s".repeat(999), revision: index })),
+    );
+    assert.equal((await memory.store())?.id.length, 999);
+  }));
+
+Deno.test("a memory that cannot be written says which path", async () => {
+  await assert.rejects(openMemory("/proc/nosuch"));
+});

@@ -1,0 +1,178 @@
+/**
+ * A daemon's metrics, and the places where they are counted. Names of fleet 1.0 are kept. Pure.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../runtime/clock.ts";
+import type { Store } from "../../registry/store/port.ts";
+import type { Systemd } from "../../systemd/port.ts";
+import { type Metric, Tally } from "./counters.ts";
+
+const counter = (help: string, ...labels: string[]): Metric => make("counter", help, labels);
+const gauge = (help: string, ...labels: string[]): Metric => make("gauge", help, labels);
+const histogram = (help: string, ...labels: string[]): Metric => make("histogram", help, labels);
+
+function make(type: Metric["type"], help: string, labels: readonly string[]): Metric {
+  return { type, help, ...(labels.length > 0 && { labels }) };
+}
+
+const catalogue = {
+  fleet_build_info: gauge("1, with this daemon's version.", "version"),
+  fleet_ready: gauge("1 if this daemon is a member of the cluster."),
+  fleet_lease_age_seconds: gauge("How long ago this machine's lease was last renewed; -1 without one."),
+  fleet_units: gauge("Units on this machine, by systemd's active state.", "state"),
+  fleet_engine_leader_start_time: gauge("When this daemon took the lead, in seconds since the epoch; 0 if it has not."),
+  fleet_engine_task_count_total: counter("What the engine has decided and applied.", "type"),
+  fleet_engine_task_failure_count_total: counter("What it decided, and the store refused: too late.", "type"),
+  fleet_engine_reconcile_count_total: counter("Rounds of the engine."),
+  fleet_engine_reconcile_failure_count_total: counter("Rounds of the engine that failed.", "type"),
+  fleet_engine_reconcile_duration_second: histogram("How long a round of the engine took."),
+  fleet_agent_reconcile_count_total: counter("Rounds of the agent."),
+  fleet_agent_reconcile_failure_count_total: counter("Rounds of the agent that failed."),
+  fleet_agent_reconcile_duration_second: histogram("How long a round of the agent took."),
+  fleet_registry_operation_count_total: counter("Operations on the store.", "type"),
+  fleet_registry_operation_failed_count_total: counter("Operations on the store that failed.", "type"),
+  fleet_registry_operation_duration_second: histogram("How long an operation on the store took.", "ops"),
+  fleet_registry_watch_count_total: counter("Watches that were opened on the store."),
+  fleet_registry_watch_restart_count_total: counter("Watches on the store that were lost."),
+  fleet_systemd_call_count_total: counter("What was asked of systemd.", "type"),
+  fleet_systemd_call_failed_count_total: counter("What was asked of systemd in vain.", "type"),
+  fleet_systemd_call_duration_second: histogram("How long systemd took to answer.", "type"),
+  fleet_event_loop_lag_seconds: gauge("How late a timer fired while these figures were collected."),
+  process_resident_memory_bytes: gauge("Resident memory."),
+  process_cpu_seconds_total: counter("User and system CPU time."),
+  process_start_time_seconds: gauge("When the process started, in seconds since the epoch."),
+} as const;
+
+/** A metric's name. */
+export type MetricName = keyof typeof catalogue;
+
+/** What is counted. */
+export type Metrics = Tally<MetricName>;
+
+/** Nothing counted yet. */
+export function openMetrics(): Metrics {
+  return new Tally<MetricName>(catalogue);
+}
+
+/** Told of every round of a loop. */
+export type RoundObserver = (duration_ms: number, failed: boolean) => void;
+
+/** Counts the rounds of the agent or of the engine. */
+export function observeRounds(loop: "agent" | "engine", metrics: Metrics): RoundObserver {
+  return (duration_ms, failed) => {
+    metrics.count(`fleet_${loop}_reconcile_count_total`);
+    metrics.observe(`fleet_${loop}_reconcile_duration_second`, duration_ms);
+    if (!failed) return;
+    if (loop === "agent") metrics.count("fleet_agent_reconcile_failure_count_total");
+    else metrics.count("fleet_engine_reconcile_failure_count_total", ["run"]);
+  };
+}
+
+/** Types of fleet 1.0's tasks, by what is decided here. */
+const taskTypes = { place: "attemptscheduleunit", unplace: "unscheduleunit" } as const;
+
+/** Counts what the engine does. */
+export function observeEngine(metrics: Metrics, clock: Clock) {
+  return {
+    round: observeRounds("engine", metrics),
+    leading: (leads: boolean) => metrics.set("fleet_engine_leader_start_time", leads ? clock.now_ms() / 1000 : 0),
+    applied: (kind: "place" | "unplace", refused: boolean) => {
+      metrics.count("fleet_engine_task_count_total", [taskTypes[kind]]);
+      if (refused) metrics.count("fleet_engine_task_failure_count_total", [taskTypes[kind]]);
+    },
+  };
+}
+
+/** Tells when a lease was last renewed, by the monotonic clock in milliseconds. */
+export type Renewals = ReadonlyMap<string, number>;
+
+/** More than a process ever holds: its own, and the engine's. */
+const maxLeases = 16;
+
+/** The same store, counted. */
+export function observeStore(store: Store, metrics: Metrics, clock: Clock, renewals: Map<string, number>): Store {
+  const timed = timer(metrics, clock, {
+    count: "fleet_registry_operation_count_total",
+    failed: "fleet_registry_operation_failed_count_total",
+    duration: "fleet_registry_operation_duration_second",
+  });
+  const renewed = (lease: string) => {
+    renewals.delete(lease);
+    if (renewals.size >= maxLeases) renewals.delete(renewals.keys().next().value!);
+    renewals.set(lease, clock.monotonic_ms());
+  };
+  return {
+    read: (ranges) => timed("read", store.read(ranges)),
+    transact: (compares, ops) => timed("transact", store.transact(compares, ops)),
+    async *watch(ranges, after, signal) {
+      metrics.count("fleet_registry_watch_count_total");
+      try {
+        yield* store.watch(ranges, after, signal);
+      } catch (error) {
+        metrics.count("fleet_registry_watch_restart_count_total");
+        throw error;
+      }
+    },
+    async grant(ttl_s) {
+      const lease = await timed("grant", store.grant(ttl_s));
+      renewed(lease);
+      return lease;
+    },
+    async renew(lease) {
+      const left_s = await timed("renew", store.renew(lease));
+      if (left_s > 0) renewed(lease);
+      return left_s;
+    },
+    revoke: (lease) => timed("revoke", store.revoke(lease)),
+    endpoints: store.endpoints,
+    close: () => store.close(),
+  };
+}
+
+/** The same systemd, counted. */
+export function observeSystemd(systemd: Systemd, metrics: Metrics, clock: Clock): Systemd {
+  const timed = timer(metrics, clock, {
+    count: "fleet_systemd_call_count_total",
+    failed: "fleet_systemd_call_failed_count_total",
+    duration: "fleet_systemd_call_duration_second",
+  });
+  return {
+    files: () => systemd.files(),
+    install: (files) => timed("install", systemd.install(files)),
+    uninstall: (names) => timed("uninstall", systemd.uninstall(names)),
+    reloadIfNeeded: () => timed("reload", systemd.reloadIfNeeded()),
+    start: (name) => timed("start", systemd.start(name)),
+    stop: (name) => timed("stop", systemd.stop(name)),
+    restart: (name) => timed("restart", systemd.restart(name)),
+    resetFailed: (name) => timed("resetfailed", systemd.resetFailed(name)),
+    statuses: (names) => timed("statuses", systemd.statuses(names)),
+    check: () => timed("check", systemd.check()),
+    loadProblems: (name) => systemd.loadProblems(name),
+    watch: (signal) => systemd.watch(signal),
+    ready: () => systemd.ready(),
+    ownJob: () => timed("ownjob", systemd.ownJob()),
+    close: () => systemd.close(),
+  };
+}
+
+/** Counts and times what is asked of something. */
+function timer(
+  metrics: Metrics,
+  clock: Clock,
+  names: { readonly count: MetricName; readonly failed: MetricName; readonly duration: MetricName },
+): <T>(type: string, answer: Promise<T>) => Promise<T> {
+  return async (type, answer) => {
+    const begun_ms = clock.monotonic_ms();
+    metrics.count(names.count, [type]);
+    try {
+      return await answer;
+    } catch (error) {
+      metrics.count(names.failed, [type]);
+      throw error;
+    } finally {
+      metrics.observe(names.duration, clock.monotonic_ms() - begun_ms, [type]);
+    }
+  };
+}

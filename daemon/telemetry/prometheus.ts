@@ -1,0 +1,67 @@
+/**
+ * Metrics as Prometheus reads them. 🚪 What the process uses; the library is loaded by the first who asks.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import type { Clock } from "../../runtime/clock.ts";
+import type { UnitState } from "../../registry/model.ts";
+import type { Metrics, Renewals } from "./metrics.ts";
+import { version } from "../version.ts";
+
+/** What is looked at when somebody asks. */
+export interface Present {
+  readonly ready: boolean;
+  readonly lease: string | undefined;
+  readonly states: ReadonlyMap<string, UnitState> | undefined;
+}
+
+/** Every ActiveState (org.freedesktop.systemd1(5)), so that none is missing while it is 0. */
+const activeStates = ["active", "reloading", "inactive", "failed", "activating", "deactivating"];
+
+/** The text of the exposition format, version 0.0.4. */
+export async function exposition(
+  metrics: Metrics,
+  present: Present,
+  renewals: Renewals,
+  clock: Clock,
+): Promise<string> {
+  metrics.set("fleet_build_info", 1, [version]);
+  metrics.set("fleet_ready", present.ready ? 1 : 0);
+  const renewed_ms = present.lease === undefined ? undefined : renewals.get(present.lease);
+  const age_s = renewed_ms === undefined ? -1 : (clock.monotonic_ms() - renewed_ms) / 1000;
+  metrics.set("fleet_lease_age_seconds", age_s);
+  metrics.clear("fleet_units");
+  for (const state of activeStates) metrics.set("fleet_units", 0, [state]);
+  for (const { active } of present.states?.values() ?? []) metrics.count("fleet_units", [active]);
+  metrics.set("fleet_event_loop_lag_seconds", await lag_ms(clock) / 1000);
+  processMetrics(metrics);
+  return await format(metrics);
+}
+
+async function lag_ms(clock: Clock): Promise<number> {
+  const wanted_ms = 1;
+  const begun_ms = clock.monotonic_ms();
+  await clock.sleep(wanted_ms);
+  return Math.max(0, clock.monotonic_ms() - begun_ms - wanted_ms);
+}
+
+function processMetrics(metrics: Metrics): void {
+  const { user, system } = process.cpuUsage();
+  metrics.set("process_cpu_seconds_total", (user + system) / 1e6);
+  metrics.set("process_resident_memory_bytes", Deno.memoryUsage().rss);
+  metrics.set("process_start_time_seconds", performance.timeOrigin / 1000);
+}
+
+async function format(metrics: Metrics): Promise<string> {
+  const { Registry } = await import("prom-client");
+  const registry = new Registry();
+  for (const { name, metric: { type, help }, samples } of metrics.families()) {
+    const values = samples.map(({ suffix, labels, value }) => ({ metricName: name + suffix, labels, value }));
+    // The library's own counters want to be there from the start; it prints whatever can say what it is.
+    const metric = { name, get: () => Promise.resolve({ name, help, type, values, aggregator: "sum" }) };
+    registry.registerMetric(metric as unknown as Parameters<typeof registry.registerMetric>[0]);
+  }
+  return await registry.metrics();
+}
