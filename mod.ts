@@ -10,7 +10,7 @@
  * | `daemon/engine/` | which machine runs a unit: a pure schedule, and the leader's loop around it | the rest of `daemon/` but not `agent/`, `api/` |
  * | `daemon/agent/` | what this machine does about it: a pure plan, and the loop around it | the same but not `engine/`, `api/` |
  * | `daemon/api/` | the HTTP API: wire types, routes as `Request → Response`, a server behind a door | the same but not `engine/`, `agent/` |
- * | `ctl/` | fleetctl: commands, tables, client, SSH | `registry/{model,requirements,spelling,unit_check}.ts`, `systemd/unit_*.ts`, `daemon/api/v1.ts` |
+ * | `ctl/` | fleetctl: commands, tables, client, SSH | `registry/{model,requirements,spelling,unit_check}.ts`, `systemd/unit_*.ts`, `daemon/api/v1/types.ts` |
  * | `tests/` | what crosses rooms: contract suites, scenarios, clusters of real machines, the rules of this page | everything |
  * | `bench/` | how fast, and how much it costs | everything |
  * | `examples/` | a guided tour | everything |

@@ -5,7 +5,7 @@
  */
 
 import { serverEvents } from "../ctl/server_events.ts";
-import type { StateEvent, UnitEvent, UnitOptionEntity } from "../daemon/api/v1.ts";
+import type { StateEvent, UnitEvent, UnitOptionEntity } from "../daemon/api/v1/types.ts";
 
 const base = "http://localhost/fleet/v1";
 

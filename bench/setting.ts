@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { UnitOptionEntity } from "../daemon/api/v1.ts";
+import type { UnitOptionEntity } from "../daemon/api/v1/types.ts";
 import { apiSocket } from "../tests/cluster/fleet.ts";
 import { type Lab, withLab } from "../tests/cluster/lab.ts";
 import type { Machine } from "../tests/cluster/machine.ts";

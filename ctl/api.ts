@@ -13,7 +13,7 @@ import type {
   UnitPage,
   UnitStateEntity,
   UnitStatePage,
-} from "../daemon/api/v1.ts";
+} from "../daemon/api/v1/types.ts";
 import type { ServerCertificate } from "./certificate_expiry.ts";
 import { type ServerEvent, serverEvents } from "./server_events.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { UnitEntity } from "../daemon/api/v1.ts";
+import type { UnitEntity } from "../daemon/api/v1/types.ts";
 import type { Flags, FlagSpec } from "./args.ts";
 import type { ApiClient } from "./api.ts";
 import type { PatternScope } from "./globs.ts";

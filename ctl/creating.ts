@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { UnitEntity } from "../daemon/api/v1.ts";
+import type { UnitEntity } from "../daemon/api/v1/types.ts";
 import type { DesiredState } from "../registry/model.ts";
 import { parseRequirements } from "../registry/requirements.ts";
 import { checkUnit } from "../registry/unit_check.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../daemon/api/v1.ts";
+import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../daemon/api/v1/types.ts";
 
 /** An event: its name and its data as JSON text. */
 export interface ToldEvent {

@@ -7,7 +7,7 @@
 
 import { serializeUnitFile } from "../systemd/unit_file.ts";
 import { hashUnitFile } from "../systemd/unit_hash.ts";
-import type { ExplanationEntity, MachineEntity, UnitEntity, UnitStateEntity } from "../daemon/api/v1.ts";
+import type { ExplanationEntity, MachineEntity, UnitEntity, UnitStateEntity } from "../daemon/api/v1/types.ts";
 import { type ApiClient, createApiClient } from "./api.ts";
 
 /** A unit as the fake has it. */

@@ -12,7 +12,7 @@ import type {
   UnitEntity,
   UnitEvent,
   UnitStateEntity,
-} from "../daemon/api/v1.ts";
+} from "../daemon/api/v1/types.ts";
 import { type ApiClient, ApiError, UnreachableError } from "./api.ts";
 import { inParallel } from "./concurrency.ts";
 import { type Io, reasonOf } from "./io.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { UnitEntity } from "../daemon/api/v1.ts";
+import type { UnitEntity } from "../daemon/api/v1/types.ts";
 import { isTemplate, mangleUnitName } from "../systemd/unit_name.ts";
 import type { ApiClient } from "./api.ts";
 

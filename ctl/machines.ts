@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { MachineEntity } from "../daemon/api/v1.ts";
+import type { MachineEntity } from "../daemon/api/v1/types.ts";
 import type { ApiClient } from "./api.ts";
 import { type Io, reasonOf } from "./io.ts";
 

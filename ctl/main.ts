@@ -71,7 +71,7 @@ async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
   const [{ openEtcdStore }, { ClusterRegistry }, { createHandler }] = await Promise.all([
     import("../registry/store/etcd/store.ts"),
     import("../registry/cluster_registry.ts"),
-    import("../daemon/api/routes.ts"),
+    import("../daemon/api/handler.ts"),
   ]);
   const clock = {
     now_ms: io.wall_ms,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { MachineEntity } from "../daemon/api/v1.ts";
+import type { MachineEntity } from "../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../systemd/unit_name.ts";
 import type { FlagSpec } from "./args.ts";
 import type { Context } from "./command.ts";

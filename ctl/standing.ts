@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { UnitEntity, UnitStateEntity } from "../daemon/api/v1.ts";
+import type { UnitEntity, UnitStateEntity } from "../daemon/api/v1/types.ts";
 import type { Context } from "./command.ts";
 
 /** `down`: it was started and does not run; `under way`: it waits for a machine, or is being started. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { UnitEntity, UnitOptionEntity } from "../daemon/api/v1.ts";
+import type { UnitEntity, UnitOptionEntity } from "../daemon/api/v1/types.ts";
 import { serializeUnitFile, type UnitOption } from "../systemd/unit_file.ts";
 import { templateOf } from "../systemd/unit_name.ts";
 import type { ApiClient } from "./api.ts";

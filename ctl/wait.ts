@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { MachineEntity } from "../daemon/api/v1.ts";
+import type { MachineEntity } from "../daemon/api/v1/types.ts";
 import type { Flags } from "./args.ts";
 import type { Context } from "./command.ts";
 import { Follower, type StateView, type UnitView } from "./follow.ts";

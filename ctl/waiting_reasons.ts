@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ExplanationEntity, MachineExplanationEntity } from "../daemon/api/v1.ts";
+import type { ExplanationEntity, MachineExplanationEntity } from "../daemon/api/v1/types.ts";
 import type { Context } from "./command.ts";
 import type { Follower } from "./follow.ts";
 import { note, reasonOf } from "./io.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ExplanationEntity, MachineExplanationEntity } from "../daemon/api/v1.ts";
+import type { ExplanationEntity, MachineExplanationEntity } from "../daemon/api/v1/types.ts";
 import { FakeApi, refusal } from "./fake_api.ts";
 import { FakeIo, fleetctl } from "./fake_io.ts";
 import { whyItWaits } from "./waiting_reasons.ts";

@@ -5,7 +5,7 @@
  */
 
 import assert from "node:assert/strict";
-import { createHandler, type Handler, type HandlerOptions, type Peer } from "../daemon/api/routes.ts";
+import { createHandler, type Handler, type HandlerOptions, type Peer } from "../daemon/api/handler.ts";
 import { systemClock } from "../daemon/host/system_clock.ts";
 import { ClusterRegistry } from "../registry/cluster_registry.ts";
 import type { Cluster, MachineId, UnitName, UnitState } from "../registry/model.ts";

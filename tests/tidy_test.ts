@@ -16,11 +16,11 @@ const doors: Readonly<Record<string, string>> = {
   "systemd/dbus/": "systemd, over D-Bus",
   "systemd/unit_directory.ts": "the directory of unit files",
   "daemon/main.ts": "arguments, signals, exit code, log",
-  "daemon/api/server.ts": "sockets of the API",
-  "daemon/api/door.ts": "requests as node:http gives them, and the adapter that makes ours of them",
-  "daemon/api/socket_file.ts": "files of the API's unix sockets",
-  "daemon/api/peer_credentials.ts": "who opened a unix socket's connection, as the kernel knows it",
-  "daemon/api/host_programs.ts": "journalctl, systemctl, and other machines' daemons",
+  "daemon/api/http/server.ts": "sockets of the API",
+  "daemon/api/http/connection_handler.ts": "requests as node:http gives them, and the adapter that makes ours of them",
+  "daemon/api/http/socket_file.ts": "files of the API's unix sockets",
+  "daemon/api/auth/peer_credentials.ts": "who opened a unix socket's connection, as the kernel knows it",
+  "daemon/api/machine/host_programs.ts": "journalctl, systemctl, and other machines' daemons",
   "daemon/host/system_clock.ts": "time, timers and chance, handed to everyone else",
   "daemon/host/sd_notify.ts": "sd_notify(3): a datagram to systemd",
   "daemon/state/runtime_state.ts": "what the daemon remembers in /run",
@@ -116,12 +116,12 @@ function refusal(from: string, to: string, { dynamic, typeOnly }: Import): strin
 function refusalForClient(from: string, to: string, dynamic: boolean): string | undefined {
   const shared = /^(registry\/(model|requirements|spelling|unit_check)|daemon\/api\/v1)\.ts$/;
   if (to.startsWith("ctl/") || shared.test(to) || /^systemd\/unit_[a-z_]+\.ts$/.test(to)) return undefined;
-  if (to === "daemon/api/routes.ts" || to.startsWith("registry/")) {
+  if (to === "daemon/api/handler.ts" || to.startsWith("registry/")) {
     if (from === "ctl/main.ts" && dynamic) return undefined;
     return "only ctl/main.ts may load it, with import(), for --driver=etcd";
   }
   return "ctl/ may import only itself, registry/{model,requirements,spelling,unit_check}.ts, systemd/unit_*.ts and " +
-    "daemon/api/v1.ts";
+    "daemon/api/v1/types.ts";
 }
 
 function refusalForDaemon(from: string, to: string, typeOnly: boolean): string | undefined {
@@ -304,10 +304,10 @@ const rules: Readonly<Record<string, { rule: Rule; bad: readonly Readonly<Record
       { "daemon/agent/agent.ts": `type Plan = import("../engine/schedule.ts").Plan;` },
       { "daemon/policy/feasibility.ts": `import type { A } from "./agent/agent.ts";` },
       { "daemon/state/runtime_state.ts": `import { a } from "./agent/agent.ts";` },
-      { "daemon/api/routes.ts": `import { a } from "../main.ts";` },
+      { "daemon/api/handler.ts": `import { a } from "../main.ts";` },
       { "daemon/config/options.ts": `import { a } from "../ctl/table.ts";` },
       { "ctl/commands/start.ts": `const a = await import("../../registry/mod.ts");` },
-      { "ctl/main.ts": `import { routes } from "../daemon/api/routes.ts";` },
+      { "ctl/main.ts": `import { routes } from "../daemon/api/handler.ts";` },
       { "ctl/table.ts": `import { a } from "../systemd/port.ts";` },
       { "mod.ts": `export * from "./tests/tidy_source.ts";` },
       { "daemon/agent/agent.ts": `import { FakeSystemd } from "../../systemd/fake.ts";` },
@@ -438,7 +438,7 @@ Deno.test("tidy: what the rules allow", () => {
   const allowed = [
     {
       "ctl/main.ts":
-        `const { routes } = await import("../daemon/api/routes.ts"); await import("../registry/etcd/mod.ts");`,
+        `const { routes } = await import("../daemon/api/handler.ts"); await import("../registry/etcd/mod.ts");`,
     },
     { "registry/requirements.ts": `import type { UnitOption } from "../systemd/unit_file.ts";` },
     { "daemon/main.ts": `import "./agent/agent.ts"; import "./engine/engine.ts"; import "./api/server.ts";` },

@@ -1,4 +1,4 @@
-import type { AcceptedStoreEntity } from "../../daemon/api/v1.ts";
+import type { AcceptedStoreEntity } from "../../daemon/api/v1/types.ts";
 import { ApiError } from "../api.ts";
 import { type Command, exitFailure } from "../command.ts";
 import { yesFlag } from "../desired_state.ts";

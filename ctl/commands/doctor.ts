@@ -1,4 +1,4 @@
-import type { MachineEntity } from "../../daemon/api/v1.ts";
+import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import type { Health } from "../api.ts";
 import { earliestExpiry, judgeExpiry } from "../certificate_expiry.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";

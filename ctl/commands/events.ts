@@ -1,4 +1,4 @@
-import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../../daemon/api/v1.ts";
+import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { UsageError } from "../args.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";

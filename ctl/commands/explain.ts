@@ -1,4 +1,4 @@
-import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1.ts";
+import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { ApiError } from "../api.ts";
 import { UsageError } from "../args.ts";

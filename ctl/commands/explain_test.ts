@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ExplanationEntity } from "../../daemon/api/v1.ts";
+import type { ExplanationEntity } from "../../daemon/api/v1/types.ts";
 import { FakeApi, refusal } from "../fake_api.ts";
 import { fleetctl, usageOf } from "../fake_io.ts";
 

@@ -1,4 +1,4 @@
-import type { MachineEntity } from "../../daemon/api/v1.ts";
+import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import { ApiError } from "../api.ts";
 import { type Command, exitFailure } from "../command.ts";
 import { complain, reasonOf } from "../io.ts";

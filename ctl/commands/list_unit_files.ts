@@ -1,4 +1,4 @@
-import type { MachineEntity, UnitEntity } from "../../daemon/api/v1.ts";
+import type { MachineEntity, UnitEntity } from "../../daemon/api/v1/types.ts";
 import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { type Command, exitFailure } from "../command.ts";
 import { findUnits, isGlobal } from "../desired_state.ts";

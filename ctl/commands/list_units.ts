@@ -1,4 +1,4 @@
-import type { MachineEntity, UnitStateEntity } from "../../daemon/api/v1.ts";
+import type { MachineEntity, UnitStateEntity } from "../../daemon/api/v1/types.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
 import { findUnits } from "../desired_state.ts";
 import { complain, reasonOf } from "../io.ts";

@@ -1,4 +1,4 @@
-import type { UnitEntity } from "../../daemon/api/v1.ts";
+import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
 import { inParallel } from "../concurrency.ts";
 import { findUnits, isGlobal, noUnitsGiven } from "../desired_state.ts";

@@ -1,4 +1,4 @@
-import type { MachineEntity } from "../../daemon/api/v1.ts";
+import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import { UsageError } from "../args.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";
 import { complain, reasonOf } from "../io.ts";

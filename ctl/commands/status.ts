@@ -1,4 +1,4 @@
-import type { UnitEntity } from "../../daemon/api/v1.ts";
+import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import type { Told } from "../api.ts";
 import { type Command, type Context, exitFailure } from "../command.ts";

@@ -7,13 +7,13 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Registry } from "../../registry/mod.ts";
-import type { Answers } from "./answers.ts";
-import type { Bodies } from "./body.ts";
-import type { Continuity } from "./continuity.ts";
-import type { Host } from "./host.ts";
-import type { Lists, UnitRenderer } from "./entities.ts";
-import type { StopsUnseen } from "./original_client.ts";
-import type { Role } from "./tokens.ts";
+import type { Answers } from "./http/answers.ts";
+import type { Bodies } from "./http/body.ts";
+import type { Continuity } from "./shared_state.ts";
+import type { Host } from "./machine/port.ts";
+import type { Lists, UnitRenderer } from "./v1/entities.ts";
+import type { StopsUnseen } from "./routes/original_client.ts";
+import type { Role } from "./auth/tokens.ts";
 
 /** The certificate that a client has shown. */
 export interface ShownCertificate {

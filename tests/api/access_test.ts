@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readCredentials } from "../../daemon/api/auth/credentials.ts";
-import type { Credentials } from "../../daemon/api/door.ts";
+import type { Credentials } from "../../daemon/api/http/connection_handler.ts";
 import type { Api } from "../../daemon/api/context.ts";
-import type { OperatorPorts } from "../../daemon/api/operator.ts";
-import { type HandlerOptions, routesOf } from "../../daemon/api/routes.ts";
+import type { OperatorPorts } from "../../daemon/api/routes/operator.ts";
+import { type HandlerOptions, routesOf } from "../../daemon/api/handler.ts";
 import { ApiFixture, optionsOf } from "../api_fixture.ts";
 import { type Authority, type Certificate, makeAuthority } from "./authority.ts";
 import {
@@ -359,7 +359,9 @@ Deno.test("what cannot be read is named", async (test) => {
 
 /** Serves on what it was passed, with TLS, until its input ends. */
 const program = `
-import { inheritedSockets, serve } from ${JSON.stringify(new URL("../../daemon/api/server.ts", import.meta.url).href)};
+import { inheritedSockets, serve } from ${
+  JSON.stringify(new URL("../../daemon/api/http/server.ts", import.meta.url).href)
+};
 import { systemClock as clock } from ${
   JSON.stringify(new URL("../../daemon/host/system_clock.ts", import.meta.url).href)
 };

@@ -1,7 +1,7 @@
 /** Connections over time: resumed sessions, certificates that run out, credentials that are replaced, lost clients. */
 
 import assert from "node:assert/strict";
-import type { Credentials } from "../../daemon/api/door.ts";
+import type { Credentials } from "../../daemon/api/http/connection_handler.ts";
 import { ApiFixture } from "../api_fixture.ts";
 import { type Authority, makeAuthority } from "./authority.ts";
 import { must } from "../cluster/process.ts";

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import { exposition } from "../../daemon/telemetry/prometheus.ts";
 import { observeEngine, observeRounds, observeStore, openMetrics } from "../../daemon/telemetry/metrics.ts";
-import type { Handler } from "../../daemon/api/routes.ts";
+import type { Handler } from "../../daemon/api/handler.ts";
 import type { Store } from "../../registry/store/port.ts";
 import { ApiFixture, errorText } from "../api_fixture.ts";
 import { filler, m1, m2, type Row, rows } from "./contract_rows.ts";

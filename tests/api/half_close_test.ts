@@ -1,7 +1,7 @@
 /** Clients that end their side of a connection (shutdown(2), `nc -N`, socat) before they have their answers. */
 
 import assert from "node:assert/strict";
-import type { Host } from "../../daemon/api/host.ts";
+import type { Host } from "../../daemon/api/machine/port.ts";
 import { ApiFixture } from "../api_fixture.ts";
 import { makeAuthority } from "./authority.ts";
 import { type ClientTls, connect, loopback, network, readUntil, Stage, write } from "./stage.ts";

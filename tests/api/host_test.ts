@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import type { Host, JournalQuery } from "../../daemon/api/host.ts";
-import { Continuity } from "../../daemon/api/continuity.ts";
-import { openHost } from "../../daemon/api/host_programs.ts";
-import { answer_ms } from "../../daemon/api/host_routes.ts";
+import type { Host, JournalQuery } from "../../daemon/api/machine/port.ts";
+import { Continuity } from "../../daemon/api/shared_state.ts";
+import { openHost } from "../../daemon/api/machine/host_programs.ts";
+import { answer_ms } from "../../daemon/api/routes/journal_status.ts";
 import { readCredentials } from "../../daemon/api/auth/credentials.ts";
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import type { Log } from "../../runtime/log.ts";

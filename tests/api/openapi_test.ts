@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import type { Api } from "../../daemon/api/context.ts";
-import { type HandlerOptions, routesOf } from "../../daemon/api/routes.ts";
+import { type HandlerOptions, routesOf } from "../../daemon/api/handler.ts";
 import { ConflictError } from "../../registry/mod.ts";
 import { type Answer, ApiFixture, type Extras, optionsOf } from "../api_fixture.ts";
 

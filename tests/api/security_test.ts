@@ -5,8 +5,8 @@ import { once } from "node:events";
 import { connect as dial } from "node:net";
 import fc from "fast-check";
 import "../property_seed.ts";
-import type { Peer } from "../../daemon/api/routes.ts";
-import type { Host } from "../../daemon/api/host.ts";
+import type { Peer } from "../../daemon/api/handler.ts";
+import type { Host } from "../../daemon/api/machine/port.ts";
 import { ApiFixture, errorText } from "../api_fixture.ts";
 import { answerOf, ask, connect, loopback, network, readUntil, Stage, talk, write, written } from "./stage.ts";
 

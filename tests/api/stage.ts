@@ -1,10 +1,10 @@
 /** The API on real sockets, and clients that send what no well-behaved client would. */
 
 import { systemClock } from "../../daemon/host/system_clock.ts";
-import type { Handler } from "../../daemon/api/routes.ts";
-import type { Limits } from "../../daemon/api/limits.ts";
-import type { Credentials } from "../../daemon/api/door.ts";
-import { type ListenSpec, serve, type Server } from "../../daemon/api/server.ts";
+import type { Handler } from "../../daemon/api/handler.ts";
+import type { Limits } from "../../daemon/api/http/limits.ts";
+import type { Credentials } from "../../daemon/api/http/connection_handler.ts";
+import { type ListenSpec, serve, type Server } from "../../daemon/api/http/server.ts";
 import type { Certificate } from "./authority.ts";
 
 export const loopback: ListenSpec = { kind: "tcp", host: "127.0.0.1", port: 0 };

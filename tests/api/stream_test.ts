@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { serve } from "../../daemon/api/server.ts";
+import { serve } from "../../daemon/api/http/server.ts";
 import { ApiFixture } from "../api_fixture.ts";
 import { ManualClock } from "../manual_clock.ts";
 import { ask, connect, loopback, readUntil, Stage, write } from "./stage.ts";

@@ -1,6 +1,6 @@
 /** A client that follows the event stream of one machine's daemon. */
 
-import type { DecisionEvent } from "../../daemon/api/v1.ts";
+import type { DecisionEvent } from "../../daemon/api/v1/types.ts";
 import { apiSocket } from "./fleet.ts";
 import type { Machine } from "./machine.ts";
 import { until } from "./process.ts";

@@ -1,7 +1,7 @@
 /** Three real machines, units that wait for each reason there is, and what is said of each. */
 
 import assert from "node:assert/strict";
-import type { DecisionEvent, ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1.ts";
+import type { DecisionEvent, ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1/types.ts";
 import { type FleetCluster, sleeper, withFleet } from "./fleet_cluster.ts";
 import { apiSocket, fleetctl } from "./fleet.ts";
 import { until } from "./process.ts";

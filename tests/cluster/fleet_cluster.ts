@@ -1,6 +1,6 @@
 /** A lab with fleet on it, and what tests and demonstrations ask of it. */
 
-import type { MachinePage, UnitEntity, UnitPage, UnitStateEntity, UnitStatePage } from "../../daemon/api/v1.ts";
+import type { MachinePage, UnitEntity, UnitPage, UnitStateEntity, UnitStatePage } from "../../daemon/api/v1/types.ts";
 import { apiSocket, type FleetConf, fleetctl } from "./fleet.ts";
 import { type Lab, type LabOptions, withLab } from "./lab.ts";
 import type { Machine } from "./machine.ts";

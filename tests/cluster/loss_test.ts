@@ -1,7 +1,7 @@
 /** What is lost and what is not, when daemons, machines and stores go away. */
 
 import assert from "node:assert/strict";
-import type { UnitStateEntity } from "../../daemon/api/v1.ts";
+import type { UnitStateEntity } from "../../daemon/api/v1/types.ts";
 import { EventStream } from "./event_stream.ts";
 import { type FleetCluster, sleeper, withFleet } from "./fleet_cluster.ts";
 import { apiSocket, fleetctl } from "./fleet.ts";

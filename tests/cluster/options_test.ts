@@ -1,7 +1,7 @@
 /** Each option of [X-Fleet] on real machines: where units go, and that those it does not concern stay untouched. */
 
 import assert from "node:assert/strict";
-import type { ExplanationEntity } from "../../daemon/api/v1.ts";
+import type { ExplanationEntity } from "../../daemon/api/v1/types.ts";
 import { type FleetCluster, sleeper, withFleet } from "./fleet_cluster.ts";
 import type { Machine } from "./machine.ts";
 import { until } from "./process.ts";

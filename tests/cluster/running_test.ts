@@ -1,7 +1,7 @@
 /** What agents do with systemd on real machines: every type of unit, restarts, new versions, and units that fail. */
 
 import assert from "node:assert/strict";
-import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1.ts";
+import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1/types.ts";
 import { type FleetCluster, sleeper, withFleet } from "./fleet_cluster.ts";
 import type { Machine } from "./machine.ts";
 import { until } from "./process.ts";

@@ -8,8 +8,8 @@ import { messageOf } from "../../../runtime/log.ts";
 import type { Config } from "../../config/options.ts";
 import { at, readNamed, type Sources } from "../../config/named_files.ts";
 import { certificatesOf, privateKeyOf } from "../../config/pem.ts";
-import type { Credentials, TlsTexts } from "../door.ts";
-import { Tokens } from "../tokens.ts";
+import type { Credentials, TlsTexts } from "../http/connection_handler.ts";
+import { Tokens } from "./tokens.ts";
 
 /** The options that say who may use the API from the network. */
 export type AccessConfig = Pick<

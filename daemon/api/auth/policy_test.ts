@@ -1,0 +1,248 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { isOpen, judge, type Policy, policyWarnings, worthOf } from "./policy.ts";
+import type { Connection } from "../context.ts";
+import { Tokens } from "./tokens.ts";
+
+const hash = (token: string) => `sha256:${createHash("sha256").update(token).digest("hex")}`;
+const tokens = Tokens.parse(`read eyes ${hash("look")}\nwrite hands ${hash("do")}`);
+
+const network: Connection = { kind: "network", remote: "10.0.0.2:4711", hosts: ["10.0.0.1:49153"] };
+const loopback: Connection = { kind: "loopback", remote: "127.0.0.1:4711", hosts: ["127.0.0.1:49153"] };
+const unix: Connection = { kind: "unix", remote: "unix", hosts: ["domain_sock"] };
+
+interface Case {
+  readonly name: string;
+  readonly policy?: Policy;
+  readonly connection: Connection;
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly target?: string;
+  /** Whose token or certificate lets it in. */
+  readonly as?: string;
+  /** Undefined: let in. */
+  readonly want?: readonly [code: number, message: RegExp];
+}
+
+const shown = (problem?: string, ...organizations: string[]): Connection => ({
+  ...network,
+  certificate: { subject: "someone", worth: problem === undefined ? worthOf(organizations) : { problem } },
+});
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+
+const cases: readonly Case[] = [
+  { name: "unix: open", connection: unix, method: "DELETE" },
+  {
+    name: "unix: whatever the host",
+    connection: { ...unix, hosts: ["evil.example"] },
+    headers: { origin: "http://x" },
+  },
+  { name: "unix: but one host", connection: { ...unix, hosts: ["a", "b"] }, want: [400, /^expected 1 Host, got 2$/] },
+  { name: "loopback: open", connection: loopback, method: "DELETE" },
+  ...["localhost", "LOCALHOST:80", "127.0.0.1", "127.1.2.3:49153", "[::1]:49153", "[::1]", ""].map((host) => ({
+    name: `loopback: host ${JSON.stringify(host)}`,
+    connection: { ...loopback, hosts: [host] },
+  })),
+  { name: "loopback: no host, as HTTP/1.0 may", connection: { ...loopback, hosts: [] } },
+  ...[
+    ...["evil.example", "evil.example:49153", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1"],
+    ...["evil.example#localhost", "localhost@evil.example", "127.0.0.1:80:80", "0.0.0.0", "[::]", "localhost\t"],
+  ].map((host) => ({
+    name: `loopback: a name that was made to point here: ${JSON.stringify(host)}`,
+    connection: { ...loopback, hosts: [host] },
+    want: [403, /is not this machine: expect localhost/] as const,
+  })),
+  {
+    name: "loopback: a foreign host in the target",
+    connection: loopback,
+    target: "http://evil.example/fleet/v1/units",
+    want: [403, /"evil\.example" is not this machine/],
+  },
+  {
+    name: "loopback: its own host in the target, a foreign one in the header",
+    connection: { ...loopback, hosts: ["evil.example"] },
+    target: "http://localhost/fleet/v1/units",
+    want: [403, /"evil\.example" is not this machine/],
+  },
+  { name: "loopback: its own page", connection: loopback, headers: { origin: "http://127.0.0.1:49153" } },
+  ...["http://evil.example", "null", "http://127.0.0.1:8080", "http://localhost:49153", "file://", ""].map((
+    origin,
+  ) => ({
+    name: `loopback: a page from ${JSON.stringify(origin)}`,
+    connection: loopback,
+    headers: { origin },
+    want: [403, /is not this server$/] as const,
+  })),
+  ...["cross-site", "same-site", "whatever"].map((site) => ({
+    name: `loopback: a page that the browser calls ${site}`,
+    connection: loopback,
+    headers: { "sec-fetch-site": site },
+    want: [403, /another site's pages/] as const,
+  })),
+  { name: "loopback: typed by its user", connection: loopback, headers: { "sec-fetch-site": "none" } },
+  { name: "network: closed at first", connection: network, want: [403, /^this address is closed: set api_certfile/] },
+  { name: "network: a token does not help", connection: network, headers: bearer("do"), want: [403, /is closed/] },
+  { name: "network: nor does a certificate", connection: shown(), want: [403, /is closed/] },
+  { name: "insecure: open", policy: { insecure: true }, connection: network, method: "PUT" },
+  {
+    name: "insecure: but not to pages of others",
+    policy: { insecure: true },
+    connection: network,
+    headers: { origin: "http://evil.example" },
+    want: [403, /is not this server/],
+  },
+  { name: "tokens: none", policy: { tokens }, connection: network, want: [401, /^a bearer token is required$/] },
+  { name: "tokens: wrong", policy: { tokens }, connection: network, headers: bearer("no"), want: [401, /not known/] },
+  ...["Basic ZG86ZG8=", "Bearer", "Bearer ", "do", "Bearer do do", "Bearer dö"].map((authorization) => ({
+    name: `tokens: ${authorization}`,
+    policy: { tokens },
+    connection: network,
+    headers: { authorization },
+    want: [401, /not known/] as const,
+  })),
+  {
+    name: "tokens: one that reads, reads",
+    policy: { tokens },
+    connection: network,
+    headers: bearer("look"),
+    as: "eyes",
+  },
+  ...["PUT", "POST", "DELETE", "PATCH", "OPTIONS", "TEST"].map((method) => ({
+    name: `tokens: one that reads does not ${method}`,
+    policy: { tokens },
+    connection: network,
+    method,
+    headers: bearer("look"),
+    want: [403, /^the token of "eyes" may read only$/] as const,
+  })),
+  {
+    name: "tokens: one that writes",
+    policy: { tokens },
+    connection: network,
+    method: "PUT",
+    headers: bearer("do"),
+    as: "hands",
+  },
+  {
+    name: "tokens: the scheme in any case",
+    policy: { tokens },
+    connection: network,
+    headers: { authorization: "bearer  do" },
+    as: "hands",
+  },
+  {
+    name: "certificates: none shown",
+    policy: { clientCertificates: true },
+    connection: network,
+    want: [401, /^a client certificate is required$/],
+  },
+  {
+    name: "certificates: a good one",
+    policy: { clientCertificates: true },
+    connection: shown(),
+    method: "DELETE",
+    as: "someone",
+  },
+  {
+    name: "certificates: a bad one",
+    policy: { clientCertificates: true },
+    connection: shown("it expired"),
+    want: [403, /^the client certificate is not accepted: it expired$/],
+  },
+  ...[["Example Ltd"], ["fleet:write"], ["fleet:write", "Example Ltd"], ["fleets:read"]].map((organizations) => ({
+    name: `certificates: one of ${organizations.join(" and ")} writes`,
+    policy: { clientCertificates: true },
+    connection: shown(undefined, ...organizations),
+    method: "PUT",
+    as: "someone",
+  })),
+  {
+    name: "certificates: one that reads, reads",
+    policy: { clientCertificates: true },
+    connection: shown(undefined, "fleet:read"),
+    as: "someone",
+  },
+  ...[["fleet:read"], ["Example Ltd", "fleet:read"], ["fleet:write", "fleet:read"]].map((organizations) => ({
+    name: `certificates: one of ${organizations.join(" and ")} does not write`,
+    policy: { clientCertificates: true },
+    connection: shown(undefined, ...organizations),
+    method: "POST",
+    want: [403, /^the certificate of "someone" may read only$/] as const,
+  })),
+  ...[
+    ...["fleet:reed", "fleet:Read", "Fleet:read", "fleet: read", "fleet:", " fleet:read", "fleet:read "],
+    // As Node gives a BMPString and a UniversalString, in which OpenSSL shows what a person would take for a role.
+    ...[1, 3].map((zeros) => [..."fleet:read"].map((letter) => "\0".repeat(zeros) + letter).join("")),
+    "\u200bfleet:read",
+  ].map((name) => ({
+    name: `certificates: a misspelt role, ${JSON.stringify(name)}, is none`,
+    policy: { clientCertificates: true },
+    connection: shown(undefined, name),
+    want: [403, /is no role: expect fleet:read or fleet:write$/] as const,
+  })),
+  {
+    name: "both: a token that writes where the certificate reads",
+    policy: { clientCertificates: true, tokens },
+    connection: shown(undefined, "fleet:read"),
+    method: "PUT",
+    headers: bearer("do"),
+    as: "hands",
+  },
+  {
+    name: "certificates: a good one from a foreign page",
+    policy: { clientCertificates: true },
+    connection: shown(),
+    headers: { origin: "https://evil.example" },
+    want: [403, /is not this server/],
+  },
+  {
+    name: "both: a token where the certificate is bad",
+    policy: { clientCertificates: true, tokens },
+    connection: shown("it expired"),
+    headers: bearer("do"),
+    as: "hands",
+  },
+  {
+    name: "both: none",
+    policy: { clientCertificates: true, tokens },
+    connection: network,
+    want: [401, /^a client certificate or a bearer token is required$/],
+  },
+];
+
+Deno.test("who is let in", async (test) => {
+  for (
+    const { name, policy = {}, connection, method = "GET", headers = {}, target = "/fleet/v1/units", as, want } of cases
+  ) {
+    await test.step(name, () => {
+      const request = new Request("http://localhost/", { method });
+      // Request drops what pages may not set themselves; a server is given it all the same.
+      const heard = new Headers();
+      for (const [key, value] of Object.entries(headers)) heard.set(key, latin1(value));
+      Object.defineProperty(request, "headers", { value: heard });
+      const { denial, ...admitted } = judge(policy, request, target, connection);
+      if (!want) assert.deepEqual(admitted, as === undefined ? {} : { as });
+      else {
+        assert.equal(denial?.code, want[0]);
+        assert.match(denial.message, want[1]);
+      }
+    });
+  }
+});
+
+const latin1 = (text: string) => text.replace(/[^ -~]/g, "\xff");
+
+Deno.test("what the operator is told about network addresses", () => {
+  const told = (policy: Policy, encrypted: boolean) =>
+    policyWarnings(policy, encrypted).map((each) => each.slice(0, 44));
+  assert.deepEqual(told({}, false), ["the API's network addresses refuse everybody"]);
+  assert.deepEqual(told({}, true), ["the API's network addresses refuse everybody"]);
+  assert.deepEqual(told({ tokens }, true), []);
+  assert.deepEqual(told({ tokens }, false), ["the API's network addresses are not encrypted".slice(0, 44)]);
+  assert.deepEqual(told({ clientCertificates: true }, true), []);
+  assert.equal(told({ insecure: true }, false).length, 2);
+  assert.equal(told({ insecure: true }, true).length, 1);
+  assert.deepEqual([{}, { tokens }, { insecure: true }, { clientCertificates: true }].map(isOpen), [
+    ...[false, true, true, true],
+  ]);
+});

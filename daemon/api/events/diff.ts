@@ -1,0 +1,200 @@
+/**
+ * What changed between two views of the cluster, as events of the API. Pure.
+ *
+ * @module
+ */
+
+import type { Authorship, Cluster, MachineId, Target, UnitName, UnitState } from "../../../registry/model.ts";
+import { machineEntity, stateEntity, statesOf, unitEntity } from "../v1/entities.ts";
+import type { ChangeEntity, DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../v1/types.ts";
+
+/** What an event is about. */
+export const eventKinds = ["unit", "decision", "state", "machine"] as const;
+
+/** See {@link eventKinds}. */
+export type EventKind = typeof eventKinds[number];
+
+/** One server-sent event: its name, its data as JSON text, and whom it concerns. */
+export interface ApiEvent {
+  readonly event: EventKind;
+  readonly data: string;
+  readonly unit?: UnitName;
+  /** The machines it is about; left out where it concerns every one, as a global unit does. */
+  readonly machines?: readonly MachineId[];
+  /** When it happened, as far as its own data tell, milliseconds since the epoch. */
+  readonly at_ms?: number;
+  /** True for a unit that is no more. */
+  readonly isGone?: boolean;
+}
+
+/** Units that count, with their states and decisions; all, if undefined. Machines always do. */
+export type Names = ReadonlySet<UnitName> | undefined;
+
+/** Everything that is there, as if it had just come. */
+export function present(cluster: Cluster, names: Names): Generator<ApiEvent> {
+  return changes(undefined, cluster, names);
+}
+
+/** Every difference between two views: units first, then why they are where they are, their states, and machines. */
+export function* changes(before: Cluster | undefined, after: Cluster, names: Names): Generator<ApiEvent> {
+  yield* unitChanges(before, after, names);
+  yield* decisionChanges(before, after, names);
+  yield* stateChanges(before, after, names);
+  yield* machineChanges(before, after);
+}
+
+function* unitChanges(before: Cluster | undefined, after: Cluster, filter: Names): Generator<ApiEvent> {
+  if (
+    before?.units === after.units && before.targets === after.targets && before.states === after.states
+  ) return;
+  for (const name of names(before?.units, after.units, filter)) {
+    const same = before?.units.get(name) === after.units.get(name) &&
+      before?.targets.get(name) === after.targets.get(name) && before?.states.get(name) === after.states.get(name);
+    if (same) continue;
+    const data = unitData(after, name);
+    const isNews = before === undefined ? after.units.has(name) : unitData(before, name) !== data;
+    if (!isNews) continue;
+    const unit = after.units.get(name);
+    const isChange = unit?.changed && before?.units.get(name)?.changed?.at_ms !== unit.changed.at_ms;
+    const at = isChange ? { at_ms: unit.changed.at_ms } : {};
+    yield {
+      event: "unit",
+      data,
+      unit: name,
+      ...concerned(before, after, name),
+      ...at,
+      ...(unit ? {} : { isGone: true }),
+    };
+  }
+}
+
+/** The machines that a unit is or was placed on. */
+function concerned(
+  before: Cluster | undefined,
+  after: Cluster,
+  name: UnitName,
+): { readonly machines?: readonly MachineId[] } {
+  if ((after.units.get(name) ?? before?.units.get(name))?.requirements.global) return {};
+  const targets = [before?.targets.get(name), after.targets.get(name)];
+  return { machines: targets.flatMap((target) => target ? [target.machine] : []) };
+}
+
+function* decisionChanges(before: Cluster | undefined, after: Cluster, filter: Names): Generator<ApiEvent> {
+  if (before?.targets === after.targets) return;
+  for (const name of names(before?.targets, after.targets, filter)) {
+    const [was, is] = [before?.targets.get(name), after.targets.get(name)];
+    const same = was?.machine === is?.machine && was?.why === is?.why && was?.since_ms === is?.since_ms;
+    if (same) continue;
+    const machines = [was, is].flatMap((target) => target ? [target.machine] : []);
+    const at = is ? { at_ms: is.since_ms } : {};
+    yield { event: "decision", data: decisionData(after, name, was, is), unit: name, machines, ...at };
+  }
+}
+
+/** That a unit has a machine, as it was told when it was placed. */
+export function placedEvent(target: Target): ApiEvent {
+  const { unit, machine, since_ms, why } = target;
+  const data: DecisionEvent = { machineID: machine, name: unit, since: since_ms, why };
+  return { event: "decision", data: JSON.stringify(data), unit, machines: [machine] };
+}
+
+function decisionData(after: Cluster, name: UnitName, was: Target | undefined, is: Target | undefined): string {
+  const from = was && was.machine !== is?.machine ? { from: was.machine } : {};
+  const event: DecisionEvent = is
+    ? { ...from, machineID: is.machine, name, since: is.since_ms, why: is.why }
+    : { ...from, name, why: whyNowhere(after, name) };
+  return JSON.stringify(event);
+}
+
+/** A target leaves no reason behind; what is wanted of its unit tells. */
+function whyNowhere({ units }: Cluster, name: UnitName): string {
+  const unit = units.get(name);
+  if (!unit) return "the unit was destroyed";
+  return unit.desiredState === "inactive" ? "its desired state is inactive" : "its machine can no longer have it";
+}
+
+function unitData(cluster: Cluster, name: UnitName): string {
+  const unit = cluster.units.get(name);
+  const event: UnitEvent = unit
+    ? {
+      ...(unit.changed ? { changed: changedEntity(unit.changed) } : {}),
+      ...(unit.hash === "" ? {} : { hash: unit.hash }),
+      ...{ name, restart: unit.restart, unit: unitEntity(cluster, unit) },
+    }
+    : { name };
+  return JSON.stringify(event);
+}
+
+/** The data of an event with the time at which it happened. It is text: there may be thousands at once. */
+export function withTime(data: string, time_ms: number): string {
+  return `${data.slice(0, -1)},"time":${time_ms}}`;
+}
+
+/** Who made a change, as the API tells it. */
+export function changedEntity({ by, at_ms }: Authorship): ChangeEntity {
+  return { at: at_ms, by };
+}
+
+function* stateChanges(before: Cluster | undefined, after: Cluster, filter: Names): Generator<ApiEvent> {
+  if (before?.states === after.states) return;
+  for (const name of names(before?.states, after.states, filter)) {
+    const [old, now] = [before?.states.get(name), after.states.get(name)];
+    if (old === now) continue;
+    for (const state of statesOf(after, name)) {
+      const known = old?.get(state.machine);
+      const data = stateData(name, state.machine, state);
+      if (!known || stateData(name, state.machine, known) !== data) {
+        yield { event: "state", data, unit: name, machines: [state.machine], at_ms: state.since_ms };
+      }
+    }
+    for (const machine of old?.keys() ?? []) {
+      if (now?.has(machine)) continue;
+      yield { event: "state", data: stateData(name, machine, undefined), unit: name, machines: [machine] };
+    }
+  }
+}
+
+function stateData(name: UnitName, machineID: MachineId, state: UnitState | undefined): string {
+  const error = state?.error ?? state?.result;
+  const event: StateEvent = {
+    ...(error === undefined ? {} : { error }),
+    ...(state?.job === undefined ? {} : { job: state.job }),
+    machineID,
+    name,
+    ...(state?.permanent === undefined ? {} : { permanent: state.permanent }),
+    ...(state ? { restart: state.restart } : {}),
+    ...(state?.restarts === undefined ? {} : { restarts: state.restarts }),
+    ...(state?.result === undefined ? {} : { result: state.result }),
+    ...(state ? { since: state.since_ms, state: stateEntity(state) } : {}),
+  };
+  return JSON.stringify(event);
+}
+
+function* machineChanges(before: Cluster | undefined, after: Cluster): Generator<ApiEvent> {
+  if (before?.machines === after.machines) return;
+  for (const id of names(before?.machines, after.machines, undefined)) {
+    if (before?.machines.get(id) === after.machines.get(id)) continue;
+    const data = machineData(after, id);
+    if (before === undefined || machineData(before, id) !== data) yield { event: "machine", data, machines: [id] };
+  }
+}
+
+function machineData(cluster: Cluster, id: MachineId): string {
+  const machine = cluster.machines.get(id);
+  const event: MachineEvent = machine ? { id, machine: machineEntity(machine) } : { id };
+  return JSON.stringify(event);
+}
+
+/** Keys of either map, those of `after` first; or those of the filter. */
+function* names(
+  before: ReadonlyMap<string, unknown> | undefined,
+  after: ReadonlyMap<string, unknown>,
+  filter: Names,
+): Generator<string> {
+  if (filter) {
+    yield* filter;
+    return;
+  }
+  yield* after.keys();
+  for (const key of before?.keys() ?? []) if (!after.has(key)) yield key;
+}

@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { ApiFixture } from "../../../tests/api_fixture.ts";
+import { Story } from "../../../tests/scenario/scenario.ts";
+import type { Cluster } from "../../../registry/model.ts";
+import { schedule } from "../../engine/schedule.ts";
+import { WaitingUnits } from "./pending_events.ts";
+
+const fleet = (...lines: readonly string[]) =>
+  lines.map((line) => {
+    const at = line.indexOf("=");
+    return { section: "X-Fleet", name: line.slice(0, at), value: line.slice(at + 1) };
+  });
+
+const leader = { machine: "m1", version: "1.2.3" };
+
+/** What is news in a story, as the data of its events. */
+class Teller {
+  readonly waiting = new WaitingUnits();
+
+  constructor(readonly story: Story) {}
+
+  get cluster(): Cluster {
+    return { ...this.story.cluster(), leader } as Cluster;
+  }
+
+  news(cluster = this.cluster): unknown[] {
+    return this.waiting.look(cluster).map(({ event, data }) => {
+      assert.equal(event, "decision");
+      return JSON.parse(data);
+    });
+  }
+
+  present(): string[] {
+    return [...this.waiting.present(this.cluster, undefined)].map(({ unit }) => unit!);
+  }
+
+  /** The engine does what it would. */
+  engine(): void {
+    this.story.apply(schedule(this.story.cluster()).placements);
+  }
+}
+
+Deno.test("why units wait is told, on change only", async (test) => {
+  const story = new Story();
+  const teller = new Teller(story);
+  story.unit("a.service", "launched", []);
+  const none = { name: "a.service", waiting: true, why: "there are no machines" };
+  await test.step("without machines", () => assert.deepEqual(teller.news(), [none]));
+  await test.step("not twice", () => assert.deepEqual(teller.news(), []));
+  await test.step("whom it does not concern", () => {
+    story.unit("inactive.service", "inactive", []);
+    story.unit("global.service", "launched", fleet("Global=true"));
+    assert.deepEqual(teller.news(), []);
+    assert.deepEqual(teller.present(), ["a.service"]);
+  });
+  await test.step("not of those that are about to be placed", () => {
+    story.machine("m1", { disk: "ssd" });
+    assert.deepEqual(teller.news(), []);
+    teller.engine();
+    assert.deepEqual(teller.news(), []);
+    assert.deepEqual(teller.present(), []);
+  });
+  await test.step("with the reasons, and how many machines give them", () => {
+    story.machine("m2", { disk: "hdd" });
+    story.machine("m3", { disk: "ssd" });
+    story.unit("b.service", "launched", fleet("MachineMetadata=disk=tape"));
+    assert.deepEqual(teller.news(), [{
+      name: "b.service",
+      reasons: [
+        { machines: 2, reason: "local Machine metadata insufficient: needs disk=tape, has disk=ssd" },
+        { machines: 1, reason: "local Machine metadata insufficient: needs disk=tape, has disk=hdd" },
+      ],
+      waiting: true,
+      why: "none of 3 machines will take it",
+    }]);
+  });
+  await test.step("when nobody leads", () => {
+    story.unit("c.service", "launched", []);
+    const why = "no machine leads the engines, so that nothing is placed or moved";
+    assert.deepEqual(teller.news(story.cluster()), [{ name: "c.service", waiting: true, why }]);
+    assert.deepEqual(teller.news(), []);
+  });
+  await test.step("of a unit whose machine is gone and which no other takes, until that is back", () => {
+    story.unit("d.service", "launched", fleet("MachineID=m2"));
+    teller.engine();
+    teller.news();
+    const placed = story.targets.get("d.service")!;
+    story.gone("m2");
+    const [told] = teller.news().filter((each) => (each as { name: string }).name === "d.service");
+    assert.equal((told as { waiting?: boolean }).waiting, true);
+    story.machine("m2", { disk: "hdd" });
+    const back = teller.news().filter((each) => (each as { name: string }).name === "d.service");
+    assert.deepEqual(back, [{ machineID: "m2", name: "d.service", since: placed.since_ms, why: placed.why }]);
+  });
+});
+
+Deno.test("a thousand units that wait cost little, and more are not told", () => {
+  const story = new Story();
+  const teller = new Teller(story);
+  for (let index = 0; index < 1100; index++) story.unit(`u${index}.service`, "launched", fleet("MachineID=none"));
+  for (let index = 0; index < 20; index++) story.machine(`m${index}`, {});
+  const told = teller.news() as { reasons?: unknown }[];
+  assert.equal(told.length, 1000);
+  assert.ok(told.every(({ reasons }) => reasons === undefined), "reasons would take too long to collect");
+  story.unit("u1.service", "inactive", []);
+  assert.deepEqual((teller.news() as { name: string }[]).map(({ name }) => name), ["u1000.service"]);
+});
+
+/** When events happened is told elsewhere. */
+const withoutTimes = (text: string) => text.replace(/,"time":\d+\}/g, "}");
+
+Deno.test("a stream tells why units wait", async (test) => {
+  await using api = await ApiFixture.open();
+  await api.join("m1", "", { disk: "ssd" });
+  await api.put("here.service", "launched");
+  await api.place("here.service", "m1");
+  await api.put("w.service", "launched", "[X-Fleet]\nMachineMetadata=disk=tape");
+  const waits =
+    'event: decision\ndata: {"name":"w.service","reasons":[{"machines":1,"reason":"local Machine metadata ' +
+    'insufficient: needs disk=tape, has disk=ssd"}],"waiting":true,"why":"the only machine will not take it"}\n\n';
+  /** Reads a stream until a text has come, and leaves. */
+  const read = async (query: string, text: string, meanwhile = () => Promise.resolve()) => {
+    const answer = await api.handler(new Request("http://localhost/"), { target: `/fleet/v1/events${query}` });
+    const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let all = "";
+    while (!all.includes(text)) {
+      const { done, value } = await reader.read();
+      assert.ok(!done, all);
+      all = withoutTimes(all + value);
+      // The first says that the stream stands; one more, that nothing has happened for a while.
+      assert.ok(all.split(":\n\n").length < 4, `${text} does not come, only ${all}`);
+      if (all.includes("event: synced")) await meanwhile();
+    }
+    await reader.cancel();
+    return all;
+  };
+  await test.step("a moment after the present", async () => {
+    assert.match(await read("", waits), /event: synced[^]*"waiting":true/);
+  });
+  let revision = "";
+  await test.step("with the present, where it was told before", async () => {
+    const first = await api.handler(new Request("http://localhost/"), { target: "/fleet/v1/events" });
+    const reader = first.body!.pipeThrough(new TextDecoderStream()).getReader();
+    for (let all = ""; !withoutTimes(all).includes(waits); all += (await reader.read()).value);
+    const second = await read("", "event: synced");
+    assert.ok(second.includes(waits));
+    revision = /event: synced\ndata: \{"revision":(\d+)\}/.exec(second)![1]!;
+    assert.ok((await read(`?since=${revision}`, "event: synced")).includes(waits), "and to who comes back");
+    assert.ok(!(await read("?unit=here.service", "event: synced")).includes("waiting"));
+    assert.ok(!(await read("?machine=m1", "event: synced")).includes("waiting"));
+    assert.ok(!(await read("?kind=unit", "event: synced")).includes("waiting"));
+    await reader.cancel();
+  });
+  await test.step("and when it has a machine, that", async () => {
+    let isPlaced = false;
+    const all = await read("?unit=w.service", '"why":"a test said so"', async () => {
+      if (isPlaced) return;
+      isPlaced = true;
+      await api.join("m2", "", { disk: "tape" });
+      await api.place("w.service", "m2");
+    });
+    assert.match(all, /decision\ndata: \{"machineID":"m2","name":"w\.service"/);
+  });
+});

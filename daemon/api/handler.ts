@@ -1,0 +1,207 @@
+/**
+ * API v1: from a request to its answer. Pure; `server.ts` puts it on sockets.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../runtime/clock.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
+import { type Registry, StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
+import { Explainer } from "../engine/explain.ts";
+import { whoAsks } from "./auth/audit.ts";
+import { Bodies } from "./http/body.ts";
+import type { Api, Peer } from "./context.ts";
+import { Continuity } from "./shared_state.ts";
+import { discoveryText } from "./v1/discovery.ts";
+import { Lists, UnitRenderer } from "./v1/entities.ts";
+import { EventStreams } from "./events/stream.ts";
+import { explainUnit } from "./routes/explain.ts";
+import type { Host } from "./machine/port.ts";
+import { HostRoutes } from "./routes/journal_status.ts";
+import { listMachines, patchMachines } from "./routes/machines.ts";
+import { errorReply, jsonReply, textReply } from "./http/responses.ts";
+import { getState, listStates } from "./routes/state.ts";
+import { type OperatorPorts, operatorRoutes } from "./routes/operator.ts";
+import { StopsUnseen } from "./routes/original_client.ts";
+import { openapiText } from "./v1/openapi.ts";
+import { find, only, type Resource, type Routes } from "./router.ts";
+import { parseTarget } from "./http/request_target.ts";
+import { deleteUnit, getUnit, listUnits, putUnit, restartUnit, startUnit, stopUnit } from "./routes/units.ts";
+
+export type { Peer } from "./context.ts";
+
+/** What {@link createHandler} needs. */
+export interface HandlerOptions extends OperatorPorts {
+  readonly registry: Registry;
+  /** Whether the daemon can answer for the cluster; where it cannot, why. */
+  readonly status: () => { readonly ready: boolean; readonly reason?: string; readonly starting?: boolean };
+  /** Resolves when the daemon's status is no longer `starting`; left out where it never is. */
+  readonly started?: () => Promise<void>;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Entities a page; 1 to 65535. */
+  readonly pageSize: number;
+  /** Told in the `Server` header. */
+  readonly version: string;
+  /** The machine that serves; left out where the API is served on none of the cluster. */
+  readonly host?: Host;
+  /** That of the handler before, if this one takes its place. */
+  readonly continuity?: Continuity;
+  /** Aborted when another registry has taken this one's place: answers without an end, end. */
+  readonly retired?: AbortSignal;
+}
+
+/** Answers one request. Never rejects. */
+export type Handler = (request: Request, peer?: Peer) => Promise<Response>;
+
+/** Makes the handler of all API paths. Throws RangeError when `pageSize` is out of range. */
+export function createHandler(options: HandlerOptions): Handler {
+  const { registry, status, log, clock, pageSize, version, host, retired, continuity = new Continuity() } = options;
+  if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 0xffff) {
+    throw new RangeError(`page size must be a whole number from 1 to 65535, not ${pageSize}`);
+  }
+  const api: Api = {
+    registry,
+    log,
+    clock,
+    pageSize,
+    units: new UnitRenderer(log),
+    lists: new Lists(),
+    bodies: new Bodies(),
+    answers: continuity.answers,
+    continuity,
+    stopsUnseen: new StopsUnseen(),
+    ...(host ? { host } : {}),
+    ...(retired ? { retired } : {}),
+  };
+  const routes = routesOf(api, options);
+  // A comment behind the product (RFC 9110, 10.2.4).
+  const server = `fleetd/${version}${host?.isUser ? " (user)" : ""}`;
+
+  const answer = async (request: Request, peer: Peer): Promise<Response> => {
+    const url = peer.target ?? new URL(request.url).pathname + new URL(request.url).search;
+    log("debug", `HTTP ${request.method} ${url}`, whoAsks(peer));
+    const target = parseTarget(url);
+    const found = target.kind === "path" ? find(routes, target.segments) : undefined;
+    try {
+      if (!found?.resource.isOwn) await whenStarted(options);
+      const { ready, reason } = status();
+      if (!ready && !found?.resource.isOwn) return unavailable(reason);
+      if (target.kind === "malformed") return errorReply(400, target.reason);
+      if (target.kind === "moved") return moved(target.location);
+      if (!found) return errorReply(404, "there is nothing at this path: /fleet/v1/openapi.json has all paths");
+      const { actions, otherwise } = found.resource;
+      const action = Object.hasOwn(actions, request.method) ? actions[request.method] : undefined;
+      return await (action ?? otherwise)({ request, peer, query: parametersOf(target.query) }, found.name);
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) return unavailable(status().reason ?? messageOf(error));
+      if (error instanceof WrongStoreError) return errorReply(503, error.message);
+      if (error instanceof StoreLimitError) return errorReply(413, messageOf(error));
+      log("error", "a request failed", { method: request.method, path: url, error: messageOf(error) });
+      return errorReply(500, messageOf(error));
+    }
+  };
+  return async (request, peer = {}) => {
+    const reply = await answer(request, peer);
+    reply.headers.set("Server", server);
+    return reply;
+  };
+}
+
+/** How long a request waits for a daemon that is starting. A client that restarts the daemon need not wait itself. */
+const startPatience_ms = 5_000;
+
+async function whenStarted({ status, started, clock }: HandlerOptions): Promise<void> {
+  if (!status().starting || !started) return;
+  const over = new AbortController();
+  await Promise.race([started(), clock.sleep(startPatience_ms, over.signal)]);
+  over.abort();
+}
+
+/** URLSearchParams would take a `?` at the beginning for the one that the query follows. */
+function parametersOf(query: string): URLSearchParams {
+  return new URLSearchParams(query.replace(/^\?/, "%3F"));
+}
+
+function unavailable(reason: string | undefined): Response {
+  return errorReply(503, "fleet server unable to communicate with etcd" + (reason ? `: ${reason}` : ""));
+}
+
+function moved(location: string): Response {
+  const link = location.replaceAll("&", "&amp;").replaceAll('"', "&#34;").replaceAll("<", "&lt;").replaceAll(
+    ">",
+    "&gt;",
+  );
+  return new Response(`<a href="${link}">Moved Permanently</a>.\n\n`, {
+    status: 301,
+    headers: { "Content-Type": "text/html; charset=utf-8", "Location": location },
+  });
+}
+
+/** The root and the prefix: known, but good for nothing. */
+const nothingHere: Resource = {
+  actions: {},
+  otherwise: () => errorReply(405, "no method is supported against this resource"),
+};
+
+/** For whoever supervises the daemon. */
+function probe(tell: () => Response): Resource {
+  return { actions: { GET: tell, HEAD: tell }, otherwise: only("GET and HEAD"), isOwn: true };
+}
+
+/** The table that every request is looked up in. */
+export function routesOf(api: Api, options: Pick<HandlerOptions, "status" | "version"> & OperatorPorts): Routes {
+  const { status, version } = options;
+  const readiness = () => {
+    const { ready, reason } = status();
+    return ready ? textReply(200, "ok") : textReply(503, reason ?? "not ready");
+  };
+  const ofCluster = [...clusterRoutes(api, version)].map(([path, resource]) =>
+    [`/fleet/v1/${path}`, resource] as const
+  );
+  return new Map<string, Resource>([
+    ["/", nothingHere],
+    ["/fleet/v1", nothingHere],
+    ["/healthz", probe(() => textReply(200, "ok"))],
+    ["/readyz", probe(readiness)],
+    ...operatorRoutes(options),
+    ...ofCluster,
+  ]);
+}
+
+/** What there is below the prefix. */
+function clusterRoutes(api: Api, version: string): Routes {
+  const events = new EventStreams(api);
+  const hosts = new HostRoutes(api);
+  const explainer = new Explainer();
+  return new Map<string, Resource>([
+    // 400, as clients of the original know it.
+    ["discovery", { actions: { GET: () => jsonReply(discoveryText) }, otherwise: only("HTTP GET", 400) }],
+    ["openapi.json", { actions: { GET: () => jsonReply(openapiText(version)) }, otherwise: only("GET") }],
+    ["machines", {
+      actions: { GET: (call) => listMachines(api, call), PATCH: (call) => patchMachines(api, call) },
+      otherwise: only("GET and PATCH"),
+    }],
+    ["units", { actions: { GET: (call) => listUnits(api, call) }, otherwise: only("GET") }],
+    ["units/*", {
+      actions: {
+        GET: (call, name) => getUnit(api, name, call),
+        PUT: (call, name) => putUnit(api, name, call),
+        DELETE: (call, name) => deleteUnit(api, name, call),
+      },
+      otherwise: only("GET, PUT and DELETE"),
+    }],
+    ["units/*/restart", { actions: { POST: (call, name) => restartUnit(api, name, call) }, otherwise: only("POST") }],
+    ["units/*/start", { actions: { POST: (call, name) => startUnit(api, name, call) }, otherwise: only("POST") }],
+    ["units/*/stop", { actions: { POST: (call, name) => stopUnit(api, name, call) }, otherwise: only("POST") }],
+    ["units/*/explain", {
+      actions: { GET: (call, name) => explainUnit(api, explainer, name, call) },
+      otherwise: only("GET"),
+    }],
+    ["units/*/journal", { actions: { GET: (call, name) => hosts.journal(call, name) }, otherwise: only("GET") }],
+    ["units/*/status", { actions: { GET: (call, name) => hosts.status(call, name) }, otherwise: only("GET") }],
+    ["state", { actions: { GET: (call) => listStates(api, call) }, otherwise: only("GET") }],
+    ["state/*", { actions: { GET: (_call, name) => getState(api, name) }, otherwise: only("GET") }],
+    ["events", { actions: { GET: (call) => events.open(call) }, otherwise: only("GET") }],
+  ]);
+}

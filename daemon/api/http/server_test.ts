@@ -1,0 +1,425 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { ApiFixture, errorText } from "../../../tests/api_fixture.ts";
+import type { Log } from "../../../runtime/log.ts";
+import { systemClock } from "../../host/system_clock.ts";
+import { version } from "../../version.ts";
+import type { Handler } from "../handler.ts";
+import { type ListenSpec, serve, type Server } from "./server.ts";
+
+const tcp: ListenSpec = { kind: "tcp", host: "127.0.0.1", port: 0 };
+const hello: Handler = (_request, peer) => Promise.resolve(new Response(`hello ${peer?.target}`));
+const deadline_ms = 20_000;
+
+/** A server, and a directory for its socket files; both gone in the end. */
+class Stage implements AsyncDisposable {
+  readonly directory = Deno.makeTempDirSync({ prefix: "fleet-api-" });
+  readonly logged: string[] = [];
+  readonly #servers: Server[] = [];
+
+  path(name = "fleet.sock"): string {
+    return `${this.directory}/${name}`;
+  }
+
+  unix(name?: string): ListenSpec {
+    return { kind: "unix", path: this.path(name) };
+  }
+
+  async serve(handler: Handler, ...listen: ListenSpec[]): Promise<Server> {
+    const log: Log = (level, message, fields) => {
+      if (level !== "debug") this.logged.push(fields === undefined ? message : `${message} ${JSON.stringify(fields)}`);
+    };
+    const server = await serve({ handler, listen, credentials: { policy: {} }, log, clock: systemClock });
+    this.#servers.push(server);
+    return server;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const server of this.#servers) await server.close();
+    await Deno.remove(this.directory, { recursive: true });
+  }
+}
+
+/** A server as those see it who connect to it. */
+type Address = Pick<Server, "addresses">;
+
+const portOf = (server: Address) => Number(server.addresses[0]?.split(":").at(-1));
+
+function connect(server: Address): Promise<Deno.Conn> {
+  const address = server.addresses[0] as string;
+  return address.startsWith("unix:")
+    ? Deno.connect({ transport: "unix", path: address.slice("unix:".length) })
+    : Deno.connect({ hostname: "127.0.0.1", port: portOf(server) });
+}
+
+/** Sends bytes as they are, and reads until the server closes the connection. */
+async function talk(server: Address, text: string): Promise<string> {
+  using connection = await connect(server);
+  await write(connection, text);
+  return await readUntil(connection, () => false);
+}
+
+async function write(connection: Deno.Conn, text: string): Promise<void> {
+  const bytes = new TextEncoder().encode(text);
+  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+}
+
+/** Reads until what has come is enough, or the other side closes. */
+async function readUntil(connection: Deno.Conn, enough: (text: string) => boolean): Promise<string> {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(65536);
+  let text = "";
+  const timer = setTimeout(() => connection.close(), deadline_ms);
+  try {
+    while (!enough(text)) {
+      const count = await connection.read(buffer);
+      if (count === null) break;
+      text += decoder.decode(buffer.subarray(0, count), { stream: true });
+    }
+    return text;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const get = (path: string, host = "localhost") => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
+
+Deno.test("the API over sockets", async (test) => {
+  await using api = await ApiFixture.open();
+  await using stage = await new Stage();
+  await api.put("a\\x2db.service");
+  for (const spec of [tcp, stage.unix()]) {
+    const server = await stage.serve(api.handler, spec);
+    await test.step(`${spec.kind}: says where`, () => {
+      const expected = spec.kind === "unix" ? `unix:${spec.path}` : `127.0.0.1:${portOf(server)}`;
+      assert.deepEqual(server.addresses, [expected]);
+    });
+    await test.step(`${spec.kind}: an answer`, async () => {
+      const answer = await talk(server, get("/fleet/v1/units"));
+      assert.match(answer, /^HTTP\/1.1 200 OK\r\n/);
+      assert.match(answer, /\r\nserver: fleetd\/1\.2\.3\r\n/i);
+      assert.match(answer, /\r\n\r\n\{"units":\[\{.*\}\]\}$/);
+    });
+    await test.step(`${spec.kind}: names and hosts that no URL can hold`, async () => {
+      for (const host of ["", ...spec.kind === "unix" ? ["domain_sock", "/var/run/fleet.sock"] : []]) {
+        assert.match(await talk(server, get("/fleet/v1/units/a\\x2db.service", host)), /^HTTP\/1.1 200 OK\r\n/);
+      }
+    });
+    await test.step(`${spec.kind}: the log says who has asked for what`, async () => {
+      const told = stage.logged.length;
+      await talk(server, get("/fleet/v1/units").replace("GET", "DELETE"));
+      const [line, ...rest] = stage.logged.slice(told);
+      assert.deepEqual(rest, []);
+      const who = spec.kind === "unix"
+        ? `"peer":"unix","pid":${Deno.pid},"uid":${Deno.uid()},"gid":${Deno.gid()}`
+        : '"peer":"127\\.0\\.0\\.1:\\d+"';
+      const what = '"method":"DELETE","path":"/fleet/v1/units","code":405';
+      assert.match(line!, new RegExp(`^an API request was answered \\{${who},${what}\\}$`));
+    });
+    await test.step(`${spec.kind}: a path that is not canonical`, async () => {
+      const answer = await talk(server, get("/fleet/v1/x/..//units"));
+      assert.match(answer, /^HTTP\/1.1 301 Moved Permanently\r\n/);
+      assert.match(answer, /\r\nlocation: \/fleet\/v1\/units\r\n/i);
+    });
+    await test.step(`${spec.kind}: headers are written as fleet 1.0 writes them`, async () => {
+      const moved = await talk(server, get("/fleet/v1/x/..//units"));
+      assert.match(moved, /\r\nLocation: \/fleet\/v1\/units\r\n/);
+      const list = await talk(server, get("/fleet/v1/units"));
+      for (const name of ["Content-Type: application/json", "Server: fleetd/1.2.3", "Content-Length: ", "Date: "]) {
+        assert.ok(list.includes(`\r\n${name}`), list);
+      }
+      assert.doesNotMatch(list.split("\r\n\r\n")[0]!, /\r\n[a-z]/, "no name is in lower case");
+    });
+    await test.step(`${spec.kind}: characters of HTML are escaped in JSON`, async () => {
+      await api.put("html.service", "inactive", "[Service]\nExecStart=/bin/sh -c 'a <b >c && d'");
+      const unit = await talk(server, get("/fleet/v1/units/html.service"));
+      assert.match(unit, /'a \\u003cb \\u003ec \\u0026\\u0026 d'/);
+      const refusal = await talk(server, get("/fleet/v1/events?kind=%3Cb%3E%26"));
+      assert.match(refusal, /\\u003cb\\u003e\\u0026/);
+      for (const text of [unit, refusal]) assert.doesNotMatch(text.split("\r\n\r\n")[1]!, /[<>&\u2028]/);
+      await api.send("DELETE", "/fleet/v1/units/html.service");
+    });
+    await test.step(`${spec.kind}: HEAD is not supported`, async () => {
+      const answer = await talk(server, get("/fleet/v1/units").replace("GET", "HEAD"));
+      assert.match(answer, /^HTTP\/1.1 405 Method Not Allowed\r\n/);
+      assert.match(answer, /\r\n\r\n$/);
+    });
+    await test.step(`${spec.kind}: several requests on one connection, with bodies and without`, async () => {
+      using connection = await connect(server);
+      const body = '{"desiredState":"loaded"}';
+      const requests: readonly (readonly [request: string, answer: RegExp])[] = [
+        [
+          `PUT /fleet/v1/units/a%5Cx2db.service HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+          /^HTTP\/1.1 204 No Content\r\n/,
+        ],
+        [
+          `PUT /fleet/v1/units/a%5Cx2db.service HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${
+            body.length.toString(16)
+          }\r\n${body}\r\n0\r\n\r\n`,
+          /^HTTP\/1.1 204 No Content\r\n/,
+        ],
+        [
+          "PUT /fleet/v1/units/a.service HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+          /expected 1 Content-Type, got 2/,
+        ],
+        [
+          "PUT /fleet/v1/units/a.service HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}",
+          /expected 1 Content-Type, got 0/,
+        ],
+        ["GET /fleet/v1/state HTTP/1.1\r\nHost: localhost\r\n\r\n", /\{\}$/],
+      ];
+      for (const [request, expected] of requests) {
+        await write(connection, request);
+        const answer = await readUntil(connection, (text) => /\r\n\r\n[^]*\}$|^HTTP\/1.1 204[^]*\r\n\r\n$/.test(text));
+        assert.match(answer, expected);
+      }
+    });
+    await test.step(`${spec.kind}: a chunked body that grows beyond the limit`, async () => {
+      const head = "PUT /fleet/v1/units/a.service HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
+        "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+      const answer = await talk(
+        server,
+        head + `${(1024 * 1024 + 1).toString(16)}\r\n${"x".repeat(1024 * 1024 + 1)}\r\n0\r\n\r\n`,
+      );
+      assert.match(answer, /^HTTP\/1.1 413 /);
+    });
+  }
+});
+
+Deno.test("what is no HTTP request is refused, and the connection closed", async (test) => {
+  await using stage = await new Stage();
+  const server = await stage.serve(hello, tcp);
+  const cases: readonly (readonly [name: string, sent: string, status: string, body: string])[] = [
+    ["garbage", "GARBAGE\r\n\r\n", "400 Bad Request", errorText(400, "malformed HTTP request")],
+    ["another protocol", "\x16\x03\x01\x02\x00\x01\x00", "400 Bad Request", errorText(400, "malformed HTTP request")],
+    [
+      "an endless header",
+      `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${"y".repeat(100_000)}\r\n\r\n`,
+      "431 Request Header Fields Too Large",
+      errorText(431, "request header exceeds maximum length (32768)"),
+    ],
+  ];
+  for (const [name, sent, status, body] of cases) {
+    await test.step(name, async () => {
+      const answer = await talk(server, sent);
+      assert.ok(answer.startsWith(`HTTP/1.1 ${status}\r\nServer: fleetd/${version}\r\n`), answer);
+      assert.ok(answer.endsWith(`\r\n\r\n${body}`), answer);
+    });
+  }
+  await test.step("and the next is served", async () => {
+    assert.match(await talk(server, get("/x")), /hello \/x$/);
+  });
+});
+
+Deno.test("socket files", async (test) => {
+  await using stage = await new Stage();
+  await test.step("made, and removed at the end", async () => {
+    const server = await stage.serve(hello, stage.unix());
+    assert.ok(Deno.lstatSync(stage.path()).isSocket);
+    await server.close();
+    assert.ok(!existsSync(stage.path()));
+  });
+  await test.step("one that nobody listens on any more is replaced", async () => {
+    await leaveSocketFile(stage.path());
+    const server = await stage.serve(hello, stage.unix());
+    assert.match(await talk(server, get("/x")), /hello \/x$/);
+    assert.deepEqual(stage.logged, [
+      `removing a socket file that nobody listens on any more {"path":"${stage.path()}"}`,
+    ]);
+    await server.close();
+  });
+  await test.step("one that somebody answers at is left alone", async () => {
+    const first = await stage.serve(hello, stage.unix());
+    await assert.rejects(stage.serve(hello, stage.unix()), {
+      message: `cannot listen on unix:${stage.path()}: another program answers there: stop it, or name another path`,
+    });
+    assert.match(await talk(first, get("/x")), /hello \/x$/);
+    await first.close();
+  });
+  await test.step("a file that is no socket is left alone", async () => {
+    Deno.writeTextFileSync(stage.path(), "precious");
+    await assert.rejects(stage.serve(hello, stage.unix()), {
+      message:
+        `cannot listen on unix:${stage.path()}: there is a file that is no socket: name another path, or remove the file`,
+    });
+    assert.equal(Deno.readTextFileSync(stage.path()), "precious");
+    Deno.removeSync(stage.path());
+  });
+});
+
+/** A socket file as a killed process leaves it. */
+async function leaveSocketFile(path: string): Promise<void> {
+  const program = `require("node:net").createServer().listen(${
+    JSON.stringify(path)
+  }, () => process.kill(process.pid, "SIGKILL"))`;
+  const { signal } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--ext=cjs", program],
+    stdout: "null",
+    stderr: "null",
+  }).output();
+  assert.equal(signal, "SIGKILL");
+  assert.ok(Deno.lstatSync(path).isSocket);
+}
+
+Deno.test("an address that another program has", async () => {
+  await using stage = await new Stage();
+  const taken = await stage.serve(hello, tcp);
+  const port = portOf(taken);
+  await assert.rejects(stage.serve(hello, stage.unix(), { kind: "tcp", host: "127.0.0.1", port }), {
+    message: `cannot listen on 127.0.0.1:${port}: another program listens there: stop it, or name another address`,
+  });
+  assert.ok(!existsSync(stage.path()), "what was opened before is closed again");
+});
+
+Deno.test("a file descriptor that is no socket", async () => {
+  await using stage = await new Stage();
+  await assert.rejects(
+    stage.serve(hello, { kind: "fd", fd: 999 }),
+    /^Error: cannot serve on file descriptor 999: systemd passes/,
+  );
+});
+
+Deno.test("closing", async (test) => {
+  await using stage = await new Stage();
+  await test.step("event streams and unused connections are ended at once", async () => {
+    await using api = await ApiFixture.open();
+    const server = await stage.serve(api.handler, tcp);
+    using unused = await connect(server);
+    using stream = await connect(server);
+    await write(stream, "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await readUntil(stream, (text) => text.includes("event: synced"));
+    const closed = server.close();
+    assert.match(await readUntil(stream, () => false), /\r\n0\r\n\r\n$|^0\r\n\r\n$/, "the stream ends as it should");
+    assert.equal(await readUntil(unused, () => false), "");
+    await closed;
+  });
+  await test.step("an answer that is under way is finished", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const arrived = Promise.withResolvers<void>();
+    const server = await stage.serve(async () => {
+      arrived.resolve();
+      await promise;
+      return new Response("done");
+    }, tcp);
+    using connection = await connect(server);
+    await write(connection, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await arrived.promise;
+    const closed = server.close();
+    resolve();
+    assert.match(await readUntil(connection, () => false), /\r\n\r\ndone$/);
+    await closed;
+  });
+  await test.step("an answer that does not come is cut off", async () => {
+    const arrived = Promise.withResolvers<void>();
+    const never = Promise.withResolvers<Response>();
+    const server = await stage.serve(() => {
+      arrived.resolve();
+      return never.promise;
+    }, tcp);
+    using connection = await connect(server);
+    await write(connection, get("/"));
+    await arrived.promise;
+    const closed = server.close();
+    assert.equal(await readUntil(connection, () => false), "");
+    await closed;
+    never.resolve(new Response());
+  });
+  await test.step("twice is once, and then nobody is served", async () => {
+    const server = await stage.serve(hello, tcp);
+    const port = portOf(server);
+    await Promise.all([server.close(), server.close()]);
+    await assert.rejects(Deno.connect({ hostname: "127.0.0.1", port }), Deno.errors.ConnectionRefused);
+  });
+});
+
+Deno.test("a client that leaves ends its stream's watch", async () => {
+  await using api = await ApiFixture.open();
+  await using stage = await new Stage();
+  const ended = Promise.withResolvers<void>();
+  const watch = async function* (signal: AbortSignal) {
+    try {
+      yield* api.registry.watch(signal);
+    } finally {
+      ended.resolve();
+    }
+  };
+  const server = await stage.serve(api.handlerOver(Object.create(api.registry, { watch: { value: watch } })), tcp);
+  const connection = await connect(server);
+  await write(connection, "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await readUntil(connection, (text) => text.includes("event: synced"));
+  connection.close();
+  await ended.promise;
+});
+
+/** What a daemon does with its sockets, and no more: says where it serves, and closes at the end of its input. */
+const program = `
+import { inheritedSockets, serve } from ${JSON.stringify(new URL("./server.ts", import.meta.url).href)};
+import { systemClock as clock } from ${JSON.stringify(new URL("../../host/system_clock.ts", import.meta.url).href)};
+const handler = (_request, peer) => Promise.resolve(new Response("hello " + peer.target));
+const server = await serve({ handler, listen: inheritedSockets(), credentials: { policy: {} }, log: () => {}, clock });
+console.log(JSON.stringify(server.addresses));
+await Deno.stdin.read(new Uint8Array(1));
+await server.close();
+console.log("closed");
+`;
+
+/** A port that was free a moment ago. */
+async function freePort(stage: Stage): Promise<number> {
+  const server = await stage.serve(hello, tcp);
+  await server.close();
+  return portOf(server);
+}
+
+Deno.test("sockets that systemd passes, unix and TCP", async (test) => {
+  await using stage = await new Stage();
+  const cache = Deno.env.get("DENO_DIR");
+  const config = new URL("../../../deno.json", import.meta.url).pathname;
+  const script = stage.path("program.ts");
+  Deno.writeTextFileSync(script, program);
+  const child = new Deno.Command("systemd-socket-activate", {
+    args: [
+      ...[
+        "--listen",
+        stage.path("one.sock"),
+        "--listen",
+        `127.0.0.1:${await freePort(stage)}`,
+        "--listen",
+        stage.path("two.sock"),
+      ],
+      ...(cache ? ["--setenv", `DENO_DIR=${cache}`] : []),
+      ...[Deno.execPath(), "run", "-A", "--config", config, script],
+    ],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const errors = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  for (let said = ""; !said.includes("two.sock");) {
+    const { done, value } = await errors.read();
+    assert.ok(!done, said);
+    said += value;
+  }
+  // The program is started for the first connection, and finds it waiting.
+  const unix = (name: string): Address => ({ addresses: [`unix:${stage.path(name)}`] });
+  assert.match(await talk(unix("one.sock"), get("/one")), /hello \/one$/);
+  const addresses = JSON.parse((await output.read()).value ?? "") as string[];
+  await test.step("are named as far as they can be", () => {
+    assert.deepEqual(addresses.map((each) => each.replace(/\d+$/, "N")), ["fd:N", "127.0.0.1:N", "fd:N"]);
+  });
+  await test.step("are all served", async () => {
+    assert.match(await talk(unix("two.sock"), get("/two")), /hello \/two$/);
+    const server = { addresses: [addresses[1] as string] };
+    assert.match(await talk(server, get("/three")), /hello \/three$/);
+  });
+  await test.step("are left in place at the end: they are systemd's", async () => {
+    const stdin = child.stdin.getWriter();
+    await stdin.close();
+    assert.equal((await output.read()).value, "closed\n");
+    assert.ok(Deno.lstatSync(stage.path("one.sock")).isSocket);
+    assert.ok(Deno.lstatSync(stage.path("two.sock")).isSocket);
+  });
+  assert.equal((await child.status).code, 0);
+  while (!(await errors.read()).done);
+  while (!(await output.read()).done);
+});

@@ -1,0 +1,91 @@
+/**
+ * `/machines`: the machines that are present, and their dynamic metadata.
+ *
+ * @module
+ */
+
+import { messageOf } from "../../../runtime/log.ts";
+import { StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../../registry/mod.ts";
+import type { Machine, MachineId } from "../../../registry/model.ts";
+import type { Api, Call } from "../context.ts";
+import { machineEntity } from "../v1/entities.ts";
+import { type Entries, pageText, requestedPage } from "../http/pages.ts";
+import { emptyReply, errorReply } from "../http/responses.ts";
+import { decode } from "../v1/decode.ts";
+import { metadataRequest } from "../v1/schemas.ts";
+
+/** Longest machine ID and metadata key that are accepted, in characters. */
+const maxPart = 256;
+
+/** Longest metadata value that is accepted, in characters. */
+const maxValue = 4096;
+
+interface Operation {
+  readonly machine: MachineId;
+  readonly key: string;
+  /** "" hides the key. */
+  readonly value: string;
+}
+
+const entries: Entries<Machine> = {
+  key: ({ id }) => id,
+  text: (machine) => JSON.stringify(machineEntity(machine)),
+};
+
+/** GET `/machines`. */
+export async function listMachines(api: Api, { query, peer }: Call): Promise<Response> {
+  const asked = requestedPage(query, api.pageSize);
+  if ("refusal" in asked) return errorReply(400, asked.refusal);
+  const machines = api.lists.machines(await api.registry.read());
+  return api.answers.json(pageText("machines", machines, asked, entries), peer.whenOver);
+}
+
+/** PATCH `/machines`: all operations are checked first, then carried out one after the other. */
+export async function patchMachines(api: Api, call: Call): Promise<Response> {
+  const body = await api.bodies.readJson(call.request, call.peer.body);
+  if ("refusal" in body) return errorReply(body.code, body.refusal);
+  const operations = readOperations(body.value);
+  if (typeof operations === "string") return errorReply(400, operations);
+  try {
+    for (const operation of operations) await api.registry.commit({ kind: "metadata", ...operation });
+  } catch (error) {
+    if ([StoreUnavailableError, WrongStoreError, StoreLimitError].some((kind) => error instanceof kind)) throw error;
+    api.log("error", "machine metadata could not be written", { error: messageOf(error) });
+    return errorReply(500, messageOf(error));
+  }
+  return emptyReply(204, { "Content-Type": "application/json" });
+}
+
+function readOperations(value: unknown): Operation[] | string {
+  // What cannot be decoded is told before what makes no sense, whichever comes first.
+  const decoded = decode(metadataRequest, value, "body");
+  if ("refusal" in decoded) return decoded.refusal;
+  const operations: Operation[] = [];
+  for (const item of decoded.value as readonly RawOperation[]) {
+    const operation = checkOperation(item);
+    if (typeof operation === "string") return operation;
+    operations.push(operation);
+  }
+  return operations;
+}
+
+/** As {@link metadataRequest} describes it. */
+interface RawOperation {
+  readonly op: string;
+  readonly path: string;
+  readonly value: string | { readonly value: string };
+}
+
+function checkOperation({ op, path, value: given }: RawOperation): Operation | string {
+  const value = typeof given === "string" ? given : given.value;
+  if (op !== "add" && op !== "remove" && op !== "replace") return "invalid op: expect add, remove, or replace";
+  const [, machine = "", key = ""] = /^\/([^/]+)\/metadata\/([A-Za-z0-9_.-]+)$/.exec(path) ?? [];
+  if (machine === "") return "machine metadata path invalid";
+  if (machine.length > maxPart || key.length > maxPart) {
+    return `machine metadata path invalid: machine ID and key have at most ${maxPart} characters`;
+  }
+  if (op === "remove") return { machine, key, value: "" };
+  if (value === "") return "invalid value: add and replace require a value";
+  if (value.length > maxValue) return `invalid value: exceeds maximum length (${maxValue})`;
+  return { machine, key, value };
+}
