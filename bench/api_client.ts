@@ -4,7 +4,7 @@
  * @module
  */
 
-import { serverEvents } from "../ctl/server_events.ts";
+import { serverEvents } from "../ctl/api/sse.ts";
 import type { StateEvent, UnitEvent, UnitOptionEntity } from "../daemon/api/v1/types.ts";
 
 const base = "http://localhost/fleet/v1";

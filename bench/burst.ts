@@ -4,7 +4,7 @@
  * @module
  */
 
-import { inParallel } from "../ctl/concurrency.ts";
+import { inParallel } from "../runtime/parallel.ts";
 import { isActive, isGone } from "./api_client.ts";
 import { pause, type Setting, timed, unitOptions, unitText } from "./setting.ts";
 import { compare, type Comparison, summarize, type Summary } from "./statistics.ts";

@@ -6,7 +6,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { FakeApi } from "../ctl/fake_api.ts";
+import { FakeApi } from "../ctl/testing/fake_api.ts";
 import { summarize, summaryCells, summaryHeads, table } from "./statistics.ts";
 
 /** What fleetctl has set itself: milliseconds above the floor. */

@@ -5,18 +5,18 @@
  */
 
 import type { Cluster } from "../registry/model.ts";
-import { type ApiClient, createApiClient } from "./api.ts";
-import type { Flags } from "./args.ts";
-import { runFleetctl, type Start } from "./cli.ts";
-import { type ClientSettings, connect, readTls } from "./client.ts";
-import { ClientSetupError } from "./endpoint.ts";
-import { apiTimeout_s, timeoutFlagName } from "./global_flags.ts";
-import { InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./io.ts";
-import type { ForwardedSockets } from "./ssh/forwarded_sockets.ts";
+import { type ApiClient, createApiClient } from "./api/client.ts";
+import type { Flags } from "./cli/argv.ts";
+import { runFleetctl, type Start } from "./cli/run.ts";
+import { type ClientSettings, connect, readTls } from "./api/http.ts";
+import { ClientSetupError } from "./api/endpoint.ts";
+import { apiTimeout_s, timeoutFlagName } from "./cli/global_flags.ts";
+import { InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./terminal/port.ts";
+import type { ForwardedSockets } from "./ssh/socket_forward.ts";
 import type { SshHosts } from "./ssh/hosts.ts";
 import type { SshConnection } from "./ssh/port.ts";
-import { LazyHosts } from "./lazy_hosts.ts";
-import { interrupted, terminal } from "./terminal.ts";
+import { LazyHosts } from "./ssh/lazy.ts";
+import { interrupted, terminal } from "./terminal/deno.ts";
 import { version } from "./version.ts";
 
 // The API and etcd are asked directly, as fleet 1.0 did: neither fetch nor gRPC may find a proxy in the environment.
@@ -124,7 +124,7 @@ async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
 async function warnIfOld(registry: { read(): Promise<Cluster> }, io: Io): Promise<void> {
   try {
     const { machines } = await registry.read();
-    const { olderThanCluster } = await import("./version_check.ts");
+    const { olderThanCluster } = await import("./api/version_skew.ts");
     const warning = olderThanCluster(version, [...machines.values()].map((machine) => machine.version));
     if (warning !== undefined) io.err(warning);
   } catch (error) {
@@ -139,7 +139,7 @@ function tlsFiles(flags: Flags): Pick<ClientSettings, "caFile" | "certFile" | "k
 /** What sends requests through `--tunnel`, once it stands. Throws {@link ClientSetupError} if it does not. */
 async function tunnelled(flags: Flags, io: Io): Promise<NonNullable<ClientSettings["wire"]>> {
   const [{ tunnelledFetch }, tunnel] = await Promise.all([
-    import("./ssh/tunnelled_fetch.ts"),
+    import("./ssh/tunnel.ts"),
     standingTunnel(flags, io),
   ]);
   return (socket, tls) => tunnelledFetch(tunnel, socket, tls, io);
@@ -147,7 +147,7 @@ async function tunnelled(flags: Flags, io: Io): Promise<NonNullable<ClientSettin
 
 /** What leads to etcd through `--tunnel`, once it stands. Throws {@link ClientSetupError} if it does not. */
 async function forwardedSockets(flags: Flags, io: Io): Promise<ForwardedSockets> {
-  const { ForwardedSockets } = await import("./ssh/forwarded_sockets.ts");
+  const { ForwardedSockets } = await import("./ssh/socket_forward.ts");
   return new ForwardedSockets(await standingTunnel(flags, io));
 }
 

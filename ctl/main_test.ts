@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FakeApi } from "./fake_api.ts";
+import { FakeApi } from "./testing/fake_api.ts";
 import { version } from "./version.ts";
 
 const main = new URL("./main.ts", import.meta.url).pathname;

@@ -6,13 +6,13 @@
  */
 
 import assert from "node:assert/strict";
-import { runFleetctl } from "./cli.ts";
-import { FakeApi, refusal } from "./fake_api.ts";
-import { FakeHosts } from "./fake_hosts.ts";
-import { FakeIo, usageOf } from "./fake_io.ts";
-import type { Flags } from "./args.ts";
-import { globalFlags } from "./global_flags.ts";
-import { DialError } from "./io.ts";
+import { runFleetctl } from "./cli/run.ts";
+import { FakeApi, refusal } from "./testing/fake_api.ts";
+import { FakeHosts } from "./testing/fake_remote.ts";
+import { FakeIo, usageOf } from "./testing/fake_terminal.ts";
+import type { Flags } from "./cli/argv.ts";
+import { globalFlags } from "./cli/global_flags.ts";
+import { DialError } from "./terminal/port.ts";
 import { version } from "./version.ts";
 
 const id = "454c34ef00000000000000000000cafe";

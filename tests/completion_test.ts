@@ -1,7 +1,7 @@
 /** Command lines are completed in real shells, each on a terminal of its own. */
 
 import assert from "node:assert/strict";
-import { FakeApi } from "../ctl/fake_api.ts";
+import { FakeApi } from "../ctl/testing/fake_api.ts";
 import { must, until } from "./cluster/process.ts";
 
 const main = new URL("../ctl/main.ts", import.meta.url).pathname;

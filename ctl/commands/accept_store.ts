@@ -1,8 +1,8 @@
 import type { AcceptedStoreEntity } from "../../daemon/api/v1/types.ts";
-import { ApiError } from "../api.ts";
-import { type Command, exitFailure } from "../command.ts";
-import { yesFlag } from "../desired_state.ts";
-import { complain, say } from "../io.ts";
+import { ApiError } from "../api/client.ts";
+import { type Command, exitFailure } from "../cli/command.ts";
+import { yesFlag } from "../units/set_state.ts";
+import { complain, say } from "../terminal/port.ts";
 
 /** HTTP status of a daemon that has no store to accept. */
 const conflict = 409;

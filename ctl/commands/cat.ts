@@ -1,10 +1,10 @@
 import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { UsageError } from "../args.ts";
-import { type Command, type Context, exitFailure } from "../command.ts";
-import { suggestion } from "../desired_state.ts";
-import { complain, reasonOf } from "../io.ts";
-import { optionsOf } from "../unit_source.ts";
+import { UsageError } from "../cli/argv.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
+import { suggestion } from "../units/set_state.ts";
+import { complain, reasonOf } from "../terminal/port.ts";
+import { optionsOf } from "../units/resolve_source.ts";
 
 /** `fleetctl cat`: prints a unit's file. */
 export const cat: Command = {

@@ -1,8 +1,8 @@
-import type { ApiClient } from "../api.ts";
-import { flagsByName, type FlagSpec, type FlagValue, flagValue } from "../args.ts";
-import type { Command, Context } from "../command.ts";
-import { globalFlags } from "../global_flags.ts";
-import { type Io, reasonOf } from "../io.ts";
+import type { ApiClient } from "../api/client.ts";
+import { flagsByName, type FlagSpec, type FlagValue, flagValue } from "../cli/argv.ts";
+import type { Command, Context } from "../cli/command.ts";
+import { globalFlags } from "../cli/global_flags.ts";
+import { type Io, reasonOf } from "../terminal/port.ts";
 
 /** What a word can name in the cluster. */
 type Kind = "unit" | "machine";

@@ -1,5 +1,5 @@
-import { UsageError } from "../args.ts";
-import type { Command } from "../command.ts";
+import { UsageError } from "../cli/argv.ts";
+import type { Command } from "../cli/command.ts";
 
 /** `fleetctl completion`: what a shell needs to complete command lines. */
 export const completion: Command = {

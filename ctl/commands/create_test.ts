@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { FakeApi, refusal } from "../fake_api.ts";
-import { FakeIo, fleetctl } from "../fake_io.ts";
+import { FakeApi, refusal } from "../testing/fake_api.ts";
+import { FakeIo, fleetctl } from "../testing/fake_terminal.ts";
 
 const hello = "[Service]\nExecStart=/bin/sleep 1\n";
 const other = "[Service]\nExecStart=/bin/sleep 2\n";

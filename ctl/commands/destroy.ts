@@ -1,4 +1,4 @@
-import { type Command, exitFailure } from "../command.ts";
+import { type Command, exitFailure } from "../cli/command.ts";
 import {
   attemptsOf,
   blockAttemptsFlag,
@@ -9,10 +9,10 @@ import {
   noUnitsGiven,
   timeoutFlag,
   yesFlag,
-} from "../desired_state.ts";
-import { atOnce, gone, type Judge } from "../goals.ts";
-import { complain, say } from "../io.ts";
-import { type UnitWait, waitForUnits } from "../wait.ts";
+} from "../units/set_state.ts";
+import { atOnce, gone, type Judge } from "../waiting/conditions.ts";
+import { complain, say } from "../terminal/port.ts";
+import { type UnitWait, waitForUnits } from "../waiting/wait_for_units.ts";
 
 /** `fleetctl destroy`: removes units from the cluster. */
 export const destroy: Command = {

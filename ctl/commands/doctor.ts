@@ -1,11 +1,11 @@
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
-import type { Health } from "../api.ts";
-import { earliestExpiry, judgeExpiry } from "../certificate_expiry.ts";
-import { type Command, type Context, exitFailure } from "../command.ts";
-import { inParallel } from "../concurrency.ts";
-import { reasonOf, say } from "../io.ts";
-import { machineLegend } from "../machines.ts";
-import { sshPortFlag, sshPortOf } from "../ssh_target.ts";
+import type { Health } from "../api/client.ts";
+import { earliestExpiry, judgeExpiry } from "../api/certificate_expiry.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
+import { inParallel } from "../../runtime/parallel.ts";
+import { reasonOf, say } from "../terminal/port.ts";
+import { machineLegend } from "../machines/format.ts";
+import { sshPortFlag, sshPortOf } from "../machines/select.ts";
 import { version } from "../version.ts";
 
 /** `fleetctl doctor`: is everything as it should be, and if not, what to do. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { FakeApi, refusal } from "../fake_api.ts";
-import { FakeHosts } from "../fake_hosts.ts";
-import { FakeIo, fleetctl } from "../fake_io.ts";
+import { FakeApi, refusal } from "../testing/fake_api.ts";
+import { FakeHosts } from "../testing/fake_remote.ts";
+import { FakeIo, fleetctl } from "../testing/fake_terminal.ts";
 
 function cluster(): FakeApi {
   const api = new FakeApi();

@@ -1,14 +1,14 @@
 import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { UsageError } from "../args.ts";
-import { type Command, type Context, exitFailure } from "../command.ts";
-import { suggestion } from "../desired_state.ts";
-import { EventMemory, type ToldEvent } from "../event_memory.ts";
-import { isPattern, patternMatches } from "../globs.ts";
-import { complain, ReaderGoneError, reasonOf, say } from "../io.ts";
-import { machineIdLegend, machineLegend } from "../machines.ts";
-import type { ServerEvent } from "../server_events.ts";
-import { calendarDate, clockTime } from "../time_text.ts";
+import { UsageError } from "../cli/argv.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
+import { suggestion } from "../units/set_state.ts";
+import { EventMemory, type ToldEvent } from "../api/event_memory.ts";
+import { isPattern, patternMatches } from "../units/select.ts";
+import { complain, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
+import { machineIdLegend, machineLegend } from "../machines/format.ts";
+import type { ServerEvent } from "../api/sse.ts";
+import { calendarDate, clockTime } from "../output/time.ts";
 
 /** `fleetctl events`: what happens in the cluster, line by line. */
 export const events: Command = {

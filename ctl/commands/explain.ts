@@ -1,14 +1,14 @@
 import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { ApiError } from "../api.ts";
-import { UsageError } from "../args.ts";
-import { type Command, type Context, exitFailure } from "../command.ts";
-import { inParallel } from "../concurrency.ts";
-import { suggestion } from "../desired_state.ts";
-import { complain, reasonOf, say } from "../io.ts";
-import { isFormat, nothing, wrongFormat } from "../listing.ts";
-import { machineIdLegend, machineLegend } from "../machines.ts";
-import { alignedLines } from "../table.ts";
+import { ApiError } from "../api/client.ts";
+import { UsageError } from "../cli/argv.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
+import { inParallel } from "../../runtime/parallel.ts";
+import { suggestion } from "../units/set_state.ts";
+import { complain, reasonOf, say } from "../terminal/port.ts";
+import { isFormat, nothing, wrongFormat } from "../output/list.ts";
+import { machineIdLegend, machineLegend } from "../machines/format.ts";
+import { alignedLines } from "../output/table.ts";
 
 /** `fleetctl explain`: why a unit is where it is, or is not. */
 export const explain: Command = {
@@ -75,7 +75,7 @@ function isDocument(format: string): boolean {
 
 async function documentOf(explanation: ExplanationEntity, format: string): Promise<string> {
   if (format === "json") return JSON.stringify(explanation, undefined, 2) + "\n";
-  return (await import("../yaml.ts")).yamlObject(explanation);
+  return (await import("../output/yaml.ts")).yamlObject(explanation);
 }
 
 /** The lines of a page for people. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ExplanationEntity } from "../../daemon/api/v1/types.ts";
-import { FakeApi, refusal } from "../fake_api.ts";
-import { fleetctl, usageOf } from "../fake_io.ts";
+import { FakeApi, refusal } from "../testing/fake_api.ts";
+import { fleetctl, usageOf } from "../testing/fake_terminal.ts";
 
 const m1 = "454c34ef00000000000000000000cafe";
 const m2 = "7e5f6a1b00000000000000000000beef";

@@ -1,6 +1,6 @@
-import { UsageError } from "../args.ts";
-import { type Command, exitFailure } from "../command.ts";
-import { complain, DialError, reasonOf } from "../io.ts";
+import { UsageError } from "../cli/argv.ts";
+import { type Command, exitFailure } from "../cli/command.ts";
+import { complain, DialError, reasonOf } from "../terminal/port.ts";
 
 /** `fleetctl fd-forward`: what `--tunnel` runs on the other side to reach a unix domain socket there. */
 export const fdForward: Command = {

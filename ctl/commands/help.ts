@@ -1,4 +1,4 @@
-import type { Command } from "../command.ts";
+import type { Command } from "../cli/command.ts";
 
 /** `fleetctl help`: answered before a way to the cluster is looked for, so that it works without one. */
 export const help: Command = {

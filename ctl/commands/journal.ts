@@ -1,12 +1,12 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { UsageError } from "../args.ts";
-import { type Command, type Context, exitFailure } from "../command.ts";
-import { isGlobal, suggestion } from "../desired_state.ts";
-import { complain, ReaderGoneError, reasonOf, say } from "../io.ts";
-import { journalByApi } from "../journal_text.ts";
-import { runOnMachine, sshFlag } from "../on_machine.ts";
-import { machineByPrefix, sshPortFlag } from "../ssh_target.ts";
+import { UsageError } from "../cli/argv.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
+import { isGlobal, suggestion } from "../units/set_state.ts";
+import { complain, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
+import { journalByApi } from "../journal/read.ts";
+import { runOnMachine, sshFlag } from "../machines/run_on.ts";
+import { machineByPrefix, sshPortFlag } from "../machines/select.ts";
 import { logs } from "./logs.ts";
 
 /** `fleetctl journal`: what a unit has logged. */

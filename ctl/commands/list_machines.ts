@@ -1,9 +1,9 @@
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
-import { ApiError } from "../api.ts";
-import { type Command, exitFailure } from "../command.ts";
-import { complain, reasonOf } from "../io.ts";
-import { chosenFields, type Columns, listFlags, nothing, printList, textColumn } from "../listing.ts";
-import { machineIdLegend } from "../machines.ts";
+import { ApiError } from "../api/client.ts";
+import { type Command, exitFailure } from "../cli/command.ts";
+import { complain, reasonOf } from "../terminal/port.ts";
+import { chosenFields, type Columns, listFlags, nothing, printList, textColumn } from "../output/list.ts";
+import { machineIdLegend } from "../machines/format.ts";
 
 const columns: Columns<MachineEntity> = {
   machine: { text: (machine, full) => machineIdLegend(machine.id, full), json: (machine) => machine.id },

@@ -1,11 +1,11 @@
 import type { MachineEntity, UnitEntity } from "../../daemon/api/v1/types.ts";
 import { serializeUnitFile } from "../../systemd/unit_file.ts";
-import { type Command, exitFailure } from "../command.ts";
-import { findUnits, isGlobal } from "../desired_state.ts";
-import { complain, reasonOf } from "../io.ts";
-import { chosenFields, type Column, type Columns, listFlags, nothing, printList, textColumn } from "../listing.ts";
-import { machineLegend } from "../machines.ts";
-import { optionsOf } from "../unit_source.ts";
+import { type Command, exitFailure } from "../cli/command.ts";
+import { findUnits, isGlobal } from "../units/set_state.ts";
+import { complain, reasonOf } from "../terminal/port.ts";
+import { chosenFields, type Column, type Columns, listFlags, nothing, printList, textColumn } from "../output/list.ts";
+import { machineLegend } from "../machines/format.ts";
+import { optionsOf } from "../units/resolve_source.ts";
 
 interface Row {
   readonly unit: UnitEntity;

@@ -1,9 +1,9 @@
 import type { MachineEntity, UnitStateEntity } from "../../daemon/api/v1/types.ts";
-import { type Command, type Context, exitFailure } from "../command.ts";
-import { findUnits } from "../desired_state.ts";
-import { complain, reasonOf } from "../io.ts";
-import { chosenFields, type Columns, listFlags, nothing, printList, textColumn } from "../listing.ts";
-import { machineLegend } from "../machines.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
+import { findUnits } from "../units/set_state.ts";
+import { complain, reasonOf } from "../terminal/port.ts";
+import { chosenFields, type Columns, listFlags, nothing, printList, textColumn } from "../output/list.ts";
+import { machineLegend } from "../machines/format.ts";
 
 interface Row {
   readonly state: UnitStateEntity;

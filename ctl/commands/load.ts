@@ -1,6 +1,6 @@
-import type { Command } from "../command.ts";
-import { exitFailure } from "../command.ts";
-import { createUnits, creationFlags, replaceFlag } from "../creating.ts";
+import type { Command } from "../cli/command.ts";
+import { exitFailure } from "../cli/command.ts";
+import { createUnits, creationFlags, replaceFlag } from "../units/upload.ts";
 import {
   attemptsOf,
   blockAttemptsFlag,
@@ -11,9 +11,9 @@ import {
   tellFailures,
   timeoutFlag,
   yesFlag,
-} from "../desired_state.ts";
-import { having, loaded } from "../goals.ts";
-import { say } from "../io.ts";
+} from "../units/set_state.ts";
+import { having, loaded } from "../waiting/conditions.ts";
+import { say } from "../terminal/port.ts";
 
 /** `fleetctl load`: places units on machines without starting them. */
 export const load: Command = {

@@ -1,14 +1,14 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
-import { type Command, type Context, exitFailure } from "../command.ts";
-import { inParallel } from "../concurrency.ts";
-import { findUnits, isGlobal, noUnitsGiven } from "../desired_state.ts";
-import { complain, reasonOf, say } from "../io.ts";
-import { parseJournalEntry, TimeOrder } from "../journal_lines.ts";
-import { machineIdLegend } from "../machines.ts";
-import { journalByApi, linesOf } from "../journal_text.ts";
-import { linesOnMachine, sshFlag } from "../on_machine.ts";
-import { sshPortFlag } from "../ssh_target.ts";
-import { clockTime } from "../time_text.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
+import { inParallel } from "../../runtime/parallel.ts";
+import { findUnits, isGlobal, noUnitsGiven } from "../units/set_state.ts";
+import { complain, reasonOf, say } from "../terminal/port.ts";
+import { parseJournalEntry, TimeOrder } from "../journal/merge.ts";
+import { machineIdLegend } from "../machines/format.ts";
+import { journalByApi, linesOf } from "../journal/read.ts";
+import { linesOnMachine, sshFlag } from "../machines/run_on.ts";
+import { sshPortFlag } from "../machines/select.ts";
+import { clockTime } from "../output/time.ts";
 
 /** `fleetctl logs`: the journals of several units as one. */
 export const logs: Command = {

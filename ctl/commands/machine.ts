@@ -1,8 +1,8 @@
-import { UsageError } from "../args.ts";
-import { type Command, type Context, exitFailure } from "../command.ts";
-import { complain, reasonOf, say } from "../io.ts";
-import { machineLegend } from "../machines.ts";
-import { machineByPrefix } from "../ssh_target.ts";
+import { UsageError } from "../cli/argv.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
+import { complain, reasonOf, say } from "../terminal/port.ts";
+import { machineLegend } from "../machines/format.ts";
+import { machineByPrefix } from "../machines/select.ts";
 
 /** `fleetctl machine label`: dynamic metadata. */
 export const machine: Command = {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { FakeApi, refusal } from "../fake_api.ts";
-import { FakeHosts } from "../fake_hosts.ts";
-import { FakeIo, fleetctl, usageOf } from "../fake_io.ts";
-import { parseJournalEntry, TimeOrder } from "../journal_lines.ts";
-import { clockTime } from "../time_text.ts";
+import { FakeApi, refusal } from "../testing/fake_api.ts";
+import { FakeHosts } from "../testing/fake_remote.ts";
+import { FakeIo, fleetctl, usageOf } from "../testing/fake_terminal.ts";
+import { parseJournalEntry, TimeOrder } from "../journal/merge.ts";
+import { clockTime } from "../output/time.ts";
 import { version } from "../version.ts";
-import { commands } from "./mod.ts";
+import { commands } from "./index.ts";
 
 const id = "454c34ef00000000000000000000cafe";
 const now = clockTime(Date.UTC(2026, 0, 1, 0, 0, 7));

@@ -1,7 +1,7 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
-import { type Command, type Context, exitFailure } from "../command.ts";
-import { inParallel } from "../concurrency.ts";
-import { createUnits, creationFlags } from "../creating.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
+import { inParallel } from "../../runtime/parallel.ts";
+import { createUnits, creationFlags } from "../units/upload.ts";
 import {
   attemptsOf,
   blockAttemptsFlag,
@@ -10,13 +10,13 @@ import {
   noUnitsGiven,
   tellFailures,
   timeoutFlag,
-} from "../desired_state.ts";
-import { complain, say } from "../io.ts";
-import { askForRestart, restartUnits, startWait } from "../restarting.ts";
-import { maxParallel, maxParallelFlag } from "../rolling.ts";
-import { settleFlag } from "../settling.ts";
-import { optionsOf } from "../unit_source.ts";
-import { type WaitFailure, waitForUnits } from "../wait.ts";
+} from "../units/set_state.ts";
+import { complain, say } from "../terminal/port.ts";
+import { askForRestart, restartUnits, startWait } from "../units/restart.ts";
+import { maxParallel, maxParallelFlag } from "../units/rolling.ts";
+import { settleFlag } from "../waiting/settling.ts";
+import { optionsOf } from "../units/resolve_source.ts";
+import { type WaitFailure, waitForUnits } from "../waiting/wait_for_units.ts";
 
 /** `fleetctl restart`: restarts units where they are, one after the other. */
 export const restart: Command = {

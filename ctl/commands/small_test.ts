@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { FakeApi, refusal } from "../fake_api.ts";
-import { FakeIo, fleetctl } from "../fake_io.ts";
-import { DialError } from "../io.ts";
+import { FakeApi, refusal } from "../testing/fake_api.ts";
+import { FakeIo, fleetctl } from "../testing/fake_terminal.ts";
+import { DialError } from "../terminal/port.ts";
 import { version } from "../version.ts";
-import { commands } from "./mod.ts";
+import { commands } from "./index.ts";
 
 const cases: { name: string; line: string; status?: number; stdout?: string; stderr?: string }[] = [
   {

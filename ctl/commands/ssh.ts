@@ -1,9 +1,9 @@
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
-import { UsageError } from "../args.ts";
-import { type Command, type Context, exitFailure } from "../command.ts";
-import { complain, reasonOf } from "../io.ts";
-import { exitSshFailure } from "../on_machine.ts";
-import { machineByAny, machineByPrefix, machineOfUnit, sshPortFlag, sshPortOf } from "../ssh_target.ts";
+import { UsageError } from "../cli/argv.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
+import { complain, reasonOf } from "../terminal/port.ts";
+import { exitSshFailure } from "../machines/run_on.ts";
+import { machineByAny, machineByPrefix, machineOfUnit, sshPortFlag, sshPortOf } from "../machines/select.ts";
 
 /** `fleetctl ssh`: a shell or a command on a machine. */
 export const ssh: Command = {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { FakeApi } from "../fake_api.ts";
-import { FakeHosts } from "../fake_hosts.ts";
-import { FakeIo, fleetctl } from "../fake_io.ts";
+import { FakeApi } from "../testing/fake_api.ts";
+import { FakeHosts } from "../testing/fake_remote.ts";
+import { FakeIo, fleetctl } from "../testing/fake_terminal.ts";
 
 const one = "454c34ef00000000000000000000cafe";
 const two = "454c99ff00000000000000000000beef";

@@ -1,5 +1,5 @@
-import { type Command, type Context, exitFailure } from "../command.ts";
-import { type CreatedUnit, creationFlags, followTemplates, planUnits, putUnits, replaceFlag } from "../creating.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
+import { type CreatedUnit, creationFlags, followTemplates, planUnits, putUnits, replaceFlag } from "../units/upload.ts";
 import {
   attemptsOf,
   blockAttemptsFlag,
@@ -10,15 +10,15 @@ import {
   setDesiredState,
   tellFailures,
   timeoutFlag,
-} from "../desired_state.ts";
-import { having, reached, started } from "../goals.ts";
-import { complain, say } from "../io.ts";
-import { machineIdLegend } from "../machines.ts";
-import { askForStart, restartUnits } from "../restarting.ts";
-import { maxParallelFlag, rollingPlans, rollOut } from "../rolling.ts";
-import { settleFlag, stableFor_ms } from "../settling.ts";
-import { type Standing, standingOf, standingOfState } from "../standing.ts";
-import type { WaitFailure } from "../wait.ts";
+} from "../units/set_state.ts";
+import { having, reached, started } from "../waiting/conditions.ts";
+import { complain, say } from "../terminal/port.ts";
+import { machineIdLegend } from "../machines/format.ts";
+import { askForStart, restartUnits } from "../units/restart.ts";
+import { maxParallelFlag, rollingPlans, rollOut } from "../units/rolling.ts";
+import { settleFlag, stableFor_ms } from "../waiting/settling.ts";
+import { type Standing, standingOf, standingOfState } from "../waiting/launched.ts";
+import type { WaitFailure } from "../waiting/wait_for_units.ts";
 
 /** `fleetctl start`: runs units in the cluster. */
 export const start: Command = {

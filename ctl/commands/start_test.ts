@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { FakeApi, refusal } from "../fake_api.ts";
-import { FakeIo, fleetctl, type Ran } from "../fake_io.ts";
+import { FakeApi, refusal } from "../testing/fake_api.ts";
+import { FakeIo, fleetctl, type Ran } from "../testing/fake_terminal.ts";
 
 const option = "Service.ExecStart=/bin/a";
 const where = "454c34ef.../10.77.0.11";

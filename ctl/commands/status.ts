@@ -1,12 +1,12 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import type { Told } from "../api.ts";
-import { type Command, type Context, exitFailure } from "../command.ts";
-import { isGlobal, noUnitsGiven, suggestion } from "../desired_state.ts";
-import { complain, ReaderGoneError, reasonOf, say } from "../io.ts";
-import { machineLegend } from "../machines.ts";
-import { printStatus, runOnMachine, sshFlag } from "../on_machine.ts";
-import { sshPortFlag } from "../ssh_target.ts";
+import type { Told } from "../api/client.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
+import { isGlobal, noUnitsGiven, suggestion } from "../units/set_state.ts";
+import { complain, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
+import { machineLegend } from "../machines/format.ts";
+import { printStatus, runOnMachine, sshFlag } from "../machines/run_on.ts";
+import { sshPortFlag } from "../machines/select.ts";
 
 /** `fleetctl status`: what systemd says of units on their machines. */
 export const status: Command = {

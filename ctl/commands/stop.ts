@@ -1,5 +1,5 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
-import { type Command, type Context, exitFailure } from "../command.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import {
   blockAttemptsFlag,
   blockUntil,
@@ -12,10 +12,10 @@ import {
   tellSuccess,
   timeoutFlag,
   yesFlag,
-} from "../desired_state.ts";
-import { isAlive, stopped } from "../goals.ts";
-import { complain, note, say } from "../io.ts";
-import type { WaitFailure } from "../wait.ts";
+} from "../units/set_state.ts";
+import { isAlive, stopped } from "../waiting/conditions.ts";
+import { complain, note, say } from "../terminal/port.ts";
+import type { WaitFailure } from "../waiting/wait_for_units.ts";
 
 /** `fleetctl stop`: stops units and keeps them where they are. */
 export const stop: Command = {

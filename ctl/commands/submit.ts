@@ -1,7 +1,7 @@
-import type { Command } from "../command.ts";
-import { exitFailure } from "../command.ts";
-import { createUnits, creationFlags, replaceFlag } from "../creating.ts";
-import { noUnitsGiven } from "../desired_state.ts";
+import type { Command } from "../cli/command.ts";
+import { exitFailure } from "../cli/command.ts";
+import { createUnits, creationFlags, replaceFlag } from "../units/upload.ts";
+import { noUnitsGiven } from "../units/set_state.ts";
 
 /** `fleetctl submit`: brings units into the cluster without scheduling them. */
 export const submit: Command = {

@@ -1,5 +1,5 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
-import { type Command, exitFailure } from "../command.ts";
+import { type Command, exitFailure } from "../cli/command.ts";
 import {
   blockAttemptsFlag,
   blockUntil,
@@ -12,9 +12,9 @@ import {
   tellSuccess,
   timeoutFlag,
   yesFlag,
-} from "../desired_state.ts";
-import { unloaded } from "../goals.ts";
-import { complain, say } from "../io.ts";
+} from "../units/set_state.ts";
+import { unloaded } from "../waiting/conditions.ts";
+import { complain, say } from "../terminal/port.ts";
 
 /** `fleetctl unload`: takes units off their machines and keeps their files. */
 export const unload: Command = {

@@ -1,10 +1,10 @@
 import { checkUnit } from "../../registry/unit_check.ts";
-import { UsageError } from "../args.ts";
-import { type Command, type Context, exitFailure } from "../command.ts";
-import { inParallel } from "../concurrency.ts";
-import { say } from "../io.ts";
-import { chosenFields, type Columns, listFlags, printList, textColumn } from "../listing.ts";
-import { systemdFindings } from "../systemd_verify.ts";
+import { UsageError } from "../cli/argv.ts";
+import { type Command, type Context, exitFailure } from "../cli/command.ts";
+import { inParallel } from "../../runtime/parallel.ts";
+import { say } from "../terminal/port.ts";
+import { chosenFields, type Columns, listFlags, printList, textColumn } from "../output/list.ts";
+import { systemdFindings } from "../units/systemd_verify.ts";
 import {
   lineOf,
   type LocalFile,
@@ -13,7 +13,7 @@ import {
   readLocalFile,
   templateFile,
   unsupportedType,
-} from "../local_file.ts";
+} from "../units/local_file.ts";
 
 /** Something found in a unit file, or about it. */
 export interface FileFinding {

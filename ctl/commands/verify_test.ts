@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { FakeApi } from "../fake_api.ts";
-import { FakeHosts } from "../fake_hosts.ts";
-import { FakeIo, fleetctl, usageOf } from "../fake_io.ts";
+import { FakeApi } from "../testing/fake_api.ts";
+import { FakeHosts } from "../testing/fake_remote.ts";
+import { FakeIo, fleetctl, usageOf } from "../testing/fake_terminal.ts";
 
 /** A machine whose systemd-analyze says this of any file. */
 function analyzing(...said: string[]): FakeHosts {

@@ -1,5 +1,5 @@
-import type { Command } from "../command.ts";
-import { say } from "../io.ts";
+import type { Command } from "../cli/command.ts";
+import { say } from "../terminal/port.ts";
 import { version as number } from "../version.ts";
 
 /** `fleetctl version`. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { FakeApi } from "../fake_api.ts";
-import { FakeIo, fleetctl } from "../fake_io.ts";
+import { FakeApi } from "../testing/fake_api.ts";
+import { FakeIo, fleetctl } from "../testing/fake_terminal.ts";
 
 function cluster(...names: string[]): FakeApi {
   const api = new FakeApi();

@@ -4,14 +4,14 @@
  * @module
  */
 
-import type { Flags } from "../args.ts";
-import type { CapturedOutput, Host, Hosts } from "../hosts.ts";
-import type { Io } from "../io.ts";
-import { Dialer } from "./dial.ts";
-import { captureProgram, linesOfProgram, localMachine, runProgram } from "./local.ts";
+import type { Flags } from "../cli/argv.ts";
+import type { CapturedOutput, Host, Hosts } from "./remote.ts";
+import type { Io } from "../terminal/port.ts";
+import { Dialer } from "./connect.ts";
+import { captureProgram, linesOfProgram, localMachine, runProgram } from "./prompt.ts";
 import { type SshConnection, SshError } from "./port.ts";
 import { linesOf, runAttached, runCaptured } from "./session.ts";
-import { parseHostSpec } from "./ssh_config.ts";
+import { parseHostSpec } from "./config.ts";
 
 /** {@link Hosts} by SSH, through `--tunnel` if there is one. Nothing is connected yet. */
 export class SshHosts implements Hosts {
@@ -83,7 +83,7 @@ export class SshHosts implements Hosts {
   #ready(): Promise<Dialer> {
     this.#dialer ??= (async () => {
       // ssh2 is slow to load: only now is it certain that it is needed.
-      const { ssh2Door } = await import("./ssh2_door.ts");
+      const { ssh2Door } = await import("./ssh2_client.ts");
       const flags = this.#flags;
       return new Dialer(this.#io, localMachine(), ssh2Door, {
         ...(flags.given("ssh-username") ? { user: flags.text("ssh-username") } : {}),

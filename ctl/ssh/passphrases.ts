@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Io } from "../io.ts";
+import type { Io } from "../terminal/port.ts";
 
 /** A passphrase, or why there is none. */
 export type Passphrase = { readonly text: string } | "not given" | "wrong";

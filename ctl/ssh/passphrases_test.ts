@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FakeIo } from "../fake_io.ts";
+import { FakeIo } from "../testing/fake_terminal.ts";
 import { Passphrases } from "./passphrases.ts";
 
 function asked(answers: (string | undefined)[]): { passphrases: Passphrases; questions: string[] } {

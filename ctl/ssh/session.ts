@@ -5,8 +5,8 @@
  */
 
 import { Buffer } from "node:buffer";
-import type { Attachment } from "../hosts.ts";
-import { PrintableStream } from "../printable.ts";
+import type { Attachment } from "./remote.ts";
+import { PrintableStream } from "../output/sanitize.ts";
 import { type Session, type SshConnection, SshError } from "./port.ts";
 
 /**

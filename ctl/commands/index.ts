@@ -1,0 +1,63 @@
+/**
+ * Every command of fleetctl. A new one is added here and nowhere else.
+ *
+ * @module
+ */
+
+import type { Command } from "../cli/command.ts";
+import { acceptStore } from "./accept_store.ts";
+import { cat } from "./cat.ts";
+import { complete } from "./complete.ts";
+import { completion } from "./completion.ts";
+import { destroy } from "./destroy.ts";
+import { doctor } from "./doctor.ts";
+import { events } from "./events.ts";
+import { explain } from "./explain.ts";
+import { fdForward } from "./fd_forward.ts";
+import { help } from "./help.ts";
+import { journal } from "./journal.ts";
+import { listMachines } from "./list_machines.ts";
+import { listUnitFiles } from "./list_unit_files.ts";
+import { listUnits } from "./list_units.ts";
+import { load } from "./load.ts";
+import { logs } from "./logs.ts";
+import { machine } from "./machine.ts";
+import { restart } from "./restart.ts";
+import { ssh } from "./ssh.ts";
+import { start } from "./start.ts";
+import { status } from "./status.ts";
+import { stop } from "./stop.ts";
+import { submit } from "./submit.ts";
+import { unload } from "./unload.ts";
+import { verify } from "./verify.ts";
+import { version } from "./version.ts";
+
+/** The commands, in the order of their names. */
+export const commands: readonly Command[] = [
+  acceptStore,
+  cat,
+  complete(() => commands),
+  completion,
+  destroy,
+  doctor,
+  events,
+  explain,
+  fdForward,
+  help,
+  journal,
+  listMachines,
+  listUnitFiles,
+  listUnits,
+  load,
+  logs,
+  machine,
+  restart,
+  ssh,
+  start,
+  status,
+  stop,
+  submit,
+  unload,
+  verify,
+  version,
+];

@@ -1,0 +1,264 @@
+/**
+ * Finds the way to a host: what ~/.ssh/config says of it, the hosts to go through, the keys to show and the key to expect.
+ *
+ * @module
+ */
+
+import { type Io, reasonOf } from "../terminal/port.ts";
+import { checkOfHost } from "./host_key.ts";
+import type { HostName } from "./known_hosts.ts";
+import type { Local } from "./prompt.ts";
+import { Passphrases } from "./passphrases.ts";
+import { Patience } from "./timeout.ts";
+import { type Identity, type SshConnection, type SshDoor, SshError } from "./port.ts";
+import { readSshConfig } from "./config_include.ts";
+import { type ConfigBlock, expandTokens, type HostConfig, hostConfig, type HostSpec, parseHostSpec } from "./config.ts";
+
+/** How to connect to hosts, as flags say it. */
+export interface DialSettings {
+  /** User to log in as; undefined if the configuration may say so. */
+  readonly user?: string;
+  /** Who that is where nobody says so. */
+  readonly defaultUser: string;
+  /** Private key to use before all others; "" for none. */
+  readonly identity: string;
+  readonly knownHostsFile: string;
+  /** False: the keys of hosts are not verified. */
+  readonly strict: boolean;
+  readonly timeout_ms: number;
+}
+
+/** Where to connect to. */
+export interface Destination extends HostSpec {
+  /** A connection to go through instead of what the configuration says. */
+  readonly through?: SshConnection;
+}
+
+/** Hosts that a chain of jumps may have: more is a loop. */
+const maxJumps = 8;
+
+/** Private keys that are tried unless the configuration names others (ssh(1)). */
+const defaultKeys = ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"];
+
+/** Opens SSH connections. */
+export class Dialer {
+  #config: Promise<ConfigBlock[]> | undefined;
+  readonly #passphrases: Passphrases;
+  /** Options whose lack of support has been named. */
+  readonly #named = new Set<string>();
+
+  constructor(
+    readonly io: Io,
+    readonly local: Local,
+    readonly door: SshDoor,
+    readonly settings: DialSettings,
+  ) {
+    this.#passphrases = new Passphrases(io);
+  }
+
+  /** Connects to a host. Rejects with {@link SshError}. */
+  async connect(destination: Destination): Promise<SshConnection> {
+    return await this.#connect(destination, 0);
+  }
+
+  async #connect(destination: Destination, depth: number): Promise<SshConnection> {
+    if (depth > maxJumps) {
+      throw new SshError(`more than ${maxJumps} hosts to go through: does ProxyJump go in circles?`);
+    }
+    const config = this.#configOf(await this.#configuration(), destination.host);
+    const host = config.hostName ?? destination.host;
+    const port = destination.port ?? config.port ?? 22;
+    const user = destination.user ?? this.settings.user ?? config.user ?? this.settings.defaultUser;
+    const tokens = this.#tokens({ host, port, user, asked: destination.host });
+    const agentSocket = await this.#agentSocket(config, tokens);
+    const identities = await this.#identities(config, tokens, agentSocket);
+    const jumps = config.jumps.map((jump) => expand("ProxyJump", jump, tokens));
+    const through = destination.through ?? await this.#jump(jumps, depth);
+    const { timeout_ms } = this.settings;
+    const late = new SshError(
+      `timed out while initiating SSH connection to ${host}:${port} (--ssh-timeout is ${timeout_ms / 1000} seconds)`,
+    );
+    const patience = new Patience(this.io, timeout_ms, late);
+    try {
+      const alias = config.hostKeyAlias;
+      const known = alias === undefined ? undefined : { names: [expand("HostKeyAlias", alias, tokens)], port: 22 };
+      return await this.#open({
+        ...{ host, port, user, identities, through, patience, asked: destination.host, agentSocket, known },
+      });
+    } finally {
+      patience.stop();
+    }
+  }
+
+  async #open(way: Way): Promise<SshConnection> {
+    const { host, port, user, patience, through } = way;
+    const { stream, address } = through
+      ? { stream: await untilLate(through.toTcp(host, port), patience.signal), address: host }
+      : await this.door.tcp(host, port, patience.signal);
+    const { io, local, settings } = this;
+    const checking = { io, local, file: await this.path(settings.knownHostsFile), strict: settings.strict };
+    // A key with an alias is known by that alone, whatever the port.
+    const name = way.known ?? { names: [...new Set([address, host, way.asked])], port };
+    const check = await checkOfHost(checking, name);
+    return await this.door.connect({
+      to: `${user}@${host}`,
+      user,
+      stream,
+      identities: way.identities,
+      ...(way.agentSocket === undefined ? {} : { agentSocket: way.agentSocket }),
+      keyTypes: check.keyTypes,
+      verify: (key) => patience.without(() => check.verify(key)),
+      passphrase: (path, opens) => patience.without(() => this.#passphrases.of(path, opens)),
+    }, patience.signal);
+  }
+
+  async #jump(jumps: readonly string[], depth: number): Promise<SshConnection | undefined> {
+    let last: SshConnection | undefined;
+    for (const jump of jumps) {
+      const spec = parseHostSpec(jump);
+      if (!spec) throw new SshError(`ProxyJump ${JSON.stringify(jump)} in ~/.ssh/config is not [user@]host[:port]`);
+      last = await this.#connect({ ...spec, ...(last ? { through: last } : {}) }, depth + 1);
+    }
+    return last;
+  }
+
+  /** What the configuration says; options that matter and are not supported are named once. */
+  #configOf(blocks: readonly ConfigBlock[], host: string): HostConfig {
+    let config: HostConfig;
+    try {
+      config = hostConfig(blocks, host);
+    } catch (error) {
+      throw new SshError(reasonOf(error), { cause: error });
+    }
+    for (const option of config.unsupported) {
+      if (this.#named.has(option)) continue;
+      this.#named.add(option);
+      this.io.log(
+        "WARN",
+        option === "Match"
+          ? `~/.ssh/config: of Match, only "all" is supported: other blocks are skipped`
+          : `~/.ssh/config: ${option} (for ${host}) is not supported: ssh(1) may connect in another way`,
+      );
+    }
+    return config;
+  }
+
+  /** Values of tokens in the configuration (ssh_config(5), TOKENS). */
+  #tokens(way: { host: string; port: number; user: string; asked: string }): Readonly<Record<string, string>> {
+    const { home, user, uid } = this.local;
+    return {
+      ...{ h: way.host, n: way.asked, k: way.asked, p: `${way.port}`, r: way.user, i: `${uid}` },
+      ...(home === undefined ? {} : { d: home }),
+      ...(user === undefined ? {} : { u: user }),
+    };
+  }
+
+  /** The agent's socket: that of IdentityAgent, or that of the environment. */
+  async #agentSocket(config: HostConfig, tokens: Readonly<Record<string, string>>): Promise<string | undefined> {
+    const { identityAgent } = config;
+    if (identityAgent === undefined || identityAgent === "SSH_AUTH_SOCK") return this.local.agentSocket;
+    if (identityAgent === "none") return undefined;
+    return await this.path(expand("IdentityAgent", identityAgent, tokens));
+  }
+
+  /** The agent, and every key file that is there. Throws {@link SshError} if that is nothing at all. */
+  async #identities(
+    { identityFiles, certificateFiles, identitiesOnly }: HostConfig,
+    tokens: Readonly<Record<string, string>>,
+    agentSocket: string | undefined,
+  ): Promise<Identity[]> {
+    const { identity } = this.settings;
+    const configured = identityFiles.map((path) => expand("IdentityFile", path, tokens));
+    const paths = [...(identity ? [identity] : []), ...(configured.length > 0 ? configured : defaultKeys)];
+    const common = await Promise.all(certificateFiles.map(async (path) => {
+      return await this.#readKey(await this.path(expand("CertificateFile", path, tokens)));
+    }));
+    const files: Identity[] = [];
+    for (const path of new Set(await Promise.all(paths.map((path) => this.path(path))))) {
+      const text = await this.#readKey(path);
+      if (text !== undefined) {
+        const certificates = [...common, await this.#readKey(`${path}-cert.pub`)].filter((text) => text !== undefined);
+        files.push({ kind: "file", path, text, certificates });
+      } else if (identity && path === await this.path(identity)) {
+        throw new SshError(`--ssh-identity: there is no file ${path}`);
+      }
+    }
+    const agent: Identity[] = agentSocket === undefined || identitiesOnly
+      ? []
+      : [{ kind: "agent", socket: agentSocket }];
+    const all = identity ? [...files.slice(0, 1), ...agent, ...files.slice(1)] : [...agent, ...files];
+    if (all.length > 0) return all;
+    throw new SshError(
+      "SSH_AUTH_SOCK environment variable is not set. Verify ssh-agent is running (eval $(ssh-agent); ssh-add), " +
+        "or name a private key with --ssh-identity",
+    );
+  }
+
+  async #readKey(path: string): Promise<string | undefined> {
+    try {
+      return await this.local.readFile(path);
+    } catch (error) {
+      this.io.log("WARN", `cannot read the key ${path}: ${reasonOf(error)}`);
+      return undefined;
+    }
+  }
+
+  #configuration(): Promise<ConfigBlock[]> {
+    this.#config ??= (async () => {
+      const { local } = this;
+      try {
+        return await readSshConfig({
+          readFile: (path) => local.readFile(path),
+          list: (directory) => local.list(directory),
+          path: (text) => this.path(text),
+        });
+      } catch (error) {
+        this.io.log("WARN", `cannot use ~/.ssh/config: ${reasonOf(error)}`);
+        return [];
+      }
+    })();
+    return this.#config;
+  }
+
+  /** A path with `~` and `~user` replaced by the home directory. */
+  async path(text: string): Promise<string> {
+    const [, user, rest] = /^~([^/]*)(.*)$/s.exec(text) ?? [];
+    if (user === undefined || rest === undefined) return text;
+    if (user === "") return (this.local.home ?? "") + rest;
+    const lines = (await this.local.readFile("/etc/passwd") ?? "").split("\n").map((line) => line.split(":"));
+    return (lines.find(([name]) => name === user)?.[5] ?? `~${user}`) + rest;
+  }
+}
+
+interface Way {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  /** What the user called it. */
+  readonly asked: string;
+  readonly identities: readonly Identity[];
+  readonly through: SshConnection | undefined;
+  readonly patience: Patience;
+  readonly agentSocket: string | undefined;
+  /** How the host's key is known, if not by its names. */
+  readonly known: HostName | undefined;
+}
+
+function expand(option: string, value: string, tokens: Readonly<Record<string, string>>): string {
+  try {
+    return expandTokens(option, value, tokens);
+  } catch (error) {
+    throw new SshError(reasonOf(error), { cause: error });
+  }
+}
+
+async function untilLate<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const give_up = () => late.reject(signal.reason);
+  signal.addEventListener("abort", give_up, { once: true });
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    signal.removeEventListener("abort", give_up);
+  }
+}

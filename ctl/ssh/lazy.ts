@@ -1,0 +1,44 @@
+/**
+ * Loads the way to other machines only when a command goes there.
+ *
+ * @module
+ */
+
+import type { CapturedOutput, Host, Hosts } from "./remote.ts";
+
+/** {@link Hosts} that `load` makes when they are first needed. */
+export class LazyHosts<Real extends Hosts> implements Hosts {
+  #real: Promise<Real> | undefined;
+
+  constructor(readonly load: () => Promise<Real>) {}
+
+  /** The hosts themselves. */
+  real(): Promise<Real> {
+    this.#real ??= this.load();
+    return this.#real;
+  }
+
+  async connect(address: string, port?: number): Promise<Host> {
+    return await (await this.real()).connect(address, port);
+  }
+
+  async localMachineId(): Promise<string | undefined> {
+    return await (await this.real()).localMachineId();
+  }
+
+  async runHere(argv: readonly string[]): Promise<number> {
+    return await (await this.real()).runHere(argv);
+  }
+
+  async *linesHere(argv: readonly string[]): AsyncGenerator<string> {
+    yield* (await this.real()).linesHere(argv);
+  }
+
+  async captureHere(argv: readonly string[]): Promise<CapturedOutput | undefined> {
+    return await (await this.real()).captureHere(argv);
+  }
+
+  close(): void {
+    void this.#real?.then((real) => real.close());
+  }
+}

@@ -1,0 +1,50 @@
+import type { Io } from "../terminal/port.ts";
+
+/** A time limit that does not run while a person is being asked. */
+export class Patience {
+  readonly #io: Io;
+  readonly #late = new AbortController();
+  #left_ms: number;
+  #since_ms = 0;
+  #running = new AbortController();
+
+  /** Starts to run at once; after `limit_ms` the signal aborts with `reason`. */
+  constructor(io: Io, limit_ms: number, reason: Error) {
+    this.#io = io;
+    this.#left_ms = limit_ms;
+    this.#reason = reason;
+    this.#run();
+  }
+
+  readonly #reason: Error;
+
+  /** Aborts when time is up. */
+  get signal(): AbortSignal {
+    return this.#late.signal;
+  }
+
+  /** Does not count the time that `work` takes. */
+  async without<T>(work: () => Promise<T>): Promise<T> {
+    this.stop();
+    try {
+      return await work();
+    } finally {
+      this.#run();
+    }
+  }
+
+  /** Holds the clock. */
+  stop(): void {
+    if (this.#running.signal.aborted) return;
+    this.#left_ms -= this.#io.now_ms() - this.#since_ms;
+    this.#running.abort();
+  }
+
+  #run(): void {
+    const running = this.#running = new AbortController();
+    this.#since_ms = this.#io.now_ms();
+    void this.#io.sleep(Math.max(this.#left_ms, 0), running.signal).then(() => {
+      if (!running.signal.aborted) this.#late.abort(this.#reason);
+    });
+  }
+}

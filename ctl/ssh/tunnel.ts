@@ -1,0 +1,128 @@
+/**
+ * The door to an API at the far end of `--tunnel`: HTTP over streams of an SSH connection.
+ *
+ * @module
+ */
+
+import { type ClientRequest, type IncomingMessage, request as httpRequest, type RequestOptions } from "node:http";
+import { request as httpsRequest } from "node:https";
+import type { Duplex } from "node:stream";
+import { connect as connectTls } from "node:tls";
+import type { Fetch, Tls } from "../api/http.ts";
+import { UnreachableError } from "../api/client.ts";
+import { type Io, reasonOf } from "../terminal/port.ts";
+import { shellWord } from "./remote.ts";
+import { ChannelRefusedError, type SshConnection } from "./port.ts";
+
+/** A {@link Fetch} whose connections begin on the other host. `socket` is the path, over there, of the API's socket. */
+export function tunnelledFetch(
+  tunnel: () => Promise<SshConnection>,
+  socket: string | undefined,
+  tls: Tls,
+  io: Io,
+): Fetch {
+  const streams = new Streams(tunnel, io);
+  return async (url, { method, body, headers, signal }) => {
+    const { protocol, hostname, port, pathname, search, host } = new URL(url);
+    const secure = protocol === "https:";
+    const name = hostname.replace(/^\[|\]$/g, "");
+    const opening = socket === undefined
+      ? streams.tcp(name, Number(port || (secure ? 443 : 80)))
+      : streams.unix(socket);
+    const stream = await opening.catch((cause) => {
+      throw new UnreachableError(`cannot reach the fleet API through the tunnel: ${reasonOf(cause)}`, { cause });
+    });
+    const verified = { servername: name, ...(tls.caCerts ? { ca: tls.caCerts } : {}), cert: tls.cert, key: tls.key };
+    const options: RequestOptions = {
+      method,
+      path: pathname + search,
+      headers: { ...headers, host, ...(body === undefined ? {} : { "content-length": byteLength(body) }) },
+      // deno-lint-ignore no-explicit-any -- any stream will do, whatever the types say
+      createConnection: (() => secure ? connectTls({ ...verified, socket: stream } as any) : stream) as any,
+    };
+    const request = secure ? httpsRequest(options) : httpRequest(options);
+    const leave = () => stream.destroy();
+    signal.addEventListener("abort", leave, { once: true });
+    try {
+      return await exchange(request, body, streams.trouble(stream));
+    } catch (error) {
+      stream.destroy();
+      throw error;
+    }
+  };
+}
+
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+function exchange(
+  request: ClientRequest,
+  body: string | undefined,
+  trouble: () => Promise<string | undefined>,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    request.on("error", async (cause) => {
+      const why = await trouble();
+      reject(why === undefined ? cause : new UnreachableError(why, { cause }));
+    });
+    request.on("response", (answer: IncomingMessage) => {
+      const status = answer.statusCode ?? 0;
+      const headers = Object.entries(answer.headers).map(([name, value]): [string, string] => [name, `${value}`]);
+      const empty = [101, 204, 205, 304].includes(status);
+      if (empty) answer.resume();
+      resolve(new Response(empty ? null : ReadableStream.from(piecesOf(answer)), { status, headers }));
+    });
+    request.end(body);
+  });
+}
+
+async function* piecesOf(answer: IncomingMessage): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  try {
+    for await (const piece of answer) yield new Uint8Array(piece as Uint8Array);
+  } catch (cause) {
+    throw new UnreachableError(`the connection through the tunnel broke: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+/** Streams to the API. */
+class Streams {
+  readonly #troubles = new WeakMap<Duplex, () => Promise<string | undefined>>();
+  #direct = true;
+
+  constructor(readonly tunnel: () => Promise<SshConnection>, readonly io: Io) {}
+
+  async tcp(host: string, port: number): Promise<Duplex> {
+    return await (await this.tunnel()).toTcp(host, port);
+  }
+
+  /** Directly where sshd lets us, by `fleetctl fd-forward` over there where it does not. */
+  async unix(path: string): Promise<Duplex> {
+    const tunnel = await this.tunnel();
+    if (this.#direct) {
+      try {
+        return await tunnel.toSocket(path);
+      } catch (error) {
+        if (!(error instanceof ChannelRefusedError)) throw error;
+        this.io.log("DEBUG", `${reasonOf(error)}; trying fleetctl fd-forward`);
+        this.#direct = false;
+      }
+    }
+    const session = await tunnel.session({ command: `fleetctl fd-forward ${shellWord(path)}` });
+    let said = "";
+    session.stderr.on("data", (chunk) => said = (said + chunk).slice(-1000));
+    const ended = session.ended.catch((error) => said ||= reasonOf(error));
+    this.#troubles.set(session.stream, async () => {
+      // Its last words may come behind the end of the stream.
+      await ended;
+      return `cannot reach the fleet API through the tunnel: neither sshd nor "fleetctl fd-forward" over there connects ` +
+        `to ${path}${said && ": " + said.trim()}. May ${tunnel.to} write to it? Try --ssh-username=root`;
+    });
+    return session.stream;
+  }
+
+  /** What stood in the way of a stream, if more is known than that it ended. */
+  trouble(stream: Duplex): () => Promise<string | undefined> {
+    return this.#troubles.get(stream) ?? (() => Promise.resolve(undefined));
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * The door to the terminal: standard streams, files and the clock.
+ *
+ * @module
+ */
+
+import { askOnTerminal } from "./ask.ts";
+import { DialError, InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./port.ts";
+import { decodeText } from "../units/text_bytes.ts";
+import { printable, printableLine } from "../output/sanitize.ts";
+
+/** An {@link Io} on this process's own streams. */
+export function terminal(debug: boolean): Io {
+  return {
+    out: (text) => aboveProgress(() => write(Deno.stdout, text)),
+    err: (text) => aboveProgress(() => write(Deno.stderr, text)),
+    line: (stream, line) => aboveProgress(() => writeLine(stream === "out" ? Deno.stdout : Deno.stderr, line)),
+    tell: (line) => aboveProgress(() => writeLine(Deno.stderr.isTerminal() ? Deno.stderr : Deno.stdout, line)),
+    log: (level, text) => {
+      const line = level !== "DEBUG" || debug ? logLine(level, text) : "";
+      if (line) aboveProgress(() => writeLine(Deno.stderr, line));
+    },
+    progress,
+    ask: (question, options) => {
+      progress(undefined);
+      return askOnTerminal(question, options);
+    },
+    onInterrupt,
+    confirm,
+    readInput: async () => decodeText(await new Response(Deno.stdin.readable).bytes()),
+    readFile,
+    filesIn,
+    now_ms: () => performance.now(),
+    wall_ms: () => Date.now(),
+    // https://no-color.org
+    colour: !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb" && Deno.stdout.isTerminal(),
+    sleep,
+    forward,
+  };
+}
+
+const encoder = new TextEncoder();
+
+interface Stream {
+  writeSync(bytes: Uint8Array): number;
+  isTerminal(): boolean;
+}
+
+function write(stream: Stream, text: string): void {
+  writeAll(stream, stream.isTerminal() ? printable(text) : text);
+}
+
+function writeLine(stream: Stream, line: string): void {
+  writeAll(stream, (stream.isTerminal() ? printableLine(line) : line) + "\n");
+}
+
+function writeAll(stream: Stream, text: string): void {
+  let bytes = encoder.encode(text);
+  try {
+    while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.BrokenPipe)) throw cause;
+    throw new ReaderGoneError("the reader of the output is gone", { cause });
+  }
+}
+
+let shown: string | undefined;
+
+function progress(text: string | undefined): void {
+  if (text === shown || !Deno.stderr.isTerminal() || Deno.env.get("TERM") === "dumb") return;
+  shown = text;
+  // To the line's beginning, clear it, and no more than one line (ECMA-48: EL).
+  writeAll(Deno.stderr, "\r\x1b[K" + printableLine(text ?? "").slice(0, columns() - 1));
+}
+
+/** Columns of the terminal on standard error or, where another stream has it, on that one. */
+function columns(): number {
+  try {
+    // Zero where the terminal does not know, as on serial lines.
+    return Deno.consoleSize().columns || 80;
+  } catch {
+    // No standard stream is a terminal, so that nothing is shown.
+    return 80;
+  }
+}
+
+/** Writes with the progress line out of the way. */
+function aboveProgress(write: () => void): void {
+  const hidden = shown;
+  if (hidden !== undefined) progress(undefined);
+  write();
+  if (hidden !== undefined) progress(hidden);
+}
+
+async function confirm(question: string): Promise<boolean | undefined> {
+  if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal()) return undefined;
+  progress(undefined);
+  return /^\s*y(es)?\s*$/i.test(await askOnTerminal(`${question} [y/N] `) ?? "");
+}
+
+const interruption = Promise.withResolvers<never>();
+
+/** Rejects with {@link InterruptedError} at ^C while somebody has words for it. */
+export const interrupted: Promise<never> = interruption.promise;
+
+function onInterrupt(words: string): () => void {
+  const tell = () => {
+    progress(undefined);
+    interruption.reject(new InterruptedError(words));
+  };
+  Deno.addSignalListener("SIGINT", tell);
+  return () => Deno.removeSignalListener("SIGINT", tell);
+}
+
+function logLine(level: LogLevel, text: string): string {
+  const now = new Date();
+  const two = (n: number) => String(n).padStart(2, "0");
+  const date = `${now.getFullYear()}/${two(now.getMonth() + 1)}/${two(now.getDate())}`;
+  const time = `${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}`;
+  return `${date} ${time} ${level} ${callerOfLog()}: ${text}`;
+}
+
+/** File and line that log was called from, as `client.ts:30`. */
+function callerOfLog(): string {
+  const frames = (new Error().stack ?? "").split("\n").filter((frame) => frame.includes("at "));
+  const place = /([^/\\(]+):(\d+):\d+\)?$/.exec(frames[3] ?? "");
+  return place ? `${place[1]}:${place[2]}` : "fleetctl:0";
+}
+
+async function readFile(path: string): Promise<string | undefined> {
+  try {
+    return decodeText(await Deno.readFile(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+async function filesIn(directory: string): Promise<string[]> {
+  try {
+    return (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name);
+  } catch {
+    // The names are for suggestions only.
+    return [];
+  }
+}
+
+/** setTimeout cannot wait longer than this, and takes more as "at once". */
+const longestTimer_ms = 2 ** 31 - 1;
+
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const timer = ms <= longestTimer_ms ? setTimeout(end, ms) : undefined;
+    function end() {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    }
+    signal?.addEventListener("abort", end);
+  });
+}
+
+/** After standard input has ended, the other side may still finish its answer, as long as it keeps sending. */
+const lastWords_ms = 2000;
+
+async function forward(path: string): Promise<void> {
+  let connection: Deno.UnixConn;
+  try {
+    connection = await Deno.connect({ transport: "unix", path });
+  } catch (cause) {
+    throw new DialError(`dial unix ${path}: ${reasonOf(cause)}`, { cause });
+  }
+  const back = copy(connection, Deno.stdout);
+  const forth = (async () => {
+    await copy(Deno.stdin, connection);
+    await connection.closeWrite();
+    for (let quiet = false; !quiet;) {
+      const before = back.copied();
+      await sleep(lastWords_ms);
+      quiet = back.copied() === before;
+    }
+  })();
+  try {
+    await Promise.race([back, forth]);
+  } finally {
+    connection.close();
+  }
+}
+
+interface Reads {
+  read(into: Uint8Array): Promise<number | null>;
+}
+
+interface Writes {
+  write(bytes: Uint8Array): Promise<number>;
+}
+
+/** Copies until `from` ends; `copied()` tells how many bytes so far. */
+function copy(from: Reads, to: Writes): Promise<void> & { copied(): number } {
+  let copied = 0;
+  const run = async () => {
+    const buffer = new Uint8Array(64 * 1024);
+    for (let read = await from.read(buffer); read !== null; read = await from.read(buffer)) {
+      for (let rest = buffer.subarray(0, read); rest.length > 0;) rest = rest.subarray(await to.write(rest));
+      copied += read;
+    }
+  };
+  return Object.assign(run(), { copied: () => copied });
+}

@@ -1,0 +1,265 @@
+/**
+ * An in-memory API v1 for tests: a `Request → Response` handler over a cluster that does at once what it is told, or
+ * what a script says instead.
+ *
+ * @module
+ */
+
+import { serializeUnitFile } from "../../systemd/unit_file.ts";
+import { hashUnitFile } from "../../systemd/unit_hash.ts";
+import type { ExplanationEntity, MachineEntity, UnitEntity, UnitStateEntity } from "../../daemon/api/v1/types.ts";
+import { type ApiClient, createApiClient } from "../api/client.ts";
+
+/** A unit as the fake has it. */
+export interface FakeUnit {
+  readonly name: string;
+  options: { section: string; name: string; value: string }[];
+  desiredState: string;
+  currentState: string;
+  machineID?: string;
+  unreadable?: string;
+}
+
+/** What a script may do once the fake has stored a wish. */
+export type Script = (name: string, fake: FakeApi) => void;
+
+/** The fake. Everything public may be set by a test. */
+export class FakeApi {
+  readonly units = new Map<string, FakeUnit>();
+  /** By unit name, then machine ID. */
+  readonly states = new Map<string, Map<string, { state: UnitStateEntity; error?: string; permanent?: true }>>();
+  machines: MachineEntity[] = [{ id: "454c34ef00000000000000000000cafe", primaryIP: "10.77.0.11" }];
+  /** What explains units, by name; without any, the fake is a server that cannot explain. */
+  readonly explanations = new Map<string, ExplanationEntity>();
+  /** Hashes of the files that machines have, by name; without one it is the newest. */
+  readonly hashes = new Map<string, string>();
+  /** What units have logged, by name; one without is a unit whose machine cannot be asked. */
+  readonly journals = new Map<string, () => BodyInit>();
+  /** The query of each request for a journal that was answered. */
+  readonly journalQueries: string[] = [];
+  /** Each request as `PUT /units/a.service {body}`, without prefix and query. */
+  readonly requests: string[] = [];
+  /** How the cluster follows a changed wish; the default does so at once. */
+  onWish: Script = (name) => this.obey(name);
+  /** How the cluster follows a request for a restart. */
+  onRestart: Script = (name) => this.say(name, "active", "running");
+  /** How the cluster follows a request for a start of what is launched and does not run. */
+  onStart: Script = (name) => this.say(name, "active", "running");
+  /** How the cluster follows a request for a stop. */
+  onStop: Script = (name) => this.say(name, "inactive", "dead");
+  /** How the cluster follows the removal of a unit. */
+  onDelete: Script = (name) => this.forgetStates(name);
+  /** Called first; a response returned here is the answer. */
+  intercept: (request: Request, path: string) => Response | undefined = () => undefined;
+  pageSize = 100;
+  #watchers = new Set<(event: string, data: unknown) => void>();
+  #revision = 1;
+
+  /** An {@link ApiClient} of it, without a network. */
+  client(): ApiClient {
+    return createApiClient("unix:///fake.sock", async (path, { method, body, signal }) => {
+      const init = body === undefined ? {} : { body, headers: { "content-type": "application/json" } };
+      const answer = await this.handle(new Request("http://localhost" + path, { method, ...init }));
+      if (!signal || !answer.body) return answer;
+      return new Response(answer.body.pipeThrough(new TransformStream(), { signal }), answer);
+    }, () => {});
+  }
+
+  /** Answers a request. */
+  async handle(request: Request): Promise<Response> {
+    const url = new URL(request.url);
+    const path = url.pathname.replace(/^\/fleet\/v1/, "");
+    const body = request.method === "PUT" ? await request.text() : "";
+    this.requests.push(`${request.method} ${decodeURIComponent(path)}${body ? " " + body : ""}`);
+    const instead = this.intercept(request, path);
+    if (instead) return instead;
+    if (path === "/events") return this.#follow(url.searchParams.getAll("unit"));
+    if (path === "/units") return this.#page("units", [...this.units.values()].map((unit) => entity(unit)), url);
+    if (path === "/machines") return this.#page("machines", this.machines, url);
+    if (path === "/state") return this.#page("states", this.#listStates(url.searchParams.get("unitName")), url);
+    const [, logged = ""] = /^\/units\/([^/]+)\/journal$/.exec(path) ?? [];
+    const journal = this.journals.get(decodeURIComponent(logged));
+    if (journal) {
+      this.journalQueries.push(url.search);
+      return new Response(journal(), { headers: { "content-type": "text/plain" } });
+    }
+    const [, explained] = /^\/units\/([^/]+)\/explain$/.exec(path) ?? [];
+    if (explained !== undefined && this.explanations.size > 0) {
+      const explanation = this.explanations.get(decodeURIComponent(explained));
+      return explanation ? json(explanation) : refusal(404, "unit does not exist");
+    }
+    const [, name, , verb] = /^\/units\/([^/]+?)(\/(restart|start|stop))?$/.exec(path) ?? [];
+    if (name === undefined) return refusal(404, "");
+    return this.#unit(request.method, decodeURIComponent(name), verb, body);
+  }
+
+  /** Does what is wanted of a unit: places it, runs it, stops it, takes it away. */
+  obey(name: string): void {
+    const unit = this.units.get(name);
+    if (!unit) return;
+    unit.currentState = unit.desiredState;
+    if (unit.desiredState === "inactive") {
+      delete unit.machineID;
+      this.forgetStates(name);
+    } else {
+      unit.machineID = this.machines[0]?.id ?? "";
+      if (unit.desiredState === "launched") this.say(name, "active", "running");
+      else this.say(name, "inactive", "dead");
+    }
+    this.tellUnit(name);
+  }
+
+  /** The unit's machine says how systemd sees it. */
+  say(name: string, active: string, sub: string, error?: string, load = "loaded"): void {
+    const machineID = this.units.get(name)?.machineID ?? this.machines[0]?.id ?? "";
+    const options = this.units.get(name)?.options ?? [];
+    const state: UnitStateEntity = {
+      name,
+      hash: this.hashes.get(name) ?? hashUnitFile(serializeUnitFile(options)),
+      machineID,
+      systemdLoadState: load,
+      systemdActiveState: active,
+      systemdSubState: sub,
+    };
+    const states = this.states.get(name) ?? new Map();
+    states.set(machineID, { state, ...(error === undefined ? {} : { error }) });
+    this.states.set(name, states);
+    this.#tell("state", { name, machineID, state, ...(error === undefined ? {} : { error }) });
+  }
+
+  /** The unit's machine says that systemd refuses its latest command, and always will. */
+  refuse(name: string, error: string, load = "loaded", active = "inactive"): void {
+    this.say(name, active, active === "active" ? "running" : "dead", error, load);
+    const [[machineID, said]] = [...this.states.get(name)!] as [[string, { state: UnitStateEntity }]];
+    Object.assign(said, { permanent: true });
+    this.#tell("state", { name, machineID, ...said });
+  }
+
+  /** No machine has the unit any more. */
+  forgetStates(name: string): void {
+    for (const machineID of this.states.get(name)?.keys() ?? []) this.#tell("state", { name, machineID });
+    this.states.delete(name);
+  }
+
+  /** Tells followers how a unit is now. */
+  tellUnit(name: string): void {
+    const unit = this.units.get(name);
+    this.#tell("unit", unit ? { name, unit: entity(unit) } : { name });
+  }
+
+  /** Adds a unit from lines like `Service.ExecStart=/bin/true`, as if it had long been there. */
+  add(name: string, desiredState: string, ...lines: string[]): FakeUnit {
+    const options = lines.map((line) => {
+      const [, section = "", key = "", value = ""] = /^([^.]+)\.([^=]+)=(.*)$/.exec(line) ?? [];
+      return { section, name: key, value };
+    });
+    const unit: FakeUnit = { name, options, desiredState, currentState: "inactive" };
+    this.units.set(name, unit);
+    this.obey(name);
+    return unit;
+  }
+
+  /** Requests that change something. */
+  get writes(): string[] {
+    return this.requests.filter((request) => !request.startsWith("GET"));
+  }
+
+  #unit(method: string, name: string, verb: string | undefined, body: string): Response {
+    const unit = this.units.get(name);
+    if (method === "PUT") return this.#put(name, JSON.parse(body), unit);
+    if (!unit) return refusal(404, "unit does not exist");
+    if (verb === "restart") this.onRestart(name, this);
+    else if (verb === "start") this.onStart(name, this);
+    else if (verb === "stop") this.onStop(name, this);
+    else if (method === "GET") return json(entity(unit));
+    else {
+      this.units.delete(name);
+      this.tellUnit(name);
+      this.onDelete(name, this);
+    }
+    return new Response(null, { status: 204 });
+  }
+
+  #put(name: string, wish: UnitEntity, unit: FakeUnit | undefined): Response {
+    const options = (wish.options ?? []).map(({ section = "", name = "", value = "" }) => ({ section, name, value }));
+    if (!unit && options.length === 0) return refusal(409, "unit does not exist and options field empty");
+    if (/@\.\w+$/.test(name) && (wish.desiredState ?? "inactive") !== "inactive") {
+      return refusal(400, `cannot activate template ${JSON.stringify(name)}`);
+    }
+    const stored = unit ?? { name, options, desiredState: "inactive", currentState: "inactive" };
+    if (options.length > 0) stored.options = options;
+    stored.desiredState = wish.desiredState ?? "inactive";
+    this.units.set(name, stored);
+    this.tellUnit(name);
+    this.onWish(name, this);
+    return new Response(null, { status: unit ? 204 : 201 });
+  }
+
+  #listStates(name: string | null): UnitStateEntity[] {
+    return [...this.states].filter(([unit]) => name === null || unit === name)
+      .flatMap(([, states]) => [...states.values()].map(({ state }) => state));
+  }
+
+  #page(key: string, items: readonly unknown[], url: URL): Response {
+    const start = Number(url.searchParams.get("nextPageToken") ?? "0");
+    const end = start + this.pageSize;
+    return json({ [key]: items.slice(start, end), ...(end < items.length ? { nextPageToken: String(end) } : {}) });
+  }
+
+  #follow(names: readonly string[]): Response {
+    const wants = (name: string) => names.length === 0 || names.includes(name);
+    const encoder = new TextEncoder();
+    let leave = () => false;
+    const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      start: (controller) => {
+        const send = (event: string, data: unknown) => {
+          if (event !== "machine" && event !== "synced" && !wants((data as { name: string }).name)) return;
+          const text = `id: ${this.#revision++}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+          controller.enqueue(encoder.encode(text));
+        };
+        for (const machine of this.machines) send("machine", { id: machine.id, machine });
+        for (const [name, unit] of this.units) send("unit", { name, unit: entity(unit) });
+        for (const [name, states] of this.states) {
+          for (const [machineID, said] of states) send("state", { name, machineID, ...said });
+        }
+        send("synced", { revision: this.#revision });
+        this.#watchers.add(send);
+        leave = () => this.#watchers.delete(send);
+        this.#cut.push(() => leave() && controller.close());
+      },
+      cancel: () => void leave(),
+    });
+    return new Response(body, { headers: { "content-type": "text/event-stream" } });
+  }
+
+  readonly #cut: (() => void)[] = [];
+
+  /** Ends every open event stream, as a daemon does that restarts. */
+  cutStreams(): void {
+    for (const cut of this.#cut.splice(0)) cut();
+  }
+
+  #tell(event: string, data: unknown): void {
+    for (const send of this.#watchers) send(event, data);
+  }
+}
+
+function entity(unit: FakeUnit): UnitEntity {
+  const { name, options, desiredState, currentState, machineID, unreadable } = unit;
+  const isGlobal = options.some((option) => option.section === "X-Fleet" && option.name === "Global");
+  if (isGlobal) return { name, options, desiredState };
+  const known = { name, options, desiredState, currentState, ...(machineID ? { machineID } : {}) };
+  return unreadable === undefined ? known : { ...known, unreadable };
+}
+
+function json(value: unknown): Response {
+  return new Response(JSON.stringify(value), { headers: { "content-type": "application/json" } });
+}
+
+/** An answer with the API's error entity. */
+export function refusal(code: number, message: string): Response {
+  return new Response(JSON.stringify({ error: { code, message } }), {
+    status: code,
+    headers: { "content-type": "application/json" },
+  });
+}

@@ -1,0 +1,146 @@
+/**
+ * A terminal for tests: keeps what is written, serves files from memory.
+ *
+ * @module
+ */
+
+import { runFleetctl } from "../cli/run.ts";
+import { commands } from "../commands/index.ts";
+import type { FakeApi } from "./fake_api.ts";
+import { FakeHosts } from "./fake_remote.ts";
+import { usageLine } from "../cli/help.ts";
+import type { Io } from "../terminal/port.ts";
+
+/** How much faster than the wall clock a fake terminal's clock goes. */
+const haste = 40;
+
+/** An {@link Io} in memory. Its clock runs {@link haste} times too fast, so that what times out does so soon. */
+export class FakeIo implements Io {
+  stdout = "";
+  stderr = "";
+  /** Contents by path. */
+  readonly files = new Map<string, string>();
+  /** Sockets that {@link forward} was asked for. */
+  readonly forwarded: string[] = [];
+
+  out(text: string): void {
+    this.stdout += text;
+  }
+
+  err(text: string): void {
+    this.stderr += text;
+  }
+
+  line(stream: "out" | "err", line: string): void {
+    if (stream === "out") this.out(line + "\n");
+    else this.err(line + "\n");
+  }
+
+  /** True if standard error is no terminal. */
+  isPiped = false;
+
+  tell(line: string): void {
+    this.line(this.isPiped ? "out" : "err", line);
+  }
+
+  log(level: string, text: string): void {
+    if (level !== "DEBUG") this.stderr += `${level} ${text}\n`;
+  }
+
+  readFile(path: string): Promise<string | undefined> {
+    return Promise.resolve(this.files.get(path));
+  }
+
+  filesIn(directory: string): Promise<string[]> {
+    const prefix = directory === "." ? "" : directory.replace(/\/*$/, "/");
+    const paths = [...this.files.keys()].filter((path) => path.startsWith(prefix));
+    return Promise.resolve(paths.map((path) => path.slice(prefix.length)).filter((name) => !name.includes("/")));
+  }
+
+  now_ms(): number {
+    return performance.now() * haste;
+  }
+
+  /** A certain minute, in any time zone that differs from UTC by whole hours. */
+  wall_ms(): number {
+    return Date.UTC(2026, 0, 1, 0, 0, 7);
+  }
+
+  colour = false;
+  /** What {@link readInput} gives. */
+  stdin = "";
+  /** The words for ^C that are in force. */
+  readonly interruptWords = new Set<string>();
+
+  progress(): void {}
+
+  /** The answer to every question; undefined where there is no terminal. */
+  answer: boolean | undefined;
+
+  confirm(question: string): Promise<boolean | undefined> {
+    if (this.answer !== undefined) this.stderr += question + "\n";
+    return Promise.resolve(this.answer);
+  }
+
+  onInterrupt(words: string): () => void {
+    this.interruptWords.add(words);
+    return () => this.interruptWords.delete(words);
+  }
+
+  /** Answers by the question that they belong to; a question without one is not answered. */
+  answers: (question: string, secret: boolean) => string | undefined = () => undefined;
+
+  ask(question: string, { secret = false } = {}): Promise<string | undefined> {
+    return Promise.resolve(this.answers(question, secret));
+  }
+
+  readInput(): Promise<string> {
+    return Promise.resolve(this.stdin);
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const end = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", end);
+        resolve();
+      };
+      const timer = ms === Infinity ? undefined : setTimeout(end, ms / haste);
+      signal?.addEventListener("abort", end);
+    });
+  }
+
+  forward(path: string): Promise<void> {
+    this.forwarded.push(path);
+    return Promise.resolve();
+  }
+}
+
+/** The second line on standard error after wrong usage of a command. */
+export function usageOf(name: string): string {
+  return usageLine(commands.find((command) => command.name === name)) + "\n";
+}
+
+/** What a command has left behind. */
+export interface Ran {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command line, split at spaces, against the fake. */
+export async function fleetctl(
+  api: FakeApi,
+  line: string,
+  io: FakeIo = new FakeIo(),
+  hosts: FakeHosts = new FakeHosts(),
+): Promise<Ran> {
+  const argv = line.split(" ").filter((word) => word !== "");
+  const client = () => Promise.resolve(api.client());
+  const status = await runFleetctl(argv, {}, { io: () => io, client, hosts: () => hosts });
+  const ran = { status, stdout: io.stdout, stderr: io.stderr };
+  io.stdout = "";
+  io.stderr = "";
+  return ran;
+}

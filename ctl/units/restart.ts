@@ -1,0 +1,95 @@
+/**
+ * Restarts launched units where they are, or starts those again that do not run, and waits for them.
+ *
+ * @module
+ */
+
+import type { UnitOption } from "../../systemd/unit_file.ts";
+import type { Context } from "../cli/command.ts";
+import { inParallel } from "../../runtime/parallel.ts";
+import { attemptsOf } from "./set_state.ts";
+import { type Judge, reached, restarted, started, stopped } from "../waiting/conditions.ts";
+import { reasonOf } from "../terminal/port.ts";
+import { stableFor_ms } from "../waiting/settling.ts";
+import { type Stage, type WaitFailure, waitForUnits } from "../waiting/wait_for_units.ts";
+
+/** A launched unit. */
+export interface RestartedUnit {
+  readonly name: string;
+  readonly options: readonly UnitOption[];
+}
+
+/** Asks for a start of a launched unit where it does not run; false if the server knows no request that does this. */
+export async function askForStart({ client }: Context, name: string): Promise<boolean> {
+  // A server without such a request may know restarts.
+  return await client.startUnit(name) || await client.restartUnit(name);
+}
+
+/** Asks for a restart of a launched unit; false if the server knows no such request. */
+export function askForRestart({ client }: Context, name: string): Promise<boolean> {
+  return client.restartUnit(name);
+}
+
+/**
+ * Makes the request `ask` of each unit and waits until all are active again; does a stop and a start
+ * where the server does not know that request. Returns those that did not come back; the reason of one that the server
+ * refused is thrown, or handed to `refused`.
+ */
+export async function restartUnits<Unit extends RestartedUnit>(
+  context: Context,
+  units: readonly Unit[],
+  ask: (context: Context, name: string) => Promise<boolean>,
+  refused?: (unit: Unit, reason: string) => void,
+): Promise<WaitFailure[]> {
+  const refusals = new Set<string>();
+  const judges = new Map<string, Judge>();
+  const unknown: RestartedUnit[] = [];
+  const waits = units.map(({ name }) => ({
+    name,
+    stages: launchedAgain(name, (...view) => judges.get(name)?.(...view) ?? { verdict: "waiting" }),
+  }));
+  const failures = await waitForUnits(context, waits, attemptsOf(context), async (follower) => {
+    await inParallel(units, async (unit) => {
+      const { name, options } = unit;
+      const judge = restarted(follower.view(name), context.io.now_ms(), stableFor_ms(context, name, options));
+      judges.set(name, judge);
+      try {
+        if (await ask(context, name)) return;
+        unknown.push(unit);
+      } catch (error) {
+        if (!refused) throw error;
+        refused(unit, reasonOf(error));
+        refusals.add(name);
+      }
+      // What comes next belongs to the stop and the start below.
+      judges.set(name, () => ({ verdict: "failed", reason: "" }));
+    });
+  });
+  for (const { name } of unknown) refusals.add(name);
+  const others = failures.filter(({ name }) => !refusals.has(name));
+  return unknown.length === 0 ? others : [...others, ...await stopAndStart(context, unknown)];
+}
+
+async function stopAndStart(context: Context, units: readonly RestartedUnit[]): Promise<WaitFailure[]> {
+  const set = (state: string) => inParallel(units, ({ name }) => context.client.putUnit({ name, desiredState: state }));
+  await set("loaded");
+  const stops = units.map(({ name }) => ({ name, stages: [{ judge: stopped(), goal: "report state loaded" }] }));
+  const failures = await waitForUnits(context, stops, attemptsOf(context));
+  // One that does not stop must not leave the others stopped, nor be stopped later.
+  await set("launched");
+  const waits = units.filter(({ name }) => failures.every((failure) => failure.name !== name))
+    .map((unit) => startWait(context, unit));
+  return [...failures, ...await waitForUnits(context, waits, attemptsOf(context))];
+}
+
+/** The wait for a loaded unit that is wanted launched now. */
+export function startWait(context: Context, { name, options }: RestartedUnit) {
+  return { name, stages: launchedAgain(name, started(false, stableFor_ms(context, name, options))) };
+}
+
+function launchedAgain(name: string, judge: Judge): Stage[] {
+  return [
+    { judge: reached("launched"), goal: "report state launched" },
+    { judge, goal: "become active in systemd", line: (_view, where) => `Unit ${name} launched${where}` },
+  ];
+}

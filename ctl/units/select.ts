@@ -1,0 +1,76 @@
+/**
+ * Patterns in place of unit names: `fleetctl stop 'web@*'`.
+ *
+ * @module
+ */
+
+import type { UnitEntity } from "../../daemon/api/v1/types.ts";
+import { isTemplate, mangleUnitName } from "../../systemd/unit_name.ts";
+import type { ApiClient } from "../api/client.ts";
+
+/** True if a word can only be a pattern: no unit's name has such characters. */
+export function isPattern(word: string): boolean {
+  return /[*?[]/.test(word.slice(word.lastIndexOf("/") + 1));
+}
+
+/** What matches the names that a pattern means (glob(7): `*`, `?`, `[a-c]`, `[!a]`). */
+export function globExpression(pattern: string): RegExp {
+  const source = pattern.replace(/\[!?[^\]]+\]|[\\^$.|+()[\]{}*?]/g, (part) => {
+    if (part === "*") return ".*";
+    if (part === "?") return ".";
+    if (part.length === 1) return `\\${part}`;
+    return part.replace(/\\/g, "\\\\").replace(/^\[!/, "[^");
+  });
+  return new RegExp(`^(?:${source})$`);
+}
+
+/** True if a pattern means a name, with or without its `.service`. */
+export function patternMatches(pattern: string, name: string): boolean {
+  const whole = globExpression(pattern);
+  return whole.test(name) || whole.test(name.replace(/\.service$/, ""));
+}
+
+/** Which of the units that a pattern matches a command works on. */
+export type PatternScope = "every unit" | "what can run";
+
+/** What the patterns of a command line mean. */
+export interface Expansion {
+  /** The arguments with units in place of patterns. */
+  readonly args: readonly string[];
+  /** The units that patterns alone have named. */
+  readonly matched: ReadonlyMap<string, UnitEntity>;
+  /** Why patterns mean no unit, a sentence for each such pattern. */
+  readonly unmatched: readonly string[];
+}
+
+/**
+ * Replaces each pattern by the units of the cluster that it matches, in the server's order, keeping the directory that
+ * it names. A template matches only in the scope `every unit`: it cannot run.
+ */
+export async function expandPatterns(
+  words: readonly string[],
+  client: ApiClient,
+  scope: PatternScope,
+): Promise<Expansion> {
+  if (!words.some(isPattern)) return { args: words, matched: new Map(), unmatched: [] };
+  const units = await client.units();
+  const plain = new Map(words.filter((word) => !isPattern(word)).map((word) => [mangleUnitName(word), word]));
+  const matched = new Map<string, UnitEntity>();
+  const unmatched: string[] = [];
+  const args = words.flatMap((word) => {
+    if (!isPattern(word)) return [word];
+    const base = word.lastIndexOf("/") + 1;
+    const matching = units.filter(({ name }) => patternMatches(word.slice(base), name));
+    const meant = matching.filter(({ name }) => scope === "every unit" || !isTemplate(name));
+    if (meant.length === 0) unmatched.push(whyNone(word, matching.map(({ name }) => name)));
+    for (const unit of meant) if (!plain.has(unit.name)) matched.set(unit.name, unit);
+    return meant.map(({ name }) => plain.get(name) ?? word.slice(0, base) + name);
+  });
+  return { args: [...new Set(args)], matched, unmatched };
+}
+
+function whyNone(pattern: string, templates: readonly string[]): string {
+  const quoted = JSON.stringify(pattern);
+  if (templates.length === 0) return `No unit in the cluster matches ${quoted}`;
+  return `${quoted} matches only the template ${templates.join(", ")}, which cannot run: start an instance of it first`;
+}
