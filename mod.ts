@@ -16,7 +16,7 @@
  * | `examples/` | a guided tour | everything |
  *
  * `daemon/main.ts` and `ctl/main.ts` wire the rooms together. Files marked 🚪 are doors: they alone touch the world.
- * Everything else takes values and returns values. `tests/tidy_test.ts` keeps both rules.
+ * Everything else takes values and returns values. `tests/architecture/layering_test.ts` keeps both rules.
  *
  * Three signatures carry the house: {@link Registry}, {@link placement} and {@link schedule}.
  *

@@ -6,10 +6,10 @@
  * @module
  */
 
-import { api_port, apiSocket } from "../tests/cluster/fleet.ts";
-import { type Lab, withLab } from "../tests/cluster/lab.ts";
-import type { Machine } from "../tests/cluster/machine.ts";
-import { must, until } from "../tests/cluster/process.ts";
+import { api_port, apiSocket } from "../tests/lab/fleet.ts";
+import { type Lab, withLab } from "../tests/lab/lab.ts";
+import type { Machine } from "../tests/lab/machine.ts";
+import { must, until } from "../tests/lab/process.ts";
 import { summarize, table } from "./statistics.ts";
 
 const connections = 16;

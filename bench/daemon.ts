@@ -6,9 +6,9 @@
  */
 
 import { parseArgs } from "node:util";
-import { FleetCluster } from "../tests/cluster/fleet_cluster.ts";
-import { type Lab, withLab } from "../tests/cluster/lab.ts";
-import type { Machine } from "../tests/cluster/machine.ts";
+import { FleetCluster } from "../tests/lab/fleet_cluster.ts";
+import { type Lab, withLab } from "../tests/lab/lab.ts";
+import type { Machine } from "../tests/lab/machine.ts";
 import { pause, unitText } from "./setting.ts";
 import { table } from "./statistics.ts";
 

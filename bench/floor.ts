@@ -10,7 +10,7 @@
 import type { Bus, Signal } from "../systemd/dbus/transport.ts";
 import { openBusDoor } from "../systemd/dbus/dbus_next.ts";
 import { Manager, managerInterface, managerPath, systemdName } from "../systemd/dbus/manager.ts";
-import type { Machine } from "../tests/cluster/machine.ts";
+import type { Machine } from "../tests/lab/machine.ts";
 
 const directory = "/run/bench";
 

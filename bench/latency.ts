@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Machine } from "../tests/cluster/machine.ts";
+import type { Machine } from "../tests/lab/machine.ts";
 import { isActive, isGone } from "./api_client.ts";
 import type { Floor } from "./floor.ts";
 import { pause, type Setting, timed, unitOptions, unitText } from "./setting.ts";

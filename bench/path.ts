@@ -9,7 +9,7 @@ import { openBusDoor } from "../systemd/dbus/dbus_next.ts";
 import { Manager, matchRules, systemdName } from "../systemd/dbus/manager.ts";
 import { unitObjectPath } from "../systemd/dbus/object_path.ts";
 import type { Bus, Signal, Variant } from "../systemd/dbus/transport.ts";
-import type { Machine } from "../tests/cluster/machine.ts";
+import type { Machine } from "../tests/lab/machine.ts";
 import { isActive, isGone } from "./api_client.ts";
 import type { Floor } from "./floor.ts";
 import { pause, type Setting, unitOptions, unitText } from "./setting.ts";

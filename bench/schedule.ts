@@ -7,7 +7,7 @@
 import { ScheduleMemo } from "../daemon/engine/schedule_cache.ts";
 import { schedule } from "../daemon/engine/schedule.ts";
 import type { UnitOption } from "../systemd/unit_file.ts";
-import { Story } from "../tests/scenario/scenario.ts";
+import { Story } from "../tests/scheduling/scenarios/scenario.ts";
 import { summarize, type Summary, summaryCells, summaryHeads, table } from "./statistics.ts";
 
 /** What the engine has set itself, for a thousand machines and ten thousand units. */

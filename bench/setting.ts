@@ -5,10 +5,10 @@
  */
 
 import type { UnitOptionEntity } from "../daemon/api/v1/types.ts";
-import { apiSocket } from "../tests/cluster/fleet.ts";
-import { type Lab, withLab } from "../tests/cluster/lab.ts";
-import type { Machine } from "../tests/cluster/machine.ts";
-import { until } from "../tests/cluster/process.ts";
+import { apiSocket } from "../tests/lab/fleet.ts";
+import { type Lab, withLab } from "../tests/lab/lab.ts";
+import type { Machine } from "../tests/lab/machine.ts";
+import { until } from "../tests/lab/process.ts";
 import { ApiClient } from "./api_client.ts";
 import { Floor } from "./floor.ts";
 

@@ -2,7 +2,7 @@
  * Our client against the behaviour of the original's, fleetctl 1.0: one test a row, named by command and situation. Where
  * the original's behaviour was a defect, the row says "fixed" and what holds instead.
  *
- * What needs real machines (keys, known_hosts, tunnels, terminals) is in `tests/cluster/ctl_ssh_test.ts`.
+ * What needs real machines (keys, known_hosts, tunnels, terminals) is in `tests/e2e/ctl/ssh_test.ts`.
  */
 
 import assert from "node:assert/strict";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ManualClock } from "../tests/manual_clock.ts";
+import { ManualClock } from "../tests/support/manual_clock.ts";
 import { Bell, type Loop, reconcile, together } from "./reconcile.ts";
 
 /** A loop that brings a number down to zero, one at a time. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { rootMissing } from "../tests/need_root.ts";
+import { rootMissing } from "../tests/support/need_root.ts";
 
 const usage = `usage: deno task demo [--keep]
 

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { FleetCluster, withFleet } from "../tests/cluster/fleet_cluster.ts";
-import type { Machine } from "../tests/cluster/machine.ts";
-import { prepare } from "../tests/prepare.ts";
+import { FleetCluster, withFleet } from "../tests/lab/fleet_cluster.ts";
+import type { Machine } from "../tests/lab/machine.ts";
+import { prepare } from "../tests/prepare_host.ts";
 
 const unitsFolder = new URL("./units/", import.meta.url);
 const started_ms = performance.now();

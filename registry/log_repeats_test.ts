@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ManualClock } from "../tests/manual_clock.ts";
+import { ManualClock } from "../tests/support/manual_clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { causeOf, withoutRepeats } from "./log_repeats.ts";
 

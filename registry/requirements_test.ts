@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import "../tests/property_seed.ts";
+import "../tests/support/property_seed.ts";
 import { maxLine_bytes, parseUnitFile } from "../systemd/unit_file.ts";
 import { parseRequirements, type Requirements, validateFleetOptions } from "./requirements.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import "../tests/property_seed.ts";
+import "../tests/support/property_seed.ts";
 import { parseUnitFile } from "../systemd/unit_file.ts";
 import { checkUnit, doubtfulValues } from "./unit_check.ts";
 

@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import "../tests/property_seed.ts";
+import "../tests/support/property_seed.ts";
 import corpus from "./testing/corpus.json" with { type: "json" };
 import { parseUnitFile, serializeUnitFile, UnitFileError, type UnitOption } from "./unit_file.ts";
 import { hashUnitFile } from "./unit_hash.ts";

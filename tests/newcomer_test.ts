@@ -9,7 +9,9 @@ async function asNobody(program: string, ...args: string[]): Promise<{ code: num
   const directory = await Deno.makeTempDir({ prefix: "fleet-newcomer-" });
   try {
     await Deno.chmod(directory, 0o755);
-    for (const path of ["examples/demo.ts", "tests/need_root.ts", "tests/run.ts", "tests/test_report.ts"]) {
+    for (
+      const path of ["examples/demo.ts", "tests/support/need_root.ts", "tests/run.ts", "tests/support/test_report.ts"]
+    ) {
       await Deno.mkdir(`${directory}/${path.replace(/\/[^/]*$/, "")}`, { recursive: true });
       await Deno.copyFile(new URL(path, root), `${directory}/${path}`);
     }

@@ -8,8 +8,8 @@
  * @module
  */
 
-import { rootMissing } from "./need_root.ts";
-import { type Counts, countTests } from "./test_report.ts";
+import { rootMissing } from "./support/need_root.ts";
+import { type Counts, countTests } from "./support/test_report.ts";
 
 const root = `${import.meta.dirname}/../`;
 const locked = Deno.env.get("CI") === "true" ? ["--frozen"] : [];
@@ -78,7 +78,11 @@ async function hasTests(folder: string): Promise<boolean> {
 }
 
 /** What must hold besides tests. Without those marked vital no test would say anything. */
-const prepare = { name: "prepare the host", vital: true, run: () => deno("run", "-A", ...locked, "tests/prepare.ts") };
+const prepare = {
+  name: "prepare the host",
+  vital: true,
+  run: () => deno("run", "-A", ...locked, "tests/prepare_host.ts"),
+};
 const build = { name: "build", vital: true, run: () => run("./compile.sh", ["--launcher"]) };
 const checks = [
   prepare,

@@ -6,7 +6,7 @@ import { FakeMachine, FakeSystemd } from "../../systemd/testing/fake_systemd.ts"
 import type { Job } from "../../systemd/port.ts";
 import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
-import { ManualClock } from "../../tests/manual_clock.ts";
+import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { Agent } from "./agent.ts";
 import { drainAlone } from "./drain.ts";
 import type { Intent, IntentMemory } from "./command.ts";

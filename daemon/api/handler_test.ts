@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ApiFixture, errorText } from "../../tests/api_fixture.ts";
+import { ApiFixture, errorText } from "../../tests/support/api_fixture.ts";
 import { StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import { systemClock } from "../host/system_clock.ts";
 import type { HandlerOptions } from "./handler.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import "../../tests/property_seed.ts";
+import "../../tests/support/property_seed.ts";
 import { type Config, ConfigError, parseConfig, parseDuration_ms } from "./options.ts";
 
 const file = (text: string) => ({ file: { path: "/etc/fleet/fleet.conf", text }, env: {} });

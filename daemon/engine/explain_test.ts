@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import "../../tests/property_seed.ts";
+import "../../tests/support/property_seed.ts";
 import type { Cluster, UnitState } from "../../registry/model.ts";
-import { Story } from "../../tests/scenario/scenario.ts";
+import { Story } from "../../tests/scheduling/scenarios/scenario.ts";
 import { schedule } from "./schedule.ts";
 import { explain, Explainer, type Explanation } from "./explain.ts";
 

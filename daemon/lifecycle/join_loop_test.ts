@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { MachineRecord } from "../../registry/model.ts";
 import type { Membership, Registry, StoreMemory } from "../../registry/mod.ts";
-import { ManualClock } from "../../tests/manual_clock.ts";
+import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { live } from "./join_loop.ts";
 import { Bell } from "../reconcile.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ManualClock } from "../../tests/manual_clock.ts";
+import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { closeAll, shutDown, within } from "./shutdown.ts";
 
 const hangs = () => new Promise<void>(() => {});

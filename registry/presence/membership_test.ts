@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ManualClock } from "../../tests/manual_clock.ts";
+import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { joinCluster } from "./membership.ts";
 import type { MachineRecord, UnitState } from "../model.ts";
 import type { StoreSession } from "../writes/session.ts";

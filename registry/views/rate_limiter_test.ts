@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ManualClock } from "../../tests/manual_clock.ts";
+import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { Pace } from "./rate_limiter.ts";
 
 /** Takes turns without end; gives how many it has had. */

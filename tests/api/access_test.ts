@@ -7,7 +7,7 @@ import type { Credentials } from "../../daemon/api/http/connection_handler.ts";
 import type { Api } from "../../daemon/api/context.ts";
 import type { OperatorPorts } from "../../daemon/api/routes/operator.ts";
 import { type HandlerOptions, routesOf } from "../../daemon/api/handler.ts";
-import { ApiFixture, optionsOf } from "../api_fixture.ts";
+import { ApiFixture, optionsOf } from "../support/api_fixture.ts";
 import { type Authority, type Certificate, makeAuthority } from "./authority.ts";
 import {
   ask,

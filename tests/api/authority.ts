@@ -1,6 +1,6 @@
 /** Certificates for tests of the API: an authority, a server, and clients of several kinds. */
 
-import { must } from "../cluster/process.ts";
+import { must } from "../lab/process.ts";
 
 /** PEM texts. */
 export interface Certificate {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ApiFixture } from "../api_fixture.ts";
+import { ApiFixture } from "../support/api_fixture.ts";
 import { Stage } from "./stage.ts";
 
 Deno.test("a client in another language, which knows only the API", async () => {

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { Credentials } from "../../daemon/api/http/connection_handler.ts";
-import { ApiFixture } from "../api_fixture.ts";
+import { ApiFixture } from "../support/api_fixture.ts";
 import { type Authority, makeAuthority } from "./authority.ts";
-import { must } from "../cluster/process.ts";
+import { must } from "../lab/process.ts";
 import { ask, connect, network, readUntil, Stage, write, written } from "./stage.ts";
 
 const request = { path: "/fleet/v1/units" };

@@ -6,7 +6,7 @@ import { exposition } from "../../daemon/telemetry/prometheus.ts";
 import { observeEngine, observeRounds, observeStore, openMetrics } from "../../daemon/telemetry/metrics.ts";
 import type { Handler } from "../../daemon/api/handler.ts";
 import type { Store } from "../../registry/store/port.ts";
-import { ApiFixture, errorText } from "../api_fixture.ts";
+import { ApiFixture, errorText } from "../support/api_fixture.ts";
 import { filler, m1, m2, type Row, rows } from "./contract_rows.ts";
 import { answerOf, ask, loopback, type RawAnswer, type RawRequest, Stage, talk, written } from "./stage.ts";
 

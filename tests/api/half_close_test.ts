@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Host } from "../../daemon/api/machine/port.ts";
-import { ApiFixture } from "../api_fixture.ts";
+import { ApiFixture } from "../support/api_fixture.ts";
 import { makeAuthority } from "./authority.ts";
 import { type ClientTls, connect, loopback, network, readUntil, Stage, write } from "./stage.ts";
 

@@ -10,8 +10,8 @@ import { readCredentials } from "../../daemon/api/auth/credentials.ts";
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Cluster } from "../../registry/model.ts";
-import { type Answer, ApiFixture, errorText } from "../api_fixture.ts";
-import { ManualClock } from "../manual_clock.ts";
+import { type Answer, ApiFixture, errorText } from "../support/api_fixture.ts";
+import { ManualClock } from "../support/manual_clock.ts";
 import { makeAuthority } from "./authority.ts";
 import { connect, network, readUntil, Stage, write } from "./stage.ts";
 

@@ -1,7 +1,7 @@
 /** What is too much, and what is said then; and a daemon whose memory does not grow by it. All over real sockets. */
 
 import assert from "node:assert/strict";
-import { ApiFixture, errorText } from "../api_fixture.ts";
+import { ApiFixture, errorText } from "../support/api_fixture.ts";
 import { answerOf, ask, connect, loopback, type RawAnswer, readUntil, Stage, write, written } from "./stage.ts";
 
 const json = { "Content-Type": "application/json" };
@@ -145,7 +145,7 @@ Deno.test("requests that do not wait for answers", async (test) => {
 
 /** A daemon's API, which also says how much memory it has when it has let go of what it can. */
 const program = `
-import { ApiFixture } from ${JSON.stringify(new URL("../api_fixture.ts", import.meta.url).href)};
+import { ApiFixture } from ${JSON.stringify(new URL("../support/api_fixture.ts", import.meta.url).href)};
 import { loopback, Stage } from ${JSON.stringify(new URL("./stage.ts", import.meta.url).href)};
 await using api = await ApiFixture.open();
 await using stage = new Stage();

@@ -1,7 +1,7 @@
 /** Requests that are followed by bytes which are none. */
 
 import assert from "node:assert/strict";
-import { ApiFixture, errorText } from "../api_fixture.ts";
+import { ApiFixture, errorText } from "../support/api_fixture.ts";
 import { makeAuthority } from "./authority.ts";
 import { connect, loopback, network, readUntil, Stage, talk, write } from "./stage.ts";
 

@@ -5,7 +5,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import type { Api } from "../../daemon/api/context.ts";
 import { type HandlerOptions, routesOf } from "../../daemon/api/handler.ts";
 import { ConflictError } from "../../registry/mod.ts";
-import { type Answer, ApiFixture, type Extras, optionsOf } from "../api_fixture.ts";
+import { type Answer, ApiFixture, type Extras, optionsOf } from "../support/api_fixture.ts";
 
 import { violations } from "./json_schema.ts";
 

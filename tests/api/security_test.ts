@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as dial } from "node:net";
 import fc from "fast-check";
-import "../property_seed.ts";
+import "../support/property_seed.ts";
 import type { Peer } from "../../daemon/api/handler.ts";
 import type { Host } from "../../daemon/api/machine/port.ts";
-import { ApiFixture, errorText } from "../api_fixture.ts";
+import { ApiFixture, errorText } from "../support/api_fixture.ts";
 import { answerOf, ask, connect, loopback, network, readUntil, Stage, talk, write, written } from "./stage.ts";
 
 const json = { "Content-Type": "application/json" };

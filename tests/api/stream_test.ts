@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { serve } from "../../daemon/api/http/server.ts";
-import { ApiFixture } from "../api_fixture.ts";
-import { ManualClock } from "../manual_clock.ts";
+import { ApiFixture } from "../support/api_fixture.ts";
+import { ManualClock } from "../support/manual_clock.ts";
 import { ask, connect, loopback, readUntil, Stage, write } from "./stage.ts";
 
 const subscribe = "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { until } from "../cluster/process.ts";
+import { until } from "../lab/process.ts";
 
 /** Frames of HTTP/2 (RFC 9113, sections 4.1 and 6). */
 const frameType = { headers: 1, resetStream: 3 } as const;

@@ -12,7 +12,7 @@ import type { ClusterRegistry } from "../../registry/cluster_registry.ts";
 import { ConflictError, OutcomeUnknownError, StoreUnavailableError, type UnitRecord } from "../../registry/mod.ts";
 import { openSqliteStore } from "../../registry/store/sqlite.ts";
 import type { Op, Store } from "../../registry/store/port.ts";
-import "../property_seed.ts";
+import "../support/property_seed.ts";
 import { between, fixtureOver, put } from "./registry_suite.ts";
 
 /** What was said of a change. */

@@ -9,8 +9,8 @@ import assert from "node:assert/strict";
 import { openEtcdStore } from "../../registry/store/etcd/store.ts";
 import { OutcomeUnknownError, StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import type { Store } from "../../registry/store/port.ts";
-import type { EtcdServer } from "../cluster/etcd.ts";
-import { must } from "../cluster/process.ts";
+import type { EtcdServer } from "../lab/etcd.ts";
+import { must } from "../lab/process.ts";
 import { HangingLine } from "./hanging_line.ts";
 import {
   between,

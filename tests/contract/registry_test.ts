@@ -3,7 +3,7 @@
 import { openEtcdStore } from "../../registry/store/etcd/store.ts";
 import { openSqliteStore } from "../../registry/store/sqlite.ts";
 import type { Store } from "../../registry/store/port.ts";
-import { EtcdServer } from "../cluster/etcd.ts";
+import { EtcdServer } from "../lab/etcd.ts";
 import { etcdCases, requestTimeout_ms } from "./registry_etcd_cases.ts";
 import { fenceCases } from "./registry_fence_cases.ts";
 import { unreadableCases } from "./unreadable_cases.ts";

@@ -3,7 +3,7 @@
 import { openEtcdStore } from "../../registry/store/etcd/store.ts";
 import { openSqliteStore } from "../../registry/store/sqlite.ts";
 import type { Store } from "../../registry/store/port.ts";
-import { EtcdServer } from "../cluster/etcd.ts";
+import { EtcdServer } from "../lab/etcd.ts";
 import { storeCases, type StoreFixture } from "./store_suite.ts";
 
 type Fixture = StoreFixture & { close(): Promise<void> };

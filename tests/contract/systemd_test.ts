@@ -8,10 +8,10 @@ import { DbusSystemd, type SystemdLog } from "../../systemd/dbus/client.ts";
 import { FakeMachine, FakeSystemd } from "../../systemd/testing/fake_systemd.ts";
 import { isPermanent, type Systemd } from "../../systemd/port.ts";
 import { openUnitDirectory } from "../../systemd/unit_directory.ts";
-import { withLab } from "../cluster/lab.ts";
-import type { Machine } from "../cluster/machine.ts";
-import { until } from "../cluster/process.ts";
-import { prepare } from "../prepare.ts";
+import { withLab } from "../lab/lab.ts";
+import type { Machine } from "../lab/machine.ts";
+import { until } from "../lab/process.ts";
+import { prepare } from "../prepare_host.ts";
 import { systemdCases, type SystemdFixture } from "./systemd_suite.ts";
 
 await prepare();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ManualClock } from "../../../tests/manual_clock.ts";
+import { ManualClock } from "../../../tests/support/manual_clock.ts";
 import { AuditLog } from "./audit.ts";
 import type { Log } from "../../../runtime/log.ts";
 import type { Connection } from "../context.ts";

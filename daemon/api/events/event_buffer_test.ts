@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { ManualClock } from "../../../tests/manual_clock.ts";
-import { Story } from "../../../tests/scenario/scenario.ts";
+import { ManualClock } from "../../../tests/support/manual_clock.ts";
+import { Story } from "../../../tests/scheduling/scenarios/scenario.ts";
 import type { Cluster } from "../../../registry/model.ts";
 import type { Registry } from "../../../registry/mod.ts";
 import { schedule } from "../../engine/schedule.ts";

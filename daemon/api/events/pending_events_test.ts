@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { ApiFixture } from "../../../tests/api_fixture.ts";
-import { Story } from "../../../tests/scenario/scenario.ts";
+import { ApiFixture } from "../../../tests/support/api_fixture.ts";
+import { Story } from "../../../tests/scheduling/scenarios/scenario.ts";
 import type { Cluster } from "../../../registry/model.ts";
 import { schedule } from "../../engine/schedule.ts";
 import { WaitingUnits } from "./pending_events.ts";

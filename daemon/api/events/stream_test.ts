@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { ApiFixture, errorText } from "../../../tests/api_fixture.ts";
-import { ManualClock } from "../../../tests/manual_clock.ts";
+import { ApiFixture, errorText } from "../../../tests/support/api_fixture.ts";
+import { ManualClock } from "../../../tests/support/manual_clock.ts";
 import type { Cluster } from "../../../registry/model.ts";
 import { StoreUnavailableError } from "../../../registry/mod.ts";
 import { Continuity, maxStreams } from "../shared_state.ts";

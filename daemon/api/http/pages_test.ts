@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import "../../../tests/property_seed.ts";
+import "../../../tests/support/property_seed.ts";
 import { type Page, pageText, pageToken, requestedPage } from "./pages.ts";
 
 const token = (bytes: readonly number[]) =>

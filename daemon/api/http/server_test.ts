@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { ApiFixture, errorText } from "../../../tests/api_fixture.ts";
+import { ApiFixture, errorText } from "../../../tests/support/api_fixture.ts";
 import type { Log } from "../../../runtime/log.ts";
 import { systemClock } from "../../host/system_clock.ts";
 import { version } from "../../version.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ApiFixture, errorText } from "../../../tests/api_fixture.ts";
+import { ApiFixture, errorText } from "../../../tests/support/api_fixture.ts";
 
 const m1 = "454c34ef000000000000000000000001";
 const m2 = "7e5f6a1b000000000000000000000002";

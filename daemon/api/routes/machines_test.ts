@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ApiFixture, errorText } from "../../../tests/api_fixture.ts";
+import { ApiFixture, errorText } from "../../../tests/support/api_fixture.ts";
 
 const path = "/fleet/v1/machines";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ApiFixture } from "../../../tests/api_fixture.ts";
+import { ApiFixture } from "../../../tests/support/api_fixture.ts";
 import type { OperatorPorts } from "./operator.ts";
 
 const ports: OperatorPorts = {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ApiFixture } from "../../../tests/api_fixture.ts";
+import { ApiFixture } from "../../../tests/support/api_fixture.ts";
 import { StopsUnseen } from "./original_client.ts";
 
 const path = "/fleet/v1/units/hello.service?alt=json";

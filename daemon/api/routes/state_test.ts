@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ApiFixture, errorText } from "../../../tests/api_fixture.ts";
+import { ApiFixture, errorText } from "../../../tests/support/api_fixture.ts";
 
 const hash = "0123456789012345678901234567890123456789";
 const told = (name: string, machine: string, active = "active") =>

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ApiFixture, errorText, type Extras, optionsOf } from "../../../tests/api_fixture.ts";
+import { ApiFixture, errorText, type Extras, optionsOf } from "../../../tests/support/api_fixture.ts";
 import type { Registry } from "../../../registry/mod.ts";
 import { parseUnitFile, serializeUnitFile } from "../../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../../systemd/unit_hash.ts";

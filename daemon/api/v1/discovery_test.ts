@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ApiFixture } from "../../../tests/api_fixture.ts";
+import { ApiFixture } from "../../../tests/support/api_fixture.ts";
 
 Deno.test("the discovery document", async (test) => {
   await using api = await ApiFixture.open();

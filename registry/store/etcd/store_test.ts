@@ -1,8 +1,8 @@
 /** What only a real etcd can show of the way to it: encryption, passwords, several members, and what hangs. */
 
 import assert from "node:assert/strict";
-import { EtcdServer } from "../../../tests/cluster/etcd.ts";
-import { must, serve, until } from "../../../tests/cluster/process.ts";
+import { EtcdServer } from "../../../tests/lab/etcd.ts";
+import { must, serve, until } from "../../../tests/lab/process.ts";
 import { messageOf } from "../../../runtime/log.ts";
 import { StoreUnavailableError } from "../../mod.ts";
 import { type Store, WatchLostError } from "../port.ts";

@@ -1,0 +1,60 @@
+/** Which packages may be installed. A new one, wanted or pulled in by another, is looked at before it is added here. */
+
+import assert from "node:assert/strict";
+
+/** What each direct dependency brings along; shared packages stand with the first one that needs them. */
+const allowed: Readonly<Record<string, readonly string[]>> = {
+  "@grpc/grpc-js": [
+    ...["@grpc/proto-loader", "@js-sdsl/ordered-map", "@types/node", "lodash.camelcase", "long", "protobufjs"],
+    ...["@protobufjs/aspromise", "@protobufjs/base64", "@protobufjs/codegen", "@protobufjs/eventemitter"],
+    ...["@protobufjs/fetch", "@protobufjs/float", "@protobufjs/path", "@protobufjs/pool", "@protobufjs/utf8"],
+    // The command line of @grpc/proto-loader.
+    ...["ansi-regex", "ansi-styles", "cliui", "color-convert", "color-name", "emoji-regex", "escalade"],
+    ...["get-caller-file", "is-fullwidth-code-point", "require-directory", "string-width", "strip-ansi"],
+    ...["undici-types", "wrap-ansi", "y18n", "yargs", "yargs-parser"],
+  ],
+  "@hono/node-server": ["hono"],
+  // For tests only.
+  "@seriousme/openapi-schema-validator": [
+    ...["ajv", "ajv-draft-04", "ajv-formats", "fast-deep-equal", "fast-uri", "json-schema-traverse"],
+    ...["require-from-string", "yaml"],
+  ],
+  "dbus-next": ["@nornagon/put", "hexy", "jsbi", "safe-buffer", "sax", "xml2js", "xmlbuilder"],
+  "etcd3": ["bignumber.js", "cockatiel"],
+  // For tests only.
+  "fast-check": ["pure-rand"],
+  "prom-client": ["@opentelemetry/api", "bintrees", "tdigest"],
+  "ssh2": ["asn1", "bcrypt-pbkdf", "safer-buffer", "tweetnacl"],
+};
+
+interface Lock {
+  readonly npm: Readonly<Record<string, { readonly integrity?: string }>>;
+}
+
+const read = (name: string) => JSON.parse(Deno.readTextFileSync(new URL(`../${name}`, import.meta.url)));
+const lock: Lock = read("deno.lock");
+const nameOf = (entry: string) => entry.slice(0, entry.indexOf("@", 1));
+const locked = new Set(Object.keys(lock.npm).map(nameOf));
+
+Deno.test("only packages that were looked at are installed", () => {
+  const known = new Set(Object.entries(allowed).flatMap(([name, others]) => [name, ...others]));
+  assert.deepEqual(
+    { unknown: [...locked].filter((name) => !known.has(name)), gone: [...known].filter((name) => !locked.has(name)) },
+    { unknown: [], gone: [] },
+    "deno.lock differs from the list in tests/architecture/dependencies_test.ts: look at what is new, and change the list",
+  );
+});
+
+Deno.test("direct dependencies are those of deno.json", () => {
+  assert.deepEqual(Object.keys(allowed).toSorted(), Object.keys(read("deno.json").imports).toSorted());
+});
+
+Deno.test("native and unused parts of packages are left out by package.json", () => {
+  for (const name of Object.keys(read("package.json").overrides)) {
+    assert.ok(!locked.has(name), `${name} is installed: delete deno.lock and run deno install`);
+  }
+});
+
+Deno.test("every package is pinned by its hash", () => {
+  for (const [entry, { integrity }] of Object.entries(lock.npm)) assert.match(integrity ?? "", /^sha512-/, entry);
+});

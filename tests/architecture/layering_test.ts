@@ -1,0 +1,483 @@
+/**
+ * The order of the house, kept by a test: which room may import which, which files are doors to the world, and how
+ * large a thing may grow. Each rule is tried on a small bad example first, so that it is known to bite.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { filesOf, type Import, parse, type Source, sourcesOf } from "./source.ts";
+
+/** The only files that may touch the world outside: a path, or a folder with everything in it; and what it is for. */
+const doors: Readonly<Record<string, string>> = {
+  "registry/etcd/": "the store, over the network",
+  "registry/store/sqlite.ts": "the embedded store, a file",
+  "systemd/dbus/": "systemd, over D-Bus",
+  "systemd/unit_directory.ts": "the directory of unit files",
+  "daemon/main.ts": "arguments, signals, exit code, log",
+  "daemon/api/http/server.ts": "sockets of the API",
+  "daemon/api/http/connection_handler.ts": "requests as node:http gives them, and the adapter that makes ours of them",
+  "daemon/api/http/socket_file.ts": "files of the API's unix sockets",
+  "daemon/api/auth/peer_credentials.ts": "who opened a unix socket's connection, as the kernel knows it",
+  "daemon/api/machine/host_programs.ts": "journalctl, systemctl, and other machines' daemons",
+  "daemon/host/system_clock.ts": "time, timers and chance, handed to everyone else",
+  "daemon/host/sd_notify.ts": "sd_notify(3): a datagram to systemd",
+  "daemon/state/runtime_state.ts": "what the daemon remembers in /run",
+  "daemon/config/reload_requests.ts": "files by which systemctl reload learns the outcome",
+  "daemon/state/atomic_file.ts": "small files of the daemon's own",
+  "daemon/state/command_log.ts": "what the agent has commanded, in /run",
+  "daemon/telemetry/log.ts": "log lines on stderr, and the time of each",
+  "daemon/config/load.ts": "fleet.conf and the environment",
+  "daemon/config/named_files.ts": "files and folders that the configuration names",
+  "daemon/lifecycle/startup.ts": "errors of Deno's own",
+  "daemon/telemetry/prometheus.ts": "what the process uses",
+  "daemon/config/dev.ts": "what a try on this machine can stand on",
+  "daemon/lifecycle/open_store.ts": "the directory of the embedded store",
+  "daemon/host/signals.ts": "signals",
+  "daemon/host/machine_id.ts": "machine-id(5) and the address of the default route",
+  "ctl/main.ts": "arguments, environment, exit code",
+  "ctl/api/http.ts": "the API, over a socket",
+  "ctl/api/server_certificate.ts": "the certificate of an API's server",
+  "ctl/terminal/deno.ts": "standard streams, unit files, clock",
+  "ctl/terminal/ask.ts": "questions to the user at the controlling terminal",
+  "ctl/ssh/ssh2_client.ts": "other hosts, over SSH",
+  "ctl/ssh/certificates.ts": "certificates of the SSH agent, over its socket",
+  "ctl/ssh/prompt.ts": "what SSH needs here: files, the agent's address, programs of this machine",
+  "ctl/ssh/tunnel.ts": "an API at the far end of a tunnel",
+  "ctl/ssh/socket_forward.ts": "sockets of this machine that lead to the far end of a tunnel",
+  "ctl/ssh/session.ts": "the terminal, while it belongs to another machine",
+};
+
+/** Files that are data rather than thought: they may be longer than others. */
+const dataTables: Readonly<Record<string, string>> = {};
+
+/** What may stand at the top. What .gitignore names may lie there as well. */
+const topLevel = new Set([
+  ...[
+    ".ci",
+    ".git",
+    ".github",
+    ".gitignore",
+    "LICENSE",
+    "README.md",
+    "compile.sh",
+    "deno.json",
+    "deno.lock",
+    "mod.ts",
+    "package.json",
+  ],
+  ...["bench", "ctl", "daemon", "docs", "examples", "registry", "systemd", "tests"],
+  ...[".cache", "coverage", "dist", "node_modules"],
+]);
+
+/** Programs: where execution starts. */
+const mains = ["daemon/main.ts", "ctl/main.ts"];
+
+/** node: modules and packages that only compute. All others belong behind a door. */
+const purePackages = new Set([
+  "node:buffer",
+  "node:crypto",
+  "node:events",
+  "node:path/posix",
+  "node:util",
+  "prom-client",
+]);
+
+const maxFunctionLines = 70;
+const maxFileLines = 400;
+
+type Tree = ReadonlyMap<string, Source>;
+type Rule = (tree: Tree) => string[];
+
+const isUnder = (path: string, entry: string) => entry.endsWith("/") ? path.startsWith(entry) : path === entry;
+const isDouble = (path: string) => /(^|\/)fake(_[a-z]+)*\.ts$/.test(path);
+const isTest = (path: string) => path.endsWith("_test.ts") || isDouble(path) || /^(tests|bench|examples)\//.test(path);
+const isDoor = (path: string) => Object.keys(doors).some((entry) => isUnder(path, entry));
+const product = (tree: Tree) => [...tree.values()].filter((source) => !isTest(source.path));
+
+/** Why `from` may not import `to`; undefined if it may. */
+function refusal(from: string, to: string, { dynamic, typeOnly }: Import): string | undefined {
+  const unitModules = /^systemd\/unit_[a-z_]+\.ts$/;
+  const room = from.split("/")[0];
+  if (mains.includes(to)) return "nothing imports a program: move what is shared out of it";
+  if (isDouble(to)) return "a double is for tests";
+  if (to.startsWith("tests/")) return "only tests, bench and examples may import tests/";
+  if (room === "systemd") return to.startsWith("systemd/") ? undefined : "systemd/ imports nothing of ours";
+  if (room === "registry") {
+    if (to.startsWith("registry/") || unitModules.test(to)) return undefined;
+    return "registry/ may import only itself and systemd/unit_*.ts";
+  }
+  if (room === "ctl") return refusalForClient(from, to, dynamic);
+  if (room === "daemon") return refusalForDaemon(from, to, typeOnly);
+  return undefined;
+}
+
+function refusalForClient(from: string, to: string, dynamic: boolean): string | undefined {
+  const shared = /^(registry\/(model|requirements|spelling|unit_check)|daemon\/api\/v1)\.ts$/;
+  if (to.startsWith("ctl/") || shared.test(to) || /^systemd\/unit_[a-z_]+\.ts$/.test(to)) return undefined;
+  if (to === "daemon/api/handler.ts" || to.startsWith("registry/")) {
+    if (from === "ctl/main.ts" && dynamic) return undefined;
+    return "only ctl/main.ts may load it, with import(), for --driver=etcd";
+  }
+  return "ctl/ may import only itself, registry/{model,requirements,spelling,unit_check}.ts, systemd/unit_*.ts and " +
+    "daemon/api/v1/types.ts";
+}
+
+function refusalForDaemon(from: string, to: string, typeOnly: boolean): string | undefined {
+  if (to.startsWith("ctl/")) return "the daemon knows nothing of the client";
+  if (from === "daemon/main.ts" || !to.startsWith("daemon/")) return undefined;
+  // A door implements a port that its user, inside a room, declares.
+  if (isDoor(from) && typeOnly) return undefined;
+  // What is explained is what the engine decides: both ask the same pure function.
+  if (/^daemon\/(explain|waiting)\.ts$/.test(from) && /^daemon\/engine\/(schedule|memo)\.ts$/.test(to)) {
+    return undefined;
+  }
+  for (const inner of ["daemon/engine/", "daemon/agent/", "daemon/api/"]) {
+    if (!to.startsWith(inner) || from.startsWith(inner)) continue;
+    return `only daemon/main.ts knows ${inner}: share by a file in daemon/ (as placement.ts), or hand it in from main`;
+  }
+  return undefined;
+}
+
+const arrows: Rule = (tree) =>
+  product(tree).flatMap((source) =>
+    source.imports.filter((each) => each.path !== undefined).flatMap((each) => {
+      const why = refusal(source.path, each.path!, each);
+      return why ? [`${source.path}:${each.line}: must not import ${each.path}: ${why}`] : [];
+    })
+  );
+
+const resolvable: Rule = (tree) =>
+  [...tree.values()].flatMap((source) =>
+    source.imports.flatMap((each) => {
+      const at = `${source.path}:${each.line}`;
+      if (each.path !== undefined) return tree.has(each.path) ? [] : missing(at, each);
+      if (/^(npm|jsr|https?):/.test(each.specifier)) {
+        return [
+          `${at}: ${each.specifier}: name it in "imports" of deno.json, where versions are pinned, and import that name`,
+        ];
+      }
+      if (each.specifier === "(computed)" && !isTest(source.path)) {
+        return [`${at}: import() of a computed name: write the name out, so that the file is bundled and checked`];
+      }
+      return [];
+    })
+  );
+
+const packagesUsed = (tree: Tree, packages: readonly string[]) => {
+  const imported = [...tree.values()].flatMap((source) => source.imports.map(({ specifier }) => specifier));
+  return packages.filter((name) => !imported.some((each) => each === name || each.startsWith(`${name}/`)))
+    .map((name) => `deno.json: nothing imports ${name}: remove it, and run deno install`);
+};
+
+/** Assets (text, JSON) are not in the tree; a .ts file that is imported must be. */
+function missing(at: string, { specifier, path }: Import): string[] {
+  return path!.endsWith(".ts") ? [`${at}: imports ${specifier}, which does not exist`] : [];
+}
+
+const doorsOnly: Rule = (tree) =>
+  product(tree).filter(({ path }) => !isDoor(path)).flatMap((source) => [
+    ...source.effects.map(({ what, line }) =>
+      `${source.path}:${line}: ${what} stands outside a door: take a clock, log or port as an argument, or list the file ` +
+      `under "doors" in tests/architecture/layering_test.ts with its reason`
+    ),
+    ...source.imports.filter((each) => each.path === undefined && !each.typeOnly && !purePackages.has(each.specifier))
+      .map(
+        ({ specifier, line }) =>
+          `${source.path}:${line}: imports ${specifier} outside a door: move that behind one, or, if it only computes, list ` +
+          `it under "purePackages" in tests/architecture/layering_test.ts`,
+      ),
+  ]);
+
+const doorsExist: Rule = (tree) =>
+  Object.keys(doors).filter((entry) => ![...tree.keys()].some((path) => isUnder(path, entry))).map((entry) =>
+    `tests/architecture/layering_test.ts: the door ${entry} leads nowhere: remove it from "doors"`
+  );
+
+const exits: Rule = (tree) =>
+  product(tree).filter(({ path }) => !mains.includes(path)).flatMap((source) =>
+    source.exits.map((line) =>
+      `${source.path}:${line}: only ${mains.join(" and ")} may end the process: return or throw what they need to know`
+    )
+  );
+
+const cycles: Rule = (tree) => {
+  const done = new Set<string>();
+  const found: string[] = [];
+  const visit = (path: string, trail: readonly string[]) => {
+    const start = trail.indexOf(path);
+    if (start >= 0) {
+      found.push(
+        `import cycle: ${[...trail.slice(start), path].join(" → ")}: move what they share into a file of its own`,
+      );
+      return;
+    }
+    if (done.has(path)) return;
+    for (const next of tree.get(path)?.imports ?? []) if (next.path) visit(next.path, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of tree.keys()) visit(path, []);
+  return found;
+};
+
+/** Every file that the given ones lead to, themselves included. */
+function reachable(tree: Tree, from: readonly string[]): Set<string> {
+  const reached = new Set<string>();
+  const reach = (path: string) => {
+    if (reached.has(path)) return;
+    reached.add(path);
+    for (const next of tree.get(path)?.imports ?? []) if (next.path) reach(next.path);
+  };
+  from.forEach(reach);
+  return reached;
+}
+
+/**
+ * Product code must be reached from the doors of the house or from tests/: its own unit test does not bring it to life.
+ * Doubles and what stands in tests/ live for any test; programs of tests/ when a test or a task names them.
+ */
+const noDeadFiles: Rule = (tree) => {
+  const paths = [...tree.keys()];
+  const isEntry = (path: string) =>
+    ["mod.ts", ...mains].includes(path) || /^(tests\/.*_test|tests\/run|(bench|examples)\/[a-z_]+)\.ts$/.test(path);
+  const used = reachable(tree, paths.filter(isEntry));
+  const tested = reachable(tree, paths.filter((path) => path.endsWith("_test.ts")));
+  const forTests = (path: string) => path.startsWith("tests/") || isDouble(path);
+  const named = [...tree.values()].filter(({ path }) => path.startsWith("tests/")).map(({ text }) => text).join("\n");
+  return paths
+    .filter((path) => !used.has(path) && !path.endsWith("_test.ts") && !(forTests(path) && tested.has(path)))
+    .filter((path) => !(path.startsWith("tests/") && (named.includes(`"${path}"`) || inTasks(path))))
+    .map((path) => `${path}: nothing uses it: import it where it is needed, or delete it`);
+};
+
+const inTasks = (path: string) => Object.values(config.tasks).some((task) => task.command.includes(path));
+const config: { imports: Record<string, string>; tasks: Record<string, { command: string }> } = JSON.parse(
+  Deno.readTextFileSync(new URL("../../deno.json", import.meta.url)),
+);
+
+const sizes: Rule = (tree) =>
+  product(tree).filter(({ path }) => !(path in dataTables)).flatMap((source) => [
+    ...(source.lines > maxFileLines
+      ? [
+        `${source.path}: ${source.lines} lines, ${maxFileLines} at most: give a part with a purpose of its own its own file`,
+      ]
+      : []),
+    ...source.functions.filter(({ lines }) => lines > maxFunctionLines).map(({ name, line, lines }) =>
+      `${source.path}:${line}: ${name} has ${lines} lines, ${maxFunctionLines} at most: name its steps and call them`
+    ),
+  ]);
+
+const names: Rule = (tree) =>
+  [...tree.keys()].filter((path) => /(^|\/)(utils?|helpers?|common|misc|shared)(_test)?(\.ts|\/)/.test(path)).map((
+    path,
+  ) => `${path}: a name that says nothing: name it after what it is about`);
+
+const allTestsRun: Rule = (tree) =>
+  [...tree.values()].flatMap((source) =>
+    source.skips.map(({ what, line }) => `${source.path}:${line}: ${what}: every test runs, or is deleted`)
+  );
+
+const marker = new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "X" + "XX"].join("|")})\\b`);
+
+const noMarkers: Rule = (tree) =>
+  [...tree.values()].flatMap((source) =>
+    source.text.split("\n").flatMap((text, index) =>
+      marker.test(text)
+        ? [`${source.path}:${index + 1}: unfinished work: finish it, or open an issue and delete the mark`]
+        : []
+    )
+  );
+
+function treeOf(texts: Readonly<Record<string, string>>): Tree {
+  return new Map(Object.entries(texts).map(([path, text]) => [path, parse(path, text)]));
+}
+
+const rules: Readonly<Record<string, { rule: Rule; bad: readonly Readonly<Record<string, string>>[] }>> = {
+  "imports point one way": {
+    rule: arrows,
+    bad: [
+      { "systemd/port.ts": `import type { Unit } from "../../registry/model.ts";` },
+      { "registry/mod.ts": `export * from "../../systemd/port.ts";` },
+      { "registry/mod.ts": `export { x } from "../../daemon/policy/feasibility.ts";` },
+      { "daemon/engine/engine.ts": `import { a } from "../agent/agent.ts";` },
+      { "daemon/agent/agent.ts": `type Plan = import("../engine/schedule.ts").Plan;` },
+      { "daemon/policy/feasibility.ts": `import type { A } from "./agent/agent.ts";` },
+      { "daemon/state/runtime_state.ts": `import { a } from "./agent/agent.ts";` },
+      { "daemon/api/handler.ts": `import { a } from "../main.ts";` },
+      { "daemon/config/options.ts": `import { a } from "../../ctl/output/table.ts";` },
+      { "ctl/commands/start.ts": `const a = await import("../../registry/mod.ts");` },
+      { "ctl/main.ts": `import { routes } from "../../daemon/api/handler.ts";` },
+      { "ctl/output/table.ts": `import { a } from "../../systemd/port.ts";` },
+      { "mod.ts": `export * from "./tests/tidy_source.ts";` },
+      { "daemon/agent/agent.ts": `import { FakeSystemd } from "../../systemd/fake.ts";` },
+    ],
+  },
+  "every import leads somewhere, and packages are pinned in deno.json": {
+    rule: resolvable,
+    bad: [
+      { "daemon/config/options.ts": `import { a } from "./gone.ts";` },
+      { "daemon/config/options.ts": `import ini from "npm:ini@7";` },
+      { "tests/a_test.ts": `import ini from "jsr:@std/ini";` },
+      { "ctl/ssh/session.ts": "const name = 'a'; await import(`./${name}.ts`);" },
+    ],
+  },
+  "only doors touch the world": {
+    rule: doorsOnly,
+    bad: [
+      `Deno.readTextFileSync("/etc/machine-id");`,
+      `const { env } = Deno;`,
+      `await fetch("http://127.0.0.1");`,
+      `const get = fetch;`,
+      `setTimeout(() => {}, 1);`,
+      `setInterval(() => {}, 1);`,
+      `export const now = Date.now();`,
+      `export const now = () => new Date();`,
+      `export const started = performance.now();`,
+      `export const pick = Math.random;`,
+      `crypto.getRandomValues(new Uint8Array(1));`,
+      `export const id = () => crypto.randomUUID();`,
+      `import { randomBytes } from "node:crypto"; randomBytes(4);`,
+      `console.log("here");`,
+      `export const later = AbortSignal.timeout(5);`,
+      `globalThis.fetch("http://127.0.0.1");`,
+      `import { readFileSync } from "node:fs"; readFileSync("/");`,
+      `import { Etcd3 } from "etcd3"; new Etcd3();`,
+      `const { connect } = await import("node:net"); connect(1);`,
+    ].map((text) => ({ "daemon/policy/feasibility.ts": text })),
+  },
+  "only the programs end the process": {
+    rule: exits,
+    bad: [
+      { "ctl/commands/start.ts": `export const leave = () => Deno.exit(1);` },
+      { "ctl/api/http.ts": `import process from "node:process"; process.exit(1);` },
+    ],
+  },
+  "no import cycles": {
+    rule: cycles,
+    bad: [
+      {
+        "ctl/a.ts": `import "./b.ts";`,
+        "ctl/b.ts": `import "./c.ts";`,
+        "ctl/c.ts": `import type { A } from "./a.ts";`,
+      },
+      { "ctl/a.ts": `import "./a.ts";` },
+    ],
+  },
+  "no dead files": {
+    rule: noDeadFiles,
+    bad: [
+      { "daemon/main.ts": "", "daemon/lost.ts": "", "daemon/lost_test.ts": `import "./lost.ts";` },
+      { "tests/lost.ts": "" },
+    ],
+  },
+  "functions and files fit a reader's head": {
+    rule: sizes,
+    bad: [
+      { "ctl/output/table.ts": `export function long() {\n${"  work();\n".repeat(maxFunctionLines)}}\n` },
+      { "ctl/output/table.ts": `export const long = () => {\n${"  work();\n".repeat(maxFunctionLines)}};\n` },
+      { "ctl/output/table.ts": `export class A {\n  long() {\n${"    work();\n".repeat(maxFunctionLines)}  }\n}\n` },
+      { "ctl/output/table.ts": "work();\n".repeat(maxFileLines + 1) },
+    ],
+  },
+  "names say something": {
+    rule: names,
+    bad: [{ "daemon/utils.ts": "" }, { "ctl/helpers/text.ts": "" }],
+  },
+  "no test is left out": {
+    rule: allTestsRun,
+    bad: [
+      { "ctl/a_test.ts": `Deno.test.ignore("a", () => {});` },
+      { "ctl/a_test.ts": `Deno.test.only("a", () => {});` },
+      { "ctl/a_test.ts": `Deno.test({ name: "a", ignore: true, fn() {} });` },
+      { "ctl/a_test.ts": `Deno.test("a", { ignore: Deno.build.os !== "linux" }, () => {});` },
+      { "ctl/a_test.ts": `Deno.test("a", async (t) => { await t.step({ name: "b", ignore: true, fn() {} }); });` },
+    ],
+  },
+  "no work is left unfinished": {
+    rule: noMarkers,
+    bad: [{ "ctl/a.ts": `// ${"TO" + "DO"}: later` }, { "ctl/a.ts": `// ${"FIX" + "ME"} soon` }],
+  },
+};
+
+function expectNone(violations: readonly string[]): void {
+  if (violations.length > 0) assert.fail(`\n${violations.join("\n")}\n`);
+}
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const house = await sourcesOf(root);
+
+for (const [name, { rule, bad }] of Object.entries(rules)) {
+  Deno.test(`tidy: ${name}`, () => {
+    for (const example of bad) {
+      assert.notDeepEqual(
+        rule(treeOf(example)),
+        [],
+        `the rule finds nothing in ${JSON.stringify(example).slice(0, 200)}`,
+      );
+    }
+    expectNone(rule(house));
+  });
+}
+
+Deno.test("tidy: what is handed in is not mistaken for the world", () => {
+  const innocent = [
+    `export const at = (clock: { now(): number }) => clock.now();`,
+    `export interface Port { fetch(url: string): Promise<Response>; setTimeout: number }`,
+    `export function get(fetch: (url: string) => void) { fetch("x"); }`,
+    `export const day = new Date(0).toISOString() + Date.UTC(2000, 1);`,
+    `export type Listener = Deno.Listener;`,
+    `export const app = { fetch: 1, console: 2 }; app.fetch;`,
+    `import { createHash } from "node:crypto"; createHash("sha1");`,
+    `import type { Socket } from "node:net"; export type S = Socket;`,
+  ];
+  for (const text of innocent) assert.deepEqual(doorsOnly(treeOf({ "daemon/policy/feasibility.ts": text })), [], text);
+});
+
+Deno.test("tidy: what the rules allow", () => {
+  const allowed = [
+    {
+      "ctl/main.ts":
+        `const { routes } = await import("../../daemon/api/handler.ts"); await import("../registry/etcd/mod.ts");`,
+    },
+    { "registry/requirements.ts": `import type { UnitOption } from "../../systemd/unit_file.ts";` },
+    { "daemon/main.ts": `import "./agent/agent.ts"; import "./engine/engine.ts"; import "./api/server.ts";` },
+    { "daemon/state/runtime_state.ts": `import type { IntentMemory } from "./agent/intent.ts";` },
+    { "daemon/engine/engine.ts": `import "../placement.ts"; import "../../registry/mod.ts"; import "./schedule.ts";` },
+  ];
+  for (const example of allowed) assert.deepEqual(arrows(treeOf(example)), []);
+});
+
+Deno.test("tidy: every package is used", () => {
+  const tree = treeOf({ "registry/etcd/a.ts": `import { x } from "etcd3/lib/x.js";` });
+  assert.deepEqual(packagesUsed(tree, ["etcd3"]), []);
+  assert.equal(packagesUsed(tree, ["etcd", "etcd3"]).length, 1);
+  expectNone(packagesUsed(house, Object.keys(config.imports)));
+});
+
+Deno.test("tidy: every door leads somewhere", () => {
+  assert.notDeepEqual(doorsExist(treeOf({ "daemon/main.ts": "" })), []);
+  expectNone(doorsExist(house));
+});
+
+/** Relative links of a Markdown text; those to other hosts and within the page are left alone. */
+const linksOf = (text: string) =>
+  [...text.matchAll(/\]\(([^)#\s]+)/g)].map(([, to]) => to!).filter((to) => !/^[a-z]+:/.test(to));
+
+Deno.test("tidy: links in Markdown lead somewhere", async () => {
+  assert.deepEqual(linksOf("[a](b.md#c) [d](https://e) [f](#g) [h](../i/)"), ["b.md", "../i/"]);
+  const broken: string[] = [];
+  for (const path of await filesOf(root, ".md")) {
+    for (const to of linksOf(await Deno.readTextFile(root + path))) {
+      const target = new URL(to, `file://${root}${path}`);
+      await Deno.stat(target).catch(() => broken.push(`${path}: links to ${to}, which does not exist`));
+    }
+  }
+  expectNone(broken);
+});
+
+Deno.test("tidy: at the top stands only what design gives a place", async () => {
+  const strangers: string[] = [];
+  for await (const entry of Deno.readDir(root)) if (!topLevel.has(entry.name)) strangers.push(entry.name);
+  assert.deepEqual(strangers, [], `move into a room: ${strangers.join(", ")}`);
+});

@@ -1,5 +1,0 @@
-/** Takes away what killed test processes left on this host: `deno run -A tests/cluster/clean.ts`. */
-
-import { removeStaleLabs } from "./stale.ts";
-
-for (const name of await removeStaleLabs()) console.error(`removed ${name}`);

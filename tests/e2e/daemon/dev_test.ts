@@ -1,0 +1,183 @@
+/** `fleetd --dev` on a real machine, from nothing: as root and as a user. */
+
+import assert from "node:assert/strict";
+import { buildFleet } from "../../lab/fleet_cluster.ts";
+import { withLab } from "../../lab/lab.ts";
+import type { Machine } from "../../lab/machine.ts";
+import { until } from "../../lab/process.ts";
+import { startUserSystemd, userBus } from "../../lab/user_systemd.ts";
+
+/** A try that runs on a machine as a service of its own, with what it says in a file. */
+async function startTry(
+  machine: Machine,
+  properties: readonly string[] = [],
+  flags: readonly string[] = [],
+): Promise<void> {
+  // systemd-run returns before the file is emptied: what the try before has said is not to be taken for this one's.
+  await machine.must(["rm", "-f", "/root/said"]);
+  await machine.must([
+    "systemd-run",
+    "--unit=try",
+    "--collect",
+    "--property=StandardOutput=truncate:/root/said",
+    "--property=StandardError=truncate:/root/logged",
+    "--property=KillMode=mixed",
+    ...properties,
+    "/usr/local/bin/fleetd",
+    "--dev",
+    ...flags,
+  ]);
+}
+
+/** The commands that the try says to type, as one shell script; they come in the order in which they are said. */
+function commandsOf(said: string): string[] {
+  return said.split("\n").filter((line) => line.startsWith("  ")).map((line) => line.trim());
+}
+
+async function greeting(machine: Machine): Promise<string> {
+  return await until("the try to be ready", async () => {
+    const { stdout: said } = await machine.run(["cat", "/root/said"]);
+    return said.includes("/fleet/v1/units") ? said : undefined;
+  });
+}
+
+async function gone(machine: Machine): Promise<void> {
+  await until("the try to be over", async () => {
+    const state = await machine.must(["systemctl", "show", "--property=LoadState", "--value", "try.service"]);
+    return state.trim() === "not-found" || undefined;
+  });
+}
+
+async function asRoot(machine: Machine): Promise<void> {
+  const begun_ms = performance.now();
+  await startTry(machine);
+  const said = await greeting(machine);
+  const took_ms = performance.now() - begun_ms;
+  assert.ok(took_ms < 3_000, `ready after ${took_ms} ms, on a busy host`);
+  const commands = commandsOf(said);
+  assert.equal(commands.length, 6, said);
+  const output = await machine.sh(`cd /root; ${commands.slice(0, 4).join("\n")}`);
+  assert.match(output, /Unit hello\.service launched on [0-9a-f]{8}\.\.\./);
+  assert.match(output, /hello\.service\t+[0-9a-f]{8}\.\.\.\S*\t+active\t+running/);
+  assert.equal((await machine.must(["systemctl", "is-active", "hello.service"])).trim(), "active");
+  assert.deepEqual(await tcpPorts(machine), [], "it opens no TCP port unless --listen names one");
+  // ^C: its units end with it.
+  await machine.must(["systemctl", "kill", "--kill-whom=main", "--signal=INT", "try.service"]);
+  await gone(machine);
+  assert.notEqual((await machine.run(["systemctl", "is-active", "hello.service"])).code, 0);
+  assert.deepEqual(await leftBehind(machine, "hello"), [], "nothing is left behind");
+}
+
+/** The TCP ports on which `fleetd` listens. */
+async function tcpPorts(machine: Machine): Promise<string[]> {
+  const sockets = await machine.must(["ss", "--tcp", "--listening", "--numeric", "--processes", "--no-header"]);
+  const pid = (await machine.must(["systemctl", "show", "--property=MainPID", "--value", "try.service"])).trim();
+  return sockets.split("\n").filter((line) => line.includes(`pid=${pid},`)).map((line) => line.split(/\s+/)[3]!);
+}
+
+/** Files below /run and /var/lib that name the try or its unit. */
+async function leftBehind(machine: Machine, unit: string): Promise<string[]> {
+  const names = ["-path", "*fleet/dev*", "-o", "-name", "fleet-dev*", "-o", "-name", `${unit}*`];
+  const found = await machine.must(["find", "/run", "/var/lib", "/etc/systemd", "-xdev", "(", ...names, ")"]);
+  return found.split("\n").filter((path) => path !== "");
+}
+
+/** With `--listen`, the port is open, and the log says what that means. */
+async function onRequest(machine: Machine): Promise<void> {
+  await startTry(machine, [], ["--listen", "127.0.0.1:49153"]);
+  await greeting(machine);
+  assert.deepEqual(await tcpPorts(machine), ["127.0.0.1:49153"]);
+  assert.match(
+    await machine.must(["cat", "/root/logged"]),
+    /the API at 127\.0\.0\.1:49153 controls the cluster, as root/,
+  );
+  await refuseAnother(machine);
+  await machine.must(["systemctl", "stop", "try.service"]);
+  await gone(machine);
+  assert.deepEqual(await leftBehind(machine, "hello"), []);
+}
+
+/** Another one in the same place is refused and leaves the first alone. */
+async function refuseAnother(machine: Machine): Promise<void> {
+  const second = await machine.run(["fleetd", "--dev"]);
+  assert.equal(second.code, 1);
+  assert.match(second.stderr, /cannot listen on unix:\/run\/fleet\/dev\/fleet\.sock: another program answers there/);
+  await machine.must(["fleetctl", "--endpoint=unix:///run/fleet/dev/fleet.sock", "list-machines"]);
+}
+
+/** One that was killed leaves its units; the next knows nothing of them, and takes them away. */
+async function afterAKill(machine: Machine): Promise<void> {
+  await startTry(machine);
+  await greeting(machine);
+  await machine.sh("cd /root; export FLEETCTL_ENDPOINT=unix:///run/fleet/dev/fleet.sock; fleetctl start hello.service");
+  await machine.must(["systemctl", "kill", "--signal=KILL", "try.service"]);
+  await gone(machine);
+  assert.equal((await machine.must(["systemctl", "is-active", "hello.service"])).trim(), "active");
+  await startTry(machine);
+  await greeting(machine);
+  await until("the forgotten unit to be gone", async () => {
+    return (await machine.run(["systemctl", "is-active", "hello.service"])).code !== 0 || undefined;
+  });
+  await machine.must(["systemctl", "stop", "try.service"]);
+  await gone(machine);
+}
+
+async function asUser(machine: Machine): Promise<void> {
+  // The journals of users are in that of the system as long as it is kept in memory only.
+  await machine.must(["usermod", "--append", "--groups=systemd-journal", "core"]);
+  const user = await startUserSystemd(machine);
+  const env = user.env.map((each) => `--setenv=${each}`);
+  await startTry(machine, ["--uid=core", ...env]);
+  const [endpoint, make, start, list] = commandsOf(await greeting(machine));
+  const output = await user.run("sh", "-c", `cd /home/core; ${[endpoint, make, start, list].join("\n")}`);
+  assert.match(output.stdout, /hello\.service\t+[0-9a-f]{8}\.\.\.\S*\t+active\t+running/, output.stderr);
+  assert.equal((await user.run("systemctl", "--user", "is-active", "hello.service")).stdout.trim(), "active");
+  // journald knows a user's unit by its place below user@1000.service, which the lab has not: only what systemd itself
+  // says of the unit is found.
+  const unit = "[Service]\\nExecStart=/bin/sleep infinity\\n";
+  const read = await user.run(
+    "sh",
+    "-c",
+    `cd /home/core; ${endpoint}; printf '${unit}' >talking.service; fleetctl start talking.service && ` +
+      "fleetctl status talking && fleetctl journal --output=cat talking && fleetctl logs talking",
+  );
+  assert.equal(read.code, 0, read.stderr);
+  assert.match(read.stdout, /Active: active \(running\)/);
+  assert.match(read.stdout, /^Started talking\.service\.$/m);
+  assert.match(read.stdout, /^\d\d:\d\d:\d\d talking\.service Started talking\.service\.$/m);
+  await machine.must(["systemctl", "stop", "try.service"]);
+  await gone(machine);
+  assert.notEqual((await user.run("systemctl", "--user", "is-active", "hello.service")).code, 0);
+  assert.deepEqual(await leftBehind(machine, "hello.service"), []);
+}
+
+async function withoutSystemd(machine: Machine): Promise<void> {
+  const root = await machine.run(["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /run/systemd; fleetd --dev"]);
+  assert.equal(root.code, 1);
+  assert.match(root.stderr, /not started by systemd.*deno task demo/);
+  const user = await machine.run(["setpriv", "--reuid=core", "--regid=core", "--clear-groups", "fleetd", "--dev"]);
+  assert.equal(user.code, 1);
+  assert.match(user.stderr, /no systemd of this user's.*XDG_RUNTIME_DIR is not set.*Try as root/);
+  const busless = await machine.run([
+    ...["setpriv", "--reuid=core", "--regid=core", "--clear-groups"],
+    ...["env", "XDG_RUNTIME_DIR=/nonexistent", "fleetd", "--dev"],
+  ]);
+  assert.equal(busless.code, 1);
+  assert.match(busless.stderr, /no user bus at unix:path=\/nonexistent\/bus: install the package dbus-user-session/);
+}
+
+Deno.test("a try on one machine", async (t) => {
+  const dist = await buildFleet();
+  await withLab(
+    { machines: 1, etcd: 0, files: userBus, fleet: { dist, conf: { registry: "embedded" } } },
+    async (lab) => {
+      const machine = lab.machine("m1");
+      await machine.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
+      await t.step("as root: ready at once, and what it says to type works", () => asRoot(machine));
+      await t.step("a TCP port is open only where --listen names it", () => onRequest(machine));
+      await t.step("what a killed one has left is taken away", () => afterAKill(machine));
+      await t.step("as a user, on the user's own systemd", () => asUser(machine));
+      await t.step("where there is no systemd it says so", () => withoutSystemd(machine));
+    },
+  );
+});

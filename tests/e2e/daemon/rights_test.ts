@@ -1,0 +1,170 @@
+/** A daemon with few rights: the hardened service, the user fleet, and a user's own systemd. */
+
+import assert from "node:assert/strict";
+import { buildFleet, FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
+import { withLab } from "../../lab/lab.ts";
+import type { Machine } from "../../lab/machine.ts";
+import { until } from "../../lab/process.ts";
+import { startUserSystemd, userBus } from "../../lab/user_systemd.ts";
+
+const shipped = (name: string) => Deno.readTextFileSync(new URL(`../../systemd/${name}`, import.meta.url));
+
+/** A unit with an [Install] section is also enabled, which is another right. */
+const installed = `${sleeper}[Install]\nWantedBy=multi-user.target\n`;
+
+/** All that a daemon asks of systemd: load, start, restart, replace, enable, stop, unload, also of a failed unit. */
+async function wholeLife(cluster: FleetCluster, machine: Machine): Promise<void> {
+  await machine.writeFile("/root/a.service", sleeper);
+  await cluster.fleetctl(machine, "start", "/root/a.service");
+  const pid = await cluster.pid(machine, "a.service");
+  assert.ok(pid > 0);
+  await cluster.fleetctl(machine, "restart", "a.service");
+  assert.notEqual(await cluster.pid(machine, "a.service"), pid);
+  await machine.writeFile("/root/a.service", installed);
+  await cluster.fleetctl(machine, "start", "--replace", "/root/a.service");
+  await until("the new file to be enabled", async () => {
+    const { stdout } = await machine.run(["systemctl", "is-enabled", "a.service"]);
+    return stdout.trim() === "enabled-runtime" || undefined;
+  });
+  await machine.writeFile("/root/fails.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n");
+  assert.equal((await machine.run(["fleetctl", "start", "/root/fails.service"])).code, 1);
+  await cluster.fleetctl(machine, "stop", "a.service");
+  assert.equal((await machine.run(["systemctl", "is-active", "a.service"])).stdout.trim(), "inactive");
+  await cluster.fleetctl(machine, "start", "a.service");
+  await machine.must(["systemctl", "restart", "fleet.service"]);
+  await cluster.joined([machine]);
+  await cluster.fleetctl(machine, "destroy", "a.service", "fails.service");
+  assert.equal(await machine.must(["ls", "/run/fleet/units"]), "");
+  const { stdout } = await machine.run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "fails.service"]);
+  assert.doesNotMatch(stdout, /failed/);
+}
+
+async function hardened(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const pid = await cluster.pid(m1!, "fleet.service");
+  assert.match(await m1!.sh(`grep CapEff /proc/${pid}/status`), /CapEff:\t0+\n/);
+  const report = await m1!.must(["systemd-analyze", "security", "fleet.service", "--no-pager"]);
+  const exposure = Number(/Overall exposure level for fleet\.service: ([\d.]+)/.exec(report)?.[1]);
+  // A service without any of it is at 9.6.
+  assert.ok(exposure <= 3.5, `exposure ${exposure}`);
+  await wholeLife(cluster, m1!);
+}
+
+/** A machine of two networks is known by that of its default route. */
+async function twoNetworks(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  await m1!.sh(
+    "ip link add other type bridge; ip link set other up; ip address add 198.51.100.7/24 dev other; " +
+      "ip -6 address add 2001:db8::7/64 dev other nodad",
+  );
+  const cases: readonly (readonly [what: string, change: string, ip: string])[] = [
+    ["no default route: towards the store", "ip route delete default", m1!.ip],
+    ["through the other network", "ip route add default via 198.51.100.1", "198.51.100.7"],
+    [
+      "through the first again, which is nearer",
+      "ip route delete default; ip route add default via 198.51.100.1 metric 200; ip route add default via 10.77.0.1 metric 100",
+      m1!.ip,
+    ],
+    ["by IPv6 alone", "ip route flush default; ip -6 route add default via 2001:db8::1 dev other", "2001:db8::7"],
+  ];
+  for (const [what, change, ip] of cases) {
+    await m1!.sh(change);
+    // Each minute it would look by itself.
+    await m1!.must(["systemctl", "restart", "fleet.service"]);
+    await until(what, async () => {
+      const { machines } = await (await cluster.request(m1!, "GET", "/machines")).json();
+      return machines?.[0]?.primaryIP === ip || undefined;
+    });
+  }
+}
+
+/** Users whom the operator has let in by a group are told apart in the log, by their processes. */
+async function knowsUsers(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  await m1!.sh("chgrp core /run/fleet.sock");
+  for (const [as, id] of [["root", 0], ["core", 1000]] as const) {
+    const file = `/tmp/of-${as}.service`;
+    await m1!.writeFile(file, sleeper);
+    const submit = `echo $$; exec fleetctl submit ${file} >/dev/null`;
+    const pid = await m1!.must(["setpriv", `--reuid=${as}`, `--regid=${as}`, "--clear-groups", "sh", "-c", submit]);
+    const line = new RegExp(
+      `an API request was answered component=api peer=unix pid=${pid.trim()} uid=${id} gid=${id} ` +
+        `method=PUT path=/fleet/v1/units/of-${as}\\.service code=201$`,
+      "m",
+    );
+    await until(`the line of ${as}`, async () => line.test(await m1!.journal("fleet.service")) || undefined);
+    await cluster.fleetctl(m1!, "destroy", `of-${as}.service`);
+  }
+}
+
+async function asFleet(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const pid = await cluster.pid(m1!, "fleet.service");
+  assert.equal((await m1!.must(["ps", "-o", "user=", "-p", String(pid)])).trim(), "fleet");
+  await wholeLife(cluster, m1!);
+  assert.equal((await m1!.must(["stat", "--format=%U", "/run/fleet/units"])).trim(), "fleet");
+  await knowsUsers(cluster);
+  // A stop is told from a restart.
+  await cluster.put(m1!, "b.service", "launched", sleeper);
+  await cluster.active(m1!, ["b.service"]);
+  await m1!.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
+  assert.notEqual((await m1!.run(["systemctl", "is-active", "b.service"])).code, 0);
+}
+
+Deno.test("the hardened service does its job", async (t) => {
+  await withFleet({ machines: 1 }, async (cluster) => {
+    await t.step("for units", () => hardened(cluster));
+    await t.step("knows who asks", () => knowsUsers(cluster));
+    await t.step("and knows its address", () => twoNetworks(cluster));
+  });
+});
+
+Deno.test("the user fleet does, with the files that are shipped", async () => {
+  const files = {
+    "/usr/lib/sysusers.d/fleet.conf": shipped("fleet.sysusers.conf"),
+    "/usr/share/polkit-1/rules.d/fleet.rules": shipped("fleet.rules"),
+    "/etc/systemd/system/fleet.service.d/unprivileged.conf": shipped("fleet-unprivileged.conf"),
+    "/etc/systemd/system/sysusers-early.service": `[Unit]
+DefaultDependencies=no
+After=local-fs.target
+Before=sysinit.target fleet.service
+[Service]
+Type=oneshot
+ExecStart=systemd-sysusers
+[Install]
+WantedBy=sysinit.target
+`,
+    "/etc/systemd/system/sysinit.target.d/sysusers.conf": "[Unit]\nWants=sysusers-early.service\n",
+  };
+  await withFleet({ machines: 1, files }, asFleet);
+});
+
+Deno.test("systemd_user: units run on a user's own systemd", async () => {
+  const dist = await buildFleet();
+  const runtime = "/run/user/1000";
+  await withLab({ machines: 1, files: userBus, fleet: { dist, conf: {} } }, async (lab) => {
+    const [m1] = lab.machines;
+    const cluster = new FleetCluster(lab);
+    await m1!.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
+    const user = await startUserSystemd(m1!);
+    const dropIn = [
+      "[Service]",
+      "User=core",
+      ...user.env.map((each) => `Environment=${each}`),
+      "Environment=FLEET_SYSTEMD_USER=true",
+      `Environment=FLEET_UNITS_DIRECTORY=${runtime}/fleet/units/`,
+      `ReadWritePaths=${runtime}`,
+      "",
+    ].join("\n");
+    await m1!.writeFile("/run/systemd/system/fleet.service.d/user.conf", dropIn);
+    await m1!.must(["systemctl", "daemon-reload"]);
+    await m1!.must(["systemctl", "start", "fleet.socket", "fleet.service"]);
+    await cluster.joined([m1!]);
+    await m1!.writeFile("/root/a.service", sleeper);
+    await cluster.fleetctl(m1!, "start", "/root/a.service");
+    assert.equal((await user.run("systemctl", "--user", "is-active", "a.service")).stdout.trim(), "active");
+    assert.notEqual((await m1!.run(["systemctl", "is-active", "a.service"])).code, 0);
+    await cluster.fleetctl(m1!, "destroy", "a.service");
+    assert.notEqual((await user.run("systemctl", "--user", "is-active", "a.service")).code, 0);
+  });
+});

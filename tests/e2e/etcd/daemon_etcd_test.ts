@@ -1,0 +1,308 @@
+/** An etcd as operators run it: with TLS and passwords, of three members. */
+
+import assert from "node:assert/strict";
+import { type Authority, makeAuthority } from "../../api/authority.ts";
+import { EtcdServer } from "../../lab/etcd.ts";
+import { buildFleet, FleetCluster, optionsOf, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
+import { type Lab, withLab } from "../../lab/lab.ts";
+import type { Machine } from "../../lab/machine.ts";
+import { until } from "../../lab/process.ts";
+
+const address = "10.77.0.1";
+/** With what fleet.conf and environment files treat in ways of their own. */
+const password = 'a#b;c "d';
+const quotable = "a#b;c d";
+
+/** An etcd that speaks TLS to machines, wants a certificate and a password, and plain HTTP to this test. */
+async function startSecureEtcd(lab: Lab, authority: Authority): Promise<EtcdServer> {
+  const dir = `${lab.dir}/secure-etcd`;
+  await Deno.mkdir(dir);
+  const plain = { netns: lab.network.path, address, client_port: 2381, dir };
+  const setup = await EtcdServer.start(plain);
+  await giveUsers(setup, password);
+  await setup.must("auth", "enable");
+  await setup.stop();
+  // etcdctl(1) reads it; from here on nobody is answered without.
+  Deno.env.set("ETCDCTL_USER", `root:${password}`);
+  return await EtcdServer.start({
+    ...plain,
+    flags: [
+      ...["--listen-client-urls", `http://${address}:2381,https://${address}:2379`],
+      ...["--advertise-client-urls", `https://${address}:2379`],
+      ...["--cert-file", `${authority.directory}/server.crt`, "--key-file", `${authority.directory}/server.key`],
+      ...["--client-cert-auth", "--trusted-ca-file", `${authority.directory}/ours.crt`],
+    ],
+  });
+}
+
+/** As docs/etcd.md has it. */
+async function giveUsers(etcd: { must(...args: string[]): Promise<string> }, password: string): Promise<void> {
+  await etcd.must("user", "add", `root:${password}`);
+  await etcd.must("user", "grant-role", "root", "root");
+  await etcd.must("role", "add", "fleet");
+  await etcd.must("role", "grant-permission", "fleet", "--prefix=true", "readwrite", "/_coreos.com/fleet/");
+  await etcd.must("user", "add", `fleet:${password}`);
+  await etcd.must("user", "grant-role", "fleet", "fleet");
+}
+
+async function status(machine: Machine): Promise<string> {
+  return await machine.must(["systemctl", "show", "--property=StatusText", "--value", "fleet.service"]);
+}
+
+async function says(machine: Machine, why: RegExp): Promise<void> {
+  await until(`${machine.name} to say ${why}`, async () => why.test(await status(machine)) || undefined).catch(
+    async (error) => {
+      throw new Error(`${error.message}, not: ${await status(machine)}`, { cause: error });
+    },
+  );
+}
+
+Deno.test("etcd with TLS, client certificates and passwords", async (t) => {
+  const dist = await buildFleet();
+  const authority = await makeAuthority(`IP:${address}`);
+  const conf = {
+    etcd_servers: `https://${address}:2379`,
+    etcd_cafile: "/etc/fleet/ca.pem",
+    etcd_certfile: "/etc/fleet/cert.pem",
+    etcd_keyfile: "/etc/fleet/key.pem",
+    etcd_username: "fleet",
+  };
+  const files = {
+    "/etc/fleet/ca.pem": authority.ca,
+    "/etc/fleet/cert.pem": authority.friend.cert,
+    "/etc/fleet/key.pem": authority.friend.key,
+    "/etc/systemd/system/fleet.service.d/password.conf": `[Service]\nEnvironment='FLEET_ETCD_PASSWORD=${password}'\n`,
+  };
+  try {
+    await withLab({ machines: 2, etcd: 0, files, fleet: { dist, conf } }, async (lab) => {
+      const cluster = new FleetCluster(lab);
+      const [m1, m2] = lab.machines;
+      const etcd = await startSecureEtcd(lab, authority);
+      try {
+        await t.step("a cluster over it", async () => {
+          await cluster.joined(lab.machines);
+          await cluster.put(m1!, "a.service", "launched", `${sleeper}[X-Fleet]\nMachineID=${m1!.id}\n`);
+          await cluster.active(m2!, ["a.service"]);
+        });
+        const pid = await cluster.pid(m1!, "a.service");
+        await t.step("over its restart, which ends every token", async () => {
+          await etcd.stop();
+          await etcd.start();
+          await cluster.joined(lab.machines);
+          await cluster.put(m2!, "b.service", "launched", sleeper);
+          await cluster.active(m1!, ["a.service", "b.service"]);
+          assert.equal(await cluster.pid(m1!, "a.service"), pid);
+        });
+        await t.step("the configuration is told without the password", async () => {
+          const shown = await m1!.must(["fleetd", "--check-config"], { env: { FLEET_ETCD_PASSWORD: password } });
+          assert.match(shown, /^etcd_password=\(hidden\) +# FLEET_ETCD_PASSWORD$/m);
+          assert.ok(!shown.includes(password));
+          assert.ok(!(await m1!.journal("fleet.service")).includes(password));
+        });
+        await t.step("a reload with unchanged TLS files keeps the connections to etcd", async () => {
+          const connections = () => m1!.must(["ss", "-Htn", "state", "established", "dst", `${address}:2379`]);
+          const reloads = async () => (await m1!.journal("fleet.service")).split("configuration reloaded").length;
+          const ports = async () => (await connections()).match(/(?<=:)\d+(?=\s+10\.77\.0\.1:2379)/g)?.sort();
+          const [before, reloadsBefore] = [await ports(), await reloads()];
+          assert.ok(before && before.length > 0);
+          await m1!.must(["systemctl", "reload", "fleet.service"]);
+          await until("the reload to be done", async () => (await reloads()) > reloadsBefore || undefined);
+          assert.deepEqual(await ports(), before);
+          assert.equal(await cluster.pid(m1!, "a.service"), pid);
+        });
+        const others: readonly [what: string, files: Record<string, string>, why: RegExp][] = [
+          ["another authority's client certificate", {
+            "/etc/fleet/cert.pem": authority.stranger.cert,
+            "/etc/fleet/key.pem": authority.stranger.key,
+          }, /10\.77\.0\.1:2379/],
+          ["a server that is not of the authority it knows", {
+            "/etc/fleet/ca.pem": authority.stranger.cert,
+          }, /10\.77\.0\.1:2379.*(certificate|issuer)/i],
+        ];
+        for (const [what, changed, why] of others) {
+          await t.step(`${what} is refused, and units run on`, async () => {
+            for (const [path, text] of Object.entries(changed)) await m1!.writeFile(path, text);
+            await m1!.must(["systemctl", "reload", "fleet.service"]);
+            await says(m1!, why);
+            assert.equal(await cluster.pid(m1!, "a.service"), pid);
+            for (const path of Object.keys(changed)) await m1!.writeFile(path, files[path as keyof typeof files]);
+            await m1!.must(["systemctl", "reload", "fleet.service"]);
+            await cluster.joined([m1!, m2!]);
+            assert.equal(await cluster.pid(m1!, "a.service"), pid);
+          });
+        }
+      } finally {
+        Deno.env.delete("ETCDCTL_USER");
+        await etcd[Symbol.asyncDispose]();
+      }
+    });
+  } finally {
+    await Deno.remove(authority.directory, { recursive: true });
+  }
+});
+
+Deno.test("an etcd of three members", async (t) => {
+  // m2 is not told who it is to be for etcd, which at first wants to know of nobody.
+  const machines = [{ conf: { etcd_username: "fleet", etcd_password: quotable } }, {}];
+  await withFleet({ machines, etcd: 3, etcdFlags: ["--quota-backend-bytes=8000000"] }, async (cluster) => {
+    const { lab } = cluster;
+    const [m1, m2] = lab.machines;
+    await cluster.put(m1!, "a.service", "launched", sleeper);
+    await cluster.put(m1!, "b.service", "launched", sleeper);
+    await cluster.active(m1!, ["a.service", "b.service"]);
+    const pids = () =>
+      Promise.all(
+        lab.machines.flatMap((machine) => [cluster.pid(machine, "a.service"), cluster.pid(machine, "b.service")]),
+      );
+    const before = await pids();
+    /** Each machine writes, and the other runs or reads it. */
+    const works = async (name: string) => {
+      await until(`${name} to be taken`, async () => {
+        const response = await cluster.request(m1!, "PUT", `/units/${name}`, {
+          desiredState: "launched",
+          options: [{ section: "Service", name: "ExecStart", value: "/bin/sleep infinity" }],
+        });
+        return response.status === 201 || undefined;
+      });
+      await cluster.active(m2!, [name]);
+      await cluster.destroy(m2!, name);
+      assert.deepEqual(await pids(), before);
+    };
+    for (const [index, machine] of lab.machines.entries()) {
+      const name = `noise${index + 1}.service`;
+      await cluster.put(m1!, name, "launched", `${sleeper}[X-Fleet]\nMachineID=${machine.id}\n`);
+      await cluster.active(m1!, [name]);
+    }
+    for (const at of [0, 1, 2]) {
+      await t.step(`member ${at} killed`, async () => {
+        await lab.etcd.members[at]!.stop("SIGKILL");
+        await works(`killed${at}.service`);
+        await lab.etcd.start(at);
+      });
+    }
+    for (const at of [0, 1, 2]) {
+      await t.step(`member ${at} hangs`, async () => {
+        lab.etcd.pause(at);
+        await works(`paused${at}.service`);
+        lab.etcd.resume(at);
+      });
+    }
+    await t.step("two of three gone: nothing is done, and nothing is stopped", async () => {
+      await lab.etcd.members[0]!.stop("SIGKILL");
+      await lab.etcd.members[1]!.stop("SIGKILL");
+      await until("the API to refuse", async () => {
+        return (await cluster.request(m1!, "GET", "/units")).status === 503 || undefined;
+      });
+      assert.deepEqual(await pids(), before);
+      await lab.etcd.start(0, 1);
+      await works("after.service");
+    });
+    await t.step("another member leads, again and again: answers are 503 at worst", async () => {
+      const told = (await m1!.journal("fleet.service")).length;
+      const asking = keepAsking(cluster, m1!);
+      const leaders = new Set<string>();
+      for (let move = 0; move < 6; move++) leaders.add(await lab.etcd.moveLeader());
+      assert.ok(leaders.size > 1);
+      assert.deepEqual([...await asking.end()].filter((status) => ![200, 201, 204, 404, 503].includes(status)), []);
+      await works("led.service");
+      assert.doesNotMatch((await m1!.journal("fleet.service")).slice(told), / (ERROR|FATAL) /);
+    });
+    await t.step("space used up: reads are answered, writes refused with why, and it heals", () => outOfSpace(cluster));
+    assert.deepEqual(await pids(), before);
+    await works("room.service");
+    await t.step("passwords wanted all at once", () => locked(cluster));
+    assert.deepEqual(await pids(), before);
+    await works("unlocked.service");
+  });
+});
+
+/** A stream of reads and writes, until `end` is called; then the statuses of all answers. */
+function keepAsking(cluster: FleetCluster, machine: Machine): { readonly end: () => Promise<Set<number>> } {
+  const statuses = new Set<number>();
+  let over = false;
+  const ask = async (name: string) => {
+    const unit = { desiredState: "inactive", options: optionsOf(sleeper) };
+    while (!over) {
+      for (
+        const [method, path, body] of [["GET", "/units"], ["PUT", name, unit], ["GET", "/state"], ["DELETE", name]]
+      ) {
+        statuses.add((await cluster.request(machine, method as string, path as string, body)).status);
+      }
+    }
+    await until(`${name} to be gone`, async () => {
+      return [204, 404].includes((await cluster.request(machine, "DELETE", name)).status) || undefined;
+    });
+  };
+  const asked = Promise.all(["/units/asked1.service", "/units/asked2.service"].map(ask));
+  asked.catch(() => {}); // told by `end`
+  return {
+    end: async () => {
+      over = true;
+      await asked;
+      return statuses;
+    },
+  };
+}
+
+/** Asks until the answer is so; the reason must be in it. */
+async function refuses(cluster: FleetCluster, machine: Machine, name: string, why: RegExp): Promise<void> {
+  const body = { desiredState: "launched", options: optionsOf(sleeper) };
+  const response = await cluster.request(machine, "PUT", `/units/${name}`, body);
+  const text = await response.text();
+  assert.equal(response.status, 503, text);
+  assert.match(text, why);
+}
+
+async function outOfSpace(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const { etcd } = cluster.lab;
+  const filler = "x".repeat(120_000); // of what an argument may be long (execve(2))
+  await until("etcd to be full", async () => {
+    return (await etcd.ctl("put", "filler", filler)).stderr.includes("space exceeded") || undefined;
+  }, { every_ms: 0 });
+  // Until all members know, one may still take a write, though it is answered that it does not.
+  await until("the alarm", async () => (await etcd.must("alarm", "list")).includes("NOSPACE") || undefined);
+  await refuses(cluster, m1!, "full.service", /10\.77\.0\.1:2379.* takes no writes \(.*etcdctl alarm disarm\)/);
+  const names = (await cluster.units(m1!)).map(({ name }) => name);
+  // Also what members that hung were still asked for when it was destroyed has not come back.
+  assert.deepEqual(names.sort(), ["a.service", "b.service", "noise1.service", "noise2.service"]);
+  await breaks(m1!, "noise1.service", /presence could not be written.*takes no writes/);
+  await etcd.mend();
+  await toldBroken(cluster, m1!, "noise1.service");
+}
+
+async function locked(cluster: FleetCluster): Promise<void> {
+  const [m1, m2] = cluster.lab.machines;
+  const { etcd } = cluster.lab;
+  await giveUsers(etcd, quotable);
+  await etcd.must("auth", "enable");
+  // Whoever was given a password says it now; who was not goes on with what it has, and says what it lacks.
+  await cluster.put(m1!, "let.service", "inactive", sleeper);
+  await cluster.destroy(m1!, "let.service");
+  const why =
+    /10\.77\.0\.1:2379.* lets nobody in without a name \(set etcd_username and etcd_password, .*reload fleet\)/;
+  await refuses(cluster, m2!, "locked.service", why);
+  await breaks(m2!, "noise2.service", /presence could not be written.*lets nobody in/);
+  const conf = await m2!.must(["cat", "/etc/fleet/fleet.conf"]);
+  await m2!.writeFile("/etc/fleet/fleet.conf", `${conf}etcd_username=fleet\netcd_password='${quotable}'\n`);
+  await m2!.must(["systemctl", "reload", "fleet.service"]);
+  await until("m2 to be let in", async () => (await cluster.request(m2!, "GET", "/units")).status === 200 || undefined);
+  await cluster.joined([m2!, m1!]);
+  await toldBroken(cluster, m2!, "noise2.service");
+  await etcd.must("--user", `root:${quotable}`, "auth", "disable");
+}
+
+/** A unit's end, which its machine cannot tell the cluster of: it tells its journal. */
+async function breaks(machine: Machine, unit: string, why: RegExp): Promise<void> {
+  await machine.must(["systemctl", "kill", "--signal=KILL", unit]);
+  await until(`${machine.name} to log ${why}`, async () => {
+    return why.test(await machine.journal("fleet.service")) || undefined;
+  });
+}
+
+async function toldBroken(cluster: FleetCluster, machine: Machine, unit: string): Promise<void> {
+  await cluster.statesWhere(machine, `${unit} to have failed`, (states) => {
+    return states.some(({ name, systemdActiveState }) => name === unit && systemdActiveState === "failed");
+  });
+  await cluster.destroy(machine, unit);
+}

@@ -1,0 +1,191 @@
+/** A store that is not the one the machines know: nothing happens until somebody says that it is right. */
+
+import assert from "node:assert/strict";
+import { fleetctl } from "../../lab/fleet.ts";
+import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
+import type { Machine } from "../../lab/machine.ts";
+import { must, until } from "../../lab/process.ts";
+
+/** Main processes of a unit on the machines, 0 where it does not run. */
+function pids(cluster: FleetCluster, unit: string): Promise<number[]> {
+  return Promise.all(cluster.lab.machines.map((machine) => cluster.pid(machine, unit)));
+}
+
+async function doubts(cluster: FleetCluster, machine: Machine, why: RegExp): Promise<void> {
+  await until(`${machine.name} to doubt its store`, async () => {
+    const response = await cluster.request(machine, "GET", "/units");
+    return (response.status === 503 && why.test(await response.text())) || undefined;
+  });
+  // A request may be the first to find out: journal and status follow.
+  await until(`${machine.name} to say so in its journal and its status`, async () => {
+    const status = await machine.must(["systemctl", "show", "--property=StatusText", "--value", "fleet.service"]);
+    const said = /No unit is touched.*fleetctl accept-store/.test(await machine.journal("fleet.service"));
+    return (said && why.test(status)) || undefined;
+  });
+}
+
+/** What daemons alone write, deleted with etcdctl(1): each key is there again, and the unit has not been touched. */
+async function deletedByHand(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  const [m1, m2] = lab.machines;
+  await cluster.put(m1!, "kept.service", "launched", `${sleeper}[X-Fleet]\nMachineID=${m2!.id}\n`);
+  await cluster.active(m1!, ["kept.service"]);
+  const before = [await cluster.pid(m2!, "kept.service"), await cluster.invocation(m2!, "kept.service")];
+  const prefix = "/_coreos.com/fleet";
+  const state = `${prefix}/state/${m2!.id}/kept.service`;
+  for (
+    const key of [`${prefix}/machine/${m2!.id}`, state, `${prefix}/leader`, `${prefix}/assign/${m2!.id}/kept.service`]
+  ) {
+    await cluster.leader();
+    assert.match(await lab.etcd.must("del", key), /^1$/m, key);
+    await until(`${key} to be written again`, async () => {
+      return (await lab.etcd.must("get", "--keys-only", key)).includes(key) || undefined;
+    });
+  }
+  await lab.etcd.must("del", "--prefix", `${prefix}/machine/`);
+  await cluster.joined(lab.machines);
+  await cluster.statesWhere(m1!, "kept.service to be active", ([one, ...rest]) => {
+    return one?.systemdActiveState === "active" && rest.length === 0;
+  });
+  const now = [await cluster.pid(m2!, "kept.service"), await cluster.invocation(m2!, "kept.service")];
+  assert.deepEqual(now, before, "the unit was not touched");
+  assert.match(await m2!.journal("fleet.service"), /keys of this machine were deleted or overwritten.*machine\//);
+  await cluster.destroy(m1!, "kept.service");
+}
+
+async function restored(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  const [m1, m2] = lab.machines;
+  for (const name of ["a.service", "b.service"]) await cluster.put(m1!, name, "launched", sleeper);
+  await cluster.active(m1!, ["a.service", "b.service"]);
+  const dir = lab.etcd.members[0]!.dir;
+  await lab.etcd.stop();
+  await must(["cp", "-a", `${dir}/data`, `${dir}/backup`]);
+  await lab.etcd.start();
+  await cluster.joined(lab.machines);
+  await cluster.put(m1!, "late.service", "launched", sleeper);
+  // Each has seen it, so that none can take the backup for the present.
+  for (const machine of lab.machines) await cluster.active(machine, ["late.service"]);
+  const before = [await pids(cluster, "a.service"), await pids(cluster, "b.service")];
+  const late = await pids(cluster, "late.service");
+
+  await lab.etcd.stop();
+  await must(["rm", "-rf", `${dir}/data`]);
+  await must(["mv", `${dir}/backup`, `${dir}/data`]);
+  await lab.etcd.start();
+  for (const machine of lab.machines) await doubts(cluster, machine, /the store has gone back/);
+  assert.deepEqual([await pids(cluster, "a.service"), await pids(cluster, "b.service")], before);
+  assert.deepEqual(await pids(cluster, "late.service"), late, "also what the store no longer knows is left alone");
+  // Nor does a restart of the daemon forget the doubt.
+  await m2!.must(["systemctl", "restart", "fleet.service"]);
+  await doubts(cluster, m2!, /the store has gone back/);
+
+  for (const machine of lab.machines) {
+    const { stdout } = await cluster.fleetctl(machine, "accept-store");
+    assert.match(
+      stdout,
+      /^Accepted the same store \(\w+\) at the earlier revision \d+, in place of \w+ at revision \d+\n$/,
+    );
+  }
+  await cluster.joined(lab.machines);
+  await cluster.active(m1!, ["a.service", "b.service"]);
+  await until("what the store does not know to be stopped", async () => {
+    return (await pids(cluster, "late.service")).every((pid) => pid === 0) || undefined;
+  });
+  assert.deepEqual([await pids(cluster, "a.service"), await pids(cluster, "b.service")], before, "they ran on");
+}
+
+/** Types the commands of a block of docs/etcd.md, found by a word in it, where the lab's etcd is reached. */
+async function asDocumented(cluster: FleetCluster, dir: string, word: string, further = ""): Promise<void> {
+  const page = Deno.readTextFileSync(new URL("../../../docs/etcd.md", import.meta.url));
+  const block = [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1]!).find((one) => one.includes(word));
+  const env = { ETCDCTL_API: "3", ETCDCTL_ENDPOINTS: cluster.lab.etcd.endpoints };
+  const commands = block!.replace("$renaming snapshot save", `${further}\n$&`);
+  const { code, stdout, stderr } = await cluster.lab.namespaced([
+    "sh",
+    "-ec",
+    `ip link set lo up; cd ${dir}; ${commands}`,
+  ], { env });
+  assert.equal(code, 0, `${commands}\n${stdout}${stderr}`);
+}
+
+async function renamed(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  const [m1] = lab.machines;
+  const kept = ["old1.service", "old2.service"];
+  for (const name of kept) await cluster.put(m1!, name, "launched", sleeper);
+  await cluster.active(m1!, kept);
+  const { dir, name, endpoint } = lab.etcd.members[0]!;
+  await asDocumented(cluster, dir, "etcdctl snapshot save fleet.db");
+  await cluster.put(m1!, "young.service", "launched", sleeper);
+  await cluster.active(m1!, [...kept, "young.service"]);
+  const before = await Promise.all([...kept, "young.service"].map((unit) => pids(cluster, unit)));
+
+  await lab.etcd.stop();
+  // Its revision passes what the machines have heard of, as it would with writes, or --bump-revision.
+  const writes = "for n in $(seq 40); do $renaming put filler $n; done";
+  await asDocumented(cluster, dir, "fleet-renamed.db", writes);
+  await must(["rm", "-rf", `${dir}/data`]);
+  const peer = endpoint.replace(/\d+$/, "2380");
+  await must([
+    ...["etcdctl", "snapshot", "restore", `${dir}/fleet-renamed.db`, "--name", name, "--data-dir", `${dir}/data`],
+    ...["--initial-cluster", `${name}=${peer}`, "--initial-advertise-peer-urls", peer],
+  ], { env: { ETCDCTL_API: "3" } });
+  await lab.etcd.start();
+  for (const machine of lab.machines) {
+    await doubts(cluster, machine, /not the one this machine knows.*found [0-9a-f]{32}/);
+  }
+  const now = await Promise.all([...kept, "young.service"].map((unit) => pids(cluster, unit)));
+  assert.deepEqual(now, before, "also what the store no longer knows is left alone");
+  for (const machine of lab.machines) await cluster.fleetctl(machine, "accept-store");
+  await cluster.joined(lab.machines);
+  await until("what the store does not know to be stopped", async () => {
+    return (await pids(cluster, "young.service")).every((pid) => pid === 0) || undefined;
+  });
+  await cluster.active(m1!, kept);
+  assert.deepEqual(await Promise.all(kept.map((unit) => pids(cluster, unit))), before.slice(0, 2), "they ran on");
+  for (const unit of kept) await cluster.destroy(m1!, unit);
+  for (const machine of lab.machines) await cluster.statesWhere(machine, "no unit", (states) => states.length === 0);
+}
+
+async function wiped(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  const [m1, m2] = lab.machines;
+  const before = [await pids(cluster, "a.service"), await pids(cluster, "b.service")];
+  const refusal = await fleetctl(m1!, "accept-store");
+  assert.deepEqual(refusal, {
+    code: 1,
+    stdout: "",
+    stderr: "Nothing to accept: this machine's store is the one it knows\n",
+  });
+  await lab.etcd.wipe();
+  for (const machine of lab.machines) await doubts(cluster, machine, /not the one this machine knows.*found none/);
+  assert.deepEqual([await pids(cluster, "a.service"), await pids(cluster, "b.service")], before);
+
+  assert.match((await cluster.fleetctl(m1!, "accept-store")).stdout, /^Accepted an empty store, in place of \w+ /);
+  await cluster.joined([m1!]);
+  await until("m1 to be empty, as the store says", async () => {
+    const here = [await cluster.pid(m1!, "a.service"), await cluster.pid(m1!, "b.service")];
+    return here.every((pid) => pid === 0) || undefined;
+  });
+  const there = [await cluster.pid(m2!, "a.service"), await cluster.pid(m2!, "b.service")];
+  assert.deepEqual(there, before.map((each) => each[1]), "m2 has not been told, and goes on");
+  // It has found the id that m1 gave the store meanwhile.
+  await doubts(cluster, m2!, /found [0-9a-f]{32}/);
+  assert.match((await cluster.fleetctl(m2!, "accept-store")).stdout, /^Accepted store [0-9a-f]{32} at revision \d+, /);
+  await cluster.joined(lab.machines);
+  await cluster.put(m2!, "new.service", "launched", sleeper);
+  await cluster.active(m1!, ["new.service"]);
+  for (const name of ["a.service", "b.service"]) {
+    await until(`${name} to be gone`, async () => (await pids(cluster, name)).every((pid) => pid === 0) || undefined);
+  }
+}
+
+Deno.test("a store that is not the one the machines know", async (t) => {
+  await withFleet({ machines: 2 }, async (cluster) => {
+    await t.step("keys that daemons write are deleted by hand: written again", () => deletedByHand(cluster));
+    await t.step("restored from a backup that was renamed: noticed by all", () => renamed(cluster));
+    await t.step("restored from a backup, and accepted: units run on", () => restored(cluster));
+    await t.step("wiped, and accepted machine by machine: units go as it says", () => wiped(cluster));
+  });
+});

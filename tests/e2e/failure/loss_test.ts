@@ -1,0 +1,443 @@
+/** What is lost and what is not, when daemons, machines and stores go away. */
+
+import assert from "node:assert/strict";
+import type { UnitStateEntity } from "../../../daemon/api/v1/types.ts";
+import { EventStream } from "../../cluster/event_stream.ts";
+import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
+import { apiSocket, fleetctl } from "../../lab/fleet.ts";
+import type { Machine } from "../../lab/machine.ts";
+import { until } from "../../lab/process.ts";
+
+const names = (count: number) => Array.from({ length: count }, (_, index) => `u${index + 1}.service`);
+
+/** Where each unit runs, with its main process: what must not change when nothing may happen. */
+async function fingerprint(cluster: FleetCluster, units: ReadonlyMap<string, string>): Promise<string[]> {
+  const lines = await Promise.all([...units].map(async ([unit, id]) => {
+    const machine = cluster.byId(id);
+    const [pid, invocation] = await Promise.all([cluster.pid(machine, unit), cluster.invocation(machine, unit)]);
+    assert.ok(pid > 0, `${unit} runs on ${machine.name}`);
+    return `${unit} ${machine.name} ${pid} ${invocation}`;
+  }));
+  return lines.sort();
+}
+
+async function launch(cluster: FleetCluster, count: number): Promise<Map<string, string>> {
+  const home = cluster.machine("m1");
+  await Promise.all(names(count).map((name) => cluster.put(home, name, "launched", sleeper)));
+  return await cluster.active(home, names(count));
+}
+
+/** Every daemon answers reads, and says what the cluster says. */
+async function allAnswer(cluster: FleetCluster, where: ReadonlyMap<string, string>): Promise<void> {
+  for (const machine of cluster.lab.machines) {
+    await cluster.statesWhere(machine, `${machine.name} to see every unit where it is`, (states) => {
+      return states.length === where.size && states.every((state) => where.get(state.name) === state.machineID);
+    });
+  }
+}
+
+async function daemonKilled(cluster: FleetCluster): Promise<void> {
+  const where = await launch(cluster, 6);
+  const before = await fingerprint(cluster, where);
+  for (
+    const [how, command] of [
+      ["killed", ["systemctl", "kill", "--signal=SIGKILL", "fleet.service"]],
+      ["restarted", ["systemctl", "restart", "fleet.service"]],
+      ["terminated", ["systemctl", "kill", "--signal=SIGTERM", "fleet.service"]],
+    ] as const
+  ) {
+    const pids = await Promise.all(cluster.lab.machines.map((machine) => cluster.pid(machine, "fleet.service")));
+    await Promise.all(cluster.lab.machines.map((machine) => machine.must(command)));
+    await until(`every daemon to be ${how} and back`, async () => {
+      const now = await Promise.all(cluster.lab.machines.map((machine) => cluster.pid(machine, "fleet.service")));
+      return now.every((pid, index) => pid > 0 && pid !== pids[index]) ? true : undefined;
+    });
+    await cluster.joined(cluster.lab.machines);
+    await allAnswer(cluster, where);
+    assert.deepEqual(await fingerprint(cluster, where), before, `units after the daemons were ${how}`);
+  }
+  // What is decided while a daemon is down is done when it is back.
+  const m2 = cluster.machine("m2");
+  const [victim] = [...where].find(([, id]) => id === m2.id)!;
+  await m2.must(["systemctl", "kill", "--signal=SIGSTOP", "fleet.service"]);
+  await cluster.destroy(cluster.machine("m1"), victim);
+  await m2.must(["systemctl", "kill", "--signal=SIGKILL", "fleet.service"]);
+  await until(`${victim} to be stopped`, async () => {
+    return (await m2.run(["systemctl", "is-active", "--quiet", victim])).code !== 0 ? true : undefined;
+  });
+}
+
+async function daemonStopped(cluster: FleetCluster): Promise<void> {
+  const [m1, m2] = cluster.lab.machines;
+  const where = await launch(cluster, 6);
+  const theirs = [...where].filter(([, id]) => id === m2!.id).map(([name]) => name);
+  await m2!.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
+  for (const name of theirs) {
+    const { code } = await m2!.run(["systemctl", "is-active", "--quiet", name]);
+    assert.notEqual(code, 0, `${name} was stopped before the daemon ended`);
+  }
+  const now = await cluster.active(m1!, names(6), 20_000);
+  assert.ok([...now.values()].every((id) => id !== m2!.id));
+  for (const [name, id] of where) if (id !== m2!.id) assert.equal(now.get(name), id, `${name} stayed`);
+  await m2!.must(["systemctl", "start", "fleet.socket", "fleet.service"]);
+  await cluster.joined(cluster.lab.machines);
+  assert.deepEqual(await cluster.active(m1!, names(6)), now, "nothing moves back");
+}
+
+/** Follows the event stream of every daemon. */
+async function followed(cluster: FleetCluster) {
+  const opened = new AsyncDisposableStack();
+  const { machines } = cluster.lab;
+  const streams = await Promise.all(machines.map(async (machine) => opened.use(await EventStream.open(machine))));
+  return {
+    /** Fails unless the daemons of all machines that are on have told, or tell in a moment, where the units are. */
+    tell: async (where: ReadonlyMap<string, string>) => {
+      const left = streams.filter(({ machine }) => machine.running);
+      await Promise.all(left.map((stream) => stream.tells(where, 2_000)));
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+async function machineLost(cluster: FleetCluster): Promise<void> {
+  const where = await launch(cluster, 9);
+  const leader = await cluster.leader();
+  const victim = cluster.lab.machines.find((machine) => machine !== leader)!;
+  const stayed = new Map([...where].filter(([, id]) => id !== victim.id));
+  const before = await fingerprint(cluster, stayed);
+  await using streams = await followed(cluster);
+  await victim.powerCut();
+  const now = await movedAway(cluster, victim.id, 9);
+  await streams.tell(now);
+  assert.deepEqual(await fingerprint(cluster, stayed), before, "the others' units were not touched");
+  await victim.boot();
+  await cluster.joined(cluster.lab.machines);
+  assert.deepEqual(await cluster.active(leader, names(9)), now, "nothing moves back");
+}
+
+/** Waits until every unit is active on another machine than the one that went. */
+async function movedAway(
+  cluster: FleetCluster,
+  gone: string,
+  count: number,
+  home = cluster.lab.machines.find((machine) => machine.running && machine.id !== gone)!,
+): Promise<Map<string, string>> {
+  const elsewhere = (states: readonly UnitStateEntity[]) =>
+    states.length === count &&
+    states.every((state) => state.machineID !== gone && state.systemdActiveState === "active");
+  const states = await cluster.statesWhere(home, "all units on the machines that are left", elsewhere);
+  return new Map(states.map((state) => [state.name, state.machineID!]));
+}
+
+async function leaderLost(cluster: FleetCluster): Promise<void> {
+  const leader = await cluster.leader();
+  const [a, b] = cluster.lab.machines.filter((machine) => machine !== leader);
+  const where = await launch(cluster, 6);
+  const [toStop] = [...where].find(([, id]) => id === a!.id)!;
+  await using streams = await followed(cluster);
+  await leader.powerCut();
+  // A stop needs no leader; a start waits for the next one.
+  await cluster.put(b!, toStop, "loaded");
+  await until(`${toStop} to be stopped while nobody leads`, async () => {
+    return (await a!.run(["systemctl", "is-active", "--quiet", toStop])).code !== 0 ? true : undefined;
+  }, { deadline_ms: 5_000 });
+  await cluster.put(b!, "new.service", "launched", sleeper);
+  await cluster.active(b!, ["new.service"]);
+  const others = [...names(6).filter((name) => name !== toStop), "new.service"];
+  const states = await cluster.statesWhere(b!, "the units of the lost leader on the others", (states) => {
+    const active = states.filter((state) => state.systemdActiveState === "active").map((state) => state.name);
+    return states.every((state) => state.machineID !== leader.id) && active.sort().join() === others.sort().join();
+  });
+  await streams.tell(new Map(states.map(({ name, machineID }) => [name, machineID!])));
+  await leader.boot();
+  await cluster.joined(cluster.lab.machines);
+}
+
+async function leaderStopped(cluster: FleetCluster): Promise<void> {
+  // A leader that has led for a moment only still gives absent machines their grace, as its successor will.
+  for (let round = 0; round < 3; round++) {
+    const leader = await cluster.leader();
+    const [a] = cluster.lab.machines.filter((machine) => machine !== leader);
+    const where = await launch(cluster, 6);
+    const theirs = [...where].filter(([, id]) => id === leader.id).map(([name]) => name);
+    assert.ok(theirs.length > 0, `${leader.name} runs no unit`);
+    await leader.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
+    await movedAway(cluster, leader.id, 6);
+    // The reason tells that no grace was waited for, whatever engine decided.
+    for (const name of theirs) {
+      const { stdout } = await cluster.fleetctl(a!, "explain", name);
+      assert.match(stdout, /was stopped and left the cluster/);
+    }
+    await leader.must(["systemctl", "start", "fleet.socket", "fleet.service"]);
+    await cluster.joined(cluster.lab.machines);
+    for (const name of names(6)) await cluster.destroy(a!, name);
+    await cluster.statesWhere(a!, "no unit left", (states) => states.length === 0);
+  }
+}
+
+async function partitioned(cluster: FleetCluster): Promise<void> {
+  const where = await launch(cluster, 6);
+  const leader = await cluster.leader();
+  const victim = cluster.lab.machines.find((machine) => machine !== leader)!;
+  const theirs = [...where].filter(([, id]) => id === victim.id).map(([name]) => name);
+  await victim.partition();
+  await movedAway(cluster, victim.id, 6);
+  // It has heard of nothing, so it must not stop anything.
+  for (const name of theirs) assert.ok(await cluster.pid(victim, name) > 0, `${name} still runs on ${victim.name}`);
+  await victim.heal();
+  await until("the copies on the machine that was cut off to be stopped", async () => {
+    const pids = await Promise.all(theirs.map((name) => cluster.pid(victim, name)));
+    return pids.every((pid) => pid === 0) ? true : undefined;
+  });
+  await cluster.joined(cluster.lab.machines);
+  await cluster.active(leader, names(6));
+}
+
+async function cutOffFromEtcd(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  // What etcd answers is lost, so neither side is told of the cut. The second cut is as long as it takes gRPC to give the
+  // connection up, so that one is being opened when the network is back.
+  for (const more_ms of [0, 5_000]) {
+    const leader = await cluster.leader();
+    const where = await launch(cluster, 6);
+    const victim = lab.machines.find((machine) => machine !== leader)!;
+    const theirs = [...where].filter(([, id]) => id === victim.id).map(([name]) => name);
+    assert.ok(theirs.length > 0, `${victim.name} runs no unit`);
+    await lab.namespaced(["ip", "route", "add", "blackhole", victim.ip]);
+    await movedAway(cluster, victim.id, 6, leader);
+    const moved_ms = performance.now();
+    await until("the cut to be long enough", () => {
+      return Promise.resolve(performance.now() - moved_ms >= more_ms || undefined);
+    });
+    await lab.namespaced(["ip", "route", "del", "blackhole", victim.ip]);
+    const healed_ms = performance.now();
+    await until("the second copies to be stopped", async () => {
+      const { stdout } = await victim.run(["systemctl", "is-active", ...theirs]);
+      return !/^(active|deactivating)$/m.test(stdout) || undefined;
+    }, { every_ms: 20 });
+    const took_ms = Math.round(performance.now() - healed_ms);
+    assert.ok(took_ms < 1_000, `second copies ran for ${took_ms} ms after the cut had healed`);
+    await cluster.joined(lab.machines);
+    for (const name of names(6)) await cluster.destroy(leader, name);
+    await cluster.statesWhere(leader, "no unit left", (states) => states.length === 0);
+  }
+}
+
+async function storePaused(cluster: FleetCluster): Promise<void> {
+  const { etcd } = cluster.lab;
+  const where = await launch(cluster, 6);
+  const leader = await cluster.leader();
+  const slow = `${sleeper}ExecStop=/bin/sleep 12\n[X-Fleet]\nMachineID=${leader.id}\n`;
+  await cluster.put(leader, "slow.service", "launched", slow);
+  await cluster.active(leader, ["slow.service"]);
+  const before = await fingerprint(cluster, where);
+  await cluster.destroy(leader, "slow.service");
+  await until("slow.service to be stopping", async () => {
+    const { stdout } = await leader.run(["systemctl", "is-active", "slow.service"]);
+    return stdout.trim() === "deactivating" || undefined;
+  });
+  await etcd.pause();
+  // Three times agent_ttl: every lease has run out when the store wakes.
+  const paused_ms = performance.now();
+  await until("three times agent_ttl to pass", () => {
+    return Promise.resolve(performance.now() - paused_ms > 15_000 ? true : undefined);
+  });
+  const output = await fleetctl(cluster.machine("m1"), "list-units");
+  assert.equal(output.code, 1);
+  assert.match(output.stderr, /unable to communicate with etcd/);
+  // Its stop ended when the watch had long been given up: the agent needs no store to finish what it has begun.
+  await until("slow.service to be removed while the store is away", async () => {
+    return (await leader.run(["test", "-e", "/run/fleet/units/slow.service"])).code !== 0 || undefined;
+  });
+  assert.deepEqual(await fingerprint(cluster, where), before, "while the store is away");
+  await etcd.resume();
+  await cluster.joined(cluster.lab.machines);
+  await allAnswer(cluster, where);
+  // Longer than any grace: what was going to move would have moved.
+  const back_ms = performance.now();
+  await until("the grace to be over", () => {
+    return Promise.resolve(performance.now() - back_ms > 4_000 ? true : undefined);
+  });
+  await allAnswer(cluster, where);
+  assert.deepEqual(await fingerprint(cluster, where), before, "after the store has come back");
+  await cluster.put(cluster.machine("m1"), "after.service", "launched", sleeper);
+  await cluster.active(cluster.machine("m2"), ["after.service"]);
+}
+
+async function storeRestarted(cluster: FleetCluster): Promise<void> {
+  const { etcd } = cluster.lab;
+  const where = await launch(cluster, 6);
+  const before = await fingerprint(cluster, where);
+  await etcd.stop();
+  await etcd.start();
+  await etcd.compact();
+  await cluster.joined(cluster.lab.machines);
+  await allAnswer(cluster, where);
+  assert.deepEqual(await fingerprint(cluster, where), before);
+  await cluster.put(cluster.machine("m3"), "after.service", "launched", sleeper);
+  await cluster.active(cluster.machine("m1"), ["after.service"]);
+}
+
+async function storeWiped(cluster: FleetCluster): Promise<void> {
+  const where = await launch(cluster, 6);
+  const before = await fingerprint(cluster, where);
+  await cluster.lab.etcd.wipe();
+  for (const machine of cluster.lab.machines) {
+    await until(`${machine.name} to say that the store is not the one it knows`, async () => {
+      const response = await cluster.request(machine, "GET", "/units");
+      return response.status === 503 && /store/.test(await response.text()) ? true : undefined;
+    });
+    await until(`${machine.name} to say so in its journal`, async () => {
+      return /No unit is touched/.test(await machine.journal("fleet.service")) ? true : undefined;
+    });
+  }
+  assert.deepEqual(await fingerprint(cluster, where), before, "nothing stops");
+  // A restart of the daemon changes nothing about that.
+  await cluster.machine("m1").must(["systemctl", "restart", "fleet.service"]);
+  await until("the daemon to say so again", async () => {
+    const response = await cluster.request(cluster.machine("m1"), "GET", "/units");
+    return /the store/.test(await response.text()) ? true : undefined;
+  });
+  assert.deepEqual(await fingerprint(cluster, where), before, "nothing stops");
+}
+
+const stories: readonly (readonly [string, (cluster: FleetCluster) => Promise<void>])[] = [
+  ["a daemon that is killed, restarted or terminated leaves units running", daemonKilled],
+  ["a daemon that is stopped takes its units off first, and they move", daemonStopped],
+  [
+    "a machine that loses power loses its units to the others, and every daemon's event stream tells where",
+    machineLost,
+  ],
+  ["a leader that loses power is replaced; stops do not wait for that", leaderLost],
+  ["a leader that is stopped in good order has its units moved without a grace", leaderStopped],
+  ["a machine that is cut off stops nothing until it knows better", partitioned],
+  ["a machine that was cut off from etcd stops second copies within a second of the network's return", cutOffFromEtcd],
+  ["a store that is restarted and compacted is found again", storeRestarted],
+  ["a store that hangs for longer than agent_ttl moves nothing", storePaused],
+  ["a store that was wiped stops nothing, and the operator is told", storeWiped],
+];
+
+/** Collects what the event streams of machines tell, by machine, until it is disposed of. */
+async function followEvents(
+  machines: readonly Machine[],
+): Promise<Disposable & { readonly told: Map<Machine, string> }> {
+  const told = new Map(machines.map((machine) => [machine, ""]));
+  const stop = new AbortController();
+  const clients = machines.map((machine) => {
+    const client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(machine) } });
+    const read = async () => {
+      const response = await fetch("http://localhost/fleet/v1/events", { client, signal: stop.signal });
+      for await (const text of response.body!.pipeThrough(new TextDecoderStream())) {
+        told.set(machine, told.get(machine) + text);
+      }
+    };
+    // A stream that ends tells nothing more, which fails the test.
+    read().catch(() => {});
+    return client;
+  });
+  await until("every event stream to have told the present", () => {
+    return Promise.resolve([...told.values()].every((text) => text.includes("event: synced")) || undefined);
+  });
+  for (const machine of machines) told.set(machine, "");
+  return {
+    told,
+    [Symbol.dispose]() {
+      stop.abort();
+      for (const client of clients) client.close();
+    },
+  };
+}
+
+/** A machine loses power, perhaps while the member `hangs` of etcd hangs: every other daemon's event stream tells so. */
+async function toldOfPowerCut(cluster: FleetCluster, victim: Machine, hangs?: number): Promise<void> {
+  const { etcd, machines } = cluster.lab;
+  const rest = machines.filter((machine) => machine !== victim);
+  {
+    using events = await followEvents(rest);
+    if (hangs !== undefined) etcd.pause(hangs);
+    await victim.powerCut();
+    const asked = etcd.members.find((_, at) => at !== hangs)!;
+    await until("etcd to end the lease of the machine that lost power", async () => {
+      return (await asked.must("get", `/_coreos.com/fleet/machine/${victim.id}`)).trim() === "" || undefined;
+    });
+    const gone = new RegExp(`event: machine\ndata: .*${victim.id}`);
+    await until(`the event streams of ${rest.map(({ name }) => name).join()} to tell so`, () => {
+      return Promise.resolve([...events.told.values()].every((text) => gone.test(text)) || undefined);
+    }, { deadline_ms: 4_000 });
+  }
+  if (hangs !== undefined) etcd.resume(hangs);
+  await victim.boot();
+  await cluster.joined(machines);
+}
+
+/** Nothing of what runs is touched, and every unit is reported where it was. */
+async function untouched(cluster: FleetCluster, what: string, harm: () => Promise<void>): Promise<void> {
+  const where = await launch(cluster, 12);
+  const before = await fingerprint(cluster, where);
+  await harm();
+  await cluster.joined(cluster.lab.machines);
+  await allAnswer(cluster, where);
+  assert.deepEqual(await fingerprint(cluster, where), before, what);
+  for (const name of names(12)) await cluster.destroy(cluster.machine("m1"), name);
+  await cluster.statesWhere(cluster.machine("m1"), "no unit left", (states) => states.length === 0);
+}
+
+Deno.test("a lease that is lost though its machine is well moves nothing", async (t) => {
+  const conf = { agent_ttl: "5s", engine_reconcile_interval: 0.6 };
+  await withFleet({ machines: 3, etcd: 3, conf }, async (cluster) => {
+    const { etcd, machines } = cluster.lab;
+    await t.step("leases that etcd revokes, as a leader that was paused does when it goes on", async () => {
+      await untouched(cluster, "a revoked lease", async () => {
+        for (const machine of machines) {
+          const key = `/_coreos.com/fleet/machine/${machine.id}`;
+          const { kvs: [{ lease }] } = JSON.parse(
+            (await etcd.must("get", key, "--write-out=json")).replace(/"lease":(\d+)/, '"lease":"$1"'),
+          );
+          await etcd.must("lease", "revoke", BigInt(lease).toString(16));
+          await until(`${machine.name} to have another lease`, async () => {
+            const said = await etcd.must("get", key, "--write-out=json");
+            return said.includes('"lease":') && !said.includes(lease) || undefined;
+          });
+        }
+      });
+    });
+    await t.step("an etcd leader that hangs for longer than agent_ttl", async () => {
+      await untouched(cluster, "a paused leader", async () => {
+        const leader = await etcd.leader();
+        etcd.pause(leader);
+        const paused_ms = performance.now();
+        await until("agent_ttl to pass twice", () => {
+          return Promise.resolve(performance.now() - paused_ms > 10_000 || undefined);
+        });
+        etcd.resume(leader);
+        // Longer than the grace of a machine that vanishes: what was going to move would have moved.
+        const resumed_ms = performance.now();
+        await until("the grace to be over", () => {
+          return Promise.resolve(performance.now() - resumed_ms > 3_000 || undefined);
+        });
+      });
+    });
+  });
+});
+
+Deno.test("every daemon's event stream tells of a machine that loses power", async (t) => {
+  const conf = { agent_ttl: "5s", engine_reconcile_interval: 0.6 };
+  await withFleet({ machines: 3, etcd: 3, conf }, async (cluster) => {
+    const others = async () => {
+      const leader = await cluster.leader();
+      return cluster.lab.machines.filter((machine) => machine !== leader);
+    };
+    await t.step("a machine that follows", async () => toldOfPowerCut(cluster, (await others())[0]!));
+    await t.step("the machine that leads", async () => toldOfPowerCut(cluster, await cluster.leader()));
+    for (const at of [0, 1, 2]) {
+      await t.step(`while member ${at} of etcd hangs`, async () => {
+        await toldOfPowerCut(cluster, (await others())[0]!, at);
+      });
+    }
+  });
+});
+
+// Each on a cluster of its own: what one of them breaks must not be another's trouble.
+for (const [title, story] of stories) {
+  Deno.test(title, () => withFleet({ machines: 3, conf: { agent_ttl: "5s", engine_reconcile_interval: 0.6 } }, story));
+}

@@ -1,0 +1,218 @@
+/** Each option of [X-Fleet] on real machines: where units go, and that those it does not concern stay untouched. */
+
+import assert from "node:assert/strict";
+import type { ExplanationEntity } from "../../../daemon/api/v1/types.ts";
+import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
+import type { Machine } from "../../lab/machine.ts";
+import { until } from "../../lab/process.ts";
+
+/** A unit file that runs for ever, with lines of [X-Fleet]. */
+const wanting = (...lines: readonly string[]) => `${sleeper}[X-Fleet]\n${lines.join("\n")}\n`;
+
+async function launch(cluster: FleetCluster, units: Readonly<Record<string, string>>): Promise<Map<string, Machine>> {
+  const home = cluster.machine("m1");
+  for (const [name, text] of Object.entries(units)) await cluster.put(home, name, "launched", text);
+  return await homes(cluster, Object.keys(units));
+}
+
+/** Waits until units are active, each on one machine alone; returns which. */
+async function homes(cluster: FleetCluster, names: readonly string[]): Promise<Map<string, Machine>> {
+  const where = await cluster.active(cluster.machine("m1"), names);
+  return new Map(names.map((name) => [name, cluster.byId(where.get(name)!)]));
+}
+
+/** Waits until a unit is active on exactly these machines. */
+async function runsOn(cluster: FleetCluster, unit: string, machines: readonly Machine[]): Promise<void> {
+  const wanted = machines.map((machine) => machine.id).sort().join();
+  await cluster.statesWhere(cluster.machine("m1"), `${unit} on ${machines.map(({ name }) => name)}`, (all) => {
+    const there = all.filter(({ name }) => name === unit);
+    return there.map(({ machineID }) => machineID!).sort().join() === wanted &&
+      there.every((state) => state.systemdActiveState === "active");
+  });
+}
+
+async function destroy(cluster: FleetCluster, ...names: readonly string[]): Promise<void> {
+  const home = cluster.machine("m1");
+  await Promise.all(names.map((name) => cluster.destroy(home, name)));
+  await cluster.statesWhere(home, "the units to be gone", (all) => !all.some(({ name }) => names.includes(name)));
+}
+
+/** Sets, or with "" hides, metadata of a machine. */
+async function label(cluster: FleetCluster, machine: Machine, key: string, value: string): Promise<void> {
+  const path = `/${machine.id}/metadata/${key}`;
+  const patch = value === "" ? { op: "remove", path } : { op: "add", path, value };
+  const response = await cluster.request(cluster.machine("m1"), "PATCH", "/machines", [patch]);
+  assert.equal(response.status, 204, await response.text());
+}
+
+/** Waits until a unit waits, for a reason of this rule on every machine. */
+async function waits(cluster: FleetCluster, unit: string, rule: string): Promise<void> {
+  const home = cluster.machine("m1");
+  await until(`${unit} to wait because of ${rule}`, async () => {
+    const response = await cluster.request(home, "GET", `/units/${unit}/explain`);
+    const { outcome, machines } = await response.json() as ExplanationEntity;
+    const everywhere = machines?.every(({ reasons }) => reasons?.some((reason) => reason.rule === rule));
+    return outcome === "waiting" && everywhere ? true : undefined;
+  });
+}
+
+async function machineId(cluster: FleetCluster): Promise<void> {
+  const [m2, m3] = [cluster.machine("m2"), cluster.machine("m3")];
+  const where = await launch(cluster, {
+    "full.service": wanting(`MachineID=${m2.id}`),
+    "short.service": wanting(`MachineID=${m3.id.slice(0, 8)}`),
+  });
+  assert.equal(where.get("full.service"), m2);
+  assert.equal(where.get("short.service"), m3);
+  await cluster.put(m2, "nowhere.service", "launched", wanting("MachineID=ffffffff"));
+  await waits(cluster, "nowhere.service", "MachineID");
+  await destroy(cluster, "full.service", "short.service", "nowhere.service");
+}
+
+async function machineMetadata(cluster: FleetCluster): Promise<void> {
+  const home = cluster.machine("m1");
+  const template = wanting("MachineMetadata=region=%i", "MachineMetadata=role=web");
+  await home.writeFile("/root/at@.service", template);
+  await cluster.fleetctl(home, "submit", "/root/at@.service");
+  await cluster.fleetctl(home, "start", "at@us.service", "at@eu.service");
+  const where = await homes(cluster, ["at@us.service", "at@eu.service"]);
+  // m1 and m3 are in the US, m2 is in Europe; all but m4 serve the web.
+  const us = where.get("at@us.service")!;
+  assert.ok(us.name === "m1" || us.name === "m3", us.name);
+  assert.equal(where.get("at@eu.service")?.name, "m2");
+  const pid = await cluster.pid(cluster.machine("m2"), "at@eu.service");
+
+  // What is said of a machine while it runs counts as what its configuration says.
+  const other = cluster.machine(us.name === "m1" ? "m3" : "m1");
+  await label(cluster, us, "region", "ap");
+  await runsOn(cluster, "at@us.service", [other]);
+  await label(cluster, other, "role", "");
+  await waits(cluster, "at@us.service", "MachineMetadata");
+  await cluster.statesWhere(home, "nobody to run it", (all) => !all.some(({ name }) => name === "at@us.service"));
+  await label(cluster, other, "role", "web");
+  await runsOn(cluster, "at@us.service", [other]);
+  await label(cluster, us, "region", "us");
+  assert.equal(await cluster.pid(cluster.machine("m2"), "at@eu.service"), pid, "another instance is not touched");
+
+  // Either will do.
+  const either = await launch(cluster, { "or.service": wanting('MachineMetadata="region=ap" "region=eu"') });
+  assert.equal(either.get("or.service")?.name, "m2");
+  await destroy(cluster, "at@us.service", "at@eu.service", "at@.service", "or.service");
+}
+
+async function machineOf(cluster: FleetCluster): Promise<void> {
+  const [m2, m3] = [cluster.machine("m2"), cluster.machine("m3")];
+  await label(cluster, m2, "host", "yes");
+  const names = ["lead.service", "next.service", "last.service", "left.service", "right.service"];
+  const where = await launch(cluster, {
+    // Followers of a unit that is not there yet wait for it.
+    "last.service": wanting("MachineOf=next.service"),
+    "next.service": wanting("MachineOf=lead.service"),
+    "lead.service": wanting("MachineMetadata=host=yes"),
+    "left.service": wanting("MachineOf=right.service", "MachineOf=lead.service"),
+    "right.service": wanting("MachineOf=left.service"),
+  });
+  for (const name of names) assert.equal(where.get(name), m2, name);
+  await label(cluster, m3, "host", "yes");
+  await label(cluster, m2, "host", "");
+  for (const name of names) await runsOn(cluster, name, [m3]);
+  await destroy(cluster, "lead.service");
+  for (const name of names.slice(1)) await waits(cluster, name, "MachineOf");
+  await destroy(cluster, ...names.slice(1));
+  await label(cluster, m3, "host", "");
+}
+
+async function conflicts(cluster: FleetCluster): Promise<void> {
+  const apart = wanting("Conflicts=c@*.service");
+  const instances = ["c@1.service", "c@2.service", "c@3.service"];
+  const where = await launch(cluster, Object.fromEntries(instances.map((name) => [name, apart])));
+  assert.equal(new Set(where.values()).size, 3, "no two on one machine");
+  // It names none; all of them name it.
+  await cluster.put(cluster.machine("m1"), "c@4.service", "launched", sleeper);
+  await waits(cluster, "c@4.service", "Conflicts");
+  const free = where.get("c@2.service")!;
+  await destroy(cluster, "c@2.service");
+  await runsOn(cluster, "c@4.service", [free]);
+  await destroy(cluster, "c@1.service", "c@3.service", "c@4.service");
+}
+
+async function replaces(cluster: FleetCluster): Promise<void> {
+  const victim = (await launch(cluster, { "old.service": sleeper })).get("old.service")!;
+  await label(cluster, victim, "chosen", "yes");
+  const replacer = wanting("Replaces=old.service", "MachineMetadata=chosen=yes");
+  assert.equal((await launch(cluster, { "new.service": replacer })).get("new.service"), victim);
+  const pid = await cluster.pid(victim, "new.service");
+  await until("the victim to have moved", async () => {
+    const where = await homes(cluster, ["old.service", "new.service"]);
+    return where.get("old.service") !== victim && where.get("new.service") === victim ? true : undefined;
+  });
+  assert.equal(await cluster.pid(victim, "new.service"), pid, "the replacer stays as it is");
+  await destroy(cluster, "old.service", "new.service");
+
+  // With no other machine that takes the victim, both stay.
+  await launch(cluster, { "old.service": wanting("MachineMetadata=chosen=yes") });
+  const before = await cluster.pid(victim, "old.service");
+  await launch(cluster, { "new.service": replacer });
+  // The engine has looked at the newcomer, and at this unit behind it.
+  await launch(cluster, { "behind.service": sleeper });
+  const where = await homes(cluster, ["old.service", "new.service"]);
+  assert.deepEqual([...where.values()], [victim, victim]);
+  assert.equal(await cluster.pid(victim, "old.service"), before);
+  await destroy(cluster, "old.service", "new.service", "behind.service");
+  await label(cluster, victim, "chosen", "");
+}
+
+async function globals(cluster: FleetCluster): Promise<void> {
+  const [m1, m2, m3, m4] = ["m1", "m2", "m3", "m4"].map((name) => cluster.machine(name)) as [
+    Machine,
+    Machine,
+    Machine,
+    Machine,
+  ];
+  await cluster.put(m1, "every.service", "launched", wanting("Global=true"));
+  await cluster.put(m1, "web.service", "launched", wanting("Global=true", "MachineMetadata=role=web"));
+  await cluster.put(m1, "idle.service", "loaded", wanting("Global=true", "MachineMetadata=region=eu"));
+  await cluster.put(m1, "idle.service", "inactive");
+  await runsOn(cluster, "every.service", [m1, m2, m3]);
+  await runsOn(cluster, "web.service", [m1, m2, m3]);
+  const pids = await Promise.all([m1, m2, m3].map((machine) => cluster.pid(machine, "every.service")));
+
+  // One launched later stays away from the machine of the job it conflicts with.
+  const job = (await launch(cluster, { "job.service": sleeper })).get("job.service")!;
+  await cluster.put(m1, "shy.service", "launched", wanting("Global=true", "Conflicts=job.service"));
+  await runsOn(cluster, "shy.service", [m1, m2, m3].filter((machine) => machine !== job));
+
+  // A machine that joins gets every global that is for it, and takes it along when it goes.
+  await m4.boot();
+  await cluster.joined([m1, m2, m3, m4]);
+  await runsOn(cluster, "every.service", [m1, m2, m3, m4]);
+  await runsOn(cluster, "web.service", [m1, m2, m3]);
+  await label(cluster, m4, "role", "web");
+  await runsOn(cluster, "web.service", [m1, m2, m3, m4]);
+  await m4.powerCut();
+  await cluster.joined([m1, m2, m3]);
+  await runsOn(cluster, "every.service", [m1, m2, m3]);
+  const now = await Promise.all([m1, m2, m3].map((machine) => cluster.pid(machine, "every.service")));
+  assert.deepEqual(now, pids, "on the other machines nothing has happened");
+
+  await destroy(cluster, "job.service");
+  await runsOn(cluster, "shy.service", [m1, m2, m3]);
+  await destroy(cluster, "every.service", "web.service", "idle.service", "shy.service");
+}
+
+Deno.test("options of [X-Fleet]", async (t) => {
+  const machines = [
+    { metadata: "region=us,role=web" },
+    { metadata: "region=eu,role=web" },
+    { metadata: "region=us,role=web" },
+    { metadata: "region=ap", on: false },
+  ];
+  await withFleet({ machines, conf: { agent_ttl: "5s" } }, async (cluster) => {
+    await t.step("MachineID, full and short", () => machineId(cluster));
+    await t.step("MachineMetadata, of instances, and as it changes", () => machineMetadata(cluster));
+    await t.step("MachineOf: a group goes and moves together", () => machineOf(cluster));
+    await t.step("Conflicts, whoever names the other", () => conflicts(cluster));
+    await t.step("Replaces: the victim moves, if it can", () => replaces(cluster));
+    await t.step("Global, as machines come and go", () => globals(cluster));
+  });
+});

@@ -1,0 +1,276 @@
+/**
+ * The lab: real machines on this host, for tests, demonstrations and measurements. Each machine runs a systemd of its own
+ * in a container; a lab has a network no packet leaves, and an etcd.
+ *
+ * ```ts
+ * await withLab({ machines: 3, fleet: { dist: "dist", conf: { agent_ttl: "5s" } } }, async (lab) => {
+ *   await lab.machine("m1").powerCut();
+ * });
+ * ```
+ */
+
+import { unready } from "../prepare_host.ts";
+import { collect } from "./collect.ts";
+import { fleetBinds, type FleetConf, type FleetOptions, installFleet } from "./fleet.ts";
+import { LabEtcd } from "./etcd_cluster.ts";
+import { type Bind, Machine } from "./machine.ts";
+import { Network } from "./network.ts";
+import { must, type Output, type RunOptions } from "./process.ts";
+import { ensureBase } from "./rootfs.ts";
+import { labName, makeLabDir, removeStaleLabs, tearDown } from "./stale.ts";
+
+/** What a lab is made of. */
+export interface LabOptions {
+  /** How many machines, or what is special about each; 3 when not given. */
+  readonly machines?: number | readonly MachineOptions[];
+  /** Members of the etcd cluster, 1 when not given; 0 for a lab without. */
+  readonly etcd?: 0 | 1 | 3;
+  /** Further flags of each of them. */
+  readonly etcdFlags?: readonly string[];
+  /** Puts fleet on every machine. */
+  readonly fleet?: FleetOptions;
+  /** Shown read-only in every machine. */
+  readonly binds?: readonly Bind[];
+  /** Written on every machine's disk before its first boot: text by path. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+/** What is special about one machine. */
+export interface MachineOptions {
+  /** Host name, at most seven characters; m1, m2 … when not given. */
+  readonly name?: string;
+  /** Machine ID, 32 hex digits; 0101…, 0202… when not given. Two machines may be given the same. */
+  readonly id?: string;
+  /** fleet's static metadata, `role=web,region=eu`. */
+  readonly metadata?: string;
+  /** Further options of this machine's fleet.conf. */
+  readonly conf?: FleetConf;
+  readonly binds?: readonly Bind[];
+  readonly files?: Readonly<Record<string, string>>;
+  /** Leaves the machine off until `boot()` when false. */
+  readonly on?: boolean;
+}
+
+/** A user of the machines whom the lab's key lets in. */
+export type User = "root" | "core";
+
+/** Labs of this process that are not yet taken down: what an interrupt has to clean up. */
+const live = new Set<Lab>();
+
+/** Machines, their network and their etcd, until it is disposed of. */
+export class Lab implements AsyncDisposable {
+  readonly machines: Machine[] = [];
+  #etcd: LabEtcd | undefined;
+  #down: Promise<void> | undefined;
+
+  private constructor(
+    /** Name of the lab and of its network namespace, different for every lab. */
+    readonly name: string,
+    /** The lab's files, in memory. */
+    readonly dir: string,
+    readonly network: Network,
+    private readonly base: string,
+    private readonly options: LabOptions,
+  ) {}
+
+  /**
+   * Builds a lab and waits until all its machines and its etcd are up. First takes away labs of test processes that were
+   * killed. Throws, leaving nothing behind, with a sentence on what is wrong when this host cannot.
+   */
+  static async create(options: LabOptions = {}): Promise<Lab> {
+    const reason = unready();
+    if (reason !== undefined) throw new Error(reason);
+    await removeStaleLabs();
+    const base = await ensureBase();
+    const name = labName();
+    const lab = new Lab(name, await makeLabDir(name), new Network(name), base, options);
+    enlist(lab);
+    try {
+      await lab.#build();
+      return lab;
+    } catch (error) {
+      await lab[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Its etcd. Throws in a lab made without. */
+  get etcd(): LabEtcd {
+    if (this.#etcd === undefined) throw new Error("this lab was made without etcd");
+    return this.#etcd;
+  }
+
+  /** Private key that opens every machine to root and core. */
+  get sshKey(): string {
+    return `${this.dir}/ssh/id_ed25519`;
+  }
+
+  /** A known_hosts file with the host keys of all machines. */
+  get knownHosts(): string {
+    return `${this.dir}/ssh/known_hosts`;
+  }
+
+  /** The machine of that name. */
+  machine(name: string): Machine {
+    const machine = this.machines.find((machine) => machine.name === name);
+    if (machine === undefined) {
+      throw new Error(`no machine ${name}: there is ${this.machines.map((m) => m.name).join(", ")}`);
+    }
+    return machine;
+  }
+
+  /** Adds a machine to the running lab and boots it. */
+  async add(options: MachineOptions = {}): Promise<Machine> {
+    const nth = this.machines.length + 1;
+    const name = options.name ?? `m${nth}`;
+    if (!/^[a-z][a-z0-9]{0,6}$/.test(name)) {
+      throw new Error(`machine name "${name}" is not one to seven letters and digits`);
+    }
+    const machine = new Machine({
+      lab: this.name,
+      network: this.network,
+      name,
+      id: options.id ?? nth.toString(16).padStart(2, "0").repeat(16),
+      ip: this.network.address(nth),
+      dir: `${this.dir}/${name}`,
+      binds: [
+        ...this.options.fleet === undefined ? [] : fleetBinds(this.options.fleet),
+        ...this.options.binds ?? [],
+        ...options.binds ?? [],
+      ],
+    });
+    this.machines.push(machine); // at once: the next one must count it
+    await this.#furnish(machine, options);
+    if (options.on ?? true) await machine.boot();
+    return machine;
+  }
+
+  /** Runs a program of the host inside the lab's network, to its end. */
+  namespaced(command: readonly string[], options?: RunOptions): Promise<Output> {
+    return this.network.run(command, options);
+  }
+
+  /** Runs a command on a machine over ssh, as root or core, with the lab's key and its host key checked. */
+  ssh(machine: Machine, user: User, command: string, options?: RunOptions): Promise<Output> {
+    // deno-fmt-ignore
+    return this.namespaced([
+      "ssh", "-F", "none", "-i", this.sshKey, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10",
+      "-o", "StrictHostKeyChecking=yes", "-o", `UserKnownHostsFile=${this.knownHosts}`,
+      `${user}@${machine.ip}`, command,
+    ], options);
+  }
+
+  /** Keeps all journals and logs below .cache/lab-logs, and prints where and how each ends. Returns the directory. */
+  collect(): Promise<string> {
+    return collect(this.name, this.machines, this.#etcd?.members ?? []);
+  }
+
+  /** Takes the lab off the host: processes, mounts, network, files. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#down ??= this.#tearDown();
+    return this.#down;
+  }
+
+  async #build(): Promise<void> {
+    const { machines = 3, etcd = 1 } = this.options;
+    const all = typeof machines === "number" ? Array.from({ length: machines }, () => ({})) : machines;
+    if (all.length > 10) raiseInotifyLimit();
+    await Promise.all([this.network.create(Math.max(etcd, 1)), this.#makeKey()]);
+    const etcd_up = etcd === 0 ? undefined : LabEtcd.start(this.network, etcd, this.dir, this.options.etcdFlags);
+    // All must have come to an end, well or badly, before a failure may take the lab away under them.
+    const results = await Promise.allSettled([
+      etcd_up?.then((etcd) => this.#etcd = etcd),
+      ...all.map((options) => this.add(options)),
+    ]);
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+  }
+
+  async #makeKey(): Promise<void> {
+    Deno.mkdirSync(`${this.dir}/ssh`);
+    Deno.writeTextFileSync(this.knownHosts, "");
+    await must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", this.name, "-f", this.sshKey]);
+  }
+
+  /** Makes a machine's disk: the shared root below, its own changes above. */
+  async #furnish(machine: Machine, options: MachineOptions): Promise<void> {
+    const dir = `${this.dir}/${machine.name}`;
+    for (const part of ["upper", "work", "root"]) Deno.mkdirSync(`${dir}/${part}`, { recursive: true });
+    const layers = `lowerdir=${this.base},upperdir=${dir}/upper,workdir=${dir}/work`;
+    await must(["mount", "-t", "overlay", "overlay", "-o", layers, machine.disk]);
+    const { network, options: { etcd = 1 } } = this;
+    await machine.writeFile("/etc/machine-id", `${machine.id}\n`);
+    await machine.writeFile("/etc/hosts", `127.0.0.1 localhost\n127.0.1.1 ${machine.name}\n`);
+    await machine.writeFile(
+      "/etc/lab-network",
+      `ADDRESS=${network.withPrefix(machine.ip)}\nGATEWAY=${network.hosts(1)[0]}\n`,
+    );
+    await this.#openToKey(machine);
+    if (this.options.fleet !== undefined) {
+      await installFleet(machine, this.options.fleet, {
+        ...etcd === 0 ? {} : { etcd_servers: LabEtcd.endpoints(network, etcd) },
+        ...this.options.fleet.conf,
+        ...options.metadata === undefined ? {} : { metadata: options.metadata },
+        ...options.conf,
+      });
+    }
+    const files = { ...this.options.files, ...options.files };
+    for (const [path, text] of Object.entries(files)) await machine.writeFile(path, text);
+  }
+
+  async #openToKey(machine: Machine): Promise<void> {
+    const host_key = `${machine.disk}/etc/ssh/ssh_host_ed25519_key`;
+    await must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", machine.name, "-f", host_key]);
+    const [type, key] = Deno.readTextFileSync(`${host_key}.pub`).split(" ");
+    Deno.writeTextFileSync(this.knownHosts, `${machine.ip} ${type} ${key}\n`, { append: true });
+    const authorized = Deno.readTextFileSync(`${this.sshKey}.pub`);
+    await machine.writeFile("/root/.ssh/authorized_keys", authorized, 0o600);
+    await machine.writeFile("/home/core/.ssh/authorized_keys", authorized, 0o600);
+    for (const path of ["/home/core/.ssh", "/home/core/.ssh/authorized_keys"]) {
+      Deno.chownSync(`${machine.disk}${path}`, 1000, 1000);
+    }
+  }
+
+  async #tearDown(): Promise<void> {
+    await Promise.all(this.machines.map((machine) => machine.powerCut()));
+    await Promise.all((this.#etcd?.members ?? []).map((member) => member[Symbol.asyncDispose]()));
+    await tearDown(this.name);
+    discharge(this);
+  }
+}
+
+/** Runs `work` in a new lab and takes the lab down, however that ends; when it throws, the journals are kept first. */
+export async function withLab<T>(options: LabOptions, work: (lab: Lab) => Promise<T>): Promise<T> {
+  await using lab = await Lab.create(options);
+  try {
+    return await work(lab);
+  } catch (error) {
+    await lab.collect();
+    throw error;
+  }
+}
+
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const on_signal = Object.fromEntries(signals.map((signal) => [signal, () => interrupted(signal)]));
+
+function enlist(lab: Lab): void {
+  if (live.size === 0) { for (const signal of signals) Deno.addSignalListener(signal, on_signal[signal]!); }
+  live.add(lab);
+}
+
+function discharge(lab: Lab): void {
+  live.delete(lab);
+  if (live.size === 0) { for (const signal of signals) Deno.removeSignalListener(signal, on_signal[signal]!); }
+}
+
+/** Cleans up, then lets the signal end the process as it would have. */
+async function interrupted(signal: Deno.Signal): Promise<void> {
+  console.error(`\n${signal}: removing the machines, their network and their files (a few seconds)`);
+  await Promise.all([...live].map((lab) => lab[Symbol.asyncDispose]()));
+  Deno.kill(Deno.pid, signal);
+}
+
+/** Each systemd takes a handful of the 128 inotify instances a user has by default (inotify(7)). */
+function raiseInotifyLimit(): void {
+  const path = "/proc/sys/fs/inotify/max_user_instances";
+  if (Number(Deno.readTextFileSync(path)) < 4096) Deno.writeTextFileSync(path, "4096");
+}

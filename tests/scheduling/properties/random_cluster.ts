@@ -1,0 +1,136 @@
+/** Random clusters and random events, for properties of what the engine decides. */
+
+import fc from "fast-check";
+import type { DesiredState } from "../../../registry/model.ts";
+import { validateFleetOptions } from "../../../registry/requirements.ts";
+import type { UnitOption } from "../../../systemd/unit_file.ts";
+import { isTemplate } from "../../../systemd/unit_name.ts";
+import type { Story } from "../scenarios/scenario.ts";
+
+/** Something that happens in a cluster. */
+export type Event =
+  | { readonly kind: "join"; readonly machine: string; readonly metadata: Readonly<Record<string, string>> }
+  | { readonly kind: "leave"; readonly machine: string }
+  | { readonly kind: "label"; readonly machine: string; readonly key: string; readonly value: string }
+  | {
+    readonly kind: "put";
+    readonly unit: string;
+    readonly state: DesiredState;
+    readonly options: readonly UnitOption[];
+  }
+  | { readonly kind: "state"; readonly unit: string; readonly state: DesiredState }
+  | { readonly kind: "restart" | "destroy"; readonly unit: string };
+
+/** IDs as machine-id(5) has them, so that the short form means something. */
+export const machineIds: readonly string[] = Array.from(
+  { length: 12 },
+  (_, index) => (index + 1).toString(16).padStart(2, "0").repeat(16),
+);
+
+/** Templates, which are in nobody's way and nobody's company. */
+const templates: readonly string[] = ["a@.service", "b@.service"];
+
+/** Sixty units of four families: `a@1.service` … `d@15.service`. */
+export const unitNames: readonly string[] = ["a", "b", "c", "d"].flatMap((family) =>
+  Array.from({ length: 15 }, (_, index) => `${family}@${index + 1}.service`)
+);
+
+const machine = fc.constantFrom(...machineIds);
+/** Few enough that most of them exist, and that circles come about. */
+const peer = fc.constantFrom(...unitNames.filter((name) => /@[1-4]\.service$/.test(name)));
+const unit = fc.oneof(
+  { weight: 12, arbitrary: peer },
+  { weight: 6, arbitrary: fc.constantFrom(...unitNames) },
+  { weight: 1, arbitrary: fc.constantFrom(...templates) },
+);
+const metadata = fc.record({
+  region: fc.constantFrom("us", "eu"),
+  disk: fc.constantFrom("ssd", "hdd"),
+}, { requiredKeys: [] });
+const glob = fc.oneof(
+  { weight: 4, arbitrary: peer },
+  { weight: 2, arbitrary: fc.constantFrom("a@*.service", "b@1*.service", "c@[1-4].service", "d@?.service", "%p@*") },
+);
+const state = fc.constantFrom<DesiredState>("launched", "launched", "launched", "launched", "loaded", "inactive");
+
+const option = fc.oneof(
+  { weight: 2, arbitrary: machine.map((id) => ["MachineID", id]) },
+  { weight: 2, arbitrary: machine.map((id) => ["MachineID", id.slice(0, 8)]) },
+  { weight: 6, arbitrary: peer.map((name) => ["MachineOf", name]) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom("%n", "a@%i.service", "%p@1.service", ...templates, "no@1.service").map((
+      v,
+    ) => ["MachineOf", v]),
+  },
+  { weight: 6, arbitrary: glob.map((pattern) => ["Conflicts", pattern]) },
+  { weight: 6, arbitrary: glob.map((pattern) => ["Replaces", pattern]) },
+  { weight: 4, arbitrary: fc.constant(["Global", "true"]) },
+  {
+    weight: 6,
+    arbitrary: fc.constantFrom("region=us", "region=eu", '"region=us" "region=eu"', "disk=ssd")
+      .map((value) => ["MachineMetadata", value]),
+  },
+).map(([name, value]): UnitOption => ({ section: "X-Fleet", name: name!, value: value! }));
+
+const put = fc.tuple(unit, state, fc.array(option, { maxLength: 3 }))
+  // What no API would store is not of interest.
+  .filter(([name, _, options]) => validateFleetOptions(name, options) === undefined)
+  .map(([unit, state, options]): Event => ({
+    kind: "put",
+    unit,
+    state: isTemplate(unit) ? "inactive" : state,
+    options,
+  }));
+const join = fc.tuple(machine, metadata).map(([machine, metadata]): Event => ({ kind: "join", machine, metadata }));
+
+/** Anything that can happen. */
+export const event: fc.Arbitrary<Event> = fc.oneof(
+  { weight: 3, arbitrary: join },
+  { weight: 3, arbitrary: machine.map((machine): Event => ({ kind: "leave", machine })) },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(machine, fc.constantFrom("region", "disk"), fc.constantFrom("us", "eu", "ssd", ""))
+      .map(([machine, key, value]): Event => ({ kind: "label", machine, key, value })),
+  },
+  { weight: 6, arbitrary: put },
+  {
+    weight: 4,
+    arbitrary: fc.tuple(fc.constantFrom(...unitNames), state)
+      .map(([unit, state]): Event => ({ kind: "state", unit, state })),
+  },
+  { weight: 1, arbitrary: unit.map((unit): Event => ({ kind: "restart", unit })) },
+  { weight: 3, arbitrary: unit.map((unit): Event => ({ kind: "destroy", unit })) },
+);
+
+/** A cluster of 2 to 12 machines with up to 60 units, as the events that lead to it; small ones are as crowded as large. */
+export const population: fc.Arbitrary<readonly Event[]> = fc.tuple(
+  fc.oneof(
+    fc.array(metadata, { minLength: 2, maxLength: 4, size: "max" }),
+    fc.array(metadata, { minLength: 2, maxLength: 12, size: "max" }),
+  ),
+  fc.uniqueArray(put, { selector: (each) => (each as { unit: string }).unit, maxLength: 60, size: "max" }),
+).map(([machines, units]) => [
+  ...machines.map((metadata, index): Event => ({ kind: "join", machine: machineIds[index]!, metadata })),
+  ...units,
+]);
+
+/** Lets it happen. What cannot, since there is no such unit, does not. */
+export function happen(story: Story, event: Event): void {
+  switch (event.kind) {
+    case "join":
+      return story.machine(event.machine, { ...event.metadata });
+    case "leave":
+      return story.gone(event.machine);
+    case "label":
+      return story.label(event.machine, event.key, event.value);
+    case "put":
+      return story.unit(event.unit, event.state, event.options);
+    case "state":
+      return story.units.has(event.unit) ? story.state(event.unit, event.state) : undefined;
+    case "restart":
+      return story.units.has(event.unit) ? story.restart(event.unit) : undefined;
+    case "destroy":
+      return story.destroy(event.unit);
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * API v1 over a real registry in memory: for tests of its routes.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { createHandler, type Handler, type HandlerOptions, type Peer } from "../../daemon/api/handler.ts";
+import { systemClock } from "../../daemon/host/system_clock.ts";
+import { ClusterRegistry } from "../../registry/cluster_registry.ts";
+import type { Cluster, MachineId, UnitName, UnitState } from "../../registry/model.ts";
+import type { Leadership, Membership, Registry } from "../../registry/mod.ts";
+import { openSqliteStore } from "../../registry/store/sqlite.ts";
+import type { Store } from "../../registry/store/port.ts";
+
+/** An answer, read to its end. */
+export interface Answer {
+  readonly code: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+/** What a request carries besides method and path. */
+export interface Extras {
+  /** Sent as it is if it is text or bytes, else as JSON. */
+  readonly body?: unknown;
+  /** Default: application/json where there is a body. `null`: none. */
+  readonly contentType?: string | null;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly peer?: Peer;
+}
+
+/** Long enough for a busy test machine. */
+const deadline_ms = 20_000;
+
+export class ApiFixture implements AsyncDisposable {
+  readonly #stop = new AbortController();
+  readonly #members = new Map<MachineId, Membership>();
+  readonly #states = new Map<MachineId, Map<UnitName, UnitState>>();
+  #leadership: Promise<Leadership> | undefined;
+  /** Every line that was logged above `debug`. */
+  readonly logged: string[] = [];
+  readonly registry: Registry;
+  /** What routes are given; the registry itself unless a test wraps it. */
+  handler: Handler;
+
+  private constructor(store: Store, readonly options: Partial<HandlerOptions>) {
+    const log: HandlerOptions["log"] = (level, message) => level === "debug" || this.logged.push(message);
+    const writer = () => Promise.resolve("api");
+    this.registry = new ClusterRegistry({ store, clock: systemClock, log, writer, agentTtl_s: 30, leaderTtl_s: 10 });
+    this.handler = this.handlerOver(this.registry);
+  }
+
+  static async open(options: Partial<HandlerOptions> = {}): Promise<ApiFixture> {
+    const fixture = new ApiFixture(await openSqliteStore({ path: ":memory:" }), options);
+    await fixture.registry.open(undefined);
+    return fixture;
+  }
+
+  /** A handler over another registry, with other options. */
+  handlerOver(registry: Registry, options: Partial<HandlerOptions> = {}): Handler {
+    return createHandler({
+      status: () => ({ ready: true }),
+      log: (level, message) => level === "debug" || this.logged.push(message),
+      clock: systemClock,
+      pageSize: 100,
+      version: "1.2.3",
+      ...this.options,
+      ...options,
+      registry,
+    });
+  }
+
+  /** Sends a request and reads the answer. `path` is sent as it is written. */
+  async send(method: string, path: string, extras: Extras = {}): Promise<Answer> {
+    const { body, peer } = extras;
+    const raw = body === undefined || typeof body === "string" || body instanceof Uint8Array;
+    const type = extras.contentType === undefined && body !== undefined ? "application/json" : extras.contentType;
+    const request = new Request("http://localhost/", {
+      method,
+      headers: { ...extras.headers, ...type ? { "Content-Type": type } : {} },
+      ...(body === undefined ? {} : { body: (raw ? body : JSON.stringify(body)) as BodyInit }),
+    });
+    // A text body brings a Content-Type of its own.
+    if (!type) request.headers.delete("Content-Type");
+    const answer = await this.handler(request, { target: path, ...peer });
+    return { code: answer.status, headers: answer.headers, text: await answer.text() };
+  }
+
+  /** Puts a unit and demands that this works. */
+  async put(name: UnitName, desiredState = "inactive", file = "[Service]\nExecStart=/bin/true"): Promise<void> {
+    const answer = await this.send("PUT", `/fleet/v1/units/${encodeURIComponent(name)}`, {
+      body: { name, desiredState, options: optionsOf(file) },
+    });
+    assert.ok(answer.code < 300, answer.text);
+  }
+
+  /** Lets a machine join. */
+  async join(
+    id: MachineId,
+    ip = "",
+    staticMetadata: Record<string, string> = {},
+    apiAddress?: string,
+  ): Promise<void> {
+    const record = {
+      id,
+      ip,
+      ...(apiAddress === undefined ? {} : { apiAddress }),
+      incarnation: `boot-of-${id}`,
+      staticMetadata,
+      capabilities: { disableEngine: false },
+      version: "1.2.3",
+    };
+    this.#members.set(id, await this.registry.join(record, undefined, this.#stop.signal));
+  }
+
+  /** Lets a machine go. */
+  async leave(id: MachineId): Promise<void> {
+    await this.#members.get(id)?.leave();
+    this.#members.delete(id);
+  }
+
+  /** Places a unit as an engine would. */
+  async place(name: UnitName, machine: MachineId): Promise<void> {
+    this.#leadership ??= this.#lead();
+    const { unit, target } = await this.registry.unit(name);
+    assert.ok(unit, `unit ${name} exists`);
+    const { refused } = await (await this.#leadership).apply([
+      { kind: "place", unit, machine, why: "a test said so", ...(target ? { from: target } : {}) },
+    ]);
+    assert.deepEqual(refused, []);
+  }
+
+  /** Says what a machine's agent would; `undefined`: it no longer has the unit. Waits until a view shows it. */
+  async report(machine: MachineId, unit: UnitName, state: Partial<UnitState> | undefined): Promise<void> {
+    const states = this.#states.get(machine) ?? new Map<UnitName, UnitState>();
+    this.#states.set(machine, states);
+    if (state === undefined) states.delete(unit);
+    else {
+      states.set(unit, {
+        unit,
+        machine,
+        hash: "0123456789012345678901234567890123456789",
+        commanded: "launched",
+        restart: 0,
+        load: "loaded",
+        active: "active",
+        sub: "running",
+        since_ms: 1000,
+        ...state,
+      });
+    }
+    const member = this.#members.get(machine);
+    assert.ok(member, `machine ${machine} has joined`);
+    await member.publish(states);
+    await this.until((cluster) => (cluster.states.get(unit)?.has(machine) ?? false) === (state !== undefined));
+  }
+
+  /** Waits until a view of the cluster is as wished. */
+  async until(wish: (cluster: Cluster) => boolean): Promise<void> {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), deadline_ms);
+    try {
+      for await (const cluster of this.registry.watch(late.signal)) if (wish(cluster)) return;
+      throw new Error(`the cluster did not become as wished within ${deadline_ms} ms`);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Leads until the fixture is disposed of: leaving the campaign would resign. */
+  async #lead(): Promise<Leadership> {
+    const campaign = this.registry.campaign("engine", "1.2.3", this.#stop.signal)[Symbol.asyncIterator]();
+    const { value, done } = await campaign.next();
+    assert.ok(!done);
+    return value;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.registry.close();
+  }
+}
+
+/** The options of a simple unit file, as clients send them. */
+export function optionsOf(file: string): { section: string; name: string; value: string }[] {
+  let section = "";
+  return file.split("\n").flatMap((line) => {
+    if (line.startsWith("[")) section = line.slice(1, -1);
+    const [, name, value] = /^([^=]+)=(.*)$/.exec(line) ?? [];
+    return name === undefined || value === undefined ? [] : [{ section, name, value }];
+  });
+}
+
+/** The text of an error entity. */
+export function errorText(code: number, message: string): string {
+  const escape = (one: string) => `\\u00${one.charCodeAt(0).toString(16)}`;
+  return JSON.stringify({ error: { code, message } }).replace(/[<>&]/g, escape);
+}
