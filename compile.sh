@@ -157,10 +157,8 @@ hide_imports() {
 # share: what an operator installs beside the programs, in $work/out/share: unit files, rules, sample configuration, license and
 # completions.
 share() {
-  mkdir -p "$work/out/share/systemd" "$work/out/share/completions"
-  for file in fleet.service fleet.socket fleet-unprivileged.conf fleet.rules fleet.sysusers.conf; do
-    cp "systemd/$file" "$work/out/share/systemd/"
-  done
+  mkdir -p "$work/out/share/completions"
+  cp -R packaging/systemd packaging/polkit packaging/sysusers "$work/out/share/"
   cp LICENSE examples/fleet.conf.sample "$work/out/share/"
   for shell in bash zsh fish; do
     case $shell in bash) file=fleetctl ;; zsh) file=_fleetctl ;; fish) file=fleetctl.fish ;; esac

@@ -4,13 +4,15 @@
  *
  * | room | what happens there | may know |
  * |---|---|---|
- * | `systemd/` | unit files and unit names; the port to systemd, its double, and D-Bus behind a door | nothing of ours |
+ * | `runtime/` | primitives of the process: clock, log, notifier, parallel requests, spelling | nothing of ours |
+ * | `systemd/` | unit files and unit names; the port to systemd, its double, and D-Bus behind a door | `runtime/` |
  * | `registry/` | the cluster's nouns; the port to its memory; key space; etcd and an embedded store behind doors | `systemd/unit_*.ts` |
  * | `daemon/` | fleetd: placement, the reconcile loop, configuration, `explain` | `registry/`, `systemd/`; `explain` and `waiting` ask `schedule` |
  * | `daemon/engine/` | which machine runs a unit: a pure schedule, and the leader's loop around it | the rest of `daemon/` but not `agent/`, `api/` |
  * | `daemon/agent/` | what this machine does about it: a pure plan, and the loop around it | the same but not `engine/`, `api/` |
  * | `daemon/api/` | the HTTP API: wire types, routes as `Request → Response`, a server behind a door | the same but not `engine/`, `agent/` |
- * | `ctl/` | fleetctl: commands, tables, client, SSH | `registry/{model,requirements,spelling,unit_check}.ts`, `systemd/unit_*.ts`, `daemon/api/v1/types.ts` |
+ * | `ctl/` | fleetctl: commands, tables, client, SSH | `registry/{model,requirements,unit_check}.ts`, `systemd/unit_*.ts`, `daemon/api/v1/types.ts` |
+ * | `packaging/` | what an operator installs: unit files, polkit and sysusers rules | – |
  * | `tests/` | what crosses rooms: contract suites, scenarios, clusters of real machines, the rules of this page | everything |
  * | `bench/` | how fast, and how much it costs | everything |
  * | `examples/` | a guided tour | everything |

@@ -87,7 +87,7 @@ const refusals: { name: string; args: string[]; status: number; stderr: RegExp }
     name: "log lines have time, level and place",
     args: ["--debug", "--endpoint=unix:///nonexistent", "cat", "a"],
     status: 1,
-    stderr: /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d DEBUG client\.ts:\d+: HTTP GET http:\/\/127\.0\.0\.1\/fleet/,
+    stderr: /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d DEBUG http\.ts:\d+: HTTP GET http:\/\/127\.0\.0\.1\/fleet/,
   },
   {
     name: "where none of several endpoints answers, each is named with its reason",

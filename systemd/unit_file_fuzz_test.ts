@@ -1,7 +1,7 @@
 /**
  * Unit files of every kind that people and programs have made, and what random damage makes of them.
  *
- * Each hash of testdata/corpus.json is for ever: with another, a new version of fleet would take every unit that runs for
+ * Each hash of testing/corpus.json is for ever: with another, a new version of fleet would take every unit that runs for
  * an old one, and replace it.
  */
 

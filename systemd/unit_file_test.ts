@@ -211,7 +211,7 @@ Deno.test("continued lines are joined as systemd joins them", () => {
 });
 
 /** `fleet-1.0.tsv` has what fleet 1.0 makes of each file beside it: name, hash, refusal. */
-const migration = new URL("testdata/migration/", import.meta.url);
+const migration = new URL("testing/migration/", import.meta.url);
 const changed: Readonly<Record<string, string>> = {
   "comment-swallows.service": "the comment does not swallow the command",
   "latin1.service": "the file is not UTF-8, and refused",

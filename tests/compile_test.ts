@@ -73,8 +73,8 @@ const standIns: Readonly<Record<string, string>> = {
   "LICENSE": "license\n",
   "examples/fleet.conf.sample": "# sample\n",
   ...Object.fromEntries(
-    ["fleet.service", "fleet.socket", "fleet-unprivileged.conf", "fleet.rules", "fleet.sysusers.conf"]
-      .map((name) => [`systemd/${name}`, `${name}\n`]),
+    ["systemd/fleet.service", "systemd/fleet.socket", "polkit/fleet.rules", "sysusers/fleet.conf"]
+      .map((name) => [`packaging/${name}`, `${name}\n`]),
   ),
   "ctl/main.ts": `
     if (Deno.args[0] === "--version") console.log("fleetctl version 1");
@@ -122,7 +122,9 @@ Deno.test("launcher", async (t) => {
       const text = (path: string) => Deno.readTextFile(`${made}/share/${path}`);
       const { "LICENSE": license, "examples/fleet.conf.sample": sample } = standIns;
       assert.deepEqual([await text("LICENSE"), await text("fleet.conf.sample")], [license, sample]);
-      assert.equal(await text("packaging/systemd/fleet.service"), "fleet.service\n");
+      assert.equal(await text("systemd/fleet.service"), "systemd/fleet.service\n");
+      assert.equal(await text("polkit/fleet.rules"), "polkit/fleet.rules\n");
+      assert.equal(await text("sysusers/fleet.conf"), "sysusers/fleet.conf\n");
       for (const [file, shell] of [["fleetctl", "bash"], ["_fleetctl", "zsh"], ["fleetctl.fish", "fish"]]) {
         assert.equal(await text(`completions/${file}`), `completion of ${shell}\n`);
       }

@@ -15,7 +15,7 @@ const root = `${import.meta.dirname}/../`;
 const locked = Deno.env.get("CI") === "true" ? ["--frozen"] : [];
 
 /** Tests that start daemons, stores and machines of their own: one after the other. */
-const serialRooms = ["tests/contract", "tests/cluster"];
+const serialRooms = ["tests/contract", "tests/lab", "tests/e2e"];
 
 /** Long past what any step has needed; a step that hangs shall say which one it was. */
 const stepLimit_ms = 20 * 60_000;
@@ -132,7 +132,7 @@ async function selected(args: readonly string[]): Promise<Counts> {
     paths.length === 0 || paths.some((path) => rooms.some((room) => path.startsWith(room) || room.startsWith(path)));
   const wanted = [
     ...(inRooms(["registry", ...serialRooms]) ? [prepare] : []),
-    ...(inRooms(["tests/cluster"]) ? [build] : []),
+    ...(inRooms(["tests/lab", "tests/e2e"]) ? [build] : []),
   ];
   const { failed, goOn } = await runChecks(wanted);
   return goOn ? await test(paths, options) : { passed: 0, failed };

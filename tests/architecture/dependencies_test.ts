@@ -31,7 +31,7 @@ interface Lock {
   readonly npm: Readonly<Record<string, { readonly integrity?: string }>>;
 }
 
-const read = (name: string) => JSON.parse(Deno.readTextFileSync(new URL(`../${name}`, import.meta.url)));
+const read = (name: string) => JSON.parse(Deno.readTextFileSync(new URL(`../../${name}`, import.meta.url)));
 const lock: Lock = read("deno.lock");
 const nameOf = (entry: string) => entry.slice(0, entry.indexOf("@", 1));
 const locked = new Set(Object.keys(lock.npm).map(nameOf));

@@ -49,7 +49,7 @@ export function fleetBinds({ dist }: FleetOptions): Bind[] {
 
 /** Installs fleet on the disk of a machine that is off, enabled: it starts with the next boot. `conf` is its whole fleet.conf. */
 export async function installFleet(machine: Machine, options: FleetOptions, conf: FleetConf): Promise<void> {
-  const units = options.units ?? new URL("../../systemd", import.meta.url).pathname;
+  const units = options.units ?? new URL("../../packaging/systemd", import.meta.url).pathname;
   for (const unit of ["fleet.service", "fleet.socket"]) {
     await machine.writeFile(`/etc/systemd/system/${unit}`, Deno.readTextFileSync(`${units}/${unit}`));
   }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { type Case, Home, type Stage } from "./home.ts";
 
-const fixtures = new URL("../../systemd/testdata/migration/", import.meta.url);
+const fixtures = new URL("../../../systemd/testing/migration/", import.meta.url);
 
 /** A home directory on m1 with some of the files that fleet 1.0 was tried with, byte for byte. */
 async function withFixtures(stage: Stage, names: readonly string[]): Promise<Home> {

@@ -7,7 +7,7 @@ import type { Machine } from "../../lab/machine.ts";
 import { until } from "../../lab/process.ts";
 import { startUserSystemd, userBus } from "../../lab/user_systemd.ts";
 
-const shipped = (name: string) => Deno.readTextFileSync(new URL(`../../systemd/${name}`, import.meta.url));
+const shipped = (name: string) => Deno.readTextFileSync(new URL(`../../../packaging/${name}`, import.meta.url));
 
 /** A unit with an [Install] section is also enabled, which is another right. */
 const installed = `${sleeper}[Install]\nWantedBy=multi-user.target\n`;
@@ -121,9 +121,9 @@ Deno.test("the hardened service does its job", async (t) => {
 
 Deno.test("the user fleet does, with the files that are shipped", async () => {
   const files = {
-    "/usr/lib/sysusers.d/fleet.conf": shipped("fleet.sysusers.conf"),
-    "/usr/share/polkit-1/rules.d/fleet.rules": shipped("fleet.rules"),
-    "/etc/systemd/system/fleet.service.d/unprivileged.conf": shipped("fleet-unprivileged.conf"),
+    "/usr/lib/sysusers.d/fleet.conf": shipped("sysusers/fleet.conf"),
+    "/usr/share/polkit-1/rules.d/fleet.rules": shipped("polkit/fleet.rules"),
+    "/etc/systemd/system/fleet.service.d/unprivileged.conf": shipped("systemd/fleet-unprivileged.conf"),
     "/etc/systemd/system/sysusers-early.service": `[Unit]
 DefaultDependencies=no
 After=local-fs.target

@@ -7,7 +7,7 @@ import { type Lab, withLab } from "../../lab/lab.ts";
 import type { Bind, Machine } from "../../lab/machine.ts";
 import { until } from "../../lab/process.ts";
 
-const root = new URL("../../", import.meta.url).pathname;
+const root = new URL("../../../", import.meta.url).pathname;
 
 /** What Debian's package brings that the machines do not have: programs, unit, user, and an etcd that is started alone. */
 const etcd_package = `#!/bin/sh -e
@@ -75,7 +75,7 @@ class Workstation {
       const script = `#!/bin/sh\nexec /usr/bin/${program} ${options} "$@"\n`;
       await Deno.writeTextFile(`${dir}/bin/${program}`, script, { mode: 0o755 });
     }
-    for (const part of ["systemd", "examples"]) await Deno.symlink(`${root}${part}`, `${dir}/${part}`);
+    for (const part of ["packaging", "examples"]) await Deno.symlink(`${root}${part}`, `${dir}/${part}`);
     // Self-contained programs cannot be made on every host that runs this; those that were built are as good.
     const compile = `#!/bin/sh\ncp -R ${dist} dist\n`;
     await Deno.writeTextFile(`${dir}/compile.sh`, compile, { mode: 0o755 });
