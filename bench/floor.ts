@@ -8,7 +8,7 @@
  */
 
 import type { Bus, Signal } from "../systemd/dbus/transport.ts";
-import { openBusDoor } from "../systemd/dbus/dbus_next.ts";
+import { openBusConnector } from "../systemd/dbus/dbus_next.ts";
 import { Manager, managerInterface, managerPath, systemdName } from "../systemd/dbus/manager.ts";
 import type { Machine } from "../tests/lab/machine.ts";
 
@@ -25,7 +25,7 @@ export class Floor implements Disposable {
   /** Connects, and listens to JobRemoved. */
   static async open(machine: Machine): Promise<Floor> {
     const floor = new Floor(machine);
-    const door = openBusDoor({ bus: machine.busAddress, timeout_ms: 60_000 });
+    const door = openBusConnector({ bus: machine.busAddress, timeout_ms: 60_000 });
     floor.#bus = await door.connect({ signal: (signal) => floor.#told(signal), closed: () => {} });
     floor.#manager = new Manager(floor.#bus);
     const daemon = "org.freedesktop.DBus";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { openBusDoor } from "../systemd/dbus/dbus_next.ts";
+import { openBusConnector } from "../systemd/dbus/dbus_next.ts";
 import { Manager, matchRules, systemdName } from "../systemd/dbus/manager.ts";
 import { unitObjectPath } from "../systemd/dbus/object_path.ts";
 import type { Bus, Signal, Variant } from "../systemd/dbus/transport.ts";
@@ -157,7 +157,7 @@ function markStored({ type, kv }: StoreEvent, mark: Mark): void {
 
 /** Watches systemd's jobs, units and links. */
 async function watchBus(machine: Machine, mark: Mark, current: () => string): Promise<Disposable> {
-  const door = openBusDoor({ bus: machine.busAddress, timeout_ms: 60_000 });
+  const door = openBusConnector({ bus: machine.busAddress, timeout_ms: 60_000 });
   const signal = ({ path, member, args }: Signal) => {
     if (member === "JobNew" || member === "JobRemoved") mark(String(args[2]), `systemd: ${member}`);
     if (member === "UnitNew" || member === "UnitRemoved") mark(String(args[0]), `systemd: ${member}`);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ScheduleMemo } from "../daemon/engine/schedule_cache.ts";
+import { ScheduleCache } from "../daemon/engine/schedule_cache.ts";
 import { schedule } from "../daemon/engine/schedule.ts";
 import type { UnitOption } from "../systemd/unit_file.ts";
 import { Story } from "../tests/scheduling/scenarios/scenario.ts";
@@ -37,8 +37,8 @@ function measure(machines: number, units: number, rounds: number): ScheduleTimes
   let waiting = 0;
   for (let round = 0; round < rounds; round++) {
     const story = crowd(machines, units);
-    const memo = new ScheduleMemo();
-    const decide = (known?: ScheduleMemo) => {
+    const memo = new ScheduleCache();
+    const decide = (known?: ScheduleCache) => {
       const cluster = story.cluster();
       const start_ms = performance.now();
       const plan = schedule(cluster, { absentAreGone: true }, known);
@@ -110,7 +110,7 @@ function measureDenseCase(
   const one_change_ms: number[] = [];
   const story = new Story();
   for (let index = 0; index < machines; index++) story.machine(machineId(index), {});
-  const memo = new ScheduleMemo();
+  const memo = new ScheduleCache();
   const decide = () => {
     const cluster = story.cluster();
     const start_ms = performance.now();

@@ -5,7 +5,7 @@
  */
 
 import { ClusterRegistry } from "../registry/cluster_registry.ts";
-import type { Doubts } from "../registry/writes/fence.ts";
+import type { UnsettledWrites } from "../registry/writes/fence.ts";
 import { type Log, messageOf } from "../runtime/log.ts";
 import { withoutRepeats } from "../registry/log_repeats.ts";
 import type { MachineId, MachineRecord } from "../registry/model.ts";
@@ -16,7 +16,7 @@ import type { Systemd } from "../systemd/port.ts";
 import { acceptStore } from "./lifecycle/accept_store.ts";
 import { Agent } from "./agent/agent.ts";
 import { drainAlone } from "./agent/drain.ts";
-import { Continuity } from "./api/shared_state.ts";
+import { SharedState } from "./api/shared_state.ts";
 import { readCredentials } from "./api/auth/credentials.ts";
 import { openHost } from "./api/machine/host_programs.ts";
 import { createHandler, type Handler } from "./api/handler.ts";
@@ -26,13 +26,13 @@ import { systemClock } from "./host/system_clock.ts";
 import { checkConfig } from "./config/check.ts";
 import type { Config } from "./config/options.ts";
 import { type Configuration, ignoreProxies } from "./config/load.ts";
-import { Daemon, type Regime } from "./lifecycle/daemon.ts";
+import { Daemon, type Generation } from "./lifecycle/daemon.ts";
 import { dumpText } from "./telemetry/dump.ts";
 import { effectiveConfig } from "./config/print.ts";
 import { gracesOf, runEngine } from "./engine/engine.ts";
 import { detectAddress, readMachineId } from "./host/machine_id.ts";
 import { live, type Member } from "./lifecycle/join_loop.ts";
-import { type LogManner, logOf, openLog } from "./telemetry/log.ts";
+import { logOf, type LogSettings, openLog } from "./telemetry/log.ts";
 import { type Memory, openMemory } from "./state/runtime_state.ts";
 import {
   type Metrics,
@@ -43,13 +43,13 @@ import {
   openMetrics,
 } from "./telemetry/metrics.ts";
 import { type Notify, openNotify } from "./host/sd_notify.ts";
-import { Bell, together } from "./reconcile.ts";
+import { together, Wakeup } from "./reconcile.ts";
 import { refreshIdentity } from "./lifecycle/machine_record.ts";
 import { closeAll, shutDown } from "./lifecycle/shutdown.ts";
 import { openReloadRequests } from "./config/reload_requests.ts";
 import { onSignals } from "./host/signals.ts";
 import { lend, openStore } from "./lifecycle/open_store.ts";
-import { permissionHint, sayDoubts, sayWhere, type Start, startOf } from "./lifecycle/startup.ts";
+import { logConfigPath, logWarnings, permissionHint, type Start, startOf } from "./lifecycle/startup.ts";
 import { version } from "./version.ts";
 import { keepWatchdog, watchdogInterval_ms } from "./host/watchdog.ts";
 
@@ -59,18 +59,18 @@ const safetyNet_ms = 60_000;
 const limits = { drain_ms: 60_000, leave_ms: 5_000 } as const;
 
 /** What outlives a reload. */
-interface House extends Start {
+interface DaemonContext extends Start {
   readonly log: Log;
   readonly tell: Notify;
   readonly systemd: Systemd;
   readonly memory: Memory;
   /** Rung when waiting for a better store makes no sense any more. */
-  readonly impatience: Bell;
+  readonly retryNow: Wakeup;
   readonly metrics: Metrics;
   readonly renewals: Map<string, number>;
   /** Of the API's handlers, each of which serves until a reload. */
-  readonly continuity: Continuity;
-  manner: LogManner;
+  readonly sharedState: SharedState;
+  logSettings: LogSettings;
   configuration: Configuration;
   server?: Server;
   agent?: Agent;
@@ -81,22 +81,22 @@ if (import.meta.main) Deno.exit(await main(Deno.args));
 
 /** Runs the daemon; resolves with its exit code. */
 async function main(args: readonly string[]): Promise<number> {
-  const wish = parseArguments("fleetd", args);
-  if (wish.kind === "version") return say(`fleetd version ${version}\n`);
-  if (wish.kind === "help") return say(usage);
-  if (wish.kind === "wrong") {
-    complain(`${wish.message}\n${usage}`);
-    return wish.code;
+  const command = parseArguments("fleetd", args);
+  if (command.kind === "version") return say(`fleetd version ${version}\n`);
+  if (command.kind === "help") return say(usage);
+  if (command.kind === "wrong") {
+    complain(`${command.message}\n${usage}`);
+    return command.code;
   }
-  let manner: LogManner = { verbosity: 0, logFormat: "text" };
-  let house: House | undefined;
+  let logSettings: LogSettings = { verbosity: 0, logFormat: "text" };
+  let context: DaemonContext | undefined;
   const log = openLog({
-    manner: () => house?.manner ?? manner,
+    logSettings: () => context?.logSettings ?? logSettings,
     journal: Deno.env.get("JOURNAL_STREAM") !== undefined,
   });
   try {
-    if (wish.kind === "check") {
-      const { warnings, errors, text } = await checkConfig(wish.config, readCredentials);
+    if (command.kind === "check") {
+      const { warnings, errors, text } = await checkConfig(command.config, readCredentials);
       for (const warning of warnings) complain(`warning: ${warning}\n`);
       for (const error of errors) complain(`error: ${error}\n`);
       say(text);
@@ -104,11 +104,11 @@ async function main(args: readonly string[]): Promise<number> {
     }
     log("info", `Starting fleetd version ${version}`);
     ignoreProxies();
-    const start = await startOf(wish);
-    manner = start.configuration.config;
-    sayWhere(start.configuration, log);
-    house = await build(start, log);
-    await run(house);
+    const start = await startOf(command);
+    logSettings = start.configuration.config;
+    logConfigPath(start.configuration, log);
+    context = await build(start, log);
+    await run(context);
     return 0;
   } catch (error) {
     log("error", `${messageOf(error)}${permissionHint(error)}`);
@@ -116,7 +116,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function build(start: Start, log: Log): Promise<House> {
+async function build(start: Start, log: Log): Promise<DaemonContext> {
   const { configuration: { config }, greeting } = start;
   const memory = await openMemory(parentOf(config.unitsDirectory));
   // What an earlier try knew went with it.
@@ -130,27 +130,27 @@ async function build(start: Start, log: Log): Promise<House> {
   const notify = openNotify(Deno.env.get("NOTIFY_SOCKET"));
   const tell: Notify = (text) => notify(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
   const observed = observeSystemd(systemd, metrics, systemClock);
-  const counts = { metrics, renewals: new Map<string, number>(), continuity: new Continuity() };
-  return { ...start, ...counts, log, tell, systemd: observed, memory, impatience: new Bell(), manner: config };
+  const counts = { metrics, renewals: new Map<string, number>(), sharedState: new SharedState() };
+  return { ...start, ...counts, log, tell, systemd: observed, memory, retryNow: new Wakeup(), logSettings: config };
 }
 
 /** Serves from the first moment, lives, and ends when a signal says so. */
-async function run(house: House): Promise<void> {
-  const { log, tell, systemd, configuration } = house;
+async function run(context: DaemonContext): Promise<void> {
+  const { log, tell, systemd, configuration } = context;
   const stop = new AbortController();
-  const daemon: Daemon<Handler> = openDaemon(house, () => daemon);
+  const daemon: Daemon<Handler> = openDaemon(context, () => daemon);
   const unhook = onSignals({
     end: (signal) => {
       log("info", `Gracefully shutting down (${signal})`);
       stop.abort();
     },
     reload: () => void daemon.reload(),
-    dump: () => void say(`${dump(house, daemon)}\n`),
+    dump: () => void say(`${dump(context, daemon)}\n`),
   });
   let watchdog: Promise<void> | undefined;
   try {
     await daemon.start(configuration);
-    house.server = await openServer(house, () => daemon.regime.api);
+    context.server = await openServer(context, () => daemon.generation.api);
     await tell(`READY=1\nSTATUS=${daemon.status.reason}`);
     const interval_ms = watchdogInterval_ms({
       WATCHDOG_USEC: Deno.env.get("WATCHDOG_USEC"),
@@ -161,57 +161,57 @@ async function run(house: House): Promise<void> {
     if (!stop.signal.aborted) {
       await new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
     }
-    await daemon.end((halt) => endWell(house, halt));
+    await daemon.end((halt) => endWell(context, halt));
   } finally {
     unhook();
     await watchdog;
     await closeAll([
-      { what: "the API", close: () => house.server?.close() },
+      { what: "the API", close: () => context.server?.close() },
       { what: "the store", close: () => daemon.close() },
       { what: "the connection to systemd", close: () => systemd.close() },
     ], log);
     // Without a socket of its own, the files belong to another daemon.
-    const { server, removeFiles } = house;
+    const { server, removeFiles } = context;
     if (server && removeFiles) await closeAll([{ what: "the files of --dev", close: removeFiles }], log);
   }
 }
 
-function openDaemon(house: House, daemon: () => Daemon<Handler>): Daemon<Handler> {
+function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daemon<Handler> {
   const status = () => daemon().status;
-  const { log, tell, memory, impatience } = house;
-  let next = house.configuration;
-  let greeting = house.greeting;
+  const { log, tell, memory, retryNow } = context;
+  let next = context.configuration;
+  let greeting = context.greeting;
   return new Daemon<Handler>({
     configure: async () => {
-      const configuration = await house.configure();
+      const configuration = await context.configure();
       log("info", `Reloading configuration from ${configuration.path ?? "the environment"}`);
-      sayDoubts(configuration, log);
+      logWarnings(configuration, log);
       await readCredentials(configuration.config, configuration.sources);
       next = configuration;
       return configuration;
     },
     openStore: async (effective) => {
-      const store = await openStore(effective, house.greeting === undefined ? "configured" : "memory");
-      return observeStore(store, house.metrics, systemClock, house.renewals);
+      const store = await openStore(effective, context.greeting === undefined ? "configured" : "memory");
+      return observeStore(store, context.metrics, systemClock, context.renewals);
     },
-    openRegistry: (config, store, doubts) => openRegistry(config, store, doubts, log),
+    openRegistry: (config, store, unsettledWrites) => openRegistry(config, store, unsettledWrites, log),
     openApi: ({ config, registry, retired }) => {
-      const machine = () => house.member?.machine.id;
-      const accept = () => acceptStore({ status, memory, bell: impatience });
-      const metrics = () => scrape(house, status().ready);
-      const lasting = { retired: retired.signal, continuity: house.continuity };
+      const machine = () => context.member?.machine.id;
+      const accept = () => acceptStore({ status, memory, wakeup: retryNow });
+      const metrics = () => scrape(context, status().ready);
+      const lasting = { retired: retired.signal, sharedState: context.sharedState };
       const started = () => daemon().started;
       return openHandler({ config, registry, log, status, started, accept, machine, metrics, ...lasting });
     },
-    live: (regime, status, signal) =>
+    live: (generation, status, signal) =>
       live({
-        registry: regime.registry,
+        registry: generation.registry,
         memory,
         clock: systemClock,
         log,
-        bell: impatience,
-        identify: () => identify(house, regime.config),
-        work: (member, signal) => work(house, regime, member, signal),
+        wakeup: retryNow,
+        identify: () => identify(context, generation.config),
+        work: (member, signal) => work(context, generation, member, signal),
         status: (next) => {
           status(next);
           if (next.ready && greeting !== undefined) say(greeting);
@@ -219,9 +219,9 @@ function openDaemon(house: House, daemon: () => Daemon<Handler>): Daemon<Handler
         },
       }, signal),
     putInForce: async (config) => {
-      house.server?.use(await readCredentials(config));
-      house.manner = config;
-      house.configuration = next;
+      context.server?.use(await readCredentials(config));
+      context.logSettings = config;
+      context.configuration = next;
     },
     reloadRequest: openReloadRequests(Deno.env.get("RUNTIME_DIRECTORY"), log),
     tell,
@@ -230,19 +230,19 @@ function openDaemon(house: House, daemon: () => Daemon<Handler>): Daemon<Handler
   });
 }
 
-function openRegistry(config: Config, store: Store, doubts: Doubts, log: Log): Registry {
+function openRegistry(config: Config, store: Store, unsettledWrites: UnsettledWrites, log: Log): Registry {
   return new ClusterRegistry({
     store: lend(store),
     clock: systemClock,
     log: withoutRepeats(logOf("registry", log), systemClock),
     writer: readMachineId,
-    doubts,
+    unsettledWrites,
     agentTtl_s: Math.max(1, Math.floor(config.agentTtl_ms / 1000)),
     leaderTtl_s: Math.max(1, Math.ceil(5 * config.engineReconcileInterval_ms / 1000)),
   });
 }
 
-async function identify({ memory, server }: House, config: Config): Promise<MachineRecord> {
+async function identify({ memory, server }: DaemonContext, config: Config): Promise<MachineRecord> {
   const ip = config.publicIp || await detectAddress(config.registry === "etcd" ? config.etcdServers : []);
   const apiAddress = server?.urlFor(ip);
   return {
@@ -257,9 +257,14 @@ async function identify({ memory, server }: House, config: Config): Promise<Mach
 }
 
 /** What a member does: agent and, unless disabled, engine. */
-async function work(house: House, regime: Regime<Handler>, member: Member, signal: AbortSignal): Promise<void> {
-  const { log, systemd, memory } = house;
-  const { config, registry } = regime;
+async function work(
+  context: DaemonContext,
+  generation: Generation<Handler>,
+  member: Member,
+  signal: AbortSignal,
+): Promise<void> {
+  const { log, systemd, memory } = context;
+  const { config, registry } = generation;
   const { membership, remember } = member;
   let machine = member.machine;
   const shared = { registry, clock: systemClock, safetyNet_ms };
@@ -271,17 +276,22 @@ async function work(house: House, regime: Regime<Handler>, member: Member, signa
     membership,
     machine: () => machine,
     seen: remember,
-    observe: observeRounds("agent", house.metrics),
+    observe: observeRounds("agent", context.metrics),
   });
   const refresh = { clock: systemClock, log, membership, every_ms: safetyNet_ms };
   const tasks = [
     (signal: AbortSignal) => agent.run(signal),
     (signal: AbortSignal) =>
-      refreshIdentity(machine, { ...refresh, identify: () => identify(house, config) }, (now) => machine = now, signal),
+      refreshIdentity(
+        machine,
+        { ...refresh, identify: () => identify(context, config) },
+        (now) => machine = now,
+        signal,
+      ),
   ];
   if (config.disableEngine) log("info", "Not starting engine; disable-engine is set");
   else {
-    const observer = observeEngine(house.metrics, systemClock);
+    const observer = observeEngine(context.metrics, systemClock);
     const engine = {
       ...shared,
       log: logOf("engine", log),
@@ -292,18 +302,18 @@ async function work(house: House, regime: Regime<Handler>, member: Member, signa
     };
     tasks.push((signal) => runEngine(engine, signal));
   }
-  house.agent = agent;
-  house.member = member;
+  context.agent = agent;
+  context.member = member;
   try {
     await together(signal, tasks);
   } finally {
-    delete house.agent;
-    delete house.member;
+    delete context.agent;
+    delete context.member;
   }
 }
 
 function openHandler(
-  { config, registry, log, status, started, accept, machine, metrics, retired, continuity }: {
+  { config, registry, log, status, started, accept, machine, metrics, retired, sharedState }: {
     readonly config: Config;
     readonly registry: Registry;
     readonly log: Log;
@@ -313,13 +323,13 @@ function openHandler(
     readonly machine: () => MachineId | undefined;
     readonly metrics: () => Promise<string>;
     readonly retired: AbortSignal;
-    readonly continuity: Continuity;
+    readonly sharedState: SharedState;
   },
 ): Handler {
   return createHandler({
     registry,
     retired,
-    continuity,
+    sharedState,
     status,
     started,
     log: logOf("api", log),
@@ -332,8 +342,8 @@ function openHandler(
   });
 }
 
-async function openServer(house: House, handler: () => Handler): Promise<Server> {
-  const { listen, log, configuration: { config } } = house;
+async function openServer(context: DaemonContext, handler: () => Handler): Promise<Server> {
+  const { listen, log, configuration: { config } } = context;
   return await serve({
     handler: (request, peer) => handler()(request, peer),
     listen: [...inheritedSockets(), ...listen.map(listenSpec)],
@@ -343,8 +353,8 @@ async function openServer(house: House, handler: () => Handler): Promise<Server>
   });
 }
 
-async function endWell(house: House, halt: () => Promise<void>): Promise<void> {
-  const { systemd, log, memory, greeting, member } = house;
+async function endWell(context: DaemonContext, halt: () => Promise<void>): Promise<void> {
+  const { systemd, log, memory, greeting, member } = context;
   const alone = { systemd, memory: memory.intents, clock: systemClock, log: logOf("agent", log), safetyNet_ms };
   let isOver = false;
   await shutDown({
@@ -353,27 +363,27 @@ async function endWell(house: House, halt: () => Promise<void>): Promise<void> {
     clock: systemClock,
     log,
     drain: async () => {
-      if (await house.agent?.drain() || isOver) return;
+      if (await context.agent?.drain() || isOver) return;
       // It is no member, or not any more. Nobody may join, and start units, while they are taken off.
       await halt();
       await drainAlone(alone);
     },
-    leave: member && (async () => await house.member?.leave()),
+    leave: member && (async () => await context.member?.leave()),
     drainLimit_ms: limits.drain_ms,
     leaveLimit_ms: limits.leave_ms,
   });
   isOver = true;
 }
 
-async function scrape({ metrics, renewals, member, agent }: House, ready: boolean): Promise<string> {
+async function scrape({ metrics, renewals, member, agent }: DaemonContext, ready: boolean): Promise<string> {
   const { exposition } = await import("./telemetry/prometheus.ts");
   const present = { ready, lease: member?.membership.lease, states: agent?.lastLook?.states };
   return await exposition(metrics, present, renewals, systemClock);
 }
 
-function dump(house: House, daemon: Daemon<Handler>): string {
-  const { member, agent, configuration } = house;
-  const { registry, store } = daemon.regime;
+function dump(context: DaemonContext, daemon: Daemon<Handler>): string {
+  const { member, agent, configuration } = context;
+  const { registry, store } = daemon.generation;
   return dumpText({
     version,
     uptime_s: performance.now() / 1000,

@@ -9,11 +9,11 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 
 /** A bell: rung any number of times, it wakes the one loop that listens once. */
-export class Bell {
+export class Wakeup {
   #rung = false;
   #waiter: (() => void) | undefined;
 
-  ring(): void {
+  trigger(): void {
     this.#rung = true;
     this.#waiter?.();
   }
@@ -37,7 +37,7 @@ export class Bell {
 export interface Loop<World, Step> {
   /** For log lines. */
   readonly name: string;
-  readonly bell: Bell;
+  readonly wakeup: Wakeup;
   readonly clock: Clock;
   readonly log: Log;
   /** Looks at everything. Undefined: there is no complete view yet, so nothing may be decided. */
@@ -72,7 +72,7 @@ export async function reconcile<World, Step>(loop: Loop<World, Step>, signal: Ab
       rounds = steps.length > 0 ? rounds + 1 : 0;
       if (steps.length > 0) {
         await loop.act(steps, world!);
-        loop.bell.ring();
+        loop.wakeup.trigger();
       }
       over(false);
       if (rounds === restless.rounds) loop.log("warn", `${loop.name}: ${rounds} rounds of work without a rest`);
@@ -88,7 +88,7 @@ export async function reconcile<World, Step>(loop: Loop<World, Step>, signal: Ab
       await loop.clock.sleep(backoff.first_ms, signal);
       wait_ms -= backoff.first_ms;
     }
-    await loop.bell.wait(wait_ms, loop.clock, signal);
+    await loop.wakeup.wait(wait_ms, loop.clock, signal);
   }
 }
 

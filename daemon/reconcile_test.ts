@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../tests/support/manual_clock.ts";
-import { Bell, type Loop, reconcile, together } from "./reconcile.ts";
+import { type Loop, reconcile, together, Wakeup } from "./reconcile.ts";
 
 /** A loop that brings a number down to zero, one at a time. */
 function countdown(start: number, fail: () => boolean = () => false) {
@@ -10,7 +10,7 @@ function countdown(start: number, fail: () => boolean = () => false) {
   const state = { left: start };
   const loop: Loop<number, string> = {
     name: "countdown",
-    bell: new Bell(),
+    wakeup: new Wakeup(),
     clock,
     log: (level, message) => said.push(`${level}: ${message}`),
     look: () => Promise.resolve(state.left),
@@ -34,7 +34,7 @@ Deno.test("a loop acts until there is nothing left to do, then waits for its bel
   state.left = 1;
   await ManualClock.settle();
   assert.deepEqual(seen, [3, 2, 1], "nothing rang");
-  loop.bell.ring();
+  loop.wakeup.trigger();
   await ManualClock.settle();
   assert.deepEqual(seen, [3, 2, 1, 1]);
   stop.abort();
@@ -88,7 +88,7 @@ Deno.test("news wakes a loop that has failed, but not at once", async () => {
   const running = reconcile(loop, stop.signal);
   for (let round = 0; round < 5; round++) {
     await ManualClock.settle();
-    loop.bell.ring();
+    loop.wakeup.trigger();
     await ManualClock.settle();
     assert.deepEqual(seen, []);
     clock.advance(250);
@@ -114,9 +114,9 @@ Deno.test("a loop that never comes to rest leaves others their turn, and says so
 });
 
 Deno.test("a bell that rang before the wait is not missed", async () => {
-  const bell = new Bell();
-  bell.ring();
-  await bell.wait(1_000, new ManualClock(), new AbortController().signal);
+  const wakeup = new Wakeup();
+  wakeup.trigger();
+  await wakeup.wait(1_000, new ManualClock(), new AbortController().signal);
 });
 
 Deno.test("tasks that run together end together, with the error of the first that failed", async () => {

@@ -8,14 +8,14 @@ import type { Clock } from "../runtime/clock.ts";
 import { unitRecord } from "./views/cluster_view.ts";
 import { changeTransaction } from "./writes/transactions.ts";
 import { campaign } from "./presence/election.ts";
-import type { Doubts } from "./writes/fence.ts";
+import type { UnsettledWrites } from "./writes/fence.ts";
 import { fileKey, globalKey, targetKey, unitKey } from "./schema/keys.ts";
-import { Gatherer } from "./writes/batcher.ts";
+import { Batcher } from "./writes/batcher.ts";
 import { GroupCommit } from "./writes/group_commit.ts";
 import type { Log } from "../runtime/log.ts";
 import { watchMachine } from "./views/machine_watch.ts";
 import { joinCluster } from "./presence/membership.ts";
-import { Mirror } from "./views/cluster_cache.ts";
+import { ClusterCache } from "./views/cluster_cache.ts";
 import {
   type Change,
   ConflictError,
@@ -37,7 +37,7 @@ export interface ClusterRegistryOptions {
   /** Says whose writes these are: the machine's id. Asked by `open`; may reject. Few, since each may leave a key behind. */
   readonly writer: () => Promise<string>;
   /** To be handed from each registry of a process to the one that takes its place; none if left out. */
-  readonly doubts?: Doubts;
+  readonly unsettledWrites?: UnsettledWrites;
   /** How long a machine is still present after its daemon was last heard of. */
   readonly agentTtl_s: number;
   /** The same for the leader of the engines. */
@@ -45,7 +45,7 @@ export interface ClusterRegistryOptions {
   /** How long a true read waits for the mirror beyond the store's own deadline. Default 2000. */
   readonly readTimeout_ms?: number;
   /** How long the mirror stays open after its last use. Default a minute. */
-  readonly mirrorQuiet_ms?: number;
+  readonly cacheIdle_ms?: number;
 }
 
 /** Texts of files kept in memory, in characters: enough for every unit of a machine. */
@@ -57,11 +57,11 @@ const recordKeys = [unitKey, globalKey, targetKey] as const;
 export class ClusterRegistry implements Registry {
   readonly #options: ClusterRegistryOptions;
   readonly #session: StoreSession;
-  readonly #mirror: Mirror;
+  readonly #clusterCache: ClusterCache;
   readonly #files = new Map<string, string>();
   #cachedCharacters = 0;
   readonly #commits: GroupCommit;
-  readonly #records = new Gatherer<UnitName, readonly (KeyValue | undefined)[]>({
+  readonly #records = new Batcher<UnitName, readonly (KeyValue | undefined)[]>({
     fits: (round) => (round.length + 1) * recordKeys.length < maxTransactionOps,
     ask: (names) => this.#readRecords(names),
   });
@@ -69,13 +69,13 @@ export class ClusterRegistry implements Registry {
   constructor(options: ClusterRegistryOptions) {
     const { store, clock, log } = options;
     this.#options = options;
-    this.#session = new StoreSession(store, clock, options.writer, options.doubts);
+    this.#session = new StoreSession(store, clock, options.writer, options.unsettledWrites);
     this.#commits = new GroupCommit(this.#session);
-    this.#mirror = new Mirror({
+    this.#clusterCache = new ClusterCache({
       session: this.#session,
       clock,
       log,
-      quiet_ms: options.mirrorQuiet_ms ?? 60_000,
+      quiet_ms: options.cacheIdle_ms ?? 60_000,
       readTimeout_ms: options.readTimeout_ms ?? 2_000,
     });
   }
@@ -93,7 +93,7 @@ export class ClusterRegistry implements Registry {
   }
 
   watch(signal: AbortSignal): AsyncIterable<Cluster> {
-    return this.#mirror.watch(signal);
+    return this.#clusterCache.watch(signal);
   }
 
   watchMachine(machine: MachineId, signal: AbortSignal): AsyncIterable<MachineView> {
@@ -102,7 +102,7 @@ export class ClusterRegistry implements Registry {
   }
 
   read(): Promise<Cluster> {
-    return this.#mirror.read();
+    return this.#clusterCache.read();
   }
 
   /** For each name, what each of {@link recordKeys} holds. */
@@ -120,11 +120,11 @@ export class ClusterRegistry implements Registry {
   }
 
   peek(name: UnitName): UnitRecord | undefined {
-    return this.#mirror.peek(name);
+    return this.#clusterCache.peek(name);
   }
 
   async file(hash: string): Promise<string | undefined> {
-    const known = this.#files.get(hash) ?? this.#mirror.peekFile(hash);
+    const known = this.#files.get(hash) ?? this.#clusterCache.peekFile(hash);
     if (known !== undefined) return known;
     const { ranges: [file] } = await this.#session.read([{ key: fileKey(hash) }]);
     const text = file?.[0]?.value;
@@ -158,7 +158,7 @@ export class ClusterRegistry implements Registry {
   }
 
   async close(): Promise<void> {
-    await this.#mirror.close();
+    await this.#clusterCache.close();
     await this.#session.close();
   }
 

@@ -46,14 +46,14 @@ export function checkUnit(name: string, options: readonly UnitOption[]): Finding
   return [
     ...invalid === undefined ? [] : [{ kind: "invalid" as const, message: invalid }],
     ...misspellings(options).map((finding) => ({ kind: "unknown" as const, ...finding })),
-    ...[...ignoredSections(name, options), ...swallowedHeaders(options), ...doubts(name, options)]
+    ...[...ignoredSections(name, options), ...swallowedHeaders(options), ...unsettledWrites(name, options)]
       .map((finding) => ({ kind: "doubtful" as const, ...finding })),
   ];
 }
 
 /** The `doubtful` values of the [X-Fleet] section, each as a sentence. */
 export function doubtfulValues(name: string, options: readonly UnitOption[]): string[] {
-  return doubts(name, options).map(({ message }) => message);
+  return unsettledWrites(name, options).map(({ message }) => message);
 }
 
 type Doubt = Pick<Finding, "message" | "option" | "inHeader">;
@@ -125,7 +125,7 @@ function shown(text: string): string {
   return text.length > 200 ? quote(`${text.slice(0, 200).toWellFormed()}…`) : quote(text);
 }
 
-function doubts(name: string, options: readonly UnitOption[]): Doubt[] {
+function unsettledWrites(name: string, options: readonly UnitOption[]): Doubt[] {
   const lastGlobal = options.findLastIndex((option) => option.section === fleetSection && option.name === "Global");
   const found: Doubt[] = [];
   for (const [index, option] of options.entries()) {

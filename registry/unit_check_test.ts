@@ -5,7 +5,7 @@ import { parseUnitFile } from "../systemd/unit_file.ts";
 import { checkUnit, doubtfulValues } from "./unit_check.ts";
 
 const fleet = (...lines: string[]) => parseUnitFile(`[Unit]\nConflicts=not-ours\n[X-Fleet]\n${lines.join("\n")}\n`);
-const doubts = (name: string, ...lines: string[]) => doubtfulValues(name, fleet(...lines)).join("; ");
+const unsettledWrites = (name: string, ...lines: string[]) => doubtfulValues(name, fleet(...lines)).join("; ");
 
 Deno.test("values that are as they are meant raise no warning", () => {
   const lines = [
@@ -18,18 +18,18 @@ Deno.test("values that are as they are meant raise no warning", () => {
     'MachineMetadata="a=1 2" "load=50%" "c#=;"',
     ...["true", "T", "off", "F", "0"].map((value) => `Global=${value}`),
   ];
-  for (const line of lines) assert.equal(doubts("x@01234567.service", line), "");
+  for (const line of lines) assert.equal(unsettledWrites("x@01234567.service", line), "");
 });
 
 Deno.test("an empty value of any option is warned of", () => {
   for (const name of ["MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Replaces", "Global", "X-Conflicts"]) {
-    assert.equal(doubts("x.service", `${name}=`), `${name} is empty: it asks for nothing`);
-    assert.equal(doubts("x.service", `${name}=""`), `${name} is empty: it asks for nothing`);
+    assert.equal(unsettledWrites("x.service", `${name}=`), `${name} is empty: it asks for nothing`);
+    assert.equal(unsettledWrites("x.service", `${name}=""`), `${name} is empty: it asks for nothing`);
   }
-  assert.equal(doubts("x.service", "MachineOf=%i"), 'MachineOf="%i" is empty: it asks for nothing');
-  assert.equal(doubts("x@.service", "MachineOf=%i"), "");
+  assert.equal(unsettledWrites("x.service", "MachineOf=%i"), 'MachineOf="%i" is empty: it asks for nothing');
+  assert.equal(unsettledWrites("x@.service", "MachineOf=%i"), "");
   assert.equal(
-    doubts("x.service", "MachineMetadata=slot=%i"),
+    unsettledWrites("x.service", "MachineMetadata=slot=%i"),
     'MachineMetadata="slot=" has no value behind =: it asks for nothing',
   );
 });
@@ -54,8 +54,8 @@ Deno.test("text that would be replaced or left out elsewhere is warned of", () =
     ),
   ];
   for (const [line, doubt] of cases) {
-    assert.equal(doubts("x.service", line), doubt);
-    assert.equal(doubts("x@.service", line), doubt);
+    assert.equal(unsettledWrites("x.service", line), doubt);
+    assert.equal(unsettledWrites("x@.service", line), doubt);
   }
 });
 
@@ -99,13 +99,15 @@ Deno.test("names and patterns that no unit or machine can have are warned of", (
       ] as const
     ),
   ];
-  for (const [line, doubt] of cases) assert.equal(doubts("x.service", line), doubt);
+  for (const [line, doubt] of cases) assert.equal(unsettledWrites("x.service", line), doubt);
 });
 
 Deno.test("of Global, only the last value counts and is warned of", () => {
-  assert.equal(doubts("x.service", "Global=maybe", "Global=true"), "");
-  for (const name of ["x@.service", "x@true.service", "x@no.service"]) assert.equal(doubts(name, "Global=%i"), "");
-  assert.match(doubts("x@y.service", "Global=%i"), /^Global="y" counts as no/);
+  assert.equal(unsettledWrites("x.service", "Global=maybe", "Global=true"), "");
+  for (const name of ["x@.service", "x@true.service", "x@no.service"]) {
+    assert.equal(unsettledWrites(name, "Global=%i"), "");
+  }
+  assert.match(unsettledWrites("x@y.service", "Global=%i"), /^Global="y" counts as no/);
 });
 
 Deno.test("misspelled options and sections are told with the right spelling", () => {

@@ -2,7 +2,7 @@
  * Wakes whoever waits for the next state of something. Waiters look for themselves what it is: a slow one that missed ten
  * states sees the newest.
  */
-export class Turnstile {
+export class Notifier {
   readonly #waiting = new Set<() => void>();
   #count = 0;
 
@@ -17,7 +17,7 @@ export class Turnstile {
   }
 
   /** Something changed: wakes all. */
-  turn(): void {
+  notify(): void {
     this.#count++;
     const waiting = [...this.#waiting];
     this.#waiting.clear();
@@ -25,7 +25,7 @@ export class Turnstile {
   }
 
   /** Resolves once it has turned more than `seen` times, or `signal` aborts. One that has ended leaves nothing behind. */
-  async past(seen: number, signal: AbortSignal): Promise<void> {
+  async waitPast(seen: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted || this.#count > seen) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.add(resolve);

@@ -9,8 +9,8 @@ import { checkOfHost } from "./host_key.ts";
 import type { HostName } from "./known_hosts.ts";
 import type { Local } from "./prompt.ts";
 import { Passphrases } from "./passphrases.ts";
-import { Patience } from "./timeout.ts";
-import { type Identity, type SshConnection, type SshDoor, SshError } from "./port.ts";
+import { PausableTimeout } from "./timeout.ts";
+import { type Identity, type SshConnection, type SshConnector, SshError } from "./port.ts";
 import { readSshConfig } from "./config_include.ts";
 import { type ConfigBlock, expandTokens, type HostConfig, hostConfig, type HostSpec, parseHostSpec } from "./config.ts";
 
@@ -50,7 +50,7 @@ export class Dialer {
   constructor(
     readonly io: Io,
     readonly local: Local,
-    readonly door: SshDoor,
+    readonly door: SshConnector,
     readonly settings: DialSettings,
   ) {
     this.#passphrases = new Passphrases(io);
@@ -78,23 +78,23 @@ export class Dialer {
     const late = new SshError(
       `timed out while initiating SSH connection to ${host}:${port} (--ssh-timeout is ${timeout_ms / 1000} seconds)`,
     );
-    const patience = new Patience(this.io, timeout_ms, late);
+    const timeout = new PausableTimeout(this.io, timeout_ms, late);
     try {
       const alias = config.hostKeyAlias;
       const known = alias === undefined ? undefined : { names: [expand("HostKeyAlias", alias, tokens)], port: 22 };
       return await this.#open({
-        ...{ host, port, user, identities, through, patience, asked: destination.host, agentSocket, known },
+        ...{ host, port, user, identities, through, timeout, asked: destination.host, agentSocket, known },
       });
     } finally {
-      patience.stop();
+      timeout.stop();
     }
   }
 
   async #open(way: Way): Promise<SshConnection> {
-    const { host, port, user, patience, through } = way;
+    const { host, port, user, timeout, through } = way;
     const { stream, address } = through
-      ? { stream: await untilLate(through.toTcp(host, port), patience.signal), address: host }
-      : await this.door.tcp(host, port, patience.signal);
+      ? { stream: await untilLate(through.toTcp(host, port), timeout.signal), address: host }
+      : await this.door.tcp(host, port, timeout.signal);
     const { io, local, settings } = this;
     const checking = { io, local, file: await this.path(settings.knownHostsFile), strict: settings.strict };
     // A key with an alias is known by that alone, whatever the port.
@@ -107,9 +107,9 @@ export class Dialer {
       identities: way.identities,
       ...(way.agentSocket === undefined ? {} : { agentSocket: way.agentSocket }),
       keyTypes: check.keyTypes,
-      verify: (key) => patience.without(() => check.verify(key)),
-      passphrase: (path, opens) => patience.without(() => this.#passphrases.of(path, opens)),
-    }, patience.signal);
+      verify: (key) => timeout.without(() => check.verify(key)),
+      passphrase: (path, opens) => timeout.without(() => this.#passphrases.of(path, opens)),
+    }, timeout.signal);
   }
 
   async #jump(jumps: readonly string[], depth: number): Promise<SshConnection | undefined> {
@@ -238,7 +238,7 @@ interface Way {
   readonly asked: string;
   readonly identities: readonly Identity[];
   readonly through: SshConnection | undefined;
-  readonly patience: Patience;
+  readonly timeout: PausableTimeout;
   readonly agentSocket: string | undefined;
   /** How the host's key is known, if not by its names. */
   readonly known: HostName | undefined;

@@ -83,7 +83,7 @@ export class SshHosts implements Hosts {
   #ready(): Promise<Dialer> {
     this.#dialer ??= (async () => {
       // ssh2 is slow to load: only now is it certain that it is needed.
-      const { ssh2Door } = await import("./ssh2_client.ts");
+      const { ssh2Connector: ssh2Door } = await import("./ssh2_client.ts");
       const flags = this.#flags;
       return new Dialer(this.#io, localMachine(), ssh2Door, {
         ...(flags.given("ssh-username") ? { user: flags.text("ssh-username") } : {}),

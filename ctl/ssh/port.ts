@@ -85,7 +85,7 @@ export interface Dial {
 }
 
 /** Opens connections. */
-export interface SshDoor {
+export interface SshConnector {
   /** A TCP connection; `address` is what the name was resolved to. Rejects with {@link SshError}. */
   tcp(host: string, port: number, signal: AbortSignal): Promise<{ readonly stream: Duplex; readonly address: string }>;
   /** An SSH connection over a stream. Rejects with {@link SshError}, or with what `verify` rejected with. */

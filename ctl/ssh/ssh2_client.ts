@@ -18,7 +18,7 @@ import {
   type Session,
   type SessionRequest,
   type SshConnection,
-  type SshDoor,
+  type SshConnector,
   SshError,
 } from "./port.ts";
 
@@ -45,8 +45,8 @@ const { Client, utils } = ssh2 as unknown as {
   utils: { parseKey(text: string, passphrase?: string): ParsedKey | ParsedKey[] };
 };
 
-/** The real {@link SshDoor}. */
-export const ssh2Door: SshDoor = { tcp, connect };
+/** The real {@link SshConnector}. */
+export const ssh2Connector: SshConnector = { tcp, connect };
 
 function tcp(host: string, port: number, signal: AbortSignal): Promise<{ stream: Duplex; address: string }> {
   return new Promise((resolve, reject) => {

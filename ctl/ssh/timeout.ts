@@ -1,7 +1,7 @@
 import type { Io } from "../terminal/port.ts";
 
 /** A time limit that does not run while a person is being asked. */
-export class Patience {
+export class PausableTimeout {
   readonly #io: Io;
   readonly #late = new AbortController();
   #left_ms: number;

@@ -185,7 +185,7 @@ export async function blockUntil<Unit extends { readonly name: UnitName }>(
 export async function tellFailures(context: Context, failures: WaitFailure[]): Promise<WaitFailure[]> {
   for (const { reason } of failures) complain(context.io, `Error waiting for units: ${reason}`);
   const failed = failures.flatMap(({ name, machine }) => machine === undefined ? [] : [{ name, machine }]);
-  if (failed.length > 0) await (await import("../waiting/recent_logs.ts")).tellLastLines(context, failed);
+  if (failed.length > 0) await (await import("../waiting/recent_logs.ts")).printRecentLogs(context, failed);
   return failures;
 }
 

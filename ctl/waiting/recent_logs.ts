@@ -27,7 +27,7 @@ export interface FailedUnit {
 }
 
 /** Prints on standard error the last journal lines of units that have failed or, where the API cannot tell, how to see them. */
-export async function tellLastLines(context: Context, failed: readonly FailedUnit[]): Promise<void> {
+export async function printRecentLogs(context: Context, failed: readonly FailedUnit[]): Promise<void> {
   const unseen = failed.slice(maxUnits);
   for (const unit of failed.slice(0, maxUnits)) {
     const lines = await lastLines(context, unit);

@@ -205,7 +205,7 @@ class Progress {
         this.#stage++;
         this.#stageBegan_ms = now_ms;
       } else {
-        this.#tellErrors(view);
+        this.#printErrors(view);
         const refusalIn_ms = this.#refusalIn_ms(view, now_ms);
         const stage_ms = this.attempts > 0 ? this.#stageBegan_ms + this.attempts * attempt_ms : Infinity;
         const left_ms = Math.min(stage_ms, this.deadline_ms) - now_ms;
@@ -238,7 +238,7 @@ class Progress {
   }
 
   /** An agent that cannot do what it was told may try for ever: the user is told why, once each reason. */
-  #tellErrors(view: UnitView): void {
+  #printErrors(view: UnitView): void {
     for (const said of view.states.values()) {
       const { error, permanent } = said;
       // What kept it from beginning is over.

@@ -11,16 +11,16 @@ import type { Membership, Registry } from "../../registry/mod.ts";
 import type { Systemd, UnitStatus } from "../../systemd/port.ts";
 import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
-import { Bell, reconcile, together } from "../reconcile.ts";
+import { reconcile, together, Wakeup } from "../reconcile.ts";
 import { desired, hashesNeeded, kept, type Wanted } from "./desired.ts";
-import { Hands, type Situation } from "./executor.ts";
+import { Executor, type Situation } from "./executor.ts";
 import { adopted, commanded, type IntentMemory } from "./command.ts";
 import { LoadErrors } from "./load_errors.ts";
 import { startsAgain } from "./job_results.ts";
 import { type Current, plan, type Step } from "./plan.ts";
 import { sameStates, unitStates } from "./unit_states.ts";
 import { UnitTexts } from "./texts.ts";
-import { type Failure, Troubles } from "./failures.ts";
+import { type Failure, FailureTracker } from "./failures.ts";
 
 /** What an agent needs. */
 export interface AgentOptions {
@@ -53,13 +53,13 @@ type AgentStep = Step | { readonly kind: "publish" };
 /** One machine's agent. */
 export class Agent {
   readonly #options: AgentOptions;
-  readonly #bell = new Bell();
-  readonly #troubles = new Troubles();
+  readonly #wakeup = new Wakeup();
+  readonly #tracker = new FailureTracker();
   readonly #texts: UnitTexts;
   /** Units whose file is missing, as far as the log has been told. */
   #incomplete: ReadonlyMap<UnitName, string> = new Map();
   readonly #loadErrors: LoadErrors;
-  #hands: Hands | undefined;
+  #executor: Executor | undefined;
   #view: MachineView | undefined;
   #published: ReadonlyMap<UnitName, UnitState> | undefined;
   #publication: Promise<void> | undefined;
@@ -74,7 +74,7 @@ export class Agent {
     this.#texts = new UnitTexts({
       read: (hash) => options.registry.file(hash),
       clock: options.clock,
-      changed: () => this.#bell.ring(),
+      changed: () => this.#wakeup.trigger(),
     });
     this.#loadErrors = new LoadErrors(options.systemd);
   }
@@ -85,15 +85,15 @@ export class Agent {
     const follow = async (signal: AbortSignal) => {
       for await (const view of registry.watchMachine(machine().id, signal)) {
         this.#view = view;
-        this.#bell.ring();
+        this.#wakeup.trigger();
       }
     };
     const listen = async (signal: AbortSignal) => {
-      for await (const _change of systemd.watch(signal)) this.#bell.ring();
+      for await (const _change of systemd.watch(signal)) this.#wakeup.trigger();
     };
     const loop = {
       name: "agent",
-      bell: this.#bell,
+      wakeup: this.#wakeup,
       clock,
       log,
       look: () => this.#look(),
@@ -105,7 +105,7 @@ export class Agent {
         const now_ms = world?.now_ms ?? clock.monotonic_ms();
         return Math.min(
           this.#options.safetyNet_ms,
-          this.#troubles.nextTry_ms(now_ms),
+          this.#tracker.nextTry_ms(now_ms),
           this.#texts.nextTry_ms(clock.monotonic_ms()),
         );
       },
@@ -131,7 +131,7 @@ export class Agent {
     this.#draining = true;
     const done = new Promise<boolean>((resolve) => this.#drained = resolve);
     if (this.#hasEnded) this.#drained(false);
-    this.#bell.ring();
+    this.#wakeup.trigger();
     return done;
   }
 
@@ -139,29 +139,29 @@ export class Agent {
     const { clock } = this.#options;
     const view = this.#view;
     if (!view && !this.#draining) return undefined;
-    const hands = await this.#takeStock();
-    const { texts, wanted, unreadable, missing } = await this.#wishes(hands);
+    const executor = await this.#takeStock();
+    const { texts, wanted, unreadable, missing } = await this.#wishes(executor);
     // What ends while systemd is looked at may be seen as it was before.
-    const busy = [...hands.busy];
-    const ended = new Map(hands.ended);
-    const stopped = hands.takeStopped();
-    const statuses = await this.#options.systemd.statuses(new Set(hands.files.keys()));
-    await hands.judgeStops(stopped, wanted, statuses);
-    const current = await this.#current(hands, wanted, unreadable, statuses);
+    const busy = [...executor.busy];
+    const ended = new Map(executor.ended);
+    const stopped = executor.takeStopped();
+    const statuses = await this.#options.systemd.statuses(new Set(executor.files.keys()));
+    await executor.recordFailedStops(stopped, wanted, statuses);
+    const current = await this.#current(executor, wanted, unreadable, statuses);
     const now_ms = clock.monotonic_ms();
-    this.#troubles.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
+    this.#tracker.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
     const incomplete = this.#withoutFile(wanted, current, missing);
     const waitingAgain = this.#waiting(wanted, current, now_ms);
-    const held = new Set([...busy, ...hands.busy, ...unreadable, ...waitingAgain, ...incomplete.keys()]);
+    const held = new Set([...busy, ...executor.busy, ...unreadable, ...waitingAgain, ...incomplete.keys()]);
     const { id } = this.#options.machine();
-    const waiting = hands.waitingForOthers({ wanted, current });
+    const waiting = executor.waitingForOthers({ wanted, current });
     const errors = new Map<UnitName, Failure>([
       ...[...waiting].map(([name, error]) => [name, { error, tried: false }] as const),
-      ...await this.#loadErrors.failures(hands.files, statuses),
-      ...this.#troubles.errors(),
+      ...await this.#loadErrors.failures(executor.files, statuses),
+      ...this.#tracker.errors(),
       ...[...incomplete].map(([name, error]) => [name, { error, tried: true }] as const),
     ]);
-    const states = unitStates(id, wanted, current, errors, hands.restarting, ended);
+    const states = unitStates(id, wanted, current, errors, executor.restarting, ended);
     if (view) this.#options.seen(view);
     if (this.#draining && current.size === 0) this.#drained(true);
     this.#last = { wanted, states };
@@ -169,7 +169,7 @@ export class Agent {
   }
 
   /** What ought to be here, with the files it takes, which of them are missing, and units that cannot be judged. */
-  async #wishes(hands: Hands): Promise<
+  async #wishes(executor: Executor): Promise<
     Pick<Situation, "texts" | "wanted"> & {
       readonly unreadable: ReadonlySet<UnitName>;
       readonly missing: ReadonlyMap<string, string>;
@@ -179,7 +179,7 @@ export class Agent {
     if (!view || this.#draining) {
       return { ...await this.#texts.of(new Set()), wanted: new Map(), unreadable: new Set() };
     }
-    const stay = kept(view, hands.files);
+    const stay = kept(view, executor.files);
     const { texts, missing } = await this.#texts.of(new Set([...hashesNeeded(view), ...stay.values()]));
     return { texts, missing, wanted: desired(view, this.#options.machine(), texts, stay), unreadable: view.unreadable };
   }
@@ -212,7 +212,7 @@ export class Agent {
     current: ReadonlyMap<UnitName, Current>,
     now_ms: number,
   ): ReadonlySet<UnitName> {
-    const waiting = this.#troubles.waiting(wanted, now_ms);
+    const waiting = this.#tracker.waiting(wanted, now_ms);
     // A socket that had no service to start may get it now; once the service runs, systemd will not have the socket.
     const getsMore = [...wanted.keys()].some((name) => !current.has(name) && !waiting.has(name));
     return getsMore ? new Set([...waiting].filter((name) => startsAgain(name) || !current.has(name))) : waiting;
@@ -244,30 +244,30 @@ export class Agent {
       }
       this.#publication = published;
     }
-    await this.#hands!.carryOut(commands, world);
+    await this.#executor!.carryOut(commands, world);
   }
 
   /**
    * What an earlier daemon has left: files on disk, and what was commanded. The files are looked at again now and then,
    * in case somebody else has touched them.
    */
-  async #takeStock(): Promise<Hands> {
+  async #takeStock(): Promise<Executor> {
     const { systemd, memory, clock, log, safetyNet_ms } = this.#options;
     const now_ms = clock.monotonic_ms();
-    if (this.#hands && now_ms - this.#stockTaken_ms < safetyNet_ms) return this.#hands;
+    if (this.#executor && now_ms - this.#stockTaken_ms < safetyNet_ms) return this.#executor;
     const files = new Map<UnitName, string>();
     await this.#loadErrors.check();
     const texts = await systemd.files();
     for (const [name, text] of texts) {
       const found = onDisk(text);
       files.set(name, found.hash);
-      if (!this.#hands && found.hash !== "") this.#texts.add(found.hash, found.text);
+      if (!this.#executor && found.hash !== "") this.#texts.add(found.hash, found.text);
     }
     this.#stockTaken_ms = now_ms;
-    if (this.#hands) {
-      this.#hands.files.clear();
-      for (const [name, hash] of files) this.#hands.files.set(name, hash);
-      return this.#hands;
+    if (this.#executor) {
+      this.#executor.files.clear();
+      for (const [name, hash] of files) this.#executor.files.set(name, hash);
+      return this.#executor;
     }
     // What an earlier daemon has changed, and did not live to reload.
     await systemd.reloadIfNeeded();
@@ -278,25 +278,25 @@ export class Agent {
       intents.delete(name);
     }
     if (files.size > 0) log("info", `taking up ${files.size} units that are on this machine already`);
-    const ended = () => this.#bell.ring();
-    const troubles = this.#troubles;
-    return this.#hands = new Hands({ systemd, memory, troubles, clock, log, ended }, texts, files, intents);
+    const ended = () => this.#wakeup.trigger();
+    const tracker = this.#tracker;
+    return this.#executor = new Executor({ systemd, memory, tracker, clock, log, ended }, texts, files, intents);
   }
 
   async #current(
-    hands: Hands,
+    executor: Executor,
     wanted: ReadonlyMap<UnitName, Wanted>,
     unreadable: ReadonlySet<UnitName>,
     statuses: ReadonlyMap<UnitName, UnitStatus>,
   ): Promise<ReadonlyMap<UnitName, Current>> {
     const current = new Map<UnitName, Current>();
-    await Promise.all([...hands.files].map(async ([name, hash]) => {
+    await Promise.all([...executor.files].map(async ([name, hash]) => {
       const status = statuses.get(name);
       if (!status) return;
       // Which restart to adopt it with can be told once its orders can be read.
-      const said = unreadable.has(name) && !hands.intents.has(name)
+      const said = unreadable.has(name) && !executor.intents.has(name)
         ? commanded(adopted(status, 0), status)
-        : await hands.commanded(name, status, wanted.get(name));
+        : await executor.commanded(name, status, wanted.get(name));
       current.set(name, { name, hash, status, ...said });
     }));
     return current;

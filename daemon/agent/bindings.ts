@@ -124,10 +124,10 @@ export function waitingForOthers(
     const wish = wanted.get(name);
     if (did !== "load" || along === undefined || wish?.desiredState !== "launched" || wish.restart > restart) continue;
     const other = current.get(along);
-    const wishForOther = wanted.get(along);
-    if (!other && !wishForOther) continue;
-    const isCurrent = other?.commanded === "launched" && wishForOther?.desiredState === "launched" &&
-      other.hash === wishForOther.hash;
+    const desiredElsewhere = wanted.get(along);
+    if (!other && !desiredElsewhere) continue;
+    const isCurrent = other?.commanded === "launched" && desiredElsewhere?.desiredState === "launched" &&
+      other.hash === desiredElsewhere.hash;
     if (isCurrent && (other.status.active === "active" || isBack(along))) continue;
     waiting.set(name, `systemd stopped it together with Unit(${along}); it is started again when that unit is active`);
   }

@@ -14,7 +14,7 @@ import { adopted, type Commanded, commanded, type Intent, type IntentMemory, isU
 import { jobError, startsAgain, withdrawn } from "./job_results.ts";
 import { type Ordering, orderingOf, startOrder } from "./start_order.ts";
 import type { Current, Step } from "./plan.ts";
-import type { Troubles } from "./failures.ts";
+import type { FailureTracker } from "./failures.ts";
 
 /** What the agent knew when it decided on its steps. */
 export interface Situation {
@@ -24,11 +24,11 @@ export interface Situation {
   readonly texts: ReadonlyMap<string, string>;
 }
 
-/** What {@link Hands} works with. */
-export interface HandsOptions {
+/** What {@link Executor} works with. */
+export interface ExecutorOptions {
   readonly systemd: Systemd;
   readonly memory: IntentMemory;
-  readonly troubles: Troubles;
+  readonly tracker: FailureTracker;
   readonly clock: Clock;
   readonly log: Log;
   /** Called when something that was under way has ended. */
@@ -47,7 +47,7 @@ interface Command {
 type Of<Kind extends Step["kind"]> = Extract<Step, { kind: Kind }>;
 
 /** The part of an agent that has effects on the machine. */
-export class Hands {
+export class Executor {
   /** Hash by unit, of the files in fleet's directory. */
   readonly files: Map<UnitName, string>;
   readonly intents: Map<UnitName, Intent>;
@@ -57,14 +57,14 @@ export class Hands {
   readonly restarting = new Map<UnitName, Revision>();
   /** What systemd made of the latest start of each unit, but for starts that somebody has taken back. */
   readonly ended = new Map<UnitName, JobResult>();
-  readonly #options: HandsOptions;
+  readonly #options: ExecutorOptions;
   readonly #orderings: Map<UnitName, Ordering>;
   readonly #bindings: Map<UnitName, Bindings>;
   #stopped = new Map<UnitName, JobResult>();
 
   /** `texts`: every file of fleet's directory, by unit name. */
   constructor(
-    options: HandsOptions,
+    options: ExecutorOptions,
     texts: ReadonlyMap<UnitName, string>,
     files: Map<UnitName, string>,
     intents: Map<UnitName, Intent>,
@@ -139,12 +139,12 @@ export class Hands {
     const known = this.intents.get(unit);
     const adoption = known ? undefined : adopted(status, wanted?.restart ?? 0);
     if (!adoption) return commanded(known, status);
-    const { troubles, clock, log } = this.#options;
+    const { tracker, clock, log } = this.#options;
     try {
       await this.#remember(unit, adoption);
-      troubles.over(unit);
+      tracker.over(unit);
     } catch (error) {
-      troubles.failed(unit, wanted, (error as Error).message, clock.monotonic_ms());
+      tracker.failed(unit, wanted, (error as Error).message, clock.monotonic_ms());
       log("error", (error as Error).message, { unit });
     }
     return commanded(adoption, status);
@@ -161,24 +161,24 @@ export class Hands {
    * Notes stops that did not stop: each would be given again at once, and again. A unit that somebody else has started
    * since, as a socket does, is none of them.
    */
-  async judgeStops(
+  async recordFailedStops(
     stopped: ReadonlyMap<UnitName, JobResult>,
     wanted: ReadonlyMap<UnitName, Wanted>,
     statuses: ReadonlyMap<UnitName, UnitStatus>,
   ): Promise<void> {
-    const { troubles, clock } = this.#options;
+    const { tracker, clock } = this.#options;
     for (const [unit, result] of stopped) {
       const status = statuses.get(unit);
-      const wish = wanted.get(unit);
+      const desired = wanted.get(unit);
       const isLeft = status && isUp(status) && status.active !== "deactivating";
-      if (!isLeft || result === "done" && wish?.hash === this.files.get(unit)) {
-        troubles.over(unit);
+      if (!isLeft || result === "done" && desired?.hash === this.files.get(unit)) {
+        tracker.over(unit);
         continue;
       }
       const why = `it is ${status.active} (${status.sub}) after a stop job that ended with "${result}"`;
-      troubles.failed(unit, wish, why, clock.monotonic_ms());
+      tracker.failed(unit, desired, why, clock.monotonic_ms());
       // As if it had not been stopped yet, or nobody would stop it who is to be loaded only.
-      if (result !== "done") await this.#takeAs("start", unit, status, wish);
+      if (result !== "done") await this.#takeAs("start", unit, status, desired);
     }
   }
 
@@ -219,13 +219,13 @@ export class Hands {
       await this.#remember(unit, intent);
     } catch (error) {
       const { message } = error as Error;
-      this.#options.troubles.failed(unit, wanted, message, this.#options.clock.monotonic_ms());
+      this.#options.tracker.failed(unit, wanted, message, this.#options.clock.monotonic_ms());
       this.#options.log("error", message, { unit });
     }
   }
 
   async #remove(steps: readonly Of<"remove">[], situation: Situation): Promise<void> {
-    const { systemd, memory, troubles } = this.#options;
+    const { systemd, memory, tracker } = this.#options;
     const names = new Set(steps.map((step) => step.unit));
     const failures = await systemd.uninstall(names);
     for (const unit of names) {
@@ -241,7 +241,7 @@ export class Hands {
       try {
         await memory.forget(unit);
         this.intents.delete(unit);
-        troubles.over(unit);
+        tracker.over(unit);
       } catch (error) {
         this.#failed(unit, situation, error as Error);
       }
@@ -249,7 +249,7 @@ export class Hands {
   }
 
   async #install(steps: readonly Of<"install">[], situation: Situation): Promise<void> {
-    const { systemd, troubles } = this.#options;
+    const { systemd, tracker } = this.#options;
     const texts = new Map<UnitName, string>();
     for (const { unit, hash } of steps) {
       const text = situation.texts.get(hash);
@@ -259,10 +259,10 @@ export class Hands {
     }
     // Remembered first: a file without a memory would be taken for one that somebody else has started.
     await Promise.all([...texts.keys()].map(async (unit) => {
-      const wish = situation.wanted.get(unit);
+      const desired = situation.wanted.get(unit);
       try {
         // What is only loaded has nothing to stop.
-        const restart = wish?.desiredState === "loaded" ? wish.restart : 0;
+        const restart = desired?.desiredState === "loaded" ? desired.restart : 0;
         await this.#remember(unit, { ...this.#intent("load", undefined, restart), done: true });
       } catch (error) {
         texts.delete(unit);
@@ -278,13 +278,13 @@ export class Hands {
         this.files.set(unit, hash);
         this.#orderings.set(unit, orderingOf(unit, texts.get(unit)!));
         this.#bindings.set(unit, bindingsOf(unit, texts.get(unit)!));
-        troubles.over(unit);
+        tracker.over(unit);
       }
     }
   }
 
   #start(step: Of<"start" | "restart">, situation: Situation): Command {
-    const { systemd, troubles, ended } = this.#options;
+    const { systemd, tracker, ended } = this.#options;
     const { kind, unit, restart } = step;
     const isAsked = step.kind === "restart" || step.isAsked;
     const along = this.intents.get(unit)?.along;
@@ -296,7 +296,7 @@ export class Hands {
       },
       give: () => this.#anew(unit, systemd[kind](unit)),
       given: (job) => {
-        if (startsAgain(unit)) troubles.over(unit);
+        if (startsAgain(unit)) tracker.over(unit);
         if (isAsked) this.restarting.set(unit, situation.current.get(unit)?.restart ?? 0);
         if (kind === "restart") this.#noteBound(unit, "restart", situation);
         job.done.then((result) => {
@@ -317,11 +317,11 @@ export class Hands {
 
   /** A start has come to its end. */
   async #started(unit: UnitName, error: string | undefined, restart: Revision, situation: Situation): Promise<void> {
-    const { troubles, clock } = this.#options;
-    if (error === undefined) return startsAgain(unit) ? undefined : troubles.over(unit);
+    const { tracker, clock } = this.#options;
+    if (error === undefined) return startsAgain(unit) ? undefined : tracker.over(unit);
     const wanted = situation.wanted.get(unit);
-    if (startsAgain(unit)) return troubles.noted(unit, wanted, error);
-    troubles.failed(unit, wanted, error, clock.monotonic_ms());
+    if (startsAgain(unit)) return tracker.noted(unit, wanted, error);
+    tracker.failed(unit, wanted, error, clock.monotonic_ms());
     if (!this.files.has(unit)) return;
     // As if it had not been started yet, since nobody else would start it again.
     await this.#takeAs("load", unit, undefined, wanted, restart);
@@ -367,8 +367,8 @@ export class Hands {
   }
 
   #failed(unit: UnitName, situation: Situation, error: Error): void {
-    const { troubles, clock, log } = this.#options;
-    troubles.failed(unit, situation.wanted.get(unit), error.message, clock.monotonic_ms(), isPermanent(error));
+    const { tracker, clock, log } = this.#options;
+    tracker.failed(unit, situation.wanted.get(unit), error.message, clock.monotonic_ms(), isPermanent(error));
     log("error", error.message, { unit });
   }
 }

@@ -7,10 +7,10 @@
 import type { UnitName } from "../../registry/model.ts";
 import type { Wanted } from "./desired.ts";
 
-interface Trouble {
+interface TrackedFailure {
   readonly error: string;
   /** What was wanted when it failed: a new wish is tried at once. */
-  readonly wish: string;
+  readonly desired: string;
   readonly attempts: number;
   readonly isPermanent: boolean;
   /** Monotonic clock; Infinity: the command went through, so there is nothing to try again. */
@@ -28,33 +28,39 @@ export interface Failure {
 const backoff = { first_ms: 1_000, most_ms: 60_000 } as const;
 
 /** Remembers failures by unit. */
-export class Troubles {
-  readonly #troubles = new Map<UnitName, Trouble>();
+export class FailureTracker {
+  readonly #failures = new Map<UnitName, TrackedFailure>();
 
   /** A command was refused, or did not do what it should: it waits, longer each time, before it is given again. */
   failed(unit: UnitName, wanted: Wanted | undefined, error: string, now_ms: number, isPermanent = false): void {
-    const wish = wishOf(wanted);
-    const before = this.#troubles.get(unit);
-    const attempts = before?.wish === wish ? before.attempts + 1 : 1;
+    const desired = desiredKey(wanted);
+    const before = this.#failures.get(unit);
+    const attempts = before?.desired === desired ? before.attempts + 1 : 1;
     const wait_ms = Math.min(backoff.most_ms, backoff.first_ms * 2 ** Math.min(attempts - 1, 16));
-    this.#troubles.set(unit, { error, wish, attempts, isPermanent, retryAt_ms: now_ms + wait_ms });
+    this.#failures.set(unit, { error, desired, attempts, isPermanent, retryAt_ms: now_ms + wait_ms });
   }
 
   /** A command was carried out, and systemd says that it came to nothing. It is not given again. */
   noted(unit: UnitName, wanted: Wanted | undefined, error: string): void {
-    this.#troubles.set(unit, { error, wish: wishOf(wanted), attempts: 0, isPermanent: false, retryAt_ms: Infinity });
+    this.#failures.set(unit, {
+      error,
+      desired: desiredKey(wanted),
+      attempts: 0,
+      isPermanent: false,
+      retryAt_ms: Infinity,
+    });
   }
 
   /** A command went through. */
   over(unit: UnitName): void {
-    this.#troubles.delete(unit);
+    this.#failures.delete(unit);
   }
 
   /** Units whose failed command must not be given again yet. */
   waiting(wanted: ReadonlyMap<UnitName, Wanted>, now_ms: number): Set<UnitName> {
     const names = new Set<UnitName>();
-    for (const [name, trouble] of this.#troubles) {
-      if (trouble.attempts === 0 || trouble.wish !== wishOf(wanted.get(name))) continue;
+    for (const [name, trouble] of this.#failures) {
+      if (trouble.attempts === 0 || trouble.desired !== desiredKey(wanted.get(name))) continue;
       if (trouble.retryAt_ms > now_ms) names.add(name);
     }
     return names;
@@ -63,7 +69,7 @@ export class Troubles {
   /** Milliseconds until the next try; Infinity if there is none. */
   nextTry_ms(now_ms: number): number {
     let next_ms = Infinity;
-    for (const { retryAt_ms } of this.#troubles.values()) {
+    for (const { retryAt_ms } of this.#failures.values()) {
       if (retryAt_ms > now_ms) next_ms = Math.min(next_ms, retryAt_ms - now_ms);
     }
     return next_ms;
@@ -71,17 +77,17 @@ export class Troubles {
 
   /** Why each troubled unit's latest command failed; `tried` if it is given again, else it had come to nothing. */
   errors(): ReadonlyMap<UnitName, Failure> {
-    return new Map([...this.#troubles].map(([name, { error, attempts, isPermanent }]) => {
+    return new Map([...this.#failures].map(([name, { error, attempts, isPermanent }]) => {
       return [name, { error, tried: attempts > 0, ...(isPermanent && { isPermanent }) }];
     }));
   }
 
   /** Forgets units that are neither wanted nor here. */
   keepOnly(names: ReadonlySet<UnitName>): void {
-    for (const name of this.#troubles.keys()) if (!names.has(name)) this.#troubles.delete(name);
+    for (const name of this.#failures.keys()) if (!names.has(name)) this.#failures.delete(name);
   }
 }
 
-function wishOf(wanted: Wanted | undefined): string {
+function desiredKey(wanted: Wanted | undefined): string {
   return wanted ? `${wanted.hash} ${wanted.desiredState} ${wanted.restart}` : "absent";
 }

@@ -7,9 +7,9 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Registry } from "../../registry/mod.ts";
-import type { Answers } from "./http/answers.ts";
-import type { Bodies } from "./http/body.ts";
-import type { Continuity } from "./shared_state.ts";
+import type { ResponseBudget } from "./http/answers.ts";
+import type { BodyBudget } from "./http/body.ts";
+import type { SharedState } from "./shared_state.ts";
 import type { Host } from "./machine/port.ts";
 import type { Lists, UnitRenderer } from "./v1/entities.ts";
 import type { StopsUnseen } from "./routes/original_client.ts";
@@ -76,9 +76,9 @@ export interface Api {
   readonly pageSize: number;
   readonly units: UnitRenderer;
   readonly lists: Lists;
-  readonly bodies: Bodies;
-  readonly answers: Answers;
-  readonly continuity: Continuity;
+  readonly bodies: BodyBudget;
+  readonly answers: ResponseBudget;
+  readonly sharedState: SharedState;
   readonly stopsUnseen: StopsUnseen;
   /** Aborted when another registry has taken this one's place: answers without an end, end. */
   readonly retired?: AbortSignal;

@@ -9,9 +9,9 @@ import { type Log, messageOf } from "../../runtime/log.ts";
 import { type Registry, StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import { Explainer } from "../engine/explain.ts";
 import { whoAsks } from "./auth/audit.ts";
-import { Bodies } from "./http/body.ts";
+import { BodyBudget } from "./http/body.ts";
 import type { Api, Peer } from "./context.ts";
-import { Continuity } from "./shared_state.ts";
+import { SharedState } from "./shared_state.ts";
 import { discoveryText } from "./v1/discovery.ts";
 import { Lists, UnitRenderer } from "./v1/entities.ts";
 import { EventStreams } from "./events/stream.ts";
@@ -46,7 +46,7 @@ export interface HandlerOptions extends OperatorPorts {
   /** The machine that serves; left out where the API is served on none of the cluster. */
   readonly host?: Host;
   /** That of the handler before, if this one takes its place. */
-  readonly continuity?: Continuity;
+  readonly sharedState?: SharedState;
   /** Aborted when another registry has taken this one's place: answers without an end, end. */
   readonly retired?: AbortSignal;
 }
@@ -56,7 +56,7 @@ export type Handler = (request: Request, peer?: Peer) => Promise<Response>;
 
 /** Makes the handler of all API paths. Throws RangeError when `pageSize` is out of range. */
 export function createHandler(options: HandlerOptions): Handler {
-  const { registry, status, log, clock, pageSize, version, host, retired, continuity = new Continuity() } = options;
+  const { registry, status, log, clock, pageSize, version, host, retired, sharedState = new SharedState() } = options;
   if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 0xffff) {
     throw new RangeError(`page size must be a whole number from 1 to 65535, not ${pageSize}`);
   }
@@ -67,9 +67,9 @@ export function createHandler(options: HandlerOptions): Handler {
     pageSize,
     units: new UnitRenderer(log),
     lists: new Lists(),
-    bodies: new Bodies(),
-    answers: continuity.answers,
-    continuity,
+    bodies: new BodyBudget(),
+    answers: sharedState.answers,
+    sharedState,
     stopsUnseen: new StopsUnseen(),
     ...(host ? { host } : {}),
     ...(retired ? { retired } : {}),
@@ -109,12 +109,12 @@ export function createHandler(options: HandlerOptions): Handler {
 }
 
 /** How long a request waits for a daemon that is starting. A client that restarts the daemon need not wait itself. */
-const startPatience_ms = 5_000;
+const startWait_ms = 5_000;
 
 async function whenStarted({ status, started, clock }: HandlerOptions): Promise<void> {
   if (!status().starting || !started) return;
   const over = new AbortController();
-  await Promise.race([started(), clock.sleep(startPatience_ms, over.signal)]);
+  await Promise.race([started(), clock.sleep(startWait_ms, over.signal)]);
   over.abort();
 }
 

@@ -8,9 +8,9 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Registry } from "../../registry/mod.ts";
-import { Answers } from "./http/answers.ts";
-import { Feed } from "./events/event_buffer.ts";
-import { Places } from "./http/places.ts";
+import { ResponseBudget } from "./http/answers.ts";
+import { EventBuffer } from "./events/event_buffer.ts";
+import { CountLimit } from "./http/places.ts";
 import { Removals } from "./events/removals.ts";
 
 /** Event streams open at once; each holds a connection. */
@@ -20,16 +20,16 @@ export const maxStreams = 1_500;
 export const maxQuestions = 64;
 
 /** See the head of this file. */
-export class Continuity {
-  readonly streams = new Places(maxStreams);
-  readonly questions = new Places(maxQuestions);
-  readonly answers = new Answers();
+export class SharedState {
+  readonly streams = new CountLimit(maxStreams);
+  readonly questions = new CountLimit(maxQuestions);
+  readonly answers = new ResponseBudget();
   readonly removals = new Removals();
-  readonly #feeds = new WeakMap<Registry, Feed>();
+  readonly #feeds = new WeakMap<Registry, EventBuffer>();
 
   /** What happens in the cluster, as one registry sees it; `clock` and `log` are those of whoever asks first. */
-  feed(registry: Registry, clock: Clock, log: Log): Feed {
-    const feed = this.#feeds.get(registry) ?? new Feed(registry, clock, log, this.removals);
+  feed(registry: Registry, clock: Clock, log: Log): EventBuffer {
+    const feed = this.#feeds.get(registry) ?? new EventBuffer(registry, clock, log, this.removals);
     this.#feeds.set(registry, feed);
     return feed;
   }

@@ -18,7 +18,7 @@ export interface Candidate {
 }
 
 /** All units, called once. */
-export interface Roll {
+export interface Classification {
   /** Globals that take part, in order of precedence; also those that cannot be read. */
   readonly globals: readonly Unit[];
   /** Jobs placed on machines that are there; also those that cannot be read. */
@@ -28,7 +28,7 @@ export interface Roll {
   /** Those of {@link stale} whose machine has been told of another file. */
   readonly changed: ReadonlyMap<MachineId, ReadonlySet<UnitName>>;
   /** Jobs without a machine that is there. */
-  readonly homeless: readonly Candidate[];
+  readonly unplaced: readonly Candidate[];
   /** Jobs whose machine is away and may come back, in order of precedence. */
   readonly late: readonly Candidate[];
   /** What is left of units that are to be nowhere, in order of name. */
@@ -36,13 +36,13 @@ export interface Roll {
 }
 
 /** Calls the roll. `absentAreGone`: machines that are away will not come back; those that have departed never will. */
-export function callTheRoll(cluster: Cluster, { absentAreGone, vanished }: ScheduleOptions): Roll {
+export function classifyUnits(cluster: Cluster, { absentAreGone, vanished }: ScheduleOptions): Classification {
   const { units, targets, machines, departed } = cluster;
   const globals: Unit[] = [];
   const here = new Map<MachineId, Unit[]>();
   const stale: Unit[] = [];
   const changed = new Map<MachineId, Set<UnitName>>();
-  const homeless: Candidate[] = [];
+  const unplaced: Candidate[] = [];
   const late: Candidate[] = [];
   let placed = 0;
   for (const unit of units.values()) {
@@ -59,7 +59,7 @@ export function callTheRoll(cluster: Cluster, { absentAreGone, vanished }: Sched
       continue;
     }
     if (!from || from.machine === "") {
-      homeless.push({
+      unplaced.push({
         unit,
         ...(from && { from }),
         because: from ? `no machine is known to have it (${from.why})` : "",
@@ -71,7 +71,7 @@ export function callTheRoll(cluster: Cluster, { absentAreGone, vanished }: Sched
       const isGone = hasDeparted || absentAreGone && !vanished?.has(from.machine);
       const what = hasDeparted ? "was stopped and left the cluster" : isGone ? "went away" : "is away";
       const because = `machine ${short(from.machine)} ${what}`;
-      (isGone ? homeless : late).push({ unit, from, because });
+      (isGone ? unplaced : late).push({ unit, from, because });
       continue;
     }
     append(here, from.machine, unit);
@@ -90,7 +90,7 @@ export function callTheRoll(cluster: Cluster, { absentAreGone, vanished }: Sched
     here,
     stale: stale.sort(precedence),
     changed,
-    homeless,
+    unplaced,
     late,
     leftovers,
   };

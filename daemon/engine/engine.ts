@@ -8,8 +8,8 @@ import type { Cluster, MachineId } from "../../registry/model.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import { DeposedError, type Leadership, type Placement, type Registry } from "../../registry/mod.ts";
-import { Bell, reconcile, together } from "../reconcile.ts";
-import { ScheduleMemo } from "./schedule_cache.ts";
+import { reconcile, together, Wakeup } from "../reconcile.ts";
+import { ScheduleCache } from "./schedule_cache.ts";
 import { type Plan, schedule } from "./schedule.ts";
 import { VanishedMachines } from "./vanished.ts";
 
@@ -83,20 +83,22 @@ export async function runEngine(options: EngineOptions, signal: AbortSignal): Pr
 
 async function lead(options: EngineOptions, leadership: Leadership, signal: AbortSignal): Promise<void> {
   const { registry, clock, log } = options;
-  const bell = new Bell();
+  const wakeup = new Wakeup();
   const since_ms = clock.monotonic_ms();
   let cluster: Cluster | undefined;
   let applied = 0;
   const vanished = new VanishedMachines(options.vanishedGrace_ms);
   const stop = new AbortController();
-  const memo = new ScheduleMemo();
+  const cache = new ScheduleCache();
   const ended = AbortSignal.any([signal, leadership.signal, stop.signal]);
   const follow = async (signal: AbortSignal) => {
     for await (const next of registry.watch(signal)) {
       const before = cluster;
       cluster = next;
       vanished.observe(next, clock.monotonic_ms());
-      if (!before || before.revision < applied || decisive.some((part) => before[part] !== next[part])) bell.ring();
+      if (!before || before.revision < applied || decisive.some((part) => before[part] !== next[part])) {
+        wakeup.trigger();
+      }
     }
   };
   const look = (): Promise<EngineWorld | undefined> => {
@@ -106,13 +108,13 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
     const now_ms = clock.monotonic_ms();
     const rejoinLeft_ms = Math.max(0, quietSince_ms + options.rejoinGrace_ms - now_ms);
     const { machines, left_ms } = vanished.at(now_ms);
-    const plan = schedule(cluster, { absentAreGone: rejoinLeft_ms === 0, vanished: machines }, memo);
+    const plan = schedule(cluster, { absentAreGone: rejoinLeft_ms === 0, vanished: machines }, cache);
     const graceLeft_ms = rejoinLeft_ms > 0 ? Math.min(rejoinLeft_ms, left_ms) : Number.isFinite(left_ms) ? left_ms : 0;
     return Promise.resolve({ cluster, plan, graceLeft_ms });
   };
   const loop = {
     name: "engine",
-    bell,
+    wakeup,
     clock,
     log,
     look,

@@ -8,7 +8,7 @@ import type { Cluster, Leader, Machine, MachineId, Target, Unit, UnitName, UnitS
 import { unrecognizedOption, validateFleetOptions } from "../../registry/requirements.ts";
 import { doubtfulValues } from "../../registry/unit_check.ts";
 import { isTemplate } from "../../systemd/unit_name.ts";
-import { ScheduleMemo } from "./schedule_cache.ts";
+import { ScheduleCache } from "./schedule_cache.ts";
 import { type Plan, schedule } from "./schedule.ts";
 import { globalsAmong, isActiveGlobal, isActiveJob } from "../policy/globals.ts";
 import { conflict, placement, precedence, type Refusal, replaces } from "../policy/feasibility.ts";
@@ -86,16 +86,16 @@ interface Scene {
 
 /** Explains units of one cluster, view after view, and remembers what the engine would do while there is memory for it. */
 export class Explainer {
-  #memo: WeakRef<ScheduleMemo> | undefined;
+  #memo: WeakRef<ScheduleCache> | undefined;
 
   /** See {@link explain}. */
   explain(cluster: Cluster, name: UnitName): Explanation | undefined {
-    let memo = this.#memo?.deref();
-    if (!memo) {
-      memo = new ScheduleMemo();
-      this.#memo = new WeakRef(memo);
+    let cache = this.#memo?.deref();
+    if (!cache) {
+      cache = new ScheduleCache();
+      this.#memo = new WeakRef(cache);
     }
-    return explain(cluster, name, memo);
+    return explain(cluster, name, cache);
   }
 }
 
@@ -106,11 +106,11 @@ export class Explainer {
 export function explain(
   cluster: Cluster,
   name: UnitName,
-  memo: ScheduleMemo = new ScheduleMemo(),
+  cache: ScheduleCache = new ScheduleCache(),
 ): Explanation | undefined {
   const unit = cluster.units.get(name);
   if (!unit) return undefined;
-  const plan = schedule(cluster, { absentAreGone: true }, memo);
+  const plan = schedule(cluster, { absentAreGone: true }, cache);
   const globals = [...cluster.units.values()]
     .filter((unit) => isActiveGlobal(unit) || unit.unreadable !== undefined && unit.requirements.global);
   const found = cluster.targets.get(name);

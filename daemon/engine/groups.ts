@@ -6,7 +6,7 @@
 
 import type { MachineId, Unit, UnitName } from "../../registry/model.ts";
 import { conflict, precedence } from "../policy/feasibility.ts";
-import type { Board } from "./trial_state.ts";
+import type { TrialState } from "./trial_state.ts";
 
 /** `units` and all that `next` leads to, in order of precedence. */
 export function closure(units: Iterable<Unit>, next: (unit: Unit) => Iterable<Unit>): Unit[] {
@@ -16,7 +16,7 @@ export function closure(units: Iterable<Unit>, next: (unit: Unit) => Iterable<Un
 }
 
 /** Units that look for a machine, and how they are tied to each other. */
-export class Seekers {
+export class UnplacedGroups {
   readonly #units: Map<UnitName, Unit>;
   readonly #followers = new Map<UnitName, Unit[]>();
 
@@ -107,30 +107,30 @@ class Group {
   }
 
   /** As much of the group as a machine takes, with all who are needed; undefined if it does not take those. */
-  partFor(board: Board, machine: MachineId): readonly Unit[] | undefined {
+  partFor(trial: TrialState, machine: MachineId): readonly Unit[] | undefined {
     const { needed, tied } = this;
     const names = new Set(needed.map((unit) => unit.name));
     // Those who are needed need nobody else: if they are not taken by themselves, they are not taken with others either.
-    if (!needed.every((unit) => board.allows(unit, machine, names))) return undefined;
+    if (!needed.every((unit) => trial.allows(unit, machine, names))) return undefined;
     if (tied.length === needed.length && !this.#mayConflict) return tied;
-    let part = this.#allowedTogether(board, machine, tied);
+    let part = this.#allowedTogether(trial, machine, tied);
     if (!this.#mayConflict) return part;
     const agreed: Unit[] = [];
     for (const unit of [...needed, ...part.filter((unit) => !names.has(unit.name))]) {
       if (!agreed.some((other) => conflict(unit, other))) agreed.push(unit);
     }
-    if (agreed.length < part.length) part = this.#allowedTogether(board, machine, agreed);
+    if (agreed.length < part.length) part = this.#allowedTogether(trial, machine, agreed);
     const taken = new Set(part);
     return needed.every((unit) => taken.has(unit)) ? part : undefined;
   }
 
   /** Leaves out whom the machine refuses, and whose peers are left out. */
-  #allowedTogether(board: Board, machine: MachineId, units: readonly Unit[]): readonly Unit[] {
+  #allowedTogether(trial: TrialState, machine: MachineId, units: readonly Unit[]): readonly Unit[] {
     const names = new Set(units.map((unit) => unit.name));
     const toAsk = new Set(units);
     for (const unit of toAsk) {
       toAsk.delete(unit);
-      if (!names.has(unit.name) || board.allows(unit, machine, names)) continue;
+      if (!names.has(unit.name) || trial.allows(unit, machine, names)) continue;
       names.delete(unit.name);
       for (const follower of this.#followers.get(unit.name) ?? []) toAsk.add(follower);
     }
@@ -143,7 +143,7 @@ class Group {
  * them, provided that they take all who are `needed`. Undefined if none does.
  */
 export function choose(
-  board: Board,
+  trial: TrialState,
   order: Iterable<MachineId>,
   needed: readonly Unit[],
   tied: readonly Unit[],
@@ -151,7 +151,7 @@ export function choose(
   let best: Choice | undefined;
   const group = new Group(needed, tied);
   for (const machine of order) {
-    const members = group.partFor(board, machine);
+    const members = group.partFor(trial, machine);
     if (!members || best && best.members.length >= members.length) continue;
     best = { machine, members };
     if (members.length === tied.length) break;

@@ -9,7 +9,7 @@ import { globalsAmong } from "../policy/globals.ts";
 import { conflict, isHostable, placement, precedence, replaces, type Verdict } from "../policy/feasibility.ts";
 
 /** Who is on one machine. Never changed: whoever comes or goes makes another. */
-export interface Seating {
+export interface MachineUnits {
   readonly host: Machine;
   readonly jobs: readonly Unit[];
   /** The globals that run beside the jobs. */
@@ -19,18 +19,18 @@ export interface Seating {
 }
 
 /** Makes a seating. */
-export function seatingOf(host: Machine, jobs: readonly Unit[], globals: readonly Unit[]): Seating {
+export function machineUnits(host: Machine, jobs: readonly Unit[], globals: readonly Unit[]): MachineUnits {
   return { host, jobs, globals, residents: globals.length === 0 ? jobs : [...jobs, ...globals] };
 }
 
 /** Who stays on a machine, and which jobs may not, with every reason. */
-export interface Settlement {
-  readonly seating: Seating;
+export interface Eviction {
+  readonly units: MachineUnits;
   readonly evicted: ReadonlyMap<UnitName, Verdict>;
 }
 
-/** What {@link settle} looks at. */
-interface Meeting {
+/** What {@link evict} looks at. */
+interface Occupancy {
   readonly host: Machine;
   /** In order of precedence. */
   readonly jobs: readonly Unit[];
@@ -46,29 +46,29 @@ interface Meeting {
  * job whose file has changed makes way for a global that was launched before it. A job that cannot be read stays, and nobody
  * has to leave because of it, nor because of a global that cannot be read; on a machine that cannot be read all stay.
  */
-export function settle(meeting: Meeting): Settlement {
-  const { host, jobs, globals } = meeting;
+export function evict(occupancy: Occupancy): Eviction {
+  const { host, jobs, globals } = occupancy;
   if (host.unreadable !== undefined) {
-    return { seating: seatingOf(host, jobs, globalsAmong(host, jobs, globals)), evicted: new Map() };
+    return { units: machineUnits(host, jobs, globalsAmong(host, jobs, globals)), evicted: new Map() };
   }
   const out = new Set<UnitName>();
-  let kept = keep(meeting, out);
-  for (let loser = beaten(meeting, kept); loser; loser = beaten(meeting, kept)) {
+  let kept = compatibleJobs(occupancy, out);
+  for (let loser = nextEvicted(occupancy, kept); loser; loser = nextEvicted(occupancy, kept)) {
     out.add(loser.name);
-    kept = keep(meeting, out);
+    kept = compatibleJobs(occupancy, out);
   }
-  const seating = seatingOf(host, kept, globalsAmong(host, kept, globals));
+  const units = machineUnits(host, kept, globalsAmong(host, kept, globals));
   const evicted = new Map<UnitName, Verdict>();
-  if (kept.length === jobs.length) return { seating, evicted };
+  if (kept.length === jobs.length) return { units, evicted };
   const staying = new Set(kept);
   for (const unit of jobs) {
-    if (!staying.has(unit)) evicted.set(unit.name, placement(unit, host, seating.residents, "resident"));
+    if (!staying.has(unit)) evicted.set(unit.name, placement(unit, host, units.residents, "resident"));
   }
-  return { seating, evicted };
+  return { units, evicted };
 }
 
 /** The jobs that may stay together; those `out` may not. */
-function keep({ host, jobs, globals }: Meeting, out: ReadonlySet<UnitName>): Unit[] {
+function compatibleJobs({ host, jobs, globals }: Occupancy, out: ReadonlySet<UnitName>): Unit[] {
   const able = new Map<UnitName, Unit>();
   for (const unit of jobs) if (!out.has(unit.name) && isHostable(unit, host)) able.set(unit.name, unit);
   const unreadable = jobs.filter((unit) => unit.unreadable !== undefined);
@@ -130,7 +130,7 @@ function withPeers(
 }
 
 /** The first of the jobs that cannot stay because of the globals here, or because a global is not here. */
-function beaten({ host, changed, globals }: Meeting, kept: readonly Unit[]): Unit | undefined {
+function nextEvicted({ host, changed, globals }: Occupancy, kept: readonly Unit[]): Unit | undefined {
   if (globals.length === 0) return undefined;
   const ordered = kept.filter((unit) => unit.unreadable === undefined).sort(precedence);
   for (const unit of ordered) {
@@ -147,33 +147,33 @@ function beaten({ host, changed, globals }: Meeting, kept: readonly Unit[]): Uni
 }
 
 /** Whether somebody on the machine is replaced by somebody else there. */
-export function hasReplaced(seating: Seating): boolean {
-  let answer = replacedIn.get(seating);
+export function hasReplaced(units: MachineUnits): boolean {
+  let answer = replacedIn.get(units);
   if (answer === undefined) {
-    const { jobs } = seating;
+    const { jobs } = units;
     const replacers = jobs.filter((unit) => unit.requirements.replaces.length > 0);
     answer = replacers.some((unit) => jobs.some((other) => replaces(unit, other)));
-    replacedIn.set(seating, answer);
+    replacedIn.set(units, answer);
   }
   return answer;
 }
 
-const replacedIn = new WeakMap<Seating, boolean>();
+const replacedIn = new WeakMap<MachineUnits, boolean>();
 
 /** Settles machines, and remembers the latest settlement of each: one on which nothing has changed costs a comparison. */
-export class Settlements {
-  readonly #known = new Map<MachineId, { readonly meeting: Meeting; readonly settlement: Settlement }>();
+export class EvictionCache {
+  readonly #known = new Map<MachineId, { readonly occupancy: Occupancy; readonly settlement: Eviction }>();
 
   /** `jobs` in any order, which must be the same while nothing has changed. */
-  of(meeting: Meeting): Settlement {
-    const { host, jobs, changed, globals } = meeting;
+  of(occupancy: Occupancy): Eviction {
+    const { host, jobs, changed, globals } = occupancy;
     const known = this.#known.get(host.id);
     if (
-      known && known.meeting.host === host && known.meeting.globals === globals && changed.size === 0 &&
-      sameUnits(known.meeting.jobs, jobs)
+      known && known.occupancy.host === host && known.occupancy.globals === globals && changed.size === 0 &&
+      sameUnits(known.occupancy.jobs, jobs)
     ) return known.settlement;
-    const settlement = settle({ ...meeting, jobs: [...jobs].sort(precedence) });
-    if (changed.size === 0) this.#known.set(host.id, { meeting, settlement });
+    const settlement = evict({ ...occupancy, jobs: [...jobs].sort(precedence) });
+    if (changed.size === 0) this.#known.set(host.id, { occupancy, settlement });
     else this.#known.delete(host.id);
     return settlement;
   }

@@ -6,7 +6,7 @@
  */
 
 import type { Cluster, UnitName } from "../../registry/model.ts";
-import { ScheduleMemo } from "./schedule_cache.ts";
+import { ScheduleCache } from "./schedule_cache.ts";
 import { schedule, type Waiting } from "./schedule.ts";
 import { isActiveJob } from "../policy/globals.ts";
 
@@ -31,17 +31,17 @@ export interface Wait {
 
 /** Serves one sequence of views of one cluster, and remembers what the engine would do while somebody waits. */
 export class WaitingList {
-  #memo: ScheduleMemo | undefined;
+  #memo: ScheduleCache | undefined;
 
   /** Everybody who waits. */
   look(cluster: Cluster): ReadonlyMap<UnitName, Wait> {
-    const homeless = [...cluster.units.keys()].filter((name) => isHomeless(cluster, name));
+    const homeless = [...cluster.units.keys()].filter((name) => isUnplaced(cluster, name));
     const list = new Map<UnitName, Wait>();
     if (homeless.length === 0) {
       this.#memo = undefined;
       return list;
     }
-    const { waiting } = schedule(cluster, { absentAreGone: true }, this.#memo ??= new ScheduleMemo());
+    const { waiting } = schedule(cluster, { absentAreGone: true }, this.#memo ??= new ScheduleCache());
     const isCheap = waiting.size * cluster.machines.size <= maxLooks;
     for (const name of homeless) {
       if (list.size >= maxListed) break;
@@ -55,7 +55,7 @@ export class WaitingList {
 }
 
 /** Whether a unit is to have a machine, and has none that is there. */
-export function isHomeless({ units, targets, machines }: Cluster, name: UnitName): boolean {
+export function isUnplaced({ units, targets, machines }: Cluster, name: UnitName): boolean {
   const unit = units.get(name);
   const target = targets.get(name);
   return unit !== undefined && isActiveJob(unit) && !(target && machines.has(target.machine));

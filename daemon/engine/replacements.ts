@@ -6,7 +6,7 @@
 
 import type { MachineId, Unit } from "../../registry/model.ts";
 import { precedence, replaces } from "../policy/feasibility.ts";
-import type { Board } from "./trial_state.ts";
+import type { TrialState } from "./trial_state.ts";
 import { closure, peersFirst } from "./groups.ts";
 import { hasReplaced } from "./machine_units.ts";
 
@@ -26,21 +26,21 @@ export interface Removal {
  * nobody. So every move leaves fewer units beside one that replaces them, and none is ever undone. Units that cannot be read
  * neither make way nor are made way for.
  */
-export function moveReplaced(board: Board): Removal[] {
+export function moveReplaced(trial: TrialState): Removal[] {
   const removals: Removal[] = [];
-  const ids = [...board.seats].filter(([_, seating]) => hasReplaced(seating)).map(([id]) => id).sort();
+  const ids = [...trial.machines].filter(([_, units]) => hasReplaced(units)).map(([id]) => id).sort();
   for (const from of ids) {
     // Units only leave this machine here, so that every pair there will be is among the first ones.
-    let pairs = replacementsOn(board, from);
+    let pairs = replacementsOn(trial, from);
     for (let pair = nextPair(pairs); pair; pair = nextPair(pairs)) {
       const { victim, replacer } = pair;
-      const { jobs } = board.seating(from);
+      const { jobs } = trial.units(from);
       const group = closure(
         [victim],
         (member) => jobs.filter((other) => other.requirements.machineOf.includes(member.name)),
       );
       const isStuck = group.includes(replacer) || group.some((unit) => unit.unreadable !== undefined);
-      const to = isStuck ? undefined : moveGroup(board, from, group);
+      const to = isStuck ? undefined : moveGroup(trial, from, group);
       // A victim without another machine stays, whatever else leaves this one.
       const settled = new Set(to === undefined ? [victim] : group);
       pairs = pairs.filter((other) => !settled.has(other.victim) && (to === undefined || !settled.has(other.replacer)));
@@ -59,8 +59,8 @@ interface Replacement {
 }
 
 /** Every pair of a replaced job and its replacer on a machine, by precedence of the victim, then of the replacer. */
-function replacementsOn(board: Board, id: MachineId): readonly Replacement[] {
-  const jobs = [...board.seating(id).jobs].sort(precedence);
+function replacementsOn(trial: TrialState, id: MachineId): readonly Replacement[] {
+  const jobs = [...trial.units(id).jobs].sort(precedence);
   const replacers = jobs.filter((unit) => unit.unreadable === undefined && unit.requirements.replaces.length > 0);
   return jobs.flatMap((victim) =>
     replacers.filter((replacer) => replaces(replacer, victim)).map((replacer) => ({ victim, replacer }))
@@ -74,26 +74,26 @@ function nextPair(pairs: readonly Replacement[]): Replacement | undefined {
 }
 
 /** Moves a group to the least loaded machine that takes it; undefined, and nothing has changed, if none does. */
-function moveGroup(board: Board, from: MachineId, group: readonly Unit[]): MachineId | undefined {
+function moveGroup(trial: TrialState, from: MachineId, group: readonly Unit[]): MachineId | undefined {
   const names = new Set(group.map((unit) => unit.name));
-  const before = board.seating(from);
-  board.remove(group, from);
-  const to = leavesNobodyAlone(board, from)
-    ? board.byLoad().find((id) =>
+  const before = trial.units(from);
+  trial.remove(group, from);
+  const to = leavesNobodyAlone(trial, from)
+    ? trial.byLoad().find((id) =>
       id !== from && group.every((unit) => {
-        if (!board.allows(unit, id, names, true)) return false;
-        return !board.seating(id).jobs.some((other) => replaces(unit, other));
+        if (!trial.allows(unit, id, names, true)) return false;
+        return !trial.units(id).jobs.some((other) => replaces(unit, other));
       })
     )
     : undefined;
-  if (to === undefined) board.restore(before);
-  else for (const unit of group) board.place(unit, to);
+  if (to === undefined) trial.restore(before);
+  else for (const unit of group) trial.place(unit, to);
   return to;
 }
 
 /** Whether those left behind still have the globals they follow: with a unit gone, other globals may come. */
-function leavesNobodyAlone(board: Board, id: MachineId): boolean {
-  const { jobs, globals } = board.seating(id);
-  const lacks = (peer: string) => board.isGlobal(peer) && !globals.some((unit) => unit.name === peer);
+function leavesNobodyAlone(trial: TrialState, id: MachineId): boolean {
+  const { jobs, globals } = trial.units(id);
+  const lacks = (peer: string) => trial.isGlobal(peer) && !globals.some((unit) => unit.name === peer);
   return !jobs.some((unit) => unit.requirements.machineOf.some(lacks));
 }

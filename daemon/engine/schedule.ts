@@ -9,13 +9,13 @@
 import type { Cluster, MachineId, Target, Unit, UnitName } from "../../registry/model.ts";
 import type { Placement } from "../../registry/mod.ts";
 import { precedence, type Refusal } from "../policy/feasibility.ts";
-import { Board } from "./trial_state.ts";
-import { type Choice, choose, Seekers } from "./groups.ts";
-import { ScheduleMemo } from "./schedule_cache.ts";
+import { TrialState } from "./trial_state.ts";
+import { type Choice, choose, UnplacedGroups } from "./groups.ts";
+import { ScheduleCache } from "./schedule_cache.ts";
 import type { Plan, ScheduleOptions, Waiting } from "./plan.ts";
 import { moveReplaced } from "./replacements.ts";
-import { callTheRoll, type Candidate, type Roll, short } from "./classify.ts";
-import type { Seating } from "./machine_units.ts";
+import { type Candidate, type Classification, classifyUnits, short } from "./classify.ts";
+import type { MachineUnits } from "./machine_units.ts";
 
 export type { Plan, ScheduleOptions, Waiting } from "./plan.ts";
 
@@ -30,44 +30,44 @@ interface Decision {
 export function schedule(
   cluster: Cluster,
   options: ScheduleOptions = { absentAreGone: true },
-  memo: ScheduleMemo = new ScheduleMemo(),
+  cache: ScheduleCache = new ScheduleCache(),
 ): Plan {
-  const known = memo.recall(cluster, options);
+  const known = cache.recall(cluster, options);
   if (known) return known;
-  const roll = callTheRoll(cluster, options);
-  const globals = memo.globals(roll.globals);
-  const { seats, evicted } = seatEveryone(cluster, roll, globals, memo);
-  const fresh = memo.fresh(seats);
-  const board = new Board(seats, globals, (job) => cluster.targets.get(job)?.machine);
+  const classification = classifyUnits(cluster, options);
+  const globals = cache.globals(classification.globals);
+  const { seats, evicted } = settleMachines(cluster, classification, globals, cache);
+  const fresh = cache.fresh(seats);
+  const trial = new TrialState(seats, globals, (job) => cluster.targets.get(job)?.machine);
   const candidates = new Map<UnitName, Candidate>();
-  const sorted = [...roll.homeless, ...evicted].sort((a, b) => precedence(a.unit, b.unit));
+  const sorted = [...classification.unplaced, ...evicted].sort((a, b) => precedence(a.unit, b.unit));
   for (const candidate of sorted) candidates.set(candidate.unit.name, candidate);
   const decisions = new Map<UnitName, Decision>();
-  const search = { board, candidates, decisions, memo, fresh };
+  const search = { trial, candidates, decisions, cache, fresh };
   do placeCandidates(search); while (moveAside(cluster, search));
   const waiting = new Map<UnitName, Waiting>();
-  for (const candidate of candidates.values()) waiting.set(candidate.unit.name, new Refused(candidate, board));
-  for (const { unit, because } of roll.late) {
+  for (const candidate of candidates.values()) waiting.set(candidate.unit.name, new Refused(candidate, trial));
+  for (const { unit, because } of classification.late) {
     waiting.set(unit.name, { summary: `${because}; it is given time to come back`, refusals: new Map() });
   }
-  const plan = { placements: placementsOf(cluster, roll, evicted, decisions), waiting };
-  memo.keep(cluster, options, plan, board.seats, [...candidates.values()].map(({ unit }) => unit));
+  const plan = { placements: placementsOf(cluster, classification, evicted, decisions), waiting };
+  cache.keep(cluster, options, plan, trial.machines, [...candidates.values()].map(({ unit }) => unit));
   return plan;
 }
 
 /** Settles every machine, and collects those who may not stay. */
-function seatEveryone(
+function settleMachines(
   { machines, targets }: Cluster,
-  { here, changed }: Roll,
+  { here, changed }: Classification,
   globals: readonly Unit[],
-  memo: ScheduleMemo,
-): { seats: Map<MachineId, Seating>; evicted: Candidate[] } {
-  const seats = new Map<MachineId, Seating>();
+  cache: ScheduleCache,
+): { seats: Map<MachineId, MachineUnits>; evicted: Candidate[] } {
+  const seats = new Map<MachineId, MachineUnits>();
   const evicted: Candidate[] = [];
   for (const host of machines.values()) {
-    const jobs = here.get(host.id) ?? nobody;
-    const settlement = memo.settlements.of({ host, jobs, changed: changed.get(host.id) ?? unchanged, globals });
-    seats.set(host.id, settlement.seating);
+    const jobs = here.get(host.id) ?? noUnits;
+    const settlement = cache.settlements.of({ host, jobs, changed: changed.get(host.id) ?? unchanged, globals });
+    seats.set(host.id, settlement.units);
     if (settlement.evicted.size === 0) continue;
     for (const unit of jobs) {
       const verdict = settlement.evicted.get(unit.name);
@@ -80,50 +80,57 @@ function seatEveryone(
   return { seats, evicted };
 }
 
-const nobody: readonly Unit[] = [];
+const noUnits: readonly Unit[] = [];
 const unchanged: ReadonlySet<UnitName> = new Set();
 
 /** What the search for machines works on. */
 interface Search {
-  readonly board: Board;
+  readonly trial: TrialState;
   /** Those without a machine, in order of precedence. */
   readonly candidates: Map<UnitName, Candidate>;
   readonly decisions: Map<UnitName, Decision>;
-  readonly memo: ScheduleMemo;
-  /** See {@link ScheduleMemo.fresh}. */
+  readonly cache: ScheduleCache;
+  /** See {@link ScheduleCache.fresh}. */
   readonly fresh: Set<MachineId>;
 }
 
 /** Places what can be placed, and takes it out of `candidates`. */
 function placeCandidates(search: Search): void {
   const { candidates } = search;
-  const seekers = new Seekers([...candidates.values()].map(({ unit }) => unit));
+  const unplacedGroups = new UnplacedGroups([...candidates.values()].map(({ unit }) => unit));
   const refused = new Set<Unit>();
   // One round is enough: who cannot be placed with all it needs cannot be placed behind those either.
   for (const { unit } of [...candidates.values()]) {
-    if (!seekers.has(unit)) continue;
-    const needed = seekers.needed(unit);
+    if (!unplacedGroups.has(unit)) continue;
+    const needed = unplacedGroups.needed(unit);
     // Nor can who needs it, since a machine that has only got more units does not take it after all.
-    const choice = needed.some((peer) => refused.has(peer)) ? undefined : searchFor(search, seekers, unit, needed);
+    const choice = needed.some((peer) => refused.has(peer))
+      ? undefined
+      : searchFor(search, unplacedGroups, unit, needed);
     if (!choice) {
       refused.add(unit);
       continue;
     }
-    seekers.found(choice.members);
-    settleDown(search, choice);
+    unplacedGroups.found(choice.members);
+    commitChoice(search, choice);
   }
 }
 
 /** The machine for a unit with all it needs and as many as possible of those that are tied to it. */
-function searchFor(search: Search, seekers: Seekers, unit: Unit, needed: readonly Unit[]): Choice | undefined {
-  return choose(search.board, machinesFor(search, needed), needed, seekers.tied(unit));
+function searchFor(
+  search: Search,
+  unplacedGroups: UnplacedGroups,
+  unit: Unit,
+  needed: readonly Unit[],
+): Choice | undefined {
+  return choose(search.trial, machinesFor(search, needed), needed, unplacedGroups.tied(unit));
 }
 
 /** So few machines are sorted out rather than all tried in the order of load. */
 const maxSortedOut = 20;
 
 /** Machines worth trying for a group: where its members were before, then the least loaded first. */
-function machinesFor({ board, candidates, memo, fresh }: Search, group: readonly Unit[]): Iterable<MachineId> {
+function machinesFor({ trial, candidates, cache, fresh }: Search, group: readonly Unit[]): Iterable<MachineId> {
   let among: ReadonlySet<MachineId> | undefined;
   const only = (ids: Iterable<MachineId>) => {
     const set = new Set(ids);
@@ -133,41 +140,41 @@ function machinesFor({ board, candidates, memo, fresh }: Search, group: readonly
   const homes: MachineId[] = [];
   for (const unit of group) {
     const { machineId, machineOf, machineMetadata } = unit.requirements;
-    if (machineId !== undefined) only(board.named(machineId));
+    if (machineId !== undefined) only(trial.named(machineId));
     if (machineMetadata.size > 0) {
-      const machines = board.withMetadata(machineMetadata);
+      const machines = trial.withMetadata(machineMetadata);
       // Of many one is soon found without sorting out the others.
       if (machines.size <= maxSortedOut) only(machines);
     }
     for (const peer of machineOf) {
-      if (names.has(peer) || board.isGlobal(peer)) continue;
-      const home = board.homeOf(peer);
+      if (names.has(peer) || trial.isGlobal(peer)) continue;
+      const home = trial.homeOf(peer);
       only(home === undefined ? [] : [home]);
     }
-    if (memo.wasRefused(unit)) only(fresh);
+    if (cache.wasRefused(unit)) only(fresh);
     const home = candidates.get(unit.name)?.from?.machine;
-    if (home !== undefined && board.seats.has(home)) homes.push(home);
+    if (home !== undefined && trial.machines.has(home)) homes.push(home);
   }
-  const order = board.byLoad(among);
+  const order = trial.byLoad(among);
   return homes.length === 0 ? order : [...homes.filter((id) => !among || among.has(id)), ...order];
 }
 
 /** Puts a group where it was decided to go. */
-function settleDown({ board, candidates, decisions }: Search, { machine, members }: Choice): void {
+function commitChoice({ trial, candidates, decisions }: Search, { machine, members }: Choice): void {
   for (const unit of members) {
     const candidate = candidates.get(unit.name)!;
-    const load = board.load(machine);
+    const load = trial.load(machine);
     const choice = `least loaded machine that will take it, with ${load} unit${load === 1 ? "" : "s"}`;
     const why = candidate.because === "" ? choice : `${candidate.because}; ${choice}`;
     decisions.set(unit.name, { candidate, machine, why });
     candidates.delete(unit.name);
-    board.place(unit, machine);
+    trial.place(unit, machine);
   }
 }
 
 /** Moves units that others replace, if a machine can be found for them. Whether any was moved. */
-function moveAside({ targets }: Cluster, { board, decisions, fresh }: Search): boolean {
-  const moves = moveReplaced(board);
+function moveAside({ targets }: Cluster, { trial, decisions, fresh }: Search): boolean {
+  const moves = moveReplaced(trial);
   for (const { unit, from, to, victim, replacer } of moves) {
     const company = unit === victim ? "" : `goes with ${victim.name}, which is `;
     const why = `${company}replaced by ${replacer.name} on machine ${short(from)}`;
@@ -183,11 +190,11 @@ function moveAside({ targets }: Cluster, { board, decisions, fresh }: Search): b
 class Refused implements Waiting {
   readonly summary: string;
   readonly #unit: Unit;
-  readonly #board: Board;
+  readonly #trial: TrialState;
   #refusals: ReadonlyMap<MachineId, readonly Refusal[]> | undefined;
 
-  constructor({ unit, because }: Candidate, board: Board) {
-    const { size } = board.seats;
+  constructor({ unit, because }: Candidate, trial: TrialState) {
+    const { size } = trial.machines;
     const none = size === 0
       ? "there are no machines"
       : size === 1
@@ -195,12 +202,12 @@ class Refused implements Waiting {
       : `none of ${size} machines will take it`;
     this.summary = because === "" ? none : `${because}; ${none}`;
     this.#unit = unit;
-    this.#board = board;
+    this.#trial = trial;
   }
 
   get refusals(): ReadonlyMap<MachineId, readonly Refusal[]> {
     return this.#refusals ??= new Map(
-      [...this.#board.seats.keys()].sort().map((id) => [id, this.#board.verdict(this.#unit, id).refusals]),
+      [...this.#trial.machines.keys()].sort().map((id) => [id, this.#trial.verdict(this.#unit, id).refusals]),
     );
   }
 }
@@ -210,7 +217,7 @@ const kept = "it was there already; why cannot be read any more";
 /** Everything to be done: what goes away, what is told, what moves, what comes. */
 function placementsOf(
   cluster: Cluster,
-  { leftovers, stale }: Roll,
+  { leftovers, stale }: Classification,
   evicted: readonly Candidate[],
   decisions: ReadonlyMap<UnitName, Decision>,
 ): Placement[] {

@@ -7,17 +7,17 @@
 
 import type { Cluster, MachineId, Unit, UnitName } from "../../registry/model.ts";
 import type { Plan, ScheduleOptions } from "./plan.ts";
-import { sameUnits, type Seating, Settlements } from "./machine_units.ts";
+import { EvictionCache, type MachineUnits, sameUnits } from "./machine_units.ts";
 
 const none: readonly Unit[] = [];
 const noMachines: ReadonlySet<MachineId> = new Set();
 
 /** Serves one sequence of views of one cluster; what has not changed in them must be the same objects. */
-export class ScheduleMemo {
-  readonly settlements = new Settlements();
+export class ScheduleCache {
+  readonly settlements = new EvictionCache();
   #globals = none;
   #latest: { readonly cluster: Cluster; readonly options: ScheduleOptions; readonly plan: Plan } | undefined;
-  #seats: ReadonlyMap<MachineId, Seating> = new Map();
+  #seats: ReadonlyMap<MachineId, MachineUnits> = new Map();
   #refused: ReadonlyMap<UnitName, Unit> = new Map();
 
   /** The latest plan, if all that it was made of is as it was. */
@@ -41,11 +41,11 @@ export class ScheduleMemo {
    * The machines that are not as the latest plan left them. Units that no machine took then, {@link wasRefused}, need be
    * tried on those alone: a machine that has only got more units takes nobody whom it refused, but followers of those.
    */
-  fresh(seats: ReadonlyMap<MachineId, Seating>): Set<MachineId> {
+  fresh(seats: ReadonlyMap<MachineId, MachineUnits>): Set<MachineId> {
     const fresh = new Set<MachineId>();
-    for (const [id, seating] of seats) {
+    for (const [id, units] of seats) {
       const before = this.#seats.get(id);
-      if (before !== seating && !(before && alike(before, seating))) fresh.add(id);
+      if (before !== units && !(before && alike(before, units))) fresh.add(id);
     }
     return fresh;
   }
@@ -60,7 +60,7 @@ export class ScheduleMemo {
     cluster: Cluster,
     options: ScheduleOptions,
     plan: Plan,
-    seats: ReadonlyMap<MachineId, Seating>,
+    seats: ReadonlyMap<MachineId, MachineUnits>,
     refused: Iterable<Unit>,
   ): void {
     this.#latest = { cluster, options, plan };
@@ -73,7 +73,7 @@ export class ScheduleMemo {
 }
 
 /** Whether two seatings of a machine hold the same units, in whatever order. */
-function alike(a: Seating, b: Seating): boolean {
+function alike(a: MachineUnits, b: MachineUnits): boolean {
   if (a.host !== b.host || a.residents.length !== b.residents.length) return false;
   const units = new Set(a.residents);
   return b.residents.every((unit) => units.has(unit));

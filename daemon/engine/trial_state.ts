@@ -7,7 +7,7 @@
 import type { MachineId, Unit, UnitName } from "../../registry/model.ts";
 import { globalsAmong } from "../policy/globals.ts";
 import { hasMetadata, isAllowed, placement, type Verdict } from "../policy/feasibility.ts";
-import { type Seating, seatingOf } from "./machine_units.ts";
+import { type MachineUnits, machineUnits } from "./machine_units.ts";
 
 /** Machines by load: fewest units first, then by machine ID. Changing one machine's load costs O(log n) comparisons. */
 class LoadOrder {
@@ -47,8 +47,8 @@ class LoadOrder {
 }
 
 /** What the engine may move around: machines, the jobs on them, and the globals that follow from both. */
-export class Board {
-  readonly #seats: Map<MachineId, Seating>;
+export class TrialState {
+  readonly #machines: Map<MachineId, MachineUnits>;
   readonly #globals: readonly Unit[];
   readonly #globalNames: ReadonlySet<UnitName>;
   readonly #targetOf: (job: UnitName) => MachineId | undefined;
@@ -63,30 +63,30 @@ export class Board {
    * before; it may be there no longer.
    */
   constructor(
-    seats: Map<MachineId, Seating>,
+    machines: Map<MachineId, MachineUnits>,
     globals: readonly Unit[],
     targetOf: (job: UnitName) => MachineId | undefined,
   ) {
-    this.#seats = seats;
+    this.#machines = machines;
     this.#globals = globals;
     this.#globalNames = new Set(globals.map((unit) => unit.name));
     this.#targetOf = targetOf;
   }
 
   /** Who is on which machine now. */
-  get seats(): ReadonlyMap<MachineId, Seating> {
-    return this.#seats;
+  get machines(): ReadonlyMap<MachineId, MachineUnits> {
+    return this.#machines;
   }
 
-  seating(id: MachineId): Seating {
-    return this.#seats.get(id)!;
+  units(id: MachineId): MachineUnits {
+    return this.#machines.get(id)!;
   }
 
   /** The machine that a job is on. */
   homeOf(job: UnitName): MachineId | undefined {
     const id = this.#placed.get(job) ?? this.#targetOf(job);
     if (id === undefined) return undefined;
-    return this.#seats.get(id)?.jobs.some((unit) => unit.name === job) ? id : undefined;
+    return this.#machines.get(id)?.jobs.some((unit) => unit.name === job) ? id : undefined;
   }
 
   isGlobal(name: UnitName): boolean {
@@ -95,8 +95,8 @@ export class Board {
 
   /** The machines that a MachineID option means. */
   named(machineId: string): readonly MachineId[] {
-    if (this.#seats.has(machineId)) return [machineId];
-    this.#byShortId ??= Map.groupBy(this.#seats.keys(), (id) => id.slice(0, 8));
+    if (this.#machines.has(machineId)) return [machineId];
+    this.#byShortId ??= Map.groupBy(this.#machines.keys(), (id) => id.slice(0, 8));
     return this.#byShortId.get(machineId) ?? [];
   }
 
@@ -105,7 +105,7 @@ export class Board {
     const key = JSON.stringify([...wanted]);
     let found = this.#byMetadata.get(key);
     if (!found) {
-      found = new Set([...this.#seats].filter(([_, { host }]) => hasMetadata(host, wanted)).map(([id]) => id));
+      found = new Set([...this.#machines].filter(([_, { host }]) => hasMetadata(host, wanted)).map(([id]) => id));
       this.#byMetadata.set(key, found);
     }
     return found;
@@ -113,7 +113,7 @@ export class Board {
 
   /** Number of units on a machine, globals included. */
   load(id: MachineId): number {
-    return this.seating(id).residents.length;
+    return this.units(id).residents.length;
   }
 
   /** Machine IDs, least loaded first; only those `among`, if given. */
@@ -121,12 +121,12 @@ export class Board {
     const order = this.#loadOrder();
     if (!among) return order.ids();
     if (among.size > 100) return order.ids().filter((id) => among.has(id));
-    return [...among].filter((id) => this.#seats.has(id)).sort((a, b) => order.compare(a, b));
+    return [...among].filter((id) => this.#machines.has(id)).sort((a, b) => order.compare(a, b));
   }
 
   #loadOrder(): LoadOrder {
     return this.#load ??= new LoadOrder(
-      [...this.#seats].map(([id, { residents }]) => [id, residents.length] as const),
+      [...this.#machines].map(([id, { residents }]) => [id, residents.length] as const),
     );
   }
 
@@ -135,34 +135,34 @@ export class Board {
    * before, it is none where it was placed already.
    */
   allows(unit: Unit, id: MachineId, peers?: ReadonlySet<UnitName>, newcomer = false): boolean {
-    const { host, residents } = this.seating(id);
+    const { host, residents } = this.units(id);
     const standing = !newcomer && this.#targetOf(unit.name) === id ? "resident" : "newcomer";
     return isAllowed(unit, host, residents, standing, peers);
   }
 
   /** Whether a unit may come to a machine, with every reason why not. */
   verdict(unit: Unit, id: MachineId): Verdict {
-    const { host, residents } = this.seating(id);
+    const { host, residents } = this.units(id);
     return placement(unit, host, residents);
   }
 
   /** Puts a unit on a machine that allows it: the globals there stay. */
   place(unit: Unit, id: MachineId): void {
-    const { host, jobs, globals } = this.seating(id);
+    const { host, jobs, globals } = this.units(id);
     this.#placed.set(unit.name, id);
-    this.restore(seatingOf(host, [...jobs, unit], globals));
+    this.restore(machineUnits(host, [...jobs, unit], globals));
   }
 
   /** Takes units off a machine: globals may come for them. */
   remove(units: readonly Unit[], id: MachineId): void {
-    const { host, jobs } = this.seating(id);
+    const { host, jobs } = this.units(id);
     const left = jobs.filter((unit) => !units.includes(unit));
-    this.restore(seatingOf(host, left, globalsAmong(host, left, this.#globals)));
+    this.restore(machineUnits(host, left, globalsAmong(host, left, this.#globals)));
   }
 
   /** Makes a machine be as it was, or as it shall be. */
-  restore(seating: Seating): void {
-    this.#seats.set(seating.host.id, seating);
-    this.#load?.set(seating.host.id, seating.residents.length);
+  restore(units: MachineUnits): void {
+    this.#machines.set(units.host.id, units);
+    this.#load?.set(units.host.id, units.residents.length);
   }
 }

@@ -6,7 +6,7 @@
  */
 
 import type { Clock } from "../../runtime/clock.ts";
-import type { Doubts } from "../../registry/writes/fence.ts";
+import type { UnsettledWrites } from "../../registry/writes/fence.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import type { Registry } from "../../registry/mod.ts";
 import type { Store } from "../../registry/store/port.ts";
@@ -17,7 +17,7 @@ import { type EffectiveConfig, renewal } from "../config/diff.ts";
 import { closeAll, within } from "./shutdown.ts";
 
 /** What one configuration gives rise to. */
-export interface Regime<Api> extends EffectiveConfig {
+export interface Generation<Api> extends EffectiveConfig {
   readonly store: Store;
   readonly registry: Registry;
   readonly api: Api;
@@ -31,10 +31,10 @@ export interface DaemonPorts<Api> {
   readonly configure: () => Promise<EffectiveConfig>;
   readonly openStore: (effective: EffectiveConfig) => Promise<Store>;
   /** `doubts` are the same for all of them: what one leaves in doubt, the next must settle before it writes. */
-  readonly openRegistry: (config: Config, store: Store, doubts: Doubts) => Registry;
-  readonly openApi: (parts: Omit<Regime<Api>, "api" | "store">) => Api;
+  readonly openRegistry: (config: Config, store: Store, unsettledWrites: UnsettledWrites) => Registry;
+  readonly openApi: (parts: Omit<Generation<Api>, "api" | "store">) => Api;
   /** Lives until `signal` aborts, telling its status. */
-  readonly live: (regime: Regime<Api>, status: (status: Status) => void, signal: AbortSignal) => Promise<void>;
+  readonly live: (generation: Generation<Api>, status: (status: Status) => void, signal: AbortSignal) => Promise<void>;
   /** Makes the rest of the process go by a configuration, before anything lives by it. Throws when that cannot be. */
   readonly putInForce: (config: Config) => Promise<void>;
   /**
@@ -56,8 +56,8 @@ const ending_ms = 1_000;
 /** One daemon. {@link start} comes first, {@link end} last. */
 export class Daemon<Api> {
   readonly #ports: DaemonPorts<Api>;
-  #regime: Regime<Api> | undefined;
-  #life: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
+  #generation: Generation<Api> | undefined;
+  #session: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
   #status: Status = { ready: false, reason: "fleetd is starting", starting: true };
   readonly #started = Promise.withResolvers<void>();
   /** Why the configuration as it now is was refused; undefined if it is in force. */
@@ -65,7 +65,7 @@ export class Daemon<Api> {
   #ending = false;
   #reloading: Promise<void> | undefined;
   #reloadAgain = false;
-  readonly #doubts: Doubts = new Map();
+  readonly #unsettledWrites: UnsettledWrites = new Map();
   readonly #retiring = new Map<Registry, Promise<void>>();
   readonly #hurry = new AbortController();
 
@@ -74,9 +74,9 @@ export class Daemon<Api> {
   }
 
   /** What is in force. Throws before {@link start} has succeeded. */
-  get regime(): Regime<Api> {
-    if (!this.#regime) throw new Error("fleetd has not opened its store yet");
-    return this.#regime;
+  get generation(): Generation<Api> {
+    if (!this.#generation) throw new Error("fleetd has not opened its store yet");
+    return this.#generation;
   }
 
   get status(): Status {
@@ -90,12 +90,12 @@ export class Daemon<Api> {
 
   /** Opens everything that `config` names; {@link live} is to follow once the API is served. */
   async start(effective: EffectiveConfig): Promise<void> {
-    this.#regime = await this.#open(effective, undefined, { store: true, registry: true });
+    this.#generation = await this.#open(effective, undefined, { store: true, registry: true });
   }
 
   /** Begins to live. */
   live(): void {
-    this.#begin(this.regime);
+    this.#begin(this.generation);
   }
 
   /**
@@ -118,9 +118,9 @@ export class Daemon<Api> {
     const reloading = this.#reloading;
     if (reloading) await within(retirement_ms, clock, () => reloading);
     const halt = async () => {
-      this.#life?.stop.abort();
+      this.#session?.stop.abort();
       // Whatever still waits for a store that is away need not be waited for.
-      await within(ending_ms, clock, () => this.#life?.ended ?? Promise.resolve()).catch((error) =>
+      await within(ending_ms, clock, () => this.#session?.ended ?? Promise.resolve()).catch((error) =>
         log("error", `the daemon's work failed while it was ending: ${messageOf(error)}`)
       );
     };
@@ -136,7 +136,7 @@ export class Daemon<Api> {
     this.#hurry.abort();
     await within(ending_ms, clock, async () => {
       await Promise.all(this.#retiring.values());
-      if (this.#regime) await this.#discard(this.#regime, { store: true, registry: true });
+      if (this.#generation) await this.#discard(this.#generation, { store: true, registry: true });
     });
   }
 
@@ -154,7 +154,7 @@ export class Daemon<Api> {
     const started_ms = clock.monotonic_ms();
     try {
       const next = await configure();
-      const what = renewal(this.regime, next);
+      const what = renewal(this.generation, next);
       if ("refusal" in what) throw new Error(what.refusal);
       await this.#renew(next, what);
       this.#refusal = undefined;
@@ -168,36 +168,36 @@ export class Daemon<Api> {
   }
 
   async #renew(next: EffectiveConfig, what: Exclude<ReturnType<typeof renewal>, { refusal: string }>): Promise<void> {
-    const old = this.regime;
-    const regime = await this.#open(next, old, what);
+    const old = this.generation;
+    const generation = await this.#open(next, old, what);
     let inForce = false;
     try {
       if (this.#ending) return;
       await this.#ports.putInForce(next.config);
       if (what.membership) {
-        this.#life?.stop.abort();
-        await this.#life?.ended;
+        this.#session?.stop.abort();
+        await this.#session?.ended;
         // The API stays with the old registry until the new life knows how it stands.
-        await this.#begin(regime);
+        await this.#begin(generation);
       }
-      this.#regime = regime;
+      this.#generation = generation;
       inForce = true;
     } finally {
-      if (!inForce) await this.#discard(regime, what);
+      if (!inForce) await this.#discard(generation, what);
     }
     if (what.registry) this.#retire(old, what.store);
   }
 
   async #open(
     { config, etcdTls }: EffectiveConfig,
-    old: Regime<Api> | undefined,
+    old: Generation<Api> | undefined,
     what: { readonly store: boolean; readonly registry: boolean; readonly api?: boolean },
-  ): Promise<Regime<Api>> {
+  ): Promise<Generation<Api>> {
     const { openStore, openRegistry, openApi } = this.#ports;
     const store = old && !what.store ? old.store : await openStore({ config, ...(etcdTls && { etcdTls }) });
     let registry = old?.registry;
     try {
-      if (!registry || what.registry) registry = openRegistry(config, store, this.#doubts);
+      if (!registry || what.registry) registry = openRegistry(config, store, this.#unsettledWrites);
       const retired = old && !what.registry ? old.retired : new AbortController();
       const api = old && !what.api ? old.api : openApi({ config, registry, retired });
       return { config, ...(etcdTls && { etcdTls }), store, registry, retired, api };
@@ -220,7 +220,7 @@ export class Daemon<Api> {
   }
 
   /** Resolves when the new life has first told its status, or has ended. */
-  #begin(regime: Regime<Api>): Promise<void> {
+  #begin(generation: Generation<Api>): Promise<void> {
     const stop = new AbortController();
     const told = Promise.withResolvers<void>();
     const status = (next: Status) => {
@@ -230,13 +230,13 @@ export class Daemon<Api> {
       this.#ports.tell(`STATUS=${statusText(next, this.#refusal)}`);
       told.resolve();
     };
-    const ended = this.#ports.live(regime, status, stop.signal).finally(told.resolve);
-    this.#life = { stop, ended };
+    const ended = this.#ports.live(generation, status, stop.signal).finally(told.resolve);
+    this.#session = { stop, ended };
     return told.promise;
   }
 
   /** Closes a registry when its last answers should have been given, and its store if nobody else has it. */
-  #retire({ registry, store, retired }: Regime<Api>, withStore: boolean): void {
+  #retire({ registry, store, retired }: Generation<Api>, withStore: boolean): void {
     const closed = (async () => {
       retired.abort();
       await this.#ports.clock.sleep(retirement_ms, this.#hurry.signal);

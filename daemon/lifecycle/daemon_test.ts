@@ -1,7 +1,7 @@
 /** The daemon over reloads: what lives on, what begins anew, and what a bad configuration does, which is nothing. */
 
 import assert from "node:assert/strict";
-import type { Doubts } from "../../registry/writes/fence.ts";
+import type { UnsettledWrites } from "../../registry/writes/fence.ts";
 import type { Registry } from "../../registry/mod.ts";
 import type { Store } from "../../registry/store/port.ts";
 import { systemClock } from "../host/system_clock.ts";
@@ -14,7 +14,7 @@ const conf = (text: string) => parseConfig({ file: { path: "/f", text }, env: {}
 /** Parts that say in `told` what happens to them. */
 class Stage {
   readonly told: string[] = [];
-  readonly doubts: Doubts[] = [];
+  readonly doubts: UnsettledWrites[] = [];
   text = "";
   broken: string | undefined;
   /** What fails, if anything. */
@@ -122,7 +122,7 @@ for (const { name, text, want, api = "api with pages of 100" } of cases) {
     // What is replaced is closed a little later.
     for (let waits = 0; stage.told.length < want.length && waits < 100; waits++) await systemClock.sleep(20);
     assert.deepEqual(stage.told, want);
-    assert.equal(stage.daemon.regime.api, api);
+    assert.equal(stage.daemon.generation.api, api);
     await stage.daemon.end(() => Promise.resolve());
     await stage.daemon.close();
   });
@@ -131,9 +131,9 @@ for (const { name, text, want, api = "api with pages of 100" } of cases) {
 Deno.test("a bad configuration changes nothing", async () => {
   const stage = await new Stage().started();
   stage.broken = "/f:1: option agent_ttl";
-  const before = stage.daemon.regime;
+  const before = stage.daemon.generation;
   await stage.daemon.reload();
-  assert.equal(stage.daemon.regime, before);
+  assert.equal(stage.daemon.generation, before);
   assert.deepEqual(stage.told, [
     "RELOADING=1",
     "error: configuration not reloaded, the old one stays in force: /f:1: option agent_ttl",
@@ -168,18 +168,18 @@ Deno.test("after a start that failed, closing tells of nothing else", async () =
     await assert.rejects(stage.started(), new RegExp(`^Error: no ${fails}$`));
     await stage.daemon.close();
     assert.deepEqual(stage.told, opened);
-    assert.throws(() => stage.daemon.regime, /has not opened its store/);
+    assert.throws(() => stage.daemon.generation, /has not opened its store/);
   }
 });
 
 Deno.test("a store that a refused reload has opened is closed again", async () => {
   for (const [fails, why] of [["registry", "no registry"], ["putInForce", "no such certificate"]] as const) {
     const stage = await new Stage().started();
-    const before = stage.daemon.regime;
+    const before = stage.daemon.generation;
     stage.text = "etcd_servers=http://b:1";
     stage.fails = fails;
     await stage.daemon.reload();
-    assert.equal(stage.daemon.regime, before);
+    assert.equal(stage.daemon.generation, before);
     const registry = fails === "registry" ? [] : ["registry 4 opened", "registry 4 closed"];
     assert.deepEqual(stage.told, [
       ...["RELOADING=1", "store 3 opened", ...registry, "store 3 closed"],

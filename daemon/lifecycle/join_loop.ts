@@ -17,7 +17,7 @@ import {
   StoreUnavailableError,
   WrongStoreError,
 } from "../../registry/mod.ts";
-import type { Bell } from "../reconcile.ts";
+import type { Wakeup } from "../reconcile.ts";
 
 /** Whether the daemon is part of the cluster; where it is not, why. */
 export interface Status {
@@ -30,7 +30,7 @@ export interface Status {
 }
 
 /** Where a daemon keeps what must survive its own restart. */
-export interface LifeMemory {
+export interface JoinMemory {
   lease(): Promise<string | undefined>;
   saveLease(lease: string | undefined): Promise<void>;
   store(): Promise<StoreMemory | undefined>;
@@ -38,9 +38,9 @@ export interface LifeMemory {
 }
 
 /** What a life consists of. */
-export interface LifeOptions {
+export interface JoinLoopOptions {
   readonly registry: Registry;
-  readonly memory: LifeMemory;
+  readonly memory: JoinMemory;
   readonly clock: Clock;
   readonly log: Log;
   /** Says who this machine is; rejects while that cannot be known. */
@@ -48,7 +48,7 @@ export interface LifeOptions {
   /** What a member of the cluster does, until `signal` aborts. Throws WrongStoreError. */
   readonly work: (member: Member, signal: AbortSignal) => Promise<void>;
   /** Rung to try again at once. */
-  readonly bell: Bell;
+  readonly wakeup: Wakeup;
   /** Told whenever the status changes. */
   readonly status: (status: Status) => void;
 }
@@ -67,7 +67,7 @@ export interface Member {
 const retry = { first_ms: 250, away_ms: 2_000, wrong_ms: 5_000 } as const;
 
 /** Lives until `signal` aborts. */
-export async function live(options: LifeOptions, signal: AbortSignal): Promise<void> {
+export async function live(options: JoinLoopOptions, signal: AbortSignal): Promise<void> {
   const { clock, log, status } = options;
   let said = "";
   let failures = 0;
@@ -82,12 +82,12 @@ export async function live(options: LifeOptions, signal: AbortSignal): Promise<v
       await options.work(member, signal).finally(member.remember);
     } catch (error) {
       if (signal.aborted) break;
-      if (error instanceof WrongStoreError) await keepDoubt(options, error);
+      if (error instanceof WrongStoreError) await rememberMismatch(options, error);
       const reason = messageOf(error);
       status({ ready: false, reason, ...(error instanceof WrongStoreError && { wrongStore: error }) });
       if (causeOf(reason) !== said) log(severity(error), advice(error, reason));
       said = causeOf(reason);
-      await options.bell.wait(delay_ms(error, failures++), clock, signal);
+      await options.wakeup.wait(delay_ms(error, failures++), clock, signal);
     } finally {
       chapter.abort();
     }
@@ -95,7 +95,7 @@ export async function live(options: LifeOptions, signal: AbortSignal): Promise<v
 }
 
 /** What was known of the store is remembered to its last revision, or a restart would find nothing wrong any more. */
-async function keepDoubt({ memory, log }: LifeOptions, { expected }: WrongStoreError): Promise<void> {
+async function rememberMismatch({ memory, log }: JoinLoopOptions, { expected }: WrongStoreError): Promise<void> {
   try {
     const known = await memory.store();
     // Without a memory, somebody has just accepted the store.
@@ -105,7 +105,7 @@ async function keepDoubt({ memory, log }: LifeOptions, { expected }: WrongStoreE
   }
 }
 
-async function join(options: LifeOptions, signal: AbortSignal): Promise<Member> {
+async function join(options: JoinLoopOptions, signal: AbortSignal): Promise<Member> {
   const { registry, memory, log } = options;
   const machine = await options.identify();
   let store = await registry.open(await memory.store());

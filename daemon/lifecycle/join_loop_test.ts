@@ -3,7 +3,7 @@ import type { MachineRecord } from "../../registry/model.ts";
 import type { Membership, Registry, StoreMemory } from "../../registry/mod.ts";
 import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { live } from "./join_loop.ts";
-import { Bell } from "../reconcile.ts";
+import { Wakeup } from "../reconcile.ts";
 
 Deno.test("who leaves forgets its lease first, and never remembers it again", async () => {
   const told: string[] = [];
@@ -39,7 +39,7 @@ Deno.test("who leaves forgets its lease first, and never remembers it again", as
       await member.leave();
       stop.abort();
     },
-    bell: new Bell(),
+    wakeup: new Wakeup(),
     status: () => {},
   }, stop.signal);
   assert.deepEqual(told, ["lease 7", "lease undefined", "left", "lease undefined"]);
@@ -87,7 +87,7 @@ Deno.test("a memory that cannot be written is logged once, and the lease is save
       member.remember();
       stop.abort();
     },
-    bell: new Bell(),
+    wakeup: new Wakeup(),
     status: () => {},
   }, stop.signal);
   assert.equal(lines.length, 1, lines.join("\n"));

@@ -22,15 +22,15 @@ export interface Start {
 }
 
 /** What the command line asks for, read. Throws when it cannot be. */
-export async function startOf(wish: Extract<Arguments, { kind: "run" | "dev" }>): Promise<Start> {
-  if (wish.kind === "run") {
-    const configure = () => readConfiguration(wish.config);
-    return { configuration: await configure(), configure, listen: wish.listen };
+export async function startOf(command: Extract<Arguments, { kind: "run" | "dev" }>): Promise<Start> {
+  if (command.kind === "run") {
+    const configure = () => readConfiguration(command.config);
+    return { configuration: await configure(), configure, listen: command.listen };
   }
   const { devSetting } = await import("../config/dev.ts");
-  const { listen, ...setting } = await devSetting(wish.config);
-  const configure = async () => (await devSetting(wish.config)).configuration;
-  return { ...setting, configure, listen: [...listen, ...wish.listen] };
+  const { listen, ...setting } = await devSetting(command.config);
+  const configure = async () => (await devSetting(command.config)).configuration;
+  return { ...setting, configure, listen: [...listen, ...command.listen] };
 }
 
 /** What to do about something that the flags of this build forbid; "" for any other error. */
@@ -44,15 +44,15 @@ export function permissionHint(error: unknown): string {
 }
 
 /** Logs which file the configuration is from, and what is doubtful in it. */
-export function sayWhere(configuration: Configuration, log: Log): void {
+export function logConfigPath(configuration: Configuration, log: Log): void {
   const { path } = configuration;
   if (path === undefined) log("info", "No provided or default config file found - proceeding without");
   else log("info", `Using ${path === defaultConfigPath ? "default config" : "config"} file ${path}`);
-  sayDoubts(configuration, log);
+  logWarnings(configuration, log);
 }
 
 /** Logs the warnings about a configuration, and what will not work with it. */
-export function sayDoubts({ warnings, faults }: Configuration, log: Log): void {
+export function logWarnings({ warnings, faults }: Configuration, log: Log): void {
   for (const warning of warnings) log("warn", warning);
   for (const fault of faults) log("error", fault);
 }

@@ -10,17 +10,17 @@ import type { Log } from "../../runtime/log.ts";
 const priorities = { debug: 7, info: 6, warn: 4, error: 3 } as const;
 
 /** How lines are written; asked anew for each, so that it can change while the daemon runs. */
-export interface LogManner {
+export interface LogSettings {
   /** More than 0 lets `debug` through. */
   readonly verbosity: number;
   readonly logFormat: "text" | "json";
 }
 
 /** Opens the log. `journal`: stderr is connected to journald, which knows the time. */
-export function openLog(options: { readonly manner: () => LogManner; readonly journal: boolean }): Log {
+export function openLog(options: { readonly logSettings: () => LogSettings; readonly journal: boolean }): Log {
   const encoder = new TextEncoder();
   return (level, message, fields = {}) => {
-    const { verbosity, logFormat } = options.manner();
+    const { verbosity, logFormat } = options.logSettings();
     if (level === "debug" && verbosity <= 0) return;
     const known = Object.entries(fields).filter(([, value]) => value !== undefined);
     const start = options.journal ? `<${priorities[level]}>` : logFormat === "json" ? "" : `${level.toUpperCase()} `;

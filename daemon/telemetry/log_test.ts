@@ -9,9 +9,9 @@ async function logged(options: string, calls: string): Promise<string[]> {
   return new TextDecoder().decode(stderr).trimEnd().split("\n");
 }
 
-const text = `{ manner: () => ({ verbosity: 0, logFormat: "text" }), journal: false }`;
-const json = `{ manner: () => ({ verbosity: 1, logFormat: "json" }), journal: false }`;
-const journal = `{ manner: () => ({ verbosity: 0, logFormat: "text" }), journal: true }`;
+const text = `{ logSettings: () => ({ verbosity: 0, logFormat: "text" }), journal: false }`;
+const json = `{ logSettings: () => ({ verbosity: 1, logFormat: "json" }), journal: false }`;
+const journal = `{ logSettings: () => ({ verbosity: 0, logFormat: "text" }), journal: true }`;
 
 Deno.test("a log line is one line, with its fields, and debug only when asked for", async () => {
   const calls = `log("debug", "no"); logOf("agent", log)("warn", "two\\nlines", { unit: "a b", gone: undefined });`;

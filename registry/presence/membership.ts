@@ -16,7 +16,7 @@ import type { MachineRecord, Revision, UnitName, UnitState } from "../model.ts";
 import { watchOwnKeys } from "./own_keys.ts";
 import type { StoreSession } from "../writes/session.ts";
 import { type KeyValue, maxTransactionOps, type Op } from "../store/port.ts";
-import { Turnstile } from "../../runtime/notifier.ts";
+import { Notifier } from "../../runtime/notifier.ts";
 
 export interface JoinOptions {
   readonly session: StoreSession;
@@ -67,7 +67,7 @@ interface Waiter {
 class Member implements Membership {
   readonly #options: JoinOptions;
   readonly #stop = new AbortController();
-  readonly #turnstile = new Turnstile();
+  readonly #notifier = new Notifier();
   readonly #worker: Promise<void>;
   #machine: MachineRecord;
   /** Wanted states by unit; undefined until the store or {@link publish} has told them. */
@@ -102,8 +102,8 @@ class Member implements Membership {
     const waiting = this.#publication;
     // A store that is away for hours must not gather a waiter for each change.
     if (waiting && this.#waiters.includes(waiting)) {
-      this.#turnstile.turn();
-      waiting.turn = this.#turnstile.count;
+      this.#notifier.notify();
+      waiting.turn = this.#notifier.count;
       return waiting.promise;
     }
     const promise = this.settled();
@@ -159,7 +159,7 @@ class Member implements Membership {
         lost: (keys) => {
           this.#lost = keys;
           this.#held = undefined;
-          this.#turnstile.turn();
+          this.#notifier.notify();
         },
       },
       this.#options,
@@ -171,8 +171,8 @@ class Member implements Membership {
   settled(): Promise<void> {
     if (this.#stop.signal.aborted) return Promise.reject(this.#stop.signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#turnstile.turn();
-    this.#waiters = [...this.#waiters, { turn: this.#turnstile.count, promise, resolve, reject }];
+    this.#notifier.notify();
+    this.#waiters = [...this.#waiters, { turn: this.#notifier.count, promise, resolve, reject }];
     return promise;
   }
 
@@ -185,9 +185,9 @@ class Member implements Membership {
     const { clock } = this.#options;
     const signal = this.#stop.signal;
     for (let done = 0; !signal.aborted;) {
-      const asked = this.#turnstile.count;
+      const asked = this.#notifier.count;
       if (done === asked) {
-        await this.#turnstile.past(done, signal);
+        await this.#notifier.waitPast(done, signal);
         continue;
       }
       try {
@@ -271,7 +271,7 @@ class Member implements Membership {
     this.#wanted ??= new Map(ours ? states.map((state) => [state.key.slice(prefix), state.value]) : []);
     this.#lease = await this.#liveLease();
     const text = (each: KeyValue) => each.lease === this.#lease ? each.value : undefined;
-    this.#tellLost([...records ?? [], ...states]);
+    this.#logLost([...records ?? [], ...states]);
     return {
       revision: kv?.modRevision ?? 0,
       record: kv && text(kv),
@@ -280,7 +280,7 @@ class Member implements Membership {
   }
 
   /** A key that this process deleted or wrote itself meanwhile was not lost. */
-  #tellLost(found: readonly KeyValue[]): void {
+  #logLost(found: readonly KeyValue[]): void {
     const own = new Set(found.filter((kv) => kv.lease === this.#lease).map((kv) => kv.key));
     const lost = this.#lost.filter((key) => !own.has(key));
     this.#lost = [];
@@ -323,7 +323,7 @@ class Member implements Membership {
         if (left_s > 0 || lease !== this.#lease) continue;
         log("warn", "this machine's lease was lost, taking a new one", { machine: this.#machine.id });
         this.#held = undefined;
-        this.#turnstile.turn();
+        this.#notifier.notify();
       } catch (error) {
         if (!failing) {
           log("warn", "this machine's lease could not be renewed, trying again", { error: messageOf(error) });

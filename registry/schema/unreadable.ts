@@ -41,24 +41,24 @@ export function readTarget(name: UnitName, kv: KeyValue): Target {
 }
 
 /** What a machine was told of a unit last, as its orders or its own words have it. */
-export type Told = Pick<Assignment, "hash" | "desiredState" | "restart">;
+export type LastKnown = Pick<Assignment, "hash" | "desiredState" | "restart">;
 
 /** `text` is the file that was told of. */
 export function unreadableUnit(
   name: UnitName,
   isGlobal: boolean,
   { revision, why }: Unreadable,
-  told?: Told,
+  lastKnown?: LastKnown,
   text?: string,
 ): Unit {
   const fleetOptions = text === undefined ? [] : fleetOptionsOf(text);
   return {
     name,
-    hash: told?.hash ?? "",
+    hash: lastKnown?.hash ?? "",
     fleetOptions,
     requirements: { ...parseRequirements(name, fleetOptions), global: isGlobal },
-    desiredState: told?.desiredState ?? "inactive",
-    restart: told?.restart ?? 0,
+    desiredState: lastKnown?.desiredState ?? "inactive",
+    restart: lastKnown?.restart ?? 0,
     launchedAt: 0,
     revision,
     unreadable: why,

@@ -24,7 +24,7 @@ import {
   type WatchEvent,
   WatchLostError,
 } from "./port.ts";
-import { Turnstile } from "../../runtime/notifier.ts";
+import { Notifier } from "../../runtime/notifier.ts";
 
 export interface SqliteOptions {
   /** A file, which is created, in a directory that exists; or `:memory:`. */
@@ -96,7 +96,7 @@ interface Row {
 class SqliteStore implements Store {
   readonly #statements: Statements;
   readonly #history: History;
-  readonly #changed = new Turnstile();
+  readonly #changed = new Notifier();
   readonly #expiries = new Map<string, ReturnType<typeof setTimeout>>();
   #closed = false;
 
@@ -135,7 +135,7 @@ class SqliteStore implements Store {
       if (this.#closed) throw new WatchLostError(`the store ${this.endpoints} was closed`);
       const batch = this.#history.next(seen);
       if (batch === undefined) {
-        await this.#changed.past(turn, signal);
+        await this.#changed.waitPast(turn, signal);
         continue;
       }
       seen = batch.revision;
@@ -175,7 +175,7 @@ class SqliteStore implements Store {
     if (this.#closed) return;
     this.#closed = true;
     for (const timer of this.#expiries.values()) clearTimeout(timer);
-    this.#changed.turn();
+    this.#changed.notify();
     this.database.close();
   }
 
@@ -205,7 +205,7 @@ class SqliteStore implements Store {
     }
     if (events.length === 0) return;
     this.#history.push(events);
-    this.#changed.turn();
+    this.#changed.notify();
   }
 
   #apply(op: Op, revision: Revision): WatchEvent[] {

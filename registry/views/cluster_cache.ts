@@ -11,17 +11,17 @@ import { writtenKey } from "../schema/keys.ts";
 import type { Log } from "../../runtime/log.ts";
 import { StoreUnavailableError, type UnitRecord } from "../mod.ts";
 import type { Cluster, Revision, UnitName } from "../model.ts";
-import { Pace } from "./rate_limiter.ts";
+import { RateLimiter } from "./rate_limiter.ts";
 import type { StoreSession } from "../writes/session.ts";
-import { Turnstile } from "../../runtime/notifier.ts";
+import { Notifier } from "../../runtime/notifier.ts";
 
 /**
  * What follows one command comes at once; of many commands' consequences, whoever watches gets so many views, and none is
  * more than this old. Each view costs a look at everything.
  */
-const viewPace = { atOnce: 8, every_ms: 20 } as const;
+const viewRate = { atOnce: 8, every_ms: 20 } as const;
 
-export interface MirrorOptions {
+export interface ClusterCacheOptions {
   readonly session: StoreSession;
   readonly clock: Clock;
   readonly log: Log;
@@ -31,10 +31,10 @@ export interface MirrorOptions {
   readonly readTimeout_ms: number;
 }
 
-export class Mirror {
-  readonly #options: MirrorOptions;
+export class ClusterCache {
+  readonly #options: ClusterCacheOptions;
   readonly #view: ClusterView;
-  readonly #turnstile = new Turnstile();
+  readonly #notifier = new Notifier();
   #users = 0;
   #running: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
   #quiet: AbortController | undefined;
@@ -42,7 +42,7 @@ export class Mirror {
   #following = false;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(options: MirrorOptions) {
+  constructor(options: ClusterCacheOptions) {
     this.#options = options;
     this.#view = new ClusterView(options.log);
   }
@@ -55,17 +55,17 @@ export class Mirror {
   /** See {@link import("../mod.ts").Registry.watch}. */
   async *watch(signal: AbortSignal): AsyncIterable<Cluster> {
     this.#acquire();
-    const pace = new Pace(this.#options.clock, viewPace);
+    const limiter = new RateLimiter(this.#options.clock, viewRate);
     try {
       let last: Cluster | undefined;
       let revision: Revision | undefined;
       while (!signal.aborted) {
-        const seen = this.#turnstile.count;
+        const seen = this.#notifier.count;
         // A view is made when it is due, so that what comes until then goes into it.
-        if (this.#following && this.#view.revision !== revision) await pace.turn(signal);
+        if (this.#following && this.#view.revision !== revision) await limiter.acquire(signal);
         if (signal.aborted) return;
         const cluster = this.#look();
-        if (cluster === undefined || cluster === last) await this.#turnstile.past(seen, signal);
+        if (cluster === undefined || cluster === last) await this.#notifier.waitPast(seen, signal);
         else {
           last = cluster;
           revision = cluster.revision;
@@ -111,7 +111,7 @@ export class Mirror {
 
   async #reach(revision: Revision, late: AbortSignal): Promise<Cluster> {
     for (;;) {
-      const seen = this.#turnstile.count;
+      const seen = this.#notifier.count;
       const cluster = this.#look();
       if (cluster && cluster.revision >= revision) return cluster;
       if (late.aborted) {
@@ -119,7 +119,7 @@ export class Mirror {
           `the store at ${this.#options.session.endpoints} did not deliver revision ${revision} in time`,
         );
       }
-      await this.#turnstile.past(seen, late);
+      await this.#notifier.waitPast(seen, late);
     }
   }
 
@@ -166,12 +166,12 @@ export class Mirror {
         fresh: (kvs, revision) => {
           this.#view.reset(kvs, revision);
           this.#following = true;
-          this.#turnstile.turn();
+          this.#notifier.notify();
         },
         batch: (batch) => {
           this.#view.apply(batch);
           session.check(this.#view.id, batch.revision);
-          this.#turnstile.turn();
+          this.#notifier.notify();
         },
         lost: () => this.#following = false,
       }, signal);
@@ -180,7 +180,7 @@ export class Mirror {
       if (signal.aborted) return;
       this.#failure = { error };
       this.#running = undefined;
-      this.#turnstile.turn();
+      this.#notifier.notify();
     }
   }
 }

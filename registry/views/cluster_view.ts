@@ -32,7 +32,7 @@ import {
 import type { UnitRecord } from "../mod.ts";
 import type { KeyValue, WatchBatch } from "../store/port.ts";
 import {
-  type Told,
+  type LastKnown,
   type Unreadable,
   unreadableAssignment,
   unreadableMachine,
@@ -110,9 +110,9 @@ export class ClusterView {
     this.#id = "";
     this.#leader = undefined;
     this.#epoch++;
-    const told = this.#unreadable;
+    const lastKnown = this.#unreadable;
     this.#unreadable = new Map();
-    for (const kv of kvs) this.#put(kv, told);
+    for (const kv of kvs) this.#put(kv, lastKnown);
     this.#standInFor([...this.#unreadable.keys()]);
     this.#revision = revision;
     this.#made = undefined;
@@ -149,7 +149,7 @@ export class ClusterView {
   }
 
   /** `told`: what the log has been told of already. */
-  #put(kv: KeyValue, told: ReadonlyMap<string, Unreadable> = this.#unreadable): void {
+  #put(kv: KeyValue, lastKnown: ReadonlyMap<string, Unreadable> = this.#unreadable): void {
     const key = parseKey(kv.key);
     if (key === undefined) {
       this.#foreign.found(kv.key);
@@ -160,7 +160,7 @@ export class ClusterView {
       this.#unreadable.delete(kv.key);
     } catch (error) {
       const why = messageOf(error);
-      if (told.get(kv.key)?.revision !== kv.modRevision) this.log("warn", unreadableMessage, { error: why });
+      if (lastKnown.get(kv.key)?.revision !== kv.modRevision) this.log("warn", unreadableMessage, { error: why });
       this.#unreadable.set(kv.key, { key, revision: kv.modRevision, why });
     }
   }
@@ -192,9 +192,9 @@ export class ClusterView {
         const other = this.#units.get(key.name);
         // Under the other prefix there is one that can be read.
         if (other && other.unreadable === undefined && other.requirements.global !== isGlobal) break;
-        const told = this.#toldOf(key.name, isGlobal);
-        const text = told && this.fileText(told.hash);
-        this.#units.set(key.name, unreadableUnit(key.name, isGlobal, unreadable, told, text));
+        const lastKnown = this.#lastKnownOf(key.name, isGlobal);
+        const text = lastKnown && this.fileText(lastKnown.hash);
+        this.#units.set(key.name, unreadableUnit(key.name, isGlobal, unreadable, lastKnown, text));
         break;
       }
       case "target": {
@@ -271,7 +271,7 @@ export class ClusterView {
   }
 
   /** What is known of a unit's record without the record. Of a global, one of its machines tells. */
-  #toldOf(name: UnitName, isGlobal: boolean): Told | undefined {
+  #lastKnownOf(name: UnitName, isGlobal: boolean): LastKnown | undefined {
     if (!isGlobal) return this.#assignments.get(name);
     const states = [...this.#states.get(name)?.values() ?? []].sort((a, b) => a.machine < b.machine ? -1 : 1);
     return states[0] && { ...states[0], desiredState: states[0].commanded };

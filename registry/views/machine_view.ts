@@ -57,9 +57,9 @@ export class MachineViewBuilder {
     this.#metadata = {};
     this.#withdrawn.clear();
     this.#epoch++;
-    const told = this.#unreadable;
+    const lastKnown = this.#unreadable;
     this.#unreadable = new Map();
-    for (const kv of kvs) this.#put(kv, told);
+    for (const kv of kvs) this.#put(kv, lastKnown);
     this.#revision = revision;
   }
 
@@ -93,7 +93,7 @@ export class MachineViewBuilder {
   }
 
   /** `told`: what the log has been told of already. */
-  #put(kv: KeyValue, told = this.#unreadable): void {
+  #put(kv: KeyValue, lastKnown = this.#unreadable): void {
     const key = parseKey(kv.key);
     try {
       if (key?.kind === "assign") {
@@ -104,7 +104,7 @@ export class MachineViewBuilder {
       else this.#foreign.found(kv.key);
       this.#unreadable.delete(kv.key);
     } catch (error) {
-      if (told.get(kv.key)?.revision !== kv.modRevision) {
+      if (lastKnown.get(kv.key)?.revision !== kv.modRevision) {
         this.log("warn", unreadableMessage, { error: messageOf(error) });
       }
       this.#delete(kv.key);

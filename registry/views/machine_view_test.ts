@@ -13,8 +13,11 @@ const global = codec.encodeUnit({
 });
 
 function bench() {
-  const told: string[] = [];
-  const view = new MachineViewBuilder("m1", (level, _message, fields) => told.push(`${level} ${fields?.["error"]}`));
+  const lastKnown: string[] = [];
+  const view = new MachineViewBuilder(
+    "m1",
+    (level, _message, fields) => lastKnown.push(`${level} ${fields?.["error"]}`),
+  );
   const kv = (key: string, value: string, modRevision: number) => ({
     key,
     value,
@@ -34,7 +37,7 @@ function bench() {
     const { assignments, globals, unreadable } = view.view("store");
     return { assigned: [...assignments.keys()], globals: [...globals.keys()], unreadable: [...unreadable].sort() };
   };
-  return { told, view, kv, write, look };
+  return { told: lastKnown, view, kv, write, look };
 }
 
 Deno.test("orders and globals that cannot be read are neither there nor gone, and no deletion", () => {
@@ -69,15 +72,15 @@ Deno.test("of a unit that is wanted under another key, that key tells", () => {
 });
 
 Deno.test("a fresh read finds what cannot be read, and the log is told once a revision", () => {
-  const { told, view, kv, look } = bench();
+  const { told: lastKnown, view, kv, look } = bench();
   for (const epoch of [1, 2]) {
     view.reset([kv("assign/m1/a.service", "{", 3)], 3);
     assert.deepEqual(look().unreadable, ["a.service"]);
-    assert.deepEqual([view.view("store").epoch, told.length], [epoch, 1]);
+    assert.deepEqual([view.view("store").epoch, lastKnown.length], [epoch, 1]);
   }
   view.reset([kv("assign/m1/a.service", "[]", 4)], 4);
-  assert.equal(told.length, 2);
-  assert.match(told[1]!, /^warn cannot read key assign\/m1\/a.service/);
+  assert.equal(lastKnown.length, 2);
+  assert.match(lastKnown[1]!, /^warn cannot read key assign\/m1\/a.service/);
   view.reset([], 5);
   assert.deepEqual(look().unreadable, []);
 });

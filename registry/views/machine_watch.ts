@@ -13,7 +13,7 @@ import { machineRanges, MachineViewBuilder } from "./machine_view.ts";
 import { StoreUnavailableError } from "../mod.ts";
 import type { MachineId, MachineView, UnitName } from "../model.ts";
 import { type KeyValue, maxTransactionOps } from "../store/port.ts";
-import { Turnstile } from "../../runtime/notifier.ts";
+import { Notifier } from "../../runtime/notifier.ts";
 
 /**
  * An assignment that is deleted while its unit is still placed here was deleted by hand. The engine writes it again at
@@ -28,7 +28,7 @@ export async function* watchMachine(
   signal: AbortSignal,
 ): AsyncIterable<MachineView> {
   const view = new MachineViewBuilder(machine, options.log);
-  const turnstile = new Turnstile();
+  const notifier = new Notifier();
   let following = false;
   let failure: { readonly error: unknown } | undefined;
   const stop = new AbortController();
@@ -36,24 +36,24 @@ export async function* watchMachine(
     fresh(kvs, revision) {
       view.reset(kvs, revision);
       following = true;
-      turnstile.turn();
+      notifier.notify();
     },
     batch(batch) {
       view.apply(batch);
-      turnstile.turn();
+      notifier.notify();
     },
     lost: () => following = false,
   }, AbortSignal.any([signal, stop.signal])).catch((error) => {
     failure = { error };
-    turnstile.turn();
+    notifier.notify();
   });
   try {
     let mendBy_ms: number | undefined;
     for (let yielded = 0, believed = 0; !signal.aborted;) {
       if (failure) throw failure.error;
-      const seen = turnstile.count;
+      const seen = notifier.count;
       const deletions = view.deletions;
-      if (!following || seen === yielded) await turnstile.past(seen, signal);
+      if (!following || seen === yielded) await notifier.waitPast(seen, signal);
       else if (deletions === believed) {
         yielded = seen;
         yield view.view(options.session.memory?.id ?? "");
@@ -64,7 +64,7 @@ export async function* watchMachine(
         const { clock } = options;
         if (placed) mendBy_ms ??= clock.monotonic_ms() + mending_ms;
         const left_ms = placed ? mendBy_ms! - clock.monotonic_ms() : 0;
-        if (left_ms > 0) await turnedOrLate(turnstile, seen, left_ms, options, signal);
+        if (left_ms > 0) await turnedOrLate(notifier, seen, left_ms, options, signal);
         else {
           believed = deletions;
           mendBy_ms = undefined;
@@ -117,7 +117,7 @@ function namesMachine(kv: KeyValue, machine: MachineId): boolean {
 
 /** Resolves at the next news, or when so much time has passed or `signal` aborts. */
 async function turnedOrLate(
-  turnstile: Turnstile,
+  notifier: Notifier,
   seen: number,
   wait_ms: number,
   { clock }: FollowOptions,
@@ -127,7 +127,7 @@ async function turnedOrLate(
   const end = () => over.abort();
   signal.addEventListener("abort", end, { once: true });
   void clock.sleep(wait_ms, over.signal).then(end);
-  await turnstile.past(seen, over.signal);
+  await notifier.waitPast(seen, over.signal);
   signal.removeEventListener("abort", end);
   end();
 }

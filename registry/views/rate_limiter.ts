@@ -1,7 +1,7 @@
 import type { Clock } from "../../runtime/clock.ts";
 
-/** How fast a {@link Pace} is. */
-export interface PaceOptions {
+/** How fast a {@link RateLimiter} is. */
+export interface RateLimiterOptions {
   /** How many turns may follow each other without a pause. */
   readonly atOnce: number;
   /** From then on a turn comes so long after the one before, milliseconds. */
@@ -9,14 +9,14 @@ export interface PaceOptions {
 }
 
 /** Slows down what comes thick and fast, and nothing else: a few turns are free, and more for every quiet while. */
-export class Pace {
+export class RateLimiter {
   /** When all turns that were taken have had their time; it lies ahead while there were more than that. */
   #paid_ms = -Infinity;
 
-  constructor(private readonly clock: Clock, private readonly options: PaceOptions) {}
+  constructor(private readonly clock: Clock, private readonly options: RateLimiterOptions) {}
 
   /** Resolves when the next turn may be taken, and takes it, or when `signal` aborts. */
-  async turn(signal: AbortSignal): Promise<void> {
+  async acquire(signal: AbortSignal): Promise<void> {
     const { atOnce, every_ms } = this.options;
     const now_ms = this.clock.monotonic_ms();
     this.#paid_ms = Math.max(this.#paid_ms, now_ms - atOnce * every_ms) + every_ms;

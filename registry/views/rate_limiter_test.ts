@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../tests/support/manual_clock.ts";
-import { Pace } from "./rate_limiter.ts";
+import { RateLimiter } from "./rate_limiter.ts";
 
 /** Takes turns without end; gives how many it has had. */
 function takeTurns(clock: ManualClock, signal: AbortSignal): () => number {
   let turns = 0;
-  const pace = new Pace(clock, { atOnce: 3, every_ms: 20 });
+  const pace = new RateLimiter(clock, { atOnce: 3, every_ms: 20 });
   (async () => {
     for (;;) {
-      await pace.turn(signal);
+      await pace.acquire(signal);
       if (signal.aborted) return;
       turns++;
     }
@@ -40,16 +40,16 @@ Deno.test("a few turns are free, the others come at their times, and a quiet whi
 
 Deno.test("whoever is slower than the pace never waits, however long it was quiet", async () => {
   const clock = new ManualClock();
-  const pace = new Pace(clock, { atOnce: 3, every_ms: 20 });
+  const pace = new RateLimiter(clock, { atOnce: 3, every_ms: 20 });
   const { signal } = new AbortController();
   for (let turn = 0; turn < 50; turn++) {
-    await pace.turn(signal);
+    await pace.acquire(signal);
     clock.advance(turn === 20 ? 60_000 : 20);
   }
   assert.deepEqual(clock.sleeps, []);
-  for (let turn = 0; turn < 3; turn++) await pace.turn(signal);
+  for (let turn = 0; turn < 3; turn++) await pace.acquire(signal);
   assert.deepEqual(clock.sleeps, [], "no more turns are saved up than may come at once");
-  void pace.turn(signal);
+  void pace.acquire(signal);
   assert.deepEqual(clock.sleeps, [20]);
   clock.advance(20);
 });

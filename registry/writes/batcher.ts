@@ -11,7 +11,7 @@ interface Waiting<Request, Answer> {
   reject(error: unknown): void;
 }
 
-/** How a {@link Gatherer} asks. */
+/** How a {@link Batcher} asks. */
 export interface Rounds<Request, Answer> {
   /** Whether `next` may join the round. The first request of a round always may. */
   fits(round: readonly Request[], next: Request): boolean;
@@ -23,7 +23,7 @@ export interface Rounds<Request, Answer> {
 const maxUnderWay = 2;
 
 /** See this module. */
-export class Gatherer<Request, Answer> {
+export class Batcher<Request, Answer> {
   #waiting: Waiting<Request, Answer>[] = [];
   #underWay = 0;
 

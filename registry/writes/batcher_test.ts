@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { Gatherer } from "./batcher.ts";
+import { Batcher } from "./batcher.ts";
 import { merge } from "./group_commit.ts";
 
 /** A gatherer of words whose rounds are answered by hand. */
 function words(most = 100) {
   const rounds: { words: readonly string[]; answer(): void; fail(): void }[] = [];
-  const gatherer = new Gatherer<string, string>({
+  const gatherer = new Batcher<string, string>({
     fits: (round) => round.length < most,
     ask: (words) =>
       new Promise((resolve, reject) => {

@@ -39,7 +39,7 @@ export interface KnownFence {
  * By a store's id: what writes compared of which nobody knows whether they were, or will be, carried out. One writer's
  * fences share it if one takes another's place, so that doubt outlives the one that raised it.
  */
-export type Doubts = Map<string, Set<Revision>>;
+export type UnsettledWrites = Map<string, Set<Revision>>;
 
 /** How long a write waits for the fence to be raised, on top of what it has waited for its own answer. */
 const patience_ms = 1_500;
@@ -52,15 +52,19 @@ export class Fence {
   #doubted = new Set<Revision>();
   #raising: Promise<void> | undefined;
 
-  constructor(private readonly store: FenceStore, private readonly clock: Clock, private readonly doubts: Doubts) {}
+  constructor(
+    private readonly store: FenceStore,
+    private readonly clock: Clock,
+    private readonly unsettledWrites: UnsettledWrites,
+  ) {}
 
   /** Takes it as a first read of the store `id` found it; `snapshot` has it as the range `at`. */
   open(writer: string, id: string, snapshot: Snapshot, at: number): void {
     this.#key = fenceKey(writer);
     this.#known = { mod: snapshot.ranges[at]?.[0]?.modRevision ?? 0, asOf: snapshot.revision };
-    this.#doubted = this.doubts.get(id) ?? new Set();
-    this.doubts.set(id, this.#doubted);
-    if (this.isInDoubt) this.#begin();
+    this.#doubted = this.unsettledWrites.get(id) ?? new Set();
+    this.unsettledWrites.set(id, this.#doubted);
+    if (this.isUnsettled) this.#begin();
   }
 
   get known(): KnownFence {
@@ -73,7 +77,7 @@ export class Fence {
   }
 
   /** Whether a write may be carried out late: then no other may be sent before {@link settled}. */
-  get isInDoubt(): boolean {
+  get isUnsettled(): boolean {
     return this.#doubted.size > 0;
   }
 
@@ -84,7 +88,7 @@ export class Fence {
   }
 
   /** The outcome of a write is unknown; `compared` is what was known when it was sent. */
-  doubt(compared: KnownFence): void {
+  markUnsettled(compared: KnownFence): void {
     const raisedSince = this.#known.asOf > compared.asOf && this.#known.mod !== compared.mod;
     if (!raisedSince) this.#doubted.add(compared.mod);
   }
@@ -94,14 +98,14 @@ export class Fence {
    * long; it is gone on with all the same, until {@link close}. Throws {@link import("../mod.ts").WrongStoreError}.
    */
   async settled(): Promise<void> {
-    if (!this.isInDoubt) return;
+    if (!this.isUnsettled) return;
     const over = new AbortController();
     try {
       await Promise.race([this.#begin(), this.clock.sleep(patience_ms, over.signal)]);
     } finally {
       over.abort();
     }
-    if (this.isInDoubt) {
+    if (this.isUnsettled) {
       throw new StoreUnavailableError(
         `the store at ${this.store.endpoints} was not written to: it does not say yet what became of an earlier write`,
       );
@@ -122,7 +126,7 @@ export class Fence {
   /** Tries until its mod-revision is another than all that are doubted. */
   async #raise(): Promise<void> {
     const signal = this.#closed.signal;
-    while (this.isInDoubt && !signal.aborted) {
+    while (this.isUnsettled && !signal.aborted) {
       // What is doubted from now on, by somebody who shares the doubt, is for the next round.
       const doubted = new Set(this.#doubted);
       try {

@@ -5,7 +5,7 @@
  */
 
 import type { Transaction } from "./transactions.ts";
-import { Gatherer } from "./batcher.ts";
+import { Batcher } from "./batcher.ts";
 import { OutcomeUnknownError, StoreLimitError, StoreUnavailableError } from "../mod.ts";
 import type { Revision } from "../model.ts";
 import { marked, type Outcome, outcomesOf, type Sent, witnesses } from "./lost_write.ts";
@@ -27,11 +27,11 @@ const failed = (reason: unknown): Answer => ({ status: "rejected", reason });
 /** Commits transactions, each whole or not at all, together where several come at once. */
 export class GroupCommit {
   readonly #session: StoreSession;
-  readonly #gatherer: Gatherer<Transaction, Answer>;
+  readonly #batcher: Batcher<Transaction, Answer>;
 
   constructor(session: StoreSession) {
     this.#session = session;
-    this.#gatherer = new Gatherer<Transaction, Answer>({
+    this.#batcher = new Batcher<Transaction, Answer>({
       fits: (round, next) => merge([...round, next]) !== undefined,
       ask: (round) => this.#commit(round),
     });
@@ -39,7 +39,7 @@ export class GroupCommit {
 
   /** The revision of the commit; undefined if a condition of this transaction did not hold. */
   async commit(transaction: Transaction): Promise<Committed> {
-    const answer = await this.#gatherer.ask(transaction);
+    const answer = await this.#batcher.ask(transaction);
     if (answer.status === "rejected") throw answer.reason;
     return answer.value;
   }

@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from "../../runtime/clock.ts";
-import { type Doubts, Fence } from "./fence.ts";
+import { Fence, type UnsettledWrites } from "./fence.ts";
 import { clusterKey, fenceKey } from "../schema/keys.ts";
 import { OutcomeUnknownError, type StoreMemory, StoreUnavailableError, WrongStoreError } from "../mod.ts";
 import type { Revision } from "../model.ts";
@@ -47,7 +47,7 @@ export class StoreSession {
     private readonly store: Store,
     private readonly clock: Clock,
     private readonly writer: () => Promise<string>,
-    doubts: Doubts = new Map(),
+    unsettledWrites: UnsettledWrites = new Map(),
   ) {
     this.#fence = new Fence(
       {
@@ -56,7 +56,7 @@ export class StoreSession {
         transact: (compares, ops) => this.#transact(this.#known(), compares, ops),
       },
       clock,
-      doubts,
+      unsettledWrites,
     );
   }
 
@@ -150,7 +150,7 @@ export class StoreSession {
    */
   async transact(compares: readonly Compare[], ops: readonly Op[]): Promise<Transacted> {
     for (let attempt = 1;; attempt++) {
-      if (this.#fence.isInDoubt) await this.#fence.settled();
+      if (this.#fence.isUnsettled) await this.#fence.settled();
       const before = this.#known();
       const fence = this.#fence.known;
       let result: Transacted;
@@ -158,7 +158,7 @@ export class StoreSession {
         result = await this.#transact(before, [this.#fence.compare, ...compares], ops);
       } catch (error) {
         if (!(error instanceof OutcomeUnknownError) || error.settled) throw error;
-        this.#fence.doubt(fence);
+        this.#fence.markUnsettled(fence);
         throw await this.#settle(error);
       }
       if (result.revision < before.revision) {

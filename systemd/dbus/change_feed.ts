@@ -13,11 +13,11 @@ interface Reader {
 }
 
 /** Hands every change to every reader; one that is slow gets a single change with all names. */
-export class Changes {
+export class ChangeFeed {
   readonly #readers = new Set<Reader>();
 
   /** A unit may have changed. */
-  told(name: string): void {
+  notify(name: string): void {
     for (const reader of this.#readers) {
       reader.names.add(name);
       reader.wake();
@@ -25,7 +25,7 @@ export class Changes {
   }
 
   /** Any unit may have changed. */
-  toldAll(): void {
+  notifyAll(): void {
     for (const reader of this.#readers) {
       reader.all = true;
       reader.wake();

@@ -15,15 +15,15 @@ import {
 } from "../port.ts";
 import type { UnitDirectory } from "../unit_directory.ts";
 import { templateOf } from "../unit_name.ts";
-import type { BusDoor, Signal, Variant } from "./transport.ts";
-import { Changes } from "./change_feed.ts";
+import type { BusConnector, Signal, Variant } from "./transport.ts";
+import { ChangeFeed } from "./change_feed.ts";
 import { DropIns } from "./drop_ins.ts";
 import { Installer, named } from "./installer.ts";
-import { Jobs } from "./pending_jobs.ts";
+import { PendingJobs } from "./pending_jobs.ts";
 import type { LoadLog } from "./load_log.ts";
 import { Manager, subscribe } from "./manager.ts";
 import { Ownership, unitMasked } from "./ownership.ts";
-import { Session } from "./reconnecting.ts";
+import { ReconnectingBus } from "./reconnecting.ts";
 import { StatusCache } from "./status_cache.ts";
 import { notFoundStatus, readStatuses } from "./status_reader.ts";
 
@@ -32,7 +32,7 @@ export type SystemdLog = (level: "info" | "warn", message: string) => void;
 
 /** What a {@link DbusSystemd} is made of. */
 export interface DbusSystemdParts {
-  readonly door: BusDoor;
+  readonly connector: BusConnector;
   readonly directory: UnitDirectory;
   /** The same directory, as systemd sees it. */
   readonly pathForSystemd: string;
@@ -50,7 +50,7 @@ const onlyByDependency = "org.freedesktop.systemd1.OnlyByDependency";
 export class DbusSystemd implements Systemd {
   readonly #pid: number;
   readonly #directory: UnitDirectory;
-  readonly #session: Session;
+  readonly #session: ReconnectingBus;
   readonly #manager: Manager;
   readonly #installer: Installer;
   readonly #ownership: Ownership;
@@ -59,14 +59,14 @@ export class DbusSystemd implements Systemd {
   /** Names that {@link check} has found to be another unit's. */
   #taken: ReadonlySet<string> = new Set();
   readonly #cache = new StatusCache();
-  readonly #changes = new Changes();
-  readonly #jobs = new Jobs();
+  readonly #changes = new ChangeFeed();
+  readonly #jobs = new PendingJobs();
 
-  constructor({ door, directory, pathForSystemd, log, loadLog }: DbusSystemdParts) {
+  constructor({ connector, directory, pathForSystemd, log, loadLog }: DbusSystemdParts) {
     this.#loadLog = loadLog;
-    this.#pid = door.pid;
+    this.#pid = connector.pid;
     this.#directory = directory;
-    this.#session = new Session(door, {
+    this.#session = new ReconnectingBus(connector, {
       subscribe: async (bus) => {
         await subscribe(bus);
         this.#cache.track(await directory.names());
@@ -76,7 +76,7 @@ export class DbusSystemd implements Systemd {
         this.#cache.clear();
         this.#jobs.lost();
       },
-      back: () => this.#changes.toldAll(),
+      back: () => this.#changes.notifyAll(),
       info: (message) => log("info", message),
       warn: (message) => log("warn", message),
     });
@@ -236,13 +236,13 @@ export class DbusSystemd implements Systemd {
   #signal({ path, member, args }: Signal): void {
     if (member === "PropertiesChanged") {
       const name = this.#cache.changed(path, args[1] as Record<string, Variant>);
-      if (name !== undefined) this.#changes.told(name);
+      if (name !== undefined) this.#changes.notify(name);
     } else if (member === "JobRemoved") {
       this.#jobs.removed(String(args[1]), args[3] as JobResult);
     } else if (member === "Reloading" && args[0] === false) {
       this.#cache.reloaded();
       this.#dropIns.reloaded();
-      this.#changes.toldAll();
+      this.#changes.notifyAll();
     } else if (member === "NameOwnerChanged" && args[1] !== "") {
       this.#session.restart(); // systemd left the bus; what it said meanwhile was not heard.
     }

@@ -9,7 +9,7 @@
 
 import process from "node:process";
 import { SystemdError } from "../port.ts";
-import type { Bus, BusDoor, BusEvents, MethodCall } from "./transport.ts";
+import type { Bus, BusConnector, BusEvents, MethodCall } from "./transport.ts";
 
 /** dbus-daemon refuses more than 128 pending replies on one connection (its `max_replies_per_connection`). */
 export const maxCallsInFlight = 100;
@@ -70,7 +70,7 @@ async function loadWire(): Promise<Wire> {
   };
 }
 
-/** What a {@link BusDoor} needs to know. */
+/** What a {@link BusConnector} needs to know. */
 export interface DoorOptions {
   /** `system`, `user`, or an address as in the D-Bus specification, for example `unix:path=/run/dbus/system_bus_socket`. */
   readonly bus: string;
@@ -79,7 +79,7 @@ export interface DoorOptions {
 }
 
 /** Opens the way to a bus; nothing is connected yet. */
-export function openBusDoor({ bus, timeout_ms }: DoorOptions): BusDoor {
+export function openBusConnector({ bus, timeout_ms }: DoorOptions): BusConnector {
   const address = busAddress(bus);
   return {
     address,

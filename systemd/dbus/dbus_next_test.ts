@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { BusEvents } from "./transport.ts";
-import { openBusDoor } from "./dbus_next.ts";
+import { openBusConnector } from "./dbus_next.ts";
 
 const deaf: BusEvents = { signal: () => {}, closed: () => {} };
 
@@ -35,7 +35,7 @@ const guid = "0123456789abcdef0123456789abcdef";
 
 Deno.test("a bus that lets nobody in is unavailable at once", () =>
   withBus(() => "REJECTED EXTERNAL\r\n", async (address) => {
-    await assert.rejects(openBusDoor({ bus: address, timeout_ms: 60_000 }).connect(deaf), {
+    await assert.rejects(openBusConnector({ bus: address, timeout_ms: 60_000 }).connect(deaf), {
       code: "unavailable",
       message: new RegExp(`^cannot connect to D-Bus at ${address}: `),
     });
@@ -43,7 +43,7 @@ Deno.test("a bus that lets nobody in is unavailable at once", () =>
 
 Deno.test("a bus that says nothing is unavailable at the deadline", () =>
   withBus((line) => line.includes("AUTH") ? `OK ${guid}\r\n` : "", async (address) => {
-    await assert.rejects(openBusDoor({ bus: address, timeout_ms: 50 }).connect(deaf), {
+    await assert.rejects(openBusConnector({ bus: address, timeout_ms: 50 }).connect(deaf), {
       code: "unavailable",
       message: /Hello was not answered within 50 ms/,
     });
@@ -53,7 +53,9 @@ Deno.test("a bus that hangs up is unavailable at once", () =>
   withBus((line) => line.includes("AUTH") ? `OK ${guid}\r\n` : undefined, async (address) => {
     const told: string[] = [];
     const events = { signal: () => {}, closed: (reason: string) => void told.push(reason) };
-    await assert.rejects(openBusDoor({ bus: address, timeout_ms: 60_000 }).connect(events), { code: "unavailable" });
+    await assert.rejects(openBusConnector({ bus: address, timeout_ms: 60_000 }).connect(events), {
+      code: "unavailable",
+    });
     assert.equal(told.length, 1, "the end is told once");
   }));
 
@@ -61,7 +63,7 @@ Deno.test("a user without a bus is told which package brings one", async () => {
   const before = Deno.env.get("DBUS_SESSION_BUS_ADDRESS");
   Deno.env.set("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
   try {
-    await assert.rejects(openBusDoor({ bus: "user", timeout_ms: 60_000 }).connect(deaf), {
+    await assert.rejects(openBusConnector({ bus: "user", timeout_ms: 60_000 }).connect(deaf), {
       code: "unavailable",
       message: /^cannot connect to D-Bus at unix:path=\/nonexistent\/bus: .*; install the package dbus-user-session/,
     });
@@ -75,7 +77,7 @@ Deno.test("addresses that cannot be used are told", async (test) => {
   const cases = ["unix:path=/nonexistent/bus,guid=1", "carrier-pigeon:", "", "unix:path=", "unix:path=/a%20b"];
   for (const bus of cases) {
     await test.step(`"${bus}"`, () =>
-      assert.rejects(openBusDoor({ bus, timeout_ms: 1_000 }).connect(deaf), {
+      assert.rejects(openBusConnector({ bus, timeout_ms: 1_000 }).connect(deaf), {
         code: "unavailable",
         message: new RegExp(`D-Bus (?:at |address ")${bus}`),
       }));
@@ -83,11 +85,11 @@ Deno.test("addresses that cannot be used are told", async (test) => {
 });
 
 Deno.test("a pause ends with its signal", async () => {
-  const door = openBusDoor({ bus: "unix:path=/nonexistent/bus", timeout_ms: 1_000 });
+  const connector = openBusConnector({ bus: "unix:path=/nonexistent/bus", timeout_ms: 1_000 });
   const stop = new AbortController();
-  const pause = door.pause(3_600_000, stop.signal);
+  const pause = connector.pause(3_600_000, stop.signal);
   stop.abort();
   await pause;
-  await door.pause(3_600_000, stop.signal);
-  await door.pause(1, new AbortController().signal);
+  await connector.pause(3_600_000, stop.signal);
+  await connector.pause(1, new AbortController().signal);
 });

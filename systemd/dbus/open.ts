@@ -6,7 +6,7 @@
 
 import type { Systemd } from "../port.ts";
 import { openUnitDirectory } from "../unit_directory.ts";
-import { openBusDoor } from "./dbus_next.ts";
+import { openBusConnector } from "./dbus_next.ts";
 import { journalLoadLog } from "./load_log.ts";
 import { DbusSystemd, type SystemdLog } from "./client.ts";
 
@@ -39,7 +39,7 @@ export function openSystemd(options: SystemdOptions): Systemd {
     (name) => log("warn", `Found unrecognized file in ${unitsDirectory}, ignoring: ${name}`),
   );
   return new DbusSystemd({
-    door: openBusDoor({ bus, timeout_ms: requestTimeout_ms }),
+    connector: openBusConnector({ bus, timeout_ms: requestTimeout_ms }),
     directory,
     pathForSystemd: (options.unitsDirectoryForSystemd ?? directory.path).replace(/\/+$/, ""),
     log,

@@ -12,7 +12,7 @@ interface Waiting {
 }
 
 /** Knows jobs by object path. Two requests that systemd merged into one job share it. */
-export class Jobs {
+export class PendingJobs {
   readonly #waiting = new Map<string, Waiting>();
 
   /** A job that was accepted. */

@@ -5,12 +5,12 @@
  */
 
 import { SystemdError } from "../port.ts";
-import type { Bus, BusDoor, MethodCall, Signal } from "./transport.ts";
+import type { Bus, BusConnector, MethodCall, Signal } from "./transport.ts";
 
 /** Pause between two attempts to connect. Constant: the bus is local, and dark time is what costs. */
 export const reconnectPause_ms = 250;
 
-/** What the user of a {@link Session} does at its turns. All but `subscribe` must return at once. */
+/** What the user of a {@link ReconnectingBus} does at its turns. All but `subscribe` must return at once. */
 export interface SessionUser {
   /** Puts the listeners in place on a fresh connection. If it rejects, the attempt has failed. */
   subscribe(bus: Bus): Promise<void>;
@@ -23,9 +23,9 @@ export interface SessionUser {
   warn(message: string): void;
 }
 
-/** Connects at first use, then stays connected until {@link Session.close}. */
-export class Session {
-  readonly #door: BusDoor;
+/** Connects at first use, then stays connected until {@link ReconnectingBus.close}. */
+export class ReconnectingBus {
+  readonly #connector: BusConnector;
   readonly #user: SessionUser;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
@@ -33,8 +33,8 @@ export class Session {
   #attempt: Promise<Bus> | undefined;
   #away = "not connected yet";
 
-  constructor(door: BusDoor, user: SessionUser) {
-    this.#door = door;
+  constructor(connector: BusConnector, user: SessionUser) {
+    this.#connector = connector;
     this.#user = user;
   }
 
@@ -51,7 +51,7 @@ export class Session {
     return await (this.#bus ?? await this.standing()).call(call, receive);
   }
 
-  /** The standing connection; rejects as {@link Session.call} does. */
+  /** The standing connection; rejects as {@link ReconnectingBus.call} does. */
   async standing(): Promise<Bus> {
     const bus = this.#bus ?? await (this.#running ? this.#attempt : this.#next());
     if (!bus) throw this.#unavailable();
@@ -99,16 +99,16 @@ export class Session {
         if (!wasAway) this.#user.warn(`${(error as Error).message}; trying again every ${reconnectPause_ms} ms`);
         this.#away = (error as Error).message;
         wasAway = true;
-        await this.#door.pause(reconnectPause_ms, signal);
+        await this.#connector.pause(reconnectPause_ms, signal);
         continue;
       }
       this.#attempt = undefined;
       if (wasAway) {
-        this.#user.info(`connected to D-Bus at ${this.#door.address} again`);
+        this.#user.info(`connected to D-Bus at ${this.#connector.address} again`);
         this.#user.back();
       }
       const reason = await lost.promise;
-      if (!signal.aborted) this.#user.warn(`lost D-Bus at ${this.#door.address}: ${reason}`);
+      if (!signal.aborted) this.#user.warn(`lost D-Bus at ${this.#connector.address}: ${reason}`);
       wasAway = true;
     }
     this.#due.reject(this.#unavailable());
@@ -117,7 +117,7 @@ export class Session {
 
   async #connect(lost: (reason: string) => void): Promise<Bus> {
     let gone: string | undefined;
-    const bus = await this.#door.connect({
+    const bus = await this.#connector.connect({
       signal: (signal) => this.#user.signal(signal),
       closed: (reason) => {
         gone = reason;
@@ -131,7 +131,7 @@ export class Session {
       await this.#user.subscribe(bus);
     } catch (cause) {
       bus.close();
-      const message = `systemd does not answer at ${this.#door.address}: ${(cause as Error).message}`;
+      const message = `systemd does not answer at ${this.#connector.address}: ${(cause as Error).message}`;
       throw new SystemdError(message, "unavailable", { cause });
     }
     if (gone !== undefined || this.#stop.signal.aborted) {
@@ -143,6 +143,6 @@ export class Session {
   }
 
   #unavailable(): SystemdError {
-    return new SystemdError(`D-Bus at ${this.#door.address} is away: ${this.#away}`, "unavailable");
+    return new SystemdError(`D-Bus at ${this.#connector.address} is away: ${this.#away}`, "unavailable");
   }
 }

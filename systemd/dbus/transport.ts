@@ -35,7 +35,7 @@ export interface Variant {
   readonly value: unknown;
 }
 
-/** One connection. It does not come back: see {@link BusDoor.connect}. */
+/** One connection. It does not come back: see {@link BusConnector.connect}. */
 export interface Bus {
   /**
    * Calls a method. `receive` is run the moment the reply is read, in the order in which replies and signals arrive on
@@ -55,7 +55,7 @@ export interface BusEvents {
 }
 
 /** The way to a bus, and all that the code behind it needs of the world. */
-export interface BusDoor {
+export interface BusConnector {
   /** Connects, authenticates as this process's user, and takes a unique name. Rejects with `SystemdError`, code `unavailable`. */
   connect(events: BusEvents): Promise<Bus>;
   /** Resolves after a pause, or at once when `signal` aborts. */

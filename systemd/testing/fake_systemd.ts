@@ -5,7 +5,7 @@
  */
 
 import { SystemdError } from "../port.ts";
-import type { Bus, BusDoor, BusEvents, MethodCall } from "../dbus/transport.ts";
+import type { Bus, BusConnector, BusEvents, MethodCall } from "../dbus/transport.ts";
 import { FakeDbusError, FakeManager } from "./fake_manager.ts";
 import { DbusSystemd } from "../dbus/client.ts";
 import type { UnitDirectory } from "../unit_directory.ts";
@@ -149,7 +149,7 @@ export class FakeMachine {
   }
 
   /** The way to this machine's bus. */
-  door(): BusDoor {
+  door(): BusConnector {
     return {
       address: "fake:",
       pid: 1,
@@ -254,7 +254,7 @@ export class FakeSystemd extends DbusSystemd {
   constructor(readonly machine: FakeMachine = new FakeMachine()) {
     const directory = new FakeDirectory(machine.files);
     super({
-      door: machine.door(),
+      connector: machine.door(),
       directory,
       pathForSystemd: directory.path,
       log: () => {},

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { Host, JournalQuery } from "../../daemon/api/machine/port.ts";
-import { Continuity } from "../../daemon/api/shared_state.ts";
+import { SharedState } from "../../daemon/api/shared_state.ts";
 import { openHost } from "../../daemon/api/machine/host_programs.ts";
 import { answer_ms } from "../../daemon/api/routes/journal_status.ts";
 import { readCredentials } from "../../daemon/api/auth/credentials.ts";
@@ -502,9 +502,11 @@ Deno.test("an answer that is passed on does not outlive the machine that gives i
       watch: { value: views.watch },
       read: { value: () => Promise.resolve(found) },
     });
-    const continuity = new Continuity();
+    const continuity = new SharedState();
     const target = `/fleet/v1/units/b.service/journal${query}`;
-    const answer = await api.handlerOver(registry, { continuity })(new Request("http://localhost/"), { target });
+    const answer = await api.handlerOver(registry, { sharedState: continuity })(new Request("http://localhost/"), {
+      target,
+    });
     assert.equal(answer.status, 200);
     const reader = answer.body!.getReader();
     await reader.read();

@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { ClusterRegistry } from "../../registry/cluster_registry.ts";
-import type { Doubts } from "../../registry/writes/fence.ts";
+import type { UnsettledWrites } from "../../registry/writes/fence.ts";
 import type { Log } from "../../runtime/log.ts";
 import {
   type Change,
@@ -43,7 +43,7 @@ export interface DaemonOptions {
   /** Whose fence it has; another than all others of the case if left out. */
   readonly writer?: string;
   /** What others of its name have left in doubt. */
-  readonly doubts?: Doubts;
+  readonly doubts?: UnsettledWrites;
   readonly clock?: Clock;
   readonly log?: Log;
   /** Puts something between the registry and its store. */
@@ -82,8 +82,8 @@ export function fixtureOver(openStore: () => Promise<Store>): RegistryFixture & 
           writer: () => Promise.resolve(writer),
           agentTtl_s: options.agentTtl_s ?? 30,
           leaderTtl_s: options.leaderTtl_s ?? 30,
-          ...(options.doubts === undefined ? {} : { doubts: options.doubts }),
-          ...(options.mirrorQuiet_ms === undefined ? {} : { mirrorQuiet_ms: options.mirrorQuiet_ms }),
+          ...(options.doubts === undefined ? {} : { unsettledWrites: options.doubts }),
+          ...(options.mirrorQuiet_ms === undefined ? {} : { cacheIdle_ms: options.mirrorQuiet_ms }),
         }),
       );
       await registry.open(options.remembered);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { openSystemd } from "../../systemd/dbus/open.ts";
-import { openBusDoor } from "../../systemd/dbus/dbus_next.ts";
+import { openBusConnector } from "../../systemd/dbus/dbus_next.ts";
 import { Manager, subscribe } from "../../systemd/dbus/manager.ts";
 import { DbusSystemd, type SystemdLog } from "../../systemd/dbus/client.ts";
 import { FakeMachine, FakeSystemd } from "../../systemd/testing/fake_systemd.ts";
@@ -69,7 +69,7 @@ function openReal(machine: Machine, requestTimeout_ms = 10_000, log: SystemdLog 
 /** Counts systemd's reloads by its signals, on a connection of its own. */
 async function countReloads(machine: Machine): Promise<{ count(): Promise<number>; close(): void }> {
   let reloads = 0;
-  const bus = await openBusDoor({ bus: machine.busAddress, timeout_ms: 10_000 }).connect({
+  const bus = await openBusConnector({ bus: machine.busAddress, timeout_ms: 10_000 }).connect({
     signal: ({ member, args }) => void (member === "Reloading" && args[0] === true && reloads++),
     closed: () => {},
   });
@@ -269,7 +269,7 @@ const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine
       await machine.must(["systemctl", "start", "own.service"]);
       const pid = Number(await machine.sh("systemctl show --value -p MainPID own.service"));
       const systemd = new DbusSystemd({
-        door: { ...openBusDoor({ bus: machine.busAddress, timeout_ms: 10_000 }), pid },
+        connector: { ...openBusConnector({ bus: machine.busAddress, timeout_ms: 10_000 }), pid },
         directory: openUnitDirectory(machine.root + unitsDirectory, () => {}),
         pathForSystemd: unitsDirectory,
         log: () => {},

@@ -69,7 +69,7 @@ export function judge(policy: Policy, request: Request, target: string, connecti
   const [, authority] = /^https?:\/\/([^/?#]*)/i.exec(target) ?? [];
   const foreign = foreignPage(request, authority ?? hosts[0] ?? "");
   if (foreign !== undefined) return denied(403, foreign);
-  if (kind === "network") return policy.insecure ? {} : judgeStranger(policy, request, connection);
+  if (kind === "network") return policy.insecure ? {} : judgeNetworkClient(policy, request, connection);
   for (const host of [authority, hosts[0]]) {
     if (host === undefined || host === "" || ownHost.test(host)) continue;
     return denied(403, `host ${quoted(host)} is not this machine: expect localhost or a loopback address`);
@@ -92,7 +92,7 @@ function foreignPage(request: Request, host: string): string | undefined {
   return `requests of another site's pages are refused (Sec-Fetch-Site: ${quoted(site)})`;
 }
 
-function judgeStranger(policy: Policy, request: Request, { certificate }: Connection): Verdict {
+function judgeNetworkClient(policy: Policy, request: Request, { certificate }: Connection): Verdict {
   const { tokens, clientCertificates = false } = policy;
   if (!isOpen(policy)) return denied(403, `this address is closed: ${remedy}`);
   const certificateProblem = clientCertificates && certificate && problemOf(certificate, request.method);

@@ -17,7 +17,7 @@ const maxKnown = 10_000;
 const resumed = "it was shown in an earlier session, or to another authority: connect anew, without resuming a session";
 
 /** What has been proved of the certificates of one server's clients. */
-export class Vouchers {
+export class VerifiedCertificates {
   /** Fingerprints, the latest last. */
   readonly #known = new Set<string>();
   #vouched = new WeakSet<TLSSocket>();

@@ -52,7 +52,7 @@ export interface Batch {
 export type Wake = (why: "batch" | "silence" | "end") => void;
 
 /** See the head of this file. */
-export class Feed {
+export class EventBuffer {
   readonly #readers = new Set<Wake>();
   readonly #batches: Batch[] = [];
   #events = 0;

@@ -4,7 +4,7 @@ import { Story } from "../../../tests/scheduling/scenarios/scenario.ts";
 import type { Cluster } from "../../../registry/model.ts";
 import type { Registry } from "../../../registry/mod.ts";
 import { schedule } from "../../engine/schedule.ts";
-import { Feed } from "./event_buffer.ts";
+import { EventBuffer } from "./event_buffer.ts";
 import { Removals } from "./removals.ts";
 
 /** A clock by which the process hangs for a while between one look at it and the next. */
@@ -20,7 +20,7 @@ class HangingClock extends ManualClock {
 /** A feed whose views are those that it is given. */
 class Stage {
   readonly clock = new HangingClock();
-  readonly feed: Feed;
+  readonly buffer: EventBuffer;
   readonly #wake = () => {};
   #revision = 10;
   #show: (cluster: Cluster) => void = () => {};
@@ -35,8 +35,13 @@ class Stage {
       }
     };
     const registry = { watch: (signal: AbortSignal) => views(this, signal) };
-    this.feed = new Feed(registry as Pick<Registry, "watch"> as Registry, this.clock, () => {}, new Removals());
-    this.feed.join(this.#wake);
+    this.buffer = new EventBuffer(
+      registry as Pick<Registry, "watch"> as Registry,
+      this.clock,
+      () => {},
+      new Removals(),
+    );
+    this.buffer.join(this.#wake);
   }
 
   /** The next view; gives its revision. */
@@ -56,8 +61,8 @@ class Stage {
   /** The data of what somebody is told who comes back and knows everything up to a revision. */
   told(revision: number): string[] {
     const data: string[] = [];
-    for (let number = this.feed.resume({ revision })!; number < this.feed.nextNumber; number++) {
-      const batch = this.feed.batch(number);
+    for (let number = this.buffer.resume({ revision })!; number < this.buffer.nextNumber; number++) {
+      const batch = this.buffer.batch(number);
       assert.ok(typeof batch === "object");
       data.push(...batch.events.map((event) => event.data));
     }
@@ -65,7 +70,7 @@ class Stage {
   }
 
   [Symbol.dispose](): void {
-    this.feed.leave(this.#wake);
+    this.buffer.leave(this.#wake);
   }
 }
 

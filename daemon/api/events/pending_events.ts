@@ -5,7 +5,7 @@
  */
 
 import type { Cluster, UnitName } from "../../../registry/model.ts";
-import { isHomeless, WaitingList } from "../../engine/pending.ts";
+import { isUnplaced, WaitingList } from "../../engine/pending.ts";
 import { type ApiEvent, type Names, placedEvent } from "./diff.ts";
 import type { DecisionEvent } from "../v1/types.ts";
 
@@ -45,7 +45,7 @@ export class WaitingUnits {
   *present(cluster: Cluster, names: Names): Generator<ApiEvent> {
     for (const name of names ?? this.#told.keys()) {
       const told = this.#told.get(name);
-      if (told && isHomeless(cluster, name)) yield told.event;
+      if (told && isUnplaced(cluster, name)) yield told.event;
     }
   }
 }

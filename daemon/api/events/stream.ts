@@ -9,7 +9,7 @@ import { type ApiEvent, type EventKind, eventKinds, type Names, present, withTim
 import type { Api, Call } from "../context.ts";
 import { maxStreams } from "../shared_state.ts";
 import { type EventId, readEventId, readSpan, writeEventId } from "./event_id.ts";
-import type { Feed, Wake } from "./event_buffer.ts";
+import type { EventBuffer, Wake } from "./event_buffer.ts";
 import { onceAborted } from "../../../runtime/on_abort.ts";
 import { errorReply } from "../http/responses.ts";
 
@@ -42,9 +42,9 @@ export class EventStreams {
       const expected = "expect an event's id, such as 117-454c34ef, a revision, such as 117, or a time, such as 10m";
       return errorReply(400, `invalid since ${JSON.stringify(since)}: ${expected}`);
     }
-    const { registry, clock, log, continuity, retired } = this.api;
+    const { registry, clock, log, sharedState, retired } = this.api;
     // Taken before anything is waited for, or any number would come in meanwhile.
-    const release = continuity.streams.take();
+    const release = sharedState.streams.take();
     if (!release) return errorReply(429, `too many event streams are open (${maxStreams})`);
     try {
       // What an EventSource sends when it connects again is newer than what its URL says.
@@ -56,7 +56,7 @@ export class EventStreams {
       };
       const filter = { units: setOf(query, "unit"), machines: setOf(query, "machine"), kinds };
       let callOff = () => {};
-      const reader = new Reader(continuity.feed(registry, clock, log), filter, past, () => {
+      const reader = new Reader(sharedState.feed(registry, clock, log), filter, past, () => {
         callOff();
         release();
       });
@@ -112,7 +112,7 @@ class Reader {
   #wakeUp: ((why: "batch" | "silence" | "end") => void) | undefined;
 
   constructor(
-    private readonly feed: Feed,
+    private readonly buffer: EventBuffer,
     private readonly filter: Filter,
     private readonly past: Past | undefined,
     /** Called when it has ended, for whatever reason; perhaps more than once. */
@@ -128,17 +128,17 @@ class Reader {
       this.#pieces = undefined;
       if (this.#state === "new") {
         this.#state = "waiting";
-        this.feed.join(this.#wake);
+        this.buffer.join(this.#wake);
         // Nothing may be known for a while: the client shall know that it is connected.
         return ":\n\n";
       }
-      const { latest } = this.feed;
+      const { latest } = this.buffer;
       if (this.#state === "waiting" && latest && latest.revision >= (this.past?.least ?? 0)) {
         this.#pieces = this.#begin(latest);
         this.#state = "reading";
         continue;
       }
-      const batch = this.#state === "reading" ? this.feed.batch(this.#next) : undefined;
+      const batch = this.#state === "reading" ? this.buffer.batch(this.#next) : undefined;
       if (batch === "lost") {
         this.end();
         return 'event: reset\ndata: {"reason":"what comes next is no longer known: connect again"}\n\n';
@@ -157,7 +157,7 @@ class Reader {
   /** Ends the stream, also for whoever waits for its next piece. */
   end(): void {
     this.#state = "ended";
-    this.feed.leave(this.#wake);
+    this.buffer.leave(this.#wake);
     this.ended();
     this.#wakeUp?.("end");
   }
@@ -167,16 +167,16 @@ class Reader {
 
   /** What was missed, or the present; then `synced`. */
   *#begin(cluster: Cluster): Generator<string> {
-    const { past, feed } = this;
-    const newest = feed.nextNumber;
+    const { past, buffer } = this;
+    const newest = buffer.nextNumber;
     const first = past?.since_ms === undefined
-      ? past?.seen && feed.resume(past.seen)
-      : feed.resumeAt(past.since_ms).number;
+      ? past?.seen && buffer.resume(past.seen)
+      : buffer.resumeAt(past.since_ms).number;
     this.#next = first ?? newest;
     if (past?.since_ms !== undefined) yield* this.#before(cluster, past.since_ms);
     if (first !== undefined) {
       for (; this.#next < newest; this.#next++) {
-        const batch = feed.batch(this.#next);
+        const batch = buffer.batch(this.#next);
         // Forgotten while earlier ones were taken: next() comes upon it, too.
         if (typeof batch !== "object") return;
         yield* written(this.#chosen(batch.events), batch.id);
@@ -186,18 +186,18 @@ class Reader {
       yield* written(this.#chosen(present(cluster, this.filter.units)), undefined);
     }
     // It has no revision of its own: whoever comes back may have missed it.
-    yield* written(this.#chosen(feed.waiting.present(cluster, this.filter.units)), undefined);
+    yield* written(this.#chosen(buffer.waiting.present(cluster, this.filter.units)), undefined);
     yield `id: ${writeEventId(cluster)}\nevent: synced\ndata: {"revision":${cluster.revision}}\n\n`;
   }
 
   /** What has happened between a time and that from which on everything is known: the latest of each unit. */
   *#before(cluster: Cluster, since_ms: number): Generator<string> {
-    const { known_ms, number } = this.feed.resumeAt(since_ms);
+    const { known_ms, number } = this.buffer.resumeAt(since_ms);
     if (known_ms <= since_ms) return;
     // What has changed again is told with the other changes.
     const later = new Set<string>();
-    for (let next = number; next < this.feed.nextNumber; next++) {
-      const batch = this.feed.batch(next);
+    for (let next = number; next < this.buffer.nextNumber; next++) {
+      const batch = this.buffer.batch(next);
       if (typeof batch === "object") { for (const event of batch.events) later.add(subjectOf(event)); }
     }
     const events = [...present(cluster, this.filter.units)].filter((event) => {

@@ -3,7 +3,7 @@ import { ApiFixture, errorText } from "../../../tests/support/api_fixture.ts";
 import { ManualClock } from "../../../tests/support/manual_clock.ts";
 import type { Cluster } from "../../../registry/model.ts";
 import { StoreUnavailableError } from "../../../registry/mod.ts";
-import { Continuity, maxStreams } from "../shared_state.ts";
+import { maxStreams, SharedState } from "../shared_state.ts";
 import { keepAlive_ms } from "./stream.ts";
 
 const path = "/fleet/v1/events";
@@ -525,13 +525,13 @@ Deno.test("how a stream ends", async (test) => {
         throw new StoreUnavailableError("gone");
       },
     };
-    const continuity = new Continuity();
-    api.handler = api.handlerOver(Object.create(api.registry, { watch: failing }), { continuity });
+    const sharedState = new SharedState();
+    api.handler = api.handlerOver(Object.create(api.registry, { watch: failing }), { sharedState });
     const listener = await Listener.open(api);
     await listener.present();
     lost.resolve();
     await ManualClock.settle();
-    assert.ok(Array.from({ length: maxStreams }, () => continuity.streams.take()).every((place) => place));
+    assert.ok(Array.from({ length: maxStreams }, () => sharedState.streams.take()).every((place) => place));
     assert.equal(await listener.event(), undefined);
   });
 });
@@ -569,8 +569,8 @@ Deno.test("streams are limited also while they wait to begin, and those that fai
 
 Deno.test("a handler that takes another's place goes on where that was", async (test) => {
   await using api = await ApiFixture.open();
-  const continuity = new Continuity();
-  api.handler = api.handlerOver(api.registry, { continuity });
+  const sharedState = new SharedState();
+  api.handler = api.handlerOver(api.registry, { sharedState });
   const before = await Listener.open(api);
   await before.present();
   await api.put("a.service");
@@ -578,13 +578,13 @@ Deno.test("a handler that takes another's place goes on where that was", async (
   const { id } = before;
   await api.put("b.service");
   assert.match(await before.event() ?? "", /^unit .*"b.service"/);
-  api.handler = api.handlerOver(api.registry, { continuity, pageSize: 7 });
+  api.handler = api.handlerOver(api.registry, { sharedState, pageSize: 7 });
   await test.step("who comes back is told what was missed", async () => {
     await using after = await Listener.open(api, `?since=${id}`);
     assert.match((await after.present()).join(), /^unit [^\n]*"b.service"[^\n]*,synced$/);
   });
   await test.step("streams that are open still count", async () => {
-    const places = Array.from({ length: maxStreams - 1 }, () => continuity.streams.take()!);
+    const places = Array.from({ length: maxStreams - 1 }, () => sharedState.streams.take()!);
     assert.equal((await api.send("GET", path)).code, 429);
     places.forEach((release) => release());
     await before[Symbol.asyncDispose]();

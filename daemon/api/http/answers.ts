@@ -11,7 +11,7 @@ const maxHeld = 128 * 1024 * 1024;
 const short = 64 * 1024;
 
 /** Gives answers, and counts those that are long until they have gone out. */
-export class Answers {
+export class ResponseBudget {
   #held = 0;
 
   /** An answer whose body is JSON text; 503 while there are too many long ones. `whenOver` calls back when it has gone out. */

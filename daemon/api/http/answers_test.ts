@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { Answers } from "./answers.ts";
+import { ResponseBudget } from "./answers.ts";
 
 const mebibyte = 1024 * 1024;
 
 Deno.test("long answers hold so much together, until their readers have taken them", async () => {
-  const answers = new Answers();
+  const answers = new ResponseBudget();
   const waiting: (() => void)[] = [];
   const give = (text: string) => answers.json(text, (callback) => waiting.push(callback)).status;
   const long = "x".repeat(mebibyte);

@@ -16,7 +16,7 @@ const short_bytes = 64 * 1024;
 export type Body<T> = { readonly value: T } | { readonly code: 400 | 413 | 503; readonly refusal: string };
 
 /** Reads bodies, and sees to it that many at once do not take all memory. */
-export class Bodies {
+export class BodyBudget {
   #held_bytes = 0;
 
   /** Reads a body to its end, as it comes from `pieces` if it does, and gives its first JSON value. */

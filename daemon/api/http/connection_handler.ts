@@ -20,7 +20,7 @@ import { openPeerCredentials, type PeerCredentialsReader } from "../auth/peer_cr
 import { errorReply } from "./responses.ts";
 import type { Handler } from "../handler.ts";
 import { Turns } from "./pipeline_queue.ts";
-import { Vouchers } from "../auth/verified_certs.ts";
+import { VerifiedCertificates } from "../auth/verified_certs.ts";
 
 /** PEM texts. With `clientCa`, clients are asked for a certificate of that authority; what is shown is judged later. */
 export interface TlsTexts {
@@ -35,8 +35,8 @@ export interface Credentials {
   readonly tls?: TlsTexts;
 }
 
-/** What a {@link Door} needs. */
-export interface DoorOptions {
+/** What a {@link ConnectionHandler} needs. */
+export interface ConnectionHandlerOptions {
   readonly handler: Handler;
   readonly credentials: Credentials;
   readonly log: Log;
@@ -46,7 +46,7 @@ export interface DoorOptions {
 }
 
 /** One open connection. */
-interface Visit {
+interface OpenConnection {
   readonly kind: Connection["kind"];
   /** Ends answers without an end. */
   leaving: AbortController;
@@ -61,14 +61,14 @@ interface Visit {
 }
 
 /** What stands between every socket and the handler: who may pass. */
-export class Door {
+export class ConnectionHandler {
   readonly limits: Limits;
   #credentials: Credentials;
-  readonly #open = new Map<Socket, Visit>();
+  readonly #open = new Map<Socket, OpenConnection>();
   /** Whoever fills up one way in leaves the others open: root's own above all. */
   readonly #counts = { unix: 0, loopback: 0, network: 0 };
   readonly processes: PeerCredentialsReader;
-  readonly vouchers = new Vouchers();
+  readonly verifiedCertificates = new VerifiedCertificates();
   readonly #audit: AuditLog;
   readonly #peers = new WeakMap<IncomingMessage, Peer>();
   readonly #turns = new Turns<Socket>();
@@ -77,7 +77,7 @@ export class Door {
   /** Answers under way, with how much their clients had taken when last looked at. */
   readonly #answers = new Map<ServerResponse, { readonly taken: number; readonly since_ms: number }>();
 
-  constructor(private readonly options: DoorOptions, private readonly closing: AbortSignal) {
+  constructor(private readonly options: ConnectionHandlerOptions, private readonly closing: AbortSignal) {
     this.#credentials = options.credentials;
     this.limits = { ...usualLimits, ...options.limits };
     this.processes = openPeerCredentials(options.log);
@@ -97,12 +97,12 @@ export class Door {
   use(credentials: Credentials): void {
     const isOver = credentials.tls?.clientCa !== this.#credentials.tls?.clientCa;
     this.#credentials = credentials;
-    if (isOver) this.vouchers.forget();
-    for (const visit of this.#open.values()) {
-      if (visit.kind !== "network") continue;
-      visit.leaving.abort();
-      visit.leaving = new AbortController();
-      visit.isOver ||= isOver;
+    if (isOver) this.verifiedCertificates.forget();
+    for (const entry of this.#open.values()) {
+      if (entry.kind !== "network") continue;
+      entry.leaving.abort();
+      entry.leaving = new AbortController();
+      entry.isOver ||= isOver;
     }
   }
 
@@ -111,16 +111,16 @@ export class Door {
    * he may as well have gone, so that answers without an end end.
    */
   enter(socket: Socket, kind: Connection["kind"]): void {
-    const visit: Visit = { kind, leaving: new AbortController() };
-    this.#open.set(socket, visit);
+    const entry: OpenConnection = { kind, leaving: new AbortController() };
+    this.#open.set(socket, entry);
     this.#counts[kind]++;
-    if ("getPeerCertificate" in socket) this.vouchers.see(socket as TLSSocket);
+    if ("getPeerCertificate" in socket) this.verifiedCertificates.see(socket as TLSSocket);
     socket.on("end", () => {
-      visit.leaving.abort();
-      if (visit.latest?.complete === false) socket.destroy();
+      entry.leaving.abort();
+      if (entry.latest?.complete === false) socket.destroy();
     });
     socket.on("close", () => {
-      visit.leaving.abort();
+      entry.leaving.abort();
       this.#open.delete(socket);
       this.#counts[kind]--;
     });
@@ -147,8 +147,8 @@ export class Door {
   readonly #listener = getRequestListener(async (request, { incoming }) => {
     const peer = this.#peers.get(incoming as IncomingMessage) as Peer;
     const { policy } = this.#credentials;
-    const visit = this.#open.get((incoming as IncomingMessage).socket);
-    if (visit && this.#counts[visit.kind] > this.limits.connections) {
+    const entry = this.#open.get((incoming as IncomingMessage).socket);
+    if (entry && this.#counts[entry.kind] > this.limits.connections) {
       return asOurs(errorReply(503, `too many connections (${this.limits.connections})`));
     }
     if (this.#surplus.has(incoming as IncomingMessage)) {
@@ -177,8 +177,8 @@ export class Door {
   answer(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
     const { socket } = incoming;
     const { limits: { waiting } } = this;
-    const visit = this.#open.get(socket);
-    if (visit) visit.latest = incoming;
+    const entry = this.#open.get(socket);
+    if (entry) entry.latest = incoming;
     const before = this.#turns.take(socket, () => this.#begin(incoming, outgoing, kind, idle));
     if (before > waiting) this.#surplus.add(incoming);
     if (before >= 4 * waiting) socket.destroy();
@@ -189,21 +189,21 @@ export class Door {
    * that. The request whose own bytes are malformed is not answered. Only the first call of a connection counts.
    */
   endAfterAnswers(socket: Socket, end: () => void): void {
-    const visit = this.#open.get(socket);
-    if (visit?.isMalformed) return;
-    if (!visit || socket.destroyed || visit.current?.complete === false) return end();
-    visit.isMalformed = true;
-    visit.leaving.abort();
+    const entry = this.#open.get(socket);
+    if (entry?.isMalformed) return;
+    if (!entry || socket.destroyed || entry.current?.complete === false) return end();
+    entry.isMalformed = true;
+    entry.leaving.abort();
     this.#turns.take(socket, end);
   }
 
   #begin(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
     const { closing } = this;
     const { socket } = incoming;
-    const visit = this.#open.get(socket);
-    if (visit?.isMalformed && !incoming.complete) return this.#turns.done(socket);
-    if (visit) visit.current = incoming;
-    const leaving = visit?.leaving.signal ?? closing;
+    const entry = this.#open.get(socket);
+    if (entry?.isMalformed && !incoming.complete) return this.#turns.done(socket);
+    if (entry) entry.current = incoming;
+    const leaving = entry?.leaving.signal ?? closing;
     this.#peers.set(incoming, {
       ...takePeer(incoming, kind, leaving, this.options.clock.now_ms(), this),
       whenOver: (callback) => this.#answers.has(outgoing) ? void outgoing.on("close", callback) : callback(),
@@ -213,7 +213,7 @@ export class Door {
     outgoing.on("close", () => {
       this.#answers.delete(outgoing);
       if (socket.destroyed || !socket.writable) return this.#turns.drop(socket);
-      if (closing.aborted || visit?.isOver) return socket.destroySoon();
+      if (closing.aborted || entry?.isOver) return socket.destroySoon();
       idle.add(socket);
       this.#turns.done(socket);
     });

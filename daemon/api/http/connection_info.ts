@@ -10,7 +10,7 @@ import type { TLSSocket } from "node:tls";
 import { worthOf } from "../auth/policy.ts";
 import type { Connection, Peer, ShownCertificate } from "../context.ts";
 import type { PeerCredentialsReader } from "../auth/peer_credentials.ts";
-import type { Vouchers } from "../auth/verified_certs.ts";
+import type { VerifiedCertificates } from "../auth/verified_certs.ts";
 
 /** Of a request's bytes beyond twice its body: the next request may have come with it. */
 const maxFraming_bytes = 128 * 1024;
@@ -24,7 +24,10 @@ export function takePeer(
   kind: Connection["kind"],
   closing: AbortSignal,
   now_ms: number,
-  { processes, vouchers }: { readonly processes: Pick<PeerCredentialsReader, "of">; readonly vouchers: Vouchers },
+  { processes, verifiedCertificates }: {
+    readonly processes: Pick<PeerCredentialsReader, "of">;
+    readonly verifiedCertificates: VerifiedCertificates;
+  },
 ): Peer {
   const target = incoming.url ?? "/";
   const { rawHeaders, socket, httpVersion } = incoming;
@@ -32,7 +35,7 @@ export function takePeer(
     rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name);
   // Only TCP has an address: whatever was inherited and is no unix socket after all is not taken for one.
   if (kind === "unix" && socket.remoteAddress !== undefined) kind = "network";
-  const certificate = kind === "network" ? certificateOf(socket, now_ms, vouchers) : undefined;
+  const certificate = kind === "network" ? certificateOf(socket, now_ms, verifiedCertificates) : undefined;
   const process = kind === "unix" ? processes.of(socket) : undefined;
   const hosts = valuesOf("host");
   const [coding] = valuesOf("transfer-encoding").filter((value) =>
@@ -65,7 +68,11 @@ async function* bodyOf(incoming: IncomingMessage): AsyncGenerator<Uint8Array> {
 }
 
 /** What a client has shown, if it was asked and has. It is looked at with each request: certificates run out. */
-function certificateOf(socket: Socket, now_ms: number, vouchers: Vouchers): ShownCertificate | undefined {
+function certificateOf(
+  socket: Socket,
+  now_ms: number,
+  verifiedCertificates: VerifiedCertificates,
+): ShownCertificate | undefined {
   if (!("getPeerCertificate" in socket)) return undefined;
   const tls = socket as TLSSocket;
   const shown = tls.getPeerCertificate();
@@ -74,6 +81,6 @@ function certificateOf(socket: Socket, now_ms: number, vouchers: Vouchers): Show
   const said = (value: unknown) => [value ?? []].flat().map(String);
   const [subject = ""] = said(shown.subject.CN);
   if (Date.parse(shown.valid_to) < now_ms) return { subject, worth: { problem: `it expired on ${shown.valid_to}` } };
-  const problem = vouchers.problemOf(tls);
+  const problem = verifiedCertificates.problemOf(tls);
   return { subject, worth: problem === undefined ? worthOf(said(shown.subject.O)) : { problem } };
 }

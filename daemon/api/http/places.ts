@@ -5,7 +5,7 @@
  */
 
 /** So many places, and no more. */
-export class Places {
+export class CountLimit {
   #taken = 0;
 
   constructor(readonly most: number) {}

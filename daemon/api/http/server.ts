@@ -10,7 +10,12 @@ import type { AddressInfo, Socket } from "node:net";
 import { messageOf } from "../../../runtime/log.ts";
 import { isOpen, loopbackWarning, policyWarnings } from "../auth/policy.ts";
 import type { Connection } from "../context.ts";
-import { type Credentials, Door, type DoorOptions, type TlsTexts } from "./connection_handler.ts";
+import {
+  ConnectionHandler,
+  type ConnectionHandlerOptions,
+  type Credentials,
+  type TlsTexts,
+} from "./connection_handler.ts";
 import { malformedReply, refusedReply, settings } from "./limits.ts";
 import { describeListen, isLoopback, type ListenSpec, type NetworkAddress, passedSockets, urlFor } from "./listen.ts";
 import { codeOf, explainListen, isAbandoned, removeSocketFile } from "./socket_file.ts";
@@ -18,7 +23,7 @@ import { codeOf, explainListen, isAbandoned, removeSocketFile } from "./socket_f
 export { type ListenSpec, listenSpec } from "./listen.ts";
 
 /** What {@link serve} needs. */
-export interface ServeOptions extends DoorOptions {
+export interface ServeOptions extends ConnectionHandlerOptions {
   /** With none, nothing is served. */
   readonly listen: readonly ListenSpec[];
 }
@@ -46,14 +51,14 @@ export function inheritedSockets(): ListenSpec[] {
 /** Serves on every socket, or on none: throws, naming the address and what to do, when one cannot be had. */
 export async function serve(options: ServeOptions): Promise<Server> {
   const closing = new AbortController();
-  const door = new Door(options, closing.signal);
+  const connectionHandler = new ConnectionHandler(options, closing.signal);
   const open: Listener[] = [];
   const closeAll = async () => {
     await Promise.all(open.map((listener) => listener.close()));
-    door.processes[Symbol.dispose]();
+    connectionHandler.processes[Symbol.dispose]();
   };
   try {
-    for (const spec of options.listen) open.push(await Listener.open(spec, door, options.log));
+    for (const spec of options.listen) open.push(await Listener.open(spec, connectionHandler, options.log));
   } catch (error) {
     closing.abort();
     await closeAll();
@@ -70,13 +75,13 @@ export async function serve(options: ServeOptions): Promise<Server> {
   return {
     addresses: open.map((listener) => listener.address),
     urlFor: (ip) => {
-      return isOpen(door.credentials.policy)
-        ? urlFor(ip, networkAddresses, door.credentials.tls !== undefined)
+      return isOpen(connectionHandler.credentials.policy)
+        ? urlFor(ip, networkAddresses, connectionHandler.credentials.tls !== undefined)
         : undefined;
     },
     use: (credentials) => {
-      const { tls } = door.credentials;
-      door.use(credentials);
+      const { tls } = connectionHandler.credentials;
+      connectionHandler.use(credentials);
       open.forEach((listener) => listener.useCertificate(tls));
       warn(credentials);
     },
@@ -100,16 +105,23 @@ class Listener {
 
   private constructor(
     private readonly spec: ListenSpec,
-    private readonly door: Door,
-    private readonly log: DoorOptions["log"],
+    private readonly connectionHandler: ConnectionHandler,
+    private readonly log: ConnectionHandlerOptions["log"],
   ) {
-    this.#server = createServer(settings(door.limits), (incoming, outgoing) => this.#answer(incoming, outgoing));
-    this.#server.maxConnections = 2 * door.limits.connections;
+    this.#server = createServer(
+      settings(connectionHandler.limits),
+      (incoming, outgoing) => this.#answer(incoming, outgoing),
+    );
+    this.#server.maxConnections = 2 * connectionHandler.limits.connections;
     this.#receive(this.#server);
   }
 
-  static async open(spec: ListenSpec, door: Door, log: DoorOptions["log"]): Promise<Listener> {
-    const listener = new Listener(spec, door, log);
+  static async open(
+    spec: ListenSpec,
+    connectionHandler: ConnectionHandler,
+    log: ConnectionHandlerOptions["log"],
+  ): Promise<Listener> {
+    const listener = new Listener(spec, connectionHandler, log);
     await listener.#listen();
     listener.#server.on("error", (error) => log("error", `${describeListen(spec)}: ${error.message}`));
     const bound = listener.#bound;
@@ -143,7 +155,7 @@ class Listener {
 
   /** Connections that are open keep the server's certificate they were made with, but not another authority for clients. */
   useCertificate(before: TlsTexts | undefined): void {
-    const { tls } = this.door.credentials;
+    const { tls } = this.connectionHandler.credentials;
     if (tls && this.#tlsServer) {
       this.#tlsServer.setSecureContext(secureContext(tls));
       // It does not take these along.
@@ -155,7 +167,7 @@ class Listener {
   }
 
   #answer(incoming: IncomingMessage, outgoing: ServerResponse): void {
-    this.door.answer(incoming, outgoing, this.#kind, this.#idle);
+    this.connectionHandler.answer(incoming, outgoing, this.#kind, this.#idle);
   }
 
   /** The socket is bound first and asked where: an inherited one may be any. Who speaks is then told connection by connection. */
@@ -163,7 +175,9 @@ class Listener {
     const plain = this.#server.listeners("connection") as ((socket: Socket) => void)[];
     this.#server.removeAllListeners("connection");
     this.#server.on("connection", (socket) => {
-      if (!this.door.credentials.tls) return plain.forEach((receive) => receive.call(this.#server, socket));
+      if (!this.connectionHandler.credentials.tls) {
+        return plain.forEach((receive) => receive.call(this.#server, socket));
+      }
       const remote = remoteOf(socket);
       this.#sockets.add(socket);
       this.#handshakes.set(remote, socket);
@@ -171,16 +185,16 @@ class Listener {
         this.#sockets.delete(socket);
         if (this.#handshakes.get(remote) === socket) this.#handshakes.delete(remote);
       });
-      this.#openTls(this.door.credentials.tls).emit("connection", socket);
+      this.#openTls(this.connectionHandler.credentials.tls).emit("connection", socket);
     });
   }
 
   #openTls(tls: TlsTexts): HttpsServer {
     if (this.#tlsServer) return this.#tlsServer;
     const options = {
-      ...settings(this.door.limits),
+      ...settings(this.connectionHandler.limits),
       ...secureContext(tls),
-      handshakeTimeout: this.door.limits.handshake_ms,
+      handshakeTimeout: this.connectionHandler.limits.handshake_ms,
     };
     const server = createTlsServer(options, (incoming, outgoing) => this.#answer(incoming, outgoing));
     this.#receive(server);
@@ -200,9 +214,9 @@ class Listener {
     server.on(server === this.#server ? "connection" : "secureConnection", (socket: Socket) => {
       this.#handshakes.delete(remoteOf(socket));
       // A client that has lost power says nothing, nor does a journal that is quiet: tcp(7) asks whether it is still there.
-      if (this.#kind !== "unix") socket.setKeepAlive(true, this.door.limits.probe_ms);
+      if (this.#kind !== "unix") socket.setKeepAlive(true, this.connectionHandler.limits.probe_ms);
       this.#idle.add(socket);
-      this.door.enter(socket, this.#kind);
+      this.connectionHandler.enter(socket, this.#kind);
       socket.on("close", () => this.#idle.delete(socket));
     });
     // Else node:http would answer by itself, without a word; RFC 9110, section 10.1.1, lets us look over an expectation.
@@ -219,7 +233,7 @@ class Listener {
   /** The reply comes after the answers to the requests before. */
   #giveUp(socket: Socket, reply: string): void {
     socket.on("error", () => {});
-    this.door.endAfterAnswers(socket, () => giveUp(socket, reply));
+    this.connectionHandler.endAfterAnswers(socket, () => giveUp(socket, reply));
   }
 
   async close(): Promise<void> {
@@ -228,7 +242,7 @@ class Listener {
     const late = setTimeout(() => {
       this.#server.closeAllConnections();
       this.#sockets.forEach((socket) => socket.destroy());
-    }, this.door.limits.close_ms);
+    }, this.connectionHandler.limits.close_ms);
     await closed;
     clearTimeout(late);
     this.#tlsServer?.close();

@@ -91,7 +91,7 @@ export class HostRoutes {
   /** Answers as long as there is a place, which is kept until the answer is whole. */
   async #placed(call: Call, question: Question): Promise<Response> {
     // Taken before anything is waited for, or any number would come in meanwhile.
-    const release = this.api.continuity.questions.take();
+    const release = this.api.sharedState.questions.take();
     if (!release) return errorReply(429, `too many journals and states are being read (${maxQuestions})`);
     try {
       const given = await this.#onMachine(call, question);
@@ -225,19 +225,19 @@ export class HostRoutes {
    * know. Returns what calls it off.
    */
   #onceGone({ machine, cluster }: NonNullable<Flow["from"]>, tell: () => void): () => void {
-    const { continuity, registry, clock, log } = this.api;
-    const feed = continuity.feed(registry, clock, log);
+    const { sharedState, registry, clock, log } = this.api;
+    const buffer = sharedState.feed(registry, clock, log);
     const wake: Wake = (why) => {
-      const { latest } = feed;
+      const { latest } = buffer;
       const isNews = latest !== undefined && latest.revision >= cluster.revision;
       const isThere = !isNews || latest.machines.get(machine.id)?.incarnation === machine.incarnation;
       if (why !== "end" && isThere) return;
-      feed.leave(wake);
+      buffer.leave(wake);
       tell();
     };
-    feed.join(wake);
+    buffer.join(wake);
     wake("batch");
-    return () => feed.leave(wake);
+    return () => buffer.leave(wake);
   }
 }
 

@@ -107,7 +107,7 @@ export function deleteUnit(api: Api, name: UnitName, call: Call): Promise<Respon
   return change(api, name, async (was) => {
     if (!was.unit) return refused(errorReply(404, "unit does not exist"));
     const { changed } = changedBy(api, call);
-    if (changed) api.continuity.removals.add(name, changed);
+    if (changed) api.sharedState.removals.add(name, changed);
     await api.registry.commit({ kind: "delete", was });
     return done(emptyReply(204));
   });

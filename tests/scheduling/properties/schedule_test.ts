@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import "../../support/property_seed.ts";
-import { ScheduleMemo } from "../../../daemon/engine/schedule_cache.ts";
+import { ScheduleCache } from "../../../daemon/engine/schedule_cache.ts";
 import { type Plan, schedule } from "../../../daemon/engine/schedule.ts";
 import { globalsAmong, isActiveGlobal, isActiveJob } from "../../../daemon/policy/globals.ts";
 import { conflict, isAllowed, isHostable, placement, replaces } from "../../../daemon/policy/feasibility.ts";
@@ -142,7 +142,7 @@ function shuffled(cluster: Cluster, order: readonly number[]): Cluster {
 }
 
 /** Schedules, checks the plan in every way, and carries it out. */
-function scheduleAndCheck(story: Story, absentAreGone: boolean, memo: ScheduleMemo): Plan {
+function scheduleAndCheck(story: Story, absentAreGone: boolean, memo: ScheduleCache): Plan {
   const before = story.cluster();
   const plan = schedule(before, { absentAreGone }, memo);
   assert.deepEqual(tellPlan(plan), tellPlan(schedule(before, { absentAreGone })), "a memo changes nothing");
@@ -182,7 +182,7 @@ Deno.test("any values that cannot be read: nobody who is placed moves or goes, n
   fc.assert(
     fc.property(population, fc.array(spoilable, { minLength: 1, maxLength: 20, size: "max" }), (events, spoilt) => {
       const story = storyOf(events);
-      const memo = new ScheduleMemo();
+      const memo = new ScheduleCache();
       scheduleAndCheck(story, true, memo);
       const before = residents(story.cluster());
       for (const [kind, name] of spoilt) spoil(story, kind, name);
@@ -206,7 +206,7 @@ function storyOf(events: readonly Event[]): Story {
 
 Deno.test("any plan: no constraint is broken, nobody waits without need, and what is done stays done", () => {
   fc.assert(
-    fc.property(population, (events) => void scheduleAndCheck(storyOf(events), true, new ScheduleMemo())),
+    fc.property(population, (events) => void scheduleAndCheck(storyOf(events), true, new ScheduleCache())),
     { numRuns: 300 },
   );
 });
@@ -230,7 +230,7 @@ Deno.test("any events: after each, one plan settles all, and nobody moves who ma
   fc.assert(
     fc.property(population, fc.array(step, { maxLength: 12 }), (events, steps) => {
       const story = storyOf(events);
-      const memo = new ScheduleMemo();
+      const memo = new ScheduleCache();
       scheduleAndCheck(story, true, memo);
       for (const { events, grace } of steps) {
         for (const each of events) happen(story, each);

@@ -28,7 +28,7 @@ import { createHash } from "node:crypto";
 import { desired, kept } from "../../../daemon/agent/desired.ts";
 import { adopted, commanded } from "../../../daemon/agent/command.ts";
 import { type Current, plan } from "../../../daemon/agent/plan.ts";
-import { ScheduleMemo } from "../../../daemon/engine/schedule_cache.ts";
+import { ScheduleCache } from "../../../daemon/engine/schedule_cache.ts";
 import { type Plan, schedule } from "../../../daemon/engine/schedule.ts";
 import {
   type Assignment,
@@ -66,7 +66,7 @@ export class Story {
   readonly #targets = new SharedMap<string, Target>();
   readonly #assignments = new SharedMap<string, Assignment>();
   /** What the engine of this story remembers. */
-  readonly memo = new ScheduleMemo();
+  readonly memo = new ScheduleCache();
   readonly #files: Cluster["files"] = new Map();
   readonly #texts = new Map<string, string>();
   /** What is on each machine's disk, as its agent knows it. */
