@@ -15,7 +15,9 @@ const doors: Readonly<Record<string, string>> = {
   "registry/store/sqlite.ts": "the embedded store, a file",
   "systemd/dbus/": "systemd, over D-Bus",
   "systemd/unit_directory.ts": "the directory of unit files",
-  "daemon/main.ts": "arguments, signals, exit code, log",
+  "daemon/main.ts": "arguments, exit status",
+  "daemon/run.ts": "the environment that systemd gives a service",
+  "daemon/host/streams.ts": "standard output and standard error",
   "daemon/api/http/server.ts": "sockets of the API",
   "daemon/api/http/connection_handler.ts": "requests as node:http gives them, and the adapter that makes ours of them",
   "daemon/api/http/socket_file.ts": "files of the API's unix sockets",
@@ -129,14 +131,14 @@ function refusalForClient(from: string, to: string, dynamic: boolean): string | 
 
 function refusalForDaemon(from: string, to: string, typeOnly: boolean): string | undefined {
   if (to.startsWith("ctl/")) return "the daemon knows nothing of the client";
-  if (from === "daemon/main.ts" || !to.startsWith("daemon/")) return undefined;
+  if (["daemon/main.ts", "daemon/run.ts"].includes(from) || !to.startsWith("daemon/")) return undefined;
   // A door implements a port that its user, inside a room, declares.
   if (isDoor(from) && typeOnly) return undefined;
   // The API explains what the engine decides by asking the same pure function.
   if (from.startsWith("daemon/api/") && /^daemon\/engine\/(explain|pending)\.ts$/.test(to)) return undefined;
   for (const inner of ["daemon/engine/", "daemon/agent/", "daemon/api/"]) {
     if (!to.startsWith(inner) || from.startsWith(inner)) continue;
-    return `only daemon/main.ts knows ${inner}: share by a file in daemon/policy/, or hand it in from main`;
+    return `only daemon/run.ts knows ${inner}: share by a file in daemon/policy/, or hand it in from there`;
   }
   return undefined;
 }

@@ -1,0 +1,16 @@
+/**
+ * The standard streams of the daemon. An adapter: log lines go elsewhere, see telemetry/log.ts.
+ *
+ * @module
+ */
+
+/** Writes to standard output. Returns 0, the exit status of a command that did what it should. */
+export function writeOut(text: string): number {
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+  return 0;
+}
+
+/** Writes to standard error. */
+export function writeError(text: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(text));
+}

@@ -1,0 +1,364 @@
+/**
+ * Wires the daemon: the only file beside main.ts that knows engine, agent and API. An adapter: reads the environment that
+ * systemd gives a service.
+ *
+ * @module
+ */
+
+import { ClusterRegistry } from "../registry/cluster_registry.ts";
+import type { UnsettledWrites } from "../registry/writes/fence.ts";
+import { type Log, messageOf } from "../runtime/log.ts";
+import { withoutRepeats } from "../registry/log_repeats.ts";
+import type { MachineId, MachineRecord } from "../registry/model.ts";
+import type { Registry } from "../registry/mod.ts";
+import type { Store } from "../registry/store/port.ts";
+import { openSystemd } from "../systemd/dbus/open.ts";
+import type { Systemd } from "../systemd/port.ts";
+import { acceptStore } from "./lifecycle/accept_store.ts";
+import { Agent } from "./agent/agent.ts";
+import { drainAlone } from "./agent/drain.ts";
+import { SharedState } from "./api/shared_state.ts";
+import { readCredentials } from "./api/auth/credentials.ts";
+import { openHost } from "./api/machine/host_programs.ts";
+import { createHandler, type Handler } from "./api/handler.ts";
+import { inheritedSockets, listenSpec, serve, type Server } from "./api/http/server.ts";
+import { systemClock } from "./host/system_clock.ts";
+import type { Config } from "./config/options.ts";
+import { type Configuration } from "./config/load.ts";
+import { Daemon, type Generation } from "./lifecycle/daemon.ts";
+import { dumpText } from "./telemetry/dump.ts";
+import { effectiveConfig } from "./config/print.ts";
+import { gracesOf, runEngine } from "./engine/engine.ts";
+import { detectAddress, readMachineId } from "./host/machine_id.ts";
+import { live, type Member } from "./lifecycle/join_loop.ts";
+import { logOf, type LogSettings } from "./telemetry/log.ts";
+import { type Memory, openMemory } from "./state/runtime_state.ts";
+import {
+  type Metrics,
+  observeEngine,
+  observeRounds,
+  observeStore,
+  observeSystemd,
+  openMetrics,
+} from "./telemetry/metrics.ts";
+import { type Notify, openNotify } from "./host/sd_notify.ts";
+import { together, Wakeup } from "./reconcile.ts";
+import { refreshIdentity } from "./lifecycle/machine_record.ts";
+import { closeAll, shutDown } from "./lifecycle/shutdown.ts";
+import { openReloadRequests } from "./config/reload_requests.ts";
+import { onSignals } from "./host/signals.ts";
+import { lend, openStore } from "./lifecycle/open_store.ts";
+import { logWarnings, type Start } from "./lifecycle/startup.ts";
+import { version } from "./version.ts";
+import { keepWatchdog, watchdogInterval_ms } from "./host/watchdog.ts";
+import { writeOut } from "./host/streams.ts";
+
+/** How often loops look again although nothing has changed. */
+const safetyNet_ms = 60_000;
+
+const limits = { drain_ms: 60_000, leave_ms: 5_000 } as const;
+
+/** What outlives a reload. */
+export interface DaemonContext extends Start {
+  readonly log: Log;
+  readonly tell: Notify;
+  readonly systemd: Systemd;
+  readonly memory: Memory;
+  /** Rung when waiting for a better store makes no sense any more. */
+  readonly retryNow: Wakeup;
+  readonly metrics: Metrics;
+  readonly renewals: Map<string, number>;
+  /** Of the API's handlers, each of which serves until a reload. */
+  readonly sharedState: SharedState;
+  logSettings: LogSettings;
+  configuration: Configuration;
+  server?: Server;
+  agent?: Agent;
+  member?: Member;
+}
+
+/** Opens what outlives a reload. */
+export async function build(start: Start, log: Log): Promise<DaemonContext> {
+  const { configuration: { config }, greeting } = start;
+  const memory = await openMemory(parentOf(config.unitsDirectory));
+  // What an earlier try knew went with it.
+  if (greeting !== undefined) await Promise.all([memory.saveStore(undefined), memory.saveLease(undefined)]);
+  const metrics = openMetrics();
+  const systemd = openSystemd({
+    unitsDirectory: config.unitsDirectory,
+    bus: config.systemdUser ? "user" : "system",
+    log: logOf("systemd", log),
+  });
+  const notify = openNotify(Deno.env.get("NOTIFY_SOCKET"));
+  const tell: Notify = (text) => notify(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
+  const observed = observeSystemd(systemd, metrics, systemClock);
+  const counts = { metrics, renewals: new Map<string, number>(), sharedState: new SharedState() };
+  return { ...start, ...counts, log, tell, systemd: observed, memory, retryNow: new Wakeup(), logSettings: config };
+}
+
+/** Serves from the first moment, lives, and ends when a signal says so. */
+export async function run(context: DaemonContext): Promise<void> {
+  const { log, tell, systemd, configuration } = context;
+  const stop = new AbortController();
+  const daemon: Daemon<Handler> = openDaemon(context, () => daemon);
+  const unhook = onSignals({
+    end: (signal) => {
+      log("info", `Gracefully shutting down (${signal})`);
+      stop.abort();
+    },
+    reload: () => void daemon.reload(),
+    dump: () => void writeOut(`${dump(context, daemon)}\n`),
+  });
+  let watchdog: Promise<void> | undefined;
+  try {
+    await daemon.start(configuration);
+    context.server = await openServer(context, () => daemon.generation.api);
+    await tell(`READY=1\nSTATUS=${daemon.status.reason}`);
+    const interval_ms = watchdogInterval_ms({
+      WATCHDOG_USEC: Deno.env.get("WATCHDOG_USEC"),
+      WATCHDOG_PID: Deno.env.get("WATCHDOG_PID"),
+    }, Deno.pid);
+    if (interval_ms !== undefined) watchdog = keepWatchdog(interval_ms, tell, systemClock, stop.signal);
+    daemon.live();
+    if (!stop.signal.aborted) {
+      await new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
+    }
+    await daemon.end((halt) => endWell(context, halt));
+  } finally {
+    unhook();
+    await watchdog;
+    await closeAll([
+      { what: "the API", close: () => context.server?.close() },
+      { what: "the store", close: () => daemon.close() },
+      { what: "the connection to systemd", close: () => systemd.close() },
+    ], log);
+    // Without a socket of its own, the files belong to another daemon.
+    const { server, removeFiles } = context;
+    if (server && removeFiles) await closeAll([{ what: "the files of --dev", close: removeFiles }], log);
+  }
+}
+
+function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daemon<Handler> {
+  const status = () => daemon().status;
+  const { log, tell, memory, retryNow } = context;
+  let next = context.configuration;
+  let greeting = context.greeting;
+  return new Daemon<Handler>({
+    configure: async () => {
+      const configuration = await context.configure();
+      log("info", `Reloading configuration from ${configuration.path ?? "the environment"}`);
+      logWarnings(configuration, log);
+      await readCredentials(configuration.config, configuration.sources);
+      next = configuration;
+      return configuration;
+    },
+    openStore: async (effective) => {
+      const store = await openStore(effective, context.greeting === undefined ? "configured" : "memory");
+      return observeStore(store, context.metrics, systemClock, context.renewals);
+    },
+    openRegistry: (config, store, unsettledWrites) => openRegistry(config, store, unsettledWrites, log),
+    openApi: ({ config, registry, retired }) => {
+      const machine = () => context.member?.machine.id;
+      const accept = () => acceptStore({ status, memory, wakeup: retryNow });
+      const metrics = () => scrape(context, status().ready);
+      const lasting = { retired: retired.signal, sharedState: context.sharedState };
+      const started = () => daemon().started;
+      return openHandler({ config, registry, log, status, started, accept, machine, metrics, ...lasting });
+    },
+    live: (generation, status, signal) =>
+      live({
+        registry: generation.registry,
+        memory,
+        clock: systemClock,
+        log,
+        wakeup: retryNow,
+        identify: () => identify(context, generation.config),
+        work: (member, signal) => work(context, generation, member, signal),
+        status: (next) => {
+          status(next);
+          if (next.ready && greeting !== undefined) writeOut(greeting);
+          greeting = undefined;
+        },
+      }, signal),
+    putInForce: async (config) => {
+      context.server?.use(await readCredentials(config));
+      context.logSettings = config;
+      context.configuration = next;
+    },
+    reloadRequest: openReloadRequests(Deno.env.get("RUNTIME_DIRECTORY"), log),
+    tell,
+    clock: systemClock,
+    log,
+  });
+}
+
+function openRegistry(config: Config, store: Store, unsettledWrites: UnsettledWrites, log: Log): Registry {
+  return new ClusterRegistry({
+    store: lend(store),
+    clock: systemClock,
+    log: withoutRepeats(logOf("registry", log), systemClock),
+    writer: readMachineId,
+    unsettledWrites,
+    agentTtl_s: Math.max(1, Math.floor(config.agentTtl_ms / 1000)),
+    leaderTtl_s: Math.max(1, Math.ceil(5 * config.engineReconcileInterval_ms / 1000)),
+  });
+}
+
+async function identify({ memory, server }: DaemonContext, config: Config): Promise<MachineRecord> {
+  const ip = config.publicIp || await detectAddress(config.registry === "etcd" ? config.etcdServers : []);
+  const apiAddress = server?.urlFor(ip);
+  return {
+    id: await readMachineId(),
+    ip,
+    ...(apiAddress === undefined ? {} : { apiAddress }),
+    incarnation: await memory.incarnation(),
+    staticMetadata: config.metadata,
+    capabilities: { disableEngine: config.disableEngine },
+    version,
+  };
+}
+
+/** What a member does: agent and, unless disabled, engine. */
+async function work(
+  context: DaemonContext,
+  generation: Generation<Handler>,
+  member: Member,
+  signal: AbortSignal,
+): Promise<void> {
+  const { log, systemd, memory } = context;
+  const { config, registry } = generation;
+  const { membership, remember } = member;
+  let machine = member.machine;
+  const shared = { registry, clock: systemClock, safetyNet_ms };
+  const agent = new Agent({
+    ...shared,
+    log: logOf("agent", log),
+    systemd,
+    memory: memory.intents,
+    membership,
+    machine: () => machine,
+    seen: remember,
+    observe: observeRounds("agent", context.metrics),
+  });
+  const refresh = { clock: systemClock, log, membership, every_ms: safetyNet_ms };
+  const tasks = [
+    (signal: AbortSignal) => agent.run(signal),
+    (signal: AbortSignal) =>
+      refreshIdentity(
+        machine,
+        { ...refresh, identify: () => identify(context, config) },
+        (now) => machine = now,
+        signal,
+      ),
+  ];
+  if (config.disableEngine) log("info", "Not starting engine; disable-engine is set");
+  else {
+    const observer = observeEngine(context.metrics, systemClock);
+    const engine = {
+      ...shared,
+      log: logOf("engine", log),
+      machine: machine.id,
+      version,
+      ...gracesOf(config.agentTtl_ms),
+      observer,
+    };
+    tasks.push((signal) => runEngine(engine, signal));
+  }
+  context.agent = agent;
+  context.member = member;
+  try {
+    await together(signal, tasks);
+  } finally {
+    delete context.agent;
+    delete context.member;
+  }
+}
+
+function openHandler(
+  { config, registry, log, status, started, accept, machine, metrics, retired, sharedState }: {
+    readonly config: Config;
+    readonly registry: Registry;
+    readonly log: Log;
+    readonly status: () => Daemon<Handler>["status"];
+    readonly started: () => Promise<void>;
+    readonly accept: () => ReturnType<typeof acceptStore>;
+    readonly machine: () => MachineId | undefined;
+    readonly metrics: () => Promise<string>;
+    readonly retired: AbortSignal;
+    readonly sharedState: SharedState;
+  },
+): Handler {
+  return createHandler({
+    registry,
+    retired,
+    sharedState,
+    status,
+    started,
+    log: logOf("api", log),
+    pageSize: config.tokenLimit,
+    version,
+    clock: systemClock,
+    acceptStore: accept,
+    metrics,
+    host: openHost({ machine, config, log: logOf("api", log) }),
+  });
+}
+
+async function openServer(context: DaemonContext, handler: () => Handler): Promise<Server> {
+  const { listen, log, configuration: { config } } = context;
+  return await serve({
+    handler: (request, peer) => handler()(request, peer),
+    listen: [...inheritedSockets(), ...listen.map(listenSpec)],
+    credentials: await readCredentials(config),
+    log: logOf("api", log),
+    clock: systemClock,
+  });
+}
+
+async function endWell(context: DaemonContext, halt: () => Promise<void>): Promise<void> {
+  const { systemd, log, memory, greeting, member } = context;
+  const alone = { systemd, memory: memory.intents, clock: systemClock, log: logOf("agent", log), safetyNet_ms };
+  let isOver = false;
+  await shutDown({
+    // With what is in memory alone, nobody would know of its units any more.
+    job: () => greeting === undefined ? systemd.ownJob() : Promise.resolve("stop"),
+    clock: systemClock,
+    log,
+    drain: async () => {
+      if (await context.agent?.drain() || isOver) return;
+      // It is no member, or not any more. Nobody may join, and start units, while they are taken off.
+      await halt();
+      await drainAlone(alone);
+    },
+    leave: member && (async () => await context.member?.leave()),
+    drainLimit_ms: limits.drain_ms,
+    leaveLimit_ms: limits.leave_ms,
+  });
+  isOver = true;
+}
+
+async function scrape({ metrics, renewals, member, agent }: DaemonContext, ready: boolean): Promise<string> {
+  const { exposition } = await import("./telemetry/prometheus.ts");
+  const present = { ready, lease: member?.membership.lease, states: agent?.lastLook?.states };
+  return await exposition(metrics, present, renewals, systemClock);
+}
+
+function dump(context: DaemonContext, daemon: Daemon<Handler>): string {
+  const { member, agent, configuration } = context;
+  const { registry, store } = daemon.generation;
+  return dumpText({
+    version,
+    uptime_s: performance.now() / 1000,
+    status: daemon.status,
+    store: registry.memory,
+    storeEndpoints: store.endpoints,
+    config: effectiveConfig(configuration),
+    machine: member?.machine,
+    lease: member?.membership.lease,
+    agent: agent?.lastLook,
+  });
+}
+
+function parentOf(directory: string): string {
+  return directory.replace(/\/+$/, "").replace(/\/[^/]*$/, "") || "/";
+}
