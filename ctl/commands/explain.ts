@@ -84,7 +84,7 @@ function page(explanation: ExplanationEntity, full: boolean): string[] {
   const rows = machines.flatMap((machine) => machineRows(machine, full));
   const table = rows.length === 0
     ? []
-    : ["", ...alignedLines([["MACHINE", "STANDPOINT", "ACTIVE", "SUB", "REASON"], ...rows])];
+    : ["", ...alignedLines([["MACHINE", "ELIGIBILITY", "ACTIVE", "SUB", "REASON"], ...rows])];
   return [...alignedLines(facts(explanation, full)), ...table];
 }
 
@@ -113,16 +113,16 @@ function facts(explanation: ExplanationEntity, full: boolean): string[][] {
 
 /** A row for each reason; one if there is none. */
 function machineRows(machine: MachineExplanationEntity, full: boolean): string[][] {
-  const { standpoint, state, reasons = [], pending, error, result } = machine;
+  const { eligibility, state, reasons = [], pending, error, result } = machine;
   const said = [
     ...reasons.map(({ reason }) => reason),
     ...pending === undefined ? [] : [pending],
     ...error === undefined ? [] : [`its agent says: ${error}`],
     ...result === undefined ? [] : [`systemd's result: ${result}`],
   ];
-  if (said.length === 0) said.push(standpoint === "able" ? "would take it" : nothing);
+  if (said.length === 0) said.push(eligibility === "eligible" ? "would take it" : nothing);
   const { systemdActiveState: active = nothing, systemdSubState: sub = nothing } = state ?? {};
-  return said.map((reason) => [legend(machine, full), standpoint, active, sub, reason]);
+  return said.map((reason) => [legend(machine, full), eligibility, active, sub, reason]);
 }
 
 function legend({ machineID: id, primaryIP }: MachineExplanationEntity, full: boolean): string {

@@ -24,10 +24,10 @@ const runs: ExplanationEntity = {
       restart: 0,
       result: "exit-code",
       since: 1767225600000,
-      standpoint: "here",
+      eligibility: "assigned",
       state: { name: "a.service", machineID: m1, systemdActiveState: "failed", systemdSubState: "failed" },
     },
-    { machineID: m2, standpoint: "able" },
+    { machineID: m2, eligibility: "eligible" },
   ],
   name: "a.service",
   next: "give machine 454c34ef... its newest orders",
@@ -52,9 +52,9 @@ const waits: ExplanationEntity = {
         { reason: "local Machine metadata insufficient: needs zone=b, has no zone", rule: "MachineMetadata" },
         { reason: "found conflict with locally-scheduled Unit(a.service)", rule: "Conflicts" },
       ],
-      standpoint: "refused",
+      eligibility: "rejected",
     },
-    { machineID: m2, standpoint: "away" },
+    { machineID: m2, eligibility: "offline" },
   ],
   name: "w.service",
   outcome: "waiting",
@@ -82,10 +82,10 @@ const spoilt: ExplanationEntity = {
   machines: [
     {
       machineID: m1,
-      standpoint: "here",
+      eligibility: "assigned",
       state: { name: "s.service", machineID: m1, systemdActiveState: "active", systemdSubState: "running" },
     },
-    { machineID: m2, standpoint: "none" },
+    { machineID: m2, eligibility: "none" },
   ],
   name: "s.service",
   outcome: "unreadable",
@@ -110,11 +110,11 @@ Engine:		led by machine 7e5f6a1b...
 Note:		Unit(b.service) replaces it, but it cannot move to another machine
 Warning:	unrecognized requirement in [X-Fleet] section: "Conflict" (did you mean "Conflicts"?)
 
-MACHINE			STANDPOINT	ACTIVE	SUB	REASON
-454c34ef.../10.77.0.11	here		failed	failed	has not restarted it yet, as was asked
-454c34ef.../10.77.0.11	here		failed	failed	its agent says: disk full
-454c34ef.../10.77.0.11	here		failed	failed	systemd's result: exit-code
-7e5f6a1b...		able		-	-	would take it
+MACHINE			ELIGIBILITY	ACTIVE	SUB	REASON
+454c34ef.../10.77.0.11	assigned	failed	failed	has not restarted it yet, as was asked
+454c34ef.../10.77.0.11	assigned	failed	failed	its agent says: disk full
+454c34ef.../10.77.0.11	assigned	failed	failed	systemd's result: exit-code
+7e5f6a1b...		eligible	-	-	would take it
 `,
   },
   {
@@ -127,10 +127,10 @@ Is:		inactive
 File:		${hash}
 Engine:		led by no machine
 
-MACHINE					STANDPOINT	ACTIVE	SUB	REASON
-${m1}	refused		-	-	local Machine metadata insufficient: needs zone=b, has no zone
-${m1}	refused		-	-	found conflict with locally-scheduled Unit(a.service)
-${m2}	away		-	-	-
+MACHINE					ELIGIBILITY	ACTIVE	SUB	REASON
+${m1}	rejected	-	-	local Machine metadata insufficient: needs zone=b, has no zone
+${m1}	rejected	-	-	found conflict with locally-scheduled Unit(a.service)
+${m2}	offline		-	-	-
 `,
   },
   {
@@ -153,8 +153,8 @@ Is:		launched
 Machine:	454c34ef...
 Engine:		led by machine 7e5f6a1b...
 
-MACHINE		STANDPOINT	ACTIVE	SUB	REASON
-454c34ef...	here		active	running	-
+MACHINE		ELIGIBILITY	ACTIVE	SUB	REASON
+454c34ef...	assigned	active	running	-
 7e5f6a1b...	none		-	-	-
 `,
   },
@@ -172,9 +172,9 @@ machines:
     rule: "MachineMetadata"
   - reason: "found conflict with locally-scheduled Unit(a.service)"
     rule: "Conflicts"
-  standpoint: "refused"
+  eligibility: "rejected"
 - machineID: "${m2}"
-  standpoint: "away"
+  eligibility: "offline"
 name: "w.service"
 outcome: "waiting"
 revision: 130

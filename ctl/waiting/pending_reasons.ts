@@ -120,7 +120,7 @@ export class WaitingReasons {
 /** Why a unit has no machine, in lines; none if it has one, or is about to. */
 export function whyItWaits(explanation: ExplanationEntity): string[] {
   const { name, outcome, summary, next, leader, machines = [], notes = [], warnings = [] } = explanation;
-  const isAway = outcome === "placed" && machines.some((each) => each.standpoint === "away");
+  const isAway = outcome === "placed" && machines.some((each) => each.eligibility === "offline");
   const isStuck = outcome === "waiting" && (next === undefined || leader === undefined);
   if (!isAway && !isStuck) return [];
   const reasons = reasonLines(machines);

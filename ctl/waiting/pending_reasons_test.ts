@@ -16,7 +16,7 @@ const explanation = (fields: Partial<ExplanationEntity>, isLed = true): Explanat
 
 const refusing = (id: string, ...reasons: string[]): MachineExplanationEntity => ({
   machineID: id.padEnd(32, "0"),
-  standpoint: "refused",
+  eligibility: "rejected",
   reasons: reasons.map((reason) => ({ reason, rule: "MachineMetadata" })),
 });
 
@@ -56,7 +56,7 @@ const texts: readonly { name: string; of: Partial<ExplanationEntity>; isLed?: bo
   },
   {
     name: "a machine that is away",
-    of: { outcome: "placed", summary: "gone", machines: [{ machineID: "m", standpoint: "away" }] },
+    of: { outcome: "placed", summary: "gone", machines: [{ machineID: "m", eligibility: "offline" }] },
     told: ["Unit a.service waits: gone"],
   },
   { name: "nothing of a unit that is just being placed", of: { next: "place it" }, told: [] },
@@ -138,7 +138,7 @@ Deno.test("start: a machine that says nothing of its unit", async () => {
     api.units.get(name)!.machineID = leader;
     api.tellUnit(name);
   };
-  const machines = [{ machineID: leader, standpoint: "away" }];
+  const machines = [{ machineID: leader, eligibility: "offline" }];
   api.explanations.set("a.service", explanation({ outcome: "placed", summary: "its machine is away", machines }));
   const { stderr } = await fleetctl(api, "start --block-attempts=8 a");
   assert.equal(moving(stderr), "Unit a.service waits: its machine is away\n" + timedOut("launched"));

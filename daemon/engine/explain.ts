@@ -29,15 +29,15 @@ export type Outcome =
   | "unreadable";
 
 /** What one machine is to a unit. */
-export type Standpoint =
+export type Eligibility =
   /** It is to have the unit. */
-  | "here"
+  | "assigned"
   /** It would take it. */
-  | "able"
+  | "eligible"
   /** It will not: there are reasons. */
-  | "refused"
+  | "rejected"
   /** It is to have the unit, and is not present. */
-  | "away"
+  | "offline"
   /** It is not asked: the unit is a template, or cannot be read. */
   | "none";
 
@@ -46,7 +46,7 @@ export interface MachineExplanation {
   readonly id: MachineId;
   /** Absent while the machine is away. */
   readonly machine?: Machine;
-  readonly standpoint: Standpoint;
+  readonly eligibility: Eligibility;
   /** Every reason why it will not take the unit or, where the unit is already, may not keep it. */
   readonly reasons: readonly Refusal[];
   /** What the machine's agent says. */
@@ -163,15 +163,15 @@ function explainMachine(scene: Scene, outcome: Outcome, id: MachineId): MachineE
   const { cluster, unit } = scene;
   const machine = cluster.machines.get(id);
   const state = cluster.states.get(unit.name)?.get(id);
-  const { standpoint, reasons } = machine
+  const { eligibility, reasons } = machine
     ? stand(scene, outcome, machine)
-    : { standpoint: "away", reasons: [] } as const;
+    : { eligibility: "offline", reasons: [] } as const;
   const isUnknown = outcome === "unreadable";
-  const pending = machine ? (isUnknown ? undefined : unfinished(unit, standpoint === "here", state)) : "is away";
+  const pending = machine ? (isUnknown ? undefined : unfinished(unit, eligibility === "assigned", state)) : "is away";
   return {
     id,
     ...(machine && { machine }),
-    standpoint,
+    eligibility,
     reasons,
     ...(state && { state }),
     ...(pending !== undefined && { pending }),
@@ -182,26 +182,28 @@ function stand(
   scene: Scene,
   outcome: Outcome,
   machine: Machine,
-): { readonly standpoint: Standpoint; readonly reasons: readonly Refusal[] } {
-  if (outcome === "template") return { standpoint: "none", reasons: [] };
+): { readonly eligibility: Eligibility; readonly reasons: readonly Refusal[] } {
+  if (outcome === "template") return { eligibility: "none", reasons: [] };
   const { unit, plan, target } = scene;
-  if (outcome === "unreadable") return { standpoint: target?.machine === machine.id ? "here" : "none", reasons: [] };
+  if (outcome === "unreadable") {
+    return { eligibility: target?.machine === machine.id ? "assigned" : "none", reasons: [] };
+  }
   const jobs = scene.jobs.get(machine.id) ?? [];
   const globals = globalsAmong(machine, jobs, scene.globals);
   if (outcome === "global") {
-    if (globals.some((other) => other.name === unit.name)) return { standpoint: "here", reasons: [] };
+    if (globals.some((other) => other.name === unit.name)) return { eligibility: "assigned", reasons: [] };
     // Those that are after it have no say.
     const before = globals.filter((other) => precedence(other, unit) < 0);
-    return { standpoint: "refused", reasons: placement(unit, machine, [...jobs, ...before]).refusals };
+    return { eligibility: "rejected", reasons: placement(unit, machine, [...jobs, ...before]).refusals };
   }
   const residents = [...jobs, ...globals];
   if (outcome !== "inactive" && target?.machine === machine.id) {
-    return { standpoint: "here", reasons: placement(unit, machine, residents, "resident").refusals };
+    return { eligibility: "assigned", reasons: placement(unit, machine, residents, "resident").refusals };
   }
   const foreseen = outcome === "waiting" ? plan.waiting.get(unit.name)?.refusals.get(machine.id) : undefined;
   const own = foreseen ?? placement(unit, machine, residents).refusals;
   const reasons = outcome === "waiting" ? [...own, ...companyRefusals(scene, machine, residents)] : own;
-  return { standpoint: reasons.length > 0 ? "refused" : "able", reasons };
+  return { eligibility: reasons.length > 0 ? "rejected" : "eligible", reasons };
 }
 
 /** What a machine has against those that a waiting unit can only come with, and they against each other. */
@@ -272,7 +274,7 @@ function summaryOf(
     case "inactive":
       return "its desired state is inactive: no machine is to have it";
     case "global": {
-      const here = machines.filter(({ standpoint }) => standpoint === "here").length;
+      const here = machines.filter(({ eligibility }) => eligibility === "assigned").length;
       const { size } = cluster.machines;
       const verb = here === 1 || size === 1 ? "is" : "are";
       return `it is global: ${here} of ${plural(size, "machine")} ${verb} to have it`;
@@ -294,8 +296,8 @@ function placedSummary(
   machines: readonly MachineExplanation[],
   next: string | undefined,
 ): string {
-  const { standpoint, state, pending } = machines.find((each) => each.id === id)!;
-  if (standpoint === "away") {
+  const { eligibility, state, pending } = machines.find((each) => each.id === id)!;
+  if (eligibility === "offline") {
     return `it is on machine ${short(id)}, which is away; unless that comes back in time, the engine will ` +
       (next ?? "look for another machine");
   }
@@ -325,8 +327,8 @@ function peerNotes({ cluster, unit, plan }: Scene, outcome: Outcome): string[] {
 /** Where the unit was started and does not run. */
 function idleNotes({ unit }: Scene, machines: readonly MachineExplanation[]): string[] {
   if (unit.desiredState !== "launched") return [];
-  return machines.flatMap(({ id, standpoint, pending, state }) => {
-    if (standpoint !== "here" || pending !== undefined || !state) return [];
+  return machines.flatMap(({ id, eligibility, pending, state }) => {
+    if (eligibility !== "assigned" || pending !== undefined || !state) return [];
     if (state.active !== "inactive" && state.active !== "failed") return [];
     const what = state.active === "failed"
       ? `it has failed since${state.result === undefined ? "" : ` (${state.result})`}`

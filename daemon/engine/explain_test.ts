@@ -86,9 +86,9 @@ function told(explanation: Explanation | undefined): string {
   const lines = [`${outcome}: ${summary}`];
   if (target) lines.push(`target ${target.machine}: ${target.why}`);
   if (next !== undefined) lines.push(`next: ${next}`);
-  for (const { id, standpoint, state, pending, reasons } of machines) {
+  for (const { id, eligibility, state, pending, reasons } of machines) {
     const said = state ? ` ${[state.active, state.error, state.result].filter(Boolean).join(" ")}` : "";
-    lines.push(`${id} ${standpoint}${said}${pending === undefined ? "" : `, ${pending}`}`);
+    lines.push(`${id} ${eligibility}${said}${pending === undefined ? "" : `, ${pending}`}`);
     for (const { rule, reason } of reasons) lines.push(`  ${rule}: ${reason}`);
   }
   lines.push(...notes.map((note) => `note: ${note}`), ...warnings.map((warning) => `warning: ${warning}`));
@@ -104,8 +104,8 @@ const cases: readonly { name: string; of?: string; stage: (stage: Stage) => unkn
     stage: (s) => s.machine("m1").machine("m2").unit("a.service", "launched").scheduled(),
     told: `placed: it is on machine m1..., where systemd says active (running)
 target m1: ${first}
-m1 here active
-m2 able`,
+m1 assigned active
+m2 eligible`,
   },
   {
     name: "a unit that no machine takes: every reason, machine by machine",
@@ -113,11 +113,11 @@ m2 able`,
       s.machine("m1", { zone: "a" }).machine("m2", { zone: "b", disk: "ssd" }).unit("b.service", "launched").scheduled()
         .unit("a.service", "launched", "MachineMetadata=zone=b", "MachineMetadata=disk=hdd", "Conflicts=b.*"),
     told: `waiting: none of 2 machines will take it
-m1 refused
+m1 rejected
   MachineMetadata: local Machine metadata insufficient: needs zone=b, has zone=a
   MachineMetadata: local Machine metadata insufficient: needs disk=hdd, has no disk
   Conflicts: found conflict with locally-scheduled Unit(b.service)
-m2 refused
+m2 rejected
   MachineMetadata: local Machine metadata insufficient: needs disk=hdd, has disk=ssd`,
   },
   {
@@ -129,7 +129,7 @@ m2 refused
     name: "another machine is asked for",
     stage: (s) => s.machine("m1").unit("a.service", "loaded", "MachineID=m7"),
     told: `waiting: the only machine will not take it
-m1 refused
+m1 rejected
   MachineID: agent ID "m1" does not match required "m7"
 warning: MachineID="m7" is no machine ID: expect its 32 hexadecimal digits, or the first 8 of them`,
   },
@@ -137,7 +137,7 @@ warning: MachineID="m7" is no machine ID: expect its 32 hexadecimal digits, or t
     name: "a value that cannot be understood, and a key that is not known",
     stage: (s) => s.machine("m1").unit("a.service", "launched", "MachineMetadata=zone", "MachineMetaData=zone=a"),
     told: `waiting: the only machine will not take it
-m1 refused
+m1 rejected
   malformed: malformed MachineMetadata "zone": expect key=value, or several as "key1=value1" "key2=value2"
 warning: unrecognized requirement in [X-Fleet] section: "MachineMetaData" (did you mean "MachineMetadata"?)
 warning: malformed MachineMetadata "zone": expect key=value, or several as "key1=value1" "key2=value2"`,
@@ -146,7 +146,7 @@ warning: malformed MachineMetadata "zone": expect key=value, or several as "key1
     name: "values that hardly mean what was meant",
     stage: (s) => s.machine("m1").unit("a.service", "inactive", "Conflicts=b[ c*", "Global=y"),
     told: `inactive: its desired state is inactive: no machine is to have it
-m1 able
+m1 eligible
 warning: malformed pattern "b[" in Conflicts: it matches no unit
 warning: Global="y" counts as no: expect true, yes, 1, on, t, or false, no, 0, off, f`,
   },
@@ -159,7 +159,7 @@ warning: Global="y" counts as no: expect true, yes, 1, on, t, or false, no, 0, o
     told: `waiting: no machine leads the engines, so that nothing is placed or moved; the next one will place it on ` +
       `machine m1...: ${first}
 next: place it on machine m1...: ${first}
-m1 able
+m1 eligible
 warning: no machine leads the engines, so that nothing is placed or moved`,
   },
   {
@@ -167,7 +167,7 @@ warning: no machine leads the engines, so that nothing is placed or moved`,
     stage: (s) => s.machine("m1").unit("a.service", "launched"),
     told: `waiting: the engine is about to place it on machine m1...: ${first}
 next: place it on machine m1...: ${first}
-m1 able`,
+m1 eligible`,
   },
   {
     name: "its machine is away, and others would take it",
@@ -176,8 +176,8 @@ m1 able`,
       `machine m2...: machine m1... went away; ${first}
 target m1: ${first}
 next: move it to machine m2...: machine m1... went away; ${first}
-m1 away, is away
-m2 able`,
+m1 offline, is away
+m2 eligible`,
   },
   {
     name: "its machine is away, and nobody else will take it",
@@ -186,8 +186,8 @@ m2 able`,
         .story.gone("m1"),
     told: `waiting: machine m1... went away; the only machine will not take it
 target m1: ${first}
-m1 away, is away
-m2 refused
+m1 offline, is away
+m2 rejected
   MachineMetadata: local Machine metadata insufficient: needs zone=a, has no zone`,
   },
   {
@@ -200,7 +200,7 @@ m2 refused
           ...["nosuch", "off", "t@", "stuck", "on"].map((peer) => `MachineOf=${peer}.service`),
         ),
     told: `waiting: the only machine will not take it
-m1 refused
+m1 rejected
   MachineOf: required peer Unit(nosuch.service) is not scheduled locally
   MachineOf: required peer Unit(off.service) is not scheduled locally
   MachineOf: required peer Unit(t@.service) is not scheduled locally
@@ -220,10 +220,10 @@ warning: MachineOf="t@.service" names a template, which never runs`,
         .unit("a.service", "launched", "MachineOf=b.service", "MachineMetadata=zone=a")
         .unit("b.service", "launched", "MachineOf=a.service", "MachineMetadata=zone=b"),
     told: `waiting: none of 2 machines will take it
-m1 refused
+m1 rejected
   MachineOf: required peer Unit(b.service) is not scheduled locally
   MachineMetadata: required peer Unit(b.service): local Machine metadata insufficient: needs zone=b, has zone=a
-m2 refused
+m2 rejected
   MachineMetadata: local Machine metadata insufficient: needs zone=a, has zone=b
   MachineOf: required peer Unit(b.service) is not scheduled locally
 note: required peer Unit(b.service) waits, too: none of 2 machines will take it`,
@@ -236,7 +236,7 @@ note: required peer Unit(b.service) waits, too: none of 2 machines will take it`
         .unit("c.service", "launched", "MachineOf=d.service", "Conflicts=d.*x")
         .unit("d.service", "launched", "MachineOf=a.service", "Conflicts=b.*"),
     told: `waiting: the only machine will not take it
-m1 refused
+m1 rejected
   MachineOf: required peer Unit(b.service) is not scheduled locally
   Conflicts: found conflict with required peer Unit(b.service)
   Conflicts: required peer Unit(b.service): found conflict with required peer Unit(d.service)
@@ -263,10 +263,10 @@ warning: malformed MachineMetadata "rack": expect key=value, or several as "key1
       s.machine("m1").machine("m2", { zone: "a" }).machine("m3", { zone: "a" })
         .unit("a.service", "inactive", "MachineMetadata=zone=a").says("m3", "a.service", { active: "deactivating" }),
     told: `inactive: its desired state is inactive: no machine is to have it
-m1 refused
+m1 rejected
   MachineMetadata: local Machine metadata insufficient: needs zone=a, has no zone
-m2 able
-m3 able deactivating, still has it`,
+m2 eligible
+m3 eligible deactivating, still has it`,
   },
   {
     name: "a global: machine by machine",
@@ -275,9 +275,9 @@ m3 able deactivating, still has it`,
         .scheduled().unit("a.service", "launched", "Global=true", "Conflicts=b.service")
         .says("m1", "a.service", {}),
     told: `global: it is global: 2 of 3 machines are to have it
-m1 here active
-m2 here, has not reported it yet
-m3 refused
+m1 assigned active
+m2 assigned, has not reported it yet
+m3 rejected
   Conflicts: found conflict with locally-scheduled Unit(b.service)`,
   },
   {
@@ -286,7 +286,7 @@ m3 refused
       s.machine("m1").unit("b.service", "launched", "Global=true")
         .unit("a.service", "launched", "Global=true", "Conflicts=b.service"),
     told: `global: it is global: 0 of 1 machine is to have it
-m1 refused
+m1 rejected
   Conflicts: found conflict with locally-scheduled Unit(b.service)`,
   },
   {
@@ -296,14 +296,14 @@ m1 refused
         .unit("a.service", "launched", "Global=true", "Conflicts=[b-d].service")
         .unit("c.service", "launched", "Global=true"),
     told: `global: it is global: 0 of 1 machine is to have it
-m1 refused
+m1 rejected
   Conflicts: found conflict with locally-scheduled Unit(b.service)`,
   },
   {
     name: "an inactive global",
     stage: (s) => s.machine("m1").unit("a.service", "inactive", "Global=true"),
     told: `inactive: its desired state is inactive: no machine is to have it
-m1 able`,
+m1 eligible`,
   },
   {
     name: "the agent could not put it in place",
@@ -312,7 +312,7 @@ m1 able`,
         .says("m1", "a.service", { commanded: "inactive", active: "inactive", error: "disk full" }),
     told: `placed: it is placed on machine m1..., which has not put its file in place yet
 target m1: ${first}
-m1 here inactive disk full, has not put its file in place yet`,
+m1 assigned inactive disk full, has not put its file in place yet`,
   },
   {
     name: "systemd says that it has failed",
@@ -321,7 +321,7 @@ m1 here inactive disk full, has not put its file in place yet`,
         .says("m1", "a.service", { active: "failed", sub: "failed", result: "exit-code" }),
     told: `placed: it is on machine m1..., where systemd says failed (failed)
 target m1: ${first}
-m1 here failed exit-code
+m1 assigned failed exit-code
 note: machine m1... has started it, and it has failed since (exit-code); fleetctl start a.service starts it again`,
   },
   {
@@ -331,7 +331,7 @@ note: machine m1... has started it, and it has failed since (exit-code); fleetct
         .says("m1", "a.service", { active: "inactive", sub: "dead" }),
     told: `placed: it is on machine m1..., where systemd says inactive (dead)
 target m1: ${first}
-m1 here inactive
+m1 assigned inactive
 note: machine m1... has started it, and it is inactive since: it has ended by itself, or systemd or somebody on that machine has stopped it; fleetctl start a.service starts it again`,
   },
   {
@@ -339,14 +339,14 @@ note: machine m1... has started it, and it is inactive since: it has ended by it
     stage: (s) => s.machine("m1").unit("a.service", "loaded").scheduled().silent("m1", "a.service"),
     told: `placed: it is placed on machine m1..., which has not reported it yet
 target m1: ${first}
-m1 here, has not reported it yet`,
+m1 assigned, has not reported it yet`,
   },
   {
     name: "an older file is in place",
     stage: (s) => s.machine("m1").unit("a.service", "launched").scheduled().says("m1", "a.service", { hash: "0" }),
     told: `placed: it is placed on machine m1..., which does not have its newest file yet
 target m1: ${first}
-m1 here active, does not have its newest file yet`,
+m1 assigned active, does not have its newest file yet`,
   },
   {
     name: "it is wanted launched, and loaded so far",
@@ -354,7 +354,7 @@ m1 here active, does not have its newest file yet`,
       s.machine("m1").unit("a.service", "launched").scheduled().says("m1", "a.service", { commanded: "loaded" }),
     told: `placed: it is placed on machine m1..., which has not started it yet
 target m1: ${first}
-m1 here active, has not started it yet`,
+m1 assigned active, has not started it yet`,
   },
   {
     name: "it is wanted loaded, and still runs",
@@ -362,7 +362,7 @@ m1 here active, has not started it yet`,
       s.machine("m1").unit("a.service", "loaded").scheduled().says("m1", "a.service", { commanded: "launched" }),
     told: `placed: it is placed on machine m1..., which has not stopped it yet
 target m1: ${first}
-m1 here inactive, has not stopped it yet`,
+m1 assigned inactive, has not stopped it yet`,
   },
   {
     name: "a restart is not done, and the machine has not even been told",
@@ -373,7 +373,7 @@ m1 here inactive, has not stopped it yet`,
       `machine m1... its newest orders
 target m1: ${first}
 next: give machine m1... its newest orders
-m1 here active, has not restarted it yet, as was asked`,
+m1 assigned active, has not restarted it yet, as was asked`,
   },
   {
     name: "it may not stay where it is",
@@ -385,7 +385,7 @@ m1 here active, has not restarted it yet, as was asked`,
 target m1: ${first}
 next: take it off machine m1...: machine m1... is unable to run it: local Machine metadata insufficient: needs ` +
       `zone=a, has zone=b
-m1 here active
+m1 assigned active
   MachineMetadata: local Machine metadata insufficient: needs zone=a, has zone=b`,
   },
   {
@@ -396,7 +396,7 @@ m1 here active
         .scheduled(),
     told: `placed: it is on machine m1..., where systemd says active (running)
 target m1: ${first}
-m1 here active
+m1 assigned active
 note: Unit(a.service) replaces it, but it cannot move to another machine`,
   },
   {
@@ -406,7 +406,7 @@ note: Unit(a.service) replaces it, but it cannot move to another machine`,
         .scheduled(),
     told: `placed: it is on machine m1..., where systemd says active (running)
 target m1: least loaded machine that will take it, with 1 unit
-m1 here active
+m1 assigned active
 note: it replaces Unit(b.service), which cannot move to another machine`,
   },
   {
@@ -416,7 +416,7 @@ note: it replaces Unit(b.service), which cannot move to another machine`,
         .unit("a.service", "launched", "Replaces=b.service").scheduled(),
     told: `placed: it is on machine m1..., where systemd says active (running)
 target m1: least loaded machine that will take it, with 1 unit
-m1 here active
+m1 assigned active
 note: Unit(b.service) and it replace each other, which is as if neither did`,
   },
   {
@@ -426,7 +426,7 @@ note: Unit(b.service) and it replace each other, which is as if neither did`,
       s.machine("m1").unit("a.service", "inactive");
     },
     told: `inactive: its desired state is inactive: no machine is to have it
-m1 able
+m1 eligible
 warning: the store has lost its unit file HASH: submit it again`,
   },
   {
@@ -436,7 +436,7 @@ warning: the store has lost its unit file HASH: submit it again`,
     told:
       `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is on machine m1...: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
 target m1: ${first}
-m1 here active
+m1 assigned active
 m2 none`,
   },
   {
@@ -449,7 +449,7 @@ m2 none`,
     told:
       `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is on machine m1...: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
 target m1: ${first}
-m1 away, is away`,
+m1 offline, is away`,
   },
   {
     name: "a global that cannot be read",
@@ -471,7 +471,7 @@ m2 none`,
       s.unit("b.service", "launched");
     },
     told: `waiting: the only machine will not take it
-m1 refused
+m1 rejected
   Conflicts: found conflict with locally-scheduled Unit(a.service)`,
   },
   {
@@ -485,7 +485,7 @@ m1 refused
       `placed: it is on machine m1..., where systemd says active (running); the engine will give machine m1... its newest orders
 target m1: its place is not known for sure: it is spoilt
 next: give machine m1... its newest orders
-m1 here active
+m1 assigned active
 warning: it is spoilt: the engine writes it anew, if it can read the unit itself
 warning: it is spoilt: the engine writes it anew, if it can read the unit itself`,
   },
@@ -494,8 +494,8 @@ warning: it is spoilt: the engine writes it anew, if it can read the unit itself
     stage: (s) => s.machine("m1").unit("a.service", "launched").scheduled().machine("m2").story.spoil("machine", "m1"),
     told: `placed: it is on machine m1..., where systemd says active (running)
 target m1: ${first}
-m1 here active
-m2 able
+m1 assigned active
+m2 eligible
 warning: it is spoilt: what runs on machine m1... stays, nobody comes`,
   },
   {
@@ -505,7 +505,7 @@ warning: it is spoilt: what runs on machine m1... stays, nobody comes`,
       s.story.spoil("machine", "m1");
     },
     told: `waiting: the only machine will not take it
-m1 refused
+m1 rejected
   unreadable: its machine record cannot be read, so that who is there stays and nobody comes: it is spoilt`,
   },
 ];
@@ -586,8 +586,10 @@ Deno.test("explain: agrees with the engine about every unit of any cluster, and 
         if (outcome === "waiting") {
           assert.ok(plan.waiting.has(unit) || step, `${unit} waits for something`);
           for (const each of machines) {
-            if (plan.waiting.has(unit)) assert.notEqual(each.standpoint, "able", `${unit}: ${each.id} gives a reason`);
-            if (each.standpoint !== "refused") continue;
+            if (plan.waiting.has(unit)) {
+              assert.notEqual(each.eligibility, "eligible", `${unit}: ${each.id} gives a reason`);
+            }
+            if (each.eligibility !== "rejected") continue;
             // That a peer waits as well explains nothing.
             const peers = new Set([...plan.waiting.keys()].map((name) => `Unit(${name}) is not scheduled locally`));
             const reasons = each.reasons.filter(({ reason }) => !peers.has(reason.slice(reason.lastIndexOf("Unit("))));

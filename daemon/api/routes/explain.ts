@@ -45,9 +45,10 @@ export function explanationEntity(cluster: Cluster, explanation: Explanation): E
 }
 
 function machineExplanationEntity(explanation: MachineExplanation): MachineExplanationEntity {
-  const { id, machine, standpoint, reasons, state, pending } = explanation;
+  const { id, machine, eligibility, reasons, state, pending } = explanation;
   return {
     ...(state && { currentState: state.commanded }),
+    eligibility,
     ...(state?.error !== undefined && { error: state.error }),
     machineID: id,
     ...(pending !== undefined && { pending }),
@@ -56,7 +57,6 @@ function machineExplanationEntity(explanation: MachineExplanation): MachineExpla
     ...(state && { restart: state.restart }),
     ...(state?.result !== undefined && { result: state.result }),
     ...(state && { since: state.since_ms }),
-    standpoint,
     ...(state && { state: stateEntity(state) }),
   };
 }

@@ -42,12 +42,12 @@ Deno.test("GET /units/{name}/explain", async (test) => {
           machineID: m1,
           primaryIP: "10.77.0.11",
           reasons: [{ reason: `${metadata} zone=a`, rule: "MachineMetadata" }, peer],
-          standpoint: "refused",
+          eligibility: "rejected",
         },
         {
           machineID: m2,
           reasons: [{ reason: `${metadata} no zone`, rule: "MachineMetadata" }, peer],
-          standpoint: "refused",
+          eligibility: "rejected",
         },
       ],
       name: "a.service",
@@ -86,7 +86,7 @@ Deno.test("GET /units/{name}/explain", async (test) => {
           restart: 0,
           result: "exit-code",
           since: 1000,
-          standpoint: "here",
+          eligibility: "assigned",
           state: {
             hash: "0123456789012345678901234567890123456789",
             machineID: m1,
@@ -96,7 +96,7 @@ Deno.test("GET /units/{name}/explain", async (test) => {
             systemdSubState: "dead",
           },
         },
-        { machineID: m2, standpoint: "able" },
+        { machineID: m2, eligibility: "eligible" },
       ],
       name: "b.service",
       outcome: "placed",
@@ -110,7 +110,7 @@ Deno.test("GET /units/{name}/explain", async (test) => {
     const said = await ask("g.service");
     assert.equal(said.summary, "it is global: 1 of 2 machines is to have it");
     assert.deepEqual([said.outcome, said.machineID, said.currentState], ["global", undefined, undefined]);
-    assert.deepEqual(said.machines.map((each: { standpoint: string }) => each.standpoint), ["here", "refused"]);
+    assert.deepEqual(said.machines.map((each: { eligibility: string }) => each.eligibility), ["assigned", "rejected"]);
   });
 
   await test.step("keys come in alphabetical order", async () => {

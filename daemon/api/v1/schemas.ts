@@ -78,10 +78,10 @@ const explanation = object(["name", "desiredState", "hash", "outcome", "summary"
   revision,
 });
 
-const machineExplanation = object(["machineID", "standpoint"], {
+const machineExplanation = object(["machineID", "eligibility"], {
   machineID: machineId,
   primaryIP: text,
-  standpoint: { type: "string", enum: ["here", "able", "refused", "away", "none"] },
+  eligibility: { type: "string", enum: ["assigned", "eligible", "rejected", "offline", "none"] },
   reasons: listOf(object(["rule", "reason"], { rule: text, reason: text })),
   pending: text,
   currentState: state,

@@ -103,7 +103,7 @@ export interface MachineExplanationEntity {
    * `here`: it is to have the unit; `able`: it would take it; `refused`: it will not; `away`: it is to have it, and is
    * not present; `none`: it is not asked, since the unit is a template, or cannot be read.
    */
-  readonly standpoint: string;
+  readonly eligibility: string;
   /** Every reason why it will not take the unit or, where the unit is already, may not keep it. */
   readonly reasons?: readonly ReasonEntity[];
   /** What the machine has not done yet: follows "which", for example `has not started it yet`. */

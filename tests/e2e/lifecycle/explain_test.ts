@@ -101,8 +101,8 @@ async function waiting(cluster: FleetCluster): Promise<void> {
       assert.deepEqual(said.notes, unit.notes);
       assert.ok(said.launched !== undefined && said.launched <= said.revision);
       for (const name of ["m1", "m2", "m3"] as const) {
-        const { standpoint, reasons } = onMachine(cluster, said, name);
-        assert.equal(standpoint, "refused");
+        const { eligibility, reasons } = onMachine(cluster, said, name);
+        assert.equal(eligibility, "rejected");
         assert.deepEqual((reasons ?? []).map(({ reason }) => reason), unit[name], `${unit.name} on ${name}`);
       }
     }
@@ -153,11 +153,11 @@ async function globalRefused(cluster: FleetCluster): Promise<void> {
   assert.equal(said.outcome, "global");
   assert.equal(said.summary, "it is global: 2 of 3 machines are to have it");
   for (const name of ["m1", "m3"]) {
-    const { standpoint, pending } = onMachine(cluster, said, name);
-    assert.deepEqual([standpoint, pending], ["here", undefined]);
+    const { eligibility, pending } = onMachine(cluster, said, name);
+    assert.deepEqual([eligibility, pending], ["assigned", undefined]);
   }
-  const { standpoint, reasons, state } = onMachine(cluster, said, "m2");
-  assert.deepEqual([standpoint, state], ["refused", undefined]);
+  const { eligibility, reasons, state } = onMachine(cluster, said, "m2");
+  assert.deepEqual([eligibility, state], ["rejected", undefined]);
   assert.deepEqual(reasons, [
     { reason: "found conflict with locally-scheduled Unit(local.service)", rule: "Conflicts" },
   ]);
@@ -180,7 +180,7 @@ async function failing(cluster: FleetCluster): Promise<void> {
   assert.equal(broken.outcome, "placed");
   assert.match(broken.why ?? "", /least loaded machine that will take it/);
   const there = onMachine(cluster, broken, "m1");
-  assert.equal(there.standpoint, "here");
+  assert.equal(there.eligibility, "assigned");
   assert.match(there.error ?? "", /bad unit file setting|bad-setting|not loaded properly/);
   assert.equal(there.state?.systemdLoadState, "bad-setting");
 
@@ -192,10 +192,10 @@ async function failing(cluster: FleetCluster): Promise<void> {
     ({ machines }) => machines?.some((each) => each.result !== undefined) ?? false,
   );
   assert.match(dies.summary, /where systemd says failed \(failed\)$/);
-  const { result, pending } = dies.machines!.find((each) => each.standpoint === "here")!;
+  const { result, pending } = dies.machines!.find((each) => each.eligibility === "assigned")!;
   assert.deepEqual([result, pending], ["exit-code", undefined]);
   const { stdout } = await cluster.fleetctl(m1, "explain", "dies");
-  assert.match(stdout, /here\s+failed\s+failed\s+systemd's result: exit-code\n/);
+  assert.match(stdout, /assigned\s+failed\s+failed\s+systemd's result: exit-code\n/);
 }
 
 async function notPlaced(cluster: FleetCluster): Promise<void> {
@@ -206,7 +206,7 @@ async function notPlaced(cluster: FleetCluster): Promise<void> {
   assert.deepEqual([template.outcome, template.warnings], ["template", undefined]);
   const idle = await explain(cluster, "idle.service");
   assert.equal(idle.outcome, "inactive");
-  assert.deepEqual((idle.machines ?? []).map((each) => each.standpoint).sort(), ["able", "refused", "refused"]);
+  assert.deepEqual((idle.machines ?? []).map((each) => each.eligibility).sort(), ["eligible", "rejected", "rejected"]);
   const { code, stderr } = await fleetctl(m1, "explain", "nosuch");
   assert.deepEqual([code, stderr], [1, "Unit nosuch.service does not exist.\n"]);
 }
@@ -272,7 +272,7 @@ async function machineGone(cluster: FleetCluster): Promise<void> {
     cluster,
     "bound.service",
     "its machine away",
-    ({ machines }) => machines?.some((each) => each.standpoint === "away") ?? false,
+    ({ machines }) => machines?.some((each) => each.eligibility === "offline") ?? false,
   );
   assert.equal(said.outcome, "waiting");
   assert.equal(said.summary, `machine ${victim.id.slice(0, 8)}... went away; none of 2 machines will take it`);

@@ -283,7 +283,7 @@ async function restart(cluster: FleetCluster, unit: string): Promise<void> {
 /** Waits until every machine that has the unit says that it has carried out the restart that was asked for last. */
 async function restarted(cluster: FleetCluster, unit: string): Promise<void> {
   await until(`${unit} to be restarted`, async () => {
-    const machines = (await told(cluster, unit)).filter(({ standpoint }) => standpoint === "here");
+    const machines = (await told(cluster, unit)).filter(({ eligibility }) => eligibility === "assigned");
     const done = machines.every(({ pending, state }) =>
       pending === undefined && state?.systemdActiveState === "active"
     );
