@@ -1,5 +1,5 @@
 /**
- * The door to the directory that holds fleet's unit files.
+ * The adapter to the directory that holds fleet's unit files.
  *
  * @module
  */

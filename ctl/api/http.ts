@@ -1,5 +1,5 @@
 /**
- * The door to the API: `fetch` over a unix domain socket or TCP, with or without TLS, always with a time limit.
+ * The adapter to the API: `fetch` over a unix domain socket or TCP, with or without TLS, always with a time limit.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The door to what SSH needs of this very machine: its files, its agent and its programs.
+ * The adapter to what SSH needs of this very machine: its files, its agent and its programs.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The door between a session on another host and the terminal here.
+ * The adapter between a session on another host and the terminal here.
  *
  * @module
  */

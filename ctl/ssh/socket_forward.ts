@@ -1,5 +1,5 @@
 /**
- * The door to addresses as the far end of `--tunnel` sees them, for whoever can only connect by itself: unix sockets of
+ * The adapter to addresses as the far end of `--tunnel` sees them, for whoever can only connect by itself: unix sockets of
  * this machine, which nobody else may open. A port would be open to every user here.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * The door to other hosts: SSH by the ssh2 package, over TCP connections of its own.
+ * The adapter to other hosts: SSH by the ssh2 package, over TCP connections of its own.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The door to an API at the far end of `--tunnel`: HTTP over streams of an SSH connection.
+ * The adapter to an API at the far end of `--tunnel`: HTTP over streams of an SSH connection.
  *
  * @module
  */

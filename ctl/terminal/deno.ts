@@ -1,5 +1,5 @@
 /**
- * The door to the terminal: standard streams, files and the clock.
+ * The adapter to the terminal: standard streams, files and the clock.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * `fleetd --dev`: a cluster of this machine alone, kept in memory, to try things out. 🚪
+ * `fleetd --dev`: a cluster of this machine alone, kept in memory, to try things out. An adapter.
  *
  * @module
  */

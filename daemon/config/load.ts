@@ -1,5 +1,5 @@
 /**
- * Where the configuration comes from: fleet.conf and the environment. 🚪
+ * Where the configuration comes from: fleet.conf and the environment. An adapter.
  *
  * @module
  */

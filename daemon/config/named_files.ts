@@ -1,5 +1,5 @@
 /**
- * The files and folders that the configuration names: reading them, and what is wrong with them. 🚪
+ * The files and folders that the configuration names: reading them, and what is wrong with them. An adapter.
  *
  * @module
  */

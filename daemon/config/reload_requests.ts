@@ -1,5 +1,5 @@
 /**
- * Requests for a reload whose sender waits for the outcome (`ExecReload=` of fleet.service), as files. 🚪
+ * Requests for a reload whose sender waits for the outcome (`ExecReload=` of fleet.service), as files. An adapter.
  *
  * The sender writes a random ID to `reload-request` and sends SIGHUP. After the reload, `reload-outcome` holds that ID,
  * and on a second line why the configuration was refused; the line is empty if it is in force.

@@ -1,5 +1,5 @@
 /**
- * Who this machine is. 🚪
+ * Who this machine is. An adapter.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Tells systemd how the daemon is, by the protocol of sd_notify(3). 🚪
+ * Tells systemd how the daemon is, by the protocol of sd_notify(3). An adapter.
  *
  * @module
  */

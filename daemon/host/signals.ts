@@ -1,5 +1,5 @@
 /**
- * The signals that a daemon is told things by. 🚪 SIGUSR1 is Deno's own: it opens a debugger, so fleet.service keeps it
+ * The signals that a daemon is told things by. An adapter. SIGUSR1 is Deno's own: it opens a debugger, so fleet.service keeps it
  * away from the process.
  *
  * @module

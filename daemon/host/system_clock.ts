@@ -1,4 +1,4 @@
-/** The real clock. 🚪 */
+/** The real clock. An adapter. */
 
 import type { Clock } from "../../runtime/clock.ts";
 

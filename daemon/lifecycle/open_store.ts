@@ -1,5 +1,5 @@
 /**
- * Opens the store that a configuration names, and lends it to one registry after another. 🚪
+ * Opens the store that a configuration names, and lends it to one registry after another. An adapter.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * From the command line to what a daemon starts with. 🚪 It knows Deno's errors.
+ * From the command line to what a daemon starts with. An adapter. It knows Deno's errors.
  *
  * @module
  */

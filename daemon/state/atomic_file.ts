@@ -1,5 +1,5 @@
 /**
- * Small files of the daemon's own. 🚪
+ * Small files of the daemon's own. An adapter.
  *
  * @module
  */

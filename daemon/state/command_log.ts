@@ -1,5 +1,5 @@
 /**
- * The agent's intents in one file, to which each change is appended. 🚪
+ * The agent's intents in one file, to which each change is appended. An adapter.
  *
  * A record is a line of JSON; the last of a unit counts. Every record begins with a line break as well, so that one which
  * was torn, by a crash or a full disk, spoils no other; a torn one is ignored, since nobody acted on it.

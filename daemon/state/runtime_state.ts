@@ -1,5 +1,5 @@
 /**
- * What a daemon remembers across its own restarts, in a directory that a reboot empties (`/run/fleet`). 🚪
+ * What a daemon remembers across its own restarts, in a directory that a reboot empties (`/run/fleet`). An adapter.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Log lines on stderr. 🚪 One line a fact. Under systemd each starts with the priority that journald understands
+ * Log lines on stderr. An adapter. One line a fact. Under systemd each starts with the priority that journald understands
  * (sd-daemon(3)), else with the level.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * Metrics as Prometheus reads them. 🚪 What the process uses; the library is loaded by the first who asks.
+ * Metrics as Prometheus reads them. An adapter. What the process uses; the library is loaded by the first who asks.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The embedded store: one machine without etcd, one SQLite file. A door: it touches the disk and sets timers.
+ * The embedded store: one machine without etcd, one SQLite file. An adapter: it touches the disk and sets timers.
  *
  * Its revisions, leases and watches behave as those of etcd v3. A transaction is on disk when its promise resolves.
  *

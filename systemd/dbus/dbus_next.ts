@@ -1,5 +1,5 @@
 /**
- * The door to D-Bus: connections over the wire code of dbus-next.
+ * The adapter to D-Bus: connections over the wire code of dbus-next.
  *
  * Only its connection and message types are used. Its `MessageBus` leaves pending calls hanging when the bus dies and
  * tells nobody, so calls, deadlines and the end of a connection are kept here.

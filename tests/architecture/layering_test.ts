@@ -1,5 +1,5 @@
 /**
- * The order of the house, kept by a test: which room may import which, which files are doors to the world, and how
+ * The architecture, kept by a test: which folder may import which, which files are adapters to the world, and how
  * large a thing may grow. Each rule is tried on a small bad example first, so that it is known to bite.
  *
  * @module
@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { filesOf, type Import, parse, type Source, sourcesOf } from "./source.ts";
 
 /** The only files that may touch the world outside: a path, or a folder with everything in it; and what it is for. */
-const doors: Readonly<Record<string, string>> = {
+const adapters: Readonly<Record<string, string>> = {
   "registry/store/etcd/": "the store, over the network",
   "registry/store/sqlite.ts": "the embedded store, a file",
   "systemd/dbus/": "systemd, over D-Bus",
@@ -77,7 +77,7 @@ const topLevel = new Set([
 /** Programs: where execution starts. */
 const mains = ["daemon/main.ts", "ctl/main.ts"];
 
-/** node: modules and packages that only compute. All others belong behind a door. */
+/** node: modules and packages that only compute. All others belong behind an adapter. */
 const purePackages = new Set([
   "node:buffer",
   "node:crypto",
@@ -96,25 +96,25 @@ type Rule = (tree: Tree) => string[];
 const isUnder = (path: string, entry: string) => entry.endsWith("/") ? path.startsWith(entry) : path === entry;
 const isDouble = (path: string) => /(^|\/)fake(_[a-z]+)*\.ts$/.test(path);
 const isTest = (path: string) => path.endsWith("_test.ts") || isDouble(path) || /^(tests|bench|examples)\//.test(path);
-const isDoor = (path: string) => Object.keys(doors).some((entry) => isUnder(path, entry));
+const isAdapter = (path: string) => Object.keys(adapters).some((entry) => isUnder(path, entry));
 const product = (tree: Tree) => [...tree.values()].filter((source) => !isTest(source.path));
 
 /** Why `from` may not import `to`; undefined if it may. */
 function refusal(from: string, to: string, { dynamic, typeOnly }: Import): string | undefined {
   const unitModules = /^systemd\/unit_[a-z_]+\.ts$/;
-  const room = from.split("/")[0];
+  const folder = from.split("/")[0];
   if (to.startsWith("runtime/")) return undefined;
-  if (room === "runtime") return "runtime/ imports nothing of ours: it is below every other folder";
+  if (folder === "runtime") return "runtime/ imports nothing of ours: it is below every other folder";
   if (mains.includes(to)) return "nothing imports a program: move what is shared out of it";
   if (isDouble(to)) return "a double is for tests";
   if (to.startsWith("tests/")) return "only tests, bench and examples may import tests/";
-  if (room === "systemd") return to.startsWith("systemd/") ? undefined : "systemd/ imports nothing of ours";
-  if (room === "registry") {
+  if (folder === "systemd") return to.startsWith("systemd/") ? undefined : "systemd/ imports nothing of ours";
+  if (folder === "registry") {
     if (to.startsWith("registry/") || unitModules.test(to)) return undefined;
     return "registry/ may import only itself and systemd/unit_*.ts";
   }
-  if (room === "ctl") return refusalForClient(from, to, dynamic);
-  if (room === "daemon") return refusalForDaemon(from, to, typeOnly);
+  if (folder === "ctl") return refusalForClient(from, to, dynamic);
+  if (folder === "daemon") return refusalForDaemon(from, to, typeOnly);
   return undefined;
 }
 
@@ -132,8 +132,8 @@ function refusalForClient(from: string, to: string, dynamic: boolean): string | 
 function refusalForDaemon(from: string, to: string, typeOnly: boolean): string | undefined {
   if (to.startsWith("ctl/")) return "the daemon knows nothing of the client";
   if (["daemon/main.ts", "daemon/run.ts"].includes(from) || !to.startsWith("daemon/")) return undefined;
-  // A door implements a port that its user, inside a room, declares.
-  if (isDoor(from) && typeOnly) return undefined;
+  // An adapter implements a port that its user, inside a folder, declares.
+  if (isAdapter(from) && typeOnly) return undefined;
   // The API explains what the engine decides by asking the same pure function.
   if (from.startsWith("daemon/api/") && /^daemon\/engine\/(explain|pending)\.ts$/.test(to)) return undefined;
   for (const inner of ["daemon/engine/", "daemon/agent/", "daemon/api/"]) {
@@ -179,23 +179,23 @@ function missing(at: string, { specifier, path }: Import): string[] {
   return path!.endsWith(".ts") ? [`${at}: imports ${specifier}, which does not exist`] : [];
 }
 
-const doorsOnly: Rule = (tree) =>
-  product(tree).filter(({ path }) => !isDoor(path)).flatMap((source) => [
+const adaptersOnly: Rule = (tree) =>
+  product(tree).filter(({ path }) => !isAdapter(path)).flatMap((source) => [
     ...source.effects.map(({ what, line }) =>
-      `${source.path}:${line}: ${what} stands outside a door: take a clock, log or port as an argument, or list the file ` +
-      `under "doors" in tests/architecture/layering_test.ts with its reason`
+      `${source.path}:${line}: ${what} stands outside an adapter: take a clock, log or port as an argument, or list the file ` +
+      `under "adapters" in tests/architecture/layering_test.ts with its reason`
     ),
     ...source.imports.filter((each) => each.path === undefined && !each.typeOnly && !purePackages.has(each.specifier))
       .map(
         ({ specifier, line }) =>
-          `${source.path}:${line}: imports ${specifier} outside a door: move that behind one, or, if it only computes, list ` +
+          `${source.path}:${line}: imports ${specifier} outside an adapter: move that behind one, or, if it only computes, list ` +
           `it under "purePackages" in tests/architecture/layering_test.ts`,
       ),
   ]);
 
-const doorsExist: Rule = (tree) =>
-  Object.keys(doors).filter((entry) => ![...tree.keys()].some((path) => isUnder(path, entry))).map((entry) =>
-    `tests/architecture/layering_test.ts: the door ${entry} leads nowhere: remove it from "doors"`
+const adaptersExist: Rule = (tree) =>
+  Object.keys(adapters).filter((entry) => ![...tree.keys()].some((path) => isUnder(path, entry))).map((entry) =>
+    `tests/architecture/layering_test.ts: the adapter ${entry} does not exist: remove it from "adapters"`
   );
 
 const exits: Rule = (tree) =>
@@ -237,7 +237,7 @@ function reachable(tree: Tree, from: readonly string[]): Set<string> {
 }
 
 /**
- * Product code must be reached from the doors of the house or from tests/: its own unit test does not bring it to life.
+ * Product code must be reached from the adapters of the sources or from tests/: its own unit test does not bring it to life.
  * Doubles and what stands in tests/ live for any test; programs of tests/ when a test or a task names them.
  */
 const noDeadFiles: Rule = (tree) => {
@@ -325,8 +325,8 @@ const rules: Readonly<Record<string, { rule: Rule; bad: readonly Readonly<Record
       { "ctl/ssh/session.ts": "const name = 'a'; await import(`./${name}.ts`);" },
     ],
   },
-  "only doors touch the world": {
-    rule: doorsOnly,
+  "only adapters have effects": {
+    rule: adaptersOnly,
     bad: [
       `Deno.readTextFileSync("/etc/machine-id");`,
       `const { env } = Deno;`,
@@ -408,7 +408,7 @@ function expectNone(violations: readonly string[]): void {
 }
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const house = await sourcesOf(root);
+const sources = await sourcesOf(root);
 
 for (const [name, { rule, bad }] of Object.entries(rules)) {
   Deno.test(`tidy: ${name}`, () => {
@@ -419,7 +419,7 @@ for (const [name, { rule, bad }] of Object.entries(rules)) {
         `the rule finds nothing in ${JSON.stringify(example).slice(0, 200)}`,
       );
     }
-    expectNone(rule(house));
+    expectNone(rule(sources));
   });
 }
 
@@ -434,7 +434,9 @@ Deno.test("tidy: what is handed in is not mistaken for the world", () => {
     `import { createHash } from "node:crypto"; createHash("sha1");`,
     `import type { Socket } from "node:net"; export type S = Socket;`,
   ];
-  for (const text of innocent) assert.deepEqual(doorsOnly(treeOf({ "daemon/policy/feasibility.ts": text })), [], text);
+  for (const text of innocent) {
+    assert.deepEqual(adaptersOnly(treeOf({ "daemon/policy/feasibility.ts": text })), [], text);
+  }
 });
 
 Deno.test("tidy: what the rules allow", () => {
@@ -458,12 +460,12 @@ Deno.test("tidy: every package is used", () => {
   const tree = treeOf({ "registry/etcd/a.ts": `import { x } from "etcd3/lib/x.js";` });
   assert.deepEqual(packagesUsed(tree, ["etcd3"]), []);
   assert.equal(packagesUsed(tree, ["etcd", "etcd3"]).length, 1);
-  expectNone(packagesUsed(house, Object.keys(config.imports)));
+  expectNone(packagesUsed(sources, Object.keys(config.imports)));
 });
 
-Deno.test("tidy: every door leads somewhere", () => {
-  assert.notDeepEqual(doorsExist(treeOf({ "daemon/main.ts": "" })), []);
-  expectNone(doorsExist(house));
+Deno.test("tidy: every adapter exists", () => {
+  assert.notDeepEqual(adaptersExist(treeOf({ "daemon/main.ts": "" })), []);
+  expectNone(adaptersExist(sources));
 });
 
 /** Relative links of a Markdown text; those to other hosts and within the page are left alone. */
@@ -485,5 +487,5 @@ Deno.test("tidy: links in Markdown lead somewhere", async () => {
 Deno.test("tidy: at the top stands only what design gives a place", async () => {
   const strangers: string[] = [];
   for await (const entry of Deno.readDir(root)) if (!topLevel.has(entry.name)) strangers.push(entry.name);
-  assert.deepEqual(strangers, [], `move into a room: ${strangers.join(", ")}`);
+  assert.deepEqual(strangers, [], `move into a folder: ${strangers.join(", ")}`);
 });

@@ -1,5 +1,5 @@
 /**
- * Which process is at the other end of a unix socket, as the kernel knows it (`SO_PEERCRED`, unix(7)). 🚪
+ * Which process is at the other end of a unix socket, as the kernel knows it (`SO_PEERCRED`, unix(7)). An adapter.
  *
  * Deno has no call for it, so that it is asked of the C library: the only thing that fleetd calls outside the runtime.
  *

@@ -1,5 +1,5 @@
 /**
- * What stands between the API's sockets and its routes: who may pass, and how much at a time. 🚪 node:http's requests.
+ * What stands between the API's sockets and its routes: who may pass, and how much at a time. An adapter. node:http's requests.
  *
  * @module
  */

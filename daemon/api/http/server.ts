@@ -1,5 +1,5 @@
 /**
- * The API on sockets. 🚪 node:http, because it alone can serve on a socket that systemd has opened.
+ * The API on sockets. An adapter. node:http, because it alone can serve on a socket that systemd has opened.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Files of unix sockets, and why a socket could not be opened. 🚪
+ * Files of unix sockets, and why a socket could not be opened. An adapter.
  *
  * @module
  */

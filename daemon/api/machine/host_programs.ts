@@ -1,5 +1,5 @@
 /**
- * What this machine says of a unit, by systemd's own programs, and what other machines' daemons say. 🚪
+ * What this machine says of a unit, by systemd's own programs, and what other machines' daemons say. An adapter.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Calls and streams to an etcd cluster. A door: it opens sockets and sets timers.
+ * Calls and streams to an etcd cluster. An adapter: it opens sockets and sets timers.
  *
  * Of the etcd3 package this uses the message definitions and gRPC clients, and none of the policies: what is tried again,
  * where and until when is decided here.

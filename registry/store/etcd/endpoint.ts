@@ -1,5 +1,5 @@
 /**
- * The gRPC connection to one member of etcd. A door: it opens sockets.
+ * The gRPC connection to one member of etcd. An adapter: it opens sockets.
  *
  * @module
  */

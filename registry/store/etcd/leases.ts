@@ -1,5 +1,5 @@
 /**
- * Renewals of leases over one stream. A door: it sets timers.
+ * Renewals of leases over one stream. An adapter: it sets timers.
  *
  * @module
  */

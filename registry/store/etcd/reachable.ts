@@ -1,5 +1,5 @@
 /**
- * Finds out when an address that was cut off can be connected to again. A door: it opens sockets and sets timers.
+ * Finds out when an address that was cut off can be connected to again. An adapter: it opens sockets and sets timers.
  *
  * @module
  */

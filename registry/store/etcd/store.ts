@@ -1,5 +1,5 @@
 /**
- * The real store: etcd v3. A door.
+ * The real store: etcd v3. An adapter.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * One watch stream of etcd. A door: it sets a timer.
+ * One watch stream of etcd. An adapter: it sets a timer.
  *
  * It is never resumed: a store that was wiped meanwhile would accept a later revision and stay silent.
  *
