@@ -1,5 +1,5 @@
 /**
- * fleetctl, the command line: puts the doors together and ends the process.
+ * fleetctl, the command line: puts the adapters together and ends the process.
  *
  * @module
  */

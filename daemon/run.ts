@@ -8,7 +8,7 @@
 import { ClusterRegistry } from "../registry/cluster_registry.ts";
 import type { UnsettledWrites } from "../registry/writes/fence.ts";
 import { type Log, messageOf } from "../runtime/log.ts";
-import { withoutRepeats } from "../registry/log_repeats.ts";
+import { withoutRepeats } from "../runtime/log_repeats.ts";
 import type { MachineId, MachineRecord } from "../registry/model.ts";
 import type { Registry } from "../registry/mod.ts";
 import type { Store } from "../registry/store/port.ts";

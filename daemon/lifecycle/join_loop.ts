@@ -7,7 +7,7 @@
 
 import type { Clock } from "../../runtime/clock.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
-import { causeOf } from "../../registry/log_repeats.ts";
+import { causeOf } from "../../runtime/log_repeats.ts";
 import type { MachineRecord } from "../../registry/model.ts";
 import {
   DuplicateMachineError,

@@ -12,7 +12,7 @@ import {
   decodeTarget,
   decodeUnit,
 } from "../schema/codec.ts";
-import { ForeignKeys } from "../foreign_keys.ts";
+import { ForeignKeys } from "./foreign_keys.ts";
 import { type ParsedKey, parseKey } from "../schema/keys.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import {

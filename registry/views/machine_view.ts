@@ -6,7 +6,7 @@
 
 import { SharedMap, unreadableMessage } from "./cluster_view.ts";
 import { decodeAssignment, decodeUnit } from "../schema/codec.ts";
-import { ForeignKeys } from "../foreign_keys.ts";
+import { ForeignKeys } from "./foreign_keys.ts";
 import { assignPrefix, globalPrefix, metadataPrefix, parseKey } from "../schema/keys.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import type { Assignment, MachineId, MachineView, Revision, Unit, UnitName } from "../model.ts";

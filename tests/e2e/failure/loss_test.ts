@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { UnitStateEntity } from "../../../daemon/api/v1/types.ts";
-import { EventStream } from "../../cluster/event_stream.ts";
+import { EventStream } from "../../lab/event_stream.ts";
 import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
 import { apiSocket, fleetctl } from "../../lab/fleet.ts";
 import type { Machine } from "../../lab/machine.ts";

@@ -1,9 +1,9 @@
 /** A client that follows the event stream of one machine's daemon. */
 
 import type { DecisionEvent } from "../../daemon/api/v1/types.ts";
-import { apiSocket } from "../lab/fleet.ts";
-import type { Machine } from "../lab/machine.ts";
-import { until } from "../lab/process.ts";
+import { apiSocket } from "./fleet.ts";
+import type { Machine } from "./machine.ts";
+import { until } from "./process.ts";
 
 /** Reads the stream from when it is opened until it is disposed of. */
 export class EventStream implements AsyncDisposable {

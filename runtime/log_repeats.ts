@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Clock } from "../runtime/clock.ts";
-import type { Log } from "../runtime/log.ts";
+import type { Clock } from "./clock.ts";
+import type { Log } from "./log.ts";
 
 /** Pauses between two lines of one cause: each is twice the one before. */
 const pause = { first_ms: 60_000, most_ms: 3_600_000 } as const;

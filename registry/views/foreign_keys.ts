@@ -1,4 +1,4 @@
-import type { Log } from "../runtime/log.ts";
+import type { Log } from "../../runtime/log.ts";
 
 /** Keys that are logged; something that writes ever new ones must not fill log and memory. */
 const most = 100;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../tests/support/manual_clock.ts";
-import type { Log } from "../runtime/log.ts";
+import type { Log } from "./log.ts";
 import { causeOf, withoutRepeats } from "./log_repeats.ts";
 
 Deno.test("a cause that lasts is logged once, and then after growing pauses with how often it was left out", () => {
