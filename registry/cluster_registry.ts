@@ -42,9 +42,9 @@ export interface ClusterRegistryOptions {
   readonly agentTtl_s: number;
   /** The same for the leader of the engines. */
   readonly leaderTtl_s: number;
-  /** How long a true read waits for the mirror beyond the store's own deadline. Default 2000. */
+  /** How long a true read waits for the cluster cache beyond the store's own deadline. Default 2000. */
   readonly readTimeout_ms?: number;
-  /** How long the mirror stays open after its last use. Default a minute. */
+  /** How long the cluster cache stays open after its last use. Default a minute. */
   readonly cacheIdle_ms?: number;
 }
 

@@ -27,7 +27,7 @@ export interface ClusterCacheOptions {
   readonly log: Log;
   /** How long it stays open after its last use. */
   readonly quiet_ms: number;
-  /** How long a read waits for the mirror to catch up. */
+  /** How long a read waits for the cluster cache to catch up. */
   readonly readTimeout_ms: number;
 }
 
@@ -99,7 +99,7 @@ export class ClusterCache {
     return this.#following && this.#failure === undefined ? this.#view.unit(name) : undefined;
   }
 
-  /** The text of a file, if the mirror happens to have it. */
+  /** The text of a file, if the cache happens to have it. */
   peekFile(hash: string): string | undefined {
     return this.#following ? this.#view.fileText(hash) : undefined;
   }

@@ -39,7 +39,7 @@ export interface RegistryFixture {
 export interface DaemonOptions {
   readonly agentTtl_s?: number;
   readonly leaderTtl_s?: number;
-  readonly mirrorQuiet_ms?: number;
+  readonly cacheIdle_ms?: number;
   /** Whose fence it has; another than all others of the case if left out. */
   readonly writer?: string;
   /** What others of its name have left in doubt. */
@@ -83,7 +83,7 @@ export function fixtureOver(openStore: () => Promise<Store>): RegistryFixture & 
           agentTtl_s: options.agentTtl_s ?? 30,
           leaderTtl_s: options.leaderTtl_s ?? 30,
           ...(options.doubts === undefined ? {} : { unsettledWrites: options.doubts }),
-          ...(options.mirrorQuiet_ms === undefined ? {} : { cacheIdle_ms: options.mirrorQuiet_ms }),
+          ...(options.cacheIdle_ms === undefined ? {} : { cacheIdle_ms: options.cacheIdle_ms }),
         }),
       );
       await registry.open(options.remembered);
@@ -442,7 +442,7 @@ const watchCases: readonly Case[] = [
       const clusters = other.watch(signal)[Symbol.asyncIterator]();
       await within(clusters.next(), () => "the first view");
       for (let count = 0; count < 20; count++) await set(some, `${count}.service`, "loaded");
-      await other.read(); // the mirror has it all
+      await other.read(); // the cache has it all
       const { value } = await within(clusters.next(), () => "the newest view");
       assert.equal(value?.units.size, 20);
       await clusters.return?.();
@@ -500,11 +500,11 @@ const watchCases: readonly Case[] = [
     },
   },
   {
-    name: "the mirror closes when nobody has looked for a while, and opens again for the next who does",
+    name: "the cluster cache closes when it is idle, and the next read fills it anew",
     async run({ open, openStore, signal }) {
       let watches = 0;
       const registry = await open({
-        mirrorQuiet_ms: 50,
+        cacheIdle_ms: 50,
         wrap: (store) =>
           between(store, {
             async *watch(ranges, after, stop) {
@@ -517,12 +517,14 @@ const watchCases: readonly Case[] = [
             },
           }),
       });
-      await registry.read();
+      const { epoch } = await registry.read();
       await when(registry.watch(signal), "a view", () => true);
       await eventually("the watch to end", () => Promise.resolve(watches === 0));
       const other = await openStore();
-      await other.transact([], [{ put: "written", value: "" }]);
-      assert.equal((await registry.read()).epoch, 2);
+      const { revision } = await other.transact([], [{ put: "written", value: "" }]);
+      const again = await registry.read();
+      assert.ok(again.epoch > epoch, "a cache that was closed is filled by a new list");
+      assert.ok(again.revision >= revision);
       assert.equal(watches, 1);
     },
   },
