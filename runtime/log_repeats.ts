@@ -6,6 +6,7 @@
 
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
+import { keepNewest } from "./keep_newest.ts";
 
 /** Pauses between two lines of one cause: each is twice the one before. */
 const pause = { first_ms: 60_000, most_ms: 3_600_000 } as const;
@@ -40,7 +41,7 @@ export function withoutRepeats(log: Log, clock: Clock): Log {
     const pause_ms = isOld ? Math.min(pause.most_ms, 2 * known.pause_ms) : pause.first_ms;
     causes.delete(key);
     causes.set(key, { loggedAt_ms: now_ms, pause_ms, left: 0 });
-    if (causes.size > maxCauses) causes.delete(causes.keys().next().value!);
+    keepNewest(causes, maxCauses);
     log(level, message, known && known.left > 0 ? { ...fields, repeated: known.left } : fields);
   };
 }

@@ -8,6 +8,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import type { Store } from "../../registry/store/port.ts";
 import type { Systemd } from "../../systemd/port.ts";
 import { type Metric, Tally } from "./counters.ts";
+import { keepNewest } from "../../runtime/keep_newest.ts";
 
 const counter = (help: string, ...labels: string[]): Metric => make("counter", help, labels);
 const gauge = (help: string, ...labels: string[]): Metric => make("gauge", help, labels);
@@ -100,8 +101,8 @@ export function observeStore(store: Store, metrics: Metrics, clock: Clock, renew
   });
   const renewed = (lease: string) => {
     renewals.delete(lease);
-    if (renewals.size >= maxLeases) renewals.delete(renewals.keys().next().value!);
     renewals.set(lease, clock.monotonic_ms());
+    keepNewest(renewals, maxLeases);
   };
   return {
     read: (ranges) => timed("read", store.read(ranges)),

@@ -9,6 +9,7 @@
  */
 
 import type { TLSSocket } from "node:tls";
+import { keepNewest } from "../../../runtime/keep_newest.ts";
 
 /** Certificates that are remembered; who is forgotten needs a whole handshake again. */
 const maxKnown = 10_000;
@@ -31,8 +32,7 @@ export class VerifiedCertificates {
     } else {
       this.#known.delete(fingerprint256);
       this.#known.add(fingerprint256);
-      const [oldest] = this.#known;
-      if (this.#known.size > maxKnown && oldest !== undefined) this.#known.delete(oldest);
+      keepNewest(this.#known, maxKnown);
     }
     this.#vouched.add(socket);
   }

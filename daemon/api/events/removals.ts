@@ -5,6 +5,7 @@
  */
 
 import type { Authorship, UnitName } from "../../../registry/model.ts";
+import { keepNewest } from "../../../runtime/keep_newest.ts";
 
 /** Units that are remembered; the event of a removal follows within moments. */
 const maxUnits = 1_000;
@@ -16,8 +17,7 @@ export class Removals {
   add(unit: UnitName, author: Authorship): void {
     this.#authors.delete(unit);
     this.#authors.set(unit, author);
-    const [oldest] = this.#authors.keys();
-    if (this.#authors.size > maxUnits && oldest !== undefined) this.#authors.delete(oldest);
+    keepNewest(this.#authors, maxUnits);
   }
 
   /** Who destroyed a unit last, if that is known. */

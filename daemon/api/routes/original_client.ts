@@ -8,6 +8,7 @@
  */
 
 import type { UnitName } from "../../../registry/model.ts";
+import { keepNewest } from "../../../runtime/keep_newest.ts";
 
 /** How long a state before is kept for a client that does not come back, milliseconds. */
 const kept_ms = 10_000;
@@ -29,8 +30,7 @@ export class StopsUnseen {
   add(name: UnitName, now_ms: number): void {
     this.#stopped_ms.delete(name);
     this.#stopped_ms.set(name, now_ms);
-    const [oldest] = this.#stopped_ms.keys();
-    if (this.#stopped_ms.size > maxUnits && oldest !== undefined) this.#stopped_ms.delete(oldest);
+    keepNewest(this.#stopped_ms, maxUnits);
   }
 
   /** The client looks at a unit: true if it has stopped it and looks for the first time since. */
