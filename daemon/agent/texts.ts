@@ -7,6 +7,7 @@
 
 import type { Clock } from "../../runtime/clock.ts";
 import { messageOf } from "../../runtime/log.ts";
+import { within } from "../../runtime/within.ts";
 
 /** What {@link UnitTexts} needs. */
 export interface UnitTextsOptions {
@@ -75,13 +76,8 @@ export class UnitTexts {
 
   async #readAll(hashes: readonly string[]): Promise<void> {
     const { clock, changed } = this.#options;
-    const over = new AbortController();
-    let isLate = false;
-    const late = clock.sleep(patience_ms, over.signal).then(() => isLate = true);
     const all = Promise.all(hashes.map((hash) => this.#read(hash)));
-    await Promise.race([all, late]);
-    if (isLate) void all.then(changed);
-    else over.abort();
+    if (!await within(patience_ms, clock, () => all)) void all.then(changed);
   }
 
   async #read(hash: string): Promise<void> {

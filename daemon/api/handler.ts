@@ -27,6 +27,7 @@ import { openapiText } from "./v1/openapi.ts";
 import { find, only, type Resource, type Routes } from "./router.ts";
 import { parseTarget } from "./http/request_target.ts";
 import { deleteUnit, getUnit, listUnits, putUnit, restartUnit, startUnit, stopUnit } from "./routes/units.ts";
+import { within } from "../../runtime/within.ts";
 
 export type { Peer } from "./context.ts";
 
@@ -113,9 +114,7 @@ const startWait_ms = 5_000;
 
 async function whenStarted({ status, started, clock }: HandlerOptions): Promise<void> {
   if (!status().starting || !started) return;
-  const over = new AbortController();
-  await Promise.race([started(), clock.sleep(startWait_ms, over.signal)]);
-  over.abort();
+  await within(startWait_ms, clock, started);
 }
 
 /** URLSearchParams would take a `?` at the beginning for the one that the query follows. */

@@ -14,7 +14,8 @@ import type { Config } from "../config/options.ts";
 import type { Status } from "./join_loop.ts";
 import type { Notify } from "../host/sd_notify.ts";
 import { type EffectiveConfig, renewal } from "../config/diff.ts";
-import { closeAll, within } from "./shutdown.ts";
+import { closeAll } from "./shutdown.ts";
+import { within } from "../../runtime/within.ts";
 
 /** What one configuration gives rise to. */
 export interface Generation<Api> extends EffectiveConfig {

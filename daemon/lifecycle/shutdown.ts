@@ -6,6 +6,7 @@
 
 import type { Clock } from "../../runtime/clock.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
+import { within } from "../../runtime/within.ts";
 
 /** What a stop does. */
 export interface ShutdownOptions {
@@ -58,17 +59,6 @@ async function unload({ drain, drainLimit_ms, clock }: ShutdownOptions): Promise
     return await within(drainLimit_ms, clock, drain) ? undefined : `they were still stopping after ${drainLimit_ms} ms`;
   } catch (error) {
     return messageOf(error);
-  }
-}
-
-/** Whether `task` ended within the limit, milliseconds. Rejects if the task rejects within the limit. */
-export async function within(limit_ms: number, clock: Clock, task: () => Promise<unknown>): Promise<boolean> {
-  const over = new AbortController();
-  const late = clock.sleep(limit_ms, over.signal).then(() => false);
-  try {
-    return await Promise.race([task().then(() => true), late]);
-  } finally {
-    over.abort();
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../tests/support/manual_clock.ts";
-import { closeAll, shutDown, within } from "./shutdown.ts";
+import { closeAll, shutDown } from "./shutdown.ts";
 
 const hangs = () => new Promise<void>(() => {});
 
@@ -90,12 +90,6 @@ for (const { name, job, member = true, drain, leave, want } of cases) {
     }
   });
 }
-
-Deno.test("a task that is rejected within the limit is not taken for one that succeeded", async () => {
-  const clock = new ManualClock();
-  await assert.rejects(within(60, clock, () => Promise.reject(new Error("refused"))), /refused/);
-  assert.equal(await within(60, clock, () => Promise.resolve()), true);
-});
 
 Deno.test("after one part cannot be closed the others are, and the log has the reason", async () => {
   const said: string[] = [];

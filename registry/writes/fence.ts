@@ -14,6 +14,7 @@ import { fenceKey } from "../schema/keys.ts";
 import { StoreUnavailableError } from "../mod.ts";
 import type { Revision } from "../model.ts";
 import type { Compare, Op, Range, Snapshot } from "../store/port.ts";
+import { within } from "../../runtime/within.ts";
 
 /** The store, as a fence needs it. */
 export interface FenceStore {
@@ -99,12 +100,7 @@ export class Fence {
    */
   async settled(): Promise<void> {
     if (!this.isUnsettled) return;
-    const over = new AbortController();
-    try {
-      await Promise.race([this.#begin(), this.clock.sleep(patience_ms, over.signal)]);
-    } finally {
-      over.abort();
-    }
+    await within(patience_ms, this.clock, () => this.#begin());
     if (this.isUnsettled) {
       throw new StoreUnavailableError(
         `the store at ${this.store.endpoints} was not written to: it does not say yet what became of an earlier write`,
