@@ -9,6 +9,7 @@ import { type Log, messageOf } from "../../../runtime/log.ts";
 import type { MachineId } from "../../../registry/model.ts";
 import type { Config } from "../../config/options.ts";
 import type { Host, JournalQuery } from "./port.ts";
+import { pulledFrom } from "../http/pull.ts";
 
 /** What {@link openHost} needs. */
 export interface HostProgramOptions {
@@ -176,23 +177,10 @@ async function ask(
 /** The same bytes; `close` is called when they have come to an end, or are not wanted any more. */
 function closingAfter(body: ReadableStream<Uint8Array>, close: () => void): ReadableStream<Uint8Array> {
   const reader = body.getReader();
-  return new ReadableStream({
-    pull: async (controller) => {
-      try {
-        const { done, value } = await reader.read();
-        if (!done) return controller.enqueue(value);
-        close();
-        controller.close();
-      } catch (error) {
-        close();
-        controller.error(error);
-      }
-    },
-    cancel: async (reason) => {
-      await reader.cancel(reason);
-      close();
-    },
-  }, { highWaterMark: 0 });
+  return pulledFrom(reader, close, async (reason) => {
+    await reader.cancel(reason);
+    close();
+  });
 }
 
 async function readNamed(option: string, path: string): Promise<string | undefined> {

@@ -14,6 +14,7 @@ import { statesOf } from "../v1/entities.ts";
 import { type Host, outputs } from "../machine/port.ts";
 import type { Wake } from "../events/event_buffer.ts";
 import { onceAborted } from "../../../runtime/on_abort.ts";
+import { pulledFrom } from "../http/pull.ts";
 import { errorReply, jsonReply, textReply } from "../http/responses.ts";
 import { apiPrefixes, type UnitStatusEntity } from "../v1/types.ts";
 
@@ -203,21 +204,11 @@ export class HostRoutes {
       }));
     }
     if (follow) callOffs.push(onceAborted([peer.closing, this.api.retired], cancel));
-    return new ReadableStream({
-      pull: async (controller) => {
-        try {
-          const { done, value } = await reader.read();
-          if (!done) return controller.enqueue(value);
-          end();
-          if (failure) throw failure;
-          controller.close();
-        } catch (error) {
-          end();
-          controller.error(error);
-        }
-      },
-      cancel,
-    }, { highWaterMark: 0 });
+    const ended = () => {
+      end();
+      if (failure) throw failure;
+    };
+    return pulledFrom(reader, ended, cancel);
   }
 
   /**
