@@ -52,6 +52,7 @@ import { logWarnings, type Start } from "./lifecycle/startup.ts";
 import { version } from "./version.ts";
 import { keepWatchdog, watchdogInterval_ms } from "./host/watchdog.ts";
 import { writeOut } from "./host/streams.ts";
+import { aborted } from "../runtime/on_abort.ts";
 
 /** How often loops look again although nothing has changed. */
 const safetyNet_ms = 60_000;
@@ -120,9 +121,7 @@ export async function run(context: DaemonContext): Promise<void> {
     }, Deno.pid);
     if (interval_ms !== undefined) watchdog = keepWatchdog(interval_ms, tell, systemClock, stop.signal);
     daemon.live();
-    if (!stop.signal.aborted) {
-      await new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
-    }
+    await aborted(stop.signal);
     await daemon.end((halt) => endWell(context, halt));
   } finally {
     unhook();

@@ -18,3 +18,8 @@ export function onceAborted(signals: readonly (AbortSignal | undefined)[], tell:
   if (signals.some((signal) => signal?.aborted)) once();
   return callOff;
 }
+
+/** Resolves when the signal aborts; at once if it has. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => onceAborted([signal], resolve));
+}

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { onceAborted } from "../../runtime/on_abort.ts";
+
 /** One event. */
 export interface ServerEvent {
   /** Its name; `message` where the server gave none, "" for a comment, which only says that the server is there. */
@@ -30,8 +32,7 @@ export async function* serverEvents(
   // Cancelled here, not left to fetch: its own signal has been seen not to reach a body that is being read.
   // What it rejects with is why the body has failed already, which read() says.
   const stop = () => void reader.cancel().catch(() => {});
-  if (signal?.aborted) stop();
-  signal?.addEventListener("abort", stop);
+  const callOff = onceAborted([signal], stop);
   try {
     for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
       for (const line of lines.take(chunk.value)) {
@@ -40,7 +41,7 @@ export async function* serverEvents(
       }
     }
   } finally {
-    signal?.removeEventListener("abort", stop);
+    callOff();
     stop();
   }
 }

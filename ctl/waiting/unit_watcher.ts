@@ -17,6 +17,7 @@ import { type ApiClient, ApiError, UnreachableError } from "../api/client.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
 import type { ServerEvent } from "../api/sse.ts";
+import { aborted } from "../../runtime/on_abort.ts";
 
 /** What one machine says of a unit. */
 export interface StateView {
@@ -117,7 +118,7 @@ export class Follower {
 
   async #run(): Promise<void> {
     const { signal } = this.#stop;
-    const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    const stopped = aborted(signal);
     let streams = true;
     while (!signal.aborted) {
       try {

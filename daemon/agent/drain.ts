@@ -5,6 +5,7 @@
  */
 
 import { Agent, type AgentOptions } from "./agent.ts";
+import { aborted } from "../../runtime/on_abort.ts";
 
 /** What it works with. */
 export type AloneOptions = Pick<AgentOptions, "systemd" | "memory" | "clock" | "log" | "safetyNet_ms">;
@@ -27,8 +28,7 @@ export async function drainAlone(options: AloneOptions): Promise<void> {
     registry: {
       // deno-lint-ignore require-yield -- it never sees the cluster
       async *watchMachine(_machine, signal) {
-        if (signal.aborted) return;
-        await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+        await aborted(signal);
       },
       file: () => Promise.resolve(undefined),
     },

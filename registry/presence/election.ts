@@ -14,6 +14,7 @@ import type { Leader, Revision } from "../model.ts";
 import { watchOwnKeys } from "./own_keys.ts";
 import { StoreSession } from "../writes/session.ts";
 import { type Compare, type KeyValue, WatchLostError } from "../store/port.ts";
+import { aborted } from "../../runtime/on_abort.ts";
 
 export interface CampaignOptions {
   readonly session: StoreSession;
@@ -135,9 +136,8 @@ class Lead implements Leadership {
   }
 
   /** Resolves when the lead is lost. */
-  async over(): Promise<void> {
-    if (this.signal.aborted) return;
-    await new Promise<void>((resolve) => this.signal.addEventListener("abort", () => resolve(), { once: true }));
+  over(): Promise<void> {
+    return aborted(this.signal);
   }
 
   /** Stops renewing; the lease is left to run out. */

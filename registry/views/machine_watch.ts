@@ -14,6 +14,7 @@ import { StoreUnavailableError } from "../mod.ts";
 import type { MachineId, MachineView, UnitName } from "../model.ts";
 import { type KeyValue, maxTransactionOps } from "../store/port.ts";
 import { Notifier } from "../../runtime/notifier.ts";
+import { onceAborted } from "../../runtime/on_abort.ts";
 
 /**
  * An assignment that is deleted while its unit is still placed here was deleted by hand. The engine writes it again at
@@ -125,9 +126,9 @@ async function turnedOrLate(
 ): Promise<void> {
   const over = new AbortController();
   const end = () => over.abort();
-  signal.addEventListener("abort", end, { once: true });
+  const callOff = onceAborted([signal], end);
   void clock.sleep(wait_ms, over.signal).then(end);
   await notifier.waitPast(seen, over.signal);
-  signal.removeEventListener("abort", end);
+  callOff();
   end();
 }

@@ -10,6 +10,7 @@
 import process from "node:process";
 import { SystemdError } from "../port.ts";
 import type { Bus, BusConnector, BusEvents, MethodCall } from "./transport.ts";
+import { sleep } from "../../runtime/sleep.ts";
 
 /** dbus-daemon refuses more than 128 pending replies on one connection (its `max_replies_per_connection`). */
 export const maxCallsInFlight = 100;
@@ -89,18 +90,7 @@ export function openBusConnector({ bus, timeout_ms }: DoorOptions): BusConnector
       await connection.hello();
       return connection;
     },
-    pause(duration_ms, signal) {
-      return new Promise((resolve) => {
-        if (signal.aborted) return resolve();
-        const done = () => {
-          clearTimeout(timer);
-          signal.removeEventListener("abort", done);
-          resolve();
-        };
-        const timer = setTimeout(done, duration_ms);
-        signal.addEventListener("abort", done);
-      });
-    },
+    pause: sleep,
   };
 }
 

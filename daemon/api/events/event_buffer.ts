@@ -13,6 +13,7 @@ import { type ApiEvent, changedEntity, changes, withTime } from "./diff.ts";
 import { type EventId, isOf, writeEventId } from "./event_id.ts";
 import type { Removals } from "./removals.ts";
 import { WaitingUnits } from "./pending_events.ts";
+import { onceAborted } from "../../../runtime/on_abort.ts";
 
 /** Readers hear something at least this often, so that either side notices when the other is gone. */
 export const keepAlive_ms = 15_000;
@@ -274,12 +275,11 @@ function lengthOf(events: readonly ApiEvent[]): number {
 async function withinSilence<T>(next: Promise<T>, clock: Clock, signal: AbortSignal): Promise<T | undefined> {
   const timer = new AbortController();
   const stop = () => timer.abort("over");
-  signal.addEventListener("abort", stop);
-  if (signal.aborted) stop();
+  const callOff = onceAborted([signal], stop);
   try {
     return await Promise.race([next, clock.sleep(keepAlive_ms, timer.signal).then(() => undefined)]);
   } finally {
-    signal.removeEventListener("abort", stop);
-    timer.abort("over");
+    callOff();
+    stop();
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import { connect } from "node:net";
+import { sleep } from "../../../runtime/sleep.ts";
 
 /** Where a server listens. */
 export interface Address {
@@ -22,7 +23,7 @@ const attempt = { limit_ms: 250, pause_ms: 100 } as const;
 export async function untilReachable(address: Address, signal: AbortSignal): Promise<boolean> {
   for (let failures = 0; !signal.aborted; failures++) {
     if (await opens(address, signal)) return failures > 0 && !signal.aborted;
-    await pause(attempt.pause_ms, signal);
+    await sleep(attempt.pause_ms, signal);
   }
   return false;
 }
@@ -41,18 +42,5 @@ function opens({ host, port }: Address, signal: AbortSignal): Promise<boolean> {
     signal.addEventListener("abort", abort, { once: true });
     socket.on("connect", () => end(true));
     socket.on("error", () => end(false));
-  });
-}
-
-function pause(duration_ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, duration_ms);
-    signal.addEventListener("abort", end, { once: true });
-    if (signal.aborted) end();
   });
 }

@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { sleep } from "./sleep.ts";
+
+Deno.test("a sleep ends when its signal aborts, and at once when it had aborted before", async () => {
+  const begun_ms = performance.now();
+  await sleep(600_000, AbortSignal.abort());
+  const over = new AbortController();
+  const asleep = sleep(600_000, over.signal);
+  over.abort();
+  await asleep;
+  assert.ok(performance.now() - begun_ms < 600_000);
+});
+
+Deno.test("a sleep lasts as long as it should, also beyond what a timer can count", async () => {
+  const begun_ms = performance.now();
+  await sleep(5);
+  await sleep(-1);
+  assert.ok(performance.now() - begun_ms >= 4);
+  const over = new AbortController();
+  let isOver = false;
+  const long = sleep(Infinity, over.signal).then(() => isOver = true);
+  await sleep(5);
+  assert.equal(isOver, false);
+  over.abort();
+  await long;
+});
