@@ -192,7 +192,7 @@ Deno.test("an answer that begins in time but does not end is given up", async ()
   });
 });
 
-const strangers: { name: string; answer: () => Response; message: RegExp }[] = [
+const otherServers: { name: string; answer: () => Response; message: RegExp }[] = [
   {
     name: "a page",
     answer: () => new Response("<html>"),
@@ -211,7 +211,7 @@ const strangers: { name: string; answer: () => Response; message: RegExp }[] = [
   },
 ];
 
-for (const { name, answer, message } of strangers) {
+for (const { name, answer, message } of otherServers) {
   Deno.test(`something else than the API: ${name}`, async () => {
     await serving(answer, async (_unix, tcp) => {
       using client = await open(settings(tcp));

@@ -20,7 +20,7 @@ export interface FakeUnit {
   unreadable?: string;
 }
 
-/** What a script may do once the fake has stored a wish. */
+/** What a script may do once the fake has stored a desired state. */
 export type Script = (name: string, fake: FakeApi) => void;
 
 /** The fake. Everything public may be set by a test. */
@@ -39,7 +39,7 @@ export class FakeApi {
   readonly journalQueries: string[] = [];
   /** Each request as `PUT /units/a.service {body}`, without prefix and query. */
   readonly requests: string[] = [];
-  /** How the cluster follows a changed wish; the default does so at once. */
+  /** How the cluster follows a changed desired state; the default does so at once. */
   onWish: Script = (name) => this.obey(name);
   /** How the cluster follows a request for a restart. */
   onRestart: Script = (name) => this.say(name, "active", "running");
@@ -180,15 +180,15 @@ export class FakeApi {
     return new Response(null, { status: 204 });
   }
 
-  #put(name: string, wish: UnitEntity, unit: FakeUnit | undefined): Response {
-    const options = (wish.options ?? []).map(({ section = "", name = "", value = "" }) => ({ section, name, value }));
+  #put(name: string, asked: UnitEntity, unit: FakeUnit | undefined): Response {
+    const options = (asked.options ?? []).map(({ section = "", name = "", value = "" }) => ({ section, name, value }));
     if (!unit && options.length === 0) return refusal(409, "unit does not exist and options field empty");
-    if (/@\.\w+$/.test(name) && (wish.desiredState ?? "inactive") !== "inactive") {
+    if (/@\.\w+$/.test(name) && (asked.desiredState ?? "inactive") !== "inactive") {
       return refusal(400, `cannot activate template ${JSON.stringify(name)}`);
     }
     const stored = unit ?? { name, options, desiredState: "inactive", currentState: "inactive" };
     if (options.length > 0) stored.options = options;
-    stored.desiredState = wish.desiredState ?? "inactive";
+    stored.desiredState = asked.desiredState ?? "inactive";
     this.units.set(name, stored);
     this.tellUnit(name);
     this.onWish(name, this);

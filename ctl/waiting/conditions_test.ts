@@ -74,7 +74,7 @@ const simple: { name: string; judge: () => Judge; view: UnitView; expected: stri
     expected: "waiting",
   },
   {
-    name: "launched: what is seen is older than the wish",
+    name: "launched: what is seen is older than the desired state",
     judge: () => reached("launched"),
     view: view({ desired: "loaded" }),
     expected: "waiting",

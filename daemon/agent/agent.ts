@@ -140,7 +140,7 @@ export class Agent {
     const view = this.#view;
     if (!view && !this.#draining) return undefined;
     const executor = await this.#takeStock();
-    const { texts, wanted, unreadable, missing } = await this.#wishes(executor);
+    const { texts, wanted, unreadable, missing } = await this.#desired(executor);
     // What ends while systemd is looked at may be seen as it was before.
     const busy = [...executor.busy];
     const ended = new Map(executor.ended);
@@ -169,7 +169,7 @@ export class Agent {
   }
 
   /** What ought to be here, with the files it takes, which of them are missing, and units that cannot be judged. */
-  async #wishes(executor: Executor): Promise<
+  async #desired(executor: Executor): Promise<
     Pick<Situation, "texts" | "wanted"> & {
       readonly unreadable: ReadonlySet<UnitName>;
       readonly missing: ReadonlyMap<string, string>;

@@ -393,7 +393,7 @@ Deno.test("an agent that has lost its memory leaves alone what runs: no restart,
     await ManualClock.settle();
     assert.equal(bench.state("b.service"), "launched inactive dead");
     assert.deepEqual(bench.machine.calls.filter((call) => /^(Start|Stop|Restart)Unit/.test(call)), before);
-    // A new wish is done as ever.
+    // A new desired state is carried out as ever.
     bench.assign(
       ["a.service", daemonText, "launched", 9],
       ["b.service", daemonText, "launched", 5],

@@ -101,10 +101,10 @@ export function startedAgainAfter(
   const down: UnitName[] = [];
   for (const name of boundTo(unit, bindings, "stopsWith")) {
     const found = current.get(name);
-    const wish = wanted.get(name);
-    const isLaunched = found?.commanded === "launched" && wish?.desiredState === "launched";
+    const desired = wanted.get(name);
+    const isLaunched = found?.commanded === "launched" && desired?.desiredState === "launched";
     // A unit with another command of its own is started by that.
-    if (!isLaunched || intents.get(name)?.did === "stop" || wish.hash !== found.hash) continue;
+    if (!isLaunched || intents.get(name)?.did === "stop" || desired.hash !== found.hash) continue;
     if (isUp(found.status)) (isRestart ? along : down).push(name);
     else if (intents.get(name)?.along === unit) down.push(name);
   }
@@ -121,8 +121,10 @@ export function waitingForOthers(
 ): ReadonlyMap<UnitName, string> {
   const waiting = new Map<UnitName, string>();
   for (const [name, { did, along, restart }] of intents) {
-    const wish = wanted.get(name);
-    if (did !== "load" || along === undefined || wish?.desiredState !== "launched" || wish.restart > restart) continue;
+    const desired = wanted.get(name);
+    if (did !== "load" || along === undefined || desired?.desiredState !== "launched" || desired.restart > restart) {
+      continue;
+    }
     const other = current.get(along);
     const desiredElsewhere = wanted.get(along);
     if (!other && !desiredElsewhere) continue;

@@ -9,7 +9,7 @@ import type { Wanted } from "./desired.ts";
 
 interface TrackedFailure {
   readonly error: string;
-  /** What was wanted when it failed: a new wish is tried at once. */
+  /** What was wanted when it failed: a new desired state is tried at once. */
   readonly desired: string;
   readonly attempts: number;
   readonly isPermanent: boolean;

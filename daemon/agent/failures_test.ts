@@ -4,7 +4,7 @@ import { FailureTracker } from "./failures.ts";
 
 const name = "a.service";
 const launched: Wanted = { name, hash: "h1", desiredState: "launched", restart: 0 };
-const wish = (wanted: Wanted) => new Map([[name, wanted]]);
+const wanting = (wanted: Wanted) => new Map([[name, wanted]]);
 
 Deno.test("a failed command waits a second, then twice as long each time, and never longer than a minute", () => {
   const tracker = new FailureTracker();
@@ -13,8 +13,8 @@ Deno.test("a failed command waits a second, then twice as long each time, and ne
   for (let attempt = 1; attempt <= 40; attempt++) {
     tracker.failed(name, launched, `attempt ${attempt}`, now_ms);
     const wait_ms = tracker.nextTry_ms(now_ms);
-    assert.deepEqual([...tracker.waiting(wish(launched), now_ms + wait_ms - 1)], [name]);
-    assert.deepEqual([...tracker.waiting(wish(launched), now_ms + wait_ms)], []);
+    assert.deepEqual([...tracker.waiting(wanting(launched), now_ms + wait_ms - 1)], [name]);
+    assert.deepEqual([...tracker.waiting(wanting(launched), now_ms + wait_ms)], []);
     waits_s.push(wait_ms / 1000);
     now_ms += wait_ms;
     assert.deepEqual(tracker.errors().get(name), { error: `attempt ${attempt}`, tried: true });
@@ -24,14 +24,14 @@ Deno.test("a failed command waits a second, then twice as long each time, and ne
   assert.equal(tracker.nextTry_ms(now_ms), Infinity);
 });
 
-Deno.test("another wish is tried at once, and its failures are counted from the first", () => {
+Deno.test("another desired state is tried at once, and its failures are counted from the first", () => {
   const others: readonly Partial<Wanted>[] = [{ hash: "h2" }, { desiredState: "loaded" }, { restart: 7 }];
   for (const other of others) {
     const tracker = new FailureTracker();
     for (let attempt = 0; attempt < 5; attempt++) tracker.failed(name, launched, "no", 0);
     const wanted = { ...launched, ...other };
-    assert.deepEqual([...tracker.waiting(wish(wanted), 0)], []);
-    assert.deepEqual([...tracker.waiting(new Map(), 0)], [], "to be away is another wish, too");
+    assert.deepEqual([...tracker.waiting(wanting(wanted), 0)], []);
+    assert.deepEqual([...tracker.waiting(new Map(), 0)], [], "to be away is another desired state, too");
     tracker.failed(name, wanted, "no", 0);
     assert.equal(tracker.nextTry_ms(0), 1000);
   }
@@ -51,7 +51,7 @@ Deno.test("what came to nothing is told and not tried again, and what nobody has
   const tracker = new FailureTracker();
   tracker.noted(name, launched, "came to nothing");
   tracker.failed("b.service", undefined, "cannot be removed", 0);
-  assert.deepEqual([...tracker.waiting(wish(launched), 0)], ["b.service"]);
+  assert.deepEqual([...tracker.waiting(wanting(launched), 0)], ["b.service"]);
   assert.equal(tracker.nextTry_ms(0), 1000);
   assert.deepEqual(tracker.errors().get(name), { error: "came to nothing", tried: false });
   tracker.keepOnly(new Set([name]));

@@ -528,7 +528,7 @@ for (const { name, of = "a.service", stage, told: expected } of cases) {
   });
 }
 
-/** Random clusters with every option, in any state between a wish and its fulfilment. */
+/** Random clusters with every option, in any state between what is desired and what is. */
 const names = ["a.service", "b.service", "c.service", "d@1.service", "d@.service"];
 const name = fc.constantFrom(...names);
 const option = fc.oneof(

@@ -35,15 +35,15 @@ export class WaitingList {
 
   /** Everybody who waits. */
   look(cluster: Cluster): ReadonlyMap<UnitName, Wait> {
-    const homeless = [...cluster.units.keys()].filter((name) => isUnplaced(cluster, name));
+    const unplaced = [...cluster.units.keys()].filter((name) => isUnplaced(cluster, name));
     const list = new Map<UnitName, Wait>();
-    if (homeless.length === 0) {
+    if (unplaced.length === 0) {
       this.#memo = undefined;
       return list;
     }
     const { waiting } = schedule(cluster, { absentAreGone: true }, this.#memo ??= new ScheduleCache());
     const isCheap = waiting.size * cluster.machines.size <= maxLooks;
-    for (const name of homeless) {
+    for (const name of unplaced) {
       if (list.size >= maxListed) break;
       const found = waiting.get(name);
       // Whoever is not refused is placed in a moment, if somebody is there to do it.

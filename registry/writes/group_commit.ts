@@ -84,7 +84,7 @@ export class GroupCommit {
   }
 }
 
-/** One transaction for all; undefined where they are too many, or have different wishes for one key. */
+/** One transaction for all; undefined where they are too many, or want different values of one key. */
 export function merge(transactions: readonly Transaction[]): Transaction | undefined {
   const compares = new Map<string, Compare>();
   const ops = new Map<string, Op>();

@@ -4,7 +4,7 @@ import { marked, type Outcome, outcomesOf, witnesses } from "./lost_write.ts";
 import type { KeyValue } from "../store/port.ts";
 
 const touch = { put: "written", value: "" };
-const unit = { put: "unit/a", value: "wish" };
+const unit = { put: "unit/a", value: "asked" };
 const create: Transaction = { compares: [{ key: "unit/a", mod: 0 }], ops: [unit, touch] };
 const change: Transaction = { compares: [{ key: "unit/a", mod: 5 }, { key: "target/a", mod: 6 }], ops: [unit, touch] };
 const destroy: Transaction = {
@@ -14,12 +14,12 @@ const destroy: Transaction = {
 const metadata: Transaction = { compares: [], ops: [{ put: "metadata/m/k", value: "v" }, touch] };
 const creates: Transaction = {
   compares: [{ key: "unit/a", mod: 0 }],
-  ops: [unit, { put: "assign/m/a", value: "wish" }, touch],
+  ops: [unit, { put: "assign/m/a", value: "asked" }, touch],
 };
 const restart: Transaction = { ...change, restarts: true };
 const createOther: Transaction = {
   compares: [{ key: "unit/b", mod: 0 }],
-  ops: [{ put: "unit/b", value: "wish" }, touch],
+  ops: [{ put: "unit/b", value: "asked" }, touch],
 };
 
 /** What is known to have been so before they were sent, and what the store is at afterwards. */
@@ -52,7 +52,7 @@ const cases: readonly {
     name: "created as asked for, by whomever",
     of: create,
     written: ["other", 12],
-    found: { "unit/a": ["wish", 12] },
+    found: { "unit/a": ["asked", 12] },
     want: { done: now },
   },
   {
@@ -73,21 +73,21 @@ const cases: readonly {
     name: "what is not compared tells nothing",
     of: creates,
     written: ["other", 12],
-    found: { "unit/a": ["wish", 12] },
+    found: { "unit/a": ["asked", 12] },
     want: { done: now },
   },
   {
     name: "the unit is as it was, though its text is the one asked for",
     of: change,
     written: ["other", 12],
-    found: { "unit/a": ["wish", 5], "target/a": ["m", 13] },
+    found: { "unit/a": ["asked", 5], "target/a": ["m", 13] },
     want: "not done",
   },
   {
     name: "changed as asked for",
     of: change,
     written: ["other", 12],
-    found: { "unit/a": ["wish", 12] },
+    found: { "unit/a": ["asked", 12] },
     want: { done: now },
   },
   {
@@ -101,14 +101,14 @@ const cases: readonly {
     name: "restarted by somebody, who may be another",
     of: restart,
     written: ["other", 12],
-    found: { "unit/a": ["wish", 12] },
+    found: { "unit/a": ["asked", 12] },
     want: "unknown",
   },
   {
     name: "restarted by nobody",
     of: restart,
     written: ["other", 12],
-    found: { "unit/a": ["wish", 5] },
+    found: { "unit/a": ["asked", 5] },
     want: "not done",
   },
   { name: "destroyed", of: destroy, written: ["other", 12], found: {}, want: { done: now } },
@@ -123,21 +123,21 @@ const cases: readonly {
     name: "not destroyed, but moved",
     of: destroy,
     written: ["other", 12],
-    found: { "unit/a": ["wish", 5], "target/a": ["m2", 15] },
+    found: { "unit/a": ["asked", 5], "target/a": ["m2", 15] },
     want: "not done",
   },
   {
     name: "one of some that was not done tells of the others, whatever others have done",
     of: [createOther, change, metadata],
     written: ["other", 12],
-    found: { "unit/b": ["wish", 12], "unit/a": ["old", 5] },
+    found: { "unit/b": ["asked", 12], "unit/a": ["old", 5] },
     want: ["not done", "not done", "not done"],
   },
   {
     name: "each of some for itself",
     of: [createOther, change, metadata],
     written: ["other", 12],
-    found: { "unit/b": ["wish", 12], "unit/a": ["other", 13] },
+    found: { "unit/b": ["asked", 12], "unit/a": ["other", 13] },
     want: [{ done: now }, "unknown", "unknown"],
   },
 ];

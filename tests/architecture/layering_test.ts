@@ -486,7 +486,7 @@ Deno.test("tidy: links in Markdown lead somewhere", async () => {
 });
 
 Deno.test("tidy: at the top stands only what design gives a place", async () => {
-  const strangers: string[] = [];
-  for await (const entry of Deno.readDir(root)) if (!topLevel.has(entry.name)) strangers.push(entry.name);
-  assert.deepEqual(strangers, [], `move into a folder: ${strangers.join(", ")}`);
+  const misplaced: string[] = [];
+  for await (const entry of Deno.readDir(root)) if (!topLevel.has(entry.name)) misplaced.push(entry.name);
+  assert.deepEqual(misplaced, [], `move into a folder: ${misplaced.join(", ")}`);
 });

@@ -132,10 +132,10 @@ async function operate(world: World, registry: ClusterRegistry, operator: string
   for (let at = 0; at < 12; at++) {
     const what = `${operator}'s ${at}`;
     const name = world.pick(names);
-    const wish = world.pick(["metadata", "text", "text", "restart", "restart", "destroy"]);
+    const operation = world.pick(["metadata", "text", "text", "restart", "restart", "destroy"]);
     const told = async (change: Parameters<ClusterRegistry["commit"]>[0], subject: string, isRestart = false) =>
       world.said(subject, await outcome(registry.commit(change)), isRestart);
-    if (wish === "metadata") {
+    if (operation === "metadata") {
       await told({ kind: "metadata", machine: "m1", key: world.pick(["k1", "k2", "k3"]), value: what }, what);
       continue;
     }
@@ -143,8 +143,8 @@ async function operate(world: World, registry: ClusterRegistry, operator: string
     const was = stale ?? await registry.unit(name).catch(unlessAway);
     if (was === undefined) continue;
     glimpsed.set(name, was);
-    if (wish === "text" || !was.unit) await told(put(was, "launched", { text: what }), what);
-    else if (wish === "restart") await told(put(was, "launched", { restart: true }), name, true);
+    if (operation === "text" || !was.unit) await told(put(was, "launched", { text: what }), what);
+    else if (operation === "restart") await told(put(was, "launched", { restart: true }), name, true);
     else await outcome(registry.commit({ kind: "delete", was }));
   }
 }

@@ -96,7 +96,7 @@ async function states(systemd: Systemd, name: string): Promise<string> {
 }
 
 /** Follows a unit by the changes that are told, until it is as wanted. */
-async function follow(systemd: Systemd, name: string, wish: (status: UnitStatus) => boolean): Promise<UnitStatus> {
+async function follow(systemd: Systemd, name: string, isReached: (status: UnitStatus) => boolean): Promise<UnitStatus> {
   const giveUp = new AbortController();
   const timer = setTimeout(() => giveUp.abort(), patience_ms);
   const changes = systemd.watch(giveUp.signal)[Symbol.asyncIterator]();
@@ -104,7 +104,7 @@ async function follow(systemd: Systemd, name: string, wish: (status: UnitStatus)
   try {
     while (true) {
       const now = await status(systemd, name);
-      if (wish(now)) return now;
+      if (isReached(now)) return now;
       const { done } = await next;
       assert.ok(!done, `${name} is ${now.active} (${now.sub}, ${now.result}), and no change was told`);
       next = changes.next();

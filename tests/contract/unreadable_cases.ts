@@ -1,5 +1,5 @@
 /**
- * A value that cannot be read is not a wish: what becomes of running units when one is found in the store. Each case has
+ * A value that cannot be read is not a desired state: what becomes of running units when one is found in the store. Each case has
  * a whole daemon, engine and agent, over a store of the suite and a systemd in memory.
  *
  * @module

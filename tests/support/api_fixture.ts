@@ -157,11 +157,11 @@ export class ApiFixture implements AsyncDisposable {
   }
 
   /** Waits until a view of the cluster is as wished. */
-  async until(wish: (cluster: Cluster) => boolean): Promise<void> {
+  async until(isReached: (cluster: Cluster) => boolean): Promise<void> {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), deadline_ms);
     try {
-      for await (const cluster of this.registry.watch(late.signal)) if (wish(cluster)) return;
+      for await (const cluster of this.registry.watch(late.signal)) if (isReached(cluster)) return;
       throw new Error(`the cluster did not become as wished within ${deadline_ms} ms`);
     } finally {
       clearTimeout(timer);
