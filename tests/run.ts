@@ -1,6 +1,6 @@
 /**
  * `deno task test`: everything that must hold, in order, with the time each step took. Ends with `N passed, N failed`
- * alone on a line; fails if anything failed, was skipped, or did not run at all.
+ * alone on a line, after a list of what failed; fails if anything failed, was skipped, or did not run at all.
  *
  * With paths (`deno task test registry/ tests/contract`) or options of `deno test` (`--filter=lease`) it runs those
  * tests only.
@@ -9,7 +9,7 @@
  */
 
 import { rootMissing } from "./support/need_root.ts";
-import { type Counts, countTests } from "./support/test_report.ts";
+import { formatFailures, readReport, type TestFailure, type TestResults } from "./support/test_report.ts";
 
 const root = `${import.meta.dirname}/../`;
 const locked = Deno.env.get("CI") === "true" ? ["--frozen"] : [];
@@ -45,13 +45,13 @@ async function step<Result>(name: string, work: () => Promise<Result>): Promise<
 
 const deno = (...args: string[]) => run(Deno.execPath(), args);
 
-/** Runs `deno test` on paths and counts from its report. */
-async function test(paths: readonly string[], options: readonly string[]): Promise<Counts> {
+/** Runs `deno test` on paths and reads its report. */
+async function test(paths: readonly string[], options: readonly string[]): Promise<TestResults> {
   const report = await Deno.makeTempFile({ prefix: "fleet-test-", suffix: ".xml" });
   try {
     const sanitizers = ["--sanitize-ops", "--sanitize-resources"];
     const code = await deno("test", "-A", ...locked, ...sanitizers, `--junit-path=${report}`, ...options, ...paths);
-    return countTests(await Deno.readTextFile(report), code);
+    return readReport(await Deno.readTextFile(report), code);
   } finally {
     await Deno.remove(report);
   }
@@ -92,27 +92,27 @@ const checks = [
   build,
 ];
 
-/** Runs checks; returns how many failed, and whether to go on. */
-async function runChecks(wanted: typeof checks): Promise<{ failed: number; goOn: boolean }> {
-  let failed = 0;
+/** Runs checks; returns those that failed, and whether to go on. */
+async function runChecks(wanted: typeof checks): Promise<{ failures: TestFailure[]; goOn: boolean }> {
+  const failures: TestFailure[] = [];
   for (const { name, vital, run } of wanted) {
     const code = await step(name, run);
     if (code === 0) continue;
-    failed++;
+    failures.push({ name, reason: `exit code ${code}` });
     console.log(`${name}: failed with exit code ${code}`);
-    if (vital) return { failed, goOn: false };
+    if (vital) return { failures, goOn: false };
   }
-  return { failed, goOn: true };
+  return { failures, goOn: true };
 }
 
-async function everything(): Promise<Counts> {
+async function everything(): Promise<TestResults> {
   const noRoot = rootMissing();
   if (noRoot !== undefined) {
     console.error(`${noRoot}: sudo deno task test. Without root, tests of one folder: deno task test systemd/ daemon/`);
-    return { passed: 0, failed: 1 };
+    return { passed: 0, failures: [{ name: "tests/run.ts", reason: noRoot }] };
   }
-  const { failed, goOn } = await runChecks(checks);
-  const all: Counts[] = [{ passed: 0, failed }];
+  const { failures, goOn } = await runChecks(checks);
+  const all: TestResults[] = [{ passed: 0, failures }];
   if (goOn) {
     const units = await unitTests();
     // Types have been checked above; a test that runs in spite of a wrong one still tells something.
@@ -121,11 +121,14 @@ async function everything(): Promise<Counts> {
       if (await hasTests(room)) all.push(await step(room, () => test([room], ["--no-check"])));
     }
   }
-  return all.reduce((sum, each) => ({ passed: sum.passed + each.passed, failed: sum.failed + each.failed }));
+  return {
+    passed: all.reduce((sum, { passed }) => sum + passed, 0),
+    failures: all.flatMap(({ failures }) => failures),
+  };
 }
 
 /** Only what was asked for. The lab's machines run what was built last, so for them it is built afresh. */
-async function selected(args: readonly string[]): Promise<Counts> {
+async function selected(args: readonly string[]): Promise<TestResults> {
   const options = args.filter((arg) => arg.startsWith("-"));
   const paths = args.filter((arg) => !arg.startsWith("-"));
   const inRooms = (rooms: readonly string[]) =>
@@ -134,10 +137,12 @@ async function selected(args: readonly string[]): Promise<Counts> {
     ...(inRooms(["registry", ...serialRooms]) ? [prepare] : []),
     ...(inRooms(["tests/lab", "tests/e2e"]) ? [build] : []),
   ];
-  const { failed, goOn } = await runChecks(wanted);
-  return goOn ? await test(paths, options) : { passed: 0, failed };
+  const { failures, goOn } = await runChecks(wanted);
+  return goOn ? await test(paths, options) : { passed: 0, failures };
 }
 
-const counts = Deno.args.length > 0 ? await selected(Deno.args) : await everything();
-console.log(`\n${counts.passed} passed, ${counts.failed} failed`);
-Deno.exit(counts.failed > 0 || counts.passed === 0 ? 1 : 0);
+const { passed, failures } = Deno.args.length > 0 ? await selected(Deno.args) : await everything();
+// Last, because some build services keep only the end of a long output.
+if (failures.length > 0) console.log(`\n── failures\n${formatFailures(failures)}`);
+console.log(`\n${passed} passed, ${failures.length} failed`);
+Deno.exit(failures.length > 0 || passed === 0 ? 1 : 0);

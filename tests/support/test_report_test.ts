@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { countTests } from "./test_report.ts";
+import { formatFailures, readReport } from "./test_report.ts";
 
 const report = (...cases: string[]) =>
   `<?xml version="1.0"?>\n<testsuites><testsuite name="./a_test.ts">\n${cases.join("\n")}\n</testsuite></testsuites>`;
@@ -22,5 +22,31 @@ const cases = [
 ];
 
 for (const { name, report, code, expected } of cases) {
-  Deno.test(`test report: ${name}`, () => assert.deepEqual(countTests(report, code), expected));
+  Deno.test(`test report: ${name}`, () => {
+    const { passed, failures } = readReport(report, code);
+    assert.deepEqual({ passed, failed: failures.length }, expected);
+  });
 }
+
+Deno.test("test report: a failure has its file, its test and what was thrown", () => {
+  const thrown = `<testcase name="a &amp; b &gt; step" classname="./a_test.ts" time="0.001">
+    <failure message="Uncaught Error: bad">Error: bad &quot;thing&quot;&#10;    at file:///a_test.ts:1:81</failure></testcase>`;
+  const left = `<testcase name="left out" classname="./a_test.ts" time="0.000"><skipped/></testcase>`;
+  assert.deepEqual(readReport(report(thrown, left), 1).failures, [
+    { name: "./a_test.ts: a & b > step", reason: 'Error: bad "thing"\n    at file:///a_test.ts:1:81' },
+    { name: "./a_test.ts: left out", reason: "skipped" },
+  ]);
+});
+
+Deno.test("test report: long reasons of failures are cut", () => {
+  const reason = Array.from({ length: 27 }, (_, line) => `line ${line}`).join("\n");
+  const lines = formatFailures([{ name: "x", reason }, { name: "y", reason: "short" }]).split("\n");
+  assert.deepEqual([lines[0], lines[25], lines[26], ...lines.slice(27)], [
+    "x",
+    "    line 24",
+    "    … 2 more lines",
+    "",
+    "y",
+    "    short",
+  ]);
+});
