@@ -1,8 +1,8 @@
-/** Which packages may be installed. A new one, wanted or pulled in by another, is looked at before it is added here. */
+/** Tests that only known packages are installed. Review a new one, direct or transitive, before adding it here. */
 
 import assert from "node:assert/strict";
 
-/** What each direct dependency brings along; shared packages stand with the first one that needs them. */
+/** The transitive packages of each direct dependency; a shared package is listed with the first one that needs it. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   "@grpc/grpc-js": [
     ...["@grpc/proto-loader", "@js-sdsl/ordered-map", "@types/node", "lodash.camelcase", "long", "protobufjs"],
@@ -36,7 +36,7 @@ const lock: Lock = read("deno.lock");
 const nameOf = (entry: string) => entry.slice(0, entry.indexOf("@", 1));
 const locked = new Set(Object.keys(lock.npm).map(nameOf));
 
-Deno.test("only packages that were looked at are installed", () => {
+Deno.test("only reviewed packages are installed", () => {
   const known = new Set(Object.entries(allowed).flatMap(([name, others]) => [name, ...others]));
   assert.deepEqual(
     { unknown: [...locked].filter((name) => !known.has(name)), gone: [...known].filter((name) => !locked.has(name)) },

@@ -1,6 +1,6 @@
 /**
- * The architecture, kept by a test: which folder may import which, which files are adapters to the world, and how
- * large a thing may grow. Each rule is tried on a small bad example first, so that it is known to bite.
+ * Tests of the architecture: which folder may import which, which files are adapters with side effects, and how long
+ * files and functions may be. Each rule is tried on a small bad example first, to show that it finds something.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { filesOf, type Import, parse, type Source, sourcesOf } from "./source.ts";
 
-/** The only files that may touch the world outside: a path, or a folder with everything in it; and what it is for. */
+/** The only files that may have side effects: a file or a folder, and what it has access to. */
 const adapters: Readonly<Record<string, string>> = {
   "registry/store/etcd/": "the store, over the network",
   "registry/store/sqlite.ts": "the embedded store, a file",
@@ -19,23 +19,23 @@ const adapters: Readonly<Record<string, string>> = {
   "daemon/run.ts": "the environment that systemd gives a service",
   "daemon/host/streams.ts": "standard output and standard error",
   "daemon/api/http/server.ts": "sockets of the API",
-  "daemon/api/http/connection_handler.ts": "requests as node:http gives them, and the adapter that makes ours of them",
+  "daemon/api/http/connection_handler.ts": "requests of node:http, which it converts to the ones of the Fetch API",
   "daemon/api/http/socket_file.ts": "files of the API's unix sockets",
-  "daemon/api/auth/peer_credentials.ts": "who opened a unix socket's connection, as the kernel knows it",
+  "daemon/api/auth/peer_credentials.ts": "the process at the other end of a unix socket (SO_PEERCRED)",
   "daemon/api/machine/host_programs.ts": "journalctl, systemctl, and other machines' daemons",
   "runtime/sleep.ts": "the timer of this process",
-  "daemon/host/system_clock.ts": "time and chance, handed to everyone else",
+  "daemon/host/system_clock.ts": "the clock and the source of random numbers that all other code is given",
   "daemon/host/sd_notify.ts": "sd_notify(3): a datagram to systemd",
-  "daemon/state/runtime_state.ts": "what the daemon remembers in /run",
-  "daemon/config/reload_requests.ts": "files by which systemctl reload learns the outcome",
-  "daemon/state/atomic_file.ts": "small files of the daemon's own",
-  "daemon/state/command_log.ts": "what the agent has commanded, in /run",
+  "daemon/state/runtime_state.ts": "the state that the daemon keeps in /run",
+  "daemon/config/reload_requests.ts": "files that carry the outcome of a reload to systemctl reload",
+  "daemon/state/atomic_file.ts": "small files that the daemon writes atomically",
+  "daemon/state/command_log.ts": "the log of the agent's commands, in /run",
   "daemon/telemetry/log.ts": "log lines on stderr, and the time of each",
   "daemon/config/load.ts": "fleet.conf and the environment",
   "daemon/config/named_files.ts": "files and folders that the configuration names",
-  "daemon/lifecycle/startup.ts": "errors of Deno's own",
-  "daemon/telemetry/prometheus.ts": "what the process uses",
-  "daemon/config/dev.ts": "what a try on this machine can stand on",
+  "daemon/lifecycle/startup.ts": "the error classes of Deno",
+  "daemon/telemetry/prometheus.ts": "memory and CPU time of the process",
+  "daemon/config/dev.ts": "the sockets and folders that --dev can use",
   "daemon/lifecycle/open_store.ts": "the directory of the embedded store",
   "daemon/host/signals.ts": "signals",
   "daemon/host/machine_id.ts": "machine-id(5) and the address of the default route",
@@ -46,16 +46,16 @@ const adapters: Readonly<Record<string, string>> = {
   "ctl/terminal/ask.ts": "questions to the user at the controlling terminal",
   "ctl/ssh/ssh2_client.ts": "other hosts, over SSH",
   "ctl/ssh/certificates.ts": "certificates of the SSH agent, over its socket",
-  "ctl/ssh/prompt.ts": "what SSH needs here: files, the agent's address, programs of this machine",
+  "ctl/ssh/prompt.ts": "files, the address of the SSH agent, and programs of this machine",
   "ctl/ssh/tunnel.ts": "an API at the far end of a tunnel",
-  "ctl/ssh/socket_forward.ts": "sockets of this machine that lead to the far end of a tunnel",
-  "ctl/ssh/session.ts": "the terminal, while it belongs to another machine",
+  "ctl/ssh/socket_forward.ts": "local sockets that are forwarded through a tunnel",
+  "ctl/ssh/session.ts": "the terminal, while a remote shell uses it",
 };
 
-/** Files that are data rather than thought: they may be longer than others. */
+/** Tables of data: they may be longer than other files. */
 const dataTables: Readonly<Record<string, string>> = {};
 
-/** What may stand at the top. What .gitignore names may lie there as well. */
+/** Entries allowed in the top folder, with those that .gitignore names. */
 const topLevel = new Set([
   ...[
     ".ci",
@@ -75,10 +75,10 @@ const topLevel = new Set([
   ...[".cache", "coverage", "dist", "node_modules"],
 ]);
 
-/** Programs: where execution starts. */
+/** Entry points of the programs. */
 const mains = ["daemon/main.ts", "ctl/main.ts"];
 
-/** node: modules and packages that only compute. All others belong behind an adapter. */
+/** Modules and packages without side effects. All others may be imported by adapters only. */
 const purePackages = new Set([
   "node:buffer",
   "node:crypto",
@@ -100,16 +100,18 @@ const isTest = (path: string) => path.endsWith("_test.ts") || isDouble(path) || 
 const isAdapter = (path: string) => Object.keys(adapters).some((entry) => isUnder(path, entry));
 const product = (tree: Tree) => [...tree.values()].filter((source) => !isTest(source.path));
 
-/** Why `from` may not import `to`; undefined if it may. */
+/** Returns why `from` may not import `to`; undefined if it may. */
 function refusal(from: string, to: string, { dynamic, typeOnly }: Import): string | undefined {
   const unitModules = /^systemd\/unit_[a-z_]+\.ts$/;
   const folder = from.split("/")[0];
   if (to.startsWith("runtime/")) return undefined;
-  if (folder === "runtime") return "runtime/ imports nothing of ours: it is below every other folder";
-  if (mains.includes(to)) return "nothing imports a program: move what is shared out of it";
-  if (isDouble(to)) return "a double is for tests";
+  if (folder === "runtime") return "runtime/ is below every other folder and imports none of them";
+  if (mains.includes(to)) return "a program must not be imported: move the shared part to another file";
+  if (isDouble(to)) return "a test double is for tests only";
   if (to.startsWith("tests/")) return "only tests, bench and examples may import tests/";
-  if (folder === "systemd") return to.startsWith("systemd/") ? undefined : "systemd/ imports nothing of ours";
+  if (folder === "systemd") {
+    return to.startsWith("systemd/") ? undefined : "systemd/ may import only itself and runtime/";
+  }
   if (folder === "registry") {
     if (to.startsWith("registry/") || unitModules.test(to)) return undefined;
     return "registry/ may import only itself and systemd/unit_*.ts";
@@ -131,15 +133,15 @@ function refusalForClient(from: string, to: string, dynamic: boolean): string | 
 }
 
 function refusalForDaemon(from: string, to: string, typeOnly: boolean): string | undefined {
-  if (to.startsWith("ctl/")) return "the daemon knows nothing of the client";
+  if (to.startsWith("ctl/")) return "the daemon does not depend on the client";
   if (["daemon/main.ts", "daemon/run.ts"].includes(from) || !to.startsWith("daemon/")) return undefined;
-  // An adapter implements a port that its user, inside a folder, declares.
+  // An adapter implements a port that is declared inside the folder of its user.
   if (isAdapter(from) && typeOnly) return undefined;
-  // The API explains what the engine decides by asking the same pure function.
+  // The API explains the decisions of the engine by calling the same pure function.
   if (from.startsWith("daemon/api/") && /^daemon\/engine\/(explain|pending)\.ts$/.test(to)) return undefined;
   for (const inner of ["daemon/engine/", "daemon/agent/", "daemon/api/"]) {
     if (!to.startsWith(inner) || from.startsWith(inner)) continue;
-    return `only daemon/run.ts knows ${inner}: share by a file in daemon/policy/, or hand it in from there`;
+    return `only daemon/run.ts may import ${inner}: move what is shared to daemon/policy/, or pass it in from daemon/run.ts`;
   }
   return undefined;
 }
@@ -172,10 +174,10 @@ const resolvable: Rule = (tree) =>
 const packagesUsed = (tree: Tree, packages: readonly string[]) => {
   const imported = [...tree.values()].flatMap((source) => source.imports.map(({ specifier }) => specifier));
   return packages.filter((name) => !imported.some((each) => each === name || each.startsWith(`${name}/`)))
-    .map((name) => `deno.json: nothing imports ${name}: remove it, and run deno install`);
+    .map((name) => `deno.json: nothing imports ${name}: remove the package, and run deno install`);
 };
 
-/** Assets (text, JSON) are not in the tree; a .ts file that is imported must be. */
+/** Returns an error if an imported .ts file is not in the tree. Assets (text, JSON) are not in the tree. */
 function missing(at: string, { specifier, path }: Import): string[] {
   return path!.endsWith(".ts") ? [`${at}: imports ${specifier}, which does not exist`] : [];
 }
@@ -183,14 +185,14 @@ function missing(at: string, { specifier, path }: Import): string[] {
 const adaptersOnly: Rule = (tree) =>
   product(tree).filter(({ path }) => !isAdapter(path)).flatMap((source) => [
     ...source.effects.map(({ what, line }) =>
-      `${source.path}:${line}: ${what} stands outside an adapter: take a clock, log or port as an argument, or list the file ` +
+      `${source.path}:${line}: ${what} outside an adapter: take a clock, log or port as an argument, or list the file ` +
       `under "adapters" in tests/architecture/layering_test.ts with its reason`
     ),
     ...source.imports.filter((each) => each.path === undefined && !each.typeOnly && !purePackages.has(each.specifier))
       .map(
         ({ specifier, line }) =>
-          `${source.path}:${line}: imports ${specifier} outside an adapter: move that behind one, or, if it only computes, list ` +
-          `it under "purePackages" in tests/architecture/layering_test.ts`,
+          `${source.path}:${line}: imports ${specifier} outside an adapter: move the import into one, or, if the package has no side effects, ` +
+          `list it under "purePackages" in tests/architecture/layering_test.ts`,
       ),
   ]);
 
@@ -202,7 +204,9 @@ const adaptersExist: Rule = (tree) =>
 const exits: Rule = (tree) =>
   product(tree).filter(({ path }) => !mains.includes(path)).flatMap((source) =>
     source.exits.map((line) =>
-      `${source.path}:${line}: only ${mains.join(" and ")} may end the process: return or throw what they need to know`
+      `${source.path}:${line}: only ${
+        mains.join(" and ")
+      } may end the process: return a value or throw an error instead`
     )
   );
 
@@ -213,7 +217,7 @@ const cycles: Rule = (tree) => {
     const start = trail.indexOf(path);
     if (start >= 0) {
       found.push(
-        `import cycle: ${[...trail.slice(start), path].join(" → ")}: move what they share into a file of its own`,
+        `import cycle: ${[...trail.slice(start), path].join(" → ")}: move the shared part into a new file`,
       );
       return;
     }
@@ -225,7 +229,7 @@ const cycles: Rule = (tree) => {
   return found;
 };
 
-/** Every file that the given ones lead to, themselves included. */
+/** Returns the given files and every file that they import, directly or not. */
 function reachable(tree: Tree, from: readonly string[]): Set<string> {
   const reached = new Set<string>();
   const reach = (path: string) => {
@@ -238,8 +242,8 @@ function reachable(tree: Tree, from: readonly string[]): Set<string> {
 }
 
 /**
- * Product code must be reached from the adapters of the sources or from tests/: its own unit test does not bring it to life.
- * Doubles and what stands in tests/ live for any test; programs of tests/ when a test or a task names them.
+ * Product code must be imported by a program, a bench or a test of another folder: its own unit test does not count.
+ * Test doubles and files in tests/ may be used by any test; programs in tests/ must be named by a test or a task.
  */
 const noDeadFiles: Rule = (tree) => {
   const paths = [...tree.keys()];
@@ -252,7 +256,7 @@ const noDeadFiles: Rule = (tree) => {
   return paths
     .filter((path) => !used.has(path) && !path.endsWith("_test.ts") && !(forTests(path) && tested.has(path)))
     .filter((path) => !(path.startsWith("tests/") && (named.includes(`"${path}"`) || inTasks(path))))
-    .map((path) => `${path}: nothing uses it: import it where it is needed, or delete it`);
+    .map((path) => `${path}: unused file: import it where it is needed, or delete it`);
 };
 
 const inTasks = (path: string) => Object.values(config.tasks).some((task) => task.command.includes(path));
@@ -264,22 +268,22 @@ const sizes: Rule = (tree) =>
   product(tree).filter(({ path }) => !(path in dataTables)).flatMap((source) => [
     ...(source.lines > maxFileLines
       ? [
-        `${source.path}: ${source.lines} lines, ${maxFileLines} at most: give a part with a purpose of its own its own file`,
+        `${source.path}: ${source.lines} lines, ${maxFileLines} at most: move a part that has one purpose into a new file`,
       ]
       : []),
     ...source.functions.filter(({ lines }) => lines > maxFunctionLines).map(({ name, line, lines }) =>
-      `${source.path}:${line}: ${name} has ${lines} lines, ${maxFunctionLines} at most: name its steps and call them`
+      `${source.path}:${line}: ${name} has ${lines} lines, ${maxFunctionLines} at most: move its steps into functions`
     ),
   ]);
 
 const names: Rule = (tree) =>
   [...tree.keys()].filter((path) => /(^|\/)(utils?|helpers?|common|misc|shared)(_test)?(\.ts|\/)/.test(path)).map((
     path,
-  ) => `${path}: a name that says nothing: name it after what it is about`);
+  ) => `${path}: the name does not say what the file contains`);
 
 const allTestsRun: Rule = (tree) =>
   [...tree.values()].flatMap((source) =>
-    source.skips.map(({ what, line }) => `${source.path}:${line}: ${what}: every test runs, or is deleted`)
+    source.skips.map(({ what, line }) => `${source.path}:${line}: ${what}: run the test, or delete it`)
   );
 
 const marker = new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "X" + "XX"].join("|")})\\b`);
@@ -287,9 +291,7 @@ const marker = new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "X" + "XX"].join("|
 const noMarkers: Rule = (tree) =>
   [...tree.values()].flatMap((source) =>
     source.text.split("\n").flatMap((text, index) =>
-      marker.test(text)
-        ? [`${source.path}:${index + 1}: unfinished work: finish it, or open an issue and delete the mark`]
-        : []
+      marker.test(text) ? [`${source.path}:${index + 1}: unfinished work: finish it, or delete the mark`] : []
     )
   );
 
@@ -313,11 +315,11 @@ const rules: Readonly<Record<string, { rule: Rule; bad: readonly Readonly<Record
       { "ctl/commands/start.ts": `const a = await import("../../registry/mod.ts");` },
       { "ctl/main.ts": `import { routes } from "../daemon/api/handler.ts";` },
       { "ctl/output/table.ts": `import { a } from "../../systemd/port.ts";` },
-      { "mod.ts": `export * from "./tests/tidy_source.ts";` },
+      { "mod.ts": `export * from "./tests/architecture/source.ts";` },
       { "daemon/agent/agent.ts": `import { FakeSystemd } from "../../systemd/testing/fake_systemd.ts";` },
     ],
   },
-  "every import leads somewhere, and packages are pinned in deno.json": {
+  "every import exists, and packages are pinned in deno.json": {
     rule: resolvable,
     bad: [
       { "daemon/config/options.ts": `import { a } from "./gone.ts";` },
@@ -375,7 +377,7 @@ const rules: Readonly<Record<string, { rule: Rule; bad: readonly Readonly<Record
       { "tests/lost.ts": "" },
     ],
   },
-  "functions and files fit a reader's head": {
+  "functions and files are short": {
     rule: sizes,
     bad: [
       { "ctl/output/table.ts": `export function long() {\n${"  work();\n".repeat(maxFunctionLines)}}\n` },
@@ -384,11 +386,11 @@ const rules: Readonly<Record<string, { rule: Rule; bad: readonly Readonly<Record
       { "ctl/output/table.ts": "work();\n".repeat(maxFileLines + 1) },
     ],
   },
-  "names say something": {
+  "file names say what a file contains": {
     rule: names,
     bad: [{ "daemon/utils.ts": "" }, { "ctl/helpers/text.ts": "" }],
   },
-  "no test is left out": {
+  "every test runs": {
     rule: allTestsRun,
     bad: [
       { "ctl/a_test.ts": `Deno.test.ignore("a", () => {});` },
@@ -398,7 +400,7 @@ const rules: Readonly<Record<string, { rule: Rule; bad: readonly Readonly<Record
       { "ctl/a_test.ts": `Deno.test("a", async (t) => { await t.step({ name: "b", ignore: true, fn() {} }); });` },
     ],
   },
-  "no work is left unfinished": {
+  "no mark of unfinished work is left": {
     rule: noMarkers,
     bad: [{ "ctl/a.ts": `// ${"TO" + "DO"}: later` }, { "ctl/a.ts": `// ${"FIX" + "ME"} soon` }],
   },
@@ -412,19 +414,19 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const sources = await sourcesOf(root);
 
 for (const [name, { rule, bad }] of Object.entries(rules)) {
-  Deno.test(`tidy: ${name}`, () => {
+  Deno.test(`architecture: ${name}`, () => {
     for (const example of bad) {
       assert.notDeepEqual(
         rule(treeOf(example)),
         [],
-        `the rule finds nothing in ${JSON.stringify(example).slice(0, 200)}`,
+        `the rule accepts ${JSON.stringify(example).slice(0, 200)}`,
       );
     }
     expectNone(rule(sources));
   });
 }
 
-Deno.test("tidy: what is handed in is not mistaken for the world", () => {
+Deno.test("architecture: an argument named like a global is no side effect", () => {
   const innocent = [
     `export const at = (clock: { now(): number }) => clock.now();`,
     `export interface Port { fetch(url: string): Promise<Response>; setTimeout: number }`,
@@ -440,7 +442,7 @@ Deno.test("tidy: what is handed in is not mistaken for the world", () => {
   }
 });
 
-Deno.test("tidy: what the rules allow", () => {
+Deno.test("architecture: the rules allow imports in the right direction", () => {
   const allowed = [
     {
       "ctl/main.ts":
@@ -457,23 +459,23 @@ Deno.test("tidy: what the rules allow", () => {
   for (const example of allowed) assert.deepEqual(arrows(treeOf(example)), []);
 });
 
-Deno.test("tidy: every package is used", () => {
+Deno.test("architecture: every package is used", () => {
   const tree = treeOf({ "registry/etcd/a.ts": `import { x } from "etcd3/lib/x.js";` });
   assert.deepEqual(packagesUsed(tree, ["etcd3"]), []);
   assert.equal(packagesUsed(tree, ["etcd", "etcd3"]).length, 1);
   expectNone(packagesUsed(sources, Object.keys(config.imports)));
 });
 
-Deno.test("tidy: every adapter exists", () => {
+Deno.test("architecture: every adapter exists", () => {
   assert.notDeepEqual(adaptersExist(treeOf({ "daemon/main.ts": "" })), []);
   expectNone(adaptersExist(sources));
 });
 
-/** Relative links of a Markdown text; those to other hosts and within the page are left alone. */
+/** Returns the relative links of a Markdown text, without those to other hosts and within the page. */
 const linksOf = (text: string) =>
   [...text.matchAll(/\]\(([^)#\s]+)/g)].map(([, to]) => to!).filter((to) => !/^[a-z]+:/.test(to));
 
-Deno.test("tidy: links in Markdown lead somewhere", async () => {
+Deno.test("architecture: links in Markdown point to existing files", async () => {
   assert.deepEqual(linksOf("[a](b.md#c) [d](https://e) [f](#g) [h](../i/)"), ["b.md", "../i/"]);
   const broken: string[] = [];
   for (const path of await filesOf(root, ".md")) {
@@ -485,8 +487,8 @@ Deno.test("tidy: links in Markdown lead somewhere", async () => {
   expectNone(broken);
 });
 
-Deno.test("tidy: at the top stands only what design gives a place", async () => {
+Deno.test("architecture: the top folder holds only known entries", async () => {
   const misplaced: string[] = [];
   for await (const entry of Deno.readDir(root)) if (!topLevel.has(entry.name)) misplaced.push(entry.name);
-  assert.deepEqual(misplaced, [], `move into a folder: ${misplaced.join(", ")}`);
+  assert.deepEqual(misplaced, [], `move these into a folder: ${misplaced.join(", ")}`);
 });

@@ -1,6 +1,6 @@
 /**
- * What a source file imports, does and declares, as far as `tidy_test.ts` asks. Read from the syntax tree that Deno's
- * own linter builds, so it works in `deno test` only.
+ * Reads the imports, side effects and functions of a source file from the syntax tree of Deno's linter. Works in
+ * `deno test` only.
  *
  * @module
  */
@@ -10,11 +10,11 @@ import { dirname, join } from "node:path/posix";
 /** One import, export-from, import() or import type. */
 export interface Import {
   readonly specifier: string;
-  /** The file meant, from the root; undefined for packages and for what is computed. */
+  /** The imported file, from the root; undefined for packages and for computed names. */
   readonly path: string | undefined;
   readonly line: number;
   readonly dynamic: boolean;
-  /** Gone when the program runs. */
+  /** True if the import is erased before the program runs. */
   readonly typeOnly: boolean;
 }
 
@@ -29,34 +29,34 @@ export interface Source {
   readonly text: string;
   readonly lines: number;
   readonly imports: readonly Import[];
-  /** Uses of the world: Deno, network, timers, clock, chance, console. */
+  /** Side effects: uses of Deno, the network, timers, the clock, random numbers and the console. */
   readonly effects: readonly Found[];
   /** Lines that end the process. */
   readonly exits: readonly number[];
   readonly functions: readonly { readonly name: string; readonly line: number; readonly lines: number }[];
-  /** Tests that do not run, or keep others from running. */
+  /** Tests that do not run, or that keep others from running. */
   readonly skips: readonly Found[];
 }
 
-/** Globals that are the world whatever one does with them. */
-const worldly = new Set([
+/** Globals of which every use is a side effect. */
+const effectful = new Set([
   ...["Deno", "console", "performance", "process", "localStorage", "sessionStorage", "globalThis"],
   ...["fetch", "WebSocket", "EventSource", "Worker", "setTimeout", "setInterval", "setImmediate"],
   ...["alert", "confirm", "prompt"],
 ]);
 
-/** Members of otherwise harmless globals. */
-const worldlyMembers = new Set([
+/** Members with side effects of globals that otherwise have none. */
+const effectfulMembers = new Set([
   ...["Date.now", "Math.random", "crypto.getRandomValues", "crypto.randomUUID", "AbortSignal.timeout", "Temporal.Now"],
 ]);
 
-/** What node:crypto draws at random. */
+/** Exports of node:crypto that return random values. */
 const random = new Set(["randomBytes", "randomFill", "randomFillSync", "randomInt", "randomUUID", "webcrypto"]);
 
 // deno-lint-ignore no-explicit-any
 type Node = any;
 
-/** Reads one file's text. */
+/** Parses the text of one file. */
 export function parse(path: string, text: string): Source {
   const found = {
     imports: [] as Import[],
@@ -108,11 +108,11 @@ export function parse(path: string, text: string): Source {
     Identifier(node) {
       const role = roleOf(node);
       if (role === "binding") bound.add(node.name);
-      if (role === "reference" && worldly.has(node.name)) references.push(node);
+      if (role === "reference" && effectful.has(node.name)) references.push(node);
     },
     MemberExpression(node) {
       const name = nameOf(node);
-      if (worldlyMembers.has(name)) found.effects.push({ what: name, line: line(node) });
+      if (effectfulMembers.has(name)) found.effects.push({ what: name, line: line(node) });
       if (name === "Deno.exit" || name === "process.exit") found.exits.push(line(node));
       if (/^Deno\.test\.(ignore|only)$/.test(name)) found.skips.push({ what: name, line: line(node) });
     },
@@ -135,15 +135,15 @@ export function parse(path: string, text: string): Source {
       }
     },
   };
-  const rules = { tidy: { create: () => visitor as Deno.lint.LintVisitor } };
-  Deno.lint.runPlugin({ name: "tidy", rules }, path, text);
+  const rules = { architecture: { create: () => visitor as Deno.lint.LintVisitor } };
+  Deno.lint.runPlugin({ name: "architecture", rules }, path, text);
   for (const node of references) {
     if (!bound.has(node.name)) found.effects.push({ what: node.name, line: line(node) });
   }
   return { path, text, lines: starts.length - (text.endsWith("\n") ? 1 : 0), ...found };
 }
 
-/** `a.b.c` of plain member expressions; "" for anything else. */
+/** Returns `a.b.c` for plain member expressions; "" for any other expression. */
 function nameOf(node: Node): string {
   if (node.type === "Identifier") return node.name;
   if (node.type !== "MemberExpression" || node.computed) return "";
@@ -151,7 +151,7 @@ function nameOf(node: Node): string {
   return `${object || "(…)"}.${node.property.name}`;
 }
 
-/** Whether an identifier introduces a name, uses one, or is merely a label. */
+/** Returns whether an identifier declares a name, uses one, or is a label. */
 function roleOf(node: Node): "binding" | "reference" | "label" {
   const parent = node.parent;
   const is = (other: Node) => other?.range[0] === node.range[0] && other?.range[1] === node.range[1];
@@ -184,14 +184,14 @@ function roleOf(node: Node): "binding" | "reference" | "label" {
     case "ExportSpecifier":
       return "label";
   }
-  // Types are gone when the program runs.
+  // Types are erased before the program runs.
   return parent.type.startsWith("TS") &&
       !["TSAsExpression", "TSNonNullExpression", "TSSatisfiesExpression"].includes(parent.type)
     ? "label"
     : "reference";
 }
 
-/** Paths from `root` of every file with a suffix; what git ignores and hidden folders are left out. */
+/** Returns the paths from `root` of every file with a suffix, without ignored and hidden folders. */
 export async function filesOf(root: string, suffix: string): Promise<string[]> {
   const found: string[] = [];
   const walk = async (folder: string) => {
@@ -205,7 +205,7 @@ export async function filesOf(root: string, suffix: string): Promise<string[]> {
   return found.sort();
 }
 
-/** Every source file below `root`, by its path from there. */
+/** Parses every source file below `root`; the keys are paths from there. */
 export async function sourcesOf(root: string): Promise<ReadonlyMap<string, Source>> {
   const sources = new Map<string, Source>();
   for (const path of await filesOf(root, ".ts")) {
