@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes fleetd and fleetctl. Run with --help for the ways to do so.
+# Builds fleetd and fleetctl. --help lists the forms in which it can build them.
 set -eu
 
 usage() {
@@ -9,31 +9,33 @@ usage: ./compile.sh [--launcher | --check] [DIRECTORY]
   (nothing)    self-contained executables, DIRECTORY/fleetd and DIRECTORY/fleetctl (`deno compile`). Needs the
                denort base of this Deno: from dl.deno.land, or from the file that DENORT_BIN names.
   --launcher   the same programs as one bundle each in DIRECTORY/lib, and the scripts DIRECTORY/fleetd and
-               DIRECTORY/fleetctl that run them on the deno found in PATH. Where they run they need nothing else:
+               DIRECTORY/fleetctl that run them with the deno in PATH. On the target machine they need nothing else:
                no network, no source, no cache.
-  --check      compiles onto a stand-in base and throws the result away: proves flags, modules and embedded files
-               where no denort can be had.
+  --check      compiles with deno itself as a stand-in for denort and deletes the result: checks flags, modules and
+               embedded files where denort is not available.
 
-Both put DIRECTORY/share beside the programs: unit files, a sample configuration, the license and shell completions.
+The first two also write DIRECTORY/share: unit files, a sample configuration, the license and shell completions.
 
-DIRECTORY is dist beside this script, unless given. With CI=true a deno.lock that is not complete is an error.
+The default DIRECTORY is dist beside this script. With CI=true an incomplete deno.lock is an error.
 USAGE
 }
 
-# --- What each program may do, in both forms. -------------------------------------------------------------------
+# --- Permissions of each program, the same in every form. -------------------------------------------------------
 #
-# fleetd  net    etcd and the API listen where the configuration says
-#         read   its configuration names TLS files and the units directory, which may be anywhere
-#         write  its own directories, and the sockets of systemd and of the system's or a user's bus
-#         env    its options, and what systemd tells a service; any other name reads as unset (the libraries probe)
-#         run    what the API tells of a unit's journal and status; cat, for the kernel's routing tables, which Deno
-#                reads for nobody who may not do everything
-#         ffi    the C library, where distributions have it: which process speaks on a unix socket (getsockopt(2))
-# fleetctl  read, write  unit files, keys and sockets are wherever its user's arguments say
-#           run          `status` and `journal` of a unit on this very machine; systemd-analyze for `verify`;
-#                        stty for a shell on another; stty, tee and head to ask at /dev/tty, which Deno opens only
-#                        for programs that may do everything
-# Neither may start any other program, nor fleetctl call anything outside the runtime.
+# fleetd  net    etcd and the API: their addresses are in the configuration
+#         read   TLS files and the units directory: the configuration may name any path
+#         write  the daemon's own directories; the sockets of systemd, of the system bus and of a user's bus
+#         env    options, and the variables that systemd sets for a service; libraries that read any other variable
+#                find it unset
+#         run    journalctl and systemctl, for the journal and status of a unit in the API; cat, for the kernel's
+#                routing tables, because Deno reads /proc only with all permissions
+#         ffi    the C library, at the paths of common distributions: getsockopt(2) identifies the process at the
+#                other end of a unix socket
+# fleetctl  read, write  unit files, keys and sockets: the command line may name any path
+#           run          systemctl and journalctl, for units on this machine; sudo; systemd-analyze for `verify`; stty
+#                        for a remote shell; stty, tee and head for questions at /dev/tty, because Deno opens that
+#                        device only with all permissions
+# Neither program may run any other program, and fleetctl has no access to FFI.
 fleetd_flags="--no-prompt --quiet --unstable-net
   --allow-net
   --allow-read
@@ -52,7 +54,7 @@ fleetctl_flags="--no-prompt --quiet
   --allow-sys=uid,networkInterfaces,hostname
   --allow-run=systemctl,journalctl,sudo,stty,tee,head,systemd-analyze"
 
-# Optional native parts of ssh2 and dbus-next: they do without.
+# Optional native parts of ssh2 and dbus-next, which work without them.
 externals="--external=cpu-features --external=*.node --external=usocket --external=x11"
 
 fail() {
@@ -74,18 +76,18 @@ flags_of() {
   esac
 }
 
-# bundle PROGRAM DIRECTORY: DIRECTORY/main.js, the chunks it loads only when needed, and etcd3's .proto files.
+# bundle PROGRAM DIRECTORY: writes DIRECTORY/main.js, the chunks that it loads on demand, and etcd3's .proto files.
 #
-# Things that are mended in the bundle's chunks. The first two are what CommonJS packages count on:
-# - __dirname. It is made to name proto/, so that etcd3's `${__dirname}/../proto/rpc.proto` is found there.
-# - import("package") gives its named exports. Of a chunk it would give the default export alone.
-# - The chunk that imports CommonJS packages is left out where nothing of it is used: it loads node:module, which takes
-#   longer than most of what fleetctl does.
+# The chunks of `deno bundle` are edited in three ways. CommonJS packages rely on the first two:
+# - __dirname is defined as proto/, so that etcd3 finds `${__dirname}/../proto/rpc.proto`.
+# - import("package") returns the named exports of a CommonJS package; a chunk would export its default only.
+# - The chunk that imports CommonJS packages is not imported where none of its exports is used: it loads node:module,
+#   which takes longer than most commands of fleetctl.
 bundle() {
   mkdir -p "$2"
   # shellcheck disable=SC2086
   (set -f && deno bundle --quiet $frozen --platform=deno --code-splitting --outdir="$2" $externals "$(entry_of "$1")")
-  [ -f "$2/main.js" ] || fail "deno bundle made no main.js of $(entry_of "$1")"
+  [ -f "$2/main.js" ] || fail "deno bundle wrote no main.js for $(entry_of "$1")"
   : >"$work/mend.sed"
   for chunk in "$2"/*.js; do
     grep -q '^export default require_' "$chunk" || continue
@@ -112,12 +114,12 @@ bundle() {
   fi
 }
 
-# launcher PROGRAM: the text of its script.
+# launcher PROGRAM: prints its launcher script.
 launcher() {
   cat <<'SCRIPT' | sed -e "s|@PROGRAM@|$1|g" -e "s|@FLAGS@|$(flags_of "$1" | tr -s ' \n' ' ')|"
 #!/bin/sh
-# Runs lib/@PROGRAM@/main.js, which stands beside this file, on the deno found in PATH. exec: the process that was
-# started is the program itself, so that signals, LISTEN_PID and NOTIFY_SOCKET reach it.
+# Runs lib/@PROGRAM@/main.js, beside this file, with the deno in PATH. It uses exec, so that the program keeps the
+# process ID: signals, LISTEN_PID and NOTIFY_SOCKET reach it.
 self=$0
 case $self in */*) ;; *) self=./$self ;; esac
 while [ -h "$self" ]; do
@@ -125,10 +127,10 @@ while [ -h "$self" ]; do
   case $link in /*) self=$link ;; *) self=${self%/*}/$link ;; esac
 done
 if ! command -v deno >/dev/null; then
-  echo "@PROGRAM@: there is no deno in PATH ($PATH): install Deno 2.9 or newer, or make executables that carry it with ./compile.sh" >&2
+  echo "@PROGRAM@: there is no deno in PATH ($PATH): install Deno 2.9 or newer, or build self-contained executables with ./compile.sh" >&2
   exit 127
 fi
-# Deno's cache only makes a start faster. A service has no home to keep one in, and needs none.
+# Deno's cache only makes the start faster. A service without HOME runs without a cache.
 if [ -z "${HOME-}" ] && [ -z "${DENO_DIR-}" ]; then export DENO_DIR=/dev/null/none; fi
 export DENO_NO_UPDATE_CHECK=1
 set -f
@@ -136,7 +138,7 @@ exec deno run @FLAGS@ --no-config --no-lock --no-remote --no-npm --cached-only "
 SCRIPT
 }
 
-# install_into DIRECTORY: puts everything made there. $work is in it, so that each step is one rename.
+# install_into DIRECTORY: moves every output there. $work is on the same file system, so that each move is one rename.
 install_into() {
   for made in "$work"/out/*; do
     name=${made##*/}
@@ -145,8 +147,8 @@ install_into() {
   done
 }
 
-# hide_imports DIRECTORY: `deno run` reads each chunk that it finds in an import() before the program begins, needed or
-# not. Here it finds none. (In an executable it must: what it does not find is left out.)
+# hide_imports DIRECTORY: hides the literal names in import(), because `deno run` reads every chunk that it finds there
+# before the program starts. (`deno compile` must find them: it leaves out chunks that it does not find.)
 hide_imports() {
   for chunk in "$1"/*.js; do
     sed 's|import("\(\./[A-Za-z0-9_]*-[A-Z0-9]*\.js\)")|import(import.meta.resolve("\1"))|g' "$chunk" >"$work/mended.js"
@@ -154,8 +156,8 @@ hide_imports() {
   done
 }
 
-# share: what an operator installs beside the programs, in $work/out/share: unit files, rules, sample configuration, license and
-# completions.
+# share: writes $work/out/share, the files that are installed beside the programs: unit files, polkit and sysusers rules,
+# a sample configuration, the license and completions.
 share() {
   mkdir -p "$work/out/share/completions"
   cp -R packaging/systemd packaging/polkit packaging/sysusers "$work/out/share/"
@@ -163,7 +165,7 @@ share() {
   for shell in bash zsh fish; do
     case $shell in bash) file=fleetctl ;; zsh) file=_fleetctl ;; fish) file=fleetctl.fish ;; esac
     DENO_DIR=/dev/null/none "$work/out/fleetctl" completion "$shell" >"$work/out/share/completions/$file" </dev/null ||
-      fail "fleetctl does not print its completion for $shell"
+      fail "fleetctl printed no completion for $shell"
   done
   cp packaging/fleetctl-inject-ssh.sh "$work/out/"
 }
@@ -177,7 +179,7 @@ make_launchers() {
   done
 }
 
-# compile PROGRAM FILE: one executable of its bundle in $work/bundle, with the .proto files inside.
+# compile PROGRAM FILE: compiles the bundle in $work/bundle, with the .proto files, to one executable.
 compile() {
   include=
   if [ -d "$work/bundle/$1/proto" ]; then include="--include=$work/bundle/$1/proto"; fi
@@ -191,15 +193,15 @@ make_executables() {
     bundle "$program" "$work/bundle/$program"
     compile "$program" "$work/out/$program" 2>"$work/errors" || {
       cat "$work/errors" >&2
-      fail "could not make $program. If the denort base was not to be had: it comes from
+      fail "could not compile $program. If the denort base could not be downloaded: its address is
   https://dl.deno.land/release/v$version/denort-$target.zip
 Allow that host, or fetch the file elsewhere, unzip it and run: DENORT_BIN=/path/to/denort ./compile.sh
-Without it, ./compile.sh --launcher makes programs that run on an installed deno."
+Without it, ./compile.sh --launcher builds programs that run on an installed deno."
     }
-    said=$(DENO_DIR=/dev/null/none "$work/out/$program" --version </dev/null 2>/dev/null || true)
-    case $said in
+    version_line=$(DENO_DIR=/dev/null/none "$work/out/$program" --version </dev/null 2>/dev/null || true)
+    case $version_line in
       "$program version "*) ;;
-      *) fail "what was made of $program does not run as $program (--version says: ${said:-nothing}).
+      *) fail "the executable of $program is not $program (--version prints: ${version_line:-nothing}).
 Is DENORT_BIN (${DENORT_BIN:-not set}) a denort of Deno $version for $target? A deno is not one." ;;
     esac
   done
@@ -215,7 +217,7 @@ check() {
     for embedded in "$work/bundle/$program"/*.js "$work/bundle/$program"/proto/*; do
       [ -e "$embedded" ] || continue
       longest=$(awk 'length > n { n = length; line = substr($0, 1, 200) } END { print line }' "$embedded")
-      grep -aqF -- "$longest" "$work/stand-in" || fail "$program would not carry ${embedded#"$work/bundle/"}"
+      grep -aqF -- "$longest" "$work/stand-in" || fail "the executable of $program does not contain ${embedded#"$work/bundle/"}"
     done
     rm "$work/stand-in"
     echo "$program compiles"
