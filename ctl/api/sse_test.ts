@@ -14,12 +14,12 @@ async function read(...chunks: string[]): Promise<ServerEvent[]> {
 
 const cases: { name: string; chunks: string[]; expected: ServerEvent[] }[] = [
   {
-    name: "an event has a name, data and an id",
+    name: "an event has a name, data and an ID",
     chunks: ["id: 7\nevent: unit\ndata: {}\n\n"],
     expected: [{ event: "unit", data: "{}", id: "7" }],
   },
   {
-    name: "an event may come in pieces, cut anywhere",
+    name: "an event is put together from chunks that are cut anywhere",
     chunks: ["eve", "nt: a\r", "\nda", "ta:x\r\n\r\nevent: b\ndata: y\n", "\n"],
     expected: [{ event: "a", data: "x", id: "" }, { event: "b", data: "y", id: "" }],
   },
@@ -28,17 +28,22 @@ const cases: { name: string; chunks: string[]; expected: ServerEvent[] }[] = [
     chunks: ["data: a\ndata:  b\n\n"],
     expected: [{ event: "message", data: "a\n b", id: "" }],
   },
-  { name: "an event without data is none", chunks: ["event: a\n\n"], expected: [] },
-  { name: "an event that was not finished is none", chunks: ["data: a\n"], expected: [] },
+  { name: "an event without data is skipped", chunks: ["event: a\n\n"], expected: [] },
+  { name: "an event that was cut off is skipped", chunks: ["data: a\n"], expected: [] },
   {
-    name: "a comment shows that the server is there",
+    name: "a comment is yielded as an event without a name",
     chunks: [": hello\n\n"],
     expected: [{ event: "", data: "", id: "" }],
   },
   {
-    name: "an id stays until the next",
+    name: "an ID holds until the next one",
     chunks: ["id: 1\ndata: a\n\ndata: b\n\n"],
     expected: [{ event: "message", data: "a", id: "1" }, { event: "message", data: "b", id: "1" }],
+  },
+  {
+    name: "an ID without data holds too",
+    chunks: ["id: 1\n\n", "data: a\n\n"],
+    expected: [{ event: "message", data: "a", id: "1" }],
   },
 ];
 
@@ -46,15 +51,24 @@ for (const { name, chunks, expected } of cases) {
   Deno.test(`server-sent events: ${name}`, async () => assert.deepEqual(await read(...chunks), expected));
 }
 
-Deno.test("server-sent events: an endless line is given up", async () => {
-  await assert.rejects(read(...Array.from({ length: 5 }, () => "x".repeat(1024 * 1024))), /more than 4194304/);
-});
+const mebibyte = "x".repeat(1024 * 1024);
+const endless: Readonly<Record<string, string[]>> = {
+  "an endless line": ["data: ", ...Array(5).fill(mebibyte)],
+  "an endless comment": [": ", ...Array(5).fill(mebibyte)],
+  "an event of endless lines": Array(5).fill(`data: ${mebibyte}\n`),
+};
 
-Deno.test("server-sent events: an abort ends them while the next is awaited, and cancels the body", async () => {
-  const cancelled = Promise.withResolvers<void>();
+for (const [name, chunks] of Object.entries(endless)) {
+  Deno.test(`server-sent events: ${name} is refused`, async () => {
+    await assert.rejects(read(...chunks), /more than 4194304/);
+  });
+}
+
+Deno.test("server-sent events: an abort ends the stream while its next event is awaited, and cancels the body", async () => {
+  const canceled = Promise.withResolvers<void>();
   const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start: (controller) => controller.enqueue(new TextEncoder().encode("data: a\n\n")),
-    cancel: () => cancelled.resolve(),
+    cancel: () => canceled.resolve(),
   });
   const stop = new AbortController();
   const events = serverEvents(body, stop.signal);
@@ -62,15 +76,15 @@ Deno.test("server-sent events: an abort ends them while the next is awaited, and
   const next = events.next();
   stop.abort();
   assert.equal((await next).done, true);
-  await cancelled.promise;
+  await canceled.promise;
 });
 
-Deno.test("server-sent events: a reader that leaves cancels the body", async () => {
-  const cancelled = Promise.withResolvers<void>();
+Deno.test("server-sent events: a reader that stops early cancels the body", async () => {
+  const canceled = Promise.withResolvers<void>();
   const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start: (controller) => controller.enqueue(new TextEncoder().encode("data: a\n\ndata: b\n\n")),
-    cancel: () => cancelled.resolve(),
+    cancel: () => canceled.resolve(),
   });
   for await (const { data } of serverEvents(body)) if (data === "a") break;
-  await cancelled.promise;
+  await canceled.promise;
 });

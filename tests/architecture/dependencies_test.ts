@@ -21,6 +21,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   "dbus-next": ["@nornagon/put", "hexy", "jsbi", "safe-buffer", "sax", "xml2js", "xmlbuilder"],
   "etcd3": ["bignumber.js", "cockatiel"],
+  "eventsource-parser": [],
   // For tests only.
   "fast-check": ["pure-rand"],
   "prom-client": ["@opentelemetry/api", "bintrees", "tdigest"],

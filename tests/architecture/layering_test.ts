@@ -85,6 +85,7 @@ const purePackages = new Set([
   "node:events",
   "node:path/posix",
   "node:util",
+  "eventsource-parser",
   "prom-client",
 ]);
 
