@@ -75,7 +75,7 @@ class Stage {
 
 /** The cluster is told, and does nothing. */
 const asleep = ({ api }: Stage) => {
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   api.onDelete = () => {};
 };
 
@@ -382,12 +382,12 @@ const commands: Row[] = [
     row: "start: a oneshot (fixed: exit 0)",
     line: "start inactive",
     prepare: ({ api }) =>
-      api.onWish = (name) => {
+      api.onDesiredState = (name) => {
         api.units.get(name)!.machineID = id;
         api.units.get(name)!.currentState = "launched";
-        api.tellUnit(name);
-        api.say(name, "activating", "start");
-        api.say(name, "inactive", "dead");
+        api.publishUnit(name);
+        api.reportState(name, "activating", "start");
+        api.reportState(name, "inactive", "dead");
       },
     stdout: `Unit inactive.service launched on ${where}\n`,
   },
@@ -395,11 +395,11 @@ const commands: Row[] = [
     row: "start: a failing unit (fixed: says how)",
     line: "start loaded",
     prepare: ({ api }) =>
-      api.onWish = (name) => {
+      api.onDesiredState = (name) => {
         api.units.get(name)!.currentState = "launched";
-        api.tellUnit(name);
-        api.say(name, "activating", "start");
-        api.say(name, "failed", "failed", "exit-code");
+        api.publishUnit(name);
+        api.reportState(name, "activating", "start");
+        api.reportState(name, "failed", "failed", "exit-code");
       },
     status: 1,
     stdout: `Unit loaded.service launched on ${where}\n`,

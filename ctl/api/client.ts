@@ -49,11 +49,11 @@ export interface ApiClient {
   /** The same with any query of the event stream. */
   follow(query: string, signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
   /** What the machine that has a unit says of it, as text that may come for ever. `machineID` asks a certain machine. */
-  said(
+  unitReport(
     name: string,
     what: "journal" | "status",
     query: Readonly<Record<string, string>>,
-  ): Promise<Told<ReadableStream<Uint8Array>>>;
+  ): Promise<UnitReport<ReadableStream<Uint8Array>>>;
   /** Writes dynamic metadata of a machine; a key without a value is removed. */
   label(machine: string, labels: readonly { readonly key: string; readonly value?: string }[]): Promise<void>;
   /** What the server says of itself. */
@@ -67,7 +67,7 @@ export interface ApiClient {
 }
 
 /** Text of a machine, or why this server cannot tell it: "" if it knows no such request, as fleet 1.0. */
-export type Told<Text> = { readonly text: Text; readonly why?: undefined } | {
+export type UnitReport<Text> = { readonly text: Text; readonly why?: undefined } | {
   readonly text?: undefined;
   readonly why: string;
 };
@@ -218,11 +218,11 @@ class HttpApiClient implements ApiClient {
     throw failure.error;
   }
 
-  async said(
+  async unitReport(
     name: string,
     what: "journal" | "status",
     query: Readonly<Record<string, string>>,
-  ): Promise<Told<ReadableStream<Uint8Array>>> {
+  ): Promise<UnitReport<ReadableStream<Uint8Array>>> {
     const path = `/fleet/v1/units/${encodeURIComponent(name)}/${what}?${new URLSearchParams(query)}`;
     const answer = await this.send(path, { method: "GET", streaming: true });
     if (answer.ok && answer.body) return { text: answer.body };

@@ -121,7 +121,7 @@ Deno.test("events are followed over a unix domain socket until the signal aborts
     try {
       for await (const { event, data } of (await client.events(["a.service"], stop.signal))!) {
         seen.push(event);
-        if (event === "synced") api.say("a.service", "failed", "failed");
+        if (event === "synced") api.reportState("a.service", "failed", "failed");
         if (data.includes('"failed"')) stop.abort();
       }
     } catch (error) {

@@ -10,7 +10,7 @@ import type { ApiClient } from "../api/client.ts";
 import type { PatternScope } from "../units/select.ts";
 import type { Hosts } from "../ssh/remote.ts";
 import type { Io } from "../terminal/port.ts";
-import type { MachineBook } from "../machines/format.ts";
+import type { MachineCache } from "../machines/format.ts";
 
 /** What a command works with. */
 export interface Context {
@@ -22,7 +22,7 @@ export interface Context {
   readonly args: readonly string[];
   /** The units that only patterns have named: a command may leave out those to which it does not apply. */
   readonly matched: ReadonlyMap<string, UnitEntity>;
-  readonly machines: MachineBook;
+  readonly machines: MachineCache;
   /** The way to the machines themselves. */
   readonly hosts: Hosts;
   /** Makes a client of its own for other global flags; `io` replaces the terminal. Throws {@link ClientSetupError}. */

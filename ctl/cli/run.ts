@@ -25,7 +25,7 @@ import { globalFlags } from "./global_flags.ts";
 import { commandHelp, rootHelp, usageLine } from "./help.ts";
 import type { Hosts } from "../ssh/remote.ts";
 import { complain, type Io, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
-import { MachineBook } from "../machines/format.ts";
+import { MachineCache } from "../machines/format.ts";
 import { version } from "../version.ts";
 
 /** Builds what commands need from the global flags. Throws {@link ClientSetupError}. */
@@ -85,7 +85,7 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
     if (unmatched.length > 0 && args.length === 0) return missing;
     if (!await isConfirmed(units, matched, flags, io)) return exitFailure;
     const connect = (other: Flags, otherIo: Io) => start.client(other, otherIo);
-    const machines = new MachineBook(client, io);
+    const machines = new MachineCache(client, io);
     const context: Context = { client, io, flags, args, matched, machines, hosts, connect };
     return await command.run(context) || missing;
   } catch (error) {

@@ -447,18 +447,18 @@ Deno.test("creating: a replaced unit is waited for until its machine runs the ne
   const api = new FakeApi();
   api.add("a.service", "launched", helloOption);
   api.hashes.set("a.service", "old");
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   const io = withFiles({ "a.service": other });
   const running = fleetctl(api, "start --replace a.service", io);
   const inactive = "Unit a.service inactive\n";
   while (io.stdout !== inactive) await new Promise((resolve) => setTimeout(resolve));
   for (const [active, sub] of [["deactivating", "stop-sigterm"], ["active", "running"]] as const) {
-    api.say("a.service", active, sub);
+    api.reportState("a.service", active, sub);
     await new Promise((resolve) => setTimeout(resolve, 5));
     assert.equal(io.stdout, inactive);
   }
   api.hashes.clear();
-  api.obey("a.service");
+  api.reconcile("a.service");
   const expected = `${inactive}Unit a.service launched on ${where}\n`;
   assert.deepEqual(await running, { status: 0, stdout: expected, stderr: "" });
 });
@@ -466,7 +466,7 @@ Deno.test("creating: a replaced unit is waited for until its machine runs the ne
 Deno.test("creating: --replace --no-block waits for nothing", async () => {
   const api = new FakeApi();
   api.add("a.service", "launched", helloOption);
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   assert.deepEqual(await fleetctl(api, "start --replace --no-block a.service", withFiles({ "a.service": other })), {
     status: 0,
     stdout: "Unit a.service inactive\nTriggered unit a.service start\n",

@@ -10,7 +10,7 @@ import {
   timeoutFlag,
   yesFlag,
 } from "../units/set_state.ts";
-import { atOnce, gone, type Judge } from "../waiting/conditions.ts";
+import { atOnce, gone, type WaitCondition } from "../waiting/conditions.ts";
 import { complain, say } from "../terminal/port.ts";
 import { type UnitWait, waitForUnits } from "../waiting/wait_for_units.ts";
 
@@ -47,6 +47,6 @@ for.`,
   },
 };
 
-function waitGone(name: string, judge: Judge): UnitWait {
+function waitGone(name: string, judge: WaitCondition): UnitWait {
   return { name, stages: [{ judge, goal: "be gone from its machine", line: () => `Destroyed ${name}` }] };
 }

@@ -40,7 +40,7 @@ interface Finding {
 
 function painted({ io }: Context, grade: Finding["grade"]): string {
   const text = grade.padEnd(6);
-  return io.colour ? `\x1b[${{ ok: 32, warn: 33, FAIL: 31 }[grade]}m${text}\x1b[0m` : text;
+  return io.color ? `\x1b[${{ ok: 32, warn: 33, FAIL: 31 }[grade]}m${text}\x1b[0m` : text;
 }
 
 /** Clocks that differ by more than this make the times of journals hard to compare. */
@@ -175,7 +175,7 @@ async function needOfSsh(context: Context, id: string): Promise<Pick<Finding, "g
         remedy: "fleetctl ssh needs it; status, journal and logs only where the API cannot tell.",
       };
     }
-    const { text, why } = await client.said(there.name, "journal", { machineID: id, lines: "1", output: "cat" });
+    const { text, why } = await client.unitReport(there.name, "journal", { machineID: id, lines: "1", output: "cat" });
     await text?.cancel();
     if (text) return { grade: "warn", remedy: enough };
     const because = why === "" ? "" : ` (${why})`;

@@ -153,5 +153,5 @@ async function printRegularly(context: Context, print: () => void, signal: Abort
 const colours = [36, 33, 32, 35, 34, 31];
 
 function coloured({ io }: Context, source: number, text: string): string {
-  return io.colour ? `\x1b[${colours[source % colours.length]}m${text}\x1b[0m` : text;
+  return io.color ? `\x1b[${colours[source % colours.length]}m${text}\x1b[0m` : text;
 }

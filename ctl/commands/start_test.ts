@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { FakeApi, refusal } from "../testing/fake_api.ts";
-import { FakeIo, fleetctl, type Ran } from "../testing/fake_terminal.ts";
+import { type CommandResult, FakeIo, fleetctl } from "../testing/fake_terminal.ts";
 
 const option = "Service.ExecStart=/bin/a";
 const where = "454c34ef.../10.77.0.11";
@@ -15,7 +15,11 @@ function beside(files: Readonly<Record<string, string>>): FakeIo {
 const file = (program: string) => `[Service]\nExecStart=${program}\n`;
 
 /** How a command ended, and what it changed. */
-async function ran(api: FakeApi, line: string, io = new FakeIo()): Promise<Ran & { writes: readonly string[] }> {
+async function ran(
+  api: FakeApi,
+  line: string,
+  io = new FakeIo(),
+): Promise<CommandResult & { writes: readonly string[] }> {
   api.requests.length = 0;
   return { ...await fleetctl(api, line, io), writes: api.writes.map((write) => write.split(" {")[0]!) };
 }
@@ -24,10 +28,10 @@ for (const [active, sub] of [["failed", "failed"], ["inactive", "dead"], ["activ
   Deno.test(`start: a launched unit that is ${active} (${sub}) is started again`, async () => {
     const api = new FakeApi();
     api.add("a.service", "launched", option);
-    api.say("a.service", active, sub);
+    api.reportState("a.service", active, sub);
     api.onStart = (name) => {
-      api.say(name, "activating", "start");
-      api.say(name, "active", "running");
+      api.reportState(name, "activating", "start");
+      api.reportState(name, "active", "running");
     };
     const { status, stdout, writes } = await ran(api, "start a");
     assert.deepEqual([status, stdout], [0, `Unit a.service launched on ${where}\n`]);
@@ -38,10 +42,10 @@ for (const [active, sub] of [["failed", "failed"], ["inactive", "dead"], ["activ
 Deno.test("start: a launched unit that is started again and fails again makes it fail", async () => {
   const api = new FakeApi();
   api.add("a.service", "launched", option);
-  api.say("a.service", "failed", "failed", "exit-code");
+  api.reportState("a.service", "failed", "failed", "exit-code");
   api.onStart = (name) => {
-    api.say(name, "activating", "start");
-    api.say(name, "failed", "failed", "exit-code");
+    api.reportState(name, "activating", "start");
+    api.reportState(name, "failed", "failed", "exit-code");
   };
   const { status, stderr } = await ran(api, "start a");
   assert.equal(status, 1);
@@ -51,7 +55,7 @@ Deno.test("start: a launched unit that is started again and fails again makes it
 Deno.test("start: a launched unit that runs is left alone, and none is waited for with --no-block", async () => {
   const api = new FakeApi();
   for (const name of ["a.service", "b.service"]) api.add(name, "launched", option);
-  api.say("b.service", "failed", "failed");
+  api.reportState("b.service", "failed", "failed");
   api.onStart = () => {};
   const { status, stdout, stderr, writes } = await ran(api, "start --no-block a b");
   assert.deepEqual([status, stdout, stderr], [0, "Triggered unit b.service start\n", ""]);
@@ -61,10 +65,10 @@ Deno.test("start: a launched unit that runs is left alone, and none is waited fo
 Deno.test("start: a launched unit that is still being started is waited for", async () => {
   const api = new FakeApi();
   api.add("a.service", "launched", option);
-  api.say("a.service", "activating", "start-pre");
+  api.reportState("a.service", "activating", "start-pre");
   const running = ran(api, "start a");
   while (!api.requests.includes("GET /events")) await new Promise((resolve) => setTimeout(resolve, 1));
-  api.say("a.service", "active", "running");
+  api.reportState("a.service", "active", "running");
   const { status, stdout, writes } = await running;
   assert.deepEqual([status, stdout, writes], [0, `Unit a.service launched on ${where}\n`, []]);
 });
@@ -96,15 +100,15 @@ Deno.test("start: a launched global is started again where it does not run", asy
 Deno.test("start: a server that knows no such request restarts, or stops and starts, what does not run", async () => {
   const api = new FakeApi();
   api.add("a.service", "launched", option);
-  api.say("a.service", "failed", "failed");
+  api.reportState("a.service", "failed", "failed");
   api.intercept = ({ method }, path) => method === "POST" && path.endsWith("/start") ? refusal(404, "") : undefined;
   api.onRestart = (name) => {
-    api.say(name, "activating", "start");
-    api.say(name, "active", "running");
+    api.reportState(name, "activating", "start");
+    api.reportState(name, "active", "running");
   };
   const restarted = await ran(api, "start a");
   assert.deepEqual([restarted.status, restarted.writes.at(-1)], [0, "POST /units/a.service/restart"]);
-  api.say("a.service", "failed", "failed");
+  api.reportState("a.service", "failed", "failed");
   api.intercept = ({ method }) => method === "POST" ? refusal(404, "") : undefined;
   const original = await ran(api, "start a");
   assert.deepEqual([original.status, original.writes.slice(-2)], [
@@ -117,11 +121,11 @@ Deno.test("start: where units are stopped and started, one that does not stop le
   const api = new FakeApi();
   for (const name of ["a.service", "b.service"]) {
     api.add(name, "launched", option);
-    api.say(name, "failed", "failed");
+    api.reportState(name, "failed", "failed");
   }
   api.intercept = ({ method }) => method === "POST" ? refusal(404, "") : undefined;
-  api.onWish = (name) => {
-    if (name === "a.service") api.obey(name);
+  api.onDesiredState = (name) => {
+    if (name === "a.service") api.reconcile(name);
   };
   const { status, stdout, stderr, writes } = await ran(api, "start --block-attempts=1 a b");
   assert.deepEqual(writes.slice(-2).sort(), ["PUT /units/a.service", "PUT /units/b.service"]);
@@ -131,9 +135,9 @@ Deno.test("start: where units are stopped and started, one that does not stop le
 });
 
 const crashing = (api: FakeApi) => {
-  api.onWish = (name) => {
-    api.obey(name);
-    setTimeout(() => api.say(name, "failed", "failed", "exit-code"), 5);
+  api.onDesiredState = (name) => {
+    api.reconcile(name);
+    setTimeout(() => api.reportState(name, "failed", "failed", "exit-code"), 5);
   };
 };
 
@@ -189,18 +193,18 @@ interface Seen {
 /** Replaces instances slowly, and counts. */
 function countAway(api: FakeApi, fails: ReadonlySet<string> = new Set()): Seen {
   const seen: Seen = { away: 0, most: 0, began: [] };
-  api.onWish = (name) => {
+  api.onDesiredState = (name) => {
     if (!instances.includes(name)) return;
     seen.began.push(name);
     seen.most = Math.max(seen.most, ++seen.away);
     const unit = api.units.get(name)!;
     unit.currentState = "launched";
-    api.tellUnit(name);
-    api.say(name, "activating", "start");
+    api.publishUnit(name);
+    api.reportState(name, "activating", "start");
     setTimeout(() => {
       seen.away--;
-      if (fails.has(name)) api.say(name, "failed", "failed", "exit-code");
-      else api.say(name, "active", "running");
+      if (fails.has(name)) api.reportState(name, "failed", "failed", "exit-code");
+      else api.reportState(name, "active", "running");
     }, 5);
   };
   return seen;
@@ -269,7 +273,7 @@ Deno.test("load --replace: the template follows", async () => {
 Deno.test("start: --timeout holds although the server does not answer why the unit waits", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", option);
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   const client = api.client.bind(api);
   api.client = () => Object.assign(client(), { explain: () => new Promise<never>(() => {}) });
   const io = new FakeIo();
@@ -286,8 +290,8 @@ Deno.test("restart: --timeout is for all units together", async () => {
   const names = Array.from({ length: 40 }, (_, index) => `u${index}.service`);
   for (const name of names) api.add(name, "launched", option);
   api.onRestart = (name) => {
-    api.say(name, "deactivating", "stop-sigterm");
-    api.say(name, "active", "running");
+    api.reportState(name, "deactivating", "stop-sigterm");
+    api.reportState(name, "active", "running");
   };
   const { status, stderr } = await ran(api, `restart --timeout=20 ${names.join(" ")}`);
   assert.equal(status, 1);
@@ -297,9 +301,9 @@ Deno.test("restart: --timeout is for all units together", async () => {
 Deno.test("start: a unit that does not move is told of, again and again", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", option);
-  api.onWish = (name) => {
-    api.obey(name);
-    api.say(name, "activating", "start");
+  api.onDesiredState = (name) => {
+    api.reconcile(name);
+    api.reportState(name, "activating", "start");
   };
   const { stderr } = await ran(api, "start --timeout=130 a");
   const told = stderr.split("\n").filter((line) => line.includes(" has not moved for "));
@@ -318,10 +322,10 @@ function refusing(error: string, load: string, active = "inactive"): FakeApi {
   const refuse = (name: string) => {
     const unit = api.units.get(name);
     if (unit) Object.assign(unit, { machineID: api.machines[0]!.id });
-    api.tellUnit(name);
-    api.refuse(name, error, load, active);
+    api.publishUnit(name);
+    api.reportRefusal(name, error, load, active);
   };
-  Object.assign(api, { onWish: refuse, onStart: refuse, onRestart: refuse, onStop: refuse, onDelete: refuse });
+  Object.assign(api, { onDesiredState: refuse, onStart: refuse, onRestart: refuse, onStop: refuse, onDelete: refuse });
   return api;
 }
 
@@ -345,10 +349,10 @@ for (
 for (const verb of ["stop", "destroy", "unload"]) {
   Deno.test(`${verb}: ends with the reason where systemd will never stop the unit`, async () => {
     const api = refusing("stop refused: only by dependency", "loaded", "active");
-    const { onWish } = api;
-    api.onWish = () => {};
+    const { onDesiredState } = api;
+    api.onDesiredState = () => {};
     api.add("a.service", "launched", option);
-    api.onWish = onWish;
+    api.onDesiredState = onDesiredState;
     const { status, stderr } = await ran(api, `${verb} a`);
     assert.equal(status, 1);
     assert.match(stderr, /unit a\.service cannot be started or stopped as it is: stop refused: only by dependency\n/);
@@ -358,17 +362,17 @@ for (const verb of ["stop", "destroy", "unload"]) {
 Deno.test("start: an older refusal does not count if systemd starts the unit after all", async () => {
   const api = new FakeApi();
   api.add("a.service", "loaded", option);
-  api.refuse("a.service", "bad unit file setting", "bad-setting");
-  api.onWish = (name) => void setTimeout(() => api.obey(name), 10);
+  api.reportRefusal("a.service", "bad unit file setting", "bad-setting");
+  api.onDesiredState = (name) => void setTimeout(() => api.reconcile(name), 10);
   assert.equal((await ran(api, "start a")).status, 0);
 });
 
 Deno.test("load: a unit that systemd cannot use makes it fail", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", option);
-  api.onWish = (name) => {
-    api.obey(name);
-    api.say(name, "inactive", "dead", undefined, "bad-setting");
+  api.onDesiredState = (name) => {
+    api.reconcile(name);
+    api.reportState(name, "inactive", "dead", undefined, "bad-setting");
   };
   const { status, stderr } = await ran(api, "load a");
   assert.equal(status, 1);
@@ -378,10 +382,10 @@ Deno.test("load: a unit that systemd cannot use makes it fail", async () => {
 Deno.test("stop: a machine that tries the same again and again does not count as movement", async () => {
   const api = new FakeApi();
   api.add("a.service", "launched", option);
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   const flapping = setInterval(() => {
-    api.say("a.service", "deactivating", "stop-sigterm");
-    api.say("a.service", "active", "running", "it is busy");
+    api.reportState("a.service", "deactivating", "stop-sigterm");
+    api.reportState("a.service", "active", "running", "it is busy");
   }, 20);
   try {
     const { stderr } = await ran(api, "stop --timeout=20 a");

@@ -1,6 +1,6 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import type { Told } from "../api/client.ts";
+import type { UnitReport } from "../api/client.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { isGlobal, noUnitsGiven, suggestion } from "../units/set_state.ts";
 import { complain, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
@@ -60,7 +60,7 @@ async function showStatus(context: Context, name: string): Promise<number> {
 const exitNotRunning = 3;
 
 async function statusOn(context: Context, machine: string, name: string): Promise<number> {
-  let said: Told<string>;
+  let said: UnitReport<string>;
   try {
     said = await printStatus(context, machine, name);
   } catch (error) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { FakeApi, refusal } from "../testing/fake_api.ts";
-import { FakeIo, fleetctl, type Ran } from "../testing/fake_terminal.ts";
+import { type CommandResult, FakeIo, fleetctl } from "../testing/fake_terminal.ts";
 
 const where = "454c34ef.../10.77.0.11";
 const option = "Service.ExecStart=/bin/true";
@@ -22,19 +22,19 @@ const put = (name: string, state: string) => `PUT /units/${name} {"name":"${name
 
 /** A cluster that is told, and does nothing. */
 const asleep = (api: FakeApi) => {
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   api.onDelete = () => {};
   api.onRestart = () => {};
 };
 
 /** A cluster that launches, and whose systemd then reports these states one after the other. */
 const runs = (...states: [active: string, sub: string, error?: string][]) => (api: FakeApi) => {
-  api.onWish = (name) => {
+  api.onDesiredState = (name) => {
     const unit = api.units.get(name)!;
     unit.currentState = unit.desiredState;
     unit.machineID = api.machines[0]!.id;
-    api.tellUnit(name);
-    for (const [active, sub, error] of states) api.say(name, active, sub, error);
+    api.publishUnit(name);
+    for (const [active, sub, error] of states) api.reportState(name, active, sub, error);
   };
 };
 
@@ -79,7 +79,7 @@ const cases: Case[] = [
     name: "start: why an agent cannot do it is told while it is waited for",
     line: "start --block-attempts=1 a",
     units: [["a.service", "loaded", option]],
-    prepare: (api) => api.onWish = (name) => api.say(name, "inactive", "dead", "disk full"),
+    prepare: (api) => api.onDesiredState = (name) => api.reportState(name, "inactive", "dead", "disk full"),
     status: 1,
     stderr: "Unit a.service: disk full\n" +
       "Error waiting for units: timed out waiting for unit a.service to report state launched\n",
@@ -139,7 +139,7 @@ const cases: Case[] = [
     name: "stop: a loaded unit that something else has started is stopped",
     line: "stop a",
     units: [["a.service", "loaded", option]],
-    prepare: (api) => api.say("a.service", "active", "running"),
+    prepare: (api) => api.reportState("a.service", "active", "running"),
     stdout: `Unit a.service loaded on ${where}\n`,
     stderr: "Successfully stopped units [a.service].\n",
     writes: ["POST /units/a.service/stop"],
@@ -148,7 +148,7 @@ const cases: Case[] = [
     name: "stop: a loaded global that something else has started is stopped",
     line: "stop g",
     units: [["g.service", "loaded", option, global]],
-    prepare: (api) => api.say("g.service", "active", "running"),
+    prepare: (api) => api.reportState("g.service", "active", "running"),
     stdout: "Triggered global unit g.service stop\n",
     stderr: "Successfully stopped units [].\n",
     writes: ["POST /units/g.service/stop"],
@@ -158,7 +158,7 @@ const cases: Case[] = [
     line: "stop a",
     units: [["a.service", "loaded", option]],
     prepare: (api) => {
-      api.say("a.service", "active", "running");
+      api.reportState("a.service", "active", "running");
       api.intercept = ({ method }) => method === "POST" ? refusal(404, "") : undefined;
     },
     status: 1,
@@ -171,7 +171,7 @@ const cases: Case[] = [
     units: [["a.service", "inactive", option]],
     prepare: (api) => {
       api.units.get("a.service")!.desiredState = "launched";
-      api.onWish = () => {};
+      api.onDesiredState = () => {};
     },
     stdout: "Unit a.service waits to be loaded\n",
     stderr:
@@ -192,8 +192,8 @@ const cases: Case[] = [
     line: `${verb} --block-attempts=1 a`,
     units: [["a.service", "launched", option]],
     prepare: (api) => {
-      const stubborn = (name: string) => api.say(name, "active", "running", "disk full, not stopped");
-      Object.assign(api, { onWish: stubborn, onDelete: stubborn, onRestart: stubborn });
+      const stubborn = (name: string) => api.reportState(name, "active", "running", "disk full, not stopped");
+      Object.assign(api, { onDesiredState: stubborn, onDelete: stubborn, onRestart: stubborn });
     },
     status: 1,
     stderr: /^Unit a\.service: disk full, not stopped\n[^]* timed out waiting for unit a\.service /,
@@ -322,8 +322,8 @@ const cases: Case[] = [
     units: [["a.service", "launched", option]],
     prepare: (api) =>
       api.onRestart = (name) => {
-        api.say(name, "deactivating", "stop-sigterm");
-        api.say(name, "active", "running");
+        api.reportState(name, "deactivating", "stop-sigterm");
+        api.reportState(name, "active", "running");
       },
     stdout: launched,
     stderr: "INFO Unit(a.service) was restarted.\n",
@@ -343,8 +343,8 @@ const cases: Case[] = [
     units: [["a.service", "launched", option]],
     prepare: (api) =>
       api.onRestart = (name) => {
-        api.say(name, "deactivating", "stop-sigterm");
-        api.say(name, "failed", "failed", "exit-code");
+        api.reportState(name, "deactivating", "stop-sigterm");
+        api.reportState(name, "failed", "failed", "exit-code");
       },
     status: 1,
     stderr: "Error waiting for units: unit a.service failed: systemd reports it loaded, failed (failed): exit-code\n" +
@@ -399,7 +399,7 @@ const cases: Case[] = [
   },
 ];
 
-async function run({ line, units = [], prepare }: Case, streams: boolean): Promise<[Ran, FakeApi]> {
+async function run({ line, units = [], prepare }: Case, streams: boolean): Promise<[CommandResult, FakeApi]> {
   const api = new FakeApi();
   for (const unit of units) api.add(...unit);
   prepare?.(api);
@@ -408,7 +408,7 @@ async function run({ line, units = [], prepare }: Case, streams: boolean): Promi
   return [await fleetctl(api, line), api];
 }
 
-function assertRan(ran: Ran, status: number, stdout: string, stderr: string | RegExp): void {
+function assertRan(ran: CommandResult, status: number, stdout: string, stderr: string | RegExp): void {
   if (stderr instanceof RegExp) assert.match(ran.stderr, stderr);
   assert.deepEqual(ran, { status, stdout, stderr: stderr instanceof RegExp ? ran.stderr : stderr });
 }
@@ -432,25 +432,25 @@ for (const each of cases) {
 Deno.test("start: a unit that is slow holds back the lines of the others, but not for long", async () => {
   const api = new FakeApi();
   for (const name of ["a.service", "b.service"]) api.add(name, "inactive", option);
-  api.onWish = (name) => name === "b.service" && api.obey(name);
+  api.onDesiredState = (name) => name === "b.service" && api.reconcile(name);
   const io = new FakeIo();
   const running = fleetctl(api, "start a b", io);
   while (io.stdout === "") await new Promise((resolve) => setTimeout(resolve, 1));
   assert.equal(io.stdout, `Unit b.service launched on ${where}\n`);
-  api.obey("a.service");
+  api.reconcile("a.service");
   assert.equal((await running).stdout, `Unit b.service launched on ${where}\n${launched}`);
 });
 
 Deno.test("start: a stream that ends while waiting is opened again", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", option);
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   const running = fleetctl(api, "start a");
   const streams = () => api.requests.filter((request) => request === "GET /events").length;
   while (streams() < 1) await new Promise((resolve) => setTimeout(resolve, 1));
   api.cutStreams();
   while (streams() < 2) await new Promise((resolve) => setTimeout(resolve, 1));
-  api.obey("a.service");
+  api.reconcile("a.service");
   assert.deepEqual(await running, { status: 0, stdout: launched, stderr: "" });
 });
 
@@ -474,11 +474,11 @@ Deno.test("start: a machine that the stream does not tell of is asked for", asyn
 Deno.test("start: a unit that is destroyed while it is waited for", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", option);
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   const running = fleetctl(api, "start a");
   while (!api.requests.includes("GET /events")) await new Promise((resolve) => setTimeout(resolve, 1));
   api.units.delete("a.service");
-  api.tellUnit("a.service");
+  api.publishUnit("a.service");
   const ran = await running;
   assert.equal(ran.status, 1);
   assert.match(ran.stderr, /^Error waiting for units: unit a.service no longer exists\n/);

@@ -10,7 +10,7 @@ function cluster(...names: string[]): FakeApi {
 
 Deno.test("--timeout limits a wait as a whole", async () => {
   const api = cluster("a.service");
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   const { status, stderr } = await fleetctl(api, "stop --timeout=1.5 a");
   assert.equal(status, 1);
   assert.match(stderr, /timed out waiting for unit a\.service to report state loaded/);
@@ -20,10 +20,10 @@ Deno.test("while a command waits, ^C has words; afterwards it has none", async (
   const api = cluster("a.service");
   const io = new FakeIo();
   let words: string[] = [];
-  api.onWish = (name) => {
+  api.onDesiredState = (name) => {
     setTimeout(() => {
       words = [...io.interruptWords];
-      api.obey(name);
+      api.reconcile(name);
     }, 20);
   };
   assert.equal((await fleetctl(api, "stop a", io)).status, 0);
@@ -42,8 +42,8 @@ async function restarting(line: string, fails?: string): Promise<{ most: number;
     most = Math.max(most, ++running);
     setTimeout(() => {
       running--;
-      if (name === fails) api.say(name, "failed", "failed", "exit-code");
-      else api.say(name, "active", "running");
+      if (name === fails) api.reportState(name, "failed", "failed", "exit-code");
+      else api.reportState(name, "active", "running");
     }, 20);
   };
   const { status } = await fleetctl(api, line);

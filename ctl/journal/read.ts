@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ApiError, type Told, UnreachableError } from "../api/client.ts";
+import { ApiError, type UnitReport, UnreachableError } from "../api/client.ts";
 import type { Context } from "../cli/command.ts";
 import { reasonOf } from "../terminal/port.ts";
 import { isReadHere } from "../machines/local_units.ts";
@@ -38,7 +38,7 @@ const ended = { short_ms: 30_000, most_ms: 60_000 } as const;
  * a flag wants it so, else why the API cannot tell. Where the server ends a journal that is followed, because it restarts or the
  * machine has gone for example, it is asked again for what is new from then on.
  */
-export async function journalByApi(context: Context, read: JournalRead): Promise<Told<AsyncIterable<string>>> {
+export async function journalByApi(context: Context, read: JournalRead): Promise<UnitReport<AsyncIterable<string>>> {
   const { flags } = context;
   if (flags.on("ssh") || flags.on("sudo") || await isReadHere(context, read.machine)) return { why: "" };
   const { text, why } = await ask(context, read);
@@ -47,7 +47,7 @@ export async function journalByApi(context: Context, read: JournalRead): Promise
 
 function ask({ client }: Context, { unit, machine, lines, output, follow }: JournalRead) {
   const query = { machineID: machine, lines: `${lines}`, output, ...(follow ? { follow: "true" } : {}) };
-  return client.said(unit, "journal", query);
+  return client.unitReport(unit, "journal", query);
 }
 
 async function* pieces(

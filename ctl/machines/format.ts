@@ -20,7 +20,7 @@ export function machineLegend(machine: MachineEntity, full: boolean): string {
 }
 
 /** The machines of the cluster, asked for when first needed and remembered for the rest of the command. */
-export class MachineBook {
+export class MachineCache {
   readonly #client: ApiClient;
   readonly #io: Io;
   #answer: Promise<readonly MachineEntity[] | Error> | undefined;

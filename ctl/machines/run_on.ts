@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Told } from "../api/client.ts";
+import type { UnitReport } from "../api/client.ts";
 import type { FlagSpec } from "../cli/argv.ts";
 import { type Context, exitFailure } from "../cli/command.ts";
 import { shellWord } from "../ssh/remote.ts";
@@ -27,10 +27,10 @@ export const sshFlag: FlagSpec = {
  * Prints what the API tells of a unit's status on a machine, and returns it; or why it is to be asked there: "" if the
  * machine is this one or a flag wants it so, else why the API cannot tell.
  */
-export async function printStatus(context: Context, id: string, unit: string): Promise<Told<string>> {
+export async function printStatus(context: Context, id: string, unit: string): Promise<UnitReport<string>> {
   const { client, io, flags } = context;
   if (flags.on("ssh") || await isReadHere(context, id)) return { why: "" };
-  const { text: body, why } = await client.said(unit, "status", { machineID: id });
+  const { text: body, why } = await client.unitReport(unit, "status", { machineID: id });
   if (!body) return { why };
   let latest = "";
   for await (const text of body.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)) {

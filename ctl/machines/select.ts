@@ -11,8 +11,8 @@ import type { Context } from "../cli/command.ts";
 import { isGlobal, suggestion } from "../units/set_state.ts";
 
 /** No machine, or not only one, is meant. The message follows `Unable to proceed: `. */
-export class TargetError extends Error {
-  override name = "TargetError";
+export class MachineSelectionError extends Error {
+  override name = "MachineSelectionError";
 }
 
 /** `--ssh-port`, of every command that logs in somewhere. */
@@ -28,28 +28,32 @@ export function sshPortOf(context: Context): number | undefined {
   return context.flags.given("ssh-port") ? context.flags.number("ssh-port") : undefined;
 }
 
-/** The machine whose ID begins so. Throws {@link TargetError}. */
+/** The machine whose ID begins so. Throws {@link MachineSelectionError}. */
 export async function machineByPrefix(context: Context, prefix: string): Promise<MachineEntity> {
   const machines = (await context.client.machines()).filter((machine) => machine.id.startsWith(prefix));
   if (machines.length > 1) {
-    throw new TargetError(`found more than one machine: ${machines.map(({ id }) => id).join(", ")}`);
+    throw new MachineSelectionError(`found more than one machine: ${machines.map(({ id }) => id).join(", ")}`);
   }
-  if (!machines[0]) throw new TargetError(`machine does not exist: no ID begins with ${JSON.stringify(prefix)}`);
+  if (!machines[0]) {
+    throw new MachineSelectionError(`machine does not exist: no ID begins with ${JSON.stringify(prefix)}`);
+  }
   return machines[0];
 }
 
-/** The machine that a unit is placed on; undefined if it is on none that is there. Throws {@link TargetError}. */
+/** The machine that a unit is placed on; undefined if it is on none that is there. Throws {@link MachineSelectionError}. */
 export async function machineOfUnit(context: Context, argument: string): Promise<MachineEntity | undefined> {
   const unit = await context.client.unit(mangleUnitName(argument));
-  if (!unit) throw new TargetError("unit does not exist" + await suggestion(context, mangleUnitName(argument)));
-  if (isGlobal(unit)) throw new TargetError(`${unit.name} is global: name a machine with --machine`);
+  if (!unit) {
+    throw new MachineSelectionError("unit does not exist" + await suggestion(context, mangleUnitName(argument)));
+  }
+  if (isGlobal(unit)) throw new MachineSelectionError(`${unit.name} is global: name a machine with --machine`);
   return unit.machineID ? await context.machines.find(unit.machineID) : undefined;
 }
 
-/** The machine that is meant by the beginning of its ID, or by a unit on it. Throws {@link TargetError}. */
+/** The machine that is meant by the beginning of its ID, or by a unit on it. Throws {@link MachineSelectionError}. */
 export async function machineByAny(context: Context, argument: string): Promise<MachineEntity> {
   const found = (error: unknown) => {
-    if (error instanceof TargetError) return undefined;
+    if (error instanceof MachineSelectionError) return undefined;
     throw error;
   };
   const [byId, byUnit] = await Promise.all([
@@ -57,14 +61,14 @@ export async function machineByAny(context: Context, argument: string): Promise<
     machineOfUnit(context, argument).catch(found),
   ]);
   if (byId && byUnit) {
-    throw new TargetError(
+    throw new MachineSelectionError(
       `ambiguous argument, both machine and unit found for \`${argument}\`.\n` +
         "Please use flag `-m` or `-u` to refine the search",
     );
   }
   const machine = byId ?? byUnit;
   if (machine) return machine;
-  throw new TargetError(await whyNoTarget(context, argument));
+  throw new MachineSelectionError(await whyNoTarget(context, argument));
 }
 
 /** Why neither a machine nor a unit is meant. */

@@ -7,7 +7,7 @@
 import { type Io, reasonOf } from "../terminal/port.ts";
 import { checkOfHost } from "./host_key.ts";
 import type { HostName } from "./known_hosts.ts";
-import type { Local } from "./prompt.ts";
+import type { LocalMachine } from "./local_machine.ts";
 import { Passphrases } from "./passphrases.ts";
 import { PausableTimeout } from "./timeout.ts";
 import { type Identity, type SshConnection, type SshConnector, SshError } from "./port.ts";
@@ -49,7 +49,7 @@ export class Dialer {
 
   constructor(
     readonly io: Io,
-    readonly local: Local,
+    readonly local: LocalMachine,
     readonly door: SshConnector,
     readonly settings: DialSettings,
   ) {

@@ -18,13 +18,13 @@ import {
   parseKnownHosts,
   sha256Fingerprint,
 } from "./known_hosts.ts";
-import type { Local } from "./prompt.ts";
+import type { LocalMachine } from "./local_machine.ts";
 import { SshError } from "./port.ts";
 
 /** What the check needs. */
 export interface HostKeyChecking {
   readonly io: Io;
-  readonly local: Pick<Local, "readFile" | "appendLine">;
+  readonly local: Pick<LocalMachine, "readFile" | "appendLine">;
   /** Path of the known_hosts file. */
   readonly file: string;
   /** False: every key is accepted, and none is remembered. */

@@ -5,10 +5,10 @@
  */
 
 import type { Flags } from "../cli/argv.ts";
-import type { CapturedOutput, Host, Hosts } from "./remote.ts";
+import type { CapturedOutput, Hosts, RemoteHost } from "./remote.ts";
 import type { Io } from "../terminal/port.ts";
 import { Dialer } from "./connect.ts";
-import { captureProgram, linesOfProgram, localMachine, runProgram } from "./prompt.ts";
+import { captureProgram, linesOfProgram, localMachine, runProgram } from "./local_machine.ts";
 import { type SshConnection, SshError } from "./port.ts";
 import { linesOf, runAttached, runCaptured } from "./session.ts";
 import { parseHostSpec } from "./config.ts";
@@ -43,7 +43,7 @@ export class SshHosts implements Hosts {
     return this.#keep(await (await this.#ready()).connect(spec));
   }
 
-  async connect(address: string, port?: number): Promise<Host> {
+  async connect(address: string, port?: number): Promise<RemoteHost> {
     const dialer = await this.#ready();
     const through = this.#flags.text("tunnel") === "" ? {} : { through: await this.tunnel() };
     const spec = { host: address, ...(port === undefined ? {} : { port }), ...through };

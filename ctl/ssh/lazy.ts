@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CapturedOutput, Host, Hosts } from "./remote.ts";
+import type { CapturedOutput, Hosts, RemoteHost } from "./remote.ts";
 
 /** {@link Hosts} that `load` makes when they are first needed. */
 export class LazyHosts<Real extends Hosts> implements Hosts {
@@ -18,7 +18,7 @@ export class LazyHosts<Real extends Hosts> implements Hosts {
     return this.#real;
   }
 
-  async connect(address: string, port?: number): Promise<Host> {
+  async connect(address: string, port?: number): Promise<RemoteHost> {
     return await (await this.real()).connect(address, port);
   }
 

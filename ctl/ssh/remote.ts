@@ -5,7 +5,7 @@
  */
 
 /** Another machine, logged in to. */
-export interface Host {
+export interface RemoteHost {
   /**
    * Runs a command there, a login shell if undefined, with this process's standard streams. Returns its exit status.
    * Throws what tells why the session broke.
@@ -34,7 +34,7 @@ export interface Attachment {
 /** The way to other machines. */
 export interface Hosts {
   /** Logs in at an address, through `--tunnel` if there is one. Throws an error that says what to do. */
-  connect(address: string, port?: number): Promise<Host>;
+  connect(address: string, port?: number): Promise<RemoteHost>;
   /** This machine's ID (machine-id(5)); undefined if it has none. */
   localMachineId(): Promise<string | undefined>;
   /** Runs a program here with our standard streams and returns its exit status. Throws if it cannot be started. */

@@ -33,7 +33,7 @@ export function terminal(debug: boolean): Io {
     now_ms: () => performance.now(),
     wall_ms: () => Date.now(),
     // https://no-color.org
-    colour: !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb" && Deno.stdout.isTerminal(),
+    color: !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb" && Deno.stdout.isTerminal(),
     sleep,
     forward,
   };

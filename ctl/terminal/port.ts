@@ -35,7 +35,7 @@ export interface Io {
   /** The time of day, milliseconds since the epoch. */
   wall_ms(): number;
   /** True if standard output goes to a terminal that is to have colours. */
-  readonly colour: boolean;
+  readonly color: boolean;
   /** Shows how far something is, on a terminal only, below what is written; undefined takes it away. */
   progress(text: string | undefined): void;
   /** While the returned function has not been called, ^C ends the program with these words. */

@@ -21,7 +21,7 @@ export interface FakeUnit {
 }
 
 /** What a script may do once the fake has stored a desired state. */
-export type Script = (name: string, fake: FakeApi) => void;
+export type Reaction = (name: string, fake: FakeApi) => void;
 
 /** The fake. Everything public may be set by a test. */
 export class FakeApi {
@@ -40,15 +40,15 @@ export class FakeApi {
   /** Each request as `PUT /units/a.service {body}`, without prefix and query. */
   readonly requests: string[] = [];
   /** How the cluster follows a changed desired state; the default does so at once. */
-  onWish: Script = (name) => this.obey(name);
+  onDesiredState: Reaction = (name) => this.reconcile(name);
   /** How the cluster follows a request for a restart. */
-  onRestart: Script = (name) => this.say(name, "active", "running");
+  onRestart: Reaction = (name) => this.reportState(name, "active", "running");
   /** How the cluster follows a request for a start of what is launched and does not run. */
-  onStart: Script = (name) => this.say(name, "active", "running");
+  onStart: Reaction = (name) => this.reportState(name, "active", "running");
   /** How the cluster follows a request for a stop. */
-  onStop: Script = (name) => this.say(name, "inactive", "dead");
+  onStop: Reaction = (name) => this.reportState(name, "inactive", "dead");
   /** How the cluster follows the removal of a unit. */
-  onDelete: Script = (name) => this.forgetStates(name);
+  onDelete: Reaction = (name) => this.removeStates(name);
   /** Called first; a response returned here is the answer. */
   intercept: (request: Request, path: string) => Response | undefined = () => undefined;
   pageSize = 100;
@@ -94,23 +94,23 @@ export class FakeApi {
   }
 
   /** Does what is wanted of a unit: places it, runs it, stops it, takes it away. */
-  obey(name: string): void {
+  reconcile(name: string): void {
     const unit = this.units.get(name);
     if (!unit) return;
     unit.currentState = unit.desiredState;
     if (unit.desiredState === "inactive") {
       delete unit.machineID;
-      this.forgetStates(name);
+      this.removeStates(name);
     } else {
       unit.machineID = this.machines[0]?.id ?? "";
-      if (unit.desiredState === "launched") this.say(name, "active", "running");
-      else this.say(name, "inactive", "dead");
+      if (unit.desiredState === "launched") this.reportState(name, "active", "running");
+      else this.reportState(name, "inactive", "dead");
     }
-    this.tellUnit(name);
+    this.publishUnit(name);
   }
 
   /** The unit's machine says how systemd sees it. */
-  say(name: string, active: string, sub: string, error?: string, load = "loaded"): void {
+  reportState(name: string, active: string, sub: string, error?: string, load = "loaded"): void {
     const machineID = this.units.get(name)?.machineID ?? this.machines[0]?.id ?? "";
     const options = this.units.get(name)?.options ?? [];
     const state: UnitStateEntity = {
@@ -124,27 +124,27 @@ export class FakeApi {
     const states = this.states.get(name) ?? new Map();
     states.set(machineID, { state, ...(error === undefined ? {} : { error }) });
     this.states.set(name, states);
-    this.#tell("state", { name, machineID, state, ...(error === undefined ? {} : { error }) });
+    this.#publish("state", { name, machineID, state, ...(error === undefined ? {} : { error }) });
   }
 
   /** The unit's machine says that systemd refuses its latest command, and always will. */
-  refuse(name: string, error: string, load = "loaded", active = "inactive"): void {
-    this.say(name, active, active === "active" ? "running" : "dead", error, load);
+  reportRefusal(name: string, error: string, load = "loaded", active = "inactive"): void {
+    this.reportState(name, active, active === "active" ? "running" : "dead", error, load);
     const [[machineID, said]] = [...this.states.get(name)!] as [[string, { state: UnitStateEntity }]];
     Object.assign(said, { permanent: true });
-    this.#tell("state", { name, machineID, ...said });
+    this.#publish("state", { name, machineID, ...said });
   }
 
   /** No machine has the unit any more. */
-  forgetStates(name: string): void {
-    for (const machineID of this.states.get(name)?.keys() ?? []) this.#tell("state", { name, machineID });
+  removeStates(name: string): void {
+    for (const machineID of this.states.get(name)?.keys() ?? []) this.#publish("state", { name, machineID });
     this.states.delete(name);
   }
 
   /** Tells followers how a unit is now. */
-  tellUnit(name: string): void {
+  publishUnit(name: string): void {
     const unit = this.units.get(name);
-    this.#tell("unit", unit ? { name, unit: entity(unit) } : { name });
+    this.#publish("unit", unit ? { name, unit: entity(unit) } : { name });
   }
 
   /** Adds a unit from lines like `Service.ExecStart=/bin/true`, as if it had long been there. */
@@ -155,7 +155,7 @@ export class FakeApi {
     });
     const unit: FakeUnit = { name, options, desiredState, currentState: "inactive" };
     this.units.set(name, unit);
-    this.obey(name);
+    this.reconcile(name);
     return unit;
   }
 
@@ -174,7 +174,7 @@ export class FakeApi {
     else if (method === "GET") return json(entity(unit));
     else {
       this.units.delete(name);
-      this.tellUnit(name);
+      this.publishUnit(name);
       this.onDelete(name, this);
     }
     return new Response(null, { status: 204 });
@@ -190,8 +190,8 @@ export class FakeApi {
     if (options.length > 0) stored.options = options;
     stored.desiredState = asked.desiredState ?? "inactive";
     this.units.set(name, stored);
-    this.tellUnit(name);
-    this.onWish(name, this);
+    this.publishUnit(name);
+    this.onDesiredState(name, this);
     return new Response(null, { status: unit ? 204 : 201 });
   }
 
@@ -239,7 +239,7 @@ export class FakeApi {
     for (const cut of this.#cut.splice(0)) cut();
   }
 
-  #tell(event: string, data: unknown): void {
+  #publish(event: string, data: unknown): void {
     for (const send of this.#watchers) send(event, data);
   }
 }

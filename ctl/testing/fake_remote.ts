@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Attachment, CapturedOutput, Host, Hosts } from "../ssh/remote.ts";
+import type { Attachment, CapturedOutput, Hosts, RemoteHost } from "../ssh/remote.ts";
 
 /** The fake. Everything public may be set by a test. */
 export class FakeHosts implements Hosts {
@@ -23,7 +23,7 @@ export class FakeHosts implements Hosts {
   /** Why nobody can log in; undefined if they can. */
   refusal: string | undefined;
 
-  connect(address: string, port?: number): Promise<Host> {
+  connect(address: string, port?: number): Promise<RemoteHost> {
     if (this.refusal !== undefined) return Promise.reject(new Error(this.refusal));
     const place = port === undefined ? address : `${address}:${port}`;
     return Promise.resolve({

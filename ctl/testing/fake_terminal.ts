@@ -66,7 +66,7 @@ export class FakeIo implements Io {
     return Date.UTC(2026, 0, 1, 0, 0, 7);
   }
 
-  colour = false;
+  color = false;
   /** What {@link readInput} gives. */
   stdin = "";
   /** The words for ^C that are in force. */
@@ -123,7 +123,7 @@ export function usageOf(name: string): string {
 }
 
 /** What a command has left behind. */
-export interface Ran {
+export interface CommandResult {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
@@ -135,7 +135,7 @@ export async function fleetctl(
   line: string,
   io: FakeIo = new FakeIo(),
   hosts: FakeHosts = new FakeHosts(),
-): Promise<Ran> {
+): Promise<CommandResult> {
   const argv = line.split(" ").filter((word) => word !== "");
   const client = () => Promise.resolve(api.client());
   const status = await runFleetctl(argv, {}, { io: () => io, client, hosts: () => hosts });

@@ -8,7 +8,7 @@ import type { UnitOption } from "../../systemd/unit_file.ts";
 import type { Context } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { attemptsOf } from "./set_state.ts";
-import { type Judge, reached, restarted, started, stopped } from "../waiting/conditions.ts";
+import { reached, restarted, started, stopped, type WaitCondition } from "../waiting/conditions.ts";
 import { reasonOf } from "../terminal/port.ts";
 import { stableFor_ms } from "../waiting/settling.ts";
 import { type Stage, type WaitFailure, waitForUnits } from "../waiting/wait_for_units.ts";
@@ -42,7 +42,7 @@ export async function restartUnits<Unit extends RestartedUnit>(
   refused?: (unit: Unit, reason: string) => void,
 ): Promise<WaitFailure[]> {
   const refusals = new Set<string>();
-  const judges = new Map<string, Judge>();
+  const judges = new Map<string, WaitCondition>();
   const unknown: RestartedUnit[] = [];
   const waits = units.map(({ name }) => ({
     name,
@@ -87,7 +87,7 @@ export function startWait(context: Context, { name, options }: RestartedUnit) {
   return { name, stages: launchedAgain(name, started(false, stableFor_ms(context, name, options))) };
 }
 
-function launchedAgain(name: string, judge: Judge): Stage[] {
+function launchedAgain(name: string, judge: WaitCondition): Stage[] {
   return [
     { judge: reached("launched"), goal: "report state launched" },
     { judge, goal: "become active in systemd", line: (_view, where) => `Unit ${name} launched${where}` },

@@ -9,10 +9,10 @@ import type { DesiredState } from "../../registry/model.ts";
 import type { StateView, UnitView } from "./unit_watcher.ts";
 
 /** What is to be said of a unit right now. */
-export type Judgement =
+export type WaitStatus =
   | {
     readonly verdict: "waiting";
-    /** Judge again after this long even if nothing has happened. */
+    /** WaitCondition again after this long even if nothing has happened. */
     readonly again_ms?: number;
   }
   | { readonly verdict: "done" }
@@ -24,10 +24,10 @@ export type Judgement =
   };
 
 /** Judges a view of the unit called `name` at time `now_ms`. */
-export type Judge = (name: string, view: UnitView, now_ms: number) => Judgement;
+export type WaitCondition = (name: string, view: UnitView, now_ms: number) => WaitStatus;
 
-const waiting: Judgement = { verdict: "waiting" };
-const done: Judgement = { verdict: "done" };
+const waiting: WaitStatus = { verdict: "waiting" };
+const done: WaitStatus = { verdict: "done" };
 
 /**
  * A state in which a job could have ended counts at once if the job was seen to run; if not, it may be older than the
@@ -56,12 +56,12 @@ export function isAlive(activeState: string | undefined): boolean {
 const underWay = new Set(["activating", "deactivating", "reloading", "refreshing"]);
 
 /** Nothing is to be waited for. */
-export function atOnce(): Judge {
+export function atOnce(): WaitCondition {
   return () => done;
 }
 
 /** The unit is wanted in `state` and its agent has commanded so. */
-export function reached(state: DesiredState): Judge {
+export function reached(state: DesiredState): WaitCondition {
   return (name, view) => {
     const { unit } = view;
     if (!unit) return view.seen ? { verdict: "failed", reason: `unit ${name} no longer exists` } : waiting;
@@ -73,7 +73,7 @@ export function reached(state: DesiredState): Judge {
 const unloadable = new Set(["bad-setting", "error", "masked"]);
 
 /** The unit is loaded, and systemd could start it. */
-export function loaded(): Judge {
+export function loaded(): WaitCondition {
   const isLoaded = reached("loaded");
   return (name, view, now_ms) => {
     const judgement = isLoaded(name, view, now_ms);
@@ -86,7 +86,7 @@ export function loaded(): Judge {
 }
 
 /** As `judge` has it, once the unit's machine has the version of its file with this hash; any, if undefined. */
-export function having(hash: string | undefined, judge: Judge): Judge {
+export function having(hash: string | undefined, judge: WaitCondition): WaitCondition {
   if (hash === undefined) return judge;
   return (name, view, now_ms) => {
     const judgement = judge(name, view, now_ms);
@@ -99,7 +99,7 @@ export function having(hash: string | undefined, judge: Judge): Judge {
  * The unit is loaded, and systemd has none of its processes any more; or it is wanted loaded, and has no machine yet that
  * could have started it.
  */
-export function stopped(): Judge {
+export function stopped(): WaitCondition {
   const isLoaded = reached("loaded");
   return (name, view, now_ms) => {
     const { unit, states } = view;
@@ -111,7 +111,7 @@ export function stopped(): Judge {
 }
 
 /** The unit is inactive, and no machine has it any more. */
-export function unloaded(): Judge {
+export function unloaded(): WaitCondition {
   const isInactive = reached("inactive");
   return (name, view, now_ms) => {
     const judgement = isInactive(name, view, now_ms);
@@ -120,7 +120,7 @@ export function unloaded(): Judge {
 }
 
 /** The unit is no longer known, and no machine has it any more. */
-export function gone(): Judge {
+export function gone(): WaitCondition {
   return (_name, view) => !view.unit && view.states.size === 0 ? done : waiting;
 }
 
@@ -129,7 +129,7 @@ export function gone(): Judge {
  * when systemd says `failed`, when the unit ended with an error, or when systemd had to start it again. `isNew` says that
  * there was no such unit before, so that whatever it did is of this start.
  */
-export function started(isNew: boolean, stable_ms = 0): Judge {
+export function started(isNew: boolean, stable_ms = 0): WaitCondition {
   return jobJudge(stable_ms, isNew, (said) => ({
     began: true,
     isFresh: said.job !== undefined || said.state.systemdActiveState === "active" ||
@@ -142,7 +142,7 @@ export function started(isNew: boolean, stable_ms = 0): Judge {
  * systemd has restarted the unit since it was as in `before`, when the restart was asked for at `asked_ms`, and the unit
  * has been active for `stable_ms` without a crash.
  */
-export function restarted(before: UnitView, asked_ms: number, stable_ms = 0): Judge {
+export function restarted(before: UnitView, asked_ms: number, stable_ms = 0): WaitCondition {
   return jobJudge(stable_ms, true, (said, view, now_ms) => {
     if (view.restart !== undefined && said.restart !== undefined) {
       const earlier = before.states.get(said.state.machineID ?? "");
@@ -175,7 +175,7 @@ function jobJudge(
   stable_ms: number,
   isFirst: boolean,
   look: (said: StateView, view: UnitView, now_ms: number) => JobView,
-): Judge {
+): WaitCondition {
   let ran = false;
   let latest = "";
   let since_ms = 0;
@@ -210,7 +210,7 @@ class Stability {
   constructor(readonly stable_ms: number, readonly isFirst: boolean) {}
 
   /** What keeps `outcome` from counting: a crash, or that the unit has not been active for long enough; else undefined. */
-  look(name: string, said: StateView, outcome: Judgement | undefined, now_ms: number): Judgement | undefined {
+  look(name: string, said: StateView, outcome: WaitStatus | undefined, now_ms: number): WaitStatus | undefined {
     if (this.stable_ms <= 0 || outcome?.verdict === "failed") return undefined;
     const restarts = said.restarts ?? 0;
     this.#counted ??= this.isFirst ? 0 : restarts;
@@ -226,7 +226,7 @@ class Stability {
     return left_ms > 0 ? { verdict: "waiting", again_ms: left_ms } : undefined;
   }
 
-  #crashed(name: string, said: StateView, times: number): Judgement {
+  #crashed(name: string, said: StateView, times: number): WaitStatus {
     const result = this.#result === "" ? "" : ` (${this.#result})`;
     const { machineID: machine } = said.state;
     return {
@@ -239,9 +239,9 @@ class Stability {
 }
 
 /** How a job has ended if what systemd says is its end; undefined if it goes on. */
-function outcomeOf(name: string, said: StateView): Judgement | undefined {
+function outcomeOf(name: string, said: StateView): WaitStatus | undefined {
   const { systemdLoadState: load = "", systemdActiveState: active = "", systemdSubState: sub = "" } = said.state;
-  const failed = (): Judgement => {
+  const failed = (): WaitStatus => {
     // systemd's own word tells more than that a job has failed; what it could not load has none.
     const why = load === "loaded" ? said.result ?? said.error : said.error;
     return {

@@ -3,8 +3,6 @@ import type { StateView, UnitView } from "./unit_watcher.ts";
 import {
   gone,
   having,
-  type Judge,
-  type Judgement,
   reached,
   restarted,
   settle_ms,
@@ -13,6 +11,8 @@ import {
   stopped,
   unloaded,
   unseenRestart_ms,
+  type WaitCondition,
+  type WaitStatus,
 } from "./conditions.ts";
 
 const name = "a.service";
@@ -59,13 +59,13 @@ const never: UnitView = { seen: false, states: new Map(), stateChanges: 0 };
 const vanished: UnitView = { seen: true, states: new Map(), stateChanges: 0 };
 
 /** Shows views one after the other, each at its time, and gives the last verdict. */
-function after(judge: Judge, ...steps: readonly (readonly [at_ms: number, seen: UnitView])[]): string {
-  let judgement: Judgement = { verdict: "waiting" };
+function after(judge: WaitCondition, ...steps: readonly (readonly [at_ms: number, seen: UnitView])[]): string {
+  let judgement: WaitStatus = { verdict: "waiting" };
   for (const [at_ms, seen] of steps) judgement = judge(name, seen, at_ms);
   return judgement.verdict === "failed" ? judgement.reason : judgement.verdict;
 }
 
-const simple: { name: string; judge: () => Judge; view: UnitView; expected: string }[] = [
+const simple: { name: string; judge: () => WaitCondition; view: UnitView; expected: string }[] = [
   { name: "launched: told so", judge: () => reached("launched"), view: view({}), expected: "done" },
   {
     name: "launched: still loaded",

@@ -6,7 +6,7 @@
 
 import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1/types.ts";
 import type { Context } from "../cli/command.ts";
-import type { Follower } from "./unit_watcher.ts";
+import type { UnitWatcher } from "./unit_watcher.ts";
 import { note, reasonOf } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
 
@@ -29,11 +29,11 @@ const maxLines = 10;
 const maxNamed = 3;
 
 /** Tells of each unit why it has no place, each reason once. Answers come when they come: the wait goes on meanwhile. */
-export class WaitingReasons {
+export class PendingReasons {
   /** How long until {@link tell} should be called again, milliseconds. */
   again_ms = Infinity;
   readonly #context: Context;
-  readonly #follower: Follower;
+  readonly #follower: UnitWatcher;
   readonly #wakeUp: { readonly ring: () => void };
   readonly #due_ms = new Map<string, number>();
   /** The lines that were told last. */
@@ -44,7 +44,7 @@ export class WaitingReasons {
   #isOver = false;
 
   /** `wakeUp` is rung when an answer has come. */
-  constructor(context: Context, follower: Follower, wakeUp: { readonly ring: () => void }) {
+  constructor(context: Context, follower: UnitWatcher, wakeUp: { readonly ring: () => void }) {
     this.#context = context;
     this.#follower = follower;
     this.#wakeUp = wakeUp;

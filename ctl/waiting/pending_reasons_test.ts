@@ -86,7 +86,7 @@ for (const [verb, goal] of [["start", "launched"], ["load", "loaded"]] as const)
   Deno.test(`${verb}: why a unit has no machine is told once, while it is waited for`, async () => {
     const api = new FakeApi();
     api.add("a.service", "inactive", option);
-    api.onWish = () => {};
+    api.onDesiredState = () => {};
     api.explanations.set("a.service", explanation({ machines: [refusing("aa", "no zone")] }));
     const { status, stdout, stderr } = await fleetctl(api, `${verb} --block-attempts=8 a`);
     assert.deepEqual([status, stdout], [1, ""]);
@@ -107,7 +107,7 @@ Deno.test("start: a unit that is placed in time is not asked about", async () =>
 Deno.test("start: what a wait tells stands on standard output where standard error is no terminal", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", "Service.ExecStart=/bin/a");
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   api.explanations.set("a.service", explanation({}));
   const io = new FakeIo();
   io.isPiped = true;
@@ -119,7 +119,7 @@ Deno.test("start: what a wait tells stands on standard output where standard err
 Deno.test("start: a unit that was just being placed is asked about again", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", option);
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   api.explanations.set("a.service", explanation({ next: "place it" }));
   let asked = 0;
   api.intercept = (_request, path) => {
@@ -134,9 +134,9 @@ Deno.test("start: a unit that was just being placed is asked about again", async
 Deno.test("start: a machine that says nothing of its unit", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", option);
-  api.onWish = (name) => {
+  api.onDesiredState = (name) => {
     api.units.get(name)!.machineID = leader;
-    api.tellUnit(name);
+    api.publishUnit(name);
   };
   const machines = [{ machineID: leader, eligibility: "offline" }];
   api.explanations.set("a.service", explanation({ outcome: "placed", summary: "its machine is away", machines }));
@@ -151,7 +151,7 @@ Deno.test("start: of hundreds of units that wait, a few are asked about at a tim
     api.add(name, "inactive", option);
     api.explanations.set(name, explanation({ name }));
   }
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   const { stderr } = await fleetctl(api, `start --block-attempts=8 ${names.join(" ")}`);
   const told = stderr.split("\n").filter((line) => / waits: /.test(line));
   assert.equal(told.length, names.length);
@@ -161,7 +161,7 @@ Deno.test("start: of hundreds of units that wait, a few are asked about at a tim
 Deno.test("start: a server that cannot explain is asked once", async () => {
   const api = new FakeApi();
   for (const name of ["a.service", "b.service"]) api.add(name, "inactive", option);
-  api.onWish = (name) => name === "b.service" && api.obey(name);
+  api.onDesiredState = (name) => name === "b.service" && api.reconcile(name);
   const { stderr } = await fleetctl(api, "start --block-attempts=8 a b");
   assert.equal(moving(stderr), timedOut("launched"));
   assert.equal(api.requests.filter((request) => request.endsWith("/explain")).length, 1);
@@ -170,7 +170,7 @@ Deno.test("start: a server that cannot explain is asked once", async () => {
 Deno.test("start: a refusal to explain goes to the log, and is tried again", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", option);
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   let asked = 0;
   api.intercept = (_request, path) => path.endsWith("/explain") && ++asked > 0 ? refusal(503, "away") : undefined;
   const io = new FakeIo();
@@ -185,7 +185,7 @@ Deno.test("start: a refusal to explain goes to the log, and is tried again", asy
 Deno.test("start: a reason that has changed is told, and so are its notices", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", option);
-  api.onWish = () => {};
+  api.onDesiredState = () => {};
   api.explanations.set("a.service", explanation({ summary: "no machine is large enough" }));
   api.intercept = (_request, path) => {
     if (path.endsWith("/explain")) {

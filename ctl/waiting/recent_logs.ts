@@ -49,7 +49,7 @@ async function lastLines({ client, io }: Context, { name, machine }: FailedUnit)
   try {
     const query = { machineID: machine, lines: `${shownLines}`, output: "short" };
     const text = await Promise.race([
-      readAll(client.said(name, "journal", query).then(({ text }) => text), late),
+      readAll(client.unitReport(name, "journal", query).then(({ text }) => text), late),
       late,
     ]);
     return (text ?? "").split("\n").filter((line) => line !== "");

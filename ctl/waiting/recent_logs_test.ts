@@ -6,11 +6,11 @@ import { fleetctl } from "../testing/fake_terminal.ts";
 async function failing(names: readonly string[], prepare: (api: FakeApi) => void): Promise<string[]> {
   const api = new FakeApi();
   for (const name of names) api.add(`${name}.service`, "loaded", "Service.ExecStart=/bin/false");
-  api.onWish = (name) => {
+  api.onDesiredState = (name) => {
     api.units.get(name)!.currentState = "launched";
-    api.tellUnit(name);
-    api.say(name, "activating", "start");
-    api.say(name, "failed", "failed", "exit-code");
+    api.publishUnit(name);
+    api.reportState(name, "activating", "start");
+    api.reportState(name, "failed", "failed", "exit-code");
   };
   prepare(api);
   const { status, stderr } = await fleetctl(api, `start ${names.join(" ")}`);

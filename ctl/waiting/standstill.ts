@@ -5,7 +5,7 @@
  */
 
 import type { Context } from "../cli/command.ts";
-import type { Follower, UnitView } from "./unit_watcher.ts";
+import type { UnitView, UnitWatcher } from "./unit_watcher.ts";
 import { note } from "../terminal/port.ts";
 
 /** How long after the latest change of a unit it is said that there was none, milliseconds; the last interval repeats. */
@@ -43,7 +43,7 @@ export class StandstillNotices {
   /** `reasons` knows why a unit has no machine, as far as that was asked. */
   constructor(
     readonly context: Context,
-    readonly follower: Follower,
+    readonly follower: UnitWatcher,
     readonly reasons: { readonly latest: (name: string) => string | undefined },
   ) {}
 

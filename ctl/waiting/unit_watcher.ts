@@ -64,7 +64,7 @@ const silence_ms = 30_000;
 const maxFilter = 4000;
 
 /** Follows units until {@link close}. Views are complete once {@link ready} has resolved. */
-export class Follower {
+export class UnitWatcher {
   readonly #client: ApiClient;
   readonly #io: Io;
   readonly #names: readonly string[];

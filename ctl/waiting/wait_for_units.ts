@@ -7,13 +7,13 @@
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import type { Flags } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
-import { Follower, type StateView, type UnitView } from "./unit_watcher.ts";
+import { type StateView, type UnitView, UnitWatcher } from "./unit_watcher.ts";
 import { timeoutFlagName } from "../cli/global_flags.ts";
-import type { Judge, Judgement } from "./conditions.ts";
+import type { WaitCondition, WaitStatus } from "./conditions.ts";
 import { note, say } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
 import { StandstillNotices } from "./standstill.ts";
-import { WaitingReasons } from "./pending_reasons.ts";
+import { PendingReasons } from "./pending_reasons.ts";
 
 /** A unit to wait for, and the stages it must pass one after the other. */
 export interface UnitWait {
@@ -23,7 +23,7 @@ export interface UnitWait {
 
 /** One stage of a wait. */
 export interface Stage {
-  readonly judge: Judge;
+  readonly judge: WaitCondition;
   /** What had not happened when time ran out, for example `report state launched`. */
   readonly goal: string;
   /** What to print when it has happened; `where` is ` on <machine>`, or "" where there is none. */
@@ -58,7 +58,7 @@ export async function waitForUnits(
   context: Context,
   waits: readonly UnitWait[],
   attempts: number,
-  begin: (follower: Follower) => Promise<void> = () => Promise.resolve(),
+  begin: (follower: UnitWatcher) => Promise<void> = () => Promise.resolve(),
 ): Promise<WaitFailure[]> {
   if (waits.length === 0) return [];
   const deadline_ms = deadlineOf(context);
@@ -67,14 +67,14 @@ export async function waitForUnits(
   const released = context.io.onInterrupt(
     `Not waiting any longer for ${waitsOn}; the cluster goes on with what it was told.`,
   );
-  const follower = new Follower(context.client, context.io, waits.map((wait) => wait.name));
+  const follower = new UnitWatcher(context.client, context.io, waits.map((wait) => wait.name));
   try {
     const progress = waits.map((wait) => new Progress(context, follower, wait, attempts, deadline_ms, wakeUp));
     const limit_ms = Math.min(attempts > 0 ? attempts * attempt_ms : Infinity, deadline_ms - context.io.now_ms());
     await firstOf(context, [follower.ready], limit_ms);
     await firstOf(context, [begin(follower)], deadline_ms - context.io.now_ms());
     const lines = new OrderedLines(context, progress);
-    const reasons = new WaitingReasons(context, follower, wakeUp);
+    const reasons = new PendingReasons(context, follower, wakeUp);
     const standstill = new StandstillNotices(context, follower, reasons);
     for (;;) {
       const changes = [follower.changed, wakeUp.next];
@@ -166,7 +166,7 @@ class Progress {
 
   constructor(
     readonly context: Context,
-    readonly follower: Follower,
+    readonly follower: UnitWatcher,
     readonly wait: UnitWait,
     readonly attempts: number,
     readonly deadline_ms: number,
@@ -192,7 +192,7 @@ class Progress {
       const now_ms = this.context.io.now_ms();
       const stage = this.wait.stages[this.#stage] as Stage;
       const view = this.follower.view(this.wait.name);
-      const judgement: Judgement = this.follower.isReady
+      const judgement: WaitStatus = this.follower.isReady
         ? stage.judge(this.wait.name, view, now_ms)
         : { verdict: "waiting" };
       if (judgement.verdict === "failed") {

@@ -46,7 +46,7 @@ const adapters: Readonly<Record<string, string>> = {
   "ctl/terminal/ask.ts": "questions to the user at the controlling terminal",
   "ctl/ssh/ssh2_client.ts": "other hosts, over SSH",
   "ctl/ssh/certificates.ts": "certificates of the SSH agent, over its socket",
-  "ctl/ssh/prompt.ts": "files, the address of the SSH agent, and programs of this machine",
+  "ctl/ssh/local_machine.ts": "files, the address of the SSH agent, and programs of this machine",
   "ctl/ssh/tunnel.ts": "an API at the far end of a tunnel",
   "ctl/ssh/socket_forward.ts": "local sockets that are forwarded through a tunnel",
   "ctl/ssh/session.ts": "the terminal, while a remote shell uses it",

@@ -9,7 +9,7 @@ import type { CapturedOutput } from "./remote.ts";
 import { PrintableStream } from "../output/sanitize.ts";
 
 /** What SSH needs of this machine. */
-export interface Local {
+export interface LocalMachine {
   /** Home directory; undefined if there is none. */
   readonly home: string | undefined;
   /** Name of the user who runs this; undefined if it is not known. */
@@ -26,8 +26,8 @@ export interface Local {
   appendLine(path: string, line: string): Promise<void>;
 }
 
-/** The real {@link Local}. */
-export function localMachine(): Local {
+/** The real {@link LocalMachine}. */
+export function localMachine(): LocalMachine {
   return {
     home: Deno.env.get("HOME") || undefined,
     user: Deno.env.get("USER") || Deno.env.get("LOGNAME") || undefined,
