@@ -5,7 +5,7 @@ type Schemas = Readonly<Record<string, Json>>;
 
 /** What is wrong with a value, each with where; nothing if it fits. Throws on a keyword that it does not know. */
 export function violations(schema: Json, value: Json, schemas: Schemas, at = "$"): string[] {
-  const { description: _, ...keywords } = schema as Record<string, Json>;
+  const { title: _title, description: _description, ...keywords } = schema as Record<string, Json>;
   if ("$ref" in keywords) {
     const name = /^#\/components\/schemas\/(\w+)$/.exec(keywords.$ref as string)?.[1];
     if (name === undefined || !Object.hasOwn(schemas, name)) throw new Error(`nothing at ${keywords.$ref}`);

@@ -142,6 +142,56 @@ Deno.test("the description is valid OpenAPI 3.1, as others see it", async (test)
   });
 });
 
+/** A part of the document that must have a description, and its place. */
+type Part = readonly [at: string, part: object];
+
+function* partsOf(record: object | undefined, at: string): Generator<Part> {
+  for (const [name, part] of Object.entries(record ?? {})) yield [`${at} ${name}`, part];
+}
+
+/** The fields of a schema, at any depth. */
+function* fieldsOf([at, schema]: Part): Generator<Part> {
+  const { properties, items, oneOf } = schema as Record<"properties" | "items" | "oneOf", object>;
+  for (const part of partsOf(properties, at)) yield* [part, ...fieldsOf(part)];
+  for (const part of partsOf({ ...oneOf, ...(items && { item: items }) }, at)) yield* fieldsOf(part);
+}
+
+/** Everything that must have a description. */
+function* describedParts({ paths, components }: Document): Generator<Part> {
+  for (const schema of partsOf(components.schemas, "schema")) yield* [schema, ...fieldsOf(schema)];
+  for (const [path, item] of Object.entries(paths)) {
+    for (const [at, operation] of partsOf(item, path)) {
+      const { parameters, responses, requestBody } = operation as Operation;
+      yield [at, operation];
+      yield* partsOf(parameters, `${at} parameter`);
+      for (const [where, response] of partsOf(responses, at)) {
+        yield [where, response];
+        yield* partsOf((response as { headers?: object }).headers, where);
+      }
+      if (requestBody) yield [`${at} body`, requestBody];
+    }
+  }
+}
+
+Deno.test("every operation, parameter, response, schema and field has a description", async () => {
+  await using api = await ApiFixture.open(operator);
+  const document = await describe(api);
+  const parts = [...describedParts(document)];
+  const undescribed = parts.filter(([, part]) => !/\w/.test((part as { description?: string }).description ?? ""));
+  assert.deepEqual(undescribed.map(([at]) => at), []);
+  const places = parts.map(([at]) => at);
+  for (
+    const at of [
+      "/fleet/v1/units/{unitName} put body",
+      "/fleet/v1/units/{unitName} put 201 Warning",
+      "/fleet/v1/events get parameter 0",
+      "schema Unit name",
+      "schema UnitRequest options item value",
+      "schema MetadataRequest item value 1 value",
+    ]
+  ) assert.ok(places.includes(at), at);
+});
+
 Deno.test("every answer is as it is described", async (test) => {
   await using api = await ApiFixture.open(operator);
   await populate(api);

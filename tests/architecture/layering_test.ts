@@ -117,13 +117,20 @@ function refusal(from: string, to: string, { dynamic, typeOnly }: Import): strin
     if (to.startsWith("registry/") || unitModules.test(to)) return undefined;
     return "registry/ may import only itself and systemd/unit_*.ts";
   }
-  if (folder === "ctl") return refusalForClient(from, to, dynamic);
+  if (folder === "ctl") return refusalForClient(from, to, { dynamic, typeOnly });
   if (folder === "daemon") return refusalForDaemon(from, to, typeOnly);
   return undefined;
 }
 
-function refusalForClient(from: string, to: string, dynamic: boolean): string | undefined {
-  const shared = /^(registry\/(model|requirements|unit_check)|daemon\/api\/v1\/types)\.ts$/;
+function refusalForClient(
+  from: string,
+  to: string,
+  { dynamic, typeOnly }: Pick<Import, "dynamic" | "typeOnly">,
+): string | undefined {
+  if (to === "daemon/api/v1/types.ts") {
+    return typeOnly ? undefined : "use import type: the schemas would cost the client start-up time";
+  }
+  const shared = /^registry\/(model|requirements|unit_check)\.ts$/;
   if (to.startsWith("ctl/") || shared.test(to) || /^systemd\/unit_[a-z_]+\.ts$/.test(to)) return undefined;
   if (to === "daemon/api/handler.ts" || to.startsWith("registry/")) {
     if (from === "ctl/main.ts" && dynamic) return undefined;
@@ -316,6 +323,7 @@ const rules: Readonly<Record<string, { rule: Rule; bad: readonly Readonly<Record
       { "ctl/commands/start.ts": `const a = await import("../../registry/mod.ts");` },
       { "ctl/main.ts": `import { routes } from "../daemon/api/handler.ts";` },
       { "ctl/output/table.ts": `import { a } from "../../systemd/port.ts";` },
+      { "ctl/output/table.ts": `import { apiPrefixes } from "../../daemon/api/v1/types.ts";` },
       { "mod.ts": `export * from "./tests/architecture/source.ts";` },
       { "daemon/agent/agent.ts": `import { FakeSystemd } from "../../systemd/testing/fake_systemd.ts";` },
     ],

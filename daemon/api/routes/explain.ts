@@ -1,5 +1,5 @@
 /**
- * `/units/{name}/explain`: why a unit is where it is, or is not.
+ * `/units/{name}/explain`: why a unit is where it is, or on no machine.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { type Cluster, currentState, type UnitName } from "../../../registry/model.ts";
 import type { Explainer, Explanation, MachineExplanation } from "../../engine/explain.ts";
 import type { Api, Call } from "../context.ts";
-import { stateEntity } from "../v1/entities.ts";
+import { compact, nonEmpty, stateEntity } from "../v1/entities.ts";
 import { errorReply } from "../http/responses.ts";
 import type { ExplanationEntity, MachineExplanationEntity } from "../v1/types.ts";
 
@@ -19,44 +19,44 @@ export async function explainUnit(api: Api, explainer: Explainer, name: UnitName
   return api.answers.json(JSON.stringify(explanationEntity(cluster, explanation)), peer.whenOver);
 }
 
-/** An explanation as clients get it. */
+/** Converts an explanation to its entity. */
 export function explanationEntity(cluster: Cluster, explanation: Explanation): ExplanationEntity {
   const { unit, outcome, summary, target, next, machines, notes, warnings, leader } = explanation;
   const { name, hash, desiredState, launchedAt, restart, requirements } = unit;
-  return {
-    ...(requirements.global ? {} : { currentState: currentState(target, cluster.states.get(name)) }),
+  return compact<ExplanationEntity>({
+    currentState: requirements.global ? undefined : currentState(target, cluster.states.get(name)),
     desiredState,
     hash,
-    ...(launchedAt > 0 && { launched: launchedAt }),
-    ...(leader && leader.machine !== "" && { leader: leader.machine }),
-    ...(target && { machineID: target.machine }),
-    ...(machines.length > 0 && { machines: machines.map(machineExplanationEntity) }),
+    launched: launchedAt > 0 ? launchedAt : undefined,
+    leader: nonEmpty(leader?.machine),
+    machineID: target?.machine,
+    machines: nonEmpty(machines.map(machineExplanationEntity)),
     name,
-    ...(next !== undefined && { next }),
-    ...(notes.length > 0 && { notes }),
+    next,
+    notes: nonEmpty(notes),
     outcome,
-    ...(restart > 0 && { restart }),
+    restart: restart > 0 ? restart : undefined,
     revision: cluster.revision,
-    ...(target && { since: target.since_ms }),
+    since: target?.since_ms,
     summary,
-    ...(warnings.length > 0 && { warnings }),
-    ...(target && { why: target.why }),
-  };
+    warnings: nonEmpty(warnings),
+    why: target?.why,
+  });
 }
 
 function machineExplanationEntity(explanation: MachineExplanation): MachineExplanationEntity {
   const { id, machine, eligibility, reasons, state, pending } = explanation;
-  return {
-    ...(state && { currentState: state.commanded }),
+  return compact<MachineExplanationEntity>({
+    currentState: state?.commanded,
     eligibility,
-    ...(state?.error !== undefined && { error: state.error }),
+    error: state?.error,
     machineID: id,
-    ...(pending !== undefined && { pending }),
-    ...(machine && machine.ip !== "" && { primaryIP: machine.ip }),
-    ...(reasons.length > 0 && { reasons: reasons.map(({ rule, reason }) => ({ reason, rule })) }),
-    ...(state && { restart: state.restart }),
-    ...(state?.result !== undefined && { result: state.result }),
-    ...(state && { since: state.since_ms }),
-    ...(state && { state: stateEntity(state) }),
-  };
+    pending,
+    primaryIP: nonEmpty(machine?.ip),
+    reasons: nonEmpty(reasons.map(({ rule, reason }) => ({ reason, rule }))),
+    restart: state?.restart,
+    result: state?.result,
+    since: state?.since_ms,
+    state: state && stateEntity(state),
+  });
 }

@@ -11,8 +11,8 @@ import type { Api, Call } from "../context.ts";
 import { machineEntity } from "../v1/entities.ts";
 import { type Entries, pageText, requestedPage } from "../http/pages.ts";
 import { emptyReply, errorReply } from "../http/responses.ts";
-import { decode } from "../v1/decode.ts";
-import { metadataRequest } from "../v1/schemas.ts";
+import { type Complete, decode } from "../v1/decode.ts";
+import { MetadataRequest } from "../v1/types.ts";
 
 /** Longest machine ID and metadata key that are accepted, in characters. */
 const maxPart = 256;
@@ -58,10 +58,10 @@ export async function patchMachines(api: Api, call: Call): Promise<Response> {
 
 function readOperations(value: unknown): Operation[] | string {
   // What cannot be decoded is told before what makes no sense, whichever comes first.
-  const decoded = decode(metadataRequest, value, "body");
+  const decoded = decode(MetadataRequest, value);
   if ("refusal" in decoded) return decoded.refusal;
   const operations: Operation[] = [];
-  for (const item of decoded.value as readonly RawOperation[]) {
+  for (const item of decoded.value) {
     const operation = checkOperation(item);
     if (typeof operation === "string") return operation;
     operations.push(operation);
@@ -69,14 +69,7 @@ function readOperations(value: unknown): Operation[] | string {
   return operations;
 }
 
-/** As {@link metadataRequest} describes it. */
-interface RawOperation {
-  readonly op: string;
-  readonly path: string;
-  readonly value: string | { readonly value: string };
-}
-
-function checkOperation({ op, path, value: given }: RawOperation): Operation | string {
+function checkOperation({ op, path, value: given }: Complete<MetadataRequest>[number]): Operation | string {
   const value = typeof given === "string" ? given : given.value;
   if (op !== "add" && op !== "remove" && op !== "replace") return "invalid op: expect add, remove, or replace";
   const [, machine = "", key = ""] = /^\/([^/]+)\/metadata\/([A-Za-z0-9_.-]+)$/.exec(path) ?? [];

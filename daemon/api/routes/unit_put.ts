@@ -17,24 +17,14 @@ import {
 } from "../../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../../systemd/unit_hash.ts";
 import { isTemplate, unrunnableName, unrunnableType } from "../../../systemd/unit_name.ts";
-import { decode } from "../v1/decode.ts";
-import { unitRequest } from "../v1/schemas.ts";
+import type { Complete } from "../v1/decode.ts";
+import type { UnitRequest } from "../v1/types.ts";
 
 /** Longest unit file that is stored: with all that is written beside it, it fits the request limit of etcd (1.5 MiB). */
 export const maxUnitFile_bytes = 256 * 1024;
 
-/** The body of a PUT; what is missing is "" or empty. */
-export interface UnitRequest {
-  readonly name: string;
-  readonly desiredState: string;
-  readonly options: readonly UnitOption[];
-}
-
-/** Reads a decoded body, or says what is wrong with it. Current state and machine are the server's to say and ignored. */
-export function readUnitRequest(value: unknown): UnitRequest | string {
-  const decoded = decode(unitRequest, value, "body");
-  return "refusal" in decoded ? decoded.refusal : decoded.value as UnitRequest;
-}
+/** The decoded body of a PUT; a missing field is "" or empty. */
+export type PutRequest = Complete<UnitRequest>;
 
 type File = NonNullable<Extract<Change, { kind: "put" }>["file"]>;
 
@@ -55,7 +45,7 @@ export type Decision =
 const refuse = (code: 400 | 409, message: string): Decision => ({ kind: "refuse", code, message });
 
 /** Decides on a request for a unit of valid name, given what the store has of it. */
-export function decideUpdate(was: UnitRecord, request: UnitRequest): Decision {
+export function decideUpdate(was: UnitRecord, request: PutRequest): Decision {
   const hasOptions = request.options.length > 0;
   if (!was.unit && !hasOptions) return refuse(409, "unit does not exist and options field empty");
   const unreadable = was.unit?.unreadable;
@@ -69,7 +59,7 @@ export function decideUpdate(was: UnitRecord, request: UnitRequest): Decision {
 }
 
 /** A new unit, or another version of one. Without a state in the request it is inactive, even if the old one is not. */
-function decideStore(name: UnitName, request: UnitRequest, file: File): Decision {
+function decideStore(name: UnitName, request: PutRequest, file: File): Decision {
   const invalid = unrunnableType(name) ?? validateFleetOptions(name, file.fleetOptions);
   if (invalid !== undefined) return refuse(400, invalid);
   const desiredState = request.desiredState || "inactive";
@@ -79,7 +69,7 @@ function decideStore(name: UnitName, request: UnitRequest, file: File): Decision
   return { kind: "store", desiredState, file, findings: checkUnit(name, parseUnitFile(file.text)) };
 }
 
-function decideState(was: UnitRecord, { desiredState }: UnitRequest, file: File | undefined): Decision {
+function decideState(was: UnitRecord, { desiredState }: PutRequest, file: File | undefined): Decision {
   if (desiredState === "") return refuse(409, "must provide DesiredState to update existing unit");
   const inert = desiredState === "inactive" ? undefined : whyInert(was.name);
   if (inert !== undefined) return refuse(400, inert);

@@ -13,8 +13,9 @@ import type { Api, Call } from "../context.ts";
 import { type Entries, pageText, requestedPage } from "../http/pages.ts";
 import { isOriginalClient } from "./original_client.ts";
 import { emptyReply, errorReply } from "../http/responses.ts";
-import type { UnitEntity } from "../v1/types.ts";
-import { decideUpdate, readUnitRequest, type UnitRequest } from "./unit_put.ts";
+import { decode } from "../v1/decode.ts";
+import { type UnitEntity, UnitRequest } from "../v1/types.ts";
+import { decideUpdate, type PutRequest } from "./unit_put.ts";
 
 /** Attempts at a change that others get in the way of. */
 const maxAttempts = 10;
@@ -50,8 +51,9 @@ export async function putUnit(api: Api, name: UnitName, call: Call): Promise<Res
   if (unsupported !== undefined) return errorReply(415, unsupported);
   const body = await api.bodies.readJson(call.request, call.peer.body);
   if ("refusal" in body) return errorReply(body.code, `unable to decode body: ${body.refusal}`);
-  const request = readUnitRequest(body.value);
-  if (typeof request === "string") return errorReply(400, `unable to decode body: ${request}`);
+  const decoded = decode(UnitRequest, body.value);
+  if ("refusal" in decoded) return errorReply(400, `unable to decode body: ${decoded.refusal}`);
+  const request = decoded.value;
   if (request.name !== "" && request.name !== name) {
     const [inUrl, inBody] = [name, request.name].map((each) => JSON.stringify(each));
     return errorReply(400, `name in URL ${inUrl} differs from unit name in request body ${inBody}`);
@@ -82,7 +84,7 @@ function changedBy({ clock }: Api, { peer }: Call): { readonly changed?: Authors
   return by === undefined ? {} : { changed: { by, at_ms: clock.now_ms() } };
 }
 
-async function applyPut(api: Api, was: UnitRecord, request: UnitRequest, call: Call): Promise<Outcome> {
+async function applyPut(api: Api, was: UnitRecord, request: PutRequest, call: Call): Promise<Outcome> {
   const decision = decideUpdate(was, request);
   if (decision.kind === "refuse") return refused(errorReply(decision.code, decision.message));
   if (decision.kind === "nothing") return refused(emptyReply(204));

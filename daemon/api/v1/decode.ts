@@ -1,116 +1,82 @@
 /**
- * What bodies look like: JSON Schema (draft 2020-12, the dialect of OpenAPI 3.1), as far as the API needs it. The same
- * schema reads requests and describes them.
+ * Decodes request bodies by their schemas, as leniently as clients of fleet 1.0 rely on. Pure.
  *
  * @module
  */
 
-/** A schema of one value. */
-export type Schema =
-  & { readonly description?: string }
-  & (
-    | {
-      readonly type: "string";
-      readonly enum?: readonly string[];
-      readonly pattern?: string;
-      readonly maxLength?: number;
-      readonly format?: string;
-    }
-    | { readonly type: "integer"; readonly minimum?: number; readonly enum?: readonly number[] }
-    | { readonly type: "boolean" }
-    | ArraySchema
-    | ObjectSchema
-    | { readonly oneOf: readonly Schema[] }
-    | { readonly $ref: string }
-  );
+import type { JsonSchema, Schema } from "./schema.ts";
 
-/** A list. */
-export interface ArraySchema {
-  readonly type: "array";
-  readonly items: Schema;
-  readonly maxItems?: number;
-}
+/** A decoded value, or why there is none. */
+export type Decoded<T = unknown> = { readonly value: T } | { readonly refusal: string };
 
-/** An object: of known properties, or of any if `additionalProperties` says what they are. */
-export interface ObjectSchema {
-  readonly type: "object";
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly required?: readonly string[];
-  readonly additionalProperties?: Schema | false;
-}
-
-/** A value that was read, or why it could not be. */
-export type Decoded = { readonly value: unknown } | { readonly refusal: string };
+/** A decoded value has every field that its schema names. */
+export type Complete<T> = T extends readonly (infer Item)[] ? readonly Complete<Item>[]
+  : T extends object ? { readonly [K in keyof T]-?: Complete<T[K]> }
+  : T;
 
 /**
- * Reads a JSON value the lenient way that clients of the original rely on: names of fields match whatever their case, of
- * two that differ in case only the last counts, unknown ones are ignored, and `null` is as good as nothing, but in a list:
- * "" for a text, an empty list, an object without fields. `enum`, `pattern` and `maxLength` are left to whoever knows what to
- * say about them. `what` is how a refusal calls the value. Objects are given as they are described.
+ * Decodes a JSON value. Field names match in any case; of two that differ in case only, the last one counts; unknown fields
+ * are ignored. A missing or `null` string is "", a list is empty, an object has no fields; a `null` item of a list is
+ * refused. The caller checks `required`, `enum`, `pattern` and `maxLength`. `path` names the value in the refusal.
  */
-export function decode(schema: Schema, value: unknown, what: string): Decoded {
-  if ("oneOf" in schema) return decodeOneOf(schema.oneOf, value, what);
-  if ("$ref" in schema) throw new Error(`a schema that is read must be written out: ${schema.$ref}`);
+export function decode<T>(schema: Schema<T>, value: unknown, path = "body"): Decoded<Complete<T>> {
+  return decodeAny(schema, value, path) as Decoded<Complete<T>>;
+}
+
+function decodeAny(schema: JsonSchema, value: unknown, path: string): Decoded {
+  if (schema.oneOf) return decodeOneOf(schema.oneOf, value, path);
+  const expected = { refusal: `expected ${path} to be ${nameOfType(schema)}` };
   switch (schema.type) {
     case "string":
-      if (typeof (value ?? "") !== "string") return { refusal: `expected ${what} to be ${kinds.string}` };
-      return { value: (value as string | null ?? "").toWellFormed() };
-    case "integer":
-      return Number.isSafeInteger(value) ? { value } : { refusal: `expected ${what} to be ${kinds.integer}` };
-    case "boolean":
-      return typeof value === "boolean" ? { value } : { refusal: `expected ${what} to be ${kinds.boolean}` };
+      return typeof (value ?? "") === "string" ? { value: (value as string | null ?? "").toWellFormed() } : expected;
     case "array":
-      return decodeArray(schema, value ?? [], what);
+      return Array.isArray(value ?? []) ? decodeList(schema, value as unknown[] ?? [], path) : expected;
     case "object":
-      return decodeObject(schema, value ?? {}, what);
+      return typeof (value ?? {}) === "object" && !Array.isArray(value)
+        ? decodeObject(schema, value as object ?? {}, path)
+        : expected;
+    default:
+      throw new Error(`requests have no values of type ${schema.type ?? schema.$ref}`);
   }
 }
 
-const kinds = {
-  string: "a string",
-  integer: "a whole number",
-  boolean: "true or false",
-  array: "an array",
-  object: "an object",
-} as const;
+function nameOfType({ type }: JsonSchema): string {
+  if (type === undefined) return "something";
+  return type === "string" ? "a string" : `an ${type}`;
+}
 
-function decodeArray({ items, maxItems = Infinity }: ArraySchema, value: unknown, what: string): Decoded {
-  if (!Array.isArray(value)) return { refusal: `expected ${what} to be ${kinds.array}` };
-  if (value.length > maxItems) return { refusal: `expected ${what} to have at most ${maxItems} items` };
-  const read: unknown[] = [];
-  for (const [index, item] of value.entries()) {
-    const called = `${what}[${index}]`;
-    if (item === null) {
-      return { refusal: `expected ${called} to be ${"type" in items ? kinds[items.type] : "something"}` };
-    }
-    const decoded = decode(items, item, called);
+function decodeList({ items = {}, maxItems = Infinity }: JsonSchema, list: readonly unknown[], path: string): Decoded {
+  if (list.length > maxItems) return { refusal: `expected ${path} to have at most ${maxItems} items` };
+  const decodedItems: unknown[] = [];
+  for (const [index, item] of list.entries()) {
+    const itemPath = `${path}[${index}]`;
+    if (item === null) return { refusal: `expected ${itemPath} to be ${nameOfType(items)}` };
+    const decoded = decodeAny(items, item, itemPath);
     if ("refusal" in decoded) return decoded;
-    read.push(decoded.value);
+    decodedItems.push(decoded.value);
   }
-  return { value: read };
+  return { value: decodedItems };
 }
 
-function decodeObject({ properties = {} }: ObjectSchema, value: unknown, what: string): Decoded {
-  if (typeof value !== "object" || Array.isArray(value)) return { refusal: `expected ${what} to be ${kinds.object}` };
-  const given = new Map(Object.entries(value as object).map(([name, field]) => [name.toLowerCase(), field]));
-  const read: Record<string, unknown> = {};
+function decodeObject({ properties = {} }: JsonSchema, object: object, path: string): Decoded {
+  const given = new Map(Object.entries(object).map(([name, field]) => [name.toLowerCase(), field]));
+  const fields: Record<string, unknown> = {};
   for (const [name, schema] of Object.entries(properties)) {
-    const decoded = decode(schema, given.get(name.toLowerCase()), what === "body" ? name : `${what}.${name}`);
+    const decoded = decodeAny(schema, given.get(name.toLowerCase()), path === "body" ? name : `${path}.${name}`);
     if ("refusal" in decoded) return decoded;
-    read[name] = decoded.value;
+    fields[name] = decoded.value;
   }
-  return { value: read };
+  return { value: fields };
 }
 
-function decodeOneOf(schemas: readonly Schema[], value: unknown, what: string): Decoded {
+function decodeOneOf(schemas: readonly JsonSchema[], value: unknown, path: string): Decoded {
   const refusals: string[] = [];
   for (const schema of schemas) {
-    const decoded = decode(schema, value, what);
+    const decoded = decodeAny(schema, value, path);
     if ("value" in decoded) return decoded;
     refusals.push(decoded.refusal);
   }
-  // What is wrong within a value of the right kind says more than that it is none of another kind.
-  const within = refusals.find((refusal) => !refusal.startsWith(`expected ${what} to be `));
-  const kinds = refusals.map((refusal) => refusal.replace(`expected ${what} to be `, ""));
-  return { refusal: within ?? `expected ${what} to be ${kinds.join(" or ")}` };
+  // The type matched an alternative whose content is wrong: say what is wrong there, not that another type was expected.
+  const inner = refusals.find((refusal) => !refusal.startsWith(`expected ${path} to be `));
+  return { refusal: inner ?? `expected ${path} to be ${schemas.map(nameOfType).join(" or ")}` };
 }

@@ -4,39 +4,42 @@
  * @module
  */
 
-import { desiredStates } from "../../../registry/model.ts";
+import type { Component, JsonSchema } from "./schema.ts";
+import {
+  MachineEntity,
+  MachinePage,
+  UnitEntity,
+  UnitOptionEntity,
+  UnitPage,
+  UnitStateEntity,
+  UnitStatePage,
+} from "./types.ts";
 
-const text = { type: "string" };
-const state = { enum: desiredStates, type: "string" };
-const list = (entity: string) => ({ items: { $ref: entity }, type: "array" });
+/** The entities of fleet 1.0; fields that it does not know are left out. */
+const entities = [MachineEntity, MachinePage, UnitEntity, UnitOptionEntity, UnitPage, UnitStateEntity, UnitStatePage];
 
-const schemas = {
-  Machine: {
-    id: text,
-    metadata: { additionalProperties: text, properties: {}, type: "object" },
-    primaryIP: text,
-  },
-  MachinePage: { machines: list("Machine"), nextPageToken: text },
-  Unit: {
-    currentState: state,
-    desiredState: state,
-    machineID: { required: true, type: "string" },
-    name: text,
-    options: list("UnitOption"),
-  },
-  UnitOption: { name: text, section: text, value: text },
-  UnitPage: { nextPageToken: text, units: list("Unit") },
-  UnitState: {
-    hash: text,
-    machineID: text,
-    name: text,
-    systemdActiveState: text,
-    systemdLoadState: text,
-    systemdSubState: text,
-  },
-  UnitStatePage: { nextPageToken: text, states: list("UnitState") },
-};
+function schemaOf({ title, properties = {} }: Component) {
+  const fields = Object.entries(properties).filter(([name]) => name !== "unreadable").sort(([a], [b]) =>
+    a < b ? -1 : 1
+  );
+  return {
+    id: title,
+    properties: Object.fromEntries(fields.map(([name, schema]) => [name, fieldOf(schema)])),
+    type: "object",
+  };
+}
 
+function fieldOf({ type, enum: values, items, additionalProperties: value }: JsonSchema): object {
+  if (items) return { items: { $ref: items.$ref?.split("/").at(-1) }, type };
+  if (value) return { additionalProperties: fieldOf(value), properties: {}, type };
+  return values ? { enum: values, type } : { type };
+}
+
+const schemas: Record<string, ReturnType<typeof schemaOf>> = Object.fromEntries(
+  entities.map((entity) => [entity.title, schemaOf(entity)]),
+);
+// As in fleet 1.0, although the field may be absent.
+schemas["Unit"]!.properties["machineID"] = { required: true, type: "string" };
 function pages(id: string, description: string, path: string, entity: string, filters: readonly string[] = []) {
   const parameters = [...filters, "nextPageToken"].sort();
   return {
@@ -65,10 +68,10 @@ const resources = {
   Machines: { methods: { List: pages("fleet.Machine.List", "One page of the machines.", "machines", "MachinePage") } },
   UnitState: {
     methods: {
-      Get: one("GET", "fleet.UnitState.Get", "What a machine says of a unit.", "state", {
+      Get: one("GET", "fleet.UnitState.Get", "One unit state.", "state", {
         response: { $ref: "UnitState" },
       }),
-      List: pages("fleet.UnitState.List", "One page of what machines say of units.", "state", "UnitStatePage", [
+      List: pages("fleet.UnitState.List", "One page of the unit states.", "state", "UnitStatePage", [
         "machineID",
         "unitName",
       ]),
@@ -84,7 +87,7 @@ const resources = {
   },
 };
 
-/** The document's JSON text. `$ENDPOINT` is for the client to fill in. */
+/** The document's JSON text. The client replaces `$ENDPOINT`. */
 export const discoveryText = JSON.stringify({
   auth: {},
   basePath: "/fleet/v1/",
@@ -102,9 +105,7 @@ export const discoveryText = JSON.stringify({
   protocol: "rest",
   resources,
   rootUrl: "$ENDPOINT/",
-  schemas: Object.fromEntries(
-    Object.entries(schemas).map(([id, properties]) => [id, { id, properties, type: "object" }]),
-  ),
+  schemas,
   servicePath: "fleet/v1/",
   title: "fleet API",
   version: "v1",

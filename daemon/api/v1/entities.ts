@@ -1,5 +1,5 @@
 /**
- * The cluster's nouns as API v1 writes them: JSON with keys in alphabetical order and without empty fields.
+ * Converts units, unit states and machines to entities of API v1: keys in alphabetical order, empty fields absent.
  *
  * @module
  */
@@ -18,21 +18,22 @@ import {
 import { parseUnitFile } from "../../../systemd/unit_file.ts";
 import type { MachineEntity, UnitEntity, UnitOptionEntity, UnitStateEntity } from "./types.ts";
 
-interface RenderedUnit {
+/** What the JSON text of a unit was made of. */
+interface CachedUnit {
   readonly file: UnitFileText | undefined;
   readonly machineId: string | undefined;
   readonly currentState: DesiredState;
   readonly text: string;
 }
 
-/** Renders units, and remembers what it rendered for as long as the cluster holds the unit. */
+/** Makes the JSON texts of units, and caches each for as long as the cluster holds the unit. */
 export class UnitRenderer {
-  readonly #units = new WeakMap<Unit, RenderedUnit>();
+  readonly #units = new WeakMap<Unit, CachedUnit>();
   readonly #options = new WeakMap<UnitFileText, readonly UnitOptionEntity[]>();
 
   constructor(private readonly log: Log) {}
 
-  /** The JSON text of a unit, options and all. */
+  /** The JSON text of a unit with its options. */
   text(cluster: Cluster, unit: Unit): string {
     const file = cluster.files.get(unit.hash);
     const target = cluster.targets.get(unit.name);
@@ -41,17 +42,10 @@ export class UnitRenderer {
     if (known && known.file === file && known.machineId === target?.machine && known.currentState === current) {
       return known.text;
     }
-    // Which file is wanted is not known of a unit that cannot be read.
+    // The hash of an unreadable unit may be that of an old file.
     const options = file && unit.unreadable === undefined ? this.#optionsOf(unit, file) : [];
-    const entity = unitEntity(cluster, unit);
-    const text = JSON.stringify({
-      ...(entity.currentState === undefined ? {} : { currentState: entity.currentState }),
-      desiredState: entity.desiredState,
-      ...(entity.machineID === undefined ? {} : { machineID: entity.machineID }),
-      name: entity.name,
-      ...(options.length > 0 ? { options } : {}),
-      ...(entity.unreadable === undefined ? {} : { unreadable: entity.unreadable }),
-    });
+    const { unreadable, ...entity } = unitEntity(cluster, unit);
+    const text = JSON.stringify({ ...entity, options: nonEmpty(options), unreadable });
     this.#units.set(unit, { file, machineId: target?.machine, currentState: current, text });
     return text;
   }
@@ -61,13 +55,11 @@ export class UnitRenderer {
     if (known) return known;
     let options: UnitOptionEntity[] = [];
     try {
-      options = parseUnitFile(file.text).map(({ name, section, value }) => ({
-        ...(name === "" ? {} : { name }),
-        ...(section === "" ? {} : { section }),
-        ...(value === "" ? {} : { value }),
-      }));
+      options = parseUnitFile(file.text).map(({ name, section, value }) =>
+        compact<UnitOptionEntity>({ name: nonEmpty(name), section: nonEmpty(section), value: nonEmpty(value) })
+      );
     } catch (error) {
-      this.log("error", "the stored unit file cannot be read, its options are left out", {
+      this.log("error", "a stored unit file cannot be parsed: the API omits the unit's options", {
         unit: unit.name,
         hash: file.hash,
         error: messageOf(error),
@@ -78,62 +70,67 @@ export class UnitRenderer {
   }
 }
 
-/** A unit without its options. Globals have neither machine nor current state. */
+/** A unit without its options. A global unit has neither machine nor current state. */
 export function unitEntity(cluster: Cluster, unit: Unit): UnitEntity {
-  const { name, desiredState } = unit;
-  const unreadable = unit.unreadable === undefined ? {} : { unreadable: unit.unreadable };
-  if (unit.requirements.global) return { desiredState, name, ...unreadable };
+  const { name, desiredState, unreadable } = unit;
   const target = cluster.targets.get(name);
-  return {
-    currentState: currentState(target, cluster.states.get(name)),
+  const isGlobal = unit.requirements.global;
+  return compact<UnitEntity>({
+    currentState: isGlobal ? undefined : currentState(target, cluster.states.get(name)),
     desiredState,
-    ...(target && target.machine !== "" ? { machineID: target.machine } : {}),
+    machineID: isGlobal ? undefined : nonEmpty(target?.machine),
     name,
-    ...unreadable,
-  };
+    unreadable,
+  });
 }
 
-/** What one machine says of a unit. */
-export function stateEntity(state: UnitState): UnitStateEntity {
-  return {
-    ...(state.hash === "" ? {} : { hash: state.hash }),
-    machineID: state.machine,
-    name: state.unit,
-    ...(state.active === "" ? {} : { systemdActiveState: state.active }),
-    ...(state.load === "" ? {} : { systemdLoadState: state.load }),
-    ...(state.sub === "" ? {} : { systemdSubState: state.sub }),
-  };
+/** The state of a unit on one machine. */
+export function stateEntity({ hash, machine, unit, active, load, sub }: UnitState): UnitStateEntity {
+  return compact<UnitStateEntity>({
+    hash: nonEmpty(hash),
+    machineID: machine,
+    name: unit,
+    systemdActiveState: nonEmpty(active),
+    systemdLoadState: nonEmpty(load),
+    systemdSubState: nonEmpty(sub),
+  });
 }
 
 /** A machine with its effective metadata. */
-export function machineEntity(machine: Machine): MachineEntity {
-  const metadata = sortedBy(Object.entries(machine.metadata), ([key]) => key);
-  return {
-    id: machine.id,
-    ...(metadata.length > 0 ? { metadata: Object.fromEntries(metadata) } : {}),
-    ...(machine.ip === "" ? {} : { primaryIP: machine.ip }),
-  };
+export function machineEntity({ id, ip, metadata }: Machine): MachineEntity {
+  const entries = nonEmpty(sortedBy(Object.entries(metadata), ([key]) => key));
+  return compact<MachineEntity>({ id, metadata: entries && Object.fromEntries(entries), primaryIP: nonEmpty(ip) });
 }
 
-/** The cluster's lists in the order of the API, each sorted once for as long as it does not change. */
+/** Leaves out the fields that are undefined. */
+export function compact<T>(fields: { readonly [K in keyof T]: T[K] | undefined }): T {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
+}
+
+/** Undefined for an empty string or list, which entities leave out. */
+export function nonEmpty<T extends { readonly length: number }>(value: T | undefined): T | undefined {
+  return value?.length === 0 ? undefined : value;
+}
+
+/** The cluster's lists in the order of the API; each is sorted once for as long as it does not change. */
 export class Lists {
   readonly #units = new WeakMap<object, readonly Unit[]>();
   readonly #machines = new WeakMap<object, readonly Machine[]>();
   readonly #states = new WeakMap<object, readonly UnitState[]>();
 
-  /** By name. */
+  /** Units by name. */
   units({ units }: Cluster): readonly Unit[] {
-    return remembered(this.#units, units, () => sortedBy([...units.values()], (unit) => unit.name));
+    return cached(this.#units, units, () => sortedBy([...units.values()], (unit) => unit.name));
   }
 
-  /** By machine ID. */
+  /** Machines by ID. */
   machines({ machines }: Cluster): readonly Machine[] {
-    return remembered(this.#machines, machines, () => sortedBy([...machines.values()], (machine) => machine.id));
+    return cached(this.#machines, machines, () => sortedBy([...machines.values()], (machine) => machine.id));
   }
 
-  /** By unit name, then machine ID. */
+  /** Unit states by unit name, then machine ID. */
   states(cluster: Cluster): readonly UnitState[] {
-    return remembered(
+    return cached(
       this.#states,
       cluster.states,
       () => sortedBy([...cluster.states.keys()], (name) => name).flatMap((name) => statesOf(cluster, name)),
@@ -141,18 +138,18 @@ export class Lists {
   }
 }
 
-/** What the machines say of one unit, by machine ID. */
+/** The states of one unit, by machine ID. */
 export function statesOf(cluster: Cluster, name: UnitName): UnitState[] {
   return sortedBy([...cluster.states.get(name)?.values() ?? []], (state) => state.machine);
 }
 
-function remembered<T>(known: WeakMap<object, T>, key: object, make: () => T): T {
-  let value = known.get(key);
-  if (value === undefined) known.set(key, value = make());
+function cached<T>(cache: WeakMap<object, T>, key: object, make: () => T): T {
+  let value = cache.get(key);
+  if (value === undefined) cache.set(key, value = make());
   return value;
 }
 
-/** Sorts in place, by code units: the same everywhere, whatever the locale. */
+/** Sorts in place by code units: in the same order everywhere, whatever the locale. */
 function sortedBy<T>(items: T[], key: (item: T) => string): T[] {
   return items.sort((a, b) => {
     const [x, y] = [key(a), key(b)];

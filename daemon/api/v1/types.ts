@@ -1,234 +1,306 @@
 /**
- * The wire types of API v1: what daemon and clients say to each other. Types and constants only.
+ * The wire types of API v1, each declared once: a schema, and under the same name the type that TypeScript infers from it.
+ * The descriptions are those of the OpenAPI document. Clients import the types only (`import type`).
  *
  * @module
  */
 
-/** Both prefixes answer alike. */
+import { desiredStates } from "../../../registry/model.ts";
+import type { Component, TypeOf } from "./schema.ts";
+import { count, entity, flag, list, map, object, oneOf, ref, request, text } from "./schema.ts";
+
+/** The two path prefixes of the API; they are equivalent. */
 export const apiPrefixes = ["/fleet/v1", "/v1-alpha"] as const;
 
-export interface UnitOptionEntity {
-  readonly section?: string;
-  readonly name?: string;
-  readonly value?: string;
-}
+/** More options than any unit file of the longest stored length can reasonably have. */
+const maxOptions = 4096;
 
-/** `inactive`, `loaded` or `launched`. */
-export type StateName = string;
+/** Operations in one PATCH. Each is a transaction of its own. */
+const maxOperations = 1000;
 
-export interface UnitEntity {
-  readonly name: string;
-  readonly options?: readonly UnitOptionEntity[];
-  readonly desiredState?: StateName;
-  /** Absent for globals. */
-  readonly currentState?: StateName;
-  /** The machine it is placed on; absent while it is not, and for globals. */
-  readonly machineID?: string;
-  /** Why the store's record of it cannot be read. Then nobody can tell what is wanted of it, and it is left as it is. */
-  readonly unreadable?: string;
-}
+const stateName = (description: string) => text(description, { enum: desiredStates });
+const desiredState = stateName("The state that an operator has asked for.");
+const currentState = stateName(
+  "The state that the agent of the unit's machine has commanded. Absent for global units.",
+);
+const unitName = text("The full name of the unit, such as `hello.service`.");
+const machineID = text("The ID of the machine: the 32 hexadecimal digits of machine-id(5).");
+const placedOn = text("The machine that the unit is placed on. Absent while it has none, and for global units.");
+const hash = text("The SHA-1 of the serialized unit file, if known.", { pattern: "^[0-9a-f]{40}$" });
+const activeSince = count("When systemd entered the unit's active state, in milliseconds since the epoch.");
+const result = text("systemd's `Result` of the unit. Absent if it is `success`.");
+const nextPageToken = text("The token of the next page. Absent on the last page.");
 
-export interface UnitPage {
-  readonly units?: readonly UnitEntity[];
-  readonly nextPageToken?: string;
-}
+const optionFields = {
+  "section?": text("The section that contains the option, such as `Service`."),
+  "name?": text("The name of the option, such as `ExecStart`."),
+  "value?": text("The value of the option."),
+};
 
-export interface UnitStateEntity {
-  readonly name: string;
-  readonly hash?: string;
-  readonly machineID?: string;
-  readonly systemdLoadState?: string;
-  readonly systemdActiveState?: string;
-  readonly systemdSubState?: string;
-}
+export type UnitOptionEntity = TypeOf<typeof UnitOptionEntity>;
+export const UnitOptionEntity = entity(
+  "UnitOption",
+  "One option of a unit file. Empty fields are absent.",
+  optionFields,
+);
 
-export interface UnitStatePage {
-  readonly states?: readonly UnitStateEntity[];
-  readonly nextPageToken?: string;
-}
+export type UnitRequest = TypeOf<typeof UnitRequest>;
+export const UnitRequest = {
+  title: "UnitRequest",
+  ...request("A unit to be created, replaced or updated. `currentState` and `machineID` are ignored.", {
+    "name?": text("The name of the unit, if given: the same as in the path.", { maxLength: 256 }),
+    "desiredState?": stateName(
+      "The state to bring the unit into. A new unit or a new version is `inactive` by default.",
+    ),
+    "options?": list(
+      "The options of the unit file, in order. Absent to keep the file that is stored.",
+      request("One option of the unit file.", optionFields),
+      maxOptions,
+    ),
+  }),
+};
 
-export interface MachineEntity {
-  readonly id: string;
-  readonly primaryIP?: string;
-  readonly metadata?: Readonly<Record<string, string>>;
-}
+const metadataValue = text("The new value.", { maxLength: 4096 });
 
-export interface MachinePage {
-  readonly machines?: readonly MachineEntity[];
-  readonly nextPageToken?: string;
-}
+export type MetadataRequest = TypeOf<typeof MetadataRequest>;
+export const MetadataRequest = {
+  title: "MetadataRequest",
+  ...list(
+    "Changes of the machines' dynamic metadata.",
+    request("One change of one metadata key.", {
+      op: text("`add` and `replace` both set the key; `remove` hides it, also where it is static.", {
+        enum: ["add", "remove", "replace"],
+      }),
+      path: text("The machine and the key: `/MACHINE/metadata/KEY`.", {
+        pattern: "^/[^/]{1,256}/metadata/[A-Za-z0-9_.-]{1,256}$",
+      }),
+      "value?": oneOf(
+        "The new value, as a string or as in fleet 1.0. Required by `add` and `replace`.",
+        metadataValue,
+        request("The new value as in fleet 1.0.", { "value?": metadataValue }),
+      ),
+    }),
+    maxOperations,
+  ),
+};
 
-/** `GET /units/{name}/explain`: why a unit is where it is, or is not. */
-export interface ExplanationEntity {
-  readonly name: string;
-  readonly desiredState: StateName;
-  /** Absent for globals. */
-  readonly currentState?: StateName;
-  /** Hash of its newest file; "" where that cannot be read. */
-  readonly hash: string;
-  /** Store revision since which it has been wanted launched; absent while it is not. */
-  readonly launched?: number;
-  /** Store revision at which the latest restart was asked for; absent if never. */
-  readonly restart?: number;
-  /**
-   * `placed` on a machine; `waiting` for one that is there; `global`; `inactive`: wanted nowhere; `template`: only its
-   * instances can be wanted; `unreadable`: the store's record of it cannot be read, and it is left as it is.
-   */
-  readonly outcome: string;
-  /** One sentence, without the unit's name. */
-  readonly summary: string;
-  /** The machine it is placed on, with why, and since when (milliseconds since the epoch). */
-  readonly machineID?: string;
-  readonly why?: string;
-  readonly since?: number;
-  /** What the engine will do about it, if there is anything: follows "will". */
-  readonly next?: string;
-  /** By machine ID: those that are present, and those that have, or are to have, the unit. */
-  readonly machines?: readonly MachineExplanationEntity[];
-  /** What other units have to do with it. */
-  readonly notes?: readonly string[];
-  /** What is probably not meant as it is. */
-  readonly warnings?: readonly string[];
-  /** The machine that leads the engines; absent while none does. */
-  readonly leader?: string;
-  /** Store revision of which all this is true. */
-  readonly revision: number;
-}
+export type UnitEntity = TypeOf<typeof UnitEntity>;
+export const UnitEntity = entity("Unit", "A unit as the cluster has it.", {
+  name: unitName,
+  "options?": list("The options of the unit file, in order.", ref(UnitOptionEntity)),
+  "desiredState?": desiredState,
+  "currentState?": currentState,
+  "machineID?": placedOn,
+  "unreadable?": text("Why the store's record of the unit is unreadable. The unit is then left as it is."),
+});
 
-/** What one machine is to a unit. */
-export interface MachineExplanationEntity {
-  readonly machineID: string;
-  readonly primaryIP?: string;
-  /**
-   * `here`: it is to have the unit; `able`: it would take it; `refused`: it will not; `away`: it is to have it, and is
-   * not present; `none`: it is not asked, since the unit is a template, or cannot be read.
-   */
-  readonly eligibility: string;
-  /** Every reason why it will not take the unit or, where the unit is already, may not keep it. */
-  readonly reasons?: readonly ReasonEntity[];
-  /** What the machine has not done yet: follows "which", for example `has not started it yet`. */
-  readonly pending?: string;
-  /** What its agent has commanded. The following are absent while the machine says nothing of the unit. */
-  readonly currentState?: StateName;
-  /** The restart that has been carried out. */
-  readonly restart?: number;
-  readonly state?: UnitStateEntity;
-  /** When systemd's active state was entered, milliseconds since the epoch. */
-  readonly since?: number;
-  /** Why the agent's latest command failed, if it did. */
-  readonly error?: string;
-  /** systemd's `Result` where it is not `success`. */
-  readonly result?: string;
-}
+export type UnitPage = TypeOf<typeof UnitPage>;
+export const UnitPage = entity("UnitPage", "One page of the units.", {
+  "units?": list("Units, by name.", ref(UnitEntity)),
+  "nextPageToken?": nextPageToken,
+});
 
-export interface ReasonEntity {
-  /** `MachineID`, `MachineMetadata`, `MachineOf`, `Conflicts`, `Replaces`, `malformed` or `unreadable`. */
-  readonly rule: string;
-  readonly reason: string;
-}
+export type UnitStateEntity = TypeOf<typeof UnitStateEntity>;
+export const UnitStateEntity = entity("UnitState", "The state of a unit on one machine.", {
+  name: unitName,
+  "hash?": hash,
+  machineID,
+  "systemdLoadState?": text("systemd's `LoadState` of the unit."),
+  "systemdActiveState?": text("systemd's `ActiveState` of the unit."),
+  "systemdSubState?": text("systemd's `SubState` of the unit."),
+});
 
-/** `GET /units/{name}/status` as JSON. */
-export interface UnitStatusEntity {
-  readonly name: string;
-  /** The machine that says so. */
-  readonly machineID: string;
-  /** systemd's properties of the unit, as `systemctl show` has them; several values of one are lines. */
-  readonly properties: Readonly<Record<string, string>>;
-}
+export type UnitStatePage = TypeOf<typeof UnitStatePage>;
+export const UnitStatePage = entity("UnitStatePage", "One page of the unit states.", {
+  "states?": list("Unit states, by unit name and machine ID.", ref(UnitStateEntity)),
+  "nextPageToken?": nextPageToken,
+});
 
-export interface ErrorEntity {
-  readonly error: { readonly code: number; readonly message: string };
-}
+export type MachineEntity = TypeOf<typeof MachineEntity>;
+export const MachineEntity = entity("Machine", "A machine that is present in the cluster.", {
+  id: machineID,
+  "primaryIP?": text("The public address of the machine."),
+  "metadata?": map("The effective metadata: the static metadata overlaid with the dynamic.", text("A value.")),
+});
 
-/**
- * `GET /fleet/v1/events`: server-sent events. First the present, as if it had just happened, then `synced`, then each
- * change. `?since=ID` or `Last-Event-ID` begin with what has changed since instead; where that is no longer known,
- * `reset` comes first: forget everything, here is the present. The last event of a change has an `id`: the store's
- * revision, `-`, and the beginning of the store's own id; a revision alone may stand for it. `?unit=`, `?machine=` and
- * `?kind=`, each repeatable, narrow what is told; machines are told whatever the unit. Where what comes next is no longer
- * known, as to a reader that is too slow, `reset` is told, and the stream ends. `?since=10m` (ms, s, m, h, d) begins with
- * what has happened in that time; `partial` says from when on everything is known.
- *
- * Each event but those of the present has a `time`: when it happened or, where nothing tells, when the daemon saw it, in
- * milliseconds since the epoch.
- *
- * | event | data |
- * |---|---|
- * | `unit` | {@link UnitEvent} |
- * | `decision` | {@link DecisionEvent} |
- * | `state` | {@link StateEvent} |
- * | `machine` | {@link MachineEvent} |
- * | `synced` | `{"revision": N}` |
- * | `reset` | `{"reason": "..."}` |
- * | `partial` | `{"reason": "...", "since": N}` |
- */
-export interface UnitEvent {
-  readonly name: string;
-  /** Without `options`; absent when the unit is gone. */
-  readonly unit?: UnitEntity;
-  /** Hash of its file; absent when the unit is gone, or cannot be read. */
-  readonly hash?: string;
-  /** Store revision at which the latest restart was asked for, 0 if never; absent when the unit is gone. */
-  readonly restart?: number;
-  /** Who asked for its latest change, where it is known. */
-  readonly changed?: ChangeEntity;
-}
+export type MachinePage = TypeOf<typeof MachinePage>;
+export const MachinePage = entity("MachinePage", "One page of the machines.", {
+  "machines?": list("Machines, by ID.", ref(MachineEntity)),
+  "nextPageToken?": nextPageToken,
+});
 
-/** Who made a change. */
-export interface ChangeEntity {
-  /** Milliseconds since the epoch. */
-  readonly at: number;
-  /** A token, a certificate, a user or an address, for people. */
-  readonly by: string;
-}
+export type ReasonEntity = TypeOf<typeof ReasonEntity>;
+export const ReasonEntity = entity("Reason", "One reason why a machine is not eligible for a unit.", {
+  rule: text(
+    "The rule that refuses: `MachineID`, `MachineMetadata`, `MachineOf`, `Conflicts`, `Replaces`, `malformed` or " +
+      "`unreadable`.",
+  ),
+  reason: text("The reason, as a sentence."),
+});
 
-/** Where the engine put a unit, or that it is nowhere now, and why. */
-export interface DecisionEvent {
-  readonly name: string;
-  /** It is to have a machine and no machine that is there may have it. */
-  readonly waiting?: true;
-  /** What the machines have against it while it waits, and how many of them; the most frequent, in clusters that are not too large. */
-  readonly reasons?: readonly { readonly machines: number; readonly reason: string }[];
-  /** Absent when it has no machine any more. */
-  readonly machineID?: string;
-  /** The machine it was on before, if another. */
-  readonly from?: string;
-  /** A sentence a person can read. */
-  readonly why: string;
-  /** When it was decided, milliseconds since the epoch; absent with `machineID`. */
-  readonly since?: number;
-}
+export type MachineExplanationEntity = TypeOf<typeof MachineExplanationEntity>;
+export const MachineExplanationEntity = entity("MachineExplanation", "Whether one machine is eligible for a unit.", {
+  machineID,
+  "primaryIP?": text("The public address of the machine."),
+  eligibility: text(
+    "`assigned`: the unit is placed on this machine. `eligible`: it could be. `rejected`: it could not, for the given " +
+      "reasons. `offline`: the unit is placed on this machine, which is not present. `none`: no machine is considered, " +
+      "since the unit is a template or unreadable.",
+    { enum: ["assigned", "eligible", "rejected", "offline", "none"] },
+  ),
+  "reasons?": list("Every reason why the machine is not eligible, or may not keep the unit.", ref(ReasonEntity)),
+  "pending?": text("What the agent has not done yet, such as `has not started it yet`. Follows the word “which”."),
+  "currentState?": stateName("The state that the agent has commanded. Absent while it reports no state of the unit."),
+  "restart?": count("The store revision of the restart that the agent has carried out."),
+  "state?": ref(UnitStateEntity, "The state of the unit on this machine."),
+  "since?": activeSince,
+  "error?": text("Why the agent's latest command failed. Absent if it did not."),
+  "result?": result,
+});
 
-export interface StateEvent {
-  readonly name: string;
-  readonly machineID: string;
-  /** Absent when the machine no longer has the unit. */
-  readonly state?: UnitStateEntity;
-  /** The {@link UnitEvent.restart} that this machine has carried out: a restart is done once it is not less. */
-  readonly restart?: number;
-  /** How often systemd itself has started a service again since it was last started; absent if never. */
-  readonly restarts?: number;
-  /** When systemd's active state was entered, milliseconds since the epoch. */
-  readonly since?: number;
-  /** Why the agent's latest command for it failed, or systemd's result where it is not success. */
-  readonly error?: string;
-  /** The command will fail again until the unit's file or the machine's configuration changes. Only beside `error`. */
-  readonly permanent?: true;
-  /** systemd's result where it is not success. */
-  readonly result?: string;
-  /** What systemd made of the latest start that was commanded, for example `done`, where the unit is not active then. */
-  readonly job?: string;
-}
+export type ExplanationEntity = TypeOf<typeof ExplanationEntity>;
+export const ExplanationEntity = entity("Explanation", "Why a unit is where it is, or on no machine.", {
+  name: unitName,
+  desiredState,
+  "currentState?": currentState,
+  hash: text("The SHA-1 of the newest serialized unit file, empty if unreadable.", { pattern: "^([0-9a-f]{40})?$" }),
+  "launched?": count("The store revision since which the desired state has been `launched`. Absent if it is not."),
+  "restart?": count("The store revision of the latest request for a restart. Absent if there was none."),
+  outcome: text(
+    "`placed`: on a machine. `waiting`: for a machine that is present. `global`: on every eligible machine. " +
+      "`inactive`: not to be placed. `template`: only its instances are placed. `unreadable`: left as it is, since the " +
+      "store's record of it is unreadable.",
+    { enum: ["placed", "waiting", "global", "inactive", "template", "unreadable"] },
+  ),
+  summary: text("The explanation in one sentence, without the unit's name."),
+  "machineID?": placedOn,
+  "why?": text("Why the engine chose that machine."),
+  "since?": count("When the engine chose that machine, in milliseconds since the epoch."),
+  "next?": text("What the engine is about to do with the unit, if anything. Follows the word “will”."),
+  "machines?": list(
+    "By ID, the machines that are present, and those that have the unit or are to have it.",
+    ref(MachineExplanationEntity),
+  ),
+  "notes?": list("What other units have to do with it.", text("A sentence.")),
+  "warnings?": list("What is probably a mistake in the unit or the cluster.", text("A sentence.")),
+  "leader?": text("The machine whose engine leads. Absent while none does."),
+  revision: count("The store revision that the explanation is true of."),
+});
 
-export interface MachineEvent {
-  readonly id: string;
-  /** Absent when the machine is gone. */
-  readonly machine?: MachineEntity;
-}
+export type UnitStatusEntity = TypeOf<typeof UnitStatusEntity>;
+export const UnitStatusEntity = entity("UnitStatus", "The properties of a unit in systemd on one machine.", {
+  name: unitName,
+  machineID,
+  properties: map("The properties as in `systemctl show`; several values of one are lines.", text("A value.")),
+});
 
-/** Answer to `POST /fleet/v1/store/accept`: the store that was known, and the one taken in its place. */
-export interface AcceptedStoreEntity {
-  readonly was: { readonly id: string; readonly revision: number };
-  /** Without an id it is an empty store. */
-  readonly accepted: { readonly id?: string; readonly revision: number };
-}
+export type ErrorEntity = TypeOf<typeof ErrorEntity>;
+export const ErrorEntity = entity("Error", "A refusal or a failure.", {
+  error: object("What went wrong.", {
+    code: count("The HTTP status code."),
+    message: text("What went wrong, never empty."),
+  }),
+});
+
+export type AcceptedStoreEntity = TypeOf<typeof AcceptedStoreEntity>;
+export const AcceptedStoreEntity = entity(
+  "AcceptedStore",
+  "A store that the daemon has accepted in place of another.",
+  {
+    was: object("The store that the daemon knew before.", {
+      id: text("The ID of that store."),
+      revision: count("The highest revision that the daemon has seen of it."),
+    }),
+    accepted: object("The store that the daemon knows from now on.", {
+      "id?": text("The ID of that store. Absent if it is empty."),
+      revision: count("Its revision."),
+    }),
+  },
+);
+
+const time = count(
+  "When the change happened or, if unknown, when the daemon saw it: milliseconds since the epoch. Absent " +
+    "in events that come before `synced`.",
+);
+
+export type ChangeEntity = TypeOf<typeof ChangeEntity>;
+export const ChangeEntity = entity("Change", "A change that somebody asked for.", {
+  at: count("When it was asked for, in milliseconds since the epoch."),
+  by: text("The token, certificate, user or address that asked for it, for people to read."),
+});
+
+export type UnitEvent = TypeOf<typeof UnitEvent>;
+export const UnitEvent = entity("UnitEvent", "A unit was created, changed or destroyed.", {
+  name: unitName,
+  "unit?": ref(UnitEntity, "The unit, without `options`. Absent if it was destroyed."),
+  "hash?": hash,
+  "restart?": count(
+    "The store revision of the latest request for a restart, 0 if there was none. Absent if destroyed.",
+  ),
+  "changed?": ref(ChangeEntity, "Who asked for the latest change, if known."),
+  "time?": time,
+});
+
+export type DecisionEvent = TypeOf<typeof DecisionEvent>;
+export const DecisionEvent = entity("DecisionEvent", "The engine placed a unit, or there is no machine for it.", {
+  name: unitName,
+  "machineID?": text("The machine that the unit is placed on. Absent if it is on none now."),
+  "from?": text("The machine that it was on before, if it has moved."),
+  why: text("The reason, as a sentence."),
+  "since?": count("When the engine decided, in milliseconds since the epoch. Absent without `machineID`."),
+  "waiting?": flag("True if the unit is to have a machine and no machine that is present is eligible."),
+  "reasons?": list(
+    "The most frequent reasons why machines are not eligible while the unit waits. Absent in very large clusters.",
+    object("One reason.", {
+      machines: count("How many machines are not eligible for this reason.", 1),
+      reason: text("The reason, as a sentence."),
+    }),
+  ),
+  "time?": time,
+});
+
+export type StateEvent = TypeOf<typeof StateEvent>;
+export const StateEvent = entity("StateEvent", "The state of a unit on one machine changed.", {
+  name: unitName,
+  machineID,
+  "state?": ref(UnitStateEntity, "The new state. Absent if the machine no longer has the unit."),
+  "restart?": count(
+    "The store revision of the restart that the agent has carried out: a restart is done once this is not " +
+      "less than the `restart` of the unit.",
+  ),
+  "restarts?": count("How often systemd itself has restarted the service since its last start. Absent if never.", 1),
+  "since?": activeSince,
+  "error?": text("Why the agent's latest command failed, or else systemd's `Result` if it is not `success`."),
+  "permanent?": flag("True if the command will fail until the unit file or the machine's configuration changes."),
+  "result?": result,
+  "job?": text("The result of systemd's job for the latest start, such as `done`, if the unit is not active after it."),
+  "time?": time,
+});
+
+export type MachineEvent = TypeOf<typeof MachineEvent>;
+export const MachineEvent = entity("MachineEvent", "A machine joined, changed or left.", {
+  id: machineID,
+  "machine?": ref(MachineEntity, "The machine. Absent if it has left."),
+  "time?": time,
+});
+
+const streamEvents = [
+  entity("SyncedEvent", "All events before this one describe the present; those after it are changes.", {
+    revision: count("The store revision of the present."),
+  }),
+  entity("ResetEvent", "Everything that the stream has sent before is void.", {
+    reason: text("The reason, as a sentence."),
+  }),
+  entity("PartialEvent", "Changes before a certain time are incomplete.", {
+    reason: text("The reason, as a sentence."),
+    since: count("The time from which on the changes are complete, in milliseconds since the epoch."),
+  }),
+];
+
+/** Every schema that the OpenAPI document refers to by its title. */
+export const components: readonly Component[] = [
+  ...[UnitRequest, MetadataRequest, UnitOptionEntity, UnitEntity, UnitPage, UnitStateEntity, UnitStatePage],
+  ...[MachineEntity, MachinePage, ExplanationEntity, MachineExplanationEntity, ReasonEntity, UnitStatusEntity],
+  ...[ErrorEntity, AcceptedStoreEntity, ChangeEntity, UnitEvent, DecisionEvent, StateEvent, MachineEvent],
+  ...streamEvents,
+];
