@@ -126,6 +126,7 @@ export async function run(context: DaemonContext): Promise<void> {
   } finally {
     unhook();
     await watchdog;
+    context.sharedState[Symbol.dispose]();
     await closeAll([
       { what: "the API", close: () => context.server?.close() },
       { what: "the store", close: () => daemon.close() },

@@ -1,6 +1,6 @@
 /**
- * What goes on when a reload replaces the handler of the API: answers that are open still count, and who comes back is
- * told what was missed.
+ * What the API keeps when a reload replaces its handler: limits go on counting what is under way, and clients that
+ * reconnect get the events they have missed.
  *
  * @module
  */
@@ -20,17 +20,24 @@ export const maxStreams = 1_500;
 export const maxQuestions = 64;
 
 /** See the head of this file. */
-export class SharedState {
+export class SharedState implements Disposable {
   readonly streams = new CountLimit(maxStreams);
   readonly questions = new CountLimit(maxQuestions);
   readonly answers = new ResponseBudget();
   readonly removals = new Removals();
-  readonly #feeds = new WeakMap<Registry, EventBuffer>();
+  readonly #closing = new AbortController();
+  readonly #events = new WeakMap<Registry, EventBuffer>();
 
-  /** What happens in the cluster, as one registry sees it; `clock` and `log` are those of whoever asks first. */
-  feed(registry: Registry, clock: Clock, log: Log): EventBuffer {
-    const feed = this.#feeds.get(registry) ?? new EventBuffer(registry, clock, log, this.removals);
-    this.#feeds.set(registry, feed);
-    return feed;
+  /** Returns the event buffer of one registry; `clock` and `log` are those of the first call. */
+  events(registry: Registry, clock: Clock, log: Log): EventBuffer {
+    const buffer = this.#events.get(registry) ??
+      new EventBuffer(registry, clock, log, this.removals, this.#closing.signal);
+    this.#events.set(registry, buffer);
+    return buffer;
+  }
+
+  /** Ends the timers of all buffers; to be called when the API is closed. */
+  [Symbol.dispose](): void {
+    this.#closing.abort();
   }
 }

@@ -502,7 +502,7 @@ Deno.test("an answer that is passed on does not outlive the machine that gives i
       watch: { value: views.watch },
       read: { value: () => Promise.resolve(found) },
     });
-    const continuity = new SharedState();
+    using continuity = new SharedState();
     const target = `/fleet/v1/units/b.service/journal${query}`;
     const answer = await api.handlerOver(registry, { sharedState: continuity })(new Request("http://localhost/"), {
       target,
@@ -510,7 +510,7 @@ Deno.test("an answer that is passed on does not outlive the machine that gives i
     assert.equal(answer.status, 200);
     const reader = answer.body!.getReader();
     await reader.read();
-    const readers = () => continuity.feed(registry, systemClock, () => {}).readers;
+    const readers = () => continuity.events(registry, systemClock, () => {}).readers;
     assert.deepEqual([open, readers()], [1, 1]);
     return { reader, readers };
   };

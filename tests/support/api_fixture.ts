@@ -10,6 +10,7 @@ import { systemClock } from "../../daemon/host/system_clock.ts";
 import { ClusterRegistry } from "../../registry/cluster_registry.ts";
 import type { Cluster, MachineId, UnitName, UnitState } from "../../registry/model.ts";
 import type { Leadership, Membership, Registry } from "../../registry/mod.ts";
+import { SharedState } from "../../daemon/api/shared_state.ts";
 import { openSqliteStore } from "../../registry/store/sqlite.ts";
 import type { Store } from "../../registry/store/port.ts";
 
@@ -37,6 +38,7 @@ export class ApiFixture implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #members = new Map<MachineId, Membership>();
   readonly #states = new Map<MachineId, Map<UnitName, UnitState>>();
+  readonly #sharedState = new SharedState();
   #leadership: Promise<Leadership> | undefined;
   /** Every line that was logged above `debug`. */
   readonly logged: string[] = [];
@@ -65,6 +67,7 @@ export class ApiFixture implements AsyncDisposable {
       clock: systemClock,
       pageSize: 100,
       version: "1.2.3",
+      sharedState: this.#sharedState,
       ...this.options,
       ...options,
       registry,
@@ -178,6 +181,7 @@ export class ApiFixture implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    this.#sharedState[Symbol.dispose]();
     await this.registry.close();
   }
 }

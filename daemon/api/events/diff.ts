@@ -1,5 +1,5 @@
 /**
- * What changed between two views of the cluster, as events of the API. Pure.
+ * The difference between two views of the cluster, as events of the API. Pure.
  *
  * @module
  */
@@ -8,34 +8,34 @@ import type { Authorship, Cluster, MachineId, Target, UnitName, UnitState } from
 import { machineEntity, stateEntity, statesOf, unitEntity } from "../v1/entities.ts";
 import type { ChangeEntity, DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../v1/types.ts";
 
-/** What an event is about. */
+/** The kinds of events. */
 export const eventKinds = ["unit", "decision", "state", "machine"] as const;
 
 /** See {@link eventKinds}. */
 export type EventKind = typeof eventKinds[number];
 
-/** One server-sent event: its name, its data as JSON text, and whom it concerns. */
+/** One server-sent event: its name, its data as JSON text, and the unit and machines that it concerns. */
 export interface ApiEvent {
   readonly event: EventKind;
   readonly data: string;
   readonly unit?: UnitName;
-  /** The machines it is about; left out where it concerns every one, as a global unit does. */
+  /** The machines that the event concerns; left out where it concerns every machine, as a global unit does. */
   readonly machines?: readonly MachineId[];
-  /** When it happened, as far as its own data tell, milliseconds since the epoch. */
+  /** When the change happened, if its own data say so, milliseconds since the epoch. */
   readonly at_ms?: number;
-  /** True for a unit that is no more. */
+  /** True for a unit that no longer exists. */
   readonly isGone?: boolean;
 }
 
-/** Units that count, with their states and decisions; all, if undefined. Machines always do. */
+/** The units whose events are wanted, with their states and decisions; undefined: all units. Machines always are. */
 export type Names = ReadonlySet<UnitName> | undefined;
 
-/** Everything that is there, as if it had just come. */
+/** Yields everything in the cluster as if it had just come. */
 export function present(cluster: Cluster, names: Names): Generator<ApiEvent> {
   return changes(undefined, cluster, names);
 }
 
-/** Every difference between two views: units first, then why they are where they are, their states, and machines. */
+/** Yields every difference between two views: units first, then their placements with the reasons, states, and machines. */
 export function* changes(before: Cluster | undefined, after: Cluster, names: Names): Generator<ApiEvent> {
   yield* unitChanges(before, after, names);
   yield* decisionChanges(before, after, names);
@@ -52,8 +52,8 @@ function* unitChanges(before: Cluster | undefined, after: Cluster, filter: Names
       before?.targets.get(name) === after.targets.get(name) && before?.states.get(name) === after.states.get(name);
     if (same) continue;
     const data = unitData(after, name);
-    const isNews = before === undefined ? after.units.has(name) : unitData(before, name) !== data;
-    if (!isNews) continue;
+    const isDifferent = before === undefined ? after.units.has(name) : unitData(before, name) !== data;
+    if (!isDifferent) continue;
     const unit = after.units.get(name);
     const isChange = unit?.changed && before?.units.get(name)?.changed?.at_ms !== unit.changed.at_ms;
     const at = isChange ? { at_ms: unit.changed.at_ms } : {};
@@ -68,7 +68,7 @@ function* unitChanges(before: Cluster | undefined, after: Cluster, filter: Names
   }
 }
 
-/** The machines that a unit is or was placed on. */
+/** Returns the machines that a unit is or was placed on. */
 function concerned(
   before: Cluster | undefined,
   after: Cluster,
@@ -91,7 +91,7 @@ function* decisionChanges(before: Cluster | undefined, after: Cluster, filter: N
   }
 }
 
-/** That a unit has a machine, as it was told when it was placed. */
+/** Returns the event of a unit's placement. */
 export function placedEvent(target: Target): ApiEvent {
   const { unit, machine, since_ms, why } = target;
   const data: DecisionEvent = { machineID: machine, name: unit, since: since_ms, why };
@@ -102,15 +102,15 @@ function decisionData(after: Cluster, name: UnitName, was: Target | undefined, i
   const from = was && was.machine !== is?.machine ? { from: was.machine } : {};
   const event: DecisionEvent = is
     ? { ...from, machineID: is.machine, name, since: is.since_ms, why: is.why }
-    : { ...from, name, why: whyNowhere(after, name) };
+    : { ...from, name, why: whyUnplaced(after, name) };
   return JSON.stringify(event);
 }
 
-/** A target leaves no reason behind; what is wanted of its unit tells. */
-function whyNowhere({ units }: Cluster, name: UnitName): string {
+/** A removed target has no reason of its own: the unit's desired state shows why. */
+function whyUnplaced({ units }: Cluster, name: UnitName): string {
   const unit = units.get(name);
   if (!unit) return "the unit was destroyed";
-  return unit.desiredState === "inactive" ? "its desired state is inactive" : "its machine can no longer have it";
+  return unit.desiredState === "inactive" ? "its desired state is inactive" : "its machine can no longer run it";
 }
 
 function unitData(cluster: Cluster, name: UnitName): string {
@@ -125,12 +125,12 @@ function unitData(cluster: Cluster, name: UnitName): string {
   return JSON.stringify(event);
 }
 
-/** The data of an event with the time at which it happened. It is text: there may be thousands at once. */
+/** Adds a time to the data of an event. The text is edited, not parsed: there may be thousands of events at once. */
 export function withTime(data: string, time_ms: number): string {
   return `${data.slice(0, -1)},"time":${time_ms}}`;
 }
 
-/** Who made a change, as the API tells it. */
+/** Returns the author of a change in the API's form. */
 export function changedEntity({ by, at_ms }: Authorship): ChangeEntity {
   return { at: at_ms, by };
 }
@@ -185,7 +185,7 @@ function machineData(cluster: Cluster, id: MachineId): string {
   return JSON.stringify(event);
 }
 
-/** Keys of either map, those of `after` first; or those of the filter. */
+/** Yields the keys of both maps, those of `after` first; with a filter, its names instead. */
 function* names(
   before: ReadonlyMap<string, unknown> | undefined,
   after: ReadonlyMap<string, unknown>,

@@ -1,6 +1,7 @@
 /**
- * What happens in the cluster, told once and remembered for a while, for any number of readers. It looks at the cluster
- * only while somebody reads; what changed while nobody did is told, as one difference, to whoever comes next.
+ * A bounded buffer of what has changed in the cluster, shared by all readers of event streams. It watches the cluster only
+ * while it has readers. Changes that happen without a reader are reported to the next one as a single difference; after
+ * {@link idle_ms} without a reader the buffer forgets everything, and the next reader begins with the present.
  *
  * @module
  */
@@ -12,45 +13,51 @@ import type { Registry } from "../../../registry/mod.ts";
 import { type ApiEvent, changedEntity, changes, withTime } from "./diff.ts";
 import { type EventId, isOf, writeEventId } from "./event_id.ts";
 import type { Removals } from "./removals.ts";
-import { WaitingUnits } from "./pending_events.ts";
+import { PendingEvents } from "./pending_events.ts";
 import { onceAborted } from "../../../runtime/on_abort.ts";
 
-/** Readers hear something at least this often, so that either side notices when the other is gone. */
+/** The longest silence on a stream, so that either side notices when the other has vanished. */
 export const keepAlive_ms = 15_000;
 
-/** What is remembered: events, and characters of them. */
+/** How long the buffer keeps what it knows without readers: as long as the registry keeps its copy of the store. */
+export const idle_ms = 60_000;
+
+/** The capacity: events, and characters of their data. */
 const maxEvents = 10_000;
 const maxCharacters = 8 * 1024 * 1024;
 
-/** Why units wait is worked out so long after a change. */
+/** The delay between a change and the evaluation of why units wait. */
 const settle_ms = 500;
 
 /**
- * It is worked out again after ten times as long as that took, within these limits. A daemon that was not given the
- * processor meanwhile measures seconds for what takes milliseconds, and its readers are not to wait for minutes.
+ * The next evaluation is delayed by `factor` times the duration of the last one, within {@link settle_ms} and `most_ms`: a
+ * process that was not scheduled meanwhile measures seconds for milliseconds of work, and readers must not wait for minutes.
  */
 const pause = { factor: 10, most_ms: 2_000 } as const;
 
-/** A change may show this much later than the machine that tells of it says: clocks differ, and views come in turns. */
+/** How far the time that a machine reports may lie before the view that shows it: clocks differ, and views are batched. */
 const timeTolerance_ms = 2000;
 
-/** What changed between one view and the next. */
+/** What changed between one view of the cluster and the next. */
 export interface Batch {
   /** Counts up by one. */
   readonly number: number;
-  /** Of the view after it. */
+  /** The revision of the later view. */
   readonly revision: Revision;
-  /** The id of that view. */
+  /** The event id of the later view. */
   readonly id: string;
   readonly events: readonly ApiEvent[];
-  /** When that view was seen, milliseconds since the epoch. */
+  /** When the later view was seen, milliseconds since the epoch. */
   readonly time_ms: number;
-  /** It came some time after that view: who knows the view may not know this. */
+  /** True if the batch was added some time after its view: a reader that has seen the view may have missed the batch. */
   readonly isLate?: boolean;
 }
 
-/** What wakes a reader. It is called often and must be cheap. */
-export type Wake = (why: "batch" | "silence" | "end") => void;
+/** Why a reader is woken: a new view, {@link keepAlive_ms} since the last time, or the end of all views. */
+export type WakeReason = "batch" | "keep-alive" | "end";
+
+/** Wakes a reader. It is called often and must be cheap. */
+export type Wake = (why: WakeReason) => void;
 
 /** See the head of this file. */
 export class EventBuffer {
@@ -59,73 +66,74 @@ export class EventBuffer {
   #events = 0;
   #characters = 0;
   #nextNumber = 1;
-  /** Everything after this revision is remembered. */
+  /** The buffer holds every change after this revision. */
   #floor: Revision = 0;
+  /** The buffer holds every change since this time of the wall clock. */
+  #floor_ms = 0;
   #latest: Cluster | undefined;
+  /** When {@link #latest} was seen, by the wall clock. */
+  #seen_ms = 0;
   #isCurrent = false;
   #running: AbortController | undefined;
-  #waiting = new WaitingUnits();
+  /** Aborted when a reader joins before everything is forgotten. */
+  #idle: AbortController | undefined;
+  #pending = new PendingEvents();
   #pause_ms = settle_ms;
-  /** The run in which somebody is about to look who waits. */
-  #looking: AbortSignal | undefined;
+  /** The run in which an evaluation of why units wait is due. */
+  #evaluating: AbortSignal | undefined;
 
-  /** When {@link latest} was seen, by the wall clock. */
-  #seen_ms = 0;
-  /** Everything that has happened since is remembered. */
-  #floor_ms = 0;
-
+  /** `closing`: aborted when no reader will ever join again. */
   constructor(
     private readonly registry: Registry,
     private readonly clock: Clock,
     private readonly log: Log,
     private readonly removals: Removals,
+    private readonly closing?: AbortSignal,
   ) {}
 
-  /** How many read. */
+  /** The number of readers. */
   get readers(): number {
     return this.#readers.size;
   }
 
-  /** The newest view; undefined while none is known yet. */
+  /** The newest view; undefined until the watch has delivered one. */
   get latest(): Cluster | undefined {
     return this.#isCurrent ? this.#latest : undefined;
   }
 
-  /** Why units wait, as far as it has been told. */
-  get waiting(): WaitingUnits {
-    return this.#waiting;
+  /** Why units wait, as last reported. */
+  get pending(): PendingEvents {
+    return this.#pending;
   }
 
-  /** The number of the batch that comes next. */
+  /** The number of the next batch. */
   get nextNumber(): number {
     return this.#nextNumber;
   }
 
-  /** `wake` is called at each batch, in silence, and once at the end, until the reader leaves. */
+  /** Calls `wake` at each batch, every {@link keepAlive_ms}, and once at the end, until the reader leaves. */
   join(wake: Wake): void {
     this.#readers.add(wake);
-    if (!this.#running) {
-      this.#running = new AbortController();
-      this.#waiting = new WaitingUnits();
-      void this.#run(this.#running.signal);
-    }
+    this.#idle?.abort();
+    if (this.#running) return;
+    this.#running = new AbortController();
+    this.#pending = new PendingEvents();
+    void this.#run(this.#running.signal);
+    void this.#keepAlive(this.#running.signal);
   }
 
   leave(wake: Wake): void {
-    if (!this.#readers.delete(wake) || this.#readers.size > 0) return;
-    this.#running?.abort("nobody reads");
-    this.#running = undefined;
-    this.#isCurrent = false;
+    if (this.#readers.delete(wake) && this.#readers.size === 0) this.#stop();
   }
 
-  /** A batch by its number; `lost` if it is forgotten, undefined if it is still to come. */
+  /** Returns a batch by its number: `lost` if the buffer no longer holds it, undefined if it is still to come. */
   batch(number: number): Batch | "lost" | undefined {
     if (number >= this.#nextNumber) return undefined;
     const first = this.#nextNumber - this.#batches.length;
     return this.#batches[number - first] ?? "lost";
   }
 
-  /** The number of the first batch that somebody who knows everything up to `seen` has not heard of, if it is known. */
+  /** Returns the number of the first batch after the event `seen`; undefined if the buffer does not reach back to it. */
   resume(seen: EventId): number | undefined {
     const latest = this.latest;
     const { revision } = seen;
@@ -137,8 +145,8 @@ export class EventBuffer {
   }
 
   /**
-   * Where to begin for whoever wants to hear of everything since a time of the wall clock: the number of the first batch,
-   * and from when on everything is known, if that is later.
+   * Returns the number of the first batch since a time of the wall clock, and the time from which on the buffer holds every
+   * change, which may be later than `since_ms`.
    */
   resumeAt(since_ms: number): { readonly number: number; readonly known_ms: number } {
     const first = this.#batches.findIndex(({ time_ms }) => time_ms >= since_ms);
@@ -146,99 +154,114 @@ export class EventBuffer {
     return { number, known_ms: Math.max(since_ms, this.#floor_ms) };
   }
 
-  /** Milliseconds since the epoch. */
-  get now_ms(): number {
-    return this.clock.now_ms();
-  }
-
   async #run(signal: AbortSignal): Promise<void> {
-    const views = this.registry.watch(signal)[Symbol.asyncIterator]();
-    let next: Promise<IteratorResult<Cluster>> | undefined;
     try {
-      while (!signal.aborted) {
-        next ??= views.next();
-        const result = await withinSilence(next, this.clock, signal);
-        if (signal.aborted) break;
-        if (result === undefined) {
-          this.#wake("silence");
-          continue;
-        }
-        next = undefined;
-        if (result.done) break;
-        this.#add(result.value);
-        void this.#lookWhoWaits(signal);
+      for await (const cluster of this.registry.watch(signal)) {
+        if (signal.aborted) return;
+        this.#add(cluster);
+        void this.#evaluatePending(signal);
       }
     } catch (error) {
-      if (!signal.aborted) this.log("warn", "event streams end", { error: messageOf(error) });
+      if (signal.aborted) this.log("debug", "the watch had failed before it was ended", { error: messageOf(error) });
+      else this.log("warn", "event streams end: the watch has failed", { error: messageOf(error) });
     } finally {
-      await next?.catch((error: unknown) => this.log("debug", "the view had ended", { error: messageOf(error) }));
-      await views.return?.();
       if (!signal.aborted) this.#end();
     }
   }
 
-  /** Nobody left, but the view did. */
+  /** A reader whose filter leaves out every change of a busy cluster is kept alive as well. */
+  async #keepAlive(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.clock.sleep(keepAlive_ms, signal);
+      if (signal.aborted) return;
+      this.#wake("keep-alive");
+    }
+  }
+
+  /** Ends all streams after the watch has ended by itself. */
   #end(): void {
-    this.#running?.abort("the view has ended");
+    const readers = [...this.#readers];
+    this.#readers.clear();
+    this.#stop();
+    for (const wake of readers) wake("end");
+  }
+
+  #stop(): void {
+    this.#running?.abort();
     this.#running = undefined;
     this.#isCurrent = false;
-    this.#wake("end");
-    this.#readers.clear();
+    void this.#forgetWhenIdle();
+  }
+
+  async #forgetWhenIdle(): Promise<void> {
+    const idle = this.#idle = new AbortController();
+    const callOff = onceAborted([this.closing], () => idle.abort());
+    await this.clock.sleep(idle_ms, idle.signal);
+    callOff();
+    if (!idle.signal.aborted) this.#forgetAll();
   }
 
   #add(cluster: Cluster): void {
-    const before = this.#latest;
-    this.#latest = cluster;
-    this.#isCurrent = true;
-    const [before_ms, now_ms] = [this.#seen_ms, this.clock.now_ms()];
-    this.#seen_ms = now_ms;
-    if (before === undefined || before.id !== cluster.id || before.revision > cluster.revision) {
-      this.#forgetAll(cluster.revision, now_ms);
-      return this.#wake("batch");
+    const [before, before_ms, now_ms] = [this.#latest, this.#seen_ms, this.clock.now_ms()];
+    const follows = before !== undefined && before.id === cluster.id && before.revision <= cluster.revision;
+    if (!follows) {
+      this.#forgetAll();
+      this.#floor = cluster.revision;
+      this.#floor_ms = now_ms;
     }
-    const events = [...changes(before, cluster, undefined)].map((event) => this.#timed(event, before_ms, now_ms));
-    if (events.length === 0) return this.#wake("batch");
-    this.#keep(cluster, { events });
+    this.#latest = cluster;
+    this.#seen_ms = now_ms;
+    this.#isCurrent = true;
+    const events = follows
+      ? [...changes(before, cluster, undefined)].map((event) => this.#timed(event, before_ms, now_ms))
+      : [];
+    if (events.length > 0) this.#keep(cluster, { events });
+    else this.#wake("batch");
   }
 
-  /** The event with the time at which it happened, which lies between the view before and the one that shows it. */
+  /** Adds to an event the time at which it happened, which lies between the view before it and the view that shows it. */
   #timed(event: ApiEvent, before_ms: number, now_ms: number): ApiEvent {
     const author = event.isGone && event.unit !== undefined ? this.removals.of(event.unit) : undefined;
-    const told_ms = author?.at_ms ?? event.at_ms ?? now_ms;
-    const isPlausible = told_ms > before_ms - timeTolerance_ms && told_ms <= now_ms;
+    const reported_ms = author?.at_ms ?? event.at_ms ?? now_ms;
+    const isPlausible = reported_ms > before_ms - timeTolerance_ms && reported_ms <= now_ms;
     const by = author && isPlausible ? `"changed":${JSON.stringify(changedEntity(author))},` : "";
-    return { ...event, data: withTime(`{${by}${event.data.slice(1)}`, isPlausible ? told_ms : now_ms) };
+    return { ...event, data: withTime(`{${by}${event.data.slice(1)}`, isPlausible ? reported_ms : now_ms) };
   }
 
-  /** In a moment, unless that is to happen anyway: many changes are looked at once. */
-  async #lookWhoWaits(signal: AbortSignal): Promise<void> {
-    if (this.#looking === signal) return;
-    this.#looking = signal;
+  /** Evaluates why units wait after a delay, unless an evaluation is due anyway: many changes share one. */
+  async #evaluatePending(signal: AbortSignal): Promise<void> {
+    if (this.#evaluating === signal) return;
+    this.#evaluating = signal;
     await this.clock.sleep(this.#pause_ms, signal);
-    if (this.#looking === signal) this.#looking = undefined;
+    if (this.#evaluating === signal) this.#evaluating = undefined;
     const { latest } = this;
     if (signal.aborted || !latest) return;
     try {
       const start_ms = this.clock.monotonic_ms();
       const now_ms = this.clock.now_ms();
-      const events = this.#waiting.look(latest).map((event) => this.#timed(event, now_ms, now_ms));
+      const events = this.#pending.update(latest).map((event) => this.#timed(event, now_ms, now_ms));
       const took_ms = this.clock.monotonic_ms() - start_ms;
       this.#pause_ms = Math.min(pause.most_ms, Math.max(settle_ms, pause.factor * took_ms));
       if (events.length > 0) this.#keep(latest, { events, isLate: true });
     } catch (error) {
-      this.log("error", "why units wait cannot be told", { error: messageOf(error) });
+      this.log("error", "cannot evaluate why units wait", { error: messageOf(error) });
     }
   }
 
-  #keep(after: Cluster, batch: Pick<Batch, "events" | "isLate">): void {
-    const time_ms = this.clock.now_ms();
-    const place = { number: this.#nextNumber++, revision: after.revision, id: writeEventId(after), time_ms };
-    this.#batches.push({ ...batch, ...place });
-    this.#events += batch.events.length;
-    this.#characters += lengthOf(batch.events);
-    // The newest stays, however large: those who read along have yet to be told.
-    const isTooMuch = () => this.#events > maxEvents || this.#characters > maxCharacters;
-    while (this.#batches.length > 1 && isTooMuch()) this.#forgetOldest();
+  #keep(view: Cluster, { events, isLate = false }: Pick<Batch, "events" | "isLate">): void {
+    this.#batches.push({
+      number: this.#nextNumber++,
+      revision: view.revision,
+      id: writeEventId(view),
+      events,
+      time_ms: this.clock.now_ms(),
+      isLate,
+    });
+    this.#events += events.length;
+    this.#characters += lengthOf(events);
+    // The newest batch stays, however large: readers that keep up have not read it yet.
+    const isFull = () => this.#events > maxEvents || this.#characters > maxCharacters;
+    while (this.#batches.length > 1 && isFull()) this.#forgetOldest();
     this.#wake("batch");
   }
 
@@ -251,35 +274,21 @@ export class EventBuffer {
     this.#floor_ms = oldest.time_ms;
   }
 
-  /** Numbers go on, so that a reader of what was before finds it lost. */
-  #forgetAll(revision: Revision, now_ms: number): void {
-    this.#floor_ms = now_ms;
+  /** Skips a number, so that a reader that has not read everything finds the next batch lost. */
+  #forgetAll(): void {
+    this.#latest = undefined;
     this.#batches.length = 0;
     this.#events = 0;
     this.#characters = 0;
     this.#nextNumber += 1;
-    this.#floor = revision;
-    this.#waiting = new WaitingUnits();
+    this.#pending = new PendingEvents();
   }
 
-  #wake(why: "batch" | "silence" | "end"): void {
+  #wake(why: WakeReason): void {
     for (const wake of [...this.#readers]) wake(why);
   }
 }
 
 function lengthOf(events: readonly ApiEvent[]): number {
   return events.reduce((sum, { data }) => sum + data.length, 0);
-}
-
-/** What `next` gives, or undefined if it has given nothing for {@link keepAlive_ms} or `signal` aborts. */
-async function withinSilence<T>(next: Promise<T>, clock: Clock, signal: AbortSignal): Promise<T | undefined> {
-  const timer = new AbortController();
-  const stop = () => timer.abort("over");
-  const callOff = onceAborted([signal], stop);
-  try {
-    return await Promise.race([next, clock.sleep(keepAlive_ms, timer.signal).then(() => undefined)]);
-  } finally {
-    callOff();
-    stop();
-  }
 }

@@ -4,10 +4,10 @@ import { Story } from "../../../tests/scheduling/scenarios/scenario.ts";
 import type { Cluster } from "../../../registry/model.ts";
 import type { Registry } from "../../../registry/mod.ts";
 import { schedule } from "../../engine/schedule.ts";
-import { EventBuffer } from "./event_buffer.ts";
+import { EventBuffer, idle_ms, keepAlive_ms, type WakeReason } from "./event_buffer.ts";
 import { Removals } from "./removals.ts";
 
-/** A clock by which the process hangs for a while between one look at it and the next. */
+/** A clock of a process that is not scheduled for a while after each look at the clock. */
 class HangingClock extends ManualClock {
   hang_ms = 0;
 
@@ -17,51 +17,68 @@ class HangingClock extends ManualClock {
   }
 }
 
-/** A feed whose views are those that it is given. */
-class Stage {
+/** A buffer over a registry whose views the test supplies, with one reader. */
+class Fixture {
   readonly clock = new HangingClock();
   readonly buffer: EventBuffer;
-  readonly #wake = () => {};
+  readonly woken: WakeReason[] = [];
+  /** How many callbacks are registered on the promise of the next view, which lives as long as nothing changes. */
+  callbacks = 0;
+  readonly #closing = new AbortController();
+  readonly #wake = (why: WakeReason) => void this.woken.push(why);
   #revision = 10;
-  #show: (cluster: Cluster) => void = () => {};
+  #next = Promise.withResolvers<IteratorResult<Cluster>>();
 
   constructor() {
-    const views = async function* (stage: Stage, signal: AbortSignal) {
-      const left = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
-      for (;;) {
-        const cluster = await Promise.race([new Promise<Cluster>((resolve) => stage.#show = resolve), left]);
-        if (cluster === undefined) return;
-        yield cluster;
-      }
+    const watch = (signal: AbortSignal): AsyncIterable<Cluster> => {
+      this.#expectView();
+      signal.addEventListener("abort", () => this.#next.resolve({ done: true, value: undefined }));
+      return { [Symbol.asyncIterator]: () => ({ next: () => this.#next.promise }) };
     };
-    const registry = { watch: (signal: AbortSignal) => views(this, signal) };
     this.buffer = new EventBuffer(
-      registry as Pick<Registry, "watch"> as Registry,
+      { watch } as Pick<Registry, "watch"> as Registry,
       this.clock,
       () => {},
       new Removals(),
+      this.#closing.signal,
     );
+    this.join();
+  }
+
+  join(): void {
     this.buffer.join(this.#wake);
   }
 
-  /** The next view; gives its revision. */
+  leave(): void {
+    this.buffer.leave(this.#wake);
+  }
+
+  /** Delivers the next view; returns its revision. */
   async show(cluster: Cluster): Promise<number> {
-    await ManualClock.settle();
-    this.#show({ ...cluster, revision: ++this.#revision, leader: { machine: "m1", version: "1.2.3" } } as Cluster);
+    const { resolve } = this.#next;
+    this.#expectView();
+    const leader = { machine: "m1", version: "1.2.3" };
+    resolve({ done: false, value: { ...cluster, revision: ++this.#revision, leader } as Cluster });
     await ManualClock.settle();
     return this.#revision;
   }
 
-  /** Until it has been looked who waits. */
-  async later(): Promise<void> {
-    this.clock.advance(500);
+  async pass(duration_ms: number): Promise<void> {
+    this.clock.advance(duration_ms);
     await ManualClock.settle();
   }
 
-  /** The data of what somebody is told who comes back and knows everything up to a revision. */
-  told(revision: number): string[] {
+  /** Until it has been evaluated why units wait. */
+  async settle(): Promise<void> {
+    await this.pass(500);
+  }
+
+  /** The data of the events that a client gets that resumes at a revision; undefined if it has to begin with the present. */
+  resumed(revision: number): string[] | undefined {
     const data: string[] = [];
-    for (let number = this.buffer.resume({ revision })!; number < this.buffer.nextNumber; number++) {
+    const first = this.buffer.resume({ revision });
+    if (first === undefined) return undefined;
+    for (let number = first; number < this.buffer.nextNumber; number++) {
       const batch = this.buffer.batch(number);
       assert.ok(typeof batch === "object");
       data.push(...batch.events.map((event) => event.data));
@@ -69,42 +86,122 @@ class Stage {
     return data;
   }
 
+  /** The promise's own `then` is counted: Promise.race() calls it, and what it leaves there stays. */
+  #expectView(): void {
+    this.#next = Promise.withResolvers();
+    const { promise } = this.#next;
+    promise.then = (...callbacks) => {
+      this.callbacks++;
+      return Promise.prototype.then.apply(promise, callbacks) as never;
+    };
+  }
+
   [Symbol.dispose](): void {
-    this.buffer.leave(this.#wake);
+    this.leave();
+    this.#closing.abort();
   }
 }
 
-Deno.test("who comes back is told that a unit waits no more, though nothing has changed since", async () => {
-  using stage = new Stage();
+const onTape = [{ section: "X-Fleet", name: "MachineMetadata", value: "disk=tape" }];
+
+Deno.test("a client that resumes learns that a unit no longer waits, although nothing has changed since", async () => {
+  using fixture = new Fixture();
   const story = new Story();
   story.machine("m1", {});
   story.machine("m2", {});
   story.unit("a.service", "launched", [{ section: "X-Fleet", name: "MachineID", value: "m2" }]);
   story.apply(schedule(story.cluster()).placements);
-  await stage.show(story.cluster());
-  await stage.later();
+  await fixture.show(story.cluster());
+  await fixture.settle();
   story.gone("m2");
-  await stage.show(story.cluster());
-  await stage.later();
+  await fixture.show(story.cluster());
+  await fixture.settle();
   story.machine("m2", {});
-  const back = await stage.show(story.cluster());
-  await stage.later();
-  assert.match(stage.told(back).join(), /"machineID":"m2","name":"a\.service"/);
+  const back = await fixture.show(story.cluster());
+  await fixture.settle();
+  assert.match(fixture.resumed(back)!.join(), /"machineID":"m2","name":"a\.service"/);
 });
 
-Deno.test("a daemon that hung while it worked out why units wait tells of the next ones within seconds", async () => {
-  using stage = new Stage();
+Deno.test("a process that hung during an evaluation reports the next waiting unit within seconds", async () => {
+  using fixture = new Fixture();
   const story = new Story();
   story.machine("m1", {});
-  const onTape = [{ section: "X-Fleet", name: "MachineMetadata", value: "disk=tape" }];
   story.unit("a.service", "launched", onTape);
-  await stage.show(story.cluster());
-  stage.clock.hang_ms = 5_000;
-  await stage.later();
-  stage.clock.hang_ms = 0;
+  await fixture.show(story.cluster());
+  fixture.clock.hang_ms = 5_000;
+  await fixture.settle();
+  fixture.clock.hang_ms = 0;
   story.unit("b.service", "launched", onTape);
-  const revision = await stage.show(story.cluster());
-  stage.clock.advance(2_000);
+  const revision = await fixture.show(story.cluster());
+  await fixture.pass(2_000);
+  assert.match(fixture.resumed(revision)!.join(), /"name":"b\.service".*"waiting":true/);
+});
+
+Deno.test("changes without a reader are reported as one difference until the idle time is over", async () => {
+  using fixture = new Fixture();
+  const story = new Story();
+  story.machine("m1", {});
+  const seen = await fixture.show(story.cluster());
+  fixture.leave();
+  await fixture.pass(idle_ms - 1);
+  fixture.join();
+  await fixture.pass(1);
+  story.unit("a.service", "inactive", []);
+  await fixture.show(story.cluster());
+  assert.match(fixture.resumed(seen)!.join(), /"name":"a\.service"/);
+});
+
+Deno.test("the view and the events are dropped when the idle time is over, and a reader begins anew", async () => {
+  using fixture = new Fixture();
+  const story = new Story();
+  story.machine("m1", {});
+  const first = await fixture.show(story.cluster());
+  story.unit("a.service", "inactive", []);
+  const last = await fixture.show(story.cluster());
+  const kept = fixture.buffer.nextNumber - 1;
+  assert.equal(typeof fixture.buffer.batch(kept), "object");
+  fixture.leave();
+  await fixture.pass(idle_ms);
+  assert.equal(fixture.buffer.batch(kept), "lost");
+  fixture.join();
+  story.unit("b.service", "inactive", []);
+  const revision = await fixture.show(story.cluster());
+  assert.equal(fixture.resumed(first), undefined);
+  assert.equal(fixture.resumed(last), undefined, "the difference to a dropped view is unknown");
+  assert.deepEqual(fixture.resumed(revision), []);
+  assert.equal(fixture.buffer.resumeAt(0).known_ms, fixture.clock.now_ms());
+  story.unit("c.service", "inactive", []);
+  await fixture.show(story.cluster());
+  assert.match(fixture.resumed(revision)!.join(), /"name":"c\.service"/);
+});
+
+Deno.test("a watch that ends by itself starts the idle time as well", async () => {
+  const ended = Promise.withResolvers<void>();
+  const clock = new ManualClock();
+  const watch = async function* () {
+    yield { ...new Story().cluster(), revision: 7 } as Cluster;
+    await ended.promise;
+  };
+  const buffer = new EventBuffer({ watch } as Pick<Registry, "watch"> as Registry, clock, () => {}, new Removals());
+  const woken: WakeReason[] = [];
+  buffer.join((why) => woken.push(why));
   await ManualClock.settle();
-  assert.match(stage.told(revision).join(), /"name":"b\.service".*"waiting":true/);
+  const { nextNumber } = buffer;
+  ended.resolve();
+  await ManualClock.settle();
+  assert.deepEqual(woken, ["batch", "end"]);
+  assert.equal(buffer.readers, 0);
+  clock.advance(idle_ms);
+  await ManualClock.settle();
+  assert.ok(buffer.nextNumber > nextNumber, "everything is forgotten");
+});
+
+Deno.test("a quiet cluster leaves nothing behind for each keep-alive", async () => {
+  using fixture = new Fixture();
+  await fixture.show(new Story().cluster());
+  fixture.woken.length = 0;
+  fixture.callbacks = 0;
+  for (let turn = 0; turn < 5; turn++) await fixture.pass(keepAlive_ms);
+  assert.deepEqual(fixture.woken, Array(5).fill("keep-alive"));
+  assert.equal(fixture.callbacks, 0, "callbacks on the promise of the next view");
 });

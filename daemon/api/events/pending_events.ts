@@ -1,5 +1,5 @@
 /**
- * Why units wait for a machine, as events of the API, on change only. Pure.
+ * Reports why units wait for a machine as events of the API, whenever the reason changes. Pure.
  *
  * @module
  */
@@ -9,43 +9,43 @@ import { isUnplaced, WaitingList } from "../../engine/pending.ts";
 import { type ApiEvent, type Names, placedEvent } from "./diff.ts";
 import type { DecisionEvent } from "../v1/types.ts";
 
-/** What was told of one unit. */
-interface Told {
+/** The latest report about one unit. */
+interface Report {
   readonly event: ApiEvent;
-  /** It is placed, on a machine that is away. */
+  /** True if the unit is placed on a machine that is missing. */
   readonly isPlaced: boolean;
 }
 
-/** See the head of this file. Serves one sequence of views of one cluster. */
-export class WaitingUnits {
+/** See the head of this file. One instance serves one sequence of views of one cluster. */
+export class PendingEvents {
   readonly #list = new WaitingList();
-  #told: ReadonlyMap<UnitName, Told> = new Map();
+  #reports: ReadonlyMap<UnitName, Report> = new Map();
 
-  /** What is news since it was last asked. */
-  look(cluster: Cluster): ApiEvent[] {
-    const before = this.#told;
-    const now = new Map<UnitName, Told>();
+  /** Returns what has changed since the last call. */
+  update(cluster: Cluster): ApiEvent[] {
+    const before = this.#reports;
+    const now = new Map<UnitName, Report>();
     for (const [name, { why, reasons }] of this.#list.look(cluster)) {
       const data: DecisionEvent = { name, ...(reasons.length > 0 && { reasons }), waiting: true, why };
       const event: ApiEvent = { event: "decision", data: JSON.stringify(data), unit: name, machines: [] };
       now.set(name, { event, isPlaced: cluster.targets.has(name) });
     }
-    this.#told = now;
+    this.#reports = now;
     const events: ApiEvent[] = [];
     for (const [name, { event }] of now) if (before.get(name)?.event.data !== event.data) events.push(event);
     for (const [name, { isPlaced }] of before) {
-      // Its machine is back: what was told of it when it was placed counts again.
+      // The unit's machine is back: the decision that placed the unit there is in force again.
       const target = isPlaced && !now.has(name) ? cluster.targets.get(name) : undefined;
       if (target) events.push(placedEvent(target));
     }
     return events;
   }
 
-  /** What counts of what was told, as if it had just been. */
+  /** Repeats the latest report about each unit that still waits. */
   *present(cluster: Cluster, names: Names): Generator<ApiEvent> {
-    for (const name of names ?? this.#told.keys()) {
-      const told = this.#told.get(name);
-      if (told && isUnplaced(cluster, name)) yield told.event;
+    for (const name of names ?? this.#reports.keys()) {
+      const report = this.#reports.get(name);
+      if (report && isUnplaced(cluster, name)) yield report.event;
     }
   }
 }

@@ -3,7 +3,7 @@ import { ApiFixture } from "../../../tests/support/api_fixture.ts";
 import { Story } from "../../../tests/scheduling/scenarios/scenario.ts";
 import type { Cluster } from "../../../registry/model.ts";
 import { schedule } from "../../engine/schedule.ts";
-import { WaitingUnits } from "./pending_events.ts";
+import { PendingEvents } from "./pending_events.ts";
 
 const fleet = (...lines: readonly string[]) =>
   lines.map((line) => {
@@ -13,9 +13,9 @@ const fleet = (...lines: readonly string[]) =>
 
 const leader = { machine: "m1", version: "1.2.3" };
 
-/** What is news in a story, as the data of its events. */
-class Teller {
-  readonly waiting = new WaitingUnits();
+/** Reports about the waiting units of a story, as the data of the events. */
+class Reporter {
+  readonly pending = new PendingEvents();
 
   constructor(readonly story: Story) {}
 
@@ -23,48 +23,48 @@ class Teller {
     return { ...this.story.cluster(), leader } as Cluster;
   }
 
-  news(cluster = this.cluster): unknown[] {
-    return this.waiting.look(cluster).map(({ event, data }) => {
+  update(cluster = this.cluster): unknown[] {
+    return this.pending.update(cluster).map(({ event, data }) => {
       assert.equal(event, "decision");
       return JSON.parse(data);
     });
   }
 
   present(): string[] {
-    return [...this.waiting.present(this.cluster, undefined)].map(({ unit }) => unit!);
+    return [...this.pending.present(this.cluster, undefined)].map(({ unit }) => unit!);
   }
 
-  /** The engine does what it would. */
-  engine(): void {
+  /** Places units as the engine would. */
+  place(): void {
     this.story.apply(schedule(this.story.cluster()).placements);
   }
 }
 
-Deno.test("why units wait is told, on change only", async (test) => {
+Deno.test("why units wait is reported on change only", async (test) => {
   const story = new Story();
-  const teller = new Teller(story);
+  const reporter = new Reporter(story);
   story.unit("a.service", "launched", []);
   const none = { name: "a.service", waiting: true, why: "there are no machines" };
-  await test.step("without machines", () => assert.deepEqual(teller.news(), [none]));
-  await test.step("not twice", () => assert.deepEqual(teller.news(), []));
-  await test.step("whom it does not concern", () => {
+  await test.step("a cluster without machines", () => assert.deepEqual(reporter.update(), [none]));
+  await test.step("an unchanged reason is not repeated", () => assert.deepEqual(reporter.update(), []));
+  await test.step("inactive and global units do not wait", () => {
     story.unit("inactive.service", "inactive", []);
     story.unit("global.service", "launched", fleet("Global=true"));
-    assert.deepEqual(teller.news(), []);
-    assert.deepEqual(teller.present(), ["a.service"]);
+    assert.deepEqual(reporter.update(), []);
+    assert.deepEqual(reporter.present(), ["a.service"]);
   });
-  await test.step("not of those that are about to be placed", () => {
+  await test.step("a unit that is about to be placed does not wait", () => {
     story.machine("m1", { disk: "ssd" });
-    assert.deepEqual(teller.news(), []);
-    teller.engine();
-    assert.deepEqual(teller.news(), []);
-    assert.deepEqual(teller.present(), []);
+    assert.deepEqual(reporter.update(), []);
+    reporter.place();
+    assert.deepEqual(reporter.update(), []);
+    assert.deepEqual(reporter.present(), []);
   });
-  await test.step("with the reasons, and how many machines give them", () => {
+  await test.step("the reasons are counted by machines", () => {
     story.machine("m2", { disk: "hdd" });
     story.machine("m3", { disk: "ssd" });
     story.unit("b.service", "launched", fleet("MachineMetadata=disk=tape"));
-    assert.deepEqual(teller.news(), [{
+    assert.deepEqual(reporter.update(), [{
       name: "b.service",
       reasons: [
         { machines: 2, reason: "local Machine metadata insufficient: needs disk=tape, has disk=ssd" },
@@ -74,42 +74,41 @@ Deno.test("why units wait is told, on change only", async (test) => {
       why: "none of 3 machines will take it",
     }]);
   });
-  await test.step("when nobody leads", () => {
+  await test.step("a cluster without a leading engine", () => {
     story.unit("c.service", "launched", []);
     const why = "no machine leads the engines, so that nothing is placed or moved";
-    assert.deepEqual(teller.news(story.cluster()), [{ name: "c.service", waiting: true, why }]);
-    assert.deepEqual(teller.news(), []);
+    assert.deepEqual(reporter.update(story.cluster()), [{ name: "c.service", waiting: true, why }]);
+    assert.deepEqual(reporter.update(), []);
   });
-  await test.step("of a unit whose machine is gone and which no other takes, until that is back", () => {
+  await test.step("a unit whose machine is missing, and that no other machine takes, waits until the machine is back", () => {
     story.unit("d.service", "launched", fleet("MachineID=m2"));
-    teller.engine();
-    teller.news();
+    reporter.place();
+    reporter.update();
     const placed = story.targets.get("d.service")!;
     story.gone("m2");
-    const [told] = teller.news().filter((each) => (each as { name: string }).name === "d.service");
-    assert.equal((told as { waiting?: boolean }).waiting, true);
+    const [waiting] = reporter.update().filter((each) => (each as { name: string }).name === "d.service");
+    assert.equal((waiting as { waiting?: boolean }).waiting, true);
     story.machine("m2", { disk: "hdd" });
-    const back = teller.news().filter((each) => (each as { name: string }).name === "d.service");
+    const back = reporter.update().filter((each) => (each as { name: string }).name === "d.service");
     assert.deepEqual(back, [{ machineID: "m2", name: "d.service", since: placed.since_ms, why: placed.why }]);
   });
 });
 
-Deno.test("a thousand units that wait cost little, and more are not told", () => {
+Deno.test("at most a thousand waiting units are reported, without reasons", () => {
   const story = new Story();
-  const teller = new Teller(story);
+  const reporter = new Reporter(story);
   for (let index = 0; index < 1100; index++) story.unit(`u${index}.service`, "launched", fleet("MachineID=none"));
   for (let index = 0; index < 20; index++) story.machine(`m${index}`, {});
-  const told = teller.news() as { reasons?: unknown }[];
-  assert.equal(told.length, 1000);
-  assert.ok(told.every(({ reasons }) => reasons === undefined), "reasons would take too long to collect");
+  const reports = reporter.update() as { reasons?: unknown }[];
+  assert.equal(reports.length, 1000);
+  assert.ok(reports.every(({ reasons }) => reasons === undefined), "reasons would take too long to collect");
   story.unit("u1.service", "inactive", []);
-  assert.deepEqual((teller.news() as { name: string }[]).map(({ name }) => name), ["u1000.service"]);
+  assert.deepEqual((reporter.update() as { name: string }[]).map(({ name }) => name), ["u1000.service"]);
 });
 
-/** When events happened is told elsewhere. */
 const withoutTimes = (text: string) => text.replace(/,"time":\d+\}/g, "}");
 
-Deno.test("a stream tells why units wait", async (test) => {
+Deno.test("a stream reports why units wait", async (test) => {
   await using api = await ApiFixture.open();
   await api.join("m1", "", { disk: "ssd" });
   await api.put("here.service", "launched");
@@ -118,7 +117,7 @@ Deno.test("a stream tells why units wait", async (test) => {
   const waits =
     'event: decision\ndata: {"name":"w.service","reasons":[{"machines":1,"reason":"local Machine metadata ' +
     'insufficient: needs disk=tape, has disk=ssd"}],"waiting":true,"why":"the only machine will not take it"}\n\n';
-  /** Reads a stream until a text has come, and leaves. */
+  /** Reads a stream until a text has come, and cancels it. */
   const read = async (query: string, text: string, meanwhile = () => Promise.resolve()) => {
     const answer = await api.handler(new Request("http://localhost/"), { target: `/fleet/v1/events${query}` });
     const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
@@ -127,31 +126,31 @@ Deno.test("a stream tells why units wait", async (test) => {
       const { done, value } = await reader.read();
       assert.ok(!done, all);
       all = withoutTimes(all + value);
-      // The first says that the stream stands; one more, that nothing has happened for a while.
+      // The first comment comes when the stream opens, another after each keep-alive interval.
       assert.ok(all.split(":\n\n").length < 4, `${text} does not come, only ${all}`);
       if (all.includes("event: synced")) await meanwhile();
     }
     await reader.cancel();
     return all;
   };
-  await test.step("a moment after the present", async () => {
+  await test.step("soon after the present", async () => {
     assert.match(await read("", waits), /event: synced[^]*"waiting":true/);
   });
   let revision = "";
-  await test.step("with the present, where it was told before", async () => {
+  await test.step("with the present, where it has been reported before", async () => {
     const first = await api.handler(new Request("http://localhost/"), { target: "/fleet/v1/events" });
     const reader = first.body!.pipeThrough(new TextDecoderStream()).getReader();
     for (let all = ""; !withoutTimes(all).includes(waits); all += (await reader.read()).value);
     const second = await read("", "event: synced");
     assert.ok(second.includes(waits));
     revision = /event: synced\ndata: \{"revision":(\d+)\}/.exec(second)![1]!;
-    assert.ok((await read(`?since=${revision}`, "event: synced")).includes(waits), "and to who comes back");
+    assert.ok((await read(`?since=${revision}`, "event: synced")).includes(waits), "and to a client that resumes");
     assert.ok(!(await read("?unit=here.service", "event: synced")).includes("waiting"));
     assert.ok(!(await read("?machine=m1", "event: synced")).includes("waiting"));
     assert.ok(!(await read("?kind=unit", "event: synced")).includes("waiting"));
     await reader.cancel();
   });
-  await test.step("and when it has a machine, that", async () => {
+  await test.step("the placement replaces the report", async () => {
     let isPlaced = false;
     const all = await read("?unit=w.service", '"why":"a test said so"', async () => {
       if (isPlaced) return;

@@ -1,5 +1,5 @@
 /**
- * Who destroyed units through this daemon: the store keeps nothing of a unit that is gone. Pure.
+ * Remembers the authors of deletions made through this daemon: the store keeps nothing of a destroyed unit. Pure.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import type { Authorship, UnitName } from "../../../registry/model.ts";
 import { keepNewest } from "../../../runtime/keep_newest.ts";
 
-/** Units that are remembered; the event of a removal follows within moments. */
+/** How many deletions are remembered; the event of a deletion follows within moments. */
 const maxUnits = 1_000;
 
 /** See the head of this file. */
@@ -20,7 +20,7 @@ export class Removals {
     keepNewest(this.#authors, maxUnits);
   }
 
-  /** Who destroyed a unit last, if that is known. */
+  /** Returns the author of a unit's latest deletion, if known. */
   of(unit: UnitName): Authorship | undefined {
     return this.#authors.get(unit);
   }

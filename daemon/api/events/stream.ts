@@ -1,5 +1,5 @@
 /**
- * `/events`: what happens in the cluster, as server-sent events (HTML standard, section 9.2).
+ * `/events`: changes of the cluster as server-sent events (HTML standard, section 9.2).
  *
  * @module
  */
@@ -9,16 +9,16 @@ import { type ApiEvent, type EventKind, eventKinds, type Names, present, withTim
 import type { Api, Call } from "../context.ts";
 import { maxStreams } from "../shared_state.ts";
 import { type EventId, readEventId, readSpan, writeEventId } from "./event_id.ts";
-import type { EventBuffer, Wake } from "./event_buffer.ts";
+import type { EventBuffer, Wake, WakeReason } from "./event_buffer.ts";
 import { onceAborted } from "../../../runtime/on_abort.ts";
 import { errorReply } from "../http/responses.ts";
 
 export { keepAlive_ms } from "./event_buffer.ts";
 
-/** Events are handed on in pieces of about this many characters. */
-const piece = 64 * 1024;
+/** Events are written in pieces of about this many characters. */
+const pieceLength = 64 * 1024;
 
-/** What a reader wants to hear of; undefined: everything. */
+/** The events that a client has asked for; undefined: all of them. */
 interface Filter {
   readonly units: Names;
   readonly machines: ReadonlySet<string> | undefined;
@@ -29,7 +29,7 @@ interface Filter {
 export class EventStreams {
   constructor(private readonly api: Api) {}
 
-  /** GET `/events`. The stream ends when its reader cancels it, when `peer.closing` aborts, or the API's `retired`. */
+  /** GET `/events`. The stream ends when its reader cancels it, or when `peer.closing` or the API's `retired` aborts. */
   async open({ request, query, peer }: Call): Promise<Response> {
     const kinds = setOf(query, "kind");
     for (const kind of kinds ?? []) {
@@ -43,20 +43,20 @@ export class EventStreams {
       return errorReply(400, `invalid since ${JSON.stringify(since)}: ${expected}`);
     }
     const { registry, clock, log, sharedState, retired } = this.api;
-    // Taken before anything is waited for, or any number would come in meanwhile.
+    // Taken before the first await: requests that wait for the store count as well.
     const release = sharedState.streams.take();
     if (!release) return errorReply(429, `too many event streams are open (${maxStreams})`);
     try {
-      // What an EventSource sends when it connects again is newer than what its URL says.
+      // The header that an EventSource sends when it reconnects is newer than the `since` of its URL.
       const resumed = request.headers.get("last-event-id") ?? since;
-      // A view older than what the client has seen through another daemon would look as if the store had gone back.
+      // The client may have seen a newer view through another daemon: an older one would look like a restored store.
       const past = resumed === undefined ? undefined : {
-        ...{ seen: readEventId(resumed), least: (await registry.read()).revision },
+        ...{ seen: readEventId(resumed), minRevision: (await registry.read()).revision },
         ...(resumed === since && span_ms !== undefined ? { since_ms: clock.now_ms() - span_ms } : {}),
       };
       const filter = { units: setOf(query, "unit"), machines: setOf(query, "machine"), kinds };
       let callOff = () => {};
-      const reader = new Reader(sharedState.feed(registry, clock, log), filter, past, () => {
+      const reader = new Reader(sharedState.events(registry, clock, log), filter, past, () => {
         callOff();
         release();
       });
@@ -93,29 +93,29 @@ function setOf(query: URLSearchParams, name: string): ReadonlySet<string> | unde
   return values.length > 0 ? new Set(values) : undefined;
 }
 
-/** What a client has seen already. */
+/** Where a resumed stream begins. */
 interface Past {
-  /** Up to where it has seen everything; undefined: nobody knows. */
+  /** The last event that the client has seen; undefined if its id is unknown. */
   readonly seen: EventId | undefined;
-  /** The oldest view to begin with. */
-  readonly least: Revision;
-  /** What has happened since this time of the wall clock is to be told, instead of what was not seen. */
+  /** The stream waits for a view of this revision or a later one. */
+  readonly minRevision: Revision;
+  /** The stream begins with the changes since this time of the wall clock, instead of those after {@link seen}. */
   readonly since_ms?: number;
 }
 
-/** One reader's place in the feed. It only asks for more when its client wants more, so nothing piles up for it. */
+/** One reader's position in the event buffer. It reads on only when its client does (backpressure): it queues nothing. */
 class Reader {
   #state: "new" | "waiting" | "reading" | "ended" = "new";
-  /** Number of the batch to be told next. */
+  /** The number of the next batch. */
   #next = 0;
   #pieces: Iterator<string, unknown> | undefined;
-  #wakeUp: ((why: "batch" | "silence" | "end") => void) | undefined;
+  #wakeUp: ((why: WakeReason) => void) | undefined;
 
   constructor(
     private readonly buffer: EventBuffer,
     private readonly filter: Filter,
     private readonly past: Past | undefined,
-    /** Called when it has ended, for whatever reason; perhaps more than once. */
+    /** Called when the stream has ended, once or more. */
     private readonly ended: () => void,
   ) {}
 
@@ -129,11 +129,11 @@ class Reader {
       if (this.#state === "new") {
         this.#state = "waiting";
         this.buffer.join(this.#wake);
-        // Nothing may be known for a while: the client shall know that it is connected.
+        // A comment shows the client that it is connected, even if the first view takes a while.
         return ":\n\n";
       }
       const { latest } = this.buffer;
-      if (this.#state === "waiting" && latest && latest.revision >= (this.past?.least ?? 0)) {
+      if (this.#state === "waiting" && latest && latest.revision >= (this.past?.minRevision ?? 0)) {
         this.#pieces = this.#begin(latest);
         this.#state = "reading";
         continue;
@@ -141,20 +141,20 @@ class Reader {
       const batch = this.#state === "reading" ? this.buffer.batch(this.#next) : undefined;
       if (batch === "lost") {
         this.end();
-        return 'event: reset\ndata: {"reason":"what comes next is no longer known: connect again"}\n\n';
+        return 'event: reset\ndata: {"reason":"the reader was too slow, and the events after this one are lost: connect again"}\n\n';
       }
       if (batch) {
         this.#next++;
-        this.#pieces = written(this.#chosen(batch.events), batch.id);
+        this.#pieces = serialized(this.#filtered(batch.events), batch.id);
         continue;
       }
-      const why = await new Promise<"batch" | "silence" | "end">((resolve) => this.#wakeUp = resolve);
+      const why = await new Promise<WakeReason>((resolve) => this.#wakeUp = resolve);
       this.#wakeUp = undefined;
-      if (why === "silence") return ":\n\n";
+      if (why === "keep-alive") return ":\n\n";
     }
   }
 
-  /** Ends the stream, also for whoever waits for its next piece. */
+  /** Ends the stream; a pending {@link next} resolves. */
   end(): void {
     this.#state = "ended";
     this.buffer.leave(this.#wake);
@@ -162,10 +162,10 @@ class Reader {
     this.#wakeUp?.("end");
   }
 
-  /** An end is told once, also to who is not listening just now because its client takes nothing. */
+  /** The end comes once, and must not be missed by a reader whose client takes nothing just then. */
   readonly #wake: Wake = (why) => why === "end" ? this.end() : this.#wakeUp?.(why);
 
-  /** What was missed, or the present; then `synced`. */
+  /** Yields the missed events, or the present; then `synced`. */
   *#begin(cluster: Cluster): Generator<string> {
     const { past, buffer } = this;
     const newest = buffer.nextNumber;
@@ -173,28 +173,30 @@ class Reader {
       ? past?.seen && buffer.resume(past.seen)
       : buffer.resumeAt(past.since_ms).number;
     this.#next = first ?? newest;
-    if (past?.since_ms !== undefined) yield* this.#before(cluster, past.since_ms);
+    if (past?.since_ms !== undefined) yield* this.#beforeBuffer(cluster, past.since_ms);
     if (first !== undefined) {
       for (; this.#next < newest; this.#next++) {
         const batch = buffer.batch(this.#next);
-        // Forgotten while earlier ones were taken: next() comes upon it, too.
+        // The buffer has dropped the batch while the client read earlier ones: next() ends the stream.
         if (typeof batch !== "object") return;
-        yield* written(this.#chosen(batch.events), batch.id);
+        yield* serialized(this.#filtered(batch.events), batch.id);
       }
     } else {
-      if (past) yield 'event: reset\ndata: {"reason":"what has happened since is no longer known"}\n\n';
-      yield* written(this.#chosen(present(cluster, this.filter.units)), undefined);
+      if (past) {
+        yield 'event: reset\ndata: {"reason":"the changes since then are no longer known: the present follows"}\n\n';
+      }
+      yield* serialized(this.#filtered(present(cluster, this.filter.units)), undefined);
     }
-    // It has no revision of its own: whoever comes back may have missed it.
-    yield* written(this.#chosen(buffer.waiting.present(cluster, this.filter.units)), undefined);
+    // These events have no revision of their own: a client that resumes may have missed them.
+    yield* serialized(this.#filtered(buffer.pending.present(cluster, this.filter.units)), undefined);
     yield `id: ${writeEventId(cluster)}\nevent: synced\ndata: {"revision":${cluster.revision}}\n\n`;
   }
 
-  /** What has happened between a time and that from which on everything is known: the latest of each unit. */
-  *#before(cluster: Cluster, since_ms: number): Generator<string> {
+  /** Yields the latest change of each unit between `since_ms` and the time from which on the buffer holds every change. */
+  *#beforeBuffer(cluster: Cluster, since_ms: number): Generator<string> {
     const { known_ms, number } = this.buffer.resumeAt(since_ms);
     if (known_ms <= since_ms) return;
-    // What has changed again is told with the other changes.
+    // Subjects that have changed again since are left to the buffered batches.
     const later = new Set<string>();
     for (let next = number; next < this.buffer.nextNumber; next++) {
       const batch = this.buffer.batch(next);
@@ -204,12 +206,12 @@ class Reader {
       return event.at_ms !== undefined && event.at_ms >= since_ms && !later.has(subjectOf(event));
     }).sort((one, other) => (one.at_ms as number) - (other.at_ms as number))
       .map((event) => ({ ...event, data: withTime(event.data, event.at_ms as number) }));
-    yield* written(this.#chosen(events), undefined);
-    const reason = "of the time before, only the latest change of each unit is known";
+    yield* serialized(this.#filtered(events), undefined);
+    const reason = "only the latest change of each unit is known from before this time";
     yield `event: partial\ndata: ${JSON.stringify({ reason, since: known_ms })}\n\n`;
   }
 
-  *#chosen(events: Iterable<ApiEvent>): Generator<ApiEvent> {
+  *#filtered(events: Iterable<ApiEvent>): Generator<ApiEvent> {
     const { units, machines, kinds } = this.filter;
     for (const event of events) {
       if (kinds && !kinds.has(event.event)) continue;
@@ -220,19 +222,19 @@ class Reader {
   }
 }
 
-/** What an event is about. */
+/** Identifies what an event is about. */
 function subjectOf({ event, unit = "", machines = [] }: ApiEvent): string {
   return `${event} ${unit} ${event === "state" ? machines[0] : ""}`;
 }
 
-/** Events as text, several at a time. The last alone has the id: who has read that far has read all of it. */
-function* written(events: Iterable<ApiEvent>, id: string | undefined): Generator<string> {
+/** Serializes events in pieces. Only the last event has the id: a client that has read it has read the whole batch. */
+function* serialized(events: Iterable<ApiEvent>, id: string | undefined): Generator<string> {
   let text = "";
   let last: string | undefined;
   for (const { event, data } of events) {
     if (last !== undefined) text += last;
     last = `event: ${event}\ndata: ${data}\n\n`;
-    if (text.length < piece) continue;
+    if (text.length < pieceLength) continue;
     yield text;
     text = "";
   }

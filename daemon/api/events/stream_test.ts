@@ -10,28 +10,26 @@ const path = "/fleet/v1/events";
 const deadline_ms = 20_000;
 
 /** A client of the event stream. */
-class Listener implements AsyncDisposable {
+class Client implements AsyncDisposable {
   readonly #closing = new AbortController();
   #reader!: ReadableStreamDefaultReader<Uint8Array>;
   readonly #decoder = new TextDecoder();
   #rest = "";
   headers!: Headers;
-  /** What a browser would send as Last-Event-ID. */
+  /** The id that a browser would send as Last-Event-ID. */
   id = "";
-  /** Whether times are told. */
-  hearsTimes = false;
-  /** Whether decisions that a unit has to wait count. */
-  hearsWaiting = false;
+  /** Whether {@link event} keeps the times of events. */
+  keepsTimes = false;
 
-  static async open(api: ApiFixture, query = "", headers: Record<string, string> = {}): Promise<Listener> {
-    const listener = new Listener();
+  static async open(api: ApiFixture, query = "", headers: Record<string, string> = {}): Promise<Client> {
+    const client = new Client();
     const request = new Request("http://localhost/", { headers });
-    const answer = await api.handler(request, { target: path + query, closing: listener.#closing.signal });
+    const answer = await api.handler(request, { target: path + query, closing: client.#closing.signal });
     assert.equal(answer.status, 200);
     assert.ok(answer.body);
-    listener.headers = answer.headers;
-    listener.#reader = answer.body.getReader();
-    return listener;
+    client.headers = answer.headers;
+    client.#reader = answer.body.getReader();
+    return client;
   }
 
   /** The next block, without the blank line that ends it; undefined at the end. */
@@ -55,7 +53,7 @@ class Listener implements AsyncDisposable {
     }
   }
 
-  /** The next event as `event data`, comments passed over; undefined at the end. */
+  /** The next event as `event data`, without comments; undefined at the end. */
   async event(): Promise<string | undefined> {
     for (;;) {
       const block = await this.block();
@@ -63,16 +61,15 @@ class Listener implements AsyncDisposable {
       const match = /^(?:id: ([\w-]+)\n)?event: (\w+)\ndata: (.*)$/.exec(block);
       if (match) {
         this.id = match[1] ?? this.id;
-        // They come a moment later than what they follow from; they have tests of their own.
-        if (!this.hearsWaiting && match[3]!.includes('"waiting":true')) continue;
-        // When they happened has tests of its own.
-        return `${match[2]} ${this.hearsTimes ? match[3] : match[3]!.replace(/,"time":\d+\}$/, "}")}`;
+        // Reports of waiting units come some time after their cause; they have tests of their own, as have times.
+        if (match[3]!.includes('"waiting":true')) continue;
+        return `${match[2]} ${this.keepsTimes ? match[3] : match[3]!.replace(/,"time":\d+\}$/, "}")}`;
       }
       assert.equal(block, ":");
     }
   }
 
-  /** Events up to and with `synced`, which is given without its revision. */
+  /** The events up to and including `synced`, whose revision is left out. */
   async present(): Promise<string[]> {
     const events: string[] = [];
     for (;;) {
@@ -91,7 +88,7 @@ class Listener implements AsyncDisposable {
     this.#closing.abort();
   }
 
-  /** The client leaves. */
+  /** The client cancels. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#reader.cancel();
   }
@@ -103,17 +100,17 @@ const state = (name: string, machine: string, extra: { error?: string; result?: 
   `"state":{"hash":"0123456789012345678901234567890123456789","machineID":"${machine}","name":"${name}",` +
   `"systemdActiveState":"${extra.active ?? "active"}","systemdLoadState":"loaded","systemdSubState":"running"}}`;
 
-/** Units are told with their hash and restart: taken out here, and looked at where they matter. */
+/** A unit event without `hash` and `restart`, which tests look at where they matter. */
 const withoutHash = (event: string | undefined) =>
   event?.replace(/"hash":"[0-9a-f]{40}","name":("[^"]+"),"restart":0,"unit"/, '"name":$1,"unit"');
 
-Deno.test("the present, then synced", async (test) => {
+Deno.test("a stream begins with the present, then synced", async (test) => {
   await using api = await ApiFixture.open();
-  await test.step("of an empty cluster", async () => {
-    await using listener = await Listener.open(api);
-    assert.equal(listener.headers.get("Content-Type"), "text/event-stream");
-    assert.equal(listener.headers.get("Server"), "fleetd/1.2.3");
-    assert.deepEqual(await listener.present(), ["synced"]);
+  await test.step("an empty cluster", async () => {
+    await using client = await Client.open(api);
+    assert.equal(client.headers.get("Content-Type"), "text/event-stream");
+    assert.equal(client.headers.get("Server"), "fleetd/1.2.3");
+    assert.deepEqual(await client.present(), ["synced"]);
   });
   await api.join("m1", "10.0.0.1");
   await api.put("a.service", "launched");
@@ -129,9 +126,9 @@ Deno.test("the present, then synced", async (test) => {
   const a =
     'unit {"name":"a.service","unit":{"currentState":"launched","desiredState":"launched","machineID":"m1","name":"a.service"}}';
   await test.step("units, decisions, states and machines", async () => {
-    await using listener = await Listener.open(api);
+    await using client = await Client.open(api);
     assert.deepEqual(
-      (await listener.present()).map(withoutHash).sort(),
+      (await client.present()).map(withoutHash).sort(),
       [
         machine,
         placed,
@@ -145,9 +142,9 @@ Deno.test("the present, then synced", async (test) => {
       ].sort(),
     );
   });
-  await test.step("of some units only", async () => {
-    await using listener = await Listener.open(api, "?unit=a.service&unit=gone.service&unit=never.service");
-    assert.deepEqual((await listener.present()).map(withoutHash), [
+  await test.step("some units only", async () => {
+    await using client = await Client.open(api, "?unit=a.service&unit=gone.service&unit=never.service");
+    assert.deepEqual((await client.present()).map(withoutHash), [
       a,
       placed,
       state("a.service", "m1"),
@@ -156,18 +153,18 @@ Deno.test("the present, then synced", async (test) => {
       "synced",
     ]);
   });
-  await test.step("hash and restart of a unit are told", async () => {
-    await using listener = await Listener.open(api, "?unit=b.service");
+  await test.step("a unit has its hash and restart", async () => {
+    await using client = await Client.open(api, "?unit=b.service");
     const { unit } = await api.registry.unit("b.service");
-    const [first] = await listener.present();
+    const [first] = await client.present();
     assert.ok(first?.startsWith(`unit {"hash":"${unit?.hash}","name":"b.service","restart":0,"unit":`));
   });
 });
 
-Deno.test("each change", async (test) => {
+Deno.test("each change is an event", async (test) => {
   await using api = await ApiFixture.open();
-  await using all = await Listener.open(api);
-  await using some = await Listener.open(api, "?unit=a.service");
+  await using all = await Client.open(api);
+  await using some = await Client.open(api, "?unit=a.service");
   await all.present();
   await some.present();
   const both = async () => {
@@ -175,69 +172,69 @@ Deno.test("each change", async (test) => {
     assert.equal(withoutHash(await some.event()), event);
     return event;
   };
-  const told = (rest: string) => `unit {"name":"a.service","unit":{"currentState":${rest},"name":"a.service"}}`;
+  const unitEvent = (rest: string) => `unit {"name":"a.service","unit":{"currentState":${rest},"name":"a.service"}}`;
 
-  await test.step("a unit comes", async () => {
+  await test.step("a unit is created", async () => {
     await api.put("a.service", "launched");
-    assert.equal(await both(), told('"inactive","desiredState":"launched"'));
+    assert.equal(await both(), unitEvent('"inactive","desiredState":"launched"'));
   });
-  await test.step("a machine comes", async () => {
+  await test.step("a machine joins", async () => {
     await api.join("m1");
     assert.equal(await both(), 'machine {"id":"m1","machine":{"id":"m1"}}');
   });
   await test.step("the unit is placed", async () => {
     await api.place("a.service", "m1");
-    assert.equal(await both(), told('"inactive","desiredState":"launched","machineID":"m1"'));
+    assert.equal(await both(), unitEvent('"inactive","desiredState":"launched","machineID":"m1"'));
     assert.match(
       await both() ?? "",
       /^decision \{"machineID":"m1","name":"a.service","since":\d+,"why":"a test said so"\}$/,
     );
   });
-  await test.step("the unit is started: its current state, and what systemd says", async () => {
+  await test.step("the unit is started: its current state, and its state in systemd", async () => {
     await api.report("m1", "a.service", {});
-    assert.equal(await both(), told('"launched","desiredState":"launched","machineID":"m1"'));
+    assert.equal(await both(), unitEvent('"launched","desiredState":"launched","machineID":"m1"'));
     assert.equal(await both(), state("a.service", "m1"));
   });
   await test.step("the unit fails", async () => {
     await api.report("m1", "a.service", { active: "failed", result: "signal" });
     assert.equal(await both(), state("a.service", "m1", { active: "failed", error: "signal", result: "signal" }));
   });
-  await test.step("another unit is told only to those who asked", async () => {
+  await test.step("a change of another unit does not pass the filter", async () => {
     await api.put("b.service");
     assert.match(await all.event() ?? "", /^unit .*"b.service"/);
   });
-  await test.step("a restart is asked for, and carried out", async () => {
+  await test.step("a restart is requested and carried out", async () => {
     await api.send("POST", "/fleet/v1/units/a.service/restart");
     const { unit } = await api.registry.unit("a.service");
     assert.match(await both() ?? "", new RegExp(`^unit .*"restart":${unit?.restart},`));
     await api.report("m1", "a.service", { restart: unit?.restart ?? -1 });
     assert.match(await both() ?? "", new RegExp(`^state .*"restart":${unit?.restart},`));
   });
-  await test.step("a new version of the file", async () => {
+  await test.step("the unit's file is replaced", async () => {
     await api.put("a.service", "launched", "[Service]\nExecStart=/bin/false");
     assert.equal((await both())?.includes('"desiredState":"launched"'), true);
   });
-  await test.step("metadata of a machine", async () => {
+  await test.step("a machine's metadata change", async () => {
     await api.send("PATCH", "/fleet/v1/machines", { body: [{ op: "add", path: "/m1/metadata/k", value: "v" }] });
     assert.equal(await both(), 'machine {"id":"m1","machine":{"id":"m1","metadata":{"k":"v"}}}');
   });
-  await test.step("the unit goes", async () => {
+  await test.step("the unit is destroyed", async () => {
     await api.send("DELETE", "/fleet/v1/units/a.service");
     assert.equal(await both(), 'unit {"name":"a.service"}');
     assert.equal(await both(), 'decision {"from":"m1","name":"a.service","why":"the unit was destroyed"}');
   });
-  await test.step("its state goes", async () => {
+  await test.step("the unit's state is withdrawn", async () => {
     await api.report("m1", "a.service", undefined);
     assert.equal(await both(), 'state {"machineID":"m1","name":"a.service"}');
   });
-  await test.step("the machine goes", async () => {
+  await test.step("the machine leaves", async () => {
     await api.leave("m1");
     assert.equal(await both(), 'machine {"id":"m1"}');
   });
 });
 
-/** Lets the API show the views that it is given, each once the one before has been taken. */
-async function staged(api: ApiFixture): Promise<{ readonly first: Cluster; show(cluster: Cluster): void }> {
+/** Makes the API show the views that a test supplies, each after the one before has been taken. */
+async function withViews(api: ApiFixture): Promise<{ readonly first: Cluster; show(cluster: Cluster): void }> {
   const first = await api.registry.read();
   let coming = Promise.withResolvers<Cluster>();
   const watch = async function* (signal: AbortSignal) {
@@ -256,7 +253,7 @@ async function staged(api: ApiFixture): Promise<{ readonly first: Cluster; show(
   return { first, show: (cluster) => coming.resolve(cluster) };
 }
 
-/** So many machines, whose address says which view it is. */
+/** A view with so many machines, whose addresses are the number of the view. */
 const machines = (first: Cluster, number: number, count: number): Cluster => ({
   ...first,
   revision: first.revision + number,
@@ -266,62 +263,68 @@ const machines = (first: Cluster, number: number, count: number): Cluster => ({
   }])),
 });
 
-Deno.test("a slow reader keeps its place, until what it has not heard is forgotten", async () => {
+Deno.test("a slow reader keeps its position until the buffer has dropped its next batch", async () => {
   await using api = await ApiFixture.open();
-  const { first, show } = await staged(api);
-  await using slow = await Listener.open(api);
-  await using fast = await Listener.open(api);
+  const { first, show } = await withViews(api);
+  await using slow = await Client.open(api);
+  await using fast = await Client.open(api);
   await slow.present();
   await fast.present();
-  const tell = async (number: number) => {
+  const change = async (number: number) => {
     show(machines(first, number, 4_000));
     for (let index = 0; index < 4_000; index++) await fast.event();
   };
-  await tell(1);
-  await tell(2);
+  await change(1);
+  await change(2);
   assert.equal(await slow.event(), 'machine {"id":"m0","machine":{"id":"m0","primaryIP":"1"}}');
-  await tell(3);
-  await tell(4);
-  // What it has begun with is whole; what came next is not there any more.
+  await change(3);
+  await change(4);
+  // The batch that it has begun is complete; the next one has been dropped.
   for (let index = 1; index < 4_000; index++) assert.match(await slow.event() ?? "", /"primaryIP":"1"/);
-  assert.equal(await slow.event(), 'reset {"reason":"what comes next is no longer known: connect again"}');
+  assert.equal(
+    await slow.event(),
+    'reset {"reason":"the reader was too slow, and the events after this one are lost: connect again"}',
+  );
   assert.equal(await slow.event(), undefined);
 });
 
-Deno.test("who comes back and takes what was missed too slowly is told so, and not that it knows all", async () => {
+Deno.test("a client that resumes too slowly gets reset instead of synced", async () => {
   await using api = await ApiFixture.open();
-  const { first, show } = await staged(api);
-  await using fast = await Listener.open(api);
+  const { first, show } = await withViews(api);
+  await using fast = await Client.open(api);
   await fast.present();
-  const tell = async (number: number) => {
+  const change = async (number: number) => {
     show(machines(first, number, 1_500));
     for (let index = 0; index < 1_500; index++) await fast.event();
   };
-  for (let number = 1; number <= 5; number++) await tell(number);
-  await using slow = await Listener.open(api, `?since=${first.revision}`);
+  for (let number = 1; number <= 5; number++) await change(number);
+  await using slow = await Client.open(api, `?since=${first.revision}`);
   assert.match(await slow.event() ?? "", /"primaryIP":"1"/);
-  for (let number = 6; number <= 9; number++) await tell(number);
+  for (let number = 6; number <= 9; number++) await change(number);
   for (let index = 1; index < 1_500; index++) assert.match(await slow.event() ?? "", /"primaryIP":"1"/);
-  assert.equal(await slow.event(), 'reset {"reason":"what comes next is no longer known: connect again"}');
+  assert.equal(
+    await slow.event(),
+    'reset {"reason":"the reader was too slow, and the events after this one are lost: connect again"}',
+  );
   assert.equal(await slow.event(), undefined);
 });
 
-Deno.test("a change of more than is remembered is told to those who read along", async () => {
+Deno.test("a reader that keeps up gets a change that is larger than the buffer", async () => {
   await using api = await ApiFixture.open();
-  const { first, show } = await staged(api);
-  await using listener = await Listener.open(api);
-  await listener.present();
+  const { first, show } = await withViews(api);
+  await using client = await Client.open(api);
+  await client.present();
   const count = 10_001;
   show(machines(first, 1, count));
-  for (let index = 0; index < count; index++) assert.match(await listener.event() ?? "", /"primaryIP":"1"/);
+  for (let index = 0; index < count; index++) assert.match(await client.event() ?? "", /"primaryIP":"1"/);
   show(machines(first, 2, count + 1));
-  for (let index = 0; index <= count; index++) assert.match(await listener.event() ?? "", /"primaryIP":"2"/);
+  for (let index = 0; index <= count; index++) assert.match(await client.event() ?? "", /"primaryIP":"2"/);
 });
 
-Deno.test("a client that comes back is told what it missed", async (test) => {
+Deno.test("a client that resumes gets the events that it missed", async (test) => {
   await using api = await ApiFixture.open();
   await api.put("a.service");
-  const first = await Listener.open(api);
+  const first = await Client.open(api);
   await first.present();
   await api.put("b.service");
   assert.match(await first.event() ?? "", /^unit .*"b.service"/);
@@ -331,39 +334,42 @@ Deno.test("a client that comes back is told what it missed", async (test) => {
   await first[Symbol.asyncDispose]();
   await api.put("c.service");
   await api.put("d.service");
-  const names = async (listener: Listener) => (await listener.present()).map((each) => /"name":"(.)/.exec(each)?.[1]);
+  const names = async (client: Client) => (await client.present()).map((each) => /"name":"(.)/.exec(each)?.[1]);
 
   await test.step("by its URL", async () => {
-    await using listener = await Listener.open(api, `?since=${id}`);
-    assert.deepEqual(await names(listener), ["c", "d", undefined]);
+    await using client = await Client.open(api, `?since=${id}`);
+    assert.deepEqual(await names(client), ["c", "d", undefined]);
     await api.put("e.service");
-    assert.match(await listener.event() ?? "", /^unit .*"e.service"/);
+    assert.match(await client.event() ?? "", /^unit .*"e.service"/);
   });
-  await test.step("by a revision alone", async () => {
-    await using listener = await Listener.open(api, `?since=${parseInt(id)}`);
-    assert.deepEqual(await names(listener), ["c", "d", "e", undefined]);
+  await test.step("by a revision without a store", async () => {
+    await using client = await Client.open(api, `?since=${parseInt(id)}`);
+    assert.deepEqual(await names(client), ["c", "d", "e", undefined]);
   });
-  await test.step("by what a browser remembers, which is newer than the URL", async () => {
-    await using listener = await Listener.open(api, "?since=1", { "Last-Event-ID": id });
-    assert.deepEqual(await names(listener), ["c", "d", "e", undefined]);
+  await test.step("by the Last-Event-ID of a browser, which is newer than the URL", async () => {
+    await using client = await Client.open(api, "?since=1", { "Last-Event-ID": id });
+    assert.deepEqual(await names(client), ["c", "d", "e", undefined]);
   });
-  await test.step("while others read on", async () => {
-    await using listener = await Listener.open(api);
-    await listener.present();
-    await using late = await Listener.open(api, `?since=${listener.id}`);
+  await test.step("while others read", async () => {
+    await using client = await Client.open(api);
+    await client.present();
+    await using late = await Client.open(api, `?since=${client.id}`);
     assert.deepEqual(await late.present(), ["synced"]);
   });
-  await test.step("or to start over, with the present, when that is too long ago", async () => {
-    await using listener = await Listener.open(api, "?since=0");
-    assert.equal(await listener.event(), 'reset {"reason":"what has happened since is no longer known"}');
-    assert.deepEqual(await names(listener), ["a", "b", "c", "d", "e", undefined]);
+  await test.step("a revision that is too old: reset, then the present", async () => {
+    await using client = await Client.open(api, "?since=0");
+    assert.equal(
+      await client.event(),
+      'reset {"reason":"the changes since then are no longer known: the present follows"}',
+    );
+    assert.deepEqual(await names(client), ["a", "b", "c", "d", "e", undefined]);
   });
   const foreign = `${parseInt(id)}-${store[0] === "0" ? "1" : "0"}${store.slice(1, 8)}`;
   for (const unknown of ["999999", "not-a-revision", `${id}0`, foreign]) {
-    await test.step(`or when nobody knows ${unknown}`, async () => {
-      await using listener = await Listener.open(api, "", { "Last-Event-ID": unknown });
-      assert.match(await listener.event() ?? "", /^reset /);
-      assert.equal((await listener.present()).length, 6);
+    await test.step(`an unknown id, ${unknown}: reset, then the present`, async () => {
+      await using client = await Client.open(api, "", { "Last-Event-ID": unknown });
+      assert.match(await client.event() ?? "", /^reset /);
+      assert.equal((await client.present()).length, 6);
     });
   }
   for (const since of ["x", "-1", "1.5", "1e3", "99999999999999999999", "7-", "-454c34ef", "7-454c34ef0"]) {
@@ -376,7 +382,7 @@ Deno.test("a client that comes back is told what it missed", async (test) => {
   }
 });
 
-Deno.test("what is told can be narrowed", async (test) => {
+Deno.test("filters", async (test) => {
   await using api = await ApiFixture.open();
   await api.join("m1");
   await api.join("m2");
@@ -386,7 +392,7 @@ Deno.test("what is told can be narrowed", async (test) => {
   await api.place("b.service", "m2");
   await api.report("m1", "a.service", {});
   await api.report("m2", "b.service", {});
-  const cases: readonly (readonly [query: string, told: readonly string[]])[] = [
+  const cases: readonly (readonly [query: string, events: readonly string[]])[] = [
     ["?kind=machine", ["machine m1", "machine m2"]],
     ["?kind=decision&kind=machine", ["decision a", "decision b", "machine m1", "machine m2"]],
     ["?machine=m1", ["unit a", "unit g", "decision a", "state a", "machine m1"]],
@@ -400,22 +406,22 @@ Deno.test("what is told can be narrowed", async (test) => {
     const [, kind, name] = /^(\w+) .*?"(?:name":"(?=.\.)|id":"(?=m))(m?.)/.exec(event ?? "") ?? [];
     return `${kind} ${name}`;
   };
-  for (const [query, told] of cases) {
+  for (const [query, events] of cases) {
     await test.step(query, async () => {
-      await using listener = await Listener.open(api, query);
-      assert.deepEqual((await listener.present()).slice(0, -1).map(short).sort(), [...told].sort());
+      await using client = await Client.open(api, query);
+      assert.deepEqual((await client.present()).slice(0, -1).map(short).sort(), [...events].sort());
     });
   }
-  await test.step("a unit that moves is told for the machine it leaves, too", async () => {
-    await using listener = await Listener.open(api, "?machine=m1&kind=decision");
-    await listener.present();
+  await test.step("a unit that moves is reported for the machine that it leaves, too", async () => {
+    await using client = await Client.open(api, "?machine=m1&kind=decision");
+    await client.present();
     await api.place("a.service", "m2");
-    assert.match(await listener.event() ?? "", /^decision \{"from":"m1","machineID":"m2","name":"a.service"/);
+    assert.match(await client.event() ?? "", /^decision \{"from":"m1","machineID":"m2","name":"a.service"/);
     await api.place("a.service", "m1");
-    assert.match(await listener.event() ?? "", /^decision \{"from":"m2","machineID":"m1","name":"a.service"/);
+    assert.match(await client.event() ?? "", /^decision \{"from":"m2","machineID":"m1","name":"a.service"/);
     await api.put("a.service", "inactive");
     assert.equal(
-      await listener.event(),
+      await client.event(),
       'decision {"from":"m1","name":"a.service","why":"its desired state is inactive"}',
     );
   });
@@ -425,23 +431,23 @@ Deno.test("what is told can be narrowed", async (test) => {
   });
 });
 
-Deno.test("the present of many units comes in many pieces, whole", async () => {
+Deno.test("the present of many units comes complete, in many pieces", async () => {
   await using api = await ApiFixture.open();
   const count = 1500;
   for (let index = 0; index < count; index++) await api.put(`unit-${index}.service`);
-  await using listener = await Listener.open(api);
-  const events = await listener.present();
+  await using client = await Client.open(api);
+  const events = await client.present();
   assert.equal(new Set(events).size, count + 1);
 });
 
-Deno.test("a comment is sent when nothing else is", async () => {
+Deno.test("a comment keeps a quiet stream alive", async () => {
   const clock = new ManualClock();
   await using api = await ApiFixture.open({ clock });
-  await using listener = await Listener.open(api);
-  assert.equal(await listener.block(), ":", "at once, so that the client knows it is connected");
-  await listener.present();
+  await using client = await Client.open(api);
+  assert.equal(await client.block(), ":", "at once: the client is connected");
+  await client.present();
   for (let turn = 0; turn < 3; turn++) {
-    const next = listener.block();
+    const next = client.block();
     await ManualClock.settle();
     clock.advance(keepAlive_ms - 1);
     await ManualClock.settle();
@@ -449,10 +455,26 @@ Deno.test("a comment is sent when nothing else is", async () => {
     assert.equal(await next, ":");
   }
   await api.put("a.service");
-  assert.match(await listener.event() ?? "", /^unit /);
+  assert.match(await client.event() ?? "", /^unit /);
 });
 
-Deno.test("how a stream ends", async (test) => {
+Deno.test("a comment keeps a stream alive whose filter leaves out every change of a busy cluster", async () => {
+  const clock = new ManualClock();
+  await using api = await ApiFixture.open({ clock });
+  await using client = await Client.open(api, "?unit=a.service&kind=unit");
+  assert.equal(await client.block(), ":");
+  await client.present();
+  const next = client.block();
+  for (let turn = 0; turn < 5; turn++) {
+    await api.put(`b${turn}.service`);
+    await ManualClock.settle();
+    clock.advance(keepAlive_ms / 5);
+    await ManualClock.settle();
+  }
+  assert.equal(await next, ":");
+});
+
+Deno.test("ends of a stream", async (test) => {
   await using api = await ApiFixture.open();
   let watching = 0;
   api.handler = api.handlerOver(Object.create(api.registry, {
@@ -467,43 +489,43 @@ Deno.test("how a stream ends", async (test) => {
       },
     },
   }));
-  await test.step("when the client leaves, the watch is given up", async () => {
-    const listener = await Listener.open(api);
-    await listener.present();
+  await test.step("the client cancels: the watch ends", async () => {
+    const client = await Client.open(api);
+    await client.present();
     assert.equal(watching, 1);
-    await listener[Symbol.asyncDispose]();
+    await client[Symbol.asyncDispose]();
     await ManualClock.settle();
     assert.equal(watching, 0);
   });
-  await test.step("when the client leaves while the stream waits", async () => {
-    const listener = await Listener.open(api);
-    await listener.present();
-    const waiting = listener.event();
+  await test.step("the client cancels while the stream waits", async () => {
+    const client = await Client.open(api);
+    await client.present();
+    const waiting = client.event();
     await ManualClock.settle();
-    await listener[Symbol.asyncDispose]();
+    await client[Symbol.asyncDispose]();
     assert.equal(await waiting, undefined);
     await ManualClock.settle();
     assert.equal(watching, 0);
   });
-  await test.step("when the server closes, it ends like any answer", async () => {
-    const listener = await Listener.open(api);
-    await listener.present();
-    listener.close();
-    assert.equal(await listener.event(), undefined);
+  await test.step("the server closes: the response is complete", async () => {
+    const client = await Client.open(api);
+    await client.present();
+    client.close();
+    assert.equal(await client.event(), undefined);
     await ManualClock.settle();
     assert.equal(watching, 0);
   });
-  await test.step("when another registry takes the place of its own", async () => {
+  await test.step("a reload replaces the registry", async () => {
     const retired = new AbortController();
     const { handler } = api;
     api.handler = api.handlerOver(api.registry, { retired: retired.signal });
-    const listener = await Listener.open(api);
-    await listener.present();
+    const client = await Client.open(api);
+    await client.present();
     retired.abort();
-    assert.equal(await listener.event(), undefined);
+    assert.equal(await client.event(), undefined);
     api.handler = handler;
   });
-  await test.step("when the view is lost for good, it ends and says so in the log", async () => {
+  await test.step("the watch fails: it is logged", async () => {
     const failing = {
       async *value() {
         yield await api.registry.read();
@@ -511,12 +533,12 @@ Deno.test("how a stream ends", async (test) => {
       },
     };
     api.handler = api.handlerOver(Object.create(api.registry, { watch: failing }));
-    const listener = await Listener.open(api);
-    await listener.present();
-    assert.equal(await listener.event(), undefined);
-    assert.deepEqual(api.logged, ["event streams end"]);
+    const client = await Client.open(api);
+    await client.present();
+    assert.equal(await client.event(), undefined);
+    assert.deepEqual(api.logged, ["event streams end: the watch has failed"]);
   });
-  await test.step("also while its client takes nothing, and its place is free", async () => {
+  await test.step("the watch fails while the client takes nothing: the stream no longer counts", async () => {
     const lost = Promise.withResolvers<void>();
     const failing = {
       async *value() {
@@ -525,29 +547,29 @@ Deno.test("how a stream ends", async (test) => {
         throw new StoreUnavailableError("gone");
       },
     };
-    const sharedState = new SharedState();
+    using sharedState = new SharedState();
     api.handler = api.handlerOver(Object.create(api.registry, { watch: failing }), { sharedState });
-    const listener = await Listener.open(api);
-    await listener.present();
+    const client = await Client.open(api);
+    await client.present();
     lost.resolve();
     await ManualClock.settle();
-    assert.ok(Array.from({ length: maxStreams }, () => sharedState.streams.take()).every((place) => place));
-    assert.equal(await listener.event(), undefined);
+    assert.ok(Array.from({ length: maxStreams }, () => sharedState.streams.take()).every((release) => release));
+    assert.equal(await client.event(), undefined);
   });
 });
 
-Deno.test("streams are limited, and those that ended make room", async () => {
+Deno.test("open streams are limited, and an ended one no longer counts", async () => {
   await using api = await ApiFixture.open();
-  const open: Listener[] = [];
-  for (let index = 0; index < maxStreams; index++) open.push(await Listener.open(api));
+  const open: Client[] = [];
+  for (let index = 0; index < maxStreams; index++) open.push(await Client.open(api));
   const refused = await api.send("GET", path);
   assert.equal(refused.text, errorText(429, `too many event streams are open (${maxStreams})`));
-  for (const listener of open) await listener[Symbol.asyncDispose]();
-  await using listener = await Listener.open(api);
-  assert.deepEqual(await listener.present(), ["synced"]);
+  for (const client of open) await client[Symbol.asyncDispose]();
+  await using client = await Client.open(api);
+  assert.deepEqual(await client.present(), ["synced"]);
 });
 
-Deno.test("streams are limited also while they wait to begin, and those that fail make room", async () => {
+Deno.test("streams that wait for the store count as well, and a failed one no longer does", async () => {
   await using api = await ApiFixture.open();
   let read = Promise.withResolvers<Cluster>();
   api.handler = api.handlerOver(Object.create(api.registry, { read: { value: () => read.promise } }));
@@ -567,11 +589,11 @@ Deno.test("streams are limited also while they wait to begin, and those that fai
   }
 });
 
-Deno.test("a handler that takes another's place goes on where that was", async (test) => {
+Deno.test("a handler that replaces another shares its events and limits", async (test) => {
   await using api = await ApiFixture.open();
-  const sharedState = new SharedState();
+  using sharedState = new SharedState();
   api.handler = api.handlerOver(api.registry, { sharedState });
-  const before = await Listener.open(api);
+  const before = await Client.open(api);
   await before.present();
   await api.put("a.service");
   assert.match(await before.event() ?? "", /^unit .*"a.service"/);
@@ -579,26 +601,26 @@ Deno.test("a handler that takes another's place goes on where that was", async (
   await api.put("b.service");
   assert.match(await before.event() ?? "", /^unit .*"b.service"/);
   api.handler = api.handlerOver(api.registry, { sharedState, pageSize: 7 });
-  await test.step("who comes back is told what was missed", async () => {
-    await using after = await Listener.open(api, `?since=${id}`);
+  await test.step("a client that resumes gets the events that it missed", async () => {
+    await using after = await Client.open(api, `?since=${id}`);
     assert.match((await after.present()).join(), /^unit [^\n]*"b.service"[^\n]*,synced$/);
   });
-  await test.step("streams that are open still count", async () => {
-    const places = Array.from({ length: maxStreams - 1 }, () => sharedState.streams.take()!);
+  await test.step("open streams still count", async () => {
+    const taken = Array.from({ length: maxStreams - 1 }, () => sharedState.streams.take()!);
     assert.equal((await api.send("GET", path)).code, 429);
-    places.forEach((release) => release());
+    taken.forEach((release) => release());
     await before[Symbol.asyncDispose]();
-    await using after = await Listener.open(api);
+    await using after = await Client.open(api);
     assert.match((await after.present()).join(), /synced$/);
   });
 });
 
-/** Events that a stream tells, parsed, up to `synced`. */
-async function timed(listener: Listener): Promise<{ event: string; data: Record<string, unknown> }[]> {
-  listener.hearsTimes = true;
+/** The events of a stream up to `synced`, parsed. */
+async function timed(client: Client): Promise<{ event: string; data: Record<string, unknown> }[]> {
+  client.keepsTimes = true;
   const events: { event: string; data: Record<string, unknown> }[] = [];
   for (;;) {
-    const [, event = "", data = ""] = /^(\w+) (.*)$/s.exec(await listener.event() ?? "") ?? [];
+    const [, event = "", data = ""] = /^(\w+) (.*)$/s.exec(await client.event() ?? "") ?? [];
     if (event === "synced" || event === "") return events;
     events.push({ event, data: JSON.parse(data) });
   }
@@ -607,37 +629,36 @@ async function timed(listener: Listener): Promise<{ event: string; data: Record<
 const byOps = { peer: { as: "ops", connection: { kind: "network", remote: "10.0.0.9:4711", hosts: [] } } } as const;
 const unitFile = [{ section: "Service", name: "ExecStart", value: "/bin/true" }];
 
-Deno.test("an event says when it happened and who asked for it, also when a unit is destroyed", async () => {
+Deno.test("an event has its time and the author of the change, also when a unit is destroyed", async () => {
   await using api = await ApiFixture.open();
-  await using listener = await Listener.open(api, "?kind=unit");
-  await listener.present();
-  listener.hearsTimes = true;
+  await using client = await Client.open(api, "?kind=unit");
+  await client.present();
+  client.keepsTimes = true;
   const before = Date.now();
   const body = { desiredState: "launched", options: unitFile };
   await api.send("PUT", "/fleet/v1/units/a.service", { body, ...byOps });
-  const [, created = ""] = /^unit (.*)$/.exec(await listener.event() ?? "") ?? [];
+  const [, created = ""] = /^unit (.*)$/.exec(await client.event() ?? "") ?? [];
   const { changed, time } = JSON.parse(created);
   assert.equal(changed.by, "ops from 10.0.0.9");
   assert.equal(changed.at, time);
   assert.ok(time >= before && time <= Date.now(), created);
   await api.send("DELETE", "/fleet/v1/units/a.service", byOps);
-  const [, destroyed = ""] = /^unit (.*)$/.exec(await listener.event() ?? "") ?? [];
+  const [, destroyed = ""] = /^unit (.*)$/.exec(await client.event() ?? "") ?? [];
   assert.equal(JSON.parse(destroyed).changed.by, "ops from 10.0.0.9");
 });
 
-Deno.test("?since=10m begins with what has happened in that time, as far as it is remembered", async () => {
+Deno.test("?since=10m begins with the changes since then, as far as the buffer holds them", async () => {
   await using api = await ApiFixture.open();
   const body = { desiredState: "launched", options: unitFile };
   await api.send("PUT", "/fleet/v1/units/early.service", { body, ...byOps });
-  await using reader = await Listener.open(api);
+  await using reader = await Client.open(api);
   await reader.present();
   await api.send("PUT", "/fleet/v1/units/a.service", { body, ...byOps });
   await reader.event();
   await api.send("DELETE", "/fleet/v1/units/a.service", byOps);
   await reader.event();
-  await using listener = await Listener.open(api, "?since=10m&kind=unit");
-  const told = await timed(listener);
-  const [early, partial, ...units] = told;
+  await using client = await Client.open(api, "?since=10m&kind=unit");
+  const [early, partial, ...units] = await timed(client);
   assert.equal(early?.data["name"], "early.service");
   assert.equal(early?.data["time"], (early?.data["changed"] as { at: number }).at);
   assert.equal(partial?.event, "partial");
@@ -646,8 +667,8 @@ Deno.test("?since=10m begins with what has happened in that time, as far as it i
     ["a.service", true],
     ["a.service", false],
   ]);
-  // The clock counts milliseconds: the next one begins.
+  // The clock counts milliseconds: waits for the next one.
   for (const end = Date.now(); Date.now() === end;);
-  await using late = await Listener.open(api, "?since=0s&kind=unit");
+  await using late = await Client.open(api, "?since=0s&kind=unit");
   assert.deepEqual(await timed(late), []);
 });

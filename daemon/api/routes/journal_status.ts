@@ -217,7 +217,7 @@ export class HostRoutes {
    */
   #onceGone({ machine, cluster }: NonNullable<Flow["from"]>, tell: () => void): () => void {
     const { sharedState, registry, clock, log } = this.api;
-    const buffer = sharedState.feed(registry, clock, log);
+    const buffer = sharedState.events(registry, clock, log);
     const wake: Wake = (why) => {
       const { latest } = buffer;
       const isNews = latest !== undefined && latest.revision >= cluster.revision;
