@@ -220,10 +220,13 @@ Deno.test("compile.sh", async (t) => {
       });
     });
 
-    await t.step("a base that is no denort is found out", async () => {
+    await t.step("a base that is not denort is refused", async () => {
       const { code, stderr } = await compile(tree, [], { DENORT_BIN: Deno.execPath() });
       assert.deepEqual({ code, left: made() }, { code: 1, left: [] });
-      assert.match(stderr, /does not run as fleetd \(--version says: deno .*\n[^]*DENORT_BIN .* A deno is not one\./);
+      assert.match(
+        stderr,
+        /the executable of fleetd is not fleetd \(--version prints: deno .*\n[^]*DENORT_BIN .* A deno is not one\./,
+      );
     });
 
     await t.step("no base at all: says where it comes from and what else there is", async () => {

@@ -132,8 +132,8 @@ async function runChecks(wanted: typeof checks): Promise<{ failures: TestFailure
 async function everything(): Promise<TestResults> {
   const noRoot = rootMissing();
   if (noRoot !== undefined) {
-    console.error(`${noRoot}: sudo deno task test. Without root, tests of one folder: deno task test systemd/ daemon/`);
-    return { passed: 0, failures: [{ name: "tests/run.ts", reason: noRoot }] };
+    const reason = `${noRoot}: sudo deno task test. Without root, run the tests of one folder: deno task test systemd/`;
+    return { passed: 0, failures: [{ name: "deno task test", reason }] };
   }
   const { failures, goOn } = await runChecks(checks);
   const all: TestResults[] = [{ passed: 0, failures }];
