@@ -19,7 +19,7 @@ import { Agent } from "./agent/agent.ts";
 import { drainAlone } from "./agent/drain.ts";
 import { SharedState } from "./api/shared_state.ts";
 import { readCredentials } from "./api/auth/credentials.ts";
-import { openHost } from "./api/machine/host_programs.ts";
+import { openLocalMachine } from "./api/machine/local_machine.ts";
 import { createHandler, type Handler } from "./api/handler.ts";
 import { inheritedSockets, listenSpec, serve, type Server } from "./api/http/server.ts";
 import { systemClock } from "./host/system_clock.ts";
@@ -300,7 +300,7 @@ function openHandler(
     clock: systemClock,
     acceptStore: accept,
     metrics,
-    host: openHost({ machine, config, log: logOf("api", log) }),
+    localMachine: openLocalMachine({ id: machine, config, log: logOf("api", log) }),
   });
 }
 

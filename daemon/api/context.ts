@@ -10,7 +10,7 @@ import type { Registry } from "../../registry/mod.ts";
 import type { ResponseBudget } from "./http/answers.ts";
 import type { BodyBudget } from "./http/body.ts";
 import type { SharedState } from "./shared_state.ts";
-import type { Host } from "./machine/port.ts";
+import type { LocalMachine } from "./machine/port.ts";
 import type { Lists, UnitRenderer } from "./v1/entities.ts";
 import type { StopsUnseen } from "./routes/original_client.ts";
 import type { Role } from "./auth/tokens.ts";
@@ -82,8 +82,8 @@ export interface Api {
   readonly stopsUnseen: StopsUnseen;
   /** Aborted when another registry has taken this one's place: answers without an end, end. */
   readonly retired?: AbortSignal;
-  /** The machine that serves; left out where the API is served on none of the cluster. */
-  readonly host?: Host;
+  /** The machine that this daemon runs on; absent if the API is served outside of the cluster. */
+  readonly localMachine?: LocalMachine;
 }
 
 /** One request, taken apart. */

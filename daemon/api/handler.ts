@@ -16,8 +16,8 @@ import { discoveryText } from "./v1/discovery.ts";
 import { Lists, UnitRenderer } from "./v1/entities.ts";
 import { EventStreams } from "./events/stream.ts";
 import { explainUnit } from "./routes/explain.ts";
-import type { Host } from "./machine/port.ts";
-import { HostRoutes } from "./routes/journal_status.ts";
+import type { LocalMachine } from "./machine/port.ts";
+import { JournalStatusRoutes } from "./routes/journal_status.ts";
 import { listMachines, patchMachines } from "./routes/machines.ts";
 import { errorReply, jsonReply, textReply } from "./http/responses.ts";
 import { getState, listStates } from "./routes/state.ts";
@@ -44,8 +44,8 @@ export interface HandlerOptions extends OperatorPorts {
   readonly pageSize: number;
   /** Told in the `Server` header. */
   readonly version: string;
-  /** The machine that serves; left out where the API is served on none of the cluster. */
-  readonly host?: Host;
+  /** The machine that this daemon runs on; absent if the API is served outside of the cluster. */
+  readonly localMachine?: LocalMachine;
   /** That of the handler before, if this one takes its place. */
   readonly sharedState?: SharedState;
   /** Aborted when another registry has taken this one's place: answers without an end, end. */
@@ -57,7 +57,8 @@ export type Handler = (request: Request, peer?: Peer) => Promise<Response>;
 
 /** Makes the handler of all API paths. Throws RangeError when `pageSize` is out of range. */
 export function createHandler(options: HandlerOptions): Handler {
-  const { registry, status, log, clock, pageSize, version, host, retired, sharedState = new SharedState() } = options;
+  const { registry, status, log, clock, pageSize, version, localMachine, retired, sharedState = new SharedState() } =
+    options;
   if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 0xffff) {
     throw new RangeError(`page size must be a whole number from 1 to 65535, not ${pageSize}`);
   }
@@ -72,12 +73,12 @@ export function createHandler(options: HandlerOptions): Handler {
     answers: sharedState.answers,
     sharedState,
     stopsUnseen: new StopsUnseen(),
-    ...(host ? { host } : {}),
+    ...(localMachine ? { localMachine } : {}),
     ...(retired ? { retired } : {}),
   };
   const routes = routesOf(api, options);
   // A comment behind the product (RFC 9110, 10.2.4).
-  const server = `fleetd/${version}${host?.isUser ? " (user)" : ""}`;
+  const server = `fleetd/${version}${localMachine?.isUser ? " (user)" : ""}`;
 
   const answer = async (request: Request, peer: Peer): Promise<Response> => {
     const url = peer.target ?? new URL(request.url).pathname + new URL(request.url).search;
@@ -171,7 +172,7 @@ export function routesOf(api: Api, options: Pick<HandlerOptions, "status" | "ver
 /** What there is below the prefix. */
 function clusterRoutes(api: Api, version: string): Routes {
   const events = new EventStreams(api);
-  const hosts = new HostRoutes(api);
+  const machineRoutes = new JournalStatusRoutes(api);
   const explainer = new Explainer();
   return new Map<string, Resource>([
     // 400, as clients of the original know it.
@@ -197,8 +198,11 @@ function clusterRoutes(api: Api, version: string): Routes {
       actions: { GET: (call, name) => explainUnit(api, explainer, name, call) },
       otherwise: only("GET"),
     }],
-    ["units/*/journal", { actions: { GET: (call, name) => hosts.journal(call, name) }, otherwise: only("GET") }],
-    ["units/*/status", { actions: { GET: (call, name) => hosts.status(call, name) }, otherwise: only("GET") }],
+    ["units/*/journal", {
+      actions: { GET: (call, name) => machineRoutes.journal(call, name) },
+      otherwise: only("GET"),
+    }],
+    ["units/*/status", { actions: { GET: (call, name) => machineRoutes.status(call, name) }, otherwise: only("GET") }],
     ["state", { actions: { GET: (call) => listStates(api, call) }, otherwise: only("GET") }],
     ["state/*", { actions: { GET: (_call, name) => getState(api, name) }, otherwise: only("GET") }],
     ["events", { actions: { GET: (call) => events.open(call) }, otherwise: only("GET") }],

@@ -16,13 +16,13 @@ import { Removals } from "./events/removals.ts";
 /** Event streams open at once; each holds a connection. */
 export const maxStreams = 1_500;
 
-/** Journals and states of units asked for at once, each of a process of its own or over a connection. */
-export const maxQuestions = 64;
+/** Requests for journals and statuses in progress at once. Each has a process or a connection to another machine. */
+export const maxMachineRequests = 64;
 
 /** See the head of this file. */
 export class SharedState implements Disposable {
   readonly streams = new CountLimit(maxStreams);
-  readonly questions = new CountLimit(maxQuestions);
+  readonly machineRequests = new CountLimit(maxMachineRequests);
   readonly answers = new ResponseBudget();
   readonly removals = new Removals();
   readonly #closing = new AbortController();

@@ -74,15 +74,15 @@ const nowhere: readonly Row[] = [
 ];
 
 /** Every port that a program can hand in, so that every route is there. */
-const everything: Required<OperatorPorts & Pick<HandlerOptions, "host">> = {
+const everything: Required<OperatorPorts & Pick<HandlerOptions, "localMachine">> = {
   metrics: () => Promise.resolve("# none\n"),
   acceptStore: () => Promise.resolve({ was: { id: "a", revision: 1 }, accepted: { revision: 0 } }),
-  host: {
-    machine: () => "m1",
+  localMachine: {
+    id: () => "m1",
     journal: () => new Blob(["a line\n"]).stream(),
     statusText: () => Promise.resolve("active\n"),
     statusProperties: () => Promise.resolve({}),
-    ask: () => Promise.reject(new Error("nobody is asked")),
+    fetchPeer: () => Promise.reject(new Error("no peer exists")),
   },
 };
 

@@ -1,7 +1,7 @@
 /** Clients that end their side of a connection (shutdown(2), `nc -N`, socat) before they have their answers. */
 
 import assert from "node:assert/strict";
-import type { Host } from "../../daemon/api/machine/port.ts";
+import type { LocalMachine } from "../../daemon/api/machine/port.ts";
 import { ApiFixture } from "../support/api_fixture.ts";
 import { makeAuthority } from "./authority.ts";
 import { type ClientTls, connect, loopback, network, readUntil, Stage, write } from "./stage.ts";
@@ -21,14 +21,14 @@ async function sayAll(address: string, text: string, tls?: ClientTls): Promise<s
 }
 
 /** The machine m1: journals come in two pieces, the second when it is let; one that is followed has no end. */
-function slowHost(): { readonly host: Host; readonly goOn: () => void; open: number } {
+function slowMachine(): { readonly localMachine: LocalMachine; readonly goOn: () => void; open: number } {
   const { promise, resolve: goOn } = Promise.withResolvers<void>();
   const bytes = (text: string) => new TextEncoder().encode(text);
   const self = {
     goOn,
     open: 0,
-    host: {
-      machine: () => "m1",
+    localMachine: {
+      id: () => "m1",
       journal: ({ follow }) => {
         self.open++;
         return new ReadableStream({
@@ -45,8 +45,8 @@ function slowHost(): { readonly host: Host; readonly goOn: () => void; open: num
       },
       statusText: (name) => Promise.resolve(name),
       statusProperties: () => Promise.resolve({}),
-      ask: () => Promise.reject(new Error("nobody is asked")),
-    } satisfies Host,
+      fetchPeer: () => Promise.reject(new Error("no peer exists")),
+    } satisfies LocalMachine,
   };
   return self;
 }
@@ -97,8 +97,8 @@ Deno.test("who ends his side still gets what he has asked for", async (test) => 
 });
 
 Deno.test("a journal is told to its end, and one that is followed has its end there", async () => {
-  const slow = slowHost();
-  await using api = await ApiFixture.open({ host: slow.host });
+  const slow = slowMachine();
+  await using api = await ApiFixture.open({ localMachine: slow.localMachine });
   await api.join("m1", "10.0.0.1");
   await api.put("a.service", "launched");
   await api.place("a.service", "m1");

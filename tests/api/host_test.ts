@@ -1,10 +1,10 @@
-/** Journals and states of units, here and passed on to the machine that has them. */
+/** Journals and statuses of units, on this machine and forwarded to the machine that runs them. */
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import type { Host, JournalQuery } from "../../daemon/api/machine/port.ts";
+import type { JournalQuery, LocalMachine } from "../../daemon/api/machine/port.ts";
 import { SharedState } from "../../daemon/api/shared_state.ts";
-import { openHost } from "../../daemon/api/machine/host_programs.ts";
+import { openLocalMachine } from "../../daemon/api/machine/local_machine.ts";
 import { answer_ms } from "../../daemon/api/routes/journal_status.ts";
 import { readCredentials } from "../../daemon/api/auth/credentials.ts";
 import { systemClock } from "../../daemon/host/system_clock.ts";
@@ -15,23 +15,23 @@ import { ManualClock } from "../support/manual_clock.ts";
 import { makeAuthority } from "./authority.ts";
 import { connect, network, readUntil, Stage, write } from "./stage.ts";
 
-/** A machine that says what it is asked. */
-class Recorder implements Host {
-  readonly asked: JournalQuery[] = [];
-  /** Journals that are being read. */
+/** A machine that records the queries that it gets, and answers with its name. */
+class RecordingMachine implements LocalMachine {
+  readonly queries: JournalQuery[] = [];
+  /** The number of journals that are being read. */
   open = 0;
 
   constructor(
-    private readonly id: string | undefined,
-    readonly ask: Host["ask"] = () => Promise.reject(new Error("no")),
+    private readonly name: string | undefined,
+    readonly fetchPeer: LocalMachine["fetchPeer"] = () => Promise.reject(new Error("no peer exists")),
   ) {}
 
-  machine = () => this.id;
+  id = () => this.name;
 
   journal(query: JournalQuery): ReadableStream<Uint8Array> {
-    this.asked.push(query);
+    this.queries.push(query);
     this.open++;
-    const text = new TextEncoder().encode(`${this.id} logs ${query.unit}\n`);
+    const text = new TextEncoder().encode(`${this.name} logs ${query.unit}\n`);
     return new ReadableStream({
       start: (controller) => {
         controller.enqueue(text);
@@ -43,12 +43,12 @@ class Recorder implements Host {
     });
   }
 
-  statusText: Host["statusText"] = (unit) => Promise.resolve(`${unit} on ${this.id}\n`);
-  statusProperties: Host["statusProperties"] = (unit) => Promise.resolve({ Id: unit, ActiveState: "active" });
+  statusText: LocalMachine["statusText"] = (unit) => Promise.resolve(`${unit} on ${this.name}\n`);
+  statusProperties: LocalMachine["statusProperties"] = (unit) => Promise.resolve({ Id: unit, ActiveState: "active" });
 }
 
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; !await isSo(); turn++) {
+async function until(what: string, isReached: () => boolean | Promise<boolean>): Promise<void> {
+  for (let turn = 0; !await isReached(); turn++) {
     assert.ok(turn < 1000, what);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -66,11 +66,11 @@ async function populate(api: ApiFixture): Promise<void> {
   for (const machine of ["m1", "m2"]) await api.report(machine, "g.service", {});
 }
 
-Deno.test("what is asked of a unit's machine", async (test) => {
-  const here = new Recorder("m1");
-  await using api = await ApiFixture.open({ host: here });
+Deno.test("journals and statuses come from the unit's machine", async (test) => {
+  const here = new RecordingMachine("m1");
+  await using api = await ApiFixture.open({ localMachine: here });
   await populate(api);
-  const cases: readonly (readonly [path: string, code: number, says: string])[] = [
+  const cases: readonly (readonly [path: string, code: number, expected: string])[] = [
     ["a.service/journal", 200, "m1 logs a.service\n"],
     ["a.service/status", 200, "a.service on m1\n"],
     ["g.service/journal", 200, "m1 logs g.service\n"],
@@ -88,21 +88,21 @@ Deno.test("what is asked of a unit's machine", async (test) => {
     ),
     ["a.service/journal?follow=perhaps", 400, errorText(400, "invalid follow: expect true or false")],
   ];
-  for (const [path, code, says] of cases) {
+  for (const [path, code, expected] of cases) {
     await test.step(path, async () => {
       const answer = await api.send("GET", `/fleet/v1/units/${path}`);
-      assert.equal(answer.text, says);
+      assert.equal(answer.text, expected);
       assert.equal(answer.code, code);
     });
   }
-  await test.step("an output that is none", async () => {
+  await test.step("an unknown output is refused", async () => {
     assert.equal((await api.send("GET", "/fleet/v1/units/a.service/journal?output=--all")).code, 400);
   });
-  await test.step("how journalctl is asked", async () => {
+  await test.step("the query reaches journalctl", async () => {
     await api.send("GET", "/fleet/v1/units/a.service/journal?lines=7&output=cat&follow=false");
-    assert.deepEqual(here.asked.at(-1), { unit: "a.service", lines: 7, follow: false, output: "cat" });
+    assert.deepEqual(here.queries.at(-1), { unit: "a.service", lines: 7, follow: false, output: "cat" });
   });
-  await test.step("a state as JSON", async () => {
+  await test.step("a status comes as JSON on request", async () => {
     const request = new Request("http://localhost/", {
       headers: { Accept: "text/html, Application/JSON;q=0.9, */*;q=0.8" },
     });
@@ -112,25 +112,25 @@ Deno.test("what is asked of a unit's machine", async (test) => {
       '{"machineID":"m1","name":"a.service","properties":{"Id":"a.service","ActiveState":"active"}}',
     );
   });
-  await test.step("another machine whose API is not open", async () => {
+  await test.step("a machine whose API is closed to other machines is named in the refusal", async () => {
     const answer = await api.send("GET", "/fleet/v1/units/b.service/journal");
     assert.equal(answer.code, 501);
-    assert.match(answer.text, /machine m2 \(10\.0\.0\.2\) runs the unit, and its API is not open to other machines/);
+    assert.match(answer.text, /machine m2 \(10\.0\.0\.2\) runs the unit, and its API is closed to other machines/);
   });
-  await test.step("one that was passed on to the wrong machine", async () => {
+  await test.step("a request that was forwarded to the wrong machine is refused", async () => {
     const request = new Request("http://localhost/", { headers: { "Fleet-Passed-On": "m2" } });
     const answer = await api.handler(request, { target: "/fleet/v1/units/b.service/journal" });
     assert.equal(await answer.text(), errorText(421, "this is machine m1"));
   });
-  await test.step("a server on no machine", async () => {
-    api.handler = api.handlerOver(api.registry, { host: undefined as never });
+  await test.step("a server outside of the cluster refuses", async () => {
+    api.handler = api.handlerOver(api.registry, { localMachine: undefined as never });
     assert.equal((await api.send("GET", "/fleet/v1/units/a.service/journal")).code, 501);
   });
 });
 
-Deno.test("a journal that is followed ends with its reader, and when the server closes", async () => {
-  const here = new Recorder("m1");
-  await using api = await ApiFixture.open({ host: here });
+Deno.test("a followed journal ends when its reader leaves, and when the server closes", async () => {
+  const here = new RecordingMachine("m1");
+  await using api = await ApiFixture.open({ localMachine: here });
   await populate(api);
   const follow = async (closing?: AbortSignal) => {
     const target = "/fleet/v1/units/a.service/journal?follow=true";
@@ -154,20 +154,20 @@ Deno.test("a journal that is followed ends with its reader, and when the server 
   }
 });
 
-/** A machine m1 on which nothing is answered before its signal aborts. */
-class Silent extends Recorder {
-  /** Questions about states that wait for an answer. */
-  asking = 0;
+/** The machine m1, on which systemctl does not answer before its signal aborts. */
+class SilentMachine extends RecordingMachine {
+  /** The number of statuses that are being read. */
+  pending = 0;
 
   constructor() {
     super("m1");
   }
 
   #never(signal: AbortSignal): Promise<never> {
-    this.asking++;
+    this.pending++;
     return new Promise((_, reject) =>
       signal.addEventListener("abort", () => {
-        this.asking--;
+        this.pending--;
         reject(signal.reason);
       })
     );
@@ -177,67 +177,67 @@ class Silent extends Recorder {
   override statusProperties = (_unit: string, signal: AbortSignal) => this.#never(signal);
 }
 
-Deno.test("journals and states are limited, also when all are asked for at once", async () => {
+Deno.test("journals and statuses in progress are limited, even if all requests come at once", async () => {
   const clock = new ManualClock();
-  const here = new Silent();
-  await using api = await ApiFixture.open({ host: here, clock });
+  const here = new SilentMachine();
+  await using api = await ApiFixture.open({ localMachine: here, clock });
   await populate(api);
   const ask = (path: string) =>
     api.handler(new Request("http://localhost/"), { target: `/fleet/v1/units/a.service/${path}` });
   const journals = await Promise.all(Array.from({ length: 60 }, () => ask("journal?follow=true")));
-  const states = Array.from({ length: 100 }, () => ask("status"));
-  const refused = (await Promise.all(states.slice(4))).map(({ status }) => status);
+  const statuses = Array.from({ length: 100 }, () => ask("status"));
+  const refused = (await Promise.all(statuses.slice(4))).map(({ status }) => status);
   assert.deepEqual(refused, Array(96).fill(429));
-  assert.deepEqual([here.open, here.asking], [60, 4]);
+  assert.deepEqual([here.open, here.pending], [60, 4]);
   assert.equal(
     (await api.send("GET", "/fleet/v1/units/a.service/journal")).text,
-    errorText(429, "too many journals and states are being read (64)"),
+    errorText(429, "too many journals and statuses are being read (64)"),
   );
   clock.advance(answer_ms);
-  for (const answer of await Promise.all(states.slice(0, 4))) assert.equal(answer.status, 502);
+  for (const answer of await Promise.all(statuses.slice(0, 4))) assert.equal(answer.status, 502);
   for (const answer of journals) await answer.body!.cancel();
-  assert.deepEqual([here.open, here.asking], [0, 0]);
+  assert.deepEqual([here.open, here.pending], [0, 0]);
   const again = await Promise.all(Array.from({ length: 65 }, () => ask("journal?follow=true")));
   assert.deepEqual(again.map(({ status }) => status), [...Array(64).fill(200), 429]);
   for (const answer of again) await answer.body!.cancel();
-  // What is refused for another reason keeps no place.
+  // A request that is refused for another reason does not count.
   for (let index = 0; index < 65; index++) assert.equal((await ask("status?machineID=m9")).status, 404);
   assert.deepEqual(api.logged, []);
 });
 
-Deno.test("a state is not waited for for ever", async (test) => {
+Deno.test("a status request ends", async (test) => {
   const clock = new ManualClock();
-  const here = new Silent();
-  await using api = await ApiFixture.open({ host: here, clock });
+  const here = new SilentMachine();
+  await using api = await ApiFixture.open({ localMachine: here, clock });
   await populate(api);
-  await test.step("it comes in time, or the answer says that it did not", async () => {
+  await test.step("after a time limit, with 502", async () => {
     for (const headers of [{ Accept: "text/plain" }, { Accept: "application/json" }]) {
       const asked = api.send("GET", "/fleet/v1/units/a.service/status", { headers });
       await ManualClock.settle();
       clock.advance(answer_ms - 1);
       await ManualClock.settle();
-      assert.equal(here.asking, 1);
+      assert.equal(here.pending, 1);
       clock.advance(1);
-      const says = "systemctl on machine m1 does not answer: no answer within 10 seconds";
-      assert.equal((await asked).text, errorText(502, says));
+      const message = "systemctl on machine m1 does not answer: no answer within 10 seconds";
+      assert.equal((await asked).text, errorText(502, message));
     }
   });
-  await test.step("nor when nobody waits for it", async () => {
+  await test.step("when the client leaves", async () => {
     await using stage = new Stage();
     const server = await stage.serve(api.handler, stage.unix(), undefined, { close_ms: 1 });
     using connection = await connect(server.addresses[0]!);
     await write(connection, "GET /fleet/v1/units/a.service/status HTTP/1.1\r\nHost: x\r\n\r\n");
-    await until("systemctl is asked", () => here.asking > 0);
+    await until("systemctl runs", () => here.pending > 0);
     await server.close();
-    await until("systemctl is left", () => here.asking === 0);
+    await until("systemctl has ended", () => here.pending === 0);
   });
   assert.deepEqual(api.logged, []);
 });
 
-/** Works with another systemctl, or another program, a shell script that knows its directory as `$0`'s. */
+/** Calls `work` while systemctl, or another program, is a shell script in a temporary directory (that of `$0`). */
 async function withSystemctl(
   script: string,
-  work: (host: Host, directory: string) => Promise<void>,
+  work: (machine: LocalMachine, directory: string) => Promise<void>,
   { program = "systemctl", log = () => {} }: { readonly program?: string; readonly log?: Log } = {},
 ): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "fleet-systemctl-" });
@@ -246,18 +246,18 @@ async function withSystemctl(
   Deno.env.set("PATH", `${directory}:${path}`);
   try {
     const peer = { apiPeerCertfile: "", apiPeerKeyfile: "", apiPeerCafile: "", apiPeerTokenFile: "" };
-    await work(openHost({ machine: () => "m1", config: { systemdUser: false, ...peer }, log }), directory);
+    await work(openLocalMachine({ id: () => "m1", config: { systemdUser: false, ...peer }, log }), directory);
   } finally {
     Deno.env.set("PATH", path);
     await Deno.remove(directory, { recursive: true });
   }
 }
 
-Deno.test("systemctl is ended when its answer is not wanted any more", async () => {
+Deno.test("aborting a status request ends systemctl", async () => {
   const script = 'cd "${0%/*}"\necho $$ >pid.new\nmv pid.new pid\nexec sleep 600\n';
-  await withSystemctl(script, async (host, directory) => {
+  await withSystemctl(script, async (machine, directory) => {
     const over = new AbortController();
-    const asked = host.statusText("a.service", over.signal);
+    const asked = machine.statusText("a.service", over.signal);
     let pid = "";
     await until("systemctl runs", async () => {
       pid = await Deno.readTextFile(`${directory}/pid`).catch(() => "");
@@ -278,18 +278,18 @@ Deno.test("a journal that cannot be followed is logged with journalctl's reason,
     ],
     [
       "echo 'Insufficient watch descriptors available. Reverting to -n.' >&2",
-      /complained .*Reverting.*max_user_watches/,
+      /printed a warning .*Reverting.*max_user_watches/,
     ],
     ["echo 'Failed to open files: No such file' >&2; exit 1", /failed .*No such file$/],
-    ["exit 1", /failed .*it gave no reason$/],
+    ["exit 1", /failed .*journalctl gave no reason$/],
   ];
   for (const [script, expected] of cases) {
     const logged: string[] = [];
     const log: Log = (_level, message, fields) =>
       void logged.push(`${message} ${Object.values(fields ?? {}).join(" ")}`);
-    await withSystemctl(`${script}\n`, async (host) => {
+    await withSystemctl(`${script}\n`, async (machine) => {
       const query = { unit: "a.service", lines: 1, follow: true, output: "cat" } as const;
-      await Array.fromAsync(host.journal(query));
+      await Array.fromAsync(machine.journal(query));
       if (expected) await until("the log line", () => logged.length > 0);
     }, { program: "journalctl", log });
     assert.equal(logged.length, expected ? 1 : 0, logged.join());
@@ -297,10 +297,10 @@ Deno.test("a journal that cannot be followed is logged with journalctl's reason,
   }
 });
 
-Deno.test("a property that systemctl tells several times keeps all its values", async () => {
-  const told = "Id=a.service\nExecStartPre={ path=/bin/a ; a=b }\nEnvironment=\nExecStartPre={ path=/bin/b }\n";
-  await withSystemctl(`cat <<'end'\n${told}end\n`, async (host) => {
-    assert.deepEqual(await host.statusProperties("a.service", new AbortController().signal), {
+Deno.test("a property that systemctl prints several times keeps all its values", async () => {
+  const printed = "Id=a.service\nExecStartPre={ path=/bin/a ; a=b }\nEnvironment=\nExecStartPre={ path=/bin/b }\n";
+  await withSystemctl(`cat <<'end'\n${printed}end\n`, async (machine) => {
+    assert.deepEqual(await machine.statusProperties("a.service", new AbortController().signal), {
       Id: "a.service",
       ExecStartPre: "{ path=/bin/a ; a=b }\n{ path=/bin/b }",
       Environment: "",
@@ -308,7 +308,7 @@ Deno.test("a property that systemctl tells several times keeps all its values", 
   });
 });
 
-Deno.test("questions are passed on to the machine that has the unit", async (test) => {
+Deno.test("requests are forwarded to the machine that runs the unit", async (test) => {
   await using stage = new Stage();
   const authority = await makeAuthority();
   const { directory } = authority;
@@ -360,14 +360,14 @@ Deno.test("questions are passed on to the machine that has the unit", async (tes
     ...["do\n# of m2", "# of m2\ndo\n", "", "d\u00f6"].map((text, index) => {
       const apiPeerTokenFile = `${directory}/odd-${index}`;
       Deno.writeTextFileSync(apiPeerTokenFile, text);
-      const says =
+      const expected =
         /^machine m2 \(127\.0\.0\.1\) does not answer at [^ ]+: [^ ]+\/odd-\d, the file that api_peer_token_file names, must hold one token and nothing else$/;
       return [
         `with a file that is no token, ${index}`,
         { apiInsecure: true },
         { apiPeerTokenFile },
         502,
-        says,
+        expected,
       ] as const;
     }),
     [
@@ -379,36 +379,36 @@ Deno.test("questions are passed on to the machine that has the unit", async (tes
     ],
   ];
   try {
-    for (const [name, there, here, code, says] of settings) {
+    for (const [name, there, here, code, expected] of settings) {
       await test.step(name, async () => {
         await using api = await ApiFixture.open();
         await populate(api);
-        const far = new Recorder("m2");
+        const far = new RecordingMachine("m2");
         const server = await stage.serve(
-          api.handlerOver(api.registry, { host: far }),
+          api.handlerOver(api.registry, { localMachine: far }),
           network,
           await readCredentials({ ...own, ...there }),
         );
         await api.leave("m2");
         await api.join("m2", "127.0.0.1", {}, server.urlFor("127.0.0.1"));
         await api.place("b.service", "m2");
-        const { ask } = openHost({ machine: () => "m1", config: { ...peer, ...here }, log: () => {} });
-        api.handler = api.handlerOver(api.registry, { host: new Recorder("m1", ask) });
+        const { fetchPeer } = openLocalMachine({ id: () => "m1", config: { ...peer, ...here }, log: () => {} });
+        api.handler = api.handlerOver(api.registry, { localMachine: new RecordingMachine("m1", fetchPeer) });
         const answer: Answer = await api.send("GET", "/v1-alpha/units/b.service/journal?lines=3");
-        assert.match(code === 200 ? answer.text : JSON.parse(answer.text).error.message, says);
+        assert.match(code === 200 ? answer.text : JSON.parse(answer.text).error.message, expected);
         assert.equal(answer.code, code);
         if (code === 200) {
-          assert.equal(far.asked[0]?.lines, 3);
+          assert.equal(far.queries[0]?.lines, 3);
           await api.put("a\\x2d@b.service", "launched");
           await api.place("a\\x2d@b.service", "m2");
           const odd = await api.send("GET", "/fleet/v1/units/a\\x2d@b.service/journal?lines=4&output=cat");
           assert.equal(odd.text, "m2 logs a\\x2d@b.service\n");
-          assert.deepEqual([far.asked[1]?.lines, far.asked[1]?.output], [4, "cat"]);
+          assert.deepEqual([far.queries[1]?.lines, far.queries[1]?.output], [4, "cat"]);
         }
         await server.close();
       });
     }
-    await test.step("a machine that is not there", async () => {
+    await test.step("to a machine that does not answer: 502 says why", async () => {
       await using api = await ApiFixture.open();
       await populate(api);
       const gone = await stage.serve(api.handler, network, { policy: { insecure: true } });
@@ -416,25 +416,25 @@ Deno.test("questions are passed on to the machine that has the unit", async (tes
       await api.leave("m2");
       await api.join("m2", "127.0.0.1", {}, gone.urlFor("127.0.0.1"));
       await api.place("b.service", "m2");
-      const { ask } = openHost({ machine: () => "m1", config: peer, log: () => {} });
-      api.handler = api.handlerOver(api.registry, { host: new Recorder("m1", ask) });
+      const { fetchPeer } = openLocalMachine({ id: () => "m1", config: peer, log: () => {} });
+      api.handler = api.handlerOver(api.registry, { localMachine: new RecordingMachine("m1", fetchPeer) });
       const answer = await api.send("GET", "/fleet/v1/units/b.service/status");
       assert.equal(answer.code, 502);
       assert.match(answer.text, /machine m2 \(127\.0\.0\.1\) does not answer at http:\/\/127\.0\.0\.1:\d+: .*refused/i);
     });
-    await test.step("a journal that is followed, until its reader leaves", async () => {
+    await test.step("a followed journal ends on the other machine when its reader leaves", async () => {
       await using api = await ApiFixture.open();
       await populate(api);
-      const far = new Recorder("m2");
-      const server = await stage.serve(api.handlerOver(api.registry, { host: far }), network, {
+      const far = new RecordingMachine("m2");
+      const server = await stage.serve(api.handlerOver(api.registry, { localMachine: far }), network, {
         policy: { insecure: true },
       });
       await api.leave("m2");
       await api.join("m2", "127.0.0.1", {}, server.urlFor("127.0.0.1"));
       await api.place("b.service", "m2");
-      const { ask: far_ask } = openHost({ machine: () => "m1", config: peer, log: () => {} });
+      const { fetchPeer } = openLocalMachine({ id: () => "m1", config: peer, log: () => {} });
       const near = await stage.serve(
-        api.handlerOver(api.registry, { host: new Recorder("m1", far_ask) }),
+        api.handlerOver(api.registry, { localMachine: new RecordingMachine("m1", fetchPeer) }),
         stage.unix(),
       );
       const reader = await connect(near.addresses[0]!);
@@ -442,7 +442,7 @@ Deno.test("questions are passed on to the machine that has the unit", async (tes
       await readUntil(reader, (text) => text.includes("m2 logs b.service"));
       assert.equal(far.open, 1);
       reader.close();
-      await until("the far journal is left, too", () => far.open === 0);
+      await until("the other machine's journal to end", () => far.open === 0);
       await near.close();
       await server.close();
     });
@@ -451,7 +451,7 @@ Deno.test("questions are passed on to the machine that has the unit", async (tes
   }
 });
 
-/** Views of the cluster, shown one after the other. */
+/** A registry watch that shows views of the cluster on demand. */
 class Views {
   #changed = Promise.withResolvers<void>();
 
@@ -464,19 +464,19 @@ class Views {
   }
 
   watch = async function* (this: Views, signal: AbortSignal): AsyncGenerator<Cluster> {
-    const left = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
     for (;;) {
       const changed = this.#changed.promise;
       yield this.cluster;
-      await Promise.race([changed, left]);
+      await Promise.race([changed, aborted]);
       if (signal.aborted) return;
     }
   }.bind(this);
 }
 
-Deno.test("an answer that is passed on does not outlive the machine that gives it", async (test) => {
+Deno.test("a forwarded response ends when its machine leaves the cluster", async (test) => {
   let open = 0;
-  const ask: Host["ask"] = () => {
+  const fetchPeer: LocalMachine["fetchPeer"] = () => {
     open++;
     const body = new ReadableStream({
       start: (controller) => controller.enqueue(new TextEncoder().encode("far\n")),
@@ -484,7 +484,7 @@ Deno.test("an answer that is passed on does not outlive the machine that gives i
     });
     return Promise.resolve(new Response(body));
   };
-  await using api = await ApiFixture.open({ host: new Recorder("m1", ask) });
+  await using api = await ApiFixture.open({ localMachine: new RecordingMachine("m1", fetchPeer) });
   await populate(api);
   await api.leave("m2");
   await api.join("m2", "10.0.0.2", {}, "http://10.0.0.2:49153");
@@ -496,28 +496,28 @@ Deno.test("an answer that is passed on does not outlive the machine that gives i
     return { ...found, revision: found.revision + by, machines };
   };
   const same = { incarnation: found.machines.get("m2")!.incarnation };
-  /** Asks for b.service's journal, whose first line has come. */
+  /** Requests the journal of b.service, and waits for its first line. */
   const begin = async (views: Views, query: string) => {
     const registry = Object.create(api.registry, {
       watch: { value: views.watch },
       read: { value: () => Promise.resolve(found) },
     });
-    using continuity = new SharedState();
+    using sharedState = new SharedState();
     const target = `/fleet/v1/units/b.service/journal${query}`;
-    const answer = await api.handlerOver(registry, { sharedState: continuity })(new Request("http://localhost/"), {
+    const answer = await api.handlerOver(registry, { sharedState })(new Request("http://localhost/"), {
       target,
     });
     assert.equal(answer.status, 200);
     const reader = answer.body!.getReader();
     await reader.read();
-    const readers = () => continuity.events(registry, systemClock, () => {}).readers;
+    const readers = () => sharedState.events(registry, systemClock, () => {}).readers;
     assert.deepEqual([open, readers()], [1, 1]);
     return { reader, readers };
   };
   for (
-    const [what, last] of [["has gone", later(3)], ["has booted anew", later(3, { incarnation: "other" })]] as const
+    const [what, last] of [["has gone", later(3)], ["has rebooted", later(3, { incarnation: "other" })]] as const
   ) {
-    await test.step(`one that ${what} ends what is followed`, async () => {
+    await test.step(`a followed journal ends when the machine ${what}`, async () => {
       const views = new Views(later(-1));
       const { reader, readers } = await begin(views, "?follow=1");
       let isOver = false;
@@ -525,23 +525,23 @@ Deno.test("an answer that is passed on does not outlive the machine that gives i
       for (const view of [later(-1), later(1, same), later(2, same)]) {
         views.show(view);
         await ManualClock.settle();
-        assert.equal(isOver, false, "neither an old view nor another change does");
+        assert.equal(isOver, false, "an old view or another change does not end it");
       }
       views.show(last);
       assert.deepEqual(await next, { done: true, value: undefined });
       assert.deepEqual([open, readers()], [0, 0]);
     });
   }
-  await test.step("what has an end breaks off", async () => {
+  await test.step("any other response fails", async () => {
     const views = new Views(found);
     const { reader, readers } = await begin(views, "");
-    const next = assert.rejects(reader.read(), /machine m2 has gone while it answered/);
+    const next = assert.rejects(reader.read(), /machine m2 left the cluster before its response ended/);
     await ManualClock.settle();
     views.show(later(1));
     await next;
     assert.deepEqual([open, readers()], [0, 0]);
   });
-  await test.step("nor does it look any longer than it is read", async () => {
+  await test.step("the watch for it ends with the response", async () => {
     const { reader, readers } = await begin(new Views(found), "?follow=1");
     await reader.cancel();
     assert.deepEqual([open, readers()], [0, 0]);

@@ -6,7 +6,7 @@ import { connect as dial } from "node:net";
 import fc from "fast-check";
 import "../support/property_seed.ts";
 import type { Peer } from "../../daemon/api/handler.ts";
-import type { Host } from "../../daemon/api/machine/port.ts";
+import type { LocalMachine } from "../../daemon/api/machine/port.ts";
 import { ApiFixture, errorText } from "../support/api_fixture.ts";
 import { answerOf, ask, connect, loopback, network, readUntil, Stage, talk, write, written } from "./stage.ts";
 
@@ -387,18 +387,18 @@ const anyRequest = fc.record({
   ),
 });
 
-/** A machine that has nothing to tell. */
-const host: Host = {
-  machine: () => "m1",
+/** A machine with short answers. */
+const localMachine: LocalMachine = {
+  id: () => "m1",
   journal: () => new Blob(["a line\n"]).stream(),
   statusText: () => Promise.resolve("active\n"),
   statusProperties: () => Promise.resolve({}),
-  ask: () => Promise.reject(new Error("nobody is asked")),
+  fetchPeer: () => Promise.reject(new Error("no peer exists")),
 };
 
 Deno.test("random requests: never a failure, never a crash, and the cluster can be read after each", async () => {
   await using api = await ApiFixture.open({
-    host,
+    localMachine,
     metrics: () => Promise.resolve("# none\n"),
     acceptStore: () => Promise.resolve({ refusal: "the store is in no doubt" }),
   });

@@ -1,35 +1,45 @@
 /**
- * The machine that serves the API, as far as the API needs it. Interface only.
+ * The port of the API to the machine that it runs on. Interface only.
  *
  * @module
  */
 
 import type { MachineId, UnitName } from "../../../registry/model.ts";
 
-/** How journalctl(1) is asked for lines. */
+/** The arguments of journalctl(1). */
 export interface JournalQuery {
   readonly unit: UnitName;
+  /** The number of latest lines. */
   readonly lines: number;
-  /** Goes on until the stream is cancelled. */
+  /** True to continue with new lines until the stream is canceled. */
   readonly follow: boolean;
+  /** One of {@link outputs}. */
   readonly output: string;
 }
 
-/** The machine that this daemon runs on, and the way to others'. */
-export interface Host {
-  /** True if its units are on the systemd of the user that the daemon runs as. */
+/** The machine that this daemon runs on. */
+export interface LocalMachine {
+  /** True if its units run under the systemd instance of the user that the daemon runs as. */
   readonly isUser?: boolean;
-  /** Undefined while it is not a member of the cluster. */
-  readonly machine: () => MachineId | undefined;
-  /** What journalctl prints. Cancelling it ends journalctl. */
+  /** The machine's ID; undefined while it is not a member of the cluster. */
+  readonly id: () => MachineId | undefined;
+  /** Returns the output of journalctl. Canceling the stream ends journalctl. */
   journal(query: JournalQuery): ReadableStream<Uint8Array>;
-  /** What `systemctl status` prints. Ends systemctl, and rejects with the signal's reason, when that aborts. */
+  /** Returns the output of `systemctl status`. When the signal aborts, ends systemctl and rejects with the signal's reason. */
   statusText(unit: UnitName, signal: AbortSignal): Promise<string>;
-  /** What `systemctl show` prints, by property, several values of one a line each; as for {@link statusText}. */
+  /** Returns the output of `systemctl show` by property, several values of one a line each; as {@link statusText}. */
   statusProperties(unit: UnitName, signal: AbortSignal): Promise<Readonly<Record<string, string>>>;
-  /** Asks the daemon at a base URL; its body may have no end. Rejects when it does not answer. */
-  ask(base: string, path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response>;
+  /** Sends a GET request to the daemon of another machine. The body may be endless. Rejects if that daemon does not answer. */
+  fetchPeer: PeerFetch;
 }
+
+/** Sends a GET request with this machine's credentials to a path below the base URL of another machine's API. */
+export type PeerFetch = (
+  baseUrl: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+) => Promise<Response>;
 
 /** Formats of journalctl(1) that are lines of text, or a JSON object a line. */
 export const outputs = [

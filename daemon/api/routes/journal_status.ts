@@ -1,6 +1,6 @@
 /**
- * `/units/{name}/journal` and `/units/{name}/status`: what the machine that runs a unit says of it. The daemon that is
- * asked passes the question on to that machine's, so that nobody needs SSH.
+ * `/units/{name}/journal` and `/units/{name}/status`: the journal and the status of a unit on the machine that runs it. The
+ * daemon that gets the request forwards it to that machine's daemon, so that clients need no SSH.
  *
  * @module
  */
@@ -9,9 +9,9 @@ import { messageOf } from "../../../runtime/log.ts";
 import type { Cluster, Machine, MachineId, UnitName } from "../../../registry/model.ts";
 import { prefers } from "../http/content_negotiation.ts";
 import type { Api, Call } from "../context.ts";
-import { maxQuestions } from "../shared_state.ts";
+import { maxMachineRequests } from "../shared_state.ts";
 import { statesOf } from "../v1/entities.ts";
-import { type Host, outputs } from "../machine/port.ts";
+import { type LocalMachine, outputs } from "../machine/port.ts";
 import type { Wake } from "../events/event_buffer.ts";
 import { onceAborted } from "../../../runtime/on_abort.ts";
 import { pulledFrom } from "../http/pull.ts";
@@ -20,31 +20,34 @@ import { apiPrefixes, type UnitStatusEntity } from "../v1/types.ts";
 
 const maxLines = 100_000;
 
-/** How long systemctl may take, and another daemon to begin its answer. */
+/** Time limit for systemctl, and for the beginning of another daemon's response. */
 export const answer_ms = 10_000;
 
-/** Tells the daemon that is asked that it must answer itself. */
-const passedOn = "Fleet-Passed-On";
+/** The header of a forwarded request: the daemon that gets it must answer it, and not forward it again. */
+const forwardedHeader = "Fleet-Passed-On";
 
-/** An answer that comes by and by. */
-interface Flow {
+/** A response with a body of unknown length. */
+interface StreamedResponse {
   readonly body: ReadableStream<Uint8Array>;
   readonly init: ResponseInit;
-  /** The machine that it comes from, if that is another, and the view in which it was found. */
-  readonly from?: { readonly machine: Machine; readonly cluster: Cluster };
+  /** The other machine that the body comes from, if it does, and the view of the cluster in which it was found. */
+  readonly source?: { readonly machine: Machine; readonly cluster: Cluster };
 }
 
-/** What is asked of the machine that has a unit. */
-interface Question {
+/** A request that the machine of a unit answers. */
+interface MachineRequest {
   readonly unit: UnitName;
   /** The last segment of the path. */
-  readonly what: "journal" | "status";
+  readonly kind: "journal" | "status";
   /** Answers it on this machine. */
-  readonly answer: (host: Host, machine: MachineId) => Response | Flow | Promise<Response | Flow>;
+  readonly answerHere: (
+    machine: LocalMachine,
+    id: MachineId,
+  ) => Response | StreamedResponse | Promise<Response | StreamedResponse>;
 }
 
-/** Reads journals and states on this machine and others. */
-export class HostRoutes {
+/** The routes of journals and statuses. */
+export class JournalStatusRoutes {
   constructor(private readonly api: Api) {}
 
   /** GET `/units/{name}/journal`. */
@@ -58,27 +61,27 @@ export class HostRoutes {
     if (!/^\d{1,6}$/.test(lines) || Number(lines) > maxLines) {
       return errorReply(400, `invalid lines ${JSON.stringify(lines)}: expect a whole number up to ${maxLines}`);
     }
-    const follow = readSwitch(query.get("follow"));
+    const follow = parseSwitch(query.get("follow"));
     if (follow === undefined) return errorReply(400, "invalid follow: expect true or false");
-    const answer = (host: Host): Flow => {
+    const answerHere = (machine: LocalMachine): StreamedResponse => {
       const type = output === "json" ? "application/x-ndjson" : "text/plain; charset=utf-8";
       return {
-        body: host.journal({ unit, lines: Number(lines), follow, output }),
+        body: machine.journal({ unit, lines: Number(lines), follow, output }),
         init: { headers: { "Content-Type": type, "Cache-Control": "no-store" } },
       };
     };
-    return await this.#placed(call, { unit, what: "journal", answer });
+    return await this.#limited(call, { unit, kind: "journal", answerHere });
   }
 
-  /** GET `/units/{name}/status`: text, or JSON for whoever would rather have that. */
+  /** GET `/units/{name}/status`: text, or JSON for a client that prefers it. */
   async status(call: Call, unit: UnitName): Promise<Response> {
     const { request } = call;
-    const answer = async (host: Host, machineID: MachineId): Promise<Response> => {
+    const answerHere = async (machine: LocalMachine, machineID: MachineId): Promise<Response> => {
       try {
         if (!prefers(request.headers.get("accept"), "application/json", "text/plain")) {
-          return textReply(200, await this.#inTime(request, (signal) => host.statusText(unit, signal)));
+          return textReply(200, await this.#inTime(request, (signal) => machine.statusText(unit, signal)));
         }
-        const properties = await this.#inTime(request, (signal) => host.statusProperties(unit, signal));
+        const properties = await this.#inTime(request, (signal) => machine.statusProperties(unit, signal));
         const entity: UnitStatusEntity = { machineID, name: unit, properties };
         return jsonReply(JSON.stringify(entity));
       } catch (error) {
@@ -86,71 +89,73 @@ export class HostRoutes {
         return errorReply(502, `systemctl on machine ${machineID} does not answer: ${error.message}`);
       }
     };
-    return await this.#placed(call, { unit, what: "status", answer });
+    return await this.#limited(call, { unit, kind: "status", answerHere });
   }
 
-  /** Answers as long as there is a place, which is kept until the answer is whole. */
-  async #placed(call: Call, question: Question): Promise<Response> {
-    // Taken before anything is waited for, or any number would come in meanwhile.
-    const release = this.api.sharedState.questions.take();
-    if (!release) return errorReply(429, `too many journals and states are being read (${maxQuestions})`);
+  /** Answers within the limit of requests in progress. A request counts until its response has been read to the end. */
+  async #limited(call: Call, machineRequest: MachineRequest): Promise<Response> {
+    // Counted before the first await, or any number of requests could pass the check at once.
+    const release = this.api.sharedState.machineRequests.take();
+    if (!release) return errorReply(429, `too many journals and statuses are being read (${maxMachineRequests})`);
     try {
-      const given = await this.#onMachine(call, question);
-      if (!(given instanceof Response)) {
-        return new Response(this.#held(given, call, release), given.init);
+      const response = await this.#answerOnMachine(call, machineRequest);
+      if (!(response instanceof Response)) {
+        return new Response(this.#bodyOf(response, call, release), response.init);
       }
       release();
-      return given;
+      return response;
     } catch (error) {
       release();
       throw error;
     }
   }
 
-  /** Answers here if the unit is here, else lets its machine answer. */
-  async #onMachine(call: Call, question: Question): Promise<Response | Flow> {
-    const { unit, answer } = question;
-    const { host } = this.api;
-    if (!host) return errorReply(501, "this server runs on no machine of the cluster");
+  /** Answers here if the unit is on this machine, and otherwise forwards the request. */
+  async #answerOnMachine(call: Call, machineRequest: MachineRequest): Promise<Response | StreamedResponse> {
+    const { unit, answerHere } = machineRequest;
+    const { localMachine } = this.api;
+    if (!localMachine) return errorReply(501, "this server runs on no machine of the cluster");
     const cluster = await this.api.registry.read();
     if (!cluster.units.has(unit)) return errorReply(404, "unit does not exist");
-    const here = host.machine();
+    const here = localMachine.id();
     const id = call.query.get("machineID") || machineOf(cluster, unit, here);
     if (id === undefined) return errorReply(409, `unit ${JSON.stringify(unit)} is on no machine`);
-    if (id === here) return await answer(host, id);
-    if (call.request.headers.has(passedOn)) return errorReply(421, `this is machine ${here ?? "of no cluster"}`);
+    if (id === here) return await answerHere(localMachine, id);
+    if (call.request.headers.has(forwardedHeader)) {
+      return errorReply(421, `this is machine ${here ?? "of no cluster"}`);
+    }
     const machine = cluster.machines.get(id);
     if (!machine) return errorReply(404, `machine ${JSON.stringify(id)} is not present`);
-    return await this.#passOn(host, call, question, { machine, cluster });
+    return await this.#forward(localMachine, call, machineRequest, { machine, cluster });
   }
 
-  async #passOn(
-    host: Host,
-    { request, query: asked }: Call,
-    { unit, what }: Question,
-    from: NonNullable<Flow["from"]>,
-  ): Promise<Response | Flow> {
-    const { machine } = from;
+  async #forward(
+    localMachine: LocalMachine,
+    { request, query: ownQuery }: Call,
+    { unit, kind }: MachineRequest,
+    source: NonNullable<StreamedResponse["source"]>,
+  ): Promise<Response | StreamedResponse> {
+    const { machine } = source;
     const name = `machine ${machine.id}${machine.ip === "" ? "" : ` (${machine.ip})`}`;
     if (machine.apiAddress === undefined) {
       return errorReply(
         501,
-        `${name} runs the unit, and its API is not open to other machines: ask there, or see api_peer_*`,
+        `${name} runs the unit, and its API is closed to other machines: send the request there, or set api_peer_*`,
       );
     }
-    const query = new URLSearchParams(asked);
+    const query = new URLSearchParams(ownQuery);
     query.set("machineID", machine.id);
-    // Not as it was sent: fetch would make another path of a raw `\`.
-    const path = `${apiPrefixes[0]}/units/${encodeURIComponent(unit)}/${what}?${query}`;
+    // The unit's name is encoded again, since fetch would change the path at a `\`.
+    const path = `${apiPrefixes[0]}/units/${encodeURIComponent(unit)}/${kind}?${query}`;
     const accept = request.headers.get("accept");
-    const headers = { [passedOn]: host.machine() ?? "", ...(accept === null ? {} : { accept }) };
-    let answer: Response;
+    const headers = { [forwardedHeader]: localMachine.id() ?? "", ...(accept === null ? {} : { accept }) };
+    let response: Response;
     let refusal: string | undefined;
     try {
-      answer = await this.#inTime(request, async (signal) => {
-        const given = await host.ask(machine.apiAddress as string, path, headers, signal);
-        if ([401, 403, 421].includes(given.status)) refusal = (await given.text()).slice(0, 1000);
-        return given;
+      response = await this.#inTime(request, async (signal) => {
+        const received = await localMachine.fetchPeer(machine.apiAddress as string, path, headers, signal);
+        if ([401, 403, 421].includes(received.status)) refusal = (await received.text()).slice(0, 1000);
+        return received;
       });
     } catch (error) {
       return errorReply(502, `${name} does not answer at ${machine.apiAddress}: ${messageOf(error)}`);
@@ -158,73 +163,80 @@ export class HostRoutes {
     if (refusal !== undefined) {
       return errorReply(502, `${name} refuses to answer at ${machine.apiAddress}: ${messageIn(refusal)}`);
     }
-    const type = answer.headers.get("content-type");
-    const init = { status: answer.status, headers: type === null ? {} : { "Content-Type": type } };
-    return answer.body ? { body: answer.body, init, from } : new Response(null, init);
+    const type = response.headers.get("content-type");
+    const init = { status: response.status, headers: type === null ? {} : { "Content-Type": type } };
+    return response.body ? { body: response.body, init, source } : new Response(null, init);
   }
 
-  /** What a task comes to. Its signal aborts when that takes too long, and when whoever asked has left. */
+  /**
+   * Returns the result of a task. Rejects with {@link NotInTimeError}, and aborts the task's signal, when the task takes
+   * longer than {@link answer_ms} or the client closes its connection.
+   */
   async #inTime<T>(request: Request, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const over = new AbortController();
     const done = new AbortController();
     void this.api.clock.sleep(answer_ms, done.signal).then(() => {
       if (!done.signal.aborted) over.abort(new NotInTimeError(`no answer within ${answer_ms / 1000} seconds`));
     });
-    const callOff = onceAborted([request.signal], () => over.abort(new NotInTimeError("nobody waits for it any more")));
+    const stopWaiting = onceAborted(
+      [request.signal],
+      () => over.abort(new NotInTimeError("the client has closed its connection")),
+    );
     try {
       return await task(over.signal);
     } finally {
-      callOff();
+      stopWaiting();
       done.abort();
     }
   }
 
   /**
-   * The same bytes, which keep their place until they have come to an end. An answer without an end ends when its client
-   * leaves, when the server closes, and when the machine that it comes from has gone; one that has an end is sent to it,
-   * whoever listens, and breaks off without that machine.
+   * Returns the bytes of a response, and calls `release` at their end. A journal that is followed ends when the client or
+   * the server closes the connection, and when the machine that it comes from leaves. Any other response is sent to its
+   * end, even after its client has closed its sending side, and fails when that machine leaves.
    */
-  #held({ body, from }: Flow, { peer, query }: Call, release: () => void): ReadableStream<Uint8Array> {
-    const follow = readSwitch(query.get("follow"));
+  #bodyOf(
+    { body, source }: StreamedResponse,
+    { peer, query }: Call,
+    release: () => void,
+  ): ReadableStream<Uint8Array> {
+    const follow = parseSwitch(query.get("follow"));
     const reader = body.getReader();
-    const callOffs: (() => void)[] = [];
+    const cleanups: (() => void)[] = [release];
     let failure: Error | undefined;
-    const end = () => {
-      callOffs.forEach((callOff) => callOff());
-      release();
-    };
+    const cleanUp = () => cleanups.splice(0).forEach((cleanup) => cleanup());
     const cancel = () => {
-      end();
+      cleanUp();
       void reader.cancel().catch((error) => this.api.log("debug", `a journal ended: ${messageOf(error)}`));
     };
-    if (from) {
-      callOffs.push(this.#onceGone(from, () => {
-        if (!follow) failure = new Error(`machine ${from.machine.id} has gone while it answered`);
+    if (source) {
+      cleanups.push(this.#onceGone(source, () => {
+        if (!follow) failure = new Error(`machine ${source.machine.id} left the cluster before its response ended`);
         cancel();
       }));
     }
-    if (follow) callOffs.push(onceAborted([peer.closing, this.api.retired], cancel));
+    if (follow) cleanups.push(onceAborted([peer.closing, this.api.retired], cancel));
     const ended = () => {
-      end();
+      cleanUp();
       if (failure) throw failure;
     };
     return pulledFrom(reader, ended, cancel);
   }
 
   /**
-   * Calls `tell` once a machine has gone or has booted anew since it was found: what only receives from it would never
-   * know. Returns what calls it off.
+   * Calls `onGone` once a machine has left or rebooted since it was found: its half-open connection would never end by
+   * itself. Returns a function that ends the watch.
    */
-  #onceGone({ machine, cluster }: NonNullable<Flow["from"]>, tell: () => void): () => void {
+  #onceGone({ machine, cluster }: NonNullable<StreamedResponse["source"]>, onGone: () => void): () => void {
     const { sharedState, registry, clock, log } = this.api;
     const buffer = sharedState.events(registry, clock, log);
     const wake: Wake = (why) => {
       const { latest } = buffer;
-      const isNews = latest !== undefined && latest.revision >= cluster.revision;
-      const isThere = !isNews || latest.machines.get(machine.id)?.incarnation === machine.incarnation;
-      if (why !== "end" && isThere) return;
+      const isNewer = latest !== undefined && latest.revision >= cluster.revision;
+      const isPresent = !isNewer || latest.machines.get(machine.id)?.incarnation === machine.incarnation;
+      if (why !== "end" && isPresent) return;
       buffer.leave(wake);
-      tell();
+      onGone();
     };
     buffer.join(wake);
     wake("batch");
@@ -232,12 +244,12 @@ export class HostRoutes {
   }
 }
 
-/** Whoever was asked took too long, or whoever asked has not waited. */
+/** A program or another daemon took too long, or the client did not wait for it. */
 class NotInTimeError extends Error {
   override name = "NotInTimeError";
 }
 
-/** Where a unit is: on the machine it is placed on; a global one here if it is here, else where it is first. */
+/** Returns the machine that a unit is placed on. A global unit is on this machine, or else on the first that reports it. */
 function machineOf(cluster: Cluster, unit: UnitName, here: MachineId | undefined): MachineId | undefined {
   const target = cluster.targets.get(unit);
   if (target) return target.machine;
@@ -245,16 +257,16 @@ function machineOf(cluster: Cluster, unit: UnitName, here: MachineId | undefined
   return (states.find((state) => state.machine === here) ?? states[0])?.machine;
 }
 
-function readSwitch(text: string | null): boolean | undefined {
+function parseSwitch(text: string | null): boolean | undefined {
   if (text === null || text === "0" || text === "false") return false;
   return text === "" || text === "1" || text === "true" ? true : undefined;
 }
 
-/** The message of an error entity, if it is one. */
+/** Returns the message of an error entity, or the text itself if it is none. */
 function messageIn(body: string): string {
   try {
     return String((JSON.parse(body) as { error: { message: string } }).error.message);
   } catch {
-    return body.trim() || "it does not say why";
+    return body.trim() || "it gives no reason";
   }
 }
