@@ -6,6 +6,7 @@
 
 import { type ApiClient, type ApiRequest, createApiClient, type Send, UnreachableError } from "./client.ts";
 import { ClientSetupError, type Endpoint, parseEndpoint } from "./endpoint.ts";
+import { onceAborted } from "../../runtime/on_abort.ts";
 import { Failover, type Place } from "./failover.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
 import { whyUnreachable } from "./unreachable.ts";
@@ -152,18 +153,11 @@ async function exchange(
   request: ApiRequest,
   { timeout_ms, token }: ClientSettings,
 ): Promise<Response> {
-  // Not AbortSignal.any: what it makes has been seen not to reach fetch.
+  // Not AbortSignal.any: fetch does not always notice the signal that it returns.
   const end = new AbortController();
-  let isLate = false;
-  const expire = () => {
-    isLate = true;
-    end.abort();
-  };
   // Not setTimeout: making its first timer takes as long as the whole request.
   const deadline = AbortSignal.timeout(Math.min(timeout_ms, longestTimer_ms));
-  deadline.addEventListener("abort", expire);
-  const leave = () => end.abort();
-  request.signal?.addEventListener("abort", leave);
+  const stopListening = onceAborted([deadline, request.signal], () => end.abort());
   try {
     const answer = await wire(endpoint.base + path, {
       method: request.method,
@@ -181,14 +175,9 @@ async function exchange(
   } catch (cause) {
     if (request.signal?.aborted) throw request.signal.reason;
     if (cause instanceof UnreachableError) throw cause;
-    throw new UnreachableError(
-      whyUnreachable(endpoint, path, request, isLate ? timeout_ms : undefined, cause),
-      {
-        cause,
-      },
-    );
+    const late_ms = deadline.aborted ? timeout_ms : undefined;
+    throw new UnreachableError(whyUnreachable(endpoint, path, request, late_ms, cause), { cause });
   } finally {
-    deadline.removeEventListener("abort", expire);
-    request.signal?.removeEventListener("abort", leave);
+    stopListening();
   }
 }

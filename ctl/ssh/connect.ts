@@ -9,7 +9,7 @@ import { checkOfHost } from "./host_key.ts";
 import type { HostName } from "./known_hosts.ts";
 import type { LocalMachine } from "./local_machine.ts";
 import { Passphrases } from "./passphrases.ts";
-import { PausableTimeout } from "./timeout.ts";
+import { PausableTimeout, unlessAborted } from "./timeout.ts";
 import { type Identity, type SshConnection, type SshConnector, SshError } from "./port.ts";
 import { readSshConfig } from "./config_include.ts";
 import { type ConfigBlock, expandTokens, type HostConfig, hostConfig, type HostSpec, parseHostSpec } from "./config.ts";
@@ -93,7 +93,7 @@ export class Dialer {
   async #open(way: Way): Promise<SshConnection> {
     const { host, port, user, timeout, through } = way;
     const { stream, address } = through
-      ? { stream: await untilLate(through.toTcp(host, port), timeout.signal), address: host }
+      ? { stream: await unlessAborted(through.toTcp(host, port), timeout.signal), address: host }
       : await this.door.tcp(host, port, timeout.signal);
     const { io, local, settings } = this;
     const checking = { io, local, file: await this.path(settings.knownHostsFile), strict: settings.strict };
@@ -249,16 +249,5 @@ function expand(option: string, value: string, tokens: Readonly<Record<string, s
     return expandTokens(option, value, tokens);
   } catch (error) {
     throw new SshError(reasonOf(error), { cause: error });
-  }
-}
-
-async function untilLate<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const give_up = () => late.reject(signal.reason);
-  signal.addEventListener("abort", give_up, { once: true });
-  try {
-    return await Promise.race([work, late.promise]);
-  } finally {
-    signal.removeEventListener("abort", give_up);
   }
 }

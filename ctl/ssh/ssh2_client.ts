@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer";
 import { connect as connectTcp, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import ssh2 from "ssh2";
+import { onceAborted } from "../../runtime/on_abort.ts";
 import { reasonOf } from "../terminal/port.ts";
 import { agentWithCertificates, certifiedKey, type PrivateKey, signWithCertificates } from "./certificates.ts";
 import { ecdsaPem } from "./ecdsa_key.ts";
@@ -51,18 +52,17 @@ export const ssh2Connector: SshConnector = { tcp, connect };
 function tcp(host: string, port: number, signal: AbortSignal): Promise<{ stream: Duplex; address: string }> {
   return new Promise((resolve, reject) => {
     const socket: Socket = connectTcp({ host, port });
-    const give_up = () => {
+    const stopListening = onceAborted([signal], () => {
       socket.destroy();
       reject(signal.reason);
-    };
-    signal.addEventListener("abort", give_up, { once: true });
+    });
     socket.once("connect", () => {
-      signal.removeEventListener("abort", give_up);
+      stopListening();
       socket.setNoDelay(true);
       resolve({ stream: socket, address: socket.remoteAddress ?? host });
     });
     socket.once("error", (cause) => {
-      signal.removeEventListener("abort", give_up);
+      stopListening();
       const place = `${host.includes(":") ? `[${host}]` : host}:${port}`;
       reject(
         new SshError(`cannot connect to ${place}: ${reasonOf(cause)}. Is the host up, and does sshd listen there?`, {
@@ -98,21 +98,20 @@ function connect(dial: Dial, signal: AbortSignal): Promise<SshConnection> {
       dial.stream.destroy();
       reject(error);
     };
-    const give_up = () => fail(signal.reason);
-    signal.addEventListener("abort", give_up, { once: true });
+    const stopListening = onceAborted([signal], () => fail(signal.reason));
     client.on("ready", () => {
-      signal.removeEventListener("abort", give_up);
+      stopListening();
       state.open = true;
       resolve(connectionOver(client, dial, state));
     });
     client.on("error", (error: Error & { level?: string }) => {
       state.broken = error;
-      signal.removeEventListener("abort", give_up);
+      stopListening();
       if (!state.open) fail(refusal ?? auth.failure ?? explain(dial, auth, error));
     });
     client.on("close", () => {
       state.open = false;
-      signal.removeEventListener("abort", give_up);
+      stopListening();
       fail(refusal ?? auth.failure ?? new SshError(`${dial.to} closed the connection before it stood`));
     });
     client.connect({

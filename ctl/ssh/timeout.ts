@@ -1,3 +1,10 @@
+/**
+ * Time limits of SSH connections.
+ *
+ * @module
+ */
+
+import { onceAborted } from "../../runtime/on_abort.ts";
 import type { Io } from "../terminal/port.ts";
 
 /** A time limit that does not run while a person is being asked. */
@@ -46,5 +53,16 @@ export class PausableTimeout {
     void this.#io.sleep(Math.max(this.#left_ms, 0), running.signal).then(() => {
       if (!running.signal.aborted) this.#late.abort(this.#reason);
     });
+  }
+}
+
+/** Settles like `work`, or rejects with the reason of `signal` as soon as it aborts; `work` itself is left to end. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const stopListening = onceAborted([signal], () => aborted.reject(signal.reason));
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    stopListening();
   }
 }

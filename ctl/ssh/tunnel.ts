@@ -10,8 +10,10 @@ import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import type { Fetch, Tls } from "../api/http.ts";
 import { UnreachableError } from "../api/client.ts";
+import { onceAborted } from "../../runtime/on_abort.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
 import { shellWord } from "./remote.ts";
+import { unlessAborted } from "./timeout.ts";
 import { ChannelRefusedError, type SshConnection } from "./port.ts";
 
 /** A {@link Fetch} whose connections begin on the other host. `socket` is the path, over there, of the API's socket. */
@@ -29,8 +31,12 @@ export function tunnelledFetch(
     const opening = socket === undefined
       ? streams.tcp(name, Number(port || (secure ? 443 : 80)))
       : streams.unix(socket);
-    const stream = await opening.catch((cause) => {
+    const opened = opening.catch((cause) => {
       throw new UnreachableError(`cannot reach the fleet API through the tunnel: ${reasonOf(cause)}`, { cause });
+    });
+    const stream = await unlessAborted(opened, signal).catch((error) => {
+      opened.then((late) => late.destroy(), () => {});
+      throw error;
     });
     const verified = { servername: name, ...(tls.caCerts ? { ca: tls.caCerts } : {}), cert: tls.cert, key: tls.key };
     const options: RequestOptions = {
@@ -41,8 +47,7 @@ export function tunnelledFetch(
       createConnection: (() => secure ? connectTls({ ...verified, socket: stream } as any) : stream) as any,
     };
     const request = secure ? httpsRequest(options) : httpRequest(options);
-    const leave = () => stream.destroy();
-    signal.addEventListener("abort", leave, { once: true });
+    stream.once("close", onceAborted([signal], () => stream.destroy()));
     try {
       return await exchange(request, body, streams.trouble(stream));
     } catch (error) {

@@ -4,10 +4,12 @@
  * @module
  */
 
+import { sleep } from "../../runtime/sleep.ts";
 import { askOnTerminal } from "./ask.ts";
 import { DialError, InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./port.ts";
 import { decodeText } from "../units/text_bytes.ts";
 import { printable, printableLine } from "../output/sanitize.ts";
+import { calendarDate, clockTime } from "../output/time.ts";
 
 /** An {@link Io} on this process's own streams. */
 export function terminal(debug: boolean): Io {
@@ -113,11 +115,9 @@ function onInterrupt(words: string): () => void {
 }
 
 function logLine(level: LogLevel, text: string): string {
-  const now = new Date();
-  const two = (n: number) => String(n).padStart(2, "0");
-  const date = `${now.getFullYear()}/${two(now.getMonth() + 1)}/${two(now.getDate())}`;
-  const time = `${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}`;
-  return `${date} ${time} ${level} ${callerOfLog()}: ${text}`;
+  const now_ms = Date.now();
+  const date = calendarDate(now_ms).replaceAll("-", "/");
+  return `${date} ${clockTime(now_ms)} ${level} ${callerOfLog()}: ${text}`;
 }
 
 /** File and line that log was called from, as `client.ts:30`. */
@@ -143,22 +143,6 @@ async function filesIn(directory: string): Promise<string[]> {
     // The names are for suggestions only.
     return [];
   }
-}
-
-/** setTimeout cannot wait longer than this, and takes more as "at once". */
-const longestTimer_ms = 2 ** 31 - 1;
-
-function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) return resolve();
-    const timer = ms <= longestTimer_ms ? setTimeout(end, ms) : undefined;
-    function end() {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      resolve();
-    }
-    signal?.addEventListener("abort", end);
-  });
 }
 
 /** After standard input has ended, the other side may still finish its answer, as long as it keeps sending. */

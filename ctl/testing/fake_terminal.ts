@@ -4,6 +4,7 @@
  * @module
  */
 
+import { sleep } from "../../runtime/sleep.ts";
 import { runFleetctl } from "../cli/run.ts";
 import { commands } from "../commands/index.ts";
 import type { FakeApi } from "./fake_api.ts";
@@ -99,16 +100,7 @@ export class FakeIo implements Io {
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      if (signal?.aborted) return resolve();
-      const end = () => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", end);
-        resolve();
-      };
-      const timer = ms === Infinity ? undefined : setTimeout(end, ms / haste);
-      signal?.addEventListener("abort", end);
-    });
+    return sleep(ms / haste, signal);
   }
 
   forward(path: string): Promise<void> {
