@@ -47,6 +47,6 @@ for.`,
   },
 };
 
-function waitGone(name: string, judge: WaitCondition): UnitWait {
-  return { name, stages: [{ judge, goal: "be gone from its machine", line: () => `Destroyed ${name}` }] };
+function waitGone(name: string, condition: WaitCondition): UnitWait {
+  return { name, stages: [{ condition, goal: "be gone from its machine", line: () => `Destroyed ${name}` }] };
 }

@@ -43,7 +43,7 @@ It waits until that is done. Global units are never waited for.`,
     for (const unit of loading.units) if (unit.isGlobal) say(io, `Triggered global unit ${unit.name} load`);
     const waiting = loading.units.filter((unit) => !unit.isGlobal);
     const failures = await blockUntil(context, waiting, "load", ({ name, replacement }) => [{
-      judge: having(replacement, loaded()),
+      condition: having(replacement, loaded()),
       goal: "report state loaded",
       line: (_view, where) => `Unit ${name} loaded${where}`,
     }]);

@@ -17,7 +17,7 @@ import { machineIdLegend } from "../machines/format.ts";
 import { askForStart, restartUnits } from "../units/restart.ts";
 import { maxParallelFlag, rollingPlans, rollOut } from "../units/rolling.ts";
 import { settleFlag, stableFor_ms } from "../waiting/settling.ts";
-import { type RunState, runStateOf, runStateOfReport } from "../waiting/run_state.ts";
+import { fetchRunState, type RunState, runStateOf } from "../waiting/run_state.ts";
 import type { WaitFailure } from "../waiting/wait_for_units.ts";
 
 /** `fleetctl start`: runs units in the cluster. */
@@ -84,12 +84,12 @@ async function startAll(context: Context, created: readonly CreatedUnit[]): Prom
   const globals = created.filter((unit) => !unit.begun && unit.desiredState === "launched" && unit.isGlobal);
   const triggered = await forEachUnit(context, globals, failedToStart, (unit) => startGlobalAgain(context, unit));
   const launched = created.filter((unit) => !unit.begun && unit.desiredState === "launched" && !unit.isGlobal);
-  const standings = new Map<string, RunState>();
+  const runStates = new Map<string, RunState>();
   const asked = await forEachUnit(context, launched, failedToStart, async (unit) => {
-    standings.set(unit.name, await runStateOf(context, unit));
+    runStates.set(unit.name, await fetchRunState(context, unit));
   });
-  const underWay = asked.filter(({ name }) => standings.get(name) === "under way");
-  const down = asked.filter(({ name }) => standings.get(name) === "down");
+  const underWay = asked.filter(({ name }) => runStates.get(name) === "under way");
+  const down = asked.filter(({ name }) => runStates.get(name) === "down");
   const failures = await Promise.all([
     waitStarted(context, [...starting.units.filter((unit) => !unit.isGlobal), ...underWay]),
     startAgain(context, down),
@@ -101,7 +101,7 @@ async function startAll(context: Context, created: readonly CreatedUnit[]): Prom
 /** Starts a launched global again on the machines where it does not run. */
 async function startGlobalAgain({ client, io }: Context, { name }: CreatedUnit): Promise<void> {
   const states = await client.states(name);
-  const down = states.filter((state) => runStateOfReport(state) === "down");
+  const down = states.filter((state) => runStateOf(state) === "down");
   if (down.length === 0) return;
   if (!await client.startUnit(name)) {
     const where = down.map(({ machineID = "" }) => machineIdLegend(machineID, false)).join(", ");
@@ -113,12 +113,12 @@ async function startGlobalAgain({ client, io }: Context, { name }: CreatedUnit):
 async function waitStarted(context: Context, units: readonly CreatedUnit[]): Promise<WaitFailure[]> {
   const failures = await blockUntil(context, units, "start", ({ name, begun, replacement, options }) => [
     {
-      judge: having(replacement, reached("launched")),
+      condition: having(replacement, reached("launched")),
       goal: "report state launched",
       line: (_view, where) => `Unit ${name} launched${where}`,
     },
     {
-      judge: started(begun && replacement === undefined, stableFor_ms(context, name, options)),
+      condition: started(begun && replacement === undefined, stableFor_ms(context, name, options)),
       goal: "become active in systemd",
     },
   ]);

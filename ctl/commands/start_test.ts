@@ -306,12 +306,12 @@ Deno.test("start: a unit that does not move is told of, again and again", async 
     api.reportState(name, "activating", "start");
   };
   const { stderr } = await ran(api, "start --timeout=130 a");
-  const told = stderr.split("\n").filter((line) => line.includes(" has not moved for "));
+  const told = stderr.split("\n").filter((line) => line.includes(" has made no progress for "));
   assert.ok(told.length >= 3, stderr);
   for (const line of told) {
     assert.match(
       line,
-      /^Unit a\.service has not moved for \d+ (s|min), and is still to become active in systemd: systemd reports it loaded, activating \(start\)$/,
+      /^Unit a\.service has made no progress for \d+ (s|min) and has yet to become active in systemd: systemd reports it loaded, activating \(start\)$/,
     );
   }
 });
@@ -379,7 +379,7 @@ Deno.test("load: a unit that systemd cannot use makes it fail", async () => {
   assert.match(stderr, /unit a\.service cannot be started as it is: systemd reports it bad-setting\n/);
 });
 
-Deno.test("stop: a machine that tries the same again and again does not count as movement", async () => {
+Deno.test("stop: the repeated attempts of a machine are no progress", async () => {
   const api = new FakeApi();
   api.add("a.service", "launched", option);
   api.onDesiredState = () => {};
@@ -389,7 +389,10 @@ Deno.test("stop: a machine that tries the same again and again does not count as
   }, 20);
   try {
     const { stderr } = await ran(api, "stop --timeout=20 a");
-    assert.match(stderr, /^Unit a\.service: it is busy\nUnit a\.service has not moved for 1\d s, .*: it is busy\n/);
+    assert.match(
+      stderr,
+      /^Unit a\.service: it is busy\nUnit a\.service has made no progress for 1\d s and .*: it is busy\n/,
+    );
   } finally {
     clearInterval(flapping);
   }

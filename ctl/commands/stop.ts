@@ -86,7 +86,7 @@ function failedToStop(names: readonly string[]): string {
 /** Waits until units have stopped; returns the failures, each of which has been said. */
 async function waitStopped(context: Context, units: readonly UnitEntity[]): Promise<WaitFailure[]> {
   const failures = await blockUntil(context, units, "stop", ({ name }) => [{
-    judge: stopped(),
+    condition: stopped(),
     goal: "report state loaded",
     line: ({ unit }, where) => unit?.machineID ? `Unit ${name} loaded${where}` : `Unit ${name} waits to be loaded`,
   }]);

@@ -41,7 +41,7 @@ for.`,
     for (const unit of asked) if (isGlobal(unit)) say(io, `Triggered global unit ${unit.name} unload`);
     const waiting = asked.filter((unit) => !isGlobal(unit));
     const failures = await blockUntil(context, waiting, "unload", ({ name }) => [{
-      judge: unloaded(),
+      condition: unloaded(),
       goal: "report state inactive",
       line: () => `Unit ${name} inactive`,
     }]);

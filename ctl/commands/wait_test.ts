@@ -56,7 +56,7 @@ const cases: Case[] = [
     status: 1,
     stdout: launched,
     stderr: "Error waiting for units: unit a.service failed: systemd reports it loaded, failed (failed): exit-code\n" +
-      "What a.service has logged: fleetctl journal a.service\n",
+      "To see the log of a.service: fleetctl journal a.service\n",
   },
   {
     name: "start: a unit that takes for ever to start",
@@ -348,7 +348,7 @@ const cases: Case[] = [
       },
     status: 1,
     stderr: "Error waiting for units: unit a.service failed: systemd reports it loaded, failed (failed): exit-code\n" +
-      "What a.service has logged: fleetctl journal a.service\n",
+      "To see the log of a.service: fleetctl journal a.service\n",
   },
   {
     name: "restart: a loaded unit is started",

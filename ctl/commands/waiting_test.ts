@@ -27,7 +27,7 @@ Deno.test("while a command waits, ^C has words; afterwards it has none", async (
     }, 20);
   };
   assert.equal((await fleetctl(api, "stop a", io)).status, 0);
-  assert.deepEqual(words, ["Not waiting any longer for a.service; the cluster goes on with what it was told."]);
+  assert.deepEqual(words, ["Stopped waiting for a.service; the cluster continues with the request."]);
   assert.equal(io.interruptWords.size, 0);
 });
 

@@ -42,17 +42,17 @@ export async function restartUnits<Unit extends RestartedUnit>(
   refused?: (unit: Unit, reason: string) => void,
 ): Promise<WaitFailure[]> {
   const refusals = new Set<string>();
-  const judges = new Map<string, WaitCondition>();
+  const conditions = new Map<string, WaitCondition>();
   const unknown: RestartedUnit[] = [];
   const waits = units.map(({ name }) => ({
     name,
-    stages: launchedAgain(name, (...view) => judges.get(name)?.(...view) ?? { verdict: "waiting" }),
+    stages: launchedAgain(name, (...view) => conditions.get(name)?.(...view) ?? { verdict: "waiting" }),
   }));
-  const failures = await waitForUnits(context, waits, attemptsOf(context), async (follower) => {
+  const failures = await waitForUnits(context, waits, attemptsOf(context), async (watcher) => {
     await inParallel(units, async (unit) => {
       const { name, options } = unit;
-      const judge = restarted(follower.view(name), context.io.now_ms(), stableFor_ms(context, name, options));
-      judges.set(name, judge);
+      const condition = restarted(watcher.view(name), context.io.now_ms(), stableFor_ms(context, name, options));
+      conditions.set(name, condition);
       try {
         if (await ask(context, name)) return;
         unknown.push(unit);
@@ -62,7 +62,7 @@ export async function restartUnits<Unit extends RestartedUnit>(
         refusals.add(name);
       }
       // What comes next belongs to the stop and the start below.
-      judges.set(name, () => ({ verdict: "failed", reason: "" }));
+      conditions.set(name, () => ({ verdict: "failed", reason: "" }));
     });
   });
   for (const { name } of unknown) refusals.add(name);
@@ -73,7 +73,7 @@ export async function restartUnits<Unit extends RestartedUnit>(
 async function stopAndStart(context: Context, units: readonly RestartedUnit[]): Promise<WaitFailure[]> {
   const set = (state: string) => inParallel(units, ({ name }) => context.client.putUnit({ name, desiredState: state }));
   await set("loaded");
-  const stops = units.map(({ name }) => ({ name, stages: [{ judge: stopped(), goal: "report state loaded" }] }));
+  const stops = units.map(({ name }) => ({ name, stages: [{ condition: stopped(), goal: "report state loaded" }] }));
   const failures = await waitForUnits(context, stops, attemptsOf(context));
   // One that does not stop must not leave the others stopped, nor be stopped later.
   await set("launched");
@@ -87,9 +87,9 @@ export function startWait(context: Context, { name, options }: RestartedUnit) {
   return { name, stages: launchedAgain(name, started(false, stableFor_ms(context, name, options))) };
 }
 
-function launchedAgain(name: string, judge: WaitCondition): Stage[] {
+function launchedAgain(name: string, condition: WaitCondition): Stage[] {
   return [
-    { judge: reached("launched"), goal: "report state launched" },
-    { judge, goal: "become active in systemd", line: (_view, where) => `Unit ${name} launched${where}` },
+    { condition: reached("launched"), goal: "report state launched" },
+    { condition, goal: "become active in systemd", line: (_view, where) => `Unit ${name} launched${where}` },
   ];
 }

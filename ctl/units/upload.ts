@@ -255,7 +255,7 @@ async function waitForReplaced(context: Context, plans: readonly UnitPlan[], att
     .filter((plan) => plan.options && plan.existing && !parseRequirements(plan.name, plan.options).global)
     .map(({ name }) => ({
       name,
-      stages: [{ judge: unloaded(), goal: "report state inactive", line: () => `Unit ${name} inactive` }],
+      stages: [{ condition: unloaded(), goal: "report state inactive", line: () => `Unit ${name} inactive` }],
     }));
   const failures = await waitForUnits(context, waits, attempts);
   if (failures.length > 0) throw new CreationError(failures.map(({ reason }) => reason).join("; "));

@@ -1,6 +1,6 @@
 /**
- * When a unit has got to where a command wanted it. Judges are pure but for what they remember of earlier views of the
- * same unit: make a new one for each wait.
+ * Conditions that a command waits for a unit to meet. A condition is pure except that it remembers earlier views of the
+ * same unit, so each wait needs a new one.
  *
  * @module
  */
@@ -8,59 +8,59 @@
 import type { DesiredState } from "../../registry/model.ts";
 import type { StateView, UnitView } from "./unit_watcher.ts";
 
-/** What is to be said of a unit right now. */
+/** Result of checking a condition. */
 export type WaitStatus =
   | {
     readonly verdict: "waiting";
-    /** WaitCondition again after this long even if nothing has happened. */
+    /** Time after which the condition must be checked again even if nothing has changed. */
     readonly again_ms?: number;
   }
   | { readonly verdict: "done" }
   | {
     readonly verdict: "failed";
     readonly reason: string;
-    /** ID of the machine whose systemd says that it has failed. */
+    /** ID of the machine on which systemd reports the failure. */
     readonly machine?: string;
   };
 
-/** Judges a view of the unit called `name` at time `now_ms`. */
+/** Checks a view of the unit `name` at time `now_ms`. */
 export type WaitCondition = (name: string, view: UnitView, now_ms: number) => WaitStatus;
 
 const waiting: WaitStatus = { verdict: "waiting" };
 const done: WaitStatus = { verdict: "done" };
 
 /**
- * A state in which a job could have ended counts at once if the job was seen to run; if not, it may be older than the
- * job, and counts once nothing newer has come for this long.
+ * Time for which a state must stay the newest one before it counts as the end of a job that was not seen running: the
+ * state may be older than the job. If the job was seen running, its end counts at once.
  */
 export const settle_ms = 500;
 
 /**
- * The same for a unit that, as far as systemd remembers, has never run. It may be held up by what it is ordered behind;
- * or it has run, and systemd has forgotten it already, as it does with a unit that has ended well.
+ * The same for a unit that has never run as far as systemd remembers. Either the units that it is ordered after hold it
+ * up, or it has run and systemd has already unloaded it, as it does after a unit ends successfully.
  */
 export const settleUnstarted_ms = 1000;
 
-/** A restart that no message tells of must have happened unseen after this long. */
+/** Time after which a restart counts as done although no event has reported it. */
 export const unseenRestart_ms = 2000;
 
-/** systemd's active states in which a unit's processes may be there (org.freedesktop.systemd1(5), ActiveState). */
+/** systemd's active states in which a unit may have processes (org.freedesktop.systemd1(5), ActiveState). */
 const alive = new Set(["active", "reloading", "refreshing", "activating", "deactivating"]);
 
-/** Whether a unit's processes may be there in this active state. */
+/** True if a unit may have processes in this active state. */
 export function isAlive(activeState: string | undefined): boolean {
   return alive.has(activeState ?? "");
 }
 
-/** Those among them that show a job at work. */
-const underWay = new Set(["activating", "deactivating", "reloading", "refreshing"]);
+/** Active states in which systemd is running a job of the unit. */
+const jobRunning = new Set(["activating", "deactivating", "reloading", "refreshing"]);
 
-/** Nothing is to be waited for. */
+/** Met at once. */
 export function atOnce(): WaitCondition {
   return () => done;
 }
 
-/** The unit is wanted in `state` and its agent has commanded so. */
+/** The unit's desired state is `state`, and its agent has commanded it. */
 export function reached(state: DesiredState): WaitCondition {
   return (name, view) => {
     const { unit } = view;
@@ -69,155 +69,159 @@ export function reached(state: DesiredState): WaitCondition {
   };
 }
 
-/** Load states in which systemd starts a unit under no circumstances, see org.freedesktop.systemd1(5). */
+/** Load states in which systemd never starts a unit, see org.freedesktop.systemd1(5). */
 const unloadable = new Set(["bad-setting", "error", "masked"]);
 
 /** The unit is loaded, and systemd could start it. */
 export function loaded(): WaitCondition {
   const isLoaded = reached("loaded");
   return (name, view, now_ms) => {
-    const judgement = isLoaded(name, view, now_ms);
-    const said = view.states.get(view.unit?.machineID ?? "");
-    const load = said?.state.systemdLoadState ?? "";
-    if (judgement.verdict !== "done" || !said || !said.permanent && !unloadable.has(load)) return judgement;
-    const why = said.error === undefined ? "" : `: ${said.error}`;
+    const status = isLoaded(name, view, now_ms);
+    const reported = stateOnItsMachine(view);
+    const load = reported?.state.systemdLoadState ?? "";
+    if (status.verdict !== "done" || !reported || !reported.permanent && !unloadable.has(load)) return status;
+    const why = reported.error === undefined ? "" : `: ${reported.error}`;
     return { verdict: "failed", reason: `unit ${name} cannot be started as it is: systemd reports it ${load}${why}` };
   };
 }
 
-/** As `judge` has it, once the unit's machine has the version of its file with this hash; any, if undefined. */
-export function having(hash: string | undefined, judge: WaitCondition): WaitCondition {
-  if (hash === undefined) return judge;
+/** `condition`, met only once the unit's machine has the file with this hash; with any file if `hash` is undefined. */
+export function having(hash: string | undefined, condition: WaitCondition): WaitCondition {
+  if (hash === undefined) return condition;
   return (name, view, now_ms) => {
-    const judgement = judge(name, view, now_ms);
-    if (judgement.verdict === "waiting" || !view.unit) return judgement;
-    return view.states.get(view.unit.machineID ?? "")?.state.hash === hash ? judgement : waiting;
+    const status = condition(name, view, now_ms);
+    if (status.verdict === "waiting" || !view.unit) return status;
+    return stateOnItsMachine(view)?.state.hash === hash ? status : waiting;
   };
 }
 
 /**
- * The unit is loaded, and systemd has none of its processes any more; or it is wanted loaded, and has no machine yet that
- * could have started it.
+ * The unit is loaded and has no processes left; or its desired state is loaded and no machine has it yet, so that none
+ * can have started it.
  */
 export function stopped(): WaitCondition {
   const isLoaded = reached("loaded");
   return (name, view, now_ms) => {
     const { unit, states } = view;
     if (unit?.desiredState === "loaded" && !unit.machineID && states.size === 0) return done;
-    const judgement = isLoaded(name, view, now_ms);
-    if (judgement.verdict !== "done") return judgement;
-    return statesOf(view).some(({ state }) => alive.has(state.systemdActiveState ?? "")) ? waiting : done;
+    const status = isLoaded(name, view, now_ms);
+    if (status.verdict !== "done") return status;
+    return [...states.values()].some(({ state }) => isAlive(state.systemdActiveState)) ? waiting : done;
   };
 }
 
-/** The unit is inactive, and no machine has it any more. */
+/** The unit is inactive, and no machine has it loaded. */
 export function unloaded(): WaitCondition {
   const isInactive = reached("inactive");
   return (name, view, now_ms) => {
-    const judgement = isInactive(name, view, now_ms);
-    return judgement.verdict === "done" && view.states.size > 0 ? waiting : judgement;
+    const status = isInactive(name, view, now_ms);
+    return status.verdict === "done" && view.states.size > 0 ? waiting : status;
   };
 }
 
-/** The unit is no longer known, and no machine has it any more. */
+/** The cluster no longer has the unit, and no machine has it loaded. */
 export function gone(): WaitCondition {
   return (_name, view) => !view.unit && view.states.size === 0 ? done : waiting;
 }
 
 /**
- * systemd has started the unit: it has been active for `stable_ms` without a crash, or it has run and ended well. Fails
- * when systemd says `failed`, when the unit ended with an error, or when systemd had to start it again. `isNew` says that
- * there was no such unit before, so that whatever it did is of this start.
+ * systemd has started the unit: it has been active for `stable_ms` without a crash, or has run and ended successfully.
+ * Fails when systemd reports `failed`, when the unit ended with an error, or when systemd restarted it. `isNew` means that
+ * no such unit existed before, so that every state belongs to this start.
  */
 export function started(isNew: boolean, stable_ms = 0): WaitCondition {
-  return jobJudge(stable_ms, isNew, (said) => ({
+  return jobCondition(stable_ms, isNew, (reported) => ({
     began: true,
-    isFresh: said.job !== undefined || said.state.systemdActiveState === "active" ||
-      (isNew && (said.since_ms ?? 0) > 0),
-    settle_ms: said.since_ms === 0 ? settleUnstarted_ms : settle_ms,
+    isFresh: reported.job !== undefined || reported.state.systemdActiveState === "active" ||
+      (isNew && (reported.since_ms ?? 0) > 0),
+    settle_ms: reported.since_ms === 0 ? settleUnstarted_ms : settle_ms,
   }));
 }
 
 /**
- * systemd has restarted the unit since it was as in `before`, when the restart was asked for at `asked_ms`, and the unit
- * has been active for `stable_ms` without a crash.
+ * systemd has restarted the unit since `before`, which is its view at `asked_ms`, when the restart was requested; and the
+ * unit has been active for `stable_ms` without a crash.
  */
 export function restarted(before: UnitView, asked_ms: number, stable_ms = 0): WaitCondition {
-  return jobJudge(stable_ms, true, (said, view, now_ms) => {
-    if (view.restart !== undefined && said.restart !== undefined) {
-      const earlier = before.states.get(said.state.machineID ?? "");
+  return jobCondition(stable_ms, true, (reported, view, now_ms) => {
+    if (view.restart !== undefined && reported.restart !== undefined) {
+      const earlier = before.states.get(reported.state.machineID ?? "");
       return {
-        began: view.restart > (before.restart ?? 0) && said.restart >= view.restart,
-        isFresh: said.job !== undefined || said.since_ms !== earlier?.since_ms,
+        began: view.restart > (before.restart ?? 0) && reported.restart >= view.restart,
+        isFresh: reported.job !== undefined || reported.since_ms !== earlier?.since_ms,
         settle_ms,
       };
     }
-    const isNews = view.stateChanges > before.stateChanges;
+    const hasChanged = view.stateChanges > before.stateChanges;
     const left_ms = Math.max(asked_ms + unseenRestart_ms - now_ms, 0);
-    return { began: isNews || left_ms === 0, isFresh: false, settle_ms: isNews ? settle_ms : 0, again_ms: left_ms };
+    return {
+      began: hasChanged || left_ms === 0,
+      isFresh: false,
+      settle_ms: hasChanged ? settle_ms : 0,
+      again_ms: left_ms,
+    };
   });
 }
 
-/** How far a job is, beyond what the unit's state says. */
-interface JobView {
-  /** False while all that is known is older than the job. */
+/** Progress of a job, as far as the unit's state does not show it. */
+interface JobProgress {
+  /** False while the whole view is older than the job. */
   readonly began: boolean;
-  /** True if the state is known to be newer than the job's beginning. */
+  /** True if the state is known to be newer than the start of the job. */
   readonly isFresh: boolean;
-  /** How long a state that may be older must stay the newest news. */
+  /** Time for which a state that may be older than the job must stay the newest one. */
   readonly settle_ms: number;
-  /** While it has not begun: when to look again. */
+  /** While the job has not begun: time until the next check. */
   readonly again_ms?: number;
 }
 
-/** `isFirst`: automatic restarts that systemd has counted before the first look are of this job, too. */
-function jobJudge(
+/** Waits for a job to end. `isFirst` means that automatic restarts counted before the first view belong to this job too. */
+function jobCondition(
   stable_ms: number,
   isFirst: boolean,
-  look: (said: StateView, view: UnitView, now_ms: number) => JobView,
+  progressOf: (reported: StateView, view: UnitView, now_ms: number) => JobProgress,
 ): WaitCondition {
-  let ran = false;
+  let wasRunning = false;
   let latest = "";
   let since_ms = 0;
   const stability = new Stability(stable_ms, isFirst);
   return (name, view, now_ms) => {
     if (!view.unit) return view.seen ? { verdict: "failed", reason: `unit ${name} no longer exists` } : waiting;
-    const said = view.states.get(view.unit.machineID ?? "");
-    if (!said) return waiting;
-    const job = look(said, view, now_ms);
+    const reported = stateOnItsMachine(view);
+    if (!reported) return waiting;
+    const job = progressOf(reported, view, now_ms);
     if (!job.began) return job.again_ms === undefined ? waiting : { verdict: "waiting", again_ms: job.again_ms };
-    const news = JSON.stringify([said, view.stateChanges]);
-    if (news !== latest) {
-      latest = news;
+    const fingerprint = JSON.stringify([reported, view.stateChanges]);
+    if (fingerprint !== latest) {
+      latest = fingerprint;
       since_ms = now_ms;
     }
-    ran ||= underWay.has(said.state.systemdActiveState ?? "");
-    const outcome = outcomeOf(name, said);
-    const unstable = stability.look(name, said, outcome, now_ms);
-    if (!outcome) return unstable ?? waiting;
+    wasRunning ||= jobRunning.has(reported.state.systemdActiveState ?? "");
+    const end = jobEnd(name, reported);
+    const unstable = stability.check(name, reported, end, now_ms);
+    if (!end) return unstable ?? waiting;
     const left_ms = since_ms + job.settle_ms - now_ms;
-    if (!ran && !job.isFresh && left_ms > 0) return { verdict: "waiting", again_ms: left_ms };
-    return unstable ?? outcome;
+    if (!wasRunning && !job.isFresh && left_ms > 0) return { verdict: "waiting", again_ms: left_ms };
+    return unstable ?? end;
   };
 }
 
-/** Watches whether a unit that has become active stays so. */
+/** Checks that a unit that has become active stays active for `stable_ms`. */
 class Stability {
   #active_ms: number | undefined;
-  #counted: number | undefined;
+  #firstRestarts: number | undefined;
   #result = "";
 
   constructor(readonly stable_ms: number, readonly isFirst: boolean) {}
 
-  /** What keeps `outcome` from counting: a crash, or that the unit has not been active for long enough; else undefined. */
-  look(name: string, said: StateView, outcome: WaitStatus | undefined, now_ms: number): WaitStatus | undefined {
-    if (this.stable_ms <= 0 || outcome?.verdict === "failed") return undefined;
-    const restarts = said.restarts ?? 0;
-    this.#counted ??= this.isFirst ? 0 : restarts;
-    this.#result = said.result ?? this.#result;
-    if (restarts > this.#counted) return this.#crashed(name, said, restarts - this.#counted);
-    const isActive = outcome?.verdict === "done" && alive.has(said.state.systemdActiveState ?? "");
-    if (!isActive) {
+  /** Returns a failure after a crash, "waiting" until the unit has been active for long enough, undefined if `end` counts. */
+  check(name: string, reported: StateView, end: WaitStatus | undefined, now_ms: number): WaitStatus | undefined {
+    if (this.stable_ms <= 0 || end?.verdict === "failed") return undefined;
+    const restarts = reported.restarts ?? 0;
+    this.#firstRestarts ??= this.isFirst ? 0 : restarts;
+    this.#result = reported.result ?? this.#result;
+    if (restarts > this.#firstRestarts) return this.#crashed(name, reported, restarts - this.#firstRestarts);
+    if (end?.verdict !== "done" || !isAlive(reported.state.systemdActiveState)) {
       this.#active_ms = undefined;
       return undefined;
     }
@@ -226,28 +230,28 @@ class Stability {
     return left_ms > 0 ? { verdict: "waiting", again_ms: left_ms } : undefined;
   }
 
-  #crashed(name: string, said: StateView, times: number): WaitStatus {
+  #crashed(name: string, reported: StateView, times: number): WaitStatus {
     const result = this.#result === "" ? "" : ` (${this.#result})`;
-    const { machineID: machine } = said.state;
+    const restarted = times === 1 ? "once" : `${times} times`;
+    const { machineID: machine } = reported.state;
     return {
       verdict: "failed",
-      reason: `unit ${name} failed: its process has ended${result}, and systemd has started it again ` +
-        `${times === 1 ? "once" : `${times} times`} already`,
+      reason: `unit ${name} failed: its process ended${result}, and systemd has already restarted it ${restarted}`,
       ...(machine === undefined ? {} : { machine }),
     };
   }
 }
 
-/** How a job has ended if what systemd says is its end; undefined if it goes on. */
-function outcomeOf(name: string, said: StateView): WaitStatus | undefined {
-  const { systemdLoadState: load = "", systemdActiveState: active = "", systemdSubState: sub = "" } = said.state;
+/** Result of a job, if the reported state is the end of one; undefined while a job is running. */
+function jobEnd(name: string, reported: StateView): WaitStatus | undefined {
+  const { systemdLoadState: load = "", systemdActiveState: active = "", systemdSubState: sub = "" } = reported.state;
   const failed = (): WaitStatus => {
-    // systemd's own word tells more than that a job has failed; what it could not load has none.
-    const why = load === "loaded" ? said.result ?? said.error : said.error;
+    // systemd's result says more than the failure of the job; a unit that could not be loaded has no result.
+    const why = load === "loaded" ? reported.result ?? reported.error : reported.error;
     return {
       verdict: "failed",
       reason: `unit ${name} failed: systemd reports it ${load}, ${active} (${sub})${why ? ": " + why : ""}`,
-      ...(said.state.machineID ? { machine: said.state.machineID } : {}),
+      ...(reported.state.machineID ? { machine: reported.state.machineID } : {}),
     };
   };
   switch (active) {
@@ -258,15 +262,16 @@ function outcomeOf(name: string, said: StateView): WaitStatus | undefined {
     case "failed":
       return failed();
     case "inactive":
-      return said.error || load !== "loaded" ? failed() : done;
+      return reported.error || load !== "loaded" ? failed() : done;
     case "activating":
-      // systemctl start, too, calls it a failure when the first attempt failed and systemd will try again later.
-      return sub.startsWith("auto-restart") && said.error ? failed() : undefined;
+      // Like systemctl start, which reports a failure when the first attempt failed and systemd will try again later.
+      return sub.startsWith("auto-restart") && reported.error ? failed() : undefined;
     default:
       return undefined;
   }
 }
 
-function statesOf(view: UnitView): StateView[] {
-  return [...view.states.values()];
+/** The state that the unit's own machine reports. */
+function stateOnItsMachine({ unit, states }: UnitView): StateView | undefined {
+  return states.get(unit?.machineID ?? "");
 }

@@ -17,7 +17,7 @@ import {
 
 const name = "a.service";
 
-interface Told {
+interface Report {
   readonly desired?: string;
   readonly current?: string;
   readonly active?: string;
@@ -33,155 +33,165 @@ interface Told {
   readonly changes?: number;
 }
 
-/** A launched unit on machine m, unless told otherwise; without `active` no machine has it. */
-function view(told: Told): UnitView {
-  const { desired = "launched", current = "launched", active, sub = "", load = "loaded" } = told;
+/** A launched unit on machine m, unless `report` differs; without `active` no machine has it. */
+function view(report: Report): UnitView {
+  const { desired = "launched", current = "launched", active, sub = "", load = "loaded" } = report;
   const states = new Map<string, StateView>();
   if (active !== undefined) {
     states.set("m", {
       state: { name, machineID: "m", systemdLoadState: load, systemdActiveState: active, systemdSubState: sub },
-      ...(told.error === undefined ? {} : { error: told.error }),
-      ...(told.job === undefined ? {} : { job: told.job }),
-      ...(told.result === undefined ? {} : { result: told.result }),
-      ...(told.since_ms === undefined ? {} : { since_ms: told.since_ms }),
-      ...(told.restart === undefined ? {} : { restart: told.restart }),
-      ...(told.restarts === undefined ? {} : { restarts: told.restarts }),
+      ...(report.error === undefined ? {} : { error: report.error }),
+      ...(report.job === undefined ? {} : { job: report.job }),
+      ...(report.result === undefined ? {} : { result: report.result }),
+      ...(report.since_ms === undefined ? {} : { since_ms: report.since_ms }),
+      ...(report.restart === undefined ? {} : { restart: report.restart }),
+      ...(report.restarts === undefined ? {} : { restarts: report.restarts }),
     });
   }
   return {
     unit: { name, desiredState: desired, currentState: current, machineID: "m" },
-    ...(told.asked === undefined ? {} : { restart: told.asked }),
-    ...{ seen: true, states, stateChanges: told.changes ?? 0 },
+    ...(report.asked === undefined ? {} : { restart: report.asked }),
+    ...{ seen: true, states, stateChanges: report.changes ?? 0 },
   };
 }
 
 const never: UnitView = { seen: false, states: new Map(), stateChanges: 0 };
 const vanished: UnitView = { seen: true, states: new Map(), stateChanges: 0 };
 
-/** Shows views one after the other, each at its time, and gives the last verdict. */
-function after(judge: WaitCondition, ...steps: readonly (readonly [at_ms: number, seen: UnitView])[]): string {
-  let judgement: WaitStatus = { verdict: "waiting" };
-  for (const [at_ms, seen] of steps) judgement = judge(name, seen, at_ms);
-  return judgement.verdict === "failed" ? judgement.reason : judgement.verdict;
+/** Checks a condition with views one after the other, each at its time, and returns the last verdict or reason. */
+function after(condition: WaitCondition, ...steps: readonly (readonly [at_ms: number, seen: UnitView])[]): string {
+  let status: WaitStatus = { verdict: "waiting" };
+  for (const [at_ms, seen] of steps) status = condition(name, seen, at_ms);
+  return status.verdict === "failed" ? status.reason : status.verdict;
 }
 
-const simple: { name: string; judge: () => WaitCondition; view: UnitView; expected: string }[] = [
-  { name: "launched: told so", judge: () => reached("launched"), view: view({}), expected: "done" },
+const simple: { name: string; condition: () => WaitCondition; view: UnitView; expected: string }[] = [
+  {
+    name: "launched: its agent has commanded it",
+    condition: () => reached("launched"),
+    view: view({}),
+    expected: "done",
+  },
   {
     name: "launched: still loaded",
-    judge: () => reached("launched"),
+    condition: () => reached("launched"),
     view: view({ current: "loaded" }),
     expected: "waiting",
   },
   {
-    name: "launched: what is seen is older than the desired state",
-    judge: () => reached("launched"),
+    name: "launched: the view is older than the desired state",
+    condition: () => reached("launched"),
     view: view({ desired: "loaded" }),
     expected: "waiting",
   },
-  { name: "launched: not there yet", judge: () => reached("launched"), view: never, expected: "waiting" },
+  { name: "launched: not there yet", condition: () => reached("launched"), view: never, expected: "waiting" },
   {
-    name: "launched: destroyed meanwhile",
-    judge: () => reached("launched"),
+    name: "launched: destroyed during the wait",
+    condition: () => reached("launched"),
     view: vanished,
     expected: `unit ${name} no longer exists`,
   },
   {
     name: "stopped: its processes are ending",
-    judge: stopped,
+    condition: stopped,
     view: view({ desired: "loaded", current: "loaded", active: "deactivating" }),
     expected: "waiting",
   },
   {
     name: "stopped: inactive",
-    judge: stopped,
+    condition: stopped,
     view: view({ desired: "loaded", current: "loaded", active: "inactive" }),
     expected: "done",
   },
   {
-    name: "stopped: a stop that ended badly is a stop",
-    judge: stopped,
+    name: "stopped: a stop that ended with an error is a stop",
+    condition: stopped,
     view: view({ desired: "loaded", current: "loaded", active: "failed", error: "exit-code" }),
     expected: "done",
   },
   {
     name: "unloaded: a machine still has it",
-    judge: unloaded,
+    condition: unloaded,
     view: view({ desired: "inactive", current: "inactive", active: "deactivating" }),
     expected: "waiting",
   },
   {
-    name: "unloaded: nobody has it",
-    judge: unloaded,
+    name: "unloaded: no machine has it",
+    condition: unloaded,
     view: view({ desired: "inactive", current: "inactive" }),
     expected: "done",
   },
-  { name: "gone: it is there", judge: gone, view: view({ active: "active" }), expected: "waiting" },
+  { name: "gone: it is there", condition: gone, view: view({ active: "active" }), expected: "waiting" },
   {
     name: "gone: a machine still has it",
-    judge: gone,
+    condition: gone,
     view: { ...view({ active: "active" }), unit: undefined } as never,
     expected: "waiting",
   },
-  { name: "gone: neither cluster nor machine has it", judge: gone, view: vanished, expected: "done" },
+  { name: "gone: neither cluster nor machine has it", condition: gone, view: vanished, expected: "done" },
   {
     name: "started: active",
-    judge: () => started(false),
+    condition: () => started(false),
     view: view({ active: "active", sub: "running" }),
     expected: "done",
   },
   {
     name: "started: under way",
-    judge: () => started(false),
+    condition: () => started(false),
     view: view({ active: "activating", sub: "start" }),
     expected: "waiting",
   },
-  { name: "started: its machine says nothing yet", judge: () => started(false), view: view({}), expected: "waiting" },
+  {
+    name: "started: its machine has reported nothing yet",
+    condition: () => started(false),
+    view: view({}),
+    expected: "waiting",
+  },
 ];
 
-for (const { name, judge, view, expected } of simple) {
-  Deno.test(name, () => assert.equal(after(judge(), [0, view]), expected));
+for (const { name, condition, view, expected } of simple) {
+  Deno.test(name, () => assert.equal(after(condition(), [0, view]), expected));
 }
 
 const dead = { active: "inactive", sub: "dead" };
 const failed = { active: "failed", sub: "failed", error: "exit-code" };
 const failure = `unit ${name} failed: systemd reports it loaded, failed (failed): exit-code`;
 
-Deno.test("started: systemd's own word for a failure counts more than that a job has failed", () => {
-  const told = { ...failed, error: 'systemd\'s start job ended with "failed"', result: "exit-code" };
-  assert.equal(after(started(false), [0, view({ ...told, active: "activating" })], [1, view(told)]), failure);
-  const unloadable = { ...told, load: "bad-setting", error: "bad unit file setting" };
+Deno.test("started: systemd's result is shown instead of the failure of a job", () => {
+  const reported = { ...failed, error: 'systemd\'s start job ended with "failed"', result: "exit-code" };
+  assert.equal(after(started(false), [0, view({ ...reported, active: "activating" })], [1, view(reported)]), failure);
+  const unloadable = { ...reported, load: "bad-setting", error: "bad unit file setting" };
   assert.equal(
     after(started(false), [0, view({ ...unloadable, active: "activating" })], [1, view(unloadable)]),
     `unit ${name} failed: systemd reports it bad-setting, failed (failed): bad unit file setting`,
   );
 });
 
-Deno.test("having: a unit is where it should be once its machine has the new file", () => {
-  const judge = having("new", reached("launched"));
+Deno.test("having: the condition is met only once the unit's machine has the new file", () => {
+  const condition = having("new", reached("launched"));
   const seen = (hash: string): UnitView => {
     const { unit, states, ...rest } = view({ active: "active" });
-    const [machine, said] = [...states][0]!;
-    return { ...rest, unit: unit!, states: new Map([[machine, { state: { ...said.state, hash } }]]) };
+    const [machine, reported] = [...states][0]!;
+    return { ...rest, unit: unit!, states: new Map([[machine, { state: { ...reported.state, hash } }]]) };
   };
-  assert.equal(after(judge, [0, seen("old")]), "waiting");
-  assert.equal(after(judge, [0, seen("new")]), "done");
-  assert.equal(after(judge, [0, view({})]), "waiting");
-  assert.equal(after(judge, [0, vanished]), `unit ${name} no longer exists`);
+  assert.equal(after(condition, [0, seen("old")]), "waiting");
+  assert.equal(after(condition, [0, seen("new")]), "done");
+  assert.equal(after(condition, [0, view({})]), "waiting");
+  assert.equal(after(condition, [0, vanished]), `unit ${name} no longer exists`);
   assert.equal(after(having(undefined, reached("launched")), [0, seen("old")]), "done");
 });
 
-Deno.test("started: a oneshot that was seen to run and is dead has done its work", () => {
+Deno.test("started: a oneshot unit that was seen running and is dead has ended successfully", () => {
   const oneshot = started(false);
   assert.equal(after(oneshot, [0, view({ active: "activating", sub: "start" })], [1, view(dead)]), "done");
 });
 
-Deno.test("started: a dead unit that was not seen to run may be about to", () => {
+Deno.test("started: a dead unit that was not seen running may be about to start", () => {
   assert.equal(after(started(false), [0, view(dead)], [settle_ms - 1, view(dead)]), "waiting");
   assert.equal(after(started(false), [0, view(dead)], [settle_ms, view(dead)]), "done");
 });
 
-Deno.test("started: it says when to look again", () => {
+Deno.test("started: the time of the next check is returned", () => {
   assert.deepEqual(started(false)(name, view(dead), 7), { verdict: "waiting", again_ms: settle_ms });
 });
 
@@ -191,14 +201,14 @@ Deno.test("started: a unit that has never run is given more time", () => {
   assert.equal(after(started(false), [0, fresh], [settleUnstarted_ms, fresh]), "done");
 });
 
-Deno.test("started: a start that is known to have come to its end is not waited for any longer", () => {
+Deno.test("started: a start job that has ended counts at once", () => {
   for (const since_ms of [0, 5]) {
     assert.equal(after(started(false), [0, view({ ...dead, since_ms, job: "done" })]), "done");
   }
   assert.equal(after(started(false), [0, view({ ...failed, job: "failed" })]), failure);
 });
 
-Deno.test("started: news start the wait anew", () => {
+Deno.test("started: a new event restarts the time to settle", () => {
   const steps = [[0, view({ ...dead, changes: 1 })], [400, view({ ...dead, changes: 2 })], [
     600,
     view({ ...dead, changes: 2 }),
@@ -215,7 +225,7 @@ Deno.test("started: a failure of an earlier run does not count, one of this run 
   assert.equal(after(started(false), [0, view(failed)], [settle_ms, view(failed)]), failure);
 });
 
-Deno.test("started: of a unit that is new, an end that systemd dates counts at once", () => {
+Deno.test("started: an end of a new unit that systemd dates counts at once", () => {
   assert.equal(after(started(true), [0, view({ ...failed, since_ms: 7 })]), failure);
   assert.equal(after(started(true), [0, view({ ...dead, since_ms: 7 })]), "done");
   assert.equal(after(started(true), [0, view({ ...dead, since_ms: 0 })]), "waiting");
@@ -234,7 +244,7 @@ Deno.test("started: a unit that systemd cannot load has failed", () => {
   assert.equal(after(started(false), [0, missing], [settle_ms, missing]), expected);
 });
 
-Deno.test("started: a first attempt that failed is a failure, though systemd will try again", () => {
+Deno.test("started: a failed first attempt is a failure, although systemd will restart the unit", () => {
   const again = view({ active: "activating", sub: "auto-restart", error: "exit-code" });
   assert.equal(
     after(started(false), [0, view({ active: "activating", sub: "start" })], [1, again]),
@@ -242,13 +252,13 @@ Deno.test("started: a first attempt that failed is a failure, though systemd wil
   );
 });
 
-Deno.test("started: a unit that ended well and will run again goes on", () => {
+Deno.test("started: a unit that ended successfully and will be restarted is still starting", () => {
   assert.equal(after(started(false), [0, view({ active: "activating", sub: "auto-restart" })]), "waiting");
 });
 
 const before = view({ active: "active", since_ms: 100, restart: 3, asked: 3 });
 
-Deno.test("restarted: until the machine has done what was asked nothing counts", () => {
+Deno.test("restarted: nothing counts before the machine has carried out the restart", () => {
   assert.equal(after(restarted(before, 0), [0, before], [9e9, before]), "waiting");
   const asked = view({ active: "active", since_ms: 100, restart: 3, asked: 8 });
   assert.equal(after(restarted(before, 0), [0, asked], [9e9, asked]), "waiting");
@@ -275,7 +285,7 @@ Deno.test("restarted: a unit that does not come back has failed", () => {
   assert.equal(after(restarted(before, 0), ...steps), failure);
 });
 
-Deno.test("restarted: where restarts are not told of, a change of state is one", () => {
+Deno.test("restarted: a change of state counts as a restart if the server does not report restarts", () => {
   const old = view({ active: "active", changes: 1 });
   const steps = [[0, old], [10, view({ active: "deactivating", changes: 2 })], [
     20,
@@ -288,7 +298,7 @@ Deno.test("restarted: where restarts are not told of, a change of state is one",
 
 const up = { active: "active", sub: "running" };
 
-Deno.test("started: a unit that must stay active is started once it has been so for long enough", () => {
+Deno.test("started: a unit that must stay active is started after it has been active for long enough", () => {
   assert.equal(after(started(true, 1000), [0, view(up)], [999, view(up)]), "waiting");
   assert.equal(after(started(true, 1000), [0, view(up)], [1000, view(up)]), "done");
   assert.deepEqual(started(true, 1000)(name, view(up), 7), { verdict: "waiting", again_ms: 1000 });
@@ -304,23 +314,23 @@ Deno.test("started: a unit that fails while it must stay active has failed", () 
   );
 });
 
-Deno.test("started: a unit that ends well while it must stay active has done its work", () => {
+Deno.test("started: a unit that ends successfully while it must stay active is started", () => {
   assert.equal(after(started(true, 1000), [0, view(up)], [500, view({ ...dead, since_ms: 9 })]), "done");
 });
 
-Deno.test("started: a unit that systemd had to start again has failed, although it is active", () => {
+Deno.test("started: a unit that systemd restarted has failed, although it is active", () => {
   const crashed = (times: string) =>
-    `unit ${name} failed: its process has ended, and systemd has started it again ${times} already`;
+    `unit ${name} failed: its process ended, and systemd has already restarted it ${times}`;
   assert.equal(after(started(true, 1000), [0, view({ ...up, restarts: 1 })]), crashed("once"));
   assert.equal(after(started(false, 1000), [0, view(up)], [5, view({ ...up, restarts: 2 })]), crashed("2 times"));
-  const told = view({ active: "activating", sub: "auto-restart", result: "signal" });
+  const restarting = view({ active: "activating", sub: "auto-restart", result: "signal" });
   assert.equal(
-    after(started(false, 1000), [0, view(up)], [3, told], [5, view({ ...up, restarts: 1 })]),
-    `unit ${name} failed: its process has ended (signal), and systemd has started it again once already`,
+    after(started(false, 1000), [0, view(up)], [3, restarting], [5, view({ ...up, restarts: 1 })]),
+    `unit ${name} failed: its process ended (signal), and systemd has already restarted it once`,
   );
 });
 
-Deno.test("started: what systemd had to start again long before does not count", () => {
+Deno.test("started: restarts before the start do not count", () => {
   const old = view({ ...up, restarts: 3 });
   assert.equal(after(started(false, 1000), [0, old], [1000, old]), "done");
 });

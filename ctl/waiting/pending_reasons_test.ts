@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1/types.ts";
 import { FakeApi, refusal } from "../testing/fake_api.ts";
 import { FakeIo, fleetctl } from "../testing/fake_terminal.ts";
-import { whyItWaits } from "./pending_reasons.ts";
+import { pendingLines } from "./pending_reasons.ts";
 
 const option = "Service.ExecStart=/bin/true";
 const leader = "454c34ef00000000000000000000cafe";
@@ -20,78 +20,78 @@ const refusing = (id: string, ...reasons: string[]): MachineExplanationEntity =>
   reasons: reasons.map((reason) => ({ reason, rule: "MachineMetadata" })),
 });
 
-const texts: readonly { name: string; of: Partial<ExplanationEntity>; isLed?: boolean; told: string[] }[] = [
+const texts: readonly { name: string; of: Partial<ExplanationEntity>; isLed?: boolean; expected: string[] }[] = [
   {
-    name: "reasons by machine",
+    name: "each reason names its machines",
     of: { machines: [{ ...refusing("aa", "x", "y"), primaryIP: "10.0.0.1" }, refusing("bb", "y")] },
-    told: [
+    expected: [
       "Unit a.service waits: none of 2 machines will take it",
       "  aa000000.../10.0.0.1: x",
       "  aa000000.../10.0.0.1, bb000000...: y",
     ],
   },
   {
-    name: "a reason of many machines",
+    name: "a reason of many machines names their number",
     of: { machines: ["aa", "bb", "cc", "dd"].map((id) => refusing(id, "x")) },
-    told: ["Unit a.service waits: none of 2 machines will take it", "  4 machines: x"],
+    expected: ["Unit a.service waits: none of 2 machines will take it", "  4 machines: x"],
   },
   {
-    name: "more than fits",
+    name: "further lines are left to explain",
     of: { machines: [refusing("aa", ...Array.from({ length: 12 }, (_, index) => `reason ${index}`))] },
-    told: [
+    expected: [
       "Unit a.service waits: none of 2 machines will take it",
       ...Array.from({ length: 10 }, (_, index) => `  aa000000...: reason ${index}`),
-      "  and more: fleetctl explain a.service tells everything",
+      "  and more: see fleetctl explain a.service",
     ],
   },
   {
-    name: "notes and warnings, each once",
+    name: "notes and warnings come once each",
     of: {
-      summary: "nobody leads",
+      summary: "there is no leader",
       machines: [refusing("aa", "bad")],
       notes: ["peer"],
-      warnings: ["bad", "nobody leads"],
+      warnings: ["bad", "there is no leader"],
     },
-    told: ["Unit a.service waits: nobody leads", "  aa000000...: bad", "  peer"],
+    expected: ["Unit a.service waits: there is no leader", "  aa000000...: bad", "  peer"],
   },
   {
-    name: "a machine that is away",
+    name: "a unit whose machine is offline waits",
     of: { outcome: "placed", summary: "gone", machines: [{ machineID: "m", eligibility: "offline" }] },
-    told: ["Unit a.service waits: gone"],
+    expected: ["Unit a.service waits: gone"],
   },
-  { name: "nothing of a unit that is just being placed", of: { next: "place it" }, told: [] },
+  { name: "a unit that is just being placed has none", of: { next: "place it" }, expected: [] },
   {
-    name: "a unit that nobody is there to place",
-    of: { next: "place it", summary: "nobody leads" },
+    name: "a unit waits while there is no leader to place it",
+    of: { next: "place it", summary: "there is no leader" },
     isLed: false,
-    told: ["Unit a.service waits: nobody leads"],
+    expected: ["Unit a.service waits: there is no leader"],
   },
-  { name: "nothing of a unit that has a machine", of: { outcome: "placed" }, told: [] },
-  { name: "nothing of an inactive unit", of: { outcome: "inactive" }, told: [] },
+  { name: "a unit that has a machine has none", of: { outcome: "placed" }, expected: [] },
+  { name: "an inactive unit has none", of: { outcome: "inactive" }, expected: [] },
 ];
 
-for (const { name, of, isLed, told } of texts) {
-  Deno.test(`why it waits: ${name}`, () => assert.deepEqual(whyItWaits(explanation(of, isLed)), told));
+for (const { name, of, isLed, expected } of texts) {
+  Deno.test(`pending reasons: ${name}`, () => assert.deepEqual(pendingLines(explanation(of, isLed)), expected));
 }
 
-/** What is said on standard error, but for notices that nothing has changed. */
-function moving(text: string): string {
-  return text.split("\n").filter((line) => !line.includes(" has not moved for ")).join("\n");
+/** Standard error without the notices that a unit makes no progress. */
+function withoutNotices(text: string): string {
+  return text.split("\n").filter((line) => !line.includes(" has made no progress for ")).join("\n");
 }
 
 const timedOut = (goal: string) =>
   `Error waiting for units: timed out waiting for unit a.service to report state ${goal}\n`;
 
 for (const [verb, goal] of [["start", "launched"], ["load", "loaded"]] as const) {
-  Deno.test(`${verb}: why a unit has no machine is told once, while it is waited for`, async () => {
+  Deno.test(`${verb}: the reason why a unit has no machine is printed once during the wait`, async () => {
     const api = new FakeApi();
     api.add("a.service", "inactive", option);
     api.onDesiredState = () => {};
     api.explanations.set("a.service", explanation({ machines: [refusing("aa", "no zone")] }));
     const { status, stdout, stderr } = await fleetctl(api, `${verb} --block-attempts=8 a`);
     assert.deepEqual([status, stdout], [1, ""]);
-    const told = "Unit a.service waits: none of 2 machines will take it\n  aa000000...: no zone\n";
-    assert.equal(moving(stderr), told + timedOut(goal));
+    const reason = "Unit a.service waits: none of 2 machines will take it\n  aa000000...: no zone\n";
+    assert.equal(withoutNotices(stderr), reason + timedOut(goal));
   });
 }
 
@@ -104,7 +104,7 @@ Deno.test("start: a unit that is placed in time is not asked about", async () =>
   assert.ok(!api.requests.some((request) => request.endsWith("/explain")));
 });
 
-Deno.test("start: what a wait tells stands on standard output where standard error is no terminal", async () => {
+Deno.test("start: the reasons of a wait go to standard output if standard error is not a terminal", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", "Service.ExecStart=/bin/a");
   api.onDesiredState = () => {};
@@ -113,7 +113,7 @@ Deno.test("start: what a wait tells stands on standard output where standard err
   io.isPiped = true;
   const { stdout, stderr } = await fleetctl(api, "start --block-attempts=8 a", io);
   assert.match(stdout, /^Unit a\.service waits: /m);
-  assert.equal(moving(stderr), timedOut("launched"));
+  assert.equal(withoutNotices(stderr), timedOut("launched"));
 });
 
 Deno.test("start: a unit that was just being placed is asked about again", async () => {
@@ -127,11 +127,11 @@ Deno.test("start: a unit that was just being placed is asked about again", async
     return undefined;
   };
   const { stderr } = await fleetctl(api, "start --block-attempts=8 a");
-  assert.equal(moving(stderr), "Unit a.service waits: no\n" + timedOut("launched"));
+  assert.equal(withoutNotices(stderr), "Unit a.service waits: no\n" + timedOut("launched"));
   assert.equal(asked, 2);
 });
 
-Deno.test("start: a machine that says nothing of its unit", async () => {
+Deno.test("start: a unit whose machine reports no state is explained", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", option);
   api.onDesiredState = (name) => {
@@ -141,10 +141,10 @@ Deno.test("start: a machine that says nothing of its unit", async () => {
   const machines = [{ machineID: leader, eligibility: "offline" }];
   api.explanations.set("a.service", explanation({ outcome: "placed", summary: "its machine is away", machines }));
   const { stderr } = await fleetctl(api, "start --block-attempts=8 a");
-  assert.equal(moving(stderr), "Unit a.service waits: its machine is away\n" + timedOut("launched"));
+  assert.equal(withoutNotices(stderr), "Unit a.service waits: its machine is away\n" + timedOut("launched"));
 });
 
-Deno.test("start: of hundreds of units that wait, a few are asked about at a time", async () => {
+Deno.test("start: the reasons of hundreds of units are all printed", async () => {
   const api = new FakeApi();
   const names = Array.from({ length: 40 }, (_, index) => `u${index}.service`);
   for (const name of names) {
@@ -153,9 +153,9 @@ Deno.test("start: of hundreds of units that wait, a few are asked about at a tim
   }
   api.onDesiredState = () => {};
   const { stderr } = await fleetctl(api, `start --block-attempts=8 ${names.join(" ")}`);
-  const told = stderr.split("\n").filter((line) => / waits: /.test(line));
-  assert.equal(told.length, names.length);
-  assert.equal(new Set(told).size, names.length);
+  const reasons = stderr.split("\n").filter((line) => / waits: /.test(line));
+  assert.equal(reasons.length, names.length);
+  assert.equal(new Set(reasons).size, names.length);
 });
 
 Deno.test("start: a server that cannot explain is asked once", async () => {
@@ -163,11 +163,11 @@ Deno.test("start: a server that cannot explain is asked once", async () => {
   for (const name of ["a.service", "b.service"]) api.add(name, "inactive", option);
   api.onDesiredState = (name) => name === "b.service" && api.reconcile(name);
   const { stderr } = await fleetctl(api, "start --block-attempts=8 a b");
-  assert.equal(moving(stderr), timedOut("launched"));
+  assert.equal(withoutNotices(stderr), timedOut("launched"));
   assert.equal(api.requests.filter((request) => request.endsWith("/explain")).length, 1);
 });
 
-Deno.test("start: a refusal to explain goes to the log, and is tried again", async () => {
+Deno.test("start: a refused explanation is logged and requested again", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", option);
   api.onDesiredState = () => {};
@@ -177,12 +177,12 @@ Deno.test("start: a refusal to explain goes to the log, and is tried again", asy
   const log: string[] = [];
   io.log = (level, text) => log.push(`${level} ${text}`);
   const { stderr } = await fleetctl(api, "start --block-attempts=8 a", io);
-  assert.equal(moving(stderr), timedOut("launched"));
+  assert.equal(withoutNotices(stderr), timedOut("launched"));
   assert.ok(asked > 1, `asked ${asked} times`);
-  assert.equal(log[0], "DEBUG no reason why unit a.service waits: googleapi: Error 503: away");
+  assert.equal(log[0], "DEBUG cannot explain why unit a.service waits: googleapi: Error 503: away");
 });
 
-Deno.test("start: a reason that has changed is told, and so are its notices", async () => {
+Deno.test("start: a changed reason is printed, and its notices repeat it", async () => {
   const api = new FakeApi();
   api.add("a.service", "inactive", option);
   api.onDesiredState = () => {};
@@ -196,6 +196,6 @@ Deno.test("start: a reason that has changed is told, and so are its notices", as
   const { stderr } = await fleetctl(api, "start --timeout=75 a");
   assert.match(stderr, /^Unit a\.service waits: no machine is large enough\n/);
   assert.match(stderr, /\nUnit a\.service waits: all are full\n/);
-  assert.match(stderr, /\nUnit a\.service has not moved for \d+ s, [^\n]*: all are full\n/);
-  assert.equal(stderr.split(" waits: ").length, 3, "each reason is told once");
+  assert.match(stderr, /\nUnit a\.service has made no progress for \d+ s and [^\n]*: all are full\n/);
+  assert.equal(stderr.split(" waits: ").length, 3, "each reason is printed once");
 });

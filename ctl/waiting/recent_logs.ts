@@ -1,5 +1,5 @@
 /**
- * The last journal lines of units that did not start, beside what systemd says of them.
+ * Prints the last journal lines of units that failed to start.
  *
  * @module
  */
@@ -11,41 +11,45 @@ import { machineLegend } from "../machines/format.ts";
 /** Lines shown of each unit. */
 const shownLines = 10;
 
-/** Units whose lines are shown: of many that fail at once the first few tell why. */
+/** Largest number of units whose lines are shown: of many that fail at once, the first few are enough to see why. */
 const maxUnits = 3;
 
-/** How long a journal may take: what matters has been said already. */
-const patience_ms = 5000;
+/** Longest time that one journal may take: the failure itself has already been printed. */
+const limit_ms = 5000;
 
-/** Characters shown of one unit at most. */
+/** Largest number of characters shown of one unit. */
 const maxText = 20_000;
 
-/** A unit of which systemd says that it has failed, and the ID of the machine where it did. */
+/** A unit that systemd reports as failed. */
 export interface FailedUnit {
   readonly name: string;
+  /** ID of the machine that it failed on. */
   readonly machine: string;
 }
 
-/** Prints on standard error the last journal lines of units that have failed or, where the API cannot tell, how to see them. */
+/**
+ * Prints the last journal lines of failed units on standard error or, if the API cannot provide them, the command that
+ * shows them.
+ */
 export async function printRecentLogs(context: Context, failed: readonly FailedUnit[]): Promise<void> {
-  const unseen = failed.slice(maxUnits);
+  const notShown = failed.slice(maxUnits);
   for (const unit of failed.slice(0, maxUnits)) {
     const lines = await lastLines(context, unit);
     if (lines.length === 0) {
-      unseen.push(unit);
+      notShown.push(unit);
       continue;
     }
     const machine = await context.machines.find(unit.machine) ?? { id: unit.machine };
-    complain(context.io, `The last lines that ${unit.name} logged on ${machineLegend(machine, false)}:`);
+    complain(context.io, `Last log lines of ${unit.name} on ${machineLegend(machine, false)}:`);
     for (const line of lines) complain(context.io, `  ${line}`);
   }
-  for (const { name } of unseen) complain(context.io, `What ${name} has logged: fleetctl journal ${name}`);
+  for (const { name } of notShown) complain(context.io, `To see the log of ${name}: fleetctl journal ${name}`);
 }
 
-/** None if the API cannot tell, or does not in time. Never by SSH: nobody asked for a login. */
+/** Returns no lines if the API cannot provide them in time. Does not use SSH: the user did not ask for a login. */
 async function lastLines({ client, io }: Context, { name, machine }: FailedUnit): Promise<string[]> {
   const over = new AbortController();
-  const late = io.sleep(patience_ms, over.signal).then(() => undefined);
+  const late = io.sleep(limit_ms, over.signal).then(() => undefined);
   try {
     const query = { machineID: machine, lines: `${shownLines}`, output: "short" };
     const text = await Promise.race([
@@ -62,10 +66,10 @@ async function lastLines({ client, io }: Context, { name, machine }: FailedUnit)
 }
 
 async function readAll(
-  said: Promise<ReadableStream<Uint8Array> | undefined>,
+  body: Promise<ReadableStream<Uint8Array> | undefined>,
   late: Promise<undefined>,
 ): Promise<string> {
-  const reader = (await said)?.getReader();
+  const reader = (await body)?.getReader();
   if (!reader) return "";
   const decoder = new TextDecoder();
   let text = "";

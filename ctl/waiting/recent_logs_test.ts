@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { FakeApi } from "../testing/fake_api.ts";
 import { fleetctl } from "../testing/fake_terminal.ts";
 
-/** Starts units that fail in systemd, and returns what was said on standard error. */
+/** Starts units that fail in systemd, and returns the lines on standard error. */
 async function failing(names: readonly string[], prepare: (api: FakeApi) => void): Promise<string[]> {
   const api = new FakeApi();
   for (const name of names) api.add(`${name}.service`, "loaded", "Service.ExecStart=/bin/false");
@@ -20,15 +20,15 @@ async function failing(names: readonly string[], prepare: (api: FakeApi) => void
 
 const reason = "unit a.service failed: systemd reports it loaded, failed (failed): exit-code";
 
-Deno.test("a unit that fails to start: systemd's result, its last lines, and exit status 1", async () => {
+Deno.test("a failed start prints systemd's result and the unit's last log lines", async () => {
   let queries: readonly string[] = [];
-  const said = await failing(["a"], (api) => {
+  const lines = await failing(["a"], (api) => {
     api.journals.set("a.service", () => "12:00:01 m1 sh[7]: no disk\n12:00:02 m1 systemd[1]: Failed.\n");
     queries = api.journalQueries;
   });
-  assert.deepEqual(said, [
+  assert.deepEqual(lines, [
     `Error waiting for units: ${reason}`,
-    "The last lines that a.service logged on 454c34ef.../10.77.0.11:",
+    "Last log lines of a.service on 454c34ef.../10.77.0.11:",
     "  12:00:01 m1 sh[7]: no disk",
     "  12:00:02 m1 systemd[1]: Failed.",
   ]);
@@ -37,10 +37,10 @@ Deno.test("a unit that fails to start: systemd's result, its last lines, and exi
 
 const silent: Record<string, (api: FakeApi) => void> = {
   "the API has no journals": () => {},
-  "its machine cannot be asked": (api) => api.intercept = (_, path) => answer(path, 502),
+  "its machine cannot be reached": (api) => api.intercept = (_, path) => answer(path, 502),
   "the API refuses": (api) => api.intercept = (_, path) => answer(path, 403),
-  "it has logged nothing": (api) => api.journals.set("a.service", () => ""),
-  "the journal does not come": (api) => api.journals.set("a.service", () => new ReadableStream()),
+  "its log is empty": (api) => api.journals.set("a.service", () => ""),
+  "the journal does not arrive": (api) => api.journals.set("a.service", () => new ReadableStream()),
 };
 
 function answer(path: string, code: number): Response | undefined {
@@ -49,32 +49,32 @@ function answer(path: string, code: number): Response | undefined {
 }
 
 for (const [why, prepare] of Object.entries(silent)) {
-  Deno.test(`a unit that fails to start, and ${why}: how to see its journal`, async () => {
+  Deno.test(`a failed start prints how to see the log if ${why}`, async () => {
     assert.deepEqual(await failing(["a"], prepare), [
       `Error waiting for units: ${reason}`,
-      "What a.service has logged: fleetctl journal a.service",
+      "To see the log of a.service: fleetctl journal a.service",
     ]);
   });
 }
 
-Deno.test("of many units that fail, the first few tell why", async () => {
+Deno.test("the logs of the first few of many failed units are printed", async () => {
   const names = ["a", "b", "c", "d", "e"];
-  const said = await failing(names, (api) => {
+  const lines = await failing(names, (api) => {
     for (const name of names) api.journals.set(`${name}.service`, () => `${name} is broken\n`);
   });
-  assert.deepEqual(said.filter((line) => line.startsWith("  ")), ["  a is broken", "  b is broken", "  c is broken"]);
-  assert.deepEqual(said.filter((line) => line.startsWith("What")), [
-    "What d.service has logged: fleetctl journal d.service",
-    "What e.service has logged: fleetctl journal e.service",
+  assert.deepEqual(lines.filter((line) => line.startsWith("  ")), ["  a is broken", "  b is broken", "  c is broken"]);
+  assert.deepEqual(lines.filter((line) => line.startsWith("To see")), [
+    "To see the log of d.service: fleetctl journal d.service",
+    "To see the log of e.service: fleetctl journal e.service",
   ]);
 });
 
-Deno.test("a journal without an end does not fill the screen", async () => {
-  const said = await failing(["a"], (api) => {
+Deno.test("the output of an endless journal is limited", async () => {
+  const lines = await failing(["a"], (api) => {
     api.journals.set("a.service", () => {
-      const line = new TextEncoder().encode("again and again\n");
-      return new ReadableStream({ pull: (controller) => controller.enqueue(line) });
+      const bytes = new TextEncoder().encode("again and again\n");
+      return new ReadableStream({ pull: (controller) => controller.enqueue(bytes) });
     });
   });
-  assert.ok(said.length > 100 && said.length < 2000, `${said.length} lines`);
+  assert.ok(lines.length > 100 && lines.length < 2000, `${lines.length} lines`);
 });

@@ -1,5 +1,5 @@
 /**
- * How units stand that are wanted launched already.
+ * Run states of units whose desired state is launched.
  *
  * @module
  */
@@ -7,25 +7,22 @@
 import type { UnitEntity, UnitStateEntity } from "../../daemon/api/v1/types.ts";
 import type { Context } from "../cli/command.ts";
 
-/** `down`: it was started and does not run; `under way`: it waits for a machine, or is being started. */
+/** `down`: the unit was started and does not run; `under way`: it waits for a machine, or is being started. */
 export type RunState = "up" | "under way" | "down";
 
-/** The standing of a unit that the cluster has. */
-export async function runStateOf(
+/** Requests the run state of a unit of the cluster. */
+export async function fetchRunState(
   { client }: Context,
   { name, existing }: { readonly name: string; readonly existing?: UnitEntity },
 ): Promise<RunState> {
   const states = await client.states(name);
-  return standing(existing, states.find(({ machineID }) => machineID === existing?.machineID));
+  const state = states.find(({ machineID }) => machineID === existing?.machineID);
+  if (!existing?.machineID || !state) return "under way";
+  return existing.currentState === "launched" ? runStateOf(state) : "down";
 }
 
-function standing(unit: UnitEntity | undefined, state: UnitStateEntity | undefined): RunState {
-  if (!unit?.machineID || !state) return "under way";
-  return unit.currentState === "launched" ? runStateOfReport(state) : "down";
-}
-
-/** The standing of a launched unit on a machine that says this of it. */
-export function runStateOfReport(state: UnitStateEntity): RunState {
+/** Returns the run state of a launched unit by the state that its machine reports. */
+export function runStateOf(state: UnitStateEntity): RunState {
   switch (state.systemdActiveState) {
     case "active":
     case "reloading":

@@ -1,9 +1,9 @@
 /**
- * How long a unit must stay active before a command takes its start for a success.
+ * Time that a unit must stay active before a command counts its start as a success.
  *
- * systemd calls a service of `Type=simple`, `exec` or `idle` active as soon as its process exists, see systemd.service(5).
- * A service that crashes while it begins is active before it fails. The other types say by themselves when they are
- * ready.
+ * systemd reports a service of `Type=simple`, `exec` or `idle` as active as soon as its process exists, see
+ * systemd.service(5): one that crashes during its start is active before it fails. Services of other types report their
+ * readiness themselves.
  *
  * @module
  */
@@ -17,18 +17,18 @@ export const settleFlag: FlagSpec = {
   name: "settle",
   kind: "seconds",
   fallback: 1,
-  help: "How many seconds a service that does not say when it is ready must stay active; 0: not at all",
+  help: "Seconds that a service without readiness notification must stay active; 0: not at all",
 };
 
 const withoutReadiness = new Set(["simple", "exec", "idle"]);
 
-/** How long the named unit with these options must stay active, milliseconds. */
+/** Returns the time that the unit must stay active, milliseconds. */
 export function stableFor_ms({ flags }: Context, name: string, options: readonly UnitOption[]): number {
   if (!name.endsWith(".service") || !withoutReadiness.has(serviceType(options))) return 0;
   return flags.number(settleFlag.name) * 1000;
 }
 
-/** `Type=` of a service, or what systemd.service(5) says that it is where it is not given. */
+/** Returns `Type=` of a service, or the default of systemd.service(5). */
 function serviceType(options: readonly UnitOption[]): string {
   const last = (key: string) => options.findLast(({ section, name }) => section === "Service" && name === key)?.value;
   const type = last("Type") ?? "";

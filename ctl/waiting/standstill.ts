@@ -1,5 +1,5 @@
 /**
- * Says of units that a command waits for that nothing happens to them, and goes on saying it.
+ * Prints that units a command waits for make no progress, again and again.
  *
  * @module
  */
@@ -8,73 +8,73 @@ import type { Context } from "../cli/command.ts";
 import type { UnitView, UnitWatcher } from "./unit_watcher.ts";
 import { note } from "../terminal/port.ts";
 
-/** How long after the latest change of a unit it is said that there was none, milliseconds; the last interval repeats. */
+/** Times since a unit's latest change at which a notice is printed; the last interval repeats. */
 const intervals_ms = [10_000, 30_000, 60_000] as const;
 
-/** Units that are named at a time. */
+/** Largest number of units named at a time. */
 const maxNamed = 3;
 
-/** Different facts about one unit that count as movement when they are seen first. */
-const maxSeen = 100;
+/** Largest number of different facts about one unit that count as progress. */
+const maxFacts = 100;
 
 /** A unit that is waited for. */
 export interface WaitingUnit {
   readonly name: string;
-  /** What has not happened yet, for example `become active in systemd`. */
+  /** The condition that the unit has yet to meet, for example `become active in systemd`. */
   readonly goal: string;
-  /** Why its machine could not do what it was told. */
+  /** Error of its machine's agent, if the agent could not carry out its command. */
   readonly error: string | undefined;
 }
 
 interface Standstill {
   view: UnitView | undefined;
-  /** Facts that were seen of it: what comes again, as where a machine tries the same again and again, is no movement. */
-  readonly seen: Set<string>;
+  /** Facts seen so far. A fact that recurs, as when a machine retries a command, is no progress. */
+  readonly facts: Set<string>;
   since_ms: number;
-  told: number;
+  notices: number;
 }
 
-/** Watches the units of one wait. */
+/** The notices of one wait. */
 export class StandstillNotices {
-  /** How long until {@link tell} should be called again, milliseconds. */
+  /** Time until the next {@link report}, milliseconds. */
   again_ms = Infinity;
   readonly #standstills = new Map<string, Standstill>();
 
-  /** `reasons` knows why a unit has no machine, as far as that was asked. */
+  /** `reasons` returns why a unit has no machine, if that is known. */
   constructor(
     readonly context: Context,
-    readonly follower: UnitWatcher,
+    readonly watcher: UnitWatcher,
     readonly reasons: { readonly latest: (name: string) => string | undefined },
   ) {}
 
-  /** Tells of those units that have not changed for long. */
-  tell(units: readonly WaitingUnit[]): void {
+  /** Prints a notice about each unit that has made no progress for long enough. */
+  report(units: readonly WaitingUnit[]): void {
     const { io } = this.context;
     const now_ms = io.now_ms();
     this.again_ms = Infinity;
     const due: (WaitingUnit & { readonly for_ms: number })[] = [];
     for (const unit of units) {
-      const standstill = this.#look(unit.name, now_ms);
+      const standstill = this.#update(unit.name, now_ms);
       const for_ms = now_ms - standstill.since_ms;
-      while (for_ms >= dueAt_ms(standstill.told)) {
-        standstill.told++;
+      while (for_ms >= dueAt_ms(standstill.notices)) {
+        standstill.notices++;
         if (due.at(-1)?.name !== unit.name) due.push({ ...unit, for_ms });
       }
-      this.again_ms = Math.min(this.again_ms, dueAt_ms(standstill.told) - for_ms);
+      this.again_ms = Math.min(this.again_ms, dueAt_ms(standstill.notices) - for_ms);
     }
     for (const { name, goal, error, for_ms } of due.slice(0, maxNamed)) {
-      const why = error ?? this.reasons.latest(name) ?? this.#saidBySystemd(name);
+      const why = error ?? this.reasons.latest(name) ?? this.#systemdState(name);
       const reason = why === undefined ? "" : `: ${why}`;
-      note(io, `Unit ${name} has not moved for ${duration(for_ms)}, and is still to ${goal}${reason}`);
+      note(io, `Unit ${name} has made no progress for ${duration(for_ms)} and has yet to ${goal}${reason}`);
     }
-    if (due.length > maxNamed) note(io, `${due.length - maxNamed} more units have not moved for as long`);
+    if (due.length > maxNamed) note(io, `${due.length - maxNamed} more units have made no progress for as long`);
   }
 
-  #look(name: string, now_ms: number): Standstill {
-    const view = this.follower.view(name);
+  #update(name: string, now_ms: number): Standstill {
+    const view = this.watcher.view(name);
     let standstill = this.#standstills.get(name);
     if (!standstill) {
-      standstill = { view: undefined, seen: new Set(), since_ms: now_ms, told: 0 };
+      standstill = { view: undefined, facts: new Set(), since_ms: now_ms, notices: 0 };
       this.#standstills.set(name, standstill);
     }
     if (standstill.view === view) return standstill;
@@ -86,26 +86,26 @@ export class StandstillNotices {
       ...[...states].flatMap(([machine, { state, error }]) => [[machine, state], [machine, error]]),
     ];
     for (const fact of facts.map((each) => JSON.stringify(each))) {
-      // A unit has few states; reasons that differ each time are cut off here.
-      if (standstill.seen.has(fact) || standstill.seen.size >= maxSeen) continue;
-      standstill.seen.add(fact);
-      Object.assign(standstill, { since_ms: now_ms, told: 0 });
+      // A unit has few states, but an error may have a different text each time.
+      if (standstill.facts.has(fact) || standstill.facts.size >= maxFacts) continue;
+      standstill.facts.add(fact);
+      Object.assign(standstill, { since_ms: now_ms, notices: 0 });
     }
     return standstill;
   }
 
-  #saidBySystemd(name: string): string | undefined {
-    if (!this.follower.isReady) return `${this.context.client.endpoint} has not told yet how it is`;
-    const [said] = this.follower.view(name).states.values();
-    const { systemdLoadState: load, systemdActiveState: active, systemdSubState: sub } = said?.state ?? {};
-    return said && `systemd reports it ${load}, ${active} (${sub})`;
+  #systemdState(name: string): string | undefined {
+    if (!this.watcher.isReady) return `${this.context.client.endpoint} has not reported its state yet`;
+    const [reported] = this.watcher.view(name).states.values();
+    const { systemdLoadState: load, systemdActiveState: active, systemdSubState: sub } = reported?.state ?? {};
+    return reported && `systemd reports it ${load}, ${active} (${sub})`;
   }
 }
 
-/** After how long the next notice is due when so many have been given. */
-function dueAt_ms(told: number): number {
+/** Returns the time since the latest progress at which the next notice is due, after so many notices. */
+function dueAt_ms(notices: number): number {
   const last = intervals_ms.at(-1)!;
-  return intervals_ms[told] ?? last * (told - intervals_ms.length + 2);
+  return intervals_ms[notices] ?? last * (notices - intervals_ms.length + 2);
 }
 
 /** `40 s` or `3 min`. */

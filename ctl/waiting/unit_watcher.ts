@@ -1,6 +1,5 @@
 /**
- * Keeps a view of some units as the cluster sees them: by the server's event stream where it has one, by asking again
- * and again where it has none.
+ * Keeps a view of some units as the cluster sees them: by the server's event stream or, if it has none, by polling.
  *
  * @module
  */
@@ -14,103 +13,101 @@ import type {
   UnitStateEntity,
 } from "../../daemon/api/v1/types.ts";
 import { type ApiClient, ApiError, UnreachableError } from "../api/client.ts";
+import type { Notifier } from "../../runtime/notifier.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
 import type { ServerEvent } from "../api/sse.ts";
-import { aborted } from "../../runtime/on_abort.ts";
+import { aborted, onceAborted } from "../../runtime/on_abort.ts";
 
-/** What one machine says of a unit. */
+/** The state of a unit that one machine reports. Optional fields come only from the event stream. */
 export interface StateView {
   readonly state: UnitStateEntity;
-  /** Why the agent's latest command failed, or systemd's result; only the stream tells. */
+  /** Error of the agent's latest command, or systemd's result. */
   readonly error?: string;
-  /** The command will fail again until the unit's file or the machine's configuration changes; only the stream tells. */
+  /** True if the command will fail again until the unit's file or the machine's configuration changes. */
   readonly permanent?: boolean;
-  /** What systemd made of the latest start, where the unit is not active then; only the stream tells. */
+  /** Result of the latest start job, if the unit is not active after it. */
   readonly job?: string;
-  /** systemd's result, where it is not success; only the stream tells. */
+  /** systemd's result, if it is not success. */
   readonly result?: string;
-  /** How often systemd itself has started the unit again; only the stream tells. */
+  /** Number of times systemd itself has restarted the unit. */
   readonly restarts?: number;
-  /** The latest restart that was carried out; only the stream tells. */
+  /** The latest restart that was carried out. */
   readonly restart?: number;
-  /** When the active state was entered, by the machine's clock, 0 if never; only the stream tells. */
+  /** Time at which the active state was entered, by the machine's clock; 0 if never. */
   readonly since_ms?: number;
 }
 
-/** What is known of one unit. */
+/** The latest view of one unit. */
 export interface UnitView {
-  /** Undefined while nothing is known, or once the unit is gone. */
+  /** Undefined before the first view, and once the unit is destroyed. */
   readonly unit?: UnitEntity;
-  /** Hash of its newest file; only the stream tells. */
+  /** Hash of its newest file; only the event stream has it. */
   readonly hash?: string;
-  /** The latest restart that was asked for, 0 if none; only the stream tells. */
+  /** The latest restart that was requested, 0 if none; only the event stream has it. */
   readonly restart?: number;
-  /** True if the unit was there at some time since we look. */
+  /** True if the unit has existed at some time since the watcher began. */
   readonly seen: boolean;
-  /** What each machine that has it says. */
+  /** The reported states, by machine ID. */
   readonly states: ReadonlyMap<string, StateView>;
-  /** Grows with every message about one of its states, also one that says nothing new. */
+  /** Number of events about the unit's states, including those that change nothing. */
   readonly stateChanges: number;
 }
 
-/** How often a server that cannot be followed is asked, and how long to wait before following anew. */
+/** Interval between polls of a server without an event stream, and pause before a stream is opened again. */
 const poll_ms = 250;
 
-/** A stream that has been silent for this long may be dead: it is opened again. */
+/** Time without an event after which a stream may be dead and is opened again. */
 const silence_ms = 30_000;
 
-/** Names are sent along while the request line stays below what servers accept; more units than that follow everything. */
+/** Longest list of unit names, in characters, that is sent as a filter: servers limit request lines. */
 const maxFilter = 4000;
 
-/** Follows units until {@link close}. Views are complete once {@link ready} has resolved. */
+/** Watches units until {@link close}. Views are complete once {@link ready} has resolved. */
 export class UnitWatcher {
   readonly #client: ApiClient;
   readonly #io: Io;
+  readonly #changes: Notifier;
   readonly #names: readonly string[];
   readonly #stop = new AbortController();
   readonly #views = new Map<string, UnitView>();
   readonly #machines = new Map<string, MachineEntity>();
   readonly #ready = Promise.withResolvers<void>();
   #isReady = false;
-  #changed = Promise.withResolvers<void>();
-  #complained = false;
+  #hasWarned = false;
   readonly #running: Promise<void>;
 
-  constructor(client: ApiClient, io: Io, names: readonly string[]) {
+  /** Notifies `changes` of each change of a view. */
+  constructor(client: ApiClient, io: Io, names: readonly string[], changes: Notifier) {
     this.#client = client;
     this.#io = io;
+    this.#changes = changes;
     this.#names = [...new Set(names)];
     for (const name of this.#names) this.#views.set(name, { seen: false, states: new Map(), stateChanges: 0 });
     this.#running = this.#run();
   }
 
-  /** Resolves once the present is known. */
+  /** Resolves once the view of every unit is complete. */
   get ready(): Promise<void> {
     return this.#ready.promise;
   }
 
-  /** True once the present is known. */
+  /** True once the view of every unit is complete. */
   get isReady(): boolean {
     return this.#isReady;
   }
 
-  /** Resolves at the next change after this call. */
-  get changed(): Promise<void> {
-    return this.#changed.promise;
-  }
-
-  /** What is known of a followed unit. */
+  /** The latest view of a watched unit. */
   view(name: string): UnitView {
     return this.#views.get(name) as UnitView;
   }
 
-  /** A machine, if the stream has told of it. */
+  /** A machine, if the event stream has reported it. */
   machine(id: string): MachineEntity | undefined {
     return this.#machines.get(id);
   }
 
-  /** Stops following. */
+  /** Stops watching. */
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#running;
@@ -119,38 +116,38 @@ export class UnitWatcher {
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     const stopped = aborted(signal);
-    let streams = true;
+    let hasStream = true;
     while (!signal.aborted) {
       try {
-        if (streams && !await this.#stream()) streams = false;
-        // A request that hangs does not keep anyone who has stopped looking.
-        if (!streams) await Promise.race([this.#poll(), stopped]);
-        this.#complained = false;
+        if (hasStream && !await this.#followStream()) hasStream = false;
+        // A request that hangs must not hold up close().
+        if (!hasStream) await Promise.race([this.#poll(), stopped]);
+        this.#hasWarned = false;
       } catch (error) {
         if (signal.aborted) return;
-        this.#complain(error);
+        this.#warn(error);
       }
       await this.#io.sleep(poll_ms, signal);
     }
   }
 
-  /** Follows one stream to its end. False if the server has none. */
-  async #stream(): Promise<boolean> {
+  /** Follows one event stream to its end. Returns false if the server has none. */
+  async #followStream(): Promise<boolean> {
     const filter = this.#names.join("").length <= maxFilter ? this.#names : [];
     const end = new AbortController();
     const stop = () => end.abort();
-    this.#stop.signal.addEventListener("abort", stop);
+    const stopListening = onceAborted([this.#stop.signal], stop);
     try {
       const events = await this.#client.events(filter, end.signal);
       if (!events) return false;
       await this.#read(events, stop);
       return true;
     } finally {
-      this.#stop.signal.removeEventListener("abort", stop);
+      stopListening();
     }
   }
 
-  /** Reads a stream to its end; calls `stop` when it has been silent for too long. */
+  /** Reads a stream to its end; calls `stop` after {@link silence_ms} without an event. */
   async #read(events: AsyncIterable<ServerEvent>, stop: () => void): Promise<void> {
     let timer = new AbortController();
     const watchSilence = () => {
@@ -159,38 +156,38 @@ export class UnitWatcher {
       const { signal: stopped } = timer;
       void this.#io.sleep(silence_ms, stopped).then(() => stopped.aborted || stop());
     };
-    const present = new Present();
+    const snapshot = new StreamSnapshot();
     try {
       watchSilence();
       for await (const event of events) {
         watchSilence();
-        if (this.#apply(event, present)) this.#notify();
+        if (this.#apply(event, snapshot)) this.#changes.notify();
       }
     } finally {
       timer.abort();
     }
   }
 
-  /** Applies one event; true if there is something to look at. */
-  #apply(event: ServerEvent, present: Present): boolean {
+  /** Applies one event. Returns true if a complete view has changed. */
+  #apply(event: ServerEvent, snapshot: StreamSnapshot): boolean {
     switch (event.event) {
       case "unit": {
         const { name, unit, restart, hash } = JSON.parse(event.data) as UnitEvent;
         const view = this.#views.get(name);
         if (!view) return false;
-        present.units.add(name);
+        snapshot.units.add(name);
         this.#views.set(name, viewOfUnit(unit, view, restart, hash));
         return this.#isReady;
       }
       case "state": {
-        const said = JSON.parse(event.data) as StateEvent;
-        const view = this.#views.get(said.name);
+        const reported = JSON.parse(event.data) as StateEvent;
+        const view = this.#views.get(reported.name);
         if (!view) return false;
-        present.states.add(stateKey(said.name, said.machineID));
+        snapshot.states.add(stateKey(reported.name, reported.machineID));
         const states = new Map(view.states);
-        if (said.state) states.set(said.machineID, stateView(said, said.state));
-        else states.delete(said.machineID);
-        this.#views.set(said.name, { ...view, states, stateChanges: view.stateChanges + 1 });
+        if (reported.state) states.set(reported.machineID, stateView(reported, reported.state));
+        else states.delete(reported.machineID);
+        this.#views.set(reported.name, { ...view, states, stateChanges: view.stateChanges + 1 });
         return this.#isReady;
       }
       case "machine": {
@@ -199,7 +196,7 @@ export class UnitWatcher {
         return false;
       }
       case "synced":
-        this.#forgetAllBut(present);
+        this.#dropAllBut(snapshot);
         this.#markReady();
         return true;
       default:
@@ -207,16 +204,16 @@ export class UnitWatcher {
     }
   }
 
-  /** After a stream was lost: what the new one's present did not mention is gone. */
-  #forgetAllBut(present: Present): void {
+  /** Drops units and states that are not in the snapshot of a new stream: they went away while no stream was open. */
+  #dropAllBut(snapshot: StreamSnapshot): void {
     for (const [name, view] of this.#views) {
-      const states = new Map([...view.states].filter(([machine]) => present.states.has(stateKey(name, machine))));
-      const unit = present.units.has(name) ? view.unit : undefined;
+      const states = new Map([...view.states].filter(([machine]) => snapshot.states.has(stateKey(name, machine))));
+      const unit = snapshot.units.has(name) ? view.unit : undefined;
       this.#views.set(name, { ...viewOfUnit(unit, view, view.restart, view.hash), states });
     }
   }
 
-  /** Asks for every unit once. */
+  /** Requests every unit and its states once. */
   async #poll(): Promise<void> {
     await inParallel(this.#names, async (name) => {
       const unit = await this.#client.unit(name);
@@ -227,7 +224,7 @@ export class UnitWatcher {
       this.#views.set(name, { ...viewOfUnit(unit, view), states, stateChanges: changes });
     });
     this.#markReady();
-    this.#notify();
+    this.#changes.notify();
   }
 
   #markReady(): void {
@@ -235,29 +232,22 @@ export class UnitWatcher {
     this.#ready.resolve();
   }
 
-  #notify(): void {
-    const changed = this.#changed;
-    this.#changed = Promise.withResolvers();
-    changed.resolve();
-  }
-
-  /** A lost or refusing server is asked again, since it may be restarting; but it is said, once each time. */
-  #complain(error: unknown): void {
-    const known = error instanceof ApiError || error instanceof UnreachableError;
-    const level = this.#complained ? "DEBUG" : "WARN";
-    const what = known ? reasonOf(error) : `lost sight of ${this.#client.endpoint}: ${reasonOf(error)}`;
-    this.#io.log(level, `${what}; trying again`);
-    this.#complained = true;
+  /** Logs an error, as a warning only if it is the first in a row; the server may be restarting. */
+  #warn(error: unknown): void {
+    const isNamed = error instanceof ApiError || error instanceof UnreachableError;
+    const what = isNamed ? reasonOf(error) : `lost the event stream of ${this.#client.endpoint}: ${reasonOf(error)}`;
+    this.#io.log(this.#hasWarned ? "DEBUG" : "WARN", `${what}; trying again`);
+    this.#hasWarned = true;
   }
 }
 
-/** What a new stream has said before `synced`. */
-class Present {
+/** Units and states that a new stream has reported before `synced`. */
+class StreamSnapshot {
   readonly units = new Set<string>();
   readonly states = new Set<string>();
 }
 
-/** The view with another unit in it, or none. */
+/** Returns the view with another unit, or with none. */
 function viewOfUnit(
   unit: UnitEntity | undefined,
   view: UnitView,

@@ -1,10 +1,11 @@
 /**
- * Waits until units have got to where a command wanted them, all of them together.
+ * Waits until units meet their conditions, all of them at the same time.
  *
  * @module
  */
 
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
+import { Notifier } from "../../runtime/notifier.ts";
 import type { Flags } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { type StateView, type UnitView, UnitWatcher } from "./unit_watcher.ts";
@@ -15,7 +16,7 @@ import { machineLegend } from "../machines/format.ts";
 import { StandstillNotices } from "./standstill.ts";
 import { PendingReasons } from "./pending_reasons.ts";
 
-/** A unit to wait for, and the stages it must pass one after the other. */
+/** A unit to wait for, and the stages that it must pass in order. */
 export interface UnitWait {
   readonly name: string;
   readonly stages: readonly Stage[];
@@ -23,88 +24,89 @@ export interface UnitWait {
 
 /** One stage of a wait. */
 export interface Stage {
-  readonly judge: WaitCondition;
-  /** What had not happened when time ran out, for example `report state launched`. */
+  readonly condition: WaitCondition;
+  /** The condition in words, for example `report state launched`. */
   readonly goal: string;
-  /** What to print when it has happened; `where` is ` on <machine>`, or "" where there is none. */
+  /** The line to print once the condition is met; `where` is ` on <machine>`, or "" for a unit without a machine. */
   readonly line?: (view: UnitView, where: string) => string;
 }
 
-/** A unit that did not get there. */
+/** A unit that did not meet its conditions. */
 export interface WaitFailure {
   readonly name: string;
   readonly reason: string;
-  /** ID of the machine whose systemd says that it has failed; undefined if something else kept it. */
+  /** ID of the machine on which systemd reports the failure; undefined if the failure is of another kind. */
   readonly machine?: string;
 }
 
-/** One attempt of `--block-attempts`. */
+/** Duration of one attempt of `--block-attempts`. */
 export const attempt_ms = 2000;
 
-/** A refusal of systemd counts once nothing newer has come for this long: it may be older than the command. */
+/** Time for which a refusal of systemd must stay the newest report before it counts: it may be older than the command. */
 export const refusal_ms = 2000;
 
-/** How long a line waits for the name of a machine that has to be asked for. */
-const namePatience_ms = 2000;
+/** Longest time that a line waits for the address of its machine to be looked up. */
+const addressLimit_ms = 2000;
 
-/** Lines come in the order of the units, unless one keeps the others waiting for longer than this. */
-const patience_ms = 1000;
+/** Longest time that a unit's lines are held back so that lines come in the order of the units. */
+const orderLimit_ms = 1000;
 
 /**
- * Waits for every unit; each stage may take `attempts` times 2 seconds, 0 standing for as long as it takes. Prints the
- * stages' lines and returns those units that did not get there, in order. `begin` runs once the present is known.
+ * Waits for every unit. Each stage may take `attempts` times {@link attempt_ms}, without a limit if `attempts` is 0.
+ * Prints the lines of the stages, and returns the units that failed, in order. `begin` runs once the current state of
+ * the units is known.
  */
 export async function waitForUnits(
   context: Context,
   waits: readonly UnitWait[],
   attempts: number,
-  begin: (follower: UnitWatcher) => Promise<void> = () => Promise.resolve(),
+  begin: (watcher: UnitWatcher) => Promise<void> = () => Promise.resolve(),
 ): Promise<WaitFailure[]> {
   if (waits.length === 0) return [];
   const deadline_ms = deadlineOf(context);
-  const wakeUp = new WakeUp();
-  const waitsOn = waits.map((wait) => wait.name).join(", ");
-  const released = context.io.onInterrupt(
-    `Not waiting any longer for ${waitsOn}; the cluster goes on with what it was told.`,
+  const names = waits.map((wait) => wait.name);
+  const changes = new Notifier();
+  const removeInterruptMessage = context.io.onInterrupt(
+    `Stopped waiting for ${names.join(", ")}; the cluster continues with the request.`,
   );
-  const follower = new UnitWatcher(context.client, context.io, waits.map((wait) => wait.name));
+  const watcher = new UnitWatcher(context.client, context.io, names, changes);
   try {
-    const progress = waits.map((wait) => new Progress(context, follower, wait, attempts, deadline_ms, wakeUp));
+    const progress = waits.map((wait) => new Progress(context, watcher, wait, attempts, deadline_ms, changes));
     const limit_ms = Math.min(attempts > 0 ? attempts * attempt_ms : Infinity, deadline_ms - context.io.now_ms());
-    await firstOf(context, [follower.ready], limit_ms);
-    await firstOf(context, [begin(follower)], deadline_ms - context.io.now_ms());
+    await settledOrAfter(context, limit_ms, () => watcher.ready);
+    await settledOrAfter(context, deadline_ms - context.io.now_ms(), () => begin(watcher));
     const lines = new OrderedLines(context, progress);
-    const reasons = new PendingReasons(context, follower, wakeUp);
-    const standstill = new StandstillNotices(context, follower, reasons);
+    const reasons = new PendingReasons(context, watcher, changes);
+    const standstill = new StandstillNotices(context, watcher, reasons);
     for (;;) {
-      const changes = [follower.changed, wakeUp.next];
-      for (const unit of progress) unit.look();
+      const seen = changes.count;
+      for (const unit of progress) unit.update();
       lines.print();
       context.io.progress(progressText(progress));
       const waiting = progress.filter((unit) => !unit.over);
       if (waiting.length === 0) break;
-      reasons.tell(waiting.map((unit) => unit.wait.name));
-      standstill.tell(waiting.map((unit) => ({ name: unit.wait.name, goal: unit.goal, error: unit.latestError })));
+      reasons.report(waiting.map((unit) => unit.wait.name));
+      standstill.report(waiting.map((unit) => ({ name: unit.wait.name, goal: unit.goal, error: unit.latestError })));
       const again_ms = Math.min(
-        ...[lines.impatientIn_ms, reasons.again_ms, standstill.again_ms],
+        ...[lines.heldFor_ms, reasons.again_ms, standstill.again_ms],
         ...progress.map((unit) => unit.again_ms),
       );
-      await firstOf(context, changes, again_ms);
+      await settledOrAfter(context, again_ms, (signal) => changes.waitPast(seen, signal));
     }
     lines.printAll();
     reasons.close();
     return progress.flatMap((unit) => unit.failure ? [unit.failure] : []);
   } finally {
     context.io.progress(undefined);
-    released();
-    await follower.close();
+    removeInterruptMessage();
+    await watcher.close();
   }
 }
 
-/** When each command must have ended its waiting, by its flags: one that waits several times has one limit. */
+/** Deadline of each command, by its flags: a command that waits several times has one limit for all. */
 const deadlines = new WeakMap<Flags, number>();
 
-/** When a wait that begins now must have ended. */
+/** Returns the deadline of a wait that begins now; `Infinity` without `--timeout`. */
 function deadlineOf({ flags, io }: Context): number {
   const limit_s = flags.given(timeoutFlagName) ? flags.number(timeoutFlagName) : 0;
   if (limit_s <= 0) return Infinity;
@@ -113,7 +115,7 @@ function deadlineOf({ flags, io }: Context): number {
   return deadline_ms;
 }
 
-/** Names that are shown of those that are waited for. */
+/** Number of names that the progress line shows. */
 const namesShown = 3;
 
 function progressText(progress: readonly Progress[]): string | undefined {
@@ -124,81 +126,69 @@ function progressText(progress: readonly Progress[]): string | undefined {
     waiting.slice(0, namesShown).join(", ") + more;
 }
 
-/** Settles with the first of the events, or resolves after `limit_ms`. */
-async function firstOf(context: Context, events: readonly Promise<void>[], limit_ms: number): Promise<void> {
+/** Settles with `work`, or resolves after `limit_ms`. The signal given to `work` aborts then. */
+async function settledOrAfter(
+  { io }: Context,
+  limit_ms: number,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
   const over = new AbortController();
   try {
-    await Promise.race([...events, context.io.sleep(Math.max(limit_ms, 0), over.signal)]);
+    await Promise.race([work(over.signal), io.sleep(limit_ms, over.signal)]);
   } finally {
     over.abort();
   }
 }
 
-/** Wakes a wait when an answer has come that it does not wait for. */
-class WakeUp {
-  #next = Promise.withResolvers<void>();
-
-  /** Resolves at the next call of {@link ring}. */
-  get next(): Promise<void> {
-    return this.#next.promise;
-  }
-
-  ring(): void {
-    const { resolve } = this.#next;
-    this.#next = Promise.withResolvers();
-    resolve();
-  }
-}
-
-/** Where one unit is on its way. */
+/** The progress of one unit through its stages. */
 class Progress {
   readonly lines: string[] = [];
   failure: WaitFailure | undefined;
-  /** How long until it must be looked at again, milliseconds. */
+  /** Time until the next {@link update}, milliseconds. */
   again_ms = Infinity;
-  /** The latest reason of an agent that cannot do what it was told. */
+  /** The latest error of an agent that cannot carry out its command. */
   latestError: string | undefined;
   #stage = 0;
   #stageBegan_ms: number;
-  #place: Place | undefined;
-  #refusal: { readonly said: StateView; readonly since_ms: number } | undefined;
-  readonly #told = new Set<string>();
+  #lookup: MachineLookup | undefined;
+  #refusal: { readonly reported: StateView; readonly since_ms: number } | undefined;
+  readonly #printedErrors = new Set<string>();
 
   constructor(
     readonly context: Context,
-    readonly follower: UnitWatcher,
+    readonly watcher: UnitWatcher,
     readonly wait: UnitWait,
     readonly attempts: number,
     readonly deadline_ms: number,
-    readonly wakeUp: WakeUp,
+    readonly changes: Notifier,
   ) {
     this.#stageBegan_ms = context.io.now_ms();
   }
 
-  /** True once it has got there, or never will. */
+  /** True once every stage is passed, or one has failed. */
   get over(): boolean {
     return this.failure !== undefined || this.#stage >= this.wait.stages.length;
   }
 
-  /** What it is waited for to do. */
+  /** The condition of the current stage, in words. */
   get goal(): string {
     return this.wait.stages[this.#stage]?.goal ?? "";
   }
 
-  /** Looks how far it is. */
-  look(): void {
+  /** Checks the current stage, and those that follow as long as conditions are met. */
+  update(): void {
     this.again_ms = Infinity;
     while (!this.over) {
       const now_ms = this.context.io.now_ms();
       const stage = this.wait.stages[this.#stage] as Stage;
-      const view = this.follower.view(this.wait.name);
-      const judgement: WaitStatus = this.follower.isReady
-        ? stage.judge(this.wait.name, view, now_ms)
+      const view = this.watcher.view(this.wait.name);
+      const status: WaitStatus = this.watcher.isReady
+        ? stage.condition(this.wait.name, view, now_ms)
         : { verdict: "waiting" };
-      if (judgement.verdict === "failed") {
-        const { reason, machine } = judgement;
+      if (status.verdict === "failed") {
+        const { reason, machine } = status;
         this.failure = { name: this.wait.name, reason, ...(machine === undefined ? {} : { machine }) };
-      } else if (judgement.verdict === "done") {
+      } else if (status.verdict === "done") {
         const where = stage.line ? this.#where(view, now_ms) : "";
         if (where === undefined) return;
         if (stage.line) this.lines.push(stage.line(view, where));
@@ -211,25 +201,25 @@ class Progress {
         const left_ms = Math.min(stage_ms, this.deadline_ms) - now_ms;
         if (refusalIn_ms <= 0) this.failure = this.#refused();
         else if (left_ms <= 0) this.failure = this.#late(stage);
-        else this.again_ms = Math.min(left_ms, refusalIn_ms, judgement.again_ms ?? Infinity);
+        else this.again_ms = Math.min(left_ms, refusalIn_ms, status.again_ms ?? Infinity);
         return;
       }
     }
   }
 
-  /** How long until a refusal of systemd counts; `Infinity` if there is none. */
+  /** Returns the time until a refusal of systemd counts; `Infinity` if there is none. */
   #refusalIn_ms(view: UnitView, now_ms: number): number {
-    const said = [...view.states.values()].find((said) => said.permanent && isOfLatestCommand(said));
-    // What was said of an older file says nothing of the newest.
-    const isNewest = view.hash === undefined || said?.state.hash === view.hash;
-    if (!said || !isNewest) this.#refusal = undefined;
-    else if (this.#refusal?.said !== said) this.#refusal = { said, since_ms: now_ms };
+    const reported = [...view.states.values()].find((each) => each.permanent && isOfLatestCommand(each));
+    // A refusal of an older file says nothing about the newest file.
+    const isNewest = view.hash === undefined || reported?.state.hash === view.hash;
+    if (!reported || !isNewest) this.#refusal = undefined;
+    else if (this.#refusal?.reported !== reported) this.#refusal = { reported, since_ms: now_ms };
     return this.#refusal ? this.#refusal.since_ms + refusal_ms - now_ms : Infinity;
   }
 
   #refused(): WaitFailure {
     const { name } = this.wait;
-    return { name, reason: `unit ${name} cannot be started or stopped as it is: ${this.#refusal!.said.error}` };
+    return { name, reason: `unit ${name} cannot be started or stopped as it is: ${this.#refusal!.reported.error}` };
   }
 
   #late(stage: Stage): WaitFailure {
@@ -237,58 +227,57 @@ class Progress {
     return { name, reason: `timed out waiting for unit ${name} to ${stage.goal}` };
   }
 
-  /** An agent that cannot do what it was told may try for ever: the user is told why, once each reason. */
+  /** Prints each error of an agent once: an agent that cannot carry out its command may retry for ever. */
   #printErrors(view: UnitView): void {
-    for (const said of view.states.values()) {
-      const { error, permanent } = said;
-      // What kept it from beginning is over.
-      if (said.state.systemdActiveState === "activating") this.latestError = undefined;
-      if (!error || !isOfLatestCommand(said)) continue;
+    for (const reported of view.states.values()) {
+      const { error, permanent } = reported;
+      // The unit has begun to start, so an error that prevented the start is over.
+      if (reported.state.systemdActiveState === "activating") this.latestError = undefined;
+      if (!error || !isOfLatestCommand(reported)) continue;
       this.latestError = error;
-      // That is told as the failure which it is about to be.
-      if (permanent) continue;
-      if (this.#told.has(error)) continue;
-      this.#told.add(error);
+      // A permanent error is about to be reported as the failure of the wait.
+      if (permanent || this.#printedErrors.has(error)) continue;
+      this.#printedErrors.add(error);
       note(this.context.io, `Unit ${this.wait.name}: ${error}`);
     }
   }
 
-  /** ` on <machine>`; undefined while the machine's address is asked for. */
+  /** Returns ` on <machine>`, or undefined while the machine's address is looked up. */
   #where(view: UnitView, now_ms: number): string | undefined {
     const id = view.unit?.machineID;
     if (!id) return "";
-    const known = this.follower.machine(id);
+    if (this.#lookup?.id !== id) this.#lookup = undefined;
+    const known = this.watcher.machine(id) ?? this.#lookup?.found;
     if (known) return ` on ${machineLegend(known, false)}`;
-    if (this.#place?.id !== id) this.#place = this.#ask(id, now_ms);
-    const { found, patience_ms } = this.#place;
-    if (found) return ` on ${machineLegend(found, false)}`;
-    const left_ms = Math.min(patience_ms, this.deadline_ms) - now_ms;
+    this.#lookup ??= this.#lookUp(id, now_ms);
+    const left_ms = Math.min(this.#lookup.limit_ms, this.deadline_ms) - now_ms;
     if (left_ms <= 0) return ` on ${machineLegend({ id }, false)}`;
     this.again_ms = left_ms;
     return undefined;
   }
 
-  #ask(id: string, now_ms: number): Place {
-    const place: Place = { id, patience_ms: now_ms + namePatience_ms };
+  #lookUp(id: string, now_ms: number): MachineLookup {
+    const lookup: MachineLookup = { id, limit_ms: now_ms + addressLimit_ms };
     void this.context.machines.find(id).then((machine) => {
-      place.found = machine ?? { id };
-      this.wakeUp.ring();
+      lookup.found = machine ?? { id };
+      this.changes.notify();
     });
-    return place;
+    return lookup;
   }
 }
 
-/** A machine whose address is asked for. */
-interface Place {
+/** The lookup of a machine's address. */
+interface MachineLookup {
   readonly id: string;
-  /** Until when its lines wait for that. */
-  readonly patience_ms: number;
+  /** Time until which lines wait for the address. */
+  readonly limit_ms: number;
   found?: MachineEntity;
 }
 
 /**
- * Whether what an agent says is about its latest command. What it says of a unit that has failed or begins is about the
- * latest run, which may be older. While a unit runs, an agent has an error only if it tries again and again to do something.
+ * True if an agent's error is about its latest command. The error of a unit that has failed or is starting is about the
+ * latest run, which may be older than the command. For a running unit, an agent has an error only while it retries a
+ * command.
  */
 function isOfLatestCommand({ state, error, result }: StateView): boolean {
   const active = state.systemdActiveState ?? "inactive";
@@ -296,25 +285,26 @@ function isOfLatestCommand({ state, error, result }: StateView): boolean {
   return error !== result && active !== "failed" && active !== "activating";
 }
 
-/** Prints every unit's lines in the order of the units, as long as that keeps nobody waiting. */
+/** Prints the lines of all units in the order of the units, but holds back none for longer than {@link orderLimit_ms}. */
 class OrderedLines {
-  impatientIn_ms = Infinity;
+  /** Time until lines that are held back must be printed, milliseconds. */
+  heldFor_ms = Infinity;
   #heldSince_ms: number | undefined;
 
   constructor(readonly context: Context, readonly progress: readonly Progress[]) {}
 
   print(): void {
     const { io } = this.context;
-    let held = false;
-    let blocked = false;
-    const impatient = this.#heldSince_ms !== undefined && io.now_ms() - this.#heldSince_ms >= patience_ms;
+    let isHolding = false;
+    let isBlocked = false;
+    const isLate = this.#heldSince_ms !== undefined && io.now_ms() - this.#heldSince_ms >= orderLimit_ms;
     for (const unit of this.progress) {
-      if (!blocked || impatient) this.#flush(unit);
-      else if (unit.lines.length > 0) held = true;
-      if (!unit.over) blocked = true;
+      if (!isBlocked || isLate) this.#flush(unit);
+      else if (unit.lines.length > 0) isHolding = true;
+      if (!unit.over) isBlocked = true;
     }
-    this.#heldSince_ms = held ? this.#heldSince_ms ?? io.now_ms() : undefined;
-    this.impatientIn_ms = this.#heldSince_ms === undefined ? Infinity : this.#heldSince_ms + patience_ms - io.now_ms();
+    this.#heldSince_ms = isHolding ? this.#heldSince_ms ?? io.now_ms() : undefined;
+    this.heldFor_ms = this.#heldSince_ms === undefined ? Infinity : this.#heldSince_ms + orderLimit_ms - io.now_ms();
   }
 
   printAll(): void {

@@ -40,7 +40,7 @@ const failures: readonly Case[] = [
         stderr,
         new RegExp(
           `^Error waiting for units: ${reason}` +
-            "The last lines that broken\\.service logged on 02020202\\.\\.\\./10\\.77\\.0\\.12:\n" +
+            "Last log lines of broken\\.service on 02020202\\.\\.\\./10\\.77\\.0\\.12:\n" +
             "(  .*\n)*  .* m2 sh\\[\\d+\\]: the disk is missing\n(  .*\n)*$",
         ),
       );
