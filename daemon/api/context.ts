@@ -7,8 +7,8 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Registry } from "../../registry/mod.ts";
-import type { ResponseBudget } from "./http/answers.ts";
-import type { BodyBudget } from "./http/body.ts";
+import type { ResponseBudget } from "./http/response_budget.ts";
+import type { BodyReader } from "./http/body.ts";
 import type { SharedState } from "./shared_state.ts";
 import type { LocalMachine } from "./machine/port.ts";
 import type { Lists, UnitRenderer } from "./v1/entities.ts";
@@ -76,8 +76,8 @@ export interface Api {
   readonly pageSize: number;
   readonly units: UnitRenderer;
   readonly lists: Lists;
-  readonly bodies: BodyBudget;
-  readonly answers: ResponseBudget;
+  readonly bodies: BodyReader;
+  readonly responses: ResponseBudget;
   readonly sharedState: SharedState;
   readonly stopsUnseen: StopsUnseen;
   /** Aborted when another registry has taken this one's place: answers without an end, end. */

@@ -9,7 +9,7 @@ import { type Log, messageOf } from "../../runtime/log.ts";
 import { type Registry, StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import { Explainer } from "../engine/explain.ts";
 import { whoAsks } from "./auth/audit.ts";
-import { BodyBudget } from "./http/body.ts";
+import { BodyReader } from "./http/body.ts";
 import type { Api, Peer } from "./context.ts";
 import { SharedState } from "./shared_state.ts";
 import { discoveryText } from "./v1/discovery.ts";
@@ -69,8 +69,8 @@ export function createHandler(options: HandlerOptions): Handler {
     pageSize,
     units: new UnitRenderer(log),
     lists: new Lists(),
-    bodies: new BodyBudget(),
-    answers: sharedState.answers,
+    bodies: new BodyReader(),
+    responses: sharedState.responses,
     sharedState,
     stopsUnseen: new StopsUnseen(),
     ...(localMachine ? { localMachine } : {}),

@@ -8,9 +8,9 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Registry } from "../../registry/mod.ts";
-import { ResponseBudget } from "./http/answers.ts";
+import { Budget } from "../../runtime/budget.ts";
+import { ResponseBudget } from "./http/response_budget.ts";
 import { EventBuffer } from "./events/event_buffer.ts";
-import { CountLimit } from "./http/places.ts";
 import { Removals } from "./events/removals.ts";
 
 /** Event streams open at once; each holds a connection. */
@@ -21,9 +21,9 @@ export const maxMachineRequests = 64;
 
 /** See the head of this file. */
 export class SharedState implements Disposable {
-  readonly streams = new CountLimit(maxStreams);
-  readonly machineRequests = new CountLimit(maxMachineRequests);
-  readonly answers = new ResponseBudget();
+  readonly streams = new Budget(maxStreams);
+  readonly machineRequests = new Budget(maxMachineRequests);
+  readonly responses = new ResponseBudget();
   readonly removals = new Removals();
   readonly #closing = new AbortController();
   readonly #events = new WeakMap<Registry, EventBuffer>();

@@ -1,31 +1,37 @@
 /**
- * Request bodies: bounded, UTF-8, and read the way clients of the original rely on. Only the first JSON value
- * counts.
+ * Request bodies: bounded, UTF-8, and read as clients of fleet 1.0 rely on: bytes after the first JSON value are ignored.
  *
  * @module
  */
 
-/** Longest body that is read: many times the longest unit file. */
+import { Budget } from "../../../runtime/budget.ts";
+
+/** The longest body that is accepted: many times the longest unit file. */
 export const maxBody_bytes = 1024 * 1024;
 
-/** Memory for bodies that are being read, all together; short ones do not count. */
-const maxBodies_bytes = 64 * 1024 * 1024;
+/** The memory of all bodies that are being read; short ones do not count. */
+const capacity_bytes = 64 * 1024 * 1024;
 const short_bytes = 64 * 1024;
 
-/** What could be made of a body, or why nothing could, with the HTTP status that says so. */
-export type Body<T> = { readonly value: T } | { readonly code: 400 | 413 | 503; readonly refusal: string };
+/** A body's value, or why it is refused with which HTTP status. */
+export type Body<T> = { readonly value: T } | Refusal;
 
-/** Reads bodies, and sees to it that many at once do not take all memory. */
-export class BodyBudget {
-  #held_bytes = 0;
+interface Refusal {
+  readonly code: 400 | 413 | 503;
+  readonly refusal: string;
+}
 
-  /** Reads a body to its end, as it comes from `pieces` if it does, and gives its first JSON value. */
+/** Reads bodies within a limit for all of them. */
+export class BodyReader {
+  readonly #budget = new Budget(capacity_bytes);
+
+  /** Reads a body to its end, from `pieces` if given, and returns its first JSON value. */
   async readJson(request: Request, pieces?: () => AsyncIterable<Uint8Array>): Promise<Body<unknown>> {
-    let bytes: Uint8Array | Exclude<Body<never>, { value: never }>;
+    let bytes: Uint8Array | Refusal;
     try {
       bytes = await this.#read(pieces?.() ?? request.body ?? [], request.headers.get("content-length"));
     } catch {
-      // Only a client that leaves in the middle of its body makes it fail.
+      // Reading fails only if the client disconnects in the middle of its body.
       return { code: 400, refusal: "unexpected EOF" };
     }
     if (!(bytes instanceof Uint8Array)) return bytes;
@@ -42,29 +48,29 @@ export class BodyBudget {
   async #read(
     pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     announced: string | null,
-  ): Promise<Uint8Array | Exclude<Body<never>, { value: never }>> {
+  ): Promise<Uint8Array | Refusal> {
     if (announced !== null && Number(announced) > maxBody_bytes) return tooLong;
-    const isShort = announced !== null && Number(announced) <= short_bytes;
-    let bytes = new Uint8Array(isShort ? Number(announced) : short_bytes);
+    let bytes = new Uint8Array(announced === null ? short_bytes : Math.min(Number(announced), short_bytes));
     let length = 0;
+    let release = () => {};
     try {
       for await (const piece of pieces) {
-        const at = length;
-        length += piece.length;
-        if (!isShort) this.#held_bytes += piece.length;
-        if (length > maxBody_bytes) return tooLong;
-        if (this.#held_bytes > maxBodies_bytes) {
-          return { code: 503, refusal: "too many long request bodies at once: try again" };
-        }
-        if (length > bytes.length) {
-          const larger = new Uint8Array(Math.min(maxBody_bytes, 2 * length));
-          larger.set(bytes.subarray(0, at));
+        const end = length + piece.length;
+        if (end > maxBody_bytes) return tooLong;
+        if (end > bytes.length) {
+          const larger = new Uint8Array(Math.min(maxBody_bytes, 2 * end));
+          release();
+          const taken = this.#budget.take(larger.length);
+          if (!taken) return { code: 503, refusal: "too many long request bodies at once: try again" };
+          release = taken;
+          larger.set(bytes.subarray(0, length));
           bytes = larger;
         }
-        bytes.set(piece, at);
+        bytes.set(piece, length);
+        length = end;
       }
     } finally {
-      if (!isShort) this.#held_bytes -= length;
+      release();
     }
     return bytes.subarray(0, length);
   }
@@ -72,7 +78,7 @@ export class BodyBudget {
 
 const tooLong = { code: 413, refusal: `request body exceeds maximum length (${maxBody_bytes})` } as const;
 
-/** The first JSON value (RFC 8259) of a text; whatever follows it is not looked at. */
+/** Parses the first JSON value (RFC 8259) of a text, whatever follows it. */
 export function firstJsonValue(text: string): Body<unknown> {
   const whole = parse(text);
   if ("value" in whole) return whole;
@@ -92,7 +98,7 @@ function parse(text: string): Body<unknown> {
   }
 }
 
-/** Just behind the value that starts at `start`, if the text goes that far. */
+/** Returns the offset after the value that starts at `start`; undefined if the text ends before the value does. */
 function endOfValue(text: string, start: number): number | undefined {
   const scalar = /[^ \t\r\n{}[\]",:]+/y;
   scalar.lastIndex = start;

@@ -16,7 +16,7 @@ export async function explainUnit(api: Api, explainer: Explainer, name: UnitName
   const cluster = await api.registry.read();
   const explanation = explainer.explain(cluster, name);
   if (!explanation) return errorReply(404, "unit does not exist");
-  return api.answers.json(JSON.stringify(explanationEntity(cluster, explanation)), peer.whenOver);
+  return api.responses.json(JSON.stringify(explanationEntity(cluster, explanation)), peer.whenOver);
 }
 
 /** Converts an explanation to its entity. */

@@ -37,7 +37,7 @@ export async function listMachines(api: Api, { query, peer }: Call): Promise<Res
   const asked = requestedPage(query, api.pageSize);
   if ("refusal" in asked) return errorReply(400, asked.refusal);
   const machines = api.lists.machines(await api.registry.read());
-  return api.answers.json(pageText("machines", machines, asked, entries), peer.whenOver);
+  return api.responses.json(pageText("machines", machines, asked, entries), peer.whenOver);
 }
 
 /** PATCH `/machines`: all operations are checked first, then carried out one after the other. */

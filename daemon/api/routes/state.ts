@@ -25,7 +25,7 @@ export async function listStates(api: Api, { query, peer }: Call): Promise<Respo
   const machine = query.get("machineID");
   const ofUnit = unit ? statesOf(cluster, unit) : api.lists.states(cluster);
   const states = machine ? ofUnit.filter((state) => state.machine === machine) : ofUnit;
-  return api.answers.json(pageText("states", states, asked, entries), peer.whenOver);
+  return api.responses.json(pageText("states", states, asked, entries), peer.whenOver);
 }
 
 /** GET `/state/{name}`: what the unit's own machine says of it, else the machine with the lowest ID. */

@@ -26,7 +26,7 @@ export async function listUnits(api: Api, { query, peer }: Call): Promise<Respon
   if ("refusal" in asked) return errorReply(400, asked.refusal);
   const cluster = await api.registry.read();
   const entries: Entries<Unit> = { key: ({ name }) => name, text: (unit) => api.units.text(cluster, unit) };
-  return api.answers.json(pageText("units", api.lists.units(cluster), asked, entries), peer.whenOver);
+  return api.responses.json(pageText("units", api.lists.units(cluster), asked, entries), peer.whenOver);
 }
 
 /** GET `/units/{name}`. */
@@ -36,7 +36,7 @@ export async function getUnit(api: Api, name: UnitName, { request, peer }: Call)
   if (!unit) return errorReply(404, "unit does not exist");
   const text = api.units.text(cluster, unit);
   const showsStateBefore = isOriginalClient(request) && api.stopsUnseen.take(name, api.clock.monotonic_ms());
-  return api.answers.json(showsStateBefore ? asLaunched(text) : text, peer.whenOver);
+  return api.responses.json(showsStateBefore ? asLaunched(text) : text, peer.whenOver);
 }
 
 /** A unit's entity with the current state it had before it was stopped; a global unit has none. */

@@ -1,0 +1,23 @@
+import assert from "node:assert/strict";
+import { Budget } from "./budget.ts";
+
+Deno.test("a budget grants its capacity and no more, and takes each grant back once", () => {
+  const budget = new Budget(2);
+  const [first, second] = [budget.take(), budget.take()];
+  assert.ok(first && second);
+  assert.equal(budget.take(), undefined);
+  first();
+  first();
+  assert.ok(budget.take());
+  assert.equal(budget.take(), undefined);
+});
+
+Deno.test("a budget grants amounts whole or not at all", () => {
+  const budget = new Budget(10);
+  const release = budget.take(8);
+  assert.equal(budget.take(3), undefined);
+  assert.ok(budget.take(2));
+  release?.();
+  assert.ok(budget.take(8));
+  assert.equal(budget.take(), undefined);
+});
