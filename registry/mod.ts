@@ -185,6 +185,16 @@ export class DeposedError extends Error {
  */
 export class StoreUnavailableError extends Error {
   override name = "StoreUnavailableError";
+  /** True if the store refuses writes since its space is used up. */
+  readonly isFull: boolean;
+  constructor(message: string, options: StoreUnavailableOptions = {}) {
+    super(message, options);
+    this.isFull = options.isFull ?? false;
+  }
+}
+
+interface StoreUnavailableOptions extends ErrorOptions {
+  readonly isFull?: boolean;
 }
 
 /** The store takes no request of this size. Nothing was written, and asking again does not help. */
@@ -202,7 +212,7 @@ export class OutcomeUnknownError extends StoreUnavailableError {
    * `failure` says what went wrong; the message also what that means. `settled`: what was not carried out by now never
    * will be, so that it is safe to look, and to ask again. Else a member that hangs may carry it out when it goes on.
    */
-  constructor(readonly failure: string, readonly settled: boolean, options?: ErrorOptions) {
+  constructor(readonly failure: string, readonly settled: boolean, options?: StoreUnavailableOptions) {
     const meaning = settled
       ? "it has been done, or never will be: look, or ask again"
       : "it may have been done, or be done yet";

@@ -11,6 +11,7 @@ const cases: readonly { readonly thrown: unknown; readonly message: string }[] =
     thrown: new AggregateError([new Error("refused"), new Error("")]),
     message: "AggregateError: refused: Error",
   },
+  { thrown: Object.assign(new Error(" "), { name: "" }), message: "an error without a message" },
   { thrown: "text", message: "text" },
   { thrown: "", message: "an error without a message" },
 ];

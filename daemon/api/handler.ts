@@ -96,7 +96,9 @@ export function createHandler(options: HandlerOptions): Handler {
       const action = Object.hasOwn(actions, request.method) ? actions[request.method] : undefined;
       return await (action ?? otherwise)({ request, peer, query: parametersOf(target.query) }, found.name);
     } catch (error) {
-      if (error instanceof StoreUnavailableError) return unavailable(status().reason ?? messageOf(error));
+      if (error instanceof StoreUnavailableError) {
+        return error.isFull ? errorReply(507, messageOf(error)) : unavailable(status().reason ?? messageOf(error));
+      }
       if (error instanceof WrongStoreError) return errorReply(503, error.message);
       if (error instanceof StoreLimitError) return errorReply(413, messageOf(error));
       log("error", "a request failed", { method: request.method, path: url, error: messageOf(error) });
@@ -124,7 +126,7 @@ function parametersOf(query: string): URLSearchParams {
 }
 
 function unavailable(reason: string | undefined): Response {
-  return errorReply(503, "fleet server unable to communicate with etcd" + (reason ? `: ${reason}` : ""));
+  return errorReply(503, "fleet server unable to communicate with etcd" + (reason?.trim() ? `: ${reason}` : ""));
 }
 
 function moved(location: string): Response {

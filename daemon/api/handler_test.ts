@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { ApiFixture, errorText } from "../../tests/support/api_fixture.ts";
-import { StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
+import {
+  ConflictError,
+  OutcomeUnknownError,
+  StoreLimitError,
+  StoreUnavailableError,
+  WrongStoreError,
+} from "../../registry/mod.ts";
 import { systemClock } from "../host/system_clock.ts";
 import type { HandlerOptions } from "./handler.ts";
 
@@ -212,6 +218,14 @@ Deno.test("when the store fails under a request", async (test) => {
     assert.equal((await api.send("DELETE", "/fleet/v1/units/a.service")).text, errorText(413, error.message));
     assert.equal((await api.send("PATCH", "/fleet/v1/machines", { body })).text, errorText(413, error.message));
   });
+  await test.step("a full store: 507 with what to do", async () => {
+    const error = new OutcomeUnknownError("etcd at http://e:2379 takes no writes (alarm disarm)", true, {
+      isFull: true,
+    });
+    api.handler = failing(error);
+    assert.equal((await api.send("DELETE", "/fleet/v1/units/a.service")).text, errorText(507, error.message));
+    assert.equal((await api.send("PATCH", "/fleet/v1/machines", { body })).text, errorText(507, error.message));
+  });
   await test.step("a failure without a message: 500 with its kind", async () => {
     api.handler = failing(Object.assign(new Error(""), { code: "EMFILE" }));
     assert.equal((await api.send("GET", "/fleet/v1/units")).text, errorText(500, "Error EMFILE"));
@@ -227,6 +241,58 @@ Deno.test("when the store fails under a request", async (test) => {
     const answer = await api.send("PATCH", "/fleet/v1/machines", { body });
     assert.equal(answer.text, errorText(500, "etcdserver: mvcc: database space exceeded"));
   });
+});
+
+Deno.test("no error has an empty message, whatever the store or systemd refuses", async () => {
+  const refusals: readonly unknown[] = [
+    ...[StoreUnavailableError, StoreLimitError, ConflictError, Error, TypeError].map((kind) => new kind("")),
+    new StoreUnavailableError("", { isFull: true }),
+    new OutcomeUnknownError("", true),
+    new WrongStoreError({ id: "", revision: 1 }, { revision: 0 }),
+    new AggregateError([]),
+    Object.assign(new Error(""), { name: "" }),
+    ...["", " ", null, undefined, {}],
+  ];
+  for (const refusal of refusals) {
+    const fail = () => Promise.reject(refusal);
+    const localMachine = {
+      id: () => "m1",
+      journal: () => {
+        throw refusal;
+      },
+      ...{ statusText: fail, statusProperties: fail, fetchPeer: fail },
+    };
+    await using api = await ApiFixture.open({ localMachine, acceptStore: fail });
+    await api.put("a.service", "launched");
+    await api.join("m2", "10.0.0.2", {}, "http://10.0.0.2");
+    const withStore = api.handler;
+    const withoutStore = api.handlerOver(
+      Object.create(api.registry, { read: { value: fail }, unit: { value: fail }, commit: { value: fail } }),
+    );
+    const unready = api.handlerOver(api.registry, { status: () => ({ ready: false, reason: String(refusal) }) });
+    const check = async (handler: typeof withStore, method: string, path: string, body?: unknown) => {
+      api.handler = handler;
+      const { code, text } = await api.send(method, `/fleet/v1${path}`, body === undefined ? {} : { body });
+      assert.ok(code >= 400, `${method} ${path}: ${code}`);
+      assert.match(JSON.parse(text).error.message, /\w$|\w.*[^:\s]$/, `${method} ${path}: ${text}`);
+    };
+    const metadata = [{ op: "remove", path: "/m/metadata/k" }];
+    for (const handler of [withoutStore, unready]) {
+      for (const path of ["/units", "/units/a.service", "/units/a.service/explain", "/state", "/state/a.service"]) {
+        await check(handler, "GET", path);
+      }
+      await check(handler, "GET", "/machines");
+      await check(handler, "PATCH", "/machines", metadata);
+      await check(handler, "PUT", "/units/a.service", { desiredState: "loaded" });
+      await check(handler, "DELETE", "/units/a.service");
+      for (const verb of ["restart", "start", "stop"]) await check(handler, "POST", `/units/a.service/${verb}`);
+    }
+    for (const kind of ["journal", "status"]) {
+      await check(withStore, "GET", `/units/a.service/${kind}?machineID=m1`);
+      await check(withStore, "GET", `/units/a.service/${kind}?machineID=m2`);
+    }
+    await check(withStore, "POST", "/store/accept");
+  }
 });
 
 Deno.test("lists come in pages", async (test) => {

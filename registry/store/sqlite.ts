@@ -58,6 +58,9 @@ const schema = `
 /** Longest lease, so that its milliseconds fit a timer's 31 bits. */
 const maxLease_s = 2_000_000;
 
+/** SQLite's message of SQLITE_FULL; Deno's `exec` gives no error number. */
+const fullMessage = "database or disk is full";
+
 /** How soon an expiry that could not be written is tried again. */
 const expiryRetry_ms = 1_000;
 
@@ -186,7 +189,9 @@ class SqliteStore implements Store {
       return work();
     } catch (cause) {
       if ((cause as { code?: unknown }).code !== "ERR_SQLITE_ERROR") throw cause;
-      throw new StoreUnavailableError(`cannot ${what} the store ${this.endpoints}: ${messageOf(cause)}`, { cause });
+      const reason = messageOf(cause);
+      const isFull = reason === fullMessage;
+      throw new StoreUnavailableError(`cannot ${what} the store ${this.endpoints}: ${reason}`, { cause, isFull });
     }
   }
 

@@ -155,3 +155,27 @@ Deno.test("history is bounded by revisions and by size, and always holds the new
   assert.deepEqual([await reaches(large - 2), await reaches(large - 1)], [false, true]);
   await store.close();
 });
+
+Deno.test("a full disk is reported as such, and the refused write leaves no trace", () =>
+  inDirectory(async (dir) => {
+    const mount = async (...args: string[]) => {
+      const { success, stderr } = await new Deno.Command(args[0]!, { args: args.slice(1) }).output();
+      assert.ok(success, new TextDecoder().decode(stderr));
+    };
+    await mount("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", dir);
+    try {
+      await withStore(`${dir}/fleet.db`, async (store) => {
+        const write = store.transact([], [{ put: "large", value: "x".repeat(400_000) }]);
+        await assert.rejects(write, (error) => {
+          assert.ok(error instanceof StoreUnavailableError && error.isFull, String(error));
+          assert.match(error.message, /cannot write to the store .*fleet\.db: database or disk is full/);
+          return true;
+        });
+        const { ranges } = await store.read([{ prefix: "" }]);
+        assert.deepEqual(ranges, [[]]);
+        await store.transact([], [{ put: "small", value: "1" }]);
+      });
+    } finally {
+      await mount("umount", dir);
+    }
+  }));

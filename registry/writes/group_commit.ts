@@ -76,7 +76,7 @@ export class GroupCommit {
     }
     const mayBeDone = outcomes.some((outcome) => outcome !== "not done");
     if (!mayBeDone && attempt < maxAttempts) return await this.#commit(sent.round, attempt + 1);
-    const unavailable = new StoreUnavailableError(lost.failure, { cause: lost.cause });
+    const unavailable = new StoreUnavailableError(lost.failure, { cause: lost.cause, isFull: lost.isFull });
     return outcomes.map((outcome) => {
       if (typeof outcome === "object") return answered(outcome.done);
       return failed(outcome === "unknown" ? lost : unavailable);

@@ -410,11 +410,11 @@ export const fenceCases: readonly Case[] = [
       const some = await open({ wrap: line.wrap });
       line.fillByNext("unit/");
       await some.commit(put({ name: "a.service" }, "launched"));
-      const full = () => Promise.reject(new OutcomeUnknownError("the store is full", true));
+      const full = () => Promise.reject(new OutcomeUnknownError("the store is full", true, { isFull: true }));
       const other = await open({ wrap: (store) => between(store, { transact: full }) });
       await assert.rejects(other.commit(put({ name: "b.service" }, "launched")), (error) => {
         assert.ok(error instanceof StoreUnavailableError && !(error instanceof OutcomeUnknownError), `${error}`);
-        assert.equal(error.message, "the store is full");
+        assert.deepEqual([error.message, error.isFull], ["the store is full", true]);
         return true;
       });
       const store = await openStore();

@@ -25,7 +25,7 @@ export function textReply(code: number, text: string): Response {
 
 /** A refusal or failure; both keys are always there, and the message says what was wrong. */
 export function errorReply(code: number, message: string): Response {
-  const entity: ErrorEntity = { error: { code, message } };
+  const entity: ErrorEntity = { error: { code, message: message.trim() || "no reason was given" } };
   return new Response(withoutHtml(JSON.stringify(entity)), { status: code, headers: jsonHeaders });
 }
 

@@ -115,7 +115,9 @@ async function run(program: string, args: string[], signal: AbortSignal): Promis
   signal.throwIfAborted();
   const decoder = new TextDecoder();
   if (statusCodes.includes(code)) return decoder.decode(stdout.subarray(0, maxStatus_bytes)) || decoder.decode(stderr);
-  throw new Error(`${program} ${args.join(" ")} exited with status ${code}: ${decoder.decode(stderr).trim()}`);
+  throw new Error(
+    `${program} ${args.join(" ")} exited with status ${code}: ${decoder.decode(stderr).trim() || "no error message"}`,
+  );
 }
 
 /** Parses the output of `systemctl show`. A property with several lines (`ExecStartPre=`, timers) has a value of as many lines. */

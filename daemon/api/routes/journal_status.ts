@@ -16,7 +16,7 @@ import type { Wake } from "../events/event_buffer.ts";
 import { onceAborted } from "../../../runtime/on_abort.ts";
 import { pulledFrom } from "../http/pull.ts";
 import { errorReply, jsonReply, textReply } from "../http/responses.ts";
-import { apiPrefixes, type UnitStatusEntity } from "../v1/types.ts";
+import { apiPrefixes, type ErrorEntity, type UnitStatusEntity } from "../v1/types.ts";
 
 const maxLines = 100_000;
 
@@ -262,11 +262,13 @@ function parseSwitch(text: string | null): boolean | undefined {
   return text === "" || text === "1" || text === "true" ? true : undefined;
 }
 
+const noReason = "it gives no reason";
+
 /** Returns the message of an error entity, or the text itself if it is none. */
 function messageIn(body: string): string {
   try {
-    return String((JSON.parse(body) as { error: { message: string } }).error.message);
+    return (JSON.parse(body) as ErrorEntity).error.message.trim() || noReason;
   } catch {
-    return body.trim() || "it gives no reason";
+    return body.trim() || noReason;
   }
 }

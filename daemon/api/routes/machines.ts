@@ -4,8 +4,6 @@
  * @module
  */
 
-import { messageOf } from "../../../runtime/log.ts";
-import { StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../../registry/mod.ts";
 import type { Machine, MachineId } from "../../../registry/model.ts";
 import type { Api, Call } from "../context.ts";
 import { machineEntity } from "../v1/entities.ts";
@@ -46,13 +44,7 @@ export async function patchMachines(api: Api, call: Call): Promise<Response> {
   if ("refusal" in body) return errorReply(body.code, body.refusal);
   const operations = readOperations(body.value);
   if (typeof operations === "string") return errorReply(400, operations);
-  try {
-    for (const operation of operations) await api.registry.commit({ kind: "metadata", ...operation });
-  } catch (error) {
-    if ([StoreUnavailableError, WrongStoreError, StoreLimitError].some((kind) => error instanceof kind)) throw error;
-    api.log("error", "machine metadata could not be written", { error: messageOf(error) });
-    return errorReply(500, messageOf(error));
-  }
+  for (const operation of operations) await api.registry.commit({ kind: "metadata", ...operation });
   return emptyReply(204, { "Content-Type": "application/json" });
 }
 

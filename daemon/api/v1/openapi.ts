@@ -61,6 +61,7 @@ const errorDescriptions: Readonly<Record<number, string>> = {
   501: "The Transfer-Encoding is unknown, or the machine's API is closed to other machines; the message says which.",
   502: "The machine that runs the unit does not answer; the message says why.",
   503: "The daemon cannot answer for the cluster; the message says why.",
+  507: "The store refuses writes since its space is used up; the message says what to do.",
 };
 
 function operation(operationId: string, description: string, { parameters, body, answers, errors = [] }: Parts) {
@@ -98,7 +99,10 @@ function ofUnit(id: string, description: string, { parameters = [], errors = [40
 }
 
 function command(id: string, description: string): Operation {
-  return ofUnit(id, description, { answers: { 204: { description: "The request is stored." } }, errors: [404, 409] });
+  return ofUnit(id, description, {
+    answers: { 204: { description: "The request is stored." } },
+    errors: [404, 409, 507],
+  });
 }
 
 function document(id: string, description: string): Operation {
@@ -131,11 +135,11 @@ const unitOperations: Readonly<Record<string, Operation>> = {
       },
       204: { description: "The unit has the desired state." },
     },
-    errors: [409, 413, 415],
+    errors: [409, 413, 415, 507],
   }),
   "DELETE /units/{unitName}": ofUnit("deleteUnit", "Destroys a unit: its machines stop and unload it.", {
     answers: { 204: { description: "The unit is destroyed." } },
-    errors: [404, 409],
+    errors: [404, 409, 507],
   }),
   "POST /units/{unitName}/restart": command(
     "restartUnit",
@@ -192,7 +196,7 @@ const clusterOperations: Readonly<Record<string, Operation>> = {
     {
       body: types.MetadataRequest,
       answers: { 204: { description: "The metadata is stored." } },
-      errors: [413],
+      errors: [413, 507],
     },
   ),
   "GET /events": operation(

@@ -91,7 +91,8 @@ export function translate(error: unknown, asked: Asked): Error {
     const advice = "its space is used up: compact and defragment it, then etcdctl alarm disarm";
     const message = `etcd at ${endpoints} takes no writes (${advice})`;
     // The write that fills it is applied, and answered like those that are not.
-    return sent ? new OutcomeUnknownError(message, true, options) : new StoreUnavailableError(message, options);
+    const full = { ...options, isFull: true };
+    return sent ? new OutcomeUnknownError(message, true, full) : new StoreUnavailableError(message, full);
   }
   if (status !== undefined && /request is too large|larger than max|too many operations/.test(messageOf(error))) {
     const advice = "make it smaller, or raise etcd's --max-request-bytes and --max-txn-ops";

@@ -85,6 +85,7 @@ for (const { error, nameless, says, refused = false, limit = false, denied = fal
     assert.equal(failure instanceof EtcdRefusedError, refused);
     assert.equal(failure instanceof StoreLimitError, limit);
     assert.equal(failure instanceof StoreUnavailableError, !refused && !limit);
+    assert.equal(failure instanceof StoreUnavailableError && failure.isFull, says.source.includes("takes no writes"));
     // Whatever etcd gives a reason for was not done, but for what fills it up.
     const unknown = failure.message.includes("did not answer") ? "yet" : failure.message.includes("takes no writes");
     const told = failure instanceof OutcomeUnknownError && (failure.settled || "yet");

@@ -245,11 +245,17 @@ function keepAsking(cluster: FleetCluster, machine: Machine): { readonly end: ()
 }
 
 /** Asks until the answer is so; the reason must be in it. */
-async function refuses(cluster: FleetCluster, machine: Machine, name: string, why: RegExp): Promise<void> {
+async function refuses(
+  cluster: FleetCluster,
+  machine: Machine,
+  name: string,
+  why: RegExp,
+  status = 503,
+): Promise<void> {
   const body = { desiredState: "launched", options: optionsOf(sleeper) };
   const response = await cluster.request(machine, "PUT", `/units/${name}`, body);
   const text = await response.text();
-  assert.equal(response.status, 503, text);
+  assert.equal(response.status, status, text);
   assert.match(text, why);
 }
 
@@ -262,7 +268,7 @@ async function outOfSpace(cluster: FleetCluster): Promise<void> {
   }, { every_ms: 0 });
   // Until all members know, one may still take a write, though it is answered that it does not.
   await until("the alarm", async () => (await etcd.must("alarm", "list")).includes("NOSPACE") || undefined);
-  await refuses(cluster, m1!, "full.service", /10\.77\.0\.1:2379.* takes no writes \(.*etcdctl alarm disarm\)/);
+  await refuses(cluster, m1!, "full.service", /10\.77\.0\.1:2379.* takes no writes \(.*etcdctl alarm disarm\)/, 507);
   const names = (await cluster.units(m1!)).map(({ name }) => name);
   // Also what members that hung were still asked for when it was destroyed has not come back.
   assert.deepEqual(names.sort(), ["a.service", "b.service", "noise1.service", "noise2.service"]);
