@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { FakeApi, refusal } from "../testing/fake_api.ts";
 import { FakeHosts } from "../testing/fake_remote.ts";
-import { FakeIo, fleetctl, usageOf } from "../testing/fake_terminal.ts";
+import { FakeIo, fleetctl } from "../testing/fake_terminal.ts";
 import { parseJournalEntry, TimeOrder } from "../journal/merge.ts";
 import { clockTime } from "../output/time.ts";
-import { version } from "../version.ts";
 import { commands } from "./index.ts";
 
 const id = "454c34ef00000000000000000000cafe";
@@ -16,59 +15,6 @@ function cluster(): FakeApi {
   api.add("b.service", "launched", "Service.ExecStart=/bin/true");
   return api;
 }
-
-Deno.test("events: what is there, then the end of it", async () => {
-  const ran = await fleetctl(cluster(), "events --present --no-follow a");
-  assert.deepEqual(ran, {
-    status: 0,
-    stdout: `${now} machine 454c34ef.../10.77.0.11 is present\n` +
-      `${now} unit a.service is wanted launched on 454c34ef.../10.77.0.11\n` +
-      `${now} state a.service is active (running) on 454c34ef.../10.77.0.11\n`,
-    stderr: "",
-  });
-  assert.equal((await fleetctl(cluster(), "events --no-follow")).stdout, "");
-});
-
-Deno.test("events: decisions", async () => {
-  const api = cluster();
-  const decisions = [
-    { machineID: id, name: "a.service", since: Date.UTC(2026, 0, 1, 0, 0, 5), why: "least loaded" },
-    { from: id, name: "a.service", why: "the unit was destroyed" },
-    { name: "b.service", waiting: true, why: "there are no machines" },
-    {
-      name: "b.service",
-      reasons: [{ machines: 2, reason: "no disk" }, { machines: 1, reason: "no tape" }],
-      waiting: true,
-      why: "none of 3 machines will take it",
-    },
-  ];
-  const text = decisions.map((data) => `event: decision\ndata: ${JSON.stringify(data)}\n\n`).join("");
-  api.intercept = (_request, path) =>
-    path === "/events"
-      ? new Response(`${text}event: synced\ndata: {"revision":9}\n\n`, {
-        headers: { "content-type": "text/event-stream" },
-      })
-      : undefined;
-  const ran = await fleetctl(api, "events --present --no-follow");
-  assert.deepEqual(ran.stdout.trim().split("\n"), [
-    `${clockTime(Date.UTC(2026, 0, 1, 0, 0, 5))} decision a.service belongs on 454c34ef...: least loaded`,
-    `${now} decision a.service has no machine: the unit was destroyed`,
-    `${now} decision b.service waits: there are no machines`,
-    `${now} decision b.service waits: none of 3 machines will take it; no disk (2 times); no tape`,
-  ]);
-});
-
-Deno.test("events: as objects, one a line", async () => {
-  const { stdout } = await fleetctl(cluster(), "events --present --no-follow --output=json a");
-  const lines = stdout.trim().split("\n").map((line) => JSON.parse(line));
-  assert.deepEqual(lines.map(({ event, name }) => [event, name]), [
-    ["machine", undefined],
-    ["unit", "a.service"],
-    ["state", "a.service"],
-    ["synced", undefined],
-  ]);
-  assert.equal(lines[0].time, "2026-01-01T00:00:07.000Z");
-});
 
 Deno.test("events: a stream that ends is gone on with, from where it was", async () => {
   const api = cluster();
@@ -89,51 +35,6 @@ Deno.test("events: a stream that ends is gone on with, from where it was", async
   assert.match(ran.stderr, /^WARN unix:\/\/\/fake\.sock ended the stream; going on\n$/);
   assert.equal(ran.status, 0);
 });
-
-const refused: { line: string; status: number; stderr: string }[] = [
-  {
-    line: "events --since=x",
-    status: 2,
-    stderr: `Invalid --since "x": expected a time (10m), a revision of the store (117) or an event's id\n` +
-      usageOf("events"),
-  },
-  {
-    line: "events --output=x",
-    status: 2,
-    stderr: 'Invalid output "x": expected "text" or "json"\n' + usageOf("events"),
-  },
-  { line: "machine", status: 2, stderr: "Provide a machine and at least one KEY=VALUE or KEY-\n" + usageOf("machine") },
-  {
-    line: "machine lable 4 a=b",
-    status: 2,
-    stderr: 'unknown command "lable" for "fleetctl machine"\n' + usageOf("machine"),
-  },
-  {
-    line: "machine label",
-    status: 2,
-    stderr: "Provide a machine and at least one KEY=VALUE or KEY-\n" +
-      "Usage: fleetctl machine label MACHINE KEY=VALUE|KEY-... (fleetctl help machine says more)\n",
-  },
-  { line: "machine label 4 disk", status: 2, stderr: '"disk" is neither KEY=VALUE nor KEY-\n' + usageOf("machine") },
-  {
-    line: "machine label 9 a=b",
-    status: 1,
-    stderr: 'Unable to label machine 9: machine does not exist: no ID begins with "9"\n',
-  },
-  { line: "completion", status: 2, stderr: 'Name one shell: "bash", "zsh" or "fish"\n' + usageOf("completion") },
-  {
-    line: "completion toString",
-    status: 2,
-    stderr: 'Name one shell: "bash", "zsh" or "fish"\n' + usageOf("completion"),
-  },
-  { line: "logs nosuch", status: 1, stderr: "Unit nosuch.service is not in the cluster\n" },
-];
-
-for (const { line, status, stderr } of refused) {
-  Deno.test(`refused: ${line}`, async () => {
-    assert.deepEqual(await fleetctl(cluster(), line), { status, stdout: "", stderr });
-  });
-}
 
 Deno.test("machine label sets and removes in one request", async () => {
   const api = cluster();
@@ -345,115 +246,6 @@ Deno.test("merging: what is no entry is left out", () => {
   assert.match(parseJournalEntry('{"__REALTIME_TIMESTAMP":"1000","MESSAGE":null}')?.message ?? "", /too long/);
 });
 
-Deno.test("doctor: all is well", async () => {
-  const api = cluster();
-  const hosts = new FakeHosts();
-  hosts.captured = () => "a line\n";
-  api.intercept = (request) =>
-    new URL(request.url).pathname === "/readyz"
-      ? new Response("ok", { headers: { server: `fleetd/${version}`, date: "Thu, 01 Jan 2026 00:00:06 GMT" } })
-      : undefined;
-  assert.deepEqual(await fleetctl(api, "doctor", new FakeIo(), hosts), {
-    status: 0,
-    stdout: `ok     endpoint: unix:///fake.sock answers
-ok     version: fleetctl and fleetd are both ${version}
-ok     clock: the server's agrees with ours
-ok     store: the server can answer for the cluster
-ok     machines: 1 present
-ok     ssh: 454c34ef.../10.77.0.11 lets us in, and shows its journal
-`,
-    stderr: "",
-  });
-});
-
-Deno.test("doctor: what is wrong, and what to do", async () => {
-  const api = cluster();
-  api.intercept = (request) =>
-    new URL(request.url).pathname === "/readyz"
-      ? new Response("the store is away", {
-        status: 503,
-        headers: { server: "fleetd/1.9", date: "Thu, 01 Jan 2026 00:01:00 GMT" },
-      })
-      : undefined;
-  const { status, stdout } = await fleetctl(api, "doctor");
-  assert.equal(status, 1);
-  assert.match(stdout, /^warn {3}version: fleetctl is .*, fleetd is 1\.9\n {7}Use the fleetctl/m);
-  assert.match(stdout, /^warn {3}clock: the server's is 53 seconds ahead of ours\n/m);
-  assert.match(stdout, /^FAIL {3}store: the store is away\n {7}Look at the journal/m);
-});
-
-Deno.test("doctor: a fleet 1.0, which does not tell whether it is ready, has not failed", async () => {
-  const api = cluster();
-  const hosts = new FakeHosts();
-  hosts.captured = () => "a line\n";
-  api.intercept = (request) =>
-    new URL(request.url).pathname === "/readyz" ? new Response("404 page not found\n", { status: 404 }) : undefined;
-  const { status, stdout } = await fleetctl(api, "doctor", new FakeIo(), hosts);
-  assert.equal(status, 0);
-  assert.match(stdout, /^warn {3}store: the server does not tell its state, as an older fleet does not$/m);
-  assert.match(stdout, /^ok {5}machines: 1 present$/m);
-});
-
-Deno.test("doctor: a refusal without a reason is named by its HTTP status", async () => {
-  const api = cluster();
-  api.intercept = (request) =>
-    new URL(request.url).pathname === "/readyz" ? new Response("", { status: 500 }) : undefined;
-  const { status, stdout } = await fleetctl(api, "doctor");
-  assert.equal(status, 1);
-  assert.match(stdout, /^FAIL {3}store: the server answers HTTP 500 without a reason$/m);
-});
-
-Deno.test("events: a unit that is not in the cluster is named, and may come", async () => {
-  const api = cluster();
-  const { status, stderr } = await fleetctl(api, "events --no-follow a.servce nosuch");
-  assert.equal(status, 0);
-  assert.equal(
-    stderr,
-    "Unit a.servce.service is not in the cluster\nUnit nosuch.service is not in the cluster\n",
-  );
-});
-
-Deno.test("events: a machine that does not exist is an error, one that may be away is waited for", async () => {
-  const api = cluster();
-  const wrong = await fleetctl(api, "events --no-follow --machine=9");
-  assert.deepEqual([wrong.status, wrong.stderr], [1, 'machine does not exist: no ID begins with "9"\n']);
-  const away = await fleetctl(api, `events --no-follow --machine=${"9".repeat(32)}`);
-  assert.deepEqual([away.status, away.stderr], [0, `Machine ${"9".repeat(32)} is not in the cluster now\n`]);
-});
-
-Deno.test("events: a pattern means every unit that matches, also those that come", async () => {
-  const api = cluster();
-  api.add("web@1.service", "launched", "Service.ExecStart=/bin/true");
-  const { status, stdout, stderr } = await fleetctl(api, "events --present --no-follow --kind=unit web@*");
-  assert.deepEqual([status, stderr], [0, ""]);
-  const units = stdout.match(/ unit \S+/g);
-  assert.deepEqual(units, [" unit web@1.service"]);
-});
-
-for (const command of ["journal a", "status a", "logs a"]) {
-  Deno.test(`${command}: where the API cannot tell and SSH fails, both reasons are given`, async () => {
-    const api = cluster();
-    api.intercept = (_request, path) =>
-      /\/(journal|status)$/.test(path) ? refusal(502, "m2 refuses: no token") : undefined;
-    const hosts = new FakeHosts();
-    hosts.refusal = "SSH_AUTH_SOCK is not set";
-    const { status, stderr } = await fleetctl(api, command, new FakeIo(), hosts);
-    assert.notEqual(status, 0);
-    assert.match(
-      stderr,
-      /unix:\/\/\/fake\.sock cannot tell it: googleapi: Error 502: m2 refuses: no token[^]*SSH_AUTH_SOCK is not set/,
-    );
-  });
-}
-
-Deno.test("events: a server that bears no more followers says so", async () => {
-  const api = cluster();
-  api.intercept = (_request, path) => path === "/events" ? refusal(429, "too many follow already") : undefined;
-  const { status, stderr } = await fleetctl(api, "events --no-follow");
-  assert.equal(status, 1);
-  assert.match(stderr, /Error 429: too many follow already/);
-});
-
 /** A server whose event streams say this, one after the other. */
 function telling(...streams: string[]): { api: FakeApi; queries: string[] } {
   const api = cluster();
@@ -465,26 +257,6 @@ function telling(...streams: string[]): { api: FakeApi; queries: string[] } {
   };
   return { api, queries };
 }
-
-Deno.test("events: a line says when it happened, and who asked for it", async () => {
-  const at = Date.UTC(2026, 0, 1, 0, 0, 3);
-  const unit = (time: number) =>
-    `event: unit\ndata: ${
-      JSON.stringify({
-        ...{ name: "a.service", unit: { desiredState: "launched" }, changed: { at, by: "ops from 10.0.0.9" }, time },
-      })
-    }\n\n`;
-  const partial = `event: partial\ndata: {"reason":"only the latest","since":${at}}\n\n`;
-  const { api, queries } = telling(`${partial}${unit(at)}${unit(at + 1000)}event: synced\ndata: {"revision":7}\n\n`);
-  const { stdout } = await fleetctl(api, "events --since=10m --no-follow");
-  assert.deepEqual(queries, ["?since=10m"]);
-  assert.equal(
-    stdout,
-    `${clockTime(at)} everything from here on is known; only the latest\n` +
-      `${clockTime(at)} unit a.service is wanted launched, by ops from 10.0.0.9\n` +
-      `${clockTime(at + 1000)} unit a.service is wanted launched\n`,
-  );
-});
 
 Deno.test("events: where nothing was missed, a stream that begins anew tells nothing", async () => {
   const present = 'event: machine\ndata: {"id":"454c","machine":{"id":"454c"}}\n\n';

@@ -42,8 +42,13 @@ export class ManualClock implements Clock {
     for (const sleeper of [...this.#sleepers]) if (sleeper.until_ms <= this.#now_ms) sleeper.wake();
   }
 
-  /** Lets everything that is ready to run do so, until nothing happens any more. */
-  static async settle(): Promise<void> {
-    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
+  /** How long until the next sleeper wakes, milliseconds; `Infinity` if none ever does. */
+  get next_ms(): number {
+    return Math.min(...[...this.#sleepers].map((sleeper) => sleeper.until_ms - this.#now_ms));
+  }
+
+  /** Lets everything that is ready to run do so, until nothing happens any more or `isDone` returns true. */
+  static async settle(isDone: () => boolean = () => false): Promise<void> {
+    for (let turn = 0; turn < 20 && !isDone(); turn++) await new Promise((resolve) => setTimeout(resolve, 0));
   }
 }

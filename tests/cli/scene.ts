@@ -1,0 +1,316 @@
+/**
+ * The scene of a transcript: the fake cluster, the fake machines and the files that its directives describe, on a clock
+ * that moves only while a command waits. The directives are explained in docs/development.md.
+ *
+ * @module
+ */
+
+import { runFleetctl } from "../../ctl/cli/run.ts";
+import { FakeApi, refusal } from "../../ctl/testing/fake_api.ts";
+import { FakeHosts } from "../../ctl/testing/fake_remote.ts";
+import { FakeIo } from "../../ctl/testing/fake_terminal.ts";
+import { version } from "../../ctl/version.ts";
+import { ManualClock } from "../support/manual_clock.ts";
+import { shellWords, type Step } from "./transcript.ts";
+// Loaded before the clock runs: what is imported lazily would otherwise take time that the clock does not know of.
+import "../../ctl/output/yaml.ts";
+import "../../ctl/waiting/recent_logs.ts";
+import "../../systemd/unit_hash.ts";
+
+/** A terminal that keeps both streams in the order in which they were written. */
+class RecordedIo extends FakeIo {
+  readonly written: { readonly stream: 1 | 2; text: string }[] = [];
+
+  constructor(readonly clock: ManualClock) {
+    super();
+  }
+
+  override out(text: string): void {
+    this.#write(1, text);
+  }
+
+  override err(text: string): void {
+    this.#write(2, text);
+  }
+
+  override log(level: string, text: string): void {
+    if (level !== "DEBUG") this.#write(2, `${level} ${text}\n`);
+  }
+
+  override confirm(question: string): Promise<boolean | undefined> {
+    if (this.answer !== undefined) this.#write(2, question + "\n");
+    return Promise.resolve(this.answer);
+  }
+
+  override now_ms(): number {
+    return this.clock.monotonic_ms();
+  }
+
+  override wall_ms(): number {
+    return Date.UTC(2026, 0, 1) + this.clock.now_ms();
+  }
+
+  override sleep(duration_ms: number, signal?: AbortSignal): Promise<void> {
+    return this.clock.sleep(duration_ms, signal);
+  }
+
+  #write(stream: 1 | 2, text: string): void {
+    const last = this.written.at(-1);
+    if (last?.stream === stream) last.text += text;
+    else this.written.push({ stream, text });
+  }
+}
+
+type VerbName = "set" | "start" | "restart" | "stop" | "destroy";
+
+/** A directive of `after`, waiting for the next command. */
+interface Later {
+  readonly delay_ms: number;
+  readonly words: readonly string[];
+  readonly body: readonly string[];
+}
+
+/** No command of a transcript waits longer than this, by its own clock. */
+const longestWait_ms = 5 * 60_000;
+
+const durations: Readonly<Record<string, number>> = { ms: 1, s: 1000, min: 60_000 };
+
+function duration_ms(text: string): number {
+  const [, count, unit = ""] = /^(\d+)(ms|s|min)$/.exec(text) ?? [];
+  if (count === undefined) throw new Error(`${JSON.stringify(text)} is no duration such as 5ms, 2s or 1min`);
+  return Number(count) * (durations[unit] as number);
+}
+
+/** The fakes that one transcript runs against. */
+export class Scene {
+  #clock = new ManualClock();
+  #api = new FakeApi();
+  #hosts = new FakeHosts();
+  #io = new RecordedIo(this.#clock);
+  #env: Record<string, string> = {};
+  #later: Later[] = [];
+  #rules: { readonly verb: string; readonly name: string; readonly states: readonly string[][] }[] = [];
+  #responses: { matches(method: string, path: string): boolean; left: number; answer(): Response }[] = [];
+
+  /** `hasEvents` is false for a server that cannot be followed, as that of fleet 1.0. */
+  constructor(readonly hasEvents: boolean) {
+    this.#connect();
+  }
+
+  /** Carries out a directive. Throws if there is none of that name. */
+  set(step: Step): void {
+    this.#set(shellWords(step.line), step.body);
+  }
+
+  /** Runs a command line and returns the lines that a transcript shows below it. */
+  async run(line: string): Promise<string[]> {
+    const words = shellWords(line);
+    const env = { ...this.#env };
+    while (/^[A-Z_]+=/.test(words[0] ?? "")) {
+      const [, name = "", value = ""] = /^([^=]+)=(.*)$/s.exec(words.shift()!) ?? [];
+      env[name] = value;
+    }
+    if (words.shift() !== "fleetctl") throw new Error(`${JSON.stringify(line)} does not run fleetctl`);
+    this.#io.written.length = 0;
+    this.#api.requests.length = 0;
+    this.#hosts.ran.length = 0;
+    for (const { delay_ms, words, body } of this.#later.splice(0)) {
+      void this.#clock.sleep(delay_ms).then(() => this.#set(words, body));
+    }
+    const running = runFleetctl(words, env, {
+      io: () => this.#io,
+      hosts: () => this.#hosts,
+      client: () => Promise.resolve(this.#api.client()),
+    });
+    const status = await this.#untilDone(running);
+    const api = this.#api.writes.map(describeWrite);
+    return [
+      ...this.#io.written.flatMap(streamLines),
+      ...api.map((write) => `api ${write}`),
+      ...this.#hosts.ran.map((command) => `ran ${command}`),
+      `exit ${status}`,
+    ];
+  }
+
+  /** Lets time pass whenever nothing else happens, until the command has ended. */
+  async #untilDone(running: Promise<number>): Promise<number> {
+    let isDone = false;
+    const ended = () => void (isDone = true);
+    running.then(ended, ended);
+    const latest_ms = this.#clock.monotonic_ms() + longestWait_ms;
+    while (!isDone) {
+      await ManualClock.settle(() => isDone);
+      const next_ms = this.#clock.next_ms;
+      if (isDone) break;
+      if (this.#clock.monotonic_ms() + next_ms > latest_ms) throw new Error("the command waits for ever");
+      this.#clock.advance(next_ms);
+    }
+    return await running;
+  }
+
+  /** Makes the fake cluster follow the rules of `on`, and the answers of `respond` and `refuse`. */
+  #connect(): void {
+    const api = this.#api;
+    const asIs = { start: api.onStart, restart: api.onRestart, stop: api.onStop, destroy: api.onDelete };
+    const follow = (verb: VerbName, otherwise: (name: string, fake: FakeApi) => void) => (name: string) => {
+      const rule = this.#rules.findLast((rule) => rule.verb === verb && ["*", name].includes(rule.name));
+      if (rule) void this.#play(name, rule.states);
+      else otherwise(name, api);
+    };
+    api.onDesiredState = follow("set", (name) => api.reconcile(name));
+    api.onStart = follow("start", asIs.start);
+    api.onRestart = follow("restart", asIs.restart);
+    api.onStop = follow("stop", asIs.stop);
+    api.onDelete = follow("destroy", asIs.destroy);
+    api.intercept = ({ method }, path) => {
+      const response = this.#responses.findLast(({ left, matches }) => left > 0 && matches(method, path));
+      if (response) {
+        response.left--;
+        return response.answer();
+      }
+      return path === "/events" && !this.hasEvents ? refusal(404, "") : undefined;
+    };
+  }
+
+  /** What a machine reports of a unit, state by state. */
+  async #play(name: string, states: readonly string[][]): Promise<void> {
+    const api = this.#api;
+    for (const words of states) {
+      const isLater = words[0] === "after";
+      if (isLater) await this.#clock.sleep(duration_ms(words[1] ?? ""));
+      const [first = "", second = "", error, load] = isLater ? words.slice(2) : words;
+      if (first === "nothing") continue;
+      if (first === "reconcile") api.reconcile(name);
+      else if (first === "remove") api.removeStates(name);
+      else if (first === "place") {
+        const unit = api.units.get(name)!;
+        unit.currentState = unit.desiredState;
+        unit.machineID = api.machines[0]!.id;
+        api.publishUnit(name);
+      } else if (first === "refuse") {
+        const unit = api.units.get(name);
+        if (unit) unit.machineID = api.machines[0]!.id;
+        api.publishUnit(name);
+        api.reportRefusal(name, second, error, load);
+      } else api.reportState(name, first, second, error || undefined, load);
+    }
+  }
+
+  #set(words: readonly string[], body: readonly string[]): void {
+    const [directive = "", ...rest] = words;
+    const action = this.#directives[directive];
+    if (!action) throw new Error(`unknown directive ${JSON.stringify(directive)}`);
+    action(rest, body);
+  }
+
+  readonly #directives: Readonly<Record<string, (words: string[], body: readonly string[]) => void>> = {
+    after: ([delay = "", ...words], body) => void this.#later.push({ delay_ms: duration_ms(delay), words, body }),
+    answer: ([answer]) => void (this.#io.answer = answer === "yes"),
+    cut: () => this.#api.cutStreams(),
+    desired: ([name = "", state = ""]) => void (this.#api.units.get(name)!.desiredState = state),
+    env: ([name = "", value = ""]) => void (this.#env[name] = value),
+    explanation: ([name = ""], body) => void this.#api.explanations.set(name, JSON.parse(body.join("\n"))),
+    file: ([path = ""], body) => void this.#io.files.set(path, body.join("\n") + "\n"),
+    gone: ([name = ""]) => {
+      this.#api.units.delete(name);
+      this.#api.publishUnit(name);
+    },
+    hash: ([name = "", hash]) =>
+      void (hash === undefined ? this.#api.hashes.delete(name) : this.#api.hashes.set(name, hash)),
+    here: ([id = ""]) => void (this.#hosts.machineId = id),
+    journal: ([name = ""], body) => void this.#api.journals.set(name, () => body.map((line) => line + "\n").join("")),
+    machine: ([id = "", ...rest]) => {
+      if (!this.#hasMachines) this.#api.machines = [];
+      this.#hasMachines = true;
+      const primaryIP = rest.find((word) => !word.includes("="));
+      const labels = Object.fromEntries(rest.filter((word) => word.includes("=")).map((word) => word.split("=", 2)));
+      const metadata = Object.keys(labels).length > 0 ? { metadata: labels } : {};
+      this.#api.machines.push({ id: id.padEnd(32, "0"), ...(primaryIP ? { primaryIP } : {}), ...metadata });
+    },
+    machines: ([none]) => {
+      if (none !== "none") throw new Error("machines none");
+      this.#api.machines = [];
+    },
+    nowhere: ([name = ""]) => void delete this.#api.units.get(name)!.machineID,
+    reconcile: ([name = ""]) => this.#api.reconcile(name),
+    on: ([verb = "", name = "", ...words]) => {
+      const states = words.join("\0").split(/\0?,\0/).map((state) => state.split("\0"));
+      this.#rules.push({ verb, name: name.replace(/:$/, ""), states });
+    },
+    refuse: ([methods = "", path = "", code = "", message = "", times]) =>
+      this.#respond(methods, path, times, () => refusal(Number(code), message)),
+    respond: ([methods = "", path = "", code = "", ...headers], body) => {
+      const fields = headers.map((header) => header.split("=", 2) as [string, string]);
+      // A line with a period alone is an empty line.
+      const text = body.map((line) => (line === "." ? "" : line) + "\n").join("");
+      const isEmpty = ["204", "304"].includes(code);
+      this.#respond(methods, path, undefined, () => {
+        return new Response(isEmpty ? null : text, { status: Number(code), headers: fields });
+      });
+    },
+    report: ([name = "", machineID = "", active = "", sub = ""]) => {
+      const states = this.#api.states.get(name) ?? new Map();
+      const systemd = { systemdLoadState: "loaded", systemdActiveState: active, systemdSubState: sub };
+      this.#api.states.set(
+        name,
+        states.set(machineID.padEnd(32, "0"), {
+          state: { name, machineID: machineID.padEnd(32, "0"), ...systemd },
+        }),
+      );
+    },
+    ssh: ([what, ...words]) => {
+      if (what === "refuses") this.#hosts.refusal = words.join(" ");
+      else if (what === "exits") this.#hosts.statuses = words.map(Number);
+      else if (what === "prints") this.#hosts.captured = () => words.join(" ") + "\n";
+      else throw new Error("ssh refuses WHY, ssh exits STATUS... or ssh prints TEXT");
+    },
+    state: ([name = "", ...states]) => void this.#play(name, [states]),
+    stdin: (_words, body) => void (this.#io.stdin = body.join("\n") + "\n"),
+    "systemd-analyze": (_words, body) => {
+      const text = body.map((line) => line + "\n").join("");
+      this.#hosts.capturedHere = () => text;
+    },
+    unreadable: ([name = "", why = ""]) => void (this.#api.units.get(name)!.unreadable = why),
+    unit: ([name = "", state = "", ...options]) => {
+      this.#api.add(name, state, ...(options.length > 0 ? options : ["Service.ExecStart=/bin/a"]));
+    },
+  };
+  #hasMachines = false;
+
+  #respond(methods: string, path: string, times: string | undefined, answer: () => Response): void {
+    const pattern = new RegExp(`^${RegExp.escape(path).replaceAll("\\*", ".*")}$`);
+    const isMethod = (method: string) =>
+      methods === "*" || (methods === "WRITE" ? method !== "GET" : methods.split(",").includes(method));
+    this.#responses.push({
+      matches: (method, path) => isMethod(method) && pattern.test(decodeURIComponent(path)),
+      left: times === undefined ? Infinity : Number(times),
+      answer,
+    });
+  }
+}
+
+/** A request that changes the cluster, in short: `PUT a.service launched Service.ExecStart=/bin/a`. */
+function describeWrite(request: string): string {
+  const [, method, path = "", body] = /^(\w+) (\S+)(?: (.*))?$/s.exec(request) ?? [];
+  const unit = path.replace(/^\/units\//, "");
+  if (method !== "PUT") return `${method} ${unit}`;
+  const { desiredState, options = [] } = JSON.parse(body ?? "{}") as {
+    readonly desiredState?: string;
+    readonly options?: readonly { readonly section: string; readonly name: string; readonly value: string }[];
+  };
+  return [
+    ...["PUT", unit],
+    ...(desiredState === undefined ? [] : [desiredState]),
+    ...options.map(({ section, name, value }) => quoted(`${section}.${name}=${value}`)),
+  ].join(" ");
+}
+
+function quoted(word: string): string {
+  return /[\s"']/.test(word) ? JSON.stringify(word) : word;
+}
+
+function streamLines({ stream, text }: { readonly stream: 1 | 2; readonly text: string }): string[] {
+  const lines = text.replaceAll(version, "VERSION").replace(/\n$/, "").split("\n");
+  if (!text.endsWith("\n")) throw new Error(`output that does not end with a line feed: ${JSON.stringify(text)}`);
+  return lines.map((line) => `${stream}> ${line}`.replace(/ $/, line === "" ? "" : " "));
+}
