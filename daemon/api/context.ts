@@ -1,5 +1,5 @@
 /**
- * What every route is given.
+ * The inputs of every route: the request, the client that sent it, and the services of the API. Types only.
  *
  * @module
  */
@@ -12,81 +12,82 @@ import type { BodyReader } from "./http/body.ts";
 import type { SharedState } from "./shared_state.ts";
 import type { LocalMachine } from "./machine/port.ts";
 import type { Lists, UnitRenderer } from "./v1/entities.ts";
-import type { StopsUnseen } from "./routes/original_client.ts";
+import type { PendingStops } from "./routes/original_client.ts";
 import type { Role } from "./auth/tokens.ts";
 
-/** The certificate that a client has shown. */
+/** The certificate that a client has presented. */
 export interface ShownCertificate {
-  /** Its subject's common name (CN), for messages. */
+  /** The common name (CN) of its subject, for messages. */
   readonly subject: string;
+  /** The role that it grants, or the reason why it grants none. */
   readonly worth: { readonly role: Role } | { readonly problem: string };
 }
 
-/** The process that opened a connection, as it was then. */
+/** The process that opened a connection, at that time. */
 export interface PeerCredentials {
-  /** 0 where it is in another PID namespace, which this one does not see into. */
+  /** The process ID; 0 if the process is in a PID namespace that is invisible here. */
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
 }
 
-/** How a client is connected. */
+/** The connection of a client. */
 export interface Connection {
   /** `loopback` if the socket listens on a loopback address only. */
   readonly kind: "unix" | "loopback" | "network";
-  /** Who it is, for the log: address and port, or `unix`. */
+  /** The client for the log: address and port, or `unix`. */
   readonly remote: string;
-  /** Of a unix socket, where it can be told. */
+  /** The client's process on a unix socket, if known. */
   readonly process?: PeerCredentials;
-  /** Every `Host` header, in order; HTTP/1.0 may leave it out, which is as good as an empty one (RFC 9112, 3.2). */
+  /** Every `Host` header, in order. HTTP/1.0 may omit it, which counts as an empty one (RFC 9112, 3.2). */
   readonly hosts: readonly string[];
-  /** A Transfer-Encoding that is not just `chunked`, or that HTTP/1.0 does not know; left out where there is none. */
+  /** A Transfer-Encoding other than `chunked`, or any in HTTP/1.0; absent if there is none. */
   readonly coding?: string;
-  /** Left out where none was shown. */
+  /** Absent if the client presented none. */
   readonly certificate?: ShownCertificate;
 }
 
-/** What the process that serves knows of one request beyond the request itself. Each is optional. */
+/** The client of one request, and what the server knows of the request beyond the Request object. */
 export interface Peer {
-  /** The request target exactly as it was sent; without it, that of the request's URL, which is canonical already. */
+  /** The request target exactly as it was sent; by default that of the request's URL, which is canonical already. */
   readonly target?: string;
-  /** How many Content-Type headers were sent; without it, the request's own are counted. */
+  /** The number of Content-Type headers that were sent; by default those of the request are counted. */
   readonly contentTypes?: number;
-  /** Aborted when the client has ended its side or the server closes: answers without an end, end. */
+  /** Aborted when the client has closed its sending side or the server closes: endless responses end then. */
   readonly closing?: AbortSignal;
-  /** How the client is connected. */
+  /** The client's connection. */
   readonly connection?: Connection;
-  /** The name of the token or certificate that lets it in, if one does. */
+  /** The name of the token or certificate that authorizes the client, if one does. */
   readonly as?: string;
   /**
-   * The body as it comes, whatever pieces the client has cut it into; without it, that of the request, which has an object
-   * and a promise for each. May be called once. What it gives rejects if the client leaves.
+   * Returns the body as it arrives; by default that of the request, which costs an object and a promise for each chunk. May
+   * be called once. The iterable rejects if the client disconnects.
    */
   readonly body?: () => AsyncIterable<Uint8Array>;
-  /** Calls back once the answer has gone out, or cannot. */
+  /** Registers a callback that is called once the response has been sent, or cannot be. */
   readonly whenOver?: (callback: () => void) => void;
 }
 
-/** What the routes stand on. */
+/** The services that the routes use. */
 export interface Api {
   readonly registry: Registry;
   readonly log: Log;
   readonly clock: Clock;
-  /** Entities a page; at least 1, at most 65535. */
+  /** The number of entities on a page; at least 1, at most 65535. */
   readonly pageSize: number;
   readonly units: UnitRenderer;
   readonly lists: Lists;
   readonly bodies: BodyReader;
   readonly responses: ResponseBudget;
   readonly sharedState: SharedState;
-  readonly stopsUnseen: StopsUnseen;
-  /** Aborted when another registry has taken this one's place: answers without an end, end. */
+  readonly pendingStops: PendingStops;
+  /** Aborted when another registry has replaced this one: endless responses end then. */
   readonly retired?: AbortSignal;
   /** The machine that this daemon runs on; absent if the API is served outside of the cluster. */
   readonly localMachine?: LocalMachine;
 }
 
-/** One request, taken apart. */
+/** One request, parsed. */
 export interface Call {
   readonly request: Request;
   readonly peer: Peer;

@@ -1,5 +1,5 @@
 /**
- * API v1: from a request to its answer. Pure; `server.ts` puts it on sockets.
+ * The handler of API v1: takes a request and returns a response. Pure; `http/server.ts` connects it to sockets.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import { listMachines, patchMachines } from "./routes/machines.ts";
 import { errorReply, jsonReply, textReply } from "./http/responses.ts";
 import { getState, listStates } from "./routes/state.ts";
 import { type OperatorPorts, operatorRoutes } from "./routes/operator.ts";
-import { StopsUnseen } from "./routes/original_client.ts";
+import { PendingStops } from "./routes/original_client.ts";
 import { openapiText } from "./v1/openapi.ts";
 import { find, only, type Resource, type Routes } from "./router.ts";
 import { parseTarget } from "./http/request_target.ts";
@@ -31,24 +31,24 @@ import { within } from "../../runtime/within.ts";
 
 export type { Peer } from "./context.ts";
 
-/** What {@link createHandler} needs. */
+/** The options of {@link createHandler}. */
 export interface HandlerOptions extends OperatorPorts {
   readonly registry: Registry;
-  /** Whether the daemon can answer for the cluster; where it cannot, why. */
+  /** Reports whether the daemon can answer for the cluster, and the reason if it cannot. */
   readonly status: () => { readonly ready: boolean; readonly reason?: string; readonly starting?: boolean };
-  /** Resolves when the daemon's status is no longer `starting`; left out where it never is. */
+  /** Resolves when the daemon's status is no longer `starting`; absent if it never is. */
   readonly started?: () => Promise<void>;
   readonly log: Log;
   readonly clock: Clock;
-  /** Entities a page; 1 to 65535. */
+  /** The number of entities on a page; 1 to 65535. */
   readonly pageSize: number;
-  /** Told in the `Server` header. */
+  /** The version in the `Server` header. */
   readonly version: string;
   /** The machine that this daemon runs on; absent if the API is served outside of the cluster. */
   readonly localMachine?: LocalMachine;
-  /** That of the handler before, if this one takes its place. */
+  /** The state of the previous handler, if this one replaces it. */
   readonly sharedState?: SharedState;
-  /** Aborted when another registry has taken this one's place: answers without an end, end. */
+  /** Aborted when another registry has replaced this one: endless responses end then. */
   readonly retired?: AbortSignal;
 }
 
@@ -72,7 +72,7 @@ export function createHandler(options: HandlerOptions): Handler {
     bodies: new BodyReader(),
     responses: sharedState.responses,
     sharedState,
-    stopsUnseen: new StopsUnseen(),
+    pendingStops: new PendingStops(),
     ...(localMachine ? { localMachine } : {}),
     ...(retired ? { retired } : {}),
   };
@@ -80,18 +80,18 @@ export function createHandler(options: HandlerOptions): Handler {
   // A comment behind the product (RFC 9110, 10.2.4).
   const server = `fleetd/${version}${localMachine?.isUser ? " (user)" : ""}`;
 
-  const answer = async (request: Request, peer: Peer): Promise<Response> => {
+  const respond = async (request: Request, peer: Peer): Promise<Response> => {
     const url = peer.target ?? new URL(request.url).pathname + new URL(request.url).search;
     log("debug", `HTTP ${request.method} ${url}`, whoAsks(peer));
     const target = parseTarget(url);
     const found = target.kind === "path" ? find(routes, target.segments) : undefined;
     try {
-      if (!found?.resource.isOwn) await whenStarted(options);
+      if (!found?.resource.isLocal) await whenStarted(options);
       const { ready, reason } = status();
-      if (!ready && !found?.resource.isOwn) return unavailable(reason);
+      if (!ready && !found?.resource.isLocal) return unavailable(reason);
       if (target.kind === "malformed") return errorReply(400, target.reason);
       if (target.kind === "moved") return moved(target.location);
-      if (!found) return errorReply(404, "there is nothing at this path: /fleet/v1/openapi.json has all paths");
+      if (!found) return errorReply(404, "no resource at this path: /fleet/v1/openapi.json lists all paths");
       const { actions, otherwise } = found.resource;
       const action = Object.hasOwn(actions, request.method) ? actions[request.method] : undefined;
       return await (action ?? otherwise)({ request, peer, query: parametersOf(target.query) }, found.name);
@@ -106,13 +106,13 @@ export function createHandler(options: HandlerOptions): Handler {
     }
   };
   return async (request, peer = {}) => {
-    const reply = await answer(request, peer);
-    reply.headers.set("Server", server);
-    return reply;
+    const response = await respond(request, peer);
+    response.headers.set("Server", server);
+    return response;
   };
 }
 
-/** How long a request waits for a daemon that is starting. A client that restarts the daemon need not wait itself. */
+/** Time that a request waits for a daemon that is starting, so that a client that restarts the daemon need not retry. */
 const startWait_ms = 5_000;
 
 async function whenStarted({ status, started, clock }: HandlerOptions): Promise<void> {
@@ -120,7 +120,7 @@ async function whenStarted({ status, started, clock }: HandlerOptions): Promise<
   await within(startWait_ms, clock, started);
 }
 
-/** URLSearchParams would take a `?` at the beginning for the one that the query follows. */
+/** Parses a query. Its first `?` is part of a name, though URLSearchParams would drop it. */
 function parametersOf(query: string): URLSearchParams {
   return new URLSearchParams(query.replace(/^\?/, "%3F"));
 }
@@ -140,44 +140,42 @@ function moved(location: string): Response {
   });
 }
 
-/** The root and the prefix: known, but good for nothing. */
-const nothingHere: Resource = {
+/** The root and the prefix: they exist, but have no method. */
+const emptyResource: Resource = {
   actions: {},
   otherwise: () => errorReply(405, "no method is supported against this resource"),
 };
 
-/** For whoever supervises the daemon. */
-function probe(tell: () => Response): Resource {
-  return { actions: { GET: tell, HEAD: tell }, otherwise: only("GET and HEAD"), isOwn: true };
+/** A resource for monitoring. */
+function probe(report: () => Response): Resource {
+  return { actions: { GET: report, HEAD: report }, otherwise: only("GET and HEAD"), isLocal: true };
 }
 
-/** The table that every request is looked up in. */
+/** Returns the routes of the whole API. */
 export function routesOf(api: Api, options: Pick<HandlerOptions, "status" | "version"> & OperatorPorts): Routes {
   const { status, version } = options;
   const readiness = () => {
     const { ready, reason } = status();
-    return ready ? textReply(200, "ok") : textReply(503, reason ?? "not ready");
+    return ready ? textReply(200, "ok") : textReply(503, reason?.trim() || "not ready");
   };
-  const ofCluster = [...clusterRoutes(api, version)].map(([path, resource]) =>
-    [`/fleet/v1/${path}`, resource] as const
-  );
+  const prefixed = [...clusterRoutes(api, version)].map(([path, resource]) => [`/fleet/v1/${path}`, resource] as const);
   return new Map<string, Resource>([
-    ["/", nothingHere],
-    ["/fleet/v1", nothingHere],
+    ["/", emptyResource],
+    ["/fleet/v1", emptyResource],
     ["/healthz", probe(() => textReply(200, "ok"))],
     ["/readyz", probe(readiness)],
     ...operatorRoutes(options),
-    ...ofCluster,
+    ...prefixed,
   ]);
 }
 
-/** What there is below the prefix. */
+/** Returns the routes below the prefix that need the cluster. */
 function clusterRoutes(api: Api, version: string): Routes {
   const events = new EventStreams(api);
   const machineRoutes = new JournalStatusRoutes(api);
   const explainer = new Explainer();
   return new Map<string, Resource>([
-    // 400, as clients of the original know it.
+    // 400 as in fleet 1.0.
     ["discovery", { actions: { GET: () => jsonReply(discoveryText) }, otherwise: only("HTTP GET", 400) }],
     ["openapi.json", { actions: { GET: () => jsonReply(openapiText(version)) }, otherwise: only("GET") }],
     ["machines", {

@@ -78,7 +78,7 @@ Deno.test("paths that lead nowhere", async (test) => {
       assert.equal(answer.code, code);
       const { error } = JSON.parse(answer.text);
       assert.equal(error.code, code);
-      assert.match(error.message, code === 404 ? /^there is nothing at this path/ : /^no method is supported/);
+      assert.match(error.message, code === 404 ? /^no resource at this path/ : /^no method is supported/);
     });
   }
 });

@@ -1,5 +1,5 @@
 /**
- * What may be done at one path.
+ * The router: finds the resource and the methods of a path. Pure.
  *
  * @module
  */
@@ -7,30 +7,28 @@
 import type { Call } from "./context.ts";
 import { errorReply } from "./http/responses.ts";
 
-/** Answers one request; `name` is what stands for `*` in the path, or "". May reject. */
+/** Answers one request; `name` is the segment of the path that matched `*`, or "". May reject. */
 export type Action = (call: Call, name: string) => Response | Promise<Response>;
 
-/** See the head of this file. */
+/** The methods of one path. */
 export interface Resource {
-  /** By method. */
+  /** Actions by method. */
   readonly actions: Readonly<Record<string, Action>>;
-  /** Any other method. */
+  /** The action of every other method. */
   readonly otherwise: Action;
-  /** It is about this very daemon, and answers also while that cannot answer for the cluster. */
-  readonly isOwn?: true;
+  /** True if it is about this daemon alone, so that it is available while the daemon cannot answer for the cluster. */
+  readonly isLocal?: true;
 }
 
-/**
- * Every path that the API knows. `*` stands for one segment; what stands below `/fleet/v1` stands below `/v1-alpha`, too.
- */
+/** Every path of the API. `*` matches one segment; a path below `/fleet/v1` also stands for that below `/v1-alpha`. */
 export type Routes = ReadonlyMap<string, Resource>;
 
-/** The refusal of methods that a path does not have. */
+/** Returns an action that refuses methods which a path does not have. */
 export function only(methods: string, code = 405): Action {
   return () => errorReply(code, `only ${methods} supported against this resource`);
 }
 
-/** What is at a path of percent-decoded segments, and the name in it. */
+/** Returns the resource at a path of percent-decoded segments, and the segment that matched `*`. */
 export function find(
   routes: Routes,
   segments: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * What the API keeps when a reload replaces its handler: limits go on counting what is under way, and clients that
- * reconnect get the events they have missed.
+ * The state of the API that outlives its handler, which a reload replaces: limits continue to count requests in progress,
+ * and clients that reconnect get the events that they have missed.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export const maxStreams = 1_500;
 /** Requests for journals and statuses in progress at once. Each has a process or a connection to another machine. */
 export const maxMachineRequests = 64;
 
-/** See the head of this file. */
+/** The state that successive handlers share. */
 export class SharedState implements Disposable {
   readonly streams = new Budget(maxStreams);
   readonly machineRequests = new Budget(maxMachineRequests);

@@ -1,8 +1,8 @@
-/** What each row of API v1's reference promises, as requests and their answers. Rows are named as the reference has them. */
+/** The reference of API v1 as requests and their responses. Each row has the name that the reference gives it. */
 
 import type { RawRequest } from "./stage.ts";
 
-/** One row. They are asked in this order, of one server. */
+/** One row. All are sent to one server, in this order. */
 export interface Row extends Omit<RawRequest, "path"> {
   /** Section and row of the reference. */
   readonly row: string;
@@ -19,27 +19,27 @@ export interface Row extends Omit<RawRequest, "path"> {
   readonly head?: RegExp;
 }
 
-/** With the four units that rows ask for, they are a page and one unit more. */
+/** Further units: with the four that rows ask for, one page and one unit. */
 export const filler = Array.from({ length: 97 }, (_, index) => `z${100 + index}.service`);
 
-/** IDs of the machines that are there. */
+/** The IDs of the machines. */
 export const [m1, m2] = ["1".repeat(32), "2".repeat(32)] as const;
 
 const hash = "0123456789012345678901234567890123456789";
 const methods = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"];
 const any = /./s;
 
-/** Every method but those that are allowed is refused in these words. */
+/** Rows for the methods that are not allowed, with their refusal. */
 function others(row: string, at: string, allowed: readonly string[], code: number, refusal: string): Row[] {
   return methods.filter((method) => !allowed.includes(method))
     .map((method) => ({ row: `${row}, ${method}`, method, at, code, refusal }));
 }
 
-const nowhere = (row: string, at: string): Row => ({
+const notFound = (row: string, at: string): Row => ({
   row,
   at,
   code: 404,
-  refusal: "there is nothing at this path: /fleet/v1/openapi.json has all paths",
+  refusal: "no resource at this path: /fleet/v1/openapi.json lists all paths",
 });
 
 const routes: readonly Row[] = [
@@ -65,21 +65,21 @@ const routes: readonly Row[] = [
     ...{ row: `1 /metrics, ${method}`, method, at: "^/metrics", code: 200 },
     ...{ gives: /^# HELP fleet_/, type: "text/plain; version=0.0.4; charset=utf-8" },
   })),
-  nowhere("1 anything else", "/nothing"),
-  nowhere("1 anything else, below a unit", "/units/a.service/nothing"),
-  nowhere("1 anything else, below no prefix", "^/units"),
-  nowhere("1 anything else, another version", "^/fleet/v2/units"),
+  notFound("1 anything else", "/nothing"),
+  notFound("1 anything else, below a unit", "/units/a.service/nothing"),
+  notFound("1 anything else, below no prefix", "^/units"),
+  notFound("1 anything else, another version", "^/fleet/v2/units"),
   ...["/units/", "/state/", "/machines/", "/discovery/", "^/metrics/", "/"]
-    .map((at) => nowhere(`1 trailing slash: ${at}`, at)),
+    .map((at) => notFound(`1 trailing slash: ${at}`, at)),
   { row: "1 {name} is percent-decoded", at: "/units/%61%2Eservice", code: 200, gives: /"name":"a\.service"/ },
   {
-    ...{ row: "1 {name} is percent-decoded: + is itself", method: "PUT", at: "/units/he+llo.service", body: "{}" },
+    ...{ row: "1 {name} is percent-decoded: + is itself", method: "PUT", at: "/units/hel+lo.service", body: "{}" },
     headers: { "Content-Type": "application/json" },
     ...{ code: 400, refusal: "invalid character '+' in unit name" },
   },
   { row: "1 Content-Length", at: "/units/a.service", code: 200, gives: any, head: /\r\ncontent-length: \d+(\r\n|$)/i },
-  nowhere("1 {name} is one segment", "/units/a/b"),
-  nowhere("1 {name} is one segment, decoded", "/units/a%2Fb"),
+  notFound("1 {name} is one segment", "/units/a/b"),
+  notFound("1 {name} is one segment, decoded", "/units/a%2Fb"),
   ...(["//units?x=y", "/x/../units?x=y", "/./units?x=y", "/%2e/units?x=y"] as const).map((at): Row => ({
     ...{ row: `1 path that is not canonical: ${at}`, at, code: 301, type: "text/html; charset=utf-8" },
     ...{ gives: /<a href="[^"]*\/units\?x=y">/, head: /\r\nlocation: \/(fleet\/v1|v1-alpha)\/units\?x=y(\r\n|$)/i },
@@ -220,7 +220,7 @@ function put(row: string, name: string, body: string, code: number, refusal?: st
   return { row, method: "PUT", at, headers: json, body, code, ...(refusal === undefined ? {} : { refusal }) };
 }
 
-/** What a unit's desired state is now. */
+/** Checks the desired state of a unit. */
 function desired(row: string, name: string, state: string): Row {
   return {
     row: `${row}: it is ${state}`,
@@ -240,7 +240,7 @@ const invalidNames: readonly (readonly [name: string, refusal: string])[] = [
   ["hello.Service", 'invalid unit type: "Service"'],
   ...["automount", "busname", "device", "mount", "scope", "slice", "snapshot", "swap"]
     .map((type) => [`hello@1.${type}`, `invalid unit type for template: "${type}"`] as const),
-  ["he+llo.service", "invalid character '+' in unit name"],
+  ["hel+lo.service", "invalid character '+' in unit name"],
   ["h\u00e9.service", "invalid character '\u00e9' in unit name"],
   ["@1.service", 'unit name cannot start in "@"'],
 ];
@@ -447,7 +447,7 @@ const operation = (op: string, key: string, value?: string) =>
   `{"op":"${op}","path":"/${m2}/metadata/${key}"${value === undefined ? "" : `,"value":${value}`}}`;
 const invalidPath = "machine metadata path invalid";
 
-/** The second machine's metadata now. */
+/** Checks the metadata of the second machine. */
 function metadata(row: string, text: string): Row {
   return { row, at: "/machines", code: 200, gives: new RegExp(`"id":"${m2}"${text}\\}\\]\\}$`) };
 }

@@ -13,7 +13,7 @@ import { answerOf, ask, loopback, type RawAnswer, type RawRequest, Stage, talk, 
 const prefixes = ["/fleet/v1", "/v1-alpha"];
 const global = "[X-Fleet]\nGlobal=true";
 
-/** A daemon's own metrics, after a little of everything. */
+/** The metrics of a daemon in which every metric has a value. */
 function metrics(): () => Promise<string> {
   const tally = openMetrics();
   const engine = observeEngine(tally, systemClock);
@@ -40,7 +40,7 @@ async function populate(api: ApiFixture): Promise<void> {
   await api.report(m2, "g.service", {});
 }
 
-/** What holds of every answer. */
+/** Checks the form that all responses share. */
 function checkForm({ head, body }: RawAnswer): void {
   assert.match(head, /\r\nserver: fleetd\/1\.2\.3(\r\n|$)/i, "every response has Server");
   if (!/\r\ncontent-type: application\/json/i.test(head) || body === "") return;
@@ -90,7 +90,7 @@ for (const kind of ["unix", "tcp"]) {
   }
 }
 
-/** Asks over both sockets, and gives the answers. */
+/** Sends a request over both sockets, and returns the responses. */
 async function askBoth(handler: Handler, request: RawRequest): Promise<RawAnswer[]> {
   await using stage = new Stage();
   const servers = await Promise.all(sockets(stage).map((spec) => stage.serve(handler, spec)));
@@ -152,7 +152,7 @@ Deno.test("3 an empty collection is {}", async () => {
   }
 });
 
-Deno.test("3 while units come and go, pages tell each that stays once", async () => {
+Deno.test("3 while units come and go, pages list each remaining unit once", async () => {
   for (const prefix of prefixes) {
     await using api = await ApiFixture.open({ pageSize: 2 });
     await using stage = new Stage();

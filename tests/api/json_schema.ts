@@ -1,9 +1,9 @@
-/** Values against JSON Schema, as far as the API's description uses it, and strictly: for tests. */
+/** A strict validator for the part of JSON Schema that the OpenAPI document uses. */
 
 type Json = unknown;
 type Schemas = Readonly<Record<string, Json>>;
 
-/** What is wrong with a value, each with where; nothing if it fits. Throws on a keyword that it does not know. */
+/** Returns each violation of a schema by a value, with its path. Throws at an unknown keyword. */
 export function violations(schema: Json, value: Json, schemas: Schemas, at = "$"): string[] {
   const { title: _title, description: _description, ...keywords } = schema as Record<string, Json>;
   if ("$ref" in keywords) {

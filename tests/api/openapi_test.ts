@@ -1,4 +1,4 @@
-/** The API's description, against what the API does. */
+/** The OpenAPI document, compared with the behavior of the API. */
 
 import assert from "node:assert/strict";
 import { Validator } from "@seriousme/openapi-schema-validator";
@@ -33,7 +33,7 @@ async function describe(api: ApiFixture): Promise<Document> {
   return JSON.parse(answer.text);
 }
 
-/** A cluster with something of everything in it. */
+/** Fills a cluster with entities of every kind. */
 async function populate(api: ApiFixture): Promise<void> {
   await api.join("01010101010101010101010101010101", "10.0.0.1", { region: "north" });
   await api.put("a.service", "launched");
@@ -45,7 +45,7 @@ async function populate(api: ApiFixture): Promise<void> {
   await api.report("01010101010101010101010101010101", "g.service", { active: "failed", result: "exit-code" });
 }
 
-/** What is sent, what it must be answered with, and the operation that it is one of. */
+/** Requests, each with the status code of its response. */
 const requests: readonly (readonly [method: string, path: string, code: number, extras?: Extras])[] = [
   ["GET", "/units", 200],
   ["GET", "/units?nextPageToken=x", 400],
@@ -89,7 +89,7 @@ const requests: readonly (readonly [method: string, path: string, code: number, 
   ["GET", "/openapi.json", 200],
 ];
 
-/** The description's path that a path of ours is one of. */
+/** Returns the path of the document that matches a request's path. */
 function pathOf({ paths }: Document, path: string): string {
   const plain = path.replace(/\?.*/, "");
   const found = Object.keys(paths).find((each) =>
@@ -112,18 +112,18 @@ function checkAnswer(document: Document, operation: Operation, answer: Answer): 
   );
 }
 
-Deno.test("the description is valid OpenAPI 3.1, as others see it", async (test) => {
+Deno.test("the document is valid OpenAPI 3.1 according to an independent validator", async (test) => {
   await using api = await ApiFixture.open(operator);
   const document = await describe(api);
   const validate = async (what: object) => {
     const { valid, errors } = await new Validator().validate(structuredClone(what) as Record<string, unknown>);
     return valid ? [] : errors;
   };
-  await test.step("whole", async () => {
+  await test.step("the document is accepted", async () => {
     assert.deepEqual(await validate(document), []);
     assert.equal(document.openapi, "3.1.0");
   });
-  await test.step("and would not be with a mistake in it", async () => {
+  await test.step("a document with a mistake is refused", async () => {
     const { paths, ...rest } = document;
     for (
       const wrong of [
@@ -133,7 +133,7 @@ Deno.test("the description is valid OpenAPI 3.1, as others see it", async (test)
       ]
     ) assert.notDeepEqual(await validate(wrong), []);
   });
-  await test.step("every name that it refers to is there", () => {
+  await test.step("every reference has a target", () => {
     const names = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(([, name]) =>
       name!
     );
@@ -192,7 +192,7 @@ Deno.test("every operation, parameter, response, schema and field has a descript
   ) assert.ok(places.includes(at), at);
 });
 
-Deno.test("every answer is as it is described", async (test) => {
+Deno.test("every response matches its description", async (test) => {
   await using api = await ApiFixture.open(operator);
   await populate(api);
   const document = await describe(api);
@@ -214,7 +214,7 @@ Deno.test("every answer is as it is described", async (test) => {
   }
 });
 
-Deno.test("every operation that is described is there, and every code but those of the world is seen", async (test) => {
+Deno.test("every described operation exists, and the tests try every code that needs no failure", async (test) => {
   await using api = await ApiFixture.open(operator);
   const document = await describe(api);
   /** Codes of other tests, since they take a failure or wrong credentials. */
@@ -232,21 +232,21 @@ Deno.test("every operation that is described is there, and every code but those 
         }
         assert.equal((operation.parameters ?? []).some((each) => each.in === "path"), path.includes("{"));
         const described = Object.keys(operation.responses);
-        for (const code of ["400", "401", "403"]) assert.ok(described.includes(code), `${code} may come anywhere`);
+        for (const code of ["400", "401", "403"]) assert.ok(described.includes(code), `${code} is common`);
         if (/journal|status|\/(healthz|readyz|metrics)$/.test(path)) return;
         const tried = requests.filter(([of, each]) => of === method && pathOf(document, "/fleet/v1" + each) === path)
           .map(([, , code]) => code);
         for (const code of Object.keys(operation.responses).map(Number)) {
           const isStream = path.endsWith("/events") && code === 200;
           const conflict = code === 409 && (path.endsWith("/accept") || method === "DELETE");
-          assert.ok(tried.includes(code) || elsewhere.has(code) || isStream || conflict, `${code} is tried`);
+          assert.ok(tried.includes(code) || elsewhere.has(code) || isStream || conflict, `a test tries ${code}`);
         }
       });
     }
   }
 });
 
-Deno.test("a change that others get in the way of again and again is told so, as described", async () => {
+Deno.test("a change that conflicts again and again is refused as described", async () => {
   await using api = await ApiFixture.open(operator);
   await populate(api);
   const document = await describe(api);
@@ -260,16 +260,16 @@ Deno.test("a change that others get in the way of again and again is told so, as
   }
 });
 
-Deno.test("every path that there is, is described", async () => {
+Deno.test("every path of the router is described", async () => {
   await using api = await ApiFixture.open(operator);
   const described = Object.keys((await describe(api)).paths);
   const table = routesOf({} as Api, { ...operator, status: () => ({ ready: true }), version: "" });
-  const there = [...table].filter(([, { actions }]) => Object.keys(actions).length > 0)
+  const routed = [...table].filter(([, { actions }]) => Object.keys(actions).length > 0)
     .map(([path]) => path.replace("*", "{unitName}"));
-  assert.deepEqual(described.toSorted(), there.toSorted());
+  assert.deepEqual(described.toSorted(), routed.toSorted());
 });
 
-Deno.test("every event is as it is described", async () => {
+Deno.test("every event matches its description", async () => {
   await using api = await ApiFixture.open(operator);
   await populate(api);
   const document = await describe(api);
@@ -292,7 +292,7 @@ Deno.test("every event is as it is described", async () => {
   assert.deepEqual([...seen].sort(), ["decision", "machine", "reset", "state", "synced", "unit"]);
 });
 
-Deno.test("requests that fit their schema are understood, and others are not", async () => {
+Deno.test("the API accepts exactly the requests that match their schema", async () => {
   await using api = await ApiFixture.open(operator);
   const document = await describe(api);
   const fits = (name: string, value: unknown) =>

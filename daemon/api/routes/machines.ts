@@ -12,10 +12,10 @@ import { emptyReply, errorReply } from "../http/responses.ts";
 import { type Complete, decode } from "../v1/decode.ts";
 import { MetadataRequest } from "../v1/types.ts";
 
-/** Longest machine ID and metadata key that are accepted, in characters. */
+/** Longest accepted machine ID and metadata key, in characters. */
 const maxPart = 256;
 
-/** Longest metadata value that is accepted, in characters. */
+/** Longest accepted metadata value, in characters. */
 const maxValue = 4096;
 
 interface Operation {
@@ -32,13 +32,13 @@ const entries: Entries<Machine> = {
 
 /** GET `/machines`. */
 export async function listMachines(api: Api, { query, peer }: Call): Promise<Response> {
-  const asked = requestedPage(query, api.pageSize);
-  if ("refusal" in asked) return errorReply(400, asked.refusal);
+  const page = requestedPage(query, api.pageSize);
+  if ("refusal" in page) return errorReply(400, page.refusal);
   const machines = api.lists.machines(await api.registry.read());
-  return api.responses.json(pageText("machines", machines, asked, entries), peer.whenOver);
+  return api.responses.json(pageText("machines", machines, page, entries), peer.whenOver);
 }
 
-/** PATCH `/machines`: all operations are checked first, then carried out one after the other. */
+/** PATCH `/machines`: checks all operations, then carries them out one after the other. */
 export async function patchMachines(api: Api, call: Call): Promise<Response> {
   const body = await api.bodies.readJson(call.request, call.peer.body);
   if ("refusal" in body) return errorReply(body.code, body.refusal);
@@ -48,8 +48,8 @@ export async function patchMachines(api: Api, call: Call): Promise<Response> {
   return emptyReply(204, { "Content-Type": "application/json" });
 }
 
+/** Returns the operations of a body, or the reason why it is invalid. A wrong type is reported before a wrong value. */
 function readOperations(value: unknown): Operation[] | string {
-  // What cannot be decoded is told before what makes no sense, whichever comes first.
   const decoded = decode(MetadataRequest, value);
   if ("refusal" in decoded) return decoded.refusal;
   const operations: Operation[] = [];

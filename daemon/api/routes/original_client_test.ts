@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ApiFixture } from "../../../tests/support/api_fixture.ts";
-import { StopsUnseen } from "./original_client.ts";
+import { PendingStops } from "./original_client.ts";
 
 const path = "/fleet/v1/units/hello.service?alt=json";
 const original = { "User-Agent": "google-api-go-client/0.5" };
@@ -31,7 +31,7 @@ Deno.test("a stop by another client, and a stop of what is not launched, show fl
 });
 
 Deno.test("a stop that fleet 1.0's client does not look after is forgotten, as are those above the limit", () => {
-  const stops = new StopsUnseen();
+  const stops = new PendingStops();
   stops.add("a.service", 0);
   assert.equal(stops.take("a.service", 10_000), false);
   for (let n = 0; n <= 1000; n++) stops.add(`${n}.service`, 0);

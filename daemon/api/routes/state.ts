@@ -1,5 +1,5 @@
 /**
- * `/state` and `/state/{name}`: what the machines say of units.
+ * `/state` and `/state/{name}`: the states of units on their machines.
  *
  * @module
  */
@@ -11,24 +11,24 @@ import { type Entries, pageText, requestedPage } from "../http/pages.ts";
 import { errorReply, jsonReply } from "../http/responses.ts";
 
 const entries: Entries<UnitState> = {
-  // No name has a blank, and all that names have sorts behind one.
+  // A space is in no name, and sorts before every character that is.
   key: ({ unit, machine }) => `${unit} ${machine}`,
   text: (state) => JSON.stringify(stateEntity(state)),
 };
 
-/** GET `/state`, narrowed by the first `unitName` and the first `machineID` where they are not empty. */
+/** GET `/state`, filtered by the first `unitName` and the first `machineID` that are not empty. */
 export async function listStates(api: Api, { query, peer }: Call): Promise<Response> {
-  const asked = requestedPage(query, api.pageSize);
-  if ("refusal" in asked) return errorReply(400, asked.refusal);
+  const page = requestedPage(query, api.pageSize);
+  if ("refusal" in page) return errorReply(400, page.refusal);
   const cluster = await api.registry.read();
   const unit = query.get("unitName");
   const machine = query.get("machineID");
   const ofUnit = unit ? statesOf(cluster, unit) : api.lists.states(cluster);
   const states = machine ? ofUnit.filter((state) => state.machine === machine) : ofUnit;
-  return api.responses.json(pageText("states", states, asked, entries), peer.whenOver);
+  return api.responses.json(pageText("states", states, page, entries), peer.whenOver);
 }
 
-/** GET `/state/{name}`: what the unit's own machine says of it, else the machine with the lowest ID. */
+/** GET `/state/{name}`: the state on the machine that the unit is placed on, or else on the machine with the lowest ID. */
 export async function getState(api: Api, name: UnitName): Promise<Response> {
   const cluster = await api.registry.read();
   const target = cluster.targets.get(name);

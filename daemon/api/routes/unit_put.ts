@@ -1,5 +1,5 @@
 /**
- * What a PUT of a unit asks for, and what is to be done about it. Pure.
+ * Decides what a PUT of a unit changes. Pure.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { isTemplate, unrunnableName, unrunnableType } from "../../../systemd/uni
 import type { Complete } from "../v1/decode.ts";
 import type { UnitRequest } from "../v1/types.ts";
 
-/** Longest unit file that is stored: with all that is written beside it, it fits the request limit of etcd (1.5 MiB). */
+/** Longest unit file that is stored. Its transaction fits the request limit of etcd (1.5 MiB). */
 export const maxUnitFile_bytes = 256 * 1024;
 
 /** The decoded body of a PUT; a missing field is "" or empty. */
@@ -28,64 +28,64 @@ export type PutRequest = Complete<UnitRequest>;
 
 type File = NonNullable<Extract<Change, { kind: "put" }>["file"]>;
 
-/** What to do about a PUT. */
-export type Decision =
+/** The decision on a PUT. */
+export type PutDecision =
   | { readonly kind: "refuse"; readonly code: 400 | 409; readonly message: string }
-  /** The unit is as asked for already. */
+  /** The unit already is as requested. */
   | { readonly kind: "nothing" }
-  /** A new unit or a new version of one, or a new desired state only. */
+  /** `store`: a new unit or a new version of one. `update`: a new desired state only. */
   | {
     readonly kind: "store" | "update";
     readonly desiredState: DesiredState;
     readonly file?: File;
-    /** What is probably not meant as it is: misspelled sections and options of [X-Fleet], doubtful values. */
+    /** Probable mistakes: misspelled sections and options of [X-Fleet], suspicious values. */
     readonly findings: readonly Finding[];
   };
 
-const refuse = (code: 400 | 409, message: string): Decision => ({ kind: "refuse", code, message });
+const refuse = (code: 400 | 409, message: string): PutDecision => ({ kind: "refuse", code, message });
 
-/** Decides on a request for a unit of valid name, given what the store has of it. */
-export function decideUpdate(was: UnitRecord, request: PutRequest): Decision {
+/** Decides on a request for a unit with a valid name, given the store's record of it. */
+export function decidePut(was: UnitRecord, request: PutRequest): PutDecision {
   const hasOptions = request.options.length > 0;
   if (!was.unit && !hasOptions) return refuse(409, "unit does not exist and options field empty");
   const unreadable = was.unit?.unreadable;
   if (unreadable !== undefined && !hasOptions) {
     return refuse(409, `${unreadable}: put the unit again with its options, or destroy it`);
   }
-  const file = hasOptions ? readFile(request.options) : undefined;
+  const file = hasOptions ? toFile(request.options) : undefined;
   if (typeof file === "string") return refuse(400, file);
   if (file && (unreadable !== undefined || file.hash !== was.unit?.hash)) return decideStore(was.name, request, file);
   return decideState(was, request, file);
 }
 
-/** A new unit, or another version of one. Without a state in the request it is inactive, even if the old one is not. */
-function decideStore(name: UnitName, request: PutRequest, file: File): Decision {
+/** Decides on a new unit or a new version. Without a state in the request it is inactive, even if the old version is not. */
+function decideStore(name: UnitName, request: PutRequest, file: File): PutDecision {
   const invalid = unrunnableType(name) ?? validateFleetOptions(name, file.fleetOptions);
   if (invalid !== undefined) return refuse(400, invalid);
   const desiredState = request.desiredState || "inactive";
   if (!isDesiredState(desiredState)) return unknownState(desiredState);
-  const inert = desiredState === "inactive" ? undefined : whyInert(name);
-  if (inert !== undefined) return refuse(400, inert);
+  const unplaceable = desiredState === "inactive" ? undefined : whyUnplaceable(name);
+  if (unplaceable !== undefined) return refuse(400, unplaceable);
   return { kind: "store", desiredState, file, findings: checkUnit(name, parseUnitFile(file.text)) };
 }
 
-function decideState(was: UnitRecord, { desiredState }: PutRequest, file: File | undefined): Decision {
+function decideState(was: UnitRecord, { desiredState }: PutRequest, file: File | undefined): PutDecision {
   if (desiredState === "") return refuse(409, "must provide DesiredState to update existing unit");
-  const inert = desiredState === "inactive" ? undefined : whyInert(was.name);
-  if (inert !== undefined) return refuse(400, inert);
+  const unplaceable = desiredState === "inactive" ? undefined : whyUnplaceable(was.name);
+  if (unplaceable !== undefined) return refuse(400, unplaceable);
   if (!isDesiredState(desiredState)) return unknownState(desiredState);
-  // A text that the store has lost is put again by whoever still has it.
+  // The store has lost the unit file, and the client still has it.
   const restores = file !== undefined && was.text === undefined;
   if (was.unit?.desiredState === desiredState && !restores) return { kind: "nothing" };
   return { kind: "update", desiredState, ...(file ? { file } : {}), findings: [] };
 }
 
-/** Why a unit may be stored but never be wanted anywhere; undefined if it may. */
-function whyInert(name: UnitName): string | undefined {
+/** Returns the reason why a unit of this name may be stored but not placed; undefined if it may. */
+function whyUnplaceable(name: UnitName): string | undefined {
   return isTemplate(name) ? `cannot activate template ${JSON.stringify(name)}` : unrunnableName(name);
 }
 
-function unknownState(text: string): Decision {
+function unknownState(text: string): PutDecision {
   return refuse(400, `unknown desiredState ${JSON.stringify(text)}: expect ${desiredStates.join(", ")}`);
 }
 
@@ -94,10 +94,10 @@ function isDesiredState(text: string): text is DesiredState {
 }
 
 /**
- * The options as a file, or why they cannot be one. What counts is the file as any reader will read it, not the options as
- * they came: a value with a line break in it may be two options.
+ * Returns the unit file that the options make, or the reason why they make none. The file is parsed again as every reader
+ * will parse it: a value with a line break may turn out to be two options.
  */
-function readFile(options: readonly UnitOption[]): File | string {
+function toFile(options: readonly UnitOption[]): File | string {
   const draft = serializeUnitFile(options);
   if (new TextEncoder().encode(draft).length > maxUnitFile_bytes) {
     return `unit file exceeds maximum length (${maxUnitFile_bytes})`;
@@ -105,7 +105,7 @@ function readFile(options: readonly UnitOption[]): File | string {
   try {
     const { options: read, ignored: [ignored] } = readUnitFile(draft);
     if (ignored !== undefined) return ignored.message;
-    if (read.length === 0) return "options are none that a unit file can hold";
+    if (read.length === 0) return "the options make an empty unit file";
     const text = serializeUnitFile(read);
     return { hash: hashUnitFile(text), text, fleetOptions: read.filter(({ section }) => section === fleetSection) };
   } catch (error) {

@@ -15,18 +15,18 @@ import { isOriginalClient } from "./original_client.ts";
 import { emptyReply, errorReply } from "../http/responses.ts";
 import { decode } from "../v1/decode.ts";
 import { type UnitEntity, UnitRequest } from "../v1/types.ts";
-import { decideUpdate, type PutRequest } from "./unit_put.ts";
+import { decidePut, type PutRequest } from "./unit_put.ts";
 
-/** Attempts at a change that others get in the way of. */
+/** Attempts at a change while other writers keep changing the unit. */
 const maxAttempts = 10;
 
 /** GET `/units`. */
 export async function listUnits(api: Api, { query, peer }: Call): Promise<Response> {
-  const asked = requestedPage(query, api.pageSize);
-  if ("refusal" in asked) return errorReply(400, asked.refusal);
+  const page = requestedPage(query, api.pageSize);
+  if ("refusal" in page) return errorReply(400, page.refusal);
   const cluster = await api.registry.read();
   const entries: Entries<Unit> = { key: ({ name }) => name, text: (unit) => api.units.text(cluster, unit) };
-  return api.responses.json(pageText("units", api.lists.units(cluster), asked, entries), peer.whenOver);
+  return api.responses.json(pageText("units", api.lists.units(cluster), page, entries), peer.whenOver);
 }
 
 /** GET `/units/{name}`. */
@@ -35,11 +35,11 @@ export async function getUnit(api: Api, name: UnitName, { request, peer }: Call)
   const unit = cluster.units.get(name);
   if (!unit) return errorReply(404, "unit does not exist");
   const text = api.units.text(cluster, unit);
-  const showsStateBefore = isOriginalClient(request) && api.stopsUnseen.take(name, api.clock.monotonic_ms());
-  return api.responses.json(showsStateBefore ? asLaunched(text) : text, peer.whenOver);
+  const showsPrevious = isOriginalClient(request) && api.pendingStops.take(name, api.clock.monotonic_ms());
+  return api.responses.json(showsPrevious ? asLaunched(text) : text, peer.whenOver);
 }
 
-/** A unit's entity with the current state it had before it was stopped; a global unit has none. */
+/** Returns a unit's entity with the current state from before its stop; a global unit has none. */
 function asLaunched(text: string): string {
   const entity = JSON.parse(text) as UnitEntity;
   return JSON.stringify(entity.currentState === undefined ? entity : { ...entity, currentState: "launched" });
@@ -64,7 +64,7 @@ export async function putUnit(api: Api, name: UnitName, call: Call): Promise<Res
     const outcome = await applyPut(api, was, request, call);
     const isStop = was.unit?.desiredState === "launched" && request.desiredState === "loaded";
     if (outcome.changed && isStop && isOriginalClient(call.request)) {
-      api.stopsUnseen.add(name, api.clock.monotonic_ms());
+      api.pendingStops.add(name, api.clock.monotonic_ms());
     }
     return outcome;
   });
@@ -78,27 +78,27 @@ function checkContentType({ request, peer }: Call): string | undefined {
   return mediaType.trim() === "application/json" ? undefined : "only acceptable Content-Type is application/json";
 }
 
-/** Who asks for a change, as a part of it. */
-function changedBy({ clock }: Api, { peer }: Call): { readonly changed?: Authorship } {
+/** Returns the author and the time of a change. */
+function authorship({ clock }: Api, { peer }: Call): { readonly changed?: Authorship } {
   const by = authorOf(peer);
   return by === undefined ? {} : { changed: { by, at_ms: clock.now_ms() } };
 }
 
 async function applyPut(api: Api, was: UnitRecord, request: PutRequest, call: Call): Promise<Outcome> {
-  const decision = decideUpdate(was, request);
-  if (decision.kind === "refuse") return refused(errorReply(decision.code, decision.message));
-  if (decision.kind === "nothing") return refused(emptyReply(204));
+  const decision = decidePut(was, request);
+  if (decision.kind === "refuse") return unchanged(errorReply(decision.code, decision.message));
+  if (decision.kind === "nothing") return unchanged(emptyReply(204));
   const { desiredState, file, findings } = decision;
-  await api.registry.commit({ kind: "put", was, desiredState, ...(file ? { file } : {}), ...changedBy(api, call) });
-  if (findings.length === 0) return done(emptyReply(decision.kind === "store" ? 201 : 204));
-  const told = (some: readonly Finding[]) => `unit ${was.name}: ${some.map(({ message }) => message).join("; ")}`;
-  // The client learns of every finding; only misspelled names, which are ignored, are logged as well.
+  await api.registry.commit({ kind: "put", was, desiredState, ...(file ? { file } : {}), ...authorship(api, call) });
+  if (findings.length === 0) return changed(emptyReply(decision.kind === "store" ? 201 : 204));
+  const textOf = (some: readonly Finding[]) => `unit ${was.name}: ${some.map(({ message }) => message).join("; ")}`;
+  // The client gets every finding. Only misspelled names, which fleet ignores, are logged as well.
   const unknown = findings.filter(({ kind }) => kind === "unknown");
-  if (unknown.length > 0) api.log("warn", told(unknown));
-  return done(emptyReply(201, { Warning: `199 - ${asciiQuoted(told(findings))}` }));
+  if (unknown.length > 0) api.log("warn", textOf(unknown));
+  return changed(emptyReply(201, { Warning: `199 - ${asciiQuoted(textOf(findings))}` }));
 }
 
-/** A quoted-string of RFC 9110 in ASCII: anything else is escaped as in JSON. */
+/** Returns a quoted-string (RFC 9110) in ASCII; other characters are escaped as in JSON. */
 function asciiQuoted(text: string): string {
   const escape = (char: string) => "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0");
   return JSON.stringify(text.slice(0, 1000)).replace(/[^ -~]/g, escape);
@@ -107,34 +107,34 @@ function asciiQuoted(text: string): string {
 /** DELETE `/units/{name}`. */
 export function deleteUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
   return change(api, name, async (was) => {
-    if (!was.unit) return refused(errorReply(404, "unit does not exist"));
-    const { changed } = changedBy(api, call);
-    if (changed) api.sharedState.removals.add(name, changed);
+    if (!was.unit) return unchanged(errorReply(404, "unit does not exist"));
+    const { changed: author } = authorship(api, call);
+    if (author) api.sharedState.removals.add(name, author);
     await api.registry.commit({ kind: "delete", was });
-    return done(emptyReply(204));
+    return changed(emptyReply(204));
   });
 }
 
-/** POST `/units/{name}/restart`: the machines that have the unit restart it once. What is not to run is not restarted. */
+/** POST `/units/{name}/restart`: the machines that have the unit restart it once. It must be launched. */
 export function restartUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
-  return request(api, name, call, "restart", "launched");
+  return repeat(api, name, call, "restart", "launched");
 }
 
-/** POST `/units/{name}/start`: the machines that have the unit start it once where it does not run. */
+/** POST `/units/{name}/start`: the machines that have the unit start it once where it does not run. It must be launched. */
 export function startUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
-  return request(api, name, call, "start", "launched");
+  return repeat(api, name, call, "start", "launched");
 }
 
 /**
- * POST `/units/{name}/stop`: the machines that have the unit stop it once, although it is wanted no more than loaded:
- * something else has started it there.
+ * POST `/units/{name}/stop`: the machines that have the unit stop it once. Its desired state must be loaded, so that something
+ * else has started it.
  */
 export function stopUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
-  return request(api, name, call, "stop", "loaded");
+  return repeat(api, name, call, "stop", "loaded");
 }
 
-/** Asks the machines that have a unit to bring it into the state once more that it is wanted in. */
-function request(
+/** Asks the machines that have a unit to bring it into its desired state once more. */
+function repeat(
   api: Api,
   name: UnitName,
   call: Call,
@@ -142,39 +142,40 @@ function request(
   state: DesiredState,
 ): Promise<Response> {
   return change(api, name, async (was) => {
-    if (!was.unit) return refused(errorReply(404, "unit does not exist"));
+    if (!was.unit) return unchanged(errorReply(404, "unit does not exist"));
     const { desiredState, unreadable } = was.unit;
-    const why = unreadable ?? (desiredState === state ? undefined : `its desired state is ${desiredState}`);
-    if (why !== undefined) {
-      return refused(errorReply(409, `cannot ${verb} unit ${JSON.stringify(name)}: ${why}`));
+    const reason = unreadable ?? (desiredState === state ? undefined : `its desired state is ${desiredState}`);
+    if (reason !== undefined) {
+      return unchanged(errorReply(409, `cannot ${verb} unit ${JSON.stringify(name)}: ${reason}`));
     }
     const restart = { restart: true, startOnly: verb === "start" };
-    await api.registry.commit({ kind: "put", was, desiredState, ...restart, ...changedBy(api, call) });
-    return done(emptyReply(204));
+    await api.registry.commit({ kind: "put", was, desiredState, ...restart, ...authorship(api, call) });
+    return changed(emptyReply(204));
   });
 }
 
-/** What an attempt came to; `changed`: it was committed. */
+/** The outcome of an attempt. */
 interface Outcome {
+  /** True if a change was committed. */
   readonly changed: boolean;
   readonly response: Response;
 }
 
-const refused = (response: Response): Outcome => ({ changed: false, response });
-const done = (response: Response): Outcome => ({ changed: true, response });
+const unchanged = (response: Response): Outcome => ({ changed: false, response });
+const changed = (response: Response): Outcome => ({ changed: true, response });
 
-/** Reads the unit and lets `attempt` decide on it; from the top when somebody else changed the unit meanwhile. */
+/** Reads the unit and calls `attempt` with it; again from the start if another writer has changed the unit meanwhile. */
 async function change(
   { registry, clock }: Api,
   name: UnitName,
   attempt: (was: UnitRecord) => Promise<Outcome>,
 ): Promise<Response> {
-  const glimpsed = registry.peek(name);
-  if (glimpsed) {
-    // The store refuses a change that was decided on old news. Whatever else came out has to be decided on what is true.
+  const cached = registry.peek(name);
+  if (cached) {
+    // The store refuses a change of a stale unit. Without a change, the unit may be stale: the store must be read.
     try {
-      const answer = await attempt(glimpsed);
-      if (answer.changed) return answer.response;
+      const outcome = await attempt(cached);
+      if (outcome.changed) return outcome.response;
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error;
     }

@@ -152,7 +152,7 @@ const puts: readonly PutCase[] = [
     name: "7: options that come to nothing",
     send: { body: { options: [{ section: "S", name: "#A", value: "x" }] } },
     code: 400,
-    says: "options are none that a unit file can hold",
+    says: "the options make an empty unit file",
   },
   {
     name: "7: a unit file that is too large",

@@ -18,7 +18,7 @@ import {
 import { parseUnitFile } from "../../../systemd/unit_file.ts";
 import type { MachineEntity, UnitEntity, UnitOptionEntity, UnitStateEntity } from "./types.ts";
 
-/** What the JSON text of a unit was made of. */
+/** The JSON text of a unit, with everything that it depends on. */
 interface CachedUnit {
   readonly file: UnitFileText | undefined;
   readonly machineId: string | undefined;

@@ -27,7 +27,7 @@ interface Answer {
   readonly headers?: Readonly<Record<string, { readonly description: string; readonly schema: JsonSchema }>>;
 }
 
-/** What distinguishes one operation from the others. */
+/** The parts in which operations differ. */
 interface Parts {
   readonly parameters?: readonly Parameter[];
   readonly body?: Component;

@@ -224,7 +224,7 @@ const time = count(
 );
 
 export type ChangeEntity = TypeOf<typeof ChangeEntity>;
-export const ChangeEntity = entity("Change", "A change that somebody asked for.", {
+export const ChangeEntity = entity("Change", "A change that a client has asked for.", {
   at: count("When it was asked for, in milliseconds since the epoch."),
   by: text("The token, certificate, user or address that asked for it, for people to read."),
 });
