@@ -12,8 +12,8 @@ import type { HandlerOptions } from "./handler.ts";
 
 const methods = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"];
 
-/** What each path allows, and what it says of everything else. */
-const table: readonly (readonly [path: string, allowed: readonly string[], code: number, says: string])[] = [
+/** The methods that each path allows, and its refusal of all others. */
+const table: readonly (readonly [path: string, allowed: readonly string[], code: number, message: string])[] = [
   ["/discovery", ["GET"], 400, "only HTTP GET supported against this resource"],
   ["/machines", ["GET", "PATCH"], 405, "only GET and PATCH supported against this resource"],
   ["/units", ["GET"], 405, "only GET supported against this resource"],
@@ -29,15 +29,15 @@ const table: readonly (readonly [path: string, allowed: readonly string[], code:
   ["", [], 405, "no method is supported against this resource"],
 ];
 
-Deno.test("methods that a path does not have", async (test) => {
+Deno.test("a method that a path does not have is refused", async (test) => {
   await using api = await ApiFixture.open();
   for (const prefix of ["/fleet/v1", "/v1-alpha"]) {
-    for (const [path, allowed, code, says] of [...table]) {
+    for (const [path, allowed, code, message] of [...table]) {
       for (const method of methods.filter((each) => !allowed.includes(each))) {
         await test.step(`${method} ${prefix}${path}`, async () => {
           const answer = await api.send(method, prefix + path);
           assert.equal(answer.code, code);
-          assert.equal(answer.text, errorText(code, says));
+          assert.equal(answer.text, errorText(code, message));
           assert.equal(answer.headers.get("Content-Type"), "application/json");
           assert.equal(answer.headers.get("Server"), "fleetd/1.2.3");
         });
@@ -70,7 +70,7 @@ const paths: readonly (readonly [path: string, code: number])[] = [
   ["*", 404],
 ];
 
-Deno.test("paths that lead nowhere", async (test) => {
+Deno.test("an unknown path is 404, and a path without methods 405", async (test) => {
   await using api = await ApiFixture.open();
   for (const [path, code] of paths) {
     await test.step(`${path} ${code}`, async () => {
@@ -94,7 +94,7 @@ const moves: readonly (readonly [from: string, to: string])[] = [
   ["*", "/*"],
 ];
 
-Deno.test("paths that are not canonical are moved", async (test) => {
+Deno.test("a path that is not canonical is redirected", async (test) => {
   await using api = await ApiFixture.open();
   for (const [from, to] of moves) {
     await test.step(from, async () => {
@@ -107,7 +107,7 @@ Deno.test("paths that are not canonical are moved", async (test) => {
   }
 });
 
-Deno.test("targets as clients write them", async (test) => {
+Deno.test("request targets are decoded", async (test) => {
   await using api = await ApiFixture.open();
   await api.put("a\\x2db@1.service");
   for (
@@ -120,19 +120,19 @@ Deno.test("targets as clients write them", async (test) => {
   ) {
     await test.step(target, async () => assert.equal((await api.send("GET", target)).code, 200));
   }
-  await test.step("an escape that is none", async () => {
+  await test.step("an invalid escape is refused", async () => {
     const answer = await api.send("GET", "/fleet/v1/units/a%zz.service");
     assert.equal(answer.text, errorText(400, 'invalid URL escape "%zz"'));
   });
-  await test.step("an escape that is cut off", async () => {
+  await test.step("an incomplete escape is refused", async () => {
     assert.equal((await api.send("GET", "/fleet/v1/units/a%")).text, errorText(400, 'invalid URL escape "%"'));
   });
-  await test.step("bytes that are not UTF-8 are no name", async () => {
+  await test.step("bytes that are not UTF-8 match no unit", async () => {
     assert.equal((await api.send("GET", "/fleet/v1/units/%ff.service")).code, 404);
   });
 });
 
-Deno.test("while fleetd cannot answer for the cluster", async (test) => {
+Deno.test("a daemon that cannot answer for the cluster refuses all but the probes", async (test) => {
   await using api = await ApiFixture.open();
   const starting = api.handlerOver(api.registry, { status: () => ({ ready: false }) });
   const refused = api.handlerOver(api.registry, { status: () => ({ ready: false, reason: "no route to etcd1" }) });
@@ -148,20 +148,20 @@ Deno.test("while fleetd cannot answer for the cluster", async (test) => {
       assert.deepEqual(await send(refused, path, "PUT"), [503, errorText(503, `${message}: no route to etcd1`)]);
     });
   }
-  await test.step("/healthz: the process lives", async () => {
+  await test.step("/healthz is ok while the process lives", async () => {
     assert.deepEqual(await send(starting, "/healthz"), [200, "ok"]);
   });
-  await test.step("/readyz: it is not ready, and why", async () => {
+  await test.step("/readyz gives the reason why the daemon is not ready", async () => {
     assert.deepEqual(await send(starting, "/readyz"), [503, "not ready"]);
     assert.deepEqual(await send(refused, "/readyz"), [503, "no route to etcd1"]);
   });
-  await test.step("/readyz: it is ready", async () => {
+  await test.step("/readyz is ok when the daemon is ready", async () => {
     assert.deepEqual(await send(api.handlerOver(api.registry), "/readyz"), [200, "ok"]);
     assert.equal((await send(api.handlerOver(api.registry), "/readyz", "PUT"))[0], 405);
   });
 });
 
-Deno.test("requests that come while fleetd starts wait for it", async (test) => {
+Deno.test("requests wait while the daemon starts", async (test) => {
   await using api = await ApiFixture.open();
   const started = Promise.withResolvers<void>();
   let status: ReturnType<HandlerOptions["status"]> = { ready: false, reason: "fleetd is starting", starting: true };
@@ -171,15 +171,15 @@ Deno.test("requests that come while fleetd starts wait for it", async (test) => 
     assert.deepEqual(await api.send("GET", "/healthz").then(({ code }) => code), 200);
     assert.deepEqual(await api.send("GET", "/readyz").then(({ code }) => code), 503);
   });
-  await test.step("503 with the reason after a while", async () => {
-    const asked: number[] = [];
-    const sleep = (duration_ms: number) => Promise.resolve(void asked.push(duration_ms));
+  await test.step("after a time limit they are answered by 503 with the reason", async () => {
+    const slept_ms: number[] = [];
+    const sleep = (duration_ms: number) => Promise.resolve(void slept_ms.push(duration_ms));
     api.handler = api.handlerOver(api.registry, { ...wait, clock: { ...systemClock, sleep } });
     const { code, text } = await api.send("GET", "/fleet/v1/units");
-    assert.deepEqual([code, asked], [503, [5_000]]);
+    assert.deepEqual([code, slept_ms], [503, [5_000]]);
     assert.match(text, /fleetd is starting/);
   });
-  await test.step("the answer once it has started", async () => {
+  await test.step("they are answered once it has started", async () => {
     api.handler = api.handlerOver(api.registry, wait);
     const answer = api.send("GET", "/fleet/v1/units");
     status = { ready: true };
@@ -188,7 +188,7 @@ Deno.test("requests that come while fleetd starts wait for it", async (test) => 
   });
 });
 
-Deno.test("when the store fails under a request", async (test) => {
+Deno.test("a failure of the store is answered by its kind", async (test) => {
   await using api = await ApiFixture.open();
   const failing = (error: Error) => {
     const fail = { value: () => Promise.reject(error) };
@@ -196,23 +196,23 @@ Deno.test("when the store fails under a request", async (test) => {
     return api.handlerOver(Object.create(api.registry, { read: fail, unit: fail, commit: fail, peek }));
   };
   const body = [{ op: "remove", path: "/m/metadata/k" }];
-  await test.step("away: 503 with where it was looked for", async () => {
+  await test.step("an unreachable store: 503 with its endpoint", async () => {
     api.handler = failing(new StoreUnavailableError("http://e:2379 did not answer"));
-    const says = errorText(503, "fleet server unable to communicate with etcd: http://e:2379 did not answer");
+    const text = errorText(503, "fleet server unable to communicate with etcd: http://e:2379 did not answer");
     for (const path of ["units", "units/a.service", "state", "machines"]) {
       const answer = await api.send("GET", `/fleet/v1/${path}`);
-      assert.deepEqual([answer.code, answer.text], [503, says]);
+      assert.deepEqual([answer.code, answer.text], [503, text]);
     }
-    assert.equal((await api.send("DELETE", "/fleet/v1/units/a.service")).text, says);
-    assert.equal((await api.send("PATCH", "/fleet/v1/machines", { body })).text, says);
+    assert.equal((await api.send("DELETE", "/fleet/v1/units/a.service")).text, text);
+    assert.equal((await api.send("PATCH", "/fleet/v1/machines", { body })).text, text);
   });
-  await test.step("the wrong one: 503 with what is wrong", async () => {
+  await test.step("a wrong store: 503 with the difference", async () => {
     const error = new WrongStoreError({ id: "a", revision: 5 }, { id: "b", revision: 1 });
     api.handler = failing(error);
     assert.equal((await api.send("GET", "/fleet/v1/units")).text, errorText(503, error.message));
     assert.equal((await api.send("PATCH", "/fleet/v1/machines", { body })).text, errorText(503, error.message));
   });
-  await test.step("a limit of the store: 413 with the limit", async () => {
+  await test.step("a change above the limit of the store: 413 with the limit", async () => {
     const error = new StoreLimitError("etcd at http://e:2379 takes no txn of this size");
     api.handler = failing(error);
     assert.equal((await api.send("DELETE", "/fleet/v1/units/a.service")).text, errorText(413, error.message));
@@ -226,18 +226,18 @@ Deno.test("when the store fails under a request", async (test) => {
     assert.equal((await api.send("DELETE", "/fleet/v1/units/a.service")).text, errorText(507, error.message));
     assert.equal((await api.send("PATCH", "/fleet/v1/machines", { body })).text, errorText(507, error.message));
   });
-  await test.step("a failure without a message: 500 with its kind", async () => {
+  await test.step("an error without a message: 500 with its name", async () => {
     api.handler = failing(Object.assign(new Error(""), { code: "EMFILE" }));
     assert.equal((await api.send("GET", "/fleet/v1/units")).text, errorText(500, "Error EMFILE"));
     api.logged.length = 0;
   });
-  await test.step("anything else: 500 with the reason, which is in the log, too", async () => {
+  await test.step("any other error: 500 with the reason, which is logged, too", async () => {
     api.handler = failing(new Error("etcdserver: mvcc: database space exceeded"));
     const answer = await api.send("GET", "/fleet/v1/units");
     assert.deepEqual([answer.code, answer.text], [500, errorText(500, "etcdserver: mvcc: database space exceeded")]);
     assert.deepEqual(api.logged, ["a request failed"]);
   });
-  await test.step("anything else, PATCH: 500 with the reason", async () => {
+  await test.step("any other error of a PATCH: 500 with the reason", async () => {
     const answer = await api.send("PATCH", "/fleet/v1/machines", { body });
     assert.equal(answer.text, errorText(500, "etcdserver: mvcc: database space exceeded"));
   });

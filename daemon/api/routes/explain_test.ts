@@ -4,7 +4,7 @@ import { ApiFixture, errorText } from "../../../tests/support/api_fixture.ts";
 const m1 = "454c34ef000000000000000000000001";
 const m2 = "7e5f6a1b000000000000000000000002";
 
-Deno.test("GET /units/{name}/explain", async (test) => {
+Deno.test("GET /units/{name}/explain explains the placement of a unit", async (test) => {
   await using api = await ApiFixture.open();
   const ask = async (name: string) => {
     const answer = await api.send("GET", `/fleet/v1/units/${name}/explain`);
@@ -16,25 +16,25 @@ Deno.test("GET /units/{name}/explain", async (test) => {
   await api.join(m1, "10.77.0.11", { zone: "a" });
   await api.join(m2);
 
-  await test.step("a unit that does not exist", async () => {
+  await test.step("an unknown unit is 404", async () => {
     const answer = await api.send("GET", "/fleet/v1/units/x.service/explain");
     assert.deepEqual([answer.code, answer.text], [404, errorText(404, "unit does not exist")]);
   });
 
-  await test.step("other methods", async () => {
+  await test.step("other methods are 405", async () => {
     const answer = await api.send("POST", "/fleet/v1/units/x.service/explain");
     assert.deepEqual([answer.code, answer.text], [405, errorText(405, "only GET supported against this resource")]);
   });
 
-  await test.step("a unit that waits: every machine's every reason, and what else is known", async () => {
+  await test.step("a waiting unit has every reason of every machine, notes and warnings", async () => {
     await api.put("peer.service", "inactive");
     await api.put("a.service", "launched", `${file}MachineMetadata=zone=b\nMachineOf=peer.service\nConflict=x`);
-    const { hash, launched, revision, ...said } = await ask("a.service");
+    const { hash, launched, revision, ...rest } = await ask("a.service");
     assert.match(hash, /^[0-9a-f]{40}$/);
     assert.ok(launched > 0 && launched <= revision);
     const peer = { reason: "required peer Unit(peer.service) is not scheduled locally", rule: "MachineOf" };
     const metadata = "local Machine metadata insufficient: needs zone=b, has";
-    assert.deepEqual(said, {
+    assert.deepEqual(rest, {
       currentState: "inactive",
       desiredState: "launched",
       machines: [
@@ -61,17 +61,17 @@ Deno.test("GET /units/{name}/explain", async (test) => {
     });
   });
 
-  await test.step("a unit that was placed, and whose agent failed: why there, since when, and what the agent says", async () => {
+  await test.step("a placed unit has the reason and the time of its placement, and the agent's error", async () => {
     await api.put("b.service", "launched", file.replace("[X-Fleet]\n", ""));
     await api.place("b.service", m1);
     await api.report(m1, "b.service", {
       ...{ commanded: "inactive", active: "inactive", sub: "dead", error: "disk full", result: "exit-code" },
     });
-    const { hash, launched, revision, since, ...said } = await ask("b.service");
+    const { hash, launched, revision, since, ...rest } = await ask("b.service");
     assert.match(hash, /^[0-9a-f]{40}$/);
     assert.ok(launched > 0 && launched <= revision);
     assert.ok(since > 0);
-    assert.deepEqual(said, {
+    assert.deepEqual(rest, {
       currentState: "inactive",
       desiredState: "launched",
       leader: "engine",
@@ -105,15 +105,22 @@ Deno.test("GET /units/{name}/explain", async (test) => {
     });
   });
 
-  await test.step("a global has neither machine nor current state", async () => {
+  await test.step("a global unit has neither machine nor current state", async () => {
     await api.put("g.service", "launched", `${file}Global=true\nMachineMetadata=zone=a`);
-    const said = await ask("g.service");
-    assert.equal(said.summary, "it is global: 1 of 2 machines is to have it");
-    assert.deepEqual([said.outcome, said.machineID, said.currentState], ["global", undefined, undefined]);
-    assert.deepEqual(said.machines.map((each: { eligibility: string }) => each.eligibility), ["assigned", "rejected"]);
+    const explanation = await ask("g.service");
+    assert.equal(explanation.summary, "it is global: 1 of 2 machines is to have it");
+    assert.deepEqual([explanation.outcome, explanation.machineID, explanation.currentState], [
+      "global",
+      undefined,
+      undefined,
+    ]);
+    assert.deepEqual(explanation.machines.map((each: { eligibility: string }) => each.eligibility), [
+      "assigned",
+      "rejected",
+    ]);
   });
 
-  await test.step("keys come in alphabetical order", async () => {
+  await test.step("keys are in alphabetical order", async () => {
     const { text } = await api.send("GET", "/v1-alpha/units/b.service/explain");
     const inOrder = (value: unknown): boolean => {
       if (typeof value !== "object" || value === null) return true;

@@ -3,7 +3,7 @@ import { ApiFixture, errorText } from "../../../tests/support/api_fixture.ts";
 
 const path = "/fleet/v1/machines";
 
-const refused: readonly (readonly [name: string, body: unknown, says: string])[] = [
+const refused: readonly (readonly [name: string, body: unknown, message: string])[] = [
   ["empty body", "", "EOF"],
   ["half a body", "[{", "unexpected EOF"],
   ["no array", "{}", "expected body to be an array"],
@@ -24,7 +24,7 @@ const refused: readonly (readonly [name: string, body: unknown, says: string])[]
   ["a null operation", "[null]", "expected body[0] to be an object"],
   ["no path", '[{"op":"remove"}]', "machine metadata path invalid"],
   ["path without key", '[{"op":"remove","path":"/m/metadata/"}]', "machine metadata path invalid"],
-  ["path to elsewhere", '[{"op":"remove","path":"/m/ip/k"}]', "machine metadata path invalid"],
+  ["a path to another field", '[{"op":"remove","path":"/m/ip/k"}]', "machine metadata path invalid"],
   ["a key with a slash", '[{"op":"remove","path":"/m/metadata/a/b"}]', "machine metadata path invalid"],
   ["a key with a line break", '[{"op":"remove","path":"/m/metadata/a\\n"}]', "machine metadata path invalid"],
   ["add without value", '[{"op":"add","path":"/m/metadata/k"}]', "invalid value: add and replace require a value"],
@@ -43,29 +43,29 @@ const refused: readonly (readonly [name: string, body: unknown, says: string])[]
     Array.from({ length: 1001 }, () => ({ op: "remove", path: "/m/metadata/k" })),
     "expected body to have at most 1000 items",
   ],
-  ["what cannot be decoded comes first", '[{"op":"test"},{"op":1}]', "expected body[1].op to be a string"],
+  ["a wrong type is reported before a wrong value", '[{"op":"test"},{"op":1}]', "expected body[1].op to be a string"],
   [
-    "all are checked before any is done",
+    "all operations are checked before the first is carried out",
     '[{"op":"add","path":"/m1/metadata/k","value":"v"},{"op":"x"}]',
     "invalid op: expect add, remove, or replace",
   ],
 ];
 
-Deno.test("PATCH /machines refuses", async (test) => {
+Deno.test("PATCH /machines refuses invalid requests", async (test) => {
   await using api = await ApiFixture.open();
   await api.join("m1");
-  for (const [name, body, says] of refused) {
+  for (const [name, body, message] of refused) {
     await test.step(name, async () => {
       const answer = await api.send("PATCH", path, { body });
-      assert.deepEqual([answer.code, answer.text], [400, errorText(400, says)]);
+      assert.deepEqual([answer.code, answer.text], [400, errorText(400, message)]);
     });
   }
-  await test.step("and has done nothing", async () => {
+  await test.step("a refused request changes no machine", async () => {
     assert.equal((await api.send("GET", path)).text, '{"machines":[{"id":"m1"}]}');
   });
 });
 
-Deno.test("machines and their metadata", async (test) => {
+Deno.test("PATCH /machines changes the metadata that GET /machines returns", async (test) => {
   await using api = await ApiFixture.open();
   await api.join("m1", "10.0.0.1", { region: "eu", disk: "ssd" });
   const machines = async () => (await api.send("GET", path)).text;
@@ -76,22 +76,22 @@ Deno.test("machines and their metadata", async (test) => {
   };
   const one = (metadata: string) => `{"machines":[{"id":"m1","metadata":${metadata},"primaryIP":"10.0.0.1"}]}`;
 
-  await test.step("keys in order", async () => {
+  await test.step("keys are in order", async () => {
     assert.equal(await machines(), one('{"disk":"ssd","region":"eu"}'));
   });
-  await test.step("nothing to do", async () => {
+  await test.step("an empty list and null change no machine", async () => {
     await patch("[]");
     await patch("null");
   });
-  await test.step("add, the value in an object; any Content-Type", async () => {
+  await test.step("add takes the value as an object, and any Content-Type", async () => {
     await patch('[{"op":"add","path":"/m1/metadata/a.b_c-D9","value":{"value":"1"}}]', "text/plain");
     assert.equal(await machines(), one('{"a.b_c-D9":"1","disk":"ssd","region":"eu"}'));
   });
-  await test.step("replace, the value as text; names in any case", async () => {
+  await test.step("replace takes the value as a string, and field names in any case", async () => {
     await patch('[{"OP":"replace","Path":"/m1/metadata/a.b_c-D9","VALUE":"2"}]');
     assert.equal(await machines(), one('{"a.b_c-D9":"2","disk":"ssd","region":"eu"}'));
   });
-  await test.step("remove hides a static key; in order", async () => {
+  await test.step("remove hides a static key, and operations apply in order", async () => {
     await patch([
       { op: "remove", path: "/m1/metadata/region" },
       { op: "add", path: "/m1/metadata/disk", value: "x" },
@@ -99,7 +99,7 @@ Deno.test("machines and their metadata", async (test) => {
     ]);
     assert.equal(await machines(), one('{"a.b_c-D9":"2","disk":"y"}'));
   });
-  await test.step("a machine that is not there is accepted, and has it when it joins", async () => {
+  await test.step("metadata of an absent machine is stored, and appears when it joins", async () => {
     await patch([{ op: "add", path: "/m2/metadata/k", value: "v" }]);
     assert.equal(await machines(), one('{"a.b_c-D9":"2","disk":"y"}'));
     await api.join("m2");

@@ -6,9 +6,9 @@ const ports: OperatorPorts = {
   metrics: () => Promise.resolve("a 1\n"),
   acceptStore: () => Promise.resolve({ was: { id: "a", revision: 5 }, accepted: { revision: 2 } }),
 };
-const refusing: OperatorPorts = { acceptStore: () => Promise.resolve({ refusal: "no need" }) };
+const refusing: OperatorPorts = { acceptStore: () => Promise.resolve({ refusal: "the store is verified" }) };
 
-/** Asks a daemon that cannot answer for the cluster: it still answers for itself. */
+/** Sends a request to a daemon that cannot answer for the cluster. */
 async function ask(method: string, path: string, given: OperatorPorts = ports) {
   await using api = await ApiFixture.open({ ...given, status: () => ({ ready: false }) });
   const { code, text } = await api.send(method, path);
@@ -19,29 +19,29 @@ const notReady = '503 {"error":{"code":503,"message":"fleet server unable to com
 
 const cases: readonly { name: string; ask: [string, string, OperatorPorts?]; want: string }[] = [
   { name: "metrics", ask: ["GET", "/metrics"], want: "200 a 1\n" },
-  { name: "only whether there are metrics", ask: ["HEAD", "/metrics"], want: "200 " },
+  { name: "the head of the metrics", ask: ["HEAD", "/metrics"], want: "200 " },
   {
     name: "metrics by another method",
     ask: ["POST", "/metrics"],
     want: "200 a 1\n",
   },
-  { name: "metrics where there are none", ask: ["GET", "/metrics", {}], want: notReady },
+  { name: "metrics of a daemon without any", ask: ["GET", "/metrics", {}], want: notReady },
   {
     name: "to accept the store",
     ask: ["POST", "/fleet/v1/store/accept"],
     want: '200 {"was":{"id":"a","revision":5},"accepted":{"revision":2}}',
   },
   {
-    name: "to accept a store that is in no doubt",
+    name: "to accept a store that was accepted already",
     ask: ["POST", "/v1-alpha/store/accept", refusing],
-    want: '409 {"error":{"code":409,"message":"no need"}}',
+    want: '409 {"error":{"code":409,"message":"the store is verified"}}',
   },
   {
-    name: "to read what only a POST does",
+    name: "GET where only POST is allowed",
     ask: ["GET", "/fleet/v1/store/accept"],
     want: '405 {"error":{"code":405,"message":"only POST supported against this resource"}}',
   },
-  { name: "something of the cluster", ask: ["GET", "/fleet/v1/units"], want: notReady },
+  { name: "the units of the cluster", ask: ["GET", "/fleet/v1/units"], want: notReady },
 ];
 
 for (const { name, ask: request, want } of cases) {

@@ -10,7 +10,7 @@ async function stateOf(api: ApiFixture, headers: Record<string, string>): Promis
   return `${desiredState}, is ${currentState}`;
 }
 
-Deno.test("fleet 1.0's client sees a unit that it stops once as it was, since its restart waits for that", async () => {
+Deno.test("fleet 1.0's client sees the previous state of a unit that it has stopped once, as its restart expects", async () => {
   await using api = await ApiFixture.open();
   await api.put("hello.service", "launched");
   const now = (await stateOf(api, {})).replace(/^launched/, "loaded");
@@ -20,7 +20,7 @@ Deno.test("fleet 1.0's client sees a unit that it stops once as it was, since it
   assert.equal(await stateOf(api, original), now);
 });
 
-Deno.test("a stop by another client, and a stop of what is not launched, show fleet 1.0's client the state as it is", async () => {
+Deno.test("fleet 1.0's client sees the present state after a stop by another client or of a unit that was not launched", async () => {
   await using api = await ApiFixture.open();
   await api.put("hello.service", "launched");
   assert.equal((await api.send("PUT", path, { body: { desiredState: "loaded" } })).code, 204);
@@ -30,7 +30,7 @@ Deno.test("a stop by another client, and a stop of what is not launched, show fl
   assert.notEqual(await stateOf(api, original), "loaded, is launched");
 });
 
-Deno.test("a stop that fleet 1.0's client does not look after is forgotten, as are those above the limit", () => {
+Deno.test("a pending stop expires, and the oldest is dropped above the limit", () => {
   const stops = new PendingStops();
   stops.add("a.service", 0);
   assert.equal(stops.take("a.service", 10_000), false);

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { ApiFixture } from "../../../tests/support/api_fixture.ts";
 
-Deno.test("the discovery document", async (test) => {
+Deno.test("the discovery document describes the API of fleet 1.0", async (test) => {
   await using api = await ApiFixture.open();
   const answer = await api.send("GET", "/v1-alpha/discovery");
   const document = JSON.parse(answer.text);
   assert.equal(answer.headers.get("Content-Type"), "application/json");
 
   const { schemas, resources, ...head } = document;
-  await test.step("says what and where the API is", () =>
+  await test.step("it has the name and the address of the API", () =>
     assert.deepEqual(head, {
       auth: {},
       basePath: "/fleet/v1/",
@@ -29,7 +29,7 @@ Deno.test("the discovery document", async (test) => {
       title: "fleet API",
       version: "v1",
     }));
-  await test.step("describes every entity", () => {
+  await test.step("it describes every entity", () => {
     const fields = Object.entries(schemas as Record<string, { id: string; type: string; properties: object }>)
       .map(([id, schema]) => [id, schema.id, schema.type, Object.keys(schema.properties).join(" ")]);
     assert.deepEqual(fields, [
@@ -49,7 +49,7 @@ Deno.test("the discovery document", async (test) => {
     assert.deepEqual(schemas.Unit.properties.options, { items: { $ref: "UnitOption" }, type: "array" });
     assert.deepEqual(schemas.Machine.properties.metadata.additionalProperties, { type: "string" });
   });
-  await test.step("describes every method", () => {
+  await test.step("it describes every method", () => {
     type Method = { id: string; httpMethod: string; path: string; parameters: object; parameterOrder?: string[] };
     const methods = Object.entries(resources as Record<string, { methods: Record<string, Method> }>).flatMap((
       [resource, { methods }],
