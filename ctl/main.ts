@@ -109,7 +109,7 @@ async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
     await registry.open(undefined);
   } catch (cause) {
     await close();
-    const why = forwarded?.trouble === undefined ? "" : `. Through the tunnel: ${forwarded.trouble}`;
+    const why = forwarded?.latestError === undefined ? "" : `. Through the tunnel: ${forwarded.latestError}`;
     throw new ClientSetupError(`cannot use the store at ${endpoint}: ${reasonOf(cause)}${why}`, { cause });
   }
   await warnIfOld(registry, io);

@@ -119,14 +119,3 @@ async function placeOf({ client }: Context, name: string, before: string): Promi
   const machine = unit.machineID ?? before;
   return (await client.machines()).some(({ id }) => id === machine) ? machine : undefined;
 }
-
-/** Puts pieces of text together to lines, without their ends; what is behind the last end is a line too. */
-export async function* linesOf(text: AsyncIterable<string>): AsyncGenerator<string> {
-  let rest = "";
-  for await (const piece of text) {
-    const lines = (rest + piece).split("\n");
-    rest = lines.pop() as string;
-    yield* lines;
-  }
-  if (rest !== "") yield rest;
-}

@@ -1,22 +1,22 @@
 /**
- * Messages of the SSH agent protocol (draft-miller-ssh-agent), as far as certificates need them.
+ * The messages of the SSH agent protocol (draft-miller-ssh-agent) that certificates need.
  *
  * @module
  */
 
-/** Numbers of messages. */
+/** Message numbers. */
 const [requestIdentities, identitiesAnswer, requestSignature, signResponse] = [11, 12, 13, 14];
 
-/** Asks for an RSA signature with SHA-512 (SSH_AGENT_RSA_SHA2_512). */
+/** Flag for an RSA signature with SHA-512 (SSH_AGENT_RSA_SHA2_512). */
 const rsaSha512 = 4;
 
-/** The public keys that an agent holds, as they go over the wire. */
+/** The public keys of an agent, in their wire format. */
 export type Identities = readonly Uint8Array<ArrayBuffer>[];
 
-/** The message that asks for the public keys. */
+/** The message that requests the public keys. */
 export const agentRequest: Uint8Array<ArrayBuffer> = new Uint8Array([requestIdentities]);
 
-/** The message that asks for a signature by the key of a certificate. */
+/** Returns the message that requests a signature by the key of a certificate. */
 export function signRequest(key: Uint8Array, data: Uint8Array, algorithm: string): Uint8Array {
   const flags = algorithm.startsWith("rsa-sha2-512") ? rsaSha512 : 0;
   const message = new Uint8Array(1 + 4 + key.length + 4 + data.length + 4);
@@ -30,35 +30,35 @@ export function signRequest(key: Uint8Array, data: Uint8Array, algorithm: string
   return message;
 }
 
-/** Reads the answer to {@link agentRequest}. Throws if it is none. */
+/** Reads the answer to {@link agentRequest}. Throws if it is malformed or a refusal. */
 export function readIdentities(answer: Uint8Array): Identities {
   const reader = new Reader(answer, identitiesAnswer, "the list of its keys");
   const count = reader.number();
   const keys: Uint8Array<ArrayBuffer>[] = [];
   for (let index = 0; index < count; index++) {
     keys.push(reader.bytes());
-    // Its comment.
+    // Skips the comment.
     reader.bytes();
   }
   return keys;
 }
 
-/** Reads the answer to a {@link signRequest}: the signature and the type it is of. Throws if the agent refuses. */
+/** Reads the answer to a {@link signRequest}: the signature and its type. Throws if the agent refuses. */
 export function readSignature(answer: Uint8Array): { type: string; signature: Uint8Array<ArrayBuffer> } {
   const blob = new Reader(answer, signResponse, "a signature").bytes();
   const reader = new Reader(blob);
   return { type: new TextDecoder().decode(reader.bytes()), signature: reader.bytes() };
 }
 
-/** The algorithm to name for a certificate; undefined for a key that is none, or of a type that servers refuse. */
+/** Returns the algorithm of a certificate; undefined for a plain key or a type that servers refuse. */
 export function certificateType(key: Uint8Array): string | undefined {
   const type = new TextDecoder().decode(new Reader(key).bytes());
-  // An RSA certificate is signed with SHA-2 (RFC 8332); its type still has the old name.
+  // An RSA certificate is signed with SHA-2 (RFC 8332), but its type still has the old name.
   if (type === "ssh-rsa-cert-v01@openssh.com") return "rsa-sha2-512-cert-v01@openssh.com";
   return /^(?:ssh-ed25519|ecdsa-sha2-nistp\d+)-cert-v01@openssh\.com$/.test(type) ? type : undefined;
 }
 
-/** A certificate of a `-cert.pub` file, as it goes over the wire; undefined if the text is none. */
+/** Returns the certificate of a `-cert.pub` file in its wire format; undefined if the text is not a certificate. */
 export function readCertificate(text: string): Uint8Array<ArrayBuffer> | undefined {
   const [type = "", base64 = ""] = text.trim().split(/\s+/);
   if (!/-cert-v01@openssh\.com$/.test(type) || !/^[A-Za-z0-9+/]+=*$/.test(base64)) return undefined;
@@ -66,7 +66,7 @@ export function readCertificate(text: string): Uint8Array<ArrayBuffer> | undefin
   return certificateType(blob) === undefined ? undefined : blob;
 }
 
-/** True if a certificate is that of a public key: behind a random text, it repeats what the key consists of. */
+/** True if a certificate certifies a public key: after a nonce, it repeats the parts of the key. */
 export function isCertificateOf(certificate: Uint8Array, publicKey: Uint8Array): boolean {
   const inside = new Reader(certificate);
   inside.bytes();
@@ -78,9 +78,9 @@ export function isCertificateOf(certificate: Uint8Array, publicKey: Uint8Array):
   return parts.length > 0 && rest.length === parts.length && parts.every((byte, index) => byte === rest[index]);
 }
 
-/** An ECDSA signature as SSH has it (RFC 5656, 3.1.2), made of two numbers in DER. */
+/** Converts an ECDSA signature from DER to the format of SSH (RFC 5656, 3.1.2). */
 export function signatureOfDer(der: Uint8Array): Uint8Array<ArrayBuffer> {
-  // A sequence of more than 127 bytes has one more byte of length.
+  // The length of a sequence of more than 127 bytes takes one more byte.
   const first = (der[1] as number) === 0x81 ? 3 : 2;
   const second = first + 2 + (der[first + 1] as number);
   const numbers = [first, second].map((at) => der.subarray(at + 2, at + 2 + (der[at + 1] as number)));
@@ -95,7 +95,7 @@ export function signatureOfDer(der: Uint8Array): Uint8Array<ArrayBuffer> {
   return signature;
 }
 
-/** Reads numbers and texts that begin with their length (RFC 4251, 5). */
+/** Reads numbers and length-prefixed strings (RFC 4251, 5). */
 class Reader {
   readonly #view: DataView;
   readonly #data: Uint8Array;
@@ -122,7 +122,7 @@ class Reader {
   bytes(): Uint8Array<ArrayBuffer> {
     const length = this.number();
     const end = this.#at + length;
-    if (end > this.#data.length) throw new Error("the SSH agent sent an answer that is cut off");
+    if (end > this.#data.length) throw new Error("the SSH agent sent a truncated answer");
     const bytes = new Uint8Array(this.#data.subarray(this.#at, end));
     this.#at = end;
     return bytes;

@@ -1,6 +1,6 @@
 /**
- * The adapter that lets ssh2 log in with certificates (OpenSSH's PROTOCOL.certkeys): those of the SSH agent, which ssh2
- * itself leaves out of the agent's keys, and those of files.
+ * The adapter that lets ssh2 log in with certificates (OpenSSH's PROTOCOL.certkeys) of the SSH agent, which ssh2 itself
+ * skips, and of files.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import {
   signRequest,
 } from "./agent_protocol.ts";
 
-/** What is used of ssh2, which brings no types. */
+/** The part of ssh2 that is used; the package has no types. */
 interface Agent {
   getIdentities(done: (error: Error | undefined, keys?: unknown[]) => void): void;
   sign(
@@ -36,18 +36,18 @@ const { BaseAgent, createAgent, utils } = ssh2 as unknown as {
   utils: { parseKey(text: string): object };
 };
 
-/** A key as ssh2 takes it, that is a certificate. */
+/** A certificate in the form of an ssh2 key. */
 interface Certificate {
   readonly type: string;
   getPublicSSH(): Buffer;
-  /** The type of the latest signature, which is that of the key inside. */
+  /** The type of the latest signature, which is the type of the certified key. */
   signatureType: string;
 }
 
-/** Any public key: ssh2 takes for a key only what is made like one that it has read itself. */
+/** Any public key: ssh2 accepts only objects with the prototype of a key that it has parsed itself. */
 const anyKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHkz7XiIjZjDPY17GhB/BCjoAeVH1f1mcj36lQSVY8kp";
 
-/** The agent at a path, with the certificates that it holds. */
+/** Returns the agent at a path, including its certificates. */
 export function agentWithCertificates(path: string): unknown {
   return new CertificateAgent(path);
 }
@@ -62,7 +62,7 @@ class CertificateAgent extends BaseAgent {
     this.#plain = createAgent(path);
   }
 
-  /** Certificates first, as ssh(1) has it. */
+  /** Lists certificates first, as ssh(1) does. */
   override getIdentities(done: (error: Error | undefined, keys?: unknown[]) => void): void {
     this.#plain.getIdentities((error, keys = []) => {
       if (error) return done(error);
@@ -98,20 +98,20 @@ function certificateOver(blob: Uint8Array): Certificate | undefined {
   return Object.setPrototypeOf(certificate, utils.parseKey(anyKey)) as Certificate;
 }
 
-/** A private key as ssh2 has parsed it. */
+/** A private key that ssh2 has parsed. */
 export interface PrivateKey {
   readonly type: string;
   getPublicSSH(): Uint8Array;
   sign(data: Uint8Array, hash?: string): Buffer | Error;
 }
 
-/** What logs in with a certificate of a private key; undefined if the text is no certificate of that key. */
+/** Returns an agent that logs in with a certificate of a private key; undefined if the text is no certificate of that key. */
 export function certifiedKey(key: PrivateKey, text: string): unknown {
   const blob = readCertificate(text);
   return blob && isCertificateOf(blob, key.getPublicSSH()) ? new CertifiedKey(key, blob) : undefined;
 }
 
-/** An agent of one key, which stays here. */
+/** An agent of one certified key, inside this process. */
 class CertifiedKey extends BaseAgent {
   readonly #key: PrivateKey;
   readonly #certificate: Certificate;
@@ -147,13 +147,13 @@ function isCertificate(key: unknown): key is Certificate {
   return typeof key === "object" && key !== null && certificates.has(key);
 }
 
-/** Longest time for the agent to answer; it may ask its user for consent. */
-const patience_ms = 60_000;
+/** Longest time for the agent to answer; it may ask the user for consent. */
+const limit_ms = 60_000;
 
-/** Longest answer of an agent, as OpenSSH has it. */
+/** Longest answer of an agent in bytes, as in OpenSSH. */
 const maxAnswer = 256 * 1024;
 
-/** Sends one message to the agent and returns its answer, both without their length. */
+/** Sends one message to the agent and returns its answer, both without the length prefix. */
 function exchange(path: string, message: Uint8Array): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path });
@@ -162,14 +162,14 @@ function exchange(path: string, message: Uint8Array): Promise<Uint8Array> {
       socket.destroy();
       reject(new Error(why, { cause }));
     };
-    socket.setTimeout(patience_ms, () => fail("the SSH agent does not answer"));
+    socket.setTimeout(limit_ms, () => fail("the SSH agent does not answer"));
     socket.on("error", (cause) => fail("cannot reach the SSH agent", cause));
     socket.on("close", () => fail("the SSH agent closed the connection"));
     socket.on("data", (chunk: Uint8Array) => {
       received = Buffer.concat([received, chunk]);
       if (received.length < 4) return;
       const length = received.readUInt32BE();
-      if (length > maxAnswer) return fail("the SSH agent sent too long an answer");
+      if (length > maxAnswer) return fail("the SSH agent sent an answer that is too long");
       if (received.length < 4 + length) return;
       resolve(new Uint8Array(received.subarray(4, 4 + length)));
       socket.destroy();
@@ -182,7 +182,7 @@ function exchange(path: string, message: Uint8Array): Promise<Uint8Array> {
 
 type SignedBy = (data: Buffer, done: (signature: Buffer) => void) => void;
 
-/** As much of ssh2's protocol as is changed. */
+/** The part of ssh2's protocol that is changed. */
 interface Protocol {
   authPK(user: string, key: unknown, algorithm: unknown, sign?: SignedBy): void;
   readonly _packetRW: {
@@ -195,8 +195,8 @@ interface Protocol {
 }
 
 /**
- * Makes a client sign with certificates: a signature has the type of the key inside (PROTOCOL.certkeys), where ssh2
- * writes that of the certificate. Call it once `connect` has been called.
+ * Makes a client sign with certificates: ssh2 writes the type of the certificate into a signature, which must have the type
+ * of the certified key (PROTOCOL.certkeys). Call it after `connect`.
  */
 export function signWithCertificates(client: object): void {
   const protocol = (client as { readonly _protocol?: Protocol })._protocol;
@@ -217,7 +217,7 @@ export function signWithCertificates(client: object): void {
   };
 }
 
-/** The packet with the signature's own type: what follows the public key is written anew. */
+/** Returns the packet with the type of the signature: replaces the part after the public key. */
 function withSignatureType(
   write: Protocol["_packetRW"]["write"],
   packet: Buffer,
@@ -226,7 +226,7 @@ function withSignatureType(
 ): Buffer {
   const tail = 4 + 4 + type.length + 4 + signature.length;
   const begin = write.allocStart;
-  // The packet may have padding behind it.
+  // Padding may follow the packet.
   const end = packet.lastIndexOf(signature) + signature.length;
   const head = packet.subarray(begin, end - tail);
   const name = Buffer.from(signatureType);

@@ -1,5 +1,5 @@
 /**
- * What fleetctl honors of ~/.ssh/config (ssh_config(5)): HostName, HostKeyAlias, User, Port, IdentityFile,
+ * The options of ~/.ssh/config (ssh_config(5)) that fleetctl supports: HostName, HostKeyAlias, User, Port, IdentityFile,
  * CertificateFile, IdentityAgent, IdentitiesOnly, ProxyJump.
  *
  * @module
@@ -7,61 +7,60 @@
 
 import { matchesPatterns } from "./known_hosts.ts";
 
-/** What the configuration says of one host; what it leaves open is undefined. */
+/** The configuration of one host; an option that is not set is undefined. */
 export interface HostConfig {
   readonly hostName?: string;
   readonly user?: string;
   readonly port?: number;
   /** The name under which the host's key is known. */
   readonly hostKeyAlias?: string;
-  /** Path of the agent's socket as written, `none` or `SSH_AUTH_SOCK`. */
+  /** Path of the agent's socket before expansion, `none` or `SSH_AUTH_SOCK`. */
   readonly identityAgent?: string;
-  /** Paths as written. */
+  /** Paths before expansion. */
   readonly identityFiles: readonly string[];
-  /** Paths as written. */
+  /** Paths before expansion. */
   readonly certificateFiles: readonly string[];
   readonly identitiesOnly: boolean;
-  /** Hosts to go through, in order; each `[user@]host[:port]`. */
+  /** Hosts to connect through, in order; each `[user@]host[:port]`. */
   readonly jumps: readonly string[];
-  /** Options that decide how to connect and are not supported; `Match` where a block with conditions sets any of them. */
+  /** Relevant options that are not supported; `Match` if a block with unsupported conditions sets any relevant option. */
   readonly unsupported: readonly string[];
 }
 
-/** Options that decide where a connection goes, or with which key, and are not supported; by their name in lower case. */
-const unsupported: Readonly<Record<string, string>> = Object.fromEntries(
-  ["AddressFamily", "BindAddress", "BindInterface", "CanonicalizeHostname", "PKCS11Provider", "ProxyCommand"].map((
-    name,
-  ) => [name.toLowerCase(), name]),
-);
+/** Unsupported options that change where a connection goes or which keys are accepted, by their name in lower case. */
+const unsupported: Readonly<Record<string, string>> = Object.fromEntries([
+  ...["AddressFamily", "BindAddress", "BindInterface", "CanonicalizeHostname", "PKCS11Provider", "ProxyCommand"],
+  "RevokedHostKeys",
+].map((name) => [name.toLowerCase(), name]));
 
-/** Options that are honored, by their name in lower case. */
-const honored = new Set([
+/** Supported options, by their name in lower case. */
+const supported = new Set([
   ...["hostname", "hostkeyalias", "user", "port", "identityfile", "certificatefile", "identityagent", "identitiesonly"],
   "proxyjump",
 ]);
 
-/** Values that ask for what happens anyway. */
+/** Values of unsupported options that mean the default. */
 const defaultValues = new Set(["none", "any", "no"]);
 
-/** For which hosts a block is: the patterns of its `Host` line; undefined for a `Match` that is not understood. */
-export type Condition = readonly string[] | undefined;
+/** The patterns of a block's `Host` line; undefined for an unsupported `Match` line. */
+export type HostPatterns = readonly string[] | undefined;
 
-/** Options that stand together, in order, and the conditions that must all be met for them to count. */
+/** Options in order, and the conditions that must all be met for them to apply. */
 export interface ConfigBlock {
-  readonly conditions: readonly Condition[];
+  readonly conditions: readonly HostPatterns[];
   readonly options: readonly { readonly name: string; readonly value: string }[];
 }
 
-/** One line that says something. */
+/** One option line. */
 export interface ConfigLine {
-  /** In lower case. */
+  /** Name in lower case. */
   readonly name: string;
   readonly value: string;
-  /** The value's words, without quotes and without a comment behind them. */
+  /** Words of the value, without quotes and a trailing comment. */
   readonly words: readonly string[];
 }
 
-/** The lines of a file. */
+/** Parses the option lines of a file. */
 export function configLines(text: string): ConfigLine[] {
   return text.split("\n").flatMap((line) => {
     const parts = /^\s*([A-Za-z0-9]+)\s*[\s=]\s*(.*?)\s*$/.exec(line);
@@ -77,17 +76,17 @@ function wordsOf(value: string): string[] {
   return (comment < 0 ? words : words.slice(0, comment)).map(unquote);
 }
 
-/** The condition that a `Host` or `Match` line begins a block with. Of `Match` only `all` is understood. */
-export function conditionOf({ name, words }: ConfigLine): Condition {
+/** Returns the condition of a `Host` or `Match` line. The only supported `Match` is `Match all`. */
+export function conditionOf({ name, words }: ConfigLine): HostPatterns {
   if (name === "host") return words;
   return words.length === 1 && words[0]?.toLowerCase() === "all" ? ["*"] : undefined;
 }
 
-/** What the configuration says of a host: for each option the first value, but every IdentityFile. */
+/** Returns the configuration of a host: the first value of each option, and every IdentityFile and CertificateFile. */
 export function hostConfig(blocks: readonly ConfigBlock[], host: string): HostConfig {
-  const met = (patterns: Condition) =>
+  const isMet = (patterns: HostPatterns) =>
     patterns !== undefined && matchesPatterns(patterns.join(","), host.toLowerCase());
-  const options = blocks.filter(({ conditions }) => conditions.every(met))
+  const options = blocks.filter(({ conditions }) => conditions.every(isMet))
     .flatMap((block) => block.options);
   const first = (name: string) => options.find((option) => option.name === name)?.value;
   const port = Number(first("port"));
@@ -98,12 +97,12 @@ export function hostConfig(blocks: readonly ConfigBlock[], host: string): HostCo
   const agent = first("identityagent");
   const all = (name: string) => options.filter((option) => option.name === name).map(({ value }) => value);
   const skipped = blocks.filter(({ conditions }) => conditions.includes(undefined))
-    .filter(({ conditions }) => conditions.every((condition) => condition === undefined || met(condition)))
-    .flatMap((block) => block.options).filter(({ name }) => honored.has(name) || Object.hasOwn(unsupported, name));
-  const asked = [...new Set(options.map(({ name }) => name))].filter((name) => {
+    .filter(({ conditions }) => conditions.every((condition) => condition === undefined || isMet(condition)))
+    .flatMap((block) => block.options).filter(({ name }) => supported.has(name) || Object.hasOwn(unsupported, name));
+  const ignored = [...new Set(options.map(({ name }) => name))].filter((name) => {
     return Object.hasOwn(unsupported, name) && !defaultValues.has((first(name) ?? "").toLowerCase());
   });
-  // Whichever of the two comes first counts.
+  // The first of ProxyJump and ProxyCommand applies.
   const jump = options.find(({ name }) => name === "proxyjump" || name === "proxycommand");
   return {
     ...(hostName === undefined ? {} : { hostName: expandTokens("HostName", hostName, { h: host }) }),
@@ -115,7 +114,7 @@ export function hostConfig(blocks: readonly ConfigBlock[], host: string): HostCo
     certificateFiles: all("certificatefile").filter((path) => path !== "none"),
     identitiesOnly: first("identitiesonly") === "yes",
     unsupported: [
-      ...asked.filter((name) => name !== "proxycommand" || jump?.name !== "proxyjump")
+      ...ignored.filter((name) => name !== "proxycommand" || jump?.name !== "proxyjump")
         .map((name) => unsupported[name] as string),
       ...(skipped.length > 0 ? ["Match"] : []),
     ],
@@ -124,14 +123,14 @@ export function hostConfig(blocks: readonly ConfigBlock[], host: string): HostCo
 }
 
 /**
- * Replaces the tokens of an option's value (ssh_config(5), TOKENS): `%%` by a percent sign, others by what `tokens` has
- * under their letter. Throws an error that names the option and the token if there is none.
+ * Replaces the tokens of an option's value (ssh_config(5), TOKENS): `%%` by a percent sign, others by the text that
+ * `tokens` has for their letter. Throws an error that names the option and the token if it has none.
  */
 export function expandTokens(option: string, value: string, tokens: Readonly<Record<string, string>>): string {
   return value.replace(/%(.?)/gs, (token, letter: string) => {
     if (letter === "%") return "%";
     const text = Object.hasOwn(tokens, letter) ? tokens[letter] : undefined;
-    if (text === undefined) throw new Error(`${option} ${value} in ~/.ssh/config: ${token} is not supported there`);
+    if (text === undefined) throw new Error(`${option} ${value} in ~/.ssh/config: the token ${token} is not supported`);
     return text;
   });
 }
@@ -143,7 +142,7 @@ export interface HostSpec {
   readonly port?: number;
 }
 
-/** Takes `[user@]host[:port]` apart. Undefined if it is none. */
+/** Parses `[user@]host[:port]`. Returns undefined if the text is malformed. */
 export function parseHostSpec(text: string): HostSpec | undefined {
   const at = text.lastIndexOf("@");
   const user = at > 0 ? { user: text.slice(0, at) } : {};

@@ -5,25 +5,25 @@
  */
 
 import { globExpression } from "../units/select.ts";
-import { type Condition, conditionOf, type ConfigBlock, configLines } from "./config.ts";
+import { conditionOf, type ConfigBlock, configLines, type HostPatterns } from "./config.ts";
 
-/** The files that a configuration may be made of. */
+/** Access to the files of a configuration. */
 export interface ConfigFiles {
-  /** Text of a file; undefined if there is none. Throws when it is there and cannot be read. */
+  /** Returns the text of a file, or undefined if it does not exist. Throws if it cannot be read. */
   readFile(path: string): Promise<string | undefined>;
-  /** Names in a directory, none if it is not there. */
+  /** Returns the names in a directory; none if it does not exist. */
   list(directory: string): Promise<readonly string[]>;
-  /** The path with `~` and `~user` replaced. */
+  /** Returns the path with `~` and `~user` replaced. */
   path(text: string): Promise<string>;
 }
 
-/** How deep files may include each other, as ssh(1) has it. */
+/** Largest depth of nested includes, as in ssh(1). */
 const maxDepth = 16;
 
-/** Files that a pattern may mean. */
+/** Largest number of files that a pattern may match. */
 const maxFiles = 1000;
 
-/** Reads ~/.ssh/config. What stands before the first block is for every host. Throws if files include each other in circles. */
+/** Reads ~/.ssh/config. Options before the first block apply to every host. Throws if a file includes itself. */
 export async function readSshConfig(files: ConfigFiles): Promise<ConfigBlock[]> {
   return await readBlocks(files, await files.path("~/.ssh/config"), [], 0);
 }
@@ -31,11 +31,11 @@ export async function readSshConfig(files: ConfigFiles): Promise<ConfigBlock[]> 
 async function readBlocks(
   files: ConfigFiles,
   path: string,
-  around: readonly Condition[],
+  around: readonly HostPatterns[],
   depth: number,
 ): Promise<ConfigBlock[]> {
   if (depth > maxDepth) {
-    throw new Error(`${path}: files include each other more than ${maxDepth} deep. Does Include go in circles?`);
+    throw new Error(`${path}: Include is nested more than ${maxDepth} deep. Does a file include itself?`);
   }
   const blocks: ConfigBlock[] = [];
   let conditions = around;
@@ -43,9 +43,9 @@ async function readBlocks(
     if (line.name === "host" || line.name === "match") {
       conditions = [...around, conditionOf(line)];
     } else if (line.name === "include") {
-      // What is included counts only where the block that includes it does; behind it that block goes on.
+      // An included file applies only to the hosts of the block that includes it; that block continues after it.
       for (const word of line.words) {
-        for (const included of await meant(files, word)) {
+        for (const included of await matchingFiles(files, word)) {
           blocks.push(...await readBlocks(files, included, conditions, depth + 1));
         }
       }
@@ -54,8 +54,8 @@ async function readBlocks(
   return blocks;
 }
 
-/** The files that a word of `Include` means, in the order of their names: relative to ~/.ssh, with glob(7). */
-async function meant(files: ConfigFiles, word: string): Promise<string[]> {
+/** Returns the files that a word of `Include` matches (glob(7), relative to ~/.ssh), in the order of their names. */
+async function matchingFiles(files: ConfigFiles, word: string): Promise<string[]> {
   const whole = await files.path(/^[~/]/.test(word) ? word : `~/.ssh/${word}`);
   let found = [""];
   for (const part of whole.split("/").slice(1)) {
@@ -69,7 +69,7 @@ async function meant(files: ConfigFiles, word: string): Promise<string[]> {
       return all.filter((name) => part.startsWith(".") || !name.startsWith(".")).map((name) => `${path}/${name}`);
     }));
     found = names.flat().sort();
-    if (found.length > maxFiles) throw new Error(`Include ${word} means more than ${maxFiles} files`);
+    if (found.length > maxFiles) throw new Error(`Include ${word} matches more than ${maxFiles} files`);
   }
   return found;
 }

@@ -1,5 +1,6 @@
 /**
- * Finds the way to a host: what ~/.ssh/config says of it, the hosts to go through, the keys to show and the key to expect.
+ * Connects to hosts: applies ~/.ssh/config, goes through jump hosts, chooses the keys to log in with, and verifies the
+ * keys of hosts.
  *
  * @module
  */
@@ -14,13 +15,13 @@ import { type Identity, type SshConnection, type SshConnector, SshError } from "
 import { readSshConfig } from "./config_include.ts";
 import { type ConfigBlock, expandTokens, type HostConfig, hostConfig, type HostSpec, parseHostSpec } from "./config.ts";
 
-/** How to connect to hosts, as flags say it. */
+/** Connection settings that flags set. */
 export interface DialSettings {
-  /** User to log in as; undefined if the configuration may say so. */
+  /** User to log in as; undefined if the configuration decides. */
   readonly user?: string;
-  /** Who that is where nobody says so. */
+  /** User to log in as if neither a flag nor the configuration names one. */
   readonly defaultUser: string;
-  /** Private key to use before all others; "" for none. */
+  /** Path of the private key to try first; "" for none. */
   readonly identity: string;
   readonly knownHostsFile: string;
   /** False: the keys of hosts are not verified. */
@@ -28,29 +29,29 @@ export interface DialSettings {
   readonly timeout_ms: number;
 }
 
-/** Where to connect to. */
+/** The host to connect to. */
 export interface Destination extends HostSpec {
-  /** A connection to go through instead of what the configuration says. */
+  /** A connection to go through instead of the jump hosts of the configuration. */
   readonly through?: SshConnection;
 }
 
-/** Hosts that a chain of jumps may have: more is a loop. */
+/** Largest number of jump hosts: a longer chain is a loop. */
 const maxJumps = 8;
 
-/** Private keys that are tried unless the configuration names others (ssh(1)). */
+/** Private keys to try unless the configuration names others (ssh(1)). */
 const defaultKeys = ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"];
 
 /** Opens SSH connections. */
 export class Dialer {
   #config: Promise<ConfigBlock[]> | undefined;
   readonly #passphrases: Passphrases;
-  /** Options whose lack of support has been named. */
-  readonly #named = new Set<string>();
+  /** Unsupported options that a warning has named. */
+  readonly #warnedOptions = new Set<string>();
 
   constructor(
     readonly io: Io,
     readonly local: LocalMachine,
-    readonly door: SshConnector,
+    readonly connector: SshConnector,
     readonly settings: DialSettings,
   ) {
     this.#passphrases = new Passphrases(io);
@@ -63,13 +64,13 @@ export class Dialer {
 
   async #connect(destination: Destination, depth: number): Promise<SshConnection> {
     if (depth > maxJumps) {
-      throw new SshError(`more than ${maxJumps} hosts to go through: does ProxyJump go in circles?`);
+      throw new SshError(`more than ${maxJumps} jump hosts: does ProxyJump of a host lead back to the host itself?`);
     }
     const config = this.#configOf(await this.#configuration(), destination.host);
     const host = config.hostName ?? destination.host;
     const port = destination.port ?? config.port ?? 22;
     const user = destination.user ?? this.settings.user ?? config.user ?? this.settings.defaultUser;
-    const tokens = this.#tokens({ host, port, user, asked: destination.host });
+    const tokens = this.#tokens({ host, port, user, name: destination.host });
     const agentSocket = await this.#agentSocket(config, tokens);
     const identities = await this.#identities(config, tokens, agentSocket);
     const jumps = config.jumps.map((jump) => expand("ProxyJump", jump, tokens));
@@ -83,29 +84,29 @@ export class Dialer {
       const alias = config.hostKeyAlias;
       const known = alias === undefined ? undefined : { names: [expand("HostKeyAlias", alias, tokens)], port: 22 };
       return await this.#open({
-        ...{ host, port, user, identities, through, timeout, asked: destination.host, agentSocket, known },
+        ...{ host, port, user, identities, through, timeout, name: destination.host, agentSocket, known },
       });
     } finally {
       timeout.stop();
     }
   }
 
-  async #open(way: Way): Promise<SshConnection> {
-    const { host, port, user, timeout, through } = way;
+  async #open(destination: ResolvedDestination): Promise<SshConnection> {
+    const { host, port, user, timeout, through } = destination;
     const { stream, address } = through
       ? { stream: await unlessAborted(through.toTcp(host, port), timeout.signal), address: host }
-      : await this.door.tcp(host, port, timeout.signal);
+      : await this.connector.tcp(host, port, timeout.signal);
     const { io, local, settings } = this;
     const checking = { io, local, file: await this.path(settings.knownHostsFile), strict: settings.strict };
-    // A key with an alias is known by that alone, whatever the port.
-    const name = way.known ?? { names: [...new Set([address, host, way.asked])], port };
+    // With an alias, the host's key is looked up by the alias alone, whatever the port.
+    const name = destination.known ?? { names: [...new Set([address, host, destination.name])], port };
     const check = await checkOfHost(checking, name);
-    return await this.door.connect({
+    return await this.connector.connect({
       to: `${user}@${host}`,
       user,
       stream,
-      identities: way.identities,
-      ...(way.agentSocket === undefined ? {} : { agentSocket: way.agentSocket }),
+      identities: destination.identities,
+      ...(destination.agentSocket === undefined ? {} : { agentSocket: destination.agentSocket }),
       keyTypes: check.keyTypes,
       verify: (key) => timeout.without(() => check.verify(key)),
       passphrase: (path, opens) => timeout.without(() => this.#passphrases.of(path, opens)),
@@ -122,7 +123,7 @@ export class Dialer {
     return last;
   }
 
-  /** What the configuration says; options that matter and are not supported are named once. */
+  /** Returns the configuration of a host, and warns once of each relevant option that is not supported. */
   #configOf(blocks: readonly ConfigBlock[], host: string): HostConfig {
     let config: HostConfig;
     try {
@@ -131,29 +132,31 @@ export class Dialer {
       throw new SshError(reasonOf(error), { cause: error });
     }
     for (const option of config.unsupported) {
-      if (this.#named.has(option)) continue;
-      this.#named.add(option);
+      if (this.#warnedOptions.has(option)) continue;
+      this.#warnedOptions.add(option);
       this.io.log(
         "WARN",
         option === "Match"
-          ? `~/.ssh/config: of Match, only "all" is supported: other blocks are skipped`
-          : `~/.ssh/config: ${option} (for ${host}) is not supported: ssh(1) may connect in another way`,
+          ? `~/.ssh/config: only "Match all" is supported: other Match blocks are skipped`
+          : `~/.ssh/config: ${option} (for ${host}) is not supported: ssh(1) may connect differently`,
       );
     }
     return config;
   }
 
-  /** Values of tokens in the configuration (ssh_config(5), TOKENS). */
-  #tokens(way: { host: string; port: number; user: string; asked: string }): Readonly<Record<string, string>> {
+  /** Returns the values of the tokens (ssh_config(5), TOKENS). `name` is the host as the user wrote it. */
+  #tokens(
+    { host, port, user: remoteUser, name }: Pick<ResolvedDestination, "host" | "port" | "user" | "name">,
+  ): Readonly<Record<string, string>> {
     const { home, user, uid } = this.local;
     return {
-      ...{ h: way.host, n: way.asked, k: way.asked, p: `${way.port}`, r: way.user, i: `${uid}` },
+      ...{ h: host, n: name, k: name, p: `${port}`, r: remoteUser, i: `${uid}` },
       ...(home === undefined ? {} : { d: home }),
       ...(user === undefined ? {} : { u: user }),
     };
   }
 
-  /** The agent's socket: that of IdentityAgent, or that of the environment. */
+  /** Returns the socket of the agent that IdentityAgent or the environment names. */
   async #agentSocket(config: HostConfig, tokens: Readonly<Record<string, string>>): Promise<string | undefined> {
     const { identityAgent } = config;
     if (identityAgent === undefined || identityAgent === "SSH_AUTH_SOCK") return this.local.agentSocket;
@@ -161,7 +164,7 @@ export class Dialer {
     return await this.path(expand("IdentityAgent", identityAgent, tokens));
   }
 
-  /** The agent, and every key file that is there. Throws {@link SshError} if that is nothing at all. */
+  /** Returns the agent and every key file that exists. Throws {@link SshError} if there is neither. */
   async #identities(
     { identityFiles, certificateFiles, identitiesOnly }: HostConfig,
     tokens: Readonly<Record<string, string>>,
@@ -220,7 +223,7 @@ export class Dialer {
     return this.#config;
   }
 
-  /** A path with `~` and `~user` replaced by the home directory. */
+  /** Returns a path with `~` and `~user` replaced by the home directory. */
   async path(text: string): Promise<string> {
     const [, user, rest] = /^~([^/]*)(.*)$/s.exec(text) ?? [];
     if (user === undefined || rest === undefined) return text;
@@ -230,17 +233,18 @@ export class Dialer {
   }
 }
 
-interface Way {
+/** A destination after the configuration was applied. */
+interface ResolvedDestination {
   readonly host: string;
   readonly port: number;
   readonly user: string;
-  /** What the user called it. */
-  readonly asked: string;
+  /** The host as the user wrote it. */
+  readonly name: string;
   readonly identities: readonly Identity[];
   readonly through: SshConnection | undefined;
   readonly timeout: PausableTimeout;
   readonly agentSocket: string | undefined;
-  /** How the host's key is known, if not by its names. */
+  /** The name to look the host's key up by, if not by address and names. */
   readonly known: HostName | undefined;
 }
 

@@ -1,12 +1,12 @@
 /**
- * ECDSA keys in the form that the runtime accepts. Pure.
+ * Converts ECDSA keys into the form that Deno accepts. Pure.
  *
  * @module
  */
 
 import { Buffer } from "node:buffer";
 
-/** The bytes of a private scalar, see RFC 5915, section 3. */
+/** Length of a private key in bytes (RFC 5915, section 3). */
 const scalarLengths: Readonly<Record<string, number>> = {
   "ecdsa-sha2-nistp256": 32,
   "ecdsa-sha2-nistp384": 48,
@@ -14,9 +14,10 @@ const scalarLengths: Readonly<Record<string, number>> = {
 };
 
 /**
- * The PEM text of an `ECPrivateKey` (RFC 5915) with a private key of exactly as many bytes as its curve has. ssh2 copies
- * it from OpenSSH's format, where it is a number with a leading zero byte or without its own leading zeros; node:crypto of
- * Deno refuses any other length, and so more than half of all keys. Undefined if the type is no ECDSA key's.
+ * Returns the PEM text of an `ECPrivateKey` (RFC 5915) whose private key has exactly the length that its curve requires.
+ * ssh2 copies the private key from OpenSSH's format, where it is a number that may have an additional leading zero byte or
+ * lack leading zeros. Deno's node:crypto refuses such lengths, and so more than half of all keys. Undefined if the type is
+ * not that of an ECDSA key.
  */
 export function ecdsaPem(type: string, pem: string): string | undefined {
   const length = Object.hasOwn(scalarLengths, type) ? scalarLengths[type]! : undefined;
@@ -32,7 +33,7 @@ export function ecdsaPem(type: string, pem: string): string | undefined {
   return [label, ...key.toString("base64").match(/.{1,64}/g)!, end, ""].join("\n");
 }
 
-/** An element in DER (X.690): a tag, the length of its content in one byte or in several, and the content. */
+/** Reads an element in DER (X.690): a tag, the length of its content in one byte or several, and the content. */
 function readElement(bytes: Buffer, start: number): { readonly content: Buffer; readonly end: number } {
   const first = bytes.readUInt8(start + 1);
   const more = first < 0x80 ? 0 : first & 0x7f;

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { createPrivateKey, generateKeyPairSync, sign, verify } from "node:crypto";
 import { ecdsaPem } from "./ecdsa_key.ts";
 
-/** An `ECPrivateKey` (RFC 5915) as ssh2 makes it of OpenSSH's format: the private key is a number, not a fixed length. */
+/** An `ECPrivateKey` (RFC 5915) as ssh2 makes it from OpenSSH's format: the private key is a number of any length. */
 function pemOf(curve: string, scalar: Buffer, point: Buffer): string {
   const der = (tag: number, ...parts: Uint8Array[]): Buffer => {
     const content = Buffer.concat(parts);
@@ -26,7 +26,7 @@ function pemOf(curve: string, scalar: Buffer, point: Buffer): string {
   return ["-----BEGIN EC PRIVATE KEY-----", ...lines, "-----END EC PRIVATE KEY-----"].join("\n");
 }
 
-/** With the hash that SSH takes for each, RFC 5656, section 6.2.1. */
+/** Curves with the hash that SSH uses for each (RFC 5656, section 6.2.1). */
 const curves = [["P-256", "nistp256", "sha256"], ["P-384", "nistp384", "sha384"], [
   "P-521",
   "nistp521",
@@ -34,7 +34,7 @@ const curves = [["P-256", "nistp256", "sha256"], ["P-384", "nistp384", "sha384"]
 ]] as const;
 
 for (const [curve, name, hash] of curves) {
-  Deno.test(`an ECDSA key on ${curve} signs, whatever the length of its private number`, () => {
+  Deno.test(`an ECDSA key on ${curve} signs with any length of its private number`, () => {
     for (let round = 0; round < 20; round++) {
       const pair = generateKeyPairSync("ec", { namedCurve: curve });
       const { d, x, y } = pair.privateKey.export({ format: "jwk" });
@@ -53,6 +53,6 @@ function withoutLeadingZeros(number: Buffer): Buffer {
   return number.subarray(number.findIndex((byte) => byte !== 0));
 }
 
-Deno.test("keys of other types are left alone", () => {
+Deno.test("keys of other types are not converted", () => {
   assert.equal(ecdsaPem("ssh-ed25519", "-----BEGIN PRIVATE KEY-----"), undefined);
 });

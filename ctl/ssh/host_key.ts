@@ -1,5 +1,5 @@
 /**
- * Decides whether a host is the one it claims to be, asking the user where nothing is known of it.
+ * Verifies the keys of hosts against known_hosts, and asks the user about unknown hosts.
  *
  * @module
  */
@@ -9,11 +9,12 @@ import {
   entryName,
   type HostKey,
   type HostName,
-  judgeHostKey,
+  type HostVerdict,
   keyTypeName,
   type KnownHost,
   knownHostLine,
   knownKeyTypes,
+  lookUpHostKey,
   md5Fingerprint,
   parseKnownHosts,
   sha256Fingerprint,
@@ -21,35 +22,37 @@ import {
 import type { LocalMachine } from "./local_machine.ts";
 import { SshError } from "./port.ts";
 
-/** What the check needs. */
+/** Settings of the check. */
 export interface HostKeyChecking {
   readonly io: Io;
   readonly local: Pick<LocalMachine, "readFile" | "appendLine">;
   /** Path of the known_hosts file. */
   readonly file: string;
-  /** False: every key is accepted, and none is remembered. */
+  /** False: every key is accepted, and none is stored. */
   readonly strict: boolean;
 }
 
 /** The check of one host. */
 export interface HostKeyCheck {
-  /** Types of the keys known for it, to be preferred. */
+  /** Types of the keys known for the host, which are to be preferred. */
   readonly keyTypes: readonly string[];
-  /** Resolves if the key is the host's. Rejects with {@link SshError}; what the user must know has been printed. */
+  /** Resolves if the key is accepted. Otherwise prints a warning and rejects with {@link SshError}. */
   verify(key: HostKey): Promise<void>;
 }
 
-/** Prepares to check a host. */
+/** Reads what is known about a host before its key is checked. */
 export async function checkOfHost(checking: HostKeyChecking, host: HostName): Promise<HostKeyCheck> {
   if (!checking.strict) return { keyTypes: [], verify: () => Promise.resolve() };
   const entries = await readKnownHosts(checking);
   return {
     keyTypes: knownKeyTypes(entries, host),
     verify: async (key) => {
-      if (isKnown(checking, entries, host, key)) return;
+      if (isKnown(checking, lookUpHostKey(entries, host, key), key)) return;
       const asking = latestQuestion.catch(() => {}).then(async () => {
-        // The answer to an earlier question, or another fleetctl, may have made this host known meanwhile.
-        if (isKnown(checking, await readKnownHosts(checking), host, key)) return;
+        // The answer to an earlier question, or another fleetctl, may have added this host in the meantime.
+        const verdict = lookUpHostKey(await readKnownHosts(checking, false), host, key);
+        if (isKnown(checking, verdict, key)) return;
+        warnOfAuthority(checking, verdict, host);
         await askToTrust(checking, host, key);
       });
       latestQuestion = asking;
@@ -58,16 +61,16 @@ export async function checkOfHost(checking: HostKeyChecking, host: HostName): Pr
   };
 }
 
-/** Ends when the host that was asked about last is accepted and remembered, or is not. */
+/** Settles when the latest question is answered: questions are asked one at a time. */
 let latestQuestion: Promise<void> = Promise.resolve();
 
-async function readKnownHosts({ io, local, file }: HostKeyChecking): Promise<KnownHost[]> {
+const markers = ["", "@revoked", "@cert-authority"];
+
+async function readKnownHosts({ io, local, file }: HostKeyChecking, warns = true): Promise<KnownHost[]> {
   try {
     const entries = parseKnownHosts(await local.readFile(file) ?? "");
     for (const { marker, line } of entries) {
-      if (marker !== "" && marker !== "@revoked") {
-        io.log("WARN", `${file}:${line}: ${marker} is not supported: skipped`);
-      }
+      if (warns && !markers.includes(marker)) io.log("WARN", `${file}:${line}: unknown marker ${marker}: line ignored`);
     }
     return entries;
   } catch (error) {
@@ -76,26 +79,20 @@ async function readKnownHosts({ io, local, file }: HostKeyChecking): Promise<Kno
   }
 }
 
-/** False if nothing is known of the host. Throws {@link SshError} if its key is refused. */
-function isKnown(
-  { io, file }: HostKeyChecking,
-  entries: readonly KnownHost[],
-  host: HostName,
-  key: HostKey,
-): boolean {
-  const judged = judgeHostKey(entries, host, key);
-  switch (judged.verdict) {
+/** Returns false if the host is unknown. Throws {@link SshError} if its key is refused. */
+function isKnown({ io, file }: HostKeyChecking, lookup: HostVerdict, key: HostKey): boolean {
+  switch (lookup.verdict) {
     case "known":
       return true;
     case "revoked":
       complain(
         io,
-        `WARNING: the ${keyTypeName(key.type)} key of this host is marked as revoked in ${file}:${judged.line}!`,
+        `WARNING: the ${keyTypeName(key.type)} key of this host is marked as revoked in ${file}:${lookup.line}!`,
       );
       complain(io, "Host key verification failed.");
       throw new SshError("host key revoked");
     case "changed":
-      io.err(changedWarning(key, `${file}:${judged.line}`));
+      io.err(changedWarning(key, `${file}:${lookup.line}`));
       throw new SshError("host key mismatch");
     case "unknown":
       return false;
@@ -116,6 +113,16 @@ Please contact your system administrator.
 Add correct host key in ${place} to get rid of this message.
 Host key verification failed.
 `;
+}
+
+/** A host certificate cannot be checked, since ssh2 negotiates only plain host keys: the user decides about the plain key. */
+function warnOfAuthority({ io, file }: HostKeyChecking, lookup: HostVerdict, host: HostName): void {
+  if (lookup.verdict !== "unknown" || lookup.authority === undefined) return;
+  const name = entryName(host.names[0] as string, host.port);
+  io.log(
+    "WARN",
+    `${file}:${lookup.authority}: @cert-authority is not supported: the certificate of ${name} is not checked`,
+  );
 }
 
 async function askToTrust({ io, local, file }: HostKeyChecking, host: HostName, key: HostKey): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * The machines of the cluster, and this one, as places where a command can run.
+ * Runs commands on the machines of the cluster by SSH, and on this machine.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Io } from "../terminal/port.ts";
 import { Dialer } from "./connect.ts";
 import { captureProgram, linesOfProgram, localMachine, runProgram } from "./local_machine.ts";
 import { type SshConnection, SshError } from "./port.ts";
-import { linesOf, runAttached, runCaptured } from "./session.ts";
+import { linesOfCommand, runAttached, runCaptured } from "./session.ts";
 import { parseHostSpec } from "./config.ts";
 
 /** {@link Hosts} by SSH, through `--tunnel` if there is one. Nothing is connected yet. */
@@ -26,13 +26,13 @@ export class SshHosts implements Hosts {
     this.#io = io;
   }
 
-  /** The connection to `--tunnel`, made when first asked for and again once it is lost. Rejects with {@link SshError}. */
+  /** Returns the connection to `--tunnel`; connects at the first call, and again if the connection was lost. Rejects with {@link SshError}. */
   async tunnel(): Promise<SshConnection> {
-    const standing = this.#tunnel;
-    const connection = await standing?.catch(() => undefined);
+    const current = this.#tunnel;
+    const connection = await current?.catch(() => undefined);
     if (connection?.open) return connection;
-    // Whoever comes first connects anew, for all.
-    if (this.#tunnel === standing) this.#tunnel = this.#dialTunnel();
+    // The first of several concurrent callers connects again for all.
+    if (this.#tunnel === current) this.#tunnel = this.#dialTunnel();
     return await this.#tunnel as SshConnection;
   }
 
@@ -51,7 +51,7 @@ export class SshHosts implements Hosts {
     return {
       run: (command, attachment) => runAttached(connection, command, attachment),
       capture: (command) => runCaptured(connection, command),
-      lines: (command) => linesOf(connection, command),
+      lines: (command) => linesOfCommand(connection, command),
     };
   }
 
@@ -82,10 +82,10 @@ export class SshHosts implements Hosts {
 
   #ready(): Promise<Dialer> {
     this.#dialer ??= (async () => {
-      // ssh2 is slow to load: only now is it certain that it is needed.
-      const { ssh2Connector: ssh2Door } = await import("./ssh2_client.ts");
+      // Loaded here because ssh2 is slow to load and few commands need it.
+      const { ssh2Connector } = await import("./ssh2_client.ts");
       const flags = this.#flags;
-      return new Dialer(this.#io, localMachine(), ssh2Door, {
+      return new Dialer(this.#io, localMachine(), ssh2Connector, {
         ...(flags.given("ssh-username") ? { user: flags.text("ssh-username") } : {}),
         defaultUser: flags.text("ssh-username"),
         identity: flags.text("ssh-identity"),

@@ -1,5 +1,5 @@
 /**
- * The keys of hosts, as OpenSSH writes them down: the "SSH_KNOWN_HOSTS FILE FORMAT" section of sshd(8).
+ * The known_hosts file of OpenSSH: sshd(8), section SSH_KNOWN_HOSTS FILE FORMAT.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { createHash, createHmac } from "node:crypto";
 
 /** One line of a known_hosts file. */
 export interface KnownHost {
-  /** `@revoked`, `@cert-authority`, or "" for a plain key. */
+  /** `@revoked`, `@cert-authority`, or "" for the key of a host. */
   readonly marker: string;
-  /** The hosts it is about: patterns between commas, or one hashed name. */
+  /** The hosts that the line matches: patterns between commas, or one hashed name. */
   readonly hosts: string;
-  /** Type of the key, `ssh-ed25519`. */
+  /** Type of the key, for example `ssh-ed25519`. */
   readonly type: string;
   /** The key, base64. */
   readonly key: string;
@@ -23,24 +23,26 @@ export interface KnownHost {
 
 /** A host whose key is looked up. */
 export interface HostName {
-  /** Its address, and the name it was asked for by if that is another. */
+  /** Its address, and the name that the user gave if it differs. */
   readonly names: readonly string[];
   readonly port: number;
 }
 
-/** The key that a host has shown. */
+/** The key that a host presents. */
 export interface HostKey {
   readonly type: string;
-  /** As it went over the wire, base64. */
+  /** The key in its wire format, base64. */
   readonly key: string;
 }
 
-/** What is known of a host's key. */
+/** Result of looking up a host's key. */
 export type HostVerdict =
-  | { readonly verdict: "known" | "unknown" }
+  | { readonly verdict: "known" }
+  /** `authority` is the line of a certificate authority for the host, if there is one. */
+  | { readonly verdict: "unknown"; readonly authority?: number }
   | { readonly verdict: "changed" | "revoked"; readonly line: number };
 
-/** Reads a file. Lines that make no sense are left out, as OpenSSH does. */
+/** Parses a file. Malformed lines are skipped, as OpenSSH does. */
 export function parseKnownHosts(text: string): KnownHost[] {
   return text.split("\n").flatMap((content, index) => {
     const words = content.trim().split(/\s+/);
@@ -51,35 +53,37 @@ export function parseKnownHosts(text: string): KnownHost[] {
   });
 }
 
-/** What the entries say of a host that shows this key. A revoked key is refused whatever else they say. */
-export function judgeHostKey(entries: readonly KnownHost[], host: HostName, shown: HostKey): HostVerdict {
-  const about = entries.filter((entry) => isAbout(entry, host));
-  const isShown = (entry: KnownHost) => entry.type === shown.type && entry.key === shown.key;
-  const revoked = about.find((entry) => entry.marker === "@revoked" && isShown(entry));
+/** Looks up the key that a host presents. A revoked key is refused even if another line knows it. */
+export function lookUpHostKey(entries: readonly KnownHost[], host: HostName, presented: HostKey): HostVerdict {
+  const matching = entries.filter((entry) => matchesHost(entry, host));
+  const isPresented = (entry: KnownHost) => entry.type === presented.type && entry.key === presented.key;
+  const revoked = matching.find((entry) => entry.marker === "@revoked" && isPresented(entry));
   if (revoked) return { verdict: "revoked", line: revoked.line };
-  const plain = about.filter((entry) => entry.marker === "");
-  if (plain.some(isShown)) return { verdict: "known" };
-  const [other] = plain;
-  return other ? { verdict: "changed", line: other.line } : { verdict: "unknown" };
+  const plain = matching.filter((entry) => entry.marker === "");
+  if (plain.some(isPresented)) return { verdict: "known" };
+  if (plain[0]) return { verdict: "changed", line: plain[0].line };
+  const authority = matching.find((entry) => entry.marker === "@cert-authority");
+  return { verdict: "unknown", ...(authority ? { authority: authority.line } : {}) };
 }
 
-/** Types of the keys known for a host: what to ask it for first. */
+/** Returns the types of the keys known for a host, which are to be negotiated first. */
 export function knownKeyTypes(entries: readonly KnownHost[], host: HostName): string[] {
-  return [...new Set(entries.filter((entry) => entry.marker === "" && isAbout(entry, host)).map(({ type }) => type))];
+  const plain = entries.filter((entry) => entry.marker === "" && matchesHost(entry, host));
+  return [...new Set(plain.map(({ type }) => type))];
 }
 
-/** The name under which a host is written down: `[address]:port` where the port is not 22. */
+/** Returns a host's name in known_hosts: `[address]:port` if the port is not 22. */
 export function entryName(name: string, port: number): string {
   return port === 22 ? name : `[${name}]:${port}`;
 }
 
-/** The line that makes a host known. */
+/** Returns the line that adds a host. */
 export function knownHostLine(host: HostName, { type, key }: HostKey): string {
   return `${entryName(host.names[0] as string, host.port)} ${type} ${key}\n`;
 }
 
-/** True if the entry names the host. */
-function isAbout(entry: KnownHost, { names, port }: HostName): boolean {
+/** True if the entry matches the host. */
+function matchesHost(entry: KnownHost, { names, port }: HostName): boolean {
   return names.some((name) => {
     const wanted = entryName(name, port).toLowerCase();
     return entry.hosts.startsWith("|") ? isHashOf(entry.hosts, wanted) : matchesPatterns(entry.hosts, wanted);
@@ -92,7 +96,7 @@ function isHashOf(hashed: string, name: string): boolean {
   return version === "1" && createHmac("sha1", Buffer.from(salt, "base64")).update(name).digest("base64") === hash;
 }
 
-/** A list of patterns; one with `!` that matches wins over all others. The name is in lower case. */
+/** True if a list of patterns matches a name in lower case; a matching pattern with `!` overrides all others. */
 export function matchesPatterns(list: string, name: string): boolean {
   let matches = false;
   for (const pattern of list.toLowerCase().split(",")) {
@@ -102,26 +106,26 @@ export function matchesPatterns(list: string, name: string): boolean {
   return matches;
 }
 
-/** `*` stands for any text, `?` for one character. */
+/** Matches `*` with any text and `?` with one character. */
 function matchesPattern(pattern: string, name: string): boolean {
   const source = pattern.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replace(/\*+/g, ".*").replace(/\?/g, ".");
   return new RegExp(`^${source}$`).test(name);
 }
 
-/** A key type as it has always been called in messages. */
+/** Returns the name of a key type in messages, as in fleet 1.0. */
 export function keyTypeName(type: string): string {
   if (type === "ssh-rsa") return "RSA";
   if (type === "ssh-dss") return "DSA";
   return type.startsWith("ecdsa-sha2-") ? "ECDSA" : type;
 }
 
-/** The MD5 of a key, in pairs of hex digits: what `ssh-keygen -l -E md5` prints. */
+/** Returns the MD5 of a key in pairs of hex digits, as `ssh-keygen -l -E md5` prints it. */
 export function md5Fingerprint(key: string): string {
   const digest = createHash("md5").update(Buffer.from(key, "base64")).digest("hex");
   return (digest.match(/../g) as string[]).join(":");
 }
 
-/** The SHA-256 of a key, as `ssh-keygen -l` prints it. */
+/** Returns the SHA-256 of a key, as `ssh-keygen -l` prints it. */
 export function sha256Fingerprint(key: string): string {
   return "SHA256:" + createHash("sha256").update(Buffer.from(key, "base64")).digest("base64").replace(/=+$/, "");
 }

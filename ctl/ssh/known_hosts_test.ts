@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import {
   entryName,
   type HostName,
-  judgeHostKey,
   keyTypeName,
   knownHostLine,
   knownKeyTypes,
+  lookUpHostKey,
   md5Fingerprint,
   parseKnownHosts,
   sha256Fingerprint,
@@ -16,39 +16,59 @@ const other = "AAAAC3NzaC1lZDI1NTE5AAAAILDSpHfWqk58fQcvjEaXn0bKOfRweMV6waUdGUHGJ
 const host: HostName = { names: ["10.0.0.1", "Box.example"], port: 22 };
 
 const cases: { name: string; file: string; host?: HostName; verdict: unknown }[] = [
-  { name: "an empty file knows nobody", file: "", verdict: { verdict: "unknown" } },
-  { name: "the address", file: `10.0.0.1 ssh-ed25519 ${key.key}`, verdict: { verdict: "known" } },
+  { name: "a host is unknown to an empty file", file: "", verdict: { verdict: "unknown" } },
+  { name: "a host is known by its address", file: `10.0.0.1 ssh-ed25519 ${key.key}`, verdict: { verdict: "known" } },
   {
-    name: "the name it was asked for by",
+    name: "a host is known by the name that the user gave",
     file: `box.example ssh-ed25519 ${key.key} me`,
     verdict: { verdict: "known" },
   },
-  { name: "one of several names", file: `a,10.0.0.1 ssh-ed25519 ${key.key}`, verdict: { verdict: "known" } },
-  { name: "a star", file: `10.0.* ssh-ed25519 ${key.key}`, verdict: { verdict: "known" } },
-  { name: "a question mark", file: `10.0.0.? ssh-ed25519 ${key.key}`, verdict: { verdict: "known" } },
-  { name: "a dot is a dot", file: `10x0.0.1 ssh-ed25519 ${key.key}`, verdict: { verdict: "unknown" } },
-  { name: "an exception wins", file: `!10.0.0.1,10.0.* ssh-ed25519 ${key.key}`, verdict: { verdict: "unknown" } },
-  { name: "another key", file: `# hi\n10.0.0.1 ssh-ed25519 ${other}`, verdict: { verdict: "changed", line: 2 } },
   {
-    name: "any matching key will do",
+    name: "a host is known by one of several names",
+    file: `a,10.0.0.1 ssh-ed25519 ${key.key}`,
+    verdict: { verdict: "known" },
+  },
+  { name: "a star matches any text", file: `10.0.* ssh-ed25519 ${key.key}`, verdict: { verdict: "known" } },
+  {
+    name: "a question mark matches one character",
+    file: `10.0.0.? ssh-ed25519 ${key.key}`,
+    verdict: { verdict: "known" },
+  },
+  { name: "a dot matches only a dot", file: `10x0.0.1 ssh-ed25519 ${key.key}`, verdict: { verdict: "unknown" } },
+  {
+    name: "a negated pattern overrides the others",
+    file: `!10.0.0.1,10.0.* ssh-ed25519 ${key.key}`,
+    verdict: { verdict: "unknown" },
+  },
+  {
+    name: "another key of the host is a change",
+    file: `# hi\n10.0.0.1 ssh-ed25519 ${other}`,
+    verdict: { verdict: "changed", line: 2 },
+  },
+  {
+    name: "one matching key of several is enough",
     file: `10.0.0.1 ssh-ed25519 ${other}\n10.0.0.1 ssh-ed25519 ${key.key}`,
     verdict: { verdict: "known" },
   },
   {
-    name: "a key of another type is another key",
+    name: "a key of another type is a change",
     file: "10.0.0.1 ssh-rsa AAAA",
     verdict: { verdict: "changed", line: 1 },
   },
   {
-    name: "a revoked key, though known",
+    name: "a revoked key is refused although it is known",
     file: `10.0.0.1 ssh-ed25519 ${key.key}\n@revoked * ssh-ed25519 ${key.key}`,
     verdict: { verdict: "revoked", line: 2 },
   },
-  { name: "another key is revoked", file: `@revoked * ssh-ed25519 ${other}`, verdict: { verdict: "unknown" } },
   {
-    name: "an authority is not understood",
-    file: `@cert-authority * ssh-ed25519 ${key.key}`,
+    name: "the revocation of another key changes nothing",
+    file: `@revoked * ssh-ed25519 ${other}`,
     verdict: { verdict: "unknown" },
+  },
+  {
+    name: "the key of a certificate authority is not a host key",
+    file: `@cert-authority * ssh-ed25519 ${key.key}`,
+    verdict: { verdict: "unknown", authority: 1 },
   },
   {
     name: "another port is another host",
@@ -57,36 +77,36 @@ const cases: { name: string; file: string; host?: HostName; verdict: unknown }[]
     verdict: { verdict: "unknown" },
   },
   {
-    name: "another port between brackets",
+    name: "a host on another port stands between brackets",
     file: `[10.0.0.1]:2222 ssh-ed25519 ${key.key}`,
     host: { ...host, port: 2222 },
     verdict: { verdict: "known" },
   },
   {
     // Made by ssh-keygen -H.
-    name: "a hashed name",
+    name: "a hashed name matches",
     file: "|1|rkQrq2kzBVFtsDLFZnFT1T/L9TE=|JfszO7heJl3HHdwn6mEvrE3Nbr4= ssh-ed25519 " + key.key,
     host: { names: ["192.168.7.7"], port: 22 },
     verdict: { verdict: "known" },
   },
-  { name: "a line without a key is no line", file: "10.0.0.1 ssh-ed25519", verdict: { verdict: "unknown" } },
+  { name: "a line without a key is skipped", file: "10.0.0.1 ssh-ed25519", verdict: { verdict: "unknown" } },
 ];
 
 for (const { name, file, host: asked = host, verdict } of cases) {
   Deno.test(`known hosts: ${name}`, () => {
-    assert.deepEqual(judgeHostKey(parseKnownHosts(file), asked, key), verdict);
+    assert.deepEqual(lookUpHostKey(parseKnownHosts(file), asked, key), verdict);
   });
 }
 
-Deno.test("known hosts: the types known for a host come once each, revoked ones not", () => {
+Deno.test("known hosts: the key types of a host come once each, without revoked ones", () => {
   const file = `10.0.0.1 ssh-rsa AAAA\nbox.example ssh-rsa BBBB\n* ssh-ed25519 CCCC\n@revoked * ssh-dss DDDD\n`;
   assert.deepEqual(knownKeyTypes(parseKnownHosts(file), host), ["ssh-rsa", "ssh-ed25519"]);
 });
 
-Deno.test("known hosts: what is written down is found again", () => {
+Deno.test("known hosts: a line that was added is found", () => {
   const line = knownHostLine({ names: ["fe80::1"], port: 2022 }, key);
   assert.equal(line, `[fe80::1]:2022 ssh-ed25519 ${key.key}\n`);
-  assert.deepEqual(judgeHostKey(parseKnownHosts(line), { names: ["fe80::1"], port: 2022 }, key), { verdict: "known" });
+  assert.deepEqual(lookUpHostKey(parseKnownHosts(line), { names: ["fe80::1"], port: 2022 }, key), { verdict: "known" });
   assert.equal(entryName("box", 22), "box");
 });
 
@@ -104,7 +124,7 @@ Deno.test("known hosts: fingerprints are those of ssh-keygen -l", async () => {
   }
 });
 
-Deno.test("known hosts: key types have the names they always had in messages", () => {
+Deno.test("known hosts: key types have the names of fleet 1.0 in messages", () => {
   const types = ["ssh-rsa", "ssh-dss", "ecdsa-sha2-nistp256", "ssh-ed25519"];
   assert.deepEqual(types.map(keyTypeName), ["RSA", "DSA", "ECDSA", "ssh-ed25519"]);
 });

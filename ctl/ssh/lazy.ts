@@ -1,18 +1,18 @@
 /**
- * Loads the way to other machines only when a command goes there.
+ * Loads the SSH client only for commands that use it.
  *
  * @module
  */
 
 import type { CapturedOutput, Hosts, RemoteHost } from "./remote.ts";
 
-/** {@link Hosts} that `load` makes when they are first needed. */
+/** {@link Hosts} that are created by `load` at their first use. */
 export class LazyHosts<Real extends Hosts> implements Hosts {
   #real: Promise<Real> | undefined;
 
   constructor(readonly load: () => Promise<Real>) {}
 
-  /** The hosts themselves. */
+  /** Returns the loaded hosts. */
   real(): Promise<Real> {
     this.#real ??= this.load();
     return this.#real;

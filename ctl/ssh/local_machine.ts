@@ -1,28 +1,29 @@
 /**
- * The adapter to what SSH needs of this very machine: its files, its agent and its programs.
+ * The adapter to the parts of this machine that SSH uses: files, the agent and programs.
  *
  * @module
  */
 
 import { dirname } from "node:path/posix";
 import type { CapturedOutput } from "./remote.ts";
+import { linesOf } from "../output/lines.ts";
 import { PrintableStream } from "../output/sanitize.ts";
 
-/** What SSH needs of this machine. */
+/** The parts of this machine that SSH uses. */
 export interface LocalMachine {
   /** Home directory; undefined if there is none. */
   readonly home: string | undefined;
-  /** Name of the user who runs this; undefined if it is not known. */
+  /** Name of the user who runs fleetctl; undefined if it is unknown. */
   readonly user: string | undefined;
-  /** Number of that user. */
+  /** ID of that user. */
   readonly uid: number;
   /** Path of the SSH agent's socket; undefined if there is no agent. */
   readonly agentSocket: string | undefined;
-  /** Text of a file; undefined if there is none. Throws when it is there and cannot be read. */
+  /** Returns the text of a file, or undefined if it does not exist. Throws if it cannot be read. */
   readFile(path: string): Promise<string | undefined>;
-  /** Names in a directory; none if it is not there. Throws when it is there and cannot be read. */
+  /** Returns the names in a directory; none if it does not exist. Throws if it cannot be read. */
   list(directory: string): Promise<string[]>;
-  /** Adds a line to a file; makes it (mode 0644) and its directory (0700) where they are missing. */
+  /** Appends a line to a file; creates the file (mode 0644) and its directory (0700) if they do not exist. */
   appendLine(path: string, line: string): Promise<void>;
 }
 
@@ -65,8 +66,8 @@ async function appendLine(path: string, line: string): Promise<void> {
 }
 
 /**
- * Runs a program that reports with our standard streams; 128 + n if signal n ended it. Control sequences in what it writes
- * do not reach a terminal. Throws if it cannot be started.
+ * Runs a program with our standard streams, and returns its exit status, 128 + n if signal n ended it. Control sequences
+ * in its output do not reach a terminal. Throws if it cannot be started.
  */
 export async function runProgram([program = "", ...args]: readonly string[]): Promise<number> {
   const streams = { stdin: "inherit", stderr: "inherit" } as const;
@@ -85,7 +86,7 @@ function columnsOfTerminal(): number {
   try {
     return Deno.consoleSize().columns;
   } catch {
-    // Its size is not to be had.
+    // The terminal does not report its size.
     return 80;
   }
 }
@@ -94,22 +95,16 @@ async function writeAll(bytes: Uint8Array): Promise<void> {
   for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await Deno.stdout.write(rest));
 }
 
-/** Runs a program and yields the lines it writes. Throws if it fails. */
+/** Runs a program and yields the lines that it writes. If it fails, throws with the text of its standard error. */
 export async function* linesOfProgram([program = "", ...args]: readonly string[]): AsyncGenerator<string> {
   const child = new Deno.Command(program, { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
-  const said = new Response(child.stderr).text();
-  let rest = "";
-  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop() as string;
-    yield* lines;
-  }
-  if (rest !== "") yield rest;
+  const errors = new Response(child.stderr).text();
+  yield* linesOf(child.stdout.pipeThrough(new TextDecoderStream()));
   const { code } = await child.status;
-  if (code !== 0) throw new Error((await said).trim() || `${program} ended with ${code}`);
+  if (code !== 0) throw new Error((await errors).trim() || `${program} ended with ${code}`);
 }
 
-/** Runs a program to its end and returns what it wrote; undefined if there is no such program. */
+/** Runs a program and returns its output; undefined if the program does not exist. */
 export async function captureProgram([program = "", ...args]: readonly string[]): Promise<CapturedOutput | undefined> {
   try {
     const { code, stdout, stderr } = await new Deno.Command(program, { args, stdin: "null" }).output();

@@ -1,15 +1,15 @@
 /**
- * Asks for the passphrases of private keys, once for each key, however many hosts it opens.
+ * Asks for the passphrases of private keys, once for each key even if it is used for many hosts.
  *
  * @module
  */
 
 import type { Io } from "../terminal/port.ts";
 
-/** A passphrase, or why there is none. */
+/** A passphrase, or the reason why there is none. */
 export type Passphrase = { readonly text: string } | "not given" | "wrong";
 
-/** How often a wrong passphrase may be corrected, as ssh(1) has it. */
+/** Number of attempts to type a passphrase, as in ssh(1). */
 const attempts = 3;
 
 /** The passphrases that the user has typed. */
@@ -21,7 +21,7 @@ export class Passphrases {
     this.#io = io;
   }
 
-  /** The passphrase of the key at a path: one that `opens` accepts. */
+  /** Returns the passphrase of the key at a path. `opens` checks a passphrase. */
   of(path: string, opens: (passphrase: string) => boolean): Promise<Passphrase> {
     const asking = this.#byPath.get(path) ?? this.#ask(path, opens);
     this.#byPath.set(path, asking);

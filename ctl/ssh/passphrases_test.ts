@@ -13,7 +13,7 @@ function asked(answers: (string | undefined)[]): { passphrases: Passphrases; que
   return { passphrases: new Passphrases(io), questions };
 }
 
-Deno.test("hosts that are opened at the same time by one key ask for its passphrase once", async () => {
+Deno.test("concurrent connections with one key ask for its passphrase once", async () => {
   const { passphrases, questions } = asked(["sesame"]);
   const opens = (text: string) => text === "sesame";
   const both = await Promise.all([passphrases.of("/key", opens), passphrases.of("/key", opens)]);
@@ -29,6 +29,6 @@ Deno.test("a wrong passphrase may be corrected twice", async () => {
   assert.equal(questions.length, 3);
 });
 
-Deno.test("without a terminal there is no passphrase", async () => {
+Deno.test("no passphrase is given without a terminal", async () => {
   assert.equal(await asked([undefined]).passphrases.of("/key", () => true), "not given");
 });

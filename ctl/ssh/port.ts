@@ -1,5 +1,5 @@
 /**
- * SSH as the rest of fleetctl sees it: connections, and what can be had through them.
+ * The port to SSH: connections, and the sessions and streams that are opened through them.
  *
  * @module
  */
@@ -8,33 +8,33 @@ import type { Duplex } from "node:stream";
 import type { HostKey } from "./known_hosts.ts";
 import type { Passphrase } from "./passphrases.ts";
 
-/** A connection could not be made, or broke. The message says what to do about it. */
+/** A connection could not be made, or was lost. The message says what to do. */
 export class SshError extends Error {
   override name = "SshError";
 }
 
-/** The other side refused to open a channel; the connection stands. */
+/** The server refused to open a channel; the connection is still open. */
 export class ChannelRefusedError extends Error {
   override name = "ChannelRefusedError";
 }
 
-/** A command, or a shell where `command` is undefined. */
+/** A request to run a command, or a login shell if `command` is undefined. */
 export interface SessionRequest {
   readonly command?: string;
-  /** Asks for a terminal of that size. */
+  /** Size of the terminal to allocate; undefined for no terminal. */
   readonly pty?: { readonly columns: number; readonly rows: number };
-  /** Lets programs over there use the agent here. */
+  /** True if the local agent is forwarded to the host. */
   readonly forwardAgent?: boolean;
 }
 
-/** A command at work on another host. */
+/** A command that is running on another host. */
 export interface Session {
-  /** Its input, and what it says. */
+  /** Its standard input and output. */
   readonly stream: Duplex;
   readonly stderr: NodeJS.ReadableStream;
-  /** Resolves with its exit status, 128 + n if signal n ended it. Rejects with {@link SshError} if the connection broke. */
+  /** Resolves with the exit status, 128 + n if signal n ended the command. Rejects with {@link SshError} if the connection is lost. */
   readonly ended: Promise<number>;
-  /** Says that the terminal has another size now. */
+  /** Reports a new size of the terminal. */
   resize(columns: number, rows: number): void;
 }
 
@@ -44,50 +44,50 @@ export interface SshConnection {
   readonly to: string;
   /** Starts a command. Rejects with {@link SshError}. */
   session(request: SessionRequest): Promise<Session>;
-  /** A TCP connection from the other host. Rejects with {@link ChannelRefusedError}. */
+  /** Opens a TCP connection from the host. Rejects with {@link ChannelRefusedError}. */
   toTcp(host: string, port: number): Promise<Duplex>;
-  /** A connection to a unix domain socket there. Rejects with {@link ChannelRefusedError}. */
+  /** Opens a connection to a unix domain socket on the host. Rejects with {@link ChannelRefusedError}. */
   toSocket(path: string): Promise<Duplex>;
-  /** True until it is closed, by whichever side. */
+  /** True until either side closes the connection. */
   readonly open: boolean;
   close(): void;
 }
 
-/** A way to prove who one is. */
+/** A means of authentication. */
 export type Identity =
   | { readonly kind: "agent"; readonly socket: string }
   | {
     readonly kind: "file";
-    /** Where the key is, for messages. */
+    /** Path of the private key, for messages. */
     readonly path: string;
-    /** The private key. */
+    /** Text of the private key. */
     readonly text: string;
-    /** Certificates, of which some may be of this key. */
+    /** Texts of certificates, some of which may belong to the key. */
     readonly certificates: readonly string[];
   };
 
-/** What a connection is made of. */
+/** Parameters of a connection. */
 export interface Dial {
   /** `user@host`, for messages. */
   readonly to: string;
   readonly user: string;
-  /** Carries the connection. */
+  /** The stream that carries the connection. */
   readonly stream: Duplex;
   readonly identities: readonly Identity[];
-  /** The agent that may be forwarded, if any. */
+  /** Socket of the agent that may be forwarded, if any. */
   readonly agentSocket?: string;
   /** Key types to prefer. */
   readonly keyTypes: readonly string[];
-  /** Judges the host's key; what it rejects with is the reason for the connection to fail. */
+  /** Verifies the host's key. The connection fails with the error that this rejects with. */
   verify(key: HostKey): Promise<void>;
-  /** The passphrase of a key: one that `opens` accepts. */
+  /** Returns the passphrase of a key. `opens` checks a passphrase. */
   passphrase(path: string, opens: (passphrase: string) => boolean): Promise<Passphrase>;
 }
 
 /** Opens connections. */
 export interface SshConnector {
-  /** A TCP connection; `address` is what the name was resolved to. Rejects with {@link SshError}. */
+  /** Opens a TCP connection; `address` is the address that the name resolved to. Rejects with {@link SshError}. */
   tcp(host: string, port: number, signal: AbortSignal): Promise<{ readonly stream: Duplex; readonly address: string }>;
-  /** An SSH connection over a stream. Rejects with {@link SshError}, or with what `verify` rejected with. */
+  /** Opens an SSH connection over a stream. Rejects with {@link SshError} or the error of `verify`. */
   connect(dial: Dial, signal: AbortSignal): Promise<SshConnection>;
 }

@@ -1,47 +1,47 @@
 /**
- * Where commands can run: on the machines of the cluster, and here.
+ * The port to running commands on the machines of the cluster and on this machine.
  *
  * @module
  */
 
-/** Another machine, logged in to. */
+/** Another machine with an open SSH connection. */
 export interface RemoteHost {
   /**
-   * Runs a command there, a login shell if undefined, with this process's standard streams. Returns its exit status.
-   * Throws what tells why the session broke.
+   * Runs a command, or a login shell if undefined, with this process's standard streams. Returns its exit status. Throws
+   * if the connection is lost.
    */
   run(command: string | undefined, attachment: Attachment): Promise<number>;
-  /** Runs a command there and yields each line it writes; throws if it fails, with what it wrote on standard error. */
+  /** Runs a command and yields each line that it writes. If it fails, throws with the text of its standard error. */
   lines(command: string): AsyncIterable<string>;
-  /** Runs a command there and returns what it wrote. */
+  /** Runs a command and returns its output. */
   capture(command: string): Promise<CapturedOutput>;
 }
 
-/** What a program wrote, and its exit status. */
+/** The output and the exit status of a program. */
 export interface CapturedOutput {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** How a command there meets the streams here. */
+/** Connection of a remote command to this process. */
 export interface Attachment {
-  /** True: it reads standard input. Otherwise it does so only from a terminal. */
+  /** True: the command reads standard input. False: it does so only from a terminal. */
   readonly input: boolean;
   readonly forwardAgent: boolean;
 }
 
-/** The way to other machines. */
+/** Access to other machines and to this one. */
 export interface Hosts {
-  /** Logs in at an address, through `--tunnel` if there is one. Throws an error that says what to do. */
+  /** Logs in at an address, through `--tunnel` if it is set. Throws an error that says what to do. */
   connect(address: string, port?: number): Promise<RemoteHost>;
-  /** This machine's ID (machine-id(5)); undefined if it has none. */
+  /** Returns the ID of this machine (machine-id(5)); undefined if it has none. */
   localMachineId(): Promise<string | undefined>;
-  /** Runs a program here with our standard streams and returns its exit status. Throws if it cannot be started. */
+  /** Runs a program on this machine with our standard streams, and returns its exit status. Throws if it cannot be started. */
   runHere(argv: readonly string[]): Promise<number>;
-  /** Runs a program here and yields each line it writes; throws if it fails, with what it wrote on standard error. */
+  /** Runs a program on this machine and yields each line that it writes. If it fails, throws with the text of its standard error. */
   linesHere(argv: readonly string[]): AsyncIterable<string>;
-  /** Runs a program here and returns what it wrote; undefined if there is no such program. */
+  /** Runs a program on this machine and returns its output; undefined if the program does not exist. */
   captureHere(argv: readonly string[]): Promise<CapturedOutput | undefined>;
   /** Ends all connections. */
   close(): void;

@@ -1,24 +1,25 @@
 /**
- * The adapter between a session on another host and the terminal here.
+ * The adapter between a session on another host and the local terminal.
  *
  * @module
  */
 
 import { Buffer } from "node:buffer";
 import type { Attachment } from "./remote.ts";
+import { linesOf } from "../output/lines.ts";
 import { PrintableStream } from "../output/sanitize.ts";
 import { type Session, type SshConnection, SshError } from "./port.ts";
 
 /**
- * Runs a command (a login shell, if undefined) with our standard streams, on a terminal if they are one, and returns its
- * exit status. Rejects with {@link SshError}.
+ * Runs a command, or a login shell if undefined, with our standard streams and returns its exit status. It gets a terminal
+ * if our streams are one. Rejects with {@link SshError}.
  */
 export async function runAttached(
   connection: SshConnection,
   command: string | undefined,
   { input, forwardAgent }: Attachment,
 ): Promise<number> {
-  // With its output elsewhere, a command writes it as it is; a shell wants a terminal all the same.
+  // A terminal would change the output of a command that is redirected; a shell needs a terminal anyway.
   const onTerminal = Deno.stdin.isTerminal() && (command === undefined || Deno.stdout.isTerminal());
   const size = onTerminal ? terminalSize() : undefined;
   const session = await connection.session({
@@ -30,8 +31,8 @@ export async function runAttached(
   try {
     if (input || onTerminal) void copyInput(session);
     else session.stream.end();
-    // A command that takes no input reports what others have written, which must not reach a terminal as it is.
-    const copy = input ? copyOutput : copyReport;
+    // A command without input prints text of other programs, such as a journal: its control sequences are removed.
+    const copy = input ? copyOutput : copyPrintable;
     const copied = Promise.all([copy(session.stream, Deno.stdout), copy(session.stderr, Deno.stderr)]);
     const status = await session.ended;
     await copied;
@@ -41,7 +42,7 @@ export async function runAttached(
   }
 }
 
-/** Runs a command without a terminal and returns what it wrote. Rejects with {@link SshError}. */
+/** Runs a command without a terminal and returns its output. Rejects with {@link SshError}. */
 export async function runCaptured(
   connection: SshConnection,
   command: string,
@@ -52,44 +53,37 @@ export async function runCaptured(
   return { status, stdout, stderr };
 }
 
-/** Runs a command and yields the lines it writes. Rejects with {@link SshError}, also if the command fails. */
-export async function* linesOf(connection: SshConnection, command: string): AsyncGenerator<string> {
+/** Runs a command and yields the lines that it writes. Rejects with {@link SshError}, also if the command fails. */
+export async function* linesOfCommand(connection: SshConnection, command: string): AsyncGenerator<string> {
   const session = await connection.session({ command });
   session.stream.end();
-  const said = textOf(session.stderr);
+  const errors = textOf(session.stderr);
   const ended = session.ended.catch((error: Error) => error);
   try {
-    yield* linesIn(session.stream);
+    yield* linesOf(decoded(session.stream));
     const status = await ended;
     if (status instanceof Error) throw status;
-    if (status !== 0) throw new SshError((await said).trim() || `"${command}" ended with ${status}`);
+    if (status !== 0) throw new SshError((await errors).trim() || `"${command}" ended with ${status}`);
   } finally {
     session.stream.destroy();
   }
 }
 
-/** The lines of a text that comes in pieces. */
-async function* linesIn(chunks: AsyncIterable<unknown>): AsyncGenerator<string> {
+async function* decoded(chunks: AsyncIterable<unknown>): AsyncGenerator<string> {
   const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of chunks) {
-    const lines = (rest + decoder.decode(chunk as Uint8Array, { stream: true })).split("\n");
-    rest = lines.pop() as string;
-    yield* lines;
-  }
-  if (rest !== "") yield rest;
+  for await (const chunk of chunks) yield decoder.decode(chunk as Uint8Array, { stream: true });
 }
 
 function terminalSize(): { columns: number; rows: number } {
   try {
     return Deno.consoleSize();
   } catch {
-    // Neither of the streams that it looks at is a terminal with a size.
+    // No standard stream is a terminal that reports its size.
     return { columns: 80, rows: 24 };
   }
 }
 
-/** Hands every key to the session, and tells it when the window changes. Returns how to take the terminal back. */
+/** Passes each key and each change of the window size on to the session. Returns a function that ends this. */
 async function takeTerminal(session: Session): Promise<() => void> {
   const resized = () => {
     const { columns, rows } = terminalSize();
@@ -97,7 +91,7 @@ async function takeTerminal(session: Session): Promise<() => void> {
   };
   const hangUp = () => session.stream.destroy();
   Deno.stdin.setRaw(true);
-  await leaveOutputAlone();
+  await disableOutputProcessing();
   Deno.addSignalListener("SIGWINCH", resized);
   for (const signal of ["SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, hangUp);
   return () => {
@@ -108,20 +102,20 @@ async function takeTerminal(session: Session): Promise<() => void> {
 }
 
 /**
- * The terminal over there has turned every line feed into what it is to be; Deno's raw mode lets the one here do so again.
- * What was before comes back with the end of raw mode.
+ * Disables output processing of the local terminal, which Deno's raw mode leaves enabled: the remote terminal has already
+ * translated line feeds. The end of raw mode restores it.
  */
-async function leaveOutputAlone(): Promise<void> {
+async function disableOutputProcessing(): Promise<void> {
   const streams = { stdin: "inherit", stdout: "null", stderr: "null" } as const;
   try {
     await new Deno.Command("stty", { args: ["-opost"], ...streams }).output();
   } catch (error) {
-    // Where there is no stty, programs that fill the screen may look odd; everything else is as it should be.
+    // Without stty, only full-screen programs may look odd.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 
-/** Copies until standard input ends; it is not waited for, as a terminal never ends. */
+/** Copies until standard input ends. The caller does not wait for that, because a terminal never ends. */
 async function copyInput({ stream }: Session): Promise<void> {
   const buffer = new Uint8Array(32 * 1024);
   for (let read = await Deno.stdin.read(buffer); read !== null; read = await Deno.stdin.read(buffer)) {
@@ -135,23 +129,24 @@ async function copyInput({ stream }: Session): Promise<void> {
   stream.end();
 }
 
-async function copyOutput(from: NodeJS.ReadableStream, to: { writeSync(bytes: Uint8Array): number }): Promise<void> {
-  for await (const chunk of from) {
-    for (let rest = chunk as Uint8Array; rest.length > 0;) rest = rest.subarray(to.writeSync(rest));
-  }
+interface Output {
+  writeSync(bytes: Uint8Array): number;
+  isTerminal(): boolean;
 }
 
-async function copyReport(
-  from: NodeJS.ReadableStream,
-  to: { writeSync(bytes: Uint8Array): number; isTerminal(): boolean },
-): Promise<void> {
+async function copyOutput(from: NodeJS.ReadableStream, to: Output): Promise<void> {
+  for await (const chunk of from) writeAll(to, chunk as Uint8Array);
+}
+
+async function copyPrintable(from: NodeJS.ReadableStream, to: Output): Promise<void> {
   if (!to.isTerminal()) return await copyOutput(from, to);
-  const shown = new PrintableStream();
-  const write = (bytes: Uint8Array) => {
-    for (let rest = bytes; rest.length > 0;) rest = rest.subarray(to.writeSync(rest));
-  };
-  for await (const chunk of from) write(shown.take(chunk as Uint8Array));
-  write(shown.end());
+  const printable = new PrintableStream();
+  for await (const chunk of from) writeAll(to, printable.take(chunk as Uint8Array));
+  writeAll(to, printable.end());
+}
+
+function writeAll(to: Output, bytes: Uint8Array): void {
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(to.writeSync(rest));
 }
 
 async function textOf(from: NodeJS.ReadableStream): Promise<string> {

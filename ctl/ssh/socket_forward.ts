@@ -1,6 +1,6 @@
 /**
- * The adapter to addresses as the far end of `--tunnel` sees them, for whoever can only connect by itself: unix sockets of
- * this machine, which nobody else may open. A port would be open to every user here.
+ * The adapter to addresses behind `--tunnel` for libraries that open their connections themselves: local unix sockets that
+ * are forwarded through the tunnel. Only this user can open them; a TCP port would be open to every local user.
  *
  * @module
  */
@@ -9,25 +9,25 @@ import { createServer, type Server, type Socket } from "node:net";
 import { reasonOf } from "../terminal/port.ts";
 import type { SshConnection } from "./port.ts";
 
-/** What ends the program without a word to it. */
+/** Signals that end the program. */
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** Sockets that lead through an SSH connection. Gone after {@link close}, and when the program ends. */
+/** Sockets that are forwarded through an SSH connection. They are removed by {@link close} and when the program ends. */
 export class ForwardedSockets {
   readonly #servers: Server[] = [];
   readonly #clients = new Set<Socket>();
   #directory: string | undefined;
-  #trouble: string | undefined;
+  #latestError: string | undefined;
   readonly #ended = { SIGINT: this.#endBy("SIGINT"), SIGTERM: this.#endBy("SIGTERM"), SIGHUP: this.#endBy("SIGHUP") };
 
   constructor(private readonly tunnel: () => Promise<SshConnection>) {}
 
-  /** Why the latest connection could not be made over there; undefined if none has failed. */
-  get trouble(): string | undefined {
-    return this.#trouble;
+  /** Error of the latest connection that failed at the far end; undefined if none has failed. */
+  get latestError(): string | undefined {
+    return this.#latestError;
   }
 
-  /** The path of a socket; each connection to it is one to `host` and `port` from the other side. */
+  /** Returns the path of a socket whose connections are forwarded to `host` and `port` from the far end. */
   async open(host: string, port: number): Promise<string> {
     this.#directory ??= this.#makeDirectory();
     const path = `${this.#directory}/${this.#servers.length}`;
@@ -40,7 +40,7 @@ export class ForwardedSockets {
     return path;
   }
 
-  /** Ends every connection, and removes the sockets. */
+  /** Ends every connection and removes the sockets. */
   close(): void {
     for (const server of this.#servers.splice(0)) server.close();
     for (const client of this.#clients) client.destroy();
@@ -56,7 +56,7 @@ export class ForwardedSockets {
       far.on("error", () => client.destroy()).on("close", () => client.destroy());
       client.pipe(far).pipe(client);
     } catch (error) {
-      this.#trouble = reasonOf(error);
+      this.#latestError = reasonOf(error);
       client.destroy();
     }
   }
@@ -76,7 +76,7 @@ export class ForwardedSockets {
     for (const signal of signals) Deno.removeSignalListener(signal, this.#ended[signal]);
   };
 
-  /** The signal then does what it would have done. */
+  /** Returns a handler that removes the sockets and then lets the signal end the program. */
   #endBy(signal: typeof signals[number]): () => void {
     return () => {
       this.#removeDirectory();

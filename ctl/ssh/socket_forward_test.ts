@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 
 const program = `
 import { ForwardedSockets } from ${JSON.stringify(new URL("./socket_forward.ts", import.meta.url).href)};
-const sockets = new ForwardedSockets(() => Promise.reject(new Error("nobody connects")));
+const sockets = new ForwardedSockets(() => Promise.reject(new Error("no connections here")));
 console.log(await sockets.open("10.0.0.1", 2379));
 if (Deno.args[0] === "close") sockets.close();
 else if (Deno.args[0] === "exit") Deno.exit(0);
 `;
 
-/** What was left of the sockets' directory, and what ended the program. */
+/** Runs the program until it ends in the given way; `left` is true if the directory of the sockets still exists. */
 async function end(how: string): Promise<{ readonly left: boolean; readonly by: string | number }> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--quiet", "--config", new URL("../../deno.json", import.meta.url).pathname, "-", how],
@@ -32,7 +32,7 @@ async function end(how: string): Promise<{ readonly left: boolean; readonly by: 
   return { left, by: signal ?? code };
 }
 
-Deno.test("however a program ends, its sockets are gone, and it ends as it would have", async (test) => {
+Deno.test("the sockets are removed whenever the program ends, and do not change its exit status", async (test) => {
   for (const how of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     await test.step(how, async () => assert.deepEqual(await end(how), { left: false, by: how }));
   }

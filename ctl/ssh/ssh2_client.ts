@@ -1,5 +1,5 @@
 /**
- * The adapter to other hosts: SSH by the ssh2 package, over TCP connections of its own.
+ * The adapter to other hosts: SSH by the ssh2 package, over TCP.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import {
   SshError,
 } from "./port.ts";
 
-/** What is used of ssh2, which brings no types. */
+/** The part of ssh2 that is used; the package has no types. */
 interface Channel extends Duplex {
   readonly stderr: NodeJS.ReadableStream;
   setWindow(rows: number, columns: number, height: number, width: number): void;
@@ -73,7 +73,7 @@ function tcp(host: string, port: number, signal: AbortSignal): Promise<{ stream:
   });
 }
 
-/** Signature algorithms by the type of the key that makes them, best first. */
+/** Signature algorithms by key type, best first. */
 const keyAlgorithms: Readonly<Record<string, readonly string[]>> = {
   "ssh-ed25519": ["ssh-ed25519"],
   "ecdsa-sha2-nistp256": ["ecdsa-sha2-nistp256"],
@@ -82,7 +82,7 @@ const keyAlgorithms: Readonly<Record<string, readonly string[]>> = {
   "ssh-rsa": ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"],
 };
 
-/** How often a silent connection is asked whether it lives, and how many silences end it. */
+/** Interval of keepalive requests on a silent connection, milliseconds, and the number of lost ones that end it. */
 const keepalive = { keepaliveInterval: 15_000, keepaliveCountMax: 3 };
 
 function connect(dial: Dial, signal: AbortSignal): Promise<SshConnection> {
@@ -112,7 +112,7 @@ function connect(dial: Dial, signal: AbortSignal): Promise<SshConnection> {
     client.on("close", () => {
       state.open = false;
       stopListening();
-      fail(refusal ?? auth.failure ?? new SshError(`${dial.to} closed the connection before it stood`));
+      fail(refusal ?? auth.failure ?? new SshError(`${dial.to} closed the connection during the handshake`));
     });
     client.connect({
       sock: dial.stream,
@@ -124,8 +124,8 @@ function connect(dial: Dial, signal: AbortSignal): Promise<SshConnection> {
       hostVerifier: (key: Uint8Array, verified: (ok: boolean) => void) => {
         dial.verify({ type: keyTypeOf(key), key: Buffer.from(key).toString("base64") })
           .catch((error) => refusal = error ?? new SshError("the host's key was refused"))
-          // In a turn of its own: ssh2 cannot bear the answer while it computes the shared secret, and Deno lets promises
-          // go on just there.
+          // In a task of its own: ssh2 must not get the result while it computes the shared secret, and Deno runs
+          // promise reactions at that point.
           .then(() => setTimeout(() => verified(refusal === undefined), 0));
       },
       authHandler: (_left: unknown, _partial: unknown, next: (method: AuthMethod | false) => void) =>
@@ -141,9 +141,9 @@ function keyTypeOf(key: Uint8Array): string {
   return new TextDecoder().decode(key.subarray(4, 4 + length));
 }
 
-/** Tries one identity after the other. */
+/** Tries the identities in order. */
 class Authentication {
-  /** What was tried, for messages. */
+  /** The identities that were tried, for messages. */
   readonly tried: string[] = [];
   failure: unknown;
   readonly #rest: Identity[];
@@ -210,9 +210,9 @@ function needsPassphrase(text: string): boolean {
 }
 
 function explain(dial: Dial, auth: Authentication, error: Error & { level?: string }): SshError {
-  const said = reasonOf(error);
+  const reason = reasonOf(error);
   if (error.level === "client-authentication") {
-    const what = auth.tried.length > 0 ? `tried ${auth.tried.join(", ")}` : "there was none to try";
+    const what = auth.tried.length > 0 ? `tried ${auth.tried.join(", ")}` : "there is none to try";
     return new SshError(
       `${dial.to} accepts no key of yours (${what}). Add the right one to your agent with ssh-add, or name it with ` +
         "--ssh-identity; log in as another user with --ssh-username; or let fleetctl-inject-ssh.sh put your public key " +
@@ -221,11 +221,11 @@ function explain(dial: Dial, auth: Authentication, error: Error & { level?: stri
     );
   }
   if (error.level === "agent") {
-    return new SshError(`the SSH agent at ${dial.agentSocket} does not answer: ${said}. Is ssh-agent running?`, {
+    return new SshError(`the SSH agent at ${dial.agentSocket} does not answer: ${reason}. Is ssh-agent running?`, {
       cause: error,
     });
   }
-  return new SshError(`cannot connect to ${dial.to}: ${said}`, { cause: error });
+  return new SshError(`cannot connect to ${dial.to}: ${reason}`, { cause: error });
 }
 
 type State = { open: boolean; broken: Error | undefined };
@@ -235,7 +235,7 @@ function connectionOver(client: Client, dial: Dial, state: State): SshConnection
     new Promise<Duplex>((resolve, reject) => {
       if (!state.open) return reject(new SshError(`the connection to ${dial.to} is closed`));
       open((error, stream) => {
-        if (!error) return resolve(endingWhole(stream));
+        if (!error) return resolve(endedByPeer(stream));
         reject(new ChannelRefusedError(`${dial.to} cannot reach ${what}: ${reasonOf(error)}`, { cause: error }));
       });
     });
@@ -256,8 +256,8 @@ function connectionOver(client: Client, dial: Dial, state: State): SshConnection
   };
 }
 
-/** ssh2 leaves a forwarded stream half open for ever when the other side has ended. */
-function endingWhole(stream: Channel): Duplex {
+/** Ends a forwarded stream with its other side: ssh2 would leave it half open for ever. */
+function endedByPeer(stream: Channel): Duplex {
   stream.on("end", () => stream.end());
   return stream;
 }
@@ -268,11 +268,13 @@ function startSession(client: Client, dial: Dial, state: State, request: Session
   const options = { ...(forwardAgent ? { agentForward: true } : {}) };
   return new Promise((resolve, reject) => {
     const opened: Opened = (error, stream) => {
-      if (error) return reject(new SshError(`${dial.to} starts no session: ${reasonOf(error)}`, { cause: error }));
+      if (error) {
+        return reject(new SshError(`${dial.to} refuses to start a session: ${reasonOf(error)}`, { cause: error }));
+      }
       resolve({
         stream,
         stderr: stream.stderr,
-        ended: ending(stream, dial, state),
+        ended: exitStatus(stream, dial, state),
         resize: (columns, rows) => stream.setWindow(rows, columns, 0, 0),
       });
     };
@@ -282,13 +284,13 @@ function startSession(client: Client, dial: Dial, state: State, request: Session
   });
 }
 
-/** Signals that a program is ended with, by number (signal(7)). */
+/** Numbers of the signals that end a program (signal(7)). */
 const signalNumbers: Readonly<Record<string, number>> = {
   ...{ HUP: 1, INT: 2, QUIT: 3, ILL: 4, TRAP: 5, ABRT: 6, BUS: 7, FPE: 8, KILL: 9, USR1: 10, SEGV: 11, USR2: 12 },
   ...{ PIPE: 13, ALRM: 14, TERM: 15 },
 };
 
-function ending(stream: Channel, dial: Dial, state: State): Promise<number> {
+function exitStatus(stream: Channel, dial: Dial, state: State): Promise<number> {
   return new Promise((resolve, reject) => {
     let status: number | undefined;
     stream.on("exit", (code: number | null, signal?: string) => {
@@ -297,7 +299,7 @@ function ending(stream: Channel, dial: Dial, state: State): Promise<number> {
     stream.on("close", () => {
       if (status !== undefined) return resolve(status);
       const why = state.broken ? `: ${reasonOf(state.broken)}` : "";
-      reject(new SshError(`the connection to ${dial.to} broke${why}`));
+      reject(new SshError(`the connection to ${dial.to} was lost${why}`));
     });
   });
 }

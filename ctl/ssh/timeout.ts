@@ -7,7 +7,7 @@
 import { onceAborted } from "../../runtime/on_abort.ts";
 import type { Io } from "../terminal/port.ts";
 
-/** A time limit that does not run while a person is being asked. */
+/** A time limit that does not run while the user is being asked a question. */
 export class PausableTimeout {
   readonly #io: Io;
   readonly #late = new AbortController();
@@ -15,7 +15,7 @@ export class PausableTimeout {
   #since_ms = 0;
   #running = new AbortController();
 
-  /** Starts to run at once; after `limit_ms` the signal aborts with `reason`. */
+  /** Starts at once. After `limit_ms` the signal aborts with `reason`. */
   constructor(io: Io, limit_ms: number, reason: Error) {
     this.#io = io;
     this.#left_ms = limit_ms;
@@ -25,12 +25,12 @@ export class PausableTimeout {
 
   readonly #reason: Error;
 
-  /** Aborts when time is up. */
+  /** Aborts when the time limit has passed. */
   get signal(): AbortSignal {
     return this.#late.signal;
   }
 
-  /** Does not count the time that `work` takes. */
+  /** Runs `work`, whose time does not count. */
   async without<T>(work: () => Promise<T>): Promise<T> {
     this.stop();
     try {
@@ -40,7 +40,7 @@ export class PausableTimeout {
     }
   }
 
-  /** Holds the clock. */
+  /** Stops the clock. */
   stop(): void {
     if (this.#running.signal.aborted) return;
     this.#left_ms -= this.#io.now_ms() - this.#since_ms;

@@ -16,7 +16,7 @@ import { shellWord } from "./remote.ts";
 import { unlessAborted } from "./timeout.ts";
 import { ChannelRefusedError, type SshConnection } from "./port.ts";
 
-/** A {@link Fetch} whose connections begin on the other host. `socket` is the path, over there, of the API's socket. */
+/** A {@link Fetch} that connects from the far end of the tunnel. `socket` is the path of the API's socket there. */
 export function tunnelledFetch(
   tunnel: () => Promise<SshConnection>,
   socket: string | undefined,
@@ -43,13 +43,13 @@ export function tunnelledFetch(
       method,
       path: pathname + search,
       headers: { ...headers, host, ...(body === undefined ? {} : { "content-length": byteLength(body) }) },
-      // deno-lint-ignore no-explicit-any -- any stream will do, whatever the types say
+      // deno-lint-ignore no-explicit-any -- the types ask for a socket, but any stream works
       createConnection: (() => secure ? connectTls({ ...verified, socket: stream } as any) : stream) as any,
     };
     const request = secure ? httpsRequest(options) : httpRequest(options);
     stream.once("close", onceAborted([signal], () => stream.destroy()));
     try {
-      return await exchange(request, body, streams.trouble(stream));
+      return await exchange(request, body, streams.causeOfLoss(stream));
     } catch (error) {
       stream.destroy();
       throw error;
@@ -64,11 +64,11 @@ function byteLength(text: string): number {
 function exchange(
   request: ClientRequest,
   body: string | undefined,
-  trouble: () => Promise<string | undefined>,
+  causeOfLoss: () => Promise<string | undefined>,
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
     request.on("error", async (cause) => {
-      const why = await trouble();
+      const why = await causeOfLoss();
       reject(why === undefined ? cause : new UnreachableError(why, { cause }));
     });
     request.on("response", (answer: IncomingMessage) => {
@@ -76,24 +76,24 @@ function exchange(
       const headers = Object.entries(answer.headers).map(([name, value]): [string, string] => [name, `${value}`]);
       const empty = [101, 204, 205, 304].includes(status);
       if (empty) answer.resume();
-      resolve(new Response(empty ? null : ReadableStream.from(piecesOf(answer)), { status, headers }));
+      resolve(new Response(empty ? null : ReadableStream.from(chunksOf(answer)), { status, headers }));
     });
     request.end(body);
   });
 }
 
-async function* piecesOf(answer: IncomingMessage): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+async function* chunksOf(answer: IncomingMessage): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   try {
-    for await (const piece of answer) yield new Uint8Array(piece as Uint8Array);
+    for await (const chunk of answer) yield new Uint8Array(chunk as Uint8Array);
   } catch (cause) {
-    throw new UnreachableError(`the connection through the tunnel broke: ${reasonOf(cause)}`, { cause });
+    throw new UnreachableError(`the connection through the tunnel was lost: ${reasonOf(cause)}`, { cause });
   }
 }
 
-/** Streams to the API. */
+/** Opens streams to the API through the tunnel. */
 class Streams {
-  readonly #troubles = new WeakMap<Duplex, () => Promise<string | undefined>>();
-  #direct = true;
+  readonly #causes = new WeakMap<Duplex, () => Promise<string | undefined>>();
+  #canForward = true;
 
   constructor(readonly tunnel: () => Promise<SshConnection>, readonly io: Io) {}
 
@@ -101,33 +101,33 @@ class Streams {
     return await (await this.tunnel()).toTcp(host, port);
   }
 
-  /** Directly where sshd lets us, by `fleetctl fd-forward` over there where it does not. */
+  /** Lets sshd forward to the socket or, if it refuses, runs `fleetctl fd-forward` on the host. */
   async unix(path: string): Promise<Duplex> {
     const tunnel = await this.tunnel();
-    if (this.#direct) {
+    if (this.#canForward) {
       try {
         return await tunnel.toSocket(path);
       } catch (error) {
         if (!(error instanceof ChannelRefusedError)) throw error;
         this.io.log("DEBUG", `${reasonOf(error)}; trying fleetctl fd-forward`);
-        this.#direct = false;
+        this.#canForward = false;
       }
     }
     const session = await tunnel.session({ command: `fleetctl fd-forward ${shellWord(path)}` });
-    let said = "";
-    session.stderr.on("data", (chunk) => said = (said + chunk).slice(-1000));
-    const ended = session.ended.catch((error) => said ||= reasonOf(error));
-    this.#troubles.set(session.stream, async () => {
-      // Its last words may come behind the end of the stream.
+    let errors = "";
+    session.stderr.on("data", (chunk) => errors = (errors + chunk).slice(-1000));
+    const ended = session.ended.catch((error) => errors ||= reasonOf(error));
+    this.#causes.set(session.stream, async () => {
+      // Error output may arrive after the end of the stream.
       await ended;
-      return `cannot reach the fleet API through the tunnel: neither sshd nor "fleetctl fd-forward" over there connects ` +
-        `to ${path}${said && ": " + said.trim()}. May ${tunnel.to} write to it? Try --ssh-username=root`;
+      return `cannot reach the fleet API through the tunnel: neither sshd nor "fleetctl fd-forward" on that host ` +
+        `connects to ${path}${errors && ": " + errors.trim()}. May ${tunnel.to} write to it? Try --ssh-username=root`;
     });
     return session.stream;
   }
 
-  /** What stood in the way of a stream, if more is known than that it ended. */
-  trouble(stream: Duplex): () => Promise<string | undefined> {
-    return this.#troubles.get(stream) ?? (() => Promise.resolve(undefined));
+  /** Returns a function that finds out why a stream ended; it returns undefined if nothing more is known. */
+  causeOfLoss(stream: Duplex): () => Promise<string | undefined> {
+    return this.#causes.get(stream) ?? (() => Promise.resolve(undefined));
   }
 }

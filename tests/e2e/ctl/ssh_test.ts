@@ -174,7 +174,7 @@ const configurations: readonly Case[] = [
       await home.run(["sh", "-c", "echo 'IdentityFile ~/%C' >~/.ssh/config"]);
       const token = await home.fleetctl(["ssh", "0202", "hostname"]);
       assert.equal(token.code, 1);
-      assert.match(token.stderr, /IdentityFile ~\/%C in ~\/\.ssh\/config: %C is not supported there/);
+      assert.match(token.stderr, /IdentityFile ~\/%C in ~\/\.ssh\/config: the token %C is not supported/);
     },
   },
 ];
@@ -283,6 +283,21 @@ const hosts: readonly Case[] = [
         /marked as revoked in \/root\/home-\d+\/\.fleetctl\/known_hosts:2!\nHost key verification failed\.\n/,
       );
       assert.match(stderr, /Failed building SSH client: host key revoked\n$/);
+    },
+  },
+  {
+    name: "a certificate authority in known_hosts is named as not supported, and does not make a host known",
+    async run(stage) {
+      const authority = stage.knownHosts.split("\n").find((line) => line.startsWith("10.77.0.13 "))!
+        .replace("10.77.0.13", "@cert-authority *");
+      const home = await Home.with(stage, ["key"], { ".fleetctl/known_hosts": `${authority}\n` });
+      const { code, stderr } = await home.fleetctl(["ssh", "0202", "hostname"]);
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /known_hosts:1: @cert-authority is not supported: the certificate of 10\.77\.0\.12 is not checked\n/,
+      );
+      assert.match(stderr, /unauthorized host: .*10\.77\.0\.12/);
     },
   },
   {
