@@ -26,8 +26,8 @@ Deno.test("fleet.conf.sample, as it is and with every option taken in, is a conf
   }
 });
 
-Deno.test("docs/configuration.md explains every option", async () => {
-  const text = await Deno.readTextFile(new URL("docs/configuration.md", root));
+Deno.test("docs/reference/configuration.md explains every option", async () => {
+  const text = await Deno.readTextFile(new URL("docs/reference/configuration.md", root));
   for (const name of parseConfig({ env: {} }).texts.keys()) {
     assert.ok(text.includes(`| \`${name}\``), `${name} has no row`);
   }

@@ -1,5 +1,5 @@
 /**
- * The grammar of fleet.conf: the INI dialect of fleet 1.0. Pure. See ADR 3 for why no library reads it.
+ * The grammar of fleet.conf: the INI dialect of fleet 1.0. Pure. See ADR 2 for why no library reads it.
  *
  * @module
  */

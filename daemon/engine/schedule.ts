@@ -1,7 +1,7 @@
 /**
  * Decides who runs where, and why not. No clock, no network, no randomness: the same cluster gives the same plan.
  *
- * Jobs are never moved for balance: what may stay, stays. docs/scheduling.md tells the rules.
+ * Jobs are never moved for balance: what may stay, stays. docs/internals/scheduling.md tells the rules.
  *
  * @module
  */

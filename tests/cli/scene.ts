@@ -1,6 +1,6 @@
 /**
  * The scene of a transcript: the fake cluster, the fake machines and the files that its directives describe, on a clock
- * that moves only while a command waits. The directives are explained in docs/development.md.
+ * that moves only while a command waits. The directives are explained in docs/internals/development.md.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-/** docs/deployment.md, typed as it stands there: three bare machines become a cluster with an encrypted etcd. */
+/** docs/guides/deploy.md, typed as it stands there: three bare machines become a cluster with an encrypted etcd. */
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
@@ -51,7 +51,7 @@ interface Section {
 
 /** What the page has before its first section, and every section with commands. */
 function readPage(): readonly Section[] {
-  const text = Deno.readTextFileSync(`${root}docs/deployment.md`).replaceAll("10.0.0.", "10.77.0.");
+  const text = Deno.readTextFileSync(`${root}docs/guides/deploy.md`).replaceAll("10.0.0.", "10.77.0.");
   return text.split(/^## /m).map((section, index) => ({
     title: index === 0 ? "before all" : section.slice(0, section.indexOf("\n")),
     blocks: [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1]!),
@@ -164,7 +164,7 @@ async function follow(lab: Lab, dist: string, t: Deno.TestContext): Promise<void
   });
 }
 
-Deno.test("the way to a cluster, as docs/deployment.md has it", async (t) => {
+Deno.test("the way to a cluster, as docs/guides/deploy.md has it", async (t) => {
   const dist = await buildFleet();
   const binds = [
     program("etcd", "/opt/etcd/etcd"),

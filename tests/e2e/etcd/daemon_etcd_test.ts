@@ -35,7 +35,7 @@ async function startSecureEtcd(lab: Lab, authority: Authority): Promise<EtcdServ
   });
 }
 
-/** As docs/etcd.md has it. */
+/** As docs/internals/etcd.md has it. */
 async function giveUsers(etcd: { must(...args: string[]): Promise<string> }, password: string): Promise<void> {
   await etcd.must("user", "add", `root:${password}`);
   await etcd.must("user", "grant-role", "root", "root");

@@ -95,9 +95,9 @@ async function restored(cluster: FleetCluster): Promise<void> {
   assert.deepEqual([await pids(cluster, "a.service"), await pids(cluster, "b.service")], before, "they ran on");
 }
 
-/** Types the commands of a block of docs/etcd.md, found by a word in it, where the lab's etcd is reached. */
+/** Types the commands of a block of docs/internals/etcd.md, found by a word in it, where the lab's etcd is reached. */
 async function asDocumented(cluster: FleetCluster, dir: string, word: string, further = ""): Promise<void> {
-  const page = Deno.readTextFileSync(new URL("../../../docs/etcd.md", import.meta.url));
+  const page = Deno.readTextFileSync(new URL("../../../docs/internals/etcd.md", import.meta.url));
   const block = [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1]!).find((one) => one.includes(word));
   const env = { ETCDCTL_API: "3", ETCDCTL_ENDPOINTS: cluster.lab.etcd.endpoints };
   const commands = block!.replace("$renaming snapshot save", `${further}\n$&`);
