@@ -24,7 +24,7 @@ import { getState, listStates } from "./routes/state.ts";
 import { type OperatorPorts, operatorRoutes } from "./routes/operator.ts";
 import { PendingStops } from "./routes/original_client.ts";
 import { openapiText } from "./v1/openapi.ts";
-import { find, only, type Resource, type Routes } from "./router.ts";
+import { find, only, type Resource, resource, type Routes } from "./router.ts";
 import { parseTarget } from "./http/request_target.ts";
 import { deleteUnit, getUnit, listUnits, putUnit, restartUnit, startUnit, stopUnit } from "./routes/units.ts";
 import { within } from "../../runtime/within.ts";
@@ -130,10 +130,8 @@ function unavailable(reason: string | undefined): Response {
 }
 
 function moved(location: string): Response {
-  const link = location.replaceAll("&", "&amp;").replaceAll('"', "&#34;").replaceAll("<", "&lt;").replaceAll(
-    ">",
-    "&gt;",
-  );
+  const entities: Record<string, string> = { "&": "&amp;", '"': "&#34;", "<": "&lt;", ">": "&gt;" };
+  const link = location.replace(/[&"<>]/g, (character) => entities[character] as string);
   return new Response(`<a href="${link}">Moved Permanently</a>.\n\n`, {
     status: 301,
     headers: { "Content-Type": "text/html; charset=utf-8", "Location": location },
@@ -148,7 +146,7 @@ const emptyResource: Resource = {
 
 /** A resource for monitoring. */
 function probe(report: () => Response): Resource {
-  return { actions: { GET: report, HEAD: report }, otherwise: only("GET and HEAD"), isLocal: true };
+  return { ...resource({ GET: report, HEAD: report }), isLocal: true };
 }
 
 /** Returns the routes of the whole API. */
@@ -177,34 +175,25 @@ function clusterRoutes(api: Api, version: string): Routes {
   return new Map<string, Resource>([
     // 400 as in fleet 1.0.
     ["discovery", { actions: { GET: () => jsonReply(discoveryText) }, otherwise: only("HTTP GET", 400) }],
-    ["openapi.json", { actions: { GET: () => jsonReply(openapiText(version)) }, otherwise: only("GET") }],
-    ["machines", {
-      actions: { GET: (call) => listMachines(api, call), PATCH: (call) => patchMachines(api, call) },
-      otherwise: only("GET and PATCH"),
-    }],
-    ["units", { actions: { GET: (call) => listUnits(api, call) }, otherwise: only("GET") }],
-    ["units/*", {
-      actions: {
+    ["openapi.json", resource({ GET: () => jsonReply(openapiText(version)) })],
+    ["machines", resource({ GET: (call) => listMachines(api, call), PATCH: (call) => patchMachines(api, call) })],
+    ["units", resource({ GET: (call) => listUnits(api, call) })],
+    [
+      "units/*",
+      resource({
         GET: (call, name) => getUnit(api, name, call),
         PUT: (call, name) => putUnit(api, name, call),
         DELETE: (call, name) => deleteUnit(api, name, call),
-      },
-      otherwise: only("GET, PUT and DELETE"),
-    }],
-    ["units/*/restart", { actions: { POST: (call, name) => restartUnit(api, name, call) }, otherwise: only("POST") }],
-    ["units/*/start", { actions: { POST: (call, name) => startUnit(api, name, call) }, otherwise: only("POST") }],
-    ["units/*/stop", { actions: { POST: (call, name) => stopUnit(api, name, call) }, otherwise: only("POST") }],
-    ["units/*/explain", {
-      actions: { GET: (call, name) => explainUnit(api, explainer, name, call) },
-      otherwise: only("GET"),
-    }],
-    ["units/*/journal", {
-      actions: { GET: (call, name) => machineRoutes.journal(call, name) },
-      otherwise: only("GET"),
-    }],
-    ["units/*/status", { actions: { GET: (call, name) => machineRoutes.status(call, name) }, otherwise: only("GET") }],
-    ["state", { actions: { GET: (call) => listStates(api, call) }, otherwise: only("GET") }],
-    ["state/*", { actions: { GET: (_call, name) => getState(api, name) }, otherwise: only("GET") }],
-    ["events", { actions: { GET: (call) => events.open(call) }, otherwise: only("GET") }],
+      }),
+    ],
+    ["units/*/restart", resource({ POST: (call, name) => restartUnit(api, name, call) })],
+    ["units/*/start", resource({ POST: (call, name) => startUnit(api, name, call) })],
+    ["units/*/stop", resource({ POST: (call, name) => stopUnit(api, name, call) })],
+    ["units/*/explain", resource({ GET: (call, name) => explainUnit(api, explainer, name, call) })],
+    ["units/*/journal", resource({ GET: (call, name) => machineRoutes.journal(call, name) })],
+    ["units/*/status", resource({ GET: (call, name) => machineRoutes.status(call, name) })],
+    ["state", resource({ GET: (call) => listStates(api, call) })],
+    ["state/*", resource({ GET: (_call, name) => getState(api, name) })],
+    ["events", resource({ GET: (call) => events.open(call) })],
   ]);
 }

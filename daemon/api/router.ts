@@ -28,6 +28,11 @@ export function only(methods: string, code = 405): Action {
   return () => errorReply(code, `only ${methods} supported against this resource`);
 }
 
+/** Returns a resource that refuses all methods without an action. */
+export function resource(actions: Resource["actions"]): Resource {
+  return { actions, otherwise: only(Object.keys(actions).join(", ").replace(/, (\w+)$/, " and $1")) };
+}
+
 /** Returns the resource at a path of percent-decoded segments, and the segment that matched `*`. */
 export function find(
   routes: Routes,

@@ -6,7 +6,7 @@
  */
 
 import { errorReply, jsonReply } from "../http/responses.ts";
-import { only, type Resource } from "../router.ts";
+import { type Resource, resource } from "../router.ts";
 import type { AcceptedStoreEntity } from "../v1/types.ts";
 
 /** The ports behind the routes; without a port its route does not exist. */
@@ -35,7 +35,7 @@ export function operatorRoutes({ metrics, acceptStore }: OperatorPorts): [string
       const answer = await acceptStore();
       return "refusal" in answer ? errorReply(409, answer.refusal) : jsonReply(JSON.stringify(answer));
     };
-    routes.push(["/fleet/v1/store/accept", { actions: { POST: accept }, otherwise: only("POST"), isLocal: true }]);
+    routes.push(["/fleet/v1/store/accept", { ...resource({ POST: accept }), isLocal: true }]);
   }
   return routes;
 }
