@@ -1,9 +1,10 @@
 /**
- * `/discovery`: the API described for generated clients (Google API discovery document, version 1).
+ * `/discovery`: the API of fleet 1.0 as a Google API discovery document (version 1), for generated clients.
  *
  * @module
  */
 
+import { operations } from "./operations.ts";
 import type { Component, JsonSchema } from "./schema.ts";
 import {
   MachineEntity,
@@ -30,59 +31,60 @@ function schemaOf({ title, properties = {} }: Component) {
 }
 
 function fieldOf({ type, enum: values, items, additionalProperties: value }: JsonSchema): object {
-  if (items) return { items: { $ref: items.$ref?.split("/").at(-1) }, type };
+  if (items) return { items: { $ref: titleIn(items) }, type };
   if (value) return { additionalProperties: fieldOf(value), properties: {}, type };
   return values ? { enum: values, type } : { type };
 }
+
+/** The title of the component that a schema refers to. */
+const titleIn = ({ $ref }: JsonSchema) => $ref?.split("/").at(-1);
 
 const schemas: Record<string, ReturnType<typeof schemaOf>> = Object.fromEntries(
   entities.map((entity) => [entity.title, schemaOf(entity)]),
 );
 // As in fleet 1.0, although the field may be absent.
 schemas["Unit"]!.properties["machineID"] = { required: true, type: "string" };
-function pages(id: string, description: string, path: string, entity: string, filters: readonly string[] = []) {
-  const parameters = [...filters, "nextPageToken"].sort();
-  return {
-    description,
-    httpMethod: "GET",
-    id,
-    parameters: Object.fromEntries(parameters.map((name) => [name, { location: "query", type: "string" }])),
-    path,
-    response: { $ref: entity },
-  };
-}
 
-function one(httpMethod: string, id: string, description: string, path: string, entities: Record<string, unknown>) {
+/** Describes an operation as the method that fleet 1.0 gives this ID. */
+function method(id: string, key: string) {
+  const { description, parameters = [], responses, requestBody } = operations[key]!;
+  const [httpMethod, path = ""] = key.split(" ");
+  const response = responses[200]?.content?.["application/json"]?.schema;
+  const inPath = parameters.filter((parameter) => parameter.required).map(({ name }) => name);
+  const names = parameters.map(({ name }) => name).sort();
   return {
     description,
     httpMethod,
     id,
-    parameterOrder: ["unitName"],
-    parameters: { unitName: { location: "path", required: true, type: "string" } },
-    path: `${path}/{unitName}`,
-    ...entities,
+    ...(inPath.length > 0 ? { parameterOrder: inPath } : {}),
+    parameters: Object.fromEntries(
+      names.map((name) =>
+        inPath.includes(name)
+          ? [name, { location: "path", required: true, type: "string" }]
+          : [name, { location: "query", type: "string" }]
+      ),
+    ),
+    path: path.slice(1),
+    // In fleet 1.0 a request has the type of the response.
+    ...(requestBody ? { request: { $ref: "Unit" } } : {}),
+    ...(response ? { response: { $ref: titleIn(response) } } : {}),
   };
 }
 
 const resources = {
-  Machines: { methods: { List: pages("fleet.Machine.List", "One page of the machines.", "machines", "MachinePage") } },
+  Machines: { methods: { List: method("fleet.Machine.List", "GET /machines") } },
   UnitState: {
     methods: {
-      Get: one("GET", "fleet.UnitState.Get", "One unit state.", "state", {
-        response: { $ref: "UnitState" },
-      }),
-      List: pages("fleet.UnitState.List", "One page of the unit states.", "state", "UnitStatePage", [
-        "machineID",
-        "unitName",
-      ]),
+      Get: method("fleet.UnitState.Get", "GET /state/{unitName}"),
+      List: method("fleet.UnitState.List", "GET /state"),
     },
   },
   Units: {
     methods: {
-      Delete: one("DELETE", "fleet.Unit.Delete", "Removes a unit.", "units", {}),
-      Get: one("GET", "fleet.Unit.Get", "One unit.", "units", { response: { $ref: "Unit" } }),
-      List: pages("fleet.Unit.List", "One page of the units.", "units", "UnitPage"),
-      Set: one("PUT", "fleet.Unit.Set", "Creates, replaces or updates a unit.", "units", { request: { $ref: "Unit" } }),
+      Delete: method("fleet.Unit.Delete", "DELETE /units/{unitName}"),
+      Get: method("fleet.Unit.Get", "GET /units/{unitName}"),
+      List: method("fleet.Unit.List", "GET /units"),
+      Set: method("fleet.Unit.Set", "PUT /units/{unitName}"),
     },
   },
 };
