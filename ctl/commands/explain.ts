@@ -81,7 +81,7 @@ async function documentOf(explanation: ExplanationEntity, format: string): Promi
 /** The lines of a page for people. */
 function page(explanation: ExplanationEntity, full: boolean): string[] {
   const { machines = [] } = explanation;
-  const rows = machines.flatMap((machine) => machineRows(machine, full));
+  const rows = machines.map((machine) => machineRow(machine, full));
   const table = rows.length === 0
     ? []
     : ["", ...alignedLines([["MACHINE", "ELIGIBILITY", "ACTIVE", "SUB", "REASON"], ...rows])];
@@ -111,18 +111,18 @@ function facts(explanation: ExplanationEntity, full: boolean): string[][] {
   ];
 }
 
-/** A row for each reason; one if there is none. */
-function machineRows(machine: MachineExplanationEntity, full: boolean): string[][] {
+/** The row of one machine. The last cell holds every reason. */
+function machineRow(machine: MachineExplanationEntity, full: boolean): string[] {
   const { eligibility, state, reasons = [], pending, error, result } = machine;
-  const said = [
+  const remarks = [
     ...reasons.map(({ reason }) => reason),
     ...pending === undefined ? [] : [pending],
     ...error === undefined ? [] : [`its agent says: ${error}`],
     ...result === undefined ? [] : [`systemd's result: ${result}`],
   ];
-  if (said.length === 0) said.push(eligibility === "eligible" ? "would take it" : nothing);
+  const fallback = eligibility === "eligible" ? "would take it" : nothing;
   const { systemdActiveState: active = nothing, systemdSubState: sub = nothing } = state ?? {};
-  return said.map((reason) => [legend(machine, full), eligibility, active, sub, reason]);
+  return [legend(machine, full), eligibility, active, sub, remarks.join("; ") || fallback];
 }
 
 function legend({ machineID: id, primaryIP }: MachineExplanationEntity, full: boolean): string {
