@@ -43,7 +43,7 @@ export class Floor implements Disposable {
   /** Puts unit files in place: writes each, and links all. */
   async install(names: readonly string[], text: string): Promise<void> {
     for (const name of names) await Deno.writeTextFile(`${this.machine.root}${directory}/${name}`, text);
-    await this.#manager.linkUnitFiles(names.map((name) => `${directory}/${name}`), () => {});
+    await this.#manager.linkUnitFiles(names.map((name) => `${directory}/${name}`), true, () => {});
   }
 
   /** StartUnit of all at once; resolves at the last JobRemoved. Throws if one does not end well. */

@@ -122,6 +122,11 @@ export const nameTaken = "fleet.NameTaken";
 /** Code of a {@link SystemdError}: a socket with `Accept=yes` whose service template is not on the machine. */
 export const templateMissing = "fleet.TemplateMissing";
 
+/** What to do about a unit that is masked: a mask is in /etc, or in /run. */
+export function maskedMessage(name: string): string {
+  return `"${name}" is masked on this machine: systemctl unmask ${name}, or systemctl unmask --runtime ${name}`;
+}
+
 /** Codes of refusals that stay until a unit's file or the machine's configuration changes. */
 const permanentCodes: ReadonlySet<string> = new Set([
   "org.freedesktop.systemd1.BadUnitSetting",

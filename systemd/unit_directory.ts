@@ -11,7 +11,7 @@ export interface UnitDirectory {
   readonly path: string;
   /** Names of all unit files in it. Other files are left alone, and said so once each. */
   names(): Promise<string[]>;
-  /** Text of every unit file in it, by name. */
+  /** Text of every unit file in it, by name. One that cannot be read is left out: writing it says why. */
   list(): Promise<Map<string, string>>;
   /** Writes a file whole or not at all, mode 0644; false if it held this text already and was left untouched. */
   write(name: string, text: string): Promise<boolean>;
@@ -25,7 +25,7 @@ export function openUnitDirectory(path: string, unrecognized: (name: string) => 
 }
 
 class Directory implements UnitDirectory {
-  readonly #told = new Set<string>();
+  readonly #reported = new Set<string>();
   #created: Promise<void> | undefined;
 
   constructor(readonly path: string, private readonly unrecognized: (name: string) => void) {}
@@ -35,11 +35,8 @@ class Directory implements UnitDirectory {
     const names: string[] = [];
     try {
       for await (const entry of Deno.readDir(this.path)) {
-        if (isUnitFileName(entry.name) && !entry.isDirectory) names.push(entry.name);
-        else if (!entry.name.startsWith(".") && !this.#told.has(entry.name)) {
-          this.#told.add(entry.name);
-          this.unrecognized(entry.name);
-        }
+        if (isUnitFileName(entry.name) && (entry.isFile || entry.isSymlink)) names.push(entry.name);
+        else if (!entry.name.startsWith(".")) this.#report(entry.name);
       }
     } catch (cause) {
       throw new Error(`cannot list ${this.path}: ${(cause as Error).message}`, { cause });
@@ -47,11 +44,21 @@ class Directory implements UnitDirectory {
     return names.sort();
   }
 
+  #report(name: string): void {
+    if (this.#reported.has(name)) return;
+    this.#reported.add(name);
+    this.unrecognized(name);
+  }
+
   async list(): Promise<Map<string, string>> {
     const texts = new Map<string, string>();
     for (const name of await this.names()) {
-      const text = this.#read(name);
-      if (text !== undefined) texts.set(name, text);
+      try {
+        const text = this.#read(name);
+        if (text !== undefined) texts.set(name, text);
+      } catch {
+        this.#report(name);
+      }
     }
     return texts;
   }
@@ -77,6 +84,8 @@ class Directory implements UnitDirectory {
     if (!isUnitFileName(name)) return;
     const file = `${this.path}/${name}`;
     try {
+      // Deno removes an empty directory as well.
+      if ((await Deno.lstat(file)).isDirectory) throw new Error("it is a directory");
       await Deno.remove(file);
     } catch (cause) {
       if (cause instanceof Deno.errors.NotFound) return;
@@ -89,6 +98,8 @@ class Directory implements UnitDirectory {
   #read(name: string): string | undefined {
     const file = `${this.path}/${name}`;
     try {
+      // To read from a pipe would block the process.
+      if (!Deno.statSync(file).isFile) throw new Error("it is not a file: remove it");
       return Deno.readTextFileSync(file);
     } catch (cause) {
       if (cause instanceof Deno.errors.NotFound) return undefined;

@@ -51,6 +51,26 @@ Deno.test("every type of unit is listed; what is no unit is left alone, and told
     assert.deepEqual(told.sort(), ["notes.txt", "sub.service"]);
   }));
 
+Deno.test("what is not a file is neither read, nor written over, nor removed, and hides no other file", () =>
+  inDirectory(async (directory, told) => {
+    await directory.write("a.service", "[Unit]\n");
+    const path = (name: string) => `${directory.path}/${name}`;
+    await Deno.mkdir(path("folder.service"));
+    await Deno.symlink("/", path("link.service"));
+    await Deno.symlink(path("loop.service"), path("loop.service"));
+    const made = await new Deno.Command("mkfifo", { args: [path("pipe.service")] }).output();
+    assert.ok(made.success);
+    const others = ["folder.service", "link.service", "loop.service", "pipe.service"];
+    assert.deepEqual(await directory.list(), new Map([["a.service", "[Unit]\n"]]));
+    assert.deepEqual(told.sort(), others);
+    for (const name of others) {
+      await assert.rejects(directory.write(name, ""), new RegExp(`cannot read ${path(name)}: `));
+      await Deno.lstat(path(name));
+    }
+    await assert.rejects(directory.remove("folder.service"), /cannot remove .*folder\.service: it is a directory/);
+    await Deno.lstat(path("folder.service"));
+  }));
+
 Deno.test("removing is done when the file is gone already", () =>
   inDirectory(async (directory) => {
     await directory.write("a@b.service", "");

@@ -89,7 +89,11 @@ export class Agent {
       }
     };
     const listen = async (signal: AbortSignal) => {
-      for await (const _change of systemd.watch(signal)) this.#wakeup.trigger();
+      for await (const { units } of systemd.watch(signal)) {
+        // After a reload systemd may use other files: an administrator may have removed what was in fleet's way.
+        if (units === undefined && this.#loadErrors.hasRefusals) this.#stockTaken_ms = -Infinity;
+        this.#wakeup.trigger();
+      }
     };
     const loop = {
       name: "agent",

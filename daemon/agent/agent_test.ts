@@ -560,6 +560,7 @@ Deno.test("files are in place and read before anything is stopped or started", (
     await ManualClock.settle();
     const told = /^(LinkUnitFiles|Reload|StopUnit|StartUnit)( [^ ]*)?/;
     assert.deepEqual(bench.machine.calls.slice(before).flatMap((call) => told.exec(call)?.[0] ?? []), [
+      "LinkUnitFiles b.service", // Before the old file is removed: only a link of fleet's is removed with it.
       "LinkUnitFiles b.service",
       "Reload",
       "StopUnit a.service",

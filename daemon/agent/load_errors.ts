@@ -5,7 +5,7 @@
  */
 
 import type { UnitName } from "../../registry/model.ts";
-import { isPermanent, type Systemd, type SystemdError, type UnitStatus } from "../../systemd/port.ts";
+import { isPermanent, maskedMessage, type Systemd, type SystemdError, type UnitStatus } from "../../systemd/port.ts";
 import type { Failure } from "./failures.ts";
 
 /** LoadStates of a unit whose file systemd does not accept. */
@@ -23,11 +23,18 @@ export class LoadErrors {
     this.#refusals = await this.systemd.check();
   }
 
+  /** Whether the latest comparison has found units that systemd does not run from fleet's file. */
+  get hasRefusals(): boolean {
+    return this.#refusals.size > 0;
+  }
+
   /** Failures of the units on disk. `files`: hash by unit. */
   async failures(
     files: ReadonlyMap<UnitName, string>,
     statuses: ReadonlyMap<UnitName, UnitStatus>,
   ): Promise<ReadonlyMap<UnitName, Failure>> {
+    // A refusal ends with its unit: one that is installed again was compared then.
+    this.#refusals = new Map([...this.#refusals].filter(([name]) => files.has(name)));
     const failures = new Map<UnitName, Failure>();
     const reasons = new Map<UnitName, { readonly hash: string; readonly error: string }>();
     for (const [name, hash] of files) {
@@ -46,7 +53,7 @@ export class LoadErrors {
   }
 
   async #reason(name: UnitName, load: string): Promise<string> {
-    if (load === "masked") return `"${name}" is masked on this machine: systemctl unmask ${name}`;
+    if (load === "masked") return maskedMessage(name);
     const problems = await this.systemd.loadProblems(name);
     return `systemd cannot load "${name}" (${[load, ...problems].join("; ")})`;
   }

@@ -184,12 +184,17 @@ export class DbusSystemd implements Systemd {
     }
   }
 
-  /** Why the name is not fleet's. An instance that has lost its link has its template's file: `mend` links it again. */
+  /**
+   * Why the name is not fleet's. `mend` links it again first: an instance that has lost its link has its template's file,
+   * and something else that was in the place of a link may have been removed.
+   */
   async #refusal(name: string, mend: boolean): Promise<SystemdError | undefined> {
     const refusal = await this.#ownership.refusal(name);
-    if (!refusal || !mend || templateOf(name) === undefined || !this.#cache.tracks(name)) return refusal;
+    if (!refusal || !mend || !this.#cache.tracks(name)) return refusal;
+    if (templateOf(name) === undefined && !this.#ownership.hasForeignLink(name)) return refusal;
     await this.#installer.relink(await this.files());
-    return await this.#installer.reloadIfNeeded() ? await this.#ownership.refusal(name) : refusal;
+    await this.#installer.reloadIfNeeded();
+    return await this.#ownership.refusal(name);
   }
 
   /** systemd answers that a file has a bad setting, and only logs which. */

@@ -18,6 +18,8 @@ import type { Ownership } from "./ownership.ts";
 import type { StatusCache } from "./status_cache.ts";
 
 const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
+/** Something else is where a link would be made: a file, a directory, or a link that leads elsewhere. */
+const unitExists = "org.freedesktop.systemd1.UnitExists";
 
 /** What the installer works with. */
 export interface InstallerParts {
@@ -96,8 +98,8 @@ export class Installer {
   }
 
   /**
-   * Links and enables again what has lost its link or its enablement. Returns, by unit, why a link cannot be made. Throws if
-   * systemd cannot be asked.
+   * Links and enables again what has lost its link or its enablement. Returns, by unit, why a link cannot be made: what
+   * something else has put in its place stays there. Throws if systemd cannot be asked.
    */
   async relink(files: ReadonlyMap<string, string>): Promise<Failures> {
     const { manager, ownership } = this.#parts;
@@ -105,12 +107,10 @@ export class Installer {
     const failures: Failures = new Map();
     if (names.length === 0) return failures;
     const states = await manager.listUnitFiles(names);
-    const unlinked = names.filter((name) => !states.has(name));
-    if (unlinked.length > 0) {
-      await this.#link(unlinked, failures);
-      for (const failure of failures.values()) if (isUnavailable(failure)) throw failure;
-      if (failures.size < unlinked.length) this.#needsReload = true;
-    }
+    const unlinked = new Set(names.filter((name) => !states.has(name)));
+    await this.#link(names, failures, unlinked);
+    for (const failure of failures.values()) if (isUnavailable(failure)) throw failure;
+    if ([...unlinked].some((name) => !failures.has(name))) this.#needsReload = true;
     // A unit counts as enabled as long as one of its links is left.
     const maybeDisabled = new Map([...files].filter(([name, text]) => {
       const { isPresent, links } = installSection(name, text);
@@ -121,9 +121,9 @@ export class Installer {
     const refused = await aliasRefusals(maybeDisabled, new Set(names), ownership);
     for (const name of maybeDisabled.keys()) {
       if (refused.has(name)) continue;
-      // What an [Install] section lacks was told when the file was installed.
-      const { changed } = await manager.enableUnitFile(name).catch(() => ({ changed: false }));
-      if (changed) this.#needsReload = true;
+      await this.#enable(name, failures);
+      const failure = failures.get(name);
+      if (isUnavailable(failure)) throw failure;
     }
     return failures;
   }
@@ -144,24 +144,51 @@ export class Installer {
     return changed;
   }
 
-  /** All at once; if that fails, one by one, to find the culprit. */
-  async #link(names: readonly string[], failures: Failures): Promise<void> {
+  /**
+   * Makes links: all in one call; if that fails, in halves, to find those that cannot be made. `unlinked`: names that may
+   * have no link yet.
+   */
+  async #link(
+    names: readonly string[],
+    failures: Failures,
+    unlinked: ReadonlySet<string> = new Set(names),
+  ): Promise<void> {
+    const { ownership, pathForSystemd } = this.#parts;
     try {
-      await this.#linkTogether(names);
+      await this.#linkTogether(names, unlinked, false);
+      for (const name of names) ownership.setForeignLink(name, undefined);
     } catch (error) {
-      if (names.length === 1 || isUnavailable(error)) {
+      if (isUnavailable(error)) {
         for (const name of names) failures.set(name, named(`cannot link "${name}"`, error));
         return;
       }
-      await Promise.all(names.map((name) => this.#link([name], failures)));
+      const [name] = names;
+      if (name === undefined || names.length > 1) {
+        const middle = names.length >> 1;
+        await Promise.all(
+          [names.slice(0, middle), names.slice(middle)].map((half) => this.#link(half, failures, unlinked)),
+        );
+        return;
+      }
+      const { code, message } = error as SystemdError;
+      const [, target] = / symlink to '?(\/[^']*?)'?\.?$/.exec(message) ?? [];
+      // A link into fleet's directory is one that fleet has made.
+      if (target?.startsWith(`${pathForSystemd}/`)) {
+        return this.#linkTogether(names, new Set(names), true).catch((error) => {
+          failures.set(name, named(`cannot link "${name}"`, error));
+        });
+      }
+      const failure = named(`cannot link "${name}"`, error);
+      failures.set(name, failure);
+      if (code === unitExists) ownership.setForeignLink(name, failure.message);
     }
   }
 
-  #linkTogether(names: readonly string[]): Promise<void> {
+  #linkTogether(names: readonly string[], unlinked: ReadonlySet<string>, force: boolean): Promise<void> {
     const { manager, cache, pathForSystemd } = this.#parts;
     const paths = names.map((name) => `${pathForSystemd}/${name}`);
-    return manager.linkUnitFiles(paths, () => {
-      for (const name of names) cache.forget(name);
+    return manager.linkUnitFiles(paths, force, () => {
+      for (const name of names) if (unlinked.has(name)) cache.forget(name);
     });
   }
 
@@ -181,9 +208,9 @@ export class Installer {
 
   /** Leaves nothing of an install that failed. Returns the failure, with what could not be undone. */
   async #takeBack(name: string, failure: SystemdError): Promise<SystemdError> {
-    if (validateUnitName(name) !== undefined) return failure; // Such a file is never written.
+    if (failure.code === "file" || validateUnitName(name) !== undefined) return failure; // It was not written.
     const undoing: Failures = new Map();
-    await this.#disable([name], undoing);
+    if (!this.#parts.ownership.hasForeignLink(name)) await this.#disable([name], undoing);
     await this.#remove(name, undoing);
     const further = undoing.get(name);
     if (!further) return failure;
@@ -194,15 +221,16 @@ export class Installer {
     const failures: Failures = new Map();
     if (names.size === 0) return failures;
     const resets = [...names].map((name) => this.#resetFailed(name, failures));
-    await Promise.all([this.#disable([...names], failures), ...resets]);
+    await Promise.all([this.#disableOwn([...names], failures), ...resets]);
     for (const name of names) if (!failures.has(name)) await this.#remove(name, failures);
     return failures;
   }
 
   async #remove(name: string, failures: Failures): Promise<void> {
-    const { directory, cache } = this.#parts;
+    const { directory, cache, ownership } = this.#parts;
     try {
       await directory.remove(name);
+      ownership.setForeignLink(name, undefined);
       cache.untrack(name);
       this.#removed.add(name);
     } catch (cause) {
@@ -211,6 +239,13 @@ export class Installer {
         new SystemdError(`cannot uninstall "${name}": ${(cause as Error).message}`, "file", { cause }),
       );
     }
+  }
+
+  /** Disables units whose link is fleet's: systemd would remove any other link of that name as well. */
+  async #disableOwn(names: readonly string[], failures: Failures): Promise<void> {
+    await this.#link(names, new Map(), new Set());
+    const own = names.filter((name) => !this.#parts.ownership.hasForeignLink(name));
+    if (own.length > 0) await this.#disable(own, failures);
   }
 
   async #disable(names: readonly string[], failures: Failures): Promise<void> {
@@ -307,10 +342,13 @@ function isUnavailable(error: unknown): boolean {
   return error instanceof SystemdError && error.code === "unavailable";
 }
 
-/** The same error with what was attempted before it. */
+/** The same error with what was attempted before it, and with what to do where something is in the way. */
 export function named(what: string, error: unknown): SystemdError {
   const { message } = error as Error;
-  return new SystemdError(`${what}: ${message}`, error instanceof SystemdError ? error.code : "internal", {
-    cause: error,
-  });
+  const code = error instanceof SystemdError ? error.code : "internal";
+  const isInTheWay = code === unitExists && !message.endsWith(remedy);
+  const explained = isInTheWay ? `${message.replace(/\.$/, "")}${remedy}` : message;
+  return new SystemdError(`${what}: ${explained}`, code, { cause: error });
 }
+
+const remedy = ": remove that, or give the unit another name";

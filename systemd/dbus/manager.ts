@@ -57,9 +57,9 @@ export class Manager {
     return this.#call("Subscribe", "", [], () => {});
   }
 
-  /** Links files outside the search path into the runtime directory, replacing what is in the way. */
-  linkUnitFiles(paths: readonly string[], receive: () => void): Promise<void> {
-    return this.#call("LinkUnitFiles", "asbb", [paths, true, true], receive);
+  /** Links files outside the search path into the runtime directory. `force`: replaces links that lead elsewhere. */
+  linkUnitFiles(paths: readonly string[], force: boolean, receive: () => void): Promise<void> {
+    return this.#call("LinkUnitFiles", "asbb", [paths, true, force], receive);
   }
 
   /** Enables one unit until the next boot. */

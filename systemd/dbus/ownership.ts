@@ -7,7 +7,7 @@
  * @module
  */
 
-import { nameTaken, SystemdError } from "../port.ts";
+import { maskedMessage, nameTaken, SystemdError } from "../port.ts";
 import { isTemplate, templateOf, unrunnableName, validateUnitName } from "../unit_name.ts";
 import { type Manager, unitInterface } from "./manager.ts";
 
@@ -21,6 +21,9 @@ export function canBeLoaded(name: string): boolean {
 
 /** Finds names under which systemd does not use fleet's file. */
 export class Ownership {
+  /** Why a name's runtime link is not fleet's, by name: something else is in its place. */
+  readonly #foreignLinks = new Map<string, string>();
+
   /** `pathForSystemd`: fleet's directory as systemd sees it. */
   constructor(private readonly manager: Manager, private readonly pathForSystemd: string) {}
 
@@ -48,6 +51,16 @@ export class Ownership {
     return refusals;
   }
 
+  /** Records why fleet's link cannot be made; undefined: it is there, or nothing of the unit is any more. */
+  setForeignLink(name: string, why: string | undefined): void {
+    if (why === undefined) this.#foreignLinks.delete(name);
+    else this.#foreignLinks.set(name, why);
+  }
+
+  hasForeignLink(name: string): boolean {
+    return this.#foreignLinks.has(name);
+  }
+
   /** Why names must not be fleet's on any machine, for those that must not. */
   forbidden(names: Iterable<string>): Map<string, SystemdError> {
     return new Map([...names].flatMap((name) => {
@@ -60,13 +73,17 @@ export class Ownership {
   async refusal(name: string, primary = name): Promise<SystemdError | undefined> {
     if (!canBeLoaded(name)) return undefined;
     const path = await this.manager.unitProperty(name, unitInterface, "FragmentPath", String);
+    const foreignLink = this.#foreignLinks.get(name);
     if (primary !== name) {
+      if (foreignLink !== undefined) return taken(foreignLink);
       return taken(`"${name}" is another name of ${primary} on this machine (${path}): give the unit another name`);
     }
     if (path === "" || path === `${this.pathForSystemd}/${name}`) return undefined;
-    if (isRuntimeLink(path, name) && await this.#isLink(name)) return undefined;
+    const isRuntime = isRuntimeLink(path, name);
+    if (isRuntime && foreignLink === undefined && await this.#isLink(name)) return undefined;
     const load = await this.manager.unitProperty(name, unitInterface, "LoadState", String);
     if (load === "masked") return maskedError(name);
+    if (isRuntime && foreignLink !== undefined) return taken(foreignLink);
     return taken(`systemd uses ${path} for "${name}": give the unit another name, or remove that file`);
   }
 
@@ -112,5 +129,5 @@ function taken(message: string): SystemdError {
 }
 
 function maskedError(name: string): SystemdError {
-  return new SystemdError(`"${name}" is masked on this machine: systemctl unmask ${name}`, unitMasked);
+  return new SystemdError(maskedMessage(name), unitMasked);
 }

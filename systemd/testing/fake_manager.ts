@@ -94,7 +94,7 @@ export class FakeManager {
     const [first] = args;
     switch (member) {
       case "LinkUnitFiles":
-        return this.#link(first as string[]);
+        return this.#link(first as string[], args[2] === true);
       case "EnableUnitFiles":
         return this.#enable((first as string[])[0]!);
       case "DisableUnitFiles":
@@ -128,7 +128,7 @@ export class FakeManager {
     return this.#queue(unit, "stop");
   }
 
-  #link(paths: readonly string[]): unknown[] {
+  #link(paths: readonly string[], force: boolean): unknown[] {
     const names = paths.map((path) => path.slice(path.lastIndexOf("/") + 1));
     for (const [index, name] of names.entries()) {
       if (!this.disk.files.has(name)) throw new FakeDbusError(noSuchUnit, `Unit file ${paths[index]} does not exist.`);
@@ -136,6 +136,13 @@ export class FakeManager {
         throw new FakeDbusError(
           "org.freedesktop.systemd1.UnitExists",
           `File /run/systemd/system/${name} already exists.`,
+        );
+      }
+      const alias = this.disk.aliases.get(name);
+      if (!force && alias !== undefined) {
+        throw new FakeDbusError(
+          "org.freedesktop.systemd1.UnitExists",
+          `File /run/systemd/system/${name} already exists and is a symlink to /run/fleet/units/${alias}.`,
         );
       }
     }
