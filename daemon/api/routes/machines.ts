@@ -10,13 +10,7 @@ import { machineEntity } from "../v1/entities.ts";
 import { type Entries, pageText, requestedPage } from "../http/pages.ts";
 import { emptyReply, errorReply } from "../http/responses.ts";
 import { type Complete, decode } from "../v1/decode.ts";
-import { MetadataRequest } from "../v1/types.ts";
-
-/** Longest accepted machine ID and metadata key, in characters. */
-const maxPart = 256;
-
-/** Longest accepted metadata value, in characters. */
-const maxValue = 4096;
+import { maxMetadataPart, maxMetadataValue, MetadataRequest } from "../v1/types.ts";
 
 interface Operation {
   readonly machine: MachineId;
@@ -66,11 +60,11 @@ function checkOperation({ op, path, value: given }: Complete<MetadataRequest>[nu
   if (op !== "add" && op !== "remove" && op !== "replace") return "invalid op: expect add, remove, or replace";
   const [, machine = "", key = ""] = /^\/([^/]+)\/metadata\/([A-Za-z0-9_.-]+)$/.exec(path) ?? [];
   if (machine === "") return "machine metadata path invalid";
-  if (machine.length > maxPart || key.length > maxPart) {
-    return `machine metadata path invalid: machine ID and key have at most ${maxPart} characters`;
+  if (machine.length > maxMetadataPart || key.length > maxMetadataPart) {
+    return `machine metadata path invalid: machine ID and key have at most ${maxMetadataPart} characters`;
   }
   if (op === "remove") return { machine, key, value: "" };
   if (value === "") return "invalid value: add and replace require a value";
-  if (value.length > maxValue) return `invalid value: exceeds maximum length (${maxValue})`;
+  if (value.length > maxMetadataValue) return `invalid value: exceeds maximum length (${maxMetadataValue})`;
   return { machine, key, value };
 }

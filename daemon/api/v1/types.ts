@@ -18,10 +18,16 @@ const maxOptions = 4096;
 /** Operations in one PATCH. Each is a transaction of its own. */
 const maxOperations = 1000;
 
+/** Longest machine ID and metadata key in a PATCH, in characters. */
+export const maxMetadataPart = 256;
+
+/** Longest metadata value in a PATCH, in characters. */
+export const maxMetadataValue = 4096;
+
 const stateName = (description: string) => text(description, { enum: desiredStates });
 const desiredState = stateName("The state that an operator has asked for.");
 const currentState = stateName(
-  "The state that the agent of the unit's machine has commanded. Absent for global units.",
+  "The state that the agent of the unit's machine has commanded; `inactive` without a machine. Absent for global units.",
 );
 const unitName = text("The full name of the unit, such as `hello.service`.");
 const machineID = text("The ID of the machine: the 32 hexadecimal digits of machine-id(5).");
@@ -60,7 +66,7 @@ export const UnitRequest = {
   }),
 };
 
-const metadataValue = text("The new value.", { maxLength: 4096 });
+const metadataValue = text("The new value.", { maxLength: maxMetadataValue });
 
 export type MetadataRequest = TypeOf<typeof MetadataRequest>;
 export const MetadataRequest = {
@@ -72,7 +78,7 @@ export const MetadataRequest = {
         enum: ["add", "remove", "replace"],
       }),
       path: text("The machine and the key: `/MACHINE/metadata/KEY`.", {
-        pattern: "^/[^/]{1,256}/metadata/[A-Za-z0-9_.-]{1,256}$",
+        pattern: `^/[^/]{1,${maxMetadataPart}}/metadata/[A-Za-z0-9_.-]{1,${maxMetadataPart}}$`,
       }),
       "value?": oneOf(
         "The new value, as a string or as in fleet 1.0. Required by `add` and `replace`.",
@@ -91,7 +97,9 @@ export const UnitEntity = entity("Unit", "A unit as the cluster has it.", {
   "desiredState?": desiredState,
   "currentState?": currentState,
   "machineID?": placedOn,
-  "unreadable?": text("Why the store's record of the unit is unreadable. The unit is then left as it is."),
+  "unreadable?": text(
+    "Why the store's record of the unit is unreadable: the desired state is unknown, and the unit left as it is.",
+  ),
 });
 
 export type UnitPage = TypeOf<typeof UnitPage>;
@@ -159,7 +167,7 @@ export const MachineExplanationEntity = entity("MachineExplanation", "Whether on
 });
 
 export type ExplanationEntity = TypeOf<typeof ExplanationEntity>;
-export const ExplanationEntity = entity("Explanation", "Why a unit is where it is, or on no machine.", {
+export const ExplanationEntity = entity("Explanation", "The placement of a unit, with the reasons.", {
   name: unitName,
   desiredState,
   "currentState?": currentState,
@@ -167,7 +175,7 @@ export const ExplanationEntity = entity("Explanation", "Why a unit is where it i
   "launched?": count("The store revision since which the desired state has been `launched`. Absent if it is not."),
   "restart?": count("The store revision of the latest request for a restart. Absent if there was none."),
   outcome: text(
-    "`placed`: on a machine. `waiting`: for a machine that is present. `global`: on every eligible machine. " +
+    "`placed`: on a machine. `waiting`: for an eligible machine. `global`: on every eligible machine. " +
       "`inactive`: not to be placed. `template`: only its instances are placed. `unreadable`: left as it is, since the " +
       "store's record of it is unreadable.",
     { enum: ["placed", "waiting", "global", "inactive", "template", "unreadable"] },
@@ -181,8 +189,8 @@ export const ExplanationEntity = entity("Explanation", "Why a unit is where it i
     "By ID, the machines that are present, and those that have the unit or are to have it.",
     ref(MachineExplanationEntity),
   ),
-  "notes?": list("What other units have to do with it.", text("A sentence.")),
-  "warnings?": list("What is probably a mistake in the unit or the cluster.", text("A sentence.")),
+  "notes?": list("How other units affect the placement.", text("A sentence.")),
+  "warnings?": list("Probable mistakes in the unit, and problems of the cluster.", text("A sentence.")),
   "leader?": text("The machine whose engine leads. Absent while none does."),
   revision: count("The store revision that the explanation is true of."),
 });
