@@ -47,7 +47,7 @@ export const fleetOptionNames: readonly string[] = [
 ];
 
 /** What older units call them; where only the first value counts, the modern name's is asked for first. */
-const deprecatedNames: Readonly<Record<string, readonly string[]>> = {
+export const deprecatedNames: Readonly<Record<string, readonly string[]>> = {
   MachineID: ["X-ConditionMachineID", "X-ConditionMachineBootID"],
   MachineOf: ["X-ConditionMachineOf"],
   MachineMetadata: ["X-ConditionMachineMetadata"],

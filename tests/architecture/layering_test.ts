@@ -481,17 +481,28 @@ Deno.test("architecture: every adapter exists", () => {
   expectNone(adaptersExist(sources));
 });
 
-/** Returns the relative links of a Markdown text, without those to other hosts and within the page. */
+/** Returns the links of a Markdown text, without those to other hosts. */
 const linksOf = (text: string) =>
-  [...text.matchAll(/\]\(([^)#\s]+)/g)].map(([, to]) => to!).filter((to) => !/^[a-z]+:/.test(to));
+  [...text.matchAll(/\]\(([^)\s]+)/g)].map(([, to]) => to!).filter((to) => !/^[a-z]+:/.test(to));
 
-Deno.test("architecture: links in Markdown point to existing files", async () => {
-  assert.deepEqual(linksOf("[a](b.md#c) [d](https://e) [f](#g) [h](../i/)"), ["b.md", "../i/"]);
+/** Returns the names by which GitHub links to the headings of a Markdown text. */
+const anchorsOf = (text: string) =>
+  [...text.replaceAll(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    heading!.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
+  );
+
+Deno.test("architecture: links in Markdown point to existing files and headings", async () => {
+  assert.deepEqual(linksOf("[a](b.md#c) [d](https://e) [f](#g) [h](../i/)"), ["b.md#c", "#g", "../i/"]);
+  assert.deepEqual(anchorsOf("# A\n\n```sh\n# b\n```\n\n## GET /c: `d_e`, and f\n"), ["a", "get-c-d_e-and-f"]);
   const broken: string[] = [];
   for (const path of await filesOf(root, ".md")) {
     for (const to of linksOf(await Deno.readTextFile(root + path))) {
-      const target = new URL(to, `file://${root}${path}`);
-      await Deno.stat(target).catch(() => broken.push(`${path}: links to ${to}, which does not exist`));
+      const [file = "", anchor] = to.split("#");
+      const target = file === "" ? root + path : new URL(file, `file://${root}${path}`);
+      const isThere = anchor === undefined
+        ? await Deno.stat(target).catch(() => undefined)
+        : anchorsOf(await Deno.readTextFile(target).catch(() => "")).includes(anchor);
+      if (!isThere) broken.push(`${path}: links to ${to}, which does not exist`);
     }
   }
   expectNone(broken);
