@@ -19,6 +19,9 @@ export interface ServerEvent {
 /** Longest event that is accepted, in characters; the API sends far shorter ones. */
 const maxEvent = 4 * 1024 * 1024;
 
+/** Time without an event after which a connection counts as lost, milliseconds; the API sends comments more often. */
+const silence_ms = 30_000;
+
 /**
  * Yields each event of a body until the body ends or `signal` aborts, which cancels the body. Throws an error of reading
  * the body, or if an event is longer than {@link maxEvent}.
@@ -53,5 +56,29 @@ export async function* serverEvents(
   } finally {
     stopListening();
     cancel();
+  }
+}
+
+/** Yields the events of a stream, and calls `stop` to end it if {@link silence_ms} pass without an event. */
+export async function* stopWhenSilent(
+  events: AsyncIterable<ServerEvent>,
+  sleep: (duration_ms: number, signal: AbortSignal) => Promise<void>,
+  stop: () => void,
+): AsyncGenerator<ServerEvent> {
+  let timer = new AbortController();
+  const start = () => {
+    timer = new AbortController();
+    const { signal } = timer;
+    void sleep(silence_ms, signal).then(() => signal.aborted || stop());
+  };
+  try {
+    start();
+    for await (const event of events) {
+      timer.abort();
+      yield event;
+      start();
+    }
+  } finally {
+    timer.abort();
   }
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ServerEvent, serverEvents } from "./sse.ts";
+import { type ServerEvent, serverEvents, stopWhenSilent } from "./sse.ts";
 
 async function read(...chunks: string[]): Promise<ServerEvent[]> {
   const encoder = new TextEncoder();
@@ -87,4 +87,20 @@ Deno.test("server-sent events: a reader that stops early cancels the body", asyn
   });
   for await (const { data } of serverEvents(body)) if (data === "a") break;
   await canceled.promise;
+});
+
+Deno.test("server-sent events: a silent stream is stopped, and a slow reader does not count as silence", async () => {
+  const stop = new AbortController();
+  const sleeps: { end: () => void; signal: AbortSignal }[] = [];
+  const sleep = (_ms: number, signal: AbortSignal) => new Promise<void>((end) => sleeps.push({ end, signal }));
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start: (controller) => controller.enqueue(new TextEncoder().encode("data: a\n\n")),
+  });
+  const events = stopWhenSilent(serverEvents(body, stop.signal), sleep, () => stop.abort());
+  assert.equal((await events.next()).value?.data, "a");
+  assert.deepEqual(sleeps.map(({ signal }) => signal.aborted), [true]);
+  const next = events.next();
+  assert.deepEqual(sleeps.map(({ signal }) => signal.aborted), [true, false]);
+  sleeps[1]!.end();
+  assert.equal((await next).done, true);
 });

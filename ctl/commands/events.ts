@@ -7,7 +7,7 @@ import { EventMemory, type ToldEvent } from "../api/event_memory.ts";
 import { isPattern, patternMatches } from "../units/select.ts";
 import { complain, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
 import { machineIdLegend, machineLegend } from "../machines/format.ts";
-import type { ServerEvent } from "../api/sse.ts";
+import { type ServerEvent, stopWhenSilent } from "../api/sse.ts";
 import { calendarDate, clockTime } from "../output/time.ts";
 
 /** `fleetctl events`: what happens in the cluster, line by line. */
@@ -92,12 +92,13 @@ async function follow(context: Context, machines: readonly string[], since: stri
   for (let from = since;;) {
     telling.begin(from === "");
     try {
-      const stream = await client.follow(queryOf(context, machines, from), new AbortController().signal);
+      const end = new AbortController();
+      const stream = await client.follow(queryOf(context, machines, from), end.signal);
       if (!stream) {
         complain(io, `${client.endpoint} cannot tell events`);
         return exitFailure;
       }
-      for await (const event of stream) {
+      for await (const event of stopWhenSilent(stream, (ms, signal) => io.sleep(ms, signal), () => end.abort())) {
         telling.tell(event);
         if (event.id !== "") from = event.id;
         if (event.event === "synced" && flags.on("no-follow")) return 0;

@@ -3,6 +3,7 @@ import { FakeApi, refusal } from "../testing/fake_api.ts";
 import { FakeHosts } from "../testing/fake_remote.ts";
 import { FakeIo, fleetctl } from "../testing/fake_terminal.ts";
 import { parseJournalEntry, TimeOrder } from "../journal/merge.ts";
+import { aborted } from "../../runtime/on_abort.ts";
 import { clockTime } from "../output/time.ts";
 import { commands } from "./index.ts";
 
@@ -247,7 +248,7 @@ Deno.test("merging: what is no entry is left out", () => {
 });
 
 /** A server whose event streams say this, one after the other. */
-function telling(...streams: string[]): { api: FakeApi; queries: string[] } {
+function telling(...streams: BodyInit[]): { api: FakeApi; queries: string[] } {
   const api = cluster();
   const queries: string[] = [];
   api.intercept = (request, path) => {
@@ -257,6 +258,18 @@ function telling(...streams: string[]): { api: FakeApi; queries: string[] } {
   };
   return { api, queries };
 }
+
+Deno.test("events: a stream that falls silent is opened again where it ended", async () => {
+  const silent = new ReadableStream({
+    start: (controller) => controller.enqueue(new TextEncoder().encode("id: 7-454c\nevent: synced\ndata: {}\n\n")),
+  });
+  const { api, queries } = telling(silent, "event: synced\ndata: x\n\n");
+  const io = new FakeIo();
+  const sleep = io.sleep.bind(io);
+  io.sleep = (ms, signal) => signal || queries.length < 2 ? sleep(ms, signal) : Promise.reject(new Error("enough"));
+  await fleetctl(api, "events", io);
+  assert.deepEqual(queries, ["", "?since=7-454c"]);
+});
 
 Deno.test("events: where nothing was missed, a stream that begins anew tells nothing", async () => {
   const present = 'event: machine\ndata: {"id":"454c","machine":{"id":"454c"}}\n\n';
@@ -268,7 +281,8 @@ Deno.test("events: where nothing was missed, a stream that begins anew tells not
     "event: synced\ndata: x\n\n",
   );
   const io = new FakeIo();
-  io.sleep = () => queries.length < 2 ? Promise.resolve() : Promise.reject(new Error("enough"));
+  io.sleep = (_ms, signal) =>
+    signal ? aborted(signal) : queries.length < 2 ? Promise.resolve() : Promise.reject(new Error("enough"));
   const { stdout } = await fleetctl(api, "events", io);
   assert.equal(stdout, `${now} machine 454c... is gone\n`);
 });

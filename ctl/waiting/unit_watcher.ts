@@ -16,7 +16,7 @@ import { type ApiClient, ApiError, UnreachableError } from "../api/client.ts";
 import type { Notifier } from "../../runtime/notifier.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
-import type { ServerEvent } from "../api/sse.ts";
+import { type ServerEvent, stopWhenSilent } from "../api/sse.ts";
 import { aborted, onceAborted } from "../../runtime/on_abort.ts";
 
 /** The state of a unit that one machine reports. Optional fields come only from the event stream. */
@@ -56,9 +56,6 @@ export interface UnitView {
 
 /** Interval between polls of a server without an event stream, and pause before a stream is opened again. */
 const poll_ms = 250;
-
-/** Time without an event after which a stream may be dead and is opened again. */
-const silence_ms = 30_000;
 
 /** Longest list of unit names, in characters, that is sent as a filter: servers limit request lines. */
 const maxFilter = 4000;
@@ -140,31 +137,13 @@ export class UnitWatcher {
     try {
       const events = await this.#client.events(filter, end.signal);
       if (!events) return false;
-      await this.#read(events, stop);
+      const snapshot = new StreamSnapshot();
+      for await (const event of stopWhenSilent(events, (ms, signal) => this.#io.sleep(ms, signal), stop)) {
+        if (this.#apply(event, snapshot)) this.#changes.notify();
+      }
       return true;
     } finally {
       stopListening();
-    }
-  }
-
-  /** Reads a stream to its end; calls `stop` after {@link silence_ms} without an event. */
-  async #read(events: AsyncIterable<ServerEvent>, stop: () => void): Promise<void> {
-    let timer = new AbortController();
-    const watchSilence = () => {
-      timer.abort();
-      timer = new AbortController();
-      const { signal: stopped } = timer;
-      void this.#io.sleep(silence_ms, stopped).then(() => stopped.aborted || stop());
-    };
-    const snapshot = new StreamSnapshot();
-    try {
-      watchSilence();
-      for await (const event of events) {
-        watchSilence();
-        if (this.#apply(event, snapshot)) this.#changes.notify();
-      }
-    } finally {
-      timer.abort();
     }
   }
 
