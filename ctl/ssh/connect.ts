@@ -10,7 +10,7 @@ import { checkOfHost } from "./host_key.ts";
 import type { HostName } from "./known_hosts.ts";
 import type { LocalMachine } from "./local_machine.ts";
 import { Passphrases } from "./passphrases.ts";
-import { PausableTimeout, unlessAborted } from "./timeout.ts";
+import { openUnlessAborted, PausableTimeout } from "./timeout.ts";
 import { type Identity, type SshConnection, type SshConnector, SshError } from "./port.ts";
 import { readSshConfig } from "./config_include.ts";
 import { type ConfigBlock, expandTokens, type HostConfig, hostConfig, type HostSpec, parseHostSpec } from "./config.ts";
@@ -62,55 +62,63 @@ export class Dialer {
     return await this.#connect(destination, 0);
   }
 
-  async #connect(destination: Destination, depth: number): Promise<SshConnection> {
+  /** `lastJump` is the jump host to connect through. It is closed with the connection, or when the connection fails. */
+  async #connect(destination: Destination, depth: number, lastJump?: SshConnection): Promise<SshConnection> {
     if (depth > maxJumps) {
       throw new SshError(`more than ${maxJumps} jump hosts: does ProxyJump of a host lead back to the host itself?`);
     }
-    const config = this.#configOf(await this.#configuration(), destination.host);
-    const host = config.hostName ?? destination.host;
-    const port = destination.port ?? config.port ?? 22;
-    const user = destination.user ?? this.settings.user ?? config.user ?? this.settings.defaultUser;
-    const tokens = this.#tokens({ host, port, user, name: destination.host });
-    const agentSocket = await this.#agentSocket(config, tokens);
-    const identities = await this.#identities(config, tokens, agentSocket);
-    const jumps = config.jumps.map((jump) => expand("ProxyJump", jump, tokens));
-    const through = destination.through ?? await this.#jump(jumps, depth);
-    const { timeout_ms } = this.settings;
-    const late = new SshError(
-      `timed out while initiating SSH connection to ${host}:${port} (--ssh-timeout is ${timeout_ms / 1000} seconds)`,
-    );
-    const timeout = new PausableTimeout(this.io, timeout_ms, late);
+    let jump = lastJump;
     try {
+      const config = this.#configOf(await this.#configuration(), destination.host);
+      const host = config.hostName ?? destination.host;
+      const port = destination.port ?? config.port ?? 22;
+      const user = destination.user ?? this.settings.user ?? config.user ?? this.settings.defaultUser;
+      const name = destination.host;
+      const tokens = this.#tokens({ host, port, user, name });
+      const agentSocket = await this.#agentSocket(config, tokens);
+      const identities = await this.#identities(config, tokens, agentSocket);
       const alias = config.hostKeyAlias;
       const known = alias === undefined ? undefined : { names: [expand("HostKeyAlias", alias, tokens)], port: 22 };
-      return await this.#open({
-        ...{ host, port, user, identities, through, timeout, name: destination.host, agentSocket, known },
-      });
+      const jumps = config.jumps.map((jump) => expand("ProxyJump", jump, tokens));
+      if (!destination.through) jump ??= await this.#jump(jumps, depth);
+      const through = destination.through ?? jump;
+      return await this.#open({ host, port, user, name, identities, agentSocket, known, through, jump });
+    } catch (error) {
+      jump?.close();
+      throw error;
+    }
+  }
+
+  async #open(destination: ResolvedDestination): Promise<SshConnection> {
+    const { host, port, user, agentSocket, identities } = destination;
+    const { io, local, settings } = this;
+    const late = new SshError(
+      `timed out while initiating SSH connection to ${host}:${port} ` +
+        `(--ssh-timeout is ${settings.timeout_ms / 1000} seconds)`,
+    );
+    const timeout = new PausableTimeout(io, settings.timeout_ms, late);
+    try {
+      const { stream, address } = await this.#openStream(destination, timeout.signal);
+      const checking = { io, local, file: await this.path(settings.knownHostsFile), strict: settings.strict };
+      // With an alias, the host's key is looked up by the alias alone, whatever the port.
+      const name = destination.known ?? { names: [...new Set([address, host, destination.name])], port };
+      const check = await checkOfHost(checking, name);
+      return await this.connector.connect({
+        ...{ to: `${user}@${host}`, user, stream, identities, keyTypes: check.keyTypes },
+        ...(agentSocket === undefined ? {} : { agentSocket }),
+        verify: (key) => timeout.without(() => check.verify(key)),
+        passphrase: (path, opens) => timeout.without(() => this.#passphrases.of(path, opens)),
+      }, timeout.signal);
     } finally {
       timeout.stop();
     }
   }
 
-  async #open(destination: ResolvedDestination): Promise<SshConnection> {
-    const { host, port, user, timeout, through } = destination;
-    const { stream, address } = through
-      ? { stream: await unlessAborted(through.toTcp(host, port), timeout.signal), address: host }
-      : await this.connector.tcp(host, port, timeout.signal);
-    const { io, local, settings } = this;
-    const checking = { io, local, file: await this.path(settings.knownHostsFile), strict: settings.strict };
-    // With an alias, the host's key is looked up by the alias alone, whatever the port.
-    const name = destination.known ?? { names: [...new Set([address, host, destination.name])], port };
-    const check = await checkOfHost(checking, name);
-    return await this.connector.connect({
-      to: `${user}@${host}`,
-      user,
-      stream,
-      identities: destination.identities,
-      ...(destination.agentSocket === undefined ? {} : { agentSocket: destination.agentSocket }),
-      keyTypes: check.keyTypes,
-      verify: (key) => timeout.without(() => check.verify(key)),
-      passphrase: (path, opens) => timeout.without(() => this.#passphrases.of(path, opens)),
-    }, timeout.signal);
+  async #openStream({ host, port, through, jump }: ResolvedDestination, signal: AbortSignal) {
+    if (!through) return await this.connector.tcp(host, port, signal);
+    const stream = await openUnlessAborted(through.toTcp(host, port), signal);
+    stream.once("close", () => jump?.close());
+    return { stream, address: host };
   }
 
   async #jump(jumps: readonly string[], depth: number): Promise<SshConnection | undefined> {
@@ -118,7 +126,7 @@ export class Dialer {
     for (const jump of jumps) {
       const spec = parseHostSpec(jump);
       if (!spec) throw new SshError(`ProxyJump ${JSON.stringify(jump)} in ~/.ssh/config is not [user@]host[:port]`);
-      last = await this.#connect({ ...spec, ...(last ? { through: last } : {}) }, depth + 1);
+      last = await this.#connect(spec, depth + 1, last);
     }
     return last;
   }
@@ -242,7 +250,8 @@ interface ResolvedDestination {
   readonly name: string;
   readonly identities: readonly Identity[];
   readonly through: SshConnection | undefined;
-  readonly timeout: PausableTimeout;
+  /** The jump host, if `through` is one: it is closed with the connection. */
+  readonly jump: SshConnection | undefined;
   readonly agentSocket: string | undefined;
   /** The name to look the host's key up by, if not by address and names. */
   readonly known: HostName | undefined;

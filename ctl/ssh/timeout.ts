@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Duplex } from "node:stream";
 import { onceAborted } from "../../runtime/on_abort.ts";
 import type { Io } from "../terminal/port.ts";
 
@@ -56,12 +57,15 @@ export class PausableTimeout {
   }
 }
 
-/** Settles like `work`, or rejects with the reason of `signal` as soon as it aborts; `work` itself is left to end. */
-export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+/** Returns a stream that is being opened. Rejects with the reason of `signal` as soon as it aborts; a late stream is destroyed. */
+export async function openUnlessAborted(opening: Promise<Duplex>, signal: AbortSignal): Promise<Duplex> {
   const aborted = Promise.withResolvers<never>();
-  const stopListening = onceAborted([signal], () => aborted.reject(signal.reason));
+  const stopListening = onceAborted([signal], () => {
+    opening.then((late) => late.destroy(), () => {});
+    aborted.reject(signal.reason);
+  });
   try {
-    return await Promise.race([work, aborted.promise]);
+    return await Promise.race([opening, aborted.promise]);
   } finally {
     stopListening();
   }

@@ -13,7 +13,7 @@ import { UnreachableError } from "../api/client.ts";
 import { onceAborted } from "../../runtime/on_abort.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
 import { shellWord } from "./remote.ts";
-import { unlessAborted } from "./timeout.ts";
+import { openUnlessAborted } from "./timeout.ts";
 import { ChannelRefusedError, type SshConnection } from "./port.ts";
 
 /** A {@link Fetch} that connects from the far end of the tunnel. `socket` is the path of the API's socket there. */
@@ -34,10 +34,7 @@ export function tunnelledFetch(
     const opened = opening.catch((cause) => {
       throw new UnreachableError(`cannot reach the fleet API through the tunnel: ${reasonOf(cause)}`, { cause });
     });
-    const stream = await unlessAborted(opened, signal).catch((error) => {
-      opened.then((late) => late.destroy(), () => {});
-      throw error;
-    });
+    const stream = await openUnlessAborted(opened, signal);
     const verified = { servername: name, ...(tls.caCerts ? { ca: tls.caCerts } : {}), cert: tls.cert, key: tls.key };
     const options: RequestOptions = {
       method,
