@@ -1,9 +1,9 @@
-"""Drives API v1 with nothing but Python's standard library, as a client would that fleet knows nothing of.
+"""Drives API v1 with Python's standard library alone, like a client that is independent of fleet.
 
 usage: client.py SOCKET
 
 Creates units, changes one, reads all of them by pages, follows their stream, and deletes them; ends with 1 and a
-traceback where an answer is not as the API promises.
+traceback if a response differs from the API reference.
 """
 
 import http.client
@@ -69,15 +69,15 @@ def main(path):
     stream = UnixConnection(path)
     stream.request("GET", "/fleet/v1/events?kind=unit&" + urlencode({"unit": names[0]}))
     lines = iter(stream.getresponse().readline, b"")
-    told = []
+    states = []
     for line in lines:
         if line.startswith(b"event: synced"):
             fleet.call("PUT", first, {"desiredState": "launched"})
         if line.startswith(b"data: ") and b'"unit"' in line:
-            told.append(json.loads(line[6:])["unit"]["desiredState"])
-            if len(told) == 2:
+            states.append(json.loads(line[6:])["unit"]["desiredState"])
+            if len(states) == 2:
                 break
-    assert told == ["loaded", "launched"], told
+    assert states == ["loaded", "launched"], states
     stream.close()
 
     for name in names:

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ApiFixture } from "../support/api_fixture.ts";
 import { Stage } from "./stage.ts";
 
-Deno.test("a client in another language, which knows only the API", async () => {
+Deno.test("a client in another language can use the API", async () => {
   await using api = await ApiFixture.open();
   await using stage = new Stage();
   const { addresses: [address] } = await stage.serve(api.handler, stage.unix());

@@ -297,6 +297,16 @@ Deno.test("a journal that cannot be followed is logged with journalctl's reason,
   }
 });
 
+Deno.test("a failure of systemctl has a message, even if systemctl printed none", async () => {
+  for (const [script, message] of [["echo broken >&2; exit 5", "broken"], ["exit 5", "no error message"]]) {
+    await withSystemctl(`${script}\n`, async (machine) => {
+      await assert.rejects(machine.statusText("a.service", new AbortController().signal), {
+        message: `systemctl status --no-pager --full --lines=10 -- a.service exited with status 5: ${message}`,
+      });
+    });
+  }
+});
+
 Deno.test("a property that systemctl prints several times keeps all its values", async () => {
   const printed = "Id=a.service\nExecStartPre={ path=/bin/a ; a=b }\nEnvironment=\nExecStartPre={ path=/bin/b }\n";
   await withSystemctl(`cat <<'end'\n${printed}end\n`, async (machine) => {
@@ -330,21 +340,21 @@ Deno.test("requests are forwarded to the machine that runs the unit", async (tes
       /^m2 logs b\.service\n$/,
     ],
     [
-      "without the certificate",
+      "without the certificate: 502",
       { ...tls, apiClientCafile: `${directory}/ours.crt` },
       { apiPeerCafile: `${directory}/ours.crt` },
       502,
       /refuses to answer at https:.*: a client certificate is required/,
     ],
     [
-      "to a server that is not trusted",
+      "to an untrusted server: 502",
       { ...tls, apiInsecure: true },
       {},
       502,
       /does not answer at https:.*certificate/i,
     ],
     [
-      "with a token that is not known there",
+      "with an unknown token: 502",
       { apiTokensFile: `${directory}/tokens` },
       { apiPeerTokenFile: `${directory}/token` },
       502,
@@ -363,7 +373,7 @@ Deno.test("requests are forwarded to the machine that runs the unit", async (tes
       const expected =
         /^machine m2 \(127\.0\.0\.1\) does not answer at [^ ]+: [^ ]+\/odd-\d, the file that api_peer_token_file names, must hold one token and nothing else$/;
       return [
-        `with a file that is no token, ${index}`,
+        `with a file that holds no token: 502, ${index}`,
         { apiInsecure: true },
         { apiPeerTokenFile },
         502,
@@ -371,7 +381,7 @@ Deno.test("requests are forwarded to the machine that runs the unit", async (tes
       ] as const;
     }),
     [
-      "with a token that cannot be read",
+      "with an unreadable token file: 502",
       { apiInsecure: true },
       { apiPeerTokenFile: "/nowhere" },
       502,

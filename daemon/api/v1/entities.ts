@@ -104,7 +104,9 @@ export function machineEntity({ id, ip, metadata }: Machine): MachineEntity {
 
 /** Leaves out the fields that are undefined. */
 export function compact<T>(fields: { readonly [K in keyof T]: T[K] | undefined }): T {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
+  const compacted: { [K in keyof T]?: T[K] | undefined } = {};
+  for (const name in fields) if (fields[name] !== undefined) compacted[name] = fields[name];
+  return compacted as T;
 }
 
 /** Undefined for an empty string or list, which entities leave out. */
