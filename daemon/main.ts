@@ -5,6 +5,7 @@
  */
 
 import { messageOf } from "../runtime/log.ts";
+import { limitRepeats } from "../runtime/log_repeats.ts";
 import { readCredentials } from "./api/auth/credentials.ts";
 import { parseArguments, usage } from "./arguments.ts";
 import { checkConfig } from "./config/check.ts";
@@ -13,6 +14,7 @@ import { type LogSettings, openLog } from "./telemetry/log.ts";
 import { logConfigPath, permissionHint, startOf } from "./lifecycle/startup.ts";
 import { version } from "./version.ts";
 import { writeError, writeOut } from "./host/streams.ts";
+import { systemClock } from "./host/system_clock.ts";
 import { build, type DaemonContext, run } from "./run.ts";
 
 if (import.meta.main) Deno.exit(await main(Deno.args));
@@ -28,10 +30,11 @@ async function main(args: readonly string[]): Promise<number> {
   }
   let logSettings: LogSettings = { verbosity: 0, logFormat: "text" };
   let context: DaemonContext | undefined;
-  const log = openLog({
+  const unlimitedLog = openLog({
     logSettings: () => context?.logSettings ?? logSettings,
     journal: Deno.env.get("JOURNAL_STREAM") !== undefined,
   });
+  const limiter = limitRepeats(unlimitedLog, systemClock);
   try {
     if (command.kind === "check") {
       const { warnings, errors, text } = await checkConfig(command.config, readCredentials);
@@ -40,16 +43,18 @@ async function main(args: readonly string[]): Promise<number> {
       writeOut(text);
       return errors.length > 0 ? 1 : 0;
     }
-    log("info", `Starting fleetd version ${version}`);
+    unlimitedLog("info", `Starting fleetd version ${version}`);
     ignoreProxies();
     const start = await startOf(command);
     logSettings = start.configuration.config;
-    logConfigPath(start.configuration, log);
-    context = await build(start, log);
+    logConfigPath(start.configuration, unlimitedLog);
+    context = await build(start, { log: limiter.log, unlimitedLog });
     await run(context);
     return 0;
   } catch (error) {
-    log("error", `${messageOf(error)}${permissionHint(error)}`);
+    unlimitedLog("error", `${messageOf(error)}${permissionHint(error)}`);
     return 1;
+  } finally {
+    limiter.close();
   }
 }

@@ -6,7 +6,7 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
-import type { Log } from "../runtime/log.ts";
+import { type Log, messageOf } from "../runtime/log.ts";
 
 /** A bell: rung any number of times, it wakes the one loop that listens once. */
 export class Wakeup {
@@ -83,7 +83,7 @@ export async function reconcile<World, Step>(loop: Loop<World, Step>, signal: Ab
       if (signal.aborted) return;
       over(true);
       wait_ms = Math.min(backoff.most_ms, backoff.first_ms * 2 ** Math.min(failures++, 16));
-      loop.log("error", `${loop.name}: ${(error as Error).message}; trying again in ${wait_ms} ms`);
+      loop.log("error", `${loop.name}: ${messageOf(error)}; trying again in ${wait_ms} ms`);
       // News may have mended what failed, but however much of it comes, failures keep their distance.
       await loop.clock.sleep(backoff.first_ms, signal);
       wait_ms -= backoff.first_ms;

@@ -8,7 +8,6 @@
 import { ClusterRegistry } from "../registry/cluster_registry.ts";
 import type { UnsettledWrites } from "../registry/writes/fence.ts";
 import { type Log, messageOf } from "../runtime/log.ts";
-import { withoutRepeats } from "../runtime/log_repeats.ts";
 import type { MachineId, MachineRecord } from "../registry/model.ts";
 import type { Registry } from "../registry/mod.ts";
 import type { Store } from "../registry/store/port.ts";
@@ -59,9 +58,19 @@ const safetyNet_ms = 60_000;
 
 const limits = { drain_ms: 60_000, leave_ms: 5_000 } as const;
 
-/** What outlives a reload. */
-export interface DaemonContext extends Start {
+/** The two logs of a daemon. */
+export interface Logs {
+  /** Limits repeated warnings and errors. */
   readonly log: Log;
+  /**
+   * Writes every line: audit lines, which limit themselves, and the outcomes of what an operator asked the daemon for
+   * (start, reload, stop), which must not be missing because the last time had the same outcome.
+   */
+  readonly unlimitedLog: Log;
+}
+
+/** What outlives a reload. */
+export interface DaemonContext extends Start, Logs {
   readonly tell: Notify;
   readonly systemd: Systemd;
   readonly memory: Memory;
@@ -79,8 +88,9 @@ export interface DaemonContext extends Start {
 }
 
 /** Opens what outlives a reload. */
-export async function build(start: Start, log: Log): Promise<DaemonContext> {
+export async function build(start: Start, logs: Logs): Promise<DaemonContext> {
   const { configuration: { config }, greeting } = start;
+  const { log } = logs;
   const memory = await openMemory(parentOf(config.unitsDirectory));
   // What an earlier try knew went with it.
   if (greeting !== undefined) await Promise.all([memory.saveStore(undefined), memory.saveLease(undefined)]);
@@ -94,12 +104,12 @@ export async function build(start: Start, log: Log): Promise<DaemonContext> {
   const tell: Notify = (text) => notify(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
   const observed = observeSystemd(systemd, metrics, systemClock);
   const counts = { metrics, renewals: new Map<string, number>(), sharedState: new SharedState() };
-  return { ...start, ...counts, log, tell, systemd: observed, memory, retryNow: new Wakeup(), logSettings: config };
+  return { ...start, ...logs, ...counts, tell, systemd: observed, memory, retryNow: new Wakeup(), logSettings: config };
 }
 
 /** Serves from the first moment, lives, and ends when a signal says so. */
 export async function run(context: DaemonContext): Promise<void> {
-  const { log, tell, systemd, configuration } = context;
+  const { unlimitedLog: log, tell, systemd, configuration } = context;
   const stop = new AbortController();
   const daemon: Daemon<Handler> = openDaemon(context, () => daemon);
   const unhook = onSignals({
@@ -140,14 +150,14 @@ export async function run(context: DaemonContext): Promise<void> {
 
 function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daemon<Handler> {
   const status = () => daemon().status;
-  const { log, tell, memory, retryNow } = context;
+  const { log, unlimitedLog, tell, memory, retryNow } = context;
   let next = context.configuration;
   let greeting = context.greeting;
   return new Daemon<Handler>({
     configure: async () => {
       const configuration = await context.configure();
-      log("info", `Reloading configuration from ${configuration.path ?? "the environment"}`);
-      logWarnings(configuration, log);
+      unlimitedLog("info", `Reloading configuration from ${configuration.path ?? "the environment"}`);
+      logWarnings(configuration, unlimitedLog);
       await readCredentials(configuration.config, configuration.sources);
       next = configuration;
       return configuration;
@@ -188,7 +198,7 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
     reloadRequest: openReloadRequests(Deno.env.get("RUNTIME_DIRECTORY"), log),
     tell,
     clock: systemClock,
-    log,
+    log: unlimitedLog,
   });
 }
 
@@ -196,7 +206,7 @@ function openRegistry(config: Config, store: Store, unsettledWrites: UnsettledWr
   return new ClusterRegistry({
     store: lend(store),
     clock: systemClock,
-    log: withoutRepeats(logOf("registry", log), systemClock),
+    log: logOf("registry", log),
     writer: readMachineId,
     unsettledWrites,
     agentTtl_s: Math.max(1, Math.floor(config.agentTtl_ms / 1000)),
@@ -305,25 +315,26 @@ function openHandler(
 }
 
 async function openServer(context: DaemonContext, handler: () => Handler): Promise<Server> {
-  const { listen, log, configuration: { config } } = context;
+  const { listen, log, unlimitedLog, configuration: { config } } = context;
   return await serve({
     handler: (request, peer) => handler()(request, peer),
     listen: [...inheritedSockets(), ...listen.map(listenSpec)],
     credentials: await readCredentials(config),
     log: logOf("api", log),
+    auditLog: logOf("api", unlimitedLog),
     clock: systemClock,
   });
 }
 
 async function endWell(context: DaemonContext, halt: () => Promise<void>): Promise<void> {
-  const { systemd, log, memory, greeting, member } = context;
+  const { systemd, log, unlimitedLog, memory, greeting, member } = context;
   const alone = { systemd, memory: memory.intents, clock: systemClock, log: logOf("agent", log), safetyNet_ms };
   let isOver = false;
   await shutDown({
     // With what is in memory alone, nobody would know of its units any more.
     job: () => greeting === undefined ? systemd.ownJob() : Promise.resolve("stop"),
     clock: systemClock,
-    log,
+    log: unlimitedLog,
     drain: async () => {
       if (await context.agent?.drain() || isOver) return;
       // It is no member, or not any more. Nobody may join, and start units, while they are taken off.

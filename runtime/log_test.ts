@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
-import { messageOf } from "./log.ts";
+import { fieldText, messageOf } from "./log.ts";
 
 const cases: readonly { readonly thrown: unknown; readonly message: string }[] = [
   { thrown: new Error("no space"), message: "no space" },
   { thrown: new Error("cannot write", { cause: new Error("no space") }), message: "cannot write: no space" },
+  {
+    thrown: new Error("cannot write: no space", { cause: new Error("no space") }),
+    message: "cannot write: no space",
+  },
   { thrown: new TypeError(""), message: "TypeError" },
   { thrown: Object.assign(new Error(""), { code: "EMFILE" }), message: "Error EMFILE" },
   { thrown: new Error("cannot write", { cause: new RangeError("") }), message: "cannot write: RangeError" },
@@ -17,5 +21,18 @@ const cases: readonly { readonly thrown: unknown; readonly message: string }[] =
 ];
 
 for (const { thrown, message } of cases) {
-  Deno.test(`the text of an error is never empty: ${message}`, () => assert.equal(messageOf(thrown), message));
+  Deno.test(`the message of an error is never empty, and names a cause once: ${message}`, () =>
+    assert.equal(messageOf(thrown), message));
+}
+
+const fields: readonly (readonly [unknown, string])[] = [
+  ["text", "text"],
+  [7n, "7"],
+  [null, "null"],
+  [new Error("refused", { cause: new Error("no route") }), "refused: no route"],
+  [{ error: new Error("refused"), revision: 7n, keys: ["a"] }, '{"error":"refused","revision":"7","keys":["a"]}'],
+];
+
+for (const [value, text] of fields) {
+  Deno.test(`a field of a log line can be anything: ${text}`, () => assert.equal(fieldText(value), text));
 }

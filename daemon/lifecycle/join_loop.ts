@@ -7,7 +7,6 @@
 
 import type { Clock } from "../../runtime/clock.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
-import { causeOf } from "../../runtime/log_repeats.ts";
 import type { MachineRecord } from "../../registry/model.ts";
 import {
   DuplicateMachineError,
@@ -69,7 +68,6 @@ const retry = { first_ms: 250, away_ms: 2_000, wrong_ms: 5_000 } as const;
 /** Lives until `signal` aborts. */
 export async function live(options: JoinLoopOptions, signal: AbortSignal): Promise<void> {
   const { clock, log, status } = options;
-  let said = "";
   let failures = 0;
   while (!signal.aborted) {
     const chapter = new AbortController();
@@ -77,7 +75,6 @@ export async function live(options: JoinLoopOptions, signal: AbortSignal): Promi
       const member = await join(options, AbortSignal.any([signal, chapter.signal]));
       status({ ready: true });
       log("info", "this machine has joined the cluster", { machine: member.machine.id, ip: member.machine.ip });
-      said = "";
       failures = 0;
       await options.work(member, signal).finally(member.remember);
     } catch (error) {
@@ -85,8 +82,7 @@ export async function live(options: JoinLoopOptions, signal: AbortSignal): Promi
       if (error instanceof WrongStoreError) await rememberMismatch(options, error);
       const reason = messageOf(error);
       status({ ready: false, reason, ...(error instanceof WrongStoreError && { wrongStore: error }) });
-      if (causeOf(reason) !== said) log(severity(error), advice(error, reason));
-      said = causeOf(reason);
+      log(severity(error), advice(error, reason));
       await options.wakeup.wait(delay_ms(error, failures++), clock, signal);
     } finally {
       chapter.abort();
@@ -129,7 +125,7 @@ async function join(options: JoinLoopOptions, signal: AbortSignal): Promise<Memb
       if (failing) log("info", "the daemon's memory of store and lease can be written again");
       failing = false;
     }, (error) => {
-      log(failing ? "debug" : "error", messageOf(error));
+      log("error", messageOf(error));
       failing = true;
       // The next call saves it again; the store's revision changes all the time.
       lease = undefined;

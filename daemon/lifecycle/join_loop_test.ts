@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import type { MachineRecord } from "../../registry/model.ts";
 import type { Membership, Registry, StoreMemory } from "../../registry/mod.ts";
+import { limitRepeats } from "../../runtime/log_repeats.ts";
 import { ManualClock } from "../../tests/support/manual_clock.ts";
-import { live } from "./join_loop.ts";
+import { type JoinMemory, live } from "./join_loop.ts";
 import { Wakeup } from "../reconcile.ts";
 
 Deno.test("who leaves forgets its lease first, and never remembers it again", async () => {
@@ -45,15 +46,48 @@ Deno.test("who leaves forgets its lease first, and never remembers it again", as
   assert.deepEqual(told, ["lease 7", "lease undefined", "left", "lease undefined"]);
 });
 
-Deno.test("a memory that cannot be written is logged once, and the lease is saved again when it can be", async () => {
+Deno.test("a machine that cannot join logs the cause once, and then after growing pauses", async () => {
+  const lines: string[] = [];
+  const clock = new ManualClock();
+  const stop = new AbortController();
+  let tries = 0;
+  const { log } = limitRepeats(
+    (level, message, fields) => lines.push(`${level} ${fields?.repeated}: ${message}`),
+    clock,
+  );
+  const running = live({
+    registry: {} as Registry,
+    memory: {} as JoinMemory,
+    clock,
+    log,
+    identify: () => {
+      tries++;
+      return Promise.reject(new Error("cannot write /run/fleet/incarnation: no space left"));
+    },
+    work: () => Promise.resolve(),
+    wakeup: new Wakeup(),
+    status: () => {},
+  }, stop.signal);
+  while (tries < 20) {
+    await ManualClock.settle();
+    clock.advance(5_000);
+  }
+  const line =
+    "cannot write /run/fleet/incarnation: no space left; trying again until it works, units are left as they are";
+  assert.deepEqual(lines, [`error undefined: ${line}`, `error 11: ${line}`]);
+  stop.abort();
+  await running;
+});
+
+Deno.test("the lease is saved again when the daemon's files can be written again", async () => {
   const lines: string[] = [];
   const saved: (string | undefined)[] = [];
   const disk = { isFull: false };
   const revision = { value: 1 };
   const membership = { lease: "7" };
   const stop = new AbortController();
-  const write = (number: number) => {
-    return disk.isFull ? Promise.reject(new Error(`cannot write draft ${number}: no space left`)) : Promise.resolve();
+  const write = () => {
+    return disk.isFull ? Promise.reject(new Error("no space left")) : Promise.resolve();
   };
   await live({
     registry: {
@@ -66,14 +100,14 @@ Deno.test("a memory that cannot be written is logged once, and the lease is save
     memory: {
       lease: () => Promise.resolve(undefined),
       saveLease: async (lease) => {
-        await write(0);
+        await write();
         saved.push(lease);
       },
       store: () => Promise.resolve(undefined),
-      saveStore: () => write(revision.value),
+      saveStore: write,
     },
     clock: new ManualClock(),
-    log: (level, message) => level === "error" && lines.push(message),
+    log: (level, message) => lines.push(`${level}: ${message}`),
     identify: () => Promise.resolve({ id: "m1", ip: "10.0.0.1" } as MachineRecord),
     async work(member) {
       disk.isFull = true;
@@ -85,11 +119,15 @@ Deno.test("a memory that cannot be written is logged once, and the lease is save
       }
       disk.isFull = false;
       member.remember();
+      await new Promise((resolve) => setTimeout(resolve, 0));
       stop.abort();
     },
     wakeup: new Wakeup(),
     status: () => {},
   }, stop.signal);
-  assert.equal(lines.length, 1, lines.join("\n"));
+  assert.deepEqual(lines.slice(1), [
+    ...["error: no space left", "error: no space left", "error: no space left"],
+    "info: the daemon's memory of store and lease can be written again",
+  ]);
   assert.deepEqual(saved, ["7", "8"]);
 });

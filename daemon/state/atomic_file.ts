@@ -10,7 +10,7 @@ export async function read(path: string): Promise<string | undefined> {
     return await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new Error(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
+    throw failure("read", path, error);
   }
 }
 
@@ -24,7 +24,8 @@ export async function write(path: string, text: string): Promise<void> {
     await Deno.writeTextFile(draft, `${text}\n`, { mode: 0o600 });
     await Deno.rename(draft, path);
   } catch (error) {
-    throw new Error(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
+    await Deno.remove(draft).catch(() => {});
+    throw failure("write", path, error);
   }
 }
 
@@ -34,11 +35,19 @@ export async function remove(path: string): Promise<void> {
     await Deno.remove(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
-    throw new Error(`cannot remove ${path}: ${(error as Error).message}`, { cause: error });
+    throw failure("remove", path, error);
   }
 }
 
-/** JSON's value; undefined for what was damaged, which says nothing. */
+/** An error that names the file. Deno's messages end with the system call and its paths, which may be a draft's. */
+export function failure(action: "read" | "write" | "remove", path: string, cause: unknown): Error {
+  const reason = (cause as Error).message.replace(/: \w+ '.*$/s, "");
+  return new Error(`cannot ${action} ${path}: ${reason}`, {
+    cause: Object.assign(cause as Error, { message: reason }),
+  });
+}
+
+/** The value of a JSON text; undefined if the text is damaged. */
 export function parse(text: string): unknown {
   try {
     return JSON.parse(text);

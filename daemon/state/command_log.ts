@@ -9,7 +9,7 @@
 
 import type { UnitName } from "../../registry/model.ts";
 import type { Intent, IntentMemory } from "../agent/command.ts";
-import { parse, read } from "./atomic_file.ts";
+import { failure, parse, read } from "./atomic_file.ts";
 
 /** The file is written anew when it has so many records, and so many times more than units. */
 const slack = { records: 1_000, times: 4 } as const;
@@ -27,7 +27,7 @@ export async function openIntents(path: string): Promise<IntentMemory> {
       if (intent) intents.set(unit, intent);
       else intents.delete(unit);
     } catch (error) {
-      throw new Error(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
+      throw failure("write", path, error);
     }
     if (records > crowded && records > slack.times * intents.size) rewrite();
   };

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Log } from "../../runtime/log.ts";
+import { fieldText, type Log, plainValue } from "../../runtime/log.ts";
 
 const priorities = { debug: 7, info: 6, warn: 4, error: 3 } as const;
 
@@ -25,9 +25,9 @@ export function openLog(options: { readonly logSettings: () => LogSettings; read
     const known = Object.entries(fields).filter(([, value]) => value !== undefined);
     const start = options.journal ? `<${priorities[level]}>` : logFormat === "json" ? "" : `${level.toUpperCase()} `;
     const line = logFormat === "json"
-      ? JSON.stringify({ time: new Date().toISOString(), level, message, ...Object.fromEntries(known) })
+      ? JSON.stringify({ time: new Date().toISOString(), level, message, ...Object.fromEntries(known) }, plainValue)
       : message.replaceAll("\n", "\\n") +
-        known.map(([key, value]) => ` ${key}=${quoteIfNeeded(String(value))}`).join("");
+        known.map(([key, value]) => ` ${key}=${quoteIfNeeded(fieldText(value))}`).join("");
     Deno.stderr.writeSync(encoder.encode(`${start}${visible(line)}\n`));
   };
 }

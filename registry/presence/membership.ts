@@ -80,6 +80,8 @@ class Member implements Membership {
   #failing = false;
   /** Keys that something else has deleted or overwritten, as far as that is not mended. */
   #lost: readonly string[] = [];
+  /** Keys that this process has written, or found as its own, under the present lease. */
+  #written = new Set<string>();
 
   constructor(options: JoinOptions, machine: MachineRecord, lease: string | undefined, outer: AbortSignal) {
     this.#options = options;
@@ -250,7 +252,11 @@ class Member implements Membership {
       const compare = { key, mod: held.revision };
       const { succeeded, revision } = await this.#options.session.transact([compare], part.map((write) => write.op));
       if (!succeeded) throw new Error(`the record of machine ${this.#machine.id} was written by somebody else`);
-      for (const write of part) write.apply(revision);
+      for (const { op, apply } of part) {
+        apply(revision);
+        if ("put" in op) this.#written.add(op.put);
+        else this.#written.delete(op.delete);
+      }
     }
   }
 
@@ -269,7 +275,9 @@ class Member implements Membership {
     // Its states are kept until this daemon has said what its units do now; those of an earlier boot say nothing.
     const prefix = statePrefix(id).length;
     this.#wanted ??= new Map(ours ? states.map((state) => [state.key.slice(prefix), state.value]) : []);
-    this.#lease = await this.#liveLease();
+    const lease = await this.#liveLease();
+    if (lease !== this.#lease) this.#written.clear();
+    this.#lease = lease;
     const text = (each: KeyValue) => each.lease === this.#lease ? each.value : undefined;
     this.#logLost([...records ?? [], ...states]);
     return {
@@ -279,11 +287,15 @@ class Member implements Membership {
     };
   }
 
-  /** A key that this process deleted or wrote itself meanwhile was not lost. */
+  /**
+   * Logs which keys something else has deleted or overwritten: not those that this process deleted, wrote again or has not
+   * written yet, nor those that were deleted with an expired lease.
+   */
   #logLost(found: readonly KeyValue[]): void {
     const own = new Set(found.filter((kv) => kv.lease === this.#lease).map((kv) => kv.key));
-    const lost = this.#lost.filter((key) => !own.has(key));
+    const lost = this.#lost.filter((key) => this.#written.has(key) && !own.has(key));
     this.#lost = [];
+    this.#written = own;
     if (lost.length === 0) return;
     this.#options.log("warn", "keys of this machine were deleted or overwritten in the store, writing them again", {
       machine: this.#machine.id,
@@ -302,11 +314,18 @@ class Member implements Membership {
 
   /** The lease we had, if it lives and is of our length; else a new one. */
   async #liveLease(): Promise<string> {
-    const { session, ttl_s } = this.#options;
+    const { session, log, ttl_s } = this.#options;
     const lease = this.#lease;
+    const left_s = lease === "" ? undefined : await session.renew(lease);
     // A renewed lease has all of its time again, so another length is that of another configuration.
-    if (lease !== "" && await session.renew(lease) === ttl_s) return lease;
-    return await session.grant(ttl_s);
+    if (left_s === ttl_s) return lease;
+    const granted = await session.grant(ttl_s);
+    if (left_s !== undefined && left_s <= 0) {
+      const what =
+        "this machine's lease has expired and its keys were deleted with it: writing them again under a new lease";
+      log("warn", what, { machine: this.#machine.id });
+    }
+    return granted;
   }
 
   async #keepAlive(): Promise<void> {
@@ -321,7 +340,6 @@ class Member implements Membership {
         const left_s = await session.renew(lease, ttl_s * 1000 / 3);
         failing = false;
         if (left_s > 0 || lease !== this.#lease) continue;
-        log("warn", "this machine's lease was lost, taking a new one", { machine: this.#machine.id });
         this.#held = undefined;
         this.#notifier.notify();
       } catch (error) {

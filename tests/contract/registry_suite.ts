@@ -731,9 +731,12 @@ const memberCases: readonly Case[] = [
     },
   },
   {
-    name: "a lost lease is taken again with everything that was under it",
+    name:
+      "a lease that has expired is replaced with everything that was bound to it, and the log names that cause alone",
     async run({ open, openStore, signal }) {
-      const registry = await open({ agentTtl_s: 3 });
+      const warnings: string[] = [];
+      const log: Log = (level, message) => level === "warn" ? warnings.push(message) : undefined;
+      const registry = await open({ agentTtl_s: 3, log });
       const member = await registry.join(machine("m1"), undefined, signal);
       await member.publish(statesOf("m1", "a.service", "b.service"));
       const [store, lost] = [await openStore(), member.lease];
@@ -745,6 +748,9 @@ const memberCases: readonly Case[] = [
         (cluster) => cluster.machines.has("m1") && cluster.states.size === 2,
       );
       assert.notEqual(member.lease, lost);
+      assert.deepEqual(warnings, [
+        "this machine's lease has expired and its keys were deleted with it: writing them again under a new lease",
+      ]);
     },
   },
   {

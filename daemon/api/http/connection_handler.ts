@@ -40,6 +40,8 @@ export interface ConnectionHandlerOptions {
   readonly handler: Handler;
   readonly credentials: Credentials;
   readonly log: Log;
+  /** For the lines about refused requests and changes, of which the log may leave none out; `log` where not given. */
+  readonly auditLog?: Log;
   readonly clock: Clock;
   /** For tests that cannot wait: other limits than usual. */
   readonly limits?: Partial<Limits>;
@@ -81,7 +83,7 @@ export class ConnectionHandler {
     this.#credentials = options.credentials;
     this.limits = { ...usualLimits, ...options.limits };
     this.processes = openPeerCredentials(options.log);
-    this.#audit = new AuditLog(options.clock, options.log, closing);
+    this.#audit = new AuditLog(options.clock, options.auditLog ?? options.log, closing);
     closing.addEventListener("abort", () => this.#open.forEach(({ leaving }) => leaving.abort()));
     void this.#dropStalled();
   }

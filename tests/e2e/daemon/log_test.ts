@@ -65,10 +65,87 @@ async function idle(cluster: FleetCluster): Promise<void> {
   assert.deepEqual(await look(), before, "neither a line nor a write");
 }
 
+/** Lines of warnings and errors since a moment, by cause: how often each was written, numbers and identifiers left aside. */
+async function causes(machine: Machine, since: number): Promise<Map<string, number>> {
+  const counts = new Map<string, number>();
+  for (const { message, priority } of (await lines(machine)).slice(since)) {
+    if (Number(priority) > 4) continue;
+    const { level, component, message: text, error = "", unit = "" } = JSON.parse(message);
+    const cause = [level, component, text, error, unit].join(" ").replace(/\d+/g, "N");
+    counts.set(cause, (counts.get(cause) ?? 0) + 1);
+  }
+  return counts;
+}
+
+async function metric(machine: Machine, name: string): Promise<number> {
+  using client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(machine) } });
+  const text = await (await fetch("http://localhost/metrics", { client })).text();
+  const values = [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (.*)$`, "gm"))];
+  return values.map((match) => Number(match[1])).reduce((sum, value) => sum + value, 0);
+}
+
+async function fullDisk(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const before = (await lines(m1!)).length;
+  await m1!.sh(
+    "dd if=/dev/zero of=/run/filler bs=64k 2>/dev/null || true; systemctl --no-block kill --signal=KILL fleet",
+  );
+  const status = () => m1!.must(["systemctl", "show", "--property=StatusText", "--value", "fleet.service"]);
+  const why = /cannot write \/run\/fleet\/\w+(\.json)?: No space left on device/;
+  await until("the status to name the file", async () => why.test(await status()) || undefined);
+  const reads = await metric(m1!, "fleet_registry_operation_count_total");
+  await until("three more attempts to join", async () => {
+    return await metric(m1!, "fleet_registry_operation_count_total") >= reads + 3 || undefined;
+  });
+  const counts = await causes(m1!, before);
+  const [cause] = [...counts].filter(([cause]) => why.test(cause));
+  assert.equal(cause?.[1], 1, JSON.stringify([...counts], null, 1));
+  await m1!.sh("rm /run/filler");
+  await cluster.joined([m1!]);
+}
+
+async function etcdAway(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const before = (await lines(m1!)).length;
+  await cluster.lab.etcd.stop();
+  const failed = "fleet_registry_operation_failed_count_total";
+  const failures = await metric(m1!, failed);
+  await until("a line that counts its cause's lines", async () => {
+    return (await lines(m1!)).slice(before).some(({ message }) => JSON.parse(message).repeated > 1) || undefined;
+  }, { deadline_ms: 120_000, every_ms: 1_000 });
+  assert.ok(await metric(m1!, failed) >= failures + 10);
+  const counts = await causes(m1!, before);
+  assert.deepEqual([...counts].filter(([, count]) => count > 2), [], "one line, and one with the count");
+  await cluster.lab.etcd.start();
+  await cluster.joined([m1!]);
+}
+
+/** The daemon's own machine is cut off for longer than agent_ttl: etcd deletes what was bound to its lease. */
+async function expiredLease(cluster: FleetCluster): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  const before = (await lines(m1!)).length;
+  const records = async () =>
+    await cluster.lab.etcd.must("get", "--prefix", "--keys-only", "/_coreos.com/fleet/machine/");
+  await m1!.partition();
+  await until("the machine's record to expire", async () => (await records()).trim() === "" || undefined);
+  await m1!.heal();
+  await cluster.joined([m1!]);
+  const why =
+    "this machine's lease has expired and its keys were deleted with it: writing them again under a new lease";
+  await until("the log to name the cause", async () => {
+    return (await lines(m1!)).slice(before).some(({ message }) => JSON.parse(message).message === why) || undefined;
+  });
+  const all = (await lines(m1!)).slice(before).map(({ message }) => message);
+  assert.deepEqual(all.filter((line) => line.includes("deleted or overwritten")), []);
+}
+
 Deno.test("what a daemon logs", async (t) => {
-  await withFleet({ machines: 1, conf: { log_format: "json" } }, async (cluster) => {
+  await withFleet({ machines: 1, conf: { log_format: "json", agent_ttl: "10s" } }, async (cluster) => {
     await t.step("JSON lines that name part and unit", () => json(cluster));
     await t.step("metrics, which tell of the same", () => metrics(cluster));
     await t.step("nothing in an idle minute, nor anything written to the store", () => idle(cluster));
+    await t.step("a full disk under /run, once, by the file's name", () => fullDisk(cluster));
+    await t.step("each cause of an outage of etcd once, and then its count", () => etcdAway(cluster));
+    await t.step("an expired lease by its name", () => expiredLease(cluster));
   });
 });
