@@ -60,8 +60,8 @@ export interface Peer {
   /** The name of the token or certificate that authorizes the client, if one does. */
   readonly as?: string;
   /**
-   * Returns the body as it arrives; by default that of the request, which costs an object and a promise for each chunk. May
-   * be called once. The iterable rejects if the client disconnects.
+   * Returns the body as it arrives; by default that of the request, which costs an object and a promise for each chunk.
+   * May be called once. The iterable rejects if the client disconnects.
    */
   readonly body?: () => AsyncIterable<Uint8Array>;
   /** Registers a callback that is called once the response has been sent, or cannot be. */

@@ -112,7 +112,7 @@ export function createHandler(options: HandlerOptions): Handler {
   };
 }
 
-/** Time that a request waits for a daemon that is starting, so that a client that restarts the daemon need not retry. */
+/** Time that a request waits for a starting daemon, so that a client that restarts the daemon need not retry. */
 const startWait_ms = 5_000;
 
 async function whenStarted({ status, started, clock }: HandlerOptions): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * The state of the API that outlives its handler, which a reload replaces: limits continue to count requests in progress,
- * and clients that reconnect get the events that they have missed.
+ * The state of the API that outlives its handler, which a reload replaces: limits continue to count requests in
+ * progress, and clients that reconnect get the events that they have missed.
  *
  * @module
  */

@@ -22,7 +22,7 @@ export interface LocalMachineOptions {
 /** Longest output of systemctl that is returned; the rest is cut off. */
 const maxStatus_bytes = 1024 * 1024;
 
-/** Exit statuses of systemctl(1) that are no failure: 3 stands for an inactive unit, 4 for one that systemd does not know. */
+/** Exit statuses of systemctl(1) that are no failure: 3 stands for an inactive unit, 4 for an unknown one. */
 const statusCodes = [0, 1, 2, 3, 4];
 
 /** Longest standard error of journalctl that is logged, in characters. */
@@ -55,8 +55,8 @@ function journal(
   const args = [
     ...[user ? `--user-unit=${unit}` : `--unit=${unit}`, `--lines=${lines}`, `--output=${output}`],
     ...["--no-pager", "--quiet", ...(follow ? ["--follow"] : [])],
-    // --follow alone means this boot only, whose ID a confined service in a container may not see. --merge means all boots,
-    // but includes the journals of other machines that are stored here.
+    // --follow alone means this boot only, whose ID a confined service in a container may not see. --merge means all
+    // boots, but includes the journals of other machines that are stored here.
     ...(follow && id !== undefined ? ["--merge", `_MACHINE_ID=${id}`] : []),
   ];
   const child = new Deno.Command("journalctl", {
@@ -93,7 +93,10 @@ async function readComplaint(stream: ReadableStream<Uint8Array>): Promise<string
   return text.slice(0, maxComplaint).trim().replace(/\s*\n\s*/g, "; ");
 }
 
-/** Advice for a used-up inotify limit: following a journal takes an instance and watches, which are limited for each user (inotify(7)). */
+/**
+ * Advice for a used-up inotify limit: following a journal takes an instance and watches, which are limited for each
+ * user (inotify(7)).
+ */
 function inotifyAdvice(error: string): string {
   if (!/inotify|too many open files|watch descriptors/i.test(error)) return "";
   return "; the inotify limit is used up: raise fs.inotify.max_user_instances and fs.inotify.max_user_watches (sysctl(8))";
@@ -120,7 +123,7 @@ async function run(program: string, args: string[], signal: AbortSignal): Promis
   );
 }
 
-/** Parses the output of `systemctl show`. A property with several lines (`ExecStartPre=`, timers) has a value of as many lines. */
+/** Parses the output of `systemctl show`. Several lines of one property (`ExecStartPre=`, timers) become one value. */
 function parseProperties(text: string): Record<string, string> {
   const values = new Map<string, string>();
   for (const line of text.split("\n")) {

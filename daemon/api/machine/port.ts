@@ -25,11 +25,11 @@ export interface LocalMachine {
   readonly id: () => MachineId | undefined;
   /** Returns the output of journalctl. Canceling the stream ends journalctl. */
   journal(query: JournalQuery): ReadableStream<Uint8Array>;
-  /** Returns the output of `systemctl status`. When the signal aborts, ends systemctl and rejects with the signal's reason. */
+  /** Returns the output of `systemctl status`. An abort ends systemctl, and rejects with the signal's reason. */
   statusText(unit: UnitName, signal: AbortSignal): Promise<string>;
   /** Returns the output of `systemctl show` by property, several values of one a line each; as {@link statusText}. */
   statusProperties(unit: UnitName, signal: AbortSignal): Promise<Readonly<Record<string, string>>>;
-  /** Sends a GET request to the daemon of another machine. The body may be endless. Rejects if that daemon does not answer. */
+  /** Sends a GET request to another machine's daemon. Its body may be endless. Rejects if there is no response. */
   fetchPeer: PeerFetch;
 }
 

@@ -1,6 +1,6 @@
 /**
- * `/units/{name}/journal` and `/units/{name}/status`: the journal and the status of a unit on the machine that runs it. The
- * daemon that gets the request forwards it to that machine's daemon, so that clients need no SSH.
+ * `/units/{name}/journal` and `/units/{name}/status`: the journal and the status of a unit on the machine that runs it.
+ * The daemon that gets the request forwards it to that machine's daemon, so that clients need no SSH.
  *
  * @module
  */
@@ -169,8 +169,8 @@ export class JournalStatusRoutes {
   }
 
   /**
-   * Returns the result of a task. Rejects with {@link NotInTimeError}, and aborts the task's signal, when the task takes
-   * longer than {@link answer_ms} or the client closes its connection.
+   * Returns the result of a task. Rejects with {@link NotInTimeError}, and aborts the task's signal, when the task
+   * takes longer than {@link answer_ms} or the client closes its connection.
    */
   async #inTime<T>(request: Request, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const over = new AbortController();
@@ -191,9 +191,9 @@ export class JournalStatusRoutes {
   }
 
   /**
-   * Returns the bytes of a response, and calls `release` at their end. A journal that is followed ends when the client or
-   * the server closes the connection, and when the machine that it comes from leaves. Any other response is sent to its
-   * end, even after its client has closed its sending side, and fails when that machine leaves.
+   * Returns the bytes of a response, and calls `release` at their end. A journal that is followed ends when the client
+   * or the server closes the connection, and when the machine that it comes from leaves. Any other response is sent to
+   * its end, even after its client has closed its sending side, and fails when that machine leaves.
    */
   #bodyOf(
     { body, source }: StreamedResponse,
@@ -249,7 +249,9 @@ class NotInTimeError extends Error {
   override name = "NotInTimeError";
 }
 
-/** Returns the machine that a unit is placed on. A global unit is on this machine, or else on the first that reports it. */
+/**
+ * Returns the machine that a unit is placed on. A global unit is on this machine, or else on the first that reports it.
+ */
 function machineOf(cluster: Cluster, unit: UnitName, here: MachineId | undefined): MachineId | undefined {
   const target = cluster.targets.get(unit);
   if (target) return target.machine;

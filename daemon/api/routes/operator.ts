@@ -1,6 +1,6 @@
 /**
- * `/metrics` and `/store/accept`: requests of an operator to this daemon alone. They are answered while the daemon is not a
- * member of the cluster, too.
+ * `/metrics` and `/store/accept`: requests of an operator to this daemon alone. They are answered while the daemon is
+ * not a member of the cluster, too.
  *
  * @module
  */

@@ -1,8 +1,9 @@
 /**
- * A workaround for the `fleetctl restart` of fleet 1.0, which sets the desired state `loaded`, and then waits for the current
- * state `launched` before it sets that again. It ends only if its first GET, 250 ms later, is faster than the unit's machine,
- * as it was in fleet 1.0. With a faster daemon it would wait forever, and leave the unit stopped. So the first GET after such
- * a PUT shows that client the previous state. Its `stop` and `load` send another GET 250 ms later.
+ * A workaround for the `fleetctl restart` of fleet 1.0, which sets the desired state `loaded`, and then waits for the
+ * current state `launched` before it sets that again. It ends only if its first GET, 250 ms later, is faster than the
+ * unit's machine, as it was in fleet 1.0. With a faster daemon it would wait forever, and leave the unit stopped. So
+ * the first GET after such a PUT shows that client the previous state. Its `stop` and `load` send another GET 250 ms
+ * later.
  *
  * @module
  */

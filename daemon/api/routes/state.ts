@@ -28,7 +28,7 @@ export async function listStates(api: Api, { query, peer }: Call): Promise<Respo
   return api.responses.json(pageText("states", states, page, entries), peer.whenOver);
 }
 
-/** GET `/state/{name}`: the state on the machine that the unit is placed on, or else on the machine with the lowest ID. */
+/** GET `/state/{name}`: the state on the machine that has the unit, or else on the machine with the lowest ID. */
 export async function getState(api: Api, name: UnitName): Promise<Response> {
   const cluster = await api.registry.read();
   const target = cluster.targets.get(name);

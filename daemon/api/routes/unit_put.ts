@@ -58,7 +58,7 @@ export function decidePut(was: UnitRecord, request: PutRequest): PutDecision {
   return decideState(was, request, file);
 }
 
-/** Decides on a new unit or a new version. Without a state in the request it is inactive, even if the old version is not. */
+/** Decides on a new unit or version. Without a state in the request it is inactive, even if the old version is not. */
 function decideStore(name: UnitName, request: PutRequest, file: File): PutDecision {
   const invalid = unrunnableType(name) ?? validateFleetOptions(name, file.fleetOptions);
   if (invalid !== undefined) return refuse(400, invalid);
@@ -94,8 +94,8 @@ function isDesiredState(text: string): text is DesiredState {
 }
 
 /**
- * Returns the unit file that the options make, or the reason why they make none. The file is parsed again as every reader
- * will parse it: a value with a line break may turn out to be two options.
+ * Returns the unit file that the options make, or the reason why they make none. The file is parsed again as every
+ * reader will parse it: a value with a line break may turn out to be two options.
  */
 function toFile(options: readonly UnitOption[]): File | string {
   const draft = serializeUnitFile(options);

@@ -120,14 +120,16 @@ export function restartUnit(api: Api, name: UnitName, call: Call): Promise<Respo
   return repeat(api, name, call, "restart", "launched");
 }
 
-/** POST `/units/{name}/start`: the machines that have the unit start it once where it does not run. It must be launched. */
+/**
+ * POST `/units/{name}/start`: the machines that have the unit start it once where it does not run. It must be launched.
+ */
 export function startUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
   return repeat(api, name, call, "start", "launched");
 }
 
 /**
- * POST `/units/{name}/stop`: the machines that have the unit stop it once. Its desired state must be loaded, so that something
- * else has started it.
+ * POST `/units/{name}/stop`: the machines that have the unit stop it once. Its desired state must be loaded, so that
+ * something else has started it.
  */
 export function stopUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
   return repeat(api, name, call, "stop", "loaded");
@@ -164,7 +166,9 @@ interface Outcome {
 const unchanged = (response: Response): Outcome => ({ changed: false, response });
 const changed = (response: Response): Outcome => ({ changed: true, response });
 
-/** Reads the unit and calls `attempt` with it; again from the start if another writer has changed the unit meanwhile. */
+/**
+ * Reads the unit and calls `attempt` with it; again from the start if another writer has changed the unit meanwhile.
+ */
 async function change(
   { registry, clock }: Api,
   name: UnitName,

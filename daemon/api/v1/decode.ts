@@ -15,9 +15,10 @@ export type Complete<T> = T extends readonly (infer Item)[] ? readonly Complete<
   : T;
 
 /**
- * Decodes a JSON value. Field names match in any case; of two that differ in case only, the last one counts; unknown fields
- * are ignored. A missing or `null` string is "", a list is empty, an object has no fields; a `null` item of a list is
- * refused. The caller checks `required`, `enum`, `pattern` and `maxLength`. `path` names the value in the refusal.
+ * Decodes a JSON value. Field names match in any case; of two that differ in case only, the last one counts; unknown
+ * fields are ignored. A missing or `null` string is "", a list is empty, an object has no fields; a `null` item of a
+ * list is refused. The caller checks `required`, `enum`, `pattern` and `maxLength`. `path` names the value in the
+ * refusal.
  */
 export function decode<T>(schema: Schema<T>, value: unknown, path = "body"): Decoded<Complete<T>> {
   return decodeAny(schema, value, path) as Decoded<Complete<T>>;
@@ -76,7 +77,8 @@ function decodeOneOf(schemas: readonly JsonSchema[], value: unknown, path: strin
     if ("value" in decoded) return decoded;
     refusals.push(decoded.refusal);
   }
-  // The type matched an alternative whose content is wrong: say what is wrong there, not that another type was expected.
+  // The type matched an alternative whose content is wrong: say what is wrong there, not that another type was
+  // expected.
   const inner = refusals.find((refusal) => !refusal.startsWith(`expected ${path} to be `));
   return { refusal: inner ?? `expected ${path} to be ${schemas.map(nameOfType).join(" or ")}` };
 }

@@ -1,7 +1,7 @@
 /**
- * Typed JSON Schema. The API declares each of its values once, as a schema: TypeScript infers the value's type, requests
- * are decoded by it, and the OpenAPI document contains it. JSON Schema (draft 2020-12, the dialect of OpenAPI 3.1), as far
- * as the API needs it. Pure.
+ * Typed JSON Schema. The API declares each of its values once, as a schema: TypeScript infers the value's type,
+ * requests are decoded by it, and the OpenAPI document contains it. JSON Schema (draft 2020-12, the dialect of OpenAPI
+ * 3.1), as far as the API needs it. Pure.
  *
  * @module
  */

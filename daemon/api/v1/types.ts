@@ -1,6 +1,6 @@
 /**
- * The wire types of API v1, each declared once: a schema, and under the same name the type that TypeScript infers from it.
- * The descriptions are those of the OpenAPI document. Clients import the types only (`import type`).
+ * The wire types of API v1, each declared once: a schema, and under the same name the type that TypeScript infers from
+ * it. The descriptions are those of the OpenAPI document. Clients import the types only (`import type`).
  *
  * @module
  */
