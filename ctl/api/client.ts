@@ -110,8 +110,11 @@ export class ApiError extends Error {
   readonly code: number;
 
   constructor(code: number, message: string, body: string) {
-    const said = message ? `Error ${code}: ${message}` : `got HTTP response code ${code} with body: ${body}`;
-    super(`googleapi: ${said}${remedyFor(code, message)}`);
+    super(
+      `${message || `the server sent no error message but ${JSON.stringify(body)}`} (HTTP ${code})${
+        remedyFor(code, message)
+      }`,
+    );
     this.code = code;
   }
 }

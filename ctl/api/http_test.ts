@@ -202,12 +202,12 @@ const otherServers: { name: string; answer: () => Response; message: RegExp }[] 
   {
     name: "a proxy's 404",
     answer: () => new Response("nope", { status: 404 }),
-    message: /^googleapi: got HTTP response code 404 with body: nope$/,
+    message: /^the server sent no error message but "nope" \(HTTP 404\)$/,
   },
   {
     name: "a refusal without a message",
     answer: () => Response.json({ error: { code: 500, message: "" } }, { status: 500 }),
-    message: /^googleapi: got HTTP response code 500 with body: {"error":{"code":500,"message":""}}$/,
+    message: /^the server sent no error message but .* \(HTTP 500\)$/,
   },
 ];
 
@@ -286,20 +286,20 @@ const refusedAs: { code: number; message: string; end: string }[] = [
     code: 401,
     message: "a bearer token is required",
     end:
-      "is required. Show a token with --token-file or FLEETCTL_TOKEN, or a certificate with --cert-file and --key-file",
+      "(HTTP 401). Show a token with --token-file or FLEETCTL_TOKEN, or a certificate with --cert-file and --key-file",
   },
   {
     code: 403,
     message: 'the token of "anna" may read only',
-    end: "may read only. Use a token or a certificate that may write",
+    end: "(HTTP 403). Use a token or a certificate that may write",
   },
-  { code: 403, message: "this address is closed: see api_insecure", end: "closed: see api_insecure" },
-  { code: 409, message: "no", end: "no" },
+  { code: 403, message: "this address is closed: see api_insecure", end: "closed: see api_insecure (HTTP 403)" },
+  { code: 409, message: "no", end: "no (HTTP 409)" },
 ];
 
 for (const { code, message, end } of refusedAs) {
   Deno.test(`a refusal says what to do: ${code} ${message}`, () => {
     const { message: said } = new ApiError(code, message, "");
-    assert.ok(said.startsWith(`googleapi: Error ${code}: ${message}`) && said.endsWith(end), said);
+    assert.ok(said.startsWith(`${message} (HTTP ${code})`) && said.endsWith(end), said);
   });
 }

@@ -1,35 +1,43 @@
 /**
- * Reads a command line: flags anywhere, `--` ends them. node:util's parseArgs knows neither `--flag=false` nor the old
- * single-dash `-full`, both of which users' scripts hold; hence this small reader.
+ * Reads a command line: flags anywhere, `--` ends them. `parseArgs` of node:util accepts neither `--flag=false` nor the
+ * single-dash `-full`, both of which scripts for fleet 1.0 use.
  *
  * @module
  */
 
-/** A flag as it is declared: `text` takes any value, `count` whole numbers, `seconds` decimal numbers, `switch` none. */
+/** A declared flag: `text` takes any value, `count` whole numbers, `seconds` decimal numbers, `switch` none. */
 export interface FlagSpec {
   readonly name: string;
   readonly kind: "switch" | "text" | "count" | "seconds";
   readonly fallback: FlagValue;
+  /** One line in the imperative. */
   readonly help: string;
+  /** A placeholder for the value, `FILE` for example; by default one that fits the kind. */
+  readonly value?: string;
   /** A one-letter form, accepted as `-x` and `--x`. */
   readonly letter?: string;
-  /** Old names that mean the same. */
+  /** Old names of the same flag. */
   readonly aliases?: readonly string[];
 }
 
 /** The value of a flag. */
 export type FlagValue = boolean | string | number;
 
-/** A command line that cannot be understood. The message follows `Error: `, unless it `isWhole`. */
+/** A command line that cannot be understood. The message is printed between `Error: ` and a reference to the help. */
 export class UsageError extends Error {
   override name = "UsageError";
+}
 
-  constructor(message: string, readonly isWhole = false) {
-    super(message);
+/** A flag that no command declares, or not the command of the line; `typed` is its spelling, `--replcae` for example. */
+export class UnknownFlagError extends UsageError {
+  override name = "UnknownFlagError";
+
+  constructor(readonly typed: string) {
+    super(`unknown flag ${typed}`);
   }
 }
 
-/** What was said about a set of declared flags. */
+/** The values of a set of declared flags. */
 export class Flags {
   readonly #specs = new Map<string, FlagSpec>();
   readonly #given = new Map<string, FlagValue>();
@@ -44,7 +52,7 @@ export class Flags {
     return this.#given.has(name);
   }
 
-  /** The same flags with other values for some. */
+  /** Returns the same flags with other values for some. */
   with(values: ReadonlyMap<string, FlagValue>): Flags {
     return new Flags([...this.#specs.values()], new Map([...this.#given, ...values]));
   }
@@ -71,17 +79,17 @@ export class Flags {
   }
 }
 
-/** A command line taken apart, before its command is known. */
+/** A command line split into flags and other words, before its command is known. */
 export interface Words {
-  /** Everything that is not a flag, in order; the first is the command. */
+  /** The words that are not flags, in order; the first is the command. */
   readonly positionals: readonly string[];
-  /** Each flag with the name it was given by and its value. */
+  /** Each flag with the spelling that was typed and its value. */
   readonly flags: readonly { readonly spec: FlagSpec; readonly as: string; readonly value: FlagValue }[];
 }
 
 /**
- * Takes a command line apart. `specs` holds the flags of every command, since a flag may stand before the command it
- * belongs to: all flags of one name must be of one kind. Once `isVerbatim` is true of the words so far, all that follow are
+ * Splits a command line. `specs` holds the flags of every command, since a flag may stand before the command it belongs
+ * to: all flags of one name must be of one kind. Once `isVerbatim` returns true for the words so far, all others are
  * positionals. Throws {@link UsageError}.
  */
 export function splitWords(
@@ -105,11 +113,11 @@ export function splitWords(
     }
     const { name, inline } = splitFlag(word);
     const spec = known.get(name);
-    if (!spec) throw new UsageError(`unknown flag: ${flagAsTyped(word)}`);
+    if (!spec) throw new UnknownFlagError(flagAsTyped(word));
     let text = inline;
     if (text === undefined && spec.kind !== "switch") {
       text = argv[++i];
-      if (text === undefined) throw new UsageError(`flag needs an argument: ${word}`);
+      if (text === undefined) throw new UsageError(`flag ${word} needs a value`);
     }
     flags.push({ spec, as: flagAsTyped(word), value: flagValue(spec, flagAsTyped(word), text ?? "true") });
   }
@@ -128,7 +136,7 @@ function flagAsTyped(word: string): string {
   return word.split("=", 1)[0] as string;
 }
 
-/** Every flag by its name, its letter and its old names. */
+/** Returns every flag by its name, its letter and its old names. */
 export function flagsByName(specs: readonly FlagSpec[]): Map<string, FlagSpec> {
   const known = new Map<string, FlagSpec>();
   for (const spec of specs) {
@@ -144,8 +152,7 @@ const no = new Set(["0", "f", "F", "false", "FALSE", "False"]);
 
 /** Reads a flag's value. Throws {@link UsageError} naming the flag as `as`. */
 export function flagValue(spec: FlagSpec, as: string, text: string): FlagValue {
-  const refuse = (expected: string) =>
-    new UsageError(`invalid argument ${JSON.stringify(text)} for ${as}: ${expected}`);
+  const refuse = (expected: string) => new UsageError(`invalid value ${JSON.stringify(text)} for ${as}: ${expected}`);
   switch (spec.kind) {
     case "text":
       return text;
@@ -163,8 +170,8 @@ export function flagValue(spec: FlagSpec, as: string, text: string): FlagValue {
 }
 
 /**
- * Global flags set by the environment: `FLEETCTL_` and the flag's name in capitals, `-` as `_`. Empty variables are as
- * if unset. Throws {@link UsageError}.
+ * Returns the global flags that the environment sets: `FLEETCTL_` and the name of the flag in capitals, `-` as `_`. An
+ * empty variable counts as unset. Throws {@link UsageError}.
  */
 export function flagsFromEnvironment(
   specs: readonly FlagSpec[],

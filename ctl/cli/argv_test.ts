@@ -38,13 +38,13 @@ for (const { line, ...expected } of understood) {
 }
 
 const refused: { line: string; message: string }[] = [
-  { line: "--nosuch", message: "unknown flag: --nosuch" },
-  { line: "-x=1", message: "unknown flag: -x" },
-  { line: "a --fields", message: "flag needs an argument: --fields" },
-  { line: "--full=maybe", message: 'invalid argument "maybe" for --full: expected true or false' },
-  { line: "--attempts x", message: 'invalid argument "x" for --attempts: expected a whole number' },
-  { line: "--attempts 1.5", message: 'invalid argument "1.5" for --attempts: expected a whole number' },
-  { line: "--ssh-timeout=-1", message: 'invalid argument "-1" for --ssh-timeout: expected a number of seconds' },
+  { line: "--nosuch", message: "unknown flag --nosuch" },
+  { line: "-x=1", message: "unknown flag -x" },
+  { line: "a --fields", message: "flag --fields needs a value" },
+  { line: "--full=maybe", message: 'invalid value "maybe" for --full: expected true or false' },
+  { line: "--attempts x", message: 'invalid value "x" for --attempts: expected a whole number' },
+  { line: "--attempts 1.5", message: 'invalid value "1.5" for --attempts: expected a whole number' },
+  { line: "--ssh-timeout=-1", message: 'invalid value "-1" for --ssh-timeout: expected a number of seconds' },
 ];
 
 for (const { line, message } of refused) {

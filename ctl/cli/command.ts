@@ -1,76 +1,94 @@
 /**
- * What a command is.
+ * The shape of a command: its place in the help, its flags, and the function that carries it out.
  *
  * @module
  */
 
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
-import type { Flags, FlagSpec } from "./argv.ts";
 import type { ApiClient } from "../api/client.ts";
-import type { PatternScope } from "../units/select.ts";
+import type { MachineCache } from "../machines/format.ts";
 import type { Hosts } from "../ssh/remote.ts";
 import type { Io } from "../terminal/port.ts";
-import type { MachineCache } from "../machines/format.ts";
+import type { PatternScope } from "../units/select.ts";
+import type { Flags, FlagSpec } from "./argv.ts";
 
-/** What a command works with. */
+/** The objects that a command works with. */
 export interface Context {
   readonly client: ApiClient;
   readonly io: Io;
-  /** Its own flags and the global ones. */
+  /** The flags of the command and the global ones. */
   readonly flags: Flags;
-  /** Its arguments, without flags, and with units in place of patterns. */
+  /** The arguments without flags, and with units in place of patterns. */
   readonly args: readonly string[];
   /** The units that only patterns have named: a command may leave out those to which it does not apply. */
   readonly matched: ReadonlyMap<string, UnitEntity>;
   readonly machines: MachineCache;
-  /** The way to the machines themselves. */
+  /** The connections to the machines themselves. */
   readonly hosts: Hosts;
-  /** Makes a client of its own for other global flags; `io` replaces the terminal. Throws {@link ClientSetupError}. */
+  /** Creates a client for other global flags; `io` replaces the terminal. Throws {@link ClientSetupError}. */
   connect(flags: Flags, io: Io): Promise<ApiClient>;
 }
 
-/** How a command takes units. */
+/** The meaning of units, and of patterns, among the arguments of a command. */
 export interface UnitArguments {
-  /** What a pattern stands for. */
+  /** The units that a pattern matches. */
   readonly scope: PatternScope;
-  /** True if it is no failure that there is no such unit. */
+  /** True if a unit that does not exist is no failure. */
   readonly absentIsFine?: boolean;
-  /** What happens to units: asked on a terminal before it happens to those that a pattern matches. */
+  /** The question that is asked on a terminal before the command changes units that a pattern matches. */
   readonly confirm?: {
-    /** For example `destroy`. */
-    readonly what: string;
-    /** True of a unit to which it would happen. */
+    /** A verb, for example `destroy`. */
+    readonly verb: string;
+    /** True for a unit that the command would change. */
     readonly concerns: (unit: UnitEntity) => boolean;
   };
 }
 
-/** One command of fleetctl. To add one is to write it and to name it in `commands/mod.ts`. */
+/** The groups in which help and reference list the commands, by their headings and in this order. */
+export const commandGroups = {
+  units: "Units",
+  observe: "Observe",
+  machines: "Machines",
+  cluster: "Cluster",
+  client: "Client",
+} as const;
+
+/** A command line that shows a use of a command. */
+export interface Example {
+  /** Says what the command line does, in the imperative. */
+  readonly title: string;
+  readonly line: string;
+}
+
+/** One command of fleetctl. A new one is written in a file of its own and listed in `commands/index.ts`. */
 export interface Command {
   readonly name: string;
-  /** One sentence. */
+  readonly group: keyof typeof commandGroups;
+  /** One line in the imperative. */
   readonly summary: string;
-  /** Everything behind `fleetctl` on its usage line. */
+  /** The usage line behind `fleetctl`. */
   readonly usage: string;
-  /** Paragraphs for its own help page. */
+  /** Paragraphs for the help page of the command. */
   readonly description?: string;
+  readonly examples: readonly Example[];
   readonly flags: readonly FlagSpec[];
   /** Set if every argument names a unit of the cluster, or a pattern of such names. */
   readonly units?: UnitArguments;
-  /** True if it takes no arguments. */
+  /** True if the command takes no arguments. */
   readonly takesNothing?: boolean;
-  /** True if what follows its first argument, or `--machine` or `--unit`, is a command line for another machine. */
+  /** True if a command line for another machine follows the first argument, `--machine` or `--unit`. */
   readonly runsRemotely?: boolean;
-  /** True if fleet 1.0 has no such command: an abbreviation that may mean an old one does. */
+  /** True if fleet 1.0 has no such command: an abbreviation that could mean an old command means the old one. */
   readonly isNew?: boolean;
-  /** True if it needs no cluster: no connection is made for it, also where the environment names a tunnel. */
+  /** True if the command needs no cluster: no connection is made, even where the environment names a tunnel. */
   readonly isOffline?: boolean;
-  /** True if only scripts call it: it is left out of lists. */
+  /** True if only scripts call the command: it is left out of lists. */
   readonly isHidden?: boolean;
-  /** Does it and returns the exit status. What it throws is printed; the exit status is 2 for a {@link UsageError}, else 1. */
+  /** Returns the exit status. An error that is thrown is printed; the status is 2 for a {@link UsageError}, else 1. */
   run(context: Context): Promise<number>;
 }
 
-/** Exit status of a command line that makes no sense. */
+/** Exit status of a command line that cannot be understood. */
 export const exitUsage = 2;
 
 /** Exit status of a command that failed. */

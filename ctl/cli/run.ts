@@ -1,10 +1,10 @@
 /**
- * From a command line to an exit status.
+ * Runs a command line: reads it, finds the command, connects to the cluster, and returns the exit status.
  *
  * @module
  */
 
-import { editDistance } from "../../runtime/spelling.ts";
+import { editDistance, nearest } from "../../runtime/spelling.ts";
 import { type ApiClient, createApiClient } from "../api/client.ts";
 import {
   Flags,
@@ -13,28 +13,29 @@ import {
   type FlagSpec,
   type FlagValue,
   splitWords,
+  UnknownFlagError,
   UsageError,
   type Words,
 } from "./argv.ts";
 import { type Command, type Context, exitFailure, exitUsage } from "./command.ts";
 import { commands } from "../commands/index.ts";
-import { yesFlag } from "../units/set_state.ts";
+import { nothingDone, yesFlag } from "../units/set_state.ts";
 import { ClientSetupError } from "../api/endpoint.ts";
 import { expandPatterns, type Expansion } from "../units/select.ts";
 import { globalFlags } from "./global_flags.ts";
-import { commandHelp, rootHelp, usageLine } from "./help.ts";
+import { commandHelp, optionsHelp, rootHelp, seeHelp } from "./help.ts";
 import type { Hosts } from "../ssh/remote.ts";
 import { complain, type Io, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
 import { MachineCache } from "../machines/format.ts";
 import { version } from "../version.ts";
 
-/** Builds what commands need from the global flags. Throws {@link ClientSetupError}. */
+/** Creates the adapters that commands use. */
 export interface Start {
-  /** The terminal; `debug` says whether `DEBUG` lines are wanted. */
+  /** Returns the terminal, which prints `DEBUG` lines only if `debug`. */
   io(debug: boolean): Io;
-  /** A way to the API. */
+  /** Connects to the API. Throws {@link ClientSetupError}. */
   client(flags: Flags, io: Io): Promise<ApiClient>;
-  /** The way to the machines; the same at every call. */
+  /** Returns the connections to the machines, the same at every call. */
   hosts(flags: Flags, io: Io): Hosts;
 }
 
@@ -62,6 +63,10 @@ export async function runFleetctl(
     return 0;
   }
   if (command.name === "help") return help(quiet, line.args);
+  if (command.name === "options") {
+    quiet.out(optionsHelp());
+    return 0;
+  }
   return await runCommand(command, line, start.io(flags.on("debug")), start);
 }
 
@@ -99,10 +104,10 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
   }
 }
 
-/** Names that a question shows. */
-const namesAsked = 10;
+/** Most names that a question lists. */
+const maxNamesAsked = 10;
 
-/** True if what happens to the units that patterns match may happen; the user is asked if there is a terminal. */
+/** Asks on a terminal before a command changes units that patterns match; false if the answer is not yes. */
 async function isConfirmed(
   units: Command["units"],
   matched: Context["matched"],
@@ -110,21 +115,22 @@ async function isConfirmed(
   io: Io,
 ): Promise<boolean> {
   if (!units?.confirm || flags.on(yesFlag.name)) return true;
-  const { what, concerns } = units.confirm;
+  const { verb, concerns } = units.confirm;
   const names = [...matched.values()].filter(concerns).map(({ name }) => name);
   if (names.length === 0) return true;
-  const more = names.length > namesAsked ? ` and ${names.length - namesAsked} more` : "";
+  const more = names.length > maxNamesAsked ? ` and ${names.length - maxNamesAsked} more` : "";
   const count = names.length === 1 ? "1 unit" : `${names.length} units`;
   if (
-    await io.confirm(`About to ${what} ${count}: ${names.slice(0, namesAsked).join(", ")}${more}. Go on?`) !== false
+    await io.confirm(`About to ${verb} ${count}: ${names.slice(0, maxNamesAsked).join(", ")}${more}. Continue?`) !==
+      false
   ) {
     return true;
   }
-  complain(io, `Nothing was done. (--${yesFlag.name} does it without a question.)`);
+  complain(io, nothingDone);
   return false;
 }
 
-/** The client of commands that need no cluster: it refuses every request. */
+/** Returns the client of commands that need no cluster, which refuses every request. */
 function noClient(flags: Flags): ApiClient {
   const refuse = () => Promise.reject(new Error("a command without a connection has sent a request"));
   return createApiClient(flags.text("endpoint"), refuse, () => {});
@@ -155,7 +161,7 @@ function allFlags(): FlagSpec[] {
   return [...globalFlags, ...commands.flatMap((command) => command.flags)];
 }
 
-/** True once a command line for another machine has begun: what follows is not read for flags. */
+/** True once a command line for another machine has begun, whose words are not flags of fleetctl. */
 function isRemoteCommand({ positionals: [name, ...args], flags }: Words): boolean {
   const command = name === undefined ? undefined : commandOf(name);
   if (!command?.runsRemotely) return false;
@@ -163,14 +169,14 @@ function isRemoteCommand({ positionals: [name, ...args], flags }: Words): boolea
   return args.length > (isTargetFlag ? 0 : 1);
 }
 
-/** Flags of other commands are as unknown as any. */
+/** Refuses flags of other commands. */
 function checkFlags(words: Words, specs: readonly FlagSpec[]): void {
   const known = flagsByName(specs);
   const unknown = words.flags.find(({ as }) => !known.has(as.replace(/^--?/, "")));
-  if (unknown) throw new UsageError(`unknown flag: ${unknown.as}`);
+  if (unknown) throw new UnknownFlagError(unknown.as);
 }
 
-/** The command that a line begins with, however wrong the rest is. */
+/** Returns the command of a line that cannot be understood as a whole. */
 function commandIn(argv: readonly string[]): Command | undefined {
   const known = flagsByName(allFlags());
   const takesNext = (word: string | undefined) => {
@@ -181,14 +187,14 @@ function commandIn(argv: readonly string[]): Command | undefined {
   return name === undefined ? undefined : commandOf(name);
 }
 
-/** The command of that name. Throws {@link UsageError}. */
+/** Returns the command of that name. Throws {@link UsageError}. */
 function findCommand(name: string): Command {
   const command = commandOf(name);
   if (!command) throw new UnknownCommandError(name);
   return command;
 }
 
-/** The command of that name, or the only one whose name begins so, the only old one if new ones do too. */
+/** Returns the command of that name, or the only one whose name begins so; among several, the only one of fleet 1.0. */
 function commandOf(name: string): Command | undefined {
   const exact = commands.find((command) => command.name === name);
   if (exact) return exact;
@@ -198,7 +204,7 @@ function commandOf(name: string): Command | undefined {
   return old.length === 1 ? old[0] : undefined;
 }
 
-/** Commands of other programs for what a fleetctl command does. */
+/** Commands that users of other programs try, and the command of fleetctl that does the same. */
 const otherNames: Readonly<Record<string, string>> = { ls: "list-units", ps: "list-units", get: "list-units" };
 
 class UnknownCommandError extends UsageError {
@@ -208,32 +214,32 @@ class UnknownCommandError extends UsageError {
     const other = otherNames[name];
     const similar = other !== undefined ? [other] : commands.filter(({ isHidden }) => !isHidden).map(({ name }) => name)
       .filter((candidate) => (name !== "" && candidate.startsWith(name)) || editDistance(name, candidate) <= 2);
-    const question = similar.length === 0 ? "" : `; did you mean ${similar.join(" or ")}?`;
-    super(`unknown command ${JSON.stringify(name)} for "fleetctl"${question}`);
+    const question = similar.length === 0 ? "" : ` (did you mean ${similar.join(" or ")}?)`;
+    super(`unknown command ${JSON.stringify(name)}${question}`);
   }
 }
 
-/** Says in two lines what is wrong and how it is right. */
+/** Prints the error of a command line in one line, with a reference to the help. */
 function refuseUsage(io: Io, error: UsageError, command: Command | undefined): number {
-  complain(io, error.isWhole ? error.message : `Error: ${error.message}`);
-  complain(io, usageLine(command));
+  const question = error instanceof UnknownFlagError ? similarFlag(error.typed, command) : "";
+  complain(io, `Error: ${error.message}${question}; ${seeHelp(command)}`);
   return exitUsage;
 }
 
+/** Returns ` (did you mean --x?)` for a flag that the command does not have, "" if none of its flags is similar. */
+function similarFlag(typed: string, command: Command | undefined): string {
+  const names = [...globalFlags, ...command?.flags ?? []].map(({ name }) => name);
+  const similar = nearest(typed.replace(/^--?/, ""), names);
+  return similar === undefined ? "" : ` (did you mean --${similar}?)`;
+}
+
 function help(io: Io, topics: readonly string[]): number {
-  if (topics.length === 0) {
-    io.out(rootHelp(commands));
-    return 0;
-  }
+  const [topic] = topics;
   try {
-    io.out(commandHelp(findCommand(topics[0] as string)));
+    io.out(topic === undefined ? rootHelp(commands) : commandHelp(findCommand(topic)));
     return 0;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    return refuseUsage(
-      io,
-      new UsageError(`Unknown help topic [${topics.map((topic) => "`" + topic + "`").join(" ")}].`, true),
-      undefined,
-    );
+    return refuseUsage(io, error, undefined);
   }
 }

@@ -1,32 +1,40 @@
 import type { AcceptedStoreEntity } from "../../daemon/api/v1/types.ts";
 import { ApiError } from "../api/client.ts";
 import { type Command, exitFailure } from "../cli/command.ts";
-import { yesFlag } from "../units/set_state.ts";
+import { nothingDone, yesFlag } from "../units/set_state.ts";
 import { complain, say } from "../terminal/port.ts";
 
 /** HTTP status of a daemon that has no store to accept. */
 const conflict = 409;
 
-/** `fleetctl accept-store`. */
+/** `fleetctl accept-store`: has one daemon accept a store that has lost data. */
 export const acceptStore: Command = {
   name: "accept-store",
   isNew: true,
   takesNothing: true,
-  summary: "Tell one machine that its store, although it has changed, is the right one",
+  group: "cluster",
+  summary: "Accept a wiped or restored store on one machine",
   usage: "accept-store [--yes]",
-  description: `A machine whose store is another one than before (wiped, restored from a backup, another prefix)
-changes nothing and waits. If the store is the right one, this command tells it so, on that machine or with
-its --endpoint; on each machine that waits.
+  description: `Accepts the store that the daemon at --endpoint is connected to, in place of the one that it knew.
 
-From then on the machine's units are those that the store assigns to it. After a wipe that is none: its
-units are stopped. To keep units running, restore the store from a backup first. On a terminal it
-asks before it does so.
+A daemon whose store has lost its data or revisions (wiped, restored from a backup, another prefix)
+stops changing units until it is restarted with the right store or this command accepts the new one.
+Run it on each machine that waits, or with the --endpoint of each.
 
-fleetctl --endpoint unix:///var/run/fleet.sock accept-store`,
+The units of the machine are then those that the store assigns to it. After a wipe that is none: its
+units are stopped. To keep them running, restore the store from a backup first. On a terminal the
+command asks before it accepts a store.`,
+  examples: [
+    { title: "Accept the store on this machine", line: "fleetctl accept-store" },
+    {
+      title: "Accept it on another machine, without a question",
+      line: "fleetctl --endpoint=http://10.0.0.5:49153 accept-store --yes",
+    },
+  ],
   flags: [yesFlag],
   async run({ client, io, flags }) {
     if (!flags.on(yesFlag.name) && await io.confirm(question(client.endpoint)) === false) {
-      complain(io, `Nothing was done. (--${yesFlag.name} does it without a question.)`);
+      complain(io, nothingDone);
       return exitFailure;
     }
     try {
@@ -34,7 +42,7 @@ fleetctl --endpoint unix:///var/run/fleet.sock accept-store`,
       return 0;
     } catch (error) {
       if (!(error instanceof ApiError) || error.code !== conflict) throw error;
-      complain(io, `Nothing to accept: ${error.message.replace(/^googleapi: Error \d+: /, "")}`);
+      complain(io, `Nothing to accept: ${error.message}`);
       return exitFailure;
     }
   },
@@ -42,7 +50,7 @@ fleetctl --endpoint unix:///var/run/fleet.sock accept-store`,
 
 function question(endpoint: string): string {
   return `About to accept the store that the machine at ${endpoint} has now. ` +
-    "Units that this store does not assign to the machine are stopped there. Go on?";
+    "Units that this store does not assign to the machine are stopped there. Continue?";
 }
 
 function accepted({ was, accepted }: AcceptedStoreEntity): string {

@@ -1,23 +1,27 @@
 import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
-import { suggestion } from "../units/set_state.ts";
+import { noUnitsGiven, suggestion } from "../units/set_state.ts";
 import { complain, reasonOf } from "../terminal/port.ts";
 import { optionsOf } from "../units/resolve_source.ts";
 
 /** `fleetctl cat`: prints a unit's file. */
 export const cat: Command = {
   name: "cat",
-  summary: "Print the file of a unit in the cluster",
+  group: "observe",
+  summary: "Print the files of units",
   usage: "cat UNIT...",
+  description: `Prints unit files exactly as the cluster stores them and as machines get them. With several units, a
+comment with the name stands above each.`,
+  examples: [
+    { title: "Print the file of a unit", line: "fleetctl cat hello.service" },
+    { title: "Save the files of all instances of a template", line: "fleetctl cat 'web@*' > web-units.txt" },
+  ],
   units: { scope: "every unit" },
-  description: `Prints unit files exactly as the cluster has them, and as machines get them. Of several
-units, a comment with its name stands before each.`,
   flags: [],
   async run(context) {
     const { io, args } = context;
-    if (args.length === 0) throw new UsageError("One unit file must be provided", true);
+    if (args.length === 0) throw noUnitsGiven();
     const names = [...new Set(args.map(mangleUnitName))];
     let printed = 0;
     for (const name of names) {
@@ -30,7 +34,7 @@ units, a comment with its name stands before each.`,
   },
 };
 
-/** The text of a unit's file; undefined if it is not to be had, which has been said. */
+/** Returns the text of a unit's file; undefined, after an error message, if the API does not return it. */
 async function fileOf(context: Context, name: string): Promise<string | undefined> {
   const { client, io } = context;
   try {

@@ -4,10 +4,10 @@ import type { Command, Context } from "../cli/command.ts";
 import { globalFlags } from "../cli/global_flags.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
 
-/** What a word can name in the cluster. */
+/** The kinds of names that the cluster completes. */
 type Kind = "unit" | "machine";
 
-/** What the arguments of a command name. */
+/** The kinds of names among the arguments of each command. */
 const argumentsOf: Readonly<Record<string, readonly Kind[]>> = {
   ...Object.fromEntries(
     ["cat", "destroy", "events", "explain", "journal", "load", "logs", "restart", "start", "status", "stop", "unload"]
@@ -17,21 +17,25 @@ const argumentsOf: Readonly<Record<string, readonly Kind[]>> = {
   machine: ["machine"],
 };
 
-/** What the values of a flag name. */
+/** The kinds of names among the values of each flag. */
 const valuesOf: Readonly<Record<string, readonly Kind[]>> = { unit: ["unit"], machine: ["machine"] };
 
-/** How long a user who pressed TAB waits at most. */
-const patience_ms = 2000;
+/** Longest time that a user who pressed TAB waits. */
+const timeout_ms = 2000;
 
-/** `fleetctl complete`, which completion scripts call: prints what the last word may become, one candidate a line. */
+/** `fleetctl complete`, which completion scripts call: prints the completions of the last word, one a line. */
 export function complete(commands: () => readonly Command[]): Command {
   return {
     name: "complete",
     isNew: true,
     isHidden: true,
     isOffline: true,
-    summary: "Print what a command line may be completed to",
+    group: "client",
+    summary: "Print the completions of a command line",
     usage: "complete -- WORD...",
+    examples: [
+      { title: "Complete a command", line: "fleetctl complete -- sta" },
+    ],
     flags: [],
     async run(context) {
       const typed = context.args.at(-1) ?? "";
@@ -61,7 +65,7 @@ async function candidatesFor(
   if (name === "completion") return ["bash", "fish", "zsh"];
   if (name === "help") return commands.filter(({ isHidden }) => !isHidden).map((each) => each.name);
   if (name === "machine" && rest.length === 0) return ["label"];
-  // A machine's labels are the user's own.
+  // Labels are not in the cluster before the user has set them.
   if (name === "machine" && rest.length > 1) return [];
   return await fromCluster(context, line.flags, argumentsOf[name] ?? []);
 }
@@ -70,11 +74,11 @@ async function candidatesFor(
 interface Earlier {
   readonly positionals: readonly string[];
   readonly flags: ReadonlyMap<string, FlagValue>;
-  /** The flag whose value is being completed, where that is a word of its own. */
+  /** The flag whose value is completed, if the value is a word of its own. */
   readonly pending?: FlagSpec;
 }
 
-/** Reads words of an unfinished command line: what makes no sense yet is left out. */
+/** Reads the words of an unfinished command line and leaves out those that cannot be understood yet. */
 function readEarlier(words: readonly string[], specs: readonly FlagSpec[]): Earlier {
   const known = flagsByName(specs);
   const positionals: string[] = [];
@@ -84,7 +88,7 @@ function readEarlier(words: readonly string[], specs: readonly FlagSpec[]): Earl
     try {
       flags.set(spec.name, flagValue(spec, spec.name, text));
     } catch {
-      // The command itself will refuse the value, and say why.
+      // The command itself refuses the value with a reason.
     }
   };
   for (const [index, word] of words.entries()) {
@@ -105,7 +109,7 @@ function readEarlier(words: readonly string[], specs: readonly FlagSpec[]): Earl
   return { positionals, flags, ...(pending ? { pending } : {}) };
 }
 
-/** Names of the cluster that the line's own flags lead to; none if it does not answer soon. Never asks the user. */
+/** Returns names of the cluster that the flags of the line select; none if it does not answer in time. Asks no question. */
 async function fromCluster(
   context: Context,
   given: ReadonlyMap<string, FlagValue>,
@@ -114,8 +118,8 @@ async function fromCluster(
   if (kinds.length === 0) return [];
   const { io } = context;
   const globals = new Map([...given].filter(([name]) => globalFlags.some((flag) => flag.name === name)));
-  const timeout = Math.min(patience_ms / 1000, Number(globals.get("request-timeout") ?? Infinity));
-  const flags = context.flags.with(new Map([...globals, ["request-timeout", timeout]]));
+  const timeout_s = Math.min(timeout_ms / 1000, Number(globals.get("request-timeout") ?? Infinity));
+  const flags = context.flags.with(new Map([...globals, ["request-timeout", timeout_s]]));
   const silent: Io = Object.assign(Object.create(io), { ask: () => Promise.resolve(undefined) });
   const late = new AbortController();
   let client: ApiClient | undefined;
@@ -124,7 +128,7 @@ async function fromCluster(
     return (await Promise.all(kinds.map((kind) => namesOf(client as ApiClient, kind)))).flat();
   })();
   try {
-    return await Promise.race([asking, io.sleep(patience_ms, late.signal).then(() => [])]);
+    return await Promise.race([asking, io.sleep(timeout_ms, late.signal).then(() => [])]);
   } catch (error) {
     io.log("DEBUG", `nothing to complete from the cluster: ${reasonOf(error)}`);
     return [];
@@ -139,6 +143,6 @@ async function namesOf(client: ApiClient, kind: Kind): Promise<string[]> {
   const names = kind === "unit"
     ? (await client.units()).map((unit) => unit.name)
     : (await client.machines()).map(({ id }) => id);
-  // The shell reads a line as a candidate, and shows it: nothing but text may be in one.
+  // The shell prints each line that it reads as a candidate: a name with control characters is left out.
   return names.filter((name) => /^[\x21-\x7e\u00a1-\u{10ffff}]+$/u.test(name));
 }

@@ -1,35 +1,37 @@
 import { UsageError } from "../cli/argv.ts";
 import type { Command } from "../cli/command.ts";
 
-/** `fleetctl completion`: what a shell needs to complete command lines. */
+/** `fleetctl completion`: prints the completion script of a shell. */
 export const completion: Command = {
   name: "completion",
   isNew: true,
   isOffline: true,
-  summary: "Print a script that makes a shell complete command lines",
+  group: "client",
+  summary: "Print a completion script for a shell",
   usage: "completion bash|zsh|fish",
-  description: `Completes commands and flags, and asks the cluster for units and machines.
-
-source <(fleetctl completion bash)      # in ~/.bashrc
-source <(fleetctl completion zsh)       # in ~/.zshrc
-fleetctl completion fish | source       # in ~/.config/fish/config.fish`,
+  description: `Prints a script that completes commands and flags, and asks the cluster for units and machines.`,
+  examples: [
+    { title: "Complete in bash, by a line in ~/.bashrc", line: "source <(fleetctl completion bash)" },
+    { title: "Complete in zsh, by a line in ~/.zshrc", line: "source <(fleetctl completion zsh)" },
+    { title: "Complete in fish, by a line in ~/.config/fish/config.fish", line: "fleetctl completion fish | source" },
+  ],
   flags: [],
   run({ io, args }) {
     const script = args.length === 1 && Object.hasOwn(scripts, args[0] as string)
       ? scripts[args[0] as string]
       : undefined;
-    if (script === undefined) throw new UsageError('Name one shell: "bash", "zsh" or "fish"', true);
+    if (script === undefined) throw new UsageError("name one shell: bash, zsh or fish");
     io.out(script);
     return Promise.resolve(0);
   },
 };
 
-// What is typed so far is handed to `fleetctl complete`, which prints one candidate a line.
-// Nothing that the server sends is ever evaluated: candidates are read line by line, and quoted as they are inserted.
+// Each script passes the typed words to `fleetctl complete`, which prints one candidate a line. No text of the server is
+// evaluated: the script reads candidates line by line and quotes them as it inserts them.
 
 /**
- * bash cuts words at each character of COMP_WORDBREAKS (`@`, `:` and `=` by default) and replaces only what follows the
- * last of them: the line is taken apart here, and what stands before the cut is left out of each candidate.
+ * The script for bash. bash splits words at each character of COMP_WORDBREAKS (`@`, `:` and `=` by default) and replaces
+ * only the part behind the last of them: the script splits the line itself and cuts the same part off each candidate.
  */
 const bash = `# bash completion of fleetctl
 _fleetctl() {
@@ -85,7 +87,7 @@ _fleetctl() {
 compdef _fleetctl fleetctl
 `;
 
-// fish compares candidates with what is typed, whose quotes it understands; only flags are asked for by their beginning.
+// fish itself compares candidates with the typed word and its quotes: only flags are requested by their beginning.
 const fish = `# fish completion of fleetctl
 function __fleetctl_complete
   set -l words (commandline -opc)

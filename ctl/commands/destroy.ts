@@ -17,23 +17,28 @@ import { type UnitWait, waitForUnits } from "../waiting/wait_for_units.ts";
 /** `fleetctl destroy`: removes units from the cluster. */
 export const destroy: Command = {
   name: "destroy",
-  units: { scope: "every unit", absentIsFine: true, confirm: { what: "destroy", concerns: () => true } },
+  units: { scope: "every unit", absentIsFine: true, confirm: { verb: "destroy", concerns: () => true } },
+  group: "units",
   summary: "Remove units from the cluster, stopping them first",
-  usage: "destroy [--no-block|--block-attempts=N|--timeout=S] UNIT...",
-  description: `Stops units, takes them off their machines and removes them from the cluster.
-To start them again they must be submitted again.
+  usage: "destroy [--no-block|--block-attempts=N|--timeout=SECONDS] UNIT...",
+  description:
+    `Stops units, takes them off their machines and removes them from the cluster. To start them again, submit
+them again.
 
-It waits until they are gone from their machines. Global units are never waited
-for.`,
+The command waits until no machine has the units. It does not wait for global units.`,
+  examples: [
+    { title: "Remove a unit", line: "fleetctl destroy hello.service" },
+    { title: "Remove all instances of a template, without a question", line: "fleetctl destroy --yes 'web@*'" },
+  ],
   flags: [blockAttemptsFlag("gone"), timeoutFlag, noBlockFlag("gone"), yesFlag],
   async run(context) {
     const { io, args, flags } = context;
     if (args.length === 0) throw noUnitsGiven();
-    // Destroying what is not there has always succeeded.
+    // fleet 1.0 succeeds for a unit that does not exist.
     const { units, unknown } = await findUnits(context);
     const absent = new Set<string>();
     const asked = await forEachUnit(context, units, "Error destroying units", async ({ name }) => {
-      // Another client was faster.
+      // Another client has removed it meanwhile.
       if (!await context.client.deleteUnit(name)) absent.add(name);
     });
     const destroyed = asked.filter(({ name }) => !absent.has(name));

@@ -26,10 +26,14 @@ const moments: [wall_ms: number, line: RegExp, status: number][] = [
   [Date.UTC(2026, 5, 1), /^ok {5}certificate: c\.pem \(--cert-file\) is valid until 2026-12-01$/m, 0],
   [
     Date.UTC(2026, 10, 29),
-    /^warn {3}certificate: c\.pem \(--cert-file\) expires on 2026-12-01\n {7}Have a new one/m,
+    /^warn {3}certificate: c\.pem \(--cert-file\) expires on 2026-12-01\n {7}Replace the cert/m,
     0,
   ],
-  [Date.UTC(2027, 0, 1), /^FAIL {3}certificate: c\.pem \(--cert-file\) expired on 2026-12-01\n {7}Have a new one/m, 1],
+  [
+    Date.UTC(2027, 0, 1),
+    /^FAIL {3}certificate: c\.pem \(--cert-file\) expired on 2026-12-01\n {7}Replace the cert/m,
+    1,
+  ],
 ];
 
 for (const [wall_ms, line, status] of moments) {

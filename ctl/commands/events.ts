@@ -10,56 +10,84 @@ import { machineIdLegend, machineLegend } from "../machines/format.ts";
 import { type ServerEvent, stopWhenSilent } from "../api/sse.ts";
 import { calendarDate, clockTime } from "../output/time.ts";
 
-/** `fleetctl events`: what happens in the cluster, line by line. */
+/** `fleetctl events`: prints the events of the cluster, one a line. */
 export const events: Command = {
   name: "events",
   isNew: true,
-  summary: "Tell what happens in the cluster, as it happens",
+  group: "observe",
+  summary: "Print events of the cluster as they happen",
   usage:
-    "events [--since=TIME|REVISION] [--present] [--no-follow] [--kind=...] [--machine=ID] [--output=json] [UNIT...]",
-  description: `Tells what changes from now on: units, where the engine puts them and why, what systemd
-makes of them, machines that come and go. With units or patterns, only what
-concerns them.
+    "events [--since=TIME|REVISION] [--present] [--no-follow] [--kind=KIND,...] [--machine=ID] [--output=json] [UNIT...]",
+  description:
+    `Prints changes of units, decisions of the engine with their reasons, unit states of systemd, and machines
+that come and go. With units or patterns, only events of these units.
 
-Each line begins with the time at which it happened. What has happened in a time, or since
-a revision of the store, as long as the server remembers:
-fleetctl events --since=10m
-fleetctl events --since=117 --no-follow
-
-Everything there is, and then what changes, for programs:
-fleetctl events --present --output=json`,
+Each line begins with the time of the event. --since also prints events of the past, as far back as the
+server remembers.`,
+  examples: [
+    { title: "Print events from now on", line: "fleetctl events" },
+    { title: "Begin ten minutes ago", line: "fleetctl events --since=10m" },
+    {
+      title: "Print the events since a revision of the store, then end",
+      line: "fleetctl events --since=117 --no-follow",
+    },
+    {
+      title: "Print everything that is there, then changes, for a program",
+      line: "fleetctl events --present --output=json",
+    },
+  ],
   flags: [
     {
       name: "since",
       kind: "text",
       fallback: "",
-      help: "Begin with what has happened in this time (s, m, h, d), or since this revision of the store",
+      value: "TIME|REVISION",
+      help: "Begin this long ago (s, m, h, d), or behind this revision of the store",
     },
-    { name: "present", kind: "switch", fallback: false, help: "Begin with everything as it is" },
-    { name: "no-follow", kind: "switch", fallback: false, help: "End where the news begins" },
-    { name: "kind", kind: "text", fallback: "", help: "Only these, out of unit,decision,state,machine" },
-    { name: "machine", kind: "text", fallback: "", letter: "m", help: "Only what concerns the machine of this ID" },
-    { name: "output", kind: "text", fallback: "text", help: 'Print "text", or "json" with one object a line' },
+    { name: "present", kind: "switch", fallback: false, help: "Begin with everything that is there" },
+    { name: "no-follow", kind: "switch", fallback: false, help: "End where new events would begin" },
+    {
+      name: "kind",
+      kind: "text",
+      fallback: "",
+      value: "KIND,...",
+      help: "Print only events of these kinds: unit, decision, state, machine",
+    },
+    {
+      name: "machine",
+      kind: "text",
+      fallback: "",
+      letter: "m",
+      value: "ID",
+      help: "Print only events of the machine whose ID begins with this",
+    },
+    {
+      name: "output",
+      kind: "text",
+      fallback: "text",
+      value: "FORMAT",
+      help: "Print text, or json with one object a line",
+    },
   ],
   async run(context) {
     const { flags } = context;
     const since = flags.text("since");
     const problem = !["text", "json"].includes(flags.text("output"))
-      ? `Invalid output ${JSON.stringify(flags.text("output"))}: expected "text" or "json"`
+      ? `invalid value ${JSON.stringify(flags.text("output"))} for --output: expected text or json`
       : since !== "" && !/^\d+(-\w+|ms|s|m|h|d)?$/.test(since)
-      ? `Invalid --since ${
+      ? `invalid value ${
         JSON.stringify(since)
-      }: expected a time (10m), a revision of the store (117) or an event's id`
+      } for --since: expected a time (10m), a revision (117) or the ID of an event`
       : undefined;
-    if (problem !== undefined) throw new UsageError(problem, true);
+    if (problem !== undefined) throw new UsageError(problem);
     return await follow(context, await machineIds(context), since);
   },
 };
 
-/** How long to wait before a stream that ended is opened again. */
+/** Delay before a stream that has ended is opened again. */
 const retry_ms = 500;
 
-/** IDs of the machines that `--machine` means; one that is away may be named in full. */
+/** Returns the IDs of the machines that `--machine` selects; one that is not present may be named in full. */
 async function machineIds({ io, client, flags }: Context): Promise<readonly string[]> {
   const prefix = flags.text("machine");
   if (prefix === "") return [];
@@ -73,8 +101,8 @@ async function machineIds({ io, client, flags }: Context): Promise<readonly stri
   return [prefix];
 }
 
-/** Says which of the units that are named are not in the cluster: they may come, or they are misspelled. */
-async function tellAbsent(context: Context): Promise<void> {
+/** Reports named units that are not in the cluster: they may be created later, or they are misspelled. */
+async function reportMissingUnits(context: Context): Promise<void> {
   const { io, client, args } = context;
   const named = args.filter((word) => !isPattern(word)).map(mangleUnitName);
   if (named.length === 0) return;
@@ -84,28 +112,28 @@ async function tellAbsent(context: Context): Promise<void> {
   }
 }
 
-/** Follows streams, each going on where the last one ended. */
+/** Prints streams of events, each continued where the last one has ended. */
 async function follow(context: Context, machines: readonly string[], since: string): Promise<number> {
   const { io, client, flags } = context;
-  await tellAbsent(context);
-  const telling = new Telling(context, flags.on("present") || since !== "");
+  await reportMissingUnits(context);
+  const printer = new EventPrinter(context, flags.on("present") || since !== "");
   for (let from = since;;) {
-    telling.begin(from === "");
+    printer.begin(from === "");
     try {
       const end = new AbortController();
       const stream = await client.follow(queryOf(context, machines, from), end.signal);
       if (!stream) {
-        complain(io, `${client.endpoint} cannot tell events`);
+        complain(io, `${client.endpoint} does not support events`);
         return exitFailure;
       }
       for await (const event of stopWhenSilent(stream, (ms, signal) => io.sleep(ms, signal), () => end.abort())) {
-        telling.tell(event);
+        printer.print(event);
         if (event.id !== "") from = event.id;
         if (event.event === "synced" && flags.on("no-follow")) return 0;
       }
-      io.log("WARN", `${client.endpoint} ended the stream; going on`);
+      io.log("WARN", `${client.endpoint} ended the stream; continuing`);
     } catch (error) {
-      if (!telling.began || error instanceof ReaderGoneError) throw error;
+      if (!printer.hasBegun || error instanceof ReaderGoneError) throw error;
       io.log("WARN", `${reasonOf(error)}; trying again`);
     }
     await io.sleep(retry_ms);
@@ -113,7 +141,7 @@ async function follow(context: Context, machines: readonly string[], since: stri
 }
 
 function queryOf({ args, flags }: Context, machines: readonly string[], since: string): string {
-  // A pattern means units that come later, too: all are asked for, and those that it does not match are left out here.
+  // A pattern also selects units that are created later: all are requested, and the others are left out here.
   const names = args.some(isPattern) ? [] : args;
   const query = new URLSearchParams(names.map((name) => ["unit", mangleUnitName(name)]));
   for (const kind of flags.text("kind").split(",").filter((kind) => kind !== "")) query.append("kind", kind);
@@ -122,7 +150,7 @@ function queryOf({ args, flags }: Context, machines: readonly string[], since: s
   return query.toString();
 }
 
-/** When an event happened, as far as it tells, milliseconds since the epoch. */
+/** Returns the time of an event, milliseconds since the epoch; undefined if it has none. */
 function timeOf(data: string): number | undefined {
   const { time, since, changed } = JSON.parse(data) as { time?: number; since?: number; changed?: { at: number } };
   // 0 stands for never.
@@ -131,49 +159,50 @@ function timeOf(data: string): number | undefined {
 
 const oneDay_ms = 24 * 60 * 60 * 1000;
 
-/** Tells events as lines. */
-class Telling {
-  /** True once something has come from the server. */
-  began = false;
+/** Prints events, one a line. */
+class EventPrinter {
+  /** True after the first event of the server. */
+  hasBegun = false;
   readonly #memory = new EventMemory();
   readonly #legends = new Map<string, string>();
-  #tells: boolean;
+  /** False until the stream has reached new events, unless those before are printed as well. */
+  #isPrinting: boolean;
 
-  constructor(readonly context: Context, tellsPresent: boolean) {
-    this.#tells = tellsPresent;
+  constructor(readonly context: Context, printsPresent: boolean) {
+    this.#isPrinting = printsPresent;
   }
 
-  /** Says that a stream begins, with the present or with what was missed. */
+  /** Begins a stream, which starts with the present state or with the events that were missed. */
   begin(withPresent: boolean): void {
     this.#memory.begin(withPresent);
   }
 
-  tell({ event, data, id }: ServerEvent): void {
-    this.began = true;
+  print({ event, data, id }: ServerEvent): void {
+    this.hasBegun = true;
     const { io, flags } = this.context;
     if (event === "" || this.#isOther(event, data)) return;
     if (flags.text("output") !== "json") {
-      for (const told of this.#memory.take({ event, data })) this.#tellLine(told);
-    } else if (this.#tells) {
+      for (const told of this.#memory.take({ event, data })) this.#printLine(told);
+    } else if (this.#isPrinting) {
       const revision = id === "" ? {} : { revision: parseInt(id) };
       const { time: _time, ...fields } = JSON.parse(data);
       const time = new Date(timeOf(data) ?? io.wall_ms()).toISOString();
       say(io, JSON.stringify({ time, event, ...revision, ...fields }));
     }
-    if (event === "synced") this.#tells = true;
+    if (event === "synced") this.#isPrinting = true;
   }
 
-  #tellLine({ event, data }: ToldEvent): void {
+  #printLine({ event, data }: ToldEvent): void {
     const { io } = this.context;
     const line = this.#line(event, data);
-    if (!this.#tells || line === undefined) return;
+    if (!this.#isPrinting || line === undefined) return;
     const now_ms = io.wall_ms();
     const time_ms = timeOf(data) ?? now_ms;
     const day = now_ms - time_ms < oneDay_ms ? "" : `${calendarDate(time_ms)} `;
     say(io, `${day}${clockTime(time_ms)} ${line}`);
   }
 
-  /** True if an event is of a unit that was not asked for: where there are patterns, the server tells of all. */
+  /** True for an event of a unit that was not selected: with patterns, the server sends the events of all units. */
   #isOther(event: string, data: string): boolean {
     const { args } = this.context;
     if (!["unit", "decision", "state"].includes(event) || !args.some(isPattern)) return false;
@@ -192,17 +221,17 @@ class Telling {
       case "machine":
         return this.#machine(JSON.parse(data));
       case "partial": {
-        return `everything from here on is known; ${(JSON.parse(data) as { reason: string }).reason}`;
+        return `complete from here on: ${(JSON.parse(data) as { reason: string }).reason}`;
       }
       case "reset":
-        return `everything anew: ${(JSON.parse(data) as { reason: string }).reason}`;
+        return `beginning again: ${(JSON.parse(data) as { reason: string }).reason}`;
       default:
         return undefined;
     }
   }
 
   #unit({ name, unit, changed, time }: UnitEvent & { readonly time?: number }): string {
-    // What follows from a change, as that the unit is launched, has another time.
+    // A consequence of the change, such as the launch of the unit, has a later time.
     const by = changed && (time === undefined || time === changed.at) ? `, by ${changed.by}` : "";
     if (!unit) return `unit ${name} is gone${by}`;
     const { desiredState = "inactive", currentState } = unit;
@@ -221,7 +250,7 @@ class Telling {
   }
 
   #state({ name, machineID, state, error }: StateEvent): string {
-    if (!state) return `state ${name} is no more${this.#on(machineID)}`;
+    if (!state) return `state ${name} is gone${this.#on(machineID)}`;
     const { systemdLoadState: load = "", systemdActiveState: active = "", systemdSubState: sub = "" } = state;
     const loaded = load === "loaded" ? "" : `${load}, `;
     return `state ${name} is ${loaded}${active} (${sub})${this.#on(machineID)}${error ? ": " + error : ""}`;

@@ -1,40 +1,43 @@
 import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { ApiError } from "../api/client.ts";
-import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
-import { suggestion } from "../units/set_state.ts";
+import { noUnitsGiven, suggestion } from "../units/set_state.ts";
 import { complain, reasonOf, say } from "../terminal/port.ts";
 import { isFormat, nothing, wrongFormat } from "../output/list.ts";
 import { machineIdLegend, machineLegend } from "../machines/format.ts";
 import { alignedLines } from "../output/table.ts";
 
-/** `fleetctl explain`: why a unit is where it is, or is not. */
+/** `fleetctl explain`: explains where a unit runs, or why it does not. */
 export const explain: Command = {
   name: "explain",
   isNew: true,
-  summary: "Show why a unit is where it is, or why it is nowhere",
+  group: "observe",
+  summary: "Explain where units run, or why they do not",
   usage: "explain [-l|--full] [--output=FORMAT] UNIT...",
+  description: `Shows the desired state of a unit, its machine and the reason for it. For every machine it shows whether
+the unit is assigned to it (assigned), may run there (eligible) or may not (rejected), with every reason,
+and the reports of systemd and of the agent.
+
+With several units, or a pattern, JSON is a list and YAML has a document for each unit.`,
+  examples: [
+    { title: "Find out why a unit does not start", line: "fleetctl explain hello.service" },
+    {
+      title: "Read the reasons with a program",
+      line: "fleetctl explain --output=json hello.service | jq '.machines[].reasons'",
+    },
+  ],
   units: { scope: "what can run" },
-  description: `Shows what is wanted of a unit, where it is and why; and of every machine whether the
-unit is to be there (here), would be taken (able) or would not (refused), with every
-reason, and what systemd and the machine's agent say of it.
-
-Why does it not start?
-fleetctl explain hello.service
-
-Of several units, or of those that a pattern matches, JSON is a list and YAML has a document
-for each.`,
   flags: [
-    { name: "full", kind: "switch", fallback: false, letter: "l", help: "Do not shorten what is printed" },
-    { name: "output", kind: "text", fallback: "table", help: 'Print a "table", "wide" (in full), "json" or "yaml"' },
+    { name: "full", kind: "switch", fallback: false, letter: "l", help: "Print whole IDs and hashes" },
+    { name: "output", kind: "text", fallback: "table", value: "FORMAT", help: "Print a table, wide, json or yaml" },
   ],
   async run(context) {
     const { io, args, flags, matched } = context;
     const format = flags.text("output");
     if (!isFormat(format)) throw wrongFormat(format);
-    if (args.length === 0) throw new UsageError("One unit must be provided", true);
+    if (args.length === 0) throw noUnitsGiven();
     const names = [...new Set(args.map(mangleUnitName))];
     const answers = await inParallel(names, (name) => explanationOf(context, name));
     const explanations = answers.filter((answer) => answer !== undefined);
@@ -51,13 +54,13 @@ for each.`,
   },
 };
 
-/** Why a unit is where it is; undefined if that is not to be had, which has been said. */
+/** Returns the explanation of a unit; undefined, after an error message, if the API does not return one. */
 async function explanationOf(context: Context, name: string): Promise<ExplanationEntity | undefined> {
   const { client, io } = context;
   try {
     const explanation = await client.explain(name);
     if (explanation) return explanation;
-    complain(io, `Error explaining unit ${name}: ${client.endpoint} is served by a fleet that cannot explain`);
+    complain(io, `Error explaining unit ${name}: ${client.endpoint} runs a fleet that cannot explain units`);
   } catch (error) {
     const isMissing = error instanceof ApiError && error.code === 404;
     const text = isMissing
@@ -117,10 +120,10 @@ function machineRow(machine: MachineExplanationEntity, full: boolean): string[] 
   const remarks = [
     ...reasons.map(({ reason }) => reason),
     ...pending === undefined ? [] : [pending],
-    ...error === undefined ? [] : [`its agent says: ${error}`],
+    ...error === undefined ? [] : [`agent: ${error}`],
     ...result === undefined ? [] : [`systemd's result: ${result}`],
   ];
-  const fallback = eligibility === "eligible" ? "would take it" : nothing;
+  const fallback = eligibility === "eligible" ? "can run it" : nothing;
   const { systemdActiveState: active = nothing, systemdSubState: sub = nothing } = state ?? {};
   return [legend(machine, full), eligibility, active, sub, remarks.join("; ") || fallback];
 }

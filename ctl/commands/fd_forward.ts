@@ -2,16 +2,22 @@ import { UsageError } from "../cli/argv.ts";
 import { type Command, exitFailure } from "../cli/command.ts";
 import { complain, DialError, reasonOf } from "../terminal/port.ts";
 
-/** `fleetctl fd-forward`: what `--tunnel` runs on the other side to reach a unix domain socket there. */
+/** `fleetctl fd-forward`: connects standard input and output to a unix domain socket, for the far end of `--tunnel`. */
 export const fdForward: Command = {
   name: "fd-forward",
   isOffline: true,
-  summary: "Copy standard input and output to and from a unix domain socket",
+  group: "client",
+  summary: "Copy standard input and output to and from a socket",
   usage: "fd-forward SOCKET",
-  description: "Used by fleetctl itself, on the other side of --tunnel, when --endpoint is a socket.",
+  description:
+    `fleetctl runs this command itself at the far end of --tunnel where --endpoint is a socket and the SSH server
+there refuses to forward sockets.`,
+  examples: [
+    { title: "Connect to the API of this machine", line: "fleetctl fd-forward /var/run/fleet.sock" },
+  ],
   flags: [],
   async run({ io, args }) {
-    if (args.length !== 1) throw new UsageError("Provide a single argument", true);
+    if (args.length !== 1) throw new UsageError("name one socket");
     try {
       await io.forward(args[0] as string);
       return 0;

@@ -22,6 +22,7 @@ import { listUnits } from "./list_units.ts";
 import { load } from "./load.ts";
 import { logs } from "./logs.ts";
 import { machine } from "./machine.ts";
+import { options } from "./options.ts";
 import { restart } from "./restart.ts";
 import { ssh } from "./ssh.ts";
 import { start } from "./start.ts";
@@ -51,6 +52,7 @@ export const commands: readonly Command[] = [
   load,
   logs,
   machine,
+  options,
   restart,
   ssh,
   start,

@@ -2,49 +2,52 @@ import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
-import { isGlobal, suggestion } from "../units/set_state.ts";
+import { isGlobal, noUnitsGiven, suggestion } from "../units/set_state.ts";
 import { complain, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
 import { journalByApi } from "../journal/read.ts";
 import { runOnMachine, sshFlag } from "../machines/run_on.ts";
 import { machineByPrefix, sshPortFlag } from "../machines/select.ts";
 import { logs } from "./logs.ts";
 
-/** `fleetctl journal`: what a unit has logged. */
+/** `fleetctl journal`: prints the journals of units one after the other. */
 export const journal: Command = {
   name: "journal",
-  summary: "Print the journal of a unit, from the machine that runs it",
-  usage: "journal [--lines=N] [-f|--follow] [--output=...] [--sudo] [--machine=ID] [--ssh] [--ssh-port=N] UNIT...",
+  group: "observe",
+  summary: "Print the journal of units",
+  usage: "journal [--lines=N] [-f|--follow] [--output=MODE] [--sudo] [--machine=ID] [--ssh] [--ssh-port=N] UNIT...",
+  description:
+    `Reads the journal of a unit by the API. Where the API cannot read it, runs journalctl on the machine of the
+unit, by SSH unless that is this machine; the exit status is then that of journalctl.
+
+With several units, the journals are printed one after the other, each below a line with the name of its
+unit; with --follow they are merged, as by fleetctl logs.
+
+A global unit has a journal on every machine: choose one with --machine.`,
+  examples: [
+    { title: "Print the last 10 lines", line: "fleetctl journal foo.service" },
+    { title: "Print the last 100 lines", line: "fleetctl journal --lines=100 foo.service" },
+    { title: "Print new lines as they come", line: "fleetctl journal --follow foo.service" },
+  ],
   units: { scope: "what can run" },
-  description: `Asks the API for what the unit has logged or, where that cannot tell, runs journalctl
-where the unit is: here, or by SSH. The exit status is then journalctl's.
-
-Read the last 10 lines, or the last 100, or whatever comes:
-fleetctl journal foo.service
-fleetctl journal --lines 100 foo.service
-fleetctl journal --follow foo.service
-
-Of several units, one journal follows the other, each below a line with the unit's name; those
-that are followed are merged, as by fleetctl logs.
-
-A global unit's journal is on every machine: say which with --machine.`,
   flags: [
-    { name: "lines", kind: "count", fallback: 10, help: "How many of the latest lines to print" },
-    { name: "follow", kind: "switch", fallback: false, letter: "f", help: "Go on with new lines as they come" },
-    { name: "output", kind: "text", fallback: "short", help: "How to print them, as journalctl's --output has it" },
-    { name: "sudo", kind: "switch", fallback: false, help: "Run journalctl by sudo" },
+    { name: "lines", kind: "count", fallback: 10, help: "Print this many of the latest lines" },
+    { name: "follow", kind: "switch", fallback: false, letter: "f", help: "Print new lines as they come" },
+    { name: "output", kind: "text", fallback: "short", value: "MODE", help: "Print in an output mode of journalctl" },
+    { name: "sudo", kind: "switch", fallback: false, help: "Run journalctl with sudo" },
     {
       name: "machine",
       kind: "text",
       fallback: "",
       letter: "m",
-      help: "Where to read it: the beginning of a machine's ID",
+      value: "ID",
+      help: "Read it on the machine whose ID begins with this",
     },
     sshFlag,
     sshPortFlag,
   ],
   async run(context) {
     const { io, args, flags } = context;
-    if (args.length === 0) throw new UsageError("One unit file must be provided.", true);
+    if (args.length === 0) throw noUnitsGiven();
     const names = [...new Set(args.map(mangleUnitName))];
     if (names.length > 1 && flags.on("follow")) return await followSeveral(context);
     let first = 0;
@@ -89,7 +92,7 @@ async function printJournal(context: Context, name: string): Promise<number> {
   }
 }
 
-/** ID of the machine to ask; undefined if there is none, which has been said. */
+/** Returns the ID of the machine to read from; undefined, after an error message, if there is none. */
 async function machineToRead(
   context: Context,
   name: string,

@@ -15,15 +15,17 @@ const columns: Columns<MachineEntity> = {
 export const listMachines: Command = {
   name: "list-machines",
   takesNothing: true,
+  group: "machines",
   summary: "List the machines of the cluster",
-  usage: "list-machines [-l|--full] [--no-legend] [--fields=...] [--output=wide|json|yaml]",
-  description: `Lists the machines that are present. Those that are away are not shown.
-
-Without a header, for scripts:
-fleetctl list-machines --no-legend
-
-With whole machine IDs:
-fleetctl list-machines --full`,
+  usage: "list-machines [-l|--full] [--no-legend] [--fields=NAME,...] [--output=FORMAT]",
+  description: `Lists the machines that are present. Machines whose daemon is stopped or unreachable are not shown.`,
+  examples: [
+    { title: "List all machines", line: "fleetctl list-machines" },
+    {
+      title: "Print whole IDs without a header, for a script",
+      line: "fleetctl list-machines --full --no-legend --fields=machine",
+    },
+  ],
   flags: listFlags(columns, "machine,ip,metadata"),
   async run(context) {
     const fields = chosenFields(context, columns);
@@ -45,7 +47,7 @@ fleetctl list-machines --full`,
   },
 };
 
-/** True if the server answers and says that it cannot reach its store. */
+/** True if the server answers that it cannot reach its store. */
 function isStoreAway(error: unknown): boolean {
   return error instanceof ApiError && error.code === 503 && error.message.includes("unable to communicate with etcd");
 }

@@ -10,9 +10,9 @@ import { optionsOf } from "../units/resolve_source.ts";
 interface Row {
   readonly unit: UnitEntity;
   readonly global: boolean;
-  /** Of its file; "" unless it is to be shown. */
+  /** The hash of the file; "" unless it is shown. */
   readonly hash: string;
-  /** Where it is placed; just the ID if nothing more is known of the machine. */
+  /** The machine of the unit; only its ID if the machine is not present. */
   readonly machine?: MachineEntity;
 }
 
@@ -37,12 +37,19 @@ const columns: Columns<Row> = {
 /** `fleetctl list-unit-files`. */
 export const listUnitFiles: Command = {
   name: "list-unit-files",
-  summary: "List the units that are in the cluster, and where they are to run",
-  usage: "list-unit-files [-l|--full] [--no-legend] [--fields=...] [--output=wide|json|yaml] [UNIT...]",
+  group: "observe",
+  summary: "List the units of the cluster with their desired states",
+  usage: "list-unit-files [-l|--full] [--no-legend] [--fields=NAME,...] [--output=FORMAT] [UNIT...]",
+  description: `Lists every unit of the cluster, whether a machine has it or not: its desired state (dstate), the state
+that its machine has been given (state), and that machine (target). With units or patterns, only those.`,
+  examples: [
+    { title: "List all units", line: "fleetctl list-unit-files" },
+    {
+      title: "Print the names of the instances of a template",
+      line: "fleetctl list-unit-files --no-legend --fields=unit 'web@*'",
+    },
+  ],
   units: { scope: "every unit" },
-  description: `Lists every unit in the cluster, loaded on a machine or not: what it is wanted in
-(dstate), what its machine was told (state), and which machine that is (target).
-With units or patterns, only those.`,
   flags: listFlags(columns, "unit,hash,dstate,state,target"),
   async run(context) {
     const fields = chosenFields(context, columns);

@@ -7,7 +7,7 @@ import { machineLegend } from "../machines/format.ts";
 
 interface Row {
   readonly state: UnitStateEntity;
-  /** Just its ID if nothing more is known of it. */
+  /** Only the ID if the machine is not present. */
   readonly machine?: MachineEntity;
 }
 
@@ -29,18 +29,23 @@ const columns: Columns<Row> = {
 /** `fleetctl list-units`. */
 export const listUnits: Command = {
   name: "list-units",
-  summary: "List what the units of the cluster are doing",
-  usage: "list-units [-l|--full] [--no-legend] [--fields=...] [--output=wide|json|yaml] [UNIT...]",
+  group: "observe",
+  summary: "List the states of units in systemd",
+  usage: "list-units [-l|--full] [--no-legend] [--fields=NAME,...] [--output=FORMAT] [UNIT...]",
+  description: `Lists the state of every unit that is loaded on a machine, as systemd reports it there. With units or
+patterns, only theirs.`,
+  examples: [
+    { title: "List all loaded units", line: "fleetctl list-units" },
+    {
+      title: "Print some columns without a header, for a script",
+      line: "fleetctl list-units --no-legend --fields=unit,active",
+    },
+    {
+      title: "Print whole machine IDs and hashes as JSON",
+      line: "fleetctl list-units --output=json --fields=unit,machine,hash",
+    },
+  ],
   units: { scope: "what can run" },
-  description: `Lists the state of every unit that is loaded on a machine, as systemd there sees it. With
-units or patterns, only theirs.
-
-Without a header, for scripts:
-fleetctl list-units --no-legend
-
-With whole machine IDs and hashes, or only some columns:
-fleetctl list-units --full
-fleetctl list-units --fields=unit,machine`,
   flags: listFlags(columns, "unit,machine,active,sub"),
   async run(context) {
     const fields = chosenFields(context, columns);
@@ -66,7 +71,7 @@ fleetctl list-units --fields=unit,machine`,
   },
 };
 
-/** Names of the units that are to be listed; undefined for all. What is not in the cluster has been said. */
+/** Returns the names of the units to list, undefined for all, after an error message for each that does not exist. */
 async function wantedNames(
   context: Context,
 ): Promise<{ readonly names?: ReadonlySet<string>; readonly failed: boolean }> {

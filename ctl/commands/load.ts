@@ -7,8 +7,8 @@ import {
   blockUntil,
   noBlockFlag,
   noUnitsGiven,
+  printFailures,
   setDesiredState,
-  tellFailures,
   timeoutFlag,
   yesFlag,
 } from "../units/set_state.ts";
@@ -20,14 +20,20 @@ export const load: Command = {
   name: "load",
   units: {
     scope: "what can run",
-    confirm: { what: "stop and load", concerns: (unit) => unit.desiredState === "launched" },
+    confirm: { verb: "stop and load", concerns: (unit) => unit.desiredState === "launched" },
   },
-  summary: "Schedule units in the cluster without starting them, submitting them first if necessary",
-  usage: "load [--no-block|--block-attempts=N|--timeout=S] [--replace] UNIT...",
-  description: `Places units on machines and hands them to systemd there, but does not start them.
-Units that run are stopped.
+  group: "units",
+  summary: "Place units on machines without starting them",
+  usage: "load [--no-block|--block-attempts=N|--timeout=SECONDS] [--replace] UNIT...",
+  description:
+    `Places units on machines and loads them in systemd there, but does not start them. Units that the cluster
+does not have are submitted first. Units that run are stopped.
 
-It waits until that is done. Global units are never waited for.`,
+The command waits until the units are loaded. It does not wait for global units.`,
+  examples: [
+    { title: "Load a unit", line: "fleetctl load hello.service" },
+    { title: "Replace a loaded unit by a changed file", line: "fleetctl load --replace hello.service" },
+  ],
   flags: [...creationFlags, replaceFlag, blockAttemptsFlag("loaded"), timeoutFlag, noBlockFlag("loaded"), yesFlag],
   async run(context) {
     const { io, args, flags } = context;
@@ -47,7 +53,7 @@ It waits until that is done. Global units are never waited for.`,
       goal: "report state loaded",
       line: (_view, where) => `Unit ${name} loaded${where}`,
     }]);
-    await tellFailures(context, failures);
+    await printFailures(context, failures);
     return failures.length + loading.refused > 0 || created.some((unit) => unit.isKept) ? exitFailure : 0;
   },
 };

@@ -1,9 +1,10 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
+import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { findUnits, isGlobal, noUnitsGiven } from "../units/set_state.ts";
 import { complain, reasonOf, say } from "../terminal/port.ts";
-import { parseJournalEntry, TimeOrder } from "../journal/merge.ts";
+import { type JournalEntry, parseJournalEntry, TimeOrder } from "../journal/merge.ts";
 import { machineIdLegend } from "../machines/format.ts";
 import { journalByApi } from "../journal/read.ts";
 import { linesOf } from "../output/lines.ts";
@@ -11,68 +12,89 @@ import { linesOnMachine, sshFlag } from "../machines/run_on.ts";
 import { sshPortFlag } from "../machines/select.ts";
 import { clockTime } from "../output/time.ts";
 
-/** `fleetctl logs`: the journals of several units as one. */
+/** `fleetctl logs`: prints the journals of units merged by time. */
 export const logs: Command = {
   name: "logs",
   units: { scope: "what can run" },
   isNew: true,
-  summary: "Print the journals of units, merged in the order of time",
-  usage: "logs [-f|--follow] [--lines=N] [--sudo] [--ssh] [--ssh-port=N] UNIT...",
-  description: `Reads the journals of units, wherever they are, and prints them as one. A global unit
-is read on every machine that has it, by the API or, where that cannot tell, by SSH.
-
-fleetctl logs -f web@1 web@2 db`,
+  group: "observe",
+  summary: "Print the merged journals of units",
+  usage: "logs [-f|--follow] [--lines=N] [--output=json] [--sudo] [--ssh] [--ssh-port=N] UNIT...",
+  description: `Reads the journals of units on their machines and prints them merged by time. A global unit is read on
+every machine that has it. Where the API cannot read a journal, journalctl is run by SSH.`,
+  examples: [
+    { title: "Follow several units", line: "fleetctl logs -f web@1 web@2 db" },
+    { title: "Read the last 100 lines of each instance of a template", line: "fleetctl logs --lines=100 'web@*'" },
+    { title: "Read them with a program", line: "fleetctl logs --output=json 'web@*' | jq -r .message" },
+  ],
   flags: [
-    { name: "lines", kind: "count", fallback: 10, help: "How many of the latest lines to print of each unit" },
-    { name: "follow", kind: "switch", fallback: false, letter: "f", help: "Go on with new lines as they come" },
-    { name: "sudo", kind: "switch", fallback: false, help: "Run journalctl by sudo" },
+    { name: "lines", kind: "count", fallback: 10, help: "Print this many of the latest lines of each unit" },
+    { name: "follow", kind: "switch", fallback: false, letter: "f", help: "Print new lines as they come" },
+    {
+      name: "output",
+      kind: "text",
+      fallback: "text",
+      value: "FORMAT",
+      help: "Print text, or json with one object a line",
+    },
+    { name: "sudo", kind: "switch", fallback: false, help: "Run journalctl with sudo" },
     sshFlag,
     sshPortFlag,
   ],
   async run(context) {
-    if (context.args.length === 0) throw noUnitsGiven();
+    const { io, args, flags } = context;
+    if (args.length === 0) throw noUnitsGiven();
+    // journal --follow of several units has the output modes of journalctl.
+    const format = flags.text("output");
+    if (!["text", "json", "short"].includes(format)) {
+      throw new UsageError(`invalid value ${JSON.stringify(format)} for --output: expected text or json`);
+    }
     const { sources, failed } = await findSources(context);
     if (sources.length === 0) return exitFailure;
     const names = sources.map(sourceName(sources));
     const width = Math.max(...names.map((name) => name.length));
-    const order = new TimeOrder(names.length, context.io.now_ms());
+    const order = new TimeOrder(names.length, io.now_ms());
     const print = () => {
-      for (const { source, entry } of order.take(context.io.now_ms())) {
+      for (const { source, entry } of order.take(io.now_ms())) {
+        if (format === "json") {
+          say(io, jsonLine(sources[source] as Source, entry));
+          continue;
+        }
         const name = (names[source] as string).padEnd(width);
         // Every line of a message has its own prefix: none can pass for a line of another unit.
         for (const line of entry.message.split(/\r?\n/)) {
-          say(context.io, `${clockTime(entry.wall_ms)} ${coloured(context, source, name)} ${line}`);
+          say(io, `${clockTime(entry.wall_ms)} ${colored(context, source, name)} ${line}`);
         }
       }
     };
     const stop = new AbortController();
     const printing = printRegularly(context, print, stop.signal);
-    const reading = inTurnOrTogether(context, sources, order);
-    // Printing goes on until it is stopped, but it may fail before.
+    const reading = readAll(context, sources, order);
+    // Printing continues until it is stopped, but it may fail before.
     const results = await Promise.race([reading, printing.then(() => reading)]);
     stop.abort();
     await printing;
     print();
-    for (const result of results) if (result) complain(context.io, result);
+    for (const result of results) if (result) complain(io, result);
     return failed || results.some((result) => result !== undefined) ? exitFailure : 0;
   },
 };
 
-/** A journal that is read. */
+/** A journal of one unit on one machine. */
 interface Source {
   readonly unit: string;
   readonly machine: string;
-  /** It is there because it is placed there: a global unit is on many. */
+  /** True if the unit may move to another machine, which a global unit does not. */
   readonly moves: boolean;
 }
 
 interface Sources {
   readonly sources: readonly Source[];
-  /** True if a unit has none, which has been said. */
+  /** True, after an error message, if a unit has no journal. */
   readonly failed: boolean;
 }
 
-/** The journals of the units, wherever they are. A unit that only a pattern names and that is nowhere is left out. */
+/** Returns the journals of the units on their machines. A unit without a machine that only a pattern names is left out. */
 async function findSources(context: Context): Promise<Sources> {
   const { io, matched } = context;
   const { units, missing, unknown } = await findUnits(context);
@@ -94,7 +116,7 @@ async function machinesOf({ client }: Context, unit: UnitEntity): Promise<string
   return (await client.states(unit.name)).flatMap(({ machineID }) => machineID ? [machineID] : []);
 }
 
-/** The unit's name, with its machine where another has it too. */
+/** Returns the function that names a journal: by its unit, and by its machine if the unit has several. */
 function sourceName(sources: readonly Source[]): (source: Source) => string {
   return ({ unit, machine }) => {
     const alone = sources.filter((other) => other.unit === unit).length === 1;
@@ -102,8 +124,8 @@ function sourceName(sources: readonly Source[]): (source: Source) => string {
   };
 }
 
-/** Reads every journal; returns, for each, why it could not be read. */
-async function inTurnOrTogether(
+/** Reads every journal; returns an error message, or undefined, for each. */
+async function readAll(
   context: Context,
   sources: readonly Source[],
   order: TimeOrder,
@@ -123,11 +145,11 @@ async function inTurnOrTogether(
       order.end(source);
     }
   };
-  // Those that follow never end: all must be under way together.
+  // Journals that are followed never end: all must be read together.
   return context.flags.on("follow") ? await Promise.all(sources.map(read)) : await inParallel(sources, read);
 }
 
-/** A unit's journal on a machine, an object of JSON a line. */
+/** Returns the journal of a unit on a machine, one JSON object a line. */
 async function journalLines(context: Context, { unit, machine, moves }: Source): Promise<AsyncIterable<string>> {
   const { flags } = context;
   const [lines, follow] = [flags.number("lines"), flags.on("follow")];
@@ -140,19 +162,23 @@ async function journalLines(context: Context, { unit, machine, moves }: Source):
   ], why);
 }
 
-/** How often to look whether something can be printed: what is newer than that may still be overtaken. */
-const look_ms = 100;
+/** Interval at which entries are printed; younger entries may still be preceded by others. */
+const print_ms = 100;
+
+function jsonLine({ unit, machine }: Source, { wall_ms, message }: JournalEntry): string {
+  return JSON.stringify({ time: new Date(wall_ms).toISOString(), unit, machine, message });
+}
 
 async function printRegularly(context: Context, print: () => void, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    await context.io.sleep(look_ms, signal);
+    await context.io.sleep(print_ms, signal);
     if (!signal.aborted) print();
   }
 }
 
-/** Colours that are told apart on dark and on light grounds (ECMA-48, SGR). */
-const colours = [36, 33, 32, 35, 34, 31];
+/** Colors that can be read on dark and on light backgrounds (ECMA-48, SGR). */
+const colors = [36, 33, 32, 35, 34, 31];
 
-function coloured({ io }: Context, source: number, text: string): string {
-  return io.color ? `\x1b[${colours[source % colours.length]}m${text}\x1b[0m` : text;
+function colored({ io }: Context, source: number, text: string): string {
+  return io.color ? `\x1b[${colors[source % colors.length]}m${text}\x1b[0m` : text;
 }

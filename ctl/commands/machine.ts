@@ -4,17 +4,20 @@ import { complain, reasonOf, say } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
 import { machineByPrefix } from "../machines/select.ts";
 
-/** `fleetctl machine label`: dynamic metadata. */
+/** `fleetctl machine label`: changes the dynamic metadata of a machine. */
 export const machine: Command = {
   name: "machine",
   isNew: true,
+  group: "machines",
   summary: "Change the metadata of a machine",
   usage: "machine label MACHINE KEY=VALUE|KEY-...",
-  description: `Sets metadata of the machine whose ID begins so, or removes it (KEY-), on top of what
-its configuration says. Units that may not be there any more are moved; those that
-wait for such a machine are placed.
-
-fleetctl machine label 2444264c disk=ssd rack-`,
+  description:
+    `Sets metadata of the machine whose ID begins with MACHINE, or removes it (KEY-), in addition to the metadata
+of its configuration. Units that may no longer run there are moved; units that wait for such a machine
+are placed.`,
+  examples: [
+    { title: "Set one value and remove another", line: "fleetctl machine label 2444264c disk=ssd rack-" },
+  ],
   flags: [],
   async run(context) {
     const { args } = context;
@@ -22,20 +25,20 @@ fleetctl machine label 2444264c disk=ssd rack-`,
     const labels = words.map(parseLabel);
     const wrong = words.find((_word, index) => !labels[index]);
     const problem = verb !== undefined && verb !== "label"
-      ? `unknown command ${JSON.stringify(verb)} for "fleetctl machine"`
+      ? `unknown command ${JSON.stringify(`machine ${verb}`)} (did you mean machine label?)`
       : prefix === undefined || labels.length === 0
-      ? "Provide a machine and at least one KEY=VALUE or KEY-"
+      ? "name a machine and at least one KEY=VALUE or KEY-"
       : wrong !== undefined
       ? `${JSON.stringify(wrong)} is neither KEY=VALUE nor KEY-`
       : undefined;
-    if (problem !== undefined) throw new UsageError(problem, true);
+    if (problem !== undefined) throw new UsageError(problem);
     return await label(context, prefix as string, labels.filter((label) => label !== undefined));
   },
 };
 
 interface Label {
   readonly key: string;
-  /** Undefined if it is to go. */
+  /** Undefined to remove the key. */
   readonly value?: string;
 }
 

@@ -8,42 +8,51 @@ import {
   forEachUnit,
   isGlobal,
   noUnitsGiven,
-  tellFailures,
+  printFailures,
   timeoutFlag,
+  yesFlag,
 } from "../units/set_state.ts";
 import { complain, say } from "../terminal/port.ts";
-import { askForRestart, restartUnits, startWait } from "../units/restart.ts";
+import { requestRestart, restartUnits, startWait } from "../units/restart.ts";
 import { maxParallel, maxParallelFlag } from "../units/rolling.ts";
 import { settleFlag } from "../waiting/settling.ts";
 import { optionsOf } from "../units/resolve_source.ts";
 import { type WaitFailure, waitForUnits } from "../waiting/wait_for_units.ts";
 
-/** `fleetctl restart`: restarts units where they are, one after the other. */
+/** `fleetctl restart`: restarts units on their machines, one after the other. */
 export const restart: Command = {
   name: "restart",
-  units: { scope: "what can run" },
-  summary: "Restart units in the cluster, one after the other",
-  usage: "restart [--max-parallel=N] [--block-attempts=N|--timeout=S] [--settle=S] UNIT...",
-  description: `Has systemd restart units where they are. A loaded unit is started; a unit that
-is not in the cluster is submitted, but not started.
+  units: { scope: "what can run", confirm: { verb: "restart", concerns: isRestartable } },
+  group: "units",
+  summary: "Restart units in place, one after the other",
+  usage: "restart [--max-parallel=N] [--block-attempts=N|--timeout=SECONDS] [--settle=SECONDS] UNIT...",
+  description:
+    `Has systemd restart units on their machines. A loaded unit is started; a unit that the cluster does not have
+is submitted, but not started.
 
-It waits for each unit to be active again before it turns to the next, and stops at
-the first that fails; --max-parallel=N restarts N at a time. A service that does not
-say when it is ready must stay active for a second, or as long as --settle says.
-Global units are restarted everywhere and not waited for.
-
-Restart one unit, or all of a directory:
-fleetctl restart foo.service
-fleetctl restart myservice/*`,
-  flags: [maxParallelFlag("restarted"), ...creationFlags, blockAttemptsFlag("restarted"), timeoutFlag, settleFlag],
+The command waits until each unit is active again before it restarts the next, and ends at the first that
+fails; --max-parallel=N restarts N at a time. A service without readiness notification must stay active for
+a second, or as long as --settle says. Global units are restarted everywhere without waiting.`,
+  examples: [
+    { title: "Restart a unit", line: "fleetctl restart foo.service" },
+    { title: "Restart all instances of a template, two at a time", line: "fleetctl restart --max-parallel=2 'web@*'" },
+  ],
+  flags: [
+    maxParallelFlag("restarted"),
+    ...creationFlags,
+    blockAttemptsFlag("restarted"),
+    timeoutFlag,
+    settleFlag,
+    yesFlag,
+  ],
   async run(context) {
     const { args } = context;
     if (args.length === 0) throw noUnitsGiven();
     const created = await createUnits(context, { replaceable: [], replace: false, attempts: attemptsOf(context) });
     if (!created) return exitFailure;
     const units = created.flatMap(({ existing }) => existing ?? []);
-    const inactive = units.filter((unit) => !isGlobal(unit) && isInactive(unit));
-    // A pattern means those that can be restarted.
+    const inactive = units.filter((unit) => !isRestartable(unit));
+    // A pattern selects only units that can be restarted.
     const refused = inactive.filter(({ name }) => !context.matched.has(name));
     for (const { name } of refused) complain(context.io, `Unable to restart unit ${name} in state inactive`);
     let failed = false;
@@ -58,11 +67,11 @@ fleetctl restart myservice/*`,
   },
 };
 
-function isInactive(unit: UnitEntity): boolean {
-  return (unit.currentState ?? "inactive") === "inactive";
+function isRestartable(unit: UnitEntity): boolean {
+  return isGlobal(unit) || (unit.currentState ?? "inactive") !== "inactive";
 }
 
-/** Restarts one unit; false if it does not come back, which has been said. */
+/** Restarts one unit; false, after an error message, if it does not become active again. */
 async function restartUnit(context: Context, unit: UnitEntity): Promise<boolean> {
   const { client, io } = context;
   const { name } = unit;
@@ -80,13 +89,13 @@ async function restartUnit(context: Context, unit: UnitEntity): Promise<boolean>
     io.log("INFO", `Unit(${name}) already loaded, starting.`);
     await client.putUnit({ name, desiredState: "launched" });
     const wait = startWait(context, { name, options });
-    return await cameBack(context, await waitForUnits(context, [wait], attemptsOf(context)));
+    return await isActiveAgain(context, await waitForUnits(context, [wait], attemptsOf(context)));
   }
-  if (!await cameBack(context, await restartUnits(context, [{ name, options }], askForRestart))) return false;
+  if (!await isActiveAgain(context, await restartUnits(context, [{ name, options }], requestRestart))) return false;
   io.log("INFO", `Unit(${name}) was restarted.`);
   return true;
 }
 
-async function cameBack(context: Context, failures: WaitFailure[]): Promise<boolean> {
-  return (await tellFailures(context, failures)).length === 0;
+async function isActiveAgain(context: Context, failures: WaitFailure[]): Promise<boolean> {
+  return (await printFailures(context, failures)).length === 0;
 }

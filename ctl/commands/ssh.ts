@@ -5,34 +5,47 @@ import { complain, reasonOf } from "../terminal/port.ts";
 import { exitSshFailure } from "../machines/run_on.ts";
 import { machineByAny, machineByPrefix, machineOfUnit, sshPortFlag, sshPortOf } from "../machines/select.ts";
 
-/** `fleetctl ssh`: a shell or a command on a machine. */
+/** `fleetctl ssh`: opens a shell or runs a command on a machine. */
 export const ssh: Command = {
   name: "ssh",
   runsRemotely: true,
-  summary: "Open interactive shell on a machine in the cluster, or run a command there",
+  group: "machines",
+  summary: "Open a shell or run a command on a machine",
   usage: "ssh [-A|--forward-agent] [--ssh-port=N] {MACHINE|UNIT|--machine=ID|--unit=UNIT} [COMMAND...]",
-  description: `Logs in to the machine whose ID begins so, or to the one that runs the unit.
+  description:
+    `Logs in to the machine whose ID begins with MACHINE, or to the machine of a unit; a global unit is on many
+machines. Runs COMMAND there, or a shell, and returns its exit status. All words behind the name of the
+command belong to it, even those that look like flags.
 
-Open a shell, or run a command; the exit status is that of the shell or the command. What
-follows the command's name belongs to it, also what looks like a flag:
-fleetctl ssh 2444264c
-fleetctl ssh foo.service ls -l /srv
-fleetctl ssh --unit foo.service -- ls -l /srv
-
-Keys come from the agent (SSH_AUTH_SOCK), --ssh-identity and ~/.ssh. With --tunnel the
-way leads through another host:
-fleetctl --tunnel 10.10.10.10 ssh foo.service
-
-This command does not work with global units.`,
+Keys come from the agent (SSH_AUTH_SOCK), --ssh-identity and ~/.ssh.`,
+  examples: [
+    { title: "Open a shell on a machine", line: "fleetctl ssh 2444264c" },
+    { title: "Run a command on the machine of a unit", line: "fleetctl ssh foo.service ls -l /srv" },
+    { title: "Reach the machine through another host", line: "fleetctl --tunnel=10.10.10.10 ssh foo.service" },
+  ],
   flags: [
-    { name: "machine", kind: "text", fallback: "", letter: "m", help: "Log in to the machine whose ID begins so" },
-    { name: "unit", kind: "text", fallback: "", letter: "u", help: "Log in to the machine that runs this unit" },
+    {
+      name: "machine",
+      kind: "text",
+      fallback: "",
+      letter: "m",
+      value: "ID",
+      help: "Log in to the machine whose ID begins with this",
+    },
+    {
+      name: "unit",
+      kind: "text",
+      fallback: "",
+      letter: "u",
+      value: "UNIT",
+      help: "Log in to the machine of this unit",
+    },
     {
       name: "forward-agent",
       kind: "switch",
       fallback: false,
       letter: "A",
-      help: "Let programs on the machine use the SSH agent here",
+      help: "Let programs on the machine use the SSH agent of this machine",
     },
     sshPortFlag,
   ],
@@ -44,7 +57,7 @@ This command does not work with global units.`,
       return exitFailure;
     }
     if (!byFlag && args.length === 0) {
-      throw new UsageError("Unable to proceed: one machine or unit must be provided", true);
+      throw new UsageError("name a machine or a unit");
     }
     let machine: MachineEntity | undefined;
     try {

@@ -7,40 +7,45 @@ import {
   forEachUnit,
   noBlockFlag,
   noUnitsGiven,
+  printFailures,
   setDesiredState,
-  tellFailures,
   timeoutFlag,
 } from "../units/set_state.ts";
 import { having, reached, started } from "../waiting/conditions.ts";
 import { complain, say } from "../terminal/port.ts";
 import { machineIdLegend } from "../machines/format.ts";
-import { askForStart, restartUnits } from "../units/restart.ts";
+import { requestStart, restartUnits } from "../units/restart.ts";
 import { maxParallelFlag, rollingPlans, rollOut } from "../units/rolling.ts";
 import { settleFlag, stableFor_ms } from "../waiting/settling.ts";
 import { fetchRunState, type RunState, runStateOf } from "../waiting/run_state.ts";
 import type { WaitFailure } from "../waiting/wait_for_units.ts";
 
-/** `fleetctl start`: runs units in the cluster. */
+/** `fleetctl start`: places and starts units. */
 export const start: Command = {
   name: "start",
   units: { scope: "what can run" },
-  summary: "Start units in the cluster, submitting and loading them first if necessary",
-  usage: "start [--no-block|--block-attempts=N|--timeout=S] [--settle=S] [--replace] [--max-parallel=N] UNIT...",
-  description: `Places units on machines and has systemd start them there. A unit that was started
-before, and has failed or ended since, is started again.
+  group: "units",
+  summary: "Start units on the machines of the cluster",
+  usage:
+    "start [--no-block|--block-attempts=N|--timeout=SECONDS] [--settle=SECONDS] [--replace] [--max-parallel=N] UNIT...",
+  description:
+    `Places units on machines and has systemd start them there. Units that the cluster does not have are submitted
+first. A unit that was started before, and has failed or ended since, is started again.
 
-It waits until systemd says that they are active, or that they have run and ended
-well; a unit that fails makes the command fail. A service that does not say when it
-is ready must stay active for a second, or as long as --settle says. Global units
-are never waited for.
+The command waits until systemd reports that the units are active, or that they have run and ended well; it
+fails if a unit fails. A service without readiness notification must stay active for a second, or as long as
+--settle says. The command does not wait for global units.
 
-With --replace, the units of one template that run are replaced one after the other,
-or --max-parallel=N at a time, and no more are once one has failed. The template in
-the cluster is replaced last.
-
-Start one unit, or all of a directory:
-fleetctl start foo.service
-fleetctl start myservice/*`,
+With --replace, running instances of one template are replaced one after the other, or --max-parallel=N at a
+time, until one fails. The template in the cluster is replaced last.`,
+  examples: [
+    { title: "Start a unit from a file in this directory", line: "fleetctl start hello.service" },
+    { title: "Start three instances of a template", line: "fleetctl start web@1 web@2 web@3" },
+    {
+      title: "Roll out a changed template, one instance at a time",
+      line: "fleetctl start --replace web@1 web@2 web@3",
+    },
+  ],
   flags: [
     ...creationFlags,
     replaceFlag,
@@ -75,8 +80,8 @@ fleetctl start myservice/*`,
 const failedToStart = "Error starting units";
 
 /**
- * Starts units that are in the cluster, those again that were started before and do not run. False if one of them is not
- * started, which has been said.
+ * Starts units of the cluster, also those that were started before and do not run. False, after an error message, if one
+ * of them is not started.
  */
 async function startAll(context: Context, created: readonly CreatedUnit[]): Promise<boolean> {
   const starting = await setDesiredState(context, created, "launched", failedToStart);
@@ -98,7 +103,7 @@ async function startAll(context: Context, created: readonly CreatedUnit[]): Prom
   return failures.flat().length + unstarted === 0;
 }
 
-/** Starts a launched global again on the machines where it does not run. */
+/** Starts a launched global unit again on the machines where it does not run. */
 async function startGlobalAgain({ client, io }: Context, { name }: CreatedUnit): Promise<void> {
   const states = await client.states(name);
   const down = states.filter((state) => runStateOf(state) === "down");
@@ -122,20 +127,20 @@ async function waitStarted(context: Context, units: readonly CreatedUnit[]): Pro
       goal: "become active in systemd",
     },
   ]);
-  return await tellFailures(context, failures);
+  return await printFailures(context, failures);
 }
 
-/** Starts units again that are launched and do not run; returns those that are not started, each of which was named. */
+/** Starts launched units that do not run; returns those that are not started, after an error message for each. */
 async function startAgain(context: Context, units: readonly CreatedUnit[]): Promise<readonly { name: string }[]> {
   if (!context.flags.on("no-block")) {
     const refused: CreatedUnit[] = [];
-    const failures = await restartUnits(context, units, askForStart, (unit, reason) => {
+    const failures = await restartUnits(context, units, requestStart, (unit, reason) => {
       refused.push(unit);
       complain(context.io, `${failedToStart}: ${unit.name}: ${reason}`);
     });
-    return [...refused, ...await tellFailures(context, failures)];
+    return [...refused, ...await printFailures(context, failures)];
   }
-  const asked = await forEachUnit(context, units, failedToStart, ({ name }) => askForStart(context, name));
+  const asked = await forEachUnit(context, units, failedToStart, ({ name }) => requestStart(context, name));
   for (const { name } of asked) say(context.io, `Triggered unit ${name} start`);
   return units.filter((unit) => !asked.includes(unit));
 }

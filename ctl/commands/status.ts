@@ -8,21 +8,27 @@ import { machineLegend } from "../machines/format.ts";
 import { printStatus, runOnMachine, sshFlag } from "../machines/run_on.ts";
 import { sshPortFlag } from "../machines/select.ts";
 
-/** `fleetctl status`: what systemd says of units on their machines. */
+/** `fleetctl status`: prints the output of `systemctl status` on the machines of units. */
 export const status: Command = {
   name: "status",
   units: { scope: "what can run" },
-  summary: "Show what systemd says of units, on the machines that run them",
+  group: "observe",
+  summary: "Show the status of units in systemd",
   usage: "status [--ssh] [--ssh-port=N] UNIT...",
-  description: `Shows what systemctl status -l says where each unit is: here, by the API, or, where
-that cannot tell, by SSH. The exit status is systemctl's: 3 for a unit that does not run; of
-several units, the first that is not 0.
+  description:
+    `Shows the output of systemctl status -l on the machine of each unit, by the API or, where that cannot, by
+SSH. The exit status is that of systemctl, 3 for a unit that does not run; with several units, the first
+that is not 0.
 
 A global unit is shown on every machine that has it.`,
+  examples: [
+    { title: "Show one unit", line: "fleetctl status hello.service" },
+    { title: "Show all instances of a template", line: "fleetctl status 'web@*'" },
+  ],
   flags: [
     sshFlag,
     sshPortFlag,
-    { name: "no-block", kind: "switch", fallback: false, help: "Does nothing; scripts written for fleet 1.0 use it" },
+    { name: "no-block", kind: "switch", fallback: false, help: "Ignored: scripts for fleet 1.0 pass it" },
   ],
   async run(context) {
     if (context.args.length === 0) throw noUnitsGiven();
@@ -56,7 +62,7 @@ async function showStatus(context: Context, name: string): Promise<number> {
   return await statusOn(context, unit.machineID, name);
 }
 
-/** systemctl's exit status for a unit that does not run. */
+/** Exit status of `systemctl status` for a unit that does not run. */
 const exitNotRunning = 3;
 
 async function statusOn(context: Context, machine: string, name: string): Promise<number> {
@@ -73,7 +79,7 @@ async function statusOn(context: Context, machine: string, name: string): Promis
   return /^ *Active: (active|reloading|refreshing)\b/m.test(text) ? 0 : exitNotRunning;
 }
 
-/** Every machine is shown, also behind one where the unit does not run; the first status that is not 0 counts. */
+/** Shows a unit on every machine that has it and returns the first exit status that is not 0. */
 async function showGlobal(context: Context, { name }: UnitEntity): Promise<number> {
   const { client, io, machines } = context;
   const ids = (await client.states(name)).flatMap(({ machineID }) => machineID ? [machineID] : []);

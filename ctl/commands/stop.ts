@@ -9,7 +9,7 @@ import {
   isGlobal,
   noBlockFlag,
   noUnitsGiven,
-  tellSuccess,
+  printSuccess,
   timeoutFlag,
   yesFlag,
 } from "../units/set_state.ts";
@@ -17,30 +17,32 @@ import { isAlive, stopped } from "../waiting/conditions.ts";
 import { complain, note, say } from "../terminal/port.ts";
 import type { WaitFailure } from "../waiting/wait_for_units.ts";
 
-/** `fleetctl stop`: stops units and keeps them where they are. */
+/** `fleetctl stop`: stops units, which stay loaded on their machines. */
 export const stop: Command = {
   name: "stop",
-  units: { scope: "what can run", confirm: { what: "stop", concerns: (unit) => unit.desiredState === "launched" } },
-  summary: "Stop units in the cluster, leaving them loaded",
-  usage: "stop [--no-block|--block-attempts=N|--timeout=S] UNIT...",
-  description: `Has systemd stop units. They stay on their machines and can be started again.
+  units: { scope: "what can run", confirm: { verb: "stop", concerns: (unit) => unit.desiredState === "launched" } },
+  group: "units",
+  summary: "Stop units, which stay on their machines",
+  usage: "stop [--no-block|--block-attempts=N|--timeout=SECONDS] UNIT...",
+  description:
+    `Has systemd stop units. They stay loaded on their machines and can be started again. A unit that waits for a
+machine is loaded only when it gets one.
 
-It waits until systemd says that they have stopped. A unit that waits for a machine
-is not started any more when it gets one. Global units are never waited for.
-
-Stop one unit, or all of a directory without waiting:
-fleetctl stop foo.service
-fleetctl stop --no-block myservice/*`,
+The command waits until systemd reports that the units have stopped. It does not wait for global units.`,
+  examples: [
+    { title: "Stop a unit", line: "fleetctl stop foo.service" },
+    { title: "Stop all instances of a template without waiting", line: "fleetctl stop --no-block 'web@*'" },
+  ],
   flags: [blockAttemptsFlag("stopped"), timeoutFlag, noBlockFlag("stopped"), yesFlag],
   async run(context) {
     const { io, args } = context;
     if (args.length === 0) throw noUnitsGiven();
     const { units, missing, unknown } = await findUnits(context);
     const inactive = units.filter((unit) => !isGlobal(unit) && isInactive(unit));
-    // A pattern means those that can be stopped.
+    // A pattern selects only units that can be stopped.
     const unstoppable = inactive.filter(({ name }) => !context.matched.has(name));
     for (const { name } of unstoppable) complain(io, `Unable to stop unit ${name} in state inactive`);
-    const { running, unasked } = await runningAmong(context, units.filter(isWantedLoaded));
+    const { running, unasked } = await runningAmong(context, units.filter(isToBeLoaded));
     const stopping = units.filter((unit) =>
       !inactive.includes(unit) && (isGlobal(unit) || !isLoaded(unit) || running.has(unit.name))
     );
@@ -50,16 +52,16 @@ fleetctl stop --no-block myservice/*`,
     });
     for (const unit of asked) {
       if (isGlobal(unit)) say(io, `Triggered global unit ${unit.name} stop`);
-      else if (!unit.machineID) note(io, noLongerWaits(unit));
+      else if (!unit.machineID) note(io, noLongerLaunched(unit));
     }
     const failed = missing + unknown + unasked + unstoppable.length + (stopping.length - asked.length);
     const failures = await waitStopped(context, asked.filter((unit) => !isGlobal(unit)));
-    tellSuccess(context, "stopped", asked.filter((unit) => !isGlobal(unit)), failures, failed);
+    printSuccess(context, "stopped", asked.filter((unit) => !isGlobal(unit)), failures, failed);
     return failed + failures.length > 0 ? exitFailure : 0;
   },
 };
 
-/** What runs of units that are wanted loaded: something else on their machines has started them. */
+/** Returns those of the loaded units that run because something else on their machines has started them. */
 async function runningAmong(
   context: Context,
   units: readonly UnitEntity[],
@@ -75,15 +77,15 @@ async function runningAmong(
 const notByServer =
   "it is loaded, but something else on its machine has started it, and this server cannot stop it there";
 
-function noLongerWaits({ name }: UnitEntity): string {
-  return `Unit ${name} waits for a machine; it is wanted loaded now, so that it is not started when it gets one`;
+function noLongerLaunched({ name }: UnitEntity): string {
+  return `Unit ${name} has no machine yet; its desired state is loaded now, so that it is not started later`;
 }
 
 function failedToStop(names: readonly string[]): string {
   return `Failed to stop units ${bracketed(names)}. err: `;
 }
 
-/** Waits until units have stopped; returns the failures, each of which has been said. */
+/** Waits until units have stopped; returns the failures after an error message for each. */
 async function waitStopped(context: Context, units: readonly UnitEntity[]): Promise<WaitFailure[]> {
   const failures = await blockUntil(context, units, "stop", ({ name }) => [{
     condition: stopped(),
@@ -98,16 +100,16 @@ function stateOf(unit: UnitEntity): string {
   return unit.currentState ?? "inactive";
 }
 
-/** An inactive unit that is wanted otherwise waits for a machine: it would start when it gets one. */
+/** True unless the unit waits for a machine: it would start as soon as it gets one. */
 function isInactive(unit: UnitEntity): boolean {
   return stateOf(unit) === "inactive" && (unit.desiredState ?? "inactive") === "inactive";
 }
 
-function isWantedLoaded(unit: UnitEntity): boolean {
+function isToBeLoaded(unit: UnitEntity): boolean {
   return unit.desiredState === "loaded" && (isGlobal(unit) || stateOf(unit) === "loaded");
 }
 
-/** A loaded unit that is wanted launched is about to start, so it is not done with. */
+/** True if the unit is not about to start. */
 function isLoaded(unit: UnitEntity): boolean {
   return unit.desiredState === "loaded" && (stateOf(unit) === "loaded" || !unit.machineID);
 }

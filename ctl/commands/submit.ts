@@ -3,20 +3,21 @@ import { exitFailure } from "../cli/command.ts";
 import { createUnits, creationFlags, replaceFlag } from "../units/upload.ts";
 import { noUnitsGiven } from "../units/set_state.ts";
 
-/** `fleetctl submit`: brings units into the cluster without scheduling them. */
+/** `fleetctl submit`: uploads units without placing them. */
 export const submit: Command = {
   name: "submit",
   units: { scope: "every unit" },
-  summary: "Upload units to the cluster without starting them",
+  group: "units",
+  summary: "Upload units to the cluster without placing them",
   usage: "submit [--replace] UNIT...",
-  description: `Puts unit files into the cluster. They stay inactive until they are loaded or started.
+  description: `Uploads unit files. The units stay inactive until they are loaded or started.
 
-A unit that is in the cluster already stays as it is, with a warning if its local
-file differs; --replace replaces it as long as it is inactive.
-
-Submit one unit, or all of a directory:
-fleetctl submit foo.service
-fleetctl submit myservice/*`,
+A unit that the cluster has stays as it is, with a warning if the local file differs; --replace replaces it
+if it is inactive.`,
+  examples: [
+    { title: "Submit a unit", line: "fleetctl submit hello.service" },
+    { title: "Submit all units of a directory", line: "fleetctl submit units/*.service" },
+  ],
   flags: [...creationFlags, replaceFlag],
   async run(context) {
     if (context.args.length === 0) throw noUnitsGiven();

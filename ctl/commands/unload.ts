@@ -9,7 +9,7 @@ import {
   isGlobal,
   noBlockFlag,
   noUnitsGiven,
-  tellSuccess,
+  printSuccess,
   timeoutFlag,
   yesFlag,
 } from "../units/set_state.ts";
@@ -19,13 +19,17 @@ import { complain, say } from "../terminal/port.ts";
 /** `fleetctl unload`: takes units off their machines and keeps their files. */
 export const unload: Command = {
   name: "unload",
-  units: { scope: "what can run", confirm: { what: "unload", concerns: (unit) => !isInactive(unit) } },
-  summary: "Take units off their machines, leaving them submitted",
-  usage: "unload [--no-block|--block-attempts=N|--timeout=S] UNIT...",
+  units: { scope: "what can run", confirm: { verb: "unload", concerns: (unit) => !isInactive(unit) } },
+  group: "units",
+  summary: "Take units off their machines, keeping their files",
+  usage: "unload [--no-block|--block-attempts=N|--timeout=SECONDS] UNIT...",
   description: `Stops units and takes them off their machines. Their files stay in the cluster.
 
-It waits until they are gone from their machines. Global units are never waited
-for.`,
+The command waits until no machine has the units. It does not wait for global units.`,
+  examples: [
+    { title: "Unload a unit", line: "fleetctl unload foo.service" },
+    { title: "Unload all instances of a template without a question", line: "fleetctl unload --yes 'web@*'" },
+  ],
   flags: [blockAttemptsFlag("inactive"), timeoutFlag, noBlockFlag("inactive"), yesFlag],
   async run(context) {
     const { io, args, client } = context;
@@ -47,7 +51,7 @@ for.`,
     }]);
     for (const { name, reason } of failures) complain(io, failedToUnload([name]) + reason);
     const failed = missing + unknown + (unloading.length - asked.length);
-    tellSuccess(context, "unloaded", waiting, failures, failed);
+    printSuccess(context, "unloaded", waiting, failures, failed);
     return failed + failures.length > 0 ? exitFailure : 0;
   },
 };
@@ -56,7 +60,7 @@ function failedToUnload(names: readonly string[]): string {
   return `Failed to unload units ${bracketed(names)}. err: `;
 }
 
-/** An inactive unit that is wanted otherwise waits for a machine, so it is not done with. */
+/** True unless the unit has a machine or waits for one. */
 function isInactive(unit: UnitEntity): boolean {
   return (unit.currentState ?? "inactive") === "inactive" && (unit.desiredState ?? "inactive") === "inactive";
 }

@@ -15,11 +15,11 @@ import {
   unsupportedType,
 } from "../units/local_file.ts";
 
-/** Something found in a unit file, or about it. */
+/** One finding about a unit file. */
 export interface FileFinding {
   readonly file: string;
   readonly line?: number;
-  /** A note depends on this machine only, and is no fault of the file. */
+  /** A note concerns this machine only and is no fault of the file. */
   readonly severity: "error" | "warning" | "note";
   readonly source: "fleet" | "systemd";
   readonly message: string;
@@ -33,31 +33,33 @@ const columns: Columns<FileFinding> = {
   message: textColumn(({ message }) => message),
 };
 
-/** `fleetctl verify`: checks unit files before they are in the cluster. */
+/** `fleetctl verify`: checks unit files before they are submitted. */
 export const verify: Command = {
   name: "verify",
   isOffline: true,
-  summary: "Check unit files, without the cluster",
-  usage: "verify [--no-legend] [--fields=...] [--output=wide|json|yaml] FILE...",
-  description: `Checks unit files by the rules of fleet, as submit does, and by those of the systemd of this
-machine, if it has systemd-analyze. Nothing is sent anywhere. Exit status 1 if there is an error
-or a warning; notes are about this machine only, such as a program that is not installed here.
-
-Check all units of a directory:
-fleetctl verify units/*.service`,
+  group: "units",
+  summary: "Check unit files without the cluster",
+  usage: "verify [--no-legend] [--fields=NAME,...] [--output=FORMAT] FILE...",
+  description:
+    `Checks unit files by the rules of fleet, as submit does, and by those of the systemd of this machine, if it
+has systemd-analyze. Nothing is sent. The exit status is 1 if there is an error or a warning; notes concern
+this machine only, such as a program that is not installed.`,
+  examples: [
+    { title: "Check all units of a directory", line: "fleetctl verify units/*.service" },
+  ],
   flags: listFlags(columns, "file,line,severity,source,message"),
   async run(context) {
     const { io, args } = context;
     const fields = chosenFields(context, columns);
     if (typeof fields === "number") return fields;
-    if (args.length === 0) throw new UsageError("No unit files to check: name at least one", true);
+    if (args.length === 0) throw new UsageError("no unit files given");
     const checked = await inParallel(args, (argument) => checkFile(context, argument));
     const findings = checked.flatMap(({ findings }) => findings);
     const format = context.flags.text("output");
     if (findings.length > 0 || format === "json" || format === "yaml") printList(context, columns, fields, findings);
     else say(io, args.length === 1 ? "No problems found." : `No problems found in ${args.length} files.`);
     if (checked.some(({ bySystemd }) => !bySystemd)) {
-      io.log("WARN", "not checked by the rules of systemd: this machine has no systemd-analyze");
+      io.log("WARN", "the rules of systemd are not checked: this machine has no systemd-analyze");
     }
     return findings.some(({ severity }) => severity !== "note") ? exitFailure : 0;
   },
@@ -65,7 +67,7 @@ fleetctl verify units/*.service`,
 
 interface Checked {
   readonly findings: readonly FileFinding[];
-  /** False if there is no systemd-analyze to ask. */
+  /** False if this machine has no systemd-analyze. */
   readonly bySystemd: boolean;
 }
 
@@ -84,7 +86,7 @@ async function checkFile(context: Context, argument: string): Promise<Checked> {
   }
   const own = ownFindings(unit.name, file);
   const theirs = await systemdFindings(context.hosts, unit);
-  // systemd ignores the same lines; once is enough.
+  // systemd reports the same lines: each is printed once.
   const lines = new Set(own.map(({ line }) => line).filter((line) => line !== undefined));
   return {
     findings: [

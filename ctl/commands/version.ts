@@ -6,8 +6,12 @@ import { version as number } from "../version.ts";
 export const version: Command = {
   name: "version",
   isOffline: true,
-  summary: "Print the version and exit",
+  group: "client",
+  summary: "Print the version of fleetctl",
   usage: "version",
+  examples: [
+    { title: "Print the version", line: "fleetctl version" },
+  ],
   flags: [],
   run({ io }) {
     say(io, `fleetctl version ${number}`);

@@ -1,5 +1,5 @@
 /**
- * What the list commands share: columns to choose from, a header, tables and JSON.
+ * Lists: columns to choose from, printed as a table, JSON or YAML.
  *
  * @module
  */
@@ -9,18 +9,18 @@ import { type Context, exitFailure } from "../cli/command.ts";
 import { complain, say } from "../terminal/port.ts";
 import { alignedLines } from "./table.ts";
 
-/** One column: how a row shows in a table, and what it is in JSON (the whole value, null if there is none). */
+/** One column: the text of a row in a table, and its value in JSON (whole, null if there is none). */
 export interface Column<Row> {
   text(row: Row, full: boolean): string;
   json(row: Row): unknown;
-  /** True: shown only where it is named. */
+  /** True if the column is shown only where `--fields` names it. */
   readonly deprecated?: boolean;
 }
 
 /** The columns of a list, by the name that `--fields` chooses them by. */
 export type Columns<Row> = Readonly<Record<string, Column<Row>>>;
 
-/** Stands for an empty value. */
+/** Printed for an empty value. */
 export const nothing = "-";
 
 /** A column that shows a text as it is. */
@@ -32,32 +32,39 @@ export function textColumn<Row>(read: (row: Row) => string | undefined): Column<
 export function listFlags<Row>(columns: Columns<Row>, defaultFields: string): FlagSpec[] {
   const valid = Object.keys(columns).sort().join(",");
   return [
-    { name: "fields", kind: "text", fallback: defaultFields, help: `Columns to print, out of "${valid}"` },
-    { name: "full", kind: "switch", fallback: false, letter: "l", help: "Do not shorten what is printed" },
-    { name: "no-legend", kind: "switch", fallback: false, help: "Do not print the header" },
+    {
+      name: "fields",
+      kind: "text",
+      fallback: defaultFields,
+      value: "NAME,...",
+      help: `Print these columns of ${valid}`,
+    },
+    { name: "full", kind: "switch", fallback: false, letter: "l", help: "Print whole IDs and hashes" },
+    { name: "no-legend", kind: "switch", fallback: false, help: "Leave the header out" },
     {
       name: "output",
       kind: "text",
       fallback: "table",
-      help: 'Print a "table", "wide" with all columns, "json" or "yaml"',
+      value: "FORMAT",
+      help: "Print a table, wide (all columns, whole), json or yaml",
     },
   ];
 }
 
-/** How a list can be printed. */
+/** The formats of a list. */
 const formats = ["table", "wide", "json", "yaml"];
 
-/** True if something can be printed so. */
+/** True if `--output` supports the format. */
 export function isFormat(format: string): boolean {
   return formats.includes(format);
 }
 
-/** The error of a command line that asks for another format. */
+/** Returns the error of a command line with another format. */
 export function wrongFormat(format: string): UsageError {
-  return new UsageError(`Invalid output ${JSON.stringify(format)}: expected "table", "wide", "json" or "yaml"`, true);
+  return new UsageError(`invalid value ${JSON.stringify(format)} for --output: expected table, wide, json or yaml`);
 }
 
-/** The columns asked for, or an exit status if they make no sense (which has been said). Throws {@link UsageError}. */
+/** Returns the columns of `--fields`, or an exit status after an error message. Throws {@link UsageError}. */
 export function chosenFields<Row>(context: Context, columns: Columns<Row>): readonly string[] | number {
   const { io, flags } = context;
   const format = flags.text("output");

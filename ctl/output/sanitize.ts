@@ -1,6 +1,6 @@
 /**
- * Makes text harmless for a terminal. Units, journals, metadata and error messages may hold control sequences that move
- * the cursor, rename the window or answer in the user's place (ECMA-48); and characters that reorder a line (UAX #9).
+ * Escapes text for a terminal. Units, journals, metadata and error messages may contain control sequences that move the
+ * cursor, rename the window or send replies as if typed by the user (ECMA-48), and characters that reorder a line (UAX #9).
  *
  * @module
  */
@@ -14,7 +14,7 @@ const unsafe =
   // deno-lint-ignore no-control-regex -- control characters are what is looked for
   /\x1b\[[0-9;]*m|\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-/** The last color of a line that is not a reset, and what follows it: black on black would hide the next lines. */
+/** The last color of a line that is not reset, and the text behind it: black on black would hide the next lines. */
 const openColor =
   // deno-lint-ignore no-control-regex -- control characters are what is looked for
   /\x1b\[(?!0?m)[0-9;]*m[^\x1b\r\n]*(?=\r?\n)/g;
@@ -35,28 +35,28 @@ function escaped(text: string): string {
   });
 }
 
-/** The same for text that is one line: line feeds and carriage returns in it are shown as escapes too. */
+/** Escapes a single line: line feeds and carriage returns in it are shown as escapes too. */
 export function printableLine(line: string): string {
   return printable(escaped(line).replaceAll("\r", "\\x0d").replaceAll("\n", "\\n") + "\n").slice(0, -1);
 }
 
-/** Makes a stream of bytes harmless, piece by piece; a character may be cut by the end of a piece. */
+/** Escapes a stream of bytes, piece by piece; a character may be cut by the end of a piece. */
 export class PrintableStream {
   readonly #decoder = new TextDecoder();
   readonly #encoder = new TextEncoder();
   #rest = "";
 
-  /** What can be shown after another piece. */
+  /** Returns the bytes that can be shown after another piece. */
   take(piece: Uint8Array): Uint8Array {
     return this.#encode(this.#decoder.decode(piece, { stream: true }), false);
   }
 
-  /** What is left at the end. */
+  /** Returns the remaining bytes at the end of the stream. */
   end(): Uint8Array {
     return this.#encode(this.#decoder.decode(), true);
   }
 
-  /** A carriage return, or the beginning of a color or a link, at the end of a piece waits for what follows it. */
+  /** Keeps a carriage return, or the beginning of a color or a link, at the end of a piece until the next piece. */
   #encode(text: string, isLast: boolean): Uint8Array {
     const all = this.#rest + text;
     // deno-lint-ignore no-control-regex -- control characters are what is looked for

@@ -1,5 +1,5 @@
 /**
- * Text in columns, the way users' scripts have always cut it: cells are padded with tabs to multiples of 8.
+ * Text in columns as fleet 1.0 prints it: cells are padded with tabs to multiples of 8.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export function alignRows(rows: readonly (readonly string[])[]): string {
   return alignedLines(rows).map((line) => line + "\n").join("");
 }
 
-/** The same as lines without their ends: what a cell holds cannot pass for another row where lines are shown one by one. */
+/** Returns the rows as lines without line feeds, so that a cell with a line feed cannot look like another row. */
 export function alignedLines(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows) {

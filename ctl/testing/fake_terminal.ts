@@ -6,10 +6,8 @@
 
 import { sleep } from "../../runtime/sleep.ts";
 import { runFleetctl } from "../cli/run.ts";
-import { commands } from "../commands/index.ts";
 import type { FakeApi } from "./fake_api.ts";
 import { FakeHosts } from "./fake_remote.ts";
-import { usageLine } from "../cli/help.ts";
 import type { Io } from "../terminal/port.ts";
 
 /** How much faster than the wall clock a fake terminal's clock goes. */
@@ -107,11 +105,6 @@ export class FakeIo implements Io {
     this.forwarded.push(path);
     return Promise.resolve();
   }
-}
-
-/** The second line on standard error after wrong usage of a command. */
-export function usageOf(name: string): string {
-  return usageLine(commands.find((command) => command.name === name)) + "\n";
 }
 
 /** What a command has left behind. */

@@ -1,5 +1,5 @@
 /**
- * Where the content of a unit named on the command line comes from: the cluster, a local file, or a template in either.
+ * Finds the content of a unit named on the command line: in the cluster, in a local file, or in a template of either.
  *
  * @module
  */
@@ -19,45 +19,45 @@ import {
 } from "./local_file.ts";
 import { whyNotFound } from "./not_found.ts";
 
-/** What is to be done about one unit. */
+/** The plan for one unit of a command line. */
 export interface UnitPlan extends NamedUnit {
-  /** The unit as the cluster has it, if it has. */
+  /** The unit in the cluster; undefined if it does not exist there. */
   readonly existing?: UnitEntity;
-  /** The content to put; undefined if the cluster's is to stay. */
+  /** The content to upload; undefined to keep that of the cluster. */
   readonly options?: readonly UnitOption[];
-  /** The file that {@link options} are from, if it is local. */
+  /** The local file of {@link options}. */
   readonly local?: LocalFile;
-  /** The local template that an instance is to be made of, in place of what the cluster has. */
+  /** The local template of an instance, which replaces that of the cluster. */
   readonly template?: LocalFile;
   readonly notes: readonly Note[];
-  /** True if it was to be replaced and, because of its state, is not. */
+  /** True if `--replace` does not replace it because of its state. */
   readonly isKept?: boolean;
 }
 
-/** Something to tell the user when the unit's turn comes. */
+/** A message that is printed with the other lines of the unit. */
 export interface Note {
   readonly on: "out" | "err";
   readonly text: string;
 }
 
-/** A unit that cannot be created. The message follows `Error creating units: `. */
+/** A unit cannot be created. The message is printed behind `Error creating units: `. */
 export class CreationError extends Error {
   override name = "CreationError";
 }
 
-/** How the content is to be found. */
+/** The places where content is searched, and their precedence. */
 export interface Sourcing {
   readonly client: ApiClient;
   readonly io: Io;
-  /** True if local content wins over the cluster's. */
+  /** True if local content takes precedence over that of the cluster. */
   readonly replace: boolean;
   /** Desired states in which a unit may be replaced. */
   readonly replaceable: ReadonlySet<string>;
-  /** What an earlier argument of the same command is about to create under that name. */
+  /** Returns the plan of an earlier argument of the same command for that name. */
   readonly earlier: (name: string) => Promise<UnitPlan> | undefined;
 }
 
-/** Finds out what is to be done about a unit. Throws {@link CreationError}. */
+/** Plans one unit. Throws {@link CreationError}. */
 export async function planUnit(unit: NamedUnit, sourcing: Sourcing): Promise<UnitPlan> {
   let existing: UnitEntity | undefined;
   try {
@@ -68,7 +68,7 @@ export async function planUnit(unit: NamedUnit, sourcing: Sourcing): Promise<Uni
   return existing ? await planExisting(unit, existing, sourcing) : { ...unit, ...await findContent(unit, sourcing) };
 }
 
-/** Options as the API tells them, with what it leaves out because it is empty. */
+/** Returns the options of an API entity, which leaves out empty strings. */
 export function optionsOf(entities: readonly UnitOptionEntity[] | undefined): UnitOption[] {
   return (entities ?? []).map(({ section = "", name = "", value = "" }) => ({ section, name, value }));
 }
@@ -106,7 +106,7 @@ async function planExisting(unit: NamedUnit, existing: UnitEntity, sourcing: Sou
   return { ...keep({ on: "err", text: `${text}: ${replacing(state)}` }), isKept: true };
 }
 
-/** The command that replaces a unit in a state. */
+/** Returns the command that replaces a unit in a state. */
 function replacing(state: string): string {
   return `fleetctl ${state === "launched" ? "start" : "load"} --replace`;
 }
@@ -158,7 +158,7 @@ async function templateInCluster(
   }
 }
 
-/** The local file of a unit, or of its template. */
+/** Reads the local file of a unit, or of its template. */
 async function localContent(
   unit: NamedUnit,
   io: Io,

@@ -1,5 +1,5 @@
 /**
- * Restarts launched units where they are, or starts those again that do not run, and waits for them.
+ * Restarts launched units on their machines, or starts those that do not run, and waits for them.
  *
  * @module
  */
@@ -19,26 +19,26 @@ export interface RestartedUnit {
   readonly options: readonly UnitOption[];
 }
 
-/** Asks for a start of a launched unit where it does not run; false if the server knows no request that does this. */
-export async function askForStart({ client }: Context, name: string): Promise<boolean> {
-  // A server without such a request may know restarts.
+/** Requests the start of a launched unit where it does not run; false if the server supports no such request. */
+export async function requestStart({ client }: Context, name: string): Promise<boolean> {
+  // A server without that request may support restarts.
   return await client.startUnit(name) || await client.restartUnit(name);
 }
 
-/** Asks for a restart of a launched unit; false if the server knows no such request. */
-export function askForRestart({ client }: Context, name: string): Promise<boolean> {
+/** Requests the restart of a launched unit; false if the server supports no such request. */
+export function requestRestart({ client }: Context, name: string): Promise<boolean> {
   return client.restartUnit(name);
 }
 
 /**
- * Makes the request `ask` of each unit and waits until all are active again; does a stop and a start
- * where the server does not know that request. Returns those that did not come back; the reason of one that the server
- * refused is thrown, or handed to `refused`.
+ * Sends `request` for each unit and waits until all are active again; stops and starts units whose server does not
+ * support the request. Returns the units that are not active again. An error of the server is thrown, or passed to
+ * `refused`.
  */
 export async function restartUnits<Unit extends RestartedUnit>(
   context: Context,
   units: readonly Unit[],
-  ask: (context: Context, name: string) => Promise<boolean>,
+  request: (context: Context, name: string) => Promise<boolean>,
   refused?: (unit: Unit, reason: string) => void,
 ): Promise<WaitFailure[]> {
   const refusals = new Set<string>();
@@ -54,14 +54,14 @@ export async function restartUnits<Unit extends RestartedUnit>(
       const condition = restarted(watcher.view(name), context.io.now_ms(), stableFor_ms(context, name, options));
       conditions.set(name, condition);
       try {
-        if (await ask(context, name)) return;
+        if (await request(context, name)) return;
         unknown.push(unit);
       } catch (error) {
         if (!refused) throw error;
         refused(unit, reasonOf(error));
         refusals.add(name);
       }
-      // What comes next belongs to the stop and the start below.
+      // The wait ends here: the stop and start below wait for the unit.
       conditions.set(name, () => ({ verdict: "failed", reason: "" }));
     });
   });
@@ -75,14 +75,14 @@ async function stopAndStart(context: Context, units: readonly RestartedUnit[]): 
   await set("loaded");
   const stops = units.map(({ name }) => ({ name, stages: [{ condition: stopped(), goal: "report state loaded" }] }));
   const failures = await waitForUnits(context, stops, attemptsOf(context));
-  // One that does not stop must not leave the others stopped, nor be stopped later.
+  // A unit that does not stop must neither leave the others stopped nor be stopped later.
   await set("launched");
   const waits = units.filter(({ name }) => failures.every((failure) => failure.name !== name))
     .map((unit) => startWait(context, unit));
   return [...failures, ...await waitForUnits(context, waits, attemptsOf(context))];
 }
 
-/** The wait for a loaded unit that is wanted launched now. */
+/** Returns the wait for a loaded unit whose desired state is launched now. */
 export function startWait(context: Context, { name, options }: RestartedUnit) {
   return { name, stages: launchedAgain(name, started(false, stableFor_ms(context, name, options))) };
 }

@@ -1,5 +1,5 @@
 /**
- * Replaces units that run a few at a time, and stops at the first that does not come back.
+ * Rolling replacement: replaces running units a few at a time, until one fails.
  *
  * @module
  */
@@ -13,30 +13,30 @@ import type { Planned } from "./upload.ts";
 import { complain } from "../terminal/port.ts";
 import type { UnitPlan } from "./resolve_source.ts";
 
-/** `--max-parallel`, for a command whose units are `what` a few at a time. */
-export function maxParallelFlag(what: string): FlagSpec {
+/** `--max-parallel`, for a command whose units are `done` a few at a time, for example restarted. */
+export function maxParallelFlag(done: string): FlagSpec {
   return {
     name: "max-parallel",
     kind: "count",
     fallback: 1,
-    help: `How many units may be ${what} at the same time`,
+    help: `Let at most N units be ${done} at the same time`,
   };
 }
 
-/** How many units may be away at the same time. */
+/** Returns the number of units that may be down at the same time. */
 export function maxParallel({ flags }: Context): number {
   return Math.max(1, flags.number("max-parallel"));
 }
 
-/** Plans in two parts: what can be done at once, and groups of units of which only some may be away at a time. */
+/** Plans in two parts: units that are replaced at once, and groups of which only some may be down at a time. */
 export interface RollingPlans {
   readonly atOnce: readonly UnitPlan[];
   readonly groups: readonly (readonly UnitPlan[])[];
 }
 
 /**
- * Sets apart the units of each template that are to be replaced while they run, where they are more than may be away at
- * a time. Without waiting, all are replaced at once.
+ * Groups the running units of each template that are replaced, if they are more than may be down at a time. With
+ * `--no-block`, all are replaced at once.
  */
 export function rollingPlans(context: Context, { plans, failures = [] }: Planned): RollingPlans {
   if (context.flags.on("no-block")) return { atOnce: plans, groups: [] };
@@ -50,7 +50,7 @@ export function rollingPlans(context: Context, { plans, failures = [] }: Planned
   }
   const large = [...groups.values()].filter((group) => group.length > maxParallel(context));
   const later = new Set(large.flat());
-  // Where a unit cannot be created none is started, so that none may be stopped either.
+  // If a unit cannot be created no unit is started: then none may be stopped either.
   return { atOnce: plans.filter((plan) => !later.has(plan)), groups: failures.length > 0 ? [] : large };
 }
 
@@ -59,8 +59,8 @@ function isReplacedWhileRunning({ name, options, existing }: UnitPlan): boolean 
 }
 
 /**
- * Replaces the units of all groups by `replace`, which returns false if one does not come back. None is replaced if one
- * of those at once `hasFailed`.
+ * Calls `replace`, which returns false if the unit fails, for the units of all groups. Replaces none if one of the units
+ * that are replaced at once `hasFailed`.
  */
 export async function rollOut(
   context: Context,
@@ -77,7 +77,7 @@ export async function rollOut(
     }, maxParallel(context));
   });
   if (failed !== undefined && left.length > 0) {
-    complain(context.io, `Not replaced, since ${failed} has failed: ${left.join(", ")}`);
+    complain(context.io, `Not replaced because ${failed} has failed: ${left.join(", ")}`);
   }
   return failed === undefined;
 }

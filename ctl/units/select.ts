@@ -30,16 +30,16 @@ export function patternMatches(pattern: string, name: string): boolean {
   return whole.test(name) || whole.test(name.replace(/\.service$/, ""));
 }
 
-/** Which of the units that a pattern matches a command works on. */
+/** The units that a pattern selects: all that match, or only those that can run, which leaves out templates. */
 export type PatternScope = "every unit" | "what can run";
 
-/** What the patterns of a command line mean. */
+/** The arguments of a command line after their patterns have been expanded. */
 export interface Expansion {
   /** The arguments with units in place of patterns. */
   readonly args: readonly string[];
-  /** The units that patterns alone have named. */
+  /** The units that only patterns have named. */
   readonly matched: ReadonlyMap<string, UnitEntity>;
-  /** Why patterns mean no unit, a sentence for each such pattern. */
+  /** An error message for each pattern that matches no unit. */
   readonly unmatched: readonly string[];
 }
 

@@ -1,5 +1,5 @@
 /**
- * Sets what units are wanted in and waits for it, for the commands that do so.
+ * Sets the desired state of units and waits until they reach it.
  *
  * @module
  */
@@ -19,13 +19,13 @@ import { similarUnit } from "./similar_unit.ts";
 import { optionsOf } from "./resolve_source.ts";
 import { type Stage, type WaitFailure, waitForUnits } from "../waiting/wait_for_units.ts";
 
-/** `--block-attempts`, for a command that waits until units are `what`. */
-export function blockAttemptsFlag(what: string): FlagSpec {
+/** `--block-attempts`, for a command that waits until units are in `state`. */
+export function blockAttemptsFlag(state: string): FlagSpec {
   return {
     name: "block-attempts",
     kind: "count",
     fallback: 0,
-    help: `Wait until the units are ${what} for at most this many times 2 seconds; 0 waits for ever`,
+    help: `Wait at most N times 2 seconds until the units are ${state}; 0 is no limit`,
   };
 }
 
@@ -34,43 +34,46 @@ export const timeoutFlag: FlagSpec = {
   name: timeoutFlagName,
   kind: "seconds",
   fallback: 0,
-  help: "Wait for at most this many seconds; 0 waits for ever",
+  help: "Limit all the waiting of the command; 0 is no limit",
 };
 
-/** `--no-block`, for a command that waits until units are `what`. */
-export function noBlockFlag(what: string): FlagSpec {
-  return { name: "no-block", kind: "switch", fallback: false, help: `Do not wait until the units are ${what}` };
+/** `--no-block`, for a command that waits until units are in `state`. */
+export function noBlockFlag(state: string): FlagSpec {
+  return { name: "no-block", kind: "switch", fallback: false, help: `Do not wait until the units are ${state}` };
 }
 
-/** How many attempts the flags allow; 0 for as long as it takes. */
+/** Returns the attempts that the flags allow, of 2 seconds each; 0 is no limit. */
 export function attemptsOf(context: Context): number {
   return Math.max(0, context.flags.number("block-attempts"));
 }
 
-/** `--yes`, for a command that asks before it works on the units that a pattern matches. */
+/** `--yes`, for a command that asks before it changes the units that a pattern matches. */
 export const yesFlag: FlagSpec = {
   name: "yes",
   kind: "switch",
   fallback: false,
   letter: "y",
-  help: "Do not ask before a pattern stops or destroys units, or a store is accepted",
+  help: "Do not ask for confirmation",
 };
 
-/** A command line without units. */
+/** Printed after a question that was not answered by yes. */
+export const nothingDone = `Nothing was changed. (Use --${yesFlag.name} to skip the question.)`;
+
+/** Returns the error of a command line without units. */
 export function noUnitsGiven(): UsageError {
-  return new UsageError("No units given", true);
+  return new UsageError("no units given");
 }
 
-/** Units of a command line, as far as they are there. */
+/** The units of a command line that exist. */
 export interface FoundUnits {
   readonly units: readonly UnitEntity[];
-  /** How many are not in the cluster, which has been said of each. */
+  /** Number of units that are not in the cluster, after an error message for each. */
   readonly missing: number;
-  /** How many could not be asked for, which has been said of each. */
+  /** Number of units that could not be retrieved, after an error message for each. */
   readonly unknown: number;
 }
 
-/** The units that the arguments name, in that order, each once. Says which of them are not in the cluster. */
+/** Returns the units that the arguments name, in that order, each once, and reports those that are not in the cluster. */
 export async function findUnits(context: Context): Promise<FoundUnits> {
   const names = [...new Set(context.args.map(mangleUnitName))];
   const units = new Map<string, UnitEntity>();
@@ -84,7 +87,7 @@ export async function findUnits(context: Context): Promise<FoundUnits> {
       unit ? units.set(name, unit) : absent.push(name);
     },
   );
-  // A unit that a pattern has matched a moment ago and that is gone now needs no word.
+  // A unit that a pattern has matched, and another client has destroyed since, is not reported.
   const missed = names.filter((name) => absent.includes(name) && !context.matched.has(name));
   for (const name of missed) {
     complain(context.io, `Unit ${name} is not in the cluster${await suggestion(context, name)}`);
@@ -96,21 +99,21 @@ export async function findUnits(context: Context): Promise<FoundUnits> {
   };
 }
 
-/** The names of all units, asked for once in a command. */
+/** The names of all units, requested once for each client. */
 const unitNames = new WeakMap<ApiClient, Promise<string[]>>();
 
-/** ` (did you mean x?)` for a unit that is not in the cluster, "" if none of those that are has such a name. */
+/** Returns ` (did you mean x?)` for a unit that is not in the cluster, "" if no unit has a similar name. */
 export async function suggestion({ client }: Context, name: string): Promise<string> {
-  // Without the list there is no suggestion; why it is not to be had is not what failed.
-  const asked = unitNames.get(client) ?? client.units().then((units) => units.map((unit) => unit.name), () => []);
-  unitNames.set(client, asked);
-  const similar = similarUnit(name, await asked);
+  // A failure to list the units only costs the suggestion.
+  const names = unitNames.get(client) ?? client.units().then((units) => units.map((unit) => unit.name), () => []);
+  unitNames.set(client, names);
+  const similar = similarUnit(name, await names);
   return similar === undefined ? "" : ` (did you mean ${similar}?)`;
 }
 
 /**
- * Does `work` for each unit, and returns those for which it succeeded. A failure holds up no other unit, and is printed
- * behind `failed`, with the names of its units if there are several.
+ * Does `work` for each unit and returns those for which it succeeded. A failure does not keep the other units from their
+ * turn; it is printed behind `failed`, with the names of its units if there are several.
  */
 export async function forEachUnit<Unit extends { readonly name: UnitName }>(
   { io }: Context,
@@ -134,19 +137,19 @@ export async function forEachUnit<Unit extends { readonly name: UnitName }>(
   return units.filter((_unit, index) => reasons[index] === undefined);
 }
 
-/** True if the unit runs on every machine it may run on. */
+/** True if the unit runs on every machine that is eligible for it. */
 export function isGlobal(unit: UnitEntity): boolean {
   return parseRequirements(unit.name, optionsOf(unit.options)).global;
 }
 
-/** Units that a command has asked the cluster to change. */
+/** Units that change to the desired state of a command. */
 export interface ChangingUnits {
   readonly units: readonly CreatedUnit[];
-  /** How many could not be changed, which has been said of each behind the command's `failed`. */
+  /** Number of units that could not be changed, after an error message for each. */
   readonly refused: number;
 }
 
-/** Sets the desired state of those units that are not wanted so yet, and returns those now on their way to it. */
+/** Sets the desired state of units that have another one, and returns those that change to it. */
 export async function setDesiredState(
   context: Context,
   units: readonly CreatedUnit[],
@@ -166,7 +169,7 @@ export async function setDesiredState(
   };
 }
 
-/** Waits until units have passed `stages`, or only says that they were asked to, with `--no-block`. */
+/** Waits until units have passed `stages`; with `--no-block`, prints that they were triggered instead. */
 export async function blockUntil<Unit extends { readonly name: UnitName }>(
   context: Context,
   units: readonly Unit[],
@@ -181,24 +184,24 @@ export async function blockUntil<Unit extends { readonly name: UnitName }>(
   return await waitForUnits(context, waits, attemptsOf(context));
 }
 
-/** Prints each failure, the last words of units that have failed in systemd, and hands them on. */
-export async function tellFailures(context: Context, failures: WaitFailure[]): Promise<WaitFailure[]> {
+/** Prints each failure, with the latest log lines of units that have failed in systemd, and returns the failures. */
+export async function printFailures(context: Context, failures: WaitFailure[]): Promise<WaitFailure[]> {
   for (const { reason } of failures) complain(context.io, `Error waiting for units: ${reason}`);
   const failed = failures.flatMap(({ name, machine }) => machine === undefined ? [] : [{ name, machine }]);
   if (failed.length > 0) await (await import("../waiting/recent_logs.ts")).printRecentLogs(context, failed);
   return failures;
 }
 
-/** A list of names as it has always been printed: `[a b]`. */
+/** Returns a list of names as fleet 1.0 prints it: `[a b]`. */
 export function bracketed(names: readonly UnitName[]): string {
   return `[${names.join(" ")}]`;
 }
 
 /**
- * Says on standard error, as fleet 1.0 does, which units a command has `done` something to: those asked for that have not
- * failed. Nothing is said where that is none and other units failed, nor after `--no-block`.
+ * Prints to standard error, as fleet 1.0 does, the units of a command that have not failed. Prints nothing if all have
+ * failed, nor with `--no-block`.
  */
-export function tellSuccess(
+export function printSuccess(
   { io, flags }: Context,
   done: string,
   units: readonly { readonly name: UnitName }[],

@@ -1,5 +1,5 @@
 /**
- * The unit that was probably meant by a misspelled name.
+ * Suggests a unit for a misspelled name.
  *
  * @module
  */
@@ -7,16 +7,16 @@
 import { nearest } from "../../runtime/spelling.ts";
 import { templateOf } from "../../systemd/unit_name.ts";
 
-/** Names shorter than this are near to too many others. */
-const shortestMisspelled = 3;
+/** A shorter name is similar to too many others. */
+const minNameLength = 3;
 
-/** The unit that was probably meant. Another instance of the same template is not: its name is not misspelled. */
+/** Returns the most similar unit, but no other instance of the same template, whose name is spelled right. */
 export function similarUnit(name: string, candidates: readonly string[]): string | undefined {
   const template = templateOf(name);
   const others = candidates.filter((other) => template === undefined || templateOf(other) !== template);
   const shortNames = new Map(others.map((other) => [withoutService(other), other]));
   const word = withoutService(name);
-  return word.length < shortestMisspelled ? undefined : shortNames.get(nearest(word, [...shortNames.keys()]) ?? "");
+  return word.length < minNameLength ? undefined : shortNames.get(nearest(word, [...shortNames.keys()]) ?? "");
 }
 
 function withoutService(name: string): string {

@@ -1,5 +1,5 @@
 /**
- * What the systemd of this machine says of a unit file: `systemd-analyze verify`, see systemd-analyze(1).
+ * Checks unit files by the systemd of this machine: `systemd-analyze verify`, see systemd-analyze(1).
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { isTemplate, templateOf } from "../../systemd/unit_name.ts";
 import type { Hosts } from "../ssh/remote.ts";
 import type { NamedUnit } from "./local_file.ts";
 
-/** Something that systemd says of a unit file. */
+/** A finding of systemd about a unit file. */
 export interface SystemdFinding {
   readonly file: string;
   readonly line?: number;
@@ -16,7 +16,7 @@ export interface SystemdFinding {
   readonly message: string;
 }
 
-/** Asks systemd-analyze about a unit file; undefined if this machine has none. */
+/** Returns the findings of systemd-analyze about a unit file; undefined if this machine does not have the program. */
 export async function systemdFindings(hosts: Hosts, unit: NamedUnit): Promise<SystemdFinding[] | undefined> {
   const path = unit.file.includes("/") ? unit.file : `./${unit.file}`;
   const output = await hosts.captureHere(["systemd-analyze", "verify", "--man=no", path]);
@@ -29,16 +29,16 @@ export async function systemdFindings(hosts: Hosts, unit: NamedUnit): Promise<Sy
   return found;
 }
 
-/** Undefined if the line is about another unit of this machine. */
+/** Parses a line of systemd-analyze; undefined if it concerns another unit of this machine. */
 function readFinding(text: string, { name, file }: NamedUnit): SystemdFinding | undefined {
-  const ours = [name, templateOf(name) ?? name];
+  const names = [name, templateOf(name) ?? name];
   const [, path, line, syntax] = /^(.+?):(\d+): (.*)$/.exec(text) ?? [];
   if (path !== undefined) {
-    if (!ours.includes(path.slice(path.lastIndexOf("/") + 1))) return undefined;
+    if (!names.includes(path.slice(path.lastIndexOf("/") + 1))) return undefined;
     const own = file.slice(0, file.lastIndexOf("/") + 1) + path.slice(path.lastIndexOf("/") + 1);
     return { file: own, line: Number(line), severity: "warning", message: syntax! };
   }
-  // A template is checked as an instance with a name that systemd makes up.
+  // systemd checks a template as an instance with a name of its own choice.
   const prefix = isTemplate(name) ? name.slice(0, name.indexOf("@") + 1) : name;
   if (!text.includes(prefix)) return undefined;
   const message = text.startsWith(`${name}: `) ? text.slice(name.length + 2) : text;

@@ -5,8 +5,8 @@
  */
 
 /**
- * Decodes UTF-8. A byte that is not part of valid UTF-8 becomes the lone surrogate U+DC00 + byte, which a parser can
- * find, and report with its line; it is never mistaken for text.
+ * Decodes UTF-8. A byte that is not part of valid UTF-8 becomes the lone surrogate U+DC00 + byte: a parser can find it
+ * and report its line, and it is never mistaken for text.
  */
 export function decodeText(bytes: Uint8Array): string {
   try {
@@ -16,7 +16,7 @@ export function decodeText(bytes: Uint8Array): string {
   }
 }
 
-/** Rarely needed, and then for one file: a simple walk will do. */
+/** Decodes byte by byte, which is slow and rarely needed. */
 function escapeInvalid(bytes: Uint8Array): string {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   const parts: string[] = [];

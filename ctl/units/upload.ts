@@ -1,5 +1,5 @@
 /**
- * Brings units into the cluster, for the commands that take unit files: submit, load, start, restart.
+ * Uploads units to the cluster, for the commands that accept unit files: submit, load, start, restart.
  *
  * @module
  */
@@ -19,31 +19,31 @@ import { lineOf, type NamedUnit, namedUnit } from "./local_file.ts";
 import { CreationError, optionsOf, planUnit, type Sourcing, type UnitPlan } from "./resolve_source.ts";
 import { waitForUnits } from "../waiting/wait_for_units.ts";
 
-/** A unit that is in the cluster now. */
+/** A unit after its upload. */
 export interface CreatedUnit {
   readonly name: string;
   readonly isGlobal: boolean;
-  /** What it is wanted in now. */
+  /** Its desired state now. */
   readonly desiredState: string;
-  /** True if it was created with that state by this command. */
+  /** True if this command has created or replaced it with that state. */
   readonly begun: boolean;
   readonly options: readonly UnitOption[];
-  /** The unit as it was; undefined if it is new. */
+  /** The unit before the command; undefined if it is new. */
   readonly existing?: UnitEntity;
-  /** True if it was to be replaced and, because of its state, was not. */
+  /** True if `--replace` did not replace it because of its state. */
   readonly isKept?: boolean;
-  /** Hash of the file that replaced another in that state: the machine that has the unit may still have the old one. */
+  /** Hash of the file that has replaced another: the machine of the unit may still have the old one. */
   readonly replacement?: string;
 }
 
-/** How a command creates units. */
+/** The options by which a command creates units. */
 export interface Creation {
   /** Desired states in which `--replace` may replace a unit. */
   readonly replaceable: readonly DesiredState[];
-  /** The state the command wants units in: a new one is created with it in one request. */
+  /** The desired state, which a new unit gets in the request that creates it. */
   readonly wanted?: DesiredState;
   readonly replace: boolean;
-  /** Attempts to wait for a replaced unit to become inactive; 0 for as long as it takes. */
+  /** Attempts to wait for a replaced unit to become inactive, of 2 seconds each; 0 is no limit. */
   readonly attempts: number;
 }
 
@@ -53,10 +53,10 @@ export const creationFlags: readonly FlagSpec[] = [
     name: "allow-unknown",
     kind: "switch",
     fallback: false,
-    help: "Accept options of [X-Fleet] and sections that fleet does not know",
+    help: "Accept unknown options of [X-Fleet] and unknown sections",
   },
-  { name: "name", kind: "text", fallback: "", help: "Name of the unit that - reads from standard input" },
-  { name: "sign", kind: "switch", fallback: false, help: "Deprecated: does nothing" },
+  { name: "name", kind: "text", fallback: "", value: "NAME", help: "Name the unit that - reads from standard input" },
+  { name: "sign", kind: "switch", fallback: false, help: "Deprecated: ignored" },
 ];
 
 /** `--replace`. */
@@ -64,13 +64,13 @@ export const replaceFlag: FlagSpec = {
   name: "replace",
   kind: "switch",
   fallback: false,
-  help: "Replace units in the cluster that differ from their local files",
+  help: "Replace units of the cluster that differ from their local files",
 };
 
 /**
- * Creates or, if asked to, replaces the units named by the arguments, and the templates that the replaced ones were made
- * of, and prints what it did. Undefined if one of them could not be created, which has been said; those before it are
- * there then, but inactive.
+ * Creates the units of the arguments or, with `--replace`, replaces them and then the templates of the replaced instances,
+ * and prints each change. Undefined, after an error message, if a unit could not be created; the units before it exist
+ * then, inactive.
  */
 export async function createUnits(context: Context, creation: Creation): Promise<CreatedUnit[] | undefined> {
   const planned = await planUnits(context, creation);
@@ -78,7 +78,7 @@ export async function createUnits(context: Context, creation: Creation): Promise
   return created && await followTemplates(context, planned.plans) ? created : undefined;
 }
 
-/** What {@link putUnits} has to do. Undefined if that cannot be told, which has been said. */
+/** Plans the units of the arguments for {@link putUnits}. Undefined, after an error message, if they make no sense. */
 export async function planUnits(context: Context, creation: Creation): Promise<Planned | undefined> {
   if (context.flags.on("sign")) {
     complain(context.io, "WARNING: The signed/verified units feature is DEPRECATED and cannot be used.");
@@ -87,13 +87,13 @@ export async function planUnits(context: Context, creation: Creation): Promise<P
   return given && await planAll(given, creation);
 }
 
-/** Creates or replaces units as planned. Undefined if one of them could not be created, which has been said. */
+/** Creates or replaces units as planned. Undefined, after an error message, if one of them could not be created. */
 export async function putUnits(
   context: Context,
   planned: Planned,
   creation: Creation,
 ): Promise<CreatedUnit[] | undefined> {
-  // If one cannot be created none is started, as if all had been created before the first was started.
+  // If one unit cannot be created none is started.
   const { plans, failures = [] } = planned;
   const wanted = failures.length > 0 ? undefined : creation.wanted;
   try {
@@ -111,8 +111,8 @@ export async function putUnits(
 }
 
 /**
- * Replaces templates of the cluster that differ from the local files of which their instances were replaced, so that
- * instances that are created later are alike. False if one could not be replaced, which has been said.
+ * Replaces the templates of replaced instances by their local files, so that later instances are the same. False, after an
+ * error message, if one could not be replaced.
  */
 export async function followTemplates(context: Context, plans: readonly UnitPlan[]): Promise<boolean> {
   const templates = new Map(plans.flatMap(({ name, template }) => {
@@ -133,14 +133,17 @@ export async function followTemplates(context: Context, plans: readonly UnitPlan
   }
 }
 
-/** The context with a unit's name in place of `-`, and standard input as its file. Undefined if it makes no sense. */
+/**
+ * Returns the context with the name of a unit in place of `-`, and standard input as its file. Undefined, after an error
+ * message, if `-` and `--name` do not fit together.
+ */
 async function withInput(context: Context): Promise<Context | undefined> {
   const { args, flags, io } = context;
   const dashes = args.filter((argument) => argument === "-").length;
   const { name, file } = namedUnit(flags.text("name"));
   if (dashes === 0 && !flags.given("name")) return context;
   if (dashes !== 1 || flags.text("name") === "" || name !== file) {
-    complain(io, "Error creating units: - reads one unit from standard input: name it with --name=NAME");
+    complain(io, "Error creating units: - reads one unit from standard input, which needs --name=NAME");
     return undefined;
   }
   const text = await io.readInput();
@@ -150,11 +153,11 @@ async function withInput(context: Context): Promise<Context | undefined> {
   return { ...context, io: reading, args: args.map((argument) => argument === "-" ? name : argument) };
 }
 
-/** What is to be done about the units of a command line. */
+/** The plans for the units of a command line. */
 export interface Planned {
-  /** What to do about each unit, up to the first that cannot be created. */
+  /** The plan of each unit, up to the first that cannot be created. */
   readonly plans: readonly UnitPlan[];
-  /** Why units cannot be created. */
+  /** The errors of units that cannot be created. */
   readonly failures?: readonly CreationError[];
 }
 
@@ -185,7 +188,7 @@ async function planAll(context: Context, creation: Creation): Promise<Planned> {
   return { plans: (first < 0 ? results : results.slice(0, first)) as UnitPlan[], failures };
 }
 
-/** Checks the unit before anything is sent: refuses what the API would refuse, and warns of what is doubtful. */
+/** Checks a unit before anything is sent: refuses units that the API would refuse, and warns of probable mistakes. */
 function check(context: Context, plan: UnitPlan): UnitPlan {
   if (!plan.options) return plan;
   const { name, options, local } = plan;
@@ -198,7 +201,7 @@ function check(context: Context, plan: UnitPlan): UnitPlan {
   const unknown = findings.filter(({ kind }) => kind === "unknown");
   if (unknown.length > 0 && !context.flags.on("allow-unknown")) {
     const reasons = unknown.map(({ text }) => text).join("; ");
-    throw new CreationError(`${reasons}. Add --allow-unknown to accept it all the same.`);
+    throw new CreationError(`${reasons}. Use --allow-unknown to accept it.`);
   }
   const ignored = local?.ignored.map(({ line, message }) => located(`ignored ${message}`, line)) ?? [];
   for (const text of [...ignored, ...findings.map(({ text }) => text)]) context.io.log("WARN", text);
@@ -210,13 +213,13 @@ async function putAll(
   plans: readonly UnitPlan[],
   wanted: DesiredState | undefined,
 ): Promise<CreatedUnit[]> {
-  const told = new TurnTaking();
+  const output = new OrderedOutput();
   return await inParallel(plans, async (plan, index) => {
     const created = await putOne(context, plan, wanted);
-    told.take(index, () => {
+    output.add(index, () => {
       for (const note of plan.notes) note.on === "out" ? say(context.io, note.text) : complain(context.io, note.text);
       if (plan.options && (created.isGlobal || created.begun || !plan.existing)) {
-        // All of it is one request, but a unit has always been inactive first. A global has no current state, but the space in front of it has always been there.
+        // fleet 1.0 prints that a unit is inactive first; a global unit has no state, but the space before it.
         say(context.io, `Unit ${plan.name} ${created.isGlobal ? "" : "inactive"}`);
       }
     });
@@ -232,7 +235,7 @@ async function putOne(context: Context, plan: UnitPlan, wanted: DesiredState | u
   if (!plan.options) {
     return { name, isGlobal, options, desiredState: existing?.desiredState ?? "inactive", begun: false, ...before };
   }
-  // A template can be nothing else than inactive. A unit that is replaced as it gets its state stays where it is, if it may.
+  // A template is always inactive. A unit that is replaced with its state stays on its machine if it may.
   const state = isTemplate(name) ? undefined : wanted;
   try {
     await context.client.putUnit({ name, options, ...(state ? { desiredState: state } : {}) });
@@ -261,12 +264,12 @@ async function waitForReplaced(context: Context, plans: readonly UnitPlan[], att
   if (failures.length > 0) throw new CreationError(failures.map(({ reason }) => reason).join("; "));
 }
 
-/** Runs what was handed in out of order in order. */
-class TurnTaking {
+/** Runs actions in the order of their numbers, whatever the order in which they are added. */
+class OrderedOutput {
   readonly #held = new Map<number, () => void>();
   #next = 0;
 
-  take(turn: number, action: () => void): void {
+  add(turn: number, action: () => void): void {
     this.#held.set(turn, action);
     for (let ready = this.#held.get(this.#next); ready; ready = this.#held.get(this.#next)) {
       this.#held.delete(this.#next++);

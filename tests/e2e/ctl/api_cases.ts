@@ -225,14 +225,14 @@ const credentials: readonly Case[] = [
       const tokens = `read anna sha256:${await sha256("let-me-see")}\nwrite bert sha256:${await sha256("let-me-do")}\n`;
       await closed(stage, { api_tokens_file: tokens }, async () => {
         const endpoint = "http://10.77.0.13:49153";
-        const none = `googleapi: Error 401: a bearer token is required. ${show}`;
+        const none = `a bearer token is required (HTTP 401). ${show}`;
         await until("m3 to ask for a token", async () => {
           return (await tried(home, endpoint, "fleetctl")).list.endsWith(none) ? true : undefined;
         });
         const wrong = await tried(home, endpoint, "fleetctl --token-file ~/stranger");
         assert.equal(
           wrong.list.split("repository: ")[1],
-          `googleapi: Error 401: the bearer token is not known. ${show}`,
+          `the bearer token is not known (HTTP 401). ${show}`,
         );
         assert.match(wrong.change, /Error 401: the bearer token is not known/);
         const reader = await tried(home, endpoint, "fleetctl --token-file ~/reader");
@@ -268,7 +268,7 @@ const credentials: readonly Case[] = [
         await closed(stage, options, async () => {
           const endpoint = "https://10.77.0.13:49153";
           const trusting = "fleetctl --ca-file ~/ca";
-          const none = `googleapi: Error 401: a client certificate is required. ${show}`;
+          const none = `a client certificate is required (HTTP 401). ${show}`;
           await until("m3 to ask for a certificate", async () => {
             return (await tried(home, endpoint, trusting)).list.endsWith(none) ? true : undefined;
           });

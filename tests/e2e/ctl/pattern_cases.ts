@@ -6,7 +6,7 @@ import { type Case, Home } from "./home.ts";
 const web =
   "[Service]\nExecStart=/bin/sh -c 'echo hello %i; exec sleep infinity'\n[X-Fleet]\nConflicts=web@*.service\n";
 
-const question = "About to stop 2 units: web@1\\.service, web@2\\.service\\. Go on\\? \\[y/N\\] $";
+const question = "About to stop 2 units: web@1\\.service, web@2\\.service\\. Continue\\? \\[y/N\\] $";
 
 /** Steps for a cluster of three machines whose APIs are open to each other. */
 export const patternCases: readonly Case[] = [
@@ -58,7 +58,7 @@ export const patternCases: readonly Case[] = [
         { after: new RegExp(`^[^]*${question}`), type: "\r" },
         { after: new RegExp(`status 1\r\n[^]*${question}`), type: "y\r" },
       ]);
-      assert.match(stdout, /Nothing was done\..*\nstatus 1\nweb@1\.service\s.*active\s+running\n/);
+      assert.match(stdout, /Nothing was changed\..*\nstatus 1\nweb@1\.service\s.*active\s+running\n/);
       assert.match(stdout, /Successfully stopped units \[web@1\.service web@2\.service\]\.\nstatus 0\n/);
       const destroyed = await home.fleetctl(["destroy", "web@*"]);
       assert.deepEqual([destroyed.code, destroyed.stdout.match(/^Destroyed web@/gm)?.length], [0, 4]);

@@ -291,7 +291,7 @@ const stops: readonly Case[] = [
       await withFiles(home, "start --no-block", "waits.service");
       const { code, stdout, stderr } = await home.fleetctl(["stop", "waits"]);
       assert.equal(code, 0, stderr);
-      assert.match(stdout, /^Unit waits\.service waits for a machine; it is wanted loaded now/);
+      assert.match(stdout, /^Unit waits\.service has no machine yet; its desired state is loaded now/);
       await home.fleetctl(["machine", "label", "0303", "shelf=top"]);
       await until("it to be loaded", async () => await activeState(stage, "waits.service") === "inactive" || undefined);
       assert.equal((await stage.m3.run(["systemctl", "is-active", "waits.service"])).stdout, "inactive\n");
@@ -335,7 +335,7 @@ const rolling: readonly Case[] = [
       assert.equal(failed.code, 1);
       assert.match(
         failed.stderr,
-        /\nNot replaced, since shop@1\.service has failed: shop@2\.service, shop@3\.service\n$/,
+        /\nNot replaced because shop@1\.service has failed: shop@2\.service, shop@3\.service\n$/,
       );
       for (const name of names.slice(1)) assert.equal(await activeState(stage, name), "active");
       await gone(stage, home, ...names, "shop@4.service", "shop@.service");

@@ -110,10 +110,10 @@ const refused: Case = {
     await stage.m1.writeFile(`${home.path}/lower.service`, "[Service]\nExecStart=/bin/true\n[X-fleet]\nGlobal=true\n");
     await stage.m1.writeFile(`${home.path}/web.container`, "[Container]\nImage=a\n");
     const reasons: Readonly<Record<string, RegExp>> = {
-      "only-remarks.service": /the file has no options, so that there is nothing to store$/m,
+      "only-remarks.service": /the file has no options$/m,
       "latin1.service": /line 2: the text is not valid UTF-8/,
       "lower.service": /unrecognized section: "\[X-fleet\]" \(did you mean "\[X-Fleet\]"\?\) \(\S+lower\.service:3\)/,
-      "web.container": /"\.container" is no type of unit that fleet takes \(automount, .*\): Quadlet files are not/,
+      "web.container": /does not support the type "\.container" \(supported: automount, .*\); Quadlet files are not/,
     };
     for (const [name, reason] of Object.entries(reasons)) {
       const { code, stdout, stderr } = await home.fleetctl(["start", `${home.path}/${name}`]);

@@ -141,14 +141,14 @@ async function badInput(cluster: FleetCluster): Promise<void> {
     {
       args: ["start", "nosuch.service"],
       code: 1,
-      says: /nosuch\.service: no such file in this directory and no such unit in the cluster/,
+      says: /nosuch\.service: no file in this directory and no unit in the cluster has this name/,
     },
     { args: ["cat", "nosuch.service"], code: 1, says: /Unit nosuch\.service not found/ },
     { args: ["submit", "/root/broken.service"], code: 1, says: /broken\.service.*unable to find end of section/ },
     { args: ["submit", "/root/bad name.service"], code: 1, says: /invalid character ' ' in unit name/ },
     { args: ["submit", "/root/typo.service"], code: 1, says: /MachineMetdata.*MachineMetadata/s },
     { args: ["frobnicate"], code: 2, says: /unknown command "frobnicate"/ },
-    { args: ["list-units", "--nosuch"], code: 2, says: /unknown flag: --nosuch/ },
+    { args: ["list-units", "--nosuch"], code: 2, says: /unknown flag --nosuch/ },
     { args: ["--endpoint", "unix:///nosuch.sock", "list-units"], code: 1, says: /nosuch\.sock/ },
   ];
   for (const { args, code, says } of cases) {
