@@ -211,7 +211,8 @@ const clusterOperations: Operations = {
     {
       parameters: [
         query("since", "An event's `id`, a store revision, or a time span such as `10m`.", {
-          ...{ type: "string", pattern: `${eventIdPattern}|${spanPattern}` },
+          type: "string",
+          pattern: `${eventIdPattern}|${spanPattern}`,
         }),
         query("unit", "These units only. Machines are sent all the same.", strings),
         query("machine", "These machines only.", strings),
