@@ -45,7 +45,7 @@ const start: Start = {
       timeout_ms: 1000 * requestTimeout_s(flags),
       ...tlsFiles(flags),
       token: await tokenOf(flags, io),
-      ...(flags.text("tunnel") === "" ? {} : { wire: await tunnelled(flags, io) }),
+      ...(flags.text("tunnel") === "" ? {} : { tunnel: await tunnelled(flags, io) }),
     }, io);
   },
 };
@@ -137,7 +137,7 @@ function tlsFiles(flags: Flags): Pick<ClientSettings, "caFile" | "certFile" | "k
 }
 
 /** What sends requests through `--tunnel`, once it stands. Throws {@link ClientSetupError} if it does not. */
-async function tunnelled(flags: Flags, io: Io): Promise<NonNullable<ClientSettings["wire"]>> {
+async function tunnelled(flags: Flags, io: Io): Promise<NonNullable<ClientSettings["tunnel"]>> {
   const [{ tunnelledFetch }, tunnel] = await Promise.all([
     import("./ssh/tunnel.ts"),
     standingTunnel(flags, io),

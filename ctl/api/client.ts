@@ -1,5 +1,5 @@
 /**
- * API v1 as commands see it, over any way to send a request.
+ * The client of API v1 that commands use, over any transport.
  *
  * @module
  */
@@ -17,93 +17,93 @@ import type {
 import type { ServerCertificate } from "./certificate_expiry.ts";
 import { type ServerEvent, serverEvents } from "./sse.ts";
 
-/** The cluster, as a client may ask for it. Methods throw {@link ApiError} and {@link UnreachableError}. */
+/** The API of the cluster. Methods throw {@link ApiError} and {@link UnreachableError}. */
 export interface ApiClient {
-  /** Where it is, for messages. */
+  /** The endpoint, for messages. */
   readonly endpoint: string;
-  /** One unit; undefined if there is none of that name. */
+  /** Returns one unit; undefined if it does not exist. */
   unit(name: string): Promise<UnitEntity | undefined>;
-  /** Every unit, in the server's order. */
+  /** Returns every unit, in the server's order. */
   units(): Promise<readonly UnitEntity[]>;
-  /** Every unit state, or those of one unit, in the server's order. */
+  /** Returns every unit state, or those of one unit, in the server's order. */
   states(unit?: string): Promise<readonly UnitStateEntity[]>;
-  /** Every machine, in the server's order. */
+  /** Returns every machine, in the server's order. */
   machines(): Promise<readonly MachineEntity[]>;
   /** Creates, replaces or updates a unit. */
   putUnit(unit: UnitEntity): Promise<void>;
-  /** Removes a unit; false if there was none. */
+  /** Removes a unit. Returns false if it does not exist. */
   deleteUnit(name: string): Promise<boolean>;
-  /** Asks for a restart; false if the server knows no such request. */
+  /** Requests a restart. Returns false if the server does not support the request. */
   restartUnit(name: string): Promise<boolean>;
-  /** Asks for a start of a launched unit where it does not run; false if the server knows no such request. */
+  /** Requests the start of a launched unit on machines where it does not run. Returns false if the server does not support it. */
   startUnit(name: string): Promise<boolean>;
-  /** Asks for a stop of a loaded unit that something else has started; false if the server knows no such request. */
+  /** Requests the stop of a loaded unit that something else has started. Returns false if the server does not support it. */
   stopUnit(name: string): Promise<boolean>;
-  /** Why a unit is where it is, or is not; undefined if the server cannot explain. Throws if there is no such unit. */
+  /** Returns why a unit is on its machine, or on none; undefined if the server does not support it. Throws if the unit does not exist. */
   explain(name: string): Promise<ExplanationEntity | undefined>;
   /**
-   * Follows what happens to the named units (all units, if there are none): the present first, then each change, until
-   * `signal` aborts or the server ends it. Undefined if the server cannot be followed.
+   * Follows the named units, or all if no name is given: first their current state, then each change, until `signal` aborts
+   * or the server ends the stream. Returns undefined if the server has no event stream, or too many followers.
    */
   events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
-  /** The same with any query of the event stream. */
+  /** Follows the event stream with any query. Returns undefined if the server has no event stream. */
   follow(query: string, signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
-  /** What the machine that has a unit says of it, as text that may come for ever. `machineID` asks a certain machine. */
+  /** Returns the journal or status of a unit from its machine, or from that of the query's `machineID`. The text may be endless. */
   unitReport(
     name: string,
-    what: "journal" | "status",
+    kind: "journal" | "status",
     query: Readonly<Record<string, string>>,
   ): Promise<UnitReport<ReadableStream<Uint8Array>>>;
-  /** Writes dynamic metadata of a machine; a key without a value is removed. */
+  /** Writes dynamic metadata of a machine. A key without a value is removed. */
   label(machine: string, labels: readonly { readonly key: string; readonly value?: string }[]): Promise<void>;
-  /** What the server says of itself. */
+  /** Returns the health of the server. */
   health(): Promise<Health>;
-  /** Takes the store that is there in place of the one that the daemon knew; throws if there is no need, saying so. */
+  /** Makes the daemon accept a replaced store. Throws if the store is not in question. */
   acceptStore(): Promise<AcceptedStoreEntity>;
-  /** The certificates of the endpoints, as far as they show any. */
+  /** Returns the certificates of the endpoints that use TLS. */
   certificates(): Promise<readonly ServerCertificate[]>;
-  /** Lets go of connections; nothing may be asked afterwards. */
+  /** Closes the connections. No request may follow. */
   close(): void;
 }
 
-/** Text of a machine, or why this server cannot tell it: "" if it knows no such request, as fleet 1.0. */
+/** Text from a machine, or the reason why this server cannot provide it: "" if, like fleet 1.0, it does not support the request. */
 export type UnitReport<Text> = { readonly text: Text; readonly why?: undefined } | {
   readonly text?: undefined;
   readonly why: string;
 };
 
-/** What a server says of itself. */
+/** The health of a server. */
 export interface Health {
-  /** True if it can answer for the cluster; undefined if it does not tell. */
+  /** True if it can serve the cluster; undefined if it does not report it. */
   readonly ready?: boolean;
-  /** `ok`, or why it is not ready; never empty. */
+  /** `ok`, or the reason why it is not ready; never empty. */
   readonly reason: string;
-  /** True if it runs units on the systemd of the user that it runs as. */
+  /** True if it runs units on the systemd of its user. */
   readonly isUser?: boolean;
-  /** Its version; undefined if it does not tell. */
+  /** Its version; undefined if it does not report it. */
   readonly version?: string;
-  /** Its clock when it answered, milliseconds since the epoch; undefined if it does not tell. */
+  /** Time of its clock in the response, milliseconds since the epoch; undefined if it does not report it. */
   readonly wall_ms?: number;
 }
 
-/** Sends a request to the API. `path` starts behind the endpoint. Rejects with {@link UnreachableError}. */
+/** Sends a request to the API. `path` is relative to the endpoint. Rejects with {@link UnreachableError}. */
 export type Send = (path: string, request: ApiRequest) => Promise<Response>;
 
 /** A request as {@link Send} takes it. */
 export interface ApiRequest {
   readonly method: string;
   readonly body?: string;
-  /** True: only the answer's head must come in time, its body may take for ever. */
+  /** True: the time limit applies only to the head of the response, because the body may be endless. */
   readonly streaming?: boolean;
   readonly signal?: AbortSignal;
 }
 
-/** The API could not be reached, or did not answer in time. The message names the endpoint. */
+/** The API could not be reached, or did not respond in time. The message names the endpoint. */
 export class UnreachableError extends Error {
   override name = "UnreachableError";
 }
 
-/** The API refused. */
+/** The API refused a request. */
 export class ApiError extends Error {
   override name = "ApiError";
   /** The HTTP status. */
@@ -119,18 +119,18 @@ export class ApiError extends Error {
   }
 }
 
-/** What somebody can do who is not let in, behind why they are not. */
+/** Returns what a user without access can do, as the end of the message. */
 function remedyFor(code: number, message: string): string {
   if (code === 401) {
-    return ". Show a token with --token-file or FLEETCTL_TOKEN, or a certificate with --cert-file and --key-file";
+    return ". Pass a token with --token-file or FLEETCTL_TOKEN, or a certificate with --cert-file and --key-file";
   }
   return code === 403 && /may read only/.test(message) ? ". Use a token or a certificate that may write" : "";
 }
 
-/** Pages of one list that are followed before the server is taken to be in a loop. */
+/** Largest number of pages of one list: a server that sends more is in a loop. */
 const maxPages = 100_000;
 
-/** An {@link ApiClient} that sends its requests through `send`; `endpoint` is a function where it can change. */
+/** Creates an {@link ApiClient} that sends its requests through `send`. `endpoint` is a function if it can change. */
 export function createApiClient(
   endpoint: string | (() => string),
   send: Send,
@@ -223,16 +223,18 @@ class HttpApiClient implements ApiClient {
 
   async unitReport(
     name: string,
-    what: "journal" | "status",
+    kind: "journal" | "status",
     query: Readonly<Record<string, string>>,
   ): Promise<UnitReport<ReadableStream<Uint8Array>>> {
-    const path = `/fleet/v1/units/${encodeURIComponent(name)}/${what}?${new URLSearchParams(query)}`;
+    const path = `/fleet/v1/units/${encodeURIComponent(name)}/${kind}?${new URLSearchParams(query)}`;
     const answer = await this.send(path, { method: "GET", streaming: true });
     if (answer.ok && answer.body) return { text: answer.body };
     const failure = await readFailure(answer);
-    // 400: a form of output that only journalctl itself knows. 501, 502: that machine is not to be reached from there.
+    // 400: an output format that only journalctl supports. 429: too many requests. 502: the server cannot reach the machine.
     if (!isUnknownRoute(failure) && ![400, 429, 502].includes(failure.code)) throw failure.error;
-    return { why: failure.message === "" ? "" : `${this.endpoint} cannot tell it: ${failure.error.message}` };
+    return {
+      why: failure.message === "" ? "" : `${this.endpoint} cannot provide the ${kind}: ${failure.error.message}`,
+    };
   }
 
   async label(
@@ -241,7 +243,7 @@ class HttpApiClient implements ApiClient {
   ): Promise<void> {
     const operations = labels.map(({ key, value }) => {
       const path = `/${machine}/metadata/${key}`;
-      // fleet 1.0 takes a value only inside an object.
+      // fleet 1.0 accepts a value only inside an object.
       return value === undefined ? { op: "remove", path } : { op: "add", path, value: { value } };
     });
     const answer = await this.send("/fleet/v1/machines", { method: "PATCH", body: JSON.stringify(operations) });
@@ -254,12 +256,12 @@ class HttpApiClient implements ApiClient {
     const body = await answer.text();
     const [, version, comment] = /^fleetd\/(\S+)( \(user\))?/.exec(answer.headers.get("server") ?? "") ?? [];
     const wall_ms = Date.parse(answer.headers.get("date") ?? "");
-    // fleet 1.0 has no such page.
-    const tells = answer.ok || ![404, 405].includes(answer.status);
+    // fleet 1.0 does not have this path.
+    const isSupported = answer.ok || ![404, 405].includes(answer.status);
     const reason = (parseErrorEntity(body)?.message ?? body).trim();
     return {
-      ...(tells ? { ready: answer.ok } : {}),
-      reason: reason === "" ? `the server answers HTTP ${answer.status} without a reason` : reason,
+      ...(isSupported ? { ready: answer.ok } : {}),
+      reason: reason === "" ? `the server responded with HTTP ${answer.status} without a reason` : reason,
       ...(version === undefined ? {} : { version }),
       ...(comment === undefined ? {} : { isUser: true }),
       ...(Number.isNaN(wall_ms) ? {} : { wall_ms }),
@@ -276,7 +278,7 @@ class HttpApiClient implements ApiClient {
     try {
       return await this.follow(units.map((name) => "unit=" + encodeURIComponent(name)).join("&"), signal);
     } catch (error) {
-      // As many follow as the server can bear: it can still be asked again and again.
+      // The server has too many followers, but can still be polled.
       if (error instanceof ApiError && error.code === 429) return undefined;
       throw error;
     }
@@ -311,20 +313,20 @@ class HttpApiClient implements ApiClient {
       token = page.nextPageToken;
       if (!token) return items;
     }
-    throw new Error(`the fleet API at ${this.endpoint} gave more than ${maxPages} pages of ${path}`);
+    throw new Error(`the fleet API at ${this.endpoint} sent more than ${maxPages} pages of ${path}`);
   }
 
   async #json<T>(answer: Response): Promise<T> {
     const text = await answer.text();
+    let cause: unknown;
     try {
       const value: unknown = JSON.parse(text);
       if (typeof value === "object" && value !== null) return value as T;
-    } catch (cause) {
-      throw new Error(`what answers at ${this.endpoint} is not the fleet API: ${JSON.stringify(text.slice(0, 80))}`, {
-        cause,
-      });
+    } catch (error) {
+      cause = error;
     }
-    throw new Error(`what answers at ${this.endpoint} is not the fleet API: ${JSON.stringify(text.slice(0, 80))}`);
+    const message = `the server at ${this.endpoint} is not the fleet API: ${JSON.stringify(text.slice(0, 80))}`;
+    throw new Error(message, { cause });
   }
 }
 
@@ -335,12 +337,12 @@ function unitPath(name: string, below = ""): string {
 interface Failure {
   readonly code: number;
   readonly message: string;
-  /** True if the body is the API's error entity, and not, say, a proxy's page. */
+  /** True if the body is the API's error entity, and not for example a proxy's page. */
   readonly fromApi: boolean;
   readonly error: ApiError;
 }
 
-/** A server without a route says 404 like one without the unit, but with nothing to say about it. */
+/** True if the server does not have the route: its 404 has no message, unlike that of a missing unit. */
 function isUnknownRoute({ code, message }: Failure): boolean {
   return code === 405 || code === 501 || (code === 404 && message === "");
 }
@@ -362,7 +364,7 @@ function parseErrorEntity(body: string): { readonly message: string } | undefine
   try {
     value = JSON.parse(body);
   } catch {
-    // Not JSON, so not from the API; the whole body is shown instead.
+    // Not from the API, since it is not JSON: the whole body is shown instead.
     return undefined;
   }
   const error = (value as { error?: { message?: unknown } } | null)?.error;

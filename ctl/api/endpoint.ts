@@ -1,33 +1,33 @@
 /**
- * Where the API is, as `--endpoint` says it.
+ * The endpoint of the API, as `--endpoint` names it.
  *
  * @module
  */
 
-/** A place that answers HTTP. */
-export interface Endpoint {
-  /** As the user wrote it, for messages. */
+/** An endpoint of the API. */
+export interface ApiEndpoint {
+  /** The endpoint as the user wrote it, for messages. */
   readonly text: string;
-  /** What API paths are appended to, without a slash at its end. */
+  /** The URL to append API paths to, without a trailing slash. */
   readonly base: string;
-  /** The unix domain socket to go through, if any. */
+  /** Path of the unix domain socket to connect to, if any. */
   readonly socket?: string;
 }
 
-/** The client cannot even be set up. The message follows `Unable to initialize client: `. */
+/** The client could not be set up. The message follows `Unable to initialize client: `. */
 export class ClientSetupError extends Error {
   override name = "ClientSetupError";
 }
 
-/** Reads one endpoint. Throws {@link ClientSetupError}. */
-export function parseEndpoint(text: string): Endpoint {
+/** Parses one endpoint. Throws {@link ClientSetupError}. */
+export function parseEndpoint(text: string): ApiEndpoint {
   const parts = /^([A-Za-z][A-Za-z0-9+.-]*):(?:\/\/([^/?#]*))?(.*)$/s.exec(text);
   if (!parts) throw schemeMissing(text);
   const scheme = (parts[1] as string).toLowerCase();
   const host = parts[2] ?? "";
   const path = parts[3] as string;
   if (scheme === "unix" || scheme === "file") return unixEndpoint(text, scheme, host, path);
-  // "localhost:49153" reads as scheme "localhost"; what is missing is the scheme.
+  // "localhost:49153" parses as scheme "localhost", but it lacks a scheme.
   if (parts[2] === undefined) throw schemeMissing(text);
   if (scheme !== "http" && scheme !== "https") {
     throw new ClientSetupError(
@@ -38,8 +38,8 @@ export function parseEndpoint(text: string): Endpoint {
   return { text, base: `${scheme}://${host}${path.replace(/[?#].*$/s, "").replace(/\/+$/, "")}` };
 }
 
-function unixEndpoint(text: string, scheme: string, host: string, path: string): Endpoint {
-  // A missing slash, as in unix://var/run/fleet.sock, makes the first directory a host.
+function unixEndpoint(text: string, scheme: string, host: string, path: string): ApiEndpoint {
+  // In unix://var/run/fleet.sock, which lacks a slash, the first directory parses as a host.
   if (host !== "") {
     throw new ClientSetupError(
       `unable to connect to host ${JSON.stringify(host)} with scheme ${JSON.stringify(scheme)}: ` +
@@ -47,7 +47,7 @@ function unixEndpoint(text: string, scheme: string, host: string, path: string):
     );
   }
   if (!path.startsWith("/")) throw new ClientSetupError(`${JSON.stringify(text)} does not name the path of a socket`);
-  // An address: a name would be looked up, though the request goes to the socket.
+  // An address, because a name would be looked up although the request goes to the socket.
   return { text, base: "http://127.0.0.1", socket: path };
 }
 

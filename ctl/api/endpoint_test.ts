@@ -10,7 +10,7 @@ const accepted: { text: string; base: string; socket?: string }[] = [
 ];
 
 for (const { text, ...expected } of accepted) {
-  Deno.test(`endpoint ${text} is understood`, () => assert.deepEqual(parseEndpoint(text), { text, ...expected }));
+  Deno.test(`endpoint ${text} is parsed`, () => assert.deepEqual(parseEndpoint(text), { text, ...expected }));
 }
 
 const refused: { text: string; message: string }[] = [

@@ -1,35 +1,35 @@
 /**
- * What a stream of events has told, so that a stream that begins anew (at another daemon, or at one that has forgotten)
- * tells only what is different. Pure.
+ * The state that a stream of events has reported. When a new stream starts (from another daemon, or from one that no longer
+ * has the history), only the differences are passed on. Pure.
  *
  * @module
  */
 
 import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../../daemon/api/v1/types.ts";
 
-/** An event: its name and its data as JSON text. */
-export interface ToldEvent {
+/** An event: its name, and its data as JSON text. */
+export interface StreamEvent {
   readonly event: string;
   readonly data: string;
 }
 
-/** See the head of this file. */
+/** The reported state of the cluster. */
 export class EventMemory {
   readonly #known = new Map<string, string>();
-  /** What the present that is being told consists of; undefined behind its end. */
-  #present: Set<string> | undefined;
-  /** True once everything that there is has been told. */
+  /** Keys of the snapshot that is being received; undefined after its end. */
+  #snapshot: Set<string> | undefined;
+  /** True once a whole snapshot has been passed on. */
   #isComplete = false;
 
-  /** Says that a stream begins, with the present or with what was missed. */
-  begin(withPresent: boolean): void {
-    this.#present = withPresent ? new Set() : undefined;
+  /** Starts a new stream, which begins with a snapshot or continues the last one. */
+  begin(withSnapshot: boolean): void {
+    this.#snapshot = withSnapshot ? new Set() : undefined;
   }
 
-  /** Takes the next event, and returns those to tell: none if it is known, more if others have gone. */
-  take(event: ToldEvent): readonly ToldEvent[] {
+  /** Takes the next event and returns the events to pass on: none if it is known; at the end of a snapshot, removals too. */
+  take(event: StreamEvent): readonly StreamEvent[] {
     if (event.event === "reset") {
-      this.#present = new Set();
+      this.#snapshot = new Set();
       return this.#isComplete ? [] : [event];
     }
     if (event.event === "synced") return [...this.#finish(), event];
@@ -37,20 +37,20 @@ export class EventMemory {
     if (key === undefined) return [event];
     const data = event.data.replace(/,"time":\d+\}$/, "}");
     const isKnown = this.#known.get(key) === data;
-    if (isGone(event)) this.#known.delete(key);
+    if (isRemoval(event)) this.#known.delete(key);
     else this.#known.set(key, data);
-    this.#present?.add(key);
-    return this.#present && this.#isComplete && isKnown ? [] : [event];
+    this.#snapshot?.add(key);
+    return this.#snapshot && this.#isComplete && isKnown ? [] : [event];
   }
 
-  /** The end of a present: what it has not mentioned is gone. */
-  #finish(): ToldEvent[] {
-    const present = this.#present;
-    if (!present) return [];
-    this.#present = undefined;
-    const gone = this.#isComplete ? [...this.#known.keys()].filter((key) => !present.has(key)) : [];
+  /** Ends a snapshot. Returns a removal for each known key that the snapshot lacks. */
+  #finish(): StreamEvent[] {
+    const snapshot = this.#snapshot;
+    if (!snapshot) return [];
+    this.#snapshot = undefined;
+    const removed = this.#isComplete ? [...this.#known.keys()].filter((key) => !snapshot.has(key)) : [];
     this.#isComplete = true;
-    return gone.flatMap((key) => {
+    return removed.flatMap((key) => {
       this.#known.delete(key);
       const [event = "", name = "", machineID = ""] = key.split(" ");
       if (event === "decision") return [];
@@ -60,14 +60,14 @@ export class EventMemory {
   }
 }
 
-/** What an event is about; undefined if it is not about a part of the cluster. */
-function keyOf({ event, data }: ToldEvent): string | undefined {
+/** Returns the key of the object that an event is about; undefined if it is about none. */
+function keyOf({ event, data }: StreamEvent): string | undefined {
   if (!["unit", "decision", "state", "machine"].includes(event)) return undefined;
   const { id, name, machineID } = JSON.parse(data) as Partial<MachineEvent & StateEvent>;
   return event === "state" ? `state ${name} ${machineID}` : `${event} ${id ?? name}`;
 }
 
-function isGone({ event, data }: ToldEvent): boolean {
+function isRemoval({ event, data }: StreamEvent): boolean {
   const { unit, state, machine, machineID, waiting } = JSON.parse(data) as Partial<
     & UnitEvent
     & Pick<StateEvent, "state">

@@ -1,5 +1,5 @@
 /**
- * Sends requests to the first of several endpoints that answers.
+ * Sends requests to the first of several endpoints that responds.
  *
  * @module
  */
@@ -8,35 +8,35 @@ import { type Send, UnreachableError } from "./client.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
 
 /** One of several endpoints. */
-export interface Place {
-  /** As the user wrote it. */
+export interface EndpointCandidate {
+  /** The endpoint as the user wrote it. */
   readonly endpoint: string;
   readonly send: Send;
 }
 
-/** How long an endpoint may be silent before the next one is asked as well. */
+/** Time without a response after which the next endpoint is probed as well. */
 const stagger_ms = 1000;
 
-/** What tells whether a daemon can answer for the cluster. */
+/** The path that reports whether a daemon can serve the cluster. */
 const probePath = "/readyz";
 
-/** HTTP status of a daemon that cannot answer for the cluster. */
+/** HTTP status of a daemon that cannot serve the cluster. */
 const unavailable = 503;
 
 /**
- * Endpoints of which one is in use. It is chosen when the first request is sent, and again when it does not answer: the
- * first, in the order given, that is ready; if none is, the first that answers at all.
+ * Several endpoints of which one is in use. It is chosen for the first request, and again when it does not respond: the
+ * first endpoint, in the given order, that is ready or, if none is, the first that responds at all.
  */
 export class Failover {
-  readonly #places: readonly Place[];
+  readonly #candidates: readonly EndpointCandidate[];
   readonly #io: Io;
-  #chosen: Promise<Place> | undefined;
-  #latest: Place;
+  #chosen: Promise<EndpointCandidate> | undefined;
+  #latest: EndpointCandidate;
 
-  /** `places` has at least two elements. */
-  constructor(places: readonly Place[], io: Io) {
-    this.#places = places;
-    this.#latest = places[0] as Place;
+  /** `candidates` has at least two elements. */
+  constructor(candidates: readonly EndpointCandidate[], io: Io) {
+    this.#candidates = candidates;
+    this.#latest = candidates[0] as EndpointCandidate;
     this.#io = io;
   }
 
@@ -45,77 +45,77 @@ export class Failover {
     return this.#latest.endpoint;
   }
 
-  /** Sends a request; one that only reads is sent to another endpoint when the first one fails. */
+  /** Sends a request. A request that only reads is sent to another endpoint if the first one fails. */
   readonly send: Send = async (path, request) => {
-    const place = await this.#choose();
+    const candidate = await this.#choose();
     try {
-      const answer = await place.send(path, request);
+      const answer = await candidate.send(path, request);
       if (answer.status !== unavailable || path === probePath) return answer;
       if (request.method !== "GET") {
-        this.#forget(place);
+        this.#forget(candidate);
         return answer;
       }
-      const other = await this.#chooseAgain(place);
-      if (other === place) return answer;
+      const other = await this.#chooseAgain(candidate);
+      if (other === candidate) return answer;
       await answer.body?.cancel();
       return await other.send(path, request);
     } catch (error) {
       if (!(error instanceof UnreachableError)) throw error;
-      // The request may have been carried out: only one that changes nothing is sent again.
+      // The request may have been carried out, so only a request that changes nothing is sent again.
       if (request.method !== "GET") {
-        this.#forget(place);
+        this.#forget(candidate);
         throw error;
       }
-      const other = await this.#chooseAgain(place);
-      this.#io.log("DEBUG", `${reasonOf(error)}; going on with ${other.endpoint}`);
+      const other = await this.#chooseAgain(candidate);
+      this.#io.log("DEBUG", `${reasonOf(error)}; continuing with ${other.endpoint}`);
       return await other.send(path, request);
     }
   };
 
-  #choose(): Promise<Place> {
-    const choosing = this.#chosen ??= this.#probe().then((place) => this.#latest = place);
-    // The next request tries again.
+  #choose(): Promise<EndpointCandidate> {
+    const choosing = this.#chosen ??= this.#probe().then((candidate) => this.#latest = candidate);
+    // The next request chooses again.
     choosing.catch(() => {
       if (this.#chosen === choosing) this.#chosen = undefined;
     });
     return choosing;
   }
 
-  #chooseAgain(failed: Place): Promise<Place> {
+  #chooseAgain(failed: EndpointCandidate): Promise<EndpointCandidate> {
     this.#forget(failed);
     return this.#choose();
   }
 
-  #forget(failed: Place): void {
+  #forget(failed: EndpointCandidate): void {
     if (this.#latest === failed) this.#chosen = undefined;
   }
 
-  /** Asks one endpoint after the other, the next one as soon as one fails or is silent. Rejects if none answers. */
-  async #probe(): Promise<Place> {
-    const found = Promise.withResolvers<Place>();
-    const answering: Place[] = [];
+  /** Probes the endpoints in order, the next one as soon as one fails or does not respond in time. Rejects if none responds. */
+  async #probe(): Promise<EndpointCandidate> {
+    const found = Promise.withResolvers<EndpointCandidate>();
+    const responding: EndpointCandidate[] = [];
     const failures: string[] = [];
     const done = new AbortController();
-    const ask = async (place: Place) => {
+    const probe = async (candidate: EndpointCandidate) => {
       try {
-        const answer = await place.send(probePath, { method: "GET", signal: done.signal });
+        const answer = await candidate.send(probePath, { method: "GET", signal: done.signal });
         await answer.body?.cancel();
-        if (answer.ok) found.resolve(place);
-        answering.push(place);
+        if (answer.ok) found.resolve(candidate);
+        responding.push(candidate);
       } catch (error) {
         failures.push(reasonOf(error));
       }
     };
-    const asked: Promise<void>[] = [];
+    const probes: Promise<void>[] = [];
     const all = (async () => {
-      for (const place of this.#places) {
-        const asking = ask(place);
-        asked.push(asking);
-        await Promise.race([asking, found.promise, this.#io.sleep(stagger_ms, done.signal)]);
+      for (const candidate of this.#candidates) {
+        const probing = probe(candidate);
+        probes.push(probing);
+        await Promise.race([probing, found.promise, this.#io.sleep(stagger_ms, done.signal)]);
         if (done.signal.aborted) return;
       }
-      await Promise.all(asked);
-      const first = this.#places.find((place) => answering.includes(place));
+      await Promise.all(probes);
+      const first = this.#candidates.find((candidate) => responding.includes(candidate));
       if (first) found.resolve(first);
       else found.reject(new UnreachableError(`no endpoint answers: ${failures.join("; ")}`));
     })();

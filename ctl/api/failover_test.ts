@@ -3,10 +3,10 @@ import { type Send, UnreachableError } from "./client.ts";
 import { Failover } from "./failover.ts";
 import { FakeIo } from "../testing/fake_terminal.ts";
 
-/** Endpoints that answer as a test says; each request is noted as `GET /path at name`. */
+/** Endpoints whose behavior a test sets; each request is recorded as `GET /path at name`. */
 class Cluster {
   readonly requests: string[] = [];
-  /** The status of each endpoint, or how it fails. */
+  /** The HTTP status of each endpoint, or the way in which it fails. */
   readonly behavior = new Map<string, number | "dead" | "silent">();
 
   failover(...names: string[]): Failover {
@@ -31,7 +31,7 @@ async function textOf(failover: Failover, method = "GET"): Promise<string> {
   return await (await failover.send("/units", { method })).text();
 }
 
-Deno.test("the first endpoint is used while it answers", async () => {
+Deno.test("the first endpoint is used while it responds", async () => {
   const cluster = new Cluster();
   const failover = cluster.failover("a", "b");
   assert.deepEqual([await textOf(failover), await textOf(failover)], ["a", "a"]);
@@ -39,7 +39,7 @@ Deno.test("the first endpoint is used while it answers", async () => {
 });
 
 for (const behavior of ["dead", "silent", 503] as const) {
-  Deno.test(`an endpoint that is ${behavior} is passed over`, async () => {
+  Deno.test(`an endpoint that is ${behavior} is skipped`, async () => {
     const cluster = new Cluster();
     cluster.behavior.set("a", behavior);
     const failover = cluster.failover("a", "b", "c");
@@ -48,14 +48,14 @@ for (const behavior of ["dead", "silent", 503] as const) {
   });
 }
 
-Deno.test("where no endpoint is ready, the first that answers says why", async () => {
+Deno.test("the response of the first endpoint that responds is returned if none is ready", async () => {
   const cluster = new Cluster();
   cluster.behavior.set("a", "dead").set("b", 503).set("c", 503);
   const answer = await cluster.failover("a", "b", "c").send("/units", { method: "GET" });
   assert.deepEqual([answer.status, await answer.text()], [503, "b"]);
 });
 
-Deno.test("where no endpoint answers, each is said with its reason", async () => {
+Deno.test("the reasons of all endpoints are reported if none responds", async () => {
   const cluster = new Cluster();
   cluster.behavior.set("a", "dead").set("b", "dead");
   await assert.rejects(cluster.failover("a", "b").send("/units", { method: "GET" }), {
@@ -64,7 +64,7 @@ Deno.test("where no endpoint answers, each is said with its reason", async () =>
   });
 });
 
-Deno.test("a request that reads is sent to the next endpoint when the one in use is lost; later ones follow", async () => {
+Deno.test("a read is sent to the next endpoint when the one in use is lost, and later requests follow", async () => {
   const cluster = new Cluster();
   const failover = cluster.failover("a", "b");
   await textOf(failover);
@@ -74,7 +74,7 @@ Deno.test("a request that reads is sent to the next endpoint when the one in use
   assert.equal(await textOf(failover), "b");
 });
 
-Deno.test("a request that changes something is not sent twice; the next one goes to another endpoint", async () => {
+Deno.test("a write is not sent twice; the next request goes to another endpoint", async () => {
   const cluster = new Cluster();
   const failover = cluster.failover("a", "b");
   await textOf(failover);
@@ -84,7 +84,7 @@ Deno.test("a request that changes something is not sent twice; the next one goes
   assert.equal(cluster.requests.filter((request) => request.startsWith("POST")).length, 2);
 });
 
-Deno.test("a lost cluster is tried again by the next request", async () => {
+Deno.test("the next request tries all endpoints again after all have failed", async () => {
   const cluster = new Cluster();
   cluster.behavior.set("a", "dead").set("b", "dead");
   const failover = cluster.failover("a", "b");

@@ -5,29 +5,29 @@
  */
 
 import { type ApiClient, type ApiRequest, createApiClient, type Send, UnreachableError } from "./client.ts";
-import { ClientSetupError, type Endpoint, parseEndpoint } from "./endpoint.ts";
+import { type ApiEndpoint, ClientSetupError, parseEndpoint } from "./endpoint.ts";
 import { onceAborted } from "../../runtime/on_abort.ts";
-import { Failover, type Place } from "./failover.ts";
+import { type EndpointCandidate, Failover } from "./failover.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
 import { whyUnreachable } from "./unreachable.ts";
 
-/** How to reach the API. */
+/** Settings of the connection to the API. */
 export interface ClientSettings {
-  /** One endpoint, or several between commas. */
+  /** One endpoint, or several separated by commas. */
   readonly endpoint: string;
-  /** Longest time until an answer is complete, or has begun if it streams. */
+  /** Longest time until a response is complete or, if it is a stream, until it begins. */
   readonly timeout_ms: number;
   /** Paths of PEM files; "" for none. */
   readonly caFile: string;
   readonly certFile: string;
   readonly keyFile: string;
-  /** Bearer token to show; "" for none. */
+  /** Bearer token to send; "" for none. */
   readonly token?: string;
-  /** Makes the way to an API that is not to be reached from here: the socket's path there, if it is one. */
-  readonly wire?: (socket: string | undefined, tls: Tls) => Fetch;
+  /** Creates the `fetch` of a tunnel. `socket` is the path of the API's socket at the far end, if it is a socket. */
+  readonly tunnel?: (socket: string | undefined, tls: Tls) => Fetch;
 }
 
-/** As much of `fetch` as is needed. */
+/** The part of `fetch` that is used. */
 export type Fetch = (url: string, request: FetchRequest) => Promise<Response>;
 
 /** A request as {@link Fetch} takes it. */
@@ -39,7 +39,8 @@ export interface FetchRequest {
 }
 
 /**
- * An {@link ApiClient} over the network; nothing is sent yet. Of several endpoints, the first that answers is used.
+ * Creates an {@link ApiClient} over the network, without sending a request. Of several endpoints, the first that responds is
+ * used.
  * Throws {@link ClientSetupError}.
  */
 export async function connect(settings: ClientSettings, io: Io): Promise<ApiClient> {
@@ -47,11 +48,11 @@ export async function connect(settings: ClientSettings, io: Io): Promise<ApiClie
   if (endpoints.length === 0) endpoints.push(parseEndpoint(settings.endpoint));
   const tls = await readTls(settings, io);
   const clients: Deno.HttpClient[] = [];
-  const places = endpoints.map((endpoint): Place => ({
+  const candidates = endpoints.map((endpoint): EndpointCandidate => ({
     endpoint: endpoint.text,
     send: senderTo(
       endpoint,
-      settings.wire?.(endpoint.socket, tls ?? {}) ?? directly(endpoint, tls, clients),
+      settings.tunnel?.(endpoint.socket, tls ?? {}) ?? directFetch(endpoint, tls, clients),
       settings,
       io,
     ),
@@ -59,21 +60,23 @@ export async function connect(settings: ClientSettings, io: Io): Promise<ApiClie
   const close = () => {
     for (const client of clients.splice(0)) client.close();
   };
-  const [only, ...others] = places as [Place, ...Place[]];
+  const [only, ...others] = candidates as [EndpointCandidate, ...EndpointCandidate[]];
   const certificates = async () => {
-    const direct = settings.wire ? [] : endpoints.filter(({ socket }) => socket === undefined);
+    const direct = settings.tunnel ? [] : endpoints.filter(({ socket }) => socket === undefined);
     if (direct.length === 0) return [];
     const { serverCertificate } = await import("./server_certificate.ts");
     const found = await Promise.all(direct.map(({ text, base }) => serverCertificate(text, base)));
     return found.filter((certificate) => certificate !== undefined);
   };
-  if (others.length === 0) return createApiClient(only.endpoint, patient(only.send, io), close, certificates);
-  const failover = new Failover(places, io);
-  return createApiClient(() => failover.endpoint, patient(failover.send, io), close, certificates);
+  if (others.length === 0) {
+    return createApiClient(only.endpoint, retryWhileStarting(only.send, io), close, certificates);
+  }
+  const failover = new Failover(candidates, io);
+  return createApiClient(() => failover.endpoint, retryWhileStarting(failover.send, io), close, certificates);
 }
 
-/** Requests from this machine. What has to be closed is added to `clients`. */
-function directly({ socket }: Endpoint, tls: Tls | undefined, clients: Deno.HttpClient[]): Fetch {
+/** Creates the `fetch` of a direct connection. The HTTP client that must be closed is added to `clients`. */
+function directFetch({ socket }: ApiEndpoint, tls: Tls | undefined, clients: Deno.HttpClient[]): Fetch {
   let http: Deno.HttpClient | undefined;
   return (url, request) => {
     if (!http && (socket !== undefined || tls)) {
@@ -84,20 +87,20 @@ function directly({ socket }: Endpoint, tls: Tls | undefined, clients: Deno.Http
   };
 }
 
-function senderTo(endpoint: Endpoint, wire: Fetch, settings: ClientSettings, io: Io): Send {
+function senderTo(endpoint: ApiEndpoint, fetch: Fetch, settings: ClientSettings, io: Io): Send {
   return async (path, request) => {
     io.log("DEBUG", `HTTP ${request.method} ${endpoint.base}${path}`);
-    const answer = await exchange(endpoint, wire, path, request, settings);
+    const answer = await exchange(endpoint, fetch, path, request, settings);
     io.log("DEBUG", `HTTP ${request.method} ${endpoint.base}${path} ${answer.status}`);
     return answer;
   };
 }
 
-/** How long a daemon that is starting is asked again, and how often, milliseconds. */
+/** Time for which requests to a starting daemon are repeated, and the interval, milliseconds. */
 const starting = { limit_ms: 10_000, every_ms: 250 } as const;
 
-/** Sends a request again while the daemon refuses it because it is starting: nothing of it was done. */
-function patient(send: Send, io: Io): Send {
+/** Repeats a request while the daemon refuses it because it is starting. A refused request has changed nothing. */
+function retryWhileStarting(send: Send, io: Io): Send {
   return async (path, request) => {
     const until_ms = io.now_ms() + starting.limit_ms;
     for (;;) {
@@ -111,23 +114,25 @@ function patient(send: Send, io: Io): Send {
   };
 }
 
-/** What createHttpClient takes of the TLS flags. */
+/** TLS options of `Deno.createHttpClient`. */
 export type Tls = { readonly caCerts?: string[]; readonly cert?: string; readonly key?: string };
 
-/** Reads the files of the TLS flags; undefined if none is given. Throws {@link ClientSetupError}. */
+/** Reads the files of the TLS flags; returns undefined if no flag is set. Throws {@link ClientSetupError}. */
 export async function readTls(
   settings: Pick<ClientSettings, "caFile" | "certFile" | "keyFile">,
   io: Io,
 ): Promise<Tls | undefined> {
   const { caFile, certFile, keyFile } = settings;
   if (!caFile && !certFile && !keyFile) return undefined;
-  if (!certFile !== !keyFile) throw new ClientSetupError("--cert-file and --key-file go together: only one is given");
-  const read = async (flag: string, path: string, holds: RegExp, what: string) => {
+  if (!certFile !== !keyFile) {
+    throw new ClientSetupError("--cert-file and --key-file must be used together: only one is set");
+  }
+  const read = async (flag: string, path: string, pattern: RegExp, what: string) => {
     const text = await io.readFile(path).catch((cause) => {
       throw new ClientSetupError(`cannot read ${path}: ${reasonOf(cause)}`, { cause });
     });
     if (text === undefined) throw new ClientSetupError(`cannot read ${path}: no such file`);
-    if (!holds.test(text)) throw new ClientSetupError(`--${flag} ${path} holds no ${what}`);
+    if (!pattern.test(text)) throw new ClientSetupError(`--${flag} ${path} contains no ${what}`);
     return text;
   };
   // The labels of RFC 7468.
@@ -143,23 +148,23 @@ export async function readTls(
   };
 }
 
-/** A timer cannot be longer than this. */
+/** Longest duration of a timer: setTimeout takes 32 bits. */
 const longestTimer_ms = 2 ** 31 - 1;
 
 async function exchange(
-  endpoint: Endpoint,
-  wire: Fetch,
+  endpoint: ApiEndpoint,
+  fetch: Fetch,
   path: string,
   request: ApiRequest,
   { timeout_ms, token }: ClientSettings,
 ): Promise<Response> {
   // Not AbortSignal.any: fetch does not always notice the signal that it returns.
   const end = new AbortController();
-  // Not setTimeout: making its first timer takes as long as the whole request.
+  // Not setTimeout: its first timer takes as long to create as the whole request.
   const deadline = AbortSignal.timeout(Math.min(timeout_ms, longestTimer_ms));
   const stopListening = onceAborted([deadline, request.signal], () => end.abort());
   try {
-    const answer = await wire(endpoint.base + path, {
+    const answer = await fetch(endpoint.base + path, {
       method: request.method,
       signal: end.signal,
       headers: {
@@ -169,7 +174,7 @@ async function exchange(
       ...(request.body === undefined ? {} : { body: request.body }),
     });
     if (request.streaming && answer.ok) return answer;
-    // Reading it here keeps the body within the time limit too.
+    // The body is read here so that the time limit covers it.
     const empty = [101, 204, 205, 304].includes(answer.status);
     return new Response(empty ? null : await answer.arrayBuffer(), { status: answer.status, headers: answer.headers });
   } catch (cause) {

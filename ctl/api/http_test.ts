@@ -20,7 +20,7 @@ const settings = (endpoint: string, more: Partial<ClientSettings> = {}): ClientS
   ...more,
 });
 
-/** Serves on a fresh unix domain socket and on a TCP port while `use` runs. */
+/** Serves on a new unix domain socket and on a TCP port while `use` runs. */
 async function serving(
   handler: (request: Request) => Response | Promise<Response>,
   use: (unix: string, tcp: string) => Promise<void>,
@@ -55,7 +55,7 @@ Deno.test("the API is reached over a unix domain socket and over TCP", async () 
   });
 });
 
-Deno.test("a daemon that is starting is asked again; one that is not ready for another reason is not", async () => {
+Deno.test("a request to a starting daemon is repeated, but not if the daemon is unavailable for another reason", async () => {
   const reasons = ["fleetd is starting", "fleetd is starting", "no route to etcd1"];
   const asked: string[] = [];
   const refuse = (request: Request) => {
@@ -70,7 +70,7 @@ Deno.test("a daemon that is starting is asked again; one that is not ready for a
   });
 });
 
-Deno.test("a change that the first of two starting daemons refuses is made by the one that is ready first", async () => {
+Deno.test("a write that a starting daemon refuses is sent to another daemon that is ready", async () => {
   const asked: string[] = [];
   let probes = 0;
   const first = (request: Request) => {
@@ -92,7 +92,7 @@ Deno.test("a change that the first of two starting daemons refuses is made by th
   assert.deepEqual(asked, ["first GET", "first PUT", "first GET", "second GET", "second PUT"]);
 });
 
-Deno.test("requests say that they want JSON, and an endpoint's path stays in front", async () => {
+Deno.test("requests ask for JSON, and the endpoint's path precedes theirs", async () => {
   const urls: string[] = [];
   const handler = (request: Request) => {
     urls.push(new URL(request.url).pathname + new URL(request.url).search);
@@ -131,20 +131,20 @@ Deno.test("events are followed over a unix domain socket until the signal aborts
   });
 });
 
-Deno.test("a socket that is not there is named, with what to do", async () => {
+Deno.test("a missing socket is named, with a remedy", async () => {
   using client = await open(settings("unix:///nonexistent/fleet.sock"));
   await assert.rejects(client.units(), (error) => {
     assert.ok(error instanceof UnreachableError);
     assert.equal(
       error.message,
       "cannot reach the fleet API at unix:///nonexistent/fleet.sock: No such file or directory. Is fleetd's socket " +
-        "there (systemctl status fleet.socket)? Name another place with --endpoint or FLEETCTL_ENDPOINT",
+        "there (systemctl status fleet.socket)? Name another endpoint with --endpoint or FLEETCTL_ENDPOINT",
     );
     return true;
   });
 });
 
-Deno.test("a port where nobody listens is named", async () => {
+Deno.test("a port without a listener is named", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const endpoint = `http://127.0.0.1:${listener.addr.port}`;
   listener.close();
@@ -157,7 +157,7 @@ Deno.test("a port where nobody listens is named", async () => {
   );
 });
 
-Deno.test("an API that does not answer in time is given up", async () => {
+Deno.test("a request without a response fails after its time limit", async () => {
   const answers: PromiseWithResolvers<Response>[] = [];
   const handler = () => {
     const answer = Promise.withResolvers<Response>();
@@ -173,7 +173,7 @@ Deno.test("an API that does not answer in time is given up", async () => {
   });
 });
 
-Deno.test("an answer that begins in time but does not end is given up", async () => {
+Deno.test("a response that begins in time but does not end fails after the time limit", async () => {
   let body: ReadableStreamDefaultController<Uint8Array> | undefined;
   const handler = () =>
     new Response(
@@ -196,9 +196,9 @@ const otherServers: { name: string; answer: () => Response; message: RegExp }[] 
   {
     name: "a page",
     answer: () => new Response("<html>"),
-    message: /^what answers at .* is not the fleet API: "<html>"$/,
+    message: /^the server at .* is not the fleet API: "<html>"$/,
   },
-  { name: "a number", answer: () => new Response("1"), message: /^what answers at .* is not the fleet API: "1"$/ },
+  { name: "a number", answer: () => new Response("1"), message: /^the server at .* is not the fleet API: "1"$/ },
   {
     name: "a proxy's 404",
     answer: () => new Response("nope", { status: 404 }),
@@ -212,7 +212,7 @@ const otherServers: { name: string; answer: () => Response; message: RegExp }[] 
 ];
 
 for (const { name, answer, message } of otherServers) {
-  Deno.test(`something else than the API: ${name}`, async () => {
+  Deno.test(`a server that is not the fleet API: ${name}`, async () => {
     await serving(answer, async (_unix, tcp) => {
       using client = await open(settings(tcp));
       await assert.rejects(client.unit("a.service"), (error) => message.test((error as Error).message));
@@ -222,7 +222,7 @@ for (const { name, answer, message } of otherServers) {
 
 const file = (name: string) => new URL(`./testdata/${name}`, import.meta.url).pathname;
 
-Deno.test("TLS: the server's certificate is verified against the CA, and ours is shown", async () => {
+Deno.test("TLS: the server's certificate is verified against the CA, and the client's is sent", async () => {
   const server = createServer({
     ...{ key: await Deno.readTextFile(file("server.key")), cert: await Deno.readTextFile(file("server.pem")) },
     ...{ ca: await Deno.readTextFile(file("ca.pem")), requestCert: true, rejectUnauthorized: true },
@@ -236,7 +236,7 @@ Deno.test("TLS: the server's certificate is verified against the CA, and ours is
     using plain = await open(settings(endpoint.replace("https", "http")));
     await assert.rejects(plain.units(), /: the server speaks TLS: use https:\/\/$/);
     using nameless = await open(settings(endpoint, { caFile: file("ca.pem") }));
-    await assert.rejects(nameless.units(), /does not take what was shown: .*--cert-file and --key-file/);
+    await assert.rejects(nameless.units(), /rejected the TLS connection: .*--cert-file and --key-file/);
     using mistrusted = await open(settings(endpoint, ours));
     await assert.rejects(mistrusted.units(), (error) => {
       return error instanceof UnreachableError && /cannot trust .*--ca-file names/.test(error.message);
@@ -251,23 +251,23 @@ const unusable: { name: string; more: Partial<ClientSettings>; message: string }
   {
     name: "a key without a certificate",
     more: { keyFile: "k" },
-    message: "--cert-file and --key-file go together: only one is given",
+    message: "--cert-file and --key-file must be used together: only one is set",
   },
   { name: "a missing file", more: { caFile: "/nonexistent" }, message: "cannot read /nonexistent: no such file" },
   {
     name: "a certificate and a key that are swapped",
     more: { certFile: file("client.key"), keyFile: file("client.pem") },
-    message: `--cert-file ${file("client.key")} holds no certificate`,
+    message: `--cert-file ${file("client.key")} contains no certificate`,
   },
   {
     name: "a certificate in place of a key",
     more: { certFile: file("client.pem"), keyFile: file("client.pem") },
-    message: `--key-file ${file("client.pem")} holds no private key`,
+    message: `--key-file ${file("client.pem")} contains no private key`,
   },
   {
     name: "a key in place of an authority",
     more: { caFile: file("client.key") },
-    message: `--ca-file ${file("client.key")} holds no certificate`,
+    message: `--ca-file ${file("client.key")} contains no certificate`,
   },
   { name: "a directory", more: { caFile: "/" }, message: "cannot read /: Is a directory (os error 21)" },
 ];
@@ -286,7 +286,7 @@ const refusedAs: { code: number; message: string; end: string }[] = [
     code: 401,
     message: "a bearer token is required",
     end:
-      "(HTTP 401). Show a token with --token-file or FLEETCTL_TOKEN, or a certificate with --cert-file and --key-file",
+      "(HTTP 401). Pass a token with --token-file or FLEETCTL_TOKEN, or a certificate with --cert-file and --key-file",
   },
   {
     code: 403,
@@ -298,8 +298,8 @@ const refusedAs: { code: number; message: string; end: string }[] = [
 ];
 
 for (const { code, message, end } of refusedAs) {
-  Deno.test(`a refusal says what to do: ${code} ${message}`, () => {
-    const { message: said } = new ApiError(code, message, "");
-    assert.ok(said.startsWith(`${message} (HTTP ${code})`) && said.endsWith(end), said);
+  Deno.test(`the error of a refusal ends with the remedy: ${code} ${message}`, () => {
+    const { message: text } = new ApiError(code, message, "");
+    assert.ok(text.startsWith(`${message} (HTTP ${code})`) && text.endsWith(end), text);
   });
 }

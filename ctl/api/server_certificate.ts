@@ -1,5 +1,5 @@
 /**
- * The adapter that looks at the certificate of a TLS server, valid or not.
+ * The adapter that reads the certificate of a TLS server, valid or not.
  *
  * @module
  */
@@ -8,22 +8,22 @@ import { connect } from "node:tls";
 import type { ServerCertificate } from "./certificate_expiry.ts";
 
 /** Longest time for a handshake. */
-const patience_ms = 5000;
+const limit_ms = 5000;
 
-/** The certificate of an `https` endpoint; undefined where there is none to be had. */
+/** Returns the certificate of an `https` endpoint; undefined if it cannot be read. */
 export function serverCertificate(endpoint: string, base: string): Promise<ServerCertificate | undefined> {
   const { protocol, hostname, port } = new URL(base);
   if (protocol !== "https:") return Promise.resolve(undefined);
   const host = hostname.replace(/^\[|\]$/g, "");
   return new Promise((resolve) => {
-    // Nothing is sent over it: it need not be trusted.
+    // The connection need not be trusted: nothing is sent over it.
     const socket = connect({ host, port: Number(port || 443), rejectUnauthorized: false });
     const end = (found?: ServerCertificate) => {
       resolve(found);
       socket.destroy();
     };
-    socket.setTimeout(patience_ms, () => end());
-    // Why it cannot be reached is what the request itself tells.
+    socket.setTimeout(limit_ms, () => end());
+    // The requests themselves report why the server cannot be reached.
     socket.on("error", () => end());
     socket.on("close", () => end());
     socket.on("secureConnect", () => {

@@ -1,16 +1,16 @@
 /**
- * Why the API could not be reached, and what to do about it, out of what fetch says. Pure.
+ * Explains why the API could not be reached and what to do, by the error of `fetch`. Pure.
  *
  * @module
  */
 
 import type { ApiRequest } from "./client.ts";
-import type { Endpoint } from "./endpoint.ts";
+import type { ApiEndpoint } from "./endpoint.ts";
 import { reasonOf } from "../terminal/port.ts";
 
-/** The message of an API that did not answer a request; `late_ms` is set if its time limit ran out. */
+/** Returns the message for a request that failed; `late_ms` is its time limit, if that has passed. */
 export function whyUnreachable(
-  endpoint: Endpoint,
+  endpoint: ApiEndpoint,
   path: string,
   request: Pick<ApiRequest, "method">,
   late_ms: number | undefined,
@@ -20,32 +20,32 @@ export function whyUnreachable(
   if (late_ms !== undefined) {
     return `${place} did not answer ${request.method} ${path} within ${late_ms / 1000} seconds`;
   }
-  const said = innermostReason(cause);
+  const reason = innermostReason(cause);
   const known = knownReason(cause);
   if (known !== undefined) return `cannot reach ${place}: ${known}`;
-  // An alert comes from the other side (RFC 8446, 6).
-  if (isSaid(cause, /\bfatal alert\b/)) {
-    return `${place} does not take what was shown: ${said}. Name a certificate that it trusts with --cert-file and --key-file`;
+  // An alert comes from the server (RFC 8446, 6).
+  if (mentions(cause, /\bfatal alert\b/)) {
+    return `${place} rejected the TLS connection: ${reason}. Name a certificate that it trusts with --cert-file and --key-file`;
   }
-  if (isSaid(cause, /\bcertificate\b/i)) {
-    return `cannot trust ${place}: ${said}. --ca-file names the authority that must have signed its certificate, ` +
+  if (mentions(cause, /\bcertificate\b/i)) {
+    return `cannot trust ${place}: ${reason}. --ca-file names the authority that must have signed its certificate, ` +
       "and the certificate must name the host of --endpoint";
   }
   if (endpoint.socket === undefined) {
-    return `cannot reach ${place}: ${said}. Is it the right --endpoint, and does fleetd listen there?`;
+    return `cannot reach ${place}: ${reason}. Is it the right --endpoint, and does fleetd listen there?`;
   }
-  if (/permission denied|PermissionDenied/i.test(said)) {
-    return `cannot reach ${place}: ${said}. Only users who may write to the socket may use it: try as root`;
+  if (/permission denied|PermissionDenied/i.test(reason)) {
+    return `cannot reach ${place}: ${reason}. Only users who may write to the socket may use it: try as root`;
   }
-  return `cannot reach ${place}: ${said}. Is fleetd's socket there (systemctl status fleet.socket)? ` +
-    "Name another place with --endpoint or FLEETCTL_ENDPOINT";
+  return `cannot reach ${place}: ${reason}. Is fleetd's socket there (systemctl status fleet.socket)? ` +
+    "Name another endpoint with --endpoint or FLEETCTL_ENDPOINT";
 }
 
-/** What is wrong where the runtime's own words tell it only to those who know its libraries. */
+/** Translates errors that only an expert of the TLS library would understand. */
 function knownReason(cause: unknown): string | undefined {
-  if (isSaid(cause, /invalid HTTP version parsed/)) return "the server speaks TLS: use https://";
-  if (isSaid(cause, /corrupt message of type InvalidContentType/)) return "the server speaks no TLS: use http://";
-  if (isSaid(cause, /KeyMismatch/)) return "the key in --key-file is not that of the certificate in --cert-file";
+  if (mentions(cause, /invalid HTTP version parsed/)) return "the server speaks TLS: use https://";
+  if (mentions(cause, /corrupt message of type InvalidContentType/)) return "the server speaks no TLS: use http://";
+  if (mentions(cause, /KeyMismatch/)) return "the key in --key-file is not that of the certificate in --cert-file";
   for (let layer = cause; layer instanceof Error; layer = layer.cause) {
     const [, bound, seconds] = /certificate is not valid (after|before) (\d+)/.exec(layer.message) ?? [];
     if (seconds === undefined) continue;
@@ -57,15 +57,15 @@ function knownReason(cause: unknown): string | undefined {
   return undefined;
 }
 
-/** True if one of the layers says so. */
-function isSaid(cause: unknown, words: RegExp): boolean {
+/** True if the message of an error or of one of its causes matches. */
+function mentions(cause: unknown, words: RegExp): boolean {
   for (let layer = cause; layer instanceof Error; layer = layer.cause) {
     if (words.test(layer.message)) return true;
   }
   return false;
 }
 
-/** fetch wraps what the operating system said in several layers, each repeating the URL. */
+/** Returns the innermost cause: `fetch` wraps the error of the operating system several times, each time with the URL. */
 function innermostReason(cause: unknown): string {
   let deepest = cause;
   while (deepest instanceof Error && deepest.cause instanceof Error) deepest = deepest.cause;

@@ -1,11 +1,11 @@
 /**
- * Whether this client is older than the daemons of the cluster. Asked where a client works on the store itself: then it
- * is this client's own code that must understand what newer daemons have written.
+ * Warns of a client that is older than the daemons of the cluster. It matters for a client that uses the store directly:
+ * such a client must understand the values that newer daemons have written.
  *
  * @module
  */
 
-/** A warning for standard error if one of the daemons' versions is newer than ours; undefined otherwise. */
+/** Returns a warning for standard error if one of the daemons' versions is newer than ours; undefined otherwise. */
 export function olderThanCluster(ours: string, daemons: Iterable<string>): string | undefined {
   const latest = [...daemons].filter((version) => parse(version) !== undefined).sort(compareVersions).at(-1);
   if (latest === undefined || compareVersions(ours, latest) >= 0) return undefined;
@@ -18,7 +18,7 @@ export function olderThanCluster(ours: string, daemons: Iterable<string>): strin
 
 interface Version {
   readonly numbers: readonly number[];
-  /** What stands behind a hyphen; "" for a release. */
+  /** Text after the hyphen; "" for a release. */
   readonly before: string;
 }
 
@@ -27,7 +27,7 @@ function parse(text: string): Version | undefined {
   return numbers === undefined ? undefined : { numbers: numbers.split(".").map(Number), before };
 }
 
-/** Orders versions as https://semver.org does, as far as fleet's go: what is no version comes first. */
+/** Compares versions as https://semver.org does. Text that is not a version comes first. */
 export function compareVersions(a: string, b: string): number {
   const [one, other] = [parse(a), parse(b)];
   if (!one || !other) return Number(one !== undefined) - Number(other !== undefined);
@@ -36,7 +36,7 @@ export function compareVersions(a: string, b: string): number {
     if (difference !== 0) return difference;
   }
   if (one.before === other.before) return 0;
-  // A release comes behind everything that led to it.
+  // A release comes after its pre-releases.
   if (one.before === "" || other.before === "") return one.before === "" ? 1 : -1;
   return one.before < other.before ? -1 : 1;
 }

@@ -3,7 +3,7 @@ import { compareVersions, olderThanCluster } from "./version_skew.ts";
 
 const ordered = ["nonsense", "0.9.2", "1.0.0-rc1", "1.0.0-rc2", "1.0.0", "1.0.1+git", "1.2", "1.10.0", "v2.0.0"];
 
-Deno.test("versions: in order", () => {
+Deno.test("versions: semantic versions are ordered", () => {
   for (let i = 0; i + 1 < ordered.length; i++) {
     const [a, b] = [ordered[i]!, ordered[i + 1]!];
     assert.ok(compareVersions(a, b) < 0, `${a} before ${b}`);
@@ -25,8 +25,8 @@ Deno.test("versions: a client that is older than a daemon is warned", () => {
   assert.ok(warning.endsWith(`${bar}\n`));
 });
 
-for (const daemons of [[], ["1.0.0"], ["0.11.0", "0.9"], ["what"]]) {
-  Deno.test(`versions: nothing is said beside ${JSON.stringify(daemons)}`, () => {
+for (const daemons of [[], ["1.0.0"], ["0.11.0", "0.9"], ["unknown"]]) {
+  Deno.test(`versions: there is no warning beside ${JSON.stringify(daemons)}`, () => {
     assert.equal(olderThanCluster("1.0.0", daemons), undefined);
   });
 }

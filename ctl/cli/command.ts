@@ -6,9 +6,9 @@
 
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import type { ApiClient } from "../api/client.ts";
-import type { MachineCache } from "../machines/format.ts";
 import type { Hosts } from "../ssh/remote.ts";
 import type { Io } from "../terminal/port.ts";
+import type { MachineCache } from "../machines/cache.ts";
 import type { PatternScope } from "../units/select.ts";
 import type { Flags, FlagSpec } from "./argv.ts";
 

@@ -26,7 +26,7 @@ import { globalFlags } from "./global_flags.ts";
 import { commandHelp, optionsHelp, rootHelp, seeHelp } from "./help.ts";
 import type { Hosts } from "../ssh/remote.ts";
 import { complain, type Io, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
-import { MachineCache } from "../machines/format.ts";
+import { MachineCache } from "../machines/cache.ts";
 import { version } from "../version.ts";
 
 /** Creates the adapters that commands use. */

@@ -1,6 +1,6 @@
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import type { Health } from "../api/client.ts";
-import { earliestExpiry, judgeExpiry } from "../api/certificate_expiry.ts";
+import { earliestExpiry, gradeExpiry } from "../api/certificate_expiry.ts";
 import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
@@ -69,8 +69,8 @@ const clockTolerance_ms = 5000;
 /** Checks the certificates of the flags and those of the endpoints. */
 async function checkCertificates({ client, io, flags }: Context): Promise<Finding[]> {
   const finding = (name: string, expires_ms: number, remedy: string): Finding => {
-    const { grade, what } = judgeExpiry(expires_ms, io.wall_ms());
-    return { grade, check: "certificate", result: `${name} ${what}`, ...(grade === "ok" ? {} : { remedy }) };
+    const { grade, text } = gradeExpiry(expires_ms, io.wall_ms());
+    return { grade, check: "certificate", result: `${name} ${text}`, ...(grade === "ok" ? {} : { remedy }) };
   };
   const findings: Finding[] = [];
   for (const flag of ["ca-file", "cert-file"]) {

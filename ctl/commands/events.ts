@@ -3,7 +3,7 @@ import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { suggestion } from "../units/set_state.ts";
-import { EventMemory, type ToldEvent } from "../api/event_memory.ts";
+import { EventMemory, type StreamEvent } from "../api/event_memory.ts";
 import { isPattern, patternMatches } from "../units/select.ts";
 import { complain, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
 import { machineIdLegend, machineLegend } from "../machines/format.ts";
@@ -192,7 +192,7 @@ class EventPrinter {
     if (event === "synced") this.#isPrinting = true;
   }
 
-  #printLine({ event, data }: ToldEvent): void {
+  #printLine({ event, data }: StreamEvent): void {
     const { io } = this.context;
     const line = this.#line(event, data);
     if (!this.#isPrinting || line === undefined) return;

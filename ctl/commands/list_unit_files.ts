@@ -59,7 +59,7 @@ that its machine has been given (state), and that machine (target). With units o
       if (field === "tmachine") complain(io, 'WARNING: The "tmachine" field is deprecated. Use "target" instead');
     }
     const showsMachines = fields.includes("target") || fields.includes("tmachine");
-    if (showsMachines) machines.ask();
+    if (showsMachines) machines.prefetch();
     let units: readonly UnitEntity[];
     let failed = false;
     try {

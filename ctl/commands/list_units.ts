@@ -52,7 +52,7 @@ patterns, only theirs.`,
     if (typeof fields === "number") return fields;
     const { client, io, machines } = context;
     const showsMachines = fields.includes("machine");
-    if (showsMachines) machines.ask();
+    if (showsMachines) machines.prefetch();
     const wanted = await wantedNames(context);
     let states: readonly UnitStateEntity[];
     try {

@@ -136,7 +136,7 @@ function broken(text: string): ReadableStream<Uint8Array<ArrayBuffer>> {
 Deno.test("journal -f: a server that ends or breaks it is asked again for what is new", async () => {
   const api = cluster();
   journalOf(api, ["one\n", broken("two\n"), "three\n"]);
-  const warning = "WARN unix:///fake.sock ended the journal of a.service; going on with what comes from now on\n";
+  const warning = "WARN unix:///fake.sock ended the journal of a.service; continuing with new entries\n";
   const { status, stdout, stderr } = await fleetctl(api, "journal -f --lines=3 a");
   assert.deepEqual([status, stdout], [1, "one\ntwo\nthree\n"]);
   assert.equal(stderr.replace(/^(?!WARN).*\n/gm, ""), warning.repeat(3));
@@ -197,7 +197,7 @@ Deno.test("journal -f: what was to be read on one machine is not looked for else
   assert.equal(api.requests.filter((request) => request === "GET /units/a.service").length, 1);
 });
 
-Deno.test("journal -f: a unit that does not exist any more has nothing more to say", async () => {
+Deno.test("journal -f: the journal of a unit that no longer exists ends", async () => {
   const api = cluster();
   api.journals.set("a.service", () => {
     api.units.delete("a.service");
@@ -205,7 +205,7 @@ Deno.test("journal -f: a unit that does not exist any more has nothing more to s
   });
   const { status, stderr } = await fleetctl(api, "journal -f a");
   assert.equal(status, 1);
-  assert.match(stderr, /unit a\.service does not exist any more/);
+  assert.match(stderr, /unit a\.service no longer exists/);
 });
 
 Deno.test("journal: without -f an end is the end, and a break is told", async () => {

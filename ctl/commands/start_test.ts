@@ -39,11 +39,11 @@ Deno.test("while a command waits, ^C has a message; afterwards it has none", asy
   let messages: string[] = [];
   api.onDesiredState = (name) => {
     setTimeout(() => {
-      messages = [...io.interruptWords];
+      messages = [...io.interruptMessages];
       api.reconcile(name);
     }, 20);
   };
   assert.equal((await fleetctl(api, "stop a", io)).status, 0);
   assert.deepEqual(messages, ["Stopped waiting for a.service; the cluster continues with the request."]);
-  assert.equal(io.interruptWords.size, 0);
+  assert.equal(io.interruptMessages.size, 0);
 });

@@ -1,5 +1,5 @@
 /**
- * Runs a program on a machine of the cluster: here, if that is this machine, and by SSH otherwise.
+ * Runs a program on a machine of the cluster: directly on this machine, by SSH on others.
  *
  * @module
  */
@@ -9,43 +9,43 @@ import type { FlagSpec } from "../cli/argv.ts";
 import { type Context, exitFailure } from "../cli/command.ts";
 import { shellWord } from "../ssh/remote.ts";
 import { complain, reasonOf } from "../terminal/port.ts";
-import { isReadHere } from "./local_units.ts";
+import { isReadLocally } from "./local_units.ts";
 import { sshPortOf } from "./select.ts";
 
-/** Exit status when SSH fails, as ssh(1) has it. */
+/** Exit status if SSH fails, as in ssh(1). */
 export const exitSshFailure = 255;
 
-/** `--ssh`, of commands that ask the API first. */
+/** `--ssh`, of commands that use the API by default. */
 export const sshFlag: FlagSpec = {
   name: "ssh",
   kind: "switch",
   fallback: false,
-  help: "Log in to the machine even where the API could tell",
+  help: "Log in to the machine instead of using the API",
 };
 
 /**
- * Prints what the API tells of a unit's status on a machine, and returns it; or why it is to be asked there: "" if the
- * machine is this one or a flag wants it so, else why the API cannot tell.
+ * Prints and returns the status of a unit on a machine by the API, or returns the reason why it must be read on the machine
+ * itself: "" if that is this machine or a flag asks for it, else the reason why the API cannot provide it.
  */
 export async function printStatus(context: Context, id: string, unit: string): Promise<UnitReport<string>> {
   const { client, io, flags } = context;
-  if (flags.on("ssh") || await isReadHere(context, id)) return { why: "" };
+  if (flags.on("ssh") || await isReadLocally(context, id)) return { why: "" };
   const { text: body, why } = await client.unitReport(unit, "status", { machineID: id });
   if (!body) return { why };
   let latest = "";
   for await (const text of body.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)) {
     io.out(text);
-    latest = (latest + text).slice(-longestStatus);
+    latest = (latest + text).slice(-maxStatus);
   }
   return { text: latest };
 }
 
-/** Characters of what was told that are kept: all of any status. */
-const longestStatus = 100_000;
+/** Largest number of characters of a status that are returned: more than any status has. */
+const maxStatus = 100_000;
 
 /**
- * Runs a program on the machine of that ID, with our streams, and returns its exit status. `why` says why the API could
- * not tell: it is said if the machine cannot be reached either.
+ * Runs a program on a machine with our streams, and returns its exit status. `why` is the reason why the API could not
+ * provide the text: it is printed if the machine cannot be reached either.
  */
 export async function runOnMachine(
   context: Context,
@@ -64,7 +64,7 @@ export async function runOnMachine(
   }
   const machine = await context.machines.find(id);
   if (!machine?.primaryIP) {
-    const why = machine ? "it has told no address" : "it is not in the cluster";
+    const why = machine ? "it reports no address" : "it is not in the cluster";
     complain(io, `Error getting machine IP: machine ${id}: ${why}`);
     return exitFailure;
   }
@@ -79,8 +79,8 @@ export async function runOnMachine(
 }
 
 /**
- * Runs a program on the machine of that ID and yields each line it writes. Throws if it cannot, or fails; the error then
- * begins with `why` the API could not tell.
+ * Runs a program on a machine and yields each line that it writes. Throws if the program cannot be run or fails. The error
+ * begins with `why`, the reason why the API could not provide the text.
  */
 export async function* linesOnMachine(
   context: Context,
@@ -91,7 +91,7 @@ export async function* linesOnMachine(
   const { hosts, machines } = context;
   if (id === await hosts.localMachineId()) return yield* hosts.linesHere(argv);
   const machine = await machines.find(id);
-  if (!machine?.primaryIP) throw new Error(`the address of machine ${id} is not known`);
+  if (!machine?.primaryIP) throw new Error(`the address of machine ${id} is unknown`);
   const host = await hosts.connect(machine.primaryIP, sshPortOf(context)).catch((cause) => {
     if (why === "") throw cause;
     throw new Error(`${why}. By SSH: ${reasonOf(cause)}`, { cause });

@@ -1,5 +1,5 @@
 /**
- * Which machine is meant on a command line.
+ * Finds the machine that a command line names.
  *
  * @module
  */
@@ -10,12 +10,12 @@ import type { FlagSpec } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { isGlobal, suggestion } from "../units/set_state.ts";
 
-/** No machine, or not only one, is meant. The message follows `Unable to proceed: `. */
+/** The arguments match no machine, or several. The message follows `Unable to proceed: `. */
 export class MachineSelectionError extends Error {
   override name = "MachineSelectionError";
 }
 
-/** `--ssh-port`, of every command that logs in somewhere. */
+/** `--ssh-port`, of every command that logs in to machines. */
 export const sshPortFlag: FlagSpec = {
   name: "ssh-port",
   kind: "count",
@@ -23,12 +23,12 @@ export const sshPortFlag: FlagSpec = {
   help: "Connect to machines over SSH using this TCP port",
 };
 
-/** The port asked for; undefined if ~/.ssh/config may say so. */
+/** Returns the port that the flag sets; undefined if ~/.ssh/config decides. */
 export function sshPortOf(context: Context): number | undefined {
   return context.flags.given("ssh-port") ? context.flags.number("ssh-port") : undefined;
 }
 
-/** The machine whose ID begins so. Throws {@link MachineSelectionError}. */
+/** Returns the machine whose ID begins with `prefix`. Throws {@link MachineSelectionError}. */
 export async function machineByPrefix(context: Context, prefix: string): Promise<MachineEntity> {
   const machines = (await context.client.machines()).filter((machine) => machine.id.startsWith(prefix));
   if (machines.length > 1) {
@@ -40,7 +40,7 @@ export async function machineByPrefix(context: Context, prefix: string): Promise
   return machines[0];
 }
 
-/** The machine that a unit is placed on; undefined if it is on none that is there. Throws {@link MachineSelectionError}. */
+/** Returns the machine of a unit; undefined if it has none, or the machine is not in the cluster. Throws {@link MachineSelectionError}. */
 export async function machineOfUnit(context: Context, argument: string): Promise<MachineEntity | undefined> {
   const unit = await context.client.unit(mangleUnitName(argument));
   if (!unit) {
@@ -50,15 +50,15 @@ export async function machineOfUnit(context: Context, argument: string): Promise
   return unit.machineID ? await context.machines.find(unit.machineID) : undefined;
 }
 
-/** The machine that is meant by the beginning of its ID, or by a unit on it. Throws {@link MachineSelectionError}. */
+/** Returns the machine whose ID begins with the argument, or that has the unit of that name. Throws {@link MachineSelectionError}. */
 export async function machineByAny(context: Context, argument: string): Promise<MachineEntity> {
-  const found = (error: unknown) => {
+  const undefinedIfNone = (error: unknown) => {
     if (error instanceof MachineSelectionError) return undefined;
     throw error;
   };
   const [byId, byUnit] = await Promise.all([
-    machineByPrefix(context, argument).catch(found),
-    machineOfUnit(context, argument).catch(found),
+    machineByPrefix(context, argument).catch(undefinedIfNone),
+    machineOfUnit(context, argument).catch(undefinedIfNone),
   ]);
   if (byId && byUnit) {
     throw new MachineSelectionError(
@@ -68,11 +68,11 @@ export async function machineByAny(context: Context, argument: string): Promise<
   }
   const machine = byId ?? byUnit;
   if (machine) return machine;
-  throw new MachineSelectionError(await whyNoTarget(context, argument));
+  throw new MachineSelectionError(await whyNoMachine(context, argument));
 }
 
-/** Why neither a machine nor a unit is meant. */
-async function whyNoTarget(context: Context, argument: string): Promise<string> {
+/** Returns why the argument matches neither a machine nor a unit with a machine. */
+async function whyNoMachine(context: Context, argument: string): Promise<string> {
   const name = mangleUnitName(argument);
   const unit = await context.client.unit(name);
   if (!unit) {

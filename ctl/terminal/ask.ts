@@ -1,18 +1,19 @@
 /**
- * The adapter to the user at the controlling terminal, tty(4): standard input and output may lead elsewhere and belong to
- * the command. Only programs that may do everything can open /dev/tty under Deno, so coreutils read and write it.
+ * The adapter to the user at the controlling terminal, tty(4): standard input and output may be redirected and belong to
+ * the command. Deno opens /dev/tty only for programs with all permissions, so coreutils read and write it.
  *
  * @module
  */
 
 import { printable } from "../output/sanitize.ts";
 
-/** Ends when the latest question has been answered: questions are asked one at a time. */
+/** Settles when the latest question has been answered: questions are asked one at a time. */
 let latest: Promise<unknown> = Promise.resolve();
 
 /**
- * Asks a question on the controlling terminal and returns the line that is typed, without its end. Undefined if there is
- * no terminal, or the user gives up (^D; ^C too where the answer is secret). A secret answer is not shown.
+ * Asks a question on the controlling terminal and returns the line that the user types, without its line feed. Returns
+ * undefined if there is no terminal, or the user cancels with ^D (or with ^C if the answer is secret). A secret answer is
+ * not shown.
  */
 export function askOnTerminal(question: string, { secret = false } = {}): Promise<string | undefined> {
   const answer = latest.then(() => secret ? askSecret(question) : askLine(question));
@@ -26,19 +27,19 @@ async function askLine(question: string): Promise<string | undefined> {
 
 async function askSecret(question: string): Promise<string | undefined> {
   if (!await run("stty", ["-F", "/dev/tty", "-echo"])) return undefined;
-  // ^C ends the program that reads; this one takes it for giving up, so that the terminal echoes again.
-  const giveUp = () => {};
-  Deno.addSignalListener("SIGINT", giveUp);
+  // ^C ends the program that reads. This process ignores the signal, so that it can turn the echo on again.
+  const ignore = () => {};
+  Deno.addSignalListener("SIGINT", ignore);
   try {
     return await askLine(question);
   } finally {
     await run("stty", ["-F", "/dev/tty", "echo"]);
-    Deno.removeSignalListener("SIGINT", giveUp);
+    Deno.removeSignalListener("SIGINT", ignore);
     await write("\n");
   }
 }
 
-/** Runs a program without streams; true if it succeeds. */
+/** Runs a program without streams. Returns true if it succeeds. */
 async function run(program: string, args: readonly string[]): Promise<boolean> {
   const streams = { stdin: "null", stdout: "null", stderr: "null" } as const;
   try {
@@ -49,7 +50,7 @@ async function run(program: string, args: readonly string[]): Promise<boolean> {
   }
 }
 
-/** Writes to the terminal; false if there is none. */
+/** Writes to the terminal. Returns false if there is none. */
 async function write(text: string): Promise<boolean> {
   const child = new Deno.Command("tee", { args: ["/dev/tty"], stdin: "piped", stdout: "null", stderr: "null" }).spawn();
   const input = child.stdin.getWriter();
@@ -58,7 +59,7 @@ async function write(text: string): Promise<boolean> {
   return (await child.status).success;
 }
 
-/** Reads one line of the terminal; undefined if it ends without one. */
+/** Reads one line from the terminal. Returns undefined if input ends without one. */
 async function readLine(): Promise<string | undefined> {
   const args = ["-n", "1", "/dev/tty"];
   const child = new Deno.Command("head", { args, stdin: "null", stdout: "piped", stderr: "null" }).spawn();

@@ -17,7 +17,7 @@ export function terminal(debug: boolean): Io {
     out: (text) => aboveProgress(() => write(Deno.stdout, text)),
     err: (text) => aboveProgress(() => write(Deno.stderr, text)),
     line: (stream, line) => aboveProgress(() => writeLine(stream === "out" ? Deno.stdout : Deno.stderr, line)),
-    tell: (line) => aboveProgress(() => writeLine(Deno.stderr.isTerminal() ? Deno.stderr : Deno.stdout, line)),
+    notice: (line) => aboveProgress(() => writeLine(Deno.stderr.isTerminal() ? Deno.stderr : Deno.stdout, line)),
     log: (level, text) => {
       const line = level !== "DEBUG" || debug ? logLine(level, text) : "";
       if (line) aboveProgress(() => writeLine(Deno.stderr, line));
@@ -71,22 +71,22 @@ let shown: string | undefined;
 function progress(text: string | undefined): void {
   if (text === shown || !Deno.stderr.isTerminal() || Deno.env.get("TERM") === "dumb") return;
   shown = text;
-  // To the line's beginning, clear it, and no more than one line (ECMA-48: EL).
+  // Carriage return, clear the line (EL of ECMA-48), and at most one line of text.
   writeAll(Deno.stderr, "\r\x1b[K" + printableLine(text ?? "").slice(0, columns() - 1));
 }
 
-/** Columns of the terminal on standard error or, where another stream has it, on that one. */
+/** Returns the width of the terminal. */
 function columns(): number {
   try {
-    // Zero where the terminal does not know, as on serial lines.
+    // 0 if the terminal does not report its size, as serial lines do not.
     return Deno.consoleSize().columns || 80;
   } catch {
-    // No standard stream is a terminal, so that nothing is shown.
+    // No standard stream is a terminal, so the progress line is not shown.
     return 80;
   }
 }
 
-/** Writes with the progress line out of the way. */
+/** Removes the progress line while `write` runs. */
 function aboveProgress(write: () => void): void {
   const hidden = shown;
   if (hidden !== undefined) progress(undefined);
@@ -102,16 +102,16 @@ async function confirm(question: string): Promise<boolean | undefined> {
 
 const interruption = Promise.withResolvers<never>();
 
-/** Rejects with {@link InterruptedError} at ^C while somebody has words for it. */
+/** Rejects with {@link InterruptedError} at ^C while a message is set for it. */
 export const interrupted: Promise<never> = interruption.promise;
 
-function onInterrupt(words: string): () => void {
-  const tell = () => {
+function onInterrupt(message: string): () => void {
+  const interrupt = () => {
     progress(undefined);
-    interruption.reject(new InterruptedError(words));
+    interruption.reject(new InterruptedError(message));
   };
-  Deno.addSignalListener("SIGINT", tell);
-  return () => Deno.removeSignalListener("SIGINT", tell);
+  Deno.addSignalListener("SIGINT", interrupt);
+  return () => Deno.removeSignalListener("SIGINT", interrupt);
 }
 
 function logLine(level: LogLevel, text: string): string {
@@ -120,7 +120,7 @@ function logLine(level: LogLevel, text: string): string {
   return `${date} ${clockTime(now_ms)} ${level} ${callerOfLog()}: ${text}`;
 }
 
-/** File and line that log was called from, as `client.ts:30`. */
+/** Returns the file and line of the call of `log`, for example `client.ts:30`. */
 function callerOfLog(): string {
   const frames = (new Error().stack ?? "").split("\n").filter((frame) => frame.includes("at "));
   const place = /([^/\\(]+):(\d+):\d+\)?$/.exec(frames[3] ?? "");
@@ -140,13 +140,13 @@ async function filesIn(directory: string): Promise<string[]> {
   try {
     return (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name);
   } catch {
-    // The names are for suggestions only.
+    // The names are used only for suggestions.
     return [];
   }
 }
 
-/** After standard input has ended, the other side may still finish its answer, as long as it keeps sending. */
-const lastWords_ms = 2000;
+/** After standard input has ended, the connection is closed once the other side has sent nothing for this long. */
+const drain_ms = 2000;
 
 async function forward(path: string): Promise<void> {
   let connection: Deno.UnixConn;
@@ -155,18 +155,18 @@ async function forward(path: string): Promise<void> {
   } catch (cause) {
     throw new DialError(`dial unix ${path}: ${reasonOf(cause)}`, { cause });
   }
-  const back = copy(connection, Deno.stdout);
-  const forth = (async () => {
+  const incoming = copy(connection, Deno.stdout);
+  const outgoing = (async () => {
     await copy(Deno.stdin, connection);
     await connection.closeWrite();
-    for (let quiet = false; !quiet;) {
-      const before = back.copied();
-      await sleep(lastWords_ms);
-      quiet = back.copied() === before;
+    for (let isIdle = false; !isIdle;) {
+      const before = incoming.copied();
+      await sleep(drain_ms);
+      isIdle = incoming.copied() === before;
     }
   })();
   try {
-    await Promise.race([back, forth]);
+    await Promise.race([incoming, outgoing]);
   } finally {
     connection.close();
   }
@@ -180,7 +180,7 @@ interface Writes {
   write(bytes: Uint8Array): Promise<number>;
 }
 
-/** Copies until `from` ends; `copied()` tells how many bytes so far. */
+/** Copies until `from` ends; `copied()` returns the number of bytes so far. */
 function copy(from: Reads, to: Writes): Promise<void> & { copied(): number } {
   let copied = 0;
   const run = async () => {

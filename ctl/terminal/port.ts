@@ -1,6 +1,6 @@
 /**
- * What a command may do to the world outside the cluster: words on two streams, files, the clock. Commands see only
- * this port, so that each is a function of (client, io, arguments).
+ * The port to everything outside the cluster that a command uses: standard streams, files, the clock. Each command is a
+ * function of a client, this port and arguments.
  *
  * @module
  */
@@ -11,62 +11,62 @@ export type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR";
 /** The port between a command and its terminal. */
 export interface Io {
   /**
-   * Writes to standard output: exactly as given to a file or a pipe, without control sequences other than colors to a
-   * terminal. Throws {@link ReaderGoneError}.
+   * Writes to standard output: unchanged to a file or a pipe, without control sequences other than colors to a terminal.
+   * Throws {@link ReaderGoneError}.
    */
   out(text: string): void;
-  /** Writes to standard error, likewise. */
+  /** Writes to standard error in the same way. */
   err(text: string): void;
-  /** Writes a line, likewise; on a terminal a line feed inside it is shown as an escape. */
+  /** Writes a line in the same way. On a terminal, a line feed inside it is shown as an escape sequence. */
   line(stream: "out" | "err", line: string): void;
   /**
-   * Writes a line that tells how a wait goes, and is no failure: to standard error where that is a terminal, else to standard
-   * output, since programs that run fleetctl may take whatever stands on standard error for a failure.
+   * Writes a progress line: to standard error if that is a terminal, else to standard output, since programs that run
+   * fleetctl may take any text on standard error for a failure.
    */
-  tell(line: string): void;
-  /** Writes a log line to standard error; `DEBUG` only where `--debug` asked for it. */
+  notice(line: string): void;
+  /** Writes a log line to standard error; level `DEBUG` only with `--debug`. */
   log(level: LogLevel, text: string): void;
-  /** Text of a file; undefined if there is none. Throws when it is there and cannot be read. */
+  /** Returns the text of a file, or undefined if it does not exist. Throws if it cannot be read. */
   readFile(path: string): Promise<string | undefined>;
-  /** Names of what is in a directory; none if it cannot be read. */
+  /** Returns the names in a directory; none if it cannot be read. */
   filesIn(directory: string): Promise<string[]>;
-  /** A clock that only goes forward, milliseconds. */
+  /** Returns the time of a monotonic clock, milliseconds. */
   now_ms(): number;
-  /** The time of day, milliseconds since the epoch. */
+  /** Returns the time of day, milliseconds since the epoch. */
   wall_ms(): number;
-  /** True if standard output goes to a terminal that is to have colours. */
+  /** True if standard output is a terminal that should show colors. */
   readonly color: boolean;
-  /** Shows how far something is, on a terminal only, below what is written; undefined takes it away. */
+  /** Shows a progress line below other output, on a terminal only; undefined removes it. */
   progress(text: string | undefined): void;
-  /** While the returned function has not been called, ^C ends the program with these words. */
-  onInterrupt(words: string): () => void;
+  /** Makes ^C end the program with a message, until the returned function is called. */
+  onInterrupt(message: string): () => void;
   /**
-   * Asks a question that is answered by yes or no, and no unless the answer begins with y. Undefined where standard input
-   * or standard error is no terminal: there is no one to ask.
+   * Asks a yes-or-no question. Only `y` and `yes` mean yes. Returns undefined without asking if standard input or standard
+   * error is not a terminal.
    */
   confirm(question: string): Promise<boolean | undefined>;
   /**
-   * Asks the user at the controlling terminal, one question at a time, and returns the line that is typed; undefined if
-   * there is no terminal or the user gives up. A secret answer is not shown.
+   * Asks a question on the controlling terminal, one at a time, and returns the line that the user types; undefined if
+   * there is no terminal or the user cancels. A secret answer is not shown.
    */
   ask(question: string, options?: { readonly secret?: boolean }): Promise<string | undefined>;
-  /** All of standard input. */
+  /** Reads all of standard input. */
   readInput(): Promise<string>;
-  /** Resolves after `ms`, or as soon as `signal` aborts. Never rejects. */
+  /** Resolves after `ms` (24 days at the most), or as soon as `signal` aborts. Never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /**
-   * Copies standard input to a unix domain socket and back until either side ends. Throws {@link DialError} when the
-   * socket does not answer.
+   * Copies standard input to a unix domain socket, and its output to standard output, until either side ends. Throws
+   * {@link DialError} if the connection fails.
    */
   forward(path: string): Promise<void>;
 }
 
-/** Whoever read our output is gone. */
+/** The reader of a pipe that we write to has closed it. */
 export class ReaderGoneError extends Error {
   override name = "ReaderGoneError";
 }
 
-/** A unix domain socket did not answer. */
+/** A connection to a unix domain socket failed. */
 export class DialError extends Error {
   override name = "DialError";
 }
@@ -81,12 +81,12 @@ export function complain(io: Io, line: string): void {
   io.line("err", line);
 }
 
-/** Writes one line that tells how a wait goes. */
+/** Writes one progress line. */
 export function note(io: Io, line: string): void {
-  io.tell(line);
+  io.notice(line);
 }
 
-/** What an error says, without its class. */
+/** Returns the message of an error. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

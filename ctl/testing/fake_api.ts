@@ -1,6 +1,6 @@
 /**
- * An in-memory API v1 for tests: a `Request → Response` handler over a cluster that does at once what it is told, or
- * what a script says instead.
+ * An in-memory API v1 for tests: a `Request → Response` handler over a cluster that carries out each request at once, or
+ * reacts as a test says.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import type { ExplanationEntity, MachineEntity, UnitEntity, UnitStateEntity } from "../../daemon/api/v1/types.ts";
 import { type ApiClient, createApiClient } from "../api/client.ts";
 
-/** A unit as the fake has it. */
+/** A unit of the fake cluster. */
 export interface FakeUnit {
   readonly name: string;
   options: { section: string; name: string; value: string }[];
@@ -20,42 +20,42 @@ export interface FakeUnit {
   unreadable?: string;
 }
 
-/** What a script may do once the fake has stored a desired state. */
+/** The reaction of the cluster to a request for a unit. */
 export type Reaction = (name: string, fake: FakeApi) => void;
 
-/** The fake. Everything public may be set by a test. */
+/** The fake. A test may set every public field. */
 export class FakeApi {
   readonly units = new Map<string, FakeUnit>();
-  /** By unit name, then machine ID. */
+  /** Reported states by unit name and machine ID. */
   readonly states = new Map<string, Map<string, { state: UnitStateEntity; error?: string; permanent?: true }>>();
   machines: MachineEntity[] = [{ id: "454c34ef00000000000000000000cafe", primaryIP: "10.77.0.11" }];
-  /** What explains units, by name; without any, the fake is a server that cannot explain. */
+  /** Explanations by unit name; without any, the server does not support explain. */
   readonly explanations = new Map<string, ExplanationEntity>();
-  /** Hashes of the files that machines have, by name; without one it is the newest. */
+  /** Hashes of the files that machines have, by unit name; the default is the hash of the newest file. */
   readonly hashes = new Map<string, string>();
-  /** What units have logged, by name; one without is a unit whose machine cannot be asked. */
+  /** Journals by unit name; the server cannot provide the journal of any other unit. */
   readonly journals = new Map<string, () => BodyInit>();
-  /** The query of each request for a journal that was answered. */
+  /** The query of each journal request that was answered. */
   readonly journalQueries: string[] = [];
   /** Each request as `PUT /units/a.service {body}`, without prefix and query. */
   readonly requests: string[] = [];
-  /** How the cluster follows a changed desired state; the default does so at once. */
+  /** Reaction to a changed desired state; the default reconciles the unit at once. */
   onDesiredState: Reaction = (name) => this.reconcile(name);
-  /** How the cluster follows a request for a restart. */
+  /** Reaction to a restart request. */
   onRestart: Reaction = (name) => this.reportState(name, "active", "running");
-  /** How the cluster follows a request for a start of what is launched and does not run. */
+  /** Reaction to a start request for a launched unit that does not run. */
   onStart: Reaction = (name) => this.reportState(name, "active", "running");
-  /** How the cluster follows a request for a stop. */
+  /** Reaction to a stop request. */
   onStop: Reaction = (name) => this.reportState(name, "inactive", "dead");
-  /** How the cluster follows the removal of a unit. */
+  /** Reaction to the removal of a unit. */
   onDelete: Reaction = (name) => this.removeStates(name);
-  /** Called first; a response returned here is the answer. */
+  /** Intercepts requests: a response that it returns is sent. */
   intercept: (request: Request, path: string) => Response | undefined = () => undefined;
   pageSize = 100;
   #watchers = new Set<(event: string, data: unknown) => void>();
   #revision = 1;
 
-  /** An {@link ApiClient} of it, without a network. */
+  /** Returns an {@link ApiClient} of this fake, without a network. */
   client(): ApiClient {
     return createApiClient("unix:///fake.sock", async (path, { method, body, signal }) => {
       const init = body === undefined ? {} : { body, headers: { "content-type": "application/json" } };
@@ -93,7 +93,7 @@ export class FakeApi {
     return this.#unit(request.method, decodeURIComponent(name), verb, body);
   }
 
-  /** Does what is wanted of a unit: places it, runs it, stops it, takes it away. */
+  /** Brings a unit into its desired state: places, starts, stops or removes it. */
   reconcile(name: string): void {
     const unit = this.units.get(name);
     if (!unit) return;
@@ -109,7 +109,7 @@ export class FakeApi {
     this.publishUnit(name);
   }
 
-  /** The unit's machine says how systemd sees it. */
+  /** Reports systemd's state of a unit on its machine. */
   reportState(name: string, active: string, sub: string, error?: string, load = "loaded"): void {
     const machineID = this.units.get(name)?.machineID ?? this.machines[0]?.id ?? "";
     const options = this.units.get(name)?.options ?? [];
@@ -127,27 +127,27 @@ export class FakeApi {
     this.#publish("state", { name, machineID, state, ...(error === undefined ? {} : { error }) });
   }
 
-  /** The unit's machine says that systemd refuses its latest command, and always will. */
+  /** Reports that systemd permanently refuses the latest command. */
   reportRefusal(name: string, error: string, load = "loaded", active = "inactive"): void {
     this.reportState(name, active, active === "active" ? "running" : "dead", error, load);
-    const [[machineID, said]] = [...this.states.get(name)!] as [[string, { state: UnitStateEntity }]];
-    Object.assign(said, { permanent: true });
-    this.#publish("state", { name, machineID, ...said });
+    const [[machineID, reported]] = [...this.states.get(name)!] as [[string, { state: UnitStateEntity }]];
+    Object.assign(reported, { permanent: true });
+    this.#publish("state", { name, machineID, ...reported });
   }
 
-  /** No machine has the unit any more. */
+  /** Removes the states of a unit from every machine. */
   removeStates(name: string): void {
     for (const machineID of this.states.get(name)?.keys() ?? []) this.#publish("state", { name, machineID });
     this.states.delete(name);
   }
 
-  /** Tells followers how a unit is now. */
+  /** Publishes a unit to the event streams. */
   publishUnit(name: string): void {
     const unit = this.units.get(name);
     this.#publish("unit", unit ? { name, unit: entity(unit) } : { name });
   }
 
-  /** Adds a unit from lines like `Service.ExecStart=/bin/true`, as if it had long been there. */
+  /** Adds a reconciled unit with options such as `Service.ExecStart=/bin/true`. */
   add(name: string, desiredState: string, ...lines: string[]): FakeUnit {
     const options = lines.map((line) => {
       const [, section = "", key = "", value = ""] = /^([^.]+)\.([^=]+)=(.*)$/.exec(line) ?? [];
@@ -159,7 +159,7 @@ export class FakeApi {
     return unit;
   }
 
-  /** Requests that change something. */
+  /** The requests that change something. */
   get writes(): string[] {
     return this.requests.filter((request) => !request.startsWith("GET"));
   }
@@ -220,7 +220,7 @@ export class FakeApi {
         for (const machine of this.machines) send("machine", { id: machine.id, machine });
         for (const [name, unit] of this.units) send("unit", { name, unit: entity(unit) });
         for (const [name, states] of this.states) {
-          for (const [machineID, said] of states) send("state", { name, machineID, ...said });
+          for (const [machineID, reported] of states) send("state", { name, machineID, ...reported });
         }
         send("synced", { revision: this.#revision });
         this.#watchers.add(send);
@@ -234,7 +234,7 @@ export class FakeApi {
 
   readonly #cut: (() => void)[] = [];
 
-  /** Ends every open event stream, as a daemon does that restarts. */
+  /** Ends every open event stream, like a daemon that restarts. */
   cutStreams(): void {
     for (const cut of this.#cut.splice(0)) cut();
   }
@@ -256,7 +256,7 @@ function json(value: unknown): Response {
   return new Response(JSON.stringify(value), { headers: { "content-type": "application/json" } });
 }
 
-/** An answer with the API's error entity. */
+/** Returns a response with the API's error entity. */
 export function refusal(code: number, message: string): Response {
   return new Response(JSON.stringify({ error: { code, message } }), {
     status: code,

@@ -1,39 +1,39 @@
 /**
- * Machines for tests: remembers what was to run where, and answers with what the test says.
+ * Machines for tests: records the commands that run on them, and responds as the test says.
  *
  * @module
  */
 
 import type { Attachment, CapturedOutput, Hosts, RemoteHost } from "../ssh/remote.ts";
 
-/** The fake. Everything public may be set by a test. */
+/** The fake. A test may set every public field. */
 export class FakeHosts implements Hosts {
-  /** Each command as `10.77.0.11: command`, with `:port` if one was asked for; `here: …` for this machine. */
+  /** Each command as `10.77.0.11: command`, with `:port` if one was given; `here: …` for this machine. */
   readonly ran: string[] = [];
   readonly attachments: Attachment[] = [];
   machineId: string | undefined;
-  /** Exit status of the next commands, by their order; 0 behind the last. */
+  /** Exit statuses of the next commands, in order; 0 after the last. */
   statuses: number[] = [];
-  /** What a captured command writes. */
+  /** Returns the output of a captured command. */
   captured: (address: string, command: string) => string = () => "";
-  /** The lines that a command writes, by where it runs: an address, or `here`. */
-  lines: (place: string, command: string) => readonly string[] = () => [];
-  /** What a captured program writes here on standard error; undefined if this machine does not have it. */
+  /** Returns the lines that a command writes. `where` is an address, or `here`. */
+  lines: (where: string, command: string) => readonly string[] = () => [];
+  /** Returns the standard error of a captured program on this machine; undefined if the program does not exist. */
   capturedHere: (argv: readonly string[]) => string | undefined = () => undefined;
-  /** Why nobody can log in; undefined if they can. */
+  /** The error of every login; undefined if logins succeed. */
   refusal: string | undefined;
 
   connect(address: string, port?: number): Promise<RemoteHost> {
     if (this.refusal !== undefined) return Promise.reject(new Error(this.refusal));
-    const place = port === undefined ? address : `${address}:${port}`;
+    const where = port === undefined ? address : `${address}:${port}`;
     return Promise.resolve({
       run: (command, attachment) => {
         this.attachments.push(attachment);
-        return this.#run(`${place}: ${command ?? "(shell)"}`);
+        return this.#run(`${where}: ${command ?? "(shell)"}`);
       },
-      lines: (command) => this.#lines(place, command),
+      lines: (command) => this.#lines(where, command),
       capture: async (command) => {
-        const status = await this.#run(`${place}: ${command}`);
+        const status = await this.#run(`${where}: ${command}`);
         return { status, stdout: this.captured(address, command), stderr: "" };
       },
     });
@@ -59,9 +59,9 @@ export class FakeHosts implements Hosts {
 
   close(): void {}
 
-  async *#lines(place: string, command: string): AsyncGenerator<string> {
-    await this.#run(`${place}: ${command}`);
-    yield* this.lines(place, command);
+  async *#lines(where: string, command: string): AsyncGenerator<string> {
+    await this.#run(`${where}: ${command}`);
+    yield* this.lines(where, command);
   }
 
   #run(what: string): Promise<number> {

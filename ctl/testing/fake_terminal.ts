@@ -1,5 +1,5 @@
 /**
- * A terminal for tests: keeps what is written, serves files from memory.
+ * A terminal for tests: records output, serves files from memory.
  *
  * @module
  */
@@ -10,16 +10,16 @@ import type { FakeApi } from "./fake_api.ts";
 import { FakeHosts } from "./fake_remote.ts";
 import type { Io } from "../terminal/port.ts";
 
-/** How much faster than the wall clock a fake terminal's clock goes. */
-const haste = 40;
+/** Speed of a fake terminal's clock, relative to the wall clock. */
+const speed = 40;
 
-/** An {@link Io} in memory. Its clock runs {@link haste} times too fast, so that what times out does so soon. */
+/** An {@link Io} in memory. Its clock runs {@link speed} times as fast as the wall clock, so that time limits pass soon. */
 export class FakeIo implements Io {
   stdout = "";
   stderr = "";
   /** Contents by path. */
   readonly files = new Map<string, string>();
-  /** Sockets that {@link forward} was asked for. */
+  /** Sockets that {@link forward} was called with. */
   readonly forwarded: string[] = [];
 
   out(text: string): void {
@@ -35,10 +35,10 @@ export class FakeIo implements Io {
     else this.err(line + "\n");
   }
 
-  /** True if standard error is no terminal. */
+  /** True if standard error is not a terminal. */
   isPiped = false;
 
-  tell(line: string): void {
+  notice(line: string): void {
     this.line(this.isPiped ? "out" : "err", line);
   }
 
@@ -57,23 +57,23 @@ export class FakeIo implements Io {
   }
 
   now_ms(): number {
-    return performance.now() * haste;
+    return performance.now() * speed;
   }
 
-  /** A certain minute, in any time zone that differs from UTC by whole hours. */
+  /** A fixed time; its minute is the same in any time zone that differs from UTC by whole hours. */
   wall_ms(): number {
     return Date.UTC(2026, 0, 1, 0, 0, 7);
   }
 
   color = false;
-  /** What {@link readInput} gives. */
+  /** The text that {@link readInput} returns. */
   stdin = "";
-  /** The words for ^C that are in force. */
-  readonly interruptWords = new Set<string>();
+  /** The messages that ^C would end the program with. */
+  readonly interruptMessages = new Set<string>();
 
   progress(): void {}
 
-  /** The answer to every question; undefined where there is no terminal. */
+  /** The answer to every question of {@link confirm}; undefined if there is no terminal. */
   answer: boolean | undefined;
 
   confirm(question: string): Promise<boolean | undefined> {
@@ -81,12 +81,12 @@ export class FakeIo implements Io {
     return Promise.resolve(this.answer);
   }
 
-  onInterrupt(words: string): () => void {
-    this.interruptWords.add(words);
-    return () => this.interruptWords.delete(words);
+  onInterrupt(message: string): () => void {
+    this.interruptMessages.add(message);
+    return () => this.interruptMessages.delete(message);
   }
 
-  /** Answers by the question that they belong to; a question without one is not answered. */
+  /** Returns the answer to a question of {@link ask}; undefined if it is not answered. */
   answers: (question: string, secret: boolean) => string | undefined = () => undefined;
 
   ask(question: string, { secret = false } = {}): Promise<string | undefined> {
@@ -98,7 +98,7 @@ export class FakeIo implements Io {
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return sleep(ms / haste, signal);
+    return sleep(ms / speed, signal);
   }
 
   forward(path: string): Promise<void> {
@@ -107,14 +107,14 @@ export class FakeIo implements Io {
   }
 }
 
-/** What a command has left behind. */
+/** The result of a command. */
 export interface CommandResult {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Runs a command line, split at spaces, against the fake. */
+/** Runs a command line, split at spaces, against the fake API. */
 export async function fleetctl(
   api: FakeApi,
   line: string,

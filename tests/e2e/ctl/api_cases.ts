@@ -80,7 +80,7 @@ const journals: readonly Case[] = [
       const { stdout } = await home.typed("fleetctl journal -f --lines=1 --output=cat far", [
         { after: /tick \d+\r\n/, act: () => stage.m2.must(["systemctl", "restart", "fleet.service"]) },
         {
-          after: /ended the journal of far\.service; going on with what comes from now on\r\n[^]*tick \d+\r\n/,
+          after: /ended the journal of far\.service; continuing with new entries\r\n[^]*tick \d+\r\n/,
           type: "\x03",
         },
       ]);
@@ -211,7 +211,7 @@ async function tried(home: Home, endpoint: string, flags: string): Promise<{ lis
   return { list: await run("list-units"), change: await run("machine label 0303 seen=yes") };
 }
 
-const show = "Show a token with --token-file or FLEETCTL_TOKEN, or a certificate with --cert-file and --key-file\n";
+const show = "Pass a token with --token-file or FLEETCTL_TOKEN, or a certificate with --cert-file and --key-file\n";
 
 const credentials: readonly Case[] = [
   {
@@ -296,7 +296,7 @@ const credentials: readonly Case[] = [
           const half = await tried(home, endpoint, `${trusting} --cert-file ~/cert`);
           assert.equal(
             half.list,
-            "Unable to initialize client: --cert-file and --key-file go together: only one is given\n",
+            "Unable to initialize client: --cert-file and --key-file must be used together: only one is set\n",
           );
         });
       } finally {
