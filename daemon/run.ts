@@ -29,6 +29,7 @@ import { dumpText } from "./telemetry/dump.ts";
 import { effectiveConfig } from "./config/print.ts";
 import { gracesOf, runEngine } from "./engine/engine.ts";
 import { detectAddress, readMachineId } from "./host/machine_id.ts";
+import { exposition } from "./telemetry/prometheus.ts";
 import { live, type Member } from "./lifecycle/join_loop.ts";
 import { logOf, type LogSettings } from "./telemetry/log.ts";
 import { type Memory, openMemory } from "./state/runtime_state.ts";
@@ -349,7 +350,6 @@ async function endWell(context: DaemonContext, halt: () => Promise<void>): Promi
 }
 
 async function scrape({ metrics, renewals, member, agent }: DaemonContext, ready: boolean): Promise<string> {
-  const { exposition } = await import("./telemetry/prometheus.ts");
   const present = { ready, lease: member?.membership.lease, states: agent?.lastLook?.states };
   return await exposition(metrics, present, renewals, systemClock);
 }

@@ -1,10 +1,10 @@
 /**
- * What a daemon counts about itself, kept as plain numbers: counting must cost nothing worth counting. Pure.
+ * Counters, gauges and histograms of a daemon, kept as plain numbers so that counting costs next to nothing. Pure.
  *
  * @module
  */
 
-/** One metric's name and meaning, in Prometheus' terms. */
+/** The declaration of a metric, in Prometheus' terms. */
 export interface Metric {
   readonly type: "counter" | "gauge" | "histogram";
   readonly help: string;
@@ -12,15 +12,22 @@ export interface Metric {
   readonly labels?: readonly string[];
 }
 
-/** One line of a metric. */
+/** One value of a metric. */
 export interface Sample {
-  /** Behind the metric's name: `_bucket`, `_sum` or `_count` of a histogram. */
+  /** Appended to the metric's name: `_bucket`, `_sum` or `_count` of a histogram, else empty. */
   readonly suffix: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
-/** Upper bounds in seconds: from a call on this host to one that has met its deadline. */
+/** A metric with all its samples. */
+export interface Family {
+  readonly name: string;
+  readonly metric: Metric;
+  readonly samples: readonly Sample[];
+}
+
+/** Upper bounds of a histogram's buckets, in seconds: from a call on this host to one that has met its deadline. */
 const buckets_s = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 
 interface Series {
@@ -31,7 +38,7 @@ interface Series {
   count: number;
 }
 
-/** Counts by metric and label values. */
+/** Keeps values by metric and label values. */
 export class Tally<Name extends string> {
   readonly #catalogue: Readonly<Record<Name, Metric>>;
   readonly #series = new Map<Name, Map<string, Series>>();
@@ -40,17 +47,17 @@ export class Tally<Name extends string> {
     this.#catalogue = catalogue;
   }
 
-  /** One more, or `by`. */
+  /** Adds 1, or `by`. */
   count(name: Name, labels: readonly string[] = [], by = 1): void {
     this.#of(name, labels).value += by;
   }
 
-  /** It is `value` now. */
+  /** Sets a gauge. */
   set(name: Name, value: number, labels: readonly string[] = []): void {
     this.#of(name, labels).value = value;
   }
 
-  /** Something took so long. */
+  /** Adds a duration to a histogram. */
   observe(name: Name, duration_ms: number, labels: readonly string[] = []): void {
     const series = this.#of(name, labels);
     const duration_s = duration_ms / 1000;
@@ -60,13 +67,13 @@ export class Tally<Name extends string> {
     if (bucket >= 0) series.inBucket![bucket]!++;
   }
 
-  /** Forgets what was counted under a name. */
+  /** Removes all series of a metric. */
   clear(name: Name): void {
     this.#series.delete(name);
   }
 
-  /** Every metric with its lines; one without labels is there from the beginning. */
-  *families(): Generator<{ readonly name: Name; readonly metric: Metric; readonly samples: readonly Sample[] }> {
+  /** Returns every metric with its samples. A metric without labels has its sample from the beginning. */
+  *families(): Generator<Family> {
     for (const name of Object.keys(this.#catalogue) as Name[]) {
       const metric = this.#catalogue[name];
       if (!metric.labels) this.#of(name, []);

@@ -1,5 +1,5 @@
 /**
- * Metrics as Prometheus reads them. An adapter. What the process uses; the library is loaded by the first who asks.
+ * Collects a daemon's metrics for Prometheus. An adapter: it reads the memory and CPU time of the process.
  *
  * @module
  */
@@ -8,19 +8,20 @@ import process from "node:process";
 import type { Clock } from "../../runtime/clock.ts";
 import type { UnitState } from "../../registry/model.ts";
 import type { Metrics, Renewals } from "./metrics.ts";
+import { textFormat } from "./text_format.ts";
 import { version } from "../version.ts";
 
-/** What is looked at when somebody asks. */
+/** The daemon's state at the moment of a scrape. */
 export interface Present {
   readonly ready: boolean;
   readonly lease: string | undefined;
   readonly states: ReadonlyMap<string, UnitState> | undefined;
 }
 
-/** Every ActiveState (org.freedesktop.systemd1(5)), so that none is missing while it is 0. */
+/** Every ActiveState (org.freedesktop.systemd1(5)): each has a sample, also while it is 0. */
 const activeStates = ["active", "reloading", "inactive", "failed", "activating", "deactivating"];
 
-/** The text of the exposition format, version 0.0.4. */
+/** Sets the gauges of this moment and returns all metrics in the text format. */
 export async function exposition(
   metrics: Metrics,
   present: Present,
@@ -37,7 +38,7 @@ export async function exposition(
   for (const { active } of present.states?.values() ?? []) metrics.count("fleet_units", [active]);
   metrics.set("fleet_event_loop_lag_seconds", await lag_ms(clock) / 1000);
   processMetrics(metrics);
-  return await format(metrics);
+  return textFormat(metrics.families());
 }
 
 async function lag_ms(clock: Clock): Promise<number> {
@@ -52,16 +53,4 @@ function processMetrics(metrics: Metrics): void {
   metrics.set("process_cpu_seconds_total", (user + system) / 1e6);
   metrics.set("process_resident_memory_bytes", Deno.memoryUsage().rss);
   metrics.set("process_start_time_seconds", performance.timeOrigin / 1000);
-}
-
-async function format(metrics: Metrics): Promise<string> {
-  const { Registry } = await import("prom-client");
-  const registry = new Registry();
-  for (const { name, metric: { type, help }, samples } of metrics.families()) {
-    const values = samples.map(({ suffix, labels, value }) => ({ metricName: name + suffix, labels, value }));
-    // The library's own counters want to be there from the start; it prints whatever can say what it is.
-    const metric = { name, get: () => Promise.resolve({ name, help, type, values, aggregator: "sum" }) };
-    registry.registerMetric(metric as unknown as Parameters<typeof registry.registerMetric>[0]);
-  }
-  return await registry.metrics();
 }

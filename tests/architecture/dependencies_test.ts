@@ -24,7 +24,6 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   "eventsource-parser": [],
   // For tests only.
   "fast-check": ["pure-rand"],
-  "prom-client": ["@opentelemetry/api", "bintrees", "tdigest"],
   "ssh2": ["asn1", "bcrypt-pbkdf", "safer-buffer", "tweetnacl"],
 };
 

@@ -87,7 +87,6 @@ const purePackages = new Set([
   "node:path/posix",
   "node:util",
   "eventsource-parser",
-  "prom-client",
 ]);
 
 const maxFunctionLines = 70;
