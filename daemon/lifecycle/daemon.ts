@@ -1,6 +1,6 @@
 /**
- * The daemon over all of its configurations: it lives by one of them, and a reload replaces it by the next while the API
- * goes on answering.
+ * The daemon over all of its configurations. One configuration is in force at a time; a reload replaces it by the next while
+ * the API keeps answering.
  *
  * @module
  */
@@ -13,46 +13,52 @@ import type { Store } from "../../registry/store/port.ts";
 import type { Config } from "../config/options.ts";
 import type { Status } from "./join_loop.ts";
 import type { Notify } from "../host/sd_notify.ts";
-import { type EffectiveConfig, renewal } from "../config/diff.ts";
+import { type EffectiveConfig, type Renewal, renewal } from "../config/diff.ts";
 import { closeAll } from "./shutdown.ts";
 import { within } from "../../runtime/within.ts";
 
-/** What one configuration gives rise to. */
+/** Everything that is opened for one configuration. */
 export interface Generation<Api> extends EffectiveConfig {
   readonly store: Store;
   readonly registry: Registry;
   readonly api: Api;
-  /** Aborted when another registry has taken its place: streams over it have to end. */
+  /** Aborted when another registry has replaced this one: streams over it have to end. */
   readonly retired: AbortController;
 }
 
-/** How a daemon does what it does. `Api` answers requests. */
+/** The effects of a daemon. `Api` answers requests. */
 export interface DaemonPorts<Api> {
-  /** Reads the configuration anew. Throws when it cannot be used. */
+  /** Reads the configuration again. Throws when it cannot be used. */
   readonly configure: () => Promise<EffectiveConfig>;
   readonly openStore: (effective: EffectiveConfig) => Promise<Store>;
-  /** `doubts` are the same for all of them: what one leaves in doubt, the next must settle before it writes. */
+  /** `unsettledWrites` is the same map for every registry: the next one settles what the one before left, before it writes. */
   readonly openRegistry: (config: Config, store: Store, unsettledWrites: UnsettledWrites) => Registry;
   readonly openApi: (parts: Omit<Generation<Api>, "api" | "store">) => Api;
-  /** Lives until `signal` aborts, telling its status. */
-  readonly live: (generation: Generation<Api>, status: (status: Status) => void, signal: AbortSignal) => Promise<void>;
-  /** Makes the rest of the process go by a configuration, before anything lives by it. Throws when that cannot be. */
+  /** Joins the cluster and works there until `signal` aborts, reporting its status. */
+  readonly runSession: (
+    generation: Generation<Api>,
+    report: (status: Status) => void,
+    signal: AbortSignal,
+  ) => Promise<void>;
+  /** Applies a configuration to the rest of the process, before a session uses it. Throws when that is not possible. */
   readonly putInForce: (config: Config) => Promise<void>;
   /**
-   * Called at the beginning of each reload. Returns what to call with its outcome: why the configuration was refused, or
-   * undefined.
+   * Called at the beginning of each reload. Returns a function that takes its outcome: the reason why the configuration was
+   * refused, or undefined.
    */
   readonly reloadRequest?: () => Promise<(refusal: string | undefined) => Promise<void>>;
-  readonly tell: Notify;
+  readonly notify: Notify;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** Answers of a registry that has been replaced may take so long. */
+/** The time that requests in progress have to finish on a registry that has been replaced. */
 const retirement_ms = 5_000;
 
-/** A life that has been told to end may wait so long for a store that is away. */
+/** The time that a session has to end while the store cannot be reached. */
 const ending_ms = 1_000;
+
+const endingMessage = "fleetd is ending";
 
 /** One daemon. {@link start} comes first, {@link end} last. */
 export class Daemon<Api> {
@@ -61,7 +67,7 @@ export class Daemon<Api> {
   #session: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
   #status: Status = { ready: false, reason: "fleetd is starting", starting: true };
   readonly #started = Promise.withResolvers<void>();
-  /** Why the configuration as it now is was refused; undefined if it is in force. */
+  /** The reason why the latest configuration was refused; undefined if it is in force. */
   #refusal: string | undefined;
   #ending = false;
   #reloading: Promise<void> | undefined;
@@ -74,7 +80,7 @@ export class Daemon<Api> {
     this.#ports = ports;
   }
 
-  /** What is in force. Throws before {@link start} has succeeded. */
+  /** The generation in force. Throws before {@link start} has succeeded. */
   get generation(): Generation<Api> {
     if (!this.#generation) throw new Error("fleetd has not opened its store yet");
     return this.#generation;
@@ -84,24 +90,24 @@ export class Daemon<Api> {
     return this.#status;
   }
 
-  /** Resolves when {@link status} first says whether the machine has joined the cluster, or why it has not. */
+  /** Resolves when {@link status} is known: the machine has joined the cluster, or cannot join for a reason. */
   get started(): Promise<void> {
     return this.#started.promise;
   }
 
-  /** Opens everything that `config` names; {@link live} is to follow once the API is served. */
+  /** Opens everything that `config` names. {@link beginSession} follows once the API is served. */
   async start(effective: EffectiveConfig): Promise<void> {
     this.#generation = await this.#open(effective, undefined, { store: true, registry: true });
   }
 
-  /** Begins to live. */
-  live(): void {
+  /** Begins to join the cluster. */
+  beginSession(): void {
     this.#begin(this.generation);
   }
 
   /**
-   * Takes on the configuration as it now is. One that is bad, or cannot be opened, is logged, and the old one stays in
-   * force. Resolves when it is done; calls made meanwhile are one more round. Never rejects.
+   * Replaces the configuration by the one that the files and variables now have. A configuration that is invalid, or cannot
+   * be opened, is logged, and the old one stays in force. Calls during a reload cause one more reload. Never rejects.
    */
   reload(): Promise<void> {
     this.#reloadAgain = true;
@@ -109,29 +115,27 @@ export class Daemon<Api> {
   }
 
   /**
-   * Ends the life. `well` comes before that, when no reload is under way any more, unless it calls `halt`, which ends the
-   * life there and then.
+   * Ends the session. `shutDown` runs before that, after a reload in progress has ended; it may call `halt`, which ends the
+   * session at once.
    */
-  async end(well: (halt: () => Promise<void>) => Promise<void>): Promise<void> {
-    const { clock, log, tell } = this.#ports;
+  async end(shutDown: (halt: () => Promise<void>) => Promise<void>): Promise<void> {
+    const { clock, log, notify } = this.#ports;
     this.#ending = true;
-    await tell("STOPPING=1\nSTATUS=ending");
+    await notify("STOPPING=1\nSTATUS=ending");
     const reloading = this.#reloading;
     if (reloading) await within(retirement_ms, clock, () => reloading);
     const halt = async () => {
       this.#session?.stop.abort();
-      // Whatever still waits for a store that is away need not be waited for.
+      // Calls to a store that cannot be reached are not waited for.
       await within(ending_ms, clock, () => this.#session?.ended ?? Promise.resolve()).catch((error) =>
         log("error", `the daemon's work failed while it was ending: ${messageOf(error)}`)
       );
     };
-    await well(halt);
+    await shutDown(halt);
     await halt();
   }
 
-  /**
-   * Closes stores, also after a start that failed; to be called when the API is served no more. Failures are logged.
-   */
+  /** Closes stores, also after a start that failed. To be called when the API is no longer served. Failures are logged. */
   async close(): Promise<void> {
     const { clock } = this.#ports;
     this.#hurry.abort();
@@ -149,58 +153,64 @@ export class Daemon<Api> {
   }
 
   async #reloadOnce(): Promise<void> {
-    const { configure, log, tell, clock } = this.#ports;
-    await tell("RELOADING=1");
-    const answer = await this.#ports.reloadRequest?.();
+    const { configure, log, notify, clock } = this.#ports;
+    await notify("RELOADING=1");
+    const reportOutcome = await this.#ports.reloadRequest?.();
     const started_ms = clock.monotonic_ms();
     try {
       const next = await configure();
-      const what = renewal(this.generation, next);
-      if ("refusal" in what) throw new Error(what.refusal);
-      await this.#renew(next, what);
+      const changes = renewal(this.generation, next);
+      if ("refusal" in changes) throw new Error(changes.refusal);
+      await this.#renew(next, changes);
       this.#refusal = undefined;
       log("info", `configuration reloaded in ${Math.round(clock.monotonic_ms() - started_ms)} ms`);
     } catch (error) {
-      this.#refusal = messageOf(error);
-      log("error", `configuration not reloaded, the old one stays in force: ${this.#refusal}`);
+      this.#refusal = this.#ending ? endingMessage : messageOf(error);
+      if (this.#ending) log("info", `configuration not reloaded: ${endingMessage}`);
+      else log("error", `configuration not reloaded, the old one stays in force: ${this.#refusal}`);
     }
-    await tell(`READY=1\nSTATUS=${statusText(this.#status, this.#refusal)}`);
-    await answer?.(this.#refusal);
+    if (!this.#ending) await notify(`READY=1\nSTATUS=${statusText(this.#status, this.#refusal)}`);
+    await reportOutcome?.(this.#refusal);
   }
 
-  async #renew(next: EffectiveConfig, what: Exclude<ReturnType<typeof renewal>, { refusal: string }>): Promise<void> {
+  async #renew(next: EffectiveConfig, changes: Renewal): Promise<void> {
     const old = this.generation;
-    const generation = await this.#open(next, old, what);
+    const generation = await this.#open(next, old, changes);
     let inForce = false;
     try {
-      if (this.#ending) return;
+      this.#refuseWhileEnding();
       await this.#ports.putInForce(next.config);
-      if (what.membership) {
+      if (changes.membership) {
         this.#session?.stop.abort();
         await this.#session?.ended;
-        // The API stays with the old registry until the new life knows how it stands.
+        this.#refuseWhileEnding();
+        // The API stays with the old registry until the new session has a status.
         await this.#begin(generation);
       }
       this.#generation = generation;
       inForce = true;
     } finally {
-      if (!inForce) await this.#discard(generation, what);
+      if (!inForce) await this.#discard(generation, changes);
     }
-    if (what.registry) this.#retire(old, what.store);
+    if (changes.registry) this.#retire(old, changes.store);
+  }
+
+  #refuseWhileEnding(): void {
+    if (this.#ending) throw new Error(endingMessage);
   }
 
   async #open(
     { config, etcdTls }: EffectiveConfig,
     old: Generation<Api> | undefined,
-    what: { readonly store: boolean; readonly registry: boolean; readonly api?: boolean },
+    changes: Pick<Renewal, "store" | "registry"> & Partial<Renewal>,
   ): Promise<Generation<Api>> {
     const { openStore, openRegistry, openApi } = this.#ports;
-    const store = old && !what.store ? old.store : await openStore({ config, ...(etcdTls && { etcdTls }) });
+    const store = old && !changes.store ? old.store : await openStore({ config, ...(etcdTls && { etcdTls }) });
     let registry = old?.registry;
     try {
-      if (!registry || what.registry) registry = openRegistry(config, store, this.#unsettledWrites);
-      const retired = old && !what.registry ? old.retired : new AbortController();
-      const api = old && !what.api ? old.api : openApi({ config, registry, retired });
+      if (!registry || changes.registry) registry = openRegistry(config, store, this.#unsettledWrites);
+      const retired = old && !changes.registry ? old.retired : new AbortController();
+      const api = old && !changes.api ? old.api : openApi({ config, registry, retired });
       return { config, ...(etcdTls && { etcdTls }), store, registry, retired, api };
     } catch (error) {
       const opened = { store: store !== old?.store, registry: registry !== old?.registry };
@@ -209,7 +219,7 @@ export class Daemon<Api> {
     }
   }
 
-  /** Closes what was opened and is not in use: only the parts that `opened` says. Failures are logged. */
+  /** Closes parts that are not in use: those that `opened` names. Failures are logged. */
   async #discard(
     { store, registry }: { readonly store: Store; readonly registry?: Registry },
     opened: { readonly store: boolean; readonly registry: boolean },
@@ -220,23 +230,23 @@ export class Daemon<Api> {
     ], this.#ports.log);
   }
 
-  /** Resolves when the new life has first told its status, or has ended. */
+  /** Begins a session. Resolves when it has reported its first status, or has ended. */
   #begin(generation: Generation<Api>): Promise<void> {
     const stop = new AbortController();
-    const told = Promise.withResolvers<void>();
-    const status = (next: Status) => {
-      if (stop.signal.aborted) return;
-      this.#status = next;
-      this.#started.resolve();
-      this.#ports.tell(`STATUS=${statusText(next, this.#refusal)}`);
-      told.resolve();
-    };
-    const ended = this.#ports.live(generation, status, stop.signal).finally(told.resolve);
-    this.#session = { stop, ended };
-    return told.promise;
+    return new Promise((resolve) => {
+      const report = (status: Status) => {
+        if (stop.signal.aborted) return;
+        this.#status = status;
+        this.#started.resolve();
+        this.#ports.notify(`STATUS=${statusText(status, this.#refusal)}`);
+        resolve();
+      };
+      const ended = this.#ports.runSession(generation, report, stop.signal).finally(resolve);
+      this.#session = { stop, ended };
+    });
   }
 
-  /** Closes a registry when its last answers should have been given, and its store if nobody else has it. */
+  /** Closes a registry once its last requests have had time to finish, and its store unless the next one uses it too. */
   #retire({ registry, store, retired }: Generation<Api>, withStore: boolean): void {
     const closed = (async () => {
       retired.abort();
@@ -247,7 +257,7 @@ export class Daemon<Api> {
   }
 }
 
-/** One line, as sd_notify(3) wants it. */
+/** Returns the status as one line for sd_notify(3). */
 function statusText({ ready, reason }: Status, refusal: string | undefined): string {
   const status = ready ? "member of the cluster" : reason ?? "not a member of the cluster";
   const refused = refusal === undefined ? "" : `; configuration not reloaded: ${refusal}`;

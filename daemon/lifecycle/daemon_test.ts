@@ -1,9 +1,10 @@
-/** The daemon over reloads: what lives on, what begins anew, and what a bad configuration does, which is nothing. */
+/** The daemon over reloads: which parts are kept, which are opened again, and that a bad configuration changes nothing. */
 
 import assert from "node:assert/strict";
 import type { UnsettledWrites } from "../../registry/writes/fence.ts";
 import type { Registry } from "../../registry/mod.ts";
 import type { Store } from "../../registry/store/port.ts";
+import { aborted } from "../../runtime/on_abort.ts";
 import { systemClock } from "../host/system_clock.ts";
 import { type Config, parseConfig } from "../config/options.ts";
 import { Daemon } from "./daemon.ts";
@@ -11,86 +12,94 @@ import type { Status } from "./join_loop.ts";
 
 const conf = (text: string) => parseConfig({ file: { path: "/f", text }, env: {} }).config;
 
-/** Parts that say in `told` what happens to them. */
+/** A daemon whose parts record in `events` what happens to them. */
 class Stage {
-  readonly told: string[] = [];
-  readonly doubts: UnsettledWrites[] = [];
+  readonly events: string[] = [];
+  readonly unsettledWrites: UnsettledWrites[] = [];
   text = "";
   broken: string | undefined;
-  /** What fails, if anything. */
+  /** Keeps stores from being opened until it is resolved. */
+  storeGate: Promise<void> | undefined;
+  /** The call that fails, if any. */
   fails: "store" | "registry" | "putInForce" | "close" | "end" | undefined;
   #count = 0;
   readonly daemon = new Daemon<string>({
     configure: () =>
       this.broken ? Promise.reject(new Error(this.broken)) : Promise.resolve({ config: conf(this.text) }),
-    openStore: () =>
-      this.fails === "store"
-        ? Promise.reject(new Error("no store"))
-        : Promise.resolve({ ...this.#part<Store>("store"), endpoints: "http://e:1" }),
-    openRegistry: (_config, _store, doubts) => {
+    openStore: async () => {
+      await this.storeGate;
+      if (this.fails === "store") throw new Error("no store");
+      return { ...this.#part<Store>("store"), endpoints: "http://e:1" };
+    },
+    openRegistry: (_config, _store, unsettledWrites) => {
       if (this.fails === "registry") throw new Error("no registry");
-      this.doubts.push(doubts);
+      this.unsettledWrites.push(unsettledWrites);
       return this.#part<Registry>("registry");
     },
     openApi: ({ config }) => `api with pages of ${config.tokenLimit}`,
-    live: async (_regime, status: (status: Status) => void, signal) => {
-      this.told.push("a life begins");
-      status({ ready: true });
-      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
-      this.told.push("a life ends");
+    runSession: async (_generation, report: (status: Status) => void, signal) => {
+      this.events.push("a session begins");
+      report({ ready: true });
+      await aborted(signal);
+      this.events.push("a session ends");
       if (this.fails === "end") throw new Error("no end");
     },
     putInForce: (config: Config) => {
       if (this.fails === "putInForce") return Promise.reject(new Error("no such certificate"));
-      this.told.push(`verbosity ${config.verbosity}`);
+      this.events.push(`verbosity ${config.verbosity}`);
       return Promise.resolve();
     },
-    tell: (text) => {
-      if (!text.startsWith("STATUS")) this.told.push(text.split("\n")[0]!);
+    reloadRequest: () =>
+      Promise.resolve((refusal) => {
+        if (refusal === "fleetd is ending") this.events.push(`outcome: ${refusal}`);
+        return Promise.resolve();
+      }),
+    notify: (text) => {
+      if (!text.startsWith("STATUS")) this.events.push(text.split("\n")[0]!);
       return Promise.resolve();
     },
     clock: { ...systemClock, sleep: (duration_ms, signal) => systemClock.sleep(Math.min(duration_ms, 50), signal) },
-    log: (level, message) => this.told.push(`${level}: ${message.replace(/\d+ ms/, "n ms")}`),
+    log: (level, message) => this.events.push(`${level}: ${message.replace(/\d+ ms/, "n ms")}`),
   });
 
   #part<T>(what: string): T {
     const name = `${what} ${++this.#count}`;
-    this.told.push(`${name} opened`);
+    this.events.push(`${name} opened`);
     const close = () => {
       if (this.fails === "close") return Promise.reject(new Error("busy"));
-      return Promise.resolve(void this.told.push(`${name} closed`));
+      return Promise.resolve(void this.events.push(`${name} closed`));
     };
     return { close } as unknown as T;
   }
 
   async started(): Promise<this> {
     await this.daemon.start({ config: conf(this.text) });
-    this.daemon.live();
-    this.told.length = 0;
+    this.daemon.beginSession();
+    this.events.length = 0;
     return this;
   }
 }
 
-const done = "info: configuration reloaded in n ms";
+const reloaded = "info: configuration reloaded in n ms";
 
 const cases: readonly { name: string; text: string; want: readonly string[]; api?: string }[] = [
-  { name: "verbosity", text: "verbosity=2", want: ["RELOADING=1", "verbosity 2", done, "READY=1"] },
+  { name: "verbosity", text: "verbosity=2", want: ["RELOADING=1", "verbosity 2", reloaded, "READY=1"] },
   {
     name: "the page size",
     text: "token_limit=5",
-    want: ["RELOADING=1", "verbosity 0", done, "READY=1"],
+    want: ["RELOADING=1", "verbosity 0", reloaded, "READY=1"],
     api: "api with pages of 5",
   },
   {
     name: "metadata",
     text: "metadata=a=b",
-    want: ["RELOADING=1", "verbosity 0", "a life ends", "a life begins", done, "READY=1"],
+    want: ["RELOADING=1", "verbosity 0", "a session ends", "a session begins", reloaded, "READY=1"],
   },
   {
     name: "agent_ttl",
     text: "agent_ttl=9s",
     want: [
-      ...["RELOADING=1", "registry 3 opened", "verbosity 0", "a life ends", "a life begins", done, "READY=1"],
+      ...["RELOADING=1", "registry 3 opened", "verbosity 0", "a session ends", "a session begins", reloaded, "READY=1"],
       ...["registry 2 closed"],
     ],
   },
@@ -98,7 +107,15 @@ const cases: readonly { name: string; text: string; want: readonly string[]; api
     name: "etcd",
     text: "etcd_servers=http://b:1",
     want: [
-      ...["RELOADING=1", "store 3 opened", "registry 4 opened", "verbosity 0", "a life ends", "a life begins", done],
+      ...[
+        "RELOADING=1",
+        "store 3 opened",
+        "registry 4 opened",
+        "verbosity 0",
+        "a session ends",
+        "a session begins",
+        reloaded,
+      ],
       ...["READY=1", "registry 2 closed", "store 1 closed"],
     ],
   },
@@ -119,9 +136,9 @@ for (const { name, text, want, api = "api with pages of 100" } of cases) {
     const stage = await new Stage().started();
     stage.text = text;
     await stage.daemon.reload();
-    // What is replaced is closed a little later.
-    for (let waits = 0; stage.told.length < want.length && waits < 100; waits++) await systemClock.sleep(20);
-    assert.deepEqual(stage.told, want);
+    // Replaced parts are closed a little later.
+    for (let waits = 0; stage.events.length < want.length && waits < 100; waits++) await systemClock.sleep(20);
+    assert.deepEqual(stage.events, want);
     assert.equal(stage.daemon.generation.api, api);
     await stage.daemon.end(() => Promise.resolve());
     await stage.daemon.close();
@@ -134,7 +151,7 @@ Deno.test("a bad configuration changes nothing", async () => {
   const before = stage.daemon.generation;
   await stage.daemon.reload();
   assert.equal(stage.daemon.generation, before);
-  assert.deepEqual(stage.told, [
+  assert.deepEqual(stage.events, [
     "RELOADING=1",
     "error: configuration not reloaded, the old one stays in force: /f:1: option agent_ttl",
     "READY=1",
@@ -146,28 +163,28 @@ Deno.test("a bad configuration changes nothing", async () => {
 Deno.test("reloads asked for meanwhile are one more round", async () => {
   const stage = await new Stage().started();
   await Promise.all(Array.from({ length: 10 }, () => stage.daemon.reload()));
-  assert.equal(stage.told.filter((line) => line === "READY=1").length, 2);
+  assert.equal(stage.events.filter((line) => line === "READY=1").length, 2);
   await stage.daemon.end(() => Promise.resolve());
   await stage.daemon.close();
 });
 
-Deno.test("what one registry leaves in doubt is the next one's to settle", async () => {
+Deno.test("writes that one registry has not settled are handed on to the next", async () => {
   const stage = await new Stage().started();
   stage.text = "etcd_servers=http://b:1";
   await stage.daemon.reload();
-  const [first, second] = stage.doubts;
+  const [first, second] = stage.unsettledWrites;
   assert.ok(first && first === second);
   await stage.daemon.end(() => Promise.resolve());
   await stage.daemon.close();
 });
 
-Deno.test("after a start that failed, closing tells of nothing else", async () => {
+Deno.test("after a start that failed, closing logs nothing", async () => {
   for (const [fails, opened] of [["store", []], ["registry", ["store 1 opened", "store 1 closed"]]] as const) {
     const stage = new Stage();
     stage.fails = fails;
     await assert.rejects(stage.started(), new RegExp(`^Error: no ${fails}$`));
     await stage.daemon.close();
-    assert.deepEqual(stage.told, opened);
+    assert.deepEqual(stage.events, opened);
     assert.throws(() => stage.daemon.generation, /has not opened its store/);
   }
 });
@@ -181,7 +198,7 @@ Deno.test("a store that a refused reload has opened is closed again", async () =
     await stage.daemon.reload();
     assert.equal(stage.daemon.generation, before);
     const registry = fails === "registry" ? [] : ["registry 4 opened", "registry 4 closed"];
-    assert.deepEqual(stage.told, [
+    assert.deepEqual(stage.events, [
       ...["RELOADING=1", "store 3 opened", ...registry, "store 3 closed"],
       `error: configuration not reloaded, the old one stays in force: ${why}`,
       "READY=1",
@@ -192,13 +209,47 @@ Deno.test("a store that a refused reload has opened is closed again", async () =
   }
 });
 
+Deno.test("a reload that is under way when the daemon ends is refused, and closes the store that it opens", async () => {
+  const stage = await new Stage().started();
+  const gate = Promise.withResolvers<void>();
+  stage.storeGate = gate.promise;
+  stage.text = "etcd_servers=http://b:1";
+  const before = stage.daemon.generation;
+  const reloading = stage.daemon.reload();
+  const ending = stage.daemon.end(() => Promise.resolve());
+  gate.resolve();
+  await Promise.all([reloading, ending]);
+  assert.equal(stage.daemon.generation, before);
+  assert.deepEqual(stage.events, [
+    ...["RELOADING=1", "STOPPING=1", "store 3 opened", "registry 4 opened", "registry 4 closed", "store 3 closed"],
+    ...["info: configuration not reloaded: fleetd is ending", "outcome: fleetd is ending", "a session ends"],
+  ]);
+  await stage.daemon.close();
+});
+
+Deno.test("a reload that fails because the daemon ends is logged as refused by that", async () => {
+  const stage = await new Stage().started();
+  const gate = Promise.withResolvers<void>();
+  stage.storeGate = gate.promise;
+  stage.fails = "store";
+  stage.text = "etcd_servers=http://b:1";
+  const reloading = stage.daemon.reload();
+  const ending = stage.daemon.end(() => Promise.resolve());
+  gate.resolve();
+  await Promise.all([reloading, ending]);
+  assert.deepEqual(stage.events.filter((event) => /^(info|error|READY|outcome)/.test(event)), [
+    ...["info: configuration not reloaded: fleetd is ending", "outcome: fleetd is ending"],
+  ]);
+  await stage.daemon.close();
+});
+
 Deno.test("errors at the end of a daemon are logged", async () => {
   const stage = await new Stage().started();
   stage.fails = "end";
   await stage.daemon.end(() => Promise.resolve());
   stage.fails = "close";
   await stage.daemon.close();
-  assert.deepEqual(stage.told.filter((line) => line.startsWith("error")), [
+  assert.deepEqual(stage.events.filter((line) => line.startsWith("error")), [
     "error: the daemon's work failed while it was ending: no end",
     "error: cannot close the registry: busy",
     "error: cannot close the store at http://e:1: busy",
