@@ -1,18 +1,20 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../tests/support/manual_clock.ts";
-import { type Loop, reconcile, together, Wakeup } from "./reconcile.ts";
+import { Notifier } from "../runtime/notifier.ts";
+import { aborted } from "../runtime/on_abort.ts";
+import { type Loop, reconcile, together } from "./reconcile.ts";
 
 /** A loop that brings a number down to zero, one at a time. */
 function countdown(start: number, fail: () => boolean = () => false) {
   const clock = new ManualClock();
-  const said: string[] = [];
+  const logged: string[] = [];
   const seen: number[] = [];
   const state = { left: start };
   const loop: Loop<number, string> = {
     name: "countdown",
-    wakeup: new Wakeup(),
+    wakeup: new Notifier(),
     clock,
-    log: (level, message) => said.push(`${level}: ${message}`),
+    log: (level, message) => logged.push(`${level}: ${message}`),
     look: () => Promise.resolve(state.left),
     decide: (left) => left > 0 ? ["down"] : [],
     act: () => {
@@ -22,10 +24,10 @@ function countdown(start: number, fail: () => boolean = () => false) {
     },
     patience_ms: () => 60_000,
   };
-  return { clock, said, seen, state, loop };
+  return { clock, logged, seen, state, loop };
 }
 
-Deno.test("a loop acts until there is nothing left to do, then waits for its bell", async () => {
+Deno.test("a loop acts until there is nothing left to do, then waits to be woken", async () => {
   const stop = new AbortController();
   const { loop, seen, state } = countdown(3);
   const running = reconcile(loop, stop.signal);
@@ -33,8 +35,8 @@ Deno.test("a loop acts until there is nothing left to do, then waits for its bel
   assert.deepEqual(seen, [3, 2, 1]);
   state.left = 1;
   await ManualClock.settle();
-  assert.deepEqual(seen, [3, 2, 1], "nothing rang");
-  loop.wakeup.trigger();
+  assert.deepEqual(seen, [3, 2, 1], "nothing woke the loop");
+  loop.wakeup.notify();
   await ManualClock.settle();
   assert.deepEqual(seen, [3, 2, 1, 1]);
   stop.abort();
@@ -57,10 +59,10 @@ Deno.test("a loop looks again when its patience is over", async () => {
   await running;
 });
 
-Deno.test("a loop that fails says so, and tries again later each time", async () => {
+Deno.test("a loop that fails logs it and tries again, later each time", async () => {
   const stop = new AbortController();
   let failures = 3;
-  const { loop, seen, said, clock } = countdown(1, () => failures-- > 0);
+  const { loop, seen, logged, clock } = countdown(1, () => failures-- > 0);
   const running = reconcile(loop, stop.signal);
   for (const wait_ms of [250, 500, 1000]) {
     await ManualClock.settle();
@@ -76,19 +78,19 @@ Deno.test("a loop that fails says so, and tries again later each time", async ()
   }
   await ManualClock.settle();
   assert.deepEqual(seen, [1]);
-  assert.deepEqual(said, [250, 500, 1000].map((ms) => `error: countdown: no; trying again in ${ms} ms`));
+  assert.deepEqual(logged, [250, 500, 1000].map((ms) => `error: countdown: no; trying again in ${ms} ms`));
   stop.abort();
   await running;
 });
 
-Deno.test("news wakes a loop that has failed, but not at once", async () => {
+Deno.test("a change wakes a loop that has failed, but not at once", async () => {
   const stop = new AbortController();
   let failures = 5;
   const { loop, seen, clock } = countdown(1, () => failures-- > 0);
   const running = reconcile(loop, stop.signal);
   for (let round = 0; round < 5; round++) {
     await ManualClock.settle();
-    loop.wakeup.trigger();
+    loop.wakeup.notify();
     await ManualClock.settle();
     assert.deepEqual(seen, []);
     clock.advance(250);
@@ -99,24 +101,18 @@ Deno.test("news wakes a loop that has failed, but not at once", async () => {
   await running;
 });
 
-Deno.test("a loop that never comes to rest leaves others their turn, and says so once", async () => {
+Deno.test("a loop that never comes to rest is slowed down, and logs that once", async () => {
   const stop = new AbortController();
-  const { loop, seen, said, clock } = countdown(1_000);
+  const { loop, seen, logged, clock } = countdown(1_000);
   const running = reconcile(loop, stop.signal);
   await ManualClock.settle();
   assert.equal(seen.length, 100);
   clock.advance(100);
   await ManualClock.settle();
   assert.equal(seen.length, 101);
-  assert.deepEqual(said, ["warn: countdown: 100 rounds of work without a rest"]);
+  assert.deepEqual(logged, ["warn: countdown: 100 rounds of work without a rest"]);
   stop.abort();
   await running;
-});
-
-Deno.test("a bell that rang before the wait is not missed", async () => {
-  const wakeup = new Wakeup();
-  wakeup.trigger();
-  await wakeup.wait(1_000, new ManualClock(), new AbortController().signal);
 });
 
 Deno.test("tasks that run together end together, with the error of the first that failed", async () => {
@@ -124,13 +120,10 @@ Deno.test("tasks that run together end together, with the error of the first tha
   await assert.rejects(
     together(new AbortController().signal, [
       () => Promise.reject(new Error("first")),
-      (signal) =>
-        new Promise<void>((resolve) =>
-          signal.addEventListener("abort", () => {
-            stopped = true;
-            resolve();
-          })
-        ),
+      async (signal) => {
+        await aborted(signal);
+        stopped = true;
+      },
     ]),
     /first/,
   );

@@ -21,6 +21,7 @@ import { readCredentials } from "./api/auth/credentials.ts";
 import { openLocalMachine } from "./api/machine/local_machine.ts";
 import { createHandler, type Handler } from "./api/handler.ts";
 import { inheritedSockets, listenSpec, serve, type Server } from "./api/http/server.ts";
+import { Notifier } from "../runtime/notifier.ts";
 import { systemClock } from "./host/system_clock.ts";
 import type { Config } from "./config/options.ts";
 import { type Configuration } from "./config/load.ts";
@@ -30,9 +31,9 @@ import { effectiveConfig } from "./config/print.ts";
 import { gracesOf, runEngine } from "./engine/engine.ts";
 import { detectAddress, readMachineId } from "./host/machine_id.ts";
 import { exposition } from "./telemetry/prometheus.ts";
-import { live, type Member } from "./lifecycle/join_loop.ts";
+import { type Member, runJoinLoop } from "./lifecycle/join_loop.ts";
 import { logOf, type LogSettings } from "./telemetry/log.ts";
-import { type Memory, openMemory } from "./state/runtime_state.ts";
+import { openRuntimeState, type RuntimeState } from "./state/runtime_state.ts";
 import {
   type Metrics,
   observeEngine,
@@ -42,7 +43,7 @@ import {
   openMetrics,
 } from "./telemetry/metrics.ts";
 import { type Notify, openNotify } from "./host/sd_notify.ts";
-import { together, Wakeup } from "./reconcile.ts";
+import { together } from "./reconcile.ts";
 import { refreshIdentity } from "./lifecycle/machine_record.ts";
 import { closeAll, shutDown } from "./lifecycle/shutdown.ts";
 import { openReloadRequests } from "./config/reload_requests.ts";
@@ -54,7 +55,7 @@ import { keepWatchdog, watchdogInterval_ms } from "./host/watchdog.ts";
 import { writeOut } from "./host/streams.ts";
 import { aborted } from "../runtime/on_abort.ts";
 
-/** How often loops look again although nothing has changed. */
+/** The longest time between two rounds of a loop, also while nothing changes. */
 const safetyNet_ms = 60_000;
 
 const limits = { drain_ms: 60_000, leave_ms: 5_000 } as const;
@@ -70,16 +71,16 @@ export interface Logs {
   readonly unlimitedLog: Log;
 }
 
-/** What outlives a reload. */
+/** The parts of a daemon that outlive a reload. */
 export interface DaemonContext extends Start, Logs {
-  readonly tell: Notify;
+  readonly notify: Notify;
   readonly systemd: Systemd;
-  readonly memory: Memory;
-  /** Rung when waiting for a better store makes no sense any more. */
-  readonly retryNow: Wakeup;
+  readonly state: RuntimeState;
+  /** Makes the next attempt to join start at once. */
+  readonly retryNow: Notifier;
   readonly metrics: Metrics;
   readonly renewals: Map<string, number>;
-  /** Of the API's handlers, each of which serves until a reload. */
+  /** Shared by the API's handlers, each of which serves until a reload. */
   readonly sharedState: SharedState;
   logSettings: LogSettings;
   configuration: Configuration;
@@ -88,29 +89,38 @@ export interface DaemonContext extends Start, Logs {
   member?: Member;
 }
 
-/** Opens what outlives a reload. */
+/** Opens the parts that outlive a reload. */
 export async function build(start: Start, logs: Logs): Promise<DaemonContext> {
   const { configuration: { config }, greeting } = start;
   const { log } = logs;
-  const memory = await openMemory(parentOf(config.unitsDirectory));
-  // What an earlier try knew went with it.
-  if (greeting !== undefined) await Promise.all([memory.saveStore(undefined), memory.saveLease(undefined)]);
+  const state = await openRuntimeState(parentOf(config.unitsDirectory));
+  // A daemon with --dev has a new store each time.
+  if (greeting !== undefined) await Promise.all([state.saveStore(undefined), state.saveLease(undefined)]);
   const metrics = openMetrics();
   const systemd = openSystemd({
     unitsDirectory: config.unitsDirectory,
     bus: config.systemdUser ? "user" : "system",
     log: logOf("systemd", log),
   });
-  const notify = openNotify(Deno.env.get("NOTIFY_SOCKET"));
-  const tell: Notify = (text) => notify(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
+  const send = openNotify(Deno.env.get("NOTIFY_SOCKET"));
+  const notify: Notify = (text) => send(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
   const observed = observeSystemd(systemd, metrics, systemClock);
   const counts = { metrics, renewals: new Map<string, number>(), sharedState: new SharedState() };
-  return { ...start, ...logs, ...counts, tell, systemd: observed, memory, retryNow: new Wakeup(), logSettings: config };
+  return {
+    ...start,
+    ...logs,
+    ...counts,
+    notify,
+    systemd: observed,
+    state,
+    retryNow: new Notifier(),
+    logSettings: config,
+  };
 }
 
-/** Serves from the first moment, lives, and ends when a signal says so. */
+/** Serves the API, joins the cluster, and ends with a signal. */
 export async function run(context: DaemonContext): Promise<void> {
-  const { unlimitedLog: log, tell, systemd, configuration } = context;
+  const { unlimitedLog: log, notify, systemd, configuration } = context;
   const stop = new AbortController();
   const daemon: Daemon<Handler> = openDaemon(context, () => daemon);
   const unhook = onSignals({
@@ -125,13 +135,13 @@ export async function run(context: DaemonContext): Promise<void> {
   try {
     await daemon.start(configuration);
     context.server = await openServer(context, () => daemon.generation.api);
-    await tell(`READY=1\nSTATUS=${daemon.status.reason}`);
+    await notify(`READY=1\nSTATUS=${daemon.status.reason}`);
     const interval_ms = watchdogInterval_ms({
       WATCHDOG_USEC: Deno.env.get("WATCHDOG_USEC"),
       WATCHDOG_PID: Deno.env.get("WATCHDOG_PID"),
     }, Deno.pid);
-    if (interval_ms !== undefined) watchdog = keepWatchdog(interval_ms, tell, systemClock, stop.signal);
-    daemon.live();
+    if (interval_ms !== undefined) watchdog = keepWatchdog(interval_ms, notify, systemClock, stop.signal);
+    daemon.beginSession();
     await aborted(stop.signal);
     await daemon.end((halt) => endWell(context, halt));
   } finally {
@@ -143,7 +153,7 @@ export async function run(context: DaemonContext): Promise<void> {
       { what: "the store", close: () => daemon.close() },
       { what: "the connection to systemd", close: () => systemd.close() },
     ], log);
-    // Without a socket of its own, the files belong to another daemon.
+    // A daemon that did not get its socket leaves the files: they belong to another daemon.
     const { server, removeFiles } = context;
     if (server && removeFiles) await closeAll([{ what: "the files of --dev", close: removeFiles }], log);
   }
@@ -151,7 +161,7 @@ export async function run(context: DaemonContext): Promise<void> {
 
 function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daemon<Handler> {
   const status = () => daemon().status;
-  const { log, unlimitedLog, tell, memory, retryNow } = context;
+  const { log, unlimitedLog, notify, state, retryNow } = context;
   let next = context.configuration;
   let greeting = context.greeting;
   return new Daemon<Handler>({
@@ -170,23 +180,23 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
     openRegistry: (config, store, unsettledWrites) => openRegistry(config, store, unsettledWrites, log),
     openApi: ({ config, registry, retired }) => {
       const machine = () => context.member?.machine.id;
-      const accept = () => acceptStore({ status, memory, wakeup: retryNow });
+      const accept = () => acceptStore({ status, state, wakeup: retryNow });
       const metrics = () => scrape(context, status().ready);
       const lasting = { retired: retired.signal, sharedState: context.sharedState };
       const started = () => daemon().started;
       return openHandler({ config, registry, log, status, started, accept, machine, metrics, ...lasting });
     },
-    live: (generation, status, signal) =>
-      live({
+    runSession: (generation, report, signal) =>
+      runJoinLoop({
         registry: generation.registry,
-        memory,
+        state,
         clock: systemClock,
         log,
         wakeup: retryNow,
         identify: () => identify(context, generation.config),
         work: (member, signal) => work(context, generation, member, signal),
         status: (next) => {
-          status(next);
+          report(next);
           if (next.ready && greeting !== undefined) writeOut(greeting);
           greeting = undefined;
         },
@@ -197,7 +207,7 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
       context.configuration = next;
     },
     reloadRequest: openReloadRequests(Deno.env.get("RUNTIME_DIRECTORY"), log),
-    tell,
+    notify,
     clock: systemClock,
     log: unlimitedLog,
   });
@@ -215,28 +225,28 @@ function openRegistry(config: Config, store: Store, unsettledWrites: UnsettledWr
   });
 }
 
-async function identify({ memory, server }: DaemonContext, config: Config): Promise<MachineRecord> {
+async function identify({ state, server }: DaemonContext, config: Config): Promise<MachineRecord> {
   const ip = config.publicIp || await detectAddress(config.registry === "etcd" ? config.etcdServers : []);
   const apiAddress = server?.urlFor(ip);
   return {
     id: await readMachineId(),
     ip,
     ...(apiAddress === undefined ? {} : { apiAddress }),
-    incarnation: await memory.incarnation(),
+    incarnation: await state.incarnation(),
     staticMetadata: config.metadata,
     capabilities: { disableEngine: config.disableEngine },
     version,
   };
 }
 
-/** What a member does: agent and, unless disabled, engine. */
+/** Runs the agent and, unless disabled, the engine of a daemon that has joined the cluster. */
 async function work(
   context: DaemonContext,
   generation: Generation<Handler>,
   member: Member,
   signal: AbortSignal,
 ): Promise<void> {
-  const { log, systemd, memory } = context;
+  const { log, systemd, state } = context;
   const { config, registry } = generation;
   const { membership, remember } = member;
   let machine = member.machine;
@@ -245,7 +255,7 @@ async function work(
     ...shared,
     log: logOf("agent", log),
     systemd,
-    memory: memory.intents,
+    memory: state.intents,
     membership,
     machine: () => machine,
     seen: remember,
@@ -328,17 +338,17 @@ async function openServer(context: DaemonContext, handler: () => Handler): Promi
 }
 
 async function endWell(context: DaemonContext, halt: () => Promise<void>): Promise<void> {
-  const { systemd, log, unlimitedLog, memory, greeting, member } = context;
-  const alone = { systemd, memory: memory.intents, clock: systemClock, log: logOf("agent", log), safetyNet_ms };
-  let isOver = false;
+  const { systemd, log, unlimitedLog, state, greeting, member } = context;
+  const alone = { systemd, memory: state.intents, clock: systemClock, log: logOf("agent", log), safetyNet_ms };
+  let hasEnded = false;
   await shutDown({
-    // With what is in memory alone, nobody would know of its units any more.
+    // After --dev no daemon would manage the units any more: its store is in memory.
     job: () => greeting === undefined ? systemd.ownJob() : Promise.resolve("stop"),
     clock: systemClock,
     log: unlimitedLog,
     drain: async () => {
-      if (await context.agent?.drain() || isOver) return;
-      // It is no member, or not any more. Nobody may join, and start units, while they are taken off.
+      if (await context.agent?.drain() || hasEnded) return;
+      // The daemon is not a member. It must not join, and start units, while they are stopped.
       await halt();
       await drainAlone(alone);
     },
@@ -346,7 +356,7 @@ async function endWell(context: DaemonContext, halt: () => Promise<void>): Promi
     drainLimit_ms: limits.drain_ms,
     leaveLimit_ms: limits.leave_ms,
   });
-  isOver = true;
+  hasEnded = true;
 }
 
 async function scrape({ metrics, renewals, member, agent }: DaemonContext, ready: boolean): Promise<string> {

@@ -1,22 +1,25 @@
+import type { Clock } from "./clock.ts";
+import { onceAborted } from "./on_abort.ts";
+
 /**
- * Wakes whoever waits for the next state of something. Waiters look for themselves what it is: a slow one that missed ten
- * states sees the newest.
+ * Wakes all that wait for a change. It carries no value: a waiter reads the present state itself, so that a slow one which
+ * missed ten changes sees the newest state.
  */
 export class Notifier {
   readonly #waiting = new Set<() => void>();
   #count = 0;
 
-  /** How often it has turned. */
+  /** The number of changes so far. */
   get count(): number {
     return this.#count;
   }
 
-  /** How many wait. */
+  /** The number of waiters. */
   get waiting(): number {
     return this.#waiting.size;
   }
 
-  /** Something changed: wakes all. */
+  /** Counts a change and wakes all waiters. */
   notify(): void {
     this.#count++;
     const waiting = [...this.#waiting];
@@ -24,17 +27,30 @@ export class Notifier {
     for (const wake of waiting) wake();
   }
 
-  /** Resolves once it has turned more than `seen` times, or `signal` aborts. One that has ended leaves nothing behind. */
+  /** Resolves once there were more than `seen` changes, or `signal` aborts. A wait that has ended leaves nothing behind. */
   async waitPast(seen: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted || this.#count > seen) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.add(resolve);
-    signal.addEventListener("abort", resolve as () => void, { once: true });
+    const stopListening = onceAborted([signal], resolve);
     try {
       await promise;
     } finally {
       this.#waiting.delete(resolve);
-      signal.removeEventListener("abort", resolve as () => void);
+      stopListening();
     }
+  }
+
+  /** Like {@link waitPast}, for `limit_ms` at most. */
+  async waitPastFor(seen: number, limit_ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
+    if (signal.aborted || this.#count > seen) return;
+    const over = new AbortController();
+    const end = () => over.abort();
+    const stopListening = onceAborted([signal], end);
+    const timer = clock.sleep(limit_ms, over.signal).then(end);
+    await this.waitPast(seen, over.signal);
+    stopListening();
+    end();
+    await timer;
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Notifier } from "../../runtime/notifier.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { MachineRecord, MachineView, UnitName, UnitState } from "../../registry/model.ts";
@@ -11,7 +12,7 @@ import type { Membership, Registry } from "../../registry/mod.ts";
 import type { Systemd, UnitStatus } from "../../systemd/port.ts";
 import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
-import { reconcile, together, Wakeup } from "../reconcile.ts";
+import { reconcile, together } from "../reconcile.ts";
 import { desired, hashesNeeded, kept, type Wanted } from "./desired.ts";
 import { Executor, type Situation } from "./executor.ts";
 import { adopted, commanded, type IntentMemory } from "./command.ts";
@@ -53,7 +54,7 @@ type AgentStep = Step | { readonly kind: "publish" };
 /** One machine's agent. */
 export class Agent {
   readonly #options: AgentOptions;
-  readonly #wakeup = new Wakeup();
+  readonly #wakeup = new Notifier();
   readonly #tracker = new FailureTracker();
   readonly #texts: UnitTexts;
   /** Units whose file is missing, as far as the log has been told. */
@@ -74,7 +75,7 @@ export class Agent {
     this.#texts = new UnitTexts({
       read: (hash) => options.registry.file(hash),
       clock: options.clock,
-      changed: () => this.#wakeup.trigger(),
+      changed: () => this.#wakeup.notify(),
     });
     this.#loadErrors = new LoadErrors(options.systemd);
   }
@@ -85,14 +86,14 @@ export class Agent {
     const follow = async (signal: AbortSignal) => {
       for await (const view of registry.watchMachine(machine().id, signal)) {
         this.#view = view;
-        this.#wakeup.trigger();
+        this.#wakeup.notify();
       }
     };
     const listen = async (signal: AbortSignal) => {
       for await (const { units } of systemd.watch(signal)) {
         // After a reload systemd may use other files: an administrator may have removed what was in fleet's way.
         if (units === undefined && this.#loadErrors.hasRefusals) this.#stockTaken_ms = -Infinity;
-        this.#wakeup.trigger();
+        this.#wakeup.notify();
       }
     };
     const loop = {
@@ -135,7 +136,7 @@ export class Agent {
     this.#draining = true;
     const done = new Promise<boolean>((resolve) => this.#drained = resolve);
     if (this.#hasEnded) this.#drained(false);
-    this.#wakeup.trigger();
+    this.#wakeup.notify();
     return done;
   }
 
@@ -282,7 +283,7 @@ export class Agent {
       intents.delete(name);
     }
     if (files.size > 0) log("info", `taking up ${files.size} units that are on this machine already`);
-    const ended = () => this.#wakeup.trigger();
+    const ended = () => this.#wakeup.notify();
     const tracker = this.#tracker;
     return this.#executor = new Executor({ systemd, memory, tracker, clock, log, ended }, texts, files, intents);
   }

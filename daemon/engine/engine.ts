@@ -5,10 +5,11 @@
  */
 
 import type { Cluster, MachineId } from "../../registry/model.ts";
+import { Notifier } from "../../runtime/notifier.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import { DeposedError, type Leadership, type Placement, type Registry } from "../../registry/mod.ts";
-import { reconcile, together, Wakeup } from "../reconcile.ts";
+import { reconcile, together } from "../reconcile.ts";
 import { ScheduleCache } from "./schedule_cache.ts";
 import { type Plan, schedule } from "./schedule.ts";
 import { VanishedMachines } from "./vanished.ts";
@@ -83,7 +84,7 @@ export async function runEngine(options: EngineOptions, signal: AbortSignal): Pr
 
 async function lead(options: EngineOptions, leadership: Leadership, signal: AbortSignal): Promise<void> {
   const { registry, clock, log } = options;
-  const wakeup = new Wakeup();
+  const wakeup = new Notifier();
   const since_ms = clock.monotonic_ms();
   let cluster: Cluster | undefined;
   let applied = 0;
@@ -97,7 +98,7 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
       cluster = next;
       vanished.observe(next, clock.monotonic_ms());
       if (!before || before.revision < applied || decisive.some((part) => before[part] !== next[part])) {
-        wakeup.trigger();
+        wakeup.notify();
       }
     }
   };

@@ -1,36 +1,36 @@
 /**
- * An operator says that the store, although not the one this machine knows, is the right one.
+ * Accepts a wiped or restored store on this machine, at an operator's request.
  *
  * @module
  */
 
 import type { StoreMemory, WrongStoreError } from "../../registry/mod.ts";
-import type { JoinMemory, Status } from "./join_loop.ts";
-import type { Wakeup } from "../reconcile.ts";
+import type { JoinState, Status } from "./join_loop.ts";
+import type { Notifier } from "../../runtime/notifier.ts";
 
-/** What {@link acceptStore} works on. */
+/** Parts of the daemon that {@link acceptStore} uses. */
 export interface AcceptOptions {
   readonly status: () => Status;
-  readonly memory: JoinMemory;
-  /** Rung so that the daemon tries again at once. */
-  readonly wakeup: Wakeup;
+  readonly state: JoinState;
+  /** Notified so that the daemon tries again at once. */
+  readonly wakeup: Notifier;
 }
 
-/** What was accepted in place of what; or why there was nothing to accept. */
+/** The store that was accepted and the one before it, or the reason why there is no store to accept. */
 export type Acceptance =
   | { readonly was: StoreMemory; readonly accepted: WrongStoreError["found"] }
   | { readonly refusal: string };
 
 /**
- * Forgets the store that was known: the daemon takes the one that is there. From then on this machine's units are what
- * that store says. Refuses while there is no doubt about the store.
+ * Forgets the identity of the known store, so that the daemon joins the present one. From then on that store decides which
+ * units this machine runs. Refuses while the store is the known one, or cannot be reached.
  */
-export async function acceptStore({ status, memory, wakeup }: AcceptOptions): Promise<Acceptance> {
+export async function acceptStore({ status, state, wakeup }: AcceptOptions): Promise<Acceptance> {
   const { wrongStore, ready, reason } = status();
   if (!wrongStore) {
     return { refusal: ready ? "this machine's store is the one it knows" : `no store to accept: ${reason}` };
   }
-  await memory.saveStore(undefined);
-  wakeup.trigger();
+  await state.saveStore(undefined);
+  wakeup.notify();
   return { was: wrongStore.expected, accepted: wrongStore.found };
 }

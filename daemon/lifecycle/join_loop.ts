@@ -1,6 +1,6 @@
 /**
- * The life of a daemon between start and stop: find the store, join the cluster, work; and when the store turns out to
- * be the wrong one, or another machine has our name, harm nothing, say so and try again.
+ * Joins the cluster and works there, again after each failure. While the store is not the known one, or another machine has
+ * the same machine ID, no unit is touched.
  *
  * @module
  */
@@ -16,113 +16,114 @@ import {
   StoreUnavailableError,
   WrongStoreError,
 } from "../../registry/mod.ts";
-import type { Wakeup } from "../reconcile.ts";
+import type { Notifier } from "../../runtime/notifier.ts";
 
-/** Whether the daemon is part of the cluster; where it is not, why. */
+/** Membership of the daemon in the cluster, or the reason why it is not a member. */
 export interface Status {
   readonly ready: boolean;
   readonly reason?: string;
-  /** It has just been started, and does not know yet whether it can join. */
+  /** True after the start, until it is known whether the machine can join. */
   readonly starting?: boolean;
-  /** The store is not the one that is remembered, and somebody has to say whether it is right. */
+  /** Set while the store is not the known one: an operator has to accept it or to restore the right one. */
   readonly wrongStore?: WrongStoreError;
 }
 
-/** Where a daemon keeps what must survive its own restart. */
-export interface JoinMemory {
+/** State that must survive a restart of the daemon. */
+export interface JoinState {
   lease(): Promise<string | undefined>;
   saveLease(lease: string | undefined): Promise<void>;
   store(): Promise<StoreMemory | undefined>;
   saveStore(store: StoreMemory | undefined): Promise<void>;
 }
 
-/** What a life consists of. */
+/** Parts of the daemon that {@link runJoinLoop} uses. */
 export interface JoinLoopOptions {
   readonly registry: Registry;
-  readonly memory: JoinMemory;
+  readonly state: JoinState;
   readonly clock: Clock;
   readonly log: Log;
-  /** Says who this machine is; rejects while that cannot be known. */
+  /** Returns this machine's record; rejects while that cannot be made. */
   readonly identify: () => Promise<MachineRecord>;
-  /** What a member of the cluster does, until `signal` aborts. Throws WrongStoreError. */
+  /** Does the work of a member of the cluster until `signal` aborts. Throws WrongStoreError. */
   readonly work: (member: Member, signal: AbortSignal) => Promise<void>;
-  /** Rung to try again at once. */
-  readonly wakeup: Wakeup;
-  /** Told whenever the status changes. */
+  /** Starts the next attempt at once. */
+  readonly wakeup: Notifier;
+  /** Called after each attempt. */
   readonly status: (status: Status) => void;
 }
 
-/** A daemon that has joined. */
+/** A daemon that has joined the cluster. */
 export interface Member {
   readonly machine: MachineRecord;
   readonly membership: Membership;
-  /** To be called now and then: keeps what is remembered of store and lease up to date. */
+  /** Saves the store's revision and the lease where they have changed. To be called after each round. */
   readonly remember: () => void;
-  /** Gives the membership up, for good. */
+  /** Leaves the cluster for good. */
   readonly leave: () => Promise<void>;
 }
 
-/** How long it waits before it tries again: what a store that is starting needs; what a person needs to mend the rest. */
+/** Pauses between attempts: short while the store cannot be reached, longer where an operator has to act. */
 const retry = { first_ms: 250, away_ms: 2_000, wrong_ms: 5_000 } as const;
 
-/** Lives until `signal` aborts. */
-export async function live(options: JoinLoopOptions, signal: AbortSignal): Promise<void> {
+/** Joins and works until `signal` aborts. */
+export async function runJoinLoop(options: JoinLoopOptions, signal: AbortSignal): Promise<void> {
   const { clock, log, status } = options;
   let failures = 0;
   while (!signal.aborted) {
-    const chapter = new AbortController();
+    const seen = options.wakeup.count;
+    const attempt = new AbortController();
     try {
-      const member = await join(options, AbortSignal.any([signal, chapter.signal]));
+      const member = await join(options, AbortSignal.any([signal, attempt.signal]));
       status({ ready: true });
       log("info", "this machine has joined the cluster", { machine: member.machine.id, ip: member.machine.ip });
       failures = 0;
       await options.work(member, signal).finally(member.remember);
     } catch (error) {
       if (signal.aborted) break;
-      if (error instanceof WrongStoreError) await rememberMismatch(options, error);
+      if (error instanceof WrongStoreError) await saveExpected(options, error);
       const reason = messageOf(error);
       status({ ready: false, reason, ...(error instanceof WrongStoreError && { wrongStore: error }) });
       log(severity(error), advice(error, reason));
-      await options.wakeup.wait(delay_ms(error, failures++), clock, signal);
+      await options.wakeup.waitPastFor(seen, delay_ms(error, failures++), clock, signal);
     } finally {
-      chapter.abort();
+      attempt.abort();
     }
   }
 }
 
-/** What was known of the store is remembered to its last revision, or a restart would find nothing wrong any more. */
-async function rememberMismatch({ memory, log }: JoinLoopOptions, { expected }: WrongStoreError): Promise<void> {
+/** Saves the last known revision of the store: without it, a daemon that restarts would accept an older copy of the store. */
+async function saveExpected({ state, log }: JoinLoopOptions, { expected }: WrongStoreError): Promise<void> {
   try {
-    const known = await memory.store();
-    // Without a memory, somebody has just accepted the store.
-    if (known?.id === expected.id && known.revision < expected.revision) await memory.saveStore(expected);
+    const known = await state.store();
+    // After an operator has accepted the store, no store is known.
+    if (known?.id === expected.id && known.revision < expected.revision) await state.saveStore(expected);
   } catch (error) {
     log("error", messageOf(error));
   }
 }
 
 async function join(options: JoinLoopOptions, signal: AbortSignal): Promise<Member> {
-  const { registry, memory, log } = options;
+  const { registry, state, log } = options;
   const machine = await options.identify();
-  let store = await registry.open(await memory.store());
-  await memory.saveStore(store);
-  const membership = await registry.join(machine, await memory.lease(), signal);
+  let store = await registry.open(await state.store());
+  await state.saveStore(store);
+  const membership = await registry.join(machine, await state.lease(), signal);
   let lease: string | undefined = membership.lease;
-  await memory.saveLease(lease);
+  await state.saveLease(lease);
   let hasLeft = false;
   let failing = false;
   const remember = () => {
     const saves: Promise<void>[] = [];
     const now = registry.memory;
-    if (now && (now.id !== store.id || now.revision !== store.revision)) saves.push(memory.saveStore(store = now));
+    if (now && (now.id !== store.id || now.revision !== store.revision)) saves.push(state.saveStore(store = now));
     const held = hasLeft ? "" : membership.lease;
     if (held !== lease) {
       lease = held;
-      saves.push(memory.saveLease(held || undefined));
+      saves.push(state.saveLease(held || undefined));
     }
     if (saves.length === 0) return;
     Promise.all(saves).then(() => {
-      if (failing) log("info", "the daemon's memory of store and lease can be written again");
+      if (failing) log("info", "the daemon's files can be written again");
       failing = false;
     }, (error) => {
       log("error", messageOf(error));
@@ -133,8 +134,8 @@ async function join(options: JoinLoopOptions, signal: AbortSignal): Promise<Memb
   };
   const leave = async () => {
     hasLeft = true;
-    // First, since the next daemon must not take up a lease that may be revoked late.
-    await memory.saveLease(undefined);
+    // First, because the next daemon must not use a lease that may be revoked late.
+    await state.saveLease(undefined);
     await membership.leave();
   };
   return { machine, membership, remember, leave };
@@ -146,10 +147,10 @@ function severity(error: unknown): "warn" | "error" {
 
 function advice(error: unknown, reason: string): string {
   if (error instanceof WrongStoreError) {
-    return `${reason}. No unit is touched. If this is the right store, say so with: fleetctl accept-store`;
+    return `${reason}. No unit is touched. If this is the right store, accept it with: fleetctl accept-store`;
   }
   if (error instanceof DuplicateMachineError) return `not joining: ${reason}`;
-  return `${reason}; trying again until it works, units are left as they are`;
+  return `${reason}; trying again, units are left as they are`;
 }
 
 function delay_ms(error: unknown, failures: number): number {

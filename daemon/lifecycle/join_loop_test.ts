@@ -3,12 +3,12 @@ import type { MachineRecord } from "../../registry/model.ts";
 import type { Membership, Registry, StoreMemory } from "../../registry/mod.ts";
 import { limitRepeats } from "../../runtime/log_repeats.ts";
 import { ManualClock } from "../../tests/support/manual_clock.ts";
-import { type JoinMemory, live } from "./join_loop.ts";
-import { Wakeup } from "../reconcile.ts";
+import { type JoinState, runJoinLoop } from "./join_loop.ts";
+import { Notifier } from "../../runtime/notifier.ts";
 
-Deno.test("who leaves forgets its lease first, and never remembers it again", async () => {
-  const told: string[] = [];
-  const tell = (what: string) => Promise.resolve(void told.push(what));
+Deno.test("a daemon that leaves the cluster forgets its lease first, and never saves it again", async () => {
+  const events: string[] = [];
+  const record = (event: string) => Promise.resolve(void events.push(event));
   const store: StoreMemory = { id: "s", revision: 1 };
   const held = { lease: "7" };
   const membership = {
@@ -17,19 +17,19 @@ Deno.test("who leaves forgets its lease first, and never remembers it again", as
     },
     leave() {
       held.lease = "";
-      return tell("left");
+      return record("left");
     },
   } as unknown as Membership;
   const stop = new AbortController();
-  await live({
+  await runJoinLoop({
     registry: {
       open: () => Promise.resolve(store),
       join: () => Promise.resolve(membership),
       memory: store,
     } as unknown as Registry,
-    memory: {
+    state: {
       lease: () => Promise.resolve(undefined),
-      saveLease: (lease) => tell(`lease ${lease}`),
+      saveLease: (lease) => record(`lease ${lease}`),
       store: () => Promise.resolve(undefined),
       saveStore: () => Promise.resolve(),
     },
@@ -40,10 +40,10 @@ Deno.test("who leaves forgets its lease first, and never remembers it again", as
       await member.leave();
       stop.abort();
     },
-    wakeup: new Wakeup(),
+    wakeup: new Notifier(),
     status: () => {},
   }, stop.signal);
-  assert.deepEqual(told, ["lease 7", "lease undefined", "left", "lease undefined"]);
+  assert.deepEqual(events, ["lease 7", "lease undefined", "left", "lease undefined"]);
 });
 
 Deno.test("a machine that cannot join logs the cause once, and then after growing pauses", async () => {
@@ -55,9 +55,9 @@ Deno.test("a machine that cannot join logs the cause once, and then after growin
     (level, message, fields) => lines.push(`${level} ${fields?.repeated}: ${message}`),
     clock,
   );
-  const running = live({
+  const running = runJoinLoop({
     registry: {} as Registry,
-    memory: {} as JoinMemory,
+    state: {} as JoinState,
     clock,
     log,
     identify: () => {
@@ -65,15 +65,14 @@ Deno.test("a machine that cannot join logs the cause once, and then after growin
       return Promise.reject(new Error("cannot write /run/fleet/incarnation: no space left"));
     },
     work: () => Promise.resolve(),
-    wakeup: new Wakeup(),
+    wakeup: new Notifier(),
     status: () => {},
   }, stop.signal);
   while (tries < 20) {
     await ManualClock.settle();
     clock.advance(5_000);
   }
-  const line =
-    "cannot write /run/fleet/incarnation: no space left; trying again until it works, units are left as they are";
+  const line = "cannot write /run/fleet/incarnation: no space left; trying again, units are left as they are";
   assert.deepEqual(lines, [`error undefined: ${line}`, `error 11: ${line}`]);
   stop.abort();
   await running;
@@ -89,7 +88,7 @@ Deno.test("the lease is saved again when the daemon's files can be written again
   const write = () => {
     return disk.isFull ? Promise.reject(new Error("no space left")) : Promise.resolve();
   };
-  await live({
+  await runJoinLoop({
     registry: {
       open: () => Promise.resolve({ id: "s", revision: 1 }),
       join: () => Promise.resolve(membership as unknown as Membership),
@@ -97,7 +96,7 @@ Deno.test("the lease is saved again when the daemon's files can be written again
         return { id: "s", revision: revision.value };
       },
     } as unknown as Registry,
-    memory: {
+    state: {
       lease: () => Promise.resolve(undefined),
       saveLease: async (lease) => {
         await write();
@@ -122,12 +121,12 @@ Deno.test("the lease is saved again when the daemon's files can be written again
       await new Promise((resolve) => setTimeout(resolve, 0));
       stop.abort();
     },
-    wakeup: new Wakeup(),
+    wakeup: new Notifier(),
     status: () => {},
   }, stop.signal);
   assert.deepEqual(lines.slice(1), [
     ...["error: no space left", "error: no space left", "error: no space left"],
-    "info: the daemon's memory of store and lease can be written again",
+    "info: the daemon's files can be written again",
   ]);
   assert.deepEqual(saved, ["7", "8"]);
 });

@@ -1,10 +1,10 @@
 /**
- * Small files of the daemon's own. An adapter.
+ * Reads and writes small files of the daemon. An adapter.
  *
  * @module
  */
 
-/** A file's text; undefined if there is none. Rejects with an error that names the path. */
+/** Returns a file's text; undefined if there is no file. Rejects with an error that names the path. */
 export async function read(path: string): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(path);
@@ -14,10 +14,10 @@ export async function read(path: string): Promise<string | undefined> {
   }
 }
 
-/** Tells writes of the same file apart that are under way at once. */
+/** Gives simultaneous writes of a file different drafts. */
 let writes = 0;
 
-/** Writes a line, whole or not at all: a crash leaves the old file. Rejects with an error that names the path. */
+/** Writes a line, whole or not at all: a crash leaves the old text. Rejects with an error that names the path. */
 export async function write(path: string, text: string): Promise<void> {
   const draft = `${path}.${++writes % 16}.new`;
   try {
@@ -29,7 +29,7 @@ export async function write(path: string, text: string): Promise<void> {
   }
 }
 
-/** Removes a file, if it is there. Rejects with an error that names the path. */
+/** Removes a file, if it exists. Rejects with an error that names the path. */
 export async function remove(path: string): Promise<void> {
   try {
     await Deno.remove(path);

@@ -1,8 +1,8 @@
 /**
- * The agent's intents in one file, to which each change is appended. An adapter.
+ * Keeps the agent's intents in one file, to which each change is appended. An adapter.
  *
- * A record is a line of JSON; the last of a unit counts. Every record begins with a line break as well, so that one which
- * was torn, by a crash or a full disk, spoils no other; a torn one is ignored, since nobody acted on it.
+ * A record is a line of JSON, and the last record of a unit counts. Each record also begins with a line feed, so that one
+ * that a crash or a full disk has cut damages no other. A cut record is ignored: the agent acts only after a whole one.
  *
  * @module
  */
@@ -11,15 +11,15 @@ import type { UnitName } from "../../registry/model.ts";
 import type { Intent, IntentMemory } from "../agent/command.ts";
 import { failure, parse, read } from "./atomic_file.ts";
 
-/** The file is written anew when it has so many records, and so many times more than units. */
+/** The file is compacted when it has more than this many records, and more than this many for each unit. */
 const slack = { records: 1_000, times: 4 } as const;
 
-/** Opens the memory in a file, which is created at the first change. Rejects if there is one that cannot be read. */
+/** Opens the log in a file, which the first change creates. Rejects if the file exists and cannot be read. */
 export async function openIntents(path: string): Promise<IntentMemory> {
   const load = async () => fold(await read(path) ?? "");
   let { intents, records } = await load();
-  let crowded = slack.records;
-  // Synchronous: such a write takes microseconds in a directory of memory, an asynchronous one ten times as much.
+  let compactAt = slack.records;
+  // Synchronous: below /run, which is in memory, a write takes microseconds, and an asynchronous one ten times as long.
   const append = (unit: UnitName, intent: Intent | undefined) => {
     try {
       Deno.writeTextFileSync(path, `\n${recordOf(unit, intent)}\n`, { append: true, mode: 0o600 });
@@ -29,19 +29,19 @@ export async function openIntents(path: string): Promise<IntentMemory> {
     } catch (error) {
       throw failure("write", path, error);
     }
-    if (records > crowded && records > slack.times * intents.size) rewrite();
+    if (records > compactAt && records > slack.times * intents.size) compact();
   };
-  const rewrite = () => {
+  const compact = () => {
     const draft = `${path}.new`;
     try {
       Deno.writeTextFileSync(draft, [...intents].map((entry) => `${recordOf(...entry)}\n`).join(""), { mode: 0o600 });
       Deno.renameSync(draft, path);
       records = intents.size;
-      crowded = slack.records;
+      compactAt = slack.records;
     } catch {
-      // No room for two of them, for example. The long one says the same: it is kept until it is twice as long, and has
-      // what room there is to itself.
-      crowded = 2 * records;
+      // A disk without space for both files, for example. The long file has the same intents: it is kept until it is twice
+      // as long, and the draft is removed to leave it all space.
+      compactAt = 2 * records;
       remove(draft);
     }
   };
@@ -61,7 +61,7 @@ function remove(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // It was not there, or nothing can be done about it: what counts is written.
+    // The draft did not exist, or cannot be removed: the log itself is complete.
   }
 }
 

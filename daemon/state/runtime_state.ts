@@ -1,5 +1,5 @@
 /**
- * What a daemon remembers across its own restarts, in a directory that a reboot empties (`/run/fleet`). An adapter.
+ * The state that a daemon keeps across its own restarts, in a directory that a reboot empties (`/run/fleet`). An adapter.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import type { IntentMemory } from "../agent/command.ts";
 import { openIntents } from "./command_log.ts";
 import { parse, read, remove, write } from "./atomic_file.ts";
 
-/** The daemon's memory. Rejects with an error that names the path when a file cannot be written or read. */
-export interface Memory {
+/** The files of the daemon's state. Calls reject with an error that names the path when a file cannot be written or read. */
+export interface RuntimeState {
   readonly intents: IntentMemory;
-  /** A random text, drawn once a boot. */
+  /** Returns a random text that is the same until the next boot. */
   incarnation(): Promise<string>;
   lease(): Promise<string | undefined>;
   saveLease(lease: string | undefined): Promise<void>;
@@ -20,8 +20,8 @@ export interface Memory {
   saveStore(store: StoreMemory | undefined): Promise<void>;
 }
 
-/** Opens the memory in `directory`, which is created if need be. */
-export async function openMemory(directory: string): Promise<Memory> {
+/** Opens the state in `directory`, which is created if it is missing. */
+export async function openRuntimeState(directory: string): Promise<RuntimeState> {
   const root = directory.replace(/\/+$/, "");
   await Deno.mkdir(root, { recursive: true, mode: 0o755 });
   return {

@@ -1,24 +1,24 @@
 import assert from "node:assert/strict";
-import { openMemory } from "./runtime_state.ts";
+import { openRuntimeState } from "./runtime_state.ts";
 
-async function withDirectory(story: (directory: string) => Promise<void>): Promise<void> {
+async function withDirectory(run: (directory: string) => Promise<void>): Promise<void> {
   const directory = await Deno.makeTempDir();
   try {
-    await story(`${directory}/fleet`);
+    await run(`${directory}/fleet`);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
 }
 
-Deno.test("what is remembered is there for the next daemon", () =>
+Deno.test("the next daemon reads the state that the one before has saved", () =>
   withDirectory(async (directory) => {
-    const before = await openMemory(directory);
+    const before = await openRuntimeState(directory);
     const incarnation = await before.incarnation();
     await before.saveLease("77");
     await before.saveStore({ id: "s", revision: 9 });
     const name = `${"x".repeat(240)}@é.service`;
     await before.intents.save(name, { did: "start", done: true, invocation: "i", restart: 3 });
-    const after = await openMemory(`${directory}/`);
+    const after = await openRuntimeState(`${directory}/`);
     assert.equal(await after.incarnation(), incarnation);
     assert.equal(await after.lease(), "77");
     assert.deepEqual(await after.store(), { id: "s", revision: 9 });
@@ -35,30 +35,30 @@ Deno.test("what is remembered is there for the next daemon", () =>
     assert.equal(await before.store(), undefined);
   }));
 
-Deno.test("a damaged memory says nothing", () =>
+Deno.test("damaged files count as missing", () =>
   withDirectory(async (directory) => {
-    const memory = await openMemory(directory);
+    const state = await openRuntimeState(directory);
     await Deno.writeTextFile(`${directory}/store.json`, '{"id": "s"');
     const dance = '{"unit":"a.service","did":"dance","done":true,"invocation":"","restart":0}';
     await Deno.writeTextFile(`${directory}/intents.jsonl`, `${dance}\n7\nnull\n{}\n{"unit":"a.service","did":"sta`);
-    assert.equal(await memory.store(), undefined);
-    assert.equal((await memory.intents.load()).size, 0);
+    assert.equal(await state.store(), undefined);
+    assert.equal((await state.intents.load()).size, 0);
   }));
 
-Deno.test("a record that was torn spoils no other", () =>
+Deno.test("a record that was written in part damages no other", () =>
   withDirectory(async (directory) => {
-    const { intents } = await openMemory(directory);
+    const { intents } = await openRuntimeState(directory);
     const intent = { did: "load", done: true, invocation: "", restart: 0 } as const;
     await intents.save("a.service", intent);
     await Deno.writeTextFile(`${directory}/intents.jsonl`, '\n{"unit":"a.service","did":"start"', { append: true });
     await intents.save("b.service", intent);
-    const after = await openMemory(directory);
+    const after = await openRuntimeState(directory);
     assert.deepEqual([...await after.intents.load()], [["a.service", intent], ["b.service", intent]]);
   }));
 
-Deno.test("intents take no more room than their number needs", () =>
+Deno.test("the command log does not grow with the number of changes", () =>
   withDirectory(async (directory) => {
-    const { intents } = await openMemory(directory);
+    const { intents } = await openRuntimeState(directory);
     const intent = { did: "start", done: true, invocation: "i", restart: 0 } as const;
     await intents.save("first.service", intent);
     await intents.save("gone.service", intent);
@@ -66,12 +66,12 @@ Deno.test("intents take no more room than their number needs", () =>
     for (let restart = 0; restart < 5_000; restart++) await intents.save("a.service", { ...intent, restart });
     assert.ok((await Deno.stat(`${directory}/intents.jsonl`)).size < 1_100 * 100);
     const known = [["first.service", intent], ["a.service", { ...intent, restart: 4_999 }]];
-    assert.deepEqual([...await (await openMemory(directory)).intents.load()], known);
+    assert.deepEqual([...await (await openRuntimeState(directory)).intents.load()], known);
   }));
 
-Deno.test("where there is no room to write intents anew, they are kept as they are", () =>
+Deno.test("a command log that cannot be compacted is kept as it is", () =>
   withDirectory(async (directory) => {
-    const { intents } = await openMemory(directory);
+    const { intents } = await openRuntimeState(directory);
     const intent = { did: "start", done: true, invocation: "i", restart: 0 } as const;
     const save = async (from: number, to: number) => {
       for (let restart = from; restart < to; restart++) await intents.save("a.service", { ...intent, restart });
@@ -86,9 +86,9 @@ Deno.test("where there is no room to write intents anew, they are kept as they a
     assert.deepEqual([...await intents.load()], [["a.service", { ...intent, restart: 2_999 }]]);
   }));
 
-Deno.test("what could not be written anew takes no room", () =>
+Deno.test("a compaction that fails leaves no draft", () =>
   withDirectory(async (directory) => {
-    const { intents } = await openMemory(directory);
+    const { intents } = await openRuntimeState(directory);
     await Deno.symlink("/dev/full", `${directory}/intents.jsonl.new`);
     const intent = { did: "start", done: true, invocation: "i", restart: 0 } as const;
     for (let restart = 0; restart < 1_500; restart++) await intents.save("a.service", { ...intent, restart });
@@ -98,23 +98,23 @@ Deno.test("what could not be written anew takes no room", () =>
     assert.deepEqual([...await intents.load()], [["a.service", { ...intent, restart: 1_499 }]]);
   }));
 
-Deno.test("an intent that cannot be remembered says where", () =>
+Deno.test("an intent that cannot be saved is an error that names the file", () =>
   withDirectory(async (directory) => {
-    const { intents } = await openMemory(directory);
+    const { intents } = await openRuntimeState(directory);
     await Deno.remove(directory);
     const intent = { did: "start", done: false, invocation: "", restart: 0 } as const;
     await assert.rejects(intents.save("a.service", intent), /cannot write .*\/fleet\/intents\.jsonl/);
   }));
 
-Deno.test("writes that overtake each other leave one of them, whole", () =>
+Deno.test("of simultaneous writes one is left, whole", () =>
   withDirectory(async (directory) => {
-    const memory = await openMemory(directory);
+    const state = await openRuntimeState(directory);
     await Promise.all(
-      Array.from({ length: 12 }, (_, index) => memory.saveStore({ id: "s".repeat(999), revision: index })),
+      Array.from({ length: 12 }, (_, index) => state.saveStore({ id: "s".repeat(999), revision: index })),
     );
-    assert.equal((await memory.store())?.id.length, 999);
+    assert.equal((await state.store())?.id.length, 999);
   }));
 
-Deno.test("a memory that cannot be written says which path", async () => {
-  await assert.rejects(openMemory("/proc/nosuch"));
+Deno.test("a directory that cannot be created is an error", async () => {
+  await assert.rejects(openRuntimeState("/proc/nosuch"));
 });
