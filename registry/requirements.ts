@@ -11,7 +11,8 @@ import {
   UnitFileError,
   type UnitOption,
 } from "../systemd/unit_file.ts";
-import { expandSpecifiers, globMatch, isTemplate, quote } from "../systemd/unit_name.ts";
+import { globMatch } from "../runtime/glob.ts";
+import { expandSpecifiers, isTemplate, quote } from "../systemd/unit_name.ts";
 import { nearest } from "../runtime/spelling.ts";
 
 /** What a unit's [X-Fleet] section asks of its machine; specifiers expanded, quotes gone. */

@@ -5,9 +5,9 @@
  */
 
 import { joinContinuedLines, type UnitOption } from "../systemd/unit_file.ts";
+import { isMalformedGlob } from "../runtime/glob.ts";
 import {
   expandSpecifiers,
-  isMalformedGlob,
   isTemplate,
   parseUnitName,
   quote,

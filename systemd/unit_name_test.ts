@@ -3,10 +3,7 @@ import fc from "fast-check";
 import "../tests/support/property_seed.ts";
 import {
   expandSpecifiers,
-  globMatch,
-  globMatcher,
   isInstance,
-  isMalformedGlob,
   isTemplate,
   mangleUnitName,
   parseUnitName,
@@ -16,6 +13,7 @@ import {
   unrunnableType,
   validateUnitName,
 } from "./unit_name.ts";
+import { globMatch } from "../runtime/glob.ts";
 
 Deno.test("a name is valid, or the first rule it breaks is told", async (t) => {
   const cases: readonly (readonly [name: string, refusal: string | undefined])[] = [
@@ -105,84 +103,6 @@ Deno.test("specifiers are replaced as plain text", () => {
   for (const [value, name, expanded] of cases) assert.equal(expandSpecifiers(value, name), expanded);
 });
 
-Deno.test("a pattern matches whole names", async (t) => {
-  const cases: readonly (readonly [pattern: string, name: string, matches: boolean])[] = [
-    ["a.service", "a.service", true],
-    ["a.service", "a.servic", false],
-    ["", "", true],
-    ["", "a", false],
-    ["*", "", true],
-    ["*", "anything.service", true],
-    ["*", "a/b", false],
-    ["a*", "a.service", true],
-    ["a*", "ba", false],
-    ["*.service", "a.service", true],
-    ["*a*b*", "xxaxxbxx", true],
-    ["*a*b*", "xxbxxaxx", false],
-    ["a*b", "a/b", false],
-    ["a*/b", "ax/b", true],
-    ["**x", "aax", true],
-    ["a?c", "abc", true],
-    ["a?c", "ac", false],
-    ["a?c", "a/c", false],
-    ["a?c", "a😀c", true],
-    ["[a-c]x", "bx", true],
-    ["[a-c]x", "dx", false],
-    ["[^a-c]x", "dx", true],
-    ["[^a-c]x", "bx", false],
-    ["[!a]x", "!x", true],
-    ["[abz]x", "zx", true],
-    ["[\\]]x", "]x", true],
-    ["[\\-z]x", "-x", true],
-    ["[*]x", "*x", true],
-    ["[*]x", "ax", false],
-    ["[c-a]x", "bx", false],
-    ["[à-ü]", "é", true],
-    ["\\*", "*", true],
-    ["\\*", "a", false],
-    ["x\\.service", "x.service", true],
-    ["web@*.service", "web@1.service", true],
-    ["web@?.service", "web@10.service", false],
-    ["*[", "a[", false],
-    ["a[", "a", false],
-    ["a[]", "a]", false],
-    ["[]a]", "]", false],
-    ["[^]a]", "b", false],
-    ["[a-]", "a", false],
-    ["[-a]", "a", false],
-    ["[a-b-c]", "a", false],
-    ["a\\", "a\\", false],
-    ["*\\", "a", false],
-    ["a*[", "b", false],
-  ];
-  for (const [pattern, name, matches] of cases) {
-    await t.step(`${quote(pattern)} ${matches ? "matches" : "does not match"} ${quote(name)}`, () => {
-      assert.equal(globMatch(pattern, name), matches);
-    });
-  }
-});
-
-/** What a pattern means, said by a regular expression instead. */
-function asRegExp(pattern: string): RegExp {
-  const literal = (char: string) => char.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
-  const source = [...pattern].map((char) => char === "*" ? "[^/]*" : char === "?" ? "[^/]" : literal(char)).join("");
-  return new RegExp(`^${source}$`, "u");
-}
-
-Deno.test("stars and question marks mean what a regular expression would", () => {
-  const text = (chars: string) => fc.string({ unit: fc.constantFrom(...chars), maxLength: 9 });
-  let matched = 0;
-  fc.assert(
-    fc.property(text("ab/.*?"), text("ab/."), (pattern, name) => {
-      const expected = asRegExp(pattern).test(name);
-      if (expected) matched++;
-      assert.equal(globMatch(pattern, name), expected);
-    }),
-    { numRuns: 3000 },
-  );
-  assert(matched > 50, `only ${matched} matched`);
-});
-
 Deno.test("no pattern and no name make anything throw", () => {
   const text = fc.string({ unit: fc.constantFrom(..."ab*?[]^-\\@.%n\n/é😀\0\ud800") });
   fc.assert(fc.property(text, text, (pattern, name) => {
@@ -193,32 +113,6 @@ Deno.test("no pattern and no name make anything throw", () => {
     assert(refusal !== undefined || parseUnitName(name) !== undefined);
     if (refusal === undefined) assert(globMatch(name.replace(/[*?[\\]/g, "\\$&"), name));
   }));
-});
-
-Deno.test("a pattern of many stars takes no more than pattern times name", () => {
-  // With one way back for each star this would take longer than anyone waits.
-  assert.equal(globMatch("a*".repeat(500) + "b", "a".repeat(1500)), false);
-});
-
-Deno.test("a pattern as long as a unit file is read once, and told apart from names at a glance", () => {
-  const matches = globMatcher("*a".repeat(128 * 1024));
-  const start_ms = performance.now();
-  for (let index = 0; index < 100_000; index++) {
-    assert.equal(matches(`aaaaaaaaaaaaaaaa-${index}.service`), false);
-    // With a look at the whole pattern for each name it would take minutes.
-    assert.ok(performance.now() - start_ms < 10_000, `${index} names take too long`);
-  }
-  const runs = globMatcher("*".repeat(128 * 1024));
-  for (let index = 0; index < 10_000; index++) assert.equal(runs(`a-${index}.service`), true);
-});
-
-Deno.test("a pattern that is none is told from one that is", () => {
-  for (const pattern of ["[", "a[", "[]", "[a", "[]a]", "[a-]", "[-a]", "[^", "a\\", "*[", "[\\"]) {
-    assert.equal(isMalformedGlob(pattern), true, pattern);
-  }
-  for (const pattern of ["", "a.service", "*", "a[b]", "[^a-c]?", "\\[", "a]", "[\\]]"]) {
-    assert.equal(isMalformedGlob(pattern), false, pattern);
-  }
 });
 
 Deno.test("types of which systemd starts nothing from a file", () => {

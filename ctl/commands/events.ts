@@ -4,7 +4,7 @@ import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { suggestion } from "../units/set_state.ts";
 import { EventMemory, type StreamEvent } from "../api/event_memory.ts";
-import { isPattern, patternMatches } from "../units/select.ts";
+import { isPattern, unitMatcher } from "../units/select.ts";
 import { complain, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
 import { machineIdLegend, machineLegend } from "../machines/format.ts";
 import { type ServerEvent, stopWhenSilent } from "../api/sse.ts";
@@ -168,8 +168,14 @@ class EventPrinter {
   /** False until the stream has reached new events, unless those before are printed as well. */
   #isPrinting: boolean;
 
+  readonly #selects: readonly ((name: string) => boolean)[];
+
+  /** Throws {@link UsageError} for a malformed pattern among the arguments. */
   constructor(readonly context: Context, printsPresent: boolean) {
     this.#isPrinting = printsPresent;
+    this.#selects = context.args.map((word) => {
+      return isPattern(word) ? unitMatcher(word) : (name) => name === mangleUnitName(word);
+    });
   }
 
   /** Begins a stream, which starts with the present state or with the events that were missed. */
@@ -204,10 +210,9 @@ class EventPrinter {
 
   /** True for an event of a unit that was not selected: with patterns, the server sends the events of all units. */
   #isOther(event: string, data: string): boolean {
-    const { args } = this.context;
-    if (!["unit", "decision", "state"].includes(event) || !args.some(isPattern)) return false;
+    if (!["unit", "decision", "state"].includes(event) || !this.context.args.some(isPattern)) return false;
     const { name } = JSON.parse(data) as { name: string };
-    return !args.some((word) => isPattern(word) ? patternMatches(word, name) : mangleUnitName(word) === name);
+    return !this.#selects.some((selects) => selects(name));
   }
 
   #line(event: string, data: string): string | undefined {

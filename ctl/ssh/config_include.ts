@@ -4,7 +4,7 @@
  * @module
  */
 
-import { globExpression } from "../units/select.ts";
+import { globMatcher, isMalformedGlob } from "../../runtime/glob.ts";
 import { conditionOf, type ConfigBlock, configLines, type HostPatterns } from "./config.ts";
 
 /** Access to the files of a configuration. */
@@ -63,9 +63,12 @@ async function matchingFiles(files: ConfigFiles, word: string): Promise<string[]
       found = found.map((path) => `${path}/${part}`);
       continue;
     }
-    const pattern = globExpression(part);
+    // glob(7) negates a class by `!`.
+    const pattern = part.replaceAll("[!", "[^");
+    if (isMalformedGlob(pattern)) throw new Error(`Include ${word}: malformed pattern`);
+    const matches = globMatcher(pattern);
     const names = await Promise.all(found.map(async (path) => {
-      const all = (await files.list(`${path}/`)).filter((name) => pattern.test(name));
+      const all = (await files.list(`${path}/`)).filter(matches);
       return all.filter((name) => part.startsWith(".") || !name.startsWith(".")).map((name) => `${path}/${name}`);
     }));
     found = names.flat().sort();

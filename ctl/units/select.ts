@@ -5,29 +5,24 @@
  */
 
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
+import { globMatcher, isMalformedGlob } from "../../runtime/glob.ts";
 import { isTemplate, mangleUnitName } from "../../systemd/unit_name.ts";
 import type { ApiClient } from "../api/client.ts";
+import { UsageError } from "../cli/argv.ts";
 
-/** True if a word can only be a pattern: no unit's name has such characters. */
+/** True if a word is a pattern, whose special characters no unit name contains. */
 export function isPattern(word: string): boolean {
   return /[*?[]/.test(word.slice(word.lastIndexOf("/") + 1));
 }
 
-/** What matches the names that a pattern means (glob(7): `*`, `?`, `[a-c]`, `[!a]`). */
-export function globExpression(pattern: string): RegExp {
-  const source = pattern.replace(/\[!?[^\]]+\]|[\\^$.|+()[\]{}*?]/g, (part) => {
-    if (part === "*") return ".*";
-    if (part === "?") return ".";
-    if (part.length === 1) return `\\${part}`;
-    return part.replace(/\\/g, "\\\\").replace(/^\[!/, "[^");
-  });
-  return new RegExp(`^(?:${source})$`);
-}
-
-/** True if a pattern means a name, with or without its `.service`. */
-export function patternMatches(pattern: string, name: string): boolean {
-  const whole = globExpression(pattern);
-  return whole.test(name) || whole.test(name.replace(/\.service$/, ""));
+/** Returns the function that matches names, with or without `.service`. Throws {@link UsageError} for a malformed pattern. */
+export function unitMatcher(pattern: string): (name: string) => boolean {
+  if (isMalformedGlob(pattern)) throw new UsageError(`malformed pattern ${JSON.stringify(pattern)}`);
+  if (/\[!/.test(pattern)) {
+    throw new UsageError(`malformed pattern ${JSON.stringify(pattern)}: [^...] is any other character, not [!...]`);
+  }
+  const matches = globMatcher(pattern);
+  return (name) => matches(name) || matches(name.replace(/\.service$/, ""));
 }
 
 /** The units that a pattern selects: all that match, or only those that can run, which leaves out templates. */
@@ -45,7 +40,7 @@ export interface Expansion {
 
 /**
  * Replaces each pattern by the units of the cluster that it matches, in the server's order, keeping the directory that
- * it names. A template matches only in the scope `every unit`: it cannot run.
+ * it names. A template matches only in the scope `every unit`: it cannot run. Throws {@link UsageError}.
  */
 export async function expandPatterns(
   words: readonly string[],
@@ -60,16 +55,17 @@ export async function expandPatterns(
   const args = words.flatMap((word) => {
     if (!isPattern(word)) return [word];
     const base = word.lastIndexOf("/") + 1;
-    const matching = units.filter(({ name }) => patternMatches(word.slice(base), name));
+    const matches = unitMatcher(word.slice(base));
+    const matching = units.filter(({ name }) => matches(name));
     const meant = matching.filter(({ name }) => scope === "every unit" || !isTemplate(name));
-    if (meant.length === 0) unmatched.push(whyNone(word, matching.map(({ name }) => name)));
+    if (meant.length === 0) unmatched.push(noMatch(word, matching.map(({ name }) => name)));
     for (const unit of meant) if (!plain.has(unit.name)) matched.set(unit.name, unit);
     return meant.map(({ name }) => plain.get(name) ?? word.slice(0, base) + name);
   });
   return { args: [...new Set(args)], matched, unmatched };
 }
 
-function whyNone(pattern: string, templates: readonly string[]): string {
+function noMatch(pattern: string, templates: readonly string[]): string {
   const quoted = JSON.stringify(pattern);
   if (templates.length === 0) return `No unit in the cluster matches ${quoted}`;
   return `${quoted} matches only the template ${templates.join(", ")}, which cannot run: start an instance of it first`;

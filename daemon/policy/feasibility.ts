@@ -6,7 +6,7 @@
  */
 
 import type { Machine, MachineId, Unit, UnitName } from "../../registry/model.ts";
-import { globMatcher } from "../../systemd/unit_name.ts";
+import { globMatcher } from "../../runtime/glob.ts";
 
 /** What placement looks at in a unit. */
 export type Subject = Pick<Unit, "name" | "requirements" | "launchedAt" | "unreadable">;
