@@ -155,9 +155,9 @@ class HttpApiClient implements ApiClient {
   async unit(name: string): Promise<UnitEntity | undefined> {
     const answer = await this.send(unitPath(name), { method: "GET" });
     if (answer.ok) return await this.#json<UnitEntity>(answer);
-    const failure = await readFailure(answer);
-    if (failure.code === 404 && failure.fromApi) return undefined;
-    throw failure.error;
+    const refusal = await readError(answer);
+    if (refusal.code === 404 && refusal.fromApi) return undefined;
+    throw refusal.error;
   }
 
   units(): Promise<UnitEntity[]> {
@@ -175,16 +175,16 @@ class HttpApiClient implements ApiClient {
 
   async putUnit(unit: UnitEntity): Promise<void> {
     const answer = await this.send(unitPath(unit.name), { method: "PUT", body: JSON.stringify(unit) });
-    if (!answer.ok) throw (await readFailure(answer)).error;
+    if (!answer.ok) throw (await readError(answer)).error;
     await answer.body?.cancel();
   }
 
   async deleteUnit(name: string): Promise<boolean> {
     const answer = await this.send(unitPath(name), { method: "DELETE" });
     if (!answer.ok) {
-      const failure = await readFailure(answer);
-      if (failure.code === 404 && failure.fromApi) return false;
-      throw failure.error;
+      const refusal = await readError(answer);
+      if (refusal.code === 404 && refusal.fromApi) return false;
+      throw refusal.error;
     }
     await answer.body?.cancel();
     return true;
@@ -205,9 +205,9 @@ class HttpApiClient implements ApiClient {
   async #request(name: string, below: string): Promise<boolean> {
     const answer = await this.send(unitPath(name, below), { method: "POST" });
     if (!answer.ok) {
-      const failure = await readFailure(answer);
-      if (isUnknownRoute(failure)) return false;
-      throw failure.error;
+      const refusal = await readError(answer);
+      if (isUnknownRoute(refusal)) return false;
+      throw refusal.error;
     }
     await answer.body?.cancel();
     return true;
@@ -216,9 +216,9 @@ class HttpApiClient implements ApiClient {
   async explain(name: string): Promise<ExplanationEntity | undefined> {
     const answer = await this.send(unitPath(name, "/explain"), { method: "GET" });
     if (answer.ok) return await this.#json<ExplanationEntity>(answer);
-    const failure = await readFailure(answer);
-    if (isUnknownRoute(failure)) return undefined;
-    throw failure.error;
+    const refusal = await readError(answer);
+    if (isUnknownRoute(refusal)) return undefined;
+    throw refusal.error;
   }
 
   async unitReport(
@@ -229,11 +229,11 @@ class HttpApiClient implements ApiClient {
     const path = `/fleet/v1/units/${encodeURIComponent(name)}/${kind}?${new URLSearchParams(query)}`;
     const answer = await this.send(path, { method: "GET", streaming: true });
     if (answer.ok && answer.body) return { text: answer.body };
-    const failure = await readFailure(answer);
+    const refusal = await readError(answer);
     // 400: an output format that only journalctl supports. 429: too many requests. 502: the server cannot reach the machine.
-    if (!isUnknownRoute(failure) && ![400, 429, 502].includes(failure.code)) throw failure.error;
+    if (!isUnknownRoute(refusal) && ![400, 429, 502].includes(refusal.code)) throw refusal.error;
     return {
-      why: failure.message === "" ? "" : `${this.endpoint} cannot provide the ${kind}: ${failure.error.message}`,
+      why: refusal.message === "" ? "" : `${this.endpoint} cannot provide the ${kind}: ${refusal.error.message}`,
     };
   }
 
@@ -247,7 +247,7 @@ class HttpApiClient implements ApiClient {
       return value === undefined ? { op: "remove", path } : { op: "add", path, value: { value } };
     });
     const answer = await this.send("/fleet/v1/machines", { method: "PATCH", body: JSON.stringify(operations) });
-    if (!answer.ok) throw (await readFailure(answer)).error;
+    if (!answer.ok) throw (await readError(answer)).error;
     await answer.body?.cancel();
   }
 
@@ -271,7 +271,7 @@ class HttpApiClient implements ApiClient {
   async acceptStore(): Promise<AcceptedStoreEntity> {
     const answer = await this.send("/fleet/v1/store/accept", { method: "POST" });
     if (answer.ok) return await this.#json<AcceptedStoreEntity>(answer);
-    throw (await readFailure(answer)).error;
+    throw (await readError(answer)).error;
   }
 
   async events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined> {
@@ -294,7 +294,7 @@ class HttpApiClient implements ApiClient {
       await answer.body?.cancel();
       return undefined;
     }
-    throw (await readFailure(answer)).error;
+    throw (await readError(answer)).error;
   }
 
   async #pages<Page extends { readonly nextPageToken?: string }, Item>(
@@ -307,7 +307,7 @@ class HttpApiClient implements ApiClient {
     for (let pages = 0; pages < maxPages; pages++) {
       const parameters = new URLSearchParams({ alt: "json", ...query, ...(token ? { nextPageToken: token } : {}) });
       const answer = await this.send(`${path}?${parameters}`, { method: "GET" });
-      if (!answer.ok) throw (await readFailure(answer)).error;
+      if (!answer.ok) throw (await readError(answer)).error;
       const page = await this.#json<Page>(answer);
       items.push(...itemsOf(page) ?? []);
       token = page.nextPageToken;
@@ -334,7 +334,7 @@ function unitPath(name: string, below = ""): string {
   return `/fleet/v1/units/${encodeURIComponent(name)}${below}?alt=json`;
 }
 
-interface Failure {
+interface ErrorResponse {
   readonly code: number;
   readonly message: string;
   /** True if the body is the API's error entity, and not for example a proxy's page. */
@@ -343,11 +343,11 @@ interface Failure {
 }
 
 /** True if the server does not have the route: its 404 has no message, unlike that of a missing unit. */
-function isUnknownRoute({ code, message }: Failure): boolean {
+function isUnknownRoute({ code, message }: ErrorResponse): boolean {
   return code === 405 || code === 501 || (code === 404 && message === "");
 }
 
-async function readFailure(answer: Response): Promise<Failure> {
+async function readError(answer: Response): Promise<ErrorResponse> {
   const body = await answer.text();
   const entity = parseErrorEntity(body);
   const message = entity?.message ?? "";

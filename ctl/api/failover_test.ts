@@ -4,7 +4,7 @@ import { Failover } from "./failover.ts";
 import { FakeIo } from "../testing/fake_terminal.ts";
 
 /** Endpoints whose behavior a test sets; each request is recorded as `GET /path at name`. */
-class Cluster {
+class FakeEndpoints {
   readonly requests: string[] = [];
   /** The HTTP status of each endpoint, or the way in which it fails. */
   readonly behavior = new Map<string, number | "dead" | "silent">();
@@ -32,63 +32,63 @@ async function textOf(failover: Failover, method = "GET"): Promise<string> {
 }
 
 Deno.test("the first endpoint is used while it responds", async () => {
-  const cluster = new Cluster();
-  const failover = cluster.failover("a", "b");
+  const endpoints = new FakeEndpoints();
+  const failover = endpoints.failover("a", "b");
   assert.deepEqual([await textOf(failover), await textOf(failover)], ["a", "a"]);
-  assert.deepEqual(cluster.requests, ["GET /readyz at a", "GET /units at a", "GET /units at a"]);
+  assert.deepEqual(endpoints.requests, ["GET /readyz at a", "GET /units at a", "GET /units at a"]);
 });
 
 for (const behavior of ["dead", "silent", 503] as const) {
   Deno.test(`an endpoint that is ${behavior} is skipped`, async () => {
-    const cluster = new Cluster();
-    cluster.behavior.set("a", behavior);
-    const failover = cluster.failover("a", "b", "c");
+    const endpoints = new FakeEndpoints();
+    endpoints.behavior.set("a", behavior);
+    const failover = endpoints.failover("a", "b", "c");
     assert.equal(await textOf(failover), "b");
     assert.equal(failover.endpoint, "b");
   });
 }
 
 Deno.test("the response of the first endpoint that responds is returned if none is ready", async () => {
-  const cluster = new Cluster();
-  cluster.behavior.set("a", "dead").set("b", 503).set("c", 503);
-  const answer = await cluster.failover("a", "b", "c").send("/units", { method: "GET" });
+  const endpoints = new FakeEndpoints();
+  endpoints.behavior.set("a", "dead").set("b", 503).set("c", 503);
+  const answer = await endpoints.failover("a", "b", "c").send("/units", { method: "GET" });
   assert.deepEqual([answer.status, await answer.text()], [503, "b"]);
 });
 
 Deno.test("the reasons of all endpoints are reported if none responds", async () => {
-  const cluster = new Cluster();
-  cluster.behavior.set("a", "dead").set("b", "dead");
-  await assert.rejects(cluster.failover("a", "b").send("/units", { method: "GET" }), {
+  const endpoints = new FakeEndpoints();
+  endpoints.behavior.set("a", "dead").set("b", "dead");
+  await assert.rejects(endpoints.failover("a", "b").send("/units", { method: "GET" }), {
     name: "UnreachableError",
     message: "no endpoint answers: a is dead; b is dead",
   });
 });
 
 Deno.test("a read is sent to the next endpoint when the one in use is lost, and later requests follow", async () => {
-  const cluster = new Cluster();
-  const failover = cluster.failover("a", "b");
+  const endpoints = new FakeEndpoints();
+  const failover = endpoints.failover("a", "b");
   await textOf(failover);
-  cluster.behavior.set("a", "dead");
+  endpoints.behavior.set("a", "dead");
   assert.equal(await textOf(failover), "b");
-  cluster.behavior.delete("a");
+  endpoints.behavior.delete("a");
   assert.equal(await textOf(failover), "b");
 });
 
 Deno.test("a write is not sent twice; the next request goes to another endpoint", async () => {
-  const cluster = new Cluster();
-  const failover = cluster.failover("a", "b");
+  const endpoints = new FakeEndpoints();
+  const failover = endpoints.failover("a", "b");
   await textOf(failover);
-  cluster.behavior.set("a", "dead");
+  endpoints.behavior.set("a", "dead");
   await assert.rejects(textOf(failover, "POST"), /a is dead/);
   assert.equal(await textOf(failover, "POST"), "b");
-  assert.equal(cluster.requests.filter((request) => request.startsWith("POST")).length, 2);
+  assert.equal(endpoints.requests.filter((request) => request.startsWith("POST")).length, 2);
 });
 
 Deno.test("the next request tries all endpoints again after all have failed", async () => {
-  const cluster = new Cluster();
-  cluster.behavior.set("a", "dead").set("b", "dead");
-  const failover = cluster.failover("a", "b");
+  const endpoints = new FakeEndpoints();
+  endpoints.behavior.set("a", "dead").set("b", "dead");
+  const failover = endpoints.failover("a", "b");
   await assert.rejects(textOf(failover));
-  cluster.behavior.delete("b");
+  endpoints.behavior.delete("b");
   assert.equal(await textOf(failover), "b");
 });

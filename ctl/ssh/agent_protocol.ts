@@ -32,7 +32,7 @@ export function signRequest(key: Uint8Array, data: Uint8Array, algorithm: string
 
 /** Reads the answer to {@link agentRequest}. Throws if it is malformed or a refusal. */
 export function readIdentities(answer: Uint8Array): Identities {
-  const reader = new Reader(answer, identitiesAnswer, "the list of its keys");
+  const reader = new PacketReader(answer, identitiesAnswer, "the list of its keys");
   const count = reader.number();
   const keys: Uint8Array<ArrayBuffer>[] = [];
   for (let index = 0; index < count; index++) {
@@ -45,14 +45,14 @@ export function readIdentities(answer: Uint8Array): Identities {
 
 /** Reads the answer to a {@link signRequest}: the signature and its type. Throws if the agent refuses. */
 export function readSignature(answer: Uint8Array): { type: string; signature: Uint8Array<ArrayBuffer> } {
-  const blob = new Reader(answer, signResponse, "a signature").bytes();
-  const reader = new Reader(blob);
+  const blob = new PacketReader(answer, signResponse, "a signature").bytes();
+  const reader = new PacketReader(blob);
   return { type: new TextDecoder().decode(reader.bytes()), signature: reader.bytes() };
 }
 
 /** Returns the algorithm of a certificate; undefined for a plain key or a type that servers refuse. */
 export function certificateType(key: Uint8Array): string | undefined {
-  const type = new TextDecoder().decode(new Reader(key).bytes());
+  const type = new TextDecoder().decode(new PacketReader(key).bytes());
   // An RSA certificate is signed with SHA-2 (RFC 8332), but its type still has the old name.
   if (type === "ssh-rsa-cert-v01@openssh.com") return "rsa-sha2-512-cert-v01@openssh.com";
   return /^(?:ssh-ed25519|ecdsa-sha2-nistp\d+)-cert-v01@openssh\.com$/.test(type) ? type : undefined;
@@ -68,10 +68,10 @@ export function readCertificate(text: string): Uint8Array<ArrayBuffer> | undefin
 
 /** True if a certificate certifies a public key: after a nonce, it repeats the parts of the key. */
 export function isCertificateOf(certificate: Uint8Array, publicKey: Uint8Array): boolean {
-  const inside = new Reader(certificate);
+  const inside = new PacketReader(certificate);
   inside.bytes();
   inside.bytes();
-  const key = new Reader(publicKey);
+  const key = new PacketReader(publicKey);
   key.bytes();
   const parts = key.rest();
   const rest = inside.rest().subarray(0, parts.length);
@@ -96,7 +96,7 @@ export function signatureOfDer(der: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 /** Reads numbers and length-prefixed strings (RFC 4251, 5). */
-class Reader {
+class PacketReader {
   readonly #view: DataView;
   readonly #data: Uint8Array;
   #at = 0;

@@ -21,7 +21,7 @@ import {
 } from "./agent_protocol.ts";
 
 /** The part of ssh2 that is used; the package has no types. */
-interface Agent {
+interface Ssh2Agent {
   getIdentities(done: (error: Error | undefined, keys?: unknown[]) => void): void;
   sign(
     key: unknown,
@@ -31,13 +31,13 @@ interface Agent {
   ): void;
 }
 const { BaseAgent, createAgent, utils } = ssh2 as unknown as {
-  BaseAgent: new () => Agent;
-  createAgent(path: string): Agent;
+  BaseAgent: new () => Ssh2Agent;
+  createAgent(path: string): Ssh2Agent;
   utils: { parseKey(text: string): object };
 };
 
 /** A certificate in the form of an ssh2 key. */
-interface Certificate {
+interface AgentCertificate {
   readonly type: string;
   getPublicSSH(): Buffer;
   /** The type of the latest signature, which is the type of the certified key. */
@@ -54,7 +54,7 @@ export function agentWithCertificates(path: string): unknown {
 
 class CertificateAgent extends BaseAgent {
   readonly #path: string;
-  readonly #plain: Agent;
+  readonly #plain: Ssh2Agent;
 
   constructor(path: string) {
     super();
@@ -84,18 +84,18 @@ class CertificateAgent extends BaseAgent {
     }).catch((error) => done(error as Error));
   }
 
-  async #certificates(): Promise<Certificate[]> {
+  async #certificates(): Promise<AgentCertificate[]> {
     const identities: Identities = readIdentities(await exchange(this.#path, agentRequest));
     return identities.flatMap((blob) => certificateOver(blob) ?? []);
   }
 }
 
-function certificateOver(blob: Uint8Array): Certificate | undefined {
+function certificateOver(blob: Uint8Array): AgentCertificate | undefined {
   const type = certificateType(blob);
   if (type === undefined) return undefined;
   const certificate = { type, signatureType: "", getPublicSSH: () => Buffer.from(blob) };
   certificates.add(certificate);
-  return Object.setPrototypeOf(certificate, utils.parseKey(anyKey)) as Certificate;
+  return Object.setPrototypeOf(certificate, utils.parseKey(anyKey)) as AgentCertificate;
 }
 
 /** A private key that ssh2 has parsed. */
@@ -114,12 +114,12 @@ export function certifiedKey(key: PrivateKey, text: string): unknown {
 /** An agent of one certified key, inside this process. */
 class CertifiedKey extends BaseAgent {
   readonly #key: PrivateKey;
-  readonly #certificate: Certificate;
+  readonly #certificate: AgentCertificate;
 
   constructor(key: PrivateKey, blob: Uint8Array) {
     super();
     this.#key = key;
-    this.#certificate = certificateOver(blob) as Certificate;
+    this.#certificate = certificateOver(blob) as AgentCertificate;
   }
 
   override getIdentities(done: (error: Error | undefined, keys?: unknown[]) => void): void {
@@ -143,7 +143,7 @@ class CertifiedKey extends BaseAgent {
 
 const certificates = new WeakSet<object>();
 
-function isCertificate(key: unknown): key is Certificate {
+function isCertificate(key: unknown): key is AgentCertificate {
   return typeof key === "object" && key !== null && certificates.has(key);
 }
 
@@ -221,7 +221,7 @@ export function signWithCertificates(client: object): void {
 function withSignatureType(
   write: Protocol["_packetRW"]["write"],
   packet: Buffer,
-  { type, signatureType }: Certificate,
+  { type, signatureType }: AgentCertificate,
   signature: Buffer,
 ): Buffer {
   const tail = 4 + 4 + type.length + 4 + signature.length;

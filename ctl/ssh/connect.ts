@@ -8,10 +8,10 @@
 import { type Io, reasonOf } from "../terminal/port.ts";
 import { checkOfHost } from "./host_key.ts";
 import type { HostName } from "./known_hosts.ts";
-import type { LocalMachine } from "./local_machine.ts";
+import type { SshEnvironment } from "./local_machine.ts";
 import { Passphrases } from "./passphrases.ts";
 import { openUnlessAborted, PausableTimeout } from "./timeout.ts";
-import { type Identity, type SshConnection, type SshConnector, SshError } from "./port.ts";
+import { type SshConnection, type SshConnector, SshError, type SshIdentity } from "./port.ts";
 import { readSshConfig } from "./config_include.ts";
 import { type ConfigBlock, expandTokens, type HostConfig, hostConfig, type HostSpec, parseHostSpec } from "./config.ts";
 
@@ -50,7 +50,7 @@ export class Dialer {
 
   constructor(
     readonly io: Io,
-    readonly local: LocalMachine,
+    readonly local: SshEnvironment,
     readonly connector: SshConnector,
     readonly settings: DialSettings,
   ) {
@@ -177,14 +177,14 @@ export class Dialer {
     { identityFiles, certificateFiles, identitiesOnly }: HostConfig,
     tokens: Readonly<Record<string, string>>,
     agentSocket: string | undefined,
-  ): Promise<Identity[]> {
+  ): Promise<SshIdentity[]> {
     const { identity } = this.settings;
     const configured = identityFiles.map((path) => expand("IdentityFile", path, tokens));
     const paths = [...(identity ? [identity] : []), ...(configured.length > 0 ? configured : defaultKeys)];
     const common = await Promise.all(certificateFiles.map(async (path) => {
       return await this.#readKey(await this.path(expand("CertificateFile", path, tokens)));
     }));
-    const files: Identity[] = [];
+    const files: SshIdentity[] = [];
     for (const path of new Set(await Promise.all(paths.map((path) => this.path(path))))) {
       const text = await this.#readKey(path);
       if (text !== undefined) {
@@ -194,7 +194,7 @@ export class Dialer {
         throw new SshError(`--ssh-identity: there is no file ${path}`);
       }
     }
-    const agent: Identity[] = agentSocket === undefined || identitiesOnly
+    const agent: SshIdentity[] = agentSocket === undefined || identitiesOnly
       ? []
       : [{ kind: "agent", socket: agentSocket }];
     const all = identity ? [...files.slice(0, 1), ...agent, ...files.slice(1)] : [...agent, ...files];
@@ -248,7 +248,7 @@ interface ResolvedDestination {
   readonly user: string;
   /** The host as the user wrote it. */
   readonly name: string;
-  readonly identities: readonly Identity[];
+  readonly identities: readonly SshIdentity[];
   readonly through: SshConnection | undefined;
   /** The jump host, if `through` is one: it is closed with the connection. */
   readonly jump: SshConnection | undefined;

@@ -19,13 +19,13 @@ import {
   parseKnownHosts,
   sha256Fingerprint,
 } from "./known_hosts.ts";
-import type { LocalMachine } from "./local_machine.ts";
+import type { SshEnvironment } from "./local_machine.ts";
 import { SshError } from "./port.ts";
 
 /** Settings of the check. */
 export interface HostKeyChecking {
   readonly io: Io;
-  readonly local: Pick<LocalMachine, "readFile" | "appendLine">;
+  readonly local: Pick<SshEnvironment, "readFile" | "appendLine">;
   /** Path of the known_hosts file. */
   readonly file: string;
   /** False: every key is accepted, and none is stored. */

@@ -8,7 +8,7 @@ import type { Flags } from "../cli/argv.ts";
 import type { CapturedOutput, Hosts, RemoteHost } from "./remote.ts";
 import type { Io } from "../terminal/port.ts";
 import { Dialer } from "./connect.ts";
-import { captureProgram, linesOfProgram, localMachine, runProgram } from "./local_machine.ts";
+import { captureProgram, linesOfProgram, runProgram, sshEnvironment } from "./local_machine.ts";
 import { type SshConnection, SshError } from "./port.ts";
 import { linesOfCommand, runAttached, runCaptured } from "./session.ts";
 import { parseHostSpec } from "./config.ts";
@@ -56,7 +56,7 @@ export class SshHosts implements Hosts {
   }
 
   async localMachineId(): Promise<string | undefined> {
-    return (await localMachine().readFile("/etc/machine-id"))?.trim();
+    return (await sshEnvironment().readFile("/etc/machine-id"))?.trim();
   }
 
   runHere(argv: readonly string[]): Promise<number> {
@@ -85,7 +85,7 @@ export class SshHosts implements Hosts {
       // Loaded here because ssh2 is slow to load and few commands need it.
       const { ssh2Connector } = await import("./ssh2_client.ts");
       const flags = this.#flags;
-      return new Dialer(this.#io, localMachine(), ssh2Connector, {
+      return new Dialer(this.#io, sshEnvironment(), ssh2Connector, {
         ...(flags.given("ssh-username") ? { user: flags.text("ssh-username") } : {}),
         defaultUser: flags.text("ssh-username"),
         identity: flags.text("ssh-identity"),

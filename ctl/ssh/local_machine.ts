@@ -10,7 +10,7 @@ import { linesOf } from "../output/lines.ts";
 import { PrintableStream } from "../output/sanitize.ts";
 
 /** The parts of this machine that SSH uses. */
-export interface LocalMachine {
+export interface SshEnvironment {
   /** Home directory; undefined if there is none. */
   readonly home: string | undefined;
   /** Name of the user who runs fleetctl; undefined if it is unknown. */
@@ -27,8 +27,8 @@ export interface LocalMachine {
   appendLine(path: string, line: string): Promise<void>;
 }
 
-/** The real {@link LocalMachine}. */
-export function localMachine(): LocalMachine {
+/** The real {@link SshEnvironment}. */
+export function sshEnvironment(): SshEnvironment {
   return {
     home: Deno.env.get("HOME") || undefined,
     user: Deno.env.get("USER") || Deno.env.get("LOGNAME") || undefined,

@@ -54,7 +54,7 @@ export interface SshConnection {
 }
 
 /** A means of authentication. */
-export type Identity =
+export type SshIdentity =
   | { readonly kind: "agent"; readonly socket: string }
   | {
     readonly kind: "file";
@@ -73,7 +73,7 @@ export interface Dial {
   readonly user: string;
   /** The stream that carries the connection. */
   readonly stream: Duplex;
-  readonly identities: readonly Identity[];
+  readonly identities: readonly SshIdentity[];
   /** Socket of the agent that may be forwarded, if any. */
   readonly agentSocket?: string;
   /** Key types to prefer. */

@@ -129,23 +129,23 @@ async function copyInput({ stream }: Session): Promise<void> {
   stream.end();
 }
 
-interface Output {
+interface OutputStream {
   writeSync(bytes: Uint8Array): number;
   isTerminal(): boolean;
 }
 
-async function copyOutput(from: NodeJS.ReadableStream, to: Output): Promise<void> {
+async function copyOutput(from: NodeJS.ReadableStream, to: OutputStream): Promise<void> {
   for await (const chunk of from) writeAll(to, chunk as Uint8Array);
 }
 
-async function copyPrintable(from: NodeJS.ReadableStream, to: Output): Promise<void> {
+async function copyPrintable(from: NodeJS.ReadableStream, to: OutputStream): Promise<void> {
   if (!to.isTerminal()) return await copyOutput(from, to);
   const printable = new PrintableStream();
   for await (const chunk of from) writeAll(to, printable.take(chunk as Uint8Array));
   writeAll(to, printable.end());
 }
 
-function writeAll(to: Output, bytes: Uint8Array): void {
+function writeAll(to: OutputStream, bytes: Uint8Array): void {
   for (let rest = bytes; rest.length > 0;) rest = rest.subarray(to.writeSync(rest));
 }
 

@@ -15,12 +15,12 @@ import { ecdsaPem } from "./ecdsa_key.ts";
 import {
   ChannelRefusedError,
   type Dial,
-  type Identity,
   type Session,
   type SessionRequest,
   type SshConnection,
   type SshConnector,
   SshError,
+  type SshIdentity,
 } from "./port.ts";
 
 /** The part of ssh2 that is used; the package has no types. */
@@ -29,7 +29,7 @@ interface Channel extends Duplex {
   setWindow(rows: number, columns: number, height: number, width: number): void;
 }
 type Opened = (error: Error | undefined, channel: Channel) => void;
-interface Client {
+interface Ssh2Client {
   on(event: string, listener: (...args: never[]) => void): this;
   connect(config: Record<string, unknown>): this;
   exec(command: string, options: Record<string, unknown>, opened: Opened): boolean;
@@ -40,10 +40,10 @@ interface Client {
   destroy(): this;
 }
 type AuthMethod = Record<string, unknown>;
-type ParsedKey = { readonly type: string; isPrivateKey(): boolean; getPrivatePEM(): string } | Error;
+type Ssh2Key = { readonly type: string; isPrivateKey(): boolean; getPrivatePEM(): string } | Error;
 const { Client, utils } = ssh2 as unknown as {
-  Client: new () => Client;
-  utils: { parseKey(text: string, passphrase?: string): ParsedKey | ParsedKey[] };
+  Client: new () => Ssh2Client;
+  utils: { parseKey(text: string, passphrase?: string): Ssh2Key | Ssh2Key[] };
 };
 
 /** The real {@link SshConnector}. */
@@ -146,7 +146,7 @@ class Authentication {
   /** The identities that were tried, for messages. */
   readonly tried: string[] = [];
   failure: unknown;
-  readonly #rest: Identity[];
+  readonly #rest: SshIdentity[];
   readonly #methods: AuthMethod[] = [];
 
   constructor(readonly dial: Dial) {
@@ -167,7 +167,7 @@ class Authentication {
     use(false);
   }
 
-  async #methodsOf(identity: Identity): Promise<AuthMethod[]> {
+  async #methodsOf(identity: SshIdentity): Promise<AuthMethod[]> {
     if (identity.kind === "agent") {
       this.tried.push("the keys of the agent");
       return [{ type: "agent", agent: agentWithCertificates(identity.socket) }];
@@ -197,11 +197,11 @@ class Authentication {
 }
 
 /** Parses a private key into one that can sign, whatever its type. */
-function parseKey(text: string, passphrase?: string): ParsedKey {
-  const parsed = [utils.parseKey(text, passphrase)].flat()[0] as ParsedKey;
+function parseKey(text: string, passphrase?: string): Ssh2Key {
+  const parsed = [utils.parseKey(text, passphrase)].flat()[0] as Ssh2Key;
   if (parsed instanceof Error || !parsed.isPrivateKey()) return parsed;
   const pem = ecdsaPem(parsed.type, parsed.getPrivatePEM());
-  return pem === undefined ? parsed : [utils.parseKey(pem)].flat()[0] as ParsedKey;
+  return pem === undefined ? parsed : [utils.parseKey(pem)].flat()[0] as Ssh2Key;
 }
 
 function needsPassphrase(text: string): boolean {
@@ -230,7 +230,7 @@ function explain(dial: Dial, auth: Authentication, error: Error & { level?: stri
 
 type State = { open: boolean; broken: Error | undefined };
 
-function connectionOver(client: Client, dial: Dial, state: State): SshConnection {
+function connectionOver(client: Ssh2Client, dial: Dial, state: State): SshConnection {
   const channel = (what: string, open: (opened: Opened) => boolean) =>
     new Promise<Duplex>((resolve, reject) => {
       if (!state.open) return reject(new SshError(`the connection to ${dial.to} is closed`));
@@ -262,7 +262,7 @@ function endedByPeer(stream: Channel): Duplex {
   return stream;
 }
 
-function startSession(client: Client, dial: Dial, state: State, request: SessionRequest): Promise<Session> {
+function startSession(client: Ssh2Client, dial: Dial, state: State, request: SessionRequest): Promise<Session> {
   const { command, pty, forwardAgent } = request;
   const window = pty ? { term: "xterm-256color", cols: pty.columns, rows: pty.rows, width: 0, height: 0 } : false;
   const options = { ...(forwardAgent ? { agentForward: true } : {}) };

@@ -11,7 +11,7 @@ import { attemptsOf } from "./set_state.ts";
 import { reached, restarted, started, stopped, type WaitCondition } from "../waiting/conditions.ts";
 import { reasonOf } from "../terminal/port.ts";
 import { stableFor_ms } from "../waiting/settling.ts";
-import { type Stage, type WaitFailure, waitForUnits } from "../waiting/wait_for_units.ts";
+import { type WaitFailure, waitForUnits, type WaitStage } from "../waiting/wait_for_units.ts";
 
 /** A launched unit. */
 export interface RestartedUnit {
@@ -87,7 +87,7 @@ export function startWait(context: Context, { name, options }: RestartedUnit) {
   return { name, stages: launchedAgain(name, started(false, stableFor_ms(context, name, options))) };
 }
 
-function launchedAgain(name: string, condition: WaitCondition): Stage[] {
+function launchedAgain(name: string, condition: WaitCondition): WaitStage[] {
   return [
     { condition: reached("launched"), goal: "report state launched" },
     { condition, goal: "become active in systemd", line: (_view, where) => `Unit ${name} launched${where}` },

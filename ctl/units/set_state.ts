@@ -17,7 +17,7 @@ import { timeoutFlagName } from "../cli/global_flags.ts";
 import { complain, reasonOf, say } from "../terminal/port.ts";
 import { similarUnit } from "./similar_unit.ts";
 import { optionsOf } from "./resolve_source.ts";
-import { type Stage, type WaitFailure, waitForUnits } from "../waiting/wait_for_units.ts";
+import { type WaitFailure, waitForUnits, type WaitStage } from "../waiting/wait_for_units.ts";
 
 /** `--block-attempts`, for a command that waits until units are in `state`. */
 export function blockAttemptsFlag(state: string): FlagSpec {
@@ -174,7 +174,7 @@ export async function blockUntil<Unit extends { readonly name: UnitName }>(
   context: Context,
   units: readonly Unit[],
   verb: string,
-  stages: (unit: Unit) => readonly Stage[],
+  stages: (unit: Unit) => readonly WaitStage[],
 ): Promise<WaitFailure[]> {
   if (context.flags.on("no-block")) {
     for (const { name } of units) say(context.io, `Triggered unit ${name} ${verb}`);

@@ -17,7 +17,7 @@ import {
 
 const name = "a.service";
 
-interface Report {
+interface ViewFields {
   readonly desired?: string;
   readonly current?: string;
   readonly active?: string;
@@ -33,25 +33,25 @@ interface Report {
   readonly changes?: number;
 }
 
-/** A launched unit on machine m, unless `report` differs; without `active` no machine has it. */
-function view(report: Report): UnitView {
-  const { desired = "launched", current = "launched", active, sub = "", load = "loaded" } = report;
+/** A launched unit on machine m, unless `fields` differ; without `active` no machine has it. */
+function view(fields: ViewFields): UnitView {
+  const { desired = "launched", current = "launched", active, sub = "", load = "loaded" } = fields;
   const states = new Map<string, StateView>();
   if (active !== undefined) {
     states.set("m", {
       state: { name, machineID: "m", systemdLoadState: load, systemdActiveState: active, systemdSubState: sub },
-      ...(report.error === undefined ? {} : { error: report.error }),
-      ...(report.job === undefined ? {} : { job: report.job }),
-      ...(report.result === undefined ? {} : { result: report.result }),
-      ...(report.since_ms === undefined ? {} : { since_ms: report.since_ms }),
-      ...(report.restart === undefined ? {} : { restart: report.restart }),
-      ...(report.restarts === undefined ? {} : { restarts: report.restarts }),
+      ...(fields.error === undefined ? {} : { error: fields.error }),
+      ...(fields.job === undefined ? {} : { job: fields.job }),
+      ...(fields.result === undefined ? {} : { result: fields.result }),
+      ...(fields.since_ms === undefined ? {} : { since_ms: fields.since_ms }),
+      ...(fields.restart === undefined ? {} : { restart: fields.restart }),
+      ...(fields.restarts === undefined ? {} : { restarts: fields.restarts }),
     });
   }
   return {
     unit: { name, desiredState: desired, currentState: current, machineID: "m" },
-    ...(report.asked === undefined ? {} : { restart: report.asked }),
-    ...{ seen: true, states, stateChanges: report.changes ?? 0 },
+    ...(fields.asked === undefined ? {} : { restart: fields.asked }),
+    ...{ seen: true, states, stateChanges: fields.changes ?? 0 },
   };
 }
 

@@ -18,7 +18,7 @@ const maxNamed = 3;
 const maxFacts = 100;
 
 /** A unit that is waited for. */
-export interface WaitingUnit {
+export interface PendingUnit {
   readonly name: string;
   /** The condition that the unit has yet to meet, for example `become active in systemd`. */
   readonly goal: string;
@@ -48,11 +48,11 @@ export class StandstillNotices {
   ) {}
 
   /** Prints a notice about each unit that has made no progress for long enough. */
-  report(units: readonly WaitingUnit[]): void {
+  report(units: readonly PendingUnit[]): void {
     const { io } = this.context;
     const now_ms = io.now_ms();
     this.again_ms = Infinity;
-    const due: (WaitingUnit & { readonly for_ms: number })[] = [];
+    const due: (PendingUnit & { readonly for_ms: number })[] = [];
     for (const unit of units) {
       const standstill = this.#update(unit.name, now_ms);
       const for_ms = now_ms - standstill.since_ms;

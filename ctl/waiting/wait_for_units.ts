@@ -19,11 +19,11 @@ import { PendingReasons } from "./pending_reasons.ts";
 /** A unit to wait for, and the stages that it must pass in order. */
 export interface UnitWait {
   readonly name: string;
-  readonly stages: readonly Stage[];
+  readonly stages: readonly WaitStage[];
 }
 
 /** One stage of a wait. */
-export interface Stage {
+export interface WaitStage {
   readonly condition: WaitCondition;
   /** The condition in words, for example `report state launched`. */
   readonly goal: string;
@@ -180,7 +180,7 @@ class Progress {
     this.again_ms = Infinity;
     while (!this.over) {
       const now_ms = this.context.io.now_ms();
-      const stage = this.wait.stages[this.#stage] as Stage;
+      const stage = this.wait.stages[this.#stage] as WaitStage;
       const view = this.watcher.view(this.wait.name);
       const status: WaitStatus = this.watcher.isReady
         ? stage.condition(this.wait.name, view, now_ms)
@@ -222,7 +222,7 @@ class Progress {
     return { name, reason: `unit ${name} cannot be started or stopped as it is: ${this.#refusal!.reported.error}` };
   }
 
-  #late(stage: Stage): WaitFailure {
+  #late(stage: WaitStage): WaitFailure {
     const { name } = this.wait;
     return { name, reason: `timed out waiting for unit ${name} to ${stage.goal}` };
   }
