@@ -9,6 +9,7 @@ import { unitRecord } from "./views/cluster_view.ts";
 import { changeTransaction } from "./writes/transactions.ts";
 import { campaign } from "./presence/election.ts";
 import type { UnsettledWrites } from "./writes/fence.ts";
+import { FileCache } from "./file_cache.ts";
 import { fileKey, globalKey, targetKey, unitKey } from "./schema/keys.ts";
 import { Batcher } from "./writes/batcher.ts";
 import { GroupCommit } from "./writes/group_commit.ts";
@@ -48,7 +49,7 @@ export interface ClusterRegistryOptions {
   readonly cacheIdle_ms?: number;
 }
 
-/** Texts of files kept in memory, in characters: enough for every unit of a machine. */
+/** Characters of unit files kept in memory: enough for every unit of a machine. */
 const maxCachedCharacters = 8 * 1024 * 1024;
 
 /** The keys that make a unit's record. */
@@ -58,8 +59,7 @@ export class ClusterRegistry implements Registry {
   readonly #options: ClusterRegistryOptions;
   readonly #session: StoreSession;
   readonly #clusterCache: ClusterCache;
-  readonly #files = new Map<string, string>();
-  #cachedCharacters = 0;
+  readonly #files = new FileCache(maxCachedCharacters);
   readonly #commits: GroupCommit;
   readonly #records = new Batcher<UnitName, readonly (KeyValue | undefined)[]>({
     fits: (round) => (round.length + 1) * recordKeys.length < maxTransactionOps,
@@ -128,7 +128,7 @@ export class ClusterRegistry implements Registry {
     if (known !== undefined) return known;
     const { ranges: [file] } = await this.#session.read([{ key: fileKey(hash) }]);
     const text = file?.[0]?.value;
-    if (text !== undefined) this.#cache(hash, text);
+    if (text !== undefined) this.#files.set(hash, text);
     return text;
   }
 
@@ -160,15 +160,5 @@ export class ClusterRegistry implements Registry {
   async close(): Promise<void> {
     await this.#clusterCache.close();
     await this.#session.close();
-  }
-
-  #cache(hash: string, text: string): void {
-    this.#cachedCharacters += text.length - (this.#files.get(hash)?.length ?? 0);
-    this.#files.set(hash, text);
-    for (const [oldest, { length }] of this.#files) {
-      if (this.#cachedCharacters <= maxCachedCharacters || oldest === hash) break;
-      this.#files.delete(oldest);
-      this.#cachedCharacters -= length;
-    }
   }
 }

@@ -75,8 +75,8 @@ class Member implements Membership {
   #held: Held | undefined;
   #lease: string;
   #waiters: readonly Waiter[] = [];
-  /** The waiter that all publications share which have not been carried out. */
-  #publication: Waiter | undefined;
+  /** The waiters that all pending publications, and all pending updates, share. */
+  readonly #shared = new Map<"publish" | "update", Waiter>();
   #failing = false;
   /** Keys that something else has deleted or overwritten, as far as that is not mended. */
   #lost: readonly string[] = [];
@@ -101,21 +101,26 @@ class Member implements Membership {
 
   publish(states: ReadonlyMap<UnitName, UnitState>): Promise<void> {
     this.#wanted = new Map(Array.from(states, ([name, state]) => [name, encodeState(state)]));
-    const waiting = this.#publication;
-    // A store that is away for hours must not gather a waiter for each change.
-    if (waiting && this.#waiters.includes(waiting)) {
-      this.#notifier.notify();
-      waiting.turn = this.#notifier.count;
-      return waiting.promise;
-    }
-    const promise = this.settled();
-    this.#publication = this.#waiters.at(-1);
-    return promise;
+    return this.#settledTogether("publish");
   }
 
   update(machine: MachineRecord): Promise<void> {
     this.#machine = machine;
-    return this.settled();
+    return this.#settledTogether("update");
+  }
+
+  /** {@link settled}, with one waiter for all pending calls of a kind: a long outage must not add one for each change. */
+  #settledTogether(kind: "publish" | "update"): Promise<void> {
+    const pending = this.#shared.get(kind);
+    if (pending && this.#waiters.includes(pending)) {
+      this.#notifier.notify();
+      pending.turn = this.#notifier.count;
+      return pending.promise;
+    }
+    const promise = this.settled();
+    const added = this.#waiters.at(-1);
+    if (added !== undefined) this.#shared.set(kind, added);
+    return promise;
   }
 
   async leave(): Promise<void> {

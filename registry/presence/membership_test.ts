@@ -4,7 +4,7 @@ import { joinCluster } from "./membership.ts";
 import type { MachineRecord, UnitState } from "../model.ts";
 import type { StoreSession } from "../writes/session.ts";
 
-Deno.test("publications that a store has not taken yet wait together", async () => {
+Deno.test("pending publications share one promise, and so do pending updates of the record", async () => {
   let answer = Promise.resolve({ succeeded: true, revision: 2 });
   const written: string[] = [];
   const session = {
@@ -32,10 +32,14 @@ Deno.test("publications that a store has not taken yet wait together", async () 
   const first = member.publish(states("a.service"));
   const others = ["b.service", "c.service", "d.service"].map((name) => member.publish(states(name)));
   assert.ok(others.every((other) => other === first));
+  const updates = ["10.0.0.2", "10.0.0.3"].map((ip) => member.update({ ...machine, ip }));
+  assert.equal(updates[1], updates[0]);
+  assert.notEqual(updates[0], first);
   answer = Promise.resolve({ succeeded: true, revision: 4 });
   away.resolve({ succeeded: true, revision: 3 });
   await first;
-  assert.equal(written.at(-1), "d.service", "the newest is in the store");
+  await updates[0];
+  assert.equal(written.at(-1), "d.service", "the newest states are in the store");
   const next = member.publish(states("e.service"));
   assert.notEqual(next, first);
   await next;

@@ -155,7 +155,7 @@ export class ClusterCache {
     this.#following = false;
     running?.abort.abort();
     await running?.ended;
-    // What nobody looks at needs no memory. The next use may have begun meanwhile.
+    // Without a reader the view takes no memory. The next use may have begun during the wait.
     if (this.#running === undefined) this.#view.reset([], 0);
   }
 
@@ -176,10 +176,12 @@ export class ClusterCache {
         lost: () => this.#following = false,
       }, signal);
     } catch (error) {
-      // Whoever watches or reads throws it; the next use starts anew.
+      // Every reader throws the error; the next use opens the cache again.
       if (signal.aborted) return;
       this.#failure = { error };
       this.#running = undefined;
+      this.#following = false;
+      this.#view.reset([], 0);
       this.#notifier.notify();
     }
   }

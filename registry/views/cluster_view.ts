@@ -12,7 +12,7 @@ import {
   decodeTarget,
   decodeUnit,
 } from "../schema/codec.ts";
-import { ForeignKeys } from "./foreign_keys.ts";
+import { KeyWarnings } from "./key_warnings.ts";
 import { type ParsedKey, parseKey } from "../schema/keys.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import {
@@ -57,8 +57,8 @@ export class ClusterView {
   /** Inner maps of {@link #states} made since the last {@link cluster}: a global on many machines is not copied for each. */
   readonly #unshared = new Map<UnitName, Map<MachineId, UnitState>>();
   readonly #records = new Map<MachineId, Omit<Machine, "metadata">>();
-  /** By key: what cannot be read, and has a stand-in instead. */
-  #unreadable = new Map<string, Unreadable & { readonly key: ParsedKey }>();
+  /** Values that cannot be read, by key; each has a stand-in. */
+  readonly #unreadable = new Map<string, Unreadable & { readonly key: ParsedKey }>();
   #departed: ReadonlySet<MachineId> = new Set();
   #id = "";
   #leader: Leader | undefined;
@@ -66,10 +66,10 @@ export class ClusterView {
   #epoch = 0;
   #made: Cluster | undefined;
 
-  readonly #foreign: ForeignKeys;
+  readonly #warnings: KeyWarnings;
 
-  constructor(private readonly log: Log) {
-    this.#foreign = new ForeignKeys(log);
+  constructor(log: Log) {
+    this.#warnings = new KeyWarnings(log);
   }
 
   get revision(): Revision {
@@ -110,9 +110,8 @@ export class ClusterView {
     this.#id = "";
     this.#leader = undefined;
     this.#epoch++;
-    const lastKnown = this.#unreadable;
-    this.#unreadable = new Map();
-    for (const kv of kvs) this.#put(kv, lastKnown);
+    this.#unreadable.clear();
+    for (const kv of kvs) this.#put(kv);
     this.#standInFor([...this.#unreadable.keys()]);
     this.#revision = revision;
     this.#made = undefined;
@@ -148,20 +147,18 @@ export class ClusterView {
     };
   }
 
-  /** `told`: what the log has been told of already. */
-  #put(kv: KeyValue, lastKnown: ReadonlyMap<string, Unreadable> = this.#unreadable): void {
+  #put(kv: KeyValue): void {
     const key = parseKey(kv.key);
     if (key === undefined) {
-      this.#foreign.found(kv.key);
+      this.#warnings.foreign(kv.key);
       return;
     }
     try {
       this.#decode(key, kv);
       this.#unreadable.delete(kv.key);
     } catch (error) {
-      const why = messageOf(error);
-      if (lastKnown.get(kv.key)?.revision !== kv.modRevision) this.log("warn", unreadableMessage, { error: why });
-      this.#unreadable.set(kv.key, { key, revision: kv.modRevision, why });
+      this.#warnings.unreadable(kv, error);
+      this.#unreadable.set(kv.key, { key, revision: kv.modRevision, why: messageOf(error) });
     }
   }
 
@@ -345,9 +342,6 @@ export class ClusterView {
     else this.#states.delete(name);
   }
 }
-
-/** What the log says of a value that cannot be read. */
-export const unreadableMessage = "a value in the store cannot be read: what it is about is left as it is";
 
 function nameIn(key: ParsedKey | undefined): UnitName | undefined {
   return key && "name" in key ? key.name : undefined;

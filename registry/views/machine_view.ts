@@ -4,11 +4,11 @@
  * @module
  */
 
-import { SharedMap, unreadableMessage } from "./cluster_view.ts";
+import { SharedMap } from "./cluster_view.ts";
 import { decodeAssignment, decodeUnit } from "../schema/codec.ts";
-import { ForeignKeys } from "./foreign_keys.ts";
+import { KeyWarnings } from "./key_warnings.ts";
 import { assignPrefix, globalPrefix, metadataPrefix, parseKey } from "../schema/keys.ts";
-import { type Log, messageOf } from "../../runtime/log.ts";
+import type { Log } from "../../runtime/log.ts";
 import type { Assignment, MachineId, MachineView, Revision, Unit, UnitName } from "../model.ts";
 import type { KeyValue, Range, WatchBatch } from "../store/port.ts";
 
@@ -21,18 +21,18 @@ export function machineRanges(machine: MachineId): readonly Range[] {
 export class MachineViewBuilder {
   readonly #assignments = new SharedMap<UnitName, Assignment>();
   readonly #globals = new SharedMap<UnitName, Unit>();
-  /** By key. */
-  #unreadable = new Map<string, { readonly name: UnitName; readonly revision: Revision }>();
+  /** Units whose assignment or global record cannot be read, by key. */
+  readonly #unreadable = new Map<string, UnitName>();
   #metadata: Readonly<Record<string, string>> = {};
   #revision: Revision = 0;
   #epoch = 0;
   #deletions = 0;
   readonly #withdrawn = new Set<UnitName>();
 
-  readonly #foreign: ForeignKeys;
+  readonly #warnings: KeyWarnings;
 
-  constructor(private readonly machine: MachineId, private readonly log: Log) {
-    this.#foreign = new ForeignKeys(log);
+  constructor(private readonly machine: MachineId, log: Log) {
+    this.#warnings = new KeyWarnings(log);
   }
 
   /** How many keys were seen to be deleted: what is gone is to be believed only of the right store. */
@@ -57,9 +57,8 @@ export class MachineViewBuilder {
     this.#metadata = {};
     this.#withdrawn.clear();
     this.#epoch++;
-    const lastKnown = this.#unreadable;
-    this.#unreadable = new Map();
-    for (const kv of kvs) this.#put(kv, lastKnown);
+    this.#unreadable.clear();
+    for (const kv of kvs) this.#put(kv);
     this.#revision = revision;
   }
 
@@ -85,15 +84,13 @@ export class MachineViewBuilder {
       assignments: this.#assignments.share(),
       globals: this.#globals.share(),
       unreadable: new Set(
-        [...this.#unreadable.values()].map(({ name }) => name)
-          .filter((name) => !this.#assignments.has(name) && !this.#globals.has(name)),
+        [...this.#unreadable.values()].filter((name) => !this.#assignments.has(name) && !this.#globals.has(name)),
       ),
       dynamicMetadata: this.#metadata,
     };
   }
 
-  /** `told`: what the log has been told of already. */
-  #put(kv: KeyValue, lastKnown = this.#unreadable): void {
+  #put(kv: KeyValue): void {
     const key = parseKey(kv.key);
     try {
       if (key?.kind === "assign") {
@@ -101,14 +98,12 @@ export class MachineViewBuilder {
         this.#assignments.set(key.name, decodeAssignment(key.machine, key.name, kv));
       } else if (key?.kind === "global") this.#globals.set(key.name, decodeUnit(key.name, kv));
       else if (key?.kind === "metadata") this.#metadata = { ...this.#metadata, [key.key]: kv.value };
-      else this.#foreign.found(kv.key);
+      else this.#warnings.foreign(kv.key);
       this.#unreadable.delete(kv.key);
     } catch (error) {
-      if (lastKnown.get(kv.key)?.revision !== kv.modRevision) {
-        this.log("warn", unreadableMessage, { error: messageOf(error) });
-      }
+      this.#warnings.unreadable(kv, error);
       this.#delete(kv.key);
-      if (key && "name" in key) this.#unreadable.set(kv.key, { name: key.name, revision: kv.modRevision });
+      if (key && "name" in key) this.#unreadable.set(kv.key, key.name);
     }
   }
 

@@ -14,7 +14,7 @@ import { fenceKey } from "../schema/keys.ts";
 import { StoreUnavailableError } from "../mod.ts";
 import type { Revision } from "../model.ts";
 import type { Compare, Op, Range, Snapshot } from "../store/port.ts";
-import { within } from "../../runtime/within.ts";
+import { Notifier } from "../../runtime/notifier.ts";
 
 /** The store, as a fence needs it. */
 export interface FenceStore {
@@ -51,7 +51,11 @@ export class Fence {
   #key = "";
   #known: KnownFence = { mod: 0, asOf: 0 };
   #doubted = new Set<Revision>();
-  #raising: Promise<void> | undefined;
+  #isRaising = false;
+  /** Attempts to raise the fence that have ended. */
+  readonly #attempts = new Notifier();
+  /** The error of the last attempt; undefined if it succeeded. */
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(
     private readonly store: FenceStore,
@@ -100,7 +104,7 @@ export class Fence {
    */
   async settled(): Promise<void> {
     if (!this.isUnsettled) return;
-    await within(patience_ms, this.clock, () => this.#begin());
+    await this.#raised();
     if (this.isUnsettled) {
       throw new StoreUnavailableError(
         `the store at ${this.store.endpoints} was not written to: it does not say yet what became of an earlier write`,
@@ -112,11 +116,30 @@ export class Fence {
     this.#closed.abort();
   }
 
-  #begin(): Promise<void> {
-    this.#raising ??= this.#raise().finally(() => this.#raising = undefined);
-    // A failure is told to whoever waits; it may be that nobody does any more.
-    this.#raising.catch(() => {});
-    return this.#raising;
+  /**
+   * Waits until the fence has been raised, at most {@link patience_ms}. Throws the failure of the attempt that it waited
+   * for. A promise of the attempt would keep every call that gave up, for as long as the store is away.
+   */
+  async #raised(): Promise<void> {
+    const seen = this.#attempts.count;
+    this.#begin();
+    const late = new AbortController();
+    const ended = new AbortController();
+    this.clock.sleep(patience_ms, ended.signal).then(() => late.abort());
+    await this.#attempts.waitPast(seen, late.signal);
+    ended.abort();
+    if (this.#attempts.count > seen && this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** Starts an attempt to raise the fence, unless one is in progress. */
+  #begin(): void {
+    if (this.#isRaising) return;
+    this.#isRaising = true;
+    this.#failure = undefined;
+    this.#raise().catch((error) => this.#failure = { error }).finally(() => {
+      this.#isRaising = false;
+      this.#attempts.notify();
+    });
   }
 
   /** Tries until its mod-revision is another than all that are doubted. */

@@ -1,0 +1,38 @@
+import { keepNewest } from "../../runtime/keep_newest.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
+import type { Revision } from "../model.ts";
+import type { KeyValue } from "../store/port.ts";
+
+/** Foreign keys that are logged, so that a program that writes ever new ones fills neither the log nor memory. */
+const maxForeign = 100;
+
+/** Unreadable values that are remembered as logged; beyond the limit, the oldest may be logged again. */
+const maxUnreadable = 1_000;
+
+/** Logs keys that a view leaves out: each once, however often the store is read again. */
+export class KeyWarnings {
+  readonly #foreign = new Set<string>();
+  readonly #unreadable = new Map<string, Revision>();
+
+  constructor(private readonly log: Log) {}
+
+  /** Warns of a key below fleet's prefix that is not fleet's, once for each key. */
+  foreign(key: string): void {
+    if (this.#foreign.has(key) || this.#foreign.size >= maxForeign) return;
+    this.#foreign.add(key);
+    this.log("warn", "a key in the store is not fleet's and is left out", { key });
+    if (this.#foreign.size === maxForeign) {
+      this.log("warn", `no further keys that are not fleet's are logged after ${maxForeign}`);
+    }
+  }
+
+  /** Warns of a value that cannot be decoded, once for each revision of its key. */
+  unreadable({ key, modRevision }: KeyValue, error: unknown): void {
+    if (this.#unreadable.get(key) === modRevision) return;
+    this.#unreadable.delete(key);
+    this.#unreadable.set(key, modRevision);
+    keepNewest(this.#unreadable, maxUnreadable);
+    const message = "a value in the store cannot be read: the unit or machine of its key is left as it is";
+    this.log("warn", message, { error: messageOf(error) });
+  }
+}
