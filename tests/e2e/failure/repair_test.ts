@@ -1,4 +1,4 @@
-/** Links, files and enablement that something else than fleet has changed: what fleet made is mended, all else reported. */
+/** Links, files and enablement that an administrator has changed: fleet mends its own, and reports and keeps the rest. */
 
 import assert from "node:assert/strict";
 import type { ExplanationEntity } from "../../../daemon/api/v1/types.ts";
@@ -8,11 +8,11 @@ import { until } from "../../lab/process.ts";
 const links = "/run/systemd/system", files = "/run/fleet/units", wants = `${links}/multi-user.target.wants`;
 const text = `${sleeper}[Install]\nWantedBy=multi-user.target\n`;
 
-/** What an administrator may do to a unit: a shell command with UNIT for the unit's name. */
+/** A change by an administrator: a shell command with UNIT for the unit's name. */
 interface Change {
   readonly unit: string;
   readonly command: string;
-  /** What the machine's agent reports; left out where fleet mends it. */
+  /** The error that the machine's agent reports; left out where fleet mends the change. */
   readonly reported?: RegExp;
   /** The path at which the administrator's own file, directory or link must stay. */
   readonly kept?: string;
@@ -184,10 +184,48 @@ async function removedByAdministrator(cluster: FleetCluster): Promise<void> {
   for (const unit of names) await runsFleetsFile(cluster, unit);
 }
 
+async function withoutStore(cluster: FleetCluster): Promise<void> {
+  const m1 = cluster.machine("m1");
+  const listens = "[Socket]\nListenStream=127.0.0.1:7001\n";
+  await m1.writeFile("/run/systemd/system/holder.socket", listens);
+  await m1.writeFile("/run/systemd/system/holder.service", sleeper);
+  await m1.sh("systemctl daemon-reload; systemctl start holder.socket");
+  const services = ["failing.service", "erased.service", "unlinked.service", "untouched.service"];
+  for (const name of services) await cluster.put(m1, name, "launched", text);
+  await cluster.put(m1, "port.service", "loaded", text);
+  await cluster.put(m1, "port.socket", "launched", listens);
+  await cluster.active(m1, services);
+  await until("the socket's failure to be reported", async () => {
+    return await errorOf(cluster, "port.socket") !== "" || undefined;
+  });
+  const pids = () => Promise.all(["erased.service", "unlinked.service"].map((name) => cluster.pid(m1, name)));
+  const before = await pids();
+  await cluster.lab.etcd.stop();
+  await until("the daemon to have lost its store", async () => {
+    return (await cluster.request(m1, "GET", "/state")).status === 503 || undefined;
+  });
+  await m1.sh(`rm ${files}/erased.service ${links}/unlinked.service; systemctl daemon-reload`);
+  await m1.sh("systemctl kill --signal=SIGKILL failing.service; systemctl stop holder.socket");
+  const checks = `test -f ${files}/erased.service; test -L ${links}/unlinked.service; systemctl is-active port.socket`;
+  // The agent compares files and systemd with the desired state once a minute.
+  await until("the file and the link to be mended and the socket to be active", async () => {
+    return (await m1.run(["sh", "-ec", checks])).code === 0 || undefined;
+  }, { deadline_ms: 90_000 });
+  assert.deepEqual(await pids(), before, "a unit whose file or link was mended was stopped or started");
+  const failed = await m1.sh("systemctl show --value -p ActiveState -p NRestarts failing.service");
+  assert.deepEqual(failed.trim().split("\n").sort(), ["0", "failed"], "a service that had started was started again");
+  await cluster.lab.etcd.start();
+  await cluster.joined(cluster.lab.machines);
+  await cluster.statesWhere(m1, "the units to be reported as they became during the outage", (states) => {
+    const active = new Map(states.map((state) => [state.name, state.systemdActiveState]));
+    return active.get("failing.service") === "failed" && active.get("port.socket") === "active";
+  });
+}
+
 Deno.test("links, files and enablement that an administrator has changed", async (t) => {
-  await withFleet({ machines: 1, conf: { engine_reconcile_interval: 0.6 } }, async (cluster) => {
+  await withFleet({ machines: 1, conf: { agent_ttl: "5s", engine_reconcile_interval: 0.6 } }, async (cluster) => {
     await t.step(
-      "what fleet made is mended, all else is reported and left alone, and no unit stops",
+      "lost links and files are mended, anything foreign is reported and kept, and no unit stops",
       () => changed(cluster),
     );
     await t.step(
@@ -197,5 +235,9 @@ Deno.test("links, files and enablement that an administrator has changed", async
     await t.step("after the administrator has removed it, its link is made again", () => cleared(cluster));
     await t.step("destroying the units leaves what the administrator put there", () => destroyed(cluster));
     await t.step("after the administrator has removed it, the units run again", () => removedByAdministrator(cluster));
+    await t.step(
+      "without the store, failed starts are repeated, and files and links mended",
+      () => withoutStore(cluster),
+    );
   });
 });
