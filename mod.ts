@@ -20,13 +20,13 @@
  * `daemon/main.ts` and `ctl/main.ts` start the programs; `daemon/run.ts` wires the daemon. Adapters, which `tests/architecture/layering_test.ts` lists, are the only files with effects.
  * Everything else takes values and returns values. `tests/architecture/layering_test.ts` keeps both rules.
  *
- * Three signatures carry the design: {@link Registry}, {@link placement} and {@link schedule}.
+ * Three signatures carry the design: {@link Registry}, {@link findRefusals} and {@link schedule}.
  *
  * ```ts
  * import { type Cluster, schedule } from "./mod.ts";
  *
- * // Which units have no machine, and why.
- * export const waiting = (cluster: Cluster) => schedule(cluster).waiting;
+ * // The units that have no machine, each with the reason.
+ * export const unplaced = (cluster: Cluster) => schedule(cluster).unplaced;
  * ```
  *
  * @module

@@ -7,7 +7,7 @@
 import { ScheduleCache } from "../daemon/engine/schedule_cache.ts";
 import { schedule } from "../daemon/engine/schedule.ts";
 import type { UnitOption } from "../systemd/unit_file.ts";
-import { Story } from "../tests/scheduling/scenarios/scenario.ts";
+import { SimulatedCluster } from "../tests/scheduling/scenarios/scenario.ts";
 import { summarize, type Summary, summaryCells, summaryHeads, table } from "./statistics.ts";
 
 /** What the engine has set itself, for a thousand machines and ten thousand units. */
@@ -36,25 +36,25 @@ function measure(machines: number, units: number, rounds: number): ScheduleTimes
   const from_nothing_ms: number[] = [], settled_ms: number[] = [], one_change_ms: number[] = [];
   let waiting = 0;
   for (let round = 0; round < rounds; round++) {
-    const story = crowd(machines, units);
+    const simulation = crowd(machines, units);
     const memo = new ScheduleCache();
     const decide = (known?: ScheduleCache) => {
-      const cluster = story.cluster();
+      const cluster = simulation.cluster();
       const start_ms = performance.now();
       const plan = schedule(cluster, { absentAreGone: true }, known);
       return { plan, took_ms: performance.now() - start_ms };
     };
     const first = decide(memo);
     from_nothing_ms.push(first.took_ms);
-    waiting = first.plan.waiting.size;
-    story.apply(first.plan.placements);
+    waiting = first.plan.unplaced.size;
+    simulation.apply(first.plan.placements);
     decide(memo);
     settled_ms.push(decide().took_ms);
-    for (const change of changes(story, machines, round)) {
+    for (const change of changes(simulation, machines, round)) {
       change();
       const { plan, took_ms } = decide(memo);
       one_change_ms.push(took_ms);
-      story.apply(plan.placements);
+      simulation.apply(plan.placements);
       decide(memo);
     }
   }
@@ -76,21 +76,25 @@ export interface DenseTimes {
 
 /** Measures few machines that run many units. */
 export function measureDense({ rounds = 9 }: { readonly rounds?: number } = {}): DenseTimes[] {
-  const plain = (story: Story) => {
-    for (let index = 0; index < 3_000; index++) story.unit(`plain-${index}.service`, "launched", []);
+  const plain = (simulation: SimulatedCluster) => {
+    for (let index = 0; index < 3_000; index++) simulation.unit(`plain-${index}.service`, "launched", []);
   };
-  const withConflicts = (story: Story) => {
+  const withConflicts = (simulation: SimulatedCluster) => {
     for (let index = 0; index < 3_000; index++) {
-      story.unit(`plain-${index}.service`, "launched", index % 10 === 0 ? options("Conflicts=other@*.service") : []);
+      simulation.unit(
+        `plain-${index}.service`,
+        "launched",
+        index % 10 === 0 ? options("Conflicts=other@*.service") : [],
+      );
     }
   };
-  const replaced = (story: Story) => {
+  const replaced = (simulation: SimulatedCluster) => {
     const here = `MachineID=${machineId(0)}`;
-    for (let index = 0; index < 400; index++) story.unit(`plain-${index}.service`, "launched", options(here));
+    for (let index = 0; index < 400; index++) simulation.unit(`plain-${index}.service`, "launched", options(here));
     return () => {
       // None of the replaced units has another machine, so that each of them stays.
       for (let index = 0; index < 100; index++) {
-        story.unit(`plain-${index + 200}.service`, "launched", options(`Replaces=plain-${index}.service`));
+        simulation.unit(`plain-${index + 200}.service`, "launched", options(`Replaces=plain-${index}.service`));
       }
     };
   };
@@ -104,27 +108,27 @@ export function measureDense({ rounds = 9 }: { readonly rounds?: number } = {}):
 function measureDenseCase(
   what: string,
   machines: number,
-  fill: (story: Story) => void | (() => void),
+  fill: (simulation: SimulatedCluster) => void | (() => void),
   rounds: number,
 ): DenseTimes {
   const one_change_ms: number[] = [];
-  const story = new Story();
-  for (let index = 0; index < machines; index++) story.machine(machineId(index), {});
+  const simulation = new SimulatedCluster();
+  for (let index = 0; index < machines; index++) simulation.machine(machineId(index), {});
   const memo = new ScheduleCache();
   const decide = () => {
-    const cluster = story.cluster();
+    const cluster = simulation.cluster();
     const start_ms = performance.now();
     const plan = schedule(cluster, { absentAreGone: true }, memo);
     const took_ms = performance.now() - start_ms;
-    story.apply(plan.placements);
+    simulation.apply(plan.placements);
     return took_ms;
   };
-  const later = fill(story);
+  const later = fill(simulation);
   decide();
   later?.();
   decide();
   for (let round = 0; round < rounds; round++) {
-    story.unit(`new-${round}.service`, "launched", []);
+    simulation.unit(`new-${round}.service`, "launched", []);
     decide();
     // The plan after the placement: one machine has one unit more.
     one_change_ms.push(decide());
@@ -132,47 +136,47 @@ function measureDenseCase(
   return { what, one_change: summarize(one_change_ms) };
 }
 
-function changes(story: Story, machines: number, round: number): (() => void)[] {
+function changes(simulation: SimulatedCluster, machines: number, round: number): (() => void)[] {
   return [
-    () => story.unit(`new-${round}.service`, "launched", []),
-    () => story.unit(`web@${round}-1.service`, "launched", options("Conflicts=web@*.service")),
-    () => story.unit(`plain-${round}.service`, "launched", options("MachineMetadata=zone=z1")),
-    () => story.label(machineId(round % machines), "zone", "z1"),
-    () => story.restart(`plain-${round + 10}.service`),
-    () => story.destroy(`plain-${round + 20}.service`),
+    () => simulation.unit(`new-${round}.service`, "launched", []),
+    () => simulation.unit(`web@${round}-1.service`, "launched", options("Conflicts=web@*.service")),
+    () => simulation.unit(`plain-${round}.service`, "launched", options("MachineMetadata=zone=z1")),
+    () => simulation.label(machineId(round % machines), "zone", "z1"),
+    () => simulation.restart(`plain-${round + 10}.service`),
+    () => simulation.destroy(`plain-${round + 20}.service`),
   ];
 }
 
 /** A cluster of the kind that people have: most units ask for nothing, some for everything there is. */
-function crowd(machines: number, units: number): Story {
-  const story = new Story();
+function crowd(machines: number, units: number): SimulatedCluster {
+  const simulation = new SimulatedCluster();
   for (let index = 0; index < machines; index++) {
-    story.machine(machineId(index), { zone: `z${index % 5}`, disk: index % 2 === 0 ? "ssd" : "hdd" });
+    simulation.machine(machineId(index), { zone: `z${index % 5}`, disk: index % 2 === 0 ? "ssd" : "hdd" });
   }
-  for (let index = 0; index < 5; index++) story.unit(`every-${index}.service`, "launched", options("Global=true"));
-  for (let index = 0; story.units.size < units; index++) {
-    story.unit(`plain-${index}.service`, "launched", []);
-    story.unit(`plain-${index}b.service`, "launched", []);
-    story.unit(
+  for (let index = 0; index < 5; index++) simulation.unit(`every-${index}.service`, "launched", options("Global=true"));
+  for (let index = 0; simulation.units.size < units; index++) {
+    simulation.unit(`plain-${index}.service`, "launched", []);
+    simulation.unit(`plain-${index}b.service`, "launched", []);
+    simulation.unit(
       `disk-${index}.service`,
       "launched",
       options("MachineMetadata=disk=ssd", `MachineMetadata=zone=z${index % 5}`),
     );
     // Instances of a few dozen templates, no two of one on a machine.
-    story.unit(`app-${index % 40}@${index}.service`, "launched", options("Conflicts=%p@*.service"));
-    story.unit(`main-${index}.service`, "launched", []);
-    story.unit(`side-${index}.service`, "launched", options(`MachineOf=main-${index}.service`));
+    simulation.unit(`app-${index % 40}@${index}.service`, "launched", options("Conflicts=%p@*.service"));
+    simulation.unit(`main-${index}.service`, "launched", []);
+    simulation.unit(`side-${index}.service`, "launched", options(`MachineOf=main-${index}.service`));
     if (index % 10 === 0) {
-      story.unit(
+      simulation.unit(
         `pinned-${index}.service`,
         "launched",
         options(`MachineID=${machineId(index % machines).slice(0, 8)}`),
       );
-      story.unit(`new-${index}.service`, "launched", options(`Replaces=plain-${index}.service`));
-      story.unit(`nowhere-${index}.service`, "launched", options("MachineMetadata=disk=tape"));
+      simulation.unit(`new-${index}.service`, "launched", options(`Replaces=plain-${index}.service`));
+      simulation.unit(`nowhere-${index}.service`, "launched", options("MachineMetadata=disk=tape"));
     }
   }
-  return story;
+  return simulation;
 }
 
 function options(...lines: readonly string[]): UnitOption[] {

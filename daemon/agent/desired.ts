@@ -15,7 +15,7 @@ import {
 import { parseRequirements } from "../../registry/requirements.ts";
 import { parseUnitFile, UnitFileError, type UnitOption } from "../../systemd/unit_file.ts";
 import { globalsAmong, isActiveGlobal } from "../policy/globals.ts";
-import type { Subject } from "../policy/feasibility.ts";
+import type { UnitTraits } from "../policy/feasibility.ts";
 
 /** One unit that ought to be here. */
 export interface Wanted {
@@ -57,7 +57,7 @@ export function desired(
   kept: ReadonlyMap<UnitName, string> = new Map(),
 ): ReadonlyMap<UnitName, Wanted> {
   const wanted = new Map<UnitName, Wanted>();
-  const jobs: Subject[] = [...kept].map(([name, hash]) => subject(name, texts.get(hash)));
+  const jobs: UnitTraits[] = [...kept].map(([name, hash]) => subject(name, texts.get(hash)));
   const globals = [...view.globals.values()].filter(isActiveGlobal);
   for (const orders of view.assignments.values()) {
     if (orders.desiredState === "inactive") continue;
@@ -74,10 +74,10 @@ export function desired(
 }
 
 /** An assignment never changes once it was read, and is looked at each time anything happens on the machine. */
-const subjects = new WeakMap<Assignment, Subject>();
+const subjects = new WeakMap<Assignment, UnitTraits>();
 
 /** An assigned unit as placement sees it. */
-function subjectOf(orders: Assignment, text: string | undefined): Subject {
+function subjectOf(orders: Assignment, text: string | undefined): UnitTraits {
   let known = subjects.get(orders);
   if (!known) {
     known = subject(orders.unit, text);
@@ -87,7 +87,7 @@ function subjectOf(orders: Assignment, text: string | undefined): Subject {
 }
 
 /** A unit as placement sees it. One whose text is not there, or cannot be read, is taken to ask for nothing. */
-function subject(name: UnitName, text: string | undefined): Subject {
+function subject(name: UnitName, text: string | undefined): UnitTraits {
   const options = text === undefined ? [] : optionsOf(text);
   return { name, requirements: parseRequirements(name, options), launchedAt: 0 };
 }

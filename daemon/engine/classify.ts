@@ -1,5 +1,5 @@
 /**
- * Who is there when the engine looks: each unit by what is to be decided about it.
+ * Classifies the units of a cluster by the decision that the engine has to take about each.
  *
  * @module
  */
@@ -13,38 +13,40 @@ import type { ScheduleOptions } from "./plan.ts";
 export interface Candidate {
   readonly unit: Unit;
   readonly from?: Target;
-  /** Why it cannot be where it was; "" if it was nowhere. */
+  /** The reason why it cannot stay where it was; "" if it had no machine. */
   readonly because: string;
 }
 
-/** All units, called once. */
+/** All units of a cluster by class. */
 export interface Classification {
-  /** Globals that take part, in order of precedence; also those that cannot be read. */
+  /** Active globals, in order of precedence, and those that cannot be read. */
   readonly globals: readonly Unit[];
-  /** Jobs placed on machines that are there; also those that cannot be read. */
-  readonly here: ReadonlyMap<MachineId, readonly Unit[]>;
-  /** Those of them whose machine has been told something else than what is wanted now, in order of precedence. */
+  /** Jobs placed on machines that are present; also those that cannot be read. */
+  readonly placed: ReadonlyMap<MachineId, readonly Unit[]>;
+  /** Jobs among {@link placed} whose assignment differs from the unit, in order of precedence. */
   readonly stale: readonly Unit[];
-  /** Those of {@link stale} whose machine has been told of another file. */
+  /** Jobs among {@link stale} whose assignment names another file. */
   readonly changed: ReadonlyMap<MachineId, ReadonlySet<UnitName>>;
-  /** Jobs without a machine that is there. */
+  /** Jobs without a machine that is present. */
   readonly unplaced: readonly Candidate[];
-  /** Jobs whose machine is away and may come back, in order of precedence. */
-  readonly late: readonly Candidate[];
-  /** What is left of units that are to be nowhere, in order of name. */
+  /** Jobs whose machine is absent and may come back, in order of precedence. */
+  readonly awaitingMachine: readonly Candidate[];
+  /** Targets of units that should be on no machine, in order of name. */
   readonly leftovers: readonly Target[];
 }
 
-/** Calls the roll. `absentAreGone`: machines that are away will not come back; those that have departed never will. */
+/**
+ * Classifies all units. `absentAreGone`: absent machines will not come back. A machine that has departed never does.
+ */
 export function classifyUnits(cluster: Cluster, { absentAreGone, vanished }: ScheduleOptions): Classification {
   const { units, targets, machines, departed } = cluster;
   const globals: Unit[] = [];
-  const here = new Map<MachineId, Unit[]>();
+  const placed = new Map<MachineId, Unit[]>();
   const stale: Unit[] = [];
   const changed = new Map<MachineId, Set<UnitName>>();
   const unplaced: Candidate[] = [];
-  const late: Candidate[] = [];
-  let placed = 0;
+  const awaitingMachine: Candidate[] = [];
+  let withTarget = 0;
   for (const unit of units.values()) {
     const isReadable = unit.unreadable === undefined;
     if (isReadable && !isActive(unit)) continue;
@@ -53,9 +55,9 @@ export function classifyUnits(cluster: Cluster, { absentAreGone, vanished }: Sch
       continue;
     }
     const from = targets.get(unit.name);
-    if (from) placed++;
+    if (from) withTarget++;
     if (!isReadable) {
-      if (from) append(here, from.machine, unit);
+      if (from) append(placed, from.machine, unit);
       continue;
     }
     if (!from || from.machine === "") {
@@ -71,27 +73,27 @@ export function classifyUnits(cluster: Cluster, { absentAreGone, vanished }: Sch
       const isGone = hasDeparted || absentAreGone && !vanished?.has(from.machine);
       const what = hasDeparted ? "was stopped and left the cluster" : isGone ? "went away" : "is away";
       const because = `machine ${short(from.machine)} ${what}`;
-      (isGone ? unplaced : late).push({ unit, from, because });
+      (isGone ? unplaced : awaitingMachine).push({ unit, from, because });
       continue;
     }
-    append(here, from.machine, unit);
-    const orders = cluster.assignments.get(unit.name);
-    const isTold = orders !== undefined && orders.desiredState === unit.desiredState && orders.restart === unit.restart;
-    const isSame = orders !== undefined && orders.hash === unit.hash;
-    // What cannot be read is written anew.
-    if (!isSame || !isTold || from.unreadable !== undefined) stale.push(unit);
-    if (isSame || orders?.unreadable !== undefined) continue;
+    append(placed, from.machine, unit);
+    const assignment = cluster.assignments.get(unit.name);
+    const hasState = assignment?.desiredState === unit.desiredState && assignment.restart === unit.restart;
+    const hasFile = assignment?.hash === unit.hash;
+    // A target that cannot be read is written again.
+    if (!hasFile || !hasState || from.unreadable !== undefined) stale.push(unit);
+    if (hasFile || assignment?.unreadable !== undefined) continue;
     changed.set(from.machine, (changed.get(from.machine) ?? new Set()).add(unit.name));
   }
-  const leftovers = placed === targets.size ? [] : leftoverTargets(cluster);
-  late.sort((a, b) => precedence(a.unit, b.unit));
+  const leftovers = withTarget === targets.size ? [] : leftoverTargets(cluster);
+  awaitingMachine.sort((a, b) => precedence(a.unit, b.unit));
   return {
     globals: globals.sort(precedence),
-    here,
+    placed,
     stale: stale.sort(precedence),
     changed,
     unplaced,
-    late,
+    awaitingMachine,
     leftovers,
   };
 }
@@ -110,7 +112,7 @@ function append(lists: Map<MachineId, Unit[]>, id: MachineId, unit: Unit): void 
   else lists.set(id, [unit]);
 }
 
-/** A machine's ID as people are told it. */
+/** Shortens a machine's ID for messages. */
 export function short(id: MachineId): string {
   return `${id.slice(0, 8)}...`;
 }

@@ -14,23 +14,23 @@ import { ScheduleCache } from "./schedule_cache.ts";
 import { type Plan, schedule } from "./schedule.ts";
 import { VanishedMachines } from "./vanished.ts";
 
-/** What the engine needs. */
+/** Dependencies and timing of the engine. */
 export interface EngineOptions {
   readonly registry: Registry;
   readonly machine: MachineId;
   readonly version: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** How long machines may take to rejoin after a change of leader or an absence of the store, milliseconds. */
+  /** Grace for machines to rejoin after a change of leader or an outage of the store, milliseconds. */
   readonly rejoinGrace_ms: number;
-  /** How long a machine that vanishes may take to come back: its lease may have been lost though it is well, milliseconds. */
+  /** Grace for a machine that vanishes to come back, milliseconds: its lease may have been lost though it is healthy. */
   readonly vanishedGrace_ms: number;
-  /** How often it looks again although nothing has changed, milliseconds. */
+  /** Interval of the rounds that run although nothing has changed, milliseconds. */
   readonly safetyNet_ms: number;
   readonly observer?: EngineObserver;
 }
 
-/** The graces that fit a lease of `agentTtl_ms`. */
+/** The graces for a lease of `agentTtl_ms`. */
 export function gracesOf(agentTtl_ms: number): Pick<EngineOptions, "rejoinGrace_ms" | "vanishedGrace_ms"> {
   return {
     rejoinGrace_ms: Math.min(10_000, Math.max(2_000, agentTtl_ms / 3)),
@@ -38,24 +38,24 @@ export function gracesOf(agentTtl_ms: number): Pick<EngineOptions, "rejoinGrace_
   };
 }
 
-/** Told what the engine does. */
+/** Callbacks that report the engine's work, for metrics. */
 export interface EngineObserver {
-  /** How long a round took, milliseconds, and whether it failed. */
+  /** Called after a round, with its duration in milliseconds and whether it failed. */
   readonly round: (duration_ms: number, failed: boolean) => void;
   readonly leading: (leads: boolean) => void;
-  /** A placement was applied, or came too late. */
+  /** Called after a placement was applied, or was refused because the unit had changed. */
   readonly applied: (kind: "place" | "unplace", refused: boolean) => void;
 }
 
-/** What one round of the engine looks at. */
+/** The input of one round of the engine, with its plan. */
 interface EngineWorld {
   readonly cluster: Cluster;
   readonly plan: Plan;
-  /** Milliseconds until more machines that are away count as gone; 0 if all do. */
+  /** Milliseconds until more absent machines count as gone; 0 if all do. */
   readonly graceLeft_ms: number;
 }
 
-/** The parts of a cluster that decide: what is wanted, where it is, and who is there. What units do is not among them. */
+/** The parts of a cluster that the plan depends on. The states of units are not among them. */
 const decisive = [
   "units",
   "files",
@@ -65,7 +65,7 @@ const decisive = [
   "departed",
 ] as const satisfies readonly (keyof Cluster)[];
 
-/** Runs for the lead, and leads when it is won, until `signal` aborts. */
+/** Campaigns for leadership, and leads while it is held, until `signal` aborts. */
 export async function runEngine(options: EngineOptions, signal: AbortSignal): Promise<void> {
   const { registry, machine, version, log } = options;
   for await (const leadership of registry.campaign(machine, version, signal)) {
@@ -75,9 +75,9 @@ export async function runEngine(options: EngineOptions, signal: AbortSignal): Pr
     options.observer?.leading(false);
     log("info", "engine leadership ended", { machine });
     if (!signal.aborted) continue;
-    // A store that is away by then cannot be told; the lease runs out by itself.
+    // If the store is away by then, the lease expires by itself.
     await leadership.resign().catch((error) => {
-      log("debug", "the engine's lead could not be given up and runs out", { error: messageOf(error) });
+      log("debug", "cannot resign the engine's leadership: it expires with its lease", { error: messageOf(error) });
     });
   }
 }
@@ -103,7 +103,7 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
     }
   };
   const look = (): Promise<EngineWorld | undefined> => {
-    // What we have written ourselves must be in the view, or it would be decided a second time.
+    // A view older than this engine's own writes would have it make the same decisions again.
     if (!cluster || cluster.revision < applied) return Promise.resolve(undefined);
     const quietSince_ms = Math.max(since_ms, registry.awayUntil_ms);
     const now_ms = clock.monotonic_ms();
@@ -124,11 +124,11 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
       try {
         const done = await leadership.apply(steps);
         const refused = new Set(done.refused);
-        // A refusal says that there is news on its way here.
+        // After a refusal, wait for a newer view: the unit has changed.
         applied = Math.max(applied, done.revision, refused.size > 0 ? world.cluster.revision + 1 : 0);
         for (const step of steps) {
           if (step.kind !== "forget") options.observer?.applied(step.kind, refused.has(step));
-          tell(log, step, refused.has(step));
+          logPlacement(log, step, refused.has(step));
         }
       } catch (error) {
         if (!(error instanceof DeposedError)) throw error;
@@ -145,14 +145,16 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
   await together(ended, [follow, (signal) => reconcile(loop, signal)]);
 }
 
-function tell(log: Log, step: Placement, refused: boolean): void {
+function logPlacement(log: Log, step: Placement, refused: boolean): void {
   if (step.kind === "forget") return;
-  if (refused) return log("debug", "a placement came too late: the unit has changed", { unit: nameOf(step) });
+  if (refused) {
+    return log("debug", "a placement was refused: the unit has changed since it was decided", { unit: nameOf(step) });
+  }
   if (step.kind === "unplace") {
     return log("info", `unscheduled: ${step.why}`, { unit: step.unit, machine: step.from.machine });
   }
   const { unit, machine, from, why } = step;
-  const what = from?.machine === machine ? "given new orders" : from ? "moved" : "scheduled";
+  const what = from?.machine === machine ? "assignment updated" : from ? "moved" : "scheduled";
   log("info", `${what}: ${why}`, { unit: unit.name, machine });
 }
 

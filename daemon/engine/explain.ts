@@ -1,5 +1,5 @@
 /**
- * Why a unit is where it is, or is not: what the engine and the agents decide by, told instead of done. Pure.
+ * Explains why a unit is on its machine, or on none, by the rules that the engine and the agents decide by. Pure.
  *
  * @module
  */
@@ -8,73 +8,74 @@ import type { Cluster, Leader, Machine, MachineId, Target, Unit, UnitName, UnitS
 import { unrecognizedOption, validateFleetOptions } from "../../registry/requirements.ts";
 import { doubtfulValues } from "../../registry/unit_check.ts";
 import { isTemplate } from "../../systemd/unit_name.ts";
+import { short } from "./classify.ts";
 import { ScheduleCache } from "./schedule_cache.ts";
 import { type Plan, schedule } from "./schedule.ts";
 import { globalsAmong, isActiveGlobal, isActiveJob } from "../policy/globals.ts";
-import { conflict, placement, precedence, type Refusal, replaces } from "../policy/feasibility.ts";
+import { conflict, findRefusals, precedence, type Refusal, replaces } from "../policy/feasibility.ts";
 
-/** What kind of place a unit has. */
-export type Outcome =
+/** The result of scheduling for one unit. */
+export type UnitOutcome =
   /** It has a machine. */
   | "placed"
-  /** It is wanted, and has no machine that is there. */
+  /** It is active, and has no machine that is present. */
   | "waiting"
-  /** Every machine that will take it is to have it. */
+  /** Every machine that does not refuse it should have it. */
   | "global"
-  /** It is wanted nowhere. */
+  /** Its desired state is inactive: no machine should have it. */
   | "inactive"
-  /** Only its instances can be wanted. */
+  /** Only its instances can run. */
   | "template"
   /** The store's record of it cannot be read. */
   | "unreadable";
 
-/** What one machine is to a unit. */
+/** The relation of one machine to a unit. */
 export type Eligibility =
-  /** It is to have the unit. */
+  /** The machine should have the unit. */
   | "assigned"
-  /** It would take it. */
+  /** The machine would take the unit. */
   | "eligible"
-  /** It will not: there are reasons. */
+  /** The machine refuses the unit, with reasons. */
   | "rejected"
-  /** It is to have the unit, and is not present. */
+  /** The machine should have the unit, and is not present. */
   | "offline"
-  /** It is not asked: the unit is a template, or cannot be read. */
+  /** Not applicable: the unit is a template, or cannot be read. */
   | "none";
 
-/** Everything there is to say of a unit and one machine. */
+/** The explanation of a unit on one machine. */
 export interface MachineExplanation {
   readonly id: MachineId;
   /** Absent while the machine is away. */
   readonly machine?: Machine;
   readonly eligibility: Eligibility;
-  /** Every reason why it will not take the unit or, where the unit is already, may not keep it. */
+  /** Every reason why the machine refuses the unit or, if it has the unit, may not keep it. */
   readonly reasons: readonly Refusal[];
-  /** What the machine's agent says. */
+  /** The state that the machine's agent reports. */
   readonly state?: UnitState;
-  /** What the machine has not done yet: follows "which", for example `has not started it yet`. */
+  /** The machine's pending work, as a clause after "which", for example `has not started it yet`. */
   readonly pending?: string;
 }
 
-/** Everything there is to say of a unit. */
+/** The explanation of a unit. */
 export interface Explanation {
   readonly unit: Unit;
-  readonly outcome: Outcome;
+  readonly outcome: UnitOutcome;
   /** One sentence, without the unit's name. */
   readonly summary: string;
   readonly target?: Target;
-  /** What the engine would do about it now, if there is anything: `move it to machine 454c34ef...: …`. */
+  /** The engine's next step for the unit, if there is one: `move it to machine 454c34ef...: …`. */
   readonly next?: string;
-  /** By machine ID: those that are present, and those that have, or are to have, the unit. */
+  /** By machine ID: machines that are present, and those that have, or should have, the unit. */
   readonly machines: readonly MachineExplanation[];
-  /** What other units have to do with it. */
+  /** Effects of other units on this one. */
   readonly notes: readonly string[];
-  /** What is probably not meant as it is. */
+  /** Settings that are probably mistakes. */
   readonly warnings: readonly string[];
   readonly leader?: Leader;
 }
 
-/** What the explanation of one unit is drawn from. */
-interface Scene {
+/** The input of an explanation. */
+interface ExplainInput {
   readonly cluster: Cluster;
   readonly unit: Unit;
   readonly plan: Plan;
@@ -84,24 +85,24 @@ interface Scene {
   readonly globals: readonly Unit[];
 }
 
-/** Explains units of one cluster, view after view, and remembers what the engine would do while there is memory for it. */
+/** Explains units of successive views of one cluster. Keeps the scheduler's cache as long as memory allows. */
 export class Explainer {
-  #memo: WeakRef<ScheduleCache> | undefined;
+  #cache: WeakRef<ScheduleCache> | undefined;
 
   /** See {@link explain}. */
   explain(cluster: Cluster, name: UnitName): Explanation | undefined {
-    let cache = this.#memo?.deref();
+    let cache = this.#cache?.deref();
     if (!cache) {
       cache = new ScheduleCache();
-      this.#memo = new WeakRef(cache);
+      this.#cache = new WeakRef(cache);
     }
     return explain(cluster, name, cache);
   }
 }
 
 /**
- * Explains a unit; undefined if there is none of that name. Machines that are away are taken to be gone. `memo` saves what
- * was worked out for earlier views.
+ * Explains a unit; undefined if there is none of that name. Absent machines count as gone. `cache` holds results for earlier
+ * views.
  */
 export function explain(
   cluster: Cluster,
@@ -115,19 +116,19 @@ export function explain(
     .filter((unit) => isActiveGlobal(unit) || unit.unreadable !== undefined && unit.requirements.global);
   const found = cluster.targets.get(name);
   const target = found?.machine === "" ? undefined : found;
-  const scene: Scene = { cluster, unit, plan, target, jobs: jobsByMachine(cluster), globals };
-  const outcome = outcomeOf(scene);
-  const machines = machineIds(scene).map((id) => explainMachine(scene, outcome, id));
-  const next = nextStep(scene);
+  const input: ExplainInput = { cluster, unit, plan, target, jobs: jobsByMachine(cluster), globals };
+  const outcome = outcomeOf(input);
+  const machines = machineIds(input).map((id) => explainMachine(input, outcome, id));
+  const next = nextStep(input);
   return {
     unit,
     outcome,
-    summary: summaryOf(scene, outcome, machines, next),
+    summary: summaryOf(input, outcome, machines, next),
     ...(target && { target }),
     ...(next !== undefined && { next }),
     machines,
-    notes: [...peerNotes(scene, outcome), ...replacementNotes(scene, next), ...idleNotes(scene, machines)],
-    warnings: warningsOf(scene, outcome, next),
+    notes: [...peerNotes(input, outcome), ...replacementNotes(input, next), ...idleNotes(input, machines)],
+    warnings: warningsOf(input, outcome, next),
     ...(cluster.leader && { leader: cluster.leader }),
   };
 }
@@ -137,37 +138,37 @@ function jobsByMachine(cluster: Cluster): ReadonlyMap<MachineId, readonly Unit[]
   for (const { unit: name, machine } of cluster.targets.values()) {
     const unit = cluster.units.get(name);
     if (!unit || !isActiveJob(unit) && (unit.unreadable === undefined || unit.requirements.global)) continue;
-    const there = jobs.get(machine);
-    if (there) there.push(unit);
+    const list = jobs.get(machine);
+    if (list) list.push(unit);
     else jobs.set(machine, [unit]);
   }
   return jobs;
 }
 
-function outcomeOf({ cluster, unit, plan, target }: Scene): Outcome {
+function outcomeOf({ cluster, unit, plan, target }: ExplainInput): UnitOutcome {
   if (unit.unreadable !== undefined) return "unreadable";
   if (isTemplate(unit.name)) return "template";
   if (unit.desiredState === "inactive") return "inactive";
   if (unit.requirements.global) return "global";
-  if (plan.waiting.has(unit.name) && !(target && cluster.machines.has(target.machine))) return "waiting";
+  if (plan.unplaced.has(unit.name) && !(target && cluster.machines.has(target.machine))) return "waiting";
   return target ? "placed" : "waiting";
 }
 
-function machineIds({ cluster, unit, target }: Scene): MachineId[] {
+function machineIds({ cluster, unit, target }: ExplainInput): MachineId[] {
   const ids = new Set([...cluster.machines.keys(), ...cluster.states.get(unit.name)?.keys() ?? []]);
   if (target) ids.add(target.machine);
   return [...ids].sort();
 }
 
-function explainMachine(scene: Scene, outcome: Outcome, id: MachineId): MachineExplanation {
-  const { cluster, unit } = scene;
+function explainMachine(input: ExplainInput, outcome: UnitOutcome, id: MachineId): MachineExplanation {
+  const { cluster, unit } = input;
   const machine = cluster.machines.get(id);
   const state = cluster.states.get(unit.name)?.get(id);
   const { eligibility, reasons } = machine
-    ? stand(scene, outcome, machine)
+    ? eligibilityOf(input, outcome, machine)
     : { eligibility: "offline", reasons: [] } as const;
   const isUnknown = outcome === "unreadable";
-  const pending = machine ? (isUnknown ? undefined : unfinished(unit, eligibility === "assigned", state)) : "is away";
+  const pending = machine ? (isUnknown ? undefined : pendingWork(unit, eligibility === "assigned", state)) : "is away";
   return {
     id,
     ...(machine && { machine }),
@@ -178,63 +179,63 @@ function explainMachine(scene: Scene, outcome: Outcome, id: MachineId): MachineE
   };
 }
 
-function stand(
-  scene: Scene,
-  outcome: Outcome,
+function eligibilityOf(
+  input: ExplainInput,
+  outcome: UnitOutcome,
   machine: Machine,
 ): { readonly eligibility: Eligibility; readonly reasons: readonly Refusal[] } {
   if (outcome === "template") return { eligibility: "none", reasons: [] };
-  const { unit, plan, target } = scene;
+  const { unit, plan, target } = input;
   if (outcome === "unreadable") {
     return { eligibility: target?.machine === machine.id ? "assigned" : "none", reasons: [] };
   }
-  const jobs = scene.jobs.get(machine.id) ?? [];
-  const globals = globalsAmong(machine, jobs, scene.globals);
+  const jobs = input.jobs.get(machine.id) ?? [];
+  const globals = globalsAmong(machine, jobs, input.globals);
   if (outcome === "global") {
     if (globals.some((other) => other.name === unit.name)) return { eligibility: "assigned", reasons: [] };
-    // Those that are after it have no say.
+    // Globals launched after this one do not rule it out.
     const before = globals.filter((other) => precedence(other, unit) < 0);
-    return { eligibility: "rejected", reasons: placement(unit, machine, [...jobs, ...before]).refusals };
+    return { eligibility: "rejected", reasons: findRefusals(unit, machine, [...jobs, ...before]) };
   }
   const residents = [...jobs, ...globals];
   if (outcome !== "inactive" && target?.machine === machine.id) {
-    return { eligibility: "assigned", reasons: placement(unit, machine, residents, "resident").refusals };
+    return { eligibility: "assigned", reasons: findRefusals(unit, machine, residents, "resident") };
   }
-  const foreseen = outcome === "waiting" ? plan.waiting.get(unit.name)?.refusals.get(machine.id) : undefined;
-  const own = foreseen ?? placement(unit, machine, residents).refusals;
-  const reasons = outcome === "waiting" ? [...own, ...companyRefusals(scene, machine, residents)] : own;
+  const predicted = outcome === "waiting" ? plan.unplaced.get(unit.name)?.refusals.get(machine.id) : undefined;
+  const own = predicted ?? findRefusals(unit, machine, residents);
+  const reasons = outcome === "waiting" ? [...own, ...peerRefusals(input, machine, residents)] : own;
   return { eligibility: reasons.length > 0 ? "rejected" : "eligible", reasons };
 }
 
-/** What a machine has against those that a waiting unit can only come with, and they against each other. */
-function companyRefusals({ cluster, unit, plan }: Scene, machine: Machine, residents: readonly Unit[]): Refusal[] {
-  const company = new Set([unit]);
-  for (const member of company) {
+/** Refusals of the peers that an unplaced unit needs: by the machine, and by conflicts between them. */
+function peerRefusals({ cluster, unit, plan }: ExplainInput, machine: Machine, residents: readonly Unit[]): Refusal[] {
+  const peers = new Set([unit]);
+  for (const member of peers) {
     for (const name of member.requirements.machineOf) {
       const peer = cluster.units.get(name);
-      if (peer && plan.waiting.has(name)) company.add(peer);
+      if (peer && plan.unplaced.has(name)) peers.add(peer);
     }
   }
-  const names = new Set([...company].map(({ name }) => name));
-  const others = [...company].filter((member) => member !== unit);
+  const names = new Set([...peers].map(({ name }) => name));
+  const others = [...peers].filter((member) => member !== unit);
   return [
-    ...others.filter((other) => conflict(unit, other)).map((other) => apart(other)),
+    ...others.filter((other) => conflict(unit, other)).map((other) => peerConflict(other)),
     ...others.flatMap((member, index) =>
       [
-        ...placement(member, machine, residents, "newcomer", names).refusals,
-        ...others.slice(index + 1).filter((other) => conflict(member, other)).map((other) => apart(other)),
+        ...findRefusals(member, machine, residents, "newcomer", names),
+        ...others.slice(index + 1).filter((other) => conflict(member, other)).map((other) => peerConflict(other)),
       ].map(({ rule, reason }) => ({ rule, reason: `required peer Unit(${member.name}): ${reason}` }))
     ),
   ];
 }
 
-/** What is against a unit that comes with another, wherever they go. */
-function apart(other: Unit): Refusal {
+/** The refusal of a unit that conflicts with a peer it needs, on any machine. */
+function peerConflict(other: Unit): Refusal {
   return { rule: "Conflicts", reason: `found conflict with required peer Unit(${other.name})` };
 }
 
-/** What a machine has still to do about a unit; undefined if nothing. Follows "which". */
-function unfinished(unit: Unit, isWanted: boolean, state: UnitState | undefined): string | undefined {
+/** A machine's pending work for a unit, as a clause after "which"; undefined if there is none. */
+function pendingWork(unit: Unit, isWanted: boolean, state: UnitState | undefined): string | undefined {
   if (!isWanted) return state && "still has it";
   if (!state) return "has not reported it yet";
   if (state.hash !== unit.hash) return "does not have its newest file yet";
@@ -246,22 +247,22 @@ function unfinished(unit: Unit, isWanted: boolean, state: UnitState | undefined)
   return undefined;
 }
 
-function nextStep({ unit, plan }: Scene): string | undefined {
+function nextStep({ unit, plan }: ExplainInput): string | undefined {
   for (const step of plan.placements) {
     if (step.kind === "unplace" && step.unit === unit.name) {
       return `take it off machine ${short(step.from.machine)}: ${step.why}`;
     }
     if (step.kind !== "place" || step.unit.name !== unit.name) continue;
     const { from, machine, why } = step;
-    if (from?.machine === machine) return `give machine ${short(machine)} its newest orders`;
+    if (from?.machine === machine) return `update its assignment to machine ${short(machine)}`;
     return `${from ? "move" : "place"} it ${from ? "to" : "on"} machine ${short(machine)}: ${why}`;
   }
   return undefined;
 }
 
 function summaryOf(
-  { cluster, unit, plan, target }: Scene,
-  outcome: Outcome,
+  { cluster, unit, plan, target }: ExplainInput,
+  outcome: UnitOutcome,
   machines: readonly MachineExplanation[],
   next: string | undefined,
 ): string {
@@ -280,7 +281,7 @@ function summaryOf(
       return `it is global: ${here} of ${plural(size, "machine")} ${verb} to have it`;
     }
     case "waiting":
-      return plan.waiting.get(unit.name)?.summary ?? (cluster.leader ? "the engine is about to" : noLeader) +
+      return plan.unplaced.get(unit.name)?.summary ?? (cluster.leader ? "the engine is about to" : noLeader) +
           (next === undefined ? "" : cluster.leader ? ` ${next}` : `; the next one will ${next}`);
     case "placed":
       return placedSummary(target!.machine, machines, next);
@@ -306,13 +307,13 @@ function placedSummary(
   return `it is on machine ${short(id)}, where systemd says ${state!.active} (${state!.sub})${soon}`;
 }
 
-/** How it is with the units that a waiting one must be beside. */
-function peerNotes({ cluster, unit, plan }: Scene, outcome: Outcome): string[] {
+/** Notes on the peers that an unplaced unit must share a machine with. */
+function peerNotes({ cluster, unit, plan }: ExplainInput, outcome: UnitOutcome): string[] {
   if (outcome !== "waiting") return [];
   return unit.requirements.machineOf.filter((name) => name !== unit.name).map((name) => {
     const peer = cluster.units.get(name);
     const target = cluster.targets.get(name);
-    const waiting = plan.waiting.get(name);
+    const waiting = plan.unplaced.get(name);
     if (!peer) return `required peer Unit(${name}) does not exist`;
     if (isTemplate(name)) return `required peer Unit(${name}) is a template`;
     if (peer.desiredState === "inactive") return `required peer Unit(${name}) is inactive`;
@@ -324,8 +325,8 @@ function peerNotes({ cluster, unit, plan }: Scene, outcome: Outcome): string[] {
   });
 }
 
-/** Where the unit was started and does not run. */
-function idleNotes({ unit }: Scene, machines: readonly MachineExplanation[]): string[] {
+/** Notes on machines where the unit was started and does not run. */
+function idleNotes({ unit }: ExplainInput, machines: readonly MachineExplanation[]): string[] {
   if (unit.desiredState !== "launched") return [];
   return machines.flatMap(({ id, eligibility, pending, state }) => {
     if (eligibility !== "assigned" || pending !== undefined || !state) return [];
@@ -334,13 +335,13 @@ function idleNotes({ unit }: Scene, machines: readonly MachineExplanation[]): st
       ? `it has failed since${state.result === undefined ? "" : ` (${state.result})`}`
       : state.job !== undefined && state.job !== "done"
       ? `systemd's start job ended with "${state.job}"`
-      : "it is inactive since: it has ended by itself, or systemd or somebody on that machine has stopped it";
+      : "it is inactive since: it has ended by itself, or something else than fleet has stopped it";
     return [`machine ${short(id)} has started it, and ${what}; fleetctl start ${unit.name} starts it again`];
   });
 }
 
-/** Who replaces whom, where that has an effect or might be thought to. */
-function replacementNotes({ cluster, unit, target, jobs }: Scene, next: string | undefined): string[] {
+/** Notes on Replaces, where it has an effect or might seem to. */
+function replacementNotes({ cluster, unit, target, jobs }: ExplainInput, next: string | undefined): string[] {
   const notes: string[] = [];
   if (unit.requirements.replaces.length > 0) {
     for (const other of cluster.units.values()) {
@@ -356,16 +357,16 @@ function replacementNotes({ cluster, unit, target, jobs }: Scene, next: string |
   return notes;
 }
 
-/** Whether each would replace the other, if the other did not. */
+/** True if each unit names the other in Replaces. */
 function isMutual(a: Unit, b: Unit): boolean {
   const alone = (unit: Unit) => ({ ...unit, requirements: { ...unit.requirements, replaces: [] } });
   return replaces(a, alone(b)) && replaces(b, alone(a));
 }
 
-function warningsOf({ cluster, unit }: Scene, outcome: Outcome, next: string | undefined): string[] {
+function warningsOf({ cluster, unit }: ExplainInput, outcome: UnitOutcome, next: string | undefined): string[] {
   const { unknown, malformed } = unit.requirements;
   const warnings = [...unknown.map(unrecognizedOption), ...doubtfulValues(unit.name, unit.fleetOptions)];
-  // A template's own instance is empty, which is no fault of its values.
+  // A template has no instance name, so that its values with specifiers are validated in another way.
   const invalid = outcome === "template" ? validateFleetOptions(unit.name, unit.fleetOptions) : undefined;
   warnings.push(...outcome === "template" ? (invalid === undefined ? [] : [invalid]) : malformed);
   warnings.push(...unreadableAround(cluster, unit));
@@ -376,24 +377,20 @@ function warningsOf({ cluster, unit }: Scene, outcome: Outcome, next: string | u
   return warnings;
 }
 
-/** What cannot be read beside the unit itself. */
+/** Warnings about other records that cannot be read. */
 function unreadableAround({ targets, assignments, machines, leader }: Cluster, { name }: Unit): string[] {
   const target = targets.get(name);
   const machine = target && machines.get(target.machine)?.unreadable;
   return [
     ...[target, assignments.get(name)].flatMap((record) => record?.unreadable ?? [])
-      .map((why) => `${why}: the engine writes it anew, if it can read the unit itself`),
+      .map((why) => `${why}: the engine writes it again, if it can read the unit itself`),
     ...(machine === undefined
       ? []
-      : [`${machine}: what runs on machine ${short(target!.machine)} stays, nobody comes`]),
-    ...(leader?.unreadable === undefined ? [] : [`${leader.unreadable}: who leads the engines is not known`]),
+      : [`${machine}: units on machine ${short(target!.machine)} stay, and no other unit is placed there`]),
+    ...(leader?.unreadable === undefined ? [] : [`${leader.unreadable}: the leading machine is not known`]),
   ];
 }
 
 function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
-}
-
-function short(id: MachineId): string {
-  return `${id.slice(0, 8)}...`;
 }

@@ -1,24 +1,24 @@
-/** Each case is a small cluster, and what is to be said of one of its units, in full. */
+/** Explanations of units in small clusters, compared in full. */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import "../../tests/support/property_seed.ts";
 import type { Cluster, UnitState } from "../../registry/model.ts";
-import { Story } from "../../tests/scheduling/scenarios/scenario.ts";
+import { SimulatedCluster } from "../../tests/scheduling/scenarios/scenario.ts";
 import { schedule } from "./schedule.ts";
 import { explain, Explainer, type Explanation } from "./explain.ts";
 
-/** A story with an engine and agents that do at once what they should; `says` makes them differ. */
-class Stage {
-  readonly story = new Story();
-  readonly #says = new Map<string, Partial<UnitState>>();
+/** A cluster whose agents carry out their assignments at once; `reports` makes their reports differ. */
+class TestCluster {
+  readonly simulation = new SimulatedCluster();
+  readonly #reports = new Map<string, Partial<UnitState>>();
   readonly #silent = new Set<string>();
   led = true;
   hasFiles = true;
 
   /** A unit with lines of [X-Fleet]. */
   unit(name: string, state: "inactive" | "loaded" | "launched", ...lines: string[]): this {
-    this.story.unit(
+    this.simulation.unit(
       name,
       state,
       lines.map((line) => {
@@ -30,30 +30,30 @@ class Stage {
   }
 
   machine(id: string, metadata: Record<string, string> = {}): this {
-    this.story.machine(id, metadata);
+    this.simulation.machine(id, metadata);
     return this;
   }
 
-  /** The engine does its work. */
+  /** Runs the engine once. */
   scheduled(): this {
-    this.story.apply(schedule(this.story.cluster()).placements);
+    this.simulation.apply(schedule(this.simulation.cluster()).placements);
     return this;
   }
 
-  /** What a machine's agent says of a unit, where that is not what the default agent would say. */
-  says(machine: string, unit: string, state: Partial<UnitState>): this {
-    this.#says.set(`${machine} ${unit}`, state);
+  /** Makes a machine's agent report these fields of a unit. */
+  reports(machine: string, unit: string, state: Partial<UnitState>): this {
+    this.#reports.set(`${machine} ${unit}`, state);
     return this;
   }
 
-  /** A machine's agent says nothing of a unit. */
+  /** Makes a machine's agent report nothing about a unit. */
   silent(machine: string, unit: string): this {
     this.#silent.add(`${machine} ${unit}`);
     return this;
   }
 
   cluster(): Cluster {
-    const cluster = this.story.cluster();
+    const cluster = this.simulation.cluster();
     const states = new Map<string, Map<string, UnitState>>();
     const say = (machine: string, name: string) => {
       const unit = cluster.units.get(name);
@@ -63,12 +63,12 @@ class Stage {
       of.set(machine, {
         ...{ unit: name, machine, hash: unit.hash, commanded: unit.desiredState, restart: unit.restart },
         ...{ load: "loaded", active: running ? "active" : "inactive", sub: running ? "running" : "dead", since_ms: 1 },
-        ...this.#says.get(`${machine} ${name}`),
+        ...this.#reports.get(`${machine} ${name}`),
       });
       states.set(name, of);
     };
     for (const { unit, machine } of cluster.targets.values()) say(machine, unit);
-    for (const key of this.#says.keys()) say(...key.split(" ") as [string, string]);
+    for (const key of this.#reports.keys()) say(...key.split(" ") as [string, string]);
     const files = [...cluster.units.values()].map(({ hash }) => [hash, { hash, text: "", revision: 1 }] as const);
     return {
       ...cluster,
@@ -79,16 +79,16 @@ class Stage {
   }
 }
 
-/** An explanation as lines, everything in it. */
-function told(explanation: Explanation | undefined): string {
+/** Returns an explanation as lines, with every field. */
+function describe(explanation: Explanation | undefined): string {
   if (!explanation) return "nothing";
   const { outcome, summary, target, next, machines, notes, warnings } = explanation;
   const lines = [`${outcome}: ${summary}`];
   if (target) lines.push(`target ${target.machine}: ${target.why}`);
   if (next !== undefined) lines.push(`next: ${next}`);
   for (const { id, eligibility, state, pending, reasons } of machines) {
-    const said = state ? ` ${[state.active, state.error, state.result].filter(Boolean).join(" ")}` : "";
-    lines.push(`${id} ${eligibility}${said}${pending === undefined ? "" : `, ${pending}`}`);
+    const report = state ? ` ${[state.active, state.error, state.result].filter(Boolean).join(" ")}` : "";
+    lines.push(`${id} ${eligibility}${report}${pending === undefined ? "" : `, ${pending}`}`);
     for (const { rule, reason } of reasons) lines.push(`  ${rule}: ${reason}`);
   }
   lines.push(...notes.map((note) => `note: ${note}`), ...warnings.map((warning) => `warning: ${warning}`));
@@ -97,12 +97,12 @@ function told(explanation: Explanation | undefined): string {
 
 const first = "least loaded machine that will take it, with 0 units";
 
-const cases: readonly { name: string; of?: string; stage: (stage: Stage) => unknown; told: string }[] = [
-  { name: "a unit that does not exist", stage: (s) => s.machine("m1"), told: "nothing" },
+const cases: readonly { name: string; of?: string; stage: (stage: TestCluster) => unknown; expected: string }[] = [
+  { name: "a unit that does not exist", stage: (s) => s.machine("m1"), expected: "nothing" },
   {
-    name: "a unit that runs: where, why, and who else would take it",
+    name: "a unit that runs: its machine, the reason, and the other eligible machines",
     stage: (s) => s.machine("m1").machine("m2").unit("a.service", "launched").scheduled(),
-    told: `placed: it is on machine m1..., where systemd says active (running)
+    expected: `placed: it is on machine m1..., where systemd says active (running)
 target m1: ${first}
 m1 assigned active
 m2 eligible`,
@@ -112,7 +112,7 @@ m2 eligible`,
     stage: (s) =>
       s.machine("m1", { zone: "a" }).machine("m2", { zone: "b", disk: "ssd" }).unit("b.service", "launched").scheduled()
         .unit("a.service", "launched", "MachineMetadata=zone=b", "MachineMetadata=disk=hdd", "Conflicts=b.*"),
-    told: `waiting: none of 2 machines will take it
+    expected: `waiting: none of 2 machines will take it
 m1 rejected
   MachineMetadata: local Machine metadata insufficient: needs zone=b, has zone=a
   MachineMetadata: local Machine metadata insufficient: needs disk=hdd, has no disk
@@ -123,12 +123,12 @@ m2 rejected
   {
     name: "a cluster without machines",
     stage: (s) => s.unit("a.service", "launched"),
-    told: "waiting: there are no machines",
+    expected: "waiting: there are no machines",
   },
   {
     name: "another machine is asked for",
     stage: (s) => s.machine("m1").unit("a.service", "loaded", "MachineID=m7"),
-    told: `waiting: the only machine will not take it
+    expected: `waiting: the only machine will not take it
 m1 rejected
   MachineID: agent ID "m1" does not match required "m7"
 warning: MachineID="m7" is no machine ID: expect its 32 hexadecimal digits, or the first 8 of them`,
@@ -136,27 +136,28 @@ warning: MachineID="m7" is no machine ID: expect its 32 hexadecimal digits, or t
   {
     name: "a value that cannot be understood, and a key that is not known",
     stage: (s) => s.machine("m1").unit("a.service", "launched", "MachineMetadata=zone", "MachineMetaData=zone=a"),
-    told: `waiting: the only machine will not take it
+    expected: `waiting: the only machine will not take it
 m1 rejected
   malformed: malformed MachineMetadata "zone": expect key=value, or several as "key1=value1" "key2=value2"
 warning: unrecognized requirement in [X-Fleet] section: "MachineMetaData" (did you mean "MachineMetadata"?)
 warning: malformed MachineMetadata "zone": expect key=value, or several as "key1=value1" "key2=value2"`,
   },
   {
-    name: "values that hardly mean what was meant",
+    name: "values that are probably mistakes",
     stage: (s) => s.machine("m1").unit("a.service", "inactive", "Conflicts=b[ c*", "Global=y"),
-    told: `inactive: its desired state is inactive: no machine is to have it
+    expected: `inactive: its desired state is inactive: no machine is to have it
 m1 eligible
 warning: malformed pattern "b[" in Conflicts: it matches no unit
 warning: Global="y" counts as no: expect true, yes, 1, on, t, or false, no, 0, off, f`,
   },
   {
-    name: "nobody leads: what the next leader will do",
+    name: "a cluster without a leader: the next leader's step",
     stage: (s) => {
       s.led = false;
       s.machine("m1").unit("a.service", "launched");
     },
-    told: `waiting: no machine leads the engines, so that nothing is placed or moved; the next one will place it on ` +
+    expected:
+      `waiting: no machine leads the engines, so that nothing is placed or moved; the next one will place it on ` +
       `machine m1...: ${first}
 next: place it on machine m1...: ${first}
 m1 eligible
@@ -165,14 +166,15 @@ warning: no machine leads the engines, so that nothing is placed or moved`,
   {
     name: "a unit that is just being placed",
     stage: (s) => s.machine("m1").unit("a.service", "launched"),
-    told: `waiting: the engine is about to place it on machine m1...: ${first}
+    expected: `waiting: the engine is about to place it on machine m1...: ${first}
 next: place it on machine m1...: ${first}
 m1 eligible`,
   },
   {
     name: "its machine is away, and others would take it",
-    stage: (s) => s.machine("m1").machine("m2").unit("a.service", "launched").scheduled().story.gone("m1"),
-    told: `placed: it is on machine m1..., which is away; unless that comes back in time, the engine will move it to ` +
+    stage: (s) => s.machine("m1").machine("m2").unit("a.service", "launched").scheduled().simulation.gone("m1"),
+    expected:
+      `placed: it is on machine m1..., which is away; unless that comes back in time, the engine will move it to ` +
       `machine m2...: machine m1... went away; ${first}
 target m1: ${first}
 next: move it to machine m2...: machine m1... went away; ${first}
@@ -180,18 +182,18 @@ m1 offline, is away
 m2 eligible`,
   },
   {
-    name: "its machine is away, and nobody else will take it",
+    name: "its machine is away, and no other machine will take it",
     stage: (s) =>
       s.machine("m1", { zone: "a" }).machine("m2").unit("a.service", "launched", "MachineMetadata=zone=a").scheduled()
-        .story.gone("m1"),
-    told: `waiting: machine m1... went away; the only machine will not take it
+        .simulation.gone("m1"),
+    expected: `waiting: machine m1... went away; the only machine will not take it
 target m1: ${first}
 m1 offline, is away
 m2 rejected
   MachineMetadata: local Machine metadata insufficient: needs zone=a, has no zone`,
   },
   {
-    name: "the peers that it must be beside: what keeps each",
+    name: "the peers that it must share a machine with: why each is not there",
     stage: (s) =>
       s.machine("m1").unit("on.service", "launched").scheduled().unit("off.service", "inactive")
         .unit("t@.service", "inactive").unit("stuck.service", "launched", "MachineID=m7").unit(
@@ -199,7 +201,7 @@ m2 rejected
           "launched",
           ...["nosuch", "off", "t@", "stuck", "on"].map((peer) => `MachineOf=${peer}.service`),
         ),
-    told: `waiting: the only machine will not take it
+    expected: `waiting: the only machine will not take it
 m1 rejected
   MachineOf: required peer Unit(nosuch.service) is not scheduled locally
   MachineOf: required peer Unit(off.service) is not scheduled locally
@@ -214,12 +216,12 @@ note: required peer Unit(on.service) is on machine m1...
 warning: MachineOf="t@.service" names a template, which never runs`,
   },
   {
-    name: "two that must be together, and what each machine has against one of them",
+    name: "two units that must be together, and the refusals of each machine",
     stage: (s) =>
       s.machine("m1", { zone: "a" }).machine("m2", { zone: "b" })
         .unit("a.service", "launched", "MachineOf=b.service", "MachineMetadata=zone=a")
         .unit("b.service", "launched", "MachineOf=a.service", "MachineMetadata=zone=b"),
-    told: `waiting: none of 2 machines will take it
+    expected: `waiting: none of 2 machines will take it
 m1 rejected
   MachineOf: required peer Unit(b.service) is not scheduled locally
   MachineMetadata: required peer Unit(b.service): local Machine metadata insufficient: needs zone=b, has zone=a
@@ -229,13 +231,13 @@ m2 rejected
 note: required peer Unit(b.service) waits, too: none of 2 machines will take it`,
   },
   {
-    name: "a circle of whom two are against each other",
+    name: "a cycle in which two units conflict",
     stage: (s) =>
       s.machine("m1").unit("a.service", "launched", "MachineOf=b.service")
         .unit("b.service", "launched", "MachineOf=c.service", "Conflicts=a.*")
         .unit("c.service", "launched", "MachineOf=d.service", "Conflicts=d.*x")
         .unit("d.service", "launched", "MachineOf=a.service", "Conflicts=b.*"),
-    told: `waiting: the only machine will not take it
+    expected: `waiting: the only machine will not take it
 m1 rejected
   MachineOf: required peer Unit(b.service) is not scheduled locally
   Conflicts: found conflict with required peer Unit(b.service)
@@ -246,7 +248,7 @@ note: required peer Unit(b.service) waits, too: the only machine will not take i
     name: "a template",
     of: "a@.service",
     stage: (s) => s.machine("m1").unit("a@.service", "inactive", "MachineMetadata=rack=%i", "Conflict=b"),
-    told: `template: it is a template: only its instances, a@NAME.service, can run
+    expected: `template: it is a template: only its instances, a@NAME.service, can run
 m1 none
 warning: unrecognized requirement in [X-Fleet] section: "Conflict" (did you mean "Conflicts"?)`,
   },
@@ -254,15 +256,15 @@ warning: unrecognized requirement in [X-Fleet] section: "Conflict" (did you mean
     name: "a template with a value that cannot be understood",
     of: "a@.service",
     stage: (s) => s.unit("a@.service", "inactive", "MachineMetadata=rack"),
-    told: `template: it is a template: only its instances, a@NAME.service, can run
+    expected: `template: it is a template: only its instances, a@NAME.service, can run
 warning: malformed MachineMetadata "rack": expect key=value, or several as "key1=value1" "key2=value2"`,
   },
   {
-    name: "an inactive unit: where it could go, and where it still is",
+    name: "an inactive unit: machines that are eligible, and one that still has it",
     stage: (s) =>
       s.machine("m1").machine("m2", { zone: "a" }).machine("m3", { zone: "a" })
-        .unit("a.service", "inactive", "MachineMetadata=zone=a").says("m3", "a.service", { active: "deactivating" }),
-    told: `inactive: its desired state is inactive: no machine is to have it
+        .unit("a.service", "inactive", "MachineMetadata=zone=a").reports("m3", "a.service", { active: "deactivating" }),
+    expected: `inactive: its desired state is inactive: no machine is to have it
 m1 rejected
   MachineMetadata: local Machine metadata insufficient: needs zone=a, has no zone
 m2 eligible
@@ -273,8 +275,8 @@ m3 eligible deactivating, still has it`,
     stage: (s) =>
       s.machine("m1").machine("m2").machine("m3", { zone: "b" }).unit("b.service", "launched", "MachineMetadata=zone=b")
         .scheduled().unit("a.service", "launched", "Global=true", "Conflicts=b.service")
-        .says("m1", "a.service", {}),
-    told: `global: it is global: 2 of 3 machines are to have it
+        .reports("m1", "a.service", {}),
+    expected: `global: it is global: 2 of 3 machines are to have it
 m1 assigned active
 m2 assigned, has not reported it yet
 m3 rejected
@@ -285,32 +287,32 @@ m3 rejected
     stage: (s) =>
       s.machine("m1").unit("b.service", "launched", "Global=true")
         .unit("a.service", "launched", "Global=true", "Conflicts=b.service"),
-    told: `global: it is global: 0 of 1 machine is to have it
+    expected: `global: it is global: 0 of 1 machine is to have it
 m1 rejected
   Conflicts: found conflict with locally-scheduled Unit(b.service)`,
   },
   {
-    name: "a global that a job is against, beside one that was launched later and is against it, too",
+    name: "a global that conflicts with a job and with a global that was launched later",
     stage: (s) =>
       s.machine("m1").unit("b.service", "launched").scheduled()
         .unit("a.service", "launched", "Global=true", "Conflicts=[b-d].service")
         .unit("c.service", "launched", "Global=true"),
-    told: `global: it is global: 0 of 1 machine is to have it
+    expected: `global: it is global: 0 of 1 machine is to have it
 m1 rejected
   Conflicts: found conflict with locally-scheduled Unit(b.service)`,
   },
   {
     name: "an inactive global",
     stage: (s) => s.machine("m1").unit("a.service", "inactive", "Global=true"),
-    told: `inactive: its desired state is inactive: no machine is to have it
+    expected: `inactive: its desired state is inactive: no machine is to have it
 m1 eligible`,
   },
   {
     name: "the agent could not put it in place",
     stage: (s) =>
       s.machine("m1").unit("a.service", "launched").scheduled()
-        .says("m1", "a.service", { commanded: "inactive", active: "inactive", error: "disk full" }),
-    told: `placed: it is placed on machine m1..., which has not put its file in place yet
+        .reports("m1", "a.service", { commanded: "inactive", active: "inactive", error: "disk full" }),
+    expected: `placed: it is placed on machine m1..., which has not put its file in place yet
 target m1: ${first}
 m1 assigned inactive disk full, has not put its file in place yet`,
   },
@@ -318,8 +320,8 @@ m1 assigned inactive disk full, has not put its file in place yet`,
     name: "systemd says that it has failed",
     stage: (s) =>
       s.machine("m1").unit("a.service", "launched").scheduled()
-        .says("m1", "a.service", { active: "failed", sub: "failed", result: "exit-code" }),
-    told: `placed: it is on machine m1..., where systemd says failed (failed)
+        .reports("m1", "a.service", { active: "failed", sub: "failed", result: "exit-code" }),
+    expected: `placed: it is on machine m1..., where systemd says failed (failed)
 target m1: ${first}
 m1 assigned failed exit-code
 note: machine m1... has started it, and it has failed since (exit-code); fleetctl start a.service starts it again`,
@@ -328,59 +330,61 @@ note: machine m1... has started it, and it has failed since (exit-code); fleetct
     name: "a launched unit that is inactive has a reason",
     stage: (s) =>
       s.machine("m1").unit("a.service", "launched").scheduled()
-        .says("m1", "a.service", { active: "inactive", sub: "dead" }),
-    told: `placed: it is on machine m1..., where systemd says inactive (dead)
+        .reports("m1", "a.service", { active: "inactive", sub: "dead" }),
+    expected: `placed: it is on machine m1..., where systemd says inactive (dead)
 target m1: ${first}
 m1 assigned inactive
-note: machine m1... has started it, and it is inactive since: it has ended by itself, or systemd or somebody on that machine has stopped it; fleetctl start a.service starts it again`,
+note: machine m1... has started it, and it is inactive since: it has ended by itself, or something else than fleet has stopped it; fleetctl start a.service starts it again`,
   },
   {
-    name: "its agent has not said a word",
+    name: "its agent has not reported it",
     stage: (s) => s.machine("m1").unit("a.service", "loaded").scheduled().silent("m1", "a.service"),
-    told: `placed: it is placed on machine m1..., which has not reported it yet
+    expected: `placed: it is placed on machine m1..., which has not reported it yet
 target m1: ${first}
 m1 assigned, has not reported it yet`,
   },
   {
     name: "an older file is in place",
-    stage: (s) => s.machine("m1").unit("a.service", "launched").scheduled().says("m1", "a.service", { hash: "0" }),
-    told: `placed: it is placed on machine m1..., which does not have its newest file yet
+    stage: (s) => s.machine("m1").unit("a.service", "launched").scheduled().reports("m1", "a.service", { hash: "0" }),
+    expected: `placed: it is placed on machine m1..., which does not have its newest file yet
 target m1: ${first}
 m1 assigned active, does not have its newest file yet`,
   },
   {
-    name: "it is wanted launched, and loaded so far",
+    name: "it should be launched, and is only loaded",
     stage: (s) =>
-      s.machine("m1").unit("a.service", "launched").scheduled().says("m1", "a.service", { commanded: "loaded" }),
-    told: `placed: it is placed on machine m1..., which has not started it yet
+      s.machine("m1").unit("a.service", "launched").scheduled().reports("m1", "a.service", { commanded: "loaded" }),
+    expected: `placed: it is placed on machine m1..., which has not started it yet
 target m1: ${first}
 m1 assigned active, has not started it yet`,
   },
   {
-    name: "it is wanted loaded, and still runs",
+    name: "it should be loaded, and still runs",
     stage: (s) =>
-      s.machine("m1").unit("a.service", "loaded").scheduled().says("m1", "a.service", { commanded: "launched" }),
-    told: `placed: it is placed on machine m1..., which has not stopped it yet
+      s.machine("m1").unit("a.service", "loaded").scheduled().reports("m1", "a.service", { commanded: "launched" }),
+    expected: `placed: it is placed on machine m1..., which has not stopped it yet
 target m1: ${first}
 m1 assigned inactive, has not stopped it yet`,
   },
   {
-    name: "a restart is not done, and the machine has not even been told",
+    name: "a restart that the engine has not assigned yet",
     stage: (s) =>
-      s.machine("m1").unit("a.service", "launched").scheduled().says("m1", "a.service", { restart: 0 })
-        .story.restart("a.service"),
-    told: `placed: it is placed on machine m1..., which has not restarted it yet, as was asked; the engine will give ` +
-      `machine m1... its newest orders
+      s.machine("m1").unit("a.service", "launched").scheduled().reports("m1", "a.service", { restart: 0 })
+        .simulation.restart("a.service"),
+    expected:
+      `placed: it is placed on machine m1..., which has not restarted it yet, as was asked; the engine will update its` +
+      ` assignment to machine m1...
 target m1: ${first}
-next: give machine m1... its newest orders
+next: update its assignment to machine m1...
 m1 assigned active, has not restarted it yet, as was asked`,
   },
   {
     name: "it may not stay where it is",
     stage: (s) =>
       s.machine("m1", { zone: "a" }).unit("a.service", "launched", "MachineMetadata=zone=a").scheduled()
-        .story.label("m1", "zone", "b"),
-    told: `placed: it is on machine m1..., where systemd says active (running); the engine will take it off machine ` +
+        .simulation.label("m1", "zone", "b"),
+    expected:
+      `placed: it is on machine m1..., where systemd says active (running); the engine will take it off machine ` +
       `m1...: machine m1... is unable to run it: local Machine metadata insufficient: needs zone=a, has zone=b
 target m1: ${first}
 next: take it off machine m1...: machine m1... is unable to run it: local Machine metadata insufficient: needs ` +
@@ -394,7 +398,7 @@ m1 assigned active
     stage: (s) =>
       s.machine("m1").unit("b.service", "launched").scheduled().unit("a.service", "launched", "Replaces=b.service")
         .scheduled(),
-    told: `placed: it is on machine m1..., where systemd says active (running)
+    expected: `placed: it is on machine m1..., where systemd says active (running)
 target m1: ${first}
 m1 assigned active
 note: Unit(a.service) replaces it, but it cannot move to another machine`,
@@ -404,7 +408,7 @@ note: Unit(a.service) replaces it, but it cannot move to another machine`,
     stage: (s) =>
       s.machine("m1").unit("b.service", "launched").scheduled().unit("a.service", "launched", "Replaces=b.service")
         .scheduled(),
-    told: `placed: it is on machine m1..., where systemd says active (running)
+    expected: `placed: it is on machine m1..., where systemd says active (running)
 target m1: least loaded machine that will take it, with 1 unit
 m1 assigned active
 note: it replaces Unit(b.service), which cannot move to another machine`,
@@ -414,7 +418,7 @@ note: it replaces Unit(b.service), which cannot move to another machine`,
     stage: (s) =>
       s.machine("m1").unit("b.service", "launched", "Replaces=?.service")
         .unit("a.service", "launched", "Replaces=b.service").scheduled(),
-    told: `placed: it is on machine m1..., where systemd says active (running)
+    expected: `placed: it is on machine m1..., where systemd says active (running)
 target m1: least loaded machine that will take it, with 1 unit
 m1 assigned active
 note: Unit(b.service) and it replace each other, which is as if neither did`,
@@ -425,15 +429,15 @@ note: Unit(b.service) and it replace each other, which is as if neither did`,
       s.hasFiles = false;
       s.machine("m1").unit("a.service", "inactive");
     },
-    told: `inactive: its desired state is inactive: no machine is to have it
+    expected: `inactive: its desired state is inactive: no machine is to have it
 m1 eligible
 warning: the store has lost its unit file HASH: submit it again`,
   },
   {
     name: "a unit that cannot be read, on a machine",
     stage: (s) =>
-      s.machine("m1").machine("m2").unit("a.service", "launched").scheduled().story.spoil("unit", "a.service"),
-    told:
+      s.machine("m1").machine("m2").unit("a.service", "launched").scheduled().simulation.corrupt("unit", "a.service"),
+    expected:
       `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is on machine m1...: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
 target m1: ${first}
 m1 assigned active
@@ -443,10 +447,10 @@ m2 none`,
     name: "a unit that cannot be read, on a machine that is away",
     stage: (s) => {
       s.machine("m1").unit("a.service", "launched").scheduled();
-      s.story.spoil("unit", "a.service");
-      s.story.gone("m1");
+      s.simulation.corrupt("unit", "a.service");
+      s.simulation.gone("m1");
     },
-    told:
+    expected:
       `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is on machine m1...: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
 target m1: ${first}
 m1 offline, is away`,
@@ -454,81 +458,82 @@ m1 offline, is away`,
   {
     name: "a global that cannot be read",
     stage: (s) => {
-      s.machine("m1").machine("m2").says("m1", "a.service", { active: "active" });
-      s.unit("a.service", "launched", "Global=true").story.spoil("unit", "a.service");
+      s.machine("m1").machine("m2").reports("m1", "a.service", { active: "active" });
+      s.unit("a.service", "launched", "Global=true").simulation.corrupt("unit", "a.service");
     },
-    told:
+    expected:
       `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
 m1 none active
 m2 none`,
   },
   {
-    name: "a unit that is against one that cannot be read",
+    name: "a unit that conflicts with one that cannot be read",
     of: "b.service",
     stage: (s) => {
       s.machine("m1").unit("a.service", "launched", "Conflicts=b.service").scheduled();
-      s.story.spoil("unit", "a.service");
+      s.simulation.corrupt("unit", "a.service");
       s.unit("b.service", "launched");
     },
-    told: `waiting: the only machine will not take it
+    expected: `waiting: the only machine will not take it
 m1 rejected
   Conflicts: found conflict with locally-scheduled Unit(a.service)`,
   },
   {
-    name: "a unit whose orders and place cannot be read",
+    name: "a unit whose assignment and target cannot be read",
     stage: (s) => {
       s.machine("m1").unit("a.service", "launched").scheduled();
-      s.story.spoil("target", "a.service");
-      s.story.spoil("orders", "a.service");
+      s.simulation.corrupt("target", "a.service");
+      s.simulation.corrupt("orders", "a.service");
     },
-    told:
-      `placed: it is on machine m1..., where systemd says active (running); the engine will give machine m1... its newest orders
+    expected:
+      `placed: it is on machine m1..., where systemd says active (running); the engine will update its assignment to machine m1...
 target m1: its place is not known for sure: it is spoilt
-next: give machine m1... its newest orders
+next: update its assignment to machine m1...
 m1 assigned active
-warning: it is spoilt: the engine writes it anew, if it can read the unit itself
-warning: it is spoilt: the engine writes it anew, if it can read the unit itself`,
+warning: it is spoilt: the engine writes it again, if it can read the unit itself
+warning: it is spoilt: the engine writes it again, if it can read the unit itself`,
   },
   {
     name: "a machine whose record cannot be read, with a unit and for another",
-    stage: (s) => s.machine("m1").unit("a.service", "launched").scheduled().machine("m2").story.spoil("machine", "m1"),
-    told: `placed: it is on machine m1..., where systemd says active (running)
+    stage: (s) =>
+      s.machine("m1").unit("a.service", "launched").scheduled().machine("m2").simulation.corrupt("machine", "m1"),
+    expected: `placed: it is on machine m1..., where systemd says active (running)
 target m1: ${first}
 m1 assigned active
 m2 eligible
-warning: it is spoilt: what runs on machine m1... stays, nobody comes`,
+warning: it is spoilt: units on machine m1... stay, and no other unit is placed there`,
   },
   {
-    name: "a machine whose record cannot be read, and a unit that waits",
+    name: "a machine whose record cannot be read, and an unplaced unit",
     stage: (s) => {
       s.machine("m1").unit("a.service", "launched");
-      s.story.spoil("machine", "m1");
+      s.simulation.corrupt("machine", "m1");
     },
-    told: `waiting: the only machine will not take it
+    expected: `waiting: the only machine will not take it
 m1 rejected
-  unreadable: its machine record cannot be read, so that who is there stays and nobody comes: it is spoilt`,
+  unreadable: the machine's record cannot be read, so that its units stay and no other unit is placed on it: it is spoilt`,
   },
 ];
 
-Deno.test("explain: who leads cannot be read", () => {
-  const cluster = new Stage().machine("m1").unit("a.service", "launched").cluster();
+Deno.test("explain: the record of the leader cannot be read", () => {
+  const cluster = new TestCluster().machine("m1").unit("a.service", "launched").cluster();
   const leader = { machine: "", version: "", unreadable: "cannot read key leader: it is not JSON" };
   assert.deepEqual(explain({ ...cluster, leader }, "a.service")?.warnings, [
-    "cannot read key leader: it is not JSON: who leads the engines is not known",
+    "cannot read key leader: it is not JSON: the leading machine is not known",
   ]);
 });
 
-for (const { name, of = "a.service", stage, told: expected } of cases) {
+for (const { name, of = "a.service", stage, expected } of cases) {
   Deno.test(`explain: ${name}`, () => {
-    const set = new Stage();
+    const set = new TestCluster();
     stage(set);
     const cluster = set.cluster();
     const hash = cluster.units.get(of)?.hash ?? "";
-    assert.equal(told(explain(cluster, of)), expected.replaceAll("HASH", hash));
+    assert.equal(describe(explain(cluster, of)), expected.replaceAll("HASH", hash));
   });
 }
 
-/** Random clusters with every option, in any state between what is desired and what is. */
+/** Random clusters with every option, in any state between the current and the desired one. */
 const names = ["a.service", "b.service", "c.service", "d@1.service", "d@.service"];
 const name = fc.constantFrom(...names);
 const option = fc.oneof(
@@ -543,7 +548,7 @@ const option = fc.oneof(
   name.map((other) => `Conflicts=${other}`),
   name.map((other) => `Replaces=${other}`),
 );
-const scene = fc.record({
+const clusters = fc.record({
   machines: fc.uniqueArray(fc.tuple(fc.constantFrom("m1", "m2", "m3"), fc.constantFrom("a", "b")), {
     selector: ([id]) => id,
   }),
@@ -557,22 +562,22 @@ const scene = fc.record({
   gone: fc.option(fc.constantFrom("m1", "m2")),
 });
 
-Deno.test("explain: agrees with the engine about every unit of any cluster, and leaves no machine without a word", () => {
+Deno.test("explain: agrees with the engine about every unit of any cluster, and lists every machine", () => {
   fc.assert(
-    fc.property(scene, ({ machines, rounds, gone }) => {
-      const stage = new Stage();
+    fc.property(clusters, ({ machines, rounds, gone }) => {
+      const stage = new TestCluster();
       for (const [id, zone] of machines) stage.machine(id, { zone });
       const explainer = new Explainer();
       for (const units of rounds) {
         for (const [unit, state, lines] of units) stage.unit(unit, state as "loaded", ...lines);
         const view = stage.cluster();
         for (const unit of view.units.keys()) {
-          const remembering = told(explainer.explain(view, unit));
-          assert.equal(remembering, told(explain(view, unit)), `${unit}: remembering changes nothing`);
+          const cached = describe(explainer.explain(view, unit));
+          assert.equal(cached, describe(explain(view, unit)), `${unit}: the cache changes nothing`);
         }
         stage.scheduled();
       }
-      if (gone !== null) stage.story.gone(gone);
+      if (gone !== null) stage.simulation.gone(gone);
       const cluster = stage.cluster();
       const plan = schedule(cluster);
       for (const unit of cluster.units.keys()) {
@@ -582,16 +587,16 @@ Deno.test("explain: agrees with the engine about every unit of any cluster, and 
         const step = plan.placements.find((step) =>
           step.kind !== "forget" && (step.kind === "place" ? step.unit.name : step.unit) === unit
         );
-        assert.equal(next !== undefined, step !== undefined, `${unit}: what comes next`);
+        assert.equal(next !== undefined, step !== undefined, `${unit}: the next step`);
         if (outcome === "waiting") {
-          assert.ok(plan.waiting.has(unit) || step, `${unit} waits for something`);
+          assert.ok(plan.unplaced.has(unit) || step, `${unit} is unplaced, or about to be placed`);
           for (const each of machines) {
-            if (plan.waiting.has(unit)) {
+            if (plan.unplaced.has(unit)) {
               assert.notEqual(each.eligibility, "eligible", `${unit}: ${each.id} gives a reason`);
             }
             if (each.eligibility !== "rejected") continue;
-            // That a peer waits as well explains nothing.
-            const peers = new Set([...plan.waiting.keys()].map((name) => `Unit(${name}) is not scheduled locally`));
+            // An unplaced peer is no explanation.
+            const peers = new Set([...plan.unplaced.keys()].map((name) => `Unit(${name}) is not scheduled locally`));
             const reasons = each.reasons.filter(({ reason }) => !peers.has(reason.slice(reason.lastIndexOf("Unit("))));
             assert.ok(reasons.length > 0 || step, `${unit}: ${each.id} gives a reason`);
           }

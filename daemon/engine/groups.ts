@@ -1,5 +1,5 @@
 /**
- * Units that MachineOf ties together, and the machine that takes most of them.
+ * Groups of units that MachineOf ties together, and the choice of the machine that takes most of a group.
  *
  * @module
  */
@@ -8,14 +8,14 @@ import type { MachineId, Unit, UnitName } from "../../registry/model.ts";
 import { conflict, precedence } from "../policy/feasibility.ts";
 import type { TrialState } from "./trial_state.ts";
 
-/** `units` and all that `next` leads to, in order of precedence. */
+/** Returns `units` and all units reached from them by `next`, in order of precedence. */
 export function closure(units: Iterable<Unit>, next: (unit: Unit) => Iterable<Unit>): Unit[] {
   const found = new Set(units);
   for (const member of found) for (const other of next(member)) found.add(other);
   return [...found].sort(precedence);
 }
 
-/** Units that look for a machine, and how they are tied to each other. */
+/** Units that need a machine, with the MachineOf ties between them. */
 export class UnplacedGroups {
   readonly #units: Map<UnitName, Unit>;
   readonly #followers = new Map<UnitName, Unit[]>();
@@ -36,17 +36,17 @@ export class UnplacedGroups {
     return this.#units.has(unit.name);
   }
 
-  /** They look no longer. */
-  found(units: readonly Unit[]): void {
+  /** Removes units that have been given a machine. */
+  remove(units: readonly Unit[]): void {
     for (const unit of units) this.#units.delete(unit.name);
   }
 
-  /** A unit with all that must come with it. */
+  /** Returns a unit with all units that it must share a machine with. */
   needed(unit: Unit): Unit[] {
     return unit.requirements.machineOf.length === 0 ? [unit] : closure([unit], (member) => this.#peers(member));
   }
 
-  /** All that are tied to a unit, one way or the other. */
+  /** Returns all units that are tied to a unit, in either direction. */
   tied(unit: Unit): Unit[] {
     if (this.#followers.size === 0) return [unit];
     return closure([unit], (member) => [...this.#peers(member), ...this.#followersOf(member)]);
@@ -61,19 +61,19 @@ export class UnplacedGroups {
   }
 }
 
-/** Where a group goes, and who of it. */
+/** The machine that was chosen for a group, and the members that it takes. */
 export interface Choice {
   readonly machine: MachineId;
   readonly members: readonly Unit[];
 }
 
-/** Members in an order in which each comes behind those it must be beside. Circles are cut somewhere. */
+/** Returns the members in an order in which each follows the units that it names in MachineOf. Cycles are cut somewhere. */
 export function peersFirst(members: readonly Unit[]): readonly Unit[] {
   const byName = new Map(members.map((unit) => [unit.name, unit]));
   const ordered = new Set<Unit>();
   const begun = new Set<Unit>();
   for (const member of members) {
-    // A list, not calls: a chain may be longer than a stack is deep.
+    // An explicit stack: a chain may be longer than the call stack allows.
     const open = [member];
     for (let unit = open.at(-1); unit; unit = open.at(-1)) {
       if (begun.has(unit)) {
@@ -89,9 +89,9 @@ export function peersFirst(members: readonly Unit[]): readonly Unit[] {
   return [...ordered];
 }
 
-/** Units that are tied to each other, and whom of them each machine must take. */
+/** Units that are tied to each other. A machine must take all `needed` ones, and may leave out the other `tied` ones. */
 class Group {
-  /** Who is left out when a unit is. */
+  /** Units that are left out when the unit that is the key is. */
   readonly #followers = new Map<UnitName, Unit[]>();
   readonly #mayConflict: boolean;
 
@@ -106,41 +106,41 @@ class Group {
     this.#mayConflict = tied.some((unit) => unit.requirements.conflicts.length > 0);
   }
 
-  /** As much of the group as a machine takes, with all who are needed; undefined if it does not take those. */
+  /** Returns the members that a machine takes, all needed ones among them; undefined if it does not take those. */
   partFor(trial: TrialState, machine: MachineId): readonly Unit[] | undefined {
     const { needed, tied } = this;
     const names = new Set(needed.map((unit) => unit.name));
-    // Those who are needed need nobody else: if they are not taken by themselves, they are not taken with others either.
+    // The needed units depend on no other unit: if they are refused by themselves, they are refused with others as well.
     if (!needed.every((unit) => trial.allows(unit, machine, names))) return undefined;
     if (tied.length === needed.length && !this.#mayConflict) return tied;
     let part = this.#allowedTogether(trial, machine, tied);
     if (!this.#mayConflict) return part;
-    const agreed: Unit[] = [];
+    const compatible: Unit[] = [];
     for (const unit of [...needed, ...part.filter((unit) => !names.has(unit.name))]) {
-      if (!agreed.some((other) => conflict(unit, other))) agreed.push(unit);
+      if (!compatible.some((other) => conflict(unit, other))) compatible.push(unit);
     }
-    if (agreed.length < part.length) part = this.#allowedTogether(trial, machine, agreed);
+    if (compatible.length < part.length) part = this.#allowedTogether(trial, machine, compatible);
     const taken = new Set(part);
     return needed.every((unit) => taken.has(unit)) ? part : undefined;
   }
 
-  /** Leaves out whom the machine refuses, and whose peers are left out. */
+  /** Leaves out the units that the machine refuses, and those whose peers are left out. */
   #allowedTogether(trial: TrialState, machine: MachineId, units: readonly Unit[]): readonly Unit[] {
     const names = new Set(units.map((unit) => unit.name));
-    const toAsk = new Set(units);
-    for (const unit of toAsk) {
-      toAsk.delete(unit);
+    const unchecked = new Set(units);
+    for (const unit of unchecked) {
+      unchecked.delete(unit);
       if (!names.has(unit.name) || trial.allows(unit, machine, names)) continue;
       names.delete(unit.name);
-      for (const follower of this.#followers.get(unit.name) ?? []) toAsk.add(follower);
+      for (const follower of this.#followers.get(unit.name) ?? []) unchecked.add(follower);
     }
     return names.size === units.length ? units : units.filter((unit) => names.has(unit.name));
   }
 }
 
 /**
- * The machine for a group: of `order`, the first that takes all who are `tied`; else the first of those that take most of
- * them, provided that they take all who are `needed`. Undefined if none does.
+ * Chooses the machine for a group: of `order`, the first that takes all `tied` units; else the first of those that take
+ * most of them, provided that it takes all `needed` ones. Undefined if none does.
  */
 export function choose(
   trial: TrialState,

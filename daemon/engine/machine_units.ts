@@ -1,16 +1,16 @@
 /**
- * Who is on one machine, and who of them may stay.
+ * The units on one machine, and the decision which of them may stay.
  *
  * @module
  */
 
 import type { Machine, MachineId, Unit, UnitName } from "../../registry/model.ts";
 import { globalsAmong } from "../policy/globals.ts";
-import { conflict, isHostable, placement, precedence, replaces, type Verdict } from "../policy/feasibility.ts";
+import { conflict, findRefusals, isFeasibleAlone, precedence, type Refusal, replaces } from "../policy/feasibility.ts";
 
-/** Who is on one machine. Never changed: whoever comes or goes makes another. */
+/** The units on one machine. Immutable: a unit that is added or removed makes a new object. */
 export interface MachineUnits {
-  readonly host: Machine;
+  readonly machine: Machine;
   readonly jobs: readonly Unit[];
   /** The globals that run beside the jobs. */
   readonly globals: readonly Unit[];
@@ -18,38 +18,38 @@ export interface MachineUnits {
   readonly residents: readonly Unit[];
 }
 
-/** Makes a seating. */
-export function machineUnits(host: Machine, jobs: readonly Unit[], globals: readonly Unit[]): MachineUnits {
-  return { host, jobs, globals, residents: globals.length === 0 ? jobs : [...jobs, ...globals] };
+/** Makes the units of a machine from its jobs and globals. */
+export function machineUnits(machine: Machine, jobs: readonly Unit[], globals: readonly Unit[]): MachineUnits {
+  return { machine, jobs, globals, residents: globals.length === 0 ? jobs : [...jobs, ...globals] };
 }
 
-/** Who stays on a machine, and which jobs may not, with every reason. */
+/** The units that stay on a machine, and the jobs that may not, with every reason. */
 export interface Eviction {
   readonly units: MachineUnits;
-  readonly evicted: ReadonlyMap<UnitName, Verdict>;
+  readonly evicted: ReadonlyMap<UnitName, readonly Refusal[]>;
 }
 
-/** What {@link evict} looks at. */
+/** The input of {@link evict}. */
 interface Occupancy {
-  readonly host: Machine;
+  readonly machine: Machine;
   /** In order of precedence. */
   readonly jobs: readonly Unit[];
-  /** Jobs with a file that the machine has not been told of yet. */
+  /** Jobs with a file that the machine's assignments do not name yet. */
   readonly changed: ReadonlySet<UnitName>;
-  /** Every global that takes part, in order of precedence. */
+  /** Every active global, in order of precedence. */
   readonly globals: readonly Unit[];
 }
 
 /**
- * Who may stay of the jobs that are placed on a machine. In a conflict the one launched first stays, and with it the
- * peers it cannot do without, whenever those were launched. A global makes way for a job that was placed beside it; but a
- * job whose file has changed makes way for a global that was launched before it. A job that cannot be read stays, and nobody
- * has to leave because of it, nor because of a global that cannot be read; on a machine that cannot be read all stay.
+ * Decides which of the jobs that are placed on a machine may stay. In a conflict the job launched first stays, together
+ * with the peers that it requires, whenever those were launched. A global makes way for a job that was placed beside it;
+ * but a job whose file has changed makes way for a global that was launched before it. A job that cannot be read stays,
+ * and evicts no other job; nor does a global that cannot be read. On a machine whose record cannot be read all stay.
  */
 export function evict(occupancy: Occupancy): Eviction {
-  const { host, jobs, globals } = occupancy;
-  if (host.unreadable !== undefined) {
-    return { units: machineUnits(host, jobs, globalsAmong(host, jobs, globals)), evicted: new Map() };
+  const { machine, jobs, globals } = occupancy;
+  if (machine.unreadable !== undefined) {
+    return { units: machineUnits(machine, jobs, globalsAmong(machine, jobs, globals)), evicted: new Map() };
   }
   const out = new Set<UnitName>();
   let kept = compatibleJobs(occupancy, out);
@@ -57,20 +57,20 @@ export function evict(occupancy: Occupancy): Eviction {
     out.add(loser.name);
     kept = compatibleJobs(occupancy, out);
   }
-  const units = machineUnits(host, kept, globalsAmong(host, kept, globals));
-  const evicted = new Map<UnitName, Verdict>();
+  const units = machineUnits(machine, kept, globalsAmong(machine, kept, globals));
+  const evicted = new Map<UnitName, readonly Refusal[]>();
   if (kept.length === jobs.length) return { units, evicted };
   const staying = new Set(kept);
   for (const unit of jobs) {
-    if (!staying.has(unit)) evicted.set(unit.name, placement(unit, host, units.residents, "resident"));
+    if (!staying.has(unit)) evicted.set(unit.name, findRefusals(unit, machine, units.residents, "resident"));
   }
   return { units, evicted };
 }
 
-/** The jobs that may stay together; those `out` may not. */
-function compatibleJobs({ host, jobs, globals }: Occupancy, out: ReadonlySet<UnitName>): Unit[] {
+/** The jobs that may stay together. Jobs in `out` are evicted already. */
+function compatibleJobs({ machine, jobs, globals }: Occupancy, out: ReadonlySet<UnitName>): Unit[] {
   const able = new Map<UnitName, Unit>();
-  for (const unit of jobs) if (!out.has(unit.name) && isHostable(unit, host)) able.set(unit.name, unit);
+  for (const unit of jobs) if (!out.has(unit.name) && isFeasibleAlone(unit, machine)) able.set(unit.name, unit);
   const unreadable = jobs.filter((unit) => unit.unreadable !== undefined);
   for (const unit of unreadable) able.set(unit.name, unit);
   const kept = new Set(unreadable);
@@ -91,8 +91,8 @@ function compatibleJobs({ host, jobs, globals }: Occupancy, out: ReadonlySet<Uni
 }
 
 /**
- * Units that do not conflict with each other, so far. Most units have no Conflicts= at all: a newcomer without any is
- * compared only with the units that have some.
+ * Units that do not conflict with each other. Most units have no Conflicts= at all: a new unit without any is compared
+ * only with the units that have some.
  */
 class ConflictIndex {
   readonly #all: Unit[] = [];
@@ -103,14 +103,17 @@ class ConflictIndex {
     if (unit.requirements.conflicts.length > 0) this.#withConflicts.push(unit);
   }
 
-  /** Whether a unit conflicts with any of those that were added. */
+  /** True if a unit conflicts with any unit that was added. */
   conflictsWith(unit: Unit): boolean {
     const candidates = unit.requirements.conflicts.length > 0 ? this.#all : this.#withConflicts;
     return candidates.some((other) => conflict(unit, other));
   }
 }
 
-/** A unit and all that must be where it is and is not `kept` already; undefined if one of those is not here. */
+/**
+ * A unit with all peers that must share its machine and are not `kept` already; undefined if one of those is not on the
+ * machine.
+ */
 function withPeers(
   unit: Unit,
   able: ReadonlyMap<UnitName, Unit>,
@@ -129,8 +132,8 @@ function withPeers(
   return [...group];
 }
 
-/** The first of the jobs that cannot stay because of the globals here, or because a global is not here. */
-function nextEvicted({ host, changed, globals }: Occupancy, kept: readonly Unit[]): Unit | undefined {
+/** The first job that cannot stay because of the globals on the machine, or because a global that it follows is not there. */
+function nextEvicted({ machine, changed, globals }: Occupancy, kept: readonly Unit[]): Unit | undefined {
   if (globals.length === 0) return undefined;
   const ordered = kept.filter((unit) => unit.unreadable === undefined).sort(precedence);
   for (const unit of ordered) {
@@ -138,15 +141,15 @@ function nextEvicted({ host, changed, globals }: Occupancy, kept: readonly Unit[
     const before = globals.filter((other) => other.unreadable === undefined && precedence(other, unit) < 0);
     if (!before.some((other) => conflict(unit, other))) continue;
     const others = kept.filter((other) => !changed.has(other.name) || precedence(other, unit) < 0);
-    if (globalsAmong(host, others, before).some((other) => conflict(unit, other))) return unit;
+    if (globalsAmong(machine, others, before).some((other) => conflict(unit, other))) return unit;
   }
   const followers = ordered.filter((unit) => unit.requirements.machineOf.length > 0);
   if (followers.length === 0) return undefined;
-  const here = new Set([...kept, ...globalsAmong(host, kept, globals)].map((unit) => unit.name));
+  const here = new Set([...kept, ...globalsAmong(machine, kept, globals)].map((unit) => unit.name));
   return followers.find((unit) => !unit.requirements.machineOf.every((peer) => here.has(peer)));
 }
 
-/** Whether somebody on the machine is replaced by somebody else there. */
+/** True if a job on the machine is replaced by another job there. */
 export function hasReplaced(units: MachineUnits): boolean {
   let answer = replacedIn.get(units);
   if (answer === undefined) {
@@ -160,31 +163,31 @@ export function hasReplaced(units: MachineUnits): boolean {
 
 const replacedIn = new WeakMap<MachineUnits, boolean>();
 
-/** Settles machines, and remembers the latest settlement of each: one on which nothing has changed costs a comparison. */
+/** Caches the latest eviction of each machine: one on which nothing has changed costs a comparison. */
 export class EvictionCache {
-  readonly #known = new Map<MachineId, { readonly occupancy: Occupancy; readonly settlement: Eviction }>();
+  readonly #known = new Map<MachineId, { readonly occupancy: Occupancy; readonly eviction: Eviction }>();
 
-  /** `jobs` in any order, which must be the same while nothing has changed. */
+  /** Returns the eviction of a machine. `jobs`: in any order, which must be the same while nothing has changed. */
   of(occupancy: Occupancy): Eviction {
-    const { host, jobs, changed, globals } = occupancy;
-    const known = this.#known.get(host.id);
+    const { machine, jobs, changed, globals } = occupancy;
+    const known = this.#known.get(machine.id);
     if (
-      known && known.occupancy.host === host && known.occupancy.globals === globals && changed.size === 0 &&
+      known && known.occupancy.machine === machine && known.occupancy.globals === globals && changed.size === 0 &&
       sameUnits(known.occupancy.jobs, jobs)
-    ) return known.settlement;
-    const settlement = evict({ ...occupancy, jobs: [...jobs].sort(precedence) });
-    if (changed.size === 0) this.#known.set(host.id, { occupancy, settlement });
-    else this.#known.delete(host.id);
-    return settlement;
+    ) return known.eviction;
+    const eviction = evict({ ...occupancy, jobs: [...jobs].sort(precedence) });
+    if (changed.size === 0) this.#known.set(machine.id, { occupancy, eviction });
+    else this.#known.delete(machine.id);
+    return eviction;
   }
 
-  /** Forgets machines that are gone. */
+  /** Drops machines that are gone. */
   keepOnly(machines: ReadonlyMap<MachineId, Machine>): void {
     for (const id of this.#known.keys()) if (!machines.has(id)) this.#known.delete(id);
   }
 }
 
-/** Whether two lists hold the same units in the same order. */
+/** True if two lists hold the same units in the same order. */
 export function sameUnits(some: readonly Unit[], others: readonly Unit[]): boolean {
   return some === others || some.length === others.length && some.every((unit, index) => unit === others[index]);
 }

@@ -1,60 +1,60 @@
 /**
- * Who waits for a machine, and why: by what the engine decides by, wherever the engine is, and at no cost where nobody
- * waits. Pure.
+ * Units that have no machine, with the reasons, as the engine would find them. Works on every machine, not only on the
+ * leader's, and costs nothing while every unit has a machine. Pure.
  *
  * @module
  */
 
 import type { Cluster, UnitName } from "../../registry/model.ts";
 import { ScheduleCache } from "./schedule_cache.ts";
-import { schedule, type Waiting } from "./schedule.ts";
+import { schedule, type UnplacedReason } from "./schedule.ts";
 import { isActiveJob } from "../policy/globals.ts";
 
 /** Units that are listed at once. */
 const maxListed = 1_000;
 
-/** Reasons are collected where it takes no more looks than this: units that wait, times machines. */
-const maxLooks = 10_000;
+/** Reasons are collected while pending units times machines is at most this. */
+const maxChecks = 10_000;
 
-/** Different reasons that are listed of one unit. */
+/** Different reasons that are listed for one unit. */
 const maxReasons = 5;
 
 const noLeader = "no machine leads the engines, so that nothing is placed or moved";
 
-/** Why one unit waits. */
-export interface Wait {
+/** A unit without a machine. */
+export interface PendingUnit {
   /** One sentence. */
   readonly why: string;
-  /** What most machines have against it, and how many of them; none where collecting them would take long. */
+  /** The most frequent refusals, with the number of machines; empty where collecting them would take long. */
   readonly reasons: readonly { readonly machines: number; readonly reason: string }[];
 }
 
-/** Serves one sequence of views of one cluster, and remembers what the engine would do while somebody waits. */
-export class WaitingList {
-  #memo: ScheduleCache | undefined;
+/** Lists the pending units of successive views of one cluster. Keeps a cache while any unit is pending. */
+export class PendingUnits {
+  #cache: ScheduleCache | undefined;
 
-  /** Everybody who waits. */
-  look(cluster: Cluster): ReadonlyMap<UnitName, Wait> {
-    const unplaced = [...cluster.units.keys()].filter((name) => isUnplaced(cluster, name));
-    const list = new Map<UnitName, Wait>();
-    if (unplaced.length === 0) {
-      this.#memo = undefined;
-      return list;
+  /** Returns the pending units of a view. */
+  list(cluster: Cluster): ReadonlyMap<UnitName, PendingUnit> {
+    const withoutMachine = [...cluster.units.keys()].filter((name) => isUnplaced(cluster, name));
+    const pending = new Map<UnitName, PendingUnit>();
+    if (withoutMachine.length === 0) {
+      this.#cache = undefined;
+      return pending;
     }
-    const { waiting } = schedule(cluster, { absentAreGone: true }, this.#memo ??= new ScheduleCache());
-    const isCheap = waiting.size * cluster.machines.size <= maxLooks;
-    for (const name of unplaced) {
-      if (list.size >= maxListed) break;
-      const found = waiting.get(name);
-      // Whoever is not refused is placed in a moment, if somebody is there to do it.
-      if (found) list.set(name, { why: found.summary, reasons: isCheap ? reasonsOf(found) : [] });
-      else if (!cluster.leader) list.set(name, { why: noLeader, reasons: [] });
+    const { unplaced } = schedule(cluster, { absentAreGone: true }, this.#cache ??= new ScheduleCache());
+    const isCheap = unplaced.size * cluster.machines.size <= maxChecks;
+    for (const name of withoutMachine) {
+      if (pending.size >= maxListed) break;
+      const found = unplaced.get(name);
+      // A unit that no rule refuses is placed in a moment, if there is a leader to place it.
+      if (found) pending.set(name, { why: found.summary, reasons: isCheap ? frequentReasons(found) : [] });
+      else if (!cluster.leader) pending.set(name, { why: noLeader, reasons: [] });
     }
-    return list;
+    return pending;
   }
 }
 
-/** Whether a unit is to have a machine, and has none that is there. */
+/** True if a unit should have a machine and has none that is present. */
 export function isUnplaced({ units, targets, machines }: Cluster, name: UnitName): boolean {
   const unit = units.get(name);
   const target = targets.get(name);
@@ -62,7 +62,7 @@ export function isUnplaced({ units, targets, machines }: Cluster, name: UnitName
 }
 
 /** The reasons that most machines give. */
-function reasonsOf({ refusals }: Waiting): Wait["reasons"] {
+function frequentReasons({ refusals }: UnplacedReason): PendingUnit["reasons"] {
   const counts = new Map<string, number>();
   for (const each of refusals.values()) {
     for (const { reason } of each) counts.set(reason, (counts.get(reason) ?? 0) + 1);

@@ -1,5 +1,5 @@
 /**
- * What `schedule` decides, and what it is asked with.
+ * The result and the options of `schedule`.
  *
  * @module
  */
@@ -8,26 +8,26 @@ import type { MachineId, UnitName } from "../../registry/model.ts";
 import type { Placement } from "../../registry/mod.ts";
 import type { Refusal } from "../policy/feasibility.ts";
 
-/** What the engine would do, and what it cannot do. */
+/** The changes that the engine makes, and the units that it cannot place. */
 export interface Plan {
-  /** In an order in which they may be carried out. */
+  /** Changes, in an order in which they may be carried out. */
   readonly placements: readonly Placement[];
-  /** Units that are wanted and have no machine, each with why. */
-  readonly waiting: ReadonlyMap<UnitName, Waiting>;
+  /** Active units without a machine, each with the reason. */
+  readonly unplaced: ReadonlyMap<UnitName, UnplacedReason>;
 }
 
-/** Why a unit has no machine. */
-export interface Waiting {
+/** The reason why a unit has no machine. */
+export interface UnplacedReason {
   /** One sentence. */
   readonly summary: string;
-  /** For each machine that is present, every reason it will not do. */
+  /** Every refusal of each machine that is present. */
   readonly refusals: ReadonlyMap<MachineId, readonly Refusal[]>;
 }
 
-/** What the engine knows beside the cluster. */
+/** Facts beside the cluster that the engine's decisions depend on. */
 export interface ScheduleOptions {
-  /** False while machines that are not there may just be late to rejoin: their units are left alone. */
+  /** True if absent machines will not come back; false while they may still rejoin: then their units are not moved. */
   readonly absentAreGone: boolean;
-  /** Machines that vanished a moment ago: their units are left alone, whatever {@link absentAreGone} says. None if left out. */
+  /** Machines that vanished a moment ago: their units are not moved even if {@link absentAreGone}. None if left out. */
   readonly vanished?: ReadonlySet<MachineId>;
 }

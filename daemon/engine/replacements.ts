@@ -1,5 +1,5 @@
 /**
- * Units that others on their machine replace, and where they go.
+ * Moves units that are replaced by another unit on their machine.
  *
  * @module
  */
@@ -10,27 +10,27 @@ import type { TrialState } from "./trial_state.ts";
 import { closure, peersFirst } from "./groups.ts";
 import { hasReplaced } from "./machine_units.ts";
 
-/** One unit that makes way. */
-export interface Removal {
+/** The move of one unit that makes way for a unit that replaces it. */
+export interface ReplacementMove {
   readonly unit: Unit;
   readonly from: MachineId;
   readonly to: MachineId;
-  /** Who is replaced: the unit itself, or one that it must be beside. */
+  /** The replaced unit: the moved unit itself, or one that it must share a machine with. */
   readonly victim: Unit;
   readonly replacer: Unit;
 }
 
 /**
- * Moves each unit that another on its machine replaces, with those that must be where it is, to a machine that takes them
- * all and where nobody has to make way for them. Where there is none all stay, since stopping the victim would help
- * nobody. So every move leaves fewer units beside one that replaces them, and none is ever undone. Units that cannot be read
- * neither make way nor are made way for.
+ * Moves each replaced unit, with the units that must share its machine, to a machine that takes them all and where no unit
+ * has to make way for them. If there is no such machine all stay: a stop of the replaced unit would serve no purpose. So
+ * every move leaves fewer units beside one that replaces them, and no move is ever undone. Units that cannot be read
+ * neither replace nor are replaced.
  */
-export function moveReplaced(trial: TrialState): Removal[] {
-  const removals: Removal[] = [];
+export function moveReplaced(trial: TrialState): ReplacementMove[] {
+  const moves: ReplacementMove[] = [];
   const ids = [...trial.machines].filter(([_, units]) => hasReplaced(units)).map(([id]) => id).sort();
   for (const from of ids) {
-    // Units only leave this machine here, so that every pair there will be is among the first ones.
+    // Units only leave this machine, so that no pair is added later.
     let pairs = replacementsOn(trial, from);
     for (let pair = nextPair(pairs); pair; pair = nextPair(pairs)) {
       const { victim, replacer } = pair;
@@ -41,15 +41,15 @@ export function moveReplaced(trial: TrialState): Removal[] {
       );
       const isStuck = group.includes(replacer) || group.some((unit) => unit.unreadable !== undefined);
       const to = isStuck ? undefined : moveGroup(trial, from, group);
-      // A victim without another machine stays, whatever else leaves this one.
+      // A victim without another machine stays, whichever other units leave this one.
       const settled = new Set(to === undefined ? [victim] : group);
       pairs = pairs.filter((other) => !settled.has(other.victim) && (to === undefined || !settled.has(other.replacer)));
       if (to !== undefined) {
-        for (const unit of peersFirst(group)) removals.push({ unit, from, to, victim, replacer });
+        for (const unit of peersFirst(group)) moves.push({ unit, from, to, victim, replacer });
       }
     }
   }
-  return removals;
+  return moves;
 }
 
 /** One job on a machine that another job there replaces. */
@@ -78,7 +78,7 @@ function moveGroup(trial: TrialState, from: MachineId, group: readonly Unit[]): 
   const names = new Set(group.map((unit) => unit.name));
   const before = trial.units(from);
   trial.remove(group, from);
-  const to = leavesNobodyAlone(trial, from)
+  const to = keepsGlobals(trial, from)
     ? trial.byLoad().find((id) =>
       id !== from && group.every((unit) => {
         if (!trial.allows(unit, id, names, true)) return false;
@@ -91,8 +91,8 @@ function moveGroup(trial: TrialState, from: MachineId, group: readonly Unit[]): 
   return to;
 }
 
-/** Whether those left behind still have the globals they follow: with a unit gone, other globals may come. */
-function leavesNobodyAlone(trial: TrialState, id: MachineId): boolean {
+/** True if the remaining units still have the globals they follow: with a unit gone, other globals may run here. */
+function keepsGlobals(trial: TrialState, id: MachineId): boolean {
   const { jobs, globals } = trial.units(id);
   const lacks = (peer: string) => trial.isGlobal(peer) && !globals.some((unit) => unit.name === peer);
   return !jobs.some((unit) => unit.requirements.machineOf.some(lacks));

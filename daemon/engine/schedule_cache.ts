@@ -1,6 +1,5 @@
 /**
- * What `schedule` has worked out before. It saves work and changes no outcome: a plan made with it is the plan that would
- * be made without.
+ * Cache of results of `schedule`. It saves work and changes no plan.
  *
  * @module
  */
@@ -12,15 +11,15 @@ import { EvictionCache, type MachineUnits, sameUnits } from "./machine_units.ts"
 const none: readonly Unit[] = [];
 const noMachines: ReadonlySet<MachineId> = new Set();
 
-/** Serves one sequence of views of one cluster; what has not changed in them must be the same objects. */
+/** Serves successive views of one cluster; parts that have not changed must be the same objects. */
 export class ScheduleCache {
-  readonly settlements = new EvictionCache();
+  readonly evictions = new EvictionCache();
   #globals = none;
   #latest: { readonly cluster: Cluster; readonly options: ScheduleOptions; readonly plan: Plan } | undefined;
-  #seats: ReadonlyMap<MachineId, MachineUnits> = new Map();
+  #machineUnits: ReadonlyMap<MachineId, MachineUnits> = new Map();
   #refused: ReadonlyMap<UnitName, Unit> = new Map();
 
-  /** The latest plan, if all that it was made of is as it was. */
+  /** Returns the latest plan if its input has not changed. */
   recall(cluster: Cluster, options: ScheduleOptions): Plan | undefined {
     const latest = this.#latest;
     if (!latest || latest.options.absentAreGone !== options.absentAreGone) return undefined;
@@ -31,50 +30,51 @@ export class ScheduleCache {
     return parts.every((part) => latest.cluster[part] === cluster[part]) ? latest.plan : undefined;
   }
 
-  /** The same list as before, if it holds the same. */
+  /** Returns the list of the call before if it holds the same units. */
   globals(now: readonly Unit[]): readonly Unit[] {
     if (!sameUnits(this.#globals, now)) this.#globals = now;
     return this.#globals;
   }
 
   /**
-   * The machines that are not as the latest plan left them. Units that no machine took then, {@link wasRefused}, need be
-   * tried on those alone: a machine that has only got more units takes nobody whom it refused, but followers of those.
+   * Returns the machines that differ from what the latest plan left. A unit that no machine took then, {@link wasRefused},
+   * needs to be tried on those alone: a machine that has only gained units still refuses every unit that it refused, except
+   * followers of the gained units.
    */
-  fresh(seats: ReadonlyMap<MachineId, MachineUnits>): Set<MachineId> {
-    const fresh = new Set<MachineId>();
-    for (const [id, units] of seats) {
-      const before = this.#seats.get(id);
-      if (before !== units && !(before && alike(before, units))) fresh.add(id);
+  changedMachines(now: ReadonlyMap<MachineId, MachineUnits>): Set<MachineId> {
+    const changed = new Set<MachineId>();
+    for (const [id, units] of now) {
+      const before = this.#machineUnits.get(id);
+      if (before !== units && !(before && holdSameUnits(before, units))) changed.add(id);
     }
-    return fresh;
+    return changed;
   }
 
-  /** Whether no machine took this unit when the latest plan was made. Never true of a follower. */
+  /** True if no machine took this unit when the latest plan was made. Never true of a unit with MachineOf. */
   wasRefused(unit: Unit): boolean {
     return this.#refused.get(unit.name) === unit;
   }
 
-  /** Remembers a plan, where it leaves everybody, and whom no machine took. */
+  /** Stores a plan, the units that it leaves on each machine, and the units that no machine took. */
   keep(
     cluster: Cluster,
     options: ScheduleOptions,
     plan: Plan,
-    seats: ReadonlyMap<MachineId, MachineUnits>,
+    machineUnits: ReadonlyMap<MachineId, MachineUnits>,
     refused: Iterable<Unit>,
   ): void {
     this.#latest = { cluster, options, plan };
-    this.#seats = seats;
+    this.#machineUnits = machineUnits;
     const names = new Map<UnitName, Unit>();
     for (const unit of refused) if (unit.requirements.machineOf.length === 0) names.set(unit.name, unit);
     this.#refused = names;
-    this.settlements.keepOnly(cluster.machines);
+    this.evictions.keepOnly(cluster.machines);
   }
 }
 
-/** Whether two seatings of a machine hold the same units, in whatever order. */
-function alike(a: MachineUnits, b: MachineUnits): boolean {
-  if (a.host !== b.host || a.residents.length !== b.residents.length) return false;
+/** True if both hold the same units of the same machine, in any order. */
+function holdSameUnits(a: MachineUnits, b: MachineUnits): boolean {
+  if (a.machine !== b.machine || a.residents.length !== b.residents.length) return false;
   const units = new Set(a.residents);
   return b.residents.every((unit) => units.has(unit));
 }

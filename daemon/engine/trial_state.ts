@@ -1,12 +1,12 @@
 /**
- * The working copy on which `schedule` tries placements out: who is on which machine, and who is least loaded.
+ * The working copy on which `schedule` tries placements: the units of each machine, and the machines by load.
  *
  * @module
  */
 
 import type { MachineId, Unit, UnitName } from "../../registry/model.ts";
 import { globalsAmong } from "../policy/globals.ts";
-import { hasMetadata, isAllowed, placement, type Verdict } from "../policy/feasibility.ts";
+import { findRefusals, hasMetadata, isFeasible, type Refusal } from "../policy/feasibility.ts";
 import { type MachineUnits, machineUnits } from "./machine_units.ts";
 
 /** Machines by load: fewest units first, then by machine ID. Changing one machine's load costs O(log n) comparisons. */
@@ -46,21 +46,21 @@ class LoadOrder {
   }
 }
 
-/** What the engine may move around: machines, the jobs on them, and the globals that follow from both. */
+/** The machines, the jobs on them, and the globals that result from both. */
 export class TrialState {
   readonly #machines: Map<MachineId, MachineUnits>;
   readonly #globals: readonly Unit[];
   readonly #globalNames: ReadonlySet<UnitName>;
   readonly #targetOf: (job: UnitName) => MachineId | undefined;
-  /** Jobs that were put somewhere by {@link place}. */
+  /** Machines of the jobs that {@link place} has placed. */
   readonly #placed = new Map<UnitName, MachineId>();
   #load: LoadOrder | undefined;
   readonly #byMetadata = new Map<string, ReadonlySet<MachineId>>();
   #byShortId: ReadonlyMap<string, readonly MachineId[]> | undefined;
 
   /**
-   * `seats` is taken over. `globals`: all that take part, in order of precedence. `targetOf`: where a job was placed
-   * before; it may be there no longer.
+   * Takes ownership of `machines`. `globals`: all active ones, in order of precedence. `targetOf`: the machine on which a
+   * job was placed before; it may be there no longer.
    */
   constructor(
     machines: Map<MachineId, MachineUnits>,
@@ -73,7 +73,7 @@ export class TrialState {
     this.#targetOf = targetOf;
   }
 
-  /** Who is on which machine now. */
+  /** The units of each machine. */
   get machines(): ReadonlyMap<MachineId, MachineUnits> {
     return this.#machines;
   }
@@ -83,7 +83,7 @@ export class TrialState {
   }
 
   /** The machine that a job is on. */
-  homeOf(job: UnitName): MachineId | undefined {
+  currentMachine(job: UnitName): MachineId | undefined {
     const id = this.#placed.get(job) ?? this.#targetOf(job);
     if (id === undefined) return undefined;
     return this.#machines.get(id)?.jobs.some((unit) => unit.name === job) ? id : undefined;
@@ -93,19 +93,19 @@ export class TrialState {
     return this.#globalNames.has(name);
   }
 
-  /** The machines that a MachineID option means. */
+  /** The machines that a MachineID option names. */
   named(machineId: string): readonly MachineId[] {
     if (this.#machines.has(machineId)) return [machineId];
     this.#byShortId ??= Map.groupBy(this.#machines.keys(), (id) => id.slice(0, 8));
     return this.#byShortId.get(machineId) ?? [];
   }
 
-  /** The machines with some metadata: many units ask for the same. */
+  /** The machines with the required metadata. Cached: many units require the same. */
   withMetadata(wanted: ReadonlyMap<string, readonly string[]>): ReadonlySet<MachineId> {
     const key = JSON.stringify([...wanted]);
     let found = this.#byMetadata.get(key);
     if (!found) {
-      found = new Set([...this.#machines].filter(([_, { host }]) => hasMetadata(host, wanted)).map(([id]) => id));
+      found = new Set([...this.#machines].filter(([_, { machine }]) => hasMetadata(machine, wanted)).map(([id]) => id));
       this.#byMetadata.set(key, found);
     }
     return found;
@@ -116,7 +116,7 @@ export class TrialState {
     return this.units(id).residents.length;
   }
 
-  /** Machine IDs, least loaded first; only those `among`, if given. */
+  /** Returns machine IDs, least loaded first; only those in `among`, if given. */
   byLoad(among?: ReadonlySet<MachineId>): readonly MachineId[] {
     const order = this.#loadOrder();
     if (!among) return order.ids();
@@ -131,38 +131,38 @@ export class TrialState {
   }
 
   /**
-   * Whether a unit may come to a machine, together with those named `peers`. Unless it is to be a `newcomer` whatever was
-   * before, it is none where it was placed already.
+   * True if a unit may be placed on a machine, together with the units named `peers`. On the machine where it was placed
+   * before it counts as a resident, unless `isNewcomer` says otherwise.
    */
-  allows(unit: Unit, id: MachineId, peers?: ReadonlySet<UnitName>, newcomer = false): boolean {
-    const { host, residents } = this.units(id);
-    const standing = !newcomer && this.#targetOf(unit.name) === id ? "resident" : "newcomer";
-    return isAllowed(unit, host, residents, standing, peers);
+  allows(unit: Unit, id: MachineId, peers?: ReadonlySet<UnitName>, isNewcomer = false): boolean {
+    const { machine, residents } = this.units(id);
+    const residency = !isNewcomer && this.#targetOf(unit.name) === id ? "resident" : "newcomer";
+    return isFeasible(unit, machine, residents, residency, peers);
   }
 
-  /** Whether a unit may come to a machine, with every reason why not. */
-  verdict(unit: Unit, id: MachineId): Verdict {
-    const { host, residents } = this.units(id);
-    return placement(unit, host, residents);
+  /** Returns every reason why a unit may not be placed on a machine. */
+  refusals(unit: Unit, id: MachineId): readonly Refusal[] {
+    const { machine, residents } = this.units(id);
+    return findRefusals(unit, machine, residents);
   }
 
-  /** Puts a unit on a machine that allows it: the globals there stay. */
+  /** Places a unit on a machine that allows it: the globals there stay. */
   place(unit: Unit, id: MachineId): void {
-    const { host, jobs, globals } = this.units(id);
+    const { machine, jobs, globals } = this.units(id);
     this.#placed.set(unit.name, id);
-    this.restore(machineUnits(host, [...jobs, unit], globals));
+    this.restore(machineUnits(machine, [...jobs, unit], globals));
   }
 
-  /** Takes units off a machine: globals may come for them. */
+  /** Removes units from a machine: other globals may run there afterwards. */
   remove(units: readonly Unit[], id: MachineId): void {
-    const { host, jobs } = this.units(id);
+    const { machine, jobs } = this.units(id);
     const left = jobs.filter((unit) => !units.includes(unit));
-    this.restore(machineUnits(host, left, globalsAmong(host, left, this.#globals)));
+    this.restore(machineUnits(machine, left, globalsAmong(machine, left, this.#globals)));
   }
 
-  /** Makes a machine be as it was, or as it shall be. */
+  /** Sets the units of a machine. */
   restore(units: MachineUnits): void {
-    this.#machines.set(units.host.id, units);
-    this.#load?.set(units.host.id, units.residents.length);
+    this.#machines.set(units.machine.id, units);
+    this.#load?.set(units.machine.id, units.residents.length);
   }
 }

@@ -1,27 +1,27 @@
 /**
- * Machines that have just vanished: a lease can be lost though its machine is well, and then the machine is back at once.
+ * Machines that have just vanished. A lease can be lost though its machine is healthy: then the machine is back at once.
  *
  * @module
  */
 
 import type { Cluster, MachineId } from "../../registry/model.ts";
 
-/** Follows which machines are present, from one view of the cluster to the next. */
+/** Tracks the present machines from one view of the cluster to the next. */
 export class VanishedMachines {
   readonly #since_ms = new Map<MachineId, number>();
   #present: ReadonlySet<MachineId> = new Set();
 
-  /** `grace_ms`: how long a machine counts as vanished only. */
+  /** `grace_ms`: time until a vanished machine counts as gone. */
   constructor(private readonly grace_ms: number) {}
 
-  /** Takes notice of a new view. `now_ms`: monotonic clock. */
+  /** Compares a new view with the one before. `now_ms`: monotonic clock. */
   observe({ machines }: Pick<Cluster, "machines">, now_ms: number): void {
     for (const id of this.#present) if (!machines.has(id)) this.#since_ms.set(id, now_ms);
     for (const id of machines.keys()) this.#since_ms.delete(id);
     this.#present = new Set(machines.keys());
   }
 
-  /** The machines that vanished less than the grace ago, and how long until the first of them counts as gone. */
+  /** Returns the machines that vanished less than the grace ago, and the time until the first of them counts as gone. */
   at(now_ms: number): { readonly machines: ReadonlySet<MachineId>; readonly left_ms: number } {
     let left_ms = Infinity;
     const machines = new Set<MachineId>();

@@ -1,6 +1,6 @@
 /**
- * The one rule of placement: may this unit be on this machine, and if not, every reason why not. The engine, the
- * agents and `explain` all ask it, so they cannot disagree.
+ * Feasibility check: may this unit run on this machine, and if not, for which reasons. The engine, the agents and
+ * `explain` share it, so that they cannot disagree.
  *
  * @module
  */
@@ -8,13 +8,13 @@
 import type { Machine, MachineId, Unit, UnitName } from "../../registry/model.ts";
 import { globMatcher } from "../../runtime/glob.ts";
 
-/** What placement looks at in a unit. */
-export type Subject = Pick<Unit, "name" | "requirements" | "launchedAt" | "unreadable">;
+/** The properties of a unit that decide where it may run. */
+export type UnitTraits = Pick<Unit, "name" | "requirements" | "launchedAt" | "unreadable">;
 
-/** What placement looks at in a machine. */
-export type Host = Pick<Machine, "id" | "metadata" | "unreadable">;
+/** The properties of a machine that decide which units it may run. */
+export type MachineTraits = Pick<Machine, "id" | "metadata" | "unreadable">;
 
-/** Which rule refused. */
+/** The rule that a refusal comes from: an [X-Fleet] option, or a value that cannot be read. */
 export type Rule =
   | "MachineID"
   | "MachineMetadata"
@@ -31,106 +31,105 @@ export interface Refusal {
   readonly reason: string;
 }
 
-/** The answer of {@link placement}: allowed when `refusals` is empty. */
-export interface Verdict {
-  readonly refusals: readonly Refusal[];
-}
-
 /**
- * Whether the unit is on the machine already. One that is there is not refused by another that replaces it: it moves
+ * `resident`: the unit is on the machine already, and is not refused because of another unit that replaces it: it moves
  * when another machine takes it, and stays as long as none does.
  */
-export type Standing = "newcomer" | "resident";
+export type Residency = "newcomer" | "resident";
 
 /**
- * Compares two units by who was launched first: by launched-at revision (a unit that is not launched comes last), then
- * by name. Negative when `a` precedes `b`.
+ * Compares two units by the revision at which they were launched (a unit that is not launched comes last), then by name.
+ * Negative when `a` precedes `b`.
  */
-export function precedence(a: Subject, b: Subject): number {
-  const first = (subject: Subject) => subject.launchedAt === 0 ? Infinity : subject.launchedAt;
+export function precedence(a: UnitTraits, b: UnitTraits): number {
+  const first = (subject: UnitTraits) => subject.launchedAt === 0 ? Infinity : subject.launchedAt;
   if (first(a) !== first(b)) return first(a) < first(b) ? -1 : 1;
   return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
 }
 
 /**
- * Whether `unit` may be on `host` among `residents` (the other units there; `unit` itself is skipped). Every refusal is
- * given, not the first alone. `peers`: units about to be placed together with it, which satisfy its MachineOf.
+ * Returns every reason why `unit` may not run on `machine` among `residents` (the other units there; `unit` itself is
+ * skipped); none if it may. `peers`: units about to be placed together with it, which satisfy its MachineOf.
  */
-export function placement(
-  unit: Subject,
-  host: Host,
-  residents: Iterable<Subject>,
-  standing: Standing = "newcomer",
+export function findRefusals(
+  unit: UnitTraits,
+  machine: MachineTraits,
+  residents: Iterable<UnitTraits>,
+  residency: Residency = "newcomer",
   peers?: ReadonlySet<UnitName>,
-): Verdict {
-  return { refusals: [...refusalsOf(unit, host, residents, standing, peers)] };
+): readonly Refusal[] {
+  return [...refusalsOf(unit, machine, residents, residency, peers)];
 }
 
-/** Whether {@link placement} would refuse nothing. Looks no further than the first refusal. */
-export function isAllowed(
-  unit: Subject,
-  host: Host,
-  residents: Iterable<Subject>,
-  standing: Standing = "newcomer",
+/** True if {@link findRefusals} would find none. Stops at the first refusal. */
+export function isFeasible(
+  unit: UnitTraits,
+  machine: MachineTraits,
+  residents: Iterable<UnitTraits>,
+  residency: Residency = "newcomer",
   peers?: ReadonlySet<UnitName>,
 ): boolean {
-  return refusalsOf(unit, host, residents, standing, peers).next().done === true;
+  return refusalsOf(unit, machine, residents, residency, peers).next().done === true;
 }
 
-/** Whether the machine alone, whoever else is there, would not refuse a unit that is there. */
-export function isHostable(unit: Subject, host: Host): boolean {
-  return hostRefusals(unit, host, "resident").next().done === true;
+/** True if the machine's own properties do not rule out a unit that is there, whatever other units run on it. */
+export function isFeasibleAlone(unit: UnitTraits, machine: MachineTraits): boolean {
+  return machineRefusals(unit, machine, "resident").next().done === true;
 }
 
 function* refusalsOf(
-  unit: Subject,
-  host: Host,
-  residents: Iterable<Subject>,
-  standing: Standing,
+  unit: UnitTraits,
+  machine: MachineTraits,
+  residents: Iterable<UnitTraits>,
+  residency: Residency,
   peers: ReadonlySet<UnitName> | undefined,
 ): Generator<Refusal> {
-  yield* hostRefusals(unit, host, standing);
+  yield* machineRefusals(unit, machine, residency);
   const { machineOf, global } = unit.requirements;
   const missing = new Set(machineOf.filter((peer) => peer !== unit.name && !peers?.has(peer)));
-  const found: Subject[] = [];
-  const unknown: Subject[] = [];
+  const found: UnitTraits[] = [];
+  const unknown: UnitTraits[] = [];
   for (const other of residents) {
     if (other.name === unit.name) continue;
     if (missing.has(other.name)) found.push(other);
-    if (standing === "newcomer" && other.requirements.global && other.unreadable !== undefined) unknown.push(other);
+    if (residency === "newcomer" && other.requirements.global && other.unreadable !== undefined) unknown.push(other);
     if (conflict(unit, other)) {
       yield { rule: "Conflicts", reason: `found conflict with locally-scheduled Unit(${other.name})` };
     }
-    // A global unit has no other machine to move to.
-    if (standing === "newcomer" && !global && replaces(other, unit)) {
+    // A global unit cannot move to another machine.
+    if (residency === "newcomer" && !global && replaces(other, unit)) {
       yield { rule: "Replaces", reason: `would be replaced by locally-scheduled Unit(${other.name})` };
     }
   }
-  for (const peer of found) if (!isDoubtful(peer, unknown)) missing.delete(peer.name);
+  for (const peer of found) if (!isUncertain(peer, unknown)) missing.delete(peer.name);
   for (const peer of missing) {
     yield { rule: "MachineOf", reason: `required peer Unit(${peer}) is not scheduled locally` };
   }
 }
 
-/** A global that cannot be read may be here or not, and so may the globals that it is against. */
-function isDoubtful(peer: Subject, unknown: readonly Subject[]): boolean {
+/**
+ * True if it is not known that the peer is on the machine: a global that cannot be read may be there or not, and so may
+ * the globals that conflict with it.
+ */
+function isUncertain(peer: UnitTraits, unknown: readonly UnitTraits[]): boolean {
   return unknown.some((other) => other === peer || peer.requirements.global && conflict(other, peer));
 }
 
-/** What the machine alone says against the unit, whoever else is there. */
-function* hostRefusals(unit: Subject, host: Host, standing: Standing): Generator<Refusal> {
-  if (host.unreadable !== undefined) {
-    const reason = `its machine record cannot be read, so that who is there stays and nobody comes: ${host.unreadable}`;
-    if (standing === "newcomer") yield { rule: "unreadable", reason };
+/** The refusals that come from the machine's own properties, whatever other units run on it. */
+function* machineRefusals(unit: UnitTraits, machine: MachineTraits, residency: Residency): Generator<Refusal> {
+  if (machine.unreadable !== undefined) {
+    const reason =
+      `the machine's record cannot be read, so that its units stay and no other unit is placed on it: ${machine.unreadable}`;
+    if (residency === "newcomer") yield { rule: "unreadable", reason };
     return;
   }
   const { machineId, machineMetadata, malformed } = unit.requirements;
   for (const reason of malformed) yield { rule: "malformed", reason };
-  if (machineId !== undefined && !namesMachine(machineId, host.id)) {
-    yield { rule: "MachineID", reason: `agent ID "${host.id}" does not match required "${machineId}"` };
+  if (machineId !== undefined && !namesMachine(machineId, machine.id)) {
+    yield { rule: "MachineID", reason: `agent ID "${machine.id}" does not match required "${machineId}"` };
   }
   for (const [key, accepted] of machineMetadata) {
-    const actual = metadataOf(host, key);
+    const actual = metadataOf(machine, key);
     if (actual !== undefined && accepted.includes(actual)) continue;
     const wanted = accepted.map((value) => `${key}=${value}`).join(" or ");
     const found = actual === undefined ? `no ${key}` : `${key}=${actual}`;
@@ -141,33 +140,33 @@ function* hostRefusals(unit: Subject, host: Host, standing: Standing): Generator
   }
 }
 
-function metadataOf({ metadata }: Host, key: string): string | undefined {
+function metadataOf({ metadata }: MachineTraits, key: string): string | undefined {
   return Object.hasOwn(metadata, key) ? metadata[key] : undefined;
 }
 
-/** Whether a machine has, for every key, one of the values that will do. */
-export function hasMetadata(host: Host, wanted: ReadonlyMap<string, readonly string[]>): boolean {
-  return [...wanted].every(([key, accepted]) => accepted.includes(metadataOf(host, key) ?? ""));
+/** True if a machine has one of the accepted values for every key. */
+export function hasMetadata(machine: MachineTraits, wanted: ReadonlyMap<string, readonly string[]>): boolean {
+  return [...wanted].every(([key, accepted]) => accepted.includes(metadataOf(machine, key) ?? ""));
 }
 
-/** Whether a MachineID option means this machine: by its full ID or by the first 8 characters. */
+/** True if a MachineID option names this machine: by its full ID or by the first 8 characters. */
 export function namesMachine(machineId: string, id: MachineId): boolean {
   return machineId === id || machineId === id.slice(0, 8);
 }
 
-/** Whether either names the other in Conflicts. A unit never conflicts with itself. */
-export function conflict(a: Subject, b: Subject): boolean {
+/** True if either unit names the other in Conflicts. A unit never conflicts with itself. */
+export function conflict(a: UnitTraits, b: UnitTraits): boolean {
   if (a.name === b.name) return false;
   return matchesAny(a.requirements.conflicts, b.name) || matchesAny(b.requirements.conflicts, a.name);
 }
 
-/** Whether `a` replaces `b`, and not also the other way round: mutual Replaces cancel out. */
-export function replaces(a: Subject, b: Subject): boolean {
+/** True if `a` replaces `b` and `b` does not replace `a`: mutual Replaces cancel out. */
+export function replaces(a: UnitTraits, b: UnitTraits): boolean {
   if (a.name === b.name) return false;
   return matchesAny(a.requirements.replaces, b.name) && !matchesAny(b.requirements.replaces, a.name);
 }
 
-/** The patterns of a list, read once. */
+/** Compiled patterns by list. */
 const matchers = new WeakMap<readonly string[], readonly ((name: UnitName) => boolean)[]>();
 
 function matchesAny(globs: readonly string[], name: UnitName): boolean {

@@ -1,43 +1,44 @@
 /**
- * Which globals run on a machine: decided by each agent alone, foreseen by the engine, by the same rule.
+ * The globals that run on a machine. Each agent decides by this rule for its own machine, and the engine predicts its
+ * result.
  *
  * @module
  */
 
 import type { Unit } from "../../registry/model.ts";
 import { isTemplate } from "../../systemd/unit_name.ts";
-import { type Host, isAllowed, precedence, type Subject } from "./feasibility.ts";
+import { isFeasible, type MachineTraits, precedence, type UnitTraits } from "./feasibility.ts";
 
-/** A unit that takes part: wanted, and no template. Of one that cannot be read, nobody knows whether it is wanted. */
+/** True for a unit that is to run or to be loaded: not inactive, not a template, and not one whose record cannot be read. */
 export function isActive(unit: Unit): boolean {
   if (unit.unreadable !== undefined) return false;
   if (unit.desiredState === "inactive") return false;
-  // What can be no template is told at a glance: this is asked of every unit each time anything changes.
+  // The cheap test comes first: every change of the cluster has every unit tested.
   return !unit.name.includes("@.") || !isTemplate(unit.name);
 }
 
-/** A global that takes part. */
+/** True for an active global. */
 export function isActiveGlobal(unit: Unit): boolean {
   return unit.requirements.global && isActive(unit);
 }
 
-/** A unit that the engine finds a machine for. */
+/** True for an active unit for which the engine finds a machine. */
 export function isActiveJob(unit: Unit): boolean {
   return !unit.requirements.global && isActive(unit);
 }
 
 /**
- * Which of `globals` run on `host` beside `jobs`, which are there already: in order of precedence, each unless the
- * machine, a job, or a global before it, is against it. A job that has been placed never makes way for a global. Globals
- * that cannot be read may be on any machine, and keep no other away.
+ * Returns the `globals` that run on `machine` beside `jobs`, which are there already. In order of precedence, each global
+ * runs unless the machine, a job or a global before it rules it out. A job that has been placed never makes way for a
+ * global. Globals that cannot be read may be on any machine, and rule out no other unit.
  */
-export function globalsAmong(host: Host, jobs: readonly Subject[], globals: readonly Unit[]): Unit[] {
-  const there: Subject[] = [...jobs];
+export function globalsAmong(machine: MachineTraits, jobs: readonly UnitTraits[], globals: readonly Unit[]): Unit[] {
+  const residents: UnitTraits[] = [...jobs];
   const chosen: Unit[] = [];
   for (const unit of [...globals].sort(precedence)) {
     const isReadable = unit.unreadable === undefined;
-    if (isReadable && !isAllowed(unit, host, there)) continue;
-    if (isReadable) there.push(unit);
+    if (isReadable && !isFeasible(unit, machine, residents)) continue;
+    if (isReadable) residents.push(unit);
     chosen.push(unit);
   }
   return chosen;

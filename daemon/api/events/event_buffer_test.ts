@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../../tests/support/manual_clock.ts";
-import { Story } from "../../../tests/scheduling/scenarios/scenario.ts";
+import { SimulatedCluster } from "../../../tests/scheduling/scenarios/scenario.ts";
 import type { Cluster } from "../../../registry/model.ts";
 import type { Registry } from "../../../registry/mod.ts";
 import { schedule } from "../../engine/schedule.ts";
@@ -106,72 +106,72 @@ const onTape = [{ section: "X-Fleet", name: "MachineMetadata", value: "disk=tape
 
 Deno.test("a client that resumes learns that a unit no longer waits, although nothing has changed since", async () => {
   using fixture = new Fixture();
-  const story = new Story();
-  story.machine("m1", {});
-  story.machine("m2", {});
-  story.unit("a.service", "launched", [{ section: "X-Fleet", name: "MachineID", value: "m2" }]);
-  story.apply(schedule(story.cluster()).placements);
-  await fixture.show(story.cluster());
+  const simulation = new SimulatedCluster();
+  simulation.machine("m1", {});
+  simulation.machine("m2", {});
+  simulation.unit("a.service", "launched", [{ section: "X-Fleet", name: "MachineID", value: "m2" }]);
+  simulation.apply(schedule(simulation.cluster()).placements);
+  await fixture.show(simulation.cluster());
   await fixture.settle();
-  story.gone("m2");
-  await fixture.show(story.cluster());
+  simulation.gone("m2");
+  await fixture.show(simulation.cluster());
   await fixture.settle();
-  story.machine("m2", {});
-  const back = await fixture.show(story.cluster());
+  simulation.machine("m2", {});
+  const back = await fixture.show(simulation.cluster());
   await fixture.settle();
   assert.match(fixture.resumed(back)!.join(), /"machineID":"m2","name":"a\.service"/);
 });
 
 Deno.test("a process that hung during an evaluation reports the next waiting unit within seconds", async () => {
   using fixture = new Fixture();
-  const story = new Story();
-  story.machine("m1", {});
-  story.unit("a.service", "launched", onTape);
-  await fixture.show(story.cluster());
+  const simulation = new SimulatedCluster();
+  simulation.machine("m1", {});
+  simulation.unit("a.service", "launched", onTape);
+  await fixture.show(simulation.cluster());
   fixture.clock.hang_ms = 5_000;
   await fixture.settle();
   fixture.clock.hang_ms = 0;
-  story.unit("b.service", "launched", onTape);
-  const revision = await fixture.show(story.cluster());
+  simulation.unit("b.service", "launched", onTape);
+  const revision = await fixture.show(simulation.cluster());
   await fixture.pass(2_000);
   assert.match(fixture.resumed(revision)!.join(), /"name":"b\.service".*"waiting":true/);
 });
 
 Deno.test("changes without a reader are reported as one difference until the idle time is over", async () => {
   using fixture = new Fixture();
-  const story = new Story();
-  story.machine("m1", {});
-  const seen = await fixture.show(story.cluster());
+  const simulation = new SimulatedCluster();
+  simulation.machine("m1", {});
+  const seen = await fixture.show(simulation.cluster());
   fixture.leave();
   await fixture.pass(idle_ms - 1);
   fixture.join();
   await fixture.pass(1);
-  story.unit("a.service", "inactive", []);
-  await fixture.show(story.cluster());
+  simulation.unit("a.service", "inactive", []);
+  await fixture.show(simulation.cluster());
   assert.match(fixture.resumed(seen)!.join(), /"name":"a\.service"/);
 });
 
 Deno.test("the view and the events are dropped when the idle time is over, and a reader begins anew", async () => {
   using fixture = new Fixture();
-  const story = new Story();
-  story.machine("m1", {});
-  const first = await fixture.show(story.cluster());
-  story.unit("a.service", "inactive", []);
-  const last = await fixture.show(story.cluster());
+  const simulation = new SimulatedCluster();
+  simulation.machine("m1", {});
+  const first = await fixture.show(simulation.cluster());
+  simulation.unit("a.service", "inactive", []);
+  const last = await fixture.show(simulation.cluster());
   const kept = fixture.buffer.nextNumber - 1;
   assert.equal(typeof fixture.buffer.batch(kept), "object");
   fixture.leave();
   await fixture.pass(idle_ms);
   assert.equal(fixture.buffer.batch(kept), "lost");
   fixture.join();
-  story.unit("b.service", "inactive", []);
-  const revision = await fixture.show(story.cluster());
+  simulation.unit("b.service", "inactive", []);
+  const revision = await fixture.show(simulation.cluster());
   assert.equal(fixture.resumed(first), undefined);
   assert.equal(fixture.resumed(last), undefined, "the difference to a dropped view is unknown");
   assert.deepEqual(fixture.resumed(revision), []);
   assert.equal(fixture.buffer.resumeAt(0).known_ms, fixture.clock.now_ms());
-  story.unit("c.service", "inactive", []);
-  await fixture.show(story.cluster());
+  simulation.unit("c.service", "inactive", []);
+  await fixture.show(simulation.cluster());
   assert.match(fixture.resumed(revision)!.join(), /"name":"c\.service"/);
 });
 
@@ -179,7 +179,7 @@ Deno.test("a watch that ends by itself starts the idle time as well", async () =
   const ended = Promise.withResolvers<void>();
   const clock = new ManualClock();
   const watch = async function* () {
-    yield { ...new Story().cluster(), revision: 7 } as Cluster;
+    yield { ...new SimulatedCluster().cluster(), revision: 7 } as Cluster;
     await ended.promise;
   };
   const buffer = new EventBuffer({ watch } as Pick<Registry, "watch"> as Registry, clock, () => {}, new Removals());
@@ -198,7 +198,7 @@ Deno.test("a watch that ends by itself starts the idle time as well", async () =
 
 Deno.test("a quiet cluster leaves nothing behind for each keep-alive", async () => {
   using fixture = new Fixture();
-  await fixture.show(new Story().cluster());
+  await fixture.show(new SimulatedCluster().cluster());
   fixture.woken.length = 0;
   fixture.callbacks = 0;
   for (let turn = 0; turn < 5; turn++) await fixture.pass(keepAlive_ms);

@@ -5,7 +5,7 @@
  */
 
 import type { Cluster, UnitName } from "../../../registry/model.ts";
-import { isUnplaced, WaitingList } from "../../engine/pending.ts";
+import { isUnplaced, PendingUnits } from "../../engine/pending.ts";
 import { type ApiEvent, type Names, placedEvent } from "./diff.ts";
 import type { DecisionEvent } from "../v1/types.ts";
 
@@ -18,14 +18,14 @@ interface Report {
 
 /** See the head of this file. One instance serves one sequence of views of one cluster. */
 export class PendingEvents {
-  readonly #list = new WaitingList();
+  readonly #pending = new PendingUnits();
   #reports: ReadonlyMap<UnitName, Report> = new Map();
 
   /** Returns what has changed since the last call. */
   update(cluster: Cluster): ApiEvent[] {
     const before = this.#reports;
     const now = new Map<UnitName, Report>();
-    for (const [name, { why, reasons }] of this.#list.look(cluster)) {
+    for (const [name, { why, reasons }] of this.#pending.list(cluster)) {
       const data: DecisionEvent = { name, ...(reasons.length > 0 && { reasons }), waiting: true, why };
       const event: ApiEvent = { event: "decision", data: JSON.stringify(data), unit: name, machines: [] };
       now.set(name, { event, isPlaced: cluster.targets.has(name) });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ApiFixture } from "../../../tests/support/api_fixture.ts";
-import { Story } from "../../../tests/scheduling/scenarios/scenario.ts";
+import { SimulatedCluster } from "../../../tests/scheduling/scenarios/scenario.ts";
 import type { Cluster } from "../../../registry/model.ts";
 import { schedule } from "../../engine/schedule.ts";
 import { PendingEvents } from "./pending_events.ts";
@@ -13,14 +13,14 @@ const fleet = (...lines: readonly string[]) =>
 
 const leader = { machine: "m1", version: "1.2.3" };
 
-/** Reports about the waiting units of a story, as the data of the events. */
+/** Reports about the waiting units of a simulation, as the data of the events. */
 class Reporter {
   readonly pending = new PendingEvents();
 
-  constructor(readonly story: Story) {}
+  constructor(readonly simulation: SimulatedCluster) {}
 
   get cluster(): Cluster {
-    return { ...this.story.cluster(), leader } as Cluster;
+    return { ...this.simulation.cluster(), leader } as Cluster;
   }
 
   update(cluster = this.cluster): unknown[] {
@@ -36,34 +36,34 @@ class Reporter {
 
   /** Places units as the engine would. */
   place(): void {
-    this.story.apply(schedule(this.story.cluster()).placements);
+    this.simulation.apply(schedule(this.simulation.cluster()).placements);
   }
 }
 
 Deno.test("why units wait is reported on change only", async (test) => {
-  const story = new Story();
-  const reporter = new Reporter(story);
-  story.unit("a.service", "launched", []);
+  const simulation = new SimulatedCluster();
+  const reporter = new Reporter(simulation);
+  simulation.unit("a.service", "launched", []);
   const none = { name: "a.service", waiting: true, why: "there are no machines" };
   await test.step("a cluster without machines", () => assert.deepEqual(reporter.update(), [none]));
   await test.step("an unchanged reason is not repeated", () => assert.deepEqual(reporter.update(), []));
   await test.step("inactive and global units do not wait", () => {
-    story.unit("inactive.service", "inactive", []);
-    story.unit("global.service", "launched", fleet("Global=true"));
+    simulation.unit("inactive.service", "inactive", []);
+    simulation.unit("global.service", "launched", fleet("Global=true"));
     assert.deepEqual(reporter.update(), []);
     assert.deepEqual(reporter.present(), ["a.service"]);
   });
   await test.step("a unit that is about to be placed does not wait", () => {
-    story.machine("m1", { disk: "ssd" });
+    simulation.machine("m1", { disk: "ssd" });
     assert.deepEqual(reporter.update(), []);
     reporter.place();
     assert.deepEqual(reporter.update(), []);
     assert.deepEqual(reporter.present(), []);
   });
   await test.step("the reasons are counted by machines", () => {
-    story.machine("m2", { disk: "hdd" });
-    story.machine("m3", { disk: "ssd" });
-    story.unit("b.service", "launched", fleet("MachineMetadata=disk=tape"));
+    simulation.machine("m2", { disk: "hdd" });
+    simulation.machine("m3", { disk: "ssd" });
+    simulation.unit("b.service", "launched", fleet("MachineMetadata=disk=tape"));
     assert.deepEqual(reporter.update(), [{
       name: "b.service",
       reasons: [
@@ -75,34 +75,34 @@ Deno.test("why units wait is reported on change only", async (test) => {
     }]);
   });
   await test.step("a cluster without a leading engine", () => {
-    story.unit("c.service", "launched", []);
+    simulation.unit("c.service", "launched", []);
     const why = "no machine leads the engines, so that nothing is placed or moved";
-    assert.deepEqual(reporter.update(story.cluster()), [{ name: "c.service", waiting: true, why }]);
+    assert.deepEqual(reporter.update(simulation.cluster()), [{ name: "c.service", waiting: true, why }]);
     assert.deepEqual(reporter.update(), []);
   });
   await test.step("a unit whose machine is missing, and that no other machine takes, waits until the machine is back", () => {
-    story.unit("d.service", "launched", fleet("MachineID=m2"));
+    simulation.unit("d.service", "launched", fleet("MachineID=m2"));
     reporter.place();
     reporter.update();
-    const placed = story.targets.get("d.service")!;
-    story.gone("m2");
+    const placed = simulation.targets.get("d.service")!;
+    simulation.gone("m2");
     const [waiting] = reporter.update().filter((each) => (each as { name: string }).name === "d.service");
     assert.equal((waiting as { waiting?: boolean }).waiting, true);
-    story.machine("m2", { disk: "hdd" });
+    simulation.machine("m2", { disk: "hdd" });
     const back = reporter.update().filter((each) => (each as { name: string }).name === "d.service");
     assert.deepEqual(back, [{ machineID: "m2", name: "d.service", since: placed.since_ms, why: placed.why }]);
   });
 });
 
 Deno.test("at most a thousand waiting units are reported, without reasons", () => {
-  const story = new Story();
-  const reporter = new Reporter(story);
-  for (let index = 0; index < 1100; index++) story.unit(`u${index}.service`, "launched", fleet("MachineID=none"));
-  for (let index = 0; index < 20; index++) story.machine(`m${index}`, {});
+  const simulation = new SimulatedCluster();
+  const reporter = new Reporter(simulation);
+  for (let index = 0; index < 1100; index++) simulation.unit(`u${index}.service`, "launched", fleet("MachineID=none"));
+  for (let index = 0; index < 20; index++) simulation.machine(`m${index}`, {});
   const reports = reporter.update() as { reasons?: unknown }[];
   assert.equal(reports.length, 1000);
   assert.ok(reports.every(({ reasons }) => reasons === undefined), "reasons would take too long to collect");
-  story.unit("u1.service", "inactive", []);
+  simulation.unit("u1.service", "inactive", []);
   assert.deepEqual((reporter.update() as { name: string }[]).map(({ name }) => name), ["u1000.service"]);
 });
 

@@ -1,41 +1,44 @@
-/** Groups that no machine takes, and long ones, hold up nobody: how the work grows with them, told by what is looked at. */
+/**
+ * The scheduler's work grows moderately with large groups and with groups that no machine takes. It is measured by the
+ * number of times that a unit's requirements are read.
+ */
 
 import assert from "node:assert/strict";
 import { schedule } from "../../../daemon/engine/schedule.ts";
 import type { Cluster, Unit } from "../../../registry/model.ts";
-import { Story } from "../scenarios/scenario.ts";
+import { SimulatedCluster } from "../scenarios/scenario.ts";
 
-/** A cluster whose units count how often anybody asks what they require. */
-function counting(cluster: Cluster): { readonly cluster: Cluster; readonly asked: () => number } {
-  let asked = 0;
+/** A cluster that counts how often the requirements of its units are read. */
+function counting(cluster: Cluster): { readonly cluster: Cluster; readonly reads: () => number } {
+  let reads = 0;
   const units = new Map([...cluster.units].map(([name, unit]): [string, Unit] => {
     const { requirements } = unit;
-    return [name, Object.defineProperty({ ...unit }, "requirements", { get: () => (asked++, requirements) })];
+    return [name, Object.defineProperty({ ...unit }, "requirements", { get: () => (reads++, requirements) })];
   }));
-  return { cluster: { ...cluster, units }, asked: () => asked };
+  return { cluster: { ...cluster, units }, reads: () => reads };
 }
 
 type Lines = (index: number, size: number) => readonly string[];
 
-/** What deciding costs for a group of so many units, before any has a machine and when all have got what they can. */
+/** The reads for a group of `size` units: before any unit has a machine, and after the first plan. */
 function work(size: number, lines: Lines): readonly [number, number] {
-  const story = new Story();
-  for (let index = 0; index < 5; index++) story.machine(`m${index}`, {});
-  story.unit("every.service", "launched", [{ section: "X-Fleet", name: "Global", value: "true" }]);
+  const simulation = new SimulatedCluster();
+  for (let index = 0; index < 5; index++) simulation.machine(`m${index}`, {});
+  simulation.unit("every.service", "launched", [{ section: "X-Fleet", name: "Global", value: "true" }]);
   for (let index = 0; index < size; index++) {
     const options = lines(index, size).map((line) => {
       const [name = "", value = ""] = line.split("=");
       return { section: "X-Fleet", name, value };
     });
-    story.unit(`u${index}.service`, "launched", options);
+    simulation.unit(`u${index}.service`, "launched", options);
   }
-  return [decide(story), decide(story)];
+  return [decide(simulation), decide(simulation)];
 }
 
-function decide(story: Story): number {
-  const { cluster, asked } = counting(story.cluster());
-  story.apply(schedule(cluster).placements);
-  return asked();
+function decide(simulation: SimulatedCluster): number {
+  const { cluster, reads } = counting(simulation.cluster());
+  simulation.apply(schedule(cluster).placements);
+  return reads();
 }
 
 const behind = (index: number) => `MachineOf=u${index - 1}.service`;
@@ -43,19 +46,20 @@ const against = "Conflicts=every.service";
 
 const groups: Readonly<Record<string, Lines>> = {
   "a chain": (index) => index === 0 ? [] : [behind(index)],
-  "a chain whose last nobody takes": (index) => index === 0 ? [against] : [behind(index)],
-  "a chain whose first nobody takes, launched the other way round": (index, size) =>
+  "a chain whose last unit is refused": (index) => index === 0 ? [against] : [behind(index)],
+  "a chain whose first unit is refused, launched in reverse order": (index, size) =>
     index === size - 1 ? [against] : [`MachineOf=u${index + 1}.service`],
-  "a chain of which nobody takes the second half": (index, size) =>
+  "a chain whose second half is refused": (index, size) =>
     index === 0 ? [] : index === size / 2 ? [behind(index), against] : [behind(index)],
-  "a circle that nobody takes": (index, size) =>
+  "a cycle that is refused": (index, size) =>
     index === 0 ? [`MachineOf=u${size - 1}.service`, against] : [behind(index)],
-  "followers of one that nobody takes": (index) => index === 0 ? [against] : ["MachineOf=u0.service"],
-  "followers that are against each other": (index) => index === 0 ? [] : ["MachineOf=u0.service", "Conflicts=u[1-9]*"],
+  "followers of a unit that is refused": (index) => index === 0 ? [against] : ["MachineOf=u0.service"],
+  "followers that conflict with each other": (index) =>
+    index === 0 ? [] : ["MachineOf=u0.service", "Conflicts=u[1-9]*"],
 };
 
-for (const [what, lines] of Object.entries(groups)) {
-  Deno.test(`growth: ${what}`, () => {
+for (const [title, lines] of Object.entries(groups)) {
+  Deno.test(`growth: ${title}`, () => {
     const [small, large] = [work(60, lines), work(120, lines)];
     for (const at of [0, 1] as const) {
       const grows = large[at] / small[at];
@@ -64,7 +68,7 @@ for (const [what, lines] of Object.entries(groups)) {
   });
 }
 
-/** One settled machine: what each unit asks for, and how much more work twice the units may be. */
+/** One machine after its first plan: options of each unit, and the limit of the growth of work with twice the units. */
 const denseMachines: Readonly<Record<string, { readonly lines: (index: number) => readonly string[]; limit: number }>> =
   {
     "units without options": { lines: () => [], limit: 3 },
@@ -79,22 +83,22 @@ const denseMachines: Readonly<Record<string, { readonly lines: (index: number) =
     },
   };
 
-for (const [what, { lines, limit }] of Object.entries(denseMachines)) {
-  Deno.test(`growth: a settled machine with ${what}`, () => {
+for (const [title, { lines, limit }] of Object.entries(denseMachines)) {
+  Deno.test(`growth: a settled machine with ${title}`, () => {
     const decideAgain = (size: number) => {
-      const story = new Story();
-      story.machine("m1", {});
-      for (let index = 0; index < size; index++) story.unit(`u${index}.service`, "launched", []);
-      story.apply(schedule(story.cluster()).placements);
+      const simulation = new SimulatedCluster();
+      simulation.machine("m1", {});
+      for (let index = 0; index < size; index++) simulation.unit(`u${index}.service`, "launched", []);
+      simulation.apply(schedule(simulation.cluster()).placements);
       for (let index = 0; index < size; index++) {
         const options = lines(index).map((line) => {
           const [name = "", value = ""] = line.split("=");
           return { section: "X-Fleet", name, value };
         });
-        story.unit(`u${index}.service`, "launched", options);
+        simulation.unit(`u${index}.service`, "launched", options);
       }
-      decide(story);
-      return decide(story);
+      decide(simulation);
+      return decide(simulation);
     };
     const [small, large] = [decideAgain(200), decideAgain(400)];
     const grows = large / small;
@@ -102,21 +106,21 @@ for (const [what, { lines, limit }] of Object.entries(denseMachines)) {
   });
 }
 
-Deno.test("growth: a group may be as long as it likes", () => {
-  const story = new Story();
-  story.machine("m1", {});
+Deno.test("growth: a group of 5,000 units is placed in one plan", () => {
+  const simulation = new SimulatedCluster();
+  simulation.machine("m1", {});
   const size = 5_000;
   for (let index = 0; index < size; index++) {
     const value = `u${index + 1}.service`;
-    story.unit(
+    simulation.unit(
       `u${index}.service`,
       "launched",
       index + 1 < size ? [{ section: "X-Fleet", name: "MachineOf", value }] : [],
     );
   }
-  const { placements } = schedule(story.cluster());
+  const { placements } = schedule(simulation.cluster());
   const placed = placements.flatMap((step) => step.kind === "place" ? [step.unit.name] : []);
   assert.deepEqual(placed, Array.from({ length: size }, (_, index) => `u${size - 1 - index}.service`));
-  story.apply(placements);
-  assert.deepEqual(schedule(story.cluster()).placements, []);
+  simulation.apply(placements);
+  assert.deepEqual(schedule(simulation.cluster()).placements, []);
 });

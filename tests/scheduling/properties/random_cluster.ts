@@ -5,7 +5,7 @@ import type { DesiredState } from "../../../registry/model.ts";
 import { validateFleetOptions } from "../../../registry/requirements.ts";
 import type { UnitOption } from "../../../systemd/unit_file.ts";
 import { isTemplate } from "../../../systemd/unit_name.ts";
-import type { Story } from "../scenarios/scenario.ts";
+import type { SimulatedCluster } from "../scenarios/scenario.ts";
 
 /** Something that happens in a cluster. */
 export type Event =
@@ -116,21 +116,21 @@ export const population: fc.Arbitrary<readonly Event[]> = fc.tuple(
 ]);
 
 /** Lets it happen. What cannot, since there is no such unit, does not. */
-export function happen(story: Story, event: Event): void {
+export function happen(simulation: SimulatedCluster, event: Event): void {
   switch (event.kind) {
     case "join":
-      return story.machine(event.machine, { ...event.metadata });
+      return simulation.machine(event.machine, { ...event.metadata });
     case "leave":
-      return story.gone(event.machine);
+      return simulation.gone(event.machine);
     case "label":
-      return story.label(event.machine, event.key, event.value);
+      return simulation.label(event.machine, event.key, event.value);
     case "put":
-      return story.unit(event.unit, event.state, event.options);
+      return simulation.unit(event.unit, event.state, event.options);
     case "state":
-      return story.units.has(event.unit) ? story.state(event.unit, event.state) : undefined;
+      return simulation.units.has(event.unit) ? simulation.state(event.unit, event.state) : undefined;
     case "restart":
-      return story.units.has(event.unit) ? story.restart(event.unit) : undefined;
+      return simulation.units.has(event.unit) ? simulation.restart(event.unit) : undefined;
     case "destroy":
-      return story.destroy(event.unit);
+      return simulation.destroy(event.unit);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What holds of every plan, whatever the cluster, and of every sequence of events. A failure prints the seed that leads
- * to it and the smallest case: hand `{ seed, path }` to fc.assert to see it again.
+ * Properties of every plan, for any cluster and any sequence of events. A failure prints its seed and the smallest case:
+ * pass `{ seed, path }` to fc.assert to reproduce it.
  */
 
 import assert from "node:assert/strict";
@@ -9,74 +9,74 @@ import "../../support/property_seed.ts";
 import { ScheduleCache } from "../../../daemon/engine/schedule_cache.ts";
 import { type Plan, schedule } from "../../../daemon/engine/schedule.ts";
 import { globalsAmong, isActiveGlobal, isActiveJob } from "../../../daemon/policy/globals.ts";
-import { conflict, isAllowed, isHostable, placement, replaces } from "../../../daemon/policy/feasibility.ts";
+import { conflict, findRefusals, isFeasible, isFeasibleAlone, replaces } from "../../../daemon/policy/feasibility.ts";
 import type { Cluster, Unit } from "../../../registry/model.ts";
-import { Story, tellPlan } from "../scenarios/scenario.ts";
+import { planLines, SimulatedCluster } from "../scenarios/scenario.ts";
 import { type Event, event, happen, machineIds, population, unitNames } from "./random_cluster.ts";
 
-/** Who is on each machine that is there: jobs, and the globals that follow. */
+/** The units on each machine that is present: jobs, and the globals that run beside them. */
 function residents(cluster: Cluster): Map<string, { jobs: Unit[]; all: Unit[] }> {
   const globals = [...cluster.units.values()].filter(isActiveGlobal);
   return new Map(
-    [...cluster.machines.values()].map((host) => {
-      const jobs = [...cluster.targets.values()].filter(({ machine }) => machine === host.id)
+    [...cluster.machines.values()].map((machine) => {
+      const jobs = [...cluster.targets.values()].filter(({ machine: id }) => id === machine.id)
         .map(({ unit }) => cluster.units.get(unit)!).filter((unit) => unit && isActiveJob(unit));
-      return [host.id, { jobs, all: [...jobs, ...globalsAmong(host, jobs, globals)] }];
+      return [machine.id, { jobs, all: [...jobs, ...globalsAmong(machine, jobs, globals)] }];
     }),
   );
 }
 
-/** Every job that is on a machine may be there. */
+/** Asserts that every job on a machine may be there. */
 function checkConstraints(cluster: Cluster): void {
   for (const [id, { jobs, all }] of residents(cluster)) {
     for (const unit of jobs) {
-      const { refusals } = placement(unit, cluster.machines.get(id)!, all, "resident");
+      const refusals = findRefusals(unit, cluster.machines.get(id)!, all, "resident");
       assert.deepEqual(refusals, [], `${unit.name} is on ${id}`);
     }
   }
   for (const unit of cluster.units.values()) {
-    if (!isActiveJob(unit)) assert.ok(!cluster.targets.has(unit.name), `${unit.name} is wanted nowhere`);
+    if (!isActiveJob(unit)) assert.ok(!cluster.targets.has(unit.name), `${unit.name} should be on no machine`);
   }
 }
 
-/** Every unit that waits has a true reason on every machine, alone and together with the peers that it waits with. */
-function checkWaiting(cluster: Cluster, plan: Plan): void {
+/** Asserts that every machine has a valid reason to refuse an unplaced unit, alone and together with its unplaced peers. */
+function checkUnplaced(cluster: Cluster, plan: Plan): void {
   const on = residents(cluster);
   for (const unit of cluster.units.values()) {
     if (!isActiveJob(unit)) continue;
     const target = cluster.targets.get(unit.name);
     const isPlaced = target !== undefined && cluster.machines.has(target.machine);
-    assert.equal(plan.waiting.has(unit.name), !isPlaced, `${unit.name} waits, or has a machine`);
+    assert.equal(plan.unplaced.has(unit.name), !isPlaced, `${unit.name} is unplaced, or has a machine`);
   }
-  for (const [name, { refusals }] of plan.waiting) {
+  for (const [name, { refusals }] of plan.unplaced) {
     const unit = cluster.units.get(name)!;
-    const company = new Set([unit]);
-    for (const member of company) {
+    const peers = new Set([unit]);
+    for (const member of peers) {
       for (const peer of member.requirements.machineOf) {
-        if (plan.waiting.has(peer)) company.add(cluster.units.get(peer)!);
+        if (plan.unplaced.has(peer)) peers.add(cluster.units.get(peer)!);
       }
     }
-    const names = new Set([...company].map((member) => member.name));
-    assert.deepEqual([...refusals.keys()], [...cluster.machines.keys()].sort(), `${name}: every machine has a say`);
+    const names = new Set([...peers].map((member) => member.name));
+    assert.deepEqual([...refusals.keys()], [...cluster.machines.keys()].sort(), `${name}: every machine is listed`);
     for (const [id, reasons] of refusals) {
-      const host = cluster.machines.get(id)!;
+      const machine = cluster.machines.get(id)!;
       const { all } = on.get(id)!;
       assert.ok(reasons.length > 0, `${name}: ${id} has a reason`);
       assert.deepEqual(
         reasons.map(({ reason }) => reason).sort(),
-        placement(unit, host, all).refusals.map(({ reason }) => reason).sort(),
-        `${name}: what ${id} says is true`,
+        findRefusals(unit, machine, all).map(({ reason }) => reason).sort(),
+        `${name}: the reasons of ${id} are true`,
       );
-      const together = [...company].every((member) =>
-        isAllowed(member, host, all, "newcomer", names) &&
-        isAllowed(member, host, company, "resident", new Set(all.map((each) => each.name)))
+      const together = [...peers].every((member) =>
+        isFeasible(member, machine, all, "newcomer", names) &&
+        isFeasible(member, machine, peers, "resident", new Set(all.map((each) => each.name)))
       );
       assert.ok(!together, `${name}: ${id} would take it with ${[...names].join()}`);
     }
   }
 }
 
-/** Whoever is beside a unit that replaces it has nowhere to go, with those that must be where it is. */
+/** Asserts that a unit beside one that replaces it has no other machine, together with the units that must share its machine. */
 function checkReplaced(cluster: Cluster): void {
   const on = residents(cluster);
   for (const [home, { jobs }] of on) {
@@ -91,7 +91,7 @@ function checkReplaced(cluster: Cluster): void {
       for (const [id, { jobs: there, all }] of on) {
         if (id === home || there.some((other) => [...group].some((member) => replaces(member, other)))) continue;
         const takes = [...group].every((member) => {
-          return isAllowed(member, cluster.machines.get(id)!, all, "newcomer", names);
+          return isFeasible(member, cluster.machines.get(id)!, all, "newcomer", names);
         });
         assert.ok(!takes, `${victim.name} is beside ${replacer.name} on ${home}, and could be on ${id}`);
       }
@@ -99,17 +99,17 @@ function checkReplaced(cluster: Cluster): void {
   }
 }
 
-/** Whoever has to leave a machine that is there does so for a reason that still holds once all is done. */
+/** Asserts that a unit leaves a machine that is present only for a reason that still holds after the plan is carried out. */
 function checkNoHarm(before: Cluster, after: Cluster): void {
   const was = residents(before), is = residents(after);
   for (const [id, { jobs, all: beforehand }] of was) {
-    const host = after.machines.get(id)!;
+    const machine = after.machines.get(id)!;
     const { jobs: now, all } = is.get(id)!;
     const left = jobs.filter((unit) => !now.includes(unit));
     for (const unit of left) {
       const changed = before.assignments.get(unit.name)?.hash !== unit.hash;
-      const { refusals } = placement(unit, host, all, "resident");
-      // A newcomer is no reason, nor is a global, unless the unit itself has changed, or needs one that it is against.
+      const refusals = findRefusals(unit, machine, all, "resident");
+      // Neither a new unit nor a global is a reason, unless the unit itself has changed, or needs one it conflicts with.
       const needs = new Set(unit.requirements.machineOf);
       for (const name of needs) for (const peer of after.units.get(name)?.requirements.machineOf ?? []) needs.add(peer);
       const counts = new Set([...jobs.map(({ name }) => name), ...needs]);
@@ -120,9 +120,9 @@ function checkNoHarm(before: Cluster, after: Cluster): void {
         return left.some(({ name }) => name === peer) || !beforehand.some(({ name }) => name === peer);
       });
       const replaced = now.some((other) => replaces(other, unit));
-      assert.ok(reasons.length > 0 || followed || replaced, `${unit.name} had to leave ${id} for no reason`);
-      if (replaced && !followed && isHostable(unit, host) && reasons.length === 0) {
-        assert.ok(after.targets.has(unit.name), `${unit.name} was replaced and went nowhere`);
+      assert.ok(reasons.length > 0 || followed || replaced, `${unit.name} left ${id} for no reason`);
+      if (replaced && !followed && isFeasibleAlone(unit, machine) && reasons.length === 0) {
+        assert.ok(after.targets.has(unit.name), `${unit.name} was replaced and lost its machine`);
       }
     }
   }
@@ -141,72 +141,76 @@ function shuffled(cluster: Cluster, order: readonly number[]): Cluster {
   };
 }
 
-/** Schedules, checks the plan in every way, and carries it out. */
-function scheduleAndCheck(story: Story, absentAreGone: boolean, memo: ScheduleCache): Plan {
-  const before = story.cluster();
-  const plan = schedule(before, { absentAreGone }, memo);
-  assert.deepEqual(tellPlan(plan), tellPlan(schedule(before, { absentAreGone })), "a memo changes nothing");
-  story.apply(plan.placements);
-  const after = story.cluster();
-  const again = schedule(after, { absentAreGone }, memo);
-  assert.deepEqual(again.placements, [], "there is nothing left to do");
-  assert.deepEqual([...again.waiting.keys()].sort(), [...plan.waiting.keys()].sort(), "the same units wait");
-  assert.deepEqual(tellPlan(again), tellPlan(schedule(after, { absentAreGone })), "a memo changes nothing");
+/** Schedules, checks every property of the plan, and carries it out. */
+function scheduleAndCheck(simulation: SimulatedCluster, absentAreGone: boolean, cache: ScheduleCache): Plan {
+  const before = simulation.cluster();
+  const plan = schedule(before, { absentAreGone }, cache);
+  assert.deepEqual(planLines(plan), planLines(schedule(before, { absentAreGone })), "the cache changes no plan");
+  simulation.apply(plan.placements);
+  const after = simulation.cluster();
+  const again = schedule(after, { absentAreGone }, cache);
+  assert.deepEqual(again.placements, [], "a second plan is empty");
+  assert.deepEqual([...again.unplaced.keys()].sort(), [...plan.unplaced.keys()].sort(), "the same units are unplaced");
+  assert.deepEqual(planLines(again), planLines(schedule(after, { absentAreGone })), "the cache changes no plan");
   checkConstraints(after);
   checkReplaced(after);
   checkNoHarm(before, after);
-  if (absentAreGone) checkWaiting(after, plan);
+  if (absentAreGone) checkUnplaced(after, plan);
   return plan;
 }
 
-/** What can be spoilt of a unit, or of a machine. */
-const spoilable = fc.oneof(
+/** Records that can be made unreadable: of a unit, or of a machine. */
+const breakable = fc.oneof(
   fc.tuple(fc.constantFrom("unit", "unit", "target", "orders"), fc.constantFrom(...unitNames)),
   fc.tuple(fc.constant("machine"), fc.constantFrom(...machineIds)),
 );
 
-function spoil(story: Story, kind: string, name: string): void {
-  const { units, targets, machines, assignments } = story.cluster();
+function spoil(simulation: SimulatedCluster, kind: string, name: string): void {
+  const { units, targets, machines, assignments } = simulation.cluster();
   const there = { unit: units, target: targets, orders: assignments, machine: machines }[kind];
-  if (there?.has(name)) story.spoil(kind, name);
+  if (there?.has(name)) simulation.corrupt(kind, name);
 }
 
-/** Whether somebody comes to a unit that he is against. */
-function comesAgainst(unit: Unit, others: readonly Unit[]): boolean {
+/** True if a unit conflicts with one of the others. */
+function conflictsWithAny(unit: Unit, others: readonly Unit[]): boolean {
   return others.some(({ name, launchedAt, requirements }) =>
     conflict(unit, { name, launchedAt, requirements: { ...requirements, conflicts: [] } })
   );
 }
 
-Deno.test("any values that cannot be read: nobody who is placed moves or goes, nor does anybody come against them", () => {
+Deno.test("values that cannot be read: no placed unit moves or stops, and no conflicting unit is placed beside one", () => {
   fc.assert(
-    fc.property(population, fc.array(spoilable, { minLength: 1, maxLength: 20, size: "max" }), (events, spoilt) => {
-      const story = storyOf(events);
-      const memo = new ScheduleCache();
-      scheduleAndCheck(story, true, memo);
-      const before = residents(story.cluster());
-      for (const [kind, name] of spoilt) spoil(story, kind, name);
-      const { placements } = schedule(story.cluster(), { absentAreGone: true }, memo);
+    fc.property(population, fc.array(breakable, { minLength: 1, maxLength: 20, size: "max" }), (events, broken) => {
+      const simulation = clusterOf(events);
+      const cache = new ScheduleCache();
+      scheduleAndCheck(simulation, true, cache);
+      const before = residents(simulation.cluster());
+      for (const [kind, name] of broken) spoil(simulation, kind, name);
+      const { placements } = schedule(simulation.cluster(), { absentAreGone: true }, cache);
       for (const step of placements) {
         assert.ok(step.kind === "place" && (step.from?.machine ?? step.machine) === step.machine, JSON.stringify(step));
-        if (!step.from) assert.ok(!comesAgainst(step.unit, before.get(step.machine)!.all), JSON.stringify(step));
+        if (!step.from) assert.ok(!conflictsWithAny(step.unit, before.get(step.machine)!.all), JSON.stringify(step));
       }
-      story.apply(placements);
-      assert.deepEqual(schedule(story.cluster(), { absentAreGone: true }, memo).placements, [], "and it is at rest");
+      simulation.apply(placements);
+      assert.deepEqual(
+        schedule(simulation.cluster(), { absentAreGone: true }, cache).placements,
+        [],
+        "a second plan is empty",
+      );
     }),
     { numRuns: 500 },
   );
 });
 
-function storyOf(events: readonly Event[]): Story {
-  const story = new Story();
-  for (const each of events) happen(story, each);
-  return story;
+function clusterOf(events: readonly Event[]): SimulatedCluster {
+  const simulation = new SimulatedCluster();
+  for (const each of events) happen(simulation, each);
+  return simulation;
 }
 
-Deno.test("any plan: no constraint is broken, nobody waits without need, and what is done stays done", () => {
+Deno.test("any plan: no constraint is broken, no unit stays unplaced without a reason, and a second plan is empty", () => {
   fc.assert(
-    fc.property(population, (events) => void scheduleAndCheck(storyOf(events), true, new ScheduleCache())),
+    fc.property(population, (events) => void scheduleAndCheck(clusterOf(events), true, new ScheduleCache())),
     { numRuns: 300 },
   );
 });
@@ -215,26 +219,26 @@ Deno.test("any plan: the order in which units and machines are listed does not m
   fc.assert(
     fc.property(population, fc.array(event, { maxLength: 10 }), fc.array(fc.nat(99), { minLength: 1 }), (...given) => {
       const [events, later, order] = given;
-      const story = storyOf(events);
-      story.apply(schedule(story.cluster()).placements);
-      for (const each of later) happen(story, each);
-      const cluster = story.cluster();
-      assert.deepEqual(tellPlan(schedule(shuffled(cluster, order))), tellPlan(schedule(cluster)));
+      const simulation = clusterOf(events);
+      simulation.apply(schedule(simulation.cluster()).placements);
+      for (const each of later) happen(simulation, each);
+      const cluster = simulation.cluster();
+      assert.deepEqual(planLines(schedule(shuffled(cluster, order))), planLines(schedule(cluster)));
     }),
     { numRuns: 200 },
   );
 });
 
-Deno.test("any events: after each, one plan settles all, and nobody moves who may stay", () => {
+Deno.test("any events: one plan after each is enough, and no unit moves that may stay", () => {
   const step = fc.record({ events: fc.array(event, { minLength: 1, maxLength: 3 }), grace: fc.boolean() });
   fc.assert(
     fc.property(population, fc.array(step, { maxLength: 12 }), (events, steps) => {
-      const story = storyOf(events);
-      const memo = new ScheduleCache();
-      scheduleAndCheck(story, true, memo);
+      const simulation = clusterOf(events);
+      const cache = new ScheduleCache();
+      scheduleAndCheck(simulation, true, cache);
       for (const { events, grace } of steps) {
-        for (const each of events) happen(story, each);
-        scheduleAndCheck(story, !grace, memo);
+        for (const each of events) happen(simulation, each);
+        scheduleAndCheck(simulation, !grace, cache);
       }
     }),
     { numRuns: 200 },

@@ -1,23 +1,23 @@
 /**
- * Reads and runs scenario scripts: small stories about a cluster, with what the engine decides in them.
+ * Reads and runs scenario scripts: events in a small cluster, with the engine's and the agents' reactions.
  *
- * | line | what it does |
+ * | line | effect |
  * |---|---|
  * | `machine ID [key=value]...` | a machine joins |
- * | `gone ID` | it goes away without a word |
- * | `departs ID` | it is stopped in good order |
+ * | `gone ID` | the machine is lost |
+ * | `departs ID` | the machine leaves the cluster in good order |
  * | `label ID key=value` | dynamic metadata (`key=` hides it) |
  * | `unit NAME STATE` | a unit is created, or its file replaced; indented lines below are its [X-Fleet] options |
  * | `state NAME STATE` | its desired state changes |
- * | `restart NAME` | a restart is asked for |
+ * | `restart NAME` | a restart is requested |
  * | `destroy NAME` | it is destroyed |
- * | `spoil unit\|target\|orders NAME`, `spoil machine ID` | what the store holds of it cannot be read, until it is written again |
- * | `schedule [grace]` | the engine decides, and what it decides is done; `grace`: machines that are away may come back |
- * | `agent ID` | the machine's agent does what it should, pass by pass, until there is nothing left to do |
+ * | `spoil unit\|target\|orders NAME`, `spoil machine ID` | its record in the store becomes unreadable, until it is written again |
+ * | `schedule [grace]` | the engine makes a plan, which is carried out; `grace`: absent machines may come back |
+ * | `agent ID` | the machine's agent carries out its steps, pass by pass, until there are none |
  * | `exits ID NAME` | a unit that runs on a machine ends by itself |
  * | `runs ID NAME` | a unit is started by something else than its agent: a socket, a timer, a person |
- * | `forgets ID` | the machine's agent begins anew without memory of what it has commanded; files and processes stay |
- * | `> …` | what is expected of the line above, line by line |
+ * | `forgets ID` | the machine's agent loses its record of commands; files and processes stay |
+ * | `> …` | the expected output of the line above, line by line |
  * | `# …` | a remark |
  *
  * @module
@@ -53,10 +53,10 @@ import { validateFleetOptions } from "../../../registry/requirements.ts";
 import { serializeUnitFile, type UnitOption } from "../../../systemd/unit_file.ts";
 
 /**
- * A cluster that can be changed, for stories. As in a view of the store, what does not change stays the same object from
- * one {@link cluster} to the next.
+ * A cluster that tests can change. As in a view of the store, parts that do not change stay the same objects from one
+ * {@link cluster} to the next.
  */
-export class Story {
+export class SimulatedCluster {
   #revision = 0;
   readonly #records = new Map<string, MachineRecord>();
   readonly #dynamic = new Map<string, Record<string, string>>();
@@ -65,11 +65,11 @@ export class Story {
   readonly #units = new SharedMap<string, Unit>();
   readonly #targets = new SharedMap<string, Target>();
   readonly #assignments = new SharedMap<string, Assignment>();
-  /** What the engine of this story remembers. */
-  readonly memo = new ScheduleCache();
+  /** The cache of this cluster's engine. */
+  readonly cache = new ScheduleCache();
   readonly #files: Cluster["files"] = new Map();
   readonly #texts = new Map<string, string>();
-  /** What is on each machine's disk, as its agent knows it. */
+  /** The units on each machine's disk, as its agent knows them. */
   readonly #disks = new Map<string, Map<string, Current>>();
 
   get units(): ReadonlyMap<string, Unit> {
@@ -86,7 +86,7 @@ export class Story {
 
   cluster(): Cluster {
     return {
-      id: "story",
+      id: "test",
       revision: this.#revision,
       epoch: 1,
       units: this.#units.share(),
@@ -148,17 +148,17 @@ export class Story {
     this.#unassign(name);
   }
 
-  /** What the store holds of something cannot be read any more. */
-  spoil(kind: string, name: string): void {
+  /** Makes a record in the store unreadable. */
+  corrupt(kind: string, name: string): void {
     const unreadable = { revision: ++this.#revision, why: "it is spoilt" };
     const orders = this.#assignments.get(name);
     switch (kind) {
       case "unit": {
         const { requirements, fleetOptions, ...known } = this.#known(name);
-        // Every machine tells of its globals at once.
-        const told = requirements.global && known.desiredState !== "inactive" ? known : orders;
-        const text = told && told.hash !== "" ? serializeUnitFile(fleetOptions) : undefined;
-        this.#units.set(name, unreadableUnit(name, requirements.global, unreadable, told, text));
+        // Of a global, some machine has reported its state.
+        const source = requirements.global && known.desiredState !== "inactive" ? known : orders;
+        const text = source && source.hash !== "" ? serializeUnitFile(fleetOptions) : undefined;
+        this.#units.set(name, unreadableUnit(name, requirements.global, unreadable, source, text));
         break;
       }
       case "target":
@@ -175,17 +175,17 @@ export class Story {
     }
   }
 
-  /** One pass of a machine's agent. Returns what it did, step by step. */
+  /** Runs one pass of a machine's agent. Returns its steps. */
   pass(id: string): string[] {
     const record = this.#records.get(id);
-    if (!record) throw new Error(`the story has no machine ${id}`);
+    if (!record) throw new Error(`the cluster has no machine ${id}`);
     const disk = this.#disks.get(id) ?? new Map<string, Current>();
     this.#disks.set(id, disk);
     const assignments = [...this.#assignments.share()].filter(([_, orders]) => orders.machine === id);
     const globals = [...this.units].filter(([_, unit]) => unit.requirements.global);
     const all = [...assignments, ...globals];
     const view = {
-      ...{ id: "story", revision: this.#revision, epoch: 1, machine: id },
+      ...{ id: "test", revision: this.#revision, epoch: 1, machine: id },
       assignments: new Map(assignments.filter(([_, orders]) => orders.unreadable === undefined)),
       globals: new Map(globals.filter(([_, unit]) => unit.unreadable === undefined)),
       unreadable: new Set(all.flatMap(([name, record]) => record.unreadable === undefined ? [] : [name])),
@@ -206,8 +206,8 @@ export class Story {
     });
   }
 
-  /** A unit on a machine ends, or is started, by itself; what was commanded stays. */
-  becomes(id: string, name: string, isUp: boolean): void {
+  /** A unit on a machine ends, or is started, by itself; the agent's latest command stays in force. */
+  setRunning(id: string, name: string, isUp: boolean): void {
     const current = this.#disks.get(id)!.get(name)!;
     this.#disks.get(id)!.set(
       name,
@@ -215,7 +215,7 @@ export class Story {
     );
   }
 
-  /** A machine's agent knows no more than what is there. */
+  /** A machine's agent loses its record of commands. */
   forgets(id: string): void {
     const disk = this.#disks.get(id)!;
     for (const [name, current] of disk) {
@@ -245,7 +245,7 @@ export class Story {
 
   #known(name: string): Unit {
     const unit = this.#units.get(name);
-    if (!unit) throw new Error(`the story has no unit ${name} yet`);
+    if (!unit) throw new Error(`the cluster has no unit ${name} yet`);
     return unit;
   }
 
@@ -269,19 +269,19 @@ function onDisk(name: string, hash: string, isLaunched: boolean, isUp: boolean, 
   };
 }
 
-/** Tells a plan line by line. */
-export function tellPlan(plan: Plan): string[] {
+/** Returns a plan as lines. */
+export function planLines(plan: Plan): string[] {
   const lines: string[] = [];
   for (const step of plan.placements) {
     if (step.kind === "unplace") lines.push(`take ${step.unit} off ${step.from.machine}: ${step.why}`);
     if (step.kind !== "place") continue;
     const { unit, machine, from, why } = step;
-    if (from?.machine === machine) lines.push(`tell ${machine} about ${unit.name}`);
+    if (from?.machine === machine) lines.push(`update ${unit.name} on ${machine}`);
     else if (from) lines.push(`move ${unit.name} from ${from.machine} to ${machine}: ${why}`);
     else lines.push(`place ${unit.name} on ${machine}: ${why}`);
   }
-  for (const [unit, { summary, refusals }] of plan.waiting) {
-    lines.push(`${unit} waits: ${summary}`);
+  for (const [unit, { summary, refusals }] of plan.unplaced) {
+    lines.push(`${unit} is unplaced: ${summary}`);
     for (const [machine, reasons] of refusals) {
       for (const { reason } of reasons) lines.push(`  ${machine}: ${reason}`);
     }
@@ -289,9 +289,9 @@ export function tellPlan(plan: Plan): string[] {
   return lines.length === 0 ? ["nothing"] : lines;
 }
 
-/** Runs a script, and returns it with what really happens in place of what was expected. */
+/** Runs a script. Returns it with the actual output in place of the expected one. */
 export function runScenario(script: string): string {
-  const story = new Story();
+  const simulation = new SimulatedCluster();
   const out: string[] = [];
   const lines = script.split("\n");
   for (let at = 0; at < lines.length; at++) {
@@ -306,66 +306,70 @@ export function runScenario(script: string): string {
       const [name = "", ...value] = option.trim().split("=");
       options.push({ section: "X-Fleet", name, value: value.join("=") });
     }
-    out.push(...perform(story, line.trim().split(/\s+/), options).map((told) => `> ${told}`.trimEnd()));
+    out.push(...runLine(simulation, line.trim().split(/\s+/), options).map((result) => `> ${result}`.trimEnd()));
   }
   return out.join("\n");
 }
 
-function perform(story: Story, [command, name = "", ...rest]: string[], options: readonly UnitOption[]): string[] {
+function runLine(
+  simulation: SimulatedCluster,
+  [command, name = "", ...rest]: string[],
+  options: readonly UnitOption[],
+): string[] {
   const pairs = () => Object.fromEntries(rest.map((pair) => pair.split("=") as [string, string]));
   switch (command) {
     case "machine":
-      story.machine(name, pairs());
+      simulation.machine(name, pairs());
       return [];
     case "gone":
-      story.gone(name);
+      simulation.gone(name);
       return [];
     case "departs":
-      story.departs(name);
+      simulation.departs(name);
       return [];
     case "label":
-      for (const [key, value] of Object.entries(pairs())) story.label(name, key, value);
+      for (const [key, value] of Object.entries(pairs())) simulation.label(name, key, value);
       return [];
     case "unit": {
       const refusal = validateFleetOptions(name, options);
       if (refusal !== undefined) return [`refused: ${refusal}`];
-      story.unit(name, rest[0] as DesiredState, options);
+      simulation.unit(name, rest[0] as DesiredState, options);
       return [];
     }
     case "state":
-      story.state(name, rest[0] as DesiredState);
+      simulation.state(name, rest[0] as DesiredState);
       return [];
     case "restart":
-      story.restart(name);
+      simulation.restart(name);
       return [];
     case "destroy":
-      story.destroy(name);
+      simulation.destroy(name);
       return [];
     case "spoil":
-      story.spoil(name, rest[0]!);
+      simulation.corrupt(name, rest[0]!);
       return [];
     case "schedule": {
       const options = { absentAreGone: name !== "grace" };
-      const plan = schedule(story.cluster(), options, story.memo);
-      const told = tellPlan(plan);
-      assert.deepEqual(told, tellPlan(schedule(story.cluster(), options)), "what is remembered changes nothing");
-      story.apply(plan.placements);
-      return told;
+      const plan = schedule(simulation.cluster(), options, simulation.cache);
+      const lines = planLines(plan);
+      assert.deepEqual(lines, planLines(schedule(simulation.cluster(), options)), "the cache changes no plan");
+      simulation.apply(plan.placements);
+      return lines;
     }
     case "agent": {
-      const told: string[] = [];
+      const lines: string[] = [];
       for (let pass = 1;; pass++) {
-        const steps = story.pass(name);
-        if (steps.length === 0) return pass === 1 ? ["nothing"] : told;
-        told.push(...steps.map((step) => `pass ${pass}: ${step}`));
+        const steps = simulation.pass(name);
+        if (steps.length === 0) return pass === 1 ? ["nothing"] : lines;
+        lines.push(...steps.map((step) => `pass ${pass}: ${step}`));
       }
     }
     case "exits":
     case "runs":
-      story.becomes(name, rest[0]!, command === "runs");
+      simulation.setRunning(name, rest[0]!, command === "runs");
       return [];
     case "forgets":
-      story.forgets(name);
+      simulation.forgets(name);
       return [];
     default:
       throw new Error(`a scenario script has no command "${command}"`);

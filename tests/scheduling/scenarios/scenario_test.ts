@@ -1,6 +1,6 @@
 /**
- * Every script in this folder is a story about a cluster, with what the engine decides in it. To accept what happens
- * now as what is expected, run with `FLEET_UPDATE_SCENARIOS=1` and read the difference.
+ * Runs every script in this folder. To accept the actual output as the expected one, run with `FLEET_UPDATE_SCENARIOS=1` and
+ * review the difference.
  */
 
 import assert from "node:assert/strict";
