@@ -5,7 +5,7 @@ import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { noUnitsGiven, suggestion } from "../units/set_state.ts";
 import { complain, reasonOf, say } from "../terminal/port.ts";
-import { isFormat, nothing, wrongFormat } from "../output/list.ts";
+import { documentText, isFormat, nothing, wrongFormat } from "../output/list.ts";
 import { machineIdLegend, machineLegend } from "../machines/format.ts";
 import { alignedLines } from "../output/table.ts";
 
@@ -42,11 +42,11 @@ With several units, or a pattern, JSON is a list and YAML has a document for eac
     const answers = await inParallel(names, (name) => explanationOf(context, name));
     const explanations = answers.filter((answer) => answer !== undefined);
     const isList = matched.size > 0 || names.length > 1;
-    if (format === "json" && isList) io.out(JSON.stringify(explanations, undefined, 2) + "\n");
+    if (format === "json" && isList) io.out(await documentText(explanations, format));
     else {
       for (const [index, explanation] of explanations.entries()) {
         if (index > 0) io.out(format === "yaml" ? "---\n" : "\n");
-        if (isDocument(format)) io.out(await documentOf(explanation, format));
+        if (format === "json" || format === "yaml") io.out(await documentText(explanation, format));
         else for (const line of page(explanation, flags.on("full") || format === "wide")) say(io, line);
       }
     }
@@ -69,16 +69,6 @@ async function explanationOf(context: Context, name: string): Promise<Explanatio
     complain(io, text);
   }
   return undefined;
-}
-
-/** True for formats that programs read. */
-function isDocument(format: string): boolean {
-  return format === "json" || format === "yaml";
-}
-
-async function documentOf(explanation: ExplanationEntity, format: string): Promise<string> {
-  if (format === "json") return JSON.stringify(explanation, undefined, 2) + "\n";
-  return (await import("../output/yaml.ts")).yamlObject(explanation);
 }
 
 /** The lines of a page for people. */

@@ -42,7 +42,7 @@ export const listMachines: Command = {
       }
       return exitFailure;
     }
-    printList(context, columns, fields, machines);
+    await printList(context, columns, fields, machines);
     return 0;
   },
 };

@@ -82,7 +82,7 @@ that its machine has been given (state), and that machine (target). With units o
       const id = unit.machineID;
       return { unit, global: isGlobal(unit), hash: hashOf(unit), ...(id ? { machine: known.get(id) ?? { id } } : {}) };
     });
-    printList(context, columns, fields, rows);
+    await printList(context, columns, fields, rows);
     return failed ? exitFailure : 0;
   },
 };

@@ -66,7 +66,7 @@ patterns, only theirs.`,
       const id = state.machineID;
       return id ? { state, machine: known.get(id) ?? { id } } : { state };
     });
-    printList(context, columns, fields, rows);
+    await printList(context, columns, fields, rows);
     return wanted.failed ? exitFailure : 0;
   },
 };

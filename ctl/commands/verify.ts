@@ -56,8 +56,9 @@ this machine only, such as a program that is not installed.`,
     const checked = await inParallel(args, (argument) => checkFile(context, argument));
     const findings = checked.flatMap(({ findings }) => findings);
     const format = context.flags.text("output");
-    if (findings.length > 0 || format === "json" || format === "yaml") printList(context, columns, fields, findings);
-    else say(io, args.length === 1 ? "No problems found." : `No problems found in ${args.length} files.`);
+    if (findings.length > 0 || format === "json" || format === "yaml") {
+      await printList(context, columns, fields, findings);
+    } else say(io, args.length === 1 ? "No problems found." : `No problems found in ${args.length} files.`);
     if (checked.some(({ bySystemd }) => !bySystemd)) {
       io.log("WARN", "the rules of systemd are not checked: this machine has no systemd-analyze");
     }

@@ -84,18 +84,18 @@ export function chosenFields<Row>(context: Context, columns: Columns<Row>): read
 }
 
 /** Prints the rows. */
-export function printList<Row>(
+export async function printList<Row>(
   context: Context,
   columns: Columns<Row>,
   fields: readonly string[],
   rows: readonly Row[],
-): void {
+): Promise<void> {
   const { io, flags } = context;
   const chosen = fields.map((field) => [field, columns[field] as Column<Row>] as const);
   const format = flags.text("output");
   if (format === "json" || format === "yaml") {
     const objects = rows.map((row) => Object.fromEntries(chosen.map(([field, column]) => [field, column.json(row)])));
-    io.out(format === "json" ? JSON.stringify(objects, undefined, 2) + "\n" : yamlList(objects));
+    io.out(await documentText(objects, format));
     return;
   }
   const full = flags.on("full") || format === "wide";
@@ -104,13 +104,8 @@ export function printList<Row>(
   for (const line of alignedLines([...header, ...cells])) say(io, line);
 }
 
-/** A list of flat objects as YAML; values are written as JSON, which YAML 1.2 contains. */
-export function yamlList(objects: readonly Readonly<Record<string, unknown>>[]): string {
-  if (objects.length === 0) return "[]\n";
-  return objects.map((object) =>
-    Object.entries(object).map(([key, value], index) =>
-      `${index === 0 ? "- " : "  "}${key}: ${JSON.stringify(value)}\n`
-    )
-      .join("")
-  ).join("");
+/** Returns a value as a document of JSON or YAML. */
+export async function documentText(value: unknown, format: "json" | "yaml"): Promise<string> {
+  if (format === "json") return JSON.stringify(value, undefined, 2) + "\n";
+  return (await import("./yaml.ts")).yamlDocument(value);
 }

@@ -87,6 +87,7 @@ const purePackages = new Set([
   "node:path/posix",
   "node:util",
   "eventsource-parser",
+  "yaml",
 ]);
 
 const maxFunctionLines = 70;
