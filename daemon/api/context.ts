@@ -32,7 +32,7 @@ export interface PeerCredentials {
 }
 
 /** The connection of a client. */
-export interface Connection {
+export interface ConnectionInfo {
   /** `loopback` if the socket listens on a loopback address only. */
   readonly kind: "unix" | "loopback" | "network";
   /** The client for the log: address and port, or `unix`. */
@@ -56,7 +56,7 @@ export interface Peer {
   /** Aborted when the client has closed its sending side or the server closes: endless responses end then. */
   readonly closing?: AbortSignal;
   /** The client's connection. */
-  readonly connection?: Connection;
+  readonly connection?: ConnectionInfo;
   /** The name of the token or certificate that authorizes the client, if one does. */
   readonly as?: string;
   /**

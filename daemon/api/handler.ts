@@ -19,7 +19,7 @@ import { explainUnit } from "./routes/explain.ts";
 import type { LocalMachine } from "./machine/port.ts";
 import { JournalStatusRoutes } from "./routes/journal_status.ts";
 import { listMachines, patchMachines } from "./routes/machines.ts";
-import { errorReply, jsonReply, textReply } from "./http/responses.ts";
+import { errorReply, jsonReply, reply, textReply } from "./http/responses.ts";
 import { getState, listStates } from "./routes/state.ts";
 import { type OperatorPorts, operatorRoutes } from "./routes/operator.ts";
 import { PendingStops } from "./routes/original_client.ts";
@@ -132,10 +132,8 @@ function unavailable(reason: string | undefined): Response {
 function moved(location: string): Response {
   const entities: Record<string, string> = { "&": "&amp;", '"': "&#34;", "<": "&lt;", ">": "&gt;" };
   const link = location.replace(/[&"<>]/g, (character) => entities[character] as string);
-  return new Response(`<a href="${link}">Moved Permanently</a>.\n\n`, {
-    status: 301,
-    headers: { "Content-Type": "text/html; charset=utf-8", "Location": location },
-  });
+  const page = `<a href="${link}">Moved Permanently</a>.\n\n`;
+  return reply(301, "text/html; charset=utf-8", page, { Location: location });
 }
 
 /** The root and the prefix: they exist, but have no method. */

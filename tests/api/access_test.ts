@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readCredentials } from "../../daemon/api/auth/credentials.ts";
-import type { Credentials } from "../../daemon/api/http/connection_handler.ts";
+import type { Credentials } from "../../daemon/api/auth/credentials.ts";
 import type { Api } from "../../daemon/api/context.ts";
 import type { OperatorPorts } from "../../daemon/api/routes/operator.ts";
 import { type HandlerOptions, routesOf } from "../../daemon/api/handler.ts";

@@ -1,7 +1,7 @@
 /** Connections over time: resumed sessions, certificates that run out, credentials that are replaced, lost clients. */
 
 import assert from "node:assert/strict";
-import type { Credentials } from "../../daemon/api/http/connection_handler.ts";
+import type { Credentials } from "../../daemon/api/auth/credentials.ts";
 import { ApiFixture } from "../support/api_fixture.ts";
 import { type Authority, makeAuthority } from "./authority.ts";
 import { must } from "../lab/process.ts";

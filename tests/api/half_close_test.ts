@@ -111,7 +111,7 @@ Deno.test("a journal is told to its end, and one that is followed has its end th
   await patient.closeWrite();
   await readUntil(patient, (text) => text.includes("first"));
   // By then the server has seen the end of what was sent before.
-  assert.match(await sayAll(address!, get(`${journal}?follow=1`)), /\r\n\r\nfirst\n$/);
+  assert.match(await sayAll(address!, get(`${journal}?follow=1`)), /\r\nfirst\n\r\n0\r\n\r\n$/);
   assert.equal(slow.open, 1);
   slow.goOn();
   assert.match(await readUntil(patient, () => false), /last\n\r\n0\r\n\r\n$/);

@@ -146,6 +146,7 @@ Deno.test("requests that do not wait for answers", async (test) => {
 /** A daemon's API, which also says how much memory it has when it has let go of what it can. */
 const program = `
 import { ApiFixture } from ${JSON.stringify(new URL("../support/api_fixture.ts", import.meta.url).href)};
+import { textReply } from ${JSON.stringify(new URL("../../daemon/api/http/responses.ts", import.meta.url).href)};
 import { loopback, Stage } from ${JSON.stringify(new URL("./stage.ts", import.meta.url).href)};
 await using api = await ApiFixture.open();
 await using stage = new Stage();
@@ -154,7 +155,7 @@ for (const index of Array(100).keys()) await api.put("u" + index + ".service");
 const handler = (request, peer) => {
   if (peer.target !== "/resident") return api.handler(request, peer);
   for (let turn = 0; turn < 3; turn++) gc();
-  return Promise.resolve(new Response(String(Deno.memoryUsage().rss)));
+  return Promise.resolve(textReply(200, String(Deno.memoryUsage().rss)));
 };
 const { addresses: [address] } = await stage.serve(handler, loopback);
 console.log(address);

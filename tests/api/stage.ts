@@ -3,7 +3,7 @@
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import type { Handler } from "../../daemon/api/handler.ts";
 import type { Limits } from "../../daemon/api/http/limits.ts";
-import type { Credentials } from "../../daemon/api/http/connection_handler.ts";
+import type { Credentials } from "../../daemon/api/auth/credentials.ts";
 import { type ListenSpec, serve, type Server } from "../../daemon/api/http/server.ts";
 import type { Certificate } from "./authority.ts";
 

@@ -13,7 +13,6 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...["get-caller-file", "is-fullwidth-code-point", "require-directory", "string-width", "strip-ansi"],
     ...["undici-types", "wrap-ansi", "y18n", "yargs", "yargs-parser"],
   ],
-  "@hono/node-server": ["hono"],
   // For tests only.
   "@seriousme/openapi-schema-validator": [
     ...["ajv", "ajv-draft-04", "ajv-formats", "fast-deep-equal", "fast-uri", "json-schema-traverse"],

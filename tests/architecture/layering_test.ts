@@ -19,7 +19,7 @@ const adapters: Readonly<Record<string, string>> = {
   "daemon/run.ts": "the environment that systemd gives a service",
   "daemon/host/streams.ts": "standard output and standard error",
   "daemon/api/http/server.ts": "sockets of the API",
-  "daemon/api/http/connection_handler.ts": "requests of node:http, which it converts to the ones of the Fetch API",
+  "daemon/api/http/connection_handler.ts": "connections of the API, by node:http and node:tls",
   "daemon/api/http/socket_file.ts": "files of the API's unix sockets",
   "daemon/api/auth/peer_credentials.ts": "the process at the other end of a unix socket (SO_PEERCRED)",
   "daemon/api/machine/local_machine.ts": "journalctl and systemctl",

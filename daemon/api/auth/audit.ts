@@ -7,7 +7,7 @@
 import type { Clock } from "../../../runtime/clock.ts";
 import type { Log } from "../../../runtime/log.ts";
 import { type Denial, isRead } from "./policy.ts";
-import type { Connection, Peer } from "../context.ts";
+import type { ConnectionInfo, Peer } from "../context.ts";
 
 /** Refusals logged a minute: a stranger must not fill the disk. */
 const maxLogged = 10;
@@ -58,7 +58,7 @@ export class AuditLog {
 
 /** Who has sent a request, as fields of a log line. */
 export function whoAsks({ connection }: Peer): Readonly<Record<string, unknown>> {
-  const { remote, process } = connection ?? ({} as Partial<Connection>);
+  const { remote, process } = connection ?? ({} as Partial<ConnectionInfo>);
   return { peer: remote, ...process };
 }
 

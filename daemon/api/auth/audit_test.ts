@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { ManualClock } from "../../../tests/support/manual_clock.ts";
 import { AuditLog } from "./audit.ts";
 import type { Log } from "../../../runtime/log.ts";
-import type { Connection } from "../context.ts";
+import type { ConnectionInfo } from "../context.ts";
 
-const network: Connection = { kind: "network", remote: "10.0.0.2:4711", hosts: ["10.0.0.1:49153"] };
+const network: ConnectionInfo = { kind: "network", remote: "10.0.0.2:4711", hosts: ["10.0.0.1:49153"] };
 const process = { pid: 4711, uid: 1000, gid: 100 };
-const unix: Connection = { kind: "unix", remote: "unix", hosts: ["x"], process };
+const unix: ConnectionInfo = { kind: "unix", remote: "unix", hosts: ["x"], process };
 
 type Line = Parameters<Log>;
 
@@ -53,7 +53,7 @@ Deno.test("how many more refusals there were is logged when the server ends", as
 
 Deno.test("what could change something is logged with who asked, what it came to, and as whom", () => {
   const { audit, lines } = open();
-  const answered = (method: string, connection: Connection, as?: string) =>
+  const answered = (method: string, connection: ConnectionInfo, as?: string) =>
     audit.answered(new Response(null, { status: 204 }), request(method), { target: "/u", connection }, as);
   answered("PUT", unix);
   answered("DELETE", network, "deploy");

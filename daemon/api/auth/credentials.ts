@@ -1,5 +1,5 @@
 /**
- * The files by which the API authenticates its clients: certificates and tokens.
+ * The credentials of the API: the server's certificate, and what clients authenticate with.
  *
  * @module
  */
@@ -8,16 +8,29 @@ import { messageOf } from "../../../runtime/log.ts";
 import type { Config } from "../../config/options.ts";
 import { at, readNamed, type Sources } from "../../config/named_files.ts";
 import { certificatesOf, privateKeyOf } from "../../config/pem.ts";
-import type { Credentials, TlsTexts } from "../http/connection_handler.ts";
+import type { Policy } from "./policy.ts";
 import { Tokens } from "./tokens.ts";
 
-/** The options that say who may use the API from the network. */
+/** The TLS of a server, in PEM. With `clientCa`, clients are asked for a certificate of that authority. */
+export interface ServerTls {
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCa?: string;
+}
+
+/** How network clients are served: without `tls` in plain text; without anything in the policy, not at all. */
+export interface Credentials {
+  readonly policy: Policy;
+  readonly tls?: ServerTls;
+}
+
+/** The options that control access to the API from the network. */
 export type AccessConfig = Pick<
   Config,
   "apiCertfile" | "apiKeyfile" | "apiClientCafile" | "apiTokensFile" | "apiInsecure"
 >;
 
-/** Reads what the configuration names. Throws, naming option, its source and file, when something cannot be read. */
+/** Reads the files that the configuration names. Throws, naming the option, its source and the file, if one cannot be read. */
 export async function readCredentials(config: AccessConfig, sources: Sources = new Map()): Promise<Credentials> {
   const tls = await readTls(config, sources);
   const tokens = await readTokens(config.apiTokensFile, sources);
@@ -31,7 +44,7 @@ export async function readCredentials(config: AccessConfig, sources: Sources = n
   };
 }
 
-async function readTls(config: AccessConfig, sources: Sources): Promise<TlsTexts | undefined> {
+async function readTls(config: AccessConfig, sources: Sources): Promise<ServerTls | undefined> {
   if (config.apiCertfile === "") return undefined;
   const [cert, key, clientCa] = await Promise.all([
     readNamed("api_certfile", config.apiCertfile, sources),

@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { Connection, ShownCertificate } from "../context.ts";
+import type { ConnectionInfo, ShownCertificate } from "../context.ts";
 import { errorReply } from "../http/responses.ts";
 import type { Role, Tokens } from "./tokens.ts";
 
@@ -30,7 +30,7 @@ export interface Denial {
 }
 
 /** What becomes of a request: it is not carried out, or it is, `as` the holder of a token or certificate if one was shown. */
-export type Verdict = { readonly denial: Denial } | { readonly denial?: undefined; readonly as?: string };
+export type AccessDecision = { readonly denial: Denial } | { readonly denial?: undefined; readonly as?: string };
 
 /** Hosts that mean this very machine, whatever a name server says. */
 const ownHost = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
@@ -60,7 +60,12 @@ export function loopbackWarning(address: string): string {
 }
 
 /** Whether a request over `connection` may be carried out. */
-export function judge(policy: Policy, request: Request, target: string, connection: Connection): Verdict {
+export function authorize(
+  policy: Policy,
+  request: Request,
+  target: string,
+  connection: ConnectionInfo,
+): AccessDecision {
   const { kind, hosts, coding } = connection;
   if (hosts.length !== 1) return denied(400, `expected 1 Host, got ${hosts.length}`);
   // What somebody in between may have read in another way (RFC 9112, section 6.1).
@@ -69,7 +74,7 @@ export function judge(policy: Policy, request: Request, target: string, connecti
   const [, authority] = /^https?:\/\/([^/?#]*)/i.exec(target) ?? [];
   const foreign = foreignPage(request, authority ?? hosts[0] ?? "");
   if (foreign !== undefined) return denied(403, foreign);
-  if (kind === "network") return policy.insecure ? {} : judgeNetworkClient(policy, request, connection);
+  if (kind === "network") return policy.insecure ? {} : authorizeNetworkClient(policy, request, connection);
   for (const host of [authority, hosts[0]]) {
     if (host === undefined || host === "" || ownHost.test(host)) continue;
     return denied(403, `host ${quoted(host)} is not this machine: expect localhost or a loopback address`);
@@ -77,7 +82,7 @@ export function judge(policy: Policy, request: Request, target: string, connecti
   return {};
 }
 
-function denied(code: Denial["code"], message: string): Verdict {
+function denied(code: Denial["code"], message: string): AccessDecision {
   return { denial: { code, message } };
 }
 
@@ -92,7 +97,7 @@ function foreignPage(request: Request, host: string): string | undefined {
   return `requests of another site's pages are refused (Sec-Fetch-Site: ${quoted(site)})`;
 }
 
-function judgeNetworkClient(policy: Policy, request: Request, { certificate }: Connection): Verdict {
+function authorizeNetworkClient(policy: Policy, request: Request, { certificate }: ConnectionInfo): AccessDecision {
   const { tokens, clientCertificates = false } = policy;
   if (!isOpen(policy)) return denied(403, `this address is closed: ${remedy}`);
   const certificateProblem = clientCertificates && certificate && problemOf(certificate, request.method);

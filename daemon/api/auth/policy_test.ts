@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { isOpen, judge, type Policy, policyWarnings, worthOf } from "./policy.ts";
-import type { Connection } from "../context.ts";
+import { authorize, isOpen, type Policy, policyWarnings, worthOf } from "./policy.ts";
+import type { ConnectionInfo } from "../context.ts";
 import { Tokens } from "./tokens.ts";
 
 const hash = (token: string) => `sha256:${createHash("sha256").update(token).digest("hex")}`;
 const tokens = Tokens.parse(`read eyes ${hash("look")}\nwrite hands ${hash("do")}`);
 
-const network: Connection = { kind: "network", remote: "10.0.0.2:4711", hosts: ["10.0.0.1:49153"] };
-const loopback: Connection = { kind: "loopback", remote: "127.0.0.1:4711", hosts: ["127.0.0.1:49153"] };
-const unix: Connection = { kind: "unix", remote: "unix", hosts: ["domain_sock"] };
+const network: ConnectionInfo = { kind: "network", remote: "10.0.0.2:4711", hosts: ["10.0.0.1:49153"] };
+const loopback: ConnectionInfo = { kind: "loopback", remote: "127.0.0.1:4711", hosts: ["127.0.0.1:49153"] };
+const unix: ConnectionInfo = { kind: "unix", remote: "unix", hosts: ["domain_sock"] };
 
 interface Case {
   readonly name: string;
   readonly policy?: Policy;
-  readonly connection: Connection;
+  readonly connection: ConnectionInfo;
   readonly method?: string;
   readonly headers?: Record<string, string>;
   readonly target?: string;
@@ -24,7 +24,7 @@ interface Case {
   readonly want?: readonly [code: number, message: RegExp];
 }
 
-const shown = (problem?: string, ...organizations: string[]): Connection => ({
+const shown = (problem?: string, ...organizations: string[]): ConnectionInfo => ({
   ...network,
   certificate: { subject: "someone", worth: problem === undefined ? worthOf(organizations) : { problem } },
 });
@@ -220,7 +220,7 @@ Deno.test("who is let in", async (test) => {
       const heard = new Headers();
       for (const [key, value] of Object.entries(headers)) heard.set(key, latin1(value));
       Object.defineProperty(request, "headers", { value: heard });
-      const { denial, ...admitted } = judge(policy, request, target, connection);
+      const { denial, ...admitted } = authorize(policy, request, target, connection);
       if (!want) assert.deepEqual(admitted, as === undefined ? {} : { as });
       else {
         assert.equal(denial?.code, want[0]);

@@ -24,7 +24,7 @@ export class VerifiedCertificates {
   #vouched = new WeakSet<TLSSocket>();
 
   /** Looks at a connection whose handshake is over. */
-  see(socket: TLSSocket): void {
+  add(socket: TLSSocket): void {
     const { fingerprint256 } = socket.getPeerCertificate() ?? {};
     if (fingerprint256 === undefined || !socket.authorized) return;
     if (socket.isSessionReused()) {

@@ -1,39 +1,29 @@
 /**
- * What stands between the API's sockets and its routes: who may pass, and how much at a time. An adapter. node:http's requests.
+ * Serves HTTP on sockets that it is handed, with and without TLS: limits, access, order and end of all requests. An
+ * adapter: node:http and node:tls.
  *
  * @module
  */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
-import { getRequestListener } from "@hono/node-server";
+import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import type { Clock } from "../../../runtime/clock.ts";
 import { type Log, messageOf } from "../../../runtime/log.ts";
 import { version } from "../../version.ts";
-import { denialReply, judge, type Policy } from "../auth/policy.ts";
+import { authorize, denialReply } from "../auth/policy.ts";
 import { AuditLog } from "../auth/audit.ts";
-import type { Connection, Peer } from "../context.ts";
-import { type Limits, usualLimits } from "./limits.ts";
-import { takePeer } from "./connection_info.ts";
+import type { Credentials } from "../auth/credentials.ts";
 import { openPeerCredentials, type PeerCredentialsReader } from "../auth/peer_credentials.ts";
-import { errorReply } from "./responses.ts";
-import type { Handler } from "../handler.ts";
-import { Turns } from "./pipeline_queue.ts";
 import { VerifiedCertificates } from "../auth/verified_certs.ts";
-
-/** PEM texts. With `clientCa`, clients are asked for a certificate of that authority; what is shown is judged later. */
-export interface TlsTexts {
-  readonly cert: string;
-  readonly key: string;
-  readonly clientCa?: string;
-}
-
-/** How strangers from the network are met: without TLS texts in plain text, without a policy not at all. */
-export interface Credentials {
-  readonly policy: Policy;
-  readonly tls?: TlsTexts;
-}
+import type { ConnectionInfo, Peer } from "../context.ts";
+import type { Handler } from "../handler.ts";
+import { peerOf } from "./connection_info.ts";
+import { forbiddenMethods, toRequest, writeResponse } from "./fetch_adapter.ts";
+import { httpOptions, type Limits, malformedReply, refusedReply, socketOptions, usualLimits } from "./limits.ts";
+import { PipelineQueue } from "./pipeline_queue.ts";
+import { errorReply } from "./responses.ts";
+import { codeOf } from "./socket_file.ts";
 
 /** What a {@link ConnectionHandler} needs. */
 export interface ConnectionHandlerOptions {
@@ -43,201 +33,293 @@ export interface ConnectionHandlerOptions {
   /** For the lines about refused requests and changes, of which the log may leave none out; `log` where not given. */
   readonly auditLog?: Log;
   readonly clock: Clock;
-  /** For tests that cannot wait: other limits than usual. */
+  /** Limits that differ from {@link usualLimits}, for tests. */
   readonly limits?: Partial<Limits>;
 }
 
-/** One open connection. */
-interface OpenConnection {
-  readonly kind: Connection["kind"];
-  /** Ends answers without an end. */
+/** One open connection, after its TLS handshake if it has one. */
+interface Connection {
+  readonly kind: ConnectionInfo["kind"];
+  /** True while no request is being handled. */
+  isIdle: boolean;
+  /** Ends endless responses. */
   leaving: AbortController;
-  /** The request that came last; its body may be coming yet. */
+  /** The newest request, whose body may still be coming. */
   latest?: IncomingMessage;
-  /** The request that is being answered, or was last. */
+  /** The request that is or was last being handled. */
   current?: IncomingMessage;
-  /** Malformed bytes have come: they are answered when all requests before them are. */
+  /** Malformed bytes have come; they are answered after all requests before them. */
   isMalformed?: boolean;
-  /** The answer under way is the last one. */
-  isOver?: boolean;
+  /** The connection ends with the response that is being sent. */
+  isLast?: boolean;
 }
 
-/** What stands between every socket and the handler: who may pass. */
+/** A request and its response. */
+interface Exchange {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  /** True if too many requests waited on the connection when the request came. */
+  isSurplus: boolean;
+}
+
+/** See the head of this file. */
 export class ConnectionHandler {
   readonly limits: Limits;
+  readonly #http: HttpServer;
   #credentials: Credentials;
-  readonly #open = new Map<Socket, OpenConnection>();
-  /** Whoever fills up one way in leaves the others open: root's own above all. */
+  #tls: TlsServer | undefined;
+  readonly #connections = new Map<Socket, Connection>();
+  /** Each kind has a limit of its own, so that root can always connect over the unix socket. */
   readonly #counts = { unix: 0, loopback: 0, network: 0 };
-  readonly processes: PeerCredentialsReader;
-  readonly verifiedCertificates = new VerifiedCertificates();
+  readonly #peerCredentials: PeerCredentialsReader;
+  readonly #verifiedCertificates = new VerifiedCertificates();
   readonly #audit: AuditLog;
-  readonly #peers = new WeakMap<IncomingMessage, Peer>();
-  readonly #turns = new Turns<Socket>();
-  /** Requests of which too many waited on their connection. */
-  readonly #surplus = new WeakSet<IncomingMessage>();
-  /** Answers under way, with how much their clients had taken when last looked at. */
-  readonly #answers = new Map<ServerResponse, { readonly taken: number; readonly since_ms: number }>();
+  readonly #queue = new PipelineQueue<Socket>();
+  /** Responses being sent, with how much their clients had taken when last checked. */
+  readonly #responses = new Map<ServerResponse, { readonly taken: number; readonly since_ms: number }>();
 
+  /** `closing`: aborted when the server closes. */
   constructor(private readonly options: ConnectionHandlerOptions, private readonly closing: AbortSignal) {
-    this.#credentials = options.credentials;
     this.limits = { ...usualLimits, ...options.limits };
-    this.processes = openPeerCredentials(options.log);
+    this.#http = this.#createHttp();
+    this.#credentials = options.credentials;
+    this.#tls = this.#createTls();
+    this.#peerCredentials = openPeerCredentials(options.log);
     this.#audit = new AuditLog(options.clock, options.auditLog ?? options.log, closing);
-    closing.addEventListener("abort", () => this.#open.forEach(({ leaving }) => leaving.abort()));
-    void this.#dropStalled();
+    closing.addEventListener("abort", () => this.#leave());
+    void this.#disconnectStalled();
   }
 
   get credentials(): Credentials {
     return this.#credentials;
   }
 
-  /**
-   * Goes by other credentials. Who reads on from the network comes back and is judged anew. Connections that were made
-   * with a certificate of another authority end with the answer that is under way.
-   */
-  use(credentials: Credentials): void {
-    const isOver = credentials.tls?.clientCa !== this.#credentials.tls?.clientCa;
-    this.#credentials = credentials;
-    if (isOver) this.verifiedCertificates.forget();
-    for (const entry of this.#open.values()) {
-      if (entry.kind !== "network") continue;
-      entry.leaving.abort();
-      entry.leaving = new AbortController();
-      entry.isOver ||= isOver;
-    }
+  /** Serves a connection. On network addresses, TLS is used if the credentials have a certificate. */
+  accept(socket: Socket, kind: ConnectionInfo["kind"]): void {
+    // A client without power sends nothing, and neither does a quiet journal: the kernel probes the connection (tcp(7)).
+    if (kind !== "unix") socket.setKeepAlive(true, this.limits.probe_ms);
+    if (kind === "network" && this.#tls) this.#tls.emit("connection", socket);
+    else this.#open(socket, kind);
   }
 
   /**
-   * Counts a connection. Who has ended his side of it may still be waiting for what he has asked for, and is given that;
-   * he may as well have gone, so that answers without an end end.
+   * Replaces the credentials. Endless responses on the network end, so that their clients reconnect and are authorized
+   * again. If the clients' authority changes, connections on the network end with the response that is being sent; with
+   * another certificate of the server they go on.
    */
-  enter(socket: Socket, kind: Connection["kind"]): void {
-    const entry: OpenConnection = { kind, leaving: new AbortController() };
-    this.#open.set(socket, entry);
+  use(credentials: Credentials): void {
+    const isOtherAuthority = credentials.tls?.clientCa !== this.#credentials.tls?.clientCa;
+    this.#credentials = credentials;
+    this.#tls = this.#createTls();
+    if (isOtherAuthority) this.#verifiedCertificates.forget();
+    for (const [socket, connection] of this.#connections) {
+      if (connection.kind !== "network") continue;
+      connection.leaving.abort();
+      connection.leaving = new AbortController();
+      connection.isLast ||= isOtherAuthority;
+      if (connection.isLast && connection.isIdle) socket.destroy();
+    }
+  }
+
+  /** Releases what the handler holds; to be called when all sockets are closed. */
+  close(): void {
+    this.#http.close();
+    this.#peerCredentials[Symbol.dispose]();
+  }
+
+  /** node:http serves connections that are emitted to it; but it checks timeouts and keeps connections only if it listens. */
+  #createHttp(): HttpServer {
+    const server = createServer(httpOptions(this.limits), (incoming, outgoing) => this.#enqueue(incoming, outgoing));
+    Object.defineProperty(server, "listening", { value: true });
+    server.emit("listening");
+    // Without this, a client that half-closes its connection (`nc -N`, shutdown(2)) gets no response. @types/node lacks it.
+    Object.assign(server, { httpAllowHalfOpen: true });
+    // Without this, node:http answers by itself. RFC 9110, section 10.1.1, allows to ignore an unknown expectation.
+    server.on("checkExpectation", (incoming, outgoing) => this.#enqueue(incoming, outgoing));
+    server.on("connect", (_incoming, socket) => {
+      this.#refuse(socket as Socket, refusedReply(405, "CONNECT is not supported"));
+    });
+    server.on("clientError", (error, socket) => {
+      this.options.log("debug", "closing a connection", { error: messageOf(error) });
+      this.#refuse(socket as Socket, malformedReply(codeOf(error)));
+    });
+    return server;
+  }
+
+  /** Certificates of clients are requested and verified, but it is {@link authorize} that refuses a client: with a reason. */
+  #createTls(): TlsServer | undefined {
+    const { tls } = this.#credentials;
+    if (!tls) return undefined;
+    const { cert, key, clientCa } = tls;
+    const server = createTlsServer({
+      ...socketOptions,
+      cert,
+      key,
+      ...(clientCa === undefined ? {} : { ca: [clientCa], requestCert: true, rejectUnauthorized: false }),
+      ALPNProtocols: ["http/1.1"],
+      handshakeTimeout: this.limits.handshake_ms,
+    }, (socket) => {
+      const isOtherAuthority = this.#credentials.tls?.clientCa !== clientCa;
+      if (isOtherAuthority || this.closing.aborted) return void socket.destroy();
+      this.#verifiedCertificates.add(socket);
+      this.#open(socket, "network");
+    });
+    server.on("tlsClientError", (error, socket) => {
+      this.options.log("debug", "a TLS handshake failed", { error: messageOf(error) });
+      socket.destroy();
+    });
+    return server;
+  }
+
+  /**
+   * A client that half-closes its connection may still wait for its responses, and gets them. It may as well have gone, so
+   * endless responses end.
+   */
+  #open(socket: Socket | TLSSocket, kind: ConnectionInfo["kind"]): void {
+    const connection: Connection = { kind, isIdle: true, leaving: new AbortController() };
+    this.#connections.set(socket, connection);
     this.#counts[kind]++;
-    if ("getPeerCertificate" in socket) this.verifiedCertificates.see(socket as TLSSocket);
+    this.#http.emit("connection", socket);
     socket.on("end", () => {
-      entry.leaving.abort();
-      if (entry.latest?.complete === false) socket.destroy();
+      connection.leaving.abort();
+      if (connection.latest?.complete === false) socket.destroy();
     });
     socket.on("close", () => {
-      entry.leaving.abort();
-      this.#open.delete(socket);
+      connection.leaving.abort();
+      this.#connections.delete(socket);
       this.#counts[kind]--;
     });
   }
 
-  /** Who takes nothing of an answer that waits for him is cut off: it holds memory and a place. */
-  async #dropStalled(): Promise<void> {
+  #leave(): void {
+    for (const [socket, { isIdle, leaving }] of this.#connections) {
+      leaving.abort();
+      if (isIdle) socket.destroy();
+    }
+  }
+
+  /** Disconnects clients that take nothing of a response: they hold memory and a connection. */
+  async #disconnectStalled(): Promise<void> {
     const { limits, options: { clock, log } } = this;
     while (!this.closing.aborted) {
       await clock.sleep(limits.check_ms, this.closing);
       const now_ms = clock.monotonic_ms();
-      for (const [answer, last] of this.#answers) {
-        const { socket } = answer;
+      for (const [response, last] of this.#responses) {
+        const { socket } = response;
         const taken = socket && socket.writableLength > 0 ? socket.bytesWritten - socket.writableLength : -1;
-        if (!socket || taken < 0 || taken !== last.taken) this.#answers.set(answer, { taken, since_ms: now_ms });
+        if (!socket || taken < 0 || taken !== last.taken) this.#responses.set(response, { taken, since_ms: now_ms });
         else if (now_ms - last.since_ms >= limits.stalled_ms) {
-          log("debug", "a client that takes nothing is cut off", { seconds: limits.stalled_ms / 1000 });
+          log("debug", "disconnecting a client that takes nothing", { seconds: limits.stalled_ms / 1000 });
           socket.destroy();
         }
       }
     }
   }
 
-  readonly #listener = getRequestListener(async (request, { incoming }) => {
-    const peer = this.#peers.get(incoming as IncomingMessage) as Peer;
-    const { policy } = this.#credentials;
-    const entry = this.#open.get((incoming as IncomingMessage).socket);
-    if (entry && this.#counts[entry.kind] > this.limits.connections) {
-      return asOurs(errorReply(503, `too many connections (${this.limits.connections})`));
-    }
-    if (this.#surplus.has(incoming as IncomingMessage)) {
-      return asOurs(errorReply(503, `too many requests wait on this connection (${this.limits.waiting})`));
-    }
-    const verdict = judge(policy, request, peer.target ?? "", peer.connection as Connection);
-    if (verdict.denial) {
-      this.#audit.refused(verdict.denial, request, peer);
-      return asOurs(denialReply(verdict.denial, policy));
-    }
-    const reply = await this.options.handler(request, verdict.as === undefined ? peer : { ...peer, as: verdict.as });
-    this.#audit.answered(reply, request, peer, verdict.as);
-    // What was not worth reading to its end is not read just to be thrown away.
-    if (!(incoming as IncomingMessage).complete) reply.headers.set("Connection", "close");
-    return reply;
-  }, {
-    overrideGlobalObjects: false,
-    // Bodies are read by the routes. What they leave is not worth reading, and is cut off.
-    autoCleanupIncoming: false,
-    errorHandler: (error) => {
-      this.options.log("error", "a request could not be answered", { error: messageOf(error) });
-      return errorReply(500, messageOf(error));
-    },
-  });
-
-  answer(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
+  /** Handles a request after those that came before it on its connection. */
+  #enqueue(incoming: IncomingMessage, outgoing: ServerResponse): void {
     const { socket } = incoming;
     const { limits: { waiting } } = this;
-    const entry = this.#open.get(socket);
-    if (entry) entry.latest = incoming;
-    const before = this.#turns.take(socket, () => this.#begin(incoming, outgoing, kind, idle));
-    if (before > waiting) this.#surplus.add(incoming);
+    const connection = this.#connections.get(socket);
+    if (!connection) return void socket.destroy();
+    connection.latest = incoming;
+    const exchange: Exchange = { incoming, outgoing, isSurplus: false };
+    const before = this.#queue.add(socket, () => this.#begin(connection, exchange));
+    exchange.isSurplus = before > waiting;
     if (before >= 4 * waiting) socket.destroy();
   }
 
   /**
-   * Calls `end` when every complete request that came before on the connection has been answered; event streams end for
-   * that. The request whose own bytes are malformed is not answered. Only the first call of a connection counts.
+   * Ends a connection with `reply` when every complete request before it has its response; endless responses end for that.
+   * The request whose own bytes are malformed has none. Only the first call for a connection counts.
    */
-  endAfterAnswers(socket: Socket, end: () => void): void {
-    const entry = this.#open.get(socket);
-    if (entry?.isMalformed) return;
-    if (!entry || socket.destroyed || entry.current?.complete === false) return end();
-    entry.isMalformed = true;
-    entry.leaving.abort();
-    this.#turns.take(socket, end);
+  #refuse(socket: Socket, reply: string): void {
+    socket.on("error", () => {});
+    const connection = this.#connections.get(socket);
+    if (connection?.isMalformed) return;
+    if (!connection || socket.destroyed || connection.current?.complete === false) return end(socket, reply);
+    connection.isMalformed = true;
+    connection.leaving.abort();
+    this.#queue.add(socket, () => end(socket, reply));
   }
 
-  #begin(incoming: IncomingMessage, outgoing: ServerResponse, kind: Connection["kind"], idle: Set<Socket>): void {
-    const { closing } = this;
-    const { socket } = incoming;
-    const entry = this.#open.get(socket);
-    if (entry?.isMalformed && !incoming.complete) return this.#turns.done(socket);
-    if (entry) entry.current = incoming;
-    const leaving = entry?.leaving.signal ?? closing;
-    this.#peers.set(incoming, {
-      ...takePeer(incoming, kind, leaving, this.options.clock.now_ms(), this),
-      whenOver: (callback) => this.#answers.has(outgoing) ? void outgoing.on("close", callback) : callback(),
-    });
-    idle.delete(socket);
-    this.#answers.set(outgoing, { taken: -1, since_ms: 0 });
+  #begin(connection: Connection, exchange: Exchange): void {
+    const { incoming, outgoing, incoming: { socket } } = exchange;
+    if (connection.isMalformed && !incoming.complete) return this.#queue.done(socket);
+    connection.current = incoming;
+    connection.isIdle = false;
+    this.#responses.set(outgoing, { taken: -1, since_ms: 0 });
+    const disconnected = new AbortController();
     outgoing.on("close", () => {
-      this.#answers.delete(outgoing);
-      if (socket.destroyed || !socket.writable) return this.#turns.drop(socket);
-      if (closing.aborted || entry?.isOver) return socket.destroySoon();
-      idle.add(socket);
-      this.#turns.done(socket);
+      this.#responses.delete(outgoing);
+      if (!outgoing.writableFinished) disconnected.abort();
+      if (socket.destroyed || !socket.writable) return this.#queue.drop(socket);
+      if (this.closing.aborted || connection.isLast) return socket.destroySoon();
+      connection.isIdle = true;
+      this.#queue.done(socket);
     });
-    writeUsualNames(outgoing);
-    void this.#listener(incoming, outgoing);
+    this.#respond(connection, exchange, disconnected.signal).catch((error) =>
+      this.options.log("warn", "a response broke off", { error: messageOf(error) })
+    );
+  }
+
+  async #respond(
+    connection: Connection,
+    { incoming, outgoing, isSurplus }: Exchange,
+    disconnected: AbortSignal,
+  ): Promise<void> {
+    const peer: Peer = {
+      ...peerOf(incoming, {
+        kind: connection.kind,
+        closing: connection.leaving.signal,
+        now_ms: this.options.clock.now_ms(),
+        peerCredentials: this.#peerCredentials,
+        verifiedCertificates: this.#verifiedCertificates,
+      }),
+      whenOver: (callback) => this.#responses.has(outgoing) ? void outgoing.on("close", callback) : callback(),
+    };
+    let response: Response;
+    try {
+      response = this.#refusal(connection, incoming, isSurplus) ??
+        await this.#handle(toRequest(incoming, disconnected), peer);
+    } catch (error) {
+      this.options.log("error", "a request could not be handled", { error: messageOf(error) });
+      response = last(errorReply(500, messageOf(error)));
+    }
+    // The rest of a body that no route has read is not read just to be dropped.
+    if (!incoming.complete) response.headers.set("Connection", "close");
+    await writeResponse(response, outgoing);
+  }
+
+  #refusal({ kind }: Connection, { method }: IncomingMessage, isSurplus: boolean): Response | undefined {
+    const { connections, waiting } = this.limits;
+    if (this.#counts[kind] > connections) return last(errorReply(503, `too many connections (${connections})`));
+    if (isSurplus) return last(errorReply(503, `too many requests wait on this connection (${waiting})`));
+    return forbiddenMethods.has(method) ? last(errorReply(405, `${method} is not supported`)) : undefined;
+  }
+
+  async #handle(request: Request, peer: Peer): Promise<Response> {
+    const { policy } = this.#credentials;
+    const access = authorize(policy, request, peer.target ?? "", peer.connection as ConnectionInfo);
+    if (access.denial) {
+      this.#audit.refused(access.denial, request, peer);
+      return last(denialReply(access.denial, policy));
+    }
+    const response = await this.options.handler(request, access.as === undefined ? peer : { ...peer, as: access.as });
+    this.#audit.answered(response, request, peer, access.as);
+    return response;
   }
 }
 
-/** Headers are in lower case; scripts look for `Location:` and `Content-Type:`, as fleet 1.0 writes them. */
-function writeUsualNames(outgoing: ServerResponse): void {
-  const writeHead = outgoing.writeHead.bind(outgoing) as (code: number, headers: Record<string, unknown>) => unknown;
-  const usual = (name: string) => name.replace(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase());
-  const write = (code: number, headers: Readonly<Record<string, unknown>> = {}) => {
-    writeHead(code, Object.fromEntries(Object.entries(headers).map(([name, value]) => [usual(name), value])));
-    return outgoing;
-  };
-  Object.assign(outgoing, { writeHead: write });
+/** Marks the last response on its connection, which the handler has not made. */
+function last(response: Response): Response {
+  response.headers.set("Server", `fleetd/${version}`);
+  response.headers.set("Connection", "close");
+  return response;
 }
 
-/** The last answer on its connection. */
-function asOurs(reply: Response): Response {
-  reply.headers.set("Server", `fleetd/${version}`);
-  reply.headers.set("Connection", "close");
-  return reply;
+/** Sends a reply and closes the connection, even if the client keeps its side open. */
+function end(socket: Socket, reply: string): void {
+  if (socket.writable) socket.write(reply);
+  socket.destroySoon();
 }

@@ -1,5 +1,5 @@
 /**
- * Who sends a request, as far as its connection tells. Pure.
+ * Describes the sender of a request, as far as its connection and its raw headers show. Pure.
  *
  * @module
  */
@@ -8,58 +8,61 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { worthOf } from "../auth/policy.ts";
-import type { Connection, Peer, ShownCertificate } from "../context.ts";
+import type { ConnectionInfo, Peer, ShownCertificate } from "../context.ts";
 import type { PeerCredentialsReader } from "../auth/peer_credentials.ts";
 import type { VerifiedCertificates } from "../auth/verified_certs.ts";
 
-/** Of a request's bytes beyond twice its body: the next request may have come with it. */
+/** The overhead of chunks and headers that is allowed beyond twice a body's length: the next request may be read along. */
 const maxFraming_bytes = 128 * 1024;
 
-/**
- * What is known of a request beside the request. The adapter refuses targets and hosts that no URL can hold (`\` in unit
- * names, paths as hosts); the handler goes by the target alone, so the adapter is shown others.
- */
-export function takePeer(
-  incoming: IncomingMessage,
-  kind: Connection["kind"],
-  closing: AbortSignal,
-  now_ms: number,
-  { processes, verifiedCertificates }: {
-    readonly processes: Pick<PeerCredentialsReader, "of">;
-    readonly verifiedCertificates: VerifiedCertificates;
-  },
-): Peer {
-  const target = incoming.url ?? "/";
+/** What {@link peerOf} needs to know of the server. */
+export interface PeerSources {
+  readonly kind: ConnectionInfo["kind"];
+  /** Aborted when the client has half-closed the connection, or the server closes. */
+  readonly closing: AbortSignal;
+  readonly now_ms: number;
+  readonly peerCredentials: Pick<PeerCredentialsReader, "of">;
+  readonly verifiedCertificates: VerifiedCertificates;
+}
+
+/** Returns what is known of a request beyond its method and headers. */
+export function peerOf(incoming: IncomingMessage, sources: PeerSources): Peer {
   const { rawHeaders, socket, httpVersion } = incoming;
   const valuesOf = (name: string) =>
     rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name);
-  // Only TCP has an address: whatever was inherited and is no unix socket after all is not taken for one.
-  if (kind === "unix" && socket.remoteAddress !== undefined) kind = "network";
-  const certificate = kind === "network" ? certificateOf(socket, now_ms, verifiedCertificates) : undefined;
-  const process = kind === "unix" ? processes.of(socket) : undefined;
+  // An inherited socket without an address counts as a unix socket; a remote address shows that it is TCP after all.
+  const kind = sources.kind === "unix" && socket.remoteAddress !== undefined ? "network" : sources.kind;
+  const certificate = kind === "network" ? certificateOf(socket, sources) : undefined;
+  const process = kind === "unix" ? sources.peerCredentials.of(socket) : undefined;
   const hosts = valuesOf("host");
   const [coding] = valuesOf("transfer-encoding").filter((value) =>
     value.toLowerCase() !== "chunked" || httpVersion === "1.0"
   );
-  const connection: Connection = {
-    kind,
-    remote: kind === "unix" ? "unix" : `${socket.remoteAddress}:${socket.remotePort}`,
-    hosts: hosts.length === 0 && httpVersion === "1.0" ? [""] : hosts,
-    ...(coding === undefined ? {} : { coding }),
-    ...(certificate ? { certificate } : {}),
-    ...(process ? { process } : {}),
+  return {
+    target: incoming.url ?? "/",
+    contentTypes: valuesOf("content-type").length,
+    closing: sources.closing,
+    connection: {
+      kind,
+      remote: kind === "unix" ? "unix" : `${socket.remoteAddress}:${socket.remotePort}`,
+      hosts: hosts.length === 0 && httpVersion === "1.0" ? [""] : hosts,
+      ...(coding === undefined ? {} : { coding }),
+      ...(certificate ? { certificate } : {}),
+      ...(process ? { process } : {}),
+    },
+    body: () => bodyOf(incoming),
   };
-  incoming.url = "/";
-  incoming.headers.host = "localhost";
-  return { target, contentTypes: valuesOf("content-type").length, closing, connection, body: () => bodyOf(incoming) };
 }
 
-/** All that has come is one piece. Who cuts a body so finely that most of it is framing has the daemon work, and is cut off. */
+/**
+ * Yields a body in pieces of what has been received at once. A client that cuts its body so finely that most of it is
+ * framing costs the daemon CPU time, and is disconnected.
+ */
 async function* bodyOf(incoming: IncomingMessage): AsyncGenerator<Uint8Array> {
   const { socket } = incoming;
   const before = socket.bytesRead;
   let length = 0;
-  // Leaving off must not destroy the connection, which the answer has to go out on.
+  // A reader that stops early must not destroy the connection, on which the response has to be sent.
   for await (const piece of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
     length += piece.length;
     if (socket.bytesRead - before > 2 * length + maxFraming_bytes) socket.destroy();
@@ -67,20 +70,19 @@ async function* bodyOf(incoming: IncomingMessage): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** What a client has shown, if it was asked and has. It is looked at with each request: certificates run out. */
+/** Returns the certificate that a client has shown, if any. It is examined for each request: certificates expire. */
 function certificateOf(
   socket: Socket,
-  now_ms: number,
-  verifiedCertificates: VerifiedCertificates,
+  { now_ms, verifiedCertificates }: PeerSources,
 ): ShownCertificate | undefined {
   if (!("getPeerCertificate" in socket)) return undefined;
   const tls = socket as TLSSocket;
   const shown = tls.getPeerCertificate();
   if (!shown?.subject) return undefined;
-  // What a subject says twice comes as a list.
-  const said = (value: unknown) => [value ?? []].flat().map(String);
-  const [subject = ""] = said(shown.subject.CN);
+  // An attribute that a subject has twice comes as a list.
+  const valuesOf = (value: unknown) => [value ?? []].flat().map(String);
+  const [subject = ""] = valuesOf(shown.subject.CN);
   if (Date.parse(shown.valid_to) < now_ms) return { subject, worth: { problem: `it expired on ${shown.valid_to}` } };
   const problem = verifiedCertificates.problemOf(tls);
-  return { subject, worth: problem === undefined ? worthOf(said(shown.subject.O)) : { problem } };
+  return { subject, worth: problem === undefined ? worthOf(valuesOf(shown.subject.O)) : { problem } };
 }

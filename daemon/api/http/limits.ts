@@ -1,42 +1,50 @@
 /**
- * How much of the daemon's time and memory a client may take, and what it is told beyond that. Pure.
+ * Limits for the time and memory that clients may take, and the replies beyond them. Pure.
  *
  * @module
  */
 
 import { version } from "../../version.ts";
 
-/** How long a request may take to arrive, an idle connection may stay, a closing server waits for answers, and so on. */
+/** The limits of a daemon. */
 export const usualLimits = {
+  /** How long a TLS handshake, the headers of a request, and a whole request may take. */
   handshake_ms: 15_000,
   headers_ms: 15_000,
   request_ms: 60_000,
+  /** How long a connection may stay idle. */
   idle_ms: 60_000,
+  /** How often these times are checked. */
   check_ms: 5_000,
+  /** How long a client may take nothing of its response. */
   stalled_ms: 60_000,
+  /** How long a server that closes waits for responses. */
   close_ms: 2_000,
+  /** How long a silent connection goes without a keep-alive probe of the kernel. */
   probe_ms: 30_000,
   headers_bytes: 32 * 1024,
-  /** Above these, requests are refused; above twice that, connections are not accepted. */
+  /** If more are open, requests are refused; above twice as many, connections are not accepted. */
   connections: 2_048,
-  /** Above these, waiting on one connection, requests are refused; at four times that, the connection is cut off. */
+  /** If more wait on one connection, requests are refused; at four times as many, the connection is closed. */
   waiting: 64,
 };
 
 /** See {@link usualLimits}. */
 export type Limits = Readonly<typeof usualLimits>;
 
-/** The same for node:http, and what else it is told. */
-export function settings(limits: Limits) {
+/** Options for every socket of the server. Of a body in pieces of one byte, much more memory is held than this. */
+export const socketOptions = { noDelay: true, highWaterMark: 16 * 1024 } as const;
+
+/** Returns the options of node:http's server. */
+export function httpOptions(limits: Limits) {
   return {
     connectionsCheckingInterval: limits.check_ms,
     headersTimeout: limits.headers_ms,
     requestTimeout: limits.request_ms,
     keepAliveTimeout: limits.idle_ms,
     maxHeaderSize: limits.headers_bytes,
-    // Of bodies in pieces of a byte each much more is held than that.
-    highWaterMark: 16 * 1024,
-    // It is looked at with all else that tells who may pass.
+    highWaterMark: socketOptions.highWaterMark,
+    // authorize() checks the Host header.
     requireHostHeader: false,
   };
 }
@@ -48,7 +56,7 @@ const reasons = {
   431: "Request Header Fields Too Large",
 } as const;
 
-/** The answer to what is no HTTP request, byte for byte; `code` is that of node:http's error. */
+/** Returns the reply to bytes that are no HTTP request; `code` is that of node:http's error. */
 export function malformedReply(code: string | undefined): string {
   switch (code) {
     case "HPE_HEADER_OVERFLOW":
@@ -60,7 +68,7 @@ export function malformedReply(code: string | undefined): string {
   }
 }
 
-/** The last answer on a connection, byte for byte. `message` is ASCII. */
+/** Returns the bytes of the last reply on a connection. `message` is ASCII. */
 export function refusedReply(code: keyof typeof reasons, message: string): string {
   const body = JSON.stringify({ error: { code, message } });
   return `HTTP/1.1 ${code} ${reasons[code]}\r\nServer: fleetd/${version}\r\nConnection: close\r\n` +

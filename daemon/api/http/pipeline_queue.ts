@@ -1,17 +1,17 @@
 /**
- * Requests that are sent on one connection without waiting for answers are carried out one after the other, as their
- * answers go out (RFC 9112, section 9.3.2): a client that sends thousands and reads nothing must not have thousands of
- * answers made. Pure.
+ * A queue for pipelined requests, which are sent on one connection without waiting for responses. They are handled one
+ * after the other, as their responses are sent (RFC 9112, section 9.3.2): a client that sends thousands and reads nothing
+ * must not make the daemon produce thousands of responses. Pure.
  *
  * @module
  */
 
-/** What waits on each connection, behind the request that is under way. */
-export class Turns<Connection extends object> {
-  readonly #waiting = new WeakMap<Connection, (() => void)[]>();
+/** The requests that wait on each connection behind the one that is being handled. */
+export class PipelineQueue<Key extends object> {
+  readonly #waiting = new WeakMap<Key, (() => void)[]>();
 
-  /** Begins at once, or when all before it on its connection are done. Returns how many wait there now. */
-  take(connection: Connection, begin: () => void): number {
+  /** Calls `begin` at once, or after all earlier ones of its connection are done. Returns how many wait on the connection. */
+  add(connection: Key, begin: () => void): number {
     const waiting = this.#waiting.get(connection);
     if (waiting) return waiting.push(begin);
     this.#waiting.set(connection, []);
@@ -19,15 +19,15 @@ export class Turns<Connection extends object> {
     return 0;
   }
 
-  /** The one under way is done. */
-  done(connection: Connection): void {
+  /** Ends the request that is being handled, and begins the next one. */
+  done(connection: Key): void {
     const next = this.#waiting.get(connection)?.shift();
     if (next) next();
     else this.#waiting.delete(connection);
   }
 
-  /** Nobody is there any more to be answered. */
-  drop(connection: Connection): void {
+  /** Drops the requests of a connection that can no longer receive responses. */
+  drop(connection: Key): void {
     this.#waiting.delete(connection);
   }
 }

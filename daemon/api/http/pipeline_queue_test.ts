@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
-import { Turns } from "./pipeline_queue.ts";
+import { PipelineQueue } from "./pipeline_queue.ts";
 
-Deno.test("requests of one connection take turns, those of others do not wait", () => {
-  const turns = new Turns<object>();
+Deno.test("requests of one connection are handled one after the other, those of other connections at once", () => {
+  const queue = new PipelineQueue<object>();
   const [a, b] = [{}, {}];
   const begun: string[] = [];
-  const take = (connection: object, name: string) => turns.take(connection, () => begun.push(name));
-  assert.deepEqual([take(a, "a1"), take(a, "a2"), take(b, "b1"), take(a, "a3")], [0, 1, 0, 2]);
+  const add = (connection: object, name: string) => queue.add(connection, () => begun.push(name));
+  assert.deepEqual([add(a, "a1"), add(a, "a2"), add(b, "b1"), add(a, "a3")], [0, 1, 0, 2]);
   assert.deepEqual(begun, ["a1", "b1"]);
-  turns.done(a);
-  turns.done(b);
+  queue.done(a);
+  queue.done(b);
   assert.deepEqual(begun, ["a1", "b1", "a2"]);
-  turns.drop(a);
-  turns.done(a);
-  assert.deepEqual(begun, ["a1", "b1", "a2"], "what was dropped does not begin");
-  assert.equal(take(a, "a4"), 0);
-  turns.done(a);
-  assert.equal(take(a, "a5"), 0, "when all are done the next begins at once");
+  queue.drop(a);
+  queue.done(a);
+  assert.deepEqual(begun, ["a1", "b1", "a2"], "a dropped request does not begin");
+  assert.equal(add(a, "a4"), 0);
+  queue.done(a);
+  assert.equal(add(a, "a5"), 0, "an idle connection begins its next request at once");
 });

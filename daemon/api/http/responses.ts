@@ -1,35 +1,48 @@
 /**
- * The shapes every answer has: JSON without a trailing newline, and errors as `{"error":{"code":N,"message":"..."}}`.
+ * The shapes of all responses: JSON without a trailing newline, and errors as `{"error":{"code":N,"message":"..."}}`.
  *
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import type { ErrorEntity } from "../v1/types.ts";
 
-const jsonHeaders = { "Content-Type": "application/json" };
-
-/** An answer whose body is JSON text. As in fleet 1.0, `<`, `>` and `&` are escaped: HTML cannot be smuggled in. */
+/** Returns a response whose body is JSON text. As in fleet 1.0, `<`, `>` and `&` are escaped: no HTML can be smuggled in. */
 export function jsonReply(text: string): Response {
-  return new Response(withoutHtml(text), { status: 200, headers: jsonHeaders });
+  return reply(200, "application/json", withoutHtml(text));
 }
 
-/** An answer without a body. But for 204, which has none by itself, its length is told: else an end of chunks would be sent. */
+/** Returns a response without a body. Its length is announced, or node:http would send chunks; 204 must not have one. */
 export function emptyReply(code: number, headers: Readonly<Record<string, string>> = {}): Response {
   return new Response(null, { status: code, headers: code === 204 ? headers : { ...headers, "Content-Length": "0" } });
 }
 
-/** An answer for people and probes rather than API clients. */
+/** Returns a response for people and probes rather than API clients. */
 export function textReply(code: number, text: string): Response {
-  return new Response(text, { status: code, headers: { "Content-Type": "text/plain; charset=utf-8" } });
+  return reply(code, "text/plain; charset=utf-8", text);
 }
 
-/** A refusal or failure; both keys are always there, and the message says what was wrong. */
+/** Returns a refusal or a failure; `message` says what was wrong. */
 export function errorReply(code: number, message: string): Response {
   const entity: ErrorEntity = { error: { code, message: message.trim() || "no reason was given" } };
-  return new Response(withoutHtml(JSON.stringify(entity)), { status: code, headers: jsonHeaders });
+  return reply(code, "application/json", withoutHtml(JSON.stringify(entity)));
 }
 
-/** JSON text of the same meaning, in which these characters are in strings only (RFC 8259). */
+/** Returns a response whose length is announced, so that it is not sent in chunks. */
+export function reply(
+  code: number,
+  contentType: string,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  const length = String(Buffer.byteLength(text));
+  return new Response(text, {
+    status: code,
+    headers: { ...headers, "Content-Type": contentType, "Content-Length": length },
+  });
+}
+
+/** Returns JSON text of the same meaning: these characters occur in strings only (RFC 8259). */
 function withoutHtml(json: string): string {
   return json.replace(/[<>&\u2028\u2029]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

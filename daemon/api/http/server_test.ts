@@ -5,10 +5,11 @@ import type { Log } from "../../../runtime/log.ts";
 import { systemClock } from "../../host/system_clock.ts";
 import { version } from "../../version.ts";
 import type { Handler } from "../handler.ts";
+import { textReply } from "./responses.ts";
 import { type ListenSpec, serve, type Server } from "./server.ts";
 
 const tcp: ListenSpec = { kind: "tcp", host: "127.0.0.1", port: 0 };
-const hello: Handler = (_request, peer) => Promise.resolve(new Response(`hello ${peer?.target}`));
+const hello: Handler = (_request, peer) => Promise.resolve(textReply(200, `hello ${peer?.target}`));
 const deadline_ms = 20_000;
 
 /** A server, and a directory for its socket files; both gone in the end. */
@@ -224,7 +225,7 @@ Deno.test("socket files", async (test) => {
     const server = await stage.serve(hello, stage.unix());
     assert.match(await talk(server, get("/x")), /hello \/x$/);
     assert.deepEqual(stage.logged, [
-      `removing a socket file that nobody listens on any more {"path":"${stage.path()}"}`,
+      `removing the socket file of a process that has ended {"path":"${stage.path()}"}`,
     ]);
     await server.close();
   });
@@ -299,7 +300,7 @@ Deno.test("closing", async (test) => {
     const server = await stage.serve(async () => {
       arrived.resolve();
       await promise;
-      return new Response("done");
+      return textReply(200, "done");
     }, tcp);
     using connection = await connect(server);
     await write(connection, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -354,8 +355,9 @@ Deno.test("a client that leaves ends its stream's watch", async () => {
 /** What a daemon does with its sockets, and no more: says where it serves, and closes at the end of its input. */
 const program = `
 import { inheritedSockets, serve } from ${JSON.stringify(new URL("./server.ts", import.meta.url).href)};
+import { textReply } from ${JSON.stringify(new URL("./responses.ts", import.meta.url).href)};
 import { systemClock as clock } from ${JSON.stringify(new URL("../../host/system_clock.ts", import.meta.url).href)};
-const handler = (_request, peer) => Promise.resolve(new Response("hello " + peer.target));
+const handler = (_request, peer) => Promise.resolve(textReply(200, "hello " + peer.target));
 const server = await serve({ handler, listen: inheritedSockets(), credentials: { policy: {} }, log: () => {}, clock });
 console.log(JSON.stringify(server.addresses));
 await Deno.stdin.read(new Uint8Array(1));

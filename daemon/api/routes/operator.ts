@@ -5,7 +5,7 @@
  * @module
  */
 
-import { errorReply, jsonReply } from "../http/responses.ts";
+import { errorReply, jsonReply, reply } from "../http/responses.ts";
 import { type Resource, resource } from "../router.ts";
 import type { AcceptedStoreEntity } from "../v1/types.ts";
 
@@ -19,13 +19,13 @@ export interface OperatorPorts {
 
 /** Returns the routes of an operator by path. Their actions reject if the ports do. */
 export function operatorRoutes({ metrics, acceptStore }: OperatorPorts): [string, Resource][] {
-  const headers = { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" };
+  const contentType = "text/plain; version=0.0.4; charset=utf-8";
   const routes: [string, Resource][] = [];
   if (metrics) {
-    const report = async () => new Response(await metrics(), { headers });
+    const report = async () => reply(200, contentType, await metrics());
     // Any method, as in fleet 1.0, which scrapers may rely on.
     routes.push(["/metrics", {
-      actions: { GET: report, HEAD: () => new Response(null, { headers }) },
+      actions: { GET: report, HEAD: () => new Response(null, { headers: { "Content-Type": contentType } }) },
       otherwise: report,
       isLocal: true,
     }]);
