@@ -1,15 +1,15 @@
 /**
- * fleetd's command line.
+ * Parses fleetd's command line.
  *
  * @module
  */
 
-/** What the command line asks for. */
+/** A parsed command line. */
 export type Arguments =
   | { readonly kind: "run"; readonly config?: string; readonly listen: readonly string[] }
-  /** Print the configuration and end. */
+  /** Prints the configuration and ends. */
   | { readonly kind: "check"; readonly config?: string }
-  /** One machine, in memory, for trying things out. */
+  /** Runs a cluster of this machine alone, in memory, for trying things out. */
   | { readonly kind: "dev"; readonly config?: string; readonly listen: readonly string[] }
   | { readonly kind: "version" }
   | { readonly kind: "help" }
@@ -25,7 +25,7 @@ export const usage = `Usage: fleetd [--config PATH] [--listen ADDRESS]...
   --listen ADDRESS   serve the API here too: HOST:PORT, or unix:PATH below /run/fleet, /run/user or /var/lib/fleet
                      (repeatable). Every user who reaches a port of the loopback address controls the cluster, as root.
                      Without it, and without sockets passed by systemd, there is no API
-  --check-config     print what each option is and where that comes from, and end: 0 if it can be used
+  --check-config     print each option, its value and its source, and exit: 0 if the configuration can be used
   --dev              a cluster of this machine alone, kept in memory, to try things out; its units end with it. The
                      API is on a unix socket, and on no TCP port unless --listen names one
   --version          print the version

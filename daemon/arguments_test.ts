@@ -15,7 +15,7 @@ const cases: readonly { name: string; args: string[]; want: unknown }[] = [
     want: { kind: "run", listen: ["127.0.0.1:1", "unix:/x"] },
   },
   { name: "a check", args: ["--check-config", "--config=/a"], want: { kind: "check", config: "/a" } },
-  { name: "a try", args: ["--dev"], want: { kind: "dev", listen: [] } },
+  { name: "a trial", args: ["--dev"], want: { kind: "dev", listen: [] } },
   { name: "the version as a flag", args: ["-version"], want: { kind: "version" } },
   { name: "the version as a word", args: ["version"], want: { kind: "version" } },
   { name: "help", args: ["-h"], want: { kind: "help" } },

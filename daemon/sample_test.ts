@@ -1,4 +1,4 @@
-/** What is shipped to be read and edited says what the daemon does. */
+/** The sample configuration and the docs agree with the daemon. */
 
 import assert from "node:assert/strict";
 import { parseConfig } from "./config/options.ts";
@@ -17,7 +17,7 @@ Deno.test("fleet.conf.sample names every option with its default", () => {
   assert.equal(new Set(shown.map(([name]) => name)).size, shown.length, "each once");
 });
 
-Deno.test("fleet.conf.sample, as it is and with every option taken in, is a configuration", () => {
+Deno.test("fleet.conf.sample is a configuration, as it is and with every option uncommented", () => {
   const all = sample.split("\n").map((line) => optionLine.test(line) ? line.slice(1) : line).join("\n");
   for (const text of [sample, all]) {
     const { config, warnings } = parseConfig({ file: { path: "/etc/fleet/fleet.conf", text }, env: {} });

@@ -1,5 +1,5 @@
 /**
- * A counted limit for what is in use at the same time. Pure.
+ * A limit for the units of something that are in use at the same time. Pure.
  *
  * @module
  */
@@ -10,7 +10,7 @@ export class Budget {
 
   constructor(readonly capacity: number) {}
 
-  /** Takes `amount` units. Returns the function that gives them back, once however often it is called; undefined if too few are left. */
+  /** Takes `amount` units. Returns a function that gives them back at its first call, or undefined if too few are left. */
   take(amount = 1): (() => void) | undefined {
     if (this.#used + amount > this.capacity) return undefined;
     this.#used += amount;

@@ -10,7 +10,7 @@ import { type Fields, fieldText, type Level, type Log } from "./log.ts";
 /** The pause after a cause's first line, and the longest one. Each is twice the one before. */
 const pause = { first_ms: 60_000, most_ms: 3_600_000 } as const;
 
-/** How many causes are remembered. The oldest is forgotten first. */
+/** The number of causes that are remembered. The oldest is forgotten first. */
 const maxCauses = 200;
 
 /** The lowest port that Linux gives to outgoing connections (`net.ipv4.ip_local_port_range`). */
@@ -20,15 +20,15 @@ interface Line {
   readonly level: Level;
   readonly message: string;
   readonly fields: Fields;
-  /** When it came, milliseconds since the epoch. */
+  /** The time of the line, milliseconds since the epoch. */
   readonly at_ms: number;
 }
 
 interface Cause {
   readonly pause_ms: number;
-  /** When the pause ends, by the monotonic clock. */
+  /** The end of the pause, by the monotonic clock. */
   readonly end_ms: number;
-  /** Lines that came during the pause, and the last of them. */
+  /** The number of lines during the pause, and the last of them. */
   suppressed: number;
   latest: Line;
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ManualClock } from "../tests/support/manual_clock.ts";
 import { Notifier } from "./notifier.ts";
 
-Deno.test("a wait that is called off leaves nothing behind, however often that happens", async () => {
+Deno.test("an aborted wait leaves nothing behind, however often that happens", async () => {
   const notifier = new Notifier();
   for (let count = 0; count < 100; count++) {
     const over = new AbortController();

@@ -1,16 +1,16 @@
 /**
- * Many requests at once, but never too many.
+ * Runs requests at the same time, with a limit.
  *
  * @module
  */
 
-/** Requests of one command that may be under way together. */
+/** The number of requests of one command that may be in progress at the same time. */
 export const maxInFlight = 16;
 
 /**
- * Calls `work` for every item, at most `limit` at a time, starting them in order. Returns the results in the
- * order of the items. After a call has rejected no new one is started, and the first rejection is thrown once those
- * under way have ended.
+ * Calls `work` for every item, at most `limit` at a time, starting them in order. Returns the results in the order of the
+ * items. After a call has rejected no new one is started, and the first rejection is thrown once the calls in progress have
+ * ended.
  */
 export async function inParallel<Item, Result>(
   items: readonly Item[],

@@ -11,7 +11,7 @@ Deno.test("results come in the order of the items, however long each takes", asy
   assert.deepEqual(await running, [0, 10, 20]);
 });
 
-Deno.test("no more than the limit are under way together", async () => {
+Deno.test("no more calls than the limit are in progress together", async () => {
   let underWay = 0;
   let most = 0;
   await inParallel(Array.from({ length: 3 * maxInFlight }), async () => {
@@ -22,7 +22,7 @@ Deno.test("no more than the limit are under way together", async () => {
   assert.equal(most, maxInFlight);
 });
 
-Deno.test("after a failure nothing new is started, and the failure is thrown", async () => {
+Deno.test("after a failure no call is started, and the failure is thrown", async () => {
   const started: number[] = [];
   const items = Array.from({ length: 100 }, (_, index) => index);
   const running = inParallel(items, (item) => {
@@ -33,4 +33,4 @@ Deno.test("after a failure nothing new is started, and the failure is thrown", a
   assert.ok(started.length < 2 * maxInFlight + 4, `${started.length} were started`);
 });
 
-Deno.test("no items are no results", async () => assert.deepEqual(await inParallel([], () => Promise.resolve(1)), []));
+Deno.test("no items give no results", async () => assert.deepEqual(await inParallel([], () => Promise.resolve(1)), []));

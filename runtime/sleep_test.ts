@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { sleep } from "./sleep.ts";
 
-Deno.test("a sleep ends when its signal aborts, and at once when it had aborted before", async () => {
+Deno.test("a sleep ends when its signal aborts, and at once if it has aborted already", async () => {
   const begun_ms = performance.now();
   await sleep(600_000, AbortSignal.abort());
   const over = new AbortController();
@@ -11,7 +11,7 @@ Deno.test("a sleep ends when its signal aborts, and at once when it had aborted 
   assert.ok(performance.now() - begun_ms < 600_000);
 });
 
-Deno.test("a sleep lasts as long as it should, also beyond what a timer can count", async () => {
+Deno.test("a sleep lasts its duration, also one that is longer than a timer can count", async () => {
   const begun_ms = performance.now();
   await sleep(5);
   await sleep(-1);

@@ -1,10 +1,10 @@
 /**
- * What the user may have meant.
+ * Suggests a known word for a misspelled one.
  *
  * @module
  */
 
-/** How many letters must be put in, taken out or changed to make one word of the other (Levenshtein). */
+/** Returns the number of letters to insert, delete or change to make one word of the other (Levenshtein distance). */
 export function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let row = 1; row <= a.length; row++) {
@@ -18,11 +18,11 @@ export function editDistance(a: string, b: string): number {
   return previous[b.length] as number;
 }
 
-/** The candidate that is nearest to a word, if one is near at all: no more than a third of its letters differ. */
+/** Returns the candidate nearest to a word, or undefined if more than a third of the letters differ in each. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const lower = word.toLowerCase();
   const limit = (candidate: string) => Math.max(1, candidate.length / 3);
-  // The distance is at least the difference in length: a long word costs nothing.
+  // The distance is at least the difference in length, so long words are dropped without computing it.
   const ranked = candidates
     .filter((candidate) => Math.abs(candidate.length - lower.length) <= limit(candidate))
     .map((candidate) => ({ candidate, distance: editDistance(lower, candidate.toLowerCase()) }))

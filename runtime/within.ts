@@ -1,5 +1,5 @@
 /**
- * A limit for what may take too long. Pure: the clock is handed in.
+ * A time limit for a task. Pure: the clock is handed in.
  *
  * @module
  */
@@ -7,8 +7,8 @@
 import type { Clock } from "./clock.ts";
 
 /**
- * Whether `task` ended within the limit, milliseconds; a task that did not is left to go on. Rejects if the task rejects
- * within the limit.
+ * Runs a task and waits for it for at most `limit_ms`. Returns whether it has ended by then; if not, it goes on. Rejects if
+ * the task rejects within the limit.
  */
 export async function within(limit_ms: number, clock: Clock, task: () => Promise<unknown>): Promise<boolean> {
   const over = new AbortController();

@@ -1,5 +1,5 @@
 /**
- * Keeps the machine's record true while the daemon runs.
+ * Keeps the machine's record up to date while the daemon runs.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import { type Log, messageOf } from "../../runtime/log.ts";
 import type { MachineRecord } from "../../registry/model.ts";
 import type { Membership } from "../../registry/mod.ts";
 
-/** What {@link refreshIdentity} needs. */
+/** Options of {@link refreshIdentity}. */
 export interface RefreshOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly membership: Membership;
   readonly identify: () => Promise<MachineRecord>;
-  /** How often it looks, milliseconds. */
+  /** The time between two looks, milliseconds. */
   readonly every_ms: number;
 }
 
-/** Looks now and then who this machine is, and tells the cluster when that has changed. Ends when `signal` aborts. */
+/** Makes the machine's record again now and then, and writes it to the store when it has changed. Ends when `signal` aborts. */
 export async function refreshIdentity(
   first: MachineRecord,
   options: RefreshOptions,
@@ -39,7 +39,7 @@ export async function refreshIdentity(
       changed(now);
       await membership.update(now);
     } catch (error) {
-      log("warn", `this machine's record is kept as it was: ${messageOf(error)}`);
+      log("warn", `cannot update this machine's record: ${messageOf(error)}`);
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Opens the store that a configuration names, and lends it to one registry after another. An adapter.
+ * Opens the store that a configuration names. An adapter.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import { openEtcdStore } from "../../registry/store/etcd/store.ts";
 import type { Store } from "../../registry/store/port.ts";
 import type { Configuration } from "../config/load.ts";
 
-/** What "no limit" is taken for. */
+/** The limit of a request where the configuration sets none. */
 const longestRequest_ms = 60_000;
 
-/** The cluster's memory: etcd, a file of this machine alone, or, for `memory`, nothing that outlives the process. */
+/** Opens etcd, a file of this machine, or, for `memory`, a store that ends with the process. */
 export async function openStore(
   { config, etcdTls }: Pick<Configuration, "config" | "etcdTls">,
   where: "configured" | "memory" = "configured",
@@ -25,7 +25,7 @@ export async function openStore(
   return await openEtcdStore({
     endpoints: config.etcdServers,
     prefix: config.etcdKeyPrefix,
-    // 0 stands for no limit, which no caller could wait for.
+    // 0 means no limit, which no caller could wait for.
     requestTimeout_ms: config.etcdRequestTimeout_ms || longestRequest_ms,
     username: config.etcdUsername,
     password: config.etcdPassword,
@@ -33,7 +33,7 @@ export async function openStore(
   });
 }
 
-/** The same store, for a borrower whose `close` shall not close it. */
+/** Returns the same store for a registry whose `close` must not close it. */
 export function lend(store: Store): Store {
   return {
     read: (ranges) => store.read(ranges),

@@ -23,12 +23,16 @@ const cases: readonly {
     member: false,
     want: [/^info: stopping: .* though it is not in the cluster$/, "drained"],
   },
-  { name: "a restart", job: () => Promise.resolve("restart"), want: [/^info: .*left running \(restart job/] },
-  { name: "a signal", job: () => Promise.resolve(undefined), want: [/^info: .*left running \(no job/] },
+  {
+    name: "a restart",
+    job: () => Promise.resolve("restart"),
+    want: [/^info: .*left running \(systemd has a restart job/],
+  },
+  { name: "a signal", job: () => Promise.resolve(undefined), want: [/^info: .*left running \(systemd has no job/] },
   {
     name: "a systemd that cannot be asked",
     job: () => Promise.reject(new Error("the bus is away")),
-    want: [/^warn: cannot tell a stop from a restart.*the bus is away$/, /^info: .*left running/],
+    want: [/^warn: cannot distinguish a stop from a restart.*the bus is away$/, /^info: .*left running/],
   },
   {
     name: "a unit that does not end",
@@ -64,16 +68,16 @@ const cases: readonly {
 ];
 
 for (const { name, job, member = true, drain, leave, want } of cases) {
-  Deno.test(`how a daemon ends: ${name}`, async () => {
-    const told: string[] = [];
+  Deno.test(`a daemon ends: ${name}`, async () => {
+    const events: string[] = [];
     const clock = new ManualClock();
-    const tell = (what: string) => () => Promise.resolve(void told.push(what));
+    const record = (event: string) => () => Promise.resolve(void events.push(event));
     const ended = shutDown({
       job,
       clock,
-      log: (level, message) => told.push(`${level}: ${message}`),
-      drain: drain ?? tell("drained"),
-      leave: member ? leave ?? tell("left") : undefined,
+      log: (level, message) => events.push(`${level}: ${message}`),
+      drain: drain ?? record("drained"),
+      leave: member ? leave ?? record("left") : undefined,
       drainLimit_ms: 60,
       leaveLimit_ms: 5,
     });
@@ -83,20 +87,20 @@ for (const { name, job, member = true, drain, leave, want } of cases) {
       await ManualClock.settle();
     }
     await ended;
-    assert.equal(told.length, want.length, told.join("\n"));
+    assert.equal(events.length, want.length, events.join("\n"));
     for (const [index, line] of want.entries()) {
-      if (typeof line === "string") assert.equal(told[index], line);
-      else assert.match(told[index]!, line);
+      if (typeof line === "string") assert.equal(events[index], line);
+      else assert.match(events[index]!, line);
     }
   });
 }
 
-Deno.test("after one part cannot be closed the others are, and the log has the reason", async () => {
-  const said: string[] = [];
+Deno.test("a part that cannot be closed is logged, and the others are closed", async () => {
+  const events: string[] = [];
   await closeAll([
     { what: "the API", close: () => Promise.reject(new Error("busy")) },
     { what: "nothing", close: () => undefined },
-    { what: "the store", close: () => Promise.resolve(said.push("store closed")) },
-  ], (level, message) => said.push(`${level}: ${message}`));
-  assert.deepEqual(said, ["error: cannot close the API: busy", "store closed"]);
+    { what: "the store", close: () => Promise.resolve(events.push("store closed")) },
+  ], (level, message) => events.push(`${level}: ${message}`));
+  assert.deepEqual(events, ["error: cannot close the API: busy", "store closed"]);
 });

@@ -1,5 +1,5 @@
 /**
- * From the command line to what a daemon starts with. An adapter. It knows Deno's errors.
+ * Reads the configuration that a command line names. An adapter: it knows Deno's errors.
  *
  * @module
  */
@@ -8,20 +8,20 @@ import type { Log } from "../../runtime/log.ts";
 import type { Arguments } from "../arguments.ts";
 import { type Configuration, defaultConfigPath, readConfiguration } from "../config/load.ts";
 
-/** How a daemon starts. */
+/** Settings of a daemon at its start. */
 export interface Start {
-  /** Where the API listens besides the sockets that systemd passes. */
+  /** Addresses of the API besides the sockets that systemd passes. */
   readonly listen: readonly string[];
   readonly configuration: Configuration;
-  /** Reads the configuration anew. */
+  /** Reads the configuration again. */
   readonly configure: () => Promise<Configuration>;
-  /** Set for a try: it is kept in memory, its units end with it, and this is said when it is ready. */
+  /** Set with `--dev`, where the store is in memory and units end with the daemon: the text to print when it is ready. */
   readonly greeting?: string;
-  /** Set for a try: removes the daemon's files, when all else is closed. */
+  /** Set with `--dev`: removes the daemon's files, after everything else is closed. */
   readonly removeFiles?: () => Promise<void>;
 }
 
-/** What the command line asks for, read. Throws when it cannot be. */
+/** Reads the settings that the command line asks for. Throws when they cannot be read. */
 export async function startOf(command: Extract<Arguments, { kind: "run" | "dev" }>): Promise<Start> {
   if (command.kind === "run") {
     const configure = () => readConfiguration(command.config);
@@ -33,7 +33,7 @@ export async function startOf(command: Extract<Arguments, { kind: "run" | "dev" 
   return { ...setting, configure, listen: [...listen, ...command.listen] };
 }
 
-/** What to do about something that the flags of this build forbid; "" for any other error. */
+/** Returns a hint for an error that the permissions of this build have caused; "" for any other error. */
 export function permissionHint(error: unknown): string {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (!(cause instanceof Deno.errors.NotCapable)) continue;
@@ -43,7 +43,7 @@ export function permissionHint(error: unknown): string {
   return "";
 }
 
-/** Logs which file the configuration is from, and what is doubtful in it. */
+/** Logs the file that the configuration is from, and its warnings. */
 export function logConfigPath(configuration: Configuration, log: Log): void {
   const { path } = configuration;
   if (path === undefined) log("info", "No provided or default config file found - proceeding without");
@@ -51,7 +51,7 @@ export function logConfigPath(configuration: Configuration, log: Log): void {
   logWarnings(configuration, log);
 }
 
-/** Logs the warnings about a configuration, and what will not work with it. */
+/** Logs the warnings about a configuration, and the faults that keep parts of it from working. */
 export function logWarnings({ warnings, faults }: Configuration, log: Log): void {
   for (const warning of warnings) log("warn", warning);
   for (const fault of faults) log("error", fault);
