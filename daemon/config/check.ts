@@ -1,5 +1,5 @@
 /**
- * `fleetd --check-config`: what the configuration is, and all that is wrong with it.
+ * `fleetd --check-config`: finds the values of all options and everything that is wrong with them.
  *
  * @module
  */
@@ -12,15 +12,15 @@ import { permissionHint } from "../lifecycle/startup.ts";
 
 /** The result of a check. */
 export interface CheckedConfig {
-  /** The configuration may be used with these. */
+  /** Remarks; the configuration can be used. */
   readonly warnings: readonly string[];
-  /** The daemon would not start with these, or something would not work. */
+  /** Reasons why the daemon would not start, or why a part of it would not work. */
   readonly errors: readonly string[];
   /** Each option and its source; "" if the configuration cannot be used. */
   readonly text: string;
 }
 
-/** Checks a configuration file, or the usual one. `readRest` throws what else cannot be used. */
+/** Checks a configuration file, or the default one. `readRest` throws if the files that the configuration names cannot be used. */
 export async function checkConfig(
   path: string | undefined,
   readRest: (config: Configuration["config"], sources: Configuration["sources"]) => Promise<unknown>,

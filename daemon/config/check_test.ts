@@ -55,17 +55,17 @@ const cases: readonly Case[] = [
     errors: [/:3: api_client_cafile DIR\/server\.key: it holds a private key and no certificate$/],
   },
   {
-    name: "a token of a peer that cannot be read, or is none",
+    name: "a peer token that cannot be read, or is not a token",
     conf: "api_peer_token_file=DIR/none",
     errors: [/:1: cannot read DIR\/none, the file that api_peer_token_file names: ENOENT/],
   },
   {
-    name: "two tokens of a peer",
+    name: "two peer tokens",
     conf: "api_peer_token_file=DIR/two",
     errors: [/:1: api_peer_token_file DIR\/two: expected one token in it, and nothing else$/],
   },
   {
-    name: "tokens of clients that make no sense",
+    name: "client tokens that are malformed",
     conf: "api_tokens_file=DIR/two",
     errors: [/:1: api_tokens_file DIR\/two: line 1: expected /],
   },
@@ -92,7 +92,7 @@ const cases: readonly Case[] = [
   {
     name: "a folder of unit files outside /run",
     conf: "units_directory=/srv/fleet",
-    warnings: [/:1: option units_directory: "\/srv\/fleet" is not below \/run: after a reboot/],
+    warnings: [/:1: option units_directory: "\/srv\/fleet" is not below \/run: unit files there outlive a reboot/],
   },
   {
     name: "a misspelled option",
@@ -104,7 +104,7 @@ const cases: readonly Case[] = [
   {
     name: "a key of the metadata that is set twice",
     conf: 'metadata="role=web,role=db"',
-    warnings: [/:1: option metadata: "role" is set twice: "db" counts, "web" does not$/],
+    warnings: [/:1: option metadata: "role" is set twice: "db" is used, "web" is not$/],
   },
   {
     name: "errors and warnings, of options and of files",
@@ -124,7 +124,7 @@ function matches(texts: readonly string[], expected: readonly RegExp[], { direct
   expected.forEach((pattern, at) => assert.match(found[at]!, pattern));
 }
 
-Deno.test("a check of the configuration finds every fault, and tells warnings from errors", async (test) => {
+Deno.test("a check of the configuration finds every fault, and separates warnings from errors", async (test) => {
   const authority = await makeAuthority();
   const path = `${authority.directory}/fleet.conf`;
   try {

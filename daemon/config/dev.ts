@@ -7,27 +7,27 @@
 import { userBusAdvice } from "../../systemd/dbus/open.ts";
 import { type Configuration, readConfiguration } from "./load.ts";
 
-/** What a try stands on. */
+/** Settings of a daemon with `--dev`. */
 export interface DevSetting {
   readonly configuration: Configuration;
-  /** Where the API listens: a unix socket, since every local user could open a TCP port. */
+  /** The API's address: a unix socket, because every local user can reach a TCP port. */
   readonly listen: readonly string[];
-  /** What to type first. */
+  /** First commands to type, for the terminal. */
   readonly greeting: string;
-  /** Removes the daemon's files; to be called when everything else is closed. Unit files that are left keep them. */
+  /** Removes the daemon's files, unless unit files are left. To be called after everything else is closed. */
   readonly removeFiles: () => Promise<void>;
 }
 
 /**
- * Finds out what a try can stand on: the system's systemd for root, the user's own for anybody else. Throws an error that
- * says what is missing, and what can be done instead.
+ * Finds the settings for this user: the system's systemd for root, the user's systemd for other users. Throws an error that
+ * names what is missing and an alternative.
  */
 export async function devSetting(config: string | undefined): Promise<DevSetting> {
   const isRoot = Deno.uid() === 0;
   const directory = isRoot ? "/run/fleet/dev" : `${await userRuntime()}/fleet-dev`;
   if (isRoot && !await exists("/run/systemd/system")) {
     // sd_booted(3).
-    throw new Error(`this machine was not started by systemd, and systemd is what runs units. ${elsewhere}`);
+    throw new Error(`this machine was not booted with systemd, which fleetd needs to run units. ${elsewhere}`);
   }
   const configuration = await readConfiguration(config ?? null, {
     FLEET_REGISTRY: "embedded",
@@ -45,8 +45,8 @@ export async function devSetting(config: string | undefined): Promise<DevSetting
 }
 
 /**
- * Removes `directory` unless it still has unit files: the units could not be stopped, and the next `--dev` has to find
- * them. `parents` are removed where they are empty.
+ * Removes `directory` unless it still has unit files: then units could not be stopped, and the next `--dev` has to find
+ * them. `parents` are removed if they are empty.
  */
 async function removeFiles(directory: string, parents: readonly string[]): Promise<void> {
   if (!await removeEmpty(`${directory}/units`)) return;
@@ -75,7 +75,7 @@ async function userRuntime(): Promise<string> {
   const [, path] = /^unix:path=([^,;]+)/.exec(bus) ?? [];
   if (runtime && (path === undefined || await exists(path))) return runtime;
   const missing = runtime ? `there is no user bus at ${bus}: ${userBusAdvice}` : "XDG_RUNTIME_DIR is not set";
-  throw new Error(`there is no systemd of this user's to run units on (${missing}). Try as root. ${elsewhere}`);
+  throw new Error(`this user has no systemd to run units on (${missing}). Try as root. ${elsewhere}`);
 }
 
 async function exists(path: string): Promise<boolean> {

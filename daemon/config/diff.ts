@@ -1,34 +1,34 @@
 /**
- * What a new configuration changes in a running daemon. Pure.
+ * Compares a new configuration with the one in force. Pure.
  *
  * @module
  */
 
 import type { Config } from "./options.ts";
-import type { TlsTexts } from "./load.ts";
+import type { PemTexts } from "./named_files.ts";
 
-/** How much has to begin anew for a new configuration to be in force. */
+/** Parts of the daemon that have to be opened again for a new configuration. */
 export interface Renewal {
-  /** Another store, or another way to it. */
+  /** The connection to the store. */
   readonly store: boolean;
   /** The registry's leases. Implied by {@link store}. */
   readonly registry: boolean;
   /** The routes of the API. Implied by {@link registry}. */
   readonly api: boolean;
-  /** What this machine is and does in the cluster. Implied by {@link registry}. */
+  /** The machine's record, agent and engine. Implied by {@link registry}. */
   readonly membership: boolean;
 }
 
 /**
- * `manner` is asked for at each use; `credentials` are handed to the server, whose address goes into the machine's record;
- * `never`: units stand on it, so only a restart changes it.
+ * The part of the daemon that uses an option. `none`: the option is read at each use. `credentials`: the server, whose
+ * address is in the machine's record. `never`: running units depend on the option, so that only a restart changes it.
  */
-type Need = "manner" | "credentials" | "api" | "membership" | "registry" | "store" | "never";
+type Part = "none" | "credentials" | "api" | "membership" | "registry" | "store" | "never";
 
-/** What each option needs. */
-const needs: { readonly [Key in keyof Config]: Need } = {
-  verbosity: "manner",
-  logFormat: "manner",
+/** The part that uses each option. */
+const parts: { readonly [Key in keyof Config]: Part } = {
+  verbosity: "none",
+  logFormat: "none",
   tokenLimit: "api",
   publicIp: "membership",
   metadata: "membership",
@@ -58,7 +58,7 @@ const needs: { readonly [Key in keyof Config]: Need } = {
   systemdUser: "never",
 };
 
-/** Options that cannot change while the daemon runs, as they are called in the file. */
+/** Names in fleet.conf of the options that cannot change while the daemon runs. */
 const restartOnly: Readonly<Partial<Record<keyof Config, string>>> = {
   registry: "registry",
   stateDirectory: "state_directory",
@@ -69,24 +69,24 @@ const restartOnly: Readonly<Partial<Record<keyof Config, string>>> = {
 /** A configuration, and the contents of the TLS files that it names for etcd. */
 export interface EffectiveConfig {
   readonly config: Config;
-  readonly etcdTls?: TlsTexts;
+  readonly etcdTls?: PemTexts;
 }
 
 /**
- * What to begin anew, or why the new configuration cannot be taken on. TLS files are compared by their contents: a renewed
- * certificate keeps its name, and a file that is as it was is no reason to leave the cluster.
+ * Returns the parts to open again, or the reason why the new configuration cannot be used. TLS files are compared by their
+ * contents: a renewed certificate keeps its file name, and an unchanged file is no reason to leave the cluster.
  */
 export function renewal(old: EffectiveConfig, next: EffectiveConfig): Renewal | { readonly refusal: string } {
   const before = old.config;
   const after = next.config;
-  const changed = (Object.keys(needs) as (keyof Config)[])
+  const changed = (Object.keys(parts) as (keyof Config)[])
     .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
-  const never = changed.filter((key) => needs[key] === "never").map((key) => restartOnly[key] ?? key);
+  const never = changed.filter((key) => parts[key] === "never").map((key) => restartOnly[key] ?? key);
   if (never.length > 0) {
     return { refusal: `${never.join(", ")} cannot change while fleetd runs: systemctl restart fleet` };
   }
-  const any = (...kinds: readonly string[]) => changed.some((key) => kinds.includes(needs[key]));
-  const sameTls = (["ca", "cert", "key"] as const).every((part) => old.etcdTls?.[part] === next.etcdTls?.[part]);
+  const any = (...kinds: readonly string[]) => changed.some((key) => kinds.includes(parts[key]));
+  const sameTls = (["ca", "cert", "key"] as const).every((file) => old.etcdTls?.[file] === next.etcdTls?.[file]);
   const store = after.registry === "etcd" && (any("store") || !sameTls);
   const registry = store || any("registry");
   return { store, registry, api: registry || any("api"), membership: registry || any("membership", "credentials") };

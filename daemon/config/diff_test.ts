@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseConfig } from "./options.ts";
-import type { TlsTexts } from "./load.ts";
+import type { PemTexts } from "./named_files.ts";
 import { renewal } from "./diff.ts";
 
 const conf = (text: string) => parseConfig({ file: { path: "/f", text }, env: {} }).config;
@@ -14,8 +14,8 @@ interface Case {
   readonly name: string;
   readonly before?: string;
   readonly after: string;
-  /** What the TLS files hold, before and after; the same where only one is given. */
-  readonly tls?: readonly [before: TlsTexts, after?: TlsTexts];
+  /** Contents of the TLS files, before and after; the same if only one is given. */
+  readonly tls?: readonly [before: PemTexts, after?: PemTexts];
   readonly want: unknown;
 }
 
@@ -33,14 +33,14 @@ const cases: readonly Case[] = [
     want: { store: true, registry: true, api: true, membership: true },
   },
   {
-    name: "tokens, with etcd over TLS whose files are as they were",
+    name: "tokens, with etcd over TLS whose files are unchanged",
     before: tls,
     after: `${tls}\napi_tokens_file=/tokens`,
     tls: [{ ca: "1", cert: "1", key: "1" }],
     want: { ...nothing, membership: true },
   },
   {
-    name: "nothing, with etcd over TLS whose files are as they were",
+    name: "nothing, with etcd over TLS whose files are unchanged",
     before: tls,
     after: tls,
     tls: [{ ca: "1", cert: "1", key: "1" }],
@@ -61,14 +61,14 @@ const cases: readonly Case[] = [
     want: all,
   },
   {
-    name: "the name of a TLS file, and nothing in it",
+    name: "the name of a TLS file, and not its contents",
     before: tls,
     after: tls.replace("/ca", "/other-ca"),
     tls: [{ ca: "1", cert: "1", key: "1" }],
     want: all,
   },
   {
-    name: "what the embedded store has no use for",
+    name: "options that the embedded store does not use",
     before: "registry=embedded\netcd_servers=http://a:1",
     after: "registry=embedded\netcd_servers=http://b:1\netcd_cafile=/ca",
     want: nothing,
@@ -82,7 +82,7 @@ const cases: readonly Case[] = [
 
 for (const { name, before = "", after, tls: [had, has = had] = [], want } of cases) {
   Deno.test(`a reload that changes ${name}`, () => {
-    const effective = (text: string, etcdTls?: TlsTexts) => ({ config: conf(text), ...(etcdTls && { etcdTls }) });
+    const effective = (text: string, etcdTls?: PemTexts) => ({ config: conf(text), ...(etcdTls && { etcdTls }) });
     assert.deepEqual(renewal(effective(before, had), effective(after, has)), want);
   });
 }

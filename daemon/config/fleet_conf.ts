@@ -1,30 +1,30 @@
 /**
- * The grammar of fleet.conf: the INI dialect of fleet 1.0. Pure. See ADR 2 for why no library reads it.
+ * Parses fleet.conf, the INI dialect of fleet 1.0. Pure. ADR 2 says why no library does it.
  *
  * @module
  */
 
-/** One option as it was set. */
+/** The value of an option and its source. */
 export interface Setting {
   readonly value: string;
   /** `FILE:LINE`, or the name of a variable. */
   readonly source: string;
 }
 
-/** What a file sets, and what in it was probably meant otherwise. */
+/** The options of a file, and its likely mistakes. */
 export interface Settings {
-  /** By lower-cased key; the last of equal keys wins. */
+  /** Keys are in lower case; the last of equal keys wins. */
   readonly settings: ReadonlyMap<string, Setting>;
   readonly warnings: readonly string[];
   /** Lines that cannot be understood. */
   readonly problems: readonly string[];
 }
 
-/** A configuration that cannot be used: each problem names option, value, source and what is expected. */
+/** Reports a configuration that cannot be used. Each problem names the option, its value and source, and the expected form. */
 export class ConfigError extends Error {
   override name = "ConfigError";
   readonly problems: readonly string[];
-  /** What else is wrong with it, though it could be used with that. */
+  /** Further mistakes, with which the configuration could be used. */
   readonly faults: readonly string[];
   readonly warnings: readonly string[];
   constructor(
@@ -67,7 +67,7 @@ export function readSettings(path: string, text: string): Settings {
       continue;
     }
     const match = /^([^\s=]+)[ \t]*=[ \t]*(.*)$/s.exec(line);
-    // The line itself may hold a password.
+    // The message leaves the line out: it may hold a password.
     if (!match) {
       problems.push(`${source}: expected OPTION=VALUE, a remark or [SECTION] in this line`);
       continue;
@@ -75,7 +75,7 @@ export function readSettings(path: string, text: string): Settings {
     const key = match[1]!.toLowerCase();
     if (section !== undefined) {
       warnings.push(
-        `${source}: ${key} is not read: it stands in section ${section}, and options stand before any section`,
+        `${source}: ${key} is ignored because it is in section ${section}: options have to be before any section`,
       );
       continue;
     }
@@ -88,7 +88,7 @@ export function readSettings(path: string, text: string): Settings {
       continue;
     }
     if (cut) {
-      warnings.push(`${source}: the value of ${key} ends before "${cut}": put it in quotes if that belongs to it`);
+      warnings.push(`${source}: the value of ${key} ends before "${cut}": put it in quotes if the rest belongs to it`);
     }
     settings.set(key, { value, source });
   }
@@ -96,8 +96,8 @@ export function readSettings(path: string, text: string): Settings {
 }
 
 /**
- * In quotes, `#` and `;` are literal, and a remark may follow. Otherwise the value ends at the first of them; `cut` says
- * which it was, where no blank before it shows that a remark was meant; `open` is a quote that is never closed.
+ * Reads a value. In quotes `#` and `;` are literal, and a remark may follow. Otherwise the value ends at the first of them;
+ * `cut` is that character if no blank before it shows that a remark was meant. `open` is a quote that is never closed.
  */
 function readValue(text: string): { readonly value: string; readonly cut?: string; readonly open?: string } {
   const quoted = /^(?:"([^"]*)"|'([^']*)')\s*(?:[#;].*)?$/s.exec(text);

@@ -1,29 +1,27 @@
 /**
- * Where the configuration comes from: fleet.conf and the environment. An adapter.
+ * Loads the configuration from fleet.conf and the environment. An adapter.
  *
  * @module
  */
 
 import { ConfigError, type Parsed, readOptions } from "./options.ts";
-import { inspectFiles, type TlsTexts } from "./named_files.ts";
+import { inspectFiles, type PemTexts } from "./named_files.ts";
 
-export type { TlsTexts };
-
-/** The file that is read where none is named. */
+/** The file that is read if none is named. */
 export const defaultConfigPath = "/etc/fleet/fleet.conf";
 
-/** A configuration, the file it was read from, if there was one, and what the TLS files hold that it names for etcd. */
+/** A configuration, the file that it was read from, and the contents of the TLS files that it names for etcd. */
 export interface Configuration extends Parsed {
   readonly path?: string;
-  /** What will not work, though the daemon can start. */
+  /** Mistakes with which the daemon can start, but a part of it does not work. */
   readonly faults: readonly string[];
-  readonly etcdTls?: TlsTexts;
+  readonly etcdTls?: PemTexts;
 }
 
 /**
- * Reads the configuration anew. `path`: this file, which has to be there; if left out the usual one, if it is there; null
- * for none. `variables` win over the environment's. Throws {@link ConfigError} when it cannot be used, also when a file
- * that it names cannot be read.
+ * Reads the configuration. `path` names a file that has to exist; undefined stands for the default file, if it exists; null
+ * for no file. `variables` win over the environment's. Throws {@link ConfigError} when the configuration cannot be used, also
+ * when a file that it names cannot be read.
  */
 export async function readConfiguration(
   path?: string | null,
@@ -57,7 +55,7 @@ async function readConfigFile(path: string, mustExist: boolean): Promise<string 
   }
 }
 
-/** Lets fetch and gRPC find no proxy in the environment: etcd and the other daemons are reached directly, as by fleet 1.0. */
+/** Removes proxies from the environment: fetch and gRPC reach etcd and other daemons directly, as fleet 1.0 does. */
 export function ignoreProxies(): void {
   for (const name of ["http_proxy", "https_proxy", "all_proxy", "grpc_proxy"]) {
     Deno.env.delete(name);

@@ -1,5 +1,5 @@
 /**
- * The files and folders that the configuration names: reading them, and what is wrong with them. An adapter.
+ * Reads and checks the files and folders that the configuration names. An adapter.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { readFile } from "node:fs/promises";
 import { messageOf } from "../../runtime/log.ts";
 import { certificatesOf, privateKeyOf, whyInvalid } from "./pem.ts";
 
-/** Where each option was set, by name. */
+/** The source of each option, by its name. */
 export type Sources = ReadonlyMap<string, string>;
 
 /** Returns the source of an option as the beginning of a message; "" if it is not known. */
@@ -32,22 +32,22 @@ export async function readNamed(option: string, path: string, sources: Sources =
 }
 
 /** PEM texts of a client. */
-export interface TlsTexts {
+export interface PemTexts {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
 }
 
-/** What {@link inspectFiles} found. */
+/** Findings of {@link inspectFiles}. */
 export interface Inspection {
-  /** The daemon cannot start with these. */
+  /** Mistakes with which the daemon cannot start. */
   readonly problems: readonly string[];
-  /** Something will not work with these, but the daemon can start. */
+  /** Mistakes with which the daemon can start, but a part of it does not work. */
   readonly faults: readonly string[];
   readonly warnings: readonly string[];
   /** The contents of the files for etcd; undefined if none is named. */
-  readonly etcdTls?: TlsTexts;
-  /** Why the first file could not be read. */
+  readonly etcdTls?: PemTexts;
+  /** The error of the first file that could not be read. */
   readonly cause?: unknown;
 }
 
@@ -57,7 +57,7 @@ const groups = {
   peer: { ca: "api_peer_cafile", cert: "api_peer_certfile", key: "api_peer_keyfile" },
 } as const;
 
-/** Reads every file that a configuration names, and looks at what is in it. `texts`: the options as written, by name. */
+/** Reads and checks every file that a configuration names. `texts`: the options as written, by name. */
 export async function inspectFiles(
   { texts, sources }: { readonly texts: ReadonlyMap<string, string>; readonly sources: Sources },
   now_ms: number,
@@ -87,7 +87,7 @@ class TlsFiles {
   readonly problems: string[] = [];
   readonly warnings: string[] = [];
   readonly causes: unknown[] = [];
-  tls: TlsTexts | undefined;
+  tls: PemTexts | undefined;
 
   constructor(
     private readonly texts: ReadonlyMap<string, string>,
@@ -159,7 +159,7 @@ async function inspectToken(option: string, texts: ReadonlyMap<string, string>, 
   }
 }
 
-/** The permissions of the build say where fleetd may write. */
+/** Checks a folder against the permissions of this build, which say where fleetd may write. */
 function inspectFolder(option: string, texts: ReadonlyMap<string, string>, sources: Sources): string[] {
   const path = texts.get(option);
   if (!path?.startsWith("/") || Deno.permissions.querySync({ name: "write", path }).state === "granted") return [];

@@ -1,6 +1,6 @@
 /**
- * fleetd's configuration: environment over file over default, with the names, defaults and list syntaxes of fleet 1.0.
- * Pure: texts in, values out.
+ * Reads fleetd's options: the environment wins over the file, and the file over the defaults. Names, defaults and list
+ * syntaxes are those of fleet 1.0. Pure.
  *
  * @module
  */
@@ -10,15 +10,15 @@ import { ConfigError, readSettings, type Setting } from "./fleet_conf.ts";
 
 export { ConfigError };
 
-/** Everything that can be configured. */
+/** The values of all options. */
 export interface Config {
-  /** More than 0: debug messages too. */
+  /** More than 0 logs debug messages too. */
   readonly verbosity: number;
-  /** How log lines are written: for people, or as JSON for programs. */
+  /** The format of log lines: text for people, JSON for programs. */
   readonly logFormat: "text" | "json";
-  /** Where the cluster's memory is: etcd, or a file of this machine alone. */
+  /** The kind of the cluster's store: etcd, or a file of this machine. */
   readonly registry: "etcd" | "embedded";
-  /** Where the embedded registry keeps its file. */
+  /** The directory of the embedded registry's file. */
   readonly stateDirectory: string;
   readonly etcdServers: readonly string[];
   readonly etcdUsername: string;
@@ -28,16 +28,16 @@ export interface Config {
   readonly etcdCertfile: string;
   readonly etcdCafile: string;
   readonly etcdKeyPrefix: string;
-  /** 0: no limit. */
+  /** 0 means no limit. */
   readonly etcdRequestTimeout_ms: number;
   readonly engineReconcileInterval_ms: number;
-  /** "" to find it out. */
+  /** "" to detect it. */
   readonly publicIp: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly agentTtl_ms: number;
   readonly unitsDirectory: string;
   readonly systemdUser: boolean;
-  /** Entries a page of the API. */
+  /** The number of entries on a page of the API. */
   readonly tokenLimit: number;
   readonly disableEngine: boolean;
   /** Paths of PEM files, "" if none: TLS for the API on network addresses, and the authority of its clients. */
@@ -46,26 +46,26 @@ export interface Config {
   readonly apiClientCafile: string;
   /** Path of the file of bearer tokens, "" if none. */
   readonly apiTokensFile: string;
-  /** Network addresses are open to everybody. */
+  /** Requests from network addresses need no credentials. */
   readonly apiInsecure: boolean;
-  /** With what this daemon calls others: paths of PEM files and of a file with one token; "" if none. */
+  /** Credentials for requests to other daemons: paths of PEM files and of a file with one token; "" if none. */
   readonly apiPeerCertfile: string;
   readonly apiPeerKeyfile: string;
   readonly apiPeerCafile: string;
   readonly apiPeerTokenFile: string;
 }
 
-/** What was read, and what the operator should hear about it. */
+/** A configuration with the sources of its values and warnings for the operator. */
 export interface Parsed {
   readonly config: Config;
-  /** Where each option's value comes from: `default`, `FILE:LINE` or a variable's name. */
+  /** The source of each option's value: `default`, `FILE:LINE` or a variable's name. */
   readonly sources: ReadonlyMap<string, string>;
   /** Each option's value as it was written, by name. */
   readonly texts: ReadonlyMap<string, string>;
   readonly warnings: readonly string[];
 }
 
-/** How an option's text becomes a value. Throws an error that says what is expected. */
+/** Parses an option's text. Throws an error that names the expected form. */
 type Reader<T> = (text: string, warn: (what: string) => void) => T;
 
 interface Option<T> {
@@ -114,30 +114,30 @@ const options = {
 
 const optionNames: readonly string[] = Object.values(options).map(({ name }) => name);
 
-/** Options of fleet 1.0 that have no meaning here, each with what is said to whoever sets one. */
-const meaningless: ReadonlyMap<string, string> = new Map([
+/** Options of fleet 1.0 that have no effect here, each with the warning for an operator who sets it. */
+const withoutEffect: ReadonlyMap<string, string> = new Map([
   ["enable_grpc", "Config option enable_grpc is ignored: all traffic goes through the store's watches"],
   ["disable_watches", "Config option disable_watches is ignored: there is nothing to poll instead"],
   ["verify_units", "Config option verify_units is no longer supported - ignoring"],
   ["authorized_keys_file", "Config option authorized_keys_file is no longer supported - ignoring"],
 ]);
 
-/** What is read: a file, and variables of the environment. */
-interface Texts {
+/** The texts of a configuration: a file, and variables of the environment. */
+interface ConfigTexts {
   readonly file?: { readonly path: string; readonly text: string };
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Reads a configuration. Throws {@link ConfigError} with all that cannot be used, rather than guess. */
-export function parseConfig(from: Texts): Parsed {
+/** Reads a configuration. Throws {@link ConfigError} with every mistake in it; no value is guessed. */
+export function parseConfig(from: ConfigTexts): Parsed {
   const { config, problems, warnings, ...rest } = readOptions(from);
   if (!config) throw new ConfigError(problems, { warnings });
   return { config, warnings, ...rest };
 }
 
-/** Reads all options; `config` is there if no problem is. */
+/** Reads all options. `config` is set if there are no problems. */
 export function readOptions(
-  sources: Texts,
+  sources: ConfigTexts,
 ): Omit<Parsed, "config"> & { readonly config?: Config; readonly problems: readonly string[] } {
   const { file, env } = sources;
   const read = file ? readSettings(file.path, file.text) : { settings: [], warnings: [], problems: [] };
@@ -161,7 +161,7 @@ export function readOptions(
   return { ...(problems.length === 0 && { config }), sources: from, texts, warnings, problems };
 }
 
-/** An option's variable is its name in capitals behind `FLEET_`; one that is set but empty counts. */
+/** Reads the variables: an option's is `FLEET_` and its name in capitals. A variable that is set but empty counts. */
 function* readEnvironment(env: Readonly<Record<string, string>>): Generator<[name: string, setting: Setting]> {
   for (const [variable, value] of Object.entries(env)) {
     const name = /^FLEET_([A-Z_]+)$/.exec(variable)?.[1]?.toLowerCase();
@@ -172,7 +172,7 @@ function* readEnvironment(env: Readonly<Record<string, string>>): Generator<[nam
 function unusedOptions(settings: ReadonlyMap<string, Setting>): string[] {
   return [...settings].flatMap(([name, { value, source }]) => {
     if (optionNames.includes(name)) return [];
-    const why = meaningless.get(name);
+    const why = withoutEffect.get(name);
     if (why === undefined) return [unknownOption(name, source, settings)];
     return ["", "0", "f", "F", "FALSE", "false", "False"].includes(value) ? [] : [`${why} (${source})`];
   });
@@ -193,8 +193,8 @@ function readOption(
 
 type ByName = ReadonlyMap<string, string>;
 
-/** Each option, and the one that it needs beside it. */
-const needed: readonly (readonly [option: string, needs: string])[] = [
+/** Pairs of an option and another one that it requires. */
+const required: readonly (readonly [option: string, needs: string])[] = [
   ["etcd_certfile", "etcd_keyfile"],
   ["etcd_keyfile", "etcd_certfile"],
   ["api_certfile", "api_keyfile"],
@@ -204,9 +204,9 @@ const needed: readonly (readonly [option: string, needs: string])[] = [
   ["api_peer_keyfile", "api_peer_certfile"],
 ];
 
-/** What is wrong with options beside each other. */
+/** Returns the options that lack another option. */
 function problemsTogether(texts: ByName, sources: ByName): string[] {
-  return needed.flatMap(([name, needs]) =>
+  return required.flatMap(([name, needs]) =>
     texts.get(name) && !texts.get(needs) ? [`${sources.get(name)}: option ${name}: expected ${needs} too`] : []
   );
 }
@@ -234,7 +234,7 @@ function unknownOption(name: string, source: string, settings: ReadonlyMap<strin
 }
 
 function readInteger(value: string): number {
-  // Number() knows 0x; a leading zero is octal, as in Go's strconv.
+  // As in Go's strconv: 0x is hexadecimal, which Number() reads, and a leading zero is octal.
   const octal = /^[-+]?0[0-7]+$/.test(value);
   const parsed = octal
     ? parseInt(value, 8)
@@ -259,7 +259,7 @@ function oneOf<Word extends string>(...words: readonly Word[]): Reader<Word> {
   };
 }
 
-/** Nothing waits longer: beyond 24 days, timers would fire at once. */
+/** The longest duration of an option: a timer of more than 24 days would fire at once. */
 const maxWait_ms = 20 * 24 * 3_600_000;
 
 function readSeconds_ms(value: string): number {
@@ -292,7 +292,7 @@ const units_ms: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
-/** Parses a duration as Go writes it: `30s`, `1m30s`, `500ms`. Throws an error that says what is expected. */
+/** Parses a duration in Go's notation: `30s`, `1m30s`, `500ms`. Throws an error that names the expected form. */
 export function parseDuration_ms(value: string): number {
   if (value === "0") return 0;
   const part = /(\d+\.?\d*|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/y;
@@ -313,7 +313,7 @@ function readBoolean(value: string): boolean {
   throw new Error("expected true or false");
 }
 
-/** `http://a,http://b`, `"http://a"` and `["http://a", "http://b"]` all work. */
+/** Parses a list of URLs: `http://a,http://b`, `"http://a"` or `["http://a", "http://b"]`. */
 function readServers(value: string): readonly string[] {
   const servers = value.split(",").map((item) => item.replace(/^[\s["]+/, "").replace(/[\s"\]]+$/, ""))
     .filter((item) => item !== "");
@@ -329,7 +329,7 @@ function readServers(value: string): readonly string[] {
   return servers.map((server) => server.replace(/\/$/, ""));
 }
 
-/** `key=value,key=value`; an item without `=` is dropped, and the last of equal keys wins, both with a warning. */
+/** Parses `key=value,key=value`. An item without `=` is dropped, and the last of equal keys wins, both with a warning. */
 function readMetadata(value: string, warn: (what: string) => void): Readonly<Record<string, string>> {
   const pairs = new Map<string, string>();
   for (const item of value.split(",")) {
@@ -341,13 +341,13 @@ function readMetadata(value: string, warn: (what: string) => void): Readonly<Rec
     const key = item.slice(0, equals).trim();
     const text = item.slice(equals + 1).trim();
     const before = pairs.get(key);
-    if (before !== undefined && before !== text) warn(`"${key}" is set twice: "${text}" counts, "${before}" does not`);
+    if (before !== undefined && before !== text) warn(`"${key}" is set twice: "${text}" is used, "${before}" is not`);
     pairs.set(key, text);
   }
   return Object.fromEntries(pairs);
 }
 
-/** An IPv4 or IPv6 address without prefix length, scope or port; "" for none. */
+/** Parses an IPv4 or IPv6 address without prefix length, scope or port; "" for none. */
 function readAddress(value: string): string {
   const [, ...bytes] = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(value) ?? [];
   const isIpv4 = bytes.length === 4 && bytes.every((byte) => Number(byte) <= 255 && String(Number(byte)) === byte);
@@ -359,7 +359,7 @@ function readAddress(value: string): string {
 function readUnitsDirectory(value: string, warn: (what: string) => void): string {
   const path = readPath(value);
   if (!path.startsWith("/run/")) {
-    warn(`"${value}" is not below /run: after a reboot, unit files that should be gone are still there`);
+    warn(`"${value}" is not below /run: unit files there outlive a reboot`);
   }
   return path;
 }

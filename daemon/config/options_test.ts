@@ -112,7 +112,7 @@ Deno.test("without file and environment, fleet 1.0's defaults hold", () => {
 
 for (const [key, { name, text, value, bad = [], needs = "" }] of Object.entries(options)) {
   const variable = `FLEET_${name.toUpperCase()}`;
-  /** As a variable has it: without the quotes that a file's lines may have. */
+  /** The value of a variable, without the quotes that a line of a file may have. */
   const bare = text.replace(/^'(.*)'$/, "$1");
 
   Deno.test(`option ${name}: by file, by variable, and the variable wins`, () => {
@@ -124,7 +124,7 @@ for (const [key, { name, text, value, bad = [], needs = "" }] of Object.entries(
     assert.equal(byVariable.sources.get(name), variable);
     const other = bad.length > 0 && needs === "" ? bad[0]![0] : "/other";
     const both = parseConfig({ ...file(`${name}=${other}\n${needs}`), env: { [variable]: bare } });
-    assert.deepEqual(both.config[key as keyof Config], value, "what is not in force does no harm");
+    assert.deepEqual(both.config[key as keyof Config], value, "a value that is not in force is not checked");
     assert.equal(both.sources.get(name), variable);
     const changed = Object.entries(options).filter(([one, option]) => {
       return JSON.stringify(byVariable.config[one as keyof Config]) !== JSON.stringify(option.fallback);
@@ -156,7 +156,7 @@ for (const [key, { name, text, value, bad = [], needs = "" }] of Object.entries(
   }
 }
 
-Deno.test("everything that cannot be used is told at once", () => {
+Deno.test("one error names everything that cannot be used", () => {
   const text = "agent_ttl=30\nnonsense\ntoken_limit=abc\n[section]\nmore nonsense\n";
   assert.throws(() => parseConfig({ ...file(text), env: { FLEET_VERBOSITY: "x" } }), (error) => {
     assert.ok(error instanceof ConfigError);
@@ -287,7 +287,7 @@ Deno.test("the environment wins, also where it is empty", () => {
   assert.throws(() => parseConfig({ env: { FLEET_AGENT_TTL: "" } }), ConfigError);
 });
 
-Deno.test("an unknown option is named with the nearest known one; a meaningless one with why", () => {
+Deno.test("the warning about an unknown option names the nearest known one; about one without effect, the reason", () => {
   const { warnings } = parseConfig(file("agent_tll=30s\nenable_grpc=true\nqwertyuiop=1"));
   assert.deepEqual(warnings, [
     "Config option agent_tll is not known and is ignored (/etc/fleet/fleet.conf:1); did you mean agent_ttl? " +
@@ -297,7 +297,7 @@ Deno.test("an unknown option is named with the nearest known one; a meaningless 
   ]);
 });
 
-Deno.test("what is meaningless and switched off is no reason to speak", () => {
+Deno.test("an option without effect that is switched off gives no warning", () => {
   const text = "enable_grpc=false\ndisable_watches=0\nverify_units=F\nauthorized_keys_file=\n";
   assert.deepEqual(parseConfig(file(text)).warnings, []);
   assert.deepEqual(parseConfig({ env: { FLEET_VERIFY_UNITS: "true", FLEET_AUTHORIZED_KEYS_FILE: "/a" } }).warnings, [
@@ -306,13 +306,13 @@ Deno.test("what is meaningless and switched off is no reason to speak", () => {
   ]);
 });
 
-Deno.test("what was probably meant otherwise is told", () => {
+Deno.test("likely mistakes give warnings", () => {
   const cases: readonly (readonly [text: string, warnings: readonly string[]])[] = [
     ["[fleet]\nVerbosity=3", [
-      "/etc/fleet/fleet.conf:2: verbosity is not read: it stands in section [fleet], and options stand before any section",
+      "/etc/fleet/fleet.conf:2: verbosity is ignored because it is in section [fleet]: options have to be before any section",
     ]],
     ["etcd_username=u\netcd_password=ab#cd", [
-      '/etc/fleet/fleet.conf:2: the value of etcd_password ends before "#": put it in quotes if that belongs to it',
+      '/etc/fleet/fleet.conf:2: the value of etcd_password ends before "#": put it in quotes if the rest belongs to it',
     ]],
     ["etcd_password=x", ["/etc/fleet/fleet.conf:1: option etcd_password is not used: there is no etcd_username"]],
     ["public_ip=10.0.0.1 ; fine\nmetadata=#fine", []],
@@ -324,7 +324,7 @@ Deno.test("what was probably meant otherwise is told", () => {
   for (const [text, warnings] of cases) assert.deepEqual(parseConfig(file(text)).warnings, warnings);
 });
 
-Deno.test("only variables in capitals are options'", () => {
+Deno.test("only variables in capitals set options", () => {
   const { config, warnings } = parseConfig({
     env: { fleet_verbosity: "1", FLEET_verbosity: "2", FLEETCTL_ENDPOINT: "x" },
   });
@@ -346,13 +346,13 @@ Deno.test("a password is never shown", () => {
     }
   };
   for (const text of ["etcd_password=secret", "etcd_password secret", "etcd_password=x#secret\netcd_username=u"]) {
-    const said = refusal(text);
-    assert.match(said, /fleet\.conf:1/);
-    assert.doesNotMatch(said, /secret/);
+    const message = refusal(text);
+    assert.match(message, /fleet\.conf:1/);
+    assert.doesNotMatch(message, /secret/);
   }
 });
 
-Deno.test("no file and no environment make anything but ConfigError", () => {
+Deno.test("random files and environments throw no other error than ConfigError", () => {
   const names = ["verbosity", "etcd_servers", "metadata", "agent_ttl", "token_limit", "registry", "nonsense"];
   const piece = fc.constantFrom(
     ...names,
@@ -388,7 +388,7 @@ Deno.test("no file and no environment make anything but ConfigError", () => {
   assert(read > 20, `only ${read} were read`);
 });
 
-Deno.test("durations are Go's", () => {
+Deno.test("durations are in Go's notation", () => {
   assert.equal(parseDuration_ms("1m30s"), 90_000);
   assert.equal(parseDuration_ms("1.5h"), 5_400_000);
   assert.equal(parseDuration_ms("500ms"), 500);

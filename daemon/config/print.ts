@@ -1,17 +1,17 @@
 /**
- * The configuration as it is in force, for an operator to read. Pure.
+ * Prints the configuration in force for an operator. Pure.
  *
  * @module
  */
 
 import type { Parsed } from "./options.ts";
 
-/** Said in place of what nobody else shall read. */
+/** Printed in place of a secret. */
 const hidden = "(hidden)";
 
 /**
- * One line an option, in the order of their names, each followed by where its value comes from. The lines are in the
- * grammar of fleet.conf. Passwords, also those in addresses, are hidden.
+ * Returns one line for each option with the source of its value, in the order of the names. The lines are in the grammar of
+ * fleet.conf. Passwords, also those in addresses, are hidden.
  */
 export function effectiveConfig({ texts, sources }: Pick<Parsed, "texts" | "sources">): string {
   const lines = [...texts].sort(([a], [b]) => a < b ? -1 : 1).map(([name, value]) => [
@@ -28,7 +28,7 @@ function withoutSecrets(name: string, value: string): string {
   return value.replace(/\/\/[^/@\s,]*@/g, `//${hidden}@`);
 }
 
-/** A value that fleet.conf would cut at a remark, or strip of blanks or quotes, stands in quotes. */
+/** Puts a value in quotes if fleet.conf would cut it at a remark or strip blanks or quotes from it. */
 function quoteIfNeeded(value: string): string {
   if (!/[#;]|^\s|\s$|^["'].*["']$/.test(value)) return value;
   return value.includes('"') ? `'${value}'` : `"${value}"`;

@@ -26,7 +26,7 @@ const cases: readonly { name: string; text: string; env?: Record<string, string>
     text: "etcd_servers=http://u:geheim@h:1",
     want: /^etcd_servers=http:\/\/\(hidden\)@h:1 /,
   },
-  { name: "what would be cut", text: `metadata="a=b#c"`, want: /^metadata="a=b#c" / },
+  { name: "a value that would be cut", text: `metadata="a=b#c"`, want: /^metadata="a=b#c" / },
 ];
 
 for (const { name, text, env, want } of cases) {
@@ -37,7 +37,7 @@ for (const { name, text, env, want } of cases) {
   });
 }
 
-Deno.test("the effective configuration is a fleet.conf again", () => {
+Deno.test("the effective configuration can be read as a fleet.conf", () => {
   const text = `etcd_servers="http://a:1,http://b:2"\nmetadata=x=y;\npublic_ip="1.2.3.4"\n`;
   const first = parseConfig({ file: { path: "/a", text }, env: {} });
   const again = parseConfig({ file: { path: "/b", text: effectiveConfig(first) }, env: {} });

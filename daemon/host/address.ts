@@ -1,10 +1,10 @@
 /**
- * Which of a machine's addresses is the one that others know it by. Pure.
+ * Chooses the address of a machine that other machines use. Pure.
  *
  * @module
  */
 
-/** An address of an interface, as `Deno.networkInterfaces()` tells it. */
+/** An address of an interface, as `Deno.networkInterfaces()` returns it. */
 export interface InterfaceAddress {
   readonly name: string;
   readonly family: "IPv4" | "IPv6";
@@ -20,7 +20,7 @@ export interface RoutingTables {
 /** Loopback, link-local and unspecified addresses: RFC 1122, RFC 3927, RFC 4291. */
 const local = { IPv4: /^(127\.|169\.254\.|0\.)/, IPv6: /^(::1?$|fe[89ab])/i } as const;
 
-/** Addresses that another machine could use, IPv4 first, in the order of the interfaces. */
+/** Returns the addresses that another machine could use, IPv4 first, in the order of the interfaces. */
 export function globalAddresses<Address extends Pick<InterfaceAddress, "family" | "address">>(
   addresses: readonly Address[],
 ): Address[] {
@@ -30,8 +30,8 @@ export function globalAddresses<Address extends Pick<InterfaceAddress, "family" 
 }
 
 /**
- * The first global address of the interface that holds the default route, IPv4's before IPv6's, as fleet 1.0 had it;
- * undefined where no default route has one. Of several default routes the kernel takes the one of the lowest metric.
+ * Returns the first global address of the interface with the default route, IPv4 before IPv6, as fleet 1.0 does; undefined if
+ * no default route has one. Of several default routes the kernel uses the one with the lowest metric.
  */
 export function defaultRouteAddress(
   addresses: readonly InterfaceAddress[],
@@ -47,7 +47,7 @@ export function defaultRouteAddress(
   return undefined;
 }
 
-/** Flags of a route (linux/route.h): it is usable; it refuses. */
+/** Flags of a route (linux/route.h): the route is usable; packets are rejected. */
 const up = 0x1;
 const reject = 0x200;
 
@@ -56,7 +56,7 @@ interface DefaultRoute {
   readonly metric: number;
 }
 
-/** `Iface Destination Gateway Flags RefCnt Use Metric Mask …` below a line of titles (proc(5)). */
+/** Parses lines `Iface Destination Gateway Flags RefCnt Use Metric Mask …` below a line of titles (proc(5)). */
 function ipv4Defaults(table: string): string[] {
   return byMetric(
     table.split("\n").flatMap((line) => {
@@ -67,7 +67,7 @@ function ipv4Defaults(table: string): string[] {
   );
 }
 
-/** `destination length source length next-hop metric references use flags interface`, all hexadecimal (proc(5)). */
+/** Parses lines `destination length source length next-hop metric references use flags interface`, all hexadecimal (proc(5)). */
 function ipv6Defaults(table: string): string[] {
   return byMetric(
     table.split("\n").flatMap((line) => {

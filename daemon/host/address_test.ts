@@ -30,10 +30,10 @@ const v6 = (name: string, metric = "00000400", flags = "00450003") =>
   `${zeros} 00 ${zeros} 00 fe800000000000000000000000000001 ${metric} 00000001 00000000 ${flags}     ${name}\n`;
 const v6subnet =
   `20010db8000000000000000000000000 40 ${zeros} 00 ${zeros} 00000100 00000001 00000000 00000001     eth0\n`;
-/** What the kernel has where there is no route. */
+/** The line of the kernel if there is no route. */
 const v6none = `${zeros} 00 ${zeros} 00 ${zeros} ffffffff 00000001 00000000 00200200       lo\n`;
 
-/** A host with containers: their bridge comes first. */
+/** The interfaces of a host with containers, whose bridge comes first. */
 const addresses: readonly InterfaceAddress[] = [
   { name: "lo", family: "IPv4", address: "127.0.0.1" },
   { name: "docker0", family: "IPv4", address: "172.17.0.1" },
@@ -55,7 +55,7 @@ const cases: readonly { name: string; ipv4?: string; ipv6?: string; want: string
   { name: "two of IPv6", ipv6: v6("eth0", "00000400") + v6("wg0", "00000040"), want: "fd00::2" },
   { name: "a default route without an address", ipv4: v4("ppp0") + v4("eth1", 9), want: "10.0.0.2" },
   { name: "a default route that is down", ipv4: v4("eth0", 0, "0002") + v4("eth1", 9), want: "10.0.0.2" },
-  { name: "a default route that refuses", ipv4: v4("eth0", 0, "0201"), want: undefined },
+  { name: "a default route that rejects packets", ipv4: v4("eth0", 0, "0201"), want: undefined },
   {
     name: "half of the Internet through a tunnel",
     ipv4: v4("docker0").replace(/00000000\t0\t0\t0/, "00000080\t0\t0\t0"),

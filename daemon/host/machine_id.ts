@@ -1,5 +1,5 @@
 /**
- * Who this machine is. An adapter.
+ * Reads the machine's ID and finds its address. An adapter.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import type { MachineId } from "../../registry/model.ts";
 import { defaultRouteAddress, globalAddresses } from "./address.ts";
 
-/** Reads machine-id(5). Throws an error that names the path when there is none. */
+/** Reads the ID of machine-id(5). Throws an error that names the path when there is none. */
 export async function readMachineId(path = "/etc/machine-id"): Promise<MachineId> {
   let text: string;
   try {
@@ -22,13 +22,13 @@ export async function readMachineId(path = "/etc/machine-id"): Promise<MachineId
   return text;
 }
 
-/** A store that is away does not hold up for longer than this whoever wants to know an address. */
+/** The time limit of a connection to a store that cannot be reached. */
 const connectLimit_ms = 1_000;
 
 /**
- * The address at which others reach this machine: the only global one it has; where there are several, that of the
- * default route's interface; where there is no default route, the one from which the kernel reaches the store, else the
- * first. IPv4 before IPv6; "" where there is none.
+ * Finds the address at which other machines reach this one. Of several global addresses it is that of the interface with the
+ * default route; without a default route, the one from which the kernel reaches the store; else the first. IPv4 comes before
+ * IPv6. Returns "" if there is no global address.
  */
 export async function detectAddress(storeEndpoints: readonly string[]): Promise<string> {
   const interfaces = Deno.networkInterfaces();
@@ -47,9 +47,9 @@ export async function detectAddress(storeEndpoints: readonly string[]): Promise<
 }
 
 /**
- * A table of the kernel's; "" where there is none, or no right to run `cat`: there are other ways to find an address. Deno
- * itself reads nothing below /proc without every permission there is, so cat(1) does. Rejects when that fails by chance,
- * for want of memory for example, lest the machine be known by another address until it is read again.
+ * Reads a routing table of the kernel by cat(1), because Deno needs all permissions to read /proc. Returns "" if there is no
+ * such table or `cat` may not run: an address can be found without it. Rejects on an error that may pass, such as too little
+ * memory: an empty table would give the machine another address until the next read.
  */
 export async function readRoutingTable(path: string, cat = "cat"): Promise<string> {
   let output: Deno.CommandOutput;
@@ -61,13 +61,10 @@ export async function readRoutingTable(path: string, cat = "cat"): Promise<strin
     throw new Error(`cannot run ${cat} to read ${path}: ${(cause as Error).message}`, { cause });
   }
   if (output.signal !== null) throw new Error(`cannot read ${path}: ${cat} was ended by ${output.signal}`);
-  const [said, told] = [output.stdout, output.stderr].map((bytes) => new TextDecoder().decode(bytes)) as [
-    string,
-    string,
-  ];
-  if (output.success) return said;
-  if (/No such file|Permission denied/.test(told)) return "";
-  throw new Error(`cannot read ${path}: ${cat} ended with ${output.code}: ${told.trim()}`);
+  if (output.success) return new TextDecoder().decode(output.stdout);
+  const stderr = new TextDecoder().decode(output.stderr).trim();
+  if (/No such file|Permission denied/.test(stderr)) return "";
+  throw new Error(`cannot read ${path}: ${cat} ended with ${output.code}: ${stderr}`);
 }
 
 async function localAddressTowards(endpoint: string): Promise<string | undefined> {
@@ -81,7 +78,7 @@ async function localAddressTowards(endpoint: string): Promise<string | undefined
     });
     return (connection.localAddr as Deno.NetAddr).hostname;
   } catch {
-    // The store is away: that is said elsewhere, and says nothing of our address.
+    // The store cannot be reached, which is logged elsewhere. The address is found without it.
     return undefined;
   }
 }

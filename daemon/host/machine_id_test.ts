@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readMachineId, readRoutingTable } from "./machine_id.ts";
 
-Deno.test("a machine without a machine ID is told what is missing", async () => {
+Deno.test("the error of a machine without a machine ID names the file", async () => {
   const path = await Deno.makeTempFile();
   try {
     await Deno.writeTextFile(path, "0123456789abcdef0123456789abcdef\n");
@@ -14,7 +14,7 @@ Deno.test("a machine without a machine ID is told what is missing", async () => 
   await assert.rejects(readMachineId(path), new RegExp(`cannot read ${path}`));
 });
 
-Deno.test("a routing table that is not there is none, and one that could not be read by chance is not taken for none", async () => {
+Deno.test("a missing routing table is empty, and a table that cannot be read is an error", async () => {
   const directory = await Deno.makeTempDir({ prefix: "fleet-cat-" });
   try {
     const program = async (name: string, text: string, mode = 0o755) => {

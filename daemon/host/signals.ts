@@ -1,11 +1,10 @@
 /**
- * The signals that a daemon is told things by. An adapter. SIGUSR1 is Deno's own: it opens a debugger, so fleet.service keeps it
- * away from the process.
+ * Handles the daemon's signals. An adapter. Deno itself opens a debugger on SIGUSR1, which fleet.service blocks.
  *
  * @module
  */
 
-/** What each signal does. */
+/** Actions of the signals. */
 export interface SignalActions {
   /** SIGTERM and SIGINT, with the signal's name. */
   readonly end: (signal: string) => void;
@@ -15,7 +14,7 @@ export interface SignalActions {
   readonly dump: () => void;
 }
 
-/** Listens to signals; returns what undoes it. */
+/** Listens to signals. Returns a function that stops listening. */
 export function onSignals({ end, reload, dump }: SignalActions): () => void {
   const handlers: readonly (readonly [Deno.Signal, () => void])[] = [
     ["SIGTERM", () => end("SIGTERM")],

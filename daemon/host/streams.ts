@@ -1,10 +1,10 @@
 /**
- * The standard streams of the daemon. An adapter: log lines go elsewhere, see telemetry/log.ts.
+ * Writes to the standard streams of the daemon. An adapter. Log lines are written by telemetry/log.ts.
  *
  * @module
  */
 
-/** Writes to standard output. Returns 0, the exit status of a command that did what it should. */
+/** Writes to standard output. Returns 0, the exit status of success. */
 export function writeOut(text: string): number {
   Deno.stdout.writeSync(new TextEncoder().encode(text));
   return 0;

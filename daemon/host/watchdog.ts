@@ -1,5 +1,5 @@
 /**
- * Tells systemd that the daemon is alive, where the service has a `WatchdogSec=` (sd_watchdog_enabled(3)).
+ * Reports to systemd that the daemon is alive, if the service has a `WatchdogSec=` (sd_watchdog_enabled(3)).
  *
  * @module
  */
@@ -7,13 +7,13 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { Notify } from "./sd_notify.ts";
 
-/** The variables by which systemd asks for signs of life. */
+/** The variables that systemd sets for a service with a watchdog. */
 export interface WatchdogVariables {
   readonly WATCHDOG_USEC?: string | undefined;
   readonly WATCHDOG_PID?: string | undefined;
 }
 
-/** How often to tell, in milliseconds: twice as often as asked for. Undefined where nobody asks this process. */
+/** Returns the time between two reports, half the watchdog's period, or undefined if this process has no watchdog. */
 export function watchdogInterval_ms(
   { WATCHDOG_USEC, WATCHDOG_PID }: WatchdogVariables,
   pid: number,
@@ -24,10 +24,10 @@ export function watchdogInterval_ms(
   return period_us / 1000 / 2;
 }
 
-/** Tells until `signal` aborts. It is a timer of the one thread that does all work: where that hangs, systemd notices. */
-export async function keepWatchdog(every_ms: number, tell: Notify, clock: Clock, signal: AbortSignal): Promise<void> {
+/** Reports until `signal` aborts. The timer runs in the thread that does all work: if that thread hangs, systemd notices. */
+export async function keepWatchdog(every_ms: number, notify: Notify, clock: Clock, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    await tell("WATCHDOG=1");
+    await notify("WATCHDOG=1");
     await clock.sleep(every_ms, signal);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A daemon's state as one JSON line, for people who look into it. The first three keys are those of fleet 1.0. Pure.
+ * Prints a daemon's state as one JSON line, for debugging. The first three keys are those of fleet 1.0. Pure.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { DesiredState, MachineRecord, UnitName, UnitState } from "../../reg
 import type { StoreMemory } from "../../registry/mod.ts";
 import type { Status } from "../lifecycle/join_loop.ts";
 
-/** What is known at the moment of asking; without an agent, this machine is not a member. */
+/** The daemon's present state. `agent` is undefined while this machine is not a member of the cluster. */
 export interface DumpFacts {
   readonly version: string;
   readonly uptime_s: number;
@@ -25,7 +25,7 @@ export interface DumpFacts {
   } | undefined;
 }
 
-/** The line, without its end. */
+/** Returns the line, without a line feed. */
 export function dumpText(facts: DumpFacts): string {
   const { agent, status, store } = facts;
   const states = [...agent?.states.values() ?? []];

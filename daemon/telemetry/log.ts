@@ -1,6 +1,6 @@
 /**
- * Log lines on stderr. An adapter. One line a fact. Under systemd each starts with the priority that journald understands
- * (sd-daemon(3)), else with the level.
+ * Writes log lines to stderr. An adapter. Under systemd each line starts with the priority for journald (sd-daemon(3)), else
+ * with the level.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import { fieldText, type Log, plainValue } from "../../runtime/log.ts";
 
 const priorities = { debug: 7, info: 6, warn: 4, error: 3 } as const;
 
-/** How lines are written; asked anew for each, so that it can change while the daemon runs. */
+/** Format and verbosity of log lines. They are read for each line, so that a reload can change them. */
 export interface LogSettings {
-  /** More than 0 lets `debug` through. */
+  /** More than 0 writes `debug` lines too. */
   readonly verbosity: number;
   readonly logFormat: "text" | "json";
 }
 
-/** Opens the log. `journal`: stderr is connected to journald, which knows the time. */
+/** Opens the log. `journal`: stderr is connected to journald, which adds the time. */
 export function openLog(options: { readonly logSettings: () => LogSettings; readonly journal: boolean }): Log {
   const encoder = new TextEncoder();
   return (level, message, fields = {}) => {
@@ -32,7 +32,7 @@ export function openLog(options: { readonly logSettings: () => LogSettings; read
   };
 }
 
-/** The log of one part of the daemon: each line says which. */
+/** Returns the log of one part of the daemon, whose name is in each line. */
 export function logOf(component: string, log: Log): Log {
   return (level, message, fields) => log(level, message, { component, ...fields });
 }
@@ -42,8 +42,8 @@ function quoteIfNeeded(value: string): string {
 }
 
 /**
- * Clients choose some of what is logged: what moves a terminal's cursor, or turns the direction of writing, is told by its
- * number, as JSON has it. Of a line with such characters journalctl(1) would show only how long it is.
+ * Escapes control characters as JSON does. Clients choose some of the logged texts: such characters could move a terminal's
+ * cursor or reverse the direction of writing, and of a line with them journalctl(1) shows only the length.
  */
 function visible(line: string): string {
   return line.replace(

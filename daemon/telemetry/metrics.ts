@@ -1,5 +1,5 @@
 /**
- * A daemon's metrics, and the places where they are counted. Names of fleet 1.0 are kept. Pure.
+ * Declares a daemon's metrics, and counts them. Names of fleet 1.0 are kept. Pure.
  *
  * @module
  */
@@ -21,26 +21,29 @@ function make(type: Metric["type"], help: string, labels: readonly string[]): Me
 const catalogue = {
   fleet_build_info: gauge("1, with this daemon's version.", "version"),
   fleet_ready: gauge("1 if this daemon is a member of the cluster."),
-  fleet_lease_age_seconds: gauge("How long ago this machine's lease was last renewed; -1 without one."),
+  fleet_lease_age_seconds: gauge("Seconds since this machine's lease was last renewed; -1 without a lease."),
   fleet_units: gauge("Units on this machine, by systemd's active state.", "state"),
   fleet_engine_leader_start_time: gauge("When this daemon took the lead, in seconds since the epoch; 0 if it has not."),
-  fleet_engine_task_count_total: counter("What the engine has decided and applied.", "type"),
-  fleet_engine_task_failure_count_total: counter("What it decided, and the store refused: too late.", "type"),
+  fleet_engine_task_count_total: counter("Decisions that the engine has applied.", "type"),
+  fleet_engine_task_failure_count_total: counter(
+    "Decisions that the store refused because the cluster had changed.",
+    "type",
+  ),
   fleet_engine_reconcile_count_total: counter("Rounds of the engine."),
   fleet_engine_reconcile_failure_count_total: counter("Rounds of the engine that failed.", "type"),
-  fleet_engine_reconcile_duration_second: histogram("How long a round of the engine took."),
+  fleet_engine_reconcile_duration_second: histogram("Duration of the engine's rounds."),
   fleet_agent_reconcile_count_total: counter("Rounds of the agent."),
   fleet_agent_reconcile_failure_count_total: counter("Rounds of the agent that failed."),
-  fleet_agent_reconcile_duration_second: histogram("How long a round of the agent took."),
+  fleet_agent_reconcile_duration_second: histogram("Duration of the agent's rounds."),
   fleet_registry_operation_count_total: counter("Operations on the store.", "type"),
   fleet_registry_operation_failed_count_total: counter("Operations on the store that failed.", "type"),
-  fleet_registry_operation_duration_second: histogram("How long an operation on the store took.", "ops"),
+  fleet_registry_operation_duration_second: histogram("Duration of operations on the store.", "ops"),
   fleet_registry_watch_count_total: counter("Watches that were opened on the store."),
   fleet_registry_watch_restart_count_total: counter("Watches on the store that were lost."),
-  fleet_systemd_call_count_total: counter("What was asked of systemd.", "type"),
-  fleet_systemd_call_failed_count_total: counter("What was asked of systemd in vain.", "type"),
-  fleet_systemd_call_duration_second: histogram("How long systemd took to answer.", "type"),
-  fleet_event_loop_lag_seconds: gauge("How late a timer fired while these figures were collected."),
+  fleet_systemd_call_count_total: counter("Calls to systemd.", "type"),
+  fleet_systemd_call_failed_count_total: counter("Calls to systemd that failed.", "type"),
+  fleet_systemd_call_duration_second: histogram("Duration of calls to systemd.", "type"),
+  fleet_event_loop_lag_seconds: gauge("Delay of a timer while these figures were collected."),
   process_resident_memory_bytes: gauge("Resident memory."),
   process_cpu_seconds_total: counter("User and system CPU time."),
   process_start_time_seconds: gauge("When the process started, in seconds since the epoch."),
@@ -49,15 +52,15 @@ const catalogue = {
 /** A metric's name. */
 export type MetricName = keyof typeof catalogue;
 
-/** What is counted. */
+/** The counters of a daemon. */
 export type Metrics = Tally<MetricName>;
 
-/** Nothing counted yet. */
+/** Returns counters at zero. */
 export function openMetrics(): Metrics {
   return new Tally<MetricName>(catalogue);
 }
 
-/** Told of every round of a loop. */
+/** Called after every round of a loop. */
 export type RoundObserver = (duration_ms: number, failed: boolean) => void;
 
 /** Counts the rounds of the agent or of the engine. */
@@ -71,10 +74,10 @@ export function observeRounds(loop: "agent" | "engine", metrics: Metrics): Round
   };
 }
 
-/** Types of fleet 1.0's tasks, by what is decided here. */
+/** Names of fleet 1.0's tasks, by kind of decision. */
 const taskTypes = { place: "attemptscheduleunit", unplace: "unscheduleunit" } as const;
 
-/** Counts what the engine does. */
+/** Counts the engine's rounds and decisions. */
 export function observeEngine(metrics: Metrics, clock: Clock) {
   return {
     round: observeRounds("engine", metrics),
@@ -86,13 +89,13 @@ export function observeEngine(metrics: Metrics, clock: Clock) {
   };
 }
 
-/** Tells when a lease was last renewed, by the monotonic clock in milliseconds. */
+/** The time of each lease's last renewal, by the monotonic clock in milliseconds. */
 export type Renewals = ReadonlyMap<string, number>;
 
-/** More than a process ever holds: its own, and the engine's. */
+/** The number of leases that are remembered: more than a process holds at once, which are its own and the engine's. */
 const maxLeases = 16;
 
-/** The same store, counted. */
+/** Returns the same store with its operations counted. */
 export function observeStore(store: Store, metrics: Metrics, clock: Clock, renewals: Map<string, number>): Store {
   const timed = timer(metrics, clock, {
     count: "fleet_registry_operation_count_total",
@@ -132,7 +135,7 @@ export function observeStore(store: Store, metrics: Metrics, clock: Clock, renew
   };
 }
 
-/** The same systemd, counted. */
+/** Returns the same systemd with its calls counted. */
 export function observeSystemd(systemd: Systemd, metrics: Metrics, clock: Clock): Systemd {
   const timed = timer(metrics, clock, {
     count: "fleet_systemd_call_count_total",
@@ -158,7 +161,7 @@ export function observeSystemd(systemd: Systemd, metrics: Metrics, clock: Clock)
   };
 }
 
-/** Counts and times what is asked of something. */
+/** Returns a function that counts and times calls. */
 function timer(
   metrics: Metrics,
   clock: Clock,

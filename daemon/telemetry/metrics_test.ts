@@ -24,7 +24,7 @@ Deno.test("metrics in Prometheus' format", async (t) => {
     for (const line of lines) assert.ok(all.includes(line), `${line}\nin\n${all.join("\n")}`);
   };
 
-  await t.step("what has not happened is 0, and explained", () =>
+  await t.step("a metric of an event that has not happened is 0, with its help", () =>
     shows(
       "# HELP fleet_engine_reconcile_count_total Rounds of the engine.",
       "# TYPE fleet_engine_reconcile_count_total counter",
@@ -53,7 +53,7 @@ Deno.test("metrics in Prometheus' format", async (t) => {
     );
   });
 
-  await t.step("the engine: taking the lead again replaces the time", async () => {
+  await t.step("an engine that takes the lead again replaces the time", async () => {
     const engine = observeEngine(metrics, moving.clock);
     engine.leading(true);
     engine.leading(true);

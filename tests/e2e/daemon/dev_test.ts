@@ -154,10 +154,10 @@ async function asUser(machine: Machine): Promise<void> {
 async function withoutSystemd(machine: Machine): Promise<void> {
   const root = await machine.run(["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /run/systemd; fleetd --dev"]);
   assert.equal(root.code, 1);
-  assert.match(root.stderr, /not started by systemd.*deno task demo/);
+  assert.match(root.stderr, /not booted with systemd.*deno task demo/);
   const user = await machine.run(["setpriv", "--reuid=core", "--regid=core", "--clear-groups", "fleetd", "--dev"]);
   assert.equal(user.code, 1);
-  assert.match(user.stderr, /no systemd of this user's.*XDG_RUNTIME_DIR is not set.*Try as root/);
+  assert.match(user.stderr, /this user has no systemd.*XDG_RUNTIME_DIR is not set.*Try as root/);
   const busless = await machine.run([
     ...["setpriv", "--reuid=core", "--regid=core", "--clear-groups"],
     ...["env", "XDG_RUNTIME_DIR=/nonexistent", "fleetd", "--dev"],
