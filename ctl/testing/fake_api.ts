@@ -111,6 +111,19 @@ export class FakeApi {
 
   /** Reports systemd's state of a unit on its machine. */
   reportState(name: string, active: string, sub: string, error?: string, load = "loaded"): void {
+    this.#report(name, { active, sub, load }, error === undefined ? {} : { error });
+  }
+
+  /** Reports that systemd permanently refuses the latest command. */
+  reportRefusal(name: string, error: string, load = "loaded", active = "inactive"): void {
+    this.#report(name, { active, sub: active === "active" ? "running" : "dead", load }, { error, permanent: true });
+  }
+
+  #report(
+    name: string,
+    { active, sub, load }: { readonly active: string; readonly sub: string; readonly load: string },
+    failure: { error?: string; permanent?: true },
+  ): void {
     const machineID = this.units.get(name)?.machineID ?? this.machines[0]?.id ?? "";
     const options = this.units.get(name)?.options ?? [];
     const state: UnitStateEntity = {
@@ -122,17 +135,9 @@ export class FakeApi {
       systemdSubState: sub,
     };
     const states = this.states.get(name) ?? new Map();
-    states.set(machineID, { state, ...(error === undefined ? {} : { error }) });
+    states.set(machineID, { state, ...failure });
     this.states.set(name, states);
-    this.#publish("state", { name, machineID, state, ...(error === undefined ? {} : { error }) });
-  }
-
-  /** Reports that systemd permanently refuses the latest command. */
-  reportRefusal(name: string, error: string, load = "loaded", active = "inactive"): void {
-    this.reportState(name, active, active === "active" ? "running" : "dead", error, load);
-    const [[machineID, reported]] = [...this.states.get(name)!] as [[string, { state: UnitStateEntity }]];
-    Object.assign(reported, { permanent: true });
-    this.#publish("state", { name, machineID, ...reported });
+    this.#publish("state", { name, machineID, state, ...failure });
   }
 
   /** Removes the states of a unit from every machine. */

@@ -75,11 +75,19 @@ const unloadable = new Set(["bad-setting", "error", "masked"]);
 /** The unit is loaded, and systemd could start it. */
 export function loaded(): WaitCondition {
   const isLoaded = reached("loaded");
+  let loaded_ms: number | undefined;
   return (name, view, now_ms) => {
     const status = isLoaded(name, view, now_ms);
+    if (status.verdict !== "done") return status;
     const reported = stateOnItsMachine(view);
-    const load = reported?.state.systemdLoadState ?? "";
-    if (status.verdict !== "done" || !reported || !reported.permanent && !unloadable.has(load)) return status;
+    if (!reported) {
+      // The report of systemd follows that of the agent.
+      loaded_ms ??= now_ms;
+      const left_ms = loaded_ms + settle_ms - now_ms;
+      return left_ms > 0 && view.unit?.machineID ? { verdict: "waiting", again_ms: left_ms } : status;
+    }
+    const load = reported.state.systemdLoadState ?? "";
+    if (!reported.permanent && !unloadable.has(load)) return status;
     const why = reported.error === undefined ? "" : `: ${reported.error}`;
     return { verdict: "failed", reason: `unit ${name} cannot be started as it is: systemd reports it ${load}${why}` };
   };
