@@ -1,5 +1,5 @@
 /**
- * The agent: keeps this machine's units as the cluster wants them, and tells the cluster how they are.
+ * The agent: brings this machine's units to their desired state, and publishes their current state.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { Systemd, UnitStatus } from "../../systemd/port.ts";
 import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { reconcile, together } from "../reconcile.ts";
-import { desired, hashesNeeded, kept, type Wanted } from "./desired.ts";
+import { desired, type DesiredUnit, hashesNeeded, retainedFiles } from "./desired.ts";
 import { Executor, type Situation } from "./executor.ts";
 import { adopted, commanded, type IntentMemory } from "./command.ts";
 import { LoadErrors } from "./load_errors.ts";
@@ -23,27 +23,29 @@ import { sameStates, unitStates } from "./unit_states.ts";
 import { UnitTexts } from "./texts.ts";
 import { type Failure, FailureTracker } from "./failures.ts";
 
-/** What an agent needs. */
+/** Dependencies and timing of an agent. */
 export interface AgentOptions {
   readonly registry: Pick<Registry, "watchMachine" | "file">;
   readonly systemd: Systemd;
   readonly memory: IntentMemory;
   readonly membership: Pick<Membership, "publish">;
-  /** The machine as it is now. */
+  /** The machine's current record. */
   readonly machine: () => MachineRecord;
   readonly clock: Clock;
   readonly log: Log;
-  /** How often it looks at disk and systemd although nothing has changed, milliseconds. */
+  /** Interval at which files and systemd are compared with the desired state although nothing has changed, milliseconds. */
   readonly safetyNet_ms: number;
-  /** Told how long each round took, milliseconds, and whether it failed. */
+  /** Called after each round, with its duration in milliseconds and whether it failed. */
   readonly observe?: (duration_ms: number, failed: boolean) => void;
-  /** Told of each view that was acted upon. */
+  /** Called with each view that a round has used. */
   readonly seen: (view: MachineView) => void;
 }
 
+/** The input of one round's decision. */
 interface AgentWorld extends Situation {
+  /** Units that are left alone in this round. */
   readonly held: ReadonlySet<UnitName>;
-  /** Units that are not to be started yet. */
+  /** Units that must not be started yet. */
   readonly later: ReadonlySet<UnitName>;
   readonly states: ReadonlyMap<UnitName, UnitState>;
   readonly now_ms: number;
@@ -57,14 +59,14 @@ export class Agent {
   readonly #wakeup = new Notifier();
   readonly #tracker = new FailureTracker();
   readonly #texts: UnitTexts;
-  /** Units whose file is missing, as far as the log has been told. */
+  /** Units whose file is missing, with the reason, as they were logged last. */
   #incomplete: ReadonlyMap<UnitName, string> = new Map();
   readonly #loadErrors: LoadErrors;
   #executor: Executor | undefined;
   #view: MachineView | undefined;
   #published: ReadonlyMap<UnitName, UnitState> | undefined;
   #publication: Promise<void> | undefined;
-  #stockTaken_ms = -Infinity;
+  #inventoryAt_ms = -Infinity;
   #last: Pick<AgentWorld, "wanted" | "states"> | undefined;
   #draining = false;
   #hasEnded = false;
@@ -92,7 +94,7 @@ export class Agent {
     const listen = async (signal: AbortSignal) => {
       for await (const { units } of systemd.watch(signal)) {
         // After a reload systemd may use other files: an administrator may have removed what was in fleet's way.
-        if (units === undefined && this.#loadErrors.hasRefusals) this.#stockTaken_ms = -Infinity;
+        if (units === undefined && this.#loadErrors.hasRefusals) this.#inventoryAt_ms = -Infinity;
         this.#wakeup.notify();
       }
     };
@@ -105,7 +107,7 @@ export class Agent {
       decide: (world: AgentWorld) => this.#decide(world),
       act: (steps: readonly AgentStep[], world: AgentWorld) => this.#act(steps, world),
       observe: this.#options.observe,
-      // From when it looked: what has fallen due since then has not been tried.
+      // Counted from the look: retries that have become due since then were not made.
       patience_ms: (world: AgentWorld | undefined) => {
         const now_ms = world?.now_ms ?? clock.monotonic_ms();
         return Math.min(
@@ -123,14 +125,14 @@ export class Agent {
     }
   }
 
-  /** What it found when it last looked, for people who ask; undefined if it has not looked yet. */
+  /** The result of the latest look, for dumps of the daemon's state; undefined before the first one. */
   get lastLook(): Pick<AgentWorld, "wanted" | "states"> | undefined {
     return this.#last;
   }
 
   /**
-   * Takes every unit off this machine, whatever the cluster wants. Resolves to true when none is left, to false if {@link run}
-   * has ended before that.
+   * Removes every unit from this machine, whatever its desired state. Resolves to true when none is left, to false if
+   * {@link run} has ended before that.
    */
   drain(): Promise<boolean> {
     this.#draining = true;
@@ -144,9 +146,9 @@ export class Agent {
     const { clock } = this.#options;
     const view = this.#view;
     if (!view && !this.#draining) return undefined;
-    const executor = await this.#takeStock();
+    const executor = await this.#takeInventory();
     const { texts, wanted, unreadable, missing } = await this.#desired(executor);
-    // What ends while systemd is looked at may be seen as it was before.
+    // Copied first: jobs that end while systemd is asked may be missing in its answers.
     const busy = [...executor.busy];
     const ended = new Map(executor.ended);
     const stopped = executor.takeStopped();
@@ -156,8 +158,8 @@ export class Agent {
     const now_ms = clock.monotonic_ms();
     this.#tracker.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
     const incomplete = this.#withoutFile(wanted, current, missing);
-    const waitingAgain = this.#waiting(wanted, current, now_ms);
-    const held = new Set([...busy, ...executor.busy, ...unreadable, ...waitingAgain, ...incomplete.keys()]);
+    const backingOff = this.#backingOff(wanted, current, now_ms);
+    const held = new Set([...busy, ...executor.busy, ...unreadable, ...backingOff, ...incomplete.keys()]);
     const { id } = this.#options.machine();
     const waiting = executor.waitingForOthers({ wanted, current });
     const errors = new Map<UnitName, Failure>([
@@ -173,7 +175,7 @@ export class Agent {
     return { wanted, current, texts, held, later: new Set(waiting.keys()), states, now_ms };
   }
 
-  /** What ought to be here, with the files it takes, which of them are missing, and units that cannot be judged. */
+  /** Returns the desired units with their files, the missing files, and the units whose assignment cannot be read. */
   async #desired(executor: Executor): Promise<
     Pick<Situation, "texts" | "wanted"> & {
       readonly unreadable: ReadonlySet<UnitName>;
@@ -184,17 +186,22 @@ export class Agent {
     if (!view || this.#draining) {
       return { ...await this.#texts.of(new Set()), wanted: new Map(), unreadable: new Set() };
     }
-    const stay = kept(view, executor.files);
-    const { texts, missing } = await this.#texts.of(new Set([...hashesNeeded(view), ...stay.values()]));
-    return { texts, missing, wanted: desired(view, this.#options.machine(), texts, stay), unreadable: view.unreadable };
+    const retained = retainedFiles(view, executor.files);
+    const { texts, missing } = await this.#texts.of(new Set([...hashesNeeded(view), ...retained.values()]));
+    return {
+      texts,
+      missing,
+      wanted: desired(view, this.#options.machine(), texts, retained),
+      unreadable: view.unreadable,
+    };
   }
 
   /**
-   * Units that cannot be installed for want of their file, with the reason. They are left as they are: an old version runs
-   * on, and the file is asked for again.
+   * Returns the units that cannot be installed because their file is missing, with the reason. They are left alone: an old
+   * version runs on, and the file is requested again.
    */
   #withoutFile(
-    wanted: ReadonlyMap<UnitName, Wanted>,
+    wanted: ReadonlyMap<UnitName, DesiredUnit>,
     current: ReadonlyMap<UnitName, Current>,
     missing: ReadonlyMap<string, string>,
   ): ReadonlyMap<UnitName, string> {
@@ -211,23 +218,23 @@ export class Agent {
     return this.#incomplete = units;
   }
 
-  /** Units whose failed command is not to be given again yet. */
-  #waiting(
-    wanted: ReadonlyMap<UnitName, Wanted>,
+  /** Returns the units whose failed command must not be repeated yet. */
+  #backingOff(
+    wanted: ReadonlyMap<UnitName, DesiredUnit>,
     current: ReadonlyMap<UnitName, Current>,
     now_ms: number,
   ): ReadonlySet<UnitName> {
-    const waiting = this.#tracker.waiting(wanted, now_ms);
-    // A socket that had no service to start may get it now; once the service runs, systemd will not have the socket.
+    const waiting = this.#tracker.backingOff(wanted, now_ms);
+    // A socket that failed for lack of its service is retried now: once the service runs, systemd refuses the socket.
     const getsMore = [...wanted.keys()].some((name) => !current.has(name) && !waiting.has(name));
     return getsMore ? new Set([...waiting].filter((name) => startsAgain(name) || !current.has(name))) : waiting;
   }
 
   #decide(world: AgentWorld): readonly AgentStep[] {
-    // Leaving the cluster takes the states along.
+    // The states go with the machine's lease.
     if (this.#draining && world.current.size === 0) return [];
     const steps: AgentStep[] = [...plan(world.wanted, world.current, world.held, world.later)];
-    // What a unit did last before it is removed is not worth telling: its state is gone at the next look.
+    // The last state of a unit that is being removed is not published: it is gone at the next look.
     const removed = new Set(steps.flatMap((step) => step.kind === "remove" ? [step.unit] : []));
     const without = (states: ReadonlyMap<UnitName, UnitState> | undefined) =>
       states && new Map([...states].filter(([name]) => !removed.has(name)));
@@ -240,12 +247,12 @@ export class Agent {
     const commands = steps.filter((step): step is Step => step.kind !== "publish");
     if (commands.length < steps.length) {
       this.#published = world.states;
-      // Not waited for: a store that is away must not keep a unit from being stopped. What it refuses now, the
-      // membership itself writes when it can.
+      // Not awaited: an outage of the store must not keep a unit from being stopped. The membership repeats the write
+      // when the store is back.
       const published = membership.publish(world.states);
       // Publications share a promise until the store has taken them.
       if (published !== this.#publication) {
-        published.catch((error) => log("warn", `unit states could not be published: ${error.message}`));
+        published.catch((error) => log("warn", `cannot publish unit states: ${error.message}`));
       }
       this.#publication = published;
     }
@@ -253,13 +260,13 @@ export class Agent {
   }
 
   /**
-   * What an earlier daemon has left: files on disk, and what was commanded. The files are looked at again now and then,
-   * in case somebody else has touched them.
+   * Reads the units that an earlier daemon has left: the files, and the record of commands. The files are read again after
+   * {@link AgentOptions.safetyNet_ms}, since something else may have changed them.
    */
-  async #takeStock(): Promise<Executor> {
+  async #takeInventory(): Promise<Executor> {
     const { systemd, memory, clock, log, safetyNet_ms } = this.#options;
     const now_ms = clock.monotonic_ms();
-    if (this.#executor && now_ms - this.#stockTaken_ms < safetyNet_ms) return this.#executor;
+    if (this.#executor && now_ms - this.#inventoryAt_ms < safetyNet_ms) return this.#executor;
     const files = new Map<UnitName, string>();
     await this.#loadErrors.check();
     const texts = await systemd.files();
@@ -268,13 +275,13 @@ export class Agent {
       files.set(name, found.hash);
       if (!this.#executor && found.hash !== "") this.#texts.add(found.hash, found.text);
     }
-    this.#stockTaken_ms = now_ms;
+    this.#inventoryAt_ms = now_ms;
     if (this.#executor) {
       this.#executor.files.clear();
       for (const [name, hash] of files) this.#executor.files.set(name, hash);
       return this.#executor;
     }
-    // What an earlier daemon has changed, and did not live to reload.
+    // An earlier daemon may have been killed between a change of files and the reload.
     await systemd.reloadIfNeeded();
     const intents = new Map(await memory.load());
     for (const name of intents.keys()) {
@@ -282,7 +289,7 @@ export class Agent {
       await memory.forget(name);
       intents.delete(name);
     }
-    if (files.size > 0) log("info", `taking up ${files.size} units that are on this machine already`);
+    if (files.size > 0) log("info", `adopting ${files.size} units that are on this machine already`);
     const ended = () => this.#wakeup.notify();
     const tracker = this.#tracker;
     return this.#executor = new Executor({ systemd, memory, tracker, clock, log, ended }, texts, files, intents);
@@ -290,7 +297,7 @@ export class Agent {
 
   async #current(
     executor: Executor,
-    wanted: ReadonlyMap<UnitName, Wanted>,
+    wanted: ReadonlyMap<UnitName, DesiredUnit>,
     unreadable: ReadonlySet<UnitName>,
     statuses: ReadonlyMap<UnitName, UnitStatus>,
   ): Promise<ReadonlyMap<UnitName, Current>> {
@@ -298,17 +305,17 @@ export class Agent {
     await Promise.all([...executor.files].map(async ([name, hash]) => {
       const status = statuses.get(name);
       if (!status) return;
-      // Which restart to adopt it with can be told once its orders can be read.
-      const said = unreadable.has(name) && !executor.intents.has(name)
+      // The restart to adopt it with is known once its assignment can be read.
+      const command = unreadable.has(name) && !executor.intents.has(name)
         ? commanded(adopted(status, 0), status)
         : await executor.commanded(name, status, wanted.get(name));
-      current.set(name, { name, hash, status, ...said });
+      current.set(name, { name, hash, status, ...command });
     }));
     return current;
   }
 }
 
-/** A file as the store would have it. One that cannot be parsed is nobody's version: its hash equals no unit's. */
+/** A file in the store's serialization. One that cannot be parsed gets a hash that no unit has. */
 function onDisk(text: string): { readonly hash: string; readonly text: string } {
   try {
     const serialized = serializeUnitFile(parseUnitFile(text));

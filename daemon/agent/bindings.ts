@@ -1,5 +1,5 @@
 /**
- * Units that systemd stops together with another unit, and that the agent starts again when the other unit is back.
+ * Units that systemd stops together with another unit, and that the agent starts again when the other unit is active again.
  * Pure.
  *
  * A unit is bound to another by `BindsTo=`, `Requires=`, `PartOf=` or `StopPropagatedFrom=` of systemd.unit(5), or by
@@ -12,29 +12,29 @@
 import type { UnitName } from "../../registry/model.ts";
 import { parseUnitFile, UnitFileError } from "../../systemd/unit_file.ts";
 import { expandSpecifiers } from "../../systemd/unit_name.ts";
-import type { Wanted } from "./desired.ts";
+import type { DesiredUnit } from "./desired.ts";
 import { type Intent, isUp } from "./command.ts";
 import type { Current } from "./plan.ts";
 
-/** What one unit's file says of other units. */
+/** The dependencies on stops that one unit's file declares. */
 export interface Bindings {
-  /** When one of these is stopped, systemd stops the unit. */
+  /** Units that systemd stops this one together with. */
   readonly stopsWith: readonly UnitName[];
   /** Those among them without which the unit cannot be started. */
   readonly requires: readonly UnitName[];
-  /** When the unit is stopped, systemd stops these. */
+  /** Units that systemd stops together with this one. */
   readonly stops: readonly UnitName[];
   /** Those among them that cannot be started without the unit. */
   readonly requiredBy: readonly UnitName[];
 }
 
-/** How a unit is bound to another: the option in its own file, and that in the other's. */
+/** The kinds of binding: the list in the bound unit's file, and the one in the other unit's file. */
 const kinds = {
   stopsWith: "stops",
   requires: "requiredBy",
 } as const satisfies Partial<Record<keyof Bindings, keyof Bindings>>;
 
-/** What an option of a section adds to. */
+/** The lists that each option of a section adds to. */
 const options: Readonly<Record<string, readonly (keyof Bindings)[]>> = {
   "Unit.BindsTo": ["stopsWith", "requires"],
   "Unit.Requires": ["stopsWith", "requires"],
@@ -60,15 +60,15 @@ export function bindingsOf(name: UnitName, text: string): Bindings {
   return bindings;
 }
 
-/** What is known of the units on this machine. */
+/** The units on this machine, with their bindings and commands. */
 export interface BoundUnits {
   readonly bindings: ReadonlyMap<UnitName, Bindings>;
   readonly intents: ReadonlyMap<UnitName, Intent>;
-  readonly wanted: ReadonlyMap<UnitName, Wanted>;
+  readonly wanted: ReadonlyMap<UnitName, DesiredUnit>;
   readonly current: ReadonlyMap<UnitName, Current>;
 }
 
-/** The units that are bound to `unit`, directly or through others. */
+/** Returns the units that are bound to `unit`, directly or through others. */
 export function boundTo(
   unit: UnitName,
   bindings: ReadonlyMap<UnitName, Bindings>,
@@ -88,9 +88,8 @@ export function boundTo(
 }
 
 /**
- * The units that are to be started again after a command for `unit` that systemd carries over to them: those that run,
- * and those that an earlier command for the same unit has brought down. `isRestart`: systemd itself restarts those that
- * run.
+ * Returns the bound units that must be started again after a command for `unit`: `along` are restarted by systemd itself,
+ * `down` are stopped together with `unit`, or were by an earlier command for it.
  */
 export function startedAgainAfter(
   unit: UnitName,
@@ -112,8 +111,8 @@ export function startedAgainAfter(
 }
 
 /**
- * Units that must not be started yet, with the reason: systemd has stopped them together with a unit that is not back. A
- * unit that an operator asks for by itself does not wait.
+ * Returns the units that must not be started yet, with the reason: systemd has stopped them together with a unit that is not
+ * active again. A unit that an operator has asked to start does not wait.
  */
 export function waitingForOthers(
   { intents, wanted, current }: Omit<BoundUnits, "bindings">,

@@ -1,6 +1,6 @@
 /**
- * What the agent remembers of its own commands, so that a daemon that was killed and started again repeats nothing and
- * forgets nothing. Kept where a reboot forgets it, as a reboot forgets the units.
+ * The agent's record of its own commands, by which a daemon that was killed and started again neither repeats nor loses
+ * one. Kept where a reboot deletes it, as a reboot stops the units.
  *
  * @module
  */
@@ -8,51 +8,51 @@
 import type { DesiredState, Revision, UnitName } from "../../registry/model.ts";
 import type { UnitStatus } from "../../systemd/port.ts";
 
-/** The latest command for one unit: written before it is given, and again once systemd has accepted it. */
+/** The latest command for one unit: recorded before it is given, and again once systemd has accepted it. */
 export interface Intent {
   readonly did: "load" | "start" | "stop" | "restart";
   /** systemd has accepted it. */
   readonly done: boolean;
   /** The unit's InvocationID before the command. */
   readonly invocation: string;
-  /** The restart (revision of the request) that is carried out when this command is. */
+  /** The restart request, by its revision, that this command carries out. */
   readonly restart: Revision;
   /**
-   * The unit together with which systemd stops this one, at a command for that unit. With `load`, this unit was stopped so
-   * and is to be started again when that unit is active.
+   * The unit together with which systemd stops or restarts this one. With `load`, this unit was stopped so and must be
+   * started again when that unit is active.
    */
   readonly along?: UnitName;
 }
 
-/** Where intents are kept. Rejects when they cannot be: then the command must not be given. */
+/** Storage of intents. Rejects when an intent cannot be stored: then the command must not be given. */
 export interface IntentMemory {
   load(): Promise<ReadonlyMap<UnitName, Intent>>;
   save(unit: UnitName, intent: Intent): Promise<void>;
   forget(unit: UnitName): Promise<void>;
 }
 
-/** What has been commanded of a unit whose file is in place. */
+/** The state that has been commanded of a unit whose file is in place. */
 export interface Commanded {
   readonly commanded: Exclude<DesiredState, "inactive">;
   readonly restart: Revision;
 }
 
 /**
- * What a unit that nobody remembers is taken for: if it runs, it was started, and restarted as often as was asked for until
- * now. So it goes on as it is, and is not started again when it ends. Undefined if it does not run.
+ * Returns the intent for a unit without a record: one that runs counts as started, and as restarted by the latest request.
+ * So it runs on, and is not started again when it ends. Undefined if it does not run.
  */
 export function adopted(status: UnitStatus, restart: Revision): Intent | undefined {
   return isUp(status) ? { did: "start", done: true, invocation: status.invocation, restart } : undefined;
 }
 
 /**
- * Works out what has been commanded. After a crash between the two writes a changed InvocationID means that a start was
- * carried out; a stop that was not confirmed is given again, since stopping twice is harmless.
+ * Returns the commanded state. After a crash between the two writes of an intent, a changed InvocationID means that a start
+ * was carried out; a stop that was not confirmed is given again, since stopping twice is harmless.
  */
 export function commanded(intent: Intent | undefined, status: UnitStatus): Commanded {
   if (!intent) return { commanded: "loaded", restart: 0 };
   const { did, restart } = intent;
-  // "" says nothing: systemd forgets a unit that has stopped, and its InvocationID with it.
+  // "" proves nothing: systemd unloads a unit that has stopped, and drops its InvocationID.
   const carriedOut = intent.done || (status.invocation !== "" && status.invocation !== intent.invocation);
   switch (did) {
     case "load":
@@ -66,7 +66,7 @@ export function commanded(intent: Intent | undefined, status: UnitStatus): Comma
   }
 }
 
-/** Whether systemd has anything of the unit running, starting or stopping. */
+/** True while the unit is starting, running, reloading or stopping. */
 export function isUp(status: UnitStatus): boolean {
   return status.active !== "inactive" && status.active !== "failed";
 }

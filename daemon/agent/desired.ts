@@ -1,5 +1,5 @@
 /**
- * What this machine ought to have: the units assigned to it, and the globals that will run beside them.
+ * The desired state of this machine: the units assigned to it, and the globals that run beside them.
  *
  * @module
  */
@@ -17,17 +17,17 @@ import { parseUnitFile, UnitFileError, type UnitOption } from "../../systemd/uni
 import { globalsAmong, isActiveGlobal } from "../policy/globals.ts";
 import type { UnitTraits } from "../policy/feasibility.ts";
 
-/** One unit that ought to be here. */
-export interface Wanted {
+/** One unit that should be on this machine. */
+export interface DesiredUnit {
   readonly name: UnitName;
   readonly hash: string;
   readonly desiredState: "loaded" | "launched";
   readonly restart: Revision;
-  /** True if the request at {@link restart} is for a start: a unit that runs is left alone. */
+  /** True if {@link restart} is the revision of a request to start: a unit that runs is left alone. */
   readonly startOnly?: true;
 }
 
-/** Hashes of the files that {@link desired} must be given the text of. */
+/** Returns the hashes of the files whose text {@link desired} needs. */
 export function hashesNeeded(view: MachineView): Set<string> {
   const hashes = new Set<string>();
   for (const { hash } of view.assignments.values()) hashes.add(hash);
@@ -36,10 +36,10 @@ export function hashesNeeded(view: MachineView): Set<string> {
 }
 
 /**
- * What is on the machine of units that the view has only unreadable orders for: `files` are hashes by unit. They stay as
- * they are.
+ * Returns the files, as hashes by unit, of units whose assignment cannot be read: they are left alone. `files`: all files on
+ * the machine.
  */
-export function kept(view: MachineView, files: ReadonlyMap<UnitName, string>): ReadonlyMap<UnitName, string> {
+export function retainedFiles(view: MachineView, files: ReadonlyMap<UnitName, string>): ReadonlyMap<UnitName, string> {
   return new Map([...view.unreadable].flatMap((name) => {
     const hash = files.get(name);
     return hash === undefined ? [] : [[name, hash] as const];
@@ -47,23 +47,23 @@ export function kept(view: MachineView, files: ReadonlyMap<UnitName, string>): R
 }
 
 /**
- * Everything that ought to be on the machine. `texts` holds unit files by hash. Units that are {@link kept} are not among
- * it, but count as placed here.
+ * Returns the units that should be on the machine. `texts` holds unit files by hash. Units of {@link retainedFiles} are not
+ * among them, but count as placed here.
  */
 export function desired(
   view: MachineView,
   machine: MachineRecord,
   texts: ReadonlyMap<string, string>,
-  kept: ReadonlyMap<UnitName, string> = new Map(),
-): ReadonlyMap<UnitName, Wanted> {
-  const wanted = new Map<UnitName, Wanted>();
-  const jobs: UnitTraits[] = [...kept].map(([name, hash]) => subject(name, texts.get(hash)));
+  retained: ReadonlyMap<UnitName, string> = new Map(),
+): ReadonlyMap<UnitName, DesiredUnit> {
+  const wanted = new Map<UnitName, DesiredUnit>();
+  const jobs: UnitTraits[] = [...retained].map(([name, hash]) => traits(name, texts.get(hash)));
   const globals = [...view.globals.values()].filter(isActiveGlobal);
-  for (const orders of view.assignments.values()) {
-    if (orders.desiredState === "inactive") continue;
-    const { unit: name, hash, desiredState, restart, startOnly } = orders;
+  for (const assignment of view.assignments.values()) {
+    if (assignment.desiredState === "inactive") continue;
+    const { unit: name, hash, desiredState, restart, startOnly } = assignment;
     wanted.set(name, { name, hash, desiredState, restart, ...(startOnly && { startOnly }) });
-    if (globals.length > 0) jobs.push(subjectOf(orders, texts.get(hash)));
+    if (globals.length > 0) jobs.push(traitsOf(assignment, texts.get(hash)));
   }
   const host = { ...machine, metadata: effectiveMetadata(machine.staticMetadata, view.dynamicMetadata) };
   for (const { name, hash, desiredState, restart, startOnly } of globalsAmong(host, jobs, globals)) {
@@ -73,21 +73,21 @@ export function desired(
   return wanted;
 }
 
-/** An assignment never changes once it was read, and is looked at each time anything happens on the machine. */
-const subjects = new WeakMap<Assignment, UnitTraits>();
+/** Traits by assignment, which never changes once it was read. Each event on the machine needs the traits of all units. */
+const knownTraits = new WeakMap<Assignment, UnitTraits>();
 
-/** An assigned unit as placement sees it. */
-function subjectOf(orders: Assignment, text: string | undefined): UnitTraits {
-  let known = subjects.get(orders);
+/** Returns the traits of an assigned unit. */
+function traitsOf(assignment: Assignment, text: string | undefined): UnitTraits {
+  let known = knownTraits.get(assignment);
   if (!known) {
-    known = subject(orders.unit, text);
-    if (text !== undefined) subjects.set(orders, known);
+    known = traits(assignment.unit, text);
+    if (text !== undefined) knownTraits.set(assignment, known);
   }
   return known;
 }
 
-/** A unit as placement sees it. One whose text is not there, or cannot be read, is taken to ask for nothing. */
-function subject(name: UnitName, text: string | undefined): UnitTraits {
+/** Returns the traits of a unit. One whose text is missing, or cannot be parsed, has no requirements. */
+function traits(name: UnitName, text: string | undefined): UnitTraits {
   const options = text === undefined ? [] : optionsOf(text);
   return { name, requirements: parseRequirements(name, options), launchedAt: 0 };
 }
@@ -96,7 +96,7 @@ function optionsOf(text: string): readonly UnitOption[] {
   try {
     return parseUnitFile(text);
   } catch (error) {
-    // systemd says what is wrong with it when it is loaded.
+    // systemd reports the fault when it loads the file.
     if (error instanceof UnitFileError) return [];
     throw error;
   }

@@ -1,5 +1,5 @@
 /**
- * Taking units off a machine whose daemon is not in the cluster: it was told to stop before it had joined.
+ * Removes units from a machine whose daemon is not in the cluster: it was asked to stop before it had joined.
  *
  * @module
  */
@@ -7,13 +7,13 @@
 import { Agent, type AgentOptions } from "./agent.ts";
 import { aborted } from "../../runtime/on_abort.ts";
 
-/** What it works with. */
+/** Dependencies of {@link drainAlone}. */
 export type AloneOptions = Pick<AgentOptions, "systemd" | "memory" | "clock" | "log" | "safetyNet_ms">;
 
-/** Takes off every unit that an earlier daemon has left on this machine; resolves when none is left. Nobody is told. */
+/** Removes every unit that an earlier daemon has left on this machine; resolves when none is left. Publishes no state. */
 export async function drainAlone(options: AloneOptions): Promise<void> {
   const over = new AbortController();
-  const nobody = {
+  const record = {
     id: "",
     ip: "",
     incarnation: "",
@@ -23,7 +23,7 @@ export async function drainAlone(options: AloneOptions): Promise<void> {
   };
   const agent = new Agent({
     ...options,
-    machine: () => nobody,
+    machine: () => record,
     membership: { publish: () => Promise.resolve() },
     registry: {
       // deno-lint-ignore require-yield -- it never sees the cluster

@@ -1,5 +1,5 @@
 /**
- * Carries out an agent's steps. Each command is remembered before it is given (see intent.ts).
+ * Carries out an agent's steps. Each command is recorded before it is given (see command.ts).
  *
  * @module
  */
@@ -9,29 +9,29 @@ import type { Log } from "../../runtime/log.ts";
 import type { Revision, UnitName } from "../../registry/model.ts";
 import { isPermanent, type Job, type JobResult, type Systemd, type UnitStatus } from "../../systemd/port.ts";
 import { type Bindings, bindingsOf, boundTo, startedAgainAfter, waitingForOthers } from "./bindings.ts";
-import type { Wanted } from "./desired.ts";
+import type { DesiredUnit } from "./desired.ts";
 import { adopted, type Commanded, commanded, type Intent, type IntentMemory, isUp } from "./command.ts";
 import { jobError, startsAgain, withdrawn } from "./job_results.ts";
 import { type Ordering, orderingOf, startOrder } from "./start_order.ts";
 import type { Current, Step } from "./plan.ts";
 import type { FailureTracker } from "./failures.ts";
 
-/** What the agent knew when it decided on its steps. */
+/** The state by which the agent has decided on its steps. */
 export interface Situation {
-  readonly wanted: ReadonlyMap<UnitName, Wanted>;
+  readonly wanted: ReadonlyMap<UnitName, DesiredUnit>;
   readonly current: ReadonlyMap<UnitName, Current>;
   /** Unit files by hash. */
   readonly texts: ReadonlyMap<string, string>;
 }
 
-/** What {@link Executor} works with. */
+/** Dependencies of {@link Executor}. */
 export interface ExecutorOptions {
   readonly systemd: Systemd;
   readonly memory: IntentMemory;
   readonly tracker: FailureTracker;
   readonly clock: Clock;
   readonly log: Log;
-  /** Called when something that was under way has ended. */
+  /** Called when a job has ended. */
   readonly ended: () => void;
 }
 
@@ -40,22 +40,22 @@ interface Command {
   readonly unit: UnitName;
   readonly intent: Intent;
   readonly give: () => Promise<Job>;
-  /** Called when systemd has accepted it and that is remembered. */
+  /** Called when systemd has accepted the command and that is recorded. */
   readonly given: (job: Job) => void;
 }
 
 type Of<Kind extends Step["kind"]> = Extract<Step, { kind: Kind }>;
 
-/** The part of an agent that has effects on the machine. */
+/** Applies steps to the machine. */
 export class Executor {
   /** Hash by unit, of the files in fleet's directory. */
   readonly files: Map<UnitName, string>;
   readonly intents: Map<UnitName, Intent>;
-  /** Units with a stop under way, which nothing else may be done to. */
+  /** Units with a stop job, which must end before any other step. */
   readonly busy = new Set<UnitName>();
-  /** Units that systemd is restarting, with the restart that was carried out before. */
+  /** Units that systemd is restarting, with the revision of the restart carried out before. */
   readonly restarting = new Map<UnitName, Revision>();
-  /** What systemd made of the latest start of each unit, but for starts that somebody has taken back. */
+  /** Result of the latest start job of each unit, except jobs that were canceled. */
   readonly ended = new Map<UnitName, JobResult>();
   readonly #options: ExecutorOptions;
   readonly #orderings: Map<UnitName, Ordering>;
@@ -76,14 +76,14 @@ export class Executor {
     this.#bindings = new Map([...texts].map(([unit, text]) => [unit, bindingsOf(unit, text)]));
   }
 
-  /** Units that systemd has stopped together with another one, and that are not to be started yet, with the reason. */
+  /** Returns the units that systemd has stopped together with another, and that must not be started yet, with the reason. */
   waitingForOthers(situation: Pick<Situation, "wanted" | "current">): ReadonlyMap<UnitName, string> {
     return waitingForOthers({ ...situation, intents: this.intents }, (unit) => this.ended.get(unit) === "done");
   }
 
   /**
-   * All files change first, with at most one reload; then all stops go out, then all starts, in an order in which systemd
-   * can heed what units say of each other. What one unit's failure needs is only that unit's to wait for.
+   * Carries out steps: all files change first, with at most one reload; then all stops are queued, then all starts, in an
+   * order in which systemd can observe the dependencies between units. One unit's failure does not delay other units.
    */
   async carryOut(steps: readonly Step[], situation: Situation): Promise<void> {
     const { log } = this.#options;
@@ -92,10 +92,10 @@ export class Executor {
     if (removed.length > 0) await this.#remove(removed, situation);
     const installs = only(steps, "install");
     if (installs.length > 0) await this.#install(installs, situation);
-    // Of whom the right file is in place by now.
+    // Only units whose new file is in place.
     const starts = [...only(steps, "start"), ...only(steps, "restart")]
       .filter(({ unit }) => this.files.get(unit) === situation.wanted.get(unit)?.hash);
-    // Also for starts alone: a reload may have failed when their files changed.
+    // Also for starts alone: the reload after their files changed may have failed.
     const due = removed.length + installs.length + starts.length > 0;
     const [reload] = await Promise.allSettled([due ? this.#options.systemd.reloadIfNeeded() : false]);
     await this.#command(
@@ -118,10 +118,10 @@ export class Executor {
     return {
       unit,
       intent: this.#intent("stop", current?.status, restart ?? current?.restart ?? 0),
-      give: () => this.#anew(unit, systemd.stop(unit)),
+      give: () => this.#withNewJob(unit, systemd.stop(unit)),
       given: (job) => {
         this.busy.add(unit);
-        this.#noteBound(unit, "stop", situation);
+        this.#recordBound(unit, "stop", situation);
         job.done.then((result) => {
           this.#stopped.set(unit, result);
           this.busy.delete(unit);
@@ -132,17 +132,17 @@ export class Executor {
   }
 
   /**
-   * What has been commanded of a unit on disk. One that runs and that nobody remembers is adopted, with the restart that is
-   * asked for now; while that cannot be remembered, it is the unit's trouble.
+   * Returns the commanded state of a unit on disk. One that runs without a record is adopted, with the current restart
+   * request; if that cannot be recorded, the unit has a failure.
    */
-  async commanded(unit: UnitName, status: UnitStatus, wanted: Wanted | undefined): Promise<Commanded> {
+  async commanded(unit: UnitName, status: UnitStatus, wanted: DesiredUnit | undefined): Promise<Commanded> {
     const known = this.intents.get(unit);
     const adoption = known ? undefined : adopted(status, wanted?.restart ?? 0);
     if (!adoption) return commanded(known, status);
     const { tracker, clock, log } = this.#options;
     try {
-      await this.#remember(unit, adoption);
-      tracker.over(unit);
+      await this.#save(unit, adoption);
+      tracker.succeeded(unit);
     } catch (error) {
       tracker.failed(unit, wanted, (error as Error).message, clock.monotonic_ms());
       log("error", (error as Error).message, { unit });
@@ -150,7 +150,7 @@ export class Executor {
     return commanded(adoption, status);
   }
 
-  /** Units whose stop job has ended since the last call, with its result: to be taken before systemd is looked at. */
+  /** Returns units whose stop job has ended since the last call, with its result. Call it before asking systemd for states. */
   takeStopped(): ReadonlyMap<UnitName, JobResult> {
     const stopped = this.#stopped;
     this.#stopped = new Map();
@@ -158,12 +158,12 @@ export class Executor {
   }
 
   /**
-   * Notes stops that did not stop: each would be given again at once, and again. A unit that somebody else has started
-   * since, as a socket does, is none of them.
+   * Records stops after which the unit still runs, so that they are repeated with backoff. A unit that something else has
+   * started since, as a socket does, is not one of them.
    */
   async recordFailedStops(
     stopped: ReadonlyMap<UnitName, JobResult>,
-    wanted: ReadonlyMap<UnitName, Wanted>,
+    wanted: ReadonlyMap<UnitName, DesiredUnit>,
     statuses: ReadonlyMap<UnitName, UnitStatus>,
   ): Promise<void> {
     const { tracker, clock } = this.#options;
@@ -172,51 +172,51 @@ export class Executor {
       const desired = wanted.get(unit);
       const isLeft = status && isUp(status) && status.active !== "deactivating";
       if (!isLeft || result === "done" && desired?.hash === this.files.get(unit)) {
-        tracker.over(unit);
+        tracker.succeeded(unit);
         continue;
       }
       const why = `it is ${status.active} (${status.sub}) after a stop job that ended with "${result}"`;
       tracker.failed(unit, desired, why, clock.monotonic_ms());
-      // As if it had not been stopped yet, or nobody would stop it who is to be loaded only.
-      if (result !== "done") await this.#takeAs("start", unit, status, desired);
+      // Recorded as started: otherwise no stop would follow for a unit that should only be loaded.
+      if (result !== "done") await this.#record("start", unit, status, desired);
     }
   }
 
-  /** Remembers the units to which systemd carries a command over, so that they are started again. */
-  #noteBound(unit: UnitName, kind: "stop" | "restart", situation: Situation): void {
+  /** Records the bound units that systemd stops or restarts along with a unit, so that they are started again. */
+  #recordBound(unit: UnitName, kind: "stop" | "restart", situation: Situation): void {
     const known = { ...situation, bindings: this.#bindings, intents: this.intents };
     const { along, down } = startedAgainAfter(unit, kind === "restart", known);
     for (const name of [...along, ...down]) {
       const did = down.includes(name) ? "load" : this.intents.get(name)!.did === "restart" ? "restart" : "start";
-      this.#takeAlong(name, unit, did, situation);
+      this.#recordAlong(name, unit, did, situation);
     }
   }
 
-  /** A restart has failed: the units that cannot be without this one are down as well. */
-  #noteUnrestarted(unit: UnitName, situation: Situation): void {
+  /** Records, after a failed restart, that the units which require this one are down as well. */
+  #recordFailedRestart(unit: UnitName, situation: Situation): void {
     for (const name of boundTo(unit, this.#bindings, "requires")) {
-      if (this.intents.get(name)?.along === unit) this.#takeAlong(name, unit, "load", situation);
+      if (this.intents.get(name)?.along === unit) this.#recordAlong(name, unit, "load", situation);
     }
   }
 
-  #takeAlong(name: UnitName, along: UnitName, did: "load" | "start" | "restart", situation: Situation): void {
+  #recordAlong(name: UnitName, along: UnitName, did: "load" | "start" | "restart", situation: Situation): void {
     const restart = this.intents.get(name)?.restart ?? 0;
-    void this.#takeAs(did, name, situation.current.get(name)?.status, situation.wanted.get(name), restart, along);
+    void this.#record(did, name, situation.current.get(name)?.status, situation.wanted.get(name), restart, along);
   }
 
-  /** Remembers that a command is in force that is not the one given last. Known at once, before it is written. */
-  async #takeAs(
+  /** Replaces a unit's intent by a command that was not given to systemd. Takes effect before it is stored. */
+  async #record(
     did: "load" | "start" | "restart",
     unit: UnitName,
     status: UnitStatus | undefined,
-    wanted: Wanted | undefined,
+    wanted: DesiredUnit | undefined,
     restart = this.intents.get(unit)?.restart ?? 0,
     along?: UnitName,
   ): Promise<void> {
     const intent = { ...this.#intent(did, status, restart), done: true, ...(along !== undefined && { along }) };
     this.intents.set(unit, intent);
     try {
-      await this.#remember(unit, intent);
+      await this.#save(unit, intent);
     } catch (error) {
       const { message } = error as Error;
       this.#options.tracker.failed(unit, wanted, message, this.#options.clock.monotonic_ms());
@@ -241,7 +241,7 @@ export class Executor {
       try {
         await memory.forget(unit);
         this.intents.delete(unit);
-        tracker.over(unit);
+        tracker.succeeded(unit);
       } catch (error) {
         this.#failed(unit, situation, error as Error);
       }
@@ -253,17 +253,17 @@ export class Executor {
     const texts = new Map<UnitName, string>();
     for (const { unit, hash } of steps) {
       const text = situation.texts.get(hash);
-      // One whose old file could not be removed is not written over.
+      // A unit whose old file could not be removed is not overwritten.
       if (text !== undefined && !this.files.has(unit)) texts.set(unit, text);
       if (text === undefined) this.#failed(unit, situation, new Error(`the store has no unit file ${hash}`));
     }
-    // Remembered first: a file without a memory would be taken for one that somebody else has started.
+    // Recorded first: without a record, a unit that runs would be adopted as started.
     await Promise.all([...texts.keys()].map(async (unit) => {
       const desired = situation.wanted.get(unit);
       try {
-        // What is only loaded has nothing to stop.
+        // A unit that is only loaded has no process that the request could restart.
         const restart = desired?.desiredState === "loaded" ? desired.restart : 0;
-        await this.#remember(unit, { ...this.#intent("load", undefined, restart), done: true });
+        await this.#save(unit, { ...this.#intent("load", undefined, restart), done: true });
       } catch (error) {
         texts.delete(unit);
         this.#failed(unit, situation, error as Error);
@@ -278,7 +278,7 @@ export class Executor {
         this.files.set(unit, hash);
         this.#orderings.set(unit, orderingOf(unit, texts.get(unit)!));
         this.#bindings.set(unit, bindingsOf(unit, texts.get(unit)!));
-        tracker.over(unit);
+        tracker.succeeded(unit);
       }
     }
   }
@@ -294,48 +294,48 @@ export class Executor {
         ...this.#intent(kind, situation.current.get(unit)?.status, restart),
         ...(kind === "start" && along !== undefined && { along }),
       },
-      give: () => this.#anew(unit, systemd[kind](unit)),
+      give: () => this.#withNewJob(unit, systemd[kind](unit)),
       given: (job) => {
-        if (startsAgain(unit)) tracker.over(unit);
+        if (startsAgain(unit)) tracker.succeeded(unit);
         if (isAsked) this.restarting.set(unit, situation.current.get(unit)?.restart ?? 0);
-        if (kind === "restart") this.#noteBound(unit, "restart", situation);
+        if (kind === "restart") this.#recordBound(unit, "restart", situation);
         job.done.then((result) => {
           this.restarting.delete(unit);
           if (!withdrawn.includes(result)) this.ended.set(unit, result);
-          if (kind === "restart" && result !== "done") this.#noteUnrestarted(unit, situation);
-          return this.#started(unit, jobError(kind, result), restart, situation);
+          if (kind === "restart" && result !== "done") this.#recordFailedRestart(unit, situation);
+          return this.#startEnded(unit, jobError(kind, result), restart, situation);
         }).finally(ended);
       },
     };
   }
 
-  /** With a new job, what the one before has come to counts no more. */
-  #anew(unit: UnitName, job: Promise<Job>): Promise<Job> {
+  /** Drops the result of the previous job when a new one is queued. */
+  #withNewJob(unit: UnitName, job: Promise<Job>): Promise<Job> {
     this.ended.delete(unit);
     return job;
   }
 
-  /** A start has come to its end. */
-  async #started(unit: UnitName, error: string | undefined, restart: Revision, situation: Situation): Promise<void> {
+  /** Handles the end of a start job. */
+  async #startEnded(unit: UnitName, error: string | undefined, restart: Revision, situation: Situation): Promise<void> {
     const { tracker, clock } = this.#options;
-    if (error === undefined) return startsAgain(unit) ? undefined : tracker.over(unit);
+    if (error === undefined) return startsAgain(unit) ? undefined : tracker.succeeded(unit);
     const wanted = situation.wanted.get(unit);
-    if (startsAgain(unit)) return tracker.noted(unit, wanted, error);
+    if (startsAgain(unit)) return tracker.startFailed(unit, wanted, error);
     tracker.failed(unit, wanted, error, clock.monotonic_ms());
     if (!this.files.has(unit)) return;
-    // As if it had not been started yet, since nobody else would start it again.
-    await this.#takeAs("load", unit, undefined, wanted, restart);
+    // Recorded as not started: systemd itself does not start such a unit again.
+    await this.#record("load", unit, undefined, wanted, restart);
   }
 
   /**
-   * Remembers each command, gives it and confirms it: each on its own, but given in this order. One that cannot be
-   * remembered is not given; one that systemd refuses is noted, and tried again later.
+   * Records, gives and confirms each command independently, in the given order. A command that cannot be recorded is not
+   * given; one that systemd refuses becomes a failure, and is repeated later.
    */
   async #command(commands: readonly Command[], situation: Situation): Promise<void> {
     let latest: Promise<unknown> = Promise.resolve();
     await Promise.all(commands.map((command) => {
       const before = this.intents.get(command.unit);
-      const remembered = this.#remember(command.unit, command.intent).then(() => undefined, (error: Error) => error);
+      const remembered = this.#save(command.unit, command.intent).then(() => undefined, (error: Error) => error);
       const turn = latest.then(() => remembered);
       latest = turn;
       return turn.then((error) => {
@@ -349,11 +349,11 @@ export class Executor {
     try {
       const job = await give();
       refused = false;
-      await this.#remember(unit, { ...intent, done: true });
+      await this.#save(unit, { ...intent, done: true });
       given(job);
     } catch (error) {
       this.#failed(unit, situation, error as Error);
-      if (refused && before) await this.#remember(unit, before);
+      if (refused && before) await this.#save(unit, before);
     }
   }
 
@@ -361,7 +361,7 @@ export class Executor {
     return { did, done: false, invocation: status?.invocation ?? "", restart };
   }
 
-  async #remember(unit: UnitName, intent: Intent): Promise<void> {
+  async #save(unit: UnitName, intent: Intent): Promise<void> {
     await this.#options.memory.save(unit, intent);
     this.intents.set(unit, intent);
   }

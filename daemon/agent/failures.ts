@@ -1,25 +1,26 @@
 /**
- * Commands that failed: why, and when each may be tried again.
+ * Failed commands: the reason, and the time of the next try.
  *
  * @module
  */
 
 import type { UnitName } from "../../registry/model.ts";
-import type { Wanted } from "./desired.ts";
+import type { DesiredUnit } from "./desired.ts";
 
 interface TrackedFailure {
   readonly error: string;
-  /** What was wanted when it failed: a new desired state is tried at once. */
+  /** The desired state at the failure: a new one is tried at once. */
   readonly desired: string;
   readonly attempts: number;
   readonly isPermanent: boolean;
-  /** Monotonic clock; Infinity: the command went through, so there is nothing to try again. */
+  /** Monotonic clock; Infinity if the command is not repeated. */
   readonly retryAt_ms: number;
 }
 
-/** What is told of a trouble. */
+/** A failure as it is published in a unit's state. */
 export interface Failure {
   readonly error: string;
+  /** True if the command is repeated; false if it was carried out, and its result was a failure. */
   readonly tried: boolean;
   /** systemd will refuse the command again until the unit's file or the machine's configuration changes. */
   readonly isPermanent?: boolean;
@@ -27,12 +28,12 @@ export interface Failure {
 
 const backoff = { first_ms: 1_000, most_ms: 60_000 } as const;
 
-/** Remembers failures by unit. */
+/** Tracks failures by unit. */
 export class FailureTracker {
   readonly #failures = new Map<UnitName, TrackedFailure>();
 
-  /** A command was refused, or did not do what it should: it waits, longer each time, before it is given again. */
-  failed(unit: UnitName, wanted: Wanted | undefined, error: string, now_ms: number, isPermanent = false): void {
+  /** Records a command that was refused or had no effect. It is repeated after a pause that doubles each time. */
+  failed(unit: UnitName, wanted: DesiredUnit | undefined, error: string, now_ms: number, isPermanent = false): void {
     const desired = desiredKey(wanted);
     const before = this.#failures.get(unit);
     const attempts = before?.desired === desired ? before.attempts + 1 : 1;
@@ -40,8 +41,8 @@ export class FailureTracker {
     this.#failures.set(unit, { error, desired, attempts, isPermanent, retryAt_ms: now_ms + wait_ms });
   }
 
-  /** A command was carried out, and systemd says that it came to nothing. It is not given again. */
-  noted(unit: UnitName, wanted: Wanted | undefined, error: string): void {
+  /** Records a start that systemd has carried out and that failed. It is not repeated. */
+  startFailed(unit: UnitName, wanted: DesiredUnit | undefined, error: string): void {
     this.#failures.set(unit, {
       error,
       desired: desiredKey(wanted),
@@ -51,22 +52,22 @@ export class FailureTracker {
     });
   }
 
-  /** A command went through. */
-  over(unit: UnitName): void {
+  /** Removes the failure of a unit whose command has succeeded. */
+  succeeded(unit: UnitName): void {
     this.#failures.delete(unit);
   }
 
-  /** Units whose failed command must not be given again yet. */
-  waiting(wanted: ReadonlyMap<UnitName, Wanted>, now_ms: number): Set<UnitName> {
+  /** Returns the units whose failed command must not be repeated yet. */
+  backingOff(wanted: ReadonlyMap<UnitName, DesiredUnit>, now_ms: number): Set<UnitName> {
     const names = new Set<UnitName>();
-    for (const [name, trouble] of this.#failures) {
-      if (trouble.attempts === 0 || trouble.desired !== desiredKey(wanted.get(name))) continue;
-      if (trouble.retryAt_ms > now_ms) names.add(name);
+    for (const [name, failure] of this.#failures) {
+      if (failure.attempts === 0 || failure.desired !== desiredKey(wanted.get(name))) continue;
+      if (failure.retryAt_ms > now_ms) names.add(name);
     }
     return names;
   }
 
-  /** Milliseconds until the next try; Infinity if there is none. */
+  /** Returns the milliseconds until the next try; Infinity if there is none. */
   nextTry_ms(now_ms: number): number {
     let next_ms = Infinity;
     for (const { retryAt_ms } of this.#failures.values()) {
@@ -75,19 +76,19 @@ export class FailureTracker {
     return next_ms;
   }
 
-  /** Why each troubled unit's latest command failed; `tried` if it is given again, else it had come to nothing. */
+  /** Returns the failures by unit. */
   errors(): ReadonlyMap<UnitName, Failure> {
     return new Map([...this.#failures].map(([name, { error, attempts, isPermanent }]) => {
       return [name, { error, tried: attempts > 0, ...(isPermanent && { isPermanent }) }];
     }));
   }
 
-  /** Forgets units that are neither wanted nor here. */
+  /** Drops the failures of other units. */
   keepOnly(names: ReadonlySet<UnitName>): void {
     for (const name of this.#failures.keys()) if (!names.has(name)) this.#failures.delete(name);
   }
 }
 
-function desiredKey(wanted: Wanted | undefined): string {
+function desiredKey(wanted: DesiredUnit | undefined): string {
   return wanted ? `${wanted.hash} ${wanted.desiredState} ${wanted.restart}` : "absent";
 }

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import type { Wanted } from "./desired.ts";
+import type { DesiredUnit } from "./desired.ts";
 import { FailureTracker } from "./failures.ts";
 
 const name = "a.service";
-const launched: Wanted = { name, hash: "h1", desiredState: "launched", restart: 0 };
-const wanting = (wanted: Wanted) => new Map([[name, wanted]]);
+const launched: DesiredUnit = { name, hash: "h1", desiredState: "launched", restart: 0 };
+const wanting = (wanted: DesiredUnit) => new Map([[name, wanted]]);
 
 Deno.test("a failed command waits a second, then twice as long each time, and never longer than a minute", () => {
   const tracker = new FailureTracker();
@@ -13,8 +13,8 @@ Deno.test("a failed command waits a second, then twice as long each time, and ne
   for (let attempt = 1; attempt <= 40; attempt++) {
     tracker.failed(name, launched, `attempt ${attempt}`, now_ms);
     const wait_ms = tracker.nextTry_ms(now_ms);
-    assert.deepEqual([...tracker.waiting(wanting(launched), now_ms + wait_ms - 1)], [name]);
-    assert.deepEqual([...tracker.waiting(wanting(launched), now_ms + wait_ms)], []);
+    assert.deepEqual([...tracker.backingOff(wanting(launched), now_ms + wait_ms - 1)], [name]);
+    assert.deepEqual([...tracker.backingOff(wanting(launched), now_ms + wait_ms)], []);
     waits_s.push(wait_ms / 1000);
     now_ms += wait_ms;
     assert.deepEqual(tracker.errors().get(name), { error: `attempt ${attempt}`, tried: true });
@@ -25,13 +25,13 @@ Deno.test("a failed command waits a second, then twice as long each time, and ne
 });
 
 Deno.test("another desired state is tried at once, and its failures are counted from the first", () => {
-  const others: readonly Partial<Wanted>[] = [{ hash: "h2" }, { desiredState: "loaded" }, { restart: 7 }];
+  const others: readonly Partial<DesiredUnit>[] = [{ hash: "h2" }, { desiredState: "loaded" }, { restart: 7 }];
   for (const other of others) {
     const tracker = new FailureTracker();
     for (let attempt = 0; attempt < 5; attempt++) tracker.failed(name, launched, "no", 0);
     const wanted = { ...launched, ...other };
-    assert.deepEqual([...tracker.waiting(wanting(wanted), 0)], []);
-    assert.deepEqual([...tracker.waiting(new Map(), 0)], [], "to be away is another desired state, too");
+    assert.deepEqual([...tracker.backingOff(wanting(wanted), 0)], []);
+    assert.deepEqual([...tracker.backingOff(new Map(), 0)], [], "an absent unit is another desired state as well");
     tracker.failed(name, wanted, "no", 0);
     assert.equal(tracker.nextTry_ms(0), 1000);
   }
@@ -40,18 +40,18 @@ Deno.test("another desired state is tried at once, and its failures are counted 
 Deno.test("after a success failures are counted from the first", () => {
   const tracker = new FailureTracker();
   for (let attempt = 0; attempt < 5; attempt++) tracker.failed(name, launched, "no", 0);
-  tracker.over(name);
+  tracker.succeeded(name);
   assert.equal(tracker.errors().size, 0);
   assert.equal(tracker.nextTry_ms(0), Infinity);
   tracker.failed(name, launched, "no", 0);
   assert.equal(tracker.nextTry_ms(0), 1000);
 });
 
-Deno.test("what came to nothing is told and not tried again, and what nobody has is forgotten", () => {
+Deno.test("a failed start is reported and not retried, and failures of removed units are dropped", () => {
   const tracker = new FailureTracker();
-  tracker.noted(name, launched, "came to nothing");
+  tracker.startFailed(name, launched, "came to nothing");
   tracker.failed("b.service", undefined, "cannot be removed", 0);
-  assert.deepEqual([...tracker.waiting(wanting(launched), 0)], ["b.service"]);
+  assert.deepEqual([...tracker.backingOff(wanting(launched), 0)], ["b.service"]);
   assert.equal(tracker.nextTry_ms(0), 1000);
   assert.deepEqual(tracker.errors().get(name), { error: "came to nothing", tried: false });
   tracker.keepOnly(new Set([name]));

@@ -1,5 +1,5 @@
 /**
- * What the results of systemd's jobs mean for a unit. Pure.
+ * Meaning of the results of systemd's jobs. Pure.
  *
  * @module
  */
@@ -8,17 +8,17 @@ import type { UnitName } from "../../registry/model.ts";
 import type { JobResult } from "../../systemd/port.ts";
 
 /**
- * Whether systemd itself sees to it that a unit is started again where its file asks for that: `Restart=` is for services
- * alone, systemd.service(5). A socket, a timer or a mount that could not be started stays so until somebody tries again.
+ * True if systemd itself restarts a failed unit of this type when its file asks for that: `Restart=` is for services alone,
+ * systemd.service(5). A socket, a timer or a mount that could not be started stays failed until it is started again.
  */
 export function startsAgain(unit: UnitName): boolean {
   return unit.endsWith(".service");
 }
 
-/** Results of jobs that somebody else took back, or that nothing is known of. */
+/** Results of jobs that were canceled, or whose result is not known. */
 export const withdrawn: readonly JobResult[] = ["canceled", "unknown", "collected"];
 
-/** What a start's job result means to a person; undefined if all is well, or nothing can be said. */
+/** Returns the error message for a start job's result; undefined if it succeeded or its result is not known. */
 export function jobError(kind: "start" | "restart", result: JobResult): string | undefined {
   switch (result) {
     case "done":

@@ -1,5 +1,5 @@
 /**
- * Why systemd cannot run units that are on disk, also where no command has failed yet.
+ * Reasons why systemd cannot run units that are on disk, even if no command has failed yet.
  *
  * @module
  */
@@ -11,24 +11,24 @@ import type { Failure } from "./failures.ts";
 /** LoadStates of a unit whose file systemd does not accept. */
 const badLoads: ReadonlySet<string> = new Set(["bad-setting", "error", "masked"]);
 
-/** Keeps what the latest comparison with systemd has found, and systemd's reasons by unit and file. */
+/** Holds the refusals of the latest comparison with systemd, and systemd's reasons by unit and file. */
 export class LoadErrors {
   #refusals: ReadonlyMap<UnitName, SystemdError> = new Map();
   #reasons = new Map<UnitName, { readonly hash: string; readonly error: string }>();
 
   constructor(private readonly systemd: Pick<Systemd, "check" | "loadProblems">) {}
 
-  /** Compares fleet's files with what systemd has; mends links on the way. */
+  /** Compares fleet's files with those that systemd uses, and makes lost links again. */
   async check(): Promise<void> {
     this.#refusals = await this.systemd.check();
   }
 
-  /** Whether the latest comparison has found units that systemd does not run from fleet's file. */
+  /** True if the latest comparison has found units that systemd does not run from fleet's file. */
   get hasRefusals(): boolean {
     return this.#refusals.size > 0;
   }
 
-  /** Failures of the units on disk. `files`: hash by unit. */
+  /** Returns the failures of the units on disk. `files`: hash by unit. */
   async failures(
     files: ReadonlyMap<UnitName, string>,
     statuses: ReadonlyMap<UnitName, UnitStatus>,

@@ -1,12 +1,12 @@
 /**
- * Desired minus current gives steps. Pure: nothing here commands anything.
+ * Computes the steps from the current to the desired state. Pure.
  *
  * @module
  */
 
 import type { Revision, UnitName } from "../../registry/model.ts";
 import type { UnitStatus } from "../../systemd/port.ts";
-import type { Wanted } from "./desired.ts";
+import type { DesiredUnit } from "./desired.ts";
 import { type Commanded, isUp } from "./command.ts";
 
 /** One unit whose file is in fleet's directory. */
@@ -17,13 +17,13 @@ export interface Current extends Commanded {
   readonly status: UnitStatus;
 }
 
-/** One thing to do with one unit. */
+/** One step for one unit. */
 export type Step =
   | {
     readonly kind: "stop";
     readonly unit: UnitName;
     readonly why: string;
-    /** The request that this stop carries out; left out where none was made. */
+    /** The request that this stop carries out; left out if there was none. */
     readonly restart?: Revision;
   }
   | { readonly kind: "remove"; readonly unit: UnitName; readonly why: string }
@@ -33,18 +33,18 @@ export type Step =
     readonly unit: UnitName;
     readonly restart: Revision;
     readonly why: string;
-    /** True if an operator waits for this start: the request counts as carried out when systemd's job has ended. */
+    /** True if an operator has requested this start: the request counts as carried out when systemd's job has ended. */
     readonly isAsked?: true;
   }
   | { readonly kind: "restart"; readonly unit: UnitName; readonly restart: Revision; readonly why: string };
 
 /**
- * What to do next, unit by unit in order of name. Units in `held` are left alone: a job for them is under way, or a
- * failed command waits for its next try. A unit that must go away or be replaced is stopped first; what follows is
- * decided when it has stopped. Units in `later` are not started yet.
+ * Returns the next steps, in order of unit name. Units in `held` are left alone: they have a job, or a failed command waits
+ * for its next try. A unit that must be removed or replaced is stopped first; the steps after that are decided when it has
+ * stopped. Units in `later` are not started yet.
  */
 export function plan(
-  wanted: ReadonlyMap<UnitName, Wanted>,
+  wanted: ReadonlyMap<UnitName, DesiredUnit>,
   current: ReadonlyMap<UnitName, Current>,
   held: ReadonlySet<UnitName>,
   later: ReadonlySet<UnitName> = new Set(),
@@ -55,7 +55,7 @@ export function plan(
     .filter((step) => step.kind !== "start" || !later.has(step.unit));
 }
 
-function next(unit: UnitName, wanted: Wanted | undefined, current: Current | undefined): Step[] {
+function next(unit: UnitName, wanted: DesiredUnit | undefined, current: Current | undefined): Step[] {
   if (!wanted) return current ? dismantle(current, "unit loaded but not scheduled here") : [];
   const install: Step[] = [
     { kind: "install", unit, hash: wanted.hash, why: "unit scheduled here but not loaded" },
@@ -74,19 +74,19 @@ function next(unit: UnitName, wanted: Wanted | undefined, current: Current | und
     if (current.commanded === "launched") {
       return [{ kind: "stop", unit, restart, why: "unit currently launched but desired state is loaded" }];
     }
-    // Something else may have started it, which is left alone unless an operator asks for a stop.
+    // If something else has started the unit, it is left running unless an operator requests a stop.
     return restart > current.restart ? [{ kind: "stop", unit, restart, why: "a stop was asked for" }] : [];
   }
   if (current.commanded === "loaded") return install.slice(1);
   if (wanted.restart <= current.restart) return [];
-  // systemd leaves a unit alone that runs already.
+  // For a unit that runs already, systemd's start job does nothing.
   if (wanted.startOnly) {
     return [{ kind: "start", unit, restart: wanted.restart, why: "a start was asked for", isAsked: true }];
   }
   return [{ kind: "restart", unit, restart: wanted.restart, why: "a restart was asked for" }];
 }
 
-/** Stops a unit that runs, removes one that does not. */
+/** Returns a stop for a unit that runs, a removal for one that does not. */
 function dismantle(current: Current, why: string): Step[] {
   const up = current.commanded === "launched" || isUp(current.status);
   return [{ kind: up ? "stop" : "remove", unit: current.name, why }];

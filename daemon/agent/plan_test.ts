@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { UnitStatus } from "../../systemd/port.ts";
-import type { Wanted } from "./desired.ts";
+import type { DesiredUnit } from "./desired.ts";
 import { adopted, commanded, type Intent } from "./command.ts";
 import { type Current, plan } from "./plan.ts";
 
@@ -10,7 +10,7 @@ function status(active = "inactive", invocation = ""): UnitStatus {
   return { name, load: "loaded", active, sub: "x", result: "success", invocation, since_ms: 0 };
 }
 
-function wanted(desiredState: "loaded" | "launched", more: Partial<Wanted> = {}): Wanted {
+function wanted(desiredState: "loaded" | "launched", more: Partial<DesiredUnit> = {}): DesiredUnit {
   return { name, hash: "h1", desiredState, restart: 0, ...more };
 }
 
@@ -19,7 +19,7 @@ function current(state: "loaded" | "launched", more: Partial<Current> = {}): Cur
   return { name, hash: "h1", commanded: state, restart: 0, status: status(active), ...more };
 }
 
-const cases: readonly { name: string; wanted?: Wanted; current?: Current; want: string[] }[] = [
+const cases: readonly { name: string; wanted?: DesiredUnit; current?: Current; want: string[] }[] = [
   { name: "neither wanted nor here: nothing", want: [] },
   { name: "wanted loaded, not here: install", wanted: wanted("loaded"), want: ["install"] },
   { name: "wanted launched, not here: install and start", wanted: wanted("launched"), want: ["install", "start"] },
@@ -99,7 +99,7 @@ for (const { name: title, wanted, current, want } of cases) {
   });
 }
 
-Deno.test("plan: a unit that is held is left alone, its neighbour is not", () => {
+Deno.test("plan: a held unit is left alone, its neighbor is not", () => {
   const other = "b.service";
   const steps = plan(
     new Map([[name, wanted("launched")], [other, wanted("launched", { name: other })]]),
@@ -173,7 +173,7 @@ const intents: readonly { name: string; intent?: Intent; status: UnitStatus; wan
   },
 ];
 
-Deno.test("intent: what nobody remembers and does not run is not adopted", () => {
+Deno.test("intent: a unit without a record that does not run is not adopted", () => {
   assert.equal(adopted(status("inactive"), 4), undefined);
   assert.equal(adopted(status("failed"), 4), undefined);
 });

@@ -1,9 +1,9 @@
 /**
- * In which order units that are started together are handed to systemd.
+ * The order in which units that are started together are queued.
  *
- * systemd orders jobs that it has in its queue at the same time; a job that was handed over before may run already. So
- * whoever must be first is handed over first. Rules of order: systemd.unit(5), `Before=` and `After=`, and the implicit
- * ones of each type's page.
+ * systemd orders jobs that are in its queue at the same time; a job that was queued earlier may run already. So a unit that
+ * must start first is queued first. Rules of order: systemd.unit(5), `Before=` and `After=`, and the implicit ones of each
+ * type's page.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { UnitName } from "../../registry/model.ts";
 import { parseUnitFile, UnitFileError } from "../../systemd/unit_file.ts";
 import { expandSpecifiers } from "../../systemd/unit_name.ts";
 
-/** Whom a unit file names in `After=` and `Before=`. */
+/** The units that a unit file names in `After=` and `Before=`. */
 export interface Ordering {
   readonly after: readonly UnitName[];
   readonly before: readonly UnitName[];
@@ -26,7 +26,7 @@ export function orderingOf(name: UnitName, text: string): Ordering {
     for (const { section, name: option, value } of parseUnitFile(text)) {
       if (section !== "Unit" || option !== "After" && option !== "Before") continue;
       const list = option === "After" ? after : before;
-      // An empty value does not take back what was said above it: these lists cannot be reset.
+      // An empty value does not clear the list: these lists cannot be reset.
       list.push(...value.split(/\s+/).filter((word) => word !== "").map((word) => expandSpecifiers(word, name)));
     }
   } catch (error) {
@@ -35,10 +35,10 @@ export function orderingOf(name: UnitName, text: string): Ordering {
   return { after, before };
 }
 
-/** Types in the order in which systemd's implicit rules have them: a socket is there before the service it starts. */
+/** Unit types in the order of systemd's implicit rules: a socket starts before its service. */
 const types = ["slice", "swap", "automount", "mount", "socket", "timer", "path", "service", "target"];
 
-/** Units in the order to start them in. Stopping goes the other way. Circles are cut somewhere, as systemd does. */
+/** Returns units in the order in which to start them; the reverse for stops. Cycles are cut somewhere, as systemd does. */
 export function startOrder(
   names: Iterable<UnitName>,
   orderings: ReadonlyMap<UnitName, Ordering>,
@@ -52,7 +52,7 @@ export function startOrder(
   const ordered = new Set<UnitName>();
   const begun = new Set<UnitName>();
   for (const member of sorted) {
-    // A list, not calls: a chain may be longer than a stack is deep.
+    // An explicit stack: a chain may be longer than the call stack allows.
     const open = [member];
     for (let name = open.at(-1); name !== undefined; name = open.at(-1)) {
       if (begun.has(name)) {
@@ -77,7 +77,7 @@ function rank(name: UnitName): number {
   return at < 0 ? types.length : at;
 }
 
-/** A mount is there before those below it, whose paths its name's dashes tell; so is a slice. */
+/** The depth of a mount or slice, by the dashes in its name: a parent starts before its children. */
 function depth(name: UnitName): number {
   return /\.(mount|automount|slice)$/.test(name) ? name.split("-").length : 0;
 }

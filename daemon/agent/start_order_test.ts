@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { orderingOf, startOrder } from "./start_order.ts";
 
-Deno.test("whoever must be first is started first", () => {
+Deno.test("units are started in the order of their dependencies", () => {
   const cases: readonly { name: string; units: Readonly<Record<string, string>>; order: string }[] = [
     { name: "nothing is said: by name", units: { "b.service": "", "a.service": "" }, order: "a.service b.service" },
     {
@@ -58,7 +58,7 @@ Deno.test("whoever must be first is started first", () => {
   }
 });
 
-Deno.test("a chain may be as long as it likes", () => {
+Deno.test("a long chain is ordered", () => {
   const names = Array.from({ length: 20_000 }, (_, index) => `${index}.service`);
   const orderings = new Map(names.map((name, index) => [name, { after: [`${index + 1}.service`], before: [] }]));
   assert.deepEqual(startOrder(names, orderings), names.toReversed());

@@ -1,6 +1,6 @@
 /**
- * The unit files that an agent works with, by hash. They are kept, since a hash never means another text: what this
- * machine has had once it needs no store for.
+ * Cache of the texts of unit files, by hash. A hash always means the same text, so that a text that was on this machine once
+ * needs no store.
  *
  * @module
  */
@@ -9,16 +9,16 @@ import type { Clock } from "../../runtime/clock.ts";
 import { messageOf } from "../../runtime/log.ts";
 import { within } from "../../runtime/within.ts";
 
-/** What {@link UnitTexts} needs. */
+/** Dependencies of {@link UnitTexts}. */
 export interface UnitTextsOptions {
-  /** Reads a text from the store; undefined if the store has none. */
+  /** Reads a text from the store; undefined if the store does not have it. */
   readonly read: (hash: string) => Promise<string | undefined>;
   readonly clock: Clock;
-  /** Called when a text has come, or has failed to come, after {@link UnitTexts.of} had stopped waiting for it. */
+  /** Called when reads have ended after {@link UnitTexts.of} had returned without them. */
   readonly changed: () => void;
 }
 
-/** The texts that are known, and why the others are not. Both by hash. */
+/** The known texts, and the reasons why others are missing. Both by hash. */
 export interface KnownTexts {
   readonly texts: ReadonlyMap<string, string>;
   readonly missing: ReadonlyMap<string, string>;
@@ -31,13 +31,13 @@ interface Missing {
   retryAt_ms: number;
 }
 
-/** A store that answers takes less; one that is away must not hold up units whose files are known. */
-const patience_ms = 250;
+/** Longest wait for the store: a slow store must not delay units whose files are known. */
+const maxWait_ms = 250;
 
-/** A text that could not be read is asked for again after so long. */
+/** Pause before a text that could not be read is requested again. */
 const retry_ms = 1_000;
 
-/** See this module. */
+/** Holds the texts that the agent needs. */
 export class UnitTexts {
   readonly #options: UnitTextsOptions;
   readonly #known = new Map<string, string>();
@@ -47,12 +47,15 @@ export class UnitTexts {
     this.#options = options;
   }
 
-  /** Takes a text that was found on this machine. */
+  /** Adds a text that was found on this machine. */
   add(hash: string, text: string): void {
     this.#known.set(hash, text);
   }
 
-  /** Returns these texts, reading those not known yet, and forgets all others. Does not wait for long. Never rejects. */
+  /**
+   * Returns these texts, and drops all others. Reads those not known yet, and waits for that at most {@link maxWait_ms}. Never
+   * rejects.
+   */
   async of(hashes: ReadonlySet<string>): Promise<KnownTexts> {
     const { clock } = this.#options;
     for (const known of [this.#known, this.#missing]) {
@@ -69,7 +72,7 @@ export class UnitTexts {
     };
   }
 
-  /** Milliseconds until a missing text is to be asked for again; Infinity if none is. */
+  /** Returns the milliseconds until a missing text is requested again; Infinity if none is. */
   nextTry_ms(now_ms: number): number {
     return Math.min(...[...this.#missing.values()].map(({ retryAt_ms }) => Math.max(0, retryAt_ms - now_ms)));
   }
@@ -77,7 +80,7 @@ export class UnitTexts {
   async #readAll(hashes: readonly string[]): Promise<void> {
     const { clock, changed } = this.#options;
     const all = Promise.all(hashes.map((hash) => this.#read(hash)));
-    if (!await within(patience_ms, clock, () => all)) void all.then(changed);
+    if (!await within(maxWait_ms, clock, () => all)) void all.then(changed);
   }
 
   async #read(hash: string): Promise<void> {
@@ -89,7 +92,7 @@ export class UnitTexts {
     let why: string;
     try {
       const text = await read(hash);
-      // Nobody may want it any more.
+      // The text may no longer be needed.
       if (this.#missing.get(hash) !== missing) return;
       if (text !== undefined) {
         this.#missing.delete(hash);

@@ -1,22 +1,22 @@
 /**
- * What an agent tells the cluster about its units.
+ * The unit states that an agent publishes.
  *
  * @module
  */
 
 import type { MachineId, Revision, UnitName, UnitState } from "../../registry/model.ts";
-import type { Wanted } from "./desired.ts";
+import type { DesiredUnit } from "./desired.ts";
 import type { JobResult } from "../../systemd/port.ts";
 import type { Current } from "./plan.ts";
 import type { Failure } from "./failures.ts";
 
 /**
- * The states to publish: one for each unit on disk, and one for each that could not be put there. `restarting`: units
- * whose restart systemd has not carried out yet, with the one before.
+ * Returns the states to publish: one for each unit on disk, and one for each that could not be installed. `restarting`:
+ * units with an unfinished restart, with the revision of the restart before. `ended`: results of start jobs.
  */
 export function unitStates(
   machine: MachineId,
-  wanted: ReadonlyMap<UnitName, Wanted>,
+  wanted: ReadonlyMap<UnitName, DesiredUnit>,
   current: ReadonlyMap<UnitName, Current>,
   errors: ReadonlyMap<UnitName, Failure>,
   restarting: ReadonlyMap<UnitName, Revision>,
@@ -27,7 +27,7 @@ export function unitStates(
     const { load, active, sub, result, since_ms, restarts } = status;
     const failure = errors.get(name);
     const job = ended.get(name);
-    // A start that had come to nothing may have been made good by systemd since. One that cannot be stopped is active.
+    // After a failed start systemd may have started the unit itself. A unit that cannot be stopped is active.
     const error = active === "active" && !failure?.tried ? undefined : failure?.error;
     states.set(name, {
       ...{ unit: name, machine, hash, commanded, load, active, sub, since_ms },
@@ -48,7 +48,7 @@ export function unitStates(
   return states;
 }
 
-/** Whether two sets of states say the same. */
+/** True if two sets of states are equal. */
 export function sameStates(
   a: ReadonlyMap<UnitName, UnitState> | undefined,
   b: ReadonlyMap<UnitName, UnitState>,
@@ -64,7 +64,7 @@ export function sameStates(
 /** The fields of a state, none of which may be an object: {@link sameFields} compares them by value. */
 type FlatState = Readonly<Partial<Record<keyof UnitState, string | number | boolean>>>;
 
-/** Whether two states have equal fields. Called for every unit at every signal of systemd, so nothing is serialized. */
+/** True if two states have equal fields. Called for every unit at every signal of systemd, so nothing is serialized. */
 function sameFields(a: FlatState, b: FlatState): boolean {
   const keys = Object.keys(b) as (keyof UnitState)[];
   return keys.length === Object.keys(a).length && keys.every((key) => a[key] === b[key]);

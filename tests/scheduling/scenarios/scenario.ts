@@ -25,7 +25,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { desired, kept } from "../../../daemon/agent/desired.ts";
+import { desired, retainedFiles } from "../../../daemon/agent/desired.ts";
 import { adopted, commanded } from "../../../daemon/agent/command.ts";
 import { type Current, plan } from "../../../daemon/agent/plan.ts";
 import { ScheduleCache } from "../../../daemon/engine/schedule_cache.ts";
@@ -191,8 +191,8 @@ export class SimulatedCluster {
       unreadable: new Set(all.flatMap(([name, record]) => record.unreadable === undefined ? [] : [name])),
       dynamicMetadata: this.#dynamic.get(id) ?? {},
     };
-    const stay = kept(view, new Map([...disk].map(([name, { hash }]) => [name, hash])));
-    const steps = plan(desired(view, record, this.#texts, stay), disk, view.unreadable);
+    const retained = retainedFiles(view, new Map([...disk].map(([name, { hash }]) => [name, hash])));
+    const steps = plan(desired(view, record, this.#texts, retained), disk, view.unreadable);
     return steps.map((step) => {
       const current = disk.get(step.unit);
       if (step.kind === "remove") disk.delete(step.unit);
