@@ -3,6 +3,7 @@ import type { StateView, UnitView } from "./unit_watcher.ts";
 import {
   gone,
   having,
+  loaded,
   reached,
   restarted,
   settle_ms,
@@ -179,6 +180,15 @@ Deno.test("having: the condition is met only once the unit's machine has the new
   assert.equal(after(condition, [0, view({})]), "waiting");
   assert.equal(after(condition, [0, vanished]), `unit ${name} no longer exists`);
   assert.equal(after(having(undefined, reached("launched")), [0, seen("old")]), "done");
+});
+
+Deno.test("loaded: the load state is waited for, but not for ever", () => {
+  const unreported = view({ desired: "loaded", current: "loaded" });
+  const broken = view({ desired: "loaded", current: "loaded", active: "inactive", load: "bad-setting" });
+  const expected = `unit ${name} cannot be started as it is: systemd reports it bad-setting`;
+  assert.equal(after(loaded(), [0, unreported], [settle_ms - 1, unreported]), "waiting");
+  assert.equal(after(loaded(), [0, unreported], [1, broken]), expected);
+  assert.equal(after(loaded(), [0, unreported], [settle_ms, unreported]), "done");
 });
 
 Deno.test("started: a oneshot unit that was seen running and is dead has ended successfully", () => {
