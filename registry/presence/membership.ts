@@ -269,6 +269,8 @@ class Member implements Membership {
   async #enter(): Promise<Held> {
     const { session } = this.#options;
     const { id, ip, incarnation } = this.#machine;
+    // Before the keys are read, because they are deleted with an expired lease.
+    const left_s = this.#lease === "" ? undefined : await session.renew(this.#lease);
     const { ranges: [records, states = []] } = await session.read([
       { key: machineKey(id) },
       { prefix: statePrefix(id) },
@@ -280,9 +282,7 @@ class Member implements Membership {
     // Its states are kept until this daemon has said what its units do now; those of an earlier boot say nothing.
     const prefix = statePrefix(id).length;
     this.#wanted ??= new Map(ours ? states.map((state) => [state.key.slice(prefix), state.value]) : []);
-    const lease = await this.#liveLease();
-    if (lease !== this.#lease) this.#written.clear();
-    this.#lease = lease;
+    await this.#takeLease(left_s);
     const text = (each: KeyValue) => each.lease === this.#lease ? each.value : undefined;
     this.#logLost([...records ?? [], ...states]);
     return {
@@ -317,20 +317,19 @@ class Member implements Membership {
     }
   }
 
-  /** The lease we had, if it lives and is of our length; else a new one. */
-  async #liveLease(): Promise<string> {
+  /**
+   * Takes a new lease unless the present one has just been renewed. A renewed lease has all of its time again, so another
+   * length is that of another configuration. `left_s`: what the renewal returned, undefined without a lease.
+   */
+  async #takeLease(left_s: number | undefined): Promise<void> {
     const { session, log, ttl_s } = this.#options;
-    const lease = this.#lease;
-    const left_s = lease === "" ? undefined : await session.renew(lease);
-    // A renewed lease has all of its time again, so another length is that of another configuration.
-    if (left_s === ttl_s) return lease;
-    const granted = await session.grant(ttl_s);
-    if (left_s !== undefined && left_s <= 0) {
-      const what =
-        "this machine's lease has expired and its keys were deleted with it: writing them again under a new lease";
-      log("warn", what, { machine: this.#machine.id });
-    }
-    return granted;
+    if (left_s === ttl_s) return;
+    this.#lease = await session.grant(ttl_s);
+    this.#written.clear();
+    if (left_s === undefined || left_s > 0) return;
+    const what =
+      "this machine's lease has expired and its keys were deleted with it: writing them again under a new lease";
+    log("warn", what, { machine: this.#machine.id });
   }
 
   async #keepAlive(): Promise<void> {
