@@ -57,7 +57,7 @@ async function finishedAndLoaded(cluster: FleetCluster): Promise<void> {
   await machine.must(["systemctl", "kill", "--signal=SIGKILL", "fleet.service"]);
   await cluster.joined(cluster.lab.machines);
   await until("the daemon to have looked at its units", async () => {
-    return (await machine.journal("fleet.service")).split("taking up").length > 1 ? true : undefined;
+    return (await machine.journal("fleet.service")).split("adopting").length > 1 ? true : undefined;
   });
   await cluster.statesWhere(home, "both units", (all) => all.length === 2);
   assert.equal(await machine.must(["cat", "/root/ran"]), "ran\n");
