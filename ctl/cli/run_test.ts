@@ -6,37 +6,14 @@ import { FakeHosts } from "../testing/fake_remote.ts";
 import { FakeIo } from "../testing/fake_terminal.ts";
 import { ReaderGoneError } from "../terminal/port.ts";
 
-async function endpointSeen(argv: string[], env: Record<string, string>): Promise<string> {
-  let seen = "";
-  const api = new FakeApi();
-  await runFleetctl(argv, env, {
-    io: () => new FakeIo(),
-    hosts: () => new FakeHosts(),
-    client: (flags) => {
-      seen = flags.text("endpoint");
-      return Promise.resolve(api.client());
-    },
-  });
-  return seen;
-}
-
-Deno.test("the environment sets global flags, and the command line beats it", async () => {
-  assert.equal(await endpointSeen(["list-units"], {}), "unix:///var/run/fleet.sock");
-  assert.equal(await endpointSeen(["list-units"], { FLEETCTL_ENDPOINT: "http://e" }), "http://e");
-  assert.equal(
-    await endpointSeen(["list-units", "--endpoint=http://f"], { FLEETCTL_ENDPOINT: "http://e" }),
-    "http://f",
-  );
-});
-
-Deno.test("a client that cannot be set up is said before any command runs", async () => {
+Deno.test("an error of the client is reported before any command runs", async () => {
   const io = new FakeIo();
   const client = () => Promise.reject(new ClientSetupError("URL scheme undefined"));
   assert.equal(await runFleetctl(["list-units"], {}, { io: () => io, client, hosts: () => new FakeHosts() }), 1);
   assert.deepEqual([io.stdout, io.stderr], ["", "Unable to initialize client: URL scheme undefined\n"]);
 });
 
-for (const command of ["version", "help", "completion bash", "verify x", "complete -- sta", "fd-forward"]) {
+for (const command of ["version", "help", "options", "completion bash", "verify x", "complete -- sta", "fd-forward"]) {
   Deno.test(`${command}: no connection is made, even where the environment names a tunnel`, async () => {
     const io = new FakeIo();
     const client = () => Promise.reject(new Error("a client was made"));
@@ -46,19 +23,19 @@ for (const command of ["version", "help", "completion bash", "verify x", "comple
   });
 }
 
-Deno.test("--debug and FLEETCTL_DEBUG both ask for debug lines", async () => {
-  const asked: boolean[] = [];
+Deno.test("--debug and FLEETCTL_DEBUG both enable debug lines", async () => {
+  const requested: boolean[] = [];
   const start = {
-    io: (debug: boolean) => (asked.push(debug), new FakeIo()),
+    io: (debug: boolean) => (requested.push(debug), new FakeIo()),
     client: () => Promise.resolve(new FakeApi().client()),
     hosts: () => new FakeHosts(),
   };
   await runFleetctl(["list-units", "--debug"], {}, start);
   await runFleetctl(["list-units"], { FLEETCTL_DEBUG: "true" }, start);
-  assert.deepEqual(asked, [false, true, false, true]);
+  assert.deepEqual(requested, [false, true, false, true]);
 });
 
-Deno.test("a command whose reader is gone ends without a word", async () => {
+Deno.test("a command whose output pipe is closed ends without a message", async () => {
   const io = new FakeIo();
   io.out = () => {
     throw new ReaderGoneError("gone");

@@ -1,6 +1,7 @@
 /** Which requests commands send, where that matters and their output does not show it. */
 
 import assert from "node:assert/strict";
+import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import { FakeApi } from "../testing/fake_api.ts";
 import { FakeIo, fleetctl } from "../testing/fake_terminal.ts";
 
@@ -47,4 +48,23 @@ Deno.test("a unit file that is not UTF-8 is refused with the line before anythin
     "Error creating units: failed getting Unit(a.service) from file: line 3: " +
       "the text is not valid UTF-8, which systemd ignores: convert the file to UTF-8\n",
   );
+});
+
+Deno.test("machine label sets and removes metadata in one request", async () => {
+  const api = new FakeApi();
+  const [{ id }] = api.machines as [MachineEntity];
+  api.intercept = (request) => request.method === "PATCH" ? new Response(null, { status: 204 }) : undefined;
+  let sent = "";
+  const handle = api.handle.bind(api);
+  api.handle = async (request) => {
+    if (request.method === "PATCH") sent = await request.clone().text();
+    return await handle(request);
+  };
+  const ran = await fleetctl(api, "machine label 454 disk=ssd=2 rack-");
+  assert.deepEqual(JSON.parse(sent), [
+    { op: "add", path: `/${id}/metadata/disk`, value: { value: "ssd=2" } },
+    { op: "remove", path: `/${id}/metadata/rack` },
+  ]);
+  const machine = "Machine 454c34ef.../10.77.0.11";
+  assert.deepEqual(ran, { status: 0, stdout: `${machine} disk=ssd=2\n${machine} rack removed\n`, stderr: "" });
 });

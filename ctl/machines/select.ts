@@ -5,10 +5,12 @@
  */
 
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
+import { nearest } from "../../runtime/spelling.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import type { FlagSpec } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { isGlobal, suggestion } from "../units/set_state.ts";
+import { machineIdLegend } from "./format.ts";
 
 /** The arguments match no machine, or several. The message follows `Unable to proceed: `. */
 export class MachineSelectionError extends Error {
@@ -30,14 +32,26 @@ export function sshPortOf(context: Context): number | undefined {
 
 /** Returns the machine whose ID begins with `prefix`. Throws {@link MachineSelectionError}. */
 export async function machineByPrefix(context: Context, prefix: string): Promise<MachineEntity> {
-  const machines = (await context.client.machines()).filter((machine) => machine.id.startsWith(prefix));
+  const all = await context.client.machines();
+  const machines = all.filter((machine) => machine.id.startsWith(prefix));
   if (machines.length > 1) {
     throw new MachineSelectionError(`found more than one machine: ${machines.map(({ id }) => id).join(", ")}`);
   }
   if (!machines[0]) {
-    throw new MachineSelectionError(`machine does not exist: no ID begins with ${JSON.stringify(prefix)}`);
+    const similar = similarId(prefix, all.map(({ id }) => id));
+    const question = similar === undefined ? "" : ` (did you mean ${machineIdLegend(similar, false)}?)`;
+    throw new MachineSelectionError(`machine does not exist: no ID begins with ${JSON.stringify(prefix)}${question}`);
   }
   return machines[0];
+}
+
+/** A shorter beginning is similar to too many IDs. */
+const minPrefixLength = 4;
+
+/** Returns the ID whose beginning is most similar to `prefix`. */
+function similarId(prefix: string, ids: readonly string[]): string | undefined {
+  const beginnings = new Map(ids.map((id) => [id.slice(0, prefix.length), id]));
+  return prefix.length < minPrefixLength ? undefined : beginnings.get(nearest(prefix, [...beginnings.keys()]) ?? "");
 }
 
 /** Returns the machine of a unit; undefined if it has none, or the machine is not in the cluster. Throws {@link MachineSelectionError}. */

@@ -62,7 +62,7 @@ export function certificateType(key: Uint8Array): string | undefined {
 export function readCertificate(text: string): Uint8Array<ArrayBuffer> | undefined {
   const [type = "", base64 = ""] = text.trim().split(/\s+/);
   if (!/-cert-v01@openssh\.com$/.test(type) || !/^[A-Za-z0-9+/]+=*$/.test(base64)) return undefined;
-  const blob = new Uint8Array(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)));
+  const blob = Uint8Array.fromBase64(base64);
   return certificateType(blob) === undefined ? undefined : blob;
 }
 
