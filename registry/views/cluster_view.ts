@@ -30,6 +30,7 @@ import {
   type UnitState,
 } from "../model.ts";
 import type { UnitRecord } from "../mod.ts";
+import { SharedMap } from "./shared_map.ts";
 import type { KeyValue, WatchBatch } from "../store/port.ts";
 import {
   type LastKnown,
@@ -113,6 +114,7 @@ export class ClusterView {
     this.#unreadable.clear();
     for (const kv of kvs) this.#put(kv);
     this.#standInFor([...this.#unreadable.keys()]);
+    for (const name of this.#assignments.share().keys()) this.#replaceMissingTarget(name);
     this.#revision = revision;
     this.#made = undefined;
   }
@@ -123,6 +125,10 @@ export class ClusterView {
     for (const event of batch.events) if (event.kind === "delete") this.#delete(event.key);
     for (const event of batch.events) if (event.kind === "put") this.#put(event.kv);
     this.#refreshStandIns(batch);
+    for (const event of batch.events) {
+      const key = parseKey(event.kind === "put" ? event.kv.key : event.key);
+      if (key?.kind === "assign" || key?.kind === "target") this.#replaceMissingTarget(key.name);
+    }
     this.#revision = Math.max(this.#revision, batch.revision);
     this.#made = undefined;
   }
@@ -171,6 +177,20 @@ export class ClusterView {
       const name = nameIn(key);
       return touched.has(text) || name !== undefined && units.has(name) ? [text] : [];
     }));
+  }
+
+  /**
+   * Gives a unit that has an assignment but no target a stand-in of revision 0: only something other than fleet deletes
+   * a target alone. The unit is where its assignment says, and the engine writes the target again.
+   */
+  #replaceMissingTarget(name: UnitName): void {
+    const target = this.#targets.get(name);
+    if (target !== undefined && target.revision !== 0) return;
+    const machine = this.#assignments.get(name)?.machine;
+    if (machine === target?.machine) return;
+    const missing = { revision: 0, why: `key target/${name} is missing` };
+    if (machine === undefined) this.#targets.delete(name);
+    else this.#targets.set(name, unreadableTarget(name, machine, missing));
   }
 
   #standInFor(texts: readonly string[]): void {
@@ -350,45 +370,4 @@ function nameIn(key: ParsedKey | undefined): UnitName | undefined {
 /** What is known of one unit, without what is not there. */
 export function unitRecord(name: UnitName, unit?: Unit, target?: Target, text?: string): UnitRecord {
   return { name, ...(unit ? { unit } : {}), ...(target ? { target } : {}), ...(text === undefined ? {} : { text }) };
-}
-
-/** A map that is copied before its first change after it was handed out. */
-export class SharedMap<K, V> {
-  #map = new Map<K, V>();
-  #shared = false;
-
-  get(key: K): V | undefined {
-    return this.#map.get(key);
-  }
-
-  has(key: K): boolean {
-    return this.#map.has(key);
-  }
-
-  set(key: K, value: V): void {
-    this.#own().set(key, value);
-  }
-
-  delete(key: K): void {
-    if (this.#map.has(key)) this.#own().delete(key);
-  }
-
-  clear(): void {
-    this.#map = new Map();
-    this.#shared = false;
-  }
-
-  /** The map as it is now; it will not change any more. */
-  share(): ReadonlyMap<K, V> {
-    this.#shared = true;
-    return this.#map;
-  }
-
-  #own(): Map<K, V> {
-    if (this.#shared) {
-      this.#map = new Map(this.#map);
-      this.#shared = false;
-    }
-    return this.#map;
-  }
 }

@@ -201,3 +201,17 @@ Deno.test("a key that is not fleet's is logged once, however often it is written
   for (let key = 0; key < 1_000; key++) bench.write({ [`foreign/${key}`]: "" });
   assert.equal(bench.logged.length, 101, "keys without end do not fill the log");
 });
+
+Deno.test("a unit without a target is where its assignment says, until its target is written or its assignment deleted", () => {
+  const machineOf = (view: ClusterView) => view.cluster().targets.get("a.service")?.machine;
+  const bench = new Bench().write({
+    "unit/a.service": unit(),
+    "assign/m1/a.service": orders,
+    "target/a.service": target,
+  });
+  bench.write({ "target/a.service": undefined }).both(machineOf, "m1");
+  bench.both((view) => view.cluster().targets.get("a.service")?.revision, 0);
+  bench.write({ "assign/m1/a.service": undefined, "assign/m2/a.service": orders }).both(machineOf, "m2");
+  bench.write({ "target/a.service": target }).both(machineOf, "m1");
+  bench.write({ "target/a.service": undefined, "assign/m2/a.service": undefined }).both(machineOf, undefined);
+});

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { SharedMap } from "./cluster_view.ts";
+import { SharedMap } from "./shared_map.ts";
 import { decodeAssignment, decodeUnit } from "../schema/codec.ts";
 import { KeyWarnings } from "./key_warnings.ts";
 import { assignPrefix, globalPrefix, metadataPrefix, parseKey } from "../schema/keys.ts";

@@ -53,6 +53,28 @@ async function deletedByHand(cluster: FleetCluster): Promise<void> {
   await cluster.destroy(m1!, "kept.service");
 }
 
+async function targetsDeletedByHand(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  const [m1] = lab.machines;
+  const all = ["t1.service", "t2.service", "t3.service", "t4.service", "t5.service"];
+  for (const name of all) await cluster.put(m1!, name, "launched", sleeper);
+  await cluster.active(m1!, all);
+  // Without these two, a placement by load would move others.
+  for (const name of ["t1.service", "t3.service"]) await cluster.destroy(m1!, name);
+  const names = ["t2.service", "t4.service", "t5.service"];
+  const before = await Promise.all(names.map((name) => pids(cluster, name)));
+  const prefix = "/_coreos.com/fleet/target/";
+  assert.match(await lab.etcd.must("del", "--prefix", prefix), /^3$/m);
+  await until("targets to be written again", async () => {
+    const keys = await lab.etcd.must("get", "--prefix", "--keys-only", prefix);
+    return names.every((name) => keys.includes(name)) || undefined;
+  });
+  await cluster.active(m1!, names);
+  assert.deepEqual(await Promise.all(names.map((name) => pids(cluster, name))), before, "no unit was touched");
+  for (const name of names) await cluster.destroy(m1!, name);
+  for (const machine of lab.machines) await cluster.statesWhere(machine, "no unit", (states) => states.length === 0);
+}
+
 async function restored(cluster: FleetCluster): Promise<void> {
   const { lab } = cluster;
   const [m1, m2] = lab.machines;
@@ -156,7 +178,7 @@ async function wiped(cluster: FleetCluster): Promise<void> {
   assert.deepEqual(refusal, {
     code: 1,
     stdout: "",
-    stderr: "Nothing to accept: this machine's store is the one it knows\n",
+    stderr: "Nothing to accept: this machine's store is the one it knows (HTTP 409)\n",
   });
   await lab.etcd.wipe();
   for (const machine of lab.machines) await doubts(cluster, machine, /not the one this machine knows.*found none/);
@@ -184,6 +206,7 @@ async function wiped(cluster: FleetCluster): Promise<void> {
 Deno.test("a store that is not the one the machines know", async (t) => {
   await withFleet({ machines: 2 }, async (cluster) => {
     await t.step("keys that daemons write are deleted by hand: written again", () => deletedByHand(cluster));
+    await t.step("units whose targets are deleted by hand stay where they are", () => targetsDeletedByHand(cluster));
     await t.step("restored from a backup that was renamed: noticed by all", () => renamed(cluster));
     await t.step("restored from a backup, and accepted: units run on", () => restored(cluster));
     await t.step("wiped, and accepted machine by machine: units go as it says", () => wiped(cluster));

@@ -40,7 +40,7 @@ import {
   type Target,
   type Unit,
 } from "../../../registry/model.ts";
-import { SharedMap } from "../../../registry/views/cluster_view.ts";
+import { SharedMap } from "../../../registry/views/shared_map.ts";
 import type { Placement } from "../../../registry/mod.ts";
 import { parseRequirements } from "../../../registry/requirements.ts";
 import {
