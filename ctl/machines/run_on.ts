@@ -56,7 +56,7 @@ export async function runOnMachine(
   const { hosts, io } = context;
   if (id !== "" && id === await hosts.localMachineId()) {
     try {
-      return await hosts.runHere(argv);
+      return await hosts.runLocally(argv);
     } catch (error) {
       complain(io, `Error running local command: ${reasonOf(error)}`);
       return exitFailure;
@@ -89,7 +89,7 @@ export async function* linesOnMachine(
   why = "",
 ): AsyncGenerator<string> {
   const { hosts, machines } = context;
-  if (id === await hosts.localMachineId()) return yield* hosts.linesHere(argv);
+  if (id === await hosts.localMachineId()) return yield* hosts.linesLocally(argv);
   const machine = await machines.find(id);
   if (!machine?.primaryIP) throw new Error(`the address of machine ${id} is unknown`);
   const host = await hosts.connect(machine.primaryIP, sshPortOf(context)).catch((cause) => {

@@ -59,15 +59,15 @@ export class SshHosts implements Hosts {
     return (await sshEnvironment().readFile("/etc/machine-id"))?.trim();
   }
 
-  runHere(argv: readonly string[]): Promise<number> {
+  runLocally(argv: readonly string[]): Promise<number> {
     return runProgram(argv);
   }
 
-  linesHere(argv: readonly string[]): AsyncIterable<string> {
+  linesLocally(argv: readonly string[]): AsyncIterable<string> {
     return linesOfProgram(argv);
   }
 
-  captureHere(argv: readonly string[]): Promise<CapturedOutput | undefined> {
+  captureLocally(argv: readonly string[]): Promise<CapturedOutput | undefined> {
     return captureProgram(argv);
   }
 

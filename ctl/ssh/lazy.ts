@@ -26,16 +26,16 @@ export class LazyHosts<Real extends Hosts> implements Hosts {
     return await (await this.real()).localMachineId();
   }
 
-  async runHere(argv: readonly string[]): Promise<number> {
-    return await (await this.real()).runHere(argv);
+  async runLocally(argv: readonly string[]): Promise<number> {
+    return await (await this.real()).runLocally(argv);
   }
 
-  async *linesHere(argv: readonly string[]): AsyncGenerator<string> {
-    yield* (await this.real()).linesHere(argv);
+  async *linesLocally(argv: readonly string[]): AsyncGenerator<string> {
+    yield* (await this.real()).linesLocally(argv);
   }
 
-  async captureHere(argv: readonly string[]): Promise<CapturedOutput | undefined> {
-    return await (await this.real()).captureHere(argv);
+  async captureLocally(argv: readonly string[]): Promise<CapturedOutput | undefined> {
+    return await (await this.real()).captureLocally(argv);
   }
 
   close(): void {

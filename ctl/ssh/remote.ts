@@ -38,11 +38,11 @@ export interface Hosts {
   /** Returns the ID of this machine (machine-id(5)); undefined if it has none. */
   localMachineId(): Promise<string | undefined>;
   /** Runs a program on this machine with our standard streams, and returns its exit status. Throws if it cannot be started. */
-  runHere(argv: readonly string[]): Promise<number>;
+  runLocally(argv: readonly string[]): Promise<number>;
   /** Runs a program on this machine and yields each line that it writes. If it fails, throws with the text of its standard error. */
-  linesHere(argv: readonly string[]): AsyncIterable<string>;
+  linesLocally(argv: readonly string[]): AsyncIterable<string>;
   /** Runs a program on this machine and returns its output; undefined if the program does not exist. */
-  captureHere(argv: readonly string[]): Promise<CapturedOutput | undefined>;
+  captureLocally(argv: readonly string[]): Promise<CapturedOutput | undefined>;
   /** Ends all connections. */
   close(): void;
 }

@@ -57,16 +57,23 @@ export class PausableTimeout {
   }
 }
 
-/** Returns a stream that is being opened. Rejects with the reason of `signal` as soon as it aborts; a late stream is destroyed. */
-export async function openUnlessAborted(opening: Promise<Duplex>, signal: AbortSignal): Promise<Duplex> {
+/** Settles like `work`, or rejects with the reason of `signal` as soon as it aborts. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();
-  const stopListening = onceAborted([signal], () => {
-    opening.then((late) => late.destroy(), () => {});
-    aborted.reject(signal.reason);
-  });
+  const stopListening = onceAborted([signal], () => aborted.reject(signal.reason));
   try {
-    return await Promise.race([opening, aborted.promise]);
+    return await Promise.race([work, aborted.promise]);
   } finally {
     stopListening();
+  }
+}
+
+/** The same for a stream that is being opened: a stream that is late is destroyed. */
+export async function openUnlessAborted(opening: Promise<Duplex>, signal: AbortSignal): Promise<Duplex> {
+  try {
+    return await unlessAborted(opening, signal);
+  } catch (error) {
+    opening.then((late) => late.destroy(), () => {});
+    throw error;
   }
 }

@@ -13,7 +13,7 @@ import { UnreachableError } from "../api/client.ts";
 import { onceAborted } from "../../runtime/on_abort.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
 import { shellWord } from "./remote.ts";
-import { openUnlessAborted } from "./timeout.ts";
+import { openUnlessAborted, unlessAborted } from "./timeout.ts";
 import { ChannelRefusedError, type SshConnection } from "./port.ts";
 
 /** A {@link Fetch} that connects from the far end of the tunnel. `socket` is the path of the API's socket there. */
@@ -46,7 +46,8 @@ export function tunnelledFetch(
     const request = secure ? httpsRequest(options) : httpRequest(options);
     stream.once("close", onceAborted([signal], () => stream.destroy()));
     try {
-      return await exchange(request, body, streams.causeOfLoss(stream));
+      // ssh2 closes a stream only once the server has answered, so a request must not wait for the end of its stream.
+      return await unlessAborted(exchange(request, body, signal, streams.causeOfLoss(stream)), signal);
     } catch (error) {
       stream.destroy();
       throw error;
@@ -61,6 +62,7 @@ function byteLength(text: string): number {
 function exchange(
   request: ClientRequest,
   body: string | undefined,
+  signal: AbortSignal,
   causeOfLoss: () => Promise<string | undefined>,
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
@@ -73,17 +75,25 @@ function exchange(
       const headers = Object.entries(answer.headers).map(([name, value]): [string, string] => [name, `${value}`]);
       const empty = [101, 204, 205, 304].includes(status);
       if (empty) answer.resume();
-      resolve(new Response(empty ? null : ReadableStream.from(chunksOf(answer)), { status, headers }));
+      resolve(new Response(empty ? null : ReadableStream.from(chunksOf(answer, signal)), { status, headers }));
     });
     request.end(body);
   });
 }
 
-async function* chunksOf(answer: IncomingMessage): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+async function* chunksOf(answer: IncomingMessage, signal: AbortSignal): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const chunks = answer[Symbol.asyncIterator]();
   try {
-    for await (const chunk of answer) yield new Uint8Array(chunk as Uint8Array);
+    for (;;) {
+      const { done, value } = await unlessAborted(chunks.next(), signal);
+      if (done) return;
+      yield new Uint8Array(value as Uint8Array);
+    }
   } catch (cause) {
+    if (signal.aborted) throw signal.reason;
     throw new UnreachableError(`the connection through the tunnel was lost: ${reasonOf(cause)}`, { cause });
+  } finally {
+    answer.destroy();
   }
 }
 

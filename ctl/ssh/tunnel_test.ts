@@ -13,6 +13,13 @@ class SilentStream extends Duplex {
   }
 }
 
+/** A stream of a connection that is dead: closing it needs an answer of the server, as ssh2's channels do. */
+class DeadStream extends SilentStream {
+  override destroy() {
+    return this;
+  }
+}
+
 function connectionWith(open: () => Promise<Duplex>): SshConnection {
   return {
     to: "core@10.0.0.1",
@@ -60,4 +67,36 @@ Deno.test("a request through a tunnel ends when its signal aborts while the stre
   await abortedRequest(open, stop);
   opened.resolve(stream);
   await new Promise((resolve) => stream.once("close", resolve));
+});
+
+Deno.test("a request through a dead tunnel ends when its signal aborts while the answer is awaited", async () => {
+  const stop = new AbortController();
+  const stream = new DeadStream();
+  stream.once("resume", () => stop.abort());
+  await abortedRequest(() => Promise.resolve(stream), stop);
+});
+
+Deno.test("the body of an answer through a dead tunnel ends when the signal of its request aborts", async () => {
+  const stop = new AbortController();
+  const stream = new DeadStream();
+  stream.push("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+  const connection = connectionWith(() => Promise.resolve(stream));
+  const send = tunnelledFetch(() => Promise.resolve(connection), "/run/fleet.sock", {}, new FakeIo());
+  const answer = await send("http://127.0.0.1/readyz", { method: "GET", headers: {}, signal: stop.signal });
+  const reader = answer.body!.getReader();
+  assert.equal(new TextDecoder().decode((await reader.read()).value), "half");
+  const rest = reader.read();
+  stop.abort(new Error("too late"));
+  await assert.rejects(rest, /too late/);
+});
+
+Deno.test("a connection through the tunnel that is lost is named as lost", async () => {
+  const stream = new SilentStream();
+  stream.push("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+  const connection = connectionWith(() => Promise.resolve(stream));
+  const send = tunnelledFetch(() => Promise.resolve(connection), "/run/fleet.sock", {}, new FakeIo());
+  const { signal } = new AbortController();
+  const answer = await send("http://127.0.0.1/readyz", { method: "GET", headers: {}, signal });
+  stream.destroy();
+  await assert.rejects(answer.text(), /the connection through the tunnel was lost/);
 });

@@ -19,7 +19,7 @@ export class FakeHosts implements Hosts {
   /** Returns the lines that a command writes. `where` is an address, or `here`. */
   lines: (where: string, command: string) => readonly string[] = () => [];
   /** Returns the standard error of a captured program on this machine; undefined if the program does not exist. */
-  capturedHere: (argv: readonly string[]) => string | undefined = () => undefined;
+  capturedLocally: (argv: readonly string[]) => string | undefined = () => undefined;
   /** The error of every login; undefined if logins succeed. */
   refusal: string | undefined;
 
@@ -43,17 +43,17 @@ export class FakeHosts implements Hosts {
     return Promise.resolve(this.machineId);
   }
 
-  runHere(argv: readonly string[]): Promise<number> {
+  runLocally(argv: readonly string[]): Promise<number> {
     return this.#run(`here: ${argv.join(" ")}`);
   }
 
-  linesHere(argv: readonly string[]): AsyncIterable<string> {
+  linesLocally(argv: readonly string[]): AsyncIterable<string> {
     return this.#lines("here", argv.join(" "));
   }
 
-  async captureHere(argv: readonly string[]): Promise<CapturedOutput | undefined> {
+  async captureLocally(argv: readonly string[]): Promise<CapturedOutput | undefined> {
     const status = await this.#run(`here: ${argv.join(" ")}`);
-    const stderr = this.capturedHere(argv);
+    const stderr = this.capturedLocally(argv);
     return stderr === undefined ? undefined : { status, stdout: "", stderr };
   }
 

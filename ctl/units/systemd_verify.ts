@@ -19,7 +19,7 @@ export interface SystemdFinding {
 /** Returns the findings of systemd-analyze about a unit file; undefined if this machine does not have the program. */
 export async function systemdFindings(hosts: Hosts, unit: NamedUnit): Promise<SystemdFinding[] | undefined> {
   const path = unit.file.includes("/") ? unit.file : `./${unit.file}`;
-  const output = await hosts.captureHere(["systemd-analyze", "verify", "--man=no", path]);
+  const output = await hosts.captureLocally(["systemd-analyze", "verify", "--man=no", path]);
   if (output === undefined) return undefined;
   const lines = output.stderr.split("\n").map((line) => line.trim()).filter((line) => line !== "");
   const found = lines.flatMap((line) => readFinding(line, unit) ?? []);

@@ -268,7 +268,7 @@ export class Scene {
     stdin: (_words, body) => void (this.#io.stdin = body.join("\n") + "\n"),
     "systemd-analyze": (_words, body) => {
       const text = body.map((line) => line + "\n").join("");
-      this.#hosts.capturedHere = () => text;
+      this.#hosts.capturedLocally = () => text;
     },
     unreadable: ([name = "", why = ""]) => void (this.#api.units.get(name)!.unreadable = why),
     unit: ([name = "", state = "", ...options]) => {
