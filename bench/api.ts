@@ -1,7 +1,7 @@
 /**
- * How fast the API answers, on a real machine and over the sockets that systemd passes to fleetd: `deno run -A
- * bench/api.ts [DIST]`. Over TCP the load is made by wrk (Debian's package of that name), over the unix socket, which wrk
- * cannot, by as many connections of this process. See README.md.
+ * Measures the API on a real machine, over the sockets that systemd passes to fleetd: `deno run -A bench/api.ts [DIST]`. Over
+ * TCP the load is made by wrk (Debian's package of that name); over the unix socket, which wrk does not support, by as many
+ * connections of this process. See README.md.
  *
  * @module
  */
@@ -18,22 +18,22 @@ const units = 1000;
 const readings = 30;
 const starts = 10;
 
-/** What a request is, and how many a second are wanted. */
+/** A kind of request, with its target in requests a second. */
 interface Case {
-  readonly what: string;
+  readonly title: string;
   readonly method: "GET" | "PUT";
   readonly path: string;
   readonly target?: number;
 }
 
 const cases: readonly Case[] = [
-  { what: "a page of 100 units", method: "GET", path: "/fleet/v1/units", target: 2000 },
-  { what: "machines", method: "GET", path: "/fleet/v1/machines" },
-  { what: "one unit", method: "GET", path: "/fleet/v1/units/unit-500.service" },
-  { what: "PUT of a new version", method: "PUT", path: "/fleet/v1/units/unit-@.service" },
+  { title: "a page of 100 units", method: "GET", path: "/fleet/v1/units", target: 2000 },
+  { title: "machines", method: "GET", path: "/fleet/v1/machines" },
+  { title: "one unit", method: "GET", path: "/fleet/v1/units/unit-500.service" },
+  { title: "PUT of a new version", method: "PUT", path: "/fleet/v1/units/unit-@.service" },
 ];
 
-/** The longest that {@link units} may take by pages. */
+/** Target for a read of all units by pages. */
 const pages_ms = 60;
 
 const body = (version: number | string) =>
@@ -61,7 +61,7 @@ async function fill(machine: Machine): Promise<void> {
   }
 }
 
-/** Load by wrk, from the host. */
+/** Makes load by wrk, from the host. */
 async function wrk(lab: Lab, machine: Machine, { method, path }: Case): Promise<Load> {
   const script = `${lab.dir}/wrk.lua`;
   await Deno.writeTextFile(
@@ -76,21 +76,21 @@ end
 `,
   );
   const url = `http://${machine.ip}:${api_port}${path}`;
-  const said = await must(lab.network.inside([
+  const output = await must(lab.network.inside([
     ...["wrk", "--threads=1", `--connections=${connections}`, `--duration=${duration_s}s`, "--latency"],
     ...["--script", script, url],
   ]));
-  if (/Non-2xx/.test(said)) throw new Error(`${path}: ${said}`);
+  if (/Non-2xx/.test(output)) throw new Error(`${path}: ${output}`);
   return {
-    a_second: number(said, /Requests\/sec:\s+([\d.]+)/),
-    median_ms: percentile(said, 50),
-    p99_ms: percentile(said, 99),
+    a_second: number(output, /Requests\/sec:\s+([\d.]+)/),
+    median_ms: percentile(output, 50),
+    p99_ms: percentile(output, 99),
   };
 }
 
 function number(text: string, pattern: RegExp): number {
   const found = pattern.exec(text)?.[1];
-  if (found === undefined) throw new Error(`wrk did not say ${pattern}: ${text}`);
+  if (found === undefined) throw new Error(`the output of wrk does not match ${pattern}: ${text}`);
   return Number(found);
 }
 
@@ -100,8 +100,8 @@ function percentile(text: string, percent: number): number {
   return Number(value) * factor;
 }
 
-/** Load by connections of this process, which cost it more than wrk's. */
-async function hammer(socket: string, { method, path }: Case): Promise<Load> {
+/** Makes load by connections of this process, which cost more processor time than wrk's. */
+async function loadOverSocket(socket: string, { method, path }: Case): Promise<Load> {
   const end_ms = performance.now() + duration_s * 1000;
   const samples_ms: number[] = [];
   await Promise.all(Array.from({ length: connections }, async (_, index) => {
@@ -122,14 +122,14 @@ async function hammer(socket: string, { method, path }: Case): Promise<Load> {
   return { a_second: samples_ms.length / duration_s, median_ms: at(0.5), p99_ms: at(0.99) };
 }
 
-/** How long a daemon that is started takes until it answers at all, and until it answers for the cluster. */
+/** Measures a daemon's start: the time to the first response, and to the first list of units. */
 async function startUp(machine: Machine) {
   const any_ms: number[] = [], true_ms: number[] = [];
   for (let start = 0; start < starts; start++) {
     await machine.must(["systemctl", "stop", "fleet.service"]);
     const start_ms = performance.now();
     const started = machine.must(["systemctl", "start", "--no-block", "fleet.service"]);
-    // systemd holds the socket: the connection waits until the daemon takes it.
+    // systemd holds the socket: the connection waits until the daemon accepts it.
     using connection = await Connection.open(apiSocket(machine));
     await connection.ask("GET", "/healthz");
     any_ms.push(performance.now() - start_ms);
@@ -140,14 +140,14 @@ async function startUp(machine: Machine) {
   return { any: summarize(any_ms), first: summarize(true_ms) };
 }
 
-/** Why nothing can be measured here; undefined if it can. */
-async function lacking(): Promise<string | undefined> {
+/** Returns the reason why nothing can be measured on this host; undefined if there is none. */
+async function missingTool(): Promise<string | undefined> {
   try {
     await new Deno.Command("wrk", { args: ["--version"], stdout: "null", stderr: "null" }).output();
     return undefined;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    return "bench/api.ts makes its load with wrk, which is not here: apt-get install wrk (Debian's package of that name)";
+    return "bench/api.ts makes its load with wrk, which is not installed: apt-get install wrk (Debian's package of that name)";
   }
 }
 
@@ -164,13 +164,13 @@ async function readByPages(machine: Machine) {
       token = page.nextPageToken;
     }
     if (seen !== units) throw new Error(`${seen} units were read, not ${units}`);
-    // The first are for whoever compiles on the way.
+    // The first readings warm up the JIT compilers.
     if (reading >= 3) samples_ms.push(performance.now() - start_ms);
   }
   return summarize(samples_ms);
 }
 
-/** HTTP/1.1 as plainly as can be, one request at a time. */
+/** A minimal HTTP/1.1 connection, one request at a time. */
 class Connection implements Disposable {
   readonly #buffer = new Uint8Array(256 * 1024);
   readonly #decoder = new TextDecoder();
@@ -215,11 +215,11 @@ async function measure(lab: Lab): Promise<void> {
   const rows = [["", "TCP /s", "median ms", "p99", "unix /s", "median ms", "p99", "target"]];
   for (const each of cases) {
     const tcp = await wrk(lab, machine, each);
-    const unix = await hammer(apiSocket(machine), each);
+    const unix = await loadOverSocket(apiSocket(machine), each);
     const target = each.target === undefined
       ? ""
       : `${each.target}: ${tcp.a_second >= each.target ? "kept" : "MISSED"}`;
-    rows.push([each.what, ...cells(tcp), ...cells(unix), target]);
+    rows.push([each.title, ...cells(tcp), ...cells(unix), target]);
   }
   const read_ms = await readByPages(machine);
   const { median_ms } = read_ms;
@@ -239,7 +239,7 @@ async function measure(lab: Lab): Promise<void> {
   );
 }
 
-const reason = await lacking();
+const reason = await missingTool();
 if (reason === undefined) await withLab({ machines: 1, fleet: { dist, tcp: true } }, measure);
 else {
   console.error(reason);

@@ -1,5 +1,5 @@
 /**
- * A plain client of the API that holds an event stream, as fleetctl does, and knows when it saw what.
+ * A minimal client of the API that holds an event stream, as fleetctl does, and records the time of each event.
  *
  * @module
  */
@@ -9,32 +9,32 @@ import type { StateEvent, UnitEvent, UnitOptionEntity } from "../daemon/api/v1/t
 
 const base = "http://localhost/fleet/v1";
 
-/** What an event stream has told of one unit. */
-export interface Seen {
-  /** Whether the cluster has the unit. */
+/** The state of one unit according to the event stream. */
+export interface ObservedUnit {
+  /** True if the cluster has the unit. */
   readonly exists: boolean;
-  /** systemd's active state by machine ID; a machine that says nothing of the unit is not in it. */
+  /** systemd's active state by machine ID, of machines that report the unit. */
   readonly active: ReadonlyMap<string, string>;
 }
 
-interface Knowledge {
+interface MutableUnit {
   exists: boolean;
   readonly active: Map<string, string>;
 }
 
 interface Waiter {
-  readonly is: (seen: Seen) => boolean;
+  readonly matches: (seen: ObservedUnit) => boolean;
   readonly resolve: (at_ms: number) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** Longest wait for anything. */
+/** Longest wait for an event. */
 const deadline_ms = 60_000;
 
 /** A client of one machine's API, over its unix socket. */
 export class ApiClient implements AsyncDisposable {
   readonly #http: Deno.HttpClient;
-  readonly #units = new Map<string, Knowledge>();
+  readonly #units = new Map<string, MutableUnit>();
   readonly #machines = new Set<string>();
   readonly #waiters = new Map<string, Set<Waiter>>();
   readonly #synced = Promise.withResolvers<void>();
@@ -46,7 +46,7 @@ export class ApiClient implements AsyncDisposable {
     this.#http = Deno.createHttpClient({ proxy: { transport: "unix", path: socket } });
   }
 
-  /** Connects and holds an event stream of all units; resolves once that has told the present. */
+  /** Connects and holds an event stream of all units; resolves when the stream is synced. */
   static async open(socket: string): Promise<ApiClient> {
     const client = new ApiClient(socket);
     client.#following = client.#follow().catch((error) => client.#fail(error));
@@ -64,32 +64,32 @@ export class ApiClient implements AsyncDisposable {
     return this.#machines;
   }
 
-  /** PUTs a unit that shall be launched; resolves when that is answered. */
+  /** PUTs a unit with desired state launched; resolves with the response. */
   async launch(name: string, options: readonly UnitOptionEntity[]): Promise<void> {
     await this.#request("PUT", name, JSON.stringify({ desiredState: "launched", options }));
   }
 
-  /** DELETEs a unit; resolves when that is answered. */
+  /** DELETEs a unit; resolves with the response. */
   async destroy(name: string): Promise<void> {
     await this.#request("DELETE", name);
   }
 
   /**
-   * Resolves, with the time by performance.now(), at the event after which `is` holds of a unit; at once if it holds
-   * already. Rejects after a minute, and when the stream ends.
+   * Resolves, with the time by performance.now(), at the event after which a unit `matches`; at once if it
+   * does already. Rejects after a minute, and when the stream ends.
    */
-  when(name: string, is: (seen: Seen) => boolean): Promise<number> {
+  when(name: string, matches: (unit: ObservedUnit) => boolean): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
-    if (is(this.#units.get(name) ?? { exists: false, active: new Map() })) {
+    if (matches(this.#units.get(name) ?? { exists: false, active: new Map() })) {
       resolve(performance.now());
       return promise;
     }
-    const waiter = { is, resolve, reject };
+    const waiter = { matches, resolve, reject };
     let waiters = this.#waiters.get(name);
     if (!waiters) this.#waiters.set(name, waiters = new Set());
     waiters.add(waiter);
-    const late = () => reject(new Error(`waited ${deadline_ms} ms for ${name} at ${this.socket}`));
-    const timer = setTimeout(late, deadline_ms);
+    const timedOut = () => reject(new Error(`waited ${deadline_ms} ms for ${name} at ${this.socket}`));
+    const timer = setTimeout(timedOut, deadline_ms);
     return promise.finally(() => {
       clearTimeout(timer);
       waiters.delete(waiter);
@@ -119,7 +119,7 @@ export class ApiClient implements AsyncDisposable {
     if (!answer.ok || !answer.body) {
       throw new Error(`the event stream at ${this.socket} was answered ${answer.status}: ${await answer.text()}`);
     }
-    // Cancelled at the end: aborting the request was seen to leave a stream that has carried much waiting for ever.
+    // Canceled at the end: an aborted request was seen to leave the read of a long stream pending for ever.
     const reader = this.#reader = answer.body.getReader();
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
       pull: async (controller) => {
@@ -131,39 +131,39 @@ export class ApiClient implements AsyncDisposable {
     for await (const { event, data } of serverEvents(body)) {
       const at_ms = performance.now();
       if (event === "synced") this.#synced.resolve();
-      else if (event === "machine") this.#toldMachine(JSON.parse(data));
-      else if (event === "unit") this.#toldUnit(JSON.parse(data), at_ms);
-      else if (event === "state") this.#toldState(JSON.parse(data), at_ms);
+      else if (event === "machine") this.#onMachine(JSON.parse(data));
+      else if (event === "unit") this.#onUnit(JSON.parse(data), at_ms);
+      else if (event === "state") this.#onState(JSON.parse(data), at_ms);
     }
     throw new Error(`the event stream at ${this.socket} ended`);
   }
 
-  #toldMachine({ id, machine }: { id: string; machine?: unknown }): void {
+  #onMachine({ id, machine }: { id: string; machine?: unknown }): void {
     if (machine) this.#machines.add(id);
     else this.#machines.delete(id);
   }
 
-  #toldUnit({ name, unit }: UnitEvent, at_ms: number): void {
-    const known = this.#know(name);
+  #onUnit({ name, unit }: UnitEvent, at_ms: number): void {
+    const known = this.#unit(name);
     known.exists = unit !== undefined;
-    this.#tell(name, known, at_ms);
+    this.#notify(name, known, at_ms);
   }
 
-  #toldState({ name, machineID, state }: StateEvent, at_ms: number): void {
-    const known = this.#know(name);
+  #onState({ name, machineID, state }: StateEvent, at_ms: number): void {
+    const known = this.#unit(name);
     if (state) known.active.set(machineID, state.systemdActiveState ?? "");
     else known.active.delete(machineID);
-    this.#tell(name, known, at_ms);
+    this.#notify(name, known, at_ms);
   }
 
-  #know(name: string): Knowledge {
+  #unit(name: string): MutableUnit {
     let known = this.#units.get(name);
     if (!known) this.#units.set(name, known = { exists: false, active: new Map() });
     return known;
   }
 
-  #tell(name: string, known: Knowledge, at_ms: number): void {
-    for (const waiter of this.#waiters.get(name) ?? []) if (waiter.is(known)) waiter.resolve(at_ms);
+  #notify(name: string, known: MutableUnit, at_ms: number): void {
+    for (const waiter of this.#waiters.get(name) ?? []) if (waiter.matches(known)) waiter.resolve(at_ms);
     if (!known.exists && known.active.size === 0) this.#units.delete(name);
   }
 
@@ -174,8 +174,8 @@ export class ApiClient implements AsyncDisposable {
   }
 }
 
-/** Whether a unit is active on some machine. */
-export const isActive = ({ active }: Seen): boolean => [...active.values()].includes("active");
+/** True if a unit is active on a machine. */
+export const isActive = ({ active }: ObservedUnit): boolean => [...active.values()].includes("active");
 
-/** Whether a unit is gone: the cluster does not have it, and no machine says anything of it any more. */
-export const isGone = ({ exists, active }: Seen): boolean => !exists && active.size === 0;
+/** True if a unit is gone: the cluster does not have it, and no machine reports it. */
+export const isGone = ({ exists, active }: ObservedUnit): boolean => !exists && active.size === 0;

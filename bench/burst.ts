@@ -1,5 +1,5 @@
 /**
- * How long many units take that are asked for at once; beside what systemd alone takes for each machine's share.
+ * Measures bursts of many units, beside systemd alone with each machine's share.
  *
  * @module
  */
@@ -9,16 +9,16 @@ import { isActive, isGone } from "./api_client.ts";
 import { pause, type Setting, timed, unitOptions, unitText } from "./setting.ts";
 import { compare, type Comparison, summarize, type Summary } from "./statistics.ts";
 
-/** How to measure. */
+/** Options of {@link measureBurst}. */
 export interface BurstOptions {
-  /** Units asked for at once. */
+  /** Units of one burst. */
   readonly units: number;
   readonly rounds: number;
-  /** Before each burst, in which nothing happens. */
+  /** Idle time before each burst. */
   readonly pause_ms: number;
 }
 
-/** What was measured. */
+/** Results of {@link measureBurst}. */
 export interface Burst {
   /** First PUT until the last unit is seen active; floor: unit files in place, StartUnit of all shares at once. */
   readonly start: Comparison;
@@ -30,10 +30,10 @@ export interface Burst {
   readonly answered: Summary;
 }
 
-/** Bursts before anything counts. */
+/** Bursts that are not counted, to warm up. */
 const warmups = 1;
 
-/** fleet, systemd, systemd with files, fleet … */
+/** Measures bursts in turn: fleet, systemd, systemd with files, fleet … */
 export async function measureBurst(setting: Setting, { units, rounds, pause_ms }: BurstOptions): Promise<Burst> {
   const fleet = { start: [] as number[], destroy: [] as number[], answered: [] as number[] };
   const floor = { start: [] as number[], with_files: [] as number[], destroy: [] as number[] };

@@ -1,6 +1,6 @@
 /**
- * How long fleetctl takes as a whole process, beside a `deno run` of an empty module: `deno run -A bench/ctl.ts`.
- * It speaks to an API in memory, so that only the client is measured.
+ * Measures fleetctl as a whole process, beside a `deno run` of an empty module: `deno run -A bench/ctl.ts`. The API is in
+ * memory, so that only the client is measured.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { FakeApi } from "../ctl/testing/fake_api.ts";
 import { summarize, summaryCells, summaryHeads, table } from "./statistics.ts";
 
-/** What fleetctl has set itself: milliseconds above the floor. */
+/** Targets of fleetctl: milliseconds above the floor. */
 const targets: Readonly<Record<string, number>> = { "list-machines": 25, "list-units of 500": 60 };
 
 const { values: options } = parseArgs({
@@ -29,7 +29,7 @@ function cluster(): FakeApi {
   return api;
 }
 
-/** Milliseconds until a program has ended. Throws if it fails. */
+/** Returns the milliseconds until a program has ended. Throws if it fails. */
 async function once(command: readonly string[], endpoint: string): Promise<number> {
   const [program = "", ...args] = command;
   const path = `${Deno.execPath().replace(/\/[^/]*$/, "")}:${Deno.env.get("PATH") ?? ""}`;
@@ -60,7 +60,7 @@ async function main(): Promise<void> {
   };
   const times = new Map(Object.keys(commands).map((name) => [name, [] as number[]]));
   try {
-    // In turns, so that whatever else the host does meets all alike; the first round warms caches and does not count.
+    // In turns, so that other load on the host affects all alike; the first round warms caches and does not count.
     for (let round = 0; round <= samples; round++) {
       for (const [name, command] of Object.entries(commands)) {
         const took_ms = await once(command, `unix://${path}`);
@@ -84,10 +84,10 @@ function report(times: ReadonlyMap<string, readonly number[]>): void {
   for (const { name, median_ms } of results.slice(1)) {
     const above_ms = median_ms - floor_ms;
     const target = targets[name];
-    const verdict = target === undefined
+    const judgement = target === undefined
       ? ""
       : ` (target: at most +${target} ms; ${above_ms <= target ? "kept" : "MISSED"})`;
-    console.log(`${name}: floor ${above_ms < 0 ? "" : "+"}${above_ms.toFixed(1)} ms${verdict}`);
+    console.log(`${name}: floor ${above_ms < 0 ? "" : "+"}${above_ms.toFixed(1)} ms${judgement}`);
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a daemon costs while nothing happens: memory with few and many units, and processor time, writes to the store and
- * log lines of an idle minute. `deno run -A bench/daemon.ts [--units=N] [--seconds=N] [--dist=DIRECTORY] [--json]`
+ * Measures an idle daemon: memory with no and with many units, and processor time, writes to the store and log lines of an
+ * idle minute. `deno run -A bench/daemon.ts [--units=N] [--seconds=N] [--dist=DIRECTORY] [--json]`
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Machine } from "../tests/lab/machine.ts";
 import { pause, unitText } from "./setting.ts";
 import { table } from "./statistics.ts";
 
-/** What fleet has set itself. */
+/** Targets of fleet. */
 const targets = { empty_mb: 110, full_mb: 130, cpu_percent: 0.3 } as const;
 
 /** Units under way to the API at once. */
@@ -26,7 +26,7 @@ interface Idle {
   readonly resident_mb: number;
   /** Of one core. */
   readonly cpu_percent: number;
-  /** By how much the store's revision grew: every write that was no lease renewal. */
+  /** Growth of the store's revision: the number of writes other than lease renewals. */
   readonly writes: number;
   readonly log_lines: number;
 }
@@ -57,7 +57,7 @@ const results = await withLab({ machines: 1, fleet: { dist: options.dist } }, as
 });
 console.log(options.json ? JSON.stringify(results, null, 2) : report(results));
 
-/** Measures, after the API's copy of the store, which the questions have opened, has been closed again. */
+/** Measures after the API's cache of the store, opened by earlier requests, has been closed again. */
 async function idle(lab: Lab, machine: Machine, units: number, idle_ms: number): Promise<Idle> {
   await pause(70_000);
   const pid = Number(await machine.must(["systemctl", "show", "--property=MainPID", "--value", "fleet.service"]));

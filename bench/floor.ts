@@ -1,8 +1,8 @@
 /**
- * systemd alone, asked over a D-Bus connection that is held open: the floor under anything fleet can do.
+ * systemd alone, over a D-Bus connection that is held open: the lower bound of fleet's times.
  *
- * Units are of the kind fleet makes: a file in a directory below /run, linked as a runtime unit, of a name that systemd
- * has never heard.
+ * Units are made as fleet makes them: a file in a directory below /run, linked as a runtime unit, under a name that is new to
+ * systemd.
  *
  * @module
  */
@@ -25,8 +25,8 @@ export class Floor implements Disposable {
   /** Connects, and listens to JobRemoved. */
   static async open(machine: Machine): Promise<Floor> {
     const floor = new Floor(machine);
-    const door = openBusConnector({ bus: machine.busAddress, timeout_ms: 60_000 });
-    floor.#bus = await door.connect({ signal: (signal) => floor.#told(signal), closed: () => {} });
+    const connector = openBusConnector({ bus: machine.busAddress, timeout_ms: 60_000 });
+    floor.#bus = await connector.connect({ signal: (signal) => floor.#onSignal(signal), closed: () => {} });
     floor.#manager = new Manager(floor.#bus);
     const daemon = "org.freedesktop.DBus";
     const rule = `type='signal',sender='${systemdName}',path='${managerPath}',interface='${managerInterface}',` +
@@ -40,23 +40,23 @@ export class Floor implements Disposable {
     return floor;
   }
 
-  /** Puts unit files in place: writes each, and links all. */
+  /** Writes each unit file, and links all. */
   async install(names: readonly string[], text: string): Promise<void> {
     for (const name of names) await Deno.writeTextFile(`${this.machine.root}${directory}/${name}`, text);
     await this.#manager.linkUnitFiles(names.map((name) => `${directory}/${name}`), true, () => {});
   }
 
-  /** StartUnit of all at once; resolves at the last JobRemoved. Throws if one does not end well. */
+  /** Calls StartUnit for all at once; resolves at the last JobRemoved. Throws if a job fails. */
   async start(names: readonly string[]): Promise<void> {
     await Promise.all(names.map((name) => this.#run("StartUnit", name)));
   }
 
-  /** StopUnit of all at once; resolves at the last JobRemoved. Throws if one does not end well. */
+  /** Calls StopUnit for all at once; resolves at the last JobRemoved. Throws if a job fails. */
   async stop(names: readonly string[]): Promise<void> {
     await Promise.all(names.map((name) => this.#run("StopUnit", name)));
   }
 
-  /** Takes away what {@link install} put there. */
+  /** Removes the files and links of {@link install}. */
   async remove(names: readonly string[]): Promise<void> {
     await this.#manager.disableUnitFiles(names);
     for (const name of names) await Deno.remove(`${this.machine.root}${directory}/${name}`);
@@ -67,7 +67,7 @@ export class Floor implements Disposable {
   }
 
   async #run(member: "StartUnit" | "StopUnit", name: string): Promise<void> {
-    // The job is noted as its path is read: JobRemoved may be the very next message.
+    // The job is registered as its path is read: JobRemoved may be the very next message.
     const ended = await this.#manager.queue(member, name, (job) => {
       const promise = new Promise<string>((resolve) => this.#jobs.set(job, resolve));
       return { promise };
@@ -76,7 +76,7 @@ export class Floor implements Disposable {
     if (result !== "done") throw new Error(`${member} of ${name} on ${this.machine.name} ended with "${result}"`);
   }
 
-  #told({ args }: Signal): void {
+  #onSignal({ args }: Signal): void {
     const job = String(args[1]);
     this.#jobs.get(job)?.(String(args[3]));
     this.#jobs.delete(job);

@@ -1,6 +1,6 @@
 /**
- * How long one unit takes: from the PUT until a client sees it active, and from the DELETE until a client sees it gone;
- * beside what systemd alone takes, on the same machine, with the same pause before each.
+ * Measures single units: from the PUT until a client sees the unit active, and from the DELETE until a client sees it gone;
+ * beside systemd alone, on the same machine, with the same pause before each.
  *
  * @module
  */
@@ -11,26 +11,26 @@ import type { Floor } from "./floor.ts";
 import { pause, type Setting, timed, unitOptions, unitText } from "./setting.ts";
 import { compare, type Comparison } from "./statistics.ts";
 
-/** How to measure. */
+/** Options of {@link measureLatency}. */
 export interface LatencyOptions {
   /** Measurements of each kind. */
   readonly samples: number;
-  /** Before each command, in which nothing happens. */
+  /** Idle time before each command. */
   readonly pause_ms: number;
 }
 
-/** What was measured. */
+/** Results of {@link measureLatency}. */
 export interface Latency {
   readonly start: Comparison;
   readonly destroy: Comparison;
 }
 
-/** Commands given before anything counts, for caches and compilers to warm up. */
+/** Commands that are not counted, to warm up caches and compilers. */
 const warmups = 3;
 
 /**
- * fleet, systemd, fleet, systemd … for the starts, then for the stops, on one machine after the other. Each command comes
- * alone, after a pause.
+ * Measures in turn: fleet, systemd, fleet, systemd … for the starts, then for the stops, on one machine after the other. Each
+ * command comes alone, after a pause.
  */
 export async function measureLatency(setting: Setting, { samples, pause_ms }: LatencyOptions): Promise<Latency> {
   const { lab: { machines }, floors } = setting;
@@ -59,14 +59,14 @@ export async function measureLatency(setting: Setting, { samples, pause_ms }: La
   return { start: compare(fleet.start, floor.start), destroy: compare(fleet.destroy, floor.destroy) };
 }
 
-/** PUTs a unit; gives the time at which it was seen active. */
+/** PUTs a unit. Returns the time at which the client saw it active. */
 async function launched({ client }: Setting, name: string, machine: Machine): Promise<number> {
   const seen = client.when(name, isActive);
   await client.launch(name, unitOptions(machine));
   return await seen;
 }
 
-/** DELETEs a unit; gives the time at which it, and its state, were seen to be gone. */
+/** DELETEs a unit. Returns the time at which the client saw that the unit and its states are gone. */
 async function destroyed({ client }: Setting, name: string): Promise<number> {
   const seen = client.when(name, isGone);
   await client.destroy(name);

@@ -1,6 +1,6 @@
 /**
- * Where the time of one unit goes: what happens between the request and the event that a client waits for, seen from
- * outside: in the store, and on the machine's bus.
+ * Breaks down the time of one unit: the steps between the request and the event that a client waits for, as observed in the
+ * store and on the machine's bus.
  *
  * @module
  */
@@ -15,31 +15,31 @@ import type { Floor } from "./floor.ts";
 import { pause, type Setting, unitOptions, unitText } from "./setting.ts";
 import { summarize, type Summary } from "./statistics.ts";
 
-/** One thing that happens on the way. */
-export interface Step {
-  readonly what: string;
+/** One step between request and result. */
+export interface PathStep {
+  readonly name: string;
   /** Since the request was sent. */
   readonly after: Summary;
   /** Of the medians: since the step before. */
   readonly step_ms: number;
 }
 
-/** In order of time. */
+/** The steps, in order of time. */
 export interface Path {
-  readonly start: readonly Step[];
-  readonly destroy: readonly Step[];
-  /** The same by systemd alone, from the call on. */
-  readonly floor_start: readonly Step[];
-  readonly floor_stop: readonly Step[];
+  readonly start: readonly PathStep[];
+  readonly destroy: readonly PathStep[];
+  /** The steps of systemd alone, from the call on. */
+  readonly floor_start: readonly PathStep[];
+  readonly floor_stop: readonly PathStep[];
 }
 
 const prefix = "/_coreos.com/fleet/";
 const warmups = 3;
 
-/** Tells what happened to a unit, and when by performance.now(). Only the first time something happens is kept. */
-type Mark = (unit: string, what: string) => void;
+/** Records the time of a step of a unit, by performance.now(). Only the first time of each step is kept. */
+type Mark = (unit: string, step: string) => void;
 
-/** Starts and destroys units on the second machine, one at a time, by fleet and by systemd alone, and watches all of it. */
+/** Starts and destroys units on the second machine, one at a time, by fleet and by systemd alone, and records the steps. */
 export async function measurePath(
   setting: Setting,
   { samples, pause_ms }: { readonly samples: number; readonly pause_ms: number },
@@ -47,11 +47,11 @@ export async function measurePath(
   const { lab, client, floors } = setting;
   const machine = lab.machines[1] as Machine;
   let marks = new Map<string, Map<string, number>>();
-  const mark: Mark = (unit, what) => {
+  const mark: Mark = (unit, step) => {
     const at_ms = performance.now();
-    let told = marks.get(unit);
-    if (!told) marks.set(unit, told = new Map());
-    if (!told.has(what)) told.set(what, at_ms);
+    let times = marks.get(unit);
+    if (!times) marks.set(unit, times = new Map());
+    if (!times.has(step)) times.set(step, at_ms);
   };
   using _store = await watchStore(setting, mark);
   let current = "";
@@ -63,14 +63,19 @@ export async function measurePath(
     await work();
     mark(name, answered);
     const seen_ms = await seen;
-    await pause(pause_ms); // Stragglers: what is watched through another program is told later.
-    const told = marks.get(name) ?? new Map<string, number>();
-    if (seen_ms !== undefined) told.set("seen by the client", seen_ms);
+    await pause(pause_ms); // etcdctl reports its events with a delay.
+    const times = marks.get(name) ?? new Map<string, number>();
+    if (seen_ms !== undefined) times.set("seen by the client", seen_ms);
     marks = new Map();
-    return new Map([...told].map(([what, at_ms]) => [what, at_ms - start_ms]));
+    return new Map([...times].map(([step, at_ms]) => [step, at_ms - start_ms]));
   };
   const floor = floors.get(machine) as Floor;
-  const [starts, destroys, floor_starts, floor_stops] = [[], [], [], []] as [Told[], Told[], Told[], Told[]];
+  const [starts, destroys, floor_starts, floor_stops] = [[], [], [], []] as [
+    StepTimes[],
+    StepTimes[],
+    StepTimes[],
+    StepTimes[],
+  ];
   for (let at = 0; at < samples + warmups; at++) {
     const [ours, theirs] = [`path-${2 * at}.service`, `path-${2 * at + 1}.service`];
     const launch = () => client.launch(ours, unitOptions(machine));
@@ -81,31 +86,31 @@ export async function measurePath(
     floor_stops.push(await run(theirs, "call and job done", () => floor.stop([theirs])));
     await floor.remove([theirs]);
   }
-  const steps = (paths: readonly Told[]) => stepsOf(paths.slice(warmups));
+  const steps = (paths: readonly StepTimes[]) => stepsOf(paths.slice(warmups));
   return {
     ...{ start: steps(starts), destroy: steps(destroys) },
     ...{ floor_start: steps(floor_starts), floor_stop: steps(floor_stops) },
   };
 }
 
-/** Milliseconds after the request, by what happened. */
-type Told = ReadonlyMap<string, number>;
+/** Milliseconds after the request, by step. */
+type StepTimes = ReadonlyMap<string, number>;
 
-function stepsOf(paths: readonly Told[]): Step[] {
+function stepsOf(paths: readonly StepTimes[]): PathStep[] {
   const series = new Map<string, number[]>();
   for (const path of paths) {
-    for (const [what, after_ms] of path) series.set(what, [...series.get(what) ?? [], after_ms]);
+    for (const [name, after_ms] of path) series.set(name, [...series.get(name) ?? [], after_ms]);
   }
-  const steps = [...series].map(([what, after_ms]) => ({ what, after: summarize(after_ms) }));
+  const steps = [...series].map(([name, after_ms]) => ({ name, after: summarize(after_ms) }));
   steps.sort((a, b) => a.after.median_ms - b.after.median_ms);
-  return steps.map(({ what, after }, at) => ({
-    what,
+  return steps.map(({ name, after }, at) => ({
+    name,
     after,
     step_ms: after.median_ms - (steps[at - 1]?.after.median_ms ?? 0),
   }));
 }
 
-/** Watches the store, by etcdctl in the lab's network. It is a millisecond or two behind. */
+/** Watches the store by etcdctl in the lab's network, with a delay of one or two milliseconds. */
 async function watchStore({ lab }: Setting, mark: Mark): Promise<Disposable> {
   const [program, ...args] = lab.network.inside(["etcdctl", "watch", "--prefix", prefix, "--write-out=json"]);
   const child = new Deno.Command(program as string, {
@@ -128,14 +133,14 @@ async function watchStore({ lab }: Setting, mark: Mark): Promise<Disposable> {
     }
   };
   follow().catch(begun.reject);
-  // It does not say that it has begun: something has to happen.
+  // etcdctl does not report that its watch stands: puts are made until the first event comes.
   const probe = setInterval(() => lab.etcd.must("put", `${prefix}${probeKey}`, "").catch(begun.reject), 100);
   await begun.promise;
   clearInterval(probe);
   return { [Symbol.dispose]: () => child.kill("SIGTERM") };
 }
 
-/** Where no unit is, and nobody looks: metadata of a machine that does not exist. */
+/** A key that has no effect on fleet: metadata of a machine that does not exist. */
 const probeKey = `metadata/${"0".repeat(32)}/probe`;
 
 interface StoreEvent {
@@ -157,18 +162,18 @@ function markStored({ type, kv }: StoreEvent, mark: Mark): void {
 
 /** Watches systemd's jobs, units and links. */
 async function watchBus(machine: Machine, mark: Mark, current: () => string): Promise<Disposable> {
-  const door = openBusConnector({ bus: machine.busAddress, timeout_ms: 60_000 });
+  const connector = openBusConnector({ bus: machine.busAddress, timeout_ms: 60_000 });
   const signal = ({ path, member, args }: Signal) => {
     if (member === "JobNew" || member === "JobRemoved") mark(String(args[2]), `systemd: ${member}`);
     if (member === "UnitNew" || member === "UnitRemoved") mark(String(args[0]), `systemd: ${member}`);
-    // It names no unit.
+    // This signal names no unit.
     if (member === "UnitFilesChanged") mark(current(), `systemd: ${member} (linked or unlinked)`);
     if (member !== "PropertiesChanged") return;
     const { ActiveState } = args[1] as Record<string, Variant>;
     const unit = unitOf(path);
     if (ActiveState && unit) mark(unit, `systemd: ${ActiveState.value}`);
   };
-  const bus: Bus = await door.connect({ signal, closed: () => {} });
+  const bus: Bus = await connector.connect({ signal, closed: () => {} });
   const daemon = "org.freedesktop.DBus";
   const members = ["JobNew", "UnitNew", "UnitRemoved", "UnitFilesChanged"];
   for (
@@ -186,7 +191,7 @@ async function watchBus(machine: Machine, mark: Mark, current: () => string): Pr
   return { [Symbol.dispose]: () => bus.close() };
 }
 
-/** Names of this measurement: `path-N.service`. */
+/** Returns the name of a measured unit, `path-N.service`, by its object path; undefined for any other unit. */
 function unitOf(path: string): string | undefined {
   const nth = /\/path_2d(\d+)_2eservice$/.exec(path)?.[1];
   const name = nth === undefined ? undefined : `path-${nth}.service`;

@@ -1,5 +1,5 @@
 /**
- * `deno task bench`: how fast fleet is on real machines, beside what systemd alone needs for the same. See README.md.
+ * `deno task bench`: measures fleet on real machines, beside systemd alone doing the same work. See README.md.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { parseArgs } from "node:util";
 import { type Burst, measureBurst } from "./burst.ts";
 import { type Latency, measureLatency } from "./latency.ts";
-import { measurePath, type Path, type Step } from "./path.ts";
+import { measurePath, type Path, type PathStep } from "./path.ts";
 import {
   denseReport,
   type DenseTimes,
@@ -23,14 +23,14 @@ const usage = `deno task bench [OPTION…]
 
   --only=latency|burst|path|schedule   that measurement alone
   --samples=N                 measurements of single units (30)
-  --pause=MS                  nothing happens for so long before each command (250)
+  --pause=MS                  idle time before each command (250)
   --units=N                   units of a burst (200)
   --rounds=N                  bursts (20)
   --dist=DIRECTORY            the built programs (dist/)
   --json                      results as JSON, times in milliseconds
 `;
 
-/** What fleet has set itself. */
+/** Targets of fleet. */
 const targets = { more_than_floor_ms: 30, times_floor: 2 } as const;
 
 interface Results {
@@ -66,16 +66,16 @@ async function main(): Promise<void> {
   };
   const { only } = options;
   if (only !== undefined && !["latency", "burst", "path", "schedule"].includes(only)) {
-    throw new RangeError(`--only=${only}?`);
+    throw new RangeError(`--only=${only} is not latency, burst, path or schedule`);
   }
-  const wanted = (what: string) => only === undefined || only === what;
-  const step = async <T>(what: string, measure: () => T): Promise<Awaited<T>> => {
+  const isSelected = (name: string) => only === undefined || only === name;
+  const step = async <T>(name: string, measure: () => T): Promise<Awaited<T>> => {
     const start_ms = performance.now();
     const result = await measure();
-    console.error(`${what}: ${((performance.now() - start_ms) / 1000).toFixed(0)} s`);
+    console.error(`${name}: ${((performance.now() - start_ms) / 1000).toFixed(0)} s`);
     return result;
   };
-  const schedule = wanted("schedule")
+  const schedule = isSelected("schedule")
     ? {
       schedule: await step("schedule", () => measureSchedule()),
       dense: await step("dense machines", () => measureDense()),
@@ -83,9 +83,9 @@ async function main(): Promise<void> {
     : {};
   const onMachines = only === "schedule" ? {} : await withSetting(options.dist, async (setting): Promise<Results> => {
     return {
-      ...wanted("latency") && { latency: await step("latency", () => measureLatency(setting, numbers)) },
-      ...wanted("path") && { path: await step("path", () => measurePath(setting, numbers)) },
-      ...wanted("burst") && { burst: await step("burst", () => measureBurst(setting, numbers)) },
+      ...isSelected("latency") && { latency: await step("latency", () => measureLatency(setting, numbers)) },
+      ...isSelected("path") && { path: await step("path", () => measurePath(setting, numbers)) },
+      ...isSelected("burst") && { burst: await step("burst", () => measureBurst(setting, numbers)) },
     };
   });
   const results = { ...schedule, ...onMachines };
@@ -106,14 +106,14 @@ function report(
   { pause_ms, units }: { readonly pause_ms: number; readonly units: number },
   { latency, burst, path, schedule, dense }: Results,
 ): string {
-  const heads = (what: string) => [what, ...summaryHeads];
+  const heads = (title: string) => [title, ...summaryHeads];
   const parts = [
     `three machines on one host: ${host.cores} cores, Linux ${host.kernel}, load ${host.load.toFixed(1)}\n`,
   ];
   if (latency) {
-    const single = (what: string, floor: string, comparison: Comparison) =>
-      table([heads(what), ...rows(comparison, floor)]) +
-      verdict(comparison, comparison.difference_ms <= targets.more_than_floor_ms, `at most +30 ms`);
+    const single = (title: string, floor: string, comparison: Comparison) =>
+      table([heads(title), ...rows(comparison, floor)]) +
+      judge(comparison, comparison.difference_ms <= targets.more_than_floor_ms, `at most +30 ms`);
     parts.push(
       single(`one unit, start (pauses of ${pause_ms} ms)`, "StartUnit to JobRemoved", latency.start),
       single("one unit, destroy", "StopUnit to JobRemoved", latency.destroy),
@@ -121,9 +121,9 @@ function report(
   }
   if (path) {
     parts.push(
-      steps("where a start's time goes", path.start),
+      steps("steps of a start", path.start),
       steps("systemd alone", path.floor_start),
-      steps("where a destroy's time goes", path.destroy),
+      steps("steps of a destroy", path.destroy),
       steps("systemd alone", path.floor_stop),
     );
   }
@@ -131,13 +131,13 @@ function report(
     const within = (comparison: Comparison) => comparison.ratio <= targets.times_floor;
     parts.push(
       table([heads(`${units} units at once, start`), ...rows(burst.start, "StartUnit, files in place")]) +
-        verdict(burst.start, within(burst.start), "at most 2 times"),
+        judge(burst.start, within(burst.start), "at most 2 times"),
       table([
         heads("the same, with the work on files"),
         ...rows(burst.start_with_files, "files written, linked, StartUnit"),
         ["last PUT answered", ...summaryCells(burst.answered)],
-      ]) + verdict(burst.start_with_files, within(burst.start_with_files), "at most 2 times"),
-      table([heads(`${units} units at once, destroy`), ...rows(burst.destroy, "StopUnit")]) + verdict(burst.destroy),
+      ]) + judge(burst.start_with_files, within(burst.start_with_files), "at most 2 times"),
+      table([heads(`${units} units at once, destroy`), ...rows(burst.destroy, "StopUnit")]) + judge(burst.destroy),
     );
   }
   if (schedule) parts.push(scheduleReport(schedule));
@@ -149,15 +149,15 @@ function rows({ fleet, floor }: Comparison, alone: string): string[][] {
   return [["fleet", ...summaryCells(fleet)], [`systemd alone: ${alone}`, ...summaryCells(floor)]];
 }
 
-function verdict({ difference_ms, ratio }: Comparison, kept?: boolean, target?: string): string {
+function judge({ difference_ms, ratio }: Comparison, kept?: boolean, target?: string): string {
   const sign = difference_ms < 0 ? "" : "+";
   const judged = target === undefined ? "" : ` (target: ${target}; ${kept ? "kept" : "MISSED"})`;
   return `${sign}${difference_ms.toFixed(1)} ms, ${ratio.toFixed(2)} times${judged}\n`;
 }
 
-function steps(what: string, path: readonly Step[]): string {
+function steps(title: string, path: readonly PathStep[]): string {
   return table([
-    [what, "after ms", "step ms", "n"],
-    ...path.map(({ what, after, step_ms }) => [what, after.median_ms.toFixed(1), step_ms.toFixed(1), `${after.n}`]),
+    [title, "after ms", "step ms", "n"],
+    ...path.map(({ name, after, step_ms }) => [name, after.median_ms.toFixed(1), step_ms.toFixed(1), `${after.n}`]),
   ]);
 }

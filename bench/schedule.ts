@@ -1,5 +1,5 @@
 /**
- * How long the engine takes to decide, in memory: everything from nothing, and one changed unit in a settled cluster.
+ * Measures the scheduler in memory: a first plan for a whole cluster, and a plan after one change in a settled cluster.
  *
  * @module
  */
@@ -10,67 +10,68 @@ import type { UnitOption } from "../systemd/unit_file.ts";
 import { SimulatedCluster } from "../tests/scheduling/scenarios/scenario.ts";
 import { summarize, type Summary, summaryCells, summaryHeads, table } from "./statistics.ts";
 
-/** What the engine has set itself, for a thousand machines and ten thousand units. */
+/** Targets for a thousand machines and ten thousand units. */
 export const scheduleTargets = { from_nothing_ms: 1000, one_change_ms: 20 } as const;
 
 /** Measurements of one size of cluster. */
 export interface ScheduleTimes {
   readonly machines: number;
   readonly units: number;
-  /** Nobody has a machine yet; how many of them the plan leaves waiting. */
+  /** The first plan: no unit has a machine yet. */
   readonly from_nothing: Summary;
-  readonly waiting: number;
-  /** Everybody has one; a unit is added, replaced by another version, relabelled with its machine, or destroyed. */
+  /** Units that the first plan leaves without a machine. */
+  readonly unplaced: number;
+  /** In a settled cluster: a unit is added, changed, restarted or destroyed, or a machine gets another label. */
   readonly one_change: Summary;
-  /** The same, by somebody who has never seen the cluster before. */
+  /** A settled cluster without a cache of earlier plans. */
   readonly settled: Summary;
 }
 
-/** Measures clusters that grow tenfold in steps; machines and units in the same proportion. */
+/** Measures clusters of four sizes, with the same number of units for each machine. */
 export function measureSchedule({ rounds = 9 }: { readonly rounds?: number } = {}): ScheduleTimes[] {
-  measure(100, 1000, 3); // The compiler's part of the work.
+  measure(100, 1000, 3); // Warms up the JIT compiler.
   return [1, 2, 5, 10].map((times) => measure(100 * times, 1000 * times, rounds));
 }
 
 function measure(machines: number, units: number, rounds: number): ScheduleTimes {
   const from_nothing_ms: number[] = [], settled_ms: number[] = [], one_change_ms: number[] = [];
-  let waiting = 0;
+  let unplaced = 0;
   for (let round = 0; round < rounds; round++) {
-    const simulation = crowd(machines, units);
-    const memo = new ScheduleCache();
+    const simulation = typicalCluster(machines, units);
+    const cache = new ScheduleCache();
     const decide = (known?: ScheduleCache) => {
       const cluster = simulation.cluster();
       const start_ms = performance.now();
       const plan = schedule(cluster, { absentAreGone: true }, known);
       return { plan, took_ms: performance.now() - start_ms };
     };
-    const first = decide(memo);
+    const first = decide(cache);
     from_nothing_ms.push(first.took_ms);
-    waiting = first.plan.unplaced.size;
+    unplaced = first.plan.unplaced.size;
     simulation.apply(first.plan.placements);
-    decide(memo);
+    decide(cache);
     settled_ms.push(decide().took_ms);
     for (const change of changes(simulation, machines, round)) {
       change();
-      const { plan, took_ms } = decide(memo);
+      const { plan, took_ms } = decide(cache);
       one_change_ms.push(took_ms);
       simulation.apply(plan.placements);
-      decide(memo);
+      decide(cache);
     }
   }
   return {
     machines,
     units,
     from_nothing: summarize(from_nothing_ms),
-    waiting,
+    unplaced,
     one_change: summarize(one_change_ms),
     settled: summarize(settled_ms),
   };
 }
 
-/** One change on machines with many units each: what the engine works out again is the whole of one machine. */
+/** One change on machines with many units each: the scheduler computes one whole machine again. */
 export interface DenseTimes {
-  readonly what: string;
+  readonly title: string;
   readonly one_change: Summary;
 }
 
@@ -106,7 +107,7 @@ export function measureDense({ rounds = 9 }: { readonly rounds?: number } = {}):
 }
 
 function measureDenseCase(
-  what: string,
+  title: string,
   machines: number,
   fill: (simulation: SimulatedCluster) => void | (() => void),
   rounds: number,
@@ -114,11 +115,11 @@ function measureDenseCase(
   const one_change_ms: number[] = [];
   const simulation = new SimulatedCluster();
   for (let index = 0; index < machines; index++) simulation.machine(machineId(index), {});
-  const memo = new ScheduleCache();
+  const cache = new ScheduleCache();
   const decide = () => {
     const cluster = simulation.cluster();
     const start_ms = performance.now();
-    const plan = schedule(cluster, { absentAreGone: true }, memo);
+    const plan = schedule(cluster, { absentAreGone: true }, cache);
     const took_ms = performance.now() - start_ms;
     simulation.apply(plan.placements);
     return took_ms;
@@ -130,10 +131,10 @@ function measureDenseCase(
   for (let round = 0; round < rounds; round++) {
     simulation.unit(`new-${round}.service`, "launched", []);
     decide();
-    // The plan after the placement: one machine has one unit more.
+    // The plan after the placement: one machine has one more unit.
     one_change_ms.push(decide());
   }
-  return { what, one_change: summarize(one_change_ms) };
+  return { title, one_change: summarize(one_change_ms) };
 }
 
 function changes(simulation: SimulatedCluster, machines: number, round: number): (() => void)[] {
@@ -147,8 +148,8 @@ function changes(simulation: SimulatedCluster, machines: number, round: number):
   ];
 }
 
-/** A cluster of the kind that people have: most units ask for nothing, some for everything there is. */
-function crowd(machines: number, units: number): SimulatedCluster {
+/** A typical cluster: most units have no requirements, some use each option. */
+function typicalCluster(machines: number, units: number): SimulatedCluster {
   const simulation = new SimulatedCluster();
   for (let index = 0; index < machines; index++) {
     simulation.machine(machineId(index), { zone: `z${index % 5}`, disk: index % 2 === 0 ? "ssd" : "hdd" });
@@ -162,7 +163,7 @@ function crowd(machines: number, units: number): SimulatedCluster {
       "launched",
       options("MachineMetadata=disk=ssd", `MachineMetadata=zone=z${index % 5}`),
     );
-    // Instances of a few dozen templates, no two of one on a machine.
+    // Instances of a few dozen templates; a machine takes one instance of each.
     simulation.unit(`app-${index % 40}@${index}.service`, "launched", options("Conflicts=%p@*.service"));
     simulation.unit(`main-${index}.service`, "launched", []);
     simulation.unit(`side-${index}.service`, "launched", options(`MachineOf=main-${index}.service`));
@@ -190,7 +191,7 @@ function machineId(index: number): string {
   return (index + 1).toString(16).padStart(8, "0").repeat(4);
 }
 
-/** The measurements as a person reads them. */
+/** Formats the measurements as tables. */
 export function scheduleReport(times: readonly ScheduleTimes[]): string {
   const size = ({ machines, units }: ScheduleTimes) => `${machines} machines, ${units} units`;
   const rows = (of: (each: ScheduleTimes) => Summary) =>
@@ -206,15 +207,15 @@ export function scheduleReport(times: readonly ScheduleTimes[]): string {
     table([heads("one change in a settled cluster"), ...rows((each) => each.one_change)]),
     judge("the largest", one_change.median_ms, scheduleTargets.one_change_ms),
     "\n",
-    table([heads("a settled cluster, seen for the first time"), ...rows((each) => each.settled)]),
+    table([heads("a settled cluster, without a cache"), ...rows((each) => each.settled)]),
   ].join("");
 }
 
-/** {@link measureDense} as a person reads it. */
+/** Formats the results of {@link measureDense} as a table. */
 export function denseReport(times: readonly DenseTimes[]): string {
   return table([
     ["one change on dense machines", ...summaryHeads],
-    ...times.map(({ what, one_change }) => [what, ...summaryCells(one_change)]),
+    ...times.map(({ title, one_change }) => [title, ...summaryCells(one_change)]),
   ]);
 }
 

@@ -1,5 +1,5 @@
 /**
- * What every measurement is made on: a lab with fleet on it, a client of its API, and systemd of each machine.
+ * The setting of every measurement: a lab with fleet on it, a client of its API, and systemd of each machine.
  *
  * @module
  */
@@ -15,15 +15,15 @@ import { Floor } from "./floor.ts";
 /** A lab, ready to be measured. */
 export interface Setting {
   readonly lab: Lab;
-  /** Speaks to the first machine, over its unix socket. */
+  /** Client of the first machine's API, over its unix socket. */
   readonly client: ApiClient;
   readonly floors: ReadonlyMap<Machine, Floor>;
 }
 
-/** What the units of all measurements do: as little as a process can. */
+/** The file of all measured units: a process that sleeps. */
 export const unitText = "[Service]\nExecStart=/bin/sleep infinity\n";
 
-/** The same as the API wants it, for a certain machine where one is named. */
+/** The same file as options for the API, bound to `machine` if given. */
 export function unitOptions(machine?: Machine): UnitOptionEntity[] {
   const service = { section: "Service", name: "ExecStart", value: "/bin/sleep infinity" };
   return machine ? [service, { section: "X-Fleet", name: "MachineID", value: machine.id }] : [service];
@@ -34,8 +34,8 @@ export async function withSetting<T>(dist: string, work: (setting: Setting) => P
   return await withLab({ machines: 3, fleet: { dist } }, async (lab) => {
     const { machines } = lab;
     await using client = await until("the API to answer", () => ApiClient.open(apiSocket(machines[0] as Machine)));
-    const everybody = () => machines.every(({ id }) => client.machines.has(id)) || undefined;
-    await until("all machines to be present", () => Promise.resolve(everybody()));
+    const allPresent = () => machines.every(({ id }) => client.machines.has(id)) || undefined;
+    await until("all machines to be present", () => Promise.resolve(allPresent()));
     const floors = new Map<Machine, Floor>();
     try {
       for (const machine of machines) floors.set(machine, await Floor.open(machine));
@@ -46,12 +46,12 @@ export async function withSetting<T>(dist: string, work: (setting: Setting) => P
   });
 }
 
-/** Nothing happens for so long. */
+/** Waits, so that the machines are idle before the next command. */
 export function pause(duration_ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, duration_ms));
 }
 
-/** How long `work` takes, in milliseconds; where it gives a time by performance.now(), until then. */
+/** Returns the duration of `work` in milliseconds, up to the time by performance.now() that it returns, if any. */
 export async function timed(work: () => Promise<number | void>): Promise<number> {
   const start_ms = performance.now();
   const end_ms = await work();

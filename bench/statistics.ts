@@ -1,10 +1,10 @@
 /**
- * What many measurements of one thing say, and tables of that. Pure.
+ * Summaries of measurements, and tables of them. Pure.
  *
  * @module
  */
 
-/** Measurements of one thing, in milliseconds. */
+/** Summary of a series of measurements, in milliseconds. */
 export interface Summary {
   readonly n: number;
   readonly median_ms: number;
@@ -12,11 +12,13 @@ export interface Summary {
   readonly max_ms: number;
 }
 
-/** Summarises measurements. Throws a RangeError if there are none. */
+/** Summarizes measurements. Throws a RangeError if there are none. */
 export function summarize(samples_ms: readonly number[]): Summary {
   const sorted = [...samples_ms].sort((a, b) => a - b);
   const [min_ms, max_ms] = [sorted[0], sorted.at(-1)];
-  if (min_ms === undefined || max_ms === undefined) throw new RangeError("cannot summarise no measurements at all");
+  if (min_ms === undefined || max_ms === undefined) {
+    throw new RangeError("cannot summarize an empty series of measurements");
+  }
   return { n: sorted.length, median_ms: median(sorted), min_ms: rounded(min_ms), max_ms: rounded(max_ms) };
 }
 
@@ -26,7 +28,7 @@ function median(sorted: readonly number[]): number {
   return rounded(sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] as number)) / 2);
 }
 
-/** A hundredth of a millisecond is less than any clock here can tell. */
+/** Rounds to a hundredth of a millisecond, which is below the resolution of the clocks used here. */
 function rounded(value: number): number {
   return Math.round(value * 100) / 100;
 }
@@ -48,7 +50,7 @@ export function compare(fleet_ms: readonly number[], floor_ms: readonly number[]
   return { fleet, floor, difference_ms, ratio: rounded(fleet.median_ms / floor.median_ms) };
 }
 
-/** Lines of a table; every column but the first is set to the right. */
+/** Formats a table; every column but the first is aligned to the right. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {
