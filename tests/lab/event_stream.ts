@@ -7,7 +7,7 @@ import { until } from "./process.ts";
 
 /** Reads the stream from when it is opened until it is disposed of. */
 export class EventStream implements AsyncDisposable {
-  /** The machine that each unit is on, as the latest decisions say. */
+  /** The machine of each unit, by the latest decision events. */
   readonly placed = new Map<string, string>();
   #isSynced = false;
   #end: string | undefined;
@@ -18,25 +18,25 @@ export class EventStream implements AsyncDisposable {
     this.#ended = this.#follow();
   }
 
-  /** Opens a stream and waits until it has told the present. */
+  /** Opens a stream and waits until it is synced. */
   static async open(machine: Machine): Promise<EventStream> {
     const stream = new EventStream(machine);
-    await stream.#until("the present", () => stream.#isSynced);
+    await stream.#until("the present state", () => stream.#isSynced);
     return stream;
   }
 
-  /** Waits until the decisions that it has told put each of the units on the machine given for it. */
-  async tells(where: ReadonlyMap<string, string>, deadline_ms: number): Promise<void> {
-    const isTold = () => [...where].every(([unit, id]) => this.placed.get(unit) === id);
-    await this.#until("the decisions", isTold, deadline_ms);
+  /** Waits until its decision events place each of the units on the given machine. */
+  async reports(where: ReadonlyMap<string, string>, deadline_ms: number): Promise<void> {
+    const isReported = () => [...where].every(([unit, id]) => this.placed.get(unit) === id);
+    await this.#until("the decisions", isReported, deadline_ms);
   }
 
   async #until(what: string, test: () => boolean, deadline_ms = 20_000): Promise<void> {
-    const title = `the event stream of ${this.machine.name} to tell ${what}`;
-    const said = await until(title, () => {
-      return Promise.resolve(test() ? "told" : this.#end);
+    const title = `the event stream of ${this.machine.name} to report ${what}`;
+    const result = await until(title, () => {
+      return Promise.resolve(test() ? "reported" : this.#end);
     }, { deadline_ms });
-    if (said !== "told") throw new Error(`${title}: it ended: ${said}`);
+    if (result !== "reported") throw new Error(`${title}: it ended: ${result}`);
   }
 
   async #follow(): Promise<void> {

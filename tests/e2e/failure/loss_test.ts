@@ -1,4 +1,4 @@
-/** What is lost and what is not, when daemons, machines and stores go away. */
+/** Failures of daemons, machines, networks and stores: which units move, which stop, and which must not be touched. */
 
 import assert from "node:assert/strict";
 import type { UnitStateEntity } from "../../../daemon/api/v1/types.ts";
@@ -10,7 +10,7 @@ import { until } from "../../lab/process.ts";
 
 const names = (count: number) => Array.from({ length: count }, (_, index) => `u${index + 1}.service`);
 
-/** Where each unit runs, with its main process: what must not change when nothing may happen. */
+/** The machine and main process of each unit, which must not change when no unit may be touched. */
 async function fingerprint(cluster: FleetCluster, units: ReadonlyMap<string, string>): Promise<string[]> {
   const lines = await Promise.all([...units].map(async ([unit, id]) => {
     const machine = cluster.byId(id);
@@ -27,8 +27,8 @@ async function launch(cluster: FleetCluster, count: number): Promise<Map<string,
   return await cluster.active(home, names(count));
 }
 
-/** Every daemon answers reads, and says what the cluster says. */
-async function allAnswer(cluster: FleetCluster, where: ReadonlyMap<string, string>): Promise<void> {
+/** Waits until every daemon reports every unit on its machine. */
+async function allReport(cluster: FleetCluster, where: ReadonlyMap<string, string>): Promise<void> {
   for (const machine of cluster.lab.machines) {
     await cluster.statesWhere(machine, `${machine.name} to see every unit where it is`, (states) => {
       return states.length === where.size && states.every((state) => where.get(state.name) === state.machineID);
@@ -53,10 +53,10 @@ async function daemonKilled(cluster: FleetCluster): Promise<void> {
       return now.every((pid, index) => pid > 0 && pid !== pids[index]) ? true : undefined;
     });
     await cluster.joined(cluster.lab.machines);
-    await allAnswer(cluster, where);
+    await allReport(cluster, where);
     assert.deepEqual(await fingerprint(cluster, where), before, `units after the daemons were ${how}`);
   }
-  // What is decided while a daemon is down is done when it is back.
+  // A change made while a daemon is paused is carried out by the next daemon.
   const m2 = cluster.machine("m2");
   const [victim] = [...where].find(([, id]) => id === m2.id)!;
   await m2.must(["systemctl", "kill", "--signal=SIGSTOP", "fleet.service"]);
@@ -74,7 +74,7 @@ async function daemonStopped(cluster: FleetCluster): Promise<void> {
   await m2!.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
   for (const name of theirs) {
     const { code } = await m2!.run(["systemctl", "is-active", "--quiet", name]);
-    assert.notEqual(code, 0, `${name} was stopped before the daemon ended`);
+    assert.notEqual(code, 0, `${name} was not stopped before the daemon ended`);
   }
   const now = await cluster.active(m1!, names(6), 20_000);
   assert.ok([...now.values()].every((id) => id !== m2!.id));
@@ -84,16 +84,16 @@ async function daemonStopped(cluster: FleetCluster): Promise<void> {
   assert.deepEqual(await cluster.active(m1!, names(6)), now, "nothing moves back");
 }
 
-/** Follows the event stream of every daemon. */
+/** Follows the event streams of all daemons. */
 async function followed(cluster: FleetCluster) {
   const opened = new AsyncDisposableStack();
   const { machines } = cluster.lab;
   const streams = await Promise.all(machines.map(async (machine) => opened.use(await EventStream.open(machine))));
   return {
-    /** Fails unless the daemons of all machines that are on have told, or tell in a moment, where the units are. */
-    tell: async (where: ReadonlyMap<string, string>) => {
+    /** Fails unless the daemons of all running machines report these machines of the units within two seconds. */
+    report: async (where: ReadonlyMap<string, string>) => {
       const left = streams.filter(({ machine }) => machine.running);
-      await Promise.all(left.map((stream) => stream.tells(where, 2_000)));
+      await Promise.all(left.map((stream) => stream.reports(where, 2_000)));
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
@@ -108,7 +108,7 @@ async function machineLost(cluster: FleetCluster): Promise<void> {
   await using streams = await followed(cluster);
   await victim.powerCut();
   const now = await movedAway(cluster, victim.id, 9);
-  await streams.tell(now);
+  await streams.report(now);
   assert.deepEqual(await fingerprint(cluster, stayed), before, "the others' units were not touched");
   await victim.boot();
   await cluster.joined(cluster.lab.machines);
@@ -136,9 +136,9 @@ async function leaderLost(cluster: FleetCluster): Promise<void> {
   const [toStop] = [...where].find(([, id]) => id === a!.id)!;
   await using streams = await followed(cluster);
   await leader.powerCut();
-  // A stop needs no leader; a start waits for the next one.
+  // A stop needs no leader; a start waits for the next leader.
   await cluster.put(b!, toStop, "loaded");
-  await until(`${toStop} to be stopped while nobody leads`, async () => {
+  await until(`${toStop} to be stopped without a leader`, async () => {
     return (await a!.run(["systemctl", "is-active", "--quiet", toStop])).code !== 0 ? true : undefined;
   }, { deadline_ms: 5_000 });
   await cluster.put(b!, "new.service", "launched", sleeper);
@@ -148,13 +148,13 @@ async function leaderLost(cluster: FleetCluster): Promise<void> {
     const active = states.filter((state) => state.systemdActiveState === "active").map((state) => state.name);
     return states.every((state) => state.machineID !== leader.id) && active.sort().join() === others.sort().join();
   });
-  await streams.tell(new Map(states.map(({ name, machineID }) => [name, machineID!])));
+  await streams.report(new Map(states.map(({ name, machineID }) => [name, machineID!])));
   await leader.boot();
   await cluster.joined(cluster.lab.machines);
 }
 
 async function leaderStopped(cluster: FleetCluster): Promise<void> {
-  // A leader that has led for a moment only still gives absent machines their grace, as its successor will.
+  // The leader of a new term still gives absent machines a grace, as its successor will.
   for (let round = 0; round < 3; round++) {
     const leader = await cluster.leader();
     const [a] = cluster.lab.machines.filter((machine) => machine !== leader);
@@ -163,7 +163,7 @@ async function leaderStopped(cluster: FleetCluster): Promise<void> {
     assert.ok(theirs.length > 0, `${leader.name} runs no unit`);
     await leader.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
     await movedAway(cluster, leader.id, 6);
-    // The reason tells that no grace was waited for, whatever engine decided.
+    // The reason shows that the engine waited for no grace.
     for (const name of theirs) {
       const { stdout } = await cluster.fleetctl(a!, "explain", name);
       assert.match(stdout, /was stopped and left the cluster/);
@@ -182,7 +182,7 @@ async function partitioned(cluster: FleetCluster): Promise<void> {
   const theirs = [...where].filter(([, id]) => id === victim.id).map(([name]) => name);
   await victim.partition();
   await movedAway(cluster, victim.id, 6);
-  // It has heard of nothing, so it must not stop anything.
+  // The machine cannot know that its units have moved, so it must not stop them.
   for (const name of theirs) assert.ok(await cluster.pid(victim, name) > 0, `${name} still runs on ${victim.name}`);
   await victim.heal();
   await until("the copies on the machine that was cut off to be stopped", async () => {
@@ -195,8 +195,8 @@ async function partitioned(cluster: FleetCluster): Promise<void> {
 
 async function cutOffFromEtcd(cluster: FleetCluster): Promise<void> {
   const { lab } = cluster;
-  // What etcd answers is lost, so neither side is told of the cut. The second cut is as long as it takes gRPC to give the
-  // connection up, so that one is being opened when the network is back.
+  // etcd's responses are lost, so that neither side notices the cut. The second cut lasts until gRPC gives the connection
+  // up, so that a new one is being opened when the network is back.
   for (const more_ms of [0, 5_000]) {
     const leader = await cluster.leader();
     const where = await launch(cluster, 6);
@@ -237,7 +237,7 @@ async function storePaused(cluster: FleetCluster): Promise<void> {
     return stdout.trim() === "deactivating" || undefined;
   });
   await etcd.pause();
-  // Three times agent_ttl: every lease has run out when the store wakes.
+  // Three times agent_ttl: every lease has expired when the store goes on.
   const paused_ms = performance.now();
   await until("three times agent_ttl to pass", () => {
     return Promise.resolve(performance.now() - paused_ms > 15_000 ? true : undefined);
@@ -245,20 +245,20 @@ async function storePaused(cluster: FleetCluster): Promise<void> {
   const output = await fleetctl(cluster.machine("m1"), "list-units");
   assert.equal(output.code, 1);
   assert.match(output.stderr, /unable to communicate with etcd/);
-  // Its stop ended when the watch had long been given up: the agent needs no store to finish what it has begun.
+  // The stop job ends long after the watch was lost: the agent needs no store to finish a removal.
   await until("slow.service to be removed while the store is away", async () => {
     return (await leader.run(["test", "-e", "/run/fleet/units/slow.service"])).code !== 0 || undefined;
   });
   assert.deepEqual(await fingerprint(cluster, where), before, "while the store is away");
   await etcd.resume();
   await cluster.joined(cluster.lab.machines);
-  await allAnswer(cluster, where);
-  // Longer than any grace: what was going to move would have moved.
+  await allReport(cluster, where);
+  // Longer than any grace: a unit that was going to move would have moved.
   const back_ms = performance.now();
   await until("the grace to be over", () => {
     return Promise.resolve(performance.now() - back_ms > 4_000 ? true : undefined);
   });
-  await allAnswer(cluster, where);
+  await allReport(cluster, where);
   assert.deepEqual(await fingerprint(cluster, where), before, "after the store has come back");
   await cluster.put(cluster.machine("m1"), "after.service", "launched", sleeper);
   await cluster.active(cluster.machine("m2"), ["after.service"]);
@@ -272,7 +272,7 @@ async function storeRestarted(cluster: FleetCluster): Promise<void> {
   await etcd.start();
   await etcd.compact();
   await cluster.joined(cluster.lab.machines);
-  await allAnswer(cluster, where);
+  await allReport(cluster, where);
   assert.deepEqual(await fingerprint(cluster, where), before);
   await cluster.put(cluster.machine("m3"), "after.service", "launched", sleeper);
   await cluster.active(cluster.machine("m1"), ["after.service"]);
@@ -283,64 +283,64 @@ async function storeWiped(cluster: FleetCluster): Promise<void> {
   const before = await fingerprint(cluster, where);
   await cluster.lab.etcd.wipe();
   for (const machine of cluster.lab.machines) {
-    await until(`${machine.name} to say that the store is not the one it knows`, async () => {
+    await until(`${machine.name} to report that the store is not the one it knows`, async () => {
       const response = await cluster.request(machine, "GET", "/units");
       return response.status === 503 && /store/.test(await response.text()) ? true : undefined;
     });
-    await until(`${machine.name} to say so in its journal`, async () => {
+    await until(`${machine.name} to log that no unit is touched`, async () => {
       return /No unit is touched/.test(await machine.journal("fleet.service")) ? true : undefined;
     });
   }
   assert.deepEqual(await fingerprint(cluster, where), before, "nothing stops");
-  // A restart of the daemon changes nothing about that.
+  // A restart of the daemon makes no difference.
   await cluster.machine("m1").must(["systemctl", "restart", "fleet.service"]);
-  await until("the daemon to say so again", async () => {
+  await until("the restarted daemon to report it", async () => {
     const response = await cluster.request(cluster.machine("m1"), "GET", "/units");
     return /the store/.test(await response.text()) ? true : undefined;
   });
   assert.deepEqual(await fingerprint(cluster, where), before, "nothing stops");
 }
 
-const stories: readonly (readonly [string, (cluster: FleetCluster) => Promise<void>])[] = [
+const scenarios: readonly (readonly [string, (cluster: FleetCluster) => Promise<void>])[] = [
   ["a daemon that is killed, restarted or terminated leaves units running", daemonKilled],
-  ["a daemon that is stopped takes its units off first, and they move", daemonStopped],
+  ["a daemon that is stopped removes its units first, and they move", daemonStopped],
   [
-    "a machine that loses power loses its units to the others, and every daemon's event stream tells where",
+    "units of a machine that loses power move, and every daemon's event stream reports their machines",
     machineLost,
   ],
-  ["a leader that loses power is replaced; stops do not wait for that", leaderLost],
+  ["a leader that loses power is replaced; stops do not wait for a leader", leaderLost],
   ["a leader that is stopped in good order has its units moved without a grace", leaderStopped],
-  ["a machine that is cut off stops nothing until it knows better", partitioned],
+  ["a machine that is cut off stops no unit until it has a view of the store again", partitioned],
   ["a machine that was cut off from etcd stops second copies within a second of the network's return", cutOffFromEtcd],
   ["a store that is restarted and compacted is found again", storeRestarted],
-  ["a store that hangs for longer than agent_ttl moves nothing", storePaused],
-  ["a store that was wiped stops nothing, and the operator is told", storeWiped],
+  ["a store that hangs for longer than agent_ttl moves no unit", storePaused],
+  ["a store that was wiped stops no unit, and every daemon reports it", storeWiped],
 ];
 
-/** Collects what the event streams of machines tell, by machine, until it is disposed of. */
+/** Collects the events of machines' streams, by machine, until it is disposed of. */
 async function followEvents(
   machines: readonly Machine[],
-): Promise<Disposable & { readonly told: Map<Machine, string> }> {
-  const told = new Map(machines.map((machine) => [machine, ""]));
+): Promise<Disposable & { readonly texts: Map<Machine, string> }> {
+  const texts = new Map(machines.map((machine) => [machine, ""]));
   const stop = new AbortController();
   const clients = machines.map((machine) => {
     const client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(machine) } });
     const read = async () => {
       const response = await fetch("http://localhost/fleet/v1/events", { client, signal: stop.signal });
       for await (const text of response.body!.pipeThrough(new TextDecoderStream())) {
-        told.set(machine, told.get(machine) + text);
+        texts.set(machine, texts.get(machine) + text);
       }
     };
-    // A stream that ends tells nothing more, which fails the test.
+    // A stream that ends brings no more events, which fails the test.
     read().catch(() => {});
     return client;
   });
-  await until("every event stream to have told the present", () => {
-    return Promise.resolve([...told.values()].every((text) => text.includes("event: synced")) || undefined);
+  await until("every event stream to be synced", () => {
+    return Promise.resolve([...texts.values()].every((text) => text.includes("event: synced")) || undefined);
   });
-  for (const machine of machines) told.set(machine, "");
+  for (const machine of machines) texts.set(machine, "");
   return {
-    told,
+    texts,
     [Symbol.dispose]() {
       stop.abort();
       for (const client of clients) client.close();
@@ -348,12 +348,12 @@ async function followEvents(
   };
 }
 
-/** A machine loses power, perhaps while the member `hangs` of etcd hangs: every other daemon's event stream tells so. */
-async function toldOfPowerCut(cluster: FleetCluster, victim: Machine, hangs?: number): Promise<void> {
+/** Cuts a machine's power, perhaps while an etcd member hangs: every other daemon's event stream reports that it is gone. */
+async function powerCutReported(cluster: FleetCluster, victim: Machine, hangs?: number): Promise<void> {
   const { etcd, machines } = cluster.lab;
   const rest = machines.filter((machine) => machine !== victim);
   {
-    using events = await followEvents(rest);
+    using streams = await followEvents(rest);
     if (hangs !== undefined) etcd.pause(hangs);
     await victim.powerCut();
     const asked = etcd.members.find((_, at) => at !== hangs)!;
@@ -361,8 +361,8 @@ async function toldOfPowerCut(cluster: FleetCluster, victim: Machine, hangs?: nu
       return (await asked.must("get", `/_coreos.com/fleet/machine/${victim.id}`)).trim() === "" || undefined;
     });
     const gone = new RegExp(`event: machine\ndata: .*${victim.id}`);
-    await until(`the event streams of ${rest.map(({ name }) => name).join()} to tell so`, () => {
-      return Promise.resolve([...events.told.values()].every((text) => gone.test(text)) || undefined);
+    await until(`the event streams of ${rest.map(({ name }) => name).join()} to report that it is gone`, () => {
+      return Promise.resolve([...streams.texts.values()].every((text) => gone.test(text)) || undefined);
     }, { deadline_ms: 4_000 });
   }
   if (hangs !== undefined) etcd.resume(hangs);
@@ -370,19 +370,19 @@ async function toldOfPowerCut(cluster: FleetCluster, victim: Machine, hangs?: nu
   await cluster.joined(machines);
 }
 
-/** Nothing of what runs is touched, and every unit is reported where it was. */
+/** Asserts that no unit is touched by `harm`, and that every unit is reported on its machine. */
 async function untouched(cluster: FleetCluster, what: string, harm: () => Promise<void>): Promise<void> {
   const where = await launch(cluster, 12);
   const before = await fingerprint(cluster, where);
   await harm();
   await cluster.joined(cluster.lab.machines);
-  await allAnswer(cluster, where);
+  await allReport(cluster, where);
   assert.deepEqual(await fingerprint(cluster, where), before, what);
   for (const name of names(12)) await cluster.destroy(cluster.machine("m1"), name);
   await cluster.statesWhere(cluster.machine("m1"), "no unit left", (states) => states.length === 0);
 }
 
-Deno.test("a lease that is lost though its machine is well moves nothing", async (t) => {
+Deno.test("a lost lease of a healthy machine moves no unit", async (t) => {
   const conf = { agent_ttl: "5s", engine_reconcile_interval: 0.6 };
   await withFleet({ machines: 3, etcd: 3, conf }, async (cluster) => {
     const { etcd, machines } = cluster.lab;
@@ -395,8 +395,8 @@ Deno.test("a lease that is lost though its machine is well moves nothing", async
           );
           await etcd.must("lease", "revoke", BigInt(lease).toString(16));
           await until(`${machine.name} to have another lease`, async () => {
-            const said = await etcd.must("get", key, "--write-out=json");
-            return said.includes('"lease":') && !said.includes(lease) || undefined;
+            const record = await etcd.must("get", key, "--write-out=json");
+            return record.includes('"lease":') && !record.includes(lease) || undefined;
           });
         }
       });
@@ -410,7 +410,7 @@ Deno.test("a lease that is lost though its machine is well moves nothing", async
           return Promise.resolve(performance.now() - paused_ms > 10_000 || undefined);
         });
         etcd.resume(leader);
-        // Longer than the grace of a machine that vanishes: what was going to move would have moved.
+        // Longer than the grace of a machine that vanishes: a unit that was going to move would have moved.
         const resumed_ms = performance.now();
         await until("the grace to be over", () => {
           return Promise.resolve(performance.now() - resumed_ms > 3_000 || undefined);
@@ -420,24 +420,24 @@ Deno.test("a lease that is lost though its machine is well moves nothing", async
   });
 });
 
-Deno.test("every daemon's event stream tells of a machine that loses power", async (t) => {
+Deno.test("every daemon's event stream reports a machine that loses power", async (t) => {
   const conf = { agent_ttl: "5s", engine_reconcile_interval: 0.6 };
   await withFleet({ machines: 3, etcd: 3, conf }, async (cluster) => {
     const others = async () => {
       const leader = await cluster.leader();
       return cluster.lab.machines.filter((machine) => machine !== leader);
     };
-    await t.step("a machine that follows", async () => toldOfPowerCut(cluster, (await others())[0]!));
-    await t.step("the machine that leads", async () => toldOfPowerCut(cluster, await cluster.leader()));
+    await t.step("a machine that follows", async () => powerCutReported(cluster, (await others())[0]!));
+    await t.step("the machine that leads", async () => powerCutReported(cluster, await cluster.leader()));
     for (const at of [0, 1, 2]) {
       await t.step(`while member ${at} of etcd hangs`, async () => {
-        await toldOfPowerCut(cluster, (await others())[0]!, at);
+        await powerCutReported(cluster, (await others())[0]!, at);
       });
     }
   });
 });
 
-// Each on a cluster of its own: what one of them breaks must not be another's trouble.
-for (const [title, story] of stories) {
-  Deno.test(title, () => withFleet({ machines: 3, conf: { agent_ttl: "5s", engine_reconcile_interval: 0.6 } }, story));
+// Each on a cluster of its own, so that a failure affects no other test.
+for (const [title, run] of scenarios) {
+  Deno.test(title, () => withFleet({ machines: 3, conf: { agent_ttl: "5s", engine_reconcile_interval: 0.6 } }, run));
 }
