@@ -5,7 +5,7 @@
  * @module
  */
 
-interface Waiting<Request, Answer> {
+interface PendingRequest<Request, Answer> {
   readonly request: Request;
   resolve(answer: Answer): void;
   reject(error: unknown): void;
@@ -24,7 +24,7 @@ const maxUnderWay = 2;
 
 /** See this module. */
 export class Batcher<Request, Answer> {
-  #waiting: Waiting<Request, Answer>[] = [];
+  #waiting: PendingRequest<Request, Answer>[] = [];
   #underWay = 0;
 
   constructor(private readonly rounds: Rounds<Request, Answer>) {}
@@ -49,9 +49,9 @@ export class Batcher<Request, Answer> {
   }
 
   /** Takes, in order, all that fit. Those that do not keep their place. */
-  #take(): Waiting<Request, Answer>[] {
-    const round: Waiting<Request, Answer>[] = [];
-    const left: Waiting<Request, Answer>[] = [];
+  #take(): PendingRequest<Request, Answer>[] {
+    const round: PendingRequest<Request, Answer>[] = [];
+    const left: PendingRequest<Request, Answer>[] = [];
     const requests: Request[] = [];
     for (const one of this.#waiting) {
       if (requests.length > 0 && !this.rounds.fits(requests, one.request)) left.push(one);
@@ -64,7 +64,7 @@ export class Batcher<Request, Answer> {
     return round;
   }
 
-  async #ask(round: readonly Waiting<Request, Answer>[]): Promise<void> {
+  async #ask(round: readonly PendingRequest<Request, Answer>[]): Promise<void> {
     try {
       const answers = await this.rounds.ask(round.map((one) => one.request));
       round.forEach((one, index) => one.resolve(answers[index]!));

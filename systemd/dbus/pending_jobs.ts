@@ -6,14 +6,14 @@
 
 import type { Job, JobResult } from "../port.ts";
 
-interface Waiting {
+interface PendingJob {
   readonly done: Promise<JobResult>;
   readonly resolve: (result: JobResult) => void;
 }
 
 /** Knows jobs by object path. Two requests that systemd merged into one job share it. */
 export class PendingJobs {
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #waiting = new Map<string, PendingJob>();
 
   /** A job that was accepted. */
   add(path: string, unit: string): Job {

@@ -6,7 +6,7 @@
  */
 
 /** What a request is aimed at. */
-export type Target =
+export type RequestTarget =
   | {
     readonly kind: "path";
     /** Percent-decoded, one a segment: `/a/b%2Fc` is `["a", "b/c"]`, `/a/` is `["a", ""]`, `/` is `[""]`. */
@@ -18,7 +18,7 @@ export type Target =
   | { readonly kind: "malformed"; readonly reason: string };
 
 /** Reads a request target (RFC 9112, section 3.2) in origin or absolute form. */
-export function parseTarget(target: string): Target {
+export function parseTarget(target: string): RequestTarget {
   const origin = target.replace(/^https?:\/\/[^/?#]*/i, "").replace(/#.*$/s, "");
   const mark = origin.indexOf("?");
   const path = mark < 0 ? origin : origin.slice(0, mark);
