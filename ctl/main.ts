@@ -1,5 +1,5 @@
 /**
- * fleetctl, the command line: puts the adapters together and ends the process.
+ * The program fleetctl: connects the commands to the adapters and ends the process.
  *
  * @module
  */
@@ -19,14 +19,14 @@ import { LazyHosts } from "./ssh/lazy.ts";
 import { interrupted, terminal } from "./terminal/deno.ts";
 import { version } from "./version.ts";
 
-// The API and etcd are asked directly, as fleet 1.0 did: neither fetch nor gRPC may find a proxy in the environment.
+// The API and etcd are reached directly, as in fleet 1.0: neither fetch nor gRPC may find a proxy in the environment.
 for (const name of ["http_proxy", "https_proxy", "all_proxy", "grpc_proxy"]) {
   Deno.env.delete(name);
   Deno.env.delete(name.toUpperCase());
 }
 
 let latest: { readonly flags: Flags; readonly hosts: LazyHosts<SshHosts> } | undefined;
-const waysOf = (flags: Flags, io: Io) => {
+const hostsFor = (flags: Flags, io: Io) => {
   if (latest?.flags === flags) return latest.hosts;
   const hosts = new LazyHosts(async () => new (await import("./ssh/hosts.ts")).SshHosts(flags, io));
   latest = { flags, hosts };
@@ -35,7 +35,7 @@ const waysOf = (flags: Flags, io: Io) => {
 
 const start: Start = {
   io: terminal,
-  hosts: waysOf,
+  hosts: hostsFor,
   async client(flags, io) {
     const driver = flags.text("driver");
     if (driver === "etcd" || !flags.on("experimental-api")) return await etcdClient(flags, io);
@@ -45,27 +45,27 @@ const start: Start = {
       timeout_ms: 1000 * requestTimeout_s(flags),
       ...tlsFiles(flags),
       token: await tokenOf(flags, io),
-      ...(flags.text("tunnel") === "" ? {} : { tunnel: await tunnelled(flags, io) }),
+      ...(flags.text("tunnel") === "" ? {} : { tunnel: await tunneled(flags, io) }),
     }, io);
   },
 };
 
-/** How long one request to the API may take: not much longer than the command as a whole may wait. */
+/** Returns the time limit of one request to the API: not much longer than that of the whole command. */
 function requestTimeout_s(flags: Flags): number {
   if (flags.given("request-timeout")) return flags.number("request-timeout");
   const wait_s = flags.given(timeoutFlagName) ? flags.number(timeoutFlagName) : 0;
-  return wait_s > 0 ? Math.min(apiTimeout_s, Math.max(wait_s, shortestTimeout_s)) : apiTimeout_s;
+  return wait_s > 0 ? Math.min(apiTimeout_s, Math.max(wait_s, minRequestTimeout_s)) : apiTimeout_s;
 }
 
-/** A daemon that is busy gets this long for a request, however short the command's own limit is. */
-const shortestTimeout_s = 3;
+/** Shortest time limit of a request, for a busy daemon, even if that of the command is shorter. */
+const minRequestTimeout_s = 3;
 
-/** Where etcd is when nobody says otherwise. */
+/** The endpoint of etcd by default. */
 const defaultEtcd = "http://127.0.0.1:2379";
 
 /**
- * Without a daemon: the API's own routes, in this process, over the store. What a daemon alone can do (journals, unit
- * states of its own) is not to be had.
+ * Returns a client that needs no daemon: it runs the routes of the API in this process, on the store. It cannot read
+ * journals or the status of units on machines, which needs a daemon.
  */
 async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
   const [{ openEtcdStore }, { ClusterRegistry }, { createHandler }] = await Promise.all([
@@ -95,9 +95,9 @@ async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
     store,
     clock,
     log,
-    // One for all, or each that loses an answer would leave a key behind.
+    // A name for all clients: with one for each, a client that loses an answer would leave a key behind.
     writer: () => Promise.resolve("fleetctl"),
-    // Nobody joins here, so no lease is taken for these times.
+    // This client takes no lease, so that the times have no effect.
     agentTtl_s: 30,
     leaderTtl_s: 10,
   });
@@ -120,7 +120,7 @@ async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
   }, () => void close());
 }
 
-/** The work goes on even if this cannot be known. */
+/** Warns if fleetctl is older than the daemons of the cluster. A failure of the check is only logged. */
 async function warnIfOld(registry: { read(): Promise<Cluster> }, io: Io): Promise<void> {
   try {
     const { machines } = await registry.read();
@@ -128,7 +128,7 @@ async function warnIfOld(registry: { read(): Promise<Cluster> }, io: Io): Promis
     const warning = olderThanCluster(version, [...machines.values()].map((machine) => machine.version));
     if (warning !== undefined) io.err(warning);
   } catch (error) {
-    io.log("ERROR", `cannot tell whether fleetctl is older than the cluster: ${reasonOf(error)}`);
+    io.log("ERROR", `cannot compare the version of fleetctl with the cluster: ${reasonOf(error)}`);
   }
 }
 
@@ -136,29 +136,29 @@ function tlsFiles(flags: Flags): Pick<ClientSettings, "caFile" | "certFile" | "k
   return { caFile: flags.text("ca-file"), certFile: flags.text("cert-file"), keyFile: flags.text("key-file") };
 }
 
-/** What sends requests through `--tunnel`, once it stands. Throws {@link ClientSetupError} if it does not. */
-async function tunnelled(flags: Flags, io: Io): Promise<NonNullable<ClientSettings["tunnel"]>> {
+/** Returns the function that sends requests through `--tunnel`, which it connects. Throws {@link ClientSetupError}. */
+async function tunneled(flags: Flags, io: Io): Promise<NonNullable<ClientSettings["tunnel"]>> {
   const [{ tunnelledFetch }, tunnel] = await Promise.all([
     import("./ssh/tunnel.ts"),
-    standingTunnel(flags, io),
+    connectTunnel(flags, io),
   ]);
   return (socket, tls) => tunnelledFetch(tunnel, socket, tls, io);
 }
 
-/** What leads to etcd through `--tunnel`, once it stands. Throws {@link ClientSetupError} if it does not. */
+/** Returns the forwarded sockets of etcd through `--tunnel`, which it connects. Throws {@link ClientSetupError}. */
 async function forwardedSockets(flags: Flags, io: Io): Promise<ForwardedSockets> {
   const { ForwardedSockets } = await import("./ssh/socket_forward.ts");
-  return new ForwardedSockets(await standingTunnel(flags, io));
+  return new ForwardedSockets(await connectTunnel(flags, io));
 }
 
-async function standingTunnel(flags: Flags, io: Io): Promise<() => Promise<SshConnection>> {
-  const ways = await waysOf(flags, io).real();
+async function connectTunnel(flags: Flags, io: Io): Promise<() => Promise<SshConnection>> {
+  const hosts = await hostsFor(flags, io).real();
   try {
-    await ways.tunnel();
+    await hosts.tunnel();
   } catch (cause) {
     throw new ClientSetupError(`failed initializing SSH client: ${reasonOf(cause)}`, { cause });
   }
-  return () => ways.tunnel();
+  return () => hosts.tunnel();
 }
 
 async function tokenOf(flags: Flags, io: Io): Promise<string> {
@@ -171,10 +171,10 @@ async function tokenOf(flags: Flags, io: Io): Promise<string> {
   return text.trim();
 }
 
-/** Exit status of a program whose reader went away, as a shell counts SIGPIPE. */
+/** Exit status of a program whose output pipe was closed: that of a shell for SIGPIPE. */
 const exitBrokenPipe = 141;
 
-/** Exit status after ^C, as a shell counts SIGINT. */
+/** Exit status after ^C: that of a shell for SIGINT. */
 const exitInterrupted = 130;
 
 let status: number;

@@ -188,7 +188,7 @@ class EventPrinter {
     const { io, flags } = this.context;
     if (event === "" || this.#isOther(event, data)) return;
     if (flags.text("output") !== "json") {
-      for (const told of this.#memory.take({ event, data })) this.#printLine(told);
+      for (const next of this.#memory.take({ event, data })) this.#printLine(next);
     } else if (this.#isPrinting) {
       const revision = id === "" ? {} : { revision: parseInt(id) };
       const { time: _time, ...fields } = JSON.parse(data);

@@ -1,4 +1,4 @@
-/** Command lines are completed in real shells, each on a terminal of its own. */
+/** Completes command lines in real shells, each on its own terminal. */
 
 import assert from "node:assert/strict";
 import { FakeApi } from "../../ctl/testing/fake_api.ts";
@@ -6,7 +6,7 @@ import { must, until } from "../lab/process.ts";
 
 const main = new URL("../../ctl/main.ts", import.meta.url).pathname;
 
-/** How each shell is started, with a file that it reads first. The file says when a prompt is there. */
+/** The command that starts each shell, and the file that it reads first, which records every prompt. */
 const shells: Readonly<Record<string, { command: string; file: string; text: string }>> = {
   bash: {
     command: "bash --rcfile $DIR/.bashrc -i",
@@ -26,7 +26,7 @@ const shells: Readonly<Record<string, { command: string; file: string; text: str
   },
 };
 
-/** Units of the cluster; no name may be run, or change what is typed around it. */
+/** Units of the cluster, whose names must neither be run nor change the words around them. */
 const units = [
   "hello.service",
   "web@1.service",
@@ -37,11 +37,11 @@ const units = [
   "tick`touch${IFS}ran2`.service",
   "semi;touch${IFS}ran3;.service",
   "quo'te\"s.service",
-  "news\nforged.service",
+  "feed\nforged.service",
   "escape\x1b]0;title\x07.service",
 ];
 
-/** What is typed, and the command line that comes of it. `DIR` stands for the test's directory. */
+/** Typed keys, and the command line that they produce. `DIR` stands for the directory of the test. */
 const lines: readonly [typed: string, ran: string][] = [
   ["fleetctl stat\thel\t\r", "status hello.service"],
   ["fleetctl ssh 454\t\r", "ssh 454c34ef00000000000000000000cafe"],
@@ -59,19 +59,19 @@ const lines: readonly [typed: string, ran: string][] = [
   ["fleetctl stop tick\t\r", "stop tick`touch${IFS}ran2`.service"],
   ["fleetctl stop semi\t\r", "stop semi;touch${IFS}ran3;.service"],
   ["fleetctl stop quo\t\r", "stop quo'te\"s.service"],
-  ["fleetctl stop news\t\r", "stop news"],
+  ["fleetctl stop feed\t\r", "stop feed"],
   ["fleetctl stop forg\t\r", "stop forg"],
   ["fleetctl stop esca\t\r", "stop esca"],
   ["fleetctl --endpoint=unix://DIR/other.sock stop oth\t\r", "--endpoint=unix://DIR/other.sock stop other.service"],
   ["fleetctl --endpoint unix://DIR/other.sock stop oth\t\r", "--endpoint unix://DIR/other.sock stop other.service"],
-  // Nobody answers there.
+  // A server that never answers.
   ["fleetctl --endpoint=unix://DIR/silent.sock stop hel\t\r", "--endpoint=unix://DIR/silent.sock stop hel"],
 ];
 
 /** Longest time until a line is run; an endpoint that does not answer takes 2 s of it. */
-const patience_ms = 15_000;
+const timeout_ms = 15_000;
 
-/** fleetctl, but for command lines that a user has typed: those are written down. */
+/** A fleetctl that completes, and records command lines that a user has typed. */
 const program = `#!/bin/sh
 case $1 in
 complete | completion) exec "${Deno.execPath()}" run --quiet --allow-all --no-prompt "${main}" "$@" ;;
@@ -79,7 +79,7 @@ complete | completion) exec "${Deno.execPath()}" run --quiet --allow-all --no-pr
 esac
 `;
 
-/** Where deno keeps packages; by itself it would look in the shell's home. */
+/** Returns the directory where deno keeps packages; by default it would be in the home directory of the shell. */
 async function cacheDirectory(): Promise<string> {
   return (JSON.parse(await must([Deno.execPath(), "info", "--json"])) as { denoDir: string }).denoDir;
 }
@@ -133,7 +133,7 @@ for (const [shell, { command, file, text }] of Object.entries(shells)) {
             return all.length > index ? all : undefined;
           });
           assert.equal(all[index]!.trim(), ran);
-          assert.ok(performance.now() - started < patience_ms, `${typed} took too long`);
+          assert.ok(performance.now() - started < timeout_ms, `${typed} took too long`);
         }
         await keys.write(new TextEncoder().encode("exit\r"));
         assert.deepEqual([...Deno.readDirSync(`${directory}/empty`)], []);

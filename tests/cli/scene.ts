@@ -172,7 +172,7 @@ export class Scene {
     };
   }
 
-  /** What a machine reports of a unit, state by state. */
+  /** Plays the states of a unit, one after the other. */
   async #play(name: string, states: readonly string[][]): Promise<void> {
     const api = this.#api;
     for (const words of states) {

@@ -17,7 +17,7 @@ export interface Step {
   readonly number: number;
 }
 
-/** What a line of results begins with: standard output, standard error, a change of the cluster, a remote command, the exit status. */
+/** Matches a line of results: standard output, standard error, a change of the cluster, a remote command, the exit status. */
 const resultLine = /^(1> |1>$|2> |2>$|api |ran |exit )/;
 
 const compatibility = "compatibility: fleet 1.0";

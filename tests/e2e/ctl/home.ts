@@ -1,18 +1,19 @@
-/** Where fleetctl runs in the tests of it: a machine of three, and a home directory for each case. */
+/** The environment of fleetctl in its tests: one of three machines, and a home directory for each case. */
 
 import type { FleetCluster } from "../../lab/fleet_cluster.ts";
 import type { Machine } from "../../lab/machine.ts";
 import { type Output, until } from "../../lab/process.ts";
 
-/** What every case works with. */
+/** The cluster that every case works with. */
 export interface Stage {
   readonly cluster: FleetCluster;
-  /** Where fleetctl runs; it has no key of its own. */
+  /** The machine that runs fleetctl, which has no SSH key. */
   readonly m1: Machine;
   readonly m2: Machine;
   readonly m3: Machine;
-  /** The key that opens every machine, and what makes every machine known. */
+  /** The private key that every machine accepts. */
   readonly key: string;
+  /** The known_hosts file with the keys of all machines. */
   readonly knownHosts: string;
 }
 
@@ -22,7 +23,7 @@ export interface Case {
   run(stage: Stage): Promise<void>;
 }
 
-/** What is done once the terminal shows something. */
+/** Keys to type, or an action, after the terminal shows a text. */
 export interface Step {
   readonly after: RegExp;
   readonly type?: string;
@@ -37,7 +38,7 @@ export class Home {
 
   constructor(readonly stage: Stage) {}
 
-  /** A home directory with these files; `key` and `hosts` put the usual ones there as well. */
+  /** Creates a home directory with these files; `key` and `hosts` add those of the stage. */
   static async with(stage: Stage, usual: readonly ("key" | "hosts")[], files: Record<string, string> = {}) {
     const home = new Home(stage);
     await stage.m1.must(["mkdir", "-p", home.path]);
@@ -62,7 +63,7 @@ export class Home {
     });
   }
 
-  /** Runs a script on a terminal of 91 by 33, on which these steps are done one after the other. */
+  /** Runs a script on a terminal of 91 columns by 33 rows and carries out the steps one after the other. */
   async typed(script: string, steps: readonly Step[]): Promise<Output> {
     const log = `${this.path}/typescript`;
     const keys = `${this.path}/keys`;

@@ -1,4 +1,4 @@
-/** Patterns in place of unit names, and what happens to units that are not there, on real machines and terminals. */
+/** Patterns in place of unit names, and units that do not exist, on real machines and terminals. */
 
 import assert from "node:assert/strict";
 import { type Case, Home } from "./home.ts";
@@ -11,7 +11,7 @@ const question = "About to stop 2 units: web@1\\.service, web@2\\.service\\. Con
 /** Steps for a cluster of three machines whose APIs are open to each other. */
 export const patternCases: readonly Case[] = [
   {
-    name: "a pattern means every instance, with the template itself in the cluster",
+    name: "a pattern selects every instance, but not the template in the cluster",
     async run(stage) {
       const home = await Home.with(stage, [], { "web@.service": web });
       const sh = (script: string) => home.run(["sh", "-c", `cd; ${script}`]);
@@ -50,7 +50,7 @@ export const patternCases: readonly Case[] = [
     },
   },
   {
-    name: "a pattern that stops units asks on the terminal, and stops nothing unless the answer is yes",
+    name: "stop of a pattern asks on the terminal, and stops nothing unless the answer is yes",
     async run(stage) {
       const home = await Home.with(stage, []);
       const stop = "fleetctl stop 'web@*'; echo status $?";
@@ -65,7 +65,7 @@ export const patternCases: readonly Case[] = [
     },
   },
   {
-    name: "units that are not there: named, with what was meant, and no success but for destroy",
+    name: "a unit that does not exist is reported with a suggestion, and is a failure except for destroy",
     async run(stage) {
       const home = await Home.with(stage, []);
       for (const command of ["stop", "unload", "status", "journal", "logs", "cat", "explain", "list-units"]) {

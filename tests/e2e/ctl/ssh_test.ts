@@ -1,4 +1,4 @@
-/** fleetctl between real machines with real sshd: keys, hosts, terminals, tunnels. */
+/** fleetctl between real machines by SSH: keys, hosts, terminals, tunnels. */
 
 import assert from "node:assert/strict";
 import { apiCases } from "./api_cases.ts";
@@ -10,7 +10,7 @@ import { withFleet } from "../../lab/fleet_cluster.ts";
 import type { Machine } from "../../lab/machine.ts";
 import { until } from "../../lab/process.ts";
 
-/** Starts another sshd on m2, with a host key of its own, at port 2222. */
+/** Starts a second sshd on m2 with its own host key, on port 2222. */
 async function otherSshd({ m2 }: Stage): Promise<string> {
   await m2.sh(`
     test -f /root/other || ssh-keygen -q -t ecdsa -N '' -f /root/other
@@ -20,7 +20,7 @@ async function otherSshd({ m2 }: Stage): Promise<string> {
 
 const keys: readonly Case[] = [
   {
-    name: "without an agent and a key it says what to do",
+    name: "without an agent and a key, the error names a remedy",
     async run(stage) {
       const home = await Home.with(stage, ["hosts"]);
       const { code, stderr } = await home.fleetctl(["ssh", "0202", "true"]);
@@ -32,7 +32,7 @@ const keys: readonly Case[] = [
     },
   },
   {
-    name: "a key in ~/.ssh opens machines; words, input and exit status are passed on",
+    name: "ssh logs in with a key in ~/.ssh and passes on words, input and exit status",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       const command = ["ssh", "0202", "--", "whoami;", "hostname;", "cat;", "echo", "bad", ">&2;", "exit", "7"];
@@ -45,7 +45,7 @@ const keys: readonly Case[] = [
     },
   },
   {
-    name: "keys of an agent",
+    name: "ssh logs in with a key of the agent",
     async run(stage) {
       const home = await Home.with(stage, ["hosts"], { "key": stage.key });
       const script = "ssh-add -q ~/key; rm ~/key; fleetctl --ssh-username root ssh 0202 whoami";
@@ -54,7 +54,7 @@ const keys: readonly Case[] = [
     },
   },
   {
-    name: "certificates in an agent open a machine that trusts their authority and knows none of the keys",
+    name: "ssh logs in with a certificate of the agent to a machine that knows only its authority",
     async run(stage) {
       const home = await Home.with(stage, ["hosts"]);
       await home.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", `${home.path}/authority`]);
@@ -73,7 +73,7 @@ const keys: readonly Case[] = [
     },
   },
   {
-    name: "the agent is lent only with -A",
+    name: "the agent is forwarded only with -A",
     async run(stage) {
       const home = await Home.with(stage, ["hosts"], { "key": stage.key });
       const list = (flag: string) => `fleetctl ssh ${flag} 0202 -- ssh-add -l; echo $?`;
@@ -84,22 +84,22 @@ const keys: readonly Case[] = [
     },
   },
   {
-    name: "--ssh-identity names a key; a key that opens nothing is said to, with what to do",
+    name: "--ssh-identity names a key, and a key that is refused is an error with a remedy",
     async run(stage) {
       const home = await Home.with(stage, ["hosts"], { "key": stage.key });
-      await home.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", `${home.path}/stranger`]);
+      await home.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", `${home.path}/unknown`]);
       const good = await home.fleetctl(["--ssh-identity=~/key", "ssh", "0202", "hostname"]);
       assert.deepEqual(good, { code: 0, stdout: "m2\n", stderr: "" });
-      const bad = await home.fleetctl(["--ssh-identity", `${home.path}/stranger`, "ssh", "0202", "hostname"]);
+      const bad = await home.fleetctl(["--ssh-identity", `${home.path}/unknown`, "ssh", "0202", "hostname"]);
       assert.equal(bad.code, 1);
       assert.match(
         bad.stderr,
-        /core@10\.77\.0\.12 accepts no key of yours \(tried \/root\/home-\d+\/stranger\)\. .*ssh-add/,
+        /core@10\.77\.0\.12 accepts no key of yours \(tried \/root\/home-\d+\/unknown\)\. .*ssh-add/,
       );
     },
   },
   {
-    name: "a key with a passphrase: it is asked for on the terminal, and said to be needed without one",
+    name: "a passphrase is asked for on the terminal, and without one the error names it",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       await home.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "sesame", "-f", `${home.path}/.ssh/id_ed25519`]);
@@ -116,10 +116,10 @@ const keys: readonly Case[] = [
     },
   },
   {
-    name: "~/.ssh/config: user, key, the host to go through, and files that it includes",
+    name: "~/.ssh/config sets user, key, jump host and included files",
     async run(stage) {
       const config = "Host 10.77.0.12\n  User root\n  IdentityFile ~/elsewhere\n  ProxyJump core@10.77.0.13\n" +
-        "Match user nobody\n  Port 1\nHost *\n  Include conf.d/*.conf\n";
+        "Match user other\n  Port 1\nHost *\n  Include conf.d/*.conf\n";
       const home = await Home.with(stage, ["hosts"], {
         ".ssh/config": config,
         ".ssh/conf.d/13.conf": "Host *.13\n  IdentityFile ~/elsewhere\n",
@@ -135,7 +135,7 @@ const keys: readonly Case[] = [
 
 const configurations: readonly Case[] = [
   {
-    name: "~/.ssh/config: tokens, an alias of the host's key, and a certificate beside the key's file",
+    name: "~/.ssh/config sets tokens, the alias of a host key, and a certificate beside the key",
     async run(stage) {
       const config = "Host 10.77.0.12\n  User root\n  HostKeyAlias second\n  IdentityFile %d/keys/%r@%h\n" +
         "  CertificateFile ~/elsewhere-cert.pub\n";
@@ -144,7 +144,7 @@ const configurations: readonly Case[] = [
         ".ssh/config": config,
         ".fleetctl/known_hosts": line.replace("10.77.0.12", "second") + "\n",
       });
-      // m2 trusts this authority, and knows none of the keys.
+      // m2 trusts this authority, but none of the keys itself.
       await stage.m1.sh(`cp /root/home-*/authority ${home.path}/`);
       for (const type of ["ed25519", "rsa", "ecdsa"]) {
         const ran = await home.run([
@@ -165,7 +165,7 @@ const configurations: readonly Case[] = [
     },
   },
   {
-    name: "~/.ssh/config: an option that matters and is not supported is named",
+    name: "~/.ssh/config: an unsupported option that matters is named in a warning",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"], { ".ssh/config": "ProxyCommand nc -X 5 %h %p\n" });
       const { stdout, stderr } = await home.fleetctl(["ssh", "0202", "hostname"]);
@@ -184,7 +184,7 @@ const unknownHost =
 
 const hosts: readonly Case[] = [
   {
-    name: "an unknown host is asked about, and remembered once accepted",
+    name: "an unknown host needs confirmation, and is remembered",
     async run(stage) {
       const home = await Home.with(stage, ["key"]);
       const command = "printf 'all\\nof it\\n' | fleetctl ssh 0202 'cat >/tmp/taken' >out 2>err";
@@ -203,7 +203,7 @@ const hosts: readonly Case[] = [
     },
   },
   {
-    name: "several unknown hosts are asked about one after the other, each once; their journals are then read together",
+    name: "several unknown hosts are confirmed one after the other, then their journals are merged",
     async run(stage) {
       const home = await Home.with(stage, ["key"]);
       const anyHost = (steps: number) => new RegExp(`(?:authenticity of host[^]*){${steps}}\\(yes/no\\)\\? $`);
@@ -225,7 +225,7 @@ const hosts: readonly Case[] = [
     },
   },
   {
-    name: "an unknown host that is not accepted is not used",
+    name: "an unknown host that is not confirmed is not used",
     async run(stage) {
       const home = await Home.with(stage, ["key"]);
       const no = await home.typed("fleetctl ssh 0202 hostname", [{ after: unknownHost, type: "no\r" }]);
@@ -241,7 +241,7 @@ const hosts: readonly Case[] = [
     },
   },
   {
-    name: "hashed names and patterns are known hosts",
+    name: "hashed names and patterns of known_hosts match",
     async run(stage) {
       const hashed = await Home.with(stage, ["key", "hosts"]);
       await hashed.run(["ssh-keygen", "-q", "-H", "-f", `${hashed.path}/.fleetctl/known_hosts`]);
@@ -271,7 +271,7 @@ const hosts: readonly Case[] = [
     },
   },
   {
-    name: "a revoked key is refused, known or not",
+    name: "a revoked key is refused even if it is known",
     async run(stage) {
       const line = stage.knownHosts.split("\n").find((line) => line.startsWith("10.77.0.12 "))!;
       const revoked = `${line}\n@revoked ${line.replace("10.77.0.12", "*")}\n`;
@@ -286,7 +286,7 @@ const hosts: readonly Case[] = [
     },
   },
   {
-    name: "a certificate authority in known_hosts is named as not supported, and does not make a host known",
+    name: "a certificate authority in known_hosts is reported as unsupported, and makes no host known",
     async run(stage) {
       const authority = stage.knownHosts.split("\n").find((line) => line.startsWith("10.77.0.13 "))!
         .replace("10.77.0.13", "@cert-authority *");
@@ -301,7 +301,7 @@ const hosts: readonly Case[] = [
     },
   },
   {
-    name: "without checking nothing is verified, and nothing is stored",
+    name: "--strict-host-key-checking=false verifies and stores nothing",
     async run(stage) {
       const home = await Home.with(stage, ["key"]);
       const { stdout, stderr } = await home.fleetctl(["--strict-host-key-checking=false", "ssh", "0202", "hostname"]);
@@ -310,7 +310,7 @@ const hosts: readonly Case[] = [
     },
   },
   {
-    name: "another port is another host: [address]:port",
+    name: "a host on another port has its own key: [address]:port",
     async run(stage) {
       const key = await otherSshd(stage);
       const home = await Home.with(stage, ["key", "hosts"]);
@@ -327,7 +327,7 @@ const hosts: readonly Case[] = [
 
 const sessions: readonly Case[] = [
   {
-    name: "what follows the name of a remote command belongs to it, also what looks like a flag of fleetctl",
+    name: "all words behind the name of a remote command belong to it, even flags of fleetctl",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       const cat = await home.fleetctl(["ssh", "far", "cat", "-n", "/proc/sys/kernel/hostname"]);
@@ -337,7 +337,7 @@ const sessions: readonly Case[] = [
     },
   },
   {
-    name: "a shell on a terminal: its size, its changes, its keys",
+    name: "a shell on a terminal gets its size, changes of the size, and keys",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       const resize = "(until test -e ~/go; do sleep 0.1; done; stty -F /dev/tty cols 77 rows 22) &";
@@ -351,14 +351,14 @@ const sessions: readonly Case[] = [
         { after: /now 22 77\r\n/, type: "\x03" },
         { after: /\^C[^]*\$ [^ ]*$/, type: "exit 5\r" },
       ]);
-      // ^C went to the command over there; the exit status is the shell's.
+      // ^C reached the remote command; the exit status is that of the shell.
       assert.match(stdout, /status 5\n/);
-      // The terminal here is as it was.
+      // The mode of the local terminal is restored.
       assert.match(stdout, / icanon [^]* echo /);
     },
   },
   {
-    name: "a broken connection is 255, a signal 128 and its number",
+    name: "the exit status of a broken connection is 255, that of a signal 128 plus its number",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       const broken = await home.fleetctl(["ssh", "0202", "kill -9 $PPID"]);
@@ -368,7 +368,7 @@ const sessions: readonly Case[] = [
     },
   },
   {
-    name: "a machine that does not answer: the time limit is kept",
+    name: "--ssh-timeout limits the connection to a machine that does not answer",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       const started = performance.now();
@@ -382,7 +382,7 @@ const sessions: readonly Case[] = [
     },
   },
   {
-    name: "status and journal: here without SSH, there by SSH, with systemctl's and journalctl's exit status",
+    name: "status and journal need SSH only for other machines, and return the exit status of systemctl and journalctl",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       for (
@@ -408,14 +408,14 @@ const sessions: readonly Case[] = [
       await stage.cluster.fleetctl(stage.m1, "stop", "far.service");
       assert.equal((await home.fleetctl(["--ssh-username=root", "status", "--ssh", "far"])).code, 3);
       await stage.cluster.fleetctl(stage.m1, "start", "far.service");
-      const stranger = await Home.with(stage, []);
-      const refused = await stranger.fleetctl(["status", "--ssh", "far"]);
+      const other = await Home.with(stage, []);
+      const refused = await other.fleetctl(["status", "--ssh", "far"]);
       assert.equal(refused.code, 255);
       assert.match(refused.stderr, /^Unable to SSH to remote host: SSH_AUTH_SOCK/);
     },
   },
   {
-    name: "journal --ssh -f goes on until it is ended",
+    name: "journal --ssh -f runs until ^C",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       const script =
@@ -430,7 +430,7 @@ const sessions: readonly Case[] = [
 
 const reports: readonly Case[] = [
   {
-    name: "control sequences that a unit logs do not reach a terminal; a pipe gets them as they are",
+    name: "control sequences in a log are escaped on a terminal, and unchanged in a pipe",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       await home.fleetctl(["machine", "label", "0202", "forged=x\n03030303...\t10.77.0.99\t-"]);
@@ -473,7 +473,7 @@ const here = { "FLEETCTL_TUNNEL": "10.77.0.12", "FLEETCTL_SSH_USERNAME": "root" 
 
 const tunnels: readonly Case[] = [
   {
-    name: "a tunnel to a socket, straight through sshd",
+    name: "a tunnel reaches a socket by forwarding of sshd",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       const flags = ["--tunnel=10.77.0.12", "--ssh-username=root", unix];
@@ -487,7 +487,7 @@ const tunnels: readonly Case[] = [
     },
   },
   {
-    name: "a tunnel to a socket by fd-forward, where sshd refuses",
+    name: "a tunnel reaches a socket by fd-forward if sshd refuses to forward",
     async run(stage) {
       const { m3 } = stage;
       await m3.writeFile("/etc/ssh/sshd_config.d/closed.conf", "AllowStreamLocalForwarding no\n");
@@ -503,7 +503,7 @@ const tunnels: readonly Case[] = [
     },
   },
   {
-    name: "ssh, status and journal hop through the tunnel, and both hosts are verified",
+    name: "ssh, status and journal use the tunnel, and both hosts are verified",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       const flags = Object.entries(here).map(([name, value]) => `${name}=${value}`);
@@ -529,7 +529,7 @@ const tunnels: readonly Case[] = [
 
 const lost: readonly Case[] = [
   {
-    name: "journal -f and events go on over a new connection when the one through the tunnel is lost",
+    name: "journal -f and events continue over a new connection when the tunnel is lost",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       const flags = `--tunnel=10.77.0.12 --ssh-username=root ${unix}`;
@@ -543,7 +543,7 @@ const lost: readonly Case[] = [
       await stage.m2.sh("kill $(pgrep -f '^sshd: root')");
       await until("the loss to be noticed", async () => (await lines("journal.err")).length > 1 || undefined);
       const before = (await lines("journal")).length;
-      await until("the journal to go on", async () => (await lines("journal")).length > before + 1 || undefined);
+      await until("the journal to continue", async () => (await lines("journal")).length > before + 1 || undefined);
       await stage.cluster.fleetctl(stage.m1, "stop", "near.service");
       await until("an event after the loss", async () => {
         return (await lines("events")).some((line) => line.includes("near.service")) || undefined;
@@ -556,7 +556,7 @@ const lost: readonly Case[] = [
     },
   },
   {
-    name: "the first of several endpoints that answers is used, also by a journal that is followed",
+    name: "the first endpoint that answers is used, also by journal -f",
     async run(stage) {
       const home = await Home.with(stage, ["key", "hosts"]);
       const endpoints = "http://10.77.0.13:1,http://10.77.0.12:49153,http://10.77.0.11:49153";
@@ -578,7 +578,7 @@ const lost: readonly Case[] = [
     },
   },
   {
-    name: "a proxy in the environment is not used, neither by fleetctl nor between daemons",
+    name: "fleetctl and daemons use no proxy of the environment",
     async run(stage) {
       const home = await Home.with(stage, []);
       for (const name of ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]) {
@@ -588,7 +588,7 @@ const lost: readonly Case[] = [
         const direct = await home.run([...proxy, "--driver=etcd", "--endpoint=http://10.77.0.1:2379", "list-machines"]);
         assert.deepEqual([direct.code, direct.stderr], [0, ""], name);
       }
-      // Daemons reach etcd and each other directly, too.
+      // Daemons also reach etcd and each other directly.
       const dropIn = "/run/systemd/system/fleet.service.d/proxy.conf";
       const proxies = "HTTP_PROXY=http://10.77.0.13:1 http_proxy=http://10.77.0.13:1";
       await stage.m1.writeFile(dropIn, `[Service]\nEnvironment=${proxies}\n`);
@@ -602,7 +602,7 @@ const lost: readonly Case[] = [
 
 const injection: readonly Case[] = [
   {
-    name: "fleetctl-inject-ssh.sh lets a key in everywhere, once, also through a tunnel, and by update-ssh-keys",
+    name: "fleetctl-inject-ssh.sh adds a key once to every machine, also through a tunnel and by update-ssh-keys",
     async run(stage) {
       const script = Deno.readTextFileSync(new URL("../../../packaging/fleetctl-inject-ssh.sh", import.meta.url));
       const home = await Home.with(stage, ["key", "hosts"], { "inject.sh": script });
@@ -633,21 +633,21 @@ const injection: readonly Case[] = [
       const key = (await home.read("anna.pub")).split(" ").slice(0, 2).join(" ");
       assert.equal(await stage.m2.must(["cat", "/root/asked"]), `-a anna -n\n${key} anna\n`);
       await stage.m2.must(["rm", "/usr/local/bin/update-ssh-keys"]);
-      const stranger = await Home.with(stage, ["key"], {
+      const other = await Home.with(stage, ["key"], {
         "inject.sh": script,
         "anna.pub": await home.read("anna.pub"),
       });
       const anyHost = (steps: number) => new RegExp(`(?:authenticity of host[^]*){${steps}}\\(yes/no\\)\\? $`);
-      const contact = await stranger.typed(
+      const contact = await other.typed(
         `cd; cat anna.pub | FLEETCTL_SSH_USERNAME=root sh inject.sh simon --tunnel 10.77.0.12`,
         [1, 2, 3].map((steps) => ({ after: anyHost(steps), type: "yes\r" })),
       );
       assert.equal(contact.code, 0, contact.stdout);
       assert.equal(contact.stdout.match(/(?:added to|already in) \/root\/\.ssh\/authorized_keys$/gm)?.length, 3);
-      const nobody = await home.run(["sh", "-c", `FLEETCTL_SSH_USERNAME=nosuch sh ~/inject.sh anna <~/anna.pub`]);
-      assert.equal(nobody.code, 1);
+      const refused = await home.run(["sh", "-c", `FLEETCTL_SSH_USERNAME=nosuch sh ~/inject.sh anna <~/anna.pub`]);
+      assert.equal(refused.code, 1);
       assert.match(
-        nobody.stderr,
+        refused.stderr,
         /logs in as nosuch\..*:\n {2}cat key\.pub \| \S+inject\.sh anna --ssh-username=root\n$/,
       );
       const nonsense = await home.run(["sh", "-c", "echo 'ssh-ed25519 $(reboot)' | sh ~/inject.sh anna"]);

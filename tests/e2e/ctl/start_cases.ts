@@ -1,4 +1,4 @@
-/** What fleetctl makes of units that crash, are down, or cannot be started or stopped, on real machines. */
+/** fleetctl on real machines with units that crash, are down, or cannot be started or stopped. */
 
 import assert from "node:assert/strict";
 import { type Case, Home, type Stage } from "./home.ts";
@@ -18,8 +18,8 @@ async function activeState({ m1, cluster }: Stage, unit: string): Promise<string
   return (await cluster.states(m1)).find(({ name }) => name === unit)?.systemdActiveState;
 }
 
-/** What is destroyed is gone from its machine. */
-async function gone(stage: Stage, home: Home, ...names: readonly string[]): Promise<void> {
+/** Destroys units and checks that no machine has them. */
+async function destroyAll(stage: Stage, home: Home, ...names: readonly string[]): Promise<void> {
   const { code, stderr } = await home.fleetctl(["destroy", ...names]);
   assert.equal(code, 0, stderr);
   const states = await stage.cluster.states(stage.m1);
@@ -40,7 +40,7 @@ const crashes: readonly Case[] = [
           const { code, stderr } = await withFiles(home, "start", name);
           assert.equal(code, 1, `${name} counts as started: ${stderr}`);
           assert.match(stderr, new RegExp(`unit ${name.replace(".", "\\.")} failed: `));
-          await gone(stage, home, name);
+          await destroyAll(stage, home, name);
         }
       }
       const started = await withFiles(home, "start", "soon.service");
@@ -48,11 +48,11 @@ const crashes: readonly Case[] = [
       assert.match(started.stderr, /^ {2}.*out of paper$/m, "the last lines of its journal");
       const restarted = await home.fleetctl(["restart", "soon"]);
       assert.equal(restarted.code, 1, restarted.stderr);
-      await gone(stage, home, "soon.service");
+      await destroyAll(stage, home, "soon.service");
     },
   },
   {
-    name: "a service that systemd had to start again has not started well, although it is active",
+    name: "a service that systemd has restarted counts as failed although it is active",
     async run(stage) {
       const script = "test -e /run/second || { touch /run/second; sleep 0.2; exit 4; }; exec sleep infinity";
       const home = await Home.with(stage, [], {
@@ -66,13 +66,12 @@ const crashes: readonly Case[] = [
         const { stdout } = await home.fleetctl(["events", "--present", "--no-follow", "--output=json", "second"]);
         return stdout.includes('"restarts":1') || undefined;
       });
-      assert.equal((await home.fleetctl(["restart", "second"])).code, 0, "a start by somebody counts anew");
-      await gone(stage, home, "second.service");
+      assert.equal((await home.fleetctl(["restart", "second"])).code, 0, "a restart by fleet resets the count");
+      await destroyAll(stage, home, "second.service");
     },
   },
   {
-    name:
-      "--settle 0 does not wait for a service to stay active, and a service that says when it is ready is not waited for",
+    name: "--settle 0, and a service with readiness notification, need no time of stability",
     async run(stage) {
       const notify = "/bin/sh -c 'systemd-notify --ready; exec sleep infinity'";
       const home = await Home.with(stage, [], {
@@ -80,9 +79,12 @@ const crashes: readonly Case[] = [
         "ready.service": service("Type=notify", "NotifyAccess=all", `ExecStart=${notify}`),
       });
       assert.equal((await withFiles(home, "start --settle 0", "dies.service")).code, 0);
-      await until("it to have failed", async () => await activeState(stage, "dies.service") === "failed" || undefined);
+      await until(
+        "dies.service to fail",
+        async () => await activeState(stage, "dies.service") === "failed" || undefined,
+      );
       assert.equal((await withFiles(home, "start", "ready.service")).code, 0);
-      await gone(stage, home, "dies.service", "ready.service");
+      await destroyAll(stage, home, "dies.service", "ready.service");
     },
   },
 ];
@@ -98,7 +100,7 @@ const again: readonly Case[] = [
       });
       assert.equal((await withFiles(home, "start", "repairable.service")).code, 1);
       const still = await home.fleetctl(["start", "repairable"]);
-      assert.equal(still.code, 1, "it fails again, and that is said");
+      assert.equal(still.code, 1, "it fails again, and that is reported");
       assert.match(still.stderr, /unit repairable\.service failed: systemd reports it loaded, failed \(failed\)/);
       const explained = await home.fleetctl(["explain", "repairable"]);
       assert.match(explained.stdout, /has started it, and it has failed since .*fleetctl start repairable\.service/);
@@ -108,16 +110,16 @@ const again: readonly Case[] = [
       assert.match(repaired.stdout, /^Unit repairable\.service launched on 01010101\.\.\./);
       assert.equal(await activeState(stage, "repairable.service"), "active");
       const idle = await home.fleetctl(["start", "repairable"]);
-      assert.deepEqual([idle.code, idle.stdout, idle.stderr], [0, "", ""], "what runs is left alone");
+      assert.deepEqual([idle.code, idle.stdout, idle.stderr], [0, "", ""], "a running unit is left alone");
       for (const times of [1, 2]) {
         assert.equal((await withFiles(home, "start", "ended.service")).code, 0);
         assert.equal((await stage.m1.must(["cat", "/run/ended"])).length, 2 * times);
       }
-      await gone(stage, home, "repairable.service", "ended.service");
+      await destroyAll(stage, home, "repairable.service", "ended.service");
     },
   },
   {
-    name: "start of a launched global starts it again on the machines where it does not run",
+    name: "start of a launched global unit starts it again on the machines where it does not run",
     async run(stage) {
       const { m1, m2, m3, cluster } = stage;
       const test = "/bin/test -e /run/ready";
@@ -138,7 +140,7 @@ const again: readonly Case[] = [
       for (const machine of [m2, m3]) await machine.writeFile("/run/ready", "");
       assert.equal((await home.fleetctl(["start", "each"])).code, 0);
       await become("active", "active", "active");
-      assert.equal(await cluster.invocation(m1, "each.service"), running, "where it runs it is left alone");
+      assert.equal(await cluster.invocation(m1, "each.service"), running, "the running unit on m1 is left alone");
       await home.fleetctl(["destroy", "each"]);
     },
   },
@@ -154,8 +156,8 @@ const again: readonly Case[] = [
       assert.equal((await withFiles(home, "start", "front@1.service", "side@1.service")).code, 0);
       const machine = cluster.byId((await cluster.active(m1, ["side@1.service"])).get("side@1.service")!);
       let before = await cluster.pid(machine, "side@1.service");
-      const runsAgain = async (what: string) => {
-        await until(`the bound unit to run again after ${what}`, async () => {
+      const runsAgain = async (event: string) => {
+        await until(`the bound unit to run again after ${event}`, async () => {
           const now = await cluster.pid(machine, "side@1.service");
           return now > 0 && now !== before && await activeState(stage, "side@1.service") === "active" || undefined;
         });
@@ -174,14 +176,14 @@ const again: readonly Case[] = [
       );
       assert.equal((await home.fleetctl(["start", "front@1"])).code, 0);
       await runsAgain("a stop and a start");
-      await gone(stage, home, "side@1.service", "front@1.service");
+      await destroyAll(stage, home, "side@1.service", "front@1.service");
     },
   },
 ];
 
 const refusals: readonly Case[] = [
   {
-    name: "start and load of what systemd will never start end with the reason",
+    name: "start and load of a unit that systemd refuses end with the reason",
     async run(stage) {
       await stage.m1.must(["systemctl", "mask", "hidden.service"]);
       const home = await Home.with(stage, [], {
@@ -204,16 +206,16 @@ const refusals: readonly Case[] = [
       const tried = await home.fleetctl(["start", "nothing.service"]);
       assert.equal(tried.code, 1, "a second start fails as well");
       assert.match(tried.stderr, /unit nothing\.service cannot be started or stopped as it is/);
-      await gone(stage, home, ...cases.map(([name]) => name));
+      await destroyAll(stage, home, ...cases.map(([name]) => name));
       await stage.m1.must(["systemctl", "unmask", "hidden.service"]);
       const loaded = await withFiles(home, "load", "nothing.service");
       assert.equal(loaded.code, 1);
       assert.match(loaded.stderr, /unit nothing\.service cannot be started as it is: systemd reports it bad-setting/);
-      await gone(stage, home, "nothing.service");
+      await destroyAll(stage, home, "nothing.service");
     },
   },
   {
-    name: "stop and destroy of what systemd will not stop end with the reason",
+    name: "stop and destroy of a unit that systemd refuses to stop end with the reason",
     async run(stage) {
       const home = await Home.with(stage, [], {
         "unstoppable.service": `[Unit]\nRefuseManualStop=yes\n${service(sleeping)}${on(stage.m1)}`,
@@ -235,13 +237,13 @@ const refusals: readonly Case[] = [
         "-c",
         `sed -i /Refuse/d ${path}; systemctl daemon-reload; systemctl stop unstoppable`,
       ]);
-      await stage.cluster.statesWhere(stage.m1, "it to be gone", (states) => {
+      await stage.cluster.statesWhere(stage.m1, "unstoppable.service to be gone", (states) => {
         return !states.some(({ name }) => name === "unstoppable.service");
       });
     },
   },
   {
-    name: "a mount that is busy is told of while its stop is waited for, and again and again",
+    name: "a busy mount is reported repeatedly while stop waits for it",
     async run(stage) {
       const { m1 } = stage;
       const mount = `[Mount]\nWhat=tmpfs\nWhere=/mnt/held\nType=tmpfs\n${on(m1)}`;
@@ -250,7 +252,7 @@ const refusals: readonly Case[] = [
       const hold = "exec 3>/mnt/held/file && exec sleep infinity";
       await m1.must(["systemd-run", "--unit=holder", "/bin/sh", "-c", hold]);
       await until(
-        "it to be held",
+        "the mount to be busy",
         async () => (await m1.run(["test", "-e", "/mnt/held/file"])).code === 0 || undefined,
       );
       const { code, stdout } = await home.fleetctl(["stop", "--timeout=25", "mnt-held.mount"]);
@@ -259,7 +261,7 @@ const refusals: readonly Case[] = [
       assert.match(stdout, new RegExp(`^Unit mnt-held\\.mount: ${reason}\n`));
       assert.match(stdout, new RegExp(`\nUnit mnt-held\\.mount has made no progress for 1\\d s and .*: ${reason}\n`));
       await m1.must(["systemctl", "stop", "holder.service"]);
-      await gone(stage, home, "mnt-held.mount");
+      await destroyAll(stage, home, "mnt-held.mount");
     },
   },
 ];
@@ -274,12 +276,15 @@ const stops: readonly Case[] = [
       });
       assert.equal((await withFiles(home, "load", "wanted.service")).code, 0);
       assert.equal((await withFiles(home, "start", "puller.service")).code, 0);
-      await until("it to be started", async () => await activeState(stage, "wanted.service") === "active" || undefined);
+      await until(
+        "wanted.service to be started",
+        async () => await activeState(stage, "wanted.service") === "active" || undefined,
+      );
       const { code, stderr } = await home.fleetctl(["stop", "wanted"]);
       assert.deepEqual([code, stderr], [0, "Successfully stopped units [wanted.service].\n"]);
       assert.equal((await stage.m1.run(["systemctl", "is-active", "wanted.service"])).stdout, "inactive\n");
       assert.equal(await activeState(stage, "puller.service"), "active");
-      await gone(stage, home, "puller.service", "wanted.service");
+      await destroyAll(stage, home, "puller.service", "wanted.service");
     },
   },
   {
@@ -293,10 +298,13 @@ const stops: readonly Case[] = [
       assert.equal(code, 0, stderr);
       assert.match(stdout, /^Unit waits\.service has no machine yet; its desired state is loaded now/);
       await home.fleetctl(["machine", "label", "0303", "shelf=top"]);
-      await until("it to be loaded", async () => await activeState(stage, "waits.service") === "inactive" || undefined);
+      await until(
+        "waits.service to be loaded",
+        async () => await activeState(stage, "waits.service") === "inactive" || undefined,
+      );
       assert.equal((await stage.m3.run(["systemctl", "is-active", "waits.service"])).stdout, "inactive\n");
       await home.fleetctl(["machine", "label", "0303", "shelf="]);
-      await gone(stage, home, "waits.service");
+      await destroyAll(stage, home, "waits.service");
     },
   },
 ];
@@ -338,20 +346,20 @@ const rolling: readonly Case[] = [
         /\nNot replaced because shop@1\.service has failed: shop@2\.service, shop@3\.service\n$/,
       );
       for (const name of names.slice(1)) assert.equal(await activeState(stage, name), "active");
-      await gone(stage, home, ...names, "shop@4.service", "shop@.service");
+      await destroyAll(stage, home, ...names, "shop@4.service", "shop@.service");
     },
   },
   {
-    name: "--timeout holds although the daemon hangs while it is asked why a unit waits",
+    name: "--timeout holds although the daemon hangs during a request for the explanation",
     async run(stage) {
       const { m1 } = stage;
       const home = await Home.with(stage, [], {
         "stuck.service": `${service(sleeping)}[X-Fleet]\nMachineMetadata=shelf=none\n`,
       });
       const began_ms = performance.now();
-      const starting = home.run(["sh", "-c", "fleetctl start --timeout=4 ~/stuck.service >~/said"]);
+      const starting = home.run(["sh", "-c", "fleetctl start --timeout=4 ~/stuck.service >~/output"]);
       await until("the unit to be created", async () => {
-        return (await home.read("said")).includes("Unit stuck.service inactive\n") || undefined;
+        return (await home.read("output")).includes("Unit stuck.service inactive\n") || undefined;
       });
       await m1.must(["systemctl", "kill", "--signal=SIGSTOP", "fleet.service"]);
       try {
@@ -363,7 +371,7 @@ const rolling: readonly Case[] = [
       } finally {
         await m1.must(["systemctl", "kill", "--signal=SIGCONT", "fleet.service"]);
       }
-      await gone(stage, home, "stuck.service");
+      await destroyAll(stage, home, "stuck.service");
     },
   },
 ];

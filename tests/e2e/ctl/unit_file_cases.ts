@@ -1,11 +1,11 @@
-/** What becomes of unit files, odd ones too, between fleetctl and systemd on real machines. */
+/** Unit files, valid and invalid, between fleetctl and systemd on real machines. */
 
 import assert from "node:assert/strict";
 import { type Case, Home, type Stage } from "./home.ts";
 
 const fixtures = new URL("../../../systemd/testing/migration/", import.meta.url);
 
-/** A home directory on m1 with some of the files that fleet 1.0 was tried with, byte for byte. */
+/** Creates a home directory on m1 with copies of files that fleet 1.0 was tested with. */
 async function withFixtures(stage: Stage, names: readonly string[]): Promise<Home> {
   const home = await Home.with(stage, []);
   for (const name of names) {
@@ -15,7 +15,7 @@ async function withFixtures(stage: Stage, names: readonly string[]): Promise<Hom
   return home;
 }
 
-/** Hash by name, as fleet 1.0 has it. */
+/** Returns the hashes of fleet 1.0, by unit name. */
 function hashesOfOriginal(): Map<string, string> {
   const rows = Deno.readTextFileSync(new URL("fleet-1.0.tsv", fixtures)).trim().split("\n");
   return new Map(rows.map((row) => row.split("\t") as [string, string]));
@@ -62,7 +62,7 @@ const started: Case = {
 };
 
 const comments: Case = {
-  name: "a comment ends with its line, and between continued lines it ends no value",
+  name: "a comment ends with its line, and does not end a value between continued lines",
   async run(stage) {
     const home = await withFixtures(stage, ["comment-swallows.service"]);
     await stage.m1.writeFile(
@@ -82,7 +82,7 @@ const comments: Case = {
 };
 
 const doubtful: Case = {
-  name: "doubtful values are taken with a warning that names file and line",
+  name: "probable mistakes are accepted with a warning that names file and line",
   async run(stage) {
     const expected: Readonly<Record<string, string>> = {
       "peers-on-a-line": 'MachineOf="store@1.service store@2.service" names no unit',
@@ -104,7 +104,7 @@ const doubtful: Case = {
 };
 
 const refused: Case = {
-  name: "files that hold nothing to run are refused with the reason, and not stored",
+  name: "files without a unit are refused with the reason, and not stored",
   async run(stage) {
     const home = await withFixtures(stage, ["only-remarks.service", "latin1.service"]);
     await stage.m1.writeFile(`${home.path}/lower.service`, "[Service]\nExecStart=/bin/true\n[X-fleet]\nGlobal=true\n");
@@ -168,5 +168,5 @@ const verified: Case = {
   },
 };
 
-/** In the order in which they run. */
+/** Steps for a cluster of three machines, in the order in which they run. */
 export const unitFileCases: readonly Case[] = [started, comments, doubtful, refused, types, verified];
