@@ -31,8 +31,8 @@ Deno.test("a unit's journal and state, from any machine", async (test) => {
       });
     }
     await test.step("the journal is followed over both machines", () => follow(cluster));
-    await test.step("a journal that is followed ends with a machine that falls silent", () => silence(cluster));
-    await test.step("a machine that is gone", async () => {
+    await test.step("a followed journal ends when its machine cannot be reached", () => silence(cluster));
+    await test.step("the status of a unit on a machine that has left is not found", async () => {
       await m2.shutdown();
       await cluster.joined([m1]);
       const answer = await cluster.request(m1, "GET", `/units/talker.service/status?machineID=${m2.id}`);
@@ -43,7 +43,7 @@ Deno.test("a unit's journal and state, from any machine", async (test) => {
 
 const followed = "http://localhost/fleet/v1/units/talker.service/journal?follow=true&output=cat";
 
-/** Reads the journal of m2's unit through m1 until nothing comes from m2 any more, not even an end of the connection. */
+/** Reads the journal of m2's unit through m1 while m2 is cut off, which does not end the connection. */
 async function silence(cluster: FleetCluster): Promise<void> {
   const [m1, m2] = [cluster.machine("m1"), cluster.machine("m2")];
   using client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(m1) } });
@@ -59,19 +59,19 @@ async function silence(cluster: FleetCluster): Promise<void> {
   await cluster.joined([m1, m2]);
 }
 
-/** Reads the journal of m2's unit through m1 until a line that is written meanwhile. */
+/** Reads the journal of m2's unit through m1 until a line that is written during the request. */
 async function follow(cluster: FleetCluster): Promise<void> {
   const [m1, m2] = [cluster.machine("m1"), cluster.machine("m2")];
   using client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(m1) } });
   const answer = await fetch(followed, { client });
   assert.equal(answer.status, 200);
   const readers = async () => (await m2.run(["pgrep", "-c", "journalctl"])).stdout.trim();
-  let said = "";
+  let read = "";
   for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
-    if (said === "") await m2.must(["touch", "/run/go"]);
-    said += chunk;
-    if (said.includes("second")) break;
+    if (read === "") await m2.must(["touch", "/run/go"]);
+    read += chunk;
+    if (read.includes("second")) break;
   }
-  assert.match(said, /first\n[^]*second\n/);
+  assert.match(read, /first\n[^]*second\n/);
   await until("journalctl's end", async () => await readers() === "0" ? true : undefined);
 }

@@ -1,4 +1,4 @@
-/** One real machine without etcd. */
+/** One real machine with the embedded store. */
 
 import assert from "node:assert/strict";
 import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
@@ -7,7 +7,7 @@ import { until } from "../../lab/process.ts";
 
 const unit = "a.service";
 
-/** The unit runs, and the daemon says so; returns its main process and invocation. */
+/** Waits until the unit runs. Returns its main process and invocation. */
 async function running(cluster: FleetCluster): Promise<string> {
   const machine = cluster.machine("m1");
   await cluster.joined([machine]);
@@ -15,20 +15,20 @@ async function running(cluster: FleetCluster): Promise<string> {
   return `${await cluster.pid(machine, unit)} ${await cluster.invocation(machine, unit)}`;
 }
 
-/** One process may have the file open, so a reload keeps the store it has. */
+/** A reload keeps the open store, because only one process may have the file open. */
 async function reloaded(cluster: FleetCluster, machine: Machine): Promise<void> {
   const conf = await machine.must(["cat", "/etc/fleet/fleet.conf"]);
   const pid = await cluster.pid(machine, "fleet.service");
   for (const more of ["metadata=role=web", "agent_ttl=9s", "etcd_servers=http://10.77.0.9:2379", "token_limit=5"]) {
-    const told = (await machine.journal("fleet.service")).length;
+    const before = (await machine.journal("fleet.service")).length;
     await machine.writeFile("/etc/fleet/fleet.conf", `${conf}${more}\nmetadata=line=${more.length}\n`);
     await machine.must(["systemctl", "reload", "fleet.service"]);
     await until(`the daemon to reload with ${more}`, async () => {
-      const news = (await machine.journal("fleet.service")).slice(told);
-      assert.doesNotMatch(news, /not reloaded/);
-      return /configuration reloaded/.test(news) || undefined;
+      const logged = (await machine.journal("fleet.service")).slice(before);
+      assert.doesNotMatch(logged, /not reloaded/);
+      return /configuration reloaded/.test(logged) || undefined;
     });
-    await until(`the machine to be told anew with ${more}`, async () => {
+    await until(`the machine's record to change with ${more}`, async () => {
       const { stdout } = await machine.run(["fleetctl", "list-machines", "--no-legend"]);
       return stdout.includes(`line=${more.length}`) || undefined;
     });
@@ -64,22 +64,26 @@ async function kept(cluster: FleetCluster): Promise<void> {
     assert.equal(await running(cluster), before, `the unit after systemctl ${command[0]}`);
   }
 
-  const intruder = await machine.run(["fleetd", "--config=/etc/fleet/fleet.conf"]);
-  assert.equal(intruder.code, 1);
-  assert.match(intruder.stderr, /cannot open the store \/var\/lib\/fleet\/fleet\.db: another process is using it/);
+  const second = await machine.run(["fleetd", "--config=/etc/fleet/fleet.conf"]);
+  assert.equal(second.code, 1);
+  assert.match(second.stderr, /cannot open the store \/var\/lib\/fleet\/fleet\.db: another process is using it/);
   assert.equal(await running(cluster), before, "the unit after a second daemon was refused");
 
   await reloaded(cluster, machine);
   assert.equal(await running(cluster), before, "the unit after reloads");
 
   await machine.reboot();
-  assert.notEqual(await running(cluster), before, "a reboot starts it anew, since it is still wanted");
+  assert.notEqual(
+    await running(cluster),
+    before,
+    "a reboot starts the unit again, because its desired state is launched",
+  );
 
   await cluster.fleetctl(machine, "destroy", unit);
   assert.equal((await machine.run(["systemctl", "is-active", "--quiet", unit])).code !== 0, true);
   assert.equal((await machine.must(["stat", "--format=%a", "/var/lib/fleet"])).trim(), "700");
 }
 
-Deno.test("a machine alone keeps its units in a file", async () => {
+Deno.test("a single machine keeps its units in a file", async () => {
   await withFleet({ machines: 1, etcd: 0, conf: { registry: "embedded" } }, kept);
 });

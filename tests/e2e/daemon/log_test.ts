@@ -1,4 +1,4 @@
-/** What a daemon says on a real machine: JSON lines where they are asked for, and nothing while nothing happens. */
+/** The log of a daemon on a real machine: JSON lines, no line while nothing happens, and few lines for a lasting cause. */
 
 import assert from "node:assert/strict";
 import { apiSocket } from "../../lab/fleet.ts";
@@ -6,10 +6,10 @@ import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.t
 import type { Machine } from "../../lab/machine.ts";
 import { until } from "../../lab/process.ts";
 
-/** Everything that looks again by itself has done so: the safety net, and the API's copy of the store, have a minute. */
+/** Longer than the period of every timer: loops and the API's copy of the store look again after a minute. */
 const idle_ms = 70_000;
 
-/** What the daemon itself has logged, line by line, with the priority that journald took. */
+/** Returns the lines that the daemon itself has logged, with journald's priority. */
 async function lines(machine: Machine): Promise<{ readonly message: string; readonly priority: string }[]> {
   const text = await machine.must(["journalctl", "--unit=fleet", "--identifier=fleetd", "--output=json", "--no-pager"]);
   return text.trim().split("\n").map((line) => JSON.parse(line)).map(({ MESSAGE, PRIORITY }) => {
@@ -22,17 +22,16 @@ async function json(cluster: FleetCluster): Promise<void> {
   await cluster.put(m1!, "a.service", "launched", sleeper);
   await cluster.active(m1!, ["a.service"]);
   await m1!.must(["fleetctl", "start", "--no-block", "a.service"]);
-  const said = (await lines(m1!)).filter(({ message }) => message.startsWith("{"))
+  const logged = (await lines(m1!)).filter(({ message }) => message.startsWith("{"))
     .map(({ message, priority }) => ({ ...JSON.parse(message), priority }));
-  const start = said.find(({ message }) => message.startsWith("start: "));
+  const start = logged.find(({ message }) => message.startsWith("start: "));
   assert.deepEqual(
     [start.level, start.component, start.unit, start.priority, typeof start.time],
     ["info", "agent", "a.service", "6", "string"],
   );
-  assert.ok(said.some(({ component, unit }) => component === "engine" && unit === "a.service"));
+  assert.ok(logged.some(({ component, unit }) => component === "engine" && unit === "a.service"));
 }
 
-/** The library that writes them is in the bundle, and is loaded only now. */
 async function metrics(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   using client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(m1!) } });
@@ -139,13 +138,13 @@ async function expiredLease(cluster: FleetCluster): Promise<void> {
   assert.deepEqual(all.filter((line) => line.includes("deleted or overwritten")), []);
 }
 
-Deno.test("what a daemon logs", async (t) => {
+Deno.test("the log of a daemon", async (t) => {
   await withFleet({ machines: 1, conf: { log_format: "json", agent_ttl: "10s" } }, async (cluster) => {
-    await t.step("JSON lines that name part and unit", () => json(cluster));
-    await t.step("metrics, which tell of the same", () => metrics(cluster));
-    await t.step("nothing in an idle minute, nor anything written to the store", () => idle(cluster));
-    await t.step("a full disk under /run, once, by the file's name", () => fullDisk(cluster));
-    await t.step("each cause of an outage of etcd once, and then its count", () => etcdAway(cluster));
-    await t.step("an expired lease by its name", () => expiredLease(cluster));
+    await t.step("has JSON lines that name component and unit", () => json(cluster));
+    await t.step("agrees with the metrics", () => metrics(cluster));
+    await t.step("has no line in an idle minute, in which the store is not written either", () => idle(cluster));
+    await t.step("has one line about a full /run, which names the file", () => fullDisk(cluster));
+    await t.step("has each cause of an outage of etcd once, and then its count", () => etcdAway(cluster));
+    await t.step("names an expired lease as such", () => expiredLease(cluster));
   });
 });

@@ -9,11 +9,11 @@ import { startUserSystemd, userBus } from "../../lab/user_systemd.ts";
 
 const shipped = (name: string) => Deno.readTextFileSync(new URL(`../../../packaging/${name}`, import.meta.url));
 
-/** A unit with an [Install] section is also enabled, which is another right. */
+/** A unit with an [Install] section is also enabled, which needs another right. */
 const installed = `${sleeper}[Install]\nWantedBy=multi-user.target\n`;
 
-/** All that a daemon asks of systemd: load, start, restart, replace, enable, stop, unload, also of a failed unit. */
-async function wholeLife(cluster: FleetCluster, machine: Machine): Promise<void> {
+/** Makes the daemon load, start, restart, replace, enable, stop and unload units, also a failed one. */
+async function everyOperation(cluster: FleetCluster, machine: Machine): Promise<void> {
   await machine.writeFile("/root/a.service", sleeper);
   await cluster.fleetctl(machine, "start", "/root/a.service");
   const pid = await cluster.pid(machine, "a.service");
@@ -45,12 +45,12 @@ async function hardened(cluster: FleetCluster): Promise<void> {
   assert.match(await m1!.sh(`grep CapEff /proc/${pid}/status`), /CapEff:\t0+\n/);
   const report = await m1!.must(["systemd-analyze", "security", "fleet.service", "--no-pager"]);
   const exposure = Number(/Overall exposure level for fleet\.service: ([\d.]+)/.exec(report)?.[1]);
-  // A service without any of it is at 9.6.
+  // A service without hardening has 9.6.
   assert.ok(exposure <= 3.5, `exposure ${exposure}`);
-  await wholeLife(cluster, m1!);
+  await everyOperation(cluster, m1!);
 }
 
-/** A machine of two networks is known by that of its default route. */
+/** A machine with two networks has the address of its default route. */
 async function twoNetworks(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   await m1!.sh(
@@ -69,7 +69,7 @@ async function twoNetworks(cluster: FleetCluster): Promise<void> {
   ];
   for (const [what, change, ip] of cases) {
     await m1!.sh(change);
-    // Each minute it would look by itself.
+    // Without a restart the daemon looks once a minute.
     await m1!.must(["systemctl", "restart", "fleet.service"]);
     await until(what, async () => {
       const { machines } = await (await cluster.request(m1!, "GET", "/machines")).json();
@@ -78,8 +78,8 @@ async function twoNetworks(cluster: FleetCluster): Promise<void> {
   }
 }
 
-/** Users whom the operator has let in by a group are told apart in the log, by their processes. */
-async function knowsUsers(cluster: FleetCluster): Promise<void> {
+/** The log names the process and user of each client on the unix socket. */
+async function logsUsers(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   await m1!.sh("chgrp core /run/fleet.sock");
   for (const [as, id] of [["root", 0], ["core", 1000]] as const) {
@@ -101,25 +101,25 @@ async function asFleet(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   const pid = await cluster.pid(m1!, "fleet.service");
   assert.equal((await m1!.must(["ps", "-o", "user=", "-p", String(pid)])).trim(), "fleet");
-  await wholeLife(cluster, m1!);
+  await everyOperation(cluster, m1!);
   assert.equal((await m1!.must(["stat", "--format=%U", "/run/fleet/units"])).trim(), "fleet");
-  await knowsUsers(cluster);
-  // A stop is told from a restart.
+  await logsUsers(cluster);
+  // The daemon distinguishes a stop from a restart.
   await cluster.put(m1!, "b.service", "launched", sleeper);
   await cluster.active(m1!, ["b.service"]);
   await m1!.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
   assert.notEqual((await m1!.run(["systemctl", "is-active", "b.service"])).code, 0);
 }
 
-Deno.test("the hardened service does its job", async (t) => {
+Deno.test("the hardened service", async (t) => {
   await withFleet({ machines: 1 }, async (cluster) => {
-    await t.step("for units", () => hardened(cluster));
-    await t.step("knows who asks", () => knowsUsers(cluster));
-    await t.step("and knows its address", () => twoNetworks(cluster));
+    await t.step("has the rights that units need", () => hardened(cluster));
+    await t.step("logs the user of a request", () => logsUsers(cluster));
+    await t.step("finds its address", () => twoNetworks(cluster));
   });
 });
 
-Deno.test("the user fleet does, with the files that are shipped", async () => {
+Deno.test("the user fleet has the rights that units need, by the shipped files", async () => {
   const files = {
     "/usr/lib/sysusers.d/fleet.conf": shipped("sysusers/fleet.conf"),
     "/usr/share/polkit-1/rules.d/fleet.rules": shipped("polkit/fleet.rules"),

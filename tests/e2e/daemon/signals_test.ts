@@ -1,4 +1,4 @@
-/** What signals do to a daemon on a real machine. */
+/** Signals to a daemon on a real machine. */
 
 import assert from "node:assert/strict";
 import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
@@ -11,20 +11,20 @@ async function confOf(machine: Machine): Promise<string> {
   return await machine.must(["cat", conf_path]);
 }
 
-/** What the daemon has logged since `told`, a length of its journal. */
-async function news(machine: Machine, told: number, wanted: RegExp): Promise<string> {
+/** Waits for a line in the journal beyond `start`, a length. Returns the journal from there. */
+async function logged(machine: Machine, start: number, wanted: RegExp): Promise<string> {
   return await until(`${machine.name} to log ${wanted}`, async () => {
-    const text = (await machine.journal("fleet.service")).slice(told);
+    const text = (await machine.journal("fleet.service")).slice(start);
     return wanted.test(text) ? text : undefined;
   });
 }
 
-/** Writes fleet.conf anew, and reloads. Returns the daemon's log line; exit status and Status of the unit must match it. */
+/** Replaces fleet.conf and reloads. Returns the daemon's log line; exit status and Status of the unit must match it. */
 async function reload(machine: Machine, conf: string): Promise<string> {
-  const told = (await machine.journal("fleet.service")).length;
+  const start = (await machine.journal("fleet.service")).length;
   await machine.writeFile(conf_path, conf);
   const { code } = await machine.run(["systemctl", "reload", "fleet.service"]);
-  const text = await news(machine, told, /configuration (not )?reloaded.*\n/);
+  const text = await logged(machine, start, /configuration (not )?reloaded.*\n/);
   const refusal = /configuration not reloaded, the old one stays in force: (.*)\n/.exec(text)?.[1];
   assert.equal(code, refusal === undefined ? 0 : 1, text);
   assert.equal((await machine.must(["systemctl", "is-active", "fleet.service"])).trim(), "active");
@@ -34,7 +34,7 @@ async function reload(machine: Machine, conf: string): Promise<string> {
   return text;
 }
 
-/** A stream of requests, several under way at once, until `end` is called; then how many there were. */
+/** Sends requests, four at a time, until `end` is called, which returns their number. */
 function keepAsking(cluster: FleetCluster, machine: Machine): { end: () => Promise<number> } {
   let over = false;
   let asked = 0;
@@ -46,7 +46,7 @@ function keepAsking(cluster: FleetCluster, machine: Machine): { end: () => Promi
     }
   };
   const askers = Promise.all(Array.from({ length: 4 }, ask));
-  // A failure is the step's, which ends the asking, and not the whole file's.
+  // `end` reports a failure; without this line it would fail the whole file.
   askers.catch(() => {});
   return {
     end: async () => {
@@ -96,10 +96,10 @@ async function reloads(cluster: FleetCluster): Promise<void> {
   );
   assert.equal((await metadata())?.role, "web", "the old configuration is still in force");
 
-  // Another lease, another page size, more to be told.
+  // Another lease, another page size, more log lines.
   await reload(m1!, `${conf}agent_ttl=6s\ntoken_limit=1\nverbosity=1\nmetadata=role=db\n`);
   assert.equal((await (await cluster.request(m1!, "GET", "/machines")).json()).machines.length, 1);
-  await news(m1!, 0, /HTTP GET \S*\/machines/);
+  await logged(m1!, 0, /HTTP GET \S*\/machines/);
   const ttl = async () => {
     const { stdout } = await cluster.lab.etcd.ctl("get", "-w=json", `/_coreos.com/fleet/machine/${m1!.id}`);
     const { kvs } = JSON.parse(stdout) as { kvs: { lease: number }[] };
@@ -157,13 +157,17 @@ async function hupBurst(cluster: FleetCluster): Promise<void> {
   assert.deepEqual(await look(cluster, m1!), before);
 }
 
-/** What systemd says of the daemon that is gone. */
-async function endedWell(machine: Machine, told: number): Promise<void> {
-  const text = await news(machine, told, /fleet\.service: Deactivated successfully|fleet\.service: Failed with result/);
+/** Checks that systemd logged a successful end of the daemon. */
+async function endedWell(machine: Machine, start: number): Promise<void> {
+  const text = await logged(
+    machine,
+    start,
+    /fleet\.service: Deactivated successfully|fleet\.service: Failed with result/,
+  );
   assert.doesNotMatch(text, /Failed with result/);
 }
 
-/** Another daemon than the one with that PID; its predecessor is to have ended well. */
+/** Waits for a daemon with another PID. */
 async function replaced(cluster: FleetCluster, machine: Machine, old: number): Promise<void> {
   await until("another daemon", async () => {
     const pid = await cluster.pid(machine, "fleet.service");
@@ -171,7 +175,7 @@ async function replaced(cluster: FleetCluster, machine: Machine, old: number): P
   });
 }
 
-/** Whenever in a reload the signal comes: the daemon ends, and soon; the next one has all of it. */
+/** At whatever moment of a reload SIGTERM comes, the daemon ends soon, and the next one has the new configuration. */
 async function terminatedReloading(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   const conf = await confOf(m1!);
@@ -183,16 +187,16 @@ async function terminatedReloading(cluster: FleetCluster): Promise<void> {
     ...[0.05, 0.5, 1.2].map((pause_s) => [nowhere, pause_s] as const),
   ];
   for (const [changed, pause_s] of cases) {
-    const told = (await m1!.journal("fleet.service")).length;
+    const start = (await m1!.journal("fleet.service")).length;
     const pid = await cluster.pid(m1!, "fleet.service");
     await m1!.writeFile(conf_path, changed);
     await m1!.sh(`kill -HUP ${pid}; sleep ${pause_s}; kill -TERM ${pid}`);
     await m1!.writeFile(conf_path, conf);
     const begun_ms = performance.now();
-    await endedWell(m1!, told);
-    assert.ok(performance.now() - begun_ms < 15_000, "it ends while systemd has patience");
+    await endedWell(m1!, start);
+    assert.ok(performance.now() - begun_ms < 15_000, "the daemon ends before systemd's timeout");
     await replaced(cluster, m1!, pid);
-    // The new one may have read the other file: it is told of this one.
+    // The new daemon may have read the changed file.
     await m1!.must(["systemctl", "reload", "fleet.service"]);
     await cluster.joined(cluster.lab.machines);
     const after = await look(cluster, m1!);
@@ -200,17 +204,17 @@ async function terminatedReloading(cluster: FleetCluster): Promise<void> {
   }
 }
 
-/** With etcd away: signals, a restart and then a stop, whether or not the daemon has ever joined. */
+/** Sends signals, a restart and a stop while etcd cannot be reached, to a daemon that has joined and to one that has not. */
 async function endedWithoutStore(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   const { unit, invocation } = await look(cluster, m1!);
   await cluster.lab.etcd.stop();
   const commands = ["kill --signal=TERM", "kill --signal=INT", "restart", "kill --signal=TERM", "kill --signal=KILL"];
   for (const command of commands) {
-    const told = (await m1!.journal("fleet.service")).length;
+    const start = (await m1!.journal("fleet.service")).length;
     const pid = await cluster.pid(m1!, "fleet.service");
     await m1!.must(["systemctl", ...command.split(" "), "fleet.service"]);
-    if (!command.includes("KILL")) await endedWell(m1!, told);
+    if (!command.includes("KILL")) await endedWell(m1!, start);
     await replaced(cluster, m1!, pid);
     await until("the API to say why it does not answer", async () => {
       const response = await cluster.request(m1!, "GET", "/units");
@@ -227,10 +231,10 @@ async function endedWithoutStore(cluster: FleetCluster): Promise<void> {
   for (const joined of [true, false]) {
     await cluster.lab.etcd.stop();
     if (!joined) await m1!.must(["systemctl", "restart", "fleet.service"]);
-    const told = (await m1!.journal("fleet.service")).length;
+    const start = (await m1!.journal("fleet.service")).length;
     await m1!.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
-    await endedWell(m1!, told);
-    assert.equal(await cluster.pid(m1!, "a.service"), 0, "a stop takes units off the machine, also now");
+    await endedWell(m1!, start);
+    assert.equal(await cluster.pid(m1!, "a.service"), 0, "a stop unloads units also without the store");
     assert.equal(await m1!.must(["ls", "/run/fleet/units"]), "");
     await cluster.lab.etcd.start();
     await m1!.must(["systemctl", "start", "fleet.socket", "fleet.service"]);
@@ -241,9 +245,9 @@ async function endedWithoutStore(cluster: FleetCluster): Promise<void> {
 
 async function dumps(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
-  const told = (await m1!.journal("fleet.service")).length;
+  const start = (await m1!.journal("fleet.service")).length;
   await m1!.must(["systemctl", "kill", "--signal=USR2", "fleet.service"]);
-  const text = await news(m1!, told, /\{"Agent".*\}\n/);
+  const text = await logged(m1!, start, /\{"Agent".*\}\n/);
   const state = JSON.parse(/\{"Agent".*\}/.exec(text)![0]);
   assert.deepEqual(state.Agent, { Cache: { TargetStates: { "a.service": "launched" } } });
   const { UnitHash, ...published } = state.UnitStatePublisher.Cache["a.service"];
@@ -259,19 +263,19 @@ async function dumps(cluster: FleetCluster): Promise<void> {
   assert.equal(state.Server.Ready, true);
 }
 
-/** The runtime would open a debugger. */
+/** The runtime would open a debugger on SIGUSR1. */
 async function usr1(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   const before = await look(cluster, m1!);
   await m1!.must(["systemctl", "kill", "--signal=USR1", "fleet.service"]);
-  // A later signal is answered, so this one has been dealt with, twice.
+  // A later signal is handled, so both of these have been delivered.
   await m1!.must(["systemctl", "kill", "--signal=USR1", "fleet.service"]);
   await dumps(cluster);
   const listening = await m1!.must(["ss", "--listening", "--tcp", "--numeric", "--no-header"]);
   assert.doesNotMatch(listening, /:92\d\d\b/);
   const pending = await m1!.sh(`grep -E '^(SigBlk|ShdPnd)' /proc/${before.daemon}/status`);
   // SIGUSR1 is the tenth signal (signal(7)).
-  assert.match(pending, /ShdPnd:\s+[0-9a-f]*2[0-9a-f]{2}\n/, "it waits for ever");
+  assert.match(pending, /ShdPnd:\s+[0-9a-f]*2[0-9a-f]{2}\n/, "the signal stays pending");
   assert.deepEqual(await look(cluster, m1!), before);
 }
 
@@ -282,7 +286,7 @@ async function watchdog(cluster: FleetCluster): Promise<void> {
   await m1!.must(["systemctl", "restart", "fleet.service"]);
   await cluster.joined(cluster.lab.machines);
   const before = await look(cluster, m1!);
-  // Longer than the watchdog has patience: it lives because it gives signs of life.
+  // Longer than the watchdog's period: the daemon runs on because it reports.
   const alive_ms = Date.now() + 5_000;
   await until("five seconds", () => Promise.resolve(Date.now() > alive_ms || undefined), { every_ms: 200 });
   assert.deepEqual(await look(cluster, m1!), before);
@@ -299,12 +303,12 @@ async function watchdog(cluster: FleetCluster): Promise<void> {
 Deno.test("signals on a real machine", async (t) => {
   await withFleet({ machines: 2 }, async (cluster) => {
     await t.step("a reload puts a new configuration in force and refuses a bad one", () => reloads(cluster));
-    await t.step("--check-config tells all that is wrong", () => checks(cluster));
-    await t.step("many reloads while requests are answered", () => hupBurst(cluster));
-    await t.step("SIGUSR2 tells the daemon's state", () => dumps(cluster));
-    await t.step("SIGUSR1 opens nothing", () => usr1(cluster));
-    await t.step("SIGTERM amid a reload", () => terminatedReloading(cluster));
-    await t.step("ends of all kinds while etcd is away", () => endedWithoutStore(cluster));
-    await t.step("a daemon that hangs is replaced, where a watchdog is set", () => watchdog(cluster));
+    await t.step("--check-config lists every mistake", () => checks(cluster));
+    await t.step("requests are answered during many reloads", () => hupBurst(cluster));
+    await t.step("SIGUSR2 prints the daemon's state", () => dumps(cluster));
+    await t.step("SIGUSR1 opens no debugger", () => usr1(cluster));
+    await t.step("SIGTERM during a reload ends the daemon", () => terminatedReloading(cluster));
+    await t.step("the daemon ends while etcd cannot be reached", () => endedWithoutStore(cluster));
+    await t.step("a daemon that hangs is replaced if the service has a watchdog", () => watchdog(cluster));
   });
 });

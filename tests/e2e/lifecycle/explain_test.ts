@@ -1,4 +1,4 @@
-/** Three real machines, units that wait for each reason there is, and what is said of each. */
+/** Three real machines with a unit for each reason to wait, and the explanation of each. */
 
 import assert from "node:assert/strict";
 import type { DecisionEvent, ExplanationEntity, MachineExplanationEntity } from "../../../daemon/api/v1/types.ts";
@@ -14,7 +14,7 @@ async function explain(cluster: FleetCluster, name: string, on = "m1"): Promise<
   return await response.json();
 }
 
-/** Waits until a unit's explanation is as it should be; returns it. */
+/** Waits for an explanation that passes a test. Returns it. */
 async function explainedAs(
   cluster: FleetCluster,
   name: string,
@@ -30,17 +30,17 @@ async function explainedAs(
   });
 }
 
-/** What a machine is to a unit. */
+/** Returns the part of an explanation about one machine. */
 function onMachine(cluster: FleetCluster, explanation: ExplanationEntity, name: string): MachineExplanationEntity {
   const { id } = cluster.machine(name);
   const found = explanation.machines?.find((each) => each.machineID === id);
-  assert.ok(found, `${explanation.name}: ${name} is spoken of`);
+  assert.ok(found, `${explanation.name}: ${name} is in the explanation`);
   return found;
 }
 
 const zone = (found: string) => `local Machine metadata insufficient: needs zone=a, has ${found}`;
 
-/** A unit that waits, and every machine's every reason. */
+/** A unit that waits, and the reasons of every machine. */
 interface WaitingUnit {
   readonly name: string;
   readonly lines: readonly string[];
@@ -95,13 +95,13 @@ async function waiting(cluster: FleetCluster): Promise<void> {
   for (const { name, lines } of units) await cluster.put(m1, name, "launched", fleetSection(...lines));
   for (const unit of units) {
     for (const asked of ["m1", "m3"]) {
-      const said = await explain(cluster, unit.name, asked);
-      assert.equal(said.outcome, "waiting", JSON.stringify(said));
-      assert.equal(said.summary, "none of 3 machines will take it");
-      assert.deepEqual(said.notes, unit.notes);
-      assert.ok(said.launched !== undefined && said.launched <= said.revision);
+      const shown = await explain(cluster, unit.name, asked);
+      assert.equal(shown.outcome, "waiting", JSON.stringify(shown));
+      assert.equal(shown.summary, "none of 3 machines will take it");
+      assert.deepEqual(shown.notes, unit.notes);
+      assert.ok(shown.launched !== undefined && shown.launched <= shown.revision);
       for (const name of ["m1", "m2", "m3"] as const) {
-        const { eligibility, reasons } = onMachine(cluster, said, name);
+        const { eligibility, reasons } = onMachine(cluster, shown, name);
         assert.equal(eligibility, "rejected");
         assert.deepEqual((reasons ?? []).map(({ reason }) => reason), unit[name], `${unit.name} on ${name}`);
       }
@@ -109,7 +109,7 @@ async function waiting(cluster: FleetCluster): Promise<void> {
   }
 }
 
-/** Every daemon's event stream tells who waits, and why, whoever leads. */
+/** The event stream of every daemon reports waiting units with the reasons, whichever daemon leads. */
 async function waitingOnStreams(cluster: FleetCluster): Promise<void> {
   const name = "conflicting.service";
   const expected: DecisionEvent = {
@@ -123,22 +123,22 @@ async function waitingOnStreams(cluster: FleetCluster): Promise<void> {
   for (const asked of ["m1", "m2", "m3"]) {
     using client = Deno.createHttpClient({ proxy: { transport: "unix", path: apiSocket(cluster.machine(asked)) } });
     const late = new AbortController();
-    let said = "";
+    let shown = "";
     const timer = setTimeout(
-      () => late.abort(new Error(`${asked} does not tell that ${name} waits, only ${said}`)),
+      () => late.abort(new Error(`${asked} does not report that ${name} waits, only ${shown}`)),
       60_000,
     );
     try {
       const path = `/fleet/v1/events?unit=${name}&kind=decision`;
       const answer = await fetch(`http://localhost${path}`, { client, signal: late.signal });
       for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
-        said += chunk;
-        if (said.includes(`event: decision\ndata: ${decision}`)) break;
+        shown += chunk;
+        if (shown.includes(`event: decision\ndata: ${decision}`)) break;
       }
     } finally {
       clearTimeout(timer);
     }
-    assert.ok(said.includes(decision), `the stream of ${asked} ended: ${said}`);
+    assert.ok(shown.includes(decision), `the stream of ${asked} ended: ${shown}`);
   }
 }
 
@@ -149,14 +149,14 @@ async function globalRefused(cluster: FleetCluster): Promise<void> {
   await cluster.put(m1, "g.service", "launched", fleetSection("Global=true", "Conflicts=local.service"));
   const runs = (explanation: ExplanationEntity) =>
     explanation.machines?.filter((each) => each.state?.systemdActiveState === "active").length === 2;
-  const said = await explainedAs(cluster, "g.service", "active on two machines", runs);
-  assert.equal(said.outcome, "global");
-  assert.equal(said.summary, "it is global: 2 of 3 machines are to have it");
+  const shown = await explainedAs(cluster, "g.service", "active on two machines", runs);
+  assert.equal(shown.outcome, "global");
+  assert.equal(shown.summary, "it is global: 2 of 3 machines are to have it");
   for (const name of ["m1", "m3"]) {
-    const { eligibility, pending } = onMachine(cluster, said, name);
+    const { eligibility, pending } = onMachine(cluster, shown, name);
     assert.deepEqual([eligibility, pending], ["assigned", undefined]);
   }
-  const { eligibility, reasons, state } = onMachine(cluster, said, "m2");
+  const { eligibility, reasons, state } = onMachine(cluster, shown, "m2");
   assert.deepEqual([eligibility, state], ["rejected", undefined]);
   assert.deepEqual(reasons, [
     { reason: "found conflict with locally-scheduled Unit(local.service)", rule: "Conflicts" },
@@ -238,7 +238,7 @@ async function unknownKeys(cluster: FleetCluster): Promise<void> {
   ]);
 }
 
-async function toldWhileWaiting(cluster: FleetCluster): Promise<void> {
+async function reportedWhileWaiting(cluster: FleetCluster): Promise<void> {
   const m1 = cluster.machine("m1");
   await m1.writeFile("/root/picky.service", fleetSection("MachineMetadata=zone=c"));
   const { code, stdout, stderr } = await fleetctl(m1, "start", "--block-attempts=3", "/root/picky.service");
@@ -247,7 +247,7 @@ async function toldWhileWaiting(cluster: FleetCluster): Promise<void> {
   assert.match(stdout, /\nUnit picky\.service waits: none of 3 machines will take it\n/);
   assert.match(stdout, /\n {2}01010101\S*: local Machine metadata insufficient: needs zone=c, has zone=a\n/);
   assert.match(stderr, /^Error waiting for units: timed out waiting for unit picky\.service to report state launched/);
-  assert.equal(stdout.split(" waits: ").length, 2, "it is told once");
+  assert.equal(stdout.split(" waits: ").length, 2, "it is reported once");
   const placed = await cluster.fleetctl(m1, "load", "/root/typo.service", "--allow-unknown");
   assert.doesNotMatch(placed.stdout + placed.stderr, / waits: /);
 }
@@ -255,10 +255,10 @@ async function toldWhileWaiting(cluster: FleetCluster): Promise<void> {
 async function restarted(cluster: FleetCluster): Promise<void> {
   const m1 = cluster.machine("m1");
   await cluster.fleetctl(m1, "restart", "replacer.service");
-  const said = await explain(cluster, "replacer.service");
-  assert.ok(said.restart !== undefined && said.restart > 0);
-  const { pending, restart } = onMachine(cluster, said, "m1");
-  assert.deepEqual([pending, restart], [undefined, said.restart]);
+  const shown = await explain(cluster, "replacer.service");
+  assert.ok(shown.restart !== undefined && shown.restart > 0);
+  const { pending, restart } = onMachine(cluster, shown, "m1");
+  assert.deepEqual([pending, restart], [undefined, shown.restart]);
 }
 
 async function machineGone(cluster: FleetCluster): Promise<void> {
@@ -268,15 +268,15 @@ async function machineGone(cluster: FleetCluster): Promise<void> {
   await cluster.put(m1, "bound.service", "launched", fleetSection(`MachineID=${victim.id}`));
   await cluster.active(m1, ["bound.service"]);
   await victim.powerCut();
-  const said = await explainedAs(
+  const shown = await explainedAs(
     cluster,
     "bound.service",
     "its machine away",
     ({ machines }) => machines?.some((each) => each.eligibility === "offline") ?? false,
   );
-  assert.equal(said.outcome, "waiting");
-  assert.equal(said.summary, `machine ${victim.id.slice(0, 8)}... went away; none of 2 machines will take it`);
-  assert.equal(said.machineID, victim.id);
+  assert.equal(shown.outcome, "waiting");
+  assert.equal(shown.summary, `machine ${victim.id.slice(0, 8)}... went away; none of 2 machines will take it`);
+  assert.equal(shown.machineID, victim.id);
   await victim.boot();
   await explainedAs(
     cluster,
@@ -287,17 +287,26 @@ async function machineGone(cluster: FleetCluster): Promise<void> {
   );
 }
 
-Deno.test("why units are where they are, or are not", async (t) => {
+Deno.test("explanations of units", async (t) => {
   const machines = [{ metadata: "zone=a" }, { metadata: "zone=b" }, {}];
   await withFleet({ machines, conf: { agent_ttl: "5s" } }, async (cluster) => {
-    await t.step("units that wait: every machine's every reason, asked of any machine", () => waiting(cluster));
-    await t.step("units that wait are told of by every machine's stream", () => waitingOnStreams(cluster));
-    await t.step("a global: where it runs, and why not where it does not", () => globalRefused(cluster));
-    await t.step("a file that systemd cannot use, and a process that fails", () => failing(cluster));
-    await t.step("a template, an inactive unit, none at all", () => notPlaced(cluster));
-    await t.step("options that fleet does not know", () => unknownKeys(cluster));
-    await t.step("who waits for a unit without a machine is told why", () => toldWhileWaiting(cluster));
-    await t.step("a restart that was carried out", () => restarted(cluster));
-    await t.step("a machine that went away", () => machineGone(cluster));
+    await t.step("a waiting unit has the reasons of every machine, through any machine", () => waiting(cluster));
+    await t.step("the event stream of every machine reports waiting units", () => waitingOnStreams(cluster));
+    await t.step(
+      "a global unit has the machines where it runs, and the reasons of the others",
+      () => globalRefused(cluster),
+    );
+    await t.step("a file that systemd cannot use and a process that fails have their errors", () => failing(cluster));
+    await t.step("a template and an inactive unit are explained, a missing unit is an error", () => notPlaced(cluster));
+    await t.step(
+      "options that fleet does not know are refused, or accepted with a warning",
+      () => unknownKeys(cluster),
+    );
+    await t.step(
+      "a command that waits for a unit without a machine prints the reason",
+      () => reportedWhileWaiting(cluster),
+    );
+    await t.step("a restart that was carried out is not pending", () => restarted(cluster));
+    await t.step("a unit of a machine that went away waits for it", () => machineGone(cluster));
   });
 });

@@ -1,4 +1,4 @@
-/** The life of units on a cluster of three real machines. */
+/** Units on a cluster of three real machines, from submit to destroy. */
 
 import assert from "node:assert/strict";
 import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
@@ -7,34 +7,34 @@ import { until } from "../../lab/process.ts";
 
 const names = (count: number) => Array.from({ length: count }, (_, index) => `u${index + 1}.service`);
 
-async function lifeOfAUnit(cluster: FleetCluster): Promise<void> {
+async function wholeCycle(cluster: FleetCluster): Promise<void> {
   const home = cluster.machine("m1");
   await home.writeFile("/root/a.service", sleeper);
-  const say = async (...args: string[]) => {
+  const output = async (...args: string[]) => {
     const { stdout, stderr } = await cluster.fleetctl(home, ...args);
     return `${stdout}${stderr}`.trim();
   };
-  assert.equal(await say("submit", "/root/a.service"), "Unit a.service inactive");
-  assert.match(await say("list-unit-files", "--no-legend"), /^a\.service\t+[0-9a-f]{7}\t+inactive\t+inactive\t+-$/);
-  assert.equal(await say("cat", "a.service"), sleeper.trim());
-  assert.match(await say("load", "a.service"), /Unit a\.service loaded on 01010101\.\.\.\/10\.77\.0\.11$/);
+  assert.equal(await output("submit", "/root/a.service"), "Unit a.service inactive");
+  assert.match(await output("list-unit-files", "--no-legend"), /^a\.service\t+[0-9a-f]{7}\t+inactive\t+inactive\t+-$/);
+  assert.equal(await output("cat", "a.service"), sleeper.trim());
+  assert.match(await output("load", "a.service"), /Unit a\.service loaded on 01010101\.\.\.\/10\.77\.0\.11$/);
   assert.match(
-    await say("list-units", "--no-legend"),
+    await output("list-units", "--no-legend"),
     /^a\.service\t+01010101\.\.\.\/10\.77\.0\.11\t+inactive\t+dead$/,
   );
-  assert.match(await say("start", "a.service"), /Unit a\.service launched on 01010101\.\.\.\/10\.77\.0\.11$/);
+  assert.match(await output("start", "a.service"), /Unit a\.service launched on 01010101\.\.\.\/10\.77\.0\.11$/);
   assert.match(
-    await say("list-units", "--no-legend"),
+    await output("list-units", "--no-legend"),
     /^a\.service\t+01010101\.\.\.\/10\.77\.0\.11\t+active\t+running$/,
   );
   assert.equal((await home.must(["systemctl", "is-active", "a.service"])).trim(), "active");
-  assert.match(await say("stop", "a.service"), /Successfully stopped units \[a\.service\]\.$/);
+  assert.match(await output("stop", "a.service"), /Successfully stopped units \[a\.service\]\.$/);
   assert.equal((await home.run(["systemctl", "is-active", "a.service"])).stdout.trim(), "inactive");
-  assert.match(await say("unload", "a.service"), /Successfully unloaded units \[a\.service\]\.$/);
-  assert.equal(await say("list-units", "--no-legend"), "");
+  assert.match(await output("unload", "a.service"), /Successfully unloaded units \[a\.service\]\.$/);
+  assert.equal(await output("list-units", "--no-legend"), "");
   assert.equal((await home.run(["ls", "/run/fleet/units"])).stdout, "");
-  assert.equal(await say("destroy", "a.service"), "Destroyed a.service");
-  assert.equal(await say("list-unit-files", "--no-legend"), "");
+  assert.equal(await output("destroy", "a.service"), "Destroyed a.service");
+  assert.equal(await output("list-unit-files", "--no-legend"), "");
 }
 
 async function finishedAndLoaded(cluster: FleetCluster): Promise<void> {
@@ -53,7 +53,7 @@ async function finishedAndLoaded(cluster: FleetCluster): Promise<void> {
     ["idle.service", "loaded", "loaded"],
     ["once.service", "launched", "launched"],
   ]);
-  // A daemon that comes back does not run what has run.
+  // A daemon that restarts does not run finished units again.
   await machine.must(["systemctl", "kill", "--signal=SIGKILL", "fleet.service"]);
   await cluster.joined(cluster.lab.machines);
   await until("the daemon to have looked at its units", async () => {
@@ -70,7 +70,7 @@ async function spread(cluster: FleetCluster): Promise<void> {
   const where = await cluster.active(m1!, names(6));
   const counts = [m1, m2, m3].map((machine) => [...where.values()].filter((id) => id === machine!.id).length);
   assert.deepEqual(counts, [2, 2, 2]);
-  // What one machine's API says, the others' say too.
+  // The APIs of all machines give the same answer.
   for (const machine of [m2!, m3!]) assert.deepEqual(await cluster.states(machine), await cluster.states(m1!));
   for (const name of names(6)) await cluster.destroy(m2!, name);
   await cluster.statesWhere(m3!, "no unit left", (states) => states.length === 0);
@@ -92,7 +92,7 @@ async function twoWriters(cluster: FleetCluster): Promise<void> {
     const hash = (await cluster.states(m1!))[0]!.hash;
     const text = (await cluster.fleetctl(m2!, "cat", "w.service")).stdout;
     const { stdout } = await cluster.fleetctl(m2!, "list-unit-files", "--no-legend", "--full", "--fields=hash");
-    await until("what runs to be what was written last", async () => {
+    await until("the running unit to have the file that was written last", async () => {
       return (await cluster.states(m1!))[0]!.hash === stdout.trim() ? true : undefined;
     });
     assert.ok(text.includes("/bin/sleep"), `${hash}`);
@@ -123,7 +123,7 @@ async function hundredAtOnce(cluster: FleetCluster): Promise<void> {
       "-c",
       "systemctl list-units --plain --no-legend 'u*.service' | grep -c running",
     ]);
-    assert.equal(Number(stdout), share, "what the cluster says is what systemd says");
+    assert.equal(Number(stdout), share, "the cluster and systemd agree");
   }
   await Promise.all(names(100).map((name) => cluster.destroy(m1!, name)));
   await cluster.statesWhere(m1!, "no unit left", (states) => states.length === 0);
@@ -176,12 +176,12 @@ async function failing(cluster: FleetCluster): Promise<void> {
 
 Deno.test("on three machines", async (t) => {
   await withFleet({ machines: 3 }, async (cluster) => {
-    await t.step("the life of a unit", () => lifeOfAUnit(cluster));
+    await t.step("a unit is submitted, loaded, started, stopped, unloaded and destroyed", () => wholeCycle(cluster));
     await t.step("a finished unit stays launched, a loaded one loaded", () => finishedAndLoaded(cluster));
     await t.step("units spread over the machines", () => spread(cluster));
-    await t.step("two writers on different machines", () => twoWriters(cluster));
-    await t.step("a hundred units at once", () => hundredAtOnce(cluster));
+    await t.step("of two writers on different machines one wins everywhere", () => twoWriters(cluster));
+    await t.step("a hundred units start at once", () => hundredAtOnce(cluster));
     await t.step("bad input is refused with a reason", () => badInput(cluster));
-    await t.step("a unit that fails to start says so", () => failing(cluster));
+    await t.step("a unit that fails to start is an error", () => failing(cluster));
   });
 });

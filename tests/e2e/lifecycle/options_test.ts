@@ -45,7 +45,7 @@ async function label(cluster: FleetCluster, machine: Machine, key: string, value
   assert.equal(response.status, 204, await response.text());
 }
 
-/** Waits until a unit waits, for a reason of this rule on every machine. */
+/** Waits until a unit has no machine, with a reason of this rule on every machine. */
 async function waits(cluster: FleetCluster, unit: string, rule: string): Promise<void> {
   const home = cluster.machine("m1");
   await until(`${unit} to wait because of ${rule}`, async () => {
@@ -82,13 +82,13 @@ async function machineMetadata(cluster: FleetCluster): Promise<void> {
   assert.equal(where.get("at@eu.service")?.name, "m2");
   const pid = await cluster.pid(cluster.machine("m2"), "at@eu.service");
 
-  // What is said of a machine while it runs counts as what its configuration says.
+  // Metadata that is set on a running machine counts as that of its configuration.
   const other = cluster.machine(us.name === "m1" ? "m3" : "m1");
   await label(cluster, us, "region", "ap");
   await runsOn(cluster, "at@us.service", [other]);
   await label(cluster, other, "role", "");
   await waits(cluster, "at@us.service", "MachineMetadata");
-  await cluster.statesWhere(home, "nobody to run it", (all) => !all.some(({ name }) => name === "at@us.service"));
+  await cluster.statesWhere(home, "no machine to run it", (all) => !all.some(({ name }) => name === "at@us.service"));
   await label(cluster, other, "role", "web");
   await runsOn(cluster, "at@us.service", [other]);
   await label(cluster, us, "region", "us");
@@ -105,7 +105,7 @@ async function machineOf(cluster: FleetCluster): Promise<void> {
   await label(cluster, m2, "host", "yes");
   const names = ["lead.service", "next.service", "last.service", "left.service", "right.service"];
   const where = await launch(cluster, {
-    // Followers of a unit that is not there yet wait for it.
+    // Units with MachineOf= wait for a unit that does not exist yet.
     "last.service": wanting("MachineOf=next.service"),
     "next.service": wanting("MachineOf=lead.service"),
     "lead.service": wanting("MachineMetadata=host=yes"),
@@ -126,8 +126,8 @@ async function conflicts(cluster: FleetCluster): Promise<void> {
   const apart = wanting("Conflicts=c@*.service");
   const instances = ["c@1.service", "c@2.service", "c@3.service"];
   const where = await launch(cluster, Object.fromEntries(instances.map((name) => [name, apart])));
-  assert.equal(new Set(where.values()).size, 3, "no two on one machine");
-  // It names none; all of them name it.
+  assert.equal(new Set(where.values()).size, 3, "each is on another machine");
+  // This unit names no conflict; the others name it.
   await cluster.put(cluster.machine("m1"), "c@4.service", "launched", sleeper);
   await waits(cluster, "c@4.service", "Conflicts");
   const free = where.get("c@2.service")!;
@@ -142,18 +142,18 @@ async function replaces(cluster: FleetCluster): Promise<void> {
   const replacer = wanting("Replaces=old.service", "MachineMetadata=chosen=yes");
   assert.equal((await launch(cluster, { "new.service": replacer })).get("new.service"), victim);
   const pid = await cluster.pid(victim, "new.service");
-  await until("the victim to have moved", async () => {
+  await until("the replaced unit to have moved", async () => {
     const where = await homes(cluster, ["old.service", "new.service"]);
     return where.get("old.service") !== victim && where.get("new.service") === victim ? true : undefined;
   });
-  assert.equal(await cluster.pid(victim, "new.service"), pid, "the replacer stays as it is");
+  assert.equal(await cluster.pid(victim, "new.service"), pid, "the replacing unit is not restarted");
   await destroy(cluster, "old.service", "new.service");
 
-  // With no other machine that takes the victim, both stay.
+  // Without another machine for the replaced unit, both units stay.
   await launch(cluster, { "old.service": wanting("MachineMetadata=chosen=yes") });
   const before = await cluster.pid(victim, "old.service");
   await launch(cluster, { "new.service": replacer });
-  // The engine has looked at the newcomer, and at this unit behind it.
+  // When this later unit runs, the engine has considered the replacing unit too.
   await launch(cluster, { "behind.service": sleeper });
   const where = await homes(cluster, ["old.service", "new.service"]);
   assert.deepEqual([...where.values()], [victim, victim]);
@@ -177,12 +177,12 @@ async function globals(cluster: FleetCluster): Promise<void> {
   await runsOn(cluster, "web.service", [m1, m2, m3]);
   const pids = await Promise.all([m1, m2, m3].map((machine) => cluster.pid(machine, "every.service")));
 
-  // One launched later stays away from the machine of the job it conflicts with.
+  // A global unit that is launched later does not run beside a unit with which it conflicts.
   const job = (await launch(cluster, { "job.service": sleeper })).get("job.service")!;
   await cluster.put(m1, "shy.service", "launched", wanting("Global=true", "Conflicts=job.service"));
   await runsOn(cluster, "shy.service", [m1, m2, m3].filter((machine) => machine !== job));
 
-  // A machine that joins gets every global that is for it, and takes it along when it goes.
+  // A machine that joins runs every global unit that it is eligible for, until it leaves.
   await m4.boot();
   await cluster.joined([m1, m2, m3, m4]);
   await runsOn(cluster, "every.service", [m1, m2, m3, m4]);
@@ -193,7 +193,7 @@ async function globals(cluster: FleetCluster): Promise<void> {
   await cluster.joined([m1, m2, m3]);
   await runsOn(cluster, "every.service", [m1, m2, m3]);
   const now = await Promise.all([m1, m2, m3].map((machine) => cluster.pid(machine, "every.service")));
-  assert.deepEqual(now, pids, "on the other machines nothing has happened");
+  assert.deepEqual(now, pids, "units on the other machines are not touched");
 
   await destroy(cluster, "job.service");
   await runsOn(cluster, "shy.service", [m1, m2, m3]);
@@ -208,11 +208,14 @@ Deno.test("options of [X-Fleet]", async (t) => {
     { metadata: "region=ap", on: false },
   ];
   await withFleet({ machines, conf: { agent_ttl: "5s" } }, async (cluster) => {
-    await t.step("MachineID, full and short", () => machineId(cluster));
-    await t.step("MachineMetadata, of instances, and as it changes", () => machineMetadata(cluster));
-    await t.step("MachineOf: a group goes and moves together", () => machineOf(cluster));
-    await t.step("Conflicts, whoever names the other", () => conflicts(cluster));
-    await t.step("Replaces: the victim moves, if it can", () => replaces(cluster));
-    await t.step("Global, as machines come and go", () => globals(cluster));
+    await t.step("MachineID is full or short", () => machineId(cluster));
+    await t.step(
+      "MachineMetadata chooses the machines of instances, also when it changes",
+      () => machineMetadata(cluster),
+    );
+    await t.step("MachineOf places and moves a group together", () => machineOf(cluster));
+    await t.step("Conflicts hold whichever unit names the other", () => conflicts(cluster));
+    await t.step("Replaces moves the replaced unit if another machine takes it", () => replaces(cluster));
+    await t.step("Global units follow machines that join and leave", () => globals(cluster));
   });
 });

@@ -1,4 +1,4 @@
-/** What agents do with systemd on real machines: every type of unit, restarts, new versions, and units that fail. */
+/** Agents and systemd on real machines: every type of unit, restarts, new versions, and units that fail. */
 
 import assert from "node:assert/strict";
 import type { ExplanationEntity, MachineExplanationEntity } from "../../../daemon/api/v1/types.ts";
@@ -19,13 +19,13 @@ async function destroy(cluster: FleetCluster, names: Iterable<string>): Promise<
   await cluster.statesWhere(home, "the units to be gone", (states) => !states.some(({ name }) => all.includes(name)));
 }
 
-/** What each machine says of a unit. */
-async function told(cluster: FleetCluster, unit: string): Promise<readonly MachineExplanationEntity[]> {
+/** Returns the part of each machine in a unit's explanation. */
+async function machinesOf(cluster: FleetCluster, unit: string): Promise<readonly MachineExplanationEntity[]> {
   const response = await cluster.request(cluster.machine("m1"), "GET", `/units/${unit}/explain`);
   return (await response.json() as ExplanationEntity).machines ?? [];
 }
 
-/** Waits until a unit is so on the one machine that has it; returns that. */
+/** Waits until a unit has a state on exactly one machine. Returns the machine. */
 async function becomes(cluster: FleetCluster, unit: string, active: string, sub?: string): Promise<Machine> {
   const states = await cluster.statesWhere(cluster.machine("m1"), `${unit} to be ${active}`, (all) => {
     const ours = all.filter(({ name }) => name === unit);
@@ -35,24 +35,24 @@ async function becomes(cluster: FleetCluster, unit: string, active: string, sub?
   return cluster.byId(states.find(({ name }) => name === unit)!.machineID!);
 }
 
-/** Waits until some machine gives a reason why the unit is not as it should be. */
+/** Waits until a machine reports an error of a unit. */
 async function complains(cluster: FleetCluster, unit: string, reason: RegExp): Promise<void> {
-  let said: unknown;
+  let last: unknown;
   await until(`${unit} to have a reason like ${reason}`, async () => {
-    said = await told(cluster, unit);
-    return (said as MachineExplanationEntity[]).some(({ error }) => reason.test(error ?? "")) ? true : undefined;
+    last = await machinesOf(cluster, unit);
+    return (last as MachineExplanationEntity[]).some(({ error }) => reason.test(error ?? "")) ? true : undefined;
   }).catch((error) => {
-    throw new Error(`${error.message}; said: ${JSON.stringify(said)}`, { cause: error });
+    throw new Error(`${error.message}; last: ${JSON.stringify(last)}`, { cause: error });
   });
 }
 
-/** A service that writes down on its machine when it starts and stops. */
-const diary = (word: string, more = "") =>
-  `[Service]\nExecStartPre=/bin/sh -c 'echo start-${word} >>/root/diary.%n'\nExecStart=/bin/sleep infinity\n` +
-  `ExecStop=/bin/sh -c 'echo stop-${word} >>/root/diary.%n'\n${more}`;
+/** A service that records its starts and stops in a file. */
+const recording = (word: string, more = "") =>
+  `[Service]\nExecStartPre=/bin/sh -c 'echo start-${word} >>/root/record.%n'\nExecStart=/bin/sleep infinity\n` +
+  `ExecStop=/bin/sh -c 'echo stop-${word} >>/root/record.%n'\n${more}`;
 
-async function diaryOf(machine: Machine, unit: string): Promise<string> {
-  return (await machine.must(["cat", `/root/diary.${unit}`])).trim().replaceAll("\n", " ");
+async function recordOf(machine: Machine, unit: string): Promise<string> {
+  return (await machine.must(["cat", `/root/record.${unit}`])).trim().replaceAll("\n", " ");
 }
 
 async function enabled(cluster: FleetCluster): Promise<void> {
@@ -62,14 +62,14 @@ async function enabled(cluster: FleetCluster): Promise<void> {
   await put(cluster, { "not-in.service": ["loaded", sleeper] });
   const beside = await becomes(cluster, "not-in.service", "inactive");
   assert.equal((await beside.run(["systemctl", "is-enabled", "not-in.service"])).stdout.trim(), "linked-runtime");
-  const wish = ["test", "-L", "/run/systemd/system/multi-user.target.wants/in.service"];
-  assert.equal((await machine.run(wish)).code, 0, "multi-user.target wants it");
+  const link = ["test", "-L", "/run/systemd/system/multi-user.target.wants/in.service"];
+  assert.equal((await machine.run(link)).code, 0, "multi-user.target wants the unit");
   assert.equal((await machine.run(["systemctl", "is-enabled", "in.service"])).stdout.trim(), "enabled-runtime");
   await destroy(cluster, ["in.service", "not-in.service"]);
-  assert.notEqual((await machine.run(wish)).code, 0, "no longer");
+  assert.notEqual((await machine.run(link)).code, 0, "multi-user.target no longer wants the unit");
 }
 
-/** What starts services that are only loaded: each service says that it has run. */
+/** Units that start services which are only loaded. */
 async function starters(cluster: FleetCluster): Promise<void> {
   const loaded = (with_unit: string): readonly ["loaded", string] => [
     "loaded",
@@ -102,16 +102,16 @@ async function starters(cluster: FleetCluster): Promise<void> {
   await destroy(cluster, Object.keys(files));
 }
 
-/** All that a machine is to have is there at its daemon's first look; what must be first is started first. */
+/** All units are placed before the daemon's first round; it starts them in systemd's order. */
 async function allAtOnce(cluster: FleetCluster): Promise<void> {
   const leader = await cluster.leader();
   const machine = cluster.lab.machines.find((each) => each !== leader)!;
   const there = `[X-Fleet]\nMachineID=${machine.id}\n`;
-  const ready = "/bin/sh -c 'sleep 0.5; echo ready >>/root/diary.after.service'";
+  const ready = "/bin/sh -c 'sleep 0.5; echo ready >>/root/record.after.service'";
   const units: Readonly<Record<string, string>> = {
     "both.service": `${sleeper}${there}`,
     "both.socket": `[Socket]\nListenStream=127.0.0.1:7778\n${there}`,
-    "after.service": `[Unit]\nAfter=zlast.service\n${diary("after", there)}`,
+    "after.service": `[Unit]\nAfter=zlast.service\n${recording("after", there)}`,
     "zlast.service": `[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=${ready}\n${there}`,
   };
   await machine.must(["systemctl", "kill", "--signal=SIGSTOP", "fleet.service"]);
@@ -123,11 +123,11 @@ async function allAtOnce(cluster: FleetCluster): Promise<void> {
   await machine.must(["systemctl", "kill", "--signal=SIGKILL", "fleet.service"]);
   await until("its daemon to be back", () => cluster.units(cluster.machine("m1")));
   for (const name of Object.keys(units)) await becomes(cluster, name, "active");
-  assert.equal(await diaryOf(machine, "after.service"), "ready start-after");
+  assert.equal(await recordOf(machine, "after.service"), "ready start-after");
   await destroy(cluster, Object.keys(units));
 }
 
-/** A socket that comes before its service cannot be started; with the service it is, and before that. */
+/** A socket without its service cannot be started; with the service it is started, before the service. */
 async function socketFirst(cluster: FleetCluster): Promise<void> {
   await put(cluster, { "s.socket": ["launched", "[Socket]\nListenStream=127.0.0.1:7779\n"] });
   await complains(cluster, "s.socket", /start job ended with "failed"/);
@@ -137,7 +137,7 @@ async function socketFirst(cluster: FleetCluster): Promise<void> {
   await destroy(cluster, ["s.socket", "s.service"]);
 }
 
-/** Every type of unit that may be submitted can be run, or says why not. */
+/** Units of every accepted type run, or have a reason why they cannot. */
 async function everyType(cluster: FleetCluster): Promise<void> {
   const home = cluster.machine("m1");
   const beside = "[X-Fleet]\nMachineOf=a2.service\n";
@@ -161,7 +161,7 @@ async function everyType(cluster: FleetCluster): Promise<void> {
   await destroy(cluster, Object.keys(files));
   assert.notEqual((await mounted.run(["mountpoint", "-q", "/mnt/a"])).code, 0, "it is unmounted");
 
-  // What cannot be on these machines says so: there is no such device, no swap space, no automounter in a container.
+  // These cannot run here: there is no such device, no swap space, and no automounter in a container.
   await put(cluster, {
     "dev-nothing.device": ["launched", "[Unit]\nJobRunningTimeoutSec=500ms\n"],
     "nothing.swap": ["launched", "[Swap]\nWhat=/nothing\n"],
@@ -181,7 +181,7 @@ async function everyType(cluster: FleetCluster): Promise<void> {
   }
 }
 
-/** Names at their limits, and names that systemd reads otherwise than they look. */
+/** Names at the limits of their length, and names with a special meaning for systemd. */
 async function oddNames(cluster: FleetCluster): Promise<void> {
   const home = cluster.machine("m1");
   const long = "l".repeat(247);
@@ -208,7 +208,7 @@ async function oddNames(cluster: FleetCluster): Promise<void> {
   await destroy(cluster, [...names, "a--b.slice"]);
 }
 
-/** One unit's failure is its own. */
+/** A failed unit does not affect others. */
 async function failures(cluster: FleetCluster): Promise<void> {
   await put(cluster, {
     "bad-path.service": ["launched", "[Service]\nExecStart=not/absolute\n"],
@@ -228,13 +228,12 @@ async function failures(cluster: FleetCluster): Promise<void> {
   await complains(cluster, "bad-exit.service", /failed/);
   await becomes(cluster, "bad-exit.service", "failed");
   await becomes(cluster, "bad-program.service", "failed");
-  // systemd's own word for it.
-  const [program] = await told(cluster, "bad-program.service").then((all) => all.filter(({ state }) => state));
+  const [program] = await machinesOf(cluster, "bad-program.service").then((all) => all.filter(({ state }) => state));
   assert.equal(program?.result, "exit-code");
-  // A better file heals at once, however long the wait for the next try has become.
+  // A better file is tried at once, however long the pause before the next attempt is.
   await cluster.put(cluster.machine("m1"), "bad-path.service", "launched", sleeper);
   await becomes(cluster, "bad-path.service", "active");
-  const [healed] = await told(cluster, "bad-path.service").then((all) => all.filter(({ state }) => state));
+  const [healed] = await machinesOf(cluster, "bad-path.service").then((all) => all.filter(({ state }) => state));
   assert.equal(healed?.error, undefined);
   await destroy(cluster, [
     ...["bad-path.service", "bad-program.service", "bad-exit.service", "bad-file.service", "bad-install.service"],
@@ -242,7 +241,7 @@ async function failures(cluster: FleetCluster): Promise<void> {
   ]);
 }
 
-/** A mount that is busy stays, says so, and goes when it can. */
+/** A busy mount stays with an error, and is unmounted when it is free. */
 async function busy(cluster: FleetCluster): Promise<void> {
   const home = cluster.machine("m1");
   await put(cluster, { "mnt-busy.mount": ["launched", "[Mount]\nWhat=tmpfs\nWhere=/mnt/busy\nType=tmpfs\n"] });
@@ -250,7 +249,7 @@ async function busy(cluster: FleetCluster): Promise<void> {
   const hold = "exec 3>/mnt/busy/held && exec sleep infinity";
   await machine.must(["systemd-run", "--unit=holder", "/bin/sh", "-c", hold]);
   await until(
-    "it to be held",
+    "the mount to be busy",
     async () => (await machine.run(["test", "-e", "/mnt/busy/held"])).code === 0 || undefined,
   );
   await cluster.put(home, "mnt-busy.mount", "loaded");
@@ -263,16 +262,16 @@ async function busy(cluster: FleetCluster): Promise<void> {
 }
 
 async function newVersion(cluster: FleetCluster): Promise<void> {
-  await put(cluster, { "v.service": ["launched", diary("one")] });
+  await put(cluster, { "v.service": ["launched", recording("one")] });
   const machine = await becomes(cluster, "v.service", "active");
-  await put(cluster, { "v.service": ["launched", diary("two")] });
+  await put(cluster, { "v.service": ["launched", recording("two")] });
   await until("the new version to run", async () => {
-    return (await diaryOf(machine, "v.service")).endsWith("start-two") ? true : undefined;
+    return (await recordOf(machine, "v.service")).endsWith("start-two") ? true : undefined;
   });
-  assert.equal(await diaryOf(machine, "v.service"), "start-one stop-one start-two");
+  assert.equal(await recordOf(machine, "v.service"), "start-one stop-one start-two");
   assert.equal(await becomes(cluster, "v.service", "active"), machine);
   await destroy(cluster, ["v.service"]);
-  assert.equal(await diaryOf(machine, "v.service"), "start-one stop-one start-two stop-two");
+  assert.equal(await recordOf(machine, "v.service"), "start-one stop-one start-two stop-two");
 }
 
 async function restart(cluster: FleetCluster, unit: string): Promise<void> {
@@ -280,10 +279,10 @@ async function restart(cluster: FleetCluster, unit: string): Promise<void> {
   assert.equal(response.status, 204, await response.text());
 }
 
-/** Waits until every machine that has the unit says that it has carried out the restart that was asked for last. */
+/** Waits until every machine that has the unit has carried out its latest restart. */
 async function restarted(cluster: FleetCluster, unit: string): Promise<void> {
   await until(`${unit} to be restarted`, async () => {
-    const machines = (await told(cluster, unit)).filter(({ eligibility }) => eligibility === "assigned");
+    const machines = (await machinesOf(cluster, unit)).filter(({ eligibility }) => eligibility === "assigned");
     const done = machines.every(({ pending, state }) =>
       pending === undefined && state?.systemdActiveState === "active"
     );
@@ -293,40 +292,40 @@ async function restarted(cluster: FleetCluster, unit: string): Promise<void> {
 
 async function restartsOnce(cluster: FleetCluster): Promise<void> {
   await put(cluster, {
-    "r.service": ["launched", diary("r")],
+    "r.service": ["launched", recording("r")],
     "bystander.service": ["launched", sleeper],
-    "g.service": ["launched", diary("g", "[X-Fleet]\nGlobal=true\n")],
+    "g.service": ["launched", recording("g", "[X-Fleet]\nGlobal=true\n")],
   });
   const machine = await becomes(cluster, "r.service", "active");
   const beside = await becomes(cluster, "bystander.service", "active");
   const pid = await cluster.pid(beside, "bystander.service");
   await restart(cluster, "r.service");
   await restarted(cluster, "r.service");
-  assert.equal(await diaryOf(machine, "r.service"), "start-r stop-r start-r");
+  assert.equal(await recordOf(machine, "r.service"), "start-r stop-r start-r");
   await restart(cluster, "g.service");
   await restarted(cluster, "g.service");
   for (const each of cluster.lab.machines) {
-    assert.equal(await diaryOf(each, "g.service"), "start-g stop-g start-g", each.name);
+    assert.equal(await recordOf(each, "g.service"), "start-g stop-g start-g", each.name);
   }
   assert.equal(await cluster.pid(beside, "bystander.service"), pid);
   await destroy(cluster, ["r.service", "g.service", "bystander.service"]);
 }
 
-/** The daemon is killed while systemd is busy with the restart. */
+/** Kills the daemon while systemd restarts the unit. */
 async function restartSurvives(cluster: FleetCluster): Promise<void> {
-  const slow = diary("k", "ExecStop=/bin/sleep 1\n");
+  const slow = recording("k", "ExecStop=/bin/sleep 1\n");
   await put(cluster, { "k.service": ["launched", slow] });
   const machine = await becomes(cluster, "k.service", "active");
   await restart(cluster, "k.service");
-  await until("the restart to be under way", async () => {
+  await until("the restart to be in progress", async () => {
     const { stdout } = await machine.run(["systemctl", "is-active", "k.service"]);
     return stdout.trim() === "deactivating" ? true : undefined;
   });
   await machine.must(["systemctl", "kill", "--signal=SIGKILL", "fleet.service"]);
   await restarted(cluster, "k.service");
-  assert.equal(await diaryOf(machine, "k.service"), "start-k stop-k start-k");
+  assert.equal(await recordOf(machine, "k.service"), "start-k stop-k start-k");
 
-  // One that comes back without its memory leaves alone what runs, restarted or not.
+  // A daemon that has lost its command log leaves running units alone, restarted or not.
   const pid = await cluster.pid(machine, "k.service");
   const kill = (signal: string) => `systemctl kill --signal=${signal} fleet.service`;
   await machine.must([
@@ -335,7 +334,7 @@ async function restartSurvives(cluster: FleetCluster): Promise<void> {
     `${kill("SIGSTOP")}; rm /run/fleet/intents.jsonl; gone=$?; ${kill("SIGKILL")}; exit $gone`,
   ]);
   await until("its API to answer", () => cluster.units(cluster.machine("m1")));
-  // It has looked at all it has, when it has done something new.
+  // When the daemon has started a new unit, it has looked at the others too.
   await put(cluster, { "behind.service": ["launched", `${sleeper}[X-Fleet]\nMachineID=${machine.id}\n`] });
   await becomes(cluster, "behind.service", "active");
   await restarted(cluster, "k.service");
@@ -345,13 +344,13 @@ async function restartSurvives(cluster: FleetCluster): Promise<void> {
 
 /** A oneshot that has finished is not run again when the daemon is. */
 async function finished(cluster: FleetCluster): Promise<void> {
-  const once = "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo ran >>/root/diary.%n'\n";
+  const once = "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo ran >>/root/record.%n'\n";
   await put(cluster, { "once.service": ["launched", once] });
   await until("it to have run", async () => {
-    const [state] = (await told(cluster, "once.service")).filter(({ state }) => state);
+    const [state] = (await machinesOf(cluster, "once.service")).filter(({ state }) => state);
     return state?.currentState === "launched" && state.state?.systemdActiveState === "inactive" ? true : undefined;
   });
-  const state = (await told(cluster, "once.service")).find(({ state }) => state)!;
+  const state = (await machinesOf(cluster, "once.service")).find(({ state }) => state)!;
   const machine = cluster.byId(state.machineID);
   for (const command of [["restart"], ["kill", "--signal=SIGKILL"]]) {
     const pid = await cluster.pid(machine, "fleet.service");
@@ -361,17 +360,17 @@ async function finished(cluster: FleetCluster): Promise<void> {
       return now > 0 && now !== pid ? true : undefined;
     });
     await until("its API to answer", () => cluster.units(cluster.machine("m1")));
-    // It has looked at all it has, when it has done something new.
+    // When the daemon has started a new unit, it has looked at the others too.
     const probe = `probe-${command[0]}.service`;
     await put(cluster, { [probe]: ["launched", `${sleeper}[X-Fleet]\nMachineID=${machine.id}\n`] });
     await becomes(cluster, probe, "active");
-    assert.equal(await diaryOf(machine, "once.service"), "ran", `after the daemon's ${command[0]}`);
+    assert.equal(await recordOf(machine, "once.service"), "ran", `after the daemon's ${command[0]}`);
     await destroy(cluster, [probe]);
   }
   await destroy(cluster, ["once.service"]);
 }
 
-/** What an administrator has under a name is neither reported nor stopped as fleet's, and nothing of fleet's is left beside it. */
+/** A unit of the administrator with the same name is neither reported nor stopped, and no link of fleet is left beside it. */
 async function namesOfOthers(cluster: FleetCluster): Promise<void> {
   const m1 = cluster.machine("m1");
   const here = `[X-Fleet]\nMachineID=${m1.id}\n`;
@@ -398,7 +397,7 @@ async function namesOfOthers(cluster: FleetCluster): Promise<void> {
   );
 }
 
-/** What systemd will never start is said with systemd's own reason. */
+/** A unit that systemd will never start has systemd's reason. */
 async function neverStarted(cluster: FleetCluster): Promise<void> {
   const files: Files = {
     "typo.service": ["launched", "[Service]\nExecStrat=/bin/sleep infinity\n"],
@@ -411,7 +410,7 @@ async function neverStarted(cluster: FleetCluster): Promise<void> {
   await complains(cluster, "empty.service", /Service has no ExecStart=/);
   await complains(cluster, "by-dependency.service", /refuse manual start/);
   await complains(cluster, "echo.socket", /echo@\.service/);
-  // What the reason says to do helps.
+  // The advice in the error helps.
   for (const each of cluster.lab.machines) {
     const template = "[Service]\nStandardInput=socket\nExecStart=/bin/cat\n";
     await each.writeFile("/etc/systemd/system/echo@.service", template);
@@ -425,7 +424,7 @@ async function neverStarted(cluster: FleetCluster): Promise<void> {
   }
 }
 
-/** Links are made again, and a unit that refuses to be stopped can be removed once it is dead. */
+/** Lost links are made again, and a unit that refuses to be stopped can be removed once it has ended. */
 async function mended(cluster: FleetCluster): Promise<void> {
   await put(cluster, { "lost.service": ["launched", sleeper] });
   const machine = await becomes(cluster, "lost.service", "active");
@@ -448,21 +447,21 @@ async function mended(cluster: FleetCluster): Promise<void> {
 
 Deno.test("agents and systemd", async (t) => {
   await withFleet({ machines: 2 }, async (cluster) => {
-    await t.step("[Install] is heeded", () => enabled(cluster));
-    await t.step("timers, sockets, paths and targets start what is loaded", () => starters(cluster));
+    await t.step("a unit with [Install] is enabled", () => enabled(cluster));
+    await t.step("timers, sockets, paths and targets start loaded services", () => starters(cluster));
     await t.step("units that refer to each other start in systemd's order", () => allAtOnce(cluster));
     await t.step("a socket may come before its service", () => socketFirst(cluster));
-    await t.step("every type runs, or says why not", () => everyType(cluster));
-    await t.step("names at their limits", () => oddNames(cluster));
-    await t.step("a unit that fails holds up no other, and says why", () => failures(cluster));
-    await t.step("a mount that is busy is stopped when it can be", () => busy(cluster));
+    await t.step("units of every type run, or have the reason why not", () => everyType(cluster));
+    await t.step("names at the limits of their length are usable", () => oddNames(cluster));
+    await t.step("a unit that fails has the reason and delays no other", () => failures(cluster));
+    await t.step("a busy mount is stopped when it is free", () => busy(cluster));
     await t.step("a new version: stop, replace, start", () => newVersion(cluster));
     await t.step("a restart is done once, where the unit is", () => restartsOnce(cluster));
     await t.step("a restart survives a killed daemon", () => restartSurvives(cluster));
-    await t.step("what has finished is not run again", () => finished(cluster));
-    await t.step("names under which the machine has other units are refused", () => namesOfOthers(cluster));
-    await t.step("units that systemd will never start say why", () => neverStarted(cluster));
-    await t.step("lost links are made again; a dead unit that refuses stops is removed", () => mended(cluster));
+    await t.step("a finished unit is not run again", () => finished(cluster));
+    await t.step("a unit with the name of one that the machine has is refused", () => namesOfOthers(cluster));
+    await t.step("units that systemd will never start have the reason", () => neverStarted(cluster));
+    await t.step("lost links are made again, and an ended unit that refuses stops is removed", () => mended(cluster));
     for (const machine of cluster.lab.machines) {
       assert.equal((await machine.run(["ls", "/run/fleet/units"])).stdout, "", `${machine.name} is left clean`);
     }

@@ -1,4 +1,4 @@
-/** What fleetd does when something is not there, or not as it should be, when it starts. */
+/** The start of fleetd while the store or the bus is missing, or with a configuration that cannot work. */
 
 import assert from "node:assert/strict";
 import { buildFleet, FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
@@ -11,7 +11,7 @@ async function fleetd(machine: Machine, env: Record<string, string>, ...args: st
   return await machine.run(["fleetd", ...args], { env });
 }
 
-/** What the daemon's API answers while it is not a member. */
+/** Waits until the API answers 503 with a reason, because the daemon is not a member. */
 async function unready(cluster: FleetCluster, machine: Machine, why: RegExp): Promise<void> {
   await until(`${machine.name} to say ${why}`, async () => {
     const response = await cluster.request(machine, "GET", "/machines");
@@ -41,14 +41,14 @@ async function storeComesLate(): Promise<void> {
     await lab.etcd.start();
     await cluster.joined(lab.machines);
     await cluster.active(m1!, ["a.service"]);
-    // A stop is obeyed also while the store is away.
+    // A stop works also while the store cannot be reached.
     await lab.etcd.stop();
     await m1!.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
     assert.match(await m1!.journal("fleet.service"), /Deactivated successfully/);
   });
 }
 
-/** The sequence of fleet 1.0's manual: every request after `systemctl start` has returned is answered, none with 503. */
+/** Runs the sequence of fleet 1.0's manual: every request after `systemctl start` has returned gets 200, and never 503. */
 async function answersOnceStarted(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   const sequences = [
@@ -69,11 +69,11 @@ async function busComesLate(cluster: FleetCluster): Promise<void> {
   await cluster.active(m1!, ["a.service"]);
   const pid = await cluster.pid(m1!, "a.service");
   await m1!.must(["systemctl", "stop", "dbus.socket", "dbus.service"]);
-  const told = (await m1!.journal("fleet.service")).length;
+  const start = (await m1!.journal("fleet.service")).length;
   await m1!.must(["systemctl", "kill", "--signal=SIGKILL", "fleet.service"]);
   await until("the next daemon to say that there is no bus", async () => {
-    const news = (await m1!.journal("fleet.service")).slice(told);
-    return /Starting fleetd[^]*system_bus_socket/.test(news) ? true : undefined;
+    const logged = (await m1!.journal("fleet.service")).slice(start);
+    return /Starting fleetd[^]*system_bus_socket/.test(logged) ? true : undefined;
   });
   await cluster.joined([m1!]);
   await cluster.put(m1!, "b.service", "launched", sleeper);
@@ -119,15 +119,15 @@ async function refusals(cluster: FleetCluster): Promise<void> {
   ];
   for (const { args, env = {}, code, says } of cases) {
     const output = await fleetd(m1!, env, ...args);
-    const said = `${output.stdout}${output.stderr}`;
-    assert.equal(output.code, code, `fleetd ${args.join(" ")}: ${said}`);
-    assert.match(said, says);
+    const printed = `${output.stdout}${output.stderr}`;
+    assert.equal(output.code, code, `fleetd ${args.join(" ")}: ${printed}`);
+    assert.match(printed, says);
   }
 }
 
-Deno.test("a store that is not there when daemons start is waited for", storeComesLate);
+Deno.test("daemons wait for a store that cannot be reached when they start", storeComesLate);
 
-/** No name server answers, and no file knows a name, not even localhost. */
+/** Gives a machine a name server that never answers, and no names in files, not even localhost. */
 async function deadResolver(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   await m1!.writeFile("/root/resolv.conf", "nameserver 127.0.0.9\noptions timeout:10 attempts:1\n");
@@ -141,7 +141,7 @@ async function deadResolver(cluster: FleetCluster): Promise<void> {
     ...["sleep", "infinity"],
   ]);
   const dead = await m1!.run(["getent", "ahosts", "localhost.example"], { timeout_ms: 30_000 });
-  assert.equal(dead.code, 2, "no name can be looked up");
+  assert.equal(dead.code, 2, "no name can be resolved");
   await m1!.must(["systemctl", "restart", "fleet.service"]);
   await cluster.joined([m1!]);
   await cluster.put(m1!, "a.service", "launched", sleeper);
@@ -158,14 +158,14 @@ async function deadResolver(cluster: FleetCluster): Promise<void> {
 
 Deno.test("one machine", async (t) => {
   await withFleet({ machines: 1 }, async (cluster) => {
-    await t.step("a bus that is not there when the daemon starts is waited for", () => busComesLate(cluster));
+    await t.step("the daemon waits for a bus that is missing when it starts", () => busComesLate(cluster));
     await t.step("requests are answered as soon as systemctl start has returned", () => answersOnceStarted(cluster));
-    await t.step("what can never work is refused with a reason", () => refusals(cluster));
-    await t.step("no name is looked up for a unix socket", () => deadResolver(cluster));
+    await t.step("a start that can never work fails with the reason", () => refusals(cluster));
+    await t.step("no name is resolved for a unix socket", () => deadResolver(cluster));
   });
 });
 
-Deno.test("two machines with one machine ID: the second stays out, says who holds it, and harms nothing", async () => {
+Deno.test("of two machines with one machine ID the second does not join, and its status names the first", async () => {
   const id = "ab".repeat(16);
   const dist = await buildFleet();
   const machines = [{ id }, { id, on: false }];
@@ -180,7 +180,7 @@ Deno.test("two machines with one machine ID: the second stays out, says who hold
     await unready(cluster, m2!, /machine ID abab.*10\.77\.0\.11/);
     assert.equal(await cluster.pid(m1!, "a.service"), pid);
     assert.deepEqual(await cluster.members(m1!), [id]);
-    // When the first is gone for good, the second takes its place.
+    // After the first machine has left, the second joins.
     await m1!.powerCut();
     await cluster.joined([m2!]);
     await cluster.active(m2!, ["a.service"]);
