@@ -37,18 +37,18 @@ The command waits until no machine has the units. It does not wait for global un
     // fleet 1.0 succeeds for a unit that does not exist.
     const { units, unknown } = await findUnits(context);
     const absent = new Set<string>();
-    const asked = await forEachUnit(context, units, "Error destroying units", async ({ name }) => {
+    const requested = await forEachUnit(context, units, "Error destroying units", async ({ name }) => {
       // Another client has removed it meanwhile.
       if (!await context.client.deleteUnit(name)) absent.add(name);
     });
-    const destroyed = asked.filter(({ name }) => !absent.has(name));
+    const destroyed = requested.filter(({ name }) => !absent.has(name));
     if (flags.on("no-block")) { for (const { name } of destroyed) say(io, `Destroyed ${name}`); }
     const waits = flags.on("no-block")
       ? []
       : destroyed.map((unit) => waitGone(unit.name, isGlobal(unit) ? atOnce() : gone()));
     const failures = await waitForUnits(context, waits, attemptsOf(context));
     for (const { reason } of failures) complain(io, `Error destroying units: ${reason}`);
-    return unknown + failures.length + (units.length - asked.length) > 0 ? exitFailure : 0;
+    return unknown + failures.length + (units.length - requested.length) > 0 ? exitFailure : 0;
   },
 };
 

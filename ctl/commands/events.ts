@@ -241,7 +241,7 @@ class EventPrinter {
     if (!unit) return `unit ${name} is gone${by}`;
     const { desiredState = "inactive", currentState } = unit;
     const now = currentState === undefined || currentState === desiredState ? "" : `, is ${currentState}`;
-    return `unit ${name} is wanted ${desiredState}${now}${unit.machineID ? this.#on(unit.machineID) : ""}${by}`;
+    return `unit ${name} is to be ${desiredState}${now}${unit.machineID ? this.#on(unit.machineID) : ""}${by}`;
   }
 
   #decision({ name, machineID, from, waiting, reasons = [], why }: DecisionEvent): string {

@@ -89,8 +89,8 @@ function facts(explanation: ExplanationEntity, full: boolean): string[][] {
   return [
     ["Unit:", name],
     ["Summary:", summary],
-    ...isUnknown ? [] : [["Wanted:", desiredState + (launched === undefined ? "" : `, since revision ${launched}`)]],
-    ...currentState === undefined ? [] : [["Is:", currentState]],
+    ...isUnknown ? [] : [["Desired:", desiredState + (launched === undefined ? "" : `, since revision ${launched}`)]],
+    ...currentState === undefined ? [] : [["Current:", currentState]],
     ...restart === undefined ? [] : [["Restart:", `asked for at revision ${restart}`]],
     ...isUnknown ? [] : [["File:", full ? hash : hash.slice(0, 7)]],
     ...at === undefined

@@ -60,10 +60,10 @@ Deno.test("logs: a journal that cannot be read is reported", async () => {
 
 /** Answers each request for the journal of a.service with the next answer, and refuses the request after the last. */
 function journalOf(api: FakeApi, answers: readonly BodyInit[]): void {
-  let asked = 0;
-  api.journals.set("a.service", () => answers[asked++] as BodyInit);
+  let served = 0;
+  api.journals.set("a.service", () => answers[served++] as BodyInit);
   api.intercept = (_request, path) => {
-    return path.endsWith("/journal") && asked === answers.length ? refusal(404, "unit does not exist") : undefined;
+    return path.endsWith("/journal") && served === answers.length ? refusal(404, "unit does not exist") : undefined;
   };
 }
 

@@ -53,10 +53,10 @@ patterns, only theirs.`,
     const { client, io, machines } = context;
     const showsMachines = fields.includes("machine");
     if (showsMachines) machines.prefetch();
-    const wanted = await wantedNames(context);
+    const selected = await selectedNames(context);
     let states: readonly UnitStateEntity[];
     try {
-      states = (await client.states()).filter(({ name = "" }) => wanted.names?.has(name) ?? true);
+      states = (await client.states()).filter(({ name = "" }) => selected.names?.has(name) ?? true);
     } catch (error) {
       complain(io, `Error retrieving list of units from repository: ${reasonOf(error)}`);
       return exitFailure;
@@ -67,12 +67,12 @@ patterns, only theirs.`,
       return id ? { state, machine: known.get(id) ?? { id } } : { state };
     });
     await printList(context, columns, fields, rows);
-    return wanted.failed ? exitFailure : 0;
+    return selected.failed ? exitFailure : 0;
   },
 };
 
 /** Returns the names of the units to list, undefined for all, after an error message for each that does not exist. */
-async function wantedNames(
+async function selectedNames(
   context: Context,
 ): Promise<{ readonly names?: ReadonlySet<string>; readonly failed: boolean }> {
   if (context.args.length === 0) return { failed: false };

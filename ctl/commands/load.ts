@@ -40,7 +40,7 @@ The command waits until the units are loaded. It does not wait for global units.
     if (args.length === 0) throw noUnitsGiven();
     const created = await createUnits(context, {
       replaceable: ["inactive", "loaded"],
-      wanted: "loaded",
+      desiredState: "loaded",
       replace: flags.on("replace"),
       attempts: attemptsOf(context),
     });

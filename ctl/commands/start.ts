@@ -59,7 +59,7 @@ time, until one fails. The template in the cluster is replaced last.`,
     if (context.args.length === 0) throw noUnitsGiven();
     const creation = {
       replaceable: ["inactive", "loaded", "launched"],
-      wanted: "launched",
+      desiredState: "launched",
       replace: context.flags.on("replace"),
       attempts: attemptsOf(context),
     } as const;
@@ -90,16 +90,16 @@ async function startAll(context: Context, created: readonly CreatedUnit[]): Prom
   const triggered = await forEachUnit(context, globals, failedToStart, (unit) => startGlobalAgain(context, unit));
   const launched = created.filter((unit) => !unit.begun && unit.desiredState === "launched" && !unit.isGlobal);
   const runStates = new Map<string, RunState>();
-  const asked = await forEachUnit(context, launched, failedToStart, async (unit) => {
+  const known = await forEachUnit(context, launched, failedToStart, async (unit) => {
     runStates.set(unit.name, await fetchRunState(context, unit));
   });
-  const underWay = asked.filter(({ name }) => runStates.get(name) === "under way");
-  const down = asked.filter(({ name }) => runStates.get(name) === "down");
+  const underWay = known.filter(({ name }) => runStates.get(name) === "under way");
+  const down = known.filter(({ name }) => runStates.get(name) === "down");
   const failures = await Promise.all([
     waitStarted(context, [...starting.units.filter((unit) => !unit.isGlobal), ...underWay]),
     startAgain(context, down),
   ]);
-  const unstarted = starting.refused + (launched.length - asked.length) + (globals.length - triggered.length);
+  const unstarted = starting.refused + (launched.length - known.length) + (globals.length - triggered.length);
   return failures.flat().length + unstarted === 0;
 }
 
@@ -140,7 +140,7 @@ async function startAgain(context: Context, units: readonly CreatedUnit[]): Prom
     });
     return [...refused, ...await printFailures(context, failures)];
   }
-  const asked = await forEachUnit(context, units, failedToStart, ({ name }) => requestStart(context, name));
-  for (const { name } of asked) say(context.io, `Triggered unit ${name} start`);
-  return units.filter((unit) => !asked.includes(unit));
+  const requested = await forEachUnit(context, units, failedToStart, ({ name }) => requestStart(context, name));
+  for (const { name } of requested) say(context.io, `Triggered unit ${name} start`);
+  return units.filter((unit) => !requested.includes(unit));
 }

@@ -66,15 +66,15 @@ async function showStatus(context: Context, name: string): Promise<number> {
 const exitNotRunning = 3;
 
 async function statusOn(context: Context, machine: string, name: string): Promise<number> {
-  let said: UnitReport<string>;
+  let report: UnitReport<string>;
   try {
-    said = await printStatus(context, machine, name);
+    report = await printStatus(context, machine, name);
   } catch (error) {
     if (error instanceof ReaderGoneError) throw error;
     complain(context.io, `Error asking for the status of unit ${name}: ${reasonOf(error)}`);
     return exitFailure;
   }
-  const { text, why } = said;
+  const { text, why } = report;
   if (text === undefined) return await runOnMachine(context, machine, ["systemctl", "status", "-l", name], why);
   return /^ *Active: (active|reloading|refreshing)\b/m.test(text) ? 0 : exitNotRunning;
 }

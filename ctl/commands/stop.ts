@@ -42,21 +42,21 @@ The command waits until systemd reports that the units have stopped. It does not
     // A pattern selects only units that can be stopped.
     const unstoppable = inactive.filter(({ name }) => !context.matched.has(name));
     for (const { name } of unstoppable) complain(io, `Unable to stop unit ${name} in state inactive`);
-    const { running, unasked } = await runningAmong(context, units.filter(isToBeLoaded));
+    const { running, unread } = await runningAmong(context, units.filter(isToBeLoaded));
     const stopping = units.filter((unit) =>
       !inactive.includes(unit) && (isGlobal(unit) || !isLoaded(unit) || running.has(unit.name))
     );
-    const asked = await forEachUnit(context, stopping, failedToStop, async ({ name }) => {
+    const requested = await forEachUnit(context, stopping, failedToStop, async ({ name }) => {
       if (!running.has(name)) await context.client.putUnit({ name, desiredState: "loaded" });
       else if (!await context.client.stopUnit(name)) throw new Error(notByServer);
     });
-    for (const unit of asked) {
+    for (const unit of requested) {
       if (isGlobal(unit)) say(io, `Triggered global unit ${unit.name} stop`);
       else if (!unit.machineID) note(io, noLongerLaunched(unit));
     }
-    const failed = missing + unknown + unasked + unstoppable.length + (stopping.length - asked.length);
-    const failures = await waitStopped(context, asked.filter((unit) => !isGlobal(unit)));
-    printSuccess(context, "stopped", asked.filter((unit) => !isGlobal(unit)), failures, failed);
+    const failed = missing + unknown + unread + unstoppable.length + (stopping.length - requested.length);
+    const failures = await waitStopped(context, requested.filter((unit) => !isGlobal(unit)));
+    printSuccess(context, "stopped", requested.filter((unit) => !isGlobal(unit)), failures, failed);
     return failed + failures.length > 0 ? exitFailure : 0;
   },
 };
@@ -65,13 +65,13 @@ The command waits until systemd reports that the units have stopped. It does not
 async function runningAmong(
   context: Context,
   units: readonly UnitEntity[],
-): Promise<{ readonly running: ReadonlySet<string>; readonly unasked: number }> {
+): Promise<{ readonly running: ReadonlySet<string>; readonly unread: number }> {
   const running = new Set<string>();
-  const asked = await forEachUnit(context, units, failedToStop, async ({ name }) => {
+  const read = await forEachUnit(context, units, failedToStop, async ({ name }) => {
     const states = await context.client.states(name);
     if (states.some(({ systemdActiveState }) => isAlive(systemdActiveState))) running.add(name);
   });
-  return { running, unasked: units.length - asked.length };
+  return { running, unread: units.length - read.length };
 }
 
 const notByServer =

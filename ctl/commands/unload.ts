@@ -36,21 +36,21 @@ The command waits until no machine has the units. It does not wait for global un
     if (args.length === 0) throw noUnitsGiven();
     const { units, missing, unknown } = await findUnits(context);
     const unloading = units.filter((unit) => isGlobal(unit) || !isInactive(unit));
-    const asked = await forEachUnit(
+    const requested = await forEachUnit(
       context,
       unloading,
       failedToUnload,
       ({ name }) => client.putUnit({ name, desiredState: "inactive" }),
     );
-    for (const unit of asked) if (isGlobal(unit)) say(io, `Triggered global unit ${unit.name} unload`);
-    const waiting = asked.filter((unit) => !isGlobal(unit));
+    for (const unit of requested) if (isGlobal(unit)) say(io, `Triggered global unit ${unit.name} unload`);
+    const waiting = requested.filter((unit) => !isGlobal(unit));
     const failures = await blockUntil(context, waiting, "unload", ({ name }) => [{
       condition: unloaded(),
       goal: "report state inactive",
       line: () => `Unit ${name} inactive`,
     }]);
     for (const { name, reason } of failures) complain(io, failedToUnload([name]) + reason);
-    const failed = missing + unknown + (unloading.length - asked.length);
+    const failed = missing + unknown + (unloading.length - requested.length);
     printSuccess(context, "unloaded", waiting, failures, failed);
     return failed + failures.length > 0 ? exitFailure : 0;
   },

@@ -78,7 +78,7 @@ export async function findUnits(context: Context): Promise<FoundUnits> {
   const names = [...new Set(context.args.map(mangleUnitName))];
   const units = new Map<string, UnitEntity>();
   const absent: string[] = [];
-  const asked = await forEachUnit(
+  const retrieved = await forEachUnit(
     context,
     names.map((name) => ({ name })),
     "Error retrieving units",
@@ -95,7 +95,7 @@ export async function findUnits(context: Context): Promise<FoundUnits> {
   return {
     units: names.flatMap((name) => units.get(name) ?? []),
     missing: missed.length,
-    unknown: names.length - asked.length,
+    unknown: names.length - retrieved.length,
   };
 }
 

@@ -41,7 +41,7 @@ export interface Creation {
   /** Desired states in which `--replace` may replace a unit. */
   readonly replaceable: readonly DesiredState[];
   /** The desired state, which a new unit gets in the request that creates it. */
-  readonly wanted?: DesiredState;
+  readonly desiredState?: DesiredState;
   readonly replace: boolean;
   /** Attempts to wait for a replaced unit to become inactive, of 2 seconds each; 0 is no limit. */
   readonly attempts: number;
@@ -95,9 +95,9 @@ export async function putUnits(
 ): Promise<CreatedUnit[] | undefined> {
   // If one unit cannot be created none is started.
   const { plans, failures = [] } = planned;
-  const wanted = failures.length > 0 ? undefined : creation.wanted;
+  const desiredState = failures.length > 0 ? undefined : creation.desiredState;
   try {
-    const created = await putAll(context, plans, wanted);
+    const created = await putAll(context, plans, desiredState);
     for (const { message } of failures) complain(context.io, `Error creating units: ${message}`);
     if (failures.length > 0) return undefined;
     const withdrawn = new Set(created.filter((unit) => !unit.begun).map((unit) => unit.name));
@@ -211,11 +211,11 @@ function check(context: Context, plan: UnitPlan): UnitPlan {
 async function putAll(
   context: Context,
   plans: readonly UnitPlan[],
-  wanted: DesiredState | undefined,
+  desiredState: DesiredState | undefined,
 ): Promise<CreatedUnit[]> {
   const output = new OrderedOutput();
   return await inParallel(plans, async (plan, index) => {
-    const created = await putOne(context, plan, wanted);
+    const created = await putOne(context, plan, desiredState);
     output.add(index, () => {
       for (const note of plan.notes) note.on === "out" ? say(context.io, note.text) : complain(context.io, note.text);
       if (plan.options && (created.isGlobal || created.begun || !plan.existing)) {
@@ -227,7 +227,7 @@ async function putAll(
   });
 }
 
-async function putOne(context: Context, plan: UnitPlan, wanted: DesiredState | undefined): Promise<CreatedUnit> {
+async function putOne(context: Context, plan: UnitPlan, desiredState: DesiredState | undefined): Promise<CreatedUnit> {
   const { name, existing } = plan;
   const options: readonly UnitOption[] = plan.options ?? optionsOf(existing?.options);
   const isGlobal = parseRequirements(name, options).global;
@@ -236,7 +236,7 @@ async function putOne(context: Context, plan: UnitPlan, wanted: DesiredState | u
     return { name, isGlobal, options, desiredState: existing?.desiredState ?? "inactive", begun: false, ...before };
   }
   // A template is always inactive. A unit that is replaced with its state stays on its machine if it may.
-  const state = isTemplate(name) ? undefined : wanted;
+  const state = isTemplate(name) ? undefined : desiredState;
   try {
     await context.client.putUnit({ name, options, ...(state ? { desiredState: state } : {}) });
   } catch (cause) {

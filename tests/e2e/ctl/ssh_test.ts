@@ -550,7 +550,7 @@ const lost: readonly Case[] = [
       });
       await stage.cluster.fleetctl(stage.m1, "start", "near.service");
       const history = await home.fleetctl(["events", "--since=10m", "--no-follow", "--kind=unit", "near.service"]);
-      assert.match(history.stdout, /^\d\d:\d\d:\d\d unit near\.service is wanted launched.*, by uid 0$/m);
+      assert.match(history.stdout, /^\d\d:\d\d:\d\d unit near\.service is to be launched.*, by uid 0$/m);
       await home.run(["sh", "-c", "kill -INT $(cat ~/pids)"]);
       await running;
     },
