@@ -20,7 +20,7 @@ export interface ShownCertificate {
   /** The common name (CN) of its subject, for messages. */
   readonly subject: string;
   /** The role that it grants, or the reason why it grants none. */
-  readonly worth: { readonly role: Role } | { readonly problem: string };
+  readonly authorization: { readonly role: Role } | { readonly problem: string };
 }
 
 /** The process that opened a connection, at that time. */

@@ -8,7 +8,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import { type Registry, StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import { Explainer } from "../engine/explain.ts";
-import { whoAsks } from "./auth/audit.ts";
+import { peerFields } from "./auth/audit.ts";
 import { BodyReader } from "./http/body.ts";
 import type { Api, Peer } from "./context.ts";
 import { SharedState } from "./shared_state.ts";
@@ -82,7 +82,7 @@ export function createHandler(options: HandlerOptions): Handler {
 
   const respond = async (request: Request, peer: Peer): Promise<Response> => {
     const url = peer.target ?? new URL(request.url).pathname + new URL(request.url).search;
-    log("debug", `HTTP ${request.method} ${url}`, whoAsks(peer));
+    log("debug", `HTTP ${request.method} ${url}`, peerFields(peer));
     const target = parseTarget(url);
     const found = target.kind === "path" ? find(routes, target.segments) : undefined;
     try {

@@ -25,9 +25,9 @@ const cases: readonly Case[] = [
     },
     {
       name: `${prefix}: the key belongs to another certificate`,
-      conf: `${tls}${prefix}_certfile=DIR/server.crt\n${prefix}_keyfile=DIR/friend.key`,
+      conf: `${tls}${prefix}_certfile=DIR/server.crt\n${prefix}_keyfile=DIR/trusted.key`,
       errors: [
-        new RegExp(`:3: ${prefix}_keyfile DIR/friend.key: it is not the key of the certificate in DIR/server.crt$`),
+        new RegExp(`:3: ${prefix}_keyfile DIR/trusted.key: it is not the key of the certificate in DIR/server.crt$`),
       ],
     },
     {

@@ -1,4 +1,4 @@
-/** Who is let in, over real sockets: TLS, certificates, tokens, pages of others; every route alike. */
+/** Access over real sockets, the same for every route: TLS, certificates, tokens, foreign web pages. */
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -28,13 +28,13 @@ const json = { "Content-Type": "application/json" };
 
 type Method = "GET" | "HEAD" | "PUT" | "POST" | "PATCH" | "DELETE" | "OPTIONS";
 
-/** One request, and the status it has where it lets in whoever may write. */
+/** A request, and the status of its response if the client may write. */
 interface Row extends RawRequest {
   readonly method: Method;
   readonly code: number;
 }
 
-/** What is sent to each method of each path of the server's own table, beside the path, and what comes of it. */
+/** The request and the expected status for each method of each path in the server's own table. */
 const plan: Readonly<Record<string, Partial<Record<Method, Omit<Row, "method" | "path">>>>> = {
   "/": {},
   "/healthz": { GET: { code: 200 }, HEAD: { code: 200 } },
@@ -62,8 +62,8 @@ const plan: Readonly<Record<string, Partial<Record<Method, Omit<Row, "method" | 
   "/fleet/v1/store/accept": { POST: { code: 200 } },
 };
 
-/** Paths that are in no table, and methods that are in no route. */
-const nowhere: readonly Row[] = [
+/** Requests for paths that are in no table, and with methods that are in no route. */
+const unrouted: readonly Row[] = [
   { method: "GET", path: "/", code: 405 },
   { method: "GET", path: "/fleet/v1", code: 405 },
   { method: "PUT", path: "/v1-alpha", code: 405 },
@@ -73,8 +73,8 @@ const nowhere: readonly Row[] = [
   { method: "OPTIONS", path: "/fleet/v1/units", code: 405 },
 ];
 
-/** Every port that a program can hand in, so that every route is there. */
-const everything: Required<OperatorPorts & Pick<HandlerOptions, "localMachine">> = {
+/** All optional ports of the handler, so that every route exists. */
+const allPorts: Required<OperatorPorts & Pick<HandlerOptions, "localMachine">> = {
   metrics: () => Promise.resolve("# none\n"),
   acceptStore: () => Promise.resolve({ was: { id: "a", revision: 1 }, accepted: { revision: 0 } }),
   localMachine: {
@@ -86,9 +86,9 @@ const everything: Required<OperatorPorts & Pick<HandlerOptions, "localMachine">>
   },
 };
 
-/** Every route of the server's own table with every method it has, below both prefixes. Throws where the plan has a gap. */
+/** Returns a request for each route and method of the server's own table, below both prefixes. Throws if the plan has a gap. */
 function everyRoute(): readonly Row[] {
-  const table = routesOf({} as Api, { ...everything, status: () => ({ ready: true }), version: "" });
+  const table = routesOf({} as Api, { ...allPorts, status: () => ({ ready: true }), version: "" });
   assert.deepEqual([...table.keys()].toSorted(), Object.keys(plan).toSorted(), "each route is planned for");
   const rows = [...table].flatMap(([pattern, { actions }]) => {
     const planned = Object.entries(plan[pattern]!);
@@ -99,26 +99,26 @@ function everyRoute(): readonly Row[] {
     );
     return (pattern.startsWith("/fleet/v1/") ? ["/fleet/v1/", "/v1-alpha/"] : [""]).flatMap((prefix) =>
       planned.map(([method, row]) => {
-        // All are sent at once: a unit that is deleted is no other's.
+        // All requests are sent at once: no other one uses the unit that is deleted.
         const name = method === "DELETE" ? `of-${prefix.split("/")[1]}.service` : "a.service";
         const path = pattern.replace("*", name).replace("/fleet/v1/", prefix === "" ? "/fleet/v1/" : prefix);
         return { ...row, method: method as Method, path };
       })
     );
   });
-  return [...rows, ...nowhere];
+  return [...rows, ...unrouted];
 }
 
 const routes = everyRoute();
 
-/** The units that routes are tried with. */
+/** Creates the units of the requests. */
 async function putUnits(api: ApiFixture): Promise<void> {
   for (const { method, path } of routes) if (method === "DELETE") await api.put(path.split("/").at(-1)!);
   await api.put("a.service", "launched", file);
   await api.place("a.service", "m1");
 }
 
-/** The status of one request; a stream is left as soon as it has one. */
+/** Returns the status of one response; a stream is not read any further. */
 async function statusOf(address: string, route: RawRequest, tls?: ClientTls): Promise<number> {
   if (!route.path.endsWith("/events")) return (await ask(address, route, tls)).code;
   using connection = await connect(address, tls);
@@ -141,12 +141,12 @@ interface Setting {
   readonly api: ApiFixture;
   readonly stage: Stage;
   readonly authority: Authority;
-  /** Credentials as fleet.conf would give them. */
+  /** Reads credentials as from fleet.conf. */
   readonly read: (options: Partial<Parameters<typeof readCredentials>[0]>) => Promise<Credentials>;
 }
 
 async function withSetting(work: (setting: Setting) => Promise<void>): Promise<void> {
-  await using api = await ApiFixture.open(everything);
+  await using api = await ApiFixture.open(allPorts);
   await using stage = new Stage();
   const authority = await makeAuthority();
   await api.join("m1");
@@ -155,7 +155,7 @@ async function withSetting(work: (setting: Setting) => Promise<void>): Promise<v
     await putUnits(api);
     await Deno.writeTextFile(
       `${authority.directory}/tokens`,
-      `read eyes sha256:${hash("look")}\nwrite hands sha256:${hash("do")}\n`,
+      `read dashboard sha256:${hash("look")}\nwrite deployer sha256:${hash("do")}\n`,
     );
     await work({ api, stage, authority, read: (options) => readCredentials({ ...files, ...options }) });
   } finally {
@@ -169,7 +169,7 @@ const inDirectory = ({ directory }: Authority) => ({
   tokens: { apiTokensFile: `${directory}/tokens` },
 });
 
-Deno.test("every route over the network, by what a client shows", async (test) => {
+Deno.test("every route over the network, by the client's credentials", async (test) => {
   await withSetting(async ({ api, stage, authority, read }) => {
     const { tls, certificates, tokens } = inDirectory(authority);
     const readOnly = (route: { method: string; code: number }) =>
@@ -180,20 +180,20 @@ Deno.test("every route over the network, by what a client shows", async (test) =
       ["nothing configured", await read({}), undefined, undefined, () => 403],
       ["nothing configured, a token", await read({}), undefined, "do", () => 403],
       ["TLS alone", await read(tls), undefined, undefined, () => 403],
-      ["TLS alone, a certificate", await read(tls), authority.friend, undefined, () => 403],
-      ["tokens, none shown", await read(tokens), undefined, undefined, () => 401],
+      ["TLS alone, a certificate", await read(tls), authority.trusted, undefined, () => 403],
+      ["tokens, none sent", await read(tokens), undefined, undefined, () => 401],
       ["tokens, a wrong one", await read(tokens), undefined, "wrong", () => 401],
       ["tokens, the hash of one", await read(tokens), undefined, hash("do"), () => 401],
-      ["tokens, one that reads", await read(tokens), undefined, "look", readOnly],
-      ["tokens, one that writes", await read(tokens), undefined, "do", open],
-      ["TLS and tokens, one that writes", await read({ ...tls, ...tokens }), undefined, "do", open],
-      ["TLS and tokens, none shown", await read({ ...tls, ...tokens }), undefined, undefined, () => 401],
-      ["certificates, none shown", await read({ ...tls, ...certificates }), undefined, undefined, () => 401],
+      ["tokens, one for reading", await read(tokens), undefined, "look", readOnly],
+      ["tokens, one for writing", await read(tokens), undefined, "do", open],
+      ["TLS and tokens, one for writing", await read({ ...tls, ...tokens }), undefined, "do", open],
+      ["TLS and tokens, none sent", await read({ ...tls, ...tokens }), undefined, undefined, () => 401],
+      ["certificates, none sent", await read({ ...tls, ...certificates }), undefined, undefined, () => 401],
       ["certificates, a token", await read({ ...tls, ...certificates }), undefined, "do", () => 401],
       [
         "certificates, a foreign one",
         await read({ ...tls, ...certificates }),
-        authority.stranger,
+        authority.foreign,
         undefined,
         () => 403,
       ],
@@ -204,7 +204,7 @@ Deno.test("every route over the network, by what a client shows", async (test) =
         undefined,
         () => 403,
       ],
-      ["certificates, one that reads", await read({ ...tls, ...certificates }), authority.reader, undefined, readOnly],
+      ["certificates, one for reading", await read({ ...tls, ...certificates }), authority.reader, undefined, readOnly],
       [
         "certificates, a misspelt role",
         await read({ ...tls, ...certificates }),
@@ -212,7 +212,7 @@ Deno.test("every route over the network, by what a client shows", async (test) =
         undefined,
         () => 403,
       ],
-      ["certificates, a good one", await read({ ...tls, ...certificates }), authority.friend, undefined, open],
+      ["certificates, a valid one", await read({ ...tls, ...certificates }), authority.trusted, undefined, open],
       ["insecure", await read({ apiInsecure: true }), undefined, undefined, open],
       ["insecure with TLS", await read({ ...tls, apiInsecure: true }), undefined, undefined, open],
     ];
@@ -233,7 +233,7 @@ Deno.test("every route over the network, by what a client shows", async (test) =
   });
 });
 
-Deno.test("the reason is told and logged, with the peer", async () => {
+Deno.test("the reason of a refusal is in the response and, with the peer, in the log", async () => {
   await withSetting(async ({ api, stage, authority, read }) => {
     const { tls, certificates } = inDirectory(authority);
     const server = await stage.serve(api.handler, network, await read({ ...tls, ...certificates }));
@@ -249,43 +249,43 @@ Deno.test("the reason is told and logged, with the peer", async () => {
     const put = { method: "PUT", path: "/fleet/v1/units/a.service", headers: json, body: JSON.stringify(unit) };
     assert.match((await ask(server.addresses[0]!, put, reader)).body, /the certificate of \\"reader\\" may read only/);
     const closed = await stage.serve(api.handler, network);
-    assert.match(stage.logged.at(-1)!, /^the API's network addresses refuse everybody: set api_certfile/);
+    assert.match(stage.logged.at(-1)!, /^the API's network addresses refuse every request: set api_certfile/);
     assert.match((await ask(closed.addresses[0]!, { path: "/fleet/v1/units" })).body, /this address is closed: set/);
     await stage.serve(api.handler, network, { policy: { insecure: true } });
-    assert.match(stage.logged.at(-2)!, /^api_insecure is set: whoever reaches/);
+    assert.match(stage.logged.at(-2)!, /^api_insecure is set: every client/);
   });
 });
 
-Deno.test("every route through a browser that was lured here", async (test) => {
-  await using api = await ApiFixture.open(everything);
+Deno.test("every route refuses requests that a foreign web page makes", async (test) => {
+  await using api = await ApiFixture.open(allPorts);
   await using stage = new Stage();
   await api.join("m1");
   await putUnits(api);
   const { addresses } = await stage.serve(api.handler, loopback);
-  const lures: Readonly<Record<string, (route: RawRequest) => RawRequest>> = {
-    "a name that was made to point here": (route) => ({ ...route, host: "evil.example" }),
+  const attacks: Readonly<Record<string, (route: RawRequest) => RawRequest>> = {
+    "a foreign name that resolves to this machine": (route) => ({ ...route, host: "evil.example" }),
     "a page of another site": (route) => withHeaders(route, { Origin: "http://evil.example" }),
     "a page without a site": (route) => withHeaders(route, { Origin: "null" }),
     "an image on another site's page": (route) => withHeaders(route, { "Sec-Fetch-Site": "cross-site" }),
   };
-  for (const [name, lure] of Object.entries(lures)) {
+  for (const [name, attack] of Object.entries(attacks)) {
     await test.step(name, async () => {
       for (const route of routes) {
-        assert.equal(await statusOf(addresses[0]!, lure(route)), 403, `${route.method} ${route.path}`);
+        assert.equal(await statusOf(addresses[0]!, attack(route)), 403, `${route.method} ${route.path}`);
       }
     });
   }
-  await test.step("nothing was changed", async () => {
+  await test.step("the unit is unchanged", async () => {
     const { unit } = await api.registry.unit("a.service");
     assert.deepEqual([unit?.desiredState, unit?.restart], ["launched", 0]);
   });
 });
 
-Deno.test("a connection with TLS stays for many requests, and ends when the server does", async () => {
+Deno.test("a TLS connection serves many requests, and ends when the server closes", async () => {
   await withSetting(async ({ api, stage, authority, read }) => {
     const { tls, certificates } = inDirectory(authority);
     const server = await stage.serve(api.handler, network, await read({ ...tls, ...certificates }));
-    using connection = await connect(server.addresses[0]!, { ca: authority.ca, shows: authority.friend });
+    using connection = await connect(server.addresses[0]!, { ca: authority.ca, shows: authority.trusted });
     for (let turn = 0; turn < 5; turn++) {
       await write(connection, "GET /fleet/v1/units/a.service HTTP/1.1\r\nHost: localhost\r\n\r\n");
       assert.match(await readUntil(connection, (text) => text.endsWith("}")), /^HTTP\/1\.1 200 OK\r\n/);
@@ -296,7 +296,7 @@ Deno.test("a connection with TLS stays for many requests, and ends when the serv
   });
 });
 
-Deno.test("credentials can be replaced while it serves", async () => {
+Deno.test("credentials can be replaced while the server runs", async () => {
   await withSetting(async ({ api, stage, authority, read }) => {
     const { tls, certificates, tokens } = inDirectory(authority);
     const server = await stage.serve(api.handler, network, await read(tokens));
@@ -305,15 +305,19 @@ Deno.test("credentials can be replaced while it serves", async () => {
     assert.equal((await ask(address, asked("do"))).code, 200);
     assert.equal(server.urlFor("10.0.0.1"), `http://10.0.0.1:${address.split(":")[1]}`);
 
-    await Deno.writeTextFile(`${authority.directory}/tokens`, `read eyes sha256:${hash("see")}\n`);
+    await Deno.writeTextFile(`${authority.directory}/tokens`, `read dashboard sha256:${hash("see")}\n`);
     server.use(await read(tokens));
     assert.equal((await ask(address, asked("do"))).code, 401, "an old token");
     assert.equal((await ask(address, asked("see"))).code, 200, "a new one");
 
     server.use(await read({ ...tls, ...certificates }));
-    const client = { ca: authority.ca, shows: authority.friend };
-    assert.equal((await ask(address, { path: "/fleet/v1/units" }, client)).code, 200, "TLS from now on");
-    assert.match(await talk(address, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), /^(?!HTTP)/, "and nothing else");
+    const client = { ca: authority.ca, shows: authority.trusted };
+    assert.equal((await ask(address, { path: "/fleet/v1/units" }, client)).code, 200, "TLS");
+    assert.match(
+      await talk(address, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+      /^(?!HTTP)/,
+      "plain text is refused",
+    );
     assert.equal(server.urlFor("10.0.0.1"), `https://10.0.0.1:${address.split(":")[1]}`);
 
     server.use(await read({}));
@@ -322,7 +326,7 @@ Deno.test("credentials can be replaced while it serves", async () => {
   });
 });
 
-Deno.test("what cannot be read is named", async (test) => {
+Deno.test("a credential file that cannot be read is named", async (test) => {
   await withSetting(async ({ authority, read }) => {
     const { tls } = inDirectory(authority);
     const { apiClientCafile } = inDirectory(authority).certificates;
@@ -342,8 +346,8 @@ Deno.test("what cannot be read is named", async (test) => {
         [{ ...tls, apiCertfile: broken }, /^api_certfile .*\/broken: a certificate in it cannot be read$/],
         [{ ...tls, apiKeyfile: empty }, /^api_keyfile .*\/empty: it is no private key that can be read /],
         [
-          { ...tls, apiKeyfile: `${authority.directory}/friend.key` },
-          /^api_keyfile .*\/friend\.key: it is not the key of the certificate in .*\/server\.crt$/,
+          { ...tls, apiKeyfile: `${authority.directory}/trusted.key` },
+          /^api_keyfile .*\/trusted\.key: it is not the key of the certificate in .*\/server\.crt$/,
         ],
         [{ ...tls, apiClientCafile: empty }, /^api_client_cafile .*\/empty: there is no certificate in it /],
         [
@@ -357,7 +361,7 @@ Deno.test("what cannot be read is named", async (test) => {
   });
 });
 
-/** Serves on what it was passed, with TLS, until its input ends. */
+/** A program that serves on inherited sockets, with TLS, until its input ends. */
 const program = `
 import { inheritedSockets, serve } from ${
   JSON.stringify(new URL("../../daemon/api/http/server.ts", import.meta.url).href)
@@ -373,7 +377,7 @@ await Deno.stdin.read(new Uint8Array(1));
 await server.close();
 `;
 
-Deno.test("TLS on the sockets that systemd passes: on those of the network, and not on the others", async () => {
+Deno.test("of the sockets that systemd passes, those on the network use TLS", async () => {
   await withSetting(async ({ stage, authority }) => {
     const config = new URL("../../deno.json", import.meta.url).pathname;
     const cache = Deno.env.get("DENO_DIR");
@@ -404,8 +408,8 @@ Deno.test("TLS on the sockets that systemd passes: on those of the network, and 
     const request = { path: "/" };
     assert.match((await ask(`unix:${unix}`, request)).body, /welcome/);
     assert.match((await ask(addresses[0]!, request)).body, /welcome/);
-    const friend = { ca: authority.ca, shows: authority.friend };
-    assert.match((await ask(addresses[1]!, request, friend)).body, /welcome/);
+    const trusted = { ca: authority.ca, shows: authority.trusted };
+    assert.match((await ask(addresses[1]!, request, trusted)).body, /welcome/);
     assert.equal((await ask(addresses[1]!, request, { ca: authority.ca })).code, 401);
     assert.match(await talk(addresses[1]!, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), /^(?!HTTP)/);
     await child.stdin.close();
@@ -414,12 +418,12 @@ Deno.test("TLS on the sockets that systemd passes: on those of the network, and 
   });
 });
 
-Deno.test("a TCP socket on a loopback address is warned of, others are not", async () => {
+Deno.test("a warning is logged for a TCP socket on a loopback address only", async () => {
   await using api = await ApiFixture.open();
   await using stage = new Stage();
   const { addresses: [, address] } = await stage.serve(api.handler, [stage.unix(), loopback]);
   const warnings = stage.logged.map((line) =>
-    /^every user .* API at (\S+) controls the cluster, as root: /.exec(line)?.[1]
+    /^every local user controls the cluster, as root, through the API at (\S+): /.exec(line)?.[1]
   );
   assert.deepEqual(warnings, [address]);
 });

@@ -2,34 +2,34 @@
 
 import { must } from "../lab/process.ts";
 
-/** PEM texts. */
+/** A certificate and its key, in PEM. */
 export interface Certificate {
   readonly cert: string;
   readonly key: string;
 }
 
-/** Who shows what. */
+/** An authority and the certificates of a test. Each is also a file in `directory`: `NAME.crt`, with its `NAME.key`. */
 export interface Authority {
   readonly directory: string;
   readonly ca: string;
   readonly server: Certificate;
-  /** Of the authority. */
-  readonly friend: Certificate;
-  /** Of the authority; its subject says that it may read only. */
+  /** A client of the authority. */
+  readonly trusted: Certificate;
+  /** A client of the authority; its subject has the role for reading. */
   readonly reader: Certificate;
-  /** Of the authority; its subject names a role that is none. */
+  /** A client of the authority; its subject has an unknown role. */
   readonly misspelt: Certificate;
-  /** Of the authority, but no longer. */
+  /** A client of the authority, whose certificate has expired. */
   readonly expired: Certificate;
-  /** Of another authority. */
-  readonly stranger: Certificate;
-  /** Of the authority, but for servers only. */
+  /** A client of another authority. */
+  readonly foreign: Certificate;
+  /** A certificate of the authority, but for servers only. */
   readonly serving: Certificate;
 }
 
 const keyOptions = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 
-/** Makes them all with openssl, in a directory of their own. `names`: whom the server, or whoever shows one, may be. */
+/** Makes them all with openssl, in a new directory. `names`: the alternative names of every certificate. */
 export async function makeAuthority(names = "IP:127.0.0.1,DNS:localhost"): Promise<Authority> {
   const directory = await Deno.makeTempDir({ prefix: "fleet-tls-" });
   const path = (name: string) => `${directory}/${name}`;
@@ -64,11 +64,11 @@ export async function makeAuthority(names = "IP:127.0.0.1,DNS:localhost"): Promi
     directory,
     ca: await Deno.readTextFile(path("ours.crt")),
     server: await sign("server", "ours"),
-    friend: await sign("friend", "ours"),
+    trusted: await sign("trusted", "ours"),
     reader: await sign("reader", "ours", undefined, "/O=Example Ltd/O=fleet:read"),
     misspelt: await sign("misspelt", "ours", undefined, "/O=fleet:reader"),
     expired: await sign("expired", "ours", ["-days", "-1"]),
-    stranger: await sign("stranger", "theirs"),
+    foreign: await sign("foreign", "theirs"),
     serving: await sign("serving", "ours", undefined, "", "serving"),
   };
 }

@@ -1,4 +1,4 @@
-/** Connections over time: resumed sessions, certificates that run out, credentials that are replaced, lost clients. */
+/** Long-lived connections: resumed sessions, expired certificates, replaced credentials, lost clients. */
 
 import assert from "node:assert/strict";
 import type { Credentials } from "../../daemon/api/auth/credentials.ts";
@@ -13,7 +13,7 @@ interface Setting {
   readonly api: ApiFixture;
   readonly stage: Stage;
   readonly authority: Authority;
-  /** What the server goes by if it trusts an authority. */
+  /** Returns the credentials of a server that trusts an authority. */
   readonly trusting: (ca: string) => Credentials;
 }
 
@@ -32,7 +32,7 @@ async function withSetting(work: (setting: Setting) => Promise<void>): Promise<v
   }
 }
 
-/** Asks by openssl, which keeps a session for later (`-sess_out`) and resumes one (`-sess_in`). */
+/** Sends a request by openssl, which saves its session (`-sess_out`) or resumes a saved one (`-sess_in`). */
 async function openssl(
   { authority, stage }: Setting,
   address: string,
@@ -55,11 +55,11 @@ async function openssl(
   await stdin.write(new TextEncoder().encode(written(request)));
   const { stdout } = await child.output();
   await stdin.close().catch(() => {});
-  const said = new TextDecoder().decode(stdout);
-  return { code: Number(/HTTP\/1\.1 (\d+)/.exec(said)?.[1]), resumed: /^(?:Reused|\s*Reused), TLS/m.test(said) };
+  const output = new TextDecoder().decode(stdout);
+  return { code: Number(/HTTP\/1\.1 (\d+)/.exec(output)?.[1]), resumed: /^(?:Reused|\s*Reused), TLS/m.test(output) };
 }
 
-Deno.test("a session that is resumed proves no more than the one before", async (test) => {
+Deno.test("a resumed session proves no more than the session before", async (test) => {
   await withSetting(async (setting) => {
     const { api, stage, authority, trusting } = setting;
     const server = await stage.serve(api.handler, network, trusting(authority.ca));
@@ -67,8 +67,8 @@ Deno.test("a session that is resumed proves no more than the one before", async 
       openssl(setting, server.addresses[0]!, who, version, session);
     for (const version of ["tls1_2", "tls1_3"]) {
       const cases: readonly (readonly [who: string, code: number])[] = [
-        ["friend", 200],
-        ["stranger", 403],
+        ["trusted", 200],
+        ["foreign", 403],
         ["expired", 403],
         ["misspelt", 403],
         ["serving", 403],
@@ -80,64 +80,64 @@ Deno.test("a session that is resumed proves no more than the one before", async 
         });
       }
     }
-    await test.step("after another authority has come", async () => {
-      await ask("friend", "tls1_3", "new");
+    await test.step("after the authority is replaced", async () => {
+      await ask("trusted", "tls1_3", "new");
       server.use(trusting(await Deno.readTextFile(`${authority.directory}/theirs.crt`)));
-      assert.equal((await ask("friend", "tls1_3", "resumed")).code, 403);
-      assert.equal((await ask("friend", "tls1_3", "new")).code, 403);
-      assert.equal((await ask("stranger", "tls1_3", "new")).code, 200);
+      assert.equal((await ask("trusted", "tls1_3", "resumed")).code, 403);
+      assert.equal((await ask("trusted", "tls1_3", "new")).code, 403);
+      assert.equal((await ask("foreign", "tls1_3", "new")).code, 200);
     });
   });
 });
 
-Deno.test("another authority ends connections that the one before has opened", async () => {
+Deno.test("replacing the authority ends connections of its clients", async () => {
   await withSetting(async ({ api, stage, authority, trusting }) => {
     const server = await stage.serve(api.handler, network, trusting(authority.ca));
-    const friend = { ca: authority.ca, shows: authority.friend };
-    using idle = await connect(server.addresses[0]!, friend);
-    using stream = await connect(server.addresses[0]!, friend);
+    const trusted = { ca: authority.ca, shows: authority.trusted };
+    using idle = await connect(server.addresses[0]!, trusted);
+    using stream = await connect(server.addresses[0]!, trusted);
     await write(idle, "GET /fleet/v1/units HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await readUntil(idle, (text) => text.endsWith("{}"));
     await write(stream, "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await readUntil(stream, (text) => text.includes("synced"));
     server.use(trusting(await Deno.readTextFile(`${authority.directory}/theirs.crt`)));
     assert.equal(await readUntil(idle, () => false), "");
-    assert.match(await readUntil(stream, () => false), /^0\r\n\r\n$/, "it ends as a stream does");
+    assert.match(await readUntil(stream, () => false), /^0\r\n\r\n$/, "the stream ends with its last chunk");
   });
 });
 
-Deno.test("an authority that comes with a reload is asked for from then on", async () => {
+Deno.test("an authority added by a reload is required from then on", async () => {
   await withSetting(async ({ api, stage, authority, trusting }) => {
     const before: Credentials = { policy: { insecure: true }, tls: authority.server };
     const server = await stage.serve(api.handler, network, before);
-    const code = async (shows: Authority["friend"]) =>
+    const code = async (shows: Authority["trusted"]) =>
       (await ask(server.addresses[0]!, request, { ca: authority.ca, shows })).code;
-    assert.equal(await code(authority.friend), 200);
+    assert.equal(await code(authority.trusted), 200);
     server.use(trusting(authority.ca));
-    assert.deepEqual([await code(authority.friend), await code(authority.stranger)], [200, 403]);
+    assert.deepEqual([await code(authority.trusted), await code(authority.foreign)], [200, 403]);
   });
 });
 
-Deno.test("the kernel asks now and then whether a client is still there", async () => {
+Deno.test("the kernel probes whether a client is still connected", async () => {
   await withSetting(async ({ api, stage, authority, trusting }) => {
     const plain = await stage.serve(api.handler, network, { policy: { insecure: true } });
     const encrypted = await stage.serve(api.handler, network, trusting(authority.ca));
     const addresses = [plain, encrypted].map((server) => server.addresses[0]!);
-    for (const [index, tls] of [undefined, { ca: authority.ca, shows: authority.friend }].entries()) {
+    for (const [index, tls] of [undefined, { ca: authority.ca, shows: authority.trusted }].entries()) {
       using connection = await connect(addresses[index]!, tls);
       await write(connection, "GET /fleet/v1/units HTTP/1.1\r\nHost: localhost\r\n\r\n");
       await readUntil(connection, (text) => text.endsWith("{}"));
       const filter = ["state", "established", "sport", "=", `:${addresses[index]!.split(":").at(-1)}`];
-      const told = await must(["ss", "--tcp", "--numeric", "--options", "--no-header", ...filter]);
-      assert.match(told, /timer:\(keepalive,/);
+      const sockets = await must(["ss", "--tcp", "--numeric", "--options", "--no-header", ...filter]);
+      assert.match(sockets, /timer:\(keepalive,/);
     }
   });
 });
 
-Deno.test("who reads on from the network is judged anew when credentials are read again", async () => {
+Deno.test("event streams on the network end when credentials are reloaded, so that clients are authorized again", async () => {
   await withSetting(async ({ api, stage, authority, trusting }) => {
     const server = await stage.serve(api.handler, network, trusting(authority.ca));
-    using connection = await connect(server.addresses[0]!, { ca: authority.ca, shows: authority.friend });
+    using connection = await connect(server.addresses[0]!, { ca: authority.ca, shows: authority.trusted });
     for (let turn = 0; turn < 2; turn++) {
       await write(connection, "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
       await readUntil(connection, (text) => text.includes("synced"));

@@ -1,4 +1,4 @@
-/** Clients that end their side of a connection (shutdown(2), `nc -N`, socat) before they have their answers. */
+/** Clients that half-close their connection (shutdown(2), `nc -N`, socat) before they have their responses. */
 
 import assert from "node:assert/strict";
 import type { LocalMachine } from "../../daemon/api/machine/port.ts";
@@ -12,8 +12,8 @@ const put = (name: string, body: string, length = body.length) =>
   `PUT /fleet/v1/units/${name} ${head}Content-Type: application/json\r\nContent-Length: ${length}\r\n\r\n${body}`;
 const unit = '{"options":[{"section":"Service","name":"ExecStart","value":"/bin/true"}]}';
 
-/** Sends bytes, ends this side, and reads until the server has ended its own. */
-async function sayAll(address: string, text: string, tls?: ClientTls): Promise<string> {
+/** Sends bytes, half-closes the connection, and reads until the server closes its side. */
+async function sendAll(address: string, text: string, tls?: ClientTls): Promise<string> {
   using connection = await connect(address, tls);
   await write(connection, text);
   await connection.closeWrite();
@@ -53,41 +53,41 @@ function slowMachine(): { readonly localMachine: LocalMachine; readonly goOn: ()
 
 const codes = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, code]) => Number(code));
 
-Deno.test("who ends his side still gets what he has asked for", async (test) => {
+Deno.test("a half-closed client still receives its responses", async (test) => {
   const authority = await makeAuthority();
   try {
     for (const kind of ["unix", "loopback", "TLS"]) {
       await using api = await ApiFixture.open();
       await using stage = new Stage();
-      const tls = { ca: authority.ca, shows: authority.friend };
+      const tls = { ca: authority.ca, shows: authority.trusted };
       const server = kind === "TLS"
         ? await stage.serve(api.handler, network, {
           policy: { clientCertificates: true },
           tls: { ...authority.server, clientCa: authority.ca },
         })
         : await stage.serve(api.handler, kind === "unix" ? stage.unix() : loopback);
-      const say = (text: string) => sayAll(server.addresses[0]!, text, kind === "TLS" ? tls : undefined);
+      const send = (text: string) => sendAll(server.addresses[0]!, text, kind === "TLS" ? tls : undefined);
       await test.step(`${kind}: one request`, async () => {
-        assert.match(await say(get("/fleet/v1/units")), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n\{\}$/);
+        assert.match(await send(get("/fleet/v1/units")), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n\{\}$/);
       });
-      await test.step(`${kind}: requests that do not wait for answers`, async () => {
-        const text = await say(put("a.service", unit) + get("/fleet/v1/units/a.service") + get("/fleet/v1/none"));
+      await test.step(`${kind}: pipelined requests`, async () => {
+        const text = await send(put("a.service", unit) + get("/fleet/v1/units/a.service") + get("/fleet/v1/none"));
         assert.deepEqual(codes(text), [201, 200, 404]);
       });
-      await test.step(`${kind}: a request that ends in the middle is none`, async () => {
-        assert.deepEqual(codes(await say(`GET / ${head}`)), []);
-        assert.deepEqual(codes(await say(put("half.service", unit, unit.length + 1))), []);
+      await test.step(`${kind}: an incomplete request has no effect`, async () => {
+        assert.deepEqual(codes(await send(`GET / ${head}`)), []);
+        assert.deepEqual(codes(await send(put("half.service", unit, unit.length + 1))), []);
         assert.equal((await api.send("GET", "/fleet/v1/units/half.service")).code, 404);
         assert.deepEqual(
           [...api.logged, ...stage.logged].filter((line) => !/was answered|prefer a unix socket/.test(line)),
           [],
         );
       });
-      await test.step(`${kind}: who has asked for nothing is let go`, async () => {
-        assert.equal(await say(""), "");
+      await test.step(`${kind}: a client that has sent nothing is disconnected`, async () => {
+        assert.equal(await send(""), "");
       });
       await test.step(`${kind}: an event stream ends`, async () => {
-        assert.match(await say(get("/fleet/v1/events")), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n0\r\n\r\n$/);
+        assert.match(await send(get("/fleet/v1/events")), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n0\r\n\r\n$/);
       });
       await server.close();
     }
@@ -96,7 +96,7 @@ Deno.test("who ends his side still gets what he has asked for", async (test) => 
   }
 });
 
-Deno.test("a journal is told to its end, and one that is followed has its end there", async () => {
+Deno.test("a half-closed client gets a journal to its end, and a followed journal ends at once", async () => {
   const slow = slowMachine();
   await using api = await ApiFixture.open({ localMachine: slow.localMachine });
   await api.join("m1", "10.0.0.1");
@@ -110,8 +110,8 @@ Deno.test("a journal is told to its end, and one that is followed has its end th
   await write(patient, get(journal));
   await patient.closeWrite();
   await readUntil(patient, (text) => text.includes("first"));
-  // By then the server has seen the end of what was sent before.
-  assert.match(await sayAll(address!, get(`${journal}?follow=1`)), /\r\nfirst\n\r\n0\r\n\r\n$/);
+  // The server has seen the half-close of the first connection by the time it answers the second one.
+  assert.match(await sendAll(address!, get(`${journal}?follow=1`)), /\r\nfirst\n\r\n0\r\n\r\n$/);
   assert.equal(slow.open, 1);
   slow.goOn();
   assert.match(await readUntil(patient, () => false), /last\n\r\n0\r\n\r\n$/);

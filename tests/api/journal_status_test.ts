@@ -325,7 +325,7 @@ Deno.test("requests are forwarded to the machine that runs the unit", async (tes
   const own = { apiCertfile: "", apiKeyfile: "", apiClientCafile: "", apiTokensFile: "", apiInsecure: false };
   const peer = { systemdUser: false, apiPeerCertfile: "", apiPeerKeyfile: "", apiPeerCafile: "", apiPeerTokenFile: "" };
   const tls = { apiCertfile: `${directory}/server.crt`, apiKeyfile: `${directory}/server.key` };
-  const friend = { apiPeerCertfile: `${directory}/friend.crt`, apiPeerKeyfile: `${directory}/friend.key` };
+  const trusted = { apiPeerCertfile: `${directory}/trusted.crt`, apiPeerKeyfile: `${directory}/trusted.key` };
   await Deno.writeTextFile(`${directory}/token`, "do\n");
   const hash = (token: string) => createHash("sha256").update(token).digest("hex");
   await Deno.writeTextFile(`${directory}/tokens`, `read m1 sha256:${hash("other")}\n`);
@@ -335,7 +335,7 @@ Deno.test("requests are forwarded to the machine that runs the unit", async (tes
     [
       "with a certificate",
       { ...tls, apiClientCafile: `${directory}/ours.crt` },
-      { ...friend, apiPeerCafile: `${directory}/ours.crt` },
+      { ...trusted, apiPeerCafile: `${directory}/ours.crt` },
       200,
       /^m2 logs b\.service\n$/,
     ],

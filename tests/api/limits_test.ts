@@ -1,4 +1,4 @@
-/** What is too much, and what is said then; and a daemon whose memory does not grow by it. All over real sockets. */
+/** Limits of requests, the refusals beyond them, and a daemon whose memory does not grow. All over real sockets. */
 
 import assert from "node:assert/strict";
 import { ApiFixture, errorText } from "../support/api_fixture.ts";
@@ -15,7 +15,7 @@ const unitFile = (lines: number) =>
   }]}`;
 const name = (length: number) => "x".repeat(length - ".service".length) + ".service";
 
-/** A limit: what is just within it, what is beyond it, and what is said then. */
+/** A limit: a request just within it, a request beyond it, and the message of the refusal. */
 interface Limit {
   readonly limit: string;
   readonly method?: string;
@@ -67,7 +67,7 @@ const limits: readonly Limit[] = [
   },
   {
     ...{ limit: "journal lines", method: "GET" },
-    // Here no machine has journals; whether there are too many lines is looked at first.
+    // The server is on no machine, which has no journals; the number of lines is checked first.
     within: { path: `${unit}/journal?lines=100000`, code: 501 },
     beyond: { path: `${unit}/journal?lines=100001`, code: 400 },
     says: 'invalid lines "100001": expect a whole number up to 100000',
@@ -80,14 +80,14 @@ const limits: readonly Limit[] = [
   },
 ];
 
-/** Whether all of an answer has come that tells its length. */
+/** True if a response with a Content-Length is complete. */
 function isWhole(text: string): boolean {
   const { head, body } = answerOf(text);
   if (!text.includes("\r\n\r\n")) return false;
   return body.length >= Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0);
 }
 
-Deno.test("each limit: what is within it passes, what is beyond is told so", async (test) => {
+Deno.test("each limit: a request within it passes, a request beyond it is refused", async (test) => {
   for (const kind of ["unix", "tcp"]) {
     await using api = await ApiFixture.open();
     await using stage = new Stage();
@@ -95,7 +95,7 @@ Deno.test("each limit: what is within it passes, what is beyond is told so", asy
     for (const { limit, method = "PUT", path = unit, within, beyond, says } of limits) {
       const send = async ({ body, ...rest }: Limit["within"]): Promise<RawAnswer> => {
         const request = { method, path: rest.path ?? path, ...(body === undefined ? {} : { body, headers: json }) };
-        // The connection is left open until the answer is there, so that the server reads the body to its end.
+        // The connection stays open until the response has come, so that the server reads the whole body.
         using connection = await connect(address!);
         await write(connection, written(request).replace("Connection: close\r\n", ""));
         return answerOf(await readUntil(connection, isWhole));
@@ -110,7 +110,7 @@ Deno.test("each limit: what is within it passes, what is beyond is told so", asy
   }
 });
 
-Deno.test("requests that do not wait for answers", async (test) => {
+Deno.test("pipelined requests", async (test) => {
   await using api = await ApiFixture.open();
   await using stage = new Stage();
   const { addresses: [address] } = await stage.serve(api.handler, stage.unix());
@@ -121,29 +121,29 @@ Deno.test("requests that do not wait for answers", async (test) => {
     await write(connection, text);
     return await readUntil(connection, () => false);
   };
-  await test.step("are carried out one after the other", async () => {
+  await test.step("pipelined requests are handled one after the other", async () => {
     const body = `{"options":[${option}]}`;
     const put = written({ method: "PUT", path: unit, headers: json, body }).replace("Connection: close\r\n", "");
     const text = await talked(put + written({ path: unit, headers: { "X-Turn": "2" } }));
     assert.match(text, /^HTTP\/1\.1 201 [^]*HTTP\/1\.1 200 [^]*"name":"u\.service"/);
   });
-  await test.step("up to 64 of them may wait", async () => {
+  await test.step("up to 64 pipelined requests may wait", async () => {
     const text = await talked(many(64) + written({ path: "/healthz" }));
     assert.equal(text.match(/HTTP\/1\.1 404 /g)?.length, 64);
     assert.match(text, /HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nok$/);
   });
-  await test.step("one more is refused, and the last to be answered", async () => {
+  await test.step("one more request is refused, and gets the last response", async () => {
     const text = await talked(many(70));
     assert.equal(text.match(/HTTP\/1\.1 404 /g)?.length, 65);
     assert.ok(text.endsWith(errorText(503, "too many requests wait on this connection (64)")), text.slice(-300));
   });
-  await test.step("with far more the connection is cut off", async () => {
-    // Where it is not, the one that is too many is told so in the end.
+  await test.step("far more requests close the connection", async () => {
+    // If the connection stayed open, the surplus request would be refused in the end.
     assert.doesNotMatch(await talked(many(5000)), /too many requests wait/);
   });
 });
 
-/** A daemon's API, which also says how much memory it has when it has let go of what it can. */
+/** A program that serves the API, and its resident memory after a garbage collection at /resident. */
 const program = `
 import { ApiFixture } from ${JSON.stringify(new URL("../support/api_fixture.ts", import.meta.url).href)};
 import { textReply } from ${JSON.stringify(new URL("../../daemon/api/http/responses.ts", import.meta.url).href)};
@@ -165,7 +165,7 @@ await Deno.stdin.read(new Uint8Array(1));
 const head = (length: number) =>
   `PUT /fleet/v1/units/s.service HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
 
-/** What a connection sends before it is dropped, how often at once, and what it waits for. */
+/** Attacks: the bytes that a connection sends, the number of connections, and the response that it waits for. */
 const abuses: readonly (readonly [name: string, times: number, sent: (turn: number) => string, until?: RegExp])[] = [
   ["bodies that stop before their end", 40, () => head(mebibyte) + " ".repeat(mebibyte - 10)],
   ["deep lists", 6, () => head(900_000) + "[".repeat(900_000), /^HTTP\/1\.1 400 /],
@@ -176,8 +176,8 @@ const abuses: readonly (readonly [name: string, times: number, sent: (turn: numb
   ["bodies that are too long", 20, () => head(4 * mebibyte) + " ".repeat(2 * mebibyte), /^HTTP\/1\.1 413 /],
   ["headers that are too long", 100, () => `GET / HTTP/1.1\r\nX: ${"y".repeat(60_000)}`, /^HTTP\/1\.1 431 /],
   ["headers that do not end", 100, () => `GET / HTTP/1.1\r\nX: ${"y".repeat(30_000)}`],
-  ["streams that nobody reads", 100, () => "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"],
-  ["answers that nobody reads", 10, () => "GET /fleet/v1/units HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(500)],
+  ["streams that no client reads", 100, () => "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+  ["responses that no client reads", 10, () => "GET /fleet/v1/units HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(500)],
   [
     "names that are new each time",
     20,
@@ -203,7 +203,7 @@ async function abuse(address: string): Promise<void> {
   }
 }
 
-Deno.test("an answer is over once it has gone out, or its client has left", async () => {
+Deno.test("whenOver calls back after the response is sent, or after the client has disconnected", async () => {
   await using stage = new Stage();
   let over = 0;
   const reached = Promise.withResolvers<void>();
@@ -230,25 +230,25 @@ Deno.test("an answer is over once it has gone out, or its client has left", asyn
   assert.equal(over, 2);
 });
 
-Deno.test("a body that is cut into crumbs is cut off, one that is cut into pieces is read", async (test) => {
+Deno.test("a long body in chunks of one byte is refused, other chunked bodies are read", async (test) => {
   await using api = await ApiFixture.open();
   await using stage = new Stage();
   const { addresses: [address] } = await stage.serve(api.handler, loopback);
   const put = (name: string) =>
     `PUT /fleet/v1/units/${name}.service HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n` +
     "Transfer-Encoding: chunked\r\n\r\n";
-  await test.step("crumbs", async () => {
+  await test.step("a long body in chunks of one byte", async () => {
     using connection = await connect(address!);
     await write(connection, put("crumbs") + "1\r\n \r\n".repeat(200_000));
     assert.equal(await readUntil(connection, () => false), "");
   });
-  await test.step("pieces of one byte, of a short body", async () => {
+  await test.step("a short body in chunks of one byte", async () => {
     using connection = await connect(address!);
     const pieces = [...options(100)].map((byte) => `1\r\n${byte}\r\n`).join("");
     await write(connection, `${put("pieces")}${pieces}0\r\n\r\n`);
     assert.equal(answerOf(await readUntil(connection, isWhole)).code, 201);
   });
-  await test.step("pieces of a hundred bytes, of a long one", async () => {
+  await test.step("a long body in chunks of a hundred bytes", async () => {
     using connection = await connect(address!);
     const pieces = unitFile(250).replaceAll(/.{1,100}/g, (piece) => `${piece.length.toString(16)}\r\n${piece}\r\n`);
     await write(connection, `${put("long")}${pieces}0\r\n\r\n`);
@@ -256,7 +256,7 @@ Deno.test("a body that is cut into crumbs is cut off, one that is cut into piece
   });
 });
 
-Deno.test("resident memory stays flat, whatever a daemon is sent", async () => {
+Deno.test("resident memory stays flat under attacks", async () => {
   const config = new URL("../../deno.json", import.meta.url).pathname;
   await using stage = new Stage();
   await Deno.writeTextFile(`${stage.directory}/program.ts`, program);
@@ -272,10 +272,10 @@ Deno.test("resident memory stays flat, whatever a daemon is sent", async () => {
   const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const address = (await output.read()).value!.trim();
   const resident_mb = async () => Number((await ask(address, { path: "/resident" })).body) / mebibyte;
-  // What a daemon has needed once it may keep: buffers, compiled code, room in the heap.
+  // A warm-up: buffers, compiled code and the heap's size stay.
   for (let round = 0; round < 3; round++) await abuse(address);
   const before_mb = await resident_mb();
-  // Half a gigabyte in all, and answers to as much.
+  // Half a gigabyte of requests, and as much of responses.
   for (let round = 0; round < 3; round++) await abuse(address);
   const after_mb = await resident_mb();
   assert.ok(after_mb - before_mb < 100, `${before_mb.toFixed(0)} MB before, ${after_mb.toFixed(0)} MB after`);

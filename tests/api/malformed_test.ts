@@ -1,4 +1,4 @@
-/** Requests that are followed by bytes which are none. */
+/** Requests followed by malformed bytes. */
 
 import assert from "node:assert/strict";
 import { ApiFixture, errorText } from "../support/api_fixture.ts";
@@ -43,7 +43,7 @@ Deno.test("malformed bytes do not lose the answers to the requests before them",
           tls: { ...authority.server, clientCa: authority.ca },
         })
         : await stage.serve(api.handler, kind === "unix" ? stage.unix() : loopback);
-      const tls = kind === "TLS" ? { ca: authority.ca, shows: authority.friend } : undefined;
+      const tls = kind === "TLS" ? { ca: authority.ca, shows: authority.trusted } : undefined;
       for (const [name, sent, expected] of cases) {
         await test.step(`${kind}: ${name}`, async () => {
           if (name.startsWith("a deletion")) await api.put("a.service");
@@ -52,7 +52,7 @@ Deno.test("malformed bytes do not lose the answers to the requests before them",
           if (expected.at(-1) === 400) assert.ok(text.endsWith(errorText(400, "malformed HTTP request")), text);
         });
       }
-      await test.step(`${kind}: malformed bytes that come while the answer is made`, async () => {
+      await test.step(`${kind}: malformed bytes that come while a request is handled`, async () => {
         await api.put("a.service");
         using connection = await connect(server.addresses[0]!, tls);
         await write(connection, remove("a.service"));

@@ -1,4 +1,4 @@
-/** What hostile clients try: paths, framing, sizes, slowness, JSON; and random requests. */
+/** Attacks of hostile clients: paths, framing, sizes, slowness, JSON; and random requests. */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -28,7 +28,7 @@ async function withServer(work: (setting: Setting) => Promise<void>): Promise<vo
 
 const rest = `Host: localhost\r\n`;
 
-Deno.test("paths that try to get elsewhere", async (test) => {
+Deno.test("no path leads outside the API", async (test) => {
   await withServer(async ({ address }) => {
     const paths: readonly (readonly [path: string, code: number])[] = [
       ["/fleet/v1/units/../../../etc/passwd", 301],
@@ -57,14 +57,14 @@ Deno.test("paths that try to get elsewhere", async (test) => {
         const answer = await ask(address, { path });
         assert.equal(answer.code, code, answer.head + answer.body);
         const location = /\r\nlocation: ([^\r]*)/i.exec(answer.head)?.[1];
-        if (code === 301) assert.match(location ?? "", /^\/(?![/\\])/, "it stays on this server");
+        if (code === 301) assert.match(location ?? "", /^\/(?![/\\])/, "the redirect stays on this server");
         assert.doesNotMatch(answer.head, /x-injected/i);
       });
     }
   });
 });
 
-Deno.test("requests that two servers could read in two ways", async (test) => {
+Deno.test("requests that two servers could parse differently (request smuggling)", async (test) => {
   await withServer(async ({ api, address }) => {
     const put = `PUT /fleet/v1/units/s.service HTTP/1.1\r\n${rest}Content-Type: application/json\r\n`;
     const inner = `DELETE /fleet/v1/units/a.service HTTP/1.1\r\n${rest}\r\n`;
@@ -74,7 +74,7 @@ Deno.test("requests that two servers could read in two ways", async (test) => {
       "two lengths": `${put}Content-Length: 0\r\nContent-Length: ${inner.length}\r\n\r\n${inner}`,
       "two lengths in one": `${put}Content-Length: 0, ${inner.length}\r\n\r\n${inner}`,
       "a length with a sign": `${put}Content-Length: +0\r\n\r\n${inner}`,
-      "a length below nothing": `${put}Content-Length: -1\r\n\r\n${inner}`,
+      "a negative length": `${put}Content-Length: -1\r\n\r\n${inner}`,
       "a length in hexadecimal": `${put}Content-Length: 0x0\r\n\r\n${inner}`,
       "chunks twice": `${put}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n${inner}`,
       "another coding": `${put}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n${inner}`,
@@ -92,17 +92,21 @@ Deno.test("requests that two servers could read in two ways", async (test) => {
       "a vertical tab in a coding": `${put}Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n${inner}`,
       "a carriage return alone": `${put}X: y\rContent-Length: 0\r\n\r\n${inner}`,
       "a chunk length with a sign": `${put}Transfer-Encoding: chunked\r\n\r\n-1\r\n${inner}`,
-      "a chunk that is longer than it says": `${put}Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n${inner}`,
+      "a chunk that is longer than its length": `${put}Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n${inner}`,
       "a space before the name of a header": `${put} Content-Length: 0\r\n\r\n${inner}`,
       "a length behind the chunks": `${put}Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 0\r\n\r\n${inner}`,
-      "a version that is none": `PUT /fleet/v1/units/s.service HTTP/9.9\r\n${rest}\r\n${inner}`,
+      "an invalid version": `PUT /fleet/v1/units/s.service HTTP/9.9\r\n${rest}\r\n${inner}`,
       "no version": `GET /fleet/v1/units\r\n\r\n${inner}`,
     };
     for (const [name, bytes] of Object.entries(cases)) {
       await test.step(name, async () => {
         const text = await talk(address, bytes);
         assert.match(text, /^HTTP\/1\.1 (4\d\d|501) /, text.slice(0, 300));
-        assert.equal((await api.send("GET", "/fleet/v1/units/a.service")).code, 200, "nothing was slipped in");
+        assert.equal(
+          (await api.send("GET", "/fleet/v1/units/a.service")).code,
+          200,
+          "the smuggled request had no effect",
+        );
       });
     }
     const bodies: Readonly<Record<string, string>> = {
@@ -129,7 +133,7 @@ Deno.test("requests that two servers could read in two ways", async (test) => {
     const oddities: readonly (readonly [name: string, bytes: string, code: number, says: string])[] = [
       ["no host", "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400, "expected 1 Host, got 0"],
       ["a tunnel", `CONNECT evil.example:80 HTTP/1.1\r\n${rest}\r\n`, 405, "CONNECT is not supported"],
-      ["a method that nobody knows", `FOO /fleet/v1/units HTTP/1.1\r\n${rest}\r\n`, 400, "malformed HTTP request"],
+      ["an unknown method", `FOO /fleet/v1/units HTTP/1.1\r\n${rest}\r\n`, 400, "malformed HTTP request"],
       ["a method in small letters", `get /fleet/v1/units HTTP/1.1\r\n${rest}\r\n`, 400, "malformed HTTP request"],
     ];
     for (const [name, bytes, code, says] of oddities) {
@@ -140,20 +144,20 @@ Deno.test("requests that two servers could read in two ways", async (test) => {
       });
     }
     for (const sent of ["CONNECT x:1 HTTP/1.1\r\nHost: localhost\r\n\r\n", "BLAH blah\r\n\r\n"]) {
-      await test.step(`who keeps his side open is let go: ${sent.slice(0, 7)}`, async () => {
+      await test.step(`a client that keeps its side open is disconnected: ${sent.slice(0, 7)}`, async () => {
         const client = dial({ port: Number(address.split(":").at(-1)), host: "127.0.0.1", allowHalfOpen: true });
         client.on("error", () => {});
         client.write(sent);
         client.resume();
         await once(client, "end");
-        // Only a server that is gone altogether answers what comes now with a reset.
+        // The kernel resets the connection only if the server has closed both directions.
         const closed = new Promise((resolve) => client.once("close", resolve));
         const timer = setInterval(() => client.write("x"), 10);
         await closed;
         clearInterval(timer);
       });
     }
-    await test.step("who wants a tunnel and is gone before he has his answer ends nothing", async () => {
+    await test.step("a client that requests a tunnel and resets the connection does no harm", async () => {
       for (let turn = 0; turn < 20; turn++) {
         const client = dial(Number(address.split(":").at(-1)), "127.0.0.1");
         client.write(`CONNECT evil.example:80 HTTP/1.1\r\n${rest}\r\n`);
@@ -166,14 +170,14 @@ Deno.test("requests that two servers could read in two ways", async (test) => {
     await test.step("no host in HTTP/1.0", async () => {
       assert.equal(answerOf(await talk(address, "GET /healthz HTTP/1.0\r\n\r\n")).body, "ok");
     });
-    await test.step("an expectation that is none is looked over", async () => {
+    await test.step("an unknown expectation is ignored", async () => {
       const answer = answerOf(await talk(address, written({ path: "/healthz", headers: { Expect: "wonders" } })));
       assert.equal(answer.body, "ok");
     });
   });
 });
 
-Deno.test("too much, too slowly, too many", async (test) => {
+Deno.test("slow, large and numerous requests are refused", async (test) => {
   await using api = await ApiFixture.open();
   await using stage = new Stage();
   const limits = { headers_ms: 300, request_ms: 600, idle_ms: 300, check_ms: 100, connections: 20 };
@@ -194,13 +198,13 @@ Deno.test("too much, too slowly, too many", async (test) => {
       assert.equal(answer.code, code, answer.head);
     });
   }
-  await test.step("connections that say nothing are closed", async () => {
+  await test.step("silent connections are closed", async () => {
     assert.equal((await talk(address!, "")).slice(0, 12), "HTTP/1.1 408");
     using connection = await connect(address!);
     await write(connection, `GET /healthz HTTP/1.1\r\n${rest}\r\n`);
     assert.match(await readUntil(connection, () => false), /^HTTP\/1\.1 200 OK/);
   });
-  await test.step("more connections than there may be are told so", async () => {
+  await test.step("a connection beyond the limit is refused", async () => {
     const open: Deno.Conn[] = [];
     try {
       for (let index = 0; index < 20; index++) open.push(await connect(address!));
@@ -214,11 +218,11 @@ Deno.test("too much, too slowly, too many", async (test) => {
       for (const connection of open) connection.close();
     }
   });
-  await test.step("who fills up one way in leaves the others open", async () => {
-    const ways = [stage.unix(), loopback, network];
-    const server = await stage.serve(api.handler, ways, { policy: { insecure: true } }, { connections: 2 });
+  await test.step("each kind of socket has a limit of its own", async () => {
+    const kinds = [stage.unix(), loopback, network];
+    const server = await stage.serve(api.handler, kinds, { policy: { insecure: true } }, { connections: 2 });
     const open: Deno.Conn[] = [];
-    const asked = (way: number) => ask(server.addresses[way]!, { path: "/healthz" });
+    const asked = (kind: number) => ask(server.addresses[kind]!, { path: "/healthz" });
     try {
       for (let index = 0; index < 2; index++) open.push(await connect(server.addresses[2]!));
       for (const connection of open) {
@@ -231,7 +235,7 @@ Deno.test("too much, too slowly, too many", async (test) => {
       for (const connection of open) connection.close();
     }
   });
-  await test.step("and then all is well", async () => {
+  await test.step("the server recovers", async () => {
     for (let turn = 0;; turn++) {
       if ((await ask(address!, { path: "/healthz" })).code === 200) break;
       assert.ok(turn < 1000);
@@ -263,7 +267,7 @@ Deno.test("memory stays flat under bodies that do not end", async () => {
       await enough.promise;
       const refused = [...codes.keys()];
       for (const connection of refused) assert.equal(codes.get(connection), 503);
-      // Those whose bodies are held may finish them; the others are cut off.
+      // The bodies that are held may be finished; the other connections are closed.
       for (const connection of open) if (!codes.has(connection)) await write(connection, " ".repeat(48_576));
       await Promise.all(all);
       assert.ok([...codes.values()].includes(400));
@@ -275,7 +279,7 @@ Deno.test("memory stays flat under bodies that do not end", async () => {
   });
 });
 
-Deno.test("JSON that is meant to hurt", async (test) => {
+Deno.test("hostile JSON is refused or harmless", async (test) => {
   await withServer(async ({ api, address }) => {
     const deep = (open: string, close: string, depth: number) => open.repeat(depth) + close.repeat(depth);
     const bodies: Readonly<Record<string, string>> = {
@@ -286,10 +290,10 @@ Deno.test("JSON that is meant to hurt", async (test) => {
       "a prototype": '{"__proto__":{"options":[{"section":"A","name":"B","value":"c"}],"desiredState":"launched"}}',
       "a constructor": '{"constructor":{"prototype":{"polluted":true}},"toString":1,"hasOwnProperty":2}',
       "a prototype among options": '{"options":[{"__proto__":{"section":"A","name":"B"}}],"desiredState":"x"}',
-      "a number that is none": '{"name":1e999}',
+      "a number beyond all limits": '{"name":1e999}',
       "many keys": `{${Array.from({ length: 50_000 }, (_, index) => `"k${index}":0`).join(",")}}`,
       "keys that differ in case only": '{"NAME":"b.service","name":"c.service","Name":"d.service"}',
-      "text that is no Unicode": '{"name":"\\ud800"}',
+      "invalid Unicode": '{"name":"\\ud800"}',
       "much text": `{"desiredState":"${"x".repeat(900_000)}"}`,
     };
     for (const [name, body] of Object.entries(bodies)) {
@@ -396,11 +400,11 @@ const localMachine: LocalMachine = {
   fetchPeer: () => Promise.reject(new Error("no peer exists")),
 };
 
-Deno.test("random requests: never a failure, never a crash, and the cluster can be read after each", async () => {
+Deno.test("no random request causes an internal error or damages the cluster", async () => {
   await using api = await ApiFixture.open({
     localMachine,
     metrics: () => Promise.resolve("# none\n"),
-    acceptStore: () => Promise.resolve({ refusal: "the store is in no doubt" }),
+    acceptStore: () => Promise.resolve({ refusal: "the store has not changed" }),
   });
   await api.join("m1");
   await api.put("a.service", "launched");
@@ -426,10 +430,10 @@ Deno.test("random requests: never a failure, never a crash, and the cluster can 
   assert.deepEqual(api.logged.filter((line) => !/unrecognized (requirement|section)/.test(line)), []);
 });
 
-Deno.test("random bytes: the server goes on", async () => {
+Deno.test("the server survives random bytes", async () => {
   await using api = await ApiFixture.open();
   await using stage = new Stage();
-  // Whoever stops in the middle is not waited for.
+  // Short limits: incomplete requests are not waited for.
   const limits = { headers_ms: 100, request_ms: 100, idle_ms: 100, check_ms: 50 };
   const { addresses: [address] } = await stage.serve(api.handler, loopback, undefined, limits);
   const line = fc.oneof(

@@ -1,4 +1,4 @@
-/** The API on real sockets, and clients that send what no well-behaved client would. */
+/** The API on real sockets, and clients that may send any bytes. */
 
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import type { Handler } from "../../daemon/api/handler.ts";
@@ -9,16 +9,16 @@ import type { Certificate } from "./authority.ts";
 
 export const loopback: ListenSpec = { kind: "tcp", host: "127.0.0.1", port: 0 };
 
-/** Every address, and so one that strangers can reach. */
+/** A socket on every address, which other machines can reach. */
 export const network: ListenSpec = { kind: "tcp", host: "0.0.0.0", port: 0 };
 
-/** Long enough for a busy test machine. */
+/** The time limit of reads: long enough for a busy test machine. */
 export const deadline_ms = 20_000;
 
-/** Servers, and a directory for their socket files; all gone in the end. */
+/** Servers, and a directory for their socket files; disposing closes and removes them. */
 export class Stage implements AsyncDisposable {
   readonly directory = Deno.makeTempDirSync({ prefix: "fleet-api-" });
-  /** Every line above `debug`, with its fields. */
+  /** The log lines above `debug`, with their fields. */
   readonly logged: string[] = [];
   readonly #servers: Server[] = [];
 
@@ -51,13 +51,13 @@ export class Stage implements AsyncDisposable {
   }
 }
 
-/** What a client of a TLS server knows and shows. */
+/** The authority and the certificate of a TLS client. */
 export interface ClientTls {
   readonly ca: string;
   readonly shows?: Certificate;
 }
 
-/** Connects to a server, on this machine. */
+/** Connects to a server on this machine. */
 export async function connect(address: string, tls?: ClientTls): Promise<Deno.Conn> {
   if (address.startsWith("unix:")) return await Deno.connect({ transport: "unix", path: address.slice(5) });
   const port = Number(address.split(":").at(-1));
@@ -65,7 +65,7 @@ export async function connect(address: string, tls?: ClientTls): Promise<Deno.Co
   return await Deno.connectTls({ hostname: "127.0.0.1", port, caCerts: [tls.ca], ...tls.shows });
 }
 
-/** One request, written out. */
+/** A request as it is sent. */
 export interface RawRequest {
   readonly method?: string;
   readonly path: string;
@@ -74,14 +74,14 @@ export interface RawRequest {
   readonly body?: string;
 }
 
-/** What came back. */
+/** A response as it was received. */
 export interface RawAnswer {
   readonly code: number;
   readonly head: string;
   readonly body: string;
 }
 
-/** The bytes of a request after which the connection is closed. */
+/** Returns the bytes of a request after which the connection is closed. */
 export function written({ method = "GET", path, host = "localhost", headers = {}, body }: RawRequest): string {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("");
   const length = body === undefined ? "" : `Content-Length: ${new TextEncoder().encode(body).length}\r\n`;
@@ -93,20 +93,20 @@ export async function ask(address: string, request: RawRequest, tls?: ClientTls)
   return answerOf(await talk(address, written(request), tls));
 }
 
-/** Takes an answer apart. */
+/** Splits a response into its parts. */
 export function answerOf(text: string): RawAnswer {
   const end = text.indexOf("\r\n\r\n");
   return { code: Number(text.slice(9, 12)), head: text.slice(0, end), body: text.slice(end + 4) };
 }
 
-/** Sends bytes as they are, and reads until the server closes. */
+/** Sends bytes unchanged, and reads until the server closes. */
 export async function talk(address: string, text: string, tls?: ClientTls): Promise<string> {
   using connection = await connect(address, tls);
   await write(connection, text);
   return await readUntil(connection, () => false);
 }
 
-/** Writes all of a text; a server that has closed meanwhile is no error here. */
+/** Writes a whole text; a server that closes meanwhile is no error here. */
 export async function write(connection: Deno.Conn, text: string): Promise<void> {
   const bytes = new TextEncoder().encode(text);
   try {
@@ -117,7 +117,7 @@ export async function write(connection: Deno.Conn, text: string): Promise<void> 
   }
 }
 
-/** Reads until what has come is enough, or the other side closes. */
+/** Reads until `enough` is true for the text so far, or the other side closes. */
 export async function readUntil(connection: Deno.Conn, enough: (text: string) => boolean): Promise<string> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(65536);

@@ -1,4 +1,4 @@
-/** Event streams over real sockets: many at once, and readers that do not read. */
+/** Event streams over real sockets: many at once, and clients that do not read. */
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -9,7 +9,7 @@ import { ask, connect, loopback, readUntil, Stage, write } from "./stage.ts";
 
 const subscribe = "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-Deno.test("a thousand readers are told, and the daemon answers others meanwhile", async () => {
+Deno.test("a thousand clients receive an event, and the daemon serves others meanwhile", async () => {
   await using api = await ApiFixture.open();
   await using stage = new Stage();
   const { addresses: [address] } = await stage.serve(api.handler, stage.unix());
@@ -22,16 +22,16 @@ Deno.test("a thousand readers are told, and the daemon answers others meanwhile"
       await write(reader, subscribe);
     }
     await Promise.all(readers.map((reader) => readUntil(reader, (text) => text.includes("event: synced"))));
-    const told = readers.map((reader) => readUntil(reader, (text) => text.includes("second.service")));
+    const received = readers.map((reader) => readUntil(reader, (text) => text.includes("second.service")));
     await api.put("second.service");
-    for (const text of await Promise.all(told)) assert.match(text, /event: unit\ndata: \{[^\n]*"second.service"/);
+    for (const text of await Promise.all(received)) assert.match(text, /event: unit\ndata: \{[^\n]*"second.service"/);
     assert.equal((await ask(address!, { path: "/fleet/v1/units" })).code, 200);
   } finally {
     for (const reader of readers) reader.close();
   }
 });
 
-Deno.test("a reader that takes nothing is cut off, and costs nobody anything", async () => {
+Deno.test("a client that takes nothing is disconnected, and delays no other", async () => {
   const clock = new ManualClock();
   await using api = await ApiFixture.open();
   const server = await serve({
@@ -44,7 +44,7 @@ Deno.test("a reader that takes nothing is cut off, and costs nobody anything", a
     await write(stalled, subscribe);
     await write(awake, subscribe);
     await readUntil(awake, (text) => text.includes("event: synced"));
-    // More than any socket holds: options of machines are told in full.
+    // More than the socket buffers hold: an event has all metadata of its machine.
     const value = Buffer.alloc(4096, "x").toString();
     await api.join("m1");
     for (let index = 0; index < 60; index++) {
@@ -58,8 +58,8 @@ Deno.test("a reader that takes nothing is cut off, and costs nobody anything", a
       clock.advance(5_000);
       await ManualClock.settle();
     }
-    const heard = await readUntil(stalled, () => false);
-    assert.ok(heard.length > 0 && !heard.endsWith("0\r\n\r\n"), "it was cut off in the middle");
+    const received = await readUntil(stalled, () => false);
+    assert.ok(received.length > 0 && !received.endsWith("0\r\n\r\n"), "the stream was cut off");
     await api.put("last.service");
     assert.match(await readUntil(awake, (text) => text.includes("last.service")), /event: unit/);
   } finally {

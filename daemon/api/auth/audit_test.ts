@@ -20,7 +20,7 @@ function open(
 
 const request = (method: string) => new Request("http://localhost/", { method });
 
-Deno.test("refusals are logged with the peer, and not without end", async () => {
+Deno.test("refusals are logged with the peer, up to ten per minute", async () => {
   const { audit, lines, clock } = open();
   const denied = () =>
     audit.refused({ code: 401, message: "no" }, request("GET"), { target: "/x", connection: network });
@@ -40,7 +40,7 @@ Deno.test("refusals are logged with the peer, and not without end", async () => 
   assert.deepEqual(lines.slice(11), [line]);
 });
 
-Deno.test("how many more refusals there were is logged when the server ends", async () => {
+Deno.test("the number of further refusals is logged when the server closes", async () => {
   const closing = new AbortController();
   const { audit, lines } = open(closing);
   for (let i = 0; i < 12; i++) {
@@ -51,7 +51,7 @@ Deno.test("how many more refusals there were is logged when the server ends", as
   assert.deepEqual(lines.slice(10), [["warn", "2 more API requests were refused"]]);
 });
 
-Deno.test("what could change something is logged with who asked, what it came to, and as whom", () => {
+Deno.test("a request that can change something is logged with its sender, outcome and token", () => {
   const { audit, lines } = open();
   const answered = (method: string, connection: ConnectionInfo, as?: string) =>
     audit.answered(new Response(null, { status: 204 }), request(method), { target: "/u", connection }, as);
@@ -86,15 +86,15 @@ Deno.test("what could change something is logged with who asked, what it came to
   ]);
 });
 
-Deno.test("what only reads is not", () => {
+Deno.test("a request that only reads is not logged", () => {
   const { audit, lines } = open();
   for (const method of ["GET", "HEAD"]) {
-    audit.answered(new Response("x"), request(method), { connection: unix }, "eyes");
+    audit.answered(new Response("x"), request(method), { connection: unix }, "dashboard");
   }
   assert.deepEqual(lines, []);
 });
 
-Deno.test("of a target the path is logged", () => {
+Deno.test("the path of a target is logged", () => {
   const { audit, lines } = open();
   for (const target of ["/a?b=1", "http://localhost/a?b", "HTTPS://x:1/a#c", "/a"]) {
     audit.answered(new Response("x"), request("PUT"), { target, connection: unix }, undefined);
@@ -102,7 +102,7 @@ Deno.test("of a target the path is logged", () => {
   assert.deepEqual(lines.map(([, , fields]) => fields?.path), ["/a", "/a", "/a", "/a"]);
 });
 
-Deno.test("long paths are cut, and a peer that nothing is known of is none", () => {
+Deno.test("long paths are cut, and an unknown peer is left out", () => {
   const { audit, lines } = open();
   audit.answered(new Response("x"), request("PUT"), { target: `/${"a".repeat(1000)}` }, undefined);
   const [[, , fields]] = lines as [Line];

@@ -18,7 +18,7 @@ export interface ServerTls {
   readonly clientCa?: string;
 }
 
-/** How network clients are served: without `tls` in plain text; without anything in the policy, not at all. */
+/** The access policy and TLS of network addresses: without `tls`, connections are in plain text. */
 export interface Credentials {
   readonly policy: Policy;
   readonly tls?: ServerTls;

@@ -1,7 +1,7 @@
 /**
- * Which process is at the other end of a unix socket, as the kernel knows it (`SO_PEERCRED`, unix(7)). An adapter.
+ * Reads from the kernel which process is at the other end of a unix socket (`SO_PEERCRED`, unix(7)). An adapter.
  *
- * Deno has no call for it, so that it is asked of the C library: the only thing that fleetd calls outside the runtime.
+ * Deno has no call for it, so the C library is called: the only foreign function that fleetd uses.
  *
  * @module
  */
@@ -10,14 +10,14 @@ import type { Socket } from "node:net";
 import { type Log, messageOf } from "../../../runtime/log.ts";
 import type { PeerCredentials } from "../context.ts";
 
-/** Where distributions have the C library; the permission to open it names the same paths. */
+/** The paths of the C library in distributions; the permission to open it names the same paths. */
 const libraries = [
   `/lib/${Deno.build.arch}-linux-gnu/libc.so.6`,
   "/lib64/libc.so.6",
   "/usr/lib/libc.so.6",
 ];
 
-/** Of Linux on x86-64 and arm64 (asm-generic/socket.h). */
+/** Constants of Linux on x86-64 and arm64 (asm-generic/socket.h). */
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 
@@ -25,13 +25,13 @@ const declarations = {
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
 } as const;
 
-/** Knows who has opened which connection. */
+/** Reads the credentials of the processes that have opened connections. */
 export interface PeerCredentialsReader extends Disposable {
-  /** Undefined where it cannot be told. The kernel is asked once a connection. */
+  /** Returns undefined where the kernel does not say. It is asked once per connection. */
   of(socket: Socket): PeerCredentials | undefined;
 }
 
-/** Where there is no such library, or no permission to call it, it is logged why, and nobody is known. */
+/** Opens the C library. If that fails, the reason is logged, and no process is known. */
 export function openPeerCredentials(log: Log): PeerCredentialsReader {
   let library = openLibrary(log);
   const known = new WeakMap<Socket, PeerCredentials>();
@@ -56,7 +56,7 @@ export function openPeerCredentials(log: Log): PeerCredentialsReader {
   };
 }
 
-/** The number of a socket's file; -1, which is none, once it is closed. */
+/** Returns the file descriptor of a socket; -1 once it is closed. */
 function descriptorOf(socket: Socket): number {
   return (socket as { readonly _handle?: { readonly fd?: number } | null })._handle?.fd ?? -1;
 }
@@ -70,6 +70,8 @@ function openLibrary(log: Log): Deno.DynamicLibrary<typeof declarations> | undef
       problems.push(messageOf(error));
     }
   }
-  log("warn", "the log cannot tell which process speaks on a unix socket", { error: problems.join("; ") });
+  log("warn", "the log cannot name the processes that use the API over its unix socket", {
+    error: problems.join("; "),
+  });
   return undefined;
 }

@@ -4,20 +4,20 @@ import { fileURLToPath } from "node:url";
 import type { PeerCredentials } from "../context.ts";
 import { openPeerCredentials } from "./peer_credentials.ts";
 
-/** Listens on a unix socket while `use` connects to it; resolves with what is known of that connection. */
+/** Listens on a unix socket while `use` connects to it; resolves with the credentials of that connection. */
 async function peerOf(use: (path: string) => Promise<void>): Promise<PeerCredentials | undefined> {
   const directory = await Deno.makeTempDir({ prefix: "fleet-peer-" });
   const path = `${directory}/s`;
-  using processes = openPeerCredentials((_level, message, fields) => assert.fail(`${message}: ${fields?.error}`));
+  using credentials = openPeerCredentials((_level, message, fields) => assert.fail(`${message}: ${fields?.error}`));
   const server = createServer();
   const known = new Promise<PeerCredentials | undefined>((resolve) => {
     server.on("connection", (socket: Socket) => {
-      const first = processes.of(socket);
+      const first = credentials.of(socket);
       socket.end();
       socket.resume();
       socket.on("close", () => {
-        // Its file is closed by now: only what was asked before can be told.
-        assert.equal(processes.of(socket), first);
+        // The descriptor is closed by now: the earlier result is remembered.
+        assert.equal(credentials.of(socket), first);
         resolve(first);
       });
     });
@@ -32,7 +32,7 @@ async function peerOf(use: (path: string) => Promise<void>): Promise<PeerCredent
   }
 }
 
-Deno.test("the process that connects is known by the kernel's word", async () => {
+Deno.test("the kernel names the process that connects", async () => {
   const known = await peerOf(async (path) => {
     const connection = await Deno.connect({ transport: "unix", path });
     for await (const _chunk of connection.readable) assert.fail("nothing is sent");
@@ -40,7 +40,7 @@ Deno.test("the process that connects is known by the kernel's word", async () =>
   assert.deepEqual(known, { pid: Deno.pid, uid: Deno.uid(), gid: Deno.gid() });
 });
 
-Deno.test("another process is another", async () => {
+Deno.test("another process has its own credentials", async () => {
   let pid = 0;
   const known = await peerOf(async (path) => {
     const args = ["--silent", "--max-time", "20", "--unix-socket", path, "http://localhost/"];
@@ -51,14 +51,14 @@ Deno.test("another process is another", async () => {
   assert.deepEqual(known, { pid, uid: Deno.uid(), gid: Deno.gid() });
 });
 
-/** Asks of a socket without a file, so that no right is needed but the one that is missing. */
+/** Asks about a socket without a descriptor, so that only the missing permission matters. */
 const program = `
 import { openPeerCredentials } from ${JSON.stringify(new URL("./peer_credentials.ts", import.meta.url).href)};
-const processes = openPeerCredentials((level, message, { error }) => console.log(level, message + ":", error));
-console.log(processes.of({}));
+const credentials = openPeerCredentials((level, message, { error }) => console.log(level, message + ":", error));
+console.log(credentials.of({}));
 `;
 
-Deno.test("without the permission it is said once, and nobody is known", async () => {
+Deno.test("without the permission, a warning is logged once and no process is known", async () => {
   const script = await Deno.makeTempFile({ prefix: "fleet-peer-", suffix: ".ts" });
   try {
     await Deno.writeTextFile(script, program);
@@ -67,8 +67,10 @@ Deno.test("without the permission it is said once, and nobody is known", async (
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
     const text = new TextDecoder();
     assert.equal(text.decode(stderr), "");
-    const said = text.decode(stdout);
-    assert.match(said, /^warn the log cannot tell which process speaks on a unix socket: .*ffi access.*\nundefined\n$/);
+    assert.match(
+      text.decode(stdout),
+      /^warn the log cannot name the processes that use the API over its unix socket: .*ffi access.*\nundefined\n$/,
+    );
   } finally {
     await Deno.remove(script);
   }

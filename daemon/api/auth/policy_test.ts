@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { authorize, isOpen, type Policy, policyWarnings, worthOf } from "./policy.ts";
+import { authorize, isOpen, type Policy, policyWarnings, roleOf } from "./policy.ts";
 import type { ConnectionInfo } from "../context.ts";
 import { Tokens } from "./tokens.ts";
 
 const hash = (token: string) => `sha256:${createHash("sha256").update(token).digest("hex")}`;
-const tokens = Tokens.parse(`read eyes ${hash("look")}\nwrite hands ${hash("do")}`);
+const tokens = Tokens.parse(`read dashboard ${hash("look")}\nwrite deployer ${hash("do")}`);
 
 const network: ConnectionInfo = { kind: "network", remote: "10.0.0.2:4711", hosts: ["10.0.0.1:49153"] };
 const loopback: ConnectionInfo = { kind: "loopback", remote: "127.0.0.1:4711", hosts: ["127.0.0.1:49153"] };
@@ -18,26 +18,30 @@ interface Case {
   readonly method?: string;
   readonly headers?: Record<string, string>;
   readonly target?: string;
-  /** Whose token or certificate lets it in. */
+  /** The name of the token or certificate that authorizes the request. */
   readonly as?: string;
-  /** Undefined: let in. */
+  /** The expected denial; undefined: allowed. */
   readonly want?: readonly [code: number, message: RegExp];
 }
 
 const shown = (problem?: string, ...organizations: string[]): ConnectionInfo => ({
   ...network,
-  certificate: { subject: "someone", worth: problem === undefined ? worthOf(organizations) : { problem } },
+  certificate: { subject: "someone", authorization: problem === undefined ? roleOf(organizations) : { problem } },
 });
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
 const cases: readonly Case[] = [
   { name: "unix: open", connection: unix, method: "DELETE" },
   {
-    name: "unix: whatever the host",
+    name: "unix: any host",
     connection: { ...unix, hosts: ["evil.example"] },
     headers: { origin: "http://x" },
   },
-  { name: "unix: but one host", connection: { ...unix, hosts: ["a", "b"] }, want: [400, /^expected 1 Host, got 2$/] },
+  {
+    name: "unix: exactly one host",
+    connection: { ...unix, hosts: ["a", "b"] },
+    want: [400, /^expected 1 Host, got 2$/],
+  },
   { name: "loopback: open", connection: loopback, method: "DELETE" },
   ...["localhost", "LOCALHOST:80", "127.0.0.1", "127.1.2.3:49153", "[::1]:49153", "[::1]", ""].map((host) => ({
     name: `loopback: host ${JSON.stringify(host)}`,
@@ -48,7 +52,7 @@ const cases: readonly Case[] = [
     ...["evil.example", "evil.example:49153", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1"],
     ...["evil.example#localhost", "localhost@evil.example", "127.0.0.1:80:80", "0.0.0.0", "[::]", "localhost\t"],
   ].map((host) => ({
-    name: `loopback: a name that was made to point here: ${JSON.stringify(host)}`,
+    name: `loopback: a foreign name: ${JSON.stringify(host)}`,
     connection: { ...loopback, hosts: [host] },
     want: [403, /is not this machine: expect localhost/] as const,
   })),
@@ -79,13 +83,13 @@ const cases: readonly Case[] = [
     headers: { "sec-fetch-site": site },
     want: [403, /another site's pages/] as const,
   })),
-  { name: "loopback: typed by its user", connection: loopback, headers: { "sec-fetch-site": "none" } },
-  { name: "network: closed at first", connection: network, want: [403, /^this address is closed: set api_certfile/] },
+  { name: "loopback: an address typed by the user", connection: loopback, headers: { "sec-fetch-site": "none" } },
+  { name: "network: closed by default", connection: network, want: [403, /^this address is closed: set api_certfile/] },
   { name: "network: a token does not help", connection: network, headers: bearer("do"), want: [403, /is closed/] },
-  { name: "network: nor does a certificate", connection: shown(), want: [403, /is closed/] },
+  { name: "network: a certificate does not help", connection: shown(), want: [403, /is closed/] },
   { name: "insecure: open", policy: { insecure: true }, connection: network, method: "PUT" },
   {
-    name: "insecure: but not to pages of others",
+    name: "insecure: closed to foreign pages",
     policy: { insecure: true },
     connection: network,
     headers: { origin: "http://evil.example" },
@@ -101,34 +105,34 @@ const cases: readonly Case[] = [
     want: [401, /not known/] as const,
   })),
   {
-    name: "tokens: one that reads, reads",
+    name: "tokens: a token for reading allows GET",
     policy: { tokens },
     connection: network,
     headers: bearer("look"),
-    as: "eyes",
+    as: "dashboard",
   },
   ...["PUT", "POST", "DELETE", "PATCH", "OPTIONS", "TEST"].map((method) => ({
-    name: `tokens: one that reads does not ${method}`,
+    name: `tokens: a token for reading does not allow ${method}`,
     policy: { tokens },
     connection: network,
     method,
     headers: bearer("look"),
-    want: [403, /^the token of "eyes" may read only$/] as const,
+    want: [403, /^the token of "dashboard" may read only$/] as const,
   })),
   {
-    name: "tokens: one that writes",
+    name: "tokens: a token for writing allows PUT",
     policy: { tokens },
     connection: network,
     method: "PUT",
     headers: bearer("do"),
-    as: "hands",
+    as: "deployer",
   },
   {
     name: "tokens: the scheme in any case",
     policy: { tokens },
     connection: network,
     headers: { authorization: "bearer  do" },
-    as: "hands",
+    as: "deployer",
   },
   {
     name: "certificates: none shown",
@@ -137,33 +141,33 @@ const cases: readonly Case[] = [
     want: [401, /^a client certificate is required$/],
   },
   {
-    name: "certificates: a good one",
+    name: "certificates: a valid one",
     policy: { clientCertificates: true },
     connection: shown(),
     method: "DELETE",
     as: "someone",
   },
   {
-    name: "certificates: a bad one",
+    name: "certificates: an expired one",
     policy: { clientCertificates: true },
     connection: shown("it expired"),
     want: [403, /^the client certificate is not accepted: it expired$/],
   },
   ...[["Example Ltd"], ["fleet:write"], ["fleet:write", "Example Ltd"], ["fleets:read"]].map((organizations) => ({
-    name: `certificates: one of ${organizations.join(" and ")} writes`,
+    name: `certificates: one of ${organizations.join(" and ")} may write`,
     policy: { clientCertificates: true },
     connection: shown(undefined, ...organizations),
     method: "PUT",
     as: "someone",
   })),
   {
-    name: "certificates: one that reads, reads",
+    name: "certificates: one for reading allows GET",
     policy: { clientCertificates: true },
     connection: shown(undefined, "fleet:read"),
     as: "someone",
   },
   ...[["fleet:read"], ["Example Ltd", "fleet:read"], ["fleet:write", "fleet:read"]].map((organizations) => ({
-    name: `certificates: one of ${organizations.join(" and ")} does not write`,
+    name: `certificates: one of ${organizations.join(" and ")} may not write`,
     policy: { clientCertificates: true },
     connection: shown(undefined, ...organizations),
     method: "POST",
@@ -171,7 +175,7 @@ const cases: readonly Case[] = [
   })),
   ...[
     ...["fleet:reed", "fleet:Read", "Fleet:read", "fleet: read", "fleet:", " fleet:read", "fleet:read "],
-    // As Node gives a BMPString and a UniversalString, in which OpenSSL shows what a person would take for a role.
+    // A BMPString and a UniversalString as Node returns them; OpenSSL prints them like a role.
     ...[1, 3].map((zeros) => [..."fleet:read"].map((letter) => "\0".repeat(zeros) + letter).join("")),
     "\u200bfleet:read",
   ].map((name) => ({
@@ -181,26 +185,26 @@ const cases: readonly Case[] = [
     want: [403, /is no role: expect fleet:read or fleet:write$/] as const,
   })),
   {
-    name: "both: a token that writes where the certificate reads",
+    name: "both: a token for writing and a certificate for reading",
     policy: { clientCertificates: true, tokens },
     connection: shown(undefined, "fleet:read"),
     method: "PUT",
     headers: bearer("do"),
-    as: "hands",
+    as: "deployer",
   },
   {
-    name: "certificates: a good one from a foreign page",
+    name: "certificates: a valid one from a foreign page",
     policy: { clientCertificates: true },
     connection: shown(),
     headers: { origin: "https://evil.example" },
     want: [403, /is not this server/],
   },
   {
-    name: "both: a token where the certificate is bad",
+    name: "both: a valid token and an expired certificate",
     policy: { clientCertificates: true, tokens },
     connection: shown("it expired"),
     headers: bearer("do"),
-    as: "hands",
+    as: "deployer",
   },
   {
     name: "both: none",
@@ -210,18 +214,18 @@ const cases: readonly Case[] = [
   },
 ];
 
-Deno.test("who is let in", async (test) => {
+Deno.test("access decisions", async (test) => {
   for (
     const { name, policy = {}, connection, method = "GET", headers = {}, target = "/fleet/v1/units", as, want } of cases
   ) {
     await test.step(name, () => {
       const request = new Request("http://localhost/", { method });
-      // Request drops what pages may not set themselves; a server is given it all the same.
-      const heard = new Headers();
-      for (const [key, value] of Object.entries(headers)) heard.set(key, latin1(value));
-      Object.defineProperty(request, "headers", { value: heard });
-      const { denial, ...admitted } = authorize(policy, request, target, connection);
-      if (!want) assert.deepEqual(admitted, as === undefined ? {} : { as });
+      // Request drops headers that pages may not set; a server receives them all the same.
+      const received = new Headers();
+      for (const [key, value] of Object.entries(headers)) received.set(key, latin1(value));
+      Object.defineProperty(request, "headers", { value: received });
+      const { denial, ...allowed } = authorize(policy, request, target, connection);
+      if (!want) assert.deepEqual(allowed, as === undefined ? {} : { as });
       else {
         assert.equal(denial?.code, want[0]);
         assert.match(denial.message, want[1]);
@@ -232,16 +236,16 @@ Deno.test("who is let in", async (test) => {
 
 const latin1 = (text: string) => text.replace(/[^ -~]/g, "\xff");
 
-Deno.test("what the operator is told about network addresses", () => {
-  const told = (policy: Policy, encrypted: boolean) =>
-    policyWarnings(policy, encrypted).map((each) => each.slice(0, 44));
-  assert.deepEqual(told({}, false), ["the API's network addresses refuse everybody"]);
-  assert.deepEqual(told({}, true), ["the API's network addresses refuse everybody"]);
-  assert.deepEqual(told({ tokens }, true), []);
-  assert.deepEqual(told({ tokens }, false), ["the API's network addresses are not encrypted".slice(0, 44)]);
-  assert.deepEqual(told({ clientCertificates: true }, true), []);
-  assert.equal(told({ insecure: true }, false).length, 2);
-  assert.equal(told({ insecure: true }, true).length, 1);
+Deno.test("the operator is warned of open, closed and unencrypted network addresses", () => {
+  const warnings = (policy: Policy, encrypted: boolean) =>
+    policyWarnings(policy, encrypted).map((warning) => warning.split(":")[0]);
+  assert.deepEqual(warnings({}, false), ["the API's network addresses refuse every request"]);
+  assert.deepEqual(warnings({}, true), ["the API's network addresses refuse every request"]);
+  assert.deepEqual(warnings({ tokens }, true), []);
+  assert.deepEqual(warnings({ tokens }, false), ["the API's network addresses are not encrypted"]);
+  assert.deepEqual(warnings({ clientCertificates: true }, true), []);
+  assert.equal(warnings({ insecure: true }, false).length, 2);
+  assert.equal(warnings({ insecure: true }, true).length, 1);
   assert.deepEqual([{}, { tokens }, { insecure: true }, { clientCertificates: true }].map(isOpen), [
     ...[false, true, true, true],
   ]);

@@ -1,9 +1,9 @@
 /**
- * Bearer tokens: who may do what, by tokens of which only hashes are kept. Pure.
+ * Bearer tokens: their names and roles. Only their hashes are kept. Pure.
  *
  * A line of the tokens file is `ROLE NAME sha256:HEX`: `read` or `write`, a name for the log, and the SHA-256 of the
- * token in hexadecimal (`printf %s "$token" | sha256sum`). Tokens are drawn at random, so a plain hash is enough: there
- * is no dictionary of them. Empty lines and those that begin with `#` are left out.
+ * token in hexadecimal (`printf %s "$token" | sha256sum`). Tokens are random, so a plain hash is enough: no dictionary
+ * helps against it. Empty lines and lines that begin with `#` are ignored.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 /** `read`: GET only. `write`: everything. */
 export type Role = "read" | "write";
 
-/** Who has shown a token. */
+/** The holder of a token. */
 export interface TokenHolder {
   readonly name: string;
   readonly role: Role;
@@ -23,10 +23,10 @@ interface Entry extends TokenHolder {
   readonly digest: Uint8Array;
 }
 
-/** More than anybody can keep track of; each costs a comparison a request. */
+/** The limit of tokens per file; each costs a comparison per request. */
 const maxTokens = 1000;
 
-/** Nobody's token is longer; what is, is not even hashed. */
+/** The longest token, in characters; a longer one is not even hashed. */
 const maxToken = 1024;
 
 /** The tokens of one file. */
@@ -37,7 +37,7 @@ export class Tokens {
     return this.entries.length;
   }
 
-  /** Reads the text of a tokens file. Throws an error that names the line, and never shows what stands in it. */
+  /** Parses the text of a tokens file. Throws an error that names the line, and never quotes it. */
   static parse(text: string): Tokens {
     const entries: Entry[] = [];
     for (const [index, line] of text.split("\n").entries()) {
@@ -55,8 +55,8 @@ export class Tokens {
   }
 
   /**
-   * Whose token it is. Takes the same time whichever it is, or if it is none: hashes are compared, each whole, and all
-   * of them.
+   * Returns the holder of a token. It takes the same time for every token, known or not: all hashes are compared, in
+   * constant time each.
    */
   holder(token: string): TokenHolder | undefined {
     if (token.length > maxToken) return undefined;

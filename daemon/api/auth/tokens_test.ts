@@ -4,11 +4,9 @@ import { Tokens } from "./tokens.ts";
 
 const hash = (token: string) => `sha256:${createHash("sha256").update(token).digest("hex")}`;
 
-Deno.test("a tokens file tells whose a token is", () => {
+Deno.test("a tokens file maps tokens to their holders", () => {
   const tokens = Tokens.parse(
-    `# who may come in\n\nread  dashboard ${hash("look")}\n\twrite deploy ${
-      hash("do").toUpperCase().replace("SHA", "sha")
-    } \n`,
+    `# clients\n\nread  dashboard ${hash("look")}\n\twrite deploy ${hash("do").toUpperCase().replace("SHA", "sha")} \n`,
   );
   assert.equal(tokens.size, 2);
   assert.deepEqual(tokens.holder("look"), { name: "dashboard", role: "read" });
@@ -18,11 +16,11 @@ Deno.test("a tokens file tells whose a token is", () => {
   }
 });
 
-Deno.test("a tokens file without tokens lets nobody in", () => {
+Deno.test("a tokens file without tokens authorizes no client", () => {
   assert.equal(Tokens.parse("# none yet\n").holder(""), undefined);
 });
 
-Deno.test("a line that is none is named, and not shown", () => {
+Deno.test("an invalid line is named by its number, and not quoted", () => {
   const secret = "my-secret-token";
   for (
     const line of [

@@ -1,9 +1,9 @@
 /**
- * Whose certificates the operator's authority has vouched for. Pure.
+ * Remembers which client certificates the operator's authority has signed. Pure.
  *
- * A TLS session that is resumed (RFC 8446, section 2.2) shows the certificate of the session before, and no chain is
- * verified; the runtime says then of any certificate that it is authorized, also of one that was not. So only what a
- * whole handshake has proved counts, and a resumed session by what was proved of its certificate.
+ * A resumed TLS session (RFC 8446, section 2.2) has the certificate of the earlier session, and no chain is verified; the
+ * runtime then calls any certificate authorized, even one that was not. So a certificate counts only if a full handshake
+ * has verified it, in this connection or an earlier one.
  *
  * @module
  */
@@ -11,19 +11,20 @@
 import type { TLSSocket } from "node:tls";
 import { keepNewest } from "../../../runtime/keep_newest.ts";
 
-/** Certificates that are remembered; who is forgotten needs a whole handshake again. */
+/** The number of certificates that are remembered; a forgotten one needs a full handshake again. */
 const maxKnown = 10_000;
 
-/** Why a certificate is not taken for what its connection says it is. */
-const resumed = "it was shown in an earlier session, or to another authority: connect anew, without resuming a session";
+/** The problem of a certificate that this connection has not verified. */
+const unverified =
+  "it was verified in an earlier session, or by another authority: connect again without resuming a session";
 
-/** What has been proved of the certificates of one server's clients. */
+/** The verified certificates of one server's clients. */
 export class VerifiedCertificates {
-  /** Fingerprints, the latest last. */
+  /** Fingerprints of verified certificates, the latest last. */
   readonly #known = new Set<string>();
-  #vouched = new WeakSet<TLSSocket>();
+  #verified = new WeakSet<TLSSocket>();
 
-  /** Looks at a connection whose handshake is over. */
+  /** Records a connection after its handshake. */
   add(socket: TLSSocket): void {
     const { fingerprint256 } = socket.getPeerCertificate() ?? {};
     if (fingerprint256 === undefined || !socket.authorized) return;
@@ -34,18 +35,18 @@ export class VerifiedCertificates {
       this.#known.add(fingerprint256);
       keepNewest(this.#known, maxKnown);
     }
-    this.#vouched.add(socket);
+    this.#verified.add(socket);
   }
 
-  /** Why the certificate of a connection proves nothing; undefined if it does. */
+  /** Returns why the certificate of a connection is not verified; undefined if it is. */
   problemOf(socket: TLSSocket): string | undefined {
     if (!socket.authorized) return String(socket.authorizationError ?? "it was not verified");
-    return this.#vouched.has(socket) ? undefined : resumed;
+    return this.#verified.has(socket) ? undefined : unverified;
   }
 
-  /** The authority is another: nothing has been proved, also of connections that are open. */
+  /** Forgets all certificates, those of open connections included: the authority has been replaced. */
   forget(): void {
     this.#known.clear();
-    this.#vouched = new WeakSet();
+    this.#verified = new WeakSet();
   }
 }

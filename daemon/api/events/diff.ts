@@ -21,7 +21,7 @@ export interface ApiEvent {
   readonly unit?: UnitName;
   /** The machines that the event concerns; left out where it concerns every machine, as a global unit does. */
   readonly machines?: readonly MachineId[];
-  /** When the change happened, if its own data say so, milliseconds since the epoch. */
+  /** The time of the change, if its own data say so, milliseconds since the epoch. */
   readonly at_ms?: number;
   /** True for a unit that no longer exists. */
   readonly isGone?: boolean;

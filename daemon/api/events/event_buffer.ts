@@ -19,7 +19,7 @@ import { onceAborted } from "../../../runtime/on_abort.ts";
 /** The longest silence on a stream, so that either side notices when the other has vanished. */
 export const keepAlive_ms = 15_000;
 
-/** How long the buffer keeps what it knows without readers: as long as the registry keeps its copy of the store. */
+/** The time for which the buffer keeps its contents without readers; the registry keeps its copy of the store as long. */
 export const idle_ms = 60_000;
 
 /** The capacity: events, and characters of their data. */
@@ -35,10 +35,10 @@ const settle_ms = 500;
  */
 const pause = { factor: 10, most_ms: 2_000 } as const;
 
-/** How far the time that a machine reports may lie before the view that shows it: clocks differ, and views are batched. */
+/** The most that a reported time may lie before the view that shows it: clocks differ, and views are batched. */
 const timeTolerance_ms = 2000;
 
-/** What changed between one view of the cluster and the next. */
+/** The changes between one view of the cluster and the next. */
 export interface Batch {
   /** Counts up by one. */
   readonly number: number;
@@ -47,13 +47,13 @@ export interface Batch {
   /** The event id of the later view. */
   readonly id: string;
   readonly events: readonly ApiEvent[];
-  /** When the later view was seen, milliseconds since the epoch. */
+  /** The time at which the later view was seen, milliseconds since the epoch. */
   readonly time_ms: number;
   /** True if the batch was added some time after its view: a reader that has seen the view may have missed the batch. */
   readonly isLate?: boolean;
 }
 
-/** Why a reader is woken: a new view, {@link keepAlive_ms} since the last time, or the end of all views. */
+/** The reason for waking a reader: a new view, {@link keepAlive_ms} since the last keep-alive, or the end of the watch. */
 export type WakeReason = "batch" | "keep-alive" | "end";
 
 /** Wakes a reader. It is called often and must be cheap. */
@@ -71,7 +71,7 @@ export class EventBuffer {
   /** The buffer holds every change since this time of the wall clock. */
   #floor_ms = 0;
   #latest: Cluster | undefined;
-  /** When {@link #latest} was seen, by the wall clock. */
+  /** The time at which {@link #latest} was seen, by the wall clock. */
   #seen_ms = 0;
   #isCurrent = false;
   #running: AbortController | undefined;
@@ -101,7 +101,7 @@ export class EventBuffer {
     return this.#isCurrent ? this.#latest : undefined;
   }
 
-  /** Why units wait, as last reported. */
+  /** The latest reports of waiting units. */
   get pending(): PendingEvents {
     return this.#pending;
   }

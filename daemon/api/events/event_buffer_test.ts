@@ -22,7 +22,7 @@ class Fixture {
   readonly clock = new HangingClock();
   readonly buffer: EventBuffer;
   readonly woken: WakeReason[] = [];
-  /** How many callbacks are registered on the promise of the next view, which lives as long as nothing changes. */
+  /** The number of callbacks registered on the promise of the next view, which stays pending while nothing changes. */
   callbacks = 0;
   readonly #closing = new AbortController();
   readonly #wake = (why: WakeReason) => void this.woken.push(why);
@@ -151,7 +151,7 @@ Deno.test("changes without a reader are reported as one difference until the idl
   assert.match(fixture.resumed(seen)!.join(), /"name":"a\.service"/);
 });
 
-Deno.test("the view and the events are dropped when the idle time is over, and a reader begins anew", async () => {
+Deno.test("the view and the events are dropped when the idle time is over, and a reader begins with the present", async () => {
   using fixture = new Fixture();
   const simulation = new SimulatedCluster();
   simulation.machine("m1", {});

@@ -40,7 +40,7 @@ class Reporter {
   }
 }
 
-Deno.test("why units wait is reported on change only", async (test) => {
+Deno.test("the reason why a unit waits is reported on change only", async (test) => {
   const simulation = new SimulatedCluster();
   const reporter = new Reporter(simulation);
   simulation.unit("a.service", "launched", []);

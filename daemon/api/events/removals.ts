@@ -7,7 +7,7 @@
 import type { Authorship, UnitName } from "../../../registry/model.ts";
 import { keepNewest } from "../../../runtime/keep_newest.ts";
 
-/** How many deletions are remembered; the event of a deletion follows within moments. */
+/** The number of deletions that are remembered; the event of a deletion follows within moments. */
 const maxUnits = 1_000;
 
 /** See the head of this file. */

@@ -93,7 +93,7 @@ function setOf(query: URLSearchParams, name: string): ReadonlySet<string> | unde
   return values.length > 0 ? new Set(values) : undefined;
 }
 
-/** Where a resumed stream begins. */
+/** The beginning of a resumed stream. */
 interface Past {
   /** The last event that the client has seen; undefined if its id is unknown. */
   readonly seen: EventId | undefined;

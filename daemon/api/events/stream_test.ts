@@ -18,7 +18,7 @@ class Client implements AsyncDisposable {
   headers!: Headers;
   /** The id that a browser would send as Last-Event-ID. */
   id = "";
-  /** Whether {@link event} keeps the times of events. */
+  /** True if {@link event} keeps the times of events. */
   keepsTimes = false;
 
   static async open(api: ApiFixture, query = "", headers: Record<string, string> = {}): Promise<Client> {

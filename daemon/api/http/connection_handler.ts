@@ -25,7 +25,7 @@ import { PipelineQueue } from "./pipeline_queue.ts";
 import { errorReply } from "./responses.ts";
 import { codeOf } from "./socket_file.ts";
 
-/** What a {@link ConnectionHandler} needs. */
+/** The parts that a {@link ConnectionHandler} uses. */
 export interface ConnectionHandlerOptions {
   readonly handler: Handler;
   readonly credentials: Credentials;

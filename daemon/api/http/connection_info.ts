@@ -7,7 +7,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { worthOf } from "../auth/policy.ts";
+import { roleOf } from "../auth/policy.ts";
 import type { ConnectionInfo, Peer, ShownCertificate } from "../context.ts";
 import type { PeerCredentialsReader } from "../auth/peer_credentials.ts";
 import type { VerifiedCertificates } from "../auth/verified_certs.ts";
@@ -15,7 +15,7 @@ import type { VerifiedCertificates } from "../auth/verified_certs.ts";
 /** The overhead of chunks and headers that is allowed beyond twice a body's length: the next request may be read along. */
 const maxFraming_bytes = 128 * 1024;
 
-/** What {@link peerOf} needs to know of the server. */
+/** The parts of the server that {@link peerOf} uses. */
 export interface PeerSources {
   readonly kind: ConnectionInfo["kind"];
   /** Aborted when the client has half-closed the connection, or the server closes. */
@@ -82,7 +82,9 @@ function certificateOf(
   // An attribute that a subject has twice comes as a list.
   const valuesOf = (value: unknown) => [value ?? []].flat().map(String);
   const [subject = ""] = valuesOf(shown.subject.CN);
-  if (Date.parse(shown.valid_to) < now_ms) return { subject, worth: { problem: `it expired on ${shown.valid_to}` } };
+  if (Date.parse(shown.valid_to) < now_ms) {
+    return { subject, authorization: { problem: `it expired on ${shown.valid_to}` } };
+  }
   const problem = verifiedCertificates.problemOf(tls);
-  return { subject, worth: problem === undefined ? worthOf(valuesOf(shown.subject.O)) : { problem } };
+  return { subject, authorization: problem === undefined ? roleOf(valuesOf(shown.subject.O)) : { problem } };
 }

@@ -8,24 +8,24 @@ import { version } from "../../version.ts";
 
 /** The limits of a daemon. */
 export const usualLimits = {
-  /** How long a TLS handshake, the headers of a request, and a whole request may take. */
+  /** The time for a TLS handshake, for the headers of a request, and for a whole request. */
   handshake_ms: 15_000,
   headers_ms: 15_000,
   request_ms: 60_000,
-  /** How long a connection may stay idle. */
+  /** The time that a connection may stay idle. */
   idle_ms: 60_000,
-  /** How often these times are checked. */
+  /** The interval at which these times are checked. */
   check_ms: 5_000,
-  /** How long a client may take nothing of its response. */
+  /** The time for which a client may take nothing of its response. */
   stalled_ms: 60_000,
-  /** How long a server that closes waits for responses. */
+  /** The time that a closing server waits for responses. */
   close_ms: 2_000,
-  /** How long a silent connection goes without a keep-alive probe of the kernel. */
+  /** The time that a silent connection goes without a keep-alive probe of the kernel. */
   probe_ms: 30_000,
   headers_bytes: 32 * 1024,
-  /** If more are open, requests are refused; above twice as many, connections are not accepted. */
+  /** Requests are refused while more connections are open; above twice as many, connections are not accepted. */
   connections: 2_048,
-  /** If more wait on one connection, requests are refused; at four times as many, the connection is closed. */
+  /** A request is refused if more wait on its connection; at four times as many, the connection is closed. */
   waiting: 64,
 };
 

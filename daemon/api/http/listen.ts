@@ -1,12 +1,12 @@
 /**
- * Where the API listens. Pure.
+ * The addresses on which the API listens. Pure.
  *
  * @module
  */
 
 /** A socket to serve on. */
 export type ListenSpec =
-  /** One that is open and listening already. */
+  /** A socket that is already listening, by its file descriptor. */
   | { readonly kind: "fd"; readonly fd: number }
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string };
@@ -14,12 +14,12 @@ export type ListenSpec =
 /** The first file descriptor that systemd passes (sd_listen_fds(3), SD_LISTEN_FDS_START). */
 const firstFd = 3;
 
-/** More passed sockets than anybody has. */
+/** A limit far above any real number of passed sockets. */
 const maxFds = 64;
 
 /**
- * The sockets that systemd passed to process `pid` (sd_listen_fds(3)): none if they are meant for another process.
- * Throws when the variables make no sense.
+ * Returns the sockets that systemd passed to process `pid` (sd_listen_fds(3)): none if they are meant for another process.
+ * Throws when the variables are malformed.
  */
 export function passedSockets(
   { LISTEN_PID, LISTEN_FDS }: { readonly LISTEN_PID?: string | undefined; readonly LISTEN_FDS?: string | undefined },
@@ -33,7 +33,7 @@ export function passedSockets(
   return Array.from({ length: count }, (_, index) => ({ kind: "fd", fd: firstFd + index }));
 }
 
-/** Reads `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`. Throws when it is none of these. */
+/** Parses `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`. Throws for any other text. */
 export function listenSpec(text: string): ListenSpec {
   if (text.startsWith("unix:")) {
     const path = text.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
@@ -46,7 +46,7 @@ export function listenSpec(text: string): ListenSpec {
   throw new Error(`cannot listen on ${JSON.stringify(text)}: expect HOST:PORT or unix:PATH`);
 }
 
-/** As a person would write it. */
+/** Returns an address as {@link listenSpec} reads it, or `fd:N`. */
 export function describeListen(spec: ListenSpec): string {
   switch (spec.kind) {
     case "fd":
@@ -58,18 +58,18 @@ export function describeListen(spec: ListenSpec): string {
   }
 }
 
-/** True for an address that only this machine itself can reach (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3). */
+/** True for an address that only this machine can reach (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3). */
 export function isLoopback(address: string): boolean {
   return /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address) || address === "::1";
 }
 
-/** A TCP socket that other machines can reach: the address as bound, `0.0.0.0` or `::` for all of them. */
+/** The bound address of a TCP socket that other machines can reach; `0.0.0.0` or `::` for all addresses of the machine. */
 export interface NetworkAddress {
   readonly host: string;
   readonly port: number;
 }
 
-/** The URL by which others reach one of these sockets, if any, on a machine whose public address is `ip`. */
+/** Returns the URL for other machines of one of these sockets, if any, on a machine whose public address is `ip`. */
 export function urlFor(ip: string, addresses: readonly NetworkAddress[], encrypted: boolean): string | undefined {
   const isWildcard = ({ host }: NetworkAddress) => host === "0.0.0.0" || host === "::";
   const best = addresses.find(({ host }) => host === ip) ?? addresses.find(isWildcard) ?? addresses[0];

@@ -16,7 +16,7 @@ Deno.test("addresses to listen on", async (test) => {
       assert.equal(describeListen(spec), text);
     });
   }
-  await test.step("unix:// as URLs write it", () => {
+  await test.step("a path after unix://, as in a URL", () => {
     assert.deepEqual(listenSpec("unix:///run/fleet.sock"), { kind: "unix", path: "/run/fleet.sock" });
   });
   for (
@@ -33,7 +33,7 @@ Deno.test("addresses to listen on", async (test) => {
       "a b:1",
     ]
   ) {
-    await test.step(`${JSON.stringify(text)} is none`, () => {
+    await test.step(`${JSON.stringify(text)} is no address`, () => {
       const message = `cannot listen on ${JSON.stringify(text)}: expect HOST:PORT or unix:PATH`;
       assert.throws(() => listenSpec(text), { message });
     });

@@ -1,30 +1,30 @@
 /**
- * Pages of a list, and the tokens that name them.
+ * Pages of a list, and the tokens that identify them.
  *
- * A token is the page size and the page's number (from 1), both unsigned 16-bit little-endian, and, behind a mark, the
- * key of the entry that the page before ended with, in padded URL-safe base64 (RFC 4648, section 5). Size and number are
- * all that a token of fleet 1.0 has: one of those is taken by its number, as fleet 1.0 takes one of ours.
+ * A token is the page size and the page's number (from 1), both unsigned 16-bit little-endian, and, after a mark, the
+ * key of the last entry of the page before, in padded URL-safe base64 (RFC 4648, section 5). A token of fleet 1.0 has
+ * size and number only, and is read by its number; fleet 1.0 reads a token of ours in the same way.
  *
  * @module
  */
 
 const maxPage = 0xffff;
 
-/** A page ends with the entry that makes it longer than this, in characters: very long unit files come fewer at a time. */
+/** A page ends with the entry that makes it longer than this, in characters: long unit files make shorter pages. */
 const maxText = 1024 * 1024;
 
-/** Stands before the key; what else follows the number is not ours, and ignored. */
+/** The mark before the key; anything else after the number is ignored. */
 const mark = ">";
 
 /** One page of a list. */
 export interface Page {
   readonly size: number;
   readonly number: number;
-  /** The page begins behind this key, if it is known, whatever has come and gone since: nothing is left out or told twice. */
+  /** The page begins after this key, if known: entries that come and go meanwhile neither hide nor repeat others. */
   readonly after?: string;
 }
 
-/** Reads `nextPageToken`; without one it is the first page. `size` is the configured page size. */
+/** Reads `nextPageToken`; without one, the page is the first. `size` is the configured page size. */
 export function requestedPage(query: URLSearchParams, size: number): Page | { readonly refusal: string } {
   const tokens = query.getAll("nextPageToken");
   if (tokens.length > 1) return { refusal: "too many values for page token" };
@@ -43,7 +43,7 @@ export function requestedPage(query: URLSearchParams, size: number): Page | { re
   return { size, number, ...(rest.startsWith(mark) ? { after: rest.slice(mark.length) } : {}) };
 }
 
-/** The token of a page. */
+/** Returns the token of a page. */
 export function pageToken({ size, number, after }: Page): string {
   const key = new TextEncoder().encode(after === undefined ? "" : mark + after);
   const bytes = new Uint8Array(4 + key.length);
@@ -54,25 +54,25 @@ export function pageToken({ size, number, after }: Page): string {
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
 }
 
-/** How entries are told apart and told. */
+/** The key and text of each entry of a list. */
 export interface Entries<T> {
-  /** Of every entry another; the list is sorted by it, by code units. */
+  /** Returns a unique key; the list is sorted by it, by code units. */
   readonly key: (item: T) => string;
-  /** Its JSON text. */
+  /** Returns the entry as JSON text. */
   readonly text: (item: T) => string;
 }
 
-/** The JSON text of one page: `{"<name>":[...],"nextPageToken":"..."}`, keys in alphabetical order, `{}` if it is empty. */
+/** Returns the JSON text of one page: `{"<name>":[...],"nextPageToken":"..."}`, keys in alphabetical order, `{}` if it is empty. */
 export function pageText<T>(name: string, all: readonly T[], page: Page, { key, text }: Entries<T>): string {
   const { size, number, after } = page;
-  const start = after === undefined ? (number - 1) * size : indexBehind(all, key, after);
+  const start = after === undefined ? (number - 1) * size : indexAfter(all, key, after);
   const texts: string[] = [];
   let length = 0;
   for (const item of all.slice(start, start + size)) {
     if (length > maxText) break;
-    const told = text(item);
-    texts.push(told);
-    length += told.length;
+    const itemText = text(item);
+    texts.push(itemText);
+    length += itemText.length;
   }
   const last = texts.length > 0 ? all[start + texts.length - 1] : undefined;
   if (last === undefined) return "{}";
@@ -83,8 +83,8 @@ export function pageText<T>(name: string, all: readonly T[], page: Page, { key, 
   return name < "nextPageToken" ? `{${list},${next}}` : `{${next},${list}}`;
 }
 
-/** Of the first entry whose key is greater; the list's length if there is none. */
-function indexBehind<T>(all: readonly T[], key: (item: T) => string, after: string): number {
+/** Returns the index of the first entry whose key is greater; the list's length if there is none. */
+function indexAfter<T>(all: readonly T[], key: (item: T) => string, after: string): number {
   let [low, high] = [0, all.length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -95,8 +95,8 @@ function indexBehind<T>(all: readonly T[], key: (item: T) => string, after: stri
 }
 
 /**
- * Decodes padded URL-safe base64; carriage returns and line feeds are skipped. Offsets of illegal input are those that
- * clients of the original see.
+ * Decodes padded URL-safe base64; carriage returns and line feeds are skipped. The offset of illegal input is the one that
+ * fleet 1.0 reports.
  */
 function decodeBase64(text: string): { readonly bytes: Uint8Array } | { readonly illegalAt: number } {
   const input = new TextEncoder().encode(text);
@@ -128,7 +128,7 @@ function digitOf(byte: number): number | undefined {
   return digit < 0 ? undefined : digit;
 }
 
-/** Six bits a digit; bits that do not fill a byte are dropped. */
+/** Packs digits of six bits; bits that do not fill a byte are dropped. */
 function bytesOf(digits: readonly number[]): Uint8Array {
   const bytes = new Uint8Array(Math.floor(digits.length * 6 / 8));
   let bits = 0;

@@ -11,7 +11,7 @@ const queries: readonly (readonly [name: string, query: string, expected: Return
   ["a token", "nextPageToken=ZAACAA==", { size: 100, number: 2 }],
   ["other parameters are ignored", "alt=json&nextPageToken=ZAACAA%3D%3D&x", { size: 100, number: 2 }],
   ["longer input, the excess ignored", `nextPageToken=${token([100, 0, 3, 0, 9, 9])}`, { size: 100, number: 3 }],
-  ["what the page before ended with", `nextPageToken=${token([100, 0, 3, 0, 62, 98])}`, {
+  ["the last key of the page before", `nextPageToken=${token([100, 0, 3, 0, 62, 98])}`, {
     ...{ size: 100, number: 3, after: "b" },
   }],
   ["line breaks within", "nextPageToken=ZA%0AAC%0D%0AAA==", { size: 100, number: 2 }],
@@ -23,7 +23,7 @@ const queries: readonly (readonly [name: string, query: string, expected: Return
   ["missing padding", "nextPageToken=ZAACAA", { refusal: "illegal base64 data at input byte 4" }],
   ["half the padding", "nextPageToken=ZAACAA=", { refusal: "illegal base64 data at input byte 7" }],
   ["something else for padding", "nextPageToken=ZAACAA=A", { refusal: "illegal base64 data at input byte 6" }],
-  ["something behind the padding", "nextPageToken=ZAACAA==A", { refusal: "illegal base64 data at input byte 8" }],
+  ["something after the padding", "nextPageToken=ZAACAA==A", { refusal: "illegal base64 data at input byte 8" }],
   ["padding at the start", "nextPageToken=====", { refusal: "illegal base64 data at input byte 0" }],
   ["bad base64", "nextPageToken=ZA!CAA==", { refusal: "illegal base64 data at input byte 2" }],
   ["the digits of plain base64", "nextPageToken=ZA%2FC", { refusal: "illegal base64 data at input byte 2" }],
@@ -32,13 +32,13 @@ const queries: readonly (readonly [name: string, query: string, expected: Return
   ["page 0", `nextPageToken=${token([100, 0, 0, 0])}`, { refusal: "token page must be greater than zero" }],
 ];
 
-Deno.test("which page is asked for", async (test) => {
+Deno.test("the requested page", async (test) => {
   for (const [name, query, expected] of queries) {
     await test.step(name, () => assert.deepEqual(requestedPage(new URLSearchParams(query), 100), expected));
   }
 });
 
-Deno.test("a token is limit and page, 16 bits each, little-endian, and where the page before ended", () => {
+Deno.test("a token is size and number, 16 bits each, little-endian, and the last key of the page before", () => {
   assert.equal(pageToken({ size: 100, number: 2 }), "ZAACAA==");
   assert.equal(pageToken({ size: 0xfbff, number: 0xffff }), "__v__w==");
   assert.equal(pageToken({ size: 100, number: 2, after: "a.service" }), "ZAACAD5hLnNlcnZpY2U=");
@@ -52,16 +52,16 @@ const plain = { key: (item: string) => item, text: (item: string) => `"${item}"`
 
 const pages: readonly (readonly [name: string, total: number, page: Page, expected: readonly string[], next?: Page])[] =
   [
-    ["nothing at all", 0, { size: 2, number: 1 }, []],
+    ["an empty list", 0, { size: 2, number: 1 }, []],
     ["less than a page", 1, { size: 2, number: 1 }, ["a00000"]],
-    ["just a page: no empty one follows", 2, { size: 2, number: 1 }, ["a00000", "a00001"]],
+    ["exactly a page: no empty one follows", 2, { size: 2, number: 1 }, ["a00000", "a00001"]],
     ["more than a page", 3, { size: 2, number: 1 }, ["a00000", "a00001"], { size: 2, number: 2, after: "a00001" }],
     ["the last page", 3, { size: 2, number: 2 }, ["a00002"]],
     ["past the end", 3, { size: 2, number: 3 }, []],
-    ["behind an entry, whatever its number", 9, { size: 2, number: 2, after: "a00006" }, ["a00007", "a00008"]],
-    ["behind one that has gone", 9, { size: 2, number: 2, after: "a00006x" }, ["a00007", "a00008"]],
-    ["behind the last one", 9, { size: 2, number: 2, after: "a00008" }, []],
-    ["before the first one", 1, { size: 2, number: 2, after: "" }, ["a00000"]],
+    ["after an entry, whatever the page's number", 9, { size: 2, number: 2, after: "a00006" }, ["a00007", "a00008"]],
+    ["after an entry that has been removed", 9, { size: 2, number: 2, after: "a00006x" }, ["a00007", "a00008"]],
+    ["after the last entry", 9, { size: 2, number: 2, after: "a00008" }, []],
+    ["before the first entry", 1, { size: 2, number: 2, after: "" }, ["a00000"]],
     [
       ...["beyond 65535 entries", 70_000, { size: 1, number: 65_535 }, ["a65534"]] as const,
       { size: 1, number: 65_535, after: "a65534" },
@@ -80,13 +80,13 @@ Deno.test("a page of a list", async (test) => {
       assert.equal(nextPageToken, next && pageToken(next));
     });
   }
-  await test.step("very long entries come fewer at a time", () => {
+  await test.step("long entries make shorter pages", () => {
     const long = { ...plain, text: (item: string) => JSON.stringify(item.padEnd(400_000)) };
     const { units, nextPageToken } = JSON.parse(pageText("units", entries(9), { size: 5, number: 1 }, long));
     assert.equal(units.length, 3);
     assert.equal(nextPageToken, pageToken({ size: 5, number: 2, after: "a00002" }));
   });
-  await test.step("nothing is just that", () => {
+  await test.step("an empty list is an empty object", () => {
     assert.equal(pageText("units", [], { size: 2, number: 1 }, plain), "{}");
   });
   await test.step("keys in alphabetical order", () => {
@@ -97,7 +97,7 @@ Deno.test("a page of a list", async (test) => {
   });
 });
 
-Deno.test("while entries come and go, each that stays is told once, in order", () => {
+Deno.test("an entry that stays while others come and go is listed once, in order", () => {
   const key = fc.string({ maxLength: 3 });
   fc.assert(
     fc.property(

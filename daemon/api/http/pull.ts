@@ -1,13 +1,13 @@
 /**
- * Passing a stream on no faster than it is read. Pure.
+ * Forwards a stream no faster than it is read. Pure.
  *
  * @module
  */
 
 /**
- * The bytes of `reader`, each piece read only when it is asked for. `ended` is called, and awaited, when the last one has been read, or
- * when reading fails, before the stream closes or fails itself; an error that it throws becomes the stream's. `cancel` is
- * called when the stream is cancelled.
+ * Returns the bytes of `reader`, each piece read on demand. `ended` is called and awaited after the last piece, or when
+ * reading fails, before the returned stream closes or fails itself; an error that `ended` throws becomes the stream's.
+ * `cancel` is called when the stream is canceled.
  */
 export function pulledFrom(
   reader: ReadableStreamDefaultReader<Uint8Array>,

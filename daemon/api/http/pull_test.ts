@@ -3,17 +3,17 @@ import { pulledFrom } from "./pull.ts";
 
 const piece = new TextEncoder().encode("piece");
 
-/** A stream of one piece that then ends as `last` does. */
+/** Returns the reader of a stream of one piece that then ends as `last` does. */
 function sourceOf(last: (controller: ReadableStreamDefaultController<Uint8Array>) => void) {
   const pulls = [(controller: ReadableStreamDefaultController<Uint8Array>) => controller.enqueue(piece), last];
   return new ReadableStream<Uint8Array>({ pull: (controller) => pulls.shift()?.(controller) }, { highWaterMark: 0 })
     .getReader();
 }
 
-Deno.test("a stream that ends, fails or is cancelled says so once", async (test) => {
+Deno.test("the end, failure or cancelation of a stream is reported once", async (test) => {
   let ends = 0;
   const ended = () => void ends++;
-  const never = () => assert.fail("the stream was not cancelled");
+  const never = () => assert.fail("the stream was not canceled");
   await test.step("the end", async () => {
     const stream = pulledFrom(sourceOf((source) => source.close()), ended, never);
     assert.equal(ends, 0);
@@ -25,13 +25,13 @@ Deno.test("a stream that ends, fails or is cancelled says so once", async (test)
     await assert.rejects(new Response(stream).text(), /cut/);
     assert.equal(ends, 2);
   });
-  await test.step("an error of the last call", async () => {
+  await test.step("an error that ended() throws", async () => {
     const broken = () => {
       throw new Error("gone");
     };
     await assert.rejects(new Response(pulledFrom(sourceOf((source) => source.close()), broken, never)).text(), /gone/);
   });
-  await test.step("cancelled", async () => {
+  await test.step("canceled", async () => {
     const reasons: unknown[] = [];
     const stream = pulledFrom(sourceOf(() => {}), ended, (reason) => void reasons.push(reason));
     await stream.cancel("enough");

@@ -1,23 +1,23 @@
 /**
- * The request target: path and query as the client sent them. `new URL` is not asked, since it hides what must be
- * answered with a redirect (`//`, `..`), and since unit names hold characters that it changes (`\`).
+ * Parses the request target: path and query as the client sent them. `new URL` does not serve, since it hides the paths
+ * that must be redirected (`//`, `..`) and changes characters of unit names (`\`).
  *
  * @module
  */
 
-/** What a request is aimed at. */
+/** A parsed request target. */
 export type RequestTarget =
   | {
     readonly kind: "path";
-    /** Percent-decoded, one a segment: `/a/b%2Fc` is `["a", "b/c"]`, `/a/` is `["a", ""]`, `/` is `[""]`. */
+    /** The percent-decoded segments: `/a/b%2Fc` is `["a", "b/c"]`, `/a/` is `["a", ""]`, `/` is `[""]`. */
     readonly segments: readonly string[];
     readonly query: string;
   }
-  /** Not canonical: ask again at `location`. */
+  /** The path is not canonical: the client is redirected to `location`. */
   | { readonly kind: "moved"; readonly location: string }
   | { readonly kind: "malformed"; readonly reason: string };
 
-/** Reads a request target (RFC 9112, section 3.2) in origin or absolute form. */
+/** Parses a request target (RFC 9112, section 3.2) in origin or absolute form. */
 export function parseTarget(target: string): RequestTarget {
   const origin = target.replace(/^https?:\/\/[^/?#]*/i, "").replace(/#.*$/s, "");
   const mark = origin.indexOf("?");
@@ -34,7 +34,7 @@ export function parseTarget(target: string): RequestTarget {
   return { kind: "path", segments, query };
 }
 
-/** Bytes that are not UTF-8 become U+FFFD, which no name of ours contains. */
+/** Decodes percent-encoding. Bytes that are not UTF-8 become U+FFFD, which no valid unit name contains. */
 function percentDecode(text: string): string {
   if (!text.includes("%")) return text;
   const bytes = new TextEncoder().encode(text);
@@ -51,7 +51,7 @@ function percentDecode(text: string): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(decoded.subarray(0, length));
 }
 
-/** Without empty, `.` and `..` segments; a slash at the end stays. */
+/** Returns a path without empty, `.` and `..` segments; a trailing slash stays. */
 function canonical(path: string): string {
   const kept: string[] = [];
   for (const segment of path.split("/")) {

@@ -15,7 +15,7 @@ import { codeOf, explainListen, isAbandoned, removeSocketFile } from "./socket_f
 
 export { type ListenSpec, listenSpec } from "./listen.ts";
 
-/** What {@link serve} needs. */
+/** The options of {@link serve}. */
 export interface ServeOptions extends ConnectionHandlerOptions {
   /** The sockets; with none, nothing is served. */
   readonly listen: readonly ListenSpec[];

@@ -12,7 +12,7 @@ const tcp: ListenSpec = { kind: "tcp", host: "127.0.0.1", port: 0 };
 const hello: Handler = (_request, peer) => Promise.resolve(textReply(200, `hello ${peer?.target}`));
 const deadline_ms = 20_000;
 
-/** A server, and a directory for its socket files; both gone in the end. */
+/** Servers, and a directory for their socket files; disposing closes and removes them. */
 class Stage implements AsyncDisposable {
   readonly directory = Deno.makeTempDirSync({ prefix: "fleet-api-" });
   readonly logged: string[] = [];
@@ -41,7 +41,7 @@ class Stage implements AsyncDisposable {
   }
 }
 
-/** A server as those see it who connect to it. */
+/** A server as its clients know it. */
 type Address = Pick<Server, "addresses">;
 
 const portOf = (server: Address) => Number(server.addresses[0]?.split(":").at(-1));
@@ -53,7 +53,7 @@ function connect(server: Address): Promise<Deno.Conn> {
     : Deno.connect({ hostname: "127.0.0.1", port: portOf(server) });
 }
 
-/** Sends bytes as they are, and reads until the server closes the connection. */
+/** Sends bytes unchanged, and reads until the server closes the connection. */
 async function talk(server: Address, text: string): Promise<string> {
   using connection = await connect(server);
   await write(connection, text);
@@ -65,7 +65,7 @@ async function write(connection: Deno.Conn, text: string): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
-/** Reads until what has come is enough, or the other side closes. */
+/** Reads until `enough` is true for the text so far, or the other side closes. */
 async function readUntil(connection: Deno.Conn, enough: (text: string) => boolean): Promise<string> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(65536);
@@ -91,25 +91,25 @@ Deno.test("the API over sockets", async (test) => {
   await api.put("a\\x2db.service");
   for (const spec of [tcp, stage.unix()]) {
     const server = await stage.serve(api.handler, spec);
-    await test.step(`${spec.kind}: says where`, () => {
+    await test.step(`${spec.kind}: the address is reported`, () => {
       const expected = spec.kind === "unix" ? `unix:${spec.path}` : `127.0.0.1:${portOf(server)}`;
       assert.deepEqual(server.addresses, [expected]);
     });
-    await test.step(`${spec.kind}: an answer`, async () => {
+    await test.step(`${spec.kind}: a response`, async () => {
       const answer = await talk(server, get("/fleet/v1/units"));
       assert.match(answer, /^HTTP\/1.1 200 OK\r\n/);
       assert.match(answer, /\r\nserver: fleetd\/1\.2\.3\r\n/i);
       assert.match(answer, /\r\n\r\n\{"units":\[\{.*\}\]\}$/);
     });
-    await test.step(`${spec.kind}: names and hosts that no URL can hold`, async () => {
+    await test.step(`${spec.kind}: unit names and hosts that no URL can hold`, async () => {
       for (const host of ["", ...spec.kind === "unix" ? ["domain_sock", "/var/run/fleet.sock"] : []]) {
         assert.match(await talk(server, get("/fleet/v1/units/a\\x2db.service", host)), /^HTTP\/1.1 200 OK\r\n/);
       }
     });
-    await test.step(`${spec.kind}: the log says who has asked for what`, async () => {
-      const told = stage.logged.length;
+    await test.step(`${spec.kind}: the log names the client and the request`, async () => {
+      const before = stage.logged.length;
       await talk(server, get("/fleet/v1/units").replace("GET", "DELETE"));
-      const [line, ...rest] = stage.logged.slice(told);
+      const [line, ...rest] = stage.logged.slice(before);
       assert.deepEqual(rest, []);
       const who = spec.kind === "unix"
         ? `"peer":"unix","pid":${Deno.pid},"uid":${Deno.uid()},"gid":${Deno.gid()}`
@@ -131,7 +131,7 @@ Deno.test("the API over sockets", async (test) => {
       }
       assert.doesNotMatch(list.split("\r\n\r\n")[0]!, /\r\n[a-z]/, "no name is in lower case");
     });
-    await test.step(`${spec.kind}: characters of HTML are escaped in JSON`, async () => {
+    await test.step(`${spec.kind}: HTML characters are escaped in JSON`, async () => {
       await api.put("html.service", "inactive", "[Service]\nExecStart=/bin/sh -c 'a <b >c && d'");
       const unit = await talk(server, get("/fleet/v1/units/html.service"));
       assert.match(unit, /'a \\u003cb \\u003ec \\u0026\\u0026 d'/);
@@ -187,7 +187,7 @@ Deno.test("the API over sockets", async (test) => {
   }
 });
 
-Deno.test("what is no HTTP request is refused, and the connection closed", async (test) => {
+Deno.test("bytes that are no HTTP request are refused, and the connection is closed", async (test) => {
   await using stage = await new Stage();
   const server = await stage.serve(hello, tcp);
   const cases: readonly (readonly [name: string, sent: string, status: string, body: string])[] = [
@@ -207,20 +207,20 @@ Deno.test("what is no HTTP request is refused, and the connection closed", async
       assert.ok(answer.endsWith(`\r\n\r\n${body}`), answer);
     });
   }
-  await test.step("and the next is served", async () => {
+  await test.step("the next connection is served", async () => {
     assert.match(await talk(server, get("/x")), /hello \/x$/);
   });
 });
 
 Deno.test("socket files", async (test) => {
   await using stage = await new Stage();
-  await test.step("made, and removed at the end", async () => {
+  await test.step("a socket file is created, and removed at the end", async () => {
     const server = await stage.serve(hello, stage.unix());
     assert.ok(Deno.lstatSync(stage.path()).isSocket);
     await server.close();
     assert.ok(!existsSync(stage.path()));
   });
-  await test.step("one that nobody listens on any more is replaced", async () => {
+  await test.step("a socket file without a listener is replaced", async () => {
     await leaveSocketFile(stage.path());
     const server = await stage.serve(hello, stage.unix());
     assert.match(await talk(server, get("/x")), /hello \/x$/);
@@ -229,26 +229,26 @@ Deno.test("socket files", async (test) => {
     ]);
     await server.close();
   });
-  await test.step("one that somebody answers at is left alone", async () => {
+  await test.step("a socket file with a listener stays", async () => {
     const first = await stage.serve(hello, stage.unix());
     await assert.rejects(stage.serve(hello, stage.unix()), {
-      message: `cannot listen on unix:${stage.path()}: another program answers there: stop it, or name another path`,
+      message: `cannot listen on unix:${stage.path()}: another program listens there: stop it, or name another path`,
     });
     assert.match(await talk(first, get("/x")), /hello \/x$/);
     await first.close();
   });
-  await test.step("a file that is no socket is left alone", async () => {
+  await test.step("a file that is no socket stays", async () => {
     Deno.writeTextFileSync(stage.path(), "precious");
     await assert.rejects(stage.serve(hello, stage.unix()), {
       message:
-        `cannot listen on unix:${stage.path()}: there is a file that is no socket: name another path, or remove the file`,
+        `cannot listen on unix:${stage.path()}: the path is a file that is no socket: name another path, or remove the file`,
     });
     assert.equal(Deno.readTextFileSync(stage.path()), "precious");
     Deno.removeSync(stage.path());
   });
 });
 
-/** A socket file as a killed process leaves it. */
+/** Leaves a socket file behind as a killed process does. */
 async function leaveSocketFile(path: string): Promise<void> {
   const program = `require("node:net").createServer().listen(${
     JSON.stringify(path)
@@ -262,17 +262,17 @@ async function leaveSocketFile(path: string): Promise<void> {
   assert.ok(Deno.lstatSync(path).isSocket);
 }
 
-Deno.test("an address that another program has", async () => {
+Deno.test("an address in use by another program is refused", async () => {
   await using stage = await new Stage();
   const taken = await stage.serve(hello, tcp);
   const port = portOf(taken);
   await assert.rejects(stage.serve(hello, stage.unix(), { kind: "tcp", host: "127.0.0.1", port }), {
     message: `cannot listen on 127.0.0.1:${port}: another program listens there: stop it, or name another address`,
   });
-  assert.ok(!existsSync(stage.path()), "what was opened before is closed again");
+  assert.ok(!existsSync(stage.path()), "the sockets opened before are closed again");
 });
 
-Deno.test("a file descriptor that is no socket", async () => {
+Deno.test("a file descriptor that is no socket is refused", async () => {
   await using stage = await new Stage();
   await assert.rejects(
     stage.serve(hello, { kind: "fd", fd: 999 }),
@@ -282,7 +282,7 @@ Deno.test("a file descriptor that is no socket", async () => {
 
 Deno.test("closing", async (test) => {
   await using stage = await new Stage();
-  await test.step("event streams and unused connections are ended at once", async () => {
+  await test.step("event streams and idle connections end at once", async () => {
     await using api = await ApiFixture.open();
     const server = await stage.serve(api.handler, tcp);
     using unused = await connect(server);
@@ -290,11 +290,15 @@ Deno.test("closing", async (test) => {
     await write(stream, "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await readUntil(stream, (text) => text.includes("event: synced"));
     const closed = server.close();
-    assert.match(await readUntil(stream, () => false), /\r\n0\r\n\r\n$|^0\r\n\r\n$/, "the stream ends as it should");
+    assert.match(
+      await readUntil(stream, () => false),
+      /\r\n0\r\n\r\n$|^0\r\n\r\n$/,
+      "the stream ends with its last chunk",
+    );
     assert.equal(await readUntil(unused, () => false), "");
     await closed;
   });
-  await test.step("an answer that is under way is finished", async () => {
+  await test.step("a pending response is finished", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const arrived = Promise.withResolvers<void>();
     const server = await stage.serve(async () => {
@@ -310,7 +314,7 @@ Deno.test("closing", async (test) => {
     assert.match(await readUntil(connection, () => false), /\r\n\r\ndone$/);
     await closed;
   });
-  await test.step("an answer that does not come is cut off", async () => {
+  await test.step("a response that does not come in time is dropped", async () => {
     const arrived = Promise.withResolvers<void>();
     const never = Promise.withResolvers<Response>();
     const server = await stage.serve(() => {
@@ -325,7 +329,7 @@ Deno.test("closing", async (test) => {
     await closed;
     never.resolve(new Response());
   });
-  await test.step("twice is once, and then nobody is served", async () => {
+  await test.step("a second call has no effect, and no connection is accepted", async () => {
     const server = await stage.serve(hello, tcp);
     const port = portOf(server);
     await Promise.all([server.close(), server.close()]);
@@ -333,7 +337,7 @@ Deno.test("closing", async (test) => {
   });
 });
 
-Deno.test("a client that leaves ends its stream's watch", async () => {
+Deno.test("a client that disconnects ends its stream's watch", async () => {
   await using api = await ApiFixture.open();
   await using stage = await new Stage();
   const ended = Promise.withResolvers<void>();
@@ -352,7 +356,7 @@ Deno.test("a client that leaves ends its stream's watch", async () => {
   await ended.promise;
 });
 
-/** What a daemon does with its sockets, and no more: says where it serves, and closes at the end of its input. */
+/** A program that serves on inherited sockets, prints their addresses, and closes at the end of its input. */
 const program = `
 import { inheritedSockets, serve } from ${JSON.stringify(new URL("./server.ts", import.meta.url).href)};
 import { textReply } from ${JSON.stringify(new URL("./responses.ts", import.meta.url).href)};
@@ -365,7 +369,7 @@ await server.close();
 console.log("closed");
 `;
 
-/** A port that was free a moment ago. */
+/** Returns a port that was free a moment ago. */
 async function freePort(stage: Stage): Promise<number> {
   const server = await stage.serve(hello, tcp);
   await server.close();
@@ -397,24 +401,24 @@ Deno.test("sockets that systemd passes, unix and TCP", async (test) => {
   }).spawn();
   const errors = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
   const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  for (let said = ""; !said.includes("two.sock");) {
+  for (let output = ""; !output.includes("two.sock");) {
     const { done, value } = await errors.read();
-    assert.ok(!done, said);
-    said += value;
+    assert.ok(!done, output);
+    output += value;
   }
-  // The program is started for the first connection, and finds it waiting.
+  // systemd-socket-activate starts the program at the first connection, which waits for it.
   const unix = (name: string): Address => ({ addresses: [`unix:${stage.path(name)}`] });
   assert.match(await talk(unix("one.sock"), get("/one")), /hello \/one$/);
   const addresses = JSON.parse((await output.read()).value ?? "") as string[];
-  await test.step("are named as far as they can be", () => {
+  await test.step("inherited TCP sockets have their address, unix sockets their descriptor", () => {
     assert.deepEqual(addresses.map((each) => each.replace(/\d+$/, "N")), ["fd:N", "127.0.0.1:N", "fd:N"]);
   });
-  await test.step("are all served", async () => {
+  await test.step("all inherited sockets are served", async () => {
     assert.match(await talk(unix("two.sock"), get("/two")), /hello \/two$/);
     const server = { addresses: [addresses[1] as string] };
     assert.match(await talk(server, get("/three")), /hello \/three$/);
   });
-  await test.step("are left in place at the end: they are systemd's", async () => {
+  await test.step("inherited socket files stay at the end: they belong to systemd", async () => {
     const stdin = child.stdin.getWriter();
     await stdin.close();
     assert.equal((await output.read()).value, "closed\n");

@@ -1,5 +1,5 @@
 /**
- * Files of unix sockets, and why a socket could not be opened. An adapter.
+ * Files of unix sockets, and explanations of sockets that cannot be opened. An adapter.
  *
  * @module
  */
@@ -8,23 +8,23 @@ import { lstat, unlink } from "node:fs/promises";
 import { connect } from "node:net";
 import { describeListen, type ListenSpec } from "./listen.ts";
 
-/** The folders in and below which fleetd may make files; compile.sh grants them. */
+/** The folders in and below which fleetd may create files; compile.sh grants them. */
 export const socketFolders = ["/run/fleet", "/run/user", "/var/lib/fleet"] as const;
 
-/** Why a socket could not be had, and what to do about it. */
+/** Returns an error that says why a socket cannot be opened, and what to do about it. */
 export async function explainListen(spec: ListenSpec, cause: unknown): Promise<Error> {
   const address = describeListen(spec);
   const code = codeOf(cause);
   if (spec.kind === "unix" && cause instanceof Deno.errors.NotCapable) {
     const folders = `${socketFolders.slice(0, -1).join(", ")} and ${socketFolders.at(-1)}`;
     return new Error(
-      `cannot listen on ${address}: fleetd may make sockets only in and below ${folders}: name a path there`,
+      `cannot listen on ${address}: fleetd may create sockets only in and below ${folders}: name a path there`,
     );
   }
   if (spec.kind === "unix" && code === "EADDRINUSE") {
     const why = !await isSocket(spec.path)
-      ? "there is a file that is no socket: name another path, or remove the file"
-      : "another program answers there: stop it, or name another path";
+      ? "the path is a file that is no socket: name another path, or remove the file"
+      : "another program listens there: stop it, or name another path";
     return new Error(`cannot listen on ${address}: ${why}`, { cause });
   }
   if (code === "EADDRINUSE") {
@@ -33,13 +33,13 @@ export async function explainListen(spec: ListenSpec, cause: unknown): Promise<E
     });
   }
   if (spec.kind === "fd") {
-    const advice = "systemd passes the sockets of a .socket unit, which must be of the kinds ListenStream= makes";
+    const advice = "systemd passes the sockets of a .socket unit, which must be of a kind that ListenStream= creates";
     return new Error(`cannot serve on file descriptor ${spec.fd}: ${advice}`, { cause });
   }
   return new Error(`cannot listen on ${address}`, { cause });
 }
 
-/** True if nobody accepts connections at a socket file. */
+/** True if no process accepts connections at a socket file. */
 export async function isAbandoned(path: string): Promise<boolean> {
   if (!await isSocket(path)) return false;
   return await new Promise((resolve) => {
@@ -61,7 +61,7 @@ async function isSocket(path: string): Promise<boolean> {
   }
 }
 
-/** Removes a file that may be gone already. */
+/** Removes a file, if it exists. */
 export async function removeSocketFile(path: string): Promise<void> {
   try {
     await unlink(path);
@@ -70,7 +70,7 @@ export async function removeSocketFile(path: string): Promise<void> {
   }
 }
 
-/** The name that Node gives an error: `ENOENT`, `EADDRINUSE`. */
+/** Returns the code of a Node error, such as `ENOENT` or `EADDRINUSE`. */
 export function codeOf(error: unknown): string | undefined {
   return (error as { code?: string } | null)?.code;
 }

@@ -5,7 +5,7 @@ Deno.test("a socket in a folder without permission is refused with the folders t
   const error = await explainListen({ kind: "unix", path: "/tmp/x" }, new Deno.errors.NotCapable("write"));
   assert.equal(
     error.message,
-    "cannot listen on unix:/tmp/x: fleetd may make sockets only in and below " +
+    "cannot listen on unix:/tmp/x: fleetd may create sockets only in and below " +
       "/run/fleet, /run/user and /var/lib/fleet: name a path there",
   );
 });

@@ -254,16 +254,16 @@ const credentials: readonly Case[] = [
   {
     name: "TLS: the client verifies the server and presents its certificate",
     async run(stage) {
-      const { directory, ca, server, friend, reader, stranger } = await makeAuthority("IP:10.77.0.13");
+      const { directory, ca, server, trusted, reader, foreign } = await makeAuthority("IP:10.77.0.13");
       try {
         const files = {
           "ca": ca,
-          "cert": friend.cert,
-          "key": friend.key,
+          "cert": trusted.cert,
+          "key": trusted.key,
           "reader": reader.cert,
           "reader-key": reader.key,
         };
-        const home = await Home.with(stage, [], { ...files, "foreign": stranger.cert, "foreign-key": stranger.key });
+        const home = await Home.with(stage, [], { ...files, "foreign": foreign.cert, "foreign-key": foreign.key });
         const options = { api_certfile: server.cert, api_keyfile: server.key, api_client_cafile: ca };
         await withRestrictedApi(stage, options, async () => {
           const endpoint = "https://10.77.0.13:49153";
@@ -291,8 +291,8 @@ const credentials: readonly Case[] = [
           const readOnly = await attempt(home, endpoint, `${trusting} --cert-file ~/reader --key-file ~/reader-key`);
           assert.equal(readOnly.list, "");
           assert.match(readOnly.change, / \(HTTP 403\)\. Use a token or a certificate that may write\n$/);
-          const foreign = await attempt(home, endpoint, `${trusting} --cert-file ~/foreign --key-file ~/foreign-key`);
-          assert.notEqual(foreign.list, "");
+          const untrusted = await attempt(home, endpoint, `${trusting} --cert-file ~/foreign --key-file ~/foreign-key`);
+          assert.notEqual(untrusted.list, "");
           const half = await attempt(home, endpoint, `${trusting} --cert-file ~/cert`);
           assert.equal(
             half.list,

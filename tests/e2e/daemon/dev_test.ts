@@ -101,7 +101,7 @@ async function tcpPort(machine: Machine): Promise<void> {
 async function refuseAnother(machine: Machine): Promise<void> {
   const second = await machine.run(["fleetd", "--dev"]);
   assert.equal(second.code, 1);
-  assert.match(second.stderr, /cannot listen on unix:\/run\/fleet\/dev\/fleet\.sock: another program answers there/);
+  assert.match(second.stderr, /cannot listen on unix:\/run\/fleet\/dev\/fleet\.sock: another program listens there/);
   await machine.must(["fleetctl", "--endpoint=unix:///run/fleet/dev/fleet.sock", "list-machines"]);
 }
 

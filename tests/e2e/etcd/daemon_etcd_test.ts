@@ -69,8 +69,8 @@ Deno.test("etcd with TLS, client certificates and passwords", async (t) => {
   };
   const files = {
     "/etc/fleet/ca.pem": authority.ca,
-    "/etc/fleet/cert.pem": authority.friend.cert,
-    "/etc/fleet/key.pem": authority.friend.key,
+    "/etc/fleet/cert.pem": authority.trusted.cert,
+    "/etc/fleet/key.pem": authority.trusted.key,
     "/etc/systemd/system/fleet.service.d/password.conf": `[Service]\nEnvironment='FLEET_ETCD_PASSWORD=${password}'\n`,
   };
   try {
@@ -112,11 +112,11 @@ Deno.test("etcd with TLS, client certificates and passwords", async (t) => {
         });
         const others: readonly [what: string, files: Record<string, string>, why: RegExp][] = [
           ["another authority's client certificate", {
-            "/etc/fleet/cert.pem": authority.stranger.cert,
-            "/etc/fleet/key.pem": authority.stranger.key,
+            "/etc/fleet/cert.pem": authority.foreign.cert,
+            "/etc/fleet/key.pem": authority.foreign.key,
           }, /10\.77\.0\.1:2379/],
           ["a server that is not of the authority it knows", {
-            "/etc/fleet/ca.pem": authority.stranger.cert,
+            "/etc/fleet/ca.pem": authority.foreign.cert,
           }, /10\.77\.0\.1:2379.*(certificate|issuer)/i],
         ];
         for (const [what, changed, why] of others) {
