@@ -22,6 +22,7 @@ const foreign = "printf '[Service]\\nExecStart=/bin/sleep 7777\\n' >";
 const changes: readonly Change[] = [
   { unit: "untouched.service", command: "true" },
   { unit: "unlinked.service", command: `rm ${links}/UNIT` },
+  { unit: "instance@unlinked.service", command: `rm ${links}/UNIT` },
   { unit: "disabled.service", command: "systemctl disable --runtime UNIT" },
   { unit: "unwanted.service", command: `rm ${wants}/UNIT` },
   { unit: "erased.service", command: `rm ${files}/UNIT` },
@@ -30,6 +31,13 @@ const changes: readonly Change[] = [
     unit: "elsewhere.service",
     command: `${foreign}/root/UNIT; ln -sfn /root/UNIT ${links}/UNIT`,
     reported: /\/run\/systemd\/system\/elsewhere\.service already exists and is a symlink to \/root\/.*: remove that/,
+    kept: links,
+  },
+  {
+    unit: "instance@elsewhere.service",
+    command: `${foreign}/root/UNIT; ln -sfn /root/UNIT ${links}/UNIT`,
+    reported:
+      /\/run\/systemd\/system\/instance@elsewhere\.service already exists and is a symlink to \/root\/.*: remove that/,
     kept: links,
   },
   {
@@ -176,7 +184,7 @@ async function destroyed(cluster: FleetCluster): Promise<void> {
 async function removedByAdministrator(cluster: FleetCluster): Promise<void> {
   const m1 = cluster.machine("m1");
   // What fleet had started before runs on under the administrator's files.
-  await m1.must(["systemctl", "stop", "elsewhere.service", "regular.service"]);
+  await m1.must(["systemctl", "stop", "elsewhere.service", "instance@elsewhere.service", "regular.service"]);
   const still = left.filter(({ unit }) => !clearedFirst.includes(unit));
   await m1.must(["rm", "-r", ...still.map(({ unit, kept }) => `${kept}/${unit}`)]);
   await m1.must(["systemctl", "daemon-reload"]);

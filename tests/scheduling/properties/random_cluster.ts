@@ -1,4 +1,4 @@
-/** Random clusters and random events, for properties of what the engine decides. */
+/** Random clusters and random events, for properties of the engine's plans. */
 
 import fc from "fast-check";
 import type { DesiredState } from "../../../registry/model.ts";
@@ -7,7 +7,7 @@ import type { UnitOption } from "../../../systemd/unit_file.ts";
 import { isTemplate } from "../../../systemd/unit_name.ts";
 import type { SimulatedCluster } from "../scenarios/scenario.ts";
 
-/** Something that happens in a cluster. */
+/** An event in a cluster. */
 export type Event =
   | { readonly kind: "join"; readonly machine: string; readonly metadata: Readonly<Record<string, string>> }
   | { readonly kind: "leave"; readonly machine: string }
@@ -27,7 +27,7 @@ export const machineIds: readonly string[] = Array.from(
   (_, index) => (index + 1).toString(16).padStart(2, "0").repeat(16),
 );
 
-/** Templates, which are in nobody's way and nobody's company. */
+/** Templates, which neither conflict nor count as peers. */
 const templates: readonly string[] = ["a@.service", "b@.service"];
 
 /** Sixty units of four families: `a@1.service` … `d@15.service`. */
@@ -36,7 +36,7 @@ export const unitNames: readonly string[] = ["a", "b", "c", "d"].flatMap((family
 );
 
 const machine = fc.constantFrom(...machineIds);
-/** Few enough that most of them exist, and that circles come about. */
+/** Few enough that most of them exist, and that cycles occur. */
 const peer = fc.constantFrom(...unitNames.filter((name) => /@[1-4]\.service$/.test(name)));
 const unit = fc.oneof(
   { weight: 12, arbitrary: peer },
@@ -74,7 +74,7 @@ const option = fc.oneof(
 ).map(([name, value]): UnitOption => ({ section: "X-Fleet", name: name!, value: value! }));
 
 const put = fc.tuple(unit, state, fc.array(option, { maxLength: 3 }))
-  // What no API would store is not of interest.
+  // Only units that the API accepts.
   .filter(([name, _, options]) => validateFleetOptions(name, options) === undefined)
   .map(([unit, state, options]): Event => ({
     kind: "put",
@@ -84,7 +84,7 @@ const put = fc.tuple(unit, state, fc.array(option, { maxLength: 3 }))
   }));
 const join = fc.tuple(machine, metadata).map(([machine, metadata]): Event => ({ kind: "join", machine, metadata }));
 
-/** Anything that can happen. */
+/** Any event. */
 export const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 3, arbitrary: join },
   { weight: 3, arbitrary: machine.map((machine): Event => ({ kind: "leave", machine })) },
@@ -115,7 +115,7 @@ export const population: fc.Arbitrary<readonly Event[]> = fc.tuple(
   ...units,
 ]);
 
-/** Lets it happen. What cannot, since there is no such unit, does not. */
+/** Applies an event; one about a unit that does not exist has no effect. */
 export function happen(simulation: SimulatedCluster, event: Event): void {
   switch (event.kind) {
     case "join":
