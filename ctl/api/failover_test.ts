@@ -6,11 +6,12 @@ import { FakeIo } from "../testing/fake_terminal.ts";
 /** Endpoints whose behavior a test sets; each request is recorded as `GET /path at name`. */
 class FakeEndpoints {
   readonly requests: string[] = [];
+  readonly io = new FakeIo();
   /** The HTTP status of each endpoint, or the way in which it fails. */
   readonly behavior = new Map<string, number | "dead" | "silent">();
 
   failover(...names: string[]): Failover {
-    return new Failover(names.map((name) => ({ endpoint: name, send: this.#send(name) })), new FakeIo());
+    return new Failover(names.map((name) => ({ endpoint: name, send: this.#send(name) })), this.io);
   }
 
   #send(name: string): Send {
@@ -43,7 +44,7 @@ for (const behavior of ["dead", "silent", 503] as const) {
     const endpoints = new FakeEndpoints();
     endpoints.behavior.set("a", behavior);
     const failover = endpoints.failover("a", "b", "c");
-    assert.equal(await textOf(failover), "b");
+    assert.equal(await endpoints.io.clock.runToEnd(textOf(failover)), "b");
     assert.equal(failover.endpoint, "b");
   });
 }

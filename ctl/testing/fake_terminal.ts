@@ -4,17 +4,19 @@
  * @module
  */
 
-import { sleep } from "../../runtime/sleep.ts";
+import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { runFleetctl } from "../cli/run.ts";
 import type { FakeApi } from "./fake_api.ts";
 import { FakeHosts } from "./fake_remote.ts";
 import type { Io } from "../terminal/port.ts";
+// Loaded before the clock runs: a lazy import would take time that the clock does not know of.
+import "../output/yaml.ts";
+import "../waiting/recent_logs.ts";
+import "../../systemd/unit_hash.ts";
 
-/** Speed of a fake terminal's clock, relative to the wall clock. */
-const speed = 40;
-
-/** An {@link Io} in memory. Its clock runs {@link speed} times as fast as the wall clock, so that time limits pass soon. */
+/** An {@link Io} in memory, on a clock that a test advances; {@link fleetctl} does so while a command waits. */
 export class FakeIo implements Io {
+  readonly clock = new ManualClock();
   stdout = "";
   stderr = "";
   /** Contents by path. */
@@ -57,7 +59,7 @@ export class FakeIo implements Io {
   }
 
   now_ms(): number {
-    return performance.now() * speed;
+    return this.clock.monotonic_ms();
   }
 
   /** A fixed time; its minute is the same in any time zone that differs from UTC by whole hours. */
@@ -98,7 +100,7 @@ export class FakeIo implements Io {
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return sleep(ms / speed, signal);
+    return this.clock.sleep(ms, signal);
   }
 
   forward(path: string): Promise<void> {
@@ -123,7 +125,7 @@ export async function fleetctl(
 ): Promise<CommandResult> {
   const argv = line.split(" ").filter((word) => word !== "");
   const client = () => Promise.resolve(api.client());
-  const status = await runFleetctl(argv, {}, { io: () => io, client, hosts: () => hosts });
+  const status = await io.clock.runToEnd(runFleetctl(argv, {}, { io: () => io, client, hosts: () => hosts }));
   const ran = { status, stdout: io.stdout, stderr: io.stderr };
   io.stdout = "";
   io.stderr = "";

@@ -184,16 +184,17 @@ Deno.test("start: a refused explanation is logged and requested again", async ()
 
 Deno.test("start: a changed reason is printed, and its notices repeat it", async () => {
   const api = new FakeApi();
+  const io = new FakeIo();
   api.add("a.service", "inactive", option);
   api.onDesiredState = () => {};
   api.explanations.set("a.service", explanation({ summary: "no machine is large enough" }));
   api.intercept = (_request, path) => {
     if (path.endsWith("/explain")) {
-      setTimeout(() => api.explanations.set("a.service", explanation({ summary: "all are full" })), 1);
+      void io.sleep(1).then(() => api.explanations.set("a.service", explanation({ summary: "all are full" })));
     }
     return undefined;
   };
-  const { stderr } = await fleetctl(api, "start --timeout=75 a");
+  const { stderr } = await fleetctl(api, "start --timeout=75 a", io);
   assert.match(stderr, /^Unit a\.service waits: no machine is large enough\n/);
   assert.match(stderr, /\nUnit a\.service waits: all are full\n/);
   assert.match(stderr, /\nUnit a\.service has made no progress for \d+ s and [^\n]*: all are full\n/);

@@ -5,25 +5,17 @@
  * @module
  */
 
+import type { ApiClient } from "../../ctl/api/client.ts";
 import { runFleetctl } from "../../ctl/cli/run.ts";
 import { FakeApi, refusal } from "../../ctl/testing/fake_api.ts";
 import { FakeHosts } from "../../ctl/testing/fake_remote.ts";
 import { FakeIo } from "../../ctl/testing/fake_terminal.ts";
 import { version } from "../../ctl/version.ts";
-import { ManualClock } from "../support/manual_clock.ts";
 import { shellWords, type Step } from "./transcript.ts";
-// Loaded before the clock runs: what is imported lazily would otherwise take time that the clock does not know of.
-import "../../ctl/output/yaml.ts";
-import "../../ctl/waiting/recent_logs.ts";
-import "../../systemd/unit_hash.ts";
 
 /** A terminal that keeps both streams in the order in which they were written. */
 class RecordedIo extends FakeIo {
   readonly written: { readonly stream: 1 | 2; text: string }[] = [];
-
-  constructor(readonly clock: ManualClock) {
-    super();
-  }
 
   override out(text: string): void {
     this.#write(1, text);
@@ -42,16 +34,8 @@ class RecordedIo extends FakeIo {
     return Promise.resolve(this.answer);
   }
 
-  override now_ms(): number {
-    return this.clock.monotonic_ms();
-  }
-
   override wall_ms(): number {
     return Date.UTC(2026, 0, 1) + this.clock.now_ms();
-  }
-
-  override sleep(duration_ms: number, signal?: AbortSignal): Promise<void> {
-    return this.clock.sleep(duration_ms, signal);
   }
 
   #write(stream: 1 | 2, text: string): void {
@@ -70,9 +54,6 @@ interface Later {
   readonly body: readonly string[];
 }
 
-/** No command of a transcript waits longer than this, by its own clock. */
-const longestWait_ms = 5 * 60_000;
-
 const durations: Readonly<Record<string, number>> = { ms: 1, s: 1000, min: 60_000 };
 
 function duration_ms(text: string): number {
@@ -83,10 +64,9 @@ function duration_ms(text: string): number {
 
 /** The fakes that one transcript runs against. */
 export class Scene {
-  #clock = new ManualClock();
   #api = new FakeApi();
   #hosts = new FakeHosts();
-  #io = new RecordedIo(this.#clock);
+  #io = new RecordedIo();
   #env: Record<string, string> = {};
   #later: Later[] = [];
   #rules: { readonly verb: string; readonly name: string; readonly states: readonly string[][] }[] = [];
@@ -115,14 +95,14 @@ export class Scene {
     this.#api.requests.length = 0;
     this.#hosts.ran.length = 0;
     for (const { delay_ms, words, body } of this.#later.splice(0)) {
-      void this.#clock.sleep(delay_ms).then(() => this.#set(words, body));
+      void this.#io.clock.sleep(delay_ms).then(() => this.#set(words, body));
     }
     const running = runFleetctl(words, env, {
       io: () => this.#io,
       hosts: () => this.#hosts,
-      client: () => Promise.resolve(this.#api.client()),
+      client: () => Promise.resolve(this.#client()),
     });
-    const status = await this.#untilDone(running);
+    const status = await this.#io.clock.runToEnd(running);
     const api = this.#api.writes.map(describeWrite);
     return [
       ...this.#io.written.flatMap(streamLines),
@@ -132,20 +112,9 @@ export class Scene {
     ];
   }
 
-  /** Lets time pass whenever nothing else happens, until the command has ended. */
-  async #untilDone(running: Promise<number>): Promise<number> {
-    let isDone = false;
-    const ended = () => void (isDone = true);
-    running.then(ended, ended);
-    const latest_ms = this.#clock.monotonic_ms() + longestWait_ms;
-    while (!isDone) {
-      await ManualClock.settle(() => isDone);
-      const next_ms = this.#clock.next_ms;
-      if (isDone) break;
-      if (this.#clock.monotonic_ms() + next_ms > latest_ms) throw new Error("the command waits for ever");
-      this.#clock.advance(next_ms);
-    }
-    return await running;
+  #client(): ApiClient {
+    const client = this.#api.client();
+    return this.#hangsExplaining ? Object.assign(client, { explain: () => new Promise<never>(() => {}) }) : client;
   }
 
   /** Makes the fake cluster follow the rules of `on`, and the answers of `respond` and `refuse`. */
@@ -177,7 +146,7 @@ export class Scene {
     const api = this.#api;
     for (const words of states) {
       const isLater = words[0] === "after";
-      if (isLater) await this.#clock.sleep(duration_ms(words[1] ?? ""));
+      if (isLater) await this.#io.clock.sleep(duration_ms(words[1] ?? ""));
       const [first = "", second = "", error, load] = isLater ? words.slice(2) : words;
       if (first === "nothing") continue;
       if (first === "reconcile") api.reconcile(name);
@@ -214,6 +183,10 @@ export class Scene {
     gone: ([name = ""]) => {
       this.#api.units.delete(name);
       this.#api.publishUnit(name);
+    },
+    hang: ([request]) => {
+      if (request !== "explain") throw new Error("hang explain");
+      this.#hangsExplaining = true;
     },
     hash: ([name = "", hash]) =>
       void (hash === undefined ? this.#api.hashes.delete(name) : this.#api.hashes.set(name, hash)),
@@ -276,6 +249,7 @@ export class Scene {
     },
   };
   #hasMachines = false;
+  #hangsExplaining = false;
 
   #respond(methods: string, path: string, times: string | undefined, answer: () => Response): void {
     const pattern = new RegExp(`^${RegExp.escape(path).replaceAll("\\*", ".*")}$`);

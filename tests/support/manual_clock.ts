@@ -42,9 +42,22 @@ export class ManualClock implements Clock {
     for (const sleeper of [...this.#sleepers]) if (sleeper.until_ms <= this.#now_ms) sleeper.wake();
   }
 
-  /** How long until the next sleeper wakes, milliseconds; `Infinity` if none ever does. */
-  get next_ms(): number {
-    return Math.min(...[...this.#sleepers].map((sleeper) => sleeper.until_ms - this.#now_ms));
+  /**
+   * Advances to the next sleeper whenever nothing else happens, until `work` ends. Throws if it takes longer than `limit_ms`
+   * by this clock, or waits for something that never happens.
+   */
+  async runToEnd<Result>(work: Promise<Result>, limit_ms = 5 * 60_000): Promise<Result> {
+    let isDone = false;
+    const end = () => void (isDone = true);
+    work.then(end, end);
+    const latest_ms = this.#now_ms + limit_ms;
+    while (!isDone) {
+      await ManualClock.settle(() => isDone);
+      const next_ms = Math.min(...[...this.#sleepers].map((sleeper) => sleeper.until_ms));
+      if (!isDone && next_ms > latest_ms) throw new Error(`still waiting after ${limit_ms} ms`);
+      if (!isDone) this.advance(next_ms - this.#now_ms);
+    }
+    return await work;
   }
 
   /** Lets everything that is ready to run do so, until nothing happens any more or `isDone` returns true. */
