@@ -1,5 +1,5 @@
 /**
- * What fleet asks of systemd on one machine, and nothing about D-Bus.
+ * The port to systemd on one machine. It does not depend on D-Bus.
  *
  * Every implementation passes `tests/contract/systemd_suite.ts`. Names and values are those of
  * org.freedesktop.systemd1(5).
@@ -7,7 +7,7 @@
  * @module
  */
 
-/** What systemd says of one unit. */
+/** A unit's status, as systemd reports it. */
 export interface UnitStatus {
   readonly name: string;
   /** LoadState, for example `loaded` or `not-found`. */
@@ -18,11 +18,11 @@ export interface UnitStatus {
   readonly sub: string;
   /** `Result` of the unit's type where it has one; `success` otherwise. */
   readonly result: string;
-  /** InvocationID as 32 hexadecimal digits; "" if it never ran since systemd loaded it. */
+  /** InvocationID as 32 hexadecimal digits; "" if the unit has not run since systemd loaded it. */
   readonly invocation: string;
   /** StateChangeTimestamp, milliseconds since the epoch; 0 if none. */
   readonly since_ms: number;
-  /** NRestarts of a service: how often systemd itself has started it again since it was last started; absent if never. */
+  /** NRestarts of a service: automatic restarts since it was last started; absent if there were none. */
   readonly restarts?: number;
 }
 
@@ -39,7 +39,7 @@ export type JobResult =
   | "unsupported"
   | "collected"
   | "once"
-  /** Not systemd's: the bus was lost before the job's end was seen. Look at the unit instead. */
+  /** Not one of systemd's: the bus was lost before the job ended. The unit's status says how it ended. */
   | "unknown";
 
 /** A job that systemd has accepted. */
@@ -49,66 +49,66 @@ export interface Job {
   readonly done: Promise<JobResult>;
 }
 
-/** Something changed. Names may repeat, and a name may be told that has not changed. */
+/** A change of units. It may name units that have not changed, and name them again later. */
 export interface SystemdChange {
-  /** Units of fleet's directory whose status may have changed; undefined: any may have (bus lost and back, reload). */
+  /** Units of fleet's directory whose status may have changed; undefined: all of them (after a reload or a lost bus). */
   readonly units: ReadonlySet<string> | undefined;
 }
 
-/** systemd, as an agent needs it. Methods reject with {@link SystemdError}. */
+/** The operations of systemd that an agent needs. Methods reject with {@link SystemdError}. */
 export interface Systemd {
-  /** Text of every unit file in fleet's directory, by unit name. Files that are not units are left alone. */
+  /** Returns the text of every unit file in fleet's directory, by unit name. Other files are ignored. */
   files(): Promise<ReadonlyMap<string, string>>;
   /**
-   * Writes each file (mode 0644, whole or not at all) and links it as a runtime unit; one with an [Install] section that
-   * holds options is also enabled. One unit's failure does not hold up the others: it is in the returned map, and its
-   * file is gone again. A name under which the machine has another unit is refused with {@link nameTaken} before anything
-   * is written, as is an `Alias=` of such a name; a masked one likewise, and a socket with `Accept=yes` without the template of its service.
+   * Writes each file atomically, with mode 0644, and links it as a runtime unit. A unit whose [Install] section has
+   * options is enabled as well. Returns the failures by unit: the file of a failed unit is removed again, and the other
+   * units are installed. Refused before anything is written: a name or an `Alias=` of another unit on the machine
+   * ({@link nameTaken}), a masked unit, and a socket with `Accept=yes` whose service template is missing.
    */
   install(files: ReadonlyMap<string, string>): Promise<ReadonlyMap<string, SystemdError>>;
-  /** Unlinks, disables, forgets the failure of, and removes each; "not loaded" is success. Stop them first. */
+  /** Disables and unlinks units, resets their failures and removes their files. Units must be stopped first. */
   uninstall(names: ReadonlySet<string>): Promise<ReadonlyMap<string, SystemdError>>;
   /**
-   * Links and enables again every file of fleet's directory that has lost its link or its enablement, and returns by name
-   * why systemd runs another file under a name, or none: code {@link nameTaken} or `org.freedesktop.systemd1.UnitMasked`, or
-   * systemd's own where it cannot make a link.
-   * Drop-ins of the machine that change a unit of fleet are logged. Until the next call, {@link statuses} says of a taken name what it says of a unit that does not exist.
+   * Links and enables units again that have lost their link or their enablement. Returns, by unit, why systemd does not
+   * use fleet's file: {@link nameTaken}, `org.freedesktop.systemd1.UnitMasked`, or systemd's error of a link that cannot
+   * be made. Until the next call, {@link statuses} returns `not-found` for a taken name. Logs drop-ins that change fleet's
+   * units.
    */
   check(): Promise<ReadonlyMap<string, SystemdError>>;
-  /** What systemd logged when it last loaded a unit's file: unknown options, missing ones. Empty where it cannot be told. */
+  /** Returns what systemd logged when it last loaded a unit's file, such as unknown options; empty without a journal. */
   loadProblems(name: string): Promise<readonly string[]>;
-  /** Reloads systemd's configuration if what was installed or uninstalled since the last reload needs it. */
+  /** Reloads systemd if units that were installed or uninstalled need it. Returns whether it did. */
   reloadIfNeeded(): Promise<boolean>;
-  /** StartUnit, mode `replace`. Resolves once systemd has accepted the job. Refuses a name that is taken. */
+  /** StartUnit, mode `replace`. Resolves when systemd has accepted the job. Refuses a taken name. */
   start(name: string): Promise<Job>;
   /**
-   * StopUnit, mode `replace`. A unit that systemd does not know is stopped already; so is one that rests and refuses to be
-   * stopped, and one whose name is taken: the other unit is left alone.
+   * StopUnit, mode `replace`. Succeeds without a job for a unit that does not exist, for an inactive unit with
+   * `RefuseManualStop=`, and for a taken name: the other unit is not stopped.
    */
   stop(name: string): Promise<Job>;
-  /** RestartUnit, mode `replace`. Refuses a name that is taken. */
+  /** RestartUnit, mode `replace`. Refuses a taken name. */
   restart(name: string): Promise<Job>;
   /** ResetFailedUnit; "not loaded" is success. */
   resetFailed(name: string): Promise<void>;
-  /** Status of each named unit; one that systemd does not know has load `not-found`, active `inactive`, sub `dead`. */
+  /** Returns the status of each unit; one that does not exist has load `not-found`, active `inactive`, sub `dead`. */
   statuses(names: ReadonlySet<string>): Promise<ReadonlyMap<string, UnitStatus>>;
   /**
-   * Tells what changed, coalesced: a slow reader gets one change with all names. The listener is in place when the
-   * iterator's first `next()` has been called and {@link ready} resolved. Ends when `signal` aborts; survives a D-Bus
-   * that goes and comes back.
+   * Yields changes, coalesced: a slow reader receives one change with all names. Every change is reported that happens
+   * after the first `next()` was called and {@link ready} has resolved, also across losses of D-Bus. Ends when `signal`
+   * aborts.
    */
   watch(signal: AbortSignal): AsyncIterable<SystemdChange>;
-  /** Resolves when the connection stands and signals are subscribed to; rejects if the bus is not there. */
+  /** Resolves when the connection is open and subscribed to signals; rejects if the bus is unavailable. */
   ready(): Promise<void>;
-  /** JobType of the job that runs for this process's own unit right now, for example `stop` or `restart`, if any. */
+  /** Returns JobType of the current job of this process's unit, for example `stop`; undefined without a job. */
   ownJob(): Promise<string | undefined>;
   close(): Promise<void>;
 }
 
-/** systemd, or the way to it, refused. The message names the unit, path or address. */
+/** A refusal of systemd, or a failure to reach it. The message names the unit, path or address. */
 export class SystemdError extends Error {
   override name = "SystemdError";
-  /** D-Bus error name where there is one, for example `org.freedesktop.systemd1.NoSuchUnit`; `unavailable` if the bus is away. */
+  /** D-Bus error name where there is one, for example `org.freedesktop.systemd1.NoSuchUnit`; `unavailable` without a bus. */
   readonly code: string;
   constructor(message: string, code: string, options?: ErrorOptions) {
     super(message, options);
@@ -116,18 +116,18 @@ export class SystemdError extends Error {
   }
 }
 
-/** Code of a {@link SystemdError}: the machine has another unit of this name. */
+/** Code of a {@link SystemdError}: another unit on the machine has this name. */
 export const nameTaken = "fleet.NameTaken";
 
 /** Code of a {@link SystemdError}: a socket with `Accept=yes` whose service template is not on the machine. */
 export const templateMissing = "fleet.TemplateMissing";
 
-/** What to do about a unit that is masked: a mask is in /etc, or in /run. */
+/** Returns the message about a masked unit, with what to do for a mask in /etc or in /run. */
 export function maskedMessage(name: string): string {
   return `"${name}" is masked on this machine: systemctl unmask ${name}, or systemctl unmask --runtime ${name}`;
 }
 
-/** Codes of refusals that stay until a unit's file or the machine's configuration changes. */
+/** Codes of refusals that repeat until a unit's file or the machine's configuration changes. */
 const permanentCodes: ReadonlySet<string> = new Set([
   "org.freedesktop.systemd1.BadUnitSetting",
   "org.freedesktop.systemd1.JobTypeNotApplicable",
@@ -141,7 +141,7 @@ const permanentCodes: ReadonlySet<string> = new Set([
   templateMissing,
 ]);
 
-/** Whether systemd would refuse the same command again until a unit's file or the machine's configuration changes. */
+/** True if systemd would refuse the command again until a unit's file or the machine's configuration changes. */
 export function isPermanent(error: unknown): boolean {
   return error instanceof SystemdError && permanentCodes.has(error.code);
 }

@@ -6,20 +6,20 @@
 
 import { validateUnitName } from "./unit_name.ts";
 
-/** A directory of unit files. Every method rejects with an error that names the path. */
+/** A directory of unit files. Methods reject with errors that name the path. */
 export interface UnitDirectory {
   readonly path: string;
-  /** Names of all unit files in it. Other files are left alone, and said so once each. */
+  /** Returns the names of all unit files. Other files are ignored, and each is reported once. */
   names(): Promise<string[]>;
-  /** Text of every unit file in it, by name. One that cannot be read is left out: writing it says why. */
+  /** Returns the text of every unit file, by name. An unreadable one is left out: {@link write} reports why. */
   list(): Promise<Map<string, string>>;
-  /** Writes a file whole or not at all, mode 0644; false if it held this text already and was left untouched. */
+  /** Writes a file atomically, with mode 0644. False if it held this text already and was not written. */
   write(name: string, text: string): Promise<boolean>;
-  /** Removes a file; one that is gone already is success. */
+  /** Removes a file. Succeeds if it does not exist. */
   remove(name: string): Promise<void>;
 }
 
-/** Opens a directory; it is created, mode 0755, when first needed. */
+/** Opens a directory. It is created with mode 0755 at first use. `unrecognized` is called for files that are no units. */
 export function openUnitDirectory(path: string, unrecognized: (name: string) => void): UnitDirectory {
   return new Directory(path.replace(/(.)\/+$/, "$1"), unrecognized);
 }
@@ -68,7 +68,7 @@ class Directory implements UnitDirectory {
     await this.#create();
     if (this.#read(name) === text) return false;
     const file = `${this.path}/${name}`;
-    // Hidden, and in the same directory, so that it can be renamed; there is one writer only.
+    // Hidden, and in the same directory, so that it can be renamed. There is only one writer.
     const whole = `${this.path}/.${name.slice(0, 200)}.new`;
     try {
       Deno.writeTextFileSync(whole, text, { mode: 0o644 });
@@ -93,12 +93,11 @@ class Directory implements UnitDirectory {
     }
   }
 
-  // Files are read and written synchronously: that takes microseconds in a directory of memory, where the asynchronous
-  // calls take ten times as much.
+  // Files are read and written synchronously: on tmpfs that takes microseconds, a tenth of the asynchronous calls.
   #read(name: string): string | undefined {
     const file = `${this.path}/${name}`;
     try {
-      // To read from a pipe would block the process.
+      // Reading from a pipe would block the process.
       if (!Deno.statSync(file).isFile) throw new Error("it is not a file: remove it");
       return Deno.readTextFileSync(file);
     } catch (cause) {

@@ -1,7 +1,7 @@
 /**
- * Unit files: text ↔ ordered options, and the hash that tells two versions apart. Pure.
+ * Unit files: parses text into ordered options, and writes options as text. Pure.
  *
- * The grammar is that of systemd.syntax(7), with the freedoms that fleet 1.0 allowed.
+ * The grammar is that of systemd.syntax(7), with everything else that fleet 1.0 accepted.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export interface UnitOption {
   readonly value: string;
 }
 
-/** A unit file with the places of its options, and what systemd and fleet ignore in it. */
+/** A unit file with the lines of its options, and the text that systemd and fleet ignore. */
 export interface UnitFile {
   readonly options: UnitOption[];
   /** For each option, the line it starts on; 1 for the first line. */
@@ -25,13 +25,13 @@ export interface UnitFile {
   readonly ignored: readonly IgnoredText[];
 }
 
-/** Text of a unit file that is no option, and is left out. */
+/** Text of a unit file that is not an option and is ignored. */
 export interface IgnoredText {
   readonly line: number;
   readonly message: string;
 }
 
-/** The reason why a text cannot be read as a unit file, and the line. */
+/** The reason and the line of a text that cannot be parsed as a unit file. */
 export class UnitFileError extends Error {
   override name = "UnitFileError";
   constructor(message: string, /** 1 for the first line. */ readonly line: number) {
@@ -42,20 +42,20 @@ export class UnitFileError extends Error {
 /** A line of this many bytes or more makes systemd refuse the whole file (LONG_LINE_MAX in its sources). */
 export const maxLine_bytes = 1024 * 1024;
 
-/** How many ignored lines are named at most. */
+/** The maximum number of ignored lines that are reported. */
 const maxIgnored = 100;
 
 /**
- * Parses a unit file into its options, in order; sections without options are not seen. Throws {@link UnitFileError},
- * and nothing else, in time linear in the length of `text`.
+ * Parses a unit file into its options, in order. Sections without options leave no trace. Takes time linear in the length
+ * of `text`. Throws only {@link UnitFileError}.
  */
 export function parseUnitFile(text: string): UnitOption[] {
   return readUnitFile(text).options;
 }
 
 /**
- * {@link parseUnitFile}, with line numbers and the text that is ignored: what stands before the first section, and
- * lines without `=`, which systemd ignores with a warning too.
+ * Parses a unit file as {@link parseUnitFile} does, with line numbers and the ignored text: text before the first section,
+ * and lines without `=`, which systemd ignores with a warning as well.
  */
 export function readUnitFile(text: string): UnitFile {
   refuseLongLines(text);
@@ -90,7 +90,7 @@ export function readUnitFile(text: string): UnitFile {
   return { options, lines, headerLines, ignored };
 }
 
-/** A value as systemd reads it: continued lines are joined by a space, and comments between them are left out. */
+/** Returns a value as systemd reads it: continued lines are joined by a space, without the comments between them. */
 export function joinContinuedLines(value: string): string {
   if (!value.includes("\n")) return value;
   const parts: string[] = [];
@@ -103,8 +103,8 @@ export function joinContinuedLines(value: string): string {
 }
 
 /**
- * The text fleet stores, hashes and writes to disk: options grouped by section in order of first appearance, one blank
- * line between sections. No options make an empty text. What {@link parseUnitFile} has read is read back the same.
+ * Returns the text that fleet stores, hashes and writes to disk: options grouped by section in order of first appearance,
+ * with a blank line between sections; "" without options. Options of {@link parseUnitFile} are parsed back unchanged.
  */
 export function serializeUnitFile(options: readonly UnitOption[]): string {
   const sections = Map.groupBy(options, ({ section }) => section);
@@ -115,8 +115,8 @@ export function serializeUnitFile(options: readonly UnitOption[]): string {
 }
 
 /**
- * A value whose last line would be continued in the next option ends in a blank line, which ends the continuation. Behind
- * the comment that ends a section's last value there is none: the blank line between sections, or the end, will do.
+ * Adds a blank line to a value whose last line would be continued by the next option. The last value of a section needs
+ * none if it ends in a comment: the blank line between sections, or the end of the file, ends the continuation.
  */
 function closed(value: string, isLast: boolean): string {
   let open = false;
@@ -138,10 +138,10 @@ function endsInBackslash(line: string): boolean {
 
 const code = { newline: 10, return: 13, space: 32, hash: 35, semicolon: 59, equals: 61, bracket: 91, backslash: 92 };
 
-/** A place in a text. Moves forward only, which is why parsing takes linear time. */
+/** A position in a text. It only moves forward, so that parsing takes linear time. */
 class Cursor {
   at = 0;
-  /** Where the first header starts; the end of the text without one. */
+  /** The position of the first section header; the end of the text without one. */
   sectionsStart = 0;
   /** The line of the latest section header. */
   headerLine = 0;
@@ -157,7 +157,7 @@ class Cursor {
     return this.text.charCodeAt(this.at);
   }
 
-  /** The rest of the line, without its LF or CRLF; moves to the next line. */
+  /** Returns the rest of the line, without its LF or CRLF, and moves to the next line. */
   line(): string {
     const start = this.at;
     const found = this.text.indexOf("\n", start);
@@ -167,7 +167,7 @@ class Cursor {
     return this.text.slice(start, hasReturn ? end - 1 : end);
   }
 
-  /** The number of the line at a place, by default this one. Places must not go back. */
+  /** Returns the number of the line at a position, by default the current one. Positions must not decrease. */
   lineNumber(at = this.at): number {
     for (; this.#counted < at; this.#counted++) {
       if (this.text.charCodeAt(this.#counted) === code.newline) this.#line++;
@@ -175,7 +175,7 @@ class Cursor {
     return this.#line;
   }
 
-  /** An error at a place, by default this one. */
+  /** Returns an error with the line of a position, by default the current one. */
   error(message: string, at = this.at): UnitFileError {
     return new UnitFileError(message, this.lineNumber(at));
   }
@@ -200,7 +200,7 @@ function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-/** Before the first header anything goes: it is skipped up to a `[`, wherever that stands outside a comment. */
+/** Skips any text before the first section header: up to the first `[` outside a comment. */
 function seekFirstSection(cursor: Cursor): string | undefined {
   for (; !cursor.done; cursor.at++) {
     while (!cursor.done && isComment(cursor.peek())) cursor.line();
@@ -219,7 +219,7 @@ function textOutsideSections(text: string): IgnoredText[] {
   return [{ line: first.line, message: `text outside of any section: ${excerpt(first.text)}${others}` }];
 }
 
-/** Lone surrogates stand for bytes that are not UTF-8, and cannot be stored. */
+/** Refuses lone surrogates, which stand for bytes that are not UTF-8 and cannot be stored. */
 function refuseMalformedText(text: string, line: number): void {
   if (text.isWellFormed()) return;
   throw new UnitFileError("the text is not valid UTF-8, which systemd ignores: convert the file to UTF-8", line);
@@ -246,7 +246,7 @@ function readHeader(cursor: Cursor): string {
   return section;
 }
 
-/** Undefined, with the cursor where it was, if the line has no `=`. */
+/** Reads the name before `=`. Returns undefined without moving the cursor if the line has no `=`. */
 function readName(cursor: Cursor): string | undefined {
   const start = cursor.at;
   for (; !cursor.done; cursor.at++) {
@@ -259,11 +259,11 @@ function readName(cursor: Cursor): string | undefined {
 }
 
 /**
- * A line that ends in a backslash goes on in the next; backslash and newline stay in the value, which is how they reach
- * systemd. Blanks behind the backslash cannot be seen, so they do not count. Comments between continued lines end no
- * value, see systemd.syntax(7). fleet 1.0 took what follows such a comment for another option: it wrote the same text,
- * but without further comments and without the indentation of the next line, and so do we, for the same hash. A section
- * header behind such a comment stays one, for the same reason: the value would swallow it otherwise.
+ * Reads a value. A line that ends in a backslash is continued in the next line; backslash and newline stay in the value,
+ * so that systemd reads the same text. Blanks after the backslash are ignored. Comments between continued lines do not end
+ * a value, see systemd.syntax(7). fleet 1.0 parsed the text after such a comment as another option, and so wrote the file
+ * without further comments and without the indentation of the next line; the same text is produced here, for the same
+ * hash. For the same reason a section header after such a comment is not part of the value.
  */
 function readValue(cursor: Cursor): string {
   const parts: string[] = [];
@@ -284,7 +284,7 @@ function readValue(cursor: Cursor): string {
       return trimStart(parts.join(""));
     }
     if (!endsInBackslash(line)) {
-      // A blank line that ends a continuation is part of the value: without it, the next option would be swallowed.
+      // A blank line that ends a continuation is part of the value: without it, the next option would be part of the value.
       if (trim(line) !== "" || parts.length === 0) parts.push(afterComment ? trimStart(line) : line);
       else if (afterComment) parts.pop();
       return trimStart(parts.join(""));
@@ -298,13 +298,13 @@ function isComment(char: number): boolean {
   return char === code.hash || char === code.semicolon;
 }
 
-/** False at the end of the text. */
+/** Skips white space. Returns false at the end of the text. */
 function skipSpace(cursor: Cursor): boolean {
   while (!cursor.done && isSpace(cursor.peek())) cursor.at++;
   return !cursor.done;
 }
 
-/** Unicode's White_Space, as Go's unicode.IsSpace has it and String.prototype.trim has not (U+0085, U+FEFF). */
+/** True for Unicode's White_Space, as in Go's unicode.IsSpace. String.prototype.trim differs in U+0085 and U+FEFF. */
 function isSpace(char: number): boolean {
   if (char < 0x85) return char === 32 || (char >= 9 && char <= 13);
   return char === 0x85 || char === 0xa0 || char === 0x1680 || (char >= 0x2000 && char <= 0x200a) || char === 0x2028 ||

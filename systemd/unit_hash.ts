@@ -1,13 +1,13 @@
 /**
- * The hash that names a unit file's content. Apart from the rest of unit files, since loading node:crypto takes longer
- * than most of what fleetctl does.
+ * The hash of a unit file's content. It has a file of its own, because loading node:crypto takes longer than most
+ * commands of fleetctl.
  *
  * @module
  */
 
 import { createHash } from "node:crypto";
 
-/** SHA-1 of a text's UTF-8 bytes, 40 lower-case hexadecimal digits. Give it what `serializeUnitFile` returned. */
+/** Returns the SHA-1 of a text's UTF-8 bytes, as 40 lower-case hexadecimal digits. `text`: from `serializeUnitFile`. */
 export function hashUnitFile(text: string): string {
   return createHash("sha1").update(text, "utf8").digest("hex");
 }

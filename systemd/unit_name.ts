@@ -1,5 +1,5 @@
 /**
- * Unit names: their rules, their parts, and the patterns and specifiers that refer to them. Pure.
+ * Unit names: their rules, their parts, and the specifiers that refer to them. Pure.
  *
  * @module
  */
@@ -10,15 +10,15 @@ export interface UnitNameParts {
   readonly name: string;
   /** Everything before the first `@` of {@link name}: `log`. */
   readonly prefix: string;
-  /** What follows that `@`: `eu.1`; "" for a template; undefined without `@`. */
+  /** Everything after that `@`: `eu.1`; "" for a template; undefined without `@`. */
   readonly instance: string | undefined;
-  /** Everything behind the last dot: `service`. */
+  /** Everything after the last dot: `service`. */
   readonly type: string;
-  /** The template it is, or is made from: `log@.service`; undefined without `@`. */
+  /** The name of the template: `log@.service`, also for the template itself; undefined without `@`. */
   readonly template: string | undefined;
 }
 
-/** Splits a name; undefined if it has no dot, and so no parts. Says nothing about whether it is valid. */
+/** Splits a name, without validating it; undefined if it has no dot. */
 export function parseUnitName(name: string): UnitNameParts | undefined {
   const dot = name.lastIndexOf(".");
   if (dot < 0) return undefined;
@@ -30,23 +30,23 @@ export function parseUnitName(name: string): UnitNameParts | undefined {
   return { name: base, prefix, instance: base.slice(at + 1), type, template: `${prefix}@.${type}` };
 }
 
-/** True of `log@.service`, which only serves to make instances. */
+/** True for the name of a template, such as `log@.service`. */
 export function isTemplate(name: string): boolean {
   return parseUnitName(name)?.instance === "";
 }
 
-/** True of `log@1.service`. */
+/** True for the name of an instance, such as `log@1.service`. */
 export function isInstance(name: string): boolean {
   return templateOf(name) !== undefined;
 }
 
-/** The template an instance is made from; undefined if the name is no instance's. */
+/** Returns the template of an instance; undefined for any other name. */
 export function templateOf(name: string): string | undefined {
   const parts = parseUnitName(name);
   return parts?.instance ? parts.template : undefined;
 }
 
-/** As fleet 1.0 has it. systemd takes one less, see {@link unrunnableName}. */
+/** The limit of fleet 1.0. systemd's is one less, see {@link unrunnableName}. */
 const maxName_bytes = 256;
 
 const unitTypes = new Set(
@@ -54,7 +54,7 @@ const unitTypes = new Set(
 );
 const templateTypes = new Set("path service socket target timer".split(" "));
 
-/** Why a name is not a unit's, in the words of fleet 1.0; undefined if it is. The rules are those of systemd.unit(5). */
+/** Returns why a unit name is invalid, in the words of fleet 1.0; undefined if it is valid. Rules: systemd.unit(5). */
 export function validateUnitName(name: string): string | undefined {
   if (name === "") return "unit name cannot be empty";
   if (new TextEncoder().encode(name).length > maxName_bytes) {
@@ -73,18 +73,18 @@ export function validateUnitName(name: string): string | undefined {
   return name.startsWith("@") ? 'unit name cannot start in "@"' : undefined;
 }
 
-/** The endings by which fleetctl knows that an argument already names a unit. */
+/** The types that fleetctl recognizes at the end of a unit name. */
 export const recognizedTypes: readonly string[] = [...unitTypes];
 
-/** The unit that a command line argument means: the last part of its path, a `.service` where it has no known ending. */
+/** Returns the unit that a command line argument names: the last part of its path, with `.service` if it has no type. */
 export function mangleUnitName(argument: string): string {
   const name = argument.split("/").findLast((part) => part !== "") ?? "";
   return recognizedTypes.some((type) => name.endsWith(`.${type}`)) ? name : `${name}.service`;
 }
 
 /**
- * Replaces `%n` (full name), `%N` (name without type), `%p` (prefix) and `%i` (instance) one after the other; there is
- * no escape. A name without parts leaves all as it is.
+ * Replaces `%n` (full name), `%N` (name without type), `%p` (prefix) and `%i` (instance), in this order and without an
+ * escape. With a name that has no type, nothing is replaced.
  */
 export function expandSpecifiers(value: string, name: string): string {
   const parts = parseUnitName(name);
@@ -107,9 +107,9 @@ const escapes: Readonly<Record<string, string>> = {
   "\\": "\\\\",
 };
 
-/** Why systemd starts no unit of a type from a file; what it knows nothing of would wait for ever on its machine. */
+/** Types whose units systemd does not start from a file, with the reason. Such a unit would wait forever. */
 const notFromFiles: Readonly<Record<string, string>> = {
-  scope: "systemd makes scopes for processes that run already, never from a file",
+  scope: "systemd creates scopes for running processes, not from files",
   snapshot: "systemd no longer has such units",
   busname: "systemd no longer has such units",
 };
@@ -117,21 +117,21 @@ const notFromFiles: Readonly<Record<string, string>> = {
 /** The types of units that can be stored and run. */
 export const storableTypes: readonly string[] = [...unitTypes].filter((type) => !Object.hasOwn(notFromFiles, type));
 
-/** Why a unit of a valid name could never run, whatever its file says; undefined if it could. See systemd.unit(5). */
+/** Returns why units of a name's type cannot run, for any file; undefined if they can. See systemd.unit(5). */
 export function unrunnableType(name: string): string | undefined {
   const type = parseUnitName(name)?.type ?? "";
   const why = Object.hasOwn(notFromFiles, type) ? notFromFiles[type] : undefined;
   return why && `a unit of type ${quote(type)} cannot be run: ${why}`;
 }
 
-/** The longest name that systemd takes (UNIT_NAME_MAX counts the NUL behind it), and that a file can have. */
+/** The longest name that systemd accepts (UNIT_NAME_MAX includes the final NUL), and that a file can have. */
 const maxRunnableName_bytes = 255;
 
-/** Units that systemd makes for itself when it starts, and never stops. */
+/** Units that systemd creates at its start and never stops. */
 const perpetual = new Set(["-.mount", "-.slice"]);
 
 /**
- * Units that fleet itself depends on: a unit of such a name would take the machine out of the cluster. systemd makes the
+ * Units that fleet depends on: a unit of such a name would take the machine out of the cluster. systemd creates the
  * slices and most of the mounts without files.
  */
 const essential: readonly RegExp[] = [
@@ -141,21 +141,21 @@ const essential: readonly RegExp[] = [
   /^(run-(dbus|fleet|systemd)|sys-fs-cgroup)(-.*)?\.(mount|automount)$/,
 ];
 
-/** Why systemd would have no unit of a valid name from a file, or must not have one; undefined if it may. */
+/** Returns why a unit with this valid name cannot run or must not run; undefined if it may. */
 export function unrunnableName(name: string): string | undefined {
   const why = name.startsWith(".")
-    ? "systemd takes no notice of files whose names begin with a dot"
+    ? "systemd ignores files whose names begin with a dot"
     : name.length > maxRunnableName_bytes
-    ? `systemd takes names of at most ${maxRunnableName_bytes} bytes`
+    ? `systemd accepts names of at most ${maxRunnableName_bytes} bytes`
     : perpetual.has(name)
-    ? "systemd has it already, and never stops it"
+    ? "systemd creates this unit itself and never stops it"
     : essential.some((pattern) => pattern.test(name))
-    ? "fleet itself depends on the machine's own unit of that name"
+    ? "fleet depends on the machine's unit of that name"
     : undefined;
   return why && `a unit of the name ${quote(name)} cannot be run: ${why}`;
 }
 
-/** Quotes a text as messages of fleet 1.0 do (Go's %q), so that nothing in it can hide. */
+/** Quotes a text as messages of fleet 1.0 do (Go's %q): control characters become escapes. */
 export function quote(text: string, mark: '"' | "'" = '"'): string {
   const quoted = [...text].map((char) => {
     if (char === mark) return `\\${char}`;

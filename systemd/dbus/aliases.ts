@@ -1,8 +1,8 @@
 /**
- * Which names a unit file must not claim by `Alias=`.
+ * Checks the names that unit files claim with `Alias=`.
  *
- * Enabling makes a runtime link of that name, which would win over the file that the distribution has in
- * /usr/lib/systemd/system (systemd.unit(5), "Unit File Load Path").
+ * Enabling a unit makes a runtime link for each alias. The link would take precedence over a distribution's file of that
+ * name in /usr/lib/systemd/system (systemd.unit(5), "Unit File Load Path").
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { unrunnableName } from "../unit_name.ts";
 import { installSection } from "./install_section.ts";
 import type { Ownership } from "./ownership.ts";
 
-/** Why files must not be enabled, by unit. `own`: names of the files in fleet's directory. */
+/** Returns the reasons why files must not be enabled, by unit. `own`: names of the files in fleet's directory. */
 export async function aliasRefusals(
   files: ReadonlyMap<string, string>,
   own: ReadonlySet<string>,
@@ -24,14 +24,14 @@ export async function aliasRefusals(
   const refusals = new Map<string, SystemdError>();
   if (claims.length === 0) return refusals;
   const names = new Set(claims.map(({ alias }) => alias));
-  // A runtime link of that name is one that enabling has made.
+  // The names count as fleet's own, because enabling has made the runtime links of those names.
   const taken = await ownership.refusals(names, names);
   for (const { name, alias } of claims) {
     const isUnit = own.has(alias) || files.has(alias);
     const why = unrunnableName(alias) ?? taken.get(alias)?.message ??
       (isUnit ? "a unit of fleet on this machine has that name" : undefined);
     if (why === undefined) continue;
-    refusals.set(name, new SystemdError(`its Alias=${alias} cannot be: ${why}`, nameTaken));
+    refusals.set(name, new SystemdError(`its Alias=${alias} is refused: ${why}`, nameTaken));
   }
   return refusals;
 }

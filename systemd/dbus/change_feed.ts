@@ -1,5 +1,5 @@
 /**
- * Changes on their way to readers, coalesced.
+ * Delivers changes to readers, coalesced.
  *
  * @module
  */
@@ -12,11 +12,11 @@ interface Reader {
   wake: () => void;
 }
 
-/** Hands every change to every reader; one that is slow gets a single change with all names. */
+/** Delivers every change to every reader. A slow reader receives one change with all names. */
 export class ChangeFeed {
   readonly #readers = new Set<Reader>();
 
-  /** A unit may have changed. */
+  /** Reports that a unit may have changed. */
   notify(name: string): void {
     for (const reader of this.#readers) {
       reader.names.add(name);
@@ -24,7 +24,7 @@ export class ChangeFeed {
     }
   }
 
-  /** Any unit may have changed. */
+  /** Reports that any unit may have changed. */
   notifyAll(): void {
     for (const reader of this.#readers) {
       reader.all = true;
@@ -32,7 +32,7 @@ export class ChangeFeed {
     }
   }
 
-  /** Listens from the first `next()` on, until `signal` aborts. */
+  /** Yields changes from the first `next()` on, until `signal` aborts. */
   async *watch(signal: AbortSignal): AsyncGenerator<SystemdChange> {
     const reader: Reader = { all: false, names: new Set(), wake: () => {} };
     const wake = () => reader.wake();

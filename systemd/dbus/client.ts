@@ -1,5 +1,5 @@
 /**
- * systemd over its bus.
+ * The implementation of {@link Systemd} over D-Bus.
  *
  * @module
  */
@@ -27,10 +27,10 @@ import { ReconnectingBus } from "./reconnecting.ts";
 import { StatusCache } from "./status_cache.ts";
 import { notFoundStatus, readStatuses } from "./status_reader.ts";
 
-/** Where messages for the operator go. */
+/** Logs a message for the operator. */
 export type SystemdLog = (level: "info" | "warn", message: string) => void;
 
-/** What a {@link DbusSystemd} is made of. */
+/** The parts of a {@link DbusSystemd}. */
 export interface DbusSystemdParts {
   readonly connector: BusConnector;
   readonly directory: UnitDirectory;
@@ -56,7 +56,7 @@ export class DbusSystemd implements Systemd {
   readonly #ownership: Ownership;
   readonly #dropIns: DropIns;
   readonly #loadLog: LoadLog;
-  /** Names that {@link check} has found to be another unit's. */
+  /** Names that belong to other units, as {@link check} found. */
   #taken: ReadonlySet<string> = new Set();
   readonly #cache = new StatusCache();
   readonly #changes = new ChangeFeed();
@@ -102,7 +102,7 @@ export class DbusSystemd implements Systemd {
   }
 
   async install(files: ReadonlyMap<string, string>): Promise<ReadonlyMap<string, SystemdError>> {
-    await this.#session.standing(); // Before a file is touched.
+    await this.#session.standing(); // Fails before any file is touched.
     return await this.#installer.install(files);
   }
 
@@ -172,8 +172,8 @@ export class DbusSystemd implements Systemd {
       } catch (error) {
         if (member === "StopUnit" || !this.#cache.tracks(name)) throw error;
         if ((error as SystemdError).code !== noSuchUnit) throw error;
-        // Its link may be gone. Else systemd looks for a new file when its directories' times have changed: on kernels
-        // with coarse file times a file that was linked within the same tick as the one before it goes unseen.
+        // The link may be gone. Or systemd has not seen the file: it looks for new files when the time of a directory has
+        // changed, and on kernels with coarse file times two links within one tick change it only once.
         const failure = (await this.#installer.relink(await this.files())).get(name);
         if (failure) throw failure;
         await this.#installer.reload();
@@ -185,8 +185,8 @@ export class DbusSystemd implements Systemd {
   }
 
   /**
-   * Why the name is not fleet's. `mend` links it again first: an instance that has lost its link has its template's file,
-   * and something else that was in the place of a link may have been removed.
+   * Returns why the name is not fleet's; undefined if it is. `mend` links the unit again first: systemd uses the
+   * template's file for an instance that has lost its link, and a file that blocked the link may be gone.
    */
   async #refusal(name: string, mend: boolean): Promise<SystemdError | undefined> {
     const refusal = await this.#ownership.refusal(name);
@@ -197,7 +197,7 @@ export class DbusSystemd implements Systemd {
     return await this.#ownership.refusal(name);
   }
 
-  /** systemd answers that a file has a bad setting, and only logs which. */
+  /** Adds the bad settings to an error about them: the D-Bus error does not name them, systemd's log does. */
   async #explained(name: string, error: unknown): Promise<unknown> {
     if (!(error instanceof SystemdError) || error.code !== badUnitSetting) return error;
     const problems = await this.#loadLog(name);
@@ -211,7 +211,7 @@ export class DbusSystemd implements Systemd {
   }
 
   async statuses(names: ReadonlySet<string>): Promise<ReadonlyMap<string, UnitStatus>> {
-    await this.#session.standing(); // What is cached is true only while signals come.
+    await this.#session.standing(); // The cache is valid only while signals arrive.
     const tracked = new Set<string>(), others = new Set<string>();
     for (const name of names) (this.#cache.tracks(name) ? tracked : others).add(name);
     const kept = await readStatuses(this.#manager, this.#cache, tracked);
@@ -249,7 +249,7 @@ export class DbusSystemd implements Systemd {
       this.#dropIns.reloaded();
       this.#changes.notifyAll();
     } else if (member === "NameOwnerChanged" && args[1] !== "") {
-      this.#session.restart(); // systemd left the bus; what it said meanwhile was not heard.
+      this.#session.restart(); // systemd has left the bus: signals were missed.
     }
   }
 }

@@ -1,8 +1,8 @@
 /**
  * The adapter to D-Bus: connections over the wire code of dbus-next.
  *
- * Only its connection and message types are used. Its `MessageBus` leaves pending calls hanging when the bus dies and
- * tells nobody, so calls, deadlines and the end of a connection are kept here.
+ * Only its connection and message types are used. Its `MessageBus` neither ends pending calls when the bus dies nor
+ * reports the loss, so this file handles calls, deadlines and the end of a connection.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export const maxCallsInFlight = 100;
 
 const timeoutCode = "org.freedesktop.DBus.Error.Timeout";
 
-/** dbus-next's message, as far as it is used here. */
+/** The fields of a dbus-next message that are used here. */
 interface WireMessage {
   readonly type: number;
   readonly serial: number;
@@ -29,7 +29,7 @@ interface WireMessage {
   readonly body: readonly unknown[];
 }
 
-/** dbus-next's connection, as far as it is used here. */
+/** The members of a dbus-next connection that are used here. */
 interface WireConnection {
   readonly stream: {
     on(event: "close" | "end", listener: () => void): void;
@@ -52,7 +52,7 @@ interface Wire {
 
 const methodReturn = 2, methodError = 3, signalMessage = 4;
 
-/** Loaded on first use: it costs 50 ms of start-up. */
+/** Loads dbus-next on first use, because that takes 50 ms. */
 async function loadWire(): Promise<Wire> {
   const { default: createConnection } = await import("dbus-next/lib/connection.js");
   const { Message } = await import("dbus-next/lib/message-type.js");
@@ -71,16 +71,16 @@ async function loadWire(): Promise<Wire> {
   };
 }
 
-/** What a {@link BusConnector} needs to know. */
-export interface DoorOptions {
+/** Options of {@link openBusConnector}. */
+export interface BusOptions {
   /** `system`, `user`, or an address as in the D-Bus specification, for example `unix:path=/run/dbus/system_bus_socket`. */
   readonly bus: string;
-  /** Deadline of a call that names none. */
+  /** Deadline of a call that has none of its own. */
   readonly timeout_ms: number;
 }
 
-/** Opens the way to a bus; nothing is connected yet. */
-export function openBusConnector({ bus, timeout_ms }: DoorOptions): BusConnector {
+/** Returns a connector to a bus, without connecting. Throws {@link SystemdError} if the user bus has no address. */
+export function openBusConnector({ bus, timeout_ms }: BusOptions): BusConnector {
   const address = busAddress(bus);
   return {
     address,
@@ -94,10 +94,10 @@ export function openBusConnector({ bus, timeout_ms }: DoorOptions): BusConnector
   };
 }
 
-/** What to do about a user without a bus. */
+/** Advice for a user who has no bus. */
 export const userBusAdvice = "install the package dbus-user-session, then start a new session of the user";
 
-/** The system bus is where every systemd machine has it; the user's is in the environment, see sd_bus_open_user(3). */
+/** The system bus has a fixed path; the address of the user bus is in the environment, see sd_bus_open_user(3). */
 function busAddress(bus: string): string {
   if (bus === "system") return "unix:path=/run/dbus/system_bus_socket";
   if (bus !== "user") return bus;
@@ -112,15 +112,15 @@ function busAddress(bus: string): string {
 }
 
 /**
- * The first address of a list that dbus-next can use. Only paths are; `socket=` is its word for one that does not make it
- * look for a native module, and it cannot unescape.
+ * Returns the first address of a list that dbus-next can use: one with an unescaped path. It is written as `socket=`,
+ * because `path=` makes dbus-next look for a native module.
  */
 function wireAddress(address: string): string {
   for (const one of address.split(";")) {
     const path = /^unix:path=([^,]+)/.exec(one)?.[1];
     if (path !== undefined && !/[%:=]/.test(path)) return `unix:socket=${path}`;
   }
-  throw new Error("it names no socket as unix:path=, or one whose path has to be escaped");
+  throw new Error("it has no unix:path= address whose path needs no escapes");
 }
 
 interface PendingCall {
@@ -156,7 +156,7 @@ class Connection implements Bus {
     stream.on("end", () => this.#end("the bus closed the connection"));
     stream.on("close", () => this.#end("the connection was closed"));
     stream.on("error", (error) => this.#end(error.message));
-    // A refused authentication, a message that cannot be decoded: what comes after it cannot be trusted either.
+    // After a refused authentication or a message that cannot be decoded, no later message can be trusted.
     this.#connection.on("error", (error) => this.#end(text(error)));
     this.#connection.on("message", (message) => this.#receive(message));
   }
@@ -208,7 +208,7 @@ class Connection implements Bus {
     });
   }
 
-  /** A late call that is still queued is not sent. One that was sent keeps its place: the daemon still counts it. */
+  /** Removes a late call from the queue. A call that was sent keeps its slot, because dbus-daemon still counts it. */
   #forget(serial: number): void {
     const index = this.#waiting.findIndex((call) => call.serial === serial);
     if (index >= 0) this.#waiting.splice(index, 1);
@@ -233,7 +233,7 @@ class Connection implements Bus {
     }
   }
 
-  /** What is sent until the event loop goes on is written at once: of many calls each would wake the bus. */
+  /** Buffers all calls of one turn of the event loop into one write, so that they wake the bus once. */
   #cork(): void {
     if (this.#corked) return;
     const { stream } = this.#connection;

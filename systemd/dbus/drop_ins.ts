@@ -1,5 +1,5 @@
 /**
- * Drop-in files of the machine that change units of fleet, systemd.unit(5): they apply, and the log says so.
+ * Logs drop-in files on the machine that change fleet's units. They take effect, see systemd.unit(5).
  *
  * @module
  */
@@ -7,11 +7,11 @@
 import { canBeLoaded } from "./ownership.ts";
 import { type Manager, unitInterface } from "./manager.ts";
 
-/** Logs which drop-ins change which unit, once as long as they are the same. */
+/** Logs the drop-ins of each unit, and again only when they change. */
 export class DropIns {
-  /** Names that have been asked about since systemd last reloaded. */
+  /** Units that have been checked since systemd last reloaded. */
   readonly #asked = new Set<string>();
-  /** Paths that have been logged, by unit. */
+  /** Paths of the drop-ins that have been logged, by unit. */
   readonly #logged = new Map<string, string>();
 
   constructor(
@@ -19,12 +19,12 @@ export class DropIns {
     private readonly info: (message: string) => void,
   ) {}
 
-  /** systemd has read all drop-ins again. */
+  /** Checks all units again at the next {@link look}, because systemd has read all drop-ins again. */
   reloaded(): void {
     this.#asked.clear();
   }
 
-  /** `names`: all units of fleet on the machine. Drop-ins of a whole type of units or of a prefix are not logged. */
+  /** Checks `names`, all units of fleet on the machine. Drop-ins for a unit type or a name prefix are not logged. */
   async look(names: ReadonlySet<string>): Promise<void> {
     for (const name of this.#logged.keys()) if (!names.has(name)) this.#logged.delete(name);
     for (const name of this.#asked) if (!names.has(name)) this.#asked.delete(name);

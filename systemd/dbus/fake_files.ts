@@ -1,13 +1,13 @@
 /**
- * The unit files and links of the machine that {@link FakeManager} plays.
+ * Unit files and links in memory, for {@link FakeManager}.
  *
  * @module
  */
 
 import { templateOf } from "../unit_name.ts";
-import { fakeBehaviour } from "../testing/fake_unit.ts";
+import { fakeBehavior } from "../testing/fake_unit.ts";
 
-/** A file that systemd would read for a name; no text: the unit is masked. */
+/** The file that systemd would read for a name; without a text, the unit is masked. */
 export interface FoundFile {
   readonly path: string;
   readonly text: string | undefined;
@@ -18,20 +18,20 @@ const runtimeDirectory = "/run/systemd/system";
 
 /** Unit files, links and enablement, see systemd.unit(5). */
 export class FakeFiles {
-  /** fleet's directory, by unit name. */
+  /** The unit files in fleet's directory, by unit name. */
   readonly files = new Map<string, string>();
-  /** What is linked into the runtime directory. */
+  /** Names of the links in the runtime directory. */
   readonly links = new Set<string>();
   /** Runtime links under other names than the file's: file by alias. */
   readonly aliases = new Map<string, string>();
-  /** Files of the machine's own in /etc/systemd/system, which win over links; undefined: the unit is masked. */
+  /** Files in /etc/systemd/system, which take precedence over links; undefined: the unit is masked. */
   readonly adminFiles = new Map<string, string | undefined>();
-  /** Names under which something else is in the place of fleet's link: none can be made. */
+  /** Names whose link cannot be made, because another file has that path. */
   readonly blocked = new Set<string>();
   /** Links in targets' `.wants` directories: `target/unit`. */
   readonly wants = new Set<string>();
 
-  /** Finds the file of a name: an instance without one has that of its template. */
+  /** Finds the file of a name. An instance without a file uses that of its template. */
   find(name: string): FoundFile | undefined {
     if (this.adminFiles.has(name)) return { path: `${adminDirectory}/${name}`, text: this.adminFiles.get(name) };
     const linked = this.aliases.get(name) ?? (this.links.has(name) ? name : undefined);
@@ -41,7 +41,7 @@ export class FakeFiles {
     return template === undefined || !this.adminFiles.has(template) ? undefined : this.find(template);
   }
 
-  /** Paths and states, as `systemctl list-unit-files` has them. */
+  /** Lists paths and states, as `systemctl list-unit-files` does. */
   list(): string[][] {
     const enabled = new Set([...this.wants].map((link) => link.slice(link.indexOf("/") + 1)));
     for (const [alias, name] of this.aliases) enabled.add(alias).add(name);
@@ -56,14 +56,14 @@ export class FakeFiles {
     return [...admin, ...links];
   }
 
-  /** UnitFileState; "" where there is no file. */
+  /** Returns UnitFileState; "" without a file. */
   state(name: string): string {
     return this.list().find(([path]) => path!.endsWith(`/${name}`))?.[1] ?? "";
   }
 
-  /** Makes the links that a file's [Install] section asks for. Returns the new ones, and whether it asks for any. */
+  /** Makes the links of a file's [Install] section. Returns the new links, and whether the section has any. */
   enable(name: string, text: string): { readonly added: readonly string[]; readonly carriesInstallInfo: boolean } {
-    const { wantedBy, aliases } = fakeBehaviour(name, text);
+    const { wantedBy, aliases } = fakeBehavior(name, text);
     const wants = wantedBy.map((target) => `${target}/${name}`).filter((link) => !this.wants.has(link));
     for (const link of wants) this.wants.add(link);
     const names = aliases.filter((alias) => this.aliases.get(alias) !== name);

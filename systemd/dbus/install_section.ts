@@ -1,5 +1,5 @@
 /**
- * What a unit file's [Install] section asks systemd to link, see systemd.unit(5). Pure.
+ * Reads the [Install] section of unit files, see systemd.unit(5). Pure.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import { expandSpecifiers } from "../unit_name.ts";
 
 /** An [Install] section. */
 export interface InstallSection {
-  /** False where the file has no options in such a section. */
+  /** False if the section is missing or has no options. */
   readonly isPresent: boolean;
-  /** Other names that the unit would get, without its own. */
+  /** Names that the unit would get in addition to its own. */
   readonly aliases: readonly string[];
-  /** How many links enabling makes. */
+  /** The number of links that enabling makes. */
   readonly links: number;
 }
 
 const linking: ReadonlySet<string> = new Set(["Alias", "RequiredBy", "UpheldBy", "WantedBy"]);
 
-/** Reads the section. A file that cannot be read asks for nothing; systemd says so when it is started. */
+/** Reads the section. A file that cannot be parsed has none: systemd reports the error when the unit is started. */
 export function installSection(name: string, text: string): InstallSection {
   const options = optionsOf(text).filter(({ section }) => section === "Install");
   const links = options.filter((option) => linking.has(option.name)).flatMap(({ name: key, value }) => {
@@ -32,7 +32,7 @@ export function installSection(name: string, text: string): InstallSection {
   return { isPresent: options.length > 0, aliases: [...new Set(aliases)], links: links.length };
 }
 
-/** The options of a unit file; none where it cannot be read. */
+/** Returns the options of a unit file; none if it cannot be parsed. */
 export function optionsOf(text: string): readonly UnitOption[] {
   try {
     return parseUnitFile(text);

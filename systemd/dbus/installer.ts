@@ -1,9 +1,9 @@
 /**
- * Puts unit files in place and takes them away again, and knows whether systemd has to reload for it.
+ * Installs and uninstalls unit files, and reloads systemd when that is necessary.
  *
- * systemd reads a unit's file when it loads the unit into memory, and since version 246 it looks anew for a file it did
- * not find before. So only a unit that is in memory with a file (running, failed, or referred to by another) needs a
- * reload when its file changes or goes; and so does enabling, which adds a dependency to a unit that is in memory.
+ * systemd reads a unit's file when it loads the unit into memory. Since version 246 it looks again for a file that it did
+ * not find before. A reload is necessary only when the file of a loaded unit (running, failed, or referred to by another
+ * unit) changes or is removed, and after enabling a unit, which adds a dependency to a loaded unit.
  *
  * @module
  */
@@ -18,10 +18,10 @@ import type { Ownership } from "./ownership.ts";
 import type { StatusCache } from "./status_cache.ts";
 
 const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
-/** Something else is where a link would be made: a file, a directory, or a link that leads elsewhere. */
+/** The path of a link is taken by a file, a directory, or a link to another file. */
 const unitExists = "org.freedesktop.systemd1.UnitExists";
 
-/** What the installer works with. */
+/** The parts that an {@link Installer} uses. */
 export interface InstallerParts {
   readonly manager: Manager;
   readonly directory: UnitDirectory;
@@ -33,14 +33,14 @@ export interface InstallerParts {
 
 type Failures = Map<string, SystemdError>;
 
-/** See {@link InstallerParts}. The methods are those of `Systemd`. */
+/** Implements the methods of `Systemd` that change unit files and links. */
 export class Installer {
   readonly #parts: InstallerParts;
   #needsReload = false;
-  /** Units whose file went away: a reload is needed for those that are in memory when it comes to it. */
+  /** Units whose file was removed: a reload is necessary if one of them is still in memory. */
   readonly #removed = new Set<string>();
-  /** Files of an earlier life may have been changed without a reload. */
-  #lookedBack = false;
+  /** True once files have been checked that an earlier process may have changed without a reload. */
+  #checkedEarlierFiles = false;
   #reloading: Promise<void> | undefined;
 
   constructor(parts: InstallerParts) {
@@ -55,7 +55,7 @@ export class Installer {
     const changed = await this.#write(allowed, failures);
     const names = [...allowed.keys()].filter((name) => !failures.has(name));
     if (names.length > 0) {
-      // Asked together with the linking: whoever is in memory before it may have read another text.
+      // Asked together with the linking: a unit that was in memory before may have been loaded from another text.
       const stale = manager.listLoaded(names, (rows) => {
         return [...changed].some((name) => (rows.get(name)?.load ?? "not-found") !== "not-found");
       });
@@ -64,12 +64,12 @@ export class Installer {
       const enabled = names.filter((name) => !failures.has(name) && installSection(name, files.get(name)!).isPresent);
       await Promise.all(enabled.map((name) => this.#enable(name, failures)));
     }
-    for (const [name, failure] of failures) failures.set(name, await this.#takeBack(name, failure));
+    for (const [name, failure] of failures) failures.set(name, await this.#undo(name, failure));
     cache.track([...allowed.keys()].filter((name) => !failures.has(name)));
     return new Map([...refused, ...failures]);
   }
 
-  /** Units that must not be installed, found before anything of them is on disk. */
+  /** Returns why units must not be installed. Nothing of them has been written yet. */
   async #refusals(files: ReadonlyMap<string, string>): Promise<Failures> {
     const { manager, ownership } = this.#parts;
     const templates = new Map([...files].flatMap(([name, text]) => {
@@ -98,8 +98,8 @@ export class Installer {
   }
 
   /**
-   * Links and enables again what has lost its link or its enablement. Returns, by unit, why a link cannot be made: what
-   * something else has put in its place stays there. Throws if systemd cannot be asked.
+   * Links and enables units again that have lost their link or their enablement. Returns the links that cannot be made,
+   * by unit: a file that is in the place of a link is left there. Throws if systemd is unavailable.
    */
   async relink(files: ReadonlyMap<string, string>): Promise<Failures> {
     const { manager, ownership } = this.#parts;
@@ -111,7 +111,7 @@ export class Installer {
     await this.#link(names, failures, unlinked);
     for (const failure of failures.values()) if (isUnavailable(failure)) throw failure;
     if ([...unlinked].some((name) => !failures.has(name))) this.#needsReload = true;
-    // A unit counts as enabled as long as one of its links is left.
+    // systemd reports a unit as enabled as long as one of its links exists.
     const maybeDisabled = new Map([...files].filter(([name, text]) => {
       const { isPresent, links } = installSection(name, text);
       const state = states.get(name);
@@ -128,7 +128,7 @@ export class Installer {
     return failures;
   }
 
-  /** Returns the names whose text on disk was not this one. */
+  /** Writes files. Returns the names of those that were changed. */
   async #write(files: ReadonlyMap<string, string>, failures: Failures): Promise<Set<string>> {
     const changed = new Set<string>();
     for (const [name, text] of files) {
@@ -145,8 +145,8 @@ export class Installer {
   }
 
   /**
-   * Makes links: all in one call; if that fails, in halves, to find those that cannot be made. `unlinked`: names that may
-   * have no link yet.
+   * Makes links in one call. If that fails, each half is tried, to find the links that cannot be made. `unlinked`: names
+   * that may have no link yet.
    */
   async #link(
     names: readonly string[],
@@ -172,7 +172,7 @@ export class Installer {
       }
       const { code, message } = error as SystemdError;
       const [, target] = / symlink to '?(\/[^']*?)'?\.?$/.exec(message) ?? [];
-      // A link into fleet's directory is one that fleet has made.
+      // A link into fleet's directory was made by fleet.
       if (target?.startsWith(`${pathForSystemd}/`)) {
         return this.#linkTogether(names, new Set(names), true).catch((error) => {
           failures.set(name, named(`cannot link "${name}"`, error));
@@ -198,7 +198,7 @@ export class Installer {
       const { carriesInstallInfo, changed } = await this.#parts.manager.enableUnitFile(name);
       if (changed) this.#needsReload = true;
       if (!carriesInstallInfo) {
-        const why = "its [Install] section says nothing of where to install it";
+        const why = "its [Install] section has no WantedBy=, RequiredBy=, UpheldBy= or Alias=";
         failures.set(name, new SystemdError(`${what}: ${why}`, "org.freedesktop.systemd1.NoInstallInfo"));
       }
     } catch (error) {
@@ -206,15 +206,17 @@ export class Installer {
     }
   }
 
-  /** Leaves nothing of an install that failed. Returns the failure, with what could not be undone. */
-  async #takeBack(name: string, failure: SystemdError): Promise<SystemdError> {
-    if (failure.code === "file" || validateUnitName(name) !== undefined) return failure; // It was not written.
-    const undoing: Failures = new Map();
-    if (!this.#parts.ownership.hasForeignLink(name)) await this.#disable([name], undoing);
-    await this.#remove(name, undoing);
-    const further = undoing.get(name);
+  /** Removes what a failed installation has left. Returns the failure, with what could not be removed. */
+  async #undo(name: string, failure: SystemdError): Promise<SystemdError> {
+    if (failure.code === "file" || validateUnitName(name) !== undefined) return failure; // The file was not written.
+    const leftovers: Failures = new Map();
+    if (!this.#parts.ownership.hasForeignLink(name)) await this.#disable([name], leftovers);
+    await this.#remove(name, leftovers);
+    const further = leftovers.get(name);
     if (!further) return failure;
-    return new SystemdError(`${failure.message}; and undoing it: ${further.message}`, failure.code, { cause: failure });
+    return new SystemdError(`${failure.message}; and leftovers it: ${further.message}`, failure.code, {
+      cause: failure,
+    });
   }
 
   async uninstall(names: ReadonlySet<string>): Promise<Failures> {
@@ -241,7 +243,7 @@ export class Installer {
     }
   }
 
-  /** Disables units whose link is fleet's: systemd would remove any other link of that name as well. */
+  /** Disables units whose link is fleet's. systemd would remove any other link of that name as well. */
   async #disableOwn(names: readonly string[], failures: Failures): Promise<void> {
     await this.#link(names, new Map(), new Set());
     const own = names.filter((name) => !this.#parts.ownership.hasForeignLink(name));
@@ -256,7 +258,7 @@ export class Installer {
         await Promise.all(names.map((name) => this.#disable([name], failures)));
         return;
       }
-      if (error instanceof SystemdError && error.code === noSuchUnit) return; // Neither file nor link: as wished.
+      if (error instanceof SystemdError && error.code === noSuchUnit) return; // The unit has neither a file nor a link.
       for (const name of names) failures.set(name, named(`cannot disable "${name}"`, error));
     }
   }
@@ -269,7 +271,7 @@ export class Installer {
     }
   }
 
-  /** ResetFailedUnit; a unit that is not in memory has nothing to be forgotten. */
+  /** ResetFailedUnit; a unit that is not in memory has no failure to reset. */
   async resetFailed(name: string): Promise<void> {
     try {
       await this.#parts.manager.resetFailedUnit(name);
@@ -285,7 +287,7 @@ export class Installer {
     return true;
   }
 
-  /** One reload, shared by all who ask while it is due or runs. */
+  /** Reloads systemd. Calls during a reload share it. */
   reload(): Promise<void> {
     this.#reloading ??= this.#reload().finally(() => this.#reloading = undefined);
     return this.#reloading;
@@ -303,9 +305,9 @@ export class Installer {
   }
 
   async #mustReload(): Promise<boolean> {
-    if (!this.#lookedBack) {
-      if (await this.#wasLeftUndone()) this.#needsReload = true;
-      this.#lookedBack = true;
+    if (!this.#checkedEarlierFiles) {
+      if (await this.#earlierReloadIsMissing()) this.#needsReload = true;
+      this.#checkedEarlierFiles = true;
     }
     if (this.#needsReload) return true;
     if (this.#removed.size === 0) return false;
@@ -318,8 +320,8 @@ export class Installer {
     return stillLoaded;
   }
 
-  /** systemd itself compares the files of units in memory with what it has read (NeedDaemonReload). */
-  async #wasLeftUndone(): Promise<boolean> {
+  /** True if systemd reports that a loaded unit's file has changed (NeedDaemonReload). */
+  async #earlierReloadIsMissing(): Promise<boolean> {
     const { manager, cache } = this.#parts;
     const tracked = cache.tracked();
     if (tracked.length === 0) return false;
@@ -329,7 +331,7 @@ export class Installer {
   }
 }
 
-/** The template of the services that a socket with `Accept=yes` starts (systemd.socket(5)); undefined for any other unit. */
+/** Returns the service template of a socket with `Accept=yes` (systemd.socket(5)); undefined for any other unit. */
 function connectionTemplate(name: string, text: string): string | undefined {
   if (!name.endsWith(".socket")) return undefined;
   const accept = optionsOf(text).findLast(({ section, name }) => section === "Socket" && name === "Accept")?.value;
@@ -342,12 +344,12 @@ function isUnavailable(error: unknown): boolean {
   return error instanceof SystemdError && error.code === "unavailable";
 }
 
-/** The same error with what was attempted before it, and with what to do where something is in the way. */
+/** Prefixes an error with what was attempted. An error about a path that is taken also says what to do. */
 export function named(what: string, error: unknown): SystemdError {
   const { message } = error as Error;
   const code = error instanceof SystemdError ? error.code : "internal";
-  const isInTheWay = code === unitExists && !message.endsWith(remedy);
-  const explained = isInTheWay ? `${message.replace(/\.$/, "")}${remedy}` : message;
+  const isPathTaken = code === unitExists && !message.endsWith(remedy);
+  const explained = isPathTaken ? `${message.replace(/\.$/, "")}${remedy}` : message;
   return new SystemdError(`${what}: ${explained}`, code, { cause: error });
 }
 

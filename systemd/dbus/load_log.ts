@@ -1,16 +1,16 @@
 /**
- * What systemd has logged about a unit's file: the bus says only that it has "a bad unit file setting".
+ * Reads systemd's log lines about a unit's file, because D-Bus reports only "a bad unit file setting".
  *
  * @module
  */
 
-/** Reads what systemd logged when it last loaded a unit's file; empty where the journal cannot be read. */
+/** Returns what systemd logged when it last loaded a unit's file; empty if the journal cannot be read. */
 export type LoadLog = (name: string) => Promise<readonly string[]>;
 
-/** Lines of the journal that are looked through: a file is loaded at each try, and each try logs its lines again. */
+/** Lines of the journal that are read. A file is loaded at each attempt to start, and logs its lines each time. */
 const maxLines = 100;
 
-/** The journal of this machine, or of the one whose root file system is at `root`; of the user's systemd for bus `user`. */
+/** Reads the journal of this machine, or of the one with the root file system `root`; for bus `user`, of the user's systemd. */
 export function journalLoadLog({ bus, root }: { readonly bus: string; readonly root?: string }): LoadLog {
   const journalctl = async (...args: string[]) => {
     const options = root === undefined ? args : [`--root=${root}`, ...args];
@@ -42,8 +42,8 @@ export function journalLoadLog({ bus, root }: { readonly bus: string; readonly r
 }
 
 /**
- * The complaints about a unit's file among log lines, newest first, without repetitions and in the order of the file. Lines
- * about the unit's processes are left out.
+ * Returns the problems of a unit's file that log lines report, each once, in the order of the file. `lines`: newest
+ * first. Lines about the unit's processes are ignored.
  */
 export function loadProblemsIn(name: string, lines: readonly string[]): string[] {
   const found = new Set<string>();

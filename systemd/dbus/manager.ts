@@ -1,5 +1,5 @@
 /**
- * The calls of org.freedesktop.systemd1.Manager(5) that are used here, typed.
+ * Typed calls of org.freedesktop.systemd1.Manager(5), as far as they are used.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export const managerInterface = "org.freedesktop.systemd1.Manager";
 export const unitInterface = "org.freedesktop.systemd1.Unit";
 const propertiesInterface = "org.freedesktop.DBus.Properties";
 
-/** A reload reads every unit file of the machine anew. */
+/** A reload reads every unit file of the machine again. */
 const reloadTimeout_ms = 180_000;
 
 /** The columns of ListUnits() that are used here. */
@@ -24,10 +24,10 @@ export interface UnitRow {
   readonly sub: string;
 }
 
-/** Only this much of a connection is needed. */
+/** The part of a connection that calls need. */
 export type Caller = Pick<Bus, "call">;
 
-/** Up to so many names systemd is asked for them; beyond, for everything it has: matching is names times units. */
+/** With more names, all units are listed: systemd matches each pattern against each unit. */
 const maxPatterns = 16;
 
 /** systemd's manager object. Every method rejects with `SystemdError`. */
@@ -52,12 +52,12 @@ export class Manager {
     return this.bus.call(timeout_ms === undefined ? call : { ...call, timeout_ms }, receive);
   }
 
-  /** Asks for signals: systemd sends none to a bus on which nobody has subscribed. */
+  /** Subscribes to signals: systemd sends none on a bus without a subscriber. */
   subscribe(): Promise<void> {
     return this.#call("Subscribe", "", [], () => {});
   }
 
-  /** Links files outside the search path into the runtime directory. `force`: replaces links that lead elsewhere. */
+  /** Links files outside the search path into the runtime directory. `force`: replaces links to other files. */
   linkUnitFiles(paths: readonly string[], force: boolean, receive: () => void): Promise<void> {
     return this.#call("LinkUnitFiles", "asbb", [paths, true, force], receive);
   }
@@ -88,7 +88,7 @@ export class Manager {
     return this.#call(member, "ss", [name, "replace"], ([job]) => receive(String(job)));
   }
 
-  /** Rows of those units that systemd has in memory. Loads nothing. */
+  /** Returns the rows of the units that systemd has in memory. Loads no unit. */
   listLoaded<T>(names: readonly string[], receive: (rows: ReadonlyMap<string, UnitRow>) => T): Promise<T> {
     const wanted = new Set(names);
     const patterns = names.length <= maxPatterns ? names : [];
@@ -99,12 +99,12 @@ export class Manager {
     });
   }
 
-  /** One row a name, in order; loads those units that are not in memory. A row's name is the unit's primary one. */
+  /** Returns one row for each name, in order. Loads units that are not in memory. A row has the unit's primary name. */
   listByNames<T>(names: readonly string[], receive: (rows: readonly UnitRow[]) => T): Promise<T> {
     return this.#call("ListUnitsByNames", "as", [names], ([rows]) => receive((rows as unknown[][]).map(unitRow)));
   }
 
-  /** UnitFileState of those units of which there is a file, a link or a mask. Reads files, loads nothing. */
+  /** Returns UnitFileState of the units that have a file, a link or a mask. Reads files, loads no unit. */
   listUnitFiles(names: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const wanted = new Set(names);
     const patterns = names.length <= maxPatterns ? names : [];
@@ -116,14 +116,14 @@ export class Manager {
     });
   }
 
-  /** A property of a unit; a unit that is not in memory is loaded. */
+  /** Reads a property of a unit. Loads a unit that is not in memory. */
   unitProperty<T>(name: string, iface: string, property: string, receive: (value: unknown) => T): Promise<T> {
     return this.#property(unitObjectPath(name), iface, property, receive);
   }
 
   /**
-   * JobType of the job of the unit that a process belongs to; undefined without a job. The process must be named: 0, the
-   * caller, is the end of a systemd 252 that cannot see the caller because it runs in a container.
+   * Returns JobType of the job of the unit that a process belongs to; undefined without a job. `pid` must not be 0, which
+   * means the caller: it crashes a systemd 252 that runs in a container and cannot see the caller.
    */
   async jobOfProcess(pid: number): Promise<string | undefined> {
     const path = await this.#call("GetUnitByPID", "u", [pid], ([unit]) => String(unit));
@@ -145,7 +145,7 @@ function unitRow(row: readonly unknown[]): UnitRow {
   return { name: String(row[0]), load: String(row[2]), active: String(row[3]), sub: String(row[4]) };
 }
 
-/** Everything that is listened to, as match rules; narrow, since every signal that passes is decoded. */
+/** The match rules of all signals that are used. They are narrow, because every signal that matches is decoded. */
 export const matchRules: readonly string[] = [
   `type='signal',sender='${systemdName}',path='${managerPath}',interface='${managerInterface}',member='JobRemoved'`,
   `type='signal',sender='${systemdName}',path='${managerPath}',interface='${managerInterface}',member='Reloading'`,
@@ -155,7 +155,7 @@ export const matchRules: readonly string[] = [
   `arg0='${systemdName}'`,
 ];
 
-/** Puts every listener in place on a fresh connection. */
+/** Subscribes a new connection to all signals. */
 export async function subscribe(bus: Bus): Promise<void> {
   const daemon = "org.freedesktop.DBus";
   const addMatch = { destination: daemon, path: "/org/freedesktop/DBus", interface: daemon, member: "AddMatch" };

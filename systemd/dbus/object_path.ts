@@ -1,14 +1,14 @@
 /**
- * Where systemd has its units on the bus. Rules: org.freedesktop.systemd1(5) and sd_bus_path_encode(3).
+ * Object paths and interfaces of units. Rules: org.freedesktop.systemd1(5) and sd_bus_path_encode(3).
  *
  * @module
  */
 
-/** Below it, every unit has one object. */
+/** The prefix of the object paths of units. */
 export const unitPathPrefix = "/org/freedesktop/systemd1/unit/";
 
 /**
- * The object path of a unit: every byte that is no letter or digit, and a leading digit, becomes `_` and two lower-case
+ * Returns the object path of a unit: every byte that is no letter or digit, and a leading digit, becomes `_` and two lower-case
  * hexadecimal digits.
  */
 export function unitObjectPath(name: string): string {
@@ -33,7 +33,7 @@ const withResult: Readonly<Record<string, string>> = {
   scope: "Scope",
 };
 
-/** The interface on which a unit of this name has its `Result`; undefined for types that have none. */
+/** Returns the interface with the `Result` property of a unit's type; undefined for types without it. */
 export function resultInterface(name: string): string | undefined {
   const type = withResult[name.slice(name.lastIndexOf(".") + 1)];
   return type && `org.freedesktop.systemd1.${type}`;

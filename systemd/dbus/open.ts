@@ -1,5 +1,5 @@
 /**
- * Opens the real systemd.
+ * Opens systemd over D-Bus.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { DbusSystemd, type SystemdLog } from "./client.ts";
 export type { SystemdLog } from "./client.ts";
 export { userBusAdvice } from "./dbus_next.ts";
 
-/** Where systemd is and what it shares with fleet. */
+/** Options of {@link openSystemd}. */
 export interface SystemdOptions {
   /** fleet's directory of unit files; created, mode 0755, if it is missing. */
   readonly unitsDirectory: string;
@@ -22,15 +22,15 @@ export interface SystemdOptions {
   /** `system`, `user`, or a D-Bus address, for example `unix:path=/run/dbus/system_bus_socket`. */
   readonly bus: "system" | "user" | (string & Record<never, never>);
   readonly log: SystemdLog;
-  /** The root file system whose journal systemd logs to, where it is not this process's own. */
+  /** The root file system with systemd's journal, if it is not this process's own. */
   readonly journalRoot?: string;
-  /** Deadline of one call; 25 s if absent, the default of sd_bus_call(3). A reload has more. */
+  /** Deadline of one call; 25 s by default, as in sd_bus_call(3). A reload has a longer one. */
   readonly requestTimeout_ms?: number;
 }
 
 /**
- * The real {@link Systemd}. Connects at first use, or at `ready()`. Throws `SystemdError`, code `unavailable`, if the
- * user bus is asked for and the environment does not say where it is.
+ * Returns a {@link Systemd} that connects at first use, or at `ready()`. Throws `SystemdError`, code `unavailable`, if the
+ * environment has no address of the user bus.
  */
 export function openSystemd(options: SystemdOptions): Systemd {
   const { unitsDirectory, bus, log, journalRoot, requestTimeout_ms = 25_000 } = options;

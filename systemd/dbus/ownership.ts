@@ -1,8 +1,8 @@
 /**
- * Whose unit file systemd uses for a name: fleet's, or another one of the machine.
+ * Finds out whether systemd uses fleet's unit file for a name, or another file of the machine.
  *
- * Files in /etc/systemd/system win over the runtime links that fleet makes, and a link of fleet would win over the files of
- * the distribution in /usr/lib/systemd/system (systemd.unit(5), "Unit File Load Path").
+ * Files in /etc/systemd/system take precedence over fleet's runtime links, and a link of fleet would take precedence over
+ * the distribution's files in /usr/lib/systemd/system (systemd.unit(5), "Unit File Load Path").
  *
  * @module
  */
@@ -11,25 +11,25 @@ import { maskedMessage, nameTaken, SystemdError } from "../port.ts";
 import { isTemplate, templateOf, unrunnableName, validateUnitName } from "../unit_name.ts";
 import { type Manager, unitInterface } from "./manager.ts";
 
-/** Code of the refusal of a masked unit, which is systemd's own. */
+/** systemd's error code for a masked unit. */
 export const unitMasked = "org.freedesktop.systemd1.UnitMasked";
 
-/** Whether systemd loads a unit of this name: none of a template's, and an invalid name makes it refuse a whole list. */
+/** True if systemd loads units of this name. It loads no templates, and refuses a whole list with an invalid name. */
 export function canBeLoaded(name: string): boolean {
   return validateUnitName(name) === undefined && !isTemplate(name);
 }
 
-/** Finds names under which systemd does not use fleet's file. */
+/** Finds names for which systemd does not use fleet's file. */
 export class Ownership {
-  /** Why a name's runtime link is not fleet's, by name: something else is in its place. */
+  /** Errors of links that cannot be made because another file has their path, by name. */
   readonly #foreignLinks = new Map<string, string>();
 
   /** `pathForSystemd`: fleet's directory as systemd sees it. */
   constructor(private readonly manager: Manager, private readonly pathForSystemd: string) {}
 
   /**
-   * Why each of the names cannot be fleet's, for those that cannot. Loads units that are not in memory. `own`: names of the
-   * files in fleet's directory; of another name a runtime link leads to the file of another unit, as an alias does.
+   * Returns why names cannot be fleet's, for those that cannot. Loads units that are not in memory. `own`: names of the
+   * files in fleet's directory. A runtime link of any other name points to the file of another unit, as an alias does.
    */
   async refusals(names: Iterable<string>, own: ReadonlySet<string>): Promise<Map<string, SystemdError>> {
     const asked = [...names].filter(canBeLoaded);
@@ -51,7 +51,7 @@ export class Ownership {
     return refusals;
   }
 
-  /** Records why fleet's link cannot be made; undefined: it is there, or nothing of the unit is any more. */
+  /** Records why a unit's link cannot be made; undefined: the link exists, or the unit was uninstalled. */
   setForeignLink(name: string, why: string | undefined): void {
     if (why === undefined) this.#foreignLinks.delete(name);
     else this.#foreignLinks.set(name, why);
@@ -61,7 +61,7 @@ export class Ownership {
     return this.#foreignLinks.has(name);
   }
 
-  /** Why names must not be fleet's on any machine, for those that must not. */
+  /** Returns why names must not be fleet's on any machine, for those that must not. */
   forbidden(names: Iterable<string>): Map<string, SystemdError> {
     return new Map([...names].flatMap((name) => {
       const why = unrunnableName(name);
@@ -69,7 +69,7 @@ export class Ownership {
     }));
   }
 
-  /** Why one name cannot be fleet's; undefined if it can. `primary`: the name that systemd knows the unit by. */
+  /** Returns why a name cannot be fleet's; undefined if it can. `primary`: systemd's primary name of the unit. */
   async refusal(name: string, primary = name): Promise<SystemdError | undefined> {
     if (!canBeLoaded(name)) return undefined;
     const path = await this.manager.unitProperty(name, unitInterface, "FragmentPath", String);
@@ -100,19 +100,19 @@ export class Ownership {
     return !state.startsWith("enabled");
   }
 
-  /** Why a name that fleet has no file of is that of a runtime link all the same. A link that leads nowhere is none. */
+  /** Returns an error if a name that fleet has no file of has a runtime link. A dangling link does not count. */
   async #otherLink(name: string): Promise<SystemdError | undefined> {
     const path = await this.manager.unitProperty(name, unitInterface, "FragmentPath", String);
     if (!isRuntimeLink(path, name)) return undefined;
     // systemd keeps a unit's UnitFileState until it reloads.
     const state = (await this.manager.listUnitFiles([name])).get(name) ?? "";
     if (!["alias", "enabled-runtime", "linked-runtime"].includes(state)) return undefined;
-    return taken(`${path} leads to the file of another unit, as Alias= does: give the unit another name`);
+    return taken(`${path} points to the file of another unit, as Alias= does: give the unit another name`);
   }
 
   /**
-   * Whether the path is a link, or was one: systemd keeps what it has read of a file that is gone until it reloads. A file
-   * that an administrator has put into the runtime directory has another state.
+   * True if the unit's file is a link, or was one: until a reload, systemd keeps what it has read from a removed file. A
+   * regular file in the runtime directory, which an administrator has put there, has another state.
    */
   async #isLink(name: string): Promise<boolean> {
     const state = await this.manager.unitProperty(name, unitInterface, "UnitFileState", String);

@@ -1,5 +1,5 @@
 /**
- * Jobs that systemd has accepted and that have not left its queue.
+ * Tracks jobs that systemd has accepted, until they leave its queue.
  *
  * @module
  */
@@ -11,11 +11,11 @@ interface PendingJob {
   readonly resolve: (result: JobResult) => void;
 }
 
-/** Knows jobs by object path. Two requests that systemd merged into one job share it. */
+/** Pending jobs by object path. Requests that systemd merged into one job share it. */
 export class PendingJobs {
   readonly #waiting = new Map<string, PendingJob>();
 
-  /** A job that was accepted. */
+  /** Adds a job that systemd has accepted. */
   add(path: string, unit: string): Job {
     let waiting = this.#waiting.get(path);
     if (!waiting) {
@@ -26,13 +26,13 @@ export class PendingJobs {
     return { unit, done: waiting.done };
   }
 
-  /** systemd's JobRemoved; jobs of others are none of ours. */
+  /** Handles systemd's JobRemoved. Jobs that fleet did not request are ignored. */
   removed(path: string, result: JobResult): void {
     this.#waiting.get(path)?.resolve(result);
     this.#waiting.delete(path);
   }
 
-  /** Nobody will tell their end any more. */
+  /** Ends all jobs with the result `unknown`: the signals of their end will not arrive. */
   lost(): void {
     for (const waiting of this.#waiting.values()) waiting.resolve("unknown");
     this.#waiting.clear();

@@ -1,5 +1,5 @@
 /**
- * A bus connection that comes back.
+ * A D-Bus connection that is opened again when it is lost.
  *
  * @module
  */
@@ -7,17 +7,17 @@
 import { SystemdError } from "../port.ts";
 import type { Bus, BusConnector, MethodCall, Signal } from "./transport.ts";
 
-/** Pause between two attempts to connect. Constant: the bus is local, and dark time is what costs. */
+/** Pause between two attempts to connect. It does not grow: the bus is local, and signals are missed until it is back. */
 export const reconnectPause_ms = 250;
 
-/** What the user of a {@link ReconnectingBus} does at its turns. All but `subscribe` must return at once. */
-export interface SessionUser {
-  /** Puts the listeners in place on a fresh connection. If it rejects, the attempt has failed. */
+/** Callbacks of a {@link ReconnectingBus}. All but `subscribe` must return at once. */
+export interface BusCallbacks {
+  /** Subscribes a new connection to signals. If it rejects, the attempt to connect has failed. */
   subscribe(bus: Bus): Promise<void>;
   signal(signal: Signal): void;
-  /** The connection is gone, and with it every signal until {@link SessionUser.back}. */
+  /** Called when the connection is lost. No signal arrives until {@link BusCallbacks.back}. */
   lost(): void;
-  /** A connection stands again after one was lost or could not be had. */
+  /** Called when a connection is open again after a loss or a failed attempt. */
   back(): void;
   info(message: string): void;
   warn(message: string): void;
@@ -26,44 +26,44 @@ export interface SessionUser {
 /** Connects at first use, then stays connected until {@link ReconnectingBus.close}. */
 export class ReconnectingBus {
   readonly #connector: BusConnector;
-  readonly #user: SessionUser;
+  readonly #callbacks: BusCallbacks;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   #bus: Bus | undefined;
   #attempt: Promise<Bus> | undefined;
   #away = "not connected yet";
 
-  constructor(connector: BusConnector, user: SessionUser) {
+  constructor(connector: BusConnector, callbacks: BusCallbacks) {
     this.#connector = connector;
-    this.#user = user;
+    this.#callbacks = callbacks;
   }
 
-  /** Resolves on a standing connection with listeners in place; an attempt that is under way or due is awaited. */
+  /** Resolves when a connection is open and subscribed. Awaits an attempt that is in progress or due. */
   async ready(): Promise<void> {
     if (!this.#bus) await this.#next();
   }
 
   /**
-   * {@link Bus.call} on the standing connection. While there is none it rejects at once, unless an attempt to connect
-   * is under way, which is awaited.
+   * Calls {@link Bus.call} on the open connection. Without one it awaits an attempt in progress; without an attempt it
+   * rejects at once.
    */
   async call<T>(call: MethodCall, receive: (body: readonly unknown[]) => T): Promise<T> {
     return await (this.#bus ?? await this.standing()).call(call, receive);
   }
 
-  /** The standing connection; rejects as {@link ReconnectingBus.call} does. */
+  /** Returns the open connection. Rejects as {@link ReconnectingBus.call} does. */
   async standing(): Promise<Bus> {
     const bus = this.#bus ?? await (this.#running ? this.#attempt : this.#next());
     if (!bus) throw this.#unavailable();
     return bus;
   }
 
-  /** Drops the connection and makes a new one. */
+  /** Closes the connection and opens a new one. */
   restart(): void {
     this.#bus?.close();
   }
 
-  /** Closes for good. Harmless when repeated. */
+  /** Closes the connection permanently. May be repeated. */
   async close(): Promise<void> {
     this.#away = "it was closed here";
     this.#stop.abort();
@@ -81,7 +81,7 @@ export class ReconnectingBus {
 
   #due = Promise.withResolvers<Bus>();
 
-  /** One connection after the other. */
+  /** Opens one connection after the other, until {@link close}. */
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     let wasAway = false;
@@ -91,12 +91,12 @@ export class ReconnectingBus {
       this.#due = Promise.withResolvers();
       this.#attempt = this.#connect(lost.resolve);
       this.#attempt.then(due.resolve, due.reject);
-      due.promise.catch(() => {}); // Those who wait for it are told; nobody has to wait.
+      due.promise.catch(() => {}); // Only callers that await it need the error.
       try {
         await this.#attempt;
       } catch (error) {
         this.#attempt = undefined;
-        if (!wasAway) this.#user.warn(`${(error as Error).message}; trying again every ${reconnectPause_ms} ms`);
+        if (!wasAway) this.#callbacks.warn(`${(error as Error).message}; trying again every ${reconnectPause_ms} ms`);
         this.#away = (error as Error).message;
         wasAway = true;
         await this.#connector.pause(reconnectPause_ms, signal);
@@ -104,11 +104,11 @@ export class ReconnectingBus {
       }
       this.#attempt = undefined;
       if (wasAway) {
-        this.#user.info(`connected to D-Bus at ${this.#connector.address} again`);
-        this.#user.back();
+        this.#callbacks.info(`connected to D-Bus at ${this.#connector.address} again`);
+        this.#callbacks.back();
       }
       const reason = await lost.promise;
-      if (!signal.aborted) this.#user.warn(`lost D-Bus at ${this.#connector.address}: ${reason}`);
+      if (!signal.aborted) this.#callbacks.warn(`lost D-Bus at ${this.#connector.address}: ${reason}`);
       wasAway = true;
     }
     this.#due.reject(this.#unavailable());
@@ -118,17 +118,17 @@ export class ReconnectingBus {
   async #connect(lost: (reason: string) => void): Promise<Bus> {
     let gone: string | undefined;
     const bus = await this.#connector.connect({
-      signal: (signal) => this.#user.signal(signal),
+      signal: (signal) => this.#callbacks.signal(signal),
       closed: (reason) => {
         gone = reason;
         this.#bus = undefined;
         this.#away = reason;
-        this.#user.lost();
+        this.#callbacks.lost();
         lost(reason);
       },
     });
     try {
-      await this.#user.subscribe(bus);
+      await this.#callbacks.subscribe(bus);
     } catch (cause) {
       bus.close();
       const message = `systemd does not answer at ${this.#connector.address}: ${(cause as Error).message}`;

@@ -1,7 +1,7 @@
 /**
- * What is known of units' status, kept true by systemd's signals.
+ * A cache of units' statuses that systemd's signals update.
  *
- * Replies and signals must be fed in the order in which they arrive: each is then at least as new as what it replaces.
+ * Replies and signals must be applied in the order in which they arrive: each is then at least as new as what it replaces.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { UnitRow } from "./manager.ts";
 import { resultInterface, unitObjectPath } from "./object_path.ts";
 
 interface Entry {
-  /** Undefined: to be listed again. LoadState never comes by signal. */
+  /** Undefined: the unit must be listed again, because no signal carries LoadState. */
   load: string | undefined;
   active: string | undefined;
   sub: string | undefined;
@@ -21,13 +21,13 @@ interface Entry {
   result: string | undefined;
   /** NRestarts of a service. */
   restarts: number | undefined;
-  /** systemd had it in memory. */
+  /** True if systemd had the unit in memory. */
   resident: boolean;
-  /** systemd had no complaint about its file, which it has not looked at again since. */
+  /** True if systemd loaded the unit's file without a problem, and has not read it again since. */
   wellLoaded: boolean;
 }
 
-/** A field that has a property of its own. */
+/** A field that has a D-Bus property of its own. */
 export type Property = "invocation" | "since_ms" | "result" | "restarts";
 
 const unknownEntry: Entry = {
@@ -42,18 +42,18 @@ const unknownEntry: Entry = {
   wellLoaded: false,
 };
 
-/** States in which nothing of a unit runs. */
+/** States in which a unit has no process. */
 const resting: ReadonlySet<string | undefined> = new Set(["inactive", "failed"]);
 
-/** Units of other types become active without being started: a disk is plugged in, somebody mounts it. */
+/** Units that become active only by a start. A mount or a device also becomes active on its own. */
 const startedOnly = /\.(service|socket|timer|path)$/;
 
-/** Status of units by name; those that are tracked also by object path. */
+/** Statuses of units by name, and of tracked units also by object path. */
 export class StatusCache {
   readonly #entries = new Map<string, Entry>();
   readonly #tracked = new Map<string, string>();
 
-  /** Makes signals of these units count. */
+  /** Applies the signals of these units from now on. */
   track(names: Iterable<string>): void {
     for (const name of names) this.#tracked.set(unitObjectPath(name), name);
   }
@@ -71,22 +71,22 @@ export class StatusCache {
     return [...this.#tracked.values()];
   }
 
-  /** Forgets what is known of a unit: its file has changed, or systemd has dropped it from memory. */
+  /** Drops a unit's status, after its file has changed or systemd has unloaded it. */
   forget(name: string): void {
     this.#entries.delete(name);
   }
 
-  /** Forgets everything: signals were missed. */
+  /** Drops all statuses, after signals were missed. */
   clear(): void {
     this.#entries.clear();
   }
 
-  /** systemd has reloaded, which it tells by no unit's signal. */
+  /** Drops all load states, after a reload: no unit's signal reports it. */
   reloaded(): void {
     for (const entry of this.#entries.values()) Object.assign(entry, { load: undefined, wellLoaded: false });
   }
 
-  /** A unit that rests may be dropped from memory, and its history with it, without a signal that is listened to. */
+  /** Drops the load state of inactive units: systemd may unload them, with their history, without a signal of theirs. */
   recheckResting(names: Iterable<string>): void {
     for (const name of names) {
       const entry = this.#entries.get(name);
@@ -94,7 +94,7 @@ export class StatusCache {
     }
   }
 
-  /** A unit that systemd has in memory. */
+  /** Stores the row of a unit that systemd has in memory. */
   listed(name: string, row: UnitRow): void {
     const entry = this.#entry(name);
     const same = entry.active === row.active && entry.sub === row.sub && entry.resident;
@@ -103,7 +103,7 @@ export class StatusCache {
     Object.assign(entry, { load, active, sub, resident: true, wellLoaded: load === "loaded" });
   }
 
-  /** A unit that systemd has dropped from memory. True if nothing has to be asked: it would be loaded as it was. */
+  /** Handles a unit that systemd has unloaded. True if its status is known: systemd would load it as before. */
   dropped(name: string): boolean {
     const known = this.#entries.get(name)?.wellLoaded ?? false;
     if (known) this.listedAbsent(name, { load: "loaded", active: "inactive", sub: "dead" });
@@ -111,12 +111,12 @@ export class StatusCache {
     return known;
   }
 
-  /** True if systemd had the unit in memory when it was last heard of. */
+  /** True if systemd had the unit in memory at its last reply or signal. */
   resident(name: string): boolean {
     return this.#entries.get(name)?.resident ?? false;
   }
 
-  /** A unit that systemd did not have in memory: it has no history. */
+  /** Stores the row of a unit that systemd did not have in memory, and so has no history. */
   listedAbsent(name: string, row: Omit<UnitRow, "name">): void {
     const { load, active, sub } = row;
     this.#entries.set(name, {
@@ -141,7 +141,7 @@ export class StatusCache {
   }
 
   /**
-   * PropertiesChanged of the Unit interface. Returns the unit's name if it is tracked and something of its status has
+   * Applies PropertiesChanged of the Unit interface. Returns the unit's name if the unit is tracked and its status has
    * changed.
    */
   changed(path: string, properties: Readonly<Record<string, Variant>>): string | undefined {
@@ -157,11 +157,11 @@ export class StatusCache {
     const fields = ["active", "sub", "invocation", "since_ms"] as const;
     if (fields.every((field) => entry[field] === before[field])) return undefined;
     entry.result = isFreshlyActive(name, before.active, entry.active) ? "success" : undefined;
-    // Only the first run is known to be none of systemd's own: on its way to another the unit may have been dead, too.
+    // Only the first run certainly is not a restart by systemd: before a later run the unit may have been dead.
     if (entry.invocation !== before.invocation) entry.restarts = before.invocation === "" ? 0 : undefined;
-    // It left its rest, and may have been loaded anew for that.
+    // A unit that leaves an inactive state may have been loaded again.
     if (!before.resident || resting.has(before.active)) entry.load = undefined;
-    // Only what was loaded without complaint can be started.
+    // systemd starts only units whose file it has loaded without a problem.
     if (startedOnly.test(name) && resting.has(before.active) && isUp(entry.active)) {
       Object.assign(entry, { load: "loaded", wellLoaded: true });
     }
@@ -169,13 +169,13 @@ export class StatusCache {
     return name;
   }
 
-  /** True while load, active and sub state have to be asked for. */
+  /** True while the load, active or sub state is unknown. */
   unlisted(name: string): boolean {
     const entry = this.#entries.get(name);
     return entry?.load === undefined || entry.active === undefined || entry.sub === undefined;
   }
 
-  /** What else has to be asked for; nothing as long as it is not known whether systemd has the unit in memory. */
+  /** Returns the unknown properties; none while it is unknown whether systemd has the unit in memory. */
   missing(name: string): Property[] {
     const entry = this.#entries.get(name);
     if (!entry?.resident) return [];
@@ -193,7 +193,7 @@ export class StatusCache {
     return properties;
   }
 
-  /** The status, or undefined while something of it is not known. */
+  /** Returns the status; undefined while a part of it is unknown. */
   status(name: string): UnitStatus | undefined {
     const entry = this.#entries.get(name);
     if (!entry) return undefined;
@@ -211,7 +211,7 @@ export class StatusCache {
   }
 }
 
-/** A start sets the result back to success, and a unit whose result is another one does not become active. */
+/** True if a unit became active by a start, which resets its result to success. */
 function isFreshlyActive(name: string, before: string | undefined, now: string | undefined): boolean {
   return startedOnly.test(name) && now === "active" && (resting.has(before) || before === "activating");
 }

@@ -1,26 +1,26 @@
 /**
- * Asks systemd for what a {@link StatusCache} does not know.
+ * Reads statuses from systemd that a {@link StatusCache} does not have.
  *
  * @module
  */
 
 import { SystemdError, type UnitStatus } from "../port.ts";
-import { isTemplate, validateUnitName } from "../unit_name.ts";
+import { canBeLoaded } from "./ownership.ts";
 import { type Manager, unitInterface } from "./manager.ts";
 import { resultInterface } from "./object_path.ts";
 import type { Property, StatusCache } from "./status_cache.ts";
 
-/** Rounds after which a unit that changes at every look is given up. */
+/** Reads after which a unit that changes between all of them is given up. */
 const maxRounds = 20;
 
 const notFound = { load: "not-found", active: "inactive", sub: "dead" };
 
-/** The status of a unit that does not exist. */
+/** Returns the status of a unit that does not exist. */
 export function notFoundStatus(name: string): UnitStatus {
   return { name, ...notFound, result: "success", invocation: "", since_ms: 0 };
 }
 
-/** org.freedesktop.DBus.Error names with which a unit that vanished after it was listed is answered. */
+/** D-Bus errors for a unit that was unloaded after it was listed. */
 const vanishedCodes: ReadonlySet<string> = new Set([
   "org.freedesktop.DBus.Error.UnknownObject",
   "org.freedesktop.DBus.Error.UnknownInterface",
@@ -28,7 +28,7 @@ const vanishedCodes: ReadonlySet<string> = new Set([
   "org.freedesktop.systemd1.NoSuchUnit",
 ]);
 
-/** Status of every name. Each is at least as new as every signal that arrived before the call. */
+/** Returns the status of every name. Each is at least as new as every signal that arrived before the call. */
 export async function readStatuses(
   manager: Manager,
   cache: StatusCache,
@@ -54,14 +54,9 @@ export async function readStatuses(
   return statuses;
 }
 
-/** systemd loads no templates, and answers a list that holds one with an error. */
-function canBeLoaded(name: string): boolean {
-  return validateUnitName(name) === undefined && !isTemplate(name);
-}
-
 /**
- * One round: everything that can be asked for at once. Of a unit that has to be listed nothing else is asked: to be asked
- * for a property, systemd would load one that it has dropped.
+ * Reads everything that can be read at once. No property is read of a unit that must be listed first: systemd would load
+ * a unit that it has unloaded.
  */
 async function fill(manager: Manager, cache: StatusCache, names: readonly string[], aliases: Set<string>) {
   const unlisted = names.filter((name) => cache.unlisted(name));
@@ -78,15 +73,15 @@ async function list(manager: Manager, cache: StatusCache, names: readonly string
   });
   if (absent.length === 0) return;
   await manager.listByNames(absent, (rows) => {
-    // Names that systemd finds invalid are left out, and only then is a name's place not its row's.
+    // systemd leaves out invalid names; without any, rows are in the order of names.
     const byName = new Map(rows.map((row) => [row.name, row]));
     for (const [index, name] of absent.entries()) {
       const row = byName.get(name) ?? (rows.length === absent.length ? rows[index] : undefined);
       if (row && row.name !== name) {
-        aliases.add(name); // Its signals come under another path, so nothing of it can be kept.
+        aliases.add(name); // Its signals have another object path, so its status cannot be cached.
         cache.listed(name, row);
       } else if (row && (row.active !== "inactive" || cache.resident(name))) {
-        cache.listed(name, row); // It was started since the first look.
+        cache.listed(name, row); // The unit was started after the first call.
       } else {
         cache.listedAbsent(name, row ?? notFound);
       }

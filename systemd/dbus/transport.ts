@@ -1,9 +1,9 @@
 /**
- * The port in front of a D-Bus connection: method calls, signals, and the news that the connection is gone. Terms are
- * those of the D-Bus specification.
+ * The port to a D-Bus connection: method calls, signals, and the end of the connection. Terms are those of the D-Bus
+ * specification.
  *
- * Values arrive as JavaScript has them: strings, numbers, booleans; 64-bit integers as `bigint`, byte arrays as
- * `Uint8Array`, dictionaries as records, structs as arrays, variants as {@link Variant}.
+ * Values are JavaScript's strings, numbers and booleans; 64-bit integers are `bigint`, byte arrays
+ * `Uint8Array`, dictionaries records, structs arrays, and variants {@link Variant}.
  *
  * @module
  */
@@ -17,11 +17,11 @@ export interface MethodCall {
   /** Signature of `args`; "" for none. */
   readonly signature: string;
   readonly args: readonly unknown[];
-  /** Deadline, where the connection's own does not do. */
+  /** Deadline, if it is not the connection's default. */
   readonly timeout_ms?: number;
 }
 
-/** A signal that one of the match rules let through. */
+/** A signal that matches one of the match rules. */
 export interface Signal {
   readonly path: string;
   readonly interface: string;
@@ -29,39 +29,39 @@ export interface Signal {
   readonly args: readonly unknown[];
 }
 
-/** A value that carries its own signature. */
+/** A value with its signature. */
 export interface Variant {
   readonly signature: string;
   readonly value: unknown;
 }
 
-/** One connection. It does not come back: see {@link BusConnector.connect}. */
+/** One connection. After its end a new one is needed, see {@link BusConnector.connect}. */
 export interface Bus {
   /**
-   * Calls a method. `receive` is run the moment the reply is read, in the order in which replies and signals arrive on
-   * the wire: what it stores cannot be older than what an earlier signal stored. Rejects with `SystemdError`: the code is the D-Bus error's
-   * name, `unavailable` when the connection is lost, and `org.freedesktop.DBus.Error.Timeout` past the deadline.
+   * Calls a method. `receive` runs when the reply is read, in the order in which replies and signals arrive, so that a
+   * reply never overwrites a newer signal. Rejects with `SystemdError`: its code is the name of the D-Bus error,
+   * `unavailable` if the connection is lost, or `org.freedesktop.DBus.Error.Timeout` after the deadline.
    */
   call<T>(call: MethodCall, receive: (body: readonly unknown[]) => T): Promise<T>;
-  /** Closes the connection; pending calls reject. Harmless when repeated. */
+  /** Closes the connection; pending calls reject. May be repeated. */
   close(): void;
 }
 
-/** What a connection tells, in the order of the wire. */
+/** Callbacks of a connection, called in the order in which messages arrive. */
 export interface BusEvents {
   signal(signal: Signal): void;
-  /** Told once, when the connection is gone for whatever reason, {@link Bus.close} included. */
+  /** Called once when the connection has ended, for any reason, {@link Bus.close} included. */
   closed(reason: string): void;
 }
 
-/** The way to a bus, and all that the code behind it needs of the world. */
+/** Opens connections to a bus, and has the other effects that the code of this folder needs. */
 export interface BusConnector {
   /** Connects, authenticates as this process's user, and takes a unique name. Rejects with `SystemdError`, code `unavailable`. */
   connect(events: BusEvents): Promise<Bus>;
   /** Resolves after a pause, or at once when `signal` aborts. */
   pause(duration_ms: number, signal: AbortSignal): Promise<void>;
-  /** Where the bus is, for messages. */
+  /** Address of the bus, for messages. */
   readonly address: string;
-  /** This process's id. */
+  /** ID of this process. */
   readonly pid: number;
 }

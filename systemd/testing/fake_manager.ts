@@ -1,6 +1,6 @@
 /**
- * A systemd without processes: units, files and jobs in memory, answering as org.freedesktop.systemd1(5) does. What it
- * keeps in memory and when it reads a file follows systemd 252, as `tests/contract/systemd_suite.ts` sees it.
+ * A simulated systemd without processes, with the interface of org.freedesktop.systemd1(5). It loads and unloads units
+ * and reads files when systemd 252 does, as `tests/contract/systemd_suite.ts` checks.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 import type { JobResult } from "../port.ts";
 import type { MethodCall, Signal, Variant } from "../dbus/transport.ts";
 import { FakeFiles } from "../dbus/fake_files.ts";
-import { type FakeBehaviour, fakeBehaviour } from "./fake_unit.ts";
+import { type FakeBehavior, fakeBehavior } from "./fake_unit.ts";
 import { managerInterface, managerPath, unitInterface } from "../dbus/manager.ts";
 import { unitObjectPath, unitPathPrefix } from "../dbus/object_path.ts";
 
@@ -20,7 +20,7 @@ interface LoadedUnit {
   /** FragmentPath. */
   path: string;
   text: string | undefined;
-  behaviour: FakeBehaviour;
+  behavior: FakeBehavior;
   active: string;
   sub: string;
   result: string;
@@ -32,11 +32,11 @@ interface FakeJob {
   readonly path: string;
   readonly type: JobType;
   readonly unit: LoadedUnit;
-  /** It has begun, and ends with the unit's command. */
+  /** True if the job has started; it ends with the unit's command. */
   running: boolean;
 }
 
-/** An answer that is a D-Bus error. */
+/** A D-Bus error reply. */
 export class FakeDbusError extends Error {
   constructor(readonly code: string, message: string) {
     super(message);
@@ -46,14 +46,14 @@ export class FakeDbusError extends Error {
 const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
 const ownUnit = "fleet.service";
 
-/** systemd's memory. */
+/** The state of a simulated systemd. */
 export class FakeManager {
   readonly disk = new FakeFiles();
-  /** Every call as `Member name…`, in order. */
+  /** All calls as `Member name…`, in order. */
   readonly calls: string[] = [];
-  /** JobType of the job of this process's own unit. */
+  /** JobType of the job of this process's unit. */
   ownJob: string | undefined;
-  /** Jobs stay queued until {@link release}. */
+  /** True: jobs stay queued until {@link release}. */
   holding = false;
   readonly #memory = new Map<string, LoadedUnit>();
   /** {@link FakeFiles.wants} as it was at the latest reload. */
@@ -63,19 +63,19 @@ export class FakeManager {
   #jobId = 0;
   #invocation = 0;
 
-  /** `later` runs what systemd does in a later turn of its loop; `emit` carries a signal. */
+  /** `later` runs work in a later turn of systemd's event loop; `emit` sends a signal. */
   constructor(
     private readonly now_ms: () => number,
     private readonly later: (work: () => void) => void,
     private readonly emit: (signal: Signal) => void,
   ) {}
 
-  /** Lets the next call of a member that concerns a unit fail. */
+  /** Makes the next call of a member for a unit fail. */
   failNext(member: string, name: string, error: FakeDbusError): void {
     this.#failures.push({ member, name, error });
   }
 
-  /** Answers a call. Throws {@link FakeDbusError}. */
+  /** Returns the reply to a call. Throws {@link FakeDbusError}. */
   answer(call: MethodCall): unknown[] {
     const names = call.args.flat().filter((arg) => typeof arg === "string").map((arg) => arg.replace(/^.*\/(?=.)/, ""));
     this.calls.push([call.member, ...names].join(" "));
@@ -124,7 +124,7 @@ export class FakeManager {
   }
 
   #stop(unit: LoadedUnit): string {
-    if (unit.behaviour.refusesManualStop) throw onlyByDependency(unit.name);
+    if (unit.behavior.refusesManualStop) throw onlyByDependency(unit.name);
     return this.#queue(unit, "stop");
   }
 
@@ -197,16 +197,16 @@ export class FakeManager {
     if (unit.load === "masked") {
       throw new FakeDbusError("org.freedesktop.systemd1.UnitMasked", `Unit ${name} is masked.`);
     }
-    if (unit.behaviour.refusesManualStart) throw onlyByDependency(name);
+    if (unit.behavior.refusesManualStart) throw onlyByDependency(name);
     const job = this.#queue(unit, type);
-    for (const wanted of unit.behaviour.wants) {
+    for (const wanted of unit.behavior.wants) {
       const other = this.#load(wanted);
       if (other.load === "loaded" && other.active !== "active") this.#queue(other, "start");
     }
     return job;
   }
 
-  /** Mode `replace`: the same job again is the same job, another one cancels it. */
+  /** Queues a job, mode `replace`: an equal job is shared, a different one cancels the job in the queue. */
   #queue(unit: LoadedUnit, type: JobType): string {
     const queued = this.#jobs.get(unit.name);
     if (queued?.type === type) return queued.path;
@@ -240,7 +240,7 @@ export class FakeManager {
 
   #launch(job: FakeJob): void {
     const { unit } = job;
-    const { activeSub, command, oneshot, serves } = unit.behaviour;
+    const { activeSub, command, oneshot, serves } = unit.behavior;
     if (serves !== undefined) {
       // "Socket service … not loaded, refusing", and "… already active, refusing".
       const service = this.#load(serves);
@@ -262,12 +262,12 @@ export class FakeManager {
     return this.#memory.get(name)?.active ?? "inactive";
   }
 
-  /** The unit's process ends by itself. */
+  /** Ends the unit's process. */
   exit(name: string, code: number): void {
     const unit = this.#memory.get(name);
     if (unit?.active !== "active" && unit?.active !== "activating") return;
     if (code !== 0) this.#enter(unit, "failed", "failed", "exit-code");
-    else if (unit.behaviour.remainAfterExit) this.#enter(unit, "active", "exited", "success");
+    else if (unit.behavior.remainAfterExit) this.#enter(unit, "active", "exited", "success");
     else this.#enter(unit, "inactive", "dead", "success");
     const job = this.#jobs.get(name);
     if (job?.running) this.#remove(job, code === 0 ? "done" : "failed");
@@ -292,19 +292,19 @@ export class FakeManager {
     this.emit(signal(unitObjectPath(unit.name), "org.freedesktop.DBus.Properties", "PropertiesChanged", args));
   }
 
-  /** A unit in memory, or NoSuchUnit. */
+  /** Returns a unit in memory. Throws NoSuchUnit. */
   #loaded(name: string): LoadedUnit {
     const unit = this.#memory.get(name);
     if (!unit) throw new FakeDbusError(noSuchUnit, `Unit ${name} not loaded.`);
     return unit;
   }
 
-  /** A unit from memory; one that was not found before is looked for again. */
+  /** Returns a unit, loading it if it is not in memory. A unit without a file is looked for again. */
   #load(name: string): LoadedUnit {
     let unit = this.#memory.get(name);
     if (!unit) {
       const rest = { active: "inactive", sub: "dead", result: "success", invocation: "", since_ms: 0 };
-      unit = { name, load: "not-found", path: "", text: undefined, behaviour: fakeBehaviour(name, ""), ...rest };
+      unit = { name, load: "not-found", path: "", text: undefined, behavior: fakeBehavior(name, ""), ...rest };
       this.#memory.set(name, unit);
     }
     if (unit.load === "not-found") this.#read(unit);
@@ -316,15 +316,15 @@ export class FakeManager {
     const found = this.disk.find(name);
     unit.path = found?.path ?? "";
     unit.text = found?.text;
-    unit.behaviour = fakeBehaviour(name, unit.text ?? "");
-    unit.load = unit.text !== undefined ? unit.behaviour.load : found ? "masked" : "not-found";
+    unit.behavior = fakeBehavior(name, unit.text ?? "");
+    unit.load = unit.text !== undefined ? unit.behavior.load : found ? "masked" : "not-found";
   }
 
-  /** Drops units that rest and that nobody refers to. */
+  /** Unloads inactive units that no other unit refers to. */
   #collect(): void {
     const referred = new Set([...this.#knownWants].map((link) => link.slice(link.indexOf("/") + 1)));
-    for (const { active, behaviour } of this.#memory.values()) {
-      if (active !== "inactive") { for (const name of behaviour.wants) referred.add(name); }
+    for (const { active, behavior } of this.#memory.values()) {
+      if (active !== "inactive") { for (const name of behavior.wants) referred.add(name); }
     }
     for (const { name, active } of this.#memory.values()) {
       if (active === "inactive" && !referred.has(name) && !this.#jobs.has(name)) this.#memory.delete(name);
@@ -361,7 +361,7 @@ function signal(path: string, iface: string, member: string, args: readonly unkn
   return { path, interface: iface, member, args };
 }
 
-/** The columns of ListUnits(). */
+/** Returns the columns of ListUnits(). */
 function row({ name, load, active, sub }: LoadedUnit): unknown[] {
   return [name, name, load, active, sub, "", unitObjectPath(name), 0, "", "/"];
 }

@@ -1,5 +1,5 @@
 /**
- * systemd's in-memory double, for tests: the code that talks to the real one, over a bus behind which nothing runs.
+ * An in-memory systemd for tests: the D-Bus implementation on a simulated bus.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { DbusSystemd } from "../dbus/client.ts";
 import type { UnitDirectory } from "../unit_directory.ts";
 import { validateUnitName } from "../unit_name.ts";
 
-/** The methods that can be made to fail. */
+/** Methods that can be made to fail. */
 export type FakeCall = "link" | "enable" | "disable" | "resetFailed" | "reload" | "start" | "stop" | "restart" | "list";
 
 const members: Readonly<Record<FakeCall, string>> = {
@@ -27,9 +27,9 @@ const members: Readonly<Record<FakeCall, string>> = {
 };
 
 /**
- * The machine below a {@link FakeSystemd}: it outlives the daemon, so several may be opened on it, one after the other.
+ * The simulated machine of a {@link FakeSystemd}. It outlives the daemon: several can be opened on it, one after the other.
  *
- * Services whose command ends in `/false` or says `exit 1` fail, `/true` and `exit 0` succeed, everything else runs.
+ * Services whose command ends in `/false` or contains `exit 1` fail, those with `/true` or `exit 0` succeed, others run.
  */
 export class FakeMachine {
   readonly #manager: FakeManager;
@@ -37,7 +37,7 @@ export class FakeMachine {
   #away = false;
   #waiting: (() => void)[] = [];
 
-  /** `now_ms` dates changes of state, milliseconds since the epoch; without it they are 1, 2, 3 … */
+  /** `now_ms` returns the time of changes of state, milliseconds since the epoch; by default 1, 2, 3 … */
   constructor(now_ms?: () => number) {
     let turn = 0;
     this.#manager = new FakeManager(now_ms ?? (() => ++turn), queueMicrotask, (signal) => {
@@ -45,17 +45,17 @@ export class FakeMachine {
     });
   }
 
-  /** fleet's directory, by unit name: may be looked at and changed behind fleet's back. */
+  /** The files of fleet's directory, by unit name. Tests may change them, as an administrator would. */
   get files(): Map<string, string> {
     return this.#manager.disk.files;
   }
 
-  /** What is linked into the runtime directory: may be changed behind fleet's back. */
+  /** The links in the runtime directory. Tests may change them, as an administrator would. */
   get links(): Set<string> {
     return this.#manager.disk.links;
   }
 
-  /** Names of links that cannot be made: may be changed behind fleet's back. */
+  /** Names whose link cannot be made. Tests may change them. */
   get blocked(): Set<string> {
     return this.#manager.disk.blocked;
   }
@@ -65,12 +65,12 @@ export class FakeMachine {
     return this.#manager.disk.aliases;
   }
 
-  /** Files of the machine's own in /etc/systemd/system; undefined: the unit is masked. */
+  /** Files in /etc/systemd/system; undefined: the unit is masked. */
   get adminFiles(): Map<string, string | undefined> {
     return this.#manager.disk.adminFiles;
   }
 
-  /** What systemd logged about a unit's file when it loaded it. */
+  /** Returns what systemd logged when it loaded a unit's file. */
   loadLog(name: string): Promise<readonly string[]> {
     const isComplete = /^ExecStart=/m.test(this.files.get(name) ?? "");
     return Promise.resolve(isComplete ? [] : ["Service has no ExecStart=, ExecStop=, or SuccessAction=. Refusing"]);
@@ -86,7 +86,7 @@ export class FakeMachine {
     return this.#manager.calls;
   }
 
-  /** Takes a unit out of a target's runtime `.wants`, behind fleet's back. */
+  /** Removes a unit from a target's runtime `.wants`, as an administrator would. */
   removeWants(target: string, unit: string): void {
     this.#manager.disk.wants.delete(`${target}/${unit}`);
   }
@@ -95,27 +95,27 @@ export class FakeMachine {
     return this.#manager.activeState(name) === "active";
   }
 
-  /** An administrator's `systemctl start`, `stop` or `daemon-reload`. */
+  /** Runs `systemctl start`, `stop` or `daemon-reload` of an administrator. */
   systemctl(member: "StartUnit" | "StopUnit" | "Reload", ...args: string[]): void {
     this.#manager.answer({ destination: "", path: "", interface: "", member, signature: "", args });
   }
 
-  /** How often systemd has reloaded. */
+  /** The number of reloads so far. */
   get reloads(): number {
     return this.calls.filter((call) => call.startsWith("Reload")).length;
   }
 
-  /** JobType of the job of the daemon's own unit. */
+  /** Sets JobType of the job of the daemon's unit. */
   set ownJob(type: string | undefined) {
     this.#manager.ownJob = type;
   }
 
-  /** Lets the next such call that concerns `name` fail; `reload` concerns none, give "". */
+  /** Makes the next such call for the unit `name` fail. For `reload`, `name` is "". */
   failNext(call: FakeCall, name: string, code = "org.freedesktop.DBus.Error.Failed"): void {
     this.#manager.failNext(members[call], name, new FakeDbusError(code, `made to fail: ${call} ${name}`));
   }
 
-  /** From now on jobs are accepted and stay queued. */
+  /** Keeps jobs queued from now on. */
   holdJobs(): void {
     this.#manager.holding = true;
   }
@@ -125,31 +125,31 @@ export class FakeMachine {
     this.#manager.release(name);
   }
 
-  /** Runs every held job, and holds no more. */
+  /** Runs every held job, and holds no further ones. */
   releaseJobs(): void {
     this.#manager.holding = false;
     this.#manager.release();
   }
 
-  /** A unit's main process exits by itself. */
+  /** Ends a unit's main process. */
   exit(name: string, code: number): void {
     this.#manager.exit(name, code);
   }
 
-  /** The bus goes away: connections are closed and none can be had. */
+  /** Closes all connections and refuses new ones. */
   loseBus(): void {
     this.#away = true;
     for (const connection of [...this.#connections]) connection.end("the bus was taken away");
   }
 
-  /** The bus is there again. */
+  /** Accepts connections again. */
   restoreBus(): void {
     this.#away = false;
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
-  /** The way to this machine's bus. */
-  door(): BusConnector {
+  /** Returns a connector to this machine's bus. */
+  connector(): BusConnector {
     return {
       address: "fake:",
       pid: 1,
@@ -214,7 +214,7 @@ class FakeConnection implements Bus {
           this.#pending.delete(reject);
           work();
         });
-      // In a turn of its own, as if it had gone over the wire.
+      // Asynchronous, like a reply from a real bus.
       queueMicrotask(() => {
         if (this.#gone) return;
         try {
@@ -228,7 +228,7 @@ class FakeConnection implements Bus {
     });
   }
 
-  /** Replies and signals, in order. */
+  /** Delivers replies and signals in order. */
   deliver(work: () => void): void {
     queueMicrotask(() => {
       if (!this.#gone) work();
@@ -254,7 +254,7 @@ export class FakeSystemd extends DbusSystemd {
   constructor(readonly machine: FakeMachine = new FakeMachine()) {
     const directory = new FakeDirectory(machine.files);
     super({
-      connector: machine.door(),
+      connector: machine.connector(),
       directory,
       pathForSystemd: directory.path,
       log: () => {},

@@ -1,24 +1,24 @@
 /**
- * What a unit file means to the systemd that {@link FakeManager} plays.
+ * Reads the options of unit files that {@link FakeManager} simulates.
  *
  * @module
  */
 
-/** How a start of the unit goes. */
-export interface FakeBehaviour {
+/** The simulated behavior of a unit. */
+export interface FakeBehavior {
   /** LoadState. */
   readonly load: "loaded" | "bad-setting";
-  /** SubState while it is active. */
+  /** SubState of the active unit. */
   readonly activeSub: string;
-  /** `runs` until told otherwise, or ends at once, well or badly. */
+  /** The command runs until it is stopped, or ends at once with success or failure. */
   readonly command: "runs" | "succeeds" | "fails";
   readonly oneshot: boolean;
   readonly remainAfterExit: boolean;
-  /** Units it pulls in. */
+  /** Units that it pulls in. */
   readonly wants: readonly string[];
   /** The service that a socket starts. */
   readonly serves: string | undefined;
-  /** Units into whose `.wants` it goes when enabled. */
+  /** Units whose `.wants` get a link when it is enabled. */
   readonly wantedBy: readonly string[];
   /** Other names that it gets when enabled. */
   readonly aliases: readonly string[];
@@ -38,8 +38,8 @@ const activeSubs: Readonly<Record<string, string>> = {
   slice: "active",
 };
 
-/** Reads the few options that the fake knows. */
-export function fakeBehaviour(name: string, text: string): FakeBehaviour {
+/** Reads the options that the fake supports. */
+export function fakeBehavior(name: string, text: string): FakeBehavior {
   const values = (section: string, option: string) => optionValues(text, section, option);
   const type = name.slice(name.lastIndexOf(".") + 1);
   const program = values("Service", "ExecStart").at(-1);
@@ -59,7 +59,7 @@ export function fakeBehaviour(name: string, text: string): FakeBehaviour {
   };
 }
 
-function outcome(program: string): FakeBehaviour["command"] {
+function outcome(program: string): FakeBehavior["command"] {
   if (/\/false$|\bexit [1-9]/.test(program)) return "fails";
   return /\/(?:true|echo)\b|\bexit 0/.test(program) ? "succeeds" : "runs";
 }

@@ -225,7 +225,7 @@ const ownershipCases: readonly SystemdCase[] = [
         assert.equal(refusal.code, nameTaken, alias);
         assert.match(
           refusal.message,
-          /^cannot install "claims\.service": its Alias=(taken|dbus|fleet)\.service cannot be: /,
+          /^cannot install "claims\.service": its Alias=(taken|dbus|fleet)\.service is refused: /,
         );
         assert.equal(await fixture.hasFile("claims.service"), false);
         assert.equal(await fixture.hasLink("dbus.service"), false);
@@ -250,7 +250,7 @@ const ownershipCases: readonly SystemdCase[] = [
       const refusal = (await systemd.install(new Map([["first.service", alias]]))).get("first.service")!;
       assert.match(
         refusal.message,
-        /its Alias=second\.service cannot be: a unit of fleet on this machine has that name/,
+        /its Alias=second\.service is refused: a unit of fleet on this machine has that name/,
       );
       assert.equal(await start(systemd, "second.service"), "done");
       assert.equal(await states(systemd, "second.service"), "loaded/active/exited");

@@ -307,7 +307,7 @@ const names: readonly (readonly [name: string, message: string | undefined])[] =
   ["a.target", undefined],
   [
     "a.scope",
-    'a unit of type "scope" cannot be run: systemd makes scopes for processes that run already, never from a file',
+    'a unit of type "scope" cannot be run: systemd creates scopes for running processes, not from files',
   ],
 ];
 

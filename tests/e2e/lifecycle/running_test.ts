@@ -381,7 +381,7 @@ async function namesOfOthers(cluster: FleetCluster): Promise<void> {
   const names = ["shadowed.service", "masked.service", "aliased.service"];
   await put(cluster, Object.fromEntries(names.map((name) => [name, ["launched", `${sleeper}${here}`]])));
   await put(cluster, { "claims.service": ["launched", `${sleeper}[Install]\nAlias=ssh.service\n${here}`] });
-  await complains(cluster, "claims.service", /its Alias=ssh\.service cannot be: .*lib\/systemd\/system\/ssh\.service/);
+  await complains(cluster, "claims.service", /its Alias=ssh\.service is refused: .*lib\/systemd\/system\/ssh\.service/);
   await complains(cluster, "shadowed.service", /systemd uses \/etc\/systemd\/system\/shadowed\.service/);
   await complains(cluster, "masked.service", /masked on this machine: systemctl unmask masked\.service/);
   await complains(cluster, "aliased.service", /aliased\.service/);
