@@ -1,6 +1,9 @@
 /** Long-lived connections: resumed sessions, expired certificates, replaced credentials, lost clients. */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect as dial } from "node:net";
+import { connect as dialTls } from "node:tls";
 import type { Credentials } from "../../daemon/api/auth/credentials.ts";
 import { ApiFixture } from "../support/api_fixture.ts";
 import { type Authority, makeAuthority } from "./authority.ts";
@@ -103,6 +106,33 @@ Deno.test("replacing the authority ends connections of its clients", async () =>
     server.use(trusting(await Deno.readTextFile(`${authority.directory}/theirs.crt`)));
     assert.equal(await readUntil(idle, () => false), "");
     assert.match(await readUntil(stream, () => false), /^0\r\n\r\n$/, "the stream ends with its last chunk");
+  });
+});
+
+Deno.test("replacing the authority drops connections in the middle of their handshake", async () => {
+  await withSetting(async ({ api, stage, authority, trusting }) => {
+    const server = await stage.serve(api.handler, network, trusting(authority.ca));
+    const socket = dial(Number(server.addresses[0]!.split(":").at(-1)), "127.0.0.1");
+    await once(socket, "connect");
+    // Connections are accepted in order: after this one, the first has been accepted.
+    const { code } = await ask(server.addresses[0]!, request, { ca: authority.ca, shows: authority.trusted });
+    assert.equal(code, 200);
+    server.use(trusting(await Deno.readTextFile(`${authority.directory}/theirs.crt`)));
+    const client = dialTls({ socket, ca: authority.ca, ...authority.trusted, host: "127.0.0.1" });
+    client.on("error", () => {});
+    client.write(written(request));
+    let received = "";
+    client.on("data", (data: Uint8Array) => received += new TextDecoder().decode(data));
+    await once(client, "close");
+    assert.equal(received, "");
+  });
+});
+
+Deno.test("a client that does not finish its TLS handshake is disconnected", async () => {
+  await withSetting(async ({ api, stage, authority, trusting }) => {
+    const server = await stage.serve(api.handler, network, trusting(authority.ca), { handshake_ms: 100 });
+    using connection = await connect(server.addresses[0]!);
+    assert.equal(await readUntil(connection, () => false), "");
   });
 });
 
