@@ -17,10 +17,10 @@ import {
   network,
   type RawRequest,
   readUntil,
-  Stage,
+  ServerFixture,
   talk,
   write,
-} from "./stage.ts";
+} from "./server_fixture.ts";
 
 const file = "[Service]\nExecStart=/bin/true";
 const unit = { options: optionsOf(file) };
@@ -139,7 +139,7 @@ const hash = (token: string) => createHash("sha256").update(token).digest("hex")
 
 interface Setting {
   readonly api: ApiFixture;
-  readonly stage: Stage;
+  readonly servers: ServerFixture;
   readonly authority: Authority;
   /** Reads credentials as from fleet.conf. */
   readonly read: (options: Partial<Parameters<typeof readCredentials>[0]>) => Promise<Credentials>;
@@ -147,7 +147,7 @@ interface Setting {
 
 async function withSetting(work: (setting: Setting) => Promise<void>): Promise<void> {
   await using api = await ApiFixture.open(allPorts);
-  await using stage = new Stage();
+  await using servers = new ServerFixture();
   const authority = await makeAuthority();
   await api.join("m1");
   try {
@@ -157,7 +157,7 @@ async function withSetting(work: (setting: Setting) => Promise<void>): Promise<v
       `${authority.directory}/tokens`,
       `read dashboard sha256:${hash("look")}\nwrite deployer sha256:${hash("do")}\n`,
     );
-    await work({ api, stage, authority, read: (options) => readCredentials({ ...files, ...options }) });
+    await work({ api, servers, authority, read: (options) => readCredentials({ ...files, ...options }) });
   } finally {
     await Deno.remove(authority.directory, { recursive: true });
   }
@@ -170,7 +170,7 @@ const inDirectory = ({ directory }: Authority) => ({
 });
 
 Deno.test("every route over the network, by the client's credentials", async (test) => {
-  await withSetting(async ({ api, stage, authority, read }) => {
+  await withSetting(async ({ api, servers, authority, read }) => {
     const { tls, certificates, tokens } = inDirectory(authority);
     const readOnly = (route: { method: string; code: number }) =>
       route.method === "GET" || route.method === "HEAD" ? undefined : 403;
@@ -219,7 +219,7 @@ Deno.test("every route over the network, by the client's credentials", async (te
     for (const [name, credentials, shows, token, expected] of table) {
       await test.step(name, async () => {
         await putUnits(api);
-        const server = await stage.serve(api.handler, network, credentials);
+        const server = await servers.serve(api.handler, network, credentials);
         const client = credentials.tls ? { ca: authority.ca, ...(shows ? { shows } : {}) } : undefined;
         const address = server.addresses[0]!;
         await Promise.all(routes.map(async (route) => {
@@ -234,34 +234,34 @@ Deno.test("every route over the network, by the client's credentials", async (te
 });
 
 Deno.test("the reason of a refusal is in the response and, with the peer, in the log", async () => {
-  await withSetting(async ({ api, stage, authority, read }) => {
+  await withSetting(async ({ api, servers, authority, read }) => {
     const { tls, certificates } = inDirectory(authority);
-    const server = await stage.serve(api.handler, network, await read({ ...tls, ...certificates }));
+    const server = await servers.serve(api.handler, network, await read({ ...tls, ...certificates }));
     const client = { ca: authority.ca, shows: authority.expired };
     const answer = await ask(server.addresses[0]!, { path: "/fleet/v1/units" }, client);
     assert.match(answer.body, /the client certificate is not accepted: it expired on /);
     assert.match(answer.head, /\r\nServer: fleetd\//i);
     assert.match(
-      stage.logged.at(-1)!,
+      servers.logged.at(-1)!,
       /^an API request was refused 127\.0\.0\.1:\d+ GET \/fleet\/v1\/units 403 the client/,
     );
     const reader = { ca: authority.ca, shows: authority.reader };
     const put = { method: "PUT", path: "/fleet/v1/units/a.service", headers: json, body: JSON.stringify(unit) };
     assert.match((await ask(server.addresses[0]!, put, reader)).body, /the certificate of \\"reader\\" may read only/);
-    const closed = await stage.serve(api.handler, network);
-    assert.match(stage.logged.at(-1)!, /^the API's network addresses refuse every request: set api_certfile/);
+    const closed = await servers.serve(api.handler, network);
+    assert.match(servers.logged.at(-1)!, /^the API's network addresses refuse every request: set api_certfile/);
     assert.match((await ask(closed.addresses[0]!, { path: "/fleet/v1/units" })).body, /this address is closed: set/);
-    await stage.serve(api.handler, network, { policy: { insecure: true } });
-    assert.match(stage.logged.at(-2)!, /^api_insecure is set: every client/);
+    await servers.serve(api.handler, network, { policy: { insecure: true } });
+    assert.match(servers.logged.at(-2)!, /^api_insecure is set: every client/);
   });
 });
 
 Deno.test("every route refuses requests that a foreign web page makes", async (test) => {
   await using api = await ApiFixture.open(allPorts);
-  await using stage = new Stage();
+  await using servers = new ServerFixture();
   await api.join("m1");
   await putUnits(api);
-  const { addresses } = await stage.serve(api.handler, loopback);
+  const { addresses } = await servers.serve(api.handler, loopback);
   const attacks: Readonly<Record<string, (route: RawRequest) => RawRequest>> = {
     "a foreign name that resolves to this machine": (route) => ({ ...route, host: "evil.example" }),
     "a page of another site": (route) => withHeaders(route, { Origin: "http://evil.example" }),
@@ -282,9 +282,9 @@ Deno.test("every route refuses requests that a foreign web page makes", async (t
 });
 
 Deno.test("a TLS connection serves many requests, and ends when the server closes", async () => {
-  await withSetting(async ({ api, stage, authority, read }) => {
+  await withSetting(async ({ api, servers, authority, read }) => {
     const { tls, certificates } = inDirectory(authority);
-    const server = await stage.serve(api.handler, network, await read({ ...tls, ...certificates }));
+    const server = await servers.serve(api.handler, network, await read({ ...tls, ...certificates }));
     using connection = await connect(server.addresses[0]!, { ca: authority.ca, shows: authority.trusted });
     for (let turn = 0; turn < 5; turn++) {
       await write(connection, "GET /fleet/v1/units/a.service HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -297,9 +297,9 @@ Deno.test("a TLS connection serves many requests, and ends when the server close
 });
 
 Deno.test("credentials can be replaced while the server runs", async () => {
-  await withSetting(async ({ api, stage, authority, read }) => {
+  await withSetting(async ({ api, servers, authority, read }) => {
     const { tls, certificates, tokens } = inDirectory(authority);
-    const server = await stage.serve(api.handler, network, await read(tokens));
+    const server = await servers.serve(api.handler, network, await read(tokens));
     const address = server.addresses[0]!;
     const asked = (token: string) => ({ path: "/fleet/v1/units", headers: { Authorization: `Bearer ${token}` } });
     assert.equal((await ask(address, asked("do"))).code, 200);
@@ -378,21 +378,21 @@ await server.close();
 `;
 
 Deno.test("of the sockets that systemd passes, those on the network use TLS", async () => {
-  await withSetting(async ({ stage, authority }) => {
+  await withSetting(async ({ servers, authority }) => {
     const config = new URL("../../deno.json", import.meta.url).pathname;
     const cache = Deno.env.get("DENO_DIR");
-    await Deno.writeTextFile(`${stage.directory}/program.ts`, program);
+    await Deno.writeTextFile(`${servers.directory}/program.ts`, program);
     const free = [loopback, network].map((spec) =>
-      stage.serve(() => Promise.reject(new Error("not to be asked")), spec)
+      servers.serve(() => Promise.reject(new Error("not to be asked")), spec)
     );
     const addresses = (await Promise.all(free)).map((server) => server.addresses[0]!);
     for (const server of await Promise.all(free)) await server.close();
-    const unix = `${stage.directory}/one.sock`;
+    const unix = `${servers.directory}/one.sock`;
     const child = new Deno.Command("systemd-socket-activate", {
       args: [
         ...[unix, ...addresses].flatMap((address) => ["--listen", address]),
         ...(cache ? ["--setenv", `DENO_DIR=${cache}`] : []),
-        ...[Deno.execPath(), "run", "-A", "--no-check", "--config", config, `${stage.directory}/program.ts`],
+        ...[Deno.execPath(), "run", "-A", "--no-check", "--config", config, `${servers.directory}/program.ts`],
         authority.directory,
       ],
       stdin: "piped",
@@ -420,9 +420,9 @@ Deno.test("of the sockets that systemd passes, those on the network use TLS", as
 
 Deno.test("a warning is logged for a TCP socket on a loopback address only", async () => {
   await using api = await ApiFixture.open();
-  await using stage = new Stage();
-  const { addresses: [, address] } = await stage.serve(api.handler, [stage.unix(), loopback]);
-  const warnings = stage.logged.map((line) =>
+  await using servers = new ServerFixture();
+  const { addresses: [, address] } = await servers.serve(api.handler, [servers.unix(), loopback]);
+  const warnings = servers.logged.map((line) =>
     /^every local user controls the cluster, as root, through the API at (\S+): /.exec(line)?.[1]
   );
   assert.deepEqual(warnings, [address]);

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { ApiFixture } from "../support/api_fixture.ts";
-import { Stage } from "./stage.ts";
+import { ServerFixture } from "./server_fixture.ts";
 
 Deno.test("a client in another language can use the API", async () => {
   await using api = await ApiFixture.open();
-  await using stage = new Stage();
-  const { addresses: [address] } = await stage.serve(api.handler, stage.unix());
+  await using servers = new ServerFixture();
+  const { addresses: [address] } = await servers.serve(api.handler, servers.unix());
   const client = new Deno.Command("python3", {
     args: [new URL("./client.py", import.meta.url).pathname, address!.slice("unix:".length)],
   });

@@ -8,13 +8,13 @@ import type { Credentials } from "../../daemon/api/auth/credentials.ts";
 import { ApiFixture } from "../support/api_fixture.ts";
 import { type Authority, makeAuthority } from "./authority.ts";
 import { must } from "../lab/process.ts";
-import { ask, connect, network, readUntil, Stage, write, written } from "./stage.ts";
+import { ask, connect, network, readUntil, ServerFixture, write, written } from "./server_fixture.ts";
 
 const request = { path: "/fleet/v1/units" };
 
 interface Setting {
   readonly api: ApiFixture;
-  readonly stage: Stage;
+  readonly servers: ServerFixture;
   readonly authority: Authority;
   /** Returns the credentials of a server that trusts an authority. */
   readonly trusting: (ca: string) => Credentials;
@@ -24,12 +24,12 @@ async function withSetting(work: (setting: Setting) => Promise<void>): Promise<v
   const authority = await makeAuthority();
   try {
     await using api = await ApiFixture.open();
-    await using stage = new Stage();
+    await using servers = new ServerFixture();
     const trusting = (clientCa: string): Credentials => ({
       policy: { clientCertificates: true },
       tls: { ...authority.server, clientCa },
     });
-    await work({ api, stage, authority, trusting });
+    await work({ api, servers, authority, trusting });
   } finally {
     await Deno.remove(authority.directory, { recursive: true });
   }
@@ -37,13 +37,13 @@ async function withSetting(work: (setting: Setting) => Promise<void>): Promise<v
 
 /** Sends a request by openssl, which saves its session (`-sess_out`) or resumes a saved one (`-sess_in`). */
 async function openssl(
-  { authority, stage }: Setting,
+  { authority, servers }: Setting,
   address: string,
   who: string,
   version: string,
   session: "new" | "resumed",
 ): Promise<{ readonly code: number; readonly resumed: boolean }> {
-  const kept = `${stage.directory}/${who}.${version}.session`;
+  const kept = `${servers.directory}/${who}.${version}.session`;
   const child = new Deno.Command("openssl", {
     args: [
       ...["s_client", "-ign_eof", `-${version}`, "-connect", `127.0.0.1:${address.split(":").at(-1)}`],
@@ -64,8 +64,8 @@ async function openssl(
 
 Deno.test("a resumed session proves no more than the session before", async (test) => {
   await withSetting(async (setting) => {
-    const { api, stage, authority, trusting } = setting;
-    const server = await stage.serve(api.handler, network, trusting(authority.ca));
+    const { api, servers, authority, trusting } = setting;
+    const server = await servers.serve(api.handler, network, trusting(authority.ca));
     const ask = (who: string, version: string, session: "new" | "resumed") =>
       openssl(setting, server.addresses[0]!, who, version, session);
     for (const version of ["tls1_2", "tls1_3"]) {
@@ -94,8 +94,8 @@ Deno.test("a resumed session proves no more than the session before", async (tes
 });
 
 Deno.test("replacing the authority ends connections of its clients", async () => {
-  await withSetting(async ({ api, stage, authority, trusting }) => {
-    const server = await stage.serve(api.handler, network, trusting(authority.ca));
+  await withSetting(async ({ api, servers, authority, trusting }) => {
+    const server = await servers.serve(api.handler, network, trusting(authority.ca));
     const trusted = { ca: authority.ca, shows: authority.trusted };
     using idle = await connect(server.addresses[0]!, trusted);
     using stream = await connect(server.addresses[0]!, trusted);
@@ -110,8 +110,8 @@ Deno.test("replacing the authority ends connections of its clients", async () =>
 });
 
 Deno.test("replacing the authority drops connections in the middle of their handshake", async () => {
-  await withSetting(async ({ api, stage, authority, trusting }) => {
-    const server = await stage.serve(api.handler, network, trusting(authority.ca));
+  await withSetting(async ({ api, servers, authority, trusting }) => {
+    const server = await servers.serve(api.handler, network, trusting(authority.ca));
     const socket = dial(Number(server.addresses[0]!.split(":").at(-1)), "127.0.0.1");
     await once(socket, "connect");
     // Connections are accepted in order: after this one, the first has been accepted.
@@ -129,17 +129,17 @@ Deno.test("replacing the authority drops connections in the middle of their hand
 });
 
 Deno.test("a client that does not finish its TLS handshake is disconnected", async () => {
-  await withSetting(async ({ api, stage, authority, trusting }) => {
-    const server = await stage.serve(api.handler, network, trusting(authority.ca), { handshake_ms: 100 });
+  await withSetting(async ({ api, servers, authority, trusting }) => {
+    const server = await servers.serve(api.handler, network, trusting(authority.ca), { handshake_ms: 100 });
     using connection = await connect(server.addresses[0]!);
     assert.equal(await readUntil(connection, () => false), "");
   });
 });
 
 Deno.test("an authority added by a reload is required from then on", async () => {
-  await withSetting(async ({ api, stage, authority, trusting }) => {
+  await withSetting(async ({ api, servers, authority, trusting }) => {
     const before: Credentials = { policy: { insecure: true }, tls: authority.server };
-    const server = await stage.serve(api.handler, network, before);
+    const server = await servers.serve(api.handler, network, before);
     const code = async (shows: Authority["trusted"]) =>
       (await ask(server.addresses[0]!, request, { ca: authority.ca, shows })).code;
     assert.equal(await code(authority.trusted), 200);
@@ -149,9 +149,9 @@ Deno.test("an authority added by a reload is required from then on", async () =>
 });
 
 Deno.test("the kernel probes whether a client is still connected", async () => {
-  await withSetting(async ({ api, stage, authority, trusting }) => {
-    const plain = await stage.serve(api.handler, network, { policy: { insecure: true } });
-    const encrypted = await stage.serve(api.handler, network, trusting(authority.ca));
+  await withSetting(async ({ api, servers, authority, trusting }) => {
+    const plain = await servers.serve(api.handler, network, { policy: { insecure: true } });
+    const encrypted = await servers.serve(api.handler, network, trusting(authority.ca));
     const addresses = [plain, encrypted].map((server) => server.addresses[0]!);
     for (const [index, tls] of [undefined, { ca: authority.ca, shows: authority.trusted }].entries()) {
       using connection = await connect(addresses[index]!, tls);
@@ -165,8 +165,8 @@ Deno.test("the kernel probes whether a client is still connected", async () => {
 });
 
 Deno.test("event streams on the network end when credentials are reloaded, so that clients are authorized again", async () => {
-  await withSetting(async ({ api, stage, authority, trusting }) => {
-    const server = await stage.serve(api.handler, network, trusting(authority.ca));
+  await withSetting(async ({ api, servers, authority, trusting }) => {
+    const server = await servers.serve(api.handler, network, trusting(authority.ca));
     using connection = await connect(server.addresses[0]!, { ca: authority.ca, shows: authority.trusted });
     for (let turn = 0; turn < 2; turn++) {
       await write(connection, "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -1,6 +1,6 @@
 /** The reference of API v1 as requests and their responses. Each row has the name that the reference gives it. */
 
-import type { RawRequest } from "./stage.ts";
+import type { RawRequest } from "./server_fixture.ts";
 
 /** One row. All are sent to one server, in this order. */
 export interface Row extends Omit<RawRequest, "path"> {

@@ -8,7 +8,16 @@ import type { Handler } from "../../daemon/api/handler.ts";
 import type { Store } from "../../registry/store/port.ts";
 import { ApiFixture, errorText } from "../support/api_fixture.ts";
 import { filler, m1, m2, type Row, rows } from "./contract_rows.ts";
-import { answerOf, ask, loopback, type RawAnswer, type RawRequest, Stage, talk, written } from "./stage.ts";
+import {
+  answerOf,
+  ask,
+  loopback,
+  type RawAnswer,
+  type RawRequest,
+  ServerFixture,
+  talk,
+  written,
+} from "./server_fixture.ts";
 
 const prefixes = ["/fleet/v1", "/v1-alpha"];
 const global = "[X-Fleet]\nGlobal=true";
@@ -69,16 +78,16 @@ function checkRow(row: Row, answer: RawAnswer): void {
   if (row.head) assert.match(answer.head, row.head);
 }
 
-const sockets = (stage: Stage) => [stage.unix(), loopback];
+const sockets = (servers: ServerFixture) => [servers.unix(), loopback];
 
 for (const kind of ["unix", "tcp"]) {
   for (const prefix of prefixes) {
     Deno.test(`each row of the reference, ${kind} socket, ${prefix}`, async (test) => {
       await using api = await ApiFixture.open({ metrics: metrics() });
-      await using stage = new Stage();
+      await using servers = new ServerFixture();
       await populate(api);
-      const spec = sockets(stage).find((each) => each.kind === kind)!;
-      const { addresses: [address] } = await stage.serve(api.handler, spec);
+      const spec = sockets(servers).find((each) => each.kind === kind)!;
+      const { addresses: [address] } = await servers.serve(api.handler, spec);
       for (const row of rows) {
         await test.step(row.row, async () => {
           const path = row.at.startsWith("^") ? row.at.slice(1) : prefix + row.at;
@@ -92,9 +101,9 @@ for (const kind of ["unix", "tcp"]) {
 
 /** Sends a request over both sockets, and returns the responses. */
 async function askBoth(handler: Handler, request: RawRequest): Promise<RawAnswer[]> {
-  await using stage = new Stage();
-  const servers = await Promise.all(sockets(stage).map((spec) => stage.serve(handler, spec)));
-  return await Promise.all(servers.map(async (server) => answerOf(await talk(server.addresses[0]!, written(request)))));
+  await using servers = new ServerFixture();
+  const started = await Promise.all(sockets(servers).map((spec) => servers.serve(handler, spec)));
+  return await Promise.all(started.map(async (server) => answerOf(await talk(server.addresses[0]!, written(request)))));
 }
 
 Deno.test("1 while etcd is unreachable or fleetd is starting, every path is 503", async (test) => {
@@ -155,8 +164,8 @@ Deno.test("3 an empty collection is {}", async () => {
 Deno.test("3 while units come and go, pages list each remaining unit once", async () => {
   for (const prefix of prefixes) {
     await using api = await ApiFixture.open({ pageSize: 2 });
-    await using stage = new Stage();
-    const { addresses: [address] } = await stage.serve(api.handler, stage.unix());
+    await using servers = new ServerFixture();
+    const { addresses: [address] } = await servers.serve(api.handler, servers.unix());
     for (const name of ["b", "c", "d", "e", "f"]) await api.put(`${name}.service`);
     const page = async (token?: string): Promise<{ readonly units: string[]; readonly next?: string }> => {
       const path = `${prefix}/units${token === undefined ? "" : `?nextPageToken=${encodeURIComponent(token)}`}`;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import type { LocalMachine } from "../../daemon/api/machine/port.ts";
 import { ApiFixture } from "../support/api_fixture.ts";
 import { makeAuthority } from "./authority.ts";
-import { type ClientTls, connect, loopback, network, readUntil, Stage, write } from "./stage.ts";
+import { type ClientTls, connect, loopback, network, readUntil, ServerFixture, write } from "./server_fixture.ts";
 
 const head = "HTTP/1.1\r\nHost: localhost\r\n";
 const get = (path: string) => `GET ${path} ${head}\r\n`;
@@ -58,14 +58,14 @@ Deno.test("a half-closed client still receives its responses", async (test) => {
   try {
     for (const kind of ["unix", "loopback", "TLS"]) {
       await using api = await ApiFixture.open();
-      await using stage = new Stage();
+      await using servers = new ServerFixture();
       const tls = { ca: authority.ca, shows: authority.trusted };
       const server = kind === "TLS"
-        ? await stage.serve(api.handler, network, {
+        ? await servers.serve(api.handler, network, {
           policy: { clientCertificates: true },
           tls: { ...authority.server, clientCa: authority.ca },
         })
-        : await stage.serve(api.handler, kind === "unix" ? stage.unix() : loopback);
+        : await servers.serve(api.handler, kind === "unix" ? servers.unix() : loopback);
       const send = (text: string) => sendAll(server.addresses[0]!, text, kind === "TLS" ? tls : undefined);
       await test.step(`${kind}: one request`, async () => {
         assert.match(await send(get("/fleet/v1/units")), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n\{\}$/);
@@ -79,7 +79,7 @@ Deno.test("a half-closed client still receives its responses", async (test) => {
         assert.deepEqual(codes(await send(put("half.service", unit, unit.length + 1))), []);
         assert.equal((await api.send("GET", "/fleet/v1/units/half.service")).code, 404);
         assert.deepEqual(
-          [...api.logged, ...stage.logged].filter((line) => !/was answered|prefer a unix socket/.test(line)),
+          [...api.logged, ...servers.logged].filter((line) => !/was answered|prefer a unix socket/.test(line)),
           [],
         );
       });
@@ -102,8 +102,8 @@ Deno.test("a half-closed client gets a journal to its end, and a followed journa
   await api.join("m1", "10.0.0.1");
   await api.put("a.service", "launched");
   await api.place("a.service", "m1");
-  await using stage = new Stage();
-  const { addresses: [address] } = await stage.serve(api.handler, stage.unix());
+  await using servers = new ServerFixture();
+  const { addresses: [address] } = await servers.serve(api.handler, servers.unix());
   const journal = "/fleet/v1/units/a.service/journal";
 
   using patient = await connect(address!);

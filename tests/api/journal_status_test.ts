@@ -13,7 +13,7 @@ import type { Cluster } from "../../registry/model.ts";
 import { type Answer, ApiFixture, errorText } from "../support/api_fixture.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 import { makeAuthority } from "./authority.ts";
-import { connect, network, readUntil, Stage, write } from "./stage.ts";
+import { connect, network, readUntil, ServerFixture, write } from "./server_fixture.ts";
 
 /** A machine that records the queries that it gets, and answers with its name. */
 class RecordingMachine implements LocalMachine {
@@ -223,8 +223,8 @@ Deno.test("a status request ends", async (test) => {
     }
   });
   await test.step("when the client leaves", async () => {
-    await using stage = new Stage();
-    const server = await stage.serve(api.handler, stage.unix(), undefined, { close_ms: 1 });
+    await using servers = new ServerFixture();
+    const server = await servers.serve(api.handler, servers.unix(), undefined, { close_ms: 1 });
     using connection = await connect(server.addresses[0]!);
     await write(connection, "GET /fleet/v1/units/a.service/status HTTP/1.1\r\nHost: x\r\n\r\n");
     await until("systemctl runs", () => here.pending > 0);
@@ -319,7 +319,7 @@ Deno.test("a property that systemctl prints several times keeps all its values",
 });
 
 Deno.test("requests are forwarded to the machine that runs the unit", async (test) => {
-  await using stage = new Stage();
+  await using servers = new ServerFixture();
   const authority = await makeAuthority();
   const { directory } = authority;
   const own = { apiCertfile: "", apiKeyfile: "", apiClientCafile: "", apiTokensFile: "", apiInsecure: false };
@@ -394,7 +394,7 @@ Deno.test("requests are forwarded to the machine that runs the unit", async (tes
         await using api = await ApiFixture.open();
         await populate(api);
         const far = new RecordingMachine("m2");
-        const server = await stage.serve(
+        const server = await servers.serve(
           api.handlerOver(api.registry, { localMachine: far }),
           network,
           await readCredentials({ ...own, ...there }),
@@ -421,7 +421,7 @@ Deno.test("requests are forwarded to the machine that runs the unit", async (tes
     await test.step("to a machine that does not answer: 502 says why", async () => {
       await using api = await ApiFixture.open();
       await populate(api);
-      const gone = await stage.serve(api.handler, network, { policy: { insecure: true } });
+      const gone = await servers.serve(api.handler, network, { policy: { insecure: true } });
       await gone.close();
       await api.leave("m2");
       await api.join("m2", "127.0.0.1", {}, gone.urlFor("127.0.0.1"));
@@ -436,16 +436,16 @@ Deno.test("requests are forwarded to the machine that runs the unit", async (tes
       await using api = await ApiFixture.open();
       await populate(api);
       const far = new RecordingMachine("m2");
-      const server = await stage.serve(api.handlerOver(api.registry, { localMachine: far }), network, {
+      const server = await servers.serve(api.handlerOver(api.registry, { localMachine: far }), network, {
         policy: { insecure: true },
       });
       await api.leave("m2");
       await api.join("m2", "127.0.0.1", {}, server.urlFor("127.0.0.1"));
       await api.place("b.service", "m2");
       const { fetchPeer } = openLocalMachine({ id: () => "m1", config: peer, log: () => {} });
-      const near = await stage.serve(
+      const near = await servers.serve(
         api.handlerOver(api.registry, { localMachine: new RecordingMachine("m1", fetchPeer) }),
-        stage.unix(),
+        servers.unix(),
       );
       const reader = await connect(near.addresses[0]!);
       await write(reader, "GET /fleet/v1/units/b.service/journal?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -2,7 +2,17 @@
 
 import assert from "node:assert/strict";
 import { ApiFixture, errorText } from "../support/api_fixture.ts";
-import { answerOf, ask, connect, loopback, type RawAnswer, readUntil, Stage, write, written } from "./stage.ts";
+import {
+  answerOf,
+  ask,
+  connect,
+  loopback,
+  type RawAnswer,
+  readUntil,
+  ServerFixture,
+  write,
+  written,
+} from "./server_fixture.ts";
 
 const json = { "Content-Type": "application/json" };
 const option = '{"section":"Service","name":"ExecStart","value":"/bin/true"}';
@@ -90,8 +100,8 @@ function isWhole(text: string): boolean {
 Deno.test("each limit: a request within it passes, a request beyond it is refused", async (test) => {
   for (const kind of ["unix", "tcp"]) {
     await using api = await ApiFixture.open();
-    await using stage = new Stage();
-    const { addresses: [address] } = await stage.serve(api.handler, kind === "unix" ? stage.unix() : loopback);
+    await using servers = new ServerFixture();
+    const { addresses: [address] } = await servers.serve(api.handler, kind === "unix" ? servers.unix() : loopback);
     for (const { limit, method = "PUT", path = unit, within, beyond, says } of limits) {
       const send = async ({ body, ...rest }: Limit["within"]): Promise<RawAnswer> => {
         const request = { method, path: rest.path ?? path, ...(body === undefined ? {} : { body, headers: json }) };
@@ -112,8 +122,8 @@ Deno.test("each limit: a request within it passes, a request beyond it is refuse
 
 Deno.test("pipelined requests", async (test) => {
   await using api = await ApiFixture.open();
-  await using stage = new Stage();
-  const { addresses: [address] } = await stage.serve(api.handler, stage.unix());
+  await using servers = new ServerFixture();
+  const { addresses: [address] } = await servers.serve(api.handler, servers.unix());
   const get = (index: number) => `GET /fleet/v1/units/${index}.service HTTP/1.1\r\nHost: x\r\n\r\n`;
   const many = (count: number) => Array.from({ length: count }, (_, index) => get(index)).join("");
   const talked = async (text: string) => {
@@ -147,9 +157,9 @@ Deno.test("pipelined requests", async (test) => {
 const program = `
 import { ApiFixture } from ${JSON.stringify(new URL("../support/api_fixture.ts", import.meta.url).href)};
 import { textReply } from ${JSON.stringify(new URL("../../daemon/api/http/responses.ts", import.meta.url).href)};
-import { loopback, Stage } from ${JSON.stringify(new URL("./stage.ts", import.meta.url).href)};
+import { loopback, ServerFixture } from ${JSON.stringify(new URL("./server_fixture.ts", import.meta.url).href)};
 await using api = await ApiFixture.open();
-await using stage = new Stage();
+await using servers = new ServerFixture();
 await api.join("m1");
 for (const index of Array(100).keys()) await api.put("u" + index + ".service");
 const handler = (request, peer) => {
@@ -157,7 +167,7 @@ const handler = (request, peer) => {
   for (let turn = 0; turn < 3; turn++) gc();
   return Promise.resolve(textReply(200, String(Deno.memoryUsage().rss)));
 };
-const { addresses: [address] } = await stage.serve(handler, loopback);
+const { addresses: [address] } = await servers.serve(handler, loopback);
 console.log(address);
 await Deno.stdin.read(new Uint8Array(1));
 `;
@@ -204,11 +214,11 @@ async function abuse(address: string): Promise<void> {
 }
 
 Deno.test("whenOver calls back after the response is sent, or after the client has disconnected", async () => {
-  await using stage = new Stage();
+  await using servers = new ServerFixture();
   let over = 0;
   const reached = Promise.withResolvers<void>();
   const { promise: gone, resolve: leave } = Promise.withResolvers<void>();
-  const { addresses: [address] } = await stage.serve(async (_request, { target, closing, whenOver } = {}) => {
+  const { addresses: [address] } = await servers.serve(async (_request, { target, closing, whenOver } = {}) => {
     if (target === "/late") {
       const left = new Promise((resolve) => closing!.addEventListener("abort", resolve));
       reached.resolve();
@@ -219,7 +229,7 @@ Deno.test("whenOver calls back after the response is sent, or after the client h
       if (target === "/late") leave();
     });
     return new Response("x");
-  }, stage.unix());
+  }, servers.unix());
   await ask(address!, { path: "/" });
   assert.equal(over, 1);
   const connection = await connect(address!);
@@ -232,8 +242,8 @@ Deno.test("whenOver calls back after the response is sent, or after the client h
 
 Deno.test("a long body in chunks of one byte is refused, other chunked bodies are read", async (test) => {
   await using api = await ApiFixture.open();
-  await using stage = new Stage();
-  const { addresses: [address] } = await stage.serve(api.handler, loopback);
+  await using servers = new ServerFixture();
+  const { addresses: [address] } = await servers.serve(api.handler, loopback);
   const put = (name: string) =>
     `PUT /fleet/v1/units/${name}.service HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n` +
     "Transfer-Encoding: chunked\r\n\r\n";
@@ -258,12 +268,12 @@ Deno.test("a long body in chunks of one byte is refused, other chunked bodies ar
 
 Deno.test("resident memory stays flat under attacks", async () => {
   const config = new URL("../../deno.json", import.meta.url).pathname;
-  await using stage = new Stage();
-  await Deno.writeTextFile(`${stage.directory}/program.ts`, program);
+  await using servers = new ServerFixture();
+  await Deno.writeTextFile(`${servers.directory}/program.ts`, program);
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "-A", "--no-check", "--v8-flags=--expose-gc", "--config", config],
-      `${stage.directory}/program.ts`,
+      `${servers.directory}/program.ts`,
     ],
     stdin: "piped",
     stdout: "piped",

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { ApiFixture, errorText } from "../support/api_fixture.ts";
 import { makeAuthority } from "./authority.ts";
-import { connect, loopback, network, readUntil, Stage, talk, write } from "./stage.ts";
+import { connect, loopback, network, readUntil, ServerFixture, talk, write } from "./server_fixture.ts";
 
 const head = "HTTP/1.1\r\nHost: localhost\r\n";
 const get = (path: string) => `GET ${path} ${head}\r\n`;
@@ -36,13 +36,13 @@ Deno.test("malformed bytes do not lose the answers to the requests before them",
   try {
     for (const kind of ["unix", "loopback", "TLS"]) {
       await using api = await ApiFixture.open();
-      await using stage = new Stage();
+      await using servers = new ServerFixture();
       const server = kind === "TLS"
-        ? await stage.serve(api.handler, network, {
+        ? await servers.serve(api.handler, network, {
           policy: { clientCertificates: true },
           tls: { ...authority.server, clientCa: authority.ca },
         })
-        : await stage.serve(api.handler, kind === "unix" ? stage.unix() : loopback);
+        : await servers.serve(api.handler, kind === "unix" ? servers.unix() : loopback);
       const tls = kind === "TLS" ? { ca: authority.ca, shows: authority.trusted } : undefined;
       for (const [name, sent, expected] of cases) {
         await test.step(`${kind}: ${name}`, async () => {

@@ -8,22 +8,33 @@ import "../support/property_seed.ts";
 import type { Peer } from "../../daemon/api/handler.ts";
 import type { LocalMachine } from "../../daemon/api/machine/port.ts";
 import { ApiFixture, errorText } from "../support/api_fixture.ts";
-import { answerOf, ask, connect, loopback, network, readUntil, Stage, talk, write, written } from "./stage.ts";
+import {
+  answerOf,
+  ask,
+  connect,
+  loopback,
+  network,
+  readUntil,
+  ServerFixture,
+  talk,
+  write,
+  written,
+} from "./server_fixture.ts";
 
 const json = { "Content-Type": "application/json" };
 
 interface Setting {
   readonly api: ApiFixture;
-  readonly stage: Stage;
+  readonly servers: ServerFixture;
   readonly address: string;
 }
 
 async function withServer(work: (setting: Setting) => Promise<void>): Promise<void> {
   await using api = await ApiFixture.open();
-  await using stage = new Stage();
-  const { addresses } = await stage.serve(api.handler, loopback);
+  await using servers = new ServerFixture();
+  const { addresses } = await servers.serve(api.handler, loopback);
   await api.put("a.service");
-  await work({ api, stage, address: addresses[0]! });
+  await work({ api, servers, address: addresses[0]! });
 }
 
 const rest = `Host: localhost\r\n`;
@@ -179,9 +190,9 @@ Deno.test("requests that two servers could parse differently (request smuggling)
 
 Deno.test("slow, large and numerous requests are refused", async (test) => {
   await using api = await ApiFixture.open();
-  await using stage = new Stage();
+  await using servers = new ServerFixture();
   const limits = { headers_ms: 300, request_ms: 600, idle_ms: 300, check_ms: 100, connections: 20 };
-  const { addresses: [address] } = await stage.serve(api.handler, loopback, undefined, limits);
+  const { addresses: [address] } = await servers.serve(api.handler, loopback, undefined, limits);
   const put = `PUT /fleet/v1/units/s.service HTTP/1.1\r\n${rest}Content-Type: application/json\r\n`;
   const cases: Readonly<Record<string, readonly [sent: string, code: number]>> = {
     "a header that does not end": ["GET / HTTP/1.1\r\nHost: localhost\r\nX: y", 408],
@@ -219,8 +230,8 @@ Deno.test("slow, large and numerous requests are refused", async (test) => {
     }
   });
   await test.step("each kind of socket has a limit of its own", async () => {
-    const kinds = [stage.unix(), loopback, network];
-    const server = await stage.serve(api.handler, kinds, { policy: { insecure: true } }, { connections: 2 });
+    const kinds = [servers.unix(), loopback, network];
+    const server = await servers.serve(api.handler, kinds, { policy: { insecure: true } }, { connections: 2 });
     const open: Deno.Conn[] = [];
     const asked = (kind: number) => ask(server.addresses[kind]!, { path: "/healthz" });
     try {
@@ -432,10 +443,10 @@ Deno.test("no random request causes an internal error or damages the cluster", a
 
 Deno.test("the server survives random bytes", async () => {
   await using api = await ApiFixture.open();
-  await using stage = new Stage();
+  await using servers = new ServerFixture();
   // Short limits: incomplete requests are not waited for.
   const limits = { headers_ms: 100, request_ms: 100, idle_ms: 100, check_ms: 50 };
-  const { addresses: [address] } = await stage.serve(api.handler, loopback, undefined, limits);
+  const { addresses: [address] } = await servers.serve(api.handler, loopback, undefined, limits);
   const line = fc.oneof(
     fc.string({ unit: "binary" }),
     fc.constantFrom("Host: localhost", "Content-Length: 3", "\0", ""),

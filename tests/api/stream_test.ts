@@ -5,14 +5,14 @@ import { Buffer } from "node:buffer";
 import { serve } from "../../daemon/api/http/server.ts";
 import { ApiFixture } from "../support/api_fixture.ts";
 import { ManualClock } from "../support/manual_clock.ts";
-import { ask, connect, loopback, readUntil, Stage, write } from "./stage.ts";
+import { ask, connect, loopback, readUntil, ServerFixture, write } from "./server_fixture.ts";
 
 const subscribe = "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 Deno.test("a thousand clients receive an event, and the daemon serves others meanwhile", async () => {
   await using api = await ApiFixture.open();
-  await using stage = new Stage();
-  const { addresses: [address] } = await stage.serve(api.handler, stage.unix());
+  await using servers = new ServerFixture();
+  const { addresses: [address] } = await servers.serve(api.handler, servers.unix());
   await api.put("first.service");
   const readers: Deno.Conn[] = [];
   try {

@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
-import { connect, readUntil, Stage, talk, write } from "../../../tests/api/stage.ts";
+import { connect, readUntil, ServerFixture, talk, write } from "../../../tests/api/server_fixture.ts";
 import type { Handler } from "../handler.ts";
 
 const request = (method: string, connection = "close") =>
   `${method} /x HTTP/1.1\r\nHost: localhost\r\nConnection: ${connection}\r\n\r\n`;
 
 /** Serves `handler` on a socket and calls `work` with its address. */
-async function serving(handler: Handler, work: (address: string, stage: Stage) => Promise<void>): Promise<void> {
-  await using stage = new Stage();
-  const { addresses } = await stage.serve(handler, stage.unix());
-  await work(addresses[0]!, stage);
+async function serving(
+  handler: Handler,
+  work: (address: string, servers: ServerFixture) => Promise<void>,
+): Promise<void> {
+  await using servers = new ServerFixture();
+  const { addresses } = await servers.serve(handler, servers.unix());
+  await work(addresses[0]!, servers);
 }
 
 Deno.test("method and headers of a request are converted", async () => {
@@ -84,17 +87,17 @@ Deno.test("a body that fails breaks the response off, and is logged", async () =
       start: (controller) => controller.enqueue(new TextEncoder().encode("begun")),
       pull: () => Promise.reject(new Error("the source is lost")),
     }, { highWaterMark: 0 });
-  await serving(() => Promise.resolve(new Response(body())), async (address, stage) => {
+  await serving(() => Promise.resolve(new Response(body())), async (address, servers) => {
     const text = await talk(address, request("GET"));
     assert.match(text, /\r\n\r\n(5\r\nbegun\r\n)?$/, "the last chunk is missing");
-    assert.deepEqual(stage.logged, ["a response broke off the source is lost"]);
+    assert.deepEqual(servers.logged, ["a response broke off the source is lost"]);
   });
 });
 
 Deno.test("a handler that fails is answered with 500, and is logged", async () => {
-  await serving(() => Promise.reject(new Error("a defect")), async (address, stage) => {
+  await serving(() => Promise.reject(new Error("a defect")), async (address, servers) => {
     assert.match(await talk(address, request("GET", "keep-alive")), /^HTTP\/1\.1 500 [^]*"message":"a defect"/);
-    assert.deepEqual(stage.logged, ["a request could not be handled a defect"]);
+    assert.deepEqual(servers.logged, ["a request could not be handled a defect"]);
   });
 });
 

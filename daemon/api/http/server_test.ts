@@ -1,131 +1,63 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { ApiFixture, errorText } from "../../../tests/support/api_fixture.ts";
-import type { Log } from "../../../runtime/log.ts";
-import { systemClock } from "../../host/system_clock.ts";
+import { connect, loopback, readUntil, ServerFixture, talk, write } from "../../../tests/api/server_fixture.ts";
 import { version } from "../../version.ts";
 import type { Handler } from "../handler.ts";
 import { textReply } from "./responses.ts";
-import { type ListenSpec, serve, type Server } from "./server.ts";
+import type { Server } from "./server.ts";
 
-const tcp: ListenSpec = { kind: "tcp", host: "127.0.0.1", port: 0 };
 const hello: Handler = (_request, peer) => Promise.resolve(textReply(200, `hello ${peer?.target}`));
-const deadline_ms = 20_000;
 
-/** Servers, and a directory for their socket files; disposing closes and removes them. */
-class Stage implements AsyncDisposable {
-  readonly directory = Deno.makeTempDirSync({ prefix: "fleet-api-" });
-  readonly logged: string[] = [];
-  readonly #servers: Server[] = [];
+/** Returns the path of a socket file or another file of a fixture. */
+const pathOf = (servers: ServerFixture, name = "fleet.sock") => `${servers.directory}/${name}`;
 
-  path(name = "fleet.sock"): string {
-    return `${this.directory}/${name}`;
-  }
-
-  unix(name?: string): ListenSpec {
-    return { kind: "unix", path: this.path(name) };
-  }
-
-  async serve(handler: Handler, ...listen: ListenSpec[]): Promise<Server> {
-    const log: Log = (level, message, fields) => {
-      if (level !== "debug") this.logged.push(fields === undefined ? message : `${message} ${JSON.stringify(fields)}`);
-    };
-    const server = await serve({ handler, listen, credentials: { policy: {} }, log, clock: systemClock });
-    this.#servers.push(server);
-    return server;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const server of this.#servers) await server.close();
-    await Deno.remove(this.directory, { recursive: true });
-  }
-}
-
-/** A server as its clients know it. */
-type Address = Pick<Server, "addresses">;
-
-const portOf = (server: Address) => Number(server.addresses[0]?.split(":").at(-1));
-
-function connect(server: Address): Promise<Deno.Conn> {
-  const address = server.addresses[0] as string;
-  return address.startsWith("unix:")
-    ? Deno.connect({ transport: "unix", path: address.slice("unix:".length) })
-    : Deno.connect({ hostname: "127.0.0.1", port: portOf(server) });
-}
-
-/** Sends bytes unchanged, and reads until the server closes the connection. */
-async function talk(server: Address, text: string): Promise<string> {
-  using connection = await connect(server);
-  await write(connection, text);
-  return await readUntil(connection, () => false);
-}
-
-async function write(connection: Deno.Conn, text: string): Promise<void> {
-  const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
-}
-
-/** Reads until `enough` is true for the text so far, or the other side closes. */
-async function readUntil(connection: Deno.Conn, enough: (text: string) => boolean): Promise<string> {
-  const decoder = new TextDecoder();
-  const buffer = new Uint8Array(65536);
-  let text = "";
-  const timer = setTimeout(() => connection.close(), deadline_ms);
-  try {
-    while (!enough(text)) {
-      const count = await connection.read(buffer);
-      if (count === null) break;
-      text += decoder.decode(buffer.subarray(0, count), { stream: true });
-    }
-    return text;
-  } finally {
-    clearTimeout(timer);
-  }
-}
+/** Returns the port of a server on TCP. */
+const portOf = (server: Server) => Number(server.addresses[0]?.split(":").at(-1));
 
 const get = (path: string, host = "localhost") => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
 
 Deno.test("the API over sockets", async (test) => {
   await using api = await ApiFixture.open();
-  await using stage = await new Stage();
+  await using servers = new ServerFixture();
   await api.put("a\\x2db.service");
-  for (const spec of [tcp, stage.unix()]) {
-    const server = await stage.serve(api.handler, spec);
+  for (const spec of [loopback, servers.unix()]) {
+    const server = await servers.serve(api.handler, spec);
     await test.step(`${spec.kind}: the address is reported`, () => {
       const expected = spec.kind === "unix" ? `unix:${spec.path}` : `127.0.0.1:${portOf(server)}`;
       assert.deepEqual(server.addresses, [expected]);
     });
     await test.step(`${spec.kind}: a response`, async () => {
-      const answer = await talk(server, get("/fleet/v1/units"));
+      const answer = await talk(server.addresses[0]!, get("/fleet/v1/units"));
       assert.match(answer, /^HTTP\/1.1 200 OK\r\n/);
       assert.match(answer, /\r\nserver: fleetd\/1\.2\.3\r\n/i);
       assert.match(answer, /\r\n\r\n\{"units":\[\{.*\}\]\}$/);
     });
     await test.step(`${spec.kind}: unit names and hosts that no URL can hold`, async () => {
       for (const host of ["", ...spec.kind === "unix" ? ["domain_sock", "/var/run/fleet.sock"] : []]) {
-        assert.match(await talk(server, get("/fleet/v1/units/a\\x2db.service", host)), /^HTTP\/1.1 200 OK\r\n/);
+        assert.match(
+          await talk(server.addresses[0]!, get("/fleet/v1/units/a\\x2db.service", host)),
+          /^HTTP\/1.1 200 OK\r\n/,
+        );
       }
     });
     await test.step(`${spec.kind}: the log names the client and the request`, async () => {
-      const before = stage.logged.length;
-      await talk(server, get("/fleet/v1/units").replace("GET", "DELETE"));
-      const [line, ...rest] = stage.logged.slice(before);
+      const before = servers.logged.length;
+      await talk(server.addresses[0]!, get("/fleet/v1/units").replace("GET", "DELETE"));
+      const [line, ...rest] = servers.logged.slice(before);
       assert.deepEqual(rest, []);
-      const who = spec.kind === "unix"
-        ? `"peer":"unix","pid":${Deno.pid},"uid":${Deno.uid()},"gid":${Deno.gid()}`
-        : '"peer":"127\\.0\\.0\\.1:\\d+"';
-      const what = '"method":"DELETE","path":"/fleet/v1/units","code":405';
-      assert.match(line!, new RegExp(`^an API request was answered \\{${who},${what}\\}$`));
+      const client = spec.kind === "unix" ? `unix ${Deno.pid} ${Deno.uid()} ${Deno.gid()}` : "127\\.0\\.0\\.1:\\d+";
+      assert.match(line!, new RegExp(`^an API request was answered ${client}  DELETE /fleet/v1/units 405$`));
     });
     await test.step(`${spec.kind}: a path that is not canonical`, async () => {
-      const answer = await talk(server, get("/fleet/v1/x/..//units"));
+      const answer = await talk(server.addresses[0]!, get("/fleet/v1/x/..//units"));
       assert.match(answer, /^HTTP\/1.1 301 Moved Permanently\r\n/);
       assert.match(answer, /\r\nlocation: \/fleet\/v1\/units\r\n/i);
     });
     await test.step(`${spec.kind}: headers are written as fleet 1.0 writes them`, async () => {
-      const moved = await talk(server, get("/fleet/v1/x/..//units"));
+      const moved = await talk(server.addresses[0]!, get("/fleet/v1/x/..//units"));
       assert.match(moved, /\r\nLocation: \/fleet\/v1\/units\r\n/);
-      const list = await talk(server, get("/fleet/v1/units"));
+      const list = await talk(server.addresses[0]!, get("/fleet/v1/units"));
       for (const name of ["Content-Type: application/json", "Server: fleetd/1.2.3", "Content-Length: ", "Date: "]) {
         assert.ok(list.includes(`\r\n${name}`), list);
       }
@@ -133,20 +65,20 @@ Deno.test("the API over sockets", async (test) => {
     });
     await test.step(`${spec.kind}: HTML characters are escaped in JSON`, async () => {
       await api.put("html.service", "inactive", "[Service]\nExecStart=/bin/sh -c 'a <b >c && d'");
-      const unit = await talk(server, get("/fleet/v1/units/html.service"));
+      const unit = await talk(server.addresses[0]!, get("/fleet/v1/units/html.service"));
       assert.match(unit, /'a \\u003cb \\u003ec \\u0026\\u0026 d'/);
-      const refusal = await talk(server, get("/fleet/v1/events?kind=%3Cb%3E%26"));
+      const refusal = await talk(server.addresses[0]!, get("/fleet/v1/events?kind=%3Cb%3E%26"));
       assert.match(refusal, /\\u003cb\\u003e\\u0026/);
       for (const text of [unit, refusal]) assert.doesNotMatch(text.split("\r\n\r\n")[1]!, /[<>&\u2028]/);
       await api.send("DELETE", "/fleet/v1/units/html.service");
     });
     await test.step(`${spec.kind}: HEAD is not supported`, async () => {
-      const answer = await talk(server, get("/fleet/v1/units").replace("GET", "HEAD"));
+      const answer = await talk(server.addresses[0]!, get("/fleet/v1/units").replace("GET", "HEAD"));
       assert.match(answer, /^HTTP\/1.1 405 Method Not Allowed\r\n/);
       assert.match(answer, /\r\n\r\n$/);
     });
     await test.step(`${spec.kind}: several requests on one connection, with bodies and without`, async () => {
-      using connection = await connect(server);
+      using connection = await connect(server.addresses[0]!);
       const body = '{"desiredState":"loaded"}';
       const requests: readonly (readonly [request: string, answer: RegExp])[] = [
         [
@@ -179,7 +111,7 @@ Deno.test("the API over sockets", async (test) => {
       const head = "PUT /fleet/v1/units/a.service HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
         "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
       const answer = await talk(
-        server,
+        server.addresses[0]!,
         head + `${(1024 * 1024 + 1).toString(16)}\r\n${"x".repeat(1024 * 1024 + 1)}\r\n0\r\n\r\n`,
       );
       assert.match(answer, /^HTTP\/1.1 413 /);
@@ -188,8 +120,8 @@ Deno.test("the API over sockets", async (test) => {
 });
 
 Deno.test("bytes that are no HTTP request are refused, and the connection is closed", async (test) => {
-  await using stage = await new Stage();
-  const server = await stage.serve(hello, tcp);
+  await using servers = new ServerFixture();
+  const server = await servers.serve(hello, loopback);
   const cases: readonly (readonly [name: string, sent: string, status: string, body: string])[] = [
     ["garbage", "GARBAGE\r\n\r\n", "400 Bad Request", errorText(400, "malformed HTTP request")],
     ["another protocol", "\x16\x03\x01\x02\x00\x01\x00", "400 Bad Request", errorText(400, "malformed HTTP request")],
@@ -202,49 +134,50 @@ Deno.test("bytes that are no HTTP request are refused, and the connection is clo
   ];
   for (const [name, sent, status, body] of cases) {
     await test.step(name, async () => {
-      const answer = await talk(server, sent);
+      const answer = await talk(server.addresses[0]!, sent);
       assert.ok(answer.startsWith(`HTTP/1.1 ${status}\r\nServer: fleetd/${version}\r\n`), answer);
       assert.ok(answer.endsWith(`\r\n\r\n${body}`), answer);
     });
   }
   await test.step("the next connection is served", async () => {
-    assert.match(await talk(server, get("/x")), /hello \/x$/);
+    assert.match(await talk(server.addresses[0]!, get("/x")), /hello \/x$/);
   });
 });
 
 Deno.test("socket files", async (test) => {
-  await using stage = await new Stage();
+  await using servers = new ServerFixture();
   await test.step("a socket file is created, and removed at the end", async () => {
-    const server = await stage.serve(hello, stage.unix());
-    assert.ok(Deno.lstatSync(stage.path()).isSocket);
+    const server = await servers.serve(hello, servers.unix());
+    assert.ok(Deno.lstatSync(pathOf(servers)).isSocket);
     await server.close();
-    assert.ok(!existsSync(stage.path()));
+    assert.ok(!existsSync(pathOf(servers)));
   });
   await test.step("a socket file without a listener is replaced", async () => {
-    await leaveSocketFile(stage.path());
-    const server = await stage.serve(hello, stage.unix());
-    assert.match(await talk(server, get("/x")), /hello \/x$/);
-    assert.deepEqual(stage.logged, [
-      `removing the socket file of a process that has ended {"path":"${stage.path()}"}`,
+    await leaveSocketFile(pathOf(servers));
+    const server = await servers.serve(hello, servers.unix());
+    assert.match(await talk(server.addresses[0]!, get("/x")), /hello \/x$/);
+    assert.deepEqual(servers.logged, [
+      `removing the socket file of a process that has ended ${pathOf(servers)}`,
     ]);
     await server.close();
   });
   await test.step("a socket file with a listener stays", async () => {
-    const first = await stage.serve(hello, stage.unix());
-    await assert.rejects(stage.serve(hello, stage.unix()), {
-      message: `cannot listen on unix:${stage.path()}: another program listens there: stop it, or name another path`,
+    const first = await servers.serve(hello, servers.unix());
+    await assert.rejects(servers.serve(hello, servers.unix()), {
+      message: `cannot listen on unix:${pathOf(servers)}: another program listens there: stop it, or name another path`,
     });
-    assert.match(await talk(first, get("/x")), /hello \/x$/);
+    assert.match(await talk(first.addresses[0]!, get("/x")), /hello \/x$/);
     await first.close();
   });
   await test.step("a file that is no socket stays", async () => {
-    Deno.writeTextFileSync(stage.path(), "precious");
-    await assert.rejects(stage.serve(hello, stage.unix()), {
-      message:
-        `cannot listen on unix:${stage.path()}: the path is a file that is no socket: name another path, or remove the file`,
+    Deno.writeTextFileSync(pathOf(servers), "precious");
+    await assert.rejects(servers.serve(hello, servers.unix()), {
+      message: `cannot listen on unix:${
+        pathOf(servers)
+      }: the path is a file that is no socket: name another path, or remove the file`,
     });
-    assert.equal(Deno.readTextFileSync(stage.path()), "precious");
-    Deno.removeSync(stage.path());
+    assert.equal(Deno.readTextFileSync(pathOf(servers)), "precious");
+    Deno.removeSync(pathOf(servers));
   });
 });
 
@@ -263,30 +196,30 @@ async function leaveSocketFile(path: string): Promise<void> {
 }
 
 Deno.test("an address in use by another program is refused", async () => {
-  await using stage = await new Stage();
-  const taken = await stage.serve(hello, tcp);
+  await using servers = new ServerFixture();
+  const taken = await servers.serve(hello, loopback);
   const port = portOf(taken);
-  await assert.rejects(stage.serve(hello, stage.unix(), { kind: "tcp", host: "127.0.0.1", port }), {
+  await assert.rejects(servers.serve(hello, [servers.unix(), { kind: "tcp", host: "127.0.0.1", port }]), {
     message: `cannot listen on 127.0.0.1:${port}: another program listens there: stop it, or name another address`,
   });
-  assert.ok(!existsSync(stage.path()), "the sockets opened before are closed again");
+  assert.ok(!existsSync(pathOf(servers)), "the sockets opened before are closed again");
 });
 
 Deno.test("a file descriptor that is no socket is refused", async () => {
-  await using stage = await new Stage();
+  await using servers = new ServerFixture();
   await assert.rejects(
-    stage.serve(hello, { kind: "fd", fd: 999 }),
+    servers.serve(hello, { kind: "fd", fd: 999 }),
     /^Error: cannot serve on file descriptor 999: systemd passes/,
   );
 });
 
 Deno.test("closing", async (test) => {
-  await using stage = await new Stage();
+  await using servers = new ServerFixture();
   await test.step("event streams and idle connections end at once", async () => {
     await using api = await ApiFixture.open();
-    const server = await stage.serve(api.handler, tcp);
-    using unused = await connect(server);
-    using stream = await connect(server);
+    const server = await servers.serve(api.handler, loopback);
+    using unused = await connect(server.addresses[0]!);
+    using stream = await connect(server.addresses[0]!);
     await write(stream, "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await readUntil(stream, (text) => text.includes("event: synced"));
     const closed = server.close();
@@ -301,12 +234,12 @@ Deno.test("closing", async (test) => {
   await test.step("a pending response is finished", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const arrived = Promise.withResolvers<void>();
-    const server = await stage.serve(async () => {
+    const server = await servers.serve(async () => {
       arrived.resolve();
       await promise;
       return textReply(200, "done");
-    }, tcp);
-    using connection = await connect(server);
+    }, loopback);
+    using connection = await connect(server.addresses[0]!);
     await write(connection, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await arrived.promise;
     const closed = server.close();
@@ -317,11 +250,11 @@ Deno.test("closing", async (test) => {
   await test.step("a response that does not come in time is dropped", async () => {
     const arrived = Promise.withResolvers<void>();
     const never = Promise.withResolvers<Response>();
-    const server = await stage.serve(() => {
+    const server = await servers.serve(() => {
       arrived.resolve();
       return never.promise;
-    }, tcp);
-    using connection = await connect(server);
+    }, loopback);
+    using connection = await connect(server.addresses[0]!);
     await write(connection, get("/"));
     await arrived.promise;
     const closed = server.close();
@@ -330,7 +263,7 @@ Deno.test("closing", async (test) => {
     never.resolve(new Response());
   });
   await test.step("a second call has no effect, and no connection is accepted", async () => {
-    const server = await stage.serve(hello, tcp);
+    const server = await servers.serve(hello, loopback);
     const port = portOf(server);
     await Promise.all([server.close(), server.close()]);
     await assert.rejects(Deno.connect({ hostname: "127.0.0.1", port }), Deno.errors.ConnectionRefused);
@@ -339,7 +272,7 @@ Deno.test("closing", async (test) => {
 
 Deno.test("a client that disconnects ends its stream's watch", async () => {
   await using api = await ApiFixture.open();
-  await using stage = await new Stage();
+  await using servers = new ServerFixture();
   const ended = Promise.withResolvers<void>();
   const watch = async function* (signal: AbortSignal) {
     try {
@@ -348,8 +281,11 @@ Deno.test("a client that disconnects ends its stream's watch", async () => {
       ended.resolve();
     }
   };
-  const server = await stage.serve(api.handlerOver(Object.create(api.registry, { watch: { value: watch } })), tcp);
-  const connection = await connect(server);
+  const server = await servers.serve(
+    api.handlerOver(Object.create(api.registry, { watch: { value: watch } })),
+    loopback,
+  );
+  const connection = await connect(server.addresses[0]!);
   await write(connection, "GET /fleet/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
   await readUntil(connection, (text) => text.includes("event: synced"));
   connection.close();
@@ -370,27 +306,27 @@ console.log("closed");
 `;
 
 /** Returns a port that was free a moment ago. */
-async function freePort(stage: Stage): Promise<number> {
-  const server = await stage.serve(hello, tcp);
+async function freePort(servers: ServerFixture): Promise<number> {
+  const server = await servers.serve(hello, loopback);
   await server.close();
   return portOf(server);
 }
 
 Deno.test("sockets that systemd passes, unix and TCP", async (test) => {
-  await using stage = await new Stage();
+  await using servers = new ServerFixture();
   const cache = Deno.env.get("DENO_DIR");
   const config = new URL("../../../deno.json", import.meta.url).pathname;
-  const script = stage.path("program.ts");
+  const script = pathOf(servers, "program.ts");
   Deno.writeTextFileSync(script, program);
   const child = new Deno.Command("systemd-socket-activate", {
     args: [
       ...[
         "--listen",
-        stage.path("one.sock"),
+        pathOf(servers, "one.sock"),
         "--listen",
-        `127.0.0.1:${await freePort(stage)}`,
+        `127.0.0.1:${await freePort(servers)}`,
         "--listen",
-        stage.path("two.sock"),
+        pathOf(servers, "two.sock"),
       ],
       ...(cache ? ["--setenv", `DENO_DIR=${cache}`] : []),
       ...[Deno.execPath(), "run", "-A", "--config", config, script],
@@ -407,7 +343,7 @@ Deno.test("sockets that systemd passes, unix and TCP", async (test) => {
     output += value;
   }
   // systemd-socket-activate starts the program at the first connection, which waits for it.
-  const unix = (name: string): Address => ({ addresses: [`unix:${stage.path(name)}`] });
+  const unix = (name: string) => `unix:${pathOf(servers, name)}`;
   assert.match(await talk(unix("one.sock"), get("/one")), /hello \/one$/);
   const addresses = JSON.parse((await output.read()).value ?? "") as string[];
   await test.step("inherited TCP sockets have their address, unix sockets their descriptor", () => {
@@ -415,15 +351,14 @@ Deno.test("sockets that systemd passes, unix and TCP", async (test) => {
   });
   await test.step("all inherited sockets are served", async () => {
     assert.match(await talk(unix("two.sock"), get("/two")), /hello \/two$/);
-    const server = { addresses: [addresses[1] as string] };
-    assert.match(await talk(server, get("/three")), /hello \/three$/);
+    assert.match(await talk(addresses[1]!, get("/three")), /hello \/three$/);
   });
   await test.step("inherited socket files stay at the end: they belong to systemd", async () => {
     const stdin = child.stdin.getWriter();
     await stdin.close();
     assert.equal((await output.read()).value, "closed\n");
-    assert.ok(Deno.lstatSync(stage.path("one.sock")).isSocket);
-    assert.ok(Deno.lstatSync(stage.path("two.sock")).isSocket);
+    assert.ok(Deno.lstatSync(pathOf(servers, "one.sock")).isSocket);
+    assert.ok(Deno.lstatSync(pathOf(servers, "two.sock")).isSocket);
   });
   assert.equal((await child.status).code, 0);
   while (!(await errors.read()).done);

@@ -1,7 +1,7 @@
 /** The API on the sockets that systemd opens, on a real machine. */
 
 import assert from "node:assert/strict";
-import { readUntil, write } from "../../api/stage.ts";
+import { readUntil, write } from "../../api/server_fixture.ts";
 import { api_port, apiSocket } from "../../lab/fleet.ts";
 import { withFleet } from "../../lab/fleet_cluster.ts";
 import { until } from "../../lab/process.ts";

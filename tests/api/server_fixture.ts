@@ -16,7 +16,7 @@ export const network: ListenSpec = { kind: "tcp", host: "0.0.0.0", port: 0 };
 export const deadline_ms = 20_000;
 
 /** Servers, and a directory for their socket files; disposing closes and removes them. */
-export class Stage implements AsyncDisposable {
+export class ServerFixture implements AsyncDisposable {
   readonly directory = Deno.makeTempDirSync({ prefix: "fleet-api-" });
   /** The log lines above `debug`, with their fields. */
   readonly logged: string[] = [];
