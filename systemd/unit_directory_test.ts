@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { openUnitDirectory, type UnitDirectory } from "./unit_directory.ts";
 
-async function inDirectory(work: (directory: UnitDirectory, told: string[]) => Promise<void>): Promise<void> {
+async function inDirectory(work: (directory: UnitDirectory, reported: string[]) => Promise<void>): Promise<void> {
   const parent = await Deno.makeTempDir();
-  const told: string[] = [];
+  const reported: string[] = [];
   try {
-    await work(openUnitDirectory(`${parent}/fleet/units/`, (name) => told.push(name)), told);
+    await work(openUnitDirectory(`${parent}/fleet/units/`, (name) => reported.push(name)), reported);
   } finally {
     await Deno.remove(parent, { recursive: true });
   }
@@ -20,7 +20,7 @@ Deno.test("the directory is created when it is first needed, readable by all", (
     assert.equal(await mode(directory.path), 0o755);
   }));
 
-Deno.test("a file is written whole, with mode 0644 whatever the umask, and its text told from the one before", () =>
+Deno.test("a file is written atomically, with mode 0644 for any umask, and only if its text differs", () =>
   inDirectory(async (directory) => {
     const umask = Deno.umask(0o077);
     try {
@@ -38,8 +38,8 @@ Deno.test("a file is written whole, with mode 0644 whatever the umask, and its t
     assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["a.service"]);
   }));
 
-Deno.test("every type of unit is listed; what is no unit is left alone, and told once", () =>
-  inDirectory(async (directory, told) => {
+Deno.test("every type of unit is listed; other files are ignored and reported once", () =>
+  inDirectory(async (directory, reported) => {
     const units = ["service", "socket", "timer", "path", "device", "mount", "automount", "target", "swap", "slice"];
     for (const type of units) await directory.write(`u.${type}`, "[Unit]\n");
     await Deno.writeTextFile(`${directory.path}/notes.txt`, "");
@@ -48,11 +48,11 @@ Deno.test("every type of unit is listed; what is no unit is left alone, and told
     for (let round = 0; round < 2; round++) {
       assert.deepEqual(await directory.names(), units.map((type) => `u.${type}`).sort());
     }
-    assert.deepEqual(told.sort(), ["notes.txt", "sub.service"]);
+    assert.deepEqual(reported.sort(), ["notes.txt", "sub.service"]);
   }));
 
-Deno.test("what is not a file is neither read, nor written over, nor removed, and hides no other file", () =>
-  inDirectory(async (directory, told) => {
+Deno.test("an entry that is not a file is not read, overwritten or removed, and hides no file", () =>
+  inDirectory(async (directory, reported) => {
     await directory.write("a.service", "[Unit]\n");
     const path = (name: string) => `${directory.path}/${name}`;
     await Deno.mkdir(path("folder.service"));
@@ -62,7 +62,7 @@ Deno.test("what is not a file is neither read, nor written over, nor removed, an
     assert.ok(made.success);
     const others = ["folder.service", "link.service", "loop.service", "pipe.service"];
     assert.deepEqual(await directory.list(), new Map([["a.service", "[Unit]\n"]]));
-    assert.deepEqual(told.sort(), others);
+    assert.deepEqual(reported.sort(), others);
     for (const name of others) {
       await assert.rejects(directory.write(name, ""), new RegExp(`cannot read ${path(name)}: `));
       await Deno.lstat(path(name));
@@ -71,7 +71,7 @@ Deno.test("what is not a file is neither read, nor written over, nor removed, an
     await Deno.lstat(path("folder.service"));
   }));
 
-Deno.test("removing is done when the file is gone already", () =>
+Deno.test("removing a missing file succeeds", () =>
   inDirectory(async (directory) => {
     await directory.write("a@b.service", "");
     await directory.remove("a@b.service");
@@ -79,7 +79,7 @@ Deno.test("removing is done when the file is gone already", () =>
     assert.deepEqual(await directory.names(), []);
   }));
 
-Deno.test("nothing outside the directory can be named", () =>
+Deno.test("a name cannot refer to a file outside the directory", () =>
   inDirectory(async (directory) => {
     await directory.names();
     const outside = `${directory.path}/../outside.service`;

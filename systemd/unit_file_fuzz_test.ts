@@ -39,7 +39,7 @@ function read(text: string): readonly UnitOption[] | undefined {
   }
 }
 
-/** One kind of damage. Places are fractions of the text's length. */
+/** One kind of damage. Positions are fractions of the text's length. */
 type Damage = (text: string) => string;
 
 const place = fc.double({ min: 0, max: 1, noNaN: true });
@@ -48,9 +48,9 @@ const cut = (text: string, [from, to]: readonly number[]) => {
   const [start, end] = [Math.floor(from! * text.length), Math.floor(to! * text.length)];
   return [text.slice(0, start), text.slice(start, end), text.slice(end)] as const;
 };
-const telling = fc.constantFrom(..."[]=\\#;\n\r \t\0a\u0085\ud800", "\\\n", "\\ \n", "\r\n", "[S]\n", "\n[", "x=");
+const syntax = fc.constantFrom(..."[]=\\#;\n\r \t\0a\u0085\ud800", "\\\n", "\\ \n", "\r\n", "[S]\n", "\n[", "x=");
 const damage: fc.Arbitrary<Damage> = fc.oneof(
-  fc.tuple(place, telling).map(([at, what]): Damage => (text) => {
+  fc.tuple(place, syntax).map(([at, what]): Damage => (text) => {
     const [before, , after] = cut(text, [at, at]);
     return before + what + after;
   }),
@@ -68,7 +68,7 @@ const damage: fc.Arbitrary<Damage> = fc.oneof(
   }),
 );
 
-Deno.test("fuzz: a damaged unit file is refused with its line, or reads back as what it was read as", () => {
+Deno.test("fuzz: a damaged unit file is refused with its line, or is parsed, written and parsed to the same options", () => {
   let taken = 0, refused = 0;
   fc.assert(
     fc.property(

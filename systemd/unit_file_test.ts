@@ -174,13 +174,13 @@ const refused: readonly {
   },
 ];
 
-Deno.test("what is no unit file is refused with a reason and a line", async (t) => {
+Deno.test("a text that is not a unit file is refused with a reason and a line", async (t) => {
   for (const { what, text, message, line } of refused) {
     await t.step(what, () => assert.throws(() => parseUnitFile(text), new UnitFileError(message, line)));
   }
 });
 
-Deno.test("text that is no option is ignored and named with its line", async (t) => {
+Deno.test("text that is not an option is ignored and reported with its line", async (t) => {
   const cases: Readonly<Record<string, readonly (readonly [line: number, message: string])[]>> = {
     "[A]\nx=1": [],
     "\uFEFF# c\n\n; d\n[A]\nx=1": [],
@@ -210,7 +210,7 @@ Deno.test("continued lines are joined as systemd joins them", () => {
   assert.equal(joinContinuedLines("a \\\n# c\nb \\\n; d \\\n"), "a  b");
 });
 
-/** `fleet-1.0.tsv` has what fleet 1.0 makes of each file beside it: name, hash, refusal. */
+/** `fleet-1.0.tsv` has the result of fleet 1.0 for each file beside it: name, hash, refusal. */
 const migration = new URL("testing/migration/", import.meta.url);
 const changed: Readonly<Record<string, string>> = {
   "comment-swallows.service": "the comment does not swallow the command",
@@ -231,7 +231,7 @@ Deno.test("a file that fleet 1.0 accepted has the hash that fleet 1.0 gave it", 
 });
 
 Deno.test("comments between continued lines keep the hash of fleet 1.0", () => {
-  // What fleet 1.0 writes of it: the comment as the value's end, and the next line as another option.
+  // fleet 1.0 writes the comment as the end of the value, and the next line as another option.
   const written = "[Service]\nEnvironment=A=1 \\\n# c\nB=2\nRestart=no\n";
   assert.equal(
     serializeUnitFile(parseUnitFile("[Service]\nEnvironment=A=1 \\\n# c\n# d\n  B=2\nRestart=no\n")),
@@ -267,7 +267,7 @@ Deno.test("a unit file is written grouped by section, with nothing else in it", 
   }
 });
 
-Deno.test("a value that no file could have held swallows nothing", () => {
+Deno.test("a value that cannot come from a file does not absorb the next option", () => {
   for (const value of ["b \\", "b \\ ", "\\", "a\\\nb\\", "b \\\n# c", "b \\\n# c \\"]) {
     const read = parseUnitFile(serializeUnitFile(options([["A", "x", value], ["A", "y", "2"]])));
     assert.deepEqual(read.map(({ name }) => name), ["x", "y"]);
@@ -281,14 +281,14 @@ Deno.test("the hash is the SHA-1 of the bytes", () => {
   assert.equal(hashUnitFile("é"), "bf15be717ac1b080b4f1c456692825891ff5073d");
 });
 
-Deno.test("comments, blank lines and indentation make no other version; a value does", () => {
+Deno.test("comments, blank lines and indentation do not change the hash; a value does", () => {
   const hash = (text: string) => hashUnitFile(serializeUnitFile(parseUnitFile(text)));
   const plain = hash("[Service]\nExecStart=/bin/true\n");
   assert.equal(hash("# hi\n\n[Service]\n\n  ExecStart = /bin/true  \n; bye"), plain);
   assert.notEqual(hash("[Service]\nExecStart=/bin/false\n"), plain);
 });
 
-/** Texts made of what the grammar turns on, so that random ones reach every corner of it. */
+/** Texts of the characters that matter to the grammar, so that random texts reach every rule. */
 const hostile = fc.array(
   fc.oneof(
     {
@@ -334,7 +334,7 @@ function parseOrUndefined(text: string): UnitOption[] | undefined {
   }
 }
 
-Deno.test("whatever is parsed and written is parsed again as the same, and only UnitFileError is thrown", () => {
+Deno.test("a parsed and written text is parsed to the same options, and only UnitFileError is thrown", () => {
   let read = 0;
   fc.assert(
     fc.property(hostile, (text) => {
@@ -350,7 +350,7 @@ Deno.test("whatever is parsed and written is parsed again as the same, and only 
   assert(read > 300, `only ${read} texts were unit files`);
 });
 
-Deno.test("line ends of Windows make no difference", () => {
+Deno.test("CRLF line ends make no difference", () => {
   fc.assert(
     fc.property(hostile.map((text) => `[A]\n${text}`.replaceAll("\r", "")), (text) => {
       assert.deepEqual(
@@ -365,7 +365,7 @@ Deno.test("line ends of Windows make no difference", () => {
   );
 });
 
-/** How many characters of strings a call looks at, by counting what it asks of every string. */
+/** Returns the number of characters that a call reads, by counting the string methods that it calls. */
 function charactersSeen(call: () => void): number {
   const { charCodeAt, indexOf, slice } = String.prototype;
   let seen = 0;
@@ -391,7 +391,7 @@ function charactersSeen(call: () => void): number {
   return seen;
 }
 
-Deno.test("a hostile file of a mebibyte is read in one go, however it is made", async (t) => {
+Deno.test("a hostile file of a mebibyte is read in linear time", async (t) => {
   const size = 1 << 20;
   const hostiles: Readonly<Record<string, string>> = {
     "newlines": "\n",
@@ -399,7 +399,7 @@ Deno.test("a hostile file of a mebibyte is read in one go, however it is made", 
     "closed headers": "[A]\n",
     "comments": "#\n",
     "continued comments": "#\\\n",
-    "comments amid values": "x=\\\n#\n#\\\n",
+    "comments within values": "x=\\\n#\n#\\\n",
     "lines without =": "word\n",
     "blanks": " \n",
     "wide blanks": `${" ".repeat(2000)}\n`,

@@ -15,7 +15,7 @@ import {
 } from "./unit_name.ts";
 import { globMatch } from "../runtime/glob.ts";
 
-Deno.test("a name is valid, or the first rule it breaks is told", async (t) => {
+Deno.test("an invalid name is refused with the first rule that it breaks", async (t) => {
   const cases: readonly (readonly [name: string, refusal: string | undefined])[] = [
     ["hello.service", undefined],
     ["a:b-c_d.e\\x2d@1.service", undefined],
@@ -65,7 +65,7 @@ Deno.test("a name has parts", async (t) => {
   for (const [name, parts] of cases) await t.step(name, () => assert.deepEqual(parseUnitName(name), parts));
 });
 
-Deno.test("templates and instances are told apart", () => {
+Deno.test("templates and instances are distinguished", () => {
   assert.deepEqual(["x@.service", "x@1.service", "x.service", "x@"].map(isTemplate), [true, false, false, false]);
   assert.deepEqual(["x@.service", "x@1.service", "x.service", "x@1"].map(isInstance), [false, true, false, false]);
   assert.deepEqual(["x@1.timer", "x@.timer", "x.timer"].map(templateOf), ["x@.timer", undefined, undefined]);
@@ -103,7 +103,7 @@ Deno.test("specifiers are replaced as plain text", () => {
   for (const [value, name, expanded] of cases) assert.equal(expandSpecifiers(value, name), expanded);
 });
 
-Deno.test("no pattern and no name make anything throw", () => {
+Deno.test("no pattern and no name makes a function throw", () => {
   const text = fc.string({ unit: fc.constantFrom(..."ab*?[]^-\\@.%n\n/é😀\0\ud800") });
   fc.assert(fc.property(text, text, (pattern, name) => {
     globMatch(pattern, name);
@@ -115,7 +115,7 @@ Deno.test("no pattern and no name make anything throw", () => {
   }));
 });
 
-Deno.test("types of which systemd starts nothing from a file", () => {
+Deno.test("types whose units systemd does not start from a file", () => {
   for (const name of ["a.service", "a.socket", "a@1.timer", "dev-sda.device", "a.slice", "srv.mount", "a.swap"]) {
     assert.equal(unrunnableType(name), undefined, name);
   }
@@ -124,7 +124,7 @@ Deno.test("types of which systemd starts nothing from a file", () => {
   }
 });
 
-Deno.test("names that are valid, and of which systemd has no unit from a file", () => {
+Deno.test("valid names that systemd does not load from a file", () => {
   const long = (bytes: number) => `${"a".repeat(bytes - ".service".length)}.service`;
   for (const name of ["a.service", "a..service", "-a.slice", "a-.mount", "x@.service", long(255)]) {
     assert.deepEqual([validateUnitName(name), unrunnableName(name)], [undefined, undefined], name);

@@ -4,7 +4,7 @@ import { openBusConnector } from "./dbus_next.ts";
 
 const deaf: BusEvents = { signal: () => {}, closed: () => {} };
 
-/** A bus that answers each line of the handshake as told; `undefined` closes the connection. */
+/** A bus that answers each line of the handshake with `answer`; `undefined` closes the connection. */
 async function withBus(answer: (line: string) => string | undefined, work: (address: string) => Promise<void>) {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/bus`;
@@ -33,7 +33,7 @@ async function withBus(answer: (line: string) => string | undefined, work: (addr
 
 const guid = "0123456789abcdef0123456789abcdef";
 
-Deno.test("a bus that lets nobody in is unavailable at once", () =>
+Deno.test("a bus that refuses the authentication is unavailable at once", () =>
   withBus(() => "REJECTED EXTERNAL\r\n", async (address) => {
     await assert.rejects(openBusConnector({ bus: address, timeout_ms: 60_000 }).connect(deaf), {
       code: "unavailable",
@@ -41,7 +41,7 @@ Deno.test("a bus that lets nobody in is unavailable at once", () =>
     });
   }));
 
-Deno.test("a bus that says nothing is unavailable at the deadline", () =>
+Deno.test("a silent bus is unavailable at the deadline", () =>
   withBus((line) => line.includes("AUTH") ? `OK ${guid}\r\n` : "", async (address) => {
     await assert.rejects(openBusConnector({ bus: address, timeout_ms: 50 }).connect(deaf), {
       code: "unavailable",
@@ -49,17 +49,17 @@ Deno.test("a bus that says nothing is unavailable at the deadline", () =>
     });
   }));
 
-Deno.test("a bus that hangs up is unavailable at once", () =>
+Deno.test("a bus that closes the connection is unavailable at once", () =>
   withBus((line) => line.includes("AUTH") ? `OK ${guid}\r\n` : undefined, async (address) => {
-    const told: string[] = [];
-    const events = { signal: () => {}, closed: (reason: string) => void told.push(reason) };
+    const reasons: string[] = [];
+    const events = { signal: () => {}, closed: (reason: string) => void reasons.push(reason) };
     await assert.rejects(openBusConnector({ bus: address, timeout_ms: 60_000 }).connect(events), {
       code: "unavailable",
     });
-    assert.equal(told.length, 1, "the end is told once");
+    assert.equal(reasons.length, 1, "the end is reported once");
   }));
 
-Deno.test("a user without a bus is told which package brings one", async () => {
+Deno.test("the error for a user without a bus names the package that provides one", async () => {
   const before = Deno.env.get("DBUS_SESSION_BUS_ADDRESS");
   Deno.env.set("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
   try {
@@ -73,7 +73,7 @@ Deno.test("a user without a bus is told which package brings one", async () => {
   }
 });
 
-Deno.test("addresses that cannot be used are told", async (test) => {
+Deno.test("unusable addresses are named in the error", async (test) => {
   const cases = ["unix:path=/nonexistent/bus,guid=1", "carrier-pigeon:", "", "unix:path=", "unix:path=/a%20b"];
   for (const bus of cases) {
     await test.step(`"${bus}"`, () =>

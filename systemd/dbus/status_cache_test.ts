@@ -4,25 +4,25 @@ import { StatusCache } from "./status_cache.ts";
 
 const name = "hello.service";
 
-/** A cache that tracks one unit, and what it is told: states as systemd's signals carry them. */
+/** A cache that tracks one unit, with functions that apply the signals and replies of systemd. */
 function cacheOf(unit = name) {
   const cache = new StatusCache();
   cache.track([unit]);
   let since_us = 0n;
-  const told = (ActiveState: string, SubState: string) => {
+  const signal = (ActiveState: string, SubState: string) => {
     const values = { ActiveState, SubState, InvocationID: new Uint8Array(16), StateChangeTimestamp: since_us += 1000n };
     const variants = Object.entries(values).map(([key, value]) => [key, { signature: "", value }]);
     return cache.changed(unitObjectPath(unit), Object.fromEntries(variants));
   };
   const listed = (load: string, active: string, sub: string) => cache.listed(unit, { name: unit, load, active, sub });
-  return { cache, told, listed };
+  return { cache, signal, listed };
 }
 
 const starts: readonly {
   readonly name: string;
   readonly unit?: string;
   readonly states: readonly (readonly [string, string])[];
-  /** What is known of it after the last state without asking; undefined: to be asked for. */
+  /** The expected fields that are known after the last state; undefined: the field must be read. */
   readonly load: string | undefined;
   readonly result: string | undefined;
 }[] = [
@@ -69,7 +69,7 @@ const starts: readonly {
     result: undefined,
   },
   {
-    name: "a mount becomes active without being loaded when somebody mounts it",
+    name: "a mount becomes active without being loaded when a person mounts it",
     unit: "srv-data.mount",
     states: [["inactive", "dead"], ["active", "mounted"]],
     load: undefined,
@@ -77,11 +77,11 @@ const starts: readonly {
   },
 ];
 
-Deno.test("what a start tells needs not be asked for", async (test) => {
+Deno.test("the signals of a start make further reads unnecessary", async (test) => {
   for (const each of starts) {
     await test.step(each.name, () => {
-      const { cache, told } = cacheOf(each.unit);
-      for (const [active, sub] of each.states) told(active, sub);
+      const { cache, signal } = cacheOf(each.unit);
+      for (const [active, sub] of each.states) signal(active, sub);
       const unit = each.unit ?? name;
       assert.equal(cache.unlisted(unit), each.load === undefined);
       assert.deepEqual(
@@ -96,10 +96,10 @@ Deno.test("what a start tells needs not be asked for", async (test) => {
   }
 });
 
-Deno.test("how often systemd has started a service again is asked for at each new run but the first", () => {
+Deno.test("NRestarts of a service is read at each new run but the first", () => {
   const cache = new StatusCache();
   cache.track([name]);
-  const told = (ActiveState: string, SubState: string, run: number) => {
+  const signal = (ActiveState: string, SubState: string, run: number) => {
     const values = {
       ActiveState,
       SubState,
@@ -115,15 +115,15 @@ Deno.test("how often systemd has started a service again is asked for at each ne
     cache.property(name, "result", "success");
     return cache.status(name)?.restarts;
   };
-  assert.equal(told("inactive", "dead", 0), false);
-  assert.equal(told("active", "running", 1), false, "a start by somebody is the first run");
+  assert.equal(signal("inactive", "dead", 0), false);
+  assert.equal(signal("active", "running", 1), false, "a manual start is the first run");
   assert.equal(restarts(), undefined);
-  assert.equal(told("activating", "auto-restart", 1), false);
-  assert.equal(told("inactive", "dead", 1), false);
-  assert.equal(told("active", "running", 2), true, "systemd has started it again");
+  assert.equal(signal("activating", "auto-restart", 1), false);
+  assert.equal(signal("inactive", "dead", 1), false);
+  assert.equal(signal("active", "running", 2), true, "systemd has started it again");
   cache.property(name, "restarts", 1);
   assert.equal(restarts(), 1);
-  assert.equal(told("active", "running", 3), true, "and once more, without a signal in between");
+  assert.equal(signal("active", "running", 3), true, "and once more, without a signal in between");
 });
 
 const drops: readonly {
@@ -134,8 +134,8 @@ const drops: readonly {
   { name: "after it was listed as loaded", before: ({ listed }) => listed("loaded", "inactive", "dead"), known: true },
   {
     name: "after it was started and stopped",
-    before: ({ told }) => {
-      for (const active of ["inactive", "active", "inactive"]) told(active, "");
+    before: ({ signal }) => {
+      for (const active of ["inactive", "active", "inactive"]) signal(active, "");
     },
     known: true,
   },

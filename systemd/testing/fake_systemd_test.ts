@@ -53,7 +53,7 @@ Deno.test("a call can be made to fail once", async () => {
   await systemd.close();
 });
 
-Deno.test("when linking many fails, the culprit alone is refused, and leaves nothing behind", async () => {
+Deno.test("when linking several units fails, only the failing unit is refused, and its file is removed", async () => {
   const { machine, systemd } = await machineWith();
   machine.failNext("link", "bad.service"); // All together…
   machine.failNext("link", "bad.service"); // …and alone.
@@ -64,7 +64,7 @@ Deno.test("when linking many fails, the culprit alone is refused, and leaves not
   await systemd.close();
 });
 
-Deno.test("a file that systemd has overlooked is found by one reload for all who start", async () => {
+Deno.test("a file that systemd has overlooked is found by one reload for all starts", async () => {
   const names = ["a.service", "b.service", "c.service"];
   const { machine, systemd } = await machineWith(...names);
   for (const name of names) machine.failNext("start", name, "org.freedesktop.systemd1.NoSuchUnit");
@@ -85,7 +85,7 @@ Deno.test("a reload that failed is still needed", async () => {
   await systemd.close();
 });
 
-Deno.test("a known status costs no call, and a changed one only what was not told", async () => {
+Deno.test("a cached status needs no call, and a changed one only calls for what the signal did not carry", async () => {
   const { machine, systemd } = await machineWith("a.service");
   await (await systemd.start("a.service")).done;
   await activeState(systemd, "a.service");
@@ -94,9 +94,9 @@ Deno.test("a known status costs no call, and a changed one only what was not tol
   assert.deepEqual(machine.calls.slice(before), []);
   before = machine.calls.length;
   const stop = new AbortController();
-  const told = systemd.watch(stop.signal)[Symbol.asyncIterator]().next();
+  const change = systemd.watch(stop.signal)[Symbol.asyncIterator]().next();
   machine.exit("a.service", 1);
-  assert.deepEqual(await told, { done: false, value: { units: new Set(["a.service"]) } });
+  assert.deepEqual(await change, { done: false, value: { units: new Set(["a.service"]) } });
   stop.abort();
   assert.equal(await activeState(systemd, "a.service"), "failed");
   const asked = machine.calls.slice(before).map((call) => call.split(" ")[0]);
@@ -104,7 +104,7 @@ Deno.test("a known status costs no call, and a changed one only what was not tol
   await systemd.close();
 });
 
-Deno.test("the machine outlives the daemon", async () => {
+Deno.test("units of the machine outlive the daemon", async () => {
   const { machine, systemd } = await machineWith("a.service");
   await (await systemd.start("a.service")).done;
   await systemd.close();
@@ -114,7 +114,7 @@ Deno.test("the machine outlives the daemon", async () => {
   await next.close();
 });
 
-Deno.test("what happens while the bus is away: ready and calls reject, then a change that names no unit", async () => {
+Deno.test("without a bus ready and calls reject; after its return a change of all units is reported", async () => {
   const { machine, systemd } = await machineWith("a.service");
   machine.loseBus();
   const stop = new AbortController();
@@ -130,7 +130,7 @@ Deno.test("what happens while the bus is away: ready and calls reject, then a ch
   await systemd.close();
 });
 
-Deno.test("a bus that is not there at first is told by ready, and used when it comes", async () => {
+Deno.test("ready rejects without a bus, and the bus is used when it appears", async () => {
   const machine = new FakeMachine();
   machine.loseBus();
   const systemd = new FakeSystemd(machine);
