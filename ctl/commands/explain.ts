@@ -28,7 +28,7 @@ With several units, or a pattern, JSON is a list and YAML has a document for eac
       line: "fleetctl explain --output=json hello.service | jq '.machines[].reasons'",
     },
   ],
-  units: { scope: "what can run" },
+  units: { scope: "runnable units" },
   flags: [
     { name: "full", kind: "switch", fallback: false, letter: "l", help: "Print whole IDs and hashes" },
     { name: "output", kind: "text", fallback: "table", value: "FORMAT", help: "Print a table, wide, json or yaml" },

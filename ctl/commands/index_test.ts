@@ -10,3 +10,14 @@ Deno.test("commands are in the order of their names, and flags of one name are o
     kinds.set(name, kind);
   }
 });
+
+Deno.test("every command has a summary of one line, and an example that runs it", () => {
+  for (const { name, summary, examples } of commands) {
+    assert.match(summary, /^[A-Z][^.\n]{5,60}$/, name);
+    assert.ok(examples.length > 0, name);
+    for (const { title, line } of examples) {
+      assert.match(title, /^[A-Z][^\n]*[^.\n]$/, name);
+      assert.match(line, new RegExp(`\\bfleetctl (--?\\S+ )*${name}\\b`), name);
+    }
+  }
+});

@@ -28,7 +28,7 @@ A global unit has a journal on every machine: choose one with --machine.`,
     { title: "Print the last 100 lines", line: "fleetctl journal --lines=100 foo.service" },
     { title: "Print new lines as they come", line: "fleetctl journal --follow foo.service" },
   ],
-  units: { scope: "what can run" },
+  units: { scope: "runnable units" },
   flags: [
     { name: "lines", kind: "count", fallback: 10, help: "Print this many of the latest lines" },
     { name: "follow", kind: "switch", fallback: false, letter: "f", help: "Print new lines as they come" },

@@ -45,7 +45,7 @@ patterns, only theirs.`,
       line: "fleetctl list-units --output=json --fields=unit,machine,hash",
     },
   ],
-  units: { scope: "what can run" },
+  units: { scope: "runnable units" },
   flags: listFlags(columns, "unit,machine,active,sub"),
   async run(context) {
     const fields = chosenFields(context, columns);

@@ -19,7 +19,7 @@ import { say } from "../terminal/port.ts";
 export const load: Command = {
   name: "load",
   units: {
-    scope: "what can run",
+    scope: "runnable units",
     confirm: { verb: "stop and load", concerns: (unit) => unit.desiredState === "launched" },
   },
   group: "units",

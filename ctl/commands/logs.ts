@@ -15,7 +15,7 @@ import { clockTime } from "../output/time.ts";
 /** `fleetctl logs`: prints the journals of units merged by time. */
 export const logs: Command = {
   name: "logs",
-  units: { scope: "what can run" },
+  units: { scope: "runnable units" },
   isNew: true,
   group: "observe",
   summary: "Print the merged journals of units",
@@ -162,12 +162,13 @@ async function journalLines(context: Context, { unit, machine, moves }: Source):
   ], why);
 }
 
+/** Returns an entry as JSON. A followed unit may have moved: the entry itself names its machine. */
+function jsonLine(source: Source, { wall_ms, message, machine = source.machine }: JournalEntry): string {
+  return JSON.stringify({ time: new Date(wall_ms).toISOString(), unit: source.unit, machine, message });
+}
+
 /** Interval at which entries are printed; younger entries may still be preceded by others. */
 const print_ms = 100;
-
-function jsonLine({ unit, machine }: Source, { wall_ms, message }: JournalEntry): string {
-  return JSON.stringify({ time: new Date(wall_ms).toISOString(), unit, machine, message });
-}
 
 async function printRegularly(context: Context, print: () => void, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {

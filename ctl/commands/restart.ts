@@ -22,7 +22,7 @@ import { type WaitFailure, waitForUnits } from "../waiting/wait_for_units.ts";
 /** `fleetctl restart`: restarts units on their machines, one after the other. */
 export const restart: Command = {
   name: "restart",
-  units: { scope: "what can run", confirm: { verb: "restart", concerns: isRestartable } },
+  units: { scope: "runnable units", confirm: { verb: "restart", concerns: isRestartable } },
   group: "units",
   summary: "Restart units in place, one after the other",
   usage: "restart [--max-parallel=N] [--block-attempts=N|--timeout=SECONDS] [--settle=SECONDS] UNIT...",

@@ -23,7 +23,7 @@ import type { WaitFailure } from "../waiting/wait_for_units.ts";
 /** `fleetctl start`: places and starts units. */
 export const start: Command = {
   name: "start",
-  units: { scope: "what can run" },
+  units: { scope: "runnable units" },
   group: "units",
   summary: "Start units on the machines of the cluster",
   usage:

@@ -11,7 +11,7 @@ import { sshPortFlag } from "../machines/select.ts";
 /** `fleetctl status`: prints the output of `systemctl status` on the machines of units. */
 export const status: Command = {
   name: "status",
-  units: { scope: "what can run" },
+  units: { scope: "runnable units" },
   group: "observe",
   summary: "Show the status of units in systemd",
   usage: "status [--ssh] [--ssh-port=N] UNIT...",

@@ -20,7 +20,7 @@ import type { WaitFailure } from "../waiting/wait_for_units.ts";
 /** `fleetctl stop`: stops units, which stay loaded on their machines. */
 export const stop: Command = {
   name: "stop",
-  units: { scope: "what can run", confirm: { verb: "stop", concerns: (unit) => unit.desiredState === "launched" } },
+  units: { scope: "runnable units", confirm: { verb: "stop", concerns: (unit) => unit.desiredState === "launched" } },
   group: "units",
   summary: "Stop units, which stay on their machines",
   usage: "stop [--no-block|--block-attempts=N|--timeout=SECONDS] UNIT...",

@@ -19,7 +19,7 @@ import { complain, say } from "../terminal/port.ts";
 /** `fleetctl unload`: takes units off their machines and keeps their files. */
 export const unload: Command = {
   name: "unload",
-  units: { scope: "what can run", confirm: { verb: "unload", concerns: (unit) => !isInactive(unit) } },
+  units: { scope: "runnable units", confirm: { verb: "unload", concerns: (unit) => !isInactive(unit) } },
   group: "units",
   summary: "Take units off their machines, keeping their files",
   usage: "unload [--no-block|--block-attempts=N|--timeout=SECONDS] UNIT...",

@@ -9,6 +9,8 @@ export interface JournalEntry {
   /** Time at which journald received it, milliseconds since the epoch, by the clock of its machine. */
   readonly wall_ms: number;
   readonly message: string;
+  /** ID of the machine that logged it; undefined if the entry does not name it. */
+  readonly machine?: string;
 }
 
 /** Parses a line. Returns undefined if it is not an entry. */
@@ -22,7 +24,8 @@ export function parseJournalEntry(line: string): JournalEntry | undefined {
   }
   const wall_ms = Number(fields.__REALTIME_TIMESTAMP) / 1000;
   if (!Number.isFinite(wall_ms)) return undefined;
-  return { wall_ms, message: messageText(fields.MESSAGE) };
+  const { MESSAGE: message, _MACHINE_ID: machine } = fields;
+  return { wall_ms, message: messageText(message), ...(typeof machine === "string" ? { machine } : {}) };
 }
 
 /** Returns the text of a message. journalctl writes binary data as a list of numbers, and a very long message as null. */

@@ -26,7 +26,7 @@ export function unitMatcher(pattern: string): (name: string) => boolean {
 }
 
 /** The units that a pattern selects: all that match, or only those that can run, which leaves out templates. */
-export type PatternScope = "every unit" | "what can run";
+export type PatternScope = "every unit" | "runnable units";
 
 /** The arguments of a command line after their patterns have been expanded. */
 export interface Expansion {
