@@ -11,7 +11,7 @@ import { parseArguments, usage } from "./arguments.ts";
 import { checkConfig } from "./config/check.ts";
 import { ignoreProxies } from "./config/load.ts";
 import { type LogSettings, openLog } from "./telemetry/log.ts";
-import { logConfigPath, permissionHint, startOf } from "./lifecycle/startup.ts";
+import { logConfigPath, permissionHint, readStartSettings } from "./lifecycle/startup.ts";
 import { version } from "./version.ts";
 import { writeError, writeOut } from "./host/streams.ts";
 import { systemClock } from "./host/system_clock.ts";
@@ -45,7 +45,7 @@ async function main(args: readonly string[]): Promise<number> {
     }
     unlimitedLog("info", `Starting fleetd version ${version}`);
     ignoreProxies();
-    const start = await startOf(command);
+    const start = await readStartSettings(command);
     logSettings = start.configuration.config;
     logConfigPath(start.configuration, unlimitedLog);
     context = await build(start, { log: limiter.log, unlimitedLog });

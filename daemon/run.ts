@@ -49,7 +49,7 @@ import { closeAll, shutDown } from "./lifecycle/shutdown.ts";
 import { openReloadRequests } from "./config/reload_requests.ts";
 import { onSignals } from "./host/signals.ts";
 import { lend, openStore } from "./lifecycle/open_store.ts";
-import { logWarnings, type Start } from "./lifecycle/startup.ts";
+import { logWarnings, type StartSettings } from "./lifecycle/startup.ts";
 import { version } from "./version.ts";
 import { keepWatchdog, watchdogInterval_ms } from "./host/watchdog.ts";
 import { writeOut } from "./host/streams.ts";
@@ -72,7 +72,7 @@ export interface Logs {
 }
 
 /** The parts of a daemon that outlive a reload. */
-export interface DaemonContext extends Start, Logs {
+export interface DaemonContext extends StartSettings, Logs {
   readonly notify: Notify;
   readonly systemd: Systemd;
   readonly state: RuntimeState;
@@ -90,7 +90,7 @@ export interface DaemonContext extends Start, Logs {
 }
 
 /** Opens the parts that outlive a reload. */
-export async function build(start: Start, logs: Logs): Promise<DaemonContext> {
+export async function build(start: StartSettings, logs: Logs): Promise<DaemonContext> {
   const { configuration: { config }, greeting } = start;
   const { log } = logs;
   const state = await openRuntimeState(parentOf(config.unitsDirectory));

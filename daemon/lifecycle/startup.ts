@@ -9,7 +9,7 @@ import type { Arguments } from "../arguments.ts";
 import { type Configuration, defaultConfigPath, readConfiguration } from "../config/load.ts";
 
 /** Settings of a daemon at its start. */
-export interface Start {
+export interface StartSettings {
   /** Addresses of the API besides the sockets that systemd passes. */
   readonly listen: readonly string[];
   readonly configuration: Configuration;
@@ -22,7 +22,7 @@ export interface Start {
 }
 
 /** Reads the settings that the command line asks for. Throws when they cannot be read. */
-export async function startOf(command: Extract<Arguments, { kind: "run" | "dev" }>): Promise<Start> {
+export async function readStartSettings(command: Extract<Arguments, { kind: "run" | "dev" }>): Promise<StartSettings> {
   if (command.kind === "run") {
     const configure = () => readConfiguration(command.config);
     return { configuration: await configure(), configure, listen: command.listen };

@@ -12,7 +12,7 @@ import { textFormat } from "./text_format.ts";
 import { version } from "../version.ts";
 
 /** The daemon's state at the moment of a scrape. */
-export interface Present {
+export interface ScrapeState {
   readonly ready: boolean;
   readonly lease: string | undefined;
   readonly states: ReadonlyMap<string, UnitState> | undefined;
@@ -24,18 +24,18 @@ const activeStates = ["active", "reloading", "inactive", "failed", "activating",
 /** Sets the gauges of this moment and returns all metrics in the text format. */
 export async function exposition(
   metrics: Metrics,
-  present: Present,
+  state: ScrapeState,
   renewals: Renewals,
   clock: Clock,
 ): Promise<string> {
   metrics.set("fleet_build_info", 1, [version]);
-  metrics.set("fleet_ready", present.ready ? 1 : 0);
-  const renewed_ms = present.lease === undefined ? undefined : renewals.get(present.lease);
+  metrics.set("fleet_ready", state.ready ? 1 : 0);
+  const renewed_ms = state.lease === undefined ? undefined : renewals.get(state.lease);
   const age_s = renewed_ms === undefined ? -1 : (clock.monotonic_ms() - renewed_ms) / 1000;
   metrics.set("fleet_lease_age_seconds", age_s);
   metrics.clear("fleet_units");
-  for (const state of activeStates) metrics.set("fleet_units", 0, [state]);
-  for (const { active } of present.states?.values() ?? []) metrics.count("fleet_units", [active]);
+  for (const active of activeStates) metrics.set("fleet_units", 0, [active]);
+  for (const { active } of state.states?.values() ?? []) metrics.count("fleet_units", [active]);
   metrics.set("fleet_event_loop_lag_seconds", await lag_ms(clock) / 1000);
   processMetrics(metrics);
   return textFormat(metrics.families());
