@@ -246,6 +246,16 @@ Deno.test("slow, large and numerous requests are refused", async (test) => {
       for (const connection of open) connection.close();
     }
   });
+  await test.step("a connection beyond twice the limit is not accepted", async () => {
+    const { addresses: [address] } = await servers.serve(api.handler, loopback, undefined, { connections: 2 });
+    const open: Deno.Conn[] = [];
+    try {
+      for (let index = 0; index < 4; index++) open.push(await connect(address!));
+      assert.equal(await talk(address!, written({ path: "/healthz" })), "");
+    } finally {
+      for (const connection of open) connection.close();
+    }
+  });
   await test.step("the server recovers", async () => {
     for (let turn = 0;; turn++) {
       if ((await ask(address!, { path: "/healthz" })).code === 200) break;
