@@ -63,7 +63,7 @@ const refusals: { name: string; args: string[]; status: number; stderr: RegExp }
     name: "a failure exits with 1",
     args: ["--endpoint", "unix:///nonexistent", "list-units"],
     status: 1,
-    stderr: /^Error retrieving list of units from repository: cannot reach the fleet API at unix:\/\/\/nonexistent: /,
+    stderr: /^Error retrieving the list of units: cannot reach the fleet API at unix:\/\/\/nonexistent: /,
   },
   {
     name: "an unknown driver",

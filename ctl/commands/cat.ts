@@ -42,7 +42,7 @@ async function fileOf(context: Context, name: string): Promise<string | undefine
     if (unit) return serializeUnitFile(optionsOf(unit.options));
     complain(io, `Unit ${name} not found${await suggestion(context, name)}`);
   } catch (error) {
-    complain(io, `Error retrieving Unit ${name}: ${reasonOf(error)}`);
+    complain(io, `Error retrieving unit ${name}: ${reasonOf(error)}`);
   }
   return undefined;
 }

@@ -34,7 +34,7 @@ export const listMachines: Command = {
     try {
       machines = await context.client.machines();
     } catch (error) {
-      complain(context.io, `Error retrieving list of active machines from fleet API (${reasonOf(error)})`);
+      complain(context.io, `Error retrieving the list of machines: ${reasonOf(error)}`);
       if (isStoreAway(error)) {
         complain(context.io, "Possible issues:");
         complain(context.io, "  etcd is unhealthy and/or lost quorum");

@@ -70,7 +70,7 @@ that its machine has been given (state), and that machine (target). With units o
         failed = found.missing + found.unknown > 0;
       }
     } catch (error) {
-      complain(io, `Error retrieving list of units from repository: ${reasonOf(error)}`);
+      complain(io, `Error retrieving the list of units: ${reasonOf(error)}`);
       return exitFailure;
     }
     for (const { name, unreadable } of units) {

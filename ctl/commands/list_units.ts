@@ -58,7 +58,7 @@ patterns, only theirs.`,
     try {
       states = (await client.states()).filter(({ name = "" }) => selected.names?.has(name) ?? true);
     } catch (error) {
-      complain(io, `Error retrieving list of units from repository: ${reasonOf(error)}`);
+      complain(io, `Error retrieving the list of units: ${reasonOf(error)}`);
       return exitFailure;
     }
     const known = showsMachines ? await machines.all() : new Map<string, MachineEntity>();

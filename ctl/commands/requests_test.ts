@@ -45,7 +45,7 @@ Deno.test("a unit file that is not UTF-8 is refused with the line before anythin
   assert.deepEqual([status, api.writes], [1, []]);
   assert.equal(
     stderr,
-    "Error creating units: failed getting Unit(a.service) from file: line 3: " +
+    "Error creating units: cannot use a.service: line 3: " +
       "the text is not valid UTF-8, which systemd ignores: convert the file to UTF-8\n",
   );
 });

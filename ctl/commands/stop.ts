@@ -82,7 +82,7 @@ function noLongerLaunched({ name }: UnitEntity): string {
 }
 
 function failedToStop(names: readonly string[]): string {
-  return `Failed to stop units ${bracketed(names)}. err: `;
+  return `Failed to stop units ${bracketed(names)}: `;
 }
 
 /** Waits until units have stopped; returns the failures after an error message for each. */

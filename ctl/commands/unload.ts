@@ -57,7 +57,7 @@ The command waits until no machine has the units. It does not wait for global un
 };
 
 function failedToUnload(names: readonly string[]): string {
-  return `Failed to unload units ${bracketed(names)}. err: `;
+  return `Failed to unload units ${bracketed(names)}: `;
 }
 
 /** True unless the unit has a machine or waits for one. */

@@ -63,7 +63,7 @@ export async function planUnit(unit: NamedUnit, sourcing: Sourcing): Promise<Uni
   try {
     existing = await sourcing.client.unit(unit.name);
   } catch (cause) {
-    throw new CreationError(`error retrieving Unit(${unit.name}) from Registry: ${reasonOf(cause)}`, { cause });
+    throw new CreationError(`cannot retrieve unit ${unit.name}: ${reasonOf(cause)}`, { cause });
   }
   return existing ? await planExisting(unit, existing, sourcing) : { ...unit, ...await findContent(unit, sourcing) };
 }
@@ -84,14 +84,12 @@ async function planExisting(unit: NamedUnit, existing: UnitEntity, sourcing: Sou
   const keep = (...notes: Note[]): UnitPlan => ({ ...unit, existing, notes });
   const local = await localContent(unit, sourcing.io).catch((error) => {
     if (sourcing.replace) throw error;
-    sourcing.io.log("WARN", `Unit ${unit.name} in registry cannot be compared: ${reasonOf(error)}`);
+    sourcing.io.log("WARN", `Unit ${unit.name} in the cluster cannot be compared: ${reasonOf(error)}`);
     return undefined;
   });
   if (!local) {
     if (!sourcing.replace) return keep();
-    throw new CreationError(
-      `unable to replace Unit(${unit.name}): no local unit file ${unit.file}, nor one of its template`,
-    );
+    throw new CreationError(`cannot replace unit ${unit.name}: no local file ${unit.file}, nor one of its template`);
   }
   const { options } = local.content;
   const same = sameContent(options, optionsOf(existing.options));
@@ -112,7 +110,7 @@ function replacing(state: string): string {
 }
 
 async function findContent(unit: NamedUnit, sourcing: Sourcing): Promise<Content> {
-  const own = await readLocal(unit.file, sourcing.io, `failed getting Unit(${unit.file}) from file`);
+  const own = await readLocal(unit.file, sourcing.io);
   if (own) return { options: own.options, local: own, notes: [] };
   const template = templateOf(unit.name);
   if (template === undefined) {
@@ -120,13 +118,8 @@ async function findContent(unit: NamedUnit, sourcing: Sourcing): Promise<Content
       await unsupportedType(unit.argument, sourcing.io) ?? await whyNotFound(unit, sourcing),
     );
   }
-  const context = `failed getting Unit(${unit.file}) from template`;
-  const submitted = await templateInCluster(template, context, sourcing);
-  const local = await readLocal(
-    beside(unit.file, template),
-    sourcing.io,
-    `${context}: unable to load template Unit(${template}) from file`,
-  );
+  const submitted = await templateInCluster(template, sourcing);
+  const local = await readLocal(beside(unit.file, template), sourcing.io);
   if (submitted && local && !sameContent(submitted, local.options)) {
     return sourcing.replace
       ? { options: local.options, local, template: local, notes: [] }
@@ -139,7 +132,6 @@ async function findContent(unit: NamedUnit, sourcing: Sourcing): Promise<Content
 
 async function templateInCluster(
   template: string,
-  context: string,
   sourcing: Sourcing,
 ): Promise<readonly UnitOption[] | undefined> {
   const earlier = sourcing.earlier(template);
@@ -151,10 +143,7 @@ async function templateInCluster(
     const unit = await sourcing.client.unit(template);
     return unit && optionsOf(unit.options);
   } catch (cause) {
-    throw new CreationError(
-      `${context}: error retrieving template Unit(${template}) from Registry: ${reasonOf(cause)}`,
-      { cause },
-    );
+    throw new CreationError(`cannot retrieve template ${template}: ${reasonOf(cause)}`, { cause });
   }
 }
 
@@ -163,21 +152,20 @@ async function localContent(
   unit: NamedUnit,
   io: Io,
 ): Promise<{ content: LocalFile; isTemplate: boolean } | undefined> {
-  const own = await readLocal(unit.file, io, `failed getting Unit(${unit.file}) from file`);
+  const own = await readLocal(unit.file, io);
   if (own) return { content: own, isTemplate: false };
   const template = templateOf(unit.name);
   if (template === undefined) return undefined;
-  const path = beside(unit.file, template);
-  const shared = await readLocal(path, io, `failed getting Unit(${path}) from file`);
+  const shared = await readLocal(beside(unit.file, template), io);
   return shared && { content: shared, isTemplate: true };
 }
 
-async function readLocal(path: string, io: Io, context: string): Promise<LocalFile | undefined> {
+async function readLocal(path: string, io: Io): Promise<LocalFile | undefined> {
   try {
     return await readLocalFile(path, io);
   } catch (cause) {
     const line = cause instanceof LocalFileError && cause.line !== undefined ? `line ${cause.line}: ` : "";
-    throw new CreationError(`${context}: ${line}${reasonOf(cause)}`, { cause });
+    throw new CreationError(`cannot use ${path}: ${line}${reasonOf(cause)}`, { cause });
   }
 }
 

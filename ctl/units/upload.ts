@@ -240,7 +240,7 @@ async function putOne(context: Context, plan: UnitPlan, desiredState: DesiredSta
   try {
     await context.client.putUnit({ name, options, ...(state ? { desiredState: state } : {}) });
   } catch (cause) {
-    throw new CreationError(`failed creating unit ${name}: ${reasonOf(cause)}`, { cause });
+    throw new CreationError(`${name}: ${reasonOf(cause)}`, { cause });
   }
   const begun = state !== undefined && state !== "inactive";
   return {

@@ -231,7 +231,7 @@ const credentials: readonly Case[] = [
         });
         const wrong = await attempt(home, endpoint, "fleetctl --token-file ~/unknown");
         assert.equal(
-          wrong.list.split("repository: ")[1],
+          wrong.list.split("list of units: ")[1],
           `the bearer token is not known (HTTP 401). ${remedy}`,
         );
         assert.match(wrong.change, /the bearer token is not known \(HTTP 401\)/);
