@@ -18,7 +18,7 @@ class HangingClock extends ManualClock {
 }
 
 /** A buffer over a registry whose views the test supplies, with one reader. */
-class Fixture {
+class BufferFixture {
   readonly clock = new HangingClock();
   readonly buffer: EventBuffer;
   readonly woken: WakeReason[] = [];
@@ -105,7 +105,7 @@ class Fixture {
 const onTape = [{ section: "X-Fleet", name: "MachineMetadata", value: "disk=tape" }];
 
 Deno.test("a client that resumes learns that a unit no longer waits, although nothing has changed since", async () => {
-  using fixture = new Fixture();
+  using fixture = new BufferFixture();
   const simulation = new SimulatedCluster();
   simulation.machine("m1", {});
   simulation.machine("m2", {});
@@ -123,7 +123,7 @@ Deno.test("a client that resumes learns that a unit no longer waits, although no
 });
 
 Deno.test("a process that hung during an evaluation reports the next waiting unit within seconds", async () => {
-  using fixture = new Fixture();
+  using fixture = new BufferFixture();
   const simulation = new SimulatedCluster();
   simulation.machine("m1", {});
   simulation.unit("a.service", "launched", onTape);
@@ -138,7 +138,7 @@ Deno.test("a process that hung during an evaluation reports the next waiting uni
 });
 
 Deno.test("changes without a reader are reported as one difference until the idle time is over", async () => {
-  using fixture = new Fixture();
+  using fixture = new BufferFixture();
   const simulation = new SimulatedCluster();
   simulation.machine("m1", {});
   const seen = await fixture.show(simulation.cluster());
@@ -152,7 +152,7 @@ Deno.test("changes without a reader are reported as one difference until the idl
 });
 
 Deno.test("the view and the events are dropped when the idle time is over, and a reader begins with the present", async () => {
-  using fixture = new Fixture();
+  using fixture = new BufferFixture();
   const simulation = new SimulatedCluster();
   simulation.machine("m1", {});
   const first = await fixture.show(simulation.cluster());
@@ -197,7 +197,7 @@ Deno.test("a watch that ends by itself starts the idle time as well", async () =
 });
 
 Deno.test("a quiet cluster leaves nothing behind for each keep-alive", async () => {
-  using fixture = new Fixture();
+  using fixture = new BufferFixture();
   await fixture.show(new SimulatedCluster().cluster());
   fixture.woken.length = 0;
   fixture.callbacks = 0;

@@ -50,13 +50,13 @@ export class EventStreams {
       // The header that an EventSource sends when it reconnects is newer than the `since` of its URL.
       const resumed = request.headers.get("last-event-id") ?? since;
       // The client may have seen a newer view through another daemon: an older one would look like a restored store.
-      const past = resumed === undefined ? undefined : {
+      const resumePoint = resumed === undefined ? undefined : {
         ...{ seen: readEventId(resumed), minRevision: (await registry.read()).revision },
         ...(resumed === since && span_ms !== undefined ? { since_ms: clock.now_ms() - span_ms } : {}),
       };
       const filter = { units: setOf(query, "unit"), machines: setOf(query, "machine"), kinds };
       let callOff = () => {};
-      const reader = new Reader(sharedState.events(registry, clock, log), filter, past, () => {
+      const reader = new Reader(sharedState.events(registry, clock, log), filter, resumePoint, () => {
         callOff();
         release();
       });
@@ -94,7 +94,7 @@ function setOf(query: URLSearchParams, name: string): ReadonlySet<string> | unde
 }
 
 /** The beginning of a resumed stream. */
-interface Past {
+interface ResumePoint {
   /** The last event that the client has seen; undefined if its id is unknown. */
   readonly seen: EventId | undefined;
   /** The stream waits for a view of this revision or a later one. */
@@ -114,7 +114,7 @@ class Reader {
   constructor(
     private readonly buffer: EventBuffer,
     private readonly filter: Filter,
-    private readonly past: Past | undefined,
+    private readonly resumePoint: ResumePoint | undefined,
     /** Called when the stream has ended, once or more. */
     private readonly ended: () => void,
   ) {}
@@ -133,7 +133,7 @@ class Reader {
         return ":\n\n";
       }
       const { latest } = this.buffer;
-      if (this.#state === "waiting" && latest && latest.revision >= (this.past?.minRevision ?? 0)) {
+      if (this.#state === "waiting" && latest && latest.revision >= (this.resumePoint?.minRevision ?? 0)) {
         this.#pieces = this.#begin(latest);
         this.#state = "reading";
         continue;
@@ -167,13 +167,13 @@ class Reader {
 
   /** Yields the missed events, or the present; then `synced`. */
   *#begin(cluster: Cluster): Generator<string> {
-    const { past, buffer } = this;
+    const { resumePoint, buffer } = this;
     const newest = buffer.nextNumber;
-    const first = past?.since_ms === undefined
-      ? past?.seen && buffer.resume(past.seen)
-      : buffer.resumeAt(past.since_ms).number;
+    const first = resumePoint?.since_ms === undefined
+      ? resumePoint?.seen && buffer.resume(resumePoint.seen)
+      : buffer.resumeAt(resumePoint.since_ms).number;
     this.#next = first ?? newest;
-    if (past?.since_ms !== undefined) yield* this.#beforeBuffer(cluster, past.since_ms);
+    if (resumePoint?.since_ms !== undefined) yield* this.#beforeBuffer(cluster, resumePoint.since_ms);
     if (first !== undefined) {
       for (; this.#next < newest; this.#next++) {
         const batch = buffer.batch(this.#next);
@@ -182,7 +182,7 @@ class Reader {
         yield* serialized(this.#filtered(batch.events), batch.id);
       }
     } else {
-      if (past) {
+      if (resumePoint) {
         yield 'event: reset\ndata: {"reason":"the changes since then are no longer known: the present follows"}\n\n';
       }
       yield* serialized(this.#filtered(present(cluster, this.filter.units)), undefined);

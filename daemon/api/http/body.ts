@@ -14,9 +14,9 @@ const capacity_bytes = 64 * 1024 * 1024;
 const short_bytes = 64 * 1024;
 
 /** A body's value, or why it is refused with which HTTP status. */
-export type Body<T> = { readonly value: T } | Refusal;
+export type Body<T> = { readonly value: T } | BodyRefusal;
 
-interface Refusal {
+interface BodyRefusal {
   readonly code: 400 | 413 | 503;
   readonly refusal: string;
 }
@@ -27,7 +27,7 @@ export class BodyReader {
 
   /** Reads a body to its end, from `pieces` if given, and returns its first JSON value. */
   async readJson(request: Request, pieces?: () => AsyncIterable<Uint8Array>): Promise<Body<unknown>> {
-    let bytes: Uint8Array | Refusal;
+    let bytes: Uint8Array | BodyRefusal;
     try {
       bytes = await this.#read(pieces?.() ?? request.body ?? [], request.headers.get("content-length"));
     } catch {
@@ -48,7 +48,7 @@ export class BodyReader {
   async #read(
     pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     announced: string | null,
-  ): Promise<Uint8Array | Refusal> {
+  ): Promise<Uint8Array | BodyRefusal> {
     if (announced !== null && Number(announced) > maxBody_bytes) return tooLong;
     let bytes = new Uint8Array(announced === null ? short_bytes : Math.min(Number(announced), short_bytes));
     let length = 0;

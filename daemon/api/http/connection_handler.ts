@@ -38,7 +38,7 @@ export interface ConnectionHandlerOptions {
 }
 
 /** One open connection, after its TLS handshake if it has one. */
-interface Connection {
+interface OpenConnection {
   readonly kind: ConnectionInfo["kind"];
   /** True while no request is being handled. */
   isIdle: boolean;
@@ -68,7 +68,7 @@ export class ConnectionHandler {
   readonly #http: HttpServer;
   #credentials: Credentials;
   #tls: TlsServer | undefined;
-  readonly #connections = new Map<Socket, Connection>();
+  readonly #connections = new Map<Socket, OpenConnection>();
   /** Each kind has a limit of its own, so that root can always connect over the unix socket. */
   readonly #counts = { unix: 0, loopback: 0, network: 0 };
   readonly #peerCredentials: PeerCredentialsReader;
@@ -176,7 +176,7 @@ export class ConnectionHandler {
    * endless responses end.
    */
   #open(socket: Socket | TLSSocket, kind: ConnectionInfo["kind"]): void {
-    const connection: Connection = { kind, isIdle: true, leaving: new AbortController() };
+    const connection: OpenConnection = { kind, isIdle: true, leaving: new AbortController() };
     this.#connections.set(socket, connection);
     this.#counts[kind]++;
     this.#http.emit("connection", socket);
@@ -243,7 +243,7 @@ export class ConnectionHandler {
     this.#queue.add(socket, () => end(socket, reply));
   }
 
-  #begin(connection: Connection, exchange: Exchange): void {
+  #begin(connection: OpenConnection, exchange: Exchange): void {
     const { incoming, outgoing, incoming: { socket } } = exchange;
     if (connection.isMalformed && !incoming.complete) return this.#queue.done(socket);
     connection.current = incoming;
@@ -264,7 +264,7 @@ export class ConnectionHandler {
   }
 
   async #respond(
-    connection: Connection,
+    connection: OpenConnection,
     { incoming, outgoing, isSurplus }: Exchange,
     disconnected: AbortSignal,
   ): Promise<void> {
@@ -291,7 +291,7 @@ export class ConnectionHandler {
     await writeResponse(response, outgoing);
   }
 
-  #refusal({ kind }: Connection, { method }: IncomingMessage, isSurplus: boolean): Response | undefined {
+  #refusal({ kind }: OpenConnection, { method }: IncomingMessage, isSurplus: boolean): Response | undefined {
     const { connections, waiting } = this.limits;
     if (this.#counts[kind] > connections) return last(errorReply(503, `too many connections (${connections})`));
     if (isSurplus) return last(errorReply(503, `too many requests wait on this connection (${waiting})`));
