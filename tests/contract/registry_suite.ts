@@ -741,13 +741,11 @@ const memberCases: readonly Case[] = [
       await member.publish(statesOf("m1", "a.service", "b.service"));
       const [store, lost] = [await openStore(), member.lease];
       await store.revoke(lost);
-      assert.deepEqual(await keys(store, "state/"), []);
       await when(
         registry.watch(signal),
-        "machine and states again",
-        (cluster) => cluster.machines.has("m1") && cluster.states.size === 2,
+        "machine and states under a new lease",
+        (cluster) => member.lease !== lost && cluster.machines.has("m1") && cluster.states.size === 2,
       );
-      assert.notEqual(member.lease, lost);
       // On a busy host a write may come too late and be tried again, which is logged as well.
       assert.deepEqual(warnings.filter((message) => message.includes("deleted")), [
         "this machine's lease has expired and its keys were deleted with it: writing them again under a new lease",
