@@ -20,7 +20,7 @@ async function sendAll(address: string, text: string, tls?: ClientTls): Promise<
   return await readUntil(connection, () => false);
 }
 
-/** The machine m1: journals come in two pieces, the second when it is let; one that is followed has no end. */
+/** Returns machine m1, whose journals come in two pieces, the second after `goOn()`; a followed journal has no end. */
 function slowMachine(): { readonly localMachine: LocalMachine; readonly goOn: () => void; open: number } {
   const { promise, resolve: goOn } = Promise.withResolvers<void>();
   const bytes = (text: string) => new TextEncoder().encode(text);

@@ -68,7 +68,7 @@ class BufferFixture {
     await ManualClock.settle();
   }
 
-  /** Until it has been evaluated why units wait. */
+  /** Waits until the reasons of waiting units have been evaluated. */
   async settle(): Promise<void> {
     await this.pass(500);
   }

@@ -1,6 +1,6 @@
 /**
- * Serves HTTP on sockets that it is handed, with and without TLS: limits, access, order and end of all requests. An
- * adapter: node:http and node:tls.
+ * Serves HTTP on accepted sockets, with and without TLS: limits, access control, and the order of requests. An adapter:
+ * node:http and node:tls.
  *
  * @module
  */
@@ -42,7 +42,7 @@ interface OpenConnection {
   readonly kind: ConnectionInfo["kind"];
   /** True while no request is being handled. */
   isIdle: boolean;
-  /** Ends endless responses. */
+  /** Ends responses without an end, such as event streams. */
   leaving: AbortController;
   /** The newest request, whose body may still be coming. */
   latest?: IncomingMessage;
@@ -103,9 +103,9 @@ export class ConnectionHandler {
   }
 
   /**
-   * Replaces the credentials. Endless responses on the network end, so that their clients reconnect and are authorized
-   * again. If the clients' authority changes, connections on the network end with the response that is being sent; with
-   * another certificate of the server they go on.
+   * Replaces the credentials. Event streams on the network end, so that their clients reconnect and are authorized again.
+   * If the clients' authority changes, connections on the network end with the response that is being sent. If only the
+   * server's certificate changes, open connections go on.
    */
   use(credentials: Credentials): void {
     const isOtherAuthority = credentials.tls?.clientCa !== this.#credentials.tls?.clientCa;
@@ -134,7 +134,7 @@ export class ConnectionHandler {
     server.emit("listening");
     // Without this, a client that half-closes its connection (`nc -N`, shutdown(2)) gets no response. @types/node lacks it.
     Object.assign(server, { httpAllowHalfOpen: true });
-    // Without this, node:http answers by itself. RFC 9110, section 10.1.1, allows to ignore an unknown expectation.
+    // Without this, node:http answers by itself. RFC 9110, section 10.1.1, allows ignoring an unknown expectation.
     server.on("checkExpectation", (incoming, outgoing) => this.#enqueue(incoming, outgoing));
     server.on("connect", (_incoming, socket) => {
       this.#refuse(socket as Socket, refusedReply(405, "CONNECT is not supported"));
@@ -172,8 +172,8 @@ export class ConnectionHandler {
   }
 
   /**
-   * A client that half-closes its connection may still wait for its responses, and gets them. It may as well have gone, so
-   * endless responses end.
+   * Takes over a connection. After a client half-closes it, pending responses are still sent; but a client that has
+   * disconnected looks the same, so event streams end.
    */
   #open(socket: Socket | TLSSocket, kind: ConnectionInfo["kind"]): void {
     const connection: OpenConnection = { kind, isIdle: true, leaving: new AbortController() };
@@ -230,8 +230,8 @@ export class ConnectionHandler {
   }
 
   /**
-   * Ends a connection with `reply` when every complete request before it has its response; endless responses end for that.
-   * The request whose own bytes are malformed has none. Only the first call for a connection counts.
+   * Ends a connection with `reply` after the responses to all complete requests before it; event streams end for that. The
+   * malformed request itself gets no other response. Only the first call for a connection counts.
    */
   #refuse(socket: Socket, reply: string): void {
     socket.on("error", () => {});
@@ -286,7 +286,7 @@ export class ConnectionHandler {
       this.options.log("error", "a request could not be handled", { error: messageOf(error) });
       response = last(errorReply(500, messageOf(error)));
     }
-    // The rest of a body that no route has read is not read just to be dropped.
+    // The unread rest of a body is not received just to be dropped: the connection is closed after the response.
     if (!incoming.complete) response.headers.set("Connection", "close");
     await writeResponse(response, outgoing);
   }
@@ -311,7 +311,7 @@ export class ConnectionHandler {
   }
 }
 
-/** Marks the last response on its connection, which the handler has not made. */
+/** Completes a response that does not come from the handler; the connection is closed after it. */
 function last(response: Response): Response {
   response.headers.set("Server", `fleetd/${version}`);
   response.headers.set("Connection", "close");

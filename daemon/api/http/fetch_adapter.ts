@@ -1,5 +1,5 @@
 /**
- * Converts requests and responses between node:http and the Fetch API. Pure: the sockets belong to others.
+ * Converts requests and responses between node:http and the Fetch API. Pure: it opens no socket.
  *
  * @module
  */
@@ -24,8 +24,8 @@ export function toRequest({ method = "GET", rawHeaders }: IncomingMessage, signa
 
 /**
  * Writes a response as fast as the client takes it. Resolves when everything is written or the client has disconnected,
- * which cancels the body. Rejects, with the connection closed, if reading the body fails: the client must not take what it
- * has for the whole.
+ * which cancels the body. Rejects, with the connection closed, if reading the body fails: the client must not mistake what
+ * it has for the whole response.
  */
 export async function writeResponse(response: Response, outgoing: ServerResponse): Promise<void> {
   outgoing.writeHead(response.status, [...response.headers].flatMap(([name, value]) => [usualCase(name), value]));

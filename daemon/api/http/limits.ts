@@ -32,7 +32,7 @@ export const usualLimits = {
 /** See {@link usualLimits}. */
 export type Limits = Readonly<typeof usualLimits>;
 
-/** Options for every socket of the server. Of a body in pieces of one byte, much more memory is held than this. */
+/** Options for every socket of the server. A body in chunks of one byte takes much more memory than this. */
 export const socketOptions = { noDelay: true, highWaterMark: 16 * 1024 } as const;
 
 /** Returns the options of node:http's server. */
