@@ -46,6 +46,9 @@ export async function joinCluster(
   return member;
 }
 
+/** Reports that the machine's record had changed since it was read. */
+class RecordConflict extends Error {}
+
 /** What the store is known to hold of this machine. */
 interface Held {
   /** Mod-revision of the machine record; 0: there is none. */
@@ -78,6 +81,8 @@ class Member implements Membership {
   /** The waiters that all pending publications, and all pending updates, share. */
   readonly #shared = new Map<"publish" | "update", Waiter>();
   #failing = false;
+  /** The latest attempt failed because the record had changed since it was read. */
+  #conflicted = false;
   /** Keys that something else has deleted or overwritten, as far as that is not mended. */
   #lost: readonly string[] = [];
   /** Keys that this process has written, or found as its own, under the present lease. */
@@ -212,6 +217,7 @@ class Member implements Membership {
   #succeeded(asked: number): void {
     if (this.#failing) this.#options.log("info", "this machine is present in the cluster again");
     this.#failing = false;
+    this.#conflicted = false;
     const ready = this.#waiters.filter((waiter) => waiter.turn <= asked);
     this.#waiters = this.#waiters.filter((waiter) => waiter.turn > asked);
     for (const waiter of ready) waiter.resolve();
@@ -219,6 +225,11 @@ class Member implements Membership {
 
   #failed(error: unknown): void {
     const { log, session } = this.#options;
+    // The next attempt reads the record again and finds the cause, for example an expired lease.
+    if (error instanceof RecordConflict && !this.#conflicted && !this.#failing) {
+      this.#conflicted = true;
+      return;
+    }
     log(this.#failing ? "debug" : "warn", "this machine's presence could not be written, trying again", {
       endpoints: session.endpoints,
       error: messageOf(error),
@@ -256,7 +267,9 @@ class Member implements Membership {
       const part = writes.slice(start, start + maxTransactionOps);
       const compare = { key, mod: held.revision };
       const { succeeded, revision } = await this.#options.session.transact([compare], part.map((write) => write.op));
-      if (!succeeded) throw new Error(`the record of machine ${this.#machine.id} was written by somebody else`);
+      if (!succeeded) {
+        throw new RecordConflict(`the record of machine ${this.#machine.id} was changed by another writer`);
+      }
       for (const { op, apply } of part) {
         apply(revision);
         if ("put" in op) this.#written.add(op.put);
@@ -269,8 +282,6 @@ class Member implements Membership {
   async #enter(): Promise<Held> {
     const { session } = this.#options;
     const { id, ip, incarnation } = this.#machine;
-    // Before the keys are read, because they are deleted with an expired lease.
-    const left_s = this.#lease === "" ? undefined : await session.renew(this.#lease);
     const { ranges: [records, states = []] } = await session.read([
       { key: machineKey(id) },
       { prefix: statePrefix(id) },
@@ -282,7 +293,7 @@ class Member implements Membership {
     // Its states are kept until this daemon has said what its units do now; those of an earlier boot say nothing.
     const prefix = statePrefix(id).length;
     this.#wanted ??= new Map(ours ? states.map((state) => [state.key.slice(prefix), state.value]) : []);
-    await this.#takeLease(left_s);
+    await this.#keepLease();
     const text = (each: KeyValue) => each.lease === this.#lease ? each.value : undefined;
     this.#logLost([...records ?? [], ...states]);
     return {
@@ -318,11 +329,13 @@ class Member implements Membership {
   }
 
   /**
-   * Takes a new lease unless the present one has just been renewed. A renewed lease has all of its time again, so another
-   * length is that of another configuration. `left_s`: what the renewal returned, undefined without a lease.
+   * Renews the lease, or takes a new one if it has expired or is of another length. To be called after the keys have been
+   * read: then keys that were deleted with the lease are not taken for keys that something else has deleted.
    */
-  async #takeLease(left_s: number | undefined): Promise<void> {
+  async #keepLease(): Promise<void> {
     const { session, log, ttl_s } = this.#options;
+    const left_s = this.#lease === "" ? undefined : await session.renew(this.#lease);
+    // A renewed lease has all of its time again, so another length is that of another configuration.
     if (left_s === ttl_s) return;
     this.#lease = await session.grant(ttl_s);
     this.#written.clear();
