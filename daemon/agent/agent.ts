@@ -53,6 +53,9 @@ interface AgentWorld extends Situation {
 
 type AgentStep = Step | { readonly kind: "publish" };
 
+/** Shortest time between two inventories, milliseconds: the first may itself have systemd reload. */
+const recheck_ms = 1_000;
+
 /** One machine's agent. */
 export class Agent {
   readonly #options: AgentOptions;
@@ -67,6 +70,7 @@ export class Agent {
   #published: ReadonlyMap<UnitName, UnitState> | undefined;
   #publication: Promise<void> | undefined;
   #inventoryAt_ms = -Infinity;
+  #inventoryInterval_ms: number;
   #last: Pick<AgentWorld, "wanted" | "states"> | undefined;
   #draining = false;
   #hasEnded = false;
@@ -74,6 +78,7 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#inventoryInterval_ms = options.safetyNet_ms;
     this.#texts = new UnitTexts({
       read: (hash) => options.registry.file(hash),
       clock: options.clock,
@@ -94,7 +99,7 @@ export class Agent {
     const listen = async (signal: AbortSignal) => {
       for await (const { units } of systemd.watch(signal)) {
         // After a reload systemd may use other files: an administrator may have removed what was in fleet's way.
-        if (units === undefined && this.#loadErrors.hasRefusals) this.#inventoryAt_ms = -Infinity;
+        if (units === undefined && this.#loadErrors.hasRefusals) this.#inventoryInterval_ms = recheck_ms;
         this.#wakeup.notify();
       }
     };
@@ -112,6 +117,7 @@ export class Agent {
         const now_ms = world?.now_ms ?? clock.monotonic_ms();
         return Math.min(
           this.#options.safetyNet_ms,
+          this.#nextInventory_ms(now_ms),
           this.#tracker.nextTry_ms(now_ms),
           this.#texts.nextTry_ms(clock.monotonic_ms()),
         );
@@ -123,6 +129,12 @@ export class Agent {
       this.#hasEnded = true;
       this.#drained(false);
     }
+  }
+
+  /** Returns the milliseconds until the next inventory; Infinity before the first one, which needs a view. */
+  #nextInventory_ms(now_ms: number): number {
+    const due_ms = this.#inventoryAt_ms + this.#inventoryInterval_ms;
+    return Number.isFinite(due_ms) ? Math.max(0, due_ms - now_ms) : Infinity;
   }
 
   /** The result of the latest look, for dumps of the daemon's state; undefined before the first one. */
@@ -266,7 +278,7 @@ export class Agent {
   async #takeInventory(): Promise<Executor> {
     const { systemd, memory, clock, log, safetyNet_ms } = this.#options;
     const now_ms = clock.monotonic_ms();
-    if (this.#executor && now_ms - this.#inventoryAt_ms < safetyNet_ms) return this.#executor;
+    if (this.#executor && now_ms - this.#inventoryAt_ms < this.#inventoryInterval_ms) return this.#executor;
     const files = new Map<UnitName, string>();
     await this.#loadErrors.check();
     const texts = await systemd.files();
@@ -276,6 +288,7 @@ export class Agent {
       if (!this.#executor && found.hash !== "") this.#texts.add(found.hash, found.text);
     }
     this.#inventoryAt_ms = now_ms;
+    this.#inventoryInterval_ms = safetyNet_ms;
     if (this.#executor) {
       this.#executor.files.clear();
       for (const [name, hash] of files) this.#executor.files.set(name, hash);

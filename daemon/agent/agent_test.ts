@@ -686,6 +686,25 @@ Deno.test("files that something else has removed or changed are mended at the ne
     assert.equal(fixture.calls("StopUnit a.service") + fixture.calls("RestartUnit a.service"), 0);
   }));
 
+Deno.test("after a reload by an administrator, a unit with a foreign file in the place of its link is compared again", () =>
+  withAgent(async (fixture) => {
+    const error = () => fixture.published.get("a.service")?.error;
+    fixture.assign(["a.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    fixture.machine.links.delete("a.service");
+    fixture.machine.blocked.add("a.service");
+    fixture.clock.advance(60_000);
+    await ManualClock.settle();
+    assert.match(error()!, /cannot link "a\.service": .*already exists: remove that/);
+    fixture.machine.blocked.delete("a.service");
+    fixture.machine.systemctl("Reload");
+    await ManualClock.settle();
+    fixture.clock.advance(1_000);
+    await ManualClock.settle();
+    assert.equal(error(), undefined);
+    assert.ok(fixture.machine.links.has("a.service"));
+  }));
+
 Deno.test("a stop without effect is reported, and repeated with backoff", () =>
   withAgent(async (fixture) => {
     fixture.assign(["mnt.mount", "[Mount]\nWhat=tmpfs\nWhere=/mnt\n", "launched"]);
