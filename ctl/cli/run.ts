@@ -25,7 +25,7 @@ import { expandPatterns, type Expansion } from "../units/select.ts";
 import { globalFlags } from "./global_flags.ts";
 import { commandHelp, optionsHelp, rootHelp, seeHelp } from "./help.ts";
 import type { Hosts } from "../ssh/remote.ts";
-import { complain, type Io, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
+import { type Io, printError, printLine, ReaderGoneError, reasonOf } from "../terminal/port.ts";
 import { MachineCache } from "../machines/cache.ts";
 import { version } from "../version.ts";
 
@@ -47,7 +47,7 @@ export async function runFleetctl(
 ): Promise<number> {
   const quiet = start.io(false);
   if (argv[0] === "--version" || argv[0] === "-v") {
-    say(quiet, `fleetctl version ${version}`);
+    printLine(quiet, `fleetctl version ${version}`);
     return 0;
   }
   let line: CommandLine;
@@ -76,7 +76,7 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
     client = command.isOffline ? noClient(line.flags) : await start.client(line.flags, io);
   } catch (error) {
     if (!(error instanceof ClientSetupError)) throw error;
-    complain(io, `Unable to initialize client: ${error.message}`);
+    printError(io, `Unable to initialize client: ${error.message}`);
     return exitFailure;
   }
   const { flags } = line;
@@ -85,7 +85,7 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
     const everything: Expansion = { args: line.args, matched: new Map(), unmatched: [] };
     const { units } = command;
     const { args, matched, unmatched } = units ? await expandPatterns(line.args, client, units.scope) : everything;
-    for (const why of unmatched) complain(io, why);
+    for (const why of unmatched) printError(io, why);
     const missing = unmatched.length > 0 && !units?.absentIsFine ? exitFailure : 0;
     if (unmatched.length > 0 && args.length === 0) return missing;
     if (!await isConfirmed(units, matched, flags, io)) return exitFailure;
@@ -96,7 +96,7 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
   } catch (error) {
     if (error instanceof ReaderGoneError) throw error;
     if (error instanceof UsageError) return refuseUsage(io, error, command);
-    complain(io, reasonOf(error));
+    printError(io, reasonOf(error));
     return exitFailure;
   } finally {
     client.close();
@@ -126,7 +126,7 @@ async function isConfirmed(
   ) {
     return true;
   }
-  complain(io, nothingDone);
+  printError(io, nothingDone);
   return false;
 }
 
@@ -222,7 +222,7 @@ class UnknownCommandError extends UsageError {
 /** Prints the error of a command line in one line, with a reference to the help. */
 function refuseUsage(io: Io, error: UsageError, command: Command | undefined): number {
   const question = error instanceof UnknownFlagError ? similarFlag(error.typed, command) : "";
-  complain(io, `Error: ${error.message}${question}; ${seeHelp(command)}`);
+  printError(io, `Error: ${error.message}${question}; ${seeHelp(command)}`);
   return exitUsage;
 }
 

@@ -2,7 +2,7 @@ import type { AcceptedStoreEntity } from "../../daemon/api/v1/types.ts";
 import { ApiError } from "../api/client.ts";
 import { type Command, exitFailure } from "../cli/command.ts";
 import { nothingDone, yesFlag } from "../units/set_state.ts";
-import { complain, say } from "../terminal/port.ts";
+import { printError, printLine } from "../terminal/port.ts";
 
 /** HTTP status of a daemon that has no store to accept. */
 const conflict = 409;
@@ -34,15 +34,15 @@ command asks before it accepts a store.`,
   flags: [yesFlag],
   async run({ client, io, flags }) {
     if (!flags.on(yesFlag.name) && await io.confirm(question(client.endpoint)) === false) {
-      complain(io, nothingDone);
+      printError(io, nothingDone);
       return exitFailure;
     }
     try {
-      say(io, accepted(await client.acceptStore()));
+      printLine(io, accepted(await client.acceptStore()));
       return 0;
     } catch (error) {
       if (!(error instanceof ApiError) || error.code !== conflict) throw error;
-      complain(io, `Nothing to accept: ${error.message}`);
+      printError(io, `Nothing to accept: ${error.message}`);
       return exitFailure;
     }
   },

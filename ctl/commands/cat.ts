@@ -2,7 +2,7 @@ import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { noUnitsGiven, suggestion } from "../units/set_state.ts";
-import { complain, reasonOf } from "../terminal/port.ts";
+import { printError, reasonOf } from "../terminal/port.ts";
 import { optionsOf } from "../units/resolve_source.ts";
 
 /** `fleetctl cat`: prints a unit's file. */
@@ -40,9 +40,9 @@ async function fileOf(context: Context, name: string): Promise<string | undefine
   try {
     const unit = await client.unit(name);
     if (unit) return serializeUnitFile(optionsOf(unit.options));
-    complain(io, `Unit ${name} not found${await suggestion(context, name)}`);
+    printError(io, `Unit ${name} not found${await suggestion(context, name)}`);
   } catch (error) {
-    complain(io, `Error retrieving unit ${name}: ${reasonOf(error)}`);
+    printError(io, `Error retrieving unit ${name}: ${reasonOf(error)}`);
   }
   return undefined;
 }

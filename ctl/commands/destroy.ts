@@ -11,7 +11,7 @@ import {
   yesFlag,
 } from "../units/set_state.ts";
 import { atOnce, gone, type WaitCondition } from "../waiting/conditions.ts";
-import { complain, say } from "../terminal/port.ts";
+import { printError, printLine } from "../terminal/port.ts";
 import { type UnitWait, waitForUnits } from "../waiting/wait_for_units.ts";
 
 /** `fleetctl destroy`: removes units from the cluster. */
@@ -42,12 +42,12 @@ The command waits until no machine has the units. It does not wait for global un
       if (!await context.client.deleteUnit(name)) absent.add(name);
     });
     const destroyed = requested.filter(({ name }) => !absent.has(name));
-    if (flags.on("no-block")) { for (const { name } of destroyed) say(io, `Destroyed ${name}`); }
+    if (flags.on("no-block")) { for (const { name } of destroyed) printLine(io, `Destroyed ${name}`); }
     const waits = flags.on("no-block")
       ? []
       : destroyed.map((unit) => waitGone(unit.name, isGlobal(unit) ? atOnce() : gone()));
     const failures = await waitForUnits(context, waits, attemptsOf(context));
-    for (const { reason } of failures) complain(io, `Error destroying units: ${reason}`);
+    for (const { reason } of failures) printError(io, `Error destroying units: ${reason}`);
     return unknown + failures.length + (units.length - requested.length) > 0 ? exitFailure : 0;
   },
 };

@@ -4,7 +4,7 @@ import { earliestExpiry, gradeExpiry } from "../api/certificate_expiry.ts";
 import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
-import { type Io, reasonOf, say } from "../terminal/port.ts";
+import { type Io, printLine, reasonOf } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
 import { sshPortFlag, sshPortOf } from "../machines/select.ts";
 import { version } from "../version.ts";
@@ -59,8 +59,8 @@ interface Finding {
 function printFinding(io: Io, { grade, check, result, remedy }: Finding): void {
   const color = { ok: 32, warn: 33, FAIL: 31 }[grade];
   const text = grade.padEnd(6);
-  say(io, `${io.color ? `\x1b[${color}m${text}\x1b[0m` : text} ${check}: ${result}`);
-  if (remedy) say(io, `       ${remedy}`);
+  printLine(io, `${io.color ? `\x1b[${color}m${text}\x1b[0m` : text} ${check}: ${result}`);
+  if (remedy) printLine(io, `       ${remedy}`);
 }
 
 /** Largest difference of clocks that keeps merged journals in order. */

@@ -5,7 +5,7 @@ import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { suggestion } from "../units/set_state.ts";
 import { EventMemory, type StreamEvent } from "../api/event_memory.ts";
 import { isPattern, unitMatcher } from "../units/select.ts";
-import { complain, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
+import { printError, printLine, ReaderGoneError, reasonOf } from "../terminal/port.ts";
 import { machineIdLegend, machineLegend } from "../machines/format.ts";
 import { type ServerEvent, stopWhenSilent } from "../api/sse.ts";
 import { calendarDate, clockTime } from "../output/time.ts";
@@ -97,7 +97,7 @@ async function machineIds({ io, client, flags }: Context): Promise<readonly stri
   if (!/^[0-9a-f]{32}$/.test(prefix)) {
     throw new Error(`machine does not exist: no ID begins with ${JSON.stringify(prefix)}`);
   }
-  complain(io, `Machine ${prefix} is not in the cluster now`);
+  printError(io, `Machine ${prefix} is not in the cluster now`);
   return [prefix];
 }
 
@@ -108,7 +108,7 @@ async function reportMissingUnits(context: Context): Promise<void> {
   if (named.length === 0) return;
   const known = new Set((await client.units()).map(({ name }) => name));
   for (const name of new Set(named)) {
-    if (!known.has(name)) complain(io, `Unit ${name} is not in the cluster${await suggestion(context, name)}`);
+    if (!known.has(name)) printError(io, `Unit ${name} is not in the cluster${await suggestion(context, name)}`);
   }
 }
 
@@ -123,7 +123,7 @@ async function follow(context: Context, machines: readonly string[], since: stri
       const end = new AbortController();
       const stream = await client.follow(queryOf(context, machines, from), end.signal);
       if (!stream) {
-        complain(io, `${client.endpoint} does not support events`);
+        printError(io, `${client.endpoint} does not support events`);
         return exitFailure;
       }
       for await (const event of stopWhenSilent(stream, (ms, signal) => io.sleep(ms, signal), () => end.abort())) {
@@ -193,7 +193,7 @@ class EventPrinter {
       const revision = id === "" ? {} : { revision: parseInt(id) };
       const { time: _time, ...fields } = JSON.parse(data);
       const time = new Date(timeOf(data) ?? io.wall_ms()).toISOString();
-      say(io, JSON.stringify({ time, event, ...revision, ...fields }));
+      printLine(io, JSON.stringify({ time, event, ...revision, ...fields }));
     }
     if (event === "synced") this.#isPrinting = true;
   }
@@ -205,7 +205,7 @@ class EventPrinter {
     const now_ms = io.wall_ms();
     const time_ms = timeOf(data) ?? now_ms;
     const day = now_ms - time_ms < oneDay_ms ? "" : `${calendarDate(time_ms)} `;
-    say(io, `${day}${clockTime(time_ms)} ${line}`);
+    printLine(io, `${day}${clockTime(time_ms)} ${line}`);
   }
 
   /** True for an event of a unit that was not selected: with patterns, the server sends the events of all units. */

@@ -4,7 +4,7 @@ import { ApiError } from "../api/client.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { noUnitsGiven, suggestion } from "../units/set_state.ts";
-import { complain, reasonOf, say } from "../terminal/port.ts";
+import { printError, printLine, reasonOf } from "../terminal/port.ts";
 import { documentText, isFormat, nothing, wrongFormat } from "../output/list.ts";
 import { machineIdLegend, machineLegend } from "../machines/format.ts";
 import { alignedLines } from "../output/table.ts";
@@ -47,7 +47,7 @@ With several units, or a pattern, JSON is a list and YAML has a document for eac
       for (const [index, explanation] of explanations.entries()) {
         if (index > 0) io.out(format === "yaml" ? "---\n" : "\n");
         if (format === "json" || format === "yaml") io.out(await documentText(explanation, format));
-        else for (const line of page(explanation, flags.on("full") || format === "wide")) say(io, line);
+        else for (const line of page(explanation, flags.on("full") || format === "wide")) printLine(io, line);
       }
     }
     return explanations.length === names.length ? 0 : exitFailure;
@@ -60,13 +60,13 @@ async function explanationOf(context: Context, name: string): Promise<Explanatio
   try {
     const explanation = await client.explain(name);
     if (explanation) return explanation;
-    complain(io, `Error explaining unit ${name}: ${client.endpoint} runs a fleet that cannot explain units`);
+    printError(io, `Error explaining unit ${name}: ${client.endpoint} runs a fleet that cannot explain units`);
   } catch (error) {
     const isMissing = error instanceof ApiError && error.code === 404;
     const text = isMissing
       ? `Unit ${name} does not exist.${await suggestion(context, name)}`
       : `Error explaining unit ${name}: ${reasonOf(error)}`;
-    complain(io, text);
+    printError(io, text);
   }
   return undefined;
 }

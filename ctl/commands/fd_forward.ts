@@ -1,6 +1,6 @@
 import { UsageError } from "../cli/argv.ts";
 import { type Command, exitFailure } from "../cli/command.ts";
-import { complain, DialError, reasonOf } from "../terminal/port.ts";
+import { DialError, printError, reasonOf } from "../terminal/port.ts";
 
 /** `fleetctl fd-forward`: connects standard input and output to a unix domain socket, for the far end of `--tunnel`. */
 export const fdForward: Command = {
@@ -23,7 +23,7 @@ there refuses to forward sockets.`,
       return 0;
     } catch (error) {
       const what = error instanceof DialError ? "Failed dialing remote address" : "Encountered error during copy";
-      complain(io, `${what}: ${reasonOf(error)}`);
+      printError(io, `${what}: ${reasonOf(error)}`);
       return exitFailure;
     }
   },

@@ -3,7 +3,7 @@ import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { isGlobal, noUnitsGiven, suggestion } from "../units/set_state.ts";
-import { complain, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
+import { printError, printLine, ReaderGoneError, reasonOf } from "../terminal/port.ts";
 import { journalByApi } from "../journal/read.ts";
 import { runOnMachine, sshFlag } from "../machines/run_on.ts";
 import { machineByPrefix, sshPortFlag } from "../machines/select.ts";
@@ -52,7 +52,7 @@ A global unit has a journal on every machine: choose one with --machine.`,
     if (names.length > 1 && flags.on("follow")) return await followSeveral(context);
     let first = 0;
     for (const [index, name] of names.entries()) {
-      if (names.length > 1) say(io, `${index === 0 ? "" : "\n"}-- ${name} --`);
+      if (names.length > 1) printLine(io, `${index === 0 ? "" : "\n"}-- ${name} --`);
       const code = await printJournal(context, name);
       first ||= code;
     }
@@ -87,7 +87,7 @@ async function printJournal(context: Context, name: string): Promise<number> {
     ], why);
   } catch (error) {
     if (error instanceof ReaderGoneError) throw error;
-    complain(io, `Error retrieving unit ${name}: ${reasonOf(error)}`);
+    printError(io, `Error retrieving unit ${name}: ${reasonOf(error)}`);
     return exitFailure;
   }
 }
@@ -100,17 +100,17 @@ async function machineToRead(
 ): Promise<string | undefined> {
   const { io, flags } = context;
   if (!unit) {
-    complain(io, `Unit ${name} does not exist.${await suggestion(context, name)}`);
+    printError(io, `Unit ${name} does not exist.${await suggestion(context, name)}`);
     return undefined;
   }
   if (flags.text("machine") !== "") return (await machineByPrefix(context, flags.text("machine"))).id;
   if (isGlobal(unit)) {
-    complain(io, `Unable to retrieve journal of global unit ${name}.`);
-    complain(io, "Name one of its machines with --machine.");
+    printError(io, `Unable to retrieve journal of global unit ${name}.`);
+    printError(io, "Name one of its machines with --machine.");
     return undefined;
   }
   if (!unit.machineID || (unit.currentState ?? "inactive") === "inactive") {
-    complain(io, `Unit ${name} does not appear to be running.`);
+    printError(io, `Unit ${name} does not appear to be running.`);
     return undefined;
   }
   return unit.machineID;

@@ -1,7 +1,7 @@
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import { ApiError } from "../api/client.ts";
 import { type Command, exitFailure } from "../cli/command.ts";
-import { complain, reasonOf } from "../terminal/port.ts";
+import { printError, reasonOf } from "../terminal/port.ts";
 import { chosenFields, type Columns, listFlags, nothing, printList, textColumn } from "../output/list.ts";
 import { machineIdLegend } from "../machines/format.ts";
 
@@ -34,11 +34,11 @@ export const listMachines: Command = {
     try {
       machines = await context.client.machines();
     } catch (error) {
-      complain(context.io, `Error retrieving the list of machines: ${reasonOf(error)}`);
+      printError(context.io, `Error retrieving the list of machines: ${reasonOf(error)}`);
       if (isStoreAway(error)) {
-        complain(context.io, "Possible issues:");
-        complain(context.io, "  etcd is unhealthy and/or lost quorum");
-        complain(context.io, "  connection cannot be established to any etcd servers");
+        printError(context.io, "Possible issues:");
+        printError(context.io, "  etcd is unhealthy and/or lost quorum");
+        printError(context.io, "  connection cannot be established to any etcd servers");
       }
       return exitFailure;
     }

@@ -2,7 +2,7 @@ import type { MachineEntity, UnitEntity } from "../../daemon/api/v1/types.ts";
 import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { type Command, exitFailure } from "../cli/command.ts";
 import { findUnits, isGlobal } from "../units/set_state.ts";
-import { complain, reasonOf } from "../terminal/port.ts";
+import { printError, reasonOf } from "../terminal/port.ts";
 import { chosenFields, type Column, type Columns, listFlags, nothing, printList, textColumn } from "../output/list.ts";
 import { machineLegend } from "../machines/format.ts";
 import { optionsOf } from "../units/resolve_source.ts";
@@ -56,7 +56,7 @@ that its machine has been given (state), and that machine (target). With units o
     if (typeof fields === "number") return fields;
     const { client, io, machines } = context;
     for (const field of fields) {
-      if (field === "tmachine") complain(io, 'WARNING: The "tmachine" field is deprecated. Use "target" instead');
+      if (field === "tmachine") printError(io, 'WARNING: The "tmachine" field is deprecated. Use "target" instead');
     }
     const showsMachines = fields.includes("target") || fields.includes("tmachine");
     if (showsMachines) machines.prefetch();
@@ -70,11 +70,13 @@ that its machine has been given (state), and that machine (target). With units o
         failed = found.missing + found.unknown > 0;
       }
     } catch (error) {
-      complain(io, `Error retrieving the list of units: ${reasonOf(error)}`);
+      printError(io, `Error retrieving the list of units: ${reasonOf(error)}`);
       return exitFailure;
     }
     for (const { name, unreadable } of units) {
-      if (unreadable !== undefined) complain(io, `WARNING: Unit ${name}: ${unreadable}. See: fleetctl explain ${name}`);
+      if (unreadable !== undefined) {
+        printError(io, `WARNING: Unit ${name}: ${unreadable}. See: fleetctl explain ${name}`);
+      }
     }
     const known = showsMachines ? await machines.all() : new Map<string, MachineEntity>();
     const hashOf = fields.includes("hash") ? await hashing() : () => "";

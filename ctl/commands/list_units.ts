@@ -1,7 +1,7 @@
 import type { MachineEntity, UnitStateEntity } from "../../daemon/api/v1/types.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { findUnits } from "../units/set_state.ts";
-import { complain, reasonOf } from "../terminal/port.ts";
+import { printError, reasonOf } from "../terminal/port.ts";
 import { chosenFields, type Columns, listFlags, nothing, printList, textColumn } from "../output/list.ts";
 import { machineLegend } from "../machines/format.ts";
 
@@ -58,7 +58,7 @@ patterns, only theirs.`,
     try {
       states = (await client.states()).filter(({ name = "" }) => selected.names?.has(name) ?? true);
     } catch (error) {
-      complain(io, `Error retrieving the list of units: ${reasonOf(error)}`);
+      printError(io, `Error retrieving the list of units: ${reasonOf(error)}`);
       return exitFailure;
     }
     const known = showsMachines ? await machines.all() : new Map<string, MachineEntity>();

@@ -13,7 +13,7 @@ import {
   yesFlag,
 } from "../units/set_state.ts";
 import { having, loaded } from "../waiting/conditions.ts";
-import { say } from "../terminal/port.ts";
+import { printLine } from "../terminal/port.ts";
 
 /** `fleetctl load`: places units on machines without starting them. */
 export const load: Command = {
@@ -46,7 +46,7 @@ The command waits until the units are loaded. It does not wait for global units.
     });
     if (!created) return exitFailure;
     const loading = await setDesiredState(context, created, "loaded", "Error loading units");
-    for (const unit of loading.units) if (unit.isGlobal) say(io, `Triggered global unit ${unit.name} load`);
+    for (const unit of loading.units) if (unit.isGlobal) printLine(io, `Triggered global unit ${unit.name} load`);
     const waiting = loading.units.filter((unit) => !unit.isGlobal);
     const failures = await blockUntil(context, waiting, "load", ({ name, replacement }) => [{
       condition: having(replacement, loaded()),

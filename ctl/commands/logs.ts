@@ -3,7 +3,7 @@ import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { findUnits, isGlobal, noUnitsGiven } from "../units/set_state.ts";
-import { complain, reasonOf, say } from "../terminal/port.ts";
+import { printError, printLine, reasonOf } from "../terminal/port.ts";
 import { type JournalEntry, parseJournalEntry, TimeOrder } from "../journal/merge.ts";
 import { machineIdLegend } from "../machines/format.ts";
 import { journalByApi } from "../journal/read.ts";
@@ -57,13 +57,13 @@ every machine that has it. Where the API cannot read a journal, journalctl is ru
     const print = () => {
       for (const { source, entry } of order.take(io.now_ms())) {
         if (format === "json") {
-          say(io, jsonLine(sources[source] as Source, entry));
+          printLine(io, jsonLine(sources[source] as Source, entry));
           continue;
         }
         const name = (names[source] as string).padEnd(width);
         // Every line of a message has its own prefix: none can pass for a line of another unit.
         for (const line of entry.message.split(/\r?\n/)) {
-          say(io, `${clockTime(entry.wall_ms)} ${colored(context, source, name)} ${line}`);
+          printLine(io, `${clockTime(entry.wall_ms)} ${colored(context, source, name)} ${line}`);
         }
       }
     };
@@ -75,7 +75,7 @@ every machine that has it. Where the API cannot read a journal, journalctl is ru
     stop.abort();
     await printing;
     print();
-    for (const result of results) if (result) complain(io, result);
+    for (const result of results) if (result) printError(io, result);
     return failed || results.some((result) => result !== undefined) ? exitFailure : 0;
   },
 };
@@ -102,7 +102,7 @@ async function findSources(context: Context): Promise<Sources> {
   const nowhere = found.filter(({ machines }) => machines.length === 0).map(({ unit }) => unit.name);
   const isAll = nowhere.length === units.length;
   const failed = nowhere.filter((name) => isAll || !matched.has(name));
-  for (const name of failed) complain(io, `Unit ${name} does not appear to be running.`);
+  for (const name of failed) printError(io, `Unit ${name} does not appear to be running.`);
   return {
     sources: found.flatMap(({ unit, machines }) =>
       machines.map((machine) => ({ unit: unit.name, machine, moves: !isGlobal(unit) }))

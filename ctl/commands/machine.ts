@@ -1,6 +1,6 @@
 import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
-import { complain, reasonOf, say } from "../terminal/port.ts";
+import { printError, printLine, reasonOf } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
 import { machineByPrefix } from "../machines/select.ts";
 
@@ -55,11 +55,14 @@ async function label(context: Context, prefix: string, labels: readonly Label[])
     const target = await machineByPrefix(context, prefix);
     await client.label(target.id, labels);
     for (const { key, value } of labels) {
-      say(io, `Machine ${machineLegend(target, false)} ${value === undefined ? `${key} removed` : `${key}=${value}`}`);
+      printLine(
+        io,
+        `Machine ${machineLegend(target, false)} ${value === undefined ? `${key} removed` : `${key}=${value}`}`,
+      );
     }
     return 0;
   } catch (error) {
-    complain(io, `Unable to label machine ${prefix}: ${reasonOf(error)}`);
+    printError(io, `Unable to label machine ${prefix}: ${reasonOf(error)}`);
     return exitFailure;
   }
 }

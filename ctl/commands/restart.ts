@@ -12,7 +12,7 @@ import {
   timeoutFlag,
   yesFlag,
 } from "../units/set_state.ts";
-import { complain, say } from "../terminal/port.ts";
+import { printError, printLine } from "../terminal/port.ts";
 import { requestRestart, restartUnits, startWait } from "../units/restart.ts";
 import { maxParallel, maxParallelFlag } from "../units/rolling.ts";
 import { settleFlag } from "../waiting/settling.ts";
@@ -54,7 +54,7 @@ a second, or as long as --settle says. Global units are restarted everywhere wit
     const inactive = units.filter((unit) => !isRestartable(unit));
     // A pattern selects only units that can be restarted.
     const refused = inactive.filter(({ name }) => !context.matched.has(name));
-    for (const { name } of refused) complain(context.io, `Unable to restart unit ${name} in state inactive`);
+    for (const { name } of refused) printError(context.io, `Unable to restart unit ${name} in state inactive`);
     let failed = false;
     await inParallel(units.filter((unit) => !inactive.includes(unit)), async (unit) => {
       if (failed) return;
@@ -82,7 +82,7 @@ async function restartUnit(context: Context, unit: UnitEntity): Promise<boolean>
         "the server is an older fleet, which cannot restart units; a global unit is restarted there by stop and start",
       );
     }
-    say(io, `Triggered global unit ${name} restart`);
+    printLine(io, `Triggered global unit ${name} restart`);
     return true;
   }
   if (unit.currentState === "loaded") {

@@ -1,7 +1,7 @@
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
-import { complain, reasonOf } from "../terminal/port.ts";
+import { printError, reasonOf } from "../terminal/port.ts";
 import { exitSshFailure } from "../machines/run_on.ts";
 import { machineByAny, machineByPrefix, machineOfUnit, sshPortFlag, sshPortOf } from "../machines/select.ts";
 
@@ -53,7 +53,7 @@ Keys come from the agent (SSH_AUTH_SOCK), --ssh-identity and ~/.ssh.`,
     const { io, flags, args } = context;
     const byFlag = flags.text("machine") !== "" || flags.text("unit") !== "";
     if (flags.text("machine") !== "" && flags.text("unit") !== "") {
-      complain(io, "Both machine and unit flags provided, please specify only one.");
+      printError(io, "Both machine and unit flags provided, please specify only one.");
       return exitFailure;
     }
     if (!byFlag && args.length === 0) {
@@ -63,11 +63,11 @@ Keys come from the agent (SSH_AUTH_SOCK), --ssh-identity and ~/.ssh.`,
     try {
       machine = await targetOf(context);
     } catch (error) {
-      complain(io, `Unable to proceed: ${reasonOf(error)}`);
+      printError(io, `Unable to proceed: ${reasonOf(error)}`);
       return exitFailure;
     }
     if (!machine?.primaryIP) {
-      complain(io, "Could not determine address of machine.");
+      printError(io, "Could not determine address of machine.");
       return exitFailure;
     }
     return await logIn(context, machine.primaryIP, byFlag ? args : args.slice(1));
@@ -84,7 +84,7 @@ async function targetOf(context: Context): Promise<MachineEntity | undefined> {
 async function logIn(context: Context, address: string, words: readonly string[]): Promise<number> {
   const { io, hosts, flags } = context;
   const host = await hosts.connect(address, sshPortOf(context)).catch((error) => {
-    complain(io, `Failed building SSH client: ${reasonOf(error)}`);
+    printError(io, `Failed building SSH client: ${reasonOf(error)}`);
     return undefined;
   });
   if (!host) return exitFailure;
@@ -93,7 +93,7 @@ async function logIn(context: Context, address: string, words: readonly string[]
     if (words.length > 0) return await host.run(words.join(" "), attachment);
     return await host.run(undefined, attachment);
   } catch (error) {
-    complain(io, `Failed ${words.length > 0 ? "running command" : "opening shell"} over SSH: ${reasonOf(error)}`);
+    printError(io, `Failed ${words.length > 0 ? "running command" : "opening shell"} over SSH: ${reasonOf(error)}`);
     return exitSshFailure;
   }
 }

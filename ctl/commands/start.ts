@@ -12,7 +12,7 @@ import {
   timeoutFlag,
 } from "../units/set_state.ts";
 import { having, reached, started } from "../waiting/conditions.ts";
-import { complain, say } from "../terminal/port.ts";
+import { printError, printLine } from "../terminal/port.ts";
 import { machineIdLegend } from "../machines/format.ts";
 import { requestStart, restartUnits } from "../units/restart.ts";
 import { maxParallelFlag, rollingPlans, rollOut } from "../units/rolling.ts";
@@ -85,7 +85,9 @@ const failedToStart = "Error starting units";
  */
 async function startAll(context: Context, created: readonly CreatedUnit[]): Promise<boolean> {
   const starting = await setDesiredState(context, created, "launched", failedToStart);
-  for (const unit of starting.units) if (unit.isGlobal) say(context.io, `Triggered global unit ${unit.name} start`);
+  for (const unit of starting.units) {
+    if (unit.isGlobal) printLine(context.io, `Triggered global unit ${unit.name} start`);
+  }
   const globals = created.filter((unit) => !unit.begun && unit.desiredState === "launched" && unit.isGlobal);
   const triggered = await forEachUnit(context, globals, failedToStart, (unit) => startGlobalAgain(context, unit));
   const launched = created.filter((unit) => !unit.begun && unit.desiredState === "launched" && !unit.isGlobal);
@@ -112,7 +114,7 @@ async function startGlobalAgain({ client, io }: Context, { name }: CreatedUnit):
     const where = down.map(({ machineID = "" }) => machineIdLegend(machineID, false)).join(", ");
     throw new Error(`this server cannot start the global unit ${name} again, which does not run on ${where}`);
   }
-  say(io, `Triggered global unit ${name} start`);
+  printLine(io, `Triggered global unit ${name} start`);
 }
 
 async function waitStarted(context: Context, units: readonly CreatedUnit[]): Promise<WaitFailure[]> {
@@ -136,11 +138,11 @@ async function startAgain(context: Context, units: readonly CreatedUnit[]): Prom
     const refused: CreatedUnit[] = [];
     const failures = await restartUnits(context, units, requestStart, (unit, reason) => {
       refused.push(unit);
-      complain(context.io, `${failedToStart}: ${unit.name}: ${reason}`);
+      printError(context.io, `${failedToStart}: ${unit.name}: ${reason}`);
     });
     return [...refused, ...await printFailures(context, failures)];
   }
   const requested = await forEachUnit(context, units, failedToStart, ({ name }) => requestStart(context, name));
-  for (const { name } of requested) say(context.io, `Triggered unit ${name} start`);
+  for (const { name } of requested) printLine(context.io, `Triggered unit ${name} start`);
   return units.filter((unit) => !requested.includes(unit));
 }

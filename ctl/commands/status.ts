@@ -3,7 +3,7 @@ import { mangleUnitName } from "../../systemd/unit_name.ts";
 import type { UnitReport } from "../api/client.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { isGlobal, noUnitsGiven, suggestion } from "../units/set_state.ts";
-import { complain, ReaderGoneError, reasonOf, say } from "../terminal/port.ts";
+import { printError, printLine, ReaderGoneError, reasonOf } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
 import { printStatus, runOnMachine, sshFlag } from "../machines/run_on.ts";
 import { sshPortFlag } from "../machines/select.ts";
@@ -34,7 +34,7 @@ A global unit is shown on every machine that has it.`,
     if (context.args.length === 0) throw noUnitsGiven();
     let first = 0;
     for (const [index, argument] of context.args.entries()) {
-      if (index > 0) say(context.io, "");
+      if (index > 0) printLine(context.io, "");
       const code = await showStatus(context, mangleUnitName(argument));
       first ||= code;
     }
@@ -47,16 +47,16 @@ async function showStatus(context: Context, name: string): Promise<number> {
   try {
     unit = await context.client.unit(name);
   } catch (error) {
-    complain(context.io, `Error retrieving unit ${name}: ${reasonOf(error)}`);
+    printError(context.io, `Error retrieving unit ${name}: ${reasonOf(error)}`);
     return exitFailure;
   }
   if (!unit) {
-    complain(context.io, `Unit ${name} does not exist.${await suggestion(context, name)}`);
+    printError(context.io, `Unit ${name} does not exist.${await suggestion(context, name)}`);
     return exitFailure;
   }
   if (isGlobal(unit)) return await showGlobal(context, unit);
   if (!unit.machineID || (unit.currentState ?? "inactive") === "inactive") {
-    complain(context.io, `Unit ${name} does not appear to be loaded.`);
+    printError(context.io, `Unit ${name} does not appear to be loaded.`);
     return exitFailure;
   }
   return await statusOn(context, unit.machineID, name);
@@ -71,7 +71,7 @@ async function statusOn(context: Context, machine: string, name: string): Promis
     report = await printStatus(context, machine, name);
   } catch (error) {
     if (error instanceof ReaderGoneError) throw error;
-    complain(context.io, `Error asking for the status of unit ${name}: ${reasonOf(error)}`);
+    printError(context.io, `Error asking for the status of unit ${name}: ${reasonOf(error)}`);
     return exitFailure;
   }
   const { text, why } = report;
@@ -84,13 +84,13 @@ async function showGlobal(context: Context, { name }: UnitEntity): Promise<numbe
   const { client, io, machines } = context;
   const ids = (await client.states(name)).flatMap(({ machineID }) => machineID ? [machineID] : []);
   if (ids.length === 0) {
-    complain(io, `Unit ${name} does not appear to be loaded.`);
+    printError(io, `Unit ${name} does not appear to be loaded.`);
     return exitFailure;
   }
   let worst = 0;
   for (const [index, id] of ids.entries()) {
-    if (index > 0) say(io, "");
-    say(io, `${name} on ${machineLegend(await machines.find(id) ?? { id }, false)}:`);
+    if (index > 0) printLine(io, "");
+    printLine(io, `${name} on ${machineLegend(await machines.find(id) ?? { id }, false)}:`);
     const code = await statusOn(context, id, name);
     worst ||= code;
   }

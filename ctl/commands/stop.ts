@@ -14,7 +14,7 @@ import {
   yesFlag,
 } from "../units/set_state.ts";
 import { isAlive, stopped } from "../waiting/conditions.ts";
-import { complain, note, say } from "../terminal/port.ts";
+import { printError, printLine, printNotice } from "../terminal/port.ts";
 import type { WaitFailure } from "../waiting/wait_for_units.ts";
 
 /** `fleetctl stop`: stops units, which stay loaded on their machines. */
@@ -41,7 +41,7 @@ The command waits until systemd reports that the units have stopped. It does not
     const inactive = units.filter((unit) => !isGlobal(unit) && isInactive(unit));
     // A pattern selects only units that can be stopped.
     const unstoppable = inactive.filter(({ name }) => !context.matched.has(name));
-    for (const { name } of unstoppable) complain(io, `Unable to stop unit ${name} in state inactive`);
+    for (const { name } of unstoppable) printError(io, `Unable to stop unit ${name} in state inactive`);
     const { running, unread } = await runningAmong(context, units.filter(isToBeLoaded));
     const stopping = units.filter((unit) =>
       !inactive.includes(unit) && (isGlobal(unit) || !isLoaded(unit) || running.has(unit.name))
@@ -51,8 +51,8 @@ The command waits until systemd reports that the units have stopped. It does not
       else if (!await context.client.stopUnit(name)) throw new Error(notByServer);
     });
     for (const unit of requested) {
-      if (isGlobal(unit)) say(io, `Triggered global unit ${unit.name} stop`);
-      else if (!unit.machineID) note(io, noLongerLaunched(unit));
+      if (isGlobal(unit)) printLine(io, `Triggered global unit ${unit.name} stop`);
+      else if (!unit.machineID) printNotice(io, noLongerLaunched(unit));
     }
     const failed = missing + unknown + unread + unstoppable.length + (stopping.length - requested.length);
     const failures = await waitStopped(context, requested.filter((unit) => !isGlobal(unit)));
@@ -92,7 +92,7 @@ async function waitStopped(context: Context, units: readonly UnitEntity[]): Prom
     goal: "report state loaded",
     line: ({ unit }, where) => unit?.machineID ? `Unit ${name} loaded${where}` : `Unit ${name} waits to be loaded`,
   }]);
-  for (const { name, reason } of failures) complain(context.io, failedToStop([name]) + reason);
+  for (const { name, reason } of failures) printError(context.io, failedToStop([name]) + reason);
   return failures;
 }
 

@@ -14,7 +14,7 @@ import {
   yesFlag,
 } from "../units/set_state.ts";
 import { unloaded } from "../waiting/conditions.ts";
-import { complain, say } from "../terminal/port.ts";
+import { printError, printLine } from "../terminal/port.ts";
 
 /** `fleetctl unload`: takes units off their machines and keeps their files. */
 export const unload: Command = {
@@ -42,14 +42,14 @@ The command waits until no machine has the units. It does not wait for global un
       failedToUnload,
       ({ name }) => client.putUnit({ name, desiredState: "inactive" }),
     );
-    for (const unit of requested) if (isGlobal(unit)) say(io, `Triggered global unit ${unit.name} unload`);
+    for (const unit of requested) if (isGlobal(unit)) printLine(io, `Triggered global unit ${unit.name} unload`);
     const waiting = requested.filter((unit) => !isGlobal(unit));
     const failures = await blockUntil(context, waiting, "unload", ({ name }) => [{
       condition: unloaded(),
       goal: "report state inactive",
       line: () => `Unit ${name} inactive`,
     }]);
-    for (const { name, reason } of failures) complain(io, failedToUnload([name]) + reason);
+    for (const { name, reason } of failures) printError(io, failedToUnload([name]) + reason);
     const failed = missing + unknown + (unloading.length - requested.length);
     printSuccess(context, "unloaded", waiting, failures, failed);
     return failed + failures.length > 0 ? exitFailure : 0;

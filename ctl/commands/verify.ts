@@ -2,7 +2,7 @@ import { checkUnit } from "../../registry/unit_check.ts";
 import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
-import { say } from "../terminal/port.ts";
+import { printLine } from "../terminal/port.ts";
 import { chosenFields, type Columns, listFlags, printList, textColumn } from "../output/list.ts";
 import { systemdFindings } from "../units/systemd_verify.ts";
 import {
@@ -58,7 +58,7 @@ this machine only, such as a program that is not installed.`,
     const format = context.flags.text("output");
     if (findings.length > 0 || format === "json" || format === "yaml") {
       await printList(context, columns, fields, findings);
-    } else say(io, args.length === 1 ? "No problems found." : `No problems found in ${args.length} files.`);
+    } else printLine(io, args.length === 1 ? "No problems found." : `No problems found in ${args.length} files.`);
     if (checked.some(({ bySystemd }) => !bySystemd)) {
       io.log("WARN", "the rules of systemd are not checked: this machine has no systemd-analyze");
     }

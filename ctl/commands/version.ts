@@ -1,5 +1,5 @@
 import type { Command } from "../cli/command.ts";
-import { say } from "../terminal/port.ts";
+import { printLine } from "../terminal/port.ts";
 import { version as number } from "../version.ts";
 
 /** `fleetctl version`. */
@@ -14,7 +14,7 @@ export const version: Command = {
   ],
   flags: [],
   run({ io }) {
-    say(io, `fleetctl version ${number}`);
+    printLine(io, `fleetctl version ${number}`);
     return Promise.resolve(0);
   },
 };

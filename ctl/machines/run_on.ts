@@ -8,7 +8,7 @@ import type { UnitReport } from "../api/client.ts";
 import type { FlagSpec } from "../cli/argv.ts";
 import { type Context, exitFailure } from "../cli/command.ts";
 import { shellWord } from "../ssh/remote.ts";
-import { complain, reasonOf } from "../terminal/port.ts";
+import { printError, reasonOf } from "../terminal/port.ts";
 import { isReadLocally } from "./local_units.ts";
 import { sshPortOf } from "./select.ts";
 
@@ -58,22 +58,22 @@ export async function runOnMachine(
     try {
       return await hosts.runLocally(argv);
     } catch (error) {
-      complain(io, `Error running local command: ${reasonOf(error)}`);
+      printError(io, `Error running local command: ${reasonOf(error)}`);
       return exitFailure;
     }
   }
   const machine = await context.machines.find(id);
   if (!machine?.primaryIP) {
     const why = machine ? "it reports no address" : "it is not in the cluster";
-    complain(io, `Error getting machine IP: machine ${id}: ${why}`);
+    printError(io, `Error getting machine IP: machine ${id}: ${why}`);
     return exitFailure;
   }
   try {
     const host = await hosts.connect(machine.primaryIP, sshPortOf(context));
     return await host.run(commandText(argv), { input: false, forwardAgent: false });
   } catch (error) {
-    if (why !== "") complain(io, why);
-    complain(io, `Unable to SSH to remote host: ${reasonOf(error)}`);
+    if (why !== "") printError(io, why);
+    printError(io, `Unable to SSH to remote host: ${reasonOf(error)}`);
     return exitSshFailure;
   }
 }

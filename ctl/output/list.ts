@@ -6,7 +6,7 @@
 
 import { type FlagSpec, UsageError } from "../cli/argv.ts";
 import { type Context, exitFailure } from "../cli/command.ts";
-import { complain, say } from "../terminal/port.ts";
+import { printError, printLine } from "../terminal/port.ts";
 import { alignedLines } from "./table.ts";
 
 /** One column: the text of a row in a table, and its value in JSON (whole, null if there is none). */
@@ -70,7 +70,7 @@ export function chosenFields<Row>(context: Context, columns: Columns<Row>): read
   const format = flags.text("output");
   if (!isFormat(format)) throw wrongFormat(format);
   if (flags.text("fields") === "") {
-    complain(io, "Must define output format");
+    printError(io, "Must define output format");
     return exitFailure;
   }
   if (format === "wide" && !flags.given("fields")) {
@@ -79,7 +79,7 @@ export function chosenFields<Row>(context: Context, columns: Columns<Row>): read
   const fields = flags.text("fields").split(",");
   const unknown = fields.find((field) => !Object.hasOwn(columns, field));
   if (unknown === undefined) return fields;
-  complain(io, `Invalid key in output format: ${JSON.stringify(unknown)}`);
+  printError(io, `Invalid key in output format: ${JSON.stringify(unknown)}`);
   return exitFailure;
 }
 
@@ -101,7 +101,7 @@ export async function printList<Row>(
   const full = flags.on("full") || format === "wide";
   const header = flags.on("no-legend") ? [] : [fields.map((field) => field.toUpperCase())];
   const cells = rows.map((row) => chosen.map(([, column]) => column.text(row, full)));
-  for (const line of alignedLines([...header, ...cells])) say(io, line);
+  for (const line of alignedLines([...header, ...cells])) printLine(io, line);
 }
 
 /** Returns a value as a document of JSON or YAML. */

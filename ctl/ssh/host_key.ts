@@ -4,7 +4,7 @@
  * @module
  */
 
-import { complain, type Io, reasonOf } from "../terminal/port.ts";
+import { type Io, printError, reasonOf } from "../terminal/port.ts";
 import {
   entryName,
   type HostKey,
@@ -85,11 +85,11 @@ function isKnown({ io, file }: HostKeyChecking, lookup: HostVerdict, key: HostKe
     case "known":
       return true;
     case "revoked":
-      complain(
+      printError(
         io,
         `WARNING: the ${keyTypeName(key.type)} key of this host is marked as revoked in ${file}:${lookup.line}!`,
       );
-      complain(io, "Host key verification failed.");
+      printError(io, "Host key verification failed.");
       throw new SshError("host key revoked");
     case "changed":
       io.err(changedWarning(key, `${file}:${lookup.line}`));
@@ -135,7 +135,7 @@ async function askToTrust({ io, local, file }: HostKeyChecking, host: HostName, 
       "Are you sure you want to continue connecting (yes/no)? ",
   );
   if (!["yes", "y"].includes((answer ?? "").toLowerCase())) {
-    complain(io, "Host key verification failed.");
+    printError(io, "Host key verification failed.");
     throw new SshError(
       `unauthorized host${
         answer === undefined
@@ -147,8 +147,8 @@ async function askToTrust({ io, local, file }: HostKeyChecking, host: HostName, 
   }
   try {
     await local.appendLine(file, knownHostLine(host, key));
-    complain(io, `Warning: Permanently added '${name}' (${type}) to the list of known hosts.`);
+    printError(io, `Warning: Permanently added '${name}' (${type}) to the list of known hosts.`);
   } catch (error) {
-    complain(io, `Failed to add the host to the list of known hosts (${file}): ${reasonOf(error)}`);
+    printError(io, `Failed to add the host to the list of known hosts (${file}): ${reasonOf(error)}`);
   }
 }

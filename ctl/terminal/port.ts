@@ -72,17 +72,17 @@ export class DialError extends Error {
 }
 
 /** Writes one line to standard output. */
-export function say(io: Io, line: string): void {
+export function printLine(io: Io, line: string): void {
   io.line("out", line);
 }
 
 /** Writes one line to standard error. */
-export function complain(io: Io, line: string): void {
+export function printError(io: Io, line: string): void {
   io.line("err", line);
 }
 
 /** Writes one progress line. */
-export function note(io: Io, line: string): void {
+export function printNotice(io: Io, line: string): void {
   io.notice(line);
 }
 

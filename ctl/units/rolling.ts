@@ -10,7 +10,7 @@ import type { FlagSpec } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import type { Planned } from "./upload.ts";
-import { complain } from "../terminal/port.ts";
+import { printError } from "../terminal/port.ts";
 import type { UnitPlan } from "./resolve_source.ts";
 
 /** `--max-parallel`, for a command whose units are `done` a few at a time, for example restarted. */
@@ -77,7 +77,7 @@ export async function rollOut(
     }, maxParallel(context));
   });
   if (failed !== undefined && left.length > 0) {
-    complain(context.io, `Not replaced because ${failed} has failed: ${left.join(", ")}`);
+    printError(context.io, `Not replaced because ${failed} has failed: ${left.join(", ")}`);
   }
   return failed === undefined;
 }

@@ -14,7 +14,7 @@ import type { Context } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import type { CreatedUnit } from "./upload.ts";
 import { timeoutFlagName } from "../cli/global_flags.ts";
-import { complain, reasonOf, say } from "../terminal/port.ts";
+import { printError, printLine, reasonOf } from "../terminal/port.ts";
 import { similarUnit } from "./similar_unit.ts";
 import { optionsOf } from "./resolve_source.ts";
 import { type WaitFailure, waitForUnits, type WaitStage } from "../waiting/wait_for_units.ts";
@@ -90,7 +90,7 @@ export async function findUnits(context: Context): Promise<FoundUnits> {
   // A unit that a pattern has matched, and another client has destroyed since, is not reported.
   const missed = names.filter((name) => absent.includes(name) && !context.matched.has(name));
   for (const name of missed) {
-    complain(context.io, `Unit ${name} is not in the cluster${await suggestion(context, name)}`);
+    printError(context.io, `Unit ${name} is not in the cluster${await suggestion(context, name)}`);
   }
   return {
     units: names.flatMap((name) => units.get(name) ?? []),
@@ -132,7 +132,7 @@ export async function forEachUnit<Unit extends { readonly name: UnitName }>(
   for (const reason of new Set(reasons.filter((reason) => reason !== undefined))) {
     const names = units.flatMap(({ name }, index) => reasons[index] === reason ? [name] : []);
     const which = units.length > 1 ? `${names.join(", ")}: ` : "";
-    complain(io, typeof failed === "string" ? `${failed}: ${which}${reason}` : failed(names) + reason);
+    printError(io, typeof failed === "string" ? `${failed}: ${which}${reason}` : failed(names) + reason);
   }
   return units.filter((_unit, index) => reasons[index] === undefined);
 }
@@ -177,7 +177,7 @@ export async function blockUntil<Unit extends { readonly name: UnitName }>(
   stages: (unit: Unit) => readonly WaitStage[],
 ): Promise<WaitFailure[]> {
   if (context.flags.on("no-block")) {
-    for (const { name } of units) say(context.io, `Triggered unit ${name} ${verb}`);
+    for (const { name } of units) printLine(context.io, `Triggered unit ${name} ${verb}`);
     return [];
   }
   const waits = units.map((unit) => ({ name: unit.name, stages: stages(unit) }));
@@ -186,7 +186,7 @@ export async function blockUntil<Unit extends { readonly name: UnitName }>(
 
 /** Prints each failure, with the latest log lines of units that have failed in systemd, and returns the failures. */
 export async function printFailures(context: Context, failures: WaitFailure[]): Promise<WaitFailure[]> {
-  for (const { reason } of failures) complain(context.io, `Error waiting for units: ${reason}`);
+  for (const { reason } of failures) printError(context.io, `Error waiting for units: ${reason}`);
   const failed = failures.flatMap(({ name, machine }) => machine === undefined ? [] : [{ name, machine }]);
   if (failed.length > 0) await (await import("../waiting/recent_logs.ts")).printRecentLogs(context, failed);
   return failures;
@@ -211,6 +211,6 @@ export function printSuccess(
   if (flags.on("no-block")) return;
   const succeeded = units.map(({ name }) => name).filter((name) => !failures.some((failure) => failure.name === name));
   if (succeeded.length > 0 || failures.length + otherFailures === 0) {
-    complain(io, `Successfully ${done} units ${bracketed(succeeded)}.`);
+    printError(io, `Successfully ${done} units ${bracketed(succeeded)}.`);
   }
 }

@@ -14,7 +14,7 @@ import type { FlagSpec } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { unloaded } from "../waiting/conditions.ts";
-import { complain, type Io, reasonOf, say } from "../terminal/port.ts";
+import { type Io, printError, printLine, reasonOf } from "../terminal/port.ts";
 import { lineOf, type NamedUnit, namedUnit } from "./local_file.ts";
 import { CreationError, optionsOf, planUnit, type Sourcing, type UnitPlan } from "./resolve_source.ts";
 import { waitForUnits } from "../waiting/wait_for_units.ts";
@@ -81,7 +81,7 @@ export async function createUnits(context: Context, creation: Creation): Promise
 /** Plans the units of the arguments for {@link putUnits}. Undefined, after an error message, if they make no sense. */
 export async function planUnits(context: Context, creation: Creation): Promise<Planned | undefined> {
   if (context.flags.on("sign")) {
-    complain(context.io, "WARNING: The signed/verified units feature is DEPRECATED and cannot be used.");
+    printError(context.io, "WARNING: The signed/verified units feature is DEPRECATED and cannot be used.");
   }
   const given = await withInput(context);
   return given && await planAll(given, creation);
@@ -98,14 +98,14 @@ export async function putUnits(
   const desiredState = failures.length > 0 ? undefined : creation.desiredState;
   try {
     const created = await putAll(context, plans, desiredState);
-    for (const { message } of failures) complain(context.io, `Error creating units: ${message}`);
+    for (const { message } of failures) printError(context.io, `Error creating units: ${message}`);
     if (failures.length > 0) return undefined;
     const withdrawn = new Set(created.filter((unit) => !unit.begun).map((unit) => unit.name));
     await waitForReplaced(context, plans.filter(({ name }) => withdrawn.has(name)), creation.attempts);
     return created;
   } catch (error) {
     if (!(error instanceof CreationError)) throw error;
-    complain(context.io, `Error creating units: ${error.message}`);
+    printError(context.io, `Error creating units: ${error.message}`);
     return undefined;
   }
 }
@@ -124,11 +124,11 @@ export async function followTemplates(context: Context, plans: readonly UnitPlan
       const same = serializeUnitFile(optionsOf(existing?.options)) === serializeUnitFile(options);
       if (!existing || existing.unreadable === undefined && same) return;
       await context.client.putUnit({ name, options });
-      say(context.io, `Unit ${name} inactive`);
+      printLine(context.io, `Unit ${name} inactive`);
     });
     return true;
   } catch (error) {
-    complain(context.io, `Error creating units: failed replacing a template: ${reasonOf(error)}`);
+    printError(context.io, `Error creating units: failed replacing a template: ${reasonOf(error)}`);
     return false;
   }
 }
@@ -143,7 +143,7 @@ async function withInput(context: Context): Promise<Context | undefined> {
   const { name, file } = namedUnit(flags.text("name"));
   if (dashes === 0 && !flags.given("name")) return context;
   if (dashes !== 1 || flags.text("name") === "" || name !== file) {
-    complain(io, "Error creating units: - reads one unit from standard input, which needs --name=NAME");
+    printError(io, "Error creating units: - reads one unit from standard input, which needs --name=NAME");
     return undefined;
   }
   const text = await io.readInput();
@@ -217,10 +217,12 @@ async function putAll(
   return await inParallel(plans, async (plan, index) => {
     const created = await putOne(context, plan, desiredState);
     output.add(index, () => {
-      for (const note of plan.notes) note.on === "out" ? say(context.io, note.text) : complain(context.io, note.text);
+      for (const note of plan.notes) {
+        note.on === "out" ? printLine(context.io, note.text) : printError(context.io, note.text);
+      }
       if (plan.options && (created.isGlobal || created.begun || !plan.existing)) {
         // fleet 1.0 prints that a unit is inactive first; a global unit has no state, but the space before it.
-        say(context.io, `Unit ${plan.name} ${created.isGlobal ? "" : "inactive"}`);
+        printLine(context.io, `Unit ${plan.name} ${created.isGlobal ? "" : "inactive"}`);
       }
     });
     return created;

@@ -8,7 +8,7 @@ import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/a
 import type { Context } from "../cli/command.ts";
 import type { UnitWatcher } from "./unit_watcher.ts";
 import type { Notifier } from "../../runtime/notifier.ts";
-import { note, reasonOf } from "../terminal/port.ts";
+import { printNotice, reasonOf } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
 
 /** Time that a unit may be without a machine before its reason is requested. */
@@ -113,7 +113,7 @@ export class PendingReasons {
       if (this.#printed.get(name) === text) return;
       this.#printed.set(name, text);
       this.#due_ms.set(name, io.now_ms() + refresh_ms);
-      for (const line of lines) note(io, line);
+      for (const line of lines) printNotice(io, line);
     } catch (error) {
       // The wait goes on; the unit watcher warns about the server.
       io.log("DEBUG", `cannot explain why unit ${name} waits: ${reasonOf(error)}`);

@@ -5,7 +5,7 @@
  */
 
 import type { Context } from "../cli/command.ts";
-import { complain, reasonOf } from "../terminal/port.ts";
+import { printError, reasonOf } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
 
 /** Lines shown of each unit. */
@@ -40,10 +40,10 @@ export async function printRecentLogs(context: Context, failed: readonly FailedU
       continue;
     }
     const machine = await context.machines.find(unit.machine) ?? { id: unit.machine };
-    complain(context.io, `Last log lines of ${unit.name} on ${machineLegend(machine, false)}:`);
-    for (const line of lines) complain(context.io, `  ${line}`);
+    printError(context.io, `Last log lines of ${unit.name} on ${machineLegend(machine, false)}:`);
+    for (const line of lines) printError(context.io, `  ${line}`);
   }
-  for (const { name } of notShown) complain(context.io, `To see the log of ${name}: fleetctl journal ${name}`);
+  for (const { name } of notShown) printError(context.io, `To see the log of ${name}: fleetctl journal ${name}`);
 }
 
 /** Returns no lines if the API cannot provide them in time. Does not use SSH: the user did not ask for a login. */
