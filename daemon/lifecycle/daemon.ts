@@ -119,18 +119,13 @@ export class Daemon<Api> {
    * session at once.
    */
   async end(shutDown: (halt: () => Promise<void>) => Promise<void>): Promise<void> {
-    const { clock, log, notify } = this.#ports;
+    const { clock, notify } = this.#ports;
     this.#ending = true;
     await notify("STOPPING=1\nSTATUS=ending");
     const reloading = this.#reloading;
     if (reloading) await within(retirement_ms, clock, () => reloading);
-    const halt = async () => {
-      this.#session?.stop.abort();
-      // Calls to a store that cannot be reached are not waited for.
-      await within(ending_ms, clock, () => this.#session?.ended ?? Promise.resolve()).catch((error) =>
-        log("error", `the daemon's work failed while it was ending: ${messageOf(error)}`)
-      );
-    };
+    // Calls to a store that cannot be reached are not waited for.
+    const halt = async () => void await within(ending_ms, clock, () => this.#endSession());
     await shutDown(halt);
     await halt();
   }
@@ -181,8 +176,7 @@ export class Daemon<Api> {
       this.#refuseWhileEnding();
       await this.#ports.putInForce(next.config);
       if (changes.membership) {
-        this.#session?.stop.abort();
-        await this.#session?.ended;
+        await this.#endSession();
         this.#refuseWhileEnding();
         // The API stays with the old registry until the new session has a status.
         await this.#begin(generation);
@@ -244,6 +238,16 @@ export class Daemon<Api> {
       const ended = this.#ports.runSession(generation, report, stop.signal).finally(resolve);
       this.#session = { stop, ended };
     });
+  }
+
+  /** Ends the session. Its failure is logged: the next one begins all the same. */
+  async #endSession(): Promise<void> {
+    this.#session?.stop.abort();
+    try {
+      await this.#session?.ended;
+    } catch (error) {
+      this.#ports.log("error", `the daemon's work failed while it was ending: ${messageOf(error)}`);
+    }
   }
 
   /** Closes a registry once its last requests have had time to finish, and its store unless the next one uses it too. */

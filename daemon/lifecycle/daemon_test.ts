@@ -243,6 +243,20 @@ Deno.test("a reload that fails because the daemon ends is logged as refused by t
   await stage.daemon.close();
 });
 
+Deno.test("a session that fails at its end does not keep a reload from beginning the next one", async () => {
+  const stage = await new Stage().started();
+  stage.text = "metadata=a=b";
+  stage.fails = "end";
+  await stage.daemon.reload();
+  assert.deepEqual(stage.events.slice(2), [
+    ...["a session ends", "error: the daemon's work failed while it was ending: no end", "a session begins"],
+    ...[reloaded, "READY=1"],
+  ]);
+  stage.fails = undefined;
+  await stage.daemon.end(() => Promise.resolve());
+  await stage.daemon.close();
+});
+
 Deno.test("errors at the end of a daemon are logged", async () => {
   const stage = await new Stage().started();
   stage.fails = "end";
