@@ -76,16 +76,16 @@ class AgentFixture {
   /** Requests a start of every assigned unit. */
   requestStart(restart: number): void {
     this.#show({
-      assignments: new Map([...this.#view!.assignments].map(([name, orders]) => {
-        return [name, { ...orders, restart, startOnly: true }];
+      assignments: new Map([...this.#view!.assignments].map(([name, assignment]) => {
+        return [name, { ...assignment, restart, startOnly: true }];
       })),
     });
   }
 
   /** Assigns one more unit, whose file is the store's text for a hash. */
   assignHash(unit: UnitName, hash: string): void {
-    const orders = { unit, machine: id, hash, desiredState: "launched", restart: 0, revision: 1 } as const;
-    this.#show({ assignments: new Map([...this.#view!.assignments, [unit, orders]]) });
+    const assignment = { unit, machine: id, hash, desiredState: "launched", restart: 0, revision: 1 } as const;
+    this.#show({ assignments: new Map([...this.#view!.assignments, [unit, assignment]]) });
   }
 
   globals(...units: readonly (readonly [UnitName, string])[]): void {
@@ -354,17 +354,20 @@ Deno.test("an agent without a record of commands does not restart units that it 
 
 Deno.test("a unit on the machine that cannot be read rules out globals that conflict with it", () =>
   withAgent(async (fixture) => {
-    const against = (text: string, names: string) => `${text}[X-Fleet]\nGlobal=true\nConflicts=${names}\n`;
-    fixture.globals(["every.service", against(daemonText, "")]);
+    const globalAgainst = (text: string, names: string) => `${text}[X-Fleet]\nGlobal=true\nConflicts=${names}\n`;
+    fixture.globals(["every.service", globalAgainst(daemonText, "")]);
     fixture.assign(["job.service", `${daemonText}[X-Fleet]\nConflicts=late.service\n`, "launched"]);
     await ManualClock.settle();
     const commands = commandsOf(fixture);
     fixture.unreadable("job.service", "every.service", "elsewhere.service");
-    fixture.globals(["late.service", against(otherText, "")], ["against.service", against(otherText, "every.service")]);
+    fixture.globals(["late.service", globalAgainst(otherText, "")], [
+      "against.service",
+      globalAgainst(otherText, "every.service"),
+    ]);
     await ManualClock.settle();
     assert.deepEqual(commandsOf(fixture), commands);
     // A unit that is not on the machine conflicts with no other.
-    fixture.globals(["here.service", against(otherText, "elsewhere.service")]);
+    fixture.globals(["here.service", globalAgainst(otherText, "elsewhere.service")]);
     await ManualClock.settle();
     assert.equal(fixture.state("here.service"), "launched active running");
   }));

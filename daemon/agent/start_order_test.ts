@@ -3,7 +3,7 @@ import { orderingOf, startOrder } from "./start_order.ts";
 
 Deno.test("units are started in the order of their dependencies", () => {
   const cases: readonly { name: string; units: Readonly<Record<string, string>>; order: string }[] = [
-    { name: "nothing is said: by name", units: { "b.service": "", "a.service": "" }, order: "a.service b.service" },
+    { name: "no dependencies: by name", units: { "b.service": "", "a.service": "" }, order: "a.service b.service" },
     {
       name: "After=",
       units: { "a.service": "After=c.service b.service", "b.service": "", "c.service": "After=b.service" },
@@ -40,7 +40,7 @@ Deno.test("units are started in the order of their dependencies", () => {
       order: "srv-data.automount srv.mount srv-data.mount srv-data-deep.mount",
     },
     {
-      name: "what is said goes before what types imply",
+      name: "explicit dependencies take precedence over the order of types",
       units: { "a.service": "Before=b.socket", "b.socket": "" },
       order: "a.service b.socket",
     },

@@ -64,7 +64,7 @@ export function classifyUnits(cluster: Cluster, { absentAreGone, vanished }: Sch
       unplaced.push({
         unit,
         ...(from && { from }),
-        because: from ? `no machine is known to have it (${from.why})` : "",
+        because: from ? `the machine that has it is not known (${from.why})` : "",
       });
       continue;
     }

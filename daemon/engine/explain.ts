@@ -243,7 +243,7 @@ function pendingWork(unit: Unit, isWanted: boolean, state: UnitState | undefined
   if (state.commanded !== unit.desiredState) {
     return unit.desiredState === "launched" ? "has not started it yet" : "has not stopped it yet";
   }
-  if (unit.desiredState === "launched" && state.restart < unit.restart) return "has not restarted it yet, as was asked";
+  if (unit.desiredState === "launched" && state.restart < unit.restart) return "has not restarted it yet, as requested";
   return undefined;
 }
 
@@ -268,17 +268,16 @@ function summaryOf(
 ): string {
   switch (outcome) {
     case "unreadable":
-      return `the store holds what cannot be read (${unit.unreadable}), so that it is left as it is` +
+      return `its record in the store cannot be read (${unit.unreadable}), so that fleet leaves it alone` +
         `${target ? ` on machine ${short(target.machine)}` : ""}: ${remedy}`;
     case "template":
       return `it is a template: only its instances, ${unit.name.replace("@.", "@NAME.")}, can run`;
     case "inactive":
-      return "its desired state is inactive: no machine is to have it";
+      return "its desired state is inactive: no machine should have it";
     case "global": {
       const here = machines.filter(({ eligibility }) => eligibility === "assigned").length;
       const { size } = cluster.machines;
-      const verb = here === 1 || size === 1 ? "is" : "are";
-      return `it is global: ${here} of ${plural(size, "machine")} ${verb} to have it`;
+      return `it is global: ${here} of ${plural(size, "machine")} should have it`;
     }
     case "waiting":
       return plan.unplaced.get(unit.name)?.summary ?? (cluster.leader ? "the engine is about to" : noLeader) +

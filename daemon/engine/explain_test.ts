@@ -145,7 +145,7 @@ warning: malformed MachineMetadata "zone": expect key=value, or several as "key1
   {
     name: "values that are probably mistakes",
     stage: (s) => s.machine("m1").unit("a.service", "inactive", "Conflicts=b[ c*", "Global=y"),
-    expected: `inactive: its desired state is inactive: no machine is to have it
+    expected: `inactive: its desired state is inactive: no machine should have it
 m1 eligible
 warning: malformed pattern "b[" in Conflicts: it matches no unit
 warning: Global="y" counts as no: expect true, yes, 1, on, t, or false, no, 0, off, f`,
@@ -264,7 +264,7 @@ warning: malformed MachineMetadata "rack": expect key=value, or several as "key1
     stage: (s) =>
       s.machine("m1").machine("m2", { zone: "a" }).machine("m3", { zone: "a" })
         .unit("a.service", "inactive", "MachineMetadata=zone=a").reports("m3", "a.service", { active: "deactivating" }),
-    expected: `inactive: its desired state is inactive: no machine is to have it
+    expected: `inactive: its desired state is inactive: no machine should have it
 m1 rejected
   MachineMetadata: local Machine metadata insufficient: needs zone=a, has no zone
 m2 eligible
@@ -276,7 +276,7 @@ m3 eligible deactivating, still has it`,
       s.machine("m1").machine("m2").machine("m3", { zone: "b" }).unit("b.service", "launched", "MachineMetadata=zone=b")
         .scheduled().unit("a.service", "launched", "Global=true", "Conflicts=b.service")
         .reports("m1", "a.service", {}),
-    expected: `global: it is global: 2 of 3 machines are to have it
+    expected: `global: it is global: 2 of 3 machines should have it
 m1 assigned active
 m2 assigned, has not reported it yet
 m3 rejected
@@ -287,7 +287,7 @@ m3 rejected
     stage: (s) =>
       s.machine("m1").unit("b.service", "launched", "Global=true")
         .unit("a.service", "launched", "Global=true", "Conflicts=b.service"),
-    expected: `global: it is global: 0 of 1 machine is to have it
+    expected: `global: it is global: 0 of 1 machine should have it
 m1 rejected
   Conflicts: found conflict with locally-scheduled Unit(b.service)`,
   },
@@ -297,14 +297,14 @@ m1 rejected
       s.machine("m1").unit("b.service", "launched").scheduled()
         .unit("a.service", "launched", "Global=true", "Conflicts=[b-d].service")
         .unit("c.service", "launched", "Global=true"),
-    expected: `global: it is global: 0 of 1 machine is to have it
+    expected: `global: it is global: 0 of 1 machine should have it
 m1 rejected
   Conflicts: found conflict with locally-scheduled Unit(b.service)`,
   },
   {
     name: "an inactive global",
     stage: (s) => s.machine("m1").unit("a.service", "inactive", "Global=true"),
-    expected: `inactive: its desired state is inactive: no machine is to have it
+    expected: `inactive: its desired state is inactive: no machine should have it
 m1 eligible`,
   },
   {
@@ -372,11 +372,11 @@ m1 assigned inactive, has not stopped it yet`,
       s.machine("m1").unit("a.service", "launched").scheduled().reports("m1", "a.service", { restart: 0 })
         .simulation.restart("a.service"),
     expected:
-      `placed: it is placed on machine m1..., which has not restarted it yet, as was asked; the engine will update its` +
+      `placed: it is placed on machine m1..., which has not restarted it yet, as requested; the engine will update its` +
       ` assignment to machine m1...
 target m1: ${first}
 next: update its assignment to machine m1...
-m1 assigned active, has not restarted it yet, as was asked`,
+m1 assigned active, has not restarted it yet, as requested`,
   },
   {
     name: "it may not stay where it is",
@@ -429,7 +429,7 @@ note: Unit(b.service) and it replace each other, which is as if neither did`,
       s.hasFiles = false;
       s.machine("m1").unit("a.service", "inactive");
     },
-    expected: `inactive: its desired state is inactive: no machine is to have it
+    expected: `inactive: its desired state is inactive: no machine should have it
 m1 eligible
 warning: the store has lost its unit file HASH: submit it again`,
   },
@@ -438,7 +438,7 @@ warning: the store has lost its unit file HASH: submit it again`,
     stage: (s) =>
       s.machine("m1").machine("m2").unit("a.service", "launched").scheduled().simulation.corrupt("unit", "a.service"),
     expected:
-      `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is on machine m1...: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
+      `unreadable: its record in the store cannot be read (it is spoilt), so that fleet leaves it alone on machine m1...: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
 target m1: ${first}
 m1 assigned active
 m2 none`,
@@ -451,7 +451,7 @@ m2 none`,
       s.simulation.gone("m1");
     },
     expected:
-      `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is on machine m1...: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
+      `unreadable: its record in the store cannot be read (it is spoilt), so that fleet leaves it alone on machine m1...: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
 target m1: ${first}
 m1 offline, is away`,
   },
@@ -462,7 +462,7 @@ m1 offline, is away`,
       s.unit("a.service", "launched", "Global=true").simulation.corrupt("unit", "a.service");
     },
     expected:
-      `unreadable: the store holds what cannot be read (it is spoilt), so that it is left as it is: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
+      `unreadable: its record in the store cannot be read (it is spoilt), so that fleet leaves it alone: put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it
 m1 none active
 m2 none`,
   },
@@ -483,7 +483,7 @@ m1 rejected
     stage: (s) => {
       s.machine("m1").unit("a.service", "launched").scheduled();
       s.simulation.corrupt("target", "a.service");
-      s.simulation.corrupt("orders", "a.service");
+      s.simulation.corrupt("assignment", "a.service");
     },
     expected:
       `placed: it is on machine m1..., where systemd says active (running); the engine will update its assignment to machine m1...

@@ -51,7 +51,7 @@ export function schedule(
     unplaced.set(candidate.unit.name, new RefusedEverywhere(candidate, trial));
   }
   for (const { unit, because } of classification.awaitingMachine) {
-    unplaced.set(unit.name, { summary: `${because}; it is given time to come back`, refusals: new Map() });
+    unplaced.set(unit.name, { summary: `${because}; the engine waits for it to come back`, refusals: new Map() });
   }
   const plan = { placements: placementsOf(cluster, classification, evicted, decisions), unplaced };
   cache.keep(cluster, options, plan, trial.machines, [...candidates.values()].map(({ unit }) => unit));
@@ -179,8 +179,8 @@ function commitChoice({ trial, candidates, decisions }: Search, { machine, membe
 function applyReplacements({ targets }: Cluster, { trial, decisions, changed }: Search): boolean {
   const moves = moveReplaced(trial);
   for (const { unit, from, to, victim, replacer } of moves) {
-    const company = unit === victim ? "" : `goes with ${victim.name}, which is `;
-    const why = `${company}replaced by ${replacer.name} on machine ${short(from)}`;
+    const prefix = unit === victim ? "" : `goes with ${victim.name}, which is `;
+    const why = `${prefix}replaced by ${replacer.name} on machine ${short(from)}`;
     const target = targets.get(unit.name);
     const candidate = decisions.get(unit.name)?.candidate ?? { unit, ...(target && { from: target }), because: "" };
     decisions.set(unit.name, { candidate, machine: to, why });
@@ -215,7 +215,7 @@ class RefusedEverywhere implements UnplacedReason {
   }
 }
 
-const keptReason = "it was there already; why cannot be read any more";
+const keptReason = "the unit stays on its machine; the reason why it was placed there cannot be read";
 
 /** All changes, in order: units that lose their machine, new assignments, moves, new placements, unused files. */
 function placementsOf(
@@ -227,7 +227,7 @@ function placementsOf(
   const placements: Placement[] = [];
   for (const from of leftovers) {
     const why = cluster.units.has(from.unit)
-      ? "it is not to be placed: inactive, a template or global"
+      ? "it is inactive, a template or global, so that the engine finds no machine for it"
       : "it was destroyed";
     placements.push({ kind: "unplace", unit: from.unit, from, why });
   }

@@ -108,7 +108,7 @@ Deno.test("GET /units/{name}/explain explains the placement of a unit", async (t
   await test.step("a global unit has neither machine nor current state", async () => {
     await api.put("g.service", "launched", `${file}Global=true\nMachineMetadata=zone=a`);
     const explanation = await ask("g.service");
-    assert.equal(explanation.summary, "it is global: 1 of 2 machines is to have it");
+    assert.equal(explanation.summary, "it is global: 1 of 2 machines should have it");
     assert.deepEqual([explanation.outcome, explanation.machineID, explanation.currentState], [
       "global",
       undefined,

@@ -151,7 +151,7 @@ async function globalRefused(cluster: FleetCluster): Promise<void> {
     explanation.machines?.filter((each) => each.state?.systemdActiveState === "active").length === 2;
   const shown = await explainedAs(cluster, "g.service", "active on two machines", runs);
   assert.equal(shown.outcome, "global");
-  assert.equal(shown.summary, "it is global: 2 of 3 machines are to have it");
+  assert.equal(shown.summary, "it is global: 2 of 3 machines should have it");
   for (const name of ["m1", "m3"]) {
     const { eligibility, pending } = onMachine(cluster, shown, name);
     assert.deepEqual([eligibility, pending], ["assigned", undefined]);

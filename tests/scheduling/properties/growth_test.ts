@@ -41,19 +41,19 @@ function decide(simulation: SimulatedCluster): number {
   return reads();
 }
 
-const behind = (index: number) => `MachineOf=u${index - 1}.service`;
-const against = "Conflicts=every.service";
+const following = (index: number) => `MachineOf=u${index - 1}.service`;
+const conflicting = "Conflicts=every.service";
 
 const groups: Readonly<Record<string, Lines>> = {
-  "a chain": (index) => index === 0 ? [] : [behind(index)],
-  "a chain whose last unit is refused": (index) => index === 0 ? [against] : [behind(index)],
+  "a chain": (index) => index === 0 ? [] : [following(index)],
+  "a chain whose last unit is refused": (index) => index === 0 ? [conflicting] : [following(index)],
   "a chain whose first unit is refused, launched in reverse order": (index, size) =>
-    index === size - 1 ? [against] : [`MachineOf=u${index + 1}.service`],
+    index === size - 1 ? [conflicting] : [`MachineOf=u${index + 1}.service`],
   "a chain whose second half is refused": (index, size) =>
-    index === 0 ? [] : index === size / 2 ? [behind(index), against] : [behind(index)],
+    index === 0 ? [] : index === size / 2 ? [following(index), conflicting] : [following(index)],
   "a cycle that is refused": (index, size) =>
-    index === 0 ? [`MachineOf=u${size - 1}.service`, against] : [behind(index)],
-  "followers of a unit that is refused": (index) => index === 0 ? [against] : ["MachineOf=u0.service"],
+    index === 0 ? [`MachineOf=u${size - 1}.service`, conflicting] : [following(index)],
+  "followers of a unit that is refused": (index) => index === 0 ? [conflicting] : ["MachineOf=u0.service"],
   "followers that conflict with each other": (index) =>
     index === 0 ? [] : ["MachineOf=u0.service", "Conflicts=u[1-9]*"],
 };

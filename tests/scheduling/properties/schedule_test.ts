@@ -161,14 +161,14 @@ function scheduleAndCheck(simulation: SimulatedCluster, absentAreGone: boolean, 
 
 /** Records that can be made unreadable: of a unit, or of a machine. */
 const breakable = fc.oneof(
-  fc.tuple(fc.constantFrom("unit", "unit", "target", "orders"), fc.constantFrom(...unitNames)),
+  fc.tuple(fc.constantFrom("unit", "unit", "target", "assignment"), fc.constantFrom(...unitNames)),
   fc.tuple(fc.constant("machine"), fc.constantFrom(...machineIds)),
 );
 
 function spoil(simulation: SimulatedCluster, kind: string, name: string): void {
   const { units, targets, machines, assignments } = simulation.cluster();
-  const there = { unit: units, target: targets, orders: assignments, machine: machines }[kind];
-  if (there?.has(name)) simulation.corrupt(kind, name);
+  const records = { unit: units, target: targets, assignment: assignments, machine: machines }[kind];
+  if (records?.has(name)) simulation.corrupt(kind, name);
 }
 
 /** True if a unit conflicts with one of the others. */

@@ -11,7 +11,7 @@
  * | `state NAME STATE` | its desired state changes |
  * | `restart NAME` | a restart is requested |
  * | `destroy NAME` | it is destroyed |
- * | `spoil unit\|target\|orders NAME`, `spoil machine ID` | its record in the store becomes unreadable, until it is written again |
+ * | `spoil unit\|target\|assignment NAME`, `spoil machine ID` | its record in the store becomes unreadable, until it is written again |
  * | `schedule [grace]` | the engine makes a plan, which is carried out; `grace`: absent machines may come back |
  * | `agent ID` | the machine's agent carries out its steps, pass by pass, until there are none |
  * | `exits ID NAME` | a unit that runs on a machine ends by itself |
@@ -151,21 +151,21 @@ export class SimulatedCluster {
   /** Makes a record in the store unreadable. */
   corrupt(kind: string, name: string): void {
     const unreadable = { revision: ++this.#revision, why: "it is spoilt" };
-    const orders = this.#assignments.get(name);
+    const assignment = this.#assignments.get(name);
     switch (kind) {
       case "unit": {
         const { requirements, fleetOptions, ...known } = this.#known(name);
         // Of a global, some machine has reported its state.
-        const source = requirements.global && known.desiredState !== "inactive" ? known : orders;
+        const source = requirements.global && known.desiredState !== "inactive" ? known : assignment;
         const text = source && source.hash !== "" ? serializeUnitFile(fleetOptions) : undefined;
         this.#units.set(name, unreadableUnit(name, requirements.global, unreadable, source, text));
         break;
       }
       case "target":
-        this.#targets.set(name, unreadableTarget(name, orders?.machine ?? "", unreadable));
+        this.#targets.set(name, unreadableTarget(name, assignment?.machine ?? "", unreadable));
         break;
-      case "orders":
-        this.#assignments.set(name, unreadableAssignment(name, orders!.machine, unreadable));
+      case "assignment":
+        this.#assignments.set(name, unreadableAssignment(name, assignment!.machine, unreadable));
         break;
       case "machine":
         this.#machines.set(name, { ...unreadableMachine(name, unreadable), metadata: this.#dynamic.get(name) ?? {} });
@@ -181,12 +181,12 @@ export class SimulatedCluster {
     if (!record) throw new Error(`the cluster has no machine ${id}`);
     const disk = this.#disks.get(id) ?? new Map<string, Current>();
     this.#disks.set(id, disk);
-    const assignments = [...this.#assignments.share()].filter(([_, orders]) => orders.machine === id);
+    const assignments = [...this.#assignments.share()].filter(([_, assignment]) => assignment.machine === id);
     const globals = [...this.units].filter(([_, unit]) => unit.requirements.global);
     const all = [...assignments, ...globals];
     const view = {
       ...{ id: "test", revision: this.#revision, epoch: 1, machine: id },
-      assignments: new Map(assignments.filter(([_, orders]) => orders.unreadable === undefined)),
+      assignments: new Map(assignments.filter(([_, assignment]) => assignment.unreadable === undefined)),
       globals: new Map(globals.filter(([_, unit]) => unit.unreadable === undefined)),
       unreadable: new Set(all.flatMap(([name, record]) => record.unreadable === undefined ? [] : [name])),
       dynamicMetadata: this.#dynamic.get(id) ?? {},
