@@ -125,10 +125,10 @@ export function waitingForOthers(
       continue;
     }
     const other = current.get(along);
-    const desiredElsewhere = wanted.get(along);
-    if (!other && !desiredElsewhere) continue;
-    const isCurrent = other?.commanded === "launched" && desiredElsewhere?.desiredState === "launched" &&
-      other.hash === desiredElsewhere.hash;
+    const desiredOther = wanted.get(along);
+    if (!other && !desiredOther) continue;
+    const isCurrent = other?.commanded === "launched" && desiredOther?.desiredState === "launched" &&
+      other.hash === desiredOther.hash;
     if (isCurrent && (other.status.active === "active" || isBack(along))) continue;
     waiting.set(name, `systemd stopped it together with Unit(${along}); it is started again when that unit is active`);
   }
