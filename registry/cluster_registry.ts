@@ -35,17 +35,17 @@ export interface ClusterRegistryOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
-  /** Says whose writes these are: the machine's id. Asked by `open`; may reject. Few, since each may leave a key behind. */
+  /** Returns the name of this writer, a machine ID. Called by `open`; may reject. Each name may leave a key in the store. */
   readonly writer: () => Promise<string>;
-  /** To be handed from each registry of a process to the one that takes its place; none if left out. */
+  /** Writes whose outcome is unknown, from the registry that this one replaces in the process. */
   readonly unsettledWrites?: UnsettledWrites;
-  /** How long a machine is still present after its daemon was last heard of. */
+  /** The time after which the lease of a silent daemon expires. */
   readonly agentTtl_s: number;
-  /** The same for the leader of the engines. */
+  /** The time after which the lease of a silent leader expires. */
   readonly leaderTtl_s: number;
-  /** How long a true read waits for the cluster cache beyond the store's own deadline. Default 2000. */
+  /** The time that a linearizable read waits for the cluster cache to catch up. Default 2000. */
   readonly readTimeout_ms?: number;
-  /** How long the cluster cache stays open after its last use. Default a minute. */
+  /** The time that the cluster cache stays open after its last use. Default 60 000. */
   readonly cacheIdle_ms?: number;
 }
 
@@ -105,7 +105,7 @@ export class ClusterRegistry implements Registry {
     return this.#clusterCache.read();
   }
 
-  /** For each name, what each of {@link recordKeys} holds. */
+  /** Reads the values of {@link recordKeys} for each name. */
   async #readRecords(names: readonly UnitName[]): Promise<readonly (readonly (KeyValue | undefined)[])[]> {
     const { ranges } = await this.#session.read(names.flatMap((name) => recordKeys.map((key) => ({ key: key(name) }))));
     return names.map((_, at) => recordKeys.map((_, key) => ranges[at * recordKeys.length + key]?.[0]));
@@ -143,7 +143,7 @@ export class ClusterRegistry implements Registry {
     throw new ConflictError(
       change.kind === "metadata"
         ? `metadata ${change.key} of machine ${change.machine} could not be written`
-        : `unit ${change.was.name} was changed by somebody else meanwhile`,
+        : `unit ${change.was.name} was changed by another writer in the meantime`,
     );
   }
 

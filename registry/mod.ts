@@ -1,5 +1,5 @@
 /**
- * The cluster's memory: all that may be known or changed, and nothing about how it is kept.
+ * The port to the cluster's data: every read and every change. It does not depend on how the data is stored.
  *
  * Every implementation passes `tests/contract/registry_suite.ts`.
  *
@@ -21,7 +21,7 @@ import type {
   UnitState,
 } from "./model.ts";
 
-/** One unit as the store has it at one moment: what a writer read, and so what its write expects to find. */
+/** A unit's records in the store, as a writer read them. A write compares them with the store. */
 export interface UnitRecord {
   readonly name: UnitName;
   readonly unit?: Unit;
@@ -29,163 +29,161 @@ export interface UnitRecord {
   readonly text?: string;
 }
 
-/** A change asked for by an operator. Each is applied whole, in one transaction, or not at all. */
+/** A change that an operator requests. Each is applied completely, in one transaction, or not at all. */
 export type Change =
   | {
     /**
-     * Creates or updates a unit. Desired state and restart of a unit that is already placed reach its machine in the
-     * same transaction; a new file does too when its [X-Fleet] options are unchanged, else the engine looks again.
-     * `inactive` takes the unit off its machine.
+     * Creates or updates a unit. The same transaction updates the assignment of a unit that is already placed: with the
+     * desired state, the restart, and a new file if its [X-Fleet] options are unchanged. Otherwise the engine decides
+     * again. `inactive` removes the unit from its machine.
      */
     readonly kind: "put";
-    /** What was read before; the write fails with {@link ConflictError} if the store no longer says so. */
+    /** The record that was read before. The write fails with {@link ConflictError} if the store has another one. */
     readonly was: UnitRecord;
-    /** The file's serialised text and hash; left out when only the desired state changes. */
+    /** The file's serialized text and hash; omitted if only the desired state changes. */
     readonly file?: { readonly hash: string; readonly text: string; readonly fleetOptions: readonly UnitOption[] };
     readonly desiredState: DesiredState;
-    /** True: ask for a restart now. */
+    /** True: requests a restart. */
     readonly restart?: boolean;
-    /** True, beside `restart`: a unit that runs is left alone. */
+    /** True, with `restart`: starts the unit, and does not restart a running one. */
     readonly startOnly?: boolean;
-    /** Who asks, if it is known. */
+    /** The author of the change, if known. */
     readonly changed?: Authorship;
   }
   | { readonly kind: "delete"; readonly was: UnitRecord }
   | {
-    /** Dynamic metadata; `value: ""` is the tombstone that hides a static key. Unknown machines are accepted. */
+    /** Sets dynamic metadata; `value: ""` is a tombstone that hides a static key. Unknown machines are accepted. */
     readonly kind: "metadata";
     readonly machine: MachineId;
     readonly key: string;
     readonly value: string;
   };
 
-/** A change the engine decides. Each is applied whole or not at all. */
+/** A change that the engine decides. Each is applied completely or not at all. */
 export type Placement =
   | {
-    /** Places a unit, moves it (`from` another machine) or gives its machine the unit's newest wish (`from` the same). */
+    /** Places a unit, moves it (`from` another machine), or updates its assignment (`from` the same machine). */
     readonly kind: "place";
     readonly unit: Unit;
     readonly machine: MachineId;
-    /** Where the engine saw it; left out if it saw it nowhere. */
+    /** The unit's target when the engine decided; omitted if it had none. */
     readonly from?: Target;
     readonly why: string;
   }
   | { readonly kind: "unplace"; readonly unit: UnitName; readonly from: Target; readonly why: string }
-  /** Removes the text of a file that no unit refers to, unless it was written again after `revision`. */
+  /** Deletes the text of a file that no unit refers to, unless it was written again after `revision`. */
   | { readonly kind: "forget"; readonly hash: string; readonly revision: Revision };
 
-/** A daemon's presence: one lease, under which its machine record and unit states live. */
+/** A daemon's presence in the cluster: its machine record and unit states, bound to one lease. */
 export interface Membership {
   /**
-   * Says what all units on this machine do; writes only what differs from what was last written, in as few
-   * transactions as fit. Resolves when the store has it. While the store is away it waits; calls made meanwhile
-   * replace each other, newest wins.
+   * Publishes the states of all units on this machine. Writes only differences from the last states, in as few
+   * transactions as possible. Resolves when the store has them. While the store is unavailable it waits, and a later call
+   * replaces an earlier one.
    */
   publish(states: ReadonlyMap<UnitName, UnitState>): Promise<void>;
-  /** Replaces the machine record (metadata or address changed). */
+  /** Replaces the machine record, after its metadata or address changed. */
   update(machine: MachineRecord): Promise<void>;
   /**
-   * An opaque text to hand to the next {@link Registry.join} after a restart of the daemon; changes when the lease does.
-   * Empty once it is given up.
+   * The lease, an opaque text for {@link Registry.join} after a restart of the daemon. It changes with the lease, and is
+   * empty after {@link leave}.
    */
   readonly lease: string;
-  /** Gives the lease up: record and states vanish at once, and {@link Cluster.departed} says for a while that it was in good order. */
+  /** Revokes the lease: the record and states are deleted at once, and {@link Cluster.departed} lists the machine for a while. */
   leave(): Promise<void>;
 }
 
-/** Leadership over the engines, until {@link signal} is aborted. */
+/** The leadership among engines, until {@link signal} aborts. */
 export interface Leadership {
-  /** Aborted when the lead is lost, or may have been: its lease was not renewed in time by our own clock. */
+  /** Aborted when the leadership is lost, or may be: its lease was not renewed in time by this machine's clock. */
   readonly signal: AbortSignal;
   /**
-   * Applies each placement, fenced by the leader key. Returns those that failed because the world had moved on: look
-   * again. Throws {@link DeposedError} when another engine leads.
+   * Applies placements, fenced by the leader key. Returns those that were refused because the store had changed: the
+   * engine must plan again. Throws {@link DeposedError} if another engine leads.
    */
   apply(
     placements: readonly Placement[],
   ): Promise<{ readonly revision: Revision; readonly refused: readonly Placement[] }>;
-  /** Gives the lead up at once. */
+  /** Gives up the leadership at once. */
   resign(): Promise<void>;
 }
 
-/** What a daemon remembers of its store across restarts, to recognise a wrong one. */
+/** The identity of a store, which a daemon keeps across restarts to recognize a wrong store. */
 export interface StoreMemory {
   readonly id: string;
   readonly revision: Revision;
 }
 
-/** All that may be known or changed. */
+/** Reads and changes the cluster's data. */
 export interface Registry {
   /**
-   * Finds the store: creates its `cluster` id if it is empty and nothing is remembered. Throws {@link WrongStoreError}
-   * when it is not the one remembered, {@link StoreUnavailableError} when it does not answer in time. Must have
-   * succeeded once before any other call.
+   * Opens the store. Creates the `cluster` ID of an empty store if nothing is remembered. Must succeed once before any
+   * other call. Throws {@link WrongStoreError} if the store is not the remembered one, and {@link StoreUnavailableError}
+   * if it does not answer in time.
    */
   open(remembered: StoreMemory | undefined): Promise<StoreMemory>;
-  /** The store's id and the highest revision seen so far. */
+  /** The store's ID and the highest revision seen so far. */
   readonly memory: StoreMemory | undefined;
   /**
-   * Yields the whole cluster now, then after each change; a slow reader gets the newest only. Survives lost watches,
-   * compaction and a store that is away (then it yields nothing until it has a fresh, complete view). Ends when
-   * `signal` aborts. Throws {@link WrongStoreError}.
+   * Yields the whole cluster now, then after each change; a slow reader gets the newest only. Continues after lost
+   * watches, compaction and outages of the store: it yields nothing until it has a complete view again. Ends when `signal`
+   * aborts. Throws {@link WrongStoreError}.
    */
   watch(signal: AbortSignal): AsyncIterable<Cluster>;
-  /** The same for the part that concerns one machine. */
+  /** Yields the part of the cluster that concerns one machine, as {@link watch} does. */
   watchMachine(machine: MachineId, signal: AbortSignal): AsyncIterable<MachineView>;
   /**
-   * The cluster, at least as new as every write that finished before the call, through whichever daemon.
-   * Throws {@link StoreUnavailableError}.
+   * Reads the cluster. The read is linearizable: it includes every write that finished before the call, through any
+   * daemon. Throws {@link StoreUnavailableError}.
    */
   read(): Promise<Cluster>;
-  /** One unit, read from the store itself. */
+  /** Reads one unit from the store, not from the cache. */
   unit(name: UnitName): Promise<UnitRecord>;
   /**
-   * One unit as this daemon last heard of it, if it follows the whole store anyway; it may be out of date, which a
-   * {@link commit} notices.
+   * Returns one unit from the cache; undefined if the cache is closed. It may be stale, which {@link commit} detects.
    */
   peek(name: UnitName): UnitRecord | undefined;
-  /** The serialised text of a file, or undefined; kept in memory, since a hash never changes its meaning. */
+  /** Returns the serialized text of a file; undefined if there is none. Texts are cached: a hash identifies its text. */
   file(hash: string): Promise<string | undefined>;
-  /** Where a unit is placed now, read from the store itself. */
+  /** Reads a unit's target from the store, not from the cache. */
   target(name: UnitName): Promise<Target | undefined>;
   /**
-   * Applies one change. Throws {@link ConflictError} when the store is no longer as `was` says,
-   * {@link OutcomeUnknownError} when it is not known whether it was applied.
+   * Applies one change. Throws {@link ConflictError} if the store no longer has what `was` says, and
+   * {@link OutcomeUnknownError} if it is unknown whether the change was applied.
    */
   commit(change: Change): Promise<Revision>;
   /**
-   * Opens this daemon's lease and puts its record. `lease` is what an earlier {@link Membership.lease} of this boot
-   * said. The lease is kept alive, and taken again (every key put again) when it was lost, until `signal` aborts, which
-   * leaves the lease to run out. Throws {@link DuplicateMachineError}.
+   * Joins the cluster: takes a lease and writes the machine record. `lease`: an earlier {@link Membership.lease} of this
+   * boot, which is kept if it is alive. The lease is renewed, and replaced with all its keys after a loss, until `signal`
+   * aborts; then it expires. Throws {@link DuplicateMachineError}.
    */
   join(machine: MachineRecord, lease: string | undefined, signal: AbortSignal): Promise<Membership>;
-  /** Yields each time this daemon takes the lead. Between, it waits for the leader key to vanish. */
+  /** Yields each time this daemon becomes the leader. Otherwise it waits for the leader key to be deleted. */
   campaign(machine: MachineId, version: string, signal: AbortSignal): AsyncIterable<Leadership>;
   /**
-   * When the store last stopped being away, by the monotonic clock in milliseconds; 0 if it has not been away. While
-   * it is away, `Infinity`.
+   * The end of the store's last outage, milliseconds of the monotonic clock; 0 without one, `Infinity` during one.
    */
   readonly awayUntil_ms: number;
   close(): Promise<void>;
 }
 
-/** The store was not as the writer expected: read again and decide anew. */
+/** The store has changed since the writer read it: the writer must read and decide again. */
 export class ConflictError extends Error {
   override name = "ConflictError";
 }
 
-/** Another engine has the lead. */
+/** Another engine is the leader. */
 export class DeposedError extends Error {
   override name = "DeposedError";
 }
 
 /**
- * The store did not answer, or not in time; or it lets nobody in or takes no writes, which somebody else may mend. The
- * message names the endpoints.
+ * The store did not answer in time, refused the credentials, or accepts no writes. An operator can repair that. The message
+ * names the endpoints.
  */
 export class StoreUnavailableError extends Error {
   override name = "StoreUnavailableError";
-  /** True if the store refuses writes since its space is used up. */
+  /** True if the store refuses writes because its space is used up. */
   readonly isFull: boolean;
   constructor(message: string, options: StoreUnavailableOptions = {}) {
     super(message, options);
@@ -197,20 +195,17 @@ interface StoreUnavailableOptions extends ErrorOptions {
   readonly isFull?: boolean;
 }
 
-/** The store takes no request of this size. Nothing was written, and asking again does not help. */
+/** The request is too large for the store. Nothing was written, and a retry fails as well. */
 export class StoreLimitError extends Error {
   override name = "StoreLimitError";
 }
 
-/**
- * A write was sent, and either its answer was lost or a store that is full does not tell: whether it was carried out is
- * not known.
- */
+/** It is unknown whether a write was applied: its response was lost, or a full store did not report it. */
 export class OutcomeUnknownError extends StoreUnavailableError {
   override name = "OutcomeUnknownError";
   /**
-   * `failure` says what went wrong; the message also what that means. `settled`: what was not carried out by now never
-   * will be, so that it is safe to look, and to ask again. Else a member that hangs may carry it out when it goes on.
+   * `failure`: what went wrong; the message adds what that means. `settled`: a write that has not been applied by now never
+   * will be, so that it is safe to read and to retry. Otherwise a member of etcd that hangs may apply it later.
    */
   constructor(readonly failure: string, readonly settled: boolean, options?: StoreUnavailableOptions) {
     const meaning = settled
@@ -220,7 +215,7 @@ export class OutcomeUnknownError extends StoreUnavailableError {
   }
 }
 
-/** The store is not the one this daemon knows: wiped, restored from an old snapshot, or another prefix. */
+/** The store is not the one that this daemon knows: it was wiped or restored, or has another prefix. */
 export class WrongStoreError extends Error {
   override name = "WrongStoreError";
   constructor(readonly expected: StoreMemory, readonly found: { id?: string; revision: Revision }) {

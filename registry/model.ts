@@ -1,5 +1,5 @@
 /**
- * The nouns of a cluster, as every room knows them. Values only: nothing here reads, writes or waits.
+ * The data model of a cluster, shared by all folders. Values only. Pure.
  *
  * @module
  */
@@ -13,51 +13,51 @@ export type UnitName = string;
 /** The 32 hexadecimal digits of machine-id(5). */
 export type MachineId = string;
 
-/** A revision of the store: grows with every transaction (etcd's `revision`). 0 stands for "never". */
+/** A revision of the store, which increases with every transaction (etcd's `revision`). 0 means "never". */
 export type Revision = number;
 
-/** What an operator wants of a unit. */
+/** The state of a unit that an operator has requested. */
 export type DesiredState = "inactive" | "loaded" | "launched";
 
 /** Every {@link DesiredState}, from least to most. */
 export const desiredStates: readonly DesiredState[] = ["inactive", "loaded", "launched"];
 
-/** A unit as the cluster remembers it, without the text of its file (see {@link UnitFileText}). */
+/** A unit in the store, without the text of its file (see {@link UnitFileText}). */
 export interface Unit {
   readonly name: UnitName;
-  /** SHA-1 of the serialised unit file, 40 lower-case hexadecimal digits: two versions are the same if hashes match. */
+  /** SHA-1 of the serialized unit file, 40 lower-case hexadecimal digits. Equal hashes mean equal files. */
   readonly hash: string;
   /** The options of its [X-Fleet] section, in order. */
   readonly fleetOptions: readonly UnitOption[];
   /** {@link fleetOptions}, parsed once. */
   readonly requirements: Requirements;
   readonly desiredState: DesiredState;
-  /** Revision at which the latest restart was asked for; 0 if never. */
+  /** Revision of the latest request for a restart; 0 if there was none. */
   readonly restart: Revision;
-  /** True if the request at {@link restart} is for a start: a unit that runs is left alone. */
+  /** True if the request at {@link restart} is for a start: a running unit is not restarted. */
   readonly startOnly?: true;
-  /** Revision at which it was last asked to be launched and has been wanted so ever since; 0 while not launched. */
+  /** Revision at which the desired state became `launched`; 0 while it is another one. */
   readonly launchedAt: Revision;
   /** Revision at which this record was last written. */
   readonly revision: Revision;
-  /** Who asked for that, where it is known. */
+  /** The author of the last change, if known. */
   readonly changed?: Authorship;
   /**
-   * Why the store's record of it cannot be read. Then nothing is known of what is wanted of it, so that it is left as it
-   * is: hash, options, desired state and restart are those that its machine was told last, or say nothing.
+   * Why the record cannot be decoded. The desired state is then unknown, and the unit is left unchanged: hash, options,
+   * desired state and restart are those of its assignment, or empty.
    */
   readonly unreadable?: string;
 }
 
-/** Who made a change, and when. */
+/** The author and the time of a change. */
 export interface Authorship {
-  /** A token, a certificate, a user or an address, for people. */
+  /** A token, a certificate, a user or an address, for people to read. */
   readonly by: string;
-  /** Wall clock of the daemon that was asked, milliseconds since the epoch. */
+  /** Wall clock of the daemon that received the request, milliseconds since the epoch. */
   readonly at_ms: number;
 }
 
-/** The serialised text of a unit file, kept once per hash. */
+/** The serialized text of a unit file, stored once per hash. */
 export interface UnitFileText {
   readonly hash: string;
   readonly text: string;
@@ -65,41 +65,41 @@ export interface UnitFileText {
   readonly revision: Revision;
 }
 
-/** Which machine the engine chose for a unit, and why. */
+/** The machine that the engine chose for a unit, and the reason. */
 export interface Target {
   readonly unit: UnitName;
   readonly machine: MachineId;
-  /** A sentence a person can read. */
+  /** The reason, a sentence for people to read. */
   readonly why: string;
   /** Wall clock of the engine that decided, milliseconds since the epoch. */
   readonly since_ms: number;
   readonly revision: Revision;
-  /** Why it cannot be read. Then `machine` is the one that has orders for the unit, "" if none has or it was not looked for. */
+  /** The reason why the record cannot be decoded. `machine` is then the one of the unit's assignment; "" without one, or if it was not read. */
   readonly unreadable?: string;
 }
 
-/** What one machine's agent is told to do with one unit. */
+/** The engine's instruction to one machine's agent about one unit. */
 export interface Assignment {
   readonly unit: UnitName;
   readonly machine: MachineId;
   readonly hash: string;
   readonly desiredState: DesiredState;
   readonly restart: Revision;
-  /** True if the request at {@link restart} is for a start: a unit that runs is left alone. */
+  /** True if the request at {@link restart} is for a start: a running unit is not restarted. */
   readonly startOnly?: true;
   readonly revision: Revision;
-  /** Why it cannot be read. Then its key alone says something: which unit, and which machine. */
+  /** The reason why the record cannot be decoded. Only the unit and the machine are then known, from its key. */
   readonly unreadable?: string;
 }
 
-/** What a daemon says of its machine. */
+/** A machine's record, written by its daemon. */
 export interface MachineRecord {
   readonly id: MachineId;
   /** Public address, or "" if unknown. */
   readonly ip: string;
-  /** Base URL at which this machine's API answers other daemons, if any. */
+  /** Base URL of this machine's API for other daemons, if it has one. */
   readonly apiAddress?: string;
-  /** Drawn at random once a boot: tells a restarted daemon (same) from a rebooted machine (new). */
+  /** A random text, new at each boot: the same after a restart of the daemon, another one after a reboot. */
   readonly incarnation: string;
   /** Metadata of its configuration. */
   readonly staticMetadata: Readonly<Record<string, string>>;
@@ -111,71 +111,71 @@ export interface MachineRecord {
 export interface Machine extends MachineRecord {
   /** Effective metadata: static overlaid with dynamic; a dynamic "" hides the key. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Why its record cannot be read. It is there all the same, but nothing is known of it. */
+  /** The reason why the record cannot be decoded. The machine is present, and nothing else is known of it. */
   readonly unreadable?: string;
 }
 
-/** What a machine's agent says of one unit. Lives and dies with the daemon's lease. */
+/** The state of one unit, published by a machine's agent and bound to the daemon's lease. */
 export interface UnitState {
   readonly unit: UnitName;
   readonly machine: MachineId;
   /** Hash of the file that is on the machine's disk. */
   readonly hash: string;
-  /** What the agent has commanded: file in place (`loaded`), start issued (`launched`); `inactive`: neither could be done. */
+  /** The agent's last command: `loaded` (the file is installed), `launched` (a start was issued), or `inactive` (neither succeeded). */
   readonly commanded: DesiredState;
-  /** The {@link Unit.restart} that has been carried out; 0 if none. */
+  /** The last {@link Unit.restart} that was carried out; 0 if none. */
   readonly restart: Revision;
-  /** Why the latest command failed, if it did. */
+  /** The error of the latest command, if it failed. */
   readonly error?: string;
-  /** The command will fail again until the unit's file or the machine's configuration changes. Only beside `error`. */
+  /** True if the command fails again until the unit's file or the machine's configuration changes. Only with `error`. */
   readonly permanent?: true;
-  /** systemd's `Result` property where it is not `success`, for example `exit-code`. */
+  /** systemd's `Result` property if it is not `success`, for example `exit-code`. */
   readonly result?: string;
-  /** What systemd made of the latest start that this daemon commanded, for example `done`, where the unit is not active then. */
+  /** The result of the daemon's latest start job, for example `done`, if the unit is not active. */
   readonly job?: string;
-  /** How often systemd itself has started a service again since it was last started; absent if never. */
+  /** The number of automatic restarts by systemd since the service was last started; absent if none. */
   readonly restarts?: number;
   /** systemd's LoadState, ActiveState and SubState. */
   readonly load: string;
   readonly active: string;
   readonly sub: string;
-  /** When the active state was entered, milliseconds since the epoch (systemd's StateChangeTimestamp). */
+  /** The time of the last change of state, milliseconds since the epoch (systemd's StateChangeTimestamp). */
   readonly since_ms: number;
 }
 
-/** Who leads the engines. */
+/** The leader among the engines. */
 export interface Leader {
   readonly machine: MachineId;
   readonly version: string;
-  /** Why the record cannot be read. Somebody leads, but nobody can tell who. */
+  /** The reason why the record cannot be decoded. There is a leader, but it is unknown which machine it is. */
   readonly unreadable?: string;
 }
 
-/** Everything the store holds, at one revision. Never changed once handed out. */
+/** All data of the store at one revision. Immutable. */
 export interface Cluster {
-  /** Random id of the store, drawn by the first daemon that found it empty. */
+  /** Random ID of the store, written by the first daemon that found it empty. */
   readonly id: string;
   readonly revision: Revision;
-  /** Grows each time the view had to be read afresh (start, lost watch, compaction). */
+  /** Increases with each full read of the store (at the start, after a lost watch or compaction). */
   readonly epoch: number;
-  /** Jobs and globals together. */
+  /** Jobs and global units. */
   readonly units: ReadonlyMap<UnitName, Unit>;
   readonly files: ReadonlyMap<string, UnitFileText>;
   readonly targets: ReadonlyMap<UnitName, Target>;
   readonly assignments: ReadonlyMap<UnitName, Assignment>;
   readonly machines: ReadonlyMap<MachineId, Machine>;
   /**
-   * Machines that left the cluster in good order a short while ago: such a machine is not given time to come back. Left out
-   * where there is none.
+   * Machines that left the cluster in an orderly way a short time ago, and so get no grace period. Omitted if there are
+   * none.
    */
   readonly departed?: ReadonlySet<MachineId>;
-  /** Dynamic metadata, also of machines that are away. */
+  /** Dynamic metadata, also of absent machines. */
   readonly dynamicMetadata: ReadonlyMap<MachineId, Readonly<Record<string, string>>>;
   readonly states: ReadonlyMap<UnitName, ReadonlyMap<MachineId, UnitState>>;
   readonly leader?: Leader;
 }
 
-/** The part of the store that concerns one machine's agent. Never changed once handed out. */
+/** The part of the store that concerns one machine's agent. Immutable. */
 export interface MachineView {
   readonly id: string;
   readonly revision: Revision;
@@ -183,12 +183,12 @@ export interface MachineView {
   readonly machine: MachineId;
   readonly assignments: ReadonlyMap<UnitName, Assignment>;
   readonly globals: ReadonlyMap<UnitName, Unit>;
-  /** Units of which there are orders, or a global's record, that cannot be read, and none that can: they are neither wanted nor not. */
+  /** Units whose assignment or global record cannot be decoded, and that have no other one. Their desired state is unknown. */
   readonly unreadable: ReadonlySet<UnitName>;
   readonly dynamicMetadata: Readonly<Record<string, string>>;
 }
 
-/** Static metadata overlaid with dynamic; an empty dynamic value hides the key (scheduling reference, section 1). */
+/** Returns static metadata overlaid with dynamic metadata; an empty dynamic value hides the key. */
 export function effectiveMetadata(
   staticMetadata: Readonly<Record<string, string>>,
   dynamic: Readonly<Record<string, string>>,
@@ -201,7 +201,7 @@ export function effectiveMetadata(
   return { ...merged };
 }
 
-/** What is true of a unit on the machine it is placed on (scheduling reference, section 7). */
+/** Returns the state that a unit has reached on the machine of its target. */
 export function currentState(
   target: Target | undefined,
   states: ReadonlyMap<MachineId, UnitState> | undefined,

@@ -1,5 +1,5 @@
 /**
- * The [X-Fleet] section: what a unit asks of its machine. Pure.
+ * The [X-Fleet] section: a unit's requirements of its machine. Pure.
  *
  * @module
  */
@@ -15,26 +15,26 @@ import { globMatch } from "../runtime/glob.ts";
 import { expandSpecifiers, isTemplate, quote } from "../systemd/unit_name.ts";
 import { nearest } from "../runtime/spelling.ts";
 
-/** What a unit's [X-Fleet] section asks of its machine; specifiers expanded, quotes gone. */
+/** The requirements of a unit's [X-Fleet] section, with specifiers expanded and quotes removed. */
 export interface Requirements {
   /** Full machine ID or its first 8 characters. */
   readonly machineId?: string;
   /** Units that must be on the same machine. */
   readonly machineOf: readonly string[];
-  /** For each key, the values that will do: keys are ANDed, values of one key ORed. */
+  /** The accepted values of each key. The machine must have one of them for every key. */
   readonly machineMetadata: ReadonlyMap<string, readonly string[]>;
   /** Globs over names of other units. */
   readonly conflicts: readonly string[];
-  /** Globs over names of units to be moved away. */
+  /** Globs over names of units that this unit replaces. */
   readonly replaces: readonly string[];
   readonly global: boolean;
-  /** Keys of the section that fleet does not know, in order. */
+  /** Unknown keys of the section, in order. */
   readonly unknown: readonly string[];
-  /** Values that could not be understood, each as a sentence; such a unit is never placed. */
+  /** Errors about values that cannot be parsed. A unit with such a value is never placed. */
   readonly malformed: readonly string[];
 }
 
-/** The section whose options are fleet's, exactly so written. */
+/** The name of fleet's section. It is case-sensitive. */
 export const fleetSection = "X-Fleet";
 
 /** Options of the section by their modern names, in the order of the documentation. */
@@ -47,7 +47,7 @@ export const fleetOptionNames: readonly string[] = [
   "Global",
 ];
 
-/** What older units call them; where only the first value counts, the modern name's is asked for first. */
+/** Deprecated names of the options. If only the first value counts, that of the modern name takes precedence. */
 export const deprecatedNames: Readonly<Record<string, readonly string[]>> = {
   MachineID: ["X-ConditionMachineID", "X-ConditionMachineBootID"],
   MachineOf: ["X-ConditionMachineOf"],
@@ -58,15 +58,15 @@ export const deprecatedNames: Readonly<Record<string, readonly string[]>> = {
 const knownNames = new Set([...fleetOptionNames, ...Object.values(deprecatedNames).flat()]);
 
 /**
- * How many peers and patterns one unit may name: each pattern is held against every peer, and against every other unit of
- * a machine.
+ * The maximum number of peers and patterns of one unit: each pattern is matched against every peer, and against every
+ * other unit of a machine.
  */
 const maxRelations = 256;
 
-/** How many values of metadata one unit may ask for: what each machine has against them is told one by one. */
+/** The maximum number of metadata values of one unit: a refusal lists them one by one for each machine. */
 const maxMetadata = 256;
 
-/** Whether fleet knows a key of its section, by its modern or its older name. */
+/** True if a key is an option of the section, also by a deprecated name. */
 export function isKnownFleetOption(key: string): boolean {
   return knownNames.has(key);
 }
@@ -81,7 +81,7 @@ function interpret(options: readonly UnitOption[], expand: (value: string) => st
   for (const option of options) {
     if (option.section !== fleetSection) continue;
     const values = found.get(option.name) ?? [];
-    // An empty value asks for nothing. Of Global the last one counts, and an empty one is a no.
+    // An empty value requires nothing. The last value of Global counts, and an empty one means no.
     const expanded = splitValues(option).map(expand);
     values.push(...expanded.filter((value) => value !== "" || option.name === "Global"));
     found.set(option.name, values);
@@ -101,8 +101,8 @@ function interpret(options: readonly UnitOption[], expand: (value: string) => st
 }
 
 /**
- * The values of an option: one that starts and ends with `"` is several. Quotes toggle, a space outside them separates;
- * nothing escapes.
+ * Returns the values of an option. A value that starts and ends with `"` is a list: quotes toggle, a space outside of
+ * quotes separates values, and there are no escapes.
  */
 export function splitValues(option: UnitOption): string[] {
   const value = joinContinuedLines(option.value);
@@ -110,7 +110,7 @@ export function splitValues(option: UnitOption): string[] {
   const items: string[] = [];
   let outside = true;
   let item = "";
-  // Even pieces stand outside of quotes, odd ones inside.
+  // Even pieces are outside of quotes, odd ones inside.
   for (const piece of value.split('"')) {
     const parts = outside ? piece.split(/[ \t]/) : [piece];
     item += parts.shift();
@@ -147,16 +147,16 @@ function words(value: string): string[] {
   return value.split(/\s+/).filter((word) => word !== "");
 }
 
-/** What counts as a yes, in any case. Everything else counts as a no. */
+/** Values that mean yes, in any case. All others mean no. */
 export const truths = ["true", "yes", "1", "on", "t"];
-/** What is clearly meant as a no. */
+/** Values that clearly mean no. */
 export const untruths = ["false", "no", "0", "off", "f"];
 
 function isTrue(value: string | undefined): boolean {
   return value !== undefined && truths.includes(value.toLowerCase());
 }
 
-/** What to say of a key that fleet does not know: the nearest that it does, if one is near. */
+/** Returns the message about an unknown key, with the option of a similar name if there is one. */
 export function unrecognizedOption(key: string): string {
   const meant = nearest(key, fleetOptionNames);
   return `unrecognized requirement in [X-Fleet] section: ${quote(key)}` +
@@ -164,8 +164,8 @@ export function unrecognizedOption(key: string): string {
 }
 
 /**
- * Why a unit of these options must not be stored; undefined if it may. Patterns and names are
- * compared with their specifiers as written. What fleet 1.0 took and then ignored, malformed metadata, is refused.
+ * Returns why a unit with these options must not be stored; undefined if it may. Patterns and names are compared with
+ * unexpanded specifiers. Malformed metadata, which fleet 1.0 accepted and ignored, is refused.
  */
 export function validateFleetOptions(name: string, options: readonly UnitOption[]): string | undefined {
   try {
@@ -183,7 +183,7 @@ export function validateFleetOptions(name: string, options: readonly UnitOption[
   if (values + asked.malformed.length > maxMetadata) {
     return `too many values of MachineMetadata in [X-Fleet] section (max ${maxMetadata})`;
   }
-  // A template's instance is empty, which only its instances' metadata can be judged by.
+  // The instance name of a template is empty: the metadata of its instances is checked when they are stored.
   const { malformed } = isTemplate(name) ? asked : parseRequirements(name, options);
   return unresolvable(asked) ?? forbiddenPair(asked) ?? malformed[0];
 }
@@ -198,7 +198,7 @@ function unresolvable({ machineOf, conflicts, replaces }: Requirements): string 
   return undefined;
 }
 
-/** Options as a unit file has them. */
+/** Options as they are written in a unit file. */
 const writtenAs = {
   MachineID: "MachineID=",
   Peers: "MachineOf=",

@@ -20,7 +20,7 @@ const metadata = (entries: Record<string, string[]>) => ({ machineMetadata: new 
 const explain = (value: string) =>
   `malformed MachineMetadata ${value}: expect key=value, or several as "key1=value1" "key2=value2"`;
 
-Deno.test("the [X-Fleet] section is understood", async (t) => {
+Deno.test("the options of the [X-Fleet] section are parsed", async (t) => {
   const cases: readonly {
     readonly what: string;
     readonly lines: readonly string[];
@@ -118,7 +118,7 @@ Deno.test("the [X-Fleet] section is understood", async (t) => {
       asks: { machineMetadata: new Map([["__proto__", ["1"]]]) },
     },
     {
-      what: "malformed metadata is told",
+      what: "malformed metadata is reported",
       lines: [
         "MachineMetadata=a=b c=d",
         "MachineMetadata=a=b=c",
@@ -153,18 +153,18 @@ Deno.test("the [X-Fleet] section is understood", async (t) => {
   }
 });
 
-Deno.test("only so much is true of Global", () => {
+Deno.test("only true, yes, 1, on and t mean a global unit, in any case", () => {
   const global = (value: string) => parseRequirements("x.service", fleet(`Global=${value}`)).global;
   assert.deepEqual(["true", "TRUE", "Yes", "1", "on", "T"].map(global), Array(6).fill(true));
   assert.deepEqual(["y", "", "false", "2", "enabled", "o n"].map(global), Array(6).fill(false));
 });
 
-Deno.test("the section's name is exact, and other sections are none of fleet's business", () => {
+Deno.test("the name of the section is case-sensitive, and other sections are ignored", () => {
   const options = parseUnitFile("[x-fleet]\nGlobal=true\n[X-Fleet ]\nGlobal=true\n[Unit]\nGlobal=true\nConflicts=a");
   assert.deepEqual(parseRequirements("x.service", options), nothing);
 });
 
-Deno.test("options are refused with a reason, or taken", async (t) => {
+Deno.test("options are accepted, or refused with a reason", async (t) => {
   const cases: readonly (readonly [lines: readonly string[], refusal: string | undefined])[] = [
     [[], undefined],
     [["Foo=unknown keys are no reason"], undefined],
@@ -209,13 +209,13 @@ Deno.test("options are refused with a reason, or taken", async (t) => {
   }
 });
 
-Deno.test("a template may ask for metadata of its instances", () => {
+Deno.test("a template may require metadata with the specifiers of its instances", () => {
   assert.equal(validateFleetOptions("x@.service", fleet("MachineMetadata=rack=%i")), undefined);
   assert.equal(validateFleetOptions("x@1.service", fleet("MachineMetadata=rack=%i")), undefined);
   assert.equal(validateFleetOptions("x@.service", fleet("MachineMetadata=rack")), explain('"rack"'));
 });
 
-Deno.test("options that make no unit file are refused with the parser's reason", () => {
+Deno.test("options that cannot be written as a unit file are refused with the parser's reason", () => {
   const refusal = (name: string, value: string) =>
     validateFleetOptions("x.service", [{ section: "Unit", name, value }]);
   assert.equal(refusal("a", "b".repeat(maxLine_bytes - 2)), "line too long (max 1048576 bytes)");
@@ -224,7 +224,7 @@ Deno.test("options that make no unit file are refused with the parser's reason",
   assert.match(refusal("a", "caf\udce9") ?? "", /not valid UTF-8/);
 });
 
-Deno.test("no options make anything throw", () => {
+Deno.test("no options make a function throw", () => {
   const value = fc.string({ unit: fc.constantFrom(...'ab"= %in*[\\\n') });
   const options = fc.array(fc.record({
     section: fc.constantFrom("X-Fleet", "Unit"),

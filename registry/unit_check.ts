@@ -1,5 +1,5 @@
 /**
- * What is wrong, or probably wrong, with a unit file: one set of rules for submit, `verify` and `explain`. Pure.
+ * Finds errors and probable errors in unit files, with one set of rules for submit, `verify` and `explain`. Pure.
  *
  * @module
  */
@@ -25,16 +25,16 @@ import {
 } from "./requirements.ts";
 import { nearest } from "../runtime/spelling.ts";
 
-/** Something found in a unit file. */
+/** An error or a probable error in a unit file. */
 export interface Finding {
   /**
    * - `invalid`: fleet refuses the unit
-   * - `unknown`: probably misspelled, so that it would be ignored; fleetctl refuses it unless told to accept it
-   * - `doubtful`: taken as it is, but probably not what was meant
+   * - `unknown`: probably a misspelled name, which would be ignored; fleetctl refuses it by default
+   * - `doubtful`: accepted, but probably not what the author means
    */
   readonly kind: "invalid" | "unknown" | "doubtful";
   readonly message: string;
-  /** Which of the options it concerns, counted from 0; undefined if it is the unit as a whole. */
+  /** Index of the option that it concerns; undefined if it concerns the unit as a whole. */
   readonly option?: number;
   /** True if it concerns the header of that option's section. */
   readonly inHeader?: true;
@@ -46,26 +46,26 @@ export function checkUnit(name: string, options: readonly UnitOption[]): Finding
   return [
     ...invalid === undefined ? [] : [{ kind: "invalid" as const, message: invalid }],
     ...misspellings(options).map((finding) => ({ kind: "unknown" as const, ...finding })),
-    ...[...ignoredSections(name, options), ...swallowedHeaders(options), ...unsettledWrites(name, options)]
+    ...[...ignoredSections(name, options), ...headersInValues(options), ...doubtfulOptions(name, options)]
       .map((finding) => ({ kind: "doubtful" as const, ...finding })),
   ];
 }
 
-/** The `doubtful` values of the [X-Fleet] section, each as a sentence. */
+/** Returns the messages about doubtful values of the [X-Fleet] section. */
 export function doubtfulValues(name: string, options: readonly UnitOption[]): string[] {
-  return unsettledWrites(name, options).map(({ message }) => message);
+  return doubtfulOptions(name, options).map(({ message }) => message);
 }
 
-type Doubt = Pick<Finding, "message" | "option" | "inHeader">;
+type Warning = Pick<Finding, "message" | "option" | "inHeader">;
 
-/** The first option of each section, with its place. */
+/** Returns the index of the first option of each section. */
 function sectionsOf(options: readonly UnitOption[]): Map<string, number> {
   const first = new Map<string, number>();
   for (const [index, { section }] of options.entries()) if (!first.has(section)) first.set(section, index);
   return first;
 }
 
-/** Sections by the type of unit, see the manual pages; all types have the common ones. */
+/** The section of each unit type, see its manual page. All types have the common sections as well. */
 const commonSections = ["Unit", "Install", fleetSection];
 const sectionsOfTypes: Readonly<Record<string, string>> = {
   service: "Service",
@@ -80,7 +80,7 @@ const sectionsOfTypes: Readonly<Record<string, string>> = {
 };
 const knownSections = [...commonSections, ...Object.values(sectionsOfTypes)];
 
-function misspellings(options: readonly UnitOption[]): Doubt[] {
+function misspellings(options: readonly UnitOption[]): Warning[] {
   const keys = new Map<string, number>();
   for (const [index, { section, name }] of options.entries()) {
     if (section === fleetSection && !isKnownFleetOption(name) && !keys.has(name)) keys.set(name, index);
@@ -96,7 +96,7 @@ function misspellings(options: readonly UnitOption[]): Doubt[] {
 }
 
 /** Sections that systemd and fleet ignore. Those that begin with X- are for other programs. */
-function ignoredSections(name: string, options: readonly UnitOption[]): Doubt[] {
+function ignoredSections(name: string, options: readonly UnitOption[]): Warning[] {
   const type = parseUnitName(name)?.type ?? "";
   const own = Object.hasOwn(sectionsOfTypes, type) ? sectionsOfTypes[type] : undefined;
   return [...sectionsOf(options)].flatMap(([section, option]) => {
@@ -110,8 +110,8 @@ function ignoredSections(name: string, options: readonly UnitOption[]): Doubt[] 
   });
 }
 
-/** Values whose last line was continued by mistake: each takes the next section's header for its own. */
-function swallowedHeaders(options: readonly UnitOption[]): Doubt[] {
+/** Values that contain the next section's header, because their last line ends in a backslash. */
+function headersInValues(options: readonly UnitOption[]): Warning[] {
   return options.flatMap(({ name, value }, option) => {
     const header = /\n[ \t]*(\[[^\]\n]+\])[ \t]*(\n|$)/.exec(value)?.[1];
     if (header === undefined) return [];
@@ -120,18 +120,18 @@ function swallowedHeaders(options: readonly UnitOption[]): Doubt[] {
   });
 }
 
-/** A text in quotes, and not all of it if it is long. */
+/** Quotes a text, and cuts a long one. */
 function shown(text: string): string {
   return text.length > 200 ? quote(`${text.slice(0, 200).toWellFormed()}…`) : quote(text);
 }
 
-function unsettledWrites(name: string, options: readonly UnitOption[]): Doubt[] {
+function doubtfulOptions(name: string, options: readonly UnitOption[]): Warning[] {
   const lastGlobal = options.findLastIndex((option) => option.section === fleetSection && option.name === "Global");
-  const found: Doubt[] = [];
+  const found: Warning[] = [];
   for (const [index, option] of options.entries()) {
     if (option.section !== fleetSection || !isKnownFleetOption(option.name)) continue;
     if (option.name === "Global" && index !== lastGlobal) continue;
-    for (const message of doubtsOfOption(name, option)) found.push({ message, option: index });
+    for (const message of warningsOfOption(name, option)) found.push({ message, option: index });
   }
   const ids = options.map(({ section, name, value }, index) => ({ section, name, value, index }))
     .filter((option) => option.section === fleetSection && option.name === "MachineID" && option.value !== "");
@@ -141,23 +141,23 @@ function unsettledWrites(name: string, options: readonly UnitOption[]): Doubt[] 
   return found;
 }
 
-function doubtsOfOption(name: string, option: UnitOption): string[] {
+function warningsOfOption(name: string, option: UnitOption): string[] {
   const literal = takenLiterally(option);
   if (literal !== undefined) return [literal];
   const asWritten = splitValues(option);
-  if (asWritten.every((value) => value === "")) return [`${option.name} is empty: it asks for nothing`];
+  if (asWritten.every((value) => value === "")) return [`${option.name} is empty and has no effect`];
   return asWritten.filter((value) => value !== "").flatMap((written) => {
-    // What the specifiers of a template stand for is decided by its instances.
+    // The instances of a template decide the values of its specifiers.
     if (isTemplate(name) && written.includes("%")) return [];
     const value = expandSpecifiers(written, name);
-    const doubt = value === ""
-      ? `${option.name}=${shown(written)} is empty: it asks for nothing`
-      : doubtsOfValues[option.name.replace(/^X-(Condition)?/, "")]?.(value, option.name);
-    return [doubt ?? []].flat();
+    const warning = value === ""
+      ? `${option.name}=${shown(written)} is empty and has no effect`
+      : warningsOfValues[option.name.replace(/^X-(Condition)?/, "")]?.(value, option.name);
+    return [warning ?? []].flat();
   });
 }
 
-/** Text that other places of a unit file, or other programs, replace or leave out, but not the [X-Fleet] section. */
+/** Returns a warning about text that has a meaning elsewhere in unit files or in shells, but not in [X-Fleet]. */
 function takenLiterally({ name, value }: UnitOption): string | undefined {
   const joined = joinContinuedLines(value);
   const specifier = /%(?![nNpi])[A-Za-z%]/.exec(joined)?.[0];
@@ -176,37 +176,37 @@ function takenLiterally({ name, value }: UnitOption): string | undefined {
 
 type ValueCheck = (value: string, option: string) => string | string[] | undefined;
 
-const doubtsOfValues: Readonly<Record<string, ValueCheck>> = {
-  MachineID: machineIdDoubt,
-  MachineBootID: machineIdDoubt,
+const warningsOfValues: Readonly<Record<string, ValueCheck>> = {
+  MachineID: machineIdWarning,
+  MachineBootID: machineIdWarning,
   MachineOf(value, option) {
     if (isTemplate(value)) return `${option}=${shown(value)} names a template, which never runs`;
     const invalid = validateUnitName(value);
     return invalid &&
-      `${option}=${shown(value)} names no unit, so that the unit waits for ever: ${separately(value, invalid)}`;
+      `${option}=${shown(value)} names no unit, so that the unit waits forever: ${separately(value, invalid)}`;
   },
   MachineMetadata(value, option) {
     const [key = "", wanted] = value.split("=", 2);
-    if (wanted === "") return `${option}=${shown(value)} has no value behind =: it asks for nothing`;
+    if (wanted === "") return `${option}=${shown(value)} has no value after = and has no effect`;
     if (wanted === undefined || (key.trim() === key && wanted.trim() === wanted)) return undefined;
-    return `the blanks in ${option}=${shown(value)} belong to key or value: write key=value`;
+    return `the blanks in ${option}=${shown(value)} are part of the key or the value: write key=value`;
   },
   Conflicts: (value, option) =>
-    value.split(/\s+/).filter((glob) => glob !== "").flatMap((glob) => patternDoubt(glob, option)),
-  Replaces: patternDoubt,
+    value.split(/\s+/).filter((glob) => glob !== "").flatMap((glob) => patternWarnings(glob, option)),
+  Replaces: patternWarnings,
   Global(value) {
     if ([...truths, ...untruths].includes(value.toLowerCase())) return undefined;
     const expected = `${truths.join(", ")}, or ${untruths.join(", ")}`;
-    return `Global=${shown(value)} counts as no: expect ${expected}`;
+    return `Global=${shown(value)} counts as no: expected ${expected}`;
   },
 };
 
-function machineIdDoubt(value: string, option: string): string | undefined {
+function machineIdWarning(value: string, option: string): string | undefined {
   if (/^([0-9a-f]{8}|[0-9a-f]{32})$/.test(value)) return undefined;
-  return `${option}=${shown(value)} is no machine ID: expect its 32 hexadecimal digits, or the first 8 of them`;
+  return `${option}=${shown(value)} is not a machine ID: expected 32 hexadecimal digits, or the first 8 of them`;
 }
 
-function patternDoubt(glob: string, option: string): string[] {
+function patternWarnings(glob: string, option: string): string[] {
   if (isMalformedGlob(glob)) return [`malformed pattern ${shown(glob)} in ${option}: it matches no unit`];
   const strange = /[^A-Za-z0-9:\-_.\\@*?[\]^]/.exec(glob)?.[0];
   const why = strange !== undefined
@@ -217,7 +217,7 @@ function patternDoubt(glob: string, option: string): string[] {
   return why === undefined ? [] : [`${option}=${shown(glob)} matches no unit: ${separately(glob, why)}`];
 }
 
-/** Adds how to write several values where one seems to be several. */
+/** Adds advice to a message about a value that looks like several values. */
 function separately(value: string, why: string): string {
   return /[\s,]/.test(value) ? `${why}; write each on a line of its own` : why;
 }

@@ -5,9 +5,9 @@ import { parseUnitFile } from "../systemd/unit_file.ts";
 import { checkUnit, doubtfulValues } from "./unit_check.ts";
 
 const fleet = (...lines: string[]) => parseUnitFile(`[Unit]\nConflicts=not-ours\n[X-Fleet]\n${lines.join("\n")}\n`);
-const unsettledWrites = (name: string, ...lines: string[]) => doubtfulValues(name, fleet(...lines)).join("; ");
+const warningsOf = (name: string, ...lines: string[]) => doubtfulValues(name, fleet(...lines)).join("; ");
 
-Deno.test("values that are as they are meant raise no warning", () => {
+Deno.test("correct values cause no warning", () => {
   const lines = [
     "MachineID=0123456789abcdef0123456789abcdef",
     "X-ConditionMachineID=%i",
@@ -18,24 +18,24 @@ Deno.test("values that are as they are meant raise no warning", () => {
     'MachineMetadata="a=1 2" "load=50%" "c#=;"',
     ...["true", "T", "off", "F", "0"].map((value) => `Global=${value}`),
   ];
-  for (const line of lines) assert.equal(unsettledWrites("x@01234567.service", line), "");
+  for (const line of lines) assert.equal(warningsOf("x@01234567.service", line), "");
 });
 
-Deno.test("an empty value of any option is warned of", () => {
+Deno.test("an empty value of any option causes a warning", () => {
   for (const name of ["MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Replaces", "Global", "X-Conflicts"]) {
-    assert.equal(unsettledWrites("x.service", `${name}=`), `${name} is empty: it asks for nothing`);
-    assert.equal(unsettledWrites("x.service", `${name}=""`), `${name} is empty: it asks for nothing`);
+    assert.equal(warningsOf("x.service", `${name}=`), `${name} is empty and has no effect`);
+    assert.equal(warningsOf("x.service", `${name}=""`), `${name} is empty and has no effect`);
   }
-  assert.equal(unsettledWrites("x.service", "MachineOf=%i"), 'MachineOf="%i" is empty: it asks for nothing');
-  assert.equal(unsettledWrites("x@.service", "MachineOf=%i"), "");
+  assert.equal(warningsOf("x.service", "MachineOf=%i"), 'MachineOf="%i" is empty and has no effect');
+  assert.equal(warningsOf("x@.service", "MachineOf=%i"), "");
   assert.equal(
-    unsettledWrites("x.service", "MachineMetadata=slot=%i"),
-    'MachineMetadata="slot=" has no value behind =: it asks for nothing',
+    warningsOf("x.service", "MachineMetadata=slot=%i"),
+    'MachineMetadata="slot=" has no value after = and has no effect',
   );
 });
 
-Deno.test("text that would be replaced or left out elsewhere is warned of", () => {
-  const cases: readonly (readonly [line: string, doubt: string])[] = [
+Deno.test("specifiers, variables, comments and quotes without effect cause a warning", () => {
+  const cases: readonly (readonly [line: string, warning: string])[] = [
     ["MachineID=%m", 'MachineID contains "%m": only %n, %N, %p and %i are replaced'],
     ["Conflicts=100%%", 'Conflicts contains "%%": only %n, %N, %p and %i are replaced'],
     ["MachineMetadata=name=node-${ZONE}", 'MachineMetadata contains "${ZONE}": variables are not replaced'],
@@ -53,22 +53,22 @@ Deno.test("text that would be replaced or left out elsewhere is warned of", () =
       ] as const
     ),
   ];
-  for (const [line, doubt] of cases) {
-    assert.equal(unsettledWrites("x.service", line), doubt);
-    assert.equal(unsettledWrites("x@.service", line), doubt);
+  for (const [line, warning] of cases) {
+    assert.equal(warningsOf("x.service", line), warning);
+    assert.equal(warningsOf("x@.service", line), warning);
   }
 });
 
-Deno.test("names and patterns that no unit or machine can have are warned of", () => {
-  const cases: readonly (readonly [line: string, doubt: string])[] = [
+Deno.test("names and patterns that match no unit or machine cause a warning", () => {
+  const cases: readonly (readonly [line: string, warning: string])[] = [
     [
       "MachineOf=a@1.service a@2.service",
-      'MachineOf="a@1.service a@2.service" names no unit, so that the unit waits for ever: ' +
+      'MachineOf="a@1.service a@2.service" names no unit, so that the unit waits forever: ' +
       "invalid character ' ' in unit name; write each on a line of its own",
     ],
     [
       "X-ConditionMachineOf=web",
-      'X-ConditionMachineOf="web" names no unit, so that the unit waits for ever: unit name must contain "."',
+      'X-ConditionMachineOf="web" names no unit, so that the unit waits forever: unit name must contain "."',
     ],
     ["MachineOf=web@.service", 'MachineOf="web@.service" names a template, which never runs'],
     ["Conflicts=a.service web", 'Conflicts="web" matches no unit: unit name must contain "."'],
@@ -82,11 +82,11 @@ Deno.test("names and patterns that no unit or machine can have are warned of", (
     ],
     [
       "MachineID=big-one",
-      'MachineID="big-one" is no machine ID: expect its 32 hexadecimal digits, or the first 8 of them',
+      'MachineID="big-one" is not a machine ID: expected 32 hexadecimal digits, or the first 8 of them',
     ],
     [
       "MachineMetadata=name = m1",
-      'the blanks in MachineMetadata="name = m1" belong to key or value: write key=value',
+      'the blanks in MachineMetadata="name = m1" are part of the key or the value: write key=value',
     ],
     ["MachineID=01234567\nMachineID=89abcdef", "only the first MachineID counts"],
     ["Conflicts=a* [", 'malformed pattern "[" in Conflicts: it matches no unit'],
@@ -95,22 +95,22 @@ Deno.test("names and patterns that no unit or machine can have are warned of", (
     ...["y", "enabled", "true false"].map((value) =>
       [
         `Global=true\nGlobal=${value}`,
-        `Global="${value}" counts as no: expect true, yes, 1, on, t, or false, no, 0, off, f`,
+        `Global="${value}" counts as no: expected true, yes, 1, on, t, or false, no, 0, off, f`,
       ] as const
     ),
   ];
-  for (const [line, doubt] of cases) assert.equal(unsettledWrites("x.service", line), doubt);
+  for (const [line, warning] of cases) assert.equal(warningsOf("x.service", line), warning);
 });
 
-Deno.test("of Global, only the last value counts and is warned of", () => {
-  assert.equal(unsettledWrites("x.service", "Global=maybe", "Global=true"), "");
+Deno.test("only the last value of Global counts and causes a warning", () => {
+  assert.equal(warningsOf("x.service", "Global=maybe", "Global=true"), "");
   for (const name of ["x@.service", "x@true.service", "x@no.service"]) {
-    assert.equal(unsettledWrites(name, "Global=%i"), "");
+    assert.equal(warningsOf(name, "Global=%i"), "");
   }
-  assert.match(unsettledWrites("x@y.service", "Global=%i"), /^Global="y" counts as no/);
+  assert.match(warningsOf("x@y.service", "Global=%i"), /^Global="y" counts as no/);
 });
 
-Deno.test("misspelled options and sections are told with the right spelling", () => {
+Deno.test("the warning about a misspelled option or section has the right spelling", () => {
   const unknown = (name: string, text: string) =>
     checkUnit(name, parseUnitFile(text)).filter(({ kind }) => kind === "unknown")
       .map(({ message, option }) => `${option}: ${message}`);
@@ -137,7 +137,7 @@ Deno.test("misspelled options and sections are told with the right spelling", ()
   ]);
 });
 
-Deno.test("sections that systemd ignores are warned of", () => {
+Deno.test("sections that systemd ignores cause a warning", () => {
   const doubtful = (name: string, text: string) =>
     checkUnit(name, parseUnitFile(text)).filter(({ kind }) => kind === "doubtful").map(({ message }) => message);
   assert.deepEqual(doubtful("x.service", "[Unit]\na=b\n[Service]\na=b\n[Install]\na=b\n[X-Other]\na=b"), []);
@@ -149,7 +149,7 @@ Deno.test("sections that systemd ignores are warned of", () => {
   ]);
 });
 
-Deno.test("a section header that is swallowed by a continued value is warned of", () => {
+Deno.test("a section header within a continued value causes a warning", () => {
   const [found, ...more] = checkUnit(
     "x.service",
     parseUnitFile("[Service]\nExecStart=/bin/a \\\n[Install]\nAlias=b\nExecStop=/bin/b \\\n  [ab]c"),
@@ -161,7 +161,7 @@ Deno.test("a section header that is swallowed by a continued value is warned of"
   }, []]);
 });
 
-Deno.test("what fleet refuses comes first", () => {
+Deno.test("findings that fleet refuses come first", () => {
   const first = (name: string, text: string) => checkUnit(name, parseUnitFile(text))[0];
   assert.deepEqual(first("x.servcie", "[a]\nb=c"), { kind: "invalid", message: 'invalid unit type: "servcie"' });
   assert.equal(first("x.scope", "[Unit]\nb=c")?.kind, "invalid");
@@ -169,7 +169,7 @@ Deno.test("what fleet refuses comes first", () => {
   assert.equal(first("x.service", "[Service]\nExecStart=/bin/true"), undefined);
 });
 
-Deno.test("a hostile file is checked in time that grows with its size, and told of in few words", () => {
+Deno.test("a hostile file is checked in linear time, with a short message", () => {
   const size = 100_000;
   const hostiles: Readonly<Record<string, string>> = {
     "a long section": `[${"s".repeat(size)}]\n${"a=b\n".repeat(size / 4)}`,

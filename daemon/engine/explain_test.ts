@@ -131,7 +131,7 @@ m2 rejected
     expected: `waiting: the only machine will not take it
 m1 rejected
   MachineID: agent ID "m1" does not match required "m7"
-warning: MachineID="m7" is no machine ID: expect its 32 hexadecimal digits, or the first 8 of them`,
+warning: MachineID="m7" is not a machine ID: expected 32 hexadecimal digits, or the first 8 of them`,
   },
   {
     name: "a value that cannot be understood, and a key that is not known",
@@ -148,7 +148,7 @@ warning: malformed MachineMetadata "zone": expect key=value, or several as "key1
     expected: `inactive: its desired state is inactive: no machine should have it
 m1 eligible
 warning: malformed pattern "b[" in Conflicts: it matches no unit
-warning: Global="y" counts as no: expect true, yes, 1, on, t, or false, no, 0, off, f`,
+warning: Global="y" counts as no: expected true, yes, 1, on, t, or false, no, 0, off, f`,
   },
   {
     name: "a cluster without a leader: the next leader's step",
@@ -487,7 +487,7 @@ m1 rejected
     },
     expected:
       `placed: it is on machine m1..., where systemd says active (running); the engine will update its assignment to machine m1...
-target m1: its place is not known for sure: it is spoilt
+target m1: the machine of its target is uncertain: it is spoilt
 next: update its assignment to machine m1...
 m1 assigned active
 warning: it is spoilt: the engine writes it again, if it can read the unit itself

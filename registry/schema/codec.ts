@@ -1,8 +1,8 @@
 /**
- * How values are written: JSON objects, but for `file/` (the text itself), `cluster` (the id) and `metadata/` (the value).
+ * Encodes and decodes values: JSON objects, except for `file/` (the text), `cluster` (the ID) and `metadata/` (the value).
  *
- * A revision that a transaction gives birth to cannot be known while it is written: it is stored as {@link now} and read
- * as the key's own mod-revision. A later write that keeps it writes the number.
+ * The revision of a transaction is unknown when its values are encoded. It is written as {@link now}, and decoded as the
+ * mod-revision of the key. A later write that keeps it writes the number.
  *
  * @module
  */
@@ -25,13 +25,13 @@ import {
 import { parseRequirements } from "../requirements.ts";
 import type { KeyValue } from "../store/port.ts";
 
-/** Stands for the revision of the very transaction that writes it. */
+/** Stands for the revision of the transaction that writes it. */
 export const now = "now";
 
-/** A revision, or the one this write will get. */
+/** A revision, or that of the transaction that writes it. */
 export type WrittenRevision = Revision | typeof now;
 
-/** What is written under `unit/` and `global/`. */
+/** The values of `unit/` and `global/` keys. */
 export interface UnitValue {
   readonly hash: string;
   readonly fleetOptions: readonly UnitOption[];
@@ -42,7 +42,7 @@ export interface UnitValue {
   readonly changed?: Authorship;
 }
 
-/** What is written under `assign/`. */
+/** The values of `assign/` keys. */
 export interface AssignmentValue {
   readonly hash: string;
   readonly desiredState: DesiredState;
@@ -62,7 +62,7 @@ export function encodeUnit(unit: UnitValue): string {
   });
 }
 
-/** Each decoder throws a {@link TypeError} that names the key and the field it could not read. */
+/** Decoders throw a {@link TypeError} that names the key and the field that cannot be decoded. */
 export function decodeUnit(name: UnitName, kv: KeyValue): Unit {
   const fields = new Fields(kv);
   const fleetOptions = fields.options("options");
@@ -136,8 +136,8 @@ export function decodeMachine(id: MachineId, kv: KeyValue): MachineRecord {
 
 export function encodeState(state: UnitState): string {
   const { hash, commanded, restart, error, permanent, result, job, restarts, load, active, sub, since_ms } = state;
-  const told = { hash, commanded, restart, error, permanent, result, job, restarts, load, active, sub, since_ms };
-  return JSON.stringify(told);
+  const value = { hash, commanded, restart, error, permanent, result, job, restarts, load, active, sub, since_ms };
+  return JSON.stringify(value);
 }
 
 export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): UnitState {
@@ -174,7 +174,7 @@ export function decodeLeader(kv: KeyValue): Leader {
   return { machine: fields.text("machine"), version: fields.text("version") };
 }
 
-/** A stored JSON object, read field by field. */
+/** Reads the fields of a stored JSON object. */
 class Fields {
   readonly #fields: Readonly<Record<string, unknown>>;
 
@@ -207,7 +207,7 @@ class Fields {
     return this.#fields[name] === undefined ? undefined : this.number(name);
   }
 
-  /** Whether a field is true; anything else, and no field at all, counts as false. */
+  /** Returns true if a field is true. Any other value, or a missing field, is false. */
   flag(name: string): boolean {
     return this.#fields[name] === true;
   }
@@ -216,7 +216,7 @@ class Fields {
     return this.#fields[name] === now ? this.kv.modRevision : this.number(name);
   }
 
-  /** Who made a change; undefined if that is not told in a way that is understood: nothing depends on it. */
+  /** Returns the author of a change; undefined if it is missing or malformed, because no decision depends on it. */
   authorship(name: string): Authorship | undefined {
     const value = this.#fields[name];
     if (!isObject(value)) return undefined;

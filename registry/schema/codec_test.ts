@@ -11,7 +11,7 @@ const stored = (value: string, modRevision = 7): KeyValue => ({
   lease: "",
 });
 
-Deno.test("what is written is read again", () => {
+Deno.test("decoding returns the encoded value", () => {
   const machine: MachineRecord = {
     id: "m1",
     ip: "10.0.0.1",
@@ -81,7 +81,7 @@ Deno.test("a value that cannot be read is refused with its key and its field", (
 });
 
 Deno.test("fields that a newer version has added are ignored", () => {
-  const more = (text: string) => stored(JSON.stringify({ ...JSON.parse(text), colour: { deep: ["blue"] } }));
+  const more = (text: string) => stored(JSON.stringify({ ...JSON.parse(text), color: { deep: ["blue"] } }));
   const value = { hash: "h", fleetOptions: [], desiredState: "launched", restart: 1, launchedAt: 1 } as const;
   const machine = {
     ...{

@@ -1,17 +1,17 @@
 /**
- * The key space, below the configured prefix. The table in `docs/` of the store names who writes and who watches each.
+ * The key space of the store, below the configured prefix. docs/internals/etcd.md lists the writers and readers of each key.
  *
  * @module
  */
 
 import type { MachineId, UnitName } from "../model.ts";
 
-/** Keys that stand alone. */
+/** Keys without a parameter. */
 export const clusterKey = "cluster";
 export const leaderKey = "leader";
 export const writtenKey = "written";
 
-/** A writer's; see `fence.ts`. */
+/** The fence of a writer, see `fence.ts`. */
 export const fenceKey = (writer: string): string => `fence/${writer}`;
 export const fileKey = (hash: string): string => `file/${hash}`;
 export const unitKey = (name: UnitName): string => `unit/${name}`;
@@ -19,18 +19,18 @@ export const globalKey = (name: UnitName): string => `global/${name}`;
 export const targetKey = (name: UnitName): string => `target/${name}`;
 export const assignKey = (machine: MachineId, name: UnitName): string => `assign/${machine}/${name}`;
 export const machineKey = (machine: MachineId): string => `machine/${machine}`;
-/** Marks a machine that was stopped in good order. Bound to a short lease of its own. */
+/** Marks a machine that left the cluster in an orderly way. Bound to a short lease of its own. */
 export const departedKey = (machine: MachineId): string => `departed/${machine}`;
 export const metadataKey = (machine: MachineId, key: string): string => `metadata/${machine}/${key}`;
 export const stateKey = (machine: MachineId, name: UnitName): string => `state/${machine}/${name}`;
 
-/** Prefixes of what concerns one machine, or all. */
+/** Prefixes of the keys of all machines, or of one. */
 export const globalPrefix = "global/";
 export const assignPrefix = (machine: MachineId): string => `assign/${machine}/`;
 export const metadataPrefix = (machine: MachineId): string => `metadata/${machine}/`;
 export const statePrefix = (machine: MachineId): string => `state/${machine}/`;
 
-/** A key taken apart. */
+/** A parsed key. */
 export type ParsedKey =
   | { readonly kind: "cluster" | "leader" | "written" }
   | { readonly kind: "fence"; readonly writer: string }
@@ -40,7 +40,7 @@ export type ParsedKey =
   | { readonly kind: "assign" | "state"; readonly machine: MachineId; readonly name: UnitName }
   | { readonly kind: "metadata"; readonly machine: MachineId; readonly key: string };
 
-/** Takes a key apart; undefined if it is none of ours. A metadata key may hold slashes, nothing else may. */
+/** Parses a key; undefined if it is not one of fleet's. Only a metadata key may contain slashes. */
 export function parseKey(key: string): ParsedKey | undefined {
   const slash = key.indexOf("/");
   const kind = slash < 0 ? key : key.slice(0, slash);

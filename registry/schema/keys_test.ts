@@ -20,7 +20,7 @@ Deno.test("every key is taken apart into what it was made of", () => {
   for (const [key, parts] of Object.entries(made)) assert.deepEqual(keys.parseKey(key), parts, key);
 });
 
-Deno.test("keys that are not fleet's are told apart", () => {
+Deno.test("a key that is not fleet's is not parsed", () => {
   const strange = [
     ...["", "unit", "unit/", "unit/a/b", "cluster/a", "leader/", "job/a.service", "/unit/a.service"],
     ...[

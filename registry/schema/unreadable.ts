@@ -1,8 +1,8 @@
 /**
- * What stands in for a value that cannot be read: somebody edited it by hand, or a newer version wrote it. Pure.
+ * Stand-ins for values that cannot be decoded, because they were edited by hand or written by a newer version. Pure.
  *
- * It is no deletion, and says nothing of what is wanted. Its key still tells what it is about, and its revision lets it be
- * written anew by whoever may. What else a stand-in holds comes from other keys, or says nothing.
+ * A corrupt value is never treated as a deletion, and carries no desired state. Its key identifies the object, and its
+ * revision allows its writer to replace it. The other fields of a stand-in come from other keys, or are empty.
  *
  * @module
  */
@@ -14,15 +14,15 @@ import type { Assignment, Machine, MachineId, Revision, Target, Unit, UnitName }
 import { fleetSection, parseRequirements } from "../requirements.ts";
 import type { KeyValue } from "../store/port.ts";
 
-/** A value that cannot be read. */
+/** A value that cannot be decoded. */
 export interface Unreadable {
-  /** Revision at which it was written. */
+  /** The revision at which it was written. */
   readonly revision: Revision;
-  /** Names the key. */
+  /** The reason, which names the key. */
   readonly why: string;
 }
 
-/** A unit, or what stands in for it. `isGlobal`: the key is below `global/`. */
+/** Decodes a unit, or returns a stand-in. `isGlobal`: the key is below `global/`. */
 export function readUnit(name: UnitName, kv: KeyValue, isGlobal: boolean): Unit {
   try {
     return decodeUnit(name, kv);
@@ -31,7 +31,7 @@ export function readUnit(name: UnitName, kv: KeyValue, isGlobal: boolean): Unit 
   }
 }
 
-/** A target, or what stands in for it. */
+/** Decodes a target, or returns a stand-in. */
 export function readTarget(name: UnitName, kv: KeyValue): Target {
   try {
     return decodeTarget(name, kv);
@@ -40,10 +40,10 @@ export function readTarget(name: UnitName, kv: KeyValue): Target {
   }
 }
 
-/** What a machine was told of a unit last, as its orders or its own words have it. */
+/** The last known desired state of a unit, from its assignment or its published state. */
 export type LastKnown = Pick<Assignment, "hash" | "desiredState" | "restart">;
 
-/** `text` is the file that was told of. */
+/** Returns a stand-in for a unit. `text`: the file with the hash of `lastKnown`. */
 export function unreadableUnit(
   name: UnitName,
   isGlobal: boolean,
@@ -69,7 +69,7 @@ function fleetOptionsOf(text: string): readonly UnitOption[] {
   try {
     return parseUnitFile(text).filter(({ section }) => section === fleetSection);
   } catch (error) {
-    // What cannot be parsed asks for nothing, here as on its machine.
+    // A file that cannot be parsed has no requirements, as on its machine.
     if (error instanceof UnitFileError) return [];
     throw error;
   }
@@ -83,9 +83,16 @@ export function unreadableAssignment(
   return { unit, machine, hash: "", desiredState: "inactive", restart: 0, revision, unreadable: why };
 }
 
-/** `machine`: the one that has orders for the unit; "" if there is none. */
+/** Returns a stand-in for a target. `machine`: that of the unit's assignment; "" without one. */
 export function unreadableTarget(unit: UnitName, machine: MachineId, { revision, why }: Unreadable): Target {
-  return { unit, machine, why: `its place is not known for sure: ${why}`, since_ms: 0, revision, unreadable: why };
+  return {
+    unit,
+    machine,
+    why: `the machine of its target is uncertain: ${why}`,
+    since_ms: 0,
+    revision,
+    unreadable: why,
+  };
 }
 
 export function unreadableMachine(id: MachineId, { why }: Unreadable): Omit<Machine, "metadata"> {

@@ -1,5 +1,5 @@
 /**
- * One copy of the whole store in memory, shared by all who look at it, and closed when nobody has for a while.
+ * A copy of the whole store in memory, shared by all readers and closed when it has had none for a while.
  *
  * @module
  */
@@ -16,8 +16,8 @@ import type { StoreSession } from "../writes/session.ts";
 import { Notifier } from "../../runtime/notifier.ts";
 
 /**
- * What follows one command comes at once; of many commands' consequences, whoever watches gets so many views, and none is
- * more than this old. Each view costs a look at everything.
+ * The rate of views for one watcher: the changes of one command are yielded at once, those of many commands in fewer
+ * views, because each view costs a pass over the whole cluster.
  */
 const viewRate = { atOnce: 8, every_ms: 20 } as const;
 
@@ -25,9 +25,9 @@ export interface ClusterCacheOptions {
   readonly session: StoreSession;
   readonly clock: Clock;
   readonly log: Log;
-  /** How long it stays open after its last use. */
+  /** The time that the cache stays open after its last use. */
   readonly quiet_ms: number;
-  /** How long a read waits for the cluster cache to catch up. */
+  /** The time that a read waits for the cache to catch up. */
   readonly readTimeout_ms: number;
 }
 
@@ -38,7 +38,7 @@ export class ClusterCache {
   #users = 0;
   #running: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
   #quiet: AbortController | undefined;
-  /** Whether the view is complete and its watch stands. */
+  /** True if the view is complete and its watch is open. */
   #following = false;
   #failure: { readonly error: unknown } | undefined;
 
@@ -47,7 +47,7 @@ export class ClusterCache {
     this.#view = new ClusterView(options.log);
   }
 
-  /** Whether it costs a watch right now. */
+  /** True while the cache has a watch. */
   get isOpen(): boolean {
     return this.#running !== undefined;
   }
@@ -61,7 +61,7 @@ export class ClusterCache {
       let revision: Revision | undefined;
       while (!signal.aborted) {
         const seen = this.#notifier.count;
-        // A view is made when it is due, so that what comes until then goes into it.
+        // A view is made as late as the rate allows, so that it includes all changes until then.
         if (this.#following && this.#view.revision !== revision) await limiter.acquire(signal);
         if (signal.aborted) return;
         const cluster = this.#look();
@@ -99,7 +99,7 @@ export class ClusterCache {
     return this.#following && this.#failure === undefined ? this.#view.unit(name) : undefined;
   }
 
-  /** The text of a file, if the cache happens to have it. */
+  /** Returns the text of a file; undefined if it is not in the cache. */
   peekFile(hash: string): string | undefined {
     return this.#following ? this.#view.fileText(hash) : undefined;
   }

@@ -3,12 +3,12 @@ import { systemClock } from "../../daemon/host/system_clock.ts";
 import { ClusterRegistry } from "../cluster_registry.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 
-Deno.test("whoever leaves while the next view is held back is shown nothing more", async () => {
+Deno.test("a watcher that leaves while the rate limiter holds back a view receives no further view", async () => {
   const leaves = new AbortController();
   const held = Promise.withResolvers<void>();
   const clock = {
     ...systemClock,
-    /** What the watch waits for ends with the watch alone. */
+    /** Sleeps of the watch end only with the watch. */
     sleep: (duration_ms: number, signal?: AbortSignal) => {
       if (signal !== leaves.signal) return systemClock.sleep(duration_ms, signal);
       held.resolve();

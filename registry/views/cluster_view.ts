@@ -1,5 +1,5 @@
 /**
- * The whole store, folded into a {@link Cluster}: a fresh read, then one batch of changes after the other.
+ * Builds {@link Cluster} values from a full read of the store and the batches of changes that follow.
  *
  * @module
  */
@@ -44,8 +44,8 @@ import {
 type States = ReadonlyMap<MachineId, UnitState>;
 
 /**
- * Builds one {@link Cluster} after the other. What was handed out is never changed: a map is copied before its first
- * change after that, so that a burst of changes costs one copy, and unchanged maps are shared.
+ * Builds one {@link Cluster} after the other. A returned cluster never changes: a map is copied before its first change
+ * after that, so that a burst of changes costs one copy, and unchanged maps are shared.
  */
 export class ClusterView {
   readonly #units = new SharedMap<UnitName, Unit>();
@@ -55,7 +55,7 @@ export class ClusterView {
   readonly #machines = new SharedMap<MachineId, Machine>();
   readonly #metadata = new SharedMap<MachineId, Readonly<Record<string, string>>>();
   readonly #states = new SharedMap<UnitName, States>();
-  /** Inner maps of {@link #states} made since the last {@link cluster}: a global on many machines is not copied for each. */
+  /** Inner maps of {@link #states} that were copied since the last {@link cluster}, so that they are copied once. */
   readonly #unshared = new Map<UnitName, Map<MachineId, UnitState>>();
   readonly #records = new Map<MachineId, Omit<Machine, "metadata">>();
   /** Values that cannot be read, by key; each has a stand-in. */
@@ -77,7 +77,7 @@ export class ClusterView {
     return this.#revision;
   }
 
-  /** The store's id as it says itself; "" if it has none. */
+  /** The ID in the store; "" if it has none. */
   get id(): string {
     return this.#id;
   }
@@ -86,13 +86,13 @@ export class ClusterView {
     return this.#files.get(hash)?.text;
   }
 
-  /** One unit as it now is, at no cost to who comes after. */
+  /** Returns the current record of one unit, without sharing a map. */
   unit(name: UnitName): UnitRecord {
     const unit = this.#units.get(name);
     return unitRecord(name, unit, this.#targets.get(name), unit && this.fileText(unit.hash));
   }
 
-  /** Forgets all and starts from what a fresh read found. */
+  /** Replaces all data by the result of a full read. */
   reset(kvs: readonly KeyValue[], revision: Revision): void {
     for (
       const map of [
@@ -119,9 +119,9 @@ export class ClusterView {
     this.#made = undefined;
   }
 
-  /** Applies what happened at one revision. */
+  /** Applies the changes of one revision. */
   apply(batch: WatchBatch): void {
-    // Deletes first: a unit that turns global is deleted under one prefix and put under another, both in `units`.
+    // Deletions first: a unit that becomes global is deleted under one prefix and put under another, both in `units`.
     for (const event of batch.events) if (event.kind === "delete") this.#delete(event.key);
     for (const event of batch.events) if (event.kind === "put") this.#put(event.kv);
     this.#refreshStandIns(batch);
@@ -133,7 +133,7 @@ export class ClusterView {
     this.#made = undefined;
   }
 
-  /** The cluster as it now is; the same object until something changes. */
+  /** Returns the current cluster; the same object until a change. */
   cluster(): Cluster {
     if (this.#made !== undefined) return this.#made;
     this.#unshared.clear();
@@ -168,7 +168,7 @@ export class ClusterView {
     }
   }
 
-  /** Stand-ins come last: they are made of what the other keys of their unit say. */
+  /** Updates the stand-ins of changed units, after all other keys, because stand-ins depend on these. */
   #refreshStandIns({ events }: WatchBatch): void {
     if (this.#unreadable.size === 0) return;
     const touched = new Set(events.map((event) => event.kind === "put" ? event.kv.key : event.key));
@@ -194,10 +194,10 @@ export class ClusterView {
   }
 
   #standInFor(texts: readonly string[]): void {
-    const isOrders = (text: string) => this.#unreadable.get(text)?.key.kind === "assign";
-    // Orders first: they tell where a unit is.
-    for (const text of texts.filter(isOrders)) this.#standIn(text);
-    for (const text of texts) if (!isOrders(text)) this.#standIn(text);
+    const isAssignment = (text: string) => this.#unreadable.get(text)?.key.kind === "assign";
+    // Assignments first: other stand-ins take the machine from them.
+    for (const text of texts.filter(isAssignment)) this.#standIn(text);
+    for (const text of texts) if (!isAssignment(text)) this.#standIn(text);
   }
 
   #standIn(text: string): void {
@@ -207,7 +207,7 @@ export class ClusterView {
       case "global": {
         const isGlobal = key.kind === "global";
         const other = this.#units.get(key.name);
-        // Under the other prefix there is one that can be read.
+        // The unit has a readable record under the other prefix.
         if (other && other.unreadable === undefined && other.requirements.global !== isGlobal) break;
         const lastKnown = this.#lastKnownOf(key.name, isGlobal);
         const text = lastKnown && this.fileText(lastKnown.hash);
@@ -241,7 +241,7 @@ export class ClusterView {
       case "file":
       case "metadata":
       case "departed":
-        // Whatever text they hold can be read.
+        // Any text is a valid value of these keys.
         break;
     }
   }
@@ -287,7 +287,7 @@ export class ClusterView {
     }
   }
 
-  /** What is known of a unit's record without the record. Of a global, one of its machines tells. */
+  /** Returns the last known state of a unit: from its assignment, or from a published state of a global unit. */
   #lastKnownOf(name: UnitName, isGlobal: boolean): LastKnown | undefined {
     if (!isGlobal) return this.#assignments.get(name);
     const states = [...this.#states.get(name)?.values() ?? []].sort((a, b) => a.machine < b.machine ? -1 : 1);
@@ -313,14 +313,14 @@ export class ClusterView {
         break;
       case "unit":
       case "global":
-        // What can be read is under the other prefix, if this could not be.
+        // If this record was unreadable, the unit may have a readable one under the other prefix.
         if (!wasUnreadable || this.#units.get(key.name)?.unreadable !== undefined) this.#units.delete(key.name);
         break;
       case "target":
         this.#targets.delete(key.name);
         break;
       case "assign":
-        // A move deletes the old machine's assignment and puts the new one's under the same unit name.
+        // A move deletes the assignment of the old machine and puts that of the new one.
         if (this.#assignments.get(key.name)?.machine === key.machine) this.#assignments.delete(key.name);
         break;
       case "machine":
@@ -367,7 +367,7 @@ function nameIn(key: ParsedKey | undefined): UnitName | undefined {
   return key && "name" in key ? key.name : undefined;
 }
 
-/** What is known of one unit, without what is not there. */
+/** Returns a unit's record without undefined fields. */
 export function unitRecord(name: UnitName, unit?: Unit, target?: Target, text?: string): UnitRecord {
   return { name, ...(unit ? { unit } : {}), ...(target ? { target } : {}), ...(text === undefined ? {} : { text }) };
 }

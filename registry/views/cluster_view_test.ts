@@ -3,7 +3,7 @@ import { ClusterView } from "./cluster_view.ts";
 import * as codec from "../schema/codec.ts";
 import type { KeyValue, WatchEvent } from "../store/port.ts";
 
-/** A view, and a store that it follows, where each change is one revision. */
+/** A view and the store that it follows. Each change is one revision. */
 class Bench {
   readonly logged: string[] = [];
   readonly view = new ClusterView((level, _message, fields) => this.logged.push(`${level} ${fields?.["error"]}`));
@@ -11,10 +11,10 @@ class Bench {
   #revision = 0;
 
   constructor() {
-    this.afresh();
+    this.reread();
   }
 
-  /** Undefined deletes. */
+  /** Writes values; undefined deletes a key. */
   write(values: Readonly<Record<string, string | undefined>>): this {
     const modRevision = ++this.#revision;
     const events = Object.entries(values).map(([key, value]): WatchEvent => {
@@ -30,8 +30,8 @@ class Bench {
     return this;
   }
 
-  /** All is read once more, in order of keys as a store has it. */
-  afresh(): this {
+  /** Reads everything again, in the order of keys. */
+  reread(): this {
     const kvs = [...this.#kvs.values()].sort((a, b) => a.key < b.key ? -1 : 1);
     this.view.reset(kvs, this.#revision);
     return this;
@@ -43,12 +43,12 @@ class Bench {
     return this;
   }
 
-  /** What is so of the view must be so of one that is made afresh, too. */
+  /** Checks the view, and a new view after a full read. */
   both(look: (view: ClusterView) => unknown, expected: unknown): this {
-    assert.deepEqual(look(this.view), expected, "as it was followed");
+    assert.deepEqual(look(this.view), expected, "after the changes");
     const fresh = new ClusterView(() => {});
     fresh.reset([...this.#kvs.values()].sort((a, b) => a.key < b.key ? -1 : 1), this.#revision);
-    assert.deepEqual(look(fresh), expected, "as it is read afresh");
+    assert.deepEqual(look(fresh), expected, "after a full read");
     return this;
   }
 }
@@ -79,7 +79,7 @@ const state = codec.encodeState({
 const text = "[X-Fleet]\nConflicts=b*\n";
 const why = (key: string) => new RegExp(`cannot read key ${key}`);
 
-Deno.test("a unit that cannot be read is there, with what its machine was told last and its own revision", () => {
+Deno.test("an unreadable unit has the desired state of its assignment, and its own revision", () => {
   const placed = { "file/h": text, "assign/m1/a.service": orders, "target/a.service": target };
   new Bench().write({ ...placed, "unit/a.service": unit() }).write({ "unit/a.service": "{" }).both((view) => {
     const found = view.cluster().units.get("a.service")!;
@@ -89,7 +89,7 @@ Deno.test("a unit that cannot be read is there, with what its machine was told l
   }, { hash: "h", desiredState: "launched", restart: 5, revision: 2, conflicts: ["b*"] });
 });
 
-Deno.test("a unit that cannot be read and is nowhere says nothing; neither does a global", () => {
+Deno.test("an unreadable unit without an assignment has no desired state; neither has a global unit", () => {
   new Bench().write({ "unit/a.service": "{", "global/g.service": "[]" }).both((view) => {
     const { units } = view.cluster();
     return ["a.service", "g.service"].map((name) => {
@@ -99,7 +99,7 @@ Deno.test("a unit that cannot be read and is nowhere says nothing; neither does 
   }, [["", "inactive", false, true], ["", "inactive", true, true]]);
 });
 
-Deno.test("of a global that cannot be read its machines tell what they were told", () => {
+Deno.test("an unreadable global unit has the desired state that its machines published", () => {
   new Bench().write({ "file/h": text, "global/g.service": "{", "state/m2/g.service": state }).both((view) => {
     const { hash, desiredState, requirements } = view.cluster().units.get("g.service")!;
     return [hash, desiredState, requirements.global, requirements.conflicts];
@@ -107,13 +107,13 @@ Deno.test("of a global that cannot be read its machines tell what they were told
     .both((view) => view.cluster().units.get("g.service")!.hash, "");
 });
 
-Deno.test("orders that come later are told of a unit that could not be read before", () => {
+Deno.test("a later assignment sets the desired state of an unreadable unit", () => {
   new Bench().write({ "unit/a.service": "{" })
     .write({ "target/a.service": target, "assign/m1/a.service": orders })
     .both((view) => view.cluster().units.get("a.service")!.hash, "h");
 });
 
-Deno.test("a target that cannot be read is where the orders are, whichever of both is written first", () => {
+Deno.test("an unreadable target has the machine of the assignment, in either order of writes", () => {
   const look = (view: ClusterView) => {
     const { machine, revision, unreadable } = view.cluster().targets.get("a.service")!;
     return [machine, revision, unreadable !== undefined];
@@ -126,7 +126,7 @@ Deno.test("a target that cannot be read is where the orders are, whichever of bo
     .write({ "assign/m1/a.service": undefined, "assign/m2/a.service": orders }).both(look, ["m2", 1, true]);
 });
 
-Deno.test("a key that cannot be read hides nothing that can be read elsewhere, and takes nothing along when it goes", () => {
+Deno.test("an unreadable key neither hides nor deletes a readable record under another key", () => {
   const look = (view: ClusterView) => {
     const { units, assignments } = view.cluster();
     const [job, global] = [units.get("a.service")!, units.get("g.service")!];
@@ -142,14 +142,14 @@ Deno.test("a key that cannot be read hides nothing that can be read elsewhere, a
   new Bench().write(stray("{")).write(all).both(look, expected);
 });
 
-Deno.test("once what could be read is deleted, what cannot be read is all that is left of the unit", () => {
+Deno.test("after the readable record is deleted, the unreadable one remains", () => {
   new Bench().write({ "unit/a.service": unit(), "global/a.service": "{" }).write({ "unit/a.service": undefined })
     .both((view) => view.cluster().units.get("a.service")?.requirements.global, true)
     .write({ "global/a.service": undefined })
     .both((view) => view.cluster().units.size, 0);
 });
 
-Deno.test("a machine whose record cannot be read is there, with the metadata that has keys of its own", () => {
+Deno.test("a machine with an unreadable record is present, with its dynamic metadata", () => {
   new Bench().write({ "machine/m1": record, "metadata/m1/disk": "ssd" }).write({ "machine/m1": "{" }).both((view) => {
     const found = view.cluster().machines.get("m1")!;
     assert.match(found.unreadable!, why("machine/m1"));
@@ -161,7 +161,7 @@ Deno.test("a machine whose record cannot be read is there, with the metadata tha
     .both((view) => view.cluster().machines.size, 0);
 });
 
-Deno.test("a leader that cannot be read is somebody; a state that cannot be read has not been told", () => {
+Deno.test("an unreadable leader is a leader; an unreadable state is no state", () => {
   new Bench().write({ leader: codec.encodeLeader({ machine: "m1", version: "2" }), "state/m1/a.service": state })
     .write({ leader: "{", "state/m1/a.service": "{" })
     .both((view) => [view.cluster().leader?.machine, view.cluster().states.size], ["", 0])
@@ -169,7 +169,7 @@ Deno.test("a leader that cannot be read is somebody; a state that cannot be read
     .both((view) => [view.cluster().leader, view.cluster().states.size], [undefined, 1]);
 });
 
-Deno.test("what can be read again is as if nothing had been", () => {
+Deno.test("a repaired value leaves no trace of the unreadable one", () => {
   const all = {
     ...{ "unit/a.service": unit(), "global/g.service": global, "target/a.service": target, "machine/m1": record },
     ...{ "assign/m1/a.service": orders, "state/m1/a.service": state },
@@ -185,10 +185,10 @@ Deno.test("what can be read again is as if nothing had been", () => {
 });
 
 Deno.test("an unreadable value is logged once a revision, also after the view was emptied and filled again", () => {
-  const bench = new Bench().write({ "unit/a.service": "{" }).afresh().afresh();
+  const bench = new Bench().write({ "unit/a.service": "{" }).reread().reread();
   assert.equal(bench.logged.length, 1);
   assert.match(bench.logged[0]!, /^warn cannot read key unit\/a.service: it is not JSON/);
-  bench.emptied().afresh();
+  bench.emptied().reread();
   assert.equal(bench.logged.length, 1);
   bench.write({ "unit/a.service": "{" });
   assert.equal(bench.logged.length, 2);
@@ -196,7 +196,7 @@ Deno.test("an unreadable value is logged once a revision, also after the view wa
 
 Deno.test("a key that is not fleet's is logged once, however often it is written", () => {
   const bench = new Bench();
-  for (let round = 0; round < 3; round++) bench.write({ "foreign/key": `${round}` }).afresh();
+  for (let round = 0; round < 3; round++) bench.write({ "foreign/key": `${round}` }).reread();
   assert.equal(bench.logged.length, 1);
   for (let key = 0; key < 1_000; key++) bench.write({ [`foreign/${key}`]: "" });
   assert.equal(bench.logged.length, 101, "keys without end do not fill the log");

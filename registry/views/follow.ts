@@ -1,5 +1,5 @@
 /**
- * Follows some ranges of the store through lost watches, compaction and outages: a fresh read, then every change.
+ * Follows ranges of the store: a full read, then every change. After a lost watch, compaction or an outage it reads again.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { Revision } from "../model.ts";
 import type { StoreSession } from "../writes/session.ts";
 import { type KeyValue, type Range, type WatchBatch, WatchLostError } from "../store/port.ts";
 
-/** What a follower is told. Between {@link lost} and the next {@link fresh} it must show nothing. */
+/** Callbacks of {@link follow}. Between {@link lost} and the next {@link fresh} the data is not current. */
 export interface Follower {
   fresh(kvs: readonly KeyValue[], revision: Revision): void;
   batch(batch: WatchBatch): void;
@@ -24,7 +24,7 @@ export interface FollowOptions {
   readonly log: Log;
 }
 
-/** Runs until `signal` aborts. Throws {@link import("../mod.ts").WrongStoreError}. */
+/** Follows `ranges` until `signal` aborts. Throws {@link import("../mod.ts").WrongStoreError}. */
 export async function follow(
   { session, clock, log }: FollowOptions,
   ranges: readonly Range[],
@@ -45,7 +45,7 @@ export async function follow(
       follower.lost();
       if (error instanceof WrongStoreError) throw error;
       const expected = error instanceof WatchLostError || error instanceof StoreUnavailableError;
-      log(expected ? "debug" : "error", "the store is to be read afresh", {
+      log(expected ? "debug" : "error", "the watch of the store was lost, reading the store again", {
         endpoints: session.endpoints,
         error: messageOf(error),
       });

@@ -1,5 +1,5 @@
 /**
- * The part of the store that concerns one machine, folded into a {@link MachineView}.
+ * Builds {@link MachineView} values: the part of the store that concerns one machine.
  *
  * @module
  */
@@ -12,12 +12,12 @@ import type { Log } from "../../runtime/log.ts";
 import type { Assignment, MachineId, MachineView, Revision, Unit, UnitName } from "../model.ts";
 import type { KeyValue, Range, WatchBatch } from "../store/port.ts";
 
-/** What an agent watches. */
+/** Returns the ranges of keys that a machine's agent watches. */
 export function machineRanges(machine: MachineId): readonly Range[] {
   return [{ prefix: assignPrefix(machine) }, { prefix: globalPrefix }, { prefix: metadataPrefix(machine) }];
 }
 
-/** Builds one {@link MachineView} after the other; what was handed out is never changed. */
+/** Builds one {@link MachineView} after the other. A returned view never changes. */
 export class MachineViewBuilder {
   readonly #assignments = new SharedMap<UnitName, Assignment>();
   readonly #globals = new SharedMap<UnitName, Unit>();
@@ -35,22 +35,22 @@ export class MachineViewBuilder {
     this.#warnings = new KeyWarnings(log);
   }
 
-  /** How many keys were seen to be deleted: what is gone is to be believed only of the right store. */
+  /** The number of deleted keys so far. Deletions are accepted only after the store's identity was checked. */
   get deletions(): number {
     return this.#deletions;
   }
 
-  /** Units whose assignment was seen to be deleted, and has not come again. */
+  /** Units whose assignment was deleted and has not been written again. */
   get withdrawn(): ReadonlySet<UnitName> {
     return this.#withdrawn;
   }
 
-  /** Forgets which assignments were {@link withdrawn}: that they are gone is known to be meant. */
+  /** Clears {@link withdrawn}, after the deletions were accepted. */
   forgetWithdrawn(): void {
     this.#withdrawn.clear();
   }
 
-  /** Forgets all and starts from what a fresh read of {@link machineRanges} found. */
+  /** Replaces all data by the result of a full read of {@link machineRanges}. */
   reset(kvs: readonly KeyValue[], revision: Revision): void {
     this.#assignments.clear();
     this.#globals.clear();

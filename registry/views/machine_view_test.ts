@@ -13,10 +13,10 @@ const global = codec.encodeUnit({
 });
 
 function bench() {
-  const lastKnown: string[] = [];
+  const logged: string[] = [];
   const view = new MachineViewBuilder(
     "m1",
-    (level, _message, fields) => lastKnown.push(`${level} ${fields?.["error"]}`),
+    (level, _message, fields) => logged.push(`${level} ${fields?.["error"]}`),
   );
   const kv = (key: string, value: string, modRevision: number) => ({
     key,
@@ -37,10 +37,10 @@ function bench() {
     const { assignments, globals, unreadable } = view.view("store");
     return { assigned: [...assignments.keys()], globals: [...globals.keys()], unreadable: [...unreadable].sort() };
   };
-  return { told: lastKnown, view, kv, write, look };
+  return { logged, view, kv, write, look };
 }
 
-Deno.test("orders and globals that cannot be read are neither there nor gone, and no deletion", () => {
+Deno.test("unreadable assignments and globals are neither present nor deleted", () => {
   const { view, write, look } = bench();
   write(1, { "assign/m1/a.service": orders, "global/g.service": global });
   write(2, { "assign/m1/a.service": "{", "global/g.service": "{" });
@@ -50,7 +50,7 @@ Deno.test("orders and globals that cannot be read are neither there nor gone, an
   assert.deepEqual(look(), { assigned: ["a.service"], globals: ["g.service"], unreadable: [] });
 });
 
-Deno.test("once they are deleted they are gone", () => {
+Deno.test("a deleted unreadable key is gone", () => {
   const { view, write, look } = bench();
   write(1, { "assign/m1/a.service": "{", "global/g.service": "{" });
   write(2, { "assign/m1/a.service": undefined, "global/g.service": undefined });
@@ -58,7 +58,7 @@ Deno.test("once they are deleted they are gone", () => {
   assert.equal(view.deletions, 2);
 });
 
-Deno.test("of a unit that is wanted under another key, that key tells", () => {
+Deno.test("a readable record of the unit takes precedence over an unreadable one", () => {
   const { write, look } = bench();
   write(1, {
     "assign/m1/a.service": orders,
@@ -71,16 +71,16 @@ Deno.test("of a unit that is wanted under another key, that key tells", () => {
   assert.deepEqual(look().unreadable, ["a.service"]);
 });
 
-Deno.test("a fresh read finds what cannot be read, and the log is told once a revision", () => {
-  const { told: lastKnown, view, kv, look } = bench();
+Deno.test("a full read finds unreadable values, and each revision is logged once", () => {
+  const { logged, view, kv, look } = bench();
   for (const epoch of [1, 2]) {
     view.reset([kv("assign/m1/a.service", "{", 3)], 3);
     assert.deepEqual(look().unreadable, ["a.service"]);
-    assert.deepEqual([view.view("store").epoch, lastKnown.length], [epoch, 1]);
+    assert.deepEqual([view.view("store").epoch, logged.length], [epoch, 1]);
   }
   view.reset([kv("assign/m1/a.service", "[]", 4)], 4);
-  assert.equal(lastKnown.length, 2);
-  assert.match(lastKnown[1]!, /^warn cannot read key assign\/m1\/a.service/);
+  assert.equal(logged.length, 2);
+  assert.match(logged[1]!, /^warn cannot read key assign\/m1\/a.service/);
   view.reset([], 5);
   assert.deepEqual(look().unreadable, []);
 });

@@ -1,5 +1,5 @@
 /**
- * An agent's watch: what concerns its machine, and never less than that because the store went wrong.
+ * An agent's watch of its machine's part of the store. A wrong or damaged store never looks like deletions.
  *
  * @module
  */
@@ -17,10 +17,10 @@ import { Notifier } from "../../runtime/notifier.ts";
 import { onceAborted } from "../../runtime/on_abort.ts";
 
 /**
- * An assignment that is deleted while its unit is still placed here was deleted by hand. The engine writes it again at
- * once; for so long, milliseconds, the unit is not stopped.
+ * The time, in milliseconds, for which a unit is not stopped after its assignment was deleted by hand: its target still
+ * names this machine, and the engine writes the assignment again at once.
  */
-const mending_ms = 2_000;
+const repair_ms = 2_000;
 
 /** See {@link import("../mod.ts").Registry.watchMachine}. */
 export async function* watchMachine(
@@ -49,26 +49,26 @@ export async function* watchMachine(
     notifier.notify();
   });
   try {
-    let mendBy_ms: number | undefined;
-    for (let yielded = 0, believed = 0; !signal.aborted;) {
+    let repairBy_ms: number | undefined;
+    for (let yielded = 0, accepted = 0; !signal.aborted;) {
       if (failure) throw failure.error;
       const seen = notifier.count;
       const deletions = view.deletions;
       if (!following || seen === yielded) await notifier.waitPast(seen, signal);
-      else if (deletions === believed) {
+      else if (deletions === accepted) {
         yielded = seen;
         yield view.view(options.session.memory?.id ?? "");
       } else {
-        // The whole store may be being deleted, its id included: ask before anything is taken from an agent.
+        // The whole store may be in the course of deletion, including its ID: check before a deletion reaches the agent.
         const placed = await placedHere(options, machine, view.withdrawn, signal);
         if (placed === undefined) continue;
         const { clock } = options;
-        if (placed) mendBy_ms ??= clock.monotonic_ms() + mending_ms;
-        const left_ms = placed ? mendBy_ms! - clock.monotonic_ms() : 0;
-        if (left_ms > 0) await turnedOrLate(notifier, seen, left_ms, options, signal);
+        if (placed) repairBy_ms ??= clock.monotonic_ms() + repair_ms;
+        const left_ms = placed ? repairBy_ms! - clock.monotonic_ms() : 0;
+        if (left_ms > 0) await changeOrTimeout(notifier, seen, left_ms, options, signal);
         else {
-          believed = deletions;
-          mendBy_ms = undefined;
+          accepted = deletions;
+          repairBy_ms = undefined;
           view.forgetWithdrawn();
         }
       }
@@ -79,14 +79,14 @@ export async function* watchMachine(
   }
 }
 
-/** Whether one of the units is still placed on the machine; undefined: the store did not answer. Throws `WrongStoreError`. */
+/** True if the target of one of the units names the machine; undefined without an answer of the store. Throws `WrongStoreError`. */
 async function placedHere(
   { session, clock, log }: FollowOptions,
   machine: MachineId,
   units: ReadonlySet<UnitName>,
   signal: AbortSignal,
 ): Promise<boolean | undefined> {
-  // One range of a read is the session's own.
+  // The session adds one range of its own to each read.
   const size = maxTransactionOps - 1;
   const names = [...units];
   try {
@@ -106,18 +106,18 @@ async function placedHere(
   }
 }
 
-/** Whether a target can be read and names the machine. */
+/** True if a target can be decoded and names the machine. */
 function namesMachine(kv: KeyValue, machine: MachineId): boolean {
   try {
     return decodeTarget("", kv).machine === machine;
   } catch {
-    // The engine writes it anew, and the assignment with it.
+    // The engine writes the target again, with the assignment.
     return false;
   }
 }
 
-/** Resolves at the next news, or when so much time has passed or `signal` aborts. */
-async function turnedOrLate(
+/** Resolves at the next change, after `wait_ms`, or when `signal` aborts. */
+async function changeOrTimeout(
   notifier: Notifier,
   seen: number,
   wait_ms: number,
@@ -126,9 +126,9 @@ async function turnedOrLate(
 ): Promise<void> {
   const over = new AbortController();
   const end = () => over.abort();
-  const callOff = onceAborted([signal], end);
+  const stopListening = onceAborted([signal], end);
   void clock.sleep(wait_ms, over.signal).then(end);
   await notifier.waitPast(seen, over.signal);
-  callOff();
+  stopListening();
   end();
 }

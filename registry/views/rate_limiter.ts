@@ -1,21 +1,21 @@
 import type { Clock } from "../../runtime/clock.ts";
 
-/** How fast a {@link RateLimiter} is. */
+/** The rate of a {@link RateLimiter}. */
 export interface RateLimiterOptions {
-  /** How many turns may follow each other without a pause. */
+  /** The size of a burst. */
   readonly atOnce: number;
-  /** From then on a turn comes so long after the one before, milliseconds. */
+  /** The pause between later events, milliseconds. */
   readonly every_ms: number;
 }
 
-/** Slows down what comes thick and fast, and nothing else: a few turns are free, and more for every quiet while. */
+/** A token bucket: a burst of `atOnce` events, then one every `every_ms`. */
 export class RateLimiter {
-  /** When all turns that were taken have had their time; it lies ahead while there were more than that. */
+  /** The time at which all events so far are paid for at the steady rate; in the future after a burst. */
   #paid_ms = -Infinity;
 
   constructor(private readonly clock: Clock, private readonly options: RateLimiterOptions) {}
 
-  /** Resolves when the next turn may be taken, and takes it, or when `signal` aborts. */
+  /** Takes a token. Resolves when it is available, or when `signal` aborts. */
   async acquire(signal: AbortSignal): Promise<void> {
     const { atOnce, every_ms } = this.options;
     const now_ms = this.clock.monotonic_ms();

@@ -16,7 +16,7 @@ function takeTurns(clock: ManualClock, signal: AbortSignal): () => number {
   return () => turns;
 }
 
-Deno.test("a few turns are free, the others come at their times, and a quiet while buys new ones", async () => {
+Deno.test("a burst passes at once, later events at the rate, and an idle time allows a new burst", async () => {
   const clock = new ManualClock();
   const stop = new AbortController();
   const turns = takeTurns(clock, stop.signal);
@@ -38,7 +38,7 @@ Deno.test("a few turns are free, the others come at their times, and a quiet whi
   assert.equal(turns(), 14, "a turn that was waited for is not had");
 });
 
-Deno.test("whoever is slower than the pace never waits, however long it was quiet", async () => {
+Deno.test("a caller slower than the rate never waits", async () => {
   const clock = new ManualClock();
   const pace = new RateLimiter(clock, { atOnce: 3, every_ms: 20 });
   const { signal } = new AbortController();

@@ -380,7 +380,7 @@ Deno.test("misspelled and suspicious options are accepted, with a warning", asyn
     answer.headers.get("Warning") ?? "",
     '199 - "unit hello.service: unrecognized requirement in [X-Fleet] section: \\"Conflict\\" (did you mean ' +
       '\\"Conflicts\\"?); unrecognized section: \\"[X-fleet]\\" (did you mean \\"[X-Fleet]\\"?); ' +
-      'MachineOf is empty: it asks for nothing"',
+      'MachineOf is empty and has no effect"',
   );
   assert.equal(api.logged.length, 1);
 });
@@ -624,6 +624,6 @@ Deno.test("a change that conflicts with another one is decided again", async (te
     }));
     const answer = await api.send("PUT", path, { body: { desiredState: "launched" } });
     assert.equal(answer.code, 409);
-    assert.match(answer.text, /unit hello.service was changed .* meanwhile; gave up after 10 attempts/);
+    assert.match(answer.text, /unit hello.service was changed .* in the meantime; gave up after 10 attempts/);
   });
 });

@@ -45,8 +45,8 @@ const started: Case = {
     const { code, stderr } = await home.fleetctl(["start", ...names.map((name) => `${home.path}/${name}`)]);
     assert.equal(code, 0, stderr);
     const warned = (text: string) => assert.ok(stderr.includes(text), `${JSON.stringify(text)} in ${stderr}`);
-    warned("Unit metadata-empty.service: MachineMetadata is empty: it asks for nothing");
-    warned('Unit metadata-half.service: MachineMetadata="slot=" has no value behind =: it asks for nothing');
+    warned("Unit metadata-empty.service: MachineMetadata is empty and has no effect");
+    warned('Unit metadata-half.service: MachineMetadata="slot=" has no value after = and has no effect');
     warned(
       'Unit before-the-section.service: ignored text outside of any section: "ExecStartPre=/bin/true" and 1 more line',
     );
