@@ -91,7 +91,7 @@ export async function tour({ keepUp }: { readonly keepUp: boolean }): Promise<vo
   await prepare();
   title("booting three machines and an etcd");
   // A short time to live, so that the demonstration need not wait half a minute for the dead machine to be missed.
-  await withFleet({ machines: 3, conf: { agent_ttl: "5s" } }, async (cluster) => {
+  await withFleet({ machines: 3, conf: { agent_ttl: "5s" }, tcp: true }, async (cluster) => {
     const home = cluster.lab.machines[0]!;
     for await (const { name } of Deno.readDir(unitsFolder)) {
       const text = await Deno.readTextFile(new URL(name, unitsFolder));
