@@ -56,7 +56,7 @@ function draw(lines: readonly string[]): string {
     `aria-label="A terminal in which fleetctl starts two units, which move when their machine fails">`,
     `<rect width="${width_px}" height="${height_px}" rx="8" fill="#161b22" stroke="#444c56"/>`,
     ...buttons,
-    '<g font-family="ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="14" xml:space="preserve">',
+    '<g font-family="ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace" font-size="14" xml:space="preserve">',
     ...rows,
     "</g>",
     "</svg>\n",
