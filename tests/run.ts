@@ -18,7 +18,7 @@ const locked = Deno.env.get("CI") === "true" ? ["--frozen"] : [];
 const serialFolders = ["tests/contract", "tests/lab", "tests/e2e"];
 
 /** Far more than any step needs, so that a step that hangs is named instead of hanging the whole run. */
-const stepLimit_ms = 20 * 60_000;
+const stepLimit_ms = 28 * 60_000;
 
 /** Runs a program with our output; returns how it ended. It is stopped after {@link stepLimit_ms}. */
 async function runToEnd(command: string, args: readonly string[]): Promise<Deno.CommandStatus> {
