@@ -1,9 +1,9 @@
 /**
- * A control group for each machine, so that the systemd in it owns its groups alone: systemd-nspawn started outside of
- * systemd gives its container the group it was itself started in, and two machines in one group would end each other's units.
+ * A control group for each machine. Without one, systemd-nspawn runs its container in the group of its caller, and two
+ * machines in one group would end each other's units.
  */
 
-/** Mount points of the hierarchies systemd uses: the unified one, and on a hybrid host the named v1 hierarchy besides. */
+/** Mount points of the hierarchies that systemd uses: the unified one and, on a hybrid host, the named v1 hierarchy. */
 function hierarchies(): string[] {
   const mounts = Deno.readTextFileSync("/proc/self/mounts").split("\n").map((line) => line.split(" "));
   const found = mounts.filter(([, , type, options]) => {
@@ -15,7 +15,7 @@ function hierarchies(): string[] {
 
 const parent = "fleet-lab";
 
-/** Makes the group `<lab>/<machine>` in each hierarchy, empty of what an earlier boot left. Returns their directories. */
+/** Makes the group `<lab>/<machine>` in each hierarchy, after removing that of an earlier boot. Returns their directories. */
 export function makeGroups(lab: string, machine: string): string[] {
   return hierarchies().map((top) => {
     const dir = `${top}/${parent}/${lab}/${machine}`;
@@ -30,7 +30,7 @@ export function removeGroups(lab: string): void {
   for (const top of hierarchies()) removeGroup(`${top}/${parent}/${lab}`);
 }
 
-/** Pids of everything that runs in a lab's groups. */
+/** Returns the IDs of the processes in a lab's groups. */
 export function processesIn(lab: string): number[] {
   return [...new Set(hierarchies().flatMap((top) => processesBelow(`${top}/${parent}/${lab}`)))];
 }

@@ -1,4 +1,4 @@
-/** Takes away what killed test processes left on this host: `deno run -A tests/lab/clean.ts`. */
+/** Removes the labs of killed test processes: `deno task lab:clean`. */
 
 import { removeStaleLabs } from "./stale.ts";
 

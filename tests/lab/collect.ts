@@ -1,4 +1,4 @@
-/** What remains of a lab whose test failed: journals and logs, kept where a person finds them. */
+/** Keeps the journals and logs of a lab whose test failed. */
 
 import type { EtcdServer } from "./etcd.ts";
 import { type Machine, tail } from "./machine.ts";

@@ -1,38 +1,38 @@
-/** A real etcd server for tests: on a free loopback port, or inside a lab's network namespace. */
+/** A real etcd server for tests: on a free loopback port, or in a lab's network namespace. */
 
 import { statfsSync } from "node:fs";
 import { ownerLives, ownerMark } from "./owner.ts";
 import { kill, must, type Output, run, serve, type Server, until } from "./process.ts";
 
-/** Where and how to start an etcd server; everything has a default that suits a test. */
+/** Options of an etcd server. All have defaults that suit a test. */
 export interface EtcdOptions {
-  /** Directory for data and log. Without it, one is made in memory and removed at the end. */
+  /** Directory for data and log. By default, one in memory that is removed at the end. */
   readonly dir?: string;
-  /** Address to listen on, 127.0.0.1 when not given. */
+  /** Address to listen on; default 127.0.0.1. */
   readonly address?: string;
-  /** Client port; without it a free one. (Inside a namespace every port is free: 2379.) */
+  /** Client port; default a free one, or 2379 in a namespace. */
   readonly client_port?: number;
-  /** Peer port; without it a free one, or 2380 inside a namespace. */
+  /** Peer port; default a free one, or 2380 in a namespace. */
   readonly peer_port?: number;
-  /** Path of the network namespace to run in; the host's when not given. */
+  /** Path of the network namespace to run in; default the host's. */
   readonly netns?: string;
-  /** This member's name, "etcd0" when not given. */
+  /** This member's name; default "etcd0". */
   readonly name?: string;
-  /** All members as etcd's --initial-cluster wants them; alone when not given. */
+  /** All members, in the format of etcd's --initial-cluster; default this one alone. */
   readonly initial_cluster?: string;
-  /** More command line flags. */
+  /** Further command line flags. */
   readonly flags?: readonly string[];
 }
 
-/** etcd preallocates 64 MB of write-ahead log, twice, and a snapshot more. */
+/** etcd preallocates two write-ahead logs of 64 MB, and needs space for a snapshot. */
 const memory_needed_bytes = 512 * 1024 * 1024;
 
-/** One etcd server process (or member of a cluster), which dies with this test process. */
+/** One etcd server, alone or a member of a cluster. It ends with this test process. */
 export class EtcdServer implements AsyncDisposable {
   #server: Server | undefined;
 
   private constructor(
-    /** Client URL, `http://address:port`: the same over stop, start and wipe. */
+    /** Client URL, `http://address:port`. It does not change with stop, start and wipe. */
     readonly endpoint: string,
     readonly name: string,
     readonly dir: string,
@@ -41,7 +41,7 @@ export class EtcdServer implements AsyncDisposable {
     private readonly made_dir: boolean,
   ) {}
 
-  /** Starts a server and waits until it answers /health. Throws with the end of its log when it does not come up. */
+  /** Starts a server and waits until it answers /health. Throws an error with the end of its log if it does not start. */
   static async start(options: EtcdOptions = {}): Promise<EtcdServer> {
     const chosen = options.client_port !== undefined || options.netns !== undefined;
     for (let attempt = 1;; attempt++) {
@@ -51,13 +51,13 @@ export class EtcdServer implements AsyncDisposable {
         return etcd;
       } catch (error) {
         await etcd[Symbol.asyncDispose]();
-        // Between finding a port free and etcd taking it, another process may have been quicker.
+        // Another process may have taken the free port before etcd did.
         if (chosen || attempt === 5 || !String(error).includes("address already in use")) throw error;
       }
     }
   }
 
-  /** A server that is set up but not started: several members of a cluster become healthy only together. */
+  /** Prepares a server without starting it: members of a cluster become healthy only together. */
   static async prepare(options: EtcdOptions = {}): Promise<EtcdServer> {
     const address = options.address ?? "127.0.0.1";
     const [client_port, peer_port] = options.netns === undefined
@@ -68,8 +68,8 @@ export class EtcdServer implements AsyncDisposable {
     const client = `http://${address}:${client_port}`;
     const peer = `http://${address}:${peer_port}`;
     const enter = options.netns === undefined ? [] : ["nsenter", `--net=${options.netns}`];
-    // A lone member waits for nobody, and starts four times as fast with a short election timeout. It bounds leases too:
-    // none can be shorter than one and a half of it.
+    // A single member starts four times as fast with a short election timeout. The timeout also limits leases: none can be
+    // shorter than one and a half of it.
     const alone = options.initial_cluster === undefined;
     // deno-fmt-ignore
     const command = [
@@ -83,7 +83,7 @@ export class EtcdServer implements AsyncDisposable {
     return new EtcdServer(client, name, dir, command, enter, options.dir === undefined);
   }
 
-  /** Process ids of what runs for this server: none when it is stopped. */
+  /** IDs of the server's processes; none when it is stopped. */
   get pids(): readonly number[] {
     return this.#server === undefined ? [] : [this.#server.pid];
   }
@@ -93,7 +93,7 @@ export class EtcdServer implements AsyncDisposable {
     return `${this.dir}/etcd.log`;
   }
 
-  /** Starts a stopped server on its old data and address, and waits until it is healthy. */
+  /** Starts a stopped server with its old data and address, and waits until it is healthy. */
   async start(): Promise<void> {
     if (this.#server !== undefined) throw new Error(`etcd at ${this.endpoint} is already running`);
     const server = serve(this.command, this.log);
@@ -115,7 +115,7 @@ export class EtcdServer implements AsyncDisposable {
     ended.catch(() => undefined); // from here on, ending is what stop() is for
   }
 
-  /** Ends the server with SIGTERM (or at once, like a crash, with `signal: "SIGKILL"`); its data stays. */
+  /** Ends the server with SIGTERM, or like a crash with `signal: "SIGKILL"`. Its data stays. */
   async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
     const server = this.#server;
     if (server === undefined) return;
@@ -127,19 +127,19 @@ export class EtcdServer implements AsyncDisposable {
     this.#server = undefined;
   }
 
-  /** Freezes the server: its connections stay open and nothing answers, as on a host that hangs. */
+  /** Freezes the server: its connections stay open and it does not answer, as on a host that hangs. */
   pause(): void {
     this.#signal("SIGSTOP");
-    // The signal reaches a thread when it reaches it; until all have stopped, one of them may still answer.
+    // The signal reaches one thread after the other; until all have stopped, one of them may still answer.
     while (this.#server !== undefined && !threadsStopped(this.#server.pid));
   }
 
-  /** Lets a paused server go on. */
+  /** Continues a paused server. */
   resume(): void {
     this.#signal("SIGCONT");
   }
 
-  /** Stops the server, deletes all it stored and starts it again on the same address: a new, empty store. */
+  /** Replaces the store by an empty one on the same address. */
   async wipe(): Promise<void> {
     await this.stop();
     await Deno.remove(`${this.dir}/data`, { recursive: true });
@@ -147,8 +147,8 @@ export class EtcdServer implements AsyncDisposable {
   }
 
   /**
-   * Discards all history before the current revision, so that older watches are told they are compacted; `physical`: and
-   * waits until its space is free inside the file. Returns the revision.
+   * Compacts the history before the current revision, so that older watches end as compacted. `physical`: also waits until
+   * its space is free inside the file. Returns the revision.
    */
   async compact({ physical = false } = {}): Promise<number> {
     const status = JSON.parse(await this.must("endpoint", "status", "--write-out=json"));
@@ -169,19 +169,19 @@ export class EtcdServer implements AsyncDisposable {
     return run([...this.enter, "etcdctl", `--endpoints=${this.endpoint}`, ...args], { env: { ETCDCTL_API: "3" } });
   }
 
-  /** Like `ctl`, and throws when etcdctl fails. Returns its standard output. */
+  /** Runs etcdctl as {@link ctl} does, and returns its standard output. Throws if it fails. */
   must(...args: string[]): Promise<string> {
     return must([...this.enter, "etcdctl", `--endpoints=${this.endpoint}`, ...args], { env: { ETCDCTL_API: "3" } });
   }
 
-  /** Ends the server and removes the directory made for it. */
+  /** Ends the server and removes its temporary directory. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop("SIGKILL");
     if (this.made_dir) await Deno.remove(this.dir, { recursive: true });
   }
 
   async #healthy(): Promise<boolean> {
-    // This process cannot enter the namespace, so there etcdctl asks in its stead.
+    // This process cannot enter the namespace: there it uses etcdctl.
     if (this.enter.length > 0) return (await this.ctl("endpoint", "health")).code === 0;
     const response = await fetch(`${this.endpoint}/health`, { signal: AbortSignal.timeout(1_000) });
     return (await response.text()).includes("true");
@@ -199,7 +199,7 @@ export class EtcdServer implements AsyncDisposable {
 
 const prefix = "fleet-etcd-";
 
-/** A directory in memory where there is room, since every write of etcd waits for fsync(2); else the usual temporary one. */
+/** Returns a directory in memory if it has space, because every write of etcd waits for fsync(2); else a temporary one. */
 function memoryDir(): string {
   for (const dir of ["/dev/shm", Deno.env.get("TMPDIR") ?? "/tmp"]) {
     let room;
@@ -217,7 +217,7 @@ function memoryDir(): string {
   );
 }
 
-/** Removes what killed test processes left. */
+/** Removes the directories of killed test processes. */
 function removeStale(dir: string): void {
   for (const { name } of Deno.readDirSync(dir)) {
     const mark = name.startsWith(prefix) && name.slice(prefix.length).split("-").slice(0, 2).join("-");
@@ -231,14 +231,14 @@ function removeStale(dir: string): void {
 }
 
 function freePorts(address: string, ...wanted: (number | undefined)[]): number[] {
-  // All listeners are open at once, so that no port is given out twice.
+  // All listeners are open at the same time, so that each port is different.
   const listeners = wanted.map((port) => port === undefined ? Deno.listen({ hostname: address, port: 0 }) : undefined);
   const ports = wanted.map((port, at) => port ?? (listeners[at]!.addr as Deno.NetAddr).port);
   for (const listener of listeners) listener?.close();
   return ports;
 }
 
-/** Whether every thread of a process is stopped (proc(5), field 3 of stat). */
+/** True if every thread of a process is stopped (proc(5), field 3 of stat). */
 function threadsStopped(pid: number): boolean {
   return [...Deno.readDirSync(`/proc/${pid}/task`)].every(({ name }) => {
     return /^\d+ \(.*\) T/s.test(Deno.readTextFileSync(`/proc/${pid}/task/${name}/stat`));

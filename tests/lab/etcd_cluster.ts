@@ -4,11 +4,11 @@ import { EtcdServer } from "./etcd.ts";
 import type { Network } from "./network.ts";
 import type { Output } from "./process.ts";
 
-/** An etcd cluster in a lab. Members are counted from 0; where none is named, all are meant. */
+/** An etcd cluster in a lab. Members are counted from 0. Methods without a member apply to all. */
 export class LabEtcd {
   private constructor(readonly members: readonly EtcdServer[]) {}
 
-  /** Starts `size` members and waits until all are healthy; their directories are made below `dir`. */
+  /** Starts `size` members with directories below `dir`, and waits until all are healthy. */
   static async start(network: Network, size: number, dir: string, flags: readonly string[] = []): Promise<LabEtcd> {
     const all = network.hosts(size).map((address, at) => ({ name: `etcd${at}`, address }));
     const initial_cluster = all.map(({ name, address }) => `${name}=http://${address}:2380`).join(",");
@@ -28,17 +28,17 @@ export class LabEtcd {
     return etcd;
   }
 
-  /** Client URLs of the `size` members a lab's etcd has, known before it is started. */
+  /** Returns the client URLs of the `size` members of a lab's etcd, also before it is started. */
   static endpoints(network: Network, size: number): string {
     return network.hosts(size).map((address) => `http://${address}:2379`).join(",");
   }
 
-  /** Client URLs of all members, separated by commas, as `etcd_servers` wants them. */
+  /** Client URLs of all members, separated by commas, as in `etcd_servers`. */
   get endpoints(): string {
     return this.members.map(({ endpoint }) => endpoint).join(",");
   }
 
-  /** Starts stopped members on their old data. */
+  /** Starts stopped members with their old data. */
   async start(...which: number[]): Promise<void> {
     await Promise.all(this.#pick(which).map((member) => member.start()));
   }
@@ -48,12 +48,12 @@ export class LabEtcd {
     await Promise.all(this.#pick(which).map((member) => member.stop()));
   }
 
-  /** Freezes members: connections stay open, nothing answers. */
+  /** Freezes members: their connections stay open, and they do not answer. */
   pause(...which: number[]): void {
     for (const member of this.#pick(which)) member.pause();
   }
 
-  /** Lets paused members go on. */
+  /** Continues paused members. */
   resume(...which: number[]): void {
     for (const member of this.#pick(which)) member.resume();
   }
@@ -65,22 +65,22 @@ export class LabEtcd {
     await this.start();
   }
 
-  /** Discards all history before the current revision, which it returns. */
+  /** Compacts the history before the current revision. Returns the revision. */
   compact(): Promise<number> {
     return this.#first.compact();
   }
 
-  /** Makes room in a store whose space was used up (alarm NOSPACE), and has it take writes again. */
+  /** Frees space in a full store and clears its alarm (NOSPACE), so that it accepts writes again. */
   async mend(): Promise<void> {
     await this.#first.compact({ physical: true });
     for (const member of this.members) await member.must("defrag");
     await this.must("alarm", "disarm");
   }
 
-  /** Has another member lead than the one that does. Returns how the new leader is called. */
+  /** Moves the leadership to another member. Returns the name of the new leader. */
   async moveLeader(): Promise<string> {
     const said = await this.must(`--endpoints=${this.endpoints}`, "endpoint", "status", "--write-out=json");
-    // Member IDs are 64-bit numbers: they are taken from the text.
+    // Member IDs are 64-bit numbers: they are read as text.
     const all = [...said.matchAll(/"member_id":(\d+).*?"leader":(\d+)/gs)].map((match) => match.slice(1).map(BigInt));
     const next = all.find(([member, leader]) => member !== leader)?.[0];
     if (next === undefined) throw new Error(`no etcd member could take the lead: ${said}`);
@@ -88,7 +88,7 @@ export class LabEtcd {
     return next.toString(16);
   }
 
-  /** The member that leads, counted from 0. */
+  /** Returns the member that leads, counted from 0. */
   async leader(): Promise<number> {
     for (const [at, member] of this.members.entries()) {
       const said = await member.must("endpoint", "status", "--write-out=json");
@@ -103,7 +103,7 @@ export class LabEtcd {
     return this.#first.ctl(...args);
   }
 
-  /** Like `ctl`, and throws when etcdctl fails. Returns its standard output. */
+  /** Runs etcdctl as {@link ctl} does, and returns its standard output. Throws if it fails. */
   must(...args: string[]): Promise<string> {
     return this.#first.must(...args);
   }

@@ -5,9 +5,9 @@ import { apiSocket } from "./fleet.ts";
 import type { Machine } from "./machine.ts";
 import { until } from "./process.ts";
 
-/** Reads the stream from when it is opened until it is disposed of. */
+/** Reads the stream from its opening until it is disposed of. */
 export class EventStream implements AsyncDisposable {
-  /** The machine of each unit, by the latest decision events. */
+  /** The machine of each unit, from the latest decision events. */
   readonly placed = new Map<string, string>();
   #isSynced = false;
   #end: string | undefined;

@@ -1,18 +1,18 @@
-/** fleet on a lab's machine: the built programs shown read-only, the units as an operator installs them, a configuration. */
+/** Installs fleet on a lab's machine: the built programs, mounted read-only, the unit files, and a configuration. */
 
 import { existsSync } from "node:fs";
 import type { Bind, Machine } from "./machine.ts";
 import { must, type Output } from "./process.ts";
 
-/** How fleet is put on the machines. */
+/** Options of the installation of fleet on machines. */
 export interface FleetOptions {
   /** Directory with the built `fleetd` and `fleetctl`. */
   readonly dist: string;
-  /** Directory with fleet.service and fleet.socket; the project's own when not given. */
+  /** Directory with fleet.service and fleet.socket; default packaging/systemd. */
   readonly units?: string;
-  /** Options of fleet.conf, by name; `etcd_servers` names the lab's etcd unless given here. */
+  /** Options of fleet.conf, by name; default of `etcd_servers`: the lab's etcd. */
   readonly conf?: FleetConf;
-  /** Lets the API listen on TCP port 49153 of every address, besides its unix socket, open to everybody in the lab. */
+  /** Makes the API listen on TCP port 49153 of all addresses as well, without authentication. */
   readonly tcp?: boolean;
 }
 
@@ -21,20 +21,20 @@ export type FleetConf = Readonly<Record<string, string | number | boolean>>;
 
 const guest_dir = "/usr/local/lib/fleet";
 
-/** Port of the API where `tcp` asks for one. */
+/** Port of the API with the option `tcp`. */
 export const api_port = 49153;
 
-/** The API's socket as a client on the host reaches it; another one after each boot. */
+/** Returns the path of the API's socket for a client on the host. It changes with each boot. */
 export function apiSocket(machine: Machine): string {
   return `${machine.root}/run/fleet.sock`;
 }
 
-/** Runs fleetctl on a machine, as root, to its end. */
+/** Runs fleetctl on a machine as root. */
 export function fleetctl(machine: Machine, ...args: string[]): Promise<Output> {
   return machine.run(["fleetctl", ...args]);
 }
 
-/** What a machine must show of the host to run fleet. Throws when it is not built. */
+/** Returns the files of the host that a machine needs to run fleet. Throws if they are not built. */
 export function fleetBinds({ dist }: FleetOptions): Bind[] {
   for (const program of ["fleetd", "fleetctl"]) {
     if (!existsSync(`${dist}/${program}`)) {
@@ -47,7 +47,7 @@ export function fleetBinds({ dist }: FleetOptions): Bind[] {
   ];
 }
 
-/** Installs fleet on the disk of a machine that is off, enabled: it starts with the next boot. `conf` is its whole fleet.conf. */
+/** Installs and enables fleet on the disk of a machine that is off. `conf` is its whole fleet.conf. */
 export async function installFleet(machine: Machine, options: FleetOptions, conf: FleetConf): Promise<void> {
   const units = options.units ?? new URL("../../packaging/systemd", import.meta.url).pathname;
   for (const unit of ["fleet.service", "fleet.socket"]) {

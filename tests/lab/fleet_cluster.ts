@@ -1,4 +1,4 @@
-/** A lab with fleet on it, and what tests and demonstrations ask of it. */
+/** A lab with fleet, and the operations that tests and demonstrations need. */
 
 import type { MachinePage, UnitEntity, UnitPage, UnitStateEntity, UnitStatePage } from "../../daemon/api/v1/types.ts";
 import { apiSocket, type FleetConf, fleetctl } from "./fleet.ts";
@@ -11,9 +11,9 @@ const root = new URL("../../", import.meta.url).pathname;
 /** A unit that runs until it is stopped. */
 export const sleeper = "[Service]\nExecStart=/bin/sleep infinity\n";
 
-/** Builds the programs that the machines run, and says where they are. */
+/** Builds the programs that the machines run. Returns their directory. */
 export async function buildFleet(): Promise<string> {
-  // compile.sh looks for a deno in PATH; the one that runs this need not be there.
+  // compile.sh uses the deno in PATH, where the one that runs this process may be missing.
   const path = `${Deno.execPath().replace(/\/[^/]*$/, "")}:${Deno.env.get("PATH") ?? ""}`;
   await must([`${root}compile.sh`, "--launcher"], { env: { PATH: path } });
   return `${root}dist`;
@@ -47,12 +47,12 @@ export class FleetCluster {
     return this.lab.machine(name);
   }
 
-  /** The machine whose ID starts so. */
+  /** Returns the machine whose ID starts with `id`. */
   byId(id: string): Machine {
     return this.lab.machines.find((machine) => machine.id.startsWith(id.slice(0, 8)))!;
   }
 
-  /** Runs fleetctl on a machine and fails, with what it said, when it fails. */
+  /** Runs fleetctl on a machine. Throws an error with its output if it fails. */
   async fleetctl(machine: Machine, ...args: string[]): Promise<Output> {
     const output = await fleetctl(machine, ...args);
     if (output.code === 0) return output;
@@ -60,7 +60,7 @@ export class FleetCluster {
     throw new Error(`fleetctl ${args.join(" ")} on ${machine.name} exited with ${output.code}: ${said}`);
   }
 
-  /** One request to a machine's API, over its unix socket. Pages are not followed. */
+  /** Sends one request to a machine's API over its unix socket. Further pages are not requested. */
   async request(
     machine: Machine,
     method: string,
@@ -72,12 +72,12 @@ export class FleetCluster {
     const response = await fetch(`http://localhost/fleet/v1${path}`, {
       client,
       method,
-      // A daemon that hangs fails the test, which otherwise would hang with it.
+      // With a daemon that hangs the test fails instead of hanging as well.
       signal: AbortSignal.timeout(60_000),
       headers: { ...headers, ...(body !== undefined && { "content-type": "application/json" }) },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
-    // Read here: the client ends with this function.
+    // The body is read here, because the client is closed at the end of this function.
     const text = await response.text();
     return new Response([101, 204, 205, 304].includes(response.status) ? null : text, response);
   }
@@ -128,7 +128,7 @@ export class FleetCluster {
     if (response.status >= 300) throw new Error(`DELETE ${name}: ${response.status} ${await response.text()}`);
   }
 
-  /** Waits until exactly these machines are members, as the first of them sees it. */
+  /** Waits until exactly these machines are members, in the view of the first of them. */
   async joined(machines: readonly Machine[], deadline_ms = 60_000): Promise<void> {
     if (machines.length === 0) return;
     const wanted = machines.map((machine) => machine.id).sort().join();
@@ -138,7 +138,7 @@ export class FleetCluster {
     }, { deadline_ms, every_ms: 50 });
   }
 
-  /** Waits until the unit states, as one machine sees them, are as they should be; returns them. */
+  /** Waits until the unit states in one machine's view satisfy a condition; returns them. */
   statesWhere(
     machine: Machine,
     what: string,
@@ -155,7 +155,7 @@ export class FleetCluster {
     });
   }
 
-  /** Waits until each of the units is active somewhere, and on one machine alone; returns where. */
+  /** Waits until each of the units is active on exactly one machine; returns the machines. */
   async active(machine: Machine, names: readonly string[], deadline_ms = 60_000): Promise<Map<string, string>> {
     const states = await this.statesWhere(
       machine,
@@ -175,12 +175,12 @@ export class FleetCluster {
     return Number(await machine.must(["systemctl", "show", "--property=MainPID", "--value", unit]));
   }
 
-  /** Number of times that systemd has started a unit on a machine since it was last loaded there. */
+  /** Returns how often systemd has started a unit on a machine since it was last loaded there. */
   async invocation(machine: Machine, unit: string): Promise<string> {
     return (await machine.must(["systemctl", "show", "--property=InvocationID", "--value", unit])).trim();
   }
 
-  /** The machine that leads the engines. */
+  /** Returns the machine whose engine leads. */
   async leader(): Promise<Machine> {
     return await until("a leader", async () => {
       const { stdout } = await this.lab.etcd.ctl("get", "--print-value-only", "/_coreos.com/fleet/leader");
@@ -189,7 +189,7 @@ export class FleetCluster {
   }
 }
 
-/** A unit file's options as the API takes them. For tests: one line an option. */
+/** Returns a unit file's options in the format of the API. Each option must be one line. */
 export function optionsOf(text: string): { section: string; name: string; value: string }[] {
   let section = "";
   return text.split("\n").flatMap((line) => {

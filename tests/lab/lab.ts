@@ -1,6 +1,6 @@
 /**
- * The lab: real machines on this host, for tests, demonstrations and measurements. Each machine runs a systemd of its own
- * in a container; a lab has a network no packet leaves, and an etcd.
+ * The lab: real machines on this host, for tests, demonstrations and measurements. Each machine is a container with its
+ * own systemd. A lab has an isolated network and an etcd.
  *
  * ```ts
  * await withLab({ machines: 3, fleet: { dist: "dist", conf: { agent_ttl: "5s" } } }, async (lab) => {
@@ -19,45 +19,45 @@ import { must, type Output, type RunOptions } from "./process.ts";
 import { ensureBase } from "./rootfs.ts";
 import { labName, makeLabDir, removeStaleLabs, tearDown } from "./stale.ts";
 
-/** What a lab is made of. */
+/** Options of a lab. */
 export interface LabOptions {
-  /** How many machines, or what is special about each; 3 when not given. */
+  /** The number of machines, or the options of each; default 3. */
   readonly machines?: number | readonly MachineOptions[];
-  /** Members of the etcd cluster, 1 when not given; 0 for a lab without. */
+  /** Members of the etcd cluster; default 1; 0: none. */
   readonly etcd?: 0 | 1 | 3;
-  /** Further flags of each of them. */
+  /** Further flags of each member. */
   readonly etcdFlags?: readonly string[];
   /** Puts fleet on every machine. */
   readonly fleet?: FleetOptions;
-  /** Shown read-only in every machine. */
+  /** Files of the host, mounted read-only in every machine. */
   readonly binds?: readonly Bind[];
-  /** Written on every machine's disk before its first boot: text by path. */
+  /** Files that are written on every machine's disk before its first boot: text by path. */
   readonly files?: Readonly<Record<string, string>>;
 }
 
-/** What is special about one machine. */
+/** Options of one machine. */
 export interface MachineOptions {
-  /** Host name, at most seven characters; m1, m2 … when not given. */
+  /** Host name, at most seven characters; default m1, m2 … */
   readonly name?: string;
-  /** Machine ID, 32 hex digits; 0101…, 0202… when not given. Two machines may be given the same. */
+  /** Machine ID, 32 hex digits; default 0101…, 0202… Two machines may have the same. */
   readonly id?: string;
-  /** fleet's static metadata, `role=web,region=eu`. */
+  /** fleet's static metadata, such as `role=web,region=eu`. */
   readonly metadata?: string;
   /** Further options of this machine's fleet.conf. */
   readonly conf?: FleetConf;
   readonly binds?: readonly Bind[];
   readonly files?: Readonly<Record<string, string>>;
-  /** Leaves the machine off until `boot()` when false. */
+  /** False: the machine stays off until `boot()`. */
   readonly on?: boolean;
 }
 
-/** A user of the machines whom the lab's key lets in. */
+/** A user of the machines who can log in with the lab's key. */
 export type User = "root" | "core";
 
-/** Labs of this process that are not yet taken down: what an interrupt has to clean up. */
+/** Labs of this process that an interrupt must remove. */
 const live = new Set<Lab>();
 
-/** Machines, their network and their etcd, until it is disposed of. */
+/** Machines, their network and their etcd, until the lab is disposed of. */
 export class Lab implements AsyncDisposable {
   readonly machines: Machine[] = [];
   #etcd: LabEtcd | undefined;
@@ -74,8 +74,8 @@ export class Lab implements AsyncDisposable {
   ) {}
 
   /**
-   * Builds a lab and waits until all its machines and its etcd are up. First takes away labs of test processes that were
-   * killed. Throws, leaving nothing behind, with a sentence on what is wrong when this host cannot.
+   * Builds a lab and waits until its machines and its etcd are up, after removing the labs of killed test processes. If
+   * this host cannot run a lab, it removes everything and throws an error that says why.
    */
   static async create(options: LabOptions = {}): Promise<Lab> {
     const reason = unready();
@@ -94,13 +94,13 @@ export class Lab implements AsyncDisposable {
     }
   }
 
-  /** Its etcd. Throws in a lab made without. */
+  /** The lab's etcd. Throws in a lab without one. */
   get etcd(): LabEtcd {
     if (this.#etcd === undefined) throw new Error("this lab was made without etcd");
     return this.#etcd;
   }
 
-  /** Private key that opens every machine to root and core. */
+  /** Private key for root and core on every machine. */
   get sshKey(): string {
     return `${this.dir}/ssh/id_ed25519`;
   }
@@ -110,7 +110,7 @@ export class Lab implements AsyncDisposable {
     return `${this.dir}/ssh/known_hosts`;
   }
 
-  /** The machine of that name. */
+  /** Returns the machine of a name. */
   machine(name: string): Machine {
     const machine = this.machines.find((machine) => machine.name === name);
     if (machine === undefined) {
@@ -119,7 +119,7 @@ export class Lab implements AsyncDisposable {
     return machine;
   }
 
-  /** Adds a machine to the running lab and boots it. */
+  /** Adds a machine to the lab and boots it. */
   async add(options: MachineOptions = {}): Promise<Machine> {
     const nth = this.machines.length + 1;
     const name = options.name ?? `m${nth}`;
@@ -145,12 +145,12 @@ export class Lab implements AsyncDisposable {
     return machine;
   }
 
-  /** Runs a program of the host inside the lab's network, to its end. */
+  /** Runs a program of the host in the lab's network. */
   namespaced(command: readonly string[], options?: RunOptions): Promise<Output> {
     return this.network.run(command, options);
   }
 
-  /** Runs a command on a machine over ssh, as root or core, with the lab's key and its host key checked. */
+  /** Runs a command on a machine over ssh, as root or core, with the lab's key, and checks the host key. */
   ssh(machine: Machine, user: User, command: string, options?: RunOptions): Promise<Output> {
     // deno-fmt-ignore
     return this.namespaced([
@@ -160,12 +160,12 @@ export class Lab implements AsyncDisposable {
     ], options);
   }
 
-  /** Keeps all journals and logs below .cache/lab-logs, and prints where and how each ends. Returns the directory. */
+  /** Copies all journals and logs below .cache/lab-logs, and prints their paths and last lines. Returns the directory. */
   collect(): Promise<string> {
     return collect(this.name, this.machines, this.#etcd?.members ?? []);
   }
 
-  /** Takes the lab off the host: processes, mounts, network, files. */
+  /** Removes the lab from the host: processes, mounts, network, files. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#down ??= this.#tearDown();
     return this.#down;
@@ -177,7 +177,7 @@ export class Lab implements AsyncDisposable {
     if (all.length > 10) raiseInotifyLimit();
     await Promise.all([this.network.create(Math.max(etcd, 1)), this.#makeKey()]);
     const etcd_up = etcd === 0 ? undefined : LabEtcd.start(this.network, etcd, this.dir, this.options.etcdFlags);
-    // All must have come to an end, well or badly, before a failure may take the lab away under them.
+    // All must have ended, with or without success, before a failure may remove the lab.
     const results = await Promise.allSettled([
       etcd_up?.then((etcd) => this.#etcd = etcd),
       ...all.map((options) => this.add(options)),
@@ -191,7 +191,7 @@ export class Lab implements AsyncDisposable {
     await must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", this.name, "-f", this.sshKey]);
   }
 
-  /** Makes a machine's disk: the shared root below, its own changes above. */
+  /** Makes a machine's disk: an overlay of its own changes over the shared root. */
   async #furnish(machine: Machine, options: MachineOptions): Promise<void> {
     const dir = `${this.dir}/${machine.name}`;
     for (const part of ["upper", "work", "root"]) Deno.mkdirSync(`${dir}/${part}`, { recursive: true });
@@ -238,7 +238,7 @@ export class Lab implements AsyncDisposable {
   }
 }
 
-/** Runs `work` in a new lab and takes the lab down, however that ends; when it throws, the journals are kept first. */
+/** Runs `work` in a new lab and then removes the lab. If `work` throws, the journals are kept. */
 export async function withLab<T>(options: LabOptions, work: (lab: Lab) => Promise<T>): Promise<T> {
   await using lab = await Lab.create(options);
   try {
@@ -262,14 +262,14 @@ function discharge(lab: Lab): void {
   if (live.size === 0) { for (const signal of signals) Deno.removeSignalListener(signal, on_signal[signal]!); }
 }
 
-/** Cleans up, then lets the signal end the process as it would have. */
+/** Cleans up, then lets the signal end the process. */
 async function interrupted(signal: Deno.Signal): Promise<void> {
   console.error(`\n${signal}: removing the machines, their network and their files (a few seconds)`);
   await Promise.all([...live].map((lab) => lab[Symbol.asyncDispose]()));
   Deno.kill(Deno.pid, signal);
 }
 
-/** Each systemd takes a handful of the 128 inotify instances a user has by default (inotify(7)). */
+/** Each systemd uses several of the 128 inotify instances that a user has by default (inotify(7)). */
 function raiseInotifyLimit(): void {
   const path = "/proc/sys/fs/inotify/max_user_instances";
   if (Number(Deno.readTextFileSync(path)) < 4096) Deno.writeTextFileSync(path, "4096");

@@ -10,8 +10,8 @@ import { removeStaleLabs } from "./stale.ts";
 
 await prepare();
 
-/** Whether sshd of `to` can be reached from `from`. */
-/** Whether one machine's sshd answers another within `limit_s`: long where it must, short where it must not. */
+/** Returns whether the sshd of `to` can be reached from `from`. */
+/** Returns whether one machine's sshd answers another within `limit_s`: long if it must, short if it must not. */
 async function reaches(from: Machine, to: Machine, limit_s = 20): Promise<boolean> {
   const { code } = await from.run([
     "timeout",
@@ -149,7 +149,7 @@ Deno.test("two labs live side by side, and nothing is left of either", async () 
     assert.equal(two.machine("m1").running, false);
     const late = await two.add({ name: "late" });
     assert.equal(late.ip, "10.77.0.12");
-    // The store lives on with two members of three.
+    // The store has a quorum with two of three members.
     await two.etcd.stop(2);
     await two.etcd.must("put", "greeting", "hello");
     await late.sh("systemctl is-system-running --wait");
@@ -179,7 +179,7 @@ Deno.test("a lab whose test process was killed is taken away, one that lives is 
   await mine.machine("m1").sh("true");
 });
 
-/** Stands in for the built programs: the daemon answers every request with its configuration. */
+/** Stand-ins for the built programs: the daemon answers every request with its configuration. */
 const dummy = {
   "fleetd": `#!/bin/sh
 exec deno run --quiet --no-prompt --allow-all "$(dirname "$(readlink -f "$0")")/fleetd.js"
@@ -202,7 +202,7 @@ Deno.test("fleet is installed, configured and started on every machine", async (
     const fleet = { dist, units: dist, conf: { agent_ttl: "5s", verbosity: 1 }, tcp: true };
     const machines = [{ metadata: "role=web" }, { conf: { agent_ttl: "9s" } }];
     await withLab({ machines, etcd: 3, fleet }, async (lab) => {
-      // What tcp: true needs to be of use comes first.
+      // The settings of tcp: true come first.
       const etcd =
         'api_insecure=true\netcd_servers="http://10.77.0.1:2379,http://10.77.0.2:2379,http://10.77.0.3:2379"\n';
       const expected = [

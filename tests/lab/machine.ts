@@ -1,4 +1,4 @@
-/** A machine of a lab: a container with a systemd of its own as PID 1, a disk, an address and a cable that can be pulled. */
+/** A machine of a lab: a container with its own systemd, a disk, an address and a network cable. */
 
 import { existsSync } from "node:fs";
 import { makeGroups } from "./cgroup.ts";
@@ -8,15 +8,15 @@ import { kill, must, type Output, run, type RunOptions, serve, type Server, unti
 import { ready_file } from "./rootfs.ts";
 import { containerPrefix } from "./stale.ts";
 
-/** A file or directory of the host, shown read-only inside a machine. */
+/** A file or directory of the host, mounted read-only in a machine. */
 export interface Bind {
   readonly host: string;
   readonly guest: string;
 }
 
-/** What a machine is made of. */
+/** The parts of a machine. */
 export interface MachineSetup {
-  /** Name of the lab it belongs to. */
+  /** Name of the machine's lab. */
   readonly lab: string;
   readonly network: Network;
   /** Host name, at most seven characters. */
@@ -35,7 +35,7 @@ const environment = {
   LANG: "C.UTF-8",
 };
 
-/** One machine. It is made by a lab; off until `boot`. */
+/** One machine, made by a lab. It is off until `boot`. */
 export class Machine {
   #running: { readonly supervisor: Server; readonly pid: number } | undefined;
   #partitioned = false;
@@ -66,32 +66,32 @@ export class Machine {
     return this.#running.pid;
   }
 
-  /** How long the last boot took until address, bus and sshd were up. */
+  /** Time of the last boot until address, bus and sshd were up. */
   get boot_ms(): number {
     return this.#boot_ms;
   }
 
-  /** All the running machine sees, /run included. Beware: an absolute symlink below it leads to the host's files. */
+  /** The root of the running machine, with /run. Beware: an absolute symlink below it leads to the host's files. */
   get root(): string {
     return `/proc/${this.pid}/root`;
   }
 
-  /** The disk, also while the machine is off; without /run, /tmp and what else is mounted in it. */
+  /** The disk, also while the machine is off; without /run, /tmp and other mounts. */
   get disk(): string {
     return `${this.setup.dir}/root`;
   }
 
-  /** D-Bus address, for a client on the host, of the system bus. It changes with every boot. */
+  /** D-Bus address of the system bus, for a client on the host. It changes with every boot. */
   get busAddress(): string {
     return `unix:path=${this.root}/run/dbus/system_bus_socket`;
   }
 
-  /** File with what the container's supervisor and console said. */
+  /** File with the output of the container's supervisor and console. */
   get consoleLog(): string {
     return `${this.setup.dir}/console.log`;
   }
 
-  /** Switches the machine on, on the disk as it is, and waits until it can be used. Throws with its console when it does not come up. */
+  /** Boots the machine and waits until it can be used. Throws an error with its console if it does not start. */
   async boot({ deadline_ms = 60_000 }: { deadline_ms?: number } = {}): Promise<void> {
     if (this.#running !== undefined) throw new Error(`machine ${this.name} is already on`);
     const start = performance.now();
@@ -123,7 +123,7 @@ export class Machine {
     this.#boot_ms = performance.now() - start;
   }
 
-  /** Cuts the power: everything in it is gone at once, its disk stays, and what it had in memory (/run, /tmp) does not. */
+  /** Cuts the power: all processes end at once. The disk stays; /run and /tmp are lost. */
   async powerCut(): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
@@ -132,18 +132,18 @@ export class Machine {
     this.#running = undefined;
   }
 
-  /** Powers it off in order, as `systemctl poweroff` does: every unit is stopped first. */
+  /** Powers the machine off, as `systemctl poweroff` does: every unit is stopped first. */
   async shutdown({ deadline_ms = 120_000 }: { deadline_ms?: number } = {}): Promise<void> {
     await this.#leave("poweroff", deadline_ms);
   }
 
-  /** `systemctl reboot`: every unit is stopped in order, then it boots again. */
+  /** Reboots the machine, as `systemctl reboot` does: every unit is stopped first. */
   async reboot({ deadline_ms = 120_000 }: { deadline_ms?: number } = {}): Promise<void> {
     await this.#leave("reboot", deadline_ms);
     await this.boot();
   }
 
-  /** Pulls its network cable: no packet goes in or out, nothing is told. Stays so over boots until `heal`. */
+  /** Pulls the network cable: no packet goes in or out, without an error. It stays pulled over boots until `heal`. */
   async partition(): Promise<void> {
     this.#partitioned = true;
     if (this.running) await this.setup.network.set(this.#link, "down");
@@ -155,25 +155,25 @@ export class Machine {
     if (this.running) await this.setup.network.set(this.#link, "up");
   }
 
-  /** Runs a program in the machine, as root, to its end. */
+  /** Runs a program in the machine as root. */
   run(command: readonly string[], options: RunOptions = {}): Promise<Output> {
     return run(this.#inside(command), { ...options, env: { ...environment, ...options.env }, clear_env: true });
   }
 
-  /** Like `run`, and throws with what the program said when it fails. Returns its standard output. */
+  /** Runs a program and returns its standard output. Throws an error with its output if it fails. */
   must(command: readonly string[], options: RunOptions = {}): Promise<string> {
     return must(this.#inside(command), { ...options, env: { ...environment, ...options.env }, clear_env: true });
   }
 
-  /** Runs a shell script in the machine and throws when it fails. Returns its standard output. */
+  /** Runs a shell script in the machine and returns its standard output. Throws if it fails. */
   sh(script: string, options: RunOptions = {}): Promise<string> {
     return this.must(["sh", "-ec", script], options);
   }
 
-  /** Writes a file in the machine, with the directories above it; on its disk when it is off. */
+  /** Writes a file and its directories in the machine, or on its disk when it is off. */
   async writeFile(path: string, text: string, mode = 0o644): Promise<void> {
     if (this.running) {
-      // Renamed into place, so that a program that reads it meanwhile never finds half a file.
+      // Renamed into place, so that a reader never finds an incomplete file.
       const script = `mkdir -p "$(dirname "$1")"; n=$(mktemp "$1.XXXXXX"); cat >"$n"; chmod "$2" "$n"; mv "$n" "$1"`;
       await this.must(["sh", "-ec", script, "sh", path, mode.toString(8)], { stdin: text });
       return;
@@ -184,9 +184,9 @@ export class Machine {
     Deno.chmodSync(target, mode);
   }
 
-  /** The journal, of one unit or all, over all boots; also while the machine is off. */
+  /** Returns the journal of one unit or of all, over all boots; also while the machine is off. */
   async journal(unit?: string): Promise<string> {
-    // The machine's own journalctl, since another version may not read its files.
+    // Uses the machine's journalctl, because another version may be unable to read its files.
     const command = [
       "chroot",
       this.disk,
@@ -199,7 +199,7 @@ export class Machine {
     return code === 0 ? stdout : `${stdout}(journalctl failed with code ${code}: ${stderr.trim()})\n`;
   }
 
-  /** Random ID the kernel gives each boot. */
+  /** The random ID that the kernel gives each boot. */
   async bootId(): Promise<string> {
     return (await this.must(["cat", "/proc/sys/kernel/random/boot_id"])).trim();
   }
@@ -214,7 +214,7 @@ export class Machine {
     this.#running = undefined;
   }
 
-  /** Its PID 1 may be there before its cable is. */
+  /** Waits for the cable, which may appear after PID 1. */
   async #pullCable(deadline_ms: number): Promise<void> {
     await until(`the cable of machine ${this.name}`, async () => {
       await this.setup.network.set(this.#link, "down");
@@ -222,7 +222,7 @@ export class Machine {
     }, { deadline_ms, every_ms: 2 });
   }
 
-  /** The host's end of its cable. */
+  /** The host's end of the cable. */
   get #link(): string {
     return `vb-${this.#container}`;
   }
@@ -232,7 +232,7 @@ export class Machine {
   }
 
   #inside(command: readonly string[]): string[] {
-    // nsenter waits outside for the program inside; when it is killed, the program must not stay.
+    // nsenter waits for the program in the machine; when nsenter is killed, the program must end as well.
     return ["nsenter", "--target", `${this.pid}`, "--all", "setpriv", "--pdeathsig", "KILL", "--", ...command];
   }
 
@@ -241,7 +241,7 @@ export class Machine {
     // deno-fmt-ignore
     return [
       "sh", "-ec", 'for group in $1; do echo $$ >"$group"; done; shift; exec "$@"', "sh", groups,
-      // Machines of today have the unified hierarchy alone, whatever this host mixes.
+      // Real machines have only the unified hierarchy, also if this host is a hybrid.
       "env", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1",
       ...this.setup.network.inside(["systemd-nspawn"]),
       "--quiet", "--boot", "--settings=no", "--register=no", "--keep-unit", "--notify-ready=no",
@@ -253,7 +253,7 @@ export class Machine {
   }
 }
 
-/** Pid of the child of a supervisor that is PID 1 in a namespace of its own; undefined while there is none. */
+/** Returns the ID of the supervisor's child that is PID 1 in its namespace; undefined if there is none. */
 function initOf(supervisor: number): number | undefined {
   let children: string;
   try {
@@ -272,7 +272,7 @@ function initOf(supervisor: number): number | undefined {
   });
 }
 
-/** The last `lines` of a file; says so when there is none. */
+/** Returns the last `lines` of a file, or a sentence if it is missing. */
 export function tail(file: string, lines: number): string {
   if (!existsSync(file)) return `(no ${file})`;
   return Deno.readTextFileSync(file).trimEnd().split("\n").slice(-lines).join("\n");

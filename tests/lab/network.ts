@@ -1,45 +1,45 @@
-/** The lab's own network: a namespace with one bridge, from which no packet leaves. */
+/** The lab's isolated network: a namespace with one bridge. */
 
 import { must, type Output, run, type RunOptions } from "./process.ts";
 
 const bridge = "br0";
 
-/** First three parts of every address in a lab: labs do not see each other, so all may use the same. */
+/** The first three parts of every address in a lab. All labs use the same, because they are isolated. */
 const subnet = "10.77.0";
 
-/** One network namespace with a bridge all machines of a lab hang on. */
+/** A network namespace with a bridge for all machines of a lab. */
 export class Network {
   constructor(readonly name: string) {}
 
-  /** Path to enter it by. (`ip netns exec` would also remount /sys, which systemd-nspawn cannot bear.) */
+  /** Path of the namespace, for nsenter. `ip netns exec` would also remount /sys, which breaks systemd-nspawn. */
   get path(): string {
     return `/run/netns/${this.name}`;
   }
 
-  /** Name of the bridge in it. */
+  /** Name of the bridge. */
   readonly bridge = bridge;
 
-  /** The first `count` addresses of the bridge itself, where etcd listens; the very first is the machines' gateway. */
+  /** The first `count` addresses of the bridge, on which etcd listens. The first one is the machines' gateway. */
   hosts(count: number): string[] {
     return Array.from({ length: count }, (_, at) => `${subnet}.${at + 1}`);
   }
 
-  /** Address of the `nth` machine, from 1. */
+  /** Returns the address of the `nth` machine, from 1. */
   address(nth: number): string {
     if (nth < 1 || nth > 240) throw new RangeError(`a lab has room for 240 machines, not for a ${nth}th`);
     return `${subnet}.${10 + nth}`;
   }
 
-  /** `address` with the length of the subnet's prefix. */
+  /** Returns `address` with the length of the subnet's prefix. */
   withPrefix(address: string): string {
     return `${address}/24`;
   }
 
-  /** Makes the namespace, with that many addresses on the host's side. */
+  /** Makes the namespace, with `count` addresses on the host's side. */
   async create(hosts: number): Promise<void> {
     await must(["ip", "netns", "add", this.name]);
-    // An address of its own: without one the bridge takes a port's, and changes it when that machine goes, so that
-    // nobody reaches etcd until their neighbour tables have found out.
+    // A fixed hardware address: without one the bridge takes that of a port, and changes it when that machine is removed.
+    // Then no machine reaches etcd until its neighbor table is updated.
     const lines = [
       "link set lo up",
       `link add ${bridge} address 02:00:00:00:00:01 type bridge`,
@@ -49,17 +49,17 @@ export class Network {
     await must(this.inside(["ip", "-batch", "-"]), { stdin: lines.join("\n") + "\n" });
   }
 
-  /** `command`, made to run in this namespace; the program takes the place of nsenter, under the same pid. */
+  /** Returns `command` for this namespace. The program replaces nsenter and keeps its process ID. */
   inside(command: readonly string[]): string[] {
     return ["nsenter", `--net=${this.path}`, ...command];
   }
 
-  /** Runs `command` in this namespace to its end. */
+  /** Runs `command` in this namespace. */
   run(command: readonly string[], options?: RunOptions): Promise<Output> {
     return run(this.inside(command), options);
   }
 
-  /** Pulls (`down`) or plugs (`up`) the cable of a link. */
+  /** Sets a link `down` or `up`. */
   async set(link: string, state: "up" | "down"): Promise<void> {
     await must(this.inside(["ip", "link", "set", link, state]));
   }

@@ -1,24 +1,24 @@
-/** Running the host's programs: once to the end, or as servers that die with this process. */
+/** Runs programs of the host: to their end, or as servers that end with this process. */
 
-/** What a finished program left. */
+/** The output and exit code of a program. */
 export interface Output {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** How to run a program to its end. */
+/** Options of {@link run}. */
 export interface RunOptions {
-  /** Text for its standard input; none means /dev/null. */
+  /** Text for its standard input; default /dev/null. */
   readonly stdin?: string;
-  /** SIGKILL after this long; 60,000 when not given. */
+  /** Time limit, after which it gets SIGKILL; default 60,000. */
   readonly timeout_ms?: number;
   readonly env?: Readonly<Record<string, string>>;
-  /** Gives it nothing of this process's environment but what `env` holds. */
+  /** True: its environment is `env` alone, without that of this process. */
   readonly clear_env?: boolean;
 }
 
-/** Runs `command` to its end. Throws when it cannot be started or outlives its time; a failing exit code is a value. */
+/** Runs `command`. Throws if it cannot be started or exceeds its time limit; a failing exit code is returned. */
 export async function run(command: readonly string[], options: RunOptions = {}): Promise<Output> {
   const [program, ...args] = command;
   if (program === undefined) throw new Error("cannot run an empty command");
@@ -47,7 +47,7 @@ export async function run(command: readonly string[], options: RunOptions = {}):
   }
 }
 
-/** Like `run`, and throws with what the program said when it fails. Returns its standard output. */
+/** Runs a program and returns its standard output. Throws an error with its output if it fails. */
 export async function must(command: readonly string[], options: RunOptions = {}): Promise<string> {
   const { code, stdout, stderr } = await run(command, options);
   if (code !== 0) throw new Error(`"${command.join(" ")}" failed with code ${code}: ${(stderr || stdout).trim()}`);
@@ -60,24 +60,24 @@ async function feed(stdin: WritableStream<Uint8Array>, text: string): Promise<vo
     await writer.write(new TextEncoder().encode(text));
     await writer.close();
   } catch (error) {
-    // A program that ends without reading all its input has its reasons; its exit code tells.
+    // A program may end without reading all its input; its exit code has the result.
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
   }
 }
 
-/** A program started in the background, with its output in a file. */
+/** A program in the background, with its output in a file. */
 export interface Server {
   readonly pid: number;
-  /** Resolves when it has ended. */
+  /** Resolves when the program has ended. */
   readonly ended: Promise<Deno.CommandStatus>;
 }
 
 /**
- * Starts `command` in its own session with both outputs appended to `log`. The kernel kills it when the thread that
- * started it ends (PR_SET_PDEATHSIG, prctl(2)), so that nothing outlives a test process, however that was ended.
+ * Starts `command` in its own session, with both outputs appended to `log`. The kernel kills it when the thread that
+ * started it ends (PR_SET_PDEATHSIG, prctl(2)), so that it never outlives the test process.
  */
 export function serve(command: readonly string[], log: string): Server {
-  // Each of these programs replaces itself by the next, so the pid is the server's own.
+  // Each of these programs replaces itself by the next one, so that the server has this process ID.
   const child = new Deno.Command("setsid", {
     args: [
       "setpriv",
@@ -97,7 +97,7 @@ export function serve(command: readonly string[], log: string): Server {
   return { pid: child.pid, ended: child.status };
 }
 
-/** Sends a signal to a process; one that has ended by itself is as well. */
+/** Sends a signal to a process, if it still runs. */
 export function kill(pid: number, signal: Deno.Signal): void {
   try {
     Deno.kill(pid, signal);
@@ -106,7 +106,7 @@ export function kill(pid: number, signal: Deno.Signal): void {
   }
 }
 
-/** Waits until `probe` gives something, trying again every `every_ms`; throws `what`, and the last failure, at the deadline. */
+/** Calls `probe` every `every_ms` until it returns a value. Throws an error with `what` and the last failure at the deadline. */
 export async function until<T>(
   what: string,
   probe: () => Promise<T | undefined>,

@@ -1,4 +1,4 @@
-/** The root file system all machines share: a small Debian, built once, kept in a cache and never written to afterwards. */
+/** The root file system of all machines: a small Debian, built once, kept in a cache and never changed. */
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -7,7 +7,7 @@ import { must } from "./process.ts";
 const suite = "bookworm";
 const packages = ["systemd", "dbus", "systemd-sysv", "iproute2", "openssh-server", "procps", "polkitd"];
 
-/** Units a throwaway machine does without; what is left boots in a third of a second. */
+/** Units that a test machine does not need. Without them it boots in a third of a second. */
 const masked = [
   "apt-daily-upgrade.timer",
   "apt-daily.timer",
@@ -32,7 +32,7 @@ const masked = [
   "systemd-update-utmp.service",
 ];
 
-/** Exists in a machine once what tests need is up: its address, the bus and sshd. */
+/** A file that exists when the machine's address, bus and sshd are up. */
 export const ready_file = "/run/fleet-lab-ready";
 
 const files: Readonly<Record<string, string>> = {
@@ -66,7 +66,7 @@ ExecStart=touch ${ready_file}
 [Install]
 WantedBy=multi-user.target
 `,
-  // On the machine's own disk, so that what was logged before a power cut can still be read.
+  // On the machine's disk, so that the log survives a power cut.
   "/etc/systemd/journald.conf.d/lab.conf": `[Journal]
 Storage=persistent
 SystemMaxUse=256M
@@ -82,11 +82,11 @@ MaxSessions 1000
 const commands: readonly string[] = [
   "useradd --create-home --uid 1000 --shell /bin/bash --password '*' core",
   "systemctl enable lab-network.service lab-ready.service ssh.service",
-  // Each machine has an identity of its own.
+  // Each machine has its own identity.
   "rm -f /etc/ssh/ssh_host_* /etc/hostname /etc/machine-id /etc/resolv.conf /var/lib/dbus/machine-id",
 ];
 
-/** The directory with the shared root file system; builds it, half a minute, when the cache does not hold it. */
+/** Returns the directory of the shared root file system. Builds it, in half a minute, if it is not in the cache. */
 export async function ensureBase(): Promise<string> {
   const cache = cacheDir();
   const recipe = JSON.stringify({ suite, packages, masked, files, commands });
@@ -99,13 +99,13 @@ export async function ensureBase(): Promise<string> {
   return base;
 }
 
-/** The directory for what may be kept between runs. */
+/** Returns the directory of the cache. */
 function cacheDir(): string {
   const cache = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") || "/root"}/.cache`;
   return `${cache}/fleet-lab`;
 }
 
-/** Builds beside the final place and renames, so that a base that exists is a whole one. Under the lock. */
+/** Builds the base in a temporary directory and renames it, so that an existing base is complete. Holds the lock. */
 async function build(base: string): Promise<void> {
   const dir = `${base}.tmp`;
   console.error(`building the root file system of the lab's machines in ${base}`);

@@ -1,4 +1,4 @@
-/** Taking a lab off the host: after its test, and after a test process that was killed before it could. */
+/** Removes labs from the host: after a test, and after a test process that was killed. */
 
 import { existsSync } from "node:fs";
 import { labsWithGroups, processesIn, removeGroups } from "./cgroup.ts";
@@ -8,12 +8,12 @@ import { kill, must, run, until } from "./process.ts";
 const top = "/run/fleet-lab";
 const prefix = "fleet-lab-";
 
-/** A name for a new lab that says who owns it: `fleet-lab-<pid>-<start time>-<random>`. */
+/** Returns a name for a new lab, with the mark of its owner: `fleet-lab-<pid>-<start time>-<random>`. */
 export function labName(): string {
   return `${prefix}${ownerMark()}-${crypto.randomUUID().slice(0, 4)}`;
 }
 
-/** Where a lab keeps all its files: a file system in memory, so that a teardown is one unmount. */
+/** Returns the directory of a lab's files: a file system in memory, so that one unmount removes it. */
 export function labDir(name: string): string {
   return `${top}/${name}`;
 }
@@ -22,12 +22,12 @@ export function labDir(name: string): string {
 export async function makeLabDir(name: string): Promise<string> {
   const dir = labDir(name);
   Deno.mkdirSync(dir, { recursive: true });
-  // Half of the host's memory at most, which is tmpfs(5)'s default.
+  // At most half of the host's memory, the default of tmpfs(5).
   await must(["mount", "-t", "tmpfs", "-o", "mode=0755", name, dir]);
   return dir;
 }
 
-/** Ends all processes of a lab and removes its mounts, groups, namespace and files; half a lab is as good as a whole one. */
+/** Ends all processes of a lab and removes its mounts, groups, namespace and files. The lab may be incomplete. */
 export async function tearDown(name: string): Promise<void> {
   await until(`the processes of ${name} to end`, () => {
     const pids = new Set([...processesIn(name), ...processesInNamespace(name)]);
@@ -46,7 +46,7 @@ export async function tearDown(name: string): Promise<void> {
   removeTraces(name);
 }
 
-/** Takes away the labs whose test process is gone. Returns their names. */
+/** Removes the labs whose test process has ended. Returns their names. */
 export async function removeStaleLabs(): Promise<string[]> {
   Deno.mkdirSync(top, { recursive: true });
   using lock = await Deno.open(`${top}/.lock`, { write: true, create: true });
@@ -67,7 +67,7 @@ function ownerOf(name: string): string {
   return name.slice(prefix.length).split("-").slice(0, 2).join("-");
 }
 
-/** Everything started inside the lab's network, also what a test left running there. */
+/** Returns all processes in the lab's network, also those that a test left running. */
 function processesInNamespace(name: string): number[] {
   const path = `/run/netns/${name}`;
   if (!existsSync(path)) return [];
@@ -78,7 +78,7 @@ function processesInNamespace(name: string): number[] {
       return Deno.statSync(`/proc/${pid}/ns/net`).ino === inode;
     } catch (error) {
       if (vanished(error)) return false;
-      // Some processes (the host's PID 1) may not be looked into, not even by root; none that was started here is so.
+      // Some processes, such as the host's PID 1, are not readable even for root; those of a lab are.
       if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) return false;
       throw error;
     }
@@ -89,7 +89,7 @@ function mounted(dir: string): boolean {
   return Deno.readTextFileSync("/proc/self/mounts").split("\n").some((line) => line.split(" ")[1] === dir);
 }
 
-/** What systemd-nspawn leaves for a container whose supervisor was killed, by the container's name. */
+/** Removes the files that systemd-nspawn leaves after its supervisor was killed. */
 function removeTraces(name: string): void {
   for (const dir of ["/run/systemd/nspawn/propagate", "/run/systemd/nspawn/unix-export"]) {
     if (!existsSync(dir)) continue;
@@ -101,7 +101,7 @@ function removeTraces(name: string): void {
   }
 }
 
-/** First part of a container's name: short, for the kernel allows a link 15 characters, and still the lab's own. */
+/** Returns the prefix of a lab's container names. It is short, because the kernel limits names of links to 15 characters. */
 export function containerPrefix(lab: string): string {
   return lab.slice(-4);
 }

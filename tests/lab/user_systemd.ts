@@ -1,11 +1,11 @@
-/** A systemd of the user core's own on a lab's machine, without the session that usually brings one. */
+/** The user systemd of core on a lab's machine, without a login session. */
 
 import type { Machine } from "./machine.ts";
 import { type Output, until } from "./process.ts";
 
 const runtime = "/run/user/1000";
 
-/** The files that a machine needs for it: the user's bus, as Debian's package dbus-user-session has it. */
+/** Files for the user's bus, as in Debian's package dbus-user-session. */
 export const userBus: Readonly<Record<string, string>> = {
   "/etc/systemd/user/dbus.socket": "[Socket]\nListenStream=%t/bus\n",
   "/etc/systemd/user/dbus.service": `[Unit]
@@ -20,15 +20,15 @@ Slice=session.slice
   "/etc/systemd/user/sockets.target.d/dbus.conf": "[Unit]\nWants=dbus.socket\n",
 };
 
-/** What runs as core, and knows core's systemd. */
+/** Runs programs with the user systemd of core. */
 export interface UserSystemd {
-  /** `NAME=value`, for whatever else shall find it. */
+  /** The environment of that systemd, as `NAME=value`. */
   readonly env: readonly string[];
-  /** Runs a program as core, for half a minute at most. */
+  /** Runs a program as core, for at most half a minute. */
   run(...command: string[]): Promise<Output>;
 }
 
-/** Starts it. Throws when it does not come up. */
+/** Starts the user systemd. Throws if it does not start. */
 export async function startUserSystemd(machine: Machine): Promise<UserSystemd> {
   const env = [`XDG_RUNTIME_DIR=${runtime}`, `DBUS_SESSION_BUS_ADDRESS=unix:path=${runtime}/bus`];
   await machine.sh(`install -d -o core -g core -m 0700 ${runtime}`);

@@ -1,5 +1,5 @@
 /**
- * API v1 over a real registry in memory: for tests of its routes.
+ * The API over a real registry in memory, for tests of its routes.
  *
  * @module
  */
@@ -14,24 +14,24 @@ import { SharedState } from "../../daemon/api/shared_state.ts";
 import { openSqliteStore } from "../../registry/store/sqlite.ts";
 import type { Store } from "../../registry/store/port.ts";
 
-/** An answer, read to its end. */
+/** A response with its complete body. */
 export interface Answer {
   readonly code: number;
   readonly headers: Headers;
   readonly text: string;
 }
 
-/** What a request carries besides method and path. */
+/** The headers and the body of a request. */
 export interface Extras {
-  /** Sent as it is if it is text or bytes, else as JSON. */
+  /** Text or bytes are sent unchanged, other values as JSON. */
   readonly body?: unknown;
-  /** Default: application/json where there is a body. `null`: none. */
+  /** Default: application/json for a request with a body. `null`: none. */
   readonly contentType?: string | null;
   readonly headers?: Readonly<Record<string, string>>;
   readonly peer?: Peer;
 }
 
-/** Long enough for a busy test machine. */
+/** Enough for a busy host. */
 const deadline_ms = 20_000;
 
 export class ApiFixture implements AsyncDisposable {
@@ -40,10 +40,10 @@ export class ApiFixture implements AsyncDisposable {
   readonly #states = new Map<MachineId, Map<UnitName, UnitState>>();
   readonly #sharedState = new SharedState();
   #leadership: Promise<Leadership> | undefined;
-  /** Every line that was logged above `debug`. */
+  /** Log lines above `debug`. */
   readonly logged: string[] = [];
   readonly registry: Registry;
-  /** What routes are given; the registry itself unless a test wraps it. */
+  /** The registry of the routes; a test may wrap it. */
   handler: Handler;
 
   private constructor(store: Store, readonly options: Partial<HandlerOptions>) {
@@ -59,7 +59,7 @@ export class ApiFixture implements AsyncDisposable {
     return fixture;
   }
 
-  /** A handler over another registry, with other options. */
+  /** Returns a handler with another registry or other options. */
   handlerOver(registry: Registry, options: Partial<HandlerOptions> = {}): Handler {
     return createHandler({
       status: () => ({ ready: true }),
@@ -74,7 +74,7 @@ export class ApiFixture implements AsyncDisposable {
     });
   }
 
-  /** Sends a request and reads the answer. `path` is sent as it is written. */
+  /** Sends a request and reads the response. `path` is sent unchanged. */
   async send(method: string, path: string, extras: Extras = {}): Promise<Answer> {
     const { body, peer } = extras;
     const raw = body === undefined || typeof body === "string" || body instanceof Uint8Array;
@@ -84,13 +84,13 @@ export class ApiFixture implements AsyncDisposable {
       headers: { ...extras.headers, ...type ? { "Content-Type": type } : {} },
       ...(body === undefined ? {} : { body: (raw ? body : JSON.stringify(body)) as BodyInit }),
     });
-    // A text body brings a Content-Type of its own.
+    // A text body sets a Content-Type.
     if (!type) request.headers.delete("Content-Type");
     const answer = await this.handler(request, { target: path, ...peer });
     return { code: answer.status, headers: answer.headers, text: await answer.text() };
   }
 
-  /** Puts a unit and demands that this works. */
+  /** Puts a unit. Throws if the API refuses it. */
   async put(name: UnitName, desiredState = "inactive", file = "[Service]\nExecStart=/bin/true"): Promise<void> {
     const answer = await this.send("PUT", `/fleet/v1/units/${encodeURIComponent(name)}`, {
       body: { name, desiredState, options: optionsOf(file) },
@@ -98,7 +98,7 @@ export class ApiFixture implements AsyncDisposable {
     assert.ok(answer.code < 300, answer.text);
   }
 
-  /** Lets a machine join. */
+  /** Makes a machine join. */
   async join(
     id: MachineId,
     ip = "",
@@ -117,13 +117,13 @@ export class ApiFixture implements AsyncDisposable {
     this.#members.set(id, await this.registry.join(record, undefined, this.#stop.signal));
   }
 
-  /** Lets a machine go. */
+  /** Makes a machine leave. */
   async leave(id: MachineId): Promise<void> {
     await this.#members.get(id)?.leave();
     this.#members.delete(id);
   }
 
-  /** Places a unit as an engine would. */
+  /** Places a unit, as an engine does. */
   async place(name: UnitName, machine: MachineId): Promise<void> {
     this.#leadership ??= this.#lead();
     const { unit, target } = await this.registry.unit(name);
@@ -134,7 +134,7 @@ export class ApiFixture implements AsyncDisposable {
     assert.deepEqual(refused, []);
   }
 
-  /** Says what a machine's agent would; `undefined`: it no longer has the unit. Waits until a view shows it. */
+  /** Publishes a unit's state, as a machine's agent does; `undefined` removes it. Waits until a view has it. */
   async report(machine: MachineId, unit: UnitName, state: Partial<UnitState> | undefined): Promise<void> {
     const states = this.#states.get(machine) ?? new Map<UnitName, UnitState>();
     this.#states.set(machine, states);
@@ -159,19 +159,19 @@ export class ApiFixture implements AsyncDisposable {
     await this.until((cluster) => (cluster.states.get(unit)?.has(machine) ?? false) === (state !== undefined));
   }
 
-  /** Waits until a view of the cluster is as wished. */
+  /** Waits until a view of the cluster satisfies a condition. */
   async until(isReached: (cluster: Cluster) => boolean): Promise<void> {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), deadline_ms);
     try {
       for await (const cluster of this.registry.watch(late.signal)) if (isReached(cluster)) return;
-      throw new Error(`the cluster did not become as wished within ${deadline_ms} ms`);
+      throw new Error(`the cluster did not satisfy the condition within ${deadline_ms} ms`);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Leads until the fixture is disposed of: leaving the campaign would resign. */
+  /** Leads until the fixture is disposed of; the end of the campaign would resign. */
   async #lead(): Promise<Leadership> {
     const campaign = this.registry.campaign("engine", "1.2.3", this.#stop.signal)[Symbol.asyncIterator]();
     const { value, done } = await campaign.next();
@@ -186,7 +186,7 @@ export class ApiFixture implements AsyncDisposable {
   }
 }
 
-/** The options of a simple unit file, as clients send them. */
+/** Returns the options of a simple unit file, in the format of the API. */
 export function optionsOf(file: string): { section: string; name: string; value: string }[] {
   let section = "";
   return file.split("\n").flatMap((line) => {
@@ -196,7 +196,7 @@ export function optionsOf(file: string): { section: string; name: string; value:
   });
 }
 
-/** The text of an error entity. */
+/** Returns the JSON text of an error. */
 export function errorText(code: number, message: string): string {
   const escape = (one: string) => `\\u00${one.charCodeAt(0).toString(16)}`;
   return JSON.stringify({ error: { code, message } }).replace(/[<>&]/g, escape);

@@ -1,10 +1,10 @@
 import type { Clock } from "../../runtime/clock.ts";
 
-/** A clock that stands still until it is told to go on. */
+/** A clock that a test advances. */
 export class ManualClock implements Clock {
   #now_ms = 1_000_000;
   readonly #sleepers = new Set<{ until_ms: number; wake: () => void }>();
-  /** Every sleep that was asked for, milliseconds. */
+  /** The durations of all sleeps so far, milliseconds. */
   readonly sleeps: number[] = [];
 
   now_ms(): number {
@@ -36,7 +36,7 @@ export class ManualClock implements Clock {
     });
   }
 
-  /** Lets time pass, and wakes whoever slept no longer than that. */
+  /** Advances the clock, and ends the sleeps whose time has come. */
   advance(duration_ms: number): void {
     this.#now_ms += duration_ms;
     for (const sleeper of [...this.#sleepers]) if (sleeper.until_ms <= this.#now_ms) sleeper.wake();
@@ -60,7 +60,7 @@ export class ManualClock implements Clock {
     return await work;
   }
 
-  /** Lets everything that is ready to run do so, until nothing happens any more or `isDone` returns true. */
+  /** Runs pending tasks until there are none, or until `isDone` returns true. */
   static async settle(isDone: () => boolean = () => false): Promise<void> {
     for (let turn = 0; turn < 20 && !isDone(); turn++) await new Promise((resolve) => setTimeout(resolve, 0));
   }

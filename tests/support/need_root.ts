@@ -1,4 +1,4 @@
-/** One sentence on why this user cannot boot machines; undefined for root. Imports nothing, so that it is said at once. */
+/** Returns why this user cannot boot machines; undefined for root. Has no imports, so that the message appears at once. */
 export function rootMissing(): string | undefined {
   if (Deno.uid() === 0) return undefined;
   return "real machines need root (mounts, network namespaces, containers), and this user is not root";

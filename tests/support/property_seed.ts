@@ -1,6 +1,6 @@
 /**
- * Property tests try the same cases in every run, so that a change is judged by itself and not by luck. To look further,
- * run with `PROPERTY_SEED=` and any whole number; a failure prints the seed that leads to it.
+ * Makes property tests use the same cases in every run, so that a failure is caused by a change and not by chance. For
+ * other cases, set `PROPERTY_SEED` to any integer; a failure prints its seed.
  */
 
 import fc from "fast-check";

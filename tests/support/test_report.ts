@@ -8,13 +8,13 @@
 export interface TestFailure {
   /** The test file and the test with its steps, as `./a_test.ts: test > step`. */
   readonly name: string;
-  /** What the test threw, with its stack, or why the case counts as failed. */
+  /** The error of the test with its stack, or the reason why the case counts as failed. */
   readonly reason: string;
 }
 
 export interface TestResults {
   readonly passed: number;
-  /** Failed, skipped, cancelled, or not even started. */
+  /** Tests that failed, or were skipped, canceled or not started. */
   readonly failures: readonly TestFailure[];
 }
 
@@ -42,9 +42,8 @@ function failureReason(body: string): string | undefined {
 }
 
 /**
- * Reads the cases of a report; steps are cases too. A skipped test counts as a failure, because nothing showed that it
- * holds. `code` is the exit code of `deno test`: only that tells of an error outside of any test, or of a file that
- * does not load.
+ * Reads the cases of a report; steps are cases too. A skipped test counts as a failure. `code` is the exit code of `deno
+ * test`, the only trace of an error outside of tests, such as a file that does not load.
  */
 export function readReport(report: string, code: number): TestResults {
   let passed = 0;

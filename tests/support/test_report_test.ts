@@ -8,14 +8,14 @@ const selfClosed = `<testcase name="good" classname="./a_test.ts" line="1"/>`;
 const bad = `<testcase name="bad" line="1">\n<failure message="x">Error: x\n  &lt;testcase&gt;</failure>\n</testcase>`;
 const skipped = `<testcase name="left out" time="0.000" line="1">\n<skipped/>\n</testcase>`;
 const filteredOut = `<testcase name="not asked for" line="1">\n<skipped/>\n</testcase>`;
-const cancelled = `<testcase name="cut off" line="1">\n<error message="Cancelled"/>\n</testcase>`;
+const canceled = `<testcase name="cut off" line="1">\n<error message="Cancelled"/>\n</testcase>`;
 
 const cases = [
   { name: "all good", report: report(good, selfClosed, good), code: 0, expected: { passed: 3, failed: 0 } },
   { name: "one bad", report: report(good, bad, selfClosed), code: 1, expected: { passed: 2, failed: 1 } },
   { name: "skipped counts as failed", report: report(good, skipped), code: 0, expected: { passed: 1, failed: 1 } },
   { name: "not chosen by --filter", report: report(good, filteredOut), code: 0, expected: { passed: 1, failed: 0 } },
-  { name: "cancelled counts as failed", report: report(good, cancelled), code: 1, expected: { passed: 1, failed: 1 } },
+  { name: "canceled counts as failed", report: report(good, canceled), code: 1, expected: { passed: 1, failed: 1 } },
   { name: "a file that did not load", report: report(good), code: 1, expected: { passed: 1, failed: 1 } },
   { name: "no test at all", report: report(), code: 0, expected: { passed: 0, failed: 1 } },
   { name: "no report", report: "", code: 1, expected: { passed: 0, failed: 1 } },
