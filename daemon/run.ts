@@ -28,7 +28,8 @@ import { type Configuration } from "./config/load.ts";
 import { Daemon, type Generation } from "./lifecycle/daemon.ts";
 import { dumpText } from "./telemetry/dump.ts";
 import { effectiveConfig } from "./config/print.ts";
-import { gracesOf, runEngine } from "./engine/engine.ts";
+import { runEngine } from "./engine/engine.ts";
+import { gracePeriods } from "./engine/grace_periods.ts";
 import { detectAddress, readMachineId } from "./host/machine_id.ts";
 import { exposition } from "./telemetry/prometheus.ts";
 import { type Member, runJoinLoop } from "./lifecycle/join_loop.ts";
@@ -46,7 +47,7 @@ import { type Notify, openNotify } from "./host/sd_notify.ts";
 import { together } from "./reconcile.ts";
 import { refreshIdentity } from "./lifecycle/machine_record.ts";
 import { closeAll, shutDown } from "./lifecycle/shutdown.ts";
-import { openReloadRequests } from "./config/reload_requests.ts";
+import { openReloadRequests } from "./config/reload_outcome.ts";
 import { onSignals } from "./host/signals.ts";
 import { lend, openStore } from "./lifecycle/open_store.ts";
 import { logWarnings, type StartSettings } from "./lifecycle/startup.ts";
@@ -280,7 +281,7 @@ async function work(
       log: logOf("engine", log),
       machine: machine.id,
       version,
-      ...gracesOf(config.agentTtl_ms),
+      ...gracePeriods(config.agentTtl_ms),
       observer,
     };
     tasks.push((signal) => runEngine(engine, signal));

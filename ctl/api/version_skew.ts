@@ -19,12 +19,12 @@ export function olderThanCluster(ours: string, daemons: Iterable<string>): strin
 interface Version {
   readonly numbers: readonly number[];
   /** Text after the hyphen; "" for a release. */
-  readonly before: string;
+  readonly preRelease: string;
 }
 
 function parse(text: string): Version | undefined {
-  const [, numbers, before = ""] = /^v?(\d+(?:\.\d+)*)(?:-([^+]*))?(?:\+.*)?$/.exec(text) ?? [];
-  return numbers === undefined ? undefined : { numbers: numbers.split(".").map(Number), before };
+  const [, numbers, preRelease = ""] = /^v?(\d+(?:\.\d+)*)(?:-([^+]*))?(?:\+.*)?$/.exec(text) ?? [];
+  return numbers === undefined ? undefined : { numbers: numbers.split(".").map(Number), preRelease };
 }
 
 /** Compares versions as https://semver.org does. Text that is not a version comes first. */
@@ -35,8 +35,8 @@ export function compareVersions(a: string, b: string): number {
     const difference = (one.numbers[i] ?? 0) - (other.numbers[i] ?? 0);
     if (difference !== 0) return difference;
   }
-  if (one.before === other.before) return 0;
+  if (one.preRelease === other.preRelease) return 0;
   // A release comes after its pre-releases.
-  if (one.before === "" || other.before === "") return one.before === "" ? 1 : -1;
-  return one.before < other.before ? -1 : 1;
+  if (one.preRelease === "" || other.preRelease === "") return one.preRelease === "" ? 1 : -1;
+  return one.preRelease < other.preRelease ? -1 : 1;
 }

@@ -42,7 +42,7 @@ server remembers.`,
       kind: "text",
       fallback: "",
       value: "TIME|REVISION",
-      help: "Begin this long ago (s, m, h, d), or behind this revision of the store",
+      help: "Begin this long ago (s, m, h, d), or after this revision of the store",
     },
     { name: "present", kind: "switch", fallback: false, help: "Begin with everything that is there" },
     { name: "no-follow", kind: "switch", fallback: false, help: "End where new events would begin" },
@@ -165,7 +165,7 @@ class EventPrinter {
   hasBegun = false;
   readonly #memory = new EventMemory();
   readonly #legends = new Map<string, string>();
-  /** False until the stream has reached new events, unless those before are printed as well. */
+  /** False while the stream repeats present or past events that are not to be printed. */
   #isPrinting: boolean;
 
   readonly #selects: readonly ((name: string) => boolean)[];
@@ -226,7 +226,7 @@ class EventPrinter {
       case "machine":
         return this.#machine(JSON.parse(data));
       case "partial": {
-        return `complete from here on: ${(JSON.parse(data) as { reason: string }).reason}`;
+        return `events before this are incomplete: ${(JSON.parse(data) as { reason: string }).reason}`;
       }
       case "reset":
         return `beginning again: ${(JSON.parse(data) as { reason: string }).reason}`;

@@ -31,7 +31,7 @@ export async function runAttached(
   try {
     if (input || onTerminal) void copyInput(session);
     else session.stream.end();
-    // A command without input prints text of other programs, such as a journal: its control sequences are removed.
+    // A command without input prints text of other programs, such as a journal: control characters are escaped on a terminal.
     const copy = input ? copyOutput : copyPrintable;
     const copied = Promise.all([copy(session.stream, Deno.stdout), copy(session.stderr, Deno.stderr)]);
     const status = await session.ended;
@@ -115,7 +115,7 @@ async function disableOutputProcessing(): Promise<void> {
   }
 }
 
-/** Copies until standard input ends. The caller does not wait for that, because a terminal never ends. */
+/** Copies until standard input ends. The caller does not wait for that, because input from a terminal never ends. */
 async function copyInput({ stream }: Session): Promise<void> {
   const buffer = new Uint8Array(32 * 1024);
   for (let read = await Deno.stdin.read(buffer); read !== null; read = await Deno.stdin.read(buffer)) {

@@ -112,8 +112,8 @@ export async function suggestion({ client }: Context, name: string): Promise<str
 }
 
 /**
- * Does `work` for each unit and returns those for which it succeeded. A failure does not keep the other units from their
- * turn; it is printed behind `failed`, with the names of its units if there are several.
+ * Does `work` for each unit and returns those for which it succeeded. After a failure the other units still get their
+ * turn. Each reason is printed once, after the text `failed`, with unit names if there are several units.
  */
 export async function forEachUnit<Unit extends { readonly name: UnitName }>(
   { io }: Context,

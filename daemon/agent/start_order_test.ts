@@ -25,7 +25,7 @@ Deno.test("units are started in the order of their dependencies", () => {
       order: "b.service a.service",
     },
     {
-      name: "others than those started have no say",
+      name: "dependencies on units that are not started are ignored",
       units: { "a.service": "After=network.target", "b.service": "" },
       order: "a.service b.service",
     },

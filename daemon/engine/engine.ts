@@ -12,30 +12,18 @@ import { DeposedError, type Leadership, type Placement, type Registry } from "..
 import { reconcile, together } from "../reconcile.ts";
 import { ScheduleCache } from "./schedule_cache.ts";
 import { type Plan, schedule } from "./schedule.ts";
-import { VanishedMachines } from "./vanished.ts";
+import { type GracePeriods, VanishedMachines } from "./grace_periods.ts";
 
 /** Dependencies and timing of the engine. */
-export interface EngineOptions {
+export interface EngineOptions extends GracePeriods {
   readonly registry: Registry;
   readonly machine: MachineId;
   readonly version: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** Grace for machines to rejoin after a change of leader or an outage of the store, milliseconds. */
-  readonly rejoinGrace_ms: number;
-  /** Grace for a machine that vanishes to come back, milliseconds: its lease may have been lost though it is healthy. */
-  readonly vanishedGrace_ms: number;
   /** Interval of the rounds that run although nothing has changed, milliseconds. */
   readonly safetyNet_ms: number;
   readonly observer?: EngineObserver;
-}
-
-/** The graces for a lease of `agentTtl_ms`. */
-export function gracesOf(agentTtl_ms: number): Pick<EngineOptions, "rejoinGrace_ms" | "vanishedGrace_ms"> {
-  return {
-    rejoinGrace_ms: Math.min(10_000, Math.max(2_000, agentTtl_ms / 3)),
-    vanishedGrace_ms: Math.min(2_000, agentTtl_ms / 4),
-  };
 }
 
 /** Callbacks that report the engine's work, for metrics. */

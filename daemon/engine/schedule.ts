@@ -102,11 +102,11 @@ function placeCandidates(search: Search): void {
   const { candidates } = search;
   const unplacedGroups = new UnplacedGroups([...candidates.values()].map(({ unit }) => unit));
   const refused = new Set<Unit>();
-  // One pass is enough: a unit that cannot be placed together with its peers cannot be placed after them either.
+  // One pass is enough: machines only gain units during it, so a refused unit stays refused.
   for (const { unit } of [...candidates.values()]) {
     if (!unplacedGroups.has(unit)) continue;
     const needed = unplacedGroups.needed(unit);
-    // The same goes for units that need it: a machine that has only gained units still refuses it.
+    // A unit that needs a refused unit is refused as well.
     const choice = needed.some((peer) => refused.has(peer))
       ? undefined
       : searchFor(search, unplacedGroups, unit, needed);
@@ -146,7 +146,7 @@ function machinesFor({ trial, candidates, cache, changed }: Search, group: reado
     if (machineId !== undefined) only(trial.named(machineId));
     if (machineMetadata.size > 0) {
       const machines = trial.withMetadata(machineMetadata);
-      // With many, one of them comes up soon in the order of load.
+      // If many machines match, the order of load soon reaches one of them.
       if (machines.size <= maxFiltered) only(machines);
     }
     for (const peer of machineOf) {

@@ -120,7 +120,7 @@ const cases: readonly { name: string; text: string; want: readonly string[]; api
     ],
   },
   {
-    name: "the units' directory, which cannot be",
+    name: "the units' directory, which is refused",
     text: "units_directory=/x",
     want: [
       "RELOADING=1",
@@ -132,7 +132,7 @@ const cases: readonly { name: string; text: string; want: readonly string[]; api
 ];
 
 for (const { name, text, want, api = "api with pages of 100" } of cases) {
-  Deno.test(`a reload with another ${name}`, async () => {
+  Deno.test(`a reload that changes ${name}`, async () => {
     const stage = await new Stage().started();
     stage.text = text;
     await stage.daemon.reload();
@@ -160,7 +160,7 @@ Deno.test("a bad configuration changes nothing", async () => {
   await stage.daemon.close();
 });
 
-Deno.test("reloads asked for meanwhile are one more round", async () => {
+Deno.test("reloads requested during a reload cause exactly one more", async () => {
   const stage = await new Stage().started();
   await Promise.all(Array.from({ length: 10 }, () => stage.daemon.reload()));
   assert.equal(stage.events.filter((line) => line === "READY=1").length, 2);

@@ -1,8 +1,9 @@
 /**
  * Keeps the agent's intents in one file, to which each change is appended. An adapter.
  *
- * A record is a line of JSON, and the last record of a unit counts. Each record also begins with a line feed, so that one
- * that a crash or a full disk has cut damages no other. A cut record is ignored: the agent acts only after a whole one.
+ * A record is a line of JSON, and the last record of a unit counts. Each record also begins with a line feed, so that a
+ * record that a crash or a full disk has truncated does not damage the next one. A truncated record is ignored: the agent
+ * acts only after a complete one.
  *
  * @module
  */

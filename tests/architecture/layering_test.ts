@@ -28,7 +28,7 @@ const adapters: Readonly<Record<string, string>> = {
   "daemon/host/system_clock.ts": "the clock and the source of random numbers that all other code is given",
   "daemon/host/sd_notify.ts": "sd_notify(3): a datagram to systemd",
   "daemon/state/runtime_state.ts": "the state that the daemon keeps in /run",
-  "daemon/config/reload_requests.ts": "files that carry the outcome of a reload to systemctl reload",
+  "daemon/config/reload_outcome.ts": "files that carry the outcome of a reload to systemctl reload",
   "daemon/state/atomic_file.ts": "small files that the daemon writes atomically",
   "daemon/state/command_log.ts": "the log of the agent's commands, in /run",
   "daemon/telemetry/log.ts": "log lines on stderr, and the time of each",

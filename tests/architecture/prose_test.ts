@@ -91,12 +91,18 @@ const rules: readonly Rule[] = [
   },
 ];
 
+/** Sentences of other programs that fleet prints word for word. */
+const quotations = [
+  "IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!",
+  "Someone could be eavesdropping on you right now",
+];
+
 /** Splits names into words, so that a rule finds a word in `onWish`, `TOLD_ONCE` and `#told`. */
 const splitNames = (line: string) => line.replaceAll(/([a-z0-9])([A-Z])/g, "$1 $2").replaceAll("_", " ");
 
 function findings(path: string, text: string): string[] {
   return text.split("\n").flatMap((line, index) => {
-    const words = splitNames(line);
+    const words = splitNames(quotations.reduce((text, quotation) => text.replace(quotation, ""), line));
     return rules.filter(({ pattern }) => pattern.test(words)).map(({ pattern, instead }) =>
       `${path}:${index + 1}: "${pattern.exec(words)![0].trim()}": ${instead}`
     );

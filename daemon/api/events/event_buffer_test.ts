@@ -7,7 +7,7 @@ import { schedule } from "../../engine/schedule.ts";
 import { EventBuffer, idle_ms, keepAlive_ms, type WakeReason } from "./event_buffer.ts";
 import { Removals } from "./removals.ts";
 
-/** A clock of a process that is not scheduled for a while after each look at the clock. */
+/** A clock that jumps ahead by `hang_ms` after each reading, as if the process had hung. */
 class HangingClock extends ManualClock {
   hang_ms = 0;
 
@@ -86,7 +86,7 @@ class BufferFixture {
     return data;
   }
 
-  /** The promise's own `then` is counted: Promise.race() calls it, and what it leaves there stays. */
+  /** Counts the callbacks on this promise: each Promise.race() would leave one until the promise settles. */
   #expectView(): void {
     this.#next = Promise.withResolvers();
     const { promise } = this.#next;

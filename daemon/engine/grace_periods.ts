@@ -1,10 +1,26 @@
 /**
- * Machines that have just vanished. A lease can be lost though its machine is healthy: then the machine is back at once.
+ * Grace periods of missing machines. A healthy machine can lose its lease: it then writes its record again at once.
  *
  * @module
  */
 
 import type { Cluster, MachineId } from "../../registry/model.ts";
+
+/** The times that missing machines have to come back before their units are placed elsewhere. */
+export interface GracePeriods {
+  /** After a change of leader or an outage of the store, milliseconds. */
+  readonly rejoinGrace_ms: number;
+  /** After the loss of a single machine, milliseconds. */
+  readonly vanishedGrace_ms: number;
+}
+
+/** Returns the grace periods for leases of `agentTtl_ms`. */
+export function gracePeriods(agentTtl_ms: number): GracePeriods {
+  return {
+    rejoinGrace_ms: Math.min(10_000, Math.max(2_000, agentTtl_ms / 3)),
+    vanishedGrace_ms: Math.min(2_000, agentTtl_ms / 4),
+  };
+}
 
 /** Tracks the present machines from one view of the cluster to the next. */
 export class VanishedMachines {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Machine } from "../../registry/model.ts";
-import { VanishedMachines } from "./vanished.ts";
+import { VanishedMachines } from "./grace_periods.ts";
 
 const view = (...ids: string[]) => ({ machines: new Map(ids.map((id) => [id, {} as Machine])) });
 
