@@ -26,7 +26,7 @@ import {
   type StoreMemory,
   type UnitRecord,
 } from "./mod.ts";
-import type { Cluster, MachineId, MachineRecord, MachineView, Revision, Target, UnitName } from "./model.ts";
+import type { Cluster, MachineId, MachineRecord, MachineView, Revision, UnitName } from "./model.ts";
 import { StoreSession } from "./writes/session.ts";
 import { type KeyValue, maxTransactionOps, type Store } from "./store/port.ts";
 import { readTarget, readUnit } from "./schema/unreadable.ts";
@@ -62,8 +62,8 @@ export class ClusterRegistry implements Registry {
   readonly #files = new FileCache(maxCachedCharacters);
   readonly #commits: GroupCommit;
   readonly #records = new Batcher<UnitName, readonly (KeyValue | undefined)[]>({
-    fits: (round) => (round.length + 1) * recordKeys.length < maxTransactionOps,
-    ask: (names) => this.#readRecords(names),
+    fits: (batch) => (batch.length + 1) * recordKeys.length < maxTransactionOps,
+    send: (names) => this.#readRecords(names),
   });
 
   constructor(options: ClusterRegistryOptions) {
@@ -112,7 +112,7 @@ export class ClusterRegistry implements Registry {
   }
 
   async unit(name: UnitName): Promise<UnitRecord> {
-    const [job, global, target] = await this.#records.ask(name);
+    const [job, global, target] = await this.#records.request(name);
     const found = [job && readUnit(name, job, false), global && readUnit(name, global, true)];
     const unit = found.find((unit) => unit && unit.unreadable === undefined) ?? found[0] ?? found[1];
     const text = unit && unit.hash !== "" ? await this.file(unit.hash) : undefined;
@@ -130,11 +130,6 @@ export class ClusterRegistry implements Registry {
     const text = file?.[0]?.value;
     if (text !== undefined) this.#files.set(hash, text);
     return text;
-  }
-
-  async target(name: UnitName): Promise<Target | undefined> {
-    const { ranges: [target] } = await this.#session.read([{ key: targetKey(name) }]);
-    return target?.[0] && readTarget(name, target[0]);
   }
 
   async commit(change: Change): Promise<Revision> {

@@ -145,8 +145,6 @@ export interface Registry {
   peek(name: UnitName): UnitRecord | undefined;
   /** Returns the serialized text of a file; undefined if there is none. Texts are cached: a hash identifies its text. */
   file(hash: string): Promise<string | undefined>;
-  /** Reads a unit's target from the store, not from the cache. */
-  target(name: UnitName): Promise<Target | undefined>;
   /**
    * Applies one change. Throws {@link ConflictError} if the store no longer has what `was` says, and
    * {@link OutcomeUnknownError} if it is unknown whether the change was applied.
@@ -209,8 +207,8 @@ export class OutcomeUnknownError extends StoreUnavailableError {
    */
   constructor(readonly failure: string, readonly settled: boolean, options?: StoreUnavailableOptions) {
     const meaning = settled
-      ? "it has been done, or never will be: look, or ask again"
-      : "it may have been done, or be done yet";
+      ? "the change was applied or never will be: check, or repeat the request"
+      : "the change may have been applied, or may still be applied";
     super(`${failure} (${meaning})`, options);
   }
 }

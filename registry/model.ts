@@ -156,8 +156,6 @@ export interface Cluster {
   /** Random ID of the store, written by the first daemon that found it empty. */
   readonly id: string;
   readonly revision: Revision;
-  /** Increases with each full read of the store (at the start, after a lost watch or compaction). */
-  readonly epoch: number;
   /** Jobs and global units. */
   readonly units: ReadonlyMap<UnitName, Unit>;
   readonly files: ReadonlyMap<string, UnitFileText>;
@@ -179,7 +177,6 @@ export interface Cluster {
 export interface MachineView {
   readonly id: string;
   readonly revision: Revision;
-  readonly epoch: number;
   readonly machine: MachineId;
   readonly assignments: ReadonlyMap<UnitName, Assignment>;
   readonly globals: ReadonlyMap<UnitName, Unit>;

@@ -120,7 +120,7 @@ class AgentFixture {
 
   #show(change: Partial<MachineView>): void {
     const empty = { assignments: new Map(), globals: new Map(), unreadable: new Set<UnitName>(), dynamicMetadata: {} };
-    const before = this.#view ?? { ...empty, id: "store", epoch: 1, machine: id };
+    const before = this.#view ?? { ...empty, id: "store", machine: id };
     this.#view = { ...before, ...change, revision: ++this.#revision };
     this.#wake();
   }

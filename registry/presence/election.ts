@@ -1,5 +1,5 @@
 /**
- * The lead over the engines: one key under a short lease. Who creates it leads until it is gone.
+ * Leader election of the engines: one key bound to a short lease. The engine that creates the key leads until it is gone.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { Leader, Revision } from "../model.ts";
 import { watchOwnKeys } from "./own_keys.ts";
 import { StoreSession } from "../writes/session.ts";
 import { type Compare, type KeyValue, WatchLostError } from "../store/port.ts";
-import { aborted } from "../../runtime/on_abort.ts";
+import { aborted, onceAborted } from "../../runtime/on_abort.ts";
 
 export interface CampaignOptions {
   readonly session: StoreSession;
@@ -26,7 +26,7 @@ export interface CampaignOptions {
 /** Transactions of one {@link Leadership.apply} that are in flight together. */
 const maxInFlight = 8;
 
-/** See {@link import("../mod.ts").Registry.campaign}. A store that is away or wrong is tried again until `signal` aborts. */
+/** See {@link import("../mod.ts").Registry.campaign}. Retries while the store is unavailable or wrong, until `signal` aborts. */
 export async function* campaign(
   options: CampaignOptions,
   leader: Leader,
@@ -35,40 +35,44 @@ export async function* campaign(
   const { session, clock, log } = options;
   let failing = false;
   while (!signal.aborted) {
-    let lead: Lead | undefined;
+    let leadership: LeaseLeadership | undefined;
     try {
-      lead = await acquire(options, leader, signal);
+      leadership = await acquire(options, leader, signal);
       failing = false;
     } catch (error) {
       if (signal.aborted) return;
       const usual = failing || error instanceof WatchLostError;
-      log(usual ? "debug" : "warn", "cannot stand for engine leader, trying again", {
+      log(usual ? "debug" : "warn", "cannot take part in the election of the engine leader, trying again", {
         endpoints: session.endpoints,
         error: messageOf(error),
       });
       failing = true;
     }
-    if (lead === undefined) {
+    if (leadership === undefined) {
       await clock.sleep(retryDelay_ms(clock), signal);
       continue;
     }
     try {
-      yield lead;
-      await lead.over();
+      yield leadership;
+      await leadership.over();
     } finally {
-      lead.abandon();
+      leadership.abandon();
     }
   }
 }
 
-/** Creates the leader key, or waits until it is gone. Undefined: look again. */
-async function acquire(options: CampaignOptions, leader: Leader, signal: AbortSignal): Promise<Lead | undefined> {
+/** Creates the leader key. Returns undefined if another engine did first, or after waiting until its key is gone. */
+async function acquire(
+  options: CampaignOptions,
+  leader: Leader,
+  signal: AbortSignal,
+): Promise<LeaseLeadership | undefined> {
   const { session, clock, log, ttl_s } = options;
   const { revision, ranges: [found] } = await session.read([{ key: leaderKey }]);
   const holder = found?.[0];
   if (holder !== undefined) {
-    // This machine's key that is not ours: its daemon was killed. It need not run out, since its fence ends with it. A key
-    // without a lease is no engine's, and would never run out.
+    // Another daemon of this machine created the key and was killed: deleting the key at once is safe, because its
+    // transactions compare the key. A key without a lease was not written by an engine, and would never expire.
     if (holder.lease !== "" && leaderOf(holder, log)?.machine !== leader.machine) {
       await vanished(session, revision, signal);
       return undefined;
@@ -79,7 +83,7 @@ async function acquire(options: CampaignOptions, leader: Leader, signal: AbortSi
   const lease = await session.grant(ttl_s);
   const put = { put: leaderKey, value: encodeLeader(leader), lease };
   const { succeeded, revision: created } = await session.transact([{ key: leaderKey, create: 0 }], [put]);
-  if (succeeded) return new Lead(options, leader, lease, created, sent_ms, signal);
+  if (succeeded) return new LeaseLeadership(options, leader, lease, created, sent_ms, signal);
   log("debug", "another engine took the lead first", { machine: leader.machine });
   await session.revoke(lease);
   return undefined;
@@ -89,8 +93,8 @@ function leaderOf(kv: KeyValue, log: Log): Leader | undefined {
   try {
     return decodeLeader(kv);
   } catch (error) {
-    // Written by something else: it is left to run out like any other's.
-    log("warn", "who leads the engines cannot be read: nobody else leads until the key is gone", {
+    // The key is left to expire like that of another machine.
+    log("warn", "the leader's record cannot be read: no engine can take over until its key is gone", {
       error: messageOf(error),
     });
     return undefined;
@@ -104,13 +108,12 @@ async function vanished(session: StoreSession, after: Revision, signal: AbortSig
   }
 }
 
-class Lead implements Leadership {
+class LeaseLeadership implements Leadership {
   readonly #abort = new AbortController();
   readonly #options: CampaignOptions;
   readonly #fence: readonly Compare[];
-  /** By the monotonic clock: until then the lease surely lives, counted from when its renewal was sent. */
+  /** Earliest expiry of the lease, by the monotonic clock: its TTL counted from the time the renewal was sent. */
   #until_ms: number;
-  #onOuterAbort: () => void;
 
   constructor(
     options: CampaignOptions,
@@ -118,14 +121,13 @@ class Lead implements Leadership {
     private readonly lease: string,
     created: Revision,
     sent_ms: number,
-    private readonly outer: AbortSignal,
+    outer: AbortSignal,
   ) {
     this.#options = options;
     this.#fence = [{ key: leaderKey, create: created }];
     this.#until_ms = sent_ms + options.ttl_s * 1000;
-    this.#onOuterAbort = () => this.#depose("the campaign was ended");
-    outer.addEventListener("abort", this.#onOuterAbort, { once: true });
-    if (outer.aborted) this.#onOuterAbort();
+    const stopListening = onceAborted([outer], () => this.#depose("the campaign was ended"));
+    onceAborted([this.signal], stopListening);
     this.#watchdog();
     this.#renew();
     this.#guard(created);
@@ -135,14 +137,14 @@ class Lead implements Leadership {
     return this.#abort.signal;
   }
 
-  /** Resolves when the lead is lost. */
+  /** Resolves when leadership is lost. */
   over(): Promise<void> {
     return aborted(this.signal);
   }
 
-  /** Stops renewing; the lease is left to run out. */
+  /** Stops renewing the lease, which is left to expire. */
   abandon(): void {
-    this.#depose("nobody leads with it any more");
+    this.#depose("the leadership was abandoned");
   }
 
   async apply(
@@ -153,19 +155,19 @@ class Lead implements Leadership {
     const fence = this.#fence.length + StoreSession.ownCompares;
     const batches = packPlacements(placements, fence, clock.now_ms());
     const first = await this.#commitAll(batches);
-    // One unit that has moved on must not hold up the others of its transaction.
-    const alone = first.failed.filter((batch) => batch.placements.length > 1)
+    // A refused placement must not block the others of its transaction.
+    const single = first.failed.filter((batch) => batch.placements.length > 1)
       .flatMap((batch) => batch.placements.flatMap((each) => packPlacements([each], fence, clock.now_ms())));
-    const second = await this.#commitAll(alone);
+    const second = await this.#commitAll(single);
     const refused = [...first.failed.filter((batch) => batch.placements.length === 1), ...second.failed]
       .flatMap((batch) => batch.placements);
     if (refused.length > 0) {
       const { ranges: [found] } = await session.read([{ key: leaderKey }]);
       const { create } = this.#fence[0] as { readonly create: Revision };
       if (found?.[0]?.createRevision !== create) {
-        this.#depose("the leader key is not ours any more");
+        this.#depose("another engine has the leader key");
         throw new DeposedError(
-          `machine ${this.leader.machine} does not lead any more: ${found?.[0]?.value ?? "nobody"}`,
+          `machine ${this.leader.machine} does not lead any more: the leader key is ${found?.[0]?.value ?? "gone"}`,
         );
       }
     }
@@ -173,19 +175,19 @@ class Lead implements Leadership {
   }
 
   async resign(): Promise<void> {
-    this.#depose("it was resigned");
+    this.#depose("it resigned");
     await this.#options.session.revoke(this.lease);
   }
 
   #assertLeading(): void {
-    // A process that was stopped wakes before its timers do.
+    // After a process was suspended, this code can run before the watchdog's timer fires.
     if (this.#options.clock.monotonic_ms() >= this.#until_ms) this.#depose("its lease could not be renewed in time");
     if (this.signal.aborted) {
       throw new DeposedError(`machine ${this.leader.machine} does not lead any more: ${this.signal.reason}`);
     }
   }
 
-  /** Commits all, some in flight together, and waits for each; the first failure of the store is thrown after that. */
+  /** Commits all batches, at most {@link maxInFlight} at once. Throws the store's first failure after all have ended. */
   async #commitAll(
     batches: readonly PlacementBatch[],
   ): Promise<{ readonly revision: Revision; readonly failed: readonly PlacementBatch[] }> {
@@ -199,7 +201,7 @@ class Lead implements Leadership {
         try {
           this.#assertLeading();
           const result = await this.#options.session.transact([...this.#fence, ...batch.compares], batch.ops);
-          // A refusal wrote nothing: its revision is the whole store's, which no view of ours need ever reach.
+          // A refused batch wrote nothing: its revision is the store's, and this engine need not wait for a view of it.
           if (!result.succeeded) failed.push(batch);
           else revision = Math.max(revision, result.revision);
         } catch (error) {
@@ -212,7 +214,7 @@ class Lead implements Leadership {
     return { revision, failed };
   }
 
-  /** Ends the lead when the lease may have run out, also while a renewal hangs. */
+  /** Ends the leadership when the lease may have expired, also while a renewal hangs. */
   async #watchdog(): Promise<void> {
     const { clock } = this.#options;
     while (!this.signal.aborted) {
@@ -222,7 +224,7 @@ class Lead implements Leadership {
     }
   }
 
-  /** Ends the lead when something else has deleted or overwritten the leader key, so that an engine stands for it again. */
+  /** Ends the leadership when another program has deleted or overwritten the leader key, so that a new election starts. */
   #guard(created: Revision): void {
     const own = {
       ranges: [{ key: leaderKey }],
@@ -253,7 +255,6 @@ class Lead implements Leadership {
   }
 
   #depose(why: string): void {
-    this.outer.removeEventListener("abort", this.#onOuterAbort);
     if (!this.signal.aborted) this.#abort.abort(why);
   }
 }

@@ -1,8 +1,8 @@
 /**
  * A daemon's presence: its machine record and unit states, bound to one lease.
  *
- * One worker brings the store to what is wanted; whenever it cannot be sure what the store holds (a lost answer, a lost
- * lease, a compare that failed), it reads its own keys again and goes on from there.
+ * One worker reconciles the store with the desired keys. Whenever the content of the store is uncertain (a lost response, a
+ * lost lease, a compare that failed), it reads its own keys again first.
  *
  * @module
  */
@@ -17,6 +17,7 @@ import { watchOwnKeys } from "./own_keys.ts";
 import type { StoreSession } from "../writes/session.ts";
 import { type KeyValue, maxTransactionOps, type Op } from "../store/port.ts";
 import { Notifier } from "../../runtime/notifier.ts";
+import { onceAborted } from "../../runtime/on_abort.ts";
 
 export interface JoinOptions {
   readonly session: StoreSession;
@@ -25,55 +26,56 @@ export interface JoinOptions {
   readonly ttl_s: number;
 }
 
-/** How long a machine that left in good order is marked so: longer than any engine needs to take over and to look. */
+/** Lifetime of the mark of an orderly shutdown: longer than a new leader needs to take over and to read the cluster. */
 const departure_s = 60;
 
-/** See {@link import("../mod.ts").Registry.join}. While the store is away it waits. */
+/** See {@link import("../mod.ts").Registry.join}. Waits during an outage of the store. */
 export async function joinCluster(
   options: JoinOptions,
   machine: MachineRecord,
   lease: string | undefined,
   signal: AbortSignal,
 ): Promise<Membership> {
-  const member = new Member(options, machine, lease, signal);
+  const membership = new LeaseMembership(options, machine, lease, signal);
   try {
-    await member.settled();
-    member.guard();
+    await membership.settled();
+    membership.guard();
   } catch (error) {
-    member.stop(error);
+    membership.stop(error);
     throw error;
   }
-  return member;
+  return membership;
 }
 
-/** Reports that the machine's record had changed since it was read. */
+/** The machine's record has changed since it was read. */
 class RecordConflict extends Error {}
 
-/** What the store is known to hold of this machine. */
+/** The keys of this machine that the store is known to hold. */
 interface Held {
-  /** Mod-revision of the machine record; 0: there is none. */
+  /** Mod-revision of the machine record; 0 if there is none. */
   revision: Revision;
-  /** The record's text, if it is bound to our lease. */
+  /** The record's text, if it is bound to this process's lease. */
   record: string | undefined;
-  /** Each state's text, or undefined if it is there but not bound to our lease. */
+  /** The text of each state; undefined if the state is not bound to this process's lease. */
   readonly states: Map<UnitName, string | undefined>;
 }
 
-/** A call that waits until the store has what it asked for. */
+/** A call that waits until the store holds its keys. */
 interface Waiter {
-  turn: number;
+  /** Count of the notifier that a reconciliation has to start at or after. */
+  count: number;
   readonly promise: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
-class Member implements Membership {
+class LeaseMembership implements Membership {
   readonly #options: JoinOptions;
   readonly #stop = new AbortController();
   readonly #notifier = new Notifier();
   readonly #worker: Promise<void>;
   #machine: MachineRecord;
-  /** Wanted states by unit; undefined until the store or {@link publish} has told them. */
+  /** Desired text of each unit's state; undefined until read from the store or given to {@link publish}. */
   #wanted: ReadonlyMap<UnitName, string> | undefined;
   #held: Held | undefined;
   #lease: string;
@@ -81,21 +83,19 @@ class Member implements Membership {
   /** The waiters that all pending publications, and all pending updates, share. */
   readonly #shared = new Map<"publish" | "update", Waiter>();
   #failing = false;
-  /** The latest attempt failed because the record had changed since it was read. */
+  /** True if the latest attempt failed because the record had changed since it was read. */
   #conflicted = false;
-  /** Keys that something else has deleted or overwritten, as far as that is not mended. */
+  /** Keys that another program has deleted or overwritten, and that have not been written again yet. */
   #lost: readonly string[] = [];
-  /** Keys that this process has written, or found as its own, under the present lease. */
+  /** Keys that this process has written, or found as its own, under the current lease. */
   #written = new Set<string>();
 
   constructor(options: JoinOptions, machine: MachineRecord, lease: string | undefined, outer: AbortSignal) {
     this.#options = options;
     this.#machine = machine;
     this.#lease = lease ?? "";
-    const onOuterAbort = () => this.stop(outer.reason);
-    outer.addEventListener("abort", onOuterAbort, { once: true });
-    this.#stop.signal.addEventListener("abort", () => outer.removeEventListener("abort", onOuterAbort), { once: true });
-    if (outer.aborted) onOuterAbort();
+    const stopListening = onceAborted([outer], () => this.stop(outer.reason));
+    onceAborted([this.#stop.signal], stopListening);
     this.#worker = this.#work();
     this.#keepAlive();
   }
@@ -114,12 +114,12 @@ class Member implements Membership {
     return this.#settledTogether("update");
   }
 
-  /** {@link settled}, with one waiter for all pending calls of a kind: a long outage must not add one for each change. */
+  /** Like {@link settled}, with one waiter for all pending calls of a kind: their number must not grow during an outage. */
   #settledTogether(kind: "publish" | "update"): Promise<void> {
     const pending = this.#shared.get(kind);
     if (pending && this.#waiters.includes(pending)) {
       this.#notifier.notify();
-      pending.turn = this.#notifier.count;
+      pending.count = this.#notifier.count;
       return pending.promise;
     }
     const promise = this.settled();
@@ -132,15 +132,15 @@ class Member implements Membership {
     this.stop(new Error(`machine ${this.#machine.id} has left the cluster`));
     await this.#worker;
     const lease = this.#lease;
-    // It is not to be taken up again: the store may carry this out when there is another daemon of this machine.
+    // The next daemon of this machine must not continue the lease: the store may revoke it late.
     this.#lease = "";
     await this.#markDeparted();
     if (lease !== "") await this.#options.session.revoke(lease);
   }
 
   /**
-   * Replaces the machine's record by the mark of an orderly departure, in one transaction: an engine that sees the machine
-   * gone sees why, and moves its units at once, also while machines are given time to come back.
+   * Replaces the machine's record by the mark of an orderly shutdown, in one transaction: an engine that sees the machine
+   * gone sees the mark, and moves its units at once, without a grace period.
    */
   async #markDeparted(): Promise<void> {
     const { session } = this.#options;
@@ -150,7 +150,7 @@ class Member implements Membership {
     await session.transact([{ key: machineKey(id), mod: this.#held.revision }], [{ delete: machineKey(id) }, mark]);
   }
 
-  /** Ends all work; whoever waits gets `reason`. The lease is left to run out. */
+  /** Ends all work and rejects pending calls with `reason`. The lease is left to expire. */
   stop(reason: unknown): void {
     if (this.#stop.signal.aborted) return;
     this.#stop.abort(reason);
@@ -158,8 +158,9 @@ class Member implements Membership {
   }
 
   /**
-   * Watches the keys of this machine, and writes again what something else has deleted or overwritten: by hand, or an etcd
-   * member that led before it was paused and now revokes leases that its successor has renewed (etcd-io/etcd#15247).
+   * Watches the keys of this machine, and writes those again that another program has deleted or overwritten: an operator,
+   * or an etcd member that led before it was paused and now revokes leases that its successor has renewed
+   * (etcd-io/etcd#15247).
    */
   guard(): void {
     const { id } = this.#machine;
@@ -179,12 +180,12 @@ class Member implements Membership {
     );
   }
 
-  /** Resolves when the store has all that is wanted now, or something newer. */
+  /** Resolves when the store holds the keys desired now, or newer ones. */
   settled(): Promise<void> {
     if (this.#stop.signal.aborted) return Promise.reject(this.#stop.signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#notifier.notify();
-    this.#waiters = [...this.#waiters, { turn: this.#notifier.count, promise, resolve, reject }];
+    this.#waiters = [...this.#waiters, { count: this.#notifier.count, promise, resolve, reject }];
     return promise;
   }
 
@@ -197,15 +198,15 @@ class Member implements Membership {
     const { clock } = this.#options;
     const signal = this.#stop.signal;
     for (let done = 0; !signal.aborted;) {
-      const asked = this.#notifier.count;
-      if (done === asked) {
+      const count = this.#notifier.count;
+      if (done === count) {
         await this.#notifier.waitPast(done, signal);
         continue;
       }
       try {
         await this.#settle();
-        done = asked;
-        this.#succeeded(asked);
+        done = count;
+        this.#succeeded(count);
       } catch (error) {
         this.#held = undefined;
         if (!signal.aborted) this.#failed(error);
@@ -214,12 +215,12 @@ class Member implements Membership {
     }
   }
 
-  #succeeded(asked: number): void {
+  #succeeded(count: number): void {
     if (this.#failing) this.#options.log("info", "this machine is present in the cluster again");
     this.#failing = false;
     this.#conflicted = false;
-    const ready = this.#waiters.filter((waiter) => waiter.turn <= asked);
-    this.#waiters = this.#waiters.filter((waiter) => waiter.turn > asked);
+    const ready = this.#waiters.filter((waiter) => waiter.count <= count);
+    this.#waiters = this.#waiters.filter((waiter) => waiter.count > count);
     for (const waiter of ready) waiter.resolve();
   }
 
@@ -238,7 +239,7 @@ class Member implements Membership {
     if (error instanceof DuplicateMachineError || error instanceof WrongStoreError) this.#reject(error);
   }
 
-  /** Brings the store to what is wanted, in as few transactions as fit. */
+  /** Writes the keys in which the store differs from the desired ones, in as few transactions as fit. */
   async #settle(): Promise<void> {
     const held = this.#held ??= await this.#enter();
     const lease = this.#lease;
@@ -278,7 +279,7 @@ class Member implements Membership {
     }
   }
 
-  /** Reads what the store holds of this machine, makes sure it is ours to write, and that our lease lives. */
+  /** Reads this machine's keys, checks that no other machine has the same ID, and renews or takes the lease. */
   async #enter(): Promise<Held> {
     const { session } = this.#options;
     const { id, ip, incarnation } = this.#machine;
@@ -288,11 +289,11 @@ class Member implements Membership {
     ]);
     const kv = records?.[0];
     const holder = kv && this.#decode(kv);
-    const ours = holder?.incarnation === incarnation;
-    if (holder && !ours && holder.ip !== ip) throw new DuplicateMachineError(id, holder.ip);
-    // Its states are kept until this daemon has said what its units do now; those of an earlier boot say nothing.
+    const sameBoot = holder?.incarnation === incarnation;
+    if (holder && !sameBoot && holder.ip !== ip) throw new DuplicateMachineError(id, holder.ip);
+    // States of the same boot are kept until this daemon publishes its own; those of an earlier boot are void.
     const prefix = statePrefix(id).length;
-    this.#wanted ??= new Map(ours ? states.map((state) => [state.key.slice(prefix), state.value]) : []);
+    this.#wanted ??= new Map(sameBoot ? states.map((state) => [state.key.slice(prefix), state.value]) : []);
     await this.#keepLease();
     const text = (each: KeyValue) => each.lease === this.#lease ? each.value : undefined;
     this.#logLost([...records ?? [], ...states]);
@@ -304,7 +305,7 @@ class Member implements Membership {
   }
 
   /**
-   * Logs which keys something else has deleted or overwritten: not those that this process deleted, wrote again or has not
+   * Logs which keys another program has deleted or overwritten: not those that this process deleted, wrote again or has not
    * written yet, nor those that were deleted with an expired lease.
    */
   #logLost(found: readonly KeyValue[]): void {
@@ -329,13 +330,13 @@ class Member implements Membership {
   }
 
   /**
-   * Renews the lease, or takes a new one if it has expired or is of another length. To be called after the keys have been
-   * read: then keys that were deleted with the lease are not taken for keys that something else has deleted.
+   * Renews the lease, or takes a new one if it has expired or has another TTL. To be called after the keys have been read:
+   * then keys that were deleted with the lease are not taken for keys that another program has deleted.
    */
   async #keepLease(): Promise<void> {
     const { session, log, ttl_s } = this.#options;
     const left_s = this.#lease === "" ? undefined : await session.renew(this.#lease);
-    // A renewed lease has all of its time again, so another length is that of another configuration.
+    // A renewed lease has its full TTL again, so another TTL was configured when it was granted.
     if (left_s === ttl_s) return;
     this.#lease = await session.grant(ttl_s);
     this.#written.clear();

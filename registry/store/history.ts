@@ -1,5 +1,5 @@
 /**
- * The latest changes of a store, for watches to start from and to catch up with. Pure.
+ * The latest changes of a store, from which watches start and catch up. Pure.
  *
  * @module
  */
@@ -7,19 +7,19 @@
 import type { Revision } from "../model.ts";
 import { type Range, type WatchBatch, type WatchEvent, WatchLostError } from "./port.ts";
 
-/** How much is remembered: whichever is reached first. At least the latest revision always is. */
+/** Limits of a history, whichever is reached first. The latest revision is always kept. */
 export interface HistoryLimits {
   readonly revisions: number;
   /** Characters of all keys and values. */
   readonly characters: number;
 }
 
-/** One batch for every revision, without gaps, the oldest of which are forgotten. */
+/** One batch for each revision, without gaps; the oldest ones are dropped. */
 export class History {
   readonly #batches: WatchBatch[] = [];
   #characters = 0;
 
-  /** `revision` is the newest one that nothing is known of: watches can start after it, not before. */
+  /** `revision` is the store's current one: watches can start after it, not before. */
   constructor(private revision: Revision, private readonly limits: HistoryLimits) {}
 
   /** The revision of the latest change. */
@@ -27,7 +27,7 @@ export class History {
     return this.revision;
   }
 
-  /** Appends all that changed at the next revision. */
+  /** Appends all changes of the next revision. */
   push(events: readonly WatchEvent[]): void {
     this.revision++;
     this.#batches.push({ revision: this.revision, events });
@@ -39,8 +39,8 @@ export class History {
   }
 
   /**
-   * What changed first after a revision; undefined if nothing has changed since. Throws {@link WatchLostError} when that
-   * has been forgotten, or is a revision that has not been yet.
+   * Returns the first changes after a revision; undefined if there are none yet. Throws {@link WatchLostError} if they are
+   * no longer kept, or if the store has not reached that revision.
    */
   next(after: Revision): WatchBatch | undefined {
     const oldest = this.revision - this.#batches.length;
@@ -56,7 +56,7 @@ export class History {
   }
 }
 
-/** Whether a change concerns one of the ranges. */
+/** Returns true if a change is in one of the ranges. */
 export function concerns(event: WatchEvent, ranges: readonly Range[]): boolean {
   const changed = event.kind === "put" ? event.kv.key : event.key;
   return ranges.some((range) => "key" in range ? range.key === changed : changed.startsWith(range.prefix));

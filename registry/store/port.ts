@@ -19,15 +19,15 @@ export interface KeyValue {
   readonly lease: string;
 }
 
-/** Several ranges, all read at one revision. */
+/** The content of several ranges, all read at one revision. */
 export interface Snapshot {
-  /** The store's revision at which all of it was true. */
+  /** The store's revision at the time of the read. */
   readonly revision: Revision;
-  /** One list a requested range, in the order asked for, each sorted by key. */
+  /** One list for each requested range, in the order of the request, each sorted by key. */
   readonly ranges: readonly (readonly KeyValue[])[];
 }
 
-/** What to read: one key, or every key that starts with a prefix ("" for all). */
+/** A range of keys: one key, or every key that starts with a prefix ("" for all). */
 export type Range = { readonly key: string } | { readonly prefix: string };
 
 /** A condition of a transaction. `mod` and `create` compare revisions (0: the key does not exist). */
@@ -60,33 +60,33 @@ export interface Store {
   /** Linearizable read of all ranges at one revision. */
   read(ranges: readonly Range[]): Promise<Snapshot>;
   /**
-   * Applies all `ops` if every compare holds, else none. `revision` is the store's after it. Throws
-   * {@link import("../mod.ts").OutcomeUnknownError} where it may have been applied, or, unless that is settled, may be yet;
-   * with any other error it was not, and never will be.
+   * Applies all `ops` if every compare holds, else none. `revision` is the store's afterwards. Throws
+   * {@link import("../mod.ts").OutcomeUnknownError} if the transaction may have been applied or, unless the error is
+   * settled, may still be applied. With any other error it was not applied and never will be.
    */
   transact(
     compares: readonly Compare[],
     ops: readonly Op[],
   ): Promise<{ readonly succeeded: boolean; readonly revision: Revision }>;
   /**
-   * Every change of the ranges after revision `after`, in order, starting with the first. For one range a batch holds
-   * all of its revision's changes; several ranges are each in order, but may arrive one after the other. Rejects with
-   * {@link WatchLostError} when it can no longer tell (connection lost, compacted, cancelled): read again and watch anew.
-   * Ends when `signal` aborts.
+   * Yields every change of the ranges after revision `after`, in order, starting with the first. For one range a batch
+   * holds all changes of its revision; several ranges are each in order, but may arrive one after the other. Rejects with
+   * {@link WatchLostError} when changes may have been missed (connection lost, compacted, canceled): read the ranges again
+   * and open another watch. Ends when `signal` aborts.
    */
   watch(ranges: readonly Range[], after: Revision, signal: AbortSignal): AsyncIterable<WatchBatch>;
   /** Grants a lease of whole seconds and returns its id. */
   grant(ttl_s: number): Promise<string>;
-  /** Renews a lease over a stream that is held open; returns the seconds it now has, 0 if it no longer exists. */
+  /** Renews a lease over a stream that is kept open; returns its remaining seconds, 0 if it no longer exists. */
   renew(lease: string, timeout_ms?: number): Promise<number>;
-  /** Revokes a lease: every key bound to it is deleted. One that is gone already is success. */
+  /** Revokes a lease: every key bound to it is deleted. Succeeds for a lease that no longer exists. */
   revoke(lease: string): Promise<void>;
-  /** Where the store is, for messages. */
+  /** The addresses or the path of the store, for messages. */
   readonly endpoints: string;
   close(): Promise<void>;
 }
 
-/** A watch can no longer tell what changed. */
+/** A watch has ended and may have missed changes. */
 export class WatchLostError extends Error {
   override name = "WatchLostError";
 }

@@ -1,5 +1,5 @@
 /**
- * The embedded store: one machine without etcd, one SQLite file. An adapter: it touches the disk and sets timers.
+ * The embedded store for one machine without etcd: one SQLite file. An adapter: it accesses the disk and sets timers.
  *
  * Its revisions, leases and watches behave as those of etcd v3. A transaction is on disk when its promise resolves.
  *
@@ -27,16 +27,16 @@ import {
 import { Notifier } from "../../runtime/notifier.ts";
 
 export interface SqliteOptions {
-  /** A file, which is created, in a directory that exists; or `:memory:`. */
+  /** A file in an existing directory, created if missing; or `:memory:`. */
   readonly path: string;
-  /** How far back watches can start. */
+  /** The changes that are kept for watches. */
   readonly history?: HistoryLimits;
 }
 
-/** Enough for any reader that is alive; a fresh read serves the others. */
+/** Enough for every reader that keeps up; a reader that falls behind reads the store again. */
 const defaultHistory: HistoryLimits = { revisions: 1_000, characters: 16 * 1024 * 1024 };
 
-/** The layout of the file. A file of another version is refused rather than guessed at. */
+/** Version of the file's layout. A file of another version is refused. */
 const layout = 1;
 
 // Keys and values are BLOBs, which compare by byte as etcd's keys do, and may hold U+0000.
@@ -61,12 +61,12 @@ const maxLease_s = 2_000_000;
 /** SQLite's message of SQLITE_FULL; Deno's `exec` gives no error number. */
 const fullMessage = "database or disk is full";
 
-/** How soon an expiry that could not be written is tried again. */
+/** Pause before an expiry that could not be written is tried again. */
 const expiryRetry_ms = 1_000;
 
 /**
- * Opens a store on a file, or one in memory. Leases of an earlier run start anew with all of their time. Throws
- * {@link StoreUnavailableError} when the file cannot be used, or another process uses it.
+ * Opens a store in a file or in memory. Leases of an earlier run start again with their full TTL. Throws
+ * {@link StoreUnavailableError} if the file cannot be used, or another process uses it.
  */
 export function openSqliteStore({ path, history = defaultHistory }: SqliteOptions): Store {
   let database: DatabaseSync | undefined;
@@ -87,7 +87,7 @@ export function openSqliteStore({ path, history = defaultHistory }: SqliteOption
   }
 }
 
-/** A row of `kv`, as SQLite gives it. */
+/** A row of `kv`, as SQLite returns it. */
 interface Row {
   readonly key: Uint8Array;
   readonly value: Uint8Array;
@@ -109,7 +109,7 @@ class SqliteStore implements Store {
     for (const { id, ttl_s } of this.#statements.leases.all()) this.#expireLater(String(id), Number(ttl_s) * 1000);
   }
 
-  // deno-lint-ignore require-await -- async, so that what is thrown becomes a rejection
+  // deno-lint-ignore require-await -- async, so that an exception becomes a rejection
   async read(ranges: readonly Range[]): Promise<Snapshot> {
     return this.#use("read", () => {
       refuseTooMany("ranges", ranges.length);
@@ -182,7 +182,7 @@ class SqliteStore implements Store {
     this.database.close();
   }
 
-  /** Runs something that needs the database; says which one it is when that fails. */
+  /** Runs `work` on the database; an error of SQLite is thrown with the path of the store. */
   #use<T>(what: string, work: () => T): T {
     if (this.#closed) throw new StoreUnavailableError(`the store ${this.endpoints} was closed`);
     try {
@@ -195,7 +195,7 @@ class SqliteStore implements Store {
     }
   }
 
-  /** Applies what `work` does at the next revision, whole or not at all; without changes there is no such revision. */
+  /** Runs `work` as one transaction at the next revision; without changes the revision stays as it is. */
   #commit(work: (revision: Revision) => readonly WatchEvent[]): void {
     this.database.exec("BEGIN IMMEDIATE");
     let events: readonly WatchEvent[];
@@ -235,10 +235,10 @@ class SqliteStore implements Store {
     const { one, from, between } = this.#statements;
     if ("key" in range) return rows(one, Buffer.from(range.key));
     const start = Buffer.from(range.prefix);
-    return start.length === 0 ? rows(from, start) : rows(between, start, firstBehind(start));
+    return start.length === 0 ? rows(from, start) : rows(between, start, rangeEnd(start));
   }
 
-  /** Ends a lease and deletes what is bound to it, all at one revision. */
+  /** Ends a lease and deletes the keys bound to it, all at one revision. */
   #end(lease: string): void {
     this.#commit((revision) => {
       const bound = rows(this.#statements.bound, lease);
@@ -256,7 +256,7 @@ class SqliteStore implements Store {
       try {
         this.#end(lease);
       } catch {
-        // Nobody waits for this; whoever uses the store meanwhile is told what is wrong with the disk.
+        // No caller waits for the expiry; calls that use the store in the meantime reject with the error of the disk.
         this.#expireLater(lease, expiryRetry_ms);
       }
     };
@@ -301,8 +301,8 @@ function keyValue(row: Row): KeyValue {
   };
 }
 
-/** The first key behind all that start with `prefix`. UTF-8 has no byte 0xff, so the last one can always grow. */
-function firstBehind(prefix: Buffer): Buffer {
+/** Returns the first key after all that start with `prefix`. UTF-8 has no byte 0xff, so the last byte can be incremented. */
+function rangeEnd(prefix: Buffer): Buffer {
   const end = Buffer.from(prefix);
   end[end.length - 1]!++;
   return end;
@@ -314,7 +314,7 @@ function refuseTooMany(what: string, count: number): void {
   }
 }
 
-/** As in etcd, a key can be put once, and not deleted as well. */
+/** Refuses, like etcd, a transaction that puts a key twice, or puts and deletes it. */
 function refuseTwice(ops: readonly Op[]): void {
   const deleted = new Set(ops.flatMap((op) => "delete" in op ? [op.delete] : []));
   const put = new Set<string>();

@@ -1,4 +1,4 @@
-/** What only a store in a file can show. The rest is `tests/contract/store_suite.ts`. */
+/** Tests that need a store in a file. The others are in `tests/contract/store_suite.ts`. */
 
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
@@ -31,7 +31,7 @@ async function firstBatch(store: Store, after: number): Promise<WatchBatch> {
   throw new Error("the watch yielded nothing in time");
 }
 
-/** Another process that runs a script, with a store open as `store`. */
+/** Starts another process that runs a script, with an open store as `store`. */
 function otherProcess(path: string, script: string): Deno.ChildProcess {
   const code = `
     import { openSqliteStore } from ${JSON.stringify(sqlite)};
@@ -41,7 +41,7 @@ function otherProcess(path: string, script: string): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), { args: ["eval", code], stdout: "piped", stderr: "piped" }).spawn();
 }
 
-Deno.test("what was written is there when the file is opened again, revisions and leases included", () =>
+Deno.test("keys, revisions and leases are the same after the file is opened again", () =>
   inDirectory(async (dir) => {
     const path = `${dir}/fleet.db`;
     const [lease, before] = await withStore(path, async (store) => {
@@ -55,14 +55,14 @@ Deno.test("what was written is there when the file is opened again, revisions an
       assert.equal(bound!.lease, lease);
       await assert.rejects(firstBatch(store, before.revision - 1), WatchLostError);
       assert.notEqual(await store.grant(10), lease);
-      // It had a second when the store was closed and has a second again.
+      // The lease has its full TTL of one second again.
       const { revision, events } = await firstBatch(store, before.revision);
       assert.deepEqual(events, [{ kind: "delete", key: "bound", modRevision: revision }]);
       assert.equal(revision, before.revision + 1);
     });
   }));
 
-Deno.test("a lease that is taken up after a restart lives on", () =>
+Deno.test("a lease that is renewed after a restart does not expire", () =>
   inDirectory(async (dir) => {
     const path = `${dir}/fleet.db`;
     const lease = await withStore(path, (store) => store.grant(60));
@@ -72,7 +72,7 @@ Deno.test("a lease that is taken up after a restart lives on", () =>
     });
   }));
 
-Deno.test("a file that another process uses is refused, and says so", () =>
+Deno.test("a file that another process uses is refused with that reason", () =>
   inDirectory(async (dir) => {
     const path = `${dir}/fleet.db`;
     await withStore(path, async () => {
@@ -85,7 +85,7 @@ Deno.test("a file that another process uses is refused, and says so", () =>
     await withStore(path, (store) => store.read([]));
   }));
 
-Deno.test("what was acknowledged survives a killed process", () =>
+Deno.test("acknowledged writes survive a killed process", () =>
   inDirectory(async (dir) => {
     const path = `${dir}/fleet.db`;
     const child = otherProcess(
@@ -114,7 +114,7 @@ Deno.test("what was acknowledged survives a killed process", () =>
     });
   }));
 
-Deno.test("a file that cannot be a store is refused by name and left as it is", () =>
+Deno.test("a file that is not a store is refused by name and left as it is", () =>
   inDirectory(async (dir) => {
     const refuses = (path: string, reason: RegExp) =>
       assert.throws(() => openSqliteStore({ path }), (error) => {

@@ -19,7 +19,7 @@ import { Notifier } from "../../runtime/notifier.ts";
  * The rate of views for one watcher: the changes of one command are yielded at once, those of many commands in fewer
  * views, because each view costs a pass over the whole cluster.
  */
-const viewRate = { atOnce: 8, every_ms: 20 } as const;
+const viewRate = { burst: 8, interval_ms: 20 } as const;
 
 export interface ClusterCacheOptions {
   readonly session: StoreSession;
@@ -45,11 +45,6 @@ export class ClusterCache {
   constructor(options: ClusterCacheOptions) {
     this.#options = options;
     this.#view = new ClusterView(options.log);
-  }
-
-  /** True while the cache has a watch. */
-  get isOpen(): boolean {
-    return this.#running !== undefined;
   }
 
   /** See {@link import("../mod.ts").Registry.watch}. */

@@ -64,7 +64,6 @@ export class ClusterView {
   #id = "";
   #leader: Leader | undefined;
   #revision: Revision = 0;
-  #epoch = 0;
   #made: Cluster | undefined;
 
   readonly #warnings: KeyWarnings;
@@ -110,7 +109,6 @@ export class ClusterView {
     this.#departed = new Set();
     this.#id = "";
     this.#leader = undefined;
-    this.#epoch++;
     this.#unreadable.clear();
     for (const kv of kvs) this.#put(kv);
     this.#standInFor([...this.#unreadable.keys()]);
@@ -140,7 +138,6 @@ export class ClusterView {
     return this.#made = {
       id: this.#id,
       revision: this.#revision,
-      epoch: this.#epoch,
       units: this.#units.share(),
       files: this.#files.share(),
       targets: this.#targets.share(),

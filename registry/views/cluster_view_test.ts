@@ -177,11 +177,7 @@ Deno.test("a repaired value leaves no trace of the unreadable one", () => {
   const spoilt = Object.fromEntries(Object.keys(all).map((key) => [key, "{"]));
   const bench = new Bench().write(all).write(spoilt).write(all);
   const undisturbed = new Bench().write(all).write({}).write(all);
-  const { epoch: _, ...expected } = undisturbed.view.cluster();
-  bench.both((view) => {
-    const { epoch: _, ...cluster } = view.cluster();
-    return cluster;
-  }, expected);
+  bench.both((view) => view.cluster(), undisturbed.view.cluster());
 });
 
 Deno.test("an unreadable value is logged once a revision, also after the view was emptied and filled again", () => {

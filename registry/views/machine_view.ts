@@ -25,7 +25,6 @@ export class MachineViewBuilder {
   readonly #unreadable = new Map<string, UnitName>();
   #metadata: Readonly<Record<string, string>> = {};
   #revision: Revision = 0;
-  #epoch = 0;
   #deletions = 0;
   readonly #withdrawn = new Set<UnitName>();
 
@@ -56,7 +55,6 @@ export class MachineViewBuilder {
     this.#globals.clear();
     this.#metadata = {};
     this.#withdrawn.clear();
-    this.#epoch++;
     this.#unreadable.clear();
     for (const kv of kvs) this.#put(kv);
     this.#revision = revision;
@@ -79,7 +77,6 @@ export class MachineViewBuilder {
     return {
       id,
       revision: this.#revision,
-      epoch: this.#epoch,
       machine: this.machine,
       assignments: this.#assignments.share(),
       globals: this.#globals.share(),

@@ -73,10 +73,10 @@ Deno.test("a readable record of the unit takes precedence over an unreadable one
 
 Deno.test("a full read finds unreadable values, and each revision is logged once", () => {
   const { logged, view, kv, look } = bench();
-  for (const epoch of [1, 2]) {
+  for (let read = 0; read < 2; read++) {
     view.reset([kv("assign/m1/a.service", "{", 3)], 3);
     assert.deepEqual(look().unreadable, ["a.service"]);
-    assert.deepEqual([view.view("store").epoch, logged.length], [epoch, 1]);
+    assert.equal(logged.length, 1);
   }
   view.reset([kv("assign/m1/a.service", "[]", 4)], 4);
   assert.equal(logged.length, 2);

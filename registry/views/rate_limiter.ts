@@ -3,12 +3,12 @@ import type { Clock } from "../../runtime/clock.ts";
 /** The rate of a {@link RateLimiter}. */
 export interface RateLimiterOptions {
   /** The size of a burst. */
-  readonly atOnce: number;
+  readonly burst: number;
   /** The pause between later events, milliseconds. */
-  readonly every_ms: number;
+  readonly interval_ms: number;
 }
 
-/** A token bucket: a burst of `atOnce` events, then one every `every_ms`. */
+/** A token bucket: a burst of `burst` events, then one every `interval_ms`. */
 export class RateLimiter {
   /** The time at which all events so far are paid for at the steady rate; in the future after a burst. */
   #paid_ms = -Infinity;
@@ -17,9 +17,9 @@ export class RateLimiter {
 
   /** Takes a token. Resolves when it is available, or when `signal` aborts. */
   async acquire(signal: AbortSignal): Promise<void> {
-    const { atOnce, every_ms } = this.options;
+    const { burst, interval_ms } = this.options;
     const now_ms = this.clock.monotonic_ms();
-    this.#paid_ms = Math.max(this.#paid_ms, now_ms - atOnce * every_ms) + every_ms;
+    this.#paid_ms = Math.max(this.#paid_ms, now_ms - burst * interval_ms) + interval_ms;
     if (this.#paid_ms > now_ms) await this.clock.sleep(this.#paid_ms - now_ms, signal);
   }
 }

@@ -5,7 +5,7 @@ import { RateLimiter } from "./rate_limiter.ts";
 /** Takes turns without end; gives how many it has had. */
 function takeTurns(clock: ManualClock, signal: AbortSignal): () => number {
   let turns = 0;
-  const pace = new RateLimiter(clock, { atOnce: 3, every_ms: 20 });
+  const pace = new RateLimiter(clock, { burst: 3, interval_ms: 20 });
   (async () => {
     for (;;) {
       await pace.acquire(signal);
@@ -40,7 +40,7 @@ Deno.test("a burst passes at once, later events at the rate, and an idle time al
 
 Deno.test("a caller slower than the rate never waits", async () => {
   const clock = new ManualClock();
-  const pace = new RateLimiter(clock, { atOnce: 3, every_ms: 20 });
+  const pace = new RateLimiter(clock, { burst: 3, interval_ms: 20 });
   const { signal } = new AbortController();
   for (let turn = 0; turn < 50; turn++) {
     await pace.acquire(signal);

@@ -1,6 +1,6 @@
 /**
- * Gathers what is asked for while earlier questions are under way, and asks for all of it at once: nobody waits longer
- * than alone, and many together cost little more than one.
+ * Batches concurrent requests: requests that arrive while earlier batches are in flight are sent together, as soon as one of
+ * those ends. A single request is sent without delay, and many cost little more than one.
  *
  * @module
  */
@@ -11,65 +11,65 @@ interface PendingRequest<Request, Answer> {
   reject(error: unknown): void;
 }
 
-/** How a {@link Batcher} asks. */
-export interface Rounds<Request, Answer> {
-  /** Whether `next` may join the round. The first request of a round always may. */
-  fits(round: readonly Request[], next: Request): boolean;
-  /** Answers a round, in order. A rejection is everybody's. */
-  ask(round: readonly Request[]): Promise<readonly Answer[]>;
+/** The transport of a {@link Batcher}. */
+export interface BatchTransport<Request, Answer> {
+  /** Returns true if `next` fits into the batch. Not called for the first request of a batch. */
+  fits(batch: readonly Request[], next: Request): boolean;
+  /** Sends a batch; resolves with its answers in the same order. A rejection rejects all requests of the batch. */
+  send(batch: readonly Request[]): Promise<readonly Answer[]>;
 }
 
-/** Rounds under way at once: a second one, so that the line is busy while the first answer is read. */
-const maxUnderWay = 2;
+/** Batches in flight at once: a second one keeps the connection busy while the answers to the first are processed. */
+const maxInFlight = 2;
 
-/** See this module. */
+/** Sends requests in batches. */
 export class Batcher<Request, Answer> {
-  #waiting: PendingRequest<Request, Answer>[] = [];
-  #underWay = 0;
+  #pending: PendingRequest<Request, Answer>[] = [];
+  #inFlight = 0;
 
-  constructor(private readonly rounds: Rounds<Request, Answer>) {}
+  constructor(private readonly transport: BatchTransport<Request, Answer>) {}
 
-  /** Asks at once if the line is free, else together with others as soon as it is. */
-  ask(request: Request): Promise<Answer> {
+  /** Sends the request at once, or with the next batch if {@link maxInFlight} are in flight. */
+  request(request: Request): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ request, resolve, reject });
-      this.#go();
+      this.#pending.push({ request, resolve, reject });
+      this.#sendPending();
     });
   }
 
-  #go(): void {
-    while (this.#underWay < maxUnderWay && this.#waiting.length > 0) {
-      const round = this.#take();
-      this.#underWay++;
-      this.#ask(round).finally(() => {
-        this.#underWay--;
-        this.#go();
+  #sendPending(): void {
+    while (this.#inFlight < maxInFlight && this.#pending.length > 0) {
+      const batch = this.#takeBatch();
+      this.#inFlight++;
+      this.#send(batch).finally(() => {
+        this.#inFlight--;
+        this.#sendPending();
       });
     }
   }
 
-  /** Takes, in order, all that fit. Those that do not keep their place. */
-  #take(): PendingRequest<Request, Answer>[] {
-    const round: PendingRequest<Request, Answer>[] = [];
+  /** Takes the pending requests that fit into one batch, in order. The others keep their order. */
+  #takeBatch(): PendingRequest<Request, Answer>[] {
+    const batch: PendingRequest<Request, Answer>[] = [];
     const left: PendingRequest<Request, Answer>[] = [];
     const requests: Request[] = [];
-    for (const one of this.#waiting) {
-      if (requests.length > 0 && !this.rounds.fits(requests, one.request)) left.push(one);
+    for (const each of this.#pending) {
+      if (requests.length > 0 && !this.transport.fits(requests, each.request)) left.push(each);
       else {
-        round.push(one);
-        requests.push(one.request);
+        batch.push(each);
+        requests.push(each.request);
       }
     }
-    this.#waiting = left;
-    return round;
+    this.#pending = left;
+    return batch;
   }
 
-  async #ask(round: readonly PendingRequest<Request, Answer>[]): Promise<void> {
+  async #send(batch: readonly PendingRequest<Request, Answer>[]): Promise<void> {
     try {
-      const answers = await this.rounds.ask(round.map((one) => one.request));
-      round.forEach((one, index) => one.resolve(answers[index]!));
+      const answers = await this.transport.send(batch.map((each) => each.request));
+      batch.forEach((each, index) => each.resolve(answers[index]!));
     } catch (error) {
-      for (const one of round) one.reject(error);
+      for (const each of batch) each.reject(error);
     }
   }
 }

@@ -2,52 +2,52 @@ import assert from "node:assert/strict";
 import { Batcher } from "./batcher.ts";
 import { merge } from "./group_commit.ts";
 
-/** A gatherer of words whose rounds are answered by hand. */
-function words(most = 100) {
-  const rounds: { words: readonly string[]; answer(): void; fail(): void }[] = [];
-  const gatherer = new Batcher<string, string>({
-    fits: (round) => round.length < most,
-    ask: (words) =>
+/** Returns a batcher of words, and the batches that it has sent, each to be answered by the test. */
+function wordBatcher(maxWords = 100) {
+  const sent: { words: readonly string[]; answer(): void; fail(): void }[] = [];
+  const batcher = new Batcher<string, string>({
+    fits: (batch) => batch.length < maxWords,
+    send: (words) =>
       new Promise((resolve, reject) => {
         const answer = () => resolve(words.map((word) => word.toUpperCase()));
-        rounds.push({ words, answer, fail: () => reject(new Error("no")) });
+        sent.push({ words, answer, fail: () => reject(new Error("no")) });
       }),
   });
-  return { gatherer, rounds };
+  return { batcher, sent };
 }
 
 const settle = () => new Promise((resolve) => setTimeout(resolve, 0));
 
-Deno.test("what comes alone goes at once; what comes while the line is busy goes together", async () => {
-  const { gatherer, rounds } = words();
-  const answers = ["a", "b", "c", "d", "e"].map((word) => gatherer.ask(word));
-  assert.deepEqual(rounds.map((round) => round.words), [["a"], ["b"]]);
-  rounds[0]!.answer();
+Deno.test("two requests are sent at once, and those that arrive meanwhile in one batch", async () => {
+  const { batcher, sent } = wordBatcher();
+  const answers = ["a", "b", "c", "d", "e"].map((word) => batcher.request(word));
+  assert.deepEqual(sent.map((batch) => batch.words), [["a"], ["b"]]);
+  sent[0]!.answer();
   await settle();
-  assert.deepEqual(rounds.map((round) => round.words), [["a"], ["b"], ["c", "d", "e"]]);
-  rounds[1]!.answer();
-  rounds[2]!.answer();
+  assert.deepEqual(sent.map((batch) => batch.words), [["a"], ["b"], ["c", "d", "e"]]);
+  sent[1]!.answer();
+  sent[2]!.answer();
   assert.deepEqual(await Promise.all(answers), ["A", "B", "C", "D", "E"]);
 });
 
-Deno.test("a round has a size, and the rest keeps its order", async () => {
-  const { gatherer, rounds } = words(2);
-  const answers = ["a", "b", "c", "d", "e"].map((word) => gatherer.ask(word));
+Deno.test("a full batch leaves the other requests in order", async () => {
+  const { batcher, sent } = wordBatcher(2);
+  const answers = ["a", "b", "c", "d", "e"].map((word) => batcher.request(word));
   for (let at = 0; at < 4; at++) {
-    rounds[at]!.answer();
+    sent[at]!.answer();
     await settle();
   }
-  assert.deepEqual(rounds.map((round) => round.words), [["a"], ["b"], ["c", "d"], ["e"]]);
+  assert.deepEqual(sent.map((batch) => batch.words), [["a"], ["b"], ["c", "d"], ["e"]]);
   await Promise.all(answers);
 });
 
-Deno.test("a failed round is the failure of all that were in it, and of nobody else", async () => {
-  const { gatherer, rounds } = words();
-  const answers = ["a", "b", "c", "d"].map((word) => gatherer.ask(word).catch((error) => error.message));
-  rounds[0]!.answer();
+Deno.test("a failed batch rejects its own requests, and no others", async () => {
+  const { batcher, sent } = wordBatcher();
+  const answers = ["a", "b", "c", "d"].map((word) => batcher.request(word).catch((error) => error.message));
+  sent[0]!.answer();
   await settle();
-  rounds[2]!.fail();
-  rounds[1]!.answer();
+  sent[2]!.fail();
+  sent[1]!.answer();
   assert.deepEqual(await Promise.all(answers), ["A", "B", "no", "no"]);
 });
 

@@ -1,10 +1,10 @@
 /**
- * What makes sure that a write whose answer was lost is not carried out late.
+ * A fence: prevents that a write whose response was lost is applied late.
  *
- * A member of etcd that hangs carries out what it was sent when it goes on, and all that a transaction compares may be
- * true again by then. So each writer has a key of its own, its fence: every transaction compares its mod-revision (0: it
- * was never raised), and to put it anew, which is to raise it, refuses all that was sent before. Mod-revisions never come
- * back, so nothing can undo that, no raise that comes late either. The key must never be deleted.
+ * An etcd member that hangs applies the requests that it has received when it goes on, and the compares of a transaction may
+ * hold again by then. So each writer has a key of its own, its fence. Every transaction compares the mod-revision of the
+ * fence (0: never raised). Putting the key again raises the fence, after which all transactions sent before are refused.
+ * Mod-revisions never come back, so no late write can undo that, not even a late raise. The key must never be deleted.
  *
  * @module
  */
@@ -16,43 +16,43 @@ import type { Revision } from "../model.ts";
 import type { Compare, Op, Range, Snapshot } from "../store/port.ts";
 import { Notifier } from "../../runtime/notifier.ts";
 
-/** The store, as a fence needs it. */
+/** The part of the store that a fence uses. */
 export interface FenceStore {
   readonly endpoints: string;
   /** Throws {@link import("../mod.ts").WrongStoreError}. */
   read(ranges: readonly Range[]): Promise<Snapshot>;
-  /** A transaction that compares no fence, but which store it is. */
+  /** Applies a transaction that also compares the store's id, but no fence. */
   transact(
     compares: readonly Compare[],
     ops: readonly Op[],
   ): Promise<{ readonly succeeded: boolean; readonly revision: Revision }>;
 }
 
-/** What the store said of a fence. */
+/** The state of a fence in the store. */
 export interface KnownFence {
-  /** Its mod-revision; 0: it was never raised. */
+  /** Its mod-revision; 0 if it was never raised. */
   readonly mod: Revision;
-  /** The store's revision at which that was so: answers may overtake each other. */
+  /** The store's revision at which the mod-revision was read: responses may overtake each other. */
   readonly asOf: Revision;
 }
 
 /**
- * By a store's id: what writes compared of which nobody knows whether they were, or will be, carried out. One writer's
- * fences share it if one takes another's place, so that doubt outlives the one that raised it.
+ * By a store's id: the mod-revisions of the fence that unsettled writes compared. A write is unsettled if it may have been
+ * applied, or may still be applied. The fences of one writer that replace each other share it.
  */
 export type UnsettledWrites = Map<string, Set<Revision>>;
 
-/** How long a write waits for the fence to be raised, on top of what it has waited for its own answer. */
-const patience_ms = 1_500;
+/** Time that a write waits for the fence to be raised, on top of the time that it has waited for its own response. */
+const raiseTimeout_ms = 1_500;
 
-/** One writer's fence. */
+/** The fence of one writer. */
 export class Fence {
   readonly #closed = new AbortController();
   #key = "";
   #known: KnownFence = { mod: 0, asOf: 0 };
-  #doubted = new Set<Revision>();
+  #unsettled = new Set<Revision>();
   #isRaising = false;
-  /** Attempts to raise the fence that have ended. */
+  /** Counts the attempts to raise the fence that have ended. */
   readonly #attempts = new Notifier();
   /** The error of the last attempt; undefined if it succeeded. */
   #failure: { readonly error: unknown } | undefined;
@@ -63,12 +63,12 @@ export class Fence {
     private readonly unsettledWrites: UnsettledWrites,
   ) {}
 
-  /** Takes it as a first read of the store `id` found it; `snapshot` has it as the range `at`. */
+  /** Starts with the first read of the store `id`; the range `at` of `snapshot` is the fence key. */
   open(writer: string, id: string, snapshot: Snapshot, at: number): void {
     this.#key = fenceKey(writer);
     this.#known = { mod: snapshot.ranges[at]?.[0]?.modRevision ?? 0, asOf: snapshot.revision };
-    this.#doubted = this.unsettledWrites.get(id) ?? new Set();
-    this.unsettledWrites.set(id, this.#doubted);
+    this.#unsettled = this.unsettledWrites.get(id) ?? new Set();
+    this.unsettledWrites.set(id, this.#unsettled);
     if (this.isUnsettled) this.#begin();
   }
 
@@ -76,38 +76,38 @@ export class Fence {
     return this.#known;
   }
 
-  /** What a transaction has to compare. */
+  /** The condition that every transaction has to contain. */
   get compare(): Compare {
     return { key: this.#key, mod: this.#known.mod };
   }
 
-  /** Whether a write may be carried out late: then no other may be sent before {@link settled}. */
+  /** True if a write may still be applied late: then no other write may be sent before {@link settled}. */
   get isUnsettled(): boolean {
-    return this.#doubted.size > 0;
+    return this.#unsettled.size > 0;
   }
 
-  /** Looks what has become of it, and which store it is in. Throws {@link import("../mod.ts").WrongStoreError}. */
-  async look(): Promise<void> {
+  /** Reads the fence again. Throws {@link import("../mod.ts").WrongStoreError}. */
+  async refresh(): Promise<void> {
     const { revision, ranges: [found] } = await this.store.read([{ key: this.#key }]);
     this.#learn(found?.[0]?.modRevision ?? 0, revision);
   }
 
-  /** The outcome of a write is unknown; `compared` is what was known when it was sent. */
+  /** Records that the result of a write is unknown; `compared` is the fence as it was known when the write was sent. */
   markUnsettled(compared: KnownFence): void {
     const raisedSince = this.#known.asOf > compared.asOf && this.#known.mod !== compared.mod;
-    if (!raisedSince) this.#doubted.add(compared.mod);
+    if (!raisedSince) this.#unsettled.add(compared.mod);
   }
 
   /**
-   * Resolves when no write in doubt can be carried out any more. Throws {@link StoreUnavailableError} when that takes too
-   * long; it is gone on with all the same, until {@link close}. Throws {@link import("../mod.ts").WrongStoreError}.
+   * Resolves when no unsettled write can be applied any more. Throws {@link StoreUnavailableError} if that takes too long;
+   * the attempt continues in the background until {@link close}. Throws {@link import("../mod.ts").WrongStoreError}.
    */
   async settled(): Promise<void> {
     if (!this.isUnsettled) return;
     await this.#raised();
     if (this.isUnsettled) {
       throw new StoreUnavailableError(
-        `the store at ${this.store.endpoints} was not written to: it does not say yet what became of an earlier write`,
+        `the store at ${this.store.endpoints} was not written to: it is not known yet whether an earlier write was applied`,
       );
     }
   }
@@ -117,15 +117,15 @@ export class Fence {
   }
 
   /**
-   * Waits until the fence has been raised, at most {@link patience_ms}. Throws the failure of the attempt that it waited
-   * for. A promise of the attempt would keep every call that gave up, for as long as the store is away.
+   * Waits until the fence has been raised, at most {@link raiseTimeout_ms}. Throws the failure of the attempt that it waited
+   * for. A shared promise of the attempt would keep every call that gave up in memory during an outage of the store.
    */
   async #raised(): Promise<void> {
     const seen = this.#attempts.count;
     this.#begin();
     const late = new AbortController();
     const ended = new AbortController();
-    this.clock.sleep(patience_ms, ended.signal).then(() => late.abort());
+    this.clock.sleep(raiseTimeout_ms, ended.signal).then(() => late.abort());
     await this.#attempts.waitPast(seen, late.signal);
     ended.abort();
     if (this.#attempts.count > seen && this.#failure !== undefined) throw this.#failure.error;
@@ -142,23 +142,23 @@ export class Fence {
     });
   }
 
-  /** Tries until its mod-revision is another than all that are doubted. */
+  /** Retries until the fence's mod-revision differs from all that unsettled writes compared. */
   async #raise(): Promise<void> {
     const signal = this.#closed.signal;
     while (this.isUnsettled && !signal.aborted) {
-      // What is doubted from now on, by somebody who shares the doubt, is for the next round.
-      const doubted = new Set(this.#doubted);
+      // A write that becomes unsettled from now on is settled in the next pass of the loop.
+      const unsettled = new Set(this.#unsettled);
       try {
-        await this.look();
-        if (doubted.has(this.#known.mod)) {
+        await this.refresh();
+        if (unsettled.has(this.#known.mod)) {
           const raised = await this.store.transact([this.compare], [{ put: this.#key, value: "" }]);
-          // Somebody else of our name was quicker, or an earlier try of ours: it is looked at again.
+          // Another process of this writer, or an earlier attempt of this one, raised the fence first.
           if (!raised.succeeded) continue;
           this.#learn(raised.revision, raised.revision);
         }
-        for (const mod of doubted) this.#doubted.delete(mod);
+        for (const mod of unsettled) this.#unsettled.delete(mod);
       } catch (error) {
-        // A wrong store is not ours to write to; the next write finds out whether it is right by then.
+        // Nothing may be written to a wrong store; the next write checks the store again.
         if (!(error instanceof StoreUnavailableError)) throw error;
         await this.clock.sleep(retryDelay_ms(this.clock), signal);
       }

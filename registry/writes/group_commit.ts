@@ -1,5 +1,5 @@
 /**
- * Independent transactions of many writers, in as few of the store's as fit.
+ * Group commit: merges independent transactions of concurrent callers into as few transactions of the store as fit.
  *
  * @module
  */
@@ -8,23 +8,23 @@ import type { Transaction } from "./transactions.ts";
 import { Batcher } from "./batcher.ts";
 import { OutcomeUnknownError, StoreLimitError, StoreUnavailableError } from "../mod.ts";
 import type { Revision } from "../model.ts";
-import { marked, type Outcome, outcomesOf, type Sent, witnesses } from "./lost_write.ts";
+import { type LostWriteResult, marked, resultsOf, type Sent, witnesses } from "./lost_write.ts";
 import { StoreSession } from "./session.ts";
 import { type Compare, maxTransactionOps, type Op } from "../store/port.ts";
 
-/** A revision, or undefined where a condition did not hold. */
-export type Committed = Revision | undefined;
+/** The revision of a commit; undefined if a condition of the transaction did not hold. */
+type Committed = Revision | undefined;
 
-/** Attempts at a round whose answers are lost, and which then turns out not to have been carried out. */
+/** Attempts at a batch whose response is lost and which turns out not to have been applied. */
 const maxAttempts = 2;
 
-/** What became of one transaction of a round: it may fail where others do not. */
+/** The result of one transaction of a batch: each may fail by itself. */
 type Answer = PromiseSettledResult<Committed>;
 
 const answered = (value: Committed): Answer => ({ status: "fulfilled", value });
 const failed = (reason: unknown): Answer => ({ status: "rejected", reason });
 
-/** Commits transactions, each whole or not at all, together where several come at once. */
+/** Commits transactions, each whole or not at all; concurrent ones are merged. */
 export class GroupCommit {
   readonly #session: StoreSession;
   readonly #batcher: Batcher<Transaction, Answer>;
@@ -32,66 +32,66 @@ export class GroupCommit {
   constructor(session: StoreSession) {
     this.#session = session;
     this.#batcher = new Batcher<Transaction, Answer>({
-      fits: (round, next) => merge([...round, next]) !== undefined,
-      ask: (round) => this.#commit(round),
+      fits: (batch, next) => merge([...batch, next]) !== undefined,
+      send: (batch) => this.#commit(batch),
     });
   }
 
-  /** The revision of the commit; undefined if a condition of this transaction did not hold. */
+  /** Commits a transaction; resolves with its revision, or undefined if one of its conditions did not hold. */
   async commit(transaction: Transaction): Promise<Committed> {
-    const answer = await this.#batcher.ask(transaction);
+    const answer = await this.#batcher.request(transaction);
     if (answer.status === "rejected") throw answer.reason;
     return answer.value;
   }
 
-  /** A round is one transaction; where it is refused, each is one of its own. Never rejects. */
-  async #commit(round: readonly Transaction[], attempt = 1): Promise<readonly Answer[]> {
-    const sent: Sent = { round, mark: this.#session.draw(), before: this.#session.memory?.revision ?? 0 };
+  /** Commits a batch as one transaction of the store. If that is refused, commits each by itself. Never rejects. */
+  async #commit(batch: readonly Transaction[], attempt = 1): Promise<readonly Answer[]> {
+    const sent: Sent = { transactions: batch, mark: this.#session.draw(), before: this.#session.memory?.revision ?? 0 };
     try {
-      const { compares, ops } = marked(round.length === 1 ? round[0]! : merge(round)!, sent.mark);
+      const { compares, ops } = marked(batch.length === 1 ? batch[0]! : merge(batch)!, sent.mark);
       const { succeeded, revision } = await this.#session.transact(compares, ops);
-      if (succeeded) return round.map(() => answered(revision));
+      if (succeeded) return batch.map(() => answered(revision));
     } catch (error) {
-      if (error instanceof StoreLimitError && round.length > 1) return await this.#commitEach(round);
-      if (!(error instanceof OutcomeUnknownError && error.settled)) return round.map(() => failed(error));
+      if (error instanceof StoreLimitError && batch.length > 1) return await this.#commitEach(batch);
+      if (!(error instanceof OutcomeUnknownError && error.settled)) return batch.map(() => failed(error));
       return await this.#settle(sent, error, attempt);
     }
-    if (round.length === 1) return [answered(undefined)];
-    return await this.#commitEach(round);
+    if (batch.length === 1) return [answered(undefined)];
+    return await this.#commitEach(batch);
   }
 
-  /** One of the round is refused, or all together are too much: each is committed by itself. */
-  async #commitEach(round: readonly Transaction[]): Promise<readonly Answer[]> {
-    return (await Promise.all(round.map((one) => this.#commit([one])))).flat();
+  /** Commits each transaction of a batch that was refused or too large by itself. */
+  async #commitEach(batch: readonly Transaction[]): Promise<readonly Answer[]> {
+    return (await Promise.all(batch.map((one) => this.#commit([one])))).flat();
   }
 
-  /** What became of a round is looked for; if it was not carried out, it is sent again. */
+  /** Finds out from the store whether a batch was applied; if not, sends it again. */
   async #settle(sent: Sent, lost: OutcomeUnknownError, attempt: number): Promise<readonly Answer[]> {
-    let outcomes: readonly Outcome[];
+    let results: readonly LostWriteResult[];
     try {
       const { revision, ranges } = await this.#session.read(witnesses(sent).map((key) => ({ key })));
-      outcomes = outcomesOf(sent, new Map(ranges.flat().map((kv) => [kv.key, kv])), revision);
+      results = resultsOf(sent, new Map(ranges.flat().map((kv) => [kv.key, kv])), revision);
     } catch (error) {
-      return sent.round.map(() => failed(error instanceof StoreUnavailableError ? lost : error));
+      return sent.transactions.map(() => failed(error instanceof StoreUnavailableError ? lost : error));
     }
-    const mayBeDone = outcomes.some((outcome) => outcome !== "not done");
-    if (!mayBeDone && attempt < maxAttempts) return await this.#commit(sent.round, attempt + 1);
+    const mayBeApplied = results.some((result) => result !== "not applied");
+    if (!mayBeApplied && attempt < maxAttempts) return await this.#commit(sent.transactions, attempt + 1);
     const unavailable = new StoreUnavailableError(lost.failure, { cause: lost.cause, isFull: lost.isFull });
-    return outcomes.map((outcome) => {
-      if (typeof outcome === "object") return answered(outcome.done);
-      return failed(outcome === "unknown" ? lost : unavailable);
+    return results.map((result) => {
+      if (typeof result === "object") return answered(result.applied);
+      return failed(result === "unknown" ? lost : unavailable);
     });
   }
 }
 
-/** One transaction for all; undefined where they are too many, or want different values of one key. */
+/** Merges transactions into one; returns undefined if they are too many, or write different values of one key. */
 export function merge(transactions: readonly Transaction[]): Transaction | undefined {
   const compares = new Map<string, Compare>();
   const ops = new Map<string, Op>();
   for (const transaction of transactions) {
     const subjects = new Set(compares.keys());
     for (const compare of transaction.compares) {
-      // Two changes of one unit are two transactions: the second must see what the first has done.
+      // Two changes of one unit stay two transactions: the second must see the result of the first.
       if (subjects.has(compare.key)) return undefined;
       compares.set(compare.key, compare);
     }

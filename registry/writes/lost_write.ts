@@ -1,5 +1,5 @@
 /**
- * What became of changes whose answer was lost, as far as the store still shows it. Pure.
+ * Finds out from the content of the store whether transactions whose response was lost were applied. Pure.
  *
  * @module
  */
@@ -9,54 +9,56 @@ import { writtenKey } from "../schema/keys.ts";
 import type { Revision } from "../model.ts";
 import type { KeyValue, Op } from "../store/port.ts";
 
-/** `unknown`: it was not carried out, or others have changed since what it wrote. */
-export type Outcome = { readonly done: Revision } | "not done" | "unknown";
+/** `unknown`: the transaction was not applied, or its keys have been written again since. */
+export type LostWriteResult = { readonly applied: Revision } | "not applied" | "unknown";
 
-/** Changes that were sent as one transaction of the store's. */
+/** Transactions that were sent as one transaction of the store. */
 export interface Sent {
-  readonly round: readonly Transaction[];
-  /** What it puts under `written`, as no other does. */
+  readonly transactions: readonly Transaction[];
+  /** The unique value that the transaction puts under `written`. */
   readonly mark: string;
-  /** One of the store's revisions when it was not sent yet. */
+  /** A revision of the store before the transaction was sent. */
   readonly before: Revision;
 }
 
-/** The transaction, with its mark. */
+/** Returns the transaction with `mark` as the value of `written`. */
 export function marked({ compares, ops }: Transaction, mark: string): Transaction {
   return { compares, ops: ops.map((op) => keyOf(op) === writtenKey ? { put: writtenKey, value: mark } : op) };
 }
 
-/** The keys that tell {@link outcomesOf}. */
-export function witnesses({ round }: Sent): readonly string[] {
-  return [...new Set([writtenKey, ...round.flatMap(guarded).map(({ op }) => keyOf(op))])];
+/** Returns the keys that {@link resultsOf} needs. */
+export function witnesses({ transactions }: Sent): readonly string[] {
+  return [...new Set([writtenKey, ...transactions.flatMap(guarded).map(({ op }) => keyOf(op))])];
 }
 
 /**
- * One outcome for each of the round. `found` are the witnesses at `revision`, which no outcome comes after.
+ * Returns one result for each transaction. `found` holds the {@link witnesses} at `revision`, after which no transaction is
+ * applied any more.
  *
- * Every change puts `written`, so all is known as long as nobody else has. Else a key that is still as a change found it
- * tells that nothing was carried out. What is as a change was to make it counts as done, whoever has done it, and when:
- * asked for only now, there would be nothing to do. A restart does not, since there always is something to do.
+ * Every change puts `written`, so the result is known as long as no other change has put it since. Otherwise, a key that
+ * still has the mod-revision that a transaction compared proves that nothing was applied. A transaction whose keys have the
+ * values that it wrote counts as applied, even if another client wrote them: there would be nothing left to do. This does
+ * not hold for a restart, which always has an effect.
  */
-export function outcomesOf(
-  { round, mark, before }: Sent,
+export function resultsOf(
+  { transactions, mark, before }: Sent,
   found: ReadonlyMap<string, KeyValue>,
   revision: Revision,
-): readonly Outcome[] {
+): readonly LostWriteResult[] {
   const written = found.get(writtenKey);
-  if (written?.value === mark) return round.map(() => ({ done: written.modRevision }));
+  if (written?.value === mark) return transactions.map(() => ({ applied: written.modRevision }));
   const modOf = (op: Op) => found.get(keyOf(op))?.modRevision ?? 0;
-  const unchanged = round.flatMap(guarded).some(({ op, mod }) => mod > 0 && modOf(op) === mod);
-  if (unchanged || (written?.modRevision ?? 0) <= before) return round.map(() => "not done");
+  const unchanged = transactions.flatMap(guarded).some(({ op, mod }) => mod > 0 && modOf(op) === mod);
+  if (unchanged || (written?.modRevision ?? 0) <= before) return transactions.map(() => "not applied");
   const visible = ({ op, mod }: Guarded) =>
     modOf(op) !== mod && ("put" in op ? found.get(op.put)?.value === op.value : !found.has(op.delete));
-  return round.map((one) => {
-    const writes = guarded(one);
-    return !one.restarts && writes.length > 0 && writes.every(visible) ? { done: revision } : "unknown";
+  return transactions.map((transaction) => {
+    const writes = guarded(transaction);
+    return !transaction.restarts && writes.length > 0 && writes.every(visible) ? { applied: revision } : "unknown";
   });
 }
 
-/** A write of a key that the transaction compares as well, so that it cannot be applied twice. */
+/** A write of a key whose mod-revision the transaction compares, so that it cannot be applied twice. */
 interface Guarded {
   readonly op: Op;
   readonly mod: Revision;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Transaction } from "./transactions.ts";
-import { marked, type Outcome, outcomesOf, witnesses } from "./lost_write.ts";
+import { type LostWriteResult, marked, resultsOf, witnesses } from "./lost_write.ts";
 import type { KeyValue } from "../store/port.ts";
 
 const touch = { put: "written", value: "" };
@@ -22,7 +22,7 @@ const createOther: Transaction = {
   ops: [{ put: "unit/b", value: "asked" }, touch],
 };
 
-/** What is known to have been so before they were sent, and what the store is at afterwards. */
+/** The store's revisions before the transactions were sent and after their response was lost. */
 const [before, now] = [10, 20];
 
 const cases: readonly {
@@ -30,138 +30,144 @@ const cases: readonly {
   readonly of: Transaction | readonly Transaction[];
   readonly written: readonly [mark: string, mod: number];
   readonly found: Readonly<Record<string, readonly [value: string, mod: number]>>;
-  readonly want: Outcome | readonly Outcome[];
+  readonly want: LostWriteResult | readonly LostWriteResult[];
 }[] = [
-  { name: "nobody has written since", of: create, written: ["other", 10], found: {}, want: "not done" },
-  { name: "metadata, and nobody has written since", of: metadata, written: ["other", 9], found: {}, want: "not done" },
+  { name: "no client has written since", of: create, written: ["other", 10], found: {}, want: "not applied" },
   {
-    name: "metadata, and somebody else has written since",
+    name: "metadata, and no client has written since",
+    of: metadata,
+    written: ["other", 9],
+    found: {},
+    want: "not applied",
+  },
+  {
+    name: "metadata, and another client has written since",
     of: metadata,
     written: ["other", 11],
     found: { "metadata/m/k": ["v", 11] },
     want: "unknown",
   },
   {
-    name: "its mark is there, and tells of all that were sent together",
+    name: "the mark exists, so that all transactions sent together were applied",
     of: [metadata, create, restart],
     written: ["mine", 12],
     found: {},
-    want: [{ done: 12 }, { done: 12 }, { done: 12 }],
+    want: [{ applied: 12 }, { applied: 12 }, { applied: 12 }],
   },
   {
-    name: "created as asked for, by whomever",
+    name: "the unit was created with the requested values, by any client",
     of: create,
     written: ["other", 12],
     found: { "unit/a": ["asked", 12] },
-    want: { done: now },
+    want: { applied: now },
   },
   {
-    name: "created otherwise",
+    name: "the unit was created with other values",
     of: create,
     written: ["other", 12],
     found: { "unit/a": ["other", 12] },
     want: "unknown",
   },
   {
-    name: "not there: never created, or destroyed since",
+    name: "the unit does not exist: never created, or destroyed since",
     of: create,
     written: ["other", 12],
     found: {},
     want: "unknown",
   },
   {
-    name: "what is not compared tells nothing",
+    name: "a missing key that was not compared proves nothing",
     of: creates,
     written: ["other", 12],
     found: { "unit/a": ["asked", 12] },
-    want: { done: now },
+    want: { applied: now },
   },
   {
-    name: "the unit is as it was, though its text is the one asked for",
+    name: "the unit has its old mod-revision, although its value is the requested one",
     of: change,
     written: ["other", 12],
     found: { "unit/a": ["asked", 5], "target/a": ["m", 13] },
-    want: "not done",
+    want: "not applied",
   },
   {
-    name: "changed as asked for",
+    name: "the unit was changed to the requested value",
     of: change,
     written: ["other", 12],
     found: { "unit/a": ["asked", 12] },
-    want: { done: now },
+    want: { applied: now },
   },
   {
-    name: "changed, and changed again",
+    name: "the unit was changed to another value",
     of: change,
     written: ["other", 14],
     found: { "unit/a": ["other", 14] },
     want: "unknown",
   },
   {
-    name: "restarted by somebody, who may be another",
+    name: "the unit was restarted, maybe by another client",
     of: restart,
     written: ["other", 12],
     found: { "unit/a": ["asked", 12] },
     want: "unknown",
   },
   {
-    name: "restarted by nobody",
+    name: "the unit was not restarted",
     of: restart,
     written: ["other", 12],
     found: { "unit/a": ["asked", 5] },
-    want: "not done",
+    want: "not applied",
   },
-  { name: "destroyed", of: destroy, written: ["other", 12], found: {}, want: { done: now } },
+  { name: "the unit was destroyed", of: destroy, written: ["other", 12], found: {}, want: { applied: now } },
   {
-    name: "destroyed and created again",
+    name: "the unit was destroyed and created again",
     of: destroy,
     written: ["other", 14],
     found: { "unit/a": ["x", 14] },
     want: "unknown",
   },
   {
-    name: "not destroyed, but moved",
+    name: "the unit was not destroyed, but moved",
     of: destroy,
     written: ["other", 12],
     found: { "unit/a": ["asked", 5], "target/a": ["m2", 15] },
-    want: "not done",
+    want: "not applied",
   },
   {
-    name: "one of some that was not done tells of the others, whatever others have done",
+    name: "one transaction that was not applied proves it for all, whatever other clients have written",
     of: [createOther, change, metadata],
     written: ["other", 12],
     found: { "unit/b": ["asked", 12], "unit/a": ["old", 5] },
-    want: ["not done", "not done", "not done"],
+    want: ["not applied", "not applied", "not applied"],
   },
   {
-    name: "each of some for itself",
+    name: "each of several transactions has its own result",
     of: [createOther, change, metadata],
     written: ["other", 12],
     found: { "unit/b": ["asked", 12], "unit/a": ["other", 13] },
-    want: [{ done: now }, "unknown", "unknown"],
+    want: [{ applied: now }, "unknown", "unknown"],
   },
 ];
 
 for (const { name, of, written, found, want } of cases) {
-  Deno.test(`what became of a transaction: ${name}`, () => {
-    const round = "ops" in of ? [of] : of;
-    const sent = { round, mark: "mine", before };
+  Deno.test(`result of a lost write: ${name}`, () => {
+    const transactions = "ops" in of ? [of] : of;
+    const sent = { transactions, mark: "mine", before };
     const all: Readonly<Record<string, readonly [string, number]>> = { ...found, written };
     const kvs = witnesses(sent).flatMap((key): [string, KeyValue][] => {
       const [value, modRevision] = all[key] ?? [];
       if (value === undefined || modRevision === undefined) return [];
       return [[key, { key, value, modRevision, createRevision: 1, lease: "" }]];
     });
-    assert.deepEqual(outcomesOf(sent, new Map(kvs), now), [want].flat());
+    assert.deepEqual(resultsOf(sent, new Map(kvs), now), [want].flat());
   });
 }
 
-Deno.test("what tells of transactions is what they both compare and write, and what every operator touches", () => {
-  const of = (...round: Transaction[]) => witnesses({ round, mark: "mine", before });
+Deno.test("the witnesses of transactions are `written` and the keys that they compare and write", () => {
+  const of = (...transactions: Transaction[]) => witnesses({ transactions, mark: "mine", before });
   assert.deepEqual(of(destroy), ["written", "unit/a", "target/a"]);
   assert.deepEqual(of(metadata, change), ["written", "unit/a"]);
 });
 
-Deno.test("a mark takes the place of none, and changes nothing else", () => {
+Deno.test("the mark replaces the value of `written` and nothing else", () => {
   assert.deepEqual(marked(create, "mine"), { ...create, ops: [unit, { put: "written", value: "mine" }] });
 });

@@ -1,5 +1,5 @@
 /**
- * The store as the registry uses it: always the same store, and known to be there or away.
+ * The registry's access to the store: checks with every call that it is still the same store, and tracks outages.
  *
  * @module
  */
@@ -19,13 +19,13 @@ import {
   WatchLostError,
 } from "../store/port.ts";
 
-/** What a transaction came to. */
-interface Transacted {
+/** The result of a transaction. */
+interface TransactionResult {
   readonly succeeded: boolean;
   readonly revision: Revision;
 }
 
-/** Attempts at a transaction while others of the same name raise the fence that it compares. */
+/** Attempts at a transaction while other processes of the same writer raise the fence that it compares. */
 const maxAttempts = 5;
 
 /**
@@ -39,10 +39,13 @@ export class StoreSession {
   readonly #fence: Fence;
   #id: string | undefined;
   #highest: Revision = 0;
-  #away = false;
+  #isAway = false;
   #awayUntil_ms = 0;
 
-  /** `writer` is told by {@link open}: whose fence it is. Sessions may share one, and then sometimes repeat a write. */
+  /**
+   * `writer` returns the name of the fence, and is called by {@link open}. Sessions that share a fence sometimes have to
+   * repeat a write.
+   */
   constructor(
     private readonly store: Store,
     private readonly clock: Clock,
@@ -70,13 +73,13 @@ export class StoreSession {
 
   /** See {@link import("../mod.ts").Registry.awayUntil_ms}. */
   get awayUntil_ms(): number {
-    return this.#away ? Infinity : this.#awayUntil_ms;
+    return this.#isAway ? Infinity : this.#awayUntil_ms;
   }
 
-  /** How many conditions of a transaction are the session's own: the store's id and the fence. */
+  /** The number of compares that the session adds to a transaction: the store's id and the fence. */
   static readonly ownCompares = 2;
 
-  /** Finds the store, and gives an empty one its id if nothing is remembered. */
+  /** Identifies the store, and creates the id of an empty one if no store is remembered. */
   async open(remembered: StoreMemory | undefined): Promise<StoreMemory> {
     const writer = await this.writer();
     const found = await this.#find(writer);
@@ -87,7 +90,7 @@ export class StoreSession {
       }
       return this.#adopt(id, writer, found);
     }
-    return id === undefined ? await this.#found(writer) : this.#adopt(id, writer, found);
+    return id === undefined ? await this.#createId(writer) : this.#adopt(id, writer, found);
   }
 
   #find(writer: string): Promise<Snapshot> {
@@ -95,10 +98,10 @@ export class StoreSession {
   }
 
   /**
-   * Creates the id; of several daemons that find the store empty at once, one wins and all adopt its id. Needs no fence:
-   * carried out late, it does what the next to find the store empty would do.
+   * Creates the id. If several daemons find the store empty at once, one of them creates the id and all adopt it. Needs no
+   * fence: applied late, the write does what the next daemon that finds the store empty would do.
    */
-  async #found(writer: string): Promise<StoreMemory> {
+  async #createId(writer: string): Promise<StoreMemory> {
     const drawn = this.draw();
     await this.#observe(() =>
       this.store.transact([{ key: clusterKey, create: 0 }], [{ put: clusterKey, value: drawn }])
@@ -109,7 +112,7 @@ export class StoreSession {
     return this.#adopt(id, writer, found);
   }
 
-  /** A random text that nobody else draws. */
+  /** Returns a unique random text. */
   draw(): string {
     const word = () => Math.floor(this.clock.random() * 2 ** 32).toString(16).padStart(8, "0");
     return word() + word() + word() + word();
@@ -129,7 +132,7 @@ export class StoreSession {
       this.store.read([{ key: clusterKey }, ...ranges])
     );
     const id = cluster?.[0]?.value;
-    // Compared with what was known when the read was sent: answers may overtake each other.
+    // Compared with the id and revision known when the read was sent: responses may overtake each other.
     if (id !== before.id || revision < before.revision) {
       throw new WrongStoreError(before, { ...(id === undefined ? {} : { id }), revision });
     }
@@ -137,23 +140,22 @@ export class StoreSession {
     return { revision, ranges: found };
   }
 
-  /** Throws {@link WrongStoreError} if a watch has shown another id than the one known. */
+  /** Throws {@link WrongStoreError} if `id`, seen by a watch, is not the id of this store. */
   check(id: string, revision: Revision): void {
     const known = this.#known();
     if (id !== known.id) throw new WrongStoreError(known, { ...(id === "" ? {} : { id }), revision });
   }
 
   /**
-   * Applies a transaction, or not if a compare fails. Throws {@link WrongStoreError}. Throws
-   * {@link OutcomeUnknownError} when it is not known which; unless that is settled, nothing else is written before the
-   * fence is raised.
+   * Applies a transaction if all compares hold. Throws {@link WrongStoreError}. Throws {@link OutcomeUnknownError} if it is
+   * not known whether it was applied; unless that is settled, nothing else is written before the fence is raised.
    */
-  async transact(compares: readonly Compare[], ops: readonly Op[]): Promise<Transacted> {
+  async transact(compares: readonly Compare[], ops: readonly Op[]): Promise<TransactionResult> {
     for (let attempt = 1;; attempt++) {
       if (this.#fence.isUnsettled) await this.#fence.settled();
       const before = this.#known();
       const fence = this.#fence.known;
-      let result: Transacted;
+      let result: TransactionResult;
       try {
         result = await this.#transact(before, [this.#fence.compare, ...compares], ops);
       } catch (error) {
@@ -162,13 +164,13 @@ export class StoreSession {
         throw await this.#settle(error);
       }
       if (result.revision < before.revision) {
-        // One that succeeded has compared the id. Of one that failed, a read finds the id, and throws.
+        // A transaction that succeeded has compared the id. If it failed, a read finds the id, and throws.
         if (result.succeeded) throw new WrongStoreError(before, { id: before.id, revision: result.revision });
         await this.read([]);
       }
-      // A failure may be the id's doing, or the fence's: a read tells.
+      // The failed compare may be that of the id or of the fence: this read throws in the first case.
       if (!result.succeeded) {
-        await this.#fence.look();
+        await this.#fence.refresh();
         if (this.#fence.known.mod !== fence.mod && attempt < maxAttempts) continue;
       }
       this.#seen(result.revision);
@@ -176,11 +178,11 @@ export class StoreSession {
     }
   }
 
-  #transact(known: StoreMemory, compares: readonly Compare[], ops: readonly Op[]): Promise<Transacted> {
+  #transact(known: StoreMemory, compares: readonly Compare[], ops: readonly Op[]): Promise<TransactionResult> {
     return this.#observe(() => this.store.transact([{ key: clusterKey, value: known.id }, ...compares], ops));
   }
 
-  /** Raises the fence, if the store can be reached in a while, and says what can be said of the write then. */
+  /** Raises the fence and returns the error as settled; returns it as not settled if the store cannot be reached in time. */
   async #settle({ failure, cause }: OutcomeUnknownError): Promise<OutcomeUnknownError> {
     try {
       await this.#fence.settled();
@@ -199,7 +201,7 @@ export class StoreSession {
         yield batch;
       }
     } catch (error) {
-      if (error instanceof WatchLostError) this.#away = true;
+      if (error instanceof WatchLostError) this.#isAway = true;
       throw error;
     }
   }
@@ -234,13 +236,13 @@ export class StoreSession {
   async #observe<T>(call: () => Promise<T>): Promise<T> {
     try {
       const result = await call();
-      if (this.#away) {
-        this.#away = false;
+      if (this.#isAway) {
+        this.#isAway = false;
         this.#awayUntil_ms = this.clock.monotonic_ms();
       }
       return result;
     } catch (error) {
-      if (error instanceof StoreUnavailableError) this.#away = true;
+      if (error instanceof StoreUnavailableError) this.#isAway = true;
       throw error;
     }
   }

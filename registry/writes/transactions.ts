@@ -1,5 +1,5 @@
 /**
- * What operators and the engine ask for, as transactions: conditions and writes. Pure.
+ * Builds the transactions (compares and writes) of operators' changes and of the engine's placements. Pure.
  *
  * @module
  */
@@ -18,15 +18,15 @@ import type { Target, Unit, UnitName } from "../model.ts";
 import { parseRequirements } from "../requirements.ts";
 import { type Compare, maxTransactionOps, type Op } from "../store/port.ts";
 
-/** A transaction to be applied whole or not at all. */
+/** Compares and writes that are applied whole or not at all. */
 export interface Transaction {
   readonly compares: readonly Compare[];
   readonly ops: readonly Op[];
-  /** Whether it asks for a restart: two of them look alike in the store, and yet are two. */
+  /** True if it requests a restart: two requests leave the same values in the store, and yet are two restarts. */
   readonly restarts?: boolean;
 }
 
-/** An operator's change. Puts `written`, which true reads wait for. */
+/** Returns the transaction of an operator's change. It puts `written`, whose revision linearizable reads wait for. */
 export function changeTransaction(change: Change): Transaction {
   const written: Op = { put: writtenKey, value: "" };
   switch (change.kind) {
@@ -46,7 +46,7 @@ export function changeTransaction(change: Change): Transaction {
   }
 }
 
-/** Unit, global and target are all as they were read. */
+/** Returns the compares that unit, global and target have not changed since they were read. */
 function compareRecord(was: UnitRecord): Compare[] {
   const revision = was.unit?.revision ?? 0;
   const global = was.unit?.requirements.global ?? false;
@@ -63,12 +63,12 @@ function deleteUnit(was: UnitRecord): Op[] {
 }
 
 function unassign(was: UnitRecord): Op[] {
-  // Where it is cannot be read: the engine, which sees who has orders for it, takes it off there.
+  // An unreadable target does not name the machine: the engine, which sees all assignments, deletes the unit's.
   if (was.target === undefined || was.target.machine === "") return [];
   return [{ delete: targetKey(was.name) }, ...withdraw(was.target)];
 }
 
-/** Takes back the orders of the machine that has the unit, if one is known. */
+/** Returns the deletion of the unit's assignment to its machine, if that is known. */
 function withdraw({ machine, unit }: Target): Op[] {
   return machine === "" ? [] : [{ delete: assignKey(machine, unit) }];
 }
@@ -107,7 +107,7 @@ function putUnit(change: Extract<Change, { kind: "put" }>): Op[] {
   return ops;
 }
 
-/** Whether a unit is known to have had the same options before. */
+/** Returns true if the unit is known to have had the same options before. */
 function keepsOptions(was: Unit, options: UnitValue["fleetOptions"]): boolean {
   return was.unreadable === undefined && sameOptions(options, was.fleetOptions);
 }
@@ -119,7 +119,7 @@ function sameOptions(some: UnitValue["fleetOptions"], others: UnitValue["fleetOp
   });
 }
 
-/** One decision of the engine, without the fence that all of a transaction share. `now_ms` is the wall clock. */
+/** Returns the transaction of one placement, without the leader's fence. `now_ms` is the wall clock. */
 export function placementTransaction(placement: Placement, now_ms: number): Transaction {
   switch (placement.kind) {
     case "forget":
@@ -154,14 +154,14 @@ function place({ unit, machine, from, why }: Extract<Placement, { kind: "place" 
   };
 }
 
-/** Some placements in one transaction. */
+/** Several placements in one transaction. */
 export interface PlacementBatch extends Transaction {
   readonly placements: readonly Placement[];
 }
 
 /**
  * Packs placements, in order, into as few transactions as fit beside `fence` compares. No transaction writes a key twice,
- * which etcd refuses: a second decision for one unit goes to a later one, where its compare settles it.
+ * which etcd refuses: a second placement of one unit goes to a later transaction, where its compares decide.
  */
 export function packPlacements(placements: readonly Placement[], fence: number, now_ms: number): PlacementBatch[] {
   const batches: { placements: Placement[]; compares: Compare[]; ops: Op[]; subjects: Set<string> }[] = [];

@@ -31,7 +31,7 @@ const target = (name: string, machine = "m1"): Target => ({
 const isGlobal = { section: "X-Fleet", name: "Global", value: "true" };
 const written = (ops: readonly Op[]) => ops.map((op) => "put" in op ? `put ${op.put}` : `delete ${op.delete}`);
 
-Deno.test("what each change writes", () => {
+Deno.test("each change writes its keys", () => {
   const file = { hash: "new", text: "text", fleetOptions: [] };
   const job: UnitRecord = { name: "a.service", unit: unit("a.service") };
   const placed: UnitRecord = { ...job, target: target("a.service") };
@@ -76,7 +76,7 @@ Deno.test("a unit cannot be created without its file", () => {
   assert.throws(() => changeTransaction(change), /cannot create unit a\.service without its file/);
 });
 
-Deno.test("a change is refused if unit, global or target is not what was read", () => {
+Deno.test("a change compares unit, global and target with the record that was read", () => {
   const was = { name: "a.service", unit: unit("a.service"), target: target("a.service") };
   const expected = [
     { key: "unit/a.service", mod: 5 },
@@ -87,7 +87,7 @@ Deno.test("a change is refused if unit, global or target is not what was read", 
   assert.deepEqual(changeTransaction({ kind: "delete", was }).compares, expected);
 });
 
-Deno.test("what each placement writes", () => {
+Deno.test("each placement writes its keys", () => {
   const [a, from] = [unit("a.service"), target("a.service")];
   const cases: readonly (readonly [Placement, readonly string[]])[] = [
     [{ kind: "place", unit: a, machine: "m2", why: "" }, ["put target/a.service", "put assign/m2/a.service"]],
@@ -101,7 +101,7 @@ Deno.test("what each placement writes", () => {
   for (const [placement, ops] of cases) assert.deepEqual(written(placementTransaction(placement, 200).ops), ops);
 });
 
-Deno.test("a unit that stays has been there since it came; one that moves, since now", () => {
+Deno.test("the time of a target is kept while the unit stays, and is renewed when it moves", () => {
   const since = (machine: string) => {
     const from = target("a.service");
     const { ops } = placementTransaction({ kind: "place", unit: unit("a.service"), machine, from, why: "" }, 200);
@@ -112,7 +112,7 @@ Deno.test("a unit that stays has been there since it came; one that moves, since
   assert.deepEqual([since("m1"), since("m2")], [100, 200]);
 });
 
-Deno.test("placements are packed full, in order, and never beyond what one transaction takes", () => {
+Deno.test("placements fill transactions in order, up to the limit of operations", () => {
   const placements = Array.from({ length: 200 }, (_, count): Placement => {
     const name = `${count}.service`;
     const from = count % 2 ? { from: target(name) } : {};
@@ -124,7 +124,7 @@ Deno.test("placements are packed full, in order, and never beyond what one trans
   assert.deepEqual(batches.map((batch) => batch.placements.length), [51, 51, 51, 47]);
 });
 
-Deno.test("two decisions for one unit never share a transaction", () => {
+Deno.test("two placements of one unit never share a transaction", () => {
   const from = target("a.service");
   const twice: readonly Placement[] = [
     { kind: "unplace", unit: "a.service", from, why: "" },
@@ -133,7 +133,7 @@ Deno.test("two decisions for one unit never share a transaction", () => {
   assert.deepEqual(packPlacements(twice, 2, 0).map((batch) => batch.placements.length), [1, 1]);
 });
 
-Deno.test("a change of a unit that cannot be read compares what is there, and leaves the engine to look who has it", () => {
+Deno.test("a change of an unreadable unit compares its revision and leaves the assignment to the engine", () => {
   const spoilt = (name: string, isGlobal: boolean) => unreadableUnit(name, isGlobal, { revision: 8, why: "spoilt" });
   const nowhere = unreadableTarget("a.service", "", { revision: 9, why: "spoilt" });
   const file = { hash: "new", text: "text", fleetOptions: [] };
@@ -152,13 +152,13 @@ Deno.test("a change of a unit that cannot be read compares what is there, and le
     assert.equal(read.get("global/a.service"), isGlobal ? revision : 0);
     assert.equal(read.get("target/a.service"), was.target?.revision ?? 0);
   }
-  // Which options its machine's orders were for is not known: the engine looks whether it may stay there.
+  // The options of its assignment are not known: the engine checks whether the unit may stay there.
   const was = { name: "a.service", unit: spoilt("a.service", false), target: target("a.service") };
   const put = changeTransaction({ kind: "put", was, desiredState: "launched", file });
   assert.deepEqual(written(put.ops), ["put unit/a.service", "put file/new", "put written"]);
 });
 
-Deno.test("an engine that places a unit anew writes over a target that cannot be read", () => {
+Deno.test("an engine that places a unit replaces an unreadable target", () => {
   const from = unreadableTarget("a.service", "", { revision: 9, why: "spoilt" });
   const moved = placementTransaction({ kind: "place", unit: unit("a.service"), machine: "m1", from, why: "why" }, 1);
   assert.deepEqual(written(moved.ops), ["put target/a.service", "put assign/m1/a.service"]);

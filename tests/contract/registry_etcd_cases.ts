@@ -40,7 +40,7 @@ const outages: readonly Case<EtcdFixture>[] = [
       await set(registry, "a.service", "launched");
       const clusters = registry.watch(signal)[Symbol.asyncIterator]();
       const views = registry.watchMachine("m1", signal)[Symbol.asyncIterator]();
-      const first = (await within(clusters.next(), () => "the first view")).value;
+      await within(clusters.next(), () => "the first view");
       await within(views.next(), () => "the first view of the machine");
       assert.equal(registry.awayUntil_ms, 0);
       await etcd.stop("SIGKILL");
@@ -63,7 +63,6 @@ const outages: readonly Case<EtcdFixture>[] = [
         "b.service",
         (cluster) => cluster.units.has("b.service"),
       );
-      assert.equal(again.epoch, first.epoch + 1);
       assert.ok(again.units.has("a.service"));
       await when({ [Symbol.asyncIterator]: () => views }, "b.service", (view) => view.assignments.has("b.service"));
     },

@@ -99,7 +99,10 @@ async function loses(write: Promise<unknown>, settled: boolean): Promise<void> {
   await assert.rejects(write, (error) => {
     assert.ok(error instanceof OutcomeUnknownError, `${error}`);
     assert.equal(error.settled, settled, error.message);
-    assert.match(error.message, settled ? /\(.*never will be: look, or ask again\)/ : /\(.*or be done yet\)/);
+    assert.match(
+      error.message,
+      settled ? /\(.*never will be: check, or repeat the request\)/ : /\(.*or may still be applied\)/,
+    );
     return true;
   });
 }
@@ -280,7 +283,7 @@ export const fenceCases: readonly Case[] = [
       line.loseNext("target/");
       await loses(place(leadership, registry, "a.service", "m1"), true);
       await place(leadership, registry, "a.service", "m1");
-      const from = await registry.target("a.service");
+      const { target: from } = await registry.unit("a.service");
       assert.ok(from);
       const { refused } = await leadership.apply([{ kind: "unplace", unit: "a.service", from, why: "test" }]);
       assert.deepEqual(refused, []);
@@ -391,7 +394,7 @@ export const fenceCases: readonly Case[] = [
       const next = registry.commit({ kind: "metadata", machine: "m1", key: "k", value: "v" });
       await assert.rejects(next, (error) => {
         assert.ok(error instanceof StoreUnavailableError && !(error instanceof OutcomeUnknownError), `${error}`);
-        assert.match(error.message, /was not written to: it does not say yet what became of an earlier write/);
+        assert.match(error.message, /was not written to: it is not known yet whether an earlier write was applied/);
         return true;
       });
       const store = await openStore();

@@ -236,7 +236,8 @@ const repairs: readonly Case[] = [
       const lease = await scene.store.grant(30);
       await scene.store.transact([], [{ put: "leader", value: "{", lease }]);
       await scene.begin();
-      const isTold = () => scene.logged.some((line) => /^warn who leads .*cannot read key leader/.test(line));
+      const isTold = () =>
+        scene.logged.some((line) => /^warn the leader's record cannot be read.*cannot read key leader/.test(line));
       await eventually("the log to tell of the leader", () => Promise.resolve(isTold()));
       assert.ok(!await scene.isReadable("leader"));
       await scene.store.revoke(lease);

@@ -1,14 +1,15 @@
 /**
  * Calls and streams to an etcd cluster. An adapter: it opens sockets and sets timers.
  *
- * Of the etcd3 package this uses the message definitions and gRPC clients, and none of the policies: what is tried again,
- * where and until when is decided here.
+ * Uses the message definitions and gRPC clients of the etcd3 package, but none of its policies: retries, the choice of the
+ * member and deadlines are implemented here.
  *
  * @module
  */
 
 import { Buffer } from "node:buffer";
 import { messageOf } from "../../../runtime/log.ts";
+import { onceAborted } from "../../../runtime/on_abort.ts";
 import { StoreLimitError, StoreUnavailableError } from "../../mod.ts";
 import {
   type Client,
@@ -30,7 +31,7 @@ type UnaryCall = (
 ) => { cancel(): void };
 type StreamCall = (metadata: Metadata) => DuplexStream<unknown>;
 
-/** What is sent along with a request; the token in it is undefined where etcd wanted none when it was asked. */
+/** The credentials of a request; `token` resolves with undefined if authentication was switched off in etcd. */
 interface Identity {
   readonly metadata: Metadata;
   readonly token?: Promise<string | undefined>;
@@ -41,22 +42,22 @@ export type { DuplexStream, EtcdOptions };
 /** gRPC's connectivity state READY. */
 const ready = 2;
 
-export class Connection {
+export class EtcdConnection {
   readonly endpoints: string;
   #current = 0;
   #token: Promise<string | undefined> | undefined;
   #closed = false;
-  /** Members that are being probed since a call to them has failed. */
+  /** Members that are being probed after a failed call. */
   readonly #probed = new Map<number, AbortController>();
 
   private constructor(private readonly options: EtcdOptions, private readonly members: Endpoint[]) {
     this.endpoints = options.endpoints.join(", ");
   }
 
-  /** Loads the client library (a fifth of a second) and prepares the endpoints; nothing is connected yet. */
-  static async create(options: EtcdOptions): Promise<Connection> {
+  /** Loads the client library (a fifth of a second) and prepares the endpoints; does not connect yet. */
+  static async create(options: EtcdOptions): Promise<EtcdConnection> {
     if (options.endpoints.length === 0) throw new TypeError("cannot connect to etcd without an endpoint");
-    return new Connection(
+    return new EtcdConnection(
       options,
       await Promise.all(options.endpoints.map((endpoint) => prepareEndpoint(endpoint, options))),
     );
@@ -66,14 +67,14 @@ export class Connection {
     return this.options.requestTimeout_ms;
   }
 
-  /** How many members it knows of. */
+  /** The number of configured members. */
   get size(): number {
     return this.members.length;
   }
 
   /**
-   * One call. `repeatable` ones are tried a second time, elsewhere if there is an elsewhere; others are not, since one
-   * whose answer was lost may have been done.
+   * Calls a method. A `repeatable` call is tried a second time, at another member if there is one. Others are not, since a
+   * call whose response was lost may have been applied.
    */
   async call<Response>(
     service: Service,
@@ -96,8 +97,8 @@ export class Connection {
         this.#probed.get(member)?.abort();
         return answer;
       } catch (error) {
-        if (identity?.token && !renewed && this.#mayBeLet(error, await identity.token)) {
-          // Refused before anything was done: a fresh token, and again.
+        if (identity?.token && !renewed && this.#needsNewToken(error, await identity.token)) {
+          // The request was refused before it was applied: repeat it with a new token.
           if (this.#token === identity.token) this.#token = undefined;
           renewed = true;
           attempt--;
@@ -113,7 +114,7 @@ export class Connection {
   }
 
   /**
-   * Opens a stream, with the member `at` if given. etcd ends it when its member has lost touch with the rest of the cluster.
+   * Opens a stream, to the member `at` if given. etcd ends the stream when its member has no leader.
    */
   async open<Response>(service: Service, method: string, at?: number): Promise<DuplexStream<Response>> {
     this.#mustBeOpen();
@@ -126,11 +127,11 @@ export class Connection {
       const call = (client as unknown as Record<string, StreamCall>)[method];
       if (call === undefined) throw new TypeError(`etcd's service ${service} has no method ${method}`);
       const stream = call.call(client, metadata) as DuplexStream<Response>;
-      // Whoever reads the stream is told too; this listener is for an error after they have stopped listening, which
-      // would otherwise end the process.
+      // Readers of the stream receive the error as well. After they have stopped listening, an error without a listener
+      // would end the process.
       stream.on("error", (error) => {
         if (at === undefined) this.#leave(member);
-        if (codeOf(error) !== code.cancelled) this.suspect(member);
+        if (codeOf(error) !== code.canceled) this.suspect(member);
       });
       this.#track(member, stream);
       return stream;
@@ -147,9 +148,9 @@ export class Connection {
   }
 
   /**
-   * Has a member, or all, connected to anew if the network to it turns out to have been cut. gRPC alone would notice
-   * seconds after the network is back: a connection that stood waits for its next retransmission, and one that was being
-   * opened for that of its first packet.
+   * Reconnects to a member, or to all, if the network to it turns out to have been cut. gRPC alone would reconnect seconds
+   * after the network is back: an open connection waits for its next retransmission, and one that is being opened for the
+   * retransmission of its first packet.
    */
   suspect(member?: number): void {
     const members = member === undefined ? this.members.keys() : [member];
@@ -170,7 +171,7 @@ export class Connection {
       const fresh = await endpoint.renew();
       if (this.#closed) return fresh.close();
       this.members[member] = fresh;
-      endpoint.replaced.abort(new Error("the member was connected to anew"));
+      endpoint.replaced.abort(new Error("the connection to the etcd member was replaced"));
       for (const each of endpoint.pending) each.cancel();
       endpoint.close();
     } finally {
@@ -179,8 +180,8 @@ export class Connection {
   }
 
   /**
-   * Cancels what waits for a member that is silent while another one answers. Its watches would otherwise show nothing
-   * until gRPC finds out, nine seconds later.
+   * Cancels all calls and streams of a member that does not answer while another one does. Otherwise its watches would be
+   * silent until gRPC detects the failure, nine seconds later.
    */
   async #abandon(member: number, endpoint: Endpoint): Promise<void> {
     const others = [...this.members.keys()].filter((other) => other !== member);
@@ -190,7 +191,7 @@ export class Connection {
     for (const each of endpoint.pending) each.cancel();
   }
 
-  /** Whether a member answers a read that it needs no other member for, be it by a refusal. */
+  /** Returns true if a member answers a serializable read, which needs no other member; a refusal is an answer. */
   async #answers(member: number): Promise<boolean> {
     const deadline_ms = Date.now() + this.options.requestTimeout_ms;
     try {
@@ -203,16 +204,16 @@ export class Connection {
     }
   }
 
-  /** Remembers a stream until it ends. */
+  /** Keeps a stream among the endpoint's pending calls until it ends. */
   #track(member: number, stream: DuplexStream<unknown>): void {
     const pending = this.members[member]?.pending;
     pending?.add(stream);
-    const over = () => pending?.delete(stream);
-    stream.on("end", over);
-    stream.on("error", over);
+    const remove = () => pending?.delete(stream);
+    stream.on("end", remove);
+    stream.on("error", remove);
   }
 
-  /** A closed client of gRPC would connect again. */
+  /** Throws after {@link close}: a closed gRPC client would connect again. */
   #mustBeOpen(): void {
     if (this.#closed) throw new StoreUnavailableError(`the connection to etcd at ${this.endpoints} was closed`);
   }
@@ -223,7 +224,10 @@ export class Connection {
     return endpoint.clients[service];
   }
 
-  /** The member that was good last time if it is connected by then, else the next: each gets its share of the time. */
+  /**
+   * Returns a connected member: the one used last, or else the next ones in order. Waits for each of them for an equal share
+   * of the time until the deadline.
+   */
   async #ready(service: Service, deadline_ms: number): Promise<number> {
     const count = this.members.length;
     const first = this.#current;
@@ -236,7 +240,7 @@ export class Connection {
         await this.#connected(member, service, Date.now() + share_ms);
         return this.#current = member;
       } catch {
-        // The client does not say why it is not connected; a call on it does.
+        // waitForReady does not report why the connection failed; the error of a call does.
         if (tried + 1 < count) continue;
         await this.#unary(member, "KV", "range", { key: Buffer.of(0) }, this.#empty(member), Date.now() + 20);
         return this.#current = member;
@@ -244,31 +248,30 @@ export class Connection {
     }
   }
 
-  /** Resolves when a member is connected, by this connection or the one that takes its place; rejects at the deadline. */
+  /** Resolves when a member is connected, by its current connection or one that replaces it; rejects at the deadline. */
   async #connected(member: number, service: Service, deadline_ms: number): Promise<void> {
     for (;;) {
       const endpoint = this.members[member]!;
       const { signal } = endpoint.replaced;
       const { promise, resolve, reject } = Promise.withResolvers<void>();
-      const onReplaced = () => reject(signal.reason);
-      signal.addEventListener("abort", onReplaced, { once: true });
+      const stopListening = onceAborted([signal], () => reject(signal.reason));
       this.#client(member, service).waitForReady(deadline_ms, (error) => error ? reject(error) : resolve());
       try {
         return await promise;
       } catch (error) {
         if (!signal.aborted) throw error;
       } finally {
-        signal.removeEventListener("abort", onReplaced);
+        stopListening();
       }
     }
   }
 
-  /** Goes on with another member, if calls still go to this one. */
+  /** Sends further calls to the next member, if they go to this one. */
   #leave(member: number): void {
     if (this.#current === member) this.#current = (member + 1) % this.members.length;
   }
 
-  /** By what a member knows who asks. */
+  /** Returns the credentials of a request, authenticating first if a user is configured and there is no token yet. */
   async #identity(member: number, deadline_ms: number): Promise<Identity> {
     const empty = this.#empty(member);
     if (!this.options.username) return { metadata: empty };
@@ -287,10 +290,10 @@ export class Connection {
   }
 
   /**
-   * Whether etcd may answer when it is asked for a token again: it forgets all of them when it restarts, each after a
-   * while and those of a user whose password changes, and it gave none while authentication was switched off.
+   * Returns true if a request may succeed with a new token: etcd drops all tokens when it restarts, each after some time,
+   * and those of a user whose password changes. While authentication is switched off it issues none.
    */
-  #mayBeLet(error: unknown, token: string | undefined): boolean {
+  #needsNewToken(error: unknown, token: string | undefined): boolean {
     return token === undefined ? isDeniedAccess(error) : isStaleToken(error);
   }
 
@@ -300,7 +303,7 @@ export class Connection {
     return endpoint.metadata;
   }
 
-  /** Undefined when the server has authentication switched off: then no token is needed. */
+  /** Requests a token; returns undefined if authentication is switched off in etcd, so that no token is needed. */
   async #authenticate(member: number, metadata: Metadata, deadline_ms: number): Promise<string | undefined> {
     const request = { name: this.options.username, password: this.options.password ?? "" };
     try {

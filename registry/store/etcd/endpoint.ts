@@ -9,7 +9,7 @@ import { isIP } from "node:net";
 import { checkServerIdentity } from "node:tls";
 import type { Address } from "./reachable.ts";
 
-/** How to reach an etcd cluster. */
+/** Addresses and credentials of an etcd cluster. */
 export interface EtcdOptions {
   /** `http://host:port` or `https://host:port`. */
   readonly endpoints: readonly string[];
@@ -17,17 +17,17 @@ export interface EtcdOptions {
   readonly password?: string;
   /** PEM texts: the authority that signed the servers' certificates, and the client's certificate and key. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-  /** The name in the servers' certificates, where it is neither name nor address of the endpoint. */
+  /** The name in the servers' certificates, if it is neither the name nor the address of the endpoint. */
   readonly serverName?: string;
-  /** Opens a way to an endpoint, if it is not to be dialed: the path of a unix socket that leads there. */
+  /** Opens a tunnel to an endpoint that is not connected to directly; returns the path of a unix socket. */
   readonly through?: (host: string, port: number) => Promise<string>;
   /** Deadline of each attempt of a call. */
   readonly requestTimeout_ms: number;
-  /** Before every key, for example `/_coreos.com/fleet/`. */
+  /** Prefix of every key, for example `/_coreos.com/fleet/`. */
   readonly prefix: string;
 }
 
-/** A stream in both directions, as grpc-js gives it. */
+/** A bidirectional stream of grpc-js. */
 export interface DuplexStream<Response> extends AsyncIterable<Response> {
   write(request: object): boolean;
   cancel(): void;
@@ -43,18 +43,19 @@ export interface Metadata {
   clone(): Metadata;
 }
 
-/** A gRPC client of one service at one endpoint: every method of the service is one of its own. */
+/** A gRPC client of one service at one endpoint; it also has a method for each method of the service. */
 export interface Client {
   waitForReady(deadline_ms: number, done: (error?: Error) => void): void;
   getChannel(): { getConnectivityState(connect: boolean): number };
 }
-/** One member of etcd, and the connection to it. */
+
+/** The connection to one etcd member. */
 export interface Endpoint {
-  /** Where it is dialed; left out where something else opens the way to it. */
+  /** The address to connect to; left out for a tunnel. */
   readonly address?: Address;
-  /** Calls and streams without an end yet. */
+  /** Calls and streams that have not ended. */
   readonly pending: Set<{ cancel(): void }>;
-  /** Aborted when another connection to the same member has taken its place. */
+  /** Aborted when another connection to the same member has replaced this one. */
   readonly replaced: AbortController;
   readonly clients: Readonly<Record<Service, Client>>;
   readonly metadata: Metadata;
@@ -63,14 +64,14 @@ export interface Endpoint {
   close(): void;
 }
 
-/** An endpoint as fleet.conf has it; the port is etcd's own where none is given. Throws a TypeError that quotes it. */
+/** Parses an endpoint of fleet.conf; the default port is 2379. Throws a TypeError that quotes the endpoint. */
 function parseEndpoint(endpoint: string): { readonly secure: boolean; readonly host: string; readonly port: string } {
   const [, scheme, host, port] = /^(?:(https?):\/\/)?(\[[0-9a-f:.]+\]|[^:/\s]+)(?::(\d+))?\/*$/i.exec(endpoint) ?? [];
   if (host === undefined) throw new TypeError(`cannot understand etcd endpoint ${JSON.stringify(endpoint)}`);
   return { secure: scheme?.toLowerCase() === "https", host, port: port ?? "2379" };
 }
 
-/** `attempt` counts the connections to the endpoint. */
+/** Prepares a connection to an endpoint. `attempt` counts the connections to the same endpoint. */
 export async function prepareEndpoint(endpoint: string, options: EtcdOptions, attempt = 0): Promise<Endpoint> {
   const [{ Host }, grpc] = await Promise.all([import("etcd3/lib/connection-pool.js"), import("@grpc/grpc-js")]);
   const { tls, serverName } = options;
@@ -84,27 +85,27 @@ export async function prepareEndpoint(endpoint: string, options: EtcdOptions, at
       checkServerIdentity: (_asked, certificate) => checkServerIdentity(name, certificate),
     })
     : grpc.credentials.createInsecure();
-  // etcd3's own breaker would stay open for seconds after a failure.
+  // etcd3's own circuit breaker would stay open for seconds after a failure.
   const policy = { execute: <T>(call: () => T) => call() } as never;
   const member = new Host(
     address,
     credentials,
     {
-      // A cut network is noticed in nine seconds. etcd calls pings less than five seconds apart an attack.
+      // A cut network is detected in nine seconds. etcd closes connections with pings less than five seconds apart.
       "grpc.keepalive_time_ms": 6_000,
       "grpc.keepalive_timeout_ms": 3_000,
       "grpc.initial_reconnect_backoff_ms": 100,
       "grpc.max_reconnect_backoff_ms": 500,
-      // A whole cluster is read in one answer.
+      // The whole store is read in one response.
       "grpc.max_receive_message_length": -1,
-      // No detours: neither the environment's proxy nor settings looked up in DNS.
+      // Connect directly: without the environment's proxy and without service configuration from DNS.
       "grpc.enable_http_proxy": 0,
       "grpc.service_config_disable_resolution": 1,
-      // Nobody asks gRPC for its own statistics.
+      // gRPC's own statistics are not used.
       "grpc.enable_channelz": 0,
-      // Channels with the same options share their connection, and a new one is not to share the one that it replaces.
+      // Channels with the same options share a connection; a new channel must not share the one that it replaces.
       "grpc.primary_user_agent": `fleet/${attempt}`,
-      // A server cannot be asked for by an address (RFC 6066, section 3), though its certificate can hold one.
+      // The TLS server name must not be an IP address (RFC 6066, section 3), although a certificate can contain one.
       "grpc.ssl_target_name_override": isIP(name) ? "etcd" : name,
     },
     policy,

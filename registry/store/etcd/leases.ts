@@ -4,8 +4,9 @@
  * @module
  */
 
+import { onceAborted } from "../../../runtime/on_abort.ts";
 import { StoreUnavailableError } from "../../mod.ts";
-import type { Connection, DuplexStream } from "./connection.ts";
+import type { DuplexStream, EtcdConnection } from "./connection.ts";
 import type { LeaseResponse } from "./messages.ts";
 
 interface Renewal {
@@ -15,16 +16,16 @@ interface Renewal {
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
-/** Keeps one LeaseKeepAlive stream open while it is used. etcd answers in the order asked. */
+/** Keeps one LeaseKeepAlive stream open while it is used. etcd answers renewals in order. */
 export class LeaseRenewals {
   #stream: Promise<DuplexStream<LeaseResponse>> | undefined;
   readonly #waiting = new Set<Renewal>();
 
-  constructor(private readonly connection: Pick<Connection, "size" | "endpoints" | "open" | "suspect">) {}
+  constructor(private readonly connection: Pick<EtcdConnection, "size" | "endpoints" | "open" | "suspect">) {}
 
   /**
-   * The seconds the lease now has; 0 if it is gone. A member that has not answered after half of `timeout_ms` may hang, as a
-   * paused leader does: then all members are asked at once, and the first answer counts.
+   * Renews a lease; returns its remaining seconds, 0 if it is gone. A member that has not answered after half of
+   * `timeout_ms` may hang, as a paused leader does: then the lease is renewed at all members, and the first answer counts.
    */
   async renew(lease: string, timeout_ms: number): Promise<number> {
     if (this.connection.size === 1) return await this.#renewOnStream(lease, timeout_ms);
@@ -56,12 +57,11 @@ export class LeaseRenewals {
   async #renewAt(member: number, lease: string, signal: AbortSignal): Promise<number> {
     const stream = await this.connection.open<LeaseResponse>("Lease", "leaseKeepAlive", member);
     return await new Promise((resolve, reject) => {
-      const end = () => {
+      onceAborted([signal], () => {
         stream.cancel();
         reject(signal.reason);
-      };
-      if (signal.aborted) return end();
-      signal.addEventListener("abort", end, { once: true });
+      });
+      if (signal.aborted) return;
       stream.on("data", (response) => resolve(Math.max(0, Number(response.TTL))));
       stream.on("error", reject);
       stream.on("end", () => reject(new Error("etcd ended the stream")));
@@ -69,7 +69,7 @@ export class LeaseRenewals {
     });
   }
 
-  /** The limit holds for the opening of the stream as well, for which the connection would take as long as for any request. */
+  /** Renews on the shared stream. `timeout_ms` includes the opening of the stream. */
   async #renewOnStream(lease: string, timeout_ms: number): Promise<number> {
     const opening = this.#stream ??= this.#open();
     const { promise, resolve, reject } = Promise.withResolvers<number>();
@@ -81,7 +81,7 @@ export class LeaseRenewals {
     };
     const renewal = { lease, resolve, reject, timer: setTimeout(late, timeout_ms) };
     const send = (stream: DuplexStream<LeaseResponse>) => {
-      if (this.#stream !== opening) throw this.#unavailable(new Error("the stream was given up"));
+      if (this.#stream !== opening) throw this.#unavailable(new Error("the stream was abandoned"));
       this.#waiting.add(renewal);
       stream.write({ ID: lease });
     };
@@ -120,11 +120,11 @@ export class LeaseRenewals {
     }
   }
 
-  /** Gives the stream up: a late answer on it would be taken for the next one's. */
+  /** Abandons the stream and rejects its renewals: a late answer would be taken for that of the next renewal. */
   #fail(opened: Promise<DuplexStream<LeaseResponse>>, cause: Error): void {
     if (this.#stream !== opened) return;
     this.#stream = undefined;
-    // One that could not be opened has told its callers so already.
+    // A stream that could not be opened has rejected its renewals already.
     opened.then((stream) => stream.cancel(), () => {});
     for (const renewal of this.#waiting) {
       clearTimeout(renewal.timer);

@@ -27,23 +27,23 @@ function renewals(open: (member: number | undefined) => Promise<unknown>, size: 
   });
 }
 
-Deno.test("a renewal whose stream does not open in time is refused, and the next one opens another", async () => {
+Deno.test("a renewal whose stream does not open in time is rejected, and the next one opens another stream", async () => {
   const first = Promise.withResolvers<unknown>();
   const streams = [first.promise, Promise.resolve(new AnsweringStream("6"))];
   const leases = renewals(() => streams.shift()!, 1);
   await assert.rejects(leases.renew("1", 20), StoreUnavailableError);
   assert.equal(await leases.renew("1", 5_000), 6);
-  // The late stream is given up, and takes nothing of the one that is in use.
+  // The late stream is canceled, and its error does not affect the stream in use.
   const late = new AnsweringStream("0");
-  const cancelled = new Promise<void>((resolve) => late.cancel = resolve);
+  const canceled = new Promise<void>((resolve) => late.cancel = resolve);
   first.resolve(late);
-  await cancelled;
-  late.emit("error", new Error("cancelled"));
+  await canceled;
+  late.emit("error", new Error("canceled"));
   assert.equal(await leases.renew("1", 5_000), 6);
   leases.close();
 });
 
-Deno.test("a renewal asks every member when the usual stream does not open in time", async () => {
+Deno.test("a renewal is sent to every member when the shared stream does not open in time", async () => {
   const open = (member: number | undefined) => {
     return member === 1 ? Promise.resolve(new AnsweringStream("6")) : new Promise<never>(() => {});
   };
@@ -52,7 +52,7 @@ Deno.test("a renewal asks every member when the usual stream does not open in ti
   leases.close();
 });
 
-Deno.test("a renewal ends in time when no member lets a stream open", async () => {
+Deno.test("a renewal is rejected in time when no member opens a stream", async () => {
   const leases = renewals(() => new Promise<never>(() => {}), 3);
   await assert.rejects(leases.renew("1", 40), /did not renew a lease/);
   leases.close();

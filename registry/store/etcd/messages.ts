@@ -1,5 +1,5 @@
 /**
- * What is said to etcd and what it answers, as plain objects of its v3 API (etcdserverpb, mvccpb).
+ * Requests to etcd and its responses, as plain objects of its v3 API (etcdserverpb, mvccpb).
  *
  * int64 fields travel as decimal text; revisions stay far below 2^53 and are turned into numbers here.
  *
@@ -48,7 +48,7 @@ export interface WatchResponse {
   readonly events: readonly { readonly type: "Put" | "Delete"; readonly kv: KeyValueMessage }[];
 }
 
-/** Translates between the registry's keys and etcd's, which have `prefix` before them. */
+/** Converts between the registry's keys and etcd's keys, which start with `prefix`. */
 export class Messages {
   readonly #prefix: string;
   readonly #length: number;
@@ -97,7 +97,7 @@ export class Messages {
   }
 }
 
-/** The first key after all that start with `prefix`; `\0` means the end of the key space. */
+/** Returns the first key after all that start with `prefix`; `\0` means the end of the key space. */
 function rangeEnd(prefix: Buffer): Buffer {
   for (let last = prefix.length - 1; last >= 0; last--) {
     const byte = prefix[last] ?? 0;

@@ -3,12 +3,12 @@ import { untilReachable } from "./reachable.ts";
 
 const hostname = "127.0.0.1";
 
-Deno.test("an address that can be connected to was not cut off", async () => {
+Deno.test("an address that accepts the first connection was not cut off", async () => {
   using listener = Deno.listen({ hostname, port: 0 });
   assert.equal(await untilReachable({ host: hostname, port: listener.addr.port }, new AbortController().signal), false);
 });
 
-Deno.test("an address that is connected to only after a while was cut off", async () => {
+Deno.test("an address that accepts only a later connection was cut off", async () => {
   const { port } = (() => {
     using listener = Deno.listen({ hostname, port: 0 });
     return listener.addr;

@@ -1,5 +1,5 @@
 /**
- * What etcd says when it does not do what it is asked, and what an operator can do about it. Pure.
+ * Translates the errors of etcd and gRPC into the registry's errors, with advice for the operator. Pure.
  *
  * Statuses are gRPC's ("Status codes"); their texts are etcd's (`api/v3rpc/rpctypes/error.go` of etcd 3.4 and 3.5).
  *
@@ -9,9 +9,9 @@
 import { messageOf } from "../../../runtime/log.ts";
 import { OutcomeUnknownError, StoreLimitError, StoreUnavailableError } from "../../mod.ts";
 
-/** gRPC's status codes that are told apart here. */
+/** The gRPC status codes that are distinguished here. */
 export const code = {
-  cancelled: 1,
+  canceled: 1,
   invalidArgument: 3,
   notFound: 5,
   permissionDenied: 7,
@@ -21,7 +21,7 @@ export const code = {
   unauthenticated: 16,
 } as const;
 
-/** Statuses by which etcd says that the request itself will not do: asking again would not help. */
+/** Statuses of a request that is invalid: the same request would fail again. */
 const refusals: ReadonlySet<number> = new Set([
   code.invalidArgument,
   code.notFound,
@@ -37,23 +37,23 @@ export class EtcdRefusedError extends Error {
     super(message, options);
   }
 
-  /** Whether what it was about does not exist (any more). */
+  /** True if the subject of the request, for example a lease, does not exist. */
   get isNotFound(): boolean {
     return this.code === code.notFound;
   }
 }
 
-/** The status of an error of gRPC's; undefined for any other. */
+/** Returns the status code of a gRPC error; undefined for any other error. */
 export function codeOf(error: unknown): number | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "number" ? error.code : undefined;
 }
 
-/** Whether a token has run out, or etcd has forgotten it: another may do. */
+/** Returns true if a token has expired or was dropped by etcd, so that a new one may be accepted. */
 export function isStaleToken(error: unknown): boolean {
   return codeOf(error) === code.unauthenticated || messageOf(error).includes("revision of auth store is old");
 }
 
-/** Whether etcd does not know who asks, or does not let them: it may be mended in etcd as well as here. */
+/** Returns true if etcd denies access because of missing or wrong credentials or missing permissions. */
 export function isDeniedAccess(error: unknown): boolean {
   const status = codeOf(error);
   if (status === code.unauthenticated || status === code.permissionDenied) return true;
@@ -61,36 +61,38 @@ export function isDeniedAccess(error: unknown): boolean {
     (status !== undefined && /user name is empty|authentication failed/.test(messageOf(error)));
 }
 
-/** Who asked whom for what. */
-export interface Asked {
+/** The request that failed. */
+export interface FailedRequest {
   readonly endpoints: string;
   readonly username: string | undefined;
   readonly prefix: string;
   readonly method: string;
-  /** Whether a certificate is shown to etcd. */
+  /** True if a client certificate is presented to etcd. */
   readonly showsCertificate: boolean;
-  /** Whether it is a write that may have reached a member. */
+  /** True if the request is a write that may have reached a member. */
   readonly sent: boolean;
 }
 
 /**
- * A failure in the registry's terms. Whatever can pass by itself or be mended without a change of the request is a
- * {@link StoreUnavailableError}, also refused access and a full disk; what cannot is an {@link EtcdRefusedError}, or a
- * {@link StoreLimitError} where its size is the reason. The
- * cause says what etcd said. What may have been done all the same is an {@link OutcomeUnknownError}.
+ * Translates an error into the registry's terms, with etcd's error as its cause:
+ *
+ * - {@link StoreUnavailableError}: the same request may succeed later; also for denied access and a full disk
+ * - {@link OutcomeUnknownError}: the same, for a write that may have been applied
+ * - {@link StoreLimitError}: the request is too large
+ * - {@link EtcdRefusedError}: the request is invalid
  */
-export function translate(error: unknown, asked: Asked): Error {
+export function translate(error: unknown, request: FailedRequest): Error {
   if (error instanceof TypeError || error instanceof RangeError) return error;
-  const { endpoints, method, sent } = asked;
+  const { endpoints, method, sent } = request;
   const options = { cause: error };
   if (isDeniedAccess(error)) {
-    return new StoreUnavailableError(`etcd at ${endpoints} ${accessAdvice(error, asked)}`, options);
+    return new StoreUnavailableError(`etcd at ${endpoints} ${accessAdvice(error, request)}`, options);
   }
   const status = codeOf(error);
   if (status === code.resourceExhausted && messageOf(error).includes("database space exceeded")) {
     const advice = "its space is used up: compact and defragment it, then etcdctl alarm disarm";
     const message = `etcd at ${endpoints} takes no writes (${advice})`;
-    // The write that fills it is applied, and answered like those that are not.
+    // etcd applies the write that fills the space, and answers it with the same error as the refused ones.
     const full = { ...options, isFull: true };
     return sent ? new OutcomeUnknownError(message, true, full) : new StoreUnavailableError(message, full);
   }
@@ -101,9 +103,9 @@ export function translate(error: unknown, asked: Asked): Error {
   if (status !== undefined && refusals.has(status)) {
     return new EtcdRefusedError(`etcd at ${endpoints} refused ${method}`, status, options);
   }
-  const why = whyNoConnection(status, messageOf(error), asked);
+  const why = whyNoConnection(status, messageOf(error), request);
   if (why !== undefined) {
-    // gRPC's own text would only repeat it in other words, with the time of day.
+    // No cause: gRPC's text would repeat the reason in other words, with the time of day.
     const message = `etcd at ${endpoints} ${why}`;
     return sent ? new OutcomeUnknownError(message, false) : new StoreUnavailableError(message);
   }
@@ -111,18 +113,18 @@ export function translate(error: unknown, asked: Asked): Error {
   return sent ? new OutcomeUnknownError(message, false, options) : new StoreUnavailableError(message, options);
 }
 
-/** Statuses of gRPC's by which it says that it has no connection. */
+/** gRPC statuses of a call without a connection. */
 const [deadlineExceeded, unavailable] = [4, 14];
 
-/** Why there is no connection, and what to do, as far as gRPC's text tells; undefined if it does not. */
+/** Returns why there is no connection and what to do, as far as gRPC's text shows; undefined if it does not. */
 function whyNoConnection(
   status: number | undefined,
   text: string,
-  { endpoints, showsCertificate }: Asked,
+  { endpoints, showsCertificate }: FailedRequest,
 ): string | undefined {
   if (status === deadlineExceeded && text.includes("Waiting for LB pick")) return "does not answer";
   if (status !== unavailable) return undefined;
-  if (text.includes("Name resolution failed")) return "cannot be found: its name does not resolve";
+  if (text.includes("Name resolution failed")) return "cannot be reached: its host name does not resolve";
   const [, last] =
     /No connection established\. Last error: (?:Error: )?(.*?)(?: \([^()]*\))?(?:\. Resolution note: .*)?$/
       .exec(text) ?? [];
@@ -130,29 +132,29 @@ function whyNoConnection(
   if (/ECONNREFUSED/.test(last)) return "refuses connections: is etcd running there?";
   if (!endpoints.startsWith("https:")) {
     return /Failed to connect|ECONNRESET|EPIPE/.test(last)
-      ? "closes connections: if it speaks TLS there, use https://"
+      ? "closes connections: if it expects TLS, use https://"
       : undefined;
   }
   if (/before secure TLS connection|wrong version number|InvalidContentType/.test(last)) {
-    return "does not complete the TLS handshake: if it speaks no TLS there, use http://";
+    return "does not complete the TLS handshake: if it does not use TLS, use http://";
   }
   if (/EPIPE|ECONNRESET|fatal alert/.test(last)) {
     return showsCertificate
       ? `closed the TLS handshake: it does not accept the certificate in etcd_certfile (${last})`
-      : "closed the TLS handshake: does it want etcd_certfile?";
+      : "closed the TLS handshake: if it requires a client certificate, set etcd_certfile and etcd_keyfile";
   }
-  if (last.includes("altnames")) return `shows a certificate of another name: ${last}`;
+  if (last.includes("altnames")) return `presents a certificate for another name: ${last}`;
   return /certificate/.test(last)
-    ? `is not trusted: ${last}; etcd_cafile names the authority that must have signed its certificate`
+    ? `is not trusted: ${last}; etcd_cafile must contain the authority that signed its certificate`
     : undefined;
 }
 
-function accessAdvice(error: unknown, { username, prefix }: Asked): string {
+function accessAdvice(error: unknown, { username, prefix }: FailedRequest): string {
   if (!username) {
-    return "lets nobody in without a name (set etcd_username and etcd_password, then systemctl reload fleet)";
+    return "requires authentication (set etcd_username and etcd_password, then systemctl reload fleet)";
   }
   if (codeOf(error) === code.permissionDenied) {
-    return `does not let user ${username} read and write below ${prefix} (etcdctl role grant-permission)`;
+    return `denies user ${username} access below ${prefix} (grant read and write: etcdctl role grant-permission)`;
   }
   return `does not accept user ${username} with this etcd_password (correct them, then systemctl reload fleet)`;
 }

@@ -3,7 +3,7 @@ import { messageOf } from "../../../runtime/log.ts";
 import { OutcomeUnknownError, StoreLimitError, StoreUnavailableError } from "../../mod.ts";
 import { EtcdRefusedError, isDeniedAccess, isStaleToken, translate } from "./refusals.ts";
 
-const asked = {
+const request = {
   endpoints: "http://e:2379",
   username: "fleet",
   prefix: "/_coreos.com/fleet/",
@@ -30,7 +30,7 @@ const cases: readonly {
     error: status(3, "INVALID_ARGUMENT", "user name is empty"),
     nameless: true,
     denied: true,
-    says: /lets nobody in without a name \(set etcd_username and etcd_password, then systemctl reload fleet\)/,
+    says: /requires authentication \(set etcd_username and etcd_password, then systemctl reload fleet\)/,
   },
   {
     error: status(3, "INVALID_ARGUMENT", "authentication failed, invalid user ID or password"),
@@ -40,7 +40,7 @@ const cases: readonly {
   {
     error: status(7, "PERMISSION_DENIED", "permission denied"),
     denied: true,
-    says: /does not let user fleet read and write below \/_coreos\.com\/fleet\//,
+    says: /denies user fleet access below \/_coreos\.com\/fleet\//,
   },
   { error: status(16, "UNAUTHENTICATED", "invalid auth token"), denied: true, stale: true, says: /does not accept/ },
   {
@@ -77,8 +77,8 @@ const cases: readonly {
 ];
 
 for (const { error, nameless, says, refused = false, limit = false, denied = false, stale = false } of cases) {
-  Deno.test(`etcd says: ${error.message}`, () => {
-    const failure = translate(error, nameless ? { ...asked, username: undefined } : asked);
+  Deno.test(`an error of etcd is translated: ${error.message}`, () => {
+    const failure = translate(error, nameless ? { ...request, username: undefined } : request);
     assert.ok(failure.message.startsWith("etcd at http://e:2379 "), failure.message);
     assert.match(messageOf(failure), says);
     assert.equal(failure.cause, error);
@@ -86,11 +86,11 @@ for (const { error, nameless, says, refused = false, limit = false, denied = fal
     assert.equal(failure instanceof StoreLimitError, limit);
     assert.equal(failure instanceof StoreUnavailableError, !refused && !limit);
     assert.equal(failure instanceof StoreUnavailableError && failure.isFull, says.source.includes("takes no writes"));
-    // Whatever etcd gives a reason for was not done, but for what fills it up.
-    const unknown = failure.message.includes("did not answer") ? "yet" : failure.message.includes("takes no writes");
-    const told = failure instanceof OutcomeUnknownError && (failure.settled || "yet");
-    assert.equal(told, unknown);
-    assert.ok(!(translate(error, { ...asked, sent: false }) instanceof OutcomeUnknownError), "it was not sent");
+    // A request that etcd refuses with a reason was not applied, except for the write that fills its space.
+    const expected = failure.message.includes("takes no writes") && "settled";
+    const outcome = failure instanceof OutcomeUnknownError && (failure.settled ? "settled" : "unsettled");
+    assert.equal(outcome, failure.message.includes("did not answer") ? "unsettled" : expected);
+    assert.ok(!(translate(error, { ...request, sent: false }) instanceof OutcomeUnknownError), "it was not sent");
     assert.equal(isDeniedAccess(error), denied);
     assert.equal(isStaleToken(error), stale);
   });
@@ -106,11 +106,11 @@ const connections: readonly {
 }[] = [
   {
     ...{ code: 14, text: noConnection("write EPIPE (2026-11-28T08:36:19.143Z)"), secure: true },
-    says: "closed the TLS handshake: does it want etcd_certfile?",
+    says: "closed the TLS handshake: if it requires a client certificate, set etcd_certfile and etcd_keyfile",
   },
   {
     ...{ code: 14, text: noConnection("read ECONNRESET (2026-11-28T08:36:19.143Z)"), secure: true },
-    says: "closed the TLS handshake: does it want etcd_certfile?",
+    says: "closed the TLS handshake: if it requires a client certificate, set etcd_certfile and etcd_keyfile",
   },
   {
     code: 14,
@@ -122,18 +122,18 @@ const connections: readonly {
   },
   ...["Failed to connect (2026-11-28T08:36:11.835Z)", "read ECONNRESET"].map((last) => ({
     ...{ code: 14, text: noConnection(last), secure: false },
-    says: "closes connections: if it speaks TLS there, use https://",
+    says: "closes connections: if it expects TLS, use https://",
   })),
   {
     code: 14,
     text: noConnection("Error: Client network socket disconnected before secure TLS connection was established"),
     secure: true,
-    says: "does not complete the TLS handshake: if it speaks no TLS there, use http://",
+    says: "does not complete the TLS handshake: if it does not use TLS, use http://",
   },
   {
     ...{ code: 14, text: noConnection("Error: unable to verify the first certificate"), secure: true },
     says: "is not trusted: unable to verify the first certificate; " +
-      "etcd_cafile names the authority that must have signed its certificate",
+      "etcd_cafile must contain the authority that signed its certificate",
   },
   {
     ...{ code: 14, text: noConnection("Error: connect ECONNREFUSED 127.0.0.1:1"), secure: false },
@@ -141,7 +141,7 @@ const connections: readonly {
   },
   {
     ...{ code: 14, text: "Name resolution failed for target dns:nosuch.invalid:2379", secure: false },
-    says: "cannot be found: its name does not resolve",
+    says: "cannot be reached: its host name does not resolve",
   },
   { code: 4, text: "Deadline exceeded after 0.020s,Waiting for LB pick", secure: false, says: "does not answer" },
 ];
@@ -150,16 +150,18 @@ for (const { code, text, secure, certificate = false, says } of connections) {
   Deno.test(`a connection that fails over ${secure ? "https" : "http"} names its cause: ${text}`, () => {
     const endpoints = `${secure ? "https" : "http"}://e:2379`;
     const error = Object.assign(new Error(`${code} ${text}`), { code });
-    const unsent = translate(error, { ...asked, endpoints, showsCertificate: certificate, sent: false });
+    const unsent = translate(error, { ...request, endpoints, showsCertificate: certificate, sent: false });
     assert.equal(messageOf(unsent), `etcd at ${endpoints} ${says}`);
     assert.ok(unsent instanceof StoreUnavailableError && !(unsent instanceof OutcomeUnknownError));
-    assert.ok(translate(error, { ...asked, endpoints, showsCertificate: certificate }) instanceof OutcomeUnknownError);
+    assert.ok(
+      translate(error, { ...request, endpoints, showsCertificate: certificate }) instanceof OutcomeUnknownError,
+    );
   });
 }
 
-Deno.test("what is missing in etcd can be told from other refusals, and our own mistakes are not etcd's", () => {
-  const failure = translate(status(5, "NOT_FOUND", "requested lease not found"), asked);
+Deno.test("a missing lease is reported as not found, and a TypeError is returned unchanged", () => {
+  const failure = translate(status(5, "NOT_FOUND", "requested lease not found"), request);
   assert.ok(failure instanceof EtcdRefusedError && failure.isNotFound);
   const mistake = new TypeError("no such method");
-  assert.equal(translate(mistake, asked), mistake);
+  assert.equal(translate(mistake, request), mistake);
 });

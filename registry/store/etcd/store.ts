@@ -1,12 +1,12 @@
 /**
- * The real store: etcd v3. An adapter.
+ * The store on an etcd v3 cluster. An adapter.
  *
  * @module
  */
 
 import type { Revision } from "../../model.ts";
 import type { Compare, Op, Range, Snapshot, Store, WatchBatch } from "../port.ts";
-import { Connection, type EtcdOptions } from "./connection.ts";
+import { EtcdConnection, type EtcdOptions } from "./connection.ts";
 import { LeaseRenewals } from "./leases.ts";
 import { type LeaseResponse, Messages, type RangeResponse, type TxnResponse } from "./messages.ts";
 import { EtcdRefusedError } from "./refusals.ts";
@@ -14,20 +14,20 @@ import { watchRanges } from "./watch.ts";
 
 export type { EtcdOptions };
 
-/** A read of everything may take as long as it takes to notice that the connection is dead. */
+/** Deadline of a read of the whole store: longer than gRPC needs to detect a dead connection. */
 const wholeStoreTimeout_ms = 10_000;
 
-/** A store on an etcd cluster. Loads the client library; the first call connects. */
+/** Opens a store on an etcd cluster. Loads the client library; the first call connects. */
 export async function openEtcdStore(options: EtcdOptions): Promise<Store> {
-  return new EtcdStore(await Connection.create(options), options.prefix);
+  return new EtcdStore(await EtcdConnection.create(options), options.prefix);
 }
 
 class EtcdStore implements Store {
-  readonly #connection: Connection;
+  readonly #connection: EtcdConnection;
   readonly #messages: Messages;
   readonly #renewals: LeaseRenewals;
 
-  constructor(connection: Connection, prefix: string) {
+  constructor(connection: EtcdConnection, prefix: string) {
     this.#connection = connection;
     this.#messages = new Messages(prefix.endsWith("/") ? prefix : `${prefix}/`);
     this.#renewals = new LeaseRenewals(connection);
@@ -67,7 +67,7 @@ class EtcdStore implements Store {
   }
 
   async grant(ttl_s: number): Promise<string> {
-    // Repeatable: a lease nobody got to know runs out.
+    // Repeatable: a lease whose id was lost expires.
     const request = { TTL: `${Math.max(1, Math.ceil(ttl_s))}` };
     const { ID } = await this.#connection.call<LeaseResponse>("Lease", "leaseGrant", request, { repeatable: true });
     return ID;

@@ -1,4 +1,4 @@
-/** What only a real etcd can show of the way to it: encryption, passwords, several members, and what hangs. */
+/** Tests that need a real etcd: encryption, passwords, several members, and members that hang. */
 
 import assert from "node:assert/strict";
 import { EtcdServer } from "../../../tests/lab/etcd.ts";
@@ -24,7 +24,7 @@ async function withStore<T>(options: Partial<EtcdOptions>, use: (store: Store) =
   }
 }
 
-/** Whether a store answers: for what comes back by itself. */
+/** Resolves when a store answers a read; used to wait until it recovers. */
 async function answers(store: Store): Promise<true | undefined> {
   await store.read([{ key: "a" }]);
   return true;
@@ -35,7 +35,7 @@ function freePort(): number {
   return listener.addr.port;
 }
 
-/** A certificate authority, and a certificate of it for 127.0.0.1 and etcd.example; all PEM files in `dir`. */
+/** Creates a certificate authority and its certificate for 127.0.0.1 and etcd.example, as PEM files in `dir`. */
 async function makeCertificates(dir: string): Promise<void> {
   const key = ["-newkey", "rsa:2048", "-nodes"];
   await must([
@@ -54,7 +54,7 @@ async function makeCertificates(dir: string): Promise<void> {
 }
 
 Deno.test({
-  name: "an etcd with client certificates is reached by its address or by a name, and by nothing else",
+  name: "an etcd with client certificates is reached only with a valid certificate and a name in the server's",
   ...outlived,
   async fn(test) {
     const dir = await Deno.makeTempDir();
@@ -105,7 +105,7 @@ Deno.test({
   },
 });
 
-Deno.test("endpoints are understood as an operator writes them, or refused by name", async () => {
+Deno.test("endpoints are parsed as an operator writes them, or refused by name", async () => {
   for (const endpoint of ["http://10.0.0.1:2379", "https://a.example/", "a.example", "http://[fe80::1]:2379/"]) {
     await withStore({ endpoints: [endpoint] }, (store) => Promise.resolve(assert.equal(store.endpoints, endpoint)));
   }
@@ -116,7 +116,7 @@ Deno.test("endpoints are understood as an operator writes them, or refused by na
 });
 
 Deno.test({
-  name: "with a password, calls and watches go on after etcd has restarted and forgotten every token",
+  name: "with a password, calls and watches succeed after a restart of etcd, which drops every token",
   ...outlived,
   async fn() {
     await using etcd = await EtcdServer.start();
@@ -145,7 +145,7 @@ Deno.test({
   },
 });
 
-/** What is said, endpoint and advice, to whoever etcd does not let in. */
+/** Asserts that a call is rejected with the endpoint and the advice for denied access. */
 async function refusesAccess(etcd: EtcdServer, call: Promise<unknown>, why: RegExp): Promise<void> {
   await assert.rejects(call, (error) => {
     assert.ok(error instanceof StoreUnavailableError, `${error}`);
@@ -156,7 +156,7 @@ async function refusesAccess(etcd: EtcdServer, call: Promise<unknown>, why: RegE
 }
 
 Deno.test({
-  name: "passwords that are wanted, changed or forgotten while connections stand: who has the right one goes on",
+  name: "a client with the right password is served when authentication is switched on, changed or switched off",
   ...outlived,
   async fn() {
     await using etcd = await EtcdServer.start();
@@ -164,11 +164,11 @@ Deno.test({
     const patient = { endpoints, requestTimeout_ms: 10_000 };
     const right = await open({ ...patient, username: "fleet", password: "secret" });
     const wrong = await open({ ...patient, username: "fleet", password: "guess" });
-    const nobody = await open(patient);
+    const anonymous = await open(patient);
     const root = (...args: string[]) => etcd.must("--user=root:secret", ...args);
     try {
       const lease = await right.grant(60);
-      for (const store of [right, wrong, nobody]) await answers(store);
+      for (const store of [right, wrong, anonymous]) await answers(store);
       for (const user of ["root", "fleet"]) await etcd.must("user", "add", `${user}:secret`);
       await etcd.must("user", "grant-role", "root", "root");
       await etcd.must("role", "add", "fleet");
@@ -182,31 +182,35 @@ Deno.test({
       await etcd.must("auth", "enable");
 
       await right.transact([], [{ put: "a", value: "1", lease }]);
-      assert.equal((await next).value?.events.length, 1, "what was watched before is watched still");
+      assert.equal((await next).value?.events.length, 1, "the open watch continues");
       assert.equal(await right.renew(lease), 60);
-      await refusesAccess(etcd, nobody.read([{ key: "a" }]), /set etcd_username and etcd_password.*user name is empty/);
-      await refusesAccess(etcd, nobody.transact([], [{ put: "a", value: "2" }]), /set etcd_username/);
+      await refusesAccess(
+        etcd,
+        anonymous.read([{ key: "a" }]),
+        /set etcd_username and etcd_password.*user name is empty/,
+      );
+      await refusesAccess(etcd, anonymous.transact([], [{ put: "a", value: "2" }]), /set etcd_username/);
       await refusesAccess(etcd, wrong.read([{ key: "a" }]), /does not accept user fleet .*authentication failed/);
       await refusesAccess(etcd, wrong.transact([], [{ put: "a", value: "2" }]), /systemctl reload fleet/);
 
       await root("user", "delete", "fleet");
       await refusesAccess(etcd, right.read([{ key: "a" }]), /does not accept user fleet/);
       await root("user", "add", "fleet:secret");
-      await refusesAccess(etcd, right.read([{ key: "a" }]), /does not let user fleet .*below \/fleet .*denied/);
+      await refusesAccess(etcd, right.read([{ key: "a" }]), /denies user fleet access below \/fleet .*denied/);
       await root("user", "grant-role", "fleet", "fleet");
       await right.transact([], [{ put: "a", value: "4" }]);
 
       await root("auth", "disable");
-      for (const store of [right, wrong, nobody]) await answers(store);
+      for (const store of [right, wrong, anonymous]) await answers(store);
       await batches.return?.();
     } finally {
-      for (const store of [right, wrong, nobody]) await store.close();
+      for (const store of [right, wrong, anonymous]) await store.close();
     }
   },
 });
 
 Deno.test({
-  name: "an etcd whose space is used up says so, answers reads and takes writes again once it is mended",
+  name: "an etcd whose space is used up reports it, answers reads, and takes writes again after defragmentation",
   ...outlived,
   async fn() {
     await using etcd = await EtcdServer.start({ flags: ["--quota-backend-bytes=1000000"] });
@@ -214,17 +218,17 @@ Deno.test({
       const lease = await store.grant(60);
       const filler = { put: "filler", value: "x".repeat(200_000) };
       const full = /takes no writes .*defragment.*alarm disarm.*database space exceeded/;
-      // etcd counts what it has written to disk, which it does ten times a second.
+      // etcd counts only data that it has written to disk, which it does ten times a second.
       const fill = async () => {
         for (const begun_ms = Date.now(); Date.now() < begun_ms + 30_000;) await store.transact([], [filler]);
       };
       await refusesAccess(etcd, fill(), full);
-      // etcd tells its members after it has refused a write.
+      // etcd raises the alarm after it has refused a write.
       await until("the alarm", async () => (await etcd.must("alarm", "list")).includes("NOSPACE") || undefined);
       await refusesAccess(etcd, store.grant(60), full);
       await answers(store);
       assert.equal(await store.renew(lease), 60, "leases live on");
-      assert.ok((await store.transact([], [{ delete: "filler" }])).succeeded, "what makes room is done");
+      assert.ok((await store.transact([], [{ delete: "filler" }])).succeeded, "deletions are applied");
       await etcd.mend();
       assert.ok((await store.transact([], [{ put: "a", value: "1" }])).succeeded);
     });
@@ -232,7 +236,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "of three members one hangs: calls go on at once, and what was watched through it is lost soon",
+  name: "if one of three members hangs, calls use the others at once and its watches are lost soon",
   ...outlived,
   async fn() {
     const ports = Array.from({ length: 3 }, () => ({ client_port: freePort(), peer_port: freePort() }));
@@ -258,7 +262,7 @@ Deno.test({
           assert.ok(performance.now() - sent_ms < 1_000, "a call went to the member that hangs");
         }
         await lost;
-        assert.ok(performance.now() - paused_ms < 6_000, "the watch was dark until gRPC noticed");
+        assert.ok(performance.now() - paused_ms < 6_000, "the watch was lost only when gRPC detected the failure");
         members[0]?.resume();
       });
     } finally {
@@ -268,7 +272,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a thing that hangs does not hold up what comes after it: renewals are answered again",
+  name: "renewals are answered again after etcd has hung",
   ...outlived,
   async fn() {
     await using etcd = await EtcdServer.start();
@@ -286,7 +290,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "what is larger than gRPC's usual four megabytes is read and watched whole",
+  name: "a response larger than gRPC's default limit of four megabytes is read and watched whole",
   ...outlived,
   async fn() {
     await using etcd = await EtcdServer.start();

@@ -1,20 +1,21 @@
 /**
  * One watch stream of etcd. An adapter: it sets a timer.
  *
- * It is never resumed: a store that was wiped meanwhile would accept a later revision and stay silent.
+ * A lost watch is not resumed: a store that was wiped in the meantime would accept a later revision and stay silent.
  *
  * @module
  */
 
 import { messageOf } from "../../../runtime/log.ts";
+import { onceAborted } from "../../../runtime/on_abort.ts";
 import type { Revision } from "../../model.ts";
 import { type Range, type WatchBatch, type WatchEvent, WatchLostError } from "../port.ts";
-import type { Connection } from "./connection.ts";
+import type { EtcdConnection } from "./connection.ts";
 import type { Messages, WatchResponse } from "./messages.ts";
 
 /** See {@link import("../port.ts").Store.watch}. */
 export async function* watchRanges(
-  connection: Connection,
+  connection: EtcdConnection,
   messages: Messages,
   ranges: readonly Range[],
   after: Revision,
@@ -23,8 +24,7 @@ export async function* watchRanges(
   if (signal.aborted) return;
   let cancel = () => {};
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const onAbort = () => cancel();
-  signal.addEventListener("abort", onAbort, { once: true });
+  const stopListening = onceAborted([signal], () => cancel());
   try {
     const stream = await connection.open<WatchResponse>("Watch", "watch");
     cancel = () => stream.cancel();
@@ -43,18 +43,18 @@ export async function* watchRanges(
     }
     throw new Error(reader.complete ? "etcd ended the stream" : "etcd did not create the watch in time");
   } catch (cause) {
-    // An abort cancels the stream, which the stream reports as an error: that is what was asked for.
+    // An abort cancels the stream, which the stream reports as an error.
     if (signal.aborted) return;
     if (cause instanceof WatchLostError) throw cause;
     throw new WatchLostError(`the watch at ${connection.endpoints} was lost: ${messageOf(cause)}`, { cause });
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
+    stopListening();
     cancel();
   }
 }
 
-/** Puts together what etcd split up (fragments of one answer), and splits by revision what it sent together. */
+/** Joins the fragments of a response and splits its events by revision. */
 class WatchReader {
   readonly #fragments = new Map<string, WatchEvent[]>();
   #created = 0;
@@ -65,7 +65,7 @@ class WatchReader {
     private readonly after: Revision,
   ) {}
 
-  /** Whether every range is being watched. */
+  /** True if every range is being watched. */
   get complete(): boolean {
     return this.#created === this.expected;
   }
@@ -74,13 +74,13 @@ class WatchReader {
     if (response.canceled) {
       throw new WatchLostError(
         response.compact_revision === "0"
-          ? `etcd cancelled the watch: ${response.cancel_reason || "it gave no reason"}`
+          ? `etcd canceled the watch: ${response.cancel_reason || "it gave no reason"}`
           : `the watch fell behind: history before revision ${response.compact_revision} was compacted`,
       );
     }
     if (response.created) {
       const revision = Number(response.header.revision);
-      // A member that lags, or a store that is new: waiting for a revision it does not have would be silence.
+      // The member lags or the store was wiped: a watch from a future revision would stay silent.
       if (revision < this.after) {
         throw new WatchLostError(
           `etcd is at revision ${revision}, before revision ${this.after} that was read from it`,

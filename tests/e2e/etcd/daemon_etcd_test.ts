@@ -285,10 +285,9 @@ async function locked(cluster: FleetCluster): Promise<void> {
   // Whoever was given a password says it now; who was not goes on with what it has, and says what it lacks.
   await cluster.put(m1!, "let.service", "inactive", sleeper);
   await cluster.destroy(m1!, "let.service");
-  const why =
-    /10\.77\.0\.1:2379.* lets nobody in without a name \(set etcd_username and etcd_password, .*reload fleet\)/;
+  const why = /10\.77\.0\.1:2379.* requires authentication \(set etcd_username and etcd_password, .*reload fleet\)/;
   await refuses(cluster, m2!, "locked.service", why);
-  await breaks(m2!, "noise2.service", /presence could not be written.*lets nobody in/);
+  await breaks(m2!, "noise2.service", /presence could not be written.*requires authentication/);
   const conf = await m2!.must(["cat", "/etc/fleet/fleet.conf"]);
   await m2!.writeFile("/etc/fleet/fleet.conf", `${conf}etcd_username=fleet\netcd_password='${quotable}'\n`);
   await m2!.must(["systemctl", "reload", "fleet.service"]);

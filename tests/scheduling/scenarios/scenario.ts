@@ -88,7 +88,6 @@ export class SimulatedCluster {
     return {
       id: "test",
       revision: this.#revision,
-      epoch: 1,
       units: this.#units.share(),
       files: this.#files,
       targets: this.#targets.share(),
@@ -185,7 +184,7 @@ export class SimulatedCluster {
     const globals = [...this.units].filter(([_, unit]) => unit.requirements.global);
     const all = [...assignments, ...globals];
     const view = {
-      ...{ id: "test", revision: this.#revision, epoch: 1, machine: id },
+      ...{ id: "test", revision: this.#revision, machine: id },
       assignments: new Map(assignments.filter(([_, assignment]) => assignment.unreadable === undefined)),
       globals: new Map(globals.filter(([_, unit]) => unit.unreadable === undefined)),
       unreadable: new Set(all.flatMap(([name, record]) => record.unreadable === undefined ? [] : [name])),
