@@ -1,6 +1,6 @@
 /**
- * What `compile.sh` makes runs where an operator puts it: without network, source, home or cache, from a place that
- * cannot be written, as the very process that was started, and with no more permissions than it says.
+ * The programs that `compile.sh` builds: they run from a read-only directory without network, source, home or cache, with
+ * the listed permissions alone, and the launcher's process becomes the program.
  *
  * @module
  */
@@ -38,7 +38,7 @@ async function inTempDir(work: (directory: string) => Promise<void>): Promise<vo
   }
 }
 
-/** Programs in the place of the real ones that tell what they find around them. */
+/** Files of a small source tree whose programs print their environment. */
 const standIns: Readonly<Record<string, string>> = {
   "daemon/main.ts": `
     import { Etcd3 } from "etcd3";
@@ -86,7 +86,7 @@ const standIns: Readonly<Record<string, string>> = {
     }`,
 };
 
-/** A tree with stand-ins, at `directory`. */
+/** Writes a source tree with other programs to `directory`. */
 async function makeTree(directory: string, files: Readonly<Record<string, string>> = standIns): Promise<string> {
   for (const name of ["compile.sh", "deno.json", "deno.lock", "package.json"]) {
     await Deno.copyFile(`${root}/${name}`, `${directory}/${name}`);
@@ -98,8 +98,8 @@ async function makeTree(directory: string, files: Readonly<Record<string, string
   return directory;
 }
 
-/** Someone who can write neither the programs nor a home: nobody, where the tests run as root. */
-const stranger = Deno.uid() === 0 ? { uid: 65534, gid: 65534 } : {};
+/** A user without write access to the programs and to a home: UID 65534 if the tests run as root. */
+const unprivileged = Deno.uid() === 0 ? { uid: 65534, gid: 65534 } : {};
 
 Deno.test("launcher", async (t) => {
   await inTempDir(async (directory) => {
@@ -109,16 +109,16 @@ Deno.test("launcher", async (t) => {
     for (const source of ["compile.sh", "deno.json", "deno.lock", "package.json", "daemon", "ctl"]) {
       await Deno.remove(`${directory}/${source}`, { recursive: true });
     }
-    // A PATH in which there is nothing but deno; a copy, as the original may lie in a home closed to others.
+    // A PATH with nothing but deno; a copy, because the original may be in a home that other users cannot read.
     await Deno.mkdir(`${directory}/bin`);
     await Deno.copyFile(Deno.execPath(), `${directory}/bin/deno`);
     await run("chmod", { args: ["-R", "a-w,a+rX", made] });
 
-    const bare: Deno.CommandOptions = { clearEnv: true, env: { PATH: `${directory}/bin` }, cwd: "/", ...stranger };
+    const bare: Deno.CommandOptions = { clearEnv: true, env: { PATH: `${directory}/bin` }, cwd: "/", ...unprivileged };
     const fleetd = (args: string[], env: Record<string, string> = {}) =>
       run(`${made}/fleetd`, { ...bare, args, env: { ...bare.env, ...env } });
 
-    await t.step("everything that an operator installs is beside the programs", async () => {
+    await t.step("the files that an operator installs are in share/", async () => {
       const text = (path: string) => Deno.readTextFile(`${made}/share/${path}`);
       const { "LICENSE": license, "examples/fleet.conf.sample": sample } = standIns;
       assert.deepEqual([await text("LICENSE"), await text("fleet.conf.sample")], [license, sample]);
@@ -130,7 +130,7 @@ Deno.test("launcher", async (t) => {
       }
     });
 
-    await t.step("hands arguments on as they are", async () => {
+    await t.step("passes arguments on unchanged", async () => {
       const args = ["arguments", "a b", "*", "--allow-all", "$HOME", ""];
       const { code, stdout, stderr } = await fleetd(args);
       assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: `${JSON.stringify(args)}\n`, stderr: "" });
@@ -142,14 +142,14 @@ Deno.test("launcher", async (t) => {
       assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
     });
 
-    await t.step("loads what it needs only at times when it needs it", async () => {
+    await t.step("loads etcd3 only when fleetctl uses it", async () => {
       const { stdout, stderr } = await run(`${made}/fleetctl`, { ...bare, args: ["store"] });
       assert.deepEqual({ stdout, stderr }, { stdout: "opened true\n", stderr: "" });
       const main = await Deno.readTextFile(`${made}/lib/fleetctl/main.js`);
-      assert.ok(main.length < 5000, `main.js has ${main.length} characters: it carries etcd3 itself`);
+      assert.ok(main.length < 5000, `main.js has ${main.length} characters: it contains etcd3`);
     });
 
-    await t.step("gives the daemon only what it needs", async () => {
+    await t.step("gives the daemon only the permissions that it needs", async () => {
       const { stdout } = await fleetd(["permissions"], {
         FLEET_AGENT_TTL: "5s",
         LISTEN_PID: "7",
@@ -170,7 +170,7 @@ Deno.test("launcher", async (t) => {
       ]);
     });
 
-    await t.step("becomes the program: same process, and signals reach it", async () => {
+    await t.step("becomes the program: it keeps the PID and receives signals", async () => {
       const child = new Deno.Command(`${made}/fleetd`, { ...bare, args: ["stay"], stdin: "null", stdout: "piped" })
         .spawn();
       const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
@@ -181,7 +181,7 @@ Deno.test("launcher", async (t) => {
       await lines.cancel();
     });
 
-    await t.step("finds itself through symbolic links", async () => {
+    await t.step("finds its files through symbolic links", async () => {
       await Deno.symlink(`${made}/fleetd`, `${directory}/absolute`);
       await Deno.symlink("absolute", `${directory}/bin/../relative`);
       await Deno.symlink("../relative", `${directory}/bin/fleetd`);
@@ -198,7 +198,7 @@ Deno.test("launcher", async (t) => {
       assert.equal(found.stdout, "fleetd version 1\n", "by PATH");
     });
 
-    await t.step("says what to do where there is no deno", async () => {
+    await t.step("advises to install Deno if PATH has no deno", async () => {
       const { code, stderr } = await run(`${made}/fleetctl`, { ...bare, env: { PATH: "/nowhere" } });
       assert.equal(code, 127);
       assert.match(stderr, /^fleetctl: there is no deno in PATH \(\/nowhere\): install Deno/);
@@ -211,7 +211,7 @@ Deno.test("compile.sh", async (t) => {
     const tree = await makeTree(directory);
     const made = () => [...Deno.readDirSync(`${tree}/dist`)].map(({ name }) => name);
 
-    await t.step("--check compiles onto a stand-in base and leaves nothing", async () => {
+    await t.step("--check compiles with a substitute for denort and leaves nothing", async () => {
       const { code, stdout } = await compile(tree, ["--check"]);
       assert.deepEqual({ code, stdout, left: made() }, {
         code: 0,
@@ -229,13 +229,13 @@ Deno.test("compile.sh", async (t) => {
       );
     });
 
-    await t.step("no base at all: says where it comes from and what else there is", async () => {
+    await t.step("a missing base: the error gives its URL and the alternatives", async () => {
       const { code, stderr } = await compile(tree, [], { DENORT_BIN: `${directory}/none` });
       assert.deepEqual({ code, left: made() }, { code: 1, left: [] });
       assert.match(stderr, /denort-\S+\.zip\n[^]*DENORT_BIN=[^]*--launcher/);
     });
 
-    await t.step("a module that is missing fails, in every way of making", async () => {
+    await t.step("a missing module fails every kind of build", async () => {
       await Deno.writeTextFile(`${tree}/ctl/main.ts`, `import "./gone.ts";`);
       for (const args of [["--launcher"], ["--check"]]) {
         const { code, stderr } = await compile(tree, args);

@@ -1,11 +1,14 @@
-/** What a user meets who runs the two commands of README.md for the first time. */
+/** The demo and the tests, started by a new user: messages without root, help, and wrong arguments. */
 
 import assert from "node:assert/strict";
 
 const root = new URL("../", import.meta.url);
 
-/** Runs a program of this repository as a user without rights, from a copy that such a user may read. */
-async function asNobody(program: string, ...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+/** Runs a program of this repository as an unprivileged user, from a copy that the user can read. */
+async function runUnprivileged(
+  program: string,
+  ...args: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
   const directory = await Deno.makeTempDir({ prefix: "fleet-newcomer-" });
   try {
     await Deno.chmod(directory, 0o755);
@@ -15,7 +18,7 @@ async function asNobody(program: string, ...args: string[]): Promise<{ code: num
       await Deno.mkdir(`${directory}/${path.replace(/\/[^/]*$/, "")}`, { recursive: true });
       await Deno.copyFile(new URL(path, root), `${directory}/${path}`);
     }
-    // The original may lie in a home that is closed to other users.
+    // The original may be in a home that other users cannot read.
     await Deno.copyFile(Deno.execPath(), `${directory}/deno`);
     const command = new Deno.Command(`${directory}/deno`, {
       args: ["run", "-A", "--no-config", program, ...args],
@@ -33,26 +36,26 @@ async function asNobody(program: string, ...args: string[]): Promise<{ code: num
   }
 }
 
-Deno.test("the demo without root says so and loads nothing else", async () => {
-  const { code, stdout, stderr } = await asNobody("examples/demo.ts");
+Deno.test("the demo without root fails with the command to use, and loads nothing else", async () => {
+  const { code, stdout, stderr } = await runUnprivileged("examples/demo.ts");
   assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
   assert.match(stderr, /^demo: real machines need root .*: sudo deno task demo\n$/);
 });
 
 Deno.test("the demo prints its help, also without root", async () => {
-  const { code, stdout, stderr } = await asNobody("examples/demo.ts", "--help");
+  const { code, stdout, stderr } = await runUnprivileged("examples/demo.ts", "--help");
   assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
   assert.match(stdout, /^usage: deno task demo \[--keep\]\n/);
 });
 
 Deno.test("the demo refuses an unknown argument by name", async () => {
-  const { code, stdout, stderr } = await asNobody("examples/demo.ts", "--keeep");
+  const { code, stdout, stderr } = await runUnprivileged("examples/demo.ts", "--keeep");
   assert.deepEqual({ code, stdout }, { code: 2, stdout: "" });
   assert.match(stderr, /^demo: unknown argument "--keeep"\n\nusage: /);
 });
 
 Deno.test("without root, the tests fail at once and name the command to use", async () => {
-  const { code, stdout, stderr } = await asNobody("tests/run.ts");
+  const { code, stdout, stderr } = await runUnprivileged("tests/run.ts");
   assert.deepEqual({ code, stderr }, { code: 1, stderr: "" });
   assert.match(stdout, /real machines need root .*: sudo deno task test.*\n\n0 passed, 1 failed\n$/);
 });

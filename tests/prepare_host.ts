@@ -1,6 +1,6 @@
 /**
- * Makes this host ready for the tests on real machines: `deno run -A tests/prepare_host.ts`. As root on Debian or Ubuntu it
- * installs what is missing; elsewhere it says what is missing and how to get it, and ends with code 1.
+ * Prepares this host for the tests on real machines: `deno run -A tests/prepare_host.ts`. As root on Debian or Ubuntu it
+ * installs missing packages; elsewhere it prints which programs are missing and their packages, and exits with code 1.
  */
 
 import { existsSync } from "node:fs";
@@ -8,10 +8,11 @@ import { must, run } from "./lab/process.ts";
 import { ensureBase } from "./lab/rootfs.ts";
 import { rootMissing } from "./support/need_root.ts";
 
-/** Something the host must have: a program in the path, or a file. */
+/** A program or file that the host must have. */
 interface Need {
+  /** Name of a program in PATH, or absolute path of a file. */
   readonly what: string;
-  /** The Debian package that brings it. */
+  /** The Debian package that contains it. */
   readonly debian: string;
 }
 
@@ -33,10 +34,10 @@ const needs: readonly Need[] = [
   { what: "chroot", debian: "coreutils" },
 ];
 
-/** What tests/cli/completion_test.ts completes command lines in. Machines need none of it. */
+/** Shells for tests/cli/completion_test.ts. Machines do not need them. */
 const shells: readonly Need[] = ["bash", "fish", "zsh"].map((name) => ({ what: name, debian: name }));
 
-/** What this host still lacks for machines. Also puts the system's own program directories on the path, where a plain user's lacks them. */
+/** Returns the needs of machines that this host lacks. Also adds the system's program directories to PATH, which an ordinary user's PATH may lack. */
 export function missingNeeds(): readonly Need[] {
   return missingOf(needs);
 }
@@ -50,7 +51,7 @@ function missingOf(needs: readonly Need[]): readonly Need[] {
   });
 }
 
-/** One sentence on why no machine can be booted here and what to do about it; undefined when one can. */
+/** Returns the reason why this host cannot boot machines, with advice; undefined if it can. */
 export function unready(): string | undefined {
   if (Deno.build.os !== "linux") return `real machines need a Linux host, and this is ${Deno.build.os}`;
   const noRoot = rootMissing();
@@ -61,14 +62,14 @@ export function unready(): string | undefined {
     return `this host lacks ${
       missing.map(({ what }) => what).join(", ")
     }: run tests/prepare_host.ts as root on Debian or Ubuntu, ` +
-      `or install what brings them (Debian's packages: ${packages})`;
+      `or install the packages that contain them (on Debian: ${packages})`;
   }
   return undefined;
 }
 
 /**
- * Installs what is missing for machines, and `more`, and has the machines' root file system built. Throws with a sentence
- * on what stands in the way.
+ * Installs the missing needs of machines and of `more`, and builds the machines' root file system. Throws with the reason
+ * if this host cannot boot machines.
  */
 export async function prepare(more: readonly Need[] = []): Promise<void> {
   const missing = missingOf([...needs, ...more]);
@@ -78,12 +79,14 @@ export async function prepare(more: readonly Need[] = []): Promise<void> {
   const reason = unready();
   if (reason !== undefined) throw new Error(reason);
   const lacking = missingOf(more).map(({ what }) => what).join(", ");
-  if (lacking !== "") throw new Error(`this host lacks ${lacking}, which tests use: install what brings them`);
+  if (lacking !== "") {
+    throw new Error(`this host lacks ${lacking}, which tests use: install the packages that contain them`);
+  }
   await ensureBase();
 }
 
 const apt = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"];
-// RUNLEVEL=1: invoke-rc.d starts no service in it (invoke-rc.d(8)).
+// RUNLEVEL=1: invoke-rc.d starts no service in this run level (invoke-rc.d(8)).
 const apt_env = { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1", LC_ALL: "C.UTF-8" };
 const apt_timeout_ms = 900_000;
 
@@ -91,24 +94,24 @@ async function install(packages: readonly string[]): Promise<void> {
   const options = { env: apt_env, timeout_ms: apt_timeout_ms };
   console.error(`installing ${packages.join(" ")}`);
   const update = await run([...apt, "update"], options);
-  // One dead mirror among several fails the whole update; whether what is needed can be had, the installation tells.
-  if (update.code !== 0) console.error(`apt-get update failed, going on: ${lastLines(update.stderr)}`);
-  const hush = packages.includes("etcd-server") && existsSync("/run/systemd/system");
-  // The package would start its server on the well-known ports; the tests start their own. A mask in /run is gone after a reboot.
-  if (hush) await must(["systemctl", "mask", "--runtime", "etcd.service"]);
+  // One dead mirror among several fails the whole update; the installation may succeed nevertheless.
+  if (update.code !== 0) console.error(`apt-get update failed, trying the installation: ${lastLines(update.stderr)}`);
+  const masksEtcd = packages.includes("etcd-server") && existsSync("/run/systemd/system");
+  // The package would start its server on the default ports, which tests use. A reboot removes the mask, which is in /run.
+  if (masksEtcd) await must(["systemctl", "mask", "--runtime", "etcd.service"]);
   try {
     const command = [...apt, "install", "-y", "--no-install-recommends", ...packages];
     const first = await run(command, options);
     if (first.code === 0) return;
-    // An installation that was interrupted earlier has to be finished first.
+    // An earlier installation that was interrupted must be completed first.
     await run(["dpkg", "--configure", "-a", "--force-confold"], options);
     await run([...apt, "install", "-y", "--fix-broken"], options);
     const second = await run(command, options);
     if (second.code !== 0) throw new Error(`cannot install ${packages.join(" ")}: ${lastLines(second.stderr)}`);
   } finally {
-    if (hush) {
+    if (masksEtcd) {
       await must(["systemctl", "unmask", "--runtime", "etcd.service"]);
-      await run(["systemctl", "disable", "etcd.service"]); // fails where nothing was installed, which is as good
+      await run(["systemctl", "disable", "etcd.service"]); // fails if the package was not installed
     }
   }
 }

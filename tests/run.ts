@@ -1,9 +1,9 @@
 /**
- * `deno task test`: runs every check and test, in order, and prints the time of each step. Ends with `N passed, N failed`
- * alone on a line, after a list of what failed; fails if anything failed, was skipped, or did not run at all.
+ * `deno task test`: runs every check and test, in order, and prints the time of each step. The last lines are a list of
+ * failures and `N passed, N failed`. Exits with 1 if a check or test failed, was skipped, or did not run.
  *
- * With paths (`deno task test registry/ tests/contract`) or options of `deno test` (`--filter=lease`) it runs those
- * tests only.
+ * With paths (`deno task test registry/ tests/contract`) or options of `deno test` (`--filter=lease`) it runs only the
+ * matching tests.
  *
  * @module
  */
@@ -14,15 +14,15 @@ import { formatFailures, readReport, type TestFailure, type TestResults } from "
 const root = `${import.meta.dirname}/../`;
 const locked = Deno.env.get("CI") === "true" ? ["--frozen"] : [];
 
-/** Tests that start daemons, stores and machines of their own: one after the other. */
+/** Folders whose tests start daemons, stores and machines. They run one after the other. */
 const serialFolders = ["tests/contract", "tests/lab", "tests/e2e"];
 
-/** Far more than any step needs, so that a step that hangs is named instead of hanging the whole run. */
-const stepLimit_ms = 28 * 60_000;
+/** Time limit of a step: far more than any step needs, so that a step that hangs fails instead of blocking the run. */
+const stepLimit_ms = 20 * 60_000;
 
-/** Runs a program with our output; returns how it ended. It is stopped after {@link stepLimit_ms}. */
+/** Runs a program with this process's output. Stops it after {@link stepLimit_ms}. Returns its exit status. */
 async function runToEnd(command: string, args: readonly string[]): Promise<Deno.CommandStatus> {
-  // In a task `deno` is in PATH already; in any other run, compile.sh must find this Deno there.
+  // compile.sh needs deno in PATH, which only `deno task` ensures.
   const path = `${Deno.execPath().replace(/\/[^/]*$/, "")}:${Deno.env.get("PATH") ?? ""}`;
   const child = new Deno.Command(command, { args: [...args], cwd: root, env: { PATH: path }, stdin: "null" }).spawn();
   const limit = setTimeout(() => {
@@ -36,7 +36,7 @@ async function runToEnd(command: string, args: readonly string[]): Promise<Deno.
 
 const run = async (command: string, args: readonly string[]) => (await runToEnd(command, args)).code;
 
-/** Runs one step and says how long it took. */
+/** Runs one step and prints its duration. */
 async function step<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
   console.log(`\n── ${name}`);
   const started = performance.now();
@@ -48,12 +48,12 @@ async function step<Result>(name: string, work: () => Promise<Result>): Promise<
 const deno = (...args: string[]) => run(Deno.execPath(), args);
 
 /**
- * How Deno itself dies of a fault in its own code. Rarely, the end of an HTTP/2 session does that
- * (denoland/deno#36788), whatever the test; no failed test ends this way.
+ * Signals that end Deno after a fault in its own code. Rarely, the end of an HTTP/2 session causes one
+ * (denoland/deno#36788), in any test; a failed test never does.
  */
 const crashSignals: readonly (Deno.Signal | null)[] = ["SIGABRT", "SIGBUS", "SIGILL", "SIGSEGV"];
 
-/** Runs `deno test`; if Deno crashes, once more, because no test has said anything then. */
+/** Runs `deno test`. If Deno crashes, runs it once more, because there is no report of any test then. */
 async function runTests(args: readonly string[]): Promise<number> {
   const { code, signal } = await runToEnd(Deno.execPath(), args);
   if (!crashSignals.includes(signal)) return code;
@@ -81,7 +81,7 @@ async function test(paths: readonly string[], options: readonly string[]): Promi
   }
 }
 
-/** Every test file below the root but those in {@link serialFolders}. */
+/** Returns all test files except those in {@link serialFolders}. */
 async function unitTests(folder = ""): Promise<string[]> {
   const found: string[] = [];
   for await (const entry of Deno.readDir(root + folder)) {
@@ -101,7 +101,7 @@ async function hasTests(folder: string): Promise<boolean> {
   return false;
 }
 
-/** What must hold besides tests. After a failed vital check the tests are not run: their results would mean nothing. */
+/** Checks besides the tests. After a failed vital check no tests are run, because they would fail for the same reason. */
 const prepare = {
   name: "prepare the host",
   vital: true,
@@ -116,7 +116,7 @@ const checks = [
   build,
 ];
 
-/** Runs checks; returns those that failed, and whether to go on. */
+/** Runs checks until a vital one fails. Returns the failures; `goOn` is false after a vital one. */
 async function runChecks(wanted: typeof checks): Promise<{ failures: TestFailure[]; goOn: boolean }> {
   const failures: TestFailure[] = [];
   for (const { name, vital, run } of wanted) {
@@ -139,7 +139,7 @@ async function everything(): Promise<TestResults> {
   const all: TestResults[] = [{ passed: 0, failures }];
   if (goOn) {
     const units = await unitTests();
-    // Types have been checked above; with a wrong type, the result of a test is still of use.
+    // Types have been checked above; tests run even after a type error.
     all.push(await step("unit tests", () => test(units, ["--no-check", "--parallel"])));
     for (const folder of serialFolders) {
       if (await hasTests(folder)) all.push(await step(folder, () => test([folder], ["--no-check"])));
@@ -151,7 +151,7 @@ async function everything(): Promise<TestResults> {
   };
 }
 
-/** Runs the tests that the arguments name. The lab's machines run the programs in dist/, so for them these are built first. */
+/** Runs the tests that the arguments name. If they boot machines, first builds the programs that machines run. */
 async function selected(args: readonly string[]): Promise<TestResults> {
   const options = args.filter((arg) => arg.startsWith("-"));
   const paths = args.filter((arg) => !arg.startsWith("-"));

@@ -1,21 +1,22 @@
 /**
- * A control group for each machine. Without one, systemd-nspawn runs its container in the group of its caller, and two
- * machines in one group would end each other's units.
+ * A control group for each machine, so that each machine's systemd has its groups for itself. Outside of systemd,
+ * systemd-nspawn puts a container into the group that it was itself started in; two machines in one group would kill each
+ * other's units.
  */
 
-/** Mount points of the hierarchies that systemd uses: the unified one and, on a hybrid host, the named v1 hierarchy. */
+/** Returns the mount points of the hierarchies that systemd uses: the unified one, and on a hybrid host also the named v1 hierarchy. */
 function hierarchies(): string[] {
   const mounts = Deno.readTextFileSync("/proc/self/mounts").split("\n").map((line) => line.split(" "));
   const found = mounts.filter(([, , type, options]) => {
     return type === "cgroup2" || (type === "cgroup" && options?.split(",").includes("name=systemd"));
   }).map(([, path]) => path!);
-  if (found.length === 0) throw new Error("no cgroup hierarchy is mounted that systemd could use");
+  if (found.length === 0) throw new Error("no cgroup hierarchy that systemd could use is mounted");
   return found;
 }
 
 const parent = "fleet-lab";
 
-/** Makes the group `<lab>/<machine>` in each hierarchy, after removing that of an earlier boot. Returns their directories. */
+/** Creates the group `<lab>/<machine>` in each hierarchy, after it removes the group of an earlier boot. Returns their directories. */
 export function makeGroups(lab: string, machine: string): string[] {
   return hierarchies().map((top) => {
     const dir = `${top}/${parent}/${lab}/${machine}`;
@@ -25,17 +26,17 @@ export function makeGroups(lab: string, machine: string): string[] {
   });
 }
 
-/** Removes all groups of a lab; its processes must have ended. */
+/** Removes all groups of a lab. The lab's processes must have ended. */
 export function removeGroups(lab: string): void {
   for (const top of hierarchies()) removeGroup(`${top}/${parent}/${lab}`);
 }
 
-/** Returns the IDs of the processes in a lab's groups. */
+/** Returns the PIDs of all processes in a lab's groups. */
 export function processesIn(lab: string): number[] {
   return [...new Set(hierarchies().flatMap((top) => processesBelow(`${top}/${parent}/${lab}`)))];
 }
 
-/** Names of the labs that have groups. */
+/** Returns the names of the labs that have groups. */
 export function labsWithGroups(): string[] {
   return hierarchies().flatMap((top) => subgroups(`${top}/${parent}`));
 }

@@ -1,4 +1,4 @@
-/** Removes the labs of killed test processes: `deno task lab:clean`. */
+/** Removes the labs that killed test processes left on this host: `deno run -A tests/lab/clean.ts`. */
 
 import { removeStaleLabs } from "./stale.ts";
 

@@ -5,7 +5,7 @@ import { type Machine, tail } from "./machine.ts";
 
 const lines_shown = 30;
 
-/** Writes the machines' journals and consoles and etcd's logs to `.cache/lab-logs/<run>`, and prints the end of each. */
+/** Writes the machines' journals and consoles and etcd's logs to `.cache/lab-logs/<run>`, and prints the end of each. Returns the directory. */
 export async function collect(run: string, machines: readonly Machine[], etcd: readonly EtcdServer[]): Promise<string> {
   const dir = new URL(`../../.cache/lab-logs/${run}`, import.meta.url).pathname;
   Deno.mkdirSync(dir, { recursive: true });
@@ -25,6 +25,6 @@ function copy(from: string, to: string): void {
   try {
     Deno.copyFileSync(from, to);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error; // it never came so far as to log
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // the process has not logged anything
   }
 }

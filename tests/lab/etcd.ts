@@ -4,35 +4,35 @@ import { statfsSync } from "node:fs";
 import { ownerLives, ownerMark } from "./owner.ts";
 import { kill, must, type Output, run, serve, type Server, until } from "./process.ts";
 
-/** Options of an etcd server. All have defaults that suit a test. */
+/** Options of an etcd server. The defaults suit tests. */
 export interface EtcdOptions {
-  /** Directory for data and log. By default, one in memory that is removed at the end. */
+  /** Directory for data and log. Default: a new one in memory, which is removed at the end. */
   readonly dir?: string;
-  /** Address to listen on; default 127.0.0.1. */
+  /** Address to listen on. Default: 127.0.0.1. */
   readonly address?: string;
-  /** Client port; default a free one, or 2379 in a namespace. */
+  /** Client port. Default: a free one, or 2379 inside a namespace. */
   readonly client_port?: number;
-  /** Peer port; default a free one, or 2380 in a namespace. */
+  /** Peer port. Default: a free one, or 2380 inside a namespace. */
   readonly peer_port?: number;
-  /** Path of the network namespace to run in; default the host's. */
+  /** Path of the network namespace to run in. Default: the host's. */
   readonly netns?: string;
-  /** This member's name; default "etcd0". */
+  /** Name of this member. Default: "etcd0". */
   readonly name?: string;
-  /** All members, in the format of etcd's --initial-cluster; default this one alone. */
+  /** All members, in the format of etcd's --initial-cluster. Default: this member alone. */
   readonly initial_cluster?: string;
   /** Further command line flags. */
   readonly flags?: readonly string[];
 }
 
-/** etcd preallocates two write-ahead logs of 64 MB, and needs space for a snapshot. */
+/** Enough for two preallocated files of the write-ahead log, 64 MB each, and a snapshot. */
 const memory_needed_bytes = 512 * 1024 * 1024;
 
-/** One etcd server, alone or a member of a cluster. It ends with this test process. */
+/** One etcd server process, alone or a member of a cluster. The kernel kills it when this test process ends. */
 export class EtcdServer implements AsyncDisposable {
   #server: Server | undefined;
 
   private constructor(
-    /** Client URL, `http://address:port`. It does not change with stop, start and wipe. */
+    /** Client URL, `http://address:port`. It stays the same over stop, start and wipe. */
     readonly endpoint: string,
     readonly name: string,
     readonly dir: string,
@@ -41,7 +41,7 @@ export class EtcdServer implements AsyncDisposable {
     private readonly made_dir: boolean,
   ) {}
 
-  /** Starts a server and waits until it answers /health. Throws an error with the end of its log if it does not start. */
+  /** Starts a server and waits until it is healthy. Throws with the end of its log if it does not become healthy. */
   static async start(options: EtcdOptions = {}): Promise<EtcdServer> {
     const chosen = options.client_port !== undefined || options.netns !== undefined;
     for (let attempt = 1;; attempt++) {
@@ -51,13 +51,13 @@ export class EtcdServer implements AsyncDisposable {
         return etcd;
       } catch (error) {
         await etcd[Symbol.asyncDispose]();
-        // Another process may have taken the free port before etcd did.
+        // Another process may have taken the port after it was found to be free.
         if (chosen || attempt === 5 || !String(error).includes("address already in use")) throw error;
       }
     }
   }
 
-  /** Prepares a server without starting it: members of a cluster become healthy only together. */
+  /** Sets a server up without starting it, because the members of a cluster become healthy only together. */
   static async prepare(options: EtcdOptions = {}): Promise<EtcdServer> {
     const address = options.address ?? "127.0.0.1";
     const [client_port, peer_port] = options.netns === undefined
@@ -68,8 +68,8 @@ export class EtcdServer implements AsyncDisposable {
     const client = `http://${address}:${client_port}`;
     const peer = `http://${address}:${peer_port}`;
     const enter = options.netns === undefined ? [] : ["nsenter", `--net=${options.netns}`];
-    // A single member starts four times as fast with a short election timeout. The timeout also limits leases: none can be
-    // shorter than one and a half of it.
+    // A single member needs no other for its election, and starts four times as fast with a short election timeout. The
+    // timeout also bounds leases: the shortest TTL is one and a half times the election timeout.
     const alone = options.initial_cluster === undefined;
     // deno-fmt-ignore
     const command = [
@@ -83,17 +83,17 @@ export class EtcdServer implements AsyncDisposable {
     return new EtcdServer(client, name, dir, command, enter, options.dir === undefined);
   }
 
-  /** IDs of the server's processes; none when it is stopped. */
+  /** The PID of the server's process; empty while it is stopped. */
   get pids(): readonly number[] {
     return this.#server === undefined ? [] : [this.#server.pid];
   }
 
-  /** File with the server's own log. */
+  /** Path of the server's log. */
   get log(): string {
     return `${this.dir}/etcd.log`;
   }
 
-  /** Starts a stopped server with its old data and address, and waits until it is healthy. */
+  /** Starts a stopped server with its data and on its address, and waits until it is healthy. */
   async start(): Promise<void> {
     if (this.#server !== undefined) throw new Error(`etcd at ${this.endpoint} is already running`);
     const server = serve(this.command, this.log);
@@ -109,13 +109,13 @@ export class EtcdServer implements AsyncDisposable {
       await Promise.race([healthy, ended]);
     } catch (error) {
       watching.over = true;
-      await healthy.catch(() => undefined); // the reason is already on its way up
+      await healthy.catch(() => undefined); // `error` holds the reason
       throw error;
     }
-    ended.catch(() => undefined); // from here on, ending is what stop() is for
+    ended.catch(() => undefined); // from here on, stop() handles the end
   }
 
-  /** Ends the server with SIGTERM, or like a crash with `signal: "SIGKILL"`. Its data stays. */
+  /** Stops the server with SIGTERM, or with SIGKILL as a crash would. Its data stays. */
   async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
     const server = this.#server;
     if (server === undefined) return;
@@ -127,19 +127,19 @@ export class EtcdServer implements AsyncDisposable {
     this.#server = undefined;
   }
 
-  /** Freezes the server: its connections stay open and it does not answer, as on a host that hangs. */
+  /** Pauses the server with SIGSTOP, as if its host hung: connections stay open, requests get no response. */
   pause(): void {
     this.#signal("SIGSTOP");
-    // The signal reaches one thread after the other; until all have stopped, one of them may still answer.
+    // Threads stop one after the other; until the last has stopped, the server may still respond.
     while (this.#server !== undefined && !threadsStopped(this.#server.pid));
   }
 
-  /** Continues a paused server. */
+  /** Resumes a paused server. */
   resume(): void {
     this.#signal("SIGCONT");
   }
 
-  /** Replaces the store by an empty one on the same address. */
+  /** Stops the server, deletes its data, and starts it on the same address with an empty store. */
   async wipe(): Promise<void> {
     await this.stop();
     await Deno.remove(`${this.dir}/data`, { recursive: true });
@@ -147,8 +147,8 @@ export class EtcdServer implements AsyncDisposable {
   }
 
   /**
-   * Compacts the history before the current revision, so that older watches end as compacted. `physical`: also waits until
-   * its space is free inside the file. Returns the revision.
+   * Discards all history before the current revision, so that watches from an older revision fail as compacted. With
+   * `physical`, also waits until the space is free inside the database file. Returns the revision.
    */
   async compact({ physical = false } = {}): Promise<number> {
     const status = JSON.parse(await this.must("endpoint", "status", "--write-out=json"));
@@ -174,14 +174,14 @@ export class EtcdServer implements AsyncDisposable {
     return must([...this.enter, "etcdctl", `--endpoints=${this.endpoint}`, ...args], { env: { ETCDCTL_API: "3" } });
   }
 
-  /** Ends the server and removes its temporary directory. */
+  /** Kills the server, and removes its directory if `prepare` created it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop("SIGKILL");
     if (this.made_dir) await Deno.remove(this.dir, { recursive: true });
   }
 
   async #healthy(): Promise<boolean> {
-    // This process cannot enter the namespace: there it uses etcdctl.
+    // This process cannot enter the namespace; etcdctl can.
     if (this.enter.length > 0) return (await this.ctl("endpoint", "health")).code === 0;
     const response = await fetch(`${this.endpoint}/health`, { signal: AbortSignal.timeout(1_000) });
     return (await response.text()).includes("true");
@@ -199,25 +199,28 @@ export class EtcdServer implements AsyncDisposable {
 
 const prefix = "fleet-etcd-";
 
-/** Returns a directory in memory if it has space, because every write of etcd waits for fsync(2); else a temporary one. */
+/**
+ * Returns /dev/shm, which is in memory, because every write of etcd waits for fsync(2); the temporary directory if /dev/shm
+ * has too little space. Throws if both have.
+ */
 function memoryDir(): string {
   for (const dir of ["/dev/shm", Deno.env.get("TMPDIR") ?? "/tmp"]) {
-    let room;
+    let space;
     try {
-      room = statfsSync(dir);
+      space = statfsSync(dir);
     } catch {
-      continue; // not there, or not for us
+      continue; // does not exist or is not accessible
     }
-    if (room.bavail * room.bsize < memory_needed_bytes) continue;
+    if (space.bavail * space.bsize < memory_needed_bytes) continue;
     removeStale(dir);
     return dir;
   }
   throw new Error(
-    `no room for etcd: neither /dev/shm nor the temporary directory has ${memory_needed_bytes} bytes free`,
+    `no space for etcd: neither /dev/shm nor the temporary directory has ${memory_needed_bytes} bytes free`,
   );
 }
 
-/** Removes the directories of killed test processes. */
+/** Removes the directories of test processes that were killed. */
 function removeStale(dir: string): void {
   for (const { name } of Deno.readDirSync(dir)) {
     const mark = name.startsWith(prefix) && name.slice(prefix.length).split("-").slice(0, 2).join("-");
@@ -225,13 +228,13 @@ function removeStale(dir: string): void {
     try {
       Deno.removeSync(`${dir}/${name}`, { recursive: true });
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error; // another test process was quicker
+      if (!(error instanceof Deno.errors.NotFound)) throw error; // another test process has removed it
     }
   }
 }
 
 function freePorts(address: string, ...wanted: (number | undefined)[]): number[] {
-  // All listeners are open at the same time, so that each port is different.
+  // All listeners are open at once, so that no port is returned twice.
   const listeners = wanted.map((port) => port === undefined ? Deno.listen({ hostname: address, port: 0 }) : undefined);
   const ports = wanted.map((port, at) => port ?? (listeners[at]!.addr as Deno.NetAddr).port);
   for (const listener of listeners) listener?.close();

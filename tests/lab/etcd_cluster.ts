@@ -4,11 +4,11 @@ import { EtcdServer } from "./etcd.ts";
 import type { Network } from "./network.ts";
 import type { Output } from "./process.ts";
 
-/** An etcd cluster in a lab. Members are counted from 0. Methods without a member apply to all. */
+/** An etcd cluster in a lab. Members are numbered from 0; a method without numbers applies to all members. */
 export class LabEtcd {
   private constructor(readonly members: readonly EtcdServer[]) {}
 
-  /** Starts `size` members with directories below `dir`, and waits until all are healthy. */
+  /** Starts `size` members, each with a new directory below `dir`, and waits until all are healthy. */
   static async start(network: Network, size: number, dir: string, flags: readonly string[] = []): Promise<LabEtcd> {
     const all = network.hosts(size).map((address, at) => ({ name: `etcd${at}`, address }));
     const initial_cluster = all.map(({ name, address }) => `${name}=http://${address}:2380`).join(",");
@@ -28,74 +28,74 @@ export class LabEtcd {
     return etcd;
   }
 
-  /** Returns the client URLs of the `size` members of a lab's etcd, also before it is started. */
+  /** Returns the client URLs of a lab's etcd with `size` members, separated by commas. They are known before it is started. */
   static endpoints(network: Network, size: number): string {
     return network.hosts(size).map((address) => `http://${address}:2379`).join(",");
   }
 
-  /** Client URLs of all members, separated by commas, as in `etcd_servers`. */
+  /** Client URLs of all members, separated by commas: the format of `etcd_servers`. */
   get endpoints(): string {
     return this.members.map(({ endpoint }) => endpoint).join(",");
   }
 
-  /** Starts stopped members with their old data. */
+  /** Starts stopped members with their data. */
   async start(...which: number[]): Promise<void> {
     await Promise.all(this.#pick(which).map((member) => member.start()));
   }
 
-  /** Stops members in order; their data stays. */
+  /** Stops members with SIGTERM. Their data stays. */
   async stop(...which: number[]): Promise<void> {
     await Promise.all(this.#pick(which).map((member) => member.stop()));
   }
 
-  /** Freezes members: their connections stay open, and they do not answer. */
+  /** Pauses members: connections stay open, requests get no response. */
   pause(...which: number[]): void {
     for (const member of this.#pick(which)) member.pause();
   }
 
-  /** Continues paused members. */
+  /** Resumes paused members. */
   resume(...which: number[]): void {
     for (const member of this.#pick(which)) member.resume();
   }
 
-  /** Replaces the store by an empty one on the same addresses. */
+  /** Stops all members, deletes their data, and starts them on the same addresses with an empty store. */
   async wipe(): Promise<void> {
     await this.stop();
     for (const { dir } of this.members) Deno.removeSync(`${dir}/data`, { recursive: true });
     await this.start();
   }
 
-  /** Compacts the history before the current revision. Returns the revision. */
+  /** Discards all history before the current revision. Returns the revision. */
   compact(): Promise<number> {
     return this.#first.compact();
   }
 
-  /** Frees space in a full store and clears its alarm (NOSPACE), so that it accepts writes again. */
+  /** Frees space in a store that has used up its quota (alarm NOSPACE), so that it accepts writes again. */
   async mend(): Promise<void> {
     await this.#first.compact({ physical: true });
     for (const member of this.members) await member.must("defrag");
     await this.must("alarm", "disarm");
   }
 
-  /** Moves the leadership to another member. Returns the name of the new leader. */
+  /** Moves the leadership to another member. Returns the ID of the new leader, in hexadecimal. */
   async moveLeader(): Promise<string> {
-    const said = await this.must(`--endpoints=${this.endpoints}`, "endpoint", "status", "--write-out=json");
-    // Member IDs are 64-bit numbers: they are read as text.
-    const all = [...said.matchAll(/"member_id":(\d+).*?"leader":(\d+)/gs)].map((match) => match.slice(1).map(BigInt));
+    const status = await this.must(`--endpoints=${this.endpoints}`, "endpoint", "status", "--write-out=json");
+    // Member IDs are 64-bit numbers, which JSON.parse would round.
+    const all = [...status.matchAll(/"member_id":(\d+).*?"leader":(\d+)/gs)].map((match) => match.slice(1).map(BigInt));
     const next = all.find(([member, leader]) => member !== leader)?.[0];
-    if (next === undefined) throw new Error(`no etcd member could take the lead: ${said}`);
+    if (next === undefined) throw new Error(`no other etcd member can become the leader: ${status}`);
     await this.must(`--endpoints=${this.endpoints}`, "move-leader", next.toString(16));
     return next.toString(16);
   }
 
-  /** Returns the member that leads, counted from 0. */
+  /** Returns the number of the leading member. */
   async leader(): Promise<number> {
     for (const [at, member] of this.members.entries()) {
-      const said = await member.must("endpoint", "status", "--write-out=json");
-      const [, id, leader] = /"member_id":(\d+).*?"leader":(\d+)/s.exec(said) ?? [];
+      const status = await member.must("endpoint", "status", "--write-out=json");
+      const [, id, leader] = /"member_id":(\d+).*?"leader":(\d+)/s.exec(status) ?? [];
       if (id !== undefined && id === leader) return at;
     }
-    throw new Error("no etcd member leads");
+    throw new Error("no etcd member is the leader");
   }
 
   /** Runs etcdctl (API version 3) against the first member. */
@@ -116,7 +116,9 @@ export class LabEtcd {
     if (which.length === 0) return this.members;
     return which.map((at) => {
       const member = this.members[at];
-      if (member === undefined) throw new RangeError(`the lab has ${this.members.length} etcd members, no ${at}`);
+      if (member === undefined) {
+        throw new RangeError(`the lab has ${this.members.length} etcd members: there is no member ${at}`);
+      }
       return member;
     });
   }

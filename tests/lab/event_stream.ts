@@ -5,9 +5,9 @@ import { apiSocket } from "./fleet.ts";
 import type { Machine } from "./machine.ts";
 import { until } from "./process.ts";
 
-/** Reads the stream from its opening until it is disposed of. */
+/** An open event stream. It is read until it is disposed of. */
 export class EventStream implements AsyncDisposable {
-  /** The machine of each unit, from the latest decision events. */
+  /** The machine of each unit, according to the latest decision events. */
   readonly placed = new Map<string, string>();
   #isSynced = false;
   #end: string | undefined;
@@ -21,11 +21,11 @@ export class EventStream implements AsyncDisposable {
   /** Opens a stream and waits until it is synced. */
   static async open(machine: Machine): Promise<EventStream> {
     const stream = new EventStream(machine);
-    await stream.#until("the present state", () => stream.#isSynced);
+    await stream.#until("the current state", () => stream.#isSynced);
     return stream;
   }
 
-  /** Waits until its decision events place each of the units on the given machine. */
+  /** Waits until the decision events place each unit on the machine that `where` gives for it. */
   async reports(where: ReadonlyMap<string, string>, deadline_ms: number): Promise<void> {
     const isReported = () => [...where].every(([unit, id]) => this.placed.get(unit) === id);
     await this.#until("the decisions", isReported, deadline_ms);
@@ -36,7 +36,7 @@ export class EventStream implements AsyncDisposable {
     const result = await until(title, () => {
       return Promise.resolve(test() ? "reported" : this.#end);
     }, { deadline_ms });
-    if (result !== "reported") throw new Error(`${title}: it ended: ${result}`);
+    if (result !== "reported") throw new Error(`waited for ${title}, but the stream ended: ${result}`);
   }
 
   async #follow(): Promise<void> {

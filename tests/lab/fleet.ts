@@ -1,18 +1,18 @@
-/** Installs fleet on a lab's machine: the built programs, mounted read-only, the unit files, and a configuration. */
+/** Installs fleet on a lab's machine: the built programs as read-only mounts, the units of packaging/, and a fleet.conf. */
 
 import { existsSync } from "node:fs";
 import type { Bind, Machine } from "./machine.ts";
 import { must, type Output } from "./process.ts";
 
-/** Options of the installation of fleet on machines. */
+/** Options for fleet on the machines of a lab. */
 export interface FleetOptions {
   /** Directory with the built `fleetd` and `fleetctl`. */
   readonly dist: string;
-  /** Directory with fleet.service and fleet.socket; default packaging/systemd. */
+  /** Directory with fleet.service and fleet.socket. Default: packaging/systemd. */
   readonly units?: string;
-  /** Options of fleet.conf, by name; default of `etcd_servers`: the lab's etcd. */
+  /** Options of fleet.conf. `etcd_servers` is the lab's etcd unless it is given here. */
   readonly conf?: FleetConf;
-  /** Makes the API listen on TCP port 49153 of all addresses as well, without authentication. */
+  /** True: the API also listens on TCP port 49153 of every address, without authentication. */
   readonly tcp?: boolean;
 }
 
@@ -21,24 +21,24 @@ export type FleetConf = Readonly<Record<string, string | number | boolean>>;
 
 const guest_dir = "/usr/local/lib/fleet";
 
-/** Port of the API with the option `tcp`. */
+/** TCP port of the API with the option `tcp`. */
 export const api_port = 49153;
 
-/** Returns the path of the API's socket for a client on the host. It changes with each boot. */
+/** Returns the path of the API's socket for a client on the host. The path changes with every boot. */
 export function apiSocket(machine: Machine): string {
   return `${machine.root}/run/fleet.sock`;
 }
 
-/** Runs fleetctl on a machine as root. */
+/** Runs fleetctl on a machine as root, and waits for its end. */
 export function fleetctl(machine: Machine, ...args: string[]): Promise<Output> {
   return machine.run(["fleetctl", ...args]);
 }
 
-/** Returns the files of the host that a machine needs to run fleet. Throws if they are not built. */
+/** Returns the host's files that a machine needs for fleet. Throws if fleet is not built. */
 export function fleetBinds({ dist }: FleetOptions): Bind[] {
   for (const program of ["fleetd", "fleetctl"]) {
     if (!existsSync(`${dist}/${program}`)) {
-      throw new Error(`${dist}/${program} is not there: build it with ./compile.sh --launcher`);
+      throw new Error(`${dist}/${program} does not exist: build it with ./compile.sh --launcher`);
     }
   }
   return [
@@ -47,7 +47,7 @@ export function fleetBinds({ dist }: FleetOptions): Bind[] {
   ];
 }
 
-/** Installs and enables fleet on the disk of a machine that is off. `conf` is its whole fleet.conf. */
+/** Installs and enables fleet on the disk of a machine that is off. `conf` is the whole fleet.conf. */
 export async function installFleet(machine: Machine, options: FleetOptions, conf: FleetConf): Promise<void> {
   const units = options.units ?? new URL("../../packaging/systemd", import.meta.url).pathname;
   for (const unit of ["fleet.service", "fleet.socket"]) {

@@ -1,4 +1,4 @@
-/** A lab with fleet, and the operations that tests and demonstrations need. */
+/** A lab with fleet on its machines, with helpers for tests and demonstrations. */
 
 import type { MachinePage, UnitEntity, UnitPage, UnitStateEntity, UnitStatePage } from "../../daemon/api/v1/types.ts";
 import { apiSocket, type FleetConf, fleetctl } from "./fleet.ts";
@@ -13,7 +13,7 @@ export const sleeper = "[Service]\nExecStart=/bin/sleep infinity\n";
 
 /** Builds the programs that the machines run. Returns their directory. */
 export async function buildFleet(): Promise<string> {
-  // compile.sh uses the deno in PATH, where the one that runs this process may be missing.
+  // compile.sh looks for deno in PATH, where the running executable may be missing.
   const path = `${Deno.execPath().replace(/\/[^/]*$/, "")}:${Deno.env.get("PATH") ?? ""}`;
   await must([`${root}compile.sh`, "--launcher"], { env: { PATH: path } });
   return `${root}dist`;
@@ -25,7 +25,7 @@ export interface FleetClusterOptions extends Omit<LabOptions, "fleet"> {
   readonly tcp?: boolean;
 }
 
-/** Runs `work` on a cluster whose machines have all joined. */
+/** Runs `work` on a cluster after all its machines have joined. */
 export async function withFleet<T>(
   options: FleetClusterOptions,
   work: (cluster: FleetCluster) => Promise<T>,
@@ -47,20 +47,20 @@ export class FleetCluster {
     return this.lab.machine(name);
   }
 
-  /** Returns the machine whose ID starts with `id`. */
+  /** Returns the machine whose ID begins with the first eight characters of `id`. */
   byId(id: string): Machine {
     return this.lab.machines.find((machine) => machine.id.startsWith(id.slice(0, 8)))!;
   }
 
-  /** Runs fleetctl on a machine. Throws an error with its output if it fails. */
+  /** Runs fleetctl on a machine. Throws with its output if it fails. */
   async fleetctl(machine: Machine, ...args: string[]): Promise<Output> {
     const output = await fleetctl(machine, ...args);
     if (output.code === 0) return output;
-    const said = `${output.stdout}${output.stderr}`.trim();
-    throw new Error(`fleetctl ${args.join(" ")} on ${machine.name} exited with ${output.code}: ${said}`);
+    const text = `${output.stdout}${output.stderr}`.trim();
+    throw new Error(`fleetctl ${args.join(" ")} on ${machine.name} exited with ${output.code}: ${text}`);
   }
 
-  /** Sends one request to a machine's API over its unix socket. Further pages are not requested. */
+  /** Sends one request to a machine's API over its Unix socket. Further pages are not requested. */
   async request(
     machine: Machine,
     method: string,
@@ -72,12 +72,12 @@ export class FleetCluster {
     const response = await fetch(`http://localhost/fleet/v1${path}`, {
       client,
       method,
-      // With a daemon that hangs the test fails instead of hanging as well.
+      // If the daemon hangs, the test fails instead of hanging too.
       signal: AbortSignal.timeout(60_000),
       headers: { ...headers, ...(body !== undefined && { "content-type": "application/json" }) },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
-    // The body is read here, because the client is closed at the end of this function.
+    // The body is read here because the client is closed at the end of this function.
     const text = await response.text();
     return new Response([101, 204, 205, 304].includes(response.status) ? null : text, response);
   }
@@ -111,7 +111,7 @@ export class FleetCluster {
     return pages.flatMap((page) => (page.machines ?? []).map((one) => one.id));
   }
 
-  /** Creates or changes a unit through one machine's API. `text` is its file. */
+  /** Creates or changes a unit through one machine's API. `text` is its unit file. Returns the status code. */
   async put(machine: Machine, name: string, desiredState: string, text?: string): Promise<number> {
     const options = text === undefined ? {} : { options: optionsOf(text) };
     const response = await this.request(machine, "PUT", `/units/${encodeURIComponent(name)}`, {
@@ -128,7 +128,7 @@ export class FleetCluster {
     if (response.status >= 300) throw new Error(`DELETE ${name}: ${response.status} ${await response.text()}`);
   }
 
-  /** Waits until exactly these machines are members, in the view of the first of them. */
+  /** Waits until the first machine lists exactly these machines as members. */
   async joined(machines: readonly Machine[], deadline_ms = 60_000): Promise<void> {
     if (machines.length === 0) return;
     const wanted = machines.map((machine) => machine.id).sort().join();
@@ -138,7 +138,7 @@ export class FleetCluster {
     }, { deadline_ms, every_ms: 50 });
   }
 
-  /** Waits until the unit states in one machine's view satisfy a condition; returns them. */
+  /** Waits until the unit states that one machine lists pass `test`. Returns them; throws with the last ones at the deadline. */
   statesWhere(
     machine: Machine,
     what: string,
@@ -155,7 +155,7 @@ export class FleetCluster {
     });
   }
 
-  /** Waits until each of the units is active on exactly one machine; returns the machines. */
+  /** Waits until each of the units is active on exactly one machine. Returns the machine ID of each listed unit. */
   async active(machine: Machine, names: readonly string[], deadline_ms = 60_000): Promise<Map<string, string>> {
     const states = await this.statesWhere(
       machine,
@@ -170,17 +170,17 @@ export class FleetCluster {
     return new Map(states.map((state) => [state.name, state.machineID!]));
   }
 
-  /** Main PID of a unit on a machine; 0 if it does not run. */
+  /** Returns the main PID of a unit on a machine; 0 if it does not run. */
   async pid(machine: Machine, unit: string): Promise<number> {
     return Number(await machine.must(["systemctl", "show", "--property=MainPID", "--value", unit]));
   }
 
-  /** Returns how often systemd has started a unit on a machine since it was last loaded there. */
+  /** Returns the invocation ID of a unit on a machine: systemd generates a new one at each start (systemd.exec(5)). */
   async invocation(machine: Machine, unit: string): Promise<string> {
     return (await machine.must(["systemctl", "show", "--property=InvocationID", "--value", unit])).trim();
   }
 
-  /** Returns the machine whose engine leads. */
+  /** Waits until an engine leads. Returns its machine. */
   async leader(): Promise<Machine> {
     return await until("a leader", async () => {
       const { stdout } = await this.lab.etcd.ctl("get", "--print-value-only", "/_coreos.com/fleet/leader");
@@ -189,7 +189,7 @@ export class FleetCluster {
   }
 }
 
-/** Returns a unit file's options in the format of the API. Each option must be one line. */
+/** Returns the options of a simple unit file (one line each) in the format of the API. */
 export function optionsOf(text: string): { section: string; name: string; value: string }[] {
   let section = "";
   return text.split("\n").flatMap((line) => {

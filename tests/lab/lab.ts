@@ -1,6 +1,6 @@
 /**
- * The lab: real machines on this host, for tests, demonstrations and measurements. Each machine is a container with its
- * own systemd. A lab has an isolated network and an etcd.
+ * The lab: real machines on this host, for tests, demonstrations and benchmarks. Each machine runs a systemd of its own
+ * in a container. A lab has an isolated network and an etcd.
  *
  * ```ts
  * await withLab({ machines: 3, fleet: { dist: "dist", conf: { agent_ttl: "5s" } } }, async (lab) => {
@@ -21,25 +21,25 @@ import { labName, makeLabDir, removeStaleLabs, tearDown } from "./stale.ts";
 
 /** Options of a lab. */
 export interface LabOptions {
-  /** The number of machines, or the options of each; default 3. */
+  /** The number of machines, or the options of each. Default: 3. */
   readonly machines?: number | readonly MachineOptions[];
-  /** Members of the etcd cluster; default 1; 0: none. */
+  /** The number of etcd members; 0: no etcd. Default: 1. */
   readonly etcd?: 0 | 1 | 3;
-  /** Further flags of each member. */
+  /** Further command line flags of each etcd member. */
   readonly etcdFlags?: readonly string[];
-  /** Puts fleet on every machine. */
+  /** Installs fleet on every machine. */
   readonly fleet?: FleetOptions;
-  /** Files of the host, mounted read-only in every machine. */
+  /** Read-only mounts in every machine. */
   readonly binds?: readonly Bind[];
-  /** Files that are written on every machine's disk before its first boot: text by path. */
+  /** Files on every machine's disk before its first boot: text by path. */
   readonly files?: Readonly<Record<string, string>>;
 }
 
 /** Options of one machine. */
 export interface MachineOptions {
-  /** Host name, at most seven characters; default m1, m2 … */
+  /** Host name, at most seven characters. Default: m1, m2 … */
   readonly name?: string;
-  /** Machine ID, 32 hex digits; default 0101…, 0202… Two machines may have the same. */
+  /** Machine ID, 32 hex digits. Default: 0101…, 0202… Two machines may have the same ID. */
   readonly id?: string;
   /** fleet's static metadata, such as `role=web,region=eu`. */
   readonly metadata?: string;
@@ -51,22 +51,22 @@ export interface MachineOptions {
   readonly on?: boolean;
 }
 
-/** A user of the machines who can log in with the lab's key. */
+/** A user of the machines that accepts the lab's SSH key. */
 export type User = "root" | "core";
 
-/** Labs of this process that an interrupt must remove. */
+/** Labs of this process that exist: a signal that ends the process removes them first. */
 const live = new Set<Lab>();
 
-/** Machines, their network and their etcd, until the lab is disposed of. */
+/** Machines, their network and their etcd. Disposing of the lab removes them from the host. */
 export class Lab implements AsyncDisposable {
   readonly machines: Machine[] = [];
   #etcd: LabEtcd | undefined;
   #down: Promise<void> | undefined;
 
   private constructor(
-    /** Name of the lab and of its network namespace, different for every lab. */
+    /** Unique name of the lab and of its network namespace. */
     readonly name: string,
-    /** The lab's files, in memory. */
+    /** Directory of the lab's files, in memory. */
     readonly dir: string,
     readonly network: Network,
     private readonly base: string,
@@ -74,8 +74,8 @@ export class Lab implements AsyncDisposable {
   ) {}
 
   /**
-   * Builds a lab and waits until its machines and its etcd are up, after removing the labs of killed test processes. If
-   * this host cannot run a lab, it removes everything and throws an error that says why.
+   * Creates a lab and waits until all its machines and its etcd are up. First removes the labs of test processes that were
+   * killed. If this host cannot run a lab, throws with the reason and leaves nothing behind.
    */
   static async create(options: LabOptions = {}): Promise<Lab> {
     const reason = unready();
@@ -84,7 +84,7 @@ export class Lab implements AsyncDisposable {
     const base = await ensureBase();
     const name = labName();
     const lab = new Lab(name, await makeLabDir(name), new Network(name), base, options);
-    enlist(lab);
+    register(lab);
     try {
       await lab.#build();
       return lab;
@@ -94,27 +94,29 @@ export class Lab implements AsyncDisposable {
     }
   }
 
-  /** The lab's etcd. Throws in a lab without one. */
+  /** The lab's etcd. Throws if the lab has none. */
   get etcd(): LabEtcd {
-    if (this.#etcd === undefined) throw new Error("this lab was made without etcd");
+    if (this.#etcd === undefined) throw new Error("this lab has no etcd: it was created without etcd");
     return this.#etcd;
   }
 
-  /** Private key for root and core on every machine. */
+  /** Path of the private key for SSH as root or core on every machine. */
   get sshKey(): string {
     return `${this.dir}/ssh/id_ed25519`;
   }
 
-  /** A known_hosts file with the host keys of all machines. */
+  /** Path of a known_hosts file with the host keys of all machines. */
   get knownHosts(): string {
     return `${this.dir}/ssh/known_hosts`;
   }
 
-  /** Returns the machine of a name. */
+  /** Returns the machine with this name. Throws if there is none. */
   machine(name: string): Machine {
     const machine = this.machines.find((machine) => machine.name === name);
     if (machine === undefined) {
-      throw new Error(`no machine ${name}: there is ${this.machines.map((m) => m.name).join(", ")}`);
+      throw new Error(
+        `the lab has no machine "${name}": its machines are ${this.machines.map((m) => m.name).join(", ")}`,
+      );
     }
     return machine;
   }
@@ -124,7 +126,9 @@ export class Lab implements AsyncDisposable {
     const nth = this.machines.length + 1;
     const name = options.name ?? `m${nth}`;
     if (!/^[a-z][a-z0-9]{0,6}$/.test(name)) {
-      throw new Error(`machine name "${name}" is not one to seven letters and digits`);
+      throw new Error(
+        `machine name "${name}": expected one to seven lower-case letters and digits, beginning with a letter`,
+      );
     }
     const machine = new Machine({
       lab: this.name,
@@ -139,18 +143,18 @@ export class Lab implements AsyncDisposable {
         ...options.binds ?? [],
       ],
     });
-    this.machines.push(machine); // at once: the next one must count it
-    await this.#furnish(machine, options);
+    this.machines.push(machine); // before any await, because the next machine's number depends on it
+    await this.#makeDisk(machine, options);
     if (options.on ?? true) await machine.boot();
     return machine;
   }
 
-  /** Runs a program of the host in the lab's network. */
+  /** Runs a program of the host inside the lab's network, and waits for its end. */
   namespaced(command: readonly string[], options?: RunOptions): Promise<Output> {
     return this.network.run(command, options);
   }
 
-  /** Runs a command on a machine over ssh, as root or core, with the lab's key, and checks the host key. */
+  /** Runs a command on a machine over SSH with the lab's key, and checks the host key. */
   ssh(machine: Machine, user: User, command: string, options?: RunOptions): Promise<Output> {
     // deno-fmt-ignore
     return this.namespaced([
@@ -160,7 +164,7 @@ export class Lab implements AsyncDisposable {
     ], options);
   }
 
-  /** Copies all journals and logs below .cache/lab-logs, and prints their paths and last lines. Returns the directory. */
+  /** Copies all journals and logs to a directory below .cache/lab-logs, and prints its path and the end of each. Returns the path. */
   collect(): Promise<string> {
     return collect(this.name, this.machines, this.#etcd?.members ?? []);
   }
@@ -177,7 +181,7 @@ export class Lab implements AsyncDisposable {
     if (all.length > 10) raiseInotifyLimit();
     await Promise.all([this.network.create(Math.max(etcd, 1)), this.#makeKey()]);
     const etcd_up = etcd === 0 ? undefined : LabEtcd.start(this.network, etcd, this.dir, this.options.etcdFlags);
-    // All must have ended, with or without success, before a failure may remove the lab.
+    // All must have settled before a failure removes the lab that they use.
     const results = await Promise.allSettled([
       etcd_up?.then((etcd) => this.#etcd = etcd),
       ...all.map((options) => this.add(options)),
@@ -191,8 +195,8 @@ export class Lab implements AsyncDisposable {
     await must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", this.name, "-f", this.sshKey]);
   }
 
-  /** Makes a machine's disk: an overlay of its own changes over the shared root. */
-  async #furnish(machine: Machine, options: MachineOptions): Promise<void> {
+  /** Creates a machine's disk: an overlay over the shared root file system. */
+  async #makeDisk(machine: Machine, options: MachineOptions): Promise<void> {
     const dir = `${this.dir}/${machine.name}`;
     for (const part of ["upper", "work", "root"]) Deno.mkdirSync(`${dir}/${part}`, { recursive: true });
     const layers = `lowerdir=${this.base},upperdir=${dir}/upper,workdir=${dir}/work`;
@@ -204,7 +208,7 @@ export class Lab implements AsyncDisposable {
       "/etc/lab-network",
       `ADDRESS=${network.withPrefix(machine.ip)}\nGATEWAY=${network.hosts(1)[0]}\n`,
     );
-    await this.#openToKey(machine);
+    await this.#installKeys(machine);
     if (this.options.fleet !== undefined) {
       await installFleet(machine, this.options.fleet, {
         ...etcd === 0 ? {} : { etcd_servers: LabEtcd.endpoints(network, etcd) },
@@ -217,7 +221,7 @@ export class Lab implements AsyncDisposable {
     for (const [path, text] of Object.entries(files)) await machine.writeFile(path, text);
   }
 
-  async #openToKey(machine: Machine): Promise<void> {
+  async #installKeys(machine: Machine): Promise<void> {
     const host_key = `${machine.disk}/etc/ssh/ssh_host_ed25519_key`;
     await must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", machine.name, "-f", host_key]);
     const [type, key] = Deno.readTextFileSync(`${host_key}.pub`).split(" ");
@@ -234,11 +238,11 @@ export class Lab implements AsyncDisposable {
     await Promise.all(this.machines.map((machine) => machine.powerCut()));
     await Promise.all((this.#etcd?.members ?? []).map((member) => member[Symbol.asyncDispose]()));
     await tearDown(this.name);
-    discharge(this);
+    unregister(this);
   }
 }
 
-/** Runs `work` in a new lab and then removes the lab. If `work` throws, the journals are kept. */
+/** Runs `work` in a new lab, and removes the lab afterwards. If `work` throws, the journals and logs are kept. */
 export async function withLab<T>(options: LabOptions, work: (lab: Lab) => Promise<T>): Promise<T> {
   await using lab = await Lab.create(options);
   try {
@@ -252,24 +256,24 @@ export async function withLab<T>(options: LabOptions, work: (lab: Lab) => Promis
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const on_signal = Object.fromEntries(signals.map((signal) => [signal, () => interrupted(signal)]));
 
-function enlist(lab: Lab): void {
+function register(lab: Lab): void {
   if (live.size === 0) { for (const signal of signals) Deno.addSignalListener(signal, on_signal[signal]!); }
   live.add(lab);
 }
 
-function discharge(lab: Lab): void {
+function unregister(lab: Lab): void {
   live.delete(lab);
   if (live.size === 0) { for (const signal of signals) Deno.removeSignalListener(signal, on_signal[signal]!); }
 }
 
-/** Cleans up, then lets the signal end the process. */
+/** Removes all labs, then lets the signal end the process. */
 async function interrupted(signal: Deno.Signal): Promise<void> {
   console.error(`\n${signal}: removing the machines, their network and their files (a few seconds)`);
   await Promise.all([...live].map((lab) => lab[Symbol.asyncDispose]()));
   Deno.kill(Deno.pid, signal);
 }
 
-/** Each systemd uses several of the 128 inotify instances that a user has by default (inotify(7)). */
+/** Raises the limit of inotify instances: a user has 128 by default (inotify(7)), and each systemd takes several. */
 function raiseInotifyLimit(): void {
   const path = "/proc/sys/fs/inotify/max_user_instances";
   if (Number(Deno.readTextFileSync(path)) < 4096) Deno.writeTextFileSync(path, "4096");

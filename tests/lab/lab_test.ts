@@ -10,8 +10,7 @@ import { removeStaleLabs } from "./stale.ts";
 
 await prepare();
 
-/** Returns whether the sshd of `to` can be reached from `from`. */
-/** Returns whether one machine's sshd answers another within `limit_s`: long if it must, short if it must not. */
+/** True if `from` receives a line from the sshd of `to` within `limit_s` seconds: a long limit where it must, a short one where it must not. */
 async function reaches(from: Machine, to: Machine, limit_s = 20): Promise<boolean> {
   const { code } = await from.run([
     "timeout",
@@ -30,7 +29,7 @@ Deno.test("three real machines", async (t) => {
     const boots = lab.machines.map((machine) => `${machine.name} ${Math.round(machine.boot_ms)}`).join(", ");
     console.log(`the lab was up after ${Math.round(performance.now() - start)} ms; boots in ms: ${boots}`);
 
-    await t.step("each runs its own systemd, with its own identity and address", async () => {
+    await t.step("each machine runs its own systemd, with its own identity and address", async () => {
       for (const machine of lab.machines) {
         const state = await machine.run(["systemctl", "is-system-running", "--wait"]);
         assert.equal(state.stdout, "running\n", (await machine.run(["systemctl", "--failed"])).stdout);
@@ -42,7 +41,7 @@ Deno.test("three real machines", async (t) => {
       assert.equal(new Set(lab.machines.map(({ id }) => id)).size, 3);
     });
 
-    await t.step("everyone reaches everyone, and etcd", async () => {
+    await t.step("each machine reaches all machines and etcd", async () => {
       for (const from of lab.machines) {
         for (const to of lab.machines) assert.ok(await reaches(from, to), `${from.name} to ${to.name}`);
         await from.must(["bash", "-c", "exec 3<>/dev/tcp/10.77.0.1/2379"]);
@@ -58,14 +57,14 @@ Deno.test("three real machines", async (t) => {
       assert.match(new TextDecoder().decode(answer.subarray(0, length ?? 0)), /^OK [0-9a-f]{32}\r\n/);
     });
 
-    await t.step("root and core get in over ssh", async () => {
+    await t.step("root and core can log in over SSH", async () => {
       for (const user of ["root", "core"] as const) {
         const answer = await lab.ssh(m2, user, "whoami; hostname; exit 7");
         assert.deepEqual(answer, { code: 7, stdout: `${user}\nm2\n`, stderr: "" });
       }
     });
 
-    await t.step("units on one machine are no business of another", async () => {
+    await t.step("units on one machine do not affect those on another", async () => {
       await m1.must(["systemd-run", "--unit=mine", "sleep", "1000"]);
       const pid = await m1.sh("systemctl show --property=MainPID --value mine.service");
       assert.equal((await m2.run(["systemctl", "is-active", "mine.service"])).stdout, "inactive\n");
@@ -75,15 +74,15 @@ Deno.test("three real machines", async (t) => {
       await m1.must(["systemctl", "stop", "mine.service"]);
     });
 
-    await t.step("a power cut loses what is in memory and keeps the disk and the journal", async () => {
+    await t.step("a power cut loses memory, and keeps the disk and the journal", async () => {
       await m3.writeFile("/var/lib/kept", "kept\n");
       await m3.writeFile("/run/lost", "lost\n");
-      await m3.sh("logger -t before 'said before the cut'; journalctl --sync");
+      await m3.sh("logger -t before 'logged before the cut'; journalctl --sync");
       const boot = await m3.bootId();
       await m3.powerCut();
       assert.equal(m3.running, false);
       assert.equal(await reaches(m1, m3, 2), false);
-      assert.match(await m3.journal(), /before.*said before the cut/);
+      assert.match(await m3.journal(), /before.*logged before the cut/);
       await m3.boot();
       assert.notEqual(await m3.bootId(), boot);
       assert.equal(await m3.sh("cat /var/lib/kept"), "kept\n");
@@ -91,18 +90,18 @@ Deno.test("three real machines", async (t) => {
       assert.ok(await reaches(m1, m3));
     });
 
-    await t.step("a shutdown stops units in order", async () => {
-      const unit = "[Service]\nExecStart=sleep 1000\nExecStop=sh -c 'echo in order >/var/lib/stopped'\n";
+    await t.step("a shutdown runs the stop commands of units", async () => {
+      const unit = "[Service]\nExecStart=sleep 1000\nExecStop=sh -c 'echo stopped >/var/lib/stopped'\n";
       await m3.writeFile("/etc/systemd/system/polite.service", unit);
       await m3.must(["systemctl", "start", "polite.service"]);
       await m3.shutdown();
-      assert.equal(Deno.readTextFileSync(`${m3.disk}/var/lib/stopped`), "in order\n");
+      assert.equal(Deno.readTextFileSync(`${m3.disk}/var/lib/stopped`), "stopped\n");
       await m3.boot();
       await m3.reboot();
       assert.ok(await reaches(m1, m3));
     });
 
-    await t.step("a partitioned machine runs on unseen, over a boot too, until it is healed", async () => {
+    await t.step("a partitioned machine runs but is unreachable, after a boot too, until it is healed", async () => {
       await m2.partition();
       assert.equal(await reaches(m1, m2, 2), false);
       assert.equal(await reaches(m2, m3, 2), false);
@@ -115,19 +114,22 @@ Deno.test("three real machines", async (t) => {
       await until("m2 to be reached again", async () => await reaches(m1, m2) || undefined);
     });
 
-    await t.step("etcd answers, is silent while paused, forgets when wiped", async () => {
-      await lab.etcd.must("put", "greeting", "hello");
-      lab.etcd.pause();
-      assert.notEqual((await lab.etcd.ctl("--command-timeout=500ms", "get", "greeting")).code, 0);
-      lab.etcd.resume();
-      await lab.etcd.stop();
-      await lab.etcd.start();
-      assert.equal(await lab.etcd.must("get", "--print-value-only", "greeting"), "hello\n");
-      await lab.etcd.wipe();
-      assert.equal(await lab.etcd.must("get", "--print-value-only", "greeting"), "");
-    });
+    await t.step(
+      "etcd responds, does not respond while paused, keeps data over a restart, loses data when wiped",
+      async () => {
+        await lab.etcd.must("put", "greeting", "hello");
+        lab.etcd.pause();
+        assert.notEqual((await lab.etcd.ctl("--command-timeout=500ms", "get", "greeting")).code, 0);
+        lab.etcd.resume();
+        await lab.etcd.stop();
+        await lab.etcd.start();
+        assert.equal(await lab.etcd.must("get", "--print-value-only", "greeting"), "hello\n");
+        await lab.etcd.wipe();
+        assert.equal(await lab.etcd.must("get", "--print-value-only", "greeting"), "");
+      },
+    );
 
-    await t.step("a program that outlives its time is ended in the machine as well", async () => {
+    await t.step("a program that exceeds its timeout is killed in the machine as well", async () => {
       await assert.rejects(m1.run(["sleep", "4711"], { timeout_ms: 200 }), /still running after 200 ms/);
       await until(
         "the sleep to be gone",
@@ -137,7 +139,7 @@ Deno.test("three real machines", async (t) => {
   });
 });
 
-Deno.test("two labs live side by side, and nothing is left of either", async () => {
+Deno.test("two labs exist at once, and disposing removes each completely", async () => {
   const twin = { id: "ab".repeat(16) };
   const names: string[] = [];
   {
@@ -149,7 +151,7 @@ Deno.test("two labs live side by side, and nothing is left of either", async () 
     assert.equal(two.machine("m1").running, false);
     const late = await two.add({ name: "late" });
     assert.equal(late.ip, "10.77.0.12");
-    // The store has a quorum with two of three members.
+    // Two members of three are a quorum.
     await two.etcd.stop(2);
     await two.etcd.must("put", "greeting", "hello");
     await late.sh("systemctl is-system-running --wait");
@@ -161,7 +163,7 @@ Deno.test("two labs live side by side, and nothing is left of either", async () 
   }
 });
 
-Deno.test("a lab whose test process was killed is taken away, one that lives is not", async () => {
+Deno.test("stale labs: the lab of a killed test process is removed, that of a running one is not", async () => {
   await using mine = await Lab.create({ machines: 1, etcd: 0 });
   const script = `import { Lab } from ${JSON.stringify(new URL("./lab.ts", import.meta.url).href)};
     const lab = await Lab.create({ machines: 1 });
@@ -179,7 +181,7 @@ Deno.test("a lab whose test process was killed is taken away, one that lives is 
   await mine.machine("m1").sh("true");
 });
 
-/** Stand-ins for the built programs: the daemon answers every request with its configuration. */
+/** Replacements of the built programs: the daemon responds to every request with its configuration. */
 const dummy = {
   "fleetd": `#!/bin/sh
 exec deno run --quiet --no-prompt --allow-all "$(dirname "$(readlink -f "$0")")/fleetd.js"
@@ -202,7 +204,7 @@ Deno.test("fleet is installed, configured and started on every machine", async (
     const fleet = { dist, units: dist, conf: { agent_ttl: "5s", verbosity: 1 }, tcp: true };
     const machines = [{ metadata: "role=web" }, { conf: { agent_ttl: "9s" } }];
     await withLab({ machines, etcd: 3, fleet }, async (lab) => {
-      // The settings of tcp: true come first.
+      // The option that `tcp: true` adds comes first.
       const etcd =
         'api_insecure=true\netcd_servers="http://10.77.0.1:2379,http://10.77.0.2:2379,http://10.77.0.3:2379"\n';
       const expected = [
@@ -224,8 +226,8 @@ Deno.test("fleet is installed, configured and started on every machine", async (
   }
 });
 
-Deno.test("what was said in a lab that failed is kept", async () => {
-  const said = /--- the end of m1\.journal\.log\n.*what a pity/s;
+Deno.test("the journals and logs of a lab are kept if its test fails", async () => {
+  const printed = /--- the end of m1\.journal\.log\n.*what a pity/s;
   const script = `import { withLab } from ${JSON.stringify(new URL("./lab.ts", import.meta.url).href)};
     await withLab({ machines: 1 }, async (lab) => {
       await lab.machine("m1").sh("logger 'what a pity'; journalctl --sync");
@@ -235,7 +237,7 @@ Deno.test("what was said in a lab that failed is kept", async () => {
     .output();
   const stderr = new TextDecoder().decode(output.stderr);
   assert.equal(output.code, 1);
-  assert.match(stderr, said);
+  assert.match(stderr, printed);
   assert.match(stderr, /on purpose/);
   const dir = /logs of this lab are in (.*)/.exec(stderr)?.[1] ?? "";
   assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name).sort(), [
@@ -246,19 +248,19 @@ Deno.test("what was said in a lab that failed is kept", async () => {
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("an interrupted lab is taken down before the process ends", async () => {
+Deno.test("an interrupted process removes its lab before it ends", async () => {
   const script = `import { Lab } from ${JSON.stringify(new URL("./lab.ts", import.meta.url).href)};
     const lab = await Lab.create({ machines: 1 });
     console.log(lab.name);
     await new Promise(() => setInterval(() => {}, 1000));`;
   const child = new Deno.Command(Deno.execPath(), { args: ["eval", script], stdout: "piped", stderr: "piped" }).spawn();
-  const said = new Response(child.stderr).text();
+  const stderr = new Response(child.stderr).text();
   let name = "";
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     name += text;
     if (name.endsWith("\n")) child.kill("SIGINT");
   }
   assert.equal((await child.status).signal, "SIGINT");
-  assert.match(await said, /SIGINT: removing the machines, their network and their files/);
+  assert.match(await stderr, /SIGINT: removing the machines, their network and their files/);
   for (const dir of ["/run/fleet-lab", "/run/netns"]) assert.ok(!existsSync(`${dir}/${name.trim()}`), dir);
 });

@@ -1,4 +1,4 @@
-/** A machine of a lab: a container with its own systemd, a disk, an address and a network cable. */
+/** A machine of a lab: a container with a systemd of its own as PID 1, a disk, an address, and a network cable that can be unplugged. */
 
 import { existsSync } from "node:fs";
 import { makeGroups } from "./cgroup.ts";
@@ -8,13 +8,13 @@ import { kill, must, type Output, run, type RunOptions, serve, type Server, unti
 import { ready_file } from "./rootfs.ts";
 import { containerPrefix } from "./stale.ts";
 
-/** A file or directory of the host, mounted read-only in a machine. */
+/** A file or directory of the host that a machine mounts read-only. */
 export interface Bind {
   readonly host: string;
   readonly guest: string;
 }
 
-/** The parts of a machine. */
+/** Properties of a machine. */
 export interface MachineSetup {
   /** Name of the machine's lab. */
   readonly lab: string;
@@ -24,7 +24,7 @@ export interface MachineSetup {
   /** Machine ID, 32 hex digits. */
   readonly id: string;
   readonly ip: string;
-  /** Directory for its disk and its console log. */
+  /** Directory for the disk and the console log. */
   readonly dir: string;
   readonly binds: readonly Bind[];
 }
@@ -35,7 +35,7 @@ const environment = {
   LANG: "C.UTF-8",
 };
 
-/** One machine, made by a lab. It is off until `boot`. */
+/** One machine of a lab; off until `boot`. */
 export class Machine {
   #running: { readonly supervisor: Server; readonly pid: number } | undefined;
   #partitioned = false;
@@ -60,58 +60,58 @@ export class Machine {
     return this.#running !== undefined;
   }
 
-  /** Pid, on the host, of the machine's PID 1. Throws when the machine is off. */
+  /** PID, on the host, of the machine's PID 1. Throws if the machine is off. */
   get pid(): number {
     if (this.#running === undefined) throw new Error(`machine ${this.name} is off`);
     return this.#running.pid;
   }
 
-  /** Time of the last boot until address, bus and sshd were up. */
+  /** Duration of the last boot, until address, bus and sshd were up. */
   get boot_ms(): number {
     return this.#boot_ms;
   }
 
-  /** The root of the running machine, with /run. Beware: an absolute symlink below it leads to the host's files. */
+  /** Root directory of the running machine, with /run and other mounts. An absolute symlink below it resolves to the host's files. */
   get root(): string {
     return `/proc/${this.pid}/root`;
   }
 
-  /** The disk, also while the machine is off; without /run, /tmp and other mounts. */
+  /** Directory of the disk, also while the machine is off; without /run, /tmp and other mounts. */
   get disk(): string {
     return `${this.setup.dir}/root`;
   }
 
-  /** D-Bus address of the system bus, for a client on the host. It changes with every boot. */
+  /** D-Bus address of the system bus for a client on the host. It changes with every boot. */
   get busAddress(): string {
     return `unix:path=${this.root}/run/dbus/system_bus_socket`;
   }
 
-  /** File with the output of the container's supervisor and console. */
+  /** Path of the log of the container's supervisor and console. */
   get consoleLog(): string {
     return `${this.setup.dir}/console.log`;
   }
 
-  /** Boots the machine and waits until it can be used. Throws an error with its console if it does not start. */
+  /** Switches the machine on, and waits until address, bus and sshd are up. Throws with its console and journal if it does not boot. */
   async boot({ deadline_ms = 60_000 }: { deadline_ms?: number } = {}): Promise<void> {
     if (this.#running !== undefined) throw new Error(`machine ${this.name} is already on`);
     const start = performance.now();
     const supervisor = serve(this.#command(), this.consoleLog);
     let ended = false;
     supervisor.ended.then(() => ended = true);
-    const stillOn = () => {
+    const checkSupervisor = () => {
       if (ended) throw new Error(`its supervisor ended: ${tail(this.consoleLog, 10)}`);
     };
     try {
       const pid = await until(`machine ${this.name} to have a PID 1`, () => {
         return Promise.resolve(ended ? -1 : initOf(supervisor.pid));
       }, { deadline_ms, every_ms: 2 });
-      stillOn();
+      checkSupervisor();
       this.#running = { supervisor, pid };
-      if (this.#partitioned) await this.#pullCable(deadline_ms);
+      if (this.#partitioned) await this.#unplug(deadline_ms);
       await until(`machine ${this.name} to be up`, () => {
         return Promise.resolve(ended || existsSync(`/proc/${pid}/root${ready_file}`) ? true : undefined);
       }, { deadline_ms, every_ms: 5 });
-      stillOn();
+      checkSupervisor();
     } catch (error) {
       kill(supervisor.pid, "SIGKILL");
       await supervisor.ended;
@@ -123,7 +123,7 @@ export class Machine {
     this.#boot_ms = performance.now() - start;
   }
 
-  /** Cuts the power: all processes end at once. The disk stays; /run and /tmp are lost. */
+  /** Cuts the power: all processes die at once; the disk stays, memory (/run, /tmp) is lost. */
   async powerCut(): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
@@ -132,48 +132,48 @@ export class Machine {
     this.#running = undefined;
   }
 
-  /** Powers the machine off, as `systemctl poweroff` does: every unit is stopped first. */
+  /** Runs `systemctl poweroff`, which stops every unit first, and waits until the machine is off. */
   async shutdown({ deadline_ms = 120_000 }: { deadline_ms?: number } = {}): Promise<void> {
-    await this.#leave("poweroff", deadline_ms);
+    await this.#powerDown("poweroff", deadline_ms);
   }
 
-  /** Reboots the machine, as `systemctl reboot` does: every unit is stopped first. */
+  /** Runs `systemctl reboot`, which stops every unit first, and boots the machine again. */
   async reboot({ deadline_ms = 120_000 }: { deadline_ms?: number } = {}): Promise<void> {
-    await this.#leave("reboot", deadline_ms);
+    await this.#powerDown("reboot", deadline_ms);
     await this.boot();
   }
 
-  /** Pulls the network cable: no packet goes in or out, without an error. It stays pulled over boots until `heal`. */
+  /** Unplugs the network cable: packets are dropped silently in both directions, over boots too, until `heal`. */
   async partition(): Promise<void> {
     this.#partitioned = true;
     if (this.running) await this.setup.network.set(this.#link, "down");
   }
 
-  /** Plugs the cable in again. */
+  /** Plugs the network cable in again. */
   async heal(): Promise<void> {
     this.#partitioned = false;
     if (this.running) await this.setup.network.set(this.#link, "up");
   }
 
-  /** Runs a program in the machine as root. */
+  /** Runs a program in the machine as root, and waits for its end. */
   run(command: readonly string[], options: RunOptions = {}): Promise<Output> {
     return run(this.#inside(command), { ...options, env: { ...environment, ...options.env }, clear_env: true });
   }
 
-  /** Runs a program and returns its standard output. Throws an error with its output if it fails. */
+  /** Like `run`, but throws with the program's output if it fails. Returns its standard output. */
   must(command: readonly string[], options: RunOptions = {}): Promise<string> {
     return must(this.#inside(command), { ...options, env: { ...environment, ...options.env }, clear_env: true });
   }
 
-  /** Runs a shell script in the machine and returns its standard output. Throws if it fails. */
+  /** Runs a shell script in the machine. Throws if it fails. Returns its standard output. */
   sh(script: string, options: RunOptions = {}): Promise<string> {
     return this.must(["sh", "-ec", script], options);
   }
 
-  /** Writes a file and its directories in the machine, or on its disk when it is off. */
+  /** Writes a file in the machine, or on its disk while it is off, and creates missing directories. */
   async writeFile(path: string, text: string, mode = 0o644): Promise<void> {
     if (this.running) {
-      // Renamed into place, so that a reader never finds an incomplete file.
+      // Renamed into place, so that a program never reads a half-written file.
       const script = `mkdir -p "$(dirname "$1")"; n=$(mktemp "$1.XXXXXX"); cat >"$n"; chmod "$2" "$n"; mv "$n" "$1"`;
       await this.must(["sh", "-ec", script, "sh", path, mode.toString(8)], { stdin: text });
       return;
@@ -186,7 +186,7 @@ export class Machine {
 
   /** Returns the journal of one unit or of all, over all boots; also while the machine is off. */
   async journal(unit?: string): Promise<string> {
-    // Uses the machine's journalctl, because another version may be unable to read its files.
+    // The machine's own journalctl, since another version may be unable to read the files.
     const command = [
       "chroot",
       this.disk,
@@ -199,12 +199,12 @@ export class Machine {
     return code === 0 ? stdout : `${stdout}(journalctl failed with code ${code}: ${stderr.trim()})\n`;
   }
 
-  /** The random ID that the kernel gives each boot. */
+  /** Returns the random ID that the kernel gives each boot. */
   async bootId(): Promise<string> {
     return (await this.must(["cat", "/proc/sys/kernel/random/boot_id"])).trim();
   }
 
-  async #leave(verb: "poweroff" | "reboot", deadline_ms: number): Promise<void> {
+  async #powerDown(verb: "poweroff" | "reboot", deadline_ms: number): Promise<void> {
     const { supervisor } = this.#running ?? {};
     if (supervisor === undefined) throw new Error(`machine ${this.name} is off`);
     let ended = false;
@@ -214,15 +214,15 @@ export class Machine {
     this.#running = undefined;
   }
 
-  /** Waits for the cable, which may appear after PID 1. */
-  async #pullCable(deadline_ms: number): Promise<void> {
+  /** Retries, because the link may not exist yet when PID 1 does. */
+  async #unplug(deadline_ms: number): Promise<void> {
     await until(`the cable of machine ${this.name}`, async () => {
       await this.setup.network.set(this.#link, "down");
       return true;
     }, { deadline_ms, every_ms: 2 });
   }
 
-  /** The host's end of the cable. */
+  /** Name of the link at the host's end of the cable. */
   get #link(): string {
     return `vb-${this.#container}`;
   }
@@ -232,7 +232,7 @@ export class Machine {
   }
 
   #inside(command: readonly string[]): string[] {
-    // nsenter waits for the program in the machine; when nsenter is killed, the program must end as well.
+    // nsenter waits outside for the program inside; if nsenter is killed, the program must end too.
     return ["nsenter", "--target", `${this.pid}`, "--all", "setpriv", "--pdeathsig", "KILL", "--", ...command];
   }
 
@@ -241,7 +241,7 @@ export class Machine {
     // deno-fmt-ignore
     return [
       "sh", "-ec", 'for group in $1; do echo $$ >"$group"; done; shift; exec "$@"', "sh", groups,
-      // Real machines have only the unified hierarchy, also if this host is a hybrid.
+      // Only the unified hierarchy, as on current distributions, even if this host is hybrid.
       "env", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1",
       ...this.setup.network.inside(["systemd-nspawn"]),
       "--quiet", "--boot", "--settings=no", "--register=no", "--keep-unit", "--notify-ready=no",
@@ -253,7 +253,7 @@ export class Machine {
   }
 }
 
-/** Returns the ID of the supervisor's child that is PID 1 in its namespace; undefined if there is none. */
+/** Returns the PID of the supervisor's child that is PID 1 in its own namespace; undefined while there is none. */
 function initOf(supervisor: number): number | undefined {
   let children: string;
   try {
@@ -272,7 +272,7 @@ function initOf(supervisor: number): number | undefined {
   });
 }
 
-/** Returns the last `lines` of a file, or a sentence if it is missing. */
+/** Returns the last `lines` lines of a file, or `(no FILE)` if it does not exist. */
 export function tail(file: string, lines: number): string {
   if (!existsSync(file)) return `(no ${file})`;
   return Deno.readTextFileSync(file).trimEnd().split("\n").slice(-lines).join("\n");

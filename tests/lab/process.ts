@@ -1,6 +1,6 @@
-/** Runs programs of the host: to their end, or as servers that end with this process. */
+/** Runs programs of the host, either to their end or as servers that are killed with this process. */
 
-/** The output and exit code of a program. */
+/** Exit code and output of a program. */
 export interface Output {
   readonly code: number;
   readonly stdout: string;
@@ -9,16 +9,16 @@ export interface Output {
 
 /** Options of {@link run}. */
 export interface RunOptions {
-  /** Text for its standard input; default /dev/null. */
+  /** Text for the standard input. Default: /dev/null. */
   readonly stdin?: string;
-  /** Time limit, after which it gets SIGKILL; default 60,000. */
+  /** Time until SIGKILL. Default: 60,000. */
   readonly timeout_ms?: number;
   readonly env?: Readonly<Record<string, string>>;
-  /** True: its environment is `env` alone, without that of this process. */
+  /** True: the environment is `env` alone, without this process's variables. */
   readonly clear_env?: boolean;
 }
 
-/** Runs `command`. Throws if it cannot be started or exceeds its time limit; a failing exit code is returned. */
+/** Runs `command` and waits for its end. Throws if it cannot be started or exceeds its timeout, but not for a failing exit code. */
 export async function run(command: readonly string[], options: RunOptions = {}): Promise<Output> {
   const [program, ...args] = command;
   if (program === undefined) throw new Error("cannot run an empty command");
@@ -37,8 +37,8 @@ export async function run(command: readonly string[], options: RunOptions = {}):
     child.kill("SIGKILL");
   }, timeout_ms);
   try {
-    const fed = options.stdin === undefined ? Promise.resolve() : feed(child.stdin, options.stdin);
-    const [output] = await Promise.all([child.output(), fed]);
+    const written = options.stdin === undefined ? Promise.resolve() : writeAll(child.stdin, options.stdin);
+    const [output] = await Promise.all([child.output(), written]);
     if (late) throw new Error(`"${command.join(" ")}" was still running after ${timeout_ms} ms`);
     const text = new TextDecoder();
     return { code: output.code, stdout: text.decode(output.stdout), stderr: text.decode(output.stderr) };
@@ -47,20 +47,20 @@ export async function run(command: readonly string[], options: RunOptions = {}):
   }
 }
 
-/** Runs a program and returns its standard output. Throws an error with its output if it fails. */
+/** Like `run`, but throws with the program's output if it fails. Returns its standard output. */
 export async function must(command: readonly string[], options: RunOptions = {}): Promise<string> {
   const { code, stdout, stderr } = await run(command, options);
   if (code !== 0) throw new Error(`"${command.join(" ")}" failed with code ${code}: ${(stderr || stdout).trim()}`);
   return stdout;
 }
 
-async function feed(stdin: WritableStream<Uint8Array>, text: string): Promise<void> {
+async function writeAll(stdin: WritableStream<Uint8Array>, text: string): Promise<void> {
   const writer = stdin.getWriter();
   try {
     await writer.write(new TextEncoder().encode(text));
     await writer.close();
   } catch (error) {
-    // A program may end without reading all its input; its exit code has the result.
+    // A program may end without reading all its input; its exit code shows if that is a failure.
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
   }
 }
@@ -73,11 +73,11 @@ export interface Server {
 }
 
 /**
- * Starts `command` in its own session, with both outputs appended to `log`. The kernel kills it when the thread that
- * started it ends (PR_SET_PDEATHSIG, prctl(2)), so that it never outlives the test process.
+ * Starts `command` in its own session, and appends its standard output and standard error to `log`. The kernel kills it
+ * when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)), so that no server outlives a killed test process.
  */
 export function serve(command: readonly string[], log: string): Server {
-  // Each of these programs replaces itself by the next one, so that the server has this process ID.
+  // Each of these programs executes the next in its own process, so the PID is the server's.
   const child = new Deno.Command("setsid", {
     args: [
       "setpriv",
@@ -97,7 +97,7 @@ export function serve(command: readonly string[], log: string): Server {
   return { pid: child.pid, ended: child.status };
 }
 
-/** Sends a signal to a process, if it still runs. */
+/** Sends a signal to a process. Does nothing if the process has ended. */
 export function kill(pid: number, signal: Deno.Signal): void {
   try {
     Deno.kill(pid, signal);
@@ -106,7 +106,7 @@ export function kill(pid: number, signal: Deno.Signal): void {
   }
 }
 
-/** Calls `probe` every `every_ms` until it returns a value. Throws an error with `what` and the last failure at the deadline. */
+/** Calls `probe` every `every_ms` until it returns a value. Throws at the deadline, with `what` and the last error of `probe`. */
 export async function until<T>(
   what: string,
   probe: () => Promise<T | undefined>,

@@ -1,4 +1,4 @@
-/** The root file system of all machines: a small Debian, built once, kept in a cache and never changed. */
+/** The root file system that all machines share: a small Debian, built once and kept read-only in a cache. */
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -7,7 +7,7 @@ import { must } from "./process.ts";
 const suite = "bookworm";
 const packages = ["systemd", "dbus", "systemd-sysv", "iproute2", "openssh-server", "procps", "polkitd"];
 
-/** Units that a test machine does not need. Without them it boots in a third of a second. */
+/** Units that a machine of a lab does not need. Without them it boots in a third of a second. */
 const masked = [
   "apt-daily-upgrade.timer",
   "apt-daily.timer",
@@ -32,7 +32,7 @@ const masked = [
   "systemd-update-utmp.service",
 ];
 
-/** A file that exists when the machine's address, bus and sshd are up. */
+/** Path of a file that exists in a machine once its address, the bus and sshd are up. */
 export const ready_file = "/run/fleet-lab-ready";
 
 const files: Readonly<Record<string, string>> = {
@@ -66,7 +66,7 @@ ExecStart=touch ${ready_file}
 [Install]
 WantedBy=multi-user.target
 `,
-  // On the machine's disk, so that the log survives a power cut.
+  // On the machine's disk, so that the journal from before a power cut can be read.
   "/etc/systemd/journald.conf.d/lab.conf": `[Journal]
 Storage=persistent
 SystemMaxUse=256M
@@ -82,11 +82,11 @@ MaxSessions 1000
 const commands: readonly string[] = [
   "useradd --create-home --uid 1000 --shell /bin/bash --password '*' core",
   "systemctl enable lab-network.service lab-ready.service ssh.service",
-  // Each machine has its own identity.
+  // Each machine gets an identity of its own.
   "rm -f /etc/ssh/ssh_host_* /etc/hostname /etc/machine-id /etc/resolv.conf /var/lib/dbus/machine-id",
 ];
 
-/** Returns the directory of the shared root file system. Builds it, in half a minute, if it is not in the cache. */
+/** Returns the directory of the shared root file system. If the cache lacks it, builds it, which takes half a minute. */
 export async function ensureBase(): Promise<string> {
   const cache = cacheDir();
   const recipe = JSON.stringify({ suite, packages, masked, files, commands });
@@ -94,22 +94,22 @@ export async function ensureBase(): Promise<string> {
   if (existsSync(base)) return base;
   Deno.mkdirSync(cache, { recursive: true });
   using lock = await Deno.open(`${base}.lock`, { write: true, create: true });
-  await lock.lock(true); // released when the file is closed, also by a crash
+  await lock.lock(true); // released when the file is closed, even after a crash
   if (!existsSync(base)) await build(base);
   return base;
 }
 
-/** Returns the directory of the cache. */
+/** Returns the directory for files that are kept between runs. */
 function cacheDir(): string {
   const cache = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") || "/root"}/.cache`;
   return `${cache}/fleet-lab`;
 }
 
-/** Builds the base in a temporary directory and renames it, so that an existing base is complete. Holds the lock. */
+/** Builds in a temporary directory and renames it, so that an existing base is always complete. The caller holds the lock. */
 async function build(base: string): Promise<void> {
   const dir = `${base}.tmp`;
   console.error(`building the root file system of the lab's machines in ${base}`);
-  await must(["rm", "-rf", dir]); // of a build that was killed
+  await must(["rm", "-rf", dir]); // left by a build that was killed
   // deno-fmt-ignore
   await must([
     "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", `--include=${packages.join(",")}`,

@@ -1,4 +1,4 @@
-/** Removes labs from the host: after a test, and after a test process that was killed. */
+/** Removes labs from the host: after their test, and those of test processes that were killed. */
 
 import { existsSync } from "node:fs";
 import { labsWithGroups, processesIn, removeGroups } from "./cgroup.ts";
@@ -8,17 +8,17 @@ import { kill, must, run, until } from "./process.ts";
 const top = "/run/fleet-lab";
 const prefix = "fleet-lab-";
 
-/** Returns a name for a new lab, with the mark of its owner: `fleet-lab-<pid>-<start time>-<random>`. */
+/** Returns a name for a new lab, with the mark of its owner: `fleet-lab-<PID>-<start time>-<random>`. */
 export function labName(): string {
   return `${prefix}${ownerMark()}-${crypto.randomUUID().slice(0, 4)}`;
 }
 
-/** Returns the directory of a lab's files: a file system in memory, so that one unmount removes it. */
+/** Returns the directory of a lab's files: a file system in memory, so that one unmount removes them all. */
 export function labDir(name: string): string {
   return `${top}/${name}`;
 }
 
-/** Makes the lab's directory. */
+/** Creates and mounts the lab's directory. */
 export async function makeLabDir(name: string): Promise<string> {
   const dir = labDir(name);
   Deno.mkdirSync(dir, { recursive: true });
@@ -27,7 +27,7 @@ export async function makeLabDir(name: string): Promise<string> {
   return dir;
 }
 
-/** Ends all processes of a lab and removes its mounts, groups, namespace and files. The lab may be incomplete. */
+/** Kills all processes of a lab, and removes its mounts, groups, namespace and files. Also works on a lab that is incomplete. */
 export async function tearDown(name: string): Promise<void> {
   await until(`the processes of ${name} to end`, () => {
     const pids = new Set([...processesIn(name), ...processesInNamespace(name)]);
@@ -43,14 +43,14 @@ export async function tearDown(name: string): Promise<void> {
   }
   if (existsSync(dir)) Deno.removeSync(dir, { recursive: true });
   if (existsSync(`/run/netns/${name}`)) await must(["ip", "netns", "delete", name]);
-  removeTraces(name);
+  removeNspawnDirs(name);
 }
 
 /** Removes the labs whose test process has ended. Returns their names. */
 export async function removeStaleLabs(): Promise<string[]> {
   Deno.mkdirSync(top, { recursive: true });
   using lock = await Deno.open(`${top}/.lock`, { write: true, create: true });
-  await lock.lock(true); // two new labs must not take the same old one away
+  await lock.lock(true); // two test processes must not remove the same lab
   const stale = [...allLabs()].filter((name) => !ownerLives(ownerOf(name)));
   for (const name of stale) await tearDown(name);
   return stale;
@@ -67,7 +67,7 @@ function ownerOf(name: string): string {
   return name.slice(prefix.length).split("-").slice(0, 2).join("-");
 }
 
-/** Returns all processes in the lab's network, also those that a test left running. */
+/** Returns the PIDs of all processes in the lab's network namespace, including those that a test left running. */
 function processesInNamespace(name: string): number[] {
   const path = `/run/netns/${name}`;
   if (!existsSync(path)) return [];
@@ -78,7 +78,7 @@ function processesInNamespace(name: string): number[] {
       return Deno.statSync(`/proc/${pid}/ns/net`).ino === inode;
     } catch (error) {
       if (vanished(error)) return false;
-      // Some processes, such as the host's PID 1, are not readable even for root; those of a lab are.
+      // Some processes of the host (PID 1) are not readable even by root; those of a lab are.
       if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) return false;
       throw error;
     }
@@ -89,8 +89,8 @@ function mounted(dir: string): boolean {
   return Deno.readTextFileSync("/proc/self/mounts").split("\n").some((line) => line.split(" ")[1] === dir);
 }
 
-/** Removes the files that systemd-nspawn leaves after its supervisor was killed. */
-function removeTraces(name: string): void {
+/** Removes the directories that systemd-nspawn leaves, by container name, if its supervisor is killed. */
+function removeNspawnDirs(name: string): void {
   for (const dir of ["/run/systemd/nspawn/propagate", "/run/systemd/nspawn/unix-export"]) {
     if (!existsSync(dir)) continue;
     for (const entry of Deno.readDirSync(dir)) {
@@ -101,7 +101,7 @@ function removeTraces(name: string): void {
   }
 }
 
-/** Returns the prefix of a lab's container names. It is short, because the kernel limits names of links to 15 characters. */
+/** Returns the first part of the container names of a lab: unique to the lab, and short, because a link's name has at most 15 characters. */
 export function containerPrefix(lab: string): string {
   return lab.slice(-4);
 }

@@ -1,11 +1,11 @@
-/** The user systemd of core on a lab's machine, without a login session. */
+/** A systemd user instance for the user core on a lab's machine, without the login session that usually starts one. */
 
 import type { Machine } from "./machine.ts";
 import { type Output, until } from "./process.ts";
 
 const runtime = "/run/user/1000";
 
-/** Files for the user's bus, as in Debian's package dbus-user-session. */
+/** Files that a machine needs for the user's bus, as in Debian's package dbus-user-session. */
 export const userBus: Readonly<Record<string, string>> = {
   "/etc/systemd/user/dbus.socket": "[Socket]\nListenStream=%t/bus\n",
   "/etc/systemd/user/dbus.service": `[Unit]
@@ -20,15 +20,15 @@ Slice=session.slice
   "/etc/systemd/user/sockets.target.d/dbus.conf": "[Unit]\nWants=dbus.socket\n",
 };
 
-/** Runs programs with the user systemd of core. */
+/** A running systemd user instance of core. */
 export interface UserSystemd {
-  /** The environment of that systemd, as `NAME=value`. */
+  /** Environment variables (`NAME=value`) with which programs find the instance and its bus. */
   readonly env: readonly string[];
-  /** Runs a program as core, for at most half a minute. */
+  /** Runs a program as core, with these variables, for half a minute at most. */
   run(...command: string[]): Promise<Output>;
 }
 
-/** Starts the user systemd. Throws if it does not start. */
+/** Starts core's systemd, and waits until it is on its bus. Throws at the deadline. */
 export async function startUserSystemd(machine: Machine): Promise<UserSystemd> {
   const env = [`XDG_RUNTIME_DIR=${runtime}`, `DBUS_SESSION_BUS_ADDRESS=unix:path=${runtime}/bus`];
   await machine.sh(`install -d -o core -g core -m 0700 ${runtime}`);

@@ -1,5 +1,5 @@
 /**
- * The API over a real registry in memory, for tests of its routes.
+ * The handler of API v1 over a registry in memory, without sockets, for tests of its routes.
  *
  * @module
  */
@@ -14,18 +14,18 @@ import { SharedState } from "../../daemon/api/shared_state.ts";
 import { openSqliteStore } from "../../registry/store/sqlite.ts";
 import type { Store } from "../../registry/store/port.ts";
 
-/** A response with its complete body. */
+/** A response with its whole body. */
 export interface Answer {
   readonly code: number;
   readonly headers: Headers;
   readonly text: string;
 }
 
-/** The headers and the body of a request. */
+/** The parts of a request besides method and path. */
 export interface Extras {
-  /** Text or bytes are sent unchanged, other values as JSON. */
+  /** Text and bytes are sent unchanged, other values as JSON. */
   readonly body?: unknown;
-  /** Default: application/json for a request with a body. `null`: none. */
+  /** Default: application/json if there is a body. `null`: no Content-Type. */
   readonly contentType?: string | null;
   readonly headers?: Readonly<Record<string, string>>;
   readonly peer?: Peer;
@@ -40,10 +40,10 @@ export class ApiFixture implements AsyncDisposable {
   readonly #states = new Map<MachineId, Map<UnitName, UnitState>>();
   readonly #sharedState = new SharedState();
   #leadership: Promise<Leadership> | undefined;
-  /** Log lines above `debug`. */
+  /** All messages that were logged above `debug`. */
   readonly logged: string[] = [];
   readonly registry: Registry;
-  /** The registry of the routes; a test may wrap it. */
+  /** The handler that `send` calls; over `registry` unless a test replaces it. */
   handler: Handler;
 
   private constructor(store: Store, readonly options: Partial<HandlerOptions>) {
@@ -59,7 +59,7 @@ export class ApiFixture implements AsyncDisposable {
     return fixture;
   }
 
-  /** Returns a handler with another registry or other options. */
+  /** Creates a handler over another registry, with other options. */
   handlerOver(registry: Registry, options: Partial<HandlerOptions> = {}): Handler {
     return createHandler({
       status: () => ({ ready: true }),
@@ -74,7 +74,7 @@ export class ApiFixture implements AsyncDisposable {
     });
   }
 
-  /** Sends a request and reads the response. `path` is sent unchanged. */
+  /** Sends a request and reads the response. `path` is not normalized. */
   async send(method: string, path: string, extras: Extras = {}): Promise<Answer> {
     const { body, peer } = extras;
     const raw = body === undefined || typeof body === "string" || body instanceof Uint8Array;
@@ -84,13 +84,13 @@ export class ApiFixture implements AsyncDisposable {
       headers: { ...extras.headers, ...type ? { "Content-Type": type } : {} },
       ...(body === undefined ? {} : { body: (raw ? body : JSON.stringify(body)) as BodyInit }),
     });
-    // A text body sets a Content-Type.
+    // Request adds a Content-Type to a text body.
     if (!type) request.headers.delete("Content-Type");
     const answer = await this.handler(request, { target: path, ...peer });
     return { code: answer.status, headers: answer.headers, text: await answer.text() };
   }
 
-  /** Puts a unit. Throws if the API refuses it. */
+  /** Creates or changes a unit. Throws if the API refuses it. */
   async put(name: UnitName, desiredState = "inactive", file = "[Service]\nExecStart=/bin/true"): Promise<void> {
     const answer = await this.send("PUT", `/fleet/v1/units/${encodeURIComponent(name)}`, {
       body: { name, desiredState, options: optionsOf(file) },
@@ -98,7 +98,7 @@ export class ApiFixture implements AsyncDisposable {
     assert.ok(answer.code < 300, answer.text);
   }
 
-  /** Makes a machine join. */
+  /** Adds a machine to the cluster. */
   async join(
     id: MachineId,
     ip = "",
@@ -117,7 +117,7 @@ export class ApiFixture implements AsyncDisposable {
     this.#members.set(id, await this.registry.join(record, undefined, this.#stop.signal));
   }
 
-  /** Makes a machine leave. */
+  /** Removes a machine from the cluster. */
   async leave(id: MachineId): Promise<void> {
     await this.#members.get(id)?.leave();
     this.#members.delete(id);
@@ -134,7 +134,7 @@ export class ApiFixture implements AsyncDisposable {
     assert.deepEqual(refused, []);
   }
 
-  /** Publishes a unit's state, as a machine's agent does; `undefined` removes it. Waits until a view has it. */
+  /** Publishes a unit's state as a machine's agent would (`undefined`: the unit is gone), and waits until a view shows it. */
   async report(machine: MachineId, unit: UnitName, state: Partial<UnitState> | undefined): Promise<void> {
     const states = this.#states.get(machine) ?? new Map<UnitName, UnitState>();
     this.#states.set(machine, states);
@@ -159,19 +159,19 @@ export class ApiFixture implements AsyncDisposable {
     await this.until((cluster) => (cluster.states.get(unit)?.has(machine) ?? false) === (state !== undefined));
   }
 
-  /** Waits until a view of the cluster satisfies a condition. */
+  /** Waits for a view of the cluster for which `isReached` returns true. */
   async until(isReached: (cluster: Cluster) => boolean): Promise<void> {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), deadline_ms);
     try {
       for await (const cluster of this.registry.watch(late.signal)) if (isReached(cluster)) return;
-      throw new Error(`the cluster did not satisfy the condition within ${deadline_ms} ms`);
+      throw new Error(`the cluster did not reach the expected state within ${deadline_ms} ms`);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Leads until the fixture is disposed of; the end of the campaign would resign. */
+  /** Becomes the leader until the fixture is disposed of. The iterator stays open, because closing it would resign. */
   async #lead(): Promise<Leadership> {
     const campaign = this.registry.campaign("engine", "1.2.3", this.#stop.signal)[Symbol.asyncIterator]();
     const { value, done } = await campaign.next();
@@ -186,7 +186,7 @@ export class ApiFixture implements AsyncDisposable {
   }
 }
 
-/** Returns the options of a simple unit file, in the format of the API. */
+/** Returns the options of a simple unit file in the format of the API. */
 export function optionsOf(file: string): { section: string; name: string; value: string }[] {
   let section = "";
   return file.split("\n").flatMap((line) => {
@@ -196,7 +196,7 @@ export function optionsOf(file: string): { section: string; name: string; value:
   });
 }
 
-/** Returns the JSON text of an error. */
+/** Returns the body of an error response. */
 export function errorText(code: number, message: string): string {
   const escape = (one: string) => `\\u00${one.charCodeAt(0).toString(16)}`;
   return JSON.stringify({ error: { code, message } }).replace(/[<>&]/g, escape);

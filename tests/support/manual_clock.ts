@@ -1,10 +1,10 @@
 import type { Clock } from "../../runtime/clock.ts";
 
-/** A clock that a test advances. */
+/** A clock whose time changes only by calls of `advance` and `runToEnd`. */
 export class ManualClock implements Clock {
   #now_ms = 1_000_000;
   readonly #sleepers = new Set<{ until_ms: number; wake: () => void }>();
-  /** The durations of all sleeps so far, milliseconds. */
+  /** The requested duration of every sleep, in milliseconds. */
   readonly sleeps: number[] = [];
 
   now_ms(): number {
@@ -36,15 +36,15 @@ export class ManualClock implements Clock {
     });
   }
 
-  /** Advances the clock, and ends the sleeps whose time has come. */
+  /** Advances the time, and wakes the sleepers whose time has come. */
   advance(duration_ms: number): void {
     this.#now_ms += duration_ms;
     for (const sleeper of [...this.#sleepers]) if (sleeper.until_ms <= this.#now_ms) sleeper.wake();
   }
 
   /**
-   * Advances to the next sleeper whenever nothing else happens, until `work` ends. Throws if it takes longer than `limit_ms`
-   * by this clock, or waits for something that never happens.
+   * Advances to the next sleeper's time whenever nothing else is ready to run, until `work` settles. Throws if `work` takes
+   * longer than `limit_ms` by this clock, or is pending without a sleeper.
    */
   async runToEnd<Result>(work: Promise<Result>, limit_ms = 5 * 60_000): Promise<Result> {
     let isDone = false;
@@ -60,7 +60,7 @@ export class ManualClock implements Clock {
     return await work;
   }
 
-  /** Runs pending tasks until there are none, or until `isDone` returns true. */
+  /** Runs the tasks that are ready, for up to 20 turns of the event loop or until `isDone` returns true. */
   static async settle(isDone: () => boolean = () => false): Promise<void> {
     for (let turn = 0; turn < 20 && !isDone(); turn++) await new Promise((resolve) => setTimeout(resolve, 0));
   }

@@ -1,6 +1,6 @@
 /**
- * Makes property tests use the same cases in every run, so that a failure is caused by a change and not by chance. For
- * other cases, set `PROPERTY_SEED` to any integer; a failure prints its seed.
+ * Sets the seed of property tests, so that every run tries the same cases. To try other cases, set `PROPERTY_SEED` to any
+ * whole number except 0; a failure prints the seed that reproduces it.
  */
 
 import fc from "fast-check";

@@ -14,7 +14,7 @@ export interface TestFailure {
 
 export interface TestResults {
   readonly passed: number;
-  /** Tests that failed, or were skipped, canceled or not started. */
+  /** Tests that failed, were skipped or canceled, or did not start. */
   readonly failures: readonly TestFailure[];
 }
 
@@ -33,7 +33,7 @@ function attribute(attributes: string, name: string): string {
   return unescapeXml(new RegExp(`(?:^|\\s)${name}="([^"]*)"`).exec(attributes)?.[1] ?? "");
 }
 
-/** Returns why a case did not pass; undefined if it did. */
+/** Returns the reason why a case did not pass; undefined if it passed. */
 function failureReason(body: string): string | undefined {
   const [, kind, attributes = "", text = ""] = /<(failure|error|skipped)\b([^>]*?)(?:\/>|>(.*?)<\/\1>)/s.exec(body) ??
     [];
@@ -42,8 +42,9 @@ function failureReason(body: string): string | undefined {
 }
 
 /**
- * Reads the cases of a report; steps are cases too. A skipped test counts as a failure. `code` is the exit code of `deno
- * test`, the only trace of an error outside of tests, such as a file that does not load.
+ * Reads the cases of a report; steps are cases too. A skipped test counts as a failure, because nothing showed that it
+ * holds. `code` is the exit code of `deno test`, which alone reports an error outside of all tests, or a file that does
+ * not load.
  */
 export function readReport(report: string, code: number): TestResults {
   let passed = 0;

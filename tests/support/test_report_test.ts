@@ -28,7 +28,7 @@ for (const { name, report, code, expected } of cases) {
   });
 }
 
-Deno.test("test report: a failure has its file, its test and what was thrown", () => {
+Deno.test("test report: a failure has its file, its test and its error", () => {
   const thrown = `<testcase name="a &amp; b &gt; step" classname="./a_test.ts" time="0.001">
     <failure message="Uncaught Error: bad">Error: bad &quot;thing&quot;&#10;    at file:///a_test.ts:1:81</failure></testcase>`;
   const left = `<testcase name="left out" classname="./a_test.ts" time="0.000"><skipped/></testcase>`;
