@@ -1,13 +1,13 @@
 #!/bin/sh
-# Lets a key log in to every machine of the cluster:
+# Adds a public SSH key on every machine of the cluster:
 #
 #   cat key.pub | fleetctl-inject-ssh.sh NAME [flags of fleetctl]
 #   cat key.pub | fleetctl-inject-ssh.sh anna --tunnel 10.10.10.10
 #
 # fleetctl logs in as core unless --ssh-username names another user.
 #
-# On each machine it uses update-ssh-keys, where there is one, and otherwise ~/.ssh/authorized_keys of the user that
-# fleetctl logs in as. Doing it again changes nothing. Ends with 1 if a machine could not be given the key.
+# On each machine the key is added by update-ssh-keys if that is installed, else to ~/.ssh/authorized_keys of the user that
+# fleetctl logs in as. A second run changes nothing. Exit status 1: at least one machine did not get the key.
 set -eu
 
 if [ $# -eq 0 ] || [ -z "$1" ]; then
@@ -23,7 +23,7 @@ case $name in
     ;;
 esac
 
-# Only what is a public key goes on: type and base64, each checked, so that nothing needs quoting over there.
+# Accept only public keys, type and base64 checked, so that the remote command needs no quoting.
 keys=
 while read -r type key _ || [ -n "$type" ]; do
   case $type in '' | '#'*) continue ;; esac
@@ -42,7 +42,7 @@ if [ -z "$keys" ]; then
   exit 2
 fi
 
-# What runs on the machines, given NAME and then TYPE and KEY of each key.
+# The script for the machines. Its arguments: NAME, then TYPE and KEY of each key.
 remote='
 set -eu
 umask 077
@@ -78,14 +78,14 @@ for argument in "$@"; do
   previous=$argument
 done
 
-# fail: says what to do where fleetctl could not log in, which it has said itself.
+# Prints what to do after a failed login, which fleetctl has reported, and exits.
 fail() {
   echo "fleetctl logs in as $user. Where there is no such user, or it does not take your key, name another one:" >&2
   echo "  cat key.pub | $0 $name --ssh-username=root" >&2
   exit 1
 }
 
-# Standard input was the key; questions about hosts and passphrases are asked at the terminal.
+# Standard input contained the key. fleetctl asks questions at the terminal.
 machines=$("$fleetctl" "$@" list-machines --no-legend --full --fields=machine </dev/null) || fail
 
 status=0
