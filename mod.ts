@@ -1,31 +1,32 @@
 /**
- * fleet: a cluster-wide init system. It takes ordinary systemd unit files, decides which machine runs each, and keeps
- * them running there. This is the public entry point, and this page the map of the folders.
+ * fleet: a cluster-wide init system. It takes ordinary systemd unit files, decides which machine runs each unit, and keeps
+ * the units running there. This module is the public entry point; this comment is the map of the folders.
  *
- * | folder | what it holds | may import |
+ * | folder | contents | may import |
  * |---|---|---|
- * | `runtime/` | primitives of the process: clock, log, notifier, parallel requests, spelling | nothing of ours |
- * | `systemd/` | unit files and unit names; the port to systemd, its double, and D-Bus behind an adapter | `runtime/` |
- * | `registry/` | the cluster's nouns; the port to its memory; key space; etcd and an embedded store behind adapters | `systemd/unit_*.ts` |
- * | `daemon/` | fleetd: placement, the reconcile loop, configuration, `explain` | `registry/`, `systemd/`; `explain` and `waiting` ask `schedule` |
- * | `daemon/engine/` | which machine runs a unit: a pure schedule, and the leader's loop around it | the rest of `daemon/` but not `agent/`, `api/` |
- * | `daemon/agent/` | what this machine does about it: a pure plan, and the loop around it | the same but not `engine/`, `api/` |
- * | `daemon/api/` | the HTTP API: wire types, routes as `Request → Response`, a server behind an adapter | the same but not `engine/`, `agent/` |
- * | `ctl/` | fleetctl: commands, tables, client, SSH | `registry/{model,requirements,unit_check}.ts`, `systemd/unit_*.ts`, `daemon/api/v1/types.ts` |
- * | `packaging/` | what an operator installs: unit files, polkit and sysusers rules | – |
- * | `tests/` | what crosses folders: contract suites, scenarios, clusters of real machines, the rules of this page | everything |
- * | `bench/` | how fast, and how much it costs | everything |
- * | `examples/` | a guided tour | everything |
+ * | `runtime/` | primitives without knowledge of fleet: clock, log, notifier, counted limits, parallel requests | no other folder |
+ * | `systemd/` | unit files and unit names; the port to systemd, its D-Bus adapter, and a test double | `runtime/` |
+ * | `registry/` | the model of the cluster; the registry port; the schema of keys; adapters for etcd and the embedded store | `runtime/`, `systemd/unit_*.ts` |
+ * | `daemon/` | fleetd: configuration, lifecycle, host, state, telemetry; the placement rules (`policy/`) and the reconcile loop | `runtime/`, `registry/`, `systemd/` |
+ * | `daemon/engine/` | decides which machine runs a unit: a pure schedule, and the leader's loop around it | the same and `daemon/`, but not `agent/`, `api/` |
+ * | `daemon/agent/` | starts and stops this machine's units: a pure plan, and the loop around it | the same and `daemon/`, but not `engine/`, `api/` |
+ * | `daemon/api/` | the HTTP API: wire types, routes as `Request → Response`, and the server's adapters | the same and `daemon/`, but not `agent/`; of `engine/` only `explain` and `pending` |
+ * | `ctl/` | fleetctl: commands, output, API client, SSH | `runtime/`, `registry/{model,requirements,unit_check}.ts`, `systemd/unit_*.ts`, the types of `daemon/api/v1/types.ts` |
+ * | `packaging/` | files that an operator installs: unit files, polkit and sysusers rules, a script for SSH keys | – |
+ * | `tests/` | tests of several folders: contract suites, scheduling scenarios, clusters of real machines, the architecture | everything |
+ * | `bench/` | benchmarks of speed and resource use | everything |
+ * | `examples/` | the demo, example units, and a sample fleet.conf | everything |
  *
- * `daemon/main.ts` and `ctl/main.ts` start the programs; `daemon/run.ts` wires the daemon. Adapters, which `tests/architecture/layering_test.ts` lists, are the only files with effects.
- * Everything else takes values and returns values. `tests/architecture/layering_test.ts` keeps both rules.
+ * `daemon/main.ts` and `ctl/main.ts` start the programs; `daemon/run.ts` wires the daemon. Only adapters have side effects;
+ * all other code takes values and returns values. `tests/architecture/layering_test.ts` lists the adapters and checks both
+ * the imports and the side effects.
  *
- * Three signatures carry the design: {@link Registry}, {@link findRefusals} and {@link schedule}.
+ * The design rests on three signatures: {@link Registry}, {@link findRefusals} and {@link schedule}.
  *
  * ```ts
  * import { type Cluster, schedule } from "./mod.ts";
  *
- * // The units that have no machine, each with the reason.
+ * // Returns the units without a machine, each with the reason.
  * export const unplaced = (cluster: Cluster) => schedule(cluster).unplaced;
  * ```
  *

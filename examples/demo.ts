@@ -1,5 +1,5 @@
 /**
- * `deno task demo`: shows fleet at work. Reads the command line and checks the user before anything else is loaded.
+ * `deno task demo`: a guided tour of fleet. Checks the arguments and the user before it loads other modules.
  *
  * @module
  */
@@ -22,7 +22,7 @@ if (Deno.args.includes("--help") || Deno.args.includes("-h")) console.log(usage)
 else if (unknown !== undefined) fail(`unknown argument "${unknown}"\n\n${usage}`, 2);
 else if (rootMissing() !== undefined) fail(`${rootMissing()}: sudo deno task demo`, 1);
 else {
-  // A computed name, so that the tour's modules are not read before the checks above.
+  // A computed module name, so that Deno does not load the tour before the checks above.
   const { tour } = await import(import.meta.resolve("./tour.ts")) as typeof import("./tour.ts");
   await tour({ keepUp: Deno.args.includes("--keep") }).catch((error) => fail(error.message, 1));
 }
