@@ -29,7 +29,7 @@ export interface Authority {
 
 const keyOptions = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 
-/** Makes them all with openssl, in a new directory. `names`: the alternative names of every certificate. */
+/** Creates an authority and its certificates with openssl, in a new directory. `names`: the alternative names of every certificate. */
 export async function makeAuthority(names = "IP:127.0.0.1,DNS:localhost"): Promise<Authority> {
   const directory = await Deno.makeTempDir({ prefix: "fleet-tls-" });
   const path = (name: string) => `${directory}/${name}`;

@@ -2,24 +2,24 @@
 
 import type { RawRequest } from "./server_fixture.ts";
 
-/** One row. All are sent to one server, in this order. */
+/** A request and its expected response. All rows are sent to one server, in this order. */
 export interface Row extends Omit<RawRequest, "path"> {
   /** Section and row of the reference. */
   readonly row: string;
-  /** Below the prefix; from the root where it begins with `^`. */
+  /** The path below the prefix; below the root if it begins with `^`. */
   readonly at: string;
   readonly code: number;
   /** An error's message, or a pattern for it. */
   readonly refusal?: string | RegExp;
-  /** The whole body, or a pattern for it; where neither this nor a refusal is given there is no body. */
+  /** The whole body, or a pattern for it. Without this and without a refusal, the body is empty. */
   readonly gives?: string | RegExp;
-  /** Content-Type of the answer; "" for none. Default: `application/json`, or none where there is no body. */
+  /** Content-Type of the response; "": none. Default: `application/json`, or none if the body is empty. */
   readonly type?: string;
-  /** A pattern for the answer's status line and headers. */
+  /** A pattern for the status line and the headers of the response. */
   readonly head?: RegExp;
 }
 
-/** Further units: with the four that rows ask for, one page and one unit. */
+/** Units besides the four in the rows; together they fill one page and begin a second one. */
 export const filler = Array.from({ length: 97 }, (_, index) => `z${100 + index}.service`);
 
 /** The IDs of the machines. */

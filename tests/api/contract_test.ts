@@ -1,4 +1,4 @@
-/** API v1 to the letter: every row of its reference, over a unix and a TCP socket, below both prefixes. */
+/** Every row of the reference of API v1, over a unix and a TCP socket, below both prefixes. */
 
 import assert from "node:assert/strict";
 import { systemClock } from "../../daemon/host/system_clock.ts";
