@@ -400,10 +400,10 @@ Deno.test("of the sockets that systemd passes, those on the network use TLS", as
       stderr: "piped",
     }).spawn();
     const errors = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
-    for (let said = ""; !said.includes(addresses[1]!);) {
+    for (let logged = ""; !logged.includes(addresses[1]!);) {
       const { done, value } = await errors.read();
-      assert.ok(!done, said);
-      said += value;
+      assert.ok(!done, logged);
+      logged += value;
     }
     const request = { path: "/" };
     assert.match((await ask(`unix:${unix}`, request)).body, /welcome/);
