@@ -157,8 +157,8 @@ export class EtcdServer implements AsyncDisposable {
     return revision;
   }
 
-  /** See {@link import("./etcd_cluster.ts").LabEtcd.mend}. */
-  async mend(): Promise<void> {
+  /** See {@link import("./etcd_cluster.ts").LabEtcd.reclaimSpace}. */
+  async reclaimSpace(): Promise<void> {
     await this.compact({ physical: true });
     await this.must("defrag");
     await this.must("alarm", "disarm");

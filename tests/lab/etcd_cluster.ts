@@ -71,7 +71,7 @@ export class LabEtcd {
   }
 
   /** Frees space in a store that has used up its quota (alarm NOSPACE), so that it accepts writes again. */
-  async mend(): Promise<void> {
+  async reclaimSpace(): Promise<void> {
     await this.#first.compact({ physical: true });
     for (const member of this.members) await member.must("defrag");
     await this.must("alarm", "disarm");

@@ -229,7 +229,7 @@ Deno.test({
       await answers(store);
       assert.equal(await store.renew(lease), 60, "leases live on");
       assert.ok((await store.transact([], [{ delete: "filler" }])).succeeded, "deletions are applied");
-      await etcd.mend();
+      await etcd.reclaimSpace();
       assert.ok((await store.transact([], [{ put: "a", value: "1" }])).succeeded);
     });
   },

@@ -273,7 +273,7 @@ async function outOfSpace(cluster: FleetCluster): Promise<void> {
   // Also what members that hung were still asked for when it was destroyed has not come back.
   assert.deepEqual(names.sort(), ["a.service", "b.service", "noise1.service", "noise2.service"]);
   await breaks(m1!, "noise1.service", /presence could not be written.*takes no writes/);
-  await etcd.mend();
+  await etcd.reclaimSpace();
   await toldBroken(cluster, m1!, "noise1.service");
 }
 
