@@ -89,7 +89,7 @@ async function tcpPort(machine: Machine): Promise<void> {
   assert.deepEqual(await tcpPorts(machine), ["127.0.0.1:49153"]);
   assert.match(
     await machine.must(["cat", "/root/logged"]),
-    /the API at 127\.0\.0\.1:49153 controls the cluster, as root/,
+    /controls the cluster, as root, through the API at 127\.0\.0\.1:49153/,
   );
   await refuseAnother(machine);
   await machine.must(["systemctl", "stop", "dev.service"]);
