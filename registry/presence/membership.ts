@@ -51,7 +51,7 @@ export async function joinCluster(
 class RecordConflict extends Error {}
 
 /** The keys of this machine that the store is known to hold. */
-interface Held {
+interface StoredKeys {
   /** Mod-revision of the machine record; 0 if there is none. */
   revision: Revision;
   /** The record's text, if it is bound to this process's lease. */
@@ -76,8 +76,10 @@ class LeaseMembership implements Membership {
   readonly #worker: Promise<void>;
   #machine: MachineRecord;
   /** Desired text of each unit's state; undefined until read from the store or given to {@link publish}. */
-  #wanted: ReadonlyMap<UnitName, string> | undefined;
-  #held: Held | undefined;
+  #desired: ReadonlyMap<UnitName, string> | undefined;
+  #stored: StoredKeys | undefined;
+  /** Counts how often `#stored` was found to be outdated. */
+  #invalidations = 0;
   #lease: string;
   #waiters: readonly Waiter[] = [];
   /** The waiters that all pending publications, and all pending updates, share. */
@@ -105,7 +107,7 @@ class LeaseMembership implements Membership {
   }
 
   publish(states: ReadonlyMap<UnitName, UnitState>): Promise<void> {
-    this.#wanted = new Map(Array.from(states, ([name, state]) => [name, encodeState(state)]));
+    this.#desired = new Map(Array.from(states, ([name, state]) => [name, encodeState(state)]));
     return this.#settledTogether("publish");
   }
 
@@ -145,9 +147,9 @@ class LeaseMembership implements Membership {
   async #markDeparted(): Promise<void> {
     const { session } = this.#options;
     const { id } = this.#machine;
-    if (this.#held === undefined) return;
+    if (this.#stored === undefined) return;
     const mark = { put: departedKey(id), value: "", lease: await session.grant(departure_s) };
-    await session.transact([{ key: machineKey(id), mod: this.#held.revision }], [{ delete: machineKey(id) }, mark]);
+    await session.transact([{ key: machineKey(id), mod: this.#stored.revision }], [{ delete: machineKey(id) }, mark]);
   }
 
   /** Ends all work and rejects pending calls with `reason`. The lease is left to expire. */
@@ -167,17 +169,23 @@ class LeaseMembership implements Membership {
     void watchOwnKeys(
       {
         ranges: [{ key: machineKey(id) }, { prefix: statePrefix(id) }],
-        keys: () => new Set([machineKey(id), ...[...this.#wanted?.keys() ?? []].map((name) => stateKey(id, name))]),
+        keys: () => new Set([machineKey(id), ...[...this.#desired?.keys() ?? []].map((name) => stateKey(id, name))]),
         owns: (kv) => kv.lease === this.#lease,
         lost: (keys) => {
           this.#lost = keys;
-          this.#held = undefined;
-          this.#notifier.notify();
+          this.#invalidate();
         },
       },
       this.#options,
       this.#stop.signal,
     );
+  }
+
+  /** Makes the worker read this machine's keys again. */
+  #invalidate(): void {
+    this.#stored = undefined;
+    this.#invalidations++;
+    this.#notifier.notify();
   }
 
   /** Resolves when the store holds the keys desired now, or newer ones. */
@@ -204,11 +212,11 @@ class LeaseMembership implements Membership {
         continue;
       }
       try {
-        await this.#settle();
+        await this.#reconcile();
         done = count;
         this.#succeeded(count);
       } catch (error) {
-        this.#held = undefined;
+        this.#stored = undefined;
         if (!signal.aborted) this.#failed(error);
         await clock.sleep(retryDelay_ms(clock), signal);
       }
@@ -240,33 +248,36 @@ class LeaseMembership implements Membership {
   }
 
   /** Writes the keys in which the store differs from the desired ones, in as few transactions as fit. */
-  async #settle(): Promise<void> {
-    const held = this.#held ??= await this.#enter();
+  async #reconcile(): Promise<void> {
+    const invalidations = this.#invalidations;
+    const stored = this.#stored ?? await this.#readOwnKeys();
+    // Keys that were lost during the read may be in its result: the next pass reads them again.
+    if (invalidations === this.#invalidations) this.#stored = stored;
     const lease = this.#lease;
     const record = encodeMachine(this.#machine);
-    const wanted = this.#wanted ?? new Map<UnitName, string>();
+    const desired = this.#desired ?? new Map<UnitName, string>();
     const key = machineKey(this.#machine.id);
     const writes: { readonly op: Op; readonly apply: (revision: Revision) => void }[] = [];
-    if (held.record !== record) {
+    if (stored.record !== record) {
       const apply = (revision: Revision) => {
-        held.record = record;
-        held.revision = revision;
+        stored.record = record;
+        stored.revision = revision;
       };
       writes.push({ op: { put: key, value: record, lease }, apply });
       writes.push({ op: { delete: departedKey(this.#machine.id) }, apply: () => {} });
     }
-    for (const [name, value] of wanted) {
-      if (held.states.get(name) === value) continue;
+    for (const [name, value] of desired) {
+      if (stored.states.get(name) === value) continue;
       const op = { put: stateKey(this.#machine.id, name), value, lease };
-      writes.push({ op, apply: () => held.states.set(name, value) });
+      writes.push({ op, apply: () => stored.states.set(name, value) });
     }
-    for (const name of held.states.keys()) {
-      if (wanted.has(name)) continue;
-      writes.push({ op: { delete: stateKey(this.#machine.id, name) }, apply: () => held.states.delete(name) });
+    for (const name of stored.states.keys()) {
+      if (desired.has(name)) continue;
+      writes.push({ op: { delete: stateKey(this.#machine.id, name) }, apply: () => stored.states.delete(name) });
     }
     for (let start = 0; start < writes.length; start += maxTransactionOps) {
       const part = writes.slice(start, start + maxTransactionOps);
-      const compare = { key, mod: held.revision };
+      const compare = { key, mod: stored.revision };
       const { succeeded, revision } = await this.#options.session.transact([compare], part.map((write) => write.op));
       if (!succeeded) {
         throw new RecordConflict(`the record of machine ${this.#machine.id} was changed by another writer`);
@@ -280,7 +291,7 @@ class LeaseMembership implements Membership {
   }
 
   /** Reads this machine's keys, checks that no other machine has the same ID, and renews or takes the lease. */
-  async #enter(): Promise<Held> {
+  async #readOwnKeys(): Promise<StoredKeys> {
     const { session } = this.#options;
     const { id, ip, incarnation } = this.#machine;
     const { ranges: [records, states = []] } = await session.read([
@@ -293,7 +304,7 @@ class LeaseMembership implements Membership {
     if (holder && !sameBoot && holder.ip !== ip) throw new DuplicateMachineError(id, holder.ip);
     // States of the same boot are kept until this daemon publishes its own; those of an earlier boot are void.
     const prefix = statePrefix(id).length;
-    this.#wanted ??= new Map(sameBoot ? states.map((state) => [state.key.slice(prefix), state.value]) : []);
+    this.#desired ??= new Map(sameBoot ? states.map((state) => [state.key.slice(prefix), state.value]) : []);
     await this.#keepLease();
     const text = (each: KeyValue) => each.lease === this.#lease ? each.value : undefined;
     this.#logLost([...records ?? [], ...states]);
@@ -358,8 +369,7 @@ class LeaseMembership implements Membership {
         const left_s = await session.renew(lease, ttl_s * 1000 / 3);
         failing = false;
         if (left_s > 0 || lease !== this.#lease) continue;
-        this.#held = undefined;
-        this.#notifier.notify();
+        this.#invalidate();
       } catch (error) {
         if (!failing) {
           log("warn", "this machine's lease could not be renewed, trying again", { error: messageOf(error) });

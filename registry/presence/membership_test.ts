@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { joinCluster } from "./membership.ts";
 import type { MachineRecord, UnitState } from "../model.ts";
+import type { KeyValue, Op } from "../store/port.ts";
 import type { StoreSession } from "../writes/session.ts";
+import { aborted } from "../../runtime/on_abort.ts";
 
 Deno.test("pending publications share one promise, and so do pending updates of the record", async () => {
   let answer = Promise.resolve({ succeeded: true, revision: 2 });
@@ -43,5 +45,53 @@ Deno.test("pending publications share one promise, and so do pending updates of 
   const next = member.publish(states("e.service"));
   assert.notEqual(next, first);
   await next;
+  stop.abort();
+});
+
+Deno.test("a record that is deleted while this machine's keys are read is written again", async () => {
+  let record: KeyValue | undefined;
+  let hold = Promise.resolve();
+  let reads = 0;
+  const deletions = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const session = {
+    endpoints: "a store",
+    read: () => {
+      reads++;
+      const snapshot = { revision: 1, ranges: [record ? [record] : [], []] };
+      return hold.then(() => snapshot);
+    },
+    grant: () => Promise.resolve("1"),
+    renew: () => Promise.resolve(30),
+    transact: (_compares: unknown, [op]: readonly Op[]) => {
+      if (op && "put" in op) record = { key: op.put, value: op.value, createRevision: 1, modRevision: 2, lease: "1" };
+      return Promise.resolve({ succeeded: true, revision: 2 });
+    },
+    async *watch(_ranges: unknown, _after: unknown, signal: AbortSignal) {
+      for (const deletion of deletions) {
+        await deletion.promise;
+        yield { revision: 3, events: [{ kind: "delete", key: "machine/m1", modRevision: 3 }] };
+      }
+      await aborted(signal);
+    },
+  } as unknown as StoreSession;
+  const stop = new AbortController();
+  const machine = { id: "m1", ip: "10.0.0.1", incarnation: "i", staticMetadata: {} } as unknown as MachineRecord;
+  const clock = new ManualClock();
+  await joinCluster({ session, clock, log: () => {}, ttl_s: 30 }, machine, undefined, stop.signal);
+  await ManualClock.settle();
+
+  const before = reads;
+  const held = Promise.withResolvers<void>();
+  hold = held.promise;
+  deletions[0]!.resolve();
+  await ManualClock.settle();
+  assert.equal(reads, before + 1, "the read that finds the record is in flight");
+  record = undefined;
+  deletions[1]!.resolve();
+  await ManualClock.settle();
+  hold = Promise.resolve();
+  held.resolve();
+  await ManualClock.settle();
+  assert.equal((record as KeyValue | undefined)?.key, "machine/m1");
   stop.abort();
 });
