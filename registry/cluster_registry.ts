@@ -75,7 +75,7 @@ export class ClusterRegistry implements Registry {
       session: this.#session,
       clock,
       log,
-      quiet_ms: options.cacheIdle_ms ?? 60_000,
+      idle_ms: options.cacheIdle_ms ?? 60_000,
       readTimeout_ms: options.readTimeout_ms ?? 2_000,
     });
   }

@@ -175,17 +175,17 @@ export function validateFleetOptions(name: string, options: readonly UnitOption[
     if (error instanceof UnitFileError) return error.message;
     throw error;
   }
-  const asked = interpret(options, (value) => value);
-  if (asked.machineOf.length + asked.conflicts.length + asked.replaces.length > maxRelations) {
+  const requirements = interpret(options, (value) => value);
+  if (requirements.machineOf.length + requirements.conflicts.length + requirements.replaces.length > maxRelations) {
     return `too many units named in [X-Fleet] section (max ${maxRelations})`;
   }
-  const values = [...asked.machineMetadata.values()].reduce((sum, accepted) => sum + accepted.length, 0);
-  if (values + asked.malformed.length > maxMetadata) {
+  const values = [...requirements.machineMetadata.values()].reduce((sum, accepted) => sum + accepted.length, 0);
+  if (values + requirements.malformed.length > maxMetadata) {
     return `too many values of MachineMetadata in [X-Fleet] section (max ${maxMetadata})`;
   }
   // The instance name of a template is empty: the metadata of its instances is checked when they are stored.
-  const { malformed } = isTemplate(name) ? asked : parseRequirements(name, options);
-  return unresolvable(asked) ?? forbiddenPair(asked) ?? malformed[0];
+  const { malformed } = isTemplate(name) ? requirements : parseRequirements(name, options);
+  return unresolvable(requirements) ?? forbiddenPair(requirements) ?? malformed[0];
 }
 
 function unresolvable({ machineOf, conflicts, replaces }: Requirements): string | undefined {
@@ -207,13 +207,13 @@ const writtenAs = {
   Replaces: "Replaces=",
 } as const;
 
-function forbiddenPair(asked: Requirements): string | undefined {
+function forbiddenPair(requirements: Requirements): string | undefined {
   const given = {
-    MachineID: asked.machineId !== undefined,
-    Peers: asked.machineOf.length > 0,
-    Conflicts: asked.conflicts.length > 0,
-    Global: asked.global,
-    Replaces: asked.replaces.length > 0,
+    MachineID: requirements.machineId !== undefined,
+    Peers: requirements.machineOf.length > 0,
+    Conflicts: requirements.conflicts.length > 0,
+    Global: requirements.global,
+    Replaces: requirements.replaces.length > 0,
   };
   const pairs = [
     ["MachineID", "Peers"],

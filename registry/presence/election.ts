@@ -54,7 +54,7 @@ export async function* campaign(
     }
     try {
       yield leadership;
-      await leadership.over();
+      await leadership.lost();
     } finally {
       leadership.abandon();
     }
@@ -138,7 +138,7 @@ class LeaseLeadership implements Leadership {
   }
 
   /** Resolves when leadership is lost. */
-  over(): Promise<void> {
+  lost(): Promise<void> {
     return aborted(this.signal);
   }
 

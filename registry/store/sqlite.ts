@@ -125,7 +125,7 @@ class SqliteStore implements Store {
     return this.#use("write to", () => {
       refuseTooMany("conditions", compares.length);
       refuseTooMany("operations", ops.length);
-      refuseTwice(ops);
+      refuseRepeatedKeys(ops);
       const succeeded = compares.every((compare) => this.#holds(compare));
       if (succeeded) this.#commit((revision) => ops.flatMap((op) => this.#apply(op, revision)));
       return { succeeded, revision: this.#history.newest };
@@ -315,7 +315,7 @@ function refuseTooMany(what: string, count: number): void {
 }
 
 /** Refuses, like etcd, a transaction that puts a key twice, or puts and deletes it. */
-function refuseTwice(ops: readonly Op[]): void {
+function refuseRepeatedKeys(ops: readonly Op[]): void {
   const deleted = new Set(ops.flatMap((op) => "delete" in op ? [op.delete] : []));
   const put = new Set<string>();
   for (const op of ops) {

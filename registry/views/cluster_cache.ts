@@ -26,7 +26,7 @@ export interface ClusterCacheOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** The time that the cache stays open after its last use. */
-  readonly quiet_ms: number;
+  readonly idle_ms: number;
   /** The time that a read waits for the cache to catch up. */
   readonly readTimeout_ms: number;
 }
@@ -37,7 +37,7 @@ export class ClusterCache {
   readonly #notifier = new Notifier();
   #users = 0;
   #running: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
-  #quiet: AbortController | undefined;
+  #pendingClose: AbortController | undefined;
   /** True if the view is complete and its watch is open. */
   #following = false;
   #failure: { readonly error: unknown } | undefined;
@@ -59,7 +59,7 @@ export class ClusterCache {
         // A view is made as late as the rate allows, so that it includes all changes until then.
         if (this.#following && this.#view.revision !== revision) await limiter.acquire(signal);
         if (signal.aborted) return;
-        const cluster = this.#look();
+        const cluster = this.#current();
         if (cluster === undefined || cluster === last) await this.#notifier.waitPast(seen, signal);
         else {
           last = cluster;
@@ -100,14 +100,14 @@ export class ClusterCache {
   }
 
   async close(): Promise<void> {
-    this.#quiet?.abort("over");
+    this.#pendingClose?.abort("over");
     await this.#stop();
   }
 
   async #reach(revision: Revision, late: AbortSignal): Promise<Cluster> {
     for (;;) {
       const seen = this.#notifier.count;
-      const cluster = this.#look();
+      const cluster = this.#current();
       if (cluster && cluster.revision >= revision) return cluster;
       if (late.aborted) {
         throw new StoreUnavailableError(
@@ -118,24 +118,24 @@ export class ClusterCache {
     }
   }
 
-  #look(): Cluster | undefined {
+  #current(): Cluster | undefined {
     if (this.#failure) throw this.#failure.error;
     return this.#following ? this.#view.cluster() : undefined;
   }
 
   #acquire(): void {
     this.#users++;
-    this.#quiet?.abort("over");
-    this.#quiet = undefined;
+    this.#pendingClose?.abort("over");
+    this.#pendingClose = undefined;
     if (this.#running === undefined) this.#start();
   }
 
   #release(): void {
     this.#users--;
     if (this.#users > 0 || this.#running === undefined) return;
-    const quiet = this.#quiet = new AbortController();
-    const close = () => quiet.signal.aborted ? undefined : this.#stop();
-    this.#options.clock.sleep(this.#options.quiet_ms, quiet.signal).then(close);
+    const pending = this.#pendingClose = new AbortController();
+    const close = () => pending.signal.aborted ? undefined : this.#stop();
+    this.#options.clock.sleep(this.#options.idle_ms, pending.signal).then(close);
   }
 
   #start(): void {

@@ -69,7 +69,7 @@ export class Fence {
     this.#known = { mod: snapshot.ranges[at]?.[0]?.modRevision ?? 0, asOf: snapshot.revision };
     this.#unsettled = this.unsettledWrites.get(id) ?? new Set();
     this.unsettledWrites.set(id, this.#unsettled);
-    if (this.isUnsettled) this.#begin();
+    if (this.isUnsettled) this.#startRaising();
   }
 
   get known(): KnownFence {
@@ -89,7 +89,7 @@ export class Fence {
   /** Reads the fence again. Throws {@link import("../mod.ts").WrongStoreError}. */
   async refresh(): Promise<void> {
     const { revision, ranges: [found] } = await this.store.read([{ key: this.#key }]);
-    this.#learn(found?.[0]?.modRevision ?? 0, revision);
+    this.#recordState(found?.[0]?.modRevision ?? 0, revision);
   }
 
   /** Records that the result of a write is unknown; `compared` is the fence as it was known when the write was sent. */
@@ -122,7 +122,7 @@ export class Fence {
    */
   async #raised(): Promise<void> {
     const seen = this.#attempts.count;
-    this.#begin();
+    this.#startRaising();
     const late = new AbortController();
     const ended = new AbortController();
     this.clock.sleep(raiseTimeout_ms, ended.signal).then(() => late.abort());
@@ -132,7 +132,7 @@ export class Fence {
   }
 
   /** Starts an attempt to raise the fence, unless one is in progress. */
-  #begin(): void {
+  #startRaising(): void {
     if (this.#isRaising) return;
     this.#isRaising = true;
     this.#failure = undefined;
@@ -154,7 +154,7 @@ export class Fence {
           const raised = await this.store.transact([this.compare], [{ put: this.#key, value: "" }]);
           // Another process of this writer, or an earlier attempt of this one, raised the fence first.
           if (!raised.succeeded) continue;
-          this.#learn(raised.revision, raised.revision);
+          this.#recordState(raised.revision, raised.revision);
         }
         for (const mod of unsettled) this.#unsettled.delete(mod);
       } catch (error) {
@@ -165,7 +165,7 @@ export class Fence {
     }
   }
 
-  #learn(mod: Revision, asOf: Revision): void {
+  #recordState(mod: Revision, asOf: Revision): void {
     if (asOf >= this.#known.asOf) this.#known = { mod, asOf };
   }
 }

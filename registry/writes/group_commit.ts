@@ -46,7 +46,11 @@ export class GroupCommit {
 
   /** Commits a batch as one transaction of the store. If that is refused, commits each by itself. Never rejects. */
   async #commit(batch: readonly Transaction[], attempt = 1): Promise<readonly Answer[]> {
-    const sent: Sent = { transactions: batch, mark: this.#session.draw(), before: this.#session.memory?.revision ?? 0 };
+    const sent: Sent = {
+      transactions: batch,
+      mark: this.#session.randomId(),
+      before: this.#session.memory?.revision ?? 0,
+    };
     try {
       const { compares, ops } = marked(batch.length === 1 ? batch[0]! : merge(batch)!, sent.mark);
       const { succeeded, revision } = await this.#session.transact(compares, ops);

@@ -4,7 +4,7 @@ import { type LostWriteResult, marked, resultsOf, witnesses } from "./lost_write
 import type { KeyValue } from "../store/port.ts";
 
 const touch = { put: "written", value: "" };
-const unit = { put: "unit/a", value: "asked" };
+const unit = { put: "unit/a", value: "requested" };
 const create: Transaction = { compares: [{ key: "unit/a", mod: 0 }], ops: [unit, touch] };
 const change: Transaction = { compares: [{ key: "unit/a", mod: 5 }, { key: "target/a", mod: 6 }], ops: [unit, touch] };
 const destroy: Transaction = {
@@ -14,12 +14,12 @@ const destroy: Transaction = {
 const metadata: Transaction = { compares: [], ops: [{ put: "metadata/m/k", value: "v" }, touch] };
 const creates: Transaction = {
   compares: [{ key: "unit/a", mod: 0 }],
-  ops: [unit, { put: "assign/m/a", value: "asked" }, touch],
+  ops: [unit, { put: "assign/m/a", value: "requested" }, touch],
 };
 const restart: Transaction = { ...change, restarts: true };
 const createOther: Transaction = {
   compares: [{ key: "unit/b", mod: 0 }],
-  ops: [{ put: "unit/b", value: "asked" }, touch],
+  ops: [{ put: "unit/b", value: "requested" }, touch],
 };
 
 /** The store's revisions before the transactions were sent and after their response was lost. */
@@ -58,7 +58,7 @@ const cases: readonly {
     name: "the unit was created with the requested values, by any client",
     of: create,
     written: ["other", 12],
-    found: { "unit/a": ["asked", 12] },
+    found: { "unit/a": ["requested", 12] },
     want: { applied: now },
   },
   {
@@ -79,21 +79,21 @@ const cases: readonly {
     name: "a missing key that was not compared proves nothing",
     of: creates,
     written: ["other", 12],
-    found: { "unit/a": ["asked", 12] },
+    found: { "unit/a": ["requested", 12] },
     want: { applied: now },
   },
   {
     name: "the unit has its old mod-revision, although its value is the requested one",
     of: change,
     written: ["other", 12],
-    found: { "unit/a": ["asked", 5], "target/a": ["m", 13] },
+    found: { "unit/a": ["requested", 5], "target/a": ["m", 13] },
     want: "not applied",
   },
   {
     name: "the unit was changed to the requested value",
     of: change,
     written: ["other", 12],
-    found: { "unit/a": ["asked", 12] },
+    found: { "unit/a": ["requested", 12] },
     want: { applied: now },
   },
   {
@@ -107,14 +107,14 @@ const cases: readonly {
     name: "the unit was restarted, maybe by another client",
     of: restart,
     written: ["other", 12],
-    found: { "unit/a": ["asked", 12] },
+    found: { "unit/a": ["requested", 12] },
     want: "unknown",
   },
   {
     name: "the unit was not restarted",
     of: restart,
     written: ["other", 12],
-    found: { "unit/a": ["asked", 5] },
+    found: { "unit/a": ["requested", 5] },
     want: "not applied",
   },
   { name: "the unit was destroyed", of: destroy, written: ["other", 12], found: {}, want: { applied: now } },
@@ -129,21 +129,21 @@ const cases: readonly {
     name: "the unit was not destroyed, but moved",
     of: destroy,
     written: ["other", 12],
-    found: { "unit/a": ["asked", 5], "target/a": ["m2", 15] },
+    found: { "unit/a": ["requested", 5], "target/a": ["m2", 15] },
     want: "not applied",
   },
   {
     name: "one transaction that was not applied proves it for all, whatever other clients have written",
     of: [createOther, change, metadata],
     written: ["other", 12],
-    found: { "unit/b": ["asked", 12], "unit/a": ["old", 5] },
+    found: { "unit/b": ["requested", 12], "unit/a": ["old", 5] },
     want: ["not applied", "not applied", "not applied"],
   },
   {
     name: "each of several transactions has its own result",
     of: [createOther, change, metadata],
     written: ["other", 12],
-    found: { "unit/b": ["asked", 12], "unit/a": ["other", 13] },
+    found: { "unit/b": ["requested", 12], "unit/a": ["other", 13] },
     want: [{ applied: now }, "unknown", "unknown"],
   },
 ];

@@ -32,8 +32,8 @@ const maxAttempts = 5;
  * Every read checks the store's id and that the store has not gone back; every transaction compares the id, and its answer is
  * checked the same way. So a store that was wiped, restored or swapped is reported by {@link WrongStoreError}. Nothing is
  * written to a store with another id. An older copy of the same store has the same id: a transaction whose other conditions
- * hold there too is carried out, and only its answer reports that the store has gone back. Every transaction compares the
- * writer's {@link Fence}, too, so none is carried out after this session has said that it failed.
+ * hold there too is applied, and only its answer reports that the store has gone back. Every transaction compares the
+ * writer's {@link Fence}, too, so none is applied after this session has said that it failed.
  */
 export class StoreSession {
   readonly #fence: Fence;
@@ -82,7 +82,7 @@ export class StoreSession {
   /** Identifies the store, and creates the id of an empty one if no store is remembered. */
   async open(remembered: StoreMemory | undefined): Promise<StoreMemory> {
     const writer = await this.writer();
-    const found = await this.#find(writer);
+    const found = await this.#readIdentity(writer);
     const id = found.ranges[0]?.[0]?.value;
     if (remembered !== undefined) {
       if (id !== remembered.id || found.revision < remembered.revision) {
@@ -93,7 +93,7 @@ export class StoreSession {
     return id === undefined ? await this.#createId(writer) : this.#adopt(id, writer, found);
   }
 
-  #find(writer: string): Promise<Snapshot> {
+  #readIdentity(writer: string): Promise<Snapshot> {
     return this.#observe(() => this.store.read([{ key: clusterKey }, { key: fenceKey(writer) }]));
   }
 
@@ -102,18 +102,18 @@ export class StoreSession {
    * fence: applied late, the write does what the next daemon that finds the store empty would do.
    */
   async #createId(writer: string): Promise<StoreMemory> {
-    const drawn = this.draw();
+    const created = this.randomId();
     await this.#observe(() =>
-      this.store.transact([{ key: clusterKey, create: 0 }], [{ put: clusterKey, value: drawn }])
+      this.store.transact([{ key: clusterKey, create: 0 }], [{ put: clusterKey, value: created }])
     );
-    const found = await this.#find(writer);
+    const found = await this.#readIdentity(writer);
     const id = found.ranges[0]?.[0]?.value;
     if (id === undefined) throw new Error(`the cluster id at ${this.endpoints} vanished right after it was created`);
     return this.#adopt(id, writer, found);
   }
 
   /** Returns a unique random text. */
-  draw(): string {
+  randomId(): string {
     const word = () => Math.floor(this.clock.random() * 2 ** 32).toString(16).padStart(8, "0");
     return word() + word() + word() + word();
   }
@@ -136,7 +136,7 @@ export class StoreSession {
     if (id !== before.id || revision < before.revision) {
       throw new WrongStoreError(before, { ...(id === undefined ? {} : { id }), revision });
     }
-    this.#seen(revision);
+    this.#recordRevision(revision);
     return { revision, ranges: found };
   }
 
@@ -173,7 +173,7 @@ export class StoreSession {
         await this.#fence.refresh();
         if (this.#fence.known.mod !== fence.mod && attempt < maxAttempts) continue;
       }
-      this.#seen(result.revision);
+      this.#recordRevision(result.revision);
       return result;
     }
   }
@@ -197,7 +197,7 @@ export class StoreSession {
   async *watch(ranges: readonly Range[], after: Revision, signal: AbortSignal): AsyncIterable<WatchBatch> {
     try {
       for await (const batch of this.store.watch(ranges, after, signal)) {
-        this.#seen(batch.revision);
+        this.#recordRevision(batch.revision);
         yield batch;
       }
     } catch (error) {
@@ -229,7 +229,7 @@ export class StoreSession {
     return known;
   }
 
-  #seen(revision: Revision): void {
+  #recordRevision(revision: Revision): void {
     this.#highest = Math.max(this.#highest, revision);
   }
 

@@ -32,7 +32,7 @@ type UnaryCall = (
 type StreamCall = (metadata: Metadata) => DuplexStream<unknown>;
 
 /** The credentials of a request; `token` resolves with undefined if authentication was switched off in etcd. */
-interface Identity {
+interface Credentials {
   readonly metadata: Metadata;
   readonly token?: Promise<string | undefined>;
 }
@@ -87,26 +87,26 @@ export class EtcdConnection {
     for (let attempt = 1;; attempt++) {
       const deadline_ms = Date.now() + (timeout_ms ?? this.options.requestTimeout_ms);
       let member: number | undefined;
-      let identity: Identity | undefined;
+      let credentials: Credentials | undefined;
       let sent = false;
       try {
-        member = await this.#ready(service, deadline_ms);
-        identity = await this.#identity(member, deadline_ms);
+        member = await this.#connectedMember(service, deadline_ms);
+        credentials = await this.#credentials(member, deadline_ms);
         sent = !repeatable;
-        const answer = await this.#unary<Response>(member, service, method, request, identity.metadata, deadline_ms);
+        const answer = await this.#unary<Response>(member, service, method, request, credentials.metadata, deadline_ms);
         this.#probed.get(member)?.abort();
         return answer;
       } catch (error) {
-        if (identity?.token && !renewed && this.#needsNewToken(error, await identity.token)) {
+        if (credentials?.token && !renewed && this.#needsNewToken(error, await credentials.token)) {
           // The request was refused before it was applied: repeat it with a new token.
-          if (this.#token === identity.token) this.#token = undefined;
+          if (this.#token === credentials.token) this.#token = undefined;
           renewed = true;
           attempt--;
           continue;
         }
         const failure = this.#translate(error, method, sent);
         if (failure instanceof EtcdRefusedError || failure instanceof StoreLimitError) throw failure;
-        if (member !== undefined) this.#leave(member);
+        if (member !== undefined) this.#switchFrom(member);
         this.suspect(member);
         if (!repeatable || attempt >= Math.min(2, this.members.length) || this.#closed) throw failure;
       }
@@ -120,8 +120,8 @@ export class EtcdConnection {
     this.#mustBeOpen();
     const deadline_ms = Date.now() + this.options.requestTimeout_ms;
     try {
-      const member = at ?? await this.#ready(service, deadline_ms);
-      const metadata = (await this.#identity(member, deadline_ms)).metadata.clone();
+      const member = at ?? await this.#connectedMember(service, deadline_ms);
+      const metadata = (await this.#credentials(member, deadline_ms)).metadata.clone();
       metadata.set("hasleader", "true");
       const client = this.#client(member, service);
       const call = (client as unknown as Record<string, StreamCall>)[method];
@@ -130,7 +130,7 @@ export class EtcdConnection {
       // Readers of the stream receive the error as well. After they have stopped listening, an error without a listener
       // would end the process.
       stream.on("error", (error) => {
-        if (at === undefined) this.#leave(member);
+        if (at === undefined) this.#switchFrom(member);
         if (codeOf(error) !== code.canceled) this.suspect(member);
       });
       this.#track(member, stream);
@@ -165,7 +165,7 @@ export class EtcdConnection {
     try {
       const [wasCut] = await Promise.all([
         untilReachable(endpoint.address, stop.signal),
-        this.#abandon(member, endpoint),
+        this.#cancelIfSilent(member, endpoint),
       ]);
       if (!wasCut) return;
       const fresh = await endpoint.renew();
@@ -183,11 +183,11 @@ export class EtcdConnection {
    * Cancels all calls and streams of a member that does not answer while another one does. Otherwise its watches would be
    * silent until gRPC detects the failure, nine seconds later.
    */
-  async #abandon(member: number, endpoint: Endpoint): Promise<void> {
+  async #cancelIfSilent(member: number, endpoint: Endpoint): Promise<void> {
     const others = [...this.members.keys()].filter((other) => other !== member);
     if (others.length === 0 || await this.#answers(member)) return;
     if (!(await Promise.all(others.map((other) => this.#answers(other)))).includes(true)) return;
-    this.#leave(member);
+    this.#switchFrom(member);
     for (const each of endpoint.pending) each.cancel();
   }
 
@@ -197,7 +197,7 @@ export class EtcdConnection {
     try {
       const read = { key: Buffer.of(0), serializable: true };
       await this.#connected(member, "KV", deadline_ms);
-      await this.#unary(member, "KV", "range", read, this.#empty(member), deadline_ms);
+      await this.#unary(member, "KV", "range", read, this.#plainMetadata(member), deadline_ms);
       return true;
     } catch (error) {
       return this.#translate(error, "range", false) instanceof EtcdRefusedError || isDeniedAccess(error);
@@ -228,7 +228,7 @@ export class EtcdConnection {
    * Returns a connected member: the one used last, or else the next ones in order. Waits for each of them for an equal share
    * of the time until the deadline.
    */
-  async #ready(service: Service, deadline_ms: number): Promise<number> {
+  async #connectedMember(service: Service, deadline_ms: number): Promise<number> {
     const count = this.members.length;
     const first = this.#current;
     for (let tried = 0;; tried++) {
@@ -242,7 +242,7 @@ export class EtcdConnection {
       } catch {
         // waitForReady does not report why the connection failed; the error of a call does.
         if (tried + 1 < count) continue;
-        await this.#unary(member, "KV", "range", { key: Buffer.of(0) }, this.#empty(member), Date.now() + 20);
+        await this.#unary(member, "KV", "range", { key: Buffer.of(0) }, this.#plainMetadata(member), Date.now() + 20);
         return this.#current = member;
       }
     }
@@ -267,13 +267,13 @@ export class EtcdConnection {
   }
 
   /** Sends further calls to the next member, if they go to this one. */
-  #leave(member: number): void {
+  #switchFrom(member: number): void {
     if (this.#current === member) this.#current = (member + 1) % this.members.length;
   }
 
   /** Returns the credentials of a request, authenticating first if a user is configured and there is no token yet. */
-  async #identity(member: number, deadline_ms: number): Promise<Identity> {
-    const empty = this.#empty(member);
+  async #credentials(member: number, deadline_ms: number): Promise<Credentials> {
+    const empty = this.#plainMetadata(member);
     if (!this.options.username) return { metadata: empty };
     const token = this.#token ??= this.#authenticate(member, empty, deadline_ms);
     let text: string | undefined;
@@ -297,7 +297,7 @@ export class EtcdConnection {
     return token === undefined ? isDeniedAccess(error) : isStaleToken(error);
   }
 
-  #empty(member: number): Metadata {
+  #plainMetadata(member: number): Metadata {
     const endpoint = this.members[member];
     if (endpoint === undefined) throw new RangeError(`there is no etcd endpoint ${member}`);
     return endpoint.metadata;
