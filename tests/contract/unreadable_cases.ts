@@ -84,14 +84,14 @@ class Scene {
     this.#daemon = { stop, ended };
   }
 
-  /** The daemon ends as when it is restarted: units go on. */
+  /** Ends the daemon as a restart does: units keep running. */
   async end(): Promise<void> {
     this.#daemon?.stop.abort();
     await this.#daemon?.ended;
     this.#daemon = undefined;
   }
 
-  /** Writes what nobody can read. */
+  /** Replaces values by text that cannot be decoded. */
   async spoil(...spoilt: readonly string[]): Promise<void> {
     await this.store.transact([], [...spoilt, "written"].map((put) => ({ put, value: "{" })));
   }
@@ -136,25 +136,25 @@ class Scene {
     });
   }
 
-  /** News of every kind has been acted upon, and so all that came before it. */
+  /** Waits until a new job and a new global run: the daemon has then acted on all earlier changes. */
   async settles(): Promise<void> {
     for (const name of ["b.service", "h.service"]) await this.put(name);
     await this.runs("b.service", "h.service");
   }
 
-  /** Whether nothing that is stored below a prefix is what {@link spoil} wrote. */
+  /** Returns true if the key exists and its value is not the one that {@link spoil} writes. */
   async isReadable(key: string): Promise<boolean> {
     const { ranges: [found = []] } = await this.store.read([{ key }]);
     return found[0] !== undefined && found[0].value !== "{";
   }
 }
 
-/** Keys that an operator puts right, and those of which the daemon does it by itself. */
+/** Keys that an operator has to repair, those that the daemon repairs, and those whose value may be any text. */
 const operators = ["unit/a.service", "global/g.service"];
 const daemons = ["target/a.service", "assign/m1/a.service", "machine/m1", "state/m1/a.service", "leader"];
 const others = ["metadata/m1/zone", "fence/m1"];
 
-/** Keys that were never readable, of units that are something else or nothing. */
+/** Keys that were never readable: of units of the other kind, on another machine, or that do not exist. */
 const strays = [
   "global/a.service",
   "unit/g.service",
@@ -169,10 +169,12 @@ const spoilt: readonly (readonly string[])[] = [
   [...operators, ...daemons],
 ];
 
-/** Whatever the key, and whether the daemon has seen what it held before or not. */
+/** Every kind of key, with a daemon that has seen the earlier value and with one that starts. */
 const harmless: readonly Case[] = [false, true].flatMap((isNew) =>
   spoilt.map((spoilt): Case => ({
-    name: `${spoilt} cannot be read: ${isNew ? "a daemon that begins" : "the daemon"} stops and moves nothing`,
+    name: `${
+      isNew ? "a daemon that starts" : "a running daemon"
+    } stops and moves no unit while ${spoilt} cannot be read`,
     async run(fixture) {
       const scene = await Scene.open(fixture);
       const before = await scene.running();
@@ -183,9 +185,9 @@ const harmless: readonly Case[] = [false, true].flatMap((isNew) =>
       await scene.settles();
       assert.deepEqual(await scene.running(), before, scene.logged.join("\n"));
       const left = await keys(scene.store, "file/");
-      assert.deepEqual(texts.filter((key) => !left.includes(key)), [], "no file was forgotten");
+      assert.deepEqual(texts.filter((key) => !left.includes(key)), [], "no unit file was deleted");
       for (const key of spoilt.filter((key) => daemons.includes(key) && !spoilt.includes("unit/a.service"))) {
-        await eventually(`${key} to be written anew`, () => scene.isReadable(key));
+        await eventually(`${key} to be written again`, () => scene.isReadable(key));
       }
     },
   }))
@@ -193,7 +195,7 @@ const harmless: readonly Case[] = [false, true].flatMap((isNew) =>
 
 const repairs: readonly Case[] = [
   ...["a.service", "g.service"].flatMap((name): Case[] => [{
-    name: `${name} cannot be read: it says so, and is put right by a PUT, while it runs on`,
+    name: `${name} keeps running while its record cannot be read; the API reports it, and a PUT repairs it`,
     async run(fixture) {
       const scene = await Scene.open(fixture);
       const before = await scene.running();
@@ -215,7 +217,7 @@ const repairs: readonly Case[] = [
       await eventually(`${name} to stop`, async () => (await scene.running())[name] === "");
     },
   }, {
-    name: `${name} cannot be read: a DELETE takes it off its machine and out of the store`,
+    name: `a DELETE of ${name}, whose record cannot be read, removes it from its machine and from the store`,
     async run(fixture) {
       const scene = await Scene.open(fixture);
       await scene.end();
@@ -229,33 +231,33 @@ const repairs: readonly Case[] = [
     },
   }]),
   {
-    name: "a leader key that cannot be read is waited for while it is bound to a lease",
+    name: "the engine waits for a leader key that cannot be read while the key is bound to a lease",
     async run(fixture) {
       const scene = await Scene.open(fixture);
       await scene.end();
       const lease = await scene.store.grant(30);
       await scene.store.transact([], [{ put: "leader", value: "{", lease }]);
       await scene.begin();
-      const isTold = () =>
+      const isLogged = () =>
         scene.logged.some((line) => /^warn the leader's record cannot be read.*cannot read key leader/.test(line));
-      await eventually("the log to tell of the leader", () => Promise.resolve(isTold()));
+      await eventually("the leader's record to be logged", () => Promise.resolve(isLogged()));
       assert.ok(!await scene.isReadable("leader"));
       await scene.store.revoke(lease);
       await scene.settles();
     },
   },
   {
-    name: "each value that cannot be read is named in the log, once a revision, however often all is read afresh",
+    name: "a value that cannot be read is logged once a revision, also after full reads",
     async run(fixture) {
       const scene = await Scene.open(fixture);
-      const told = () =>
+      const warnings = () =>
         scene.logged.filter((line) => line.startsWith("warn") && line.includes("unit/a.service")).length;
       await scene.spoil("unit/a.service");
-      await eventually("the log to tell", () => Promise.resolve(told() === 1));
+      await eventually("the first warning", () => Promise.resolve(warnings() === 1));
       await scene.spoil("unit/a.service");
-      await eventually("the log to tell again", () => Promise.resolve(told() === 2));
+      await eventually("the second warning", () => Promise.resolve(warnings() === 2));
       await scene.settles();
-      assert.equal(told(), 2);
+      assert.equal(warnings(), 2);
     },
   },
 ];

@@ -1,4 +1,4 @@
-/** An etcd as operators run it: with TLS and passwords, of three members. */
+/** Daemons on an etcd with TLS and passwords, and on an etcd of three members. */
 
 import assert from "node:assert/strict";
 import { type Authority, makeAuthority } from "../../api/authority.ts";
@@ -9,11 +9,11 @@ import type { Machine } from "../../lab/machine.ts";
 import { until } from "../../lab/process.ts";
 
 const address = "10.77.0.1";
-/** With what fleet.conf and environment files treat in ways of their own. */
+/** Contains characters that fleet.conf and environment files treat specially. */
 const password = 'a#b;c "d';
 const quotable = "a#b;c d";
 
-/** An etcd that speaks TLS to machines, wants a certificate and a password, and plain HTTP to this test. */
+/** Starts an etcd that requires TLS, a client certificate and a password of machines, and serves plain HTTP to this test. */
 async function startSecureEtcd(lab: Lab, authority: Authority): Promise<EtcdServer> {
   const dir = `${lab.dir}/secure-etcd`;
   await Deno.mkdir(dir);
@@ -22,7 +22,7 @@ async function startSecureEtcd(lab: Lab, authority: Authority): Promise<EtcdServ
   await giveUsers(setup, password);
   await setup.must("auth", "enable");
   await setup.stop();
-  // etcdctl(1) reads it; from here on nobody is answered without.
+  // etcdctl(1) reads this variable; from here on etcd refuses requests without a password.
   Deno.env.set("ETCDCTL_USER", `root:${password}`);
   return await EtcdServer.start({
     ...plain,
@@ -35,7 +35,7 @@ async function startSecureEtcd(lab: Lab, authority: Authority): Promise<EtcdServ
   });
 }
 
-/** As docs/internals/etcd.md has it. */
+/** Adds the users and the role that docs/internals/etcd.md describes. */
 async function giveUsers(etcd: { must(...args: string[]): Promise<string> }, password: string): Promise<void> {
   await etcd.must("user", "add", `root:${password}`);
   await etcd.must("user", "grant-role", "root", "root");
@@ -49,8 +49,8 @@ async function status(machine: Machine): Promise<string> {
   return await machine.must(["systemctl", "show", "--property=StatusText", "--value", "fleet.service"]);
 }
 
-async function says(machine: Machine, why: RegExp): Promise<void> {
-  await until(`${machine.name} to say ${why}`, async () => why.test(await status(machine)) || undefined).catch(
+async function reports(machine: Machine, why: RegExp): Promise<void> {
+  await until(`${machine.name} to report ${why}`, async () => why.test(await status(machine)) || undefined).catch(
     async (error) => {
       throw new Error(`${error.message}, not: ${await status(machine)}`, { cause: error });
     },
@@ -79,21 +79,24 @@ Deno.test("etcd with TLS, client certificates and passwords", async (t) => {
       const [m1, m2] = lab.machines;
       const etcd = await startSecureEtcd(lab, authority);
       try {
-        await t.step("a cluster over it", async () => {
+        await t.step("machines join and run units over a secure etcd", async () => {
           await cluster.joined(lab.machines);
           await cluster.put(m1!, "a.service", "launched", `${sleeper}[X-Fleet]\nMachineID=${m1!.id}\n`);
           await cluster.active(m2!, ["a.service"]);
         });
         const pid = await cluster.pid(m1!, "a.service");
-        await t.step("over its restart, which ends every token", async () => {
-          await etcd.stop();
-          await etcd.start();
-          await cluster.joined(lab.machines);
-          await cluster.put(m2!, "b.service", "launched", sleeper);
-          await cluster.active(m1!, ["a.service", "b.service"]);
-          assert.equal(await cluster.pid(m1!, "a.service"), pid);
-        });
-        await t.step("the configuration is told without the password", async () => {
+        await t.step(
+          "units keep running and can be added after a restart of etcd, which ends every token",
+          async () => {
+            await etcd.stop();
+            await etcd.start();
+            await cluster.joined(lab.machines);
+            await cluster.put(m2!, "b.service", "launched", sleeper);
+            await cluster.active(m1!, ["a.service", "b.service"]);
+            assert.equal(await cluster.pid(m1!, "a.service"), pid);
+          },
+        );
+        await t.step("the configuration is printed without the password", async () => {
           const shown = await m1!.must(["fleetd", "--check-config"], { env: { FLEET_ETCD_PASSWORD: password } });
           assert.match(shown, /^etcd_password=\(hidden\) +# FLEET_ETCD_PASSWORD$/m);
           assert.ok(!shown.includes(password));
@@ -115,15 +118,15 @@ Deno.test("etcd with TLS, client certificates and passwords", async (t) => {
             "/etc/fleet/cert.pem": authority.foreign.cert,
             "/etc/fleet/key.pem": authority.foreign.key,
           }, /10\.77\.0\.1:2379/],
-          ["a server that is not of the authority it knows", {
+          ["a server certificate of an authority that is not trusted", {
             "/etc/fleet/ca.pem": authority.foreign.cert,
           }, /10\.77\.0\.1:2379.*(certificate|issuer)/i],
         ];
         for (const [what, changed, why] of others) {
-          await t.step(`${what} is refused, and units run on`, async () => {
+          await t.step(`${what} is refused, and units keep running`, async () => {
             for (const [path, text] of Object.entries(changed)) await m1!.writeFile(path, text);
             await m1!.must(["systemctl", "reload", "fleet.service"]);
-            await says(m1!, why);
+            await reports(m1!, why);
             assert.equal(await cluster.pid(m1!, "a.service"), pid);
             for (const path of Object.keys(changed)) await m1!.writeFile(path, files[path as keyof typeof files]);
             await m1!.must(["systemctl", "reload", "fleet.service"]);
@@ -142,7 +145,7 @@ Deno.test("etcd with TLS, client certificates and passwords", async (t) => {
 });
 
 Deno.test("an etcd of three members", async (t) => {
-  // m2 is not told who it is to be for etcd, which at first wants to know of nobody.
+  // m2 has no user name for etcd, which does not require one at first.
   const machines = [{ conf: { etcd_username: "fleet", etcd_password: quotable } }, {}];
   await withFleet({ machines, etcd: 3, etcdFlags: ["--quota-backend-bytes=8000000"] }, async (cluster) => {
     const { lab } = cluster;
@@ -155,9 +158,9 @@ Deno.test("an etcd of three members", async (t) => {
         lab.machines.flatMap((machine) => [cluster.pid(machine, "a.service"), cluster.pid(machine, "b.service")]),
       );
     const before = await pids();
-    /** Each machine writes, and the other runs or reads it. */
+    /** Writes through each machine, and reads or runs the unit on the other one. */
     const works = async (name: string) => {
-      await until(`${name} to be taken`, async () => {
+      await until(`${name} to be accepted`, async () => {
         const response = await cluster.request(m1!, "PUT", `/units/${name}`, {
           desiredState: "launched",
           options: [{ section: "Service", name: "ExecStart", value: "/bin/sleep infinity" }],
@@ -174,20 +177,20 @@ Deno.test("an etcd of three members", async (t) => {
       await cluster.active(m1!, [name]);
     }
     for (const at of [0, 1, 2]) {
-      await t.step(`member ${at} killed`, async () => {
+      await t.step(`the cluster works while member ${at} is killed`, async () => {
         await lab.etcd.members[at]!.stop("SIGKILL");
         await works(`killed${at}.service`);
         await lab.etcd.start(at);
       });
     }
     for (const at of [0, 1, 2]) {
-      await t.step(`member ${at} hangs`, async () => {
+      await t.step(`the cluster works while member ${at} hangs`, async () => {
         lab.etcd.pause(at);
         await works(`paused${at}.service`);
         lab.etcd.resume(at);
       });
     }
-    await t.step("two of three gone: nothing is done, and nothing is stopped", async () => {
+    await t.step("no unit is stopped while two of three members are gone", async () => {
       await lab.etcd.members[0]!.stop("SIGKILL");
       await lab.etcd.members[1]!.stop("SIGKILL");
       await until("the API to refuse", async () => {
@@ -197,26 +200,29 @@ Deno.test("an etcd of three members", async (t) => {
       await lab.etcd.start(0, 1);
       await works("after.service");
     });
-    await t.step("another member leads, again and again: answers are 503 at worst", async () => {
-      const told = (await m1!.journal("fleet.service")).length;
+    await t.step("requests get nothing worse than a 503 while the leader of etcd changes repeatedly", async () => {
+      const loggedBefore = (await m1!.journal("fleet.service")).length;
       const asking = keepAsking(cluster, m1!);
       const leaders = new Set<string>();
       for (let move = 0; move < 6; move++) leaders.add(await lab.etcd.moveLeader());
       assert.ok(leaders.size > 1);
       assert.deepEqual([...await asking.end()].filter((status) => ![200, 201, 204, 404, 503].includes(status)), []);
       await works("led.service");
-      assert.doesNotMatch((await m1!.journal("fleet.service")).slice(told), / (ERROR|FATAL) /);
+      assert.doesNotMatch((await m1!.journal("fleet.service")).slice(loggedBefore), / (ERROR|FATAL) /);
     });
-    await t.step("space used up: reads are answered, writes refused with why, and it heals", () => outOfSpace(cluster));
+    await t.step(
+      "a full etcd serves reads and refuses writes with the reason, until it has space again",
+      () => outOfSpace(cluster),
+    );
     assert.deepEqual(await pids(), before);
-    await works("room.service");
-    await t.step("passwords wanted all at once", () => locked(cluster));
+    await works("space.service");
+    await t.step("units keep running when etcd begins to require passwords", () => locked(cluster));
     assert.deepEqual(await pids(), before);
     await works("unlocked.service");
   });
 });
 
-/** A stream of reads and writes, until `end` is called; then the statuses of all answers. */
+/** Sends reads and writes until `end` is called, which returns the statuses of all responses. */
 function keepAsking(cluster: FleetCluster, machine: Machine): { readonly end: () => Promise<Set<number>> } {
   const statuses = new Set<number>();
   let over = false;
@@ -234,7 +240,7 @@ function keepAsking(cluster: FleetCluster, machine: Machine): { readonly end: ()
     });
   };
   const asked = Promise.all(["/units/asked1.service", "/units/asked2.service"].map(ask));
-  asked.catch(() => {}); // told by `end`
+  asked.catch(() => {}); // `end` throws it
   return {
     end: async () => {
       over = true;
@@ -244,7 +250,7 @@ function keepAsking(cluster: FleetCluster, machine: Machine): { readonly end: ()
   };
 }
 
-/** Asks until the answer is so; the reason must be in it. */
+/** Puts a unit, and expects a refusal with this status and a reason that matches `why`. */
 async function refuses(
   cluster: FleetCluster,
   machine: Machine,
@@ -262,19 +268,19 @@ async function refuses(
 async function outOfSpace(cluster: FleetCluster): Promise<void> {
   const [m1] = cluster.lab.machines;
   const { etcd } = cluster.lab;
-  const filler = "x".repeat(120_000); // of what an argument may be long (execve(2))
+  const filler = "x".repeat(120_000); // near the limit of an argument's length (execve(2))
   await until("etcd to be full", async () => {
     return (await etcd.ctl("put", "filler", filler)).stderr.includes("space exceeded") || undefined;
   }, { every_ms: 0 });
-  // Until all members know, one may still take a write, though it is answered that it does not.
+  // Until all members know of the alarm, one may still apply a write although its response is a refusal.
   await until("the alarm", async () => (await etcd.must("alarm", "list")).includes("NOSPACE") || undefined);
   await refuses(cluster, m1!, "full.service", /10\.77\.0\.1:2379.* takes no writes \(.*etcdctl alarm disarm\)/, 507);
   const names = (await cluster.units(m1!)).map(({ name }) => name);
-  // Also what members that hung were still asked for when it was destroyed has not come back.
+  // Writes that were pending at hanging members have not brought destroyed units back.
   assert.deepEqual(names.sort(), ["a.service", "b.service", "noise1.service", "noise2.service"]);
   await breaks(m1!, "noise1.service", /presence could not be written.*takes no writes/);
   await etcd.reclaimSpace();
-  await toldBroken(cluster, m1!, "noise1.service");
+  await publishesFailure(cluster, m1!, "noise1.service");
 }
 
 async function locked(cluster: FleetCluster): Promise<void> {
@@ -282,7 +288,7 @@ async function locked(cluster: FleetCluster): Promise<void> {
   const { etcd } = cluster.lab;
   await giveUsers(etcd, quotable);
   await etcd.must("auth", "enable");
-  // Whoever was given a password says it now; who was not goes on with what it has, and says what it lacks.
+  // m1 has a password and authenticates. m2 has none: it keeps its units running and reports the missing option.
   await cluster.put(m1!, "let.service", "inactive", sleeper);
   await cluster.destroy(m1!, "let.service");
   const why = /10\.77\.0\.1:2379.* requires authentication \(set etcd_username and etcd_password, .*reload fleet\)/;
@@ -291,13 +297,16 @@ async function locked(cluster: FleetCluster): Promise<void> {
   const conf = await m2!.must(["cat", "/etc/fleet/fleet.conf"]);
   await m2!.writeFile("/etc/fleet/fleet.conf", `${conf}etcd_username=fleet\netcd_password='${quotable}'\n`);
   await m2!.must(["systemctl", "reload", "fleet.service"]);
-  await until("m2 to be let in", async () => (await cluster.request(m2!, "GET", "/units")).status === 200 || undefined);
+  await until(
+    "etcd to accept m2",
+    async () => (await cluster.request(m2!, "GET", "/units")).status === 200 || undefined,
+  );
   await cluster.joined([m2!, m1!]);
-  await toldBroken(cluster, m2!, "noise2.service");
+  await publishesFailure(cluster, m2!, "noise2.service");
   await etcd.must("--user", `root:${quotable}`, "auth", "disable");
 }
 
-/** A unit's end, which its machine cannot tell the cluster of: it tells its journal. */
+/** Kills a unit whose machine cannot publish its state, and waits for the machine to log the reason. */
 async function breaks(machine: Machine, unit: string, why: RegExp): Promise<void> {
   await machine.must(["systemctl", "kill", "--signal=KILL", unit]);
   await until(`${machine.name} to log ${why}`, async () => {
@@ -305,7 +314,8 @@ async function breaks(machine: Machine, unit: string, why: RegExp): Promise<void
   });
 }
 
-async function toldBroken(cluster: FleetCluster, machine: Machine, unit: string): Promise<void> {
+/** Waits until the machine has published the unit's failure, and destroys the unit. */
+async function publishesFailure(cluster: FleetCluster, machine: Machine, unit: string): Promise<void> {
   await cluster.statesWhere(machine, `${unit} to have failed`, (states) => {
     return states.some(({ name, systemdActiveState }) => name === unit && systemdActiveState === "failed");
   });

@@ -1,4 +1,4 @@
-/** A store that is not the one the machines know: nothing happens until somebody says that it is right. */
+/** A restored, renamed or wiped store, and keys deleted by hand: no unit is stopped until an operator accepts the store. */
 
 import assert from "node:assert/strict";
 import { fleetctl } from "../../lab/fleet.ts";
@@ -6,25 +6,26 @@ import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.t
 import type { Machine } from "../../lab/machine.ts";
 import { must, until } from "../../lab/process.ts";
 
-/** Main processes of a unit on the machines, 0 where it does not run. */
+/** Returns the main process of a unit on each machine, 0 where the unit does not run. */
 function pids(cluster: FleetCluster, unit: string): Promise<number[]> {
   return Promise.all(cluster.lab.machines.map((machine) => cluster.pid(machine, unit)));
 }
 
-async function doubts(cluster: FleetCluster, machine: Machine, why: RegExp): Promise<void> {
-  await until(`${machine.name} to doubt its store`, async () => {
+/** Waits until a machine's daemon refuses its store, in the API, the journal and the status, for the reason `why`. */
+async function refusesStore(cluster: FleetCluster, machine: Machine, why: RegExp): Promise<void> {
+  await until(`${machine.name} to refuse its store`, async () => {
     const response = await cluster.request(machine, "GET", "/units");
     return (response.status === 503 && why.test(await response.text())) || undefined;
   });
-  // A request may be the first to find out: journal and status follow.
-  await until(`${machine.name} to say so in its journal and its status`, async () => {
+  // A request may find out first: the journal and the status follow.
+  await until(`${machine.name} to report it in its journal and its status`, async () => {
     const status = await machine.must(["systemctl", "show", "--property=StatusText", "--value", "fleet.service"]);
-    const said = /No unit is touched.*fleetctl accept-store/.test(await machine.journal("fleet.service"));
-    return (said && why.test(status)) || undefined;
+    const isLogged = /No unit is touched.*fleetctl accept-store/.test(await machine.journal("fleet.service"));
+    return (isLogged && why.test(status)) || undefined;
   });
 }
 
-/** What daemons alone write, deleted with etcdctl(1): each key is there again, and the unit has not been touched. */
+/** Deletes keys that only daemons write with etcdctl(1): each is written again, and the unit is not touched. */
 async function deletedByHand(cluster: FleetCluster): Promise<void> {
   const { lab } = cluster;
   const [m1, m2] = lab.machines;
@@ -59,7 +60,7 @@ async function targetsDeletedByHand(cluster: FleetCluster): Promise<void> {
   const all = ["t1.service", "t2.service", "t3.service", "t4.service", "t5.service"];
   for (const name of all) await cluster.put(m1!, name, "launched", sleeper);
   await cluster.active(m1!, all);
-  // Without these two, a placement by load would move others.
+  // With these two destroyed, a placement by load would move other units.
   for (const name of ["t1.service", "t3.service"]) await cluster.destroy(m1!, name);
   const names = ["t2.service", "t4.service", "t5.service"];
   const before = await Promise.all(names.map((name) => pids(cluster, name)));
@@ -86,7 +87,7 @@ async function restored(cluster: FleetCluster): Promise<void> {
   await lab.etcd.start();
   await cluster.joined(lab.machines);
   await cluster.put(m1!, "late.service", "launched", sleeper);
-  // Each has seen it, so that none can take the backup for the present.
+  // Each machine has seen the latest revision, so that none mistakes the backup for the current store.
   for (const machine of lab.machines) await cluster.active(machine, ["late.service"]);
   const before = [await pids(cluster, "a.service"), await pids(cluster, "b.service")];
   const late = await pids(cluster, "late.service");
@@ -95,12 +96,16 @@ async function restored(cluster: FleetCluster): Promise<void> {
   await must(["rm", "-rf", `${dir}/data`]);
   await must(["mv", `${dir}/backup`, `${dir}/data`]);
   await lab.etcd.start();
-  for (const machine of lab.machines) await doubts(cluster, machine, /the store has gone back/);
+  for (const machine of lab.machines) await refusesStore(cluster, machine, /the store has gone back/);
   assert.deepEqual([await pids(cluster, "a.service"), await pids(cluster, "b.service")], before);
-  assert.deepEqual(await pids(cluster, "late.service"), late, "also what the store no longer knows is left alone");
-  // Nor does a restart of the daemon forget the doubt.
+  assert.deepEqual(
+    await pids(cluster, "late.service"),
+    late,
+    "a unit that the restored store does not contain is not touched either",
+  );
+  // A restarted daemon still refuses the store.
   await m2!.must(["systemctl", "restart", "fleet.service"]);
-  await doubts(cluster, m2!, /the store has gone back/);
+  await refusesStore(cluster, m2!, /the store has gone back/);
 
   for (const machine of lab.machines) {
     const { stdout } = await cluster.fleetctl(machine, "accept-store");
@@ -111,13 +116,17 @@ async function restored(cluster: FleetCluster): Promise<void> {
   }
   await cluster.joined(lab.machines);
   await cluster.active(m1!, ["a.service", "b.service"]);
-  await until("what the store does not know to be stopped", async () => {
+  await until("the unit that the accepted store does not contain to be stopped", async () => {
     return (await pids(cluster, "late.service")).every((pid) => pid === 0) || undefined;
   });
-  assert.deepEqual([await pids(cluster, "a.service"), await pids(cluster, "b.service")], before, "they ran on");
+  assert.deepEqual(
+    [await pids(cluster, "a.service"), await pids(cluster, "b.service")],
+    before,
+    "the units kept running",
+  );
 }
 
-/** Types the commands of a block of docs/internals/etcd.md, found by a word in it, where the lab's etcd is reached. */
+/** Runs the commands of the block of docs/internals/etcd.md that contains `word`, in the network of the lab's etcd. */
 async function asDocumented(cluster: FleetCluster, dir: string, word: string, further = ""): Promise<void> {
   const page = Deno.readTextFileSync(new URL("../../../docs/internals/etcd.md", import.meta.url));
   const block = [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1]!).find((one) => one.includes(word));
@@ -144,7 +153,7 @@ async function renamed(cluster: FleetCluster): Promise<void> {
   const before = await Promise.all([...kept, "young.service"].map((unit) => pids(cluster, unit)));
 
   await lab.etcd.stop();
-  // Its revision passes what the machines have heard of, as it would with writes, or --bump-revision.
+  // The revision passes the highest one that the machines have seen, as it would after writes or with --bump-revision.
   const writes = "for n in $(seq 40); do $renaming put filler $n; done";
   await asDocumented(cluster, dir, "fleet-renamed.db", writes);
   await must(["rm", "-rf", `${dir}/data`]);
@@ -155,17 +164,21 @@ async function renamed(cluster: FleetCluster): Promise<void> {
   ], { env: { ETCDCTL_API: "3" } });
   await lab.etcd.start();
   for (const machine of lab.machines) {
-    await doubts(cluster, machine, /not the one this machine knows.*found [0-9a-f]{32}/);
+    await refusesStore(cluster, machine, /not the one this machine knows.*found [0-9a-f]{32}/);
   }
   const now = await Promise.all([...kept, "young.service"].map((unit) => pids(cluster, unit)));
-  assert.deepEqual(now, before, "also what the store no longer knows is left alone");
+  assert.deepEqual(now, before, "a unit that the restored store does not contain is not touched either");
   for (const machine of lab.machines) await cluster.fleetctl(machine, "accept-store");
   await cluster.joined(lab.machines);
-  await until("what the store does not know to be stopped", async () => {
+  await until("the unit that the accepted store does not contain to be stopped", async () => {
     return (await pids(cluster, "young.service")).every((pid) => pid === 0) || undefined;
   });
   await cluster.active(m1!, kept);
-  assert.deepEqual(await Promise.all(kept.map((unit) => pids(cluster, unit))), before.slice(0, 2), "they ran on");
+  assert.deepEqual(
+    await Promise.all(kept.map((unit) => pids(cluster, unit))),
+    before.slice(0, 2),
+    "the units kept running",
+  );
   for (const unit of kept) await cluster.destroy(m1!, unit);
   for (const machine of lab.machines) await cluster.statesWhere(machine, "no unit", (states) => states.length === 0);
 }
@@ -181,19 +194,25 @@ async function wiped(cluster: FleetCluster): Promise<void> {
     stderr: "Nothing to accept: this machine's store is the one it knows (HTTP 409)\n",
   });
   await lab.etcd.wipe();
-  for (const machine of lab.machines) await doubts(cluster, machine, /not the one this machine knows.*found none/);
+  for (const machine of lab.machines) {
+    await refusesStore(cluster, machine, /not the one this machine knows.*found none/);
+  }
   assert.deepEqual([await pids(cluster, "a.service"), await pids(cluster, "b.service")], before);
 
   assert.match((await cluster.fleetctl(m1!, "accept-store")).stdout, /^Accepted an empty store, in place of \w+ /);
   await cluster.joined([m1!]);
-  await until("m1 to be empty, as the store says", async () => {
+  await until("m1 to stop all units, as the empty store requires", async () => {
     const here = [await cluster.pid(m1!, "a.service"), await cluster.pid(m1!, "b.service")];
     return here.every((pid) => pid === 0) || undefined;
   });
   const there = [await cluster.pid(m2!, "a.service"), await cluster.pid(m2!, "b.service")];
-  assert.deepEqual(there, before.map((each) => each[1]), "m2 has not been told, and goes on");
-  // It has found the id that m1 gave the store meanwhile.
-  await doubts(cluster, m2!, /found [0-9a-f]{32}/);
+  assert.deepEqual(
+    there,
+    before.map((each) => each[1]),
+    "the units of m2, which has not accepted the store, keep running",
+  );
+  // m1 has given the store an id in the meantime.
+  await refusesStore(cluster, m2!, /found [0-9a-f]{32}/);
   assert.match((await cluster.fleetctl(m2!, "accept-store")).stdout, /^Accepted store [0-9a-f]{32} at revision \d+, /);
   await cluster.joined(lab.machines);
   await cluster.put(m2!, "new.service", "launched", sleeper);
@@ -203,12 +222,18 @@ async function wiped(cluster: FleetCluster): Promise<void> {
   }
 }
 
-Deno.test("a store that is not the one the machines know", async (t) => {
+Deno.test("keys deleted by hand, and a store that is not the one that the machines know", async (t) => {
   await withFleet({ machines: 2 }, async (cluster) => {
-    await t.step("keys that daemons write are deleted by hand: written again", () => deletedByHand(cluster));
+    await t.step(
+      "keys that daemons write are written again after they are deleted by hand",
+      () => deletedByHand(cluster),
+    );
     await t.step("units whose targets are deleted by hand stay where they are", () => targetsDeletedByHand(cluster));
-    await t.step("restored from a backup that was renamed: noticed by all", () => renamed(cluster));
-    await t.step("restored from a backup, and accepted: units run on", () => restored(cluster));
-    await t.step("wiped, and accepted machine by machine: units go as it says", () => wiped(cluster));
+    await t.step("a store restored from a renamed backup is refused by all machines", () => renamed(cluster));
+    await t.step(
+      "units keep running while a store restored from a backup is refused and accepted",
+      () => restored(cluster),
+    );
+    await t.step("each machine stops its units only after it has accepted the wiped store", () => wiped(cluster));
   });
 });

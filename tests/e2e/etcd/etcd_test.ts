@@ -3,7 +3,7 @@ import { EtcdServer } from "../../lab/etcd.ts";
 
 const get = async (etcd: EtcdServer, key: string) => (await etcd.must("get", "--print-value-only", key)).trim();
 
-Deno.test("a stopped etcd comes back with its data on the same endpoint, a wiped one empty", async () => {
+Deno.test("a stopped etcd starts again with its data on the same endpoint, a wiped one without data", async () => {
   await using etcd = await EtcdServer.start();
   await etcd.must("put", "greeting", "hello");
   await etcd.stop();
@@ -14,7 +14,7 @@ Deno.test("a stopped etcd comes back with its data on the same endpoint, a wiped
   assert.equal(await get(etcd, "greeting"), "");
 });
 
-Deno.test("a paused etcd answers nothing until it is resumed", async () => {
+Deno.test("a paused etcd does not respond until it is resumed", async () => {
   await using etcd = await EtcdServer.start();
   etcd.pause();
   const silent = await etcd.ctl("--command-timeout=500ms", "get", "greeting");
@@ -24,7 +24,7 @@ Deno.test("a paused etcd answers nothing until it is resumed", async () => {
   assert.equal(await get(etcd, "greeting"), "again");
 });
 
-Deno.test("two servers take different ports, and nothing is left when they end", async () => {
+Deno.test("two servers listen on different ports, and leave no files or processes behind", async () => {
   let dir = "";
   let pids: readonly number[] = [];
   {
@@ -47,7 +47,7 @@ Deno.test("compaction makes older revisions unreadable", async () => {
   assert.match(old.stderr, /compacted/);
 });
 
-Deno.test("an etcd that cannot start says why", async () => {
+Deno.test("the error of an etcd that cannot start contains its own message", async () => {
   await assert.rejects(
     EtcdServer.start({ flags: ["--heartbeat-interval=5000"] }),
     /ended with code \d.*election-timeout/s,
