@@ -49,12 +49,12 @@ const dist = Deno.args[0] ?? new URL("../dist", import.meta.url).pathname;
 const cells = ({ a_second, median_ms, p99_ms }: Load) => [a_second.toFixed(0), median_ms.toFixed(2), p99_ms.toFixed(2)];
 
 async function once(machine: Machine, path: string): Promise<string> {
-  using connection = await Connection.open(apiSocket(machine));
+  using connection = await ApiConnection.open(apiSocket(machine));
   return (await connection.ask("GET", path)).body;
 }
 
 async function fill(machine: Machine): Promise<void> {
-  using connection = await Connection.open(apiSocket(machine));
+  using connection = await ApiConnection.open(apiSocket(machine));
   for (let index = 0; index < units; index++) {
     const { code } = await connection.ask("PUT", `/fleet/v1/units/unit-${index}.service`, body(index));
     if (code !== 201) throw new Error(`PUT of unit ${index}: ${code}`);
@@ -105,7 +105,7 @@ async function loadOverSocket(socket: string, { method, path }: Case): Promise<L
   const end_ms = performance.now() + duration_s * 1000;
   const samples_ms: number[] = [];
   await Promise.all(Array.from({ length: connections }, async (_, index) => {
-    using connection = await Connection.open(socket);
+    using connection = await ApiConnection.open(socket);
     for (let count = 0; performance.now() < end_ms; count++) {
       const start_ms = performance.now();
       const { code } = await connection.ask(
@@ -130,7 +130,7 @@ async function startUp(machine: Machine) {
     const start_ms = performance.now();
     const started = machine.must(["systemctl", "start", "--no-block", "fleet.service"]);
     // systemd holds the socket: the connection waits until the daemon accepts it.
-    using connection = await Connection.open(apiSocket(machine));
+    using connection = await ApiConnection.open(apiSocket(machine));
     await connection.ask("GET", "/healthz");
     any_ms.push(performance.now() - start_ms);
     while ((await connection.ask("GET", "/fleet/v1/units")).code !== 200);
@@ -152,7 +152,7 @@ async function missingTool(): Promise<string | undefined> {
 }
 
 async function readByPages(machine: Machine) {
-  using connection = await Connection.open(apiSocket(machine));
+  using connection = await ApiConnection.open(apiSocket(machine));
   const samples_ms: number[] = [];
   for (let reading = 0; reading < readings + 3; reading++) {
     const start_ms = performance.now();
@@ -171,14 +171,14 @@ async function readByPages(machine: Machine) {
 }
 
 /** A minimal HTTP/1.1 connection, one request at a time. */
-class Connection implements Disposable {
+class ApiConnection implements Disposable {
   readonly #buffer = new Uint8Array(256 * 1024);
   readonly #decoder = new TextDecoder();
 
   private constructor(private readonly socket: Deno.UnixConn) {}
 
-  static async open(path: string): Promise<Connection> {
-    return new Connection(await Deno.connect({ transport: "unix", path }));
+  static async open(path: string): Promise<ApiConnection> {
+    return new ApiConnection(await Deno.connect({ transport: "unix", path }));
   }
 
   async ask(method: string, path: string, body?: string): Promise<{ readonly code: number; readonly body: string }> {

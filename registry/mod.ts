@@ -170,7 +170,7 @@ export class ConflictError extends Error {
   override name = "ConflictError";
 }
 
-/** Another engine is the leader. */
+/** This engine does not lead any more. */
 export class DeposedError extends Error {
   override name = "DeposedError";
 }

@@ -13,7 +13,7 @@ export type UnitName = string;
 /** The 32 hexadecimal digits of machine-id(5). */
 export type MachineId = string;
 
-/** A revision of the store, which increases with every transaction (etcd's `revision`). 0 means "never". */
+/** A revision of the store, which increases with every transaction that writes (etcd's `revision`). 0 means "never". */
 export type Revision = number;
 
 /** The state of a unit that an operator has requested. */

@@ -22,7 +22,7 @@ export interface OwnKeys {
   readonly lost: (keys: readonly string[]) => void;
 }
 
-/** Watches the keys until `signal` aborts, or until the store turns out to be another one; writers find that out as well. */
+/** Watches the keys until `signal` aborts, or until the store is found to be another one, which writers detect as well. */
 export async function watchOwnKeys(own: OwnKeys, options: FollowOptions, signal: AbortSignal): Promise<void> {
   const report = (keys: readonly string[]) => {
     if (keys.length > 0) own.lost(keys);

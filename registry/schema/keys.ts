@@ -11,7 +11,7 @@ export const clusterKey = "cluster";
 export const leaderKey = "leader";
 export const writtenKey = "written";
 
-/** The fence of a writer, see `fence.ts`. */
+/** The fence of a writer, see `writes/fence.ts`. */
 export const fenceKey = (writer: string): string => `fence/${writer}`;
 export const fileKey = (hash: string): string => `file/${hash}`;
 export const unitKey = (name: UnitName): string => `unit/${name}`;

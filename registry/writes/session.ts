@@ -32,7 +32,7 @@ const maxAttempts = 5;
  * Every read checks the store's id and that the store has not gone back; every transaction compares the id, and its answer is
  * checked the same way. So a store that was wiped, restored or swapped is reported by {@link WrongStoreError}. Nothing is
  * written to a store with another id. An older copy of the same store has the same id: a transaction whose other conditions
- * hold there too is applied, and only its answer reports that the store has gone back. Every transaction compares the
+ * hold there too is applied, and only its response reports that the store has gone back. Every transaction compares the
  * writer's {@link Fence}, too, so none is applied after this session has said that it failed.
  */
 export class StoreSession {

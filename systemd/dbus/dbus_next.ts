@@ -86,7 +86,7 @@ export function openBusConnector({ bus, timeout_ms }: BusOptions): BusConnector 
     address,
     pid: Deno.pid,
     async connect(events) {
-      const connection = new Connection(await loadWire(), address, timeout_ms, events, bus === "user");
+      const connection = new DbusConnection(await loadWire(), address, timeout_ms, events, bus === "user");
       await connection.hello();
       return connection;
     },
@@ -130,7 +130,7 @@ interface PendingCall {
   readonly serial: number;
 }
 
-class Connection implements Bus {
+class DbusConnection implements Bus {
   readonly #wire: Wire;
   readonly #connection: WireConnection;
   readonly #sent = new Map<number, PendingCall>();
