@@ -1,6 +1,6 @@
 /**
- * A way to an etcd server that can hang: requests are kept, nobody is told, and they arrive when it goes on. So a member
- * that was stopped behaves, but here nothing else depends on when it reads what.
+ * A proxy to an etcd server that can hang: it keeps requests without a response, and delivers them when it continues. A
+ * stopped member behaves like that, but the order of its reads is not predictable.
  *
  * @module
  */
@@ -18,7 +18,7 @@ interface Frame {
   readonly stream: number;
 }
 
-/** Takes bytes and gives whole frames. */
+/** Splits bytes into whole frames. */
 class FrameReader {
   #rest = new Uint8Array();
 
@@ -49,11 +49,11 @@ function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return all;
 }
 
-/** One connection through the line. */
+/** One connection through the proxy. */
 interface Call {
   readonly client: Deno.TcpConn;
   readonly server: Deno.TcpConn;
-  /** What the client has sent since the line hangs. */
+  /** The bytes that the client has sent since the proxy hangs. */
   held: Uint8Array[];
   /** Streams that the server has ended. */
   readonly ended: Set<number>;
@@ -72,12 +72,12 @@ export class HangingLine implements AsyncDisposable {
     this.#accepting = this.#accept({ hostname, port: Number(port) });
   }
 
-  /** To be given to a client in the server's stead. */
+  /** The address that clients use instead of the server's. */
   get endpoint(): string {
     return `http://127.0.0.1:${this.#listener.addr.port}`;
   }
 
-  /** From now on nothing that clients send arrives. No request may be on its way. */
+  /** Stops delivering what clients send. No request may be pending. */
   hang(): void {
     this.#hangs = true;
   }
@@ -112,7 +112,7 @@ export class HangingLine implements AsyncDisposable {
       if (this.#hangs) call.held.push(chunk);
       else await write(call.server, chunk);
     });
-    // A client that leaves while the line hangs does not take its requests along.
+    // The requests of a client that disconnects while the proxy hangs are kept.
     if (!this.#hangs) close(call.server);
   }
 
@@ -122,7 +122,7 @@ export class HangingLine implements AsyncDisposable {
       for (const { type, flags, stream } of reader.read(chunk)) {
         if (type === frameType.resetStream || type === frameType.headers && flags & endStream) call.ended.add(stream);
       }
-      await write(call.client, chunk).catch(() => {}); // it has left
+      await write(call.client, chunk).catch(() => {}); // the client has disconnected
     });
     close(call.client);
   }
@@ -142,7 +142,7 @@ async function pump(from: Deno.TcpConn, take: (chunk: Uint8Array) => Promise<voi
   try {
     for await (const chunk of from.readable.values({ preventCancel: true })) await take(chunk.slice());
   } catch {
-    // Either side has broken off.
+    // The client or the server has disconnected.
   }
 }
 

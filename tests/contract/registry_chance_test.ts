@@ -1,6 +1,6 @@
 /**
- * Daemons on one store, on lines that lose answers, hold writes back and cannot be used, by chance: whatever is said of a
- * change is so, and stays so.
+ * A property test: daemons share a store over connections that randomly lose responses, delay writes and fail. The
+ * reported outcome of each change is true, and stays true.
  */
 
 import assert from "node:assert/strict";
@@ -15,25 +15,25 @@ import type { Op, Store } from "../../registry/store/port.ts";
 import "../support/property_seed.ts";
 import { between, fixtureOver, put } from "./registry_suite.ts";
 
-/** What was said of a change. */
+/** The reported outcome of a change. */
 type Said = "done" | "conflict" | "unavailable" | "settled" | "unsettled";
 
 const names = ["a.service", "b.service", "c.service"];
 
-/** How likely each mishap is, of one transaction. */
+/** The probability of each fault for one transaction. */
 const chance = { answerLost: 0.06, heldBack: 0.06, notSent: 0.02, readFails: 0.03 } as const;
 
 class World {
-  /** How often each text, piece of metadata and unit's restart was written. */
+  /** The number of writes of each text, piece of metadata and unit's restart. */
   readonly #written = new Map<string, number>();
-  /** What must not be written any more. */
+  /** Values that must not be written any more. */
   readonly #over = new Set<string>();
   readonly #restarts = new Map<string, { least: number; most: number }>();
   readonly #late: (() => Promise<unknown>)[] = [];
   readonly problems: string[] = [];
-  /** What was said of how many changes. */
+  /** The number of changes by reported outcome. */
   readonly count: Record<Said, number> = { done: 0, conflict: 0, unavailable: 0, settled: 0, unsettled: 0 };
-  /** Until then nothing goes wrong. */
+  /** True while faults are injected. */
   rough = false;
   #state: number;
 
@@ -41,7 +41,7 @@ class World {
     this.#state = seed >>> 0;
   }
 
-  /** Time passes in turns of the event loop, so that no run takes long and each of one seed is like the other. */
+  /** Counts turns of the event loop as time, so that runs are short and repeatable by their seed. */
   readonly clock: Clock = {
     ...systemClock,
     random: () => this.random(),
@@ -86,7 +86,7 @@ class World {
       },
     });
 
-  /** Whatever is still held back arrives. */
+  /** Delivers all delayed writes. */
   async end(): Promise<void> {
     for (const carryOut of this.#late) await carryOut();
     for (const [name, { least, most }] of this.#restarts) {
@@ -126,25 +126,25 @@ class World {
   }
 }
 
-/** An operator who asks one daemon for one thing after the other, now and then by what was so a while ago. */
+/** Makes changes through one daemon, one after the other, some of them based on an outdated read. */
 async function operate(world: World, registry: ClusterRegistry, operator: string): Promise<void> {
   const glimpsed = new Map<string, UnitRecord>();
   for (let at = 0; at < 12; at++) {
     const what = `${operator}'s ${at}`;
     const name = world.pick(names);
     const operation = world.pick(["metadata", "text", "text", "restart", "restart", "destroy"]);
-    const told = async (change: Parameters<ClusterRegistry["commit"]>[0], subject: string, isRestart = false) =>
+    const commit = async (change: Parameters<ClusterRegistry["commit"]>[0], subject: string, isRestart = false) =>
       world.said(subject, await outcome(registry.commit(change)), isRestart);
     if (operation === "metadata") {
-      await told({ kind: "metadata", machine: "m1", key: world.pick(["k1", "k2", "k3"]), value: what }, what);
+      await commit({ kind: "metadata", machine: "m1", key: world.pick(["k1", "k2", "k3"]), value: what }, what);
       continue;
     }
     const stale = world.random() < 0.3 ? glimpsed.get(name) : undefined;
     const was = stale ?? await registry.unit(name).catch(unlessAway);
     if (was === undefined) continue;
     glimpsed.set(name, was);
-    if (operation === "text" || !was.unit) await told(put(was, "launched", { text: what }), what);
-    else if (operation === "restart") await told(put(was, "launched", { restart: true }), name, true);
+    if (operation === "text" || !was.unit) await commit(put(was, "launched", { text: what }), what);
+    else if (operation === "restart") await commit(put(was, "launched", { restart: true }), name, true);
     else await outcome(registry.commit({ kind: "delete", was }));
   }
 }
@@ -174,7 +174,7 @@ Deno.test("whatever is lost, held back or not sent, what is said of a change is 
       const fixture = fixtureOver(() => Promise.resolve(between(store, { close: () => Promise.resolve() })));
       try {
         const daemons: ClusterRegistry[] = [];
-        // The first two are of one name, and so have one fence.
+        // The first two writers have the same name, and so the same fence.
         for (const writer of ["fleetctl", "fleetctl", "m1"]) {
           daemons.push(await fixture.open({ writer, clock: world.clock, wrap: world.wrap }));
         }

@@ -1,6 +1,5 @@
 /**
- * What a registry must survive that only a store of its own process can do to it: being away, restarting, hanging,
- * forgetting.
+ * Cases for failures that only a store in another process can have: outages, restarts, hangs and lost data.
  *
  * @module
  */
@@ -34,7 +33,7 @@ export interface EtcdFixture extends RegistryFixture {
 
 const outages: readonly Case<EtcdFixture>[] = [
   {
-    name: "watches go on after a restart of etcd, with a fresh and complete view",
+    name: "watches continue after a restart of etcd with a complete view",
     async run({ etcd, open, signal }) {
       const registry = await open();
       await set(registry, "a.service", "launched");
@@ -94,7 +93,7 @@ const outages: readonly Case<EtcdFixture>[] = [
     },
   },
   {
-    name: "a store that does not answer is said to be unavailable, soon, and is used again when it does",
+    name: "calls to a store that does not respond fail soon as unavailable, and succeed once it responds again",
     async run({ etcd, open }) {
       const registry = await open();
       await registry.read();
@@ -154,7 +153,7 @@ const outages: readonly Case<EtcdFixture>[] = [
       await etcd.stop();
       const waiting = [member.publish(statesOf("m1", "old.service")), member.publish(statesOf("m1", "new.service"))];
       await etcd.start();
-      await within(Promise.all(waiting), () => "both to be told");
+      await within(Promise.all(waiting), () => "both publications to resolve");
       assert.deepEqual(await keys(await openStore(), "state/"), ["state/m1/new.service"]);
     },
   },
@@ -178,7 +177,7 @@ const outages: readonly Case<EtcdFixture>[] = [
       const first = member.publish(statesOf("m1", "a.service"));
       await eventually("the write", async () => (await keys(await openStore(), "state/")).length > 0);
       const second = member.publish(statesOf("m1", "b.service"));
-      await within(Promise.all([first, second]), () => "both to be told");
+      await within(Promise.all([first, second]), () => "both publications to resolve");
       assert.deepEqual(await keys(await openStore(), "state/"), ["state/m1/b.service"]);
     },
   },
@@ -186,7 +185,7 @@ const outages: readonly Case<EtcdFixture>[] = [
 
 const wrongStores: readonly Case<EtcdFixture>[] = [
   {
-    name: "a store that was wiped is told from the one that was there, and nothing is written to it",
+    name: "a wiped store is recognized as another one, and is not written to",
     async run({ etcd, open, openStore, signal }) {
       const registry = await open();
       await set(registry, "a.service", "launched");
@@ -203,14 +202,14 @@ const wrongStores: readonly Case<EtcdFixture>[] = [
       await assert.rejects(member.publish(statesOf("m1", "a.service")), WrongStoreError);
       assert.deepEqual(await keys(await openStore()), []);
 
-      // An operator confirms that the empty store is meant: everybody is back.
+      // The operator accepts the empty store: all daemons join again.
       await registry.open(undefined);
       await member.publish(statesOf("m1", "a.service"));
       assert.deepEqual([...(await registry.read()).machines.keys()], ["m1"]);
     },
   },
   {
-    name: "a store that was restored from an older copy has gone back, though its id is right",
+    name: "a store restored from an older copy is refused although its id is right",
     async run({ etcd, open, signal }) {
       const registry = await open();
       await etcd.stop();
@@ -302,7 +301,7 @@ async function drained(yielded: AsyncIterator<unknown>): Promise<void> {
   await within(drain(), () => "the watch to say so");
 }
 
-/** Whether a call is answered; what the answer is, if it is a failure other than of the store, is thrown. */
+/** Returns true if a call succeeds, false if the store is unavailable; throws every other error. */
 async function reachable(call: () => Promise<unknown>): Promise<boolean> {
   try {
     await call();
@@ -313,7 +312,7 @@ async function reachable(call: () => Promise<unknown>): Promise<boolean> {
   }
 }
 
-/** Asks until there is an answer. */
+/** Repeats a call until it succeeds. */
 async function answered(call: () => Promise<unknown>): Promise<void> {
   await eventually("an answer", () => reachable(call));
 }
@@ -321,7 +320,7 @@ async function answered(call: () => Promise<unknown>): Promise<void> {
 /** etcd takes requests of up to 1.5 MiB (--max-request-bytes). */
 const limits: readonly Case<EtcdFixture>[] = [
   {
-    name: "a write that is too large alone is refused as such, and those that were sent with it are made",
+    name: "a write that is too large is refused with that reason, and writes batched with it are applied",
     async run({ open }) {
       const registry = await open();
       const write = (name: string, length: number) =>
@@ -344,5 +343,5 @@ const limits: readonly Case<EtcdFixture>[] = [
   },
 ];
 
-/** What holds on a real etcd, whatever happens to it. */
+/** Cases that hold on a real etcd during failures. */
 export const etcdCases: readonly Case<EtcdFixture>[] = [...outages, ...wrongStores, ...lateWrites, ...limits];

@@ -1,6 +1,6 @@
 /**
- * Writes whose answers are lost, and which the store carries out when nobody expects it any more: a member of etcd that
- * hung does that when it goes on. Here something between the registry and its store holds them back.
+ * Writes whose responses are lost and that the store applies late, as a hanging member of etcd does when it continues. A
+ * store wrapper holds them back.
  *
  * @module
  */
@@ -121,7 +121,7 @@ export const fenceCases: readonly Case[] = [
     },
   },
   {
-    name: "what became of a change whose answer was lost is told, unless others have written meanwhile",
+    name: "the outcome of a change whose response was lost is reported, unless other writers have written since",
     async run({ open, openStore }) {
       const line = new Line();
       const [some, other] = [await open({ wrap: line.wrap }), await open()];
@@ -155,7 +155,7 @@ export const fenceCases: readonly Case[] = [
     },
   },
   {
-    name: "a restart that somebody else has asked for is not taken for one whose answer was lost",
+    name: "a restart requested by another client is not mistaken for one whose response was lost",
     async run({ open }) {
       const line = new Line();
       const [some, other] = [await open({ wrap: line.wrap }), await open()];
@@ -175,7 +175,7 @@ export const fenceCases: readonly Case[] = [
     },
   },
   {
-    name: "of changes that were sent together all is known, whatever they are, as long as nobody else has written",
+    name: "the outcomes of batched changes of all kinds are known as long as no other writer has written",
     async run({ open, openStore }) {
       const line = new Line();
       const some = await open({ wrap: line.wrap });
@@ -346,7 +346,7 @@ export const fenceCases: readonly Case[] = [
     },
   },
   {
-    name: "who finds its fence raised by another of its name looks, and writes all the same",
+    name: "a writer whose fence was raised by another of its name reads the fence and repeats the write",
     async run({ open }) {
       const [line, other] = [new Line(), new Line()];
       const some = await open({ wrap: line.wrap, writer: "m1" });
@@ -363,7 +363,7 @@ export const fenceCases: readonly Case[] = [
     },
   },
   {
-    name: "who finds its fence raised time and again gives up, as over any other conflict",
+    name: "a writer whose fence is raised repeatedly gives up with a conflict",
     async run({ open, openStore }) {
       const rival = await openStore();
       let attempts = 0;
@@ -407,7 +407,7 @@ export const fenceCases: readonly Case[] = [
     },
   },
   {
-    name: "of a store that is full it is told what it has written last, and what not, and no fence is needed",
+    name: "the outcome of a write to a full store is known without raising the fence",
     async run({ open, openStore }) {
       const line = new Line();
       const some = await open({ wrap: line.wrap });
@@ -425,13 +425,13 @@ export const fenceCases: readonly Case[] = [
     },
   },
   {
-    name: "what a registry leaves in doubt is settled by the one that takes its place, before it writes anything",
+    name: "a registry settles the unknown outcomes of the one that it replaces before its first write",
     async run({ open, openStore }) {
       const store = await openStore();
       for (const comes of ["before", "after"]) {
         const line = new Line();
         const name = `${comes}.service`;
-        const shared = { writer: comes, doubts: new Map() };
+        const shared = { writer: comes, unsettledWrites: new Map() };
         const old = await open({ ...shared, wrap: line.wrap });
         const early = comes === "before" ? await open(shared) : undefined;
         line.loseNext("unit/");

@@ -1,5 +1,5 @@
 /**
- * What every {@link Registry} must do, whatever store is beneath. Each case tells a story of a few daemons on one store.
+ * The contract of {@link Registry}, over any store. Each case has a few daemons on one store.
  *
  * @module
  */
@@ -40,15 +40,15 @@ export interface DaemonOptions {
   readonly agentTtl_s?: number;
   readonly leaderTtl_s?: number;
   readonly cacheIdle_ms?: number;
-  /** Whose fence it has; another than all others of the case if left out. */
+  /** The name of the writer, which selects its fence. Default: unique in the case. */
   readonly writer?: string;
-  /** What others of its name have left in doubt. */
-  readonly doubts?: UnsettledWrites;
+  /** Writes of other registries of its name whose outcome is unknown. */
+  readonly unsettledWrites?: UnsettledWrites;
   readonly clock?: Clock;
   readonly log?: Log;
   /** Puts something between the registry and its store. */
   readonly wrap?: (store: Store) => Store;
-  /** What the daemon remembers of its store. */
+  /** The id and revision of the store that the daemon remembers. */
   readonly remembered?: StoreMemory;
 }
 
@@ -82,7 +82,7 @@ export function fixtureOver(openStore: () => Promise<Store>): RegistryFixture & 
           writer: () => Promise.resolve(writer),
           agentTtl_s: options.agentTtl_s ?? 30,
           leaderTtl_s: options.leaderTtl_s ?? 30,
-          ...(options.doubts === undefined ? {} : { unsettledWrites: options.doubts }),
+          ...(options.unsettledWrites === undefined ? {} : { unsettledWrites: options.unsettledWrites }),
           ...(options.cacheIdle_ms === undefined ? {} : { cacheIdle_ms: options.cacheIdle_ms }),
         }),
       );
@@ -96,7 +96,7 @@ export function fixtureOver(openStore: () => Promise<Store>): RegistryFixture & 
   };
 }
 
-// What daemons and operators do ---------------------------------------------------------------------------------------
+// Actions of daemons and operators ---------------------------------------------------------------------------------------
 
 export const machine = (id: string, more: Partial<MachineRecord> = {}): MachineRecord => ({
   id,
@@ -185,7 +185,7 @@ export async function when<T>(yielded: AsyncIterable<T>, wanted: string, will: (
 export async function within<T>(promise: Promise<T>, wanted: () => string): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited in vain for ${wanted()}`)), deadline_ms);
+    timer = setTimeout(() => reject(new Error(`timed out waiting for ${wanted()}`)), deadline_ms);
   });
   try {
     return await Promise.race([promise, late]);
@@ -194,11 +194,11 @@ export async function within<T>(promise: Promise<T>, wanted: () => string): Prom
   }
 }
 
-/** Asks again until it holds: for what no registry tells of by itself. */
+/** Polls a condition for which the registry has no notification. */
 export async function eventually(wanted: string, holds: () => Promise<boolean>): Promise<void> {
   const start = performance.now();
   while (!await holds()) {
-    if (performance.now() - start > deadline_ms) throw new Error(`waited in vain for ${wanted}`);
+    if (performance.now() - start > deadline_ms) throw new Error(`timed out waiting for ${wanted}`);
     await systemClock.sleep(20);
   }
 }
@@ -218,8 +218,8 @@ export function between(store: Store, replaced: Partial<Store>): Store {
   };
 }
 
-/** A watch that tells of nothing. */
-// deno-lint-ignore require-yield -- it tells of nothing
+/** A watch without events. */
+// deno-lint-ignore require-yield -- it has no events
 async function* silence(signal: AbortSignal): AsyncIterable<never> {
   await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
@@ -259,7 +259,7 @@ const unitCases: readonly Case[] = [
     },
   },
   {
-    name: "of two operators that create one unit at once, one is told that it was not as he thought",
+    name: "of two operators that create one unit at once, one gets a conflict",
     async run({ open }) {
       const [some, other] = [await open(), await open()];
       const creations = await Promise.allSettled([
@@ -352,7 +352,7 @@ const unitCases: readonly Case[] = [
     },
   },
   {
-    name: "a client that wrote through one daemon reads it through any other, however late that one is told",
+    name: "a client reads its write through any other daemon, even if that one's watch is late",
     async run({ open }) {
       const some = await open();
       const other = await open({
@@ -420,7 +420,7 @@ const watchCases: readonly Case[] = [
     },
   },
   {
-    name: "a glimpse shows a unit as the watch has it, and nothing where nobody watches",
+    name: "peek returns a unit as the watch has it, and undefined without a watch",
     async run({ open, signal }) {
       const [some, other] = [await open(), await open()];
       await set(some, "a.service", "launched");
@@ -494,13 +494,13 @@ const watchCases: readonly Case[] = [
       await store.transact([], [{ put: key, value }]);
       await eventually("the next view", () => Promise.resolve(sizes.length > seen));
       assert.deepEqual(new Set(sizes), new Set([1]));
-      // Nobody writes it again.
+      // This time no engine writes it again.
       await store.transact([], [{ delete: key }]);
       await eventually("a view without it", () => Promise.resolve(sizes.at(-1) === 0));
     },
   },
   {
-    name: "the cluster cache closes when it is idle, and the next read fills it anew",
+    name: "the cluster cache closes when it is idle, and the next read fills it again",
     async run({ open, openStore, signal }) {
       let watches = 0;
       let opened = 0;
@@ -585,7 +585,7 @@ const memberCases: readonly Case[] = [
     },
   },
   {
-    name: "a record, a state or a lease that somebody else deletes is written again at once",
+    name: "a record, a state or a lease that another program deletes is written again at once",
     async run({ open, openStore, signal }) {
       const registry = await open();
       const member = await registry.join(machine("m1"), undefined, signal);
@@ -627,7 +627,7 @@ const memberCases: readonly Case[] = [
     },
   },
   {
-    name: "what a machine no longer says, and a machine that leaves, takes nobody else's states along",
+    name: "a machine that removes states or leaves does not delete those of other machines",
     async run({ open, openStore, signal }) {
       const [one, other] = [
         await (await open()).join(machine("m1"), undefined, signal),
@@ -645,7 +645,7 @@ const memberCases: readonly Case[] = [
     },
   },
   {
-    name: "of states published while a write is under way the newest is written, and all are told when it is",
+    name: "of states published during a write only the newest are written, and all publications resolve then",
     async run({ open, openStore, signal }) {
       const gate = Promise.withResolvers<void>();
       const held = Promise.withResolvers<void>();
@@ -668,7 +668,7 @@ const memberCases: readonly Case[] = [
       await within(held.promise, () => "the first write");
       const rest = [2, 3, 4, 5].map((count) => member.publish(statesOf("m1", `${count}.service`)));
       gate.resolve();
-      await within(Promise.all([first, ...rest]), () => "all to be told");
+      await within(Promise.all([first, ...rest]), () => "all publications to resolve");
       assert.deepEqual(await keys(await openStore(), "state/"), ["state/m1/5.service"]);
       assert.ok(!writes.flat().includes("state/m1/3.service"));
     },
@@ -686,7 +686,7 @@ const memberCases: readonly Case[] = [
     },
   },
   {
-    name: "a second machine with the same ID is refused and told where the first is",
+    name: "a second machine with the same ID is refused with the address of the first",
     async run({ open, signal }) {
       const [some, other] = [await open(), await open()];
       await some.join(machine("m1", { ip: "10.0.0.1" }), undefined, signal);
@@ -780,7 +780,7 @@ const memberCases: readonly Case[] = [
         const before = warnings.length;
         await store.transact([], ops);
         await eventually(`${JSON.stringify(ops)} to be undone`, isWhole);
-        await eventually("the log to tell", () => Promise.resolve(warnings.length > before));
+        await eventually("a warning", () => Promise.resolve(warnings.length > before));
       }
       assert.equal(member.lease, lease);
       assert.ok(
@@ -1009,7 +1009,7 @@ const engineCases: readonly Case[] = [
   },
 ];
 
-/** The clock of a process under SIGSTOP: no time passes and nobody wakes. */
+/** The clock of a process under SIGSTOP: time stands still and no sleep ends. */
 const stoppedClock: Clock = {
   now_ms: () => 0,
   monotonic_ms: () => 0,
@@ -1032,7 +1032,7 @@ const identityCases: readonly Case[] = [
     },
   },
   {
-    name: "a store that is not the one remembered, or has gone back, is told from the right one",
+    name: "a store that is not the remembered one, or has gone back, is refused",
     async run({ open }) {
       const { memory } = await open();
       assert.ok(memory);
@@ -1087,7 +1087,7 @@ const identityCases: readonly Case[] = [
     },
   },
   {
-    name: "a store that somebody empties takes no unit from an agent that watches it",
+    name: "a store that is emptied takes no unit from an agent that watches it",
     async run({ open, openStore, signal }) {
       const registry = await open();
       await set(registry, "a.service", "launched");
@@ -1101,7 +1101,7 @@ const identityCases: readonly Case[] = [
   },
 ];
 
-/** What holds on any store. */
+/** Cases that hold on every store. */
 export const registryCases: readonly Case[] = [
   ...unitCases,
   ...watchCases,

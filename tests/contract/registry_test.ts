@@ -1,4 +1,4 @@
-/** The contract of {@link import("../../registry/mod.ts").Registry}, over every store there is. */
+/** The contract of {@link import("../../registry/mod.ts").Registry}, over each store. */
 
 import { openEtcdStore } from "../../registry/store/etcd/store.ts";
 import { openSqliteStore } from "../../registry/store/sqlite.ts";
@@ -33,10 +33,10 @@ Deno.test("a registry over the embedded store", (test) =>
     return Promise.resolve({ ...fixture, close: () => fixture.close().finally(() => store.close()) });
   }));
 
-/** What holds on any store. */
+/** Cases that hold on every store. */
 const everywhere: readonly Case[] = [...registryCases, ...fenceCases, ...unreadableCases];
 
-/** One process has one embedded store: closing one daemon's leaves it to the others of the case. */
+/** A view of the process's one embedded store that does not close it: other daemons of the case use it as well. */
 function shared(store: Store): Store {
   return {
     endpoints: store.endpoints,
@@ -63,7 +63,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a registry over an etcd that comes and goes",
+  name: "a registry over an etcd with outages",
   ...outlived,
   async fn(test) {
     await runAll(test, etcdCases, async () => {

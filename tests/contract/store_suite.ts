@@ -1,5 +1,5 @@
 /**
- * What every {@link Store} must do, told as cases. The registry relies on nothing else of a store.
+ * The contract of {@link Store}. The registry relies on no other property of a store.
  *
  * @module
  */
@@ -54,7 +54,7 @@ async function one(store: Store, key: string): Promise<KeyValue | undefined> {
   return (await store.read([{ key }])).ranges[0]![0];
 }
 
-/** What a watch yields first: batches until `enough`. Fails when that takes too long. */
+/** Returns the first batches of a watch, until `enough`. Fails when that takes too long. */
 async function watched(
   store: Store,
   ranges: readonly Range[],
@@ -347,7 +347,7 @@ const leasing: readonly StoreCase[] = [
 
 const watching: readonly StoreCase[] = [
   {
-    name: "a watch tells every change of its range in order, starting behind a revision",
+    name: "a watch yields every change of its range in order, starting after a revision",
     async run({ store, other }) {
       const before = await write(store, put("w/a", "0"), put("other", "0"));
       await write(store, put("w/a", "1"), put("w/b", "1"), put("other", "1"));
@@ -364,7 +364,7 @@ const watching: readonly StoreCase[] = [
     },
   },
   {
-    name: "a watch of a key is not told of its neighbours",
+    name: "a watch of a key does not yield changes of adjacent keys",
     async run({ store }) {
       const before = await write(store, put("a", "0"));
       await write(store, put("a/b"), put("ab"), put("b"));
@@ -373,18 +373,18 @@ const watching: readonly StoreCase[] = [
     },
   },
   {
-    name: "a watch of several ranges tells all of each, in order",
+    name: "a watch of several ranges yields all changes of each, in order",
     async run({ store }) {
       const before = (await store.read([])).revision;
       for (let i = 0; i < 5; i++) await write(store, put("a/x", `${i}`), put("b", `${i}`), put("c", `${i}`));
-      const told = (batches: readonly WatchBatch[]) => batches.flatMap(({ events }) => events).map(brief);
+      const changes = (batches: readonly WatchBatch[]) => batches.flatMap(({ events }) => events).map(brief);
       const ranges = [{ prefix: "a/" }, { key: "b" }];
-      const batches = await watched(store, ranges, before, (batches) => told(batches).length >= 10);
+      const batches = await watched(store, ranges, before, (batches) => changes(batches).length >= 10);
       for (const key of ["a/x", "b"]) {
-        const ofKey = told(batches).filter((event) => event.startsWith(`${key}=`));
+        const ofKey = changes(batches).filter((event) => event.startsWith(`${key}=`));
         assert.deepEqual(ofKey, Array.from({ length: 5 }, (_, i) => `${key}=${i}`));
       }
-      assert.equal(told(batches).length, 10);
+      assert.equal(changes(batches).length, 10);
     },
   },
   {
@@ -451,7 +451,7 @@ const watching: readonly StoreCase[] = [
     },
   },
   {
-    name: "a closed store says so",
+    name: "calls to a closed store fail with that reason",
     async run({ store }) {
       const before = await write(store, put("a", "0"));
       await write(store, put("a", "1"));
