@@ -26,6 +26,7 @@ export const stateKey = (machine: MachineId, name: UnitName): string => `state/$
 
 /** Prefixes of the keys of all machines, or of one. */
 export const globalPrefix = "global/";
+export const targetPrefix = "target/";
 export const assignPrefix = (machine: MachineId): string => `assign/${machine}/`;
 export const metadataPrefix = (machine: MachineId): string => `metadata/${machine}/`;
 export const statePrefix = (machine: MachineId): string => `state/${machine}/`;

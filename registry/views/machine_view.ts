@@ -49,14 +49,29 @@ export class MachineViewBuilder {
     this.#withdrawn.clear();
   }
 
+  /**
+   * Adds those of the units that have no assignment to {@link withdrawn}, as if their assignments had been deleted now.
+   * `units` are units that should have one.
+   */
+  withdrawMissing(units: Iterable<UnitName>): void {
+    const unreadable = new Set(this.#unreadable.values());
+    for (const name of units) {
+      if (this.#assignments.has(name) || unreadable.has(name)) continue;
+      this.#withdrawn.add(name);
+      this.#deletions++;
+    }
+  }
+
   /** Replaces all data by the result of a full read of {@link machineRanges}. */
   reset(kvs: readonly KeyValue[], revision: Revision): void {
+    const assigned = new Set([...this.#assignments.share().keys(), ...this.#unreadable.values(), ...this.#withdrawn]);
     this.#assignments.clear();
     this.#globals.clear();
     this.#metadata = {};
     this.#withdrawn.clear();
     this.#unreadable.clear();
     for (const kv of kvs) this.#put(kv);
+    this.withdrawMissing(assigned);
     this.#revision = revision;
   }
 

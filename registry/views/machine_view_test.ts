@@ -84,3 +84,13 @@ Deno.test("a full read finds unreadable values, and each revision is logged once
   view.reset([], 5);
   assert.deepEqual(look().unreadable, []);
 });
+
+Deno.test("an assignment that is missing in a later full read counts as deleted, one that is unreadable does not", () => {
+  const { view, kv } = bench();
+  view.reset([kv("assign/m1/a.service", orders, 1), kv("assign/m1/b.service", orders, 1)], 1);
+  assert.deepEqual([view.deletions, view.withdrawn], [0, new Set()]);
+  view.reset([kv("assign/m1/b.service", "{", 2)], 2);
+  assert.deepEqual([view.deletions, view.withdrawn], [1, new Set(["a.service"])]);
+  view.reset([], 3);
+  assert.deepEqual(view.withdrawn, new Set(["a.service", "b.service"]), "no deletion has been accepted yet");
+});

@@ -7,12 +7,12 @@
 import { retryDelay_ms } from "../../runtime/clock.ts";
 import { decodeTarget } from "../schema/codec.ts";
 import { follow, type FollowOptions } from "./follow.ts";
-import { targetKey } from "../schema/keys.ts";
+import { parseKey, targetKey, targetPrefix } from "../schema/keys.ts";
 import { messageOf } from "../../runtime/log.ts";
 import { machineRanges, MachineViewBuilder } from "./machine_view.ts";
 import { StoreUnavailableError } from "../mod.ts";
 import type { MachineId, MachineView, UnitName } from "../model.ts";
-import { type KeyValue, maxTransactionOps } from "../store/port.ts";
+import { type KeyValue, maxTransactionOps, type Range } from "../store/port.ts";
 import { Notifier } from "../../runtime/notifier.ts";
 import { onceAborted } from "../../runtime/on_abort.ts";
 
@@ -50,21 +50,34 @@ export async function* watchMachine(
   });
   try {
     let repairBy_ms: number | undefined;
+    let areTargetsKnown = false;
     for (let yielded = 0, accepted = 0; !signal.aborted;) {
       if (failure) throw failure.error;
       const seen = notifier.count;
       const deletions = view.deletions;
       if (!following || seen === yielded) await notifier.waitPast(seen, signal);
-      else if (deletions === accepted) {
+      else if (!areTargetsKnown) {
+        // Assignments may have been deleted by hand before the watch began.
+        const placed = await placedHere(options, machine, [{ prefix: targetPrefix }], signal);
+        if (placed === undefined) continue;
+        areTargetsKnown = true;
+        view.withdrawMissing(placed);
+      } else if (deletions === accepted) {
         yielded = seen;
         yield view.view(options.session.memory?.id ?? "");
       } else {
         // The whole store may be in the course of deletion, including its ID: check before a deletion reaches the agent.
-        const placed = await placedHere(options, machine, view.withdrawn, signal);
+        const targets = [...view.withdrawn].map((name) => ({ key: targetKey(name) }));
+        const placed = await placedHere(options, machine, targets, signal);
         if (placed === undefined) continue;
         const { clock } = options;
-        if (placed) repairBy_ms ??= clock.monotonic_ms() + repair_ms;
-        const left_ms = placed ? repairBy_ms! - clock.monotonic_ms() : 0;
+        const isPlaced = placed.length > 0;
+        if (isPlaced && repairBy_ms === undefined) {
+          repairBy_ms = clock.monotonic_ms() + repair_ms;
+          const what = "assignments to this machine are missing: waiting for the engine to write them again";
+          options.log("warn", what, { units: placed.join(" "), wait_ms: repair_ms });
+        }
+        const left_ms = isPlaced ? repairBy_ms! - clock.monotonic_ms() : 0;
         if (left_ms > 0) await changeOrTimeout(notifier, seen, left_ms, options, signal);
         else {
           accepted = deletions;
@@ -79,22 +92,28 @@ export async function* watchMachine(
   }
 }
 
-/** True if the target of one of the units names the machine; undefined without an answer of the store. Throws `WrongStoreError`. */
+/**
+ * Returns the units among `targets` whose target names the machine; undefined without an answer of the store. Throws
+ * `WrongStoreError`.
+ */
 async function placedHere(
   { session, clock, log }: FollowOptions,
   machine: MachineId,
-  units: ReadonlySet<UnitName>,
+  targets: readonly Range[],
   signal: AbortSignal,
-): Promise<boolean | undefined> {
+): Promise<readonly UnitName[] | undefined> {
   // The session adds one range of its own to each read.
   const size = maxTransactionOps - 1;
-  const names = [...units];
+  const placed: UnitName[] = [];
   try {
-    for (let start = 0; start === 0 || start < names.length; start += size) {
-      const { ranges } = await session.read(names.slice(start, start + size).map((name) => ({ key: targetKey(name) })));
-      if (ranges.flat().some((kv) => namesMachine(kv, machine))) return true;
+    for (let start = 0; start === 0 || start < targets.length; start += size) {
+      const { ranges } = await session.read(targets.slice(start, start + size));
+      for (const kv of ranges.flat()) {
+        const key = parseKey(kv.key);
+        if (key?.kind === "target" && namesMachine(kv, machine)) placed.push(key.name);
+      }
     }
-    return false;
+    return placed;
   } catch (error) {
     if (!(error instanceof StoreUnavailableError)) throw error;
     log("debug", "deferring deletions until the store's identity is verified", {

@@ -500,6 +500,40 @@ const watchCases: readonly Case[] = [
     },
   },
   {
+    name:
+      "a unit whose assignment is deleted by hand while its machine does not watch is not withdrawn at the first view",
+    async run({ open, openStore, signal }) {
+      const registry = await open();
+      const leadership = await lead(registry, "m1", signal);
+      for (const name of ["a.service", "b.service"]) await set(registry, name, "launched");
+      await place(leadership, registry, "a.service", "m1");
+      await place(leadership, registry, "b.service", "m2");
+      const store = await openStore();
+      const { ranges: [[assignment] = []] } = await store.read([{ prefix: "assign/m1/" }]);
+      const { key, value } = assignment!;
+      await store.transact([], [{ delete: key }]);
+      const sizes: number[] = [];
+      let areTargetsRead = false;
+      const watching = await open({
+        wrap: (store) =>
+          between(store, {
+            async read(ranges) {
+              const snapshot = await store.read(ranges);
+              areTargetsRead ||= ranges.some((range) => "prefix" in range && range.prefix === "target/");
+              return snapshot;
+            },
+          }),
+      });
+      void (async () => {
+        for await (const view of watching.watchMachine("m1", signal)) sizes.push(view.assignments.size);
+      })();
+      await eventually("the targets to be read, or a view", () => Promise.resolve(areTargetsRead || sizes.length > 0));
+      await store.transact([], [{ put: key, value }]);
+      await eventually("the first view", () => Promise.resolve(sizes.length > 0));
+      assert.equal(sizes[0], 1);
+    },
+  },
+  {
     name: "the cluster cache closes when it is idle, and the next read fills it again",
     async run({ open, openStore, signal }) {
       let watches = 0;

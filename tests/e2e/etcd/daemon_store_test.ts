@@ -54,6 +54,37 @@ async function deletedByHand(cluster: FleetCluster): Promise<void> {
   await cluster.destroy(m1!, "kept.service");
 }
 
+async function assignmentDeletedWithoutDaemon(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  const leader = await cluster.leader();
+  const other = lab.machines.find((machine) => machine !== leader)!;
+  await cluster.put(leader, "held.service", "launched", `${sleeper}[X-Fleet]\nMachineID=${other.id}\n`);
+  await cluster.active(leader, ["held.service"]);
+  const process =
+    async () => [await cluster.pid(other, "held.service"), await cluster.invocation(other, "held.service")];
+  const before = await process();
+  const signal = (machine: Machine, name: string) =>
+    machine.must(["systemctl", "kill", `--signal=${name}`, "fleet.service"]);
+  // The engine is stopped so that the assignment is still missing when the next daemon reads the store.
+  await signal(leader, "STOP");
+  await signal(other, "STOP");
+  const key = `/_coreos.com/fleet/assign/${other.id}/held.service`;
+  assert.match(await lab.etcd.must("del", key), /^1$/m);
+  await signal(other, "KILL");
+  await until("the next daemon to wait for the assignment, or to stop the unit", async () => {
+    const waits = /assignments to this machine are missing.*held\.service/.test(await other.journal("fleet.service"));
+    return waits || (await cluster.pid(other, "held.service")) === 0 || undefined;
+  });
+  await signal(leader, "CONT");
+  await until(`${key} to be written again`, async () => {
+    return (await lab.etcd.must("get", "--keys-only", key)).includes(key) || undefined;
+  });
+  await cluster.joined(lab.machines);
+  await cluster.active(leader, ["held.service"]);
+  assert.deepEqual(await process(), before, "the unit was not touched");
+  await cluster.destroy(leader, "held.service");
+}
+
 async function targetsDeletedByHand(cluster: FleetCluster): Promise<void> {
   const { lab } = cluster;
   const [m1] = lab.machines;
@@ -227,6 +258,10 @@ Deno.test("keys deleted by hand, and a store that is not the one that the machin
     await t.step(
       "keys that daemons write are written again after they are deleted by hand",
       () => deletedByHand(cluster),
+    );
+    await t.step(
+      "a unit whose assignment is deleted while its daemon is down is not touched",
+      () => assignmentDeletedWithoutDaemon(cluster),
     );
     await t.step("units whose targets are deleted by hand stay where they are", () => targetsDeletedByHand(cluster));
     await t.step("a store restored from a renamed backup is refused by all machines", () => renamed(cluster));
