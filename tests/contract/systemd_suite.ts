@@ -15,54 +15,54 @@ import {
   type UnitStatus,
 } from "../../systemd/port.ts";
 
-/** A machine with a systemd on it, and a hand on what is around it. */
+/** A machine with systemd, and operations of an administrator on it. */
 export interface SystemdFixture {
-  /** Another daemon's view of the same machine. The caller closes it. */
+  /** Opens systemd as another daemon of the same machine would. The caller closes it. */
   open(): Systemd;
-  /** How often systemd has reloaded so far. */
+  /** Returns how often systemd has reloaded so far. */
   reloads(): Promise<number>;
-  /** Whether enabling has put a unit into a target's runtime `.wants`. */
+  /** Returns whether a unit is in a target's runtime `.wants`. */
   isWantedBy(target: string, unit: string): Promise<boolean>;
-  /** Puts a file into fleet's directory, behind fleet's back. */
+  /** Writes a file into fleet's directory, as an administrator. */
   writeFile(name: string, text: string): Promise<void>;
-  /** Removes a file from fleet's directory, behind fleet's back. */
+  /** Removes a file from fleet's directory, as an administrator. */
   removeFile(name: string): Promise<void>;
-  /** Whether fleet's directory holds a file. */
+  /** Returns whether fleet's directory has a file. */
   hasFile(name: string): Promise<boolean>;
-  /** Whether fleet's link to a unit is in the runtime directory, wherever it leads. */
+  /** Returns whether the runtime directory has a link to a unit, also one to another file. */
   hasLink(name: string): Promise<boolean>;
-  /** An administrator removes fleet's link to a unit, or its place in a target's `.wants`, and reloads. */
+  /** Removes fleet's link to a unit, or its link in a target's `.wants`, and reloads, as an administrator. */
   removeLink(name: string): Promise<void>;
   removeWants(target: string, unit: string): Promise<void>;
-  /** Puts something else in the place of fleet's link to a unit, so that none can be made, or takes it away. */
+  /** Puts a file in the place of fleet's link to a unit, so that the link cannot be made, or removes that file. */
   blockLink(name: string, isBlocked: boolean): Promise<void>;
-  /** An administrator puts a unit file into /etc/systemd/system, or masks the unit (`undefined`), and reloads. */
+  /** Writes a unit file to /etc/systemd/system, or masks the unit (`undefined`), and reloads, as an administrator. */
   writeAdminFile(name: string, text: string | undefined): Promise<void>;
-  /** An administrator takes back {@link writeAdminFile}, and reloads. */
+  /** Reverts {@link writeAdminFile}, and reloads. */
   removeAdminFile(name: string): Promise<void>;
-  /** An administrator starts or stops a unit. */
+  /** Starts or stops a unit, as an administrator. */
   systemctl(verb: "start" | "stop", name: string): Promise<void>;
   isActive(name: string): Promise<boolean>;
-  /** Ends the bus for a while; resolves when it is gone. It is back, or coming back, after {@link restoreBus}. */
+  /** Stops the bus until {@link restoreBus}; resolves when it has ended. */
   loseBus(): Promise<void>;
   restoreBus(): Promise<void>;
 }
 
-/** One statement of the contract. */
+/** One case of the contract. */
 export interface SystemdCase {
   readonly name: string;
   run(systemd: Systemd, fixture: SystemdFixture): Promise<void>;
 }
 
 const sleeper = "[Service]\nExecStart=/bin/sleep 1000\n";
-/** Told from {@link sleeper} by its sub state. */
+/** Has another sub state than {@link sleeper}. */
 const exiter = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n";
 const failing = "[Service]\nType=oneshot\nExecStart=/bin/false\n";
 const wanted = `${sleeper}\n[Install]\nWantedBy=multi-user.target\n`;
 
 const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
 
-/** Long past what anything here needs. */
+/** Far more than any operation needs. */
 const patience_ms = 30_000;
 
 async function install(systemd: Systemd, files: Record<string, string>): Promise<boolean> {
@@ -89,13 +89,13 @@ async function status(systemd: Systemd, name: string): Promise<UnitStatus> {
   return found;
 }
 
-/** LoadState/ActiveState/SubState in one word. */
+/** Returns `LoadState/ActiveState/SubState`. */
 async function states(systemd: Systemd, name: string): Promise<string> {
   const { load, active, sub } = await status(systemd, name);
   return `${load}/${active}/${sub}`;
 }
 
-/** Follows a unit by the changes that are told, until it is as wanted. */
+/** Follows the reported changes of a unit until its status satisfies a condition. */
 async function follow(systemd: Systemd, name: string, isReached: (status: UnitStatus) => boolean): Promise<UnitStatus> {
   const giveUp = new AbortController();
   const timer = setTimeout(() => giveUp.abort(), patience_ms);
@@ -106,7 +106,7 @@ async function follow(systemd: Systemd, name: string, isReached: (status: UnitSt
       const now = await status(systemd, name);
       if (isReached(now)) return now;
       const { done } = await next;
-      assert.ok(!done, `${name} is ${now.active} (${now.sub}, ${now.result}), and no change was told`);
+      assert.ok(!done, `${name} is ${now.active} (${now.sub}, ${now.result}), and no change was reported`);
       next = changes.next();
     }
   } finally {
@@ -116,13 +116,13 @@ async function follow(systemd: Systemd, name: string, isReached: (status: UnitSt
   }
 }
 
-/** Resolves when a change that names no unit is told. Listens at once. */
+/** Resolves when a change of all units is reported. Listens from the call on. */
 async function anythingMayHaveChanged(systemd: Systemd): Promise<void> {
   const giveUp = new AbortController();
   const timer = setTimeout(() => giveUp.abort(), patience_ms);
   try {
     for await (const { units } of systemd.watch(giveUp.signal)) if (units === undefined) return;
-    assert.fail("was not told that anything may have changed");
+    assert.fail("no change of all units was reported");
   } finally {
     clearTimeout(timer);
   }
@@ -140,7 +140,7 @@ async function refused(promise: Promise<unknown>): Promise<SystemdError> {
 
 const ownershipCases: readonly SystemdCase[] = [
   {
-    name: "a name that the machine has another unit of is refused with that unit's file, and nothing is left",
+    name: "a name of another unit on the machine is refused with that unit's file, and no file is left",
     async run(systemd, fixture) {
       await fixture.writeAdminFile("taken.service", exiter);
       await fixture.systemctl("start", "taken.service");
@@ -164,7 +164,7 @@ const ownershipCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "a masked name is refused, and nothing is left",
+    name: "a masked name is refused, and no file is left",
     async run(systemd, fixture) {
       await fixture.writeAdminFile("masked.service", undefined);
       const failures = await systemd.install(new Map([["masked.service", sleeper]]));
@@ -202,7 +202,7 @@ const ownershipCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "names that fleet depends on, and names that systemd ignores, are refused, and nothing is left",
+    name: "names that fleet depends on, and names that systemd ignores, are refused, and no file is left",
     async run(systemd, fixture) {
       const slice = "[Slice]\nMemoryHigh=100M\n";
       const files = new Map([["system.slice", slice], ["user.slice", slice], [".hidden.service", sleeper]]);
@@ -216,7 +216,7 @@ const ownershipCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "an Alias= of a name that the machine has a unit of is refused, and nothing is left",
+    name: "an Alias= of another unit's name is refused, and no file is left",
     async run(systemd, fixture) {
       await fixture.writeAdminFile("taken.service", exiter);
       for (const alias of ["taken.service", "dbus.service", "%p.service fleet.service"]) {
@@ -234,7 +234,7 @@ const ownershipCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "one unit's Alias= and another unit's name exclude each other: the one that comes first stays",
+    name: "one unit's Alias= and another unit's name exclude each other: the first one stays",
     async run(systemd, fixture) {
       const alias = `${sleeper}[Install]\nAlias=second.service\n`;
       await install(systemd, { "first.service": alias });
@@ -259,7 +259,7 @@ const ownershipCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "an instance's own file comes before the machine's template, unless the machine runs the instance",
+    name: "an instance's own file takes precedence over the machine's template, unless the machine runs the instance",
     async run(systemd, fixture) {
       await fixture.writeAdminFile("made@.service", exiter);
       await install(systemd, { "made@1.service": sleeper });
@@ -282,7 +282,7 @@ const ownershipCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "a file that was removed behind fleet's back can be installed again while its unit runs",
+    name: "a file that an administrator removed can be installed again while its unit runs",
     async run(systemd, fixture) {
       await install(systemd, { "bare.service": wanted });
       assert.equal(await start(systemd, "bare.service"), "done");
@@ -357,7 +357,7 @@ const ownershipCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "a check that finds nothing amiss reloads nothing",
+    name: "a check without a finding causes no reload",
     async run(systemd, fixture) {
       await install(systemd, { "calm.service": wanted });
       await systemd.check();
@@ -368,7 +368,7 @@ const ownershipCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "a unit that refuses to be stopped can be removed once it rests, and is refused while it runs",
+    name: "a unit with RefuseManualStop= can be removed when it is inactive, but not stopped while it runs",
     async run(systemd) {
       const stubborn = `[Unit]\nRefuseManualStop=yes\n${sleeper}`;
       await install(systemd, { "stubborn.service": stubborn });
@@ -384,7 +384,7 @@ const ownershipCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "a file with a bad setting: the refused start says which, and so does loadProblems",
+    name: "the error of a start and loadProblems name a bad setting of the file",
     async run(systemd) {
       await install(systemd, { "typo.service": "[Service]\nExecStrat=/bin/sleep 1000\n" });
       const refusal = await refused(systemd.start("typo.service"));
@@ -412,7 +412,7 @@ const ownershipCases: readonly SystemdCase[] = [
 
 const lifeCases: readonly SystemdCase[] = [
   {
-    name: "a file that was installed is listed, and gone when uninstalled",
+    name: "an installed file is listed until it is uninstalled",
     async run(systemd) {
       await install(systemd, { "one.service": sleeper, "two.service": exiter });
       const files = await systemd.files();
@@ -425,7 +425,7 @@ const lifeCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "files that are no units are not listed",
+    name: "files that are not units are not listed",
     async run(systemd, fixture) {
       await fixture.writeFile("kept.service", sleeper);
       await fixture.writeFile("notes.txt", "mine");
@@ -458,7 +458,7 @@ const lifeCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "a restart starts what is stopped",
+    name: "a restart starts a stopped unit",
     async run(systemd) {
       await install(systemd, { "again.service": sleeper });
       assert.equal(await (await systemd.restart("again.service")).done, "done");
@@ -481,7 +481,7 @@ const lifeCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "a failing unit says why, until its failure is reset",
+    name: "a failed unit has a result until its failure is reset",
     async run(systemd) {
       await install(systemd, { "bad.service": failing });
       assert.equal(await start(systemd, "bad.service"), "failed");
@@ -499,7 +499,7 @@ const lifeCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "a unit that fails after its start was done is told of",
+    name: "a failure after a successful start is reported",
     async run(systemd) {
       await install(systemd, { "late.service": "[Service]\nExecStart=/bin/false\n" });
       assert.equal(await start(systemd, "late.service"), "done");
@@ -509,7 +509,7 @@ const lifeCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "socket, timer, path and target units",
+    name: "socket, timer, path and target units are started and stopped",
     async run(systemd) {
       const files = {
         "t.service": sleeper,
@@ -534,7 +534,7 @@ const lifeCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "names that need escaping, and instances",
+    name: "units whose names need escaping, and instances, are started and stopped",
     async run(systemd) {
       const names = ["a-b@x.y.service", "a-b@z.service", "foo\\x2dbar.service", "9lives:_.service"];
       await install(systemd, Object.fromEntries(names.map((name) => [name, sleeper])));
@@ -558,22 +558,22 @@ const lifeCases: readonly SystemdCase[] = [
 
 const refusalCases: readonly SystemdCase[] = [
   {
-    name: "starting what systemd does not know is refused with the unit's name, stopping it is done at once",
+    name: "the start of a missing unit is refused with its name, and its stop succeeds at once",
     async run(systemd) {
-      for (const command of [systemd.start("nobody.service"), systemd.restart("nobody.service")]) {
+      for (const command of [systemd.start("missing.service"), systemd.restart("missing.service")]) {
         const error = await refused(command);
         assert.equal(error.code, noSuchUnit);
-        assert.match(error.message, /nobody\.service/);
+        assert.match(error.message, /missing\.service/);
       }
-      assert.equal(await stop(systemd, "nobody.service"), "done");
-      await systemd.resetFailed("nobody.service");
-      assert.deepEqual(await systemd.uninstall(new Set(["nobody.service"])), new Map());
-      assert.equal(await states(systemd, "nobody.service"), "not-found/inactive/dead");
+      assert.equal(await stop(systemd, "missing.service"), "done");
+      await systemd.resetFailed("missing.service");
+      assert.deepEqual(await systemd.uninstall(new Set(["missing.service"])), new Map());
+      assert.equal(await states(systemd, "missing.service"), "not-found/inactive/dead");
       assert.equal(await systemd.reloadIfNeeded(), false);
     },
   },
   {
-    name: "a template can be asked about, but not started",
+    name: "a template has a status, but cannot be started",
     async run(systemd) {
       await install(systemd, { "tpl@.service": sleeper, "tpl@1.service": sleeper });
       const found = await systemd.statuses(new Set(["tpl@.service", "tpl@1.service"]));
@@ -584,7 +584,7 @@ const refusalCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "a file that systemd cannot use is told from one that it can",
+    name: "a file that systemd cannot use has another load state",
     async run(systemd) {
       await install(systemd, { "wrong.service": "[Service]\nUser=root\n", "right.service": sleeper });
       const error = await refused(systemd.start("wrong.service"));
@@ -597,7 +597,7 @@ const refusalCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "one unit's failure to install does not hold up the others",
+    name: "a unit that cannot be installed does not delay others",
     async run(systemd) {
       const files = {
         "fine.service": sleeper,
@@ -619,7 +619,7 @@ const refusalCases: readonly SystemdCase[] = [
 
 const reloadCases: readonly SystemdCase[] = [
   {
-    name: "a new file needs no reload, a replaced one only while systemd has the unit in memory, and then one",
+    name: "a new file needs no reload; a replaced one needs one reload if the unit is in memory",
     async run(systemd, fixture) {
       const before = await fixture.reloads();
       assert.equal(await install(systemd, { "swap.service": sleeper, "twin.service": sleeper }), false);
@@ -641,7 +641,7 @@ const reloadCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "what was uninstalled and is installed again with another text at once runs the new text",
+    name: "a unit that is uninstalled and at once installed with another text runs the new text",
     async run(systemd, fixture) {
       const before = await fixture.reloads();
       await install(systemd, { "phoenix.service": sleeper });
@@ -662,7 +662,7 @@ const reloadCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "a failed unit's new text needs a reload, and then runs",
+    name: "the new text of a failed unit needs a reload, and then runs",
     async run(systemd) {
       await install(systemd, { "mend.service": failing });
       await start(systemd, "mend.service");
@@ -694,7 +694,7 @@ const reloadCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "a unit uninstalled while it runs needs a reload, and is then unknown once it has stopped",
+    name: "a unit that is uninstalled while it runs needs a reload, and is not found after it has stopped",
     async run(systemd) {
       await install(systemd, { "orphan.service": sleeper });
       await start(systemd, "orphan.service");
@@ -705,7 +705,7 @@ const reloadCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "an [Install] section enables, with one reload for all, and uninstalling disables",
+    name: "units with an [Install] section are enabled with one reload, and disabled when they are uninstalled",
     async run(systemd, fixture) {
       const before = await fixture.reloads();
       assert.equal(await install(systemd, { "en1.service": wanted, "en2.service": wanted }), true);
@@ -721,7 +721,7 @@ const reloadCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "a reload that an earlier daemon left undone is made up for",
+    name: "a reload that an earlier daemon missed is carried out",
     async run(systemd, fixture) {
       await install(systemd, { "undone.service": sleeper });
       await start(systemd, "undone.service");
@@ -741,7 +741,7 @@ const reloadCases: readonly SystemdCase[] = [
 
 const busCases: readonly SystemdCase[] = [
   {
-    name: "a hundred starts go out without waiting for one another",
+    name: "a hundred starts are sent without waiting for each other",
     async run(systemd) {
       const names = Array.from({ length: 100 }, (_, index) => `many${index}.service`);
       await install(systemd, Object.fromEntries(names.map((name) => [name, sleeper])));
@@ -760,7 +760,7 @@ const busCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "changes are told by name, coalesced for a slow reader, and end with the signal",
+    name: "changes are reported by name, coalesced for a slow reader, and end with the signal",
     async run(systemd) {
       await install(systemd, { "seen.service": sleeper, "seen2.service": sleeper });
       const end = new AbortController();
@@ -768,11 +768,11 @@ const busCases: readonly SystemdCase[] = [
       const first = changes.next();
       for (const name of ["seen.service", "seen2.service"]) await start(systemd, name);
       for (const name of ["seen.service", "seen2.service"]) await stop(systemd, name);
-      const told = new Set<string>();
+      const reported = new Set<string>();
       for (const { value } of [await first, await changes.next()]) {
-        for (const name of value?.units ?? []) told.add(name);
+        for (const name of value?.units ?? []) reported.add(name);
       }
-      assert.deepEqual([...told].sort(), ["seen.service", "seen2.service"], "two changes hold everything");
+      assert.deepEqual([...reported].sort(), ["seen.service", "seen2.service"], "two changes hold everything");
       const idle = changes.next();
       end.abort();
       assert.deepEqual(await idle, { done: true, value: undefined });
@@ -780,7 +780,7 @@ const busCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "an answer is never older than what another did before",
+    name: "a status is never older than an earlier command of another client",
     async run(systemd, fixture) {
       await install(systemd, { "shared.service": sleeper });
       const other = fixture.open();
@@ -801,26 +801,26 @@ const busCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "a reload by someone else is told as: anything may have changed",
+    name: "a reload by another client is reported as a change of all units",
     async run(systemd, fixture) {
       await install(systemd, { "steady.service": sleeper });
       await start(systemd, "steady.service");
       const before = await status(systemd, "steady.service");
-      const told = anythingMayHaveChanged(systemd);
+      const reported = anythingMayHaveChanged(systemd);
       const other = fixture.open();
       try {
         assert.equal(await install(other, { "steady.service": exiter }), true);
       } finally {
         await other.close();
       }
-      await told;
+      await reported;
       assert.deepEqual(await status(systemd, "steady.service"), before);
       await stop(systemd, "steady.service");
       await uninstall(systemd, "steady.service");
     },
   },
   {
-    name: "a bus that goes and comes back: what was pending is told, units run on, and all works again",
+    name: "after a loss of the bus, pending jobs end, units keep running, and all operations work again",
     async run(systemd, fixture) {
       const slow =
         "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sleep 1000\nTimeoutStartSec=infinity\n";
@@ -848,7 +848,7 @@ const busCases: readonly SystemdCase[] = [
     },
   },
   {
-    name: "closing ends everything, and may be repeated",
+    name: "close ends all operations, and may be repeated",
     async run(_, fixture) {
       const systemd = fixture.open();
       await systemd.ready();
@@ -860,7 +860,7 @@ const busCases: readonly SystemdCase[] = [
   },
 ];
 
-/** The whole contract. */
+/** All cases of the contract. */
 export const systemdCases: readonly SystemdCase[] = [
   ...lifeCases,
   ...ownershipCases,
