@@ -6,7 +6,8 @@
  */
 
 import { openBusConnector } from "../systemd/dbus/dbus_next.ts";
-import { Manager, matchRules, systemdName } from "../systemd/dbus/manager.ts";
+import { Manager, systemdName } from "../systemd/dbus/manager.ts";
+import { matchRules } from "../systemd/dbus/signals.ts";
 import { unitObjectPath } from "../systemd/dbus/object_path.ts";
 import type { Bus, Signal, Variant } from "../systemd/dbus/transport.ts";
 import type { Machine } from "../tests/lab/machine.ts";

@@ -11,7 +11,7 @@ export const systemdName = "org.freedesktop.systemd1";
 export const managerPath = "/org/freedesktop/systemd1";
 export const managerInterface = "org.freedesktop.systemd1.Manager";
 export const unitInterface = "org.freedesktop.systemd1.Unit";
-const propertiesInterface = "org.freedesktop.DBus.Properties";
+export const propertiesInterface = "org.freedesktop.DBus.Properties";
 
 /** A reload reads every unit file of the machine again. */
 const reloadTimeout_ms = 180_000;
@@ -143,22 +143,4 @@ export class Manager {
 
 function unitRow(row: readonly unknown[]): UnitRow {
   return { name: String(row[0]), load: String(row[2]), active: String(row[3]), sub: String(row[4]) };
-}
-
-/** The match rules of all signals that are used. They are narrow, because every signal that matches is decoded. */
-export const matchRules: readonly string[] = [
-  `type='signal',sender='${systemdName}',path='${managerPath}',interface='${managerInterface}',member='JobRemoved'`,
-  `type='signal',sender='${systemdName}',path='${managerPath}',interface='${managerInterface}',member='Reloading'`,
-  `type='signal',sender='${systemdName}',path_namespace='${managerPath}/unit',interface='${propertiesInterface}',` +
-  `member='PropertiesChanged',arg0='${unitInterface}'`,
-  `type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',` +
-  `arg0='${systemdName}'`,
-];
-
-/** Subscribes a new connection to all signals. */
-export async function subscribe(bus: Bus): Promise<void> {
-  const daemon = "org.freedesktop.DBus";
-  const addMatch = { destination: daemon, path: "/org/freedesktop/DBus", interface: daemon, member: "AddMatch" };
-  const rules = matchRules.map((rule) => bus.call({ ...addMatch, signature: "s", args: [rule] }, () => {}));
-  await Promise.all([...rules, new Manager(bus).subscribe()]);
 }

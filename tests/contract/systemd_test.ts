@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { openSystemd } from "../../systemd/dbus/open.ts";
 import { openBusConnector } from "../../systemd/dbus/dbus_next.ts";
-import { Manager, subscribe } from "../../systemd/dbus/manager.ts";
+import { Manager } from "../../systemd/dbus/manager.ts";
+import { subscribe } from "../../systemd/dbus/signals.ts";
 import { DbusSystemd, type SystemdLog } from "../../systemd/dbus/client.ts";
 import { FakeMachine, FakeSystemd } from "../../systemd/testing/fake_systemd.ts";
 import { isPermanent, type Systemd } from "../../systemd/port.ts";
@@ -66,7 +67,7 @@ function openReal(machine: Machine, requestTimeout_ms = 10_000, log: SystemdLog 
   });
 }
 
-/** Counts systemd's reloads by its signals, on a connection of its own. */
+/** Counts systemd's reloads by their signals, on a separate connection. */
 async function countReloads(machine: Machine): Promise<{ count(): Promise<number>; close(): void }> {
   let reloads = 0;
   const bus = await openBusConnector({ bus: machine.busAddress, timeout_ms: 10_000 }).connect({
@@ -76,7 +77,7 @@ async function countReloads(machine: Machine): Promise<{ count(): Promise<number
   await subscribe(bus);
   return {
     async count() {
-      await new Manager(bus).subscribe().catch(() => {}); // Its refusal (subscribed already) comes after the signals.
+      await new Manager(bus).subscribe().catch(() => {}); // A refusal (already subscribed) arrives after the signals.
       return reloads;
     },
     close: () => bus.close(),
@@ -129,13 +130,13 @@ Deno.test("the fake systemd", async (test) => {
   }
 });
 
-/** What only a real machine can do to a bus and its clients. */
-const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine): Promise<void> }[] = [
+/** Cases that need a real machine's bus. */
+const machineCases: readonly { name: string; run(systemd: Systemd, machine: Machine): Promise<void> }[] = [
   {
-    name: "the bus is killed under three hundred calls: all are rejected at once, and then it works again",
+    name: "three hundred pending calls are rejected at once when the bus is killed, and later calls succeed",
     async run(systemd, machine) {
       await machine.must(["pkill", "-STOP", "-x", "dbus-daemon"]);
-      const names = Array.from({ length: 300 }, (_, index) => `nobody${index}.service`);
+      const names = Array.from({ length: 300 }, (_, index) => `missing${index}.service`);
       const calls = Promise.allSettled(names.map((name) => systemd.resetFailed(name)));
       await machine.must(["pkill", "-KILL", "-x", "dbus-daemon"]);
       const codes = (await calls).map((result) => result.status === "rejected" && result.reason.code);
@@ -148,9 +149,9 @@ const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine
     },
   },
   {
-    name: "three hundred calls at once stay below the bus's limit of pending replies",
+    name: "three hundred concurrent calls stay below the bus's limit of pending replies",
     async run(systemd, machine) {
-      const names = Array.from({ length: 300 }, (_, index) => `nobody${index}.service`);
+      const names = Array.from({ length: 300 }, (_, index) => `missing${index}.service`);
       await machine.must(["pkill", "-STOP", "-x", "dbus-daemon"]);
       const calls = Promise.all(names.map((name) => systemd.resetFailed(name)));
       await machine.must(["pkill", "-CONT", "-x", "dbus-daemon"]);
@@ -158,16 +159,16 @@ const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine
     },
   },
   {
-    name: "a bus that does not answer costs a call its deadline, and serves the next when it answers again",
+    name: "a call to a hanging bus fails at its deadline, and a later call succeeds",
     async run(_, machine) {
       const systemd = openReal(machine, 300);
       try {
         await systemd.ready();
         await machine.must(["pkill", "-STOP", "-x", "dbus-daemon"]);
         try {
-          await assert.rejects(systemd.start("nobody.service"), {
+          await assert.rejects(systemd.start("missing.service"), {
             code: "org.freedesktop.DBus.Error.Timeout",
-            message: `cannot start "nobody.service": Get was not answered within 300 ms`,
+            message: `cannot start "missing.service": Get was not answered within 300 ms`,
           });
         } finally {
           await machine.must(["pkill", "-CONT", "-x", "dbus-daemon"]);
@@ -179,7 +180,7 @@ const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine
     },
   },
   {
-    name: "systemd executes itself anew: units run on, and it is listened to again",
+    name: "after systemctl daemon-reexec units keep running and changes are reported",
     async run(systemd, machine) {
       await systemd.install(new Map([["same.service", sleeper]]));
       await (await systemd.start("same.service")).done;
@@ -192,7 +193,7 @@ const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine
     },
   },
   {
-    name: "a start that no other try would allow is refused for good",
+    name: "a start that would always be refused is a permanent failure",
     async run(systemd) {
       const contradicts = `[Unit]\nRequires=other.service\nConflicts=other.service\n${sleeper}`;
       const behindItself = `[Unit]\nRequires=ahead.service\nAfter=ahead.service\n${sleeper}`;
@@ -212,7 +213,7 @@ const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine
     },
   },
   {
-    name: "drop-ins that change a unit are logged once, and again when they are others; those of all services are not",
+    name: "drop-ins of a unit are logged once and after each change; drop-ins of all services are not logged",
     async run(_, machine) {
       const logged: string[] = [];
       const systemd = openReal(machine, 10_000, (_, message) => void (/drop-in/.test(message) && logged.push(message)));
@@ -253,7 +254,7 @@ const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine
     },
   },
   {
-    name: "a failing bus address is refused with the address",
+    name: "an unusable bus address is named in the error",
     async run(_, machine) {
       const bus = `${machine.busAddress}.not`;
       const systemd = openSystemd({ unitsDirectory: machine.root + unitsDirectory, bus, log: () => {} });
@@ -262,7 +263,7 @@ const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine
     },
   },
   {
-    name: "a process knows the job of its own unit",
+    name: "ownJob returns the job of the process's unit",
     async run(_, machine) {
       const stubborn = `${sleeper}ExecStop=/bin/sleep 1000\nTimeoutStopSec=1000\n`;
       await machine.writeFile("/run/systemd/system/own.service", stubborn);
@@ -291,11 +292,11 @@ const hardships: readonly { name: string; run(systemd: Systemd, machine: Machine
 
 const sleeper = "[Service]\nExecStart=/bin/sleep 1000\n";
 
-/** Resolves once systemd is connected to after its bus went away, however often the attempt has failed before. */
+/** Resolves when systemd is connected again after a loss of the bus. Failed attempts are repeated. */
 async function connectedAgain(systemd: Systemd): Promise<void> {
   await until("the bus to come back", async () => {
     await systemd.ready();
-    await systemd.statuses(new Set(["nobody.service"]));
+    await systemd.statuses(new Set(["missing.service"]));
     return true;
   });
 }
@@ -317,7 +318,7 @@ Deno.test("a real systemd", async (test) => {
         }
       });
     }
-    for (const each of hardships) {
+    for (const each of machineCases) {
       await test.step(each.name, async () => {
         const systemd = openReal(machine);
         try {
