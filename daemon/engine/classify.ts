@@ -6,7 +6,7 @@
 
 import type { Cluster, MachineId, Target, Unit, UnitName } from "../../registry/model.ts";
 import { isActive } from "../policy/globals.ts";
-import { precedence } from "../policy/feasibility.ts";
+import { precedence } from "../policy/precedence.ts";
 import type { ScheduleOptions } from "./plan.ts";
 
 /** A job that needs a machine. */

@@ -12,7 +12,8 @@ import { short } from "./classify.ts";
 import { ScheduleCache } from "./schedule_cache.ts";
 import { type Plan, schedule } from "./schedule.ts";
 import { globalsAmong, isActiveGlobal, isActiveJob } from "../policy/globals.ts";
-import { conflict, findRefusals, precedence, type Refusal, replaces } from "../policy/feasibility.ts";
+import { conflict, findRefusals, type Refusal, replaces } from "../policy/feasibility.ts";
+import { precedence } from "../policy/precedence.ts";
 
 /** The result of scheduling for one unit. */
 export type UnitOutcome =

@@ -5,7 +5,8 @@
  */
 
 import type { MachineId, Unit, UnitName } from "../../registry/model.ts";
-import { conflict, precedence } from "../policy/feasibility.ts";
+import { conflict } from "../policy/feasibility.ts";
+import { precedence } from "../policy/precedence.ts";
 import type { TrialState } from "./trial_state.ts";
 
 /** Returns `units` and all units reached from them by `next`, in order of precedence. */

@@ -6,7 +6,8 @@
 
 import type { Machine, MachineId, Unit, UnitName } from "../../registry/model.ts";
 import { globalsAmong } from "../policy/globals.ts";
-import { conflict, findRefusals, isFeasibleAlone, precedence, type Refusal, replaces } from "../policy/feasibility.ts";
+import { conflict, findRefusals, isFeasibleAlone, type Refusal, replaces } from "../policy/feasibility.ts";
+import { precedence } from "../policy/precedence.ts";
 
 /** The units on one machine. Immutable: a unit that is added or removed makes a new object. */
 export interface MachineUnits {

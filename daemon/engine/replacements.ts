@@ -5,7 +5,8 @@
  */
 
 import type { MachineId, Unit } from "../../registry/model.ts";
-import { precedence, replaces } from "../policy/feasibility.ts";
+import { replaces } from "../policy/feasibility.ts";
+import { precedence } from "../policy/precedence.ts";
 import type { TrialState } from "./trial_state.ts";
 import { closure, peersFirst } from "./groups.ts";
 import { hasReplaced } from "./machine_units.ts";

@@ -9,7 +9,8 @@
 
 import type { Cluster, MachineId, Target, Unit, UnitName } from "../../registry/model.ts";
 import type { Placement } from "../../registry/mod.ts";
-import { precedence, type Refusal } from "../policy/feasibility.ts";
+import type { Refusal } from "../policy/feasibility.ts";
+import { precedence } from "../policy/precedence.ts";
 import { TrialState } from "./trial_state.ts";
 import { type Choice, choose, UnplacedGroups } from "./groups.ts";
 import { ScheduleCache } from "./schedule_cache.ts";

@@ -38,16 +38,6 @@ export interface Refusal {
 export type Residency = "newcomer" | "resident";
 
 /**
- * Compares two units by the revision at which they were launched (a unit that is not launched comes last), then by name.
- * Negative when `a` precedes `b`.
- */
-export function precedence(a: UnitTraits, b: UnitTraits): number {
-  const first = (subject: UnitTraits) => subject.launchedAt === 0 ? Infinity : subject.launchedAt;
-  if (first(a) !== first(b)) return first(a) < first(b) ? -1 : 1;
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
-}
-
-/**
  * Returns every reason why `unit` may not run on `machine` among `residents` (the other units there; `unit` itself is
  * skipped); none if it may. `peers`: units about to be placed together with it, which satisfy its MachineOf.
  */
@@ -108,7 +98,7 @@ function* refusalsOf(
 }
 
 /**
- * True if it is not known that the peer is on the machine: a global that cannot be read may be there or not, and so may
+ * True if it is not known whether the peer is on the machine: a global that cannot be read may be there or not, and so may
  * the globals that conflict with it.
  */
 function isUncertain(peer: UnitTraits, unknown: readonly UnitTraits[]): boolean {

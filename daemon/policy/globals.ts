@@ -7,7 +7,8 @@
 
 import type { Unit } from "../../registry/model.ts";
 import { isTemplate } from "../../systemd/unit_name.ts";
-import { isFeasible, type MachineTraits, precedence, type UnitTraits } from "./feasibility.ts";
+import { isFeasible, type MachineTraits, type UnitTraits } from "./feasibility.ts";
+import { precedence } from "./precedence.ts";
 
 /** True for a unit that is to run or to be loaded: not inactive, not a template, and not one whose record cannot be read. */
 export function isActive(unit: Unit): boolean {
