@@ -4,16 +4,14 @@
  * @module
  */
 
+import { maxBody_bytes } from "./limits.ts";
 import { Budget } from "../../../runtime/budget.ts";
-
-/** The longest body that is accepted: many times the longest unit file. */
-export const maxBody_bytes = 1024 * 1024;
 
 /** The memory of all bodies that are being read; short ones do not count. */
 const capacity_bytes = 64 * 1024 * 1024;
 const short_bytes = 64 * 1024;
 
-/** A body's value, or why it is refused with which HTTP status. */
+/** A body's value, or the HTTP status and the reason of its refusal. */
 export type Body<T> = { readonly value: T } | BodyRefusal;
 
 interface BodyRefusal {

@@ -29,6 +29,9 @@ export const usualLimits = {
   waiting: 64,
 };
 
+/** The longest body that is accepted: many times the longest unit file. */
+export const maxBody_bytes = 1024 * 1024;
+
 /** See {@link usualLimits}. */
 export type Limits = Readonly<typeof usualLimits>;
 
