@@ -1,5 +1,5 @@
 /**
- * Measures bursts of many units, beside systemd alone with each machine's share.
+ * Measures bursts of many units by fleet, and by systemd alone with the same number of units for each machine.
  *
  * @module
  */

@@ -47,7 +47,7 @@ export const fleetOptionNames: readonly string[] = [
   "Global",
 ];
 
-/** Deprecated names of the options. If only the first value counts, that of the modern name takes precedence. */
+/** Deprecated names of the options. For MachineID, of which only the first value counts, the modern name takes precedence. */
 export const deprecatedNames: Readonly<Record<string, readonly string[]>> = {
   MachineID: ["X-ConditionMachineID", "X-ConditionMachineBootID"],
   MachineOf: ["X-ConditionMachineOf"],
@@ -164,8 +164,7 @@ export function unrecognizedOption(key: string): string {
 }
 
 /**
- * Returns why a unit with these options must not be stored; undefined if it may. Patterns and names are compared with
- * unexpanded specifiers. Malformed metadata, which fleet 1.0 accepted and ignored, is refused.
+ * Returns why a unit with these options must not be stored; undefined if it may. Peers are compared with the patterns of Conflicts and Replaces before specifiers are expanded. Malformed metadata, which fleet 1.0 accepted and ignored, is refused.
  */
 export function validateFleetOptions(name: string, options: readonly UnitOption[]): string | undefined {
   try {

@@ -49,7 +49,7 @@ for (const behavior of ["dead", "silent", 503] as const) {
   });
 }
 
-Deno.test("the response of the first endpoint that responds is returned if none is ready", async () => {
+Deno.test("if no endpoint is ready, the first response is returned", async () => {
   const endpoints = new FakeEndpoints();
   endpoints.behavior.set("a", "dead").set("b", 503).set("c", 503);
   const answer = await endpoints.failover("a", "b", "c").send("/units", { method: "GET" });
@@ -65,7 +65,7 @@ Deno.test("the reasons of all endpoints are reported if none responds", async ()
   });
 });
 
-Deno.test("a read is sent to the next endpoint when the one in use is lost, and later requests follow", async () => {
+Deno.test("a read is sent to the next endpoint when the one in use is lost, and later requests stay at that endpoint", async () => {
   const endpoints = new FakeEndpoints();
   const failover = endpoints.failover("a", "b");
   await textOf(failover);

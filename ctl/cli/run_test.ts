@@ -6,7 +6,7 @@ import { FakeHosts } from "../testing/fake_remote.ts";
 import { FakeIo } from "../testing/fake_terminal.ts";
 import { ReaderGoneError } from "../terminal/port.ts";
 
-Deno.test("an error of the client is reported before any command runs", async () => {
+Deno.test("an error in setting up the API client is reported, and no command runs", async () => {
   const io = new FakeIo();
   const client = () => Promise.reject(new ClientSetupError("URL scheme undefined"));
   assert.equal(await runFleetctl(["list-units"], {}, { io: () => io, client, hosts: () => new FakeHosts() }), 1);

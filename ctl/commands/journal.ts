@@ -15,8 +15,7 @@ export const journal: Command = {
   group: "observe",
   summary: "Print the journal of units",
   usage: "journal [--lines=N] [-f|--follow] [--output=MODE] [--sudo] [--machine=ID] [--ssh] [--ssh-port=N] UNIT...",
-  description:
-    `Reads the journal of a unit by the API. Where the API cannot read it, runs journalctl on the machine of the
+  description: `Reads the journal of a unit through the API. If that fails, runs journalctl on the machine of the
 unit, by SSH unless that is this machine; the exit status is then that of journalctl.
 
 With several units, the journals are printed one after the other, each below a line with the name of its

@@ -28,7 +28,7 @@ export const unload: Command = {
 The command waits until no machine has the units. It does not wait for global units.`,
   examples: [
     { title: "Unload a unit", line: "fleetctl unload foo.service" },
-    { title: "Unload all instances of a template without a question", line: "fleetctl unload --yes 'web@*'" },
+    { title: "Unload all instances of a template without being asked", line: "fleetctl unload --yes 'web@*'" },
   ],
   flags: [blockAttemptsFlag("inactive"), timeoutFlag, noBlockFlag("inactive"), yesFlag],
   async run(context) {
@@ -60,7 +60,7 @@ function failedToUnload(names: readonly string[]): string {
   return `Failed to unload units ${bracketed(names)}: `;
 }
 
-/** True unless the unit has a machine or waits for one. */
+/** True if the unit has no machine and waits for none. */
 function isInactive(unit: UnitEntity): boolean {
   return (unit.currentState ?? "inactive") === "inactive" && (unit.desiredState ?? "inactive") === "inactive";
 }

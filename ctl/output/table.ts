@@ -7,7 +7,7 @@
 const tabWidth = 8;
 
 /**
- * Aligns rows of cells. A cell is at least one character wider than the longest of its column, rounded up to a multiple
+ * Aligns rows of cells. A column is at least one character wider than its longest cell, rounded up to a multiple
  * of 8 and filled up with tabs; the last cell of a row is left as it is. Rows must have the same number of cells.
  */
 export function alignRows(rows: readonly (readonly string[])[]): string {

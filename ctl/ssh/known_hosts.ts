@@ -53,7 +53,7 @@ export function parseKnownHosts(text: string): KnownHost[] {
   });
 }
 
-/** Looks up the key that a host presents. A revoked key is refused even if another line knows it. */
+/** Looks up the key that a host presents. A revoked key is refused even if another line lists it as a valid key. */
 export function lookUpHostKey(entries: readonly KnownHost[], host: HostName, presented: HostKey): HostVerdict {
   const matching = entries.filter((entry) => matchesHost(entry, host));
   const isPresented = (entry: KnownHost) => entry.type === presented.type && entry.key === presented.key;

@@ -68,7 +68,7 @@ function after(condition: WaitCondition, ...steps: readonly (readonly [at_ms: nu
 
 const simple: { name: string; condition: () => WaitCondition; view: UnitView; expected: string }[] = [
   {
-    name: "launched: its agent has commanded it",
+    name: "launched: the agent has issued a start",
     condition: () => reached("launched"),
     view: view({}),
     expected: "done",
@@ -85,7 +85,12 @@ const simple: { name: string; condition: () => WaitCondition; view: UnitView; ex
     view: view({ desired: "loaded" }),
     expected: "waiting",
   },
-  { name: "launched: not there yet", condition: () => reached("launched"), view: never, expected: "waiting" },
+  {
+    name: "launched: the cluster does not have the unit yet",
+    condition: () => reached("launched"),
+    view: never,
+    expected: "waiting",
+  },
   {
     name: "launched: destroyed during the wait",
     condition: () => reached("launched"),
@@ -105,7 +110,7 @@ const simple: { name: string; condition: () => WaitCondition; view: UnitView; ex
     expected: "done",
   },
   {
-    name: "stopped: a stop that ended with an error is a stop",
+    name: "stopped: a unit that failed while stopping counts as stopped",
     condition: stopped,
     view: view({ desired: "loaded", current: "loaded", active: "failed", error: "exit-code" }),
     expected: "done",
@@ -122,7 +127,12 @@ const simple: { name: string; condition: () => WaitCondition; view: UnitView; ex
     view: view({ desired: "inactive", current: "inactive" }),
     expected: "done",
   },
-  { name: "gone: it is there", condition: gone, view: view({ active: "active" }), expected: "waiting" },
+  {
+    name: "gone: the unit is still in the cluster",
+    condition: gone,
+    view: view({ active: "active" }),
+    expected: "waiting",
+  },
   {
     name: "gone: a machine still has it",
     condition: gone,
@@ -158,7 +168,7 @@ const dead = { active: "inactive", sub: "dead" };
 const failed = { active: "failed", sub: "failed", error: "exit-code" };
 const failure = `unit ${name} failed: systemd reports it loaded, failed (failed): exit-code`;
 
-Deno.test("started: systemd's result is shown instead of the failure of a job", () => {
+Deno.test("started: the unit's result takes precedence over the job's error", () => {
   const reported = { ...failed, error: 'systemd\'s start job ended with "failed"', result: "exit-code" };
   assert.equal(after(started(false), [0, view({ ...reported, active: "activating" })], [1, view(reported)]), failure);
   const unloadable = { ...reported, load: "bad-setting", error: "bad unit file setting" };
@@ -211,7 +221,7 @@ Deno.test("started: a unit that has never run is given more time", () => {
   assert.equal(after(started(false), [0, fresh], [settleUnstarted_ms, fresh]), "done");
 });
 
-Deno.test("started: a start job that has ended counts at once", () => {
+Deno.test("started: the result of an ended start job counts at once, without time to settle", () => {
   for (const since_ms of [0, 5]) {
     assert.equal(after(started(false), [0, view({ ...dead, since_ms, job: "done" })]), "done");
   }
@@ -235,7 +245,7 @@ Deno.test("started: a failure of an earlier run does not count, one of this run 
   assert.equal(after(started(false), [0, view(failed)], [settle_ms, view(failed)]), failure);
 });
 
-Deno.test("started: an end of a new unit that systemd dates counts at once", () => {
+Deno.test("started: the end of a new unit counts at once if systemd reports its time", () => {
   assert.equal(after(started(true), [0, view({ ...failed, since_ms: 7 })]), failure);
   assert.equal(after(started(true), [0, view({ ...dead, since_ms: 7 })]), "done");
   assert.equal(after(started(true), [0, view({ ...dead, since_ms: 0 })]), "waiting");
@@ -274,14 +284,14 @@ Deno.test("restarted: nothing counts before the machine has carried out the rest
   assert.equal(after(restarted(before, 0), [0, asked], [9e9, asked]), "waiting");
 });
 
-Deno.test("restarted: a newer active state is the restarted one", () => {
+Deno.test("restarted: an active state that began after the restart request is done", () => {
   assert.equal(
     after(restarted(before, 0), [0, view({ active: "active", since_ms: 101, restart: 8, asked: 8 })]),
     "done",
   );
 });
 
-Deno.test("restarted: an active state as old as before counts once it has settled", () => {
+Deno.test("restarted: an active state with an unchanged time counts after the time to settle", () => {
   const same = view({ active: "active", since_ms: 100, restart: 8, asked: 8 });
   assert.equal(after(restarted(before, 0), [0, same]), "waiting");
   assert.equal(after(restarted(before, 0), [0, same], [settle_ms, same]), "done");

@@ -53,7 +53,7 @@ export class Executor {
   readonly intents: Map<UnitName, Intent>;
   /** Units with a stop job, which must end before any other step. */
   readonly busy = new Set<UnitName>();
-  /** Units that systemd is restarting, with the revision of the restart carried out before. */
+  /** Units that systemd is restarting, with the revision of the restart request that was carried out before. */
   readonly restarting = new Map<UnitName, Revision>();
   /** Result of the latest start job of each unit, except jobs that were canceled. */
   readonly ended = new Map<UnitName, JobResult>();
@@ -82,8 +82,7 @@ export class Executor {
   }
 
   /**
-   * Carries out steps: all files change first, with at most one reload; then all stops are queued, then all starts, in an
-   * order in which systemd can observe the dependencies between units. One unit's failure does not delay other units.
+   * Carries out steps: all files change first, with at most one reload; then all stops are queued, then all starts, in an order that lets systemd honor the dependencies between units. One unit's failure does not delay other units.
    */
   async carryOut(steps: readonly Step[], situation: Situation): Promise<void> {
     const { log } = this.#options;
@@ -95,7 +94,7 @@ export class Executor {
     // Only units whose new file is in place.
     const starts = [...only(steps, "start"), ...only(steps, "restart")]
       .filter(({ unit }) => this.files.get(unit) === situation.wanted.get(unit)?.hash);
-    // Also for starts alone: the reload after their files changed may have failed.
+    // Reload before starts as well: an earlier reload, after a change of files, may have failed.
     const due = removed.length + installs.length + starts.length > 0;
     const [reload] = await Promise.allSettled([due ? this.#options.systemd.reloadIfNeeded() : false]);
     await this.#command(
@@ -177,7 +176,7 @@ export class Executor {
       }
       const why = `it is ${status.active} (${status.sub}) after a stop job that ended with "${result}"`;
       tracker.failed(unit, desired, why, clock.monotonic_ms());
-      // Recorded as started: otherwise no stop would follow for a unit that should only be loaded.
+      // Recorded as started although the command was a stop, so that the next plan stops it again.
       if (result !== "done") await this.#record("start", unit, status, desired);
     }
   }
@@ -261,7 +260,7 @@ export class Executor {
     await Promise.all([...texts.keys()].map(async (unit) => {
       const desired = situation.wanted.get(unit);
       try {
-        // A unit that is only loaded has no process that the request could restart.
+        // A loaded unit has no process that the request could restart, so the request counts as carried out.
         const restart = desired?.desiredState === "loaded" ? desired.restart : 0;
         await this.#save(unit, { ...this.#intent("load", undefined, restart), done: true });
       } catch (error) {
@@ -323,7 +322,7 @@ export class Executor {
     if (startsAgain(unit)) return tracker.startFailed(unit, wanted, error);
     tracker.failed(unit, wanted, error, clock.monotonic_ms());
     if (!this.files.has(unit)) return;
-    // Recorded as not started: systemd itself does not start such a unit again.
+    // Recorded as not started: systemd does not restart a unit whose start failed.
     await this.#record("load", unit, undefined, wanted, restart);
   }
 

@@ -39,7 +39,7 @@ export interface EngineObserver {
 interface EngineWorld {
   readonly cluster: Cluster;
   readonly plan: Plan;
-  /** Milliseconds until more absent machines count as gone; 0 if all do. */
+  /** Milliseconds until the next absent machine counts as gone; 0 if none has a grace period. */
   readonly graceLeft_ms: number;
 }
 
@@ -63,7 +63,7 @@ export async function runEngine(options: EngineOptions, signal: AbortSignal): Pr
     options.observer?.leading(false);
     log("info", "engine leadership ended", { machine });
     if (!signal.aborted) continue;
-    // If the store is away by then, the lease expires by itself.
+    // If the store is unreachable now, the lease expires by itself.
     await leadership.resign().catch((error) => {
       log("debug", "cannot resign the engine's leadership: it expires with its lease", { error: messageOf(error) });
     });

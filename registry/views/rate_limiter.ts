@@ -10,7 +10,7 @@ export interface RateLimiterOptions {
 
 /** A token bucket: a burst of `burst` events, then one every `interval_ms`. */
 export class RateLimiter {
-  /** The time at which all events so far are paid for at the steady rate; in the future after a burst. */
+  /** The time up to which tokens are used, at one for each interval. Later than now if a caller must wait. */
   #paid_ms = -Infinity;
 
   constructor(private readonly clock: Clock, private readonly options: RateLimiterOptions) {}

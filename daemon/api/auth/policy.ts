@@ -124,8 +124,7 @@ function problemOf({ subject, authorization }: ShownCertificate, method: string)
 
 /**
  * Returns the role of a certificate of the operator's authority, by the organizations (O) of its subject: `fleet:read` is
- * for reading; `fleet:write`, or none that begins with `fleet:`, for everything. A misspelt role is a problem, or it could
- * give more than was meant; so is one with invisible characters. The applicant for a certificate chooses how its strings
+ * for reading; `fleet:write`, or none that begins with `fleet:`, for everything. A misspelt role is refused: ignoring it would give full rights. So is a role with invisible characters. The applicant for a certificate chooses how its strings
  * are encoded (X.520): with two or four bytes per letter, they arrive with NULs in between.
  */
 export function roleOf(organizations: readonly string[]): ShownCertificate["authorization"] {

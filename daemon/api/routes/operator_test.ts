@@ -45,5 +45,5 @@ const cases: readonly { name: string; ask: [string, string, OperatorPorts?]; wan
 ];
 
 for (const { name, ask: request, want } of cases) {
-  Deno.test(`an operator asks for ${name}`, async () => assert.equal(await ask(...request), want));
+  Deno.test(`operator request: ${name}`, async () => assert.equal(await ask(...request), want));
 }

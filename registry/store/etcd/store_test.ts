@@ -105,7 +105,7 @@ Deno.test({
   },
 });
 
-Deno.test("endpoints are parsed as an operator writes them, or refused by name", async () => {
+Deno.test("endpoints are parsed as an operator writes them, or refused with an error that quotes them", async () => {
   for (const endpoint of ["http://10.0.0.1:2379", "https://a.example/", "a.example", "http://[fe80::1]:2379/"]) {
     await withStore({ endpoints: [endpoint] }, (store) => Promise.resolve(assert.equal(store.endpoints, endpoint)));
   }
