@@ -172,7 +172,7 @@ class LeaseMembership implements Membership {
         keys: () => new Set([machineKey(id), ...[...this.#desired?.keys() ?? []].map((name) => stateKey(id, name))]),
         owns: (kv) => kv.lease === this.#lease,
         lost: (keys) => {
-          this.#lost = keys;
+          this.#lost = [...new Set([...this.#lost, ...keys])];
           this.#invalidate();
         },
       },
