@@ -6,6 +6,7 @@
  */
 
 import assert from "node:assert/strict";
+import { copyProgram } from "./support/programs.ts";
 
 const root = `${import.meta.dirname}/..`;
 const denoFolder = Deno.execPath().replace(/\/[^/]*$/, "");
@@ -89,7 +90,7 @@ const standIns: Readonly<Record<string, string>> = {
 /** Writes a source tree with other programs to `directory`. */
 async function makeTree(directory: string, files: Readonly<Record<string, string>> = standIns): Promise<string> {
   for (const name of ["compile.sh", "deno.json", "deno.lock", "package.json"]) {
-    await Deno.copyFile(`${root}/${name}`, `${directory}/${name}`);
+    await copyProgram(`${root}/${name}`, `${directory}/${name}`);
   }
   for (const [path, text] of Object.entries(files)) {
     await Deno.mkdir(`${directory}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
@@ -111,7 +112,7 @@ Deno.test("launcher", async (t) => {
     }
     // A PATH with nothing but deno; a copy, because the original may be in a home that other users cannot read.
     await Deno.mkdir(`${directory}/bin`);
-    await Deno.copyFile(Deno.execPath(), `${directory}/bin/deno`);
+    await copyProgram(Deno.execPath(), `${directory}/bin/deno`);
     await run("chmod", { args: ["-R", "a-w,a+rX", made] });
 
     const bare: Deno.CommandOptions = { clearEnv: true, env: { PATH: `${directory}/bin` }, cwd: "/", ...unprivileged };

@@ -1,6 +1,7 @@
 /** The demo and the tests, started by a new user: messages without root, help, and wrong arguments. */
 
 import assert from "node:assert/strict";
+import { copyProgram } from "./support/programs.ts";
 
 const root = new URL("../", import.meta.url);
 
@@ -19,7 +20,7 @@ async function runUnprivileged(
       await Deno.copyFile(new URL(path, root), `${directory}/${path}`);
     }
     // The original may be in a home that other users cannot read.
-    await Deno.copyFile(Deno.execPath(), `${directory}/deno`);
+    await copyProgram(Deno.execPath(), `${directory}/deno`);
     const command = new Deno.Command(`${directory}/deno`, {
       args: ["run", "-A", "--no-config", program, ...args],
       cwd: directory,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { writeProgram } from "../../tests/support/programs.ts";
 import { readMachineId, readRoutingTable } from "./machine_id.ts";
 
 Deno.test("the error of a machine without a machine ID names the file", async () => {
@@ -18,8 +19,7 @@ Deno.test("a missing routing table is empty, and a table that cannot be read is 
   const directory = await Deno.makeTempDir({ prefix: "fleet-cat-" });
   try {
     const program = async (name: string, text: string, mode = 0o755) => {
-      await Deno.writeTextFile(`${directory}/${name}`, text);
-      await Deno.chmod(`${directory}/${name}`, mode);
+      await writeProgram(`${directory}/${name}`, text, mode);
       return `${directory}/${name}`;
     };
     assert.match(await readRoutingTable("/proc/net/route"), /^Iface\tDestination/);

@@ -11,6 +11,7 @@ import { systemClock } from "../../daemon/host/system_clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Cluster } from "../../registry/model.ts";
 import { type Answer, ApiFixture, errorText } from "../support/api_fixture.ts";
+import { writeProgram } from "../support/programs.ts";
 import { ManualClock } from "../support/manual_clock.ts";
 import { makeAuthority } from "./authority.ts";
 import { connect, network, readUntil, ServerFixture, write } from "./server_fixture.ts";
@@ -242,7 +243,7 @@ async function withSystemctl(
 ): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "fleet-systemctl-" });
   const path = Deno.env.get("PATH") ?? "";
-  await Deno.writeTextFile(`${directory}/${program}`, `#!/bin/sh\n${script}`, { mode: 0o755 });
+  await writeProgram(`${directory}/${program}`, `#!/bin/sh\n${script}`);
   Deno.env.set("PATH", `${directory}:${path}`);
   try {
     const peer = { apiPeerCertfile: "", apiPeerKeyfile: "", apiPeerCafile: "", apiPeerTokenFile: "" };

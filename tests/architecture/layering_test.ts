@@ -304,6 +304,19 @@ const noMarkers: Rule = (tree) =>
     )
   );
 
+/** Statements that write a program in this process, where a program that is started at that moment makes it busy. */
+const writesProgram = /Deno\.(writeTextFile|writeFile)\([^;]*mode: 0o7[0-7]{2}|Deno\.copyFile\(Deno\.execPath\(\)/;
+
+const programsByOthers: Rule = (tree) =>
+  [...tree.values()].filter(({ path }) => path.endsWith("_test.ts") && path !== "tests/architecture/layering_test.ts")
+    .flatMap((source) =>
+      source.text.split("\n").flatMap((text, index) =>
+        writesProgram.test(text)
+          ? [`${source.path}:${index + 1}: write or copy the program by tests/support/programs.ts (ETXTBSY otherwise)`]
+          : []
+      )
+    );
+
 function treeOf(texts: Readonly<Record<string, string>>): Tree {
   return new Map(Object.entries(texts).map(([path, text]) => [path, parse(path, text)]));
 }
@@ -408,6 +421,13 @@ const rules: Readonly<Record<string, { rule: Rule; bad: readonly Readonly<Record
       { "ctl/a_test.ts": `Deno.test({ name: "a", ignore: true, fn() {} });` },
       { "ctl/a_test.ts": `Deno.test("a", { ignore: Deno.build.os !== "linux" }, () => {});` },
       { "ctl/a_test.ts": `Deno.test("a", async (t) => { await t.step({ name: "b", ignore: true, fn() {} }); });` },
+    ],
+  },
+  "tests let another process write the programs that they run": {
+    rule: programsByOthers,
+    bad: [
+      { "tests/a_test.ts": "await Deno.writeTextFile(`${directory}/cat`, text, { mode: 0o755 });" },
+      { "tests/a_test.ts": "await Deno.copyFile(Deno.execPath(), `${directory}/deno`);" },
     ],
   },
   "no mark of unfinished work is left": {

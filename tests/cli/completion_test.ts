@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { FakeApi } from "../../ctl/testing/fake_api.ts";
+import { writeProgram } from "../support/programs.ts";
 import { must, until } from "../lab/process.ts";
 
 const main = new URL("../../ctl/main.ts", import.meta.url).pathname;
@@ -107,7 +108,7 @@ for (const [shell, { command, file, text }] of Object.entries(shells)) {
       await Deno.mkdir(`${directory}/fish`);
       await Deno.mkdir(`${directory}/empty`);
       await Deno.writeTextFile(`${directory}/${file}`, text);
-      await Deno.writeTextFile(`${directory}/fleetctl`, program, { mode: 0o755 });
+      await writeProgram(`${directory}/fleetctl`, program);
       await Deno.mkdir(`${directory}/data`);
       const env = {
         ...{ DIR: directory, HOME: directory, ZDOTDIR: directory, XDG_CONFIG_HOME: directory, TERM: "xterm" },

@@ -1,6 +1,7 @@
 /** Runs the commands of docs/guides/deploy.md unchanged: three bare machines become a cluster with an encrypted etcd. */
 
 import assert from "node:assert/strict";
+import { writeProgram } from "../../support/programs.ts";
 import { existsSync } from "node:fs";
 import { buildFleet, FleetCluster } from "../../lab/fleet_cluster.ts";
 import { type Lab, withLab } from "../../lab/lab.ts";
@@ -73,12 +74,12 @@ class Workstation {
       `-o UserKnownHostsFile=${lab.knownHosts}`;
     for (const program of ["ssh", "scp"]) {
       const script = `#!/bin/sh\nexec /usr/bin/${program} ${options} "$@"\n`;
-      await Deno.writeTextFile(`${dir}/bin/${program}`, script, { mode: 0o755 });
+      await writeProgram(`${dir}/bin/${program}`, script);
     }
     for (const part of ["packaging", "examples"]) await Deno.symlink(`${root}${part}`, `${dir}/${part}`);
     // Self-contained programs cannot be compiled on every test host; the launchers that are built already serve as well.
     const compile = `#!/bin/sh\ncp -R ${dist} dist\n`;
-    await Deno.writeTextFile(`${dir}/compile.sh`, compile, { mode: 0o755 });
+    await writeProgram(`${dir}/compile.sh`, compile);
     return new Workstation(lab, dir, prelude);
   }
 
