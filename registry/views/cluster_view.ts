@@ -120,11 +120,11 @@ export class ClusterView {
   /** Applies the changes of one revision. */
   apply(batch: WatchBatch): void {
     // Deletions first: a unit that becomes global is deleted under one prefix and put under another, both in `units`.
-    for (const event of batch.events) if (event.kind === "delete") this.#delete(event.key);
-    for (const event of batch.events) if (event.kind === "put") this.#put(event.kv);
+    const keys: (ParsedKey | undefined)[] = [];
+    for (const event of batch.events) if (event.kind === "delete") keys.push(this.#delete(event.key));
+    for (const event of batch.events) if (event.kind === "put") keys.push(this.#put(event.kv));
     this.#refreshStandIns(batch);
-    for (const event of batch.events) {
-      const key = parseKey(event.kind === "put" ? event.kv.key : event.key);
+    for (const key of keys) {
       if (key?.kind === "assign" || key?.kind === "target") this.#replaceMissingTarget(key.name);
     }
     this.#revision = Math.max(this.#revision, batch.revision);
@@ -150,11 +150,11 @@ export class ClusterView {
     };
   }
 
-  #put(kv: KeyValue): void {
+  #put(kv: KeyValue): ParsedKey | undefined {
     const key = parseKey(kv.key);
     if (key === undefined) {
       this.#warnings.foreign(kv.key);
-      return;
+      return undefined;
     }
     try {
       this.#decode(key, kv);
@@ -163,6 +163,7 @@ export class ClusterView {
       this.#warnings.unreadable(kv, error);
       this.#unreadable.set(kv.key, { key, revision: kv.modRevision, why: messageOf(error) });
     }
+    return key;
   }
 
   /** Updates the stand-ins of changed units, after all other keys, because stand-ins depend on these. */
@@ -291,7 +292,7 @@ export class ClusterView {
     return states[0] && { ...states[0], desiredState: states[0].commanded };
   }
 
-  #delete(text: string): void {
+  #delete(text: string): ParsedKey | undefined {
     const key = parseKey(text);
     const wasUnreadable = this.#unreadable.delete(text);
     switch (key?.kind) {
@@ -338,6 +339,7 @@ export class ClusterView {
         this.#setState(key.name, key.machine, undefined);
         break;
     }
+    return key;
   }
 
   #refreshMachine(id: MachineId): void {

@@ -14,7 +14,6 @@ import { StoreUnavailableError } from "../mod.ts";
 import type { MachineId, MachineView, UnitName } from "../model.ts";
 import { type KeyValue, maxTransactionOps, type Range } from "../store/port.ts";
 import { Notifier } from "../../runtime/notifier.ts";
-import { onceAborted } from "../../runtime/on_abort.ts";
 
 /**
  * The time, in milliseconds, for which a unit is not stopped after its assignment was deleted by hand: its target still
@@ -78,7 +77,7 @@ export async function* watchMachine(
           options.log("warn", what, { units: placed.join(" "), wait_ms: repair_ms });
         }
         const left_ms = isPlaced ? repairBy_ms! - clock.monotonic_ms() : 0;
-        if (left_ms > 0) await changeOrTimeout(notifier, seen, left_ms, options, signal);
+        if (left_ms > 0) await notifier.waitPastFor(seen, left_ms, clock, signal);
         else {
           accepted = deletions;
           repairBy_ms = undefined;
@@ -133,21 +132,4 @@ function namesMachine(kv: KeyValue, machine: MachineId): boolean {
     // The engine writes the target again, with the assignment.
     return false;
   }
-}
-
-/** Resolves at the next change, after `wait_ms`, or when `signal` aborts. */
-async function changeOrTimeout(
-  notifier: Notifier,
-  seen: number,
-  wait_ms: number,
-  { clock }: FollowOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  const over = new AbortController();
-  const end = () => over.abort();
-  const stopListening = onceAborted([signal], end);
-  void clock.sleep(wait_ms, over.signal).then(end);
-  await notifier.waitPast(seen, over.signal);
-  stopListening();
-  end();
 }

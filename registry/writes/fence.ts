@@ -123,11 +123,7 @@ export class Fence {
   async #raised(): Promise<void> {
     const seen = this.#attempts.count;
     this.#startRaising();
-    const late = new AbortController();
-    const ended = new AbortController();
-    this.clock.sleep(raiseTimeout_ms, ended.signal).then(() => late.abort());
-    await this.#attempts.waitPast(seen, late.signal);
-    ended.abort();
+    await this.#attempts.waitPastFor(seen, raiseTimeout_ms, this.clock, this.#closed.signal);
     if (this.#attempts.count > seen && this.#failure !== undefined) throw this.#failure.error;
   }
 
