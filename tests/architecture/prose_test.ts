@@ -13,7 +13,7 @@ import { filesOf } from "./source.ts";
 interface Rule {
   /** Matches one line of text, in which names are split into words (`onWish` becomes `on Wish`). */
   readonly pattern: RegExp;
-  /** Why the form is hard to read, and what to write. */
+  /** The reason why the form is hard to read, and the words to write instead. */
   readonly instead: string;
   readonly bad: readonly string[];
   readonly good: readonly string[];
@@ -74,10 +74,10 @@ const rules: readonly Rule[] = [
     good: ["// reads everything again", "renewal"],
   },
   {
-    pattern: /\b(he|his|him)\b/,
+    pattern: /\b(he|his|him)\b(?!,\w)/,
     instead: "the user is they; a client, a daemon or a process is it",
     bad: ["// the client ends his side"],
-    good: ["// the client ends its side", "this"],
+    good: ["// the client ends its side", "this", "he,llo.service"],
   },
   {
     pattern:
@@ -120,7 +120,7 @@ Deno.test("prose: names are split into words", () => {
 Deno.test("prose: the text of the repository follows the rules", async () => {
   const root = fileURLToPath(new URL("../..", import.meta.url));
   const found: string[] = [];
-  for (const suffix of [".ts", ".md", ".sh", ".service", ".socket", ".conf"]) {
+  for (const suffix of [".ts", ".md", ".sh", ".service", ".socket", ".conf", ".txt"]) {
     for (const path of await filesOf(root, suffix)) {
       if (exempt.includes(path)) continue;
       found.push(...findings(path, await Deno.readTextFile(join(root, path))));
