@@ -109,7 +109,8 @@ for (const [shell, { command, file, text }] of Object.entries(shells)) {
       await Deno.mkdir(`${directory}/empty`);
       await Deno.writeTextFile(`${directory}/${file}`, text);
       await writeProgram(`${directory}/fleetctl`, program);
-      await Deno.mkdir(`${directory}/data`);
+      // Without this directory fish starts a background process that fills it and that outlives the shell.
+      await Deno.mkdir(`${directory}/data/fish/generated_completions`, { recursive: true });
       const env = {
         ...{ DIR: directory, HOME: directory, ZDOTDIR: directory, XDG_CONFIG_HOME: directory, TERM: "xterm" },
         ...{ XDG_DATA_HOME: `${directory}/data`, PATH: `${directory}:${Deno.env.get("PATH")}` },
