@@ -5,7 +5,7 @@
  */
 
 import { messageOf } from "../../runtime/log.ts";
-import { ConfigError } from "./options.ts";
+import { ConfigError } from "./fleet_conf.ts";
 import { type Configuration, readConfiguration } from "./load.ts";
 import { effectiveConfig } from "./print.ts";
 import { permissionHint } from "../lifecycle/startup.ts";

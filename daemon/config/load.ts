@@ -4,7 +4,8 @@
  * @module
  */
 
-import { ConfigError, type Parsed, readOptions } from "./options.ts";
+import { ConfigError } from "./fleet_conf.ts";
+import { type Parsed, readOptions } from "./options.ts";
 import { inspectFiles, type PemTexts } from "./named_files.ts";
 
 /** The file that is read if none is named. */

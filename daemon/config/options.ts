@@ -8,53 +8,6 @@
 import { nearest } from "../../runtime/spelling.ts";
 import { ConfigError, readSettings, type Setting } from "./fleet_conf.ts";
 
-export { ConfigError };
-
-/** The values of all options. */
-export interface Config {
-  /** More than 0 logs debug messages too. */
-  readonly verbosity: number;
-  /** The format of log lines: text for people, JSON for programs. */
-  readonly logFormat: "text" | "json";
-  /** The kind of the cluster's store: etcd, or a file of this machine. */
-  readonly registry: "etcd" | "embedded";
-  /** The directory of the embedded registry's file. */
-  readonly stateDirectory: string;
-  readonly etcdServers: readonly string[];
-  readonly etcdUsername: string;
-  readonly etcdPassword: string;
-  /** Paths of PEM files; "" if none. Certificate and key come together. */
-  readonly etcdKeyfile: string;
-  readonly etcdCertfile: string;
-  readonly etcdCafile: string;
-  readonly etcdKeyPrefix: string;
-  /** 0 means no limit. */
-  readonly etcdRequestTimeout_ms: number;
-  readonly engineReconcileInterval_ms: number;
-  /** "" to detect it. */
-  readonly publicIp: string;
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly agentTtl_ms: number;
-  readonly unitsDirectory: string;
-  readonly systemdUser: boolean;
-  /** The number of entries on a page of the API. */
-  readonly tokenLimit: number;
-  readonly disableEngine: boolean;
-  /** Paths of PEM files, "" if none: TLS for the API on network addresses, and the authority of its clients. */
-  readonly apiCertfile: string;
-  readonly apiKeyfile: string;
-  readonly apiClientCafile: string;
-  /** Path of the file of bearer tokens, "" if none. */
-  readonly apiTokensFile: string;
-  /** Requests from network addresses need no credentials. */
-  readonly apiInsecure: boolean;
-  /** Credentials for requests to other daemons: paths of PEM files and of a file with one token; "" if none. */
-  readonly apiPeerCertfile: string;
-  readonly apiPeerKeyfile: string;
-  readonly apiPeerCafile: string;
-  readonly apiPeerTokenFile: string;
-}
-
 /** A configuration with the sources of its values and warnings for the operator. */
 export interface Parsed {
   readonly config: Config;
@@ -68,49 +21,73 @@ export interface Parsed {
 /** Parses an option's text. Throws an error that names the expected form. */
 type Reader<T> = (text: string, warn: (what: string) => void) => T;
 
+/**
+ * The part of the daemon that uses an option. `none`: the option is read at each use. `credentials`: the server, whose
+ * address is in the machine's record. `never`: running units depend on the option, so that only a restart changes it.
+ */
+type Part = "none" | "credentials" | "api" | "membership" | "registry" | "store" | "never";
+
 interface Option<T> {
   readonly name: string;
   readonly fallback: string;
   readonly read: Reader<T>;
+  readonly part: Part;
+  /** Another option that is required with this one. */
+  readonly needs: string | undefined;
 }
 
 const text: Reader<string> = (value) => value;
 
-function option<T>(name: string, fallback: string, read: Reader<T>): Option<T> {
-  return { name, fallback, read };
+function option<T>(name: string, fallback: string, read: Reader<T>, part: Part, needs?: string): Option<T> {
+  return { name, fallback, read, part, needs };
 }
 
-const options = {
-  verbosity: option("verbosity", "0", readInteger),
-  logFormat: option("log_format", "text", oneOf("text", "json")),
-  registry: option("registry", "etcd", oneOf("etcd", "embedded")),
-  stateDirectory: option("state_directory", "/var/lib/fleet", readPath),
-  etcdServers: option("etcd_servers", "http://127.0.0.1:2379,http://127.0.0.1:4001", readServers),
-  etcdUsername: option("etcd_username", "", text),
-  etcdPassword: option("etcd_password", "", text),
-  etcdKeyfile: option("etcd_keyfile", "", text),
-  etcdCertfile: option("etcd_certfile", "", text),
-  etcdCafile: option("etcd_cafile", "", text),
-  etcdKeyPrefix: option("etcd_key_prefix", "/_coreos.com/fleet/", text),
-  etcdRequestTimeout_ms: option("etcd_request_timeout", "1.0", readSeconds_ms),
-  engineReconcileInterval_ms: option("engine_reconcile_interval", "2.0", readInterval_ms),
-  publicIp: option("public_ip", "", readAddress),
-  metadata: option("metadata", "", readMetadata),
-  agentTtl_ms: option("agent_ttl", "30s", readTtl_ms),
-  unitsDirectory: option("units_directory", "/run/fleet/units/", readUnitsDirectory),
-  systemdUser: option("systemd_user", "false", readBoolean),
-  tokenLimit: option("token_limit", "100", readTokenLimit),
-  disableEngine: option("disable_engine", "false", readBoolean),
-  apiCertfile: option("api_certfile", "", text),
-  apiKeyfile: option("api_keyfile", "", text),
-  apiClientCafile: option("api_client_cafile", "", text),
-  apiTokensFile: option("api_tokens_file", "", text),
-  apiInsecure: option("api_insecure", "false", readBoolean),
-  apiPeerCertfile: option("api_peer_certfile", "", text),
-  apiPeerKeyfile: option("api_peer_keyfile", "", text),
-  apiPeerCafile: option("api_peer_cafile", "", text),
-  apiPeerTokenFile: option("api_peer_token_file", "", text),
-} as const satisfies { readonly [Key in keyof Config]: Option<Config[Key]> };
+/** Every option, by its key in {@link Config}. Options that name a file are "" if there is none. */
+export const options = {
+  /** More than 0 logs debug messages too. */
+  verbosity: option("verbosity", "0", readInteger, "none"),
+  /** The format of log lines: text for people, JSON for programs. */
+  logFormat: option("log_format", "text", oneOf("text", "json"), "none"),
+  /** The kind of the cluster's store: etcd, or a file of this machine. */
+  registry: option("registry", "etcd", oneOf("etcd", "embedded"), "never"),
+  /** The directory of the embedded registry's file. */
+  stateDirectory: option("state_directory", "/var/lib/fleet", readPath, "never"),
+  etcdServers: option("etcd_servers", "http://127.0.0.1:2379,http://127.0.0.1:4001", readServers, "store"),
+  etcdUsername: option("etcd_username", "", text, "store"),
+  etcdPassword: option("etcd_password", "", text, "store"),
+  etcdKeyfile: option("etcd_keyfile", "", text, "store", "etcd_certfile"),
+  etcdCertfile: option("etcd_certfile", "", text, "store", "etcd_keyfile"),
+  etcdCafile: option("etcd_cafile", "", text, "store"),
+  etcdKeyPrefix: option("etcd_key_prefix", "/_coreos.com/fleet/", text, "store"),
+  /** 0 means no limit. */
+  etcdRequestTimeout_ms: option("etcd_request_timeout", "1.0", readSeconds_ms, "store"),
+  engineReconcileInterval_ms: option("engine_reconcile_interval", "2.0", readInterval_ms, "registry"),
+  /** "" to detect it. */
+  publicIp: option("public_ip", "", readAddress, "membership"),
+  metadata: option("metadata", "", readMetadata, "membership"),
+  agentTtl_ms: option("agent_ttl", "30s", readTtl_ms, "registry"),
+  unitsDirectory: option("units_directory", "/run/fleet/units/", readUnitsDirectory, "never"),
+  systemdUser: option("systemd_user", "false", readBoolean, "never"),
+  /** The number of entries on a page of the API. */
+  tokenLimit: option("token_limit", "100", readTokenLimit, "api"),
+  disableEngine: option("disable_engine", "false", readBoolean, "membership"),
+  /** TLS for the API on network addresses, and the authority of its clients. */
+  apiCertfile: option("api_certfile", "", text, "credentials", "api_keyfile"),
+  apiKeyfile: option("api_keyfile", "", text, "credentials", "api_certfile"),
+  apiClientCafile: option("api_client_cafile", "", text, "credentials", "api_certfile"),
+  apiTokensFile: option("api_tokens_file", "", text, "credentials"),
+  /** Requests from network addresses need no credentials. */
+  apiInsecure: option("api_insecure", "false", readBoolean, "credentials"),
+  /** Credentials for requests to other daemons. */
+  apiPeerCertfile: option("api_peer_certfile", "", text, "api", "api_peer_keyfile"),
+  apiPeerKeyfile: option("api_peer_keyfile", "", text, "api", "api_peer_certfile"),
+  apiPeerCafile: option("api_peer_cafile", "", text, "api"),
+  /** A file with one token. */
+  apiPeerTokenFile: option("api_peer_token_file", "", text, "api"),
+};
+
+/** The values of all options. */
+export type Config = { readonly [Key in keyof typeof options]: ReturnType<(typeof options)[Key]["read"]> };
 
 const optionNames: readonly string[] = Object.values(options).map(({ name }) => name);
 
@@ -193,21 +170,10 @@ function readOption(
 
 type ByName = ReadonlyMap<string, string>;
 
-/** Pairs of an option and another one that it requires. */
-const required: readonly (readonly [option: string, needs: string])[] = [
-  ["etcd_certfile", "etcd_keyfile"],
-  ["etcd_keyfile", "etcd_certfile"],
-  ["api_certfile", "api_keyfile"],
-  ["api_keyfile", "api_certfile"],
-  ["api_client_cafile", "api_certfile"],
-  ["api_peer_certfile", "api_peer_keyfile"],
-  ["api_peer_keyfile", "api_peer_certfile"],
-];
-
 /** Returns the options that lack another option. */
 function problemsTogether(texts: ByName, sources: ByName): string[] {
-  return required.flatMap(([name, needs]) =>
-    texts.get(name) && !texts.get(needs) ? [`${sources.get(name)}: option ${name}: expected ${needs} too`] : []
+  return Object.values(options).flatMap(({ name, needs }) =>
+    needs && texts.get(name) && !texts.get(needs) ? [`${sources.get(name)}: option ${name}: expected ${needs} too`] : []
   );
 }
 

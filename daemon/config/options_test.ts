@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import "../../tests/support/property_seed.ts";
-import { type Config, ConfigError, parseConfig, parseDuration_ms } from "./options.ts";
+import { ConfigError } from "./fleet_conf.ts";
+import { type Config, parseConfig, parseDuration_ms } from "./options.ts";
 
 const file = (text: string) => ({ file: { path: "/etc/fleet/fleet.conf", text }, env: {} });
 
