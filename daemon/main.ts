@@ -6,7 +6,7 @@
 
 import { messageOf } from "../runtime/log.ts";
 import { limitRepeats } from "../runtime/log_repeats.ts";
-import { readCredentials } from "./api/auth/credentials.ts";
+import { credentialsOf } from "./api/auth/credentials.ts";
 import { parseArguments, usage } from "./arguments.ts";
 import { checkConfig } from "./config/check.ts";
 import { ignoreProxies } from "./config/load.ts";
@@ -37,7 +37,7 @@ async function main(args: readonly string[]): Promise<number> {
   const limiter = limitRepeats(unlimitedLog, systemClock);
   try {
     if (command.kind === "check") {
-      const { warnings, errors, text } = await checkConfig(command.config, readCredentials);
+      const { warnings, errors, text } = await checkConfig(command.config, credentialsOf);
       for (const warning of warnings) writeError(`warning: ${warning}\n`);
       for (const error of errors) writeError(`error: ${error}\n`);
       writeOut(text);

@@ -8,7 +8,7 @@
 import { ClusterRegistry } from "../registry/cluster_registry.ts";
 import type { UnsettledWrites } from "../registry/writes/fence.ts";
 import { type Log, messageOf } from "../runtime/log.ts";
-import type { MachineId, MachineRecord } from "../registry/model.ts";
+import type { MachineRecord } from "../registry/model.ts";
 import type { Registry } from "../registry/mod.ts";
 import type { Store } from "../registry/store/port.ts";
 import { openSystemd } from "../systemd/dbus/open.ts";
@@ -17,7 +17,7 @@ import { acceptStore } from "./lifecycle/accept_store.ts";
 import { Agent } from "./agent/agent.ts";
 import { drainAlone } from "./agent/drain.ts";
 import { SharedState } from "./api/shared_state.ts";
-import { readCredentials } from "./api/auth/credentials.ts";
+import { credentialsOf } from "./api/auth/credentials.ts";
 import { openLocalMachine } from "./api/machine/local_machine.ts";
 import { createHandler, type Handler } from "./api/handler.ts";
 import { inheritedSockets, listenSpec, serve, type Server } from "./api/http/server.ts";
@@ -170,9 +170,8 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
       const configuration = await context.configure();
       unlimitedLog("info", `Reloading configuration from ${configuration.path ?? "the environment"}`);
       logWarnings(configuration, unlimitedLog);
-      await readCredentials(configuration.config, configuration.sources);
-      next = configuration;
-      return configuration;
+      credentialsOf(configuration);
+      return next = configuration;
     },
     openStore: async (effective) => {
       const store = await openStore(effective, context.greeting === undefined ? "configured" : "memory");
@@ -180,12 +179,21 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
     },
     openRegistry: (config, store, unsettledWrites) => openRegistry(config, store, unsettledWrites, log),
     openApi: ({ config, registry, retired }) => {
-      const machine = () => context.member?.machine.id;
-      const accept = () => acceptStore({ status, state, wakeup: retryNow });
-      const metrics = () => scrape(context, status().ready);
-      const lasting = { retired: retired.signal, sharedState: context.sharedState };
-      const started = () => daemon().started;
-      return openHandler({ config, registry, log, status, started, accept, machine, metrics, ...lasting });
+      const apiLog = logOf("api", log);
+      return createHandler({
+        registry,
+        retired: retired.signal,
+        sharedState: context.sharedState,
+        status,
+        started: () => daemon().started,
+        log: apiLog,
+        pageSize: config.tokenLimit,
+        version,
+        clock: systemClock,
+        acceptStore: () => acceptStore({ status, state, wakeup: retryNow }),
+        metrics: () => scrape(context, status().ready),
+        localMachine: openLocalMachine({ id: () => context.member?.machine.id, config, log: apiLog }),
+      });
     },
     runSession: (generation, report, signal) =>
       runJoinLoop({
@@ -202,8 +210,8 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
           greeting = undefined;
         },
       }, signal),
-    putInForce: async (config) => {
-      context.server?.use(await readCredentials(config));
+    putInForce: (config) => {
+      context.server?.use(credentialsOf(next));
       context.logSettings = config;
       context.configuration = next;
     },
@@ -296,42 +304,12 @@ async function work(
   }
 }
 
-function openHandler(
-  { config, registry, log, status, started, accept, machine, metrics, retired, sharedState }: {
-    readonly config: Config;
-    readonly registry: Registry;
-    readonly log: Log;
-    readonly status: () => Daemon<Handler>["status"];
-    readonly started: () => Promise<void>;
-    readonly accept: () => ReturnType<typeof acceptStore>;
-    readonly machine: () => MachineId | undefined;
-    readonly metrics: () => Promise<string>;
-    readonly retired: AbortSignal;
-    readonly sharedState: SharedState;
-  },
-): Handler {
-  return createHandler({
-    registry,
-    retired,
-    sharedState,
-    status,
-    started,
-    log: logOf("api", log),
-    pageSize: config.tokenLimit,
-    version,
-    clock: systemClock,
-    acceptStore: accept,
-    metrics,
-    localMachine: openLocalMachine({ id: machine, config, log: logOf("api", log) }),
-  });
-}
-
 async function openServer(context: DaemonContext, handler: () => Handler): Promise<Server> {
-  const { listen, log, unlimitedLog, configuration: { config } } = context;
+  const { listen, log, unlimitedLog, configuration } = context;
   return await serve({
     handler: (request, peer) => handler()(request, peer),
     listen: [...inheritedSockets(), ...listen.map(listenSpec)],
-    credentials: await readCredentials(config),
+    credentials: credentialsOf(configuration),
     log: logOf("api", log),
     auditLog: logOf("api", unlimitedLog),
     clock: systemClock,

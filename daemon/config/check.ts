@@ -20,28 +20,22 @@ export interface CheckedConfig {
   readonly text: string;
 }
 
-/** Checks a configuration file, or the default one. `readRest` throws if the files that the configuration names cannot be used. */
+/** Checks a configuration file, or the default one. `use` throws a ConfigError if the contents of a named file cannot be used. */
 export async function checkConfig(
   path: string | undefined,
-  readRest: (config: Configuration["config"], sources: Configuration["sources"]) => Promise<unknown>,
+  use: (configuration: Configuration) => unknown,
 ): Promise<CheckedConfig> {
   try {
     const configuration = await readConfiguration(path);
-    const { config, sources, warnings, faults } = configuration;
-    const rest = await readRest(config, sources).then(() => [], (error) => [describe(error)]);
-    const text = rest.length > 0 ? "" : effectiveConfig(configuration);
-    return { warnings, errors: [...faults, ...rest], text };
+    use(configuration);
+    return { warnings: configuration.warnings, errors: configuration.faults, text: effectiveConfig(configuration) };
   } catch (error) {
-    if (!(error instanceof ConfigError)) return { warnings: [], errors: [describe(error)], text: "" };
     const hint = permissionHint(error);
+    if (!(error instanceof ConfigError)) return { warnings: [], errors: [`${messageOf(error)}${hint}`], text: "" };
     return {
       warnings: error.warnings,
       errors: [...error.problems.map((problem) => `${problem}${hint}`), ...error.faults],
       text: "",
     };
   }
-}
-
-function describe(error: unknown): string {
-  return `${messageOf(error)}${permissionHint(error)}`;
 }

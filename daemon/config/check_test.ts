@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type Authority, makeAuthority } from "../../tests/api/authority.ts";
-import { readCredentials } from "../api/auth/credentials.ts";
+import { credentialsOf } from "../api/auth/credentials.ts";
 import { checkConfig } from "./check.ts";
 
 interface Case {
@@ -132,7 +132,7 @@ Deno.test("a check of the configuration finds every fault, and separates warning
     for (const { name, conf, errors = [], warnings = [] } of cases) {
       await test.step(name, async () => {
         await Deno.writeTextFile(path, conf.replaceAll("DIR", authority.directory));
-        const checked = await checkConfig(path, readCredentials);
+        const checked = await checkConfig(path, credentialsOf);
         matches(checked.errors, errors, authority);
         matches(checked.warnings, warnings, authority);
         if (errors.length === 0) assert.match(checked.text, /^verbosity=0 /m);

@@ -6,17 +6,14 @@
 
 import { ConfigError } from "./fleet_conf.ts";
 import { type Parsed, readOptions } from "./options.ts";
-import { inspectFiles, type PemTexts } from "./named_files.ts";
+import { inspectFiles, type Inspection } from "./named_files.ts";
 
 /** The file that is read if none is named. */
 export const defaultConfigPath = "/etc/fleet/fleet.conf";
 
-/** A configuration, the file that it was read from, and the contents of the TLS files that it names for etcd. */
-export interface Configuration extends Parsed {
+/** A configuration, the file that it was read from, and the contents of the files that it names. */
+export interface Configuration extends Parsed, Omit<Inspection, "problems" | "cause"> {
   readonly path?: string;
-  /** Mistakes with which the daemon can start, but a part of it does not work. */
-  readonly faults: readonly string[];
-  readonly etcdTls?: PemTexts;
 }
 
 /**
@@ -32,16 +29,12 @@ export async function readConfiguration(
   const text = path === null ? undefined : await readConfigFile(chosen, path !== undefined);
   const file = text === undefined ? {} : { file: { path: chosen, text } };
   const read = readOptions({ ...file, env: { ...Deno.env.toObject(), ...variables } });
-  const { etcdTls, faults, cause, ...files } = await inspectFiles(read, Date.now());
+  const { cause, ...files } = await inspectFiles(read, Date.now());
   const problems = [...read.problems, ...files.problems];
   const warnings = [...read.warnings, ...files.warnings];
   const { config, sources, texts } = read;
-  if (problems.length > 0 || !config) throw new ConfigError(problems, { cause, warnings, faults });
-  return {
-    ...{ config, sources, texts, warnings, faults },
-    ...(text !== undefined && { path: chosen }),
-    ...(etcdTls && { etcdTls }),
-  };
+  if (problems.length > 0 || !config) throw new ConfigError(problems, { cause, warnings, faults: files.faults });
+  return { ...files, ...{ config, sources, texts, warnings }, ...(text !== undefined && { path: chosen }) };
 }
 
 async function readConfigFile(path: string, mustExist: boolean): Promise<string | undefined> {

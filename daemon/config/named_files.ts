@@ -45,8 +45,11 @@ export interface Inspection {
   /** Mistakes with which the daemon can start, but a part of it does not work. */
   readonly faults: readonly string[];
   readonly warnings: readonly string[];
-  /** The contents of the files for etcd; undefined if none is named. */
+  /** The contents of the TLS files for etcd, and for the API; undefined if none is named. */
   readonly etcdTls?: PemTexts;
+  readonly apiTls?: PemTexts;
+  /** The contents of `api_tokens_file`. */
+  readonly apiTokens?: string;
   /** The error of the first file that could not be read. */
   readonly cause?: unknown;
 }
@@ -63,31 +66,33 @@ export async function inspectFiles(
   now_ms: number,
 ): Promise<Inspection> {
   const usesEtcd = texts.get("registry") === "etcd";
-  const inspect = (group: keyof typeof groups) => new TlsFiles(texts, sources, now_ms).inspect(groups[group]);
-  const none = { problems: [], warnings: [], tls: undefined };
-  const [etcd, api, peer, token] = await Promise.all([
-    usesEtcd ? inspect("etcd") : none,
-    inspect("api"),
-    inspect("peer"),
-    inspectToken("api_peer_token_file", texts, sources),
+  const open = () => new NamedFiles(texts, sources, now_ms);
+  const [etcd, api, peer] = [open(), open(), open()];
+  const [etcdTls, apiTls, apiTokens] = await Promise.all([
+    usesEtcd ? etcd.tls(groups.etcd) : undefined,
+    api.tls(groups.api),
+    api.read("api_tokens_file"),
+    peer.tls(groups.peer),
+    peer.checkToken("api_peer_token_file"),
   ]);
   const folders = ["units_directory", ...usesEtcd ? [] : ["state_directory"]];
-  const [cause] = [etcd, api].flatMap((files) => "causes" in files ? files.causes : []);
+  const [cause] = [...etcd.causes, ...api.causes];
   return {
     problems: [...etcd.problems, ...api.problems],
-    faults: [...peer.problems, ...token, ...folders.flatMap((option) => inspectFolder(option, texts, sources))],
+    faults: [...peer.problems, ...folders.flatMap((option) => inspectFolder(option, texts, sources))],
     warnings: [etcd, api, peer].flatMap(({ warnings }) => warnings),
-    ...(etcd.tls && { etcdTls: etcd.tls }),
+    ...(etcdTls && { etcdTls }),
+    ...(apiTls && { apiTls }),
+    ...(apiTokens !== undefined && { apiTokens }),
     ...(cause !== undefined && { cause }),
   };
 }
 
-/** The TLS files of one purpose. */
-class TlsFiles {
+/** The files of one purpose. */
+class NamedFiles {
   readonly problems: string[] = [];
   readonly warnings: string[] = [];
   readonly causes: unknown[] = [];
-  tls: PemTexts | undefined;
 
   constructor(
     private readonly texts: ReadonlyMap<string, string>,
@@ -95,10 +100,11 @@ class TlsFiles {
     private readonly now_ms: number,
   ) {}
 
-  async inspect(options: (typeof groups)[keyof typeof groups]): Promise<this> {
-    const ca = await this.#read(options.ca);
-    const cert = await this.#read(options.cert);
-    const key = await this.#read(options.key);
+  /** Reads and checks TLS files. Returns undefined if none is named. */
+  async tls(options: (typeof groups)[keyof typeof groups]): Promise<PemTexts | undefined> {
+    const ca = await this.read(options.ca);
+    const cert = await this.read(options.cert);
+    const key = await this.read(options.key);
     if (ca !== undefined) this.#certificates(options.ca, ca);
     const [certificate] = cert === undefined ? [] : this.#certificates(options.cert, cert);
     const privateKey = key === undefined ? undefined : this.#attempt(() => privateKeyOf(key, this.#named(options.key)));
@@ -108,11 +114,17 @@ class TlsFiles {
       );
     }
     const found = { ...(ca !== undefined && { ca }), ...(cert !== undefined && { cert }), ...(key && { key }) };
-    if (Object.keys(found).length > 0) this.tls = found;
-    return this;
+    return Object.keys(found).length > 0 ? found : undefined;
   }
 
-  async #read(option: string): Promise<string | undefined> {
+  async checkToken(option: string): Promise<void> {
+    const text = await this.read(option);
+    if (text === undefined || /^[!-~]+$/.test(text.trim())) return;
+    this.problems.push(`${this.#named(option)}: expected one token in it, and nothing else`);
+  }
+
+  /** Reads the file that an option names; undefined if it names none, or the file cannot be read. */
+  async read(option: string): Promise<string | undefined> {
     const path = this.texts.get(option);
     if (!path) return undefined;
     try {
@@ -144,18 +156,6 @@ class TlsFiles {
 
   #named(option: string): string {
     return `${at(this.sources, option)}${option} ${this.texts.get(option)}`;
-  }
-}
-
-async function inspectToken(option: string, texts: ReadonlyMap<string, string>, sources: Sources): Promise<string[]> {
-  const path = texts.get(option);
-  if (!path) return [];
-  try {
-    const token = (await readNamed(option, path, sources)).trim();
-    if (/^[!-~]+$/.test(token)) return [];
-    return [`${at(sources, option)}${option} ${path}: expected one token in it, and nothing else`];
-  } catch (error) {
-    return [messageOf(error)];
   }
 }
 

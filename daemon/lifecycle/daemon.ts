@@ -41,7 +41,7 @@ export interface DaemonPorts<Api> {
     signal: AbortSignal,
   ) => Promise<void>;
   /** Applies a configuration to the rest of the process, before a session uses it. Throws when that is not possible. */
-  readonly putInForce: (config: Config) => Promise<void>;
+  readonly putInForce: (config: Config) => void;
   /**
    * Called at the beginning of each reload. Returns a function that takes its outcome: the reason why the configuration was
    * refused, or undefined.
@@ -174,7 +174,7 @@ export class Daemon<Api> {
     let inForce = false;
     try {
       this.#refuseWhileEnding();
-      await this.#ports.putInForce(next.config);
+      this.#ports.putInForce(next.config);
       if (changes.membership) {
         await this.#endSession();
         this.#refuseWhileEnding();

@@ -45,9 +45,8 @@ class Stage {
       if (this.fails === "end") throw new Error("no end");
     },
     putInForce: (config: Config) => {
-      if (this.fails === "putInForce") return Promise.reject(new Error("no such certificate"));
+      if (this.fails === "putInForce") throw new Error("no such certificate");
       this.events.push(`verbosity ${config.verbosity}`);
-      return Promise.resolve();
     },
     reloadRequest: () =>
       Promise.resolve((refusal) => {

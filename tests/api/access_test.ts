@@ -2,13 +2,12 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readCredentials } from "../../daemon/api/auth/credentials.ts";
 import type { Credentials } from "../../daemon/api/auth/credentials.ts";
 import type { Api } from "../../daemon/api/context.ts";
 import type { OperatorPorts } from "../../daemon/api/routes/operator.ts";
 import { type HandlerOptions, routesOf } from "../../daemon/api/handler.ts";
 import { ApiFixture, optionsOf } from "../support/api_fixture.ts";
-import { type Authority, type Certificate, makeAuthority } from "./authority.ts";
+import { type AccessOptions, type Authority, type Certificate, makeAuthority, readCredentials } from "./authority.ts";
 import {
   ask,
   type ClientTls,
@@ -142,7 +141,7 @@ interface Setting {
   readonly servers: ServerFixture;
   readonly authority: Authority;
   /** Reads credentials as from fleet.conf. */
-  readonly read: (options: Partial<Parameters<typeof readCredentials>[0]>) => Promise<Credentials>;
+  readonly read: (options: AccessOptions) => Promise<Credentials>;
 }
 
 async function withSetting(work: (setting: Setting) => Promise<void>): Promise<void> {
@@ -151,13 +150,12 @@ async function withSetting(work: (setting: Setting) => Promise<void>): Promise<v
   const authority = await makeAuthority();
   await api.join("m1");
   try {
-    const files = { apiCertfile: "", apiKeyfile: "", apiClientCafile: "", apiTokensFile: "", apiInsecure: false };
     await putUnits(api);
     await Deno.writeTextFile(
       `${authority.directory}/tokens`,
       `read dashboard sha256:${hash("look")}\nwrite deployer sha256:${hash("do")}\n`,
     );
-    await work({ api, servers, authority, read: (options) => readCredentials({ ...files, ...options }) });
+    await work({ api, servers, authority, read: readCredentials });
   } finally {
     await Deno.remove(authority.directory, { recursive: true });
   }
@@ -339,20 +337,41 @@ Deno.test("a credential file that cannot be read is named", async (test) => {
     const broken = await put("broken", authority.server.cert.replace(/\n.{40}/, "\n" + "A".repeat(40)));
     for (
       const [options, message] of [
-        [{ ...tls, apiKeyfile: "/nowhere" }, /^cannot read \/nowhere, the file that api_keyfile names$/],
-        [{ apiTokensFile: "/nowhere" }, /^cannot read \/nowhere, the file that api_tokens_file names$/],
-        [{ apiTokensFile: bad }, /^api_tokens_file .*\/bad: line 1: expected "[^"]*" or "[^"]*"$/],
-        [{ ...tls, apiCertfile: bad }, /^api_certfile .*\/bad: there is no certificate in it \(PEM, .*\)$/],
-        [{ ...tls, apiCertfile: broken }, /^api_certfile .*\/broken: a certificate in it cannot be read$/],
-        [{ ...tls, apiKeyfile: empty }, /^api_keyfile .*\/empty: it is no private key that can be read /],
+        [
+          { ...tls, apiKeyfile: "/nowhere" },
+          /^FLEET_API_KEYFILE: cannot read \/nowhere, the file that api_keyfile names: ENOENT/,
+        ],
+        [
+          { apiTokensFile: "/nowhere" },
+          /^FLEET_API_TOKENS_FILE: cannot read \/nowhere, the file that api_tokens_file names: ENOENT/,
+        ],
+        [
+          { apiTokensFile: bad },
+          /^FLEET_API_TOKENS_FILE: api_tokens_file .*\/bad: line 1: expected "[^"]*" or "[^"]*"$/,
+        ],
+        [
+          { ...tls, apiCertfile: bad },
+          /^FLEET_API_CERTFILE: api_certfile .*\/bad: there is no certificate in it \(PEM, .*\)$/,
+        ],
+        [
+          { ...tls, apiCertfile: broken },
+          /^FLEET_API_CERTFILE: api_certfile .*\/broken: a certificate in it cannot be read: /,
+        ],
+        [
+          { ...tls, apiKeyfile: empty },
+          /^FLEET_API_KEYFILE: api_keyfile .*\/empty: it is no private key that can be read /,
+        ],
         [
           { ...tls, apiKeyfile: `${authority.directory}/trusted.key` },
-          /^api_keyfile .*\/trusted\.key: it is not the key of the certificate in .*\/server\.crt$/,
+          /^FLEET_API_KEYFILE: api_keyfile .*\/trusted\.key: it is not the key of the certificate in .*\/server\.crt$/,
         ],
-        [{ ...tls, apiClientCafile: empty }, /^api_client_cafile .*\/empty: there is no certificate in it /],
+        [
+          { ...tls, apiClientCafile: empty },
+          /^FLEET_API_CLIENT_CAFILE: api_client_cafile .*\/empty: there is no certificate in it /,
+        ],
         [
           { ...tls, apiClientCafile: `${apiClientCafile}x` },
-          /^cannot read .*x, the file that api_client_cafile names$/,
+          /^FLEET_API_CLIENT_CAFILE: cannot read .*x, the file that api_client_cafile names: ENOENT/,
         ],
       ] as const
     ) {

@@ -1,6 +1,22 @@
 /** Certificates for tests of the API: an authority, a server, and clients of several kinds. */
 
+import { type Credentials, credentialsOf } from "../../daemon/api/auth/credentials.ts";
+import { readConfiguration } from "../../daemon/config/load.ts";
+import { type Config, options } from "../../daemon/config/options.ts";
 import { must } from "../lab/process.ts";
+
+/** The options that control access to the API from the network. */
+export type AccessOptions = Partial<
+  Pick<Config, "apiCertfile" | "apiKeyfile" | "apiClientCafile" | "apiTokensFile" | "apiInsecure">
+>;
+
+/** Reads credentials as a daemon with these options does. */
+export async function readCredentials(access: AccessOptions): Promise<Credentials> {
+  const variables = Object.entries(access).map(([key, value]) =>
+    [`FLEET_${options[key as keyof Config].name.toUpperCase()}`, String(value)] as const
+  );
+  return credentialsOf(await readConfiguration(null, Object.fromEntries(variables)));
+}
 
 /** A certificate and its key, in PEM. */
 export interface Certificate {

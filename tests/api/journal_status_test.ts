@@ -6,14 +6,13 @@ import type { JournalQuery, LocalMachine } from "../../daemon/api/machine/port.t
 import { SharedState } from "../../daemon/api/shared_state.ts";
 import { openLocalMachine } from "../../daemon/api/machine/local_machine.ts";
 import { answer_ms } from "../../daemon/api/routes/journal_status.ts";
-import { readCredentials } from "../../daemon/api/auth/credentials.ts";
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Cluster } from "../../registry/model.ts";
 import { type Answer, ApiFixture, errorText } from "../support/api_fixture.ts";
 import { writeProgram } from "../support/programs.ts";
 import { ManualClock } from "../support/manual_clock.ts";
-import { makeAuthority } from "./authority.ts";
+import { type AccessOptions, makeAuthority, readCredentials } from "./authority.ts";
 import { connect, network, readUntil, ServerFixture, write } from "./server_fixture.ts";
 
 /** A machine that records the queries that it gets, and answers with its name. */
@@ -323,7 +322,6 @@ Deno.test("requests are forwarded to the machine that runs the unit", async (tes
   await using servers = new ServerFixture();
   const authority = await makeAuthority();
   const { directory } = authority;
-  const own = { apiCertfile: "", apiKeyfile: "", apiClientCafile: "", apiTokensFile: "", apiInsecure: false };
   const peer = { systemdUser: false, apiPeerCertfile: "", apiPeerKeyfile: "", apiPeerCafile: "", apiPeerTokenFile: "" };
   const tls = { apiCertfile: `${directory}/server.crt`, apiKeyfile: `${directory}/server.key` };
   const trusted = { apiPeerCertfile: `${directory}/trusted.crt`, apiPeerKeyfile: `${directory}/trusted.key` };
@@ -331,7 +329,7 @@ Deno.test("requests are forwarded to the machine that runs the unit", async (tes
   const hash = (token: string) => createHash("sha256").update(token).digest("hex");
   await Deno.writeTextFile(`${directory}/tokens`, `read m1 sha256:${hash("other")}\n`);
   await Deno.writeTextFile(`${directory}/good`, `read m1 sha256:${hash("do")}\n`);
-  const settings: readonly (readonly [string, Partial<typeof own>, Partial<typeof peer>, number, RegExp])[] = [
+  const settings: readonly (readonly [string, AccessOptions, Partial<typeof peer>, number, RegExp])[] = [
     ["in plain text", { apiInsecure: true }, {}, 200, /^m2 logs b\.service\n$/],
     [
       "with a certificate",
@@ -398,7 +396,7 @@ Deno.test("requests are forwarded to the machine that runs the unit", async (tes
         const server = await servers.serve(
           api.handlerOver(api.registry, { localMachine: far }),
           network,
-          await readCredentials({ ...own, ...there }),
+          await readCredentials(there),
         );
         await api.leave("m2");
         await api.join("m2", "127.0.0.1", {}, server.urlFor("127.0.0.1"));

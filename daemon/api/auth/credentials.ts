@@ -1,13 +1,13 @@
 /**
- * The credentials of the API: the server's certificate, and what clients authenticate with.
+ * The credentials of the API: the server's certificate, and what clients authenticate with. Pure.
  *
  * @module
  */
 
 import { messageOf } from "../../../runtime/log.ts";
-import type { Config } from "../../config/options.ts";
-import { at, readNamed, type Sources } from "../../config/named_files.ts";
-import { certificatesOf, privateKeyOf } from "../../config/pem.ts";
+import { ConfigError } from "../../config/fleet_conf.ts";
+import type { Configuration } from "../../config/load.ts";
+import { at } from "../../config/named_files.ts";
 import type { Policy } from "./policy.ts";
 import { Tokens } from "./tokens.ts";
 
@@ -24,49 +24,25 @@ export interface Credentials {
   readonly tls?: ServerTls;
 }
 
-/** The options that control access to the API from the network. */
-export type AccessConfig = Pick<
-  Config,
-  "apiCertfile" | "apiKeyfile" | "apiClientCafile" | "apiTokensFile" | "apiInsecure"
->;
-
-/** Reads the files that the configuration names. Throws, naming the option, its source and the file, if one cannot be read. */
-export async function readCredentials(config: AccessConfig, sources: Sources = new Map()): Promise<Credentials> {
-  const tls = await readTls(config, sources);
-  const tokens = await readTokens(config.apiTokensFile, sources);
+/** Returns the credentials of a configuration. Throws a ConfigError that names the option and the file of malformed tokens. */
+export function credentialsOf(configuration: Configuration): Credentials {
+  const { config, apiTls: { ca, cert, key } = {} } = configuration;
+  const tokens = tokensOf(configuration);
   return {
     policy: {
-      ...(tokens ? { tokens } : {}),
-      ...(tls?.clientCa === undefined ? {} : { clientCertificates: true }),
-      ...(config.apiInsecure ? { insecure: true } : {}),
+      ...(tokens && { tokens }),
+      ...(ca !== undefined && { clientCertificates: true }),
+      ...(config.apiInsecure && { insecure: true }),
     },
-    ...(tls ? { tls } : {}),
+    ...(cert !== undefined && key !== undefined && { tls: { cert, key, ...(ca !== undefined && { clientCa: ca }) } }),
   };
 }
 
-async function readTls(config: AccessConfig, sources: Sources): Promise<ServerTls | undefined> {
-  if (config.apiCertfile === "") return undefined;
-  const [cert, key, clientCa] = await Promise.all([
-    readNamed("api_certfile", config.apiCertfile, sources),
-    readNamed("api_keyfile", config.apiKeyfile, sources),
-    config.apiClientCafile === "" ? undefined : readNamed("api_client_cafile", config.apiClientCafile, sources),
-  ]);
-  const [certificate] = certificatesOf(cert, `${at(sources, "api_certfile")}api_certfile ${config.apiCertfile}`);
-  const named = `${at(sources, "api_keyfile")}api_keyfile ${config.apiKeyfile}`;
-  if (!certificate.checkPrivateKey(privateKeyOf(key, named))) {
-    throw new Error(`${named}: it is not the key of the certificate in ${config.apiCertfile}`);
-  }
-  if (clientCa === undefined) return { cert, key };
-  certificatesOf(clientCa, `${at(sources, "api_client_cafile")}api_client_cafile ${config.apiClientCafile}`);
-  return { cert, key, clientCa };
-}
-
-async function readTokens(path: string, sources: Sources): Promise<Tokens | undefined> {
-  if (path === "") return undefined;
-  const text = await readNamed("api_tokens_file", path, sources);
+function tokensOf({ apiTokens, config, sources, warnings, faults }: Configuration): Tokens | undefined {
   try {
-    return Tokens.parse(text);
+    return apiTokens === undefined ? undefined : Tokens.parse(apiTokens);
   } catch (error) {
-    throw new Error(`${at(sources, "api_tokens_file")}api_tokens_file ${path}: ${messageOf(error)}`);
+    const named = `${at(sources, "api_tokens_file")}api_tokens_file ${config.apiTokensFile}`;
+    throw new ConfigError(`${named}: ${messageOf(error)}`, { warnings, faults });
   }
 }

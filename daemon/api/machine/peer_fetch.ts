@@ -4,8 +4,7 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
-import { messageOf } from "../../../runtime/log.ts";
+import { readNamed } from "../../config/named_files.ts";
 import type { Config } from "../../config/options.ts";
 import { pulledFrom } from "../http/pull.ts";
 import type { PeerFetch } from "./port.ts";
@@ -60,12 +59,7 @@ function closingAfter(body: ReadableStream<Uint8Array>, close: () => void): Read
 }
 
 async function readOptional(option: string, path: string): Promise<string | undefined> {
-  if (path === "") return undefined;
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new Error(`cannot read ${path}, the file that ${option} names: ${messageOf(error)}`, { cause: error });
-  }
+  return path === "" ? undefined : await readNamed(option, path);
 }
 
 /** Checks that the file holds one token only: fetch would quote the rest, which is secret, in its error. */
