@@ -141,8 +141,8 @@ const badTokens: readonly (readonly [row: string, token: string, refusal: string
   ["1 byte", "ZA==", "unexpected EOF"],
   ["2 bytes", "ZAA=", "unexpected EOF"],
   ["3 bytes", "ZAAC", "unexpected EOF"],
-  ["bad base64", "ZA!CAA==", "illegal base64 data at input byte 2"],
-  ["missing padding", "ZAACAA", "illegal base64 data at input byte 4"],
+  ["bad base64", "ZA!CAA==", "illegal base64 data"],
+  ["missing padding", "ZAACAA", "illegal base64 data"],
   ["limit differs", "YwABAA==", "token limit must be 100"],
   ["page 0", "ZAAAAA==", "token page must be greater than zero"],
 ];

@@ -85,6 +85,7 @@ const purePackages = new Set([
   "node:crypto",
   "node:events",
   "node:path/posix",
+  "node:querystring",
   "node:util",
   "eventsource-parser",
   "yaml",

@@ -30,9 +30,8 @@ export function requestedPage(query: URLSearchParams, size: number): Page | { re
   if (tokens.length > 1) return { refusal: "too many values for page token" };
   const token = tokens[0];
   if (token === undefined) return { size, number: 1 };
-  const decoded = decodeBase64(token);
-  if ("illegalAt" in decoded) return { refusal: `illegal base64 data at input byte ${decoded.illegalAt}` };
-  const { bytes } = decoded;
+  const bytes = decodeBase64(token);
+  if (!bytes) return { refusal: "illegal base64 data" };
   if (bytes.length === 0) return { refusal: "EOF" };
   if (bytes.length < 4) return { refusal: "unexpected EOF" };
   const view = new DataView(bytes.buffer, bytes.byteOffset);
@@ -51,7 +50,7 @@ export function pageToken({ size, number, after }: Page): string {
   view.setUint16(0, size, true);
   view.setUint16(2, number, true);
   bytes.set(key, 4);
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
+  return bytes.toBase64(base64Url);
 }
 
 /** The key and text of each entry of a list. */
@@ -94,52 +93,13 @@ function indexAfter<T>(all: readonly T[], key: (item: T) => string, after: strin
   return low;
 }
 
-/**
- * Decodes padded URL-safe base64; carriage returns and line feeds are skipped. The offset of illegal input is the one that
- * fleet 1.0 reports.
- */
-function decodeBase64(text: string): { readonly bytes: Uint8Array } | { readonly illegalAt: number } {
-  const input = new TextEncoder().encode(text);
-  const offsets = [...input.keys()].filter((at) => input[at] !== 0x0d && input[at] !== 0x0a);
-  const digits: number[] = [];
-  for (const at of offsets) {
-    const digit = digitOf(input[at] as number);
-    if (digit === undefined) break;
-    digits.push(digit);
-  }
-  const rest = digits.length % 4;
-  if (digits.length === offsets.length) {
-    return rest === 0 ? { bytes: bytesOf(digits) } : { illegalAt: input.length - rest };
-  }
-  const pad = (index: number) => input[offsets[index] ?? -1] === 0x3d;
-  if (!pad(digits.length) || rest < 2) return { illegalAt: offsets[digits.length] as number };
-  if (rest === 2 && !pad(digits.length + 1)) {
-    const next = offsets[digits.length + 1];
-    return { illegalAt: next === undefined ? input.length : next - 1 };
-  }
-  const beyond = offsets[digits.length + 4 - rest];
-  return beyond === undefined ? { bytes: bytesOf(digits) } : { illegalAt: beyond };
-}
+const base64Url = { alphabet: "base64url", lastChunkHandling: "strict" } as const;
 
-const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-function digitOf(byte: number): number | undefined {
-  const digit = alphabet.indexOf(String.fromCharCode(byte));
-  return digit < 0 ? undefined : digit;
-}
-
-/** Packs digits of six bits; bits that do not fill a byte are dropped. */
-function bytesOf(digits: readonly number[]): Uint8Array {
-  const bytes = new Uint8Array(Math.floor(digits.length * 6 / 8));
-  let bits = 0;
-  let buffered = 0;
-  let length = 0;
-  for (const digit of digits) {
-    bits = (bits << 6 | digit) & 0xffff;
-    buffered += 6;
-    if (buffered < 8) continue;
-    buffered -= 8;
-    bytes[length++] = bits >> buffered & 0xff;
+/** Decodes padded URL-safe base64; undefined if the text is something else. */
+function decodeBase64(text: string): Uint8Array | undefined {
+  try {
+    return Uint8Array.fromBase64(text, base64Url);
+  } catch {
+    return undefined;
   }
-  return bytes;
 }
