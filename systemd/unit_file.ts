@@ -53,6 +53,16 @@ export function parseUnitFile(text: string): UnitOption[] {
   return readUnitFile(text).options;
 }
 
+/** Returns the options of a unit file; none if it cannot be parsed, which systemd reports when it loads the file. */
+export function optionsOf(text: string): UnitOption[] {
+  try {
+    return parseUnitFile(text);
+  } catch (error) {
+    if (error instanceof UnitFileError) return [];
+    throw error;
+  }
+}
+
 /**
  * Parses a unit file as {@link parseUnitFile} does, with line numbers and the ignored text: text before the first section,
  * and lines without `=`, which systemd ignores with a warning as well.

@@ -35,11 +35,6 @@ export function isTemplate(name: string): boolean {
   return parseUnitName(name)?.instance === "";
 }
 
-/** True for the name of an instance, such as `log@1.service`. */
-export function isInstance(name: string): boolean {
-  return templateOf(name) !== undefined;
-}
-
 /** Returns the template of an instance; undefined for any other name. */
 export function templateOf(name: string): string | undefined {
   const parts = parseUnitName(name);
@@ -94,6 +89,11 @@ export function expandSpecifiers(value: string, name: string): string {
     .replaceAll("%N", () => parts.name)
     .replaceAll("%p", () => parts.prefix)
     .replaceAll("%i", () => parts.instance ?? "");
+}
+
+/** Returns the unit names of a list that blanks separate, in the file of the unit `name`. */
+export function unitNames(list: string, name: string): string[] {
+  return list.split(/\s+/).filter((word) => word !== "").map((word) => expandSpecifiers(word, name));
 }
 
 const escapes: Readonly<Record<string, string>> = {

@@ -3,7 +3,6 @@ import fc from "fast-check";
 import "../tests/support/property_seed.ts";
 import {
   expandSpecifiers,
-  isInstance,
   isTemplate,
   mangleUnitName,
   parseUnitName,
@@ -67,7 +66,12 @@ Deno.test("a name has parts", async (t) => {
 
 Deno.test("templates and instances are distinguished", () => {
   assert.deepEqual(["x@.service", "x@1.service", "x.service", "x@"].map(isTemplate), [true, false, false, false]);
-  assert.deepEqual(["x@.service", "x@1.service", "x.service", "x@1"].map(isInstance), [false, true, false, false]);
+  assert.deepEqual(["x@.service", "x@1.service", "x.service", "x@1"].map(templateOf), [
+    undefined,
+    "x@.service",
+    undefined,
+    undefined,
+  ]);
   assert.deepEqual(["x@1.timer", "x@.timer", "x.timer"].map(templateOf), ["x@.timer", undefined, undefined]);
 });
 

@@ -10,59 +10,20 @@
  */
 
 import type { UnitName } from "../../registry/model.ts";
-import { parseUnitFile, UnitFileError } from "../../systemd/unit_file.ts";
-import { expandSpecifiers } from "../../systemd/unit_name.ts";
 import type { DesiredUnit } from "./desired.ts";
 import { type Intent, isUp } from "./command.ts";
 import type { Current } from "./plan.ts";
-
-/** The dependencies on stops that one unit's file declares. */
-export interface Bindings {
-  /** Units that systemd stops this one together with. */
-  readonly stopsWith: readonly UnitName[];
-  /** Those among them without which the unit cannot be started. */
-  readonly requires: readonly UnitName[];
-  /** Units that systemd stops together with this one. */
-  readonly stops: readonly UnitName[];
-  /** Those among them that cannot be started without the unit. */
-  readonly requiredBy: readonly UnitName[];
-}
+import type { Relations } from "./relations.ts";
 
 /** The kinds of binding: the list in the bound unit's file, and the one in the other unit's file. */
 const kinds = {
   stopsWith: "stops",
   requires: "requiredBy",
-} as const satisfies Partial<Record<keyof Bindings, keyof Bindings>>;
+} as const satisfies Partial<Record<keyof Relations, keyof Relations>>;
 
-/** The lists that each option of a section adds to. */
-const options: Readonly<Record<string, readonly (keyof Bindings)[]>> = {
-  "Unit.BindsTo": ["stopsWith", "requires"],
-  "Unit.Requires": ["stopsWith", "requires"],
-  "Unit.PartOf": ["stopsWith"],
-  "Unit.StopPropagatedFrom": ["stopsWith"],
-  "Unit.PropagatesStopTo": ["stops"],
-  "Install.RequiredBy": ["stops", "requiredBy"],
-};
-
-/** Reads a unit's bindings. A file that cannot be read has none. */
-export function bindingsOf(name: UnitName, text: string): Bindings {
-  const bindings: Record<keyof Bindings, UnitName[]> = { stopsWith: [], requires: [], stops: [], requiredBy: [] };
-  try {
-    for (const { section, name: option, value } of parseUnitFile(text)) {
-      const lists = options[`${section}.${option}`] ?? [];
-      if (lists.length === 0) continue;
-      const names = value.split(/\s+/).filter((word) => word !== "").map((word) => expandSpecifiers(word, name));
-      for (const list of lists) bindings[list].push(...names);
-    }
-  } catch (error) {
-    if (!(error instanceof UnitFileError)) throw error;
-  }
-  return bindings;
-}
-
-/** The units on this machine, with their bindings and commands. */
+/** The units on this machine, with their relations and commands. */
 export interface BoundUnits {
-  readonly bindings: ReadonlyMap<UnitName, Bindings>;
+  readonly relations: ReadonlyMap<UnitName, Relations>;
   readonly intents: ReadonlyMap<UnitName, Intent>;
   readonly wanted: ReadonlyMap<UnitName, DesiredUnit>;
   readonly current: ReadonlyMap<UnitName, Current>;
@@ -71,14 +32,14 @@ export interface BoundUnits {
 /** Returns the units that are bound to `unit`, directly or through others. */
 export function boundTo(
   unit: UnitName,
-  bindings: ReadonlyMap<UnitName, Bindings>,
+  relations: ReadonlyMap<UnitName, Relations>,
   kind: keyof typeof kinds,
 ): ReadonlySet<UnitName> {
   const bound = new Set<UnitName>();
   const open = [unit];
   for (let other = open.pop(); other !== undefined; other = open.pop()) {
-    const named = bindings.get(other)?.[kinds[kind]] ?? [];
-    for (const [name, each] of bindings) {
+    const named = relations.get(other)?.[kinds[kind]] ?? [];
+    for (const [name, each] of relations) {
       if (name === unit || bound.has(name) || !each[kind].includes(other) && !named.includes(name)) continue;
       bound.add(name);
       open.push(name);
@@ -94,11 +55,11 @@ export function boundTo(
 export function startedAgainAfter(
   unit: UnitName,
   isRestart: boolean,
-  { bindings, intents, wanted, current }: BoundUnits,
+  { relations, intents, wanted, current }: BoundUnits,
 ): { readonly along: readonly UnitName[]; readonly down: readonly UnitName[] } {
   const along: UnitName[] = [];
   const down: UnitName[] = [];
-  for (const name of boundTo(unit, bindings, "stopsWith")) {
+  for (const name of boundTo(unit, relations, "stopsWith")) {
     const found = current.get(name);
     const desired = wanted.get(name);
     const isLaunched = found?.commanded === "launched" && desired?.desiredState === "launched";
@@ -115,7 +76,7 @@ export function startedAgainAfter(
  * active again. A unit that an operator has asked to start does not wait.
  */
 export function waitingForOthers(
-  { intents, wanted, current }: Omit<BoundUnits, "bindings">,
+  { intents, wanted, current }: Omit<BoundUnits, "relations">,
   isBack: (unit: UnitName) => boolean,
 ): ReadonlyMap<UnitName, string> {
   const waiting = new Map<UnitName, string>();

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { type Bindings, bindingsOf, boundTo } from "./bindings.ts";
+import { boundTo } from "./bindings.ts";
+import { type Relations, relationsOf } from "./relations.ts";
 
-function read(files: Readonly<Record<string, string>>): ReadonlyMap<string, Bindings> {
-  return new Map(Object.entries(files).map(([name, text]) => [name, bindingsOf(name, text)]));
+function read(files: Readonly<Record<string, string>>): ReadonlyMap<string, Relations> {
+  return new Map(Object.entries(files).map(([name, text]) => [name, relationsOf(name, text)]));
 }
 
 const front = "front@1.service";

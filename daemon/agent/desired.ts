@@ -13,7 +13,7 @@ import {
   type UnitName,
 } from "../../registry/model.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
-import { parseUnitFile, UnitFileError, type UnitOption } from "../../systemd/unit_file.ts";
+import { optionsOf } from "../../systemd/unit_file.ts";
 import { globalsAmong, isActiveGlobal } from "../policy/globals.ts";
 import type { UnitTraits } from "../policy/feasibility.ts";
 
@@ -90,14 +90,4 @@ function traitsOf(assignment: Assignment, text: string | undefined): UnitTraits 
 function traits(name: UnitName, text: string | undefined): UnitTraits {
   const options = text === undefined ? [] : optionsOf(text);
   return { name, requirements: parseRequirements(name, options), launchedAt: 0 };
-}
-
-function optionsOf(text: string): readonly UnitOption[] {
-  try {
-    return parseUnitFile(text);
-  } catch (error) {
-    // systemd reports the fault when it loads the file.
-    if (error instanceof UnitFileError) return [];
-    throw error;
-  }
 }

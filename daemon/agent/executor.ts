@@ -8,11 +8,12 @@ import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Revision, UnitName } from "../../registry/model.ts";
 import { isPermanent, type Job, type JobResult, type Systemd, type UnitStatus } from "../../systemd/port.ts";
-import { type Bindings, bindingsOf, boundTo, startedAgainAfter, waitingForOthers } from "./bindings.ts";
+import { boundTo, startedAgainAfter, waitingForOthers } from "./bindings.ts";
 import type { DesiredUnit } from "./desired.ts";
 import { adopted, type Commanded, commanded, type Intent, type IntentMemory, isUp } from "./command.ts";
 import { jobError, startsAgain, withdrawn } from "./job_results.ts";
-import { type Ordering, orderingOf, startOrder } from "./start_order.ts";
+import { type Relations, relationsOf } from "./relations.ts";
+import { startOrder } from "./start_order.ts";
 import type { Current, Step } from "./plan.ts";
 import type { FailureTracker } from "./failures.ts";
 
@@ -58,8 +59,7 @@ export class Executor {
   /** Result of the latest start job of each unit, except jobs that were canceled. */
   readonly ended = new Map<UnitName, JobResult>();
   readonly #options: ExecutorOptions;
-  readonly #orderings: Map<UnitName, Ordering>;
-  readonly #bindings: Map<UnitName, Bindings>;
+  readonly #relations: Map<UnitName, Relations>;
   #stopped = new Map<UnitName, JobResult>();
 
   /** `texts`: every file of fleet's directory, by unit name. */
@@ -72,8 +72,7 @@ export class Executor {
     this.#options = options;
     this.files = files;
     this.intents = intents;
-    this.#orderings = new Map([...texts].map(([unit, text]) => [unit, orderingOf(unit, text)]));
-    this.#bindings = new Map([...texts].map(([unit, text]) => [unit, bindingsOf(unit, text)]));
+    this.#relations = new Map([...texts].map(([unit, text]) => [unit, relationsOf(unit, text)]));
   }
 
   /** Returns the units that systemd has stopped together with another, and that must not be started yet, with the reason. */
@@ -108,7 +107,7 @@ export class Executor {
 
   #inOrder<Kind extends Step>(steps: readonly Kind[]): Kind[] {
     const byName = new Map(steps.map((step) => [step.unit, step]));
-    return startOrder(byName.keys(), this.#orderings).map((name) => byName.get(name)!);
+    return startOrder(byName.keys(), this.#relations).map((name) => byName.get(name)!);
   }
 
   #stop({ unit, restart }: Of<"stop">, situation: Situation): Command {
@@ -183,7 +182,7 @@ export class Executor {
 
   /** Records the bound units that systemd stops or restarts along with a unit, so that they are started again. */
   #recordBound(unit: UnitName, kind: "stop" | "restart", situation: Situation): void {
-    const known = { ...situation, bindings: this.#bindings, intents: this.intents };
+    const known = { ...situation, relations: this.#relations, intents: this.intents };
     const { along, down } = startedAgainAfter(unit, kind === "restart", known);
     for (const name of [...along, ...down]) {
       const did = down.includes(name) ? "load" : this.intents.get(name)!.did === "restart" ? "restart" : "start";
@@ -193,7 +192,7 @@ export class Executor {
 
   /** Records, after a failed restart, that the units which require this one are down as well. */
   #recordFailedRestart(unit: UnitName, situation: Situation): void {
-    for (const name of boundTo(unit, this.#bindings, "requires")) {
+    for (const name of boundTo(unit, this.#relations, "requires")) {
       if (this.intents.get(name)?.along === unit) this.#recordAlong(name, unit, "load", situation);
     }
   }
@@ -234,8 +233,7 @@ export class Executor {
         continue;
       }
       this.files.delete(unit);
-      this.#orderings.delete(unit);
-      this.#bindings.delete(unit);
+      this.#relations.delete(unit);
       this.ended.delete(unit);
       try {
         await memory.forget(unit);
@@ -275,8 +273,7 @@ export class Executor {
       if (failure) this.#failed(unit, situation, failure);
       else {
         this.files.set(unit, hash);
-        this.#orderings.set(unit, orderingOf(unit, texts.get(unit)!));
-        this.#bindings.set(unit, bindingsOf(unit, texts.get(unit)!));
+        this.#relations.set(unit, relationsOf(unit, texts.get(unit)!));
         tracker.succeeded(unit);
       }
     }

@@ -9,31 +9,8 @@
  */
 
 import type { UnitName } from "../../registry/model.ts";
-import { parseUnitFile, UnitFileError } from "../../systemd/unit_file.ts";
-import { expandSpecifiers } from "../../systemd/unit_name.ts";
-
-/** The units that a unit file names in `After=` and `Before=`. */
-export interface Ordering {
-  readonly after: readonly UnitName[];
-  readonly before: readonly UnitName[];
-}
-
-/** Reads a unit's ordering. A file that cannot be read has none. */
-export function orderingOf(name: UnitName, text: string): Ordering {
-  const after: UnitName[] = [];
-  const before: UnitName[] = [];
-  try {
-    for (const { section, name: option, value } of parseUnitFile(text)) {
-      if (section !== "Unit" || option !== "After" && option !== "Before") continue;
-      const list = option === "After" ? after : before;
-      // An empty value does not clear the list: these lists cannot be reset.
-      list.push(...value.split(/\s+/).filter((word) => word !== "").map((word) => expandSpecifiers(word, name)));
-    }
-  } catch (error) {
-    if (!(error instanceof UnitFileError)) throw error;
-  }
-  return { after, before };
-}
+import { topologicalSort } from "../../runtime/topological_sort.ts";
+import type { Relations } from "./relations.ts";
 
 /** Unit types in the order of systemd's implicit rules: a socket starts before its service. */
 const types = ["slice", "swap", "automount", "mount", "socket", "timer", "path", "service", "target"];
@@ -41,31 +18,15 @@ const types = ["slice", "swap", "automount", "mount", "socket", "timer", "path",
 /** Returns units in the order in which to start them; the reverse for stops. Cycles are cut somewhere, as systemd does. */
 export function startOrder(
   names: Iterable<UnitName>,
-  orderings: ReadonlyMap<UnitName, Ordering>,
+  relations: ReadonlyMap<UnitName, Pick<Relations, "after" | "before">>,
 ): UnitName[] {
   const sorted = [...names].sort(byType);
   const first = new Map<UnitName, Set<UnitName>>(sorted.map((name) => [name, new Set()]));
   for (const name of sorted) {
-    for (const other of orderings.get(name)?.after ?? []) first.get(name)!.add(other);
-    for (const other of orderings.get(name)?.before ?? []) first.get(other)?.add(name);
+    for (const other of relations.get(name)?.after ?? []) first.get(name)!.add(other);
+    for (const other of relations.get(name)?.before ?? []) first.get(other)?.add(name);
   }
-  const ordered = new Set<UnitName>();
-  const begun = new Set<UnitName>();
-  for (const member of sorted) {
-    // An explicit stack: a chain may be longer than the call stack allows.
-    const open = [member];
-    for (let name = open.at(-1); name !== undefined; name = open.at(-1)) {
-      if (begun.has(name)) {
-        ordered.add(name);
-        open.pop();
-        continue;
-      }
-      begun.add(name);
-      const others = [...first.get(name)!].filter((other) => first.has(other) && !begun.has(other)).sort(byType);
-      for (const other of others.reverse()) open.push(other);
-    }
-  }
-  return [...ordered];
+  return topologicalSort(sorted, (name) => [...first.get(name)!].filter((other) => first.has(other)).sort(byType));
 }
 
 function byType(a: UnitName, b: UnitName): number {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { orderingOf, startOrder } from "./start_order.ts";
+import { relationsOf } from "./relations.ts";
+import { startOrder } from "./start_order.ts";
 
 Deno.test("units are started in the order of their dependencies", () => {
   const cases: readonly { name: string; units: Readonly<Record<string, string>>; order: string }[] = [
@@ -52,7 +53,7 @@ Deno.test("units are started in the order of their dependencies", () => {
   ];
   for (const { name, units, order } of cases) {
     const orderings = new Map(
-      Object.entries(units).map(([unit, line]) => [unit, orderingOf(unit, `[Unit]\n${line}\n`)]),
+      Object.entries(units).map(([unit, line]) => [unit, relationsOf(unit, `[Unit]\n${line}\n`)]),
     );
     assert.equal(startOrder(orderings.keys(), orderings).join(" "), order, name);
   }

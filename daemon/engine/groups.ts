@@ -5,6 +5,7 @@
  */
 
 import type { MachineId, Unit, UnitName } from "../../registry/model.ts";
+import { topologicalSort } from "../../runtime/topological_sort.ts";
 import { conflict } from "../policy/feasibility.ts";
 import { precedence } from "../policy/precedence.ts";
 import type { TrialState } from "./trial_state.ts";
@@ -71,23 +72,10 @@ export interface Choice {
 /** Returns the members in an order in which each follows the units that it names in MachineOf. Cycles are cut somewhere. */
 export function peersFirst(members: readonly Unit[]): readonly Unit[] {
   const byName = new Map(members.map((unit) => [unit.name, unit]));
-  const ordered = new Set<Unit>();
-  const begun = new Set<Unit>();
-  for (const member of members) {
-    // An explicit stack: a chain may be longer than the call stack allows.
-    const open = [member];
-    for (let unit = open.at(-1); unit; unit = open.at(-1)) {
-      if (begun.has(unit)) {
-        ordered.add(unit);
-        open.pop();
-        continue;
-      }
-      begun.add(unit);
-      const peers = unit.requirements.machineOf.flatMap((name) => byName.get(name) ?? []).sort(precedence);
-      open.push(...peers.filter((peer) => !begun.has(peer)).reverse());
-    }
-  }
-  return [...ordered];
+  return topologicalSort(
+    members,
+    (unit) => unit.requirements.machineOf.flatMap((name) => byName.get(name) ?? []).sort(precedence),
+  );
 }
 
 /** Units that are tied to each other. A machine must take all `needed` ones, and may leave out the other `tied` ones. */

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { parseUnitFile, UnitFileError, type UnitOption } from "../../systemd/unit_file.ts";
+import { optionsOf } from "../../systemd/unit_file.ts";
 import { decodeTarget, decodeUnit } from "./codec.ts";
 import { messageOf } from "../../runtime/log.ts";
 import type { Assignment, Machine, MachineId, Revision, Target, Unit, UnitName } from "../model.ts";
@@ -51,7 +51,8 @@ export function unreadableUnit(
   lastKnown?: LastKnown,
   text?: string,
 ): Unit {
-  const fleetOptions = text === undefined ? [] : fleetOptionsOf(text);
+  // A file that cannot be parsed has no requirements, as on its machine.
+  const fleetOptions = optionsOf(text ?? "").filter(({ section }) => section === fleetSection);
   return {
     name,
     hash: lastKnown?.hash ?? "",
@@ -63,16 +64,6 @@ export function unreadableUnit(
     revision,
     unreadable: why,
   };
-}
-
-function fleetOptionsOf(text: string): readonly UnitOption[] {
-  try {
-    return parseUnitFile(text).filter(({ section }) => section === fleetSection);
-  } catch (error) {
-    // A file that cannot be parsed has no requirements, as on its machine.
-    if (error instanceof UnitFileError) return [];
-    throw error;
-  }
 }
 
 export function unreadableAssignment(

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { parseUnitFile, UnitFileError, type UnitOption } from "../unit_file.ts";
-import { expandSpecifiers } from "../unit_name.ts";
+import { optionsOf } from "../unit_file.ts";
+import { unitNames } from "../unit_name.ts";
 
 /** An [Install] section. */
 export interface InstallSection {
@@ -22,22 +22,9 @@ const linking: ReadonlySet<string> = new Set(["Alias", "RequiredBy", "UpheldBy",
 /** Reads the section. A file that cannot be parsed has none: systemd reports the error when the unit is started. */
 export function installSection(name: string, text: string): InstallSection {
   const options = optionsOf(text).filter(({ section }) => section === "Install");
-  const links = options.filter((option) => linking.has(option.name)).flatMap(({ name: key, value }) => {
-    return value.split(/\s+/).filter((word) => word !== "").map((word) => ({
-      key,
-      target: expandSpecifiers(word, name),
-    }));
-  });
+  const links = options.filter((option) => linking.has(option.name)).flatMap(({ name: key, value }) =>
+    unitNames(value, name).map((target) => ({ key, target }))
+  );
   const aliases = links.filter(({ key, target }) => key === "Alias" && target !== name).map(({ target }) => target);
   return { isPresent: options.length > 0, aliases: [...new Set(aliases)], links: links.length };
-}
-
-/** Returns the options of a unit file; none if it cannot be parsed. */
-export function optionsOf(text: string): readonly UnitOption[] {
-  try {
-    return parseUnitFile(text);
-  } catch (error) {
-    if (error instanceof UnitFileError) return [];
-    throw error;
-  }
 }

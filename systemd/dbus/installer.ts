@@ -10,9 +10,10 @@
 
 import { SystemdError, templateMissing } from "../port.ts";
 import type { UnitDirectory } from "../unit_directory.ts";
+import { optionsOf } from "../unit_file.ts";
 import { validateUnitName } from "../unit_name.ts";
 import { aliasRefusals } from "./aliases.ts";
-import { installSection, optionsOf } from "./install_section.ts";
+import { installSection } from "./install_section.ts";
 import { type Manager, unitInterface } from "./manager.ts";
 import type { Ownership } from "./ownership.ts";
 import type { StatusCache } from "./status_cache.ts";

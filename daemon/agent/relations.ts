@@ -1,0 +1,47 @@
+/**
+ * The relations to other units that unit files declare. Pure.
+ *
+ * @module
+ */
+
+import type { UnitName } from "../../registry/model.ts";
+import { optionsOf } from "../../systemd/unit_file.ts";
+import { unitNames } from "../../systemd/unit_name.ts";
+
+/** The relations that one unit's file declares. */
+export interface Relations {
+  /** Units that systemd stops this one together with. */
+  readonly stopsWith: readonly UnitName[];
+  /** Those among them without which the unit cannot be started. */
+  readonly requires: readonly UnitName[];
+  /** Units that systemd stops together with this one. */
+  readonly stops: readonly UnitName[];
+  /** Those among them that cannot be started without the unit. */
+  readonly requiredBy: readonly UnitName[];
+  /** Units that are started before this one, and after it. */
+  readonly after: readonly UnitName[];
+  readonly before: readonly UnitName[];
+}
+
+/** The lists that each option of a section adds to. An empty value does not clear them: these lists cannot be reset. */
+const lists: Readonly<Record<string, readonly (keyof Relations)[]>> = {
+  "Unit.BindsTo": ["stopsWith", "requires"],
+  "Unit.Requires": ["stopsWith", "requires"],
+  "Unit.PartOf": ["stopsWith"],
+  "Unit.StopPropagatedFrom": ["stopsWith"],
+  "Unit.PropagatesStopTo": ["stops"],
+  "Install.RequiredBy": ["stops", "requiredBy"],
+  "Unit.After": ["after"],
+  "Unit.Before": ["before"],
+};
+
+/** Reads a unit's relations. A file that cannot be parsed has none. */
+export function relationsOf(name: UnitName, text: string): Relations {
+  const found: Record<keyof Relations, UnitName[]> = {
+    ...{ stopsWith: [], requires: [], stops: [], requiredBy: [], after: [], before: [] },
+  };
+  for (const { section, name: option, value } of optionsOf(text)) {
+    for (const list of lists[`${section}.${option}`] ?? []) found[list].push(...unitNames(value, name));
+  }
+  return found;
+}
