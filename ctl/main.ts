@@ -163,12 +163,18 @@ async function connectTunnel(flags: Flags, io: Io): Promise<() => Promise<SshCon
 
 async function tokenOf(flags: Flags, io: Io): Promise<string> {
   const path = flags.text("token-file");
-  if (flags.text("token") !== "" || path === "") return flags.text("token");
+  if (flags.text("token") !== "" || path === "") return checkToken(flags.text("token"), "--token");
   const text = await io.readFile(path).catch((cause) => {
     throw new ClientSetupError(`cannot read ${path}: ${reasonOf(cause)}`, { cause });
   });
   if (text === undefined) throw new ClientSetupError(`cannot read ${path}: no such file`);
-  return text.trim();
+  return checkToken(text.trim(), path);
+}
+
+/** Refuses what is no token: `fetch` would quote it in its error, and it is secret. */
+function checkToken(token: string, source: string): string {
+  if (/^[!-~]*$/.test(token)) return token;
+  throw new ClientSetupError(`${source} must contain one token and nothing else`);
 }
 
 /** Exit status of a program whose output pipe was closed: that of a shell for SIGPIPE. */

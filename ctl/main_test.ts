@@ -111,6 +111,26 @@ for (const { name, args, status, stderr } of refusals) {
   });
 }
 
+Deno.test("a token that cannot be sent is refused and not shown", async () => {
+  const file = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(file, "# comment\ns3cret\n");
+    const cases = [[`--token-file=${file}`, {}, file], [
+      "--debug",
+      { FLEETCTL_TOKEN: "s3cret\nx" },
+      "--token",
+    ]] as const;
+    for (const [flag, env, source] of cases) {
+      const { status, stderr } = await run(["--endpoint=http://127.0.0.1:1", flag, "list-units"], "", env);
+      assert.equal(status, 1);
+      assert.match(stderr, new RegExp(`^Unable to initialize client: ${source} must contain one token`));
+      assert.doesNotMatch(stderr, /s3cret/);
+    }
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
 Deno.test("fd-forward passes a request in and the whole answer out, though its input ends first", async () => {
   const long = "x".repeat(300_000);
   await withSocket(() => Promise.resolve(new Response(long)), async (path) => {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { hideUserInfo } from "../../runtime/redact.ts";
+
 /** An endpoint of the API. */
 export interface ApiEndpoint {
   /** The endpoint as the user wrote it, for messages. */
@@ -34,6 +36,10 @@ export function parseEndpoint(text: string): ApiEndpoint {
       `unsupported URL scheme ${JSON.stringify(scheme)}: write http://…, https://… or unix:///…`,
     );
   }
+  if (host.includes("@")) {
+    const remedy = "name a token (--token-file) or a certificate (--cert-file) instead";
+    throw new ClientSetupError(`the endpoint ${JSON.stringify(hideUserInfo(text))} contains a user: ${remedy}`);
+  }
   if (host === "" || !URL.canParse(text)) throw new ClientSetupError(`${JSON.stringify(text)} is not a URL`);
   return { text, base: `${scheme}://${host}${path.replace(/[?#].*$/s, "").replace(/\/+$/, "")}` };
 }
@@ -56,6 +62,6 @@ function schemeMissing(text: string): ClientSetupError {
     ? `unix://${text}`
     : text === ""
     ? "http://…, https://… or unix:///…"
-    : `http://${text}, https://… or unix:///…`;
-  return new ClientSetupError(`the endpoint ${JSON.stringify(text)} has no URL scheme: write ${written}`);
+    : `http://${hideUserInfo(text)}, https://… or unix:///…`;
+  return new ClientSetupError(`the endpoint ${JSON.stringify(hideUserInfo(text))} has no URL scheme: write ${written}`);
 }

@@ -30,6 +30,15 @@ const refused: { text: string; message: string }[] = [
   { text: "unix:fleet.sock", message: '"unix:fleet.sock" does not name the path of a socket' },
   { text: "ftp://a", message: 'unsupported URL scheme "ftp": write http://…, https://… or unix:///…' },
   { text: "http://", message: '"http://" is not a URL' },
+  {
+    text: "https://anna:secret@a",
+    message: 'the endpoint "https://(hidden)@a" contains a user: ' +
+      "name a token (--token-file) or a certificate (--cert-file) instead",
+  },
+  {
+    text: "anna:secret@a:49153",
+    message: 'the endpoint "(hidden)@a:49153" has no URL scheme: write http://(hidden)@a:49153, https://… or unix:///…',
+  },
   { text: "http://a:port", message: '"http://a:port" is not a URL' },
 ];
 

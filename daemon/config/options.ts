@@ -5,6 +5,7 @@
  * @module
  */
 
+import { hideUserInfo } from "../../runtime/redact.ts";
 import { nearest } from "../../runtime/spelling.ts";
 import { ConfigError, readSettings, type Setting } from "./fleet_conf.ts";
 
@@ -163,7 +164,7 @@ function readOption(
   try {
     return { result: read(value, warn) };
   } catch (error) {
-    const shown = name.includes("password") ? "" : ` "${value}"`;
+    const shown = name.includes("password") ? "" : ` "${hideUserInfo(value)}"`;
     return { problem: `${source}: option ${name}${shown}: ${(error as Error).message}` };
   }
 }
@@ -284,6 +285,7 @@ function readServers(value: string): readonly string[] {
   const servers = value.split(",").map((item) => item.replace(/^[\s["]+/, "").replace(/[\s"\]]+$/, ""))
     .filter((item) => item !== "");
   for (const server of servers) {
+    if (server.includes("@")) throw new Error("expected no user in it: set etcd_username and etcd_password");
     if (!/^https?:\/\/[^/\s]+\/?$/.test(server)) {
       throw new Error(`expected http://HOST:PORT or https://HOST:PORT, found "${server}"`);
     }

@@ -346,7 +346,16 @@ Deno.test("a password is never shown", () => {
       return String(error);
     }
   };
-  for (const text of ["etcd_password=secret", "etcd_password secret", "etcd_password=x#secret\netcd_username=u"]) {
+  const servers = ["http://root:secret@a", '"http://a,https://root:s#cret,sec/ret@a"', "root:secret@a:2379"]
+    .map((server) => `etcd_servers=${server}`);
+  for (
+    const text of [
+      "etcd_password=secret",
+      "etcd_password secret",
+      "etcd_password=x#secret\netcd_username=u",
+      ...servers,
+    ]
+  ) {
     const message = refusal(text);
     assert.match(message, /fleet\.conf:1/);
     assert.doesNotMatch(message, /secret/);

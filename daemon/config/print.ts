@@ -4,10 +4,8 @@
  * @module
  */
 
+import { hidden } from "../../runtime/redact.ts";
 import type { Parsed } from "./options.ts";
-
-/** Printed in place of a secret. */
-const hidden = "(hidden)";
 
 /**
  * Returns one line for each option with the source of its value, in the order of the names. The lines are in the grammar of
@@ -25,7 +23,7 @@ export function effectiveConfig({ texts, sources }: Pick<Parsed, "texts" | "sour
 function withoutSecrets(name: string, value: string): string {
   if (/password|token$|secret/.test(name)) return value === "" ? "" : hidden;
   // The user part of a URL may hold a password (RFC 3986, section 3.2.1).
-  return value.replace(/\/\/[^/@\s,]*@/g, `//${hidden}@`);
+  return value.replace(/\/\/[^/\s,]*@/g, `//${hidden}@`);
 }
 
 /** Puts a value in quotes if fleet.conf would cut it at a remark or strip blanks or quotes from it. */

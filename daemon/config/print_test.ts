@@ -23,8 +23,8 @@ const cases: readonly { name: string; text: string; env?: Record<string, string>
   { name: "no password", text: "", want: /^etcd_password= +# default$/ },
   {
     name: "a password in an address",
-    text: "etcd_servers=http://u:geheim@h:1",
-    want: /^etcd_servers=http:\/\/\(hidden\)@h:1 /,
+    text: "metadata=proxy=http://u:geh@eim@h:1",
+    want: /^metadata=proxy=http:\/\/\(hidden\)@h:1 /,
   },
   { name: "a value that would be cut", text: `metadata="a=b#c"`, want: /^metadata="a=b#c" / },
 ];
@@ -33,7 +33,7 @@ for (const { name, text, env, want } of cases) {
   Deno.test(`the effective configuration shows ${name}`, () => {
     const lines = linesOf(text, env);
     assert.ok(lines.some((line) => want.test(line)), `${want} in\n${lines.join("\n")}`);
-    assert.ok(!lines.join("\n").includes("geheim"));
+    assert.ok(!lines.join("\n").match(/geh|eim/));
   });
 }
 

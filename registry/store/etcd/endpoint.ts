@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import { isIP } from "node:net";
 import { checkServerIdentity } from "node:tls";
+import { hideUserInfo } from "../../../runtime/redact.ts";
 import type { Address } from "./reachable.ts";
 
 /** Addresses and credentials of an etcd cluster. */
@@ -64,10 +65,12 @@ export interface Endpoint {
   close(): void;
 }
 
-/** Parses an endpoint of fleet.conf; the default port is 2379. Throws a TypeError that quotes the endpoint. */
+/** Parses an endpoint of fleet.conf; the default port is 2379. Throws a TypeError that quotes the endpoint, without a user. */
 function parseEndpoint(endpoint: string): { readonly secure: boolean; readonly host: string; readonly port: string } {
-  const [, scheme, host, port] = /^(?:(https?):\/\/)?(\[[0-9a-f:.]+\]|[^:/\s]+)(?::(\d+))?\/*$/i.exec(endpoint) ?? [];
-  if (host === undefined) throw new TypeError(`cannot understand etcd endpoint ${JSON.stringify(endpoint)}`);
+  const [, scheme, host, port] = /^(?:(https?):\/\/)?(\[[0-9a-f:.]+\]|[^:/@\s]+)(?::(\d+))?\/*$/i.exec(endpoint) ?? [];
+  if (host === undefined) {
+    throw new TypeError(`cannot understand etcd endpoint ${JSON.stringify(hideUserInfo(endpoint))}`);
+  }
   return { secure: scheme?.toLowerCase() === "https", host, port: port ?? "2379" };
 }
 

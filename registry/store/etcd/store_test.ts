@@ -113,6 +113,10 @@ Deno.test("endpoints are parsed as an operator writes them, or refused with an e
     const opened = openEtcdStore({ endpoints: [endpoint], prefix: "/fleet", requestTimeout_ms: 1 });
     await assert.rejects(opened, new TypeError(`cannot understand etcd endpoint ${JSON.stringify(endpoint)}`));
   }
+  for (const endpoint of ["http://root:s3cret@a:2379", "http://root@a"]) {
+    const opened = openEtcdStore({ endpoints: [endpoint], prefix: "/fleet", requestTimeout_ms: 1 });
+    await assert.rejects(opened, /^TypeError: cannot understand etcd endpoint "http:\/\/\(hidden\)@a(:2379)?"$/);
+  }
 });
 
 Deno.test({
