@@ -83,7 +83,7 @@ function directFetch({ socket }: ApiEndpoint, tls: Tls | undefined, clients: Den
       http = Deno.createHttpClient(socket === undefined ? tls ?? {} : { proxy: { transport: "unix", path: socket } });
       clients.push(http);
     }
-    return fetch(url, { ...request, ...(http ? { client: http } : {}) });
+    return fetch(url, { ...request, redirect: "manual", ...(http ? { client: http } : {}) });
   };
 }
 
@@ -173,6 +173,14 @@ async function exchange(
       },
       ...(request.body === undefined ? {} : { body: request.body }),
     });
+    // Followed, a redirect would let the server choose where a change is sent: to another cluster of this user, for example.
+    if ([301, 302, 303, 307, 308].includes(answer.status)) {
+      await answer.body?.cancel();
+      const place = answer.headers.get("location") ?? "another address";
+      throw new UnreachableError(
+        `${endpoint.text} redirects to ${place}: name that address by --endpoint if it is right`,
+      );
+    }
     if (request.streaming && answer.ok) return answer;
     // The body is read here so that the time limit covers it.
     const empty = [101, 204, 205, 304].includes(answer.status);

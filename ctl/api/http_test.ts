@@ -157,6 +157,24 @@ Deno.test("a port without a listener is named", async () => {
   );
 });
 
+Deno.test("a redirect is not followed, so that a server cannot send a change to another cluster", async () => {
+  const elsewhere = new FakeApi();
+  await serving((request) => elsewhere.handle(request), async (_unix, location) => {
+    for (const status of [301, 302, 303, 307, 308]) {
+      const redirect = (request: Request) => Response.redirect(location + new URL(request.url).pathname, status);
+      await serving(redirect, async (...endpoints) => {
+        for (const endpoint of endpoints) {
+          using client = await open(settings(endpoint, { token: "secret" }));
+          const why = new RegExp(`^UnreachableError: ${endpoint} redirects to ${location}/fleet/v1/units`);
+          await assert.rejects(client.putUnit({ name: "a.service", desiredState: "launched" }), why);
+          await assert.rejects(client.units(), why);
+        }
+      });
+    }
+  });
+  assert.deepEqual(elsewhere.requests, []);
+});
+
 Deno.test("a request without a response fails after its time limit", async () => {
   const answers: PromiseWithResolvers<Response>[] = [];
   const handler = () => {
