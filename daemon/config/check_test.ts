@@ -106,6 +106,37 @@ const cases: readonly Case[] = [
     conf: 'metadata="role=web,role=db"',
     warnings: [/:1: option metadata: "role" is set twice: "db" is used, "web" is not$/],
   },
+  ...([["etcd", "server"], ["api", "server"], ["api_peer", "trusted"]] as const).map(([prefix, name]): Case => ({
+    name: `${prefix}: a key that every user may read`,
+    conf: `${tls}${prefix}_certfile=DIR/${name}.crt\n${prefix}_keyfile=DIR/${name}.open`,
+    warnings: [
+      new RegExp(
+        `:3: option ${prefix}_keyfile: every user .* may read DIR/${name}.open, .* chmod o-r DIR/${name}.open$`,
+      ),
+    ],
+  })),
+  {
+    name: "a peer token that every user may read",
+    conf: "api_peer_token_file=DIR/token",
+    warnings: [
+      /:1: option api_peer_token_file: every user of this machine may read DIR\/token, .* chmod o-r DIR\/token$/,
+    ],
+  },
+  {
+    name: "a password in a file that every user may read",
+    conf: "etcd_username=u\netcd_password=geheim",
+    warnings: [/conf:2: every user of this machine may read DIR\/fleet.conf, .* chmod o-r DIR\/fleet.conf$/],
+  },
+  {
+    name: "folders that other users may write to",
+    conf: "units_directory=DIR/open/units/",
+    warnings: [
+      /units_directory: "DIR\/open\/units\/" is not below \/run/,
+      ...["DIR/open/units", "DIR/open"].map((path) =>
+        new RegExp(`:1: option units_directory: other users may write to ${path}, .*: chmod go-w ${path}$`)
+      ),
+    ],
+  },
   {
     name: "errors and warnings, of options and of files",
     conf: `${tls}nosuch=1\nverbosity=x\netcd_cafile=DIR/expired.crt\netcd_keyfile=DIR/none`,
@@ -129,6 +160,15 @@ Deno.test("a check of the configuration finds every fault, and separates warning
   const path = `${authority.directory}/fleet.conf`;
   try {
     await Deno.writeTextFile(`${authority.directory}/two`, "one two\n");
+    await Deno.writeTextFile(`${authority.directory}/token`, "geheim\n");
+    for (const name of ["server", "trusted"]) {
+      await Deno.copyFile(`${authority.directory}/${name}.key`, `${authority.directory}/${name}.open`);
+      await Deno.chmod(`${authority.directory}/${name}.open`, 0o644);
+    }
+    await Deno.mkdir(`${authority.directory}/open/units`, { recursive: true });
+    for (const [folder, mode] of [["open", 0o775], ["open/units", 0o757]] as const) {
+      await Deno.chmod(`${authority.directory}/${folder}`, mode);
+    }
     for (const { name, conf, errors = [], warnings = [] } of cases) {
       await test.step(name, async () => {
         await Deno.writeTextFile(path, conf.replaceAll("DIR", authority.directory));

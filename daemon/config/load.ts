@@ -6,7 +6,7 @@
 
 import { ConfigError } from "./fleet_conf.ts";
 import { type Parsed, readOptions } from "./options.ts";
-import { inspectFiles, type Inspection } from "./named_files.ts";
+import { inspectFiles, type Inspection, openSecret } from "./named_files.ts";
 
 /** The file that is read if none is named. */
 export const defaultConfigPath = "/etc/fleet/fleet.conf";
@@ -31,7 +31,9 @@ export async function readConfiguration(
   const read = readOptions({ ...file, env: { ...Deno.env.toObject(), ...variables } });
   const { cause, ...files } = await inspectFiles(read, Date.now());
   const problems = [...read.problems, ...files.problems];
-  const warnings = [...read.warnings, ...files.warnings];
+  const passwordSource = read.texts.get("etcd_password") ? read.sources.get("etcd_password") ?? "" : "";
+  const exposed = passwordSource.startsWith(`${chosen}:`) ? await openSecret(chosen, passwordSource) : [];
+  const warnings = [...read.warnings, ...files.warnings, ...exposed];
   const { config, sources, texts } = read;
   if (problems.length > 0 || !config) throw new ConfigError(problems, { cause, warnings, faults: files.faults });
   return { ...files, ...{ config, sources, texts, warnings }, ...(text !== undefined && { path: chosen }) };

@@ -71,7 +71,8 @@ Deno.test("etcd with TLS, client certificates and passwords", async (t) => {
     "/etc/fleet/ca.pem": authority.ca,
     "/etc/fleet/cert.pem": authority.trusted.cert,
     "/etc/fleet/key.pem": authority.trusted.key,
-    "/etc/systemd/system/fleet.service.d/password.conf": `[Service]\nEnvironment='FLEET_ETCD_PASSWORD=${password}'\n`,
+    "/etc/fleet/password": `FLEET_ETCD_PASSWORD='${password}'\n`,
+    "/etc/systemd/system/fleet.service.d/password.conf": "[Service]\nEnvironmentFile=/etc/fleet/password\n",
   };
   try {
     await withLab({ machines: 2, etcd: 0, files, fleet: { dist, conf } }, async (lab) => {
@@ -100,7 +101,26 @@ Deno.test("etcd with TLS, client certificates and passwords", async (t) => {
           const shown = await m1!.must(["fleetd", "--check-config"], { env: { FLEET_ETCD_PASSWORD: password } });
           assert.match(shown, /^etcd_password=\(hidden\) +# FLEET_ETCD_PASSWORD$/m);
           assert.ok(!shown.includes(password));
-          assert.ok(!(await m1!.journal("fleet.service")).includes(password));
+        });
+        await t.step("no other user of the machine finds the password or a key", async () => {
+          await m1!.sh("chmod 0600 /etc/fleet/password /etc/fleet/key.pem; systemctl kill --signal=USR2 fleet.service");
+          const dumped = /"etcd_password=\(hidden\) *# FLEET_ETCD_PASSWORD"/;
+          await until("the dump", async () => dumped.test(await m1!.journal("fleet.service")) || undefined);
+          const look = "systemctl show fleet.service fleet.socket; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ; " +
+            "find / -xdev -readable -type f -path '*fleet*' -exec cat {} +; true";
+          const { stdout } = await m1!.run([
+            "setpriv",
+            "--reuid=core",
+            "--regid=core",
+            "--clear-groups",
+            "sh",
+            "-c",
+            look,
+          ]);
+          const found = `${stdout}${await m1!.journal("fleet.service")}`;
+          assert.match(found, /^EnvironmentFiles=\/etc\/fleet\/password/m);
+          assert.match(found, /etcd_certfile=/);
+          for (const secret of [password, authority.trusted.key.split("\n")[1]!]) assert.ok(!found.includes(secret));
         });
         await t.step("a reload with unchanged TLS files keeps the connections to etcd", async () => {
           const connections = () => m1!.must(["ss", "-Htn", "state", "established", "dst", `${address}:2379`]);
