@@ -58,15 +58,18 @@ Deno.test("an entry that is not a file is not read, overwritten or removed, and 
     await Deno.mkdir(path("folder.service"));
     await Deno.symlink("/", path("link.service"));
     await Deno.symlink(path("loop.service"), path("loop.service"));
+    await Deno.writeTextFile(`${directory.path}/../secret`, "secret");
+    await Deno.symlink("../secret", path("secret.service"));
     const made = await new Deno.Command("mkfifo", { args: [path("pipe.service")] }).output();
     assert.ok(made.success);
-    const others = ["folder.service", "link.service", "loop.service", "pipe.service"];
+    const others = ["folder.service", "link.service", "loop.service", "pipe.service", "secret.service"];
     assert.deepEqual(await directory.list(), new Map([["a.service", "[Unit]\n"]]));
     assert.deepEqual(reported.sort(), others);
     for (const name of others) {
       await assert.rejects(directory.write(name, ""), new RegExp(`cannot read ${path(name)}: `));
       await Deno.lstat(path(name));
     }
+    assert.equal(await Deno.readTextFile(`${directory.path}/../secret`), "secret");
     await assert.rejects(directory.remove("folder.service"), /cannot remove .*folder\.service: it is a directory/);
     await Deno.lstat(path("folder.service"));
   }));
@@ -87,6 +90,16 @@ Deno.test("a name cannot refer to a file outside the directory", () =>
     await assert.rejects(directory.write("../outside.service", ""), /cannot write "\.\.\/outside\.service" to .*units/);
     await directory.remove("../outside.service");
     assert.equal(await Deno.readTextFile(outside), "kept");
+  }));
+
+Deno.test("names of the greatest length are written, listed and removed; a longer one is an error", () =>
+  inDirectory(async (directory) => {
+    const longest = ["a", "b"].map((end) => `${"x".repeat(255 - 9)}${end}.service`);
+    for (const name of longest) assert.equal(await directory.write(name, name), true);
+    assert.deepEqual(await directory.list(), new Map(longest.map((name) => [name, name])));
+    for (const name of longest) await directory.remove(name);
+    assert.deepEqual(await directory.names(), []);
+    await assert.rejects(directory.write(`x${longest[0]}`, ""), /cannot read .*xa\.service: File name too long/);
   }));
 
 Deno.test("failures name the path", () =>

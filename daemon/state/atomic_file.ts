@@ -4,6 +4,8 @@
  * @module
  */
 
+import { replaceFile } from "../../runtime/replace_file.ts";
+
 /** Returns a file's text; undefined if there is no file. Rejects with an error that names the path. */
 export async function read(path: string): Promise<string | undefined> {
   try {
@@ -14,17 +16,12 @@ export async function read(path: string): Promise<string | undefined> {
   }
 }
 
-/** Gives simultaneous writes of a file different drafts. */
-let writes = 0;
-
 /** Writes a line, whole or not at all: a crash leaves the old text. Rejects with an error that names the path. */
+// deno-lint-ignore require-await -- async: what it throws is to be a rejection.
 export async function write(path: string, text: string): Promise<void> {
-  const draft = `${path}.${++writes % 16}.new`;
   try {
-    await Deno.writeTextFile(draft, `${text}\n`, { mode: 0o600 });
-    await Deno.rename(draft, path);
+    replaceFile(path, `${path}.new`, `${text}\n`, 0o600);
   } catch (error) {
-    await Deno.remove(draft).catch(() => {});
     throw failure("write", path, error);
   }
 }

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { replaceFile } from "../../runtime/replace_file.ts";
 import type { UnitName } from "../../registry/model.ts";
 import type { Intent, IntentMemory } from "../agent/command.ts";
 import { failure, parse, read } from "./atomic_file.ts";
@@ -33,17 +34,14 @@ export async function openIntents(path: string): Promise<IntentMemory> {
     if (records > compactAt && records > slack.times * intents.size) compact();
   };
   const compact = () => {
-    const draft = `${path}.new`;
     try {
-      Deno.writeTextFileSync(draft, [...intents].map((entry) => `${recordOf(...entry)}\n`).join(""), { mode: 0o600 });
-      Deno.renameSync(draft, path);
+      replaceFile(path, `${path}.new`, [...intents].map((entry) => `${recordOf(...entry)}\n`).join(""), 0o600);
       records = intents.size;
       compactAt = slack.records;
     } catch {
       // A disk without space for both files, for example. The long file has the same intents: it is kept until it is twice
-      // as long, and the draft is removed to leave it all space.
+      // as long.
       compactAt = 2 * records;
-      remove(draft);
     }
   };
   return {
@@ -56,14 +54,6 @@ export async function openIntents(path: string): Promise<IntentMemory> {
     // deno-lint-ignore require-await
     forget: async (unit) => append(unit, undefined),
   };
-}
-
-function remove(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch {
-    // The draft did not exist, or cannot be removed: the log itself is complete.
-  }
 }
 
 function recordOf(unit: UnitName, intent: Intent | undefined): string {

@@ -25,6 +25,7 @@ const adapters: Readonly<Record<string, string>> = {
   "daemon/api/machine/local_machine.ts": "journalctl and systemctl",
   "daemon/api/machine/peer_fetch.ts": "other machines' daemons",
   "runtime/sleep.ts": "the timer of this process",
+  "runtime/replace_file.ts": "files that are replaced atomically",
   "daemon/host/system_clock.ts": "the clock and the source of random numbers that all other code is given",
   "daemon/host/sd_notify.ts": "sd_notify(3): a datagram to systemd",
   "daemon/state/runtime_state.ts": "the state that the daemon keeps in /run",
