@@ -9,10 +9,10 @@
 // deno-lint-ignore no-control-regex -- control characters are what is looked for
 const link = /\x1b\]8;[^\x07\x1b]{0,2000}(?:\x07|\x1b\\)/g;
 
-/** Control characters (C0 but tab and line feed, DEL, C1), line separators, and bidirectional formatting. */
+/** Control characters (C0 but tab and line feed, DEL, C1), line separators, and bidirectional formatting (UAX #9). */
 const unsafe =
   // deno-lint-ignore no-control-regex -- control characters are what is looked for
-  /\x1b\[[0-9;]*m|\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+  /\x1b\[[0-9;]*m|\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** The last color of a line that is not reset, and the text behind it: black on black would hide the next lines. */
 const openColor =
@@ -31,7 +31,7 @@ function escaped(text: string): string {
   return text.replace(link, "").replace(unsafe, (found) => {
     if (found.length > 1) return found;
     const code = found.charCodeAt(0);
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16)}`;
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
   });
 }
 

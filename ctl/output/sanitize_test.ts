@@ -7,7 +7,10 @@ Deno.test("control sequences are shown as escapes", () => {
 });
 
 Deno.test("characters that reorder a line are shown as escapes", () => {
-  assert.equal(printable("a\u202eb\u2066c\u2028d"), "a\\u202eb\\u2066c\\u2028d");
+  // Bidi_Control of Unicode's PropList.txt, and the line and paragraph separators.
+  const all = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029";
+  const escapes = [...all].map((each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
+  assert.equal(printable(`a${all}b`), `a${escapes}b`);
 });
 
 Deno.test("colors, tabs, line ends and letters of any script stay", () => {

@@ -41,6 +41,9 @@ export type ParsedKey =
   | { readonly kind: "assign" | "state"; readonly machine: MachineId; readonly name: UnitName }
   | { readonly kind: "metadata"; readonly machine: MachineId; readonly key: string };
 
+/** The characters of unit names (systemd.unit(5)). Names from the store become file names and arguments of programs. */
+const unitName = /^[A-Za-z0-9:_.\\@-]+$/;
+
 /** Parses a key; undefined if it is not one of fleet's. Only a metadata key may contain slashes. */
 export function parseKey(key: string): ParsedKey | undefined {
   const slash = key.indexOf("/");
@@ -59,14 +62,14 @@ export function parseKey(key: string): ParsedKey | undefined {
     case "unit":
     case "global":
     case "target":
-      return rest && second < 0 ? { kind, name: rest } : undefined;
+      return unitName.test(rest) ? { kind, name: rest } : undefined;
     case "machine":
     case "departed":
       return rest && second < 0 ? { kind, machine: rest } : undefined;
     case "assign":
     case "state": {
       const name = rest.slice(second + 1);
-      return second > 0 && name && !name.includes("/") ? { kind, machine: rest.slice(0, second), name } : undefined;
+      return second > 0 && unitName.test(name) ? { kind, machine: rest.slice(0, second), name } : undefined;
     }
     case "metadata": {
       const key = rest.slice(second + 1);

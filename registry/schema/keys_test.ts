@@ -35,5 +35,19 @@ Deno.test("a key that is not fleet's is not parsed", () => {
       "fence/a/b",
     ],
   ];
+  // As an argument of journalctl, `*` would stand for every unit of the machine.
+  for (
+    const name of [
+      "*",
+      "a*.service",
+      "a\n.service",
+      "\x1b[2J.service",
+      "a b.service",
+      "..\u2215x.service",
+      "[a].service",
+    ]
+  ) {
+    strange.push(...["unit", "global", "target", "assign/m1", "state/m1"].map((kind) => `${kind}/${name}`));
+  }
   for (const key of strange) assert.equal(keys.parseKey(key), undefined, key);
 });

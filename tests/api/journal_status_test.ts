@@ -431,6 +431,20 @@ Deno.test("requests are forwarded to the machine that runs the unit", async (tes
       assert.equal(answer.code, 502);
       assert.match(answer.text, /machine m2 \(127\.0\.0\.1\) does not answer at http:\/\/127\.0\.0\.1:\d+: .*refused/i);
     });
+    await test.step("to an address that is no HTTP URL: 502, and no file of this machine is read", async () => {
+      await using api = await ApiFixture.open();
+      await populate(api);
+      const { fetchPeer } = openLocalMachine({ id: () => "m1", config: peer, log: () => {} });
+      api.handler = api.handlerOver(api.registry, { localMachine: new RecordingMachine("m1", fetchPeer) });
+      for (const address of ["file:///etc/hostname#", "data:text/plain,secret#", "http://127.0.0.1:1#", "http://u@h"]) {
+        await api.leave("m2");
+        await api.join("m2", "127.0.0.1", {}, address);
+        await api.place("b.service", "m2");
+        const answer = await api.send("GET", "/fleet/v1/units/b.service/journal");
+        assert.equal(answer.code, 502, address);
+        assert.match(answer.text, /: expected http:\/\/HOST:PORT or https:\/\/HOST:PORT/);
+      }
+    });
     await test.step("a followed journal ends on the other machine when its reader leaves", async () => {
       await using api = await ApiFixture.open();
       await populate(api);

@@ -11,7 +11,7 @@ import type { ConnectionInfo } from "../context.ts";
 import { ConnectionHandler, type ConnectionHandlerOptions } from "./connection_handler.ts";
 import { socketOptions } from "./limits.ts";
 import { describeListen, isLoopback, type ListenSpec, type NetworkAddress, passedSockets, urlFor } from "./listen.ts";
-import { codeOf, explainListen, isAbandoned, removeSocketFile } from "./socket_file.ts";
+import { codeOf, explainListen, isAbandoned, removeSocketFile, restrictToOwner } from "./socket_file.ts";
 
 export { type ListenSpec, listenSpec } from "./listen.ts";
 
@@ -167,8 +167,11 @@ class Listener {
         resolve();
       };
       if (spec.kind === "fd") server.listen({ fd: spec.fd }, done);
-      else if (spec.kind === "unix") server.listen({ path: spec.path }, done);
-      else server.listen({ host: spec.host, port: spec.port }, done);
+      else if (spec.kind === "unix") {
+        server.listen({ path: spec.path }, () => {
+          restrictToOwner(spec.path).then(done, (error) => server.close(() => reject(error)));
+        });
+      } else server.listen({ host: spec.host, port: spec.port }, done);
     });
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { lstat, unlink } from "node:fs/promises";
+import { chmod, lstat, unlink } from "node:fs/promises";
 import { connect } from "node:net";
 import { describeListen, type ListenSpec } from "./listen.ts";
 
@@ -59,6 +59,11 @@ async function isSocket(path: string): Promise<boolean> {
     if (codeOf(error) === "ENOENT") return false;
     throw error;
   }
+}
+
+/** Lets only the owner of a socket file connect, whatever the umask was. */
+export async function restrictToOwner(path: string): Promise<void> {
+  await chmod(path, 0o600);
 }
 
 /** Removes a file, if it exists. */

@@ -15,9 +15,11 @@ export type PeerCredentialPaths = Pick<
   "apiPeerCertfile" | "apiPeerKeyfile" | "apiPeerCafile" | "apiPeerTokenFile"
 >;
 
-/** Returns a {@link PeerFetch}. It reads the files at each request, since they are small and may be replaced. */
+/** Returns a {@link PeerFetch}, which rejects addresses that are no HTTP URL. It reads the files at each request, since they are small and may be replaced. */
 export function peerFetch(paths: PeerCredentialPaths): PeerFetch {
   return async (baseUrl, path, headers, signal) => {
+    // fetch would also read files of this machine, by file://. The address comes from the store.
+    if (!/^https?:\/\/[^/?#@]+$/.test(baseUrl)) throw new Error("expected http://HOST:PORT or https://HOST:PORT");
     const [cert, key, ca, token] = await Promise.all([
       readOptional("api_peer_certfile", paths.apiPeerCertfile),
       readOptional("api_peer_keyfile", paths.apiPeerKeyfile),
