@@ -89,7 +89,16 @@ fail() {
 machines=$("$fleetctl" "$@" list-machines --no-legend --full --fields=machine </dev/null) || fail
 
 status=0
+# No pattern is expanded: the server chose the words.
+set -f
 for machine in $machines; do
+  case $machine in
+    *[!A-Za-z0-9-]* | -*)
+      echo "The server sent a machine ID that is none, which is left out." >&2
+      status=1
+      continue
+      ;;
+  esac
   printf '%s: ' "$machine"
   # shellcheck disable=SC2086
   "$fleetctl" "$@" ssh --machine "$machine" -- "sh -c '$remote' sh $name$keys" </dev/null || {
