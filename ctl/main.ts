@@ -5,7 +5,7 @@
  */
 
 import type { Cluster } from "../registry/model.ts";
-import { type ApiClient, createApiClient } from "./api/client.ts";
+import { ApiClient } from "./api/client.ts";
 import type { Flags } from "./cli/argv.ts";
 import { runFleetctl, type Start } from "./cli/run.ts";
 import { type ClientSettings, connect, readTls } from "./api/http.ts";
@@ -114,7 +114,7 @@ async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
   }
   await warnIfOld(registry, io);
   const handle = createHandler({ registry, status: () => ({ ready: true }), log, clock, pageSize: 1000, version });
-  return createApiClient(endpoint, (path, { method, body }) => {
+  return new ApiClient(endpoint, (path, { method, body }) => {
     const content = body === undefined ? {} : { body, headers: { "content-type": "application/json" } };
     return handle(new Request("http://localhost" + path, { method, ...content }));
   }, () => void close());

@@ -17,55 +17,6 @@ import type {
 import type { ServerCertificate } from "./certificate_expiry.ts";
 import { type ServerEvent, serverEvents } from "./sse.ts";
 
-/** The API of the cluster. Methods throw {@link ApiError} and {@link UnreachableError}. */
-export interface ApiClient {
-  /** The endpoint, for messages. */
-  readonly endpoint: string;
-  /** Returns one unit; undefined if it does not exist. */
-  unit(name: string): Promise<UnitEntity | undefined>;
-  /** Returns every unit, in the server's order. */
-  units(): Promise<readonly UnitEntity[]>;
-  /** Returns every unit state, or those of one unit, in the server's order. */
-  states(unit?: string): Promise<readonly UnitStateEntity[]>;
-  /** Returns every machine, in the server's order. */
-  machines(): Promise<readonly MachineEntity[]>;
-  /** Creates, replaces or updates a unit. */
-  putUnit(unit: UnitEntity): Promise<void>;
-  /** Removes a unit. Returns false if it does not exist. */
-  deleteUnit(name: string): Promise<boolean>;
-  /** Requests a restart. Returns false if the server does not support the request. */
-  restartUnit(name: string): Promise<boolean>;
-  /** Requests the start of a launched unit on machines where it does not run. Returns false if the server does not support it. */
-  startUnit(name: string): Promise<boolean>;
-  /** Requests the stop of a loaded unit that something else has started. Returns false if the server does not support it. */
-  stopUnit(name: string): Promise<boolean>;
-  /** Returns why a unit is on its machine, or on none; undefined if the server does not support it. Throws if the unit does not exist. */
-  explain(name: string): Promise<ExplanationEntity | undefined>;
-  /**
-   * Follows the named units, or all if no name is given: first their current state, then each change, until `signal` aborts
-   * or the server ends the stream. Returns undefined if the server has no event stream, or too many followers.
-   */
-  events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
-  /** Follows the event stream with any query. Returns undefined if the server has no event stream. */
-  follow(query: string, signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined>;
-  /** Returns the journal or status of a unit from its machine, or from that of the query's `machineID`. The text may be endless. */
-  unitReport(
-    name: string,
-    kind: "journal" | "status",
-    query: Readonly<Record<string, string>>,
-  ): Promise<UnitReport<ReadableStream<Uint8Array>>>;
-  /** Writes dynamic metadata of a machine. A key without a value is removed. */
-  label(machine: string, labels: readonly { readonly key: string; readonly value?: string }[]): Promise<void>;
-  /** Returns the health of the server. */
-  health(): Promise<Health>;
-  /** Makes the daemon accept a replaced store. Throws if the store is not in question. */
-  acceptStore(): Promise<AcceptedStoreEntity>;
-  /** Returns the certificates of the endpoints that use TLS. */
-  certificates(): Promise<readonly ServerCertificate[]>;
-  /** Closes the connections. No request may follow. */
-  close(): void;
-}
-
 /** Text from a machine, or the reason why this server cannot provide it: "" if, like fleet 1.0, it does not support the request. */
 export type UnitReport<Text> = { readonly text: Text; readonly why?: undefined } | {
   readonly text?: undefined;
@@ -130,104 +81,88 @@ function remedyFor(code: number, message: string): string {
 /** Largest number of pages of one list: a server that sends more is in a loop. */
 const maxPages = 100_000;
 
-/** Creates an {@link ApiClient} that sends its requests through `send`. `endpoint` is a function if it can change. */
-export function createApiClient(
-  endpoint: string | (() => string),
-  send: Send,
-  close: () => void,
-  certificates: ApiClient["certificates"] = () => Promise.resolve([]),
-): ApiClient {
-  return new HttpApiClient(typeof endpoint === "string" ? () => endpoint : endpoint, send, close, certificates);
-}
+/** The API of the cluster. Methods throw {@link ApiError} and {@link UnreachableError}. */
+export class ApiClient {
+  readonly #endpoint: () => string;
+  readonly #send: Send;
 
-class HttpApiClient implements ApiClient {
+  /**
+   * Sends its requests through `send`. `endpoint` is a function if it can change. `close` closes the connections, and
+   * `certificates` returns the certificates of the endpoints that use TLS.
+   */
   constructor(
-    readonly endpointInUse: () => string,
-    readonly send: Send,
+    endpoint: string | (() => string),
+    send: Send,
     readonly close: () => void,
-    readonly certificates: ApiClient["certificates"],
-  ) {}
+    readonly certificates: () => Promise<readonly ServerCertificate[]> = () => Promise.resolve([]),
+  ) {
+    this.#endpoint = typeof endpoint === "string" ? () => endpoint : endpoint;
+    this.#send = send;
+  }
 
+  /** The endpoint, for messages. */
   get endpoint(): string {
-    return this.endpointInUse();
+    return this.#endpoint();
   }
 
-  async unit(name: string): Promise<UnitEntity | undefined> {
-    const answer = await this.send(unitPath(name), { method: "GET" });
-    if (answer.ok) return await this.#json<UnitEntity>(answer);
-    const refusal = await readError(answer);
-    if (refusal.code === 404 && refusal.fromApi) return undefined;
-    throw refusal.error;
+  /** Returns one unit; undefined if it does not exist. */
+  unit(name: string): Promise<UnitEntity | undefined> {
+    return this.#get<UnitEntity>(unitPath(name), isMissing);
   }
 
-  units(): Promise<UnitEntity[]> {
-    return this.#pages<UnitPage, UnitEntity>("/fleet/v1/units", {}, (page) => page.units);
+  /** Returns every unit, in the server's order. */
+  units(): Promise<readonly UnitEntity[]> {
+    return this.#pages("/fleet/v1/units", {}, ({ units }) => units);
   }
 
-  states(unit?: string): Promise<UnitStateEntity[]> {
-    const query: Record<string, string> = unit === undefined ? {} : { unitName: unit };
-    return this.#pages<UnitStatePage, UnitStateEntity>("/fleet/v1/state", query, (page) => page.states);
+  /** Returns every unit state, or those of one unit, in the server's order. */
+  states(unit?: string): Promise<readonly UnitStateEntity[]> {
+    return this.#pages("/fleet/v1/state", unit === undefined ? {} : { unitName: unit }, ({ states }) => states);
   }
 
-  machines(): Promise<MachineEntity[]> {
-    return this.#pages<MachinePage, MachineEntity>("/fleet/v1/machines", {}, (page) => page.machines);
+  /** Returns every machine, in the server's order. */
+  machines(): Promise<readonly MachineEntity[]> {
+    return this.#pages("/fleet/v1/machines", {}, ({ machines }) => machines);
   }
 
+  /** Creates, replaces or updates a unit. */
   async putUnit(unit: UnitEntity): Promise<void> {
-    const answer = await this.send(unitPath(unit.name), { method: "PUT", body: JSON.stringify(unit) });
-    if (!answer.ok) throw (await readError(answer)).error;
-    await answer.body?.cancel();
+    await this.#change(unitPath(unit.name), { method: "PUT", body: JSON.stringify(unit) });
   }
 
-  async deleteUnit(name: string): Promise<boolean> {
-    const answer = await this.send(unitPath(name), { method: "DELETE" });
-    if (!answer.ok) {
-      const refusal = await readError(answer);
-      if (refusal.code === 404 && refusal.fromApi) return false;
-      throw refusal.error;
-    }
-    await answer.body?.cancel();
-    return true;
+  /** Removes a unit. Returns false if it does not exist. */
+  deleteUnit(name: string): Promise<boolean> {
+    return this.#change(unitPath(name), { method: "DELETE" }, isMissing);
   }
 
+  /** Requests a restart. Returns false if the server does not support the request. */
   restartUnit(name: string): Promise<boolean> {
-    return this.#request(name, "/restart");
+    return this.#change(unitPath(name, "/restart"), { method: "POST" }, isUnknownRoute);
   }
 
+  /** Requests the start of a launched unit on machines where it does not run. Returns false if the server does not support it. */
   startUnit(name: string): Promise<boolean> {
-    return this.#request(name, "/start");
+    return this.#change(unitPath(name, "/start"), { method: "POST" }, isUnknownRoute);
   }
 
+  /** Requests the stop of a loaded unit that something else has started. Returns false if the server does not support it. */
   stopUnit(name: string): Promise<boolean> {
-    return this.#request(name, "/stop");
+    return this.#change(unitPath(name, "/stop"), { method: "POST" }, isUnknownRoute);
   }
 
-  async #request(name: string, below: string): Promise<boolean> {
-    const answer = await this.send(unitPath(name, below), { method: "POST" });
-    if (!answer.ok) {
-      const refusal = await readError(answer);
-      if (isUnknownRoute(refusal)) return false;
-      throw refusal.error;
-    }
-    await answer.body?.cancel();
-    return true;
+  /** Returns why a unit is on its machine, or on none; undefined if the server does not support it. Throws if the unit does not exist. */
+  explain(name: string): Promise<ExplanationEntity | undefined> {
+    return this.#get<ExplanationEntity>(unitPath(name, "/explain"), isUnknownRoute);
   }
 
-  async explain(name: string): Promise<ExplanationEntity | undefined> {
-    const answer = await this.send(unitPath(name, "/explain"), { method: "GET" });
-    if (answer.ok) return await this.#json<ExplanationEntity>(answer);
-    const refusal = await readError(answer);
-    if (isUnknownRoute(refusal)) return undefined;
-    throw refusal.error;
-  }
-
+  /** Returns the journal or status of a unit from its machine, or from that of the query's `machineID`. The text may be endless. */
   async unitReport(
     name: string,
     kind: "journal" | "status",
     query: Readonly<Record<string, string>>,
   ): Promise<UnitReport<ReadableStream<Uint8Array>>> {
     const path = `/fleet/v1/units/${encodeURIComponent(name)}/${kind}?${new URLSearchParams(query)}`;
-    const answer = await this.send(path, { method: "GET", streaming: true });
+    const answer = await this.#send(path, { method: "GET", streaming: true });
     if (answer.ok && answer.body) return { text: answer.body };
     const refusal = await readError(answer);
     // 400: an output format that only journalctl supports. 429: too many requests. 502: the server cannot reach the machine.
@@ -237,6 +172,7 @@ class HttpApiClient implements ApiClient {
     };
   }
 
+  /** Writes dynamic metadata of a machine. A key without a value is removed. */
   async label(
     machine: string,
     labels: readonly { readonly key: string; readonly value?: string }[],
@@ -246,13 +182,12 @@ class HttpApiClient implements ApiClient {
       // fleet 1.0 accepts a value only inside an object.
       return value === undefined ? { op: "remove", path } : { op: "add", path, value: { value } };
     });
-    const answer = await this.send("/fleet/v1/machines", { method: "PATCH", body: JSON.stringify(operations) });
-    if (!answer.ok) throw (await readError(answer)).error;
-    await answer.body?.cancel();
+    await this.#change("/fleet/v1/machines", { method: "PATCH", body: JSON.stringify(operations) });
   }
 
+  /** Returns the health of the server. */
   async health(): Promise<Health> {
-    const answer = await this.send("/readyz", { method: "GET" });
+    const answer = await this.#send("/readyz", { method: "GET" });
     const body = await answer.text();
     const [, version, comment] = /^fleetd\/(\S+)( \(user\))?/.exec(answer.headers.get("server") ?? "") ?? [];
     const wall_ms = Date.parse(answer.headers.get("date") ?? "");
@@ -268,12 +203,15 @@ class HttpApiClient implements ApiClient {
     };
   }
 
+  /** Makes the daemon accept a replaced store. Throws if the store is not in question. */
   async acceptStore(): Promise<AcceptedStoreEntity> {
-    const answer = await this.send("/fleet/v1/store/accept", { method: "POST" });
-    if (answer.ok) return await this.#json<AcceptedStoreEntity>(answer);
-    throw (await readError(answer)).error;
+    return await this.#json(await this.#ask("/fleet/v1/store/accept", { method: "POST" }) as Response);
   }
 
+  /**
+   * Follows the named units, or all if no name is given: first their current state, then each change, until `signal` aborts
+   * or the server ends the stream. Returns undefined if the server has no event stream, or too many followers.
+   */
   async events(units: readonly string[], signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined> {
     try {
       return await this.follow(units.map((name) => "unit=" + encodeURIComponent(name)).join("&"), signal);
@@ -284,33 +222,58 @@ class HttpApiClient implements ApiClient {
     }
   }
 
+  /** Follows the event stream with any query. Returns undefined if the server has no event stream. */
   async follow(query: string, signal: AbortSignal): Promise<AsyncIterable<ServerEvent> | undefined> {
     const path = "/fleet/v1/events" + (query ? "?" + query : "");
-    const answer = await this.send(path, { method: "GET", streaming: true, signal });
-    if (answer.ok && answer.body && (answer.headers.get("content-type") ?? "").startsWith("text/event-stream")) {
+    const answer = await this.#ask(
+      path,
+      { method: "GET", streaming: true, signal },
+      ({ code }) => [404, 405, 501].includes(code),
+    );
+    if (answer?.body && (answer.headers.get("content-type") ?? "").startsWith("text/event-stream")) {
       return serverEvents(answer.body, signal);
     }
-    if (answer.ok || [404, 405, 501].includes(answer.status)) {
-      await answer.body?.cancel();
-      return undefined;
-    }
-    throw (await readError(answer)).error;
+    await answer?.body?.cancel();
+    return undefined;
   }
 
-  async #pages<Page extends { readonly nextPageToken?: string }, Item>(
+  /** Returns the response to a request; undefined if it is refused by an error that `isNone` accepts. Throws other errors. */
+  async #ask(
+    path: string,
+    request: ApiRequest,
+    isNone: (refusal: ErrorResponse) => boolean = () => false,
+  ): Promise<Response | undefined> {
+    const answer = await this.#send(path, request);
+    if (answer.ok) return answer;
+    const refusal = await readError(answer);
+    if (isNone(refusal)) return undefined;
+    throw refusal.error;
+  }
+
+  /** Requests a change. Returns false if it is refused by an error that `isNone` accepts. */
+  async #change(path: string, request: ApiRequest, isNone?: (refusal: ErrorResponse) => boolean): Promise<boolean> {
+    const answer = await this.#ask(path, request, isNone);
+    await answer?.body?.cancel();
+    return answer !== undefined;
+  }
+
+  async #get<T>(path: string, isNone?: (refusal: ErrorResponse) => boolean): Promise<T | undefined> {
+    const answer = await this.#ask(path, { method: "GET" }, isNone);
+    return answer && await this.#json<T>(answer);
+  }
+
+  async #pages<Item>(
     path: string,
     query: Readonly<Record<string, string>>,
-    itemsOf: (page: Page) => readonly Item[] | undefined,
+    itemsOf: (page: UnitPage & UnitStatePage & MachinePage) => readonly Item[] | undefined,
   ): Promise<Item[]> {
     const items: Item[] = [];
     let token: string | undefined;
     for (let pages = 0; pages < maxPages; pages++) {
       const parameters = new URLSearchParams({ alt: "json", ...query, ...(token ? { nextPageToken: token } : {}) });
-      const answer = await this.send(`${path}?${parameters}`, { method: "GET" });
-      if (!answer.ok) throw (await readError(answer)).error;
-      const page = await this.#json<Page>(answer);
-      items.push(...itemsOf(page) ?? []);
-      token = page.nextPageToken;
+      const page = await this.#get<UnitPage & UnitStatePage & MachinePage>(`${path}?${parameters}`);
+      items.push(...page && itemsOf(page) || []);
+      token = page?.nextPageToken;
       if (!token) return items;
     }
     throw new Error(`the fleet API at ${this.endpoint} sent more than ${maxPages} pages of ${path}`);
@@ -340,6 +303,11 @@ interface ErrorResponse {
   /** True if the body is the API's error entity, and not for example a proxy's page. */
   readonly fromApi: boolean;
   readonly error: ApiError;
+}
+
+/** True if the unit does not exist. */
+function isMissing({ code, fromApi }: ErrorResponse): boolean {
+  return code === 404 && fromApi;
 }
 
 /** True if the server does not have the route: its 404 has no message, unlike that of a missing unit. */

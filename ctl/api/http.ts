@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ApiClient, type ApiRequest, createApiClient, type Send, UnreachableError } from "./client.ts";
+import { ApiClient, type ApiRequest, type Send, UnreachableError } from "./client.ts";
 import { type ApiEndpoint, ClientSetupError, parseEndpoint } from "./endpoint.ts";
 import { onceAborted } from "../../runtime/on_abort.ts";
 import { type EndpointCandidate, Failover } from "./failover.ts";
@@ -69,10 +69,10 @@ export async function connect(settings: ClientSettings, io: Io): Promise<ApiClie
     return found.filter((certificate) => certificate !== undefined);
   };
   if (others.length === 0) {
-    return createApiClient(only.endpoint, retryWhileStarting(only.send, io), close, certificates);
+    return new ApiClient(only.endpoint, retryWhileStarting(only.send, io), close, certificates);
   }
   const failover = new Failover(candidates, io);
-  return createApiClient(() => failover.endpoint, retryWhileStarting(failover.send, io), close, certificates);
+  return new ApiClient(() => failover.endpoint, retryWhileStarting(failover.send, io), close, certificates);
 }
 
 /** Creates the `fetch` of a direct connection. The HTTP client that must be closed is added to `clients`. */

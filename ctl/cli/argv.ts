@@ -20,6 +20,21 @@ export interface FlagSpec {
   readonly aliases?: readonly string[];
 }
 
+/** Declares a switch, off by default. */
+export function switchFlag(name: string, help: string, letter?: string): FlagSpec {
+  return { name, kind: "switch", fallback: false, help, ...(letter ? { letter } : {}) };
+}
+
+/** Declares a flag with a text, "" by default. `value` is its placeholder. */
+export function textFlag(name: string, value: string, help: string, more: Partial<FlagSpec> = {}): FlagSpec {
+  return { name, kind: "text", fallback: "", value, help, ...more };
+}
+
+/** Declares a flag with a number of seconds, or another whole number. */
+export function numberFlag(name: string, kind: "count" | "seconds", fallback: number, help: string): FlagSpec {
+  return { name, kind, fallback, help };
+}
+
 /** The value of a flag. */
 export type FlagValue = boolean | string | number;
 

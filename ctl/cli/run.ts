@@ -5,7 +5,7 @@
  */
 
 import { editDistance, nearest } from "../../runtime/spelling.ts";
-import { type ApiClient, createApiClient } from "../api/client.ts";
+import { ApiClient } from "../api/client.ts";
 import {
   Flags,
   flagsByName,
@@ -133,7 +133,7 @@ async function isConfirmed(
 /** Returns the client of commands that need no cluster, which refuses every request. */
 function noClient(flags: Flags): ApiClient {
   const refuse = () => Promise.reject(new Error("a command without a connection has sent a request"));
-  return createApiClient(flags.text("endpoint"), refuse, () => {});
+  return new ApiClient(flags.text("endpoint"), refuse, () => {});
 }
 
 interface CommandLine {

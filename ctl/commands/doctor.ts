@@ -1,7 +1,7 @@
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import type { Health } from "../api/client.ts";
 import { earliestExpiry, gradeExpiry } from "../api/certificate_expiry.ts";
-import { UsageError } from "../cli/argv.ts";
+import { switchFlag, textFlag, UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { type Io, printLine, reasonOf } from "../terminal/port.ts";
@@ -30,8 +30,8 @@ fails.`,
     },
   ],
   flags: [
-    { name: "no-ssh", kind: "switch", fallback: false, help: "Do not log in to the machines" },
-    { name: "output", kind: "text", fallback: "text", value: "FORMAT", help: "Print text or json" },
+    switchFlag("no-ssh", "Do not log in to the machines"),
+    textFlag("output", "FORMAT", "Print text or json", { fallback: "text" }),
     sshPortFlag,
   ],
   async run(context) {

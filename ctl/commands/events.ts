@@ -1,6 +1,6 @@
 import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { UsageError } from "../cli/argv.ts";
+import { switchFlag, textFlag, UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { suggestion } from "../units/set_state.ts";
 import { EventMemory, type StreamEvent } from "../api/event_memory.ts";
@@ -37,37 +37,12 @@ server remembers.`,
     },
   ],
   flags: [
-    {
-      name: "since",
-      kind: "text",
-      fallback: "",
-      value: "TIME|REVISION",
-      help: "Begin this long ago (s, m, h, d), or after this revision of the store",
-    },
-    { name: "present", kind: "switch", fallback: false, help: "Begin with everything that is there" },
-    { name: "no-follow", kind: "switch", fallback: false, help: "End where new events would begin" },
-    {
-      name: "kind",
-      kind: "text",
-      fallback: "",
-      value: "KIND,...",
-      help: "Print only events of these kinds: unit, decision, state, machine",
-    },
-    {
-      name: "machine",
-      kind: "text",
-      fallback: "",
-      letter: "m",
-      value: "ID",
-      help: "Print only events of the machine whose ID begins with this",
-    },
-    {
-      name: "output",
-      kind: "text",
-      fallback: "text",
-      value: "FORMAT",
-      help: "Print text, or json with one object a line",
-    },
+    textFlag("since", "TIME|REVISION", "Begin this long ago (s, m, h, d), or after this revision of the store"),
+    switchFlag("present", "Begin with everything that is there"),
+    switchFlag("no-follow", "End where new events would begin"),
+    textFlag("kind", "KIND,...", "Print only events of these kinds: unit, decision, state, machine"),
+    textFlag("machine", "ID", "Print only events of the machine whose ID begins with this", { letter: "m" }),
+    textFlag("output", "FORMAT", "Print text, or json with one object a line", { fallback: "text" }),
   ],
   async run(context) {
     const { flags } = context;

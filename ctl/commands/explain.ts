@@ -1,6 +1,7 @@
 import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { ApiError } from "../api/client.ts";
+import { switchFlag, textFlag } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { noUnitsGiven, suggestion } from "../units/set_state.ts";
@@ -30,8 +31,8 @@ With several units, or a pattern, JSON is a list and YAML has a document for eac
   ],
   units: { scope: "runnable units" },
   flags: [
-    { name: "full", kind: "switch", fallback: false, letter: "l", help: "Print whole IDs and hashes" },
-    { name: "output", kind: "text", fallback: "table", value: "FORMAT", help: "Print a table, wide, json or yaml" },
+    switchFlag("full", "Print whole IDs and hashes", "l"),
+    textFlag("output", "FORMAT", "Print a table, wide, json or yaml", { fallback: "table" }),
   ],
   async run(context) {
     const { io, args, flags, matched } = context;

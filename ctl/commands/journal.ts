@@ -1,6 +1,6 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { UsageError } from "../cli/argv.ts";
+import { numberFlag, switchFlag, textFlag, UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { isGlobal, noUnitsGiven, suggestion } from "../units/set_state.ts";
 import { printError, printLine, ReaderGoneError, reasonOf } from "../terminal/port.ts";
@@ -29,18 +29,11 @@ A global unit has a journal on every machine: choose one with --machine.`,
   ],
   units: { scope: "runnable units" },
   flags: [
-    { name: "lines", kind: "count", fallback: 10, help: "Print this many of the latest lines" },
-    { name: "follow", kind: "switch", fallback: false, letter: "f", help: "Print new lines as they come" },
-    { name: "output", kind: "text", fallback: "short", value: "MODE", help: "Print in an output mode of journalctl" },
-    { name: "sudo", kind: "switch", fallback: false, help: "Run journalctl with sudo" },
-    {
-      name: "machine",
-      kind: "text",
-      fallback: "",
-      letter: "m",
-      value: "ID",
-      help: "Read it on the machine whose ID begins with this",
-    },
+    numberFlag("lines", "count", 10, "Print this many of the latest lines"),
+    switchFlag("follow", "Print new lines as they come", "f"),
+    textFlag("output", "MODE", "Print in an output mode of journalctl", { fallback: "short" }),
+    switchFlag("sudo", "Run journalctl with sudo"),
+    textFlag("machine", "ID", "Read it on the machine whose ID begins with this", { letter: "m" }),
     sshFlag,
     sshPortFlag,
   ],

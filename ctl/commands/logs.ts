@@ -1,5 +1,5 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
-import { UsageError } from "../cli/argv.ts";
+import { numberFlag, switchFlag, textFlag, UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { findUnits, isGlobal, noUnitsGiven } from "../units/set_state.ts";
@@ -28,16 +28,10 @@ every machine that has it. Where the API cannot read a journal, journalctl is ru
     { title: "Read them with a program", line: "fleetctl logs --output=json 'web@*' | jq -r .message" },
   ],
   flags: [
-    { name: "lines", kind: "count", fallback: 10, help: "Print this many of the latest lines of each unit" },
-    { name: "follow", kind: "switch", fallback: false, letter: "f", help: "Print new lines as they come" },
-    {
-      name: "output",
-      kind: "text",
-      fallback: "text",
-      value: "FORMAT",
-      help: "Print text, or json with one object a line",
-    },
-    { name: "sudo", kind: "switch", fallback: false, help: "Run journalctl with sudo" },
+    numberFlag("lines", "count", 10, "Print this many of the latest lines of each unit"),
+    switchFlag("follow", "Print new lines as they come", "f"),
+    textFlag("output", "FORMAT", "Print text, or json with one object a line", { fallback: "text" }),
+    switchFlag("sudo", "Run journalctl with sudo"),
     sshFlag,
     sshPortFlag,
   ],

@@ -1,5 +1,5 @@
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
-import { UsageError } from "../cli/argv.ts";
+import { switchFlag, textFlag, UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { printError, reasonOf } from "../terminal/port.ts";
 import { exitSshFailure } from "../machines/run_on.ts";
@@ -24,29 +24,9 @@ Keys come from the agent (SSH_AUTH_SOCK), --ssh-identity and ~/.ssh.`,
     { title: "Reach the machine through another host", line: "fleetctl --tunnel=10.10.10.10 ssh foo.service" },
   ],
   flags: [
-    {
-      name: "machine",
-      kind: "text",
-      fallback: "",
-      letter: "m",
-      value: "ID",
-      help: "Log in to the machine whose ID begins with this",
-    },
-    {
-      name: "unit",
-      kind: "text",
-      fallback: "",
-      letter: "u",
-      value: "UNIT",
-      help: "Log in to the machine of this unit",
-    },
-    {
-      name: "forward-agent",
-      kind: "switch",
-      fallback: false,
-      letter: "A",
-      help: "Let programs on the machine use the SSH agent of this machine",
-    },
+    textFlag("machine", "ID", "Log in to the machine whose ID begins with this", { letter: "m" }),
+    textFlag("unit", "UNIT", "Log in to the machine of this unit", { letter: "u" }),
+    switchFlag("forward-agent", "Let programs on the machine use the SSH agent of this machine", "A"),
     sshPortFlag,
   ],
   async run(context) {

@@ -1,6 +1,7 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import type { UnitReport } from "../api/client.ts";
+import { switchFlag } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { isGlobal, noUnitsGiven, suggestion } from "../units/set_state.ts";
 import { printError, printLine, ReaderGoneError, reasonOf } from "../terminal/port.ts";
@@ -28,7 +29,7 @@ A global unit is shown on every machine that has it.`,
   flags: [
     sshFlag,
     sshPortFlag,
-    { name: "no-block", kind: "switch", fallback: false, help: "Ignored: scripts for fleet 1.0 pass it" },
+    switchFlag("no-block", "Ignored: scripts for fleet 1.0 pass it"),
   ],
   async run(context) {
     if (context.args.length === 0) throw noUnitsGiven();

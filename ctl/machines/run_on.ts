@@ -5,7 +5,7 @@
  */
 
 import type { UnitReport } from "../api/client.ts";
-import type { FlagSpec } from "../cli/argv.ts";
+import { type FlagSpec, switchFlag } from "../cli/argv.ts";
 import { type Context, exitFailure } from "../cli/command.ts";
 import { shellWord } from "../ssh/remote.ts";
 import { printError, reasonOf } from "../terminal/port.ts";
@@ -16,12 +16,7 @@ import { sshPortOf } from "./select.ts";
 export const exitSshFailure = 255;
 
 /** `--ssh`, of commands that use the API by default. */
-export const sshFlag: FlagSpec = {
-  name: "ssh",
-  kind: "switch",
-  fallback: false,
-  help: "Log in to the machine instead of using the API",
-};
+export const sshFlag: FlagSpec = switchFlag("ssh", "Log in to the machine instead of using the API");
 
 /**
  * Prints and returns the status of a unit on a machine by the API, or returns the reason why it must be read on the machine

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type FlagSpec, UsageError } from "../cli/argv.ts";
+import { type FlagSpec, switchFlag, textFlag, UsageError } from "../cli/argv.ts";
 import { type Context, exitFailure } from "../cli/command.ts";
 import { printError, printLine } from "../terminal/port.ts";
 import { alignedLines } from "./table.ts";
@@ -32,22 +32,10 @@ export function textColumn<Row>(read: (row: Row) => string | undefined): Column<
 export function listFlags<Row>(columns: Columns<Row>, defaultFields: string): FlagSpec[] {
   const valid = Object.keys(columns).sort().join(",");
   return [
-    {
-      name: "fields",
-      kind: "text",
-      fallback: defaultFields,
-      value: "NAME,...",
-      help: `Print these columns of ${valid}`,
-    },
-    { name: "full", kind: "switch", fallback: false, letter: "l", help: "Print whole IDs and hashes" },
-    { name: "no-legend", kind: "switch", fallback: false, help: "Leave the header out" },
-    {
-      name: "output",
-      kind: "text",
-      fallback: "table",
-      value: "FORMAT",
-      help: "Print a table, wide (all columns, whole), json or yaml",
-    },
+    textFlag("fields", "NAME,...", `Print these columns of ${valid}`, { fallback: defaultFields }),
+    switchFlag("full", "Print whole IDs and hashes", "l"),
+    switchFlag("no-legend", "Leave the header out"),
+    textFlag("output", "FORMAT", "Print a table, wide (all columns, whole), json or yaml", { fallback: "table" }),
   ];
 }
 

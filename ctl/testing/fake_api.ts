@@ -8,7 +8,7 @@
 import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import type { ExplanationEntity, MachineEntity, UnitEntity, UnitStateEntity } from "../../daemon/api/v1/types.ts";
-import { type ApiClient, createApiClient } from "../api/client.ts";
+import { ApiClient } from "../api/client.ts";
 
 /** A unit of the fake cluster. */
 export interface FakeUnit {
@@ -57,7 +57,7 @@ export class FakeApi {
 
   /** Returns an {@link ApiClient} of this fake, without a network. */
   client(): ApiClient {
-    return createApiClient("unix:///fake.sock", async (path, { method, body, signal }) => {
+    return new ApiClient("unix:///fake.sock", async (path, { method, body, signal }) => {
       const init = body === undefined ? {} : { body, headers: { "content-type": "application/json" } };
       const answer = await this.handle(new Request("http://localhost" + path, { method, ...init }));
       if (!signal || !answer.body) return answer;

@@ -6,7 +6,7 @@
 
 import { parseRequirements } from "../../registry/requirements.ts";
 import { templateOf } from "../../systemd/unit_name.ts";
-import type { FlagSpec } from "../cli/argv.ts";
+import { type FlagSpec, numberFlag } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import type { Planned } from "./upload.ts";
@@ -15,12 +15,7 @@ import type { UnitPlan } from "./resolve_source.ts";
 
 /** `--max-parallel`, for a command whose units are `done` a few at a time, for example restarted. */
 export function maxParallelFlag(done: string): FlagSpec {
-  return {
-    name: "max-parallel",
-    kind: "count",
-    fallback: 1,
-    help: `Let at most N units be ${done} at the same time`,
-  };
+  return numberFlag("max-parallel", "count", 1, `Let at most N units be ${done} at the same time`);
 }
 
 /** Returns the number of units that may be down at the same time. */

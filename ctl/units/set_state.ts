@@ -8,7 +8,7 @@ import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import type { DesiredState, UnitName } from "../../registry/model.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { type FlagSpec, UsageError } from "../cli/argv.ts";
+import { type FlagSpec, numberFlag, switchFlag, UsageError } from "../cli/argv.ts";
 import type { ApiClient } from "../api/client.ts";
 import type { Context } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
@@ -21,25 +21,25 @@ import { type WaitFailure, waitForUnits, type WaitStage } from "../waiting/wait_
 
 /** `--block-attempts`, for a command that waits until units are in `state`. */
 export function blockAttemptsFlag(state: string): FlagSpec {
-  return {
-    name: "block-attempts",
-    kind: "count",
-    fallback: 0,
-    help: `Wait at most N times 2 seconds until the units are ${state}; 0 is no limit`,
-  };
+  return numberFlag(
+    "block-attempts",
+    "count",
+    0,
+    `Wait at most N times 2 seconds until the units are ${state}; 0 is no limit`,
+  );
 }
 
 /** `--timeout`, for every command that waits. */
-export const timeoutFlag: FlagSpec = {
-  name: timeoutFlagName,
-  kind: "seconds",
-  fallback: 0,
-  help: "Limit all the waiting of the command; 0 is no limit",
-};
+export const timeoutFlag: FlagSpec = numberFlag(
+  timeoutFlagName,
+  "seconds",
+  0,
+  "Limit all the waiting of the command; 0 is no limit",
+);
 
 /** `--no-block`, for a command that waits until units are in `state`. */
 export function noBlockFlag(state: string): FlagSpec {
-  return { name: "no-block", kind: "switch", fallback: false, help: `Do not wait until the units are ${state}` };
+  return switchFlag("no-block", `Do not wait until the units are ${state}`);
 }
 
 /** Returns the attempts that the flags allow, of 2 seconds each; 0 is no limit. */
@@ -48,13 +48,7 @@ export function attemptsOf(context: Context): number {
 }
 
 /** `--yes`, for a command that asks before it changes the units that a pattern matches. */
-export const yesFlag: FlagSpec = {
-  name: "yes",
-  kind: "switch",
-  fallback: false,
-  letter: "y",
-  help: "Do not ask for confirmation",
-};
+export const yesFlag: FlagSpec = switchFlag("yes", "Do not ask for confirmation", "y");
 
 /** Printed after a question that was not answered by yes. */
 export const nothingDone = `Nothing was changed. (Use --${yesFlag.name} to skip the question.)`;

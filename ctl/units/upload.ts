@@ -10,7 +10,7 @@ import { parseRequirements } from "../../registry/requirements.ts";
 import { checkUnit } from "../../registry/unit_check.ts";
 import { serializeUnitFile, type UnitOption } from "../../systemd/unit_file.ts";
 import { isTemplate, templateOf } from "../../systemd/unit_name.ts";
-import type { FlagSpec } from "../cli/argv.ts";
+import { type FlagSpec, switchFlag, textFlag } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { unloaded } from "../waiting/conditions.ts";
@@ -49,23 +49,16 @@ export interface Creation {
 
 /** Flags of every command that creates units. */
 export const creationFlags: readonly FlagSpec[] = [
-  {
-    name: "allow-unknown",
-    kind: "switch",
-    fallback: false,
-    help: "Accept unknown options of [X-Fleet] and unknown sections",
-  },
-  { name: "name", kind: "text", fallback: "", value: "NAME", help: "Name the unit that - reads from standard input" },
-  { name: "sign", kind: "switch", fallback: false, help: "Deprecated: ignored" },
+  switchFlag("allow-unknown", "Accept unknown options of [X-Fleet] and unknown sections"),
+  textFlag("name", "NAME", "Name the unit that - reads from standard input"),
+  switchFlag("sign", "Deprecated: ignored"),
 ];
 
 /** `--replace`. */
-export const replaceFlag: FlagSpec = {
-  name: "replace",
-  kind: "switch",
-  fallback: false,
-  help: "Replace units of the cluster that differ from their local files",
-};
+export const replaceFlag: FlagSpec = switchFlag(
+  "replace",
+  "Replace units of the cluster that differ from their local files",
+);
 
 /**
  * Creates the units of the arguments or, with `--replace`, replaces them and then the templates of the replaced instances,

@@ -9,16 +9,16 @@
  */
 
 import type { UnitOption } from "../../systemd/unit_file.ts";
-import type { FlagSpec } from "../cli/argv.ts";
+import { type FlagSpec, numberFlag } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 
 /** `--settle`, for a command that starts units. */
-export const settleFlag: FlagSpec = {
-  name: "settle",
-  kind: "seconds",
-  fallback: 1,
-  help: "Seconds that a service without readiness notification must stay active; 0: not at all",
-};
+export const settleFlag: FlagSpec = numberFlag(
+  "settle",
+  "seconds",
+  1,
+  "Seconds that a service without readiness notification must stay active; 0: not at all",
+);
 
 const withoutReadiness = new Set(["simple", "exec", "idle"]);
 
