@@ -30,9 +30,14 @@ export function textFlag(name: string, value: string, help: string, more: Partia
   return { name, kind: "text", fallback: "", value, help, ...more };
 }
 
-/** Declares a flag with a number of seconds, or another whole number. */
-export function numberFlag(name: string, kind: "count" | "seconds", fallback: number, help: string): FlagSpec {
-  return { name, kind, fallback, help };
+/** Declares a flag with a whole number. */
+export function countFlag(name: string, fallback: number, help: string): FlagSpec {
+  return { name, kind: "count", fallback, help };
+}
+
+/** Declares a flag with a number of seconds. */
+export function secondsFlag(name: string, fallback: number, help: string): FlagSpec {
+  return { name, kind: "seconds", fallback, help };
 }
 
 /** The value of a flag. */

@@ -33,6 +33,8 @@ export interface Context {
 export interface UnitArguments {
   /** The units that a pattern matches. */
   readonly scope: PatternScope;
+  /** True if the command without units means all of them. */
+  readonly areOptional?: boolean;
   /** True if a unit that does not exist is no failure. */
   readonly absentIsFine?: boolean;
   /** The question that is asked on a terminal before the command changes units that a pattern matches. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type FlagSpec, numberFlag, switchFlag, textFlag } from "./argv.ts";
+import { type FlagSpec, secondsFlag, switchFlag, textFlag } from "./argv.ts";
 
 /** The endpoint of the API by default. */
 const defaultEndpoint = "unix:///var/run/fleet.sock";
@@ -32,14 +32,13 @@ export const globalFlags: readonly FlagSpec[] = [
   textFlag("known-hosts-file", "FILE", "SSH: remember the keys of hosts in this file", {
     fallback: "~/.fleetctl/known_hosts",
   }),
-  numberFlag(
+  secondsFlag(
     "request-timeout",
-    "seconds",
     3,
     "Limit the time of one request to etcd; one to the API gets 30 unless this is given",
   ),
   textFlag("ssh-identity", "FILE", "SSH: log in with this private key before those of the agent and of ~/.ssh"),
-  numberFlag("ssh-timeout", "seconds", 10, "SSH: limit the time to set up a connection"),
+  secondsFlag("ssh-timeout", 10, "SSH: limit the time to set up a connection"),
   textFlag("ssh-username", "USER", "SSH: log in as this user", { fallback: "core" }),
   { ...switchFlag("strict-host-key-checking", "SSH: verify the keys of hosts"), fallback: true },
   textFlag("token", "TOKEN", "API: send this bearer token; FLEETCTL_TOKEN hides it from other users of this machine"),

@@ -88,7 +88,7 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
     for (const why of unmatched) printError(io, why);
     const missing = unmatched.length > 0 && !units?.absentIsFine ? exitFailure : 0;
     if (unmatched.length > 0 && args.length === 0) return missing;
-    if (!await isConfirmed(units, matched, flags, io)) return exitFailure;
+    await confirm(units, matched, flags, io);
     const connect = (other: Flags, otherIo: Io) => start.client(other, otherIo);
     const machines = new MachineCache(client, io);
     const context: Context = { client, io, flags, args, matched, machines, hosts, connect };
@@ -96,7 +96,7 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
   } catch (error) {
     if (error instanceof ReaderGoneError) throw error;
     if (error instanceof UsageError) return refuseUsage(io, error, command);
-    printError(io, reasonOf(error));
+    for (const each of error instanceof AggregateError ? error.errors : [error]) printError(io, reasonOf(each));
     return exitFailure;
   } finally {
     client.close();
@@ -107,27 +107,16 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
 /** Most names that a question lists. */
 const maxNamesAsked = 10;
 
-/** Asks on a terminal before a command changes units that patterns match; false if the answer is not yes. */
-async function isConfirmed(
-  units: Command["units"],
-  matched: Context["matched"],
-  flags: Flags,
-  io: Io,
-): Promise<boolean> {
-  if (!units?.confirm || flags.on(yesFlag.name)) return true;
+/** Asks on a terminal before a command changes units that patterns match. Throws if the answer is not yes. */
+async function confirm(units: Command["units"], matched: Context["matched"], flags: Flags, io: Io): Promise<void> {
+  if (!units?.confirm || flags.on(yesFlag.name)) return;
   const { verb, concerns } = units.confirm;
   const names = [...matched.values()].filter(concerns).map(({ name }) => name);
-  if (names.length === 0) return true;
+  if (names.length === 0) return;
   const more = names.length > maxNamesAsked ? ` and ${names.length - maxNamesAsked} more` : "";
   const count = names.length === 1 ? "1 unit" : `${names.length} units`;
-  if (
-    await io.confirm(`About to ${verb} ${count}: ${names.slice(0, maxNamesAsked).join(", ")}${more}. Continue?`) !==
-      false
-  ) {
-    return true;
-  }
-  printError(io, nothingDone);
-  return false;
+  const question = `About to ${verb} ${count}: ${names.slice(0, maxNamesAsked).join(", ")}${more}. Continue?`;
+  if (await io.confirm(question) === false) throw new Error(nothingDone);
 }
 
 /** Returns the client of commands that need no cluster, which refuses every request. */
@@ -153,6 +142,9 @@ function readCommandLine(argv: readonly string[], env: Readonly<Record<string, s
   const flags = new Flags(specs, given as ReadonlyMap<string, FlagValue>);
   if (command?.takesNothing && args.length > 0 && !flags.on("help")) {
     throw new UsageError(`unexpected argument ${JSON.stringify(args[0])}`);
+  }
+  if (command?.units && !command.units.areOptional && args.length === 0 && !flags.on("help")) {
+    throw new UsageError("no units given");
   }
   return { command, args, flags };
 }

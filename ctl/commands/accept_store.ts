@@ -1,8 +1,8 @@
 import type { AcceptedStoreEntity } from "../../daemon/api/v1/types.ts";
 import { ApiError } from "../api/client.ts";
-import { type Command, exitFailure } from "../cli/command.ts";
+import type { Command } from "../cli/command.ts";
 import { nothingDone, yesFlag } from "../units/set_state.ts";
-import { printError, printLine } from "../terminal/port.ts";
+import { printLine, rethrowAs } from "../terminal/port.ts";
 
 /** HTTP status of a daemon that has no store to accept. */
 const conflict = 409;
@@ -33,18 +33,12 @@ command asks before it accepts a store.`,
   ],
   flags: [yesFlag],
   async run({ client, io, flags }) {
-    if (!flags.on(yesFlag.name) && await io.confirm(question(client.endpoint)) === false) {
-      printError(io, nothingDone);
-      return exitFailure;
-    }
-    try {
-      printLine(io, accepted(await client.acceptStore()));
-      return 0;
-    } catch (error) {
-      if (!(error instanceof ApiError) || error.code !== conflict) throw error;
-      printError(io, `Nothing to accept: ${error.message}`);
-      return exitFailure;
-    }
+    if (!flags.on(yesFlag.name) && await io.confirm(question(client.endpoint)) === false) throw new Error(nothingDone);
+    const store = await client.acceptStore().catch((error) => {
+      throw error instanceof ApiError && error.code === conflict ? rethrowAs("Nothing to accept")(error) : error;
+    });
+    printLine(io, accepted(store));
+    return 0;
   },
 };
 

@@ -1,8 +1,7 @@
 import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { type Command, type Context, exitFailure } from "../cli/command.ts";
-import { noUnitsGiven, suggestion } from "../units/set_state.ts";
-import { printError, reasonOf } from "../terminal/port.ts";
+import type { Command } from "../cli/command.ts";
+import { existingUnit, showEach } from "../units/set_state.ts";
 import { optionsOf } from "../units/resolve_source.ts";
 
 /** `fleetctl cat`: prints a unit's file. */
@@ -19,30 +18,14 @@ comment with the name stands above each.`,
   ],
   units: { scope: "every unit" },
   flags: [],
-  async run(context) {
-    const { io, args } = context;
-    if (args.length === 0) throw noUnitsGiven();
-    const names = [...new Set(args.map(mangleUnitName))];
+  run(context) {
+    const names = [...new Set(context.args.map(mangleUnitName))];
     let printed = 0;
-    for (const name of names) {
-      const text = await fileOf(context, name);
-      if (text === undefined) continue;
-      io.out(names.length === 1 ? text : `${printed === 0 ? "" : "\n"}# ${name}\n${text}`);
-      printed++;
-    }
-    return printed === names.length ? 0 : exitFailure;
+    return showEach(context, names, async (name) => {
+      const unit = await existingUnit(context, name, "not found");
+      const text = serializeUnitFile(optionsOf(unit.options));
+      context.io.out(names.length === 1 ? text : `${printed++ === 0 ? "" : "\n"}# ${name}\n${text}`);
+      return 0;
+    });
   },
 };
-
-/** Returns the text of a unit's file; undefined, after an error message, if the API does not return it. */
-async function fileOf(context: Context, name: string): Promise<string | undefined> {
-  const { client, io } = context;
-  try {
-    const unit = await client.unit(name);
-    if (unit) return serializeUnitFile(optionsOf(unit.options));
-    printError(io, `Unit ${name} not found${await suggestion(context, name)}`);
-  } catch (error) {
-    printError(io, `Error retrieving unit ${name}: ${reasonOf(error)}`);
-  }
-  return undefined;
-}

@@ -1,16 +1,6 @@
 import { type Command, exitFailure } from "../cli/command.ts";
-import {
-  attemptsOf,
-  blockAttemptsFlag,
-  findUnits,
-  forEachUnit,
-  isGlobal,
-  noBlockFlag,
-  noUnitsGiven,
-  timeoutFlag,
-  yesFlag,
-} from "../units/set_state.ts";
-import { atOnce, gone, type WaitCondition } from "../waiting/conditions.ts";
+import { attemptsOf, findUnits, forEachUnit, isGlobal, noBlockFlag, waitFlags, yesFlag } from "../units/set_state.ts";
+import { atOnce, gone } from "../waiting/conditions.ts";
 import { printError, printLine } from "../terminal/port.ts";
 import { type UnitWait, waitForUnits } from "../waiting/wait_for_units.ts";
 
@@ -30,10 +20,9 @@ The command waits until no machine has the units. It does not wait for global un
     { title: "Remove a unit", line: "fleetctl destroy hello.service" },
     { title: "Remove all instances of a template, without a question", line: "fleetctl destroy --yes 'web@*'" },
   ],
-  flags: [blockAttemptsFlag("gone"), timeoutFlag, noBlockFlag("gone"), yesFlag],
+  flags: [...waitFlags("gone"), noBlockFlag("gone"), yesFlag],
   async run(context) {
-    const { io, args, flags } = context;
-    if (args.length === 0) throw noUnitsGiven();
+    const { io, flags } = context;
     // fleet 1.0 succeeds for a unit that does not exist.
     const { units, unknown } = await findUnits(context);
     const absent = new Set<string>();
@@ -42,16 +31,15 @@ The command waits until no machine has the units. It does not wait for global un
       if (!await context.client.deleteUnit(name)) absent.add(name);
     });
     const destroyed = requested.filter(({ name }) => !absent.has(name));
-    if (flags.on("no-block")) { for (const { name } of destroyed) printLine(io, `Destroyed ${name}`); }
-    const waits = flags.on("no-block")
-      ? []
-      : destroyed.map((unit) => waitGone(unit.name, isGlobal(unit) ? atOnce() : gone()));
+    const isWaiting = !flags.on("no-block");
+    if (!isWaiting) { for (const { name } of destroyed) printLine(io, `Destroyed ${name}`); }
+    const waits = (isWaiting ? destroyed : []).map((unit): UnitWait => {
+      const condition = isGlobal(unit) ? atOnce() : gone();
+      const line = () => `Destroyed ${unit.name}`;
+      return { name: unit.name, stages: [{ condition, goal: "be gone from its machine", line }] };
+    });
     const failures = await waitForUnits(context, waits, attemptsOf(context));
     for (const { reason } of failures) printError(io, `Error destroying units: ${reason}`);
     return unknown + failures.length + (units.length - requested.length) > 0 ? exitFailure : 0;
   },
 };
-
-function waitGone(name: string, condition: WaitCondition): UnitWait {
-  return { name, stages: [{ condition, goal: "be gone from its machine", line: () => `Destroyed ${name}` }] };
-}

@@ -4,7 +4,7 @@ import { ApiError } from "../api/client.ts";
 import { switchFlag, textFlag } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
-import { noUnitsGiven, suggestion } from "../units/set_state.ts";
+import { suggestion } from "../units/set_state.ts";
 import { printError, printLine, reasonOf } from "../terminal/port.ts";
 import { documentText, isFormat, nothing, wrongFormat } from "../output/list.ts";
 import { machineIdLegend, machineLegend } from "../machines/format.ts";
@@ -38,7 +38,6 @@ With several units, or a pattern, JSON is a list and YAML has a document for eac
     const { io, args, flags, matched } = context;
     const format = flags.text("output");
     if (!isFormat(format)) throw wrongFormat(format);
-    if (args.length === 0) throw noUnitsGiven();
     const names = [...new Set(args.map(mangleUnitName))];
     const answers = await inParallel(names, (name) => explanationOf(context, name));
     const explanations = answers.filter((answer) => answer !== undefined);

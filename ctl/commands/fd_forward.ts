@@ -1,6 +1,6 @@
 import { UsageError } from "../cli/argv.ts";
-import { type Command, exitFailure } from "../cli/command.ts";
-import { DialError, printError, reasonOf } from "../terminal/port.ts";
+import type { Command } from "../cli/command.ts";
+import { DialError, rethrowAs } from "../terminal/port.ts";
 
 /** `fleetctl fd-forward`: connects standard input and output to a unix domain socket, for the far end of `--tunnel`. */
 export const fdForward: Command = {
@@ -18,13 +18,9 @@ there refuses to forward sockets.`,
   flags: [],
   async run({ io, args }) {
     if (args.length !== 1) throw new UsageError("name one socket");
-    try {
-      await io.forward(args[0] as string);
-      return 0;
-    } catch (error) {
-      const what = error instanceof DialError ? "Failed dialing remote address" : "Encountered error during copy";
-      printError(io, `${what}: ${reasonOf(error)}`);
-      return exitFailure;
-    }
+    await io.forward(args[0] as string).catch((error) => {
+      rethrowAs(error instanceof DialError ? "Failed dialing remote address" : "Encountered error during copy")(error);
+    });
+    return 0;
   },
 };

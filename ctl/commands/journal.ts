@@ -1,9 +1,9 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { numberFlag, switchFlag, textFlag, UsageError } from "../cli/argv.ts";
-import { type Command, type Context, exitFailure } from "../cli/command.ts";
-import { isGlobal, noUnitsGiven, suggestion } from "../units/set_state.ts";
-import { printError, printLine, ReaderGoneError, reasonOf } from "../terminal/port.ts";
+import { countFlag, switchFlag, textFlag, UsageError } from "../cli/argv.ts";
+import type { Command, Context } from "../cli/command.ts";
+import { currentStateOf, existingUnit, isGlobal, showEach } from "../units/set_state.ts";
+import { printError, printLine, rethrowAs } from "../terminal/port.ts";
 import { journalByApi } from "../journal/read.ts";
 import { runOnMachine, sshFlag } from "../machines/run_on.ts";
 import { machineByPrefix, sshPortFlag } from "../machines/select.ts";
@@ -29,7 +29,7 @@ A global unit has a journal on every machine: choose one with --machine.`,
   ],
   units: { scope: "runnable units" },
   flags: [
-    numberFlag("lines", "count", 10, "Print this many of the latest lines"),
+    countFlag("lines", 10, "Print this many of the latest lines"),
     switchFlag("follow", "Print new lines as they come", "f"),
     textFlag("output", "MODE", "Print in an output mode of journalctl", { fallback: "short" }),
     switchFlag("sudo", "Run journalctl with sudo"),
@@ -39,16 +39,12 @@ A global unit has a journal on every machine: choose one with --machine.`,
   ],
   async run(context) {
     const { io, args, flags } = context;
-    if (args.length === 0) throw noUnitsGiven();
     const names = [...new Set(args.map(mangleUnitName))];
     if (names.length > 1 && flags.on("follow")) return await followSeveral(context);
-    let first = 0;
-    for (const [index, name] of names.entries()) {
+    return await showEach(context, names, async (name, index) => {
       if (names.length > 1) printLine(io, `${index === 0 ? "" : "\n"}-- ${name} --`);
-      const code = await printJournal(context, name);
-      first ||= code;
-    }
-    return first;
+      return await printJournal(context, await existingUnit(context, name));
+    });
   },
 };
 
@@ -59,51 +55,36 @@ async function followSeveral(context: Context): Promise<number> {
 }
 
 /** Prints the journal of one unit and returns the exit status. */
-async function printJournal(context: Context, name: string): Promise<number> {
-  const { io, client, flags } = context;
-  try {
-    const machine = await machineToRead(context, name, await client.unit(name));
-    if (machine === undefined) return exitFailure;
-    const [count, output, follow] = [flags.number("lines"), flags.text("output"), flags.on("follow")];
-    const moves = flags.text("machine") === "";
-    const { text, why } = await journalByApi(context, { unit: name, machine, lines: count, output, follow, moves });
-    if (text) {
+async function printJournal(context: Context, unit: UnitEntity): Promise<number> {
+  const { io, flags } = context;
+  const { name } = unit;
+  const failed = rethrowAs(`Error retrieving unit ${name}`);
+  const prefix = flags.text("machine");
+  const machine = prefix === "" ? machineOf(context, unit) : (await machineByPrefix(context, prefix).catch(failed)).id;
+  const [lines, output, follow] = [flags.number("lines"), flags.text("output"), flags.on("follow")];
+  const read = { unit: name, machine, lines, output, follow, moves: prefix === "" };
+  const { text, why } = await journalByApi(context, read).catch(failed);
+  if (text) {
+    try {
       for await (const piece of text) io.out(piece);
       return 0;
+    } catch (error) {
+      failed(error);
     }
-    const lines = ["-n", `${count}`, "--output", output];
-    return await runOnMachine(context, machine, [
-      ...(flags.on("sudo") ? ["sudo"] : []),
-      ...["journalctl", "--unit", name, "--no-pager", ...lines],
-      ...(follow ? ["-f"] : []),
-    ], why);
-  } catch (error) {
-    if (error instanceof ReaderGoneError) throw error;
-    printError(io, `Error retrieving unit ${name}: ${reasonOf(error)}`);
-    return exitFailure;
   }
+  return await runOnMachine(context, machine, [
+    ...(flags.on("sudo") ? ["sudo"] : []),
+    ...["journalctl", "--unit", name, "--no-pager", "-n", `${lines}`, "--output", output],
+    ...(follow ? ["-f"] : []),
+  ], why);
 }
 
-/** Returns the ID of the machine to read from; undefined, after an error message, if there is none. */
-async function machineToRead(
-  context: Context,
-  name: string,
-  unit: UnitEntity | undefined,
-): Promise<string | undefined> {
-  const { io, flags } = context;
-  if (!unit) {
-    printError(io, `Unit ${name} does not exist.${await suggestion(context, name)}`);
-    return undefined;
-  }
-  if (flags.text("machine") !== "") return (await machineByPrefix(context, flags.text("machine"))).id;
+/** Returns the ID of the only machine of a unit. Throws if there is none. */
+function machineOf({ io }: Context, unit: UnitEntity): string {
   if (isGlobal(unit)) {
-    printError(io, `Unable to retrieve journal of global unit ${name}.`);
-    printError(io, "Name one of its machines with --machine.");
-    return undefined;
+    printError(io, `Unable to retrieve journal of global unit ${unit.name}.`);
+    throw new Error("Name one of its machines with --machine.");
   }
-  if (!unit.machineID || (unit.currentState ?? "inactive") === "inactive") {
-    printError(io, `Unit ${name} does not appear to be running.`);
-    return undefined;
-  }
-  return unit.machineID;
+  if (unit.machineID && currentStateOf(unit) !== "inactive") return unit.machineID;
+  throw new Error(`Unit ${unit.name} does not appear to be running.`);
 }

@@ -29,7 +29,6 @@ export const listMachines: Command = {
   flags: listFlags(columns, "machine,ip,metadata"),
   async run(context) {
     const fields = chosenFields(context, columns);
-    if (typeof fields === "number") return fields;
     let machines: readonly MachineEntity[];
     try {
       machines = await context.client.machines();

@@ -2,7 +2,7 @@ import type { MachineEntity, UnitEntity } from "../../daemon/api/v1/types.ts";
 import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { type Command, exitFailure } from "../cli/command.ts";
 import { findUnits, isGlobal } from "../units/set_state.ts";
-import { printError, reasonOf } from "../terminal/port.ts";
+import { printError, rethrowAs } from "../terminal/port.ts";
 import { chosenFields, type Column, type Columns, listFlags, nothing, printList, textColumn } from "../output/list.ts";
 import { machineLegend } from "../machines/format.ts";
 import { optionsOf } from "../units/resolve_source.ts";
@@ -49,30 +49,19 @@ that its machine has been given (state), and that machine (target). With units o
       line: "fleetctl list-unit-files --no-legend --fields=unit 'web@*'",
     },
   ],
-  units: { scope: "every unit" },
+  units: { scope: "every unit", areOptional: true },
   flags: listFlags(columns, "unit,hash,dstate,state,target"),
   async run(context) {
     const fields = chosenFields(context, columns);
-    if (typeof fields === "number") return fields;
     const { client, io, machines } = context;
     for (const field of fields) {
       if (field === "tmachine") printError(io, 'WARNING: The "tmachine" field is deprecated. Use "target" instead');
     }
     const showsMachines = fields.includes("target") || fields.includes("tmachine");
     if (showsMachines) machines.prefetch();
-    let units: readonly UnitEntity[];
-    let failed = false;
-    try {
-      if (context.args.length === 0) units = await client.units();
-      else {
-        const found = await findUnits(context);
-        units = found.units;
-        failed = found.missing + found.unknown > 0;
-      }
-    } catch (error) {
-      printError(io, `Error retrieving the list of units: ${reasonOf(error)}`);
-      return exitFailure;
-    }
+    const { units, missing, unknown } = context.args.length > 0
+      ? await findUnits(context)
+      : { units: await client.units().catch(rethrowAs("Error retrieving the list of units")), missing: 0, unknown: 0 };
     for (const { name, unreadable } of units) {
       if (unreadable !== undefined) {
         printError(io, `WARNING: Unit ${name}: ${unreadable}. See: fleetctl explain ${name}`);
@@ -85,7 +74,7 @@ that its machine has been given (state), and that machine (target). With units o
       return { unit, global: isGlobal(unit), hash: hashOf(unit), ...(id ? { machine: known.get(id) ?? { id } } : {}) };
     });
     await printList(context, columns, fields, rows);
-    return failed ? exitFailure : 0;
+    return missing + unknown > 0 ? exitFailure : 0;
   },
 };
 

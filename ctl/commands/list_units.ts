@@ -1,7 +1,7 @@
 import type { MachineEntity, UnitStateEntity } from "../../daemon/api/v1/types.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { findUnits } from "../units/set_state.ts";
-import { printError, reasonOf } from "../terminal/port.ts";
+import { rethrowAs } from "../terminal/port.ts";
 import { chosenFields, type Columns, listFlags, nothing, printList, textColumn } from "../output/list.ts";
 import { machineLegend } from "../machines/format.ts";
 
@@ -45,29 +45,23 @@ patterns, only theirs.`,
       line: "fleetctl list-units --output=json --fields=unit,machine,hash",
     },
   ],
-  units: { scope: "runnable units" },
+  units: { scope: "runnable units", areOptional: true },
   flags: listFlags(columns, "unit,machine,active,sub"),
   async run(context) {
     const fields = chosenFields(context, columns);
-    if (typeof fields === "number") return fields;
-    const { client, io, machines } = context;
+    const { client, machines } = context;
     const showsMachines = fields.includes("machine");
     if (showsMachines) machines.prefetch();
-    const selected = await selectedNames(context);
-    let states: readonly UnitStateEntity[];
-    try {
-      states = (await client.states()).filter(({ name = "" }) => selected.names?.has(name) ?? true);
-    } catch (error) {
-      printError(io, `Error retrieving the list of units: ${reasonOf(error)}`);
-      return exitFailure;
-    }
+    const { names, failed } = await selectedNames(context);
+    const states = (await client.states().catch(rethrowAs("Error retrieving the list of units")))
+      .filter(({ name = "" }) => names?.has(name) ?? true);
     const known = showsMachines ? await machines.all() : new Map<string, MachineEntity>();
     const rows = states.map((state): Row => {
       const id = state.machineID;
       return id ? { state, machine: known.get(id) ?? { id } } : { state };
     });
     await printList(context, columns, fields, rows);
-    return selected.failed ? exitFailure : 0;
+    return failed ? exitFailure : 0;
   },
 };
 

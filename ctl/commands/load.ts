@@ -1,15 +1,12 @@
-import type { Command } from "../cli/command.ts";
-import { exitFailure } from "../cli/command.ts";
+import { type Command, exitFailure } from "../cli/command.ts";
 import { createUnits, creationFlags, replaceFlag } from "../units/upload.ts";
 import {
   attemptsOf,
-  blockAttemptsFlag,
   blockUntil,
   noBlockFlag,
-  noUnitsGiven,
   printFailures,
   setDesiredState,
-  timeoutFlag,
+  waitFlags,
   yesFlag,
 } from "../units/set_state.ts";
 import { having, loaded } from "../waiting/conditions.ts";
@@ -34,17 +31,15 @@ The command waits until the units are loaded. It does not wait for global units.
     { title: "Load a unit", line: "fleetctl load hello.service" },
     { title: "Replace a loaded unit by a changed file", line: "fleetctl load --replace hello.service" },
   ],
-  flags: [...creationFlags, replaceFlag, blockAttemptsFlag("loaded"), timeoutFlag, noBlockFlag("loaded"), yesFlag],
+  flags: [...creationFlags, replaceFlag, ...waitFlags("loaded"), noBlockFlag("loaded"), yesFlag],
   async run(context) {
-    const { io, args, flags } = context;
-    if (args.length === 0) throw noUnitsGiven();
+    const { io, flags } = context;
     const created = await createUnits(context, {
       replaceable: ["inactive", "loaded"],
       desiredState: "loaded",
       replace: flags.on("replace"),
       attempts: attemptsOf(context),
     });
-    if (!created) return exitFailure;
     const loading = await setDesiredState(context, created, "loaded", "Error loading units");
     for (const unit of loading.units) if (unit.isGlobal) printLine(io, `Triggered global unit ${unit.name} load`);
     const waiting = loading.units.filter((unit) => !unit.isGlobal);

@@ -1,8 +1,8 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
-import { numberFlag, switchFlag, textFlag, UsageError } from "../cli/argv.ts";
+import { countFlag, switchFlag, textFlag, UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
-import { findUnits, isGlobal, noUnitsGiven } from "../units/set_state.ts";
+import { findUnits, isGlobal } from "../units/set_state.ts";
 import { printError, printLine, reasonOf } from "../terminal/port.ts";
 import { type JournalEntry, parseJournalEntry, TimeOrder } from "../journal/merge.ts";
 import { machineIdLegend } from "../machines/format.ts";
@@ -28,7 +28,7 @@ every machine that has it. Where the API cannot read a journal, journalctl is ru
     { title: "Read them with a program", line: "fleetctl logs --output=json 'web@*' | jq -r .message" },
   ],
   flags: [
-    numberFlag("lines", "count", 10, "Print this many of the latest lines of each unit"),
+    countFlag("lines", 10, "Print this many of the latest lines of each unit"),
     switchFlag("follow", "Print new lines as they come", "f"),
     textFlag("output", "FORMAT", "Print text, or json with one object a line", { fallback: "text" }),
     switchFlag("sudo", "Run journalctl with sudo"),
@@ -36,8 +36,7 @@ every machine that has it. Where the API cannot read a journal, journalctl is ru
     sshPortFlag,
   ],
   async run(context) {
-    const { io, args, flags } = context;
-    if (args.length === 0) throw noUnitsGiven();
+    const { io, flags } = context;
     // journal --follow of several units has the output modes of journalctl.
     const format = flags.text("output");
     if (!["text", "json", "short"].includes(format)) {

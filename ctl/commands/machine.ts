@@ -1,6 +1,6 @@
 import { UsageError } from "../cli/argv.ts";
-import { type Command, type Context, exitFailure } from "../cli/command.ts";
-import { printError, printLine, reasonOf } from "../terminal/port.ts";
+import type { Command, Context } from "../cli/command.ts";
+import { printLine, rethrowAs } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
 import { machineByPrefix } from "../machines/select.ts";
 
@@ -51,18 +51,12 @@ function parseLabel(word: string): Label | undefined {
 
 async function label(context: Context, prefix: string, labels: readonly Label[]): Promise<number> {
   const { io, client } = context;
-  try {
-    const target = await machineByPrefix(context, prefix);
-    await client.label(target.id, labels);
-    for (const { key, value } of labels) {
-      printLine(
-        io,
-        `Machine ${machineLegend(target, false)} ${value === undefined ? `${key} removed` : `${key}=${value}`}`,
-      );
-    }
-    return 0;
-  } catch (error) {
-    printError(io, `Unable to label machine ${prefix}: ${reasonOf(error)}`);
-    return exitFailure;
+  const failed = rethrowAs(`Unable to label machine ${prefix}`);
+  const target = await machineByPrefix(context, prefix).catch(failed);
+  await client.label(target.id, labels).catch(failed);
+  for (const { key, value } of labels) {
+    const change = value === undefined ? `${key} removed` : `${key}=${value}`;
+    printLine(io, `Machine ${machineLegend(target, false)} ${change}`);
   }
+  return 0;
 }

@@ -4,12 +4,11 @@ import { inParallel } from "../../runtime/parallel.ts";
 import { createUnits, creationFlags } from "../units/upload.ts";
 import {
   attemptsOf,
-  blockAttemptsFlag,
+  currentStateOf,
   forEachUnit,
   isGlobal,
-  noUnitsGiven,
   printFailures,
-  timeoutFlag,
+  waitFlags,
   yesFlag,
 } from "../units/set_state.ts";
 import { printError, printLine } from "../terminal/port.ts";
@@ -40,16 +39,12 @@ a second, or as long as --settle says. Global units are restarted everywhere wit
   flags: [
     maxParallelFlag("restarted"),
     ...creationFlags,
-    blockAttemptsFlag("restarted"),
-    timeoutFlag,
+    ...waitFlags("restarted"),
     settleFlag,
     yesFlag,
   ],
   async run(context) {
-    const { args } = context;
-    if (args.length === 0) throw noUnitsGiven();
     const created = await createUnits(context, { replaceable: [], replace: false, attempts: attemptsOf(context) });
-    if (!created) return exitFailure;
     const units = created.flatMap(({ existing }) => existing ?? []);
     const inactive = units.filter((unit) => !isRestartable(unit));
     // A pattern selects only units that can be restarted.
@@ -68,7 +63,7 @@ a second, or as long as --settle says. Global units are restarted everywhere wit
 };
 
 function isRestartable(unit: UnitEntity): boolean {
-  return isGlobal(unit) || (unit.currentState ?? "inactive") !== "inactive";
+  return isGlobal(unit) || currentStateOf(unit) !== "inactive";
 }
 
 /** Restarts one unit; false, after an error message, if it does not become active again. */

@@ -1,7 +1,6 @@
-import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import { switchFlag, textFlag, UsageError } from "../cli/argv.ts";
-import { type Command, type Context, exitFailure } from "../cli/command.ts";
-import { printError, reasonOf } from "../terminal/port.ts";
+import type { Command, Context } from "../cli/command.ts";
+import { printError, reasonOf, rethrowAs } from "../terminal/port.ts";
 import { exitSshFailure } from "../machines/run_on.ts";
 import { machineByAny, machineByPrefix, machineOfUnit, sshPortFlag, sshPortOf } from "../machines/select.ts";
 
@@ -30,48 +29,28 @@ Keys come from the agent (SSH_AUTH_SOCK), --ssh-identity and ~/.ssh.`,
     sshPortFlag,
   ],
   async run(context) {
-    const { io, flags, args } = context;
-    const byFlag = flags.text("machine") !== "" || flags.text("unit") !== "";
-    if (flags.text("machine") !== "" && flags.text("unit") !== "") {
-      printError(io, "Both machine and unit flags provided, please specify only one.");
-      return exitFailure;
-    }
-    if (!byFlag && args.length === 0) {
-      throw new UsageError("name a machine or a unit");
-    }
-    let machine: MachineEntity | undefined;
-    try {
-      machine = await targetOf(context);
-    } catch (error) {
-      printError(io, `Unable to proceed: ${reasonOf(error)}`);
-      return exitFailure;
-    }
-    if (!machine?.primaryIP) {
-      printError(io, "Could not determine address of machine.");
-      return exitFailure;
-    }
+    const { flags, args } = context;
+    const [id, unit] = [flags.text("machine"), flags.text("unit")];
+    const byFlag = id !== "" || unit !== "";
+    if (id !== "" && unit !== "") throw new Error("Both machine and unit flags provided, please specify only one.");
+    if (!byFlag && args.length === 0) throw new UsageError("name a machine or a unit");
+    const finding = id !== ""
+      ? machineByPrefix(context, id)
+      : unit !== ""
+      ? machineOfUnit(context, unit)
+      : machineByAny(context, args[0] as string);
+    const machine = await finding.catch(rethrowAs("Unable to proceed"));
+    if (!machine?.primaryIP) throw new Error("Could not determine address of machine.");
     return await logIn(context, machine.primaryIP, byFlag ? args : args.slice(1));
   },
 };
 
-async function targetOf(context: Context): Promise<MachineEntity | undefined> {
-  const { flags, args } = context;
-  if (flags.text("machine") !== "") return await machineByPrefix(context, flags.text("machine"));
-  if (flags.text("unit") !== "") return await machineOfUnit(context, flags.text("unit"));
-  return await machineByAny(context, args[0] as string);
-}
-
 async function logIn(context: Context, address: string, words: readonly string[]): Promise<number> {
   const { io, hosts, flags } = context;
-  const host = await hosts.connect(address, sshPortOf(context)).catch((error) => {
-    printError(io, `Failed building SSH client: ${reasonOf(error)}`);
-    return undefined;
-  });
-  if (!host) return exitFailure;
+  const host = await hosts.connect(address, sshPortOf(context)).catch(rethrowAs("Failed building SSH client"));
   const attachment = { input: true, forwardAgent: flags.on("forward-agent") };
   try {
-    if (words.length > 0) return await host.run(words.join(" "), attachment);
-    return await host.run(undefined, attachment);
+    return await host.run(words.length > 0 ? words.join(" ") : undefined, attachment);
   } catch (error) {
     printError(io, `Failed ${words.length > 0 ? "running command" : "opening shell"} over SSH: ${reasonOf(error)}`);
     return exitSshFailure;

@@ -2,14 +2,12 @@ import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { type CreatedUnit, creationFlags, followTemplates, planUnits, putUnits, replaceFlag } from "../units/upload.ts";
 import {
   attemptsOf,
-  blockAttemptsFlag,
   blockUntil,
   forEachUnit,
   noBlockFlag,
-  noUnitsGiven,
   printFailures,
   setDesiredState,
-  timeoutFlag,
+  waitFlags,
 } from "../units/set_state.ts";
 import { having, reached, started } from "../waiting/conditions.ts";
 import { printError, printLine } from "../terminal/port.ts";
@@ -50,13 +48,11 @@ time, until one fails. The template in the cluster is replaced last.`,
     ...creationFlags,
     replaceFlag,
     maxParallelFlag("replaced"),
-    blockAttemptsFlag("started"),
-    timeoutFlag,
+    ...waitFlags("started"),
     settleFlag,
     noBlockFlag("started"),
   ],
   async run(context) {
-    if (context.args.length === 0) throw noUnitsGiven();
     const creation = {
       replaceable: ["inactive", "loaded", "launched"],
       desiredState: "launched",
@@ -64,16 +60,15 @@ time, until one fails. The template in the cluster is replaced last.`,
       attempts: attemptsOf(context),
     } as const;
     const planned = await planUnits(context, creation);
-    if (!planned) return exitFailure;
     const { atOnce, groups } = rollingPlans(context, planned);
     const created = await putUnits(context, { ...planned, plans: atOnce }, creation);
-    if (!created) return exitFailure;
     const isStarted = await startAll(context, created);
     const isFine = await rollOut(context, groups, !isStarted, async (plan) => {
-      const replaced = await putUnits(context, { plans: [plan] }, creation);
-      return replaced !== undefined && await startAll(context, replaced);
+      return await startAll(context, await putUnits(context, { plans: [plan] }, creation));
     });
-    return isFine && await followTemplates(context, planned.plans) ? 0 : exitFailure;
+    if (!isFine) return exitFailure;
+    await followTemplates(context, planned.plans);
+    return 0;
   },
 };
 

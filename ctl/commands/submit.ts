@@ -1,7 +1,5 @@
-import type { Command } from "../cli/command.ts";
-import { exitFailure } from "../cli/command.ts";
+import { type Command, exitFailure } from "../cli/command.ts";
 import { createUnits, creationFlags, replaceFlag } from "../units/upload.ts";
-import { noUnitsGiven } from "../units/set_state.ts";
 
 /** `fleetctl submit`: uploads units without placing them. */
 export const submit: Command = {
@@ -20,12 +18,11 @@ if it is inactive.`,
   ],
   flags: [...creationFlags, replaceFlag],
   async run(context) {
-    if (context.args.length === 0) throw noUnitsGiven();
     const created = await createUnits(context, {
       replaceable: ["inactive"],
       replace: context.flags.on("replace"),
       attempts: 0,
     });
-    return created && !created.some((unit) => unit.isKept) ? 0 : exitFailure;
+    return created.some((unit) => unit.isKept) ? exitFailure : 0;
   },
 };

@@ -1,20 +1,6 @@
-import type { UnitEntity } from "../../daemon/api/v1/types.ts";
-import { type Command, exitFailure } from "../cli/command.ts";
-import {
-  blockAttemptsFlag,
-  blockUntil,
-  bracketed,
-  findUnits,
-  forEachUnit,
-  isGlobal,
-  noBlockFlag,
-  noUnitsGiven,
-  printSuccess,
-  timeoutFlag,
-  yesFlag,
-} from "../units/set_state.ts";
+import type { Command } from "../cli/command.ts";
+import { changeUnits, findUnits, isGlobal, isInactive, noBlockFlag, waitFlags, yesFlag } from "../units/set_state.ts";
 import { unloaded } from "../waiting/conditions.ts";
-import { printError, printLine } from "../terminal/port.ts";
 
 /** `fleetctl unload`: takes units off their machines and keeps their files. */
 export const unload: Command = {
@@ -30,37 +16,18 @@ The command waits until no machine has the units. It does not wait for global un
     { title: "Unload a unit", line: "fleetctl unload foo.service" },
     { title: "Unload all instances of a template without being asked", line: "fleetctl unload --yes 'web@*'" },
   ],
-  flags: [blockAttemptsFlag("inactive"), timeoutFlag, noBlockFlag("inactive"), yesFlag],
+  flags: [...waitFlags("inactive"), noBlockFlag("inactive"), yesFlag],
   async run(context) {
-    const { io, args, client } = context;
-    if (args.length === 0) throw noUnitsGiven();
     const { units, missing, unknown } = await findUnits(context);
     const unloading = units.filter((unit) => isGlobal(unit) || !isInactive(unit));
-    const requested = await forEachUnit(
-      context,
-      unloading,
-      failedToUnload,
-      ({ name }) => client.putUnit({ name, desiredState: "inactive" }),
-    );
-    for (const unit of requested) if (isGlobal(unit)) printLine(io, `Triggered global unit ${unit.name} unload`);
-    const waiting = requested.filter((unit) => !isGlobal(unit));
-    const failures = await blockUntil(context, waiting, "unload", ({ name }) => [{
-      condition: unloaded(),
-      goal: "report state inactive",
-      line: () => `Unit ${name} inactive`,
-    }]);
-    for (const { name, reason } of failures) printError(io, failedToUnload([name]) + reason);
-    const failed = missing + unknown + (unloading.length - requested.length);
-    printSuccess(context, "unloaded", waiting, failures, failed);
-    return failed + failures.length > 0 ? exitFailure : 0;
+    return await changeUnits(context, unloading, missing + unknown, {
+      ...{ verb: "unload", done: "unloaded" },
+      request: ({ name }) => context.client.putUnit({ name, desiredState: "inactive" }),
+      stage: (name) => ({
+        condition: unloaded(),
+        goal: "report state inactive",
+        line: () => `Unit ${name} inactive`,
+      }),
+    });
   },
 };
-
-function failedToUnload(names: readonly string[]): string {
-  return `Failed to unload units ${bracketed(names)}: `;
-}
-
-/** True if the unit has no machine and waits for none. */
-function isInactive(unit: UnitEntity): boolean {
-  return (unit.currentState ?? "inactive") === "inactive" && (unit.desiredState ?? "inactive") === "inactive";
-}

@@ -51,7 +51,6 @@ this machine only, such as a program that is not installed.`,
   async run(context) {
     const { io, args } = context;
     const fields = chosenFields(context, columns);
-    if (typeof fields === "number") return fields;
     if (args.length === 0) throw new UsageError("no unit files given");
     const checked = await inParallel(args, (argument) => checkFile(context, argument));
     const findings = checked.flatMap(({ findings }) => findings);

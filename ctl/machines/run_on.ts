@@ -6,9 +6,9 @@
 
 import type { UnitReport } from "../api/client.ts";
 import { type FlagSpec, switchFlag } from "../cli/argv.ts";
-import { type Context, exitFailure } from "../cli/command.ts";
+import type { Context } from "../cli/command.ts";
 import { shellWord } from "../ssh/remote.ts";
-import { printError, reasonOf } from "../terminal/port.ts";
+import { printError, reasonOf, rethrowAs } from "../terminal/port.ts";
 import { isReadLocally } from "./local_units.ts";
 import { sshPortOf } from "./select.ts";
 
@@ -50,18 +50,12 @@ export async function runOnMachine(
 ): Promise<number> {
   const { hosts, io } = context;
   if (id !== "" && id === await hosts.localMachineId()) {
-    try {
-      return await hosts.runLocally(argv);
-    } catch (error) {
-      printError(io, `Error running local command: ${reasonOf(error)}`);
-      return exitFailure;
-    }
+    return await hosts.runLocally(argv).catch(rethrowAs("Error running local command"));
   }
   const machine = await context.machines.find(id);
   if (!machine?.primaryIP) {
     const why = machine ? "it reports no address" : "it is not in the cluster";
-    printError(io, `Error getting machine IP: machine ${id}: ${why}`);
-    return exitFailure;
+    throw new Error(`Error getting machine IP: machine ${id}: ${why}`);
   }
   try {
     const host = await hosts.connect(machine.primaryIP, sshPortOf(context));

@@ -7,7 +7,7 @@
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import { nearest } from "../../runtime/spelling.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { type FlagSpec, numberFlag } from "../cli/argv.ts";
+import { countFlag, type FlagSpec } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { isGlobal, suggestion } from "../units/set_state.ts";
 import { machineIdLegend } from "./format.ts";
@@ -18,9 +18,8 @@ export class MachineSelectionError extends Error {
 }
 
 /** `--ssh-port`, of every command that logs in to machines. */
-export const sshPortFlag: FlagSpec = numberFlag(
+export const sshPortFlag: FlagSpec = countFlag(
   "ssh-port",
-  "count",
   22,
   "Connect to machines over SSH using this TCP port",
 );

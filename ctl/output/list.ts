@@ -5,8 +5,8 @@
  */
 
 import { type FlagSpec, switchFlag, textFlag, UsageError } from "../cli/argv.ts";
-import { type Context, exitFailure } from "../cli/command.ts";
-import { printError, printLine } from "../terminal/port.ts";
+import type { Context } from "../cli/command.ts";
+import { printLine } from "../terminal/port.ts";
 import { alignedLines } from "./table.ts";
 
 /** One column: the text of a row in a table, and its value in JSON (whole, null if there is none). */
@@ -52,23 +52,18 @@ export function wrongFormat(format: string): UsageError {
   return new UsageError(`invalid value ${JSON.stringify(format)} for --output: expected table, wide, json or yaml`);
 }
 
-/** Returns the columns of `--fields`, or an exit status after an error message. Throws {@link UsageError}. */
-export function chosenFields<Row>(context: Context, columns: Columns<Row>): readonly string[] | number {
-  const { io, flags } = context;
+/** Returns the columns of `--fields`. Throws if there is no such column, and {@link UsageError} for an unknown format. */
+export function chosenFields<Row>({ flags }: Context, columns: Columns<Row>): readonly string[] {
   const format = flags.text("output");
   if (!isFormat(format)) throw wrongFormat(format);
-  if (flags.text("fields") === "") {
-    printError(io, "Must define output format");
-    return exitFailure;
-  }
+  if (flags.text("fields") === "") throw new Error("Must define output format");
   if (format === "wide" && !flags.given("fields")) {
     return Object.keys(columns).filter((field) => !columns[field]?.deprecated);
   }
   const fields = flags.text("fields").split(",");
   const unknown = fields.find((field) => !Object.hasOwn(columns, field));
   if (unknown === undefined) return fields;
-  printError(io, `Invalid key in output format: ${JSON.stringify(unknown)}`);
-  return exitFailure;
+  throw new Error(`Invalid key in output format: ${JSON.stringify(unknown)}`);
 }
 
 /** Prints the rows. */

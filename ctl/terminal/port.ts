@@ -91,6 +91,13 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Returns a function that throws an error again, with `what` before its message. {@link ReaderGoneError} stays as it is. */
+export function rethrowAs(what: string): (cause: unknown) => never {
+  return (cause) => {
+    throw cause instanceof ReaderGoneError ? cause : new Error(`${what}: ${reasonOf(cause)}`, { cause });
+  };
+}
+
 /** The user pressed ^C. */
 export class InterruptedError extends Error {
   override name = "InterruptedError";

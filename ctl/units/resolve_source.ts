@@ -40,9 +40,12 @@ export interface Note {
   readonly text: string;
 }
 
-/** A unit cannot be created. The message is printed behind `Error creating units: `. */
+/** A unit cannot be created. */
 export class CreationError extends Error {
   override name = "CreationError";
+  constructor(readonly reason: string, options?: ErrorOptions) {
+    super(`Error creating units: ${reason}`, options);
+  }
 }
 
 /** The places where content is searched, and their precedence. */
@@ -82,9 +85,9 @@ interface Content {
 
 async function planExisting(unit: NamedUnit, existing: UnitEntity, sourcing: Sourcing): Promise<UnitPlan> {
   const keep = (...notes: Note[]): UnitPlan => ({ ...unit, existing, notes });
-  const local = await localContent(unit, sourcing.io).catch((error) => {
+  const local = await localContent(unit, sourcing.io).catch((error: CreationError) => {
     if (sourcing.replace) throw error;
-    sourcing.io.log("WARN", `Unit ${unit.name} in the cluster cannot be compared: ${reasonOf(error)}`);
+    sourcing.io.log("WARN", `Unit ${unit.name} in the cluster cannot be compared: ${error.reason}`);
     return undefined;
   });
   if (!local) {

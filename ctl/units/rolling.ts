@@ -6,16 +6,16 @@
 
 import { parseRequirements } from "../../registry/requirements.ts";
 import { templateOf } from "../../systemd/unit_name.ts";
-import { type FlagSpec, numberFlag } from "../cli/argv.ts";
+import { countFlag, type FlagSpec } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import type { Planned } from "./upload.ts";
 import { printError } from "../terminal/port.ts";
-import type { UnitPlan } from "./resolve_source.ts";
+import { CreationError, type UnitPlan } from "./resolve_source.ts";
 
 /** `--max-parallel`, for a command whose units are `done` a few at a time, for example restarted. */
 export function maxParallelFlag(done: string): FlagSpec {
-  return numberFlag("max-parallel", "count", 1, `Let at most N units be ${done} at the same time`);
+  return countFlag("max-parallel", 1, `Let at most N units be ${done} at the same time`);
 }
 
 /** Returns the number of units that may be down at the same time. */
@@ -35,14 +35,7 @@ export interface RollingPlans {
  */
 export function rollingPlans(context: Context, { plans, failures = [] }: Planned): RollingPlans {
   if (context.flags.on("no-block")) return { atOnce: plans, groups: [] };
-  const groups = new Map<string, UnitPlan[]>();
-  for (const plan of plans) {
-    if (!isReplacedWhileRunning(plan)) continue;
-    const key = templateOf(plan.name) ?? plan.name;
-    const group = groups.get(key);
-    if (group) group.push(plan);
-    else groups.set(key, [plan]);
-  }
+  const groups = Map.groupBy(plans.filter(isReplacedWhileRunning), ({ name }) => templateOf(name) ?? name);
   const large = [...groups.values()].filter((group) => group.length > maxParallel(context));
   const later = new Set(large.flat());
   // If a unit cannot be created no unit is started: then none may be stopped either.
@@ -65,10 +58,15 @@ export async function rollOut(
 ): Promise<boolean> {
   let failed = hasFailed ? "another unit" : undefined;
   const left: string[] = [];
+  const report = (error: unknown) => {
+    if (!(error instanceof CreationError)) throw error;
+    printError(context.io, error.message);
+    return false;
+  };
   await inParallel(groups, async (group) => {
     await inParallel(group, async (plan) => {
       if (failed !== undefined) left.push(plan.name);
-      else if (!await replace(plan)) failed ??= plan.name;
+      else if (!await replace(plan).catch(report)) failed ??= plan.name;
     }, maxParallel(context));
   });
   if (failed !== undefined && left.length > 0) {

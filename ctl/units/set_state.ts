@@ -8,34 +8,25 @@ import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import type { DesiredState, UnitName } from "../../registry/model.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
-import { type FlagSpec, numberFlag, switchFlag, UsageError } from "../cli/argv.ts";
+import { countFlag, type FlagSpec, secondsFlag, switchFlag } from "../cli/argv.ts";
 import type { ApiClient } from "../api/client.ts";
-import type { Context } from "../cli/command.ts";
+import { type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import type { CreatedUnit } from "./upload.ts";
 import { timeoutFlagName } from "../cli/global_flags.ts";
-import { printError, printLine, reasonOf } from "../terminal/port.ts";
+import { printError, printLine, printNotice, ReaderGoneError, reasonOf, rethrowAs } from "../terminal/port.ts";
 import { similarUnit } from "./similar_unit.ts";
 import { optionsOf } from "./resolve_source.ts";
 import { type WaitFailure, waitForUnits, type WaitStage } from "../waiting/wait_for_units.ts";
 
-/** `--block-attempts`, for a command that waits until units are in `state`. */
-export function blockAttemptsFlag(state: string): FlagSpec {
-  return numberFlag(
-    "block-attempts",
-    "count",
-    0,
-    `Wait at most N times 2 seconds until the units are ${state}; 0 is no limit`,
-  );
+/** Flags that limit the wait of a command until units are in `state`. */
+export function waitFlags(state: string): FlagSpec[] {
+  const attempts = `Wait at most N times 2 seconds until the units are ${state}; 0 is no limit`;
+  return [
+    countFlag("block-attempts", 0, attempts),
+    secondsFlag(timeoutFlagName, 0, "Limit all the waiting of the command; 0 is no limit"),
+  ];
 }
-
-/** `--timeout`, for every command that waits. */
-export const timeoutFlag: FlagSpec = numberFlag(
-  timeoutFlagName,
-  "seconds",
-  0,
-  "Limit all the waiting of the command; 0 is no limit",
-);
 
 /** `--no-block`, for a command that waits until units are in `state`. */
 export function noBlockFlag(state: string): FlagSpec {
@@ -48,27 +39,18 @@ export function attemptsOf(context: Context): number {
 }
 
 /** `--yes`, for a command that asks before it changes the units that a pattern matches. */
-export const yesFlag: FlagSpec = switchFlag("yes", "Do not ask for confirmation", "y");
+export const yesFlag = switchFlag("yes", "Do not ask for confirmation", "y");
 
 /** Printed after a question that was not answered by yes. */
 export const nothingDone = `Nothing was changed. (Use --${yesFlag.name} to skip the question.)`;
 
-/** Returns the error of a command line without units. */
-export function noUnitsGiven(): UsageError {
-  return new UsageError("no units given");
-}
-
-/** The units of a command line that exist. */
-export interface FoundUnits {
-  readonly units: readonly UnitEntity[];
-  /** Number of units that are not in the cluster, after an error message for each. */
-  readonly missing: number;
-  /** Number of units that could not be retrieved, after an error message for each. */
-  readonly unknown: number;
-}
-
-/** Returns the units that the arguments name, in that order, each once, and reports those that are not in the cluster. */
-export async function findUnits(context: Context): Promise<FoundUnits> {
+/**
+ * Returns the units that the arguments name, in that order, each once, and the numbers of units that are not in the cluster
+ * and that could not be retrieved, after an error message for each.
+ */
+export async function findUnits(
+  context: Context,
+): Promise<{ readonly units: readonly UnitEntity[]; readonly missing: number; readonly unknown: number }> {
   const names = [...new Set(context.args.map(mangleUnitName))];
   const units = new Map<string, UnitEntity>();
   const absent: string[] = [];
@@ -91,6 +73,31 @@ export async function findUnits(context: Context): Promise<FoundUnits> {
     missing: missed.length,
     unknown: names.length - retrieved.length,
   };
+}
+
+/** Returns a unit. Throws if it cannot be retrieved or is `missing`, if possible with a suggestion. */
+export async function existingUnit(context: Context, name: string, missing = "does not exist."): Promise<UnitEntity> {
+  const unit = await context.client.unit(name).catch(rethrowAs(`Error retrieving unit ${name}`));
+  if (!unit) throw new Error(`Unit ${name} ${missing}${await suggestion(context, name)}`);
+  return unit;
+}
+
+/** Does `show` for each name in order, and prints its errors. Returns the first exit status that is not 0. */
+export async function showEach(
+  { io }: Context,
+  names: readonly string[],
+  show: (name: string, index: number) => Promise<number>,
+): Promise<number> {
+  let first = 0;
+  for (const [index, name] of names.entries()) {
+    const status = await show(name, index).catch((error) => {
+      if (error instanceof ReaderGoneError) throw error;
+      printError(io, reasonOf(error));
+      return exitFailure;
+    });
+    first ||= status;
+  }
+  return first;
 }
 
 /** The names of all units, requested once for each client. */
@@ -136,20 +143,26 @@ export function isGlobal(unit: UnitEntity): boolean {
   return parseRequirements(unit.name, optionsOf(unit.options)).global;
 }
 
-/** Units that change to the desired state of a command. */
-export interface ChangingUnits {
-  readonly units: readonly CreatedUnit[];
-  /** Number of units that could not be changed, after an error message for each. */
-  readonly refused: number;
+/** Returns the state that the unit's machine has been told to reach. */
+export function currentStateOf(unit: UnitEntity): string {
+  return unit.currentState ?? "inactive";
 }
 
-/** Sets the desired state of units that have another one, and returns those that change to it. */
+/** True if the unit has no machine and waits for none. */
+export function isInactive(unit: UnitEntity): boolean {
+  return currentStateOf(unit) === "inactive" && (unit.desiredState ?? "inactive") === "inactive";
+}
+
+/**
+ * Sets the desired state of units that have another one. Returns those that change to it, and the number of units that
+ * could not be changed, after an error message for each.
+ */
 export async function setDesiredState(
   context: Context,
   units: readonly CreatedUnit[],
   state: DesiredState,
   failed: string,
-): Promise<ChangingUnits> {
+): Promise<{ readonly units: readonly CreatedUnit[]; readonly refused: number }> {
   const changing = units.filter((unit) => !unit.begun && unit.desiredState !== state);
   const changed = await forEachUnit(
     context,
@@ -186,25 +199,47 @@ export async function printFailures(context: Context, failures: WaitFailure[]): 
   return failures;
 }
 
-/** Returns a list of names as fleet 1.0 prints it: `[a b]`. */
-export function bracketed(names: readonly UnitName[]): string {
-  return `[${names.join(" ")}]`;
+/** The part in which commands that take units out of service differ. */
+interface Change {
+  /** The infinitive and the participle, for example `stop` and `stopped`. */
+  readonly verb: string;
+  readonly done: string;
+  readonly request: (unit: UnitEntity) => Promise<unknown>;
+  /** Returns a notice to print about a unit after its request. */
+  readonly notice?: (unit: UnitEntity) => string | undefined;
+  readonly stage: (name: UnitName) => WaitStage;
 }
 
 /**
- * Prints to standard error, as fleet 1.0 does, the units of a command that have not failed. Prints nothing if all have
- * failed, nor with `--no-block`.
+ * Requests a change of units and waits for it, but not for global units. `otherFailures` is the number of units that have
+ * already failed. Returns the exit status after the messages of fleet 1.0, which prints a success to standard error.
  */
-export function printSuccess(
-  { io, flags }: Context,
-  done: string,
-  units: readonly { readonly name: UnitName }[],
-  failures: readonly WaitFailure[],
+export async function changeUnits(
+  context: Context,
+  units: readonly UnitEntity[],
   otherFailures: number,
-): void {
-  if (flags.on("no-block")) return;
-  const succeeded = units.map(({ name }) => name).filter((name) => !failures.some((failure) => failure.name === name));
-  if (succeeded.length > 0 || failures.length + otherFailures === 0) {
-    printError(io, `Successfully ${done} units ${bracketed(succeeded)}.`);
+  { verb, done, request, notice, stage }: Change,
+): Promise<number> {
+  const { io, flags } = context;
+  const requested = await forEachUnit(context, units, failedTo(verb), request);
+  for (const unit of requested) {
+    const text = notice?.(unit);
+    if (isGlobal(unit)) printLine(io, `Triggered global unit ${unit.name} ${verb}`);
+    else if (text !== undefined) printNotice(io, text);
   }
+  const waiting = requested.filter((unit) => !isGlobal(unit));
+  const failures = await blockUntil(context, waiting, verb, ({ name }) => [stage(name)]);
+  for (const { name, reason } of failures) printError(io, failedTo(verb)([name]) + reason);
+  const failed = otherFailures + failures.length + (units.length - requested.length);
+  const late = new Set(failures.map(({ name }) => name));
+  const succeeded = waiting.map(({ name }) => name).filter((name) => !late.has(name));
+  if (!flags.on("no-block") && (succeeded.length > 0 || failed === 0)) {
+    printError(io, `Successfully ${done} units [${succeeded.join(" ")}].`);
+  }
+  return failed > 0 ? exitFailure : 0;
+}
+
+/** Returns the beginning of an error message about units, as fleet 1.0 prints it. */
+export function failedTo(verb: string): (names: readonly UnitName[]) => string {
+  return (names) => `Failed to ${verb} units [${names.join(" ")}]: `;
 }

@@ -14,8 +14,8 @@ import { type FlagSpec, switchFlag, textFlag } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { unloaded } from "../waiting/conditions.ts";
-import { type Io, printError, printLine, reasonOf } from "../terminal/port.ts";
-import { lineOf, type NamedUnit, namedUnit } from "./local_file.ts";
+import { type Io, printError, printLine, reasonOf, rethrowAs } from "../terminal/port.ts";
+import { lineOf, namedUnit } from "./local_file.ts";
 import { CreationError, optionsOf, planUnit, type Sourcing, type UnitPlan } from "./resolve_source.ts";
 import { waitForUnits } from "../waiting/wait_for_units.ts";
 
@@ -62,82 +62,60 @@ export const replaceFlag: FlagSpec = switchFlag(
 
 /**
  * Creates the units of the arguments or, with `--replace`, replaces them and then the templates of the replaced instances,
- * and prints each change. Undefined, after an error message, if a unit could not be created; the units before it exist
- * then, inactive.
+ * and prints each change. Throws {@link CreationError} if a unit cannot be created; the units before it exist then, inactive.
  */
-export async function createUnits(context: Context, creation: Creation): Promise<CreatedUnit[] | undefined> {
+export async function createUnits(context: Context, creation: Creation): Promise<CreatedUnit[]> {
   const planned = await planUnits(context, creation);
-  const created = planned && await putUnits(context, planned, creation);
-  return created && await followTemplates(context, planned.plans) ? created : undefined;
+  const created = await putUnits(context, planned, creation);
+  await followTemplates(context, planned.plans);
+  return created;
 }
 
-/** Plans the units of the arguments for {@link putUnits}. Undefined, after an error message, if they make no sense. */
-export async function planUnits(context: Context, creation: Creation): Promise<Planned | undefined> {
+/** Plans the units of the arguments for {@link putUnits}. Throws {@link CreationError} if they make no sense. */
+export async function planUnits(context: Context, creation: Creation): Promise<Planned> {
   if (context.flags.on("sign")) {
     printError(context.io, "WARNING: The signed/verified units feature is DEPRECATED and cannot be used.");
   }
-  const given = await withInput(context);
-  return given && await planAll(given, creation);
+  return await planAll(await withInput(context), creation);
 }
 
-/** Creates or replaces units as planned. Undefined, after an error message, if one of them could not be created. */
+/** Creates or replaces units as planned. Throws {@link CreationError}, or several of them, if not all can be created. */
 export async function putUnits(
   context: Context,
-  planned: Planned,
+  { plans, failures = [] }: Planned,
   creation: Creation,
-): Promise<CreatedUnit[] | undefined> {
+): Promise<CreatedUnit[]> {
   // If one unit cannot be created none is started.
-  const { plans, failures = [] } = planned;
   const desiredState = failures.length > 0 ? undefined : creation.desiredState;
-  try {
-    const created = await putAll(context, plans, desiredState);
-    for (const { message } of failures) printError(context.io, `Error creating units: ${message}`);
-    if (failures.length > 0) return undefined;
-    const withdrawn = new Set(created.filter((unit) => !unit.begun).map((unit) => unit.name));
-    await waitForReplaced(context, plans.filter(({ name }) => withdrawn.has(name)), creation.attempts);
-    return created;
-  } catch (error) {
-    if (!(error instanceof CreationError)) throw error;
-    printError(context.io, `Error creating units: ${error.message}`);
-    return undefined;
-  }
+  const created = await putAll(context, plans, desiredState);
+  if (failures.length > 0) throw new AggregateError(failures);
+  const withdrawn = new Set(created.filter((unit) => !unit.begun).map((unit) => unit.name));
+  await waitForReplaced(context, plans.filter(({ name }) => withdrawn.has(name)), creation.attempts);
+  return created;
 }
 
-/**
- * Replaces the templates of replaced instances by their local files, so that later instances are the same. False, after an
- * error message, if one could not be replaced.
- */
-export async function followTemplates(context: Context, plans: readonly UnitPlan[]): Promise<boolean> {
+/** Replaces the templates of replaced instances by their local files, so that later instances are the same. */
+export async function followTemplates(context: Context, plans: readonly UnitPlan[]): Promise<void> {
   const templates = new Map(plans.flatMap(({ name, template }) => {
     return template ? [[templateOf(name) as string, template.options] as const] : [];
   }));
-  try {
-    await inParallel([...templates], async ([name, options]) => {
-      const existing = await context.client.unit(name);
-      const same = serializeUnitFile(optionsOf(existing?.options)) === serializeUnitFile(options);
-      if (!existing || existing.unreadable === undefined && same) return;
-      await context.client.putUnit({ name, options });
-      printLine(context.io, `Unit ${name} inactive`);
-    });
-    return true;
-  } catch (error) {
-    printError(context.io, `Error creating units: failed replacing a template: ${reasonOf(error)}`);
-    return false;
-  }
+  await inParallel([...templates], async ([name, options]) => {
+    const existing = await context.client.unit(name);
+    const same = serializeUnitFile(optionsOf(existing?.options)) === serializeUnitFile(options);
+    if (!existing || existing.unreadable === undefined && same) return;
+    await context.client.putUnit({ name, options });
+    printLine(context.io, `Unit ${name} inactive`);
+  }).catch(rethrowAs("Error creating units: failed replacing a template"));
 }
 
-/**
- * Returns the context with the name of a unit in place of `-`, and standard input as its file. Undefined, after an error
- * message, if `-` and `--name` do not fit together.
- */
-async function withInput(context: Context): Promise<Context | undefined> {
+/** Returns the context with the name of a unit in place of `-`, and standard input as its file. */
+async function withInput(context: Context): Promise<Context> {
   const { args, flags, io } = context;
   const dashes = args.filter((argument) => argument === "-").length;
   const { name, file } = namedUnit(flags.text("name"));
   if (dashes === 0 && !flags.given("name")) return context;
   if (dashes !== 1 || flags.text("name") === "" || name !== file) {
-    printError(io, "Error creating units: - reads one unit from standard input, which needs --name=NAME");
-    return undefined;
+    throw new CreationError("- reads one unit from standard input, which needs --name=NAME");
   }
   const text = await io.readInput();
   const reading: Io = Object.create(io, {
@@ -155,10 +133,10 @@ export interface Planned {
 }
 
 async function planAll(context: Context, creation: Creation): Promise<Planned> {
-  const units = new Map<string, NamedUnit>();
-  for (const unit of context.args.map(namedUnit)) if (!units.has(unit.name)) units.set(unit.name, unit);
+  // Of several arguments for one unit, the first counts.
+  const units = Map.groupBy(context.args.map(namedUnit), ({ name }) => name).values();
   const templates = new Map<string, Promise<UnitPlan>>();
-  const results = await inParallel([...units.values()], async (unit) => {
+  const results = await inParallel([...units.map(([first]) => first!)], async (unit) => {
     const earlier = new Map(templates);
     const sourcing: Sourcing = {
       client: context.client,

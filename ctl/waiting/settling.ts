@@ -9,13 +9,12 @@
  */
 
 import type { UnitOption } from "../../systemd/unit_file.ts";
-import { type FlagSpec, numberFlag } from "../cli/argv.ts";
+import { type FlagSpec, secondsFlag } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 
 /** `--settle`, for a command that starts units. */
-export const settleFlag: FlagSpec = numberFlag(
+export const settleFlag: FlagSpec = secondsFlag(
   "settle",
-  "seconds",
   1,
   "Seconds that a service without readiness notification must stay active; 0: not at all",
 );
