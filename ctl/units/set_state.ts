@@ -143,7 +143,7 @@ export function isGlobal(unit: UnitEntity): boolean {
   return parseRequirements(unit.name, optionsOf(unit.options)).global;
 }
 
-/** Returns the state that the unit's machine has been told to reach. */
+/** Returns the state that the unit's machine was last commanded to reach. */
 export function currentStateOf(unit: UnitEntity): string {
   return unit.currentState ?? "inactive";
 }
