@@ -45,6 +45,8 @@ export const fleetOptionNames: readonly string[] = [
   "Conflicts",
   "Replaces",
   "Global",
+  "Instances",
+  "Desired",
 ];
 
 /** Deprecated names of the options. For MachineID, of which only the first value counts, the modern name takes precedence. */

@@ -23,6 +23,7 @@ import {
   untruths,
   validateFleetOptions,
 } from "./requirements.ts";
+import { deploymentProblem } from "./deployment.ts";
 import { nearest } from "../runtime/spelling.ts";
 
 /** An error or a probable error in a unit file. */
@@ -40,9 +41,14 @@ export interface Finding {
   readonly inHeader?: true;
 }
 
+/** Returns why a unit with a valid name must not be stored with these options; undefined if it may. */
+export function whyInvalid(name: string, options: readonly UnitOption[]): string | undefined {
+  return unrunnableType(name) ?? validateFleetOptions(name, options) ?? deploymentProblem(name, options);
+}
+
 /** Checks the name and the options of a unit. The most severe findings come first. */
 export function checkUnit(name: string, options: readonly UnitOption[]): Finding[] {
-  const invalid = validateUnitName(name) ?? unrunnableType(name) ?? validateFleetOptions(name, options);
+  const invalid = validateUnitName(name) ?? whyInvalid(name, options);
   return [
     ...invalid === undefined ? [] : [{ kind: "invalid" as const, message: invalid }],
     ...misspellings(options).map((finding) => ({ kind: "unknown" as const, ...finding })),

@@ -6,8 +6,8 @@
 
 import type { Change, UnitRecord } from "../../../registry/mod.ts";
 import { type DesiredState, desiredStates, type UnitName } from "../../../registry/model.ts";
-import { fleetSection, validateFleetOptions } from "../../../registry/requirements.ts";
-import { checkUnit, type Finding } from "../../../registry/unit_check.ts";
+import { fleetSection } from "../../../registry/requirements.ts";
+import { checkUnit, type Finding, whyInvalid } from "../../../registry/unit_check.ts";
 import {
   parseUnitFile,
   readUnitFile,
@@ -16,7 +16,7 @@ import {
   type UnitOption,
 } from "../../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../../systemd/unit_hash.ts";
-import { isTemplate, unrunnableName, unrunnableType } from "../../../systemd/unit_name.ts";
+import { isTemplate, unrunnableName } from "../../../systemd/unit_name.ts";
 import type { Complete } from "../v1/decode.ts";
 import type { UnitRequest } from "../v1/types.ts";
 
@@ -60,7 +60,7 @@ export function decidePut(was: UnitRecord, request: PutRequest): PutDecision {
 
 /** Decides on a new unit or version. Without a state in the request it is inactive, even if the old version is not. */
 function decideStore(name: UnitName, request: PutRequest, file: File): PutDecision {
-  const invalid = unrunnableType(name) ?? validateFleetOptions(name, file.fleetOptions);
+  const invalid = whyInvalid(name, file.fleetOptions);
   if (invalid !== undefined) return refuse(400, invalid);
   const desiredState = request.desiredState || "inactive";
   if (!isDesiredState(desiredState)) return unknownState(desiredState);

@@ -14,6 +14,7 @@
  * | `spoil unit\|target\|assignment NAME`, `spoil machine ID` | its record in the store becomes unreadable, until it is written again |
  * | `schedule [grace]` | the engine makes a plan, which is carried out; `grace`: absent machines may come back |
  * | `agent ID` | the machine's agent carries out its steps, pass by pass, until there are none |
+ * | `preview` | the effects of the changes in the indented lines below are predicted, and nothing is changed: `put NAME STATE [KEY=VALUE]...` (KEY is an option of [X-Fleet]; without one the file stays), `destroy NAME`, `leave ID` |
  * | `exits ID NAME` | a unit that runs on a machine ends by itself |
  * | `runs ID NAME` | a unit is started by something else than its agent: a socket, a timer, a person |
  * | `forgets ID` | the machine's agent loses its record of commands; files and processes stay |
@@ -30,6 +31,7 @@ import { adopted, commanded } from "../../../daemon/agent/command.ts";
 import { type Current, plan } from "../../../daemon/agent/plan.ts";
 import { ScheduleCache } from "../../../daemon/engine/schedule_cache.ts";
 import { type Plan, schedule } from "../../../daemon/engine/schedule.ts";
+import { type Draft, type Preview, preview } from "../../../daemon/engine/preview.ts";
 import {
   type Assignment,
   type Cluster,
@@ -129,7 +131,7 @@ export class SimulatedCluster {
   }
 
   unit(name: string, desiredState: DesiredState, fleetOptions: readonly UnitOption[]): void {
-    const hash = createHash("sha1").update(JSON.stringify([name, fleetOptions])).digest("hex");
+    const hash = hashOf(name, fleetOptions);
     const requirements = parseRequirements(name, fleetOptions);
     this.#write({ name, hash, fleetOptions, requirements, desiredState, restart: 0, launchedAt: 0, revision: 0 });
   }
@@ -258,6 +260,10 @@ export class SimulatedCluster {
   }
 }
 
+function hashOf(name: string, fleetOptions: readonly UnitOption[]): string {
+  return createHash("sha1").update(JSON.stringify([name, fleetOptions])).digest("hex");
+}
+
 function onDisk(name: string, hash: string, isLaunched: boolean, isUp: boolean, restart: number): Current {
   return {
     ...{ name, hash, restart, commanded: isLaunched ? "launched" : "loaded" },
@@ -298,22 +304,49 @@ export function runScenario(script: string): string {
     if (line.startsWith(">")) continue;
     out.push(line);
     if (line.trim() === "" || line.startsWith("#")) continue;
-    const options: UnitOption[] = [];
+    const below: string[] = [];
     while (lines[at + 1]?.startsWith(" ")) {
-      const option = lines[++at]!;
-      out.push(option);
-      const [name = "", ...value] = option.trim().split("=");
-      options.push({ section: "X-Fleet", name, value: value.join("=") });
+      out.push(lines[++at]!);
+      below.push(lines[at]!.trim());
     }
-    out.push(...runLine(simulation, line.trim().split(/\s+/), options).map((result) => `> ${result}`.trimEnd()));
+    out.push(...runLine(simulation, line.trim().split(/\s+/), below).map((result) => `> ${result}`.trimEnd()));
   }
   return out.join("\n");
+}
+
+function fleetOption(line: string): UnitOption {
+  const [name = "", ...value] = line.split("=");
+  return { section: "X-Fleet", name, value: value.join("=") };
+}
+
+function draft(line: string): Draft {
+  const [kind, name = "", state, ...options] = line.split(/\s+/);
+  if (kind === "leave") return { kind, machine: name };
+  if (kind === "destroy") return { kind, name };
+  if (options.length > 0) return draftPut(name, state as DesiredState, options.map(fleetOption));
+  return { kind: "put", name, desiredState: state as DesiredState };
+}
+
+/** Returns the draft of a unit with a new file, which {@link SimulatedCluster.unit} would create. */
+export function draftPut(name: string, desiredState: DesiredState, fleetOptions: readonly UnitOption[]): Draft {
+  return { kind: "put", name, desiredState, file: { hash: hashOf(name, fleetOptions), text: "", fleetOptions } };
+}
+
+/** Returns a preview as lines. */
+export function previewLines({ after, effects }: Preview): string[] {
+  const lines = [...effects].sort(([a], [b]) => a < b ? -1 : 1).flatMap(([name, list]) =>
+    list.map(({ kind, machine, from }) =>
+      kind === "move" ? `move ${name} from ${from} to ${machine}` : `${kind} ${name} on ${machine}`
+    )
+  );
+  const unplaced = [...schedule(after).unplaced].map(([name, { summary }]) => `${name} is unplaced: ${summary}`);
+  return lines.length + unplaced.length === 0 ? ["nothing"] : [...lines, ...unplaced];
 }
 
 function runLine(
   simulation: SimulatedCluster,
   [command, name = "", ...rest]: string[],
-  options: readonly UnitOption[],
+  below: readonly string[],
 ): string[] {
   const pairs = () => Object.fromEntries(rest.map((pair) => pair.split("=") as [string, string]));
   switch (command) {
@@ -330,6 +363,7 @@ function runLine(
       for (const [key, value] of Object.entries(pairs())) simulation.label(name, key, value);
       return [];
     case "unit": {
+      const options = below.map(fleetOption);
       const refusal = validateFleetOptions(name, options);
       if (refusal !== undefined) return [`refused: ${refusal}`];
       simulation.unit(name, rest[0] as DesiredState, options);
@@ -347,6 +381,8 @@ function runLine(
     case "spoil":
       simulation.corrupt(name, rest[0]!);
       return [];
+    case "preview":
+      return previewLines(preview(simulation.cluster(), below.map(draft)));
     case "schedule": {
       const options = { absentAreGone: name !== "grace" };
       const plan = schedule(simulation.cluster(), options, simulation.cache);
