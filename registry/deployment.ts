@@ -13,7 +13,7 @@ import { fleetSection } from "./requirements.ts";
 /** The largest number of instances of one template. */
 export const maxInstances = 1000;
 
-/** How one unit file is deployed. */
+/** The deployment options of one unit file. */
 export interface Deployment {
   /** The instance names of a template, such as `1` and `2`, each once; none for other units. */
   readonly instances: readonly string[];

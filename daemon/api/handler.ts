@@ -19,6 +19,7 @@ import { explainUnit } from "./routes/explain.ts";
 import type { LocalMachine } from "./machine/port.ts";
 import { JournalStatusRoutes } from "./routes/journal_status.ts";
 import { listMachines, patchMachines } from "./routes/machines.ts";
+import { planChanges } from "./routes/plan.ts";
 import { errorReply, jsonReply, reply, textReply } from "./http/responses.ts";
 import { getState, listStates } from "./routes/state.ts";
 import { type OperatorPorts, operatorRoutes } from "./routes/operator.ts";
@@ -190,6 +191,7 @@ function clusterRoutes(api: Api, version: string): Routes {
     ["units/*/explain", resource({ GET: (call, name) => explainUnit(api, explainer, name, call) })],
     ["units/*/journal", resource({ GET: (call, name) => machineRoutes.journal(call, name) })],
     ["units/*/status", resource({ GET: (call, name) => machineRoutes.status(call, name) })],
+    ["plan", resource({ POST: (call) => planChanges(api, call) })],
     ["state", resource({ GET: (call) => listStates(api, call) })],
     ["state/*", resource({ GET: (_call, name) => getState(api, name) })],
     ["events", resource({ GET: (call) => events.open(call) })],

@@ -25,7 +25,7 @@ export type Draft =
   /** The machine leaves the cluster and does not come back. */
   | { readonly kind: "leave"; readonly machine: MachineId };
 
-/** What a machine does with a unit because of the changes. */
+/** An action of one machine that the changes cause. */
 export interface MachineEffect {
   readonly machine: MachineId;
   /** `move`: the unit stops on `from` and starts on `machine`. */

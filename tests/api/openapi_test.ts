@@ -33,16 +33,18 @@ async function describe(api: ApiFixture): Promise<Document> {
   return JSON.parse(answer.text);
 }
 
+const m1 = "01010101010101010101010101010101";
+
 /** Fills a cluster with entities of every kind. */
 async function populate(api: ApiFixture): Promise<void> {
-  await api.join("01010101010101010101010101010101", "10.0.0.1", { region: "north" });
+  await api.join(m1, "10.0.0.1", { region: "north" });
   await api.put("a.service", "launched");
   await api.put("b.service", "launched", "[Service]\nExecStart=/bin/true\n[X-Fleet]\nMachineMetadata=region=south");
   await api.put("g.service", "launched", "[X-Fleet]\nGlobal=true");
   await api.put("t@.service");
-  await api.place("a.service", "01010101010101010101010101010101");
-  await api.report("01010101010101010101010101010101", "a.service", {});
-  await api.report("01010101010101010101010101010101", "g.service", { active: "failed", result: "exit-code" });
+  await api.place("a.service", m1);
+  await api.report(m1, "a.service", {});
+  await api.report(m1, "g.service", { active: "failed", result: "exit-code" });
 }
 
 /** Requests, each with the status code of its response. */
@@ -82,6 +84,19 @@ const requests: readonly (readonly [method: string, path: string, code: number, 
   ["PATCH", "/machines", 204, { body: [{ op: "add", path: "/m/metadata/k", value: "v" }] }],
   ["PATCH", "/machines", 400, { body: [{ op: "move" }] }],
   ["PATCH", "/machines", 413, { body: " ".repeat(1024 * 1024 + 1) }],
+  ["POST", "/plan", 200, { body: { destroy: ["a.service", "none.service"], leave: [m1] } }],
+  ["POST", "/plan", 200, {
+    body: {
+      units: [
+        { name: "a.service", desiredState: "launched", options: optionsOf("[Service]\nExecStart=/bin/false") },
+        { name: "b.service", desiredState: "loaded" },
+        { name: "w.service", desiredState: "launched", options: optionsOf("[X-Fleet]\nMachineID=ffffffff\nTypo=x") },
+      ],
+    },
+  }],
+  ["POST", "/plan", 400, { body: { leave: ["x"] } }],
+  ["POST", "/plan", 413, { body: " ".repeat(1024 * 1024 + 1) }],
+  ["POST", "/plan", 415, { body: "{}", contentType: "text/plain" }],
   ["GET", "/events?since=x", 400],
   ["GET", "/events?kind=x", 400],
   ["POST", "/store/accept", 200],

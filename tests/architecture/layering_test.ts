@@ -148,8 +148,8 @@ function refusalForDaemon(from: string, to: string, typeOnly: boolean): string |
   if (["daemon/main.ts", "daemon/run.ts"].includes(from) || !to.startsWith("daemon/")) return undefined;
   // An adapter implements a port that is declared inside the folder of its user.
   if (isAdapter(from) && typeOnly) return undefined;
-  // The API explains the decisions of the engine by calling the same pure function.
-  if (from.startsWith("daemon/api/") && /^daemon\/engine\/(explain|pending)\.ts$/.test(to)) return undefined;
+  // The API explains and predicts the decisions of the engine by calling the same pure functions.
+  if (from.startsWith("daemon/api/") && /^daemon\/engine\/(explain|pending|preview)\.ts$/.test(to)) return undefined;
   for (const inner of ["daemon/engine/", "daemon/agent/", "daemon/api/"]) {
     if (!to.startsWith(inner) || from.startsWith(inner)) continue;
     return `only daemon/run.ts may import ${inner}: move what is shared to daemon/policy/, or pass it in from daemon/run.ts`;

@@ -24,10 +24,10 @@ function rows(text: string): string[][] {
 /** Returns what stands between backticks. */
 const quoted = (cell: string) => [...cell.matchAll(/`([^`]+)`/g)].map(([, code]) => code!);
 
-/** Checks a service with these lines in its [X-Fleet] section. */
-function check(lines: readonly string[]): Finding[] {
+/** Checks a service, or a unit of another name, with these lines in its [X-Fleet] section. */
+function check(lines: readonly string[], name = "x.service"): Finding[] {
   const text = `[Service]\nExecStart=/bin/true\n[X-Fleet]\n${lines.join("\n")}\n`;
-  return checkUnit("x.service", readUnitFile(text).options);
+  return checkUnit(name, readUnitFile(text).options);
 }
 
 Deno.test("every option has a section and a row in the overview, and there is no other", () => {
@@ -64,11 +64,13 @@ Deno.test("pairs of options are refused exactly if the page says that they exclu
   const excluded = rows(section("## Options that exclude each other")).slice(1).flatMap(([one, others]) =>
     quoted(others!).flatMap((other) => [`${quoted(one!)[0]} ${other}`, `${other} ${quoted(one!)[0]}`])
   );
-  const sample: Readonly<Record<string, string>> = { MachineID: "01234567", MachineMetadata: "a=b", Global: "true" };
+  const sample: Readonly<Record<string, string>> = {
+    ...{ MachineID: "01234567", MachineMetadata: "a=b", Global: "true", Instances: "3", Desired: "loaded" },
+  };
   const line = (name: string) => `${name}=${sample[name] ?? `${name.toLowerCase()}.service`}`;
   for (const one of fleetOptionNames) {
     for (const other of fleetOptionNames.filter((name) => name !== one)) {
-      const refused = check([line(one), line(other)]).some(({ kind }) => kind === "invalid");
+      const refused = check([line(one), line(other)], "x@.service").some(({ kind }) => kind === "invalid");
       assert.equal(refused, excluded.includes(`${one}= ${other}=`), `${one} and ${other}`);
     }
   }

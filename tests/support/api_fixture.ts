@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import { createHandler, type Handler, type HandlerOptions, type Peer } from "../../daemon/api/handler.ts";
+import { schedule } from "../../daemon/engine/schedule.ts";
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import { ClusterRegistry } from "../../registry/cluster_registry.ts";
 import type { Cluster, MachineId, UnitName, UnitState } from "../../registry/model.ts";
@@ -131,6 +132,14 @@ export class ApiFixture implements AsyncDisposable {
     const { refused } = await (await this.#leadership).apply([
       { kind: "place", unit, machine, why: "a test said so", ...(target ? { from: target } : {}) },
     ]);
+    assert.deepEqual(refused, []);
+  }
+
+  /** Plans and carries out all placements, as the engine does. */
+  async schedule(): Promise<void> {
+    this.#leadership ??= this.#lead();
+    const { placements } = schedule(await this.registry.read());
+    const { refused } = await (await this.#leadership).apply(placements);
     assert.deepEqual(refused, []);
   }
 

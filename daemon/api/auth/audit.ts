@@ -50,7 +50,7 @@ export class AuditLog {
 
   /** `as`: the name of the token or certificate that authorized the request. */
   answered({ status }: Response, request: Request, peer: Peer, as: string | undefined): void {
-    if (isRead(request.method)) return;
+    if (isRead(request.method, peer.target ?? "")) return;
     const fields = { ...peerFields(peer), as, ...requestFields(request, peer) };
     this.log("info", "an API request was answered", { ...fields, code: status });
   }

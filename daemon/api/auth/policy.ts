@@ -75,7 +75,7 @@ export function authorize(
   const [, authority] = /^https?:\/\/([^/?#]*)/i.exec(target) ?? [];
   const problem = foreignPageProblem(request, authority ?? hosts[0] ?? "");
   if (problem !== undefined) return denied(403, problem);
-  if (kind === "network") return policy.insecure ? {} : authorizeNetworkClient(policy, request, connection);
+  if (kind === "network") return policy.insecure ? {} : authorizeNetworkClient(policy, request, target, connection);
   for (const host of [authority, hosts[0]]) {
     if (host === undefined || host === "" || ownHost.test(host)) continue;
     return denied(403, `host ${quoted(host)} is not this machine: expect localhost or a loopback address`);
@@ -98,17 +98,23 @@ function foreignPageProblem(request: Request, host: string): string | undefined 
   return `requests of another site's pages are refused (Sec-Fetch-Site: ${quoted(site)})`;
 }
 
-function authorizeNetworkClient(policy: Policy, request: Request, { certificate }: ConnectionInfo): AccessDecision {
+function authorizeNetworkClient(
+  policy: Policy,
+  request: Request,
+  target: string,
+  { certificate }: ConnectionInfo,
+): AccessDecision {
   const { tokens, clientCertificates = false } = policy;
   if (!isOpen(policy)) return denied(403, `this address is closed: ${remedy}`);
-  const certificateProblem = clientCertificates && certificate && problemOf(certificate, request.method);
+  const reads = isRead(request.method, target);
+  const certificateProblem = clientCertificates && certificate && problemOf(certificate, reads);
   if (clientCertificates && certificate && certificateProblem === undefined) return { as: certificate.subject };
   const authorization = request.headers.get("authorization");
   if (tokens && authorization !== null) {
     const [, token] = /^bearer +([\x21-\x7e]+) *$/i.exec(authorization) ?? [];
     const holder = token === undefined ? undefined : tokens.holder(token);
     if (!holder) return denied(401, "the bearer token is not known");
-    if (may(holder.role, request.method)) return { as: holder.name };
+    if (may(holder.role, reads)) return { as: holder.name };
     return denied(403, `the token of ${quoted(holder.name)} may read only`);
   }
   if (certificateProblem) return denied(403, certificateProblem);
@@ -117,9 +123,9 @@ function authorizeNetworkClient(policy: Policy, request: Request, { certificate 
 }
 
 /** Returns why a certificate does not authorize a request; undefined if it does. */
-function problemOf({ subject, authorization }: ShownCertificate, method: string): string | undefined {
+function problemOf({ subject, authorization }: ShownCertificate, reads: boolean): string | undefined {
   if ("problem" in authorization) return `the client certificate is not accepted: ${authorization.problem}`;
-  return may(authorization.role, method) ? undefined : `the certificate of ${quoted(subject)} may read only`;
+  return may(authorization.role, reads) ? undefined : `the certificate of ${quoted(subject)} may read only`;
 }
 
 /**
@@ -136,13 +142,16 @@ export function roleOf(organizations: readonly string[]): ShownCertificate["auth
   return { role: roles.includes("fleet:read") ? "read" : "write" };
 }
 
-function may(role: Role, method: string): boolean {
-  return role === "write" || isRead(method);
+function may(role: Role, reads: boolean): boolean {
+  return role === "write" || reads;
 }
 
-/** True if requests with this method change nothing. */
-export function isRead(method: string): boolean {
-  return method === "GET" || method === "HEAD";
+/** The request target of a plan, which is a POST because it has a body. Any other spelling of the path counts as a write. */
+const planTarget = /^\/(fleet\/v1|v1-alpha)\/plan(\?.*)?$/s;
+
+/** True if a request with this method and target changes nothing. */
+export function isRead(method: string, target: string): boolean {
+  return method === "GET" || method === "HEAD" || method === "POST" && planTarget.test(target);
 }
 
 const quoted = (text: string) => JSON.stringify(text.slice(0, 200));

@@ -31,6 +31,26 @@ const shown = (problem?: string, ...organizations: string[]): ConnectionInfo => 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
 const cases: readonly Case[] = [
+  ...["/fleet/v1/plan", "/v1-alpha/plan?alt=json"].map((target) => ({
+    name: `a token for reading may plan: ${target}`,
+    policy: { tokens },
+    connection: network,
+    method: "POST",
+    target,
+    headers: bearer("look"),
+    as: "dashboard",
+  })),
+  ...["/fleet/v1/plan/x", "/fleet/v1/units/plan/start", "/fleet/v1/%70lan", "//fleet/v1/plan", "/fleet/v1/planx"].map((
+    target,
+  ) => ({
+    name: `a token for reading may do nothing else by POST: ${target}`,
+    policy: { tokens },
+    connection: network,
+    method: "POST",
+    target,
+    headers: bearer("look"),
+    want: [403, /^the token of "dashboard" may read only$/] as const,
+  })),
   { name: "unix: open", connection: unix, method: "DELETE" },
   {
     name: "unix: any host",

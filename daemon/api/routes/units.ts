@@ -13,8 +13,8 @@ import type { Api, Call } from "../context.ts";
 import { type Entries, pageText, requestedPage } from "../http/pages.ts";
 import { isOriginalClient } from "./original_client.ts";
 import { emptyReply, errorReply } from "../http/responses.ts";
-import { decode } from "../v1/decode.ts";
 import { type UnitEntity, UnitRequest } from "../v1/types.ts";
+import { readRequest } from "./json_request.ts";
 import { decidePut, type PutRequest } from "./unit_put.ts";
 
 /** Attempts at a change while other writers keep changing the unit. */
@@ -47,13 +47,9 @@ function asLaunched(text: string): string {
 
 /** PUT `/units/{name}`: creates, replaces or updates. */
 export async function putUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
-  const unsupported = checkContentType(call);
-  if (unsupported !== undefined) return errorReply(415, unsupported);
-  const body = await api.bodies.readJson(call.request, call.peer.body);
-  if ("refusal" in body) return errorReply(body.code, `unable to decode body: ${body.refusal}`);
-  const decoded = decode(UnitRequest, body.value);
-  if ("refusal" in decoded) return errorReply(400, `unable to decode body: ${decoded.refusal}`);
-  const request = decoded.value;
+  const body = await readRequest(api, call, UnitRequest);
+  if ("refusal" in body) return body.refusal;
+  const request = body.value;
   if (request.name !== "" && request.name !== name) {
     const [inUrl, inBody] = [name, request.name].map((each) => JSON.stringify(each));
     return errorReply(400, `name in URL ${inUrl} differs from unit name in request body ${inBody}`);
@@ -68,14 +64,6 @@ export async function putUnit(api: Api, name: UnitName, call: Call): Promise<Res
     }
     return outcome;
   });
-}
-
-function checkContentType({ request, peer }: Call): string | undefined {
-  const value = request.headers.get("content-type");
-  const count = peer.contentTypes ?? (value === null ? 0 : 1);
-  if (count !== 1 || value === null) return `expected 1 Content-Type, got ${count}`;
-  const mediaType = value.split(";", 1)[0] as string;
-  return mediaType.trim() === "application/json" ? undefined : "only acceptable Content-Type is application/json";
 }
 
 /** Returns the author and the time of a change. */

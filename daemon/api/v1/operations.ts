@@ -201,6 +201,16 @@ const clusterOperations: Operations = {
       errors: [413, 507],
     },
   ),
+  "POST /plan": operation(
+    "planChanges",
+    "Predicts what would happen because of changes: which units would start, restart, move or stop on which machines, " +
+      "and which would wait. Changes nothing, so that clients that may only read may ask.",
+    {
+      body: types.PlanRequest,
+      answers: { 200: answer("The plan.", types.PlanEntity) },
+      errors: [413, 415],
+    },
+  ),
   "GET /events": operation(
     "watchEvents",
     "Server-sent events: first the present, as `unit`, `decision`, `state` and `machine` events; then `synced`; then " +

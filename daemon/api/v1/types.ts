@@ -66,6 +66,36 @@ export const UnitRequest = {
   }),
 };
 
+/** Units and machines in one plan. */
+const maxPlanned = 4096;
+
+export type PlanRequest = TypeOf<typeof PlanRequest>;
+export const PlanRequest = {
+  title: "PlanRequest",
+  ...request("Changes whose effects are predicted. They are considered in the order of these fields.", {
+    "units?": list(
+      "Units to be created, replaced or updated, each as it would be put. A unit without `desiredState` is created " +
+        "`inactive`.",
+      request("One unit.", {
+        name: text("The full name of the unit.", { maxLength: 256 }),
+        "desiredState?": stateName("The state to bring the unit into."),
+        "options?": list(
+          "The options of the unit file, in order. Absent to keep the file that is stored.",
+          request("One option of the unit file.", optionFields),
+          maxOptions,
+        ),
+      }),
+      maxPlanned,
+    ),
+    "destroy?": list("Names of units to be destroyed.", text("A full unit name.", { maxLength: 256 }), maxPlanned),
+    "leave?": list(
+      "IDs of machines that leave the cluster and do not come back.",
+      text("A machine ID.", { maxLength: 256 }),
+      maxPlanned,
+    ),
+  }),
+};
+
 const metadataValue = text("The new value.", { maxLength: maxMetadataValue });
 
 export type MetadataRequest = TypeOf<typeof MetadataRequest>;
@@ -195,6 +225,54 @@ export const ExplanationEntity = entity("Explanation", "The placement of a unit,
   revision: count("The store revision that the explanation is true of."),
 });
 
+export type MachineEffectEntity = TypeOf<typeof MachineEffectEntity>;
+export const MachineEffectEntity = entity("MachineEffect", "What one machine would do with a unit.", {
+  machineID,
+  "primaryIP?": text("The public address of the machine."),
+  effect: text(
+    "`start`, `restart` and `stop`: of the unit. `load`: its file is put in place, and the unit not started. `unload`: " +
+      "its file is removed. `move`: the unit stops on the machine `from` and starts on this one.",
+    { enum: ["start", "restart", "stop", "load", "unload", "move"] },
+  ),
+  "from?": text("The machine that the unit moves away from."),
+});
+
+export type PlannedUnitEntity = TypeOf<typeof PlannedUnitEntity>;
+export const PlannedUnitEntity = entity("PlannedUnit", "What would become of one unit.", {
+  name: unitName,
+  change: text(
+    "`create`: the unit is new. `replace`: it gets another file. `update`: it gets another desired state. `destroy`. " +
+      "`refuse`: the change would be refused. `none`: the unit itself is not changed.",
+    { enum: ["create", "replace", "update", "destroy", "refuse", "none"] },
+  ),
+  "desiredState?": stateName("The desired state after the changes. Absent if the unit is destroyed or refused."),
+  "was?": ref(UnitEntity, "The unit as the cluster has it, with its options if its file is replaced. Absent if new."),
+  "revision?": count("The store revision at which the unit was last written. Absent if new."),
+  "effects?": list("The effects on machines, by machine ID.", ref(MachineEffectEntity)),
+  "machineID?": text("The machine that the unit would be placed on. Absent for global units, and if there is none."),
+  "why?": text("Why the engine would choose that machine."),
+  "waiting?": text("Why the unit would have no machine although it should, in one sentence."),
+  "machines?": list(
+    "While the unit would wait: the machines that are not eligible, with every reason.",
+    object("One machine.", {
+      machineID,
+      "primaryIP?": text("The public address of the machine."),
+      reasons: list("Every reason why it is not eligible.", ref(ReasonEntity)),
+    }),
+  ),
+  "refusal?": text("Why the change would be refused."),
+  "warnings?": list("Probable mistakes in the unit file.", text("A sentence.")),
+});
+
+export type PlanEntity = TypeOf<typeof PlanEntity>;
+export const PlanEntity = entity("Plan", "What would happen because of changes that have not been made.", {
+  revision: count("The store revision that the plan was made at."),
+  "units?": list(
+    "Units in the order of the request, then units that are destroyed, then others that are affected, by name.",
+    ref(PlannedUnitEntity),
+  ),
+});
+
 export type UnitStatusEntity = TypeOf<typeof UnitStatusEntity>;
 export const UnitStatusEntity = entity("UnitStatus", "The properties of a unit in systemd on one machine.", {
   name: unitName,
@@ -307,7 +385,8 @@ const streamEvents = [
 
 /** Every schema that the OpenAPI document refers to by its title. */
 export const components: readonly Component[] = [
-  ...[UnitRequest, MetadataRequest, UnitOptionEntity, UnitEntity, UnitPage, UnitStateEntity, UnitStatePage],
+  ...[UnitRequest, MetadataRequest, PlanRequest, PlanEntity, PlannedUnitEntity, MachineEffectEntity],
+  ...[UnitOptionEntity, UnitEntity, UnitPage, UnitStateEntity, UnitStatePage],
   ...[MachineEntity, MachinePage, ExplanationEntity, MachineExplanationEntity, ReasonEntity, UnitStatusEntity],
   ...[ErrorEntity, AcceptedStoreEntity, ChangeEntity, UnitEvent, DecisionEvent, StateEvent, MachineEvent],
   ...streamEvents,

@@ -1,0 +1,33 @@
+/**
+ * Reads JSON request bodies by their schemas.
+ *
+ * @module
+ */
+
+import type { Api, Call } from "../context.ts";
+import { errorReply } from "../http/responses.ts";
+import { type Complete, decode } from "../v1/decode.ts";
+import type { Schema } from "../v1/schema.ts";
+
+/** Returns the decoded body, or the response that refuses it. */
+export async function readRequest<T>(
+  api: Api,
+  call: Call,
+  schema: Schema<T>,
+): Promise<{ readonly value: Complete<T> } | { readonly refusal: Response }> {
+  const unsupported = checkContentType(call);
+  if (unsupported !== undefined) return { refusal: errorReply(415, unsupported) };
+  const body = await api.bodies.readJson(call.request, call.peer.body);
+  if ("refusal" in body) return { refusal: errorReply(body.code, `unable to decode body: ${body.refusal}`) };
+  const decoded = decode(schema, body.value);
+  if ("value" in decoded) return decoded;
+  return { refusal: errorReply(400, `unable to decode body: ${decoded.refusal}`) };
+}
+
+function checkContentType({ request, peer }: Call): string | undefined {
+  const value = request.headers.get("content-type");
+  const count = peer.contentTypes ?? (value === null ? 0 : 1);
+  if (count !== 1 || value === null) return `expected 1 Content-Type, got ${count}`;
+  const mediaType = value.split(";", 1)[0] as string;
+  return mediaType.trim() === "application/json" ? undefined : "only acceptable Content-Type is application/json";
+}
