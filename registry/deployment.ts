@@ -6,7 +6,7 @@
  */
 
 import type { UnitOption } from "../systemd/unit_file.ts";
-import { isInstance, isTemplate, quote, templateOf, validateUnitName } from "../systemd/unit_name.ts";
+import { isTemplate, quote, templateOf, validateUnitName } from "../systemd/unit_name.ts";
 import { type DesiredState, desiredStates } from "./model.ts";
 import { fleetSection } from "./requirements.ts";
 
@@ -42,7 +42,7 @@ export function deploymentProblem(name: string, options: readonly UnitOption[]):
   }
   const instances = lastValue(options, "Instances");
   if (instances === "") return undefined;
-  if (!isTemplate(name) && !isInstance(name)) {
+  if (!isTemplate(name) && templateOf(name) === undefined) {
     return "Instances= belongs in a template, such as web@.service";
   }
   const names = instanceNames(instances);

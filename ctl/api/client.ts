@@ -9,6 +9,8 @@ import type {
   ExplanationEntity,
   MachineEntity,
   MachinePage,
+  PlanEntity,
+  PlanRequest,
   UnitEntity,
   UnitPage,
   UnitStateEntity,
@@ -153,6 +155,14 @@ export class ApiClient {
   /** Returns why a unit is on its machine, or on none; undefined if the server does not support it. Throws if the unit does not exist. */
   explain(name: string): Promise<ExplanationEntity | undefined> {
     return this.#get<ExplanationEntity>(unitPath(name, "/explain"), isUnknownRoute);
+  }
+
+  /** Returns what would happen because of changes. Throws if the server does not support it. */
+  async plan(changes: PlanRequest): Promise<PlanEntity> {
+    const request = { method: "POST", body: JSON.stringify(changes) } as const;
+    const answer = await this.#ask("/fleet/v1/plan", request, isUnknownRoute);
+    if (!answer) throw new Error(`${this.endpoint} runs a fleet that cannot make plans`);
+    return await this.#json<PlanEntity>(answer);
   }
 
   /** Returns the journal or status of a unit from its machine, or from that of the query's `machineID`. The text may be endless. */

@@ -84,6 +84,8 @@ export interface Command {
   readonly isNew?: boolean;
   /** True if the command needs no cluster: no connection is made, even where the environment names a tunnel. */
   readonly isOffline?: boolean;
+  /** The exit status of a command line that cannot be understood, where {@link exitUsage} has another meaning. */
+  readonly usageStatus?: number;
   /** True if only scripts call the command: it is left out of lists. */
   readonly isHidden?: boolean;
   /** Returns the exit status. An error that is thrown is printed; the status is 2 for a {@link UsageError}, else 1. */

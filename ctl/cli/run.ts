@@ -215,7 +215,7 @@ class UnknownCommandError extends UsageError {
 function refuseUsage(io: Io, error: UsageError, command: Command | undefined): number {
   const question = error instanceof UnknownFlagError ? similarFlag(error.typed, command) : "";
   printError(io, `Error: ${error.message}${question}; ${seeHelp(command)}`);
-  return exitUsage;
+  return command?.usageStatus ?? exitUsage;
 }
 
 /** Returns ` (did you mean --x?)` for a flag that the command does not have, "" if none of its flags is similar. */

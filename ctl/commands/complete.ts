@@ -2,6 +2,7 @@ import type { ApiClient } from "../api/client.ts";
 import { flagsByName, type FlagSpec, type FlagValue, flagValue } from "../cli/argv.ts";
 import type { Command, Context } from "../cli/command.ts";
 import { globalFlags } from "../cli/global_flags.ts";
+import { planActions } from "./plan.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
 
 /** The kinds of names that the cluster completes. */
@@ -10,8 +11,10 @@ type Kind = "unit" | "machine";
 /** The kinds of names among the arguments of each command. */
 const argumentsOf: Readonly<Record<string, readonly Kind[]>> = {
   ...Object.fromEntries(
-    ["cat", "destroy", "events", "explain", "journal", "load", "logs", "restart", "start", "status", "stop", "unload"]
-      .map((name) => [name, ["unit"] as const]),
+    [
+      ...["cat", "destroy", "events", "explain", "journal", "load", "logs"],
+      ...["plan", "restart", "start", "status", "stop", "unload"],
+    ].map((name) => [name, ["unit"] as const]),
   ),
   ssh: ["machine", "unit"],
   machine: ["machine"],
@@ -67,7 +70,9 @@ async function candidatesFor(
   if (name === "machine" && rest.length === 0) return ["label"];
   // Labels are not in the cluster before the user has set them.
   if (name === "machine" && rest.length > 1) return [];
-  return await fromCluster(context, line.flags, argumentsOf[name] ?? []);
+  if (name === "plan" && rest.length === 0) return planActions;
+  const kinds = name === "plan" && rest[0] === "drain" ? ["machine" as const] : argumentsOf[name] ?? [];
+  return await fromCluster(context, line.flags, kinds);
 }
 
 /** The words before the one that is completed. */

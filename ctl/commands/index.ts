@@ -10,6 +10,7 @@ import { cat } from "./cat.ts";
 import { complete } from "./complete.ts";
 import { completion } from "./completion.ts";
 import { destroy } from "./destroy.ts";
+import { diff } from "./diff.ts";
 import { doctor } from "./doctor.ts";
 import { events } from "./events.ts";
 import { explain } from "./explain.ts";
@@ -23,6 +24,7 @@ import { load } from "./load.ts";
 import { logs } from "./logs.ts";
 import { machine } from "./machine.ts";
 import { options } from "./options.ts";
+import { plan } from "./plan.ts";
 import { restart } from "./restart.ts";
 import { ssh } from "./ssh.ts";
 import { start } from "./start.ts";
@@ -40,6 +42,7 @@ export const commands: readonly Command[] = [
   complete(() => commands),
   completion,
   destroy,
+  diff,
   doctor,
   events,
   explain,
@@ -53,6 +56,7 @@ export const commands: readonly Command[] = [
   logs,
   machine,
   options,
+  plan,
   restart,
   ssh,
   start,

@@ -69,7 +69,7 @@ export class FakeApi {
   async handle(request: Request): Promise<Response> {
     const url = new URL(request.url);
     const path = url.pathname.replace(/^\/fleet\/v1/, "");
-    const body = request.method === "PUT" ? await request.text() : "";
+    const body = request.method === "PUT" || path === "/plan" ? await request.text() : "";
     this.requests.push(`${request.method} ${decodeURIComponent(path)}${body ? " " + body : ""}`);
     const instead = this.intercept(request, path);
     if (instead) return instead;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { instanceOptions } from "../../registry/deployment.ts";
 import type { Finding } from "../../registry/unit_check.ts";
 import { readUnitFile, type UnitFile, UnitFileError } from "../../systemd/unit_file.ts";
 import { mangleUnitName, recognizedTypes, storableTypes, templateOf } from "../../systemd/unit_name.ts";
@@ -49,6 +50,14 @@ export function beside(file: string, name: string): string {
   return file.slice(0, file.lastIndexOf("/") + 1) + name;
 }
 
+/** Returns the file of an instance, made of its template's: see {@link instanceOptions}. */
+export function instanceFile(template: LocalFile): LocalFile {
+  const kept = new Set(instanceOptions(template.options));
+  const keep = <T>(parts: readonly T[]) => parts.filter((_, index) => kept.has(template.options[index]!));
+  const { options, lines, headerLines } = template;
+  return { ...template, options: keep(options), lines: keep(lines), headerLines: keep(headerLines) };
+}
+
 /** Reads and parses a unit file; undefined if there is none. Throws {@link LocalFileError}. */
 export async function readLocalFile(path: string, io: Io): Promise<LocalFile | undefined> {
   let file: UnitFile | undefined;
@@ -72,7 +81,7 @@ export function lineOf(file: LocalFile, { option, inHeader }: Finding): number |
 }
 
 /** Types of Quadlet files of Podman, see podman-systemd.unit(5). */
-const quadletTypes = ["container", "volume", "network", "kube", "pod", "image", "build"];
+export const quadletTypes = ["container", "volume", "network", "kube", "pod", "image", "build"];
 
 /** Says that an argument names a file whose type is no unit type; undefined if it does not. */
 export async function unsupportedType(argument: string, io: Io): Promise<string | undefined> {

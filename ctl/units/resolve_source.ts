@@ -5,12 +5,14 @@
  */
 
 import type { UnitEntity, UnitOptionEntity } from "../../daemon/api/v1/types.ts";
+import { instanceOptions } from "../../registry/deployment.ts";
 import { serializeUnitFile, type UnitOption } from "../../systemd/unit_file.ts";
 import { templateOf } from "../../systemd/unit_name.ts";
 import type { ApiClient } from "../api/client.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
 import {
   beside,
+  instanceFile,
   type LocalFile,
   LocalFileError,
   type NamedUnit,
@@ -94,15 +96,15 @@ async function planExisting(unit: NamedUnit, existing: UnitEntity, sourcing: Sou
     if (!sourcing.replace) return keep();
     throw new CreationError(`cannot replace unit ${unit.name}: no local file ${unit.file}, nor one of its template`);
   }
-  const { options } = local.content;
+  const { options } = local.file;
   const same = sameContent(options, optionsOf(existing.options));
-  if (!sourcing.replace) return same ? keep() : keep(differs(unit.name, unit.file, local.isTemplate));
-  const template = local.isTemplate ? { template: local.content } : {};
+  if (!sourcing.replace) return same ? keep() : keep(differs(unit.name, unit.file, local.template !== undefined));
+  const template = local.template ? { template: local.template } : {};
   if (same) {
     return { ...keep({ on: "out", text: `Found same Unit(${unit.name}) in Registry, nothing to do` }), ...template };
   }
   const state = existing.desiredState ?? "inactive";
-  if (sourcing.replaceable.has(state)) return { ...keep(), options, local: local.content, ...template };
+  if (sourcing.replaceable.has(state)) return { ...keep(), options, local: local.file, ...template };
   const text = `Warning: can not replace Unit(${unit.name}) in state '${state}', use the appropriate command`;
   return { ...keep({ on: "err", text: `${text}: ${replacing(state)}` }), isKept: true };
 }
@@ -114,7 +116,7 @@ function replacing(state: string): string {
 
 async function findContent(unit: NamedUnit, sourcing: Sourcing): Promise<Content> {
   const own = await readLocal(unit.file, sourcing.io);
-  if (own) return { options: own.options, local: own, notes: [] };
+  if (own) return contentOf(own);
   const template = templateOf(unit.name);
   if (template === undefined) {
     throw new CreationError(
@@ -125,12 +127,16 @@ async function findContent(unit: NamedUnit, sourcing: Sourcing): Promise<Content
   const local = await readLocal(beside(unit.file, template), sourcing.io);
   if (submitted && local && !sameContent(submitted, local.options)) {
     return sourcing.replace
-      ? { options: local.options, local, template: local, notes: [] }
-      : { options: submitted, notes: [differs(template, unit.file, true)] };
+      ? { ...contentOf(instanceFile(local)), template: local }
+      : { options: instanceOptions(submitted), notes: [differs(template, unit.file, true)] };
   }
-  if (submitted) return { options: submitted, notes: [] };
-  if (local) return { options: local.options, local, notes: [] };
+  if (submitted) return { options: instanceOptions(submitted), notes: [] };
+  if (local) return contentOf(instanceFile(local));
   throw new CreationError(await whyNotFound(unit, sourcing));
+}
+
+function contentOf(local: LocalFile): Content {
+  return { options: local.options, local, notes: [] };
 }
 
 async function templateInCluster(
@@ -150,17 +156,17 @@ async function templateInCluster(
   }
 }
 
-/** Reads the local file of a unit, or of its template. */
+/** Reads the local file of a unit, or makes it of that of its template. */
 async function localContent(
   unit: NamedUnit,
   io: Io,
-): Promise<{ content: LocalFile; isTemplate: boolean } | undefined> {
+): Promise<{ readonly file: LocalFile; readonly template?: LocalFile } | undefined> {
   const own = await readLocal(unit.file, io);
-  if (own) return { content: own, isTemplate: false };
+  if (own) return { file: own };
   const template = templateOf(unit.name);
   if (template === undefined) return undefined;
   const shared = await readLocal(beside(unit.file, template), io);
-  return shared && { content: shared, isTemplate: true };
+  return shared && { file: instanceFile(shared), template: shared };
 }
 
 async function readLocal(path: string, io: Io): Promise<LocalFile | undefined> {

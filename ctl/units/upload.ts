@@ -47,9 +47,12 @@ export interface Creation {
   readonly attempts: number;
 }
 
+/** `--allow-unknown`, of every command that reads unit files for the cluster. */
+export const allowUnknownFlag = switchFlag("allow-unknown", "Accept unknown options of [X-Fleet] and unknown sections");
+
 /** Flags of every command that creates units. */
 export const creationFlags: readonly FlagSpec[] = [
-  switchFlag("allow-unknown", "Accept unknown options of [X-Fleet] and unknown sections"),
+  allowUnknownFlag,
   textFlag("name", "NAME", "Name the unit that - reads from standard input"),
   switchFlag("sign", "Deprecated: ignored"),
 ];

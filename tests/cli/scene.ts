@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { PlanRequest } from "../../daemon/api/v1/types.ts";
 import type { ApiClient } from "../../ctl/api/client.ts";
 import { runFleetctl } from "../../ctl/cli/run.ts";
 import { FakeApi, refusal } from "../../ctl/testing/fake_api.ts";
@@ -103,7 +104,7 @@ export class Scene {
       client: () => Promise.resolve(this.#client()),
     });
     const status = await this.#io.clock.runToEnd(running);
-    const api = this.#api.writes.map(describeWrite);
+    const api = this.#api.writes.flatMap(describeRequest);
     return [
       ...this.#io.written.flatMap(streamLines),
       ...api.map((write) => `api ${write}`),
@@ -261,6 +262,18 @@ export class Scene {
       answer,
     });
   }
+}
+
+/** A request that changes the cluster, or the changes of a request for a plan, each in short: `PLAN PUT a.service launched`. */
+function describeRequest(request: string): string[] {
+  const [, plan] = /^POST \/plan (.*)$/s.exec(request) ?? [];
+  if (plan === undefined) return [describeWrite(request)];
+  const { units = [], destroy = [], leave = [] } = JSON.parse(plan) as PlanRequest;
+  return [
+    ...units.map((unit) => `PLAN ${describeWrite(`PUT /units/${unit.name} ${JSON.stringify(unit)}`)}`),
+    ...destroy.map((name) => `PLAN DELETE ${name}`),
+    ...leave.map((machine) => `PLAN LEAVE ${machine}`),
+  ];
 }
 
 /** A request that changes the cluster, in short: `PUT a.service launched Service.ExecStart=/bin/a`. */

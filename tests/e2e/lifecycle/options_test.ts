@@ -1,8 +1,9 @@
 /** Each option of [X-Fleet] on real machines: where units go, and that those it does not concern stay untouched. */
 
 import assert from "node:assert/strict";
-import type { ExplanationEntity } from "../../../daemon/api/v1/types.ts";
+import type { ExplanationEntity, PlanEntity, PlannedUnitEntity } from "../../../daemon/api/v1/types.ts";
 import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
+import { fleetctl } from "../../lab/fleet.ts";
 import type { Machine } from "../../lab/machine.ts";
 import { until } from "../../lab/process.ts";
 
@@ -200,6 +201,73 @@ async function globals(cluster: FleetCluster): Promise<void> {
   await destroy(cluster, "every.service", "web.service", "idle.service", "shy.service");
 }
 
+/** Makes a plan by fleetctl, whose exit status is 2 if there are changes and 0 if there are none. */
+async function planned(
+  cluster: FleetCluster,
+  changes: boolean,
+  ...args: string[]
+): Promise<Map<string, PlannedUnitEntity>> {
+  const { code, stdout, stderr } = await fleetctl(cluster.machine("m1"), ...args, "--output=json");
+  assert.equal(code, changes ? 2 : 0, stdout + stderr);
+  const { units = [] } = JSON.parse(stdout) as PlanEntity;
+  return new Map(units.map((unit) => [unit.name, unit]));
+}
+
+/** Returns the effects of a plan on units by name, each as `start m1`. */
+function effects(cluster: FleetCluster, plan: ReadonlyMap<string, PlannedUnitEntity>): Record<string, string[]> {
+  return Object.fromEntries([...plan].flatMap(([name, { effects = [] }]) => {
+    const texts = effects.map(({ effect, machineID }) => `${effect} ${cluster.byId(machineID).name}`);
+    return texts.length === 0 ? [] : [[name, texts]];
+  }));
+}
+
+async function plans(cluster: FleetCluster): Promise<void> {
+  const [m1, m3] = [cluster.machine("m1"), cluster.machine("m3")];
+  await m1.writeFile("/root/shop/web@.service", wanting("Instances=2", "Conflicts=web@*.service"));
+  await m1.writeFile("/root/shop/db.service", wanting("MachineMetadata=region=eu"));
+  await m1.writeFile("/root/shop/README", "The shop.\n");
+  const names = ["db.service", "web@1.service", "web@2.service"];
+
+  // The units start where the plan says.
+  const first = await planned(cluster, true, "diff", "/root/shop");
+  assert.deepEqual([...first.keys()], ["db.service", "web@.service", "web@1.service", "web@2.service"]);
+  await cluster.fleetctl(m1, "submit", "/root/shop/web@.service");
+  await cluster.fleetctl(m1, "start", ...names.map((name) => `/root/shop/${name}`));
+  const where = await homes(cluster, names);
+  const started = Object.fromEntries(names.map((name) => [name, [`start ${where.get(name)!.name}`]]));
+  assert.deepEqual(effects(cluster, first), started);
+  await planned(cluster, false, "diff", "/root/shop");
+
+  // A changed file restarts the unit, another number of instances leaves those that run.
+  await m1.writeFile("/root/shop/db.service", wanting("MachineMetadata=region=eu", "Conflicts=nothing.service"));
+  await m1.writeFile("/root/shop/web@.service", wanting("Instances=4", "Conflicts=web@*.service"));
+  const grown = await planned(cluster, true, "diff", "/root/shop");
+  const free = ["m1", "m2", "m3"].find((name) => ![1, 2].some((i) => where.get(`web@${i}.service`)!.name === name))!;
+  const third = grown.get("web@3.service")!.waiting === undefined ? "web@3.service" : "web@4.service";
+  assert.deepEqual(effects(cluster, grown), { "db.service": ["restart m2"], [third]: [`start ${free}`] });
+
+  // The units of a machine that leaves move where the plan says; a conflict leaves one without a machine.
+  await cluster.put(m1, "mover.service", "launched", wanting(`MachineMetadata=region=us`));
+  const from = (await homes(cluster, ["mover.service"])).get("mover.service")!;
+  const leaving = from === m1 ? m1 : m3;
+  const drain = await planned(cluster, true, "plan", "drain", leaving.id.slice(0, 8));
+  const [moved] = drain.get("mover.service")!.effects!;
+  assert.deepEqual([moved!.effect, moved!.from], ["move", leaving.id]);
+  await leaving.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
+  const other = leaving === m1 ? m3 : m1;
+  await cluster.statesWhere(
+    other,
+    "mover.service to have moved",
+    (all) =>
+      all.some(({ name, machineID, systemdActiveState }) =>
+        name === "mover.service" && machineID === moved!.machineID && systemdActiveState === "active"
+      ),
+  );
+  await leaving.must(["systemctl", "start", "fleet.socket", "fleet.service"]);
+  await cluster.joined(["m1", "m2", "m3"].map((name) => cluster.machine(name)));
+  await destroy(cluster, "mover.service", "web@.service", ...names);
+}
+
 Deno.test("options of [X-Fleet]", async (t) => {
   const machines = [
     { metadata: "region=us,role=web" },
@@ -217,5 +285,6 @@ Deno.test("options of [X-Fleet]", async (t) => {
     await t.step("Conflicts hold whichever unit names the other", () => conflicts(cluster));
     await t.step("Replaces moves the replaced unit if another machine takes it", () => replaces(cluster));
     await t.step("Global units follow machines that join and leave", () => globals(cluster));
+    await t.step("units start, restart and move where a plan says", () => plans(cluster));
   });
 });

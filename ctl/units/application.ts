@@ -1,0 +1,149 @@
+/**
+ * Reads an application: the unit files of directories, with the instances of their templates.
+ *
+ * @module
+ */
+
+import { nearest } from "../../runtime/spelling.ts";
+import { deploymentOf, instanceOf, instanceOptions } from "../../registry/deployment.ts";
+import type { DesiredState } from "../../registry/model.ts";
+import { checkUnit } from "../../registry/unit_check.ts";
+import type { UnitOption } from "../../systemd/unit_file.ts";
+import { isTemplate, recognizedTypes, storableTypes, templateOf } from "../../systemd/unit_name.ts";
+import type { Io } from "../terminal/port.ts";
+import {
+  beside,
+  lineOf,
+  type LocalFile,
+  LocalFileError,
+  namedUnit,
+  quadletTypes,
+  readLocalFile,
+} from "./local_file.ts";
+
+/** A unit of an application. */
+export interface ApplicationUnit {
+  readonly name: string;
+  readonly options: readonly UnitOption[];
+  /** Undefined for a template, which is only stored. */
+  readonly desiredState?: DesiredState;
+  /** The path of its file; of an instance, that of its template. */
+  readonly path: string;
+}
+
+/** The unit files of an application, and what is wrong with them. */
+export interface Application {
+  /** Units by name: those of the files, and the instances that templates name. */
+  readonly units: readonly ApplicationUnit[];
+  /** Files that are no unit files. */
+  readonly ignored: readonly string[];
+  readonly warnings: readonly string[];
+  /** Reasons why the files cannot be used; none if they can. */
+  readonly errors: readonly string[];
+}
+
+/** Reads the unit files of `paths`: directories, of which every file counts, and single files. */
+export async function readApplication(io: Io, paths: readonly string[], allowUnknown: boolean): Promise<Application> {
+  const reader = new ApplicationReader(io, allowUnknown);
+  for (const path of paths) await reader.read(path);
+  return reader.application();
+}
+
+class ApplicationReader {
+  readonly #units = new Map<string, ApplicationUnit>();
+  readonly #instances: ApplicationUnit[] = [];
+  readonly #ignored: string[] = [];
+  readonly #warnings: string[] = [];
+  readonly #errors: string[] = [];
+
+  constructor(private readonly io: Io, private readonly allowUnknown: boolean) {}
+
+  async read(path: string): Promise<void> {
+    const names = await this.io.filesIn(path);
+    if (names.length === 0) return await this.#readUnit(namedUnit(path).file, `${path}: no such file or directory`);
+    const before = this.#units.size + this.#errors.length;
+    for (const name of names.sort()) {
+      const file = `${path.replace(/\/+$/, "")}/${name}`;
+      const entry = entryOf(name);
+      if (entry.kind === "unit") await this.#readUnit(file, `${file}: the link points to no file`);
+      else if (entry.kind !== "mistake") this.#ignored.push(file);
+      else this.#errors.push(`${file}: ${entry.why}`);
+    }
+    if (this.#units.size + this.#errors.length === before) {
+      this.#errors.push(`${path}: the directory has no unit files`);
+    }
+  }
+
+  application(): Application {
+    for (const instance of this.#instances) {
+      // A file of its own takes precedence over the template's.
+      if (!this.#units.has(instance.name)) this.#units.set(instance.name, instance);
+    }
+    return {
+      units: [...this.#units.values()].sort((a, b) => a.name < b.name ? -1 : 1),
+      ignored: this.#ignored,
+      warnings: this.#warnings,
+      errors: this.#errors,
+    };
+  }
+
+  async #readUnit(path: string, absent: string): Promise<void> {
+    let file: LocalFile | undefined;
+    try {
+      file = await readLocalFile(path, this.io) ?? await this.#readTemplate(path);
+    } catch (error) {
+      if (!(error instanceof LocalFileError)) throw error;
+      const line = error.line === undefined ? "" : `:${error.line}`;
+      this.#errors.push(`${error.path}${line}: ${error.message}`);
+      return;
+    }
+    if (file === undefined) return void this.#errors.push(absent);
+    const { name } = namedUnit(path);
+    const other = this.#units.get(name);
+    if (other) return void this.#errors.push(`${path}: ${other.path} is the same unit, ${name}`);
+    this.#check(name, file);
+    const { instances, desiredState } = deploymentOf(name, file.options);
+    const isOwnTemplate = isTemplate(name);
+    const options = templateOf(name) === undefined ? file.options : instanceOptions(file.options);
+    this.#units.set(name, { name, options, ...isOwnTemplate ? {} : { desiredState }, path });
+    for (const instance of instances) {
+      const options = instanceOptions(file.options);
+      this.#instances.push({ name: instanceOf(name, instance), options, desiredState, path });
+    }
+  }
+
+  /** Reads the template of an instance that has no file of its own. */
+  async #readTemplate(path: string): Promise<LocalFile | undefined> {
+    const template = templateOf(namedUnit(path).name);
+    return template === undefined ? undefined : await readLocalFile(beside(path, template), this.io);
+  }
+
+  #check(name: string, file: LocalFile): void {
+    for (const { line, message } of file.ignored) this.#warnings.push(`${file.path}:${line}: ignored ${message}`);
+    for (const finding of checkUnit(name, file.options)) {
+      const line = lineOf(file, finding);
+      const text = `${file.path}${line === undefined ? "" : `:${line}`}: ${finding.message}`;
+      if (finding.kind === "invalid") this.#errors.push(text);
+      else if (finding.kind === "doubtful" || this.allowUnknown) this.#warnings.push(text);
+      else this.#errors.push(`${text}. Use --allow-unknown to accept it.`);
+    }
+  }
+}
+
+/** An entry of a directory by its name. */
+type Entry = { readonly kind: "unit" | "other" } | { readonly kind: "mistake"; readonly why: string };
+
+function entryOf(name: string): Entry {
+  const type = /^[^.].*\.([^.]+)$/.exec(name)?.[1];
+  if (type === undefined) return { kind: "other" };
+  if (recognizedTypes.includes(type)) return { kind: "unit" };
+  if (quadletTypes.includes(type)) {
+    return { kind: "mistake", why: "Quadlet files are not supported: write a .service that runs podman" };
+  }
+  const meant = type.length < minTypeLength ? undefined : nearest(type, storableTypes);
+  if (meant === undefined) return { kind: "other" };
+  return { kind: "mistake", why: `".${type}" is no type of unit: did you mean ".${meant}"?` };
+}
+
+/** A shorter ending is similar to too many types. */
+const minTypeLength = 4;
