@@ -7,7 +7,8 @@
 import { ScheduleCache } from "../daemon/engine/schedule_cache.ts";
 import { schedule } from "../daemon/engine/schedule.ts";
 import type { UnitOption } from "../systemd/unit_file.ts";
-import { SimulatedCluster } from "../tests/scheduling/scenarios/scenario.ts";
+import { preview } from "../daemon/engine/preview.ts";
+import { draftPut, SimulatedCluster } from "../tests/scheduling/scenarios/scenario.ts";
 import { summarize, type Summary, summaryCells, summaryHeads, table } from "./statistics.ts";
 
 /** Targets for a thousand machines and ten thousand units. */
@@ -25,6 +26,8 @@ export interface ScheduleTimes {
   readonly one_change: Summary;
   /** A settled cluster without a cache of earlier plans. */
   readonly settled: Summary;
+  /** In a settled cluster: the preview of 200 changes, half of them new units and half new files. */
+  readonly preview: Summary;
 }
 
 /** Measures clusters of four sizes, with the same number of units for each machine. */
@@ -34,7 +37,10 @@ export function measureSchedule({ rounds = 9 }: { readonly rounds?: number } = {
 }
 
 function measure(machines: number, units: number, rounds: number): ScheduleTimes {
-  const from_nothing_ms: number[] = [], settled_ms: number[] = [], one_change_ms: number[] = [];
+  const from_nothing_ms: number[] = [],
+    settled_ms: number[] = [],
+    one_change_ms: number[] = [],
+    preview_ms: number[] = [];
   let unplaced = 0;
   for (let round = 0; round < rounds; round++) {
     const simulation = typicalCluster(machines, units);
@@ -51,6 +57,9 @@ function measure(machines: number, units: number, rounds: number): ScheduleTimes
     simulation.apply(first.plan.placements);
     decide(cache);
     settled_ms.push(decide().took_ms);
+    const start_ms = performance.now();
+    preview(simulation.cluster(), drafts);
+    preview_ms.push(performance.now() - start_ms);
     for (const change of changes(simulation, machines, round)) {
       change();
       const { plan, took_ms } = decide(cache);
@@ -66,8 +75,14 @@ function measure(machines: number, units: number, rounds: number): ScheduleTimes
     unplaced,
     one_change: summarize(one_change_ms),
     settled: summarize(settled_ms),
+    preview: summarize(preview_ms),
   };
 }
+
+const drafts = Array.from({ length: 100 }, (_, index) => [
+  draftPut(`draft-${index}.service`, "launched", []),
+  draftPut(`plain-${index}.service`, "launched", options("Conflicts=nothing.service")),
+]).flat();
 
 /** One change on machines with many units each: the scheduler computes one whole machine again. */
 export interface DenseTimes {
@@ -208,6 +223,8 @@ export function scheduleReport(times: readonly ScheduleTimes[]): string {
     judge("the largest", one_change.median_ms, scheduleTargets.one_change_ms),
     "\n",
     table([heads("a settled cluster, without a cache"), ...rows((each) => each.settled)]),
+    "\n",
+    table([heads("a preview of 200 changes"), ...rows((each) => each.preview)]),
   ].join("");
 }
 

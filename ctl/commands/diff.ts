@@ -35,7 +35,7 @@ ${exitStatuses}`,
     for (const error of errors) printError(io, error);
     if (errors.length > 0) return exitFailure;
     const plan = await client.plan({
-      units: units.map(({ name, options, desiredState }) => ({ name, options, ...desiredState && { desiredState } })),
+      units: units.map(({ name, options, desiredState }) => ({ name, options, desiredState })),
     });
     return await printPlan(context, plan, new Map(units.map((unit) => [unit.name, unit])));
   },

@@ -25,8 +25,8 @@ import {
 export interface ApplicationUnit {
   readonly name: string;
   readonly options: readonly UnitOption[];
-  /** Undefined for a template, which is only stored. */
-  readonly desiredState?: DesiredState;
+  /** A template is inactive. */
+  readonly desiredState: DesiredState;
   /** The path of its file; of an instance, that of its template. */
   readonly path: string;
 }
@@ -103,9 +103,8 @@ class ApplicationReader {
     if (other) return void this.#errors.push(`${path}: ${other.path} is the same unit, ${name}`);
     this.#check(name, file);
     const { instances, desiredState } = deploymentOf(name, file.options);
-    const isOwnTemplate = isTemplate(name);
     const options = templateOf(name) === undefined ? file.options : instanceOptions(file.options);
-    this.#units.set(name, { name, options, ...isOwnTemplate ? {} : { desiredState }, path });
+    this.#units.set(name, { name, options, desiredState: isTemplate(name) ? "inactive" : desiredState, path });
     for (const instance of instances) {
       const options = instanceOptions(file.options);
       this.#instances.push({ name: instanceOf(name, instance), options, desiredState, path });
