@@ -10,7 +10,7 @@ export const diff: Command = {
   name: "diff",
   isNew: true,
   group: "units",
-  summary: "Show how unit files differ from the cluster, and what they would do",
+  summary: "Show what unit files would change in the cluster",
   usage: "diff [--allow-unknown] [--output=FORMAT] PATH...",
   description: `Compares unit files with the units of the cluster: single files, and directories with all their unit
 files. A template brings the instances that its option Instances= names, and Desired= is the desired state of

@@ -88,6 +88,7 @@ const purePackages = new Set([
   "node:path/posix",
   "node:querystring",
   "node:util",
+  "diff",
   "eventsource-parser",
   "yaml",
 ]);
@@ -133,13 +134,13 @@ function refusalForClient(
   if (to === "daemon/api/v1/types.ts") {
     return typeOnly ? undefined : "use import type: the schemas would cost the client start-up time";
   }
-  const shared = /^registry\/(model|requirements|unit_check)\.ts$/;
+  const shared = /^registry\/(deployment|model|requirements|unit_check)\.ts$/;
   if (to.startsWith("ctl/") || shared.test(to) || /^systemd\/unit_[a-z_]+\.ts$/.test(to)) return undefined;
   if (to === "daemon/api/handler.ts" || to.startsWith("registry/")) {
     if (from === "ctl/main.ts" && dynamic) return undefined;
     return "only ctl/main.ts may load it, with import(), for --driver=etcd";
   }
-  return "ctl/ may import only itself, registry/{model,requirements,unit_check}.ts, systemd/unit_*.ts and " +
+  return "ctl/ may import only itself, registry/{deployment,model,requirements,unit_check}.ts, systemd/unit_*.ts and " +
     "daemon/api/v1/types.ts";
 }
 
