@@ -130,8 +130,8 @@ if ! command -v deno >/dev/null; then
   echo "@PROGRAM@: there is no deno in PATH ($PATH): install Deno 2.9 or newer, or build self-contained executables with ./compile.sh" >&2
   exit 127
 fi
-# Deno's cache only makes the start faster. A service without HOME runs without a cache.
-if [ -z "${HOME-}" ] && [ -z "${DENO_DIR-}" ]; then export DENO_DIR=/dev/null/none; fi
+# Deno's cache only makes the start faster. A service, which has NOTIFY_SOCKET, runs without one.
+if [ -z "${HOME-}" ] || [ -n "${NOTIFY_SOCKET-}" ] && [ -z "${DENO_DIR-}" ]; then export DENO_DIR=/dev/null/none; fi
 export DENO_NO_UPDATE_CHECK=1
 set -f
 exec deno run @FLAGS@ --no-config --no-lock --no-remote --no-npm --cached-only "${self%/*}/lib/@PROGRAM@/main.js" "$@"

@@ -20,7 +20,10 @@ export async function openStore(
     const { openSqliteStore } = await import("../../registry/store/sqlite.ts");
     if (where === "memory") return openSqliteStore({ path: ":memory:" });
     await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
-    return openSqliteStore({ path: `${config.stateDirectory}/fleet.db` });
+    const path = `${config.stateDirectory}/fleet.db`;
+    // SQLite gives its other files the mode of this one.
+    (await Deno.open(path, { append: true, create: true, mode: 0o600 })).close();
+    return openSqliteStore({ path });
   }
   return await openEtcdStore({
     endpoints: config.etcdServers,

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { buildFleet } from "../../lab/fleet_cluster.ts";
+import { checkFiles } from "../../lab/file_table.ts";
 import { withLab } from "../../lab/lab.ts";
 import type { Machine } from "../../lab/machine.ts";
 import { until } from "../../lab/process.ts";
@@ -61,6 +62,7 @@ async function asRoot(machine: Machine): Promise<void> {
   assert.match(output, /hello\.service\t+[0-9a-f]{8}\.\.\.\S*\t+active\t+running/);
   assert.equal((await machine.must(["systemctl", "is-active", "hello.service"])).trim(), "active");
   assert.deepEqual(await tcpPorts(machine), [], "it opens no TCP port unless --listen names one");
+  await checkFiles(machine, "root", ["/run/fleet"], ["/run/fleet/dev", "/run/fleet/dev/fleet.sock"]);
   // ^C ends the daemon and its units.
   await machine.must(["systemctl", "kill", "--kill-whom=main", "--signal=INT", "dev.service"]);
   await gone(machine);
@@ -132,6 +134,7 @@ async function asUser(machine: Machine): Promise<void> {
   const output = await user.run("sh", "-c", `cd /home/core; ${[endpoint, make, start, list].join("\n")}`);
   assert.match(output.stdout, /hello\.service\t+[0-9a-f]{8}\.\.\.\S*\t+active\t+running/, output.stderr);
   assert.equal((await user.run("systemctl", "--user", "is-active", "hello.service")).stdout.trim(), "active");
+  await checkFiles(machine, "core", ["/run/user/1000/fleet-dev"], ["/run/fleet/dev/fleet.sock", "/run/fleet/units/*"]);
   // journald recognizes a user's unit by its place below user@1000.service, which the lab does not have: only systemd's own
   // lines about the unit are found.
   const unit = "[Service]\\nExecStart=/bin/sleep infinity\\n";

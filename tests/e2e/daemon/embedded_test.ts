@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
+import { checkFiles } from "../../lab/file_table.ts";
 import type { Machine } from "../../lab/machine.ts";
 import { until } from "../../lab/process.ts";
 
@@ -81,7 +82,7 @@ async function kept(cluster: FleetCluster): Promise<void> {
 
   await cluster.fleetctl(machine, "destroy", unit);
   assert.equal((await machine.run(["systemctl", "is-active", "--quiet", unit])).code !== 0, true);
-  assert.equal((await machine.must(["stat", "--format=%a", "/var/lib/fleet"])).trim(), "700");
+  await checkFiles(machine, "root", ["/run/fleet", "/var/lib/fleet"], ["/var/lib/fleet", "/var/lib/fleet/fleet.db*"]);
 }
 
 Deno.test("a single machine keeps its units in a file", async () => {

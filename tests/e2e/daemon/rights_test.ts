@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { buildFleet, FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
+import { checkFiles, fileTable } from "../../lab/file_table.ts";
 import { withLab } from "../../lab/lab.ts";
 import type { Machine } from "../../lab/machine.ts";
 import { until } from "../../lab/process.ts";
@@ -37,6 +38,29 @@ async function everyOperation(cluster: FleetCluster, machine: Machine): Promise<
   assert.equal(await machine.must(["ls", "/run/fleet/units"]), "");
   const { stdout } = await machine.run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "fails.service"]);
   assert.doesNotMatch(stdout, /failed/);
+}
+
+/** Every file that the daemon has created has the mode and the owner of the table in docs/reference/files.md. */
+async function createsListedFiles(cluster: FleetCluster, fleetd: string): Promise<void> {
+  const [m1] = cluster.lab.machines;
+  await m1!.must(["systemctl", "reload", "fleet.service"]);
+  await cluster.put(m1!, "a.service", "launched", installed);
+  await cluster.put(m1!, `${"x".repeat(247)}.service`, "loaded", sleeper);
+  await cluster.active(m1!, ["a.service"]);
+  const present = fileTable().map(({ path }) => path).filter((path) =>
+    path.startsWith("/run/") && !path.includes("/dev")
+  );
+  const roots = ["/run/fleet", "/run/fleet.sock", "/var/lib/fleet"];
+  await checkFiles(m1!, fleetd, roots, [...present, "/var/lib/fleet"]);
+  // ProtectSystem=strict leaves the daemon these two directories besides.
+  assert.equal(
+    await m1!.sh(
+      "find /tmp/systemd-private-*-fleet.service-*/tmp /var/tmp/systemd-private-*-fleet.service-*/tmp -mindepth 1",
+    ),
+    "",
+  );
+  for (const { name } of await cluster.units(m1!)) await cluster.destroy(m1!, name!);
+  await cluster.statesWhere(m1!, "no unit", (states) => states.length === 0);
 }
 
 async function hardened(cluster: FleetCluster): Promise<void> {
@@ -102,7 +126,7 @@ async function asFleet(cluster: FleetCluster): Promise<void> {
   const pid = await cluster.pid(m1!, "fleet.service");
   assert.equal((await m1!.must(["ps", "-o", "user=", "-p", String(pid)])).trim(), "fleet");
   await everyOperation(cluster, m1!);
-  assert.equal((await m1!.must(["stat", "--format=%U", "/run/fleet/units"])).trim(), "fleet");
+  await createsListedFiles(cluster, "fleet");
   await logsUsers(cluster);
   // The daemon distinguishes a stop from a restart.
   await cluster.put(m1!, "b.service", "launched", sleeper);
@@ -114,6 +138,7 @@ async function asFleet(cluster: FleetCluster): Promise<void> {
 Deno.test("the hardened service", async (t) => {
   await withFleet({ machines: 1 }, async (cluster) => {
     await t.step("has the rights that units need", () => hardened(cluster));
+    await t.step("creates files with the listed modes only", () => createsListedFiles(cluster, "root"));
     await t.step("logs the user of a request", () => logsUsers(cluster));
     await t.step("finds its address", () => twoNetworks(cluster));
   });

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { writeProgram } from "../../support/programs.ts";
 import { existsSync } from "node:fs";
 import { buildFleet, FleetCluster } from "../../lab/fleet_cluster.ts";
+import { checkFiles } from "../../lab/file_table.ts";
 import { type Lab, withLab } from "../../lab/lab.ts";
 import type { Bind, Machine } from "../../lab/machine.ts";
 import { until } from "../../lab/process.ts";
@@ -133,6 +134,10 @@ async function followPage(lab: Lab, dist: string, t: Deno.TestContext): Promise<
     assert.match(outputOf(6), /^hello\.service\t+\S+\t+active\t+running$/m);
     // One line per journal: each machine has printed the journal of the machine that runs the unit.
     assert.equal(outputOf(6).match(/ Started hello\.service/g)?.length, 3, outputOf(6));
+  });
+  await t.step("files have the modes that docs/reference/files.md lists", async () => {
+    const present = ["", "/fleet.conf", "/*.pem", "/key.pem"].map((name) => `/etc/fleet${name}`);
+    for (const machine of lab.machines) await checkFiles(machine, "fleet", ["/etc/fleet", "/run/fleet"], present);
   });
   await t.step(
     "after the section on fewer rights, fleetd runs as the user fleet and reports which file it cannot read",
