@@ -13,9 +13,8 @@ import { ClientSetupError } from "./api/endpoint.ts";
 import { apiTimeout_s, timeoutFlagName } from "./cli/global_flags.ts";
 import { InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./terminal/port.ts";
 import type { ForwardedSockets } from "./ssh/socket_forward.ts";
-import type { SshHosts } from "./ssh/hosts.ts";
+import { SshHosts } from "./ssh/hosts.ts";
 import type { SshConnection } from "./ssh/port.ts";
-import { LazyHosts } from "./ssh/lazy.ts";
 import { interrupted, terminal } from "./terminal/deno.ts";
 import { version } from "./version.ts";
 
@@ -25,12 +24,10 @@ for (const name of ["http_proxy", "https_proxy", "all_proxy", "grpc_proxy"]) {
   Deno.env.delete(name.toUpperCase());
 }
 
-let latest: { readonly flags: Flags; readonly hosts: LazyHosts<SshHosts> } | undefined;
-const hostsFor = (flags: Flags, io: Io) => {
-  if (latest?.flags === flags) return latest.hosts;
-  const hosts = new LazyHosts(async () => new (await import("./ssh/hosts.ts")).SshHosts(flags, io));
-  latest = { flags, hosts };
-  return hosts;
+let latest: { readonly flags: Flags; readonly hosts: SshHosts } | undefined;
+const hostsFor = (flags: Flags, io: Io): SshHosts => {
+  if (latest?.flags !== flags) latest = { flags, hosts: new SshHosts(flags, io) };
+  return latest.hosts;
 };
 
 const start: Start = {
@@ -152,7 +149,7 @@ async function forwardedSockets(flags: Flags, io: Io): Promise<ForwardedSockets>
 }
 
 async function connectTunnel(flags: Flags, io: Io): Promise<() => Promise<SshConnection>> {
-  const hosts = await hostsFor(flags, io).real();
+  const hosts = hostsFor(flags, io);
   try {
     await hosts.tunnel();
   } catch (cause) {

@@ -5,10 +5,7 @@
  */
 
 /** Message numbers. */
-const [requestIdentities, identitiesAnswer, requestSignature, signResponse] = [11, 12, 13, 14];
-
-/** Flag for an RSA signature with SHA-512 (SSH_AGENT_RSA_SHA2_512). */
-const rsaSha512 = 4;
+const [requestIdentities, identitiesAnswer] = [11, 12];
 
 /** The public keys of an agent, in their wire format. */
 export type Identities = readonly Uint8Array<ArrayBuffer>[];
@@ -16,23 +13,9 @@ export type Identities = readonly Uint8Array<ArrayBuffer>[];
 /** The message that requests the public keys. */
 export const agentRequest: Uint8Array<ArrayBuffer> = new Uint8Array([requestIdentities]);
 
-/** Returns the message that requests a signature by the key of a certificate. */
-export function signRequest(key: Uint8Array, data: Uint8Array, algorithm: string): Uint8Array {
-  const flags = algorithm.startsWith("rsa-sha2-512") ? rsaSha512 : 0;
-  const message = new Uint8Array(1 + 4 + key.length + 4 + data.length + 4);
-  const view = new DataView(message.buffer);
-  message[0] = requestSignature;
-  view.setUint32(1, key.length);
-  message.set(key, 5);
-  view.setUint32(5 + key.length, data.length);
-  message.set(data, 9 + key.length);
-  view.setUint32(9 + key.length + data.length, flags);
-  return message;
-}
-
 /** Reads the answer to {@link agentRequest}. Throws if it is malformed or a refusal. */
 export function readIdentities(answer: Uint8Array): Identities {
-  const reader = new PacketReader(answer, identitiesAnswer, "the list of its keys");
+  const reader = new PacketReader(answer, identitiesAnswer);
   const count = reader.number();
   const keys: Uint8Array<ArrayBuffer>[] = [];
   for (let index = 0; index < count; index++) {
@@ -43,19 +26,17 @@ export function readIdentities(answer: Uint8Array): Identities {
   return keys;
 }
 
-/** Reads the answer to a {@link signRequest}: the signature and its type. Throws if the agent refuses. */
-export function readSignature(answer: Uint8Array): { type: string; signature: Uint8Array<ArrayBuffer> } {
-  const blob = new PacketReader(answer, signResponse, "a signature").bytes();
-  const reader = new PacketReader(blob);
-  return { type: new TextDecoder().decode(reader.bytes()), signature: reader.bytes() };
-}
-
 /** Returns the algorithm of a certificate; undefined for a plain key or a type that servers refuse. */
 export function certificateType(key: Uint8Array): string | undefined {
   const type = new TextDecoder().decode(new PacketReader(key).bytes());
   // An RSA certificate is signed with SHA-2 (RFC 8332), but its type still has the old name.
   if (type === "ssh-rsa-cert-v01@openssh.com") return "rsa-sha2-512-cert-v01@openssh.com";
   return /^(?:ssh-ed25519|ecdsa-sha2-nistp\d+)-cert-v01@openssh\.com$/.test(type) ? type : undefined;
+}
+
+/** Returns the type of a signature by a certificate of this type, which is the type of the certified key. */
+export function signatureType(certificateType: string): string {
+  return certificateType.replace("-cert-v01@openssh.com", "");
 }
 
 /** Returns the certificate of a `-cert.pub` file in its wire format; undefined if the text is not a certificate. */
@@ -101,11 +82,11 @@ class PacketReader {
   readonly #data: Uint8Array;
   #at = 0;
 
-  constructor(data: Uint8Array, message?: number, what?: string) {
+  constructor(data: Uint8Array, message?: number) {
     this.#data = data;
     this.#view = new DataView(data.buffer, data.byteOffset, data.length);
     if (message === undefined) return;
-    if (data[0] !== message) throw new Error(`the SSH agent refused ${what}`);
+    if (data[0] !== message) throw new Error("the SSH agent refused the list of its keys");
     this.#at = 1;
   }
 

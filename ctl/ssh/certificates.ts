@@ -15,9 +15,8 @@ import {
   isCertificateOf,
   readCertificate,
   readIdentities,
-  readSignature,
   signatureOfDer,
-  signRequest,
+  signatureType,
 } from "./agent_protocol.ts";
 
 /** The part of ssh2 that is used; the package has no types. */
@@ -40,8 +39,6 @@ const { BaseAgent, createAgent, utils } = ssh2 as unknown as {
 interface AgentCertificate {
   readonly type: string;
   getPublicSSH(): Buffer;
-  /** The type of the latest signature, which is the type of the certified key. */
-  signatureType: string;
 }
 
 /** Any public key: ssh2 accepts only objects with the prototype of a key that it has parsed itself. */
@@ -76,12 +73,10 @@ class CertificateAgent extends BaseAgent {
     options: unknown,
     done: (error: Error | undefined, signature?: Buffer) => void,
   ): void {
-    if (!isCertificate(key)) return this.#plain.sign(key, data, options, done);
-    exchange(this.#path, signRequest(key.getPublicSSH(), data, key.type)).then((answer) => {
-      const { type, signature } = readSignature(answer);
-      key.signatureType = type;
-      done(undefined, Buffer.from(signature));
-    }).catch((error) => done(error as Error));
+    if (!isCertificate(key) || !key.type.startsWith("rsa-")) return this.#plain.sign(key, data, options, done);
+    // ssh2 requests a hash only for keys of this type.
+    const rsaKey = Object.create(key, { type: { value: "ssh-rsa" } });
+    this.#plain.sign(rsaKey, data, { hash: "sha512" }, done);
   }
 
   async #certificates(): Promise<AgentCertificate[]> {
@@ -93,7 +88,7 @@ class CertificateAgent extends BaseAgent {
 function certificateOver(blob: Uint8Array): AgentCertificate | undefined {
   const type = certificateType(blob);
   if (type === undefined) return undefined;
-  const certificate = { type, signatureType: "", getPublicSSH: () => Buffer.from(blob) };
+  const certificate = { type, getPublicSSH: () => Buffer.from(blob) };
   certificates.add(certificate);
   return Object.setPrototypeOf(certificate, utils.parseKey(anyKey)) as AgentCertificate;
 }
@@ -133,10 +128,8 @@ class CertifiedKey extends BaseAgent {
     done: (error: Error | undefined, signature?: Buffer) => void,
   ): void {
     const { type } = this.#key;
-    const isRsa = type === "ssh-rsa";
-    const signature = this.#key.sign(data, isRsa ? "sha512" : undefined);
+    const signature = this.#key.sign(data, type === "ssh-rsa" ? "sha512" : undefined);
     if (signature instanceof Error) return done(signature);
-    this.#certificate.signatureType = isRsa ? "rsa-sha2-512" : type;
     done(undefined, type.startsWith("ecdsa-") ? Buffer.from(signatureOfDer(signature)) : signature);
   }
 }
@@ -221,7 +214,7 @@ export function signWithCertificates(client: object): void {
 function withSignatureType(
   write: Protocol["_packetRW"]["write"],
   packet: Buffer,
-  { type, signatureType }: AgentCertificate,
+  { type }: AgentCertificate,
   signature: Buffer,
 ): Buffer {
   const tail = 4 + 4 + type.length + 4 + signature.length;
@@ -229,7 +222,7 @@ function withSignatureType(
   // Padding may follow the packet.
   const end = packet.lastIndexOf(signature) + signature.length;
   const head = packet.subarray(begin, end - tail);
-  const name = Buffer.from(signatureType);
+  const name = Buffer.from(signatureType(type));
   const lengths = [4 + name.length + 4 + signature.length, name.length, signature.length].map((length) => {
     const bytes = Buffer.alloc(4);
     bytes.writeUInt32BE(length);

@@ -6,6 +6,7 @@
  */
 
 import { matchesPatterns } from "./known_hosts.ts";
+import { SshError } from "./port.ts";
 
 /** The configuration of one host; an option that is not set is undefined. */
 export interface HostConfig {
@@ -124,13 +125,15 @@ export function hostConfig(blocks: readonly ConfigBlock[], host: string): HostCo
 
 /**
  * Replaces the tokens of an option's value (ssh_config(5), TOKENS): `%%` by a percent sign, others by the text that
- * `tokens` has for their letter. Throws an error that names the option and the token if it has none.
+ * `tokens` has for their letter. Throws {@link SshError} if it has none.
  */
 export function expandTokens(option: string, value: string, tokens: Readonly<Record<string, string>>): string {
   return value.replace(/%(.?)/gs, (token, letter: string) => {
     if (letter === "%") return "%";
     const text = Object.hasOwn(tokens, letter) ? tokens[letter] : undefined;
-    if (text === undefined) throw new Error(`${option} ${value} in ~/.ssh/config: the token ${token} is not supported`);
+    if (text === undefined) {
+      throw new SshError(`${option} ${value} in ~/.ssh/config: the token ${token} is not supported`);
+    }
     return text;
   });
 }

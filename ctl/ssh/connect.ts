@@ -78,8 +78,10 @@ export class Dialer {
       const agentSocket = await this.#agentSocket(config, tokens);
       const identities = await this.#identities(config, tokens, agentSocket);
       const alias = config.hostKeyAlias;
-      const known = alias === undefined ? undefined : { names: [expand("HostKeyAlias", alias, tokens)], port: 22 };
-      const jumps = config.jumps.map((jump) => expand("ProxyJump", jump, tokens));
+      const known = alias === undefined
+        ? undefined
+        : { names: [expandTokens("HostKeyAlias", alias, tokens)], port: 22 };
+      const jumps = config.jumps.map((jump) => expandTokens("ProxyJump", jump, tokens));
       if (!destination.through) jump ??= await this.#jump(jumps, depth);
       const through = destination.through ?? jump;
       return await this.#open({ host, port, user, name, identities, agentSocket, known, through, jump });
@@ -133,12 +135,7 @@ export class Dialer {
 
   /** Returns the configuration of a host, and warns once of each relevant option that is not supported. */
   #configOf(blocks: readonly ConfigBlock[], host: string): HostConfig {
-    let config: HostConfig;
-    try {
-      config = hostConfig(blocks, host);
-    } catch (error) {
-      throw new SshError(reasonOf(error), { cause: error });
-    }
+    const config = hostConfig(blocks, host);
     for (const option of config.unsupported) {
       if (this.#warnedOptions.has(option)) continue;
       this.#warnedOptions.add(option);
@@ -169,7 +166,7 @@ export class Dialer {
     const { identityAgent } = config;
     if (identityAgent === undefined || identityAgent === "SSH_AUTH_SOCK") return this.local.agentSocket;
     if (identityAgent === "none") return undefined;
-    return await this.path(expand("IdentityAgent", identityAgent, tokens));
+    return await this.path(expandTokens("IdentityAgent", identityAgent, tokens));
   }
 
   /** Returns the agent and every key file that exists. Throws {@link SshError} if there is neither. */
@@ -179,10 +176,10 @@ export class Dialer {
     agentSocket: string | undefined,
   ): Promise<SshIdentity[]> {
     const { identity } = this.settings;
-    const configured = identityFiles.map((path) => expand("IdentityFile", path, tokens));
+    const configured = identityFiles.map((path) => expandTokens("IdentityFile", path, tokens));
     const paths = [...(identity ? [identity] : []), ...(configured.length > 0 ? configured : defaultKeys)];
     const common = await Promise.all(certificateFiles.map(async (path) => {
-      return await this.#readKey(await this.path(expand("CertificateFile", path, tokens)));
+      return await this.#readKey(await this.path(expandTokens("CertificateFile", path, tokens)));
     }));
     const files: SshIdentity[] = [];
     for (const path of new Set(await Promise.all(paths.map((path) => this.path(path))))) {
@@ -207,7 +204,7 @@ export class Dialer {
 
   async #readKey(path: string): Promise<string | undefined> {
     try {
-      return await this.local.readFile(path);
+      return await this.io.readFile(path);
     } catch (error) {
       this.io.log("WARN", `cannot read the key ${path}: ${reasonOf(error)}`);
       return undefined;
@@ -216,15 +213,15 @@ export class Dialer {
 
   #configuration(): Promise<ConfigBlock[]> {
     this.#config ??= (async () => {
-      const { local } = this;
+      const { io } = this;
       try {
         return await readSshConfig({
-          readFile: (path) => local.readFile(path),
-          list: (directory) => local.list(directory),
+          readFile: (path) => io.readFile(path),
+          list: (directory) => io.filesIn(directory),
           path: (text) => this.path(text),
         });
       } catch (error) {
-        this.io.log("WARN", `cannot use ~/.ssh/config: ${reasonOf(error)}`);
+        io.log("WARN", `cannot use ~/.ssh/config: ${reasonOf(error)}`);
         return [];
       }
     })();
@@ -236,7 +233,7 @@ export class Dialer {
     const [, user, rest] = /^~([^/]*)(.*)$/s.exec(text) ?? [];
     if (user === undefined || rest === undefined) return text;
     if (user === "") return (this.local.home ?? "") + rest;
-    const lines = (await this.local.readFile("/etc/passwd") ?? "").split("\n").map((line) => line.split(":"));
+    const lines = (await this.io.readFile("/etc/passwd") ?? "").split("\n").map((line) => line.split(":"));
     return (lines.find(([name]) => name === user)?.[5] ?? `~${user}`) + rest;
   }
 }
@@ -255,12 +252,4 @@ interface ResolvedDestination {
   readonly agentSocket: string | undefined;
   /** The name to look the host's key up by, if not by address and names. */
   readonly known: HostName | undefined;
-}
-
-function expand(option: string, value: string, tokens: Readonly<Record<string, string>>): string {
-  try {
-    return expandTokens(option, value, tokens);
-  } catch (error) {
-    throw new SshError(reasonOf(error), { cause: error });
-  }
 }

@@ -51,14 +51,14 @@ const config = "Host target\n ProxyJump first,second\n";
 
 function dialer(): { connector: FakeConnector; dialer: Dialer } {
   const connector = new FakeConnector();
+  const io = new FakeIo();
+  io.files.set("/home/anna/.ssh/config", config);
   const local = {
     ...{ home: "/home/anna", user: "anna", uid: 1000, agentSocket: "/agent" },
-    readFile: (path: string) => Promise.resolve(path.endsWith("/.ssh/config") ? config : undefined),
-    list: () => Promise.resolve([]),
     appendLine: () => Promise.resolve(),
   };
   const settings = { defaultUser: "core", identity: "", knownHostsFile: "/known", strict: false, timeout_ms: 10_000 };
-  return { connector, dialer: new Dialer(new FakeIo(), local, connector, settings) };
+  return { connector, dialer: new Dialer(io, local, connector, settings) };
 }
 
 /** Resolves after destroyed streams have emitted their events. */

@@ -25,7 +25,7 @@ import { SshError } from "./port.ts";
 /** Settings of the check. */
 export interface HostKeyChecking {
   readonly io: Io;
-  readonly local: Pick<SshEnvironment, "readFile" | "appendLine">;
+  readonly local: Pick<SshEnvironment, "appendLine">;
   /** Path of the known_hosts file. */
   readonly file: string;
   /** False: every key is accepted, and none is stored. */
@@ -66,9 +66,9 @@ let latestQuestion: Promise<void> = Promise.resolve();
 
 const markers = ["", "@revoked", "@cert-authority"];
 
-async function readKnownHosts({ io, local, file }: HostKeyChecking, warns = true): Promise<KnownHost[]> {
+async function readKnownHosts({ io, file }: HostKeyChecking, warns = true): Promise<KnownHost[]> {
   try {
-    const entries = parseKnownHosts(await local.readFile(file) ?? "");
+    const entries = parseKnownHosts(await io.readFile(file) ?? "");
     for (const { marker, line } of entries) {
       if (warns && !markers.includes(marker)) io.log("WARN", `${file}:${line}: unknown marker ${marker}: line ignored`);
     }

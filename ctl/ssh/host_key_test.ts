@@ -12,14 +12,15 @@ const unsupported = (line: number) =>
 async function check(text: string, answer?: string): Promise<{ error: string; stderr: string; added: string }> {
   const io = new FakeIo();
   io.answers = () => answer;
-  let added = "";
-  const local = {
-    readFile: () => Promise.resolve(text + added),
-    appendLine: (_path: string, line: string) => Promise.resolve(void (added += line)),
-  };
-  const { verify } = await checkOfHost({ io, local, file, strict: true }, { names: ["10.0.0.1"], port: 22 });
+  io.files.set(file, text);
+  const appendLine = (path: string, line: string) =>
+    Promise.resolve(void io.files.set(path, io.files.get(path)! + line));
+  const { verify } = await checkOfHost({ io, local: { appendLine }, file, strict: true }, {
+    names: ["10.0.0.1"],
+    port: 22,
+  });
   const error = await verify(key).then(() => "", (error: Error) => error.message);
-  return { error, stderr: io.stderr, added };
+  return { error, stderr: io.stderr, added: io.files.get(file)!.slice(text.length) };
 }
 
 Deno.test("a host with a certificate authority and an unknown key is asked about, and the authority's line is named", async () => {

@@ -7,13 +7,11 @@
 import type { Flags } from "../cli/argv.ts";
 import type { CapturedOutput, Hosts, RemoteHost } from "./remote.ts";
 import type { Io } from "../terminal/port.ts";
-import { Dialer } from "./connect.ts";
+import type { Dialer } from "./connect.ts";
 import { captureProgram, linesOfProgram, runProgram, sshEnvironment } from "./local_machine.ts";
 import { type SshConnection, SshError } from "./port.ts";
-import { linesOfCommand, runAttached, runCaptured } from "./session.ts";
-import { parseHostSpec } from "./config.ts";
 
-/** {@link Hosts} by SSH, through `--tunnel` if there is one. Nothing is connected yet. */
+/** {@link Hosts} by SSH, through `--tunnel` if there is one. The SSH client, which few commands need, is loaded at its first use. */
 export class SshHosts implements Hosts {
   readonly #flags: Flags;
   readonly #io: Io;
@@ -38,25 +36,26 @@ export class SshHosts implements Hosts {
 
   async #dialTunnel(): Promise<SshConnection> {
     const text = this.#flags.text("tunnel");
+    const { parseHostSpec } = await import("./config.ts");
     const spec = parseHostSpec(text);
     if (!spec) throw new SshError(`--tunnel=${text} is not host[:port]`);
     return this.#keep(await (await this.#ready()).connect(spec));
   }
 
   async connect(address: string, port?: number): Promise<RemoteHost> {
-    const dialer = await this.#ready();
+    const [dialer, session] = await Promise.all([this.#ready(), import("./session.ts")]);
     const through = this.#flags.text("tunnel") === "" ? {} : { through: await this.tunnel() };
     const spec = { host: address, ...(port === undefined ? {} : { port }), ...through };
     const connection = this.#keep(await dialer.connect(spec));
     return {
-      run: (command, attachment) => runAttached(connection, command, attachment),
-      capture: (command) => runCaptured(connection, command),
-      lines: (command) => linesOfCommand(connection, command),
+      run: (command, attachment) => session.runAttached(connection, command, attachment),
+      capture: (command) => session.runCaptured(connection, command),
+      lines: (command) => session.linesOfCommand(connection, command),
     };
   }
 
   async localMachineId(): Promise<string | undefined> {
-    return (await sshEnvironment().readFile("/etc/machine-id"))?.trim();
+    return (await this.#io.readFile("/etc/machine-id"))?.trim();
   }
 
   runLocally(argv: readonly string[]): Promise<number> {
@@ -82,8 +81,7 @@ export class SshHosts implements Hosts {
 
   #ready(): Promise<Dialer> {
     this.#dialer ??= (async () => {
-      // Loaded here because ssh2 is slow to load and few commands need it.
-      const { ssh2Connector } = await import("./ssh2_client.ts");
+      const [{ Dialer }, { ssh2Connector }] = await Promise.all([import("./connect.ts"), import("./ssh2_client.ts")]);
       const flags = this.#flags;
       return new Dialer(this.#io, sshEnvironment(), ssh2Connector, {
         ...(flags.given("ssh-username") ? { user: flags.text("ssh-username") } : {}),

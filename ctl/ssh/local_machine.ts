@@ -7,7 +7,7 @@
 import { dirname } from "node:path/posix";
 import type { CapturedOutput } from "./remote.ts";
 import { linesOf } from "../output/lines.ts";
-import { PrintableStream } from "../output/sanitize.ts";
+import { copyPrintable, terminalSize } from "../terminal/deno.ts";
 
 /** The parts of this machine that SSH uses. */
 export interface SshEnvironment {
@@ -19,10 +19,6 @@ export interface SshEnvironment {
   readonly uid: number;
   /** Path of the SSH agent's socket; undefined if there is no agent. */
   readonly agentSocket: string | undefined;
-  /** Returns the text of a file, or undefined if it does not exist. Throws if it cannot be read. */
-  readFile(path: string): Promise<string | undefined>;
-  /** Returns the names in a directory; none if it does not exist. Throws if it cannot be read. */
-  list(directory: string): Promise<string[]>;
   /** Appends a line to a file; creates the file (mode 0644) and its directory (0700) if they do not exist. */
   appendLine(path: string, line: string): Promise<void>;
 }
@@ -34,33 +30,14 @@ export function sshEnvironment(): SshEnvironment {
     user: Deno.env.get("USER") || Deno.env.get("LOGNAME") || undefined,
     uid: Deno.uid() ?? 0,
     agentSocket: Deno.env.get("SSH_AUTH_SOCK") || undefined,
-    readFile,
-    list,
     appendLine,
   };
 }
 
-async function readFile(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-async function list(directory: string): Promise<string[]> {
-  try {
-    return (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
-    throw error;
-  }
-}
-
 async function appendLine(path: string, line: string): Promise<void> {
   await Deno.mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const before = await readFile(path);
+  // A file that cannot be read cannot be written either: the error of writing says why.
+  const before = await Deno.readTextFile(path).catch(() => "");
   const gap = before && !before.endsWith("\n") ? "\n" : "";
   await Deno.writeTextFile(path, gap + line, { append: true, mode: 0o644 });
 }
@@ -74,25 +51,10 @@ export async function runProgram([program = "", ...args]: readonly string[]): Pr
   if (!Deno.stdout.isTerminal()) {
     return (await new Deno.Command(program, { args, ...streams, stdout: "inherit" }).spawn().status).code;
   }
-  const env = { SYSTEMD_COLORS: Deno.env.get("NO_COLOR") ? "0" : "1", COLUMNS: `${columnsOfTerminal()}` };
+  const env = { SYSTEMD_COLORS: Deno.env.get("NO_COLOR") ? "0" : "1", COLUMNS: `${terminalSize().columns}` };
   const child = new Deno.Command(program, { args, env, ...streams, stdout: "piped" }).spawn();
-  const shown = new PrintableStream();
-  for await (const chunk of child.stdout) await writeAll(shown.take(chunk));
-  await writeAll(shown.end());
+  await copyPrintable(child.stdout, Deno.stdout);
   return (await child.status).code;
-}
-
-function columnsOfTerminal(): number {
-  try {
-    return Deno.consoleSize().columns;
-  } catch {
-    // The terminal does not report its size.
-    return 80;
-  }
-}
-
-async function writeAll(bytes: Uint8Array): Promise<void> {
-  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await Deno.stdout.write(rest));
 }
 
 /** Runs a program and yields the lines that it writes. If it fails, throws with the text of its standard error. */

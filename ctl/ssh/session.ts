@@ -5,9 +5,9 @@
  */
 
 import { Buffer } from "node:buffer";
-import type { Attachment } from "./remote.ts";
+import type { Attachment, CapturedOutput } from "./remote.ts";
 import { linesOf } from "../output/lines.ts";
-import { PrintableStream } from "../output/sanitize.ts";
+import { copyPrintable, type OutputStream, terminalSize, writeAll } from "../terminal/deno.ts";
 import { type Session, type SshConnection, SshError } from "./port.ts";
 
 /**
@@ -46,7 +46,7 @@ export async function runAttached(
 export async function runCaptured(
   connection: SshConnection,
   command: string,
-): Promise<{ readonly status: number; readonly stdout: string; readonly stderr: string }> {
+): Promise<CapturedOutput> {
   const session = await connection.session({ command });
   session.stream.end();
   const [stdout, stderr, status] = await Promise.all([textOf(session.stream), textOf(session.stderr), session.ended]);
@@ -72,15 +72,6 @@ export async function* linesOfCommand(connection: SshConnection, command: string
 async function* decoded(chunks: AsyncIterable<unknown>): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   for await (const chunk of chunks) yield decoder.decode(chunk as Uint8Array, { stream: true });
-}
-
-function terminalSize(): { columns: number; rows: number } {
-  try {
-    return Deno.consoleSize();
-  } catch {
-    // No standard stream is a terminal that reports its size.
-    return { columns: 80, rows: 24 };
-  }
 }
 
 /** Passes each key and each change of the window size on to the session. Returns a function that ends this. */
@@ -129,24 +120,8 @@ async function copyInput({ stream }: Session): Promise<void> {
   stream.end();
 }
 
-interface OutputStream {
-  writeSync(bytes: Uint8Array): number;
-  isTerminal(): boolean;
-}
-
 async function copyOutput(from: NodeJS.ReadableStream, to: OutputStream): Promise<void> {
   for await (const chunk of from) writeAll(to, chunk as Uint8Array);
-}
-
-async function copyPrintable(from: NodeJS.ReadableStream, to: OutputStream): Promise<void> {
-  if (!to.isTerminal()) return await copyOutput(from, to);
-  const printable = new PrintableStream();
-  for await (const chunk of from) writeAll(to, printable.take(chunk as Uint8Array));
-  writeAll(to, printable.end());
-}
-
-function writeAll(to: OutputStream, bytes: Uint8Array): void {
-  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(to.writeSync(rest));
 }
 
 async function textOf(from: NodeJS.ReadableStream): Promise<string> {

@@ -8,7 +8,7 @@ import { sleep } from "../../runtime/sleep.ts";
 import { askOnTerminal } from "./ask.ts";
 import { DialError, InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./port.ts";
 import { decodeText } from "../units/text_bytes.ts";
-import { printable, printableLine } from "../output/sanitize.ts";
+import { printable, printableLine, PrintableStream } from "../output/sanitize.ts";
 import { calendarDate, clockTime } from "../output/time.ts";
 
 /** An {@link Io} on this process's own streams. */
@@ -43,21 +43,23 @@ export function terminal(debug: boolean): Io {
 
 const encoder = new TextEncoder();
 
-interface Stream {
+/** Standard output or standard error. */
+export interface OutputStream {
   writeSync(bytes: Uint8Array): number;
   isTerminal(): boolean;
 }
 
-function write(stream: Stream, text: string): void {
+function write(stream: OutputStream, text: string): void {
   writeAll(stream, stream.isTerminal() ? printable(text) : text);
 }
 
-function writeLine(stream: Stream, line: string): void {
+function writeLine(stream: OutputStream, line: string): void {
   writeAll(stream, (stream.isTerminal() ? printableLine(line) : line) + "\n");
 }
 
-function writeAll(stream: Stream, text: string): void {
-  let bytes = encoder.encode(text);
+/** Writes text or bytes as they are. Throws {@link ReaderGoneError}. */
+export function writeAll(stream: OutputStream, content: string | Uint8Array): void {
+  let bytes = typeof content === "string" ? encoder.encode(content) : content;
   try {
     while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
   } catch (cause) {
@@ -66,23 +68,31 @@ function writeAll(stream: Stream, text: string): void {
   }
 }
 
+/** Copies a stream of bytes. On a terminal, control characters are escaped. */
+export async function copyPrintable(from: AsyncIterable<unknown>, to: OutputStream): Promise<void> {
+  const shown = to.isTerminal() ? new PrintableStream() : undefined;
+  for await (const chunk of from) writeAll(to, shown?.take(chunk as Uint8Array) ?? chunk as Uint8Array);
+  if (shown) writeAll(to, shown.end());
+}
+
 let shown: string | undefined;
 
 function progress(text: string | undefined): void {
   if (text === shown || !Deno.stderr.isTerminal() || Deno.env.get("TERM") === "dumb") return;
   shown = text;
   // Carriage return, clear the line (EL of ECMA-48), and at most one line of text.
-  writeAll(Deno.stderr, "\r\x1b[K" + printableLine(text ?? "").slice(0, columns() - 1));
+  writeAll(Deno.stderr, "\r\x1b[K" + printableLine(text ?? "").slice(0, terminalSize().columns - 1));
 }
 
-/** Returns the width of the terminal. */
-function columns(): number {
+/** Returns the size of the terminal, or a common one if no standard stream is a terminal that reports its size. */
+export function terminalSize(): { readonly columns: number; readonly rows: number } {
+  const usual = { columns: 80, rows: 24 };
   try {
-    // 0 if the terminal does not report its size, as serial lines do not.
-    return Deno.consoleSize().columns || 80;
+    // Serial lines report 0.
+    const { columns, rows } = Deno.consoleSize();
+    return { columns: columns || usual.columns, rows: rows || usual.rows };
   } catch {
-    // No standard stream is a terminal, so the progress line is not shown.
-    return 80;
+    return usual;
   }
 }
 
