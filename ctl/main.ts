@@ -100,6 +100,7 @@ async function etcdClient(flags: Flags, io: Io): Promise<ApiClient> {
   });
   const close = async () => {
     await registry.close();
+    await store.close();
     forwarded?.close();
   };
   try {

@@ -49,7 +49,7 @@ import { refreshIdentity } from "./lifecycle/machine_record.ts";
 import { closeAll, shutDown } from "./lifecycle/shutdown.ts";
 import { openReloadRequests } from "./config/reload_outcome.ts";
 import { onSignals } from "./host/signals.ts";
-import { lend, openStore } from "./lifecycle/open_store.ts";
+import { openStore } from "./lifecycle/open_store.ts";
 import { logWarnings, type StartSettings } from "./lifecycle/startup.ts";
 import { version } from "./version.ts";
 import { keepWatchdog, watchdogInterval_ms } from "./host/watchdog.ts";
@@ -224,7 +224,7 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
 
 function openRegistry(config: Config, store: Store, unsettledWrites: UnsettledWrites, log: Log): Registry {
   return new ClusterRegistry({
-    store: lend(store),
+    store,
     clock: systemClock,
     log: logOf("registry", log),
     writer: readMachineId,

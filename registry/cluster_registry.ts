@@ -154,6 +154,6 @@ export class ClusterRegistry implements Registry {
 
   async close(): Promise<void> {
     await this.#clusterCache.close();
-    await this.#session.close();
+    this.#session.close();
   }
 }

@@ -162,6 +162,7 @@ export interface Registry {
    * The end of the store's last outage, milliseconds of the monotonic clock; 0 without one, `Infinity` during one.
    */
   readonly awayUntil_ms: number;
+  /** Ends all work. The store stays open: it may serve another registry. */
   close(): Promise<void>;
 }
 

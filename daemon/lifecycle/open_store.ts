@@ -35,17 +35,3 @@ export async function openStore(
     ...(etcdTls && { tls: etcdTls }),
   });
 }
-
-/** Returns the same store for a registry whose `close` must not close it. */
-export function lend(store: Store): Store {
-  return {
-    read: (ranges) => store.read(ranges),
-    transact: (compares, ops) => store.transact(compares, ops),
-    watch: (ranges, after, signal) => store.watch(ranges, after, signal),
-    grant: (ttl_s) => store.grant(ttl_s),
-    renew: (lease, timeout_ms) => store.renew(lease, timeout_ms),
-    revoke: (lease) => store.revoke(lease),
-    endpoints: store.endpoints,
-    close: () => Promise.resolve(),
-  };
-}

@@ -4,49 +4,40 @@
  * @module
  */
 
-import { type Clock, retryDelay_ms } from "../../runtime/clock.ts";
+import { retryDelay_ms } from "../../runtime/clock.ts";
 import { decodeLeader, encodeLeader } from "../schema/codec.ts";
 import { packPlacements, type PlacementBatch } from "../writes/transactions.ts";
 import { leaderKey } from "../schema/keys.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import { DeposedError, type Leadership, type Placement } from "../mod.ts";
 import type { Leader, Revision } from "../model.ts";
-import { watchOwnKeys } from "./own_keys.ts";
+import { type LeaseOptions, renewalInterval_ms, watchOwnKeys } from "./own_keys.ts";
 import { StoreSession } from "../writes/session.ts";
 import { type Compare, type KeyValue, WatchLostError } from "../store/port.ts";
 import { aborted, onceAborted } from "../../runtime/on_abort.ts";
-
-export interface CampaignOptions {
-  readonly session: StoreSession;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly ttl_s: number;
-}
+import { inParallel } from "../../runtime/parallel.ts";
 
 /** Transactions of one {@link Leadership.apply} that are in flight together. */
 const maxInFlight = 8;
 
 /** See {@link import("../mod.ts").Registry.campaign}. Retries while the store is unavailable or wrong, until `signal` aborts. */
 export async function* campaign(
-  options: CampaignOptions,
+  options: LeaseOptions,
   leader: Leader,
   signal: AbortSignal,
 ): AsyncIterable<Leadership> {
   const { session, clock, log } = options;
-  let failing = false;
   while (!signal.aborted) {
     let leadership: LeaseLeadership | undefined;
     try {
       leadership = await acquire(options, leader, signal);
-      failing = false;
     } catch (error) {
       if (signal.aborted) return;
-      const usual = failing || error instanceof WatchLostError;
-      log(usual ? "debug" : "warn", "cannot take part in the election of the engine leader, trying again", {
+      const level = error instanceof WatchLostError ? "debug" : "warn";
+      log(level, "cannot take part in the election of the engine leader, trying again", {
         endpoints: session.endpoints,
         error: messageOf(error),
       });
-      failing = true;
     }
     if (leadership === undefined) {
       await clock.sleep(retryDelay_ms(clock), signal);
@@ -63,7 +54,7 @@ export async function* campaign(
 
 /** Creates the leader key. Returns undefined if another engine did first, or after waiting until its key is gone. */
 async function acquire(
-  options: CampaignOptions,
+  options: LeaseOptions,
   leader: Leader,
   signal: AbortSignal,
 ): Promise<LeaseLeadership | undefined> {
@@ -110,13 +101,13 @@ async function vanished(session: StoreSession, after: Revision, signal: AbortSig
 
 class LeaseLeadership implements Leadership {
   readonly #abort = new AbortController();
-  readonly #options: CampaignOptions;
+  readonly #options: LeaseOptions;
   readonly #fence: readonly Compare[];
   /** Earliest expiry of the lease, by the monotonic clock: its TTL counted from the time the renewal was sent. */
   #until_ms: number;
 
   constructor(
-    options: CampaignOptions,
+    options: LeaseOptions,
     private readonly leader: Leader,
     private readonly lease: string,
     created: Revision,
@@ -191,27 +182,13 @@ class LeaseLeadership implements Leadership {
   async #commitAll(
     batches: readonly PlacementBatch[],
   ): Promise<{ readonly revision: Revision; readonly failed: readonly PlacementBatch[] }> {
-    const failed: PlacementBatch[] = [];
-    const errors: unknown[] = [];
-    let revision = 0;
-    const queue = batches.values();
-    const worker = async () => {
-      for (const batch of queue) {
-        if (errors.length > 0) return;
-        try {
-          this.#assertLeading();
-          const result = await this.#options.session.transact([...this.#fence, ...batch.compares], batch.ops);
-          // A refused batch wrote nothing: its revision is the store's, and this engine need not wait for a view of it.
-          if (!result.succeeded) failed.push(batch);
-          else revision = Math.max(revision, result.revision);
-        } catch (error) {
-          errors.push(error);
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(maxInFlight, batches.length) }, worker));
-    if (errors.length > 0) throw errors[0];
-    return { revision, failed };
+    const results = await inParallel(batches, (batch) => {
+      this.#assertLeading();
+      return this.#options.session.transact([...this.#fence, ...batch.compares], batch.ops);
+    }, maxInFlight);
+    // A refused batch wrote nothing: its revision is the store's, and this engine need not wait for a view of it.
+    const revisions = results.filter(({ succeeded }) => succeeded).map(({ revision }) => revision);
+    return { revision: Math.max(0, ...revisions), failed: batches.filter((_, at) => !results[at]!.succeeded) };
   }
 
   /** Ends the leadership when the lease may have expired, also while a renewal hangs. */
@@ -236,13 +213,14 @@ class LeaseLeadership implements Leadership {
   }
 
   async #renew(): Promise<void> {
-    const { clock, session, log, ttl_s } = this.#options;
+    const { clock, session, log } = this.#options;
+    const every_ms = renewalInterval_ms(this.#options);
     while (!this.signal.aborted) {
-      await clock.sleep(ttl_s * 1000 / 3, this.signal);
+      await clock.sleep(every_ms, this.signal);
       while (!this.signal.aborted) {
         const sent_ms = clock.monotonic_ms();
         try {
-          const left_s = await session.renew(this.lease, ttl_s * 1000 / 3);
+          const left_s = await session.renew(this.lease, every_ms);
           if (left_s <= 0) this.#depose("its lease is gone");
           else this.#until_ms = sent_ms + left_s * 1000;
           break;

@@ -7,38 +7,30 @@
  * @module
  */
 
-import { type Clock, retryDelay_ms } from "../../runtime/clock.ts";
+import { retryDelay_ms } from "../../runtime/clock.ts";
 import { decodeMachine, encodeMachine, encodeState } from "../schema/codec.ts";
 import { departedKey, machineKey, stateKey, statePrefix } from "../schema/keys.ts";
-import { type Log, messageOf } from "../../runtime/log.ts";
+import { messageOf } from "../../runtime/log.ts";
 import { DuplicateMachineError, type Membership, WrongStoreError } from "../mod.ts";
 import type { MachineRecord, Revision, UnitName, UnitState } from "../model.ts";
-import { watchOwnKeys } from "./own_keys.ts";
-import type { StoreSession } from "../writes/session.ts";
+import { type LeaseOptions, renewalInterval_ms, watchOwnKeys } from "./own_keys.ts";
 import { type KeyValue, maxTransactionOps, type Op } from "../store/port.ts";
 import { Notifier } from "../../runtime/notifier.ts";
 import { onceAborted } from "../../runtime/on_abort.ts";
-
-export interface JoinOptions {
-  readonly session: StoreSession;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly ttl_s: number;
-}
 
 /** Lifetime of the mark of an orderly shutdown: longer than a new leader needs to take over and to read the cluster. */
 const departure_s = 60;
 
 /** See {@link import("../mod.ts").Registry.join}. Waits during an outage of the store. */
 export async function joinCluster(
-  options: JoinOptions,
+  options: LeaseOptions,
   machine: MachineRecord,
   lease: string | undefined,
   signal: AbortSignal,
 ): Promise<Membership> {
   const membership = new LeaseMembership(options, machine, lease, signal);
   try {
-    await membership.settled();
+    await membership.settled("join");
     membership.guard();
   } catch (error) {
     membership.stop(error);
@@ -61,16 +53,13 @@ interface StoredKeys {
 }
 
 /** A call that waits until the store holds its keys. */
-interface Waiter {
+interface Waiter extends PromiseWithResolvers<void> {
   /** Count of the notifier that a reconciliation has to start at or after. */
   count: number;
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
 }
 
 class LeaseMembership implements Membership {
-  readonly #options: JoinOptions;
+  readonly #options: LeaseOptions;
   readonly #stop = new AbortController();
   readonly #notifier = new Notifier();
   readonly #worker: Promise<void>;
@@ -81,9 +70,8 @@ class LeaseMembership implements Membership {
   /** Counts how often `#stored` was found to be outdated. */
   #invalidations = 0;
   #lease: string;
-  #waiters: readonly Waiter[] = [];
-  /** The waiters that all pending publications, and all pending updates, share. */
-  readonly #shared = new Map<"publish" | "update", Waiter>();
+  /** By kind, the waiter that all pending calls share: their number must not grow during an outage. */
+  readonly #waiters = new Map<"join" | "publish" | "update", Waiter>();
   #failing = false;
   /** True if the latest attempt failed because the record had changed since it was read. */
   #conflicted = false;
@@ -92,7 +80,7 @@ class LeaseMembership implements Membership {
   /** Keys that this process has written, or found as its own, under the current lease. */
   #written = new Set<string>();
 
-  constructor(options: JoinOptions, machine: MachineRecord, lease: string | undefined, outer: AbortSignal) {
+  constructor(options: LeaseOptions, machine: MachineRecord, lease: string | undefined, outer: AbortSignal) {
     this.#options = options;
     this.#machine = machine;
     this.#lease = lease ?? "";
@@ -108,26 +96,12 @@ class LeaseMembership implements Membership {
 
   publish(states: ReadonlyMap<UnitName, UnitState>): Promise<void> {
     this.#desired = new Map(Array.from(states, ([name, state]) => [name, encodeState(state)]));
-    return this.#settledTogether("publish");
+    return this.settled("publish");
   }
 
   update(machine: MachineRecord): Promise<void> {
     this.#machine = machine;
-    return this.#settledTogether("update");
-  }
-
-  /** Like {@link settled}, with one waiter for all pending calls of a kind: their number must not grow during an outage. */
-  #settledTogether(kind: "publish" | "update"): Promise<void> {
-    const pending = this.#shared.get(kind);
-    if (pending && this.#waiters.includes(pending)) {
-      this.#notifier.notify();
-      pending.count = this.#notifier.count;
-      return pending.promise;
-    }
-    const promise = this.settled();
-    const added = this.#waiters.at(-1);
-    if (added !== undefined) this.#shared.set(kind, added);
-    return promise;
+    return this.settled("update");
   }
 
   async leave(): Promise<void> {
@@ -189,17 +163,17 @@ class LeaseMembership implements Membership {
   }
 
   /** Resolves when the store holds the keys desired now, or newer ones. */
-  settled(): Promise<void> {
+  settled(kind: "join" | "publish" | "update"): Promise<void> {
     if (this.#stop.signal.aborted) return Promise.reject(this.#stop.signal.reason);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#notifier.notify();
-    this.#waiters = [...this.#waiters, { count: this.#notifier.count, promise, resolve, reject }];
-    return promise;
+    const waiter = this.#waiters.getOrInsertComputed(kind, () => ({ count: 0, ...Promise.withResolvers<void>() }));
+    waiter.count = this.#notifier.count;
+    return waiter.promise;
   }
 
   #reject(error: unknown): void {
-    for (const waiter of this.#waiters) waiter.reject(error);
-    this.#waiters = [];
+    for (const waiter of this.#waiters.values()) waiter.reject(error);
+    this.#waiters.clear();
   }
 
   async #work(): Promise<void> {
@@ -227,9 +201,11 @@ class LeaseMembership implements Membership {
     if (this.#failing) this.#options.log("info", "this machine is present in the cluster again");
     this.#failing = false;
     this.#conflicted = false;
-    const ready = this.#waiters.filter((waiter) => waiter.count <= count);
-    this.#waiters = this.#waiters.filter((waiter) => waiter.count > count);
-    for (const waiter of ready) waiter.resolve();
+    for (const [kind, waiter] of this.#waiters) {
+      if (waiter.count > count) continue;
+      this.#waiters.delete(kind);
+      waiter.resolve();
+    }
   }
 
   #failed(error: unknown): void {
@@ -239,7 +215,7 @@ class LeaseMembership implements Membership {
       this.#conflicted = true;
       return;
     }
-    log(this.#failing ? "debug" : "warn", "this machine's presence could not be written, trying again", {
+    log("warn", "this machine's presence could not be written, trying again", {
       endpoints: session.endpoints,
       error: messageOf(error),
     });
@@ -358,22 +334,21 @@ class LeaseMembership implements Membership {
   }
 
   async #keepAlive(): Promise<void> {
-    const { clock, session, log, ttl_s } = this.#options;
+    const { clock, session, log } = this.#options;
     const signal = this.#stop.signal;
+    const every_ms = renewalInterval_ms(this.#options);
     let failing = false;
     while (!signal.aborted) {
-      await clock.sleep(failing ? retryDelay_ms(clock) : ttl_s * 1000 / 3, signal);
+      await clock.sleep(failing ? retryDelay_ms(clock) : every_ms, signal);
       const lease = this.#lease;
       if (signal.aborted || lease === "") continue;
       try {
-        const left_s = await session.renew(lease, ttl_s * 1000 / 3);
+        const left_s = await session.renew(lease, every_ms);
         failing = false;
         if (left_s > 0 || lease !== this.#lease) continue;
         this.#invalidate();
       } catch (error) {
-        if (!failing) {
-          log("warn", "this machine's lease could not be renewed, trying again", { error: messageOf(error) });
-        }
+        log("warn", "this machine's lease could not be renewed, trying again", { error: messageOf(error) });
         failing = true;
       }
     }

@@ -10,6 +10,16 @@ import { messageOf } from "../../runtime/log.ts";
 import { WrongStoreError } from "../mod.ts";
 import type { KeyValue, Range } from "../store/port.ts";
 
+/** The parts of a presence: what it follows the store with, and the time after which its lease expires. */
+export interface LeaseOptions extends FollowOptions {
+  readonly ttl_s: number;
+}
+
+/** Returns the time between two renewals of a lease, which is also the time limit of a renewal. */
+export function renewalInterval_ms({ ttl_s }: LeaseOptions): number {
+  return ttl_s * 1000 / 3;
+}
+
 /** The keys of one process. */
 export interface OwnKeys {
   /** The ranges that contain them. */

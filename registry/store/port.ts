@@ -52,6 +52,12 @@ export interface WatchBatch {
   readonly events: readonly WatchEvent[];
 }
 
+/** The result of a transaction, and the revision of the store afterwards. */
+export interface TransactionResult {
+  readonly succeeded: boolean;
+  readonly revision: Revision;
+}
+
 /** etcd's default `--max-txn-ops`: no more compares, nor more operations, in one transaction. */
 export const maxTransactionOps = 128;
 
@@ -60,14 +66,11 @@ export interface Store {
   /** Linearizable read of all ranges at one revision. */
   read(ranges: readonly Range[]): Promise<Snapshot>;
   /**
-   * Applies all `ops` if every compare holds, else none. `revision` is the store's afterwards. Throws
-   * {@link import("../mod.ts").OutcomeUnknownError} if the transaction may have been applied or, unless the error is
-   * settled, may still be applied. With any other error it was not applied and never will be.
+   * Applies all `ops` if every compare holds, else none. Throws {@link import("../mod.ts").OutcomeUnknownError} if the
+   * transaction may have been applied or, unless the error is settled, may still be applied. With any other error it was
+   * not applied and never will be.
    */
-  transact(
-    compares: readonly Compare[],
-    ops: readonly Op[],
-  ): Promise<{ readonly succeeded: boolean; readonly revision: Revision }>;
+  transact(compares: readonly Compare[], ops: readonly Op[]): Promise<TransactionResult>;
   /**
    * Yields every change of the ranges after revision `after`, in order, starting with the first. For one range a batch
    * holds all changes of its revision; several ranges are each in order, but may arrive one after the other. Rejects with

@@ -20,6 +20,7 @@ import {
   type Range,
   type Snapshot,
   type Store,
+  type TransactionResult,
   type WatchBatch,
   type WatchEvent,
   WatchLostError,
@@ -118,10 +119,7 @@ class SqliteStore implements Store {
   }
 
   // deno-lint-ignore require-await -- see read
-  async transact(
-    compares: readonly Compare[],
-    ops: readonly Op[],
-  ): Promise<{ readonly succeeded: boolean; readonly revision: Revision }> {
+  async transact(compares: readonly Compare[], ops: readonly Op[]): Promise<TransactionResult> {
     return this.#use("write to", () => {
       refuseTooMany("conditions", compares.length);
       refuseTooMany("operations", ops.length);

@@ -4,15 +4,12 @@
  * @module
  */
 
-import type { Clock } from "../../runtime/clock.ts";
 import { ClusterView } from "./cluster_view.ts";
-import { follow } from "./follow.ts";
+import { follow, type FollowOptions } from "./follow.ts";
 import { writtenKey } from "../schema/keys.ts";
-import type { Log } from "../../runtime/log.ts";
 import { StoreUnavailableError, type UnitRecord } from "../mod.ts";
 import type { Cluster, Revision, UnitName } from "../model.ts";
 import { RateLimiter } from "./rate_limiter.ts";
-import type { StoreSession } from "../writes/session.ts";
 import { Notifier } from "../../runtime/notifier.ts";
 
 /**
@@ -21,10 +18,7 @@ import { Notifier } from "../../runtime/notifier.ts";
  */
 const viewRate = { burst: 8, interval_ms: 20 } as const;
 
-export interface ClusterCacheOptions {
-  readonly session: StoreSession;
-  readonly clock: Clock;
-  readonly log: Log;
+export interface ClusterCacheOptions extends FollowOptions {
   /** The time that the cache stays open after its last use. */
   readonly idle_ms: number;
   /** The time that a read waits for the cache to catch up. */

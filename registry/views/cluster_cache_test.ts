@@ -34,5 +34,6 @@ Deno.test("a watcher that leaves while the rate limiter holds back a view receiv
     assert.equal(views, before);
   } finally {
     await registry.close();
+    await store.close();
   }
 });

@@ -18,6 +18,7 @@ export interface Follower {
   lost(): void;
 }
 
+/** The parts that everything which follows the store uses. */
 export interface FollowOptions {
   readonly session: StoreSession;
   readonly clock: Clock;

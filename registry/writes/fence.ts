@@ -13,20 +13,8 @@ import { type Clock, retryDelay_ms } from "../../runtime/clock.ts";
 import { fenceKey } from "../schema/keys.ts";
 import { StoreUnavailableError } from "../mod.ts";
 import type { Revision } from "../model.ts";
-import type { Compare, Op, Range, Snapshot } from "../store/port.ts";
+import type { Compare, Snapshot, Store } from "../store/port.ts";
 import { Notifier } from "../../runtime/notifier.ts";
-
-/** The part of the store that a fence uses. */
-export interface FenceStore {
-  readonly endpoints: string;
-  /** Throws {@link import("../mod.ts").WrongStoreError}. */
-  read(ranges: readonly Range[]): Promise<Snapshot>;
-  /** Applies a transaction that also compares the store's id, but no fence. */
-  transact(
-    compares: readonly Compare[],
-    ops: readonly Op[],
-  ): Promise<{ readonly succeeded: boolean; readonly revision: Revision }>;
-}
 
 /** The state of a fence in the store. */
 export interface KnownFence {
@@ -58,7 +46,8 @@ export class Fence {
   #failure: { readonly error: unknown } | undefined;
 
   constructor(
-    private readonly store: FenceStore,
+    /** Its reads throw {@link import("../mod.ts").WrongStoreError}; its transactions compare the store's id as well. */
+    private readonly store: Pick<Store, "endpoints" | "read" | "transact">,
     private readonly clock: Clock,
     private readonly unsettledWrites: UnsettledWrites,
   ) {}

@@ -15,15 +15,10 @@ import {
   type Range,
   type Snapshot,
   type Store,
+  type TransactionResult,
   type WatchBatch,
   WatchLostError,
 } from "../store/port.ts";
-
-/** The result of a transaction. */
-interface TransactionResult {
-  readonly succeeded: boolean;
-  readonly revision: Revision;
-}
 
 /** Attempts at a transaction while other processes of the same writer raise the fence that it compares. */
 const maxAttempts = 5;
@@ -218,9 +213,9 @@ export class StoreSession {
     return this.#observe(() => this.store.revoke(lease));
   }
 
-  close(): Promise<void> {
+  /** Ends the session. The store stays open. */
+  close(): void {
     this.#fence.close();
-    return this.store.close();
   }
 
   #known(): StoreMemory {

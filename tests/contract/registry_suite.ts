@@ -72,7 +72,7 @@ export function fixtureOver(openStore: () => Promise<Store>): RegistryFixture & 
     signal: over.signal,
     openStore: async () => remember(await openStore()),
     async open(options = {}) {
-      const store = await openStore();
+      const store = remember(await openStore());
       const writer = options.writer ?? `writer${opened.length}`;
       const registry = remember(
         new ClusterRegistry({
@@ -91,7 +91,7 @@ export function fixtureOver(openStore: () => Promise<Store>): RegistryFixture & 
     },
     async close() {
       over.abort(new Error("the case is over"));
-      for (const each of opened) await each.close();
+      for (const each of opened.toReversed()) await each.close();
     },
   };
 }

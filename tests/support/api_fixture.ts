@@ -47,7 +47,7 @@ export class ApiFixture implements AsyncDisposable {
   /** The handler that `send` calls; over `registry` unless a test replaces it. */
   handler: Handler;
 
-  private constructor(store: Store, readonly options: Partial<HandlerOptions>) {
+  private constructor(private readonly store: Store, readonly options: Partial<HandlerOptions>) {
     const log: HandlerOptions["log"] = (level, message) => level === "debug" || this.logged.push(message);
     const writer = () => Promise.resolve("api");
     this.registry = new ClusterRegistry({ store, clock: systemClock, log, writer, agentTtl_s: 30, leaderTtl_s: 10 });
@@ -192,6 +192,7 @@ export class ApiFixture implements AsyncDisposable {
     this.#stop.abort();
     this.#sharedState[Symbol.dispose]();
     await this.registry.close();
+    await this.store.close();
   }
 }
 

@@ -5,7 +5,7 @@
  */
 
 import type { Revision } from "../../model.ts";
-import type { Compare, Op, Range, Snapshot, Store, WatchBatch } from "../port.ts";
+import type { Compare, Op, Range, Snapshot, Store, TransactionResult, WatchBatch } from "../port.ts";
 import { EtcdConnection, type EtcdOptions } from "./connection.ts";
 import { LeaseRenewals } from "./leases.ts";
 import { type LeaseResponse, Messages, type RangeResponse, type TxnResponse } from "./messages.ts";
@@ -50,10 +50,7 @@ class EtcdStore implements Store {
     };
   }
 
-  async transact(
-    compares: readonly Compare[],
-    ops: readonly Op[],
-  ): Promise<{ readonly succeeded: boolean; readonly revision: Revision }> {
+  async transact(compares: readonly Compare[], ops: readonly Op[]): Promise<TransactionResult> {
     const compare = compares.map((each) => this.#messages.compare(each));
     const success = ops.map((op) => this.#messages.op(op));
     const response = await this.#connection.call<TxnResponse>("KV", "txn", { compare, success }, {
