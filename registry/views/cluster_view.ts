@@ -43,6 +43,15 @@ import {
 
 type States = ReadonlyMap<MachineId, UnitState>;
 
+/** The effects of keys of one kind on a view. */
+interface KeyKind<Key extends ParsedKey> {
+  /** Throws if the value cannot be decoded. */
+  put(key: Key, kv: KeyValue): void;
+  delete(key: Key, wasUnreadable: boolean): void;
+  /** Stores a stand-in for a value that cannot be decoded; left out where any text is valid. */
+  standIn?(key: Key, unreadable: Unreadable): void;
+}
+
 /**
  * Builds one {@link Cluster} after the other. A returned cluster never changes: a map is copied before its first change
  * after that, so that a burst of changes costs one copy, and unchanged maps are shared.
@@ -67,6 +76,70 @@ export class ClusterView {
   #made: Cluster | undefined;
 
   readonly #warnings: KeyWarnings;
+
+  readonly #kinds: { readonly [Kind in ParsedKey["kind"]]: KeyKind<ParsedKey & { kind: Kind }> } = {
+    cluster: { put: (_, { value }) => this.#id = value, delete: () => this.#id = "" },
+    leader: {
+      put: (_, kv) => this.#leader = decodeLeader(kv),
+      delete: () => this.#leader = undefined,
+      standIn: (_, { why }) => this.#leader = { machine: "", version: "", unreadable: why },
+    },
+    written: { put() {}, delete() {} },
+    fence: { put() {}, delete() {} },
+    file: {
+      put: ({ hash }, { value, modRevision }) => this.#files.set(hash, { hash, text: value, revision: modRevision }),
+      delete: ({ hash }) => this.#files.delete(hash),
+    },
+    unit: this.#unitsBelow(false),
+    global: this.#unitsBelow(true),
+    target: {
+      put: ({ name }, kv) => this.#targets.set(name, decodeTarget(name, kv)),
+      delete: ({ name }) => this.#targets.delete(name),
+      standIn: ({ name }, unreadable) => {
+        const machine = this.#assignments.get(name)?.machine ?? "";
+        this.#targets.set(name, unreadableTarget(name, machine, unreadable));
+      },
+    },
+    assign: {
+      put: ({ machine, name }, kv) => this.#assignments.set(name, decodeAssignment(machine, name, kv)),
+      delete: ({ machine, name }) => {
+        // A move deletes the assignment of the old machine and puts that of the new one.
+        if (this.#assignments.get(name)?.machine === machine) this.#assignments.delete(name);
+      },
+      standIn: ({ machine, name }, unreadable) => {
+        const other = this.#assignments.get(name);
+        if (other && other.unreadable === undefined && other.machine !== machine) return;
+        this.#assignments.set(name, unreadableAssignment(name, machine, unreadable));
+      },
+    },
+    machine: {
+      put: ({ machine }, kv) => this.#setRecord(machine, decodeMachine(machine, kv)),
+      delete: ({ machine }) => {
+        this.#records.delete(machine);
+        this.#machines.delete(machine);
+      },
+      standIn: ({ machine }, unreadable) => this.#setRecord(machine, unreadableMachine(machine, unreadable)),
+    },
+    departed: {
+      put: ({ machine }) => this.#departed = new Set([...this.#departed, machine]),
+      delete: ({ machine }) => this.#departed = this.#departed.difference(new Set([machine])),
+    },
+    metadata: {
+      put: ({ machine, key }, { value }) =>
+        this.#setMetadata(machine, { ...this.#metadata.get(machine), [key]: value }),
+      delete: ({ machine, key }) => {
+        const { [key]: _gone, ...rest } = this.#metadata.get(machine) ?? {};
+        this.#setMetadata(machine, rest);
+      },
+    },
+    state: {
+      put: ({ machine, name }, kv) => this.#setState(name, machine, decodeState(machine, name, kv)),
+      delete: ({ machine, name }) => this.#setState(name, machine, undefined),
+      standIn: ({ machine, name }) => {
+        if (this.#states.get(name)?.has(machine)) this.#setState(name, machine, undefined);
+      },
+    },
+  };
 
   constructor(log: Log) {
     this.#warnings = new KeyWarnings(log);
@@ -157,7 +230,7 @@ export class ClusterView {
       return undefined;
     }
     try {
-      this.#decode(key, kv);
+      this.#kindOf(key).put(key as never, kv);
       this.#unreadable.delete(kv.key);
     } catch (error) {
       this.#warnings.unreadable(kv, error);
@@ -200,89 +273,7 @@ export class ClusterView {
 
   #standIn(text: string): void {
     const { key, ...unreadable } = this.#unreadable.get(text)!;
-    switch (key.kind) {
-      case "unit":
-      case "global": {
-        const isGlobal = key.kind === "global";
-        const other = this.#units.get(key.name);
-        // The unit has a readable record under the other prefix.
-        if (other && other.unreadable === undefined && other.requirements.global !== isGlobal) break;
-        const lastKnown = this.#lastKnownOf(key.name, isGlobal);
-        const text = lastKnown && this.fileText(lastKnown.hash);
-        this.#units.set(key.name, unreadableUnit(key.name, isGlobal, unreadable, lastKnown, text));
-        break;
-      }
-      case "target": {
-        const machine = this.#assignments.get(key.name)?.machine ?? "";
-        this.#targets.set(key.name, unreadableTarget(key.name, machine, unreadable));
-        break;
-      }
-      case "assign": {
-        const other = this.#assignments.get(key.name);
-        if (other && other.unreadable === undefined && other.machine !== key.machine) break;
-        this.#assignments.set(key.name, unreadableAssignment(key.name, key.machine, unreadable));
-        break;
-      }
-      case "machine":
-        this.#records.set(key.machine, unreadableMachine(key.machine, unreadable));
-        this.#refreshMachine(key.machine);
-        break;
-      case "leader":
-        this.#leader = { machine: "", version: "", unreadable: unreadable.why };
-        break;
-      case "state":
-        if (this.#states.get(key.name)?.has(key.machine)) this.#setState(key.name, key.machine, undefined);
-        break;
-      case "cluster":
-      case "written":
-      case "fence":
-      case "file":
-      case "metadata":
-      case "departed":
-        // Any text is a valid value of these keys.
-        break;
-    }
-  }
-
-  #decode(key: ParsedKey, kv: KeyValue): void {
-    switch (key.kind) {
-      case "cluster":
-        this.#id = kv.value;
-        break;
-      case "leader":
-        this.#leader = decodeLeader(kv);
-        break;
-      case "written":
-      case "fence":
-        break;
-      case "file":
-        this.#files.set(key.hash, { hash: key.hash, text: kv.value, revision: kv.modRevision });
-        break;
-      case "unit":
-      case "global":
-        this.#units.set(key.name, decodeUnit(key.name, kv));
-        break;
-      case "target":
-        this.#targets.set(key.name, decodeTarget(key.name, kv));
-        break;
-      case "assign":
-        this.#assignments.set(key.name, decodeAssignment(key.machine, key.name, kv));
-        break;
-      case "machine":
-        this.#records.set(key.machine, decodeMachine(key.machine, kv));
-        this.#refreshMachine(key.machine);
-        break;
-      case "departed":
-        this.#departed = new Set([...this.#departed, key.machine]);
-        break;
-      case "metadata":
-        this.#metadata.set(key.machine, { ...this.#metadata.get(key.machine), [key.key]: kv.value });
-        this.#refreshMachine(key.machine);
-        break;
-      case "state":
-        this.#setState(key.name, key.machine, decodeState(key.machine, key.name, kv));
-        break;
-    }
+    this.#kindOf(key).standIn?.(key as never, unreadable);
   }
 
   /** Returns the last known state of a unit: from its assignment, or from a published state of a global unit. */
@@ -295,51 +286,41 @@ export class ClusterView {
   #delete(text: string): ParsedKey | undefined {
     const key = parseKey(text);
     const wasUnreadable = this.#unreadable.delete(text);
-    switch (key?.kind) {
-      case undefined:
-      case "written":
-      case "fence":
-        break;
-      case "cluster":
-        this.#id = "";
-        break;
-      case "leader":
-        this.#leader = undefined;
-        break;
-      case "file":
-        this.#files.delete(key.hash);
-        break;
-      case "unit":
-      case "global":
-        // If this record was unreadable, the unit may have a readable one under the other prefix.
-        if (!wasUnreadable || this.#units.get(key.name)?.unreadable !== undefined) this.#units.delete(key.name);
-        break;
-      case "target":
-        this.#targets.delete(key.name);
-        break;
-      case "assign":
-        // A move deletes the assignment of the old machine and puts that of the new one.
-        if (this.#assignments.get(key.name)?.machine === key.machine) this.#assignments.delete(key.name);
-        break;
-      case "machine":
-        this.#records.delete(key.machine);
-        this.#machines.delete(key.machine);
-        break;
-      case "departed":
-        this.#departed = new Set([...this.#departed].filter((machine) => machine !== key.machine));
-        break;
-      case "metadata": {
-        const { [key.key]: _gone, ...rest } = this.#metadata.get(key.machine) ?? {};
-        if (Object.keys(rest).length > 0) this.#metadata.set(key.machine, rest);
-        else this.#metadata.delete(key.machine);
-        this.#refreshMachine(key.machine);
-        break;
-      }
-      case "state":
-        this.#setState(key.name, key.machine, undefined);
-        break;
-    }
+    if (key) this.#kindOf(key).delete(key as never, wasUnreadable);
     return key;
+  }
+
+  #kindOf(key: ParsedKey): KeyKind<never> {
+    return this.#kinds[key.kind];
+  }
+
+  #unitsBelow(isGlobal: boolean): KeyKind<ParsedKey & { kind: "unit" | "global" }> {
+    return {
+      put: ({ name }, kv) => this.#units.set(name, decodeUnit(name, kv)),
+      delete: ({ name }, wasUnreadable) => {
+        // If this record was unreadable, the unit may have a readable one under the other prefix.
+        if (!wasUnreadable || this.#units.get(name)?.unreadable !== undefined) this.#units.delete(name);
+      },
+      standIn: ({ name }, unreadable) => {
+        const other = this.#units.get(name);
+        // The unit has a readable record under the other prefix.
+        if (other && other.unreadable === undefined && other.requirements.global !== isGlobal) return;
+        const lastKnown = this.#lastKnownOf(name, isGlobal);
+        const text = lastKnown && this.fileText(lastKnown.hash);
+        this.#units.set(name, unreadableUnit(name, isGlobal, unreadable, lastKnown, text));
+      },
+    };
+  }
+
+  #setRecord(id: MachineId, record: Omit<Machine, "metadata">): void {
+    this.#records.set(id, record);
+    this.#refreshMachine(id);
+  }
+
+  #setMetadata(id: MachineId, metadata: Readonly<Record<string, string>>): void {
+    if (Object.keys(metadata).length > 0) this.#metadata.set(id, metadata);
+    else this.#metadata.delete(id);
+    this.#refreshMachine(id);
   }
 
   #refreshMachine(id: MachineId): void {
