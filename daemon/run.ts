@@ -42,6 +42,8 @@ import {
   observeStore,
   observeSystemd,
   openMetrics,
+  openRenewals,
+  type Renewals,
 } from "./telemetry/metrics.ts";
 import { type Notify, openNotify } from "./host/sd_notify.ts";
 import { together } from "./reconcile.ts";
@@ -80,7 +82,7 @@ export interface DaemonContext extends StartSettings, Logs {
   /** Makes the next attempt to join start at once. */
   readonly retryNow: Notifier;
   readonly metrics: Metrics;
-  readonly renewals: Map<string, number>;
+  readonly renewals: Renewals;
   /** Shared by the API's handlers, each of which serves until a reload. */
   readonly sharedState: SharedState;
   logSettings: LogSettings;
@@ -106,7 +108,7 @@ export async function build(start: StartSettings, logs: Logs): Promise<DaemonCon
   const send = openNotify(Deno.env.get("NOTIFY_SOCKET"));
   const notify: Notify = (text) => send(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
   const observed = observeSystemd(systemd, metrics, systemClock);
-  const counts = { metrics, renewals: new Map<string, number>(), sharedState: new SharedState() };
+  const counts = { metrics, renewals: openRenewals(), sharedState: new SharedState() };
   return {
     ...start,
     ...logs,

@@ -82,11 +82,10 @@ function interpret(options: readonly UnitOption[], expand: (value: string) => st
   const found = new Map<string, string[]>();
   for (const option of options) {
     if (option.section !== fleetSection) continue;
-    const values = found.get(option.name) ?? [];
     // An empty value requires nothing. The last value of Global counts, and an empty one means no.
     const expanded = splitValues(option).map(expand);
-    values.push(...expanded.filter((value) => value !== "" || option.name === "Global"));
-    found.set(option.name, values);
+    found.getOrInsertComputed(option.name, () => [])
+      .push(...expanded.filter((value) => value !== "" || option.name === "Global"));
   }
   const named = (name: string) => found.get(name) ?? [];
   const values = (name: string) => [...deprecatedNames[name] ?? [], name].flatMap(named);
@@ -138,9 +137,7 @@ function parseMetadata(values: readonly string[]): Pick<Requirements, "machineMe
       );
       continue;
     }
-    const accepted = machineMetadata.get(key) ?? [];
-    accepted.push(wanted);
-    machineMetadata.set(key, accepted);
+    machineMetadata.getOrInsertComputed(key, () => []).push(wanted);
   }
   return { machineMetadata, malformed };
 }
@@ -199,32 +196,23 @@ function unresolvable({ machineOf, conflicts, replaces }: Requirements): string 
   return undefined;
 }
 
-/** Options as they are written in a unit file. */
-const writtenAs = {
-  MachineID: "MachineID=",
-  Peers: "MachineOf=",
-  Conflicts: "Conflicts=",
-  Global: "Global=true",
-  Replaces: "Replaces=",
-} as const;
-
 function forbiddenPair(requirements: Requirements): string | undefined {
   const given = {
-    MachineID: requirements.machineId !== undefined,
-    Peers: requirements.machineOf.length > 0,
-    Conflicts: requirements.conflicts.length > 0,
-    Global: requirements.global,
-    Replaces: requirements.replaces.length > 0,
+    "MachineID=": requirements.machineId !== undefined,
+    "MachineOf=": requirements.machineOf.length > 0,
+    "Conflicts=": requirements.conflicts.length > 0,
+    "Global=true": requirements.global,
+    "Replaces=": requirements.replaces.length > 0,
   };
   const pairs = [
-    ["MachineID", "Peers"],
-    ["MachineID", "Conflicts"],
-    ["MachineID", "Global"],
-    ["MachineID", "Replaces"],
-    ["Global", "Peers"],
-    ["Global", "Replaces"],
-    ["Conflicts", "Replaces"],
+    ["MachineID=", "MachineOf="],
+    ["MachineID=", "Conflicts="],
+    ["MachineID=", "Global=true"],
+    ["MachineID=", "Replaces="],
+    ["Global=true", "MachineOf="],
+    ["Global=true", "Replaces="],
+    ["Conflicts=", "Replaces="],
   ] as const;
   const pair = pairs.find(([one, other]) => given[one] && given[other]);
-  return pair && `${writtenAs[pair[0]]} and ${writtenAs[pair[1]]} exclude each other`;
+  return pair && `${pair[0]} and ${pair[1]} exclude each other`;
 }

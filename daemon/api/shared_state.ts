@@ -8,10 +8,11 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Registry } from "../../registry/mod.ts";
+import type { Authorship, UnitName } from "../../registry/model.ts";
 import { Budget } from "../../runtime/budget.ts";
+import { NewestMap } from "../../runtime/newest_map.ts";
 import { ResponseBudget } from "./http/response_budget.ts";
 import { EventBuffer } from "./events/event_buffer.ts";
-import { Removals } from "./events/removals.ts";
 
 /** Event streams open at once; each holds a connection. */
 export const maxStreams = 1_500;
@@ -19,21 +20,23 @@ export const maxStreams = 1_500;
 /** Requests for journals and statuses in progress at once. Each has a process or a connection to another machine. */
 export const maxMachineRequests = 64;
 
+/** Deletions whose authors are remembered; the event of a deletion follows within moments. */
+const maxRemovals = 1_000;
+
 /** The state that successive handlers share. */
 export class SharedState implements Disposable {
   readonly streams = new Budget(maxStreams);
   readonly machineRequests = new Budget(maxMachineRequests);
   readonly responses = new ResponseBudget();
-  readonly removals = new Removals();
+  /** The authors of deletions made through this daemon: the store keeps nothing of a destroyed unit. */
+  readonly removals: Map<UnitName, Authorship> = new NewestMap(maxRemovals);
   readonly #closing = new AbortController();
   readonly #events = new WeakMap<Registry, EventBuffer>();
 
   /** Returns the event buffer of one registry; `clock` and `log` are those of the first call. */
   events(registry: Registry, clock: Clock, log: Log): EventBuffer {
-    const buffer = this.#events.get(registry) ??
-      new EventBuffer(registry, clock, log, this.removals, this.#closing.signal);
-    this.#events.set(registry, buffer);
-    return buffer;
+    const open = () => new EventBuffer(registry, clock, log, this.removals, this.#closing.signal);
+    return this.#events.getOrInsertComputed(registry, open);
   }
 
   /** Ends the timers of all buffers; to be called when the API is closed. */

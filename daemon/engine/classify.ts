@@ -57,7 +57,7 @@ export function classifyUnits(cluster: Cluster, { absentAreGone, vanished }: Sch
     const from = targets.get(unit.name);
     if (from) withTarget++;
     if (!isReadable) {
-      if (from) append(placed, from.machine, unit);
+      if (from) placed.getOrInsertComputed(from.machine, () => []).push(unit);
       continue;
     }
     if (!from || from.machine === "") {
@@ -76,14 +76,14 @@ export function classifyUnits(cluster: Cluster, { absentAreGone, vanished }: Sch
       (isGone ? unplaced : awaitingMachine).push({ unit, from, because });
       continue;
     }
-    append(placed, from.machine, unit);
+    placed.getOrInsertComputed(from.machine, () => []).push(unit);
     const assignment = cluster.assignments.get(unit.name);
     const hasState = assignment?.desiredState === unit.desiredState && assignment.restart === unit.restart;
     const hasFile = assignment?.hash === unit.hash;
     // A target that cannot be read is written again.
     if (!hasFile || !hasState || from.unreadable !== undefined) stale.push(unit);
     if (hasFile || assignment?.unreadable !== undefined) continue;
-    changed.set(from.machine, (changed.get(from.machine) ?? new Set()).add(unit.name));
+    changed.getOrInsertComputed(from.machine, () => new Set()).add(unit.name);
   }
   const leftovers = withTarget === targets.size ? [] : leftoverTargets(cluster);
   awaitingMachine.sort((a, b) => precedence(a.unit, b.unit));
@@ -104,12 +104,6 @@ function leftoverTargets({ units, targets }: Cluster): readonly Target[] {
     return !unit || unit.unreadable === undefined && (!isActive(unit) || unit.requirements.global);
   });
   return left.sort((a, b) => a.unit < b.unit ? -1 : 1);
-}
-
-function append(lists: Map<MachineId, Unit[]>, id: MachineId, unit: Unit): void {
-  const list = lists.get(id);
-  if (list) list.push(unit);
-  else lists.set(id, [unit]);
 }
 
 /** Shortens a machine's ID for messages. */

@@ -139,9 +139,7 @@ function jobsByMachine(cluster: Cluster): ReadonlyMap<MachineId, readonly Unit[]
   for (const { unit: name, machine } of cluster.targets.values()) {
     const unit = cluster.units.get(name);
     if (!unit || !isActiveJob(unit) && (unit.unreadable === undefined || unit.requirements.global)) continue;
-    const list = jobs.get(machine);
-    if (list) list.push(unit);
-    else jobs.set(machine, [unit]);
+    jobs.getOrInsertComputed(machine, () => []).push(unit);
   }
   return jobs;
 }

@@ -17,21 +17,23 @@ export function closure(units: Iterable<Unit>, next: (unit: Unit) => Iterable<Un
   return [...found].sort(precedence);
 }
 
+/** Returns the units that name each unit in MachineOf. */
+function followersOf(units: readonly Unit[]): ReadonlyMap<UnitName, readonly Unit[]> {
+  const followers = new Map<UnitName, Unit[]>();
+  for (const unit of units) {
+    for (const peer of unit.requirements.machineOf) followers.getOrInsertComputed(peer, () => []).push(unit);
+  }
+  return followers;
+}
+
 /** Units that need a machine, with the MachineOf ties between them. */
 export class UnplacedGroups {
   readonly #units: Map<UnitName, Unit>;
-  readonly #followers = new Map<UnitName, Unit[]>();
+  readonly #followers: ReadonlyMap<UnitName, readonly Unit[]>;
 
-  constructor(units: Iterable<Unit>) {
-    this.#units = new Map();
-    for (const unit of units) {
-      this.#units.set(unit.name, unit);
-      for (const peer of unit.requirements.machineOf) {
-        const followers = this.#followers.get(peer);
-        if (followers) followers.push(unit);
-        else this.#followers.set(peer, [unit]);
-      }
-    }
+  constructor(units: readonly Unit[]) {
+    this.#units = new Map(units.map((unit) => [unit.name, unit]));
+    this.#followers = followersOf(units);
   }
 
   has(unit: Unit): boolean {
@@ -81,17 +83,11 @@ export function peersFirst(members: readonly Unit[]): readonly Unit[] {
 /** Units that are tied to each other. A machine must take all `needed` ones, and may leave out the other `tied` ones. */
 class Group {
   /** Units that are left out when the unit that is the key is. */
-  readonly #followers = new Map<UnitName, Unit[]>();
+  readonly #followers: ReadonlyMap<UnitName, readonly Unit[]>;
   readonly #mayConflict: boolean;
 
   constructor(readonly needed: readonly Unit[], readonly tied: readonly Unit[]) {
-    for (const unit of tied) {
-      for (const peer of unit.requirements.machineOf) {
-        const followers = this.#followers.get(peer);
-        if (followers) followers.push(unit);
-        else this.#followers.set(peer, [unit]);
-      }
-    }
+    this.#followers = followersOf(tied);
     this.#mayConflict = tied.some((unit) => unit.requirements.conflicts.length > 0);
   }
 

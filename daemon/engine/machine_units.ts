@@ -152,14 +152,10 @@ function nextEvicted({ machine, changed, globals }: Occupancy, kept: readonly Un
 
 /** True if a job on the machine is replaced by another job there. */
 export function hasReplaced(units: MachineUnits): boolean {
-  let answer = replacedIn.get(units);
-  if (answer === undefined) {
-    const { jobs } = units;
+  return replacedIn.getOrInsertComputed(units, ({ jobs }) => {
     const replacers = jobs.filter((unit) => unit.requirements.replaces.length > 0);
-    answer = replacers.some((unit) => jobs.some((other) => replaces(unit, other)));
-    replacedIn.set(units, answer);
-  }
-  return answer;
+    return replacers.some((unit) => jobs.some((other) => replaces(unit, other)));
+  });
 }
 
 const replacedIn = new WeakMap<MachineUnits, boolean>();

@@ -66,13 +66,9 @@ export class TrialState {
 
   /** The machines with the required metadata. Cached: many units require the same. */
   withMetadata(wanted: ReadonlyMap<string, readonly string[]>): ReadonlySet<MachineId> {
-    const key = JSON.stringify([...wanted]);
-    let found = this.#byMetadata.get(key);
-    if (!found) {
-      found = new Set([...this.#machines].filter(([_, { machine }]) => hasMetadata(machine, wanted)).map(([id]) => id));
-      this.#byMetadata.set(key, found);
-    }
-    return found;
+    return this.#byMetadata.getOrInsertComputed(JSON.stringify([...wanted]), () => {
+      return new Set([...this.#machines].filter(([_, { machine }]) => hasMetadata(machine, wanted)).map(([id]) => id));
+    });
   }
 
   /** Number of units on a machine, globals included. */

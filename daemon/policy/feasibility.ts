@@ -161,7 +161,5 @@ const matchers = new WeakMap<readonly string[], readonly ((name: UnitName) => bo
 
 function matchesAny(globs: readonly string[], name: UnitName): boolean {
   if (globs.length === 0) return false;
-  let matches = matchers.get(globs);
-  if (!matches) matchers.set(globs, matches = globs.map(globMatcher));
-  return matches.some((matchesName) => matchesName(name));
+  return matchers.getOrInsertComputed(globs, () => globs.map(globMatcher)).some((matches) => matches(name));
 }

@@ -83,20 +83,13 @@ export class Tally<Name extends string> {
   }
 
   #of(name: Name, values: readonly string[]): Series {
-    const ofName = this.#series.get(name) ?? new Map<string, Series>();
-    this.#series.set(name, ofName);
-    const key = values.join("\0");
-    const known = ofName.get(key);
-    if (known) return known;
     const { type, labels = [] } = this.#catalogue[name];
-    const series: Series = {
+    return this.#series.getOrInsertComputed(name, () => new Map()).getOrInsertComputed(values.join("\0"), () => ({
       labels: Object.fromEntries(labels.map((label, index) => [label, values[index] ?? ""])),
       value: 0,
       count: 0,
       ...(type === "histogram" && { inBucket: buckets_s.map(() => 0) }),
-    };
-    ofName.set(key, series);
-    return series;
+    }));
   }
 }
 

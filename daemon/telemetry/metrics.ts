@@ -8,7 +8,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import type { Store } from "../../registry/store/port.ts";
 import type { Systemd } from "../../systemd/port.ts";
 import { type Metric, Tally } from "./counters.ts";
-import { keepNewest } from "../../runtime/keep_newest.ts";
+import { NewestMap } from "../../runtime/newest_map.ts";
 
 const counter = (help: string, ...labels: string[]): Metric => make("counter", help, labels);
 const gauge = (help: string, ...labels: string[]): Metric => make("gauge", help, labels);
@@ -90,23 +90,21 @@ export function observeEngine(metrics: Metrics, clock: Clock) {
 }
 
 /** The time of each lease's last renewal, by the monotonic clock in milliseconds. */
-export type Renewals = ReadonlyMap<string, number>;
+export type Renewals = Map<string, number>;
 
-/** The number of leases that are remembered: more than a process holds at once, which are its own and the engine's. */
-const maxLeases = 16;
+/** Returns the renewals of more leases than a process holds at once, which are its own and the engine's. */
+export function openRenewals(): Renewals {
+  return new NewestMap(16);
+}
 
 /** Returns the same store with its operations counted. */
-export function observeStore(store: Store, metrics: Metrics, clock: Clock, renewals: Map<string, number>): Store {
+export function observeStore(store: Store, metrics: Metrics, clock: Clock, renewals: Renewals): Store {
   const timed = timer(metrics, clock, {
     count: "fleet_registry_operation_count_total",
     failed: "fleet_registry_operation_failed_count_total",
     duration: "fleet_registry_operation_duration_second",
   });
-  const renewed = (lease: string) => {
-    renewals.delete(lease);
-    renewals.set(lease, clock.monotonic_ms());
-    keepNewest(renewals, maxLeases);
-  };
+  const renewed = (lease: string) => void renewals.set(lease, clock.monotonic_ms());
   return {
     read: (ranges) => timed("read", store.read(ranges)),
     transact: (compares, ops) => timed("transact", store.transact(compares, ops)),

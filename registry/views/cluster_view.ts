@@ -331,11 +331,7 @@ export class ClusterView {
   }
 
   #setState(name: UnitName, machine: MachineId, state: UnitState | undefined): void {
-    let states = this.#unshared.get(name);
-    if (states === undefined) {
-      states = new Map(this.#states.get(name));
-      this.#unshared.set(name, states);
-    }
+    const states = this.#unshared.getOrInsertComputed(name, () => new Map(this.#states.get(name)));
     if (state === undefined) states.delete(machine);
     else states.set(machine, state);
     if (states.size > 0) this.#states.set(name, states);

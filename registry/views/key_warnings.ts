@@ -1,5 +1,5 @@
-import { keepNewest } from "../../runtime/keep_newest.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
+import { NewestMap } from "../../runtime/newest_map.ts";
 import type { Revision } from "../model.ts";
 import type { KeyValue } from "../store/port.ts";
 
@@ -12,7 +12,7 @@ const maxUnreadable = 1_000;
 /** Logs keys that a view leaves out: each once, however often the store is read again. */
 export class KeyWarnings {
   readonly #foreign = new Set<string>();
-  readonly #unreadable = new Map<string, Revision>();
+  readonly #unreadable = new NewestMap<string, Revision>(maxUnreadable);
 
   constructor(private readonly log: Log) {}
 
@@ -29,9 +29,7 @@ export class KeyWarnings {
   /** Warns of a value that cannot be decoded, once for each revision of its key. */
   unreadable({ key, modRevision }: KeyValue, error: unknown): void {
     if (this.#unreadable.get(key) === modRevision) return;
-    this.#unreadable.delete(key);
     this.#unreadable.set(key, modRevision);
-    keepNewest(this.#unreadable, maxUnreadable);
     const message = "a value in the store cannot be read: the unit or machine of its key is left as it is";
     this.log("warn", message, { error: messageOf(error) });
   }

@@ -56,8 +56,7 @@ export class Fence {
   open(writer: string, id: string, snapshot: Snapshot, at: number): void {
     this.#key = fenceKey(writer);
     this.#known = { mod: snapshot.ranges[at]?.[0]?.modRevision ?? 0, asOf: snapshot.revision };
-    this.#unsettled = this.unsettledWrites.get(id) ?? new Set();
-    this.unsettledWrites.set(id, this.#unsettled);
+    this.#unsettled = this.unsettledWrites.getOrInsertComputed(id, () => new Set());
     if (this.isUnsettled) this.#startRaising();
   }
 

@@ -6,24 +6,13 @@
 
 import type { Job, JobResult } from "../port.ts";
 
-interface PendingJob {
-  readonly done: Promise<JobResult>;
-  readonly resolve: (result: JobResult) => void;
-}
-
 /** Pending jobs by object path. Requests that systemd merged into one job share it. */
 export class PendingJobs {
-  readonly #waiting = new Map<string, PendingJob>();
+  readonly #waiting = new Map<string, PromiseWithResolvers<JobResult>>();
 
   /** Adds a job that systemd has accepted. */
   add(path: string, unit: string): Job {
-    let waiting = this.#waiting.get(path);
-    if (!waiting) {
-      const { promise, resolve } = Promise.withResolvers<JobResult>();
-      waiting = { done: promise, resolve };
-      this.#waiting.set(path, waiting);
-    }
-    return { unit, done: waiting.done };
+    return { unit, done: this.#waiting.getOrInsertComputed(path, () => Promise.withResolvers()).promise };
   }
 
   /** Handles systemd's JobRemoved. Jobs that fleet did not request are ignored. */

@@ -134,7 +134,7 @@ export class StatusCache {
 
   property(name: string, property: Property, value: unknown): void {
     const entry = this.#entry(name);
-    if (property === "invocation") entry.invocation = hex(value as Uint8Array);
+    if (property === "invocation") entry.invocation = (value as Uint8Array).toHex();
     else if (property === "since_ms") entry.since_ms = milliseconds(value as bigint);
     else if (property === "restarts") entry.restarts = Number(value);
     else entry.result = String(value);
@@ -152,7 +152,7 @@ export class StatusCache {
     const { ActiveState, SubState, InvocationID, StateChangeTimestamp } = properties;
     if (ActiveState) entry.active = String(ActiveState.value);
     if (SubState) entry.sub = String(SubState.value);
-    if (InvocationID) entry.invocation = hex(InvocationID.value as Uint8Array);
+    if (InvocationID) entry.invocation = (InvocationID.value as Uint8Array).toHex();
     if (StateChangeTimestamp) entry.since_ms = milliseconds(StateChangeTimestamp.value as bigint);
     const fields = ["active", "sub", "invocation", "since_ms"] as const;
     if (fields.every((field) => entry[field] === before[field])) return undefined;
@@ -205,9 +205,7 @@ export class StatusCache {
   }
 
   #entry(name: string): Entry {
-    let entry = this.#entries.get(name);
-    if (!entry) this.#entries.set(name, entry = { ...unknownEntry });
-    return entry;
+    return this.#entries.getOrInsertComputed(name, () => ({ ...unknownEntry }));
   }
 }
 
@@ -218,12 +216,6 @@ function isFreshlyActive(name: string, before: string | undefined, now: string |
 
 function isUp(active: string | undefined): boolean {
   return active === "active" || active === "activating";
-}
-
-function hex(bytes: Uint8Array): string {
-  let digits = "";
-  for (const byte of bytes) digits += byte.toString(16).padStart(2, "0");
-  return digits;
 }
 
 /** systemd's timestamps are microseconds. */

@@ -9,7 +9,7 @@
  */
 
 import type { TLSSocket } from "node:tls";
-import { keepNewest } from "../../../runtime/keep_newest.ts";
+import { NewestMap } from "../../../runtime/newest_map.ts";
 
 /** The number of certificates that are remembered; a forgotten one needs a full handshake again. */
 const maxKnown = 10_000;
@@ -20,22 +20,16 @@ const unverified =
 
 /** The verified certificates of one server's clients. */
 export class VerifiedCertificates {
-  /** Fingerprints of verified certificates, the latest last. */
-  readonly #known = new Set<string>();
+  /** By the fingerprints of verified certificates. */
+  readonly #known = new NewestMap<string, true>(maxKnown);
   #verified = new WeakSet<TLSSocket>();
 
   /** Records a connection after its handshake. */
   add(socket: TLSSocket): void {
     const { fingerprint256 } = socket.getPeerCertificate() ?? {};
     if (fingerprint256 === undefined || !socket.authorized) return;
-    if (socket.isSessionReused()) {
-      if (!this.#known.has(fingerprint256)) return;
-    } else {
-      this.#known.delete(fingerprint256);
-      this.#known.add(fingerprint256);
-      keepNewest(this.#known, maxKnown);
-    }
-    this.#verified.add(socket);
+    if (!socket.isSessionReused()) this.#known.set(fingerprint256, true);
+    if (this.#known.has(fingerprint256)) this.#verified.add(socket);
   }
 
   /** Returns why the certificate of a connection is not verified; undefined if it is. */

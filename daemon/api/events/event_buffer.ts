@@ -8,11 +8,10 @@
 
 import type { Clock } from "../../../runtime/clock.ts";
 import { type Log, messageOf } from "../../../runtime/log.ts";
-import type { Cluster, Revision } from "../../../registry/model.ts";
+import type { Authorship, Cluster, Revision, UnitName } from "../../../registry/model.ts";
 import type { Registry } from "../../../registry/mod.ts";
 import { type ApiEvent, changedEntity, changes, withTime } from "./diff.ts";
 import { type EventId, isOf, writeEventId } from "./event_id.ts";
-import type { Removals } from "./removals.ts";
 import { PendingEvents } from "./pending_events.ts";
 import { onceAborted } from "../../../runtime/on_abort.ts";
 
@@ -87,7 +86,7 @@ export class EventBuffer {
     private readonly registry: Registry,
     private readonly clock: Clock,
     private readonly log: Log,
-    private readonly removals: Removals,
+    private readonly removals: ReadonlyMap<UnitName, Authorship>,
     private readonly closing?: AbortSignal,
   ) {}
 
@@ -221,7 +220,7 @@ export class EventBuffer {
 
   /** Adds to an event the time at which it happened, which lies between the view before it and the view that shows it. */
   #timed(event: ApiEvent, before_ms: number, now_ms: number): ApiEvent {
-    const author = event.isGone && event.unit !== undefined ? this.removals.of(event.unit) : undefined;
+    const author = event.isGone && event.unit !== undefined ? this.removals.get(event.unit) : undefined;
     const reported_ms = author?.at_ms ?? event.at_ms ?? now_ms;
     const isPlausible = reported_ms > before_ms - timeTolerance_ms && reported_ms <= now_ms;
     const by = author && isPlausible ? `"changed":${JSON.stringify(changedEntity(author))},` : "";

@@ -5,7 +5,6 @@ import type { Cluster } from "../../../registry/model.ts";
 import type { Registry } from "../../../registry/mod.ts";
 import { schedule } from "../../engine/schedule.ts";
 import { EventBuffer, idle_ms, keepAlive_ms, type WakeReason } from "./event_buffer.ts";
-import { Removals } from "./removals.ts";
 
 /** A clock that jumps ahead by `hang_ms` after each reading, as if the process had hung. */
 class HangingClock extends ManualClock {
@@ -39,7 +38,7 @@ class BufferFixture {
       { watch } as Pick<Registry, "watch"> as Registry,
       this.clock,
       () => {},
-      new Removals(),
+      new Map(),
       this.#closing.signal,
     );
     this.join();
@@ -182,7 +181,7 @@ Deno.test("a watch that ends by itself starts the idle time as well", async () =
     yield { ...new SimulatedCluster().cluster(), revision: 7 } as Cluster;
     await ended.promise;
   };
-  const buffer = new EventBuffer({ watch } as Pick<Registry, "watch"> as Registry, clock, () => {}, new Removals());
+  const buffer = new EventBuffer({ watch } as Pick<Registry, "watch"> as Registry, clock, () => {}, new Map());
   const woken: WakeReason[] = [];
   buffer.join((why) => woken.push(why));
   await ManualClock.settle();

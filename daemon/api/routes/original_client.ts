@@ -9,7 +9,7 @@
  */
 
 import type { UnitName } from "../../../registry/model.ts";
-import { keepNewest } from "../../../runtime/keep_newest.ts";
+import { NewestMap } from "../../../runtime/newest_map.ts";
 
 /** Time that a previous state is kept for a client that sends no GET, in milliseconds. */
 const kept_ms = 10_000;
@@ -24,14 +24,12 @@ export function isOriginalClient({ headers }: Request): boolean {
 
 /** Units that the original client has stopped and not read since. */
 export class PendingStops {
-  /** The time of each stop, oldest first. */
-  readonly #stopped_ms = new Map<UnitName, number>();
+  /** The time of each stop. */
+  readonly #stopped_ms = new NewestMap<UnitName, number>(maxUnits);
 
   /** Notes that the client has changed the desired state of a unit from launched to loaded. */
   add(name: UnitName, now_ms: number): void {
-    this.#stopped_ms.delete(name);
     this.#stopped_ms.set(name, now_ms);
-    keepNewest(this.#stopped_ms, maxUnits);
   }
 
   /** True if the client has stopped the unit and now reads it for the first time since. */

@@ -97,7 +97,7 @@ export function deleteUnit(api: Api, name: UnitName, call: Call): Promise<Respon
   return change(api, name, async (was) => {
     if (!was.unit) return unchanged(errorReply(404, "unit does not exist"));
     const { changed: author } = authorship(api, call);
-    if (author) api.sharedState.removals.add(name, author);
+    if (author) api.sharedState.removals.set(name, author);
     await api.registry.commit({ kind: "delete", was });
     return changed(emptyReply(204));
   });

@@ -122,18 +122,20 @@ export class Lists {
 
   /** Units by name. */
   units({ units }: Cluster): readonly Unit[] {
-    return cached(this.#units, units, () => sortedBy([...units.values()], (unit) => unit.name));
+    return this.#units.getOrInsertComputed(units, () => sortedBy([...units.values()], (unit) => unit.name));
   }
 
   /** Machines by ID. */
   machines({ machines }: Cluster): readonly Machine[] {
-    return cached(this.#machines, machines, () => sortedBy([...machines.values()], (machine) => machine.id));
+    return this.#machines.getOrInsertComputed(
+      machines,
+      () => sortedBy([...machines.values()], (machine) => machine.id),
+    );
   }
 
   /** Unit states by unit name, then machine ID. */
   states(cluster: Cluster): readonly UnitState[] {
-    return cached(
-      this.#states,
+    return this.#states.getOrInsertComputed(
       cluster.states,
       () => sortedBy([...cluster.states.keys()], (name) => name).flatMap((name) => statesOf(cluster, name)),
     );
@@ -143,12 +145,6 @@ export class Lists {
 /** The states of one unit, by machine ID. */
 export function statesOf(cluster: Cluster, name: UnitName): UnitState[] {
   return sortedBy([...cluster.states.get(name)?.values() ?? []], (state) => state.machine);
-}
-
-function cached<T>(cache: WeakMap<object, T>, key: object, make: () => T): T {
-  let value = cache.get(key);
-  if (value === undefined) cache.set(key, value = make());
-  return value;
 }
 
 /** Sorts in place by code units: in the same order everywhere, whatever the locale. */
