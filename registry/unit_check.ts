@@ -73,18 +73,8 @@ function sectionsOf(options: readonly UnitOption[]): Map<string, number> {
 
 /** The section of each unit type, see its manual page. All types have the common sections as well. */
 const commonSections = ["Unit", "Install", fleetSection];
-const sectionsOfTypes: Readonly<Record<string, string>> = {
-  service: "Service",
-  socket: "Socket",
-  timer: "Timer",
-  path: "Path",
-  mount: "Mount",
-  automount: "Automount",
-  swap: "Swap",
-  slice: "Slice",
-  scope: "Scope",
-};
-const knownSections = [...commonSections, ...Object.values(sectionsOfTypes)];
+const typeSections = ["Service", "Socket", "Timer", "Path", "Mount", "Automount", "Swap", "Slice", "Scope"];
+const knownSections = [...commonSections, ...typeSections];
 
 function misspellings(options: readonly UnitOption[]): Warning[] {
   const keys = new Map<string, number>();
@@ -104,7 +94,7 @@ function misspellings(options: readonly UnitOption[]): Warning[] {
 /** Sections that systemd and fleet ignore. Those that begin with X- are for other programs. */
 function ignoredSections(name: string, options: readonly UnitOption[]): Warning[] {
   const type = parseUnitName(name)?.type ?? "";
-  const own = Object.hasOwn(sectionsOfTypes, type) ? sectionsOfTypes[type] : undefined;
+  const own = typeSections.find((section) => section.toLowerCase() === type);
   return [...sectionsOf(options)].flatMap(([section, option]) => {
     if (section === own || commonSections.includes(section) || section.startsWith("X-")) return [];
     const header = shown(`[${section}]`);

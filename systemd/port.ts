@@ -88,8 +88,6 @@ export interface Systemd {
   stop(name: string): Promise<Job>;
   /** RestartUnit, mode `replace`. Refuses a taken name. */
   restart(name: string): Promise<Job>;
-  /** ResetFailedUnit; "not loaded" is success. */
-  resetFailed(name: string): Promise<void>;
   /** Returns the status of each unit; one that does not exist has load `not-found`, active `inactive`, sub `dead`. */
   statuses(names: ReadonlySet<string>): Promise<ReadonlyMap<string, UnitStatus>>;
   /**
@@ -108,11 +106,9 @@ export interface Systemd {
 /** A refusal of systemd, or a failure to reach it. The message names the unit, path or address. */
 export class SystemdError extends Error {
   override name = "SystemdError";
-  /** D-Bus error name where there is one, for example `org.freedesktop.systemd1.NoSuchUnit`; `unavailable` without a bus. */
-  readonly code: string;
-  constructor(message: string, code: string, options?: ErrorOptions) {
+  /** `code`: the D-Bus error name where there is one, such as `org.freedesktop.systemd1.NoSuchUnit`; `unavailable` without a bus. */
+  constructor(message: string, readonly code: string, options?: ErrorOptions) {
     super(message, options);
-    this.code = code;
   }
 }
 

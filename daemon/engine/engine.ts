@@ -10,7 +10,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import { DeposedError, type Leadership, type Placement, type Registry } from "../../registry/mod.ts";
 import { reconcile, together } from "../reconcile.ts";
-import { ScheduleCache } from "./schedule_cache.ts";
+import { hasSameInput, ScheduleCache } from "./schedule_cache.ts";
 import { type Plan, schedule } from "./schedule.ts";
 import { type GracePeriods, VanishedMachines } from "./grace_periods.ts";
 
@@ -42,16 +42,6 @@ interface EngineWorld {
   /** Milliseconds until the next absent machine counts as gone; 0 if none has a grace period. */
   readonly graceLeft_ms: number;
 }
-
-/** The parts of a cluster that the plan depends on. The states of units are not among them. */
-const decisive = [
-  "units",
-  "files",
-  "targets",
-  "assignments",
-  "machines",
-  "departed",
-] as const satisfies readonly (keyof Cluster)[];
 
 /** Campaigns for leadership, and leads while it is held, until `signal` aborts. */
 export async function runEngine(options: EngineOptions, signal: AbortSignal): Promise<void> {
@@ -85,7 +75,7 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
       const before = cluster;
       cluster = next;
       vanished.observe(next, clock.monotonic_ms());
-      if (!before || before.revision < applied || decisive.some((part) => before[part] !== next[part])) {
+      if (!before || before.revision < applied || !hasSameInput(before, next)) {
         wakeup.notify();
       }
     }

@@ -9,39 +9,22 @@ import { unrecognizedOption, validateFleetOptions } from "../../registry/require
 import { doubtfulValues } from "../../registry/unit_check.ts";
 import { isTemplate } from "../../systemd/unit_name.ts";
 import { short } from "./classify.ts";
+import { noLeader } from "./pending.ts";
 import { ScheduleCache } from "./schedule_cache.ts";
 import { type Plan, schedule } from "./schedule.ts";
 import { globalsAmong, isActiveGlobal, isActiveJob } from "../policy/globals.ts";
 import { conflict, findRefusals, type Refusal, replaces } from "../policy/feasibility.ts";
 import { precedence } from "../policy/precedence.ts";
 
-/** The result of scheduling for one unit. */
-export type UnitOutcome =
-  /** It has a machine. */
-  | "placed"
-  /** It is active, and has no machine that is present. */
-  | "waiting"
-  /** Every machine that does not refuse it should have it. */
-  | "global"
-  /** Its desired state is inactive: no machine should have it. */
-  | "inactive"
-  /** Only its instances can run. */
-  | "template"
-  /** The store's record of it cannot be read. */
-  | "unreadable";
+/** The results of scheduling for one unit. The entity of explanations in the API describes each. */
+export const outcomes = ["placed", "waiting", "global", "inactive", "template", "unreadable"] as const;
 
-/** The relation of one machine to a unit. */
-export type Eligibility =
-  /** The machine should have the unit. */
-  | "assigned"
-  /** The machine would take the unit. */
-  | "eligible"
-  /** The machine refuses the unit, with reasons. */
-  | "rejected"
-  /** The machine should have the unit, and is not present. */
-  | "offline"
-  /** Not applicable: the unit is a template, or cannot be read. */
-  | "none";
+type UnitOutcome = typeof outcomes[number];
+
+/** The relations of one machine to a unit. The entity of explanations in the API describes each. */
+export const eligibilities = ["assigned", "eligible", "rejected", "offline", "none"] as const;
+
+type Eligibility = typeof eligibilities[number];
 
 /** The explanation of a unit on one machine. */
 export interface MachineExplanation {
@@ -287,8 +270,6 @@ function summaryOf(
 }
 
 const remedy = "put the unit again or destroy it, or upgrade the daemons that are older than the one that wrote it";
-
-const noLeader = "no machine leads the engines, so that nothing is placed or moved";
 
 function placedSummary(
   id: MachineId,

@@ -19,7 +19,8 @@ const maxChecks = 10_000;
 /** Different reasons that are listed for one unit. */
 const maxReasons = 5;
 
-const noLeader = "no machine leads the engines, so that nothing is placed or moved";
+/** The reason why no unit moves while no machine leads. */
+export const noLeader = "no machine leads the engines, so that nothing is placed or moved";
 
 /** A unit without a machine. */
 export interface PendingUnit {

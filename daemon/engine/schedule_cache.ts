@@ -26,8 +26,7 @@ export class ScheduleCache {
     const { vanished = noMachines } = options;
     const before = latest.options.vanished ?? noMachines;
     if (vanished.size !== before.size || !vanished.isSubsetOf(before)) return undefined;
-    const parts = ["units", "targets", "assignments", "machines", "departed", "files"] as const;
-    return parts.every((part) => latest.cluster[part] === cluster[part]) ? latest.plan : undefined;
+    return hasSameInput(latest.cluster, cluster) ? latest.plan : undefined;
   }
 
   /** Returns the list of the call before if it holds the same units. */
@@ -70,6 +69,12 @@ export class ScheduleCache {
     this.#refused = names;
     this.evictions.keepOnly(cluster.machines);
   }
+}
+
+/** True if two clusters do not differ in what a plan depends on. The states of units are no part of that. */
+export function hasSameInput(a: Cluster, b: Cluster): boolean {
+  const parts = ["units", "files", "targets", "assignments", "machines", "departed"] as const;
+  return parts.every((part) => a[part] === b[part]);
 }
 
 /** True if both hold the same units of the same machine, in any order. */

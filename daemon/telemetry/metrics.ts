@@ -148,7 +148,6 @@ export function observeSystemd(systemd: Systemd, metrics: Metrics, clock: Clock)
     start: (name) => timed("start", systemd.start(name)),
     stop: (name) => timed("stop", systemd.stop(name)),
     restart: (name) => timed("restart", systemd.restart(name)),
-    resetFailed: (name) => timed("resetfailed", systemd.resetFailed(name)),
     statuses: (names) => timed("statuses", systemd.statuses(names)),
     check: () => timed("check", systemd.check()),
     loadProblems: (name) => systemd.loadProblems(name),

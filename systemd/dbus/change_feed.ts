@@ -4,54 +4,47 @@
  * @module
  */
 
+import { Notifier } from "../../runtime/notifier.ts";
 import type { SystemdChange } from "../port.ts";
 
-interface Reader {
+/** The changes that a reader has not received yet. */
+interface Pending {
   all: boolean;
   names: Set<string>;
-  wake: () => void;
 }
 
 /** Delivers every change to every reader. A slow reader receives one change with all names. */
 export class ChangeFeed {
-  readonly #readers = new Set<Reader>();
+  readonly #readers = new Set<Pending>();
+  readonly #notifier = new Notifier();
 
   /** Reports that a unit may have changed. */
   notify(name: string): void {
-    for (const reader of this.#readers) {
-      reader.names.add(name);
-      reader.wake();
-    }
+    for (const pending of this.#readers) pending.names.add(name);
+    this.#notifier.notify();
   }
 
   /** Reports that any unit may have changed. */
   notifyAll(): void {
-    for (const reader of this.#readers) {
-      reader.all = true;
-      reader.wake();
-    }
+    for (const pending of this.#readers) pending.all = true;
+    this.#notifier.notify();
   }
 
   /** Yields changes from the first `next()` on, until `signal` aborts. */
   async *watch(signal: AbortSignal): AsyncGenerator<SystemdChange> {
-    const reader: Reader = { all: false, names: new Set(), wake: () => {} };
-    const wake = () => reader.wake();
-    this.#readers.add(reader);
-    signal.addEventListener("abort", wake);
+    const pending: Pending = { all: false, names: new Set() };
+    this.#readers.add(pending);
     try {
       while (!signal.aborted) {
-        if (reader.all || reader.names.size > 0) {
-          const change = { units: reader.all ? undefined : reader.names };
-          reader.all = false;
-          reader.names = new Set();
-          yield change;
-        } else {
-          await new Promise<void>((resolve) => reader.wake = resolve);
-        }
+        const seen = this.#notifier.count;
+        const { all, names } = pending;
+        if (all || names.size > 0) {
+          Object.assign(pending, { all: false, names: new Set() });
+          yield { units: all ? undefined : names };
+        } else await this.#notifier.waitPast(seen, signal);
       }
     } finally {
-      this.#readers.delete(reader);
-      signal.removeEventListener("abort", wake);
+      this.#readers.delete(pending);
     }
   }
 }

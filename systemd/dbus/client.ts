@@ -78,8 +78,7 @@ export class DbusSystemd implements Systemd {
         this.#jobs.lost();
       },
       back: () => this.#changes.notifyAll(),
-      info: (message) => log("info", message),
-      warn: (message) => log("warn", message),
+      log,
     });
     this.#manager = new Manager(this.#session);
     this.#dropIns = new DropIns(this.#manager, (message) => log("info", message));
@@ -205,10 +204,6 @@ export class DbusSystemd implements Systemd {
     if (problems.length === 0) return error;
     const message = `${error.message.replace(/\.$/, "")} (${problems.join("; ")})`;
     return new SystemdError(message, error.code, { cause: error });
-  }
-
-  resetFailed(name: string): Promise<void> {
-    return this.#installer.resetFailed(name);
   }
 
   async statuses(names: ReadonlySet<string>): Promise<ReadonlyMap<string, UnitStatus>> {

@@ -22,17 +22,8 @@ export function journalLoadLog({ bus, root }: { readonly bus: string; readonly r
     const field = bus === "user" ? `USER_UNIT=${name}` : `UNIT=${name}`;
     try {
       if (root === undefined) await journalctl("--sync");
-      const text = await journalctl(
-        ...[
-          "--quiet",
-          "--no-pager",
-          "--output=cat",
-          "--reverse",
-          `--lines=${maxLines}`,
-          field,
-          "SYSLOG_IDENTIFIER=systemd",
-        ],
-      );
+      const output = ["--quiet", "--no-pager", "--output=cat", "--reverse", `--lines=${maxLines}`];
+      const text = await journalctl(...output, field, "SYSLOG_IDENTIFIER=systemd");
       return loadProblemsIn(name, text.split("\n"));
     } catch (error) {
       if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) return [];

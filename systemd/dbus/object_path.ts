@@ -22,19 +22,8 @@ export function unitObjectPath(name: string): string {
   return unitPathPrefix + label;
 }
 
-const withResult: Readonly<Record<string, string>> = {
-  service: "Service",
-  socket: "Socket",
-  mount: "Mount",
-  automount: "Automount",
-  swap: "Swap",
-  timer: "Timer",
-  path: "Path",
-  scope: "Scope",
-};
-
 /** Returns the interface with the `Result` property of a unit's type; undefined for types without it. */
 export function resultInterface(name: string): string | undefined {
-  const type = withResult[name.slice(name.lastIndexOf(".") + 1)];
-  return type && `org.freedesktop.systemd1.${type}`;
+  const [, type] = /\.(service|socket|mount|automount|swap|timer|path|scope)$/.exec(name) ?? [];
+  return type && `org.freedesktop.systemd1.${type.charAt(0).toUpperCase()}${type.slice(1)}`;
 }

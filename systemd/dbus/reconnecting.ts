@@ -19,8 +19,7 @@ export interface BusCallbacks {
   lost(): void;
   /** Called when a connection is open again after a loss or a failed attempt. */
   back(): void;
-  info(message: string): void;
-  warn(message: string): void;
+  log(level: "info" | "warn", message: string): void;
 }
 
 /** Connects at first use, then stays connected until {@link ReconnectingBus.close}. */
@@ -73,9 +72,7 @@ export class ReconnectingBus {
 
   #next(): Promise<Bus> {
     if (this.#stop.signal.aborted) return Promise.reject(this.#unavailable());
-    if (!this.#running) {
-      this.#running = this.#run();
-    }
+    this.#running ??= this.#run();
     return this.#attempt ?? this.#due.promise;
   }
 
@@ -96,7 +93,9 @@ export class ReconnectingBus {
         await this.#attempt;
       } catch (error) {
         this.#attempt = undefined;
-        if (!wasAway) this.#callbacks.warn(`${(error as Error).message}; trying again every ${reconnectPause_ms} ms`);
+        if (!wasAway) {
+          this.#callbacks.log("warn", `${(error as Error).message}; trying again every ${reconnectPause_ms} ms`);
+        }
         this.#away = (error as Error).message;
         wasAway = true;
         await this.#connector.pause(reconnectPause_ms, signal);
@@ -104,11 +103,11 @@ export class ReconnectingBus {
       }
       this.#attempt = undefined;
       if (wasAway) {
-        this.#callbacks.info(`connected to D-Bus at ${this.#connector.address} again`);
+        this.#callbacks.log("info", `connected to D-Bus at ${this.#connector.address} again`);
         this.#callbacks.back();
       }
       const reason = await lost.promise;
-      if (!signal.aborted) this.#callbacks.warn(`lost D-Bus at ${this.#connector.address}: ${reason}`);
+      if (!signal.aborted) this.#callbacks.log("warn", `lost D-Bus at ${this.#connector.address}: ${reason}`);
       wasAway = true;
     }
     this.#due.reject(this.#unavailable());

@@ -6,6 +6,7 @@
  */
 
 import { desiredStates } from "../../../registry/model.ts";
+import { eligibilities, outcomes } from "../../engine/explain.ts";
 import type { Component, TypeOf } from "./schema.ts";
 import { count, entity, flag, list, map, object, oneOf, ref, request, text } from "./schema.ts";
 
@@ -184,7 +185,7 @@ export const MachineExplanationEntity = entity("MachineExplanation", "Whether on
     "`assigned`: the unit is placed on this machine. `eligible`: it could be. `rejected`: it could not, for the given " +
       "reasons. `offline`: the unit is placed on this machine, which is not present. `none`: no machine is considered, " +
       "since the unit is a template or unreadable.",
-    { enum: ["assigned", "eligible", "rejected", "offline", "none"] },
+    { enum: eligibilities },
   ),
   "reasons?": list("Every reason why the machine is not eligible, or may not keep the unit.", ref(ReasonEntity)),
   "pending?": text("What the agent has not done yet, such as `has not started it yet`. Follows the word “which”."),
@@ -208,7 +209,7 @@ export const ExplanationEntity = entity("Explanation", "The placement of a unit,
     "`placed`: on a machine. `waiting`: for an eligible machine. `global`: on every eligible machine. " +
       "`inactive`: not to be placed. `template`: only its instances are placed. `unreadable`: left as it is, since the " +
       "store's record of it is unreadable.",
-    { enum: ["placed", "waiting", "global", "inactive", "template", "unreadable"] },
+    { enum: outcomes },
   ),
   summary: text("The explanation in one sentence, without the unit's name."),
   "machineID?": placedOn,
