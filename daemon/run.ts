@@ -139,10 +139,7 @@ export async function run(context: DaemonContext): Promise<void> {
     await daemon.start(configuration);
     context.server = await openServer(context, () => daemon.generation.api);
     await notify(`READY=1\nSTATUS=${daemon.status.reason}`);
-    const interval_ms = watchdogInterval_ms({
-      WATCHDOG_USEC: Deno.env.get("WATCHDOG_USEC"),
-      WATCHDOG_PID: Deno.env.get("WATCHDOG_PID"),
-    }, Deno.pid);
+    const interval_ms = watchdogInterval_ms(Deno.env.toObject(), Deno.pid);
     if (interval_ms !== undefined) watchdog = keepWatchdog(interval_ms, notify, systemClock, stop.signal);
     daemon.beginSession();
     await aborted(stop.signal);
@@ -192,7 +189,7 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
         pageSize: config.tokenLimit,
         version,
         clock: systemClock,
-        acceptStore: () => acceptStore({ status, state, wakeup: retryNow }),
+        acceptStore: () => acceptStore(status(), state, retryNow),
         metrics: () => scrape(context, status().ready),
         localMachine: openLocalMachine({ id: () => context.member?.machine.id, config, log: apiLog }),
       });

@@ -6,16 +6,8 @@
  * @module
  */
 
-/** One element of a pattern: `*`, `?`, a character, or a class. */
-type GlobToken =
-  | { readonly kind: "run" }
-  | { readonly kind: "any" }
-  | { readonly kind: "char"; readonly char: string }
-  | {
-    readonly kind: "class";
-    readonly negated: boolean;
-    readonly ranges: readonly { readonly low: string; readonly high: string }[];
-  };
+/** One element of a pattern: `*`, or the test of one character. */
+type GlobToken = "run" | ((char: string) => boolean);
 
 /**
  * True if a pattern matches the whole name. A malformed pattern matches nothing. Takes at most time proportional to the
@@ -36,7 +28,7 @@ export function globMatcher(pattern: string): (name: string) => boolean {
   if (beginning === pattern) return (name) => name === pattern;
   const tokens = parseGlob(pattern);
   if (tokens === undefined) return () => false;
-  const least = tokens.filter((token) => token.kind !== "run").length;
+  const least = tokens.filter((token) => token !== "run").length;
   return (name) => name.startsWith(beginning) && name.length >= least && matchesTokens(tokens, name);
 }
 
@@ -48,9 +40,9 @@ function matchesTokens(tokens: readonly GlobToken[], name: string): boolean {
   let retry: { readonly token: number; at: number } | undefined;
   while (at < chars.length || token < tokens.length) {
     const wanted = tokens[token];
-    if (wanted?.kind === "run") {
+    if (wanted === "run") {
       retry = { token: ++token, at };
-    } else if (wanted !== undefined && at < chars.length && matchesChar(wanted, chars[at]!)) {
+    } else if (wanted !== undefined && at < chars.length && wanted(chars[at]!)) {
       token++;
       at++;
     } else if (retry !== undefined && retry.at < chars.length && chars[retry.at] !== "/") {
@@ -63,57 +55,42 @@ function matchesTokens(tokens: readonly GlobToken[], name: string): boolean {
   return true;
 }
 
-function matchesChar(token: GlobToken, char: string): boolean {
-  switch (token.kind) {
-    case "run":
-      return false;
-    case "any":
-      return char !== "/";
-    case "char":
-      return char === token.char;
-    case "class": {
-      const point = char.codePointAt(0)!;
-      const inside = token.ranges.some(({ low, high }) =>
-        low.codePointAt(0)! <= point && point <= high.codePointAt(0)!
-      );
-      return inside !== token.negated;
-    }
-  }
-}
-
 function parseGlob(pattern: string): GlobToken[] | undefined {
   const chars = [...pattern];
   const tokens: GlobToken[] = [];
   for (let at = 0; at < chars.length; at++) {
     const char = chars[at]!;
     if (char === "*") {
-      if (tokens.at(-1)?.kind !== "run") tokens.push({ kind: "run" });
-    } else if (char === "?") tokens.push({ kind: "any" });
+      if (tokens.at(-1) !== "run") tokens.push("run");
+    } else if (char === "?") tokens.push((found) => found !== "/");
     else if (char === "[") {
       const found = parseClass(chars, at + 1);
       if (found === undefined) return undefined;
-      tokens.push(found.token);
+      tokens.push(found.matches);
       at = found.end;
     } else {
       const literal = char === "\\" ? chars[++at] : char;
       if (literal === undefined) return undefined;
-      tokens.push({ kind: "char", char: literal });
+      tokens.push((found) => found === literal);
     }
   }
   return tokens;
 }
 
 /** Parses a class; `start` is behind the opening bracket, `end` at the closing one. */
-function parseClass(chars: readonly string[], start: number): { token: GlobToken; end: number } | undefined {
+function parseClass(
+  chars: readonly string[],
+  start: number,
+): { readonly matches: (char: string) => boolean; readonly end: number } | undefined {
   let at = start;
-  const bound = (): string | undefined => {
+  const bound = (): number | undefined => {
     const char = chars[at++];
     if (char === "-" || char === "]") return undefined;
-    return char === "\\" ? chars[at++] : char;
+    return (char === "\\" ? chars[at++] : char)?.codePointAt(0);
   };
   const negated = chars[at] === "^";
   if (negated) at++;
-  const ranges: { low: string; high: string }[] = [];
+  const ranges: (readonly [low: number, high: number])[] = [];
   while (chars[at] !== "]" || ranges.length === 0) {
     const low = bound();
     let high = low;
@@ -122,7 +99,11 @@ function parseClass(chars: readonly string[], start: number): { token: GlobToken
       high = bound();
     }
     if (low === undefined || high === undefined) return undefined;
-    ranges.push({ low, high });
+    ranges.push([low, high]);
   }
-  return { token: { kind: "class", negated, ranges }, end: at };
+  const matches = (char: string) => {
+    const point = char.codePointAt(0)!;
+    return ranges.some(([low, high]) => low <= point && point <= high) !== negated;
+  };
+  return { matches, end: at };
 }

@@ -42,8 +42,8 @@ export class Notifier {
   }
 
   /** Like {@link waitPast}, for `limit_ms` at most. */
-  async waitPastFor(seen: number, limit_ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
-    if (signal.aborted || this.#count > seen) return;
+  async waitPastFor(seen: number, limit_ms: number, clock: Clock, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted || this.#count > seen) return;
     const over = new AbortController();
     const end = () => over.abort();
     const stopListening = onceAborted([signal], end);

@@ -7,15 +7,12 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { Notify } from "./sd_notify.ts";
 
-/** The variables that systemd sets for a service with a watchdog. */
-export interface WatchdogVariables {
-  readonly WATCHDOG_USEC?: string | undefined;
-  readonly WATCHDOG_PID?: string | undefined;
-}
-
-/** Returns the time between two reports, half the watchdog's period, or undefined if this process has no watchdog. */
+/**
+ * Returns the time between two reports, half the watchdog's period, or undefined if this process has no watchdog. Reads the
+ * variables that systemd sets for a service with a watchdog.
+ */
 export function watchdogInterval_ms(
-  { WATCHDOG_USEC, WATCHDOG_PID }: WatchdogVariables,
+  { WATCHDOG_USEC, WATCHDOG_PID }: Readonly<Record<string, string>>,
   pid: number,
 ): number | undefined {
   const period_us = Number(WATCHDOG_USEC);

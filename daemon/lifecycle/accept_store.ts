@@ -8,14 +8,6 @@ import type { StoreMemory, WrongStoreError } from "../../registry/mod.ts";
 import type { JoinState, Status } from "./join_loop.ts";
 import type { Notifier } from "../../runtime/notifier.ts";
 
-/** Parts of the daemon that {@link acceptStore} uses. */
-export interface AcceptOptions {
-  readonly status: () => Status;
-  readonly state: JoinState;
-  /** Notified so that the daemon tries again at once. */
-  readonly wakeup: Notifier;
-}
-
 /** The store that was accepted and the one before it, or the reason why there is no store to accept. */
 export type Acceptance =
   | { readonly was: StoreMemory; readonly accepted: WrongStoreError["found"] }
@@ -23,10 +15,14 @@ export type Acceptance =
 
 /**
  * Forgets the identity of the known store, so that the daemon joins the present one. From then on that store decides which
- * units this machine runs. Refuses while the store is the known one, or cannot be reached.
+ * units this machine runs. Refuses while the store is the known one, or cannot be reached. `wakeup` is notified so that the
+ * daemon tries again at once.
  */
-export async function acceptStore({ status, state, wakeup }: AcceptOptions): Promise<Acceptance> {
-  const { wrongStore, ready, reason } = status();
+export async function acceptStore(
+  { wrongStore, ready, reason }: Status,
+  state: Pick<JoinState, "saveStore">,
+  wakeup: Notifier,
+): Promise<Acceptance> {
   if (!wrongStore) {
     return { refusal: ready ? "this machine's store is the one it knows" : `no store to accept: ${reason}` };
   }

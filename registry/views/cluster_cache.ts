@@ -68,17 +68,11 @@ export class ClusterCache {
 
   /** See {@link import("../mod.ts").Registry.read}. */
   async read(): Promise<Cluster> {
-    const { session, clock, readTimeout_ms } = this.#options;
     this.#acquire();
-    const deadline = new AbortController();
     try {
-      const { ranges: [written] } = await session.read([{ key: writtenKey }]);
-      const revision = written?.[0]?.modRevision ?? 0;
-      const late = new AbortController();
-      clock.sleep(readTimeout_ms, deadline.signal).then(() => late.abort("late"));
-      return await this.#reach(revision, late.signal);
+      const { ranges: [written] } = await this.#options.session.read([{ key: writtenKey }]);
+      return await this.#reach(written?.[0]?.modRevision ?? 0);
     } finally {
-      deadline.abort("over");
       this.#release();
     }
   }
@@ -98,17 +92,20 @@ export class ClusterCache {
     await this.#stop();
   }
 
-  async #reach(revision: Revision, late: AbortSignal): Promise<Cluster> {
+  async #reach(revision: Revision): Promise<Cluster> {
+    const { clock, readTimeout_ms } = this.#options;
+    const start_ms = clock.monotonic_ms();
     for (;;) {
       const seen = this.#notifier.count;
       const cluster = this.#current();
       if (cluster && cluster.revision >= revision) return cluster;
-      if (late.aborted) {
+      const left_ms = start_ms + readTimeout_ms - clock.monotonic_ms();
+      if (left_ms <= 0) {
         throw new StoreUnavailableError(
           `the store at ${this.#options.session.endpoints} did not deliver revision ${revision} in time`,
         );
       }
-      await this.#notifier.waitPast(seen, late);
+      await this.#notifier.waitPastFor(seen, left_ms, clock);
     }
   }
 

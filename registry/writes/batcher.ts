@@ -5,10 +5,8 @@
  * @module
  */
 
-interface PendingRequest<Request, Answer> {
+interface PendingRequest<Request, Answer> extends PromiseWithResolvers<Answer> {
   readonly request: Request;
-  resolve(answer: Answer): void;
-  reject(error: unknown): void;
 }
 
 /** The transport of a {@link Batcher}. */
@@ -31,10 +29,10 @@ export class Batcher<Request, Answer> {
 
   /** Sends the request at once, or with the next batch if {@link maxInFlight} are in flight. */
   request(request: Request): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      this.#pending.push({ request, resolve, reject });
-      this.#sendPending();
-    });
+    const pending = { request, ...Promise.withResolvers<Answer>() };
+    this.#pending.push(pending);
+    this.#sendPending();
+    return pending.promise;
   }
 
   #sendPending(): void {
@@ -51,16 +49,11 @@ export class Batcher<Request, Answer> {
   /** Takes the pending requests that fit into one batch, in order. The others keep their order. */
   #takeBatch(): PendingRequest<Request, Answer>[] {
     const batch: PendingRequest<Request, Answer>[] = [];
-    const left: PendingRequest<Request, Answer>[] = [];
-    const requests: Request[] = [];
-    for (const each of this.#pending) {
-      if (requests.length > 0 && !this.transport.fits(requests, each.request)) left.push(each);
-      else {
-        batch.push(each);
-        requests.push(each.request);
-      }
-    }
-    this.#pending = left;
+    this.#pending = this.#pending.filter((each) => {
+      const isLeft = batch.length > 0 && !this.transport.fits(batch.map(({ request }) => request), each.request);
+      if (!isLeft) batch.push(each);
+      return isLeft;
+    });
     return batch;
   }
 

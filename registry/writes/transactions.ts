@@ -109,14 +109,9 @@ function putUnit(change: Extract<Change, { kind: "put" }>): Op[] {
 
 /** Returns true if the unit is known to have had the same options before. */
 function keepsOptions(was: Unit, options: UnitValue["fleetOptions"]): boolean {
-  return was.unreadable === undefined && sameOptions(options, was.fleetOptions);
-}
-
-function sameOptions(some: UnitValue["fleetOptions"], others: UnitValue["fleetOptions"]): boolean {
-  return some.length === others.length && some.every((option, index) => {
-    const other = others[index];
-    return option.section === other?.section && option.name === other.name && option.value === other.value;
-  });
+  const text = (some: UnitValue["fleetOptions"]) =>
+    JSON.stringify(some.map(({ section, name, value }) => [section, name, value]));
+  return was.unreadable === undefined && text(options) === text(was.fleetOptions);
 }
 
 /** Returns the transaction of one placement, without the leader's fence. `now_ms` is the wall clock. */

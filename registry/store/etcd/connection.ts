@@ -12,7 +12,6 @@ import { messageOf } from "../../../runtime/log.ts";
 import { onceAborted } from "../../../runtime/on_abort.ts";
 import { StoreLimitError, StoreUnavailableError } from "../../mod.ts";
 import {
-  type Client,
   type DuplexStream,
   type Endpoint,
   type EtcdOptions,
@@ -123,7 +122,7 @@ export class EtcdConnection {
       const member = at ?? await this.#connectedMember(service, deadline_ms);
       const metadata = (await this.#credentials(member, deadline_ms)).metadata.clone();
       metadata.set("hasleader", "true");
-      const client = this.#client(member, service);
+      const client = this.#member(member).clients[service];
       const call = (client as unknown as Record<string, StreamCall>)[method];
       if (call === undefined) throw new TypeError(`etcd's service ${service} has no method ${method}`);
       const stream = call.call(client, metadata) as DuplexStream<Response>;
@@ -197,7 +196,7 @@ export class EtcdConnection {
     try {
       const read = { key: Buffer.of(0), serializable: true };
       await this.#connected(member, "KV", deadline_ms);
-      await this.#unary(member, "KV", "range", read, this.#plainMetadata(member), deadline_ms);
+      await this.#unary(member, "KV", "range", read, this.#member(member).metadata, deadline_ms);
       return true;
     } catch (error) {
       return this.#translate(error, "range", false) instanceof EtcdRefusedError || isDeniedAccess(error);
@@ -206,9 +205,9 @@ export class EtcdConnection {
 
   /** Keeps a stream among the endpoint's pending calls until it ends. */
   #track(member: number, stream: DuplexStream<unknown>): void {
-    const pending = this.members[member]?.pending;
-    pending?.add(stream);
-    const remove = () => pending?.delete(stream);
+    const { pending } = this.#member(member);
+    pending.add(stream);
+    const remove = () => pending.delete(stream);
     stream.on("end", remove);
     stream.on("error", remove);
   }
@@ -218,10 +217,10 @@ export class EtcdConnection {
     if (this.#closed) throw new StoreUnavailableError(`the connection to etcd at ${this.endpoints} was closed`);
   }
 
-  #client(member: number, service: Service): Client {
+  #member(member: number): Endpoint {
     const endpoint = this.members[member];
     if (endpoint === undefined) throw new RangeError(`there is no etcd endpoint ${member}`);
-    return endpoint.clients[service];
+    return endpoint;
   }
 
   /**
@@ -233,7 +232,7 @@ export class EtcdConnection {
     const first = this.#current;
     for (let tried = 0;; tried++) {
       const member = (first + tried) % count;
-      const client = this.#client(member, service);
+      const client = this.#member(member).clients[service];
       if (client.getChannel().getConnectivityState(false) === ready) return this.#current = member;
       const share_ms = (deadline_ms - Date.now()) / (count - tried);
       try {
@@ -242,7 +241,7 @@ export class EtcdConnection {
       } catch {
         // waitForReady does not report why the connection failed; the error of a call does.
         if (tried + 1 < count) continue;
-        await this.#unary(member, "KV", "range", { key: Buffer.of(0) }, this.#plainMetadata(member), Date.now() + 20);
+        await this.#unary(member, "KV", "range", { key: Buffer.of(0) }, this.#member(member).metadata, Date.now() + 20);
         return this.#current = member;
       }
     }
@@ -251,11 +250,11 @@ export class EtcdConnection {
   /** Resolves when a member is connected, by its current connection or one that replaces it; rejects at the deadline. */
   async #connected(member: number, service: Service, deadline_ms: number): Promise<void> {
     for (;;) {
-      const endpoint = this.members[member]!;
+      const endpoint = this.#member(member);
       const { signal } = endpoint.replaced;
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const stopListening = onceAborted([signal], () => reject(signal.reason));
-      this.#client(member, service).waitForReady(deadline_ms, (error) => error ? reject(error) : resolve());
+      this.#member(member).clients[service].waitForReady(deadline_ms, (error) => error ? reject(error) : resolve());
       try {
         return await promise;
       } catch (error) {
@@ -273,7 +272,7 @@ export class EtcdConnection {
 
   /** Returns the credentials of a request, authenticating first if a user is configured and there is no token yet. */
   async #credentials(member: number, deadline_ms: number): Promise<Credentials> {
-    const empty = this.#plainMetadata(member);
+    const empty = this.#member(member).metadata;
     if (!this.options.username) return { metadata: empty };
     const token = this.#token ??= this.#authenticate(member, empty, deadline_ms);
     let text: string | undefined;
@@ -295,12 +294,6 @@ export class EtcdConnection {
    */
   #needsNewToken(error: unknown, token: string | undefined): boolean {
     return token === undefined ? isDeniedAccess(error) : isStaleToken(error);
-  }
-
-  #plainMetadata(member: number): Metadata {
-    const endpoint = this.members[member];
-    if (endpoint === undefined) throw new RangeError(`there is no etcd endpoint ${member}`);
-    return endpoint.metadata;
   }
 
   /** Requests a token; returns undefined if authentication is switched off in etcd, so that no token is needed. */
@@ -330,17 +323,17 @@ export class EtcdConnection {
     metadata: Metadata,
     deadline: number,
   ): Promise<Response> {
-    const client = this.#client(member, service);
+    const client = this.#member(member).clients[service];
     const call = (client as unknown as Record<string, UnaryCall>)[method];
     if (call === undefined) throw new TypeError(`etcd's service ${service} has no method ${method}`);
-    const pending = this.members[member]?.pending;
+    const { pending } = this.#member(member);
     return new Promise((resolve, reject) => {
       const running = call.call(client, request, metadata, { deadline }, (error, response) => {
-        pending?.delete(running);
+        pending.delete(running);
         if (error) reject(error);
         else resolve(response as Response);
       });
-      pending?.add(running);
+      pending.add(running);
     });
   }
 

@@ -9,10 +9,8 @@ import { StoreUnavailableError } from "../../mod.ts";
 import type { DuplexStream, EtcdConnection } from "./connection.ts";
 import type { LeaseResponse } from "./messages.ts";
 
-interface Renewal {
+interface Renewal extends PromiseWithResolvers<number> {
   readonly lease: string;
-  readonly resolve: (ttl_s: number) => void;
-  readonly reject: (error: Error) => void;
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
@@ -72,22 +70,22 @@ export class LeaseRenewals {
   /** Renews on the shared stream. `timeout_ms` includes the opening of the stream. */
   async #renewOnStream(lease: string, timeout_ms: number): Promise<number> {
     const opening = this.#stream ??= this.#open();
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const answer = Promise.withResolvers<number>();
     const late = () => {
       const cause = new Error(`lease ${lease} was not renewed in time`);
       this.#fail(opening, cause);
       this.connection.suspect();
-      reject(this.#unavailable(cause));
+      answer.reject(this.#unavailable(cause));
     };
-    const renewal = { lease, resolve, reject, timer: setTimeout(late, timeout_ms) };
+    const renewal = { lease, ...answer, timer: setTimeout(late, timeout_ms) };
     const send = (stream: DuplexStream<LeaseResponse>) => {
       if (this.#stream !== opening) throw this.#unavailable(new Error("the stream was abandoned"));
       this.#waiting.add(renewal);
       stream.write({ ID: lease });
     };
-    opening.then(send).catch(reject);
+    opening.then(send).catch(answer.reject);
     try {
-      return await promise;
+      return await answer.promise;
     } finally {
       clearTimeout(renewal.timer);
       this.#waiting.delete(renewal);
