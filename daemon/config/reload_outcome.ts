@@ -8,6 +8,7 @@
  */
 
 import { type Log, messageOf } from "../../runtime/log.ts";
+import { visible } from "../../runtime/visible.ts";
 import { read, write } from "../state/atomic_file.ts";
 
 /**
@@ -26,7 +27,7 @@ export function openReloadRequests(
     return async (refusal = "") => {
       if (!id) return;
       // The shell's `read` ends at a line feed.
-      const line = refusal.replace(/\s+/g, " ");
+      const line = visible(refusal.replace(/\s+/g, " "));
       await write(`${directory}/reload-outcome`, `${id}\n${line}`).catch(failed);
     };
   };

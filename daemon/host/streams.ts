@@ -4,13 +4,19 @@
  * @module
  */
 
-/** Writes to standard output. Returns 0, the exit status of success. */
+import { visible } from "../../runtime/visible.ts";
+
+/** Writes lines to standard output, with other control characters as escapes. Returns 0, the exit status of success. */
 export function writeOut(text: string): number {
-  Deno.stdout.writeSync(new TextEncoder().encode(text));
+  Deno.stdout.writeSync(encode(text));
   return 0;
 }
 
-/** Writes to standard error. */
+/** Writes lines to standard error in the same way. */
 export function writeError(text: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(text));
+  Deno.stderr.writeSync(encode(text));
+}
+
+function encode(text: string): Uint8Array {
+  return new TextEncoder().encode(text.split("\n").map(visible).join("\n"));
 }

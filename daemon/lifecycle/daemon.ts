@@ -15,6 +15,7 @@ import type { Status } from "./join_loop.ts";
 import type { Notify } from "../host/sd_notify.ts";
 import { type EffectiveConfig, type Renewal, renewal } from "../config/diff.ts";
 import { closeAll } from "./shutdown.ts";
+import { visible } from "../../runtime/visible.ts";
 import { within } from "../../runtime/within.ts";
 
 /** Everything that is opened for one configuration. */
@@ -261,9 +262,9 @@ export class Daemon<Api> {
   }
 }
 
-/** Returns the status as one line for sd_notify(3). */
+/** Returns the status as one line for sd_notify(3). systemctl(1) prints it unchanged. */
 function statusText({ ready, reason }: Status, refusal: string | undefined): string {
   const status = ready ? "member of the cluster" : reason ?? "not a member of the cluster";
   const refused = refusal === undefined ? "" : `; configuration not reloaded: ${refusal}`;
-  return `${status}${refused}`.replace(/\s*\n\s*/g, " ");
+  return visible(`${status}${refused}`.replace(/\s*\n\s*/g, " "));
 }

@@ -16,6 +16,8 @@ const conf = (text: string) => parseConfig({ file: { path: "/f", text }, env: {}
 class Stage {
   readonly events: string[] = [];
   readonly unsettledWrites: UnsettledWrites[] = [];
+  readonly statuses: string[] = [];
+  firstStatus: Status = { ready: true };
   text = "";
   broken: string | undefined;
   /** Keeps stores from being opened until it is resolved. */
@@ -39,7 +41,7 @@ class Stage {
     openApi: ({ config }) => `api with pages of ${config.tokenLimit}`,
     runSession: async (_generation, report: (status: Status) => void, signal) => {
       this.events.push("a session begins");
-      report({ ready: true });
+      report(this.firstStatus);
       await aborted(signal);
       this.events.push("a session ends");
       if (this.fails === "end") throw new Error("no end");
@@ -54,7 +56,8 @@ class Stage {
         return Promise.resolve();
       }),
     notify: (text) => {
-      if (!text.startsWith("STATUS")) this.events.push(text.split("\n")[0]!);
+      if (text.startsWith("STATUS=")) this.statuses.push(text);
+      else this.events.push(text.split("\n")[0]!);
       return Promise.resolve();
     },
     clock: { ...systemClock, sleep: (duration_ms, signal) => systemClock.sleep(Math.min(duration_ms, 50), signal) },
@@ -78,6 +81,14 @@ class Stage {
     return this;
   }
 }
+
+Deno.test("a status is one line without control characters: systemctl prints it, and systemd reads each line", async () => {
+  const stage = new Stage();
+  stage.firstStatus = { ready: false, reason: "etcd:\n MAINPID=1\x1b[2J\x9b\u202e" };
+  await stage.started();
+  await stage.daemon.close();
+  assert.deepEqual(stage.statuses, [String.raw`STATUS=etcd: MAINPID=1\u001b[2J\u009b\u202e`]);
+});
 
 const reloaded = "info: configuration reloaded in n ms";
 

@@ -6,6 +6,7 @@
  */
 
 import { fieldText, type Log, plainValue } from "../../runtime/log.ts";
+import { visible } from "../../runtime/visible.ts";
 
 const priorities = { debug: 7, info: 6, warn: 4, error: 3 } as const;
 
@@ -40,16 +41,3 @@ export function logOf(component: string, log: Log): Log {
 function quoteIfNeeded(value: string): string {
   return /^[^\s"=\p{C}]+$/u.test(value) ? value : JSON.stringify(value);
 }
-
-/**
- * Escapes control characters as JSON does. Clients choose some of the logged texts: such characters could move a terminal's
- * cursor or reverse the direction of writing, and of a line with them journalctl(1) shows only the length.
- */
-function visible(line: string): string {
-  return line.replace(
-    /[\p{C}\u2028\u2029]/gu,
-    (character) => Array.from({ length: character.length }, (_, at) => escaped(character.charCodeAt(at))).join(""),
-  );
-}
-
-const escaped = (unit: number) => `\\u${unit.toString(16).padStart(4, "0")}`;

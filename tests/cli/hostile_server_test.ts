@@ -11,7 +11,7 @@ const main = new URL("../../ctl/main.ts", import.meta.url).pathname;
 
 /** Renames the window, clears the screen, moves the cursor (also by C1), and reverses the direction of writing. */
 const hostile = "\x1b]0;owned\x07\x1b[2J\x9b1A\b\x7f\u202e\u2066\u061c\u2028\rX";
-/** How a terminal shows the beginning of it, also in JSON. */
+/** The beginning of it as a terminal shows it, also in JSON and YAML. */
 const shown = /\\(x1b|u001b|e)\]0;owned/;
 
 /** Values by which a command that waits recognizes its unit and the end of its wait. */
@@ -103,7 +103,7 @@ interface Case {
   readonly waits?: true;
 }
 
-/** What is tried of each command. Any other command is tried with the argument `a`. */
+/** The arguments that each command is tried with; those of any other command are `a`. */
 const cases: Readonly<Record<string, readonly Case[]>> = {
   cat: [{ args: ["a"] }],
   complete: [{ args: ["--", "status", ""], shows: false }],
