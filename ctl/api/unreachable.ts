@@ -20,14 +20,16 @@ export function whyUnreachable(
   if (late_ms !== undefined) {
     return `${place} did not answer ${request.method} ${path} within ${late_ms / 1000} seconds`;
   }
-  const reason = innermostReason(cause);
-  const known = knownReason(cause);
+  const messages = messagesOf(cause);
+  const all = messages.join("\n");
+  const reason = innermostReason(messages.at(-1) ?? reasonOf(cause));
+  const known = knownReason(all);
   if (known !== undefined) return `cannot reach ${place}: ${known}`;
   // An alert comes from the server (RFC 8446, 6).
-  if (mentions(cause, /\bfatal alert\b/)) {
+  if (/\bfatal alert\b/.test(all)) {
     return `${place} rejected the TLS connection: ${reason}. Name a certificate that it trusts with --cert-file and --key-file`;
   }
-  if (mentions(cause, /\bcertificate\b/i)) {
+  if (/\bcertificate\b/i.test(all)) {
     return `cannot trust ${place}: ${reason}. --ca-file names the authority that must have signed its certificate, ` +
       "and the certificate must name the host of --endpoint";
   }
@@ -42,34 +44,24 @@ export function whyUnreachable(
 }
 
 /** Translates errors that only an expert of the TLS library would understand. */
-function knownReason(cause: unknown): string | undefined {
-  if (mentions(cause, /invalid HTTP version parsed/)) return "the server speaks TLS: use https://";
-  if (mentions(cause, /corrupt message of type InvalidContentType/)) return "the server speaks no TLS: use http://";
-  if (mentions(cause, /KeyMismatch/)) return "the key in --key-file is not that of the certificate in --cert-file";
-  for (let layer = cause; layer instanceof Error; layer = layer.cause) {
-    const [, bound, seconds] = /certificate is not valid (after|before) (\d+)/.exec(layer.message) ?? [];
-    if (seconds === undefined) continue;
-    const date = new Date(Number(seconds) * 1000).toISOString().replace(".000Z", "Z");
-    return bound === "after"
-      ? `the server's certificate expired on ${date}`
-      : `the server's certificate is not valid before ${date}: is the clock of this machine right?`;
-  }
-  return undefined;
+function knownReason(text: string): string | undefined {
+  if (/invalid HTTP version parsed/.test(text)) return "the server speaks TLS: use https://";
+  if (/corrupt message of type InvalidContentType/.test(text)) return "the server speaks no TLS: use http://";
+  if (/KeyMismatch/.test(text)) return "the key in --key-file is not that of the certificate in --cert-file";
+  const [, bound, seconds] = /certificate is not valid (after|before) (\d+)/.exec(text) ?? [];
+  if (seconds === undefined) return undefined;
+  const date = new Date(Number(seconds) * 1000).toISOString().replace(".000Z", "Z");
+  return bound === "after"
+    ? `the server's certificate expired on ${date}`
+    : `the server's certificate is not valid before ${date}: is the clock of this machine right?`;
 }
 
-/** True if the message of an error or of one of its causes matches. */
-function mentions(cause: unknown, words: RegExp): boolean {
-  for (let layer = cause; layer instanceof Error; layer = layer.cause) {
-    if (words.test(layer.message)) return true;
-  }
-  return false;
+/** Returns the messages of an error and of its causes, the innermost last. */
+function messagesOf(cause: unknown): string[] {
+  return cause instanceof Error ? [cause.message, ...messagesOf(cause.cause)] : [];
 }
 
-/** Returns the innermost cause: `fetch` wraps the error of the operating system several times, each time with the URL. */
-function innermostReason(cause: unknown): string {
-  let deepest = cause;
-  while (deepest instanceof Error && deepest.cause instanceof Error) deepest = deepest.cause;
-  const text = reasonOf(deepest);
-  const parts = text.split(": ");
-  return (parts[parts.length - 1] ?? text).replace(/ \(os error \d+\)$/, "");
+/** Returns the innermost reason: `fetch` wraps the error of the operating system several times, each time with the URL. */
+function innermostReason(text: string): string {
+  return text.slice(text.lastIndexOf(": ") + 1).trimStart().replace(/ \(os error \d+\)$/, "");
 }

@@ -56,6 +56,10 @@ interface Finding {
   readonly remedy?: string;
 }
 
+function finding(grade: Finding["grade"], check: Finding["check"], result: string, remedy?: string): Finding {
+  return { grade, check, result, ...(remedy === undefined ? {} : { remedy }) };
+}
+
 function printFinding(io: Io, { grade, check, result, remedy }: Finding): void {
   const color = { ok: 32, warn: 33, FAIL: 31 }[grade];
   const text = grade.padEnd(6);
@@ -68,24 +72,19 @@ const clockTolerance_ms = 5000;
 
 /** Checks the certificates of the flags and those of the endpoints. */
 async function checkCertificates({ client, io, flags }: Context): Promise<Finding[]> {
-  const finding = (name: string, expires_ms: number, remedy: string): Finding => {
+  const expiry = (name: string, expires_ms: number, remedy: string): Finding => {
     const { grade, text } = gradeExpiry(expires_ms, io.wall_ms());
-    return { grade, check: "certificate", result: `${name} ${text}`, ...(grade === "ok" ? {} : { remedy }) };
+    return finding(grade, "certificate", `${name} ${text}`, grade === "ok" ? undefined : remedy);
   };
   const findings: Finding[] = [];
   for (const flag of ["ca-file", "cert-file"]) {
     const path = flags.text(flag);
     const expires_ms = path === "" ? undefined : earliestExpiry(await io.readFile(path) ?? "");
-    if (expires_ms !== undefined) findings.push(finding(`${path} (--${flag})`, expires_ms, "Replace the certificate."));
+    if (expires_ms !== undefined) findings.push(expiry(`${path} (--${flag})`, expires_ms, "Replace the certificate."));
   }
+  const remedy = "Renew the file that api_certfile names there, and reload fleet.service.";
   for (const { endpoint, expires_ms } of await client.certificates()) {
-    findings.push(
-      finding(
-        `the certificate of ${endpoint}`,
-        expires_ms,
-        "Renew the file that api_certfile names there, and reload fleet.service.",
-      ),
-    );
+    findings.push(expiry(`the certificate of ${endpoint}`, expires_ms, remedy));
   }
   return findings;
 }
@@ -97,10 +96,10 @@ async function checkServer(context: Context): Promise<Finding[]> {
     health = await client.health();
   } catch (error) {
     const remedy = "Name another endpoint with --endpoint, or a host to go through with --tunnel.";
-    return [{ grade: "FAIL", check: "endpoint", result: `${reasonOf(error)}`, remedy }];
+    return [finding("FAIL", "endpoint", reasonOf(error), remedy)];
   }
   const findings: Finding[] = [
-    { grade: "ok", check: "endpoint", result: `${client.endpoint} answers` },
+    finding("ok", "endpoint", `${client.endpoint} answers`),
     versionFinding(health),
     clockFinding(health, io.wall_ms()),
     storeFinding(health, client.endpoint),
@@ -110,110 +109,86 @@ async function checkServer(context: Context): Promise<Finding[]> {
   try {
     machines = await client.machines();
   } catch (error) {
-    return [...findings, {
-      grade: "FAIL",
-      check: "permission",
-      result: `${reasonOf(error)}`,
-      remedy: "Use --token, or --cert-file and --key-file, if the server requires them.",
-    }];
+    const remedy = "Use --token, or --cert-file and --key-file, if the server requires them.";
+    return [...findings, finding("FAIL", "permission", reasonOf(error), remedy)];
   }
   findings.push(
     machines.length > 0
-      ? { grade: "ok", check: "machines", result: `${machines.length} present` }
-      : { grade: "FAIL", check: "machines", result: "none is present", remedy: "Start fleet.service on the machines." },
+      ? finding("ok", "machines", `${machines.length} present`)
+      : finding("FAIL", "machines", "none is present", "Start fleet.service on the machines."),
   );
   if (flags.on("no-ssh")) return findings;
   return [...findings, ...await inParallel(machines, (machine) => loginFinding(context, machine))];
 }
 
 function storeFinding({ ready, reason }: Health, endpoint: string): Finding {
-  if (ready) return { grade: "ok", check: "store", result: "the server can read the cluster" };
+  if (ready) return finding("ok", "store", "the server can read the cluster");
   if (ready === undefined) {
-    return { grade: "warn", check: "store", result: "the server does not report its state, as an older fleet" };
+    return finding("warn", "store", "the server does not report its state, as an older fleet");
   }
   const remedy = /\baccept-store\b/.test(reason)
     ? `Restore the right store or, if this is the right one: fleetctl --endpoint=${endpoint} accept-store`
     : "Read the journal of fleet.service there.";
-  return { grade: "FAIL", check: "store", result: `${reason}`, remedy };
+  return finding("FAIL", "store", reason, remedy);
 }
 
 function versionFinding({ version: theirs }: Health): Finding {
-  if (theirs === undefined) {
-    return { grade: "warn", check: "version", result: "the server does not report its version" };
-  }
-  if (theirs === version) return { grade: "ok", check: "version", result: `fleetctl and fleetd are both ${version}` };
-  return {
-    grade: "warn",
-    check: "version",
-    result: `fleetctl is ${version}, fleetd is ${theirs}`,
-    remedy: "Use the fleetctl that came with fleetd.",
-  };
+  if (theirs === undefined) return finding("warn", "version", "the server does not report its version");
+  if (theirs === version) return finding("ok", "version", `fleetctl and fleetd are both ${version}`);
+  const result = `fleetctl is ${version}, fleetd is ${theirs}`;
+  return finding("warn", "version", result, "Use the fleetctl that came with fleetd.");
 }
 
 function clockFinding({ wall_ms }: Health, here_ms: number): Finding {
-  if (wall_ms === undefined) return { grade: "warn", check: "clock", result: "the server does not report its time" };
-  const off_s = Math.round((wall_ms - here_ms) / 1000);
-  if (Math.abs(wall_ms - here_ms) <= clockTolerance_ms) {
-    return { grade: "ok", check: "clock", result: "the clock of the server agrees with that of this machine" };
+  if (wall_ms === undefined) return finding("warn", "clock", "the server does not report its time");
+  const off_ms = wall_ms - here_ms;
+  if (Math.abs(off_ms) <= clockTolerance_ms) {
+    return finding("ok", "clock", "the clock of the server agrees with that of this machine");
   }
-  return {
-    grade: "warn",
-    check: "clock",
-    result: `the clock of the server is ${Math.abs(off_s)} seconds ${
-      off_s > 0 ? "ahead of" : "behind"
-    } that of this machine`,
-    remedy: "Synchronize clocks with systemd-timesyncd or chrony: the order of merged logs depends on them.",
-  };
+  const off = `${Math.abs(Math.round(off_ms / 1000))} seconds ${off_ms > 0 ? "ahead of" : "behind"}`;
+  return finding(
+    "warn",
+    "clock",
+    `the clock of the server is ${off} that of this machine`,
+    "Synchronize clocks with systemd-timesyncd or chrony: the order of merged logs depends on them.",
+  );
 }
 
 async function loginFinding(context: Context, machine: MachineEntity): Promise<Finding> {
   const name = machineLegend(machine, false);
-  const finding = (grade: Finding["grade"], text: string, remedy?: string): Finding => {
-    return { grade, check: "ssh", result: `${name}${text}`, ...(remedy === undefined ? {} : { remedy }) };
-  };
   if (!machine.primaryIP) {
-    return finding("FAIL", " has no known address", "Set public_ip in its fleet.conf.");
+    return finding("FAIL", "ssh", `${name} has no known address`, "Set public_ip in its fleet.conf.");
   }
   try {
     const host = await context.hosts.connect(machine.primaryIP, sshPortOf(context));
     const { stdout } = await host.capture("journalctl --quiet --lines=1 --output=cat --unit=fleet.service");
-    if (stdout.trim() !== "") return finding("ok", " accepts the login, and its journal can be read");
-    return finding(
-      "warn",
-      " accepts the login, but its journal cannot be read",
-      "Add the user to the group systemd-journal there, or use --sudo with journal and logs.",
-    );
+    if (stdout.trim() !== "") return finding("ok", "ssh", `${name} accepts the login, and its journal can be read`);
+    const remedy = "Add the user to the group systemd-journal there, or use --sudo with journal and logs.";
+    return finding("warn", "ssh", `${name} accepts the login, but its journal cannot be read`, remedy);
   } catch (error) {
-    const { grade, remedy } = await severityOfNoLogin(context, machine.id);
-    return finding(grade, `: ${reasonOf(error)}`, remedy);
+    const [grade, remedy] = await severityOfNoLogin(context, machine.id);
+    return finding(grade, "ssh", `${name}: ${reasonOf(error)}`, remedy);
   }
 }
 
 /** Grades a failed login: status, journal and logs need SSH only where the API cannot read journals. */
-async function severityOfNoLogin(context: Context, id: string): Promise<{ grade: "warn" | "FAIL"; remedy: string }> {
-  const { client, hosts } = context;
+async function severityOfNoLogin({ client, hosts }: Context, id: string): Promise<["warn" | "FAIL", remedy: string]> {
   const enough = "Only fleetctl ssh needs the login: status, journal and logs use the API.";
-  if (id === await hosts.localMachineId()) return { grade: "warn", remedy: enough };
+  if (id === await hosts.localMachineId()) return ["warn", enough];
   try {
     const there = (await client.states()).find(({ machineID }) => machineID === id);
     if (!there) {
-      return {
-        grade: "warn",
-        remedy: "fleetctl ssh needs the login; status, journal and logs only where the API cannot read journals.",
-      };
+      return [
+        "warn",
+        "fleetctl ssh needs the login; status, journal and logs only where the API cannot read journals.",
+      ];
     }
     const { text, why } = await client.unitReport(there.name, "journal", { machineID: id, lines: "1", output: "cat" });
     await text?.cancel();
-    if (text) return { grade: "warn", remedy: enough };
+    if (text) return ["warn", enough];
     const because = why === "" ? "" : ` (${why})`;
-    return {
-      grade: "FAIL",
-      remedy: `status, journal and logs need the login, since the API cannot read journals there${because}.`,
-    };
+    return ["FAIL", `status, journal and logs need the login, since the API cannot read journals there${because}.`];
   } catch (error) {
-    return {
-      grade: "FAIL",
-      remedy: `status, journal and logs need the login, since the API refuses: ${reasonOf(error)}`,
-    };
+    return ["FAIL", `status, journal and logs need the login, since the API refuses: ${reasonOf(error)}`];
   }
 }

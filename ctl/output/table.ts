@@ -19,21 +19,14 @@ export function alignedLines(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows) {
     row.slice(0, -1).forEach((cell, column) => {
-      const padded = Math.ceil((charactersIn(cell) + 1) / tabWidth) * tabWidth;
-      widths[column] = Math.max(widths[column] ?? 0, padded);
+      widths[column] = Math.max(widths[column] ?? 0, Math.ceil((charactersIn(cell) + 1) / tabWidth) * tabWidth);
     });
   }
-  return rows.map((row) => row.map((cell, column) => padCell(cell, row.length, column, widths)).join(""));
-}
-
-function padCell(cell: string, cells: number, column: number, widths: readonly number[]): string {
-  if (column === cells - 1) return cell;
-  const missing = (widths[column] ?? 0) - charactersIn(cell);
-  return cell + "\t".repeat(Math.ceil(missing / tabWidth));
+  const pad = (cell: string, column: number) =>
+    cell + "\t".repeat(Math.ceil((widths[column]! - charactersIn(cell)) / tabWidth));
+  return rows.map((row) => row.slice(0, -1).map(pad).join("") + (row.at(-1) ?? ""));
 }
 
 function charactersIn(text: string): number {
-  let count = 0;
-  for (const _ of text) count++;
-  return count;
+  return [...text].length;
 }

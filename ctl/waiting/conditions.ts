@@ -141,8 +141,8 @@ export function started(isNew: boolean, stable_ms = 0): WaitCondition {
   return jobCondition(stable_ms, isNew, (reported) => ({
     began: true,
     isFresh: reported.job !== undefined || reported.state.systemdActiveState === "active" ||
-      (isNew && (reported.since_ms ?? 0) > 0),
-    settle_ms: reported.since_ms === 0 ? settleUnstarted_ms : settle_ms,
+      (isNew && (reported.since ?? 0) > 0),
+    settle_ms: reported.since === 0 ? settleUnstarted_ms : settle_ms,
   }));
 }
 
@@ -156,7 +156,7 @@ export function restarted(before: UnitView, asked_ms: number, stable_ms = 0): Wa
       const earlier = before.states.get(reported.state.machineID ?? "");
       return {
         began: view.restart > (before.restart ?? 0) && reported.restart >= view.restart,
-        isFresh: reported.job !== undefined || reported.since_ms !== earlier?.since_ms,
+        isFresh: reported.job !== undefined || reported.since !== earlier?.since,
         settle_ms,
       };
     }

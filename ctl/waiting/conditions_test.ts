@@ -27,7 +27,7 @@ interface ViewFields {
   readonly error?: string;
   readonly result?: string;
   readonly job?: string;
-  readonly since_ms?: number;
+  readonly since?: number;
   readonly restart?: number;
   readonly restarts?: number;
   readonly asked?: number;
@@ -44,7 +44,7 @@ function view(fields: ViewFields): UnitView {
       ...(fields.error === undefined ? {} : { error: fields.error }),
       ...(fields.job === undefined ? {} : { job: fields.job }),
       ...(fields.result === undefined ? {} : { result: fields.result }),
-      ...(fields.since_ms === undefined ? {} : { since_ms: fields.since_ms }),
+      ...(fields.since === undefined ? {} : { since: fields.since }),
       ...(fields.restart === undefined ? {} : { restart: fields.restart }),
       ...(fields.restarts === undefined ? {} : { restarts: fields.restarts }),
     });
@@ -216,14 +216,14 @@ Deno.test("started: the time of the next check is returned", () => {
 });
 
 Deno.test("started: a unit that has never run is given more time", () => {
-  const fresh = view({ ...dead, since_ms: 0 });
+  const fresh = view({ ...dead, since: 0 });
   assert.equal(after(started(false), [0, fresh], [settleUnstarted_ms - 1, fresh]), "waiting");
   assert.equal(after(started(false), [0, fresh], [settleUnstarted_ms, fresh]), "done");
 });
 
 Deno.test("started: the result of an ended start job counts at once, without time to settle", () => {
-  for (const since_ms of [0, 5]) {
-    assert.equal(after(started(false), [0, view({ ...dead, since_ms, job: "done" })]), "done");
+  for (const since of [0, 5]) {
+    assert.equal(after(started(false), [0, view({ ...dead, since, job: "done" })]), "done");
   }
   assert.equal(after(started(false), [0, view({ ...failed, job: "failed" })]), failure);
 });
@@ -246,9 +246,9 @@ Deno.test("started: a failure of an earlier run does not count, one of this run 
 });
 
 Deno.test("started: the end of a new unit counts at once if systemd reports its time", () => {
-  assert.equal(after(started(true), [0, view({ ...failed, since_ms: 7 })]), failure);
-  assert.equal(after(started(true), [0, view({ ...dead, since_ms: 7 })]), "done");
-  assert.equal(after(started(true), [0, view({ ...dead, since_ms: 0 })]), "waiting");
+  assert.equal(after(started(true), [0, view({ ...failed, since: 7 })]), failure);
+  assert.equal(after(started(true), [0, view({ ...dead, since: 7 })]), "done");
+  assert.equal(after(started(true), [0, view({ ...dead, since: 0 })]), "waiting");
   assert.equal(after(started(true), [0, view(dead)]), "waiting");
 });
 
@@ -276,31 +276,31 @@ Deno.test("started: a unit that ended successfully and will be restarted is stil
   assert.equal(after(started(false), [0, view({ active: "activating", sub: "auto-restart" })]), "waiting");
 });
 
-const before = view({ active: "active", since_ms: 100, restart: 3, asked: 3 });
+const before = view({ active: "active", since: 100, restart: 3, asked: 3 });
 
 Deno.test("restarted: nothing counts before the machine has carried out the restart", () => {
   assert.equal(after(restarted(before, 0), [0, before], [9e9, before]), "waiting");
-  const asked = view({ active: "active", since_ms: 100, restart: 3, asked: 8 });
+  const asked = view({ active: "active", since: 100, restart: 3, asked: 8 });
   assert.equal(after(restarted(before, 0), [0, asked], [9e9, asked]), "waiting");
 });
 
 Deno.test("restarted: an active state that began after the restart request is done", () => {
   assert.equal(
-    after(restarted(before, 0), [0, view({ active: "active", since_ms: 101, restart: 8, asked: 8 })]),
+    after(restarted(before, 0), [0, view({ active: "active", since: 101, restart: 8, asked: 8 })]),
     "done",
   );
 });
 
 Deno.test("restarted: an active state with an unchanged time counts after the time to settle", () => {
-  const same = view({ active: "active", since_ms: 100, restart: 8, asked: 8 });
+  const same = view({ active: "active", since: 100, restart: 8, asked: 8 });
   assert.equal(after(restarted(before, 0), [0, same]), "waiting");
   assert.equal(after(restarted(before, 0), [0, same], [settle_ms, same]), "done");
 });
 
 Deno.test("restarted: a unit that does not come back has failed", () => {
   const steps = [
-    [0, view({ active: "deactivating", since_ms: 101, restart: 8, asked: 8 })],
-    [1, view({ ...failed, since_ms: 102, restart: 8, asked: 8 })],
+    [0, view({ active: "deactivating", since: 101, restart: 8, asked: 8 })],
+    [1, view({ ...failed, since: 102, restart: 8, asked: 8 })],
   ] as const;
   assert.equal(after(restarted(before, 0), ...steps), failure);
 });
@@ -326,7 +326,7 @@ Deno.test("started: a unit that must stay active is started after it has been ac
 });
 
 Deno.test("started: a unit that fails while it must stay active has failed", () => {
-  assert.equal(after(started(true, 1000), [0, view(up)], [500, view({ ...failed, since_ms: 9 })]), failure);
+  assert.equal(after(started(true, 1000), [0, view(up)], [500, view({ ...failed, since: 9 })]), failure);
   const again = view({ active: "activating", sub: "auto-restart", error: "exit-code", result: "exit-code" });
   assert.equal(
     after(started(true, 1000), [0, view(up)], [100, again]),
@@ -335,7 +335,7 @@ Deno.test("started: a unit that fails while it must stay active has failed", () 
 });
 
 Deno.test("started: a unit that ends successfully while it must stay active is started", () => {
-  assert.equal(after(started(true, 1000), [0, view(up)], [500, view({ ...dead, since_ms: 9 })]), "done");
+  assert.equal(after(started(true, 1000), [0, view(up)], [500, view({ ...dead, since: 9 })]), "done");
 });
 
 Deno.test("started: a unit that systemd restarted has failed, although it is active", () => {
@@ -356,11 +356,11 @@ Deno.test("started: restarts before the start do not count", () => {
 });
 
 Deno.test("restarted: a unit that does not stay active has failed", () => {
-  const back = { ...up, since_ms: 101, restart: 8, asked: 8 };
+  const back = { ...up, since: 101, restart: 8, asked: 8 };
   assert.equal(after(restarted(before, 0, 1000), [0, view(back)], [999, view(back)]), "waiting");
   assert.equal(after(restarted(before, 0, 1000), [0, view(back)], [1000, view(back)]), "done");
   assert.equal(
-    after(restarted(before, 0, 1000), [0, view(back)], [500, view({ ...back, ...failed, since_ms: 102 })]),
+    after(restarted(before, 0, 1000), [0, view(back)], [500, view({ ...back, ...failed, since: 102 })]),
     failure,
   );
 });

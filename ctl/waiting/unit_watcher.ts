@@ -20,23 +20,7 @@ import { type ServerEvent, stopWhenSilent } from "../api/sse.ts";
 import { aborted, onceAborted } from "../../runtime/on_abort.ts";
 
 /** The state of a unit that one machine reports. Optional fields come only from the event stream. */
-export interface StateView {
-  readonly state: UnitStateEntity;
-  /** Error of the agent's latest command, or systemd's result. */
-  readonly error?: string;
-  /** True if the command will fail again until the unit's file or the machine's configuration changes. */
-  readonly permanent?: boolean;
-  /** Result of the latest start job, if the unit is not active after it. */
-  readonly job?: string;
-  /** systemd's result, if it is not success. */
-  readonly result?: string;
-  /** Number of times systemd itself has restarted the unit. */
-  readonly restarts?: number;
-  /** The latest restart that was carried out. */
-  readonly restart?: number;
-  /** Time at which the active state was entered, by the machine's clock; 0 if never. */
-  readonly since_ms?: number;
-}
+export type StateView = Omit<StateEvent, "name" | "machineID" | "state"> & { readonly state: UnitStateEntity };
 
 /** The latest view of one unit. */
 export interface UnitView {
@@ -164,7 +148,7 @@ export class UnitWatcher {
         if (!view) return false;
         snapshot.states.add(stateKey(reported.name, reported.machineID));
         const states = new Map(view.states);
-        if (reported.state) states.set(reported.machineID, stateView(reported, reported.state));
+        if (reported.state) states.set(reported.machineID, { ...reported, state: reported.state });
         else states.delete(reported.machineID);
         this.#views.set(reported.name, { ...view, states, stateChanges: view.stateChanges + 1 });
         return this.#isReady;
@@ -239,22 +223,6 @@ function viewOfUnit(
     ...(unit ? { unit } : {}),
     ...(unit && restart !== undefined ? { restart } : {}),
     ...(unit && hash !== undefined ? { hash } : {}),
-  };
-}
-
-function stateView(
-  { job, error, permanent, result, restart, restarts, since }: StateEvent,
-  state: UnitStateEntity,
-): StateView {
-  return {
-    state,
-    ...(job === undefined ? {} : { job }),
-    ...(error === undefined ? {} : { error }),
-    ...(permanent === undefined ? {} : { permanent }),
-    ...(result === undefined ? {} : { result }),
-    ...(restart === undefined ? {} : { restart }),
-    ...(restarts === undefined ? {} : { restarts }),
-    ...(since === undefined ? {} : { since_ms: since }),
   };
 }
 
