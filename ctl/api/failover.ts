@@ -28,16 +28,12 @@ const unavailable = 503;
  * first endpoint, in the given order, that is ready or, if none is, the first that responds at all.
  */
 export class Failover {
-  readonly #candidates: readonly EndpointCandidate[];
-  readonly #io: Io;
   #chosen: Promise<EndpointCandidate> | undefined;
   #latest: EndpointCandidate;
 
   /** `candidates` has at least two elements. */
-  constructor(candidates: readonly EndpointCandidate[], io: Io) {
-    this.#candidates = candidates;
+  constructor(private readonly candidates: readonly EndpointCandidate[], private readonly io: Io) {
     this.#latest = candidates[0] as EndpointCandidate;
-    this.#io = io;
   }
 
   /** The endpoint in use, for messages. */
@@ -67,7 +63,7 @@ export class Failover {
         throw error;
       }
       const other = await this.#chooseAgain(candidate);
-      this.#io.log("DEBUG", `${reasonOf(error)}; continuing with ${other.endpoint}`);
+      this.io.log("DEBUG", `${reasonOf(error)}; continuing with ${other.endpoint}`);
       return await other.send(path, request);
     }
   };
@@ -108,14 +104,14 @@ export class Failover {
     };
     const probes: Promise<void>[] = [];
     const all = (async () => {
-      for (const candidate of this.#candidates) {
+      for (const candidate of this.candidates) {
         const probing = probe(candidate);
         probes.push(probing);
-        await Promise.race([probing, found.promise, this.#io.sleep(stagger_ms, done.signal)]);
+        await Promise.race([probing, found.promise, this.io.sleep(stagger_ms, done.signal)]);
         if (done.signal.aborted) return;
       }
       await Promise.all(probes);
-      const first = this.#candidates.find((candidate) => responding.includes(candidate));
+      const first = this.candidates.find((candidate) => responding.includes(candidate));
       if (first) found.resolve(first);
       else found.reject(new UnreachableError(`no endpoint answers: ${failures.join("; ")}`));
     })();

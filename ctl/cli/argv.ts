@@ -131,29 +131,22 @@ export function splitWords(
       positionals.push(word);
       continue;
     }
-    const { name, inline } = splitFlag(word);
+    const { typed, name, value } = splitFlag(word);
     const spec = known.get(name);
-    if (!spec) throw new UnknownFlagError(flagAsTyped(word));
-    let text = inline;
+    if (!spec) throw new UnknownFlagError(typed);
+    let text = value;
     if (text === undefined && spec.kind !== "switch") {
       text = argv[++i];
       if (text === undefined) throw new UsageError(`flag ${word} needs a value`);
     }
-    flags.push({ spec, as: flagAsTyped(word), value: flagValue(spec, flagAsTyped(word), text ?? "true") });
+    flags.push({ spec, as: typed, value: flagValue(spec, typed, text ?? "true") });
   }
   return { positionals, flags };
 }
 
-function splitFlag(word: string): { name: string; inline: string | undefined } {
-  const bare = word.replace(/^--?/, "");
-  const equals = bare.indexOf("=");
-  return equals < 0
-    ? { name: bare, inline: undefined }
-    : { name: bare.slice(0, equals), inline: bare.slice(equals + 1) };
-}
-
-function flagAsTyped(word: string): string {
-  return word.split("=", 1)[0] as string;
+/** Splits `--name=value` or `-name`; `typed` is the part before the equals sign. */
+export function splitFlag(word: string): { readonly typed: string; readonly name: string; readonly value?: string } {
+  return /^(?<typed>--?(?<name>[^=]*))(?:=(?<value>.*))?$/s.exec(word)!.groups as ReturnType<typeof splitFlag>;
 }
 
 /** Returns every flag by its name, its letter and its old names. */

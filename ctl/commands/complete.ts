@@ -1,5 +1,5 @@
 import type { ApiClient } from "../api/client.ts";
-import { flagsByName, type FlagSpec, type FlagValue, flagValue } from "../cli/argv.ts";
+import { flagsByName, type FlagSpec, type FlagValue, flagValue, splitFlag } from "../cli/argv.ts";
 import type { Command, Context } from "../cli/command.ts";
 import { globalFlags } from "../cli/global_flags.ts";
 import { planActions } from "./plan.ts";
@@ -104,7 +104,7 @@ function readEarlier(words: readonly string[], specs: readonly FlagSpec[]): Earl
       positionals.push(...words.slice(index + 1));
       break;
     } else if (word.startsWith("-") && word !== "-") {
-      const [, name = "", value] = /^--?([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
+      const { name, value } = splitFlag(word);
       const spec = known.get(name);
       if (spec && value !== undefined) take(spec, value);
       else if (spec && spec.kind === "switch") flags.set(spec.name, true);

@@ -10,19 +10,14 @@ import { type Io, reasonOf } from "../terminal/port.ts";
 
 /** The machines of the cluster, requested at the first use and cached for the rest of the command. */
 export class MachineCache {
-  readonly #client: ApiClient;
-  readonly #io: Io;
   #response: Promise<readonly MachineEntity[] | Error> | undefined;
   #machines: ReadonlyMap<string, MachineEntity> | undefined;
 
-  constructor(client: ApiClient, io: Io) {
-    this.#client = client;
-    this.#io = io;
-  }
+  constructor(private readonly client: ApiClient, private readonly io: Io) {}
 
   /** Sends the request, so that a later {@link all} waits less. */
   prefetch(): void {
-    this.#response ??= this.#client.machines().catch((cause) => new Error(reasonOf(cause), { cause }));
+    this.#response ??= this.client.machines().catch((cause) => new Error(reasonOf(cause), { cause }));
   }
 
   /** Returns a machine by its full ID; undefined if it is not in the cluster, or the request failed (which is logged). */
@@ -35,7 +30,7 @@ export class MachineCache {
     this.prefetch();
     const response = await this.#response as readonly MachineEntity[] | Error;
     if (this.#machines) return this.#machines;
-    if (response instanceof Error) this.#io.log("WARN", `cannot list the machines: ${response.message}`);
+    if (response instanceof Error) this.io.log("WARN", `cannot list the machines: ${response.message}`);
     this.#machines = new Map(response instanceof Error ? [] : response.map((machine) => [machine.id, machine]));
     return this.#machines;
   }

@@ -65,14 +65,16 @@ export async function machineOfUnit(context: Context, argument: string): Promise
 
 /** Returns the machine whose ID begins with the argument, or that has the unit of that name. Throws {@link MachineSelectionError}. */
 export async function machineByAny(context: Context, argument: string): Promise<MachineEntity> {
-  const undefinedIfNone = (error: unknown) => {
-    if (error instanceof MachineSelectionError) return undefined;
-    throw error;
-  };
-  const [byId, byUnit] = await Promise.all([
-    machineByPrefix(context, argument).catch(undefinedIfNone),
-    machineOfUnit(context, argument).catch(undefinedIfNone),
+  const name = mangleUnitName(argument);
+  const [byId, unit] = await Promise.all([
+    machineByPrefix(context, argument).catch((error) => {
+      if (error instanceof MachineSelectionError) return undefined;
+      throw error;
+    }),
+    context.client.unit(name),
   ]);
+  const isOnOne = unit?.machineID && !isGlobal(unit);
+  const byUnit = isOnOne ? await context.machines.find(unit.machineID) : undefined;
   if (byId && byUnit) {
     throw new MachineSelectionError(
       `ambiguous argument, both machine and unit found for \`${argument}\`.\n` +
@@ -81,19 +83,13 @@ export async function machineByAny(context: Context, argument: string): Promise<
   }
   const machine = byId ?? byUnit;
   if (machine) return machine;
-  throw new MachineSelectionError(await whyNoMachine(context, argument));
-}
-
-/** Returns why the argument matches neither a machine nor a unit with a machine. */
-async function whyNoMachine(context: Context, argument: string): Promise<string> {
-  const name = mangleUnitName(argument);
-  const unit = await context.client.unit(name);
   if (!unit) {
     const similar = await suggestion(context, name);
-    return `could not find matching unit or machine: ${JSON.stringify(argument)} is neither${similar}`;
+    const what = JSON.stringify(argument);
+    throw new MachineSelectionError(`could not find matching unit or machine: ${what} is neither${similar}`);
   }
-  if (isGlobal(unit)) return `${name} is global: name a machine`;
-  return unit.machineID
-    ? `${name} is on machine ${unit.machineID}, which is not in the cluster`
-    : `${name} is on no machine`;
+  if (isGlobal(unit)) throw new MachineSelectionError(`${name} is global: name a machine`);
+  throw new MachineSelectionError(
+    isOnOne ? `${name} is on machine ${unit.machineID}, which is not in the cluster` : `${name} is on no machine`,
+  );
 }

@@ -13,16 +13,11 @@ import { type SshConnection, SshError } from "./port.ts";
 
 /** {@link Hosts} by SSH, through `--tunnel` if there is one. The SSH client, which few commands need, is loaded at its first use. */
 export class SshHosts implements Hosts {
-  readonly #flags: Flags;
-  readonly #io: Io;
   #dialer: Promise<Dialer> | undefined;
   #tunnel: Promise<SshConnection> | undefined;
   #connections: SshConnection[] = [];
 
-  constructor(flags: Flags, io: Io) {
-    this.#flags = flags;
-    this.#io = io;
-  }
+  constructor(private readonly flags: Flags, private readonly io: Io) {}
 
   /** Returns the connection to `--tunnel`; connects at the first call, and again if the connection was lost. Rejects with {@link SshError}. */
   async tunnel(): Promise<SshConnection> {
@@ -35,7 +30,7 @@ export class SshHosts implements Hosts {
   }
 
   async #dialTunnel(): Promise<SshConnection> {
-    const text = this.#flags.text("tunnel");
+    const text = this.flags.text("tunnel");
     const { parseHostSpec } = await import("./config.ts");
     const spec = parseHostSpec(text);
     if (!spec) throw new SshError(`--tunnel=${text} is not host[:port]`);
@@ -44,7 +39,7 @@ export class SshHosts implements Hosts {
 
   async connect(address: string, port?: number): Promise<RemoteHost> {
     const [dialer, session] = await Promise.all([this.#ready(), import("./session.ts")]);
-    const through = this.#flags.text("tunnel") === "" ? {} : { through: await this.tunnel() };
+    const through = this.flags.text("tunnel") === "" ? {} : { through: await this.tunnel() };
     const spec = { host: address, ...(port === undefined ? {} : { port }), ...through };
     const connection = this.#keep(await dialer.connect(spec));
     return {
@@ -55,7 +50,7 @@ export class SshHosts implements Hosts {
   }
 
   async localMachineId(): Promise<string | undefined> {
-    return (await this.#io.readFile("/etc/machine-id"))?.trim();
+    return (await this.io.readFile("/etc/machine-id"))?.trim();
   }
 
   runLocally(argv: readonly string[]): Promise<number> {
@@ -82,8 +77,8 @@ export class SshHosts implements Hosts {
   #ready(): Promise<Dialer> {
     this.#dialer ??= (async () => {
       const [{ Dialer }, { ssh2Connector }] = await Promise.all([import("./connect.ts"), import("./ssh2_client.ts")]);
-      const flags = this.#flags;
-      return new Dialer(this.#io, sshEnvironment(), ssh2Connector, {
+      const flags = this.flags;
+      return new Dialer(this.io, sshEnvironment(), ssh2Connector, {
         ...(flags.given("ssh-username") ? { user: flags.text("ssh-username") } : {}),
         defaultUser: flags.text("ssh-username"),
         identity: flags.text("ssh-identity"),

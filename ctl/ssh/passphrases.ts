@@ -14,12 +14,9 @@ const attempts = 3;
 
 /** The passphrases that the user has typed. */
 export class Passphrases {
-  readonly #io: Pick<Io, "ask">;
   readonly #byPath = new Map<string, Promise<Passphrase>>();
 
-  constructor(io: Pick<Io, "ask">) {
-    this.#io = io;
-  }
+  constructor(private readonly io: Pick<Io, "ask">) {}
 
   /** Returns the passphrase of the key at a path. `opens` checks a passphrase. */
   of(path: string, opens: (passphrase: string) => boolean): Promise<Passphrase> {
@@ -30,7 +27,7 @@ export class Passphrases {
 
   async #ask(path: string, opens: (passphrase: string) => boolean): Promise<Passphrase> {
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const text = await this.#io.ask(`Enter passphrase for key '${path}': `, { secret: true });
+      const text = await this.io.ask(`Enter passphrase for key '${path}': `, { secret: true });
       if (text === undefined) return "not given";
       if (opens(text)) return { text };
     }

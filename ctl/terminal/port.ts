@@ -81,11 +81,6 @@ export function printError(io: Io, line: string): void {
   io.line("err", line);
 }
 
-/** Writes one progress line. */
-export function printNotice(io: Io, line: string): void {
-  io.notice(line);
-}
-
 /** Returns the message of an error. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

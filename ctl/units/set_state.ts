@@ -14,7 +14,7 @@ import { type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import type { CreatedUnit } from "./upload.ts";
 import { timeoutFlagName } from "../cli/global_flags.ts";
-import { printError, printLine, printNotice, ReaderGoneError, reasonOf, rethrowAs } from "../terminal/port.ts";
+import { printError, printLine, ReaderGoneError, reasonOf, rethrowAs } from "../terminal/port.ts";
 import { similarUnit } from "./similar_unit.ts";
 import { optionsOf } from "./resolve_source.ts";
 import { type WaitFailure, waitForUnits, type WaitStage } from "../waiting/wait_for_units.ts";
@@ -225,7 +225,7 @@ export async function changeUnits(
   for (const unit of requested) {
     const text = notice?.(unit);
     if (isGlobal(unit)) printLine(io, `Triggered global unit ${unit.name} ${verb}`);
-    else if (text !== undefined) printNotice(io, text);
+    else if (text !== undefined) io.notice(text);
   }
   const waiting = requested.filter((unit) => !isGlobal(unit));
   const failures = await blockUntil(context, waiting, verb, ({ name }) => [stage(name)]);

@@ -8,7 +8,7 @@ import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/a
 import type { Context } from "../cli/command.ts";
 import type { UnitWatcher } from "./unit_watcher.ts";
 import type { Notifier } from "../../runtime/notifier.ts";
-import { printNotice, reasonOf } from "../terminal/port.ts";
+import { reasonOf } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
 
 /** Time that a unit may be without a machine before its reason is requested. */
@@ -36,9 +36,6 @@ const maxNamed = 3;
 export class PendingReasons {
   /** Time until the next {@link report}, milliseconds. */
   again_ms = Infinity;
-  readonly #context: Context;
-  readonly #watcher: UnitWatcher;
-  readonly #changes: Notifier;
   /** Time of the next request, by unit. */
   readonly #due_ms = new Map<string, number>();
   /** The lines printed last, by unit. */
@@ -51,11 +48,11 @@ export class PendingReasons {
   #isClosed = false;
 
   /** Notifies `changes` when a response has come. */
-  constructor(context: Context, watcher: UnitWatcher, changes: Notifier) {
-    this.#context = context;
-    this.#watcher = watcher;
-    this.#changes = changes;
-  }
+  constructor(
+    private readonly context: Context,
+    private readonly watcher: UnitWatcher,
+    private readonly changes: Notifier,
+  ) {}
 
   /** Returns the latest reason why a unit has no machine; undefined if none is known, or the unit has one. */
   latest(name: string): string | undefined {
@@ -70,8 +67,8 @@ export class PendingReasons {
   /** Requests and prints the reasons of the named units that have been without a machine, or without a state, for too long. */
   report(names: readonly string[]): void {
     this.again_ms = Infinity;
-    if (!this.#canExplain || !this.#watcher.isReady) return;
-    const now_ms = this.#context.io.now_ms();
+    if (!this.#canExplain || !this.watcher.isReady) return;
+    const now_ms = this.context.io.now_ms();
     for (const name of names) {
       if (this.#requested.has(name)) continue;
       // Only a few units are asked about again after their reason was printed.
@@ -91,14 +88,14 @@ export class PendingReasons {
 
   /** Returns the time that a unit may stay as it is; `Infinity` if it needs no explanation. */
   #limit_ms(name: string): number {
-    const { unit, states } = this.#watcher.view(name);
+    const { unit, states } = this.watcher.view(name);
     if (!unit || unit.desiredState === "inactive") return Infinity;
     if (!unit.machineID) return unplacedLimit_ms;
     return states.has(unit.machineID) ? Infinity : placedLimit_ms;
   }
 
   async #request(name: string): Promise<void> {
-    const { client, io } = this.#context;
+    const { client, io } = this.context;
     this.#requested.add(name);
     const next_ms = this.#printed.has(name) ? refresh_ms : placedLimit_ms;
     this.#due_ms.set(name, io.now_ms() + next_ms);
@@ -113,13 +110,13 @@ export class PendingReasons {
       if (this.#printed.get(name) === text) return;
       this.#printed.set(name, text);
       this.#due_ms.set(name, io.now_ms() + refresh_ms);
-      for (const line of lines) printNotice(io, line);
+      for (const line of lines) io.notice(line);
     } catch (error) {
       // The wait goes on; the unit watcher warns about the server.
       io.log("DEBUG", `cannot explain why unit ${name} waits: ${reasonOf(error)}`);
     } finally {
       this.#requested.delete(name);
-      this.#changes.notify();
+      this.changes.notify();
     }
   }
 }

@@ -49,35 +49,23 @@ export async function printRecentLogs(context: Context, failed: readonly FailedU
 /** Returns no lines if the API cannot provide them in time. Does not use SSH: the user did not ask for a login. */
 async function lastLines({ client, io }: Context, { name, machine }: FailedUnit): Promise<string[]> {
   const over = new AbortController();
-  const late = io.sleep(limit_ms, over.signal).then(() => undefined);
-  try {
+  let text = "";
+  const read = async () => {
     const query = { machineID: machine, lines: `${shownLines}`, output: "short" };
-    const text = await Promise.race([
-      readAll(client.unitReport(name, "journal", query).then(({ text }) => text), late),
-      late,
-    ]);
-    return (text ?? "").split("\n").filter((line) => line !== "");
+    const { text: body } = await client.unitReport(name, "journal", query);
+    const parts = body?.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>, over);
+    for await (const part of parts ?? []) {
+      text += part;
+      if (text.length >= maxText) return;
+    }
+  };
+  try {
+    await Promise.race([read(), io.sleep(limit_ms, over.signal)]);
+    return text.slice(0, maxText).split("\n").filter((line) => line !== "");
   } catch (error) {
     io.log("DEBUG", `no journal of unit ${name}: ${reasonOf(error)}`);
     return [];
   } finally {
     over.abort();
   }
-}
-
-async function readAll(
-  body: Promise<ReadableStream<Uint8Array> | undefined>,
-  late: Promise<undefined>,
-): Promise<string> {
-  const reader = (await body)?.getReader();
-  if (!reader) return "";
-  const decoder = new TextDecoder();
-  let text = "";
-  while (text.length < maxText) {
-    const part = await Promise.race([reader.read(), late]);
-    if (!part || part.done) break;
-    text += decoder.decode(part.value, { stream: true });
-  }
-  await reader.cancel();
-  return text.slice(0, maxText);
 }

@@ -6,7 +6,7 @@
 
 import type { Context } from "../cli/command.ts";
 import type { UnitView, UnitWatcher } from "./unit_watcher.ts";
-import { printNotice } from "../terminal/port.ts";
+import {} from "../terminal/port.ts";
 
 /** Times since a unit's latest change at which a notice is printed; the last interval repeats. */
 const intervals_ms = [10_000, 30_000, 60_000] as const;
@@ -65,9 +65,9 @@ export class StandstillNotices {
     for (const { name, goal, error, for_ms } of due.slice(0, maxNamed)) {
       const why = error ?? this.reasons.latest(name) ?? this.#systemdState(name);
       const reason = why === undefined ? "" : `: ${why}`;
-      printNotice(io, `Unit ${name} has made no progress for ${duration(for_ms)} and has yet to ${goal}${reason}`);
+      io.notice(`Unit ${name} has made no progress for ${duration(for_ms)} and has yet to ${goal}${reason}`);
     }
-    if (due.length > maxNamed) printNotice(io, `${due.length - maxNamed} more units have made no progress for as long`);
+    if (due.length > maxNamed) io.notice(`${due.length - maxNamed} more units have made no progress for as long`);
   }
 
   #update(name: string, now_ms: number): Standstill {

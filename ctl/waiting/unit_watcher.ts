@@ -46,9 +46,6 @@ const maxFilter = 4000;
 
 /** Watches units until {@link close}. Views are complete once {@link ready} has resolved. */
 export class UnitWatcher {
-  readonly #client: ApiClient;
-  readonly #io: Io;
-  readonly #changes: Notifier;
   readonly #names: readonly string[];
   readonly #stop = new AbortController();
   readonly #views = new Map<string, UnitView>();
@@ -59,10 +56,12 @@ export class UnitWatcher {
   readonly #running: Promise<void>;
 
   /** Notifies `changes` of each change of a view. */
-  constructor(client: ApiClient, io: Io, names: readonly string[], changes: Notifier) {
-    this.#client = client;
-    this.#io = io;
-    this.#changes = changes;
+  constructor(
+    private readonly client: ApiClient,
+    private readonly io: Io,
+    names: readonly string[],
+    private readonly changes: Notifier,
+  ) {
     this.#names = [...new Set(names)];
     for (const name of this.#names) this.#views.set(name, { seen: false, states: new Map(), stateChanges: 0 });
     this.#running = this.#run();
@@ -108,7 +107,7 @@ export class UnitWatcher {
         if (signal.aborted) return;
         this.#warn(error);
       }
-      await this.#io.sleep(poll_ms, signal);
+      await this.io.sleep(poll_ms, signal);
     }
   }
 
@@ -119,11 +118,11 @@ export class UnitWatcher {
     const stop = () => end.abort();
     const stopListening = onceAborted([this.#stop.signal], stop);
     try {
-      const events = await this.#client.events(filter, end.signal);
+      const events = await this.client.events(filter, end.signal);
       if (!events) return false;
       const snapshot = new StreamSnapshot();
-      for await (const event of stopWhenSilent(events, (ms, signal) => this.#io.sleep(ms, signal), stop)) {
-        if (this.#apply(event, snapshot)) this.#changes.notify();
+      for await (const event of stopWhenSilent(events, (ms, signal) => this.io.sleep(ms, signal), stop)) {
+        if (this.#apply(event, snapshot)) this.changes.notify();
       }
       return true;
     } finally {
@@ -179,15 +178,15 @@ export class UnitWatcher {
   /** Requests every unit and its states once. */
   async #poll(): Promise<void> {
     await inParallel(this.#names, async (name) => {
-      const unit = await this.#client.unit(name);
+      const unit = await this.client.unit(name);
       const states = new Map<string, StateView>();
-      for (const state of await this.#client.states(name)) states.set(state.machineID ?? "", { state });
+      for (const state of await this.client.states(name)) states.set(state.machineID ?? "", { state });
       const view = this.view(name);
       const changes = view.stateChanges + (sameStates(view.states, states) ? 0 : 1);
       this.#views.set(name, { ...viewOfUnit(unit, view), states, stateChanges: changes });
     });
     this.#markReady();
-    this.#changes.notify();
+    this.changes.notify();
   }
 
   #markReady(): void {
@@ -198,8 +197,8 @@ export class UnitWatcher {
   /** Logs an error, as a warning only if it is the first in a row; the server may be restarting. */
   #warn(error: unknown): void {
     const isNamed = error instanceof ApiError || error instanceof UnreachableError;
-    const what = isNamed ? reasonOf(error) : `lost the event stream of ${this.#client.endpoint}: ${reasonOf(error)}`;
-    this.#io.log(this.#hasWarned ? "DEBUG" : "WARN", `${what}; trying again`);
+    const what = isNamed ? reasonOf(error) : `lost the event stream of ${this.client.endpoint}: ${reasonOf(error)}`;
+    this.io.log(this.#hasWarned ? "DEBUG" : "WARN", `${what}; trying again`);
     this.#hasWarned = true;
   }
 }

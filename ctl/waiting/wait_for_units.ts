@@ -11,7 +11,7 @@ import type { Context } from "../cli/command.ts";
 import { type StateView, type UnitView, UnitWatcher } from "./unit_watcher.ts";
 import { timeoutFlagName } from "../cli/global_flags.ts";
 import type { WaitCondition, WaitStatus } from "./conditions.ts";
-import { printLine, printNotice } from "../terminal/port.ts";
+import { printLine } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
 import { StandstillNotices } from "./standstill.ts";
 import { PendingReasons } from "./pending_reasons.ts";
@@ -238,7 +238,7 @@ class Progress {
       // A permanent error is about to be reported as the failure of the wait.
       if (permanent || this.#printedErrors.has(error)) continue;
       this.#printedErrors.add(error);
-      printNotice(this.context.io, `Unit ${this.wait.name}: ${error}`);
+      this.context.io.notice(`Unit ${this.wait.name}: ${error}`);
     }
   }
 
