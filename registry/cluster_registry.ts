@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
-import { unitRecord } from "./views/cluster_view.ts";
+import { ClusterView, unitRecord } from "./views/cluster_view.ts";
 import { changeTransaction } from "./writes/transactions.ts";
 import { campaign } from "./presence/election.ts";
 import type { UnsettledWrites } from "./writes/fence.ts";
@@ -29,7 +29,6 @@ import {
 import type { Cluster, MachineId, MachineRecord, MachineView, Revision, UnitName } from "./model.ts";
 import { StoreSession } from "./writes/session.ts";
 import { type KeyValue, maxTransactionOps, type Store } from "./store/port.ts";
-import { readTarget, readUnit } from "./schema/unreadable.ts";
 
 export interface ClusterRegistryOptions {
   readonly store: Store;
@@ -112,11 +111,11 @@ export class ClusterRegistry implements Registry {
   }
 
   async unit(name: UnitName): Promise<UnitRecord> {
-    const [job, global, target] = await this.#records.request(name);
-    const found = [job && readUnit(name, job, false), global && readUnit(name, global, true)];
-    const unit = found.find((unit) => unit && unit.unreadable === undefined) ?? found[0] ?? found[1];
+    const view = new ClusterView(() => {});
+    view.reset((await this.#records.request(name)).filter((kv) => kv !== undefined), 0);
+    const { unit, target } = view.unit(name);
     const text = unit && unit.hash !== "" ? await this.file(unit.hash) : undefined;
-    return unitRecord(name, unit, target && readTarget(name, target), text);
+    return unitRecord(name, unit, target, text);
   }
 
   peek(name: UnitName): UnitRecord | undefined {

@@ -137,13 +137,11 @@ export class Executor {
     const known = this.intents.get(unit);
     const adoption = known ? undefined : adopted(status, wanted?.restart ?? 0);
     if (!adoption) return commanded(known, status);
-    const { tracker, clock, log } = this.#options;
     try {
       await this.#save(unit, adoption);
-      tracker.succeeded(unit);
+      this.#options.tracker.succeeded(unit);
     } catch (error) {
-      tracker.failed(unit, wanted, (error as Error).message, clock.monotonic_ms());
-      log("error", (error as Error).message, { unit });
+      this.#failed(unit, wanted, error as Error);
     }
     return commanded(adoption, status);
   }
@@ -216,9 +214,7 @@ export class Executor {
     try {
       await this.#save(unit, intent);
     } catch (error) {
-      const { message } = error as Error;
-      this.#options.tracker.failed(unit, wanted, message, this.#options.clock.monotonic_ms());
-      this.#options.log("error", message, { unit });
+      this.#failed(unit, wanted, error as Error);
     }
   }
 
@@ -229,7 +225,7 @@ export class Executor {
     for (const unit of names) {
       const failure = failures.get(unit);
       if (failure) {
-        this.#failed(unit, situation, failure);
+        this.#failed(unit, situation.wanted.get(unit), failure);
         continue;
       }
       this.files.delete(unit);
@@ -240,7 +236,7 @@ export class Executor {
         this.intents.delete(unit);
         tracker.succeeded(unit);
       } catch (error) {
-        this.#failed(unit, situation, error as Error);
+        this.#failed(unit, situation.wanted.get(unit), error as Error);
       }
     }
   }
@@ -252,7 +248,9 @@ export class Executor {
       const text = situation.texts.get(hash);
       // A unit whose old file could not be removed is not overwritten.
       if (text !== undefined && !this.files.has(unit)) texts.set(unit, text);
-      if (text === undefined) this.#failed(unit, situation, new Error(`the store has no unit file ${hash}`));
+      if (text === undefined) {
+        this.#failed(unit, situation.wanted.get(unit), new Error(`the store has no unit file ${hash}`));
+      }
     }
     // Recorded first: without a record, a unit that runs would be adopted as started.
     await Promise.all([...texts.keys()].map(async (unit) => {
@@ -263,14 +261,14 @@ export class Executor {
         await this.#save(unit, { ...this.#intent("load", undefined, restart), done: true });
       } catch (error) {
         texts.delete(unit);
-        this.#failed(unit, situation, error as Error);
+        this.#failed(unit, situation.wanted.get(unit), error as Error);
       }
     }));
     const failures = await systemd.install(texts);
     for (const { unit, hash } of steps) {
       if (!texts.has(unit)) continue;
       const failure = failures.get(unit);
-      if (failure) this.#failed(unit, situation, failure);
+      if (failure) this.#failed(unit, situation.wanted.get(unit), failure);
       else {
         this.files.set(unit, hash);
         this.#relations.set(unit, relationsOf(unit, texts.get(unit)!));
@@ -335,7 +333,9 @@ export class Executor {
       const turn = latest.then(() => remembered);
       latest = turn;
       return turn.then((error) => {
-        return error ? this.#failed(command.unit, situation, error) : this.#give(command, before, situation);
+        return error
+          ? this.#failed(command.unit, situation.wanted.get(command.unit), error)
+          : this.#give(command, before, situation);
       });
     }));
   }
@@ -348,7 +348,7 @@ export class Executor {
       await this.#save(unit, { ...intent, done: true });
       given(job);
     } catch (error) {
-      this.#failed(unit, situation, error as Error);
+      this.#failed(unit, situation.wanted.get(unit), error as Error);
       if (refused && before) await this.#save(unit, before);
     }
   }
@@ -362,9 +362,9 @@ export class Executor {
     this.intents.set(unit, intent);
   }
 
-  #failed(unit: UnitName, situation: Situation, error: Error): void {
+  #failed(unit: UnitName, wanted: DesiredUnit | undefined, error: Error): void {
     const { tracker, clock, log } = this.#options;
-    tracker.failed(unit, situation.wanted.get(unit), error.message, clock.monotonic_ms(), isPermanent(error));
+    tracker.failed(unit, wanted, error.message, clock.monotonic_ms(), isPermanent(error));
     log("error", error.message, { unit });
   }
 }

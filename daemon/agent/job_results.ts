@@ -20,11 +20,9 @@ export const withdrawn: readonly JobResult[] = ["canceled", "unknown", "collecte
 
 /** Returns the error message for a start job's result; undefined if it succeeded or its result is not known. */
 export function jobError(kind: "start" | "restart", result: JobResult): string | undefined {
+  if (withdrawn.includes(result)) return undefined;
   switch (result) {
     case "done":
-    case "canceled":
-    case "unknown":
-    case "collected":
       return undefined;
     case "dependency":
       return `systemd's ${kind} job failed: a unit it depends on failed`;

@@ -27,7 +27,7 @@ import { PendingStops } from "./routes/original_client.ts";
 import { openapiText } from "./v1/openapi.ts";
 import { find, only, type Resource, resource, type Routes } from "./router.ts";
 import { parseTarget } from "./http/request_target.ts";
-import { deleteUnit, getUnit, listUnits, putUnit, restartUnit, startUnit, stopUnit } from "./routes/units.ts";
+import { commands, commandUnit, deleteUnit, getUnit, listUnits, putUnit } from "./routes/units.ts";
 import { within } from "../../runtime/within.ts";
 
 export type { Peer } from "./context.ts";
@@ -185,9 +185,9 @@ function clusterRoutes(api: Api, version: string): Routes {
         DELETE: (call, name) => deleteUnit(api, name, call),
       }),
     ],
-    ["units/*/restart", resource({ POST: (call, name) => restartUnit(api, name, call) })],
-    ["units/*/start", resource({ POST: (call, name) => startUnit(api, name, call) })],
-    ["units/*/stop", resource({ POST: (call, name) => stopUnit(api, name, call) })],
+    ...commands.map((verb): [string, Resource] => [
+      ...[`units/*/${verb}`, resource({ POST: (call, name) => commandUnit(api, name, call, verb) })] as const,
+    ]),
     ["units/*/explain", resource({ GET: (call, name) => explainUnit(api, explainer, name, call) })],
     ["units/*/journal", resource({ GET: (call, name) => machineRoutes.journal(call, name) })],
     ["units/*/status", resource({ GET: (call, name) => machineRoutes.status(call, name) })],

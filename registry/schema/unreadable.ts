@@ -8,11 +8,8 @@
  */
 
 import { optionsOf } from "../../systemd/unit_file.ts";
-import { decodeTarget, decodeUnit } from "./codec.ts";
-import { messageOf } from "../../runtime/log.ts";
 import type { Assignment, Machine, MachineId, Revision, Target, Unit, UnitName } from "../model.ts";
 import { fleetSection, parseRequirements } from "../requirements.ts";
-import type { KeyValue } from "../store/port.ts";
 
 /** A value that cannot be decoded. */
 export interface Unreadable {
@@ -20,24 +17,6 @@ export interface Unreadable {
   readonly revision: Revision;
   /** The reason, which names the key. */
   readonly why: string;
-}
-
-/** Decodes a unit, or returns a stand-in. `isGlobal`: the key is below `global/`. */
-export function readUnit(name: UnitName, kv: KeyValue, isGlobal: boolean): Unit {
-  try {
-    return decodeUnit(name, kv);
-  } catch (error) {
-    return unreadableUnit(name, isGlobal, { revision: kv.modRevision, why: messageOf(error) });
-  }
-}
-
-/** Decodes a target, or returns a stand-in. */
-export function readTarget(name: UnitName, kv: KeyValue): Target {
-  try {
-    return decodeTarget(name, kv);
-  } catch (error) {
-    return unreadableTarget(name, "", { revision: kv.modRevision, why: messageOf(error) });
-  }
 }
 
 /** The last known desired state of a unit, from its assignment or its published state. */

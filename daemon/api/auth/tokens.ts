@@ -33,10 +33,6 @@ const maxToken = 1024;
 export class Tokens {
   private constructor(private readonly entries: readonly Entry[]) {}
 
-  get size(): number {
-    return this.entries.length;
-  }
-
   /** Parses the text of a tokens file. Throws an error that names the line, and never quotes it. */
   static parse(text: string): Tokens {
     const entries: Entry[] = [];

@@ -8,7 +8,6 @@ Deno.test("a tokens file maps tokens to their holders", () => {
   const tokens = Tokens.parse(
     `# clients\n\nread  dashboard ${hash("look")}\n\twrite deploy ${hash("do").toUpperCase().replace("SHA", "sha")} \n`,
   );
-  assert.equal(tokens.size, 2);
   assert.deepEqual(tokens.holder("look"), { name: "dashboard", role: "read" });
   assert.deepEqual(tokens.holder("do"), { name: "deploy", role: "write" });
   for (const wrong of ["", "loo", "look ", "LOOK", hash("look"), "x".repeat(100_000), "__proto__"]) {

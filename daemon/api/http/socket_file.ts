@@ -5,7 +5,6 @@
  */
 
 import { chmod, lstat, unlink } from "node:fs/promises";
-import { connect } from "node:net";
 import { describeListen, type ListenSpec } from "./listen.ts";
 
 /** The folders in and below which fleetd may create files; compile.sh grants them. */
@@ -42,14 +41,12 @@ export async function explainListen(spec: ListenSpec, cause: unknown): Promise<E
 /** True if no process accepts connections at a socket file. */
 export async function isAbandoned(path: string): Promise<boolean> {
   if (!await isSocket(path)) return false;
-  return await new Promise((resolve) => {
-    const probe = connect({ path });
-    probe.once("connect", () => {
-      probe.destroy();
-      resolve(false);
-    });
-    probe.once("error", (error) => resolve(codeOf(error) === "ECONNREFUSED"));
-  });
+  try {
+    using _probe = await Deno.connect({ transport: "unix", path });
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.ConnectionRefused;
+  }
 }
 
 async function isSocket(path: string): Promise<boolean> {

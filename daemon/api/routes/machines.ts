@@ -46,13 +46,8 @@ export async function patchMachines(api: Api, call: Call): Promise<Response> {
 function readOperations(value: unknown): Operation[] | string {
   const decoded = decode(MetadataRequest, value);
   if ("refusal" in decoded) return decoded.refusal;
-  const operations: Operation[] = [];
-  for (const item of decoded.value) {
-    const operation = checkOperation(item);
-    if (typeof operation === "string") return operation;
-    operations.push(operation);
-  }
-  return operations;
+  const operations = decoded.value.map(checkOperation);
+  return operations.find((operation) => typeof operation === "string") ?? operations as Operation[];
 }
 
 function checkOperation({ op, path, value: given }: Complete<MetadataRequest>[number]): Operation | string {

@@ -5,7 +5,7 @@
  */
 
 import { ConflictError, type UnitRecord } from "../../../registry/mod.ts";
-import type { Authorship, DesiredState, Unit, UnitName } from "../../../registry/model.ts";
+import type { Authorship, Unit, UnitName } from "../../../registry/model.ts";
 import type { Finding } from "../../../registry/unit_check.ts";
 import { validateUnitName } from "../../../systemd/unit_name.ts";
 import { authorOf } from "../auth/audit.ts";
@@ -103,38 +103,27 @@ export function deleteUnit(api: Api, name: UnitName, call: Call): Promise<Respon
   });
 }
 
-/** POST `/units/{name}/restart`: the machines that have the unit restart it once. It must be launched. */
-export function restartUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
-  return repeat(api, name, call, "restart", "launched");
-}
+/** The desired state that each command for one run requires: a loaded unit that runs was started by something else. */
+const requiredStates = { restart: "launched", start: "launched", stop: "loaded" } as const;
+
+/** The last segments of {@link commandUnit}'s paths. */
+export const commands = ["restart", "start", "stop"] as const;
 
 /**
- * POST `/units/{name}/start`: the machines that have the unit start it once where it does not run. It must be launched.
+ * POST `/units/{name}/restart`, `start` and `stop`: the machines that have the unit bring it into its desired state once
+ * more. They restart it, start it where it does not run, or stop it.
  */
-export function startUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
-  return repeat(api, name, call, "start", "launched");
-}
-
-/**
- * POST `/units/{name}/stop`: the machines that have the unit stop it once. Its desired state must be loaded, so that
- * something else has started it.
- */
-export function stopUnit(api: Api, name: UnitName, call: Call): Promise<Response> {
-  return repeat(api, name, call, "stop", "loaded");
-}
-
-/** Asks the machines that have a unit to bring it into its desired state once more. */
-function repeat(
+export function commandUnit(
   api: Api,
   name: UnitName,
   call: Call,
-  verb: "restart" | "start" | "stop",
-  state: DesiredState,
+  verb: typeof commands[number],
 ): Promise<Response> {
   return change(api, name, async (was) => {
     if (!was.unit) return unchanged(errorReply(404, "unit does not exist"));
     const { desiredState, unreadable } = was.unit;
-    const reason = unreadable ?? (desiredState === state ? undefined : `its desired state is ${desiredState}`);
+    const isRequired = desiredState === requiredStates[verb];
+    const reason = unreadable ?? (isRequired ? undefined : `its desired state is ${desiredState}`);
     if (reason !== undefined) {
       return unchanged(errorReply(409, `cannot ${verb} unit ${JSON.stringify(name)}: ${reason}`));
     }
