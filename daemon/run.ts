@@ -107,17 +107,12 @@ export async function build(start: StartSettings, logs: Logs): Promise<DaemonCon
   });
   const send = openNotify(Deno.env.get("NOTIFY_SOCKET"));
   const notify: Notify = (text) => send(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
-  const observed = observeSystemd(systemd, metrics, systemClock);
-  const counts = { metrics, renewals: openRenewals(), sharedState: new SharedState() };
   return {
-    ...start,
-    ...logs,
-    ...counts,
-    notify,
-    systemd: observed,
-    state,
+    ...{ ...start, ...logs, notify, state, metrics, logSettings: config },
+    systemd: observeSystemd(systemd, metrics, systemClock),
+    renewals: openRenewals(),
+    sharedState: new SharedState(),
     retryNow: new Notifier(),
-    logSettings: config,
   };
 }
 
@@ -126,13 +121,15 @@ export async function run(context: DaemonContext): Promise<void> {
   const { unlimitedLog: log, notify, systemd, configuration } = context;
   const stop = new AbortController();
   const daemon: Daemon<Handler> = openDaemon(context, () => daemon);
+  const end = (signal: string) => {
+    log("info", `Gracefully shutting down (${signal})`);
+    stop.abort();
+  };
   const unhook = onSignals({
-    end: (signal) => {
-      log("info", `Gracefully shutting down (${signal})`);
-      stop.abort();
-    },
-    reload: () => void daemon.reload(),
-    dump: () => void writeOut(`${dump(context, daemon)}\n`),
+    SIGTERM: () => end("SIGTERM"),
+    SIGINT: () => end("SIGINT"),
+    SIGHUP: () => void daemon.reload(),
+    SIGUSR2: () => void writeOut(`${dump(context, daemon)}\n`),
   });
   let watchdog: Promise<void> | undefined;
   try {
@@ -269,16 +266,14 @@ async function work(
     seen: remember,
     observe: observeRounds("agent", context.metrics),
   });
-  const refresh = { clock: systemClock, log, membership, every_ms: safetyNet_ms };
+  const refresh = {
+    ...{ clock: systemClock, log, membership, every_ms: safetyNet_ms },
+    identify: () => identify(context, config),
+    changed: (now: MachineRecord) => machine = now,
+  };
   const tasks = [
     (signal: AbortSignal) => agent.run(signal),
-    (signal: AbortSignal) =>
-      refreshIdentity(
-        machine,
-        { ...refresh, identify: () => identify(context, config) },
-        (now) => machine = now,
-        signal,
-      ),
+    (signal: AbortSignal) => refreshIdentity(machine, refresh, signal),
   ];
   if (config.disableEngine) log("info", "Not starting engine; disable-engine is set");
   else {

@@ -12,7 +12,7 @@ import {
   type UnitOption,
 } from "../systemd/unit_file.ts";
 import { globMatch } from "../runtime/glob.ts";
-import { expandSpecifiers, isTemplate, quote } from "../systemd/unit_name.ts";
+import { expandSpecifiers, isTemplate, quote, words } from "../systemd/unit_name.ts";
 import { nearest } from "../runtime/spelling.ts";
 
 /** The requirements of a unit's [X-Fleet] section, with specifiers expanded and quotes removed. */
@@ -140,10 +140,6 @@ function parseMetadata(values: readonly string[]): Pick<Requirements, "machineMe
     machineMetadata.getOrInsertComputed(key, () => []).push(wanted);
   }
   return { machineMetadata, malformed };
-}
-
-function words(value: string): string[] {
-  return value.split(/\s+/).filter((word) => word !== "");
 }
 
 /** Values that mean yes, in any case. All others mean no. */

@@ -13,6 +13,7 @@ import {
   quote,
   unrunnableType,
   validateUnitName,
+  words,
 } from "../systemd/unit_name.ts";
 import {
   fleetSection,
@@ -187,8 +188,7 @@ const warningsOfValues: Readonly<Record<string, ValueCheck>> = {
     if (wanted === undefined || (key.trim() === key && wanted.trim() === wanted)) return undefined;
     return `the blanks in ${option}=${shown(value)} are part of the key or the value: write key=value`;
   },
-  Conflicts: (value, option) =>
-    value.split(/\s+/).filter((glob) => glob !== "").flatMap((glob) => patternWarnings(glob, option)),
+  Conflicts: (value, option) => words(value).flatMap((glob) => patternWarnings(glob, option)),
   Replaces: patternWarnings,
   Global(value) {
     if ([...truths, ...untruths].includes(value.toLowerCase())) return undefined;

@@ -93,7 +93,12 @@ export function expandSpecifiers(value: string, name: string): string {
 
 /** Returns the unit names of a list that blanks separate, in the file of the unit `name`. */
 export function unitNames(list: string, name: string): string[] {
-  return list.split(/\s+/).filter((word) => word !== "").map((word) => expandSpecifiers(word, name));
+  return words(list).map((word) => expandSpecifiers(word, name));
+}
+
+/** Returns the words of a text that blanks separate. */
+export function words(text: string): string[] {
+  return text.split(/\s+/).filter((word) => word !== "");
 }
 
 const escapes: Readonly<Record<string, string>> = {

@@ -79,11 +79,8 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#inventoryInterval_ms = options.safetyNet_ms;
-    this.#texts = new UnitTexts({
-      read: (hash) => options.registry.file(hash),
-      clock: options.clock,
-      changed: () => this.#wakeup.notify(),
-    });
+    const read = (hash: string) => options.registry.file(hash);
+    this.#texts = new UnitTexts(read, options.clock, () => this.#wakeup.notify());
     this.#loadErrors = new LoadErrors(options.systemd);
   }
 

@@ -9,15 +9,6 @@ import type { Clock } from "../../runtime/clock.ts";
 import { messageOf } from "../../runtime/log.ts";
 import { within } from "../../runtime/within.ts";
 
-/** Dependencies of {@link UnitTexts}. */
-export interface UnitTextsOptions {
-  /** Reads a text from the store; undefined if the store does not have it. */
-  readonly read: (hash: string) => Promise<string | undefined>;
-  readonly clock: Clock;
-  /** Called when reads have ended after {@link UnitTexts.of} had returned without them. */
-  readonly changed: () => void;
-}
-
 /** The known texts, and the reasons why others are missing. Both by hash. */
 export interface KnownTexts {
   readonly texts: ReadonlyMap<string, string>;
@@ -39,13 +30,16 @@ const retry_ms = 1_000;
 
 /** Holds the texts that the agent needs. */
 export class UnitTexts {
-  readonly #options: UnitTextsOptions;
   readonly #known = new Map<string, string>();
   readonly #missing = new Map<string, Missing>();
 
-  constructor(options: UnitTextsOptions) {
-    this.#options = options;
-  }
+  constructor(
+    /** Reads a text from the store; undefined if the store does not have it. */
+    private readonly read: (hash: string) => Promise<string | undefined>,
+    private readonly clock: Clock,
+    /** Called when reads have ended after {@link of} had returned without them. */
+    private readonly changed: () => void,
+  ) {}
 
   /** Adds a text that was found on this machine. */
   add(hash: string, text: string): void {
@@ -57,11 +51,10 @@ export class UnitTexts {
    * rejects.
    */
   async of(hashes: ReadonlySet<string>): Promise<KnownTexts> {
-    const { clock } = this.#options;
     for (const known of [this.#known, this.#missing]) {
       for (const hash of known.keys()) if (!hashes.has(hash)) known.delete(hash);
     }
-    const now_ms = clock.monotonic_ms();
+    const now_ms = this.clock.monotonic_ms();
     const due = [...hashes].filter((hash) =>
       !this.#known.has(hash) && (this.#missing.get(hash)?.retryAt_ms ?? 0) <= now_ms
     );
@@ -78,20 +71,18 @@ export class UnitTexts {
   }
 
   async #readAll(hashes: readonly string[]): Promise<void> {
-    const { clock, changed } = this.#options;
     const all = Promise.all(hashes.map((hash) => this.#read(hash)));
-    if (!await within(maxWait_ms, clock, () => all)) void all.then(changed);
+    if (!await within(maxWait_ms, this.clock, () => all)) void all.then(this.changed);
   }
 
   async #read(hash: string): Promise<void> {
-    const { read, clock } = this.#options;
     const before = this.#missing.get(hash);
     const missing = before ?? { why: `unit file ${hash} has not come from the store yet`, retryAt_ms: Infinity };
     missing.retryAt_ms = Infinity;
     this.#missing.set(hash, missing);
     let why: string;
     try {
-      const text = await read(hash);
+      const text = await this.read(hash);
       // The text may no longer be needed.
       if (this.#missing.get(hash) !== missing) return;
       if (text !== undefined) {
@@ -104,6 +95,6 @@ export class UnitTexts {
       why = `cannot read unit file ${hash} from the store: ${messageOf(error)}`;
     }
     missing.why = why;
-    missing.retryAt_ms = clock.monotonic_ms() + retry_ms;
+    missing.retryAt_ms = this.clock.monotonic_ms() + retry_ms;
   }
 }

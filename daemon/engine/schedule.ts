@@ -9,7 +9,6 @@
 
 import type { Cluster, MachineId, Target, Unit, UnitName } from "../../registry/model.ts";
 import type { Placement } from "../../registry/mod.ts";
-import type { Refusal } from "../policy/feasibility.ts";
 import { precedence } from "../policy/precedence.ts";
 import { TrialState } from "./trial_state.ts";
 import { type Choice, choose, UnplacedGroups } from "./groups.ts";
@@ -49,7 +48,7 @@ export function schedule(
   do placeCandidates(search); while (applyReplacements(cluster, search));
   const unplaced = new Map<UnitName, UnplacedReason>();
   for (const candidate of candidates.values()) {
-    unplaced.set(candidate.unit.name, new RefusedEverywhere(candidate, trial));
+    unplaced.set(candidate.unit.name, refusedEverywhere(candidate, trial));
   }
   for (const { unit, because } of classification.awaitingMachine) {
     unplaced.set(unit.name, { summary: `${because}; the engine waits for it to come back`, refusals: new Map() });
@@ -107,10 +106,10 @@ function placeCandidates(search: Search): void {
   for (const { unit } of [...candidates.values()]) {
     if (!unplacedGroups.has(unit)) continue;
     const needed = unplacedGroups.needed(unit);
-    // A unit that needs a refused unit is refused as well.
+    // A unit that needs a refused unit is refused as well. Of the units tied to it, as many as possible go along.
     const choice = needed.some((peer) => refused.has(peer))
       ? undefined
-      : searchFor(search, unplacedGroups, unit, needed);
+      : choose(search.trial, machinesFor(search, needed), needed, unplacedGroups.tied(unit));
     if (!choice) {
       refused.add(unit);
       continue;
@@ -118,16 +117,6 @@ function placeCandidates(search: Search): void {
     unplacedGroups.remove(choice.members);
     commitChoice(search, choice);
   }
-}
-
-/** Finds the machine for a unit with all the units it needs and as many as possible of those tied to it. */
-function searchFor(
-  search: Search,
-  unplacedGroups: UnplacedGroups,
-  unit: Unit,
-  needed: readonly Unit[],
-): Choice | undefined {
-  return choose(search.trial, machinesFor(search, needed), needed, unplacedGroups.tied(unit));
 }
 
 /** Up to this many machines, a filter by metadata is cheaper than trying all machines in the order of load. */
@@ -190,30 +179,21 @@ function applyReplacements({ targets }: Cluster, { trial, decisions, changed }: 
   return moves.length > 0;
 }
 
-/** The reason of a unit that no machine takes. The refusals are computed when first read. */
-class RefusedEverywhere implements UnplacedReason {
-  readonly summary: string;
-  readonly #unit: Unit;
-  readonly #trial: TrialState;
-  #refusals: ReadonlyMap<MachineId, readonly Refusal[]> | undefined;
-
-  constructor({ unit, because }: Candidate, trial: TrialState) {
-    const { size } = trial.machines;
-    const none = size === 0
-      ? "there are no machines"
-      : size === 1
-      ? "the only machine will not take it"
-      : `none of ${size} machines will take it`;
-    this.summary = because === "" ? none : `${because}; ${none}`;
-    this.#unit = unit;
-    this.#trial = trial;
-  }
-
-  get refusals(): ReadonlyMap<MachineId, readonly Refusal[]> {
-    return this.#refusals ??= new Map(
-      [...this.#trial.machines.keys()].sort().map((id) => [id, this.#trial.refusals(this.#unit, id)]),
-    );
-  }
+/** Returns the reason of a unit that no machine takes. The refusals are computed when first read. */
+function refusedEverywhere({ unit, because }: Candidate, trial: TrialState): UnplacedReason {
+  const { size } = trial.machines;
+  const none = size === 0
+    ? "there are no machines"
+    : size === 1
+    ? "the only machine will not take it"
+    : `none of ${size} machines will take it`;
+  let refusals: UnplacedReason["refusals"] | undefined;
+  return {
+    summary: because === "" ? none : `${because}; ${none}`,
+    get refusals() {
+      return refusals ??= new Map([...trial.machines.keys()].sort().map((id) => [id, trial.refusals(unit, id)]));
+    },
+  };
 }
 
 const keptReason = "the unit stays on its machine; the reason why it was placed there cannot be read";

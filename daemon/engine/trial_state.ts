@@ -78,16 +78,12 @@ export class TrialState {
 
   /** Returns machine IDs, least loaded first; only those in `among`, if given. */
   byLoad(among?: ReadonlySet<MachineId>): readonly MachineId[] {
-    const order = this.#loadOrder();
+    const order = this.#load ??= new LoadOrder(
+      [...this.#machines].map(([id, { residents }]) => [id, residents.length] as const),
+    );
     if (!among) return order.ids();
     if (among.size > 100) return order.ids().filter((id) => among.has(id));
     return [...among].filter((id) => this.#machines.has(id)).sort((a, b) => order.compare(a, b));
-  }
-
-  #loadOrder(): LoadOrder {
-    return this.#load ??= new LoadOrder(
-      [...this.#machines].map(([id, { residents }]) => [id, residents.length] as const),
-    );
   }
 
   /**

@@ -9,24 +9,19 @@ import { type Log, messageOf } from "../../runtime/log.ts";
 import type { MachineRecord } from "../../registry/model.ts";
 import type { Membership } from "../../registry/mod.ts";
 
-/** Options of {@link refreshIdentity}. */
-export interface RefreshOptions {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly membership: Membership;
-  readonly identify: () => Promise<MachineRecord>;
-  /** The time between two looks, milliseconds. */
-  readonly every_ms: number;
-}
-
 /** Makes the machine's record again now and then, and writes it to the store when it has changed. Ends when `signal` aborts. */
 export async function refreshIdentity(
   first: MachineRecord,
-  options: RefreshOptions,
-  changed: (machine: MachineRecord) => void,
+  { clock, log, membership, every_ms, identify, changed }: {
+    readonly clock: Clock;
+    readonly log: Log;
+    readonly membership: Membership;
+    readonly every_ms: number;
+    readonly identify: () => Promise<MachineRecord>;
+    readonly changed: (machine: MachineRecord) => void;
+  },
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, log, membership, identify, every_ms } = options;
   let known = first;
   for (;;) {
     await clock.sleep(every_ms, signal);

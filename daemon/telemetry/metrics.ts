@@ -99,11 +99,7 @@ export function openRenewals(): Renewals {
 
 /** Returns the same store with its operations counted. */
 export function observeStore(store: Store, metrics: Metrics, clock: Clock, renewals: Renewals): Store {
-  const timed = timer(metrics, clock, {
-    count: "fleet_registry_operation_count_total",
-    failed: "fleet_registry_operation_failed_count_total",
-    duration: "fleet_registry_operation_duration_second",
-  });
+  const timed = timer(metrics, clock, "fleet_registry_operation");
   const renewed = (lease: string) => void renewals.set(lease, clock.monotonic_ms());
   return {
     read: (ranges) => timed("read", store.read(ranges)),
@@ -135,11 +131,7 @@ export function observeStore(store: Store, metrics: Metrics, clock: Clock, renew
 
 /** Returns the same systemd with its calls counted. */
 export function observeSystemd(systemd: Systemd, metrics: Metrics, clock: Clock): Systemd {
-  const timed = timer(metrics, clock, {
-    count: "fleet_systemd_call_count_total",
-    failed: "fleet_systemd_call_failed_count_total",
-    duration: "fleet_systemd_call_duration_second",
-  });
+  const timed = timer(metrics, clock, "fleet_systemd_call");
   return {
     files: () => systemd.files(),
     install: (files) => timed("install", systemd.install(files)),
@@ -162,18 +154,18 @@ export function observeSystemd(systemd: Systemd, metrics: Metrics, clock: Clock)
 function timer(
   metrics: Metrics,
   clock: Clock,
-  names: { readonly count: MetricName; readonly failed: MetricName; readonly duration: MetricName },
+  name: "fleet_registry_operation" | "fleet_systemd_call",
 ): <T>(type: string, answer: Promise<T>) => Promise<T> {
   return async (type, answer) => {
     const begun_ms = clock.monotonic_ms();
-    metrics.count(names.count, [type]);
+    metrics.count(`${name}_count_total`, [type]);
     try {
       return await answer;
     } catch (error) {
-      metrics.count(names.failed, [type]);
+      metrics.count(`${name}_failed_count_total`, [type]);
       throw error;
     } finally {
-      metrics.observe(names.duration, clock.monotonic_ms() - begun_ms, [type]);
+      metrics.observe(`${name}_duration_second`, clock.monotonic_ms() - begun_ms, [type]);
     }
   };
 }

@@ -118,7 +118,10 @@ export class ClusterCache {
     this.#users++;
     this.#pendingClose?.abort("over");
     this.#pendingClose = undefined;
-    if (this.#running === undefined) this.#start();
+    if (this.#running !== undefined) return;
+    const abort = new AbortController();
+    this.#failure = undefined;
+    this.#running = { abort, ended: this.#run(abort.signal) };
   }
 
   #release(): void {
@@ -127,12 +130,6 @@ export class ClusterCache {
     const pending = this.#pendingClose = new AbortController();
     const close = () => pending.signal.aborted ? undefined : this.#stop();
     this.#options.clock.sleep(this.#options.idle_ms, pending.signal).then(close);
-  }
-
-  #start(): void {
-    const abort = new AbortController();
-    this.#failure = undefined;
-    this.#running = { abort, ended: this.#run(abort.signal) };
   }
 
   async #stop(): Promise<void> {

@@ -11,21 +11,13 @@ import type { Variant } from "./transport.ts";
 import type { UnitRow } from "./manager.ts";
 import { resultInterface, unitObjectPath } from "./object_path.ts";
 
-interface Entry {
-  /** Undefined: the unit must be listed again, because no signal carries LoadState. */
-  load: string | undefined;
-  active: string | undefined;
-  sub: string | undefined;
-  invocation: string | undefined;
-  since_ms: number | undefined;
-  result: string | undefined;
-  /** NRestarts of a service. */
-  restarts: number | undefined;
+/** Each field is undefined while it is unknown; `load`: the unit must be listed again, because no signal carries LoadState. */
+type Entry = { -readonly [Field in Exclude<keyof UnitStatus, "name">]-?: UnitStatus[Field] | undefined } & {
   /** True if systemd had the unit in memory. */
   resident: boolean;
   /** True if systemd loaded the unit's file without a problem, and has not read it again since. */
   wellLoaded: boolean;
-}
+};
 
 /** A field that has a D-Bus property of its own. */
 export type Property = "invocation" | "since_ms" | "result" | "restarts";
