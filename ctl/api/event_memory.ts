@@ -48,9 +48,8 @@ export class EventMemory {
     const snapshot = this.#snapshot;
     if (!snapshot) return [];
     this.#snapshot = undefined;
-    const removed = this.#isComplete ? [...this.#known.keys()].filter((key) => !snapshot.has(key)) : [];
     this.#isComplete = true;
-    return removed.flatMap((key) => {
+    return [...this.#known.keys()].filter((key) => !snapshot.has(key)).flatMap((key) => {
       this.#known.delete(key);
       const [event = "", name = "", machineID = ""] = key.split(" ");
       if (event === "decision") return [];

@@ -21,7 +21,7 @@ import { type Command, type Context, exitFailure, exitUsage } from "./command.ts
 import { commands } from "../commands/index.ts";
 import { nothingDone, yesFlag } from "../units/set_state.ts";
 import { ClientSetupError } from "../api/endpoint.ts";
-import { expandPatterns, type Expansion } from "../units/select.ts";
+import { expandPatterns } from "../units/select.ts";
 import { globalFlags } from "./global_flags.ts";
 import { commandHelp, optionsHelp, rootHelp, seeHelp } from "./help.ts";
 import type { Hosts } from "../ssh/remote.ts";
@@ -82,9 +82,8 @@ async function runCommand(command: Command, line: CommandLine, io: Io, start: St
   const { flags } = line;
   const hosts = start.hosts(flags, io);
   try {
-    const everything: Expansion = { args: line.args, matched: new Map(), unmatched: [] };
     const { units } = command;
-    const { args, matched, unmatched } = units ? await expandPatterns(line.args, client, units.scope) : everything;
+    const { args, matched, unmatched } = await expandPatterns(line.args, client, units?.scope);
     for (const why of unmatched) printError(io, why);
     const missing = unmatched.length > 0 && !units?.absentIsFine ? exitFailure : 0;
     if (unmatched.length > 0 && args.length === 0) return missing;

@@ -1,10 +1,11 @@
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import type { Health } from "../api/client.ts";
 import { earliestExpiry, gradeExpiry } from "../api/certificate_expiry.ts";
-import { switchFlag, textFlag, UsageError } from "../cli/argv.ts";
+import { switchFlag, textFlag } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { type Io, printLine, reasonOf } from "../terminal/port.ts";
+import { formatOf } from "../output/list.ts";
 import { machineLegend } from "../machines/format.ts";
 import { sshPortFlag, sshPortOf } from "../machines/select.ts";
 import { version } from "../version.ts";
@@ -35,11 +36,8 @@ fails.`,
     sshPortFlag,
   ],
   async run(context) {
-    const { io, flags } = context;
-    const format = flags.text("output");
-    if (format !== "text" && format !== "json") {
-      throw new UsageError(`invalid value ${JSON.stringify(format)} for --output: expected text or json`);
-    }
+    const { io } = context;
+    const format = formatOf(context, ["text", "json"]);
     const findings = [...await checkCertificates(context), ...await checkServer(context)];
     if (format === "json") io.out(JSON.stringify(findings, undefined, 2) + "\n");
     else for (const finding of findings) printFinding(io, finding);

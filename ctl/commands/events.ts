@@ -6,6 +6,7 @@ import { suggestion } from "../units/set_state.ts";
 import { EventMemory, type StreamEvent } from "../api/event_memory.ts";
 import { isPattern, unitMatcher } from "../units/select.ts";
 import { printError, printLine, ReaderGoneError, reasonOf } from "../terminal/port.ts";
+import { formatOf } from "../output/list.ts";
 import { machineIdLegend, machineLegend } from "../machines/format.ts";
 import { type ServerEvent, stopWhenSilent } from "../api/sse.ts";
 import { calendarDate, clockTime } from "../output/time.ts";
@@ -45,16 +46,12 @@ server remembers.`,
     textFlag("output", "FORMAT", "Print text, or json with one object a line", { fallback: "text" }),
   ],
   async run(context) {
-    const { flags } = context;
-    const since = flags.text("since");
-    const problem = !["text", "json"].includes(flags.text("output"))
-      ? `invalid value ${JSON.stringify(flags.text("output"))} for --output: expected text or json`
-      : since !== "" && !/^\d+(-\w+|ms|s|m|h|d)?$/.test(since)
-      ? `invalid value ${
-        JSON.stringify(since)
-      } for --since: expected a time (10m), a revision (117) or the ID of an event`
-      : undefined;
-    if (problem !== undefined) throw new UsageError(problem);
+    const since = context.flags.text("since");
+    formatOf(context, ["text", "json"]);
+    if (since !== "" && !/^\d+(-\w+|ms|s|m|h|d)?$/.test(since)) {
+      const expected = "expected a time (10m), a revision (117) or the ID of an event";
+      throw new UsageError(`invalid value ${JSON.stringify(since)} for --since: ${expected}`);
+    }
     return await follow(context, await machineIds(context), since);
   },
 };
@@ -191,20 +188,20 @@ class EventPrinter {
   }
 
   #line(event: string, data: string): string | undefined {
+    const fields = JSON.parse(data);
     switch (event) {
       case "unit":
-        return this.#unit(JSON.parse(data));
+        return this.#unit(fields);
       case "decision":
-        return this.#decision(JSON.parse(data));
+        return this.#decision(fields);
       case "state":
-        return this.#state(JSON.parse(data));
+        return this.#state(fields);
       case "machine":
-        return this.#machine(JSON.parse(data));
-      case "partial": {
-        return `events before this are incomplete: ${(JSON.parse(data) as { reason: string }).reason}`;
-      }
+        return this.#machine(fields);
+      case "partial":
+        return `events before this are incomplete: ${fields.reason}`;
       case "reset":
-        return `beginning again: ${(JSON.parse(data) as { reason: string }).reason}`;
+        return `beginning again: ${fields.reason}`;
       default:
         return undefined;
     }

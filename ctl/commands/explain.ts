@@ -6,7 +6,7 @@ import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { suggestion } from "../units/set_state.ts";
 import { printError, printLine, reasonOf } from "../terminal/port.ts";
-import { documentText, isFormat, nothing, wrongFormat } from "../output/list.ts";
+import { documentText, formatOf, listFormats, nothing } from "../output/list.ts";
 import { machineIdLegend, machineLegend } from "../machines/format.ts";
 import { alignedLines } from "../output/table.ts";
 
@@ -36,8 +36,7 @@ With several units, or a pattern, JSON is a list and YAML has a document for eac
   ],
   async run(context) {
     const { io, args, flags, matched } = context;
-    const format = flags.text("output");
-    if (!isFormat(format)) throw wrongFormat(format);
+    const format = formatOf(context, listFormats);
     const names = [...new Set(args.map(mangleUnitName))];
     const answers = await inParallel(names, (name) => explanationOf(context, name));
     const explanations = answers.filter((answer) => answer !== undefined);

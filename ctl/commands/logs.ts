@@ -1,10 +1,11 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
-import { countFlag, switchFlag, textFlag, UsageError } from "../cli/argv.ts";
+import { countFlag, switchFlag, textFlag } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { findUnits, isGlobal } from "../units/set_state.ts";
 import { printError, printLine, reasonOf } from "../terminal/port.ts";
 import { type JournalEntry, parseJournalEntry, TimeOrder } from "../journal/merge.ts";
+import { formatOf } from "../output/list.ts";
 import { machineIdLegend } from "../machines/format.ts";
 import { journalByApi } from "../journal/read.ts";
 import { linesOf } from "../output/lines.ts";
@@ -38,10 +39,7 @@ every machine that has it. Where the API cannot read a journal, journalctl is ru
   async run(context) {
     const { io, flags } = context;
     // journal --follow of several units has the output modes of journalctl.
-    const format = flags.text("output");
-    if (!["text", "json", "short"].includes(format)) {
-      throw new UsageError(`invalid value ${JSON.stringify(format)} for --output: expected text or json`);
-    }
+    const format = flags.text("output") === "short" ? "text" : formatOf(context, ["text", "json"]);
     const { sources, failed } = await findSources(context);
     if (sources.length === 0) return exitFailure;
     const names = sources.map(sourceName(sources));

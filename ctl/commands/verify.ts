@@ -4,7 +4,7 @@ import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { printLine } from "../terminal/port.ts";
 import { chosenFields, type Columns, listFlags, printList, textColumn } from "../output/list.ts";
-import { systemdFindings } from "../units/systemd_verify.ts";
+import { type SystemdFinding, systemdFindings } from "../units/systemd_verify.ts";
 import {
   lineOf,
   type LocalFile,
@@ -15,15 +15,8 @@ import {
   unsupportedType,
 } from "../units/local_file.ts";
 
-/** One finding about a unit file. */
-export interface FileFinding {
-  readonly file: string;
-  readonly line?: number;
-  /** A note concerns this machine only and is no fault of the file. */
-  readonly severity: "error" | "warning" | "note";
-  readonly source: "fleet" | "systemd";
-  readonly message: string;
-}
+/** One finding about a unit file, with the program that has made it. */
+type FileFinding = SystemdFinding & { readonly source: "fleet" | "systemd" };
 
 const columns: Columns<FileFinding> = {
   file: textColumn(({ file }) => file),

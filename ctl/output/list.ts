@@ -40,22 +40,20 @@ export function listFlags<Row>(columns: Columns<Row>, defaultFields: string): Fl
 }
 
 /** The formats of a list. */
-const formats = ["table", "wide", "json", "yaml"];
+export const listFormats: readonly string[] = ["table", "wide", "json", "yaml"];
 
-/** True if `--output` supports the format. */
-export function isFormat(format: string): boolean {
-  return formats.includes(format);
-}
-
-/** Returns the error of a command line with another format. */
-export function wrongFormat(format: string): UsageError {
-  return new UsageError(`invalid value ${JSON.stringify(format)} for --output: expected table, wide, json or yaml`);
+/** Returns the format of `--output`. Throws {@link UsageError} if it is none of `formats`. */
+export function formatOf({ flags }: Context, formats: readonly string[]): string {
+  const format = flags.text("output");
+  if (formats.includes(format)) return format;
+  const expected = `${formats.slice(0, -1).join(", ")} or ${formats.at(-1)}`;
+  throw new UsageError(`invalid value ${JSON.stringify(format)} for --output: expected ${expected}`);
 }
 
 /** Returns the columns of `--fields`. Throws if there is no such column, and {@link UsageError} for an unknown format. */
-export function chosenFields<Row>({ flags }: Context, columns: Columns<Row>): readonly string[] {
-  const format = flags.text("output");
-  if (!isFormat(format)) throw wrongFormat(format);
+export function chosenFields<Row>(context: Context, columns: Columns<Row>): readonly string[] {
+  const { flags } = context;
+  const format = formatOf(context, listFormats);
   if (flags.text("fields") === "") throw new Error("Must define output format");
   if (format === "wide" && !flags.given("fields")) {
     return Object.keys(columns).filter((field) => !columns[field]?.deprecated);

@@ -12,7 +12,7 @@ import { machineLegend } from "../machines/format.ts";
 import { type Io, printError, printLine } from "../terminal/port.ts";
 import type { ApplicationUnit } from "../units/application.ts";
 import { optionsOf } from "../units/resolve_source.ts";
-import { documentText, isFormat, wrongFormat } from "./list.ts";
+import { documentText, formatOf, listFormats } from "./list.ts";
 
 /** Exit status of a plan with changes. */
 export const exitChanges = 2;
@@ -26,10 +26,8 @@ export const planOutputFlag = textFlag("output", "FORMAT", "Print a table, wide 
 });
 
 /** Returns the format of `--output`. Throws {@link UsageError}. */
-export function planFormat({ flags }: Context): string {
-  const format = flags.text("output");
-  if (!isFormat(format)) throw wrongFormat(format);
-  return format;
+export function planFormat(context: Context): string {
+  return formatOf(context, listFormats);
 }
 
 /** Prints a plan, and returns the exit status. `files`: the units as their files have them, by name. */

@@ -7,23 +7,17 @@
 /** Message numbers. */
 const [requestIdentities, identitiesAnswer] = [11, 12];
 
-/** The public keys of an agent, in their wire format. */
-export type Identities = readonly Uint8Array<ArrayBuffer>[];
-
 /** The message that requests the public keys. */
 export const agentRequest: Uint8Array<ArrayBuffer> = new Uint8Array([requestIdentities]);
 
-/** Reads the answer to {@link agentRequest}. Throws if it is malformed or a refusal. */
-export function readIdentities(answer: Uint8Array): Identities {
-  const reader = new PacketReader(answer, identitiesAnswer);
-  const count = reader.number();
-  const keys: Uint8Array<ArrayBuffer>[] = [];
-  for (let index = 0; index < count; index++) {
-    keys.push(reader.bytes());
-    // Skips the comment.
-    reader.bytes();
-  }
-  return keys;
+/** Returns the public keys of the answer to {@link agentRequest}. Throws if it is malformed or a refusal. */
+export function readIdentities(answer: Uint8Array): Uint8Array[] {
+  if (answer[0] !== identitiesAnswer) throw new Error("the SSH agent refused the list of its keys");
+  const reader = new PacketReader(answer.subarray(1));
+  return Array.from({ length: reader.number() }, () => {
+    const [key, _comment] = [reader.bytes(), reader.bytes()];
+    return key;
+  });
 }
 
 /** Returns the algorithm of a certificate; undefined for a plain key or a type that servers refuse. */
@@ -82,12 +76,9 @@ class PacketReader {
   readonly #data: Uint8Array;
   #at = 0;
 
-  constructor(data: Uint8Array, message?: number) {
+  constructor(data: Uint8Array) {
     this.#data = data;
     this.#view = new DataView(data.buffer, data.byteOffset, data.length);
-    if (message === undefined) return;
-    if (data[0] !== message) throw new Error("the SSH agent refused the list of its keys");
-    this.#at = 1;
   }
 
   number(): number {

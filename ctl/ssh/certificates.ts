@@ -11,7 +11,6 @@ import ssh2 from "ssh2";
 import {
   agentRequest,
   certificateType,
-  type Identities,
   isCertificateOf,
   readCertificate,
   readIdentities,
@@ -80,8 +79,7 @@ class CertificateAgent extends BaseAgent {
   }
 
   async #certificates(): Promise<AgentCertificate[]> {
-    const identities: Identities = readIdentities(await exchange(this.#path, agentRequest));
-    return identities.flatMap((blob) => certificateOver(blob) ?? []);
+    return readIdentities(await exchange(this.#path, agentRequest)).flatMap((blob) => certificateOver(blob) ?? []);
   }
 }
 

@@ -10,21 +10,14 @@ import type { Io } from "../terminal/port.ts";
 
 /** A time limit that does not run while the user is being asked a question. */
 export class PausableTimeout {
-  readonly #io: Io;
   readonly #late = new AbortController();
-  #left_ms: number;
   #since_ms = 0;
   #running = new AbortController();
 
-  /** Starts at once. After `limit_ms` the signal aborts with `reason`. */
-  constructor(io: Io, limit_ms: number, reason: Error) {
-    this.#io = io;
-    this.#left_ms = limit_ms;
-    this.#reason = reason;
+  /** Starts at once. After `left_ms` the signal aborts with `reason`. */
+  constructor(private readonly io: Io, private left_ms: number, private readonly reason: Error) {
     this.#run();
   }
-
-  readonly #reason: Error;
 
   /** Aborts when the time limit has passed. */
   get signal(): AbortSignal {
@@ -44,15 +37,15 @@ export class PausableTimeout {
   /** Stops the clock. */
   stop(): void {
     if (this.#running.signal.aborted) return;
-    this.#left_ms -= this.#io.now_ms() - this.#since_ms;
+    this.left_ms -= this.io.now_ms() - this.#since_ms;
     this.#running.abort();
   }
 
   #run(): void {
     const running = this.#running = new AbortController();
-    this.#since_ms = this.#io.now_ms();
-    void this.#io.sleep(Math.max(this.#left_ms, 0), running.signal).then(() => {
-      if (!running.signal.aborted) this.#late.abort(this.#reason);
+    this.#since_ms = this.io.now_ms();
+    void this.io.sleep(Math.max(this.left_ms, 0), running.signal).then(() => {
+      if (!running.signal.aborted) this.#late.abort(this.reason);
     });
   }
 }

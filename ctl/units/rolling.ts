@@ -23,17 +23,11 @@ export function maxParallel({ flags }: Context): number {
   return Math.max(1, flags.number("max-parallel"));
 }
 
-/** Plans in two parts: units that are replaced at once, and groups of which only some may be down at a time. */
-export interface RollingPlans {
-  readonly atOnce: readonly UnitPlan[];
-  readonly groups: readonly (readonly UnitPlan[])[];
-}
-
 /**
- * Groups the running units of each template that are replaced, if they are more than may be down at a time. With
- * `--no-block`, all are replaced at once.
+ * Separates units that are replaced at once from groups of which only some may be down at a time: the running units of each
+ * template that are replaced, if they are more than may be down. With `--no-block`, all are replaced at once.
  */
-export function rollingPlans(context: Context, { plans, failures = [] }: Planned): RollingPlans {
+export function rollingPlans(context: Context, { plans, failures = [] }: Planned) {
   if (context.flags.on("no-block")) return { atOnce: plans, groups: [] };
   const groups = Map.groupBy(plans.filter(isReplacedWhileRunning), ({ name }) => templateOf(name) ?? name);
   const large = [...groups.values()].filter((group) => group.length > maxParallel(context));
@@ -52,7 +46,7 @@ function isReplacedWhileRunning({ name, options, existing }: UnitPlan): boolean 
  */
 export async function rollOut(
   context: Context,
-  groups: RollingPlans["groups"],
+  groups: readonly (readonly UnitPlan[])[],
   hasFailed: boolean,
   replace: (plan: UnitPlan) => Promise<boolean>,
 ): Promise<boolean> {

@@ -40,14 +40,15 @@ export interface Expansion {
 
 /**
  * Replaces each pattern by the units of the cluster that it matches, in the server's order, keeping the directory that
- * it names. A template matches only in the scope `every unit`: it cannot run. Throws {@link UsageError}.
+ * it names. A template matches only in the scope `every unit`: it cannot run. Replaces
+ * nothing without a scope. Throws {@link UsageError}.
  */
 export async function expandPatterns(
   words: readonly string[],
   client: ApiClient,
-  scope: PatternScope,
+  scope: PatternScope | undefined,
 ): Promise<Expansion> {
-  if (!words.some(isPattern)) return { args: words, matched: new Map(), unmatched: [] };
+  if (scope === undefined || !words.some(isPattern)) return { args: words, matched: new Map(), unmatched: [] };
   const units = await client.units();
   const plain = new Map(words.filter((word) => !isPattern(word)).map((word) => [mangleUnitName(word), word]));
   const matched = new Map<string, UnitEntity>();

@@ -12,6 +12,7 @@ import type { NamedUnit } from "./local_file.ts";
 export interface SystemdFinding {
   readonly file: string;
   readonly line?: number;
+  /** A note concerns this machine only and is no fault of the file. */
   readonly severity: "error" | "warning" | "note";
   readonly message: string;
 }

@@ -12,11 +12,12 @@ import type {
   UnitEvent,
   UnitStateEntity,
 } from "../../daemon/api/v1/types.ts";
+import { EventMemory, type StreamEvent } from "../api/event_memory.ts";
 import { type ApiClient, ApiError, UnreachableError } from "../api/client.ts";
 import type { Notifier } from "../../runtime/notifier.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
-import { type ServerEvent, stopWhenSilent } from "../api/sse.ts";
+import { stopWhenSilent } from "../api/sse.ts";
 import { aborted, onceAborted } from "../../runtime/on_abort.ts";
 
 /** The state of a unit that one machine reports. Optional fields come only from the event stream. */
@@ -49,6 +50,8 @@ export class UnitWatcher {
   readonly #names: readonly string[];
   readonly #stop = new AbortController();
   readonly #views = new Map<string, UnitView>();
+  /** Reports what went away while no stream was open. */
+  readonly #memory = new EventMemory();
   readonly #machines = new Map<string, MachineEntity>();
   readonly #ready = Promise.withResolvers<void>();
   #isReady = false;
@@ -120,9 +123,10 @@ export class UnitWatcher {
     try {
       const events = await this.client.events(filter, end.signal);
       if (!events) return false;
-      const snapshot = new StreamSnapshot();
+      this.#memory.begin(true);
       for await (const event of stopWhenSilent(events, (ms, signal) => this.io.sleep(ms, signal), stop)) {
-        if (this.#apply(event, snapshot)) this.changes.notify();
+        const changes = this.#memory.take(event).map((each) => this.#apply(each));
+        if (changes.includes(true)) this.changes.notify();
       }
       return true;
     } finally {
@@ -131,13 +135,12 @@ export class UnitWatcher {
   }
 
   /** Applies one event. Returns true if a complete view has changed. */
-  #apply(event: ServerEvent, snapshot: StreamSnapshot): boolean {
+  #apply(event: StreamEvent): boolean {
     switch (event.event) {
       case "unit": {
         const { name, unit, restart, hash } = JSON.parse(event.data) as UnitEvent;
         const view = this.#views.get(name);
         if (!view) return false;
-        snapshot.units.add(name);
         this.#views.set(name, viewOfUnit(unit, view, restart, hash));
         return this.#isReady;
       }
@@ -145,7 +148,6 @@ export class UnitWatcher {
         const reported = JSON.parse(event.data) as StateEvent;
         const view = this.#views.get(reported.name);
         if (!view) return false;
-        snapshot.states.add(stateKey(reported.name, reported.machineID));
         const states = new Map(view.states);
         if (reported.state) states.set(reported.machineID, { ...reported, state: reported.state });
         else states.delete(reported.machineID);
@@ -158,20 +160,10 @@ export class UnitWatcher {
         return false;
       }
       case "synced":
-        this.#dropAllBut(snapshot);
         this.#markReady();
         return true;
       default:
         return false;
-    }
-  }
-
-  /** Drops units and states that are not in the snapshot of a new stream: they went away while no stream was open. */
-  #dropAllBut(snapshot: StreamSnapshot): void {
-    for (const [name, view] of this.#views) {
-      const states = new Map([...view.states].filter(([machine]) => snapshot.states.has(stateKey(name, machine))));
-      const unit = snapshot.units.has(name) ? view.unit : undefined;
-      this.#views.set(name, { ...viewOfUnit(unit, view, view.restart, view.hash), states });
     }
   }
 
@@ -203,12 +195,6 @@ export class UnitWatcher {
   }
 }
 
-/** Units and states that a new stream has reported before `synced`. */
-class StreamSnapshot {
-  readonly units = new Set<string>();
-  readonly states = new Set<string>();
-}
-
 /** Returns the view with another unit, or with none. */
 function viewOfUnit(
   unit: UnitEntity | undefined,
@@ -223,10 +209,6 @@ function viewOfUnit(
     ...(unit && restart !== undefined ? { restart } : {}),
     ...(unit && hash !== undefined ? { hash } : {}),
   };
-}
-
-function stateKey(name: string, machine: string): string {
-  return `${machine}/${name}`;
 }
 
 function sameStates(before: ReadonlyMap<string, StateView>, after: ReadonlyMap<string, StateView>): boolean {

@@ -199,9 +199,13 @@ class Progress {
         const refusalIn_ms = this.#refusalIn_ms(view, now_ms);
         const stage_ms = this.attempts > 0 ? this.#stageBegan_ms + this.attempts * attempt_ms : Infinity;
         const left_ms = Math.min(stage_ms, this.deadline_ms) - now_ms;
-        if (refusalIn_ms <= 0) this.failure = this.#refused();
-        else if (left_ms <= 0) this.failure = this.#late(stage);
-        else this.again_ms = Math.min(left_ms, refusalIn_ms, status.again_ms ?? Infinity);
+        const { name } = this.wait;
+        if (refusalIn_ms <= 0) {
+          const { error } = this.#refusal!.reported;
+          this.failure = { name, reason: `unit ${name} cannot be started or stopped as it is: ${error}` };
+        } else if (left_ms <= 0) {
+          this.failure = { name, reason: `timed out waiting for unit ${name} to ${stage.goal}` };
+        } else this.again_ms = Math.min(left_ms, refusalIn_ms, status.again_ms ?? Infinity);
         return;
       }
     }
@@ -215,16 +219,6 @@ class Progress {
     if (!reported || !isNewest) this.#refusal = undefined;
     else if (this.#refusal?.reported !== reported) this.#refusal = { reported, since_ms: now_ms };
     return this.#refusal ? this.#refusal.since_ms + refusal_ms - now_ms : Infinity;
-  }
-
-  #refused(): WaitFailure {
-    const { name } = this.wait;
-    return { name, reason: `unit ${name} cannot be started or stopped as it is: ${this.#refusal!.reported.error}` };
-  }
-
-  #late(stage: WaitStage): WaitFailure {
-    const { name } = this.wait;
-    return { name, reason: `timed out waiting for unit ${name} to ${stage.goal}` };
   }
 
   /** Prints each error of an agent once: an agent that cannot carry out its command may retry for ever. */
