@@ -1,5 +1,5 @@
 /**
- * The key space of the store, below the configured prefix. docs/internals/etcd.md lists the writers and readers of each key.
+ * The key space of the store, below the configured prefix. docs/internals/design.md lists the keys.
  *
  * @module
  */

@@ -35,7 +35,7 @@ async function startSecureEtcd(lab: Lab, authority: Authority): Promise<EtcdServ
   });
 }
 
-/** Adds the users and the role that docs/internals/etcd.md describes. */
+/** Adds the users and the role that docs/guides/operate.md describes. */
 async function giveUsers(etcd: { must(...args: string[]): Promise<string> }, password: string): Promise<void> {
   await etcd.must("user", "add", `root:${password}`);
   await etcd.must("user", "grant-role", "root", "root");

@@ -157,9 +157,9 @@ async function restored(cluster: FleetCluster): Promise<void> {
   );
 }
 
-/** Runs the commands of the block of docs/internals/etcd.md that contains `word`, in the network of the lab's etcd. */
+/** Runs the commands of the block of docs/guides/operate.md that contains `word`, in the network of the lab's etcd. */
 async function asDocumented(cluster: FleetCluster, dir: string, word: string, further = ""): Promise<void> {
-  const page = Deno.readTextFileSync(new URL("../../../docs/internals/etcd.md", import.meta.url));
+  const page = Deno.readTextFileSync(new URL("../../../docs/guides/operate.md", import.meta.url));
   const block = [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1]!).find((one) => one.includes(word));
   const env = { ETCDCTL_API: "3", ETCDCTL_ENDPOINTS: cluster.lab.etcd.endpoints };
   const commands = block!.replace("$renaming snapshot save", `${further}\n$&`);
