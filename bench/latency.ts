@@ -1,6 +1,6 @@
 /**
- * Measures single units: from the PUT until a client sees the unit active, and from the DELETE until a client sees it gone;
- * beside systemd alone, on the same machine, with the same pause before each.
+ * Measures single units: the time from the PUT until a client sees the unit active, and from the DELETE until a client sees
+ * it gone. For comparison, measures systemd alone, on the same machine and with the same pause before each command.
  *
  * @module
  */
@@ -25,12 +25,12 @@ export interface Latency {
   readonly destroy: Comparison;
 }
 
-/** Commands that are not counted, to warm up caches and compilers. */
+/** Number of first rounds that are not counted: they warm up caches and compilers. */
 const warmups = 3;
 
 /**
- * Measures in turn: fleet, systemd, fleet, systemd … for the starts, then for the stops, on one machine after the other. Each
- * command comes alone, after a pause.
+ * Measures fleet and systemd alternately: a start by each, then a stop by each, on one machine after the other. A pause
+ * precedes each command.
  */
 export async function measureLatency(setting: Setting, { samples, pause_ms }: LatencyOptions): Promise<Latency> {
   const { lab: { machines }, floors } = setting;

@@ -1,5 +1,5 @@
 /**
- * The setting of every measurement: a lab with fleet on it, a client of its API, and systemd of each machine.
+ * Sets up what every measurement needs: a lab with fleet on it, a client of its API, and systemd of each machine.
  *
  * @module
  */
@@ -51,7 +51,10 @@ export function pause(duration_ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, duration_ms));
 }
 
-/** Returns the duration of `work` in milliseconds, up to the time by performance.now() that it returns, if any. */
+/**
+ * Returns the duration of `work` in milliseconds. It ends at the time that `work` returns, by performance.now(), or else
+ * when `work` resolves.
+ */
 export async function timed(work: () => Promise<number | void>): Promise<number> {
   const start_ms = performance.now();
   const end_ms = await work();

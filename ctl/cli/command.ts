@@ -80,7 +80,7 @@ export interface Command {
   readonly takesNothing?: boolean;
   /** True if a command line for another machine follows the first argument, `--machine` or `--unit`. */
   readonly runsRemotely?: boolean;
-  /** True if fleet 1.0 has no such command: an abbreviation that could mean an old command means the old one. */
+  /** True if fleet 1.0 has no such command. An abbreviation of an old command and of new ones means the old one. */
   readonly isNew?: boolean;
   /** True if the command needs no cluster: no connection is made, even where the environment names a tunnel. */
   readonly isOffline?: boolean;

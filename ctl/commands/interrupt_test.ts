@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { FakeApi } from "../testing/fake_api.ts";
 import { FakeIo, fleetctl } from "../testing/fake_terminal.ts";
 
-Deno.test("while a command waits, ^C has a message; afterwards it has none", async () => {
+Deno.test("^C ends the program with a message only while a command waits", async () => {
   const api = new FakeApi();
   api.add("a.service", "launched", "Service.ExecStart=/bin/a");
   const io = new FakeIo();

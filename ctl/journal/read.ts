@@ -34,9 +34,9 @@ const retry_ms = 500;
 const emptyResponse = { short_ms: 30_000, most_ms: 60_000 } as const;
 
 /**
- * Returns the journal in chunks of text, or the reason why it must be read on the machine itself: "" if that is this machine
- * or a flag asks for it, else the reason why the API cannot provide it. If the server ends a journal that is followed, for
- * example because it restarts or the machine is gone, the journal is requested again for new entries.
+ * Returns the journal in chunks of text. If it must be read on the machine itself, returns `why` instead: "" if that is
+ * this machine or a flag requests it, else the reason why the API cannot provide it. If the server ends a journal that is
+ * followed, for example because it restarts or the machine is gone, the journal is requested again for new entries.
  */
 export async function journalByApi(context: Context, read: JournalRead): Promise<UnitReport<AsyncIterable<string>>> {
   const { flags } = context;

@@ -19,8 +19,8 @@ export const exitSshFailure = 255;
 export const sshFlag: FlagSpec = switchFlag("ssh", "Log in to the machine instead of using the API");
 
 /**
- * Prints and returns the status of a unit on a machine by the API, or returns the reason why it must be read on the machine
- * itself: "" if that is this machine or a flag asks for it, else the reason why the API cannot provide it.
+ * Prints and returns the status of a unit on a machine by the API. If it must be read on the machine itself, returns `why`
+ * instead: "" if that is this machine or a flag requests it, else the reason why the API cannot provide it.
  */
 export async function printStatus(context: Context, id: string, unit: string): Promise<UnitReport<string>> {
   const { client, io, flags } = context;

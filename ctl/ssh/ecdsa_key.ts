@@ -16,8 +16,8 @@ const scalarLengths: Readonly<Record<string, number>> = {
 /**
  * Returns the PEM text of an `ECPrivateKey` (RFC 5915) whose private key has exactly the length that its curve requires.
  * ssh2 copies the private key from OpenSSH's format, where it is a number that may have an additional leading zero byte or
- * lack leading zeros. Deno's node:crypto refuses such lengths, and so more than half of all keys. Undefined if the type is
- * not that of an ECDSA key.
+ * lack leading zeros. Deno's node:crypto refuses such lengths, which more than half of all keys have. Undefined if the type
+ * is not that of an ECDSA key.
  */
 export function ecdsaPem(type: string, pem: string): string | undefined {
   const length = Object.hasOwn(scalarLengths, type) ? scalarLengths[type]! : undefined;

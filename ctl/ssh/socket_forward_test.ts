@@ -32,7 +32,7 @@ async function end(how: string): Promise<{ readonly left: boolean; readonly by: 
   return { left, by: signal ?? code };
 }
 
-Deno.test("the sockets are removed whenever the program ends, and do not change its exit status", async (test) => {
+Deno.test("the sockets are removed in whatever way the program ends, and its exit status stays the same", async (test) => {
   for (const how of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     await test.step(how, async () => assert.deepEqual(await end(how), { left: false, by: how }));
   }

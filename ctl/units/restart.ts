@@ -31,8 +31,8 @@ export function requestRestart({ client }: Context, name: string): Promise<boole
 }
 
 /**
- * Sends `request` for each unit and waits until all are active again; stops and starts units whose server does not
- * support the request. Returns the units that are not active again. An error of the server is thrown, or passed to
+ * Sends `request` for each unit and waits until all are active again; stops and starts units whose server does not support
+ * the request. Returns a failure for each unit that is not active again. An error of the server is thrown, or passed to
  * `refused`.
  */
 export async function restartUnits<Unit extends RestartedUnit>(

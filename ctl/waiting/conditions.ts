@@ -30,14 +30,14 @@ const waiting: WaitStatus = { verdict: "waiting" };
 const done: WaitStatus = { verdict: "done" };
 
 /**
- * Time for which a state must stay the newest one before it counts as the end of a job that was not seen running: the
- * state may be older than the job. If the job was seen running, its end counts at once.
+ * Time to settle: a state that may be older than the job counts as its end only after no newer state has come for this
+ * long. If the job was seen running, its end counts at once.
  */
 export const settle_ms = 500;
 
 /**
- * The same for a unit that has never run as far as systemd remembers. Either the units that it is ordered after hold it
- * up, or it has run and systemd has already unloaded it, as it does after a unit ends successfully.
+ * Time to settle for a unit that, according to systemd, has never run. Either the unit still waits for units that it is
+ * ordered after, or it has run and ended, and systemd has unloaded it since.
  */
 export const settleUnstarted_ms = 1000;
 
@@ -93,7 +93,10 @@ export function loaded(): WaitCondition {
   };
 }
 
-/** `condition`, met only once the unit's machine has the file with this hash; with any file if `hash` is undefined. */
+/**
+ * Like `condition`, but not met before the unit's machine has the file with this hash. If `hash` is undefined, any file
+ * will do.
+ */
 export function having(hash: string | undefined, condition: WaitCondition): WaitCondition {
   if (hash === undefined) return condition;
   return (name, view, now_ms) => {
@@ -104,8 +107,8 @@ export function having(hash: string | undefined, condition: WaitCondition): Wait
 }
 
 /**
- * The unit is loaded and has no processes left; or its desired state is loaded and no machine has it yet, so that none
- * can have started it.
+ * The unit is loaded and has no processes left. A unit whose desired state is loaded and that no machine has yet also
+ * counts: no machine can have started it.
  */
 export function stopped(): WaitCondition {
   const isLoaded = reached("loaded");

@@ -34,7 +34,10 @@ interface ViewFields {
   readonly changes?: number;
 }
 
-/** A launched unit on machine m, unless `fields` differ; without `active` no machine has it. */
+/**
+ * Returns the view of a launched unit on machine m, with `fields` in place of the defaults. Without `active`, no machine
+ * reports a state.
+ */
 function view(fields: ViewFields): UnitView {
   const { desired = "launched", current = "launched", active, sub = "", load = "loaded" } = fields;
   const states = new Map<string, StateView>();
@@ -59,7 +62,10 @@ function view(fields: ViewFields): UnitView {
 const never: UnitView = { seen: false, states: new Map(), stateChanges: 0 };
 const vanished: UnitView = { seen: true, states: new Map(), stateChanges: 0 };
 
-/** Checks a condition with views one after the other, each at its time, and returns the last verdict or reason. */
+/**
+ * Checks a condition with one view after the other, each at the given time. Returns the last verdict, or the reason of a
+ * failure.
+ */
 function after(condition: WaitCondition, ...steps: readonly (readonly [at_ms: number, seen: UnitView])[]): string {
   let status: WaitStatus = { verdict: "waiting" };
   for (const [at_ms, seen] of steps) status = condition(name, seen, at_ms);
@@ -68,92 +74,97 @@ function after(condition: WaitCondition, ...steps: readonly (readonly [at_ms: nu
 
 const simple: { name: string; condition: () => WaitCondition; view: UnitView; expected: string }[] = [
   {
-    name: "launched: the agent has issued a start",
+    name: "launched is met once the agent has issued a start",
     condition: () => reached("launched"),
     view: view({}),
     expected: "done",
   },
   {
-    name: "launched: still loaded",
+    name: "launched is not met while the unit is only loaded",
     condition: () => reached("launched"),
     view: view({ current: "loaded" }),
     expected: "waiting",
   },
   {
-    name: "launched: the view is older than the desired state",
+    name: "launched is not met by a view that is older than the new desired state",
     condition: () => reached("launched"),
     view: view({ desired: "loaded" }),
     expected: "waiting",
   },
   {
-    name: "launched: the cluster does not have the unit yet",
+    name: "launched waits for a unit that the cluster does not have yet",
     condition: () => reached("launched"),
     view: never,
     expected: "waiting",
   },
   {
-    name: "launched: destroyed during the wait",
+    name: "launched fails if the unit is destroyed during the wait",
     condition: () => reached("launched"),
     view: vanished,
     expected: `unit ${name} no longer exists`,
   },
   {
-    name: "stopped: its processes are ending",
+    name: "stopped is not met while the processes of the unit are ending",
     condition: stopped,
     view: view({ desired: "loaded", current: "loaded", active: "deactivating" }),
     expected: "waiting",
   },
   {
-    name: "stopped: inactive",
+    name: "stopped is met by an inactive unit",
     condition: stopped,
     view: view({ desired: "loaded", current: "loaded", active: "inactive" }),
     expected: "done",
   },
   {
-    name: "stopped: a unit that failed while stopping counts as stopped",
+    name: "stopped is met by a unit that failed while it stopped",
     condition: stopped,
     view: view({ desired: "loaded", current: "loaded", active: "failed", error: "exit-code" }),
     expected: "done",
   },
   {
-    name: "unloaded: a machine still has it",
+    name: "unloaded is not met while a machine has the unit",
     condition: unloaded,
     view: view({ desired: "inactive", current: "inactive", active: "deactivating" }),
     expected: "waiting",
   },
   {
-    name: "unloaded: no machine has it",
+    name: "unloaded is met once no machine has the unit",
     condition: unloaded,
     view: view({ desired: "inactive", current: "inactive" }),
     expected: "done",
   },
   {
-    name: "gone: the unit is still in the cluster",
+    name: "gone is not met while the cluster has the unit",
     condition: gone,
     view: view({ active: "active" }),
     expected: "waiting",
   },
   {
-    name: "gone: a machine still has it",
+    name: "gone is not met while a machine has the unit",
     condition: gone,
     view: { ...view({ active: "active" }), unit: undefined } as never,
     expected: "waiting",
   },
-  { name: "gone: neither cluster nor machine has it", condition: gone, view: vanished, expected: "done" },
   {
-    name: "started: active",
+    name: "gone is met once neither the cluster nor a machine has the unit",
+    condition: gone,
+    view: vanished,
+    expected: "done",
+  },
+  {
+    name: "started is met by an active unit",
     condition: () => started(false),
     view: view({ active: "active", sub: "running" }),
     expected: "done",
   },
   {
-    name: "started: under way",
+    name: "started is not met while the unit is activating",
     condition: () => started(false),
     view: view({ active: "activating", sub: "start" }),
     expected: "waiting",
   },
   {
-    name: "started: its machine has reported nothing yet",
+    name: "started waits for the first report of the machine",
     condition: () => started(false),
     view: view({}),
     expected: "waiting",
@@ -192,7 +203,7 @@ Deno.test("having: the condition is met only once the unit's machine has the new
   assert.equal(after(having(undefined, reached("launched")), [0, seen("old")]), "done");
 });
 
-Deno.test("loaded: the load state is waited for, but not for ever", () => {
+Deno.test("loaded: the wait for the load state has a limit", () => {
   const unreported = view({ desired: "loaded", current: "loaded" });
   const broken = view({ desired: "loaded", current: "loaded", active: "inactive", load: "bad-setting" });
   const expected = `unit ${name} cannot be started as it is: systemd reports it bad-setting`;
@@ -201,7 +212,7 @@ Deno.test("loaded: the load state is waited for, but not for ever", () => {
   assert.equal(after(loaded(), [0, unreported], [settle_ms, unreported]), "done");
 });
 
-Deno.test("started: a oneshot unit that was seen running and is dead has ended successfully", () => {
+Deno.test("started: a oneshot unit that was seen running has succeeded once it is dead", () => {
   const oneshot = started(false);
   assert.equal(after(oneshot, [0, view({ active: "activating", sub: "start" })], [1, view(dead)]), "done");
 });
@@ -236,7 +247,7 @@ Deno.test("started: a new event restarts the time to settle", () => {
   assert.equal(after(started(false), ...steps), "waiting");
 });
 
-Deno.test("started: a failure of an earlier run does not count, one of this run does at once", () => {
+Deno.test("started: a failure of an earlier run does not count, and a failure of this run counts at once", () => {
   assert.equal(after(started(false), [0, view(failed)]), "waiting");
   assert.equal(
     after(started(false), [0, view(failed)], [1, view({ active: "activating" })], [2, view(failed)]),
@@ -278,7 +289,7 @@ Deno.test("started: a unit that ended successfully and will be restarted is stil
 
 const before = view({ active: "active", since: 100, restart: 3, asked: 3 });
 
-Deno.test("restarted: nothing counts before the machine has carried out the restart", () => {
+Deno.test("restarted: no state counts before the machine has carried out the restart", () => {
   assert.equal(after(restarted(before, 0), [0, before], [9e9, before]), "waiting");
   const asked = view({ active: "active", since: 100, restart: 3, asked: 8 });
   assert.equal(after(restarted(before, 0), [0, asked], [9e9, asked]), "waiting");
@@ -297,7 +308,7 @@ Deno.test("restarted: an active state with an unchanged time counts after the ti
   assert.equal(after(restarted(before, 0), [0, same], [settle_ms, same]), "done");
 });
 
-Deno.test("restarted: a unit that does not come back has failed", () => {
+Deno.test("restarted: a unit that is not active again has failed", () => {
   const steps = [
     [0, view({ active: "deactivating", since: 101, restart: 8, asked: 8 })],
     [1, view({ ...failed, since: 102, restart: 8, asked: 8 })],

@@ -1,5 +1,5 @@
 /**
- * Carries out an agent's steps. Each command is recorded before it is given (see command.ts).
+ * Carries out the agent's steps. Each command is recorded before it is sent to systemd (see command.ts).
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { startOrder } from "./start_order.ts";
 import type { Current, Step } from "./plan.ts";
 import type { FailureTracker } from "./failures.ts";
 
-/** The state by which the agent has decided on its steps. */
+/** The desired and the current state from which the agent has planned its steps. */
 export interface Situation {
   readonly wanted: ReadonlyMap<UnitName, DesiredUnit>;
   readonly current: ReadonlyMap<UnitName, Current>;
@@ -41,7 +41,7 @@ interface Command {
   readonly unit: UnitName;
   readonly intent: Intent;
   readonly give: () => Promise<Job>;
-  /** Called when systemd has accepted the command and that is recorded. */
+  /** Called when systemd has accepted the command, and the acceptance is recorded. */
   readonly given: (job: Job) => void;
 }
 
@@ -54,7 +54,7 @@ export class Executor {
   readonly intents: Map<UnitName, Intent>;
   /** Units with a stop job, which must end before any other step. */
   readonly busy = new Set<UnitName>();
-  /** Units that systemd is restarting, with the revision of the restart request that was carried out before. */
+  /** Units that systemd is restarting, with the revision of the restart request that was carried out last. */
   readonly restarting = new Map<UnitName, Revision>();
   /** Result of the latest start job of each unit, except jobs that were canceled. */
   readonly ended = new Map<UnitName, JobResult>();
@@ -75,13 +75,18 @@ export class Executor {
     this.#relations = new Map([...texts].map(([unit, text]) => [unit, relationsOf(unit, text)]));
   }
 
-  /** Returns the units that systemd has stopped together with another, and that must not be started yet, with the reason. */
+  /**
+   * Returns the units that must not be started yet because systemd has stopped them together with another unit, with the
+   * reason.
+   */
   waitingForOthers(situation: Pick<Situation, "wanted" | "current">): ReadonlyMap<UnitName, string> {
     return waitingForOthers({ ...situation, intents: this.intents }, (unit) => this.ended.get(unit) === "done");
   }
 
   /**
-   * Carries out steps: all files change first, with at most one reload; then all stops are queued, then all starts, in an order that lets systemd honor the dependencies between units. One unit's failure does not delay other units.
+   * Carries out steps in three parts: changes all files and reloads systemd at most once, queues all stops, and queues all
+   * starts, in an order that lets systemd honor the dependencies between units. A failure of one unit does not delay other
+   * units.
    */
   async carryOut(steps: readonly Step[], situation: Situation): Promise<void> {
     const { log } = this.#options;
@@ -130,8 +135,8 @@ export class Executor {
   }
 
   /**
-   * Returns the commanded state of a unit on disk. One that runs without a record is adopted, with the current restart
-   * request; if that cannot be recorded, the unit has a failure.
+   * Returns the commanded state of a unit on disk. A unit that runs without a record is adopted: it counts as started and,
+   * if a restart was requested, as restarted. If the adoption cannot be recorded, the unit has a failure.
    */
   async commanded(unit: UnitName, status: UnitStatus, wanted: DesiredUnit | undefined): Promise<Commanded> {
     const known = this.intents.get(unit);
@@ -154,8 +159,8 @@ export class Executor {
   }
 
   /**
-   * Records stops after which the unit still runs, so that they are repeated with backoff. A unit that something else has
-   * started since, as a socket does, is not one of them.
+   * Records a failure for each unit that still runs after its stop job, so that the stop is repeated with backoff. A unit
+   * that something else, such as a socket, has started since has no failure.
    */
   async recordFailedStops(
     stopped: ReadonlyMap<UnitName, JobResult>,
@@ -200,7 +205,7 @@ export class Executor {
     void this.#record(did, name, situation.current.get(name)?.status, situation.wanted.get(name), restart, along);
   }
 
-  /** Replaces a unit's intent by a command that was not given to systemd. Takes effect before it is stored. */
+  /** Replaces a unit's intent by that of a command that was not sent to systemd. It applies before it is stored. */
   async #record(
     did: "load" | "start" | "restart",
     unit: UnitName,
@@ -322,8 +327,9 @@ export class Executor {
   }
 
   /**
-   * Records, gives and confirms each command independently, in the given order. A command that cannot be recorded is not
-   * given; one that systemd refuses becomes a failure, and is repeated later.
+   * Records each command, sends it to systemd, and records that systemd has accepted it, in the given order. No command
+   * depends on another: one that cannot be recorded is not sent, and one that systemd refuses becomes a failure and is
+   * repeated later.
    */
   async #command(commands: readonly Command[], situation: Situation): Promise<void> {
     let latest: Promise<unknown> = Promise.resolve();

@@ -17,9 +17,9 @@ export interface Configuration extends Parsed, Omit<Inspection, "problems" | "ca
 }
 
 /**
- * Reads the configuration. `path` names a file that has to exist; undefined stands for the default file, if it exists; null
- * for no file. `variables` win over the environment's. Throws {@link ConfigError} when the configuration cannot be used, also
- * when a file that it names cannot be read.
+ * Reads the configuration. `path` names a file that must exist; undefined means the default file, if it exists, and null
+ * means no file. `variables` take precedence over the environment. Throws {@link ConfigError} if the configuration, or a
+ * file that it names, cannot be used.
  */
 export async function readConfiguration(
   path?: string | null,

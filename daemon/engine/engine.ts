@@ -1,5 +1,5 @@
 /**
- * The engine: while this daemon leads, keeps every unit where `schedule` wants it.
+ * The engine: keeps every unit on the machine that `schedule` chooses, while this daemon leads.
  *
  * @module
  */
@@ -81,7 +81,7 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
     }
   };
   const look = (): Promise<EngineWorld | undefined> => {
-    // A view older than this engine's own writes would have it make the same decisions again.
+    // With a view that is older than its own writes, the engine would make the same decisions again.
     if (!cluster || cluster.revision < applied) return Promise.resolve(undefined);
     const quietSince_ms = Math.max(since_ms, registry.awayUntil_ms);
     const now_ms = clock.monotonic_ms();

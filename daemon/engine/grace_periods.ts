@@ -6,7 +6,7 @@
 
 import type { Cluster, MachineId } from "../../registry/model.ts";
 
-/** The times that missing machines have to come back before their units are placed elsewhere. */
+/** The time that a missing machine has to return before its units are placed elsewhere. */
 export interface GracePeriods {
   /** After a change of leader or an outage of the store, milliseconds. */
   readonly rejoinGrace_ms: number;
@@ -22,7 +22,7 @@ export function gracePeriods(agentTtl_ms: number): GracePeriods {
   };
 }
 
-/** Tracks the present machines from one view of the cluster to the next. */
+/** Tracks the machines that vanish from one view of the cluster to the next. */
 export class VanishedMachines {
   readonly #since_ms = new Map<MachineId, number>();
   #present: ReadonlySet<MachineId> = new Set();
@@ -30,14 +30,14 @@ export class VanishedMachines {
   /** `grace_ms`: time until a vanished machine counts as gone. */
   constructor(private readonly grace_ms: number) {}
 
-  /** Compares a new view with the one before. `now_ms`: monotonic clock. */
+  /** Records the machines that have vanished or returned since the previous view. `now_ms`: monotonic clock. */
   observe({ machines }: Pick<Cluster, "machines">, now_ms: number): void {
     for (const id of this.#present) if (!machines.has(id)) this.#since_ms.set(id, now_ms);
     for (const id of machines.keys()) this.#since_ms.delete(id);
     this.#present = new Set(machines.keys());
   }
 
-  /** Returns the machines that vanished less than the grace ago, and the time until the first of them counts as gone. */
+  /** Returns the vanished machines whose grace period has not ended, and the time until the first counts as gone. */
   at(now_ms: number): { readonly machines: ReadonlySet<MachineId>; readonly left_ms: number } {
     let left_ms = Infinity;
     const machines = new Set<MachineId>();

@@ -32,14 +32,15 @@ export interface Refusal {
 }
 
 /**
- * `resident`: the unit is on the machine already, and is not refused because of another unit that replaces it: it moves
- * when another machine takes it, and stays as long as none does.
+ * Whether the unit is on the machine already. A resident is not refused because of a unit that replaces it: it stays there
+ * until another machine takes it.
  */
 export type Residency = "newcomer" | "resident";
 
 /**
- * Returns every reason why `unit` may not run on `machine` among `residents` (the other units there; `unit` itself is
- * skipped); none if it may. `peers`: units about to be placed together with it, which satisfy its MachineOf.
+ * Returns every reason why `unit` may not run on `machine`; none if it may. `residents` are the units on that machine, of
+ * which `unit` itself is skipped. `peers` are units that are about to be placed together with it, and satisfy its
+ * MachineOf.
  */
 export function findRefusals(
   unit: UnitTraits,
@@ -62,7 +63,7 @@ export function isFeasible(
   return refusalsOf(unit, machine, residents, residency, peers).next().done === true;
 }
 
-/** True if the machine's own properties do not rule out a unit that is there, whatever other units run on it. */
+/** True if the machine's own properties allow a unit that is there already. Other units are not considered. */
 export function isFeasibleAlone(unit: UnitTraits, machine: MachineTraits): boolean {
   return machineRefusals(unit, machine, "resident").next().done === true;
 }
@@ -98,14 +99,14 @@ function* refusalsOf(
 }
 
 /**
- * True if it is not known whether the peer is on the machine: a global that cannot be read may be there or not, and so may
- * the globals that conflict with it.
+ * True if it is unknown whether the peer is on the machine. It is unknown of a global unit that cannot be read, and of each
+ * global unit that conflicts with such a unit.
  */
 function isUncertain(peer: UnitTraits, unknown: readonly UnitTraits[]): boolean {
   return unknown.some((other) => other === peer || peer.requirements.global && conflict(other, peer));
 }
 
-/** The refusals that come from the machine's own properties, whatever other units run on it. */
+/** Yields the refusals that come from the machine's own properties. */
 function* machineRefusals(unit: UnitTraits, machine: MachineTraits, residency: Residency): Generator<Refusal> {
   if (machine.unreadable !== undefined) {
     const reason =

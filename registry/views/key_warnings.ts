@@ -3,10 +3,10 @@ import { NewestMap } from "../../runtime/newest_map.ts";
 import type { Revision } from "../model.ts";
 import type { KeyValue } from "../store/port.ts";
 
-/** Foreign keys that are logged, so that a program that writes ever new ones fills neither the log nor memory. */
+/** Largest number of foreign keys that are logged, also if a program keeps writing new ones. */
 const maxForeign = 100;
 
-/** Unreadable values that are remembered as logged; beyond the limit, the oldest may be logged again. */
+/** Largest number of unreadable values that are remembered as logged. Beyond it, the oldest may be logged again. */
 const maxUnreadable = 1_000;
 
 /** Logs keys that a view leaves out: each once, however often the store is read again. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Batcher } from "./batcher.ts";
 import { merge } from "./group_commit.ts";
 
-/** Returns a batcher of words, and the batches that it has sent, each to be answered by the test. */
+/** Returns a batcher of words, and the batches that it has sent. The test answers each of them. */
 function wordBatcher(maxWords = 100) {
   const sent: { words: readonly string[]; answer(): void; fail(): void }[] = [];
   const batcher = new Batcher<string, string>({
@@ -30,7 +30,7 @@ Deno.test("two requests are sent at once, and those that arrive meanwhile in one
   assert.deepEqual(await Promise.all(answers), ["A", "B", "C", "D", "E"]);
 });
 
-Deno.test("a full batch leaves the other requests in order", async () => {
+Deno.test("requests that do not fit into a full batch are sent in later batches, in order", async () => {
   const { batcher, sent } = wordBatcher(2);
   const answers = ["a", "b", "c", "d", "e"].map((word) => batcher.request(word));
   for (let at = 0; at < 4; at++) {
@@ -55,7 +55,7 @@ const put = (key: string, value = "v") => ({ put: key, value });
 
 const merges: readonly { name: string; of: Parameters<typeof merge>[0]; want: number | undefined }[] = [
   {
-    name: "different units, with one file and one mark between them",
+    name: "changes of different units share the file and the mark that they have in common",
     of: ["a", "b"].map((name) => ({
       compares: [{ key: name, mod: 0 }],
       ops: [put(name), put("file/x", "text"), put("written", "")],
@@ -63,22 +63,22 @@ const merges: readonly { name: string; of: Parameters<typeof merge>[0]; want: nu
     want: 4,
   },
   {
-    name: "one unit twice",
+    name: "two changes of one unit are not merged",
     of: [1, 2].map((mod) => ({ compares: [{ key: "a", mod }], ops: [put("a", `${mod}`)] })),
     want: undefined,
   },
   {
-    name: "one key with two values",
+    name: "two values of one key are not merged",
     of: ["1", "2"].map((v) => ({ compares: [], ops: [put("k", v)] })),
     want: undefined,
   },
   {
-    name: "put and delete of one key",
+    name: "a put and a delete of one key are not merged",
     of: [{ compares: [], ops: [put("k")] }, { compares: [], ops: [{ delete: "k" }] }],
     want: undefined,
   },
   {
-    name: "more than fit",
+    name: "more operations than a transaction may have are not merged",
     of: Array.from({ length: 129 }, (_, at) => ({ compares: [], ops: [put(`${at}`)] })),
     want: undefined,
   },

@@ -1,10 +1,11 @@
 /**
- * A fence: prevents that a write whose response was lost is applied late.
+ * A fence prevents a write whose response was lost from being applied late.
  *
- * An etcd member that hangs applies the requests that it has received when it goes on, and the compares of a transaction may
- * hold again by then. So each writer has a key of its own, its fence. Every transaction compares the mod-revision of the
- * fence (0: never raised). Putting the key again raises the fence, after which all transactions sent before are refused.
- * Mod-revisions never come back, so no late write can undo that, not even a late raise. The key must never be deleted.
+ * An etcd member that hangs applies the requests that it has received when it continues. By then, the compares of a
+ * transaction may succeed again. So each writer has a key of its own, its fence. Every transaction compares the
+ * mod-revision of the fence (0: never raised). Putting the key raises the fence: its mod-revision changes, so that all
+ * transactions sent before are refused. A mod-revision is never used again, so no late write can undo that, not even a late
+ * raise. The key must never be deleted.
  *
  * @module
  */
@@ -25,8 +26,8 @@ export interface KnownFence {
 }
 
 /**
- * By a store's id: the mod-revisions of the fence that unsettled writes compared. A write is unsettled if it may have been
- * applied, or may still be applied. The fences of one writer that replace each other share it.
+ * The mod-revisions of the fence that unsettled writes have compared, by the id of the store. A write is unsettled while it
+ * is unknown whether it was or will be applied. All fences that a writer opens one after the other share this map.
  */
 export type UnsettledWrites = Map<string, Set<Revision>>;
 
@@ -64,7 +65,7 @@ export class Fence {
     return this.#known;
   }
 
-  /** The condition that every transaction has to contain. */
+  /** The compare that every transaction must contain. */
   get compare(): Compare {
     return { key: this.#key, mod: this.#known.mod };
   }

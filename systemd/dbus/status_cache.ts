@@ -11,7 +11,7 @@ import type { Variant } from "./transport.ts";
 import type { UnitRow } from "./manager.ts";
 import { resultInterface, unitObjectPath } from "./object_path.ts";
 
-/** Each field is undefined while it is unknown; `load`: the unit must be listed again, because no signal carries LoadState. */
+/** A field is undefined while it is unknown. LoadState is in no signal: for `load`, the unit is listed again. */
 type Entry = { -readonly [Field in Exclude<keyof UnitStatus, "name">]-?: UnitStatus[Field] | undefined } & {
   /** True if systemd had the unit in memory. */
   resident: boolean;
@@ -78,7 +78,7 @@ export class StatusCache {
     for (const entry of this.#entries.values()) Object.assign(entry, { load: undefined, wellLoaded: false });
   }
 
-  /** Drops the load state of inactive units: systemd may unload them, with their history, without a signal of theirs. */
+  /** Drops the load states of inactive units: systemd may unload such a unit, and its history, without a signal. */
   recheckResting(names: Iterable<string>): void {
     for (const name of names) {
       const entry = this.#entries.get(name);
@@ -95,7 +95,7 @@ export class StatusCache {
     Object.assign(entry, { load, active, sub, resident: true, wellLoaded: load === "loaded" });
   }
 
-  /** Handles a unit that systemd has unloaded. True if its status is known: systemd would load it as before. */
+  /** Handles a unit that systemd has unloaded. True if its status is known, because systemd would load it as before. */
   dropped(name: string): boolean {
     const known = this.#entries.get(name)?.wellLoaded ?? false;
     if (known) this.listedAbsent(name, { load: "loaded", active: "inactive", sub: "dead" });
@@ -108,7 +108,7 @@ export class StatusCache {
     return this.#entries.get(name)?.resident ?? false;
   }
 
-  /** Stores the row of a unit that systemd did not have in memory, and so has no history. */
+  /** Stores the row of a unit that systemd did not have in memory: such a unit has no history. */
   listedAbsent(name: string, row: Omit<UnitRow, "name">): void {
     const { load, active, sub } = row;
     this.#entries.set(name, {
@@ -149,7 +149,7 @@ export class StatusCache {
     const fields = ["active", "sub", "invocation", "since_ms"] as const;
     if (fields.every((field) => entry[field] === before[field])) return undefined;
     entry.result = isFreshlyActive(name, before.active, entry.active) ? "success" : undefined;
-    // Only the first run certainly is not a restart by systemd: before a later run the unit may have been dead.
+    // The first run is certainly no restart by systemd. A later run may be one, so NRestarts must be read.
     if (entry.invocation !== before.invocation) entry.restarts = before.invocation === "" ? 0 : undefined;
     // A unit that leaves an inactive state may have been loaded again.
     if (!before.resident || resting.has(before.active)) entry.load = undefined;

@@ -22,7 +22,7 @@ const starts: readonly {
   readonly name: string;
   readonly unit?: string;
   readonly states: readonly (readonly [string, string])[];
-  /** The expected fields that are known after the last state; undefined: the field must be read. */
+  /** The expected values after the last state; undefined if the field must be read. */
   readonly load: string | undefined;
   readonly result: string | undefined;
 }[] = [
@@ -33,43 +33,43 @@ const starts: readonly {
     result: "success",
   },
   {
-    name: "one that takes its time is loaded; while it does, its last run may have failed",
+    name: "a service that is activating is loaded, and the result of its last run must be read",
     states: [["inactive", "dead"], ["activating", "auto-restart"]],
     load: "loaded",
     result: undefined,
   },
   {
-    name: "and has not failed once it is active",
+    name: "a service that was activating has not failed once it is active",
     states: [["inactive", "dead"], ["activating", "start"], ["active", "running"]],
     load: "loaded",
     result: "success",
   },
   {
-    name: "a failure that is started again is forgotten",
+    name: "a failed service that was started again has not failed",
     states: [["failed", "failed"], ["active", "running"]],
     load: "loaded",
     result: "success",
   },
   {
-    name: "of one that nothing was known of before, no start was seen",
+    name: "a service whose earlier state is unknown must be read, since its start was not seen",
     states: [["active", "running"]],
     load: undefined,
     result: undefined,
   },
   {
-    name: "one that stops may have failed",
+    name: "the result of a service that is stopping must be read",
     states: [["inactive", "dead"], ["active", "running"], ["deactivating", "stop-sigterm"]],
     load: "loaded",
     result: undefined,
   },
   {
-    name: "one that goes on after a failed stop may have failed",
+    name: "a service that is active again after a failed stop must be read",
     states: [["inactive", "dead"], ["deactivating", "stop-sigterm"], ["active", "running"]],
     load: undefined,
     result: undefined,
   },
   {
-    name: "a mount becomes active without being loaded when a person mounts it",
+    name: "a mount must be read, since it also becomes active when a person mounts it",
     unit: "srv-data.mount",
     states: [["inactive", "dead"], ["active", "mounted"]],
     load: undefined,
@@ -131,21 +131,25 @@ const drops: readonly {
   readonly before: (parts: ReturnType<typeof cacheOf>) => void;
   readonly known: boolean;
 }[] = [
-  { name: "after it was listed as loaded", before: ({ listed }) => listed("loaded", "inactive", "dead"), known: true },
   {
-    name: "after it was started and stopped",
+    name: "the status of a unit that was listed as loaded is known",
+    before: ({ listed }) => listed("loaded", "inactive", "dead"),
+    known: true,
+  },
+  {
+    name: "the status of a unit that was started and stopped is known",
     before: ({ signal }) => {
       for (const active of ["inactive", "active", "inactive"]) signal(active, "");
     },
     known: true,
   },
   {
-    name: "after its file was refused: asked again",
+    name: "a unit whose file was refused is listed again",
     before: ({ listed }) => listed("bad-setting", "inactive", "dead"),
     known: false,
   },
   {
-    name: "after systemd has reloaded: asked again",
+    name: "a unit is listed again after systemd has reloaded",
     before: ({ cache, listed }) => {
       listed("loaded", "inactive", "dead");
       cache.reloaded();
@@ -153,14 +157,14 @@ const drops: readonly {
     known: false,
   },
   {
-    name: "after its file has changed: asked again",
+    name: "a unit is listed again after its file has changed",
     before: ({ cache, listed }) => {
       listed("loaded", "inactive", "dead");
       cache.forget(name);
     },
     known: false,
   },
-  { name: "of which nothing was known: asked", before: () => {}, known: false },
+  { name: "a unit without a known status is listed", before: () => {}, known: false },
 ];
 
 Deno.test("a unit that systemd drops from memory keeps its load state, and loses its history", async (test) => {

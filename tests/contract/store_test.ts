@@ -1,4 +1,4 @@
-/** The contract of {@link import("../../registry/store/port.ts").Store}, over every store there is. */
+/** Runs the contract suite of {@link import("../../registry/store/port.ts").Store} against every implementation. */
 
 import { openEtcdStore } from "../../registry/store/etcd/store.ts";
 import { openSqliteStore } from "../../registry/store/sqlite.ts";
@@ -21,7 +21,7 @@ async function runAll(test: Deno.TestContext, prepare: (index: number) => Promis
   }
 }
 
-/** Revisions a SQLite store of these tests remembers. */
+/** Number of revisions that the SQLite stores of these tests keep as history. */
 const remembered = 64;
 
 function overSqlite(path: string): Fixture {
@@ -51,7 +51,7 @@ Deno.test("a store in a file", async (test) => {
 
 Deno.test({
   name: "a store in etcd",
-  // etcd3's connections outlive close() by a moment: their sockets are destroyed and their timers cleared later.
+  // etcd3 destroys its sockets and clears its timers shortly after close() has returned.
   sanitizeOps: false,
   sanitizeResources: false,
   async fn(test) {

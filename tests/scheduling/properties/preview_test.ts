@@ -1,4 +1,4 @@
-/** A preview of changes against the engine's reaction to the same changes, for any cluster. */
+/** Compares a preview of changes with the engine's reaction to the same changes, for random clusters. */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -18,7 +18,7 @@ function settled(simulation: SimulatedCluster): Cluster {
   }
 }
 
-/** Returns the events that a preview knows, each with its draft; an event about a unit that does not exist is left out. */
+/** Returns the events that a preview supports, each with its draft. Events about units that do not exist are left out. */
 function draftsOf(events: readonly Event[], units: Iterable<string>): { event: Event; draft: Draft }[] {
   const known = new Set(units);
   return events.flatMap((event): { event: Event; draft: Draft }[] => {
