@@ -42,12 +42,16 @@ export interface Unit {
   readonly revision: Revision;
   /** The author of the last change, if known. */
   readonly changed?: Authorship;
+  readonly unknownFields?: UnknownFields;
   /**
    * Why the record cannot be decoded. The desired state is then unknown, and the unit is left unchanged: hash, options,
    * desired state and restart are those of its assignment, or empty.
    */
   readonly unreadable?: string;
 }
+
+/** Fields of a stored value that this version does not know, and keeps when it writes the value again. */
+export type UnknownFields = Readonly<Record<string, unknown>>;
 
 /** The author and the time of a change. */
 export interface Authorship {
@@ -74,6 +78,7 @@ export interface Target {
   /** Wall clock of the engine that decided, milliseconds since the epoch. */
   readonly since_ms: number;
   readonly revision: Revision;
+  readonly unknownFields?: UnknownFields;
   /** The reason why the record cannot be decoded. `machine` is then the one of the unit's assignment; "" without one, or if it was not read. */
   readonly unreadable?: string;
 }

@@ -1,6 +1,10 @@
 /**
  * Encodes and decodes values: JSON objects, except for `file/` (the text), `cluster` (the ID) and `metadata/` (the value).
  *
+ * Each object names its {@link format}. A decoder refuses a newer format, and ignores fields that it does not know. Where
+ * a writer replaces a value that another daemon has written (units, targets), it keeps these fields, because a newer daemon
+ * may have added them. All other values are written whole by their owner, or derived from the unit (assignments).
+ *
  * The revision of a transaction is unknown when its values are encoded. It is written as {@link now}, and decoded as the
  * mod-revision of the key. A later write that keeps it writes the number.
  *
@@ -21,9 +25,16 @@ import {
   type Unit,
   type UnitName,
   type UnitState,
+  type UnknownFields,
 } from "../model.ts";
 import { parseRequirements } from "../requirements.ts";
 import type { KeyValue } from "../store/port.ts";
+
+/**
+ * The format of values: the number that a daemon must know to understand them. It is raised only by a change that an older
+ * daemon must not misread; a new field that it may ignore needs no new format. A value without a number has format 1.
+ */
+export const format = 1;
 
 /** Stands for the revision of the transaction that writes it. */
 export const now = "now";
@@ -40,6 +51,7 @@ export interface UnitValue {
   readonly startOnly?: true;
   readonly launchedAt: WrittenRevision;
   readonly changed?: Authorship;
+  readonly unknownFields?: UnknownFields;
 }
 
 /** The values of `assign/` keys. */
@@ -50,8 +62,12 @@ export interface AssignmentValue {
   readonly startOnly?: true;
 }
 
+/** The fields of {@link UnitValue}s. */
+const unitFields = ["hash", "options", "desiredState", "restart", "startOnly", "launchedAt", "changed"];
+
 export function encodeUnit(unit: UnitValue): string {
-  return JSON.stringify({
+  return encode({
+    ...unit.unknownFields,
     hash: unit.hash,
     options: unit.fleetOptions.map((option) => [option.section, option.name, option.value]),
     desiredState: unit.desiredState,
@@ -78,12 +94,13 @@ export function decodeUnit(name: UnitName, kv: KeyValue): Unit {
     launchedAt: fields.revision("launchedAt"),
     revision: kv.modRevision,
     ...(changed ? { changed } : {}),
+    ...fields.unknown(unitFields),
   };
 }
 
 export function encodeAssignment(assignment: AssignmentValue): string {
   const { hash, desiredState, restart, startOnly } = assignment;
-  return JSON.stringify({ hash, desiredState, restart, startOnly });
+  return encode({ hash, desiredState, restart, startOnly });
 }
 
 export function decodeAssignment(machine: MachineId, unit: UnitName, kv: KeyValue): Assignment {
@@ -99,9 +116,9 @@ export function decodeAssignment(machine: MachineId, unit: UnitName, kv: KeyValu
   };
 }
 
-export function encodeTarget(target: Pick<Target, "machine" | "why" | "since_ms">): string {
-  const { machine, why, since_ms } = target;
-  return JSON.stringify({ machine, why, since_ms });
+export function encodeTarget(target: Omit<Target, "unit" | "revision" | "unreadable">): string {
+  const { machine, why, since_ms, unknownFields } = target;
+  return encode({ ...unknownFields, machine, why, since_ms });
 }
 
 export function decodeTarget(unit: UnitName, kv: KeyValue): Target {
@@ -112,12 +129,13 @@ export function decodeTarget(unit: UnitName, kv: KeyValue): Target {
     why: fields.text("why"),
     since_ms: fields.number("since_ms"),
     revision: kv.modRevision,
+    ...fields.unknown(["machine", "why", "since_ms"]),
   };
 }
 
 export function encodeMachine(machine: MachineRecord): string {
   const { id, ip, apiAddress, incarnation, staticMetadata, capabilities, version } = machine;
-  return JSON.stringify({ id, ip, apiAddress, incarnation, staticMetadata, capabilities, version });
+  return encode({ id, ip, apiAddress, incarnation, staticMetadata, capabilities, version });
 }
 
 export function decodeMachine(id: MachineId, kv: KeyValue): MachineRecord {
@@ -136,8 +154,7 @@ export function decodeMachine(id: MachineId, kv: KeyValue): MachineRecord {
 
 export function encodeState(state: UnitState): string {
   const { hash, commanded, restart, error, permanent, result, job, restarts, load, active, sub, since_ms } = state;
-  const value = { hash, commanded, restart, error, permanent, result, job, restarts, load, active, sub, since_ms };
-  return JSON.stringify(value);
+  return encode({ hash, commanded, restart, error, permanent, result, job, restarts, load, active, sub, since_ms });
 }
 
 export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): UnitState {
@@ -166,12 +183,16 @@ export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): U
 
 export function encodeLeader(leader: Leader): string {
   const { machine, version } = leader;
-  return JSON.stringify({ machine, version });
+  return encode({ machine, version });
 }
 
 export function decodeLeader(kv: KeyValue): Leader {
   const fields = new Fields(kv);
   return { machine: fields.text("machine"), version: fields.text("version") };
+}
+
+function encode(fields: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify({ ...fields, format });
 }
 
 /** Reads the fields of a stored JSON object. */
@@ -187,6 +208,22 @@ class Fields {
     }
     if (!isObject(value)) throw new TypeError(`cannot read key ${kv.key}: it is not a JSON object`);
     this.#fields = value;
+    const { format: found = 1 } = value;
+    if (typeof found === "number" && found <= format) return;
+    throw new TypeError(
+      `cannot read key ${kv.key}: its format ${
+        JSON.stringify(found)
+      } is of a newer version of fleet, and this one reads ` +
+        `up to ${format}: upgrade fleet on this machine`,
+    );
+  }
+
+  /** Returns the fields that are not among `known`. */
+  unknown(known: readonly string[]): { readonly unknownFields?: UnknownFields } {
+    const { format: _format, ...unknownFields } = this.#fields;
+    const names = Object.keys(unknownFields).filter((name) => !known.includes(name));
+    if (names.length === 0) return {};
+    return { unknownFields: Object.fromEntries(names.map((name) => [name, unknownFields[name]])) };
   }
 
   text(name: string): string {

@@ -80,24 +80,18 @@ Deno.test("a value that cannot be read is refused with its key and its field", (
   }
 });
 
-Deno.test("fields that a newer version has added are ignored", () => {
-  const more = (text: string) => stored(JSON.stringify({ ...JSON.parse(text), color: { deep: ["blue"] } }));
+/** The encoded value of each kind, and its decoder. */
+function encodedValues(): readonly (readonly [string, (kv: KeyValue) => unknown])[] {
   const value = { hash: "h", fleetOptions: [], desiredState: "launched", restart: 1, launchedAt: 1 } as const;
-  const machine = {
-    ...{
-      id: "m1",
-      ip: "",
-      incarnation: "boot",
-      staticMetadata: {},
-      capabilities: { disableEngine: true },
-      version: "3",
-    },
+  const machine: MachineRecord = {
+    ...{ id: "m1", ip: "", incarnation: "boot", staticMetadata: {} },
+    ...{ capabilities: { disableEngine: true }, version: "3" },
   };
   const state: UnitState = {
     ...{ unit: "a.service", machine: "m1", hash: "h", commanded: "launched", restart: 0 },
     ...{ load: "loaded", active: "active", sub: "running", since_ms: 1 },
   };
-  const decoders: readonly (readonly [string, (kv: KeyValue) => unknown])[] = [
+  return [
     [codec.encodeUnit(value), (kv) => codec.decodeUnit("a.service", kv)],
     [codec.encodeAssignment(value), (kv) => codec.decodeAssignment("m1", "a.service", kv)],
     [codec.encodeTarget({ machine: "m1", why: "", since_ms: 1 }), (kv) => codec.decodeTarget("a.service", kv)],
@@ -105,5 +99,38 @@ Deno.test("fields that a newer version has added are ignored", () => {
     [codec.encodeState(state), (kv) => codec.decodeState("m1", "a.service", kv)],
     [codec.encodeLeader({ machine: "m1", version: "3" }), codec.decodeLeader],
   ];
-  for (const [text, decode] of decoders) assert.deepEqual(decode(more(text)), decode(stored(text)));
+}
+
+const withFields = (text: string, fields: object) => stored(JSON.stringify({ ...JSON.parse(text), ...fields }));
+
+Deno.test("fields that a newer version has added do not change how a value is read", () => {
+  for (const [text, decode] of encodedValues()) {
+    const { unknownFields: _kept, ...read } = decode(withFields(text, { color: { deep: ["blue"] } })) as {
+      unknownFields?: unknown;
+    };
+    assert.deepEqual(read, decode(stored(text)));
+  }
+});
+
+Deno.test("units and targets keep the fields that a newer version has added, and only these", () => {
+  const [[unit], , [target]] = encodedValues() as [[string], unknown, [string]];
+  const color = { color: { deep: ["blue"] }, hue: null };
+  const { name: _name, requirements: _requirements, ...read } = codec.decodeUnit("a.service", withFields(unit, color));
+  assert.deepEqual(JSON.parse(codec.encodeUnit(read)), { ...JSON.parse(unit), ...color });
+  const placed = codec.decodeTarget("a.service", withFields(target, color));
+  assert.deepEqual(JSON.parse(codec.encodeTarget(placed)), { ...JSON.parse(target), ...color });
+  assert.equal(codec.decodeUnit("a.service", stored(unit)).unknownFields, undefined);
+});
+
+Deno.test("every value names its format, a value without one has format 1, and a newer format is refused", () => {
+  for (const [text, decode] of encodedValues()) {
+    assert.equal(JSON.parse(text).format, codec.format);
+    assert.deepEqual(decode(withFields(text, { format: undefined })), decode(stored(text)));
+    for (const format of [codec.format + 1, "2"]) {
+      assert.throws(() => decode(withFields(text, { format })), {
+        name: "TypeError",
+        message: /^cannot read key some\/key: its format "?2"? is of a newer version of fleet.*: upgrade fleet/,
+      });
+    }
+  }
 });

@@ -14,7 +14,7 @@ import {
 } from "../schema/codec.ts";
 import { assignKey, fileKey, globalKey, metadataKey, targetKey, unitKey, writtenKey } from "../schema/keys.ts";
 import type { Change, Placement, UnitRecord } from "../mod.ts";
-import type { Target, Unit, UnitName } from "../model.ts";
+import type { Target, Unit, UnitName, UnknownFields } from "../model.ts";
 import { parseRequirements } from "../requirements.ts";
 import { type Compare, maxTransactionOps, type Op } from "../store/port.ts";
 
@@ -93,6 +93,7 @@ function putUnit(change: Extract<Change, { kind: "put" }>): Op[] {
     launchedAt,
     ...(startOnly && { startOnly }),
     ...changed,
+    ...unknownFieldsOf(was.unit),
   };
   const wasGlobal = was.unit?.requirements.global ?? false;
   const isGlobal = file ? parseRequirements(name, fleetOptions).global : wasGlobal;
@@ -105,6 +106,10 @@ function putUnit(change: Extract<Change, { kind: "put" }>): Op[] {
     ops.push({ put: assignKey(was.target.machine, name), value: encodeAssignment(value) });
   }
   return ops;
+}
+
+function unknownFieldsOf(was: Unit | Target | undefined): { readonly unknownFields?: UnknownFields } {
+  return was?.unknownFields === undefined ? {} : { unknownFields: was.unknownFields };
 }
 
 /** Returns true if the unit is known to have had the same options before. */
@@ -136,7 +141,7 @@ function place({ unit, machine, from, why }: Extract<Placement, { kind: "place" 
   const stays = from?.machine === machine;
   const since_ms = stays && from.unreadable === undefined ? from.since_ms : now_ms;
   const ops: Op[] = [
-    { put: targetKey(unit.name), value: encodeTarget({ machine, why, since_ms }) },
+    { put: targetKey(unit.name), value: encodeTarget({ machine, why, since_ms, ...unknownFieldsOf(from) }) },
     { put: assignKey(machine, unit.name), value: encodeAssignment(unit) },
   ];
   if (from && !stays) ops.push(...withdraw(from));

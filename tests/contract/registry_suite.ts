@@ -397,6 +397,57 @@ const unitCases: readonly Case[] = [
   },
 ];
 
+/** Adds fields to a stored JSON object, as a newer version of fleet does. */
+async function addFields(store: Store, key: string, fields: object): Promise<void> {
+  const { ranges: [[found] = []] } = await store.read([{ key }]);
+  assert.ok(found, key);
+  await store.transact([], [{ put: key, value: JSON.stringify({ ...JSON.parse(found.value), ...fields }) }]);
+}
+
+async function fieldsOf(store: Store, key: string): Promise<Record<string, unknown>> {
+  const { ranges: [[found] = []] } = await store.read([{ key }]);
+  return found === undefined ? {} : JSON.parse(found.value);
+}
+
+const newerVersionCases: readonly Case[] = [
+  {
+    name: "fields that a newer version has added to a unit and its target survive changes, moves and restarts",
+    async run({ open, openStore, signal }) {
+      const [registry, store] = [await open(), await openStore()];
+      const color = { deep: ["blue"] };
+      await set(registry, "a.service", "launched");
+      const leadership = await lead(registry, "m1", signal);
+      await place(leadership, registry, "a.service", "m1");
+      for (const key of ["unit/a.service", "target/a.service"]) await addFields(store, key, { color });
+
+      await set(registry, "a.service", "loaded");
+      await set(registry, "a.service", "launched", { restart: true });
+      await place(leadership, registry, "a.service", "m2");
+      await set(registry, "a.service", "launched", { text: "another text" });
+      const { hash, desiredState, ...unit } = await fieldsOf(store, "unit/a.service");
+      assert.deepEqual([hash, desiredState, unit["color"]], [hashOf("another text"), "launched", color]);
+      const target = await fieldsOf(store, "target/a.service");
+      assert.deepEqual([target["machine"], target["color"]], ["m2", color]);
+
+      await set(registry, "a.service", "launched", { options: [isGlobal], text: "global" });
+      assert.deepEqual((await fieldsOf(store, "global/a.service"))["color"], color);
+      const cluster = await registry.read();
+      assert.deepEqual(cluster.units.get("a.service")?.unknownFields, { color });
+    },
+  },
+  {
+    name: "a unit that was destroyed and created again has no fields of the earlier one",
+    async run({ open, openStore }) {
+      const [registry, store] = [await open(), await openStore()];
+      await set(registry, "a.service", "loaded");
+      await addFields(store, "unit/a.service", { color: "blue" });
+      await registry.commit({ kind: "delete", was: await registry.unit("a.service") });
+      await set(registry, "a.service", "loaded");
+      assert.equal("color" in await fieldsOf(store, "unit/a.service"), false);
+    },
+  },
+];
+
 const watchCases: readonly Case[] = [
   {
     name: "a watch shows every write, and what it has shown never changes",
@@ -1138,6 +1189,7 @@ const identityCases: readonly Case[] = [
 /** Cases that hold on every store. */
 export const registryCases: readonly Case[] = [
   ...unitCases,
+  ...newerVersionCases,
   ...watchCases,
   ...memberCases,
   ...engineCases,

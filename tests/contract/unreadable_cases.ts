@@ -96,6 +96,16 @@ class Scene {
     await this.store.transact([], [...spoilt, "written"].map((put) => ({ put, value: "{" })));
   }
 
+  /** Replaces the values of those keys that exist by values of a newer version of fleet, which say something else. */
+  async upgrade(...keys: readonly string[]): Promise<void> {
+    const { ranges } = await this.store.read(keys.map((key) => ({ key })));
+    const newer = { format: 2, desiredState: "inactive", machine: "m2", hash: "f".repeat(40) };
+    await this.store.transact(
+      [],
+      ranges.flat().map(({ key, value }) => ({ put: key, value: JSON.stringify({ ...JSON.parse(value), ...newer }) })),
+    );
+  }
+
   async send(method: string, path: string, body?: unknown): Promise<{ readonly code: number; readonly text: string }> {
     const status = () => ({ ready: true });
     const options = {
@@ -193,6 +203,24 @@ const harmless: readonly Case[] = [false, true].flatMap((isNew) =>
   }))
 );
 
+/** Values that a newer version of fleet has written. */
+const newer: readonly Case[] = [false, true].map((isNew): Case => ({
+  name: `${isNew ? "a daemon that starts" : "a running daemon"} leaves units alone whose values have a newer format`,
+  async run(fixture) {
+    const scene = await Scene.open(fixture);
+    const before = await scene.running();
+    if (isNew) await scene.end();
+    await scene.upgrade(...operators, ...daemons);
+    if (isNew) await scene.begin();
+    await scene.settles();
+    assert.deepEqual(await scene.running(), before, scene.logged.join("\n"));
+    for (const key of operators) {
+      const { text } = await scene.send("GET", `/units/${key.replace(/.*\//, "")}`);
+      assert.match(text, new RegExp(`cannot read key ${key}: its format 2 is of a newer version of fleet`));
+    }
+  },
+}));
+
 const repairs: readonly Case[] = [
   ...["a.service", "g.service"].flatMap((name): Case[] => [{
     name: `${name} keeps running while its record cannot be read; the API reports it, and a PUT repairs it`,
@@ -262,4 +290,4 @@ const repairs: readonly Case[] = [
   },
 ];
 
-export const unreadableCases: readonly Case[] = [...harmless, ...repairs];
+export const unreadableCases: readonly Case[] = [...harmless, ...newer, ...repairs];
