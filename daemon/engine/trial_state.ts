@@ -13,9 +13,7 @@ import { type MachineUnits, machineUnits } from "./machine_units.ts";
 /** The machines, the jobs on them, and the globals that result from both. */
 export class TrialState {
   readonly #machines: Map<MachineId, MachineUnits>;
-  readonly #globals: readonly Unit[];
   readonly #globalNames: ReadonlySet<UnitName>;
-  readonly #targetOf: (job: UnitName) => MachineId | undefined;
   /** Machines of the jobs that {@link place} has placed. */
   readonly #placed = new Map<UnitName, MachineId>();
   #load: LoadOrder | undefined;
@@ -28,13 +26,11 @@ export class TrialState {
    */
   constructor(
     machines: Map<MachineId, MachineUnits>,
-    globals: readonly Unit[],
-    targetOf: (job: UnitName) => MachineId | undefined,
+    private readonly globals: readonly Unit[],
+    private readonly targetOf: (job: UnitName) => MachineId | undefined,
   ) {
     this.#machines = machines;
-    this.#globals = globals;
     this.#globalNames = new Set(globals.map((unit) => unit.name));
-    this.#targetOf = targetOf;
   }
 
   /** The units of each machine. */
@@ -48,7 +44,7 @@ export class TrialState {
 
   /** The machine that a job is on. */
   currentMachine(job: UnitName): MachineId | undefined {
-    const id = this.#placed.get(job) ?? this.#targetOf(job);
+    const id = this.#placed.get(job) ?? this.targetOf(job);
     if (id === undefined) return undefined;
     return this.#machines.get(id)?.jobs.some((unit) => unit.name === job) ? id : undefined;
   }
@@ -92,7 +88,7 @@ export class TrialState {
    */
   allows(unit: Unit, id: MachineId, peers?: ReadonlySet<UnitName>, isNewcomer = false): boolean {
     const { machine, residents } = this.units(id);
-    const residency = !isNewcomer && this.#targetOf(unit.name) === id ? "resident" : "newcomer";
+    const residency = !isNewcomer && this.targetOf(unit.name) === id ? "resident" : "newcomer";
     return isFeasible(unit, machine, residents, residency, peers);
   }
 
@@ -113,7 +109,7 @@ export class TrialState {
   remove(units: readonly Unit[], id: MachineId): void {
     const { machine, jobs } = this.units(id);
     const left = jobs.filter((unit) => !units.includes(unit));
-    this.restore(machineUnits(machine, left, globalsAmong(machine, left, this.#globals)));
+    this.restore(machineUnits(machine, left, globalsAmong(machine, left, this.globals)));
   }
 
   /** Sets the units of a machine. */

@@ -38,8 +38,8 @@ export function defaultRouteAddress(
   { ipv4, ipv6 }: RoutingTables,
 ): string | undefined {
   const candidates = globalAddresses(addresses);
-  for (const [family, names] of [["IPv4", ipv4Defaults(ipv4)], ["IPv6", ipv6Defaults(ipv6)]] as const) {
-    for (const name of names) {
+  for (const [family, text] of [["IPv4", ipv4], ["IPv6", ipv6]] as const) {
+    for (const name of defaultRoutes(text, tables[family])) {
       const found = candidates.find((one) => one.family === family && one.name === name);
       if (found) return found.address;
     }
@@ -51,38 +51,24 @@ export function defaultRouteAddress(
 const up = 0x1;
 const reject = 0x200;
 
-interface DefaultRoute {
-  readonly name: string;
-  readonly metric: number;
-}
+/** The columns of the kernel's tables (proc(5)) that are read, and whether a line is about the default route. */
+const tables = {
+  /** Lines `Iface Destination Gateway Flags RefCnt Use Metric Mask …` below a line of titles. */
+  IPv4: {
+    ...{ name: 0, flags: 3, metric: 6, radix: 10 },
+    isDefault: (columns: readonly string[]) => columns[1] === "00000000" && columns[7] === "00000000",
+  },
+  /** Lines `destination length source length next-hop metric references use flags interface`, all hexadecimal. */
+  IPv6: {
+    ...{ name: 9, flags: 8, metric: 5, radix: 16 },
+    isDefault: (columns: readonly string[]) => columns[1] === "00" && /^0{32}$/.test(columns[0]!),
+  },
+} as const;
 
-/** Parses lines `Iface Destination Gateway Flags RefCnt Use Metric Mask …` below a line of titles (proc(5)). */
-function ipv4Defaults(table: string): string[] {
-  return byMetric(
-    table.split("\n").flatMap((line) => {
-      const [name, destination, , flags, , , metric, mask] = line.trim().split(/\s+/);
-      if (name === undefined || destination !== "00000000" || mask !== "00000000") return [];
-      return usable(flags) ? [{ name, metric: parseInt(metric!, 10) }] : [];
-    }),
-  );
-}
-
-/** Parses lines `destination length source length next-hop metric references use flags interface`, all hexadecimal (proc(5)). */
-function ipv6Defaults(table: string): string[] {
-  return byMetric(
-    table.split("\n").flatMap((line) => {
-      const [destination, length, , , , metric, , , flags, name] = line.trim().split(/\s+/);
-      if (name === undefined || length !== "00" || !/^0{32}$/.test(destination!)) return [];
-      return usable(flags) ? [{ name, metric: parseInt(metric!, 16) }] : [];
-    }),
-  );
-}
-
-function usable(flags: string | undefined): boolean {
-  const bits = parseInt(flags ?? "", 16);
-  return (bits & up) !== 0 && (bits & reject) === 0;
-}
-
-function byMetric(routes: readonly DefaultRoute[]): string[] {
-  return [...routes].sort((a, b) => a.metric - b.metric).map(({ name }) => name);
+/** Returns the interfaces of the default routes that are usable, lowest metric first. */
+function defaultRoutes(text: string, { name, flags, metric, radix, isDefault }: (typeof tables)["IPv4" | "IPv6"]) {
+  return text.split("\n").map((line) => line.trim().split(/\s+/)).filter((columns) => {
+    const bits = parseInt(columns[flags] ?? "", 16);
+    return columns.length > name && isDefault(columns) && (bits & up) !== 0 && (bits & reject) === 0;
+  }).sort((a, b) => parseInt(a[metric]!, radix) - parseInt(b[metric]!, radix)).map((columns) => columns[name]!);
 }

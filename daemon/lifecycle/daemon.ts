@@ -63,7 +63,6 @@ const endingMessage = "fleetd is ending";
 
 /** One daemon. {@link start} comes first, {@link end} last. */
 export class Daemon<Api> {
-  readonly #ports: DaemonPorts<Api>;
   #generation: Generation<Api> | undefined;
   #session: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
   #status: Status = { ready: false, reason: "fleetd is starting", starting: true };
@@ -77,9 +76,7 @@ export class Daemon<Api> {
   readonly #retiring = new Map<Registry, Promise<void>>();
   readonly #hurry = new AbortController();
 
-  constructor(ports: DaemonPorts<Api>) {
-    this.#ports = ports;
-  }
+  constructor(private readonly ports: DaemonPorts<Api>) {}
 
   /** The generation in force. Throws before {@link start} has succeeded. */
   get generation(): Generation<Api> {
@@ -120,7 +117,7 @@ export class Daemon<Api> {
    * session at once.
    */
   async end(shutDown: (halt: () => Promise<void>) => Promise<void>): Promise<void> {
-    const { clock, notify } = this.#ports;
+    const { clock, notify } = this.ports;
     this.#ending = true;
     await notify("STOPPING=1\nSTATUS=ending");
     const reloading = this.#reloading;
@@ -133,7 +130,7 @@ export class Daemon<Api> {
 
   /** Closes stores, also after a start that failed. To be called when the API is no longer served. Failures are logged. */
   async close(): Promise<void> {
-    const { clock } = this.#ports;
+    const { clock } = this.ports;
     this.#hurry.abort();
     await within(ending_ms, clock, async () => {
       await Promise.all(this.#retiring.values());
@@ -149,9 +146,9 @@ export class Daemon<Api> {
   }
 
   async #reloadOnce(): Promise<void> {
-    const { configure, log, notify, clock } = this.#ports;
+    const { configure, log, notify, clock } = this.ports;
     await notify("RELOADING=1");
-    const reportOutcome = await this.#ports.reloadRequest?.();
+    const reportOutcome = await this.ports.reloadRequest?.();
     const started_ms = clock.monotonic_ms();
     try {
       const next = await configure();
@@ -175,7 +172,7 @@ export class Daemon<Api> {
     let inForce = false;
     try {
       this.#refuseWhileEnding();
-      this.#ports.putInForce(next.config);
+      this.ports.putInForce(next.config);
       if (changes.membership) {
         await this.#endSession();
         this.#refuseWhileEnding();
@@ -199,7 +196,7 @@ export class Daemon<Api> {
     old: Generation<Api> | undefined,
     changes: Pick<Renewal, "store" | "registry"> & Partial<Renewal>,
   ): Promise<Generation<Api>> {
-    const { openStore, openRegistry, openApi } = this.#ports;
+    const { openStore, openRegistry, openApi } = this.ports;
     const store = old && !changes.store ? old.store : await openStore({ config, ...(etcdTls && { etcdTls }) });
     let registry = old?.registry;
     try {
@@ -222,7 +219,7 @@ export class Daemon<Api> {
     await closeAll([
       ...(opened.registry && registry ? [{ what: "the registry", close: () => registry.close() }] : []),
       ...(opened.store ? [{ what: `the store at ${store.endpoints}`, close: () => store.close() }] : []),
-    ], this.#ports.log);
+    ], this.ports.log);
   }
 
   /** Begins a session. Resolves when it has reported its first status, or has ended. */
@@ -233,10 +230,10 @@ export class Daemon<Api> {
         if (stop.signal.aborted) return;
         this.#status = status;
         this.#started.resolve();
-        this.#ports.notify(`STATUS=${statusText(status, this.#refusal)}`);
+        this.ports.notify(`STATUS=${statusText(status, this.#refusal)}`);
         resolve();
       };
-      const ended = this.#ports.runSession(generation, report, stop.signal).finally(resolve);
+      const ended = this.ports.runSession(generation, report, stop.signal).finally(resolve);
       this.#session = { stop, ended };
     });
   }
@@ -247,7 +244,7 @@ export class Daemon<Api> {
     try {
       await this.#session?.ended;
     } catch (error) {
-      this.#ports.log("error", `the daemon's work failed while it was ending: ${messageOf(error)}`);
+      this.ports.log("error", `the daemon's work failed while it was ending: ${messageOf(error)}`);
     }
   }
 
@@ -255,7 +252,7 @@ export class Daemon<Api> {
   #retire({ registry, store, retired }: Generation<Api>, withStore: boolean): void {
     const closed = (async () => {
       retired.abort();
-      await this.#ports.clock.sleep(retirement_ms, this.#hurry.signal);
+      await this.ports.clock.sleep(retirement_ms, this.#hurry.signal);
       await this.#discard({ store, registry }, { store: withStore, registry: true });
     })();
     this.#retiring.set(registry, closed.finally(() => this.#retiring.delete(registry)));

@@ -83,8 +83,11 @@ export async function runJoinLoop(options: JoinLoopOptions, signal: AbortSignal)
       if (error instanceof WrongStoreError) await saveExpected(options, error);
       const reason = messageOf(error);
       status({ ready: false, reason, ...(error instanceof WrongStoreError && { wrongStore: error }) });
-      log(severity(error), advice(error, reason));
-      await options.wakeup.waitPastFor(seen, delay_ms(error, failures++), clock, signal);
+      const isAway = error instanceof StoreUnavailableError;
+      log(isAway ? "warn" : "error", advice(error, reason));
+      const pause_ms = isAway ? Math.min(retry.away_ms, retry.first_ms * 2 ** failures) : retry.wrong_ms;
+      failures++;
+      await options.wakeup.waitPastFor(seen, pause_ms, clock, signal);
     } finally {
       attempt.abort();
     }
@@ -141,19 +144,10 @@ async function join(options: JoinLoopOptions, signal: AbortSignal): Promise<Memb
   return { machine, membership, remember, leave };
 }
 
-function severity(error: unknown): "warn" | "error" {
-  return error instanceof StoreUnavailableError ? "warn" : "error";
-}
-
 function advice(error: unknown, reason: string): string {
   if (error instanceof WrongStoreError) {
     return `${reason}. No unit is touched. If this is the right store, accept it with: fleetctl accept-store`;
   }
   if (error instanceof DuplicateMachineError) return `not joining: ${reason}`;
   return `${reason}; trying again, units are left as they are`;
-}
-
-function delay_ms(error: unknown, failures: number): number {
-  if (error instanceof StoreUnavailableError) return Math.min(retry.away_ms, retry.first_ms * 2 ** failures);
-  return retry.wrong_ms;
 }

@@ -40,12 +40,9 @@ interface Series {
 
 /** Keeps values by metric and label values. */
 export class Tally<Name extends string> {
-  readonly #catalogue: Readonly<Record<Name, Metric>>;
   readonly #series = new Map<Name, Map<string, Series>>();
 
-  constructor(catalogue: Readonly<Record<Name, Metric>>) {
-    this.#catalogue = catalogue;
-  }
+  constructor(private readonly catalogue: Readonly<Record<Name, Metric>>) {}
 
   /** Adds 1, or `by`. */
   count(name: Name, labels: readonly string[] = [], by = 1): void {
@@ -74,8 +71,8 @@ export class Tally<Name extends string> {
 
   /** Returns every metric with its samples. A metric without labels has its sample from the beginning. */
   *families(): Generator<Family> {
-    for (const name of Object.keys(this.#catalogue) as Name[]) {
-      const metric = this.#catalogue[name];
+    for (const name of Object.keys(this.catalogue) as Name[]) {
+      const metric = this.catalogue[name];
       if (!metric.labels) this.#of(name, []);
       const samples = [...this.#series.get(name)?.values() ?? []].flatMap((series) => samplesOf(series));
       yield { name, metric, samples };
@@ -83,7 +80,7 @@ export class Tally<Name extends string> {
   }
 
   #of(name: Name, values: readonly string[]): Series {
-    const { type, labels = [] } = this.#catalogue[name];
+    const { type, labels = [] } = this.catalogue[name];
     return this.#series.getOrInsertComputed(name, () => new Map()).getOrInsertComputed(values.join("\0"), () => ({
       labels: Object.fromEntries(labels.map((label, index) => [label, values[index] ?? ""])),
       value: 0,

@@ -26,11 +26,9 @@ const failed = (reason: unknown): Answer => ({ status: "rejected", reason });
 
 /** Commits transactions, each whole or not at all; concurrent ones are merged. */
 export class GroupCommit {
-  readonly #session: StoreSession;
   readonly #batcher: Batcher<Transaction, Answer>;
 
-  constructor(session: StoreSession) {
-    this.#session = session;
+  constructor(private readonly session: StoreSession) {
     this.#batcher = new Batcher<Transaction, Answer>({
       fits: (batch, next) => merge([...batch, next]) !== undefined,
       send: (batch) => this.#commit(batch),
@@ -48,12 +46,12 @@ export class GroupCommit {
   async #commit(batch: readonly Transaction[], attempt = 1): Promise<readonly Answer[]> {
     const sent: Sent = {
       transactions: batch,
-      mark: this.#session.randomId(),
-      before: this.#session.memory?.revision ?? 0,
+      mark: this.session.randomId(),
+      before: this.session.memory?.revision ?? 0,
     };
     try {
       const { compares, ops } = marked(batch.length === 1 ? batch[0]! : merge(batch)!, sent.mark);
-      const { succeeded, revision } = await this.#session.transact(compares, ops);
+      const { succeeded, revision } = await this.session.transact(compares, ops);
       if (succeeded) return batch.map(() => answered(revision));
     } catch (error) {
       if (error instanceof StoreLimitError && batch.length > 1) return await this.#commitEach(batch);
@@ -73,7 +71,7 @@ export class GroupCommit {
   async #settle(sent: Sent, lost: OutcomeUnknownError, attempt: number): Promise<readonly Answer[]> {
     let results: readonly LostWriteResult[];
     try {
-      const { revision, ranges } = await this.#session.read(witnesses(sent).map((key) => ({ key })));
+      const { revision, ranges } = await this.session.read(witnesses(sent).map((key) => ({ key })));
       results = resultsOf(sent, new Map(ranges.flat().map((kv) => [kv.key, kv])), revision);
     } catch (error) {
       return sent.transactions.map(() => failed(error instanceof StoreUnavailableError ? lost : error));

@@ -45,29 +45,18 @@ interface WireConnection {
   message(message: unknown): void;
 }
 
-interface Wire {
-  connect(options: { busAddress: string; authMethods: readonly string[] }): WireConnection;
-  methodCall(serial: number, call: MethodCall): unknown;
-}
+type Wire = Awaited<ReturnType<typeof loadWire>>;
 
 const methodReturn = 2, methodError = 3, signalMessage = 4;
 
 /** Loads dbus-next on first use, because that takes 50 ms. */
-async function loadWire(): Promise<Wire> {
+async function loadWire() {
   const { default: createConnection } = await import("dbus-next/lib/connection.js");
   const { Message } = await import("dbus-next/lib/message-type.js");
   return {
-    connect: (options) => createConnection(options),
-    methodCall: (serial, call) =>
-      new Message({
-        serial,
-        destination: call.destination,
-        path: call.path,
-        interface: call.interface,
-        member: call.member,
-        signature: call.signature,
-        body: [...call.args],
-      }),
+    connect: (busAddress: string): WireConnection => createConnection({ busAddress, authMethods: ["EXTERNAL"] }),
+    methodCall: (serial: number, { args, timeout_ms: _, ...call }: MethodCall) =>
+      new Message({ serial, ...call, body: [...args] }),
   };
 }
 
@@ -148,7 +137,7 @@ class DbusConnection implements Bus {
   ) {
     this.#wire = wire;
     try {
-      this.#connection = wire.connect({ busAddress: wireAddress(address), authMethods: ["EXTERNAL"] });
+      this.#connection = wire.connect(wireAddress(address));
     } catch (cause) {
       throw new SystemdError(`cannot use the D-Bus address "${address}": ${text(cause)}`, "unavailable", { cause });
     }

@@ -36,7 +36,6 @@ type Failures = Map<string, SystemdError>;
 
 /** Implements the methods of `Systemd` that change unit files and links. */
 export class Installer {
-  readonly #parts: InstallerParts;
   #needsReload = false;
   /** Units whose file was removed: a reload is necessary if one of them is still in memory. */
   readonly #removed = new Set<string>();
@@ -44,12 +43,10 @@ export class Installer {
   #checkedEarlierFiles = false;
   #reloading: Promise<void> | undefined;
 
-  constructor(parts: InstallerParts) {
-    this.#parts = parts;
-  }
+  constructor(private readonly parts: InstallerParts) {}
 
   async install(files: ReadonlyMap<string, string>): Promise<Failures> {
-    const { manager, cache } = this.#parts;
+    const { manager, cache } = this.parts;
     const refused = await this.#refusals(files);
     const failures: Failures = new Map();
     const allowed = new Map([...files].filter(([name]) => !refused.has(name)));
@@ -72,12 +69,12 @@ export class Installer {
 
   /** Returns why units must not be installed. Nothing of them has been written yet. */
   async #refusals(files: ReadonlyMap<string, string>): Promise<Failures> {
-    const { manager, ownership } = this.#parts;
+    const { manager, ownership } = this.parts;
     const templates = new Map([...files].flatMap(([name, text]) => {
       const template = connectionTemplate(name, text);
       return template === undefined ? [] : [[name, template] as const];
     }));
-    const own = new Set(await this.#parts.directory.names());
+    const own = new Set(await this.parts.directory.names());
     const [taken, aliases, present] = await Promise.all([
       ownership.refusals(files.keys(), own),
       aliasRefusals(files, own, ownership),
@@ -103,7 +100,7 @@ export class Installer {
    * by unit: a file that is in the place of a link is left there. Throws if systemd is unavailable.
    */
   async relink(files: ReadonlyMap<string, string>): Promise<Failures> {
-    const { manager, ownership } = this.#parts;
+    const { manager, ownership } = this.parts;
     const names = [...files.keys()];
     const failures: Failures = new Map();
     if (names.length === 0) return failures;
@@ -134,7 +131,7 @@ export class Installer {
     const changed = new Set<string>();
     for (const [name, text] of files) {
       try {
-        if (await this.#parts.directory.write(name, text)) changed.add(name);
+        if (await this.parts.directory.write(name, text)) changed.add(name);
       } catch (cause) {
         failures.set(
           name,
@@ -154,7 +151,7 @@ export class Installer {
     failures: Failures,
     unlinked: ReadonlySet<string> = new Set(names),
   ): Promise<void> {
-    const { ownership, pathForSystemd } = this.#parts;
+    const { ownership, pathForSystemd } = this.parts;
     try {
       await this.#linkTogether(names, unlinked, false);
       for (const name of names) ownership.setForeignLink(name, undefined);
@@ -186,7 +183,7 @@ export class Installer {
   }
 
   #linkTogether(names: readonly string[], unlinked: ReadonlySet<string>, force: boolean): Promise<void> {
-    const { manager, cache, pathForSystemd } = this.#parts;
+    const { manager, cache, pathForSystemd } = this.parts;
     const paths = names.map((name) => `${pathForSystemd}/${name}`);
     return manager.linkUnitFiles(paths, force, () => {
       for (const name of names) if (unlinked.has(name)) cache.forget(name);
@@ -196,7 +193,7 @@ export class Installer {
   async #enable(name: string, failures: Failures): Promise<void> {
     const what = `Failed to enable systemd unit ${name}`;
     try {
-      const { carriesInstallInfo, changed } = await this.#parts.manager.enableUnitFile(name);
+      const { carriesInstallInfo, changed } = await this.parts.manager.enableUnitFile(name);
       if (changed) this.#needsReload = true;
       if (!carriesInstallInfo) {
         const why = "its [Install] section has no WantedBy=, RequiredBy=, UpheldBy= or Alias=";
@@ -211,7 +208,7 @@ export class Installer {
   async #undo(name: string, failure: SystemdError): Promise<SystemdError> {
     if (failure.code === "file" || validateUnitName(name) !== undefined) return failure; // The file was not written.
     const leftovers: Failures = new Map();
-    if (!this.#parts.ownership.hasForeignLink(name)) await this.#disable([name], leftovers);
+    if (!this.parts.ownership.hasForeignLink(name)) await this.#disable([name], leftovers);
     await this.#remove(name, leftovers);
     const further = leftovers.get(name);
     if (!further) return failure;
@@ -230,7 +227,7 @@ export class Installer {
   }
 
   async #remove(name: string, failures: Failures): Promise<void> {
-    const { directory, cache, ownership } = this.#parts;
+    const { directory, cache, ownership } = this.parts;
     try {
       await directory.remove(name);
       ownership.setForeignLink(name, undefined);
@@ -247,13 +244,13 @@ export class Installer {
   /** Disables units whose link is fleet's. systemd would remove any other link of that name as well. */
   async #disableOwn(names: readonly string[], failures: Failures): Promise<void> {
     await this.#link(names, new Map(), new Set());
-    const own = names.filter((name) => !this.#parts.ownership.hasForeignLink(name));
+    const own = names.filter((name) => !this.parts.ownership.hasForeignLink(name));
     if (own.length > 0) await this.#disable(own, failures);
   }
 
   async #disable(names: readonly string[], failures: Failures): Promise<void> {
     try {
-      await this.#parts.manager.disableUnitFiles(names);
+      await this.parts.manager.disableUnitFiles(names);
     } catch (error) {
       if (names.length > 1 && !isUnavailable(error)) {
         await Promise.all(names.map((name) => this.#disable([name], failures)));
@@ -266,7 +263,7 @@ export class Installer {
 
   async #resetFailed(name: string, failures: Failures): Promise<void> {
     try {
-      await this.#parts.manager.resetFailedUnit(name);
+      await this.parts.manager.resetFailedUnit(name);
     } catch (error) {
       // A unit that is not in memory has no failure to reset.
       if (error instanceof SystemdError && error.code === noSuchUnit) return;
@@ -290,7 +287,7 @@ export class Installer {
     this.#needsReload = false;
     this.#removed.clear();
     try {
-      await this.#parts.manager.reload();
+      await this.parts.manager.reload();
     } catch (error) {
       this.#needsReload = true;
       throw named("cannot reload systemd's configuration", error);
@@ -305,7 +302,7 @@ export class Installer {
     if (this.#needsReload) return true;
     if (this.#removed.size === 0) return false;
     const removed = [...this.#removed];
-    const stillLoaded = await this.#parts.manager.listLoaded(
+    const stillLoaded = await this.parts.manager.listLoaded(
       removed,
       (rows) => [...rows.values()].some((row) => row.load !== "not-found"),
     );
@@ -315,7 +312,7 @@ export class Installer {
 
   /** True if systemd reports that a loaded unit's file has changed (NeedDaemonReload). */
   async #earlierReloadIsMissing(): Promise<boolean> {
-    const { manager, cache } = this.#parts;
+    const { manager, cache } = this.parts;
     const tracked = cache.tracked();
     if (tracked.length === 0) return false;
     const loaded = await manager.listLoaded(tracked, (rows) => [...rows.keys()]);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Bus, MethodCall, Variant } from "./transport.ts";
+import type { Bus, Variant } from "./transport.ts";
 import { unitObjectPath } from "./object_path.ts";
 
 export const systemdName = "org.freedesktop.systemd1";
@@ -41,15 +41,8 @@ export class Manager {
     receive: (body: readonly unknown[]) => T,
     timeout_ms?: number,
   ): Promise<T> {
-    const call: MethodCall = {
-      destination: systemdName,
-      path: managerPath,
-      interface: managerInterface,
-      member,
-      signature,
-      args,
-    };
-    return this.bus.call(timeout_ms === undefined ? call : { ...call, timeout_ms }, receive);
+    const method = { destination: systemdName, path: managerPath, interface: managerInterface, member, signature };
+    return this.bus.call({ ...method, args, ...(timeout_ms !== undefined && { timeout_ms }) }, receive);
   }
 
   /** Subscribes to signals: systemd sends none on a bus without a subscriber. */

@@ -24,18 +24,13 @@ export interface BusCallbacks {
 
 /** Connects at first use, then stays connected until {@link ReconnectingBus.close}. */
 export class ReconnectingBus {
-  readonly #connector: BusConnector;
-  readonly #callbacks: BusCallbacks;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   #bus: Bus | undefined;
   #attempt: Promise<Bus> | undefined;
   #away = "not connected yet";
 
-  constructor(connector: BusConnector, callbacks: BusCallbacks) {
-    this.#connector = connector;
-    this.#callbacks = callbacks;
-  }
+  constructor(private readonly connector: BusConnector, private readonly callbacks: BusCallbacks) {}
 
   /** Resolves when a connection is open and subscribed. Awaits an attempt that is in progress or due. */
   async ready(): Promise<void> {
@@ -94,20 +89,20 @@ export class ReconnectingBus {
       } catch (error) {
         this.#attempt = undefined;
         if (!wasAway) {
-          this.#callbacks.log("warn", `${(error as Error).message}; trying again every ${reconnectPause_ms} ms`);
+          this.callbacks.log("warn", `${(error as Error).message}; trying again every ${reconnectPause_ms} ms`);
         }
         this.#away = (error as Error).message;
         wasAway = true;
-        await this.#connector.pause(reconnectPause_ms, signal);
+        await this.connector.pause(reconnectPause_ms, signal);
         continue;
       }
       this.#attempt = undefined;
       if (wasAway) {
-        this.#callbacks.log("info", `connected to D-Bus at ${this.#connector.address} again`);
-        this.#callbacks.back();
+        this.callbacks.log("info", `connected to D-Bus at ${this.connector.address} again`);
+        this.callbacks.back();
       }
       const reason = await lost.promise;
-      if (!signal.aborted) this.#callbacks.log("warn", `lost D-Bus at ${this.#connector.address}: ${reason}`);
+      if (!signal.aborted) this.callbacks.log("warn", `lost D-Bus at ${this.connector.address}: ${reason}`);
       wasAway = true;
     }
     this.#due.reject(this.#unavailable());
@@ -116,21 +111,21 @@ export class ReconnectingBus {
 
   async #connect(lost: (reason: string) => void): Promise<Bus> {
     let gone: string | undefined;
-    const bus = await this.#connector.connect({
-      signal: (signal) => this.#callbacks.signal(signal),
+    const bus = await this.connector.connect({
+      signal: (signal) => this.callbacks.signal(signal),
       closed: (reason) => {
         gone = reason;
         this.#bus = undefined;
         this.#away = reason;
-        this.#callbacks.lost();
+        this.callbacks.lost();
         lost(reason);
       },
     });
     try {
-      await this.#callbacks.subscribe(bus);
+      await this.callbacks.subscribe(bus);
     } catch (cause) {
       bus.close();
-      const message = `systemd does not answer at ${this.#connector.address}: ${(cause as Error).message}`;
+      const message = `systemd does not answer at ${this.connector.address}: ${(cause as Error).message}`;
       throw new SystemdError(message, "unavailable", { cause });
     }
     if (gone !== undefined || this.#stop.signal.aborted) {
@@ -142,6 +137,6 @@ export class ReconnectingBus {
   }
 
   #unavailable(): SystemdError {
-    return new SystemdError(`D-Bus at ${this.#connector.address} is away: ${this.#away}`, "unavailable");
+    return new SystemdError(`D-Bus at ${this.connector.address} is away: ${this.#away}`, "unavailable");
   }
 }
