@@ -18,34 +18,22 @@ const maxPath = 200;
 
 /** Logs one line per refused request, up to a rate, and one per request that can change something. */
 export class AuditLog {
-  #since_ms = 0;
-  #logged = 0;
-  #left = 0;
+  /** Refusals since the beginning of the window, which is that of its first refusal. */
+  #refused = 0;
 
   /** `closing`: aborted when the server closes; then the number of refusals that were left out is logged. */
   constructor(private readonly clock: Clock, private readonly log: Log, private readonly closing: AbortSignal) {}
 
   refused({ code, message }: Denial, request: Request, peer: Peer): void {
-    const now_ms = this.clock.monotonic_ms();
-    if (this.#logged === 0 || now_ms - this.#since_ms >= logWindow_ms) {
-      this.#since_ms = now_ms;
-      this.#logged = 0;
-    }
-    if (this.#logged >= maxLogged) {
-      // Their number is logged at the end of the minute, even if no other request is refused.
-      if (this.#left++ === 0) {
-        void this.clock.sleep(this.#since_ms + logWindow_ms - now_ms, this.closing).then(() => this.#logLeft());
-      }
-      return;
-    }
-    this.#logged++;
+    if (this.#refused === 0) void this.clock.sleep(logWindow_ms, this.closing).then(() => this.#endWindow());
+    if (++this.#refused > maxLogged) return;
     const fields = { ...peerFields(peer), ...requestFields(request, peer) };
     this.log("warn", "an API request was refused", { ...fields, code, reason: message });
   }
 
-  #logLeft(): void {
-    this.log("warn", `${this.#left} more API requests were refused`);
-    this.#left = 0;
+  #endWindow(): void {
+    if (this.#refused > maxLogged) this.log("warn", `${this.#refused - maxLogged} more API requests were refused`);
+    this.#refused = 0;
   }
 
   /** `as`: the name of the token or certificate that authorized the request. */

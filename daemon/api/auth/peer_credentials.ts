@@ -34,7 +34,7 @@ export interface PeerCredentialsReader extends Disposable {
 /** Opens the C library. If that fails, the reason is logged, and no process is known. */
 export function openPeerCredentials(log: Log): PeerCredentialsReader {
   let library = openLibrary(log);
-  const known = new WeakMap<Socket, PeerCredentials>();
+  const known = new WeakMap<Socket, PeerCredentials | undefined>();
   // struct ucred { pid_t pid; uid_t uid; gid_t gid; }, socklen_t
   const ucred = new Uint32Array(3);
   const length = new Uint32Array(1);
@@ -43,12 +43,10 @@ export function openPeerCredentials(log: Log): PeerCredentialsReader {
     const failed = library?.symbols.getsockopt(descriptorOf(socket), SOL_SOCKET, SO_PEERCRED, ucred, length) ?? -1;
     if (failed !== 0) return undefined;
     const [pid, uid, gid] = ucred as unknown as [number, number, number];
-    const credentials = { pid, uid, gid };
-    known.set(socket, credentials);
-    return credentials;
+    return { pid, uid, gid };
   };
   return {
-    of: (socket) => known.get(socket) ?? ask(socket),
+    of: (socket) => known.getOrInsertComputed(socket, ask),
     [Symbol.dispose]: () => {
       library?.close();
       library = undefined;

@@ -13,8 +13,6 @@ import type { EventBuffer, Wake, WakeReason } from "./event_buffer.ts";
 import { onceAborted } from "../../../runtime/on_abort.ts";
 import { errorReply } from "../http/responses.ts";
 
-export { keepAlive_ms } from "./event_buffer.ts";
-
 /** Events are written in pieces of about this many characters. */
 const pieceLength = 64 * 1024;
 

@@ -4,7 +4,7 @@ import { ManualClock } from "../../../tests/support/manual_clock.ts";
 import type { Cluster } from "../../../registry/model.ts";
 import { StoreUnavailableError } from "../../../registry/mod.ts";
 import { maxStreams, SharedState } from "../shared_state.ts";
-import { keepAlive_ms } from "./stream.ts";
+import { keepAlive_ms } from "./event_buffer.ts";
 
 const path = "/fleet/v1/events";
 const deadline_ms = 20_000;

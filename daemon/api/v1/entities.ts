@@ -51,22 +51,17 @@ export class UnitRenderer {
   }
 
   #optionsOf(unit: Unit, file: UnitFileText): readonly UnitOptionEntity[] {
-    const known = this.#options.get(file);
-    if (known) return known;
-    let options: UnitOptionEntity[] = [];
-    try {
-      options = parseUnitFile(file.text).map(({ name, section, value }) =>
-        compact<UnitOptionEntity>({ name: nonEmpty(name), section: nonEmpty(section), value: nonEmpty(value) })
-      );
-    } catch (error) {
-      this.log("error", "a stored unit file cannot be parsed: the API omits the unit's options", {
-        unit: unit.name,
-        hash: file.hash,
-        error: messageOf(error),
-      });
-    }
-    this.#options.set(file, options);
-    return options;
+    return this.#options.getOrInsertComputed(file, () => {
+      try {
+        return parseUnitFile(file.text).map(({ name, section, value }) =>
+          compact<UnitOptionEntity>({ name: nonEmpty(name), section: nonEmpty(section), value: nonEmpty(value) })
+        );
+      } catch (error) {
+        const fields = { unit: unit.name, hash: file.hash, error: messageOf(error) };
+        this.log("error", "a stored unit file cannot be parsed: the API omits the unit's options", fields);
+        return [];
+      }
+    });
   }
 }
 
