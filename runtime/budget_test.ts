@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Budget } from "./budget.ts";
 
-Deno.test("a budget grants its capacity and no more, and takes each grant back once", () => {
+Deno.test("a budget grants no more than its capacity, and a second release of a grant has no effect", () => {
   const budget = new Budget(2);
   const [first, second] = [budget.take(), budget.take()];
   assert.ok(first && second);
@@ -12,7 +12,7 @@ Deno.test("a budget grants its capacity and no more, and takes each grant back o
   assert.equal(budget.take(), undefined);
 });
 
-Deno.test("a budget grants amounts whole or not at all", () => {
+Deno.test("a budget grants the whole amount or nothing", () => {
   const budget = new Budget(10);
   const release = budget.take(8);
   assert.equal(budget.take(3), undefined);

@@ -58,7 +58,7 @@ Deno.test("logs: a journal that cannot be read is reported", async () => {
   assert.deepEqual([status, stderr], [1, "Unable to read the journal of a.service on 454c34ef...: why\n"]);
 });
 
-/** Answers each request for the journal of a.service with the next answer, and refuses the request after the last. */
+/** Answers the requests for the journal of a.service with the given answers in order, and refuses further requests. */
 function journalOf(api: FakeApi, answers: readonly BodyInit[]): void {
   let served = 0;
   api.journals.set("a.service", () => answers[served++] as BodyInit);
@@ -67,7 +67,7 @@ function journalOf(api: FakeApi, answers: readonly BodyInit[]): void {
   };
 }
 
-/** A body that breaks off behind its text. */
+/** Returns a body that breaks off after its text. */
 function broken(text: string): ReadableStream<Uint8Array<ArrayBuffer>> {
   const words = [new TextEncoder().encode(text)];
   return new ReadableStream({
@@ -133,7 +133,7 @@ Deno.test("journal -f, logs -f: the journal is continued on the machine that a u
   }
 });
 
-Deno.test("journal -f: the journal of a machine that was named is not continued on another", async () => {
+Deno.test("journal -f: with --machine, the journal is not continued on another machine", async () => {
   const api = cluster();
   journalOf(api, ["one\n"]);
   const { status, stderr } = await fleetctl(api, `journal -f --machine=${id} a`);
@@ -153,7 +153,7 @@ Deno.test("journal -f: the journal of a unit that no longer exists ends", async 
   assert.match(stderr, /unit a\.service no longer exists/);
 });
 
-Deno.test("journal: without -f the end of the journal is the end, and a broken connection is an error", async () => {
+Deno.test("journal: without -f, the command ends with the journal, and a broken connection is an error", async () => {
   const api = cluster();
   api.journals.set("a.service", () => "one\n");
   assert.deepEqual(await fleetctl(api, "journal a"), { status: 0, stdout: "one\n", stderr: "" });

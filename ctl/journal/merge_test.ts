@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseJournalEntry, TimeOrder } from "./merge.ts";
 
-Deno.test("merging: an entry is held until every source has delivered one, or its time is over", () => {
+Deno.test("merging: an entry is held back until every source has sent one, or until a time limit", () => {
   const order = new TimeOrder(2, 0);
   const entry = (wall_ms: number) => ({ wall_ms, message: `${wall_ms}` });
   order.add(0, entry(500), 0);

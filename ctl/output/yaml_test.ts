@@ -15,7 +15,7 @@ const cases: { name: string; value: object; text: string }[] = [
 
 for (const { name, value, text } of cases) Deno.test(`YAML: ${name}`, () => assert.equal(yamlDocument(value), text));
 
-Deno.test("YAML: any text survives on one line, without control characters", () => {
+Deno.test("YAML: any text is kept, on one line and without control characters", () => {
   const value = { a: "x\x1b[2J: y\n# z", b: "word ".repeat(50), c: " - [", d: "\u2028\x9b" };
   const text = yamlDocument(value);
   assert.deepEqual(parse(text), value);

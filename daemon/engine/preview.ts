@@ -1,6 +1,6 @@
 /**
- * Predicts what the engine and the agents would do after changes that have not been made: the engine's own scheduler
- * decides about the cluster as it is, and about the cluster with the changes, and the two results are compared. Pure.
+ * Predicts what the engine and the agents would do after changes that have not been made: runs the engine's scheduler on
+ * the present cluster and on the cluster with the changes, and compares the results. Pure.
  *
  * @module
  */
@@ -98,7 +98,7 @@ function changedUnit(was: Unit | undefined, draft: Extract<Draft, { kind: "put" 
   };
 }
 
-/** Rounds of the engine until it has nothing more to do; one is enough unless a placement makes another one possible. */
+/** Largest number of rounds of the engine. One is enough unless a placement makes another one possible. */
 const maxRounds = 10;
 
 /** Returns the cluster as the engine would leave it. */

@@ -1,4 +1,4 @@
-/** The daemon over reloads: which parts are kept, which are opened again, and that a bad configuration changes nothing. */
+/** Reloads of the daemon: which parts it keeps, which it opens again, and that a bad configuration changes nothing. */
 
 import assert from "node:assert/strict";
 import type { UnsettledWrites } from "../../registry/writes/fence.ts";
@@ -20,7 +20,7 @@ class Stage {
   firstStatus: Status = { ready: true };
   text = "";
   broken: string | undefined;
-  /** Keeps stores from being opened until it is resolved. */
+  /** No store is opened before this promise is resolved. */
   storeGate: Promise<void> | undefined;
   /** The call that fails, if any. */
   fails: "store" | "registry" | "putInForce" | "close" | "end" | undefined;
@@ -178,7 +178,7 @@ Deno.test("reloads requested during a reload cause exactly one more", async () =
   await stage.daemon.close();
 });
 
-Deno.test("writes that one registry has not settled are handed on to the next", async () => {
+Deno.test("unsettled writes of a registry are passed on to the next one", async () => {
   const stage = await new Stage().started();
   stage.text = "etcd_servers=http://b:1";
   await stage.daemon.reload();
@@ -237,7 +237,7 @@ Deno.test("a reload that is under way when the daemon ends is refused, and close
   await stage.daemon.close();
 });
 
-Deno.test("a reload that fails because the daemon ends is logged as refused by that", async () => {
+Deno.test("a reload that fails because the daemon ends is logged as refused for that reason", async () => {
   const stage = await new Stage().started();
   const gate = Promise.withResolvers<void>();
   stage.storeGate = gate.promise;
@@ -253,7 +253,7 @@ Deno.test("a reload that fails because the daemon ends is logged as refused by t
   await stage.daemon.close();
 });
 
-Deno.test("a session that fails at its end does not keep a reload from beginning the next one", async () => {
+Deno.test("a reload begins the next session even if the previous one fails at its end", async () => {
   const stage = await new Stage().started();
   stage.text = "metadata=a=b";
   stage.fails = "end";

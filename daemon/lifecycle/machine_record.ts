@@ -9,7 +9,7 @@ import { type Log, messageOf } from "../../runtime/log.ts";
 import type { MachineRecord } from "../../registry/model.ts";
 import type { Membership } from "../../registry/mod.ts";
 
-/** Makes the machine's record again now and then, and writes it to the store when it has changed. Ends when `signal` aborts. */
+/** Determines the machine's record every `every_ms`; writes it to the store if it has changed. Ends when `signal` aborts. */
 export async function refreshIdentity(
   first: MachineRecord,
   { clock, log, membership, every_ms, identify, changed }: {

@@ -32,7 +32,7 @@ export interface Extras {
   readonly peer?: Peer;
 }
 
-/** Enough for a busy host. */
+/** Longest time until a view of the cluster is as expected, also on a busy host. */
 const deadline_ms = 20_000;
 
 export class ApiFixture implements AsyncDisposable {

@@ -52,7 +52,7 @@ async function createsListedFiles(cluster: FleetCluster, fleetd: string): Promis
   );
   const roots = ["/run/fleet", "/run/fleet.sock", "/var/lib/fleet"];
   await checkFiles(m1!, fleetd, roots, [...present, "/var/lib/fleet"]);
-  // ProtectSystem=strict leaves the daemon these two directories besides.
+  // With ProtectSystem=strict, the daemon may write to these two directories as well.
   assert.equal(
     await m1!.sh(
       "find /tmp/systemd-private-*-fleet.service-*/tmp /var/tmp/systemd-private-*-fleet.service-*/tmp -mindepth 1",
@@ -69,7 +69,7 @@ async function hardened(cluster: FleetCluster): Promise<void> {
   assert.match(await m1!.sh(`grep CapEff /proc/${pid}/status`), /CapEff:\t0+\n/);
   const report = await m1!.must(["systemd-analyze", "security", "fleet.service", "--no-pager"]);
   const exposure = Number(/Overall exposure level for fleet\.service: ([\d.]+)/.exec(report)?.[1]);
-  // A service without hardening has 9.6.
+  // The exposure level of a service without hardening is 9.6.
   assert.ok(exposure <= 3.5, `exposure ${exposure}`);
   await everyOperation(cluster, m1!);
 }
@@ -93,7 +93,7 @@ async function twoNetworks(cluster: FleetCluster): Promise<void> {
   ];
   for (const [what, change, ip] of cases) {
     await m1!.sh(change);
-    // Without a restart the daemon looks once a minute.
+    // Without a restart, the daemon looks up its address once a minute.
     await m1!.must(["systemctl", "restart", "fleet.service"]);
     await until(what, async () => {
       const { machines } = await (await cluster.request(m1!, "GET", "/machines")).json();
