@@ -16,6 +16,7 @@ import {
 import type { UnitDirectory } from "../unit_directory.ts";
 import { templateOf } from "../unit_name.ts";
 import type { BusConnector, Signal, Variant } from "./transport.ts";
+import type { Log } from "../../runtime/log.ts";
 import { ChangeFeed } from "./change_feed.ts";
 import { DropIns } from "./drop_ins.ts";
 import { Installer, named } from "./installer.ts";
@@ -28,16 +29,13 @@ import { ReconnectingBus } from "./reconnecting.ts";
 import { StatusCache } from "./status_cache.ts";
 import { notFoundStatus, readStatuses } from "./status_reader.ts";
 
-/** Logs a message for the operator. */
-export type SystemdLog = (level: "info" | "warn", message: string) => void;
-
 /** The parts of a {@link DbusSystemd}. */
 export interface DbusSystemdParts {
   readonly connector: BusConnector;
   readonly directory: UnitDirectory;
   /** The same directory, as systemd sees it. */
   readonly pathForSystemd: string;
-  readonly log: SystemdLog;
+  readonly log: Log;
   readonly loadLog: LoadLog;
 }
 

@@ -8,9 +8,9 @@ import type { Systemd } from "../port.ts";
 import { openUnitDirectory } from "../unit_directory.ts";
 import { openBusConnector } from "./dbus_next.ts";
 import { journalLoadLog } from "./load_log.ts";
-import { DbusSystemd, type SystemdLog } from "./client.ts";
+import type { Log } from "../../runtime/log.ts";
+import { DbusSystemd } from "./client.ts";
 
-export type { SystemdLog } from "./client.ts";
 export { userBusAdvice } from "./dbus_next.ts";
 
 /** Options of {@link openSystemd}. */
@@ -21,7 +21,7 @@ export interface SystemdOptions {
   readonly unitsDirectoryForSystemd?: string;
   /** `system`, `user`, or a D-Bus address, for example `unix:path=/run/dbus/system_bus_socket`. */
   readonly bus: "system" | "user" | (string & Record<never, never>);
-  readonly log: SystemdLog;
+  readonly log: Log;
   /** The root file system with systemd's journal, if it is not this process's own. */
   readonly journalRoot?: string;
   /** Deadline of one call; 25 s by default, as in sd_bus_call(3). A reload has a longer one. */

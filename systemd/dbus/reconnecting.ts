@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Log } from "../../runtime/log.ts";
 import { SystemdError } from "../port.ts";
 import type { Bus, BusConnector, MethodCall, Signal } from "./transport.ts";
 
@@ -19,7 +20,7 @@ export interface BusCallbacks {
   lost(): void;
   /** Called when a connection is open again after a loss or a failed attempt. */
   back(): void;
-  log(level: "info" | "warn", message: string): void;
+  readonly log: Log;
 }
 
 /** Connects at first use, then stays connected until {@link ReconnectingBus.close}. */

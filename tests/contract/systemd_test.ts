@@ -5,7 +5,8 @@ import { openSystemd } from "../../systemd/dbus/open.ts";
 import { openBusConnector } from "../../systemd/dbus/dbus_next.ts";
 import { Manager } from "../../systemd/dbus/manager.ts";
 import { subscribe } from "../../systemd/dbus/signals.ts";
-import { DbusSystemd, type SystemdLog } from "../../systemd/dbus/client.ts";
+import type { Log } from "../../runtime/log.ts";
+import { DbusSystemd } from "../../systemd/dbus/client.ts";
 import { FakeMachine, FakeSystemd } from "../../systemd/testing/fake_systemd.ts";
 import { isPermanent, type Systemd } from "../../systemd/port.ts";
 import { openUnitDirectory } from "../../systemd/unit_directory.ts";
@@ -56,7 +57,7 @@ function fakeFixture(): SystemdFixture {
   };
 }
 
-function openReal(machine: Machine, requestTimeout_ms = 10_000, log: SystemdLog = () => {}): Systemd {
+function openReal(machine: Machine, requestTimeout_ms = 10_000, log: Log = () => {}): Systemd {
   return openSystemd({
     unitsDirectory: machine.root + unitsDirectory,
     unitsDirectoryForSystemd: unitsDirectory,
