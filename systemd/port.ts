@@ -86,6 +86,11 @@ export interface Systemd {
    * `RefuseManualStop=`, and for a taken name: the other unit is not stopped.
    */
   stop(name: string): Promise<Job>;
+  /**
+   * KillUnit: sends SIGKILL to all processes of a unit. Succeeds for a unit that does not exist or has no process, and for
+   * a taken name: the other unit is not killed. The processes may end later.
+   */
+  kill(name: string): Promise<void>;
   /** RestartUnit, mode `replace`. Refuses a taken name. */
   restart(name: string): Promise<Job>;
   /** Returns the status of each unit; one that does not exist has load `not-found`, active `inactive`, sub `dead`. */

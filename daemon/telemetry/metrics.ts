@@ -139,6 +139,7 @@ export function observeSystemd(systemd: Systemd, metrics: Metrics, clock: Clock)
     reloadIfNeeded: () => timed("reload", systemd.reloadIfNeeded()),
     start: (name) => timed("start", systemd.start(name)),
     stop: (name) => timed("stop", systemd.stop(name)),
+    kill: (name) => timed("kill", systemd.kill(name)),
     restart: (name) => timed("restart", systemd.restart(name)),
     statuses: (names) => timed("statuses", systemd.statuses(names)),
     check: () => timed("check", systemd.check()),

@@ -40,6 +40,7 @@ export interface DbusSystemdParts {
 }
 
 const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
+const noSuchProcess = "org.freedesktop.systemd1.NoSuchProcess";
 const noUnitForPid = "org.freedesktop.systemd1.NoUnitForPID";
 const unknownObject = "org.freedesktop.DBus.Error.UnknownObject";
 const badUnitSetting = "org.freedesktop.systemd1.BadUnitSetting";
@@ -151,6 +152,16 @@ export class DbusSystemd implements Systemd {
         code === onlyByDependency && await this.#rests(name);
       if (!isStopped) throw error;
       return { unit: name, done: Promise.resolve("done") };
+    }
+  }
+
+  async kill(name: string): Promise<void> {
+    if ((await this.#refusal(name, false))?.code === nameTaken) return;
+    try {
+      await this.#manager.killUnit(name);
+    } catch (error) {
+      const { code } = error as SystemdError;
+      if (code !== noSuchUnit && code !== noSuchProcess) throw named(`cannot kill "${name}"`, error);
     }
   }
 

@@ -81,6 +81,11 @@ export class Manager {
     return this.#call(member, "ss", [name, "replace"], ([job]) => receive(String(job)));
   }
 
+  /** Sends SIGKILL to all processes of a unit. */
+  killUnit(name: string): Promise<void> {
+    return this.#call("KillUnit", "ssi", [name, "all", 9], () => {});
+  }
+
   /** Returns the rows of the units that systemd has in memory. Loads no unit. */
   listLoaded<T>(names: readonly string[], receive: (rows: ReadonlyMap<string, UnitRow>) => T): Promise<T> {
     const wanted = new Set(names);

@@ -108,6 +108,8 @@ export class FakeManager {
         return [this.#start(String(first), member === "StartUnit" ? "start" : "restart")];
       case "StopUnit":
         return [this.#stop(this.#loaded(String(first)))];
+      case "KillUnit":
+        return this.#kill(this.#loaded(String(first)));
       case "ListUnitsByPatterns":
         return [[...this.#memory.values()].filter((unit) => matches(args[1] as string[], unit.name)).map(row)];
       case "ListUnitFilesByPatterns":
@@ -256,6 +258,16 @@ export class FakeManager {
       this.#enter(unit, "activating", "start", "success");
       if (command !== "runs") this.exit(unit.name, command === "fails" ? 1 : 0);
     }
+  }
+
+  /** Ends all processes of a unit. A stop job that waits for them ends as well. */
+  #kill(unit: LoadedUnit): unknown[] {
+    if (unit.active === "inactive" || unit.active === "failed") return [];
+    const job = this.#jobs.get(unit.name);
+    if (job?.type === "stop") this.#run(job);
+    else this.#enter(unit, "failed", "failed", "signal");
+    if (job && job.type !== "stop") this.#remove(job, "failed");
+    return [];
   }
 
   activeState(name: string): string {

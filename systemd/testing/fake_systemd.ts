@@ -12,7 +12,17 @@ import type { UnitDirectory } from "../unit_directory.ts";
 import { validateUnitName } from "../unit_name.ts";
 
 /** Methods that can be made to fail. */
-export type FakeCall = "link" | "enable" | "disable" | "resetFailed" | "reload" | "start" | "stop" | "restart" | "list";
+export type FakeCall =
+  | "link"
+  | "enable"
+  | "disable"
+  | "resetFailed"
+  | "reload"
+  | "start"
+  | "stop"
+  | "kill"
+  | "restart"
+  | "list";
 
 const members: Readonly<Record<FakeCall, string>> = {
   link: "LinkUnitFiles",
@@ -22,6 +32,7 @@ const members: Readonly<Record<FakeCall, string>> = {
   reload: "Reload",
   start: "StartUnit",
   stop: "StopUnit",
+  kill: "KillUnit",
   restart: "RestartUnit",
   list: "ListUnitsByPatterns",
 };

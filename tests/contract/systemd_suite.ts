@@ -458,6 +458,19 @@ const lifeCases: readonly SystemdCase[] = [
     },
   },
   {
+    name: "a killed unit has failed, and a kill of a unit without processes succeeds",
+    async run(systemd) {
+      await install(systemd, { "doomed.service": sleeper });
+      await start(systemd, "doomed.service");
+      await systemd.kill("doomed.service");
+      const killed = await follow(systemd, "doomed.service", ({ active }) => active === "failed");
+      assert.equal(killed.result, "signal");
+      await systemd.kill("doomed.service");
+      await systemd.kill("nosuch.service");
+      await uninstall(systemd, "doomed.service");
+    },
+  },
+  {
     name: "a restart starts a stopped unit",
     async run(systemd) {
       await install(systemd, { "again.service": sleeper });
