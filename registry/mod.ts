@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { Notifier } from "../runtime/notifier.ts";
 import type { UnitOption } from "../systemd/unit_file.ts";
 import type {
   Authorship,
@@ -74,8 +75,40 @@ export type Placement =
   /** Deletes the text of a file that no unit refers to, unless it was written again after `revision`. */
   | { readonly kind: "forget"; readonly hash: string; readonly revision: Revision };
 
+/** The answer to a request for a lock. */
+export type LockOutcome =
+  | { readonly kind: "locked" }
+  /** Another machine has the lock. */
+  | { readonly kind: "held"; readonly machine: MachineId }
+  /** The store has another assignment than the requested one, or has changed meanwhile: look again. */
+  | { readonly kind: "outdated" };
+
+/** The locks of units that may run only once in the cluster, as one machine sees them. */
+export interface UnitLocks {
+  /** Takes the lock of a unit for a lease, if the unit's assignment to this machine still has `revision`. */
+  take(unit: UnitName, revision: Revision, lease: string): Promise<LockOutcome>;
+  /** Gives up the lock of a unit, if this machine has it. */
+  release(unit: UnitName): Promise<void>;
+  /** Reads which units this machine has the lock of. */
+  held(): Promise<readonly UnitName[]>;
+}
+
 /** A daemon's presence in the cluster: its machine record and unit states, bound to one lease. */
 export interface Membership {
+  /** TTL of the lease, milliseconds. */
+  readonly ttl_ms: number;
+  /**
+   * Start of the latest call that renewed the lease while the store had the machine's record, milliseconds of the monotonic
+   * clock: the record certainly exists for `ttl_ms` from then on, unless another program or a fault of the store deletes it.
+   * Minus infinity before the first one.
+   */
+  readonly renewedAt_ms: number;
+  /** Notified after each renewal of the lease. */
+  readonly renewals: Notifier;
+  /** Renews the lease at least every `interval_ms` from now on; Infinity: as often as its TTL needs. */
+  renewEvery(interval_ms: number): void;
+  /** The locks of units that may run only once in the cluster. */
+  readonly locks: UnitLocks;
   /**
    * Publishes the states of all units on this machine. Writes only differences from the last states, in as few
    * transactions as possible. Resolves when the store has them. While the store is unavailable it waits, and a later call

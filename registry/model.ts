@@ -109,6 +109,8 @@ export interface MachineRecord {
   /** Metadata of its configuration. */
   readonly staticMetadata: Readonly<Record<string, string>>;
   readonly capabilities: { readonly disableEngine: boolean };
+  /** TTL of the lease that the record is bound to, milliseconds; absent if its daemon does not know StopWhenDisconnected=. */
+  readonly leaseTtl_ms?: number;
   readonly version: string;
 }
 

@@ -13,6 +13,7 @@ import {
 } from "../systemd/unit_file.ts";
 import { globMatch } from "../runtime/glob.ts";
 import { expandSpecifiers, isTemplate, quote, words } from "../systemd/unit_name.ts";
+import { parseTimeSpan_ms } from "../systemd/unit_time_span.ts";
 import { nearest } from "../runtime/spelling.ts";
 
 /** The requirements of a unit's [X-Fleet] section, with specifiers expanded and quotes removed. */
@@ -28,6 +29,8 @@ export interface Requirements {
   /** Globs over names of units that this unit replaces. */
   readonly replaces: readonly string[];
   readonly global: boolean;
+  /** The time after which a machine that is cut off from the store stops the unit; absent if it keeps running. */
+  readonly stopWhenDisconnected_ms?: number;
   /** Unknown keys of the section, in order. */
   readonly unknown: readonly string[];
   /** Errors about values that cannot be parsed. A unit with such a value is never placed. */
@@ -45,6 +48,7 @@ export const fleetOptionNames: readonly string[] = [
   "Conflicts",
   "Replaces",
   "Global",
+  "StopWhenDisconnected",
   "Instances",
   "Desired",
 ];
@@ -56,6 +60,9 @@ export const deprecatedNames: Readonly<Record<string, readonly string[]>> = {
   MachineMetadata: ["X-ConditionMachineMetadata"],
   Conflicts: ["X-Conflicts"],
 };
+
+/** Options of which the last value counts, also if it is empty. */
+export const lastValueCounts: ReadonlySet<string> = new Set(["Global", "StopWhenDisconnected"]);
 
 const knownNames = new Set([...fleetOptionNames, ...Object.values(deprecatedNames).flat()]);
 
@@ -82,22 +89,26 @@ function interpret(options: readonly UnitOption[], expand: (value: string) => st
   const found = new Map<string, string[]>();
   for (const option of options) {
     if (option.section !== fleetSection) continue;
-    // An empty value requires nothing. The last value of Global counts, and an empty one means no.
+    // An empty value requires nothing. Of some options the last value counts, and an empty one resets them.
     const expanded = splitValues(option).map(expand);
     found.getOrInsertComputed(option.name, () => [])
-      .push(...expanded.filter((value) => value !== "" || option.name === "Global"));
+      .push(...expanded.filter((value) => value !== "" || lastValueCounts.has(option.name)));
   }
   const named = (name: string) => found.get(name) ?? [];
   const values = (name: string) => [...deprecatedNames[name] ?? [], name].flatMap(named);
+  const metadata = parseMetadata(values("MachineMetadata"));
+  const stop = parseStopWhenDisconnected(named("StopWhenDisconnected").at(-1) ?? "");
   const [machineId] = ["MachineID", ...deprecatedNames["MachineID"]!].flatMap(named);
   return {
     ...(machineId === undefined ? {} : { machineId }),
     machineOf: values("MachineOf"),
-    ...parseMetadata(values("MachineMetadata")),
+    machineMetadata: metadata.machineMetadata,
     conflicts: values("Conflicts").flatMap(words),
     replaces: values("Replaces"),
     global: isTrue(named("Global").at(-1)),
+    ...(typeof stop === "number" && { stopWhenDisconnected_ms: stop }),
     unknown: [...found.keys()].filter((key) => !knownNames.has(key)),
+    malformed: [...metadata.malformed, ...typeof stop === "string" ? [stop] : []],
   };
 }
 
@@ -140,6 +151,17 @@ function parseMetadata(values: readonly string[]): Pick<Requirements, "machineMe
     machineMetadata.getOrInsertComputed(key, () => []).push(wanted);
   }
   return { machineMetadata, malformed };
+}
+
+/** The shortest value of StopWhenDisconnected: the lease is renewed three times in it. */
+const shortestDisconnection_ms = 1_000;
+
+/** Returns the milliseconds of a StopWhenDisconnected value, undefined for "", or the error of a malformed one. */
+function parseStopWhenDisconnected(value: string): number | string | undefined {
+  if (value === "") return undefined;
+  const span_ms = parseTimeSpan_ms(value);
+  if (span_ms !== undefined && span_ms >= shortestDisconnection_ms) return span_ms;
+  return `malformed StopWhenDisconnected ${quote(value)}: expect a time span of at least 1s, for example 10s`;
 }
 
 /** Values that mean yes, in any case. All others mean no. */

@@ -93,6 +93,16 @@ Deno.test("the options of the [X-Fleet] section are parsed", async (t) => {
     { what: "replaces, not split", lines: ["Replaces=a* b*", "Replaces=c"], asks: { replaces: ["a* b*", "c"] } },
     { what: "the last Global wins", lines: ["Global=true", "Global=false"], asks: {} },
     {
+      what: "a time span",
+      lines: ["StopWhenDisconnected=1min", "StopWhenDisconnected=7s 500ms"],
+      asks: { stopWhenDisconnected_ms: 7_500 },
+    },
+    {
+      what: "no time span after an empty value",
+      lines: ["StopWhenDisconnected=5s", "StopWhenDisconnected="],
+      asks: {},
+    },
+    {
       what: "metadata: one key ORed, several ANDed",
       lines: ["MachineMetadata=a=1", 'MachineMetadata="b=2" "a=3"', "X-ConditionMachineMetadata=a=0"],
       asks: metadata({ a: ["0", "1", "3"], b: ["2"] }),
@@ -169,6 +179,11 @@ Deno.test("options are accepted, or refused with a reason", async (t) => {
     [[], undefined],
     [["Foo=unknown keys are no reason"], undefined],
     [["Global=true", "Conflicts=a", "MachineMetadata=a=b"], undefined],
+    [["Global=true", "StopWhenDisconnected=1"], undefined],
+    ...["999ms", "soon", "0", "-1s", "infinity"].map((value): [string[], string] => [
+      [`StopWhenDisconnected=${value}`],
+      `malformed StopWhenDisconnected "${value}": expect a time span of at least 1s, for example 10s`,
+    ]),
     [["MachineOf=a.service", "Conflicts=b*"], undefined],
     [["MachineOf=a.service", "Replaces=b*"], undefined],
     [["MachineID=a", "MachineMetadata=a=b"], undefined],

@@ -18,6 +18,7 @@ import {
 import {
   fleetSection,
   isKnownFleetOption,
+  lastValueCounts,
   splitValues,
   truths,
   unrecognizedOption,
@@ -123,11 +124,11 @@ function shown(text: string): string {
 }
 
 function doubtfulOptions(name: string, options: readonly UnitOption[]): Warning[] {
-  const lastGlobal = options.findLastIndex((option) => option.section === fleetSection && option.name === "Global");
+  const last = new Map(options.map(({ section, name }, index) => [section === fleetSection ? name : "", index]));
   const found: Warning[] = [];
   for (const [index, option] of options.entries()) {
     if (option.section !== fleetSection || !isKnownFleetOption(option.name)) continue;
-    if (option.name === "Global" && index !== lastGlobal) continue;
+    if (lastValueCounts.has(option.name) && index !== last.get(option.name)) continue;
     for (const message of warningsOfOption(name, option)) found.push({ message, option: index });
   }
   const ids = options.map(({ section, name, value }, index) => ({ section, name, value, index }))

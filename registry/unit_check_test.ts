@@ -22,7 +22,18 @@ Deno.test("correct values cause no warning", () => {
 });
 
 Deno.test("an empty value of any option causes a warning", () => {
-  for (const name of ["MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Replaces", "Global", "X-Conflicts"]) {
+  for (
+    const name of [
+      "MachineID",
+      "MachineOf",
+      "MachineMetadata",
+      "Conflicts",
+      "Replaces",
+      "Global",
+      "StopWhenDisconnected",
+      "X-Conflicts",
+    ]
+  ) {
     assert.equal(warningsOf("x.service", `${name}=`), `${name} is empty and has no effect`);
     assert.equal(warningsOf("x.service", `${name}=""`), `${name} is empty and has no effect`);
   }
@@ -104,6 +115,7 @@ Deno.test("names and patterns that match no unit or machine cause a warning", ()
 
 Deno.test("only the last value of Global counts and causes a warning", () => {
   assert.equal(warningsOf("x.service", "Global=maybe", "Global=true"), "");
+  assert.equal(warningsOf("x.service", "StopWhenDisconnected=", "StopWhenDisconnected=5s"), "");
   for (const name of ["x@.service", "x@true.service", "x@no.service"]) {
     assert.equal(warningsOf(name, "Global=%i"), "");
   }

@@ -13,8 +13,10 @@ import { departedKey, machineKey, stateKey, statePrefix } from "../schema/keys.t
 import { messageOf } from "../../runtime/log.ts";
 import { DuplicateMachineError, type Membership, WrongStoreError } from "../mod.ts";
 import type { MachineRecord, Revision, UnitName, UnitState } from "../model.ts";
-import { type LeaseOptions, renewalInterval_ms, watchOwnKeys } from "./own_keys.ts";
+import { type LeaseOptions, watchOwnKeys } from "./own_keys.ts";
 import { type KeyValue, maxTransactionOps, type Op } from "../store/port.ts";
+import { MachineLease } from "./machine_lease.ts";
+import { StoredLocks } from "./unit_locks.ts";
 import { Notifier } from "../../runtime/notifier.ts";
 import { onceAborted } from "../../runtime/on_abort.ts";
 
@@ -62,6 +64,10 @@ class LeaseMembership implements Membership {
   readonly #options: LeaseOptions;
   readonly #stop = new AbortController();
   readonly #notifier = new Notifier();
+  readonly #lease: MachineLease;
+  readonly renewals = new Notifier();
+  readonly locks: StoredLocks;
+  #renewedAt_ms = -Infinity;
   readonly #worker: Promise<void>;
   #machine: MachineRecord;
   /** Desired text of each unit's state; undefined until read from the store or given to {@link publish}. */
@@ -69,7 +75,6 @@ class LeaseMembership implements Membership {
   #stored: StoredKeys | undefined;
   /** Counts how often `#stored` was found to be outdated. */
   #invalidations = 0;
-  #lease: string;
   /** By kind, the waiter that all pending calls share: their number must not grow during an outage. */
   readonly #waiters = new Map<"join" | "publish" | "update", Waiter>();
   #failing = false;
@@ -83,15 +88,39 @@ class LeaseMembership implements Membership {
   constructor(options: LeaseOptions, machine: MachineRecord, lease: string | undefined, outer: AbortSignal) {
     this.#options = options;
     this.#machine = machine;
-    this.#lease = lease ?? "";
+    this.#lease = new MachineLease({
+      ...options,
+      // Without its record the machine is absent, whatever lease it has.
+      renewed: () => this.#stored?.record === undefined || this.#confirmPresence(),
+      expired: () => this.#invalidate(),
+    }, lease ?? "");
+    this.locks = new StoredLocks(options.session, machine.id);
     const stopListening = onceAborted([outer], () => this.stop(outer.reason));
     onceAborted([this.#stop.signal], stopListening);
     this.#worker = this.#work();
-    this.#keepAlive();
+    void this.#lease.keepAlive(this.#stop.signal);
   }
 
   get lease(): string {
-    return this.#lease;
+    return this.#lease.id;
+  }
+
+  get ttl_ms(): number {
+    return this.#options.ttl_s * 1000;
+  }
+
+  get renewedAt_ms(): number {
+    return this.#renewedAt_ms;
+  }
+
+  renewEvery(interval_ms: number): void {
+    this.#lease.renewEvery(interval_ms);
+  }
+
+  /** Records that the store had the machine's record when the lease was last renewed. */
+  #confirmPresence(): void {
+    this.#renewedAt_ms = this.#lease.since_ms;
+    this.renewals.notify();
   }
 
   publish(states: ReadonlyMap<UnitName, UnitState>): Promise<void> {
@@ -107,9 +136,8 @@ class LeaseMembership implements Membership {
   async leave(): Promise<void> {
     this.stop(new Error(`machine ${this.#machine.id} has left the cluster`));
     await this.#worker;
-    const lease = this.#lease;
-    // The next daemon of this machine must not continue the lease: the store may revoke it late.
-    this.#lease = "";
+    // The store may revoke it late.
+    const lease = this.#lease.giveUp();
     await this.#markDeparted();
     if (lease !== "") await this.#options.session.revoke(lease);
   }
@@ -144,7 +172,7 @@ class LeaseMembership implements Membership {
       {
         ranges: [{ key: machineKey(id) }, { prefix: statePrefix(id) }],
         keys: () => new Set([machineKey(id), ...[...this.#desired?.keys() ?? []].map((name) => stateKey(id, name))]),
-        owns: (kv) => kv.lease === this.#lease,
+        owns: (kv) => kv.lease === this.#lease.id,
         lost: (keys) => {
           this.#lost = [...new Set([...this.#lost, ...keys])];
           this.#invalidate();
@@ -188,6 +216,7 @@ class LeaseMembership implements Membership {
       try {
         await this.#reconcile();
         done = count;
+        if (this.#renewedAt_ms < this.#lease.since_ms) this.#confirmPresence();
         this.#succeeded(count);
       } catch (error) {
         this.#stored = undefined;
@@ -229,7 +258,7 @@ class LeaseMembership implements Membership {
     const stored = this.#stored ?? await this.#readOwnKeys();
     // Keys that were lost during the read may be in its result: the next pass reads them again.
     if (invalidations === this.#invalidations) this.#stored = stored;
-    const lease = this.#lease;
+    const lease = this.#lease.id;
     const record = encodeMachine(this.#machine);
     const desired = this.#desired ?? new Map<UnitName, string>();
     const key = machineKey(this.#machine.id);
@@ -282,7 +311,7 @@ class LeaseMembership implements Membership {
     const prefix = statePrefix(id).length;
     this.#desired ??= new Map(sameBoot ? states.map((state) => [state.key.slice(prefix), state.value]) : []);
     await this.#keepLease();
-    const text = (each: KeyValue) => each.lease === this.#lease ? each.value : undefined;
+    const text = (each: KeyValue) => each.lease === this.#lease.id ? each.value : undefined;
     this.#logLost([...records ?? [], ...states]);
     return {
       revision: kv?.modRevision ?? 0,
@@ -296,7 +325,7 @@ class LeaseMembership implements Membership {
    * written yet, nor those that were deleted with an expired lease.
    */
   #logLost(found: readonly KeyValue[]): void {
-    const own = new Set(found.filter((kv) => kv.lease === this.#lease).map((kv) => kv.key));
+    const own = new Set(found.filter((kv) => kv.lease === this.#lease.id).map((kv) => kv.key));
     const lost = this.#lost.filter((key) => this.#written.has(key) && !own.has(key));
     this.#lost = [];
     this.#written = own;
@@ -321,36 +350,12 @@ class LeaseMembership implements Membership {
    * then keys that were deleted with the lease are not taken for keys that another program has deleted.
    */
   async #keepLease(): Promise<void> {
-    const { session, log, ttl_s } = this.#options;
-    const left_s = this.#lease === "" ? undefined : await session.renew(this.#lease);
-    // A renewed lease has its full TTL again, so another TTL was configured when it was granted.
-    if (left_s === ttl_s) return;
-    this.#lease = await session.grant(ttl_s);
+    const found = await this.#lease.ensure();
+    if (found === "renewed") return;
     this.#written.clear();
-    if (left_s === undefined || left_s > 0) return;
+    if (found !== "expired") return;
     const what =
       "this machine's lease has expired and its keys were deleted with it: writing them again under a new lease";
-    log("warn", what, { machine: this.#machine.id });
-  }
-
-  async #keepAlive(): Promise<void> {
-    const { clock, session, log } = this.#options;
-    const signal = this.#stop.signal;
-    const every_ms = renewalInterval_ms(this.#options);
-    let failing = false;
-    while (!signal.aborted) {
-      await clock.sleep(failing ? retryDelay_ms(clock) : every_ms, signal);
-      const lease = this.#lease;
-      if (signal.aborted || lease === "") continue;
-      try {
-        const left_s = await session.renew(lease, every_ms);
-        failing = false;
-        if (left_s > 0 || lease !== this.#lease) continue;
-        this.#invalidate();
-      } catch (error) {
-        log("warn", "this machine's lease could not be renewed, trying again", { error: messageOf(error) });
-        failing = true;
-      }
-    }
+    this.#options.log("warn", what, { machine: this.#machine.id });
   }
 }

@@ -134,13 +134,14 @@ export function decodeTarget(unit: UnitName, kv: KeyValue): Target {
 }
 
 export function encodeMachine(machine: MachineRecord): string {
-  const { id, ip, apiAddress, incarnation, staticMetadata, capabilities, version } = machine;
-  return encode({ id, ip, apiAddress, incarnation, staticMetadata, capabilities, version });
+  const { id, ip, apiAddress, incarnation, staticMetadata, capabilities, leaseTtl_ms, version } = machine;
+  return encode({ id, ip, apiAddress, incarnation, staticMetadata, capabilities, leaseTtl_ms, version });
 }
 
 export function decodeMachine(id: MachineId, kv: KeyValue): MachineRecord {
   const fields = new Fields(kv);
   const apiAddress = fields.optionalText("apiAddress");
+  const leaseTtl_ms = fields.optionalNumber("leaseTtl_ms");
   return {
     id,
     ip: fields.text("ip"),
@@ -148,6 +149,7 @@ export function decodeMachine(id: MachineId, kv: KeyValue): MachineRecord {
     incarnation: fields.text("incarnation"),
     staticMetadata: fields.texts("staticMetadata"),
     capabilities: { disableEngine: fields.object("capabilities")["disableEngine"] === true },
+    ...(leaseTtl_ms === undefined ? {} : { leaseTtl_ms }),
     version: fields.text("version"),
   };
 }

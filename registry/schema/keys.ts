@@ -24,9 +24,13 @@ export const departedKey = (machine: MachineId): string => `departed/${machine}`
 export const metadataKey = (machine: MachineId, key: string): string => `metadata/${machine}/${key}`;
 export const stateKey = (machine: MachineId, name: UnitName): string => `state/${machine}/${name}`;
 
+/** The lock of a unit that may run only once in the cluster. Bound to the lease of the machine that has it. */
+export const lockKey = (name: UnitName): string => `lock/${name}`;
+
 /** Prefixes of the keys of all machines, or of one. */
 export const globalPrefix = "global/";
 export const targetPrefix = "target/";
+export const lockPrefix = "lock/";
 export const assignPrefix = (machine: MachineId): string => `assign/${machine}/`;
 export const metadataPrefix = (machine: MachineId): string => `metadata/${machine}/`;
 export const statePrefix = (machine: MachineId): string => `state/${machine}/`;
@@ -36,7 +40,7 @@ export type ParsedKey =
   | { readonly kind: "cluster" | "leader" | "written" }
   | { readonly kind: "fence"; readonly writer: string }
   | { readonly kind: "file"; readonly hash: string }
-  | { readonly kind: "unit" | "global" | "target"; readonly name: UnitName }
+  | { readonly kind: "unit" | "global" | "target" | "lock"; readonly name: UnitName }
   | { readonly kind: "machine" | "departed"; readonly machine: MachineId }
   | { readonly kind: "assign" | "state"; readonly machine: MachineId; readonly name: UnitName }
   | { readonly kind: "metadata"; readonly machine: MachineId; readonly key: string };
@@ -62,6 +66,7 @@ export function parseKey(key: string): ParsedKey | undefined {
     case "unit":
     case "global":
     case "target":
+    case "lock":
       return unitName.test(rest) ? { kind, name: rest } : undefined;
     case "machine":
     case "departed":

@@ -86,6 +86,7 @@ export class ClusterView {
     },
     written: { put() {}, delete() {} },
     fence: { put() {}, delete() {} },
+    lock: { put() {}, delete() {} },
     file: {
       put: ({ hash }, { value, modRevision }) => this.#files.set(hash, { hash, text: value, revision: modRevision }),
       delete: ({ hash }) => this.#files.delete(hash),

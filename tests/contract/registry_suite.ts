@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import { ManualClock } from "../support/manual_clock.ts";
 import { ClusterRegistry } from "../../registry/cluster_registry.ts";
 import type { UnsettledWrites } from "../../registry/writes/fence.ts";
 import type { Log } from "../../runtime/log.ts";
@@ -879,6 +880,93 @@ const memberCases: readonly Case[] = [
       await store.transact([], [{ put: "machine/m10", value: "by hand" }, { delete: "state/m10/a.service" }]);
       await member.publish(statesOf("m1", "c.service"));
       assert.deepEqual([await keys(store, "state/"), warnings.length], [["state/m1/c.service"], before]);
+    },
+  },
+  {
+    name: "the lock of a unit is bound to its assignment and to its machine's lease",
+    async run({ open, openStore, signal }) {
+      const store = await openStore();
+      const assign = async (on: string, from: string) => {
+        await store.transact([], [{ delete: `assign/${from}/a.service` }, {
+          put: `assign/${on}/a.service`,
+          value: "",
+        }]);
+        return (await store.read([{ key: `assign/${on}/a.service` }])).ranges[0]![0]!.modRevision;
+      };
+      const first = await (await open()).join(machine("m1"), undefined, signal);
+      const second = await (await open()).join(machine("m2"), undefined, signal);
+      const onFirst = await assign("m1", "m2");
+      assert.deepEqual(await first.locks.take("a.service", onFirst - 1, first.lease), { kind: "outdated" });
+      assert.deepEqual(await first.locks.take("a.service", onFirst, first.lease), { kind: "locked" });
+      assert.deepEqual(
+        await first.locks.take("a.service", onFirst, first.lease),
+        { kind: "locked" },
+        "it has it already",
+      );
+      assert.deepEqual(await first.locks.held(), ["a.service"]);
+      const onSecond = await assign("m2", "m1");
+      assert.deepEqual(await first.locks.take("a.service", onFirst, first.lease), { kind: "outdated" });
+      const held = { kind: "held", machine: "m1" };
+      assert.deepEqual(await second.locks.take("a.service", onSecond, second.lease), held);
+      await second.locks.release("a.service");
+      assert.deepEqual(await second.locks.take("a.service", onSecond, second.lease), held, "it was not its own");
+      await first.locks.release("a.service");
+      assert.deepEqual(await second.locks.take("a.service", onSecond, second.lease), { kind: "locked" });
+      await store.revoke(second.lease);
+      assert.deepEqual(await second.locks.held(), []);
+    },
+  },
+  {
+    name: "a lock that was taken for an earlier lease of the machine is taken over",
+    async run({ open, openStore, signal }) {
+      const store = await openStore();
+      await store.transact([], [{ put: "assign/m1/a.service", value: "" }]);
+      const revision = (await store.read([{ key: "assign/m1/a.service" }])).ranges[0]![0]!.modRevision;
+      const member = await (await open()).join(machine("m1"), undefined, signal);
+      const earlier = await store.grant(30);
+      await member.locks.take("a.service", revision, earlier);
+      assert.deepEqual(await member.locks.take("a.service", revision, member.lease), { kind: "locked" });
+      await store.revoke(earlier);
+      assert.deepEqual(await member.locks.held(), ["a.service"]);
+    },
+  },
+  {
+    name: "a lease is renewed as often as requested, and counts from the start of a call that succeeded",
+    async run({ open, signal }) {
+      const clock = new ManualClock();
+      const held = Promise.withResolvers<void>();
+      let hangs = false;
+      const renewals: number[] = [];
+      const registry = await open({
+        clock,
+        wrap: (store) =>
+          between(store, {
+            async renew(lease) {
+              renewals.push(clock.monotonic_ms());
+              if (hangs) await held.promise;
+              return await store.renew(lease);
+            },
+          }),
+      });
+      const start_ms = clock.monotonic_ms();
+      const member = await registry.join(machine("m1"), undefined, signal);
+      assert.deepEqual([member.renewedAt_ms, member.ttl_ms], [start_ms, 30_000]);
+      member.renewEvery(1_000);
+      await eventually("the shorter interval to be used", () => {
+        clock.advance(1_000);
+        return Promise.resolve(renewals.length > 1);
+      });
+      hangs = true;
+      const before = renewals.length;
+      await eventually("a renewal to hang", () => {
+        clock.advance(1_000);
+        return Promise.resolve(renewals.length > before);
+      });
+      const begun_ms = renewals.at(-1)!;
+      clock.advance(500);
+      assert.ok(member.renewedAt_ms < begun_ms);
+      held.resolve();
+      await eventually("the renewal to count", () => Promise.resolve(member.renewedAt_ms === begun_ms));
     },
   },
   {
