@@ -15,6 +15,7 @@ import { openSystemd } from "../systemd/dbus/open.ts";
 import type { Systemd } from "../systemd/port.ts";
 import { acceptStore } from "./lifecycle/accept_store.ts";
 import { Agent } from "./agent/agent.ts";
+import { guardAlone } from "./agent/disconnection_guard.ts";
 import { drainAlone } from "./agent/drain.ts";
 import { SharedState } from "./api/shared_state.ts";
 import { credentialsOf } from "./api/auth/credentials.ts";
@@ -47,6 +48,7 @@ import {
 } from "./telemetry/metrics.ts";
 import { type Notify, openNotify } from "./host/sd_notify.ts";
 import { together } from "./reconcile.ts";
+import { lastContact, saveContacts } from "./lifecycle/lease_contact.ts";
 import { refreshIdentity } from "./lifecycle/machine_record.ts";
 import { closeAll, shutDown } from "./lifecycle/shutdown.ts";
 import { openReloadRequests } from "./config/reload_outcome.ts";
@@ -199,6 +201,11 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
         log,
         wakeup: retryNow,
         identify: () => identify(context, generation.config),
+        guard: async (signal) => {
+          const contact = await lastContact(state, systemClock, leaseTtl_ms(generation.config));
+          const options = { ...context, memory: state.intents, clock: systemClock, contact: () => contact };
+          await guardAlone(options, signal);
+        },
         work: (member, signal) => work(context, generation, member, signal),
         status: (next) => {
           report(next);
@@ -225,9 +232,14 @@ function openRegistry(config: Config, store: Store, unsettledWrites: UnsettledWr
     log: logOf("registry", log),
     writer: readMachineId,
     unsettledWrites,
-    agentTtl_s: Math.max(1, Math.floor(config.agentTtl_ms / 1000)),
+    agentTtl_s: leaseTtl_ms(config) / 1000,
     leaderTtl_s: Math.max(1, Math.ceil(5 * config.engineReconcileInterval_ms / 1000)),
   });
+}
+
+/** Leases have whole seconds. */
+function leaseTtl_ms({ agentTtl_ms }: Config): number {
+  return 1000 * Math.max(1, Math.floor(agentTtl_ms / 1000));
 }
 
 async function identify({ state, server }: DaemonContext, config: Config): Promise<MachineRecord> {
@@ -240,6 +252,7 @@ async function identify({ state, server }: DaemonContext, config: Config): Promi
     incarnation: await state.incarnation(),
     staticMetadata: config.metadata,
     capabilities: { disableEngine: config.disableEngine },
+    leaseTtl_ms: leaseTtl_ms(config),
     version,
   };
 }
@@ -273,6 +286,7 @@ async function work(
   };
   const tasks = [
     (signal: AbortSignal) => agent.run(signal),
+    (signal: AbortSignal) => saveContacts(membership, state.saveContact, log, signal),
     (signal: AbortSignal) => refreshIdentity(machine, refresh, signal),
   ];
   if (config.disableEngine) log("info", "Not starting engine; disable-engine is set");

@@ -7,15 +7,17 @@
 import { Notifier } from "../../runtime/notifier.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
-import type { MachineRecord, MachineView, UnitName, UnitState } from "../../registry/model.ts";
+import type { MachineRecord, MachineView, Revision, UnitName, UnitState } from "../../registry/model.ts";
 import type { Membership, Registry } from "../../registry/mod.ts";
 import type { Systemd, UnitStatus } from "../../systemd/port.ts";
 import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { reconcile, together } from "../reconcile.ts";
-import { desired, type DesiredUnit, hashesNeeded, retainedFiles } from "./desired.ts";
+import { desired, type DesiredUnit, exclusiveUnits, hashesNeeded, retainedFiles } from "./desired.ts";
+import { DisconnectionGuard } from "./disconnection_guard.ts";
 import { Executor, type Situation } from "./executor.ts";
 import { adopted, commanded, type IntentMemory } from "./command.ts";
+import { LockKeeper } from "./lock_keeper.ts";
 import { LoadErrors } from "./load_errors.ts";
 import { startsAgain } from "./job_results.ts";
 import { type Current, plan, type Step } from "./plan.ts";
@@ -28,7 +30,7 @@ export interface AgentOptions {
   readonly registry: Pick<Registry, "watchMachine" | "file">;
   readonly systemd: Systemd;
   readonly memory: IntentMemory;
-  readonly membership: Pick<Membership, "publish">;
+  readonly membership: Pick<Membership, "publish" | "lease" | "ttl_ms" | "renewedAt_ms" | "renewEvery" | "locks">;
   /** The machine's current record. */
   readonly machine: () => MachineRecord;
   readonly clock: Clock;
@@ -65,13 +67,15 @@ export class Agent {
   /** Units whose file is missing, with the reason, as they were logged last. */
   #incomplete: ReadonlyMap<UnitName, string> = new Map();
   readonly #loadErrors: LoadErrors;
+  readonly #guard: DisconnectionGuard;
+  readonly #locks: LockKeeper;
   #executor: Executor | undefined;
   #view: MachineView | undefined;
   #published: ReadonlyMap<UnitName, UnitState> | undefined;
   #publication: Promise<void> | undefined;
   #inventoryAt_ms = -Infinity;
   #inventoryInterval_ms: number;
-  #last: Pick<AgentWorld, "wanted" | "states"> | undefined;
+  #last: AgentWorld | undefined;
   #draining = false;
   #hasEnded = false;
   #drained = (_isEmpty: boolean) => {};
@@ -82,6 +86,14 @@ export class Agent {
     const read = (hash: string) => options.registry.file(hash);
     this.#texts = new UnitTexts(read, options.clock, () => this.#wakeup.notify());
     this.#loadErrors = new LoadErrors(options.systemd);
+    const { systemd, membership, clock, log } = options;
+    const changed = () => this.#wakeup.notify();
+    this.#locks = new LockKeeper({ membership, clock, changed });
+    this.#guard = new DisconnectionGuard({
+      ...{ systemd, clock, log, changed },
+      contact: () => membership,
+      record: async (unit, status) => await this.#executor?.recordDisconnected(unit, status, this.#last),
+    });
   }
 
   /** Runs until `signal` aborts. Units are left as they are. Throws WrongStoreError. */
@@ -117,11 +129,13 @@ export class Agent {
           this.#nextInventory_ms(now_ms),
           this.#tracker.nextTry_ms(now_ms),
           this.#texts.nextTry_ms(clock.monotonic_ms()),
+          this.#locks.nextTry_ms(clock.monotonic_ms()),
         );
       },
     };
     try {
-      await together(signal, [follow, listen, (signal) => reconcile(loop, signal)]);
+      const guard = (signal: AbortSignal) => this.#guard.run(signal);
+      await together(signal, [follow, listen, guard, (signal) => reconcile(loop, signal)]);
     } finally {
       this.#hasEnded = true;
       this.#drained(false);
@@ -154,8 +168,10 @@ export class Agent {
   async #look(): Promise<AgentWorld | undefined> {
     const { clock } = this.#options;
     const view = this.#view;
-    if (!view && !this.#draining) return undefined;
+    // Units with StopWhenDisconnected= are stopped also before there is a view.
     const executor = await this.#takeInventory();
+    this.#protect(executor);
+    if (!view && !this.#draining) return undefined;
     const { texts, wanted, unreadable, missing } = await this.#desired(executor);
     // Copied first: jobs that end while systemd is asked may be missing in its answers.
     const busy = [...executor.busy];
@@ -168,11 +184,17 @@ export class Agent {
     this.#tracker.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
     const incomplete = this.#withoutFile(wanted, current, missing);
     const backingOff = this.#backingOff(wanted, current, now_ms);
-    const held = new Set([...busy, ...executor.busy, ...unreadable, ...backingOff, ...incomplete.keys()]);
+    const overdue = this.#draining ? new Map<UnitName, string>() : this.#guard.overdue();
+    const held = new Set([
+      ...[...busy, ...executor.busy, ...unreadable, ...backingOff],
+      ...[...incomplete.keys(), ...overdue.keys()],
+    ]);
     const { id } = this.#options.machine();
+    const locks = this.#updateLocks(wanted, texts, overdue, (unit) => wanted.has(unit) || current.has(unit));
     const waiting = executor.waitingForOthers({ wanted, current });
+    const reasons = [...waiting, ...locks, ...overdue].filter(([_, error]) => error !== "");
     const errors = new Map<UnitName, Failure>([
-      ...[...waiting].map(([name, error]) => [name, { error, tried: false }] as const),
+      ...reasons.map(([name, error]) => [name, { error, tried: false }] as const),
       ...await this.#loadErrors.failures(executor.files, statuses),
       ...this.#tracker.errors(),
       ...[...incomplete].map(([name, error]) => [name, { error, tried: true }] as const),
@@ -180,8 +202,28 @@ export class Agent {
     const states = unitStates(id, wanted, current, errors, executor.restarting, ended);
     if (view) this.#options.seen(view);
     if (this.#draining && current.size === 0) this.#drained(true);
-    this.#last = { wanted, states };
-    return { wanted, current, texts, held, later: new Set(waiting.keys()), states, now_ms };
+    return this.#last = {
+      ...{ wanted, current, texts, held, states, now_ms },
+      later: new Set([...waiting.keys(), ...locks.keys()]),
+    };
+  }
+
+  /** Has the units with StopWhenDisconnected= stopped in time, and the lease renewed often enough for them. */
+  #protect({ limits_ms }: Executor): void {
+    this.#guard.protect(new Map(limits_ms));
+    this.#options.membership.renewEvery(Math.min(...limits_ms.values()) / 3);
+  }
+
+  /** Returns the units that must not be started without their lock, with the reason. */
+  #updateLocks(
+    wanted: ReadonlyMap<UnitName, DesiredUnit>,
+    texts: ReadonlyMap<string, string>,
+    overdue: ReadonlyMap<UnitName, string>,
+    isHere: (unit: UnitName) => boolean,
+  ): ReadonlyMap<UnitName, string> {
+    for (const unit of overdue.keys()) this.#locks.confirmAgain(unit);
+    const exclusive = this.#view ? exclusiveUnits(this.#view, wanted, texts) : new Map<UnitName, Revision>();
+    return this.#locks.update(new Map([...exclusive].filter(([unit]) => !overdue.has(unit))), isHere);
   }
 
   /** Returns the desired units with their files, the missing files, and the units whose assignment cannot be read. */

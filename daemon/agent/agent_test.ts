@@ -169,6 +169,10 @@ class AgentFixture {
       memory,
       membership: {
         publish: (states: ReadonlyMap<UnitName, UnitState>) => Promise.resolve(void (this.published = states)),
+        ttl_ms: 30_000,
+        renewedAt_ms: Infinity,
+        renewEvery: () => {},
+        locks: { held: () => Promise.resolve([]) },
       } as unknown as Membership,
       machine: () => record,
       clock: this.clock,

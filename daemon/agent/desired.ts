@@ -73,6 +73,35 @@ export function desired(
   return wanted;
 }
 
+/**
+ * Returns the units among `wanted` of which only one copy may run in the cluster, each with the revision of its assignment.
+ * Global units are not among them.
+ */
+export function exclusiveUnits(
+  { assignments }: MachineView,
+  wanted: ReadonlyMap<UnitName, DesiredUnit>,
+  texts: ReadonlyMap<string, string>,
+): ReadonlyMap<UnitName, Revision> {
+  const exclusive = new Map<UnitName, Revision>();
+  for (const { name, hash, desiredState } of wanted.values()) {
+    const assignment = assignments.get(name);
+    if (desiredState !== "launched" || assignment?.hash !== hash) continue;
+    const { stopWhenDisconnected_ms } = traitsOf(assignment, texts.get(hash)).requirements;
+    if (stopWhenDisconnected_ms !== undefined) exclusive.set(name, assignment.revision);
+  }
+  return exclusive;
+}
+
+/** Returns StopWhenDisconnected= by unit, milliseconds, of those unit files that have it. */
+export function disconnectionLimits(files: ReadonlyMap<UnitName, string>): Map<UnitName, number> {
+  const limits_ms = new Map<UnitName, number>();
+  for (const [unit, text] of files) {
+    const { stopWhenDisconnected_ms } = traits(unit, text).requirements;
+    if (stopWhenDisconnected_ms !== undefined) limits_ms.set(unit, stopWhenDisconnected_ms);
+  }
+  return limits_ms;
+}
+
 /** Traits by assignment, which never changes once it was read. Each event on the machine needs the traits of all units. */
 const knownTraits = new WeakMap<Assignment, UnitTraits>();
 

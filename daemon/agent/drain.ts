@@ -24,7 +24,19 @@ export async function drainAlone(options: AloneOptions): Promise<void> {
   const agent = new Agent({
     ...options,
     machine: () => record,
-    membership: { publish: () => Promise.resolve() },
+    membership: {
+      publish: () => Promise.resolve(),
+      lease: "",
+      // Every unit is stopped anyway.
+      ttl_ms: Infinity,
+      renewedAt_ms: Infinity,
+      renewEvery: () => {},
+      locks: {
+        take: () => Promise.resolve({ kind: "outdated" }),
+        release: () => Promise.resolve(),
+        held: () => Promise.resolve([]),
+      },
+    },
     registry: {
       // deno-lint-ignore require-yield -- it never sees the cluster
       async *watchMachine(_machine, signal) {

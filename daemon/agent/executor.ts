@@ -9,7 +9,7 @@ import type { Log } from "../../runtime/log.ts";
 import type { Revision, UnitName } from "../../registry/model.ts";
 import { isPermanent, type Job, type JobResult, type Systemd, type UnitStatus } from "../../systemd/port.ts";
 import { boundTo, startedAgainAfter, waitingForOthers } from "./bindings.ts";
-import type { DesiredUnit } from "./desired.ts";
+import { type DesiredUnit, disconnectionLimits } from "./desired.ts";
 import { adopted, type Commanded, commanded, type Intent, type IntentMemory, isUp } from "./command.ts";
 import { jobError, startsAgain, withdrawn } from "./job_results.ts";
 import { type Relations, relationsOf } from "./relations.ts";
@@ -58,6 +58,8 @@ export class Executor {
   readonly restarting = new Map<UnitName, Revision>();
   /** Result of the latest start job of each unit, except jobs that were canceled. */
   readonly ended = new Map<UnitName, JobResult>();
+  /** StopWhenDisconnected= by unit, of the files in fleet's directory, milliseconds. */
+  readonly limits_ms: Map<UnitName, number>;
   readonly #options: ExecutorOptions;
   readonly #relations: Map<UnitName, Relations>;
   #stopped = new Map<UnitName, JobResult>();
@@ -73,6 +75,7 @@ export class Executor {
     this.files = files;
     this.intents = intents;
     this.#relations = new Map([...texts].map(([unit, text]) => [unit, relationsOf(unit, text)]));
+    this.limits_ms = disconnectionLimits(texts);
   }
 
   /**
@@ -183,6 +186,16 @@ export class Executor {
     }
   }
 
+  /**
+   * Records that a unit is stopped for as long as the store cannot be reached: as if it had only been loaded, so that it is
+   * started again. The same goes for the units that systemd stops along with it.
+   */
+  async recordDisconnected(unit: UnitName, status: UnitStatus, situation: Situation | undefined): Promise<void> {
+    if (!this.files.has(unit)) return;
+    if (situation) this.#recordBound(unit, "stop", situation);
+    await this.#record("load", unit, status, situation?.wanted.get(unit));
+  }
+
   /** Records the bound units that systemd stops or restarts along with a unit, so that they are started again. */
   #recordBound(unit: UnitName, kind: "stop" | "restart", situation: Situation): void {
     const known = { ...situation, relations: this.#relations, intents: this.intents };
@@ -235,6 +248,7 @@ export class Executor {
       }
       this.files.delete(unit);
       this.#relations.delete(unit);
+      this.limits_ms.delete(unit);
       this.ended.delete(unit);
       try {
         await memory.forget(unit);
@@ -270,6 +284,7 @@ export class Executor {
       }
     }));
     const failures = await systemd.install(texts);
+    for (const [unit, limit_ms] of disconnectionLimits(texts)) this.limits_ms.set(unit, limit_ms);
     for (const { unit, hash } of steps) {
       if (!texts.has(unit)) continue;
       const failure = failures.get(unit);

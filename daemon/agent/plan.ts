@@ -52,7 +52,7 @@ export function plan(
   const names = [...new Set([...wanted.keys(), ...current.keys()])].sort();
   return names.filter((name) => !held.has(name))
     .flatMap((name) => next(name, wanted.get(name), current.get(name)))
-    .filter((step) => step.kind !== "start" || !later.has(step.unit));
+    .filter((step) => step.kind !== "start" && step.kind !== "restart" || !later.has(step.unit));
 }
 
 function next(unit: UnitName, wanted: DesiredUnit | undefined, current: Current | undefined): Step[] {

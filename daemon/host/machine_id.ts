@@ -35,8 +35,8 @@ export async function detectAddress(storeEndpoints: readonly string[]): Promise<
   const candidates = globalAddresses(interfaces).map(({ address }) => address);
   if (candidates.length < 2) return candidates[0] ?? "";
   const routed = defaultRouteAddress(interfaces, {
-    ipv4: await readRoutingTable("/proc/net/route"),
-    ipv6: await readRoutingTable("/proc/net/ipv6_route"),
+    ipv4: await readProcFile("/proc/net/route"),
+    ipv6: await readProcFile("/proc/net/ipv6_route"),
   });
   if (routed !== undefined) return routed;
   for (const endpoint of storeEndpoints) {
@@ -47,11 +47,11 @@ export async function detectAddress(storeEndpoints: readonly string[]): Promise<
 }
 
 /**
- * Reads a routing table of the kernel by cat(1), because Deno needs all permissions to read /proc. Returns "" if there is no
- * such table or `cat` may not run: an address can be found without it. Rejects on an error that may pass, such as too little
- * memory: an empty table would give the machine another address until the next read.
+ * Reads a file below /proc by cat(1), because Deno itself would need all permissions for that. Returns "" if there is no such
+ * file or `cat` may not run: an address can be found without a routing table. Rejects on an error that may pass, such as too
+ * little memory: an empty routing table would give the machine another address until the next read.
  */
-export async function readRoutingTable(path: string, cat = "cat"): Promise<string> {
+export async function readProcFile(path: string, cat = "cat"): Promise<string> {
   let output: Deno.CommandOutput;
   try {
     output = await new Deno.Command(cat, { args: [path], env: { LC_ALL: "C" } }).output();

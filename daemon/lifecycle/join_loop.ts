@@ -46,6 +46,8 @@ export interface JoinLoopOptions {
   readonly identify: () => Promise<MachineRecord>;
   /** Does the work of a member of the cluster until `signal` aborts. Throws WrongStoreError. */
   readonly work: (member: Member, signal: AbortSignal) => Promise<void>;
+  /** Guards this machine's units while it is not a member of the cluster, until `signal` aborts. */
+  readonly guard: (signal: AbortSignal) => Promise<void>;
   /** Starts the next attempt at once. */
   readonly wakeup: Notifier;
   /** Called after each attempt. */
@@ -69,11 +71,15 @@ const retry = { first_ms: 250, away_ms: 2_000, wrong_ms: 5_000 } as const;
 export async function runJoinLoop(options: JoinLoopOptions, signal: AbortSignal): Promise<void> {
   const { clock, log, status } = options;
   let failures = 0;
+  const guard = new BackgroundTask(options.guard, log);
+  await using _ = guard;
   while (!signal.aborted) {
     const seen = options.wakeup.count;
     const attempt = new AbortController();
     try {
+      guard.begin();
       const member = await join(options, AbortSignal.any([signal, attempt.signal]));
+      void guard.end();
       status({ ready: true });
       log("info", "this machine has joined the cluster", { machine: member.machine.id, ip: member.machine.ip });
       failures = 0;
@@ -91,6 +97,31 @@ export async function runJoinLoop(options: JoinLoopOptions, signal: AbortSignal)
     } finally {
       attempt.abort();
     }
+  }
+}
+
+/** A task that runs in the background between {@link begin} and {@link end}. A failure is logged. */
+class BackgroundTask implements AsyncDisposable {
+  #running: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
+
+  constructor(private readonly task: (signal: AbortSignal) => Promise<void>, private readonly log: Log) {}
+
+  begin(): void {
+    if (this.#running) return;
+    const stop = new AbortController();
+    const ended = this.task(stop.signal).catch((error) => this.log("error", messageOf(error)));
+    this.#running = { stop, ended };
+  }
+
+  async end(): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    running?.stop.abort();
+    await running?.ended;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.end();
   }
 }
 

@@ -40,6 +40,7 @@ Deno.test("a daemon that leaves the cluster forgets its lease first, and never s
       await member.leave();
       stop.abort();
     },
+    guard: () => Promise.resolve(),
     wakeup: new Notifier(),
     status: () => {},
   }, stop.signal);
@@ -65,6 +66,7 @@ Deno.test("a machine that cannot join logs the cause once, and then after growin
       return Promise.reject(new Error("cannot write /run/fleet/incarnation: no space left"));
     },
     work: () => Promise.resolve(),
+    guard: () => Promise.resolve(),
     wakeup: new Notifier(),
     status: () => {},
   }, stop.signal);
@@ -121,6 +123,7 @@ Deno.test("the lease is saved again when the daemon's files can be written again
       await new Promise((resolve) => setTimeout(resolve, 0));
       stop.abort();
     },
+    guard: () => Promise.resolve(),
     wakeup: new Notifier(),
     status: () => {},
   }, stop.signal);

@@ -7,12 +7,13 @@
 
 import type { Machine, MachineId, Unit, UnitName } from "../../registry/model.ts";
 import { globMatcher } from "../../runtime/glob.ts";
+import { disconnectionRefusal } from "./disconnection.ts";
 
 /** The properties of a unit that decide where it may run. */
 export type UnitTraits = Pick<Unit, "name" | "requirements" | "launchedAt" | "unreadable">;
 
 /** The properties of a machine that decide which units it may run. */
-export type MachineTraits = Pick<Machine, "id" | "metadata" | "unreadable">;
+export type MachineTraits = Pick<Machine, "id" | "metadata" | "leaseTtl_ms" | "unreadable">;
 
 /** The rule that a refusal comes from: an [X-Fleet] option, or a value that cannot be read. */
 export type Rule =
@@ -21,6 +22,7 @@ export type Rule =
   | "MachineOf"
   | "Conflicts"
   | "Replaces"
+  | "StopWhenDisconnected"
   | "malformed"
   | "unreadable";
 
@@ -114,7 +116,7 @@ function* machineRefusals(unit: UnitTraits, machine: MachineTraits, residency: R
     if (residency === "newcomer") yield { rule: "unreadable", reason };
     return;
   }
-  const { machineId, machineMetadata, malformed } = unit.requirements;
+  const { machineId, machineMetadata, stopWhenDisconnected_ms, malformed } = unit.requirements;
   for (const reason of malformed) yield { rule: "malformed", reason };
   if (machineId !== undefined && !namesMachine(machineId, machine.id)) {
     yield { rule: "MachineID", reason: `agent ID "${machine.id}" does not match required "${machineId}"` };
@@ -129,6 +131,9 @@ function* machineRefusals(unit: UnitTraits, machine: MachineTraits, residency: R
       reason: `local Machine metadata insufficient: needs ${wanted}, has ${found}`,
     };
   }
+  if (stopWhenDisconnected_ms === undefined) return;
+  const reason = disconnectionRefusal(stopWhenDisconnected_ms, machine.leaseTtl_ms);
+  if (reason !== undefined) yield { rule: "StopWhenDisconnected", reason };
 }
 
 function metadataOf({ metadata }: MachineTraits, key: string): string | undefined {

@@ -7,6 +7,8 @@
 import type { StoreMemory } from "../../registry/mod.ts";
 import type { IntentMemory } from "../agent/command.ts";
 import { openIntents } from "./command_log.ts";
+import { readProcFile } from "../host/machine_id.ts";
+import type { LeaseContact } from "../policy/disconnection.ts";
 import { parse, read, remove, write } from "./atomic_file.ts";
 
 /** The files of the daemon's state. Calls reject with an error that names the path when a file cannot be written or read. */
@@ -18,12 +20,17 @@ export interface RuntimeState {
   saveLease(lease: string | undefined): Promise<void>;
   store(): Promise<StoreMemory | undefined>;
   saveStore(store: StoreMemory | undefined): Promise<void>;
+  /** Returns the latest saved contact, by the monotonic clock of this process; undefined if none is known. */
+  contact(): Promise<LeaseContact | undefined>;
+  /** Saves when the lease was last renewed. The time counts on while no daemon runs. */
+  saveContact(contact: LeaseContact): Promise<void>;
 }
 
 /** Opens the state in `directory`, which is created if it is missing. */
 export async function openRuntimeState(directory: string): Promise<RuntimeState> {
   const root = directory.replace(/\/+$/, "");
   await Deno.mkdir(root, { recursive: true, mode: 0o755 });
+  const start = await processStart();
   return {
     intents: await openIntents(`${root}/intents.jsonl`),
     async incarnation() {
@@ -42,7 +49,36 @@ export async function openRuntimeState(directory: string): Promise<RuntimeState>
     },
     saveStore: (store) =>
       store === undefined ? remove(`${root}/store.json`) : write(`${root}/store.json`, JSON.stringify(store)),
+    async contact() {
+      const text = await read(`${root}/contact.json`);
+      const value = text === undefined ? undefined : parse(text);
+      if (!isSavedContact(value)) return undefined;
+      return { renewedAt_ms: value.sinceBoot_ms - start.latest_ms, ttl_ms: value.ttl_ms };
+    },
+    async saveContact({ renewedAt_ms, ttl_ms }) {
+      const sinceBoot_ms = start.earliest_ms + renewedAt_ms;
+      if (Number.isFinite(sinceBoot_ms)) {
+        await write(`${root}/contact.json`, JSON.stringify({ sinceBoot_ms, ttl_ms }));
+      }
+    },
   };
+}
+
+/**
+ * Returns when the monotonic clock of this process was 0, milliseconds since boot, as limits: a saved time must never be
+ * read as a later one. NaN if /proc/uptime cannot be read.
+ */
+async function processStart(): Promise<{ readonly earliest_ms: number; readonly latest_ms: number }> {
+  const before_ms = performance.now();
+  const uptime_ms = 1_000 * Number.parseFloat(await readProcFile("/proc/uptime"));
+  // The file has hundredths of seconds.
+  return { earliest_ms: uptime_ms - performance.now(), latest_ms: uptime_ms + 10 - before_ms };
+}
+
+function isSavedContact(value: unknown): value is { readonly sinceBoot_ms: number; readonly ttl_ms: number } {
+  if (typeof value !== "object" || value === null) return false;
+  const { sinceBoot_ms, ttl_ms } = value as Record<string, unknown>;
+  return typeof sinceBoot_ms === "number" && typeof ttl_ms === "number";
 }
 
 function isStoreMemory(value: unknown): value is StoreMemory {

@@ -118,3 +118,20 @@ Deno.test("of simultaneous writes one is left, whole", () =>
 Deno.test("a directory that cannot be created is an error", async () => {
   await assert.rejects(openRuntimeState("/proc/nosuch"));
 });
+
+Deno.test("a contact is never read as later than it was, also by another daemon", () =>
+  withDirectory(async (directory) => {
+    const before = await openRuntimeState(directory);
+    assert.equal(await before.contact(), undefined);
+    const renewedAt_ms = performance.now() - 4_000;
+    await before.saveContact({ renewedAt_ms, ttl_ms: 30_000 });
+    for (const state of [before, await openRuntimeState(directory)]) {
+      const read = await state.contact();
+      assert.equal(read?.ttl_ms, 30_000);
+      assert.ok(read.renewedAt_ms <= renewedAt_ms, `${read.renewedAt_ms} is after ${renewedAt_ms}`);
+    }
+    await before.saveContact({ renewedAt_ms: -Infinity, ttl_ms: 30_000 });
+    assert.ok((await before.contact())!.renewedAt_ms > -Infinity, "a lease that was never renewed replaces nothing");
+    await Deno.writeTextFile(`${directory}/contact.json`, '{"ttl_ms": 3');
+    assert.equal(await before.contact(), undefined);
+  }));
