@@ -65,7 +65,14 @@ Deno.test("pairs of options are refused exactly if the page says that they exclu
     quoted(others!).flatMap((other) => [`${quoted(one!)[0]} ${other}`, `${other} ${quoted(one!)[0]}`])
   );
   const sample: Readonly<Record<string, string>> = {
-    ...{ MachineID: "01234567", MachineMetadata: "a=b", Global: "true", Instances: "3", Desired: "loaded" },
+    ...{
+      MachineID: "01234567",
+      MachineMetadata: "a=b",
+      Global: "true",
+      StopWhenDisconnected: "10s",
+      Instances: "3",
+      Desired: "loaded",
+    },
   };
   const line = (name: string) => `${name}=${sample[name] ?? `${name.toLowerCase()}.service`}`;
   for (const one of fleetOptionNames) {
