@@ -159,7 +159,8 @@ Deno.test("a unit with StopWhenDisconnected= never runs on two machines", async 
       victim = await home(cluster, anyOther(victim));
       const to = anyOther(victim);
       const invocation = await cluster.invocation(victim, "stubborn.service");
-      await cluster.fleetctl(m1, "machine", "label", to.id, "single=here");
+      const labeled = await cluster.fleetctl(m1, "machine", "label", to.id, "single=here");
+      assert.equal(labeled.code, 0, labeled.stderr);
       const text = `${units["single.service"]}MachineMetadata=single=here\n`;
       await cluster.put(m1, "single.service", "launched", text);
       await endStubborn(cluster, victim, invocation);
