@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../../daemon/api/v1/types.ts";
+import type { MachineEvent, StateEvent } from "../../daemon/api/v1/types.ts";
 
 /** An event: its name, and its data as JSON text. */
 export interface StreamEvent {
@@ -66,21 +66,8 @@ function keyOf({ event, data }: StreamEvent): string | undefined {
   return event === "state" ? `state ${name} ${machineID}` : `${event} ${id ?? name}`;
 }
 
+/** True if the object that an event is about is gone: the field of the event's name is absent. */
 function isRemoval({ event, data }: StreamEvent): boolean {
-  const { unit, state, machine, machineID, waiting } = JSON.parse(data) as Partial<
-    & UnitEvent
-    & Pick<StateEvent, "state">
-    & MachineEvent
-    & DecisionEvent
-  >;
-  switch (event) {
-    case "unit":
-      return unit === undefined;
-    case "state":
-      return state === undefined;
-    case "machine":
-      return machine === undefined;
-    default:
-      return machineID === undefined && !waiting;
-  }
+  const fields = JSON.parse(data) as Readonly<Record<string, unknown>>;
+  return event === "decision" ? fields.machineID === undefined && !fields.waiting : fields[event] === undefined;
 }

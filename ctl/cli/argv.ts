@@ -59,22 +59,20 @@ export class UnknownFlagError extends UsageError {
 
 /** The values of a set of declared flags. */
 export class Flags {
-  readonly #specs = new Map<string, FlagSpec>();
-  readonly #given = new Map<string, FlagValue>();
+  readonly #specs: ReadonlyMap<string, FlagSpec>;
 
-  constructor(specs: readonly FlagSpec[], given: ReadonlyMap<string, FlagValue> = new Map()) {
-    for (const spec of specs) this.#specs.set(spec.name, spec);
-    for (const [name, value] of given) this.#given.set(name, value);
+  constructor(specs: readonly FlagSpec[], private readonly values: ReadonlyMap<string, FlagValue> = new Map()) {
+    this.#specs = new Map(specs.map((spec) => [spec.name, spec]));
   }
 
   /** True if the flag was given, on the command line or in the environment. */
   given(name: string): boolean {
-    return this.#given.has(name);
+    return this.values.has(name);
   }
 
   /** Returns the same flags with other values for some. */
   with(values: ReadonlyMap<string, FlagValue>): Flags {
-    return new Flags([...this.#specs.values()], new Map([...this.#given, ...values]));
+    return new Flags([...this.#specs.values()], new Map([...this.values, ...values]));
   }
 
   /** Value of a switch. */
@@ -95,7 +93,7 @@ export class Flags {
   #value(name: string): FlagValue {
     const spec = this.#specs.get(name);
     if (!spec) throw new Error(`flag --${name} is read but not declared`);
-    return this.#given.get(name) ?? spec.fallback;
+    return this.values.get(name) ?? spec.fallback;
   }
 }
 

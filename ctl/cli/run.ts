@@ -23,7 +23,7 @@ import { nothingDone, yesFlag } from "../units/set_state.ts";
 import { ClientSetupError } from "../api/endpoint.ts";
 import { expandPatterns } from "../units/select.ts";
 import { globalFlags } from "./global_flags.ts";
-import { commandHelp, optionsHelp, rootHelp, seeHelp } from "./help.ts";
+import { commandHelp, rootHelp, seeHelp } from "./help.ts";
 import type { Hosts } from "../ssh/remote.ts";
 import { type Io, printError, printLine, ReaderGoneError, reasonOf } from "../terminal/port.ts";
 import { MachineCache } from "../machines/cache.ts";
@@ -63,10 +63,6 @@ export async function runFleetctl(
     return 0;
   }
   if (command.name === "help") return help(quiet, line.args);
-  if (command.name === "options") {
-    quiet.out(optionsHelp());
-    return 0;
-  }
   return await runCommand(command, line, start.io(flags.on("debug")), start);
 }
 

@@ -1,6 +1,7 @@
 import type { Command } from "../cli/command.ts";
+import { optionsHelp } from "../cli/help.ts";
 
-/** `fleetctl options`, which `cli/run.ts` carries out itself. */
+/** `fleetctl options`: lists the global flags. */
 export const options: Command = {
   name: "options",
   group: "client",
@@ -11,5 +12,8 @@ export const options: Command = {
   usage: "options",
   examples: [{ title: "List the global flags", line: "fleetctl options" }],
   flags: [],
-  run: () => Promise.reject(new Error("the global flags are listed before commands are run")),
+  run({ io }) {
+    io.out(optionsHelp());
+    return Promise.resolve(0);
+  },
 };

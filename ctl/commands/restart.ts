@@ -12,7 +12,7 @@ import {
   yesFlag,
 } from "../units/set_state.ts";
 import { printError, printLine } from "../terminal/port.ts";
-import { requestRestart, restartUnits, startWait } from "../units/restart.ts";
+import { restartUnits, startWait } from "../units/restart.ts";
 import { maxParallel, maxParallelFlag } from "../units/rolling.ts";
 import { settleFlag } from "../waiting/settling.ts";
 import { optionsOf } from "../units/resolve_source.ts";
@@ -86,7 +86,9 @@ async function restartUnit(context: Context, unit: UnitEntity): Promise<boolean>
     const wait = startWait(context, { name, options });
     return await isActiveAgain(context, await waitForUnits(context, [wait], attemptsOf(context)));
   }
-  if (!await isActiveAgain(context, await restartUnits(context, [{ name, options }], requestRestart))) return false;
+  if (!await isActiveAgain(context, await restartUnits(context, [{ name, options }], () => client.restartUnit(name)))) {
+    return false;
+  }
   io.log("INFO", `Unit(${name}) was restarted.`);
   return true;
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Flags } from "../cli/argv.ts";
-import type { CapturedOutput, Hosts, RemoteHost } from "./remote.ts";
+import type { Hosts, RemoteHost } from "./remote.ts";
 import type { Io } from "../terminal/port.ts";
 import type { Dialer } from "./connect.ts";
 import { captureProgram, linesOfProgram, runProgram, sshEnvironment } from "./local_machine.ts";
@@ -13,6 +13,9 @@ import { type SshConnection, SshError } from "./port.ts";
 
 /** {@link Hosts} by SSH, through `--tunnel` if there is one. The SSH client, which few commands need, is loaded at its first use. */
 export class SshHosts implements Hosts {
+  readonly runLocally = runProgram;
+  readonly linesLocally = linesOfProgram;
+  readonly captureLocally = captureProgram;
   #dialer: Promise<Dialer> | undefined;
   #tunnel: Promise<SshConnection> | undefined;
   #connections: SshConnection[] = [];
@@ -51,18 +54,6 @@ export class SshHosts implements Hosts {
 
   async localMachineId(): Promise<string | undefined> {
     return (await this.io.readFile("/etc/machine-id"))?.trim();
-  }
-
-  runLocally(argv: readonly string[]): Promise<number> {
-    return runProgram(argv);
-  }
-
-  linesLocally(argv: readonly string[]): AsyncIterable<string> {
-    return linesOfProgram(argv);
-  }
-
-  captureLocally(argv: readonly string[]): Promise<CapturedOutput | undefined> {
-    return captureProgram(argv);
   }
 
   close(): void {

@@ -25,11 +25,6 @@ export async function requestStart({ client }: Context, name: string): Promise<b
   return await client.startUnit(name) || await client.restartUnit(name);
 }
 
-/** Requests the restart of a launched unit; false if the server supports no such request. */
-export function requestRestart({ client }: Context, name: string): Promise<boolean> {
-  return client.restartUnit(name);
-}
-
 /**
  * Sends `request` for each unit and waits until all are active again; stops and starts units whose server does not support
  * the request. Returns a failure for each unit that is not active again. An error of the server is thrown, or passed to

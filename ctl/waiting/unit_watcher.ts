@@ -47,6 +47,8 @@ const maxFilter = 4000;
 
 /** Watches units until {@link close}. Views are complete once {@link ready} has resolved. */
 export class UnitWatcher {
+  /** True once the view of every unit is complete. */
+  isReady = false;
   readonly #names: readonly string[];
   readonly #stop = new AbortController();
   readonly #views = new Map<string, UnitView>();
@@ -54,7 +56,6 @@ export class UnitWatcher {
   readonly #memory = new EventMemory();
   readonly #machines = new Map<string, MachineEntity>();
   readonly #ready = Promise.withResolvers<void>();
-  #isReady = false;
   #hasWarned = false;
   readonly #running: Promise<void>;
 
@@ -73,11 +74,6 @@ export class UnitWatcher {
   /** Resolves once the view of every unit is complete. */
   get ready(): Promise<void> {
     return this.#ready.promise;
-  }
-
-  /** True once the view of every unit is complete. */
-  get isReady(): boolean {
-    return this.#isReady;
   }
 
   /** The latest view of a watched unit. */
@@ -142,7 +138,7 @@ export class UnitWatcher {
         const view = this.#views.get(name);
         if (!view) return false;
         this.#views.set(name, viewOfUnit(unit, view, restart, hash));
-        return this.#isReady;
+        return this.isReady;
       }
       case "state": {
         const reported = JSON.parse(event.data) as StateEvent;
@@ -152,7 +148,7 @@ export class UnitWatcher {
         if (reported.state) states.set(reported.machineID, { ...reported, state: reported.state });
         else states.delete(reported.machineID);
         this.#views.set(reported.name, { ...view, states, stateChanges: view.stateChanges + 1 });
-        return this.#isReady;
+        return this.isReady;
       }
       case "machine": {
         const { id, machine } = JSON.parse(event.data) as MachineEvent;
@@ -182,7 +178,7 @@ export class UnitWatcher {
   }
 
   #markReady(): void {
-    this.#isReady = true;
+    this.isReady = true;
     this.#ready.resolve();
   }
 
