@@ -6,6 +6,7 @@
 
 import type {
   AcceptedStoreEntity,
+  BackupEntity,
   ExplanationEntity,
   MachineEntity,
   MachinePage,
@@ -163,6 +164,13 @@ export class ApiClient {
     const answer = await this.#ask("/fleet/v1/plan", request, isUnknownRoute);
     if (!answer) throw new Error(`${this.endpoint} runs a fleet that cannot make plans`);
     return await this.#json<PlanEntity>(answer);
+  }
+
+  /** Returns every unit and all dynamic metadata, at one revision. Throws if the server does not support it. */
+  async backup(): Promise<BackupEntity> {
+    const backup = await this.#get<BackupEntity>("/fleet/v1/backup", ({ code }) => code === 404 || code === 405);
+    if (!backup) throw new Error(`${this.endpoint} runs a fleet that cannot make backups: upgrade it`);
+    return backup;
   }
 
   /** Returns the journal or status of a unit from its machine, or from that of the query's `machineID`. The text may be endless. */

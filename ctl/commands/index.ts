@@ -6,6 +6,7 @@
 
 import type { Command } from "../cli/command.ts";
 import { acceptStore } from "./accept_store.ts";
+import { backup } from "./backup.ts";
 import { cat } from "./cat.ts";
 import { complete } from "./complete.ts";
 import { completion } from "./completion.ts";
@@ -26,6 +27,7 @@ import { machine } from "./machine.ts";
 import { options } from "./options.ts";
 import { plan } from "./plan.ts";
 import { restart } from "./restart.ts";
+import { restore } from "./restore.ts";
 import { ssh } from "./ssh.ts";
 import { start } from "./start.ts";
 import { status } from "./status.ts";
@@ -38,6 +40,7 @@ import { version } from "./version.ts";
 /** The commands, in the order of their names. */
 export const commands: readonly Command[] = [
   acceptStore,
+  backup,
   cat,
   complete(() => commands),
   completion,
@@ -58,6 +61,7 @@ export const commands: readonly Command[] = [
   options,
   plan,
   restart,
+  restore,
   ssh,
   start,
   status,

@@ -76,6 +76,16 @@ const verbs: Readonly<Record<string, string>> = {
   none: "  affect",
 };
 
+/** Returns the lines about the change of a unit. `file`: the unit as its file has it. */
+export async function changeLines(
+  io: Io,
+  unit: PlannedUnitEntity,
+  file: Pick<ApplicationUnit, "options"> | undefined,
+): Promise<string[]> {
+  const diff = unit.change === "replace" && file ? await fileDiff(unit, file) : [];
+  return linesOf(unit, diff, false).map((line) => colored(io, line));
+}
+
 function linesOf(unit: PlannedUnitEntity, diff: readonly string[], full: boolean): string[] {
   const { name, change, desiredState, was, effects = [], waiting, machines = [], why, warnings = [] } = unit;
   const before = was?.desiredState;
@@ -104,7 +114,7 @@ function effectLine({ effect, machineID: id, primaryIP = "", from }: MachineEffe
 }
 
 /** Returns the lines of a unified diff between the file in the cluster and the new one, without its header. */
-async function fileDiff({ was }: PlannedUnitEntity, file: ApplicationUnit): Promise<string[]> {
+async function fileDiff({ was }: PlannedUnitEntity, file: Pick<ApplicationUnit, "options">): Promise<string[]> {
   const { structuredPatch } = await import("diff");
   const [old, text] = [optionsOf(was?.options), file.options].map(serializeUnitFile) as [string, string];
   const { hunks } = structuredPatch("", "", old, text, undefined, undefined, { context: 2 });

@@ -32,6 +32,8 @@ export function terminal(debug: boolean): Io {
     readInput: async () => decodeText(await new Response(Deno.stdin.readable).bytes()),
     readFile,
     filesIn,
+    createDirectory,
+    createFile: (path, text) => Deno.writeTextFile(path, text, { createNew: true, mode: 0o600 }),
     now_ms: () => performance.now(),
     wall_ms: () => Date.now(),
     // https://no-color.org
@@ -152,6 +154,15 @@ async function filesIn(directory: string): Promise<string[]> {
   } catch {
     // The names are used only for suggestions.
     return [];
+  }
+}
+
+async function createDirectory(path: string): Promise<void> {
+  try {
+    await Deno.mkdir(path, { mode: 0o700 });
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.AlreadyExists)) throw cause;
+    throw new Error(`${path} exists already: name a new directory`, { cause });
   }
 }
 

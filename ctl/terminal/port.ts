@@ -30,6 +30,10 @@ export interface Io {
   readFile(path: string): Promise<string | undefined>;
   /** Returns the names in a directory; none if it cannot be read. */
   filesIn(directory: string): Promise<string[]>;
+  /** Creates a directory that only its owner may read. Throws if something has its name. */
+  createDirectory(path: string): Promise<void>;
+  /** Creates a file that only its owner may read. Throws if something has its name. */
+  createFile(path: string, text: string): Promise<void>;
   /** Returns the time of a monotonic clock, milliseconds. */
   now_ms(): number;
   /** Returns the time of day, milliseconds since the epoch. */

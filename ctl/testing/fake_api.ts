@@ -29,6 +29,8 @@ export class FakeApi {
   /** Reported states by unit name and machine ID. */
   readonly states = new Map<string, Map<string, { state: UnitStateEntity; error?: string; permanent?: true }>>();
   machines: MachineEntity[] = [{ id: "454c34ef00000000000000000000cafe", primaryIP: "10.77.0.11" }];
+  /** Dynamic metadata by machine ID, as backups have it. */
+  metadata: Record<string, Record<string, string>> = {};
   /** Explanations by unit name; without any, the server does not support explain. */
   readonly explanations = new Map<string, ExplanationEntity>();
   /** Hashes of the files that machines have, by unit name; the default is the hash of the newest file. */
@@ -74,6 +76,14 @@ export class FakeApi {
     const instead = this.intercept(request, path);
     if (instead) return instead;
     if (path === "/events") return this.#follow(url.searchParams.getAll("unit"));
+    if (path === "/backup") {
+      const units = [...this.units.values()].map(({ name, options, desiredState, unreadable }) => ({
+        ...{ name, options, desiredState },
+        ...(unreadable === undefined ? {} : { unreadable }),
+      }));
+      return json({ revision: this.#revision, units, metadata: this.metadata });
+    }
+    if (path === "/machines" && request.method === "PATCH") return this.#label(await request.json());
     if (path === "/units") return this.#page("units", [...this.units.values()].map((unit) => entity(unit)), url);
     if (path === "/machines") return this.#page("machines", this.machines, url);
     if (path === "/state") return this.#page("states", this.#listStates(url.searchParams.get("unitName")), url);
@@ -198,6 +208,14 @@ export class FakeApi {
     this.publishUnit(name);
     this.onDesiredState(name, this);
     return new Response(null, { status: unit ? 204 : 201 });
+  }
+
+  #label(operations: readonly { op: string; path: string; value?: { value: string } }[]): Response {
+    for (const { op, path, value } of operations) {
+      const [, machine = "", , key = ""] = path.split("/");
+      this.metadata[machine] = { ...this.metadata[machine], [key]: op === "remove" ? "" : value?.value ?? "" };
+    }
+    return new Response(null, { status: 204 });
   }
 
   #listStates(name: string | null): UnitStateEntity[] {

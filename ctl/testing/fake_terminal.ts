@@ -58,6 +58,15 @@ export class FakeIo implements Io {
     return Promise.resolve(paths.map((path) => path.slice(prefix.length)).filter((name) => !name.includes("/")));
   }
 
+  async createDirectory(path: string): Promise<void> {
+    if ((await this.filesIn(path)).length > 0) throw new Error(`${path} exists already: name a new directory`);
+  }
+
+  createFile(path: string, text: string): Promise<void> {
+    this.files.set(path, text);
+    return Promise.resolve();
+  }
+
   now_ms(): number {
     return this.clock.monotonic_ms();
   }

@@ -15,6 +15,7 @@ import { SharedState } from "./shared_state.ts";
 import { discoveryText } from "./v1/discovery.ts";
 import { Lists, UnitRenderer } from "./v1/entities.ts";
 import { EventStreams } from "./events/stream.ts";
+import { getBackup } from "./routes/backup.ts";
 import { explainUnit } from "./routes/explain.ts";
 import type { LocalMachine } from "./machine/port.ts";
 import { JournalStatusRoutes } from "./routes/journal_status.ts";
@@ -192,6 +193,7 @@ function clusterRoutes(api: Api, version: string): Routes {
     ["units/*/journal", resource({ GET: (call, name) => machineRoutes.journal(call, name) })],
     ["units/*/status", resource({ GET: (call, name) => machineRoutes.status(call, name) })],
     ["plan", resource({ POST: (call) => planChanges(api, call) })],
+    ["backup", resource({ GET: (call) => getBackup(api, call) })],
     ["state", resource({ GET: (call) => listStates(api, call) })],
     ["state/*", resource({ GET: (_call, name) => getState(api, name) })],
     ["events", resource({ GET: (call) => events.open(call) })],

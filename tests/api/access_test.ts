@@ -58,6 +58,7 @@ const plan: Readonly<Record<string, Partial<Record<Method, Omit<Row, "method" | 
   "/fleet/v1/state": { GET: { code: 200 } },
   "/fleet/v1/state/*": { GET: { code: 404 } },
   "/fleet/v1/events": { GET: { code: 200 } },
+  "/fleet/v1/backup": { GET: { code: 200 } },
   "/fleet/v1/plan": { POST: { headers: json, body: "{}", code: 200 } },
   "/fleet/v1/store/accept": { POST: { code: 200 } },
 };

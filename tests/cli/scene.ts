@@ -193,6 +193,8 @@ export class Scene {
       void (hash === undefined ? this.#api.hashes.delete(name) : this.#api.hashes.set(name, hash)),
     here: ([id = ""]) => void (this.#hosts.machineId = id),
     journal: ([name = ""], body) => void this.#api.journals.set(name, () => body.map((line) => line + "\n").join("")),
+    label: ([id = "", ...labels]) =>
+      void (this.#api.metadata[id] = Object.fromEntries(labels.map((word) => word.split("=", 2)))),
     machine: ([id = "", ...rest]) => {
       if (!this.#hasMachines) this.#api.machines = [];
       this.#hasMachines = true;

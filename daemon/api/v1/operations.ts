@@ -243,6 +243,11 @@ const clusterOperations: Operations = {
       errors: [429],
     },
   ),
+  "GET /backup": operation(
+    "getBackup",
+    "Returns every unit and all dynamic metadata, at one revision of the store.",
+    { answers: { 200: answer("The backup.", types.BackupEntity) } },
+  ),
   "POST /store/accept": operation("acceptStore", "Accepts a wiped or restored store in place of the known one.", {
     answers: { 200: answer("The store is accepted.", types.AcceptedStoreEntity) },
     errors: [409],

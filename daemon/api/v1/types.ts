@@ -168,6 +168,23 @@ export const MachinePage = entity("MachinePage", "One page of the machines.", {
   "nextPageToken?": nextPageToken,
 });
 
+export type BackupEntity = TypeOf<typeof BackupEntity>;
+export const BackupEntity = entity(
+  "Backup",
+  "What an operator has put into the cluster, at one revision of the store.",
+  {
+    revision: count("The revision of the store."),
+    units: list(
+      "Every unit with its options and desired state. Launched units come last, in the order in which they were launched.",
+      ref(UnitEntity),
+    ),
+    metadata: map(
+      "The dynamic metadata of machines, present or not, by machine ID.",
+      map("Values by key; an empty value hides a static key.", text("A value.")),
+    ),
+  },
+);
+
 export type ReasonEntity = TypeOf<typeof ReasonEntity>;
 export const ReasonEntity = entity("Reason", "One reason why a machine is not eligible for a unit.", {
   rule: text(
@@ -389,6 +406,6 @@ export const components: readonly Component[] = [
   ...[UnitRequest, MetadataRequest, PlanRequest, PlanEntity, PlannedUnitEntity, MachineEffectEntity],
   ...[UnitOptionEntity, UnitEntity, UnitPage, UnitStateEntity, UnitStatePage],
   ...[MachineEntity, MachinePage, ExplanationEntity, MachineExplanationEntity, ReasonEntity, UnitStatusEntity],
-  ...[ErrorEntity, AcceptedStoreEntity, ChangeEntity, UnitEvent, DecisionEvent, StateEvent, MachineEvent],
+  ...[ErrorEntity, AcceptedStoreEntity, BackupEntity, ChangeEntity, UnitEvent, DecisionEvent, StateEvent, MachineEvent],
   ...streamEvents,
 ];
