@@ -129,9 +129,13 @@ export function readOptions(
     from.set(name, source);
     texts.set(name, value);
     const warn = (what: string) => void warnings.push(`${source}: option ${name}: ${what}`);
-    const { problem, result } = readOption({ name, value, source }, read, warn);
-    if (problem !== undefined) problems.push(problem);
-    return [key, result];
+    try {
+      return [key, read(value, warn)];
+    } catch (error) {
+      const shown = name.includes("password") ? "" : ` "${hideUserInfo(value)}"`;
+      problems.push(`${source}: option ${name}${shown}: ${(error as Error).message}`);
+      return [key, undefined];
+    }
   });
   problems.push(...problemsTogether(texts, from));
   warnings.push(...warningsTogether(texts, from));
@@ -154,19 +158,6 @@ function unusedOptions(settings: ReadonlyMap<string, Setting>): string[] {
     if (why === undefined) return [unknownOption(name, source, settings)];
     return ["", "0", "f", "F", "FALSE", "false", "False"].includes(value) ? [] : [`${why} (${source})`];
   });
-}
-
-function readOption(
-  { name, value, source }: Setting & { readonly name: string },
-  read: Reader<unknown>,
-  warn: (what: string) => void,
-): { readonly result?: unknown; readonly problem?: string } {
-  try {
-    return { result: read(value, warn) };
-  } catch (error) {
-    const shown = name.includes("password") ? "" : ` "${hideUserInfo(value)}"`;
-    return { problem: `${source}: option ${name}${shown}: ${(error as Error).message}` };
-  }
 }
 
 type ByName = ReadonlyMap<string, string>;

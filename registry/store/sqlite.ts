@@ -110,16 +110,14 @@ class SqliteStore implements Store {
     for (const { id, ttl_s } of this.#statements.leases.all()) this.#expireLater(String(id), Number(ttl_s) * 1000);
   }
 
-  // deno-lint-ignore require-await -- async, so that an exception becomes a rejection
-  async read(ranges: readonly Range[]): Promise<Snapshot> {
+  read(ranges: readonly Range[]): Promise<Snapshot> {
     return this.#use("read", () => {
       refuseTooMany("ranges", ranges.length);
       return { revision: this.#history.newest, ranges: ranges.map((range) => this.#range(range)) };
     });
   }
 
-  // deno-lint-ignore require-await -- see read
-  async transact(compares: readonly Compare[], ops: readonly Op[]): Promise<TransactionResult> {
+  transact(compares: readonly Compare[], ops: readonly Op[]): Promise<TransactionResult> {
     return this.#use("write to", () => {
       refuseTooMany("conditions", compares.length);
       refuseTooMany("operations", ops.length);
@@ -145,8 +143,7 @@ class SqliteStore implements Store {
     }
   }
 
-  // deno-lint-ignore require-await -- see read
-  async grant(ttl_s: number): Promise<string> {
+  grant(ttl_s: number): Promise<string> {
     return this.#use("write to", () => {
       const granted_s = Math.min(maxLease_s, Math.max(1, Math.ceil(ttl_s)));
       const lease = String(this.#statements.grant.run(granted_s).lastInsertRowid);
@@ -155,8 +152,7 @@ class SqliteStore implements Store {
     });
   }
 
-  // deno-lint-ignore require-await -- see read
-  async renew(lease: string): Promise<number> {
+  renew(lease: string): Promise<number> {
     return this.#use("read", () => {
       const found = this.#statements.lease.get(lease);
       if (found === undefined) return 0;
@@ -166,12 +162,11 @@ class SqliteStore implements Store {
     });
   }
 
-  // deno-lint-ignore require-await -- see read
-  async revoke(lease: string): Promise<void> {
-    this.#use("write to", () => this.#end(lease));
+  revoke(lease: string): Promise<void> {
+    return this.#use("write to", () => this.#end(lease));
   }
 
-  // deno-lint-ignore require-await -- see read
+  // deno-lint-ignore require-await -- other stores take their time
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -181,7 +176,8 @@ class SqliteStore implements Store {
   }
 
   /** Runs `work` on the database; an error of SQLite is thrown with the path of the store. */
-  #use<T>(what: string, work: () => T): T {
+  // deno-lint-ignore require-await -- async, so that an exception becomes a rejection
+  async #use<T>(what: string, work: () => T): Promise<T> {
     if (this.#closed) throw new StoreUnavailableError(`the store ${this.endpoints} was closed`);
     try {
       return work();

@@ -62,35 +62,31 @@ export function decidePut(was: UnitRecord, request: PutRequest): PutDecision {
 function decideStore(name: UnitName, request: PutRequest, file: File): PutDecision {
   const invalid = whyInvalid(name, file.fleetOptions);
   if (invalid !== undefined) return refuse(400, invalid);
-  const desiredState = request.desiredState || "inactive";
-  if (!isDesiredState(desiredState)) return unknownState(desiredState);
-  const unplaceable = desiredState === "inactive" ? undefined : whyUnplaceable(name);
-  if (unplaceable !== undefined) return refuse(400, unplaceable);
+  const desiredState = readState(name, request.desiredState || "inactive");
+  if (typeof desiredState === "object") return desiredState;
   return { kind: "store", desiredState, file, findings: checkUnit(name, parseUnitFile(file.text)) };
 }
 
-function decideState(was: UnitRecord, { desiredState }: PutRequest, file: File | undefined): PutDecision {
-  if (desiredState === "") return refuse(409, "must provide DesiredState to update existing unit");
-  const unplaceable = desiredState === "inactive" ? undefined : whyUnplaceable(was.name);
-  if (unplaceable !== undefined) return refuse(400, unplaceable);
-  if (!isDesiredState(desiredState)) return unknownState(desiredState);
+function decideState(was: UnitRecord, request: PutRequest, file: File | undefined): PutDecision {
+  if (request.desiredState === "") return refuse(409, "must provide DesiredState to update existing unit");
+  const desiredState = readState(was.name, request.desiredState);
+  if (typeof desiredState === "object") return desiredState;
   // The store has lost the unit file, and the client still has it.
   const restores = file !== undefined && was.text === undefined;
   if (was.unit?.desiredState === desiredState && !restores) return { kind: "nothing" };
   return { kind: "update", desiredState, ...(file ? { file } : {}), findings: [] };
 }
 
-/** Returns the reason why a unit of this name may be stored but not placed; undefined if it may. */
-function whyUnplaceable(name: UnitName): string | undefined {
-  return isTemplate(name) ? `cannot activate template ${JSON.stringify(name)}` : unrunnableName(name);
-}
-
-function unknownState(text: string): PutDecision {
-  return refuse(400, `unknown desiredState ${JSON.stringify(text)}: expect ${desiredStates.join(", ")}`);
-}
-
-function isDesiredState(text: string): text is DesiredState {
-  return (desiredStates as readonly string[]).includes(text);
+/** Returns the desired state that a unit of this name is to have, or why it cannot have that. */
+function readState(name: UnitName, text: string): DesiredState | PutDecision {
+  const why = text === "inactive"
+    ? undefined
+    : isTemplate(name)
+    ? `cannot activate template ${JSON.stringify(name)}`
+    : unrunnableName(name);
+  if (why !== undefined) return refuse(400, why);
+  return desiredStates.find((state) => state === text) ??
+    refuse(400, `unknown desiredState ${JSON.stringify(text)}: expect ${desiredStates.join(", ")}`);
 }
 
 /**
