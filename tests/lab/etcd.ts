@@ -29,7 +29,7 @@ const memory_needed_bytes = 512 * 1024 * 1024;
 
 /** One etcd server process, alone or a member of a cluster. The kernel kills it when this test process ends. */
 export class EtcdServer implements AsyncDisposable {
-  #server: Server | undefined;
+  #server: Server & { over?: boolean } | undefined;
 
   private constructor(
     /** Client URL, `http://address:port`. It stays the same over stop, start and wipe. */
@@ -88,6 +88,11 @@ export class EtcdServer implements AsyncDisposable {
     return this.#server === undefined ? [] : [this.#server.pid];
   }
 
+  /** True while the server's process exists: false after it was stopped, and after it ended by itself. */
+  get running(): boolean {
+    return this.#server !== undefined && !this.#server.over;
+  }
+
   /** Path of the server's log. */
   get log(): string {
     return `${this.dir}/etcd.log`;
@@ -96,8 +101,9 @@ export class EtcdServer implements AsyncDisposable {
   /** Starts a stopped server with its data and on its address, and waits until it is healthy. */
   async start(): Promise<void> {
     if (this.#server !== undefined) throw new Error(`etcd at ${this.endpoint} is already running`);
-    const server = serve(this.command, this.log);
+    const server: Server & { over?: boolean } = serve(this.command, this.log);
     this.#server = server;
+    server.ended.then(() => server.over = true);
     const ended = server.ended.then((status) => {
       throw new Error(`etcd at ${this.endpoint} ended with code ${status.code}: ${this.#logTail()}`);
     });
@@ -167,6 +173,14 @@ export class EtcdServer implements AsyncDisposable {
   /** Runs etcdctl (API version 3) against this server. */
   ctl(...args: string[]): Promise<Output> {
     return run([...this.enter, "etcdctl", `--endpoints=${this.endpoint}`, ...args], { env: { ETCDCTL_API: "3" } });
+  }
+
+  /** Runs etcdctl as {@link ctl} does, with a text on its standard input. */
+  ctlWith(stdin: string, ...args: string[]): Promise<Output> {
+    return run([...this.enter, "etcdctl", `--endpoints=${this.endpoint}`, ...args], {
+      env: { ETCDCTL_API: "3" },
+      stdin,
+    });
   }
 
   /** Runs etcdctl as {@link ctl} does, and returns its standard output. Throws if it fails. */

@@ -2,19 +2,29 @@
 
 import { EtcdServer } from "./etcd.ts";
 import type { Network } from "./network.ts";
-import type { Output } from "./process.ts";
+import { must, type Output } from "./process.ts";
 
 /** An etcd cluster in a lab. Members are numbered from 0; a method without numbers applies to all members. */
 export class LabEtcd {
   private constructor(readonly members: readonly EtcdServer[]) {}
 
-  /** Starts `size` members, each with a new directory below `dir`, and waits until all are healthy. */
-  static async start(network: Network, size: number, dir: string, flags: readonly string[] = []): Promise<LabEtcd> {
+  /**
+   * Starts `size` members, each with a new directory below `dir`, and waits until all are healthy. `disk`: the size of a
+   * file system of its own for each member, in the format of tmpfs(5).
+   */
+  static async start(
+    network: Network,
+    size: number,
+    dir: string,
+    flags: readonly string[] = [],
+    disk?: string,
+  ): Promise<LabEtcd> {
     const all = network.hosts(size).map((address, at) => ({ name: `etcd${at}`, address }));
     const initial_cluster = all.map(({ name, address }) => `${name}=http://${address}:2380`).join(",");
-    const members = await Promise.all(all.map(({ name, address }) => {
+    const members = await Promise.all(all.map(async ({ name, address }) => {
       Deno.mkdirSync(`${dir}/${name}`);
-      return EtcdServer.prepare({
+      if (disk !== undefined) await must(["mount", "-t", "tmpfs", "-o", `size=${disk}`, name, `${dir}/${name}`]);
+      return await EtcdServer.prepare({
         name,
         address,
         dir: `${dir}/${name}`,

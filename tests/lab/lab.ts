@@ -27,6 +27,8 @@ export interface LabOptions {
   readonly etcd?: 0 | 1 | 3;
   /** Further command line flags of each etcd member. */
   readonly etcdFlags?: readonly string[];
+  /** Size of a file system of its own for each etcd member, in the format of tmpfs(5). Default: the lab's file system. */
+  readonly etcdDisk?: string;
   /** Installs fleet on every machine. */
   readonly fleet?: FleetOptions;
   /** Read-only mounts in every machine. */
@@ -180,7 +182,13 @@ export class Lab implements AsyncDisposable {
     const all = typeof machines === "number" ? Array.from({ length: machines }, () => ({})) : machines;
     if (all.length > 10) raiseInotifyLimit();
     await Promise.all([this.network.create(Math.max(etcd, 1)), this.#makeKey()]);
-    const etcd_up = etcd === 0 ? undefined : LabEtcd.start(this.network, etcd, this.dir, this.options.etcdFlags);
+    const etcd_up = etcd === 0 ? undefined : LabEtcd.start(
+      this.network,
+      etcd,
+      this.dir,
+      this.options.etcdFlags,
+      this.options.etcdDisk,
+    );
     // All must have settled before a failure removes the lab that they use.
     const results = await Promise.allSettled([
       etcd_up?.then((etcd) => this.#etcd = etcd),

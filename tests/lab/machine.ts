@@ -155,6 +155,66 @@ export class Machine {
     if (this.running) await this.setup.network.set(this.#link, "up");
   }
 
+  /**
+   * Loses what etcd sends to this machine: neither side notices the cut, and the machine still reaches the other machines.
+   * Lasts until `reachEtcd`.
+   */
+  async loseEtcd(): Promise<void> {
+    await this.setup.network.must(["ip", "route", "add", "blackhole", this.ip]);
+  }
+
+  /** Ends `loseEtcd`. */
+  async reachEtcd(): Promise<void> {
+    await this.setup.network.must(["ip", "route", "del", "blackhole", this.ip]);
+  }
+
+  /**
+   * Makes the machine's cable slow in both directions: packets above the rate (such as "128kbit", tc-tbf(8)) are delayed by
+   * up to 400 ms, and dropped above that. Lasts until `clearNetwork` or a power cut.
+   */
+  async slowNetwork(rate: string): Promise<void> {
+    const tbf = ["root", "tbf", "rate", rate, "burst", "2kb", "latency", "400ms"];
+    await this.setup.network.must(["tc", "qdisc", "replace", "dev", this.#link, ...tbf]);
+    await this.#host(["tc", "qdisc", "replace", "dev", "host0", ...tbf]);
+  }
+
+  /** Drops packets of the machine's cable at random, in both directions. Lasts until `clearNetwork` or a power cut. */
+  async losePackets(percent: number): Promise<void> {
+    const table = (link: string) =>
+      `table netdev lab_${this.name} {\n chain loss {\n  type filter hook ingress device "${link}" priority 0;\n` +
+      `  numgen random mod 100 < ${percent} counter drop\n }\n}\n`;
+    await this.setup.network.must(["nft", "-f", "-"], { stdin: table(this.#link) });
+    await this.#host(["nft", "-f", "-"], { stdin: table("host0") });
+  }
+
+  /** Ends `slowNetwork` and `losePackets`. Returns how many packets they delayed or dropped. */
+  async clearNetwork(): Promise<number> {
+    const { network } = this.setup;
+    const ends = [
+      [this.#link, (command: string[]) => network.run(command)],
+      ["host0", (command: string[]) => run(this.#insideNetwork(command))],
+    ] as const;
+    let harmed = 0;
+    for (const [link, execute] of ends) {
+      const shown = await execute(["tc", "-s", "qdisc", "show", "dev", link]);
+      const counted = await execute(["nft", "list", "table", "netdev", `lab_${this.name}`]);
+      const counts = `${shown.stdout}${counted.stdout}`.matchAll(/(?:overlimits|counter packets) (\d+)/g);
+      for (const [, count] of counts) harmed += Number(count);
+      await execute(["tc", "qdisc", "del", "dev", link, "root"]);
+      await execute(["nft", "delete", "table", "netdev", `lab_${this.name}`]);
+    }
+    return harmed;
+  }
+
+  /** Runs a program of the host in the network of this machine. Throws if it fails. */
+  async #host(command: readonly string[], options: RunOptions = {}): Promise<void> {
+    await must(this.#insideNetwork(command), options);
+  }
+
+  #insideNetwork(command: readonly string[]): string[] {
+    return ["nsenter", "--target", `${this.pid}`, "--net", "--", ...command];
+  }
+
   /** Runs a program in the machine as root, and waits for its end. */
   run(command: readonly string[], options: RunOptions = {}): Promise<Output> {
     return run(this.#inside(command), { ...options, env: { ...environment, ...options.env }, clear_env: true });

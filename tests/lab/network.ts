@@ -59,8 +59,13 @@ export class Network {
     return run(this.inside(command), options);
   }
 
+  /** Like `run`, but throws with the program's output if it fails. */
+  async must(command: readonly string[], options?: RunOptions): Promise<void> {
+    await must(this.inside(command), options);
+  }
+
   /** Sets a link of this namespace up or down. */
   async set(link: string, state: "up" | "down"): Promise<void> {
-    await must(this.inside(["ip", "link", "set", link, state]));
+    await this.must(["ip", "link", "set", link, state]);
   }
 }

@@ -203,13 +203,13 @@ async function cutOffFromEtcd(cluster: FleetCluster): Promise<void> {
     const victim = lab.machines.find((machine) => machine !== leader)!;
     const theirs = [...where].filter(([, id]) => id === victim.id).map(([name]) => name);
     assert.ok(theirs.length > 0, `${victim.name} runs no unit`);
-    await lab.namespaced(["ip", "route", "add", "blackhole", victim.ip]);
+    await victim.loseEtcd();
     await movedAway(cluster, victim.id, 6, leader);
     const moved_ms = performance.now();
     await until("the cut to be long enough", () => {
       return Promise.resolve(performance.now() - moved_ms >= more_ms || undefined);
     });
-    await lab.namespaced(["ip", "route", "del", "blackhole", victim.ip]);
+    await victim.reachEtcd();
     const healed_ms = performance.now();
     await until("the second copies to be stopped", async () => {
       const { stdout } = await victim.run(["systemctl", "is-active", ...theirs]);
