@@ -19,14 +19,10 @@ import {
 } from "./agent_protocol.ts";
 
 /** The part of ssh2 that is used; the package has no types. */
+type Done<Result> = (error: Error | undefined, result?: Result) => void;
 interface Ssh2Agent {
-  getIdentities(done: (error: Error | undefined, keys?: unknown[]) => void): void;
-  sign(
-    key: unknown,
-    data: Buffer,
-    options: unknown,
-    done: (error: Error | undefined, signature?: Buffer) => void,
-  ): void;
+  getIdentities(done: Done<unknown[]>): void;
+  sign(key: unknown, data: Buffer, options: unknown, done: Done<Buffer>): void;
 }
 const { BaseAgent, createAgent, utils } = ssh2 as unknown as {
   BaseAgent: new () => Ssh2Agent;
@@ -49,29 +45,22 @@ export function agentWithCertificates(path: string): unknown {
 }
 
 class CertificateAgent extends BaseAgent {
-  readonly #path: string;
   readonly #plain: Ssh2Agent;
 
-  constructor(path: string) {
+  constructor(private readonly path: string) {
     super();
-    this.#path = path;
     this.#plain = createAgent(path);
   }
 
   /** Lists certificates first, as ssh(1) does. */
-  override getIdentities(done: (error: Error | undefined, keys?: unknown[]) => void): void {
+  override getIdentities(done: Done<unknown[]>): void {
     this.#plain.getIdentities((error, keys = []) => {
       if (error) return done(error);
       this.#certificates().then((found) => done(undefined, [...found, ...keys]), (cause) => done(cause as Error));
     });
   }
 
-  override sign(
-    key: unknown,
-    data: Buffer,
-    options: unknown,
-    done: (error: Error | undefined, signature?: Buffer) => void,
-  ): void {
+  override sign(key: unknown, data: Buffer, options: unknown, done: Done<Buffer>): void {
     if (!isCertificate(key) || !key.type.startsWith("rsa-")) return this.#plain.sign(key, data, options, done);
     // ssh2 requests a hash only for keys of this type.
     const rsaKey = Object.create(key, { type: { value: "ssh-rsa" } });
@@ -79,7 +68,7 @@ class CertificateAgent extends BaseAgent {
   }
 
   async #certificates(): Promise<AgentCertificate[]> {
-    return readIdentities(await exchange(this.#path, agentRequest)).flatMap((blob) => certificateOver(blob) ?? []);
+    return readIdentities(await exchange(this.path, agentRequest)).flatMap((blob) => certificateOver(blob) ?? []);
   }
 }
 
@@ -106,27 +95,17 @@ export function certifiedKey(key: PrivateKey, text: string): unknown {
 
 /** An agent of one certified key, inside this process. */
 class CertifiedKey extends BaseAgent {
-  readonly #key: PrivateKey;
-  readonly #certificate: AgentCertificate;
-
-  constructor(key: PrivateKey, blob: Uint8Array) {
+  constructor(private readonly key: PrivateKey, private readonly blob: Uint8Array) {
     super();
-    this.#key = key;
-    this.#certificate = certificateOver(blob) as AgentCertificate;
   }
 
-  override getIdentities(done: (error: Error | undefined, keys?: unknown[]) => void): void {
-    done(undefined, [this.#certificate]);
+  override getIdentities(done: Done<unknown[]>): void {
+    done(undefined, [certificateOver(this.blob)]);
   }
 
-  override sign(
-    _key: unknown,
-    data: Buffer,
-    _options: unknown,
-    done: (error: Error | undefined, signature?: Buffer) => void,
-  ): void {
-    const { type } = this.#key;
-    const signature = this.#key.sign(data, type === "ssh-rsa" ? "sha512" : undefined);
+  override sign(_key: unknown, data: Buffer, _options: unknown, done: Done<Buffer>): void {
+    const { type } = this.key;
+    const signature = this.key.sign(data, type === "ssh-rsa" ? "sha512" : undefined);
     if (signature instanceof Error) return done(signature);
     done(undefined, type.startsWith("ecdsa-") ? Buffer.from(signatureOfDer(signature)) : signature);
   }

@@ -9,23 +9,23 @@ import { createServer, type Server, type Socket } from "node:net";
 import { reasonOf } from "../terminal/port.ts";
 import type { SshConnection } from "./port.ts";
 
-/** Signals that end the program. */
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
 /** Sockets that are forwarded through an SSH connection. They are removed by {@link close} and when the program ends. */
 export class ForwardedSockets {
   readonly #servers: Server[] = [];
   readonly #clients = new Set<Socket>();
   #directory: string | undefined;
-  #latestError: string | undefined;
-  readonly #ended = { SIGINT: this.#endBy("SIGINT"), SIGTERM: this.#endBy("SIGTERM"), SIGHUP: this.#endBy("SIGHUP") };
+  /** Error of the latest connection that failed at the far end; undefined if none has failed. */
+  latestError: string | undefined;
+  /** Handlers that remove the sockets and then let the signal end the program. */
+  readonly #handlers = (["SIGINT", "SIGTERM", "SIGHUP"] as const).map((signal) => {
+    const end = () => {
+      this.#removeDirectory();
+      Deno.kill(Deno.pid, signal);
+    };
+    return [signal, end] as const;
+  });
 
   constructor(private readonly tunnel: () => Promise<SshConnection>) {}
-
-  /** Error of the latest connection that failed at the far end; undefined if none has failed. */
-  get latestError(): string | undefined {
-    return this.#latestError;
-  }
 
   /** Returns the path of a socket whose connections are forwarded to `host` and `port` from the far end. */
   async open(host: string, port: number): Promise<string> {
@@ -56,7 +56,7 @@ export class ForwardedSockets {
       far.on("error", () => client.destroy()).on("close", () => client.destroy());
       client.pipe(far).pipe(client);
     } catch (error) {
-      this.#latestError = reasonOf(error);
+      this.latestError = reasonOf(error);
       client.destroy();
     }
   }
@@ -64,7 +64,7 @@ export class ForwardedSockets {
   #makeDirectory(): string {
     const directory = Deno.makeTempDirSync({ prefix: "fleetctl-" });
     globalThis.addEventListener("unload", this.#removeDirectory);
-    for (const signal of signals) Deno.addSignalListener(signal, this.#ended[signal]);
+    for (const [signal, end] of this.#handlers) Deno.addSignalListener(signal, end);
     return directory;
   }
 
@@ -73,14 +73,6 @@ export class ForwardedSockets {
     Deno.removeSync(this.#directory, { recursive: true });
     this.#directory = undefined;
     globalThis.removeEventListener("unload", this.#removeDirectory);
-    for (const signal of signals) Deno.removeSignalListener(signal, this.#ended[signal]);
+    for (const [signal, end] of this.#handlers) Deno.removeSignalListener(signal, end);
   };
-
-  /** Returns a handler that removes the sockets and then lets the signal end the program. */
-  #endBy(signal: typeof signals[number]): () => void {
-    return () => {
-      this.#removeDirectory();
-      Deno.kill(Deno.pid, signal);
-    };
-  }
 }
