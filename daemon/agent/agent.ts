@@ -16,7 +16,7 @@ import { reconcile, together } from "../reconcile.ts";
 import { desired, type DesiredUnit, exclusiveUnits, hashesNeeded, retainedFiles } from "./desired.ts";
 import { DisconnectionGuard } from "./disconnection_guard.ts";
 import { Executor, type Situation } from "./executor.ts";
-import { adopted, commanded, type IntentMemory } from "./command.ts";
+import { adopted, commanded, type IntentMemory } from "./intent.ts";
 import { LockKeeper } from "./lock_keeper.ts";
 import { LoadErrors } from "./load_errors.ts";
 import { startsAgain } from "./job_results.ts";

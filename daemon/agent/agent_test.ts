@@ -9,7 +9,7 @@ import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { Agent } from "./agent.ts";
 import { drainAlone } from "./drain.ts";
-import type { Intent, IntentMemory } from "./command.ts";
+import type { Intent, IntentMemory } from "./intent.ts";
 
 const id = "a".repeat(32);
 const daemonText = "[Service]\nExecStart=/bin/sleep infinity\n";

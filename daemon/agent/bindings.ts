@@ -11,7 +11,7 @@
 
 import type { UnitName } from "../../registry/model.ts";
 import type { DesiredUnit } from "./desired.ts";
-import { type Intent, isUp } from "./command.ts";
+import { type Intent, isUp } from "./intent.ts";
 import type { Current } from "./plan.ts";
 import type { Relations } from "./relations.ts";
 

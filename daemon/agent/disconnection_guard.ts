@@ -13,7 +13,7 @@ import type { UnitName } from "../../registry/model.ts";
 import type { Systemd, UnitStatus } from "../../systemd/port.ts";
 import { disconnectionDeadlines, type LeaseContact, seconds } from "../policy/disconnection.ts";
 import { disconnectionLimits } from "./desired.ts";
-import { type IntentMemory, isUp } from "./command.ts";
+import { type IntentMemory, isUp } from "./intent.ts";
 
 /** Dependencies of {@link DisconnectionGuard}. */
 export interface GuardOptions {

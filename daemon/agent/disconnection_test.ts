@@ -10,7 +10,7 @@ import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { Notifier } from "../../runtime/notifier.ts";
 import { Agent } from "./agent.ts";
-import type { Intent, IntentMemory } from "./command.ts";
+import type { Intent, IntentMemory } from "./intent.ts";
 import { guardAlone } from "./disconnection_guard.ts";
 
 const ttl_ms = 30_000;

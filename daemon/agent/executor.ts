@@ -1,5 +1,5 @@
 /**
- * Carries out the agent's steps. Each command is recorded before it is sent to systemd (see command.ts).
+ * Carries out the agent's steps. Each command is recorded before it is sent to systemd (see intent.ts).
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Revision, UnitName } from "../../registry/model.ts";
 import { isPermanent, type Job, type JobResult, type Systemd, type UnitStatus } from "../../systemd/port.ts";
 import { boundTo, startedAgainAfter, waitingForOthers } from "./bindings.ts";
 import { type DesiredUnit, disconnectionLimits } from "./desired.ts";
-import { adopted, type Commanded, commanded, type Intent, type IntentMemory, isUp } from "./command.ts";
+import { adopted, type Commanded, commanded, type Intent, type IntentMemory, isUp } from "./intent.ts";
 import { jobError, startsAgain, withdrawn } from "./job_results.ts";
 import { type Relations, relationsOf } from "./relations.ts";
 import { startOrder } from "./start_order.ts";

@@ -7,7 +7,7 @@
 import type { Revision, UnitName } from "../../registry/model.ts";
 import type { UnitStatus } from "../../systemd/port.ts";
 import type { DesiredUnit } from "./desired.ts";
-import { type Commanded, isUp } from "./command.ts";
+import { type Commanded, isUp } from "./intent.ts";
 
 /** One unit whose file is in fleet's directory. */
 export interface Current extends Commanded {

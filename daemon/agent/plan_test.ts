@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { UnitStatus } from "../../systemd/port.ts";
 import type { DesiredUnit } from "./desired.ts";
-import { adopted, commanded, type Intent } from "./command.ts";
+import { adopted, commanded, type Intent } from "./intent.ts";
 import { type Current, plan } from "./plan.ts";
 
 const name = "a.service";

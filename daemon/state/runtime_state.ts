@@ -5,8 +5,8 @@
  */
 
 import type { StoreMemory } from "../../registry/mod.ts";
-import type { IntentMemory } from "../agent/command.ts";
-import { openIntents } from "./command_log.ts";
+import type { IntentMemory } from "../agent/intent.ts";
+import { openIntents } from "./intent_log.ts";
 import { readProcFile } from "../host/machine_id.ts";
 import type { LeaseContact } from "../policy/disconnection.ts";
 import { parse, read, remove, write } from "./atomic_file.ts";

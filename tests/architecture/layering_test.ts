@@ -31,7 +31,7 @@ const adapters: Readonly<Record<string, string>> = {
   "daemon/state/runtime_state.ts": "the state that the daemon keeps in /run",
   "daemon/config/reload_outcome.ts": "files that carry the outcome of a reload to systemctl reload",
   "daemon/state/atomic_file.ts": "small files that the daemon writes atomically",
-  "daemon/state/command_log.ts": "the log of the agent's commands, in /run",
+  "daemon/state/intent_log.ts": "the log of the agent's intents, in /run",
   "daemon/telemetry/log.ts": "log lines on stderr, and the time of each",
   "daemon/config/load.ts": "fleet.conf and the environment",
   "daemon/config/named_files.ts": "files and folders that the configuration names",
@@ -485,7 +485,7 @@ Deno.test("architecture: the rules allow imports in the right direction", () => 
     },
     { "registry/requirements.ts": `import type { UnitOption } from "../systemd/unit_file.ts";` },
     { "daemon/main.ts": `import "./agent/agent.ts"; import "./engine/engine.ts"; import "./api/http/server.ts";` },
-    { "daemon/state/runtime_state.ts": `import type { IntentMemory } from "../agent/command.ts";` },
+    { "daemon/state/runtime_state.ts": `import type { IntentMemory } from "../agent/intent.ts";` },
     {
       "daemon/engine/engine.ts":
         `import "../policy/feasibility.ts"; import "../../registry/mod.ts"; import "./schedule.ts";`,

@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { Agent } from "../../daemon/agent/agent.ts";
-import type { Intent } from "../../daemon/agent/command.ts";
+import type { Intent } from "../../daemon/agent/intent.ts";
 import { createHandler } from "../../daemon/api/handler.ts";
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import { runEngine } from "../../daemon/engine/engine.ts";

@@ -27,7 +27,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { desired, retainedFiles } from "../../../daemon/agent/desired.ts";
-import { adopted, commanded } from "../../../daemon/agent/command.ts";
+import { adopted, commanded } from "../../../daemon/agent/intent.ts";
 import { type Current, plan } from "../../../daemon/agent/plan.ts";
 import { ScheduleCache } from "../../../daemon/engine/schedule_cache.ts";
 import { type Plan, schedule } from "../../../daemon/engine/schedule.ts";

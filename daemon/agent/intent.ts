@@ -1,6 +1,6 @@
 /**
- * The agent's record of its own commands, by which a daemon that was killed and started again neither repeats nor loses
- * one. Kept where a reboot deletes it, as a reboot stops the units.
+ * Intents: the agent's record of its commands to systemd, by which a daemon that was killed and started again neither
+ * repeats nor loses one. Kept where a reboot deletes it, as a reboot stops the units.
  *
  * @module
  */

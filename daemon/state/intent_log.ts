@@ -10,7 +10,7 @@
 
 import { replaceFile } from "../../runtime/replace_file.ts";
 import type { UnitName } from "../../registry/model.ts";
-import type { Intent, IntentMemory } from "../agent/command.ts";
+import type { Intent, IntentMemory } from "../agent/intent.ts";
 import { failure, parse, read } from "./atomic_file.ts";
 
 /** The file is compacted when it has more than this many records, and more than this many for each unit. */
