@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
 import { fleetctl } from "../../lab/fleet.ts";
 import { until } from "../../lab/process.ts";
+import { rollingUpgrade } from "../upgrade/upgrade_cases.ts";
 
 const names = (count: number) => Array.from({ length: count }, (_, index) => `u${index + 1}.service`);
 
@@ -183,5 +184,9 @@ Deno.test("on three machines", async (t) => {
     await t.step("a hundred units start at once", () => hundredAtOnce(cluster));
     await t.step("bad input is refused with a reason", () => badInput(cluster));
     await t.step("a unit that fails to start is an error", () => failing(cluster));
+    await t.step(
+      "the previous release is upgraded under a client: no unit is touched, and every acknowledged change survives",
+      () => rollingUpgrade(cluster),
+    );
   });
 });
