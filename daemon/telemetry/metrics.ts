@@ -118,8 +118,8 @@ export function observeStore(store: Store, metrics: Metrics, clock: Clock, renew
       renewed(lease);
       return lease;
     },
-    async renew(lease) {
-      const left_s = await timed("renew", store.renew(lease));
+    async renew(lease, timeout_ms) {
+      const left_s = await timed("renew", store.renew(lease, timeout_ms));
       if (left_s > 0) renewed(lease);
       return left_s;
     },

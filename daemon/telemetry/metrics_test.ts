@@ -104,6 +104,16 @@ Deno.test("metrics in Prometheus' format", async (t) => {
     );
   });
 
+  await t.step("a renewal keeps its time limit", async () => {
+    const limits: (number | undefined)[] = [];
+    const renew = (_lease: string, timeout_ms?: number) => {
+      limits.push(timeout_ms);
+      return Promise.resolve(6);
+    };
+    await observeStore({ renew } as unknown as Store, metrics, moving.clock, renewals).renew("l1", 2_000);
+    assert.deepEqual(limits, [2_000]);
+  });
+
   await t.step("the process itself", async () => {
     const all = await text();
     assert.match(all, /^process_resident_memory_bytes \d{7,}$/m);
