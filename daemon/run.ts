@@ -297,7 +297,10 @@ async function work(
       log: logOf("engine", log),
       machine: machine.id,
       version,
-      ...gracePeriods(config.agentTtl_ms),
+      ...gracePeriods(config.agentTtl_ms, {
+        share: config.massLossThreshold,
+        grace_s: Math.ceil(config.massLossGrace_ms / 1000),
+      }),
       observer,
     };
     tasks.push((signal) => runEngine(engine, signal));

@@ -134,11 +134,12 @@ export class ClusterRegistry implements Registry {
   async commit(change: Change): Promise<Revision> {
     const revision = await this.#commits.commit(changeTransaction(change));
     if (revision !== undefined) return revision;
-    throw new ConflictError(
-      change.kind === "metadata"
-        ? `metadata ${change.key} of machine ${change.machine} could not be written`
-        : `unit ${change.was.name} was changed by another writer in the meantime`,
-    );
+    const subject = change.kind === "metadata"
+      ? `metadata ${change.key} of machine ${change.machine}`
+      : change.kind === "accept loss"
+      ? "the list of missing machines"
+      : `unit ${change.was.name}`;
+    throw new ConflictError(`${subject} was changed by another writer in the meantime`);
   }
 
   join(machine: MachineRecord, lease: string | undefined, signal: AbortSignal): Promise<Membership> {

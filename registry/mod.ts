@@ -15,6 +15,7 @@ import type {
   MachineId,
   MachineRecord,
   MachineView,
+  MassLoss,
   Revision,
   Target,
   Unit,
@@ -58,7 +59,9 @@ export type Change =
     readonly machine: MachineId;
     readonly key: string;
     readonly value: string;
-  };
+  }
+  /** Ends the wait after a mass loss: the engine gives up the machines that are missing. */
+  | { readonly kind: "accept loss"; readonly was: MassLoss };
 
 /** A change that the engine decides. Each is applied completely or not at all. */
 export type Placement =
@@ -92,6 +95,15 @@ export interface UnitLocks {
   /** Reads which units this machine has the lock of. */
   held(): Promise<readonly UnitName[]>;
 }
+
+/** A step of the engine about a mass loss, see {@link MassLoss}. */
+export type LossStep =
+  /** Records the lost machines. `grace_s`: begins a wait, which the store ends after so many seconds. */
+  | (Pick<MassLoss, "machines" | "since_ms" | "until_ms"> & { readonly kind: "await"; readonly grace_s?: number })
+  /** Ends the wait, since all machines are back. */
+  | { readonly kind: "resume" }
+  /** Marks machines that are still missing as lost, and ends the wait. */
+  | { readonly kind: "give up"; readonly machines: readonly MachineId[] };
 
 /** A daemon's presence in the cluster: its machine record and unit states, bound to one lease. */
 export interface Membership {
@@ -137,6 +149,11 @@ export interface Leadership {
   apply(
     placements: readonly Placement[],
   ): Promise<{ readonly revision: Revision; readonly refused: readonly Placement[] }>;
+  /**
+   * Records a step of a mass loss, fenced by the leader key. Returns undefined if the store refused it: another engine
+   * leads, or a machine that was to be given up is back.
+   */
+  recordLoss(step: LossStep): Promise<Revision | undefined>;
   /** Gives up the leadership at once. */
   resign(): Promise<void>;
 }

@@ -158,6 +158,22 @@ export interface Leader {
   readonly unreadable?: string;
 }
 
+/** The reason why a machine is not expected back: it was stopped in good order, or was given up after a {@link MassLoss}. */
+export type Departure = "stopped" | "lost";
+
+/** A loss of so many machines at once that the engine waits for them to come back, and moves no unit of absent machines. */
+export interface MassLoss {
+  /** The lost machines, in order; some may be back. */
+  readonly machines: readonly MachineId[];
+  /** Wall clock of the engine that began the wait, milliseconds since the epoch: its beginning, and its expected end. */
+  readonly since_ms: number;
+  readonly until_ms: number;
+  /** True if the wait is over: the engine gives up the machines that are still missing. */
+  readonly isOver: boolean;
+  /** Revision of the record. */
+  readonly revision: Revision;
+}
+
 /** All data of the store at one revision. Immutable. */
 export interface Cluster {
   /** Random ID of the store, written by the first daemon that found it empty. */
@@ -169,11 +185,10 @@ export interface Cluster {
   readonly targets: ReadonlyMap<UnitName, Target>;
   readonly assignments: ReadonlyMap<UnitName, Assignment>;
   readonly machines: ReadonlyMap<MachineId, Machine>;
-  /**
-   * Machines that left the cluster in an orderly way a short time ago, and so get no grace period. Omitted if there are
-   * none.
-   */
-  readonly departed?: ReadonlySet<MachineId>;
+  /** Machines that have left the cluster, and so get no grace period. Omitted if there are none. */
+  readonly departed?: ReadonlyMap<MachineId, Departure>;
+  /** Omitted if the engine does not wait for machines after a mass loss. */
+  readonly massLoss?: MassLoss;
   /** Dynamic metadata, also of absent machines. */
   readonly dynamicMetadata: ReadonlyMap<MachineId, Readonly<Record<string, string>>>;
   readonly states: ReadonlyMap<UnitName, ReadonlyMap<MachineId, UnitState>>;

@@ -8,6 +8,7 @@ import type {
   AcceptedStoreEntity,
   BackupEntity,
   ExplanationEntity,
+  LossEntity,
   MachineEntity,
   MachinePage,
   PlanEntity,
@@ -224,6 +225,16 @@ export class ApiClient {
   /** Makes the daemon accept a replaced store. Throws if the store is not in question. */
   async acceptStore(): Promise<AcceptedStoreEntity> {
     return await this.#json(await this.#ask("/fleet/v1/store/accept", { method: "POST" }) as Response);
+  }
+
+  /** Returns the machines that the engine waits for after a mass loss; undefined if the server does not support it. */
+  loss(): Promise<LossEntity | undefined> {
+    return this.#get<LossEntity>("/fleet/v1/loss", isUnknownRoute);
+  }
+
+  /** Ends the wait for machines that were lost at once. Throws if there is none. */
+  async acceptLoss(): Promise<void> {
+    await this.#change("/fleet/v1/loss", { method: "DELETE" });
   }
 
   /**

@@ -53,7 +53,11 @@ export class EventMemory {
       this.#known.delete(key);
       const [event = "", name = "", machineID = ""] = key.split(" ");
       if (event === "decision") return [];
-      const data = event === "machine" ? { id: name } : { name, ...(event === "state" ? { machineID } : {}) };
+      const data = event === "machine"
+        ? { id: name }
+        : event === "loss"
+        ? {}
+        : { name, ...(event === "state" ? { machineID } : {}) };
       return [{ event, data: JSON.stringify(data) }];
     });
   }
@@ -61,7 +65,7 @@ export class EventMemory {
 
 /** Returns the key of the object that an event is about; undefined if it is about none. */
 function keyOf({ event, data }: StreamEvent): string | undefined {
-  if (!["unit", "decision", "state", "machine"].includes(event)) return undefined;
+  if (!["unit", "decision", "state", "machine", "loss"].includes(event)) return undefined;
   const { id, name, machineID } = JSON.parse(data) as Partial<MachineEvent & StateEvent>;
   return event === "state" ? `state ${name} ${machineID}` : `${event} ${id ?? name}`;
 }
@@ -69,5 +73,6 @@ function keyOf({ event, data }: StreamEvent): string | undefined {
 /** True if the object that an event is about is gone: the field of the event's name is absent. */
 function isRemoval({ event, data }: StreamEvent): boolean {
   const fields = JSON.parse(data) as Readonly<Record<string, unknown>>;
+  if (event === "loss") return fields.missing === undefined;
   return event === "decision" ? fields.machineID === undefined && !fields.waiting : fields[event] === undefined;
 }

@@ -1,4 +1,4 @@
-import type { MachineEntity } from "../../daemon/api/v1/types.ts";
+import type { LossEntity, MachineEntity } from "../../daemon/api/v1/types.ts";
 import type { Health } from "../api/client.ts";
 import { earliestExpiry, gradeExpiry } from "../api/certificate_expiry.ts";
 import { switchFlag, textFlag } from "../cli/argv.ts";
@@ -6,7 +6,7 @@ import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { type Io, printLine, reasonOf } from "../terminal/port.ts";
 import { formatOf } from "../output/list.ts";
-import { machineLegend } from "../machines/format.ts";
+import { machineIdLegend, machineLegend } from "../machines/format.ts";
 import { sshPortFlag, sshPortOf } from "../machines/select.ts";
 import { version } from "../version.ts";
 
@@ -104,8 +104,10 @@ async function checkServer(context: Context): Promise<Finding[]> {
   ];
   if (health.ready === false) return findings;
   let machines: readonly MachineEntity[];
+  let loss: LossEntity | undefined;
   try {
     machines = await client.machines();
+    loss = await client.loss();
   } catch (error) {
     const remedy = "Use --token, or --cert-file and --key-file, if the server requires them.";
     return [...findings, finding("FAIL", "permission", reasonOf(error), remedy)];
@@ -115,8 +117,22 @@ async function checkServer(context: Context): Promise<Finding[]> {
       ? finding("ok", "machines", `${machines.length} present`)
       : finding("FAIL", "machines", "none is present", "Start fleet.service on the machines."),
   );
+  if (loss?.missing) findings.push(lossFinding(loss, loss.missing));
   if (flags.on("no-ssh")) return findings;
   return [...findings, ...await inParallel(machines, (machine) => loginFinding(context, machine))];
+}
+
+function lossFinding({ present, until = 0 }: LossEntity, missing: readonly string[]): Finding {
+  const names = missing.map((id) => machineIdLegend(id, false)).join(", ");
+  const result =
+    `${missing.length} of ${missing.length + present} machines were lost at once (${names}): their units wait for ` +
+    `them until ${new Date(until).toISOString()}`;
+  return finding(
+    "warn",
+    "machines",
+    result,
+    "Bring them back. If they stay away, move their units now: fleetctl accept-loss",
+  );
 }
 
 function storeFinding({ ready, reason }: Health, endpoint: string): Finding {

@@ -1,4 +1,4 @@
-import type { DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../../daemon/api/v1/types.ts";
+import type { DecisionEvent, LossEvent, MachineEvent, StateEvent, UnitEvent } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { switchFlag, textFlag, UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
@@ -20,8 +20,8 @@ export const events: Command = {
   usage:
     "events [--since=TIME|REVISION] [--present] [--no-follow] [--kind=KIND,...] [--machine=ID] [--output=json] [UNIT...]",
   description:
-    `Prints changes of units, decisions of the engine with their reasons, unit states of systemd, and machines
-that come and go. With units or patterns, only events of these units.
+    `Prints changes of units, decisions of the engine with their reasons, unit states of systemd, machines that
+come and go, and losses of so many machines that the engine waits for them (loss). With units or patterns, only events of these units.
 
 Each line begins with the time of the event. --since also prints events of the past, as far back as the
 server remembers.`,
@@ -41,7 +41,7 @@ server remembers.`,
     textFlag("since", "TIME|REVISION", "Begin this long ago (s, m, h, d), or after this revision of the store"),
     switchFlag("present", "Begin with everything that is there"),
     switchFlag("no-follow", "End where new events would begin"),
-    textFlag("kind", "KIND,...", "Print only events of these kinds: unit, decision, state, machine"),
+    textFlag("kind", "KIND,...", "Print only events of these kinds: unit, decision, state, machine, loss"),
     textFlag("machine", "ID", "Print only events of the machine whose ID begins with this", { letter: "m" }),
     textFlag("output", "FORMAT", "Print text, or json with one object a line", { fallback: "text" }),
   ],
@@ -198,6 +198,8 @@ class EventPrinter {
         return this.#state(fields);
       case "machine":
         return this.#machine(fields);
+      case "loss":
+        return this.#loss(fields);
       case "partial":
         return `events before this are incomplete: ${fields.reason}`;
       case "reset":
@@ -238,6 +240,12 @@ class EventPrinter {
     this.#legends.set(id, machineLegend(machine, false));
     const metadata = Object.entries(machine.metadata ?? {}).map(([key, value]) => `${key}=${value}`).sort().join(",");
     return `machine ${this.#legend(id)} is present${metadata && `, ${metadata}`}`;
+  }
+
+  #loss({ missing, present, until }: LossEvent): string {
+    if (!missing || until === undefined) return "loss is over: units of machines that are still missing move";
+    return `loss of ${missing.length} of ${missing.length + present} machines at once: their units wait until ` +
+      `${clockTime(until)} for ${missing.map((id) => this.#legend(id)).join(", ")}`;
   }
 
   #on(id: string): string {

@@ -5,6 +5,7 @@
  */
 
 import type { Command } from "../cli/command.ts";
+import { acceptLoss } from "./accept_loss.ts";
 import { acceptStore } from "./accept_store.ts";
 import { backup } from "./backup.ts";
 import { cat } from "./cat.ts";
@@ -39,6 +40,7 @@ import { version } from "./version.ts";
 
 /** The commands, in the order of their names. */
 export const commands: readonly Command[] = [
+  acceptLoss,
   acceptStore,
   backup,
   cat,

@@ -19,6 +19,7 @@ import { getBackup } from "./routes/backup.ts";
 import { explainUnit } from "./routes/explain.ts";
 import type { LocalMachine } from "./machine/port.ts";
 import { JournalStatusRoutes } from "./routes/journal_status.ts";
+import { acceptLoss, getLoss } from "./routes/loss.ts";
 import { listMachines, patchMachines } from "./routes/machines.ts";
 import { planChanges } from "./routes/plan.ts";
 import { errorReply, jsonReply, reply, textReply } from "./http/responses.ts";
@@ -177,6 +178,7 @@ function clusterRoutes(api: Api, version: string): Routes {
     ["discovery", { actions: { GET: () => jsonReply(discoveryText) }, otherwise: only("HTTP GET", 400) }],
     ["openapi.json", resource({ GET: () => jsonReply(openapiText(version)) })],
     ["machines", resource({ GET: (call) => listMachines(api, call), PATCH: (call) => patchMachines(api, call) })],
+    ["loss", resource({ GET: () => getLoss(api), DELETE: () => acceptLoss(api) })],
     ["units", resource({ GET: (call) => listUnits(api, call) })],
     [
       "units/*",

@@ -67,6 +67,9 @@ export const options = {
   publicIp: option("public_ip", "", readAddress, "membership"),
   metadata: option("metadata", "", readMetadata, "membership"),
   agentTtl_ms: option("agent_ttl", "30s", readTtl_ms, "registry"),
+  /** The share of machines that may be lost at once without a wait for them. */
+  massLossThreshold: option("mass_loss_threshold", "0.5", readShare, "membership"),
+  massLossGrace_ms: option("mass_loss_grace", "5m", readWait_ms, "membership"),
   unitsDirectory: option("units_directory", "/run/fleet/units/", readUnitsDirectory, "never"),
   systemdUser: option("systemd_user", "false", readBoolean, "never"),
   /** The number of entries on a page of the API. */
@@ -236,6 +239,22 @@ function readTtl_ms(value: string): number {
   const parsed = parseDuration_ms(value);
   if (parsed < 1_000) throw new Error("expected at least 1s, the shortest lease that etcd grants");
   if (parsed > maxWait_ms) throw new Error(`expected at most ${maxWait_ms / 3_600_000}h`);
+  return parsed;
+}
+
+/** Parses a duration that a lease of etcd can have. */
+function readWait_ms(value: string): number {
+  const parsed = parseDuration_ms(value);
+  if (parsed > 0 && parsed < 1_000) throw new Error("expected 0 for none, or at least 1s");
+  if (parsed > maxWait_ms) throw new Error(`expected at most ${maxWait_ms / 3_600_000}h`);
+  return parsed;
+}
+
+function readShare(value: string): number {
+  const parsed = value.trim() === "" ? NaN : Number(value);
+  if (!(parsed >= 0 && parsed <= 1)) {
+    throw new Error("expected a number from 0 to 1, such as 0.5 for half of the machines");
+  }
   return parsed;
 }
 

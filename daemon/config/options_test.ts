@@ -68,6 +68,14 @@ const options: {
     ...{ name: "agent_ttl", fallback: 30_000, text: "1m30s", value: 90_000 },
     bad: [["30", /missing unit in duration "30"/], ["", /a duration such as 30s/], ["0", /at least 1s/]],
   },
+  massLossThreshold: {
+    ...{ name: "mass_loss_threshold", fallback: 0.5, text: "0.25", value: 0.25 },
+    bad: [["", /a number from 0 to 1/], ["1.1", /a number from 0 to 1/], ["half", /a number from 0 to 1/]],
+  },
+  massLossGrace_ms: {
+    ...{ name: "mass_loss_grace", fallback: 300_000, text: "90s", value: 90_000 },
+    bad: [["5", /missing unit in duration "5"/], ["500ms", /0 for none, or at least 1s/], ["500h", /at most 480h/]],
+  },
   unitsDirectory: {
     ...{ name: "units_directory", fallback: "/run/fleet/units/", text: "/run/u", value: "/run/u" },
     bad: [["u", /absolute path/]],

@@ -36,10 +36,11 @@ export interface Classification {
 }
 
 /**
- * Classifies all units. `absentAreGone`: absent machines will not come back. A machine that has departed never does.
+ * Classifies all units. `absentAreGone`: absent machines will not come back, except during the wait after a mass loss. A
+ * machine that has departed never does.
  */
 export function classifyUnits(cluster: Cluster, { absentAreGone, vanished }: ScheduleOptions): Classification {
-  const { units, targets, machines, departed } = cluster;
+  const { units, targets, machines, departed, massLoss } = cluster;
   const globals: Unit[] = [];
   const placed = new Map<MachineId, Unit[]>();
   const stale: Unit[] = [];
@@ -69,9 +70,9 @@ export function classifyUnits(cluster: Cluster, { absentAreGone, vanished }: Sch
       continue;
     }
     if (!machines.has(from.machine)) {
-      const hasDeparted = departed?.has(from.machine) ?? false;
-      const isGone = hasDeparted || absentAreGone && !vanished?.has(from.machine);
-      const what = hasDeparted ? "was stopped and left the cluster" : isGone ? "went away" : "is away";
+      const departure = departed?.get(from.machine);
+      const isGone = departure !== undefined || absentAreGone && !massLoss && !vanished?.has(from.machine);
+      const what = departure === "stopped" ? "was stopped and left the cluster" : isGone ? "went away" : "is away";
       const because = `machine ${short(from.machine)} ${what}`;
       (isGone ? unplaced : awaitingMachine).push({ unit, from, because });
       continue;

@@ -8,11 +8,12 @@ import type { Cluster, MachineId } from "../../registry/model.ts";
 import { Notifier } from "../../runtime/notifier.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
-import { DeposedError, type Leadership, type Placement, type Registry } from "../../registry/mod.ts";
+import { DeposedError, type Leadership, type LossStep, type Placement, type Registry } from "../../registry/mod.ts";
 import { reconcile, together } from "../reconcile.ts";
 import { hasSameInput, ScheduleCache } from "./schedule_cache.ts";
 import { type Plan, schedule } from "./schedule.ts";
 import { type GracePeriods, VanishedMachines } from "./grace_periods.ts";
+import { nextLossStep } from "./mass_loss.ts";
 
 /** Dependencies and timing of the engine. */
 export interface EngineOptions extends GracePeriods {
@@ -33,12 +34,16 @@ export interface EngineObserver {
   readonly leading: (leads: boolean) => void;
   /** Called after a placement was applied, or was refused because the unit had changed. */
   readonly applied: (kind: "place" | "unplace", refused: boolean) => void;
+  /** Called after a look at the cluster, with the number of machines that the engine waits for after a mass loss. */
+  readonly waitsFor: (machines: number) => void;
 }
 
 /** The input of one round of the engine, with its plan. */
 interface EngineWorld {
   readonly cluster: Cluster;
   readonly plan: Plan;
+  /** The next step of a mass loss. */
+  readonly loss: LossStep | undefined;
   /** Milliseconds until the next absent machine counts as gone; 0 if none has a grace period. */
   readonly graceLeft_ms: number;
 }
@@ -66,7 +71,7 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
   const since_ms = clock.monotonic_ms();
   let cluster: Cluster | undefined;
   let applied = 0;
-  const vanished = new VanishedMachines(options.vanishedGrace_ms);
+  const vanished = new VanishedMachines(options);
   const stop = new AbortController();
   const cache = new ScheduleCache();
   const ended = AbortSignal.any([signal, leadership.signal, stop.signal]);
@@ -84,12 +89,7 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
     // With a view that is older than its own writes, the engine would make the same decisions again.
     if (!cluster || cluster.revision < applied) return Promise.resolve(undefined);
     const quietSince_ms = Math.max(since_ms, registry.awayUntil_ms);
-    const now_ms = clock.monotonic_ms();
-    const rejoinLeft_ms = Math.max(0, quietSince_ms + options.rejoinGrace_ms - now_ms);
-    const { machines, left_ms } = vanished.at(now_ms);
-    const plan = schedule(cluster, { absentAreGone: rejoinLeft_ms === 0, vanished: machines }, cache);
-    const graceLeft_ms = rejoinLeft_ms > 0 ? Math.min(rejoinLeft_ms, left_ms) : Number.isFinite(left_ms) ? left_ms : 0;
-    return Promise.resolve({ cluster, plan, graceLeft_ms });
+    return Promise.resolve(lookAt(options, cluster, { vanished, quietSince_ms, cache }));
   };
   const loop = {
     name: "engine",
@@ -97,14 +97,22 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
     clock,
     log,
     look,
-    decide: (world: EngineWorld) => world.plan.placements,
-    act: async (steps: readonly Placement[], world: EngineWorld) => {
+    // The steps of a mass loss come alone: the next round sees their result.
+    decide: ({ loss, plan }: EngineWorld) => loss ? [loss] : plan.placements,
+    act: async (steps: readonly (LossStep | Placement)[], world: EngineWorld) => {
       try {
-        const done = await leadership.apply(steps);
+        if (world.loss) {
+          const revision = await leadership.recordLoss(world.loss);
+          applied = Math.max(applied, revision ?? world.cluster.revision + 1);
+          if (revision !== undefined) logLoss(log, world.loss, world.cluster);
+          return;
+        }
+        const placements = steps as readonly Placement[];
+        const done = await leadership.apply(placements);
         const refused = new Set(done.refused);
         // After a refusal, wait for a newer view: the unit has changed.
         applied = Math.max(applied, done.revision, refused.size > 0 ? world.cluster.revision + 1 : 0);
-        for (const step of steps) {
+        for (const step of placements) {
           if (step.kind !== "forget") options.observer?.applied(step.kind, refused.has(step));
           logPlacement(log, step, refused.has(step));
         }
@@ -121,6 +129,58 @@ async function lead(options: EngineOptions, leadership: Leadership, signal: Abor
         : options.safetyNet_ms,
   };
   await together(ended, [follow, (signal) => reconcile(loop, signal)]);
+}
+
+/** Decides on a view of the cluster. Grace periods do not begin before `quietSince_ms`. */
+function lookAt(
+  options: EngineOptions,
+  cluster: Cluster,
+  { vanished, quietSince_ms, cache }: {
+    readonly vanished: VanishedMachines;
+    readonly quietSince_ms: number;
+    readonly cache: ScheduleCache;
+  },
+): EngineWorld {
+  const { clock, rejoinGrace_ms, massLoss } = options;
+  const now_ms = clock.monotonic_ms();
+  const rejoinLeft_ms = Math.max(0, quietSince_ms + rejoinGrace_ms - now_ms);
+  const hasRejoined = rejoinLeft_ms === 0;
+  const { recent, held, left_ms } = vanished.at(now_ms, quietSince_ms);
+  const loss = hasRejoined ? nextLossStep(cluster, { recent, held }, massLoss, clock.now_ms()) : undefined;
+  if (hasRejoined && !loss) vanished.forget(now_ms, quietSince_ms);
+  const plan = schedule(cluster, { absentAreGone: hasRejoined && loss?.kind !== "await", vanished: held }, cache);
+  options.observer?.waitsFor(cluster.massLoss?.machines.filter((id) => !cluster.machines.has(id)).length ?? 0);
+  const graceLeft_ms = hasRejoined ? (Number.isFinite(left_ms) ? left_ms : 0) : Math.min(rejoinLeft_ms, left_ms);
+  return { cluster, plan, loss, graceLeft_ms };
+}
+
+function logLoss(log: Log, step: LossStep, { machines, massLoss }: Cluster): void {
+  switch (step.kind) {
+    case "await": {
+      const lost = step.machines.filter((id) => !machines.has(id)).length;
+      const what =
+        `${lost} of ${lost + machines.size} machines were lost at once: their units stay where they are until ` +
+        `${
+          new Date(step.until_ms).toISOString()
+        }, unless the machines come back or an operator runs fleetctl accept-loss`;
+      return log("warn", what, { machines: listed(step.machines) });
+    }
+    case "resume":
+      return log("info", "all machines that were lost at once are back", { machines: listed(massLoss!.machines) });
+    case "give up":
+      return log(
+        "warn",
+        "the wait for the machines that were lost at once is over: their units move to other machines",
+        {
+          machines: listed(step.machines),
+        },
+      );
+  }
+}
+
+function listed(machines: readonly MachineId[]): string {
+  const more = machines.length > 5 ? ` and ${machines.length - 5} more` : "";
+  return machines.slice(0, 5).join(", ") + more;
 }
 
 function logPlacement(log: Log, step: Placement, refused: boolean): void {

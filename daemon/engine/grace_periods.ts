@@ -5,6 +5,7 @@
  */
 
 import type { Cluster, MachineId } from "../../registry/model.ts";
+import { isOff, type MassLossLimits } from "./mass_loss.ts";
 
 /** The time that a missing machine has to return before its units are placed elsewhere. */
 export interface GracePeriods {
@@ -12,44 +13,77 @@ export interface GracePeriods {
   readonly rejoinGrace_ms: number;
   /** After the loss of a single machine, milliseconds. */
   readonly vanishedGrace_ms: number;
+  /** After the first loss of several machines, until the leases of all that were lost with it have expired, milliseconds. */
+  readonly togetherGrace_ms: number;
+  readonly massLoss: MassLossLimits;
 }
 
 /** Returns the grace periods for leases of `agentTtl_ms`. */
-export function gracePeriods(agentTtl_ms: number): GracePeriods {
+export function gracePeriods(agentTtl_ms: number, massLoss: MassLossLimits): GracePeriods {
+  const rejoinGrace_ms = Math.min(10_000, Math.max(2_000, agentTtl_ms / 3));
+  const vanishedGrace_ms = Math.min(2_000, agentTtl_ms / 4);
+  // Leases are renewed every third of their time, so machines that are cut off together vanish within such a third. etcd
+  // looks for expired leases twice a second.
+  const together_ms = Math.max(rejoinGrace_ms, agentTtl_ms / 3) + 1_000;
   return {
-    rejoinGrace_ms: Math.min(10_000, Math.max(2_000, agentTtl_ms / 3)),
-    vanishedGrace_ms: Math.min(2_000, agentTtl_ms / 4),
+    rejoinGrace_ms,
+    vanishedGrace_ms,
+    togetherGrace_ms: isOff(massLoss) ? vanishedGrace_ms : together_ms,
+    massLoss,
   };
 }
 
-/** Tracks the machines that vanish from one view of the cluster to the next. */
+/** Machines that are missing. */
+interface Vanished {
+  /** Machines that may have been lost together. */
+  readonly recent: ReadonlySet<MachineId>;
+  /** Those among them that do not count as gone yet. */
+  readonly held: ReadonlySet<MachineId>;
+  /** Time until one of these sets changes, milliseconds; Infinity if they do not. */
+  readonly left_ms: number;
+}
+
+/** Tracks the present machines from one view of the cluster to the next. */
 export class VanishedMachines {
   readonly #since_ms = new Map<MachineId, number>();
-  #present: ReadonlySet<MachineId> = new Set();
+  #present: ReadonlySet<MachineId> | undefined;
 
-  /** `grace_ms`: time until a vanished machine counts as gone. */
-  constructor(private readonly grace_ms: number) {}
+  constructor(private readonly grace: Pick<GracePeriods, "vanishedGrace_ms" | "togetherGrace_ms">) {}
 
-  /** Records the machines that have vanished or returned since the previous view. `now_ms`: monotonic clock. */
-  observe({ machines }: Pick<Cluster, "machines">, now_ms: number): void {
-    for (const id of this.#present) if (!machines.has(id)) this.#since_ms.set(id, now_ms);
-    for (const id of machines.keys()) this.#since_ms.delete(id);
+  /**
+   * Compares a new view with the one before. In the first view, machines that are absent and have units count as lost just
+   * now: the engine before may have been lost with them. `now_ms`: monotonic clock.
+   */
+  observe({ machines, targets, departed }: Pick<Cluster, "machines" | "targets" | "departed">, now_ms: number): void {
+    const before = this.#present ?? new Set(Array.from(targets.values(), ({ machine }) => machine));
+    for (const id of before) if (id !== "" && !machines.has(id)) this.#since_ms.set(id, now_ms);
+    for (const id of [...machines.keys(), ...departed?.keys() ?? []]) this.#since_ms.delete(id);
     this.#present = new Set(machines.keys());
   }
 
-  /** Returns the vanished machines whose grace period has not ended, and the time until the first counts as gone. */
-  at(now_ms: number): { readonly machines: ReadonlySet<MachineId>; readonly left_ms: number } {
+  /**
+   * Returns the machines that vanished a short time ago. No time counts before `from_ms`: the store was away until then. A
+   * machine stays among the recent ones until {@link forget}, so that a caller that is late, or whose reaction has failed,
+   * still sees all that were lost together.
+   */
+  at(now_ms: number, from_ms = -Infinity): Vanished {
+    const { vanishedGrace_ms, togetherGrace_ms } = this.grace;
+    const ages_ms = Array.from(this.#since_ms, ([id, since_ms]) => [id, now_ms - Math.max(since_ms, from_ms)] as const);
+    const young = ages_ms.filter(([, age_ms]) => age_ms < togetherGrace_ms);
+    const grace_ms = young.length > 1 ? togetherGrace_ms : vanishedGrace_ms;
+    const held = new Set<MachineId>();
     let left_ms = Infinity;
-    const machines = new Set<MachineId>();
-    for (const [id, since_ms] of this.#since_ms) {
-      const rest_ms = since_ms + this.grace_ms - now_ms;
-      if (rest_ms <= 0) {
-        this.#since_ms.delete(id);
-        continue;
-      }
-      machines.add(id);
-      left_ms = Math.min(left_ms, rest_ms);
+    for (const [id, age_ms] of young) {
+      if (age_ms < grace_ms) held.add(id);
+      left_ms = Math.min(left_ms, (age_ms < grace_ms ? grace_ms : togetherGrace_ms) - age_ms);
     }
-    return { machines, left_ms };
+    return { recent: new Set(this.#since_ms.keys()), held, left_ms };
+  }
+
+  /** Drops the machines whose time has ended. */
+  forget(now_ms: number, from_ms = -Infinity): void {
+    for (const [id, since_ms] of this.#since_ms) {
+      if (now_ms - Math.max(since_ms, from_ms) >= this.grace.togetherGrace_ms) this.#since_ms.delete(id);
+    }
   }
 }

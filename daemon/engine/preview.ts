@@ -61,9 +61,11 @@ function withDrafts(cluster: Cluster, drafts: readonly Draft[]): Cluster {
   const targets = new Map(cluster.targets);
   const assignments = new Map(cluster.assignments);
   const machines = new Map(cluster.machines);
+  const departed = new Map(cluster.departed);
   for (const [index, draft] of drafts.entries()) {
     if (draft.kind === "leave") {
       machines.delete(draft.machine);
+      departed.set(draft.machine, "stopped");
       continue;
     }
     const unit = draft.kind === "put"
@@ -78,7 +80,7 @@ function withDrafts(cluster: Cluster, drafts: readonly Draft[]): Cluster {
     targets.delete(draft.name);
     assignments.delete(draft.name);
   }
-  return { ...cluster, units, files, targets, assignments, machines };
+  return { ...cluster, units, files, targets, assignments, machines, departed };
 }
 
 function changedUnit(was: Unit | undefined, draft: Extract<Draft, { kind: "put" }>, revision: number): Unit {

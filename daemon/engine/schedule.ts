@@ -51,11 +51,21 @@ export function schedule(
     unplaced.set(candidate.unit.name, refusedEverywhere(candidate, trial));
   }
   for (const { unit, because } of classification.awaitingMachine) {
-    unplaced.set(unit.name, { summary: `${because}; the engine waits for it to come back`, refusals: new Map() });
+    unplaced.set(unit.name, { summary: `${because}; ${waitText(cluster)}`, refusals: new Map() });
   }
   const plan = { placements: placementsOf(cluster, classification, evicted, decisions), unplaced };
   cache.keep(cluster, options, plan, trial.machines, [...candidates.values()].map(({ unit }) => unit));
   return plan;
+}
+
+/** Says for what the engine waits before it moves the units of an absent machine. */
+function waitText({ massLoss, machines }: Cluster): string {
+  if (!massLoss) return "the engine waits for it to come back";
+  const missing = massLoss.machines.filter((id) => !machines.has(id)).length;
+  return `${missing} of ${
+    missing + machines.size
+  } machines were lost at once, so that the engine waits for them until ` +
+    `${new Date(massLoss.until_ms).toISOString()}, or until fleetctl accept-loss`;
 }
 
 /** Decides for every machine which units stay, and collects those that may not. */

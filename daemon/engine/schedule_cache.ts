@@ -73,7 +73,7 @@ export class ScheduleCache {
 
 /** True if two clusters do not differ in what a plan depends on. The states of units are no part of that. */
 export function hasSameInput(a: Cluster, b: Cluster): boolean {
-  const parts = ["units", "files", "targets", "assignments", "machines", "departed"] as const;
+  const parts = ["units", "files", "targets", "assignments", "machines", "departed", "massLoss"] as const;
   return parts.every((part) => a[part] === b[part]);
 }
 

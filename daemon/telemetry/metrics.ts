@@ -24,6 +24,9 @@ const catalogue = {
   fleet_lease_age_seconds: gauge("Seconds since this machine's lease was last renewed; -1 without a lease."),
   fleet_units: gauge("Units on this machine, by systemd's active state.", "state"),
   fleet_engine_leader_start_time: gauge("When this daemon took the lead, in seconds since the epoch; 0 if it has not."),
+  fleet_engine_missing_machines: gauge(
+    "Machines whose units this engine does not move, since too many machines were lost at once.",
+  ),
   fleet_engine_task_count_total: counter("Decisions that the engine has applied.", "type"),
   fleet_engine_task_failure_count_total: counter(
     "Decisions that the store refused because the cluster had changed.",
@@ -81,7 +84,11 @@ const taskTypes = { place: "attemptscheduleunit", unplace: "unscheduleunit" } as
 export function observeEngine(metrics: Metrics, clock: Clock) {
   return {
     round: observeRounds("engine", metrics),
-    leading: (leads: boolean) => metrics.set("fleet_engine_leader_start_time", leads ? clock.now_ms() / 1000 : 0),
+    leading: (leads: boolean) => {
+      metrics.set("fleet_engine_leader_start_time", leads ? clock.now_ms() / 1000 : 0);
+      if (!leads) metrics.set("fleet_engine_missing_machines", 0);
+    },
+    waitsFor: (machines: number) => metrics.set("fleet_engine_missing_machines", machines),
     applied: (kind: "place" | "unplace", refused: boolean) => {
       metrics.count("fleet_engine_task_count_total", [taskTypes[kind]]);
       if (refused) metrics.count("fleet_engine_task_failure_count_total", [taskTypes[kind]]);

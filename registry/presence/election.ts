@@ -9,8 +9,9 @@ import { decodeLeader, encodeLeader } from "../schema/codec.ts";
 import { packPlacements, type PlacementBatch } from "../writes/transactions.ts";
 import { leaderKey } from "../schema/keys.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
-import { DeposedError, type Leadership, type Placement } from "../mod.ts";
+import { DeposedError, type Leadership, type LossStep, type Placement } from "../mod.ts";
 import type { Leader, Revision } from "../model.ts";
+import { writeLossStep } from "./mass_loss.ts";
 import { type LeaseOptions, renewalInterval_ms, watchOwnKeys } from "./own_keys.ts";
 import { StoreSession } from "../writes/session.ts";
 import { type Compare, type KeyValue, WatchLostError } from "../store/port.ts";
@@ -163,6 +164,11 @@ class LeaseLeadership implements Leadership {
       }
     }
     return { revision: Math.max(first.revision, second.revision), refused };
+  }
+
+  async recordLoss(step: LossStep): Promise<Revision | undefined> {
+    this.#assertLeading();
+    return await writeLossStep(this.#options.session, this.#fence, step);
   }
 
   async resign(): Promise<void> {

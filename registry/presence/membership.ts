@@ -150,7 +150,7 @@ class LeaseMembership implements Membership {
     const { session } = this.#options;
     const { id } = this.#machine;
     if (this.#stored === undefined) return;
-    const mark = { put: departedKey(id), value: "", lease: await session.grant(departure_s) };
+    const mark = { put: departedKey(id), value: "stopped", lease: await session.grant(departure_s) };
     await session.transact([{ key: machineKey(id), mod: this.#stored.revision }], [{ delete: machineKey(id) }, mark]);
   }
 

@@ -20,6 +20,7 @@ import {
   type Leader,
   type MachineId,
   type MachineRecord,
+  type MassLoss,
   type Revision,
   type Target,
   type Unit,
@@ -197,6 +198,22 @@ function encode(fields: Readonly<Record<string, unknown>>): string {
   return JSON.stringify({ ...fields, format });
 }
 
+export function encodeLoss({ machines, since_ms, until_ms }: Omit<MassLoss, "isOver" | "revision">): string {
+  return encode({ machines, since_ms, until_ms });
+}
+
+/** Decodes a mass loss as if its wait were over: another key says whether it is not. */
+export function decodeLoss(kv: KeyValue): MassLoss {
+  const fields = new Fields(kv);
+  return {
+    machines: fields.list("machines"),
+    since_ms: fields.number("since_ms"),
+    until_ms: fields.number("until_ms"),
+    isOver: true,
+    revision: kv.modRevision,
+  };
+}
+
 /** Reads the fields of a stored JSON object. */
 class Fields {
   readonly #fields: Readonly<Record<string, unknown>>;
@@ -278,6 +295,14 @@ class Fields {
       typeof value === "string" ? [key, value] : this.#fail(`${name}.${key}`, "text")
     );
     return Object.fromEntries(texts);
+  }
+
+  list(name: string): readonly string[] {
+    const list = this.#fields[name];
+    if (!Array.isArray(list) || list.some((item) => typeof item !== "string")) {
+      return this.#fail(name, "a list of texts");
+    }
+    return list;
   }
 
   options(name: string): readonly UnitOption[] {

@@ -10,6 +10,10 @@ import type { MachineId, UnitName } from "../model.ts";
 export const clusterKey = "cluster";
 export const leaderKey = "leader";
 export const writtenKey = "written";
+/** The machines that are missing after a mass loss. While there is also a {@link lossWaitKey}, the engine waits for them. */
+export const lossKey = "loss";
+/** Bound to a lease, so that the store itself ends the wait, whichever engine leads by then. */
+export const lossWaitKey = "loss-wait";
 
 /** The fence of a writer, see `writes/fence.ts`. */
 export const fenceKey = (writer: string): string => `fence/${writer}`;
@@ -19,7 +23,7 @@ export const globalKey = (name: UnitName): string => `global/${name}`;
 export const targetKey = (name: UnitName): string => `target/${name}`;
 export const assignKey = (machine: MachineId, name: UnitName): string => `assign/${machine}/${name}`;
 export const machineKey = (machine: MachineId): string => `machine/${machine}`;
-/** Marks a machine that left the cluster in an orderly way. Bound to a short lease of its own. */
+/** Marks a machine that has left the cluster ("stopped" or, in older versions, "") or was given up ("lost"). Bound to a lease. */
 export const departedKey = (machine: MachineId): string => `departed/${machine}`;
 export const metadataKey = (machine: MachineId, key: string): string => `metadata/${machine}/${key}`;
 export const stateKey = (machine: MachineId, name: UnitName): string => `state/${machine}/${name}`;
@@ -37,7 +41,7 @@ export const statePrefix = (machine: MachineId): string => `state/${machine}/`;
 
 /** A parsed key. */
 export type ParsedKey =
-  | { readonly kind: "cluster" | "leader" | "written" }
+  | { readonly kind: "cluster" | "leader" | "written" | "loss" | "loss-wait" }
   | { readonly kind: "fence"; readonly writer: string }
   | { readonly kind: "file"; readonly hash: string }
   | { readonly kind: "unit" | "global" | "target" | "lock"; readonly name: UnitName }
@@ -58,6 +62,8 @@ export function parseKey(key: string): ParsedKey | undefined {
     case "cluster":
     case "leader":
     case "written":
+    case "loss":
+    case "loss-wait":
       return slash < 0 ? { kind } : undefined;
     case "fence":
       return rest && second < 0 ? { kind, writer: rest } : undefined;

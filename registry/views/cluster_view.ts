@@ -7,6 +7,7 @@
 import {
   decodeAssignment,
   decodeLeader,
+  decodeLoss,
   decodeMachine,
   decodeState,
   decodeTarget,
@@ -18,10 +19,12 @@ import { type Log, messageOf } from "../../runtime/log.ts";
 import {
   type Assignment,
   type Cluster,
+  type Departure,
   effectiveMetadata,
   type Leader,
   type Machine,
   type MachineId,
+  type MassLoss,
   type Revision,
   type Target,
   type Unit,
@@ -69,7 +72,10 @@ export class ClusterView {
   readonly #records = new Map<MachineId, Omit<Machine, "metadata">>();
   /** Values that cannot be read, by key; each has a stand-in. */
   readonly #unreadable = new Map<string, Unreadable & { readonly key: ParsedKey }>();
-  #departed: ReadonlySet<MachineId> = new Set();
+  #departed: ReadonlyMap<MachineId, Departure> = new Map();
+  #loss: MassLoss | undefined;
+  /** True if the store says that the engine waits for the machines of {@link #loss}. */
+  #isWaiting = false;
   #id = "";
   #leader: Leader | undefined;
   #revision: Revision = 0;
@@ -84,6 +90,11 @@ export class ClusterView {
       delete: () => this.#leader = undefined,
       standIn: (_, { why }) => this.#leader = { machine: "", version: "", unreadable: why },
     },
+    loss: {
+      put: (_, kv) => this.#loss = { ...decodeLoss(kv), isOver: !this.#isWaiting },
+      delete: () => this.#loss = undefined,
+    },
+    "loss-wait": { put: () => this.#setWaiting(true), delete: () => this.#setWaiting(false) },
     written: { put() {}, delete() {} },
     fence: { put() {}, delete() {} },
     lock: { put() {}, delete() {} },
@@ -122,8 +133,9 @@ export class ClusterView {
       standIn: ({ machine }, unreadable) => this.#setRecord(machine, unreadableMachine(machine, unreadable)),
     },
     departed: {
-      put: ({ machine }) => this.#departed = new Set([...this.#departed, machine]),
-      delete: ({ machine }) => this.#departed = this.#departed.difference(new Set([machine])),
+      put: ({ machine }, { value }) =>
+        this.#departed = new Map([...this.#departed, [machine, value === "lost" ? "lost" : "stopped"]]),
+      delete: ({ machine }) => this.#departed = new Map([...this.#departed].filter(([each]) => each !== machine)),
     },
     metadata: {
       put: ({ machine, key }, { value }) =>
@@ -180,7 +192,9 @@ export class ClusterView {
     ) map.clear();
     this.#records.clear();
     this.#unshared.clear();
-    this.#departed = new Set();
+    this.#departed = new Map();
+    this.#loss = undefined;
+    this.#isWaiting = false;
     this.#id = "";
     this.#leader = undefined;
     this.#unreadable.clear();
@@ -218,6 +232,7 @@ export class ClusterView {
       assignments: this.#assignments.share(),
       machines: this.#machines.share(),
       ...(this.#departed.size === 0 ? {} : { departed: this.#departed }),
+      ...(this.#loss && { massLoss: this.#loss }),
       dynamicMetadata: this.#metadata.share(),
       states: this.#states.share(),
       ...(this.#leader === undefined ? {} : { leader: this.#leader }),
@@ -311,6 +326,11 @@ export class ClusterView {
         this.#units.set(name, unreadableUnit(name, isGlobal, unreadable, lastKnown, text));
       },
     };
+  }
+
+  #setWaiting(isWaiting: boolean): void {
+    this.#isWaiting = isWaiting;
+    if (this.#loss) this.#loss = { ...this.#loss, isOver: !isWaiting };
   }
 
   #setRecord(id: MachineId, record: Omit<Machine, "metadata">): void {

@@ -12,7 +12,17 @@ import {
   type UnitValue,
   type WrittenRevision,
 } from "../schema/codec.ts";
-import { assignKey, fileKey, globalKey, metadataKey, targetKey, unitKey, writtenKey } from "../schema/keys.ts";
+import {
+  assignKey,
+  fileKey,
+  globalKey,
+  lossKey,
+  lossWaitKey,
+  metadataKey,
+  targetKey,
+  unitKey,
+  writtenKey,
+} from "../schema/keys.ts";
 import type { Change, Placement, UnitRecord } from "../mod.ts";
 import type { Target, Unit, UnitName, UnknownFields } from "../model.ts";
 import { parseRequirements } from "../requirements.ts";
@@ -32,6 +42,8 @@ export function changeTransaction(change: Change): Transaction {
   switch (change.kind) {
     case "metadata":
       return { compares: [], ops: [{ put: metadataKey(change.machine, change.key), value: change.value }, written] };
+    case "accept loss":
+      return { compares: [{ key: lossKey, mod: change.was.revision }], ops: [{ delete: lossWaitKey }, written] };
     case "delete":
       return {
         compares: compareRecord(change.was),

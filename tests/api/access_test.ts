@@ -43,6 +43,7 @@ const plan: Readonly<Record<string, Partial<Record<Method, Omit<Row, "method" | 
   "/fleet/v1/discovery": { GET: { code: 200 } },
   "/fleet/v1/openapi.json": { GET: { code: 200 } },
   "/fleet/v1/machines": { GET: { code: 200 }, PATCH: { body: "[]", code: 204 } },
+  "/fleet/v1/loss": { GET: { code: 200 }, DELETE: { code: 404 } },
   "/fleet/v1/units": { GET: { code: 200 } },
   "/fleet/v1/units/*": {
     GET: { code: 200 },
@@ -114,7 +115,9 @@ const routes = everyRoute();
 
 /** Creates the units of the requests. */
 async function putUnits(api: ApiFixture): Promise<void> {
-  for (const { method, path } of routes) if (method === "DELETE") await api.put(path.split("/").at(-1)!);
+  for (const { method, path } of routes) {
+    if (method === "DELETE" && path.includes("/units/")) await api.put(path.split("/").at(-1)!);
+  }
   await api.put("a.service", "launched", file);
   await api.place("a.service", "m1");
 }

@@ -82,6 +82,9 @@ const requests: readonly (readonly [method: string, path: string, code: number, 
   ["GET", "/state/none.service", 404],
   ["GET", "/machines", 200],
   ["GET", "/machines?nextPageToken=", 400],
+  ["GET", "/loss", 200],
+  ["DELETE", "/loss", 204],
+  ["DELETE", "/loss", 404],
   ["PATCH", "/machines", 204, { body: [{ op: "add", path: "/m/metadata/k", value: "v" }] }],
   ["PATCH", "/machines", 400, { body: [{ op: "move" }] }],
   ["PATCH", "/machines", 413, { body: " ".repeat(1024 * 1024 + 1) }],
@@ -213,6 +216,7 @@ Deno.test("every response matches its description", async (test) => {
   await populate(api);
   const document = await describe(api);
   for (const prefix of ["/fleet/v1", "/v1-alpha"]) {
+    await api.lose("02020202020202020202020202020202", "03030303030303030303030303030303");
     for (const [method, path, code, extras] of requests) {
       await test.step(`${method} ${prefix}${path}: ${code}`, async () => {
         const answer = await api.send(method, prefix + path, extras);
@@ -288,6 +292,7 @@ Deno.test("every path of the router is described", async () => {
 Deno.test("every event matches its description", async () => {
   await using api = await ApiFixture.open(operator);
   await populate(api);
+  await api.lose("02020202020202020202020202020202", "03030303030303030303030303030303");
   const document = await describe(api);
   const seen = new Set<string>();
   let text = "";
@@ -309,7 +314,7 @@ Deno.test("every event matches its description", async () => {
     const name = `${event![0]!.toUpperCase()}${event!.slice(1)}Event`;
     assert.deepEqual(violations(document.components.schemas[name], JSON.parse(data!), document.components.schemas), []);
   }
-  assert.deepEqual([...seen].sort(), ["decision", "machine", "partial", "reset", "state", "synced", "unit"]);
+  assert.deepEqual([...seen].sort(), ["decision", "loss", "machine", "partial", "reset", "state", "synced", "unit"]);
 });
 
 Deno.test("the API accepts exactly the requests that match their schema", async () => {

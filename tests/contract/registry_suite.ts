@@ -667,7 +667,49 @@ const memberCases: readonly Case[] = [
         "only the other machine marked",
         (cluster) => cluster.departed?.has("m1") ?? false,
       );
-      assert.deepEqual([...(await other.read()).departed ?? []], ["m1"]);
+      assert.deepEqual([...(await other.read()).departed ?? []], [["m1", "stopped"]]);
+    },
+  },
+  {
+    name: "the store itself ends the wait after a mass loss, and machines that are back are not given up",
+    async run({ open, signal }) {
+      const [registry, other] = [await open(), await open()];
+      await registry.join(machine("m1"), undefined, signal);
+      const leader = await lead(registry, "m1", signal);
+      const record = { machines: ["m1", "m2", "m3"], since_ms: 5, until_ms: 6 };
+      assert.ok(await leader.recordLoss({ kind: "await", ...record, grace_s: 60 }));
+      const { massLoss } = await when(other.watch(signal), "the wait", (cluster) => cluster.massLoss !== undefined);
+      assert.deepEqual({ ...massLoss, revision: 0 }, { ...record, isOver: false, revision: 0 });
+      await leader.recordLoss({ kind: "await", ...record, machines: ["m1", "m2", "m3", "m4"] });
+      await when(other.watch(signal), "one more machine in the same wait", ({ massLoss }) => {
+        return massLoss?.machines.length === 4 && !massLoss.isOver;
+      });
+      await leader.recordLoss({ kind: "await", ...record, grace_s: 1 });
+      await when(other.watch(signal), "the end of the wait", ({ massLoss }) => massLoss?.isOver ?? false);
+
+      assert.equal(await leader.recordLoss({ kind: "give up", machines: ["m1", "m2"] }), undefined, "m1 is present");
+      assert.ok((await other.read()).massLoss, "nothing has ended");
+      assert.ok(await leader.recordLoss({ kind: "give up", machines: ["m2", "m3"] }));
+      const after = await when(other.watch(signal), "the machines given up", ({ massLoss }) => massLoss === undefined);
+      assert.deepEqual([...after.departed ?? []], [["m2", "lost"], ["m3", "lost"]]);
+      await other.join(machine("m2"), undefined, signal);
+      await when(other.watch(signal), "a machine that is back", ({ departed }) => departed?.has("m2") === false);
+    },
+  },
+  {
+    name: "an operator ends the wait after a mass loss, a deposed leader changes nothing about it",
+    async run({ open, openStore, signal }) {
+      const registry = await open();
+      const leader = await lead(registry, "m1", signal);
+      await leader.recordLoss({ kind: "await", machines: ["m2", "m3"], since_ms: 5, until_ms: 6, grace_s: 60 });
+      const { massLoss } = await when(registry.watch(signal), "the wait", (cluster) => cluster.massLoss !== undefined);
+      await registry.commit({ kind: "accept loss", was: massLoss! });
+      assert.equal((await registry.read()).massLoss?.isOver, true);
+      await assert.rejects(registry.commit({ kind: "accept loss", was: { ...massLoss!, revision: 1 } }), ConflictError);
+      await (await openStore()).transact([], [{ delete: "leader" }]);
+      const refused = await leader.recordLoss({ kind: "resume" }).catch((error) => error instanceof DeposedError);
+      assert.ok(refused === undefined || refused === true);
+      assert.ok((await registry.read()).massLoss);
     },
   },
   {

@@ -11,6 +11,7 @@ import type { Intent } from "../../daemon/agent/intent.ts";
 import { createHandler } from "../../daemon/api/handler.ts";
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import { runEngine } from "../../daemon/engine/engine.ts";
+import { gracePeriods } from "../../daemon/engine/grace_periods.ts";
 import type { ClusterRegistry } from "../../registry/cluster_registry.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { UnitName } from "../../registry/model.ts";
@@ -29,6 +30,8 @@ const files: Readonly<Record<UnitName, string>> = {
   "c.service": "[Service]\nExecStart=/bin/sleep 4000\n",
   "beside-g.service": `${job}MachineOf=g.service\n`,
 };
+
+const noGrace = { ...gracePeriods(0, { share: 1, grace_s: 0 }), rejoinGrace_ms: 0 };
 
 /** Those that run when a case begins. */
 const first = ["a.service", "c.service", "g.service", "beside-a.service", "beside-g.service"];
@@ -75,7 +78,7 @@ class Scene {
       ...{ ...common, systemd: this.systemd, memory, membership },
       ...{ machine: () => me, seen: () => {} },
     });
-    const engine = { ...common, machine: "m1", version: "2.0.0", rejoinGrace_ms: 0, vanishedGrace_ms: 0 };
+    const engine = { ...common, machine: "m1", version: "2.0.0", ...noGrace };
     const ended = Promise.all([agent.run(signal), runEngine(engine, signal)]);
     // At the end of a case the store is closed while the engine may still be giving up its lead.
     ended.catch((error) => {

@@ -188,6 +188,13 @@ export class EtcdServer implements AsyncDisposable {
     return must([...this.enter, "etcdctl", `--endpoints=${this.endpoint}`, ...args], { env: { ETCDCTL_API: "3" } });
   }
 
+  /** Deletes keys in one transaction. */
+  async deleteTogether(keys: readonly string[]): Promise<void> {
+    const stdin = `\n${keys.map((key) => `del ${key}\n`).join("")}\n\n`;
+    const command = [...this.enter, "etcdctl", `--endpoints=${this.endpoint}`, "txn"];
+    await must(command, { stdin, env: { ETCDCTL_API: "3" } });
+  }
+
   /** Kills the server, and removes its directory if `prepare` created it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop("SIGKILL");

@@ -143,6 +143,19 @@ export class ApiFixture implements AsyncDisposable {
     assert.deepEqual(refused, []);
   }
 
+  /** Records that these machines were lost at once, as the engine does, and waits until a view shows it. */
+  async lose(...machines: readonly MachineId[]): Promise<void> {
+    this.#leadership ??= this.#lead();
+    await (await this.#leadership).recordLoss({
+      kind: "await",
+      machines,
+      since_ms: 1000,
+      until_ms: 301_000,
+      grace_s: 300,
+    });
+    await this.until(({ massLoss }) => massLoss?.isOver === false);
+  }
+
   /** Publishes a unit's state as a machine's agent would (`undefined`: the unit is gone), and waits until a view shows it. */
   async report(machine: MachineId, unit: UnitName, state: Partial<UnitState> | undefined): Promise<void> {
     const states = this.#states.get(machine) ?? new Map<UnitName, UnitState>();

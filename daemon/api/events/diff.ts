@@ -5,11 +5,11 @@
  */
 
 import type { Authorship, Cluster, MachineId, Target, UnitName, UnitState } from "../../../registry/model.ts";
-import { machineEntity, stateEntity, statesOf, unitEntity } from "../v1/entities.ts";
-import type { ChangeEntity, DecisionEvent, MachineEvent, StateEvent, UnitEvent } from "../v1/types.ts";
+import { lossEntity, machineEntity, stateEntity, statesOf, unitEntity } from "../v1/entities.ts";
+import type { ChangeEntity, DecisionEvent, LossEvent, MachineEvent, StateEvent, UnitEvent } from "../v1/types.ts";
 
 /** The kinds of events. */
-export const eventKinds = ["unit", "decision", "state", "machine"] as const;
+export const eventKinds = ["unit", "decision", "state", "machine", "loss"] as const;
 
 /** See {@link eventKinds}. */
 export type EventKind = typeof eventKinds[number];
@@ -35,12 +35,13 @@ export function present(cluster: Cluster, names: Names): Generator<ApiEvent> {
   return changes(undefined, cluster, names);
 }
 
-/** Yields every difference between two views: units first, then their placements with the reasons, states, and machines. */
+/** Yields every difference between two views: units first, then their placements with the reasons, states, machines, and losses of many machines. */
 export function* changes(before: Cluster | undefined, after: Cluster, names: Names): Generator<ApiEvent> {
   yield* unitChanges(before, after, names);
   yield* decisionChanges(before, after, names);
   yield* stateChanges(before, after, names);
   yield* machineChanges(before, after);
+  yield* lossChanges(before, after);
 }
 
 function* unitChanges(before: Cluster | undefined, after: Cluster, filter: Names): Generator<ApiEvent> {
@@ -177,6 +178,12 @@ function* machineChanges(before: Cluster | undefined, after: Cluster): Generator
     const data = machineData(after, id);
     if (before === undefined || machineData(before, id) !== data) yield { event: "machine", data, machines: [id] };
   }
+}
+
+function* lossChanges(before: Cluster | undefined, after: Cluster): Generator<ApiEvent> {
+  if (before?.massLoss === after.massLoss) return;
+  const data: LossEvent = lossEntity(after);
+  yield { event: "loss", data: JSON.stringify(data) };
 }
 
 function machineData(cluster: Cluster, id: MachineId): string {

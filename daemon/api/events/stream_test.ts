@@ -427,7 +427,7 @@ Deno.test("filters", async (test) => {
   });
   await test.step("an unknown kind is refused", async () => {
     const { text } = await api.send("GET", `${path}?kind=units`);
-    assert.equal(text, errorText(400, 'unknown kind "units": expect unit, decision, state, machine'));
+    assert.equal(text, errorText(400, 'unknown kind "units": expect unit, decision, state, machine, loss'));
   });
 });
 

@@ -16,7 +16,7 @@ import {
   type UnitState,
 } from "../../../registry/model.ts";
 import { parseUnitFile } from "../../../systemd/unit_file.ts";
-import type { MachineEntity, UnitEntity, UnitOptionEntity, UnitStateEntity } from "./types.ts";
+import type { LossEntity, MachineEntity, UnitEntity, UnitOptionEntity, UnitStateEntity } from "./types.ts";
 
 /** The JSON text of a unit, with everything that it depends on. */
 interface CachedUnit {
@@ -95,6 +95,13 @@ export function stateEntity({ hash, machine, unit, active, load, sub }: UnitStat
 export function machineEntity({ id, ip, metadata }: Machine): MachineEntity {
   const entries = nonEmpty(sortedBy(Object.entries(metadata), ([key]) => key));
   return compact<MachineEntity>({ id, metadata: entries && Object.fromEntries(entries), primaryIP: nonEmpty(ip) });
+}
+
+/** The wait after a mass loss. It names the machines that are still missing. */
+export function lossEntity({ massLoss, machines }: Cluster): LossEntity {
+  if (!massLoss) return { present: machines.size };
+  const missing = massLoss.machines.filter((id) => !machines.has(id));
+  return { missing, present: machines.size, since: massLoss.since_ms, until: massLoss.until_ms };
 }
 
 /** Leaves out the fields that are undefined. */

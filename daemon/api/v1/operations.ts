@@ -50,7 +50,7 @@ const errorDescriptions: Readonly<Record<number, string>> = {
   400: "The request is malformed or invalid; the message says why.",
   401: "Credentials are missing or unknown.",
   403: "The credentials do not suffice, or the address is closed; the message says why.",
-  404: "The unit, its state or the machine does not exist.",
+  404: "The unit, its state or the machine does not exist, or the engine does not wait for machines.",
   409:
     "The state of the unit or the store does not allow this, or others keep changing the unit; the message says why.",
   413: "The request body is too long, or the change is larger than the store accepts; the message says which.",
@@ -192,6 +192,16 @@ const clusterOperations: Operations = {
     answers: { 200: answer("The state.", types.UnitStateEntity) },
   }),
   "GET /machines": page("listMachines", "Lists the machines that are present, by ID.", types.MachinePage),
+  "GET /loss": operation(
+    "getLoss",
+    "Returns the machines that the engine waits for since too many were lost at once.",
+    { answers: { 200: answer("The wait, if there is one.", types.LossEntity) } },
+  ),
+  "DELETE /loss": operation(
+    "acceptLoss",
+    "Ends the wait for machines that were lost at once: their units move to other machines.",
+    { answers: { 204: { description: "The wait is over." } }, errors: [404, 409, 507] },
+  ),
   "PATCH /machines": operation(
     "patchMachines",
     "Changes dynamic metadata. Each operation is a transaction of its own.",
@@ -213,7 +223,7 @@ const clusterOperations: Operations = {
   ),
   "GET /events": operation(
     "watchEvents",
-    "Server-sent events: first the present, as `unit`, `decision`, `state` and `machine` events; then `synced`; then " +
+    "Server-sent events: first the present, as `unit`, `decision`, `state`, `machine` and `loss` events; then `synced`; then " +
       "each change. The last event of a change has an `id`. With `since` or `Last-Event-ID`, the changes since then come " +
       "in place of the present; if they are no longer known, `reset` comes first, and then the present. To a reader that " +
       "is too slow, `reset` is sent, and the stream ends. After `since=10m` and the like, `partial` says from which time " +
@@ -224,7 +234,7 @@ const clusterOperations: Operations = {
           type: "string",
           pattern: `${eventIdPattern}|${spanPattern}`,
         }),
-        query("unit", "These units only. Machines are sent all the same.", strings),
+        query("unit", "These units only. Machines and losses are sent all the same.", strings),
         query("machine", "These machines only.", strings),
         query("kind", "These kinds of events only.", { type: "array", items: { type: "string", enum: eventKinds } }),
         {
@@ -235,8 +245,9 @@ const clusterOperations: Operations = {
       answers: {
         200: {
           description:
-            "Events `unit`, `decision`, `state`, `machine`, `synced`, `reset` and `partial`. Their data are the " +
-            "schemas UnitEvent, DecisionEvent, StateEvent, MachineEvent, SyncedEvent, ResetEvent and PartialEvent.",
+            "Events `unit`, `decision`, `state`, `machine`, `loss`, `synced`, `reset` and `partial`. Their data are " +
+            "the schemas UnitEvent, DecisionEvent, StateEvent, MachineEvent, LossEvent, SyncedEvent, ResetEvent and " +
+            "PartialEvent.",
           content: { "text/event-stream": { schema: string } },
         },
       },

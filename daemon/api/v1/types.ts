@@ -8,7 +8,10 @@
 import { desiredStates } from "../../../registry/model.ts";
 import { eligibilities, outcomes } from "../../engine/explain.ts";
 import type { Component, TypeOf } from "./schema.ts";
+import { LossEntity, LossEvent } from "./loss.ts";
 import { count, entity, flag, list, map, object, oneOf, ref, request, text } from "./schema.ts";
+
+export { LossEntity, LossEvent };
 
 /** The two path prefixes of the API; they are equivalent. */
 export const apiPrefixes = ["/fleet/v1", "/v1-alpha"] as const;
@@ -407,5 +410,6 @@ export const components: readonly Component[] = [
   ...[UnitOptionEntity, UnitEntity, UnitPage, UnitStateEntity, UnitStatePage],
   ...[MachineEntity, MachinePage, ExplanationEntity, MachineExplanationEntity, ReasonEntity, UnitStatusEntity],
   ...[ErrorEntity, AcceptedStoreEntity, BackupEntity, ChangeEntity, UnitEvent, DecisionEvent, StateEvent, MachineEvent],
+  ...[LossEntity, LossEvent],
   ...streamEvents,
 ];

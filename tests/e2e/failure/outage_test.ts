@@ -6,7 +6,7 @@ import { EventStream } from "../../lab/event_stream.ts";
 import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
 import { apiSocket, fleetctl } from "../../lab/fleet.ts";
 import type { Machine } from "../../lab/machine.ts";
-import { until } from "../../lab/process.ts";
+import { must, until } from "../../lab/process.ts";
 
 const names = (count: number) => Array.from({ length: count }, (_, index) => `u${index + 1}.service`);
 
@@ -150,6 +150,54 @@ async function leaderLost(cluster: FleetCluster): Promise<void> {
   });
   await streams.report(new Map(states.map(({ name, machineID }) => [name, machineID!])));
   await leader.boot();
+  await cluster.joined(cluster.lab.machines);
+}
+
+async function massLost(cluster: FleetCluster): Promise<void> {
+  const leader = await cluster.leader();
+  const victims = cluster.lab.machines.filter((machine) => machine !== leader);
+  const where = await launch(cluster, 6);
+  const stayed = new Map([...where].filter(([, id]) => id === leader.id));
+  const [theirs] = [...where].find(([, id]) => id === victims[0]!.id)!;
+  const before = await fingerprint(cluster, stayed);
+  const loss = async () => await (await cluster.request(leader, "GET", "/loss")).json() as { missing?: string[] };
+  await Promise.all(victims.map((machine) => machine.powerCut()));
+  // As if their leases ended in the same moment: otherwise the units of the first may move before the second is missed.
+  await cluster.lab.etcd.members[0]!.deleteTogether(victims.map(({ id }) => `/_coreos.com/fleet/machine/${id}`));
+  const missing = victims.map(({ id }) => id).sort();
+  await until("the engine to wait for the machines that were lost at once", async () => {
+    return (await loss()).missing?.join() === missing.join() || undefined;
+  });
+  const { stdout: why } = await cluster.fleetctl(leader, "explain", theirs);
+  assert.match(why, /2 of 3 machines were lost at once, so that the engine waits for them until/);
+  const { stdout: checks } = await cluster.fleetctl(leader, "doctor", "--no-ssh");
+  assert.match(checks, /warn +machines: 2 of 3 machines were lost at once/);
+  assert.match(
+    await leader.journal("fleet.service"),
+    /2 of 3 machines were lost at once: their units stay where they are/,
+  );
+  const metrics = await must(["curl", "--silent", "--unix-socket", apiSocket(leader), "http://localhost/metrics"]);
+  assert.match(metrics, /^fleet_engine_missing_machines 2$/m);
+  // A leader of a later term waits on.
+  await leader.must(["systemctl", "restart", "fleet.service"]);
+  await until("the next leader", async () => {
+    return (await leader.journal("fleet.service")).match(/engine leadership acquired/g)!.length > 1 || undefined;
+  });
+  assert.deepEqual((await loss()).missing, missing);
+  // The units of a machine that comes back start there again, and nothing has moved.
+  await victims[0]!.boot();
+  await cluster.joined([leader, victims[0]!]);
+  const own = [...where].filter(([, id]) => id === victims[0]!.id).map(([name]) => name);
+  for (const [name, id] of (await cluster.active(leader, own))) assert.equal(id, where.get(name), `${name} stayed`);
+  const targets = new Map((await cluster.units(leader)).map(({ name, machineID }) => [name, machineID]));
+  for (const [name, id] of where) assert.equal(targets.get(name), id, `${name} keeps its place`);
+  assert.deepEqual(await fingerprint(cluster, stayed), before, "the others' units were not touched");
+  // An operator ends the wait for the other one.
+  await cluster.fleetctl(leader, "accept-loss");
+  await movedAway(cluster, victims[1]!.id, 6, leader);
+  assert.deepEqual(await fingerprint(cluster, stayed), before, "the others' units were not touched");
+  assert.equal((await loss()).missing, undefined);
+  await victims[1]!.boot();
   await cluster.joined(cluster.lab.machines);
 }
 
@@ -309,6 +357,7 @@ const scenarios: readonly (readonly [string, (cluster: FleetCluster) => Promise<
     machineLost,
   ],
   ["a leader that loses power is replaced; stops do not wait for a leader", leaderLost],
+  ["two of three machines that lose power at once are waited for until an operator gives them up", massLost],
   ["a leader that is stopped in good order has its units moved without a grace", leaderStopped],
   ["a machine that is cut off stops no unit until it has a view of the store again", partitioned],
   ["a machine that was cut off from etcd stops second copies within a second of the network's return", cutOffFromEtcd],

@@ -35,10 +35,12 @@ import { type Draft, type Preview, preview } from "../../../daemon/engine/previe
 import {
   type Assignment,
   type Cluster,
+  type Departure,
   type DesiredState,
   effectiveMetadata,
   type Machine,
   type MachineRecord,
+  type MassLoss,
   type Target,
   type Unit,
 } from "../../../registry/model.ts";
@@ -63,7 +65,8 @@ export class SimulatedCluster {
   readonly #records = new Map<string, MachineRecord>();
   readonly #dynamic = new Map<string, Record<string, string>>();
   readonly #machines = new SharedMap<string, Machine>();
-  #departed: ReadonlySet<string> = new Set();
+  #departed: ReadonlyMap<string, Departure> = new Map();
+  #massLoss: MassLoss | undefined;
   readonly #units = new SharedMap<string, Unit>();
   readonly #targets = new SharedMap<string, Target>();
   readonly #assignments = new SharedMap<string, Assignment>();
@@ -96,6 +99,7 @@ export class SimulatedCluster {
       assignments: this.#assignments.share(),
       machines: this.#machines.share(),
       departed: this.#departed,
+      ...(this.#massLoss && { massLoss: this.#massLoss }),
       dynamicMetadata: new Map(this.#dynamic),
       states: new Map(),
     };
@@ -104,7 +108,7 @@ export class SimulatedCluster {
   machine(id: string, staticMetadata: Record<string, string>): void {
     const record = { id, ip: "", incarnation: "1", staticMetadata, capabilities: { disableEngine: false } };
     this.#records.set(id, { ...record, version: "2.0.0" });
-    this.#departed = new Set([...this.#departed].filter((each) => each !== id));
+    this.#departed = new Map([...this.#departed].filter(([each]) => each !== id));
     this.#look(id);
   }
 
@@ -113,9 +117,15 @@ export class SimulatedCluster {
     this.#machines.delete(id);
   }
 
-  departs(id: string): void {
+  departs(id: string, how: Departure): void {
     this.gone(id);
-    this.#departed = new Set([...this.#departed, id]);
+    this.#departed = new Map([...this.#departed, [id, how]]);
+  }
+
+  /** Begins the wait after a mass loss of these machines, or ends it if there are none. */
+  awaits(machines: readonly string[]): void {
+    const loss = { machines, since_ms: 0, until_ms: 300_000, isOver: false, revision: 1 };
+    this.#massLoss = machines.length > 0 ? loss : undefined;
   }
 
   label(id: string, key: string, value: string): void {
@@ -357,7 +367,10 @@ function runLine(
       simulation.gone(name);
       return [];
     case "departs":
-      simulation.departs(name);
+      simulation.departs(name, rest[0] === "lost" ? "lost" : "stopped");
+      return [];
+    case "awaits":
+      simulation.awaits(name === "none" ? [] : [name, ...rest]);
       return [];
     case "label":
       for (const [key, value] of Object.entries(pairs())) simulation.label(name, key, value);
