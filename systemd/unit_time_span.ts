@@ -10,6 +10,7 @@ const day_ms = 86_400 * second_ms;
 /** Milliseconds of each unit, by all of its names. */
 const units: ReadonlyMap<string, number> = new Map(
   ([
+    [1e-6, "nsec ns"],
     [0.001, "usec us µs μs"],
     [1, "msec ms"],
     [second_ms, "seconds second sec s"],

@@ -7,6 +7,7 @@
 
 import { hideUserInfo } from "../../runtime/redact.ts";
 import { nearest } from "../../runtime/spelling.ts";
+import { parseTimeSpan_ms } from "../../systemd/unit_time_span.ts";
 import { ConfigError, readSettings, type Setting } from "./fleet_conf.ts";
 
 /** A configuration with the sources of its values and warnings for the operator. */
@@ -258,28 +259,14 @@ function readShare(value: string): number {
   return parsed;
 }
 
-const units_ms: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  "\u00b5s": 1e-3,
-  "\u03bcs": 1e-3,
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-};
+/** A duration in Go's notation. */
+const duration = /^(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+$/;
 
 /** Parses a duration in Go's notation: `30s`, `1m30s`, `500ms`. Throws an error that names the expected form. */
 export function parseDuration_ms(value: string): number {
   if (value === "0") return 0;
-  const part = /(\d+\.?\d*|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/y;
-  let total_ms = 0;
-  let read = 0;
-  for (let match = part.exec(value); match !== null; match = part.exec(value)) {
-    total_ms += Number(match[1]) * units_ms[match[2]!]!;
-    read = part.lastIndex;
-  }
-  if (read > 0 && read === value.length) return total_ms;
+  const parsed = duration.test(value) ? parseTimeSpan_ms(value) : undefined;
+  if (parsed !== undefined) return parsed;
   const missing = /^[\d.]+$/.test(value) ? `: missing unit in duration "${value}"` : "";
   throw new Error(`expected a duration such as 30s, 1m30s or 500ms${missing}`);
 }

@@ -6,6 +6,7 @@
  */
 
 import type { Cluster, Revision } from "../../../registry/model.ts";
+import { parseTimeSpan_ms } from "../../../systemd/unit_time_span.ts";
 
 /** See the head of this file. */
 export interface EventId {
@@ -28,13 +29,9 @@ export const eventIdPattern = "^(\\d{1,16})(?:-(\\w{1,8}))?$";
 /** The regular expression of a span of time, such as `10m`. */
 export const spanPattern = "^(\\d{1,9})(ms|s|m|h|d)$";
 
-/** Milliseconds per unit of time. */
-const unitsOfTime: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
 /** Reads a span of time, in milliseconds. Returns undefined for any other text. */
 export function readSpan(text: string): number | undefined {
-  const [, count, unit = ""] = new RegExp(spanPattern).exec(text) ?? [];
-  return count === undefined ? undefined : Number(count) * (unitsOfTime[unit] as number);
+  return new RegExp(spanPattern).test(text) ? parseTimeSpan_ms(text) : undefined;
 }
 
 /** Writes the event id of a view. */
