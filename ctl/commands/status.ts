@@ -50,7 +50,10 @@ const exitNotRunning = 3;
 async function statusOn(context: Context, machine: string, name: string): Promise<number> {
   const { text, why } = await printStatus(context, machine, name)
     .catch(rethrowAs(`Error asking for the status of unit ${name}`));
-  if (text === undefined) return await runOnMachine(context, machine, ["systemctl", "status", "-l", name], why);
+  if (text === undefined) {
+    const words = name.startsWith("-") ? ["--", name] : [name];
+    return await runOnMachine(context, machine, ["systemctl", "status", "-l", ...words], why);
+  }
   return /^ *Active: (active|reloading|refreshing)\b/m.test(text) ? 0 : exitNotRunning;
 }
 

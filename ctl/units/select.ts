@@ -6,7 +6,7 @@
 
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import { globMatcher, isMalformedGlob } from "../../runtime/glob.ts";
-import { isTemplate, mangleUnitName } from "../../systemd/unit_name.ts";
+import { isTemplate, mangleUnitName, validateUnitName } from "../../systemd/unit_name.ts";
 import type { ApiClient } from "../api/client.ts";
 import { UsageError } from "../cli/argv.ts";
 
@@ -49,7 +49,8 @@ export async function expandPatterns(
   scope: PatternScope | undefined,
 ): Promise<Expansion> {
   if (scope === undefined || !words.some(isPattern)) return { args: words, matched: new Map(), unmatched: [] };
-  const units = await client.units();
+  // A selected name becomes a path and an argument of programs. A server that sends other names is faulty or hostile.
+  const units = (await client.units()).filter(({ name }) => validateUnitName(name) === undefined);
   const plain = new Map(words.filter((word) => !isPattern(word)).map((word) => [mangleUnitName(word), word]));
   const matched = new Map<string, UnitEntity>();
   const unmatched: string[] = [];

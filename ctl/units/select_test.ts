@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { isPattern, unitMatcher } from "./select.ts";
+import { FakeApi } from "../testing/fake_api.ts";
+import { expandPatterns, isPattern, unitMatcher } from "./select.ts";
 
 const cases: [string, string, boolean][] = [
   ["*", "a.service", true],
@@ -26,3 +27,12 @@ for (const [pattern, name, matches] of cases) {
 
 Deno.test("patterns: special characters in the directory do not make a pattern", () =>
   assert.ok(!isPattern("/srv/[old]/a.service")));
+
+Deno.test("patterns: a name that no unit can have is never selected, whatever the server sends", async () => {
+  const api = new FakeApi();
+  for (const name of ["../../etc/a.service", "--flag=x.service", "$(x).service", "a\n.service", "a.service"]) {
+    api.add(name, "launched");
+  }
+  const { args, matched } = await expandPatterns(["dir/*"], api.client(), "every unit");
+  assert.deepEqual([args, [...matched.keys()]], [["dir/a.service"], ["a.service"]]);
+});
