@@ -18,7 +18,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...["ajv", "ajv-draft-04", "ajv-formats", "fast-deep-equal", "fast-uri", "json-schema-traverse"],
     ...["require-from-string"],
   ],
-  "dbus-next": ["@nornagon/put", "hexy", "jsbi", "safe-buffer", "sax", "xml2js", "xmlbuilder"],
+  "dbus-next": ["@nornagon/put", "jsbi", "safe-buffer"],
   "diff": [],
   "etcd3": ["bignumber.js", "cockatiel"],
   "eventsource-parser": [],
@@ -29,7 +29,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
 };
 
 interface Lock {
-  readonly npm: Readonly<Record<string, { readonly integrity?: string }>>;
+  readonly npm: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
 const read = (name: string) => JSON.parse(Deno.readTextFileSync(new URL(`../../${name}`, import.meta.url)));
@@ -56,6 +56,23 @@ Deno.test("native and unused parts of packages are left out by package.json", ()
   }
 });
 
-Deno.test("every package is pinned by its hash", () => {
-  for (const [entry, { integrity }] of Object.entries(lock.npm)) assert.match(integrity ?? "", /^sha512-/, entry);
+Deno.test("every package is pinned by its version and its hash", () => {
+  for (const [name, specifier] of Object.entries(read("deno.json").imports)) {
+    assert.match(String(specifier), new RegExp(`^npm:${name}@\\d+\\.\\d+\\.\\d+$`));
+  }
+  for (const [entry, { integrity }] of Object.entries(lock.npm)) {
+    assert.match(entry, /^@?[^@]+@\d+\.\d+\.\d+(_|$)/);
+    assert.match(String(integrity), /^sha512-/, entry);
+  }
+});
+
+Deno.test("every package comes from the npm registry", () => {
+  assert.deepEqual(
+    Object.keys(lock).sort(),
+    ["npm", "specifiers", "version", "workspace"],
+    "no jsr, no remote modules",
+  );
+  for (const [entry, value] of Object.entries(lock.npm)) {
+    assert.ok(!("tarball" in value), `${entry} has its own address`);
+  }
 });
