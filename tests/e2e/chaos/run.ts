@@ -133,7 +133,7 @@ class Run {
     return {
       faults: chosen,
       what: scenes.map(({ fault, victim }, at) => {
-        return `${fault.name}${fault.of === "machine" ? ` of ${victim.name}` : ""} for ${lasted[at]!.toFixed(1)} s`;
+        return `${fault.name}${fault.of === "machine" ? ` of ${victim.name}` : ""} ${lasted[at]!}`;
       }).join(" and "),
       settle_ms,
       moved: movedUnits(before, observer.running(), unchanged),
@@ -223,10 +223,10 @@ interface Act extends Scene {
   readonly fault: Fault;
 }
 
-/** Lets the faults begin one after the other and last together, and ends them in the reverse order. Returns how long each lasted, in seconds. */
-async function inject(acts: readonly Act[], random: Random): Promise<number[]> {
+/** Lets the faults begin one after the other and last together, and ends them in the reverse order. Returns how long each lasted, and its effect. */
+async function inject(acts: readonly Act[], random: Random): Promise<string[]> {
   const ends: End[] = [], began: number[] = [];
-  const lasted: number[] = [];
+  const lasted: string[] = [];
   for (const [at, act] of acts.entries()) {
     if (at > 0) await pause(random.between(0, 2_000));
     ends.push(await act.fault.begin(act));
@@ -235,8 +235,8 @@ async function inject(acts: readonly Act[], random: Random): Promise<number[]> {
   for (const [at, { fault, ttl_ms }] of [...acts.entries()].reverse()) {
     const until_ms = began[at]! + random.between(...fault.lasts) * ttl_ms;
     await pause(Math.max(0, until_ms - performance.now()));
-    await ends[at]!();
-    lasted[at] = (performance.now() - began[at]!) / 1000;
+    const effect = await ends[at]!();
+    lasted[at] = `for ${((performance.now() - began[at]!) / 1000).toFixed(1)} s${effect ? ` (${effect})` : ""}`;
   }
   return lasted;
 }
