@@ -139,32 +139,38 @@ async function saveExpected({ state, log }: JoinLoopOptions, { expected }: Wrong
 async function join(options: JoinLoopOptions, signal: AbortSignal): Promise<Member> {
   const { registry, state, log } = options;
   const machine = await options.identify();
-  let store = await registry.open(await state.store());
-  await state.saveStore(store);
-  const membership = await registry.join(machine, await state.lease(), signal);
-  let lease: string | undefined = membership.lease;
-  await state.saveLease(lease);
-  let hasLeft = false;
+  /** The saved values; undefined if they may not be in the files. */
+  let store: StoreMemory | undefined, lease: string | undefined;
   let failing = false;
+  // A full disk must not keep the machine out of the cluster, because its healthy units would be moved: files that cannot be
+  // written are written later.
+  const save = async (saves: readonly Promise<void>[]) => {
+    try {
+      await Promise.all(saves);
+      if (failing) log("info", "the daemon's files can be written again");
+      failing = false;
+    } catch (error) {
+      log("error", messageOf(error));
+      failing = true;
+      store = lease = undefined;
+    }
+  };
+  store = await registry.open(await state.store());
+  await save([state.saveStore(store)]);
+  const membership = await registry.join(machine, await state.lease(), signal);
+  lease = membership.lease;
+  await save([state.saveLease(lease)]);
+  let hasLeft = false;
   const remember = () => {
     const saves: Promise<void>[] = [];
     const now = registry.memory;
-    if (now && (now.id !== store.id || now.revision !== store.revision)) saves.push(state.saveStore(store = now));
+    if (now && (now.id !== store?.id || now.revision !== store.revision)) saves.push(state.saveStore(store = now));
     const held = hasLeft ? "" : membership.lease;
     if (held !== lease) {
       lease = held;
       saves.push(state.saveLease(held || undefined));
     }
-    if (saves.length === 0) return;
-    Promise.all(saves).then(() => {
-      if (failing) log("info", "the daemon's files can be written again");
-      failing = false;
-    }, (error) => {
-      log("error", messageOf(error));
-      failing = true;
-      // The next call saves it again; the store's revision changes all the time.
-      lease = undefined;
-    });
+    if (saves.length > 0) void save(saves);
   };
   const leave = async () => {
     hasLeft = true;

@@ -133,3 +133,48 @@ Deno.test("the lease is saved again when the daemon's files can be written again
   ]);
   assert.deepEqual(saved, ["7", "8"]);
 });
+
+Deno.test("a machine whose files cannot be written joins all the same, and saves them when they can be", async () => {
+  const lines: string[] = [];
+  const saved: unknown[] = [];
+  const disk = { isFull: true };
+  const stop = new AbortController();
+  const save = (value: unknown) => {
+    if (disk.isFull) return Promise.reject(new Error("no space left"));
+    return Promise.resolve(void saved.push(value));
+  };
+  const memory: StoreMemory = { id: "s", revision: 1 };
+  await runJoinLoop({
+    registry: {
+      open: () => Promise.resolve(memory),
+      join: () => Promise.resolve({ lease: "7" } as unknown as Membership),
+      memory,
+    } as unknown as Registry,
+    state: {
+      lease: () => Promise.resolve(undefined),
+      saveLease: save,
+      store: () => Promise.resolve(undefined),
+      saveStore: save,
+    },
+    clock: new ManualClock(),
+    log: (level, message) => lines.push(`${level}: ${message}`),
+    identify: () => Promise.resolve({ id: "m1", ip: "10.0.0.1" } as MachineRecord),
+    async work(member) {
+      disk.isFull = false;
+      member.remember();
+      await ManualClock.settle();
+      stop.abort();
+    },
+    guard: () => Promise.resolve(),
+    wakeup: new Notifier(),
+    status: ({ ready, reason }) => {
+      lines.push(ready ? "ready" : `not ready: ${reason}`);
+      if (!ready) stop.abort(); // would be repeated forever
+    },
+  }, stop.signal);
+  assert.deepEqual(lines, [
+    ...["error: no space left", "error: no space left", "ready", "info: this machine has joined the cluster"],
+    "info: the daemon's files can be written again",
+  ]);
+  assert.deepEqual(saved, [memory, "7"]);
+});
