@@ -25,7 +25,7 @@ const script: readonly (readonly Fault[])[] = [
   [named("leader-kill"), named("dbus")],
   [named("etcd-kill-leader"), named("reexec")],
   [named("fleetd-pause")],
-  [named("cut-etcd"), named("run-full")],
+  [named("cut-etcd"), named("run-full-kill")],
   [named("etcd-pause-leader")],
   [named("power"), named("never-stops")],
   [named("etcd-restart-all"), named("fleetd-kill")],

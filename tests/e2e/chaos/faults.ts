@@ -255,6 +255,17 @@ export const faults: readonly Fault[] = [
     },
   },
   { name: "run-full", title: "the disk below `/run` full", of: "machine", lasts: [1, 2], begin: fillRun },
+  {
+    name: "run-full-kill",
+    title: "the disk below `/run` full, and `kill -9` of fleetd there",
+    of: "machine",
+    lasts: [1.5, 2.5],
+    begin: async (scene) => {
+      const end = await fillRun(scene);
+      await signal(scene.victim, "SIGKILL");
+      return end;
+    },
+  },
   { name: "etcd-full", title: "the disk of an etcd member full", of: "etcd", lasts: [0.5, 1], begin: fillEtcd },
   {
     name: "never-stops",
