@@ -83,6 +83,7 @@ export async function prepare(more: readonly Need[] = []): Promise<void> {
     throw new Error(`this host lacks ${lacking}, which tests use: install the packages that contain them`);
   }
   await ensureBase();
+  await ensureBase("podman");
 }
 
 const apt = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"];

@@ -16,7 +16,7 @@ import { LabEtcd } from "./etcd_cluster.ts";
 import { type Bind, Machine } from "./machine.ts";
 import { Network } from "./network.ts";
 import { must, type Output, type RunOptions } from "./process.ts";
-import { ensureBase } from "./rootfs.ts";
+import { type BaseName, ensureBase } from "./rootfs.ts";
 import { labName, makeLabDir, removeStaleLabs, tearDown } from "./stale.ts";
 
 /** Options of a lab. */
@@ -49,6 +49,8 @@ export interface MachineOptions {
   readonly conf?: FleetConf;
   readonly binds?: readonly Bind[];
   readonly files?: Readonly<Record<string, string>>;
+  /** The root file system. Default: `plain`. */
+  readonly base?: BaseName;
   /** False: the machine stays off until `boot()`. */
   readonly on?: boolean;
 }
@@ -71,7 +73,6 @@ export class Lab implements AsyncDisposable {
     /** Directory of the lab's files, in memory. */
     readonly dir: string,
     readonly network: Network,
-    private readonly base: string,
     private readonly options: LabOptions,
   ) {}
 
@@ -83,9 +84,8 @@ export class Lab implements AsyncDisposable {
     const reason = unready();
     if (reason !== undefined) throw new Error(reason);
     await removeStaleLabs();
-    const base = await ensureBase();
     const name = labName();
-    const lab = new Lab(name, await makeLabDir(name), new Network(name), base, options);
+    const lab = new Lab(name, await makeLabDir(name), new Network(name), options);
     register(lab);
     try {
       await lab.#build();
@@ -207,7 +207,7 @@ export class Lab implements AsyncDisposable {
   async #makeDisk(machine: Machine, options: MachineOptions): Promise<void> {
     const dir = `${this.dir}/${machine.name}`;
     for (const part of ["upper", "work", "root"]) Deno.mkdirSync(`${dir}/${part}`, { recursive: true });
-    const layers = `lowerdir=${this.base},upperdir=${dir}/upper,workdir=${dir}/work`;
+    const layers = `lowerdir=${await ensureBase(options.base)},upperdir=${dir}/upper,workdir=${dir}/work`;
     await must(["mount", "-t", "overlay", "overlay", "-o", layers, machine.disk]);
     const { network, options: { etcd = 1 } } = this;
     await machine.writeFile("/etc/machine-id", `${machine.id}\n`);

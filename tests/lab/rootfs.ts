@@ -1,11 +1,24 @@
-/** The root file system that all machines share: a small Debian, built once and kept read-only in a cache. */
+/** The root file systems that machines share: small Debians, built once and kept read-only in a cache. */
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { must } from "./process.ts";
 
-const suite = "bookworm";
-const packages = ["systemd", "dbus", "systemd-sysv", "iproute2", "openssh-server", "procps", "polkitd"];
+/** A root file system: `podman` can run containers by Quadlet, which the podman of `plain` is too old for. */
+export type BaseName = "plain" | "podman";
+
+const plainPackages = ["systemd", "dbus", "systemd-sysv", "iproute2", "openssh-server", "procps", "polkitd"];
+
+const bases: Readonly<Record<BaseName, { readonly suite: string; readonly packages: readonly string[] }>> = {
+  plain: { suite: "bookworm", packages: plainPackages },
+  podman: { suite: "trixie", packages: [...plainPackages, "podman", "crun", "ca-certificates", "busybox-static"] },
+};
+
+/**
+ * The root file system of containers on a machine with podman: no registry of images can be reached, so that a container
+ * runs from a directory (`Rootfs=`).
+ */
+export const container_root = "/opt/container";
 
 /** Units that a machine of a lab does not need. Without them it boots in a third of a second. */
 const masked = [
@@ -86,16 +99,29 @@ const commands: readonly string[] = [
   "rm -f /etc/ssh/ssh_host_* /etc/hostname /etc/machine-id /etc/resolv.conf /var/lib/dbus/machine-id",
 ];
 
-/** Returns the directory of the shared root file system. If the cache lacks it, builds it, which takes half a minute. */
-export async function ensureBase(): Promise<string> {
+const podmanCommands: readonly string[] = [
+  // A machine of a lab has no session keyrings, and its disk is an overlay already.
+  "printf '[containers]\\nkeyring=false\\n' >/etc/containers/containers.conf",
+  'printf \'[storage]\\ndriver="vfs"\\nrunroot="/run/containers/storage"\\ngraphroot="/var/lib/containers/storage"\\n\' ' +
+  ">/etc/containers/storage.conf",
+  `cd / && mkdir -p ${
+    ["bin", "dev", "proc", "sys", "run", "tmp", "etc", "var"].map((name) => container_root + "/" + name).join(" ")
+  }`,
+  `cp /usr/bin/busybox ${container_root}/bin/busybox && chroot ${container_root} /bin/busybox --install -s /bin`,
+];
+
+/** Returns the directory of a shared root file system. If the cache lacks it, builds it, which takes half a minute. */
+export async function ensureBase(name: BaseName = "plain"): Promise<string> {
   const cache = cacheDir();
-  const recipe = JSON.stringify({ suite, packages, masked, files, commands });
+  const { suite, packages } = bases[name];
+  const all = name === "podman" ? [...commands, ...podmanCommands] : commands;
+  const recipe = JSON.stringify({ suite, packages, masked, files, commands: all });
   const base = `${cache}/base-${createHash("sha256").update(recipe).digest("hex").slice(0, 12)}`;
   if (existsSync(base)) return base;
   Deno.mkdirSync(cache, { recursive: true });
   using lock = await Deno.open(`${base}.lock`, { write: true, create: true });
   await lock.lock(true); // released when the file is closed, even after a crash
-  if (!existsSync(base)) await build(base);
+  if (!existsSync(base)) await build(base, suite, packages, all);
   return base;
 }
 
@@ -106,7 +132,12 @@ function cacheDir(): string {
 }
 
 /** Builds in a temporary directory and renames it, so that an existing base is always complete. The caller holds the lock. */
-async function build(base: string): Promise<void> {
+async function build(
+  base: string,
+  suite: string,
+  packages: readonly string[],
+  commands: readonly string[],
+): Promise<void> {
   const dir = `${base}.tmp`;
   console.error(`building the root file system of the lab's machines in ${base}`);
   await must(["rm", "-rf", dir]); // left by a build that was killed
