@@ -28,7 +28,8 @@ USAGE
 #         env    options, and the variables that systemd sets for a service; libraries that read any other variable
 #                find it unset
 #         run    journalctl and systemctl, for the journal and status of a unit in the API; cat, for the kernel's
-#                routing tables, because Deno reads /proc only with all permissions
+#                routing tables, because Deno reads /proc only with all permissions; podman's generators, which report
+#                what is wrong with a Quadlet file
 #         ffi    the C library, at the paths of common distributions: getsockopt(2) identifies the process at the
 #                other end of a unix socket
 # fleetctl  read, write  unit files, keys and sockets: the command line may name any path
@@ -39,11 +40,11 @@ USAGE
 fleetd_flags="--no-prompt --quiet --unstable-net
   --allow-net
   --allow-read
-  --allow-write=/run/fleet,/run/dbus,/var/run/dbus,/run/systemd/notify,/run/user,/var/lib/fleet
+  --allow-write=/run/fleet,/run/containers/systemd/fleet,/run/dbus,/var/run/dbus,/run/systemd/notify,/run/user,/var/lib/fleet
   --allow-env=FLEET_*,LISTEN_PID,LISTEN_FDS,LISTEN_FDNAMES,NOTIFY_SOCKET,RUNTIME_DIRECTORY,WATCHDOG_PID,WATCHDOG_USEC,DBUS_*,XDG_RUNTIME_DIR,JOURNAL_STREAM,HTTP_PROXY,HTTPS_PROXY,ALL_PROXY,GRPC_PROXY,http_proxy,https_proxy,all_proxy,grpc_proxy
   --ignore-env
   --allow-sys=uid,networkInterfaces,hostname
-  --allow-run=journalctl,systemctl,cat
+  --allow-run=journalctl,systemctl,cat,/usr/lib/systemd/system-generators/podman-system-generator,/usr/lib/systemd/user-generators/podman-user-generator
   --allow-ffi=/lib/x86_64-linux-gnu/libc.so.6,/lib/aarch64-linux-gnu/libc.so.6,/lib64/libc.so.6,/usr/lib/libc.so.6"
 fleetctl_flags="--no-prompt --quiet
   --allow-net

@@ -12,6 +12,7 @@ import type { MachineRecord } from "../registry/model.ts";
 import type { Registry } from "../registry/mod.ts";
 import type { Store } from "../registry/store/port.ts";
 import { openSystemd } from "../systemd/dbus/open.ts";
+import { openQuadletGenerator } from "../systemd/quadlet/generator.ts";
 import type { Systemd } from "../systemd/port.ts";
 import { acceptStore } from "./lifecycle/accept_store.ts";
 import { Agent } from "./agent/agent.ts";
@@ -91,6 +92,8 @@ export interface DaemonContext extends StartSettings, Logs {
   configuration: Configuration;
   server?: Server;
   agent?: Agent;
+  /** True if podman's generator was there at some time since the start. */
+  hasQuadlet?: boolean;
   member?: Member;
 }
 
@@ -106,6 +109,9 @@ export async function build(start: StartSettings, logs: Logs): Promise<DaemonCon
     unitsDirectory: config.unitsDirectory,
     bus: config.systemdUser ? "user" : "system",
     log: logOf("systemd", log),
+    quadletDirectory: `${
+      config.systemdUser ? Deno.env.get("XDG_RUNTIME_DIR") ?? "/run" : "/run"
+    }/containers/systemd/fleet`,
   });
   const send = openNotify(Deno.env.get("NOTIFY_SOCKET"));
   const notify: Notify = (text) => send(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
@@ -218,7 +224,7 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
       context.logSettings = config;
       context.configuration = next;
     },
-    reloadRequest: openReloadRequests(Deno.env.get("RUNTIME_DIRECTORY"), log),
+    reloadRequest: openReloadRequests(runtimeDirectory(Deno.env.get("RUNTIME_DIRECTORY")), log),
     notify,
     clock: systemClock,
     log: unlimitedLog,
@@ -242,7 +248,15 @@ function leaseTtl_ms({ agentTtl_ms }: Config): number {
   return 1000 * Math.max(1, Math.floor(agentTtl_ms / 1000));
 }
 
-async function identify({ state, server }: DaemonContext, config: Config): Promise<MachineRecord> {
+/** Returns the daemon's own directory among those of RuntimeDirectory=, which systemd sorts: the other one is podman's. */
+function runtimeDirectory(list: string | undefined): string | undefined {
+  return list?.split(":").find((path) => !path.includes("/containers/"));
+}
+
+async function identify(context: DaemonContext, config: Config): Promise<MachineRecord> {
+  const { state, server } = context;
+  // Once seen, it stays: podman may be away for the moment of an upgrade.
+  context.hasQuadlet ||= openQuadletGenerator(config.systemdUser ? "user" : "system").exists();
   const ip = config.publicIp || await detectAddress(config.registry === "etcd" ? config.etcdServers : []);
   const apiAddress = server?.urlFor(ip);
   return {
@@ -251,7 +265,7 @@ async function identify({ state, server }: DaemonContext, config: Config): Promi
     ...(apiAddress === undefined ? {} : { apiAddress }),
     incarnation: await state.incarnation(),
     staticMetadata: config.metadata,
-    capabilities: { disableEngine: config.disableEngine },
+    capabilities: { disableEngine: config.disableEngine, ...context.hasQuadlet && { quadlet: true } },
     leaseTtl_ms: leaseTtl_ms(config),
     version,
   };

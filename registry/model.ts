@@ -108,7 +108,11 @@ export interface MachineRecord {
   readonly incarnation: string;
   /** Metadata of its configuration. */
   readonly staticMetadata: Readonly<Record<string, string>>;
-  readonly capabilities: { readonly disableEngine: boolean };
+  readonly capabilities: {
+    readonly disableEngine: boolean;
+    /** True if podman's generator is there, which makes services of Quadlet files. */
+    readonly quadlet?: true;
+  };
   /** TTL of the lease that the record is bound to, milliseconds; absent if its daemon does not know StopWhenDisconnected=. */
   readonly leaseTtl_ms?: number;
   readonly version: string;

@@ -13,6 +13,7 @@ import {
 } from "../systemd/unit_file.ts";
 import { globMatch } from "../runtime/glob.ts";
 import { expandSpecifiers, isTemplate, quote, words } from "../systemd/unit_name.ts";
+import { referencedQuadlets } from "../systemd/unit_quadlet.ts";
 import { parseTimeSpan_ms } from "../systemd/unit_time_span.ts";
 import { nearest } from "../runtime/spelling.ts";
 
@@ -78,6 +79,18 @@ const maxMetadata = 256;
 /** True if a key is an option of the section, also by a deprecated name. */
 export function isKnownFleetOption(key: string): boolean {
   return knownNames.has(key);
+}
+
+/**
+ * Returns the options of a unit file that decide where the unit may run: those of its [X-Fleet] section. A Quadlet file
+ * must be on the machine of the Quadlet files that it refers to, as if it named them in MachineOf=; this does not apply to
+ * a global one.
+ */
+export function fleetOptionsOf(name: string, options: readonly UnitOption[]): readonly UnitOption[] {
+  const own = options.filter(({ section }) => section === fleetSection);
+  const { global, machineOf } = interpret(own, (value) => value);
+  const peers = global ? [] : referencedQuadlets(name, options).filter((peer) => !machineOf.includes(peer));
+  return [...own, ...peers.map((value) => ({ section: fleetSection, name: "MachineOf", value }))];
 }
 
 /** Parses the [X-Fleet] options among `options`. Never throws. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import "../tests/support/property_seed.ts";
 import { maxLine_bytes, parseUnitFile } from "../systemd/unit_file.ts";
-import { parseRequirements, type Requirements, validateFleetOptions } from "./requirements.ts";
+import { fleetOptionsOf, parseRequirements, type Requirements, validateFleetOptions } from "./requirements.ts";
 
 const fleet = (...lines: string[]) => parseUnitFile(`[Unit]\nConflicts=not-ours\n[X-Fleet]\n${lines.join("\n")}\n`);
 
@@ -250,4 +250,12 @@ Deno.test("no options make a function throw", () => {
     const { malformed } = parseRequirements("x@1.service", options);
     if (malformed.length > 0) assert.notEqual(validateFleetOptions("x@1.service", options), undefined);
   }));
+});
+
+Deno.test("the files that a Quadlet file refers to count as MachineOf=, except for a global one", () => {
+  const stored = (name: string, text: string) => fleetOptionsOf(name, parseUnitFile(text)).map(({ value }) => value);
+  const text = "[Container]\nVolume=data.volume:/data\nNetwork=front.network\n[X-Fleet]\nMachineOf=front.network\n";
+  assert.deepEqual(stored("web.container", text), ["front.network", "data.volume"]);
+  assert.deepEqual(stored("web.container", `${text.replace("MachineOf=front.network", "Global=true")}`), ["true"]);
+  assert.deepEqual(stored("web.service", text), ["front.network"]);
 });

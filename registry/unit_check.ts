@@ -6,10 +6,12 @@
 
 import { joinContinuedLines, type UnitOption } from "../systemd/unit_file.ts";
 import { isMalformedGlob } from "../runtime/glob.ts";
+import { quadletSection } from "../systemd/unit_quadlet.ts";
 import {
   expandSpecifiers,
   isTemplate,
   parseUnitName,
+  quadletTypes,
   quote,
   unrunnableType,
   validateUnitName,
@@ -76,7 +78,14 @@ function sectionsOf(options: readonly UnitOption[]): Map<string, number> {
 /** The section of each unit type, see its manual page. All types have the common sections as well. */
 const commonSections = ["Unit", "Install", fleetSection];
 const typeSections = ["Service", "Socket", "Timer", "Path", "Mount", "Automount", "Swap", "Slice", "Scope"];
-const knownSections = [...commonSections, ...typeSections];
+const quadletSections = quadletTypes.map(quadletSection);
+const knownSections = [...commonSections, ...typeSections, ...quadletSections, "Quadlet"];
+
+/** Returns the sections that only units of a type have. A Quadlet file has those of the service that is made of it. */
+function ownSections(type: string): readonly string[] {
+  if (quadletTypes.includes(type)) return [quadletSection(type), "Quadlet", "Service"];
+  return typeSections.filter((section) => section.toLowerCase() === type);
+}
 
 function misspellings(options: readonly UnitOption[]): Warning[] {
   const keys = new Map<string, number>();
@@ -96,9 +105,9 @@ function misspellings(options: readonly UnitOption[]): Warning[] {
 /** Sections that systemd and fleet ignore. Those that begin with X- are for other programs. */
 function ignoredSections(name: string, options: readonly UnitOption[]): Warning[] {
   const type = parseUnitName(name)?.type ?? "";
-  const own = typeSections.find((section) => section.toLowerCase() === type);
+  const own = ownSections(type);
   return [...sectionsOf(options)].flatMap(([section, option]) => {
-    if (section === own || commonSections.includes(section) || section.startsWith("X-")) return [];
+    if (own.includes(section) || commonSections.includes(section) || section.startsWith("X-")) return [];
     const header = shown(`[${section}]`);
     if (knownSections.includes(section)) {
       return [{ message: `section ${header} is ignored in a unit of type ${type}`, option, inHeader: true }];

@@ -157,7 +157,13 @@ Deno.test("sections that systemd ignores cause a warning", () => {
     'section "[Service]" is ignored in a unit of type timer',
   ]);
   assert.deepEqual(doubtful("x.service", "[Container]\na=b"), [
-    'section "[Container]" is unknown to systemd and ignored',
+    'section "[Container]" is ignored in a unit of type service',
+  ]);
+  assert.deepEqual(doubtful("x.service", "[Strange]\na=b"), [
+    'section "[Strange]" is unknown to systemd and ignored',
+  ]);
+  assert.deepEqual(doubtful("x.container", "[Container]\na=b\n[Service]\na=b\n[Quadlet]\na=b\n[Volume]\na=b"), [
+    'section "[Volume]" is ignored in a unit of type container',
   ]);
 });
 

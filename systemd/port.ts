@@ -123,6 +123,15 @@ export const nameTaken = "fleet.NameTaken";
 /** Code of a {@link SystemdError}: a socket with `Accept=yes` whose service template is not on the machine. */
 export const templateMissing = "fleet.TemplateMissing";
 
+/** Code of a {@link SystemdError}: a Quadlet file on a machine without podman's generator. */
+export const noQuadlet = "fleet.NoQuadlet";
+
+/** Code of a {@link SystemdError}: podman's generator makes no service of a Quadlet file. */
+export const quadletRefused = "fleet.QuadletRefused";
+
+/** Code of a {@link SystemdError}: a Quadlet file refers to another one that is not on the machine yet. */
+export const quadletMissing = "fleet.QuadletMissing";
+
 /** Returns the message about a masked unit, with what to do for a mask in /etc or in /run. */
 export function maskedMessage(name: string): string {
   return `"${name}" is masked on this machine: systemctl unmask ${name}, or systemctl unmask --runtime ${name}`;
@@ -140,6 +149,8 @@ const permanentCodes: ReadonlySet<string> = new Set([
   "org.freedesktop.systemd1.UnitMasked",
   nameTaken,
   templateMissing,
+  noQuadlet,
+  quadletRefused,
 ]);
 
 /** True if systemd would refuse the command again until a unit's file or the machine's configuration changes. */

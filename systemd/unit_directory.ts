@@ -5,7 +5,7 @@
  */
 
 import { replaceFile } from "../runtime/replace_file.ts";
-import { validateUnitName } from "./unit_name.ts";
+import { isQuadlet, validateUnitName } from "./unit_name.ts";
 
 /** A directory of unit files. Methods reject with errors that name the path. */
 export interface UnitDirectory {
@@ -20,29 +20,44 @@ export interface UnitDirectory {
   remove(name: string): Promise<void>;
 }
 
-/** Opens a directory. It is created with mode 0755 at first use. `unrecognized` is called for files that are no units. */
-export function openUnitDirectory(path: string, unrecognized: (name: string) => void): UnitDirectory {
-  return new Directory(path.replace(/(.)\/+$/, "$1"), unrecognized);
+/**
+ * Opens a directory. It is created with mode 0755 at first use. `unrecognized` is called for files that are no units, or
+ * not of those that `holds` accepts by their names.
+ */
+export function openUnitDirectory(
+  path: string,
+  unrecognized: (name: string) => void,
+  holds: (name: string) => boolean = (name) => !isQuadlet(name),
+): UnitDirectory {
+  return new Directory(path.replace(/(.)\/+$/, "$1"), unrecognized, holds);
 }
 
 class Directory implements UnitDirectory {
   readonly #reported = new Set<string>();
   #created: Promise<void> | undefined;
 
-  constructor(readonly path: string, private readonly unrecognized: (name: string) => void) {}
+  constructor(
+    readonly path: string,
+    private readonly unrecognized: (name: string) => void,
+    private readonly holds: (name: string) => boolean,
+  ) {}
 
   async names(): Promise<string[]> {
     await this.#create();
     const names: string[] = [];
     try {
       for await (const entry of Deno.readDir(this.path)) {
-        if (isUnitFileName(entry.name) && (entry.isFile || entry.isSymlink)) names.push(entry.name);
+        if (this.#isUnitFile(entry.name) && (entry.isFile || entry.isSymlink)) names.push(entry.name);
         else if (!entry.name.startsWith(".")) this.#report(entry.name);
       }
     } catch (cause) {
       throw new Error(`cannot list ${this.path}: ${(cause as Error).message}`, { cause });
     }
     return names.sort();
+  }
+
+  #isUnitFile(name: string): boolean {
+    return !name.startsWith(".") && validateUnitName(name) === undefined && this.holds(name);
   }
 
   #report(name: string): void {
@@ -65,7 +80,7 @@ class Directory implements UnitDirectory {
   }
 
   async write(name: string, text: string): Promise<boolean> {
-    if (!isUnitFileName(name)) throw new Error(`cannot write "${name}" to ${this.path}: not the name of a unit file`);
+    if (!this.#isUnitFile(name)) throw new Error(`cannot write "${name}" to ${this.path}: not the name of a unit file`);
     await this.#create();
     if (this.#read(name) === text) return false;
     const file = `${this.path}/${name}`;
@@ -80,7 +95,7 @@ class Directory implements UnitDirectory {
   }
 
   async remove(name: string): Promise<void> {
-    if (!isUnitFileName(name)) return;
+    if (!this.#isUnitFile(name)) return;
     const file = `${this.path}/${name}`;
     try {
       // Deno removes an empty directory as well.
@@ -112,8 +127,4 @@ class Directory implements UnitDirectory {
     });
     return this.#created;
   }
-}
-
-function isUnitFileName(name: string): boolean {
-  return !name.startsWith(".") && validateUnitName(name) === undefined;
 }

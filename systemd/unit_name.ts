@@ -41,13 +41,22 @@ export function templateOf(name: string): string | undefined {
   return parts?.instance ? parts.template : undefined;
 }
 
+/** True for the name of a Quadlet file, such as `web.container`. */
+export function isQuadlet(name: string): boolean {
+  return quadletTypes.includes(parseUnitName(name)?.type ?? "");
+}
+
 /** The limit of fleet 1.0. systemd's is one less, see {@link unrunnableName}. */
 const maxName_bytes = 256;
 
-const unitTypes = new Set(
-  "automount busname device mount path scope service slice snapshot socket swap target timer".split(" "),
-);
-const templateTypes = new Set("path service socket target timer".split(" "));
+/** Types of Quadlet files, of which podman's generator makes services: podman-systemd.unit(5). */
+export const quadletTypes: readonly string[] = ["build", "container", "image", "kube", "network", "pod", "volume"];
+
+const unitTypes = new Set([
+  ..."automount busname device mount path scope service slice snapshot socket swap target timer".split(" "),
+  ...quadletTypes,
+]);
+const templateTypes = new Set([..."path service socket target timer".split(" "), ...quadletTypes]);
 
 /** Returns why a unit name is invalid, in the words of fleet 1.0; undefined if it is valid. Rules: systemd.unit(5). */
 export function validateUnitName(name: string): string | undefined {

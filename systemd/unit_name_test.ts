@@ -88,7 +88,7 @@ Deno.test("a command line argument names a unit", () => {
     ["dir/foo.slice", "foo.slice"],
     ["foo.swap", "foo.swap"],
     ["foo.scope", "foo.scope"],
-    ["foo.container", "foo.container.service"],
+    ["foo.container", "foo.container"],
     ["foo.SERVICE", "foo.SERVICE.service"],
   ];
   for (const [argument, name] of cases) assert.equal(mangleUnitName(argument), name);

@@ -1,4 +1,5 @@
 import { checkUnit } from "../../registry/unit_check.ts";
+import { isQuadlet } from "../../systemd/unit_name.ts";
 import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
@@ -78,7 +79,8 @@ async function checkFile(context: Context, argument: string): Promise<Checked> {
     return failed({ file: argument }, await unsupportedType(argument, context.io) ?? `no such file as ${unit.file}`);
   }
   const own = ownFindings(unit.name, file);
-  const theirs = await systemdFindings(context.hosts, unit);
+  // systemd-analyze does not know Quadlet files.
+  const theirs = isQuadlet(unit.name) ? [] : await systemdFindings(context.hosts, unit);
   // systemd reports the same lines: each is printed once.
   const lines = new Set(own.map(({ line }) => line).filter((line) => line !== undefined));
   return {

@@ -11,15 +11,7 @@ import { checkUnit } from "../../registry/unit_check.ts";
 import type { UnitOption } from "../../systemd/unit_file.ts";
 import { isTemplate, recognizedTypes, storableTypes, templateOf } from "../../systemd/unit_name.ts";
 import type { Io } from "../terminal/port.ts";
-import {
-  beside,
-  lineOf,
-  type LocalFile,
-  LocalFileError,
-  namedUnit,
-  quadletTypes,
-  readLocalFile,
-} from "./local_file.ts";
+import { beside, lineOf, type LocalFile, LocalFileError, namedUnit, readLocalFile } from "./local_file.ts";
 
 /** A unit of an application. */
 export interface ApplicationUnit {
@@ -136,9 +128,6 @@ function entryOf(name: string): Entry {
   const type = /^[^.].*\.([^.]+)$/.exec(name)?.[1];
   if (type === undefined) return { kind: "other" };
   if (recognizedTypes.includes(type)) return { kind: "unit" };
-  if (quadletTypes.includes(type)) {
-    return { kind: "mistake", why: "Quadlet files are not supported: write a .service that runs podman" };
-  }
   const meant = type.length < minTypeLength ? undefined : nearest(type, storableTypes);
   if (meant === undefined) return { kind: "other" };
   return { kind: "mistake", why: `".${type}" is no type of unit: did you mean ".${meant}"?` };

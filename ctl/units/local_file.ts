@@ -80,16 +80,11 @@ export function lineOf(file: LocalFile, { option, inHeader }: Finding): number |
   return option === undefined ? undefined : (inHeader === true ? file.headerLines : file.lines)[option];
 }
 
-/** Types of Quadlet files of Podman, see podman-systemd.unit(5). */
-export const quadletTypes = ["container", "volume", "network", "kube", "pod", "image", "build"];
-
 /** Says that an argument names a file whose type is no unit type; undefined if it does not. */
 export async function unsupportedType(argument: string, io: Io): Promise<string | undefined> {
   const type = /\.([a-z]+)$/.exec(argument)?.[1];
   if (type === undefined || recognizedTypes.includes(type)) return undefined;
-  const isQuadlet = quadletTypes.includes(type);
-  if (!isQuadlet && await io.readFile(argument).catch(() => undefined) === undefined) return undefined;
-  const instead = isQuadlet ? `; Quadlet files are not supported: write a .service that runs podman` : "";
+  if (await io.readFile(argument).catch(() => undefined) === undefined) return undefined;
   return `${argument} is not a unit file: fleet does not support the type ${JSON.stringify(`.${type}`)} ` +
-    `(supported: ${storableTypes.join(", ")})${instead}`;
+    `(supported: ${storableTypes.join(", ")})`;
 }

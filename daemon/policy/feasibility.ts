@@ -6,6 +6,7 @@
  */
 
 import type { Machine, MachineId, Unit, UnitName } from "../../registry/model.ts";
+import { isQuadlet } from "../../systemd/unit_name.ts";
 import { globMatcher } from "../../runtime/glob.ts";
 import { disconnectionRefusal } from "./disconnection.ts";
 
@@ -13,9 +14,9 @@ import { disconnectionRefusal } from "./disconnection.ts";
 export type UnitTraits = Pick<Unit, "name" | "requirements" | "launchedAt" | "unreadable">;
 
 /** The properties of a machine that decide which units it may run. */
-export type MachineTraits = Pick<Machine, "id" | "metadata" | "leaseTtl_ms" | "unreadable">;
+export type MachineTraits = Pick<Machine, "id" | "metadata" | "capabilities" | "leaseTtl_ms" | "unreadable">;
 
-/** The rule that a refusal comes from: an [X-Fleet] option, or a value that cannot be read. */
+/** The rule that a refusal comes from: an [X-Fleet] option, what the machine can do, or a value that cannot be read. */
 export type Rule =
   | "MachineID"
   | "MachineMetadata"
@@ -23,6 +24,7 @@ export type Rule =
   | "Conflicts"
   | "Replaces"
   | "StopWhenDisconnected"
+  | "Quadlet"
   | "malformed"
   | "unreadable";
 
@@ -118,6 +120,10 @@ function* machineRefusals(unit: UnitTraits, machine: MachineTraits, residency: R
   }
   const { machineId, machineMetadata, stopWhenDisconnected_ms, malformed } = unit.requirements;
   for (const reason of malformed) yield { rule: "malformed", reason };
+  // A resident stays: podman may be away for the moment of an upgrade.
+  if (residency === "newcomer" && isQuadlet(unit.name) && machine.capabilities.quadlet !== true) {
+    yield { rule: "Quadlet", reason: "the machine has no podman that makes services of Quadlet files (4.4 or newer)" };
+  }
   if (machineId !== undefined && !namesMachine(machineId, machine.id)) {
     yield { rule: "MachineID", reason: `agent ID "${machine.id}" does not match required "${machineId}"` };
   }

@@ -149,10 +149,14 @@ export function decodeMachine(id: MachineId, kv: KeyValue): MachineRecord {
     ...(apiAddress === undefined ? {} : { apiAddress }),
     incarnation: fields.text("incarnation"),
     staticMetadata: fields.texts("staticMetadata"),
-    capabilities: { disableEngine: fields.object("capabilities")["disableEngine"] === true },
+    capabilities: capabilitiesOf(fields.object("capabilities")),
     ...(leaseTtl_ms === undefined ? {} : { leaseTtl_ms }),
     version: fields.text("version"),
   };
+}
+
+function capabilitiesOf({ disableEngine, quadlet }: Readonly<Record<string, unknown>>): MachineRecord["capabilities"] {
+  return { disableEngine: disableEngine === true, ...quadlet === true && { quadlet } };
 }
 
 export function encodeState(state: UnitState): string {

@@ -9,7 +9,7 @@
 
 import { optionsOf } from "../../systemd/unit_file.ts";
 import type { Assignment, Machine, MachineId, Revision, Target, Unit, UnitName } from "../model.ts";
-import { fleetSection, parseRequirements } from "../requirements.ts";
+import { fleetOptionsOf, parseRequirements } from "../requirements.ts";
 
 /** A value that cannot be decoded. */
 export interface Unreadable {
@@ -31,7 +31,7 @@ export function unreadableUnit(
   text?: string,
 ): Unit {
   // A file that cannot be parsed has no requirements, as on its machine.
-  const fleetOptions = optionsOf(text ?? "").filter(({ section }) => section === fleetSection);
+  const fleetOptions = fleetOptionsOf(name, optionsOf(text ?? ""));
   return {
     name,
     hash: lastKnown?.hash ?? "",

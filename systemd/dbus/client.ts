@@ -4,15 +4,8 @@
  * @module
  */
 
-import {
-  type Job,
-  type JobResult,
-  nameTaken,
-  type Systemd,
-  type SystemdChange,
-  SystemdError,
-  type UnitStatus,
-} from "../port.ts";
+import { type Job, type JobResult, nameTaken, type SystemdChange, SystemdError, type UnitStatus } from "../port.ts";
+import type { GeneratingSystemd } from "../quadlet/client.ts";
 import type { UnitDirectory } from "../unit_directory.ts";
 import { templateOf } from "../unit_name.ts";
 import type { BusConnector, Signal, Variant } from "./transport.ts";
@@ -35,6 +28,8 @@ export interface DbusSystemdParts {
   readonly directory: UnitDirectory;
   /** The same directory, as systemd sees it. */
   readonly pathForSystemd: string;
+  /** fleet's directory of files that a generator makes units of, if there is one. */
+  readonly generatedFrom?: string;
   readonly log: Log;
   readonly loadLog: LoadLog;
 }
@@ -47,7 +42,7 @@ const badUnitSetting = "org.freedesktop.systemd1.BadUnitSetting";
 const onlyByDependency = "org.freedesktop.systemd1.OnlyByDependency";
 
 /** {@link Systemd} over org.freedesktop.systemd1(5). */
-export class DbusSystemd implements Systemd {
+export class DbusSystemd implements GeneratingSystemd {
   readonly #pid: number;
   readonly #directory: UnitDirectory;
   readonly #session: ReconnectingBus;
@@ -62,7 +57,7 @@ export class DbusSystemd implements Systemd {
   readonly #changes = new ChangeFeed();
   readonly #jobs = new PendingJobs();
 
-  constructor({ connector, directory, pathForSystemd, log, loadLog }: DbusSystemdParts) {
+  constructor({ connector, directory, pathForSystemd, generatedFrom, log, loadLog }: DbusSystemdParts) {
     this.#loadLog = loadLog;
     this.#pid = connector.pid;
     this.#directory = directory;
@@ -82,7 +77,7 @@ export class DbusSystemd implements Systemd {
     this.#manager = new Manager(this.#session);
     this.#dropIns = new DropIns(this.#manager, (message) => log("info", message));
     const cache = this.#cache;
-    const ownership = this.#ownership = new Ownership(this.#manager, pathForSystemd);
+    const ownership = this.#ownership = new Ownership(this.#manager, pathForSystemd, generatedFrom);
     this.#installer = new Installer({ manager: this.#manager, directory, pathForSystemd, cache, ownership });
   }
 
@@ -124,6 +119,28 @@ export class DbusSystemd implements Systemd {
     } catch (error) {
       throw named("cannot compare fleet's unit files with what systemd has", error);
     }
+  }
+
+  track(names: Iterable<string>): void {
+    this.#cache.track(names);
+  }
+
+  untrack(name: string): void {
+    this.#cache.untrack(name);
+  }
+
+  async reload(): Promise<void> {
+    await this.#session.standing();
+    await this.#installer.reload();
+  }
+
+  resetFailed(name: string): Promise<void> {
+    return this.#installer.resetFailed(name);
+  }
+
+  async foreignUnits(names: ReadonlySet<string>): Promise<ReadonlyMap<string, SystemdError>> {
+    await this.#session.standing();
+    return await this.#ownership.refusals(names, names);
   }
 
   loadProblems(name: string): Promise<readonly string[]> {

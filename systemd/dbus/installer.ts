@@ -263,11 +263,19 @@ export class Installer {
 
   async #resetFailed(name: string, failures: Failures): Promise<void> {
     try {
+      await this.resetFailed(name);
+    } catch (error) {
+      failures.set(name, error as SystemdError);
+    }
+  }
+
+  /** ResetFailedUnit; a unit that is not in memory has no failure to reset. */
+  async resetFailed(name: string): Promise<void> {
+    try {
       await this.parts.manager.resetFailedUnit(name);
     } catch (error) {
-      // A unit that is not in memory has no failure to reset.
       if (error instanceof SystemdError && error.code === noSuchUnit) return;
-      failures.set(name, named(`cannot reset the failure of "${name}"`, error));
+      throw named(`cannot reset the failure of "${name}"`, error);
     }
   }
 

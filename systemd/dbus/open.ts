@@ -5,6 +5,9 @@
  */
 
 import type { Systemd } from "../port.ts";
+import { QuadletSystemd } from "../quadlet/client.ts";
+import { openQuadletGenerator } from "../quadlet/generator.ts";
+import { isQuadlet } from "../unit_name.ts";
 import { openUnitDirectory } from "../unit_directory.ts";
 import { openBusConnector } from "./dbus_next.ts";
 import { journalLoadLog } from "./load_log.ts";
@@ -24,6 +27,8 @@ export interface SystemdOptions {
   readonly log: Log;
   /** The root file system with systemd's journal, if it is not this process's own. */
   readonly journalRoot?: string;
+  /** fleet's own directory of Quadlet files, below one that podman's generator searches; without it, there are none. */
+  readonly quadletDirectory?: string;
   /** Deadline of one call; 25 s by default, as in sd_bus_call(3). A reload has a longer one. */
   readonly requestTimeout_ms?: number;
 }
@@ -33,16 +38,27 @@ export interface SystemdOptions {
  * environment has no address of the user bus.
  */
 export function openSystemd(options: SystemdOptions): Systemd {
-  const { unitsDirectory, bus, log, journalRoot, requestTimeout_ms = 25_000 } = options;
+  const { unitsDirectory, bus, log, journalRoot, quadletDirectory, requestTimeout_ms = 25_000 } = options;
   const directory = openUnitDirectory(
     unitsDirectory,
     (name) => log("warn", `Found unrecognized file in ${unitsDirectory}, ignoring: ${name}`),
   );
-  return new DbusSystemd({
+  const systemd = new DbusSystemd({
     connector: openBusConnector({ bus, timeout_ms: requestTimeout_ms }),
     directory,
     pathForSystemd: (options.unitsDirectoryForSystemd ?? directory.path).replace(/\/+$/, ""),
+    ...quadletDirectory !== undefined && { generatedFrom: quadletDirectory },
     log,
     loadLog: journalLoadLog({ bus, ...(journalRoot !== undefined && { root: journalRoot }) }),
+  });
+  if (quadletDirectory === undefined) return systemd;
+  return new QuadletSystemd({
+    systemd,
+    directory: openUnitDirectory(
+      quadletDirectory,
+      (name) => log("warn", `Found unrecognized file in ${quadletDirectory}, ignoring: ${name}`),
+      isQuadlet,
+    ),
+    generator: openQuadletGenerator(bus === "user" ? "user" : "system"),
   });
 }

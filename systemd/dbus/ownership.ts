@@ -24,8 +24,15 @@ export class Ownership {
   /** Errors of links that cannot be made because another file has their path, by name. */
   readonly #foreignLinks = new Map<string, string>();
 
-  /** `pathForSystemd`: fleet's directory as systemd sees it. */
-  constructor(private readonly manager: Manager, private readonly pathForSystemd: string) {}
+  /**
+   * `pathForSystemd`: fleet's directory as systemd sees it. `generatedFrom`: fleet's directory of files that a generator
+   * makes units of.
+   */
+  constructor(
+    private readonly manager: Manager,
+    private readonly pathForSystemd: string,
+    private readonly generatedFrom?: string,
+  ) {}
 
   /**
    * Returns why names cannot be fleet's, for those that cannot. Loads units that are not in memory. `own`: names of the
@@ -79,12 +86,20 @@ export class Ownership {
       return taken(`"${name}" is another name of ${primary} on this machine (${path}): give the unit another name`);
     }
     if (path === "" || path === `${this.pathForSystemd}/${name}`) return undefined;
+    if (await this.#isGenerated(path, name)) return undefined;
     const isRuntime = isRuntimeLink(path, name);
     if (isRuntime && foreignLink === undefined && await this.#isLink(name)) return undefined;
     const load = await this.manager.unitProperty(name, unitInterface, "LoadState", String);
     if (load === "masked") return maskedError(name);
     if (isRuntime && foreignLink !== undefined) return taken(foreignLink);
     return taken(`systemd uses ${path} for "${name}": give the unit another name, or remove that file`);
+  }
+
+  /** True if a generator has made the unit of a file that is fleet's. */
+  async #isGenerated(path: string, name: string): Promise<boolean> {
+    if (this.generatedFrom === undefined || !path.endsWith(`/systemd/generator/${name}`)) return false;
+    const source = await this.manager.unitProperty(name, unitInterface, "SourcePath", String);
+    return source.startsWith(`${this.generatedFrom}/`);
   }
 
   /**

@@ -15,6 +15,7 @@ const adapters: Readonly<Record<string, string>> = {
   "registry/store/sqlite.ts": "the embedded store, a file",
   "systemd/dbus/": "systemd, over D-Bus",
   "systemd/unit_directory.ts": "the directory of unit files",
+  "systemd/quadlet/generator.ts": "podman's generator of services",
   "daemon/main.ts": "arguments, exit status",
   "daemon/run.ts": "the environment that systemd gives a service",
   "daemon/host/streams.ts": "standard output and standard error",

@@ -7,6 +7,9 @@
 
 import { messageOf } from "../../../runtime/log.ts";
 import type { Cluster, Machine, MachineId, UnitName } from "../../../registry/model.ts";
+import { optionsOf } from "../../../systemd/unit_file.ts";
+import { isQuadlet } from "../../../systemd/unit_name.ts";
+import { generatedService } from "../../../systemd/unit_quadlet.ts";
 import { prefers } from "../http/content_negotiation.ts";
 import type { Api, Call } from "../context.ts";
 import { maxMachineRequests } from "../shared_state.ts";
@@ -39,11 +42,17 @@ interface MachineRequest {
   readonly unit: UnitName;
   /** The last segment of the path. */
   readonly kind: "journal" | "status";
-  /** Answers it on this machine. */
+  /** Answers it on this machine. `unit` is the name in systemd, which of a Quadlet file is that of its service. */
   readonly answerHere: (
     machine: LocalMachine,
+    unit: string,
     id: MachineId,
   ) => Response | StreamedResponse | Promise<Response | StreamedResponse>;
+}
+
+function nameInSystemd({ units, files }: Cluster, unit: UnitName): string {
+  if (!isQuadlet(unit)) return unit;
+  return generatedService(unit, optionsOf(files.get(units.get(unit)!.hash)?.text ?? ""));
 }
 
 /** The routes of journals and statuses. */
@@ -63,7 +72,7 @@ export class JournalStatusRoutes {
     }
     const follow = parseSwitch(query.get("follow"));
     if (follow === undefined) return errorReply(400, "invalid follow: expect true or false");
-    const answerHere = (machine: LocalMachine): StreamedResponse => {
+    const answerHere = (machine: LocalMachine, unit: string): StreamedResponse => {
       const type = output === "json" ? "application/x-ndjson" : "text/plain; charset=utf-8";
       return {
         body: machine.journal({ unit, lines: Number(lines), follow, output }),
@@ -76,12 +85,12 @@ export class JournalStatusRoutes {
   /** GET `/units/{name}/status`: text, or JSON for a client that prefers it. */
   async status(call: Call, unit: UnitName): Promise<Response> {
     const { request } = call;
-    const answerHere = async (machine: LocalMachine, machineID: MachineId): Promise<Response> => {
+    const answerHere = async (machine: LocalMachine, inSystemd: string, machineID: MachineId): Promise<Response> => {
       try {
         if (!prefers(request.headers.get("accept"), "application/json", "text/plain")) {
-          return textReply(200, await this.#inTime(request, (signal) => machine.statusText(unit, signal)));
+          return textReply(200, await this.#inTime(request, (signal) => machine.statusText(inSystemd, signal)));
         }
-        const properties = await this.#inTime(request, (signal) => machine.statusProperties(unit, signal));
+        const properties = await this.#inTime(request, (signal) => machine.statusProperties(inSystemd, signal));
         const entity: UnitStatusEntity = { machineID, name: unit, properties };
         return jsonReply(JSON.stringify(entity));
       } catch (error) {
@@ -120,7 +129,7 @@ export class JournalStatusRoutes {
     const here = localMachine.id();
     const id = call.query.get("machineID") || machineOf(cluster, unit, here);
     if (id === undefined) return errorReply(409, `unit ${JSON.stringify(unit)} is on no machine`);
-    if (id === here) return await answerHere(localMachine, id);
+    if (id === here) return await answerHere(localMachine, nameInSystemd(cluster, unit), id);
     if (call.request.headers.has(forwardedHeader)) {
       return errorReply(421, `this is machine ${here ?? "of no cluster"}`);
     }

@@ -6,7 +6,7 @@
 
 import type { Change, UnitRecord } from "../../../registry/mod.ts";
 import { type DesiredState, desiredStates, type UnitName } from "../../../registry/model.ts";
-import { fleetSection } from "../../../registry/requirements.ts";
+import { fleetOptionsOf } from "../../../registry/requirements.ts";
 import { checkUnit, type Finding, whyInvalid } from "../../../registry/unit_check.ts";
 import {
   parseUnitFile,
@@ -52,7 +52,7 @@ export function decidePut(was: UnitRecord, request: PutRequest): PutDecision {
   if (unreadable !== undefined && !hasOptions) {
     return refuse(409, `${unreadable}: put the unit again with its options, or destroy it`);
   }
-  const file = hasOptions ? toFile(request.options) : undefined;
+  const file = hasOptions ? toFile(was.name, request.options) : undefined;
   if (typeof file === "string") return refuse(400, file);
   if (file && (unreadable !== undefined || file.hash !== was.unit?.hash)) return decideStore(was.name, request, file);
   return decideState(was, request, file);
@@ -93,7 +93,7 @@ function readState(name: UnitName, text: string): DesiredState | PutDecision {
  * Returns the unit file that the options make, or the reason why they make none. The file is parsed again as every
  * reader will parse it: a value with a line break may turn out to be two options.
  */
-function toFile(options: readonly UnitOption[]): File | string {
+function toFile(name: UnitName, options: readonly UnitOption[]): File | string {
   const draft = serializeUnitFile(options);
   if (new TextEncoder().encode(draft).length > maxUnitFile_bytes) {
     return `unit file exceeds maximum length (${maxUnitFile_bytes})`;
@@ -103,7 +103,7 @@ function toFile(options: readonly UnitOption[]): File | string {
     if (ignored !== undefined) return ignored.message;
     if (read.length === 0) return "the options make an empty unit file";
     const text = serializeUnitFile(read);
-    return { hash: hashUnitFile(text), text, fleetOptions: read.filter(({ section }) => section === fleetSection) };
+    return { hash: hashUnitFile(text), text, fleetOptions: fleetOptionsOf(name, read) };
   } catch (error) {
     if (error instanceof UnitFileError) return error.message;
     throw error;

@@ -47,10 +47,12 @@ async function createsListedFiles(cluster: FleetCluster, fleetd: string): Promis
   await cluster.put(m1!, "a.service", "launched", installed);
   await cluster.put(m1!, `${"x".repeat(247)}.service`, "loaded", sleeper);
   await cluster.active(m1!, ["a.service"]);
+  const quadlets = "/run/containers/systemd/fleet";
+  // This machine has no podman.
   const present = fileTable().map(({ path }) => path).filter((path) =>
-    path.startsWith("/run/") && !path.includes("/dev")
+    path.startsWith("/run/") && !path.includes("/dev") && path !== `${quadlets}/*`
   );
-  const roots = ["/run/fleet", "/run/fleet.sock", "/var/lib/fleet"];
+  const roots = ["/run/fleet", "/run/fleet.sock", quadlets, "/var/lib/fleet"];
   await checkFiles(m1!, fleetd, roots, [...present, "/var/lib/fleet"]);
   // With ProtectSystem=strict, the daemon may write to these two directories as well.
   assert.equal(

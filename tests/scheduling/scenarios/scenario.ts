@@ -3,7 +3,7 @@
  *
  * | line | effect |
  * |---|---|
- * | `machine ID [key=value]...` | a machine joins |
+ * | `machine ID [quadlet=true] [key=value]...` | a machine joins; `quadlet=true`: it has podman's generator |
  * | `gone ID` | the machine is lost |
  * | `departs ID` | the machine leaves the cluster in good order |
  * | `label ID key=value` | dynamic metadata (`key=` hides it) |
@@ -105,8 +105,9 @@ export class SimulatedCluster {
     };
   }
 
-  machine(id: string, staticMetadata: Record<string, string>): void {
-    const record = { id, ip: "", incarnation: "1", staticMetadata, capabilities: { disableEngine: false } };
+  machine(id: string, staticMetadata: Record<string, string>, quadlet = false): void {
+    const capabilities = { disableEngine: false, ...quadlet && { quadlet } };
+    const record = { id, ip: "", incarnation: "1", staticMetadata, capabilities };
     this.#records.set(id, { ...record, version: "2.0.0" });
     this.#departed = new Map([...this.#departed].filter(([each]) => each !== id));
     this.#look(id);
@@ -360,9 +361,11 @@ function runLine(
 ): string[] {
   const pairs = () => Object.fromEntries(rest.map((pair) => pair.split("=") as [string, string]));
   switch (command) {
-    case "machine":
-      simulation.machine(name, pairs());
+    case "machine": {
+      const { quadlet, ...metadata } = pairs();
+      simulation.machine(name, metadata, quadlet === "true");
       return [];
+    }
     case "gone":
       simulation.gone(name);
       return [];
