@@ -55,7 +55,6 @@ const maxCachedCharacters = 8 * 1024 * 1024;
 const recordKeys = [unitKey, globalKey, targetKey] as const;
 
 export class ClusterRegistry implements Registry {
-  readonly #options: ClusterRegistryOptions;
   readonly #session: StoreSession;
   readonly #clusterCache: ClusterCache;
   readonly #files = new FileCache(maxCachedCharacters);
@@ -65,9 +64,8 @@ export class ClusterRegistry implements Registry {
     send: (names) => this.#readRecords(names),
   });
 
-  constructor(options: ClusterRegistryOptions) {
+  constructor(private readonly options: ClusterRegistryOptions) {
     const { store, clock, log } = options;
-    this.#options = options;
     this.#session = new StoreSession(store, clock, options.writer, options.unsettledWrites);
     this.#commits = new GroupCommit(this.#session);
     this.#clusterCache = new ClusterCache({
@@ -96,7 +94,7 @@ export class ClusterRegistry implements Registry {
   }
 
   watchMachine(machine: MachineId, signal: AbortSignal): AsyncIterable<MachineView> {
-    const { clock, log } = this.#options;
+    const { clock, log } = this.options;
     return watchMachine({ session: this.#session, clock, log }, machine, signal);
   }
 
@@ -143,12 +141,12 @@ export class ClusterRegistry implements Registry {
   }
 
   join(machine: MachineRecord, lease: string | undefined, signal: AbortSignal): Promise<Membership> {
-    const { clock, log, agentTtl_s } = this.#options;
+    const { clock, log, agentTtl_s } = this.options;
     return joinCluster({ session: this.#session, clock, log, ttl_s: agentTtl_s }, machine, lease, signal);
   }
 
   campaign(machine: MachineId, version: string, signal: AbortSignal): AsyncIterable<Leadership> {
-    const { clock, log, leaderTtl_s } = this.#options;
+    const { clock, log, leaderTtl_s } = this.options;
     return campaign({ session: this.#session, clock, log, ttl_s: leaderTtl_s }, { machine, version }, signal);
   }
 

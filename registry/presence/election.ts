@@ -102,20 +102,18 @@ async function vanished(session: StoreSession, after: Revision, signal: AbortSig
 
 class LeaseLeadership implements Leadership {
   readonly #abort = new AbortController();
-  readonly #options: LeaseOptions;
   readonly #fence: readonly Compare[];
   /** Earliest expiry of the lease, by the monotonic clock: its TTL counted from the time the renewal was sent. */
   #until_ms: number;
 
   constructor(
-    options: LeaseOptions,
+    private readonly options: LeaseOptions,
     private readonly leader: Leader,
     private readonly lease: string,
     created: Revision,
     sent_ms: number,
     outer: AbortSignal,
   ) {
-    this.#options = options;
     this.#fence = [{ key: leaderKey, create: created }];
     this.#until_ms = sent_ms + options.ttl_s * 1000;
     const stopListening = onceAborted([outer], () => this.#depose("the campaign was ended"));
@@ -143,7 +141,7 @@ class LeaseLeadership implements Leadership {
     placements: readonly Placement[],
   ): Promise<{ readonly revision: Revision; readonly refused: readonly Placement[] }> {
     this.#assertLeading();
-    const { clock, session } = this.#options;
+    const { clock, session } = this.options;
     const fence = this.#fence.length + StoreSession.ownCompares;
     const batches = packPlacements(placements, fence, clock.now_ms());
     const first = await this.#commitAll(batches);
@@ -168,17 +166,17 @@ class LeaseLeadership implements Leadership {
 
   async recordLoss(step: LossStep): Promise<Revision | undefined> {
     this.#assertLeading();
-    return await writeLossStep(this.#options.session, this.#fence, step);
+    return await writeLossStep(this.options.session, this.#fence, step);
   }
 
   async resign(): Promise<void> {
     this.#depose("it resigned");
-    await this.#options.session.revoke(this.lease);
+    await this.options.session.revoke(this.lease);
   }
 
   #assertLeading(): void {
     // After a process was suspended, this code can run before the watchdog's timer fires.
-    if (this.#options.clock.monotonic_ms() >= this.#until_ms) this.#depose("its lease could not be renewed in time");
+    if (this.options.clock.monotonic_ms() >= this.#until_ms) this.#depose("its lease could not be renewed in time");
     if (this.signal.aborted) {
       throw new DeposedError(`machine ${this.leader.machine} does not lead any more: ${this.signal.reason}`);
     }
@@ -190,7 +188,7 @@ class LeaseLeadership implements Leadership {
   ): Promise<{ readonly revision: Revision; readonly failed: readonly PlacementBatch[] }> {
     const results = await inParallel(batches, (batch) => {
       this.#assertLeading();
-      return this.#options.session.transact([...this.#fence, ...batch.compares], batch.ops);
+      return this.options.session.transact([...this.#fence, ...batch.compares], batch.ops);
     }, maxInFlight);
     // A refused batch wrote nothing: its revision is the store's, and this engine need not wait for a view of it.
     const revisions = results.filter(({ succeeded }) => succeeded).map(({ revision }) => revision);
@@ -199,7 +197,7 @@ class LeaseLeadership implements Leadership {
 
   /** Ends the leadership when the lease may have expired, also while a renewal hangs. */
   async #watchdog(): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.options;
     while (!this.signal.aborted) {
       const left_ms = this.#until_ms - clock.monotonic_ms();
       if (left_ms <= 0) this.#depose("its lease could not be renewed in time");
@@ -215,12 +213,12 @@ class LeaseLeadership implements Leadership {
       owns: (kv: KeyValue) => kv.createRevision === created && kv.lease === this.lease,
       lost: () => this.#depose("its leader key was deleted or overwritten"),
     };
-    void watchOwnKeys(own, this.#options, this.signal);
+    void watchOwnKeys(own, this.options, this.signal);
   }
 
   async #renew(): Promise<void> {
-    const { clock, session, log } = this.#options;
-    const every_ms = renewalInterval_ms(this.#options);
+    const { clock, session, log } = this.options;
+    const every_ms = renewalInterval_ms(this.options);
     while (!this.signal.aborted) {
       await clock.sleep(every_ms, this.signal);
       while (!this.signal.aborted) {

@@ -26,7 +26,6 @@ export interface ClusterCacheOptions extends FollowOptions {
 }
 
 export class ClusterCache {
-  readonly #options: ClusterCacheOptions;
   readonly #view: ClusterView;
   readonly #notifier = new Notifier();
   #users = 0;
@@ -36,15 +35,14 @@ export class ClusterCache {
   #following = false;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(options: ClusterCacheOptions) {
-    this.#options = options;
+  constructor(private readonly options: ClusterCacheOptions) {
     this.#view = new ClusterView(options.log);
   }
 
   /** See {@link import("../mod.ts").Registry.watch}. */
   async *watch(signal: AbortSignal): AsyncIterable<Cluster> {
     this.#acquire();
-    const limiter = new RateLimiter(this.#options.clock, viewRate);
+    const limiter = new RateLimiter(this.options.clock, viewRate);
     try {
       let last: Cluster | undefined;
       let revision: Revision | undefined;
@@ -70,7 +68,7 @@ export class ClusterCache {
   async read(): Promise<Cluster> {
     this.#acquire();
     try {
-      const { ranges: [written] } = await this.#options.session.read([{ key: writtenKey }]);
+      const { ranges: [written] } = await this.options.session.read([{ key: writtenKey }]);
       return await this.#reach(written?.[0]?.modRevision ?? 0);
     } finally {
       this.#release();
@@ -93,7 +91,7 @@ export class ClusterCache {
   }
 
   async #reach(revision: Revision): Promise<Cluster> {
-    const { clock, readTimeout_ms } = this.#options;
+    const { clock, readTimeout_ms } = this.options;
     const start_ms = clock.monotonic_ms();
     for (;;) {
       const seen = this.#notifier.count;
@@ -102,7 +100,7 @@ export class ClusterCache {
       const left_ms = start_ms + readTimeout_ms - clock.monotonic_ms();
       if (left_ms <= 0) {
         throw new StoreUnavailableError(
-          `the store at ${this.#options.session.endpoints} did not deliver revision ${revision} in time`,
+          `the store at ${this.options.session.endpoints} did not deliver revision ${revision} in time`,
         );
       }
       await this.#notifier.waitPastFor(seen, left_ms, clock);
@@ -129,7 +127,7 @@ export class ClusterCache {
     if (this.#users > 0 || this.#running === undefined) return;
     const pending = this.#pendingClose = new AbortController();
     const close = () => pending.signal.aborted ? undefined : this.#stop();
-    this.#options.clock.sleep(this.#options.idle_ms, pending.signal).then(close);
+    this.options.clock.sleep(this.options.idle_ms, pending.signal).then(close);
   }
 
   async #stop(): Promise<void> {
@@ -143,9 +141,9 @@ export class ClusterCache {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { session } = this.#options;
+    const { session } = this.options;
     try {
-      await follow(this.#options, [{ prefix: "" }], {
+      await follow(this.options, [{ prefix: "" }], {
         fresh: (kvs, revision) => {
           this.#view.reset(kvs, revision);
           this.#following = true;

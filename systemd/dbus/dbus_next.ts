@@ -120,7 +120,6 @@ interface PendingCall {
 }
 
 class DbusConnection implements Bus {
-  readonly #wire: Wire;
   readonly #connection: WireConnection;
   readonly #sent = new Map<number, PendingCall>();
   readonly #waiting: PendingCall[] = [];
@@ -129,13 +128,12 @@ class DbusConnection implements Bus {
   #corked = false;
 
   constructor(
-    wire: Wire,
+    private readonly wire: Wire,
     private readonly address: string,
     private readonly timeout_ms: number,
     private readonly events: BusEvents,
     private readonly isUser: boolean,
   ) {
-    this.#wire = wire;
     try {
       this.#connection = wire.connect(wireAddress(address));
     } catch (cause) {
@@ -180,7 +178,7 @@ class DbusConnection implements Bus {
       this.#waiting.push({
         serial,
         reject,
-        message: () => this.#wire.methodCall(serial, call),
+        message: () => this.wire.methodCall(serial, call),
         receive: (message) => {
           clearTimeout(deadline);
           if (message.type === methodError) {

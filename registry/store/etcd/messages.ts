@@ -50,16 +50,14 @@ export interface WatchResponse {
 
 /** Converts between the registry's keys and etcd's keys, which start with `prefix`. */
 export class Messages {
-  readonly #prefix: string;
   readonly #length: number;
 
-  constructor(prefix: string) {
-    this.#prefix = prefix;
+  constructor(private readonly prefix: string) {
     this.#length = Buffer.byteLength(prefix);
   }
 
   key(key: string): Buffer {
-    return Buffer.from(this.#prefix + key);
+    return Buffer.from(this.prefix + key);
   }
 
   range(range: Range): { readonly key: Buffer; readonly range_end?: Buffer } {

@@ -23,23 +23,21 @@ export async function openEtcdStore(options: EtcdOptions): Promise<Store> {
 }
 
 class EtcdStore implements Store {
-  readonly #connection: EtcdConnection;
   readonly #messages: Messages;
   readonly #renewals: LeaseRenewals;
 
-  constructor(connection: EtcdConnection, prefix: string) {
-    this.#connection = connection;
+  constructor(private readonly connection: EtcdConnection, prefix: string) {
     this.#messages = new Messages(prefix.endsWith("/") ? prefix : `${prefix}/`);
     this.#renewals = new LeaseRenewals(connection);
   }
 
   get endpoints(): string {
-    return this.#connection.endpoints;
+    return this.connection.endpoints;
   }
 
   async read(ranges: readonly Range[]): Promise<Snapshot> {
     const success = ranges.map((range) => ({ request_range: this.#messages.range(range) }));
-    const response = await this.#connection.call<TxnResponse>("KV", "txn", { success }, {
+    const response = await this.connection.call<TxnResponse>("KV", "txn", { success }, {
       repeatable: true,
       ...(ranges.some((range) => "prefix" in range && range.prefix === "") ? { timeout_ms: wholeStoreTimeout_ms } : {}),
     });
@@ -53,30 +51,30 @@ class EtcdStore implements Store {
   async transact(compares: readonly Compare[], ops: readonly Op[]): Promise<TransactionResult> {
     const compare = compares.map((each) => this.#messages.compare(each));
     const success = ops.map((op) => this.#messages.op(op));
-    const response = await this.#connection.call<TxnResponse>("KV", "txn", { compare, success }, {
+    const response = await this.connection.call<TxnResponse>("KV", "txn", { compare, success }, {
       repeatable: false,
     });
     return { succeeded: response.succeeded, revision: Number(response.header.revision) };
   }
 
   watch(ranges: readonly Range[], after: Revision, signal: AbortSignal): AsyncIterable<WatchBatch> {
-    return watchRanges(this.#connection, this.#messages, ranges, after, signal);
+    return watchRanges(this.connection, this.#messages, ranges, after, signal);
   }
 
   async grant(ttl_s: number): Promise<string> {
     // Repeatable: a lease whose id was lost expires.
     const request = { TTL: `${Math.max(1, Math.ceil(ttl_s))}` };
-    const { ID } = await this.#connection.call<LeaseResponse>("Lease", "leaseGrant", request, { repeatable: true });
+    const { ID } = await this.connection.call<LeaseResponse>("Lease", "leaseGrant", request, { repeatable: true });
     return ID;
   }
 
   renew(lease: string, timeout_ms = Infinity): Promise<number> {
-    return this.#renewals.renew(lease, Math.min(timeout_ms, this.#connection.requestTimeout_ms));
+    return this.#renewals.renew(lease, Math.min(timeout_ms, this.connection.requestTimeout_ms));
   }
 
   async revoke(lease: string): Promise<void> {
     try {
-      await this.#connection.call("Lease", "leaseRevoke", { ID: lease }, { repeatable: true });
+      await this.connection.call("Lease", "leaseRevoke", { ID: lease }, { repeatable: true });
     } catch (error) {
       if (!(error instanceof EtcdRefusedError && error.isNotFound)) throw error;
     }
@@ -85,6 +83,6 @@ class EtcdStore implements Store {
   // deno-lint-ignore require-await -- the port allows other stores to take their time
   async close(): Promise<void> {
     this.#renewals.close();
-    this.#connection.close();
+    this.connection.close();
   }
 }
