@@ -9,6 +9,8 @@ import { replaceFile } from "../../runtime/replace_file.ts";
 /** Returns a file's text; undefined if there is no file. Rejects with an error that names the path. */
 export async function read(path: string): Promise<string | undefined> {
   try {
+    // A link may point to a file that another program writes, and that the command log must not be appended to.
+    if (!(await Deno.lstat(path)).isFile) throw new Error("it is not a file: remove it");
     return await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;

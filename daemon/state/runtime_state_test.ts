@@ -98,6 +98,18 @@ Deno.test("a compaction does not write to a file that its draft links to", () =>
     assert.deepEqual([...await intents.load()], [["a.service", { ...intent, restart: 1_499 }]]);
   }));
 
+Deno.test("a link in the place of a file is an error that names it, and is not followed", () =>
+  withDirectory(async (directory) => {
+    await openRuntimeState(directory);
+    await Deno.writeTextFile(`${directory}/other`, "other");
+    await Deno.symlink("other", `${directory}/intents.jsonl`);
+    await assert.rejects(
+      openRuntimeState(directory),
+      /cannot read .*\/fleet\/intents\.jsonl: it is not a file: remove it/,
+    );
+    assert.equal(await Deno.readTextFile(`${directory}/other`), "other");
+  }));
+
 Deno.test("an intent that cannot be saved is an error that names the file", () =>
   withDirectory(async (directory) => {
     const { intents } = await openRuntimeState(directory);
