@@ -138,6 +138,14 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    name: "files that other users may write to, or whose folder they may write to",
+    conf: `api_tokens_file=DIR/open/tokens\netcd_cafile=DIR/writable.crt`,
+    warnings: [
+      /:2: option etcd_cafile: other users may write to DIR\/writable\.crt, .*: chmod go-w DIR\/writable\.crt$/,
+      /:1: option api_tokens_file: other users may write to DIR\/open, .*: chmod go-w DIR\/open$/,
+    ],
+  },
+  {
     name: "errors and warnings, of options and of files",
     conf: `${tls}nosuch=1\nverbosity=x\netcd_cafile=DIR/expired.crt\netcd_keyfile=DIR/none`,
     warnings: [/nosuch is not known/, /:4: etcd_cafile DIR\/expired\.crt: the certificate expired on /],
@@ -165,7 +173,10 @@ Deno.test("a check of the configuration finds every fault, and separates warning
       await Deno.copyFile(`${authority.directory}/${name}.key`, `${authority.directory}/${name}.open`);
       await Deno.chmod(`${authority.directory}/${name}.open`, 0o644);
     }
+    await Deno.copyFile(`${authority.directory}/server.crt`, `${authority.directory}/writable.crt`);
+    await Deno.chmod(`${authority.directory}/writable.crt`, 0o646);
     await Deno.mkdir(`${authority.directory}/open/units`, { recursive: true });
+    await Deno.writeTextFile(`${authority.directory}/open/tokens`, "");
     for (const [folder, mode] of [["open", 0o775], ["open/units", 0o757]] as const) {
       await Deno.chmod(`${authority.directory}/${folder}`, mode);
     }

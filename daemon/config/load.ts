@@ -6,7 +6,8 @@
 
 import { ConfigError } from "./fleet_conf.ts";
 import { type Parsed, readOptions } from "./options.ts";
-import { inspectFiles, type Inspection, openSecret } from "./named_files.ts";
+import { inspectFiles, type Inspection } from "./named_files.ts";
+import { openFileWarnings } from "./open_files.ts";
 
 /** The file that is read if none is named. */
 export const defaultConfigPath = "/etc/fleet/fleet.conf";
@@ -27,13 +28,13 @@ export async function readConfiguration(
 ): Promise<Configuration> {
   const chosen = path ?? defaultConfigPath;
   const text = path === null ? undefined : await readConfigFile(chosen, path !== undefined);
-  const file = text === undefined ? {} : { file: { path: chosen, text } };
-  const read = readOptions({ ...file, env: { ...Deno.env.toObject(), ...variables } });
+  const file = text === undefined ? undefined : { path: chosen, text };
+  const read = readOptions({ ...file && { file }, env: { ...Deno.env.toObject(), ...variables } });
   const { cause, ...files } = await inspectFiles(read, Date.now());
   const problems = [...read.problems, ...files.problems];
-  const passwordSource = read.texts.get("etcd_password") ? read.sources.get("etcd_password") ?? "" : "";
-  const exposed = passwordSource.startsWith(`${chosen}:`) ? await openSecret(chosen, passwordSource) : [];
-  const warnings = [...read.warnings, ...files.warnings, ...exposed];
+  const isUsable = problems.length + files.faults.length === 0;
+  const open = isUsable ? await openFileWarnings({ ...read, file: file?.path }) : [];
+  const warnings = [...read.warnings, ...files.warnings, ...open];
   const { config, sources, texts } = read;
   if (problems.length > 0 || !config) throw new ConfigError(problems, { cause, warnings, faults: files.faults });
   return { ...files, ...{ config, sources, texts, warnings }, ...(text !== undefined && { path: chosen }) };

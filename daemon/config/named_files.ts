@@ -76,20 +76,11 @@ export async function inspectFiles(
     peer.checkToken("api_peer_token_file"),
   ]);
   const folders = ["units_directory", ...usesEtcd ? [] : ["state_directory"]];
-  const secrets = [...usesEtcd ? [groups.etcd.key] : [], groups.api.key, groups.peer.key, "api_peer_token_file"];
   const [cause] = [...etcd.causes, ...api.causes];
-  const problems = [...etcd.problems, ...api.problems];
-  const faults = [...peer.problems, ...folders.flatMap((option) => inspectFolder(option, texts, sources))];
-  const isUsable = problems.length + faults.length === 0;
-  const named = (option: string) => `${at(sources, option)}option ${option}`;
   return {
-    problems,
-    faults,
-    warnings: [
-      ...[etcd, api, peer].flatMap(({ warnings }) => warnings),
-      ...await warningsOf(isUsable ? secrets : [], texts, (option, path) => openSecret(path, named(option))),
-      ...await warningsOf(folders, texts, (option, path) => openFolder(path, named(option))),
-    ],
+    problems: [...etcd.problems, ...api.problems],
+    faults: [...peer.problems, ...folders.flatMap((option) => inspectFolder(option, texts, sources))],
+    warnings: [etcd, api, peer].flatMap(({ warnings }) => warnings),
     ...(etcdTls && { etcdTls }),
     ...(apiTls && { apiTls }),
     ...(apiTokens !== undefined && { apiTokens }),
@@ -177,38 +168,4 @@ function inspectFolder(option: string, texts: ReadonlyMap<string, string>, sourc
     "name a folder below /run/fleet (units_directory) or /var/lib/fleet (state_directory), " +
     "or build it with other permissions (see compile.sh)",
   ];
-}
-
-async function warningsOf(
-  options: readonly string[],
-  texts: ReadonlyMap<string, string>,
-  check: (option: string, path: string) => Promise<string[]>,
-): Promise<string[]> {
-  const found = options.map((option) => {
-    const path = texts.get(option);
-    return path ? check(option, path) : [];
-  });
-  return (await Promise.all(found)).flat();
-}
-
-/** Returns a warning if every user of this machine may read a file that contains a secret. `named` begins it. */
-export async function openSecret(path: string, named: string): Promise<string[]> {
-  if ((await permissionsOf(path) & 0o004) === 0) return [];
-  return [`${named}: every user of this machine may read ${path}, which contains a secret: chmod o-r ${path}`];
-}
-
-/** Returns a warning for a folder of fleetd, and for its parent, if other users may write there. */
-async function openFolder(path: string, named: string): Promise<string[]> {
-  const folder = path.replace(/\/+$/, "");
-  const checked = [folder, folder.replace(/\/[^/]*$/, "")].map(async (each) =>
-    (await permissionsOf(each) & 0o022) === 0
-      ? []
-      : [`${named}: other users may write to ${each}, and so change the units of this machine: chmod go-w ${each}`]
-  );
-  return (await Promise.all(checked)).flat();
-}
-
-/** Returns the permission bits of a file; 0 if they cannot be read, which the use of the file reports. */
-async function permissionsOf(path: string): Promise<number> {
-  return await Deno.stat(path).then(({ mode }) => mode ?? 0, () => 0);
 }

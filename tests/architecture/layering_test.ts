@@ -36,6 +36,7 @@ const adapters: Readonly<Record<string, string>> = {
   "daemon/telemetry/log.ts": "log lines on stderr, and the time of each",
   "daemon/config/load.ts": "fleet.conf and the environment",
   "daemon/config/named_files.ts": "files and folders that the configuration names",
+  "daemon/config/open_files.ts": "the permissions of files that the configuration names",
   "daemon/lifecycle/startup.ts": "the error classes of Deno",
   "daemon/telemetry/prometheus.ts": "memory and CPU time of the process",
   "daemon/config/dev.ts": "the sockets and folders that --dev can use",
