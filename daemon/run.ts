@@ -34,7 +34,7 @@ import { runEngine } from "./engine/engine.ts";
 import { gracePeriods } from "./engine/grace_periods.ts";
 import { detectAddress, readMachineId } from "./host/machine_id.ts";
 import { exposition } from "./telemetry/prometheus.ts";
-import { type Member, runJoinLoop } from "./lifecycle/join_loop.ts";
+import { type Member, runJoinLoop, type Status } from "./lifecycle/join_loop.ts";
 import { logOf, type LogSettings } from "./telemetry/log.ts";
 import { openRuntimeState, type RuntimeState } from "./state/runtime_state.ts";
 import {
@@ -49,7 +49,7 @@ import {
 } from "./telemetry/metrics.ts";
 import { type Notify, openNotify } from "./host/sd_notify.ts";
 import { together } from "./reconcile.ts";
-import { lastContact, saveContacts } from "./lifecycle/lease_contact.ts";
+import { lastContact, saveContacts, watchPresence } from "./lifecycle/lease_contact.ts";
 import { refreshIdentity } from "./lifecycle/machine_record.ts";
 import { closeAll, shutDown } from "./lifecycle/shutdown.ts";
 import { openReloadRequests } from "./config/reload_outcome.ts";
@@ -195,7 +195,7 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
         version,
         clock: systemClock,
         acceptStore: () => acceptStore(status(), state, retryNow),
-        metrics: () => scrape(context, status().ready),
+        metrics: () => scrape(context, status().ready && status().missing === undefined),
         localMachine: openLocalMachine({ id: () => context.member?.machine.id, config, log: apiLog }),
       });
     },
@@ -212,7 +212,7 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
           const options = { ...context, memory: state.intents, clock: systemClock, contact: () => contact };
           await guardAlone(options, signal);
         },
-        work: (member, signal) => work(context, generation, member, signal),
+        work: (member, signal) => work(context, generation, member, report, signal),
         status: (next) => {
           report(next);
           if (next.ready && greeting !== undefined) writeOut(greeting);
@@ -276,6 +276,7 @@ async function work(
   context: DaemonContext,
   generation: Generation<Handler>,
   member: Member,
+  report: (status: Status) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const { log, systemd, state } = context;
@@ -301,6 +302,10 @@ async function work(
   const tasks = [
     (signal: AbortSignal) => agent.run(signal),
     (signal: AbortSignal) => saveContacts(membership, state.saveContact, log, signal),
+    (signal: AbortSignal) => {
+      const reportMissing = (missing?: string) => report({ ready: true, ...(missing && { missing }) });
+      return watchPresence(membership, systemClock, reportMissing, signal);
+    },
     (signal: AbortSignal) => refreshIdentity(machine, refresh, signal),
   ];
   if (config.disableEngine) log("info", "Not starting engine; disable-engine is set");

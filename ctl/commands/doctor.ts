@@ -1,5 +1,5 @@
 import type { LossEntity, MachineEntity } from "../../daemon/api/v1/types.ts";
-import type { Health } from "../api/client.ts";
+import { ApiError, type Health } from "../api/client.ts";
 import { earliestExpiry, gradeExpiry } from "../api/certificate_expiry.ts";
 import { switchFlag, textFlag } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
@@ -109,6 +109,9 @@ async function checkServer(context: Context): Promise<Finding[]> {
     machines = await client.machines();
     loss = await client.loss();
   } catch (error) {
+    if (!(error instanceof ApiError) || ![401, 403].includes(error.code)) {
+      return [...findings, finding("FAIL", "machines", reasonOf(error), "Read the journal of fleet.service there.")];
+    }
     const remedy = "Use --token, or --cert-file and --key-file, if the server requires them.";
     return [...findings, finding("FAIL", "permission", reasonOf(error), remedy)];
   }

@@ -38,7 +38,12 @@ export type { Peer } from "./context.ts";
 export interface HandlerOptions extends OperatorPorts {
   readonly registry: Registry;
   /** Reports whether the daemon can answer for the cluster, and the reason if it cannot. */
-  readonly status: () => { readonly ready: boolean; readonly reason?: string; readonly starting?: boolean };
+  readonly status: () => {
+    readonly ready: boolean;
+    readonly reason?: string;
+    readonly missing?: string;
+    readonly starting?: boolean;
+  };
   /** Resolves when the daemon's status is no longer `starting`; absent if it never is. */
   readonly started?: () => Promise<void>;
   readonly log: Log;
@@ -154,8 +159,8 @@ function probe(report: () => Response): Resource {
 export function routesOf(api: Api, options: Pick<HandlerOptions, "status" | "version"> & OperatorPorts): Routes {
   const { status, version } = options;
   const readiness = () => {
-    const { ready, reason } = status();
-    return ready ? textReply(200, "ok") : textReply(503, reason?.trim() || "not ready");
+    const { ready, missing, reason = missing } = status();
+    return ready && missing === undefined ? textReply(200, "ok") : textReply(503, reason?.trim() || "not ready");
   };
   const prefixed = [...clusterRoutes(api, version)].map(([path, resource]) => [`/fleet/v1/${path}`, resource] as const);
   return new Map<string, Resource>([

@@ -155,6 +155,11 @@ Deno.test("a daemon that cannot answer for the cluster refuses all but the probe
     assert.deepEqual(await send(starting, "/readyz"), [503, "not ready"]);
     assert.deepEqual(await send(refused, "/readyz"), [503, "no route to etcd1"]);
   });
+  await test.step("while the machine's lease has expired, /readyz says so and the cluster is answered for", async () => {
+    const handler = api.handlerOver(api.registry, { status: () => ({ ready: true, missing: "not renewed" }) });
+    assert.deepEqual(await send(handler, "/readyz"), [503, "not renewed"]);
+    assert.equal((await send(handler, "/fleet/v1/units"))[0], 200);
+  });
   await test.step("/readyz is ok when the daemon is ready", async () => {
     assert.deepEqual(await send(api.handlerOver(api.registry), "/readyz"), [200, "ok"]);
     assert.equal((await send(api.handlerOver(api.registry), "/readyz", "PUT"))[0], 405);

@@ -260,8 +260,8 @@ export class Daemon<Api> {
 }
 
 /** Returns the status as one line for sd_notify(3). systemctl(1) prints it unchanged. */
-function statusText({ ready, reason }: Status, refusal: string | undefined): string {
-  const status = ready ? "member of the cluster" : reason ?? "not a member of the cluster";
+function statusText({ ready, reason, missing }: Status, refusal: string | undefined): string {
+  const status = missing ?? (ready ? "member of the cluster" : reason ?? "not a member of the cluster");
   const refused = refusal === undefined ? "" : `; configuration not reloaded: ${refusal}`;
   return visible(`${status}${refused}`.replace(/\s*\n\s*/g, " "));
 }

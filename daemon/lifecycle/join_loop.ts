@@ -22,6 +22,8 @@ import type { Notifier } from "../../runtime/notifier.ts";
 export interface Status {
   readonly ready: boolean;
   readonly reason?: string;
+  /** Set while a member's lease has expired because the store cannot be reached: the machine counts as missing. */
+  readonly missing?: string;
   /** True after the start, until it is known whether the machine can join. */
   readonly starting?: boolean;
   /** Set while the store is not the known one: an operator has to accept it or to restore the right one. */

@@ -273,6 +273,9 @@ export const operations: Operations = { ...unitOperations, ...clusterOperations 
 /** Operations without a prefix. */
 export const probes: Operations = {
   "GET /healthz": probe("getHealth", "Answers `ok` while the process lives."),
-  "GET /readyz": probe("getReadiness", "Answers `ok` while the daemon can answer for the cluster."),
+  "GET /readyz": probe(
+    "getReadiness",
+    "Answers `ok` while the daemon can answer for the cluster and is a member of it.",
+  ),
   "GET /metrics": probe("getMetrics", "Returns the daemon's metrics in the text format of Prometheus."),
 };

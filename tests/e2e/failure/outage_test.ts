@@ -293,6 +293,10 @@ async function storePaused(cluster: FleetCluster): Promise<void> {
   const output = await fleetctl(cluster.machine("m1"), "list-units");
   assert.equal(output.code, 1);
   assert.match(output.stderr, /unable to communicate with etcd/);
+  const status = () => leader.must(["systemctl", "show", "--property=StatusText", "--value", "fleet.service"]);
+  assert.match(await status(), /^not a member of the cluster: this machine's lease was not renewed for 5s; units keep/);
+  const checks = await fleetctl(cluster.machine("m1"), "doctor", "--no-ssh");
+  assert.match(checks.stdout, /FAIL +store: not a member of the cluster: this machine's lease was not renewed/);
   // The stop job ends long after the watch was lost: the agent needs no store to finish a removal.
   await until("slow.service to be removed while the store is away", async () => {
     return (await leader.run(["test", "-e", "/run/fleet/units/slow.service"])).code !== 0 || undefined;
@@ -300,6 +304,9 @@ async function storePaused(cluster: FleetCluster): Promise<void> {
   assert.deepEqual(await fingerprint(cluster, where), before, "while the store is away");
   await etcd.resume();
   await cluster.joined(cluster.lab.machines);
+  await until("the status to say that the machine is a member", async () => {
+    return (await status()).trim() === "member of the cluster" || undefined;
+  });
   await allReport(cluster, where);
   // Longer than any grace: a unit that was going to move would have moved.
   const back_ms = performance.now();
