@@ -206,7 +206,10 @@ export interface MachineView {
   readonly machine: MachineId;
   readonly assignments: ReadonlyMap<UnitName, Assignment>;
   readonly globals: ReadonlyMap<UnitName, Unit>;
-  /** Units whose assignment or global record cannot be decoded, and that have no other one. Their desired state is unknown. */
+  /**
+   * Units whose desired state is unknown: their assignment or global record cannot be decoded, and they have no other one. Or
+   * they were assigned to another machine while this one was cut off, and that one has not started them yet.
+   */
   readonly unreadable: ReadonlySet<UnitName>;
   readonly dynamicMetadata: Readonly<Record<string, string>>;
 }

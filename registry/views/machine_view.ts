@@ -88,7 +88,8 @@ export class MachineViewBuilder {
     this.#revision = Math.max(this.#revision, batch.revision);
   }
 
-  view(id: string): MachineView {
+  /** `kept`: units without an assignment that are left alone all the same. */
+  view(id: string, kept: Iterable<UnitName> = []): MachineView {
     return {
       id,
       revision: this.#revision,
@@ -96,7 +97,9 @@ export class MachineViewBuilder {
       assignments: this.#assignments.share(),
       globals: this.#globals.share(),
       unreadable: new Set(
-        [...this.#unreadable.values()].filter((name) => !this.#assignments.has(name) && !this.#globals.has(name)),
+        [...this.#unreadable.values(), ...kept].filter((name) =>
+          !this.#assignments.has(name) && !this.#globals.has(name)
+        ),
       ),
       dynamicMetadata: this.#metadata,
     };

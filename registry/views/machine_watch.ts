@@ -5,9 +5,9 @@
  */
 
 import { retryDelay_ms } from "../../runtime/clock.ts";
-import { decodeTarget } from "../schema/codec.ts";
+import { decodeState, decodeTarget } from "../schema/codec.ts";
 import { follow, type FollowOptions } from "./follow.ts";
-import { parseKey, targetKey, targetPrefix } from "../schema/keys.ts";
+import { parseKey, stateKey, targetKey, targetPrefix } from "../schema/keys.ts";
 import { messageOf } from "../../runtime/log.ts";
 import { machineRanges, MachineViewBuilder } from "./machine_view.ts";
 import { StoreUnavailableError } from "../mod.ts";
@@ -21,6 +21,15 @@ import { Notifier } from "../../runtime/notifier.ts";
  */
 const repair_ms = 2_000;
 
+/**
+ * The time, in milliseconds, for which a machine that was cut off keeps units that no other machine has started yet: the
+ * engine gives them back to it at once.
+ */
+const return_ms = 2_000;
+
+/** Pause before the states of those units are read again, milliseconds. */
+const returnCheck_ms = 200;
+
 /** See {@link import("../mod.ts").Registry.watchMachine}. */
 export async function* watchMachine(
   options: FollowOptions,
@@ -31,10 +40,14 @@ export async function* watchMachine(
   const notifier = new Notifier();
   let following = false;
   let failure: { readonly error: unknown } | undefined;
+  /** End of {@link return_ms}, monotonic clock; 0 before the first loss of the watch. */
+  let returnBy_ms = 0;
+  let wasLost = false;
   const stop = new AbortController();
   const running = follow(options, machineRanges(machine), {
     fresh(kvs, revision) {
       view.reset(kvs, revision);
+      if (wasLost) returnBy_ms = options.clock.monotonic_ms() + return_ms;
       following = true;
       notifier.notify();
     },
@@ -42,7 +55,10 @@ export async function* watchMachine(
       view.apply(batch);
       notifier.notify();
     },
-    lost: () => following = false,
+    lost() {
+      following = false;
+      wasLost = true;
+    },
   }, AbortSignal.any([signal, stop.signal])).catch((error) => {
     failure = { error };
     notifier.notify();
@@ -57,19 +73,20 @@ export async function* watchMachine(
       if (!following || seen === yielded) await notifier.waitPast(seen, signal);
       else if (!areTargetsKnown) {
         // Assignments may have been deleted by hand before the watch began.
-        const placed = await placedHere(options, machine, [{ prefix: targetPrefix }], signal);
+        const placed = await machinesOf(options, [{ prefix: targetPrefix }], signal);
         if (placed === undefined) continue;
         areTargetsKnown = true;
-        view.withdrawMissing(placed);
+        view.withdrawMissing([...placed].flatMap(([name, id]) => id === machine ? [name] : []));
       } else if (deletions === accepted) {
         yielded = seen;
         yield view.view(options.session.memory?.id ?? "");
       } else {
         // The whole store may be in the course of deletion, including its ID: check before a deletion reaches the agent.
         const targets = [...view.withdrawn].map((name) => ({ key: targetKey(name) }));
-        const placed = await placedHere(options, machine, targets, signal);
-        if (placed === undefined) continue;
+        const machines = await machinesOf(options, targets, signal);
+        if (machines === undefined) continue;
         const { clock } = options;
+        const placed = [...machines].flatMap(([name, id]) => id === machine ? [name] : []);
         const isPlaced = placed.length > 0;
         if (isPlaced && repairBy_ms === undefined) {
           repairBy_ms = clock.monotonic_ms() + repair_ms;
@@ -77,8 +94,18 @@ export async function* watchMachine(
           options.log("warn", what, { units: placed.join(" "), wait_ms: repair_ms });
         }
         const left_ms = isPlaced ? repairBy_ms! - clock.monotonic_ms() : 0;
-        if (left_ms > 0) await notifier.waitPastFor(seen, left_ms, clock, signal);
-        else {
+        if (left_ms > 0) {
+          await notifier.waitPastFor(seen, left_ms, clock, signal);
+          continue;
+        }
+        const kept = returnBy_ms > clock.monotonic_ms()
+          ? await notStarted(options, machines, signal)
+          : new Set<UnitName>();
+        if (kept === undefined) continue;
+        if (kept.size > 0) {
+          yield view.view(options.session.memory?.id ?? "", kept);
+          await notifier.waitPastFor(seen, returnCheck_ms, clock, signal);
+        } else {
           accepted = deletions;
           repairBy_ms = undefined;
           view.forgetWithdrawn();
@@ -91,28 +118,54 @@ export async function* watchMachine(
   }
 }
 
-/**
- * Returns the units among `targets` whose target names the machine; undefined without an answer of the store. Throws
- * `WrongStoreError`.
- */
-async function placedHere(
-  { session, clock, log }: FollowOptions,
-  machine: MachineId,
+/** Returns the machines that `targets` name, by unit; undefined without an answer of the store. Throws `WrongStoreError`. */
+async function machinesOf(
+  options: FollowOptions,
   targets: readonly Range[],
   signal: AbortSignal,
-): Promise<readonly UnitName[] | undefined> {
+): Promise<ReadonlyMap<UnitName, MachineId> | undefined> {
+  const kvs = await readAll(options, targets, signal);
+  return kvs && new Map(kvs.flatMap((kv) => {
+    const key = parseKey(kv.key);
+    const machine = key?.kind === "target" ? machineIn(kv) : undefined;
+    return key?.kind === "target" && machine !== undefined ? [[key.name, machine] as const] : [];
+  }));
+}
+
+/**
+ * Returns the units that their new machines have not started yet; undefined without an answer of the store. Throws
+ * `WrongStoreError`.
+ */
+async function notStarted(
+  options: FollowOptions,
+  machines: ReadonlyMap<UnitName, MachineId>,
+  signal: AbortSignal,
+): Promise<ReadonlySet<UnitName> | undefined> {
+  const states = [...machines].map(([name, id]) => ({ key: stateKey(id, name) }));
+  const kvs = await readAll(options, states, signal);
+  if (!kvs) return undefined;
+  const units = new Set(machines.keys());
+  for (const kv of kvs) {
+    const key = parseKey(kv.key);
+    if (key?.kind === "state" && isStarted(key.machine, key.name, kv)) units.delete(key.name);
+  }
+  return units;
+}
+
+/** Reads ranges; undefined after a pause if the store does not answer. Throws `WrongStoreError`. */
+async function readAll(
+  { session, clock, log }: FollowOptions,
+  ranges: readonly Range[],
+  signal: AbortSignal,
+): Promise<readonly KeyValue[] | undefined> {
   // The session adds one range of its own to each read.
   const size = maxTransactionOps - 1;
-  const placed: UnitName[] = [];
+  const found: KeyValue[] = [];
   try {
-    for (let start = 0; start === 0 || start < targets.length; start += size) {
-      const { ranges } = await session.read(targets.slice(start, start + size));
-      for (const kv of ranges.flat()) {
-        const key = parseKey(kv.key);
-        if (key?.kind === "target" && namesMachine(kv, machine)) placed.push(key.name);
-      }
+    for (let start = 0; start === 0 || start < ranges.length; start += size) {
+      found.push(...(await session.read(ranges.slice(start, start + size))).ranges.flat());
     }
-    return placed;
+    return found;
   } catch (error) {
     if (!(error instanceof StoreUnavailableError)) throw error;
     log("debug", "deferring deletions until the store's identity is verified", {
@@ -124,12 +177,20 @@ async function placedHere(
   }
 }
 
-/** True if a target can be decoded and names the machine. */
-function namesMachine(kv: KeyValue, machine: MachineId): boolean {
+/** Returns the machine of a target; undefined if it cannot be decoded: the engine writes it again, with the assignment. */
+function machineIn(target: KeyValue): MachineId | undefined {
   try {
-    return decodeTarget("", kv).machine === machine;
+    return decodeTarget("", target).machine;
   } catch {
-    // The engine writes the target again, with the assignment.
-    return false;
+    return undefined;
+  }
+}
+
+/** True if a machine has started a unit, or its state cannot be decoded. */
+function isStarted(machine: MachineId, unit: UnitName, state: KeyValue): boolean {
+  try {
+    return decodeState(machine, unit, state).commanded === "launched";
+  } catch {
+    return true;
   }
 }

@@ -25,7 +25,7 @@ import {
   WrongStoreError,
 } from "../../registry/mod.ts";
 import type { Cluster, DesiredState, MachineRecord, UnitState } from "../../registry/model.ts";
-import type { Compare, Op, Range, Store } from "../../registry/store/port.ts";
+import { type Compare, type Op, type Range, type Store, WatchLostError } from "../../registry/store/port.ts";
 
 /** A store of its own for each case, and as many registries on it as the case has daemons. */
 export interface RegistryFixture {
@@ -549,6 +549,53 @@ const watchCases: readonly Case[] = [
       // This time no engine writes it again.
       await store.transact([], [{ delete: key }]);
       await eventually("a view without it", () => Promise.resolve(sizes.at(-1) === 0));
+    },
+  },
+  {
+    name: "a machine whose watch was lost keeps a moved unit until the other machine has started it",
+    async run({ open, signal }) {
+      const registry = await open();
+      const leadership = await lead(registry, "m9", signal);
+      for (const name of ["begun.service", "idle.service"]) {
+        await set(registry, name, "launched");
+        await place(leadership, registry, name, "m1");
+      }
+      let cut = Promise.withResolvers<never>();
+      let isCut = false;
+      const watching = await open({
+        wrap: (store) =>
+          between(store, {
+            read: (ranges) => isCut ? Promise.reject(new StoreUnavailableError("cut off")) : store.read(ranges),
+            async *watch(ranges, after, stop) {
+              const events = store.watch(ranges, after, stop)[Symbol.asyncIterator]();
+              for (;;) {
+                const next = await Promise.race([events.next(), cut.promise]);
+                if (next.done) return;
+                yield next.value;
+              }
+            },
+          }),
+      });
+      const views: string[] = [];
+      void (async () => {
+        for await (const { assignments, unreadable } of watching.watchMachine("m1", signal)) {
+          views.push(`${[...assignments.keys()]} keeps ${[...unreadable]}`);
+        }
+      })();
+      await eventually("both units", () => Promise.resolve(views.at(-1) === "begun.service,idle.service keeps "));
+      isCut = true;
+      cut.reject(new WatchLostError("cut off"));
+      const other = await (await open()).join(machine("m2"), undefined, signal);
+      for (const name of ["begun.service", "idle.service"]) await place(leadership, registry, name, "m2");
+      await other.publish(statesOf("m2", "begun.service"));
+      cut = Promise.withResolvers<never>();
+      isCut = false;
+      await eventually(
+        "the unit that has not begun to be kept",
+        () => Promise.resolve(views.includes(" keeps idle.service")),
+      );
+      await other.publish(statesOf("m2", "begun.service", "idle.service"));
+      await eventually("both units to be given up", () => Promise.resolve(views.at(-1) === " keeps "));
     },
   },
   {
