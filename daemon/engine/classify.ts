@@ -13,6 +13,8 @@ import type { ScheduleOptions } from "./plan.ts";
 export interface Candidate {
   readonly unit: Unit;
   readonly from?: Target;
+  /** The machine that came back and still runs it. */
+  readonly runsOn?: MachineId;
   /** The reason why it cannot stay where it was; "" if it had no machine. */
   readonly because: string;
 }
@@ -39,7 +41,10 @@ export interface Classification {
  * Classifies all units. `absentAreGone`: absent machines will not come back, except during the wait after a mass loss. A
  * machine that has departed never does.
  */
-export function classifyUnits(cluster: Cluster, { absentAreGone, vanished }: ScheduleOptions): Classification {
+export function classifyUnits(
+  cluster: Cluster,
+  { absentAreGone, vanished, returned }: ScheduleOptions,
+): Classification {
   const { units, targets, machines, departed, massLoss } = cluster;
   const globals: Unit[] = [];
   const placed = new Map<MachineId, Unit[]>();
@@ -77,6 +82,12 @@ export function classifyUnits(cluster: Cluster, { absentAreGone, vanished }: Sch
       (isGone ? unplaced : awaitingMachine).push({ unit, from, because });
       continue;
     }
+    const runsOn = returned && originalMachine(unit, from, cluster, returned);
+    if (runsOn !== undefined) {
+      const because = `machine ${short(runsOn)} came back with it before machine ${short(from.machine)} had started it`;
+      unplaced.push({ unit, from, runsOn, because });
+      continue;
+    }
     placed.getOrInsertComputed(from.machine, () => []).push(unit);
     const assignment = cluster.assignments.get(unit.name);
     const hasState = assignment?.desiredState === unit.desiredState && assignment.restart === unit.restart;
@@ -97,6 +108,23 @@ export function classifyUnits(cluster: Cluster, { absentAreGone, vanished }: Sch
     awaitingMachine,
     leftovers,
   };
+}
+
+/** Returns the machine that came back and still runs a unit, if the unit's new machine has not started it. */
+function originalMachine(
+  { name, hash, desiredState }: Unit,
+  { machine }: Target,
+  { states }: Cluster,
+  returned: ReadonlySet<MachineId>,
+): MachineId | undefined {
+  if (desiredState !== "launched" || returned.size === 0) return undefined;
+  const known = states.get(name);
+  if (known?.get(machine)?.commanded === "launched") return undefined;
+  return [...returned].find((id) => {
+    const state = known?.get(id);
+    return id !== machine && state?.hash === hash && state.commanded === "launched" &&
+      ["active", "activating", "reloading"].includes(state.active);
+  });
 }
 
 function leftoverTargets({ units, targets }: Cluster): readonly Target[] {

@@ -148,7 +148,12 @@ function lookAt(
   const { recent, held, left_ms } = vanished.at(now_ms, quietSince_ms);
   const loss = hasRejoined ? nextLossStep(cluster, { recent, held }, massLoss, clock.now_ms()) : undefined;
   if (hasRejoined && !loss) vanished.forget(now_ms, quietSince_ms);
-  const plan = schedule(cluster, { absentAreGone: hasRejoined && loss?.kind !== "await", vanished: held }, cache);
+  const returned = vanished.returned(now_ms);
+  const plan = schedule(
+    cluster,
+    { absentAreGone: hasRejoined && loss?.kind !== "await", vanished: held, returned },
+    cache,
+  );
   options.observer?.waitsFor(cluster.massLoss?.machines.filter((id) => !cluster.machines.has(id)).length ?? 0);
   const graceLeft_ms = hasRejoined ? (Number.isFinite(left_ms) ? left_ms : 0) : Math.min(rejoinLeft_ms, left_ms);
   return { cluster, plan, loss, graceLeft_ms };

@@ -18,6 +18,9 @@ export interface GracePeriods {
   readonly massLoss: MassLossLimits;
 }
 
+/** The time for which a machine counts as returned, milliseconds: it leaves units alone for as long that may come back to it. */
+const return_ms = 5_000;
+
 /** Returns the grace periods for leases of `agentTtl_ms`. */
 export function gracePeriods(agentTtl_ms: number, massLoss: MassLossLimits): GracePeriods {
   const rejoinGrace_ms = Math.min(10_000, Math.max(2_000, agentTtl_ms / 3));
@@ -46,6 +49,9 @@ interface Vanished {
 /** Tracks the present machines from one view of the cluster to the next. */
 export class VanishedMachines {
   readonly #since_ms = new Map<MachineId, number>();
+  /** Machines that were present and are not. */
+  readonly #absent = new Set<MachineId>();
+  readonly #returnedAt_ms = new Map<MachineId, number>();
   #present: ReadonlySet<MachineId> | undefined;
 
   constructor(private readonly grace: Pick<GracePeriods, "vanishedGrace_ms" | "togetherGrace_ms">) {}
@@ -58,7 +64,15 @@ export class VanishedMachines {
     const before = this.#present ?? new Set(Array.from(targets.values(), ({ machine }) => machine));
     for (const id of before) if (id !== "" && !machines.has(id)) this.#since_ms.set(id, now_ms);
     for (const id of [...machines.keys(), ...departed?.keys() ?? []]) this.#since_ms.delete(id);
+    for (const id of before) if (!machines.has(id)) this.#absent.add(id);
+    for (const id of machines.keys()) if (this.#absent.delete(id)) this.#returnedAt_ms.set(id, now_ms);
     this.#present = new Set(machines.keys());
+  }
+
+  /** Returns the machines that came back a short time ago. */
+  returned(now_ms: number): ReadonlySet<MachineId> {
+    for (const [id, at_ms] of this.#returnedAt_ms) if (now_ms - at_ms >= return_ms) this.#returnedAt_ms.delete(id);
+    return new Set(this.#returnedAt_ms.keys());
   }
 
   /**

@@ -64,3 +64,14 @@ Deno.test("the grace of machines that are lost together covers a third of the le
   const off = gracePeriods(30_000, { share: 1, grace_s: 300 });
   assert.equal(off.togetherGrace_ms, off.vanishedGrace_ms);
 });
+
+Deno.test("a machine that comes back counts as returned for five seconds, also after it counted as gone", () => {
+  const vanished = new VanishedMachines({ vanishedGrace_ms: 1_000, togetherGrace_ms: 3_000 });
+  vanished.observe(view("m1", "m2"), 0);
+  vanished.observe(view("m1"), 100);
+  vanished.forget(9_000);
+  assert.deepEqual(vanished.returned(9_000), none);
+  vanished.observe(view("m1", "m2", "m3"), 60_000);
+  assert.deepEqual(vanished.returned(64_900), new Set(["m2"]));
+  assert.deepEqual(vanished.returned(65_000), none);
+});

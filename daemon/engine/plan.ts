@@ -30,4 +30,6 @@ export interface ScheduleOptions {
   readonly absentAreGone: boolean;
   /** Machines that vanished a moment ago: their units are not moved even if {@link absentAreGone}. None if left out. */
   readonly vanished?: ReadonlySet<MachineId>;
+  /** Machines that came back a moment ago: they keep units that no other machine has started. None if left out. */
+  readonly returned?: ReadonlySet<MachineId>;
 }

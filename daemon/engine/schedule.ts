@@ -155,8 +155,9 @@ function machinesFor({ trial, candidates, cache, changed }: Search, group: reado
       only(machine === undefined ? [] : [machine]);
     }
     if (cache.wasRefused(unit)) only(changed);
-    const from = candidates.get(unit.name)?.from?.machine;
-    if (from !== undefined && trial.machines.has(from)) previous.push(from);
+    const { from, runsOn } = candidates.get(unit.name)!;
+    if (runsOn !== undefined) previous.unshift(runsOn);
+    if (from !== undefined && trial.machines.has(from.machine)) previous.push(from.machine);
   }
   const order = trial.byLoad(among);
   return previous.length === 0 ? order : [...previous.filter((id) => !among || among.has(id)), ...order];
@@ -168,7 +169,11 @@ function commitChoice({ trial, candidates, decisions }: Search, { machine, membe
     const candidate = candidates.get(unit.name)!;
     const load = trial.load(machine);
     const reason = `least loaded machine that will take it, with ${load} unit${load === 1 ? "" : "s"}`;
-    const why = candidate.because === "" ? reason : `${candidate.because}; ${reason}`;
+    const why = candidate.runsOn === machine
+      ? candidate.because
+      : candidate.because === ""
+      ? reason
+      : `${candidate.because}; ${reason}`;
     decisions.set(unit.name, { candidate, machine, why });
     candidates.delete(unit.name);
     trial.place(unit, machine);

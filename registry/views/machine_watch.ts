@@ -25,7 +25,7 @@ const repair_ms = 2_000;
  * The time, in milliseconds, for which a machine that was cut off keeps units that no other machine has started yet: the
  * engine gives them back to it at once.
  */
-const return_ms = 2_000;
+const return_ms = 5_000;
 
 /** Pause before the states of those units are read again, milliseconds. */
 const returnCheck_ms = 200;

@@ -170,6 +170,28 @@ Deno.test("a unit with StopWhenDisconnected= never runs on two machines", async 
       await settled(cluster);
     });
 
+    await t.step("a unit that no other machine could start stays on its machine when that is back", async () => {
+      await cluster.put(m1, "kept.service", "launched", sleeper);
+      victim = cluster.byId((await cluster.active(m1, ["kept.service"])).get("kept.service")!);
+      const other = anyOther(victim);
+      const pid = await cluster.pid(victim, "kept.service");
+      for (const machine of lab.machines.filter((machine) => machine !== victim)) {
+        await machine.must(["systemctl", "mask", "--runtime", "kept.service"]);
+      }
+      const isOn = async (test: (id: string | undefined) => boolean) => {
+        const unit = (await cluster.units(other)).find(({ name }) => name === "kept.service");
+        return unit && test(unit.machineID) || undefined;
+      };
+      await victim.partition();
+      await until("kept.service to be assigned to another machine", () => isOn((id) => id !== victim.id));
+      await victim.heal();
+      await until("kept.service to be assigned to its machine again", () => isOn((id) => id === victim.id));
+      await cluster.joined(lab.machines);
+      assert.equal(await cluster.pid(victim, "kept.service"), pid, "it was not touched");
+      const { stdout } = await cluster.fleetctl(other, "explain", "kept.service");
+      assert.match(stdout, /came back with it before/);
+    });
+
     await t.step("a value that leaves no time for the stop is refused by every machine, with the numbers", async () => {
       await cluster.put(m1, "late.service", "launched", `${sleeper}[X-Fleet]\nStopWhenDisconnected=8s\n`);
       const { stdout } = await cluster.fleetctl(m1, "explain", "late.service");
