@@ -30,25 +30,31 @@ const return_ms = 5_000;
 /** Pause before the states of those units are read again, milliseconds. */
 const returnCheck_ms = 200;
 
-/** See {@link import("../mod.ts").Registry.watchMachine}. */
-export async function* watchMachine(
+/** The state of a machine's part of the store that is being followed. */
+interface Following {
+  /** False while the data is not current. */
+  isFollowing: boolean;
+  failure?: { readonly error: unknown };
+  /** End of {@link return_ms}, monotonic clock; 0 before the first loss of the watch. */
+  returnBy_ms: number;
+  /** Notified after each change. */
+  readonly notifier: Notifier;
+  readonly ended: Promise<void>;
+}
+
+/** Keeps `view` current until `signal` aborts. */
+function followMachine(
   options: FollowOptions,
   machine: MachineId,
+  view: MachineViewBuilder,
   signal: AbortSignal,
-): AsyncIterable<MachineView> {
-  const view = new MachineViewBuilder(machine, options.log);
+): Following {
   const notifier = new Notifier();
-  let following = false;
-  let failure: { readonly error: unknown } | undefined;
-  /** End of {@link return_ms}, monotonic clock; 0 before the first loss of the watch. */
-  let returnBy_ms = 0;
-  let wasLost = false;
-  const stop = new AbortController();
-  const running = follow(options, machineRanges(machine), {
+  const ended = follow(options, machineRanges(machine), {
     fresh(kvs, revision) {
       view.reset(kvs, revision);
-      if (wasLost) returnBy_ms = options.clock.monotonic_ms() + return_ms;
-      following = true;
+      if (state.returnBy_ms > 0) state.returnBy_ms = options.clock.monotonic_ms() + return_ms;
+      state.isFollowing = true;
       notifier.notify();
     },
     batch(batch) {
@@ -56,37 +62,50 @@ export async function* watchMachine(
       notifier.notify();
     },
     lost() {
-      following = false;
-      wasLost = true;
+      state.isFollowing = false;
+      state.returnBy_ms = Infinity;
     },
-  }, AbortSignal.any([signal, stop.signal])).catch((error) => {
-    failure = { error };
+  }, signal).catch((error) => {
+    state.failure = { error };
     notifier.notify();
   });
+  const state: Following = { isFollowing: false, returnBy_ms: 0, notifier, ended };
+  return state;
+}
+
+/** See {@link import("../mod.ts").Registry.watchMachine}. */
+export async function* watchMachine(
+  options: FollowOptions,
+  machine: MachineId,
+  signal: AbortSignal,
+): AsyncIterable<MachineView> {
+  const view = new MachineViewBuilder(machine, options.log);
+  const stop = new AbortController();
+  const state = followMachine(options, machine, view, AbortSignal.any([signal, stop.signal]));
+  const { notifier } = state;
   try {
     let repairBy_ms: number | undefined;
     let areTargetsKnown = false;
     for (let yielded = 0, accepted = 0; !signal.aborted;) {
-      if (failure) throw failure.error;
+      if (state.failure) throw state.failure.error;
       const seen = notifier.count;
       const deletions = view.deletions;
-      if (!following || seen === yielded) await notifier.waitPast(seen, signal);
+      if (!state.isFollowing || seen === yielded) await notifier.waitPast(seen, signal);
       else if (!areTargetsKnown) {
         // Assignments may have been deleted by hand before the watch began.
         const placed = await machinesOf(options, [{ prefix: targetPrefix }], signal);
         if (placed === undefined) continue;
         areTargetsKnown = true;
-        view.withdrawMissing([...placed].flatMap(([name, id]) => id === machine ? [name] : []));
+        view.withdrawMissing(unitsOn(placed, machine));
       } else if (deletions === accepted) {
         yielded = seen;
         yield view.view(options.session.memory?.id ?? "");
       } else {
         // The whole store may be in the course of deletion, including its ID: check before a deletion reaches the agent.
-        const targets = [...view.withdrawn].map((name) => ({ key: targetKey(name) }));
-        const machines = await machinesOf(options, targets, signal);
-        if (machines === undefined) continue;
         const { clock } = options;
-        const placed = [...machines].flatMap(([name, id]) => id === machine ? [name] : []);
+        const found = await withdrawnUnits(options, machine, view.withdrawn, state.returnBy_ms, signal);
+        if (found === undefined) continue;
+        const { placed, kept } = found;
         const isPlaced = placed.length > 0;
         if (isPlaced && repairBy_ms === undefined) {
           repairBy_ms = clock.monotonic_ms() + repair_ms;
@@ -94,15 +113,8 @@ export async function* watchMachine(
           options.log("warn", what, { units: placed.join(" "), wait_ms: repair_ms });
         }
         const left_ms = isPlaced ? repairBy_ms! - clock.monotonic_ms() : 0;
-        if (left_ms > 0) {
-          await notifier.waitPastFor(seen, left_ms, clock, signal);
-          continue;
-        }
-        const kept = returnBy_ms > clock.monotonic_ms()
-          ? await notStarted(options, machines, signal)
-          : new Set<UnitName>();
-        if (kept === undefined) continue;
-        if (kept.size > 0) {
+        if (left_ms > 0) await notifier.waitPastFor(seen, left_ms, clock, signal);
+        else if (kept.size > 0) {
           yield view.view(options.session.memory?.id ?? "", kept);
           await notifier.waitPastFor(seen, returnCheck_ms, clock, signal);
         } else {
@@ -114,8 +126,30 @@ export async function* watchMachine(
     }
   } finally {
     stop.abort();
-    await running;
+    await state.ended;
   }
+}
+
+/**
+ * Returns those of the withdrawn units whose target still names the machine, and those that are kept until `returnBy_ms`
+ * because no other machine has started them; undefined without an answer of the store. Throws `WrongStoreError`.
+ */
+async function withdrawnUnits(
+  options: FollowOptions,
+  machine: MachineId,
+  withdrawn: ReadonlySet<UnitName>,
+  returnBy_ms: number,
+  signal: AbortSignal,
+): Promise<{ readonly placed: readonly UnitName[]; readonly kept: ReadonlySet<UnitName> } | undefined> {
+  const machines = await machinesOf(options, [...withdrawn].map((name) => ({ key: targetKey(name) })), signal);
+  if (!machines) return undefined;
+  const mayReturn = options.clock.monotonic_ms() < returnBy_ms;
+  const kept = mayReturn ? await notStarted(options, machines, signal) : new Set<UnitName>();
+  return kept && { placed: unitsOn(machines, machine), kept };
+}
+
+function unitsOn(machines: ReadonlyMap<UnitName, MachineId>, machine: MachineId): UnitName[] {
+  return [...machines].flatMap(([name, id]) => id === machine ? [name] : []);
 }
 
 /** Returns the machines that `targets` name, by unit; undefined without an answer of the store. Throws `WrongStoreError`. */
