@@ -10,7 +10,23 @@ export interface Clock {
   random(): number;
 }
 
-/** Returns the pause before the next attempt to reach a store: short, so that its return is noticed at once, and with jitter. */
-export function retryDelay_ms(clock: Clock): number {
-  return 150 + clock.random() * 200;
+/** Shortest pause before another attempt to reach a store, and the spread of the first pause, milliseconds. */
+const retry = { least_ms: 150, spread_ms: 200 } as const;
+
+/** Longest pauses before another attempt, by what the attempt costs the store when hundreds of daemons make it, milliseconds. */
+export const longestRetry_ms = { ofSmallRead: 350, ofPresence: 1_000, ofWholeStore: 2_000 } as const;
+
+/**
+ * Returns the pause before the next attempt to reach a store, after so many failed ones in a row. The first pauses are
+ * short, so that a store's return is noticed at once. Later ones are spread over up to `longest_ms`, because a long outage
+ * probably is one of all daemons, which must not all return in the same moment.
+ */
+export function retryDelay_ms(clock: Clock, failures = 0, longest_ms: number = longestRetry_ms.ofSmallRead): number {
+  const spread_ms = Math.min(longest_ms - retry.least_ms, retry.spread_ms * 2 ** Math.min(failures, 10));
+  return retry.least_ms + clock.random() * spread_ms;
+}
+
+/** Returns an interval shortened at random by up to a tenth, so that the timers of daemons that began together drift apart. */
+export function jittered_ms(clock: Clock, interval_ms: number): number {
+  return interval_ms * (1 - clock.random() / 10);
 }

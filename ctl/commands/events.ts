@@ -108,7 +108,7 @@ async function follow(context: Context, machines: readonly string[], since: stri
       if (!printer.hasBegun || error instanceof ReaderGoneError) throw error;
       io.log("WARN", `${reasonOf(error)}; trying again`);
     }
-    await io.sleep(retry_ms);
+    await io.sleepAtRandom(retry_ms);
   }
 }
 

@@ -97,7 +97,7 @@ interface Reading {
 async function requestUntilAnswered(context: Context, read: JournalRead, last: Reading): Promise<Reading> {
   const { client, io } = context;
   for (;;) {
-    await io.sleep(retry_ms);
+    await io.sleepAtRandom(retry_ms);
     try {
       const machine = read.moves ? await machineOf(context, read.unit, last.machine) : last.machine;
       if (machine === undefined) continue;

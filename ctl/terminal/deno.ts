@@ -39,6 +39,7 @@ export function terminal(debug: boolean): Io {
     // https://no-color.org
     color: !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb" && Deno.stdout.isTerminal(),
     sleep,
+    sleepAtRandom: (ms, signal) => sleep(2 * ms * Math.random(), signal),
     forward,
   };
 }

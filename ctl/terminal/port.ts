@@ -59,6 +59,11 @@ export interface Io {
   /** Resolves after `ms` (24 days at the most), or as soon as `signal` aborts. Never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /**
+   * Sleeps for up to twice `ms`, at random, before another request to a server whose clients may all have lost their
+   * connection at the same moment.
+   */
+  sleepAtRandom(ms: number, signal?: AbortSignal): Promise<void>;
+  /**
    * Copies standard input to a unix domain socket, and its output to standard output, until either side ends. Throws
    * {@link DialError} if the connection fails.
    */

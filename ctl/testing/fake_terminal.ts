@@ -112,6 +112,10 @@ export class FakeIo implements Io {
     return this.clock.sleep(ms, signal);
   }
 
+  sleepAtRandom(ms: number, signal?: AbortSignal): Promise<void> {
+    return this.sleep(ms, signal);
+  }
+
   forward(path: string): Promise<void> {
     this.forwarded.push(path);
     return Promise.resolve();

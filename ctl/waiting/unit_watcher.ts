@@ -106,7 +106,7 @@ export class UnitWatcher {
         if (signal.aborted) return;
         this.#warn(error);
       }
-      await this.io.sleep(poll_ms, signal);
+      await this.io.sleepAtRandom(poll_ms, signal);
     }
   }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Clock } from "../../runtime/clock.ts";
+import { type Clock, jittered_ms } from "../../runtime/clock.ts";
 import { messageOf } from "../../runtime/log.ts";
 import { within } from "../../runtime/within.ts";
 
@@ -95,6 +95,6 @@ export class UnitTexts {
       why = `cannot read unit file ${hash} from the store: ${messageOf(error)}`;
     }
     missing.why = why;
-    missing.retryAt_ms = this.clock.monotonic_ms() + retry_ms;
+    missing.retryAt_ms = this.clock.monotonic_ms() + jittered_ms(this.clock, retry_ms);
   }
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Clock } from "../../runtime/clock.ts";
+import { type Clock, jittered_ms, longestRetry_ms, retryDelay_ms } from "../../runtime/clock.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import type { MachineRecord } from "../../registry/model.ts";
 import {
@@ -66,8 +66,8 @@ export interface Member {
   readonly leave: () => Promise<void>;
 }
 
-/** Pauses between attempts: short while the store cannot be reached, longer where an operator has to act. */
-const retry = { first_ms: 250, away_ms: 2_000, wrong_ms: 5_000 } as const;
+/** Pause before another attempt where an operator has to act. */
+const wrongStoreRetry_ms = 5_000;
 
 /** Joins and works until `signal` aborts. */
 export async function runJoinLoop(options: JoinLoopOptions, signal: AbortSignal): Promise<void> {
@@ -93,8 +93,9 @@ export async function runJoinLoop(options: JoinLoopOptions, signal: AbortSignal)
       status({ ready: false, reason, ...(error instanceof WrongStoreError && { wrongStore: error }) });
       const isAway = error instanceof StoreUnavailableError;
       log(isAway ? "warn" : "error", advice(error, reason));
-      const pause_ms = isAway ? Math.min(retry.away_ms, retry.first_ms * 2 ** failures) : retry.wrong_ms;
-      failures++;
+      const pause_ms = isAway
+        ? retryDelay_ms(clock, failures++, longestRetry_ms.ofWholeStore)
+        : jittered_ms(clock, wrongStoreRetry_ms);
       await options.wakeup.waitPastFor(seen, pause_ms, clock, signal);
     } finally {
       attempt.abort();

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { retryDelay_ms } from "../../runtime/clock.ts";
+import { jittered_ms, longestRetry_ms, retryDelay_ms } from "../../runtime/clock.ts";
 import { decodeLeader, encodeLeader } from "../schema/codec.ts";
 import { packPlacements, type PlacementBatch } from "../writes/transactions.ts";
 import { leaderKey } from "../schema/keys.ts";
@@ -28,12 +28,15 @@ export async function* campaign(
   signal: AbortSignal,
 ): AsyncIterable<Leadership> {
   const { session, clock, log } = options;
+  let failures = 0;
   while (!signal.aborted) {
     let leadership: LeaseLeadership | undefined;
     try {
       leadership = await acquire(options, leader, signal);
+      failures = 0;
     } catch (error) {
       if (signal.aborted) return;
+      failures++;
       const level = error instanceof WatchLostError ? "debug" : "warn";
       log(level, "cannot take part in the election of the engine leader, trying again", {
         endpoints: session.endpoints,
@@ -41,7 +44,8 @@ export async function* campaign(
       });
     }
     if (leadership === undefined) {
-      await clock.sleep(retryDelay_ms(clock), signal);
+      // After the lead was lost, the engine whose pause ends first takes it; the others only read that it is taken.
+      await clock.sleep(retryDelay_ms(clock, failures, longestRetry_ms.ofPresence), signal);
       continue;
     }
     try {
@@ -220,7 +224,7 @@ class LeaseLeadership implements Leadership {
     const { clock, session, log } = this.options;
     const every_ms = renewalInterval_ms(this.options);
     while (!this.signal.aborted) {
-      await clock.sleep(every_ms, this.signal);
+      await clock.sleep(jittered_ms(clock, every_ms), this.signal);
       while (!this.signal.aborted) {
         const sent_ms = clock.monotonic_ms();
         try {

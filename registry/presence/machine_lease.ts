@@ -4,7 +4,7 @@
  * @module
  */
 
-import { retryDelay_ms } from "../../runtime/clock.ts";
+import { jittered_ms, retryDelay_ms } from "../../runtime/clock.ts";
 import { messageOf } from "../../runtime/log.ts";
 import { Notifier } from "../../runtime/notifier.ts";
 import { type LeaseOptions, renewalInterval_ms } from "./own_keys.ts";
@@ -79,7 +79,7 @@ export class MachineLease {
       const seen = this.#interval.count;
       const interval_ms = () => Math.min(renewalInterval_ms(this.#options), this.#every_ms);
       if (failing) await clock.sleep(retryDelay_ms(clock), signal);
-      else await this.#interval.waitPastFor(seen, interval_ms(), clock, signal);
+      else await this.#interval.waitPastFor(seen, jittered_ms(clock, interval_ms()), clock, signal);
       const id = this.#id;
       if (signal.aborted || id === "") continue;
       try {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { retryDelay_ms } from "../../runtime/clock.ts";
+import { longestRetry_ms, retryDelay_ms } from "../../runtime/clock.ts";
 import { decodeMachine, encodeMachine, encodeState } from "../schema/codec.ts";
 import { departedKey, machineKey, stateKey, statePrefix } from "../schema/keys.ts";
 import { messageOf } from "../../runtime/log.ts";
@@ -207,6 +207,7 @@ class LeaseMembership implements Membership {
   async #work(): Promise<void> {
     const { clock } = this.#options;
     const signal = this.#stop.signal;
+    let failures = 0;
     for (let done = 0; !signal.aborted;) {
       const count = this.#notifier.count;
       if (done === count) {
@@ -216,12 +217,13 @@ class LeaseMembership implements Membership {
       try {
         await this.#reconcile();
         done = count;
+        failures = 0;
         if (this.#renewedAt_ms < this.#lease.since_ms) this.#confirmPresence();
         this.#succeeded(count);
       } catch (error) {
         this.#stored = undefined;
         if (!signal.aborted) this.#failed(error);
-        await clock.sleep(retryDelay_ms(clock), signal);
+        await clock.sleep(retryDelay_ms(clock, failures++, longestRetry_ms.ofPresence), signal);
       }
     }
   }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { longestRetry_ms } from "../../runtime/clock.ts";
 import { follow, type FollowOptions } from "../views/follow.ts";
 import { messageOf } from "../../runtime/log.ts";
 import { WrongStoreError } from "../mod.ts";
@@ -38,7 +39,7 @@ export async function watchOwnKeys(own: OwnKeys, options: FollowOptions, signal:
     if (keys.length > 0) own.lost(keys);
   };
   try {
-    await follow(options, own.ranges, {
+    await follow({ ...options, longestRetry_ms: longestRetry_ms.ofPresence }, own.ranges, {
       fresh(kvs) {
         const found = new Set(kvs.filter(own.owns).map((kv) => kv.key));
         report([...own.keys()].filter((key) => !found.has(key)));

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { longestRetry_ms } from "../../runtime/clock.ts";
 import { ClusterView } from "./cluster_view.ts";
 import { follow, type FollowOptions } from "./follow.ts";
 import { writtenKey } from "../schema/keys.ts";
@@ -143,7 +144,7 @@ export class ClusterCache {
   async #run(signal: AbortSignal): Promise<void> {
     const { session } = this.options;
     try {
-      await follow(this.options, [{ prefix: "" }], {
+      await follow({ ...this.options, longestRetry_ms: longestRetry_ms.ofWholeStore }, [{ prefix: "" }], {
         fresh: (kvs, revision) => {
           this.#view.reset(kvs, revision);
           this.#following = true;

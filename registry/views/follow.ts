@@ -23,19 +23,23 @@ export interface FollowOptions {
   readonly session: StoreSession;
   readonly clock: Clock;
   readonly log: Log;
+  /** The longest pause before the store is read again, see {@link retryDelay_ms}. Default: that of a small read. */
+  readonly longestRetry_ms?: number;
 }
 
 /** Follows `ranges` until `signal` aborts. Throws {@link import("../mod.ts").WrongStoreError}. */
 export async function follow(
-  { session, clock, log }: FollowOptions,
+  { session, clock, log, longestRetry_ms }: FollowOptions,
   ranges: readonly Range[],
   follower: Follower,
   signal: AbortSignal,
 ): Promise<void> {
+  let failures = 0;
   while (!signal.aborted) {
     try {
       const snapshot = await session.read(ranges);
       if (signal.aborted) return;
+      failures = 0;
       follower.fresh(snapshot.ranges.flat(), snapshot.revision);
       for await (const batch of session.watch(ranges, snapshot.revision, signal)) {
         if (signal.aborted) return;
@@ -51,6 +55,6 @@ export async function follow(
         error: messageOf(error),
       });
     }
-    await clock.sleep(retryDelay_ms(clock), signal);
+    await clock.sleep(retryDelay_ms(clock, failures++, longestRetry_ms), signal);
   }
 }
