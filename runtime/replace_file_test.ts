@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { replaceFile } from "./replace_file.ts";
 
-function inDirectory(work: (directory: string) => void): void {
+async function inDirectory(work: (directory: string) => Promise<void>): Promise<void> {
   const directory = Deno.makeTempDirSync();
   try {
-    work(directory);
+    await work(directory);
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
@@ -19,7 +19,7 @@ for (const [umask, mode] of [["000", 0o600], ["000", 0o644], ["077", 0o644]] as 
       await Deno.writeTextFile(`${directory}/a`, "old");
       await Deno.chmod(`${directory}/a`, 0o666);
       const module = JSON.stringify(import.meta.resolve("./replace_file.ts"));
-      const program = `import { replaceFile } from ${module}; replaceFile("a", "new", "text", ${mode})`;
+      const program = `import { replaceFile } from ${module}; await replaceFile("a", "new", "text", ${mode})`;
       // Another process: the umask belongs to all threads of this one, and they run other tests.
       const { success } = await new Deno.Command("sh", {
         args: ["-c", `umask ${umask}; exec "$0" eval "$1"`, Deno.execPath(), program],
@@ -38,11 +38,11 @@ for (const [umask, mode] of [["000", 0o600], ["000", 0o644], ["077", 0o644]] as 
 
 for (const link of [Deno.symlinkSync, Deno.linkSync]) {
   Deno.test(`${link.name}: another file that is linked from the path or the draft is not changed`, () =>
-    inDirectory((directory) => {
+    inDirectory(async (directory) => {
       const other = `${directory}/other`;
       Deno.writeTextFileSync(other, "secret", { mode: 0o600 });
       for (const name of ["a", "new"]) link(other, `${directory}/${name}`);
-      replaceFile(`${directory}/a`, `${directory}/new`, "text", 0o644);
+      await replaceFile(`${directory}/a`, `${directory}/new`, "text", 0o644);
       assert.deepEqual([Deno.readTextFileSync(other), Deno.statSync(other).mode! & 0o777], ["secret", 0o600]);
       assert.equal(Deno.readTextFileSync(`${directory}/a`), "text");
       assert.ok(Deno.lstatSync(`${directory}/a`).isFile);
@@ -51,8 +51,8 @@ for (const link of [Deno.symlinkSync, Deno.linkSync]) {
 }
 
 Deno.test("a write that fails leaves no draft", () =>
-  inDirectory((directory) => {
+  inDirectory(async (directory) => {
     Deno.mkdirSync(`${directory}/a/in/the/way`, { recursive: true });
-    assert.throws(() => replaceFile(`${directory}/a`, `${directory}/new`, "text", 0o600), Deno.errors.IsADirectory);
+    await assert.rejects(replaceFile(`${directory}/a`, `${directory}/new`, "text", 0o600), Deno.errors.IsADirectory);
     assert.deepEqual(names(directory), ["a"]);
   }));

@@ -70,7 +70,7 @@ class Directory implements UnitDirectory {
     const texts = new Map<string, string>();
     for (const name of await this.names()) {
       try {
-        const text = this.#read(name);
+        const text = await this.#read(name);
         if (text !== undefined) texts.set(name, text);
       } catch {
         this.#report(name);
@@ -82,12 +82,12 @@ class Directory implements UnitDirectory {
   async write(name: string, text: string): Promise<boolean> {
     if (!this.#isUnitFile(name)) throw new Error(`cannot write "${name}" to ${this.path}: not the name of a unit file`);
     await this.#create();
-    if (this.#read(name) === text) return false;
+    if (await this.#read(name) === text) return false;
     const file = `${this.path}/${name}`;
     // Hidden, and in the same directory, so that it can be renamed. There is only one writer.
     const draft = `${this.path}/.${name.slice(0, 200)}.new`;
     try {
-      replaceFile(file, draft, text, 0o644);
+      await replaceFile(file, draft, text, 0o644);
     } catch (cause) {
       throw new Error(`cannot write ${file}: ${(cause as Error).message}`, { cause });
     }
@@ -107,13 +107,12 @@ class Directory implements UnitDirectory {
     }
   }
 
-  // Synchronous for the same reason as replaceFile.
-  #read(name: string): string | undefined {
+  async #read(name: string): Promise<string | undefined> {
     const file = `${this.path}/${name}`;
     try {
       // Reading from a pipe would block the process, and a link may point to a file that changes without fleetd.
-      if (!Deno.lstatSync(file).isFile) throw new Error("it is not a file: remove it");
-      return Deno.readTextFileSync(file);
+      if (!(await Deno.lstat(file)).isFile) throw new Error("it is not a file: remove it");
+      return await Deno.readTextFile(file);
     } catch (cause) {
       if (cause instanceof Deno.errors.NotFound) return undefined;
       throw new Error(`cannot read ${file}: ${(cause as Error).message}`, { cause });

@@ -5,6 +5,10 @@
  */
 
 import { replaceFile } from "../../runtime/replace_file.ts";
+import { serial } from "../../runtime/serial.ts";
+
+/** All changes of files, so that the last one of a file counts. */
+const inOrder = serial();
 
 /** Returns a file's text; undefined if there is no file. Rejects with an error that names the path. */
 export async function read(path: string): Promise<string | undefined> {
@@ -19,10 +23,9 @@ export async function read(path: string): Promise<string | undefined> {
 }
 
 /** Writes a line, whole or not at all: a crash leaves the old text. Rejects with an error that names the path. */
-// deno-lint-ignore require-await -- async: what it throws is to be a rejection.
 export async function write(path: string, text: string): Promise<void> {
   try {
-    replaceFile(path, `${path}.new`, `${text}\n`, 0o600);
+    await inOrder(() => replaceFile(path, `${path}.new`, `${text}\n`, 0o600));
   } catch (error) {
     throw failure("write", path, error);
   }
@@ -31,7 +34,7 @@ export async function write(path: string, text: string): Promise<void> {
 /** Removes a file, if it exists. Rejects with an error that names the path. */
 export async function remove(path: string): Promise<void> {
   try {
-    await Deno.remove(path);
+    await inOrder(() => Deno.remove(path));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
     throw failure("remove", path, error);

@@ -9,6 +9,7 @@
  */
 
 import { replaceFile } from "../../runtime/replace_file.ts";
+import { serial } from "../../runtime/serial.ts";
 import type { UnitName } from "../../registry/model.ts";
 import type { Intent, IntentMemory } from "../agent/intent.ts";
 import { failure, parse, read } from "./atomic_file.ts";
@@ -21,21 +22,39 @@ export async function openIntents(path: string): Promise<IntentMemory> {
   const load = async () => fold(await read(path) ?? "");
   let { intents, records } = await load();
   let compactAt = slack.records;
-  // Synchronous: below /run, which is in memory, a write takes microseconds, and an asynchronous one ten times as long.
-  const append = (unit: UnitName, intent: Intent | undefined) => {
+  const inOrder = serial();
+  let batch: { readonly entries: [UnitName, Intent | undefined][]; readonly written: Promise<void> } | undefined;
+  /** Appends a record. Records that come while others are being written are written together. */
+  const append = (unit: UnitName, intent: Intent | undefined): Promise<void> => {
+    if (!batch) {
+      const entries: [UnitName, Intent | undefined][] = [];
+      const written = inOrder(() => {
+        batch = undefined;
+        return write(entries);
+      });
+      batch = { entries, written };
+    }
+    batch.entries.push([unit, intent]);
+    return batch.written;
+  };
+  const write = async (entries: readonly [UnitName, Intent | undefined][]) => {
     try {
-      Deno.writeTextFileSync(path, `\n${recordOf(unit, intent)}\n`, { append: true, mode: 0o600 });
-      records++;
-      if (intent) intents.set(unit, intent);
-      else intents.delete(unit);
+      const text = entries.map((entry) => `\n${recordOf(...entry)}\n`).join("");
+      await Deno.writeTextFile(path, text, { append: true, mode: 0o600 });
     } catch (error) {
       throw failure("write", path, error);
     }
-    if (records > compactAt && records > slack.times * intents.size) compact();
+    records += entries.length;
+    for (const [unit, intent] of entries) {
+      if (intent) intents.set(unit, intent);
+      else intents.delete(unit);
+    }
+    if (records > compactAt && records > slack.times * intents.size) await compact();
   };
-  const compact = () => {
+  const compact = async () => {
     try {
-      replaceFile(path, `${path}.new`, [...intents].map((entry) => `${recordOf(...entry)}\n`).join(""), 0o600);
+      const text = [...intents].map((entry) => `${recordOf(...entry)}\n`).join("");
+      await replaceFile(path, `${path}.new`, text, 0o600);
       records = intents.size;
       compactAt = slack.records;
     } catch {
@@ -49,10 +68,8 @@ export async function openIntents(path: string): Promise<IntentMemory> {
       ({ intents, records } = await load());
       return new Map(intents);
     },
-    // deno-lint-ignore require-await -- async: what it throws is to be a rejection.
-    save: async (unit, intent) => append(unit, intent),
-    // deno-lint-ignore require-await
-    forget: async (unit) => append(unit, undefined),
+    save: append,
+    forget: (unit) => append(unit, undefined),
   };
 }
 
