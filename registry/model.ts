@@ -140,6 +140,10 @@ export interface UnitState {
   readonly error?: string;
   /** True if the command fails again until the unit's file or the machine's configuration changes. Only with `error`. */
   readonly permanent?: true;
+  /** The failed attempts at the command so far, if it is tried again. Only with `error`. */
+  readonly tries?: number;
+  /** Wall clock of the machine at the next attempt, milliseconds since the epoch. Only with `tries`. */
+  readonly retryAt_ms?: number;
   /** systemd's `Result` property if it is not `success`, for example `exit-code`. */
   readonly result?: string;
   /** The result of the daemon's latest start job, for example `done`, if the unit is not active. */

@@ -46,7 +46,9 @@ With several units, or a pattern, JSON is a list and YAML has a document for eac
       for (const [index, explanation] of explanations.entries()) {
         if (index > 0) io.out(format === "yaml" ? "---\n" : "\n");
         if (format === "json" || format === "yaml") io.out(await documentText(explanation, format));
-        else for (const line of page(explanation, flags.on("full") || format === "wide")) printLine(io, line);
+        else {for (const line of page(explanation, flags.on("full") || format === "wide", io.wall_ms())) {
+            printLine(io, line);
+          }}
       }
     }
     return explanations.length === names.length ? 0 : exitFailure;
@@ -71,9 +73,9 @@ async function explanationOf(context: Context, name: string): Promise<Explanatio
 }
 
 /** The lines of a page for people. */
-function page(explanation: ExplanationEntity, full: boolean): string[] {
+function page(explanation: ExplanationEntity, full: boolean, now_ms: number): string[] {
   const { machines = [] } = explanation;
-  const rows = machines.map((machine) => machineRow(machine, full));
+  const rows = machines.map((machine) => machineRow(machine, full, now_ms));
   const table = rows.length === 0
     ? []
     : ["", ...alignedLines([["MACHINE", "ELIGIBILITY", "ACTIVE", "SUB", "REASON"], ...rows])];
@@ -104,17 +106,28 @@ function facts(explanation: ExplanationEntity, full: boolean): string[][] {
 }
 
 /** The row of one machine. The last cell holds every reason. */
-function machineRow(machine: MachineExplanationEntity, full: boolean): string[] {
+function machineRow(machine: MachineExplanationEntity, full: boolean, now_ms: number): string[] {
   const { eligibility, state, reasons = [], pending, error, result } = machine;
   const remarks = [
     ...reasons.map(({ reason }) => reason),
     ...pending === undefined ? [] : [pending],
-    ...error === undefined ? [] : [`agent: ${error}`],
+    ...error === undefined ? [] : [`agent: ${error}`, ...nextTry(machine, now_ms)],
     ...result === undefined ? [] : [`systemd's result: ${result}`],
   ];
   const fallback = eligibility === "eligible" ? "can run it" : nothing;
   const { systemdActiveState: active = nothing, systemdSubState: sub = nothing } = state ?? {};
   return [legend(machine, full), eligibility, active, sub, remarks.join("; ") || fallback];
+}
+
+function nextTry({ tries, retry }: MachineExplanationEntity, now_ms: number): string[] {
+  if (tries === undefined || retry === undefined) return [];
+  const left_s = Math.ceil((retry - now_ms) / 1000);
+  return [`trying again ${left_s > 0 ? `in ${left_s} s` : "now"}, ${ordinal(tries + 1)} try`];
+}
+
+function ordinal(count: number): string {
+  const isTeen = count % 100 > 10 && count % 100 < 14;
+  return `${count}${isTeen ? "th" : ["th", "st", "nd", "rd"][count % 10] ?? "th"}`;
 }
 
 function legend({ machineID: id, primaryIP }: MachineExplanationEntity, full: boolean): string {

@@ -180,7 +180,7 @@ export class Executor {
         continue;
       }
       const why = `it is ${status.active} (${status.sub}) after a stop job that ended with "${result}"`;
-      tracker.failed(unit, desired, why, clock.monotonic_ms());
+      tracker.failed(unit, desired, why, clock);
       // Recorded as started although the command was a stop, so that the next plan stops it again.
       if (result !== "done") await this.#record("start", unit, status, desired);
     }
@@ -335,7 +335,7 @@ export class Executor {
     if (error === undefined) return startsAgain(unit) ? undefined : tracker.succeeded(unit);
     const wanted = situation.wanted.get(unit);
     if (startsAgain(unit)) return tracker.startFailed(unit, wanted, error);
-    tracker.failed(unit, wanted, error, clock.monotonic_ms());
+    tracker.failed(unit, wanted, error, clock);
     if (!this.files.has(unit)) return;
     // Recorded as not started: systemd does not restart a unit whose start failed.
     await this.#record("load", unit, undefined, wanted, restart);
@@ -385,7 +385,7 @@ export class Executor {
 
   #failed(unit: UnitName, wanted: DesiredUnit | undefined, error: Error): void {
     const { tracker, clock, log } = this.#options;
-    tracker.failed(unit, wanted, error.message, clock.monotonic_ms(), isPermanent(error));
+    tracker.failed(unit, wanted, error.message, clock, isPermanent(error));
     log("error", error.message, { unit });
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Clock } from "../../runtime/clock.ts";
 import type { UnitName } from "../../registry/model.ts";
 import type { DesiredUnit } from "./desired.ts";
 
@@ -15,6 +16,8 @@ interface TrackedFailure {
   readonly isPermanent: boolean;
   /** Monotonic clock; Infinity if the command is not repeated. */
   readonly retryAt_ms: number;
+  /** The same by the wall clock. */
+  readonly retryWall_ms: number;
 }
 
 /** A failure as it is published in a unit's state. */
@@ -24,7 +27,11 @@ export interface Failure {
   readonly tried: boolean;
   /** systemd will refuse the command again until the unit's file or the machine's configuration changes. */
   readonly isPermanent?: boolean;
+  /** The failed attempts so far, and the wall clock of the next one, milliseconds since the epoch. */
+  readonly retry?: { readonly tries: number; readonly at_ms: number };
 }
+
+type Times = Pick<Clock, "monotonic_ms" | "now_ms">;
 
 const backoff = { first_ms: 1_000, most_ms: 60_000 } as const;
 
@@ -33,12 +40,19 @@ export class FailureTracker {
   readonly #failures = new Map<UnitName, TrackedFailure>();
 
   /** Records a command that was refused or had no effect. It is repeated after a pause that doubles each time. */
-  failed(unit: UnitName, wanted: DesiredUnit | undefined, error: string, now_ms: number, isPermanent = false): void {
+  failed(unit: UnitName, wanted: DesiredUnit | undefined, error: string, clock: Times, isPermanent = false): void {
     const desired = desiredKey(wanted);
     const before = this.#failures.get(unit);
     const attempts = before?.desired === desired ? before.attempts + 1 : 1;
     const wait_ms = Math.min(backoff.most_ms, backoff.first_ms * 2 ** Math.min(attempts - 1, 16));
-    this.#failures.set(unit, { error, desired, attempts, isPermanent, retryAt_ms: now_ms + wait_ms });
+    this.#failures.set(unit, {
+      error,
+      desired,
+      attempts,
+      isPermanent,
+      retryAt_ms: clock.monotonic_ms() + wait_ms,
+      retryWall_ms: clock.now_ms() + wait_ms,
+    });
   }
 
   /** Records a start that systemd has carried out and that failed. It is not repeated. */
@@ -49,6 +63,7 @@ export class FailureTracker {
       attempts: 0,
       isPermanent: false,
       retryAt_ms: Infinity,
+      retryWall_ms: Infinity,
     });
   }
 
@@ -78,8 +93,9 @@ export class FailureTracker {
 
   /** Returns the failures by unit. */
   errors(): ReadonlyMap<UnitName, Failure> {
-    return new Map([...this.#failures].map(([name, { error, attempts, isPermanent }]) => {
-      return [name, { error, tried: attempts > 0, ...(isPermanent && { isPermanent }) }];
+    return new Map([...this.#failures].map(([name, { error, attempts, isPermanent, retryWall_ms }]) => {
+      const retry = attempts > 0 && { retry: { tries: attempts, at_ms: retryWall_ms } };
+      return [name, { error, tried: attempts > 0, ...(isPermanent && { isPermanent }), ...retry }];
     }));
   }
 

@@ -32,7 +32,7 @@ export function unitStates(
     states.set(name, {
       ...{ unit: name, machine, hash, commanded, load, active, sub, since_ms },
       restart: restarting.get(name) ?? restart,
-      ...(error !== undefined && { error, ...(failure!.isPermanent && { permanent: true as const }) }),
+      ...(error !== undefined && published(failure!)),
       ...(result !== "success" && { result }),
       ...(restarts !== undefined && { restarts }),
       ...(job !== undefined && (active === "inactive" || active === "failed") && { job }),
@@ -42,10 +42,27 @@ export function unitStates(
     const failure = errors.get(name);
     if (states.has(name) || failure === undefined) continue;
     const nothing = { load: "not-found", active: "inactive", sub: "dead", since_ms: 0 };
-    const why = { error: failure.error, ...(failure.isPermanent && { permanent: true as const }) };
-    states.set(name, { unit: name, machine, hash, commanded: "inactive", restart: 0, ...why, ...nothing });
+    states.set(name, {
+      unit: name,
+      machine,
+      hash,
+      commanded: "inactive",
+      restart: 0,
+      ...published(failure),
+      ...nothing,
+    });
   }
   return states;
+}
+
+function published(
+  { error, isPermanent, retry }: Failure,
+): Pick<UnitState, "permanent" | "tries" | "retryAt_ms"> & { readonly error: string } {
+  return {
+    error,
+    ...(isPermanent && { permanent: true as const }),
+    ...(retry && { tries: retry.tries, retryAt_ms: retry.at_ms }),
+  };
 }
 
 /** True if two sets of states are equal. */

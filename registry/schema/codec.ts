@@ -160,8 +160,10 @@ function capabilitiesOf({ disableEngine, quadlet }: Readonly<Record<string, unkn
 }
 
 export function encodeState(state: UnitState): string {
-  const { hash, commanded, restart, error, permanent, result, job, restarts, load, active, sub, since_ms } = state;
-  return encode({ hash, commanded, restart, error, permanent, result, job, restarts, load, active, sub, since_ms });
+  const { hash, commanded, restart, error, permanent, tries, retryAt_ms, result, job, restarts } = state;
+  const { load, active, sub, since_ms } = state;
+  const command = { hash, commanded, restart, error, permanent, tries, retryAt_ms };
+  return encode({ ...command, result, job, restarts, load, active, sub, since_ms });
 }
 
 export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): UnitState {
@@ -170,6 +172,8 @@ export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): U
   const result = fields.optionalText("result");
   const job = fields.optionalText("job");
   const restarts = fields.optionalNumber("restarts");
+  const tries = fields.optionalNumber("tries");
+  const retryAt_ms = fields.optionalNumber("retryAt_ms");
   return {
     unit,
     machine,
@@ -178,6 +182,8 @@ export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): U
     restart: fields.revision("restart"),
     ...(error === undefined ? {} : { error }),
     ...(fields.flag("permanent") ? { permanent: true } : {}),
+    ...(tries === undefined ? {} : { tries }),
+    ...(retryAt_ms === undefined ? {} : { retryAt_ms }),
     ...(result === undefined ? {} : { result }),
     ...(job === undefined ? {} : { job }),
     ...(restarts === undefined ? {} : { restarts }),

@@ -28,6 +28,8 @@ Deno.test("decoding returns the encoded value", () => {
     commanded: "launched",
     restart: 5,
     error: "StartUnit: no",
+    tries: 7,
+    retryAt_ms: 1_700_000_030_000,
     result: "exit-code",
     job: "failed",
     load: "loaded",

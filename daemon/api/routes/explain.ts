@@ -56,7 +56,9 @@ function machineExplanationEntity(explanation: MachineExplanation): MachineExpla
     reasons: nonEmpty(reasons.map(({ rule, reason }) => ({ reason, rule }))),
     restart: state?.restart,
     result: state?.result,
+    retry: state?.retryAt_ms,
     since: state?.since_ms,
     state: state && stateEntity(state),
+    tries: state?.tries,
   });
 }

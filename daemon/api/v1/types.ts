@@ -214,6 +214,8 @@ export const MachineExplanationEntity = entity("MachineExplanation", "Whether on
   "state?": ref(UnitStateEntity, "The state of the unit on this machine."),
   "since?": activeSince,
   "error?": text("Why the agent's latest command failed. Absent if it did not."),
+  "tries?": count("How often the agent has tried that command. Absent if it does not try again."),
+  "retry?": count("When the agent tries it again, in milliseconds since the epoch."),
   "result?": result,
 });
 
