@@ -5,6 +5,7 @@
  * @module
  */
 
+import { dirname } from "node:path/posix";
 import { ClusterRegistry } from "../registry/cluster_registry.ts";
 import type { UnsettledWrites } from "../registry/writes/fence.ts";
 import { type Log, messageOf } from "../runtime/log.ts";
@@ -17,6 +18,7 @@ import type { Systemd } from "../systemd/port.ts";
 import { acceptStore } from "./lifecycle/accept_store.ts";
 import { Agent } from "./agent/agent.ts";
 import { guardAlone } from "./agent/disconnection_guard.ts";
+import { keepUnitsIfAsked, prepareStore, rememberLabels } from "./agent/keep_units.ts";
 import { drainAlone } from "./agent/drain.ts";
 import { SharedState } from "./api/shared_state.ts";
 import { credentialsOf } from "./api/auth/credentials.ts";
@@ -101,7 +103,7 @@ export interface DaemonContext extends StartSettings, Logs {
 export async function build(start: StartSettings, logs: Logs): Promise<DaemonContext> {
   const { configuration: { config }, greeting } = start;
   const { log } = logs;
-  const state = await openRuntimeState(parentOf(config.unitsDirectory));
+  const state = await openRuntimeState(dirname(config.unitsDirectory));
   // A daemon with --dev has a new store each time.
   if (greeting !== undefined) await Promise.all([state.saveStore(undefined), state.saveLease(undefined)]);
   const metrics = openMetrics();
@@ -194,7 +196,7 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
         pageSize: config.tokenLimit,
         version,
         clock: systemClock,
-        acceptStore: () => acceptStore(status(), state, retryNow),
+        acceptStore: (keeps) => acceptStore(status(), state, (found) => prepareStore(state, found, keeps), retryNow),
         metrics: () => scrape(context, status().ready && status().missing === undefined),
         localMachine: openLocalMachine({ id: () => context.member?.machine.id, config, log: apiLog }),
       });
@@ -283,15 +285,21 @@ async function work(
   const { config, registry } = generation;
   const { membership, remember } = member;
   let machine = member.machine;
+  const agentLog = logOf("agent", log);
   const shared = { registry, clock: systemClock, safetyNet_ms };
+  await keepUnitsIfAsked({ ...shared, systemd, state, machine: machine.id, log: agentLog });
+  const saveLabels = rememberLabels(state, agentLog);
   const agent = new Agent({
     ...shared,
-    log: logOf("agent", log),
+    log: agentLog,
     systemd,
     memory: state.intents,
     membership,
     machine: () => machine,
-    seen: remember,
+    seen: (view) => {
+      remember();
+      saveLabels(view.dynamicMetadata);
+    },
     observe: observeRounds("agent", context.metrics),
   });
   const refresh = {
@@ -387,8 +395,4 @@ function dump(context: DaemonContext, daemon: Daemon<Handler>): string {
     lease: member?.membership.lease,
     agent: agent?.lastLook,
   });
-}
-
-function parentOf(directory: string): string {
-  return directory.replace(/\/+$/, "").replace(/\/[^/]*$/, "") || "/";
 }

@@ -51,6 +51,8 @@ export type Change =
     readonly startOnly?: boolean;
     /** The author of the change, if known. */
     readonly changed?: Authorship;
+    /** The machine that has the unit already, which is its target if it has none. No effect on global and inactive units. */
+    readonly placed?: Pick<Target, "machine" | "why" | "since_ms">;
   }
   | { readonly kind: "delete"; readonly was: UnitRecord }
   | {

@@ -222,9 +222,15 @@ export class ApiClient {
     };
   }
 
-  /** Makes the daemon accept a replaced store. Throws if the store is not in question. */
-  async acceptStore(): Promise<AcceptedStoreEntity> {
-    return await this.#json(await this.#ask("/fleet/v1/store/accept", { method: "POST" }) as Response);
+  /**
+   * Makes the daemon accept a replaced store; with `keepUnits`, it puts its units there. Throws if the store is not in
+   * question, or the server does not support this.
+   */
+  async acceptStore(keepUnits: boolean): Promise<AcceptedStoreEntity> {
+    const path = `/fleet/v1/store/accept${keepUnits ? "/keep-units" : ""}`;
+    const answer = await this.#ask(path, { method: "POST" }, ({ code }) => keepUnits && code === 404);
+    if (!answer) throw new Error(`${this.endpoint} runs a fleet that cannot keep units: upgrade it`);
+    return await this.#json(answer);
   }
 
   /** Returns the machines that the engine waits for after a mass loss; undefined if the server does not support it. */

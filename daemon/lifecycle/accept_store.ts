@@ -15,17 +15,19 @@ export type Acceptance =
 
 /**
  * Forgets the identity of the known store, so that the daemon joins the present one. From then on that store decides which
- * units this machine runs. Refuses while the store is the known one, or cannot be reached. `wakeup` is notified so that the
- * daemon tries again at once.
+ * units this machine runs. Refuses while the store is the known one, or cannot be reached. `prepare` runs
+ * before the store is accepted. `wakeup` is notified so that the daemon tries again at once.
  */
 export async function acceptStore(
   { wrongStore, ready, reason }: Status,
   state: Pick<JoinState, "saveStore">,
+  prepare: (found: WrongStoreError["found"]) => Promise<void>,
   wakeup: Notifier,
 ): Promise<Acceptance> {
   if (!wrongStore) {
     return { refusal: ready ? "this machine's store is the one it knows" : `no store to accept: ${reason}` };
   }
+  await prepare(wrongStore.found);
   await state.saveStore(undefined);
   wakeup.notify();
   return { was: wrongStore.expected, accepted: wrongStore.found };

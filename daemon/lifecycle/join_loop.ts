@@ -186,7 +186,8 @@ async function join(options: JoinLoopOptions, signal: AbortSignal): Promise<Memb
 
 function advice(error: unknown, reason: string): string {
   if (error instanceof WrongStoreError) {
-    return `${reason}. No unit is touched. If this is the right store, accept it with: fleetctl accept-store`;
+    return `${reason}. No unit is touched. If this is the right store, accept it with: fleetctl accept-store, ` +
+      "or with --keep-units if it has lost this machine's units";
   }
   if (error instanceof DuplicateMachineError) return `not joining: ${reason}`;
   return `${reason}; trying again, units are left as they are`;

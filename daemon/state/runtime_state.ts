@@ -5,15 +5,14 @@
  */
 
 import type { StoreMemory } from "../../registry/mod.ts";
-import type { IntentMemory } from "../agent/intent.ts";
+import type { KeptState } from "../agent/keep_units.ts";
 import { openIntents } from "./intent_log.ts";
 import { readProcFile } from "../host/machine_id.ts";
 import type { LeaseContact } from "../policy/disconnection.ts";
 import { parse, read, remove, write } from "./atomic_file.ts";
 
 /** The files of the daemon's state. Calls reject with an error that names the path when a file cannot be written or read. */
-export interface RuntimeState {
-  readonly intents: IntentMemory;
+export interface RuntimeState extends KeptState {
   /** Returns a random text that is the same until the next boot. */
   incarnation(): Promise<string>;
   lease(): Promise<string | undefined>;
@@ -49,6 +48,10 @@ export async function openRuntimeState(directory: string): Promise<RuntimeState>
     },
     saveStore: (store) =>
       store === undefined ? remove(`${root}/store.json`) : write(`${root}/store.json`, JSON.stringify(store)),
+    keepsUnits: async () => await read(`${root}/keep-units`) !== undefined,
+    saveKeepsUnits: (keeps) => keeps ? write(`${root}/keep-units`, "yes") : remove(`${root}/keep-units`),
+    labels: async () => labelsOf(parse(await read(`${root}/labels.json`) ?? "{}")),
+    saveLabels: (labels) => write(`${root}/labels.json`, JSON.stringify(labels)),
     async contact() {
       const text = await read(`${root}/contact.json`);
       const value = text === undefined ? undefined : parse(text);
@@ -79,6 +82,11 @@ function isSavedContact(value: unknown): value is { readonly sinceBoot_ms: numbe
   if (typeof value !== "object" || value === null) return false;
   const { sinceBoot_ms, ttl_ms } = value as Record<string, unknown>;
   return typeof sinceBoot_ms === "number" && typeof ttl_ms === "number";
+}
+
+function labelsOf(value: unknown): Readonly<Record<string, string>> {
+  if (typeof value !== "object" || value === null) return {};
+  return Object.fromEntries(Object.entries(value).filter(([, text]) => typeof text === "string"));
 }
 
 function isStoreMemory(value: unknown): value is StoreMemory {

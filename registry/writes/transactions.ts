@@ -5,6 +5,7 @@
  */
 
 import {
+  type AssignmentValue,
   encodeAssignment,
   encodeTarget,
   encodeUnit,
@@ -114,10 +115,18 @@ function putUnit(change: Extract<Change, { kind: "put" }>): Op[] {
   if (was.unit && wasGlobal !== isGlobal) ops.push(...deleteUnit(was));
   if (file) ops.push({ put: fileKey(hash), value: file.text });
   if (isGlobal || desiredState === "inactive") ops.push(...unassign(was));
+  else if (change.placed && was.target === undefined) ops.push(...placeOn(change.placed, name, value));
   else if (was.target && was.target.machine !== "" && was.unit && keepsOptions(was.unit, fleetOptions)) {
     ops.push({ put: assignKey(was.target.machine, name), value: encodeAssignment(value) });
   }
   return ops;
+}
+
+function placeOn(target: Parameters<typeof encodeTarget>[0], unit: UnitName, assigned: AssignmentValue): Op[] {
+  return [
+    { put: targetKey(unit), value: encodeTarget(target) },
+    { put: assignKey(target.machine, unit), value: encodeAssignment(assigned) },
+  ];
 }
 
 function unknownFieldsOf(was: Unit | Target | undefined): { readonly unknownFields?: UnknownFields } {
@@ -152,10 +161,7 @@ export function placementTransaction(placement: Placement, now_ms: number): Tran
 function place({ unit, machine, from, why }: Extract<Placement, { kind: "place" }>, now_ms: number): Transaction {
   const stays = from?.machine === machine;
   const since_ms = stays && from.unreadable === undefined ? from.since_ms : now_ms;
-  const ops: Op[] = [
-    { put: targetKey(unit.name), value: encodeTarget({ machine, why, since_ms, ...unknownFieldsOf(from) }) },
-    { put: assignKey(machine, unit.name), value: encodeAssignment(unit) },
-  ];
+  const ops = placeOn({ machine, why, since_ms, ...unknownFieldsOf(from) }, unit.name, unit);
   if (from && !stays) ops.push(...withdraw(from));
   return {
     compares: [

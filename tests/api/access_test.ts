@@ -62,6 +62,7 @@ const plan: Readonly<Record<string, Partial<Record<Method, Omit<Row, "method" | 
   "/fleet/v1/backup": { GET: { code: 200 } },
   "/fleet/v1/plan": { POST: { headers: json, body: "{}", code: 200 } },
   "/fleet/v1/store/accept": { POST: { code: 200 } },
+  "/fleet/v1/store/accept/keep-units": { POST: { code: 200 } },
 };
 
 /** Requests for paths that are in no table, and with methods that are in no route. */

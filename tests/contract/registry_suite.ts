@@ -398,6 +398,32 @@ const unitCases: readonly Case[] = [
   },
 ];
 
+const placedCases: readonly Case[] = [
+  {
+    name: "a unit is put together with the machine that has it, unless it is inactive, global or placed already",
+    async run({ open }) {
+      const registry = await open();
+      const placed = { machine: "m1", why: "test", since_ms: 5 };
+      const putPlaced = async (name: string, desiredState: DesiredState, more: Parameters<typeof put>[2] = {}) =>
+        await registry.commit({ ...put(await registry.unit(name), desiredState, more), placed } as Change);
+      await putPlaced("a.service", "launched");
+      await putPlaced("b.service", "inactive");
+      await putPlaced("g.service", "launched", { options: [isGlobal] });
+      await set(registry, "c.service", "loaded");
+      await putPlaced("c.service", "loaded");
+      await registry.commit(
+        { ...put(await registry.unit("a.service"), "launched"), placed: { ...placed, machine: "m2" } } as Change,
+      );
+      const { targets, assignments } = await registry.read();
+      assert.deepEqual([...targets.keys()].sort(), ["a.service", "c.service"]);
+      for (const name of ["a.service", "c.service"]) {
+        assert.deepEqual([targets.get(name)?.machine, assignments.get(name)?.machine], ["m1", "m1"], name);
+      }
+      assert.equal(assignments.get("c.service")?.hash, hashOf("text of c.service"));
+    },
+  },
+];
+
 /** Adds fields to a stored JSON object, as a newer version of fleet does. */
 async function addFields(store: Store, key: string, fields: object): Promise<void> {
   const { ranges: [[found] = []] } = await store.read([{ key }]);
@@ -1366,6 +1392,7 @@ const identityCases: readonly Case[] = [
 /** Cases that hold on every store. */
 export const registryCases: readonly Case[] = [
   ...unitCases,
+  ...placedCases,
   ...newerVersionCases,
   ...watchCases,
   ...memberCases,

@@ -13,8 +13,11 @@ import type { AcceptedStoreEntity } from "../v1/types.ts";
 export interface OperatorPorts {
   /** Returns the metrics in Prometheus' text exposition format, version 0.0.4. */
   readonly metrics?: () => Promise<string>;
-  /** Accepts the store that is found in place of the known one, or returns the reason why it does not. */
-  readonly acceptStore?: () => Promise<AcceptedStoreEntity | { readonly refusal: string }>;
+  /**
+   * Accepts the store that is found in place of the known one, or returns the reason why it does not. `keepUnits`: the
+   * units of this machine are put into the store.
+   */
+  readonly acceptStore?: (keepUnits: boolean) => Promise<AcceptedStoreEntity | { readonly refusal: string }>;
 }
 
 /** Returns the routes of an operator by path. Their actions reject if the ports do. */
@@ -31,11 +34,13 @@ export function operatorRoutes({ metrics, acceptStore }: OperatorPorts): [string
     }]);
   }
   if (acceptStore) {
-    const accept = async () => {
-      const answer = await acceptStore();
+    const accept = (keepUnits: boolean) => async () => {
+      const answer = await acceptStore(keepUnits);
       return "refusal" in answer ? errorReply(409, answer.refusal) : jsonReply(JSON.stringify(answer));
     };
-    routes.push(["/fleet/v1/store/accept", { ...resource({ POST: accept }), isLocal: true }]);
+    routes.push(["/fleet/v1/store/accept", { ...resource({ POST: accept(false) }), isLocal: true }]);
+    // A path of its own: an older daemon would ignore a parameter, and stop the units.
+    routes.push(["/fleet/v1/store/accept/keep-units", { ...resource({ POST: accept(true) }), isLocal: true }]);
   }
   return routes;
 }

@@ -4,7 +4,8 @@ import type { OperatorPorts } from "./operator.ts";
 
 const ports: OperatorPorts = {
   metrics: () => Promise.resolve("a 1\n"),
-  acceptStore: () => Promise.resolve({ was: { id: "a", revision: 5 }, accepted: { revision: 2 } }),
+  acceptStore: (keepUnits) =>
+    Promise.resolve({ was: { id: "a", revision: 5 }, accepted: { revision: keepUnits ? 3 : 2 } }),
 };
 const refusing: OperatorPorts = { acceptStore: () => Promise.resolve({ refusal: "the store is verified" }) };
 
@@ -30,6 +31,11 @@ const cases: readonly { name: string; ask: [string, string, OperatorPorts?]; wan
     name: "to accept the store",
     ask: ["POST", "/fleet/v1/store/accept"],
     want: '200 {"was":{"id":"a","revision":5},"accepted":{"revision":2}}',
+  },
+  {
+    name: "to accept the store and keep the units",
+    ask: ["POST", "/fleet/v1/store/accept/keep-units"],
+    want: '200 {"was":{"id":"a","revision":5},"accepted":{"revision":3}}',
   },
   {
     name: "to accept a store that was accepted already",

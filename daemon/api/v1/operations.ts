@@ -263,6 +263,11 @@ const clusterOperations: Operations = {
     answers: { 200: answer("The store is accepted.", types.AcceptedStoreEntity) },
     errors: [409],
   }),
+  "POST /store/accept/keep-units": operation(
+    "acceptStoreKeepingUnits",
+    "Accepts a wiped or restored store in place of the known one, and puts the units of this machine there.",
+    { answers: { 200: answer("The store is accepted.", types.AcceptedStoreEntity) }, errors: [409] },
+  ),
   "GET /discovery": document("getDiscovery", "Returns this API as a Google API discovery document."),
   "GET /openapi.json": document("getOpenapi", "Returns this document."),
 };

@@ -253,6 +253,69 @@ async function wiped(cluster: FleetCluster): Promise<void> {
   }
 }
 
+/** Each machine puts its units into an empty store; a backup brings the rest. */
+async function keptAfterLoss(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  const [m1, m2] = lab.machines;
+  const label = [{ op: "add", path: `/${m2!.id}/metadata/disk`, value: { value: "ssd" } }];
+  assert.equal((await cluster.request(m1!, "PATCH", "/machines", label)).status, 204);
+  const on = (machine: Machine) => `${sleeper}[X-Fleet]\nMachineID=${machine.id}\n`;
+  await cluster.put(m1!, "first.service", "launched", on(m1!));
+  await cluster.put(m1!, "second.service", "launched", on(m2!));
+  await cluster.put(m1!, "labeled.service", "launched", `${sleeper}[X-Fleet]\nMachineMetadata=disk=ssd\n`);
+  await cluster.put(m1!, "both.service", "launched", `${sleeper}[X-Fleet]\nGlobal=true\n`);
+  await cluster.put(m1!, "idle.service", "loaded", on(m2!));
+  await cluster.put(m1!, "stored.service", "inactive", sleeper);
+  await cluster.put(m1!, "made@.service", "inactive", sleeper);
+  const jobs = ["first.service", "second.service", "labeled.service"];
+  await cluster.active(m1!, jobs);
+  assert.equal((await cluster.request(m1!, "POST", "/units/second.service/restart")).status, 204);
+  await cluster.statesWhere(m1!, "the global unit on both machines, and the loaded one", (states) => {
+    const active = states.filter((state) => state.name === "both.service" && state.systemdActiveState === "active");
+    return active.length === 2 && states.some(({ name }) => name === "idle.service");
+  });
+  await until("the restart to be carried out", async () => {
+    const { restart, machines } = await (await cluster.request(m1!, "GET", "/units/second.service/explain")).json();
+    return machines.some((one: { restart?: number }) => one.restart === restart) || undefined;
+  });
+  await m1!.sh("rm -rf /root/saved");
+  await cluster.fleetctl(m1!, "backup", "/root/saved");
+  const running = [...jobs, "both.service", "new.service"];
+  const invocations = () =>
+    Promise.all(running.flatMap((name) => lab.machines.map((machine) => cluster.invocation(machine, name))));
+  const before = await invocations();
+
+  await lab.etcd.wipe();
+  for (const machine of lab.machines) await refusesStore(cluster, machine, /not the one this machine knows/);
+  // Nothing that is needed is in the memory of a daemon.
+  await m2!.must(["systemctl", "kill", "--signal=KILL", "fleet.service"]);
+  await refusesStore(cluster, m2!, /not the one this machine knows/);
+  assert.match(
+    (await cluster.fleetctl(m1!, "accept-store", "--keep-units")).stdout,
+    /^Accepted an empty store, .* The units of the machine are kept\n$/,
+  );
+  await cluster.joined([m1!]);
+  await refusesStore(cluster, m2!, /found [0-9a-f]{32}/);
+  await cluster.fleetctl(m2!, "accept-store", "--keep-units");
+  await cluster.joined(lab.machines);
+  await cluster.active(m1!, [...jobs, "new.service"]);
+  assert.deepEqual(await invocations(), before, "every unit kept running");
+
+  const dryRun = await fleetctl(m1!, "restore", "--dry-run", "/root/saved");
+  assert.equal(dryRun.code, 2, dryRun.stderr);
+  assert.match(dryRun.stdout, /units: 2 to create, 6 unchanged\./);
+  assert.match(dryRun.stdout, /^\+ create made@\.service, inactive\n\+ create stored\.service, inactive$/m);
+  await cluster.fleetctl(m1!, "restore", "/root/saved");
+  const again = await fleetctl(m1!, "restore", "--dry-run", "/root/saved");
+  assert.deepEqual([again.code, again.stderr], [0, ""]);
+  assert.deepEqual(await invocations(), before, "the restore restarted nothing");
+  // The new store begins with revision 1: its requests are not taken for earlier ones.
+  await cluster.fleetctl(m1!, "restart", "second.service", "first.service");
+  const now = await invocations();
+  const restarted = running.filter((_, at) => now[2 * at] !== before[2 * at] || now[2 * at + 1] !== before[2 * at + 1]);
+  assert.deepEqual(restarted, ["first.service", "second.service"]);
+}
+
 Deno.test("keys deleted by hand, and a store that is not the one that the machines know", async (t) => {
   await withFleet({ machines: 2 }, async (cluster) => {
     await t.step(
@@ -270,5 +333,9 @@ Deno.test("keys deleted by hand, and a store that is not the one that the machin
       () => restored(cluster),
     );
     await t.step("each machine stops its units only after it has accepted the wiped store", () => wiped(cluster));
+    await t.step(
+      "units keep running when machines put them into an empty store, and a backup brings the rest",
+      () => keptAfterLoss(cluster),
+    );
   });
 });

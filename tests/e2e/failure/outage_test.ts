@@ -3,10 +3,12 @@
 import assert from "node:assert/strict";
 import type { UnitStateEntity } from "../../../daemon/api/v1/types.ts";
 import { EventStream } from "../../lab/event_stream.ts";
+import type { EtcdServer } from "../../lab/etcd.ts";
 import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
 import { apiSocket, fleetctl } from "../../lab/fleet.ts";
 import type { Machine } from "../../lab/machine.ts";
 import { must, until } from "../../lab/process.ts";
+import { replaceMembers } from "../etcd/member_cases.ts";
 
 const names = (count: number) => Array.from({ length: count }, (_, index) => `u${index + 1}.service`);
 
@@ -472,6 +474,17 @@ Deno.test("a lost lease of a healthy machine moves no unit", async (t) => {
           return Promise.resolve(performance.now() - resumed_ms > 3_000 || undefined);
         });
       });
+    });
+    // The last step: the lab knows only the members that it began with.
+    await t.step("a member of etcd that is replaced, and a move of the cluster to another etcd", async () => {
+      const members: EtcdServer[] = [];
+      try {
+        await untouched(cluster, "the members were replaced", async () => {
+          members.push(...await replaceMembers(cluster));
+        });
+      } finally {
+        for (const member of members) await member.stop("SIGKILL");
+      }
     });
   });
 });
