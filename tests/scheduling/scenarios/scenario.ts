@@ -108,7 +108,7 @@ export class SimulatedCluster {
   machine(id: string, staticMetadata: Record<string, string>, quadlet = false): void {
     const capabilities = { disableEngine: false, ...quadlet && { quadlet } };
     const record = { id, ip: "", incarnation: "1", staticMetadata, capabilities };
-    this.#records.set(id, { ...record, version: "2.0.0" });
+    this.#records.set(id, { ...record, leaseTtl_ms: 30_000, version: "2.0.0" });
     this.#departed = new Map([...this.#departed].filter(([each]) => each !== id));
     this.#look(id);
   }
