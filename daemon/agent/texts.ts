@@ -20,13 +20,14 @@ interface Missing {
   why: string;
   /** Monotonic clock; Infinity while it is being read. */
   retryAt_ms: number;
+  pause_ms: number;
 }
 
 /** Longest wait for the store: a slow store must not delay units whose files are known. */
 const maxWait_ms = 250;
 
-/** Pause before a text that could not be read is requested again. */
-const retry_ms = 1_000;
+/** Pause before a text that could not be read is requested again. If the store does not have it, the pause doubles each time. */
+const retry = { first_ms: 1_000, most_ms: 8_000 } as const;
 
 /** Holds the texts that the agent needs. */
 export class UnitTexts {
@@ -77,7 +78,8 @@ export class UnitTexts {
 
   async #read(hash: string): Promise<void> {
     const before = this.#missing.get(hash);
-    const missing = before ?? { why: `unit file ${hash} has not come from the store yet`, retryAt_ms: Infinity };
+    const missing = before ??
+      { why: `unit file ${hash} has not come from the store yet`, retryAt_ms: Infinity, pause_ms: 0 };
     missing.retryAt_ms = Infinity;
     this.#missing.set(hash, missing);
     let why: string;
@@ -91,10 +93,12 @@ export class UnitTexts {
         return;
       }
       why = `the store has no unit file ${hash}`;
+      missing.pause_ms = Math.min(retry.most_ms, 2 * missing.pause_ms || retry.first_ms);
     } catch (error) {
       why = `cannot read unit file ${hash} from the store: ${messageOf(error)}`;
+      missing.pause_ms = retry.first_ms;
     }
     missing.why = why;
-    missing.retryAt_ms = this.clock.monotonic_ms() + jittered_ms(this.clock, retry_ms);
+    missing.retryAt_ms = this.clock.monotonic_ms() + jittered_ms(this.clock, missing.pause_ms);
   }
 }
