@@ -42,12 +42,24 @@ export interface Unit {
   readonly revision: Revision;
   /** The author of the last change, if known. */
   readonly changed?: Authorship;
+  /** The files that the unit has had, newest last; see `versions.ts`. */
+  readonly versions?: readonly UnitVersion[];
   readonly unknownFields?: UnknownFields;
   /**
    * Why the record cannot be decoded. The desired state is then unknown, and the unit is left unchanged: hash, options,
    * desired state and restart are those of its assignment, or empty.
    */
   readonly unreadable?: string;
+}
+
+/** A file that a unit has, or has had. */
+export interface UnitVersion {
+  /** 1 for the unit's first file, and one more for each file that replaces another. */
+  readonly number: number;
+  /** SHA-1 of the serialized file. */
+  readonly hash: string;
+  /** The author of the change that brought it, if known. */
+  readonly changed?: Authorship;
 }
 
 /** Fields of a stored value that this version does not know, and keeps when it writes the value again. */

@@ -8,6 +8,7 @@ import type {
   AcceptedStoreEntity,
   BackupEntity,
   ExplanationEntity,
+  HistoryEntity,
   LossEntity,
   MachineEntity,
   MachinePage,
@@ -157,6 +158,17 @@ export class ApiClient {
   /** Returns why a unit is on its machine, or on none; undefined if the server does not support it. Throws if the unit does not exist. */
   explain(name: string): Promise<ExplanationEntity | undefined> {
     return this.#get<ExplanationEntity>(unitPath(name, "/explain"), isUnknownRoute);
+  }
+
+  /**
+   * Returns the versions of a unit, newest first, or the one with this number and the options of its file. Throws if there
+   * is none, or if the server does not support it.
+   */
+  async history(name: string, version?: number): Promise<HistoryEntity> {
+    const path = unitPath(name, "/history") + (version === undefined ? "" : `&version=${version}`);
+    const history = await this.#get<HistoryEntity>(path, isUnknownRoute);
+    if (history) return history;
+    throw new Error(`${this.endpoint} runs a fleet that keeps no history of units`);
   }
 
   /** Returns what would happen because of changes. Throws if the server does not support it. */

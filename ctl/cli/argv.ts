@@ -61,7 +61,7 @@ export class UnknownFlagError extends UsageError {
 export class Flags {
   readonly #specs: ReadonlyMap<string, FlagSpec>;
 
-  constructor(specs: readonly FlagSpec[], private readonly values: ReadonlyMap<string, FlagValue> = new Map()) {
+  constructor(specs: readonly FlagSpec[], readonly values: ReadonlyMap<string, FlagValue> = new Map()) {
     this.#specs = new Map(specs.map((spec) => [spec.name, spec]));
   }
 

@@ -12,8 +12,8 @@ type Kind = "unit" | "machine";
 const argumentsOf: Readonly<Record<string, readonly Kind[]>> = {
   ...Object.fromEntries(
     [
-      ...["cat", "destroy", "events", "explain", "journal", "load", "logs"],
-      ...["plan", "restart", "start", "status", "stop", "unload"],
+      ...["cat", "destroy", "events", "explain", "history", "journal", "load", "logs"],
+      ...["plan", "restart", "rollback", "start", "status", "stop", "unload"],
     ].map((name) => [name, ["unit"] as const]),
   ),
   ssh: ["machine", "unit"],

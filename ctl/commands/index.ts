@@ -18,6 +18,7 @@ import { events } from "./events.ts";
 import { explain } from "./explain.ts";
 import { fdForward } from "./fd_forward.ts";
 import { help } from "./help.ts";
+import { history } from "./history.ts";
 import { journal } from "./journal.ts";
 import { listMachines } from "./list_machines.ts";
 import { listUnitFiles } from "./list_unit_files.ts";
@@ -29,6 +30,7 @@ import { options } from "./options.ts";
 import { plan } from "./plan.ts";
 import { restart } from "./restart.ts";
 import { restore } from "./restore.ts";
+import { rollback } from "./rollback.ts";
 import { ssh } from "./ssh.ts";
 import { start } from "./start.ts";
 import { status } from "./status.ts";
@@ -53,6 +55,7 @@ export const commands: readonly Command[] = [
   explain,
   fdForward,
   help,
+  history,
   journal,
   listMachines,
   listUnitFiles,
@@ -64,6 +67,7 @@ export const commands: readonly Command[] = [
   plan,
   restart,
   restore,
+  rollback,
   ssh,
   start,
   status,

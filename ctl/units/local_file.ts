@@ -88,3 +88,15 @@ export async function unsupportedType(argument: string, io: Io): Promise<string 
   return `${argument} is not a unit file: fleet does not support the type ${JSON.stringify(`.${type}`)} ` +
     `(supported: ${storableTypes.join(", ")})`;
 }
+
+/** Returns the same terminal with a text as the file at `path`. */
+export function withFile(io: Io, path: string, text: string): Io {
+  const readFile = (other: string) => other === path ? Promise.resolve(text) : io.readFile(other);
+  return new Proxy(io, {
+    get(_, key) {
+      if (key === "readFile") return readFile;
+      const value = Reflect.get(io, key);
+      return typeof value === "function" ? value.bind(io) : value;
+    },
+  });
+}

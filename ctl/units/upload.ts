@@ -14,8 +14,8 @@ import { type FlagSpec, switchFlag, textFlag } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { unloaded } from "../waiting/conditions.ts";
-import { type Io, printError, printLine, reasonOf, rethrowAs } from "../terminal/port.ts";
-import { lineOf, namedUnit } from "./local_file.ts";
+import { printError, printLine, reasonOf, rethrowAs } from "../terminal/port.ts";
+import { lineOf, namedUnit, withFile } from "./local_file.ts";
 import { CreationError, optionsOf, planUnit, type Sourcing, type UnitPlan } from "./resolve_source.ts";
 import { waitForUnits } from "../waiting/wait_for_units.ts";
 
@@ -120,10 +120,7 @@ async function withInput(context: Context): Promise<Context> {
   if (dashes !== 1 || flags.text("name") === "" || name !== file) {
     throw new CreationError("- reads one unit from standard input, which needs --name=NAME");
   }
-  const text = await io.readInput();
-  const reading: Io = Object.create(io, {
-    readFile: { value: (path: string) => path === file ? Promise.resolve(text) : io.readFile(path) },
-  });
+  const reading = withFile(io, file, await io.readInput());
   return { ...context, io: reading, args: args.map((argument) => argument === "-" ? name : argument) };
 }
 

@@ -17,6 +17,7 @@ import { Lists, UnitRenderer } from "./v1/entities.ts";
 import { EventStreams } from "./events/stream.ts";
 import { getBackup } from "./routes/backup.ts";
 import { explainUnit } from "./routes/explain.ts";
+import { getHistory } from "./routes/history.ts";
 import type { LocalMachine } from "./machine/port.ts";
 import { JournalStatusRoutes } from "./routes/journal_status.ts";
 import { acceptLoss, getLoss } from "./routes/loss.ts";
@@ -197,6 +198,7 @@ function clusterRoutes(api: Api, version: string): Routes {
       ...[`units/*/${verb}`, resource({ POST: (call, name) => commandUnit(api, name, call, verb) })] as const,
     ]),
     ["units/*/explain", resource({ GET: (call, name) => explainUnit(api, explainer, name, call) })],
+    ["units/*/history", resource({ GET: (call, name) => getHistory(api, name, call) })],
     ["units/*/journal", resource({ GET: (call, name) => machineRoutes.journal(call, name) })],
     ["units/*/status", resource({ GET: (call, name) => machineRoutes.status(call, name) })],
     ["plan", resource({ POST: (call) => planChanges(api, call) })],

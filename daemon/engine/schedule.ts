@@ -257,13 +257,14 @@ function placementsOf(
   return [...placements, ...arrivals, ...unusedFiles(cluster)];
 }
 
-/** Files that neither a unit nor an assignment refers to. A record that cannot be read may refer to any file. */
+/** Files that no unit has or has had, and no assignment refers to. A record that cannot be read may refer to any file. */
 function unusedFiles({ units, assignments, files }: Cluster): Placement[] {
   const used = new Set<string>();
   for (const record of [...units.values(), ...assignments.values()]) {
     if (record.unreadable !== undefined) return [];
     used.add(record.hash);
   }
+  for (const { versions } of units.values()) for (const { hash } of versions ?? []) used.add(hash);
   return [...files.values()].filter((file) => !used.has(file.hash))
     .sort((a, b) => a.hash < b.hash ? -1 : 1)
     .map((file) => ({ kind: "forget", hash: file.hash, revision: file.revision }));

@@ -26,6 +26,7 @@ import {
   type Unit,
   type UnitName,
   type UnitState,
+  type UnitVersion,
   type UnknownFields,
 } from "../model.ts";
 import { parseRequirements } from "../requirements.ts";
@@ -52,6 +53,7 @@ export interface UnitValue {
   readonly startOnly?: true;
   readonly launchedAt: WrittenRevision;
   readonly changed?: Authorship;
+  readonly versions?: readonly UnitVersion[];
   readonly unknownFields?: UnknownFields;
 }
 
@@ -64,7 +66,7 @@ export interface AssignmentValue {
 }
 
 /** The fields of {@link UnitValue}s. */
-const unitFields = ["hash", "options", "desiredState", "restart", "startOnly", "launchedAt", "changed"];
+const unitFields = ["hash", "options", "desiredState", "restart", "startOnly", "launchedAt", "changed", "versions"];
 
 export function encodeUnit(unit: UnitValue): string {
   return encode({
@@ -76,6 +78,7 @@ export function encodeUnit(unit: UnitValue): string {
     startOnly: unit.startOnly,
     launchedAt: unit.launchedAt,
     changed: unit.changed,
+    versions: unit.versions,
   });
 }
 
@@ -84,6 +87,7 @@ export function decodeUnit(name: UnitName, kv: KeyValue): Unit {
   const fields = new Fields(kv);
   const fleetOptions = fields.options("options");
   const changed = fields.authorship("changed");
+  const versions = fields.versions("versions");
   return {
     name,
     hash: fields.text("hash"),
@@ -95,6 +99,7 @@ export function decodeUnit(name: UnitName, kv: KeyValue): Unit {
     launchedAt: fields.revision("launchedAt"),
     revision: kv.modRevision,
     ...(changed ? { changed } : {}),
+    ...(versions.length > 0 ? { versions } : {}),
     ...fields.unknown(unitFields),
   };
 }
@@ -284,10 +289,18 @@ class Fields {
 
   /** Returns the author of a change; undefined if it is missing or malformed, because no decision depends on it. */
   authorship(name: string): Authorship | undefined {
-    const value = this.#fields[name];
-    if (!isObject(value)) return undefined;
-    const { by, at_ms } = value;
-    return typeof by === "string" && typeof at_ms === "number" ? { by, at_ms } : undefined;
+    return authorshipIn(this.#fields[name]);
+  }
+
+  /** Returns versions; those that are malformed are left out, because no decision depends on them. */
+  versions(name: string): readonly UnitVersion[] {
+    const list = this.#fields[name];
+    if (!Array.isArray(list)) return [];
+    return list.flatMap((item: unknown) => {
+      if (!isObject(item) || typeof item["number"] !== "number" || typeof item["hash"] !== "string") return [];
+      const changed = authorshipIn(item["changed"]);
+      return [{ number: item["number"], hash: item["hash"], ...changed && { changed } }];
+    });
   }
 
   oneOf<T extends string>(name: string, values: readonly T[]): T {
@@ -336,4 +349,10 @@ class Fields {
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function authorshipIn(value: unknown): Authorship | undefined {
+  if (!isObject(value)) return undefined;
+  const { by, at_ms } = value;
+  return typeof by === "string" && typeof at_ms === "number" ? { by, at_ms } : undefined;
 }

@@ -27,6 +27,7 @@ import {
 import type { Change, Placement, UnitRecord } from "../mod.ts";
 import type { Target, Unit, UnitName, UnknownFields } from "../model.ts";
 import { parseRequirements } from "../requirements.ts";
+import { versionsOf, withVersion } from "../versions.ts";
 import { type Compare, maxTransactionOps, type Op } from "../store/port.ts";
 
 /** Compares and writes that are applied whole or not at all. */
@@ -106,6 +107,11 @@ function putUnit(change: Extract<Change, { kind: "put" }>): Op[] {
     launchedAt,
     ...(startOnly && { startOnly }),
     ...changed,
+    versions: withVersion(
+      was.unit && was.unit.unreadable === undefined ? versionsOf(was.unit) : [],
+      hash,
+      change.changed,
+    ),
     ...unknownFieldsOf(was.unit),
   };
   const wasGlobal = was.unit?.requirements.global ?? false;

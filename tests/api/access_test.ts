@@ -54,6 +54,7 @@ const plan: Readonly<Record<string, Partial<Record<Method, Omit<Row, "method" | 
   "/fleet/v1/units/*/start": { POST: { code: 204 } },
   "/fleet/v1/units/*/stop": { POST: { code: 409 } },
   "/fleet/v1/units/*/explain": { GET: { code: 200 } },
+  "/fleet/v1/units/*/history": { GET: { code: 200 } },
   "/fleet/v1/units/*/journal": { GET: { code: 200 } },
   "/fleet/v1/units/*/status": { GET: { code: 200 } },
   "/fleet/v1/state": { GET: { code: 200 } },

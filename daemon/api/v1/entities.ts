@@ -15,7 +15,7 @@ import {
   type UnitName,
   type UnitState,
 } from "../../../registry/model.ts";
-import { parseUnitFile } from "../../../systemd/unit_file.ts";
+import { parseUnitFile, type UnitOption } from "../../../systemd/unit_file.ts";
 import type { LossEntity, MachineEntity, UnitEntity, UnitOptionEntity, UnitStateEntity } from "./types.ts";
 
 /** The JSON text of a unit, with everything that it depends on. */
@@ -53,9 +53,7 @@ export class UnitRenderer {
   #optionsOf(unit: Unit, file: UnitFileText): readonly UnitOptionEntity[] {
     return this.#options.getOrInsertComputed(file, () => {
       try {
-        return parseUnitFile(file.text).map(({ name, section, value }) =>
-          compact<UnitOptionEntity>({ name: nonEmpty(name), section: nonEmpty(section), value: nonEmpty(value) })
-        );
+        return optionEntities(parseUnitFile(file.text));
       } catch (error) {
         const fields = { unit: unit.name, hash: file.hash, error: messageOf(error) };
         this.log("error", "a stored unit file cannot be parsed: the API omits the unit's options", fields);
@@ -63,6 +61,13 @@ export class UnitRenderer {
       }
     });
   }
+}
+
+/** The options of a unit file. */
+export function optionEntities(options: readonly UnitOption[]): readonly UnitOptionEntity[] {
+  return options.map(({ name, section, value }) =>
+    compact<UnitOptionEntity>({ name: nonEmpty(name), section: nonEmpty(section), value: nonEmpty(value) })
+  );
 }
 
 /** A unit without its options. A global unit has neither machine nor current state. */

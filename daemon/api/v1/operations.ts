@@ -156,6 +156,12 @@ const unitOperations: Operations = {
   "GET /units/{unitName}/explain": ofUnit("explainUnit", "Explains why a unit is where it is, or on no machine.", {
     answers: { 200: answer("The explanation.", types.ExplanationEntity) },
   }),
+  "GET /units/{unitName}/history": ofUnit("getHistory", "Returns the versions of a unit's file, newest first.", {
+    parameters: [
+      query("version", "This version only, with the options of its file.", { type: "integer", minimum: 1 }),
+    ],
+    answers: { 200: answer("The versions.", types.HistoryEntity) },
+  }),
   "GET /units/{unitName}/journal": ofUnit("getJournal", "Reads a unit's journal on the machine that runs it.", {
     parameters: [
       query("lines", "How many of the latest lines: at most 100,000, by default 10.", { type: "integer", minimum: 0 }),

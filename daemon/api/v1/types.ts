@@ -338,6 +338,21 @@ export const ChangeEntity = entity("Change", "A change that a client has asked f
   by: text("The token, certificate, user or address that asked for it, for people to read."),
 });
 
+export type VersionEntity = TypeOf<typeof VersionEntity>;
+export const VersionEntity = entity("Version", "A file that a unit has, or has had.", {
+  version: count("1 for the unit's first file, and one more for each file that has replaced another.", 1),
+  hash: text("The SHA-1 of the serialized unit file.", { pattern: "^[0-9a-f]{40}$" }),
+  "changed?": ref(ChangeEntity, "Who put the file, if known."),
+  "missing?": flag("True if the store no longer has the file."),
+  "options?": list("The options of the file, in order; only with `version`.", ref(UnitOptionEntity)),
+});
+
+export type HistoryEntity = TypeOf<typeof HistoryEntity>;
+export const HistoryEntity = entity("History", "The versions of a unit.", {
+  name: unitName,
+  versions: list("At most ten versions, newest first: the first is the unit's file.", ref(VersionEntity)),
+});
+
 export type UnitEvent = TypeOf<typeof UnitEvent>;
 export const UnitEvent = entity("UnitEvent", "A unit was created, changed or destroyed.", {
   name: unitName,
@@ -409,6 +424,7 @@ const streamEvents = [
 /** Every schema that the OpenAPI document refers to by its title. */
 export const components: readonly Component[] = [
   ...[UnitRequest, MetadataRequest, PlanRequest, PlanEntity, PlannedUnitEntity, MachineEffectEntity],
+  ...[HistoryEntity, VersionEntity],
   ...[UnitOptionEntity, UnitEntity, UnitPage, UnitStateEntity, UnitStatePage],
   ...[MachineEntity, MachinePage, ExplanationEntity, MachineExplanationEntity, ReasonEntity, UnitStatusEntity],
   ...[ErrorEntity, AcceptedStoreEntity, BackupEntity, ChangeEntity, UnitEvent, DecisionEvent, StateEvent, MachineEvent],

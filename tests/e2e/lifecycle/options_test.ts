@@ -268,6 +268,31 @@ async function plans(cluster: FleetCluster): Promise<void> {
   await destroy(cluster, "mover.service", "web@.service", ...names);
 }
 
+async function versions(cluster: FleetCluster): Promise<void> {
+  const m1 = cluster.machine("m1");
+  const run = (seconds: number) => `[Service]\nExecStart=/bin/sleep ${seconds}\n`;
+  const command = async (machine: Machine) => {
+    const show = ["systemctl", "show", "--value", "--property=ExecStart", "versioned.service"];
+    return /sleep (\d+)/.exec(await machine.must(show))?.[1];
+  };
+  for (const seconds of [1001, 1002]) {
+    await m1.writeFile("/root/versioned.service", run(seconds));
+    await cluster.fleetctl(m1, "start", "--replace", "/root/versioned.service");
+  }
+  const machine = (await homes(cluster, ["versioned.service"])).get("versioned.service")!;
+  assert.equal(await command(machine), "1002");
+  const { stdout } = await cluster.fleetctl(m1, "history", "--no-legend", "--fields=version,by", "versioned.service");
+  assert.equal(stdout, "2\tuid 0\n1\tuid 0\n");
+  assert.equal((await cluster.fleetctl(m1, "cat", "--at=1", "versioned.service")).stdout, run(1001));
+
+  await cluster.fleetctl(m1, "rollback", "versioned.service");
+  assert.equal((await homes(cluster, ["versioned.service"])).get("versioned.service"), machine, "it stays where it is");
+  assert.equal(await command(machine), "1001");
+  await cluster.fleetctl(m1, "rollback", "versioned.service");
+  assert.equal(await command(machine), "1002", "a second rollback comes back");
+  await destroy(cluster, "versioned.service");
+}
+
 Deno.test("options of [X-Fleet]", async (t) => {
   const machines = [
     { metadata: "region=us,role=web" },
@@ -286,5 +311,6 @@ Deno.test("options of [X-Fleet]", async (t) => {
     await t.step("Replaces moves the replaced unit if another machine takes it", () => replaces(cluster));
     await t.step("Global units follow machines that join and leave", () => globals(cluster));
     await t.step("units start, restart and move where a plan says", () => plans(cluster));
+    await t.step("a unit goes back to an older version, and forth", () => versions(cluster));
   });
 });
