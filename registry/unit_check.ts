@@ -6,13 +6,14 @@
 
 import { joinContinuedLines, type UnitOption } from "../systemd/unit_file.ts";
 import { isMalformedGlob } from "../runtime/glob.ts";
-import { quadletSection } from "../systemd/unit_quadlet.ts";
+import { generatedService, quadletSection } from "../systemd/unit_quadlet.ts";
 import {
   expandSpecifiers,
   isTemplate,
   parseUnitName,
   quadletTypes,
   quote,
+  unrunnableName,
   unrunnableType,
   validateUnitName,
   words,
@@ -47,7 +48,16 @@ export interface Finding {
 
 /** Returns why a unit with a valid name must not be stored with these options; undefined if it may. */
 export function whyInvalid(name: string, options: readonly UnitOption[]): string | undefined {
-  return unrunnableType(name) ?? validateFleetOptions(name, options) ?? deploymentProblem(name, options);
+  return unrunnableType(name) ?? serviceProblem(name, options) ?? validateFleetOptions(name, options) ??
+    deploymentProblem(name, options);
+}
+
+/** Returns why systemd must not have a service that is made of a Quadlet file; undefined if it may. */
+function serviceProblem(name: string, options: readonly UnitOption[]): string | undefined {
+  const service = generatedService(name, options);
+  if (service === name) return undefined;
+  const why = validateUnitName(service) ?? unrunnableName(service);
+  return why && `the service of ${name} would be ${JSON.stringify(service)}: ${why}`;
 }
 
 /** Checks the name and the options of a unit. The most severe findings come first. */

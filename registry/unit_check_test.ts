@@ -167,6 +167,27 @@ Deno.test("sections that systemd ignores cause a warning", () => {
   ]);
 });
 
+for (
+  const [name, text, why] of [
+    ["dbus.container", "", /"dbus\.service": .* fleet depends on the machine's unit of that name/],
+    ["x.container", "ServiceName=systemd-journald", /"systemd-journald\.service": .* fleet depends on/],
+    ["x.container", "ServiceName=*", /"\*\.service": invalid character '\*' in unit name/],
+    ["x.container", "ServiceName=../x", /invalid character '\/' in unit name/],
+    [`${"x".repeat(249)}.volume`, "", /unit name exceeds maximum length/],
+    ["x.container", "ServiceName=y", undefined],
+    ["x@.container", "", undefined],
+  ] as const
+) {
+  const service = text === "" ? name.slice(-20) : text;
+  Deno.test(`a Quadlet file of which ${service} would be made is ${why ? "refused" : "accepted"}`, () => {
+    const section = name.endsWith("volume") ? "Volume" : "Container";
+    const options = parseUnitFile(`[${section}]\nImage=a\n${text}\n`);
+    const invalid = checkUnit(name, options).filter(({ kind }) => kind === "invalid").map(({ message }) => message);
+    assert.equal(invalid.length, why ? 1 : 0);
+    if (why) assert.match(invalid[0]!, why);
+  });
+}
+
 Deno.test("a section header within a continued value causes a warning", () => {
   const [found, ...more] = checkUnit(
     "x.service",
