@@ -28,6 +28,8 @@ export interface Fault {
   readonly of: "machine" | "etcd";
   /** True: the victim may lose its membership, so its units may stop, or move, and be stopped when it is back. */
   readonly isolates?: boolean;
+  /** True: fleetd does not run while it lasts, so it cannot stop a unit with StopWhenDisconnected= in time. */
+  readonly freezes?: boolean;
   /** True: no other fault may have the same victim. */
   readonly alone?: boolean;
   /** True: it needs the API to begin, so it begins before a fault that may take the API away, and ends after it. */
@@ -154,6 +156,7 @@ export const faults: readonly Fault[] = [
     title: "fleetd paused (`SIGSTOP`) for longer than `agent_ttl`",
     of: "machine",
     isolates: true,
+    freezes: true,
     lasts: [1.2, 2.5],
     begin: async ({ victim }) => {
       await signal(victim, "SIGSTOP");

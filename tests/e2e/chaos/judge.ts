@@ -1,6 +1,6 @@
 /** Judges what the machines did against what was asked for. Pure. */
 
-import { absent, describe, everywhere, possible, sameWant, versionOf, type Want } from "./units.ts";
+import { absent, describe, everywhere, possible, sameWant, single, versionOf, type Want } from "./units.ts";
 import type { Knowledge } from "./units.ts";
 
 /** A unit on one machine's systemd. */
@@ -93,6 +93,14 @@ export function unexplained(
     if (isGlobal ? excused.has(machine) : homes.some((home) => excused.has(home))) return [];
     const did = invocation === undefined ? "stopped" : before.get(machine)?.has(unit) ? "restarted" : "started";
     return [`${unit} ${did} on ${machine}, and ran on ${homes.join(" and ") || "no machine"} before`];
+  });
+}
+
+/** Returns the units that run on two machines although they never may, with the machines. */
+export function copies(running: Running): string[] {
+  return single.flatMap((unit) => {
+    const homes = [...running].filter(([, units]) => units.has(unit)).map(([home]) => home);
+    return homes.length > 1 ? [`${unit} ran on ${homes.join(" and ")} at once`] : [];
   });
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { changesBetween, differences, lostChanges, type Seen, type Survey, unexplained } from "./judge.ts";
+import { changesBetween, copies, differences, lostChanges, type Seen, type Survey, unexplained } from "./judge.ts";
 import { Random } from "./random.ts";
 import { absent, everywhere, type Knowledge, learn, unitText, type Want } from "./units.ts";
 
@@ -128,6 +128,13 @@ Deno.test("a change by the client, or a fault of the unit's machine, explains a 
   assert.equal(unexplained(before, moved, new Set(["c00.service"]), new Set(["m2"])).length, 2);
   const global = [{ at_ms: 1, machine: "m2", unit: "g0.service", invocation: undefined }];
   assert.equal(unexplained(before, global, new Set(["g0.service"]), new Set(["m1"])).length, 1);
+});
+
+Deno.test("a unit that may never run twice is found on two machines", () => {
+  const units = (...names: string[]) => new Map(names.map((name) => [name, "i"]));
+  const ran = new Map([["m1", units("s0.service", "c00.service")], ["m2", units("c00.service", "s1.service")]]);
+  assert.deepEqual(copies(ran), []);
+  assert.deepEqual(copies(new Map([...ran, ["m3", units("s1.service")]])), ["s1.service ran on m2 and m3 at once"]);
 });
 
 Deno.test("a seed determines the numbers", () => {

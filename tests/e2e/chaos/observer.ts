@@ -2,12 +2,13 @@
 
 import type { Machine } from "../../lab/machine.ts";
 import { vanished } from "../../lab/owner.ts";
-import { changesBetween, type Running, type Survey, type Transition } from "./judge.ts";
+import { changesBetween, copies, type Running, type Survey, type Transition } from "./judge.ts";
+import { single } from "./units.ts";
 
 const sample_ms = 50;
 
 /** Matches the names of a run's units: `c00.service`, `g0.service`, `x-fault.service`. */
-const ours = /^(c\d\d|g\d|x-[a-z-]+)\.service$/;
+const ours = /^(c\d\d|[gs]\d|x-[a-z-]+)\.service$/;
 
 /**
  * Samples the invocation IDs that the systemd of each machine publishes: /run/systemd/units/invocation:NAME exists while a
@@ -15,6 +16,8 @@ const ours = /^(c\d\d|g\d|x-[a-z-]+)\.service$/;
  */
 export class Observer implements AsyncDisposable {
   readonly transitions: Transition[] = [];
+  /** Units that ran on two machines at once and never may, with the machines. */
+  readonly copies = new Set<string>();
   samples = 0;
   /** The longest time between two samples. */
   gap_ms = 0;
@@ -53,6 +56,7 @@ export class Observer implements AsyncDisposable {
       this.transitions.push(...changesBetween(performance.now(), machine.name, before, now));
       this.#latest.set(machine.name, now);
     }
+    for (const found of copies(this.#latest)) this.copies.add(found);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -84,8 +88,10 @@ function invocations(root: string): Map<string, string> | undefined {
 
 /** Asks a machine's systemd for all units of the run, and reads fleet's unit files there. */
 export async function survey(machine: Machine): Promise<Survey> {
-  const show = ["systemctl", "show", "--all", "--property=Id,ActiveState,Description", "c*.service", "g*.service"];
-  const text = await machine.must([...show, "x-*.service"], { timeout_ms: 20_000 });
+  const show = ["systemctl", "show", "--all", "--property=Id,ActiveState,Description"];
+  const text = await machine.must([...show, "c*.service", "g*.service", "x-*.service", ...single], {
+    timeout_ms: 20_000,
+  });
   const units = new Map(
     text.split("\n\n").flatMap((block) => {
       const [id, active, description] = ["Id", "ActiveState", "Description"].map((key) => {

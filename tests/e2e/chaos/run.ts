@@ -6,7 +6,7 @@ import { differences, lostChanges, type Running, unexplained } from "./judge.ts"
 import { Load } from "./load.ts";
 import { Observer, survey } from "./observer.ts";
 import { Random } from "./random.ts";
-import { absent, changing, everywhere, possible, unitText, versionOf, type Want } from "./units.ts";
+import { absent, changing, everywhere, possible, single, unitText, versionOf, type Want } from "./units.ts";
 
 /** The options of a run. */
 export interface Plan {
@@ -83,7 +83,9 @@ class Run {
 
   async all(): Promise<Result> {
     const { script, minutes = 0 } = this.plan;
-    for (const name of everywhere) await this.cluster.put(this.#machines[0]!, name, "launched", unitText(name, 1));
+    for (const name of [...everywhere, ...single]) {
+      await this.cluster.put(this.#machines[0]!, name, "launched", unitText(name, 1));
+    }
     await this.#load.begin();
     await using observer = new Observer(this.#machines);
     await this.#settled(120_000);
@@ -117,6 +119,7 @@ class Run {
     const scenes = await this.#scenes(chosen, random);
     const inPlay = random.shuffle(changing).slice(0, 40);
     const unchanged = new Set([...changing, ...everywhere].filter((name) => !inPlay.includes(name)));
+    observer.copies.clear();
     const before = observer.running(), first = observer.transitions.length, refused = this.#load.refusals.length;
 
     this.#load.start(inPlay);
@@ -130,6 +133,7 @@ class Run {
     violations.push(...this.#load.refusals.slice(refused).map((text) => `refused: ${text}`));
     const excused = new Set(scenes.flatMap(({ fault, victim }) => fault.isolates ? [victim.name] : []));
     violations.push(...unexplained(before, observer.transitions.slice(first), unchanged, excused));
+    if (!chosen.some(({ freezes }) => freezes)) violations.push(...observer.copies);
     return {
       faults: chosen,
       what: scenes.map(({ fault, victim }, at) => {
@@ -188,6 +192,7 @@ class Run {
     const lost = lostChanges(this.#load.knowledge, stored);
     if (lost.length > 0) return lost;
     const wants = new Map(changing.map((name) => [name, stored.get(name) ?? absent]));
+    for (const name of single) wants.set(name, { state: "launched", version: 1 });
     const surveys = await Promise.all(this.#machines.map(survey));
     const members = await Promise.all(this.#machines.map((machine) => this.cluster.members(machine)));
     const missing = members.flatMap((ids, at) => {

@@ -23,10 +23,14 @@ export const changing: readonly string[] = Array.from(
 /** Names of units that run on every machine, and that the client never changes. */
 export const everywhere: readonly string[] = ["g0.service", "g1.service"];
 
+/** Names of units that must never run on two machines, and that the client never changes. */
+export const single: readonly string[] = ["s0.service", "s1.service"];
+
 /** Returns the unit file of a version. Some units stop slowly, and some have no process while they are active. */
 export function unitText(name: string, version: number): string {
   const head = `[Unit]\nDescription=${describe(name, version)}\n[Service]\n`;
   if (everywhere.includes(name)) return `${head}ExecStart=/bin/sleep infinity\n[X-Fleet]\nGlobal=true\n`;
+  if (single.includes(name)) return `${head}ExecStart=/bin/sleep infinity\n[X-Fleet]\nStopWhenDisconnected=2s\n`;
   const kind = changing.indexOf(name) % 10;
   if (kind === 0) return `${head}ExecStart=/bin/sleep infinity\nExecStop=/bin/sleep 1\n`;
   if (kind === 1) return `${head}Type=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n`;
