@@ -48,9 +48,10 @@ async function createsListedFiles(cluster: FleetCluster, fleetd: string): Promis
   await cluster.put(m1!, `${"x".repeat(247)}.service`, "loaded", sleeper);
   await cluster.active(m1!, ["a.service"]);
   const quadlets = "/run/containers/systemd/fleet";
-  // This machine has no podman.
+  // This machine has no podman, and has accepted no store.
+  const absent = [`${quadlets}/*`, "/run/fleet/keep-units"];
   const present = fileTable().map(({ path }) => path).filter((path) =>
-    path.startsWith("/run/") && !path.includes("/dev") && path !== `${quadlets}/*`
+    path.startsWith("/run/") && !path.includes("/dev") && !absent.includes(path)
   );
   const roots = ["/run/fleet", "/run/fleet.sock", quadlets, "/var/lib/fleet"];
   await checkFiles(m1!, fleetd, roots, [...present, "/var/lib/fleet"]);
