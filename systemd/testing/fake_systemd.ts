@@ -48,10 +48,13 @@ export class FakeMachine {
   #away = false;
   #waiting: (() => void)[] = [];
 
-  /** `now_ms` returns the time of changes of state, milliseconds since the epoch; by default 1, 2, 3 … */
-  constructor(now_ms?: () => number) {
+  /**
+   * `now_ms` returns the time of changes of state, milliseconds since the epoch; by default 1, 2, 3 … `later` runs a job, by
+   * default at once.
+   */
+  constructor(now_ms?: () => number, later: (work: () => void) => void = queueMicrotask) {
     let turn = 0;
-    this.#manager = new FakeManager(now_ms ?? (() => ++turn), queueMicrotask, (signal) => {
+    this.#manager = new FakeManager(now_ms ?? (() => ++turn), later, (signal) => {
       for (const connection of this.#connections) connection.deliver(() => connection.events.signal(signal));
     });
   }
@@ -181,7 +184,7 @@ export class FakeMachine {
 }
 
 /** {@link FakeMachine.files} as a directory. */
-class FakeDirectory implements UnitDirectory {
+export class FakeDirectory implements UnitDirectory {
   readonly path = "/run/fleet/units";
   constructor(private readonly files: Map<string, string>) {}
 

@@ -1,0 +1,125 @@
+/**
+ * The plan of a simulation: what happens at which time. It follows from the seed alone, and a shorter plan is a shorter run.
+ *
+ * @module
+ */
+
+import type { DesiredState } from "../../registry/model.ts";
+import { Random } from "./random.ts";
+import { unitNames, versions } from "./units.ts";
+
+/** A change that a user requests, through the daemon of one machine. */
+export type UserAction =
+  | { readonly kind: "put"; readonly unit: string; readonly version: number; readonly desired: DesiredState }
+  | { readonly kind: "set"; readonly unit: string; readonly desired: DesiredState }
+  | { readonly kind: "restart" | "start" | "destroy"; readonly unit: string }
+  | { readonly kind: "metadata"; readonly of: number; readonly value: string };
+
+/** The points at which a daemon can be killed. */
+export const killPoints = ["transact", "renew", "read", "StartUnit", "StopUnit", "wrote"] as const;
+export type KillPoint = typeof killPoints[number];
+
+/** A fault. Times are in milliseconds. */
+export type Fault =
+  | { readonly kind: "kill"; readonly machine: number; readonly down_ms: number; readonly at?: KillPoint }
+  | { readonly kind: "reboot"; readonly machine: number; readonly down_ms: number }
+  | { readonly kind: "end"; readonly machine: number; readonly down_ms: number; readonly job: "stop" | "restart" }
+  | { readonly kind: "reload"; readonly machine: number; readonly disk: string }
+  | { readonly kind: "pause" | "cut" | "slow" | "lose bus"; readonly machine: number; readonly for_ms: number }
+  | { readonly kind: "lose watches" | "expire" | "wake" | "reload systemd"; readonly machine: number }
+  | { readonly kind: "refuse"; readonly machine: number; readonly unit: string; readonly call: "start" | "stop" | "link" }
+  | { readonly kind: "exit"; readonly unit: string; readonly code: number }
+  | { readonly kind: "step clock"; readonly machine: number; readonly by_ms: number }
+  | { readonly kind: "hang" | "outage"; readonly for_ms: number }
+  | { readonly kind: "compact" | "expire leader" };
+
+export type Action = { readonly at_ms: number } & (
+  | { readonly user: UserAction; readonly through: number }
+  | { readonly fault: Fault }
+);
+
+/** The plan of one run. */
+export interface Plan {
+  readonly machines: number;
+  readonly massLossThreshold: number;
+  readonly actions: readonly Action[];
+}
+
+/** Time in which actions happen, and the whole simulated time, milliseconds. */
+export const times = { first_ms: 5_000, last_ms: 420_000, end_ms: 600_000 } as const;
+
+/** Returns the plan of a seed. */
+export function planOf(seed: number): Plan {
+  const random = new Random(seed);
+  const machines = 2 + random.below(4);
+  // Some runs have many faults, others many changes.
+  const faults = random.below(45);
+  const changes = 15 + random.below(50);
+  const actions: Action[] = [];
+  const at_ms = () => Math.floor(random.between(times.first_ms, times.last_ms));
+  // Most units are there from the beginning.
+  for (const unit of unitNames) {
+    if (random.chance(0.3)) continue;
+    const user = { kind: "put", unit, version: random.below(versions), desired: "launched" } as const;
+    actions.push({ at_ms: times.first_ms + random.below(5_000), user, through: random.below(machines) });
+  }
+  for (let i = 0; i < changes; i++) {
+    actions.push({ at_ms: at_ms(), user: userAction(random, machines), through: random.below(machines) });
+  }
+  for (let i = 0; i < faults; i++) {
+    const first_ms = at_ms();
+    actions.push({ at_ms: first_ms, fault: fault(random, machines) });
+    // A second fault or a change while the first one lasts.
+    if (random.chance(0.3)) actions.push({ at_ms: first_ms + random.below(3_000), fault: fault(random, machines) });
+    if (random.chance(0.3)) {
+      const user = userAction(random, machines);
+      actions.push({ at_ms: first_ms + random.below(2_000), user, through: random.below(machines) });
+    }
+  }
+  actions.sort((a, b) => a.at_ms - b.at_ms);
+  return { machines, massLossThreshold: random.pick([0.5, 1]), actions };
+}
+
+function userAction(random: Random, machines: number): UserAction {
+  const unit = random.pick(unitNames);
+  const desired = random.pick<DesiredState>(["launched", "launched", "launched", "loaded", "inactive"]);
+  const share = random.next();
+  if (share < 0.5) return { kind: "put", unit, version: random.below(versions), desired };
+  if (share < 0.75) return { kind: "set", unit, desired };
+  if (share < 0.88) return { kind: random.pick(["restart", "start", "destroy"] as const), unit };
+  return { kind: "metadata", of: random.below(machines), value: random.pick(["ssd", "hdd", ""]) };
+}
+
+function fault(random: Random, machines: number): Fault {
+  const machine = random.below(machines);
+  const short_ms = Math.floor(random.between(100, 4_000));
+  const long_ms = Math.floor(random.between(3_000, 40_000));
+  const for_ms = random.chance(0.5) ? short_ms : long_ms;
+  const down_ms = for_ms;
+  const kinds: readonly (() => Fault)[] = [
+    () => ({ kind: "kill", machine, down_ms: random.chance(0.6) ? short_ms : long_ms }),
+    () => ({ kind: "kill", machine, down_ms, at: random.pick(killPoints) }),
+    () => ({ kind: "kill", machine, down_ms: short_ms, at: random.pick(killPoints) }),
+    () => ({ kind: "reboot", machine, down_ms }),
+    () => ({ kind: "end", machine, down_ms, job: random.pick(["stop", "restart"]) }),
+    () => ({ kind: "reload", machine, disk: random.pick(["ssd", "hdd", ""]) }),
+    () => ({ kind: random.pick(["pause", "cut", "slow"]), machine, for_ms }),
+    () => ({ kind: random.pick(["pause", "cut", "slow"]), machine, for_ms }),
+    () => ({ kind: "lose bus", machine, for_ms: short_ms }),
+    () => ({ kind: random.pick(["lose watches", "expire", "wake", "reload systemd"]), machine }),
+    () => ({ kind: "refuse", machine, unit: random.pick(unitNames), call: random.pick(["start", "stop", "link"]) }),
+    () => ({ kind: "exit", unit: random.pick(unitNames), code: random.below(2) }),
+    () => ({ kind: "step clock", machine, by_ms: random.pick([-3_600_000, -5_000, 5_000, 3_600_000]) }),
+    () => ({ kind: random.pick(["hang", "outage"]), for_ms }),
+    () => ({ kind: random.pick(["compact", "expire leader"]) }),
+  ];
+  return random.pick(kinds)();
+}
+
+/** Returns an action as one line. */
+export function describe(action: Action): string {
+  const { at_ms: _, ...rest } = action;
+  return "user" in rest
+    ? `user ${JSON.stringify(rest.user)} through machine ${rest.through}`
+    : `fault ${JSON.stringify(rest.fault)}`;
+}
