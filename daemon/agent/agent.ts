@@ -167,12 +167,14 @@ export class Agent {
 
   async #look(): Promise<AgentWorld | undefined> {
     const { clock } = this.#options;
-    const view = this.#view;
     // Units with StopWhenDisconnected= are stopped also before there is a view.
     const executor = await this.#takeInventory();
     this.#protect(executor);
+    // One view for the whole round: a unit that is wanted by one view and whose lock is judged by the next one, in which it
+    // has moved, would be started without its lock.
+    const view = this.#view;
     if (!view && !this.#draining) return undefined;
-    const { texts, wanted, unreadable, missing } = await this.#desired(executor);
+    const { texts, wanted, unreadable, missing } = await this.#desired(executor, view);
     // Copied first: jobs that end while systemd is asked may be missing in its answers.
     const busy = [...executor.busy];
     const ended = new Map(executor.ended);
@@ -190,7 +192,7 @@ export class Agent {
       ...[...incomplete.keys(), ...overdue.keys()],
     ]);
     const { id } = this.#options.machine();
-    const locks = this.#updateLocks(wanted, texts, overdue, (unit) => wanted.has(unit) || current.has(unit));
+    const locks = this.#updateLocks(view, wanted, texts, overdue, (unit) => wanted.has(unit) || current.has(unit));
     const waiting = executor.waitingForOthers({ wanted, current });
     const reasons = [...waiting, ...locks, ...overdue].filter(([_, error]) => error !== "");
     const errors = new Map<UnitName, Failure>([
@@ -216,24 +218,24 @@ export class Agent {
 
   /** Returns the units that must not be started without their lock, with the reason. */
   #updateLocks(
+    view: MachineView | undefined,
     wanted: ReadonlyMap<UnitName, DesiredUnit>,
     texts: ReadonlyMap<string, string>,
     overdue: ReadonlyMap<UnitName, string>,
     isHere: (unit: UnitName) => boolean,
   ): ReadonlyMap<UnitName, string> {
     for (const unit of overdue.keys()) this.#locks.confirmAgain(unit);
-    const exclusive = this.#view ? exclusiveUnits(this.#view, wanted, texts) : new Map<UnitName, Revision>();
+    const exclusive = view ? exclusiveUnits(view, wanted, texts) : new Map<UnitName, Revision>();
     return this.#locks.update(new Map([...exclusive].filter(([unit]) => !overdue.has(unit))), isHere);
   }
 
   /** Returns the desired units with their files, the missing files, and the units whose assignment cannot be read. */
-  async #desired(executor: Executor): Promise<
+  async #desired(executor: Executor, view: MachineView | undefined): Promise<
     Pick<Situation, "texts" | "wanted"> & {
       readonly unreadable: ReadonlySet<UnitName>;
       readonly missing: ReadonlyMap<string, string>;
     }
   > {
-    const view = this.#view;
     if (!view || this.#draining) {
       return { ...await this.#texts.of(new Set()), wanted: new Map(), unreadable: new Set() };
     }

@@ -4,6 +4,8 @@ import { openEtcdStore } from "../../registry/store/etcd/store.ts";
 import { openSqliteStore } from "../../registry/store/sqlite.ts";
 import type { Store } from "../../registry/store/port.ts";
 import { EtcdServer } from "../lab/etcd.ts";
+import { SimulatedEtcd } from "../sim/etcd.ts";
+import { StoreClient } from "../sim/store_client.ts";
 import { storeCases, type StoreFixture } from "./store_suite.ts";
 
 type Fixture = StoreFixture & { close(): Promise<void> };
@@ -48,6 +50,38 @@ Deno.test("a store in a file", async (test) => {
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+/** The store of the simulation, in real time and without faults. */
+function overSimulation(): Fixture {
+  const timers = new Set<ReturnType<typeof setTimeout>>();
+  const timeline = {
+    now_ms: () => performance.now(),
+    after: (delay_ms: number, work: () => void) => {
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        work();
+      }, delay_ms);
+      timers.add(timer);
+      return () => {
+        clearTimeout(timer);
+        timers.delete(timer);
+      };
+    },
+  };
+  const etcd = new SimulatedEtcd(timeline);
+  const process = { deliver: (work: () => void) => work(), onKill: () => {} };
+  const arrive = (request: () => void) => request();
+  const link = { delay_ms: () => 0, loses: () => false, arrive, applied: () => {} };
+  const open = () => new StoreClient({ etcd, timeline, process, link, timeout_ms: 5_000 });
+  return {
+    store: open(),
+    other: open(),
+    forgetHistory: () => Promise.resolve(etcd.compact()),
+    close: () => Promise.resolve(timers.forEach(clearTimeout)),
+  };
+}
+
+Deno.test("a simulated store", (test) => runAll(test, () => Promise.resolve(overSimulation())));
 
 Deno.test({
   name: "a store in etcd",

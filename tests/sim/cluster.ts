@@ -53,8 +53,16 @@ export class SimulatedCluster {
     this.#random = new Random(seed ^ 0x5eed);
     this.#network = this.#random.fork();
     this.etcd = new SimulatedEtcd(this.timeline, (batch) => this.judge.committed(batch));
-    this.machines = Array.from({ length: plan.machines }, (_, index) =>
-      new SimulatedMachine(index, this.timeline, this.#random.fork(), (machine, command) => this.#commanded(machine, command)));
+    this.machines = Array.from(
+      { length: plan.machines },
+      (_, index) =>
+        new SimulatedMachine(
+          index,
+          this.timeline,
+          this.#random.fork(),
+          (machine, command) => this.#commanded(machine, command),
+        ),
+    );
     this.judge = new Judge(this);
   }
 
@@ -115,7 +123,9 @@ export class SimulatedCluster {
       configuration: () => this.#configuration(machine),
       wrote: () => this.#reached(machine, "wrote"),
       log: (level: Level, message, fields) => {
-        if (level !== "debug") this.log(`machine ${machine.index} ${level}: ${message} ${JSON.stringify(fields ?? {})}`);
+        if (level !== "debug") {
+          this.log(`machine ${machine.index} ${level}: ${message} ${JSON.stringify(fields ?? {})}`);
+        }
       },
     });
     this.log(`machine ${machine.index}: daemon starts`);
@@ -190,7 +200,12 @@ export class SimulatedCluster {
     const order = this.machines.map((_, at) => this.machines[(through + at) % this.machines.length]!);
     const running = order.map((machine) => this.#running.get(machine)).find((found) => found && !found.process.paused);
     if (!running || running.daemon.isEnding) return;
-    const request: Request = { id: `request-${++this.#requests}`, action, outcome: "unknown", after: this.etcd.revision };
+    const request: Request = {
+      id: `request-${++this.#requests}`,
+      action,
+      outcome: "unknown",
+      after: this.etcd.revision,
+    };
     this.judge.requested(request);
     let registry;
     try {
@@ -257,7 +272,9 @@ export class SimulatedCluster {
   #faultOf(machine: SimulatedMachine, fault: Extract<Fault, { machine: number }>): void {
     const running = this.#running.get(machine);
     const until_ms = this.timeline.now_ms() + ("for_ms" in fault ? fault.for_ms : 0);
-    const isHarm = !["cut", "slow", "lose watches", "wake", "reload", "reload systemd", "step clock"].includes(fault.kind);
+    const isHarm = !["cut", "slow", "lose watches", "wake", "reload", "reload systemd", "step clock"].includes(
+      fault.kind,
+    );
     this.judge.disturbed(machine, "for_ms" in fault ? fault.for_ms : 0, isHarm);
     switch (fault.kind) {
       case "kill":

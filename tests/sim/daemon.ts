@@ -136,7 +136,9 @@ export class SimulatedDaemon {
   }
 
   #configure(): { readonly config: Config } {
-    return { config: parseConfig({ file: { path: "fleet.conf", text: this.options.configuration() }, env: {} }).config };
+    return {
+      config: parseConfig({ file: { path: "fleet.conf", text: this.options.configuration() }, env: {} }).config,
+    };
   }
 
   #session(

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import {
   type Compare,
   type KeyValue,
@@ -45,7 +46,10 @@ export class SimulatedEtcd {
   #leaseCount = 0;
 
   /** `committed` is called after each revision. */
-  constructor(private readonly timeline: Timeline, private readonly committed: (batch: WatchBatch) => void = () => {}) {}
+  constructor(
+    private readonly timeline: Timeline,
+    private readonly committed: (batch: WatchBatch) => void = () => {},
+  ) {}
 
   get revision(): number {
     return this.#revision;
@@ -61,9 +65,8 @@ export class SimulatedEtcd {
       const found = this.#keys.get(range.key);
       return found ? [found] : [];
     }
-    return [...this.#keys.values()].filter(({ key }) => key.startsWith(range.prefix)).sort((a, b) =>
-      a.key < b.key ? -1 : 1
-    );
+    const found = [...this.#keys.values()].filter(({ key }) => key.startsWith(range.prefix));
+    return found.sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
   }
 
   read(ranges: readonly Range[]): Snapshot {

@@ -110,7 +110,9 @@ export class Judge {
       switch (parsed.kind) {
         case "unit":
         case "global":
-          if (event.kind === "put" || !units.has(parsed.name)) units.set(parsed.name, event.kind === "put" ? event.kv : undefined);
+          if (event.kind === "put" || !units.has(parsed.name)) {
+            units.set(parsed.name, event.kind === "put" ? event.kv : undefined);
+          }
           this.#changed_ms.set(`unit ${parsed.name}`, now_ms);
           break;
         case "assign":
@@ -156,8 +158,9 @@ export class Judge {
       );
       const removal = removals.find(({ outcome }) => outcome === "unknown");
       if (removal) removal.applied = revision;
-      else if (removals.length > 0) this.#fail("refused never happens", `unit ${name} was destroyed although that was refused`);
-      else this.#fail("acknowledged survives", `unit ${name} was destroyed without a request`);
+      else if (removals.length > 0) {
+        this.#fail("refused never happens", `unit ${name} was destroyed although that was refused`);
+      } else this.#fail("acknowledged survives", `unit ${name} was destroyed without a request`);
       return;
     }
     const request = this.#requests.get(unit.changed?.by ?? "");
@@ -277,7 +280,9 @@ export class Judge {
   }
 
   #assignedUnits(machine: SimulatedMachine): Unit[] {
-    return unitNames.filter((name) => this.cluster.etcd.get(assignKey(machine.id, name))).flatMap((name) => this.unit(name) ?? []);
+    return unitNames.filter((name) => this.cluster.etcd.get(assignKey(machine.id, name))).flatMap((name) =>
+      this.unit(name) ?? []
+    );
   }
 
   #assignment(machine: SimulatedMachine, name: UnitName): Assignment | undefined {
@@ -311,7 +316,9 @@ export class Judge {
     for (const machine of machines) {
       const assignment = this.#assignment(machine, name);
       const isHere = isWanted && (isGlobal ? this.#isPossible(unit, machine) : assignment !== undefined);
-      if (isHere && !isGlobal && !this.#isAllowed(unit, machine)) found.push(`${name} is on machine ${machine.index} against its constraints`);
+      if (isHere && !isGlobal && !this.#isAllowed(unit, machine)) {
+        found.push(`${name} is on machine ${machine.index} against its constraints`);
+      }
       found.push(...this.#unsettledOn(machine, name, isHere ? unit : undefined));
     }
     return found;
@@ -331,12 +338,20 @@ export class Judge {
     const state = kv && decodeState(id, name, kv);
     const found: string[] = [];
     if (!hasFile) found.push(`machine ${index} lacks the file of ${name}`);
-    if (state?.commanded !== unit.desiredState) found.push(`${name} is ${state?.commanded} on machine ${index}, not ${unit.desiredState}`);
+    if (state?.commanded !== unit.desiredState) {
+      found.push(`${name} is ${state?.commanded} on machine ${index}, not ${unit.desiredState}`);
+    }
     if (state && state.hash !== unit.hash) found.push(`${name} has an old file on machine ${index}`);
-    if (state && (state.active === "active") !== isActive) found.push(`the state of ${name} on machine ${index} is not the published one`);
+    if (state && (state.active === "active") !== isActive) {
+      found.push(`the state of ${name} on machine ${index} is not the published one`);
+    }
     const mayBeDown = endsByItself(name) || this.#exited.has(`${id}/${name}`);
-    if (unit.desiredState === "launched" && !isActive && !mayBeDown) found.push(`${name} does not run on machine ${index}`);
-    if (unit.desiredState === "loaded" && isActive) found.push(`${name} runs on machine ${index} although it is only loaded`);
+    if (unit.desiredState === "launched" && !isActive && !mayBeDown) {
+      found.push(`${name} does not run on machine ${index}`);
+    }
+    if (unit.desiredState === "loaded" && isActive) {
+      found.push(`${name} runs on machine ${index} although it is only loaded`);
+    }
     return found;
   }
 

@@ -27,16 +27,23 @@ export type Fault =
   | { readonly kind: "reload"; readonly machine: number; readonly disk: string }
   | { readonly kind: "pause" | "cut" | "slow" | "lose bus"; readonly machine: number; readonly for_ms: number }
   | { readonly kind: "lose watches" | "expire" | "wake" | "reload systemd"; readonly machine: number }
-  | { readonly kind: "refuse"; readonly machine: number; readonly unit: string; readonly call: "start" | "stop" | "link" }
+  | {
+    readonly kind: "refuse";
+    readonly machine: number;
+    readonly unit: string;
+    readonly call: "start" | "stop" | "link";
+  }
   | { readonly kind: "exit"; readonly unit: string; readonly code: number }
   | { readonly kind: "step clock"; readonly machine: number; readonly by_ms: number }
   | { readonly kind: "hang" | "outage"; readonly for_ms: number }
   | { readonly kind: "compact" | "expire leader" };
 
-export type Action = { readonly at_ms: number } & (
-  | { readonly user: UserAction; readonly through: number }
-  | { readonly fault: Fault }
-);
+export type Action =
+  & { readonly at_ms: number }
+  & (
+    | { readonly user: UserAction; readonly through: number }
+    | { readonly fault: Fault }
+  );
 
 /** The plan of one run. */
 export interface Plan {

@@ -124,7 +124,7 @@ export class StoreClient implements Store {
     };
     try {
       if (lost === undefined) await this.#call("read", () => {}).catch((cause) => lost = String(cause));
-      if (lost === undefined) for (const range of ranges) start(range);
+      if (lost === undefined) { for (const range of ranges) start(range); }
       while (!signal.aborted) {
         const seen = changed.count;
         const batch = arrived.shift();

@@ -33,7 +33,12 @@ type UnitAction = Exclude<UserAction, { kind: "metadata" }>;
 export async function carryOut(registry: Registry, process: SimulatedProcess, request: Request): Promise<void> {
   try {
     await (request.action.kind === "metadata"
-      ? registry.commit({ kind: "metadata", machine: machineId(request.action.of), key: "disk", value: request.action.value })
+      ? registry.commit({
+        kind: "metadata",
+        machine: machineId(request.action.of),
+        key: "disk",
+        value: request.action.value,
+      })
       : change(registry, process, request, request.action));
     request.outcome = "acknowledged";
   } catch (error) {

@@ -1,0 +1,54 @@
+/**
+ * Simulated clusters keep every invariant: a fixed set of seeds, those that once broke an invariant, and fresh ones.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { describe, planOf } from "./plan.ts";
+import { run, shrink } from "./run.ts";
+
+/** Seeds that once broke an invariant, by the bug that they have found. */
+const regressions: Readonly<Record<string, readonly number[]>> = {
+  "the agent took a unit from one view of the store and its lock from the next": [50],
+};
+
+/** Time for fresh seeds, milliseconds. It decides how many run, not whether the test passes. */
+const freshTime_ms = 45_000;
+
+async function check(seed: number): Promise<void> {
+  const outcome = await run(seed);
+  if (!outcome.violation) return;
+  const plan = planOf(seed);
+  const { actions } = await shrink(seed, plan, {}, 60);
+  const kept = actions.map((action) => plan.actions.indexOf(action)).join(",");
+  assert.fail([
+    `seed ${seed}: ${outcome.violation.message}`,
+    ...actions.map((action) => `${action.at_ms} ms: ${describe(action)}`),
+    `replay: deno task sim --seed ${seed}; the shortest plan: deno task sim --seed ${seed} --only ${kept}`,
+  ].join("\n"));
+}
+
+for (const [bug, seeds] of Object.entries(regressions)) {
+  Deno.test(`simulation: seeds of a bug that was repaired: ${bug}`, async () => {
+    for (const seed of seeds) await check(seed);
+  });
+}
+
+Deno.test("simulation: a fixed set of seeds", async () => {
+  for (let seed = 1; seed <= 30; seed++) await check(seed);
+});
+
+Deno.test("simulation: fresh seeds", async () => {
+  const first = Math.floor(Math.random() * 2 ** 31);
+  const until_ms = performance.now() + freshTime_ms;
+  let seed = first;
+  while (performance.now() < until_ms) await check(seed++);
+  console.log(`${seed - first} fresh seeds from ${first}`);
+});
+
+Deno.test("simulation: a seed replays exactly", async () => {
+  const [first, second] = [await run(7), await run(7)];
+  assert.deepEqual(first.trace, second.trace);
+  assert.ok(first.trace.length > 50);
+});
