@@ -8,7 +8,7 @@ import type { Level } from "../../runtime/log.ts";
 import { type DaemonFaults, SimulatedDaemon } from "./daemon.ts";
 import { SimulatedEtcd } from "./etcd.ts";
 import { Judge } from "./judge.ts";
-import { machineId, SimulatedMachine, type SystemdCommand } from "./machine.ts";
+import { SimulatedMachine, type SystemdCommand } from "./machine.ts";
 import { type Action, describe, type Fault, type KillPoint, type Plan, type UserAction } from "./plan.ts";
 import { SimulatedProcess } from "./process.ts";
 import { Random } from "./random.ts";
@@ -163,7 +163,6 @@ export class SimulatedCluster {
       },
       applied: (kind: RequestKind) => {
         this.judge.requests[kind]++;
-        if (Deno.env.get("SIMDBG")) this.log(`machine ${machine.index}: etcd ${kind}`);
         if (kind !== "grant" && kind !== "revoke") this.#reached(machine, kind);
       },
     };
@@ -345,9 +344,5 @@ export class SimulatedCluster {
       this.judge.disturbed(machine);
       this.#startLater(machine, this.#healed ? 0 : down_ms);
     });
-  }
-
-  machineOf(id: string): SimulatedMachine | undefined {
-    return this.machines.find((machine) => machineId(machine.index) === id);
   }
 }

@@ -10,10 +10,11 @@ import { assignKey, globalKey, parseKey, stateKey, targetKey, unitKey } from "..
 import { type Assignment, effectiveMetadata, type MachineId, type Unit, type UnitName } from "../../registry/model.ts";
 import type { KeyValue, WatchBatch } from "../../registry/store/port.ts";
 import { conflict } from "../../daemon/policy/feasibility.ts";
-import type { SimulatedCluster } from "./cluster.ts";
+import type { SimulatedEtcd } from "./etcd.ts";
 import type { SimulatedMachine, SystemdCommand } from "./machine.ts";
 import type { RequestKind } from "./store_client.ts";
-import { endsByItself, isSolo, soloLimit_ms, unitNames } from "./units.ts";
+import type { Timeline } from "./timeline.ts";
+import { endsByItself, isSolo, unitNames } from "./units.ts";
 import { hashOf, type Request } from "./user.ts";
 
 /** The invariants. Each has a deliberate fault in mutants_test.ts that breaks it. */
@@ -47,6 +48,15 @@ interface UnitVersion {
   readonly unit: Unit | undefined;
 }
 
+/** The cluster that is judged. */
+export interface JudgedCluster {
+  readonly timeline: Timeline;
+  readonly etcd: SimulatedEtcd;
+  readonly machines: readonly SimulatedMachine[];
+  /** True if the machine has a daemon that is a member of the cluster. */
+  isMember(machine: SimulatedMachine): boolean;
+}
+
 export class Judge {
   readonly requests: Record<RequestKind, number> = { read: 0, transact: 0, grant: 0, renew: 0, revoke: 0 };
   /** The violations of a checkpoint, which the driver throws. */
@@ -64,7 +74,7 @@ export class Judge {
   /** Commands by unit since the beginning. */
   readonly #commandsOf = new Map<string, number>();
 
-  constructor(private readonly cluster: SimulatedCluster) {}
+  constructor(private readonly cluster: JudgedCluster) {}
 
   #now_ms(): number {
     return this.cluster.timeline.now_ms();
@@ -177,7 +187,7 @@ export class Judge {
   /** Checks that a placement holds the constraints, unless what they depend on has just changed. */
   #placed(id: MachineId, name: UnitName): void {
     const unit = this.unit(name);
-    const machine = this.cluster.machineOf(id);
+    const machine = this.cluster.machines.find((each) => each.id === id);
     if (!unit || !machine) return;
     const isStable = (...keys: string[]) => keys.every((key) => this.#age_ms(key) > 30_000);
     const { machineMetadata } = unit.requirements;
@@ -309,13 +319,13 @@ export class Judge {
     const assigned = machines.filter((machine) => this.#assignment(machine, name));
     const found: string[] = [];
     if (isWanted && !isGlobal && assigned.length === 0) {
-      const possible = machines.find((machine) => this.#isPossible(unit, machine));
+      const possible = machines.find((machine) => this.#isAllowed(unit, machine));
       if (possible) found.push(`${name} has no machine, although machine ${possible.index} could take it`);
     }
     if ((!isWanted || isGlobal) && (assigned.length > 0 || target)) found.push(`${name} still has a machine`);
     for (const machine of machines) {
       const assignment = this.#assignment(machine, name);
-      const isHere = isWanted && (isGlobal ? this.#isPossible(unit, machine) : assignment !== undefined);
+      const isHere = isWanted && (isGlobal ? this.#isAllowed(unit, machine) : assignment !== undefined);
       if (isHere && !isGlobal && !this.#isAllowed(unit, machine)) {
         found.push(`${name} is on machine ${machine.index} against its constraints`);
       }
@@ -363,10 +373,4 @@ export class Judge {
     if (!machineOf.every((peer) => this.#assignment(machine, peer))) return false;
     return !this.#assignedUnits(machine).some((other) => conflict(unit, other));
   }
-
-  #isPossible(unit: Unit, machine: SimulatedMachine): boolean {
-    return this.#isAllowed(unit, machine);
-  }
 }
-
-export const soloLimits = soloLimit_ms;

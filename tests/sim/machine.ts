@@ -89,7 +89,7 @@ export class SimulatedMachine {
     this.boot();
   }
 
-  /** Starts systemd anew, without units, files and the state of daemons. */
+  /** Starts systemd again, without units, files and the state of daemons. */
   boot(): void {
     const slow = this.random.fork();
     // Some jobs take long, so that the agent has to wait for them.
