@@ -108,12 +108,12 @@ const refused: Case = {
   async run(stage) {
     const home = await withFixtures(stage, ["only-remarks.service", "latin1.service"]);
     await stage.m1.writeFile(`${home.path}/lower.service`, "[Service]\nExecStart=/bin/true\n[X-fleet]\nGlobal=true\n");
-    await stage.m1.writeFile(`${home.path}/web.container`, "[Container]\nImage=a\n");
+    await stage.m1.writeFile(`${home.path}/web.conf`, "[Container]\nImage=a\n");
     const reasons: Readonly<Record<string, RegExp>> = {
       "only-remarks.service": /the file has no options$/m,
       "latin1.service": /line 2: the text is not valid UTF-8/,
       "lower.service": /unrecognized section: "\[X-fleet\]" \(did you mean "\[X-Fleet\]"\?\) \(\S+lower\.service:3\)/,
-      "web.container": /does not support the type "\.container" \(supported: automount, .*\); Quadlet files are not/,
+      "web.conf": /does not support the type "\.conf" \(supported: automount, .*, container, /,
     };
     for (const [name, reason] of Object.entries(reasons)) {
       const { code, stdout, stderr } = await home.fleetctl(["start", `${home.path}/${name}`]);
