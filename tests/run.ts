@@ -18,7 +18,7 @@ const locked = Deno.env.get("CI") === "true" ? ["--frozen"] : [];
 const serialFolders = ["tests/contract", "tests/lab", "tests/e2e"];
 
 /** Time limit of a step: far more than any step needs, so that a step that hangs fails instead of blocking the run. */
-const stepLimit_ms = 20 * 60_000;
+const stepLimit_ms = 32 * 60_000;
 
 /** Runs a program with this process's output. Stops it after {@link stepLimit_ms}. Returns its exit status. */
 async function runToEnd(command: string, args: readonly string[]): Promise<Deno.CommandStatus> {
