@@ -63,7 +63,8 @@ export function planOf(seed: number): Plan {
   const faults = random.below(45);
   const changes = 15 + random.below(50);
   const actions: Action[] = [];
-  const at_ms = () => Math.floor(random.between(times.first_ms, times.last_ms));
+  // What begins with a fault begins before all faults end.
+  const at_ms = () => Math.floor(random.between(times.first_ms, times.last_ms - 5_000));
   // Most units are there from the beginning.
   for (const unit of unitNames) {
     if (random.chance(0.3)) continue;
