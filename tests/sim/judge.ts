@@ -42,6 +42,9 @@ const memory_ms = 60_000;
 /** The most commands to systemd for each change or fault, and for each unit. */
 const commandsPerCause = 12;
 
+/** The most revisions of the store for each change or fault. */
+const revisionsPerCause = 20;
+
 /** One state of a unit in the store. */
 interface UnitVersion {
   readonly revision: number;
@@ -111,6 +114,9 @@ export class Judge {
 
   /** Checks a revision of the store. */
   committed(batch: WatchBatch): void {
+    if (batch.revision > revisionsPerCause * (20 + this.#causes)) {
+      this.#fail("no storm", `${batch.revision} revisions of the store after ${this.#causes} changes and faults`);
+    }
     const units = new Map<UnitName, KeyValue | undefined>();
     for (const event of batch.events) {
       const key = event.kind === "put" ? event.kv.key : event.key;

@@ -48,6 +48,7 @@ for (let seed = first; seed < first + count; seed++) {
     Deno.exit(1);
   }
   settled_s.push(outcome.settled_ms! / 1000);
+  if (settled_s.length % 100 === 0) console.log(`${settled_s.length} seeds from ${first}: no broken invariant`);
 }
 settled_s.sort((a, b) => a - b);
 const last = settled_s.at(-1);

@@ -14,7 +14,7 @@ const regressions: Readonly<Record<string, readonly number[]>> = {
 };
 
 /** Time for fresh seeds, milliseconds. It decides how many run, not whether the test passes. */
-const freshTime_ms = 45_000;
+const freshTime_ms = 30_000;
 
 async function check(seed: number): Promise<void> {
   const outcome = await run(seed);
