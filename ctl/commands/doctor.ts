@@ -144,7 +144,8 @@ function storeFinding({ ready, reason }: Health, endpoint: string): Finding {
     return finding("warn", "store", "the server does not report its state, as an older fleet");
   }
   const remedy = /\baccept-store\b/.test(reason)
-    ? `Restore the right store or, if this is the right one: fleetctl --endpoint=${endpoint} accept-store`
+    ? `Restore the right store or, if this is the right one: fleetctl --endpoint=${endpoint} accept-store ` +
+      "(--keep-units if it has lost units that run)"
     : "Read the journal of fleet.service there.";
   return finding("FAIL", "store", reason, remedy);
 }
