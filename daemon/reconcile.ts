@@ -55,7 +55,8 @@ export async function reconcile<World, Step>(loop: Loop<World, Step>, signal: Ab
       over(false);
       if (rounds === restless.rounds) loop.log("warn", `${loop.name}: ${rounds} rounds of work without a rest`);
       if (rounds >= restless.rounds) await loop.clock.sleep(restless.pause_ms, signal);
-      wait_ms = loop.patience_ms(world);
+      // Sums of fractions may end just before the time that is waited for.
+      wait_ms = Math.ceil(loop.patience_ms(world));
       failures = 0;
     } catch (error) {
       if (signal.aborted) return;

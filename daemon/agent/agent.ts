@@ -142,10 +142,11 @@ export class Agent {
     }
   }
 
-  /** Returns the milliseconds until the next inventory; Infinity before the first one, which needs a view. */
+  /** Returns the milliseconds until the next inventory; Infinity before the first one. */
   #nextInventory_ms(now_ms: number): number {
-    const due_ms = this.#inventoryAt_ms + this.#inventoryInterval_ms;
-    return Number.isFinite(due_ms) ? Math.max(0, due_ms - now_ms) : Infinity;
+    // The same arithmetic as in #takeInventory, so that an inventory that is due here is due there.
+    const left_ms = this.#inventoryInterval_ms - (now_ms - this.#inventoryAt_ms);
+    return Number.isFinite(left_ms) ? Math.max(0, left_ms) : Infinity;
   }
 
   /** The result of the latest look, for dumps of the daemon's state; undefined before the first one. */

@@ -118,7 +118,8 @@ export class DisconnectionGuard {
     const { clock, contact } = this.#options;
     if (this.#overdue.size > 0) return check_ms;
     const stops_ms = [...this.#limits_ms.values()].map((limit) => disconnectionDeadlines(limit, contact()).stopAt_ms);
-    return Math.max(0, Math.min(...stops_ms) - clock.monotonic_ms());
+    // A fraction of a millisecond may be lost when it is added to the time.
+    return Math.max(1, Math.min(...stops_ms) - clock.monotonic_ms());
   }
 
   #compare(overdue: ReadonlyMap<UnitName, string>): void {
