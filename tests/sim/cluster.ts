@@ -130,7 +130,7 @@ export class SimulatedCluster {
     });
     this.log(`machine ${machine.index}: daemon starts`);
     this.#running.set(machine, { process, daemon, client });
-    this.judge.disturbed(machine, 0, true);
+    this.judge.disturbed(machine);
     void daemon.start();
   }
 
@@ -186,7 +186,8 @@ export class SimulatedCluster {
     this.log(`machine ${machine.index}: daemon is killed`);
     running.process.kill();
     this.#running.delete(machine);
-    this.judge.disturbed(machine, down_ms, true);
+    // A daemon that is soon back stops units with StopWhenDisconnected= in time, by the last renewal of the one before.
+    this.judge.disturbed(machine, down_ms, down_ms > 3_000);
     this.#startLater(machine, down_ms);
   }
 
@@ -271,7 +272,7 @@ export class SimulatedCluster {
   #faultOf(machine: SimulatedMachine, fault: Extract<Fault, { machine: number }>): void {
     const running = this.#running.get(machine);
     const until_ms = this.timeline.now_ms() + ("for_ms" in fault ? fault.for_ms : 0);
-    const isHarm = !["cut", "slow", "lose watches", "wake", "reload", "reload systemd", "step clock"].includes(
+    const isHarm = !["kill", "cut", "slow", "lose watches", "wake", "reload", "reload systemd", "step clock"].includes(
       fault.kind,
     );
     this.judge.disturbed(machine, "for_ms" in fault ? fault.for_ms : 0, isHarm);
