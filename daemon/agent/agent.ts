@@ -30,7 +30,10 @@ export interface AgentOptions {
   readonly registry: Pick<Registry, "watchMachine" | "file">;
   readonly systemd: Systemd;
   readonly memory: IntentMemory;
-  readonly membership: Pick<Membership, "publish" | "lease" | "ttl_ms" | "renewedAt_ms" | "renewEvery" | "locks">;
+  readonly membership: Pick<
+    Membership,
+    "publish" | "lease" | "ttl_ms" | "renewedAt_ms" | "renewals" | "renewEvery" | "locks"
+  >;
   /** The machine's current record. */
   readonly machine: () => MachineRecord;
   readonly clock: Clock;
@@ -112,6 +115,16 @@ export class Agent {
         this.#wakeup.notify();
       }
     };
+    const followLease = async (signal: AbortSignal) => {
+      const { membership } = this.#options;
+      for (let lease = membership.lease; !signal.aborted;) {
+        const seen = membership.renewals.count;
+        // The locks went with the old lease: they are taken again at once.
+        if (membership.lease !== lease) this.#wakeup.notify();
+        lease = membership.lease;
+        await membership.renewals.waitPast(seen, signal);
+      }
+    };
     const loop = {
       name: "agent",
       wakeup: this.#wakeup,
@@ -135,7 +148,7 @@ export class Agent {
     };
     try {
       const guard = (signal: AbortSignal) => this.#guard.run(signal);
-      await together(signal, [follow, listen, guard, (signal) => reconcile(loop, signal)]);
+      await together(signal, [follow, listen, followLease, guard, (signal) => reconcile(loop, signal)]);
     } finally {
       this.#hasEnded = true;
       this.#drained(false);

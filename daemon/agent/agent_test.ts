@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Notifier } from "../../runtime/notifier.ts";
 import type { MachineRecord, MachineView, Unit, UnitName, UnitState } from "../../registry/model.ts";
 import { type Membership, type Registry, StoreUnavailableError } from "../../registry/mod.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
@@ -171,6 +172,7 @@ class AgentFixture {
         publish: (states: ReadonlyMap<UnitName, UnitState>) => Promise.resolve(void (this.published = states)),
         ttl_ms: 30_000,
         renewedAt_ms: Infinity,
+        renewals: new Notifier(),
         renewEvery: () => {},
         locks: { held: () => Promise.resolve([]) },
       } as unknown as Membership,

@@ -162,6 +162,7 @@ class Host {
       memory: this.#memory(),
       membership: {
         ttl_ms,
+        renewals: host.renewals,
         get lease() {
           return host.lease;
         },

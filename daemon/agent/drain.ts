@@ -5,6 +5,7 @@
  */
 
 import { Agent, type AgentOptions } from "./agent.ts";
+import { Notifier } from "../../runtime/notifier.ts";
 import { aborted } from "../../runtime/on_abort.ts";
 
 /** Dependencies of {@link drainAlone}. */
@@ -30,6 +31,7 @@ export async function drainAlone(options: AloneOptions): Promise<void> {
       // Every unit is stopped anyway.
       ttl_ms: Infinity,
       renewedAt_ms: Infinity,
+      renewals: new Notifier(),
       renewEvery: () => {},
       locks: {
         take: () => Promise.resolve({ kind: "outdated" }),
