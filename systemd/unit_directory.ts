@@ -10,6 +10,8 @@ import { isQuadlet, validateUnitName } from "./unit_name.ts";
 /** A directory of unit files. Methods reject with errors that name the path. */
 export interface UnitDirectory {
   readonly path: string;
+  /** True if the directory is there. The other methods create it. */
+  exists(): Promise<boolean>;
   /** Returns the names of all unit files. Other files are ignored, and each is reported once. */
   names(): Promise<string[]>;
   /** Returns the text of every unit file, by name. An unreadable one is left out: {@link write} reports why. */
@@ -41,6 +43,15 @@ class Directory implements UnitDirectory {
     private readonly unrecognized: (name: string) => void,
     private readonly holds: (name: string) => boolean,
   ) {}
+
+  async exists(): Promise<boolean> {
+    try {
+      return (await Deno.stat(this.path)).isDirectory;
+    } catch (cause) {
+      if (cause instanceof Deno.errors.NotFound) return false;
+      throw new Error(`cannot look for ${this.path}: ${(cause as Error).message}`, { cause });
+    }
+  }
 
   async names(): Promise<string[]> {
     await this.#create();

@@ -65,9 +65,10 @@ export class QuadletSystemd implements Systemd {
   }
 
   async #quadlets(): Promise<ReadonlyMap<string, string>> {
-    // The directory is not created on a machine without the generator.
-    if (!this.#generator.exists()) return new Map();
     try {
+      // The directory is not created on a machine without the generator. Files that are there stay fleet's while the
+      // generator is away, as during an upgrade of podman: their containers run on.
+      if (!this.#generator.exists() && !await this.#directory.exists()) return new Map();
       return await this.#directory.list();
     } catch (cause) {
       throw new SystemdError((cause as Error).message, "file", { cause });
@@ -119,17 +120,32 @@ export class QuadletSystemd implements Systemd {
       }
     }
     // A file of which the generator makes no service must not stay: one that it cannot parse would keep it from making any.
-    const problems = written.length === 0 ? new Map() : await this.#generator.problems();
+    const problems = written.length === 0 ? new Map() : await this.#problems(written);
     for (const name of written) {
-      const why = problems.get(name);
-      if (why === undefined) continue;
-      // Another file may still come.
-      const code = / (was not found|does not exist)/.test(why) ? quadletMissing : quadletRefused;
-      failures.set(name, new SystemdError(`cannot install "${name}": podman makes no service of it: ${why}`, code));
+      const problem = problems.get(name);
+      if (problem === undefined) continue;
+      failures.set(name, new SystemdError(`cannot install "${name}": ${problem.message}`, problem.code));
       await this.#directory.remove(name);
       this.#forget(name);
     }
     return failures;
+  }
+
+  /** Returns why no services are made of files that have been written, by name. */
+  async #problems(written: readonly string[]): Promise<ReadonlyMap<string, SystemdError>> {
+    try {
+      return new Map(
+        (await this.#generator.problems()).entries().map(([name, why]) => {
+          // Another file may still come.
+          const code = / (was not found|does not exist)/.test(why) ? quadletMissing : quadletRefused;
+          return [name, new SystemdError(`podman makes no service of it: ${why}`, code)];
+        }),
+      );
+    } catch (cause) {
+      // Files that nothing has checked must not stay either.
+      const error = new SystemdError(`cannot run podman's generator: ${(cause as Error).message}`, "file", { cause });
+      return new Map(written.map((name) => [name, error]));
+    }
   }
 
   /** Returns why Quadlet files must not be written, by name. */
@@ -178,18 +194,40 @@ export class QuadletSystemd implements Systemd {
     if (services.size === 0) return refusals;
     if (!this.#needsReload && await this.#isLost(services)) this.#needsReload = true;
     await this.reloadIfNeeded();
-    const foreign = await this.#systemd.foreignUnits(services);
-    const statuses = await this.#systemd.statuses(services);
+    const isLost = this.#generator.exists() && await this.#isLost(services);
+    const problems = isLost ? await this.#problems([...this.#services.keys()]) : new Map<string, SystemdError>();
+    await this.#removeRefused(problems);
+    const left = new Set(this.#services.values());
+    const foreign = await this.#systemd.foreignUnits(left);
+    const statuses = await this.#systemd.statuses(left);
     for (const [name, service] of this.#services) {
       const refusal = foreign.get(service);
       if (refusal) refusals.set(name, refusal);
-      else if (statuses.get(service)?.load === "not-found") {
-        const why = (await this.#generator.problems()).get(name) ?? "its generator gives no reason";
-        refusals.set(name, new SystemdError(`podman makes no service of "${name}": ${why}`, quadletRefused));
+      else if (isLost && statuses.get(service)?.load === "not-found") {
+        const { message, code } = problems.get(name) ??
+          new SystemdError("podman makes no service of it, and its generator gives no reason", quadletRefused);
+        refusals.set(name, new SystemdError(`cannot run "${name}": ${message}`, code));
       }
     }
     this.#taken = new Set([...this.#services.keys()].filter((name) => refusals.get(name)?.code === nameTaken));
     return refusals;
+  }
+
+  /**
+   * Removes refused files whose service does not run, so that systemd gets the services of other files: a daemon that was
+   * killed during an install may have left them. The agent installs them again, and gets the reason.
+   */
+  async #removeRefused(problems: ReadonlyMap<string, SystemdError>): Promise<void> {
+    const statuses = await this.#systemd.statuses(new Set(this.#services.values()));
+    for (const [name, service] of [...this.#services]) {
+      const { load, active } = statuses.get(service)!;
+      const rests = load === "not-found" && (active === "inactive" || active === "failed");
+      if (!rests || problems.get(name)?.code !== quadletRefused) continue;
+      await this.#directory.remove(name);
+      this.#forget(name);
+      this.#needsReload = true;
+    }
+    await this.reloadIfNeeded();
   }
 
   /** True if a service is missing although its file is there. */
@@ -202,7 +240,8 @@ export class QuadletSystemd implements Systemd {
   }
 
   async reloadIfNeeded(): Promise<boolean> {
-    if (!this.#needsReload) return await this.#systemd.reloadIfNeeded();
+    // A reload without the generator would lose the services of all files.
+    if (!this.#needsReload || !this.#generator.exists()) return await this.#systemd.reloadIfNeeded();
     await this.#systemd.reload();
     this.#needsReload = false;
     return true;

@@ -20,6 +20,7 @@ class FakeDirectory implements UnitDirectory {
     return Promise.resolve(isNew);
   };
   remove = (name: string) => Promise.resolve(void this.texts.delete(name));
+  exists = () => Promise.resolve(this.texts.size > 0);
 }
 
 /** A machine with podman, and the calls that its systemd got. */
@@ -32,11 +33,18 @@ class FakeMachine implements GeneratingSystemd {
   readonly problems = new Map<string, string>();
   readonly tracked = new Set<string>();
   readonly calls: string[] = [];
+  /** Files that podman cannot parse: while there is one, it makes no service of any file. */
+  readonly unparsable = new Set<string>();
   hasPodman = true;
+  /** ActiveState of every unit. */
+  active = "active";
   changes: SystemdChange[] = [];
 
   open(): QuadletSystemd {
-    const generator = { exists: () => this.hasPodman, problems: () => Promise.resolve(this.problems) };
+    const generator = {
+      exists: () => this.hasPodman,
+      problems: () => this.hasPodman ? Promise.resolve(this.problems) : Promise.reject(new Error("no such program")),
+    };
     return new QuadletSystemd({ systemd: this, directory: this.directory, generator });
   }
 
@@ -55,6 +63,9 @@ class FakeMachine implements GeneratingSystemd {
   reload = () => {
     this.calls.push("reload");
     this.generated.clear();
+    if (!this.hasPodman || this.directory.texts.keys().some((name) => this.unparsable.has(name))) {
+      return Promise.resolve();
+    }
     for (const [name, text] of this.directory.texts) this.generated.add(generatedService(name, optionsOf(text)));
     return Promise.resolve();
   };
@@ -74,7 +85,7 @@ class FakeMachine implements GeneratingSystemd {
         return [name, {
           name,
           load,
-          active: "active",
+          active: this.active,
           sub: "running",
           result: "success",
           invocation: "a",
@@ -215,4 +226,63 @@ Deno.test("a check makes lost services again, and reports those that are not fle
   assert.deepEqual(codes(await systemd.check()), [["web.container", nameTaken]]);
   const status = (await systemd.statuses(new Set(["web.container"]))).get("web.container");
   assert.deepEqual([status?.load, status?.active], ["not-found", "inactive"], "the other unit's status is not fleet's");
+});
+
+Deno.test("while podman is upgraded, its containers stay fleet's", async () => {
+  const machine = new FakeMachine();
+  const file = "[Container]\nServiceName=front\n";
+  machine.directory.texts.set("web.container", file);
+  machine.generated.add("front.service");
+  machine.hasPodman = false;
+  const systemd = machine.open();
+  assert.deepEqual(await systemd.check(), new Map());
+  assert.deepEqual([...await systemd.files()], [["web.container", file]]);
+  assert.equal(await systemd.reloadIfNeeded(), false, "a reload without the generator would lose the services");
+  const status = (await systemd.statuses(new Set(["web.container"]))).get("web.container");
+  assert.deepEqual([status?.load, status?.active], ["loaded", "active"]);
+  await systemd.stop("web.container");
+  assert.deepEqual(machine.calls, ["stop front.service"]);
+
+  // Another program has reloaded systemd.
+  machine.generated.clear();
+  assert.deepEqual(await systemd.check(), new Map());
+  machine.hasPodman = true;
+  assert.deepEqual(await systemd.check(), new Map());
+  assert.deepEqual([...machine.generated], ["front.service"]);
+});
+
+Deno.test("a generator that cannot be run is an error of the files, and none stays", async () => {
+  const machine = new FakeMachine();
+  const systemd = machine.open();
+  machine.foreignUnits = () => {
+    machine.hasPodman = false;
+    return Promise.resolve(machine.foreign);
+  };
+  const failures = await systemd.install(new Map([["web.container", web]]));
+  assert.deepEqual([...failures].map(([name, { code, message }]) => [name, code, message]), [
+    ["web.container", "file", 'cannot install "web.container": cannot run podman\'s generator: no such program'],
+  ]);
+  assert.equal(machine.directory.texts.size, 0);
+});
+
+Deno.test("a file that podman cannot parse, left by a killed daemon, takes no service from others", async () => {
+  const machine = new FakeMachine();
+  machine.active = "inactive";
+  machine.directory.texts.set("bad.container", web).set("web.container", web);
+  machine.unparsable.add("bad.container");
+  machine.problems.set("bad.container", "unsupported key 'Exek' in group 'Container'");
+  const systemd = machine.open();
+  assert.deepEqual(codes(await systemd.check()), [], "the agent installs the file again, and reports the reason");
+  assert.deepEqual([...(await systemd.files()).keys()], ["web.container"]);
+  assert.deepEqual([...machine.generated], ["web.service"]);
+});
+
+Deno.test("a file whose container runs is not removed, although podman no longer accepts it", async () => {
+  const machine = new FakeMachine();
+  machine.directory.texts.set("old.container", web);
+  machine.unparsable.add("old.container");
+  machine.problems.set("old.container", "unsupported key 'Old' in group 'Container'");
+  const systemd = machine.open();
+  assert.deepEqual(codes(await systemd.check()), [["old.container", quadletRefused]]);
+  assert.deepEqual([...(await systemd.files()).keys()], ["old.container"]);
 });

@@ -188,6 +188,10 @@ export class FakeDirectory implements UnitDirectory {
   readonly path = "/run/fleet/units";
   constructor(private readonly files: Map<string, string>) {}
 
+  exists() {
+    return Promise.resolve(true);
+  }
+
   names() {
     return Promise.resolve([...this.files.keys()].filter((name) => validateUnitName(name) === undefined).sort());
   }
