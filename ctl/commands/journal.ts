@@ -5,7 +5,7 @@ import type { Command, Context } from "../cli/command.ts";
 import { currentStateOf, existingUnit, isGlobal, showEach } from "../units/set_state.ts";
 import { printError, printLine, rethrowAs } from "../terminal/port.ts";
 import { journalByApi } from "../journal/read.ts";
-import { runOnMachine, sshFlag } from "../machines/run_on.ts";
+import { nameInSystemd, runOnMachine, sshFlag } from "../machines/run_on.ts";
 import { machineByPrefix, sshPortFlag } from "../machines/select.ts";
 import { logs } from "./logs.ts";
 
@@ -74,7 +74,7 @@ async function printJournal(context: Context, unit: UnitEntity): Promise<number>
   }
   return await runOnMachine(context, machine, [
     ...(flags.on("sudo") ? ["sudo"] : []),
-    ...["journalctl", "--unit", name, "--no-pager", "-n", `${lines}`, "--output", output],
+    ...["journalctl", "--unit", await nameInSystemd(context, name), "--no-pager", "-n", `${lines}`, "--output", output],
     ...(follow ? ["-f"] : []),
   ], why);
 }

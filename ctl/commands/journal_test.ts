@@ -51,6 +51,19 @@ Deno.test("logs: journals come from the API or, where it has none, by SSH", asyn
   assert.equal(bySsh.ran.length, 1);
 });
 
+Deno.test("a command on a machine has the name of a Quadlet file's service", async () => {
+  const api = cluster();
+  api.add("web.container", "launched", "Container.Image=web", "Container.ServiceName=front");
+  api.add("data.volume", "launched", "Volume.Label=a=b");
+  const hosts = new FakeHosts();
+  for (const command of ["status --ssh", "journal --ssh", "logs --ssh"]) {
+    await fleetctl(api, `${command} web.container`, new FakeIo(), hosts);
+    await fleetctl(api, `${command} data.volume`, new FakeIo(), hosts);
+  }
+  const services = hosts.ran.map((line) => /"([^"]+\.(?:service|container|volume))"/.exec(line)?.[1]);
+  assert.deepEqual(services, [1, 2, 3].flatMap(() => ["front.service", "data-volume.service"]));
+});
+
 Deno.test("logs: a journal that cannot be read is reported", async () => {
   const hosts = new FakeHosts();
   hosts.refusal = "why";

@@ -9,7 +9,7 @@ import { formatOf } from "../output/list.ts";
 import { machineIdLegend } from "../machines/format.ts";
 import { journalByApi } from "../journal/read.ts";
 import { linesOf } from "../output/lines.ts";
-import { linesOnMachine, sshFlag } from "../machines/run_on.ts";
+import { linesOnMachine, nameInSystemd, sshFlag } from "../machines/run_on.ts";
 import { sshPortFlag } from "../machines/select.ts";
 import { clockTime } from "../output/time.ts";
 
@@ -148,7 +148,8 @@ async function journalLines(context: Context, { unit, machine, moves }: Source):
   if (text) return linesOf(text);
   return linesOnMachine(context, machine, [
     ...(flags.on("sudo") ? ["sudo"] : []),
-    ...["journalctl", "--unit", unit, "--no-pager", "--quiet", "--output", "json", "-n", `${lines}`],
+    ...["journalctl", "--unit", await nameInSystemd(context, unit)],
+    ...["--no-pager", "--quiet", "--output", "json", "-n", `${lines}`],
     ...(follow ? ["-f"] : []),
   ], why);
 }

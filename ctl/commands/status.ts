@@ -4,7 +4,7 @@ import type { Command, Context } from "../cli/command.ts";
 import { currentStateOf, existingUnit, isGlobal, showEach } from "../units/set_state.ts";
 import { printLine, rethrowAs } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
-import { printStatus, runOnMachine, sshFlag } from "../machines/run_on.ts";
+import { nameInSystemd, printStatus, runOnMachine, sshFlag } from "../machines/run_on.ts";
 import { sshPortFlag } from "../machines/select.ts";
 
 /** `fleetctl status`: prints the output of `systemctl status` on the machines of units. */
@@ -51,7 +51,8 @@ async function statusOn(context: Context, machine: string, name: string): Promis
   const { text, why } = await printStatus(context, machine, name)
     .catch(rethrowAs(`Error asking for the status of unit ${name}`));
   if (text === undefined) {
-    const words = name.startsWith("-") ? ["--", name] : [name];
+    const service = await nameInSystemd(context, name);
+    const words = service.startsWith("-") ? ["--", service] : [service];
     return await runOnMachine(context, machine, ["systemctl", "status", "-l", ...words], why);
   }
   return /^ *Active: (active|reloading|refreshing)\b/m.test(text) ? 0 : exitNotRunning;

@@ -4,11 +4,14 @@
  * @module
  */
 
+import { isQuadlet } from "../../systemd/unit_name.ts";
+import { generatedService } from "../../systemd/unit_quadlet.ts";
 import type { UnitReport } from "../api/client.ts";
 import { type FlagSpec, switchFlag } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { shellWord } from "../ssh/remote.ts";
 import { printError, reasonOf, rethrowAs } from "../terminal/port.ts";
+import { optionsOf } from "../units/resolve_source.ts";
 import { isReadLocally } from "./local_units.ts";
 import { sshPortOf } from "./select.ts";
 
@@ -37,6 +40,12 @@ export async function printStatus(context: Context, id: string, unit: string): P
 
 /** Largest number of characters of a status that are returned: more than any status has. */
 const maxStatus = 100_000;
+
+/** Returns the name that a unit has on its machine: that of a Quadlet file is the name of its service. */
+export async function nameInSystemd({ client }: Context, unit: string): Promise<string> {
+  if (!isQuadlet(unit)) return unit;
+  return generatedService(unit, optionsOf((await client.unit(unit))?.options));
+}
 
 /**
  * Runs a program on a machine with our streams, and returns its exit status. `why` is the reason why the API could not

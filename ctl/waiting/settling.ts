@@ -9,6 +9,7 @@
  */
 
 import type { UnitOption } from "../../systemd/unit_file.ts";
+import { isQuadlet } from "../../systemd/unit_name.ts";
 import { type FlagSpec, secondsFlag } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 
@@ -23,8 +24,23 @@ const withoutReadiness = new Set(["simple", "exec", "idle"]);
 
 /** Returns the time that the unit must stay active, milliseconds. */
 export function stableFor_ms({ flags }: Context, name: string, options: readonly UnitOption[]): number {
-  if (!name.endsWith(".service") || !withoutReadiness.has(serviceType(options))) return 0;
+  const hasReadiness = isQuadlet(name)
+    ? !isContainerWithoutReadiness(name, options)
+    : !name.endsWith(".service") || !withoutReadiness.has(serviceType(options));
+  if (hasReadiness) return 0;
   return flags.number(settleFlag.name) * 1000;
+}
+
+/**
+ * True for containers that podman reports as ready when their first process has started: without `Notify=`, see
+ * podman-systemd.unit(5).
+ */
+function isContainerWithoutReadiness(name: string, options: readonly UnitOption[]): boolean {
+  const last = (section: string, key: string) =>
+    options.findLast((option) => option.section === section && option.name === key)?.value.trim();
+  if (name.endsWith(".kube")) return true;
+  if (!name.endsWith(".container") || last("Service", "Type") === "oneshot") return false;
+  return !/^(healthy|1|yes|y|true|t|on)$/i.test(last("Container", "Notify") ?? "");
 }
 
 /** Returns `Type=` of a service, or the default of systemd.service(5). */

@@ -113,6 +113,7 @@ export class SimulatedMachine {
       connector: this.#connector(machine, process),
       directory: {
         path: directory.path,
+        exists: alive(() => directory.exists()),
         names: alive(() => directory.names()),
         list: alive(() => directory.list()),
         write: alive((name: string, text: string) => directory.write(name, text)),
