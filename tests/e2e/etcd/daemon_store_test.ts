@@ -1,6 +1,7 @@
 /** A restored, renamed or wiped store, and keys deleted by hand: no unit is stopped until an operator accepts the store. */
 
 import assert from "node:assert/strict";
+import { EtcdServer } from "../../lab/etcd.ts";
 import { fleetctl } from "../../lab/fleet.ts";
 import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
 import type { Machine } from "../../lab/machine.ts";
@@ -316,6 +317,39 @@ async function keptAfterLoss(cluster: FleetCluster): Promise<void> {
   assert.deepEqual(restarted, ["first.service", "second.service"]);
 }
 
+/** Moves the cluster to an etcd that knows nothing of it. The last step: the lab knows only the etcd that it began with. */
+async function movedToEmptyEtcd(cluster: FleetCluster): Promise<void> {
+  const { lab } = cluster;
+  const [m1] = lab.machines;
+  await m1!.sh("rm -rf /root/saved");
+  await cluster.fleetctl(m1!, "backup", "/root/saved");
+  const running = ["first.service", "second.service", "labeled.service", "both.service", "new.service"];
+  const processes = () => Promise.all(running.map((name) => pids(cluster, name)));
+  const before = await processes();
+  const dir = `${lab.dir}/other`;
+  await Deno.mkdir(dir);
+  const address = lab.network.hosts(1)[0]!;
+  const ports = { client_port: 12379, peer_port: 12380 };
+  const other = await EtcdServer.start({ name: "other", dir, address, netns: lab.network.path, ...ports });
+  try {
+    for (const machine of lab.machines) {
+      const conf = `s|^etcd_servers=.*|etcd_servers="${other.endpoint}"|`;
+      await machine.sh(`sed -i '${conf}' /etc/fleet/fleet.conf; systemctl reload fleet.service`);
+    }
+    for (const machine of lab.machines) await refusesStore(cluster, machine, /not the one this machine knows/);
+    await lab.etcd.stop();
+    for (const machine of lab.machines) await cluster.fleetctl(machine, "accept-store", "--keep-units");
+    await cluster.joined(lab.machines);
+    await cluster.active(m1!, running.filter((name) => name !== "both.service"));
+    await cluster.fleetctl(m1!, "restore", "/root/saved");
+    const dryRun = await fleetctl(m1!, "restore", "--dry-run", "/root/saved");
+    assert.deepEqual([dryRun.code, dryRun.stderr], [0, ""], dryRun.stdout);
+    assert.deepEqual(await processes(), before, "no unit was touched");
+  } finally {
+    await other.stop("SIGKILL");
+  }
+}
+
 Deno.test("keys deleted by hand, and a store that is not the one that the machines know", async (t) => {
   await withFleet({ machines: 2 }, async (cluster) => {
     await t.step(
@@ -337,5 +371,6 @@ Deno.test("keys deleted by hand, and a store that is not the one that the machin
       "units keep running when machines put them into an empty store, and a backup brings the rest",
       () => keptAfterLoss(cluster),
     );
+    await t.step("a cluster moves to an empty etcd, and no unit is touched", () => movedToEmptyEtcd(cluster));
   });
 });
