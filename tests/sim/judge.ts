@@ -74,6 +74,8 @@ export class Judge {
   readonly #stopping_ms = new Map<SimulatedMachine, number>();
   /** Units whose process has ended by itself since it was last started. */
   readonly #exited = new Set<string>();
+  /** Time of the latest command, by `machine/unit`. */
+  readonly #commanded_ms = new Map<string, number>();
   /** Commands by unit since the beginning. */
   readonly #commandsOf = new Map<string, number>();
 
@@ -222,7 +224,9 @@ export class Judge {
       this.#exited.delete(key);
       if (isSolo(unit)) this.#checkOneCopy(machine, unit);
     }
-    if (member === "StartUnit" || !wasActive || this.#isExplained(machine, unit)) return;
+    const isExplained = member === "StartUnit" || !wasActive || this.#isExplained(machine, unit);
+    this.#commanded_ms.set(key, this.#now_ms());
+    if (isExplained) return;
     this.#fail("do no harm", `machine ${machine.index}: ${member} of ${unit}, which is to run there`);
   }
 
@@ -233,6 +237,11 @@ export class Judge {
     if (now_ms - (this.#stopping_ms.get(machine) ?? -Infinity) < memory_ms) return true;
     const isDisturbed = now_ms - (this.#disturbed_ms.get(machine) ?? -Infinity) < memory_ms;
     if (isSolo(name) && isDisturbed) return true;
+    // A daemon that was down or cut off carries out a change when it is back, however long ago that was made.
+    const changed_ms = Math.max(
+      ...[`${machine.id}/${name}`, `unit ${name}`].map((key) => this.#changed_ms.get(key) ?? 0),
+    );
+    if (isDisturbed && changed_ms > (this.#commanded_ms.get(`${machine.id}/${name}`) ?? -Infinity)) return true;
     const kv = etcd.get(assignKey(machine.id, name));
     if (this.#age_ms(`${machine.id}/${name}`) < memory_ms) return true;
     if (kv) return decodeAssignment(machine.id, name, kv).desiredState !== "launched";
