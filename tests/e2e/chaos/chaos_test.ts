@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { type Fault, faults } from "./faults.ts";
 import { report } from "./report.ts";
 import { runChaos } from "./run.ts";
+import { everywhere } from "./units.ts";
 
 const named = (name: string) => faults.find((fault) => fault.name === name)!;
 
@@ -15,7 +16,8 @@ const sabotage: Fault = {
   mustBeFound: true,
   lasts: [0, 0],
   begin: async ({ victim }) => {
-    await victim.must(["systemctl", "restart", "c*.service", "g*.service"]);
+    // Only units that the client never changes: a change would cancel the restart.
+    await victim.must(["systemctl", "restart", ...everywhere]);
     return () => Promise.resolve();
   },
 };

@@ -46,8 +46,11 @@ export interface Fault {
 const nothing: End = () => Promise.resolve();
 const at_once = [0, 0] as const;
 
+/** Sends a signal to fleetd. Waits while another fault has it restart. */
 const signal = (machine: Machine, name: string) =>
-  machine.must(["systemctl", "kill", `--signal=${name}`, "fleet.service"]);
+  until(`${name} for fleetd on ${machine.name}`, () => {
+    return machine.must(["systemctl", "kill", `--signal=${name}`, "fleet.service"]);
+  }, { deadline_ms: 30_000 });
 
 /** A fault of etcd members, on one that does not lead, on the leader, and on all. */
 function etcdFault(
