@@ -11,6 +11,7 @@
 
 import type { UnitName } from "../../registry/model.ts";
 import type { DesiredUnit } from "./desired.ts";
+import { isQuadlet } from "../../systemd/unit_name.ts";
 import { type Intent, isUp } from "./intent.ts";
 import type { Current } from "./plan.ts";
 import type { Relations } from "./relations.ts";
@@ -91,7 +92,14 @@ export function waitingForOthers(
     const isCurrent = other?.commanded === "launched" && desiredOther?.desiredState === "launched" &&
       other.hash === desiredOther.hash;
     if (isCurrent && (other.status.active === "active" || isBack(along))) continue;
+    if (isReadyFor(name, other, desiredOther)) continue;
     waiting.set(name, `systemd stopped it together with Unit(${along}); it is started again when that unit is active`);
   }
   return waiting;
+}
+
+/** True if the start of a container starts the other Quadlet file as well, which is only loaded, such as a volume. */
+function isReadyFor(name: UnitName, other: Current | undefined, desiredOther: DesiredUnit | undefined): boolean {
+  return isQuadlet(name) && other !== undefined && isQuadlet(other.name) && desiredOther?.desiredState === "loaded" &&
+    other.commanded === "loaded" && other.hash === desiredOther.hash && !isUp(other.status);
 }

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
-import { boundTo } from "./bindings.ts";
-import { type Relations, relationsOf } from "./relations.ts";
+import { boundTo, waitingForOthers } from "./bindings.ts";
+import type { DesiredUnit } from "./desired.ts";
+import type { Current } from "./plan.ts";
+import { readRelations, type Relations, relationsOf } from "./relations.ts";
+import { startOrder } from "./start_order.ts";
 
 function read(files: Readonly<Record<string, string>>): ReadonlyMap<string, Relations> {
   return new Map(Object.entries(files).map(([name, text]) => [name, relationsOf(name, text)]));
@@ -61,4 +64,46 @@ Deno.test("bindings: units that are bound through others, also in a circle", () 
     "c.service": "[Unit]\nRequires=b.service\n",
   });
   assert.deepEqual([...boundTo("a.service", bindings, "stopsWith")].sort(), ["b.service", "c.service"]);
+});
+
+Deno.test("bindings: units are bound to containers by the names of their services, and containers to what they use", () => {
+  const bindings = readRelations(
+    new Map([
+      ["data.volume", "[Volume]\nLabel=a=b\n"],
+      ["web.container", "[Container]\nImage=web\nServiceName=front\nVolume=data.volume:/data\nPod=app.pod\n"],
+      ["app.pod", "[Pod]\n"],
+      ["side.service", "[Unit]\nBindsTo=front.service\nAfter=front.service\n"],
+    ]),
+  );
+  assert.deepEqual([...boundTo("web.container", bindings, "requires")], ["side.service"]);
+  assert.deepEqual([...boundTo("data.volume", bindings, "requires")].sort(), ["side.service", "web.container"]);
+  assert.deepEqual([...boundTo("app.pod", bindings, "stopsWith")].sort(), ["side.service", "web.container"]);
+  const order = ["data.volume", "app.pod", "web.container", "side.service"];
+  assert.deepEqual(
+    startOrder(["side.service", "web.container", "app.pod", "data.volume"], bindings).slice(2),
+    order.slice(2),
+  );
+});
+
+Deno.test("bindings: a container that was stopped with its loaded volume is started when the volume's new file is there", () => {
+  const unit = (name: string, desiredState: "loaded" | "launched", hash = "new") =>
+    ({ name, hash, desiredState, restart: 0, startOnly: false }) as unknown as DesiredUnit;
+  const found = (name: string, hash: string, active: string) =>
+    ({ name, hash, commanded: "loaded", restart: 0, status: { active } }) as unknown as Current;
+  const waits = (
+    hash: string,
+    active: string,
+    desiredState: "loaded" | "launched" = "loaded",
+    name = "web.container",
+  ) =>
+    waitingForOthers({
+      intents: new Map([[name, { did: "load", done: true, invocation: "", restart: 0, along: "data.volume" }]]),
+      wanted: new Map([[name, unit(name, "launched")], ["data.volume", unit("data.volume", desiredState)]]),
+      current: new Map([["data.volume", found("data.volume", hash, active)]]),
+    }, () => false).has(name);
+  assert.equal(waits("old", "inactive"), true, "the old file is still there");
+  assert.equal(waits("new", "deactivating"), true, "the volume is still being stopped");
+  assert.equal(waits("new", "inactive", "launched"), true, "the volume is started first");
+  assert.equal(waits("new", "inactive"), false);
+  assert.equal(waits("new", "inactive", "loaded", "side.service"), true, "a plain unit waits for what it is bound to");
 });

@@ -12,7 +12,7 @@ import { boundTo, startedAgainAfter, waitingForOthers } from "./bindings.ts";
 import { type DesiredUnit, disconnectionLimits } from "./desired.ts";
 import { adopted, type Commanded, commanded, type Intent, type IntentMemory, isUp } from "./intent.ts";
 import { jobError, startsAgain, withdrawn } from "./job_results.ts";
-import { type Relations, relationsOf } from "./relations.ts";
+import { readRelations, type Relations } from "./relations.ts";
 import { startOrder } from "./start_order.ts";
 import type { Current, Step } from "./plan.ts";
 import type { FailureTracker } from "./failures.ts";
@@ -61,7 +61,9 @@ export class Executor {
   /** StopWhenDisconnected= by unit, of the files in fleet's directory, milliseconds. */
   readonly limits_ms: Map<UnitName, number>;
   readonly #options: ExecutorOptions;
-  readonly #relations: Map<UnitName, Relations>;
+  /** The files in fleet's directory, by unit. */
+  readonly #texts: Map<UnitName, string>;
+  #relations: ReadonlyMap<UnitName, Relations>;
   #stopped = new Map<UnitName, JobResult>();
 
   /** `texts`: every file of fleet's directory, by unit name. */
@@ -74,7 +76,8 @@ export class Executor {
     this.#options = options;
     this.files = files;
     this.intents = intents;
-    this.#relations = new Map([...texts].map(([unit, text]) => [unit, relationsOf(unit, text)]));
+    this.#texts = new Map(texts);
+    this.#relations = readRelations(texts);
     this.limits_ms = disconnectionLimits(texts);
   }
 
@@ -247,7 +250,7 @@ export class Executor {
         continue;
       }
       this.files.delete(unit);
-      this.#relations.delete(unit);
+      this.#texts.delete(unit);
       this.limits_ms.delete(unit);
       this.ended.delete(unit);
       try {
@@ -258,6 +261,7 @@ export class Executor {
         this.#failed(unit, situation.wanted.get(unit), error as Error);
       }
     }
+    this.#relations = readRelations(this.#texts);
   }
 
   async #install(steps: readonly Of<"install">[], situation: Situation): Promise<void> {
@@ -291,10 +295,11 @@ export class Executor {
       if (failure) this.#failed(unit, situation.wanted.get(unit), failure);
       else {
         this.files.set(unit, hash);
-        this.#relations.set(unit, relationsOf(unit, texts.get(unit)!));
+        this.#texts.set(unit, texts.get(unit)!);
         tracker.succeeded(unit);
       }
     }
+    this.#relations = readRelations(this.#texts);
   }
 
   #start(step: Of<"start" | "restart">, situation: Situation): Command {

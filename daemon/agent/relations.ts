@@ -6,7 +6,8 @@
 
 import type { UnitName } from "../../registry/model.ts";
 import { optionsOf } from "../../systemd/unit_file.ts";
-import { unitNames } from "../../systemd/unit_name.ts";
+import { isQuadlet, unitNames } from "../../systemd/unit_name.ts";
+import { generatedService, referencedQuadlets } from "../../systemd/unit_quadlet.ts";
 
 /** The relations that one unit's file declares. */
 export interface Relations {
@@ -35,12 +36,39 @@ const lists: Readonly<Record<string, readonly (keyof Relations)[]>> = {
   "Unit.Before": ["before"],
 };
 
+/**
+ * Reads the relations of all units of a machine, by unit. Unit files name the service of a Quadlet file where fleet has the
+ * name of the file.
+ */
+export function readRelations(texts: ReadonlyMap<UnitName, string>): Map<UnitName, Relations> {
+  const quadlets = [...texts].filter(([name]) => isQuadlet(name));
+  const units = new Map(quadlets.map(([name, text]) => [generatedService(name, optionsOf(text)), name]));
+  const renamed = (names: readonly UnitName[]) => names.map((name) => units.get(name) ?? name);
+  return new Map([...texts].map(([name, text]) => {
+    const relations = relationsOf(name, text);
+    if (units.size === 0) return [name, relations];
+    return [name, {
+      stopsWith: renamed(relations.stopsWith),
+      requires: renamed(relations.requires),
+      stops: renamed(relations.stops),
+      requiredBy: renamed(relations.requiredBy),
+      after: renamed(relations.after),
+      before: renamed(relations.before),
+    }];
+  }));
+}
+
 /** Reads a unit's relations. A file that cannot be parsed has none. */
 export function relationsOf(name: UnitName, text: string): Relations {
   const found: Record<keyof Relations, UnitName[]> = {
     ...{ stopsWith: [], requires: [], stops: [], requiredBy: [], after: [], before: [] },
   };
-  for (const { section, name: option, value } of optionsOf(text)) {
+  const options = optionsOf(text);
+  // podman's generator adds Requires=, or BindsTo= for a pod, and After=.
+  for (const list of ["stopsWith", "requires", "after"] as const) {
+    found[list].push(...referencedQuadlets(name, options));
+  }
+  for (const { section, name: option, value } of options) {
     for (const list of lists[`${section}.${option}`] ?? []) found[list].push(...unitNames(value, name));
   }
   return found;

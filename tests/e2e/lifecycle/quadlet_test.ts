@@ -82,6 +82,17 @@ async function referredTo(cluster: FleetCluster): Promise<void> {
   await checkFiles(machine, "root", [directory], [directory, `${directory}/*`]);
   const { machineID } = await explain(cluster, "data.volume");
   assert.equal(machineID, machine.id, "a file that another refers to is on its machine");
+
+  // A new version of the volume stops the container, too. It is started again.
+  const show = (property: string) =>
+    machine.must(["systemctl", "show", "--value", `--property=${property}`, "db.service"]);
+  const before = await show("InvocationID");
+  await m3.writeFile("/root/data.volume", "[Volume]\nLabel=a=c\n");
+  await cluster.fleetctl(m3, "load", "--replace", "/root/data.volume");
+  await until("the container to be started again", async () => {
+    const [state, invocation] = [await show("ActiveState"), await show("InvocationID")];
+    return state.trim() === "active" && invocation !== before ? true : undefined;
+  });
   await Promise.all(["db.container", "data.volume"].map((name) => cluster.destroy(m3, name)));
 }
 
