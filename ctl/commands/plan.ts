@@ -8,18 +8,21 @@ import { exitStatuses, planFormat, planOutputFlag, printPlan } from "../output/p
 /** Returns the changes of an action on the units or machines that are named. */
 type Changes = (context: Context, names: readonly string[]) => Promise<PlanRequest>;
 
+/** Returns the names of units, each once: `db` and `db.service` are the same unit. */
+const unitNamesOf = (names: readonly string[]) => [...new Set(names.map(mangleUnitName))];
+
 const toState = (desiredState: string): Changes => (_context, names) =>
-  Promise.resolve({ units: names.map((name) => ({ name: mangleUnitName(name), desiredState })) });
+  Promise.resolve({ units: unitNamesOf(names).map((name) => ({ name, desiredState })) });
 
 const actions: Readonly<Record<string, Changes>> = {
   start: toState("launched"),
   load: toState("loaded"),
   stop: toState("loaded"),
   unload: toState("inactive"),
-  destroy: (_context, names) => Promise.resolve({ destroy: names.map(mangleUnitName) }),
+  destroy: (_context, names) => Promise.resolve({ destroy: unitNamesOf(names) }),
   async drain(context, names) {
     const machines = await Promise.all(names.map((name) => machineByPrefix(context, name)));
-    return { leave: machines.map(({ id }) => id) };
+    return { leave: [...new Set(machines.map(({ id }) => id))] };
   },
 };
 
@@ -52,7 +55,7 @@ ${exitStatuses}`,
       throw new UsageError(`expected ${planActions.join(", ")}, not ${JSON.stringify(action ?? "")}`);
     }
     if (names.length === 0) throw new UsageError(`no ${action === "drain" ? "machines" : "units"} given`);
-    const request = await changes(context, [...new Set(names)]);
+    const request = await changes(context, names);
     return await printPlan(context, await client.plan(request), new Map());
   },
 };
