@@ -39,6 +39,9 @@ export class Violation extends Error {
 /** Time during which a change or a fault can still explain what a daemon does, milliseconds: longer than any fault lasts. */
 const memory_ms = 60_000;
 
+/** Faults of a machine with a shorter pause between them count as one, milliseconds. */
+const pause_ms = 15_000;
+
 /** The most commands to systemd for each change or fault, and for each unit. */
 const commandsPerCause = 12;
 
@@ -70,6 +73,8 @@ export class Judge {
   readonly #history = new Map<UnitName, UnitVersion[]>();
   /** Times at which something changed that may explain a stop: by `machine/unit`, by unit, and by machine. */
   readonly #changed_ms = new Map<string, number>();
+  /** Beginning and end of the latest faults of each machine. */
+  readonly #disturbedSince_ms = new Map<SimulatedMachine, number>();
   readonly #disturbed_ms = new Map<SimulatedMachine, number>();
   readonly #stopping_ms = new Map<SimulatedMachine, number>();
   /** Units whose process has ended by itself since it was last started. */
@@ -197,12 +202,14 @@ export class Judge {
     const unit = this.unit(name);
     const machine = this.cluster.machines.find((each) => each.id === id);
     if (!unit || !machine) return;
-    const isStable = (...keys: string[]) => keys.every((key) => this.#age_ms(key) > 30_000);
+    // The leader may run on any machine.
+    const isStable = (...keys: string[]) =>
+      !keys.some((key) => this.cluster.machines.some((each) => this.#isRecent(each, key)));
     const { machineMetadata } = unit.requirements;
     const metadata = this.#metadata(machine);
     for (const [key, accepted] of machineMetadata) {
       if (accepted.includes(metadata[key] ?? "") || !isStable(`metadata ${id}`, `unit ${name}`)) continue;
-      if (this.#now_ms() - (this.#disturbed_ms.get(machine) ?? -Infinity) < memory_ms) continue;
+      if (this.#isDisturbed(machine)) continue;
       this.#fail("constraints", `unit ${name} was placed on machine ${machine.index} without ${key}=${accepted}`);
     }
     for (const other of this.#assignedUnits(machine)) {
@@ -233,9 +240,8 @@ export class Judge {
   /** True if a change of the unit's desired state or place explains that the machine stops it. */
   #isExplained(machine: SimulatedMachine, name: UnitName): boolean {
     const { etcd } = this.cluster;
-    const now_ms = this.#now_ms();
-    if (now_ms - (this.#stopping_ms.get(machine) ?? -Infinity) < memory_ms) return true;
-    const isDisturbed = now_ms - (this.#disturbed_ms.get(machine) ?? -Infinity) < memory_ms;
+    if (this.#explains(machine, this.#stopping_ms.get(machine))) return true;
+    const isDisturbed = this.#isDisturbed(machine);
     if (isSolo(name) && isDisturbed) return true;
     // A daemon that was down or cut off carries out a change when it is back, however long ago that was made.
     const changed_ms = Math.max(
@@ -243,12 +249,12 @@ export class Judge {
     );
     if (isDisturbed && changed_ms > (this.#commanded_ms.get(`${machine.id}/${name}`) ?? -Infinity)) return true;
     const kv = etcd.get(assignKey(machine.id, name));
-    if (this.#age_ms(`${machine.id}/${name}`) < memory_ms) return true;
+    if (this.#isRecent(machine, `${machine.id}/${name}`)) return true;
     if (kv) return decodeAssignment(machine.id, name, kv).desiredState !== "launched";
     const global = this.unit(name);
     if (!global?.requirements.global) return true;
     if (global.desiredState !== "launched") return true;
-    return this.#age_ms(`unit ${name}`) < memory_ms || this.#age_ms(`machine ${machine.id}`) < memory_ms;
+    return this.#isRecent(machine, `unit ${name}`) || this.#isRecent(machine, `machine ${machine.id}`);
   }
 
   #checkOneCopy(machine: SimulatedMachine, unit: UnitName): void {
@@ -268,6 +274,8 @@ export class Judge {
   disturbed(machine: SimulatedMachine, for_ms = 0, harmed = false): void {
     this.#causes++;
     const until_ms = this.#now_ms() + for_ms;
+    const isNew = this.#now_ms() - (this.#disturbed_ms.get(machine) ?? -Infinity) > pause_ms;
+    if (isNew) this.#disturbedSince_ms.set(machine, this.#now_ms());
     this.#disturbed_ms.set(machine, Math.max(until_ms, this.#disturbed_ms.get(machine) ?? 0));
     if (harmed) this.#harmed_ms.set(machine, Math.max(until_ms, this.#harmed_ms.get(machine) ?? 0));
   }
@@ -295,8 +303,18 @@ export class Judge {
     return kv && decodeUnit(name, kv);
   }
 
-  #age_ms(key: string): number {
-    return this.#now_ms() - (this.#changed_ms.get(key) ?? -Infinity);
+  /** True if a change is so recent that the machine may learn of it only now: faults may have kept it away. */
+  #isRecent(machine: SimulatedMachine, key: string): boolean {
+    return this.#explains(machine, this.#changed_ms.get(key));
+  }
+
+  #explains(machine: SimulatedMachine, changed_ms = -Infinity): boolean {
+    const since_ms = this.#isDisturbed(machine) ? this.#disturbedSince_ms.get(machine)! : this.#now_ms();
+    return changed_ms > since_ms - memory_ms;
+  }
+
+  #isDisturbed(machine: SimulatedMachine): boolean {
+    return this.#now_ms() - (this.#disturbed_ms.get(machine) ?? -Infinity) < memory_ms;
   }
 
   #metadata(machine: SimulatedMachine): Record<string, string> {
