@@ -15,7 +15,7 @@ const container = (command: string, ...lines: string[]) =>
     `Rootfs=${container_root}`,
     `Exec=${command}`,
     "Network=host",
-    "PodmanArgs=--cgroups=disabled",
+    "PodmanArgs=--cgroups=disabled --stop-timeout=1",
     ...lines,
   ]
     .join("\n") + "\n";
@@ -92,7 +92,7 @@ async function referredTo(cluster: FleetCluster): Promise<void> {
   await until("the container to be started again", async () => {
     const [state, invocation] = [await show("ActiveState"), await show("InvocationID")];
     return state.trim() === "active" && invocation !== before ? true : undefined;
-  });
+  }, { deadline_ms: 60_000 });
   await Promise.all(["db.container", "data.volume"].map((name) => cluster.destroy(m3, name)));
 }
 
