@@ -4,7 +4,7 @@ import { openEtcdStore } from "../../registry/store/etcd/store.ts";
 import { openSqliteStore } from "../../registry/store/sqlite.ts";
 import type { Store } from "../../registry/store/port.ts";
 import { EtcdServer } from "../lab/etcd.ts";
-import { etcdCases, requestTimeout_ms } from "./registry_etcd_cases.ts";
+import { etcdCases, limitCases, requestTimeout_ms } from "./registry_etcd_cases.ts";
 import { fenceCases } from "./registry_fence_cases.ts";
 import { unreadableCases } from "./unreadable_cases.ts";
 import { type Case, fixtureOver, registryCases, type RegistryFixture } from "./registry_suite.ts";
@@ -58,7 +58,8 @@ Deno.test({
   ...outlived,
   async fn(test) {
     await using etcd = await EtcdServer.start();
-    await runAll(test, everywhere, (index) => Promise.resolve(over(etcd, `/case-${index}/`, 5_000)));
+    const cases = [...everywhere, ...limitCases];
+    await runAll(test, cases, (index) => Promise.resolve(over(etcd, `/case-${index}/`, 10_000)));
   },
 });
 
