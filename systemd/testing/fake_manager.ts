@@ -75,6 +75,11 @@ export class FakeManager {
     this.#failures.push({ member, name, error });
   }
 
+  /** Lets all calls succeed again. */
+  failNoMore(): void {
+    this.#failures.length = 0;
+  }
+
   /** Returns the reply to a call. Throws {@link FakeDbusError}. */
   answer(call: MethodCall): unknown[] {
     const names = call.args.flat().filter((arg) => typeof arg === "string").map((arg) => arg.replace(/^.*\/(?=.)/, ""));

@@ -129,6 +129,11 @@ export class FakeMachine {
     this.#manager.failNext(members[call], name, new FakeDbusError(code, `made to fail: ${call} ${name}`));
   }
 
+  /** Lets all calls succeed again. */
+  failNoMore(): void {
+    this.#manager.failNoMore();
+  }
+
   /** Keeps jobs queued from now on. */
   holdJobs(): void {
     this.#manager.holding = true;

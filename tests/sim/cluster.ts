@@ -98,6 +98,7 @@ export class SimulatedCluster {
     for (const machine of this.machines) {
       machine.cutUntil_ms = machine.slowUntil_ms = this.timeline.now_ms();
       machine.systemd.restoreBus();
+      machine.systemd.failNoMore();
       const running = this.#running.get(machine);
       if (!running) this.#startDaemon(machine);
       else {
