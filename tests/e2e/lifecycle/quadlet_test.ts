@@ -57,16 +57,34 @@ async function startsAndUpdates(cluster: FleetCluster): Promise<void> {
   assert.equal(await home(cluster, "web.container"), machine, "it stays on its machine");
 }
 
-async function adopts(cluster: FleetCluster): Promise<void> {
-  const machine = await home(cluster, "web.container");
-  const invocation = () => machine.must(["systemctl", "show", "--value", "--property=InvocationID", "web.service"]);
-  const before = await invocation();
+/** Kills the daemon of a machine, and waits until the next one has joined. */
+async function kill(cluster: FleetCluster, machine: Machine): Promise<void> {
   const pid = () => machine.must(["systemctl", "show", "--value", "--property=MainPID", "fleet.service"]);
   const killed = await pid();
   await machine.must(["systemctl", "kill", "--signal=KILL", "--kill-whom=main", "fleet.service"]);
   await until("the next daemon", async () => ["0", killed.trim()].includes((await pid()).trim()) ? undefined : true);
   await cluster.joined(cluster.lab.machines);
-  await home(cluster, "web.container");
+}
+
+async function adopts(cluster: FleetCluster): Promise<void> {
+  const machine = await home(cluster, "web.container");
+  const invocation = () => machine.must(["systemctl", "show", "--value", "--property=InvocationID", "web.service"]);
+  const before = await invocation();
+  // An upgrade of podman takes its generator away for a moment.
+  const generator = "/usr/lib/systemd/system-generators/podman-system-generator";
+  await machine.must(["mv", generator, "/root/generator"]);
+  await kill(cluster, machine);
+  // When this unit runs, the new daemon has looked at all units of the machine.
+  const m3 = cluster.machine("m3");
+  await cluster.put(m3, "probe.service", "launched", `${sleeper}[X-Fleet]\nMachineID=${machine.id}\n`);
+  assert.equal(await home(cluster, "probe.service"), machine);
+  await cluster.destroy(m3, "probe.service");
+  assert.equal(await home(cluster, "web.container"), machine);
+  const { machines } = await explain(cluster, "web.container");
+  assert.equal(machines?.find(({ machineID }) => machineID === machine.id)?.error, undefined);
+  await machine.must(["mv", "/root/generator", generator]);
+  await kill(cluster, machine);
+  assert.equal(await home(cluster, "web.container"), machine);
   assert.equal(await invocation(), before, "a daemon that is killed leaves containers running");
 }
 
