@@ -50,6 +50,9 @@ async function processes(cluster: FleetCluster): Promise<Readonly<Record<string,
   return Object.fromEntries(await Promise.all(all));
 }
 
+/** Changes that the client makes at least after each exchange of a program. */
+const changesEach = 5;
+
 /** A client that changes units through all machines in turn, and knows what was acknowledged. */
 class Client {
   /** The acknowledged desired state by unit; undefined for a unit that was destroyed. */
@@ -60,6 +63,12 @@ class Client {
 
   constructor(private readonly cluster: FleetCluster) {
     this.#running = this.#run();
+  }
+
+  /** Waits until some more changes have been acknowledged. */
+  async progress(): Promise<void> {
+    const enough = this.changes + changesEach;
+    await until("the client to make more changes", () => Promise.resolve(this.changes > enough || undefined));
   }
 
   async stop(): Promise<void> {
@@ -135,21 +144,25 @@ export async function rollingUpgrade(cluster: FleetCluster): Promise<void> {
   const leader = await cluster.leader();
   const other = cluster.lab.machines.find((machine) => machine !== leader && machine !== m3)!;
   const client = new Client(cluster);
+  const replace = async (machine: Machine, release: Release) => {
+    await install(cluster, machine, release);
+    await client.progress();
+  };
   try {
     // The leader is of the previous release, as long as it keeps its lease; the agent is of the present one.
-    await install(cluster, other, "present");
+    await replace(other, "present");
     await startOn(cluster, other, "old-leader.service");
     assert.deepEqual(await processes(cluster), before);
 
     // The leader is of the present release, the agent of the previous one.
-    await install(cluster, leader, "present");
+    await replace(leader, "present");
     await startOn(cluster, m3!, "new-leader.service");
     assert.deepEqual(await processes(cluster), before);
     // An upgrade that is taken back.
-    await install(cluster, other, "previous");
+    await replace(other, "previous");
     await startOn(cluster, other, "back.service");
-    await install(cluster, other, "present");
-    await install(cluster, m3!, "present");
+    await replace(other, "present");
+    await replace(m3!, "present");
   } finally {
     await client.stop();
   }
@@ -157,5 +170,4 @@ export async function rollingUpgrade(cluster: FleetCluster): Promise<void> {
   assert.deepEqual(await processes(cluster), before, "no unit was stopped or started");
   const backup = await (await cluster.request(m3!, "GET", "/backup")).json() as BackupEntity;
   assert.deepEqual(backup.metadata, { [m1!.id]: { rack: "7" } });
-  assert.ok(client.changes > 20, `only ${client.changes} changes were made meanwhile`);
 }
