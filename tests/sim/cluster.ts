@@ -11,7 +11,7 @@ import { Judge } from "./judge.ts";
 import { SimulatedMachine, type SystemdCommand } from "./machine.ts";
 import { type Action, describe, type Fault, type KillPoint, type Plan, type UserAction } from "./plan.ts";
 import { SimulatedProcess } from "./process.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 import { type Link, type RequestKind, StoreClient } from "./store_client.ts";
 import { SimulatedTimeline } from "./timeline.ts";
 import { carryOut, type Request } from "./user.ts";

@@ -11,7 +11,7 @@ import type { BusConnector, MethodCall } from "../../systemd/dbus/transport.ts";
 import { DbusSystemd } from "../../systemd/dbus/client.ts";
 import { FakeDirectory, FakeMachine } from "../../systemd/testing/fake_systemd.ts";
 import type { SimulatedProcess } from "./process.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../support/random.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** The state that daemons keep below /run/fleet. A reboot deletes it. */

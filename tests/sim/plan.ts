@@ -5,7 +5,7 @@
  */
 
 import type { DesiredState } from "../../registry/model.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 import { unitNames, versions } from "./units.ts";
 
 /** A change that a user requests, through the daemon of one machine. */

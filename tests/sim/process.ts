@@ -6,7 +6,7 @@
  */
 
 import type { Clock } from "../../runtime/clock.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../support/random.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** 2026-01-01, at which the wall clocks of all machines begin. */

@@ -4,7 +4,7 @@ import { type FleetCluster, optionsOf } from "../../lab/fleet_cluster.ts";
 import type { Machine } from "../../lab/machine.ts";
 import { run, until } from "../../lab/process.ts";
 import { request } from "./load.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../support/random.ts";
 
 /** The parts of a run that a fault may use. */
 export interface Scene {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { changesBetween, copies, differences, lostChanges, type Seen, type Survey, unexplained } from "./judge.ts";
-import { Random } from "./random.ts";
+import { Random } from "../../support/random.ts";
 import { absent, everywhere, type Knowledge, learn, unitText, type Want } from "./units.ts";
 
 const active = (description: string): Seen => ({ active: "active", description });

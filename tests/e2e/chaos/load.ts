@@ -3,7 +3,7 @@
 import { apiSocket } from "../../lab/fleet.ts";
 import { optionsOf } from "../../lab/fleet_cluster.ts";
 import type { Machine } from "../../lab/machine.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../support/random.ts";
 import { absent, changing, type Knowledge, learn, type Outcome, unitText, type Want } from "./units.ts";
 
 /** Requests at once. Each worker changes units of its own, so that no unit has two changes under way. */

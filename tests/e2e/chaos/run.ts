@@ -5,7 +5,7 @@ import type { End, Fault, Scene } from "./faults.ts";
 import { differences, lostChanges, type Running, unexplained } from "./judge.ts";
 import { Load } from "./load.ts";
 import { Observer, survey } from "./observer.ts";
-import { Random } from "./random.ts";
+import { Random } from "../../support/random.ts";
 import { absent, changing, everywhere, possible, single, unitText, versionOf, type Want } from "./units.ts";
 
 /** The options of a run. */

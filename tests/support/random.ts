@@ -22,19 +22,28 @@ export class Random {
     return Math.floor(this.next() * limit);
   }
 
+  /** Returns a number of at least `least` and less than `most`. */
   between(least: number, most: number): number {
     return least + this.next() * (most - least);
   }
 
+  /** Returns true with this probability. */
   chance(probability: number): boolean {
     return this.next() < probability;
   }
 
+  /** Returns one of `values`. */
   pick<T>(values: readonly T[]): T {
     return values[this.below(values.length)]!;
   }
 
-  /** Returns another generator, so that two parts of a simulation do not shift each other's numbers. */
+  /** Returns `values` in a random order. */
+  shuffle<T>(values: readonly T[]): T[] {
+    const left = [...values];
+    return values.map(() => left.splice(this.below(left.length), 1)[0]!);
+  }
+
+  /** Returns another generator, so that two parts of a run do not shift each other's numbers. */
   fork(): Random {
     return new Random(Math.floor(this.next() * 2 ** 32));
   }
