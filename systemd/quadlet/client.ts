@@ -7,6 +7,7 @@
 
 import { type Job, nameTaken, noQuadlet, quadletMissing, quadletRefused, SystemdError } from "../port.ts";
 import type { Systemd, SystemdChange, UnitStatus } from "../port.ts";
+import { notFoundStatus } from "../dbus/status_reader.ts";
 import { optionsOf } from "../unit_file.ts";
 import type { UnitDirectory } from "../unit_directory.ts";
 import { isQuadlet } from "../unit_name.ts";
@@ -270,16 +271,7 @@ export class QuadletSystemd implements Systemd {
   async statuses(names: ReadonlySet<string>): Promise<ReadonlyMap<string, UnitStatus>> {
     const statuses = await this.#systemd.statuses(new Set([...names].map((name) => this.#nameOf(name))));
     return new Map([...names].map((name) => {
-      const status = { ...statuses.get(this.#nameOf(name))!, name };
-      const absent = {
-        load: "not-found",
-        active: "inactive",
-        sub: "dead",
-        result: "success",
-        invocation: "",
-        since_ms: 0,
-      };
-      return [name, this.#taken.has(name) ? { name, ...absent } : status];
+      return [name, this.#taken.has(name) ? notFoundStatus(name) : { ...statuses.get(this.#nameOf(name))!, name }];
     }));
   }
 
