@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { replaceFile } from "./replace_file.ts";
+import { replaceFile, replaceFileDurably } from "./replace_file.ts";
 
 async function inDirectory(work: (directory: string) => Promise<void>): Promise<void> {
   const directory = Deno.makeTempDirSync();
@@ -19,7 +19,8 @@ for (const [umask, mode] of [["000", 0o600], ["000", 0o644], ["077", 0o644]] as 
       await Deno.writeTextFile(`${directory}/a`, "old");
       await Deno.chmod(`${directory}/a`, 0o666);
       const module = JSON.stringify(import.meta.resolve("./replace_file.ts"));
-      const program = `import { replaceFile } from ${module}; await replaceFile("a", "new", "text", ${mode})`;
+      const program =
+        `import { replaceFile, replaceFileDurably } from ${module}; await replaceFile("a", "new", "text", ${mode})`;
       // Another process: the umask belongs to all threads of this one, and they run other tests.
       const { success } = await new Deno.Command("sh", {
         args: ["-c", `umask ${umask}; exec "$0" eval "$1"`, Deno.execPath(), program],
@@ -54,5 +55,24 @@ Deno.test("a write that fails leaves no draft", () =>
   inDirectory(async (directory) => {
     Deno.mkdirSync(`${directory}/a/in/the/way`, { recursive: true });
     await assert.rejects(replaceFile(`${directory}/a`, `${directory}/new`, "text", 0o600), Deno.errors.IsADirectory);
+    assert.deepEqual(names(directory), ["a"]);
+  }));
+
+Deno.test("a durable write reaches the disk before the file is replaced, and the directory after it", () =>
+  inDirectory(async (directory) => {
+    const [path, draft] = [`${directory}/a`, `${directory}/new`];
+    Deno.writeTextFileSync(path, "old");
+    const seen: unknown[] = [];
+    const { sync } = Deno.FsFile.prototype;
+    Deno.FsFile.prototype.sync = async function () {
+      seen.push([(await this.stat()).isDirectory, Deno.readTextFileSync(path)]);
+      await sync.call(this);
+    };
+    try {
+      await replaceFileDurably(path, draft, "text", 0o600);
+    } finally {
+      Deno.FsFile.prototype.sync = sync;
+    }
+    assert.deepEqual(seen, [[false, "old"], [true, "text"]]);
     assert.deepEqual(names(directory), ["a"]);
   }));
