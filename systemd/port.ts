@@ -93,6 +93,11 @@ export interface Systemd {
   kill(name: string): Promise<void>;
   /** RestartUnit, mode `replace`. Refuses a taken name. */
   restart(name: string): Promise<Job>;
+  /**
+   * Runs a command as a service of its own, with the user and the groups of the unit `name`. Returns why it has failed;
+   * undefined if it has ended with status 0. A command that takes longer than `timeout_ms` is killed, and has failed.
+   */
+  runAs(name: string, argv: readonly string[], timeout_ms: number): Promise<string | undefined>;
   /** Returns the status of each unit; one that does not exist has load `not-found`, active `inactive`, sub `dead`. */
   statuses(names: ReadonlySet<string>): Promise<ReadonlyMap<string, UnitStatus>>;
   /**

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { quote } from "./unit_name.ts";
+import { expandSpecifiers, quote, words } from "./unit_name.ts";
 
 /** One option of a unit file. */
 export interface UnitOption {
@@ -113,6 +113,20 @@ export function joinContinuedLines(value: string): string {
 }
 
 /**
+ * Returns the value of an option that has only one: the last in the file, as systemd reads it, without blanks around it. ""
+ * if there is none, or if an empty value resets it.
+ */
+export function lastValue(options: readonly UnitOption[], section: string, name: string): string {
+  const last = options.findLast((option) => option.section === section && option.name === name);
+  return last === undefined ? "" : joinContinuedLines(last.value).trim();
+}
+
+/** Returns the unit names that a value lists, separated by blanks, in the file of the unit `name`. */
+export function unitNames(value: string, name: string): string[] {
+  return words(joinContinuedLines(value)).map((word) => expandSpecifiers(word, name));
+}
+
+/**
  * Returns the text that fleet stores, hashes and writes to disk: options grouped by section in order of first appearance,
  * with a blank line between sections; "" without options. Options of {@link parseUnitFile} are parsed back unchanged.
  */
@@ -184,11 +198,6 @@ class Cursor {
     }
     return this.#line;
   }
-
-  /** Returns an error with the line of a position, by default the current one. */
-  error(message: string, at = this.at): UnitFileError {
-    return new UnitFileError(message, this.lineNumber(at));
-  }
 }
 
 function refuseLongLines(text: string): void {
@@ -243,7 +252,7 @@ function excerpt(text: string): string {
 function readHeader(cursor: Cursor): string {
   const start = cursor.at + 1;
   const end = cursor.text.indexOf("]", start);
-  if (end < 0) throw cursor.error("unable to find end of section: ] is missing");
+  if (end < 0) throw new UnitFileError("unable to find end of section: ] is missing", cursor.lineNumber());
   const line = cursor.lineNumber(end);
   cursor.at = end + 1;
   const garbage = trim(cursor.line());

@@ -3,11 +3,13 @@ import fc from "fast-check";
 import "../tests/support/property_seed.ts";
 import {
   joinContinuedLines,
+  lastValue,
   maxLine_bytes,
   parseUnitFile,
   readUnitFile,
   serializeUnitFile,
   UnitFileError,
+  unitNames,
   type UnitOption,
 } from "./unit_file.ts";
 import { hashUnitFile } from "./unit_hash.ts";
@@ -208,6 +210,19 @@ Deno.test("continued lines are joined as systemd joins them", () => {
   assert.equal(joinContinuedLines("a  b"), "a  b");
   assert.equal(joinContinuedLines('"a=1" \\\n   "b=2"'), '"a=1"     "b=2"');
   assert.equal(joinContinuedLines("a \\\n# c\nb \\\n; d \\\n"), "a  b");
+});
+
+Deno.test("of an option with one value the last one counts, as systemd reads it", () => {
+  const { options } = readUnitFile("[A]\nx=1\nx=2 \\\n# c\n  3\n[B]\nx=4\nz=5\nz=\n");
+  assert.equal(lastValue(options, "A", "x"), "2  3");
+  assert.equal(lastValue(options, "B", "x"), "4");
+  assert.equal(lastValue(options, "B", "z"), "", "an empty value resets it");
+  assert.equal(lastValue(options, "B", "y"), "");
+});
+
+Deno.test("a list of units goes over continued lines, without the comments between them", () => {
+  const [after] = parseUnitFile("[Unit]\nAfter=a.service \\\n# b.service\n  c@%i.service\n");
+  assert.deepEqual(unitNames(after!.value, "x@1.service"), ["a.service", "c@1.service"]);
 });
 
 /** `fleet-1.0.tsv` has the result of fleet 1.0 for each file beside it: name, hash, refusal. */

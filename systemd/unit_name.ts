@@ -100,11 +100,6 @@ export function expandSpecifiers(value: string, name: string): string {
     .replaceAll("%i", () => parts.instance ?? "");
 }
 
-/** Returns the unit names of a list that blanks separate, in the file of the unit `name`. */
-export function unitNames(list: string, name: string): string[] {
-  return words(list).map((word) => expandSpecifiers(word, name));
-}
-
 /** Returns the words of a text that blanks separate. */
 export function words(text: string): string[] {
   return text.split(/\s+/).filter((word) => word !== "");
@@ -149,6 +144,7 @@ const perpetual = new Set(["-.mount", "-.slice"]);
  * slices and most of the mounts without files.
  */
 const essential: readonly RegExp[] = [
+  /^fleet-health-/,
   /^(fleet|dbus|dbus-broker|systemd-.*)\.(service|socket)$/,
   /^(system|user)\.slice$/,
   /^(bin|dev|etc|lib|lib64|proc|run|sbin|sys|usr)\.(mount|automount)$/,

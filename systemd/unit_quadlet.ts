@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { UnitOption } from "./unit_file.ts";
+import { lastValue, type UnitOption } from "./unit_file.ts";
 import { isQuadlet, parseUnitName } from "./unit_name.ts";
 
 /** Returns the section that a Quadlet file of this type describes its object in, such as `Container`. */
@@ -19,9 +19,8 @@ export function quadletSection(type: string): string {
 export function generatedService(name: string, options: readonly UnitOption[]): string {
   if (!isQuadlet(name)) return name;
   const { name: base, type } = parseUnitName(name)!;
-  const section = quadletSection(type);
-  const given = options.findLast((option) => option.section === section && option.name === "ServiceName")?.value.trim();
-  if (given) return `${given}.service`;
+  const given = lastValue(options, quadletSection(type), "ServiceName");
+  if (given !== "") return `${given}.service`;
   return type === "container" || type === "kube" ? `${base}.service` : `${base}-${type}.service`;
 }
 

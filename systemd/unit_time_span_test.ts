@@ -20,7 +20,7 @@ Deno.test("time spans of systemd.time(7) are parsed", () => {
   for (const [text, span_ms] of Object.entries(spans)) assert.equal(parseTimeSpan_ms(text), span_ms, text);
 });
 
-Deno.test("text that is no time span is undefined", () => {
+Deno.test("text that is not a time span is undefined", () => {
   for (const text of ["", " ", "s", "10x", "ten", "-5s", "10s,", "infinity", "1:30", "10S", "5 s s"]) {
     assert.equal(parseTimeSpan_ms(text), undefined, text);
   }

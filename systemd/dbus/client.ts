@@ -20,6 +20,7 @@ import { subscribe } from "./signals.ts";
 import { Ownership, unitMasked } from "./ownership.ts";
 import { ReconnectingBus } from "./reconnecting.ts";
 import { StatusCache } from "./status_cache.ts";
+import { TransientCommands } from "./transient_commands.ts";
 import { notFoundStatus, readStatuses } from "./status_reader.ts";
 
 /** The parts of a {@link DbusSystemd}. */
@@ -56,6 +57,7 @@ export class DbusSystemd implements GeneratingSystemd {
   readonly #cache = new StatusCache();
   readonly #changes = new ChangeFeed();
   readonly #jobs = new PendingJobs();
+  readonly #commands: TransientCommands;
 
   constructor({ connector, directory, pathForSystemd, generatedFrom, log, loadLog }: DbusSystemdParts) {
     this.#loadLog = loadLog;
@@ -75,6 +77,7 @@ export class DbusSystemd implements GeneratingSystemd {
       log,
     });
     this.#manager = new Manager(this.#session);
+    this.#commands = new TransientCommands(this.#manager, this.#jobs);
     this.#dropIns = new DropIns(this.#manager, (message) => log("info", message));
     const cache = this.#cache;
     const ownership = this.#ownership = new Ownership(this.#manager, pathForSystemd, generatedFrom);
@@ -230,6 +233,11 @@ export class DbusSystemd implements GeneratingSystemd {
     if (problems.length === 0) return error;
     const message = `${error.message.replace(/\.$/, "")} (${problems.join("; ")})`;
     return new SystemdError(message, error.code, { cause: error });
+  }
+
+  async runAs(name: string, argv: readonly string[], timeout_ms: number): Promise<string | undefined> {
+    await this.#session.standing();
+    return await this.#commands.runAs(name, argv, timeout_ms);
   }
 
   async statuses(names: ReadonlySet<string>): Promise<ReadonlyMap<string, UnitStatus>> {

@@ -9,7 +9,7 @@
 
 import process from "node:process";
 import { SystemdError } from "../port.ts";
-import type { Bus, BusConnector, BusEvents, MethodCall } from "./transport.ts";
+import type { Bus, BusConnector, BusEvents, MethodCall, Variant } from "./transport.ts";
 import { sleep } from "../../runtime/sleep.ts";
 
 /** dbus-daemon refuses more than 128 pending replies on one connection (its `max_replies_per_connection`). */
@@ -53,10 +53,18 @@ const methodReturn = 2, methodError = 3, signalMessage = 4;
 async function loadWire() {
   const { default: createConnection } = await import("dbus-next/lib/connection.js");
   const { Message } = await import("dbus-next/lib/message-type.js");
+  const { Variant: WireVariant } = await import("dbus-next/lib/variant.js");
+  /** Replaces variants by those of dbus-next. */
+  const toWire = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(toWire);
+    const variant = value as Partial<Variant> | null;
+    if (typeof variant?.signature !== "string") return value;
+    return new WireVariant(variant.signature, toWire(variant.value));
+  };
   return {
     connect: (busAddress: string): WireConnection => createConnection({ busAddress, authMethods: ["EXTERNAL"] }),
     methodCall: (serial: number, { args, timeout_ms: _, ...call }: MethodCall) =>
-      new Message({ serial, ...call, body: [...args] }),
+      new Message({ serial, ...call, body: args.map(toWire) }),
   };
 }
 

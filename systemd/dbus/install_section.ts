@@ -4,8 +4,7 @@
  * @module
  */
 
-import { optionsOf } from "../unit_file.ts";
-import { unitNames } from "../unit_name.ts";
+import { optionsOf, unitNames } from "../unit_file.ts";
 
 /** An [Install] section. */
 export interface InstallSection {

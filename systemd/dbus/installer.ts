@@ -10,7 +10,7 @@
 
 import { SystemdError, templateMissing } from "../port.ts";
 import type { UnitDirectory } from "../unit_directory.ts";
-import { optionsOf } from "../unit_file.ts";
+import { lastValue, optionsOf } from "../unit_file.ts";
 import { validateUnitName } from "../unit_name.ts";
 import { aliasRefusals } from "./aliases.ts";
 import { installSection } from "./install_section.ts";
@@ -133,10 +133,7 @@ export class Installer {
       try {
         if (await this.parts.directory.write(name, text)) changed.add(name);
       } catch (cause) {
-        failures.set(
-          name,
-          new SystemdError(`cannot install "${name}": ${(cause as Error).message}`, "file", { cause }),
-        );
+        failures.set(name, named(`cannot install "${name}"`, cause, "file"));
       }
     }
     return changed;
@@ -212,7 +209,7 @@ export class Installer {
     await this.#remove(name, leftovers);
     const further = leftovers.get(name);
     if (!further) return failure;
-    return new SystemdError(`${failure.message}; and leftovers it: ${further.message}`, failure.code, {
+    return new SystemdError(`${failure.message}; cleaning up failed as well: ${further.message}`, failure.code, {
       cause: failure,
     });
   }
@@ -234,10 +231,7 @@ export class Installer {
       cache.untrack(name);
       this.#removed.add(name);
     } catch (cause) {
-      failures.set(
-        name,
-        new SystemdError(`cannot uninstall "${name}": ${(cause as Error).message}`, "file", { cause }),
-      );
+      failures.set(name, named(`cannot uninstall "${name}"`, cause, "file"));
     }
   }
 
@@ -332,8 +326,7 @@ export class Installer {
 /** Returns the service template of a socket with `Accept=yes` (systemd.socket(5)); undefined for any other unit. */
 function connectionTemplate(name: string, text: string): string | undefined {
   if (!name.endsWith(".socket")) return undefined;
-  const accept = optionsOf(text).findLast(({ section, name }) => section === "Socket" && name === "Accept")?.value;
-  if (accept === undefined || !/^(1|yes|y|true|t|on)$/i.test(accept)) return undefined;
+  if (!/^(1|yes|y|true|t|on)$/i.test(lastValue(optionsOf(text), "Socket", "Accept"))) return undefined;
   const { prefix } = /^(?<prefix>[^@]*)/.exec(name.slice(0, -".socket".length))!.groups!;
   return `${prefix}@.service`;
 }
@@ -342,10 +335,13 @@ function isUnavailable(error: unknown): boolean {
   return error instanceof SystemdError && error.code === "unavailable";
 }
 
-/** Prefixes an error with what was attempted. An error about a path that is taken also says what to do. */
-export function named(what: string, error: unknown): SystemdError {
+/**
+ * Prefixes an error with what was attempted. An error about a path that is taken also says what to do. `otherwise`: the
+ * code of an error that has none.
+ */
+export function named(what: string, error: unknown, otherwise: "internal" | "file" = "internal"): SystemdError {
   const { message } = error as Error;
-  const code = error instanceof SystemdError ? error.code : "internal";
+  const code = error instanceof SystemdError ? error.code : otherwise;
   const isPathTaken = code === unitExists && !message.endsWith(remedy);
   const explained = isPathTaken ? `${message.replace(/\.$/, "")}${remedy}` : message;
   return new SystemdError(`${what}: ${explained}`, code, { cause: error });

@@ -11,6 +11,7 @@ export const systemdName = "org.freedesktop.systemd1";
 export const managerPath = "/org/freedesktop/systemd1";
 export const managerInterface = "org.freedesktop.systemd1.Manager";
 export const unitInterface = "org.freedesktop.systemd1.Unit";
+export const serviceInterface = "org.freedesktop.systemd1.Service";
 export const propertiesInterface = "org.freedesktop.DBus.Properties";
 
 /** A reload reads every unit file of the machine again. */
@@ -79,6 +80,16 @@ export class Manager {
   /** Queues a job, mode `replace`; `receive` is given its object path. */
   queue<T>(member: "StartUnit" | "StopUnit" | "RestartUnit", name: string, receive: (job: string) => T): Promise<T> {
     return this.#call(member, "ss", [name, "replace"], ([job]) => receive(String(job)));
+  }
+
+  /** Starts a unit without a file, mode `fail`; `receive` is given the object path of its job. */
+  startTransient<T>(
+    name: string,
+    properties: Readonly<Record<string, Variant>>,
+    receive: (job: string) => T,
+  ): Promise<T> {
+    const args = [name, "fail", Object.entries(properties), []];
+    return this.#call("StartTransientUnit", "ssa(sv)a(sa(sv))", args, ([job]) => receive(String(job)));
   }
 
   /** Sends SIGKILL to all processes of a unit. */

@@ -7,6 +7,7 @@
 
 import { type Job, nameTaken, noQuadlet, quadletMissing, quadletRefused, SystemdError } from "../port.ts";
 import type { Systemd, SystemdChange, UnitStatus } from "../port.ts";
+import { named } from "../dbus/installer.ts";
 import { notFoundStatus } from "../dbus/status_reader.ts";
 import { optionsOf } from "../unit_file.ts";
 import type { UnitDirectory } from "../unit_directory.ts";
@@ -72,7 +73,7 @@ export class QuadletSystemd implements Systemd {
       if (!this.#generator.exists() && !await this.#directory.exists()) return new Map();
       return await this.#directory.list();
     } catch (cause) {
-      throw new SystemdError((cause as Error).message, "file", { cause });
+      throw named("cannot read Quadlet files", cause, "file");
     }
   }
 
@@ -115,9 +116,7 @@ export class QuadletSystemd implements Systemd {
         this.#know(name, text);
         written.push(name);
       } catch (cause) {
-        const { message } = cause as Error;
-        const code = cause instanceof SystemdError ? cause.code : "file";
-        failures.set(name, new SystemdError(`cannot install "${name}": ${message}`, code, { cause }));
+        failures.set(name, named(`cannot install "${name}"`, cause, "file"));
       }
     }
     // A file of which the generator makes no service must not stay: one that it cannot parse would keep it from making any.
@@ -125,7 +124,7 @@ export class QuadletSystemd implements Systemd {
     for (const name of written) {
       const problem = problems.get(name);
       if (problem === undefined) continue;
-      failures.set(name, new SystemdError(`cannot install "${name}": ${problem.message}`, problem.code));
+      failures.set(name, named(`cannot install "${name}"`, problem));
       await this.#directory.remove(name);
       this.#forget(name);
     }
@@ -144,7 +143,7 @@ export class QuadletSystemd implements Systemd {
       );
     } catch (cause) {
       // Files that nothing has checked must not stay either.
-      const error = new SystemdError(`cannot run podman's generator: ${(cause as Error).message}`, "file", { cause });
+      const error = named("cannot run podman's generator", cause, "file");
       return new Map(written.map((name) => [name, error]));
     }
   }
@@ -178,11 +177,7 @@ export class QuadletSystemd implements Systemd {
         this.#forget(name);
         this.#needsReload = true;
       } catch (cause) {
-        const code = cause instanceof SystemdError ? cause.code : "file";
-        failures.set(
-          name,
-          new SystemdError(`cannot uninstall "${name}": ${(cause as Error).message}`, code, { cause }),
-        );
+        failures.set(name, named(`cannot uninstall "${name}"`, cause, "file"));
       }
     }
     return failures;
@@ -205,9 +200,9 @@ export class QuadletSystemd implements Systemd {
       const refusal = foreign.get(service);
       if (refusal) refusals.set(name, refusal);
       else if (isLost && statuses.get(service)?.load === "not-found") {
-        const { message, code } = problems.get(name) ??
+        const problem = problems.get(name) ??
           new SystemdError("podman makes no service of it, and its generator gives no reason", quadletRefused);
-        refusals.set(name, new SystemdError(`cannot run "${name}": ${message}`, code));
+        refusals.set(name, named(`cannot run "${name}"`, problem));
       }
     }
     this.#taken = new Set([...this.#services.keys()].filter((name) => refusals.get(name)?.code === nameTaken));
@@ -234,6 +229,10 @@ export class QuadletSystemd implements Systemd {
   /** True if a service is missing although its file is there. */
   async #isLost(services: ReadonlySet<string>): Promise<boolean> {
     return [...(await this.#systemd.statuses(services)).values()].some(({ load }) => load === "not-found");
+  }
+
+  async runAs(name: string, argv: readonly string[], timeout_ms: number): Promise<string | undefined> {
+    return await this.#systemd.runAs(this.#nameOf(name), argv, timeout_ms);
   }
 
   async loadProblems(name: string): Promise<readonly string[]> {

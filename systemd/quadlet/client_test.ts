@@ -76,6 +76,8 @@ class FakeMachine implements GeneratingSystemd {
   start = (name: string) => this.#job("start", name);
   stop = (name: string) => this.#job("stop", name);
   restart = (name: string) => this.#job("restart", name);
+  runAs = (name: string, argv: readonly string[]) =>
+    Promise.resolve(void this.calls.push(`as ${name} ${argv.join(" ")}`));
   kill = (name: string) => Promise.resolve(void this.calls.push(`kill ${name}`));
   resetFailed = (name: string) => Promise.resolve(void this.calls.push(`reset ${name}`));
   statuses = (names: ReadonlySet<string>) =>
@@ -122,7 +124,9 @@ Deno.test("a Quadlet file is installed by a reload, and its service stands for i
   await systemd.restart("a.service");
   await systemd.stop("web.container");
   await systemd.kill("web.container");
+  await systemd.runAs("web.container", ["/bin/true"], 1_000);
   const calls = ["reload", "start web.service", "restart a.service", "stop web.service", "kill web.service"];
+  calls.push("as web.service /bin/true");
   assert.deepEqual(machine.calls, calls);
   const status = (await systemd.statuses(new Set(["web.container", "a.service"]))).get("web.container");
   assert.deepEqual([status?.name, status?.load], ["web.container", "loaded"]);

@@ -13,14 +13,14 @@ export interface QuadletGenerator {
 }
 
 /** Paths of the generator, which systemd.generator(7) prescribes. */
-const programs = {
+export const generatorPaths = {
   system: "/usr/lib/systemd/system-generators/podman-system-generator",
   user: "/usr/lib/systemd/user-generators/podman-user-generator",
 } as const;
 
 /** Returns the generator of the system's or the user's systemd. */
 export function openQuadletGenerator(bus: "system" | "user"): QuadletGenerator {
-  const program = programs[bus];
+  const program = generatorPaths[bus];
   return {
     exists() {
       try {

@@ -7,7 +7,7 @@
 
 import type { JobResult } from "../port.ts";
 import type { MethodCall, Signal, Variant } from "../dbus/transport.ts";
-import { FakeFiles } from "../dbus/fake_files.ts";
+import { FakeFiles } from "./fake_files.ts";
 import { type FakeBehavior, fakeBehavior } from "./fake_unit.ts";
 import { managerInterface, managerPath, unitInterface } from "../dbus/manager.ts";
 import { unitObjectPath, unitPathPrefix } from "../dbus/object_path.ts";
@@ -111,6 +111,8 @@ export class FakeManager {
       case "StartUnit":
       case "RestartUnit":
         return [this.#start(String(first), member === "StartUnit" ? "start" : "restart")];
+      case "StartTransientUnit":
+        return [this.#startTransient(String(first), new Map(args[2] as [string, Variant][]))];
       case "StopUnit":
         return [this.#stop(this.#loaded(String(first)))];
       case "KillUnit":
@@ -213,6 +215,27 @@ export class FakeManager {
     return job;
   }
 
+  /** Starts a oneshot service without a file. A command that would run on meets its timeout at once. */
+  #startTransient(name: string, properties: ReadonlyMap<string, Variant>): string {
+    if (this.#memory.has(name)) {
+      throw new FakeDbusError("org.freedesktop.systemd1.UnitExists", `Unit ${name} was already loaded.`);
+    }
+    const [[, argv]] = properties.get("ExecStart")!.value as [[string, readonly string[]]];
+    const text = `[Service]\nType=oneshot\nExecStart=${argv.join(" ")}\n`;
+    const behavior = fakeBehavior(name, text);
+    const rest = { active: "inactive", sub: "dead", result: "success", invocation: "", since_ms: 0 };
+    const unit: LoadedUnit = { name, load: "loaded", path: "", text, behavior, ...rest };
+    this.#memory.set(name, unit);
+    const job = this.#queue(unit, "start");
+    this.later(() => {
+      if (unit.active !== "activating") return;
+      this.#enter(unit, "failed", "failed", "timeout");
+      const running = this.#jobs.get(name);
+      if (running) this.#remove(running, "failed");
+    });
+    return job;
+  }
+
   /** Queues a job, mode `replace`: an equal job is shared, a different one cancels the job in the queue. */
   #queue(unit: LoadedUnit, type: JobType): string {
     const queued = this.#jobs.get(unit.name);
@@ -257,7 +280,10 @@ export class FakeManager {
     if (!oneshot) {
       this.#enter(unit, "active", activeSub, "success");
       this.#remove(job, "done");
-      if (command !== "runs") this.later(() => this.exit(unit.name, command === "fails" ? 1 : 0));
+      // The end of a process concerns no later one of its unit.
+      const { invocation } = unit;
+      const isSame = () => this.#memory.get(unit.name)?.invocation === invocation;
+      if (command !== "runs") this.later(() => isSame() && this.exit(unit.name, command === "fails" ? 1 : 0));
     } else {
       job.running = true;
       this.#enter(unit, "activating", "start", "success");
@@ -361,6 +387,11 @@ export class FakeManager {
     if (property === "LoadState") return { signature: "s", value: unit.load };
     if (property === "ActiveState") return { signature: "s", value: unit.active };
     if (property === "UnitFileState") return { signature: "s", value: this.disk.state(unit.name) };
+    if (property === "User" || property === "Group") return { signature: "s", value: "" };
+    if (property === "SupplementaryGroups") return { signature: "as", value: [] };
+    if (property === "DynamicUser") return { signature: "b", value: false };
+    if (property === "Transient") return { signature: "b", value: unit.path === "" && unit.load === "loaded" };
+    if (property === "ExecMainStatus") return { signature: "i", value: 1 };
     if (property === "NRestarts") return { signature: "u", value: 0 };
     if (property === "InvocationID") return { signature: "ay", value: bytes(unit.invocation) };
     if (property === "StateChangeTimestamp") return { signature: "t", value: BigInt(unit.since_ms) * 1000n };

@@ -41,6 +41,22 @@ Deno.test("a stop replaces a start that waits; the same request again is the sam
   await systemd.close();
 });
 
+Deno.test("a process that fails does not end a later process of its unit", async () => {
+  let count = 0;
+  let end = () => {};
+  // The first work is the job, the second one the end of its process.
+  const machine = new FakeMachine(undefined, (work) => ++count === 2 ? end = work : queueMicrotask(work));
+  const systemd = new FakeSystemd(machine);
+  await systemd.install(new Map([["a.service", "[Service]\nExecStart=/bin/false\n"]]));
+  assert.equal(await (await systemd.start("a.service")).done, "done");
+  assert.equal(await (await systemd.stop("a.service")).done, "done");
+  await systemd.install(new Map([["a.service", sleeper]]));
+  assert.equal(await (await systemd.start("a.service")).done, "done");
+  end();
+  assert.equal(await activeState(systemd, "a.service"), "active");
+  await systemd.close();
+});
+
 Deno.test("a call can be made to fail once", async () => {
   const { machine, systemd } = await machineWith("a.service");
   machine.failNext("start", "a.service", "org.freedesktop.DBus.Error.AccessDenied");

@@ -5,7 +5,7 @@
  */
 
 import { templateOf } from "../unit_name.ts";
-import { fakeBehavior } from "../testing/fake_unit.ts";
+import { fakeBehavior } from "./fake_unit.ts";
 
 /** The file that systemd would read for a name; without a text, the unit is masked. */
 export interface FoundFile {
