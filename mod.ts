@@ -10,12 +10,13 @@
  * | `daemon/` | fleetd: configuration, lifecycle, host, state, telemetry; the placement rules (`policy/`) and the reconcile loop | `runtime/`, `registry/`, `systemd/` |
  * | `daemon/engine/` | decides which machine runs a unit: a pure schedule, and the leader's loop around it | the same and `daemon/`, but not `agent/`, `api/` |
  * | `daemon/agent/` | starts and stops this machine's units: a pure plan, and the loop around it | the same and `daemon/`, but not `engine/`, `api/` |
- * | `daemon/api/` | the HTTP API: wire types, routes as `Request → Response`, and the server's adapters | the same and `daemon/`, but not `agent/`; of `engine/` only `explain` and `pending` |
- * | `ctl/` | fleetctl: commands, output, API client, SSH | `runtime/`, `registry/{model,requirements,unit_check}.ts`, `systemd/unit_*.ts`, the types of `daemon/api/v1/types.ts` |
- * | `packaging/` | files that an operator installs: unit files, polkit and sysusers rules, a script for SSH keys | – |
+ * | `daemon/api/` | the HTTP API: wire types, routes as `Request → Response`, and the server's adapters | the same and `daemon/`, but not `agent/`; of `engine/` only what explains and predicts |
+ * | `daemon/ui/` | the cluster page, which runs in a browser | itself, `registry/{attach_contents,attached_files,deployment}.ts`, `systemd/unit_*.ts`, the types of `daemon/api/v1/types.ts` |
+ * | `ctl/` | fleetctl: commands, output, API client, SSH | `runtime/`, `registry/{attach_contents,attached_files,deployment,health_check,model,requirements,reservation,unit_check}.ts`, `systemd/unit_*.ts`, the types of `daemon/api/v1/types.ts` |
+ * | `packaging/` | what an operator installs or reads beside the programs: unit files, rules, the Debian package, manual pages, the site of the docs | the tables of help of `ctl/` and `daemon/` |
  * | `tests/` | tests of several folders: contract suites, scheduling scenarios, clusters of real machines, the architecture | everything |
  * | `bench/` | benchmarks of speed and resource use | everything |
- * | `examples/` | the demo, example units, and a sample fleet.conf | everything |
+ * | `examples/` | the demo, example units, a sample fleet.conf, monitoring, and the setup of machines | everything |
  *
  * `daemon/main.ts` and `ctl/main.ts` start the programs; `daemon/run.ts` wires the daemon. Only adapters have side effects;
  * all other code takes values and returns values. `tests/architecture/layering_test.ts` lists the adapters and checks both

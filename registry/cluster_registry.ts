@@ -5,12 +5,14 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
+import type { ContentName } from "./attached_files.ts";
 import { ClusterView, unitRecord } from "./views/cluster_view.ts";
-import { changeTransaction } from "./writes/transactions.ts";
+import { fileTransactions, newRollout, updateTransaction } from "./writes/rollouts.ts";
+import { changeTransaction, type Transaction } from "./writes/transactions.ts";
 import { campaign } from "./presence/election.ts";
 import type { UnsettledWrites } from "./writes/fence.ts";
 import { FileCache } from "./file_cache.ts";
-import { fileKey, globalKey, targetKey, unitKey } from "./schema/keys.ts";
+import { contentKey, fileKey, globalKey, targetKey, unitKey } from "./schema/keys.ts";
 import { Batcher } from "./writes/batcher.ts";
 import { GroupCommit } from "./writes/group_commit.ts";
 import type { Log } from "../runtime/log.ts";
@@ -23,10 +25,14 @@ import {
   type Leadership,
   type Membership,
   type Registry,
+  RolloutEndedError,
+  type RolloutStart,
+  type RolloutUpdate,
   type StoreMemory,
   type UnitRecord,
 } from "./mod.ts";
-import type { Cluster, MachineId, MachineRecord, MachineView, Revision, UnitName } from "./model.ts";
+import type { AppName, Cluster, MachineId, MachineRecord, MachineView, Revision, Rollout, UnitName } from "./model.ts";
+import { hasEnded } from "./rollouts.ts";
 import { StoreSession } from "./writes/session.ts";
 import { type KeyValue, maxTransactionOps, type Store } from "./store/port.ts";
 
@@ -42,8 +48,6 @@ export interface ClusterRegistryOptions {
   readonly agentTtl_s: number;
   /** The time after which the lease of a silent leader expires. */
   readonly leaderTtl_s: number;
-  /** The time that a linearizable read waits for the cluster cache to catch up. Default 2000. */
-  readonly readTimeout_ms?: number;
   /** The time that the cluster cache stays open after its last use. Default 60 000. */
   readonly cacheIdle_ms?: number;
 }
@@ -73,7 +77,6 @@ export class ClusterRegistry implements Registry {
       clock,
       log,
       idle_ms: options.cacheIdle_ms ?? 60_000,
-      readTimeout_ms: options.readTimeout_ms ?? 2_000,
     });
   }
 
@@ -129,15 +132,46 @@ export class ClusterRegistry implements Registry {
     return text;
   }
 
+  async content(name: ContentName): Promise<string | undefined> {
+    const { ranges: [found] } = await this.#session.read([{ key: contentKey(name) }]);
+    return found?.[0]?.value;
+  }
+
   async commit(change: Change): Promise<Revision> {
     const revision = await this.#commits.commit(changeTransaction(change));
     if (revision !== undefined) return revision;
-    const subject = change.kind === "metadata"
-      ? `metadata ${change.key} of machine ${change.machine}`
-      : change.kind === "accept loss"
-      ? "the list of missing machines"
-      : `unit ${change.was.name}`;
-    throw new ConflictError(`${subject} was changed by another writer in the meantime`);
+    throw new ConflictError(`${subjectOf(change)} was changed by another writer in the meantime`);
+  }
+
+  async startRollout(start: RolloutStart): Promise<Pick<Rollout, "id" | "revision">> {
+    if (start.was && !hasEnded(start.was)) {
+      throw new ConflictError(`app ${start.app} has another roll-out, which is ${start.was.status}`);
+    }
+    const { rollout, ...creation } = newRollout(start, this.#session.randomId());
+    const revision = await this.#commitRollout(start.app, creation);
+    const was = { ...rollout, revision };
+    try {
+      for (const files of fileTransactions(start, revision)) await this.#commitRollout(start.app, files);
+      return { id: rollout.id, revision: await this.updateRollout({ was, status: "running" }) };
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+      const reason = "a content of an attached file was removed before its unit file was stored";
+      await this.updateRollout({ was, status: "failed", reason }).catch((error) => {
+        if (!(error instanceof ConflictError)) throw error;
+        throw new RolloutEndedError(`the roll-out of app ${start.app} was ended by another client before it began`);
+      });
+      throw new ConflictError(`cannot begin the roll-out of app ${start.app}: ${reason}`);
+    }
+  }
+
+  updateRollout(update: RolloutUpdate): Promise<Revision> {
+    return this.#commitRollout(update.was.app, updateTransaction(update));
+  }
+
+  async #commitRollout(app: AppName, transaction: Transaction): Promise<Revision> {
+    const revision = await this.#commits.commit(transaction);
+    if (revision !== undefined) return revision;
+    throw new ConflictError(`the roll-out of app ${app} was changed by another writer in the meantime`);
   }
 
   join(machine: MachineRecord, lease: string | undefined, signal: AbortSignal): Promise<Membership> {
@@ -153,5 +187,28 @@ export class ClusterRegistry implements Registry {
   async close(): Promise<void> {
     await this.#clusterCache.close();
     this.#session.close();
+  }
+}
+
+/** Returns the name of what a change is about, for messages. */
+function subjectOf(change: Change): string {
+  switch (change.kind) {
+    case "put":
+    case "delete":
+      return `unit ${change.was.name}`;
+    case "content":
+      return `content ${change.name.hash}`;
+    case "metadata":
+      return `metadata ${change.key} of machine ${change.machine}`;
+    case "cordon":
+      return `the cordon of machine ${change.machine}`;
+    case "drain":
+      return "a drain of these machines";
+    case "undrain":
+      return `the drain of machine ${change.was.machine}`;
+    case "rebalance":
+      return "the requested moves";
+    case "accept loss":
+      return "the list of missing machines";
   }
 }

@@ -6,9 +6,14 @@
  * @module
  */
 
+import type { FailedOn } from "./failed_on.ts";
+import type { MaintenanceChange, MoveStep } from "./move_step.ts";
 import type { Notifier } from "../runtime/notifier.ts";
 import type { UnitOption } from "../systemd/unit_file.ts";
+import type { ContentName } from "./attached_files.ts";
 import type {
+  App,
+  AppName,
   Authorship,
   Cluster,
   DesiredState,
@@ -16,12 +21,21 @@ import type {
   MachineRecord,
   MachineView,
   MassLoss,
+  NextVersion,
   Revision,
+  Rollout,
+  RolloutStatus,
+  RolloutStep,
+  StepState,
+  StoredContent,
   Target,
   Unit,
+  UnitDelta,
   UnitName,
   UnitState,
 } from "./model.ts";
+
+export type { MaintenanceChange, MoveStep } from "./move_step.ts";
 
 /** A unit's records in the store, as a writer read them. A write compares them with the store. */
 export interface UnitRecord {
@@ -31,8 +45,23 @@ export interface UnitRecord {
   readonly text?: string;
 }
 
-/** A change that an operator requests. Each is applied completely, in one transaction, or not at all. */
-export type Change =
+/** A unit file that is put into the store. */
+export interface NewFile {
+  readonly hash: string;
+  /** Its serialized text. */
+  readonly text: string;
+  /** The options of its [X-Fleet] section. */
+  readonly fleetOptions: readonly UnitOption[];
+}
+
+/** A unit file that is in the store already. */
+export interface StoredFile extends Omit<NewFile, "text"> {
+  /** The revision at which it was written. The write fails with {@link ConflictError} if the store has another one. */
+  readonly revision: Revision;
+}
+
+/** A change of one unit. */
+export type UnitChange =
   | {
     /**
      * Creates or updates a unit. The same transaction updates the assignment of a unit that is already placed: with the
@@ -42,8 +71,8 @@ export type Change =
     readonly kind: "put";
     /** The record that was read before. The write fails with {@link ConflictError} if the store has another one. */
     readonly was: UnitRecord;
-    /** The file's serialized text and hash; omitted if only the desired state changes. */
-    readonly file?: { readonly hash: string; readonly text: string; readonly fleetOptions: readonly UnitOption[] };
+    /** The new file; omitted if only the desired state changes. */
+    readonly file?: NewFile | StoredFile;
     readonly desiredState: DesiredState;
     /** True: requests a restart. */
     readonly restart?: boolean;
@@ -51,10 +80,22 @@ export type Change =
     readonly startOnly?: boolean;
     /** The author of the change, if known. */
     readonly changed?: Authorship;
+    /** The contents that `file` names. The write fails with {@link ConflictError} if the store has lost one. */
+    readonly contents?: readonly StoredContent[];
     /** The machine that has the unit already, which is its target if it has none. No effect on global and inactive units. */
     readonly placed?: Pick<Target, "machine" | "why" | "since_ms">;
+    /** The app that the unit belongs to from now on. Omitted: it belongs to the same one as before, if to any. */
+    readonly app?: AppName;
+    /** The file of some machines; null: none. Omitted: as before, but none if the unit gets another file or is inactive. */
+    readonly next?: NextVersion | null;
   }
-  | { readonly kind: "delete"; readonly was: UnitRecord }
+  | { readonly kind: "delete"; readonly was: UnitRecord };
+
+/** A change that an operator requests. Each is applied completely, in one transaction, or not at all. */
+export type Change =
+  | UnitChange
+  /** Stores a content, which unit files can name from then on. Unless one does, it is deleted after a while. */
+  | { readonly kind: "content"; readonly name: ContentName; readonly base64: string }
   | {
     /** Sets dynamic metadata; `value: ""` is a tombstone that hides a static key. Unknown machines are accepted. */
     readonly kind: "metadata";
@@ -62,8 +103,40 @@ export type Change =
     readonly key: string;
     readonly value: string;
   }
+  | MaintenanceChange
   /** Ends the wait after a mass loss: the engine gives up the machines that are missing. */
   | { readonly kind: "accept loss"; readonly was: MassLoss };
+
+/** A roll-out that an operator begins. Its steps are in the order in which they are to be carried out. */
+export interface RolloutStart
+  extends Pick<Rollout, "app" | "what" | "changed" | "maxParallel" | "rollback" | "isUndo"> {
+  readonly steps: readonly (UnitDelta & Pick<RolloutStep, "planned">)[];
+  /** The texts of the files of its steps that the store may not have, by hash. */
+  readonly files: ReadonlyMap<string, string>;
+  /** The contents that the files name. The start fails with {@link ConflictError} if the store has lost one. */
+  readonly contents?: readonly StoredContent[];
+  /** The roll-out that it replaces; omitted if the app has none. */
+  readonly was?: Rollout;
+}
+
+/** A change of a roll-out's progress. It is applied completely, in one transaction, or not at all. */
+export interface RolloutUpdate {
+  /** The roll-out as it was read. The update is refused if the store has another one. */
+  readonly was: Rollout;
+  readonly status: RolloutStatus;
+  readonly reason?: string;
+  /** The new states of steps, by their index; the other ones stay as they are. */
+  readonly states?: ReadonlyMap<number, StepState>;
+  /** Changes of the units of {@link states}: at most {@link maxUnitChanges}. */
+  readonly units?: readonly UnitChange[];
+  /** The app's record as it was read, to which an ended roll-out is added; omitted if there is none. */
+  readonly app?: App;
+  /** True: deletes the roll-out, which has ended, and the record of its app. */
+  readonly forget?: true;
+}
+
+/** The largest number of units that one {@link RolloutUpdate} may change. */
+export const maxUnitChanges = 30;
 
 /** A change that the engine decides. Each is applied completely or not at all. */
 export type Placement =
@@ -75,10 +148,18 @@ export type Placement =
     /** The unit's target when the engine decided; omitted if it had none. */
     readonly from?: Target;
     readonly why: string;
+    /** The machines that it has left because it failed there. */
+    readonly failedOn?: FailedOn;
   }
   | { readonly kind: "unplace"; readonly unit: UnitName; readonly from: Target; readonly why: string }
-  /** Deletes the text of a file that no unit refers to, unless it was written again after `revision`. */
-  | { readonly kind: "forget"; readonly hash: string; readonly revision: Revision };
+  /**
+   * Deletes the text of a unit file that no unit refers to or, with `size_bytes`, a content that no unit file names, unless
+   * it was written again after `revision`.
+   */
+  | { readonly kind: "forget"; readonly hash: string; readonly size_bytes?: number; readonly revision: Revision };
+
+/** Everything that the engine writes while it leads. */
+export type EngineStep = Placement | MoveStep;
 
 /** The answer to a request for a lock. */
 export type LockOutcome =
@@ -149,13 +230,15 @@ export interface Leadership {
    * engine must plan again. Throws {@link DeposedError} if another engine leads.
    */
   apply(
-    placements: readonly Placement[],
-  ): Promise<{ readonly revision: Revision; readonly refused: readonly Placement[] }>;
+    placements: readonly EngineStep[],
+  ): Promise<{ readonly revision: Revision; readonly refused: readonly EngineStep[] }>;
   /**
    * Records a step of a mass loss, fenced by the leader key. Returns undefined if the store refused it: another engine
    * leads, or a machine that was to be given up is back.
    */
   recordLoss(step: LossStep): Promise<Revision | undefined>;
+  /** Updates a roll-out, fenced by the leader key. Returns undefined if the store refused it: look again. */
+  updateRollout(update: RolloutUpdate): Promise<Revision | undefined>;
   /** Gives up the leadership at once. */
   resign(): Promise<void>;
 }
@@ -185,8 +268,8 @@ export interface Registry {
   /** Yields the part of the cluster that concerns one machine, as {@link watch} does. */
   watchMachine(machine: MachineId, signal: AbortSignal): AsyncIterable<MachineView>;
   /**
-   * Reads the cluster. The read is linearizable: it includes every write that finished before the call, through any
-   * daemon. Throws {@link StoreUnavailableError}.
+   * Reads the cluster. The read includes every change by an operator and every step of a roll-out that finished before the
+   * call, through any daemon; it may not include the last placements by the engine. Throws {@link StoreUnavailableError}.
    */
   read(): Promise<Cluster>;
   /** Reads one unit from the store, not from the cache. */
@@ -197,11 +280,22 @@ export interface Registry {
   peek(name: UnitName): UnitRecord | undefined;
   /** Returns the serialized text of a file; undefined if there is none. Texts are cached: a hash identifies its text. */
   file(hash: string): Promise<string | undefined>;
+  /** Returns the content of attached files in base64; undefined if the store does not have it. */
+  content(name: ContentName): Promise<string | undefined>;
   /**
    * Applies one change. Throws {@link ConflictError} if the store no longer has what `was` says, and
    * {@link OutcomeUnknownError} if it is unknown whether the change was applied.
    */
   commit(change: Change): Promise<Revision>;
+  /**
+   * Stores the files of a roll-out and then the roll-out, which the leader carries out. Returns its ID. Throws
+   * {@link ConflictError} if the app has another roll-out than `was`, {@link RolloutEndedError} if another client ends it
+   * at once, and as {@link commit} does. If it throws, the roll-out may stay behind as `preparing`; it changes no unit, and
+   * the leader ends it after a while.
+   */
+  startRollout(start: RolloutStart): Promise<Pick<Rollout, "id" | "revision">>;
+  /** Changes a roll-out as an operator requests. Throws as {@link commit} does. */
+  updateRollout(update: RolloutUpdate): Promise<Revision>;
   /**
    * Joins the cluster: takes a lease and writes the machine record. `lease`: an earlier {@link Membership.lease} of this
    * boot, which is kept if it is alive. The lease is renewed, and replaced with all its keys after a loss, until `signal`
@@ -221,6 +315,11 @@ export interface Registry {
 /** The store has changed since the writer read it: the writer must read and decide again. */
 export class ConflictError extends Error {
   override name = "ConflictError";
+}
+
+/** Another client has ended a roll-out before all of its files were stored: it must not begin again by itself. */
+export class RolloutEndedError extends Error {
+  override name = "RolloutEndedError";
 }
 
 /** This engine does not lead any more. */

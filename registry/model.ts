@@ -5,16 +5,18 @@
  */
 
 import type { UnitOption } from "../systemd/unit_file.ts";
+import type { ContentName } from "./attached_files.ts";
+import type { FailedOn } from "./failed_on.ts";
+import type { Placed } from "./past.ts";
+import type { Authorship, MachineId, Revision, UnitName } from "./identifiers.ts";
+import { type Cordon, type Departure, type Drain, type MassLoss, type Rebalance, successorId } from "./maintenance.ts";
 import type { Requirements } from "./requirements.ts";
+import type { Capacity } from "./reservation.ts";
+import type { NextVersion, UnitVersion } from "./unit_version.ts";
 
-/** A full unit name, for example `hello@1.service`. */
-export type UnitName = string;
-
-/** The 32 hexadecimal digits of machine-id(5). */
-export type MachineId = string;
-
-/** A revision of the store, which increases with every transaction that writes (etcd's `revision`). 0 means "never". */
-export type Revision = number;
+export type { Authorship, MachineId, Revision, UnitName } from "./identifiers.ts";
+export * from "./maintenance.ts";
+export type { NextVersion, UnitVersion } from "./unit_version.ts";
 
 /** The state of a unit that an operator has requested. */
 export type DesiredState = "inactive" | "loaded" | "launched";
@@ -44,39 +46,139 @@ export interface Unit {
   readonly changed?: Authorship;
   /** The files that the unit has had, newest last; see `versions.ts`. */
   readonly versions?: readonly UnitVersion[];
+  /** The app that the unit belongs to; absent if it belongs to none. */
+  readonly app?: AppName;
+  /** The placements of a unit that was taken from its machine by a change, newest last. Its next target goes on with them. */
+  readonly past?: readonly Placed[];
+  /** The file that some machines run in place of {@link hash}. Only of a global unit; omitted if there is none. */
+  readonly next?: NextVersion;
   readonly unknownFields?: UnknownFields;
   /**
-   * Why the record cannot be decoded. The desired state is then unknown, and the unit is left unchanged: hash, options,
+   * The reason why the record cannot be decoded. The desired state is then unknown, and the unit is left unchanged: hash, options,
    * desired state and restart are those of its assignment, or empty.
    */
   readonly unreadable?: string;
 }
 
-/** A file that a unit has, or has had. */
-export interface UnitVersion {
-  /** 1 for the unit's first file, and one more for each file that replaces another. */
-  readonly number: number;
-  /** SHA-1 of the serialized file. */
-  readonly hash: string;
-  /** The author of the change that brought it, if known. */
-  readonly changed?: Authorship;
-}
-
 /** Fields of a stored value that this version does not know, and keeps when it writes the value again. */
 export type UnknownFields = Readonly<Record<string, unknown>>;
 
-/** The author and the time of a change. */
-export interface Authorship {
-  /** A token, a certificate, a user or an address, for people to read. */
-  readonly by: string;
-  /** Wall clock of the daemon that received the request, milliseconds since the epoch. */
-  readonly at_ms: number;
+/** The name of an app: units that are deployed together. `apps.ts` says which names are valid. */
+export type AppName = string;
+
+/** An app and its history. Its units name it in {@link Unit.app}. */
+export interface App {
+  readonly name: AppName;
+  /** The changes of its latest roll-outs, newest last; see `apps.ts`. */
+  readonly versions: readonly AppVersion[];
+  readonly revision: Revision;
+  readonly unknownFields?: UnknownFields;
+  /** The reason why the record cannot be decoded. The versions are then unknown. */
+  readonly unreadable?: string;
+}
+
+/** The changes of one roll-out. */
+export interface AppVersion {
+  /** 1 for the first roll-out of the app that changed anything, and one more for each one after it. */
+  readonly number: number;
+  readonly what: RolloutPurpose;
+  /** The author of the roll-out, if known. */
+  readonly changed?: Authorship;
+  readonly units: readonly UnitDelta[];
+}
+
+/** The file and the desired state of a unit. */
+export interface UnitSpec {
+  /** SHA-1 of the serialized unit file. */
+  readonly hash: string;
+  readonly desiredState: DesiredState;
+}
+
+/** The difference that a roll-out makes to one unit. */
+export interface UnitDelta {
+  readonly unit: UnitName;
+  /** Absent if the unit does not exist before. */
+  readonly before?: UnitSpec;
+  /** Absent if the unit does not exist afterwards. */
+  readonly after?: UnitSpec;
+}
+
+/** Every command that begins a roll-out. */
+export const rolloutPurposes = ["apply", "scale", "rollback"] as const;
+export type RolloutPurpose = (typeof rolloutPurposes)[number];
+
+/**
+ * The states of a roll-out. The leader works on `running` and `rolling-back` ones. `preparing`: its files are still being
+ * written. An ended one never changes again: `done`; `failed`, which leaves units as they are; `rolled-back`, after which
+ * all units are as before; `aborted` by an operator, which leaves units as they are, too.
+ */
+export const rolloutStatuses = [
+  "preparing",
+  "running",
+  "paused",
+  "rolling-back",
+  "done",
+  "failed",
+  "rolled-back",
+  "aborted",
+] as const;
+export type RolloutStatus = (typeof rolloutStatuses)[number];
+
+/**
+ * The progress of one step. `changing` and `undoing`: the unit is written, and not yet healthy. `healthy` and `undone`: the
+ * step, or its way back, is complete. `failed`: the unit did not become healthy. `staging` and `unstaging`: a global unit
+ * gets its file, or goes back to the one before, from machine to machine (see {@link NextVersion}).
+ */
+export const stepStates = [
+  ...["pending", "changing", "healthy", "failed", "undoing", "undone"] as const,
+  ...["staging", "unstaging"] as const,
+] as const;
+export type StepState = (typeof stepStates)[number];
+
+/** The change of one unit by a roll-out, and its progress. */
+export interface RolloutStep extends UnitDelta {
+  /** Revision of the unit that the roll-out was planned on; 0 if it did not exist. */
+  readonly planned: Revision;
+  readonly state: StepState;
+  /** Revision of the roll-out's latest write of the unit; 0 if it has not written the unit yet. */
+  readonly written: Revision;
+}
+
+/** A change of many units of one app, carried out by the leader in steps. The store keeps the latest one of each app. */
+export interface Rollout {
+  readonly app: AppName;
+  /** Random text: another roll-out of the app has another one. */
+  readonly id: string;
+  readonly what: RolloutPurpose;
+  /** The author, if known. */
+  readonly changed?: Authorship;
+  /** The number of instances of a template, or of machines of a global unit, that are changed at once; absent: as `MaxParallel=` of each says. */
+  readonly maxParallel?: number;
+  /** True if a failure changes the units back. */
+  readonly rollback: boolean;
+  /** True if it takes back the roll-out before it, as an operator has requested. */
+  readonly isUndo?: true;
+  /** In the order in which they are carried out. */
+  readonly steps: readonly RolloutStep[];
+  readonly status: RolloutStatus;
+  /** The reason why it has failed, goes back or is paused, for people to read. */
+  readonly reason?: string;
+  /** Revision of its latest progress. */
+  readonly revision: Revision;
+  /** The reason why its record cannot be decoded. It counts as failed, without steps. */
+  readonly unreadable?: string;
 }
 
 /** The serialized text of a unit file, stored once per hash. */
 export interface UnitFileText {
   readonly hash: string;
   readonly text: string;
+  /** Revision at which it was last written. */
+  readonly revision: Revision;
+}
+
+/** The content of attached files, without its bytes. */
+export interface StoredContent extends ContentName {
   /** Revision at which it was last written. */
   readonly revision: Revision;
 }
@@ -89,6 +191,11 @@ export interface Target {
   readonly why: string;
   /** Wall clock of the engine that decided, milliseconds since the epoch. */
   readonly since_ms: number;
+  readonly failedOn?: FailedOn;
+  /** The earlier placements of the unit, newest last. Omitted if there are none. */
+  readonly past?: readonly Placed[];
+  /** The machine of a second copy (see {@link Cluster.successors}); absent unless the unit is about to move. */
+  readonly successor?: MachineId;
   readonly revision: Revision;
   readonly unknownFields?: UnknownFields;
   /** The reason why the record cannot be decoded. `machine` is then the one of the unit's assignment; "" without one, or if it was not read. */
@@ -122,11 +229,21 @@ export interface MachineRecord {
   readonly staticMetadata: Readonly<Record<string, string>>;
   readonly capabilities: {
     readonly disableEngine: boolean;
+    /** True if its daemon delivers the attached files of units. */
+    readonly files?: true;
+    /** True if its engine carries out roll-outs, and keeps their files. */
+    readonly rollouts?: true;
+    /** True if its agent starts a copy of a unit that is to replace the one on another machine. */
+    readonly successors?: true;
+    /** True if its engine changes global units from machine to machine, and its agent runs a {@link NextVersion}. */
+    readonly stagedGlobals?: true;
     /** True if podman's generator is there, which makes services of Quadlet files. */
     readonly quadlet?: true;
   };
   /** TTL of the lease that the record is bound to, milliseconds; absent if its daemon does not know StopWhenDisconnected=. */
   readonly leaseTtl_ms?: number;
+  /** Its capacity for units; absent if its daemon does not know reservations. */
+  readonly capacity?: Capacity;
   readonly version: string;
 }
 
@@ -134,6 +251,10 @@ export interface MachineRecord {
 export interface Machine extends MachineRecord {
   /** Effective metadata: static overlaid with dynamic; a dynamic "" hides the key. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** Omitted while the machine takes new units. */
+  readonly cordon?: Cordon;
+  /** True while a {@link Drain} keeps global units off the machine. */
+  readonly stopsGlobals?: true;
   /** The reason why the record cannot be decoded. The machine is present, and nothing else is known of it. */
   readonly unreadable?: string;
 }
@@ -162,6 +283,19 @@ export interface UnitState {
   readonly job?: string;
   /** The number of automatic restarts by systemd since the service was last started; absent if none. */
   readonly restarts?: number;
+  /** The failures of a unit with OnFailure=move that systemd has given up on, within the time of its MoveAfter=; absent if none. */
+  readonly failures?: number;
+  /** The outcome of the unit's latest health check; absent without a check, before the first, and while it is not active. */
+  readonly health?: "passing" | "failing";
+  /** The reason why the check fails. Only with `failing`. */
+  readonly healthReason?: string;
+  /** Wall clock of the machine when `health` became what it is, milliseconds since the epoch. Only with `health`. */
+  readonly healthSince_ms?: number;
+  /**
+   * Set once a unit that is waited for has been healthy here for `MinHealthyTime=`: the {@link Assignment.revision} of a second
+   * copy, the {@link Unit.launchedAt} of a global unit among {@link NextVersion.unproven}.
+   */
+  readonly settled?: Revision;
   /** systemd's LoadState, ActiveState and SubState. */
   readonly load: string;
   readonly active: string;
@@ -178,22 +312,6 @@ export interface Leader {
   readonly unreadable?: string;
 }
 
-/** The reason why a machine is not expected back: it was stopped in good order, or was given up after a {@link MassLoss}. */
-export type Departure = "stopped" | "lost";
-
-/** A loss of so many machines at once that the engine waits for them to come back, and moves no unit of absent machines. */
-export interface MassLoss {
-  /** The lost machines, in order; some may be back. */
-  readonly machines: readonly MachineId[];
-  /** Wall clock of the engine that began the wait, milliseconds since the epoch: its beginning, and its expected end. */
-  readonly since_ms: number;
-  readonly until_ms: number;
-  /** True if the wait is over: the engine gives up the machines that are still missing. */
-  readonly isOver: boolean;
-  /** Revision of the record. */
-  readonly revision: Revision;
-}
-
 /** All data of the store at one revision. Immutable. */
 export interface Cluster {
   /** Random ID of the store, written by the first daemon that found it empty. */
@@ -202,6 +320,8 @@ export interface Cluster {
   /** Jobs and global units. */
   readonly units: ReadonlyMap<UnitName, Unit>;
   readonly files: ReadonlyMap<string, UnitFileText>;
+  /** The contents of attached files by hash. Omitted if there are none. */
+  readonly contents?: ReadonlyMap<string, StoredContent>;
   readonly targets: ReadonlyMap<UnitName, Target>;
   readonly assignments: ReadonlyMap<UnitName, Assignment>;
   readonly machines: ReadonlyMap<MachineId, Machine>;
@@ -209,10 +329,25 @@ export interface Cluster {
   readonly departed?: ReadonlyMap<MachineId, Departure>;
   /** Omitted if the engine does not wait for machines after a mass loss. */
   readonly massLoss?: MassLoss;
+  /** Machines that take no new jobs, also absent ones. Omitted if there are none. */
+  readonly cordons?: ReadonlyMap<MachineId, Cordon>;
+  /** Omitted if there are none. */
+  readonly drains?: ReadonlyMap<MachineId, Drain>;
+  /**
+   * Second copies of units that are about to move, by {@link successorId}. One counts only if the unit's target names its
+   * machine. Omitted if there are none.
+   */
+  readonly successors?: ReadonlyMap<string, Assignment>;
+  /** Omitted if no unit is to move for balance. */
+  readonly rebalance?: Rebalance;
   /** Dynamic metadata, also of absent machines. */
   readonly dynamicMetadata: ReadonlyMap<MachineId, Readonly<Record<string, string>>>;
   readonly states: ReadonlyMap<UnitName, ReadonlyMap<MachineId, UnitState>>;
   readonly leader?: Leader;
+  /** Omitted if there are none. */
+  readonly apps?: ReadonlyMap<AppName, App>;
+  /** The latest roll-out of each app. Omitted if there are none. */
+  readonly rollouts?: ReadonlyMap<AppName, Rollout>;
 }
 
 /** The part of the store that concerns one machine's agent. Immutable. */
@@ -220,7 +355,12 @@ export interface MachineView {
   readonly id: string;
   readonly revision: Revision;
   readonly machine: MachineId;
+  /** Assignments, and second copies of units that are about to move here. */
   readonly assignments: ReadonlyMap<UnitName, Assignment>;
+  /** Those of the {@link assignments} that are second copies. Omitted if there are none. */
+  readonly copies?: ReadonlyMap<UnitName, Assignment>;
+  /** True while a {@link Drain} keeps global units off the machine. */
+  readonly stopsGlobals?: true;
   readonly globals: ReadonlyMap<UnitName, Unit>;
   /**
    * Units whose desired state is unknown: their assignment or global record cannot be decoded, and they have no other one. Or
@@ -250,4 +390,10 @@ export function currentState(
 ): DesiredState {
   const state = target && states?.get(target.machine);
   return state ? state.commanded : "inactive";
+}
+
+/** Returns the second copy of a unit that is about to move; undefined if it has none. */
+export function successorOf({ targets, successors }: Cluster, unit: UnitName): Assignment | undefined {
+  const machine = targets.get(unit)?.successor;
+  return machine === undefined ? undefined : successors?.get(successorId(machine, unit));
 }

@@ -2,21 +2,33 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import "../tests/support/property_seed.ts";
 import { maxLine_bytes, parseUnitFile } from "../systemd/unit_file.ts";
+import type { Amounts } from "./reservation.ts";
 import { fleetOptionsOf, parseRequirements, type Requirements, validateFleetOptions } from "./requirements.ts";
 
 const fleet = (...lines: string[]) => parseUnitFile(`[Unit]\nConflicts=not-ours\n[X-Fleet]\n${lines.join("\n")}\n`);
 
 const nothing: Requirements = {
+  machineId: undefined,
   machineOf: [],
   machineMetadata: new Map(),
+  prefer: undefined,
   conflicts: [],
   replaces: [],
   global: false,
+  stopWhenDisconnected_ms: undefined,
+  unique: false,
+  reservation: undefined,
+  expected: undefined,
+  spread: undefined,
+  pin: false,
+  moveAfter: undefined,
+  hasFiles: false,
   unknown: [],
   malformed: [],
 };
 
 const metadata = (entries: Record<string, string[]>) => ({ machineMetadata: new Map(Object.entries(entries)) });
+const amounts = (reservation: Amounts) => ({ reservation, expected: reservation });
 const explain = (value: string) =>
   `malformed MachineMetadata ${value}: expect key=value, or several as "key1=value1" "key2=value2"`;
 
@@ -44,6 +56,48 @@ Deno.test("the options of the [X-Fleet] section are parsed", async (t) => {
         "Global=",
       ],
       asks: {},
+    },
+    {
+      what: "reservations, of which the last counts",
+      lines: ["MemoryReserve=1G", "MemoryReserve=1.5G", "CPUReserve=150%", "Resources=gpu=1", "Resources=a=2, b=0"],
+      asks: amounts({ cpu_m: 1_500, memory_bytes: 1.5 * 2 ** 30, resources: { gpu: 1, a: 2 } }),
+    },
+    { what: "no reservation", lines: ["MemoryReserve=1G", "MemoryReserve=", "CPUReserve=0"], asks: {} },
+    {
+      what: "spread, preference and a policy for failures",
+      lines: ["Spread=zone:hard", 'Prefer="disk=ssd" "disk=nvme"', "Prefer=zone=a", "Pin=yes", "OnFailure=move"],
+      name: "a@1.service",
+      asks: {
+        spread: { template: "a@.service", key: "zone", hard: true },
+        prefer: new Map([["disk", ["ssd", "nvme"]], ["zone", ["a"]]]),
+        pin: true,
+        moveAfter: { failures: 3, within_ms: 600_000 },
+      },
+    },
+    {
+      what: "the number of failures",
+      lines: ["Spread=%i", "OnFailure=move", "MoveAfter=5/1h"],
+      name: "a@rack.service",
+      asks: {
+        spread: { template: "a@.service", key: "rack", hard: false },
+        moveAfter: { failures: 5, within_ms: 3_600_000 },
+      },
+    },
+    { what: "a spread of a unit that is no instance", lines: ["Spread=zone"], asks: {} },
+    { what: "a number of failures that has no effect", lines: ["OnFailure=stay", "MoveAfter=5/1h"], asks: {} },
+    {
+      what: "malformed values",
+      lines: ["MemoryReserve=lots", "CPUReserve=-1", "Resources=gpu", "Spread=a=b", "OnFailure=run", "MoveAfter=3"],
+      asks: {
+        malformed: [
+          'malformed MemoryReserve "lots": expect an amount of memory, for example 512M or 2G',
+          'malformed CPUReserve "-1": expect a number of CPUs, for example 0.5, or a percentage of one',
+          'malformed Resources: expect name=number, such as gpu=1, with a whole number up to 1000000, found "gpu"',
+          'malformed Spread "a=b": expect a metadata key, or key:hard',
+          'malformed OnFailure "run": expect stay or move',
+          'malformed MoveAfter "3": expect failures/time, for example 3/10m',
+        ],
+      },
     },
     { what: "an empty machine before another", lines: ["MachineID=", "MachineID=abc"], asks: { machineId: "abc" } },
     {
@@ -215,7 +269,7 @@ Deno.test("options are accepted, or refused with a reason", async (t) => {
     [[...Array(128).fill("MachineMetadata=a=b"), ...Array(128).fill('MachineMetadata="c=d"')], undefined],
     [
       [...Array(128).fill("MachineMetadata=a=b"), ...Array(128).fill("MachineMetadata=x"), "MachineMetadata=c=d"],
-      "too many values of MachineMetadata in [X-Fleet] section (max 256)",
+      "too many values of MachineMetadata and Prefer in [X-Fleet] section (max 256)",
     ],
   ];
   for (const [lines, refusal] of cases) {
@@ -258,4 +312,20 @@ Deno.test("the files that a Quadlet file refers to count as MachineOf=, except f
   assert.deepEqual(stored("web.container", text), ["front.network", "data.volume"]);
   assert.deepEqual(stored("web.container", `${text.replace("MachineOf=front.network", "Global=true")}`), ["true"]);
   assert.deepEqual(stored("web.service", text), ["front.network"]);
+});
+
+Deno.test("the limits of a service are kept with its options, as hints of what it uses", () => {
+  const text = "[Service]\nMemoryMax=8G\nMemoryMax=infinity\nMemoryHigh=2G\nCPUQuota=20%\nExecStart=/bin/a\n";
+  const options = (more: string) => fleetOptionsOf("a.service", parseUnitFile(text + more));
+  assert.deepEqual(options("").map(({ name, value }) => `${name}=${value}`), [
+    "MemoryHigh=2G",
+    "MemoryMax=infinity",
+    "CPUQuota=20%",
+  ]);
+  const hinted = parseRequirements("a.service", options(""));
+  assert.deepEqual(hinted.expected, { cpu_m: 200, memory_bytes: 2 * 2 ** 30, resources: {} });
+  assert.equal(hinted.reservation, undefined);
+  const { reservation, expected } = parseRequirements("a.service", options("[X-Fleet]\nMemoryReserve=1G\n"));
+  assert.deepEqual(reservation, { cpu_m: 0, memory_bytes: 2 ** 30, resources: {} });
+  assert.deepEqual(expected, { cpu_m: 200, memory_bytes: 2 ** 30, resources: {} });
 });

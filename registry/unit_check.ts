@@ -13,6 +13,7 @@ import {
   parseUnitName,
   quadletTypes,
   quote,
+  templateOf,
   unrunnableName,
   unrunnableType,
   validateUnitName,
@@ -22,13 +23,16 @@ import {
   fleetSection,
   isKnownFleetOption,
   lastValueCounts,
+  parseRequirements,
   splitValues,
   truths,
   unrecognizedOption,
   untruths,
   validateFleetOptions,
 } from "./requirements.ts";
+import { attachmentProblem } from "./attached_files.ts";
 import { deploymentProblem } from "./deployment.ts";
+import { healthCheckProblem } from "./health_check.ts";
 import { nearest } from "../runtime/spelling.ts";
 
 /** An error or a probable error in a unit file. */
@@ -49,7 +53,7 @@ export interface Finding {
 /** Returns why a unit with a valid name must not be stored with these options; undefined if it may. */
 export function whyInvalid(name: string, options: readonly UnitOption[]): string | undefined {
   return unrunnableType(name) ?? serviceProblem(name, options) ?? validateFleetOptions(name, options) ??
-    deploymentProblem(name, options);
+    deploymentProblem(name, options) ?? healthCheckProblem(name, options) ?? attachmentProblem(options);
 }
 
 /** Returns why systemd must not have a service that is made of a Quadlet file; undefined if it may. */
@@ -150,6 +154,14 @@ function doubtfulOptions(name: string, options: readonly UnitOption[]): Warning[
     if (lastValueCounts.has(option.name) && index !== last.get(option.name)) continue;
     for (const message of warningsOfOption(name, option)) found.push({ message, option: index });
   }
+  const spread = last.get("Spread");
+  if (spread !== undefined && !isTemplate(name) && templateOf(name) === undefined) {
+    found.push({ message: "Spread has no effect in a unit that is not an instance of a template", option: spread });
+  }
+  const moveAfter = last.get("MoveAfter");
+  if (moveAfter !== undefined && parseRequirements(name, options).moveAfter === undefined) {
+    found.push({ message: "MoveAfter has no effect without OnFailure=move", option: moveAfter });
+  }
   const ids = options.map(({ section, name, value }, index) => ({ section, name, value, index }))
     .filter((option) => option.section === fleetSection && option.name === "MachineID" && option.value !== "");
   if (new Set(ids.map(({ value }) => value)).size > 1) {
@@ -185,7 +197,10 @@ function takenLiterally({ name, value }: UnitOption): string | undefined {
   if (comment !== undefined) {
     return `${shown(comment)} is part of the value of ${name}: a comment needs a line of its own`;
   }
-  if (splitValues({ section: fleetSection, name, value }).some((item) => /["“”]|^'/.test(item))) {
+  // Quotes group the words of a command.
+  if (
+    name !== "HealthCheck" && splitValues({ section: fleetSection, name, value }).some((item) => /["“”]|^'/.test(item))
+  ) {
     return `the quotes in ${name}=${shown(joined)} are part of the value: write one value, or "value1" "value2"`;
   }
   return undefined;
@@ -202,20 +217,27 @@ const warningsOfValues: Readonly<Record<string, ValueCheck>> = {
     return invalid &&
       `${option}=${shown(value)} names no unit, so that the unit waits forever: ${separately(value, invalid)}`;
   },
-  MachineMetadata(value, option) {
-    const [key = "", wanted] = value.split("=", 2);
-    if (wanted === "") return `${option}=${shown(value)} has no value after = and has no effect`;
-    if (wanted === undefined || (key.trim() === key && wanted.trim() === wanted)) return undefined;
-    return `the blanks in ${option}=${shown(value)} are part of the key or the value: write key=value`;
-  },
+  MachineMetadata: metadataWarning,
+  Prefer: metadataWarning,
+  Pin: truthWarning,
+  Unique: truthWarning,
   Conflicts: (value, option) => words(value).flatMap((glob) => patternWarnings(glob, option)),
   Replaces: patternWarnings,
-  Global(value) {
-    if ([...truths, ...untruths].includes(value.toLowerCase())) return undefined;
-    const expected = `${truths.join(", ")}, or ${untruths.join(", ")}`;
-    return `Global=${shown(value)} counts as no: expected ${expected}`;
-  },
+  Global: truthWarning,
 };
+
+function metadataWarning(value: string, option: string): string | undefined {
+  const [key = "", wanted] = value.split("=", 2);
+  if (wanted === "") return `${option}=${shown(value)} has no value after = and has no effect`;
+  if (wanted === undefined || (key.trim() === key && wanted.trim() === wanted)) return undefined;
+  return `the blanks in ${option}=${shown(value)} are part of the key or the value: write key=value`;
+}
+
+function truthWarning(value: string, option: string): string | undefined {
+  if ([...truths, ...untruths].includes(value.toLowerCase())) return undefined;
+  const expected = `${truths.join(", ")}, or ${untruths.join(", ")}`;
+  return `${option}=${shown(value)} counts as no: expected ${expected}`;
+}
 
 function machineIdWarning(value: string, option: string): string | undefined {
   if (/^([0-9a-f]{8}|[0-9a-f]{32})$/.test(value)) return undefined;

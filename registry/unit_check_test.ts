@@ -100,6 +100,10 @@ Deno.test("names and patterns that match no unit or machine cause a warning", ()
       'the blanks in MachineMetadata="name = m1" are part of the key or the value: write key=value',
     ],
     ["MachineID=01234567\nMachineID=89abcdef", "only the first MachineID counts"],
+    ["Spread=zone", "Spread has no effect in a unit that is not an instance of a template"],
+    ["MoveAfter=3/10m", "MoveAfter has no effect without OnFailure=move"],
+    ["Pin=maybe", 'Pin="maybe" counts as no: expected true, yes, 1, on, t, or false, no, 0, off, f'],
+    ["Prefer=disk = ssd", 'the blanks in Prefer="disk = ssd" are part of the key or the value: write key=value'],
     ["Conflicts=a* [", 'malformed pattern "[" in Conflicts: it matches no unit'],
     ["Replaces=[a-]", 'malformed pattern "[a-]" in Replaces: it matches no unit'],
     ["X-Conflicts=b\\x*\nX-Conflicts=c[%i]", 'malformed pattern "c[]" in X-Conflicts: it matches no unit'],
@@ -113,9 +117,10 @@ Deno.test("names and patterns that match no unit or machine cause a warning", ()
   for (const [line, warning] of cases) assert.equal(warningsOf("x.service", line), warning);
 });
 
-Deno.test("only the last value of Global counts and causes a warning", () => {
+Deno.test("of an option with one value only the last one counts and causes a warning", () => {
   assert.equal(warningsOf("x.service", "Global=maybe", "Global=true"), "");
   assert.equal(warningsOf("x.service", "StopWhenDisconnected=", "StopWhenDisconnected=5s"), "");
+  assert.equal(warningsOf("x.service", "Desired=$STATE", "Desired=loaded"), "");
   for (const name of ["x@.service", "x@true.service", "x@no.service"]) {
     assert.equal(warningsOf(name, "Global=%i"), "");
   }

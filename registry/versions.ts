@@ -32,3 +32,13 @@ export function withVersion(
   if (last?.hash === hash) return versions;
   return [...versions, { number: (last?.number ?? 0) + 1, hash, ...changed && { changed } }].slice(-maxVersions);
 }
+
+/** The number of restarts that a version keeps. */
+const maxRestarts = 5;
+
+/** Returns the versions after a restart of the unit was requested. */
+export function withRestart(versions: readonly UnitVersion[], by: Authorship): readonly UnitVersion[] {
+  const last = versions.at(-1);
+  if (!last) return versions;
+  return [...versions.slice(0, -1), { ...last, restarts: [...last.restarts ?? [], by].slice(-maxRestarts) }];
+}

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { maxVersions, versionsOf, withVersion } from "./versions.ts";
+import { maxVersions, versionsOf, withRestart, withVersion } from "./versions.ts";
 
 const [a, b, c] = ["a", "b", "c"].map((letter) => letter.repeat(40)) as [string, string, string];
 const changed = { by: "deployer", at_ms: 1 };
@@ -32,4 +32,12 @@ Deno.test("the present file is the newest version, also if its record has no ver
   ]);
   const known = [{ number: 4, hash: a }];
   assert.equal(versionsOf({ hash: a, versions: known }), known);
+});
+
+Deno.test("the newest version keeps the five latest restarts", () => {
+  const at = (at_ms: number) => ({ by: "deployer", at_ms, what: "restart" }) as const;
+  let versions = withVersion(withVersion([], a, changed), b, changed);
+  for (let at_ms = 1; at_ms <= 7; at_ms++) versions = withRestart(versions, at(at_ms));
+  assert.deepEqual(versions[1]?.restarts, [3, 4, 5, 6, 7].map(at));
+  assert.equal(versions[0]?.restarts, undefined);
 });

@@ -6,10 +6,11 @@
 
 import { jittered_ms, longestRetry_ms, retryDelay_ms } from "../../runtime/clock.ts";
 import { decodeLeader, encodeLeader } from "../schema/codec.ts";
+import { updateTransaction } from "../writes/rollouts.ts";
 import { packPlacements, type PlacementBatch } from "../writes/transactions.ts";
 import { leaderKey } from "../schema/keys.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
-import { DeposedError, type Leadership, type LossStep, type Placement } from "../mod.ts";
+import { DeposedError, type EngineStep, type Leadership, type LossStep, type RolloutUpdate } from "../mod.ts";
 import type { Leader, Revision } from "../model.ts";
 import { writeLossStep } from "./mass_loss.ts";
 import { type LeaseOptions, renewalInterval_ms, watchOwnKeys } from "./own_keys.ts";
@@ -142,10 +143,10 @@ class LeaseLeadership implements Leadership {
   }
 
   async apply(
-    placements: readonly Placement[],
-  ): Promise<{ readonly revision: Revision; readonly refused: readonly Placement[] }> {
+    placements: readonly EngineStep[],
+  ): Promise<{ readonly revision: Revision; readonly refused: readonly EngineStep[] }> {
     this.#assertLeading();
-    const { clock, session } = this.options;
+    const { clock } = this.options;
     const fence = this.#fence.length + StoreSession.ownCompares;
     const batches = packPlacements(placements, fence, clock.now_ms());
     const first = await this.#commitAll(batches);
@@ -155,22 +156,22 @@ class LeaseLeadership implements Leadership {
     const second = await this.#commitAll(single);
     const refused = [...first.failed.filter((batch) => batch.placements.length === 1), ...second.failed]
       .flatMap((batch) => batch.placements);
-    if (refused.length > 0) {
-      const { ranges: [found] } = await session.read([{ key: leaderKey }]);
-      const { create } = this.#fence[0] as { readonly create: Revision };
-      if (found?.[0]?.createRevision !== create) {
-        this.#depose("another engine has the leader key");
-        throw new DeposedError(
-          `machine ${this.leader.machine} does not lead any more: the leader key is ${found?.[0]?.value ?? "gone"}`,
-        );
-      }
-    }
+    if (refused.length > 0) await this.#assertKeyHeld();
     return { revision: Math.max(first.revision, second.revision), refused };
   }
 
   async recordLoss(step: LossStep): Promise<Revision | undefined> {
     this.#assertLeading();
     return await writeLossStep(this.options.session, this.#fence, step);
+  }
+
+  async updateRollout(update: RolloutUpdate): Promise<Revision | undefined> {
+    this.#assertLeading();
+    const { compares, ops } = updateTransaction(update);
+    const { succeeded, revision } = await this.options.session.transact([...this.#fence, ...compares], ops);
+    if (succeeded) return revision;
+    await this.#assertKeyHeld();
+    return undefined;
   }
 
   async resign(): Promise<void> {
@@ -184,6 +185,17 @@ class LeaseLeadership implements Leadership {
     if (this.signal.aborted) {
       throw new DeposedError(`machine ${this.leader.machine} does not lead any more: ${this.signal.reason}`);
     }
+  }
+
+  /** Throws {@link DeposedError} if another engine leads: the reason why the store refused a write may be the fence. */
+  async #assertKeyHeld(): Promise<void> {
+    const { ranges: [found] } = await this.options.session.read([{ key: leaderKey }]);
+    const { create } = this.#fence[0] as { readonly create: Revision };
+    if (found?.[0]?.createRevision === create) return;
+    this.#depose("another engine has the leader key");
+    throw new DeposedError(
+      `machine ${this.leader.machine} does not lead any more: the leader key is ${found?.[0]?.value ?? "gone"}`,
+    );
   }
 
   /** Commits all batches, at most {@link maxInFlight} at once. Throws the store's first failure after all have ended. */

@@ -8,7 +8,8 @@
  */
 
 import { longestRetry_ms, retryDelay_ms } from "../../runtime/clock.ts";
-import { decodeMachine, encodeMachine, encodeState } from "../schema/codec.ts";
+import { encodeState } from "../schema/codec.ts";
+import { decodeMachine, encodeMachine } from "../schema/machine.ts";
 import { departedKey, machineKey, stateKey, statePrefix } from "../schema/keys.ts";
 import { messageOf } from "../../runtime/log.ts";
 import { DuplicateMachineError, type Membership, WrongStoreError } from "../mod.ts";

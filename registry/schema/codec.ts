@@ -13,14 +13,15 @@
 
 import type { UnitOption } from "../../systemd/unit_file.ts";
 import {
+  type AppName,
   type Assignment,
   type Authorship,
   type DesiredState,
   desiredStates,
   type Leader,
   type MachineId,
-  type MachineRecord,
   type MassLoss,
+  type NextVersion,
   type Revision,
   type Target,
   type Unit,
@@ -29,8 +30,11 @@ import {
   type UnitVersion,
   type UnknownFields,
 } from "../model.ts";
+import { pastIn, type Placed } from "../past.ts";
+import { failedOnIn } from "../failed_on.ts";
 import { parseRequirements } from "../requirements.ts";
 import type { KeyValue } from "../store/port.ts";
+import { encodeNext, nextIn } from "./next_version.ts";
 
 /**
  * The format of values: the number that a daemon must know to understand them. It is raised only by a change that an older
@@ -54,6 +58,9 @@ export interface UnitValue {
   readonly launchedAt: WrittenRevision;
   readonly changed?: Authorship;
   readonly versions?: readonly UnitVersion[];
+  readonly app?: AppName;
+  readonly past?: readonly Placed[];
+  readonly next?: NextVersion;
   readonly unknownFields?: UnknownFields;
 }
 
@@ -66,7 +73,10 @@ export interface AssignmentValue {
 }
 
 /** The fields of {@link UnitValue}s. */
-const unitFields = ["hash", "options", "desiredState", "restart", "startOnly", "launchedAt", "changed", "versions"];
+const unitFields = [
+  ...["hash", "options", "desiredState", "restart", "startOnly", "launchedAt", "changed", "versions"],
+  ...["app", "past", "next"],
+];
 
 export function encodeUnit(unit: UnitValue): string {
   return encode({
@@ -79,6 +89,9 @@ export function encodeUnit(unit: UnitValue): string {
     launchedAt: unit.launchedAt,
     changed: unit.changed,
     versions: unit.versions,
+    app: unit.app,
+    past: unit.past,
+    next: encodeNext(unit.hash, unit.next),
   });
 }
 
@@ -86,11 +99,14 @@ export function encodeUnit(unit: UnitValue): string {
 export function decodeUnit(name: UnitName, kv: KeyValue): Unit {
   const fields = new Fields(kv);
   const fleetOptions = fields.options("options");
-  const changed = fields.authorship("changed");
+  const changed = fields.authorship();
   const versions = fields.versions("versions");
+  const app = fields.optionalText("app");
+  const past = pastIn(fields.value("past"));
+  const hash = fields.text("hash");
   return {
     name,
-    hash: fields.text("hash"),
+    hash,
     fleetOptions,
     requirements: parseRequirements(name, fleetOptions),
     desiredState: fields.oneOf("desiredState", desiredStates),
@@ -100,6 +116,9 @@ export function decodeUnit(name: UnitName, kv: KeyValue): Unit {
     revision: kv.modRevision,
     ...(changed ? { changed } : {}),
     ...(versions.length > 0 ? { versions } : {}),
+    ...(app === undefined ? {} : { app }),
+    ...past.length > 0 && { past },
+    ...nextIn(name, hash, fields.optionalObject("next")),
     ...fields.unknown(unitFields),
   };
 }
@@ -123,52 +142,34 @@ export function decodeAssignment(machine: MachineId, unit: UnitName, kv: KeyValu
 }
 
 export function encodeTarget(target: Omit<Target, "unit" | "revision" | "unreadable">): string {
-  const { machine, why, since_ms, unknownFields } = target;
-  return encode({ ...unknownFields, machine, why, since_ms });
+  const { machine, why, since_ms, failedOn, past, successor, unknownFields } = target;
+  return encode({ ...unknownFields, machine, why, since_ms, failedOn, past, successor });
 }
 
 export function decodeTarget(unit: UnitName, kv: KeyValue): Target {
   const fields = new Fields(kv);
+  const failedOn = failedOnIn(fields.value("failedOn"));
+  const successor = fields.optionalText("successor");
+  const past = pastIn(fields.value("past"));
   return {
     unit,
     machine: fields.text("machine"),
     why: fields.text("why"),
     since_ms: fields.number("since_ms"),
+    ...failedOn && { failedOn },
+    ...past.length > 0 && { past },
+    ...successor !== undefined && { successor },
     revision: kv.modRevision,
-    ...fields.unknown(["machine", "why", "since_ms"]),
+    ...fields.unknown(["machine", "why", "since_ms", "failedOn", "past", "successor"]),
   };
-}
-
-export function encodeMachine(machine: MachineRecord): string {
-  const { id, ip, apiAddress, incarnation, staticMetadata, capabilities, leaseTtl_ms, version } = machine;
-  return encode({ id, ip, apiAddress, incarnation, staticMetadata, capabilities, leaseTtl_ms, version });
-}
-
-export function decodeMachine(id: MachineId, kv: KeyValue): MachineRecord {
-  const fields = new Fields(kv);
-  const apiAddress = fields.optionalText("apiAddress");
-  const leaseTtl_ms = fields.optionalNumber("leaseTtl_ms");
-  return {
-    id,
-    ip: fields.text("ip"),
-    ...(apiAddress === undefined ? {} : { apiAddress }),
-    incarnation: fields.text("incarnation"),
-    staticMetadata: fields.texts("staticMetadata"),
-    capabilities: capabilitiesOf(fields.object("capabilities")),
-    ...(leaseTtl_ms === undefined ? {} : { leaseTtl_ms }),
-    version: fields.text("version"),
-  };
-}
-
-function capabilitiesOf({ disableEngine, quadlet }: Readonly<Record<string, unknown>>): MachineRecord["capabilities"] {
-  return { disableEngine: disableEngine === true, ...quadlet === true && { quadlet } };
 }
 
 export function encodeState(state: UnitState): string {
   const { hash, commanded, restart, error, permanent, tries, retryAt_ms, result, job, restarts } = state;
-  const { load, active, sub, since_ms } = state;
+  const { failures, settled, load, active, sub, since_ms, health, healthReason, healthSince_ms } = state;
   const command = { hash, commanded, restart, error, permanent, tries, retryAt_ms };
-  return encode({ ...command, result, job, restarts, load, active, sub, since_ms });
+  const checked = { health, healthReason, healthSince_ms };
+  return encode({ ...command, result, job, restarts, failures, settled, ...checked, load, active, sub, since_ms });
 }
 
 export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): UnitState {
@@ -177,6 +178,8 @@ export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): U
   const result = fields.optionalText("result");
   const job = fields.optionalText("job");
   const restarts = fields.optionalNumber("restarts");
+  const failures = fields.optionalNumber("failures");
+  const settled = fields.optionalNumber("settled");
   const tries = fields.optionalNumber("tries");
   const retryAt_ms = fields.optionalNumber("retryAt_ms");
   return {
@@ -192,10 +195,25 @@ export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): U
     ...(result === undefined ? {} : { result }),
     ...(job === undefined ? {} : { job }),
     ...(restarts === undefined ? {} : { restarts }),
+    ...(failures === undefined ? {} : { failures }),
+    ...(settled === undefined ? {} : { settled }),
+    ...healthOf(fields),
     load: fields.text("load"),
     active: fields.text("active"),
     sub: fields.text("sub"),
     since_ms: fields.number("since_ms"),
+  };
+}
+
+function healthOf(fields: Fields): Pick<UnitState, "health" | "healthReason" | "healthSince_ms"> {
+  const health = fields.optionalText("health");
+  if (health !== "passing" && health !== "failing") return {};
+  const reason = fields.optionalText("healthReason");
+  const since_ms = fields.optionalNumber("healthSince_ms");
+  return {
+    health,
+    ...(reason === undefined ? {} : { healthReason: reason }),
+    ...(since_ms === undefined ? {} : { healthSince_ms: since_ms }),
   };
 }
 
@@ -209,7 +227,8 @@ export function decodeLeader(kv: KeyValue): Leader {
   return { machine: fields.text("machine"), version: fields.text("version") };
 }
 
-function encode(fields: Readonly<Record<string, unknown>>): string {
+/** Encodes fields with the {@link format}. Used by other codecs only. */
+export function encode(fields: Readonly<Record<string, unknown>>): string {
   return JSON.stringify({ ...fields, format });
 }
 
@@ -229,14 +248,15 @@ export function decodeLoss(kv: KeyValue): MassLoss {
   };
 }
 
-/** Reads the fields of a stored JSON object. */
-class Fields {
+/** Reads the fields of a stored JSON object. Used by other codecs only. */
+export class Fields {
   readonly #fields: Readonly<Record<string, unknown>>;
 
-  constructor(readonly kv: KeyValue) {
+  /** `inner`: an object inside of the value of `kv`. */
+  constructor(readonly kv: KeyValue, inner?: Readonly<Record<string, unknown>>) {
     let value: unknown;
     try {
-      value = JSON.parse(kv.value);
+      value = inner ?? JSON.parse(kv.value);
     } catch (cause) {
       throw new TypeError(`cannot read key ${kv.key}: it is not JSON`, { cause });
     }
@@ -287,9 +307,9 @@ class Fields {
     return this.#fields[name] === now ? this.kv.modRevision : this.number(name);
   }
 
-  /** Returns the author of a change; undefined if it is missing or malformed, because no decision depends on it. */
-  authorship(name: string): Authorship | undefined {
-    return authorshipIn(this.#fields[name]);
+  /** Returns the author of the change; undefined if it is missing or malformed, because no decision depends on it. */
+  authorship(): Authorship | undefined {
+    return authorshipIn(this.#fields["changed"]);
   }
 
   /** Returns versions; those that are malformed are left out, because no decision depends on them. */
@@ -299,8 +319,16 @@ class Fields {
     return list.flatMap((item: unknown) => {
       if (!isObject(item) || typeof item["number"] !== "number" || typeof item["hash"] !== "string") return [];
       const changed = authorshipIn(item["changed"]);
-      return [{ number: item["number"], hash: item["hash"], ...changed && { changed } }];
+      const requested: unknown = item["restarts"];
+      const restarts = Array.isArray(requested) ? requested.flatMap((each) => authorshipIn(each) ?? []) : [];
+      const more = { ...changed && { changed }, ...restarts.length > 0 && { restarts } };
+      return [{ number: item["number"], hash: item["hash"], ...more }];
     });
+  }
+
+  /** Returns a field as it is. */
+  value(name: string): unknown {
+    return this.#fields[name];
   }
 
   oneOf<T extends string>(name: string, values: readonly T[]): T {
@@ -311,6 +339,21 @@ class Fields {
   object(name: string): Readonly<Record<string, unknown>> {
     const value = this.#fields[name];
     return isObject(value) ? value : this.#fail(name, "an object");
+  }
+
+  optionalObject(name: string): Fields | undefined {
+    return this.#fields[name] === undefined ? undefined : new Fields(this.kv, this.object(name));
+  }
+
+  array(name: string): readonly unknown[] {
+    const list = this.#fields[name];
+    return Array.isArray(list) ? list : this.#fail(name, "a list");
+  }
+
+  objects(name: string): readonly Fields[] {
+    return this.array(name).map((item) =>
+      isObject(item) ? new Fields(this.kv, item) : this.#fail(name, "a list of objects")
+    );
   }
 
   texts(name: string): Readonly<Record<string, string>> {
@@ -329,9 +372,7 @@ class Fields {
   }
 
   options(name: string): readonly UnitOption[] {
-    const list = this.#fields[name];
-    if (!Array.isArray(list)) return this.#fail(name, "a list");
-    return list.map((item: unknown): UnitOption => {
+    return this.array(name).map((item): UnitOption => {
       if (!Array.isArray(item) || item.length !== 3 || item.some((part) => typeof part !== "string")) {
         return this.#fail(name, "a list of [section, name, value]");
       }
@@ -353,6 +394,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function authorshipIn(value: unknown): Authorship | undefined {
   if (!isObject(value)) return undefined;
-  const { by, at_ms } = value;
-  return typeof by === "string" && typeof at_ms === "number" ? { by, at_ms } : undefined;
+  const { by, at_ms, what } = value;
+  if (typeof by !== "string" || typeof at_ms !== "number") return undefined;
+  return { by, at_ms, ...typeof what === "string" && { what } };
 }

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import * as codec from "./codec.ts";
+import { decodeMachine, encodeMachine } from "./machine.ts";
 import type { MachineRecord, UnitState } from "../model.ts";
+import { parseRequirements } from "../requirements.ts";
 import type { KeyValue } from "../store/port.ts";
 
 const stored = (value: string, modRevision = 7): KeyValue => ({
@@ -19,6 +21,10 @@ Deno.test("decoding returns the encoded value", () => {
     incarnation: "boot",
     staticMetadata: { zone: "a" },
     capabilities: { disableEngine: true },
+    capacity: {
+      ...{ cpu_m: 4_000, memory_bytes: 2 ** 33, reservedCpu_m: 500, reservedMemory_bytes: 2 ** 30 },
+      resources: { gpu: 2 },
+    },
     version: "2.0.0",
   };
   const state: UnitState = {
@@ -30,6 +36,8 @@ Deno.test("decoding returns the encoded value", () => {
     error: "StartUnit: no",
     tries: 7,
     retryAt_ms: 1_700_000_030_000,
+    failures: 2,
+    settled: 9,
     result: "exit-code",
     job: "failed",
     load: "loaded",
@@ -38,17 +46,39 @@ Deno.test("decoding returns the encoded value", () => {
     since_ms: 1,
   };
   const { error: _error, result: _result, job: _job, ...healthy } = state;
-  const { apiAddress: _address, ...silent } = machine;
+  const { apiAddress: _address, capacity: _capacity, ...silent } = machine;
   for (const each of [machine, silent]) {
-    assert.deepEqual(codec.decodeMachine("m1", stored(codec.encodeMachine(each))), each);
+    assert.deepEqual(decodeMachine("m1", stored(encodeMachine(each))), each);
   }
-  for (const each of [state, healthy, { ...state, commanded: "inactive" as const }]) {
+  const failing = {
+    ...healthy,
+    health: "failing" as const,
+    healthReason: "the answer has status 503",
+    healthSince_ms: 4,
+  };
+  const passing = { ...healthy, health: "passing" as const, healthSince_ms: 4 };
+  for (const each of [state, healthy, { ...state, commanded: "inactive" as const }, failing, passing]) {
     assert.deepEqual(codec.decodeState("m1", "a.service", stored(codec.encodeState(each))), each);
   }
   const target = { unit: "a.service", machine: "m1", why: "least loaded", since_ms: 9, revision: 7 };
-  assert.deepEqual(codec.decodeTarget("a.service", stored(codec.encodeTarget(target))), target);
+  const moved = {
+    ...target,
+    failedOn: { hash: "h", restart: 4, machines: [{ id: "m2", at_ms: 8 }] },
+    past: [{ machine: "m2", why: "least loaded", since_ms: 3 }],
+  };
+  for (const each of [target, moved]) {
+    assert.deepEqual(codec.decodeTarget("a.service", stored(codec.encodeTarget(each))), each);
+  }
   const leader = { machine: "m1", version: "2.0.0" };
   assert.deepEqual(codec.decodeLeader(stored(codec.encodeLeader(leader))), leader);
+});
+
+Deno.test("a machine whose capacity cannot be read takes no reservation", () => {
+  const record = { id: "m1", ip: "", incarnation: "b", staticMetadata: {}, capabilities: {}, version: "2.0.0" };
+  for (const capacity of [undefined, 4, {}, { cpu_m: 1, memory_bytes: -1, resources: {} }, { cpu_m: 1 }]) {
+    const { id, capacity: read } = decodeMachine("m1", stored(JSON.stringify({ ...record, capacity })));
+    assert.deepEqual([id, read], ["m1", undefined]);
+  }
 });
 
 Deno.test("`now` is read as the revision that wrote it, a number as itself", () => {
@@ -65,6 +95,25 @@ Deno.test("`now` is read as the revision that wrote it, a number as itself", () 
   assert.deepEqual([kept.restart, kept.launchedAt], [2, 1]);
   const assigned = stored(codec.encodeAssignment({ ...value, restart: codec.now }), 8);
   assert.equal(codec.decodeAssignment("m1", "a.service", assigned).restart, 8);
+});
+
+Deno.test("the next version of a global unit is ignored once the unit has another file", () => {
+  const fleetOptions = [{ section: "X-Fleet", name: "Global", value: "true" }];
+  const next = {
+    ...{ hash: "next", fleetOptions, requirements: parseRequirements("a.service", fleetOptions) },
+    ...{ machines: ["m1"], unproven: ["m1"] },
+  };
+  const value = { hash: "h", fleetOptions, desiredState: "launched", restart: 1, launchedAt: 1, next } as const;
+  const decoded = (text: string) => codec.decodeUnit("a.service", stored(text));
+  const text = codec.encodeUnit(value);
+  assert.deepEqual(decoded(text).next, next);
+  assert.equal(decoded(text).unknownFields, undefined);
+  // An older daemon keeps the field when it puts another file.
+  assert.equal(decoded(JSON.stringify({ ...JSON.parse(text), hash: "other" })).next, undefined);
+  const over = codec.encodeUnit({ ...value, next: { ...next, machines: [], unproven: [] } });
+  assert.equal(decoded(over).next, undefined);
+  const broken = JSON.stringify({ ...JSON.parse(text), next: { ...JSON.parse(text).next, machines: "m1" } });
+  assert.throws(() => decoded(broken), { name: "TypeError", message: /machines must be a list of texts/ });
 });
 
 Deno.test("a value that cannot be read is refused with its key and its field", () => {
@@ -97,7 +146,7 @@ function encodedValues(): readonly (readonly [string, (kv: KeyValue) => unknown]
     [codec.encodeUnit(value), (kv) => codec.decodeUnit("a.service", kv)],
     [codec.encodeAssignment(value), (kv) => codec.decodeAssignment("m1", "a.service", kv)],
     [codec.encodeTarget({ machine: "m1", why: "", since_ms: 1 }), (kv) => codec.decodeTarget("a.service", kv)],
-    [codec.encodeMachine(machine), (kv) => codec.decodeMachine("m1", kv)],
+    [encodeMachine(machine), (kv) => decodeMachine("m1", kv)],
     [codec.encodeState(state), (kv) => codec.decodeState("m1", "a.service", kv)],
     [codec.encodeLeader({ machine: "m1", version: "3" }), codec.decodeLeader],
   ];

@@ -15,6 +15,9 @@ Deno.test("every key is taken apart into what it was made of", () => {
     [keys.assignKey("m1", "a.service")]: { kind: "assign", machine: "m1", name: "a.service" },
     [keys.machineKey("m1")]: { kind: "machine", machine: "m1" },
     [keys.metadataKey("m1", "zone/row")]: { kind: "metadata", machine: "m1", key: "zone/row" },
+    [keys.appKey("web-1.x")]: { kind: "app", app: "web-1.x" },
+    [keys.rolloutKey("web")]: { kind: "rollout", app: "web" },
+    [keys.progressKey("web")]: { kind: "progress", app: "web" },
     [keys.stateKey("m1", "a.service")]: { kind: "state", machine: "m1", name: "a.service" },
   };
   for (const [key, parts] of Object.entries(made)) assert.deepEqual(keys.parseKey(key), parts, key);
@@ -33,6 +36,11 @@ Deno.test("a key that is not fleet's is not parsed", () => {
       "file/",
       "fence/",
       "fence/a/b",
+      "app/",
+      "app/a/b",
+      "app/.hidden",
+      "rollout/a b",
+      `progress/${"a".repeat(65)}`,
     ],
   ];
   // As an argument of journalctl, `*` would stand for every unit of the machine.

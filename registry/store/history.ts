@@ -5,7 +5,7 @@
  */
 
 import type { Revision } from "../model.ts";
-import { type Range, type WatchBatch, type WatchEvent, WatchLostError } from "./port.ts";
+import { isWithin, type Range, type WatchBatch, type WatchEvent, WatchLostError } from "./port.ts";
 
 /** Limits of a history, whichever is reached first. The latest revision is always kept. */
 export interface HistoryLimits {
@@ -59,7 +59,7 @@ export class History {
 /** Returns true if a change is in one of the ranges. */
 export function concerns(event: WatchEvent, ranges: readonly Range[]): boolean {
   const changed = event.kind === "put" ? event.kv.key : event.key;
-  return ranges.some((range) => "key" in range ? range.key === changed : changed.startsWith(range.prefix));
+  return ranges.some((range) => isWithin(changed, range));
 }
 
 function sizeOf(events: readonly WatchEvent[]): number {

@@ -27,8 +27,21 @@ export interface Snapshot {
   readonly ranges: readonly (readonly KeyValue[])[];
 }
 
-/** A range of keys: one key, or every key that starts with a prefix ("" for all). */
-export type Range = { readonly key: string } | { readonly prefix: string };
+/**
+ * A range of keys: one key, every key that starts with a prefix ("" for all), or every key from one to another, which is
+ * not part of it ("" for the end). `keysOnly`: a read leaves out the values, which are then "". A watch never does.
+ */
+export type Range =
+  | { readonly key: string }
+  | { readonly prefix: string; readonly keysOnly?: true }
+  | { readonly from: string; readonly to: string };
+
+/** True if a range contains a key. */
+export function isWithin(key: string, range: Range): boolean {
+  if ("key" in range) return range.key === key;
+  if ("prefix" in range) return key.startsWith(range.prefix);
+  return key >= range.from && (range.to === "" || key < range.to);
+}
 
 /** A condition of a transaction. `mod` and `create` compare revisions (0: the key does not exist). */
 export type Compare =

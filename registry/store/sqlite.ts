@@ -228,8 +228,10 @@ class SqliteStore implements Store {
   #range(range: Range): KeyValue[] {
     const { one, from, between } = this.#statements;
     if ("key" in range) return rows(one, Buffer.from(range.key));
-    const start = Buffer.from(range.prefix);
-    return start.length === 0 ? rows(from, start) : rows(between, start, rangeEnd(start));
+    const start = Buffer.from("prefix" in range ? range.prefix : range.from);
+    const end = "from" in range ? Buffer.from(range.to) : start.length === 0 ? start : rangeEnd(start);
+    const found = end.length === 0 ? rows(from, start) : rows(between, start, end);
+    return "prefix" in range && range.keysOnly ? found.map((kv) => ({ ...kv, value: "" })) : found;
   }
 
   /** Ends a lease and deletes the keys bound to it, all at one revision. */

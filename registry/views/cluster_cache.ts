@@ -7,9 +7,10 @@
 import { longestRetry_ms } from "../../runtime/clock.ts";
 import { ClusterView } from "./cluster_view.ts";
 import { follow, type FollowOptions } from "./follow.ts";
-import { writtenKey } from "../schema/keys.ts";
+import { afterContents, contentPrefix, writtenKey } from "../schema/keys.ts";
 import { StoreUnavailableError, type UnitRecord } from "../mod.ts";
 import type { Cluster, Revision, UnitName } from "../model.ts";
+import type { Range } from "../store/port.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 import { Notifier } from "../../runtime/notifier.ts";
 
@@ -19,11 +20,19 @@ import { Notifier } from "../../runtime/notifier.ts";
  */
 const viewRate = { burst: 8, interval_ms: 20 } as const;
 
+/** The time that a read waits for the cache to catch up. */
+const readTimeout_ms = 2_000;
+
+/** The whole store, without the bytes of attached files. */
+const reads: readonly Range[] = [
+  { from: "", to: contentPrefix },
+  { prefix: contentPrefix, keysOnly: true },
+  { from: afterContents, to: "" },
+];
+
 export interface ClusterCacheOptions extends FollowOptions {
   /** The time that the cache stays open after its last use. */
   readonly idle_ms: number;
-  /** The time that a read waits for the cache to catch up. */
-  readonly readTimeout_ms: number;
 }
 
 export class ClusterCache {
@@ -92,7 +101,7 @@ export class ClusterCache {
   }
 
   async #reach(revision: Revision): Promise<Cluster> {
-    const { clock, readTimeout_ms } = this.options;
+    const { clock } = this.options;
     const start_ms = clock.monotonic_ms();
     for (;;) {
       const seen = this.#notifier.count;
@@ -144,7 +153,7 @@ export class ClusterCache {
   async #run(signal: AbortSignal): Promise<void> {
     const { session } = this.options;
     try {
-      await follow({ ...this.options, longestRetry_ms: longestRetry_ms.ofWholeStore }, [{ prefix: "" }], {
+      await follow({ ...this.options, longestRetry_ms: longestRetry_ms.ofWholeStore, reads }, [{ prefix: "" }], {
         fresh: (kvs, revision) => {
           this.#view.reset(kvs, revision);
           this.#following = true;

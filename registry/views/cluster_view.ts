@@ -4,16 +4,12 @@
  * @module
  */
 
-import {
-  decodeAssignment,
-  decodeLeader,
-  decodeLoss,
-  decodeMachine,
-  decodeState,
-  decodeTarget,
-  decodeUnit,
-} from "../schema/codec.ts";
+import { decodeAssignment, decodeLeader, decodeLoss, decodeState, decodeTarget, decodeUnit } from "../schema/codec.ts";
+import { decodeMachine } from "../schema/machine.ts";
+import { AppsView } from "./apps_view.ts";
+import type { KeyKind } from "./key_kind.ts";
 import { KeyWarnings } from "./key_warnings.ts";
+import { MaintenanceView } from "./maintenance_view.ts";
 import { type ParsedKey, parseKey } from "../schema/keys.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import {
@@ -26,6 +22,7 @@ import {
   type MachineId,
   type MassLoss,
   type Revision,
+  type StoredContent,
   type Target,
   type Unit,
   type UnitFileText,
@@ -46,15 +43,6 @@ import {
 
 type States = ReadonlyMap<MachineId, UnitState>;
 
-/** The effects of keys of one kind on a view. */
-interface KeyKind<Key extends ParsedKey> {
-  /** Throws if the value cannot be decoded. */
-  put(key: Key, kv: KeyValue): void;
-  delete(key: Key, wasUnreadable: boolean): void;
-  /** Stores a stand-in for a value that cannot be decoded; left out where any text is valid. */
-  standIn?(key: Key, unreadable: Unreadable): void;
-}
-
 /**
  * Builds one {@link Cluster} after the other. A returned cluster never changes: a map is copied before its first change
  * after that, so that a burst of changes costs one copy, and unchanged maps are shared.
@@ -62,6 +50,7 @@ interface KeyKind<Key extends ParsedKey> {
 export class ClusterView {
   readonly #units = new SharedMap<UnitName, Unit>();
   readonly #files = new SharedMap<string, UnitFileText>();
+  readonly #contents = new SharedMap<string, StoredContent>();
   readonly #targets = new SharedMap<UnitName, Target>();
   readonly #assignments = new SharedMap<UnitName, Assignment>();
   readonly #machines = new SharedMap<MachineId, Machine>();
@@ -69,6 +58,8 @@ export class ClusterView {
   readonly #states = new SharedMap<UnitName, States>();
   /** Inner maps of {@link #states} that were copied since the last {@link cluster}, so that they are copied once. */
   readonly #unshared = new Map<UnitName, Map<MachineId, UnitState>>();
+  readonly #apps = new AppsView((kv, error) => this.#warnings.unreadable(kv, error));
+  readonly #maintenance = new MaintenanceView((machine) => this.#refreshMachine(machine));
   readonly #records = new Map<MachineId, Omit<Machine, "metadata">>();
   /** Values that cannot be read, by key; each has a stand-in. */
   readonly #unreadable = new Map<string, Unreadable & { readonly key: ParsedKey }>();
@@ -98,9 +89,15 @@ export class ClusterView {
     written: { put() {}, delete() {} },
     fence: { put() {}, delete() {} },
     lock: { put() {}, delete() {} },
+    ...this.#maintenance.kinds,
     file: {
       put: ({ hash }, { value, modRevision }) => this.#files.set(hash, { hash, text: value, revision: modRevision }),
       delete: ({ hash }) => this.#files.delete(hash),
+    },
+    content: {
+      put: ({ hash, size_bytes }, { modRevision }) =>
+        this.#contents.set(hash, { hash, size_bytes, revision: modRevision }),
+      delete: ({ hash }) => this.#contents.delete(hash),
     },
     unit: this.#unitsBelow(false),
     global: this.#unitsBelow(true),
@@ -145,6 +142,9 @@ export class ClusterView {
         this.#setMetadata(machine, rest);
       },
     },
+    app: this.#apps.kind("app"),
+    rollout: this.#apps.kind("rollout"),
+    progress: this.#apps.kind("progress"),
     state: {
       put: ({ machine, name }, kv) => this.#setState(name, machine, decodeState(machine, name, kv)),
       delete: ({ machine, name }) => this.#setState(name, machine, undefined),
@@ -179,17 +179,8 @@ export class ClusterView {
 
   /** Replaces all data by the result of a full read. */
   reset(kvs: readonly KeyValue[], revision: Revision): void {
-    for (
-      const map of [
-        this.#units,
-        this.#files,
-        this.#targets,
-        this.#assignments,
-        this.#machines,
-        this.#metadata,
-        this.#states,
-      ]
-    ) map.clear();
+    for (const map of [this.#units, this.#targets, this.#assignments, this.#states, this.#apps]) map.clear();
+    for (const map of [this.#files, this.#contents, this.#machines, this.#metadata, this.#maintenance]) map.clear();
     this.#records.clear();
     this.#unshared.clear();
     this.#departed = new Map();
@@ -228,14 +219,17 @@ export class ClusterView {
       revision: this.#revision,
       units: this.#units.share(),
       files: this.#files.share(),
+      ...(this.#contents.size === 0 ? {} : { contents: this.#contents.share() }),
       targets: this.#targets.share(),
       assignments: this.#assignments.share(),
       machines: this.#machines.share(),
       ...(this.#departed.size === 0 ? {} : { departed: this.#departed }),
       ...(this.#loss && { massLoss: this.#loss }),
+      ...this.#maintenance.fields(),
       dynamicMetadata: this.#metadata.share(),
       states: this.#states.share(),
       ...(this.#leader === undefined ? {} : { leader: this.#leader }),
+      ...this.#apps.share(),
     };
   }
 
@@ -348,7 +342,7 @@ export class ClusterView {
     const record = this.#records.get(id);
     if (record === undefined) return;
     const metadata = effectiveMetadata(record.staticMetadata, this.#metadata.get(id) ?? {});
-    this.#machines.set(id, { ...record, metadata });
+    this.#machines.set(id, { ...record, metadata, ...this.#maintenance.of(id) });
   }
 
   #setState(name: UnitName, machine: MachineId, state: UnitState | undefined): void {

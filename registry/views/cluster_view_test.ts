@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ClusterView } from "./cluster_view.ts";
 import * as codec from "../schema/codec.ts";
+import { encodeMachine } from "../schema/machine.ts";
 import type { KeyValue, WatchEvent } from "../store/port.ts";
 
 /** A view and the store that it follows. Each change is one revision. */
@@ -64,7 +65,7 @@ const unit = (hash = "h", options: readonly (readonly [string, string])[] = []) 
 const global = unit("h", [["Global", "true"]]);
 const orders = codec.encodeAssignment({ hash: "h", desiredState: "launched", restart: 5 });
 const target = codec.encodeTarget({ machine: "m1", why: "least loaded", since_ms: 9 });
-const record = codec.encodeMachine({
+const record = encodeMachine({
   id: "m1",
   ip: "10.0.0.1",
   incarnation: "boot",

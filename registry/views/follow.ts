@@ -25,11 +25,13 @@ export interface FollowOptions {
   readonly log: Log;
   /** The longest pause before the store is read again, see {@link retryDelay_ms}. Default: that of a small read. */
   readonly longestRetry_ms?: number;
+  /** The ranges that are read; by default those that are watched. */
+  readonly reads?: readonly Range[];
 }
 
 /** Follows `ranges` until `signal` aborts. Throws {@link import("../mod.ts").WrongStoreError}. */
 export async function follow(
-  { session, clock, log, longestRetry_ms }: FollowOptions,
+  { session, clock, log, longestRetry_ms, reads }: FollowOptions,
   ranges: readonly Range[],
   follower: Follower,
   signal: AbortSignal,
@@ -37,7 +39,7 @@ export async function follow(
   let failures = 0;
   while (!signal.aborted) {
     try {
-      const snapshot = await session.read(ranges);
+      const snapshot = await session.read(reads ?? ranges);
       if (signal.aborted) return;
       failures = 0;
       follower.fresh(snapshot.ranges.flat(), snapshot.revision);

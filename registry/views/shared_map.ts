@@ -7,6 +7,10 @@ export class SharedMap<K, V> {
     return this.#map.get(key);
   }
 
+  get size(): number {
+    return this.#map.size;
+  }
+
   has(key: K): boolean {
     return this.#map.has(key);
   }

@@ -63,6 +63,22 @@ const merges: readonly { name: string; of: Parameters<typeof merge>[0]; want: nu
     want: 4,
   },
   {
+    name: "changes of different units may need the same content",
+    of: ["a", "b"].map((name) => ({
+      compares: [{ key: name, mod: 0 }, { key: "content/x", mod: 5 }],
+      ops: [put(name)],
+    })),
+    want: 2,
+  },
+  {
+    name: "changes that have seen different contents are not merged",
+    of: [["a", 5], ["b", 6]].map(([name, mod]) => ({
+      compares: [{ key: "content/x", mod: Number(mod) }],
+      ops: [put(String(name))],
+    })),
+    want: undefined,
+  },
+  {
     name: "two changes of one unit are not merged",
     of: [1, 2].map((mod) => ({ compares: [{ key: "a", mod }], ops: [put("a", `${mod}`)] })),
     want: undefined,

@@ -91,14 +91,17 @@ export function merge(transactions: readonly Transaction[]): Transaction | undef
   const compares = new Map<string, Compare>();
   const ops = new Map<string, Op>();
   for (const transaction of transactions) {
-    const subjects = new Set(compares.keys());
+    const earlier = new Map(compares);
+    const written = new Set(transaction.ops.map(keyOf));
     for (const compare of transaction.compares) {
-      // Two changes of one unit stay two transactions: the second must see the result of the first.
-      if (subjects.has(compare.key)) return undefined;
+      const other = earlier.get(compare.key);
+      // Two changes of one unit stay two transactions: the second must see the result of the first. Several units may need
+      // the same content.
+      if (other && (written.has(compare.key) || !sameCompare(other, compare))) return undefined;
       compares.set(compare.key, compare);
     }
     for (const op of transaction.ops) {
-      const key = "put" in op ? op.put : op.delete;
+      const key = keyOf(op);
       const other = ops.get(key);
       if (other && !sameOp(other, op)) return undefined;
       ops.set(key, op);
@@ -106,6 +109,14 @@ export function merge(transactions: readonly Transaction[]): Transaction | undef
   }
   if (compares.size + StoreSession.ownCompares > maxTransactionOps || ops.size > maxTransactionOps) return undefined;
   return { compares: [...compares.values()], ops: [...ops.values()] };
+}
+
+function keyOf(op: Op): string {
+  return "put" in op ? op.put : op.delete;
+}
+
+function sameCompare(a: Compare, b: Compare): boolean {
+  return "mod" in a && "mod" in b && a.mod === b.mod;
 }
 
 function sameOp(a: Op, b: Op): boolean {

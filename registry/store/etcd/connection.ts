@@ -20,7 +20,7 @@ import {
   type Service,
 } from "./endpoint.ts";
 import { untilReachable } from "./reachable.ts";
-import { code, codeOf, EtcdRefusedError, isDeniedAccess, isStaleToken, translate } from "./refusals.ts";
+import { code, EtcdRefusedError, grpcCodeOf, isDeniedAccess, isStaleToken, translate } from "./refusals.ts";
 
 type UnaryCall = (
   request: object,
@@ -130,7 +130,7 @@ export class EtcdConnection {
       // would end the process.
       stream.on("error", (error) => {
         if (at === undefined) this.#switchFrom(member);
-        if (codeOf(error) !== code.canceled) this.suspect(member);
+        if (grpcCodeOf(error) !== code.canceled) this.suspect(member);
       });
       this.#track(member, stream);
       return stream;
@@ -310,7 +310,7 @@ export class EtcdConnection {
       );
       return token;
     } catch (error) {
-      if (codeOf(error) === code.failedPrecondition && messageOf(error).includes("not enabled")) return undefined;
+      if (grpcCodeOf(error) === code.failedPrecondition && messageOf(error).includes("not enabled")) return undefined;
       throw error;
     }
   }

@@ -18,8 +18,6 @@ export interface EtcdOptions {
   readonly password?: string;
   /** PEM texts: the authority that signed the servers' certificates, and the client's certificate and key. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-  /** The name in the servers' certificates, if it is neither the name nor the address of the endpoint. */
-  readonly serverName?: string;
   /** Opens a tunnel to an endpoint that is not connected to directly; returns the path of a unix socket. */
   readonly through?: (host: string, port: number) => Promise<string>;
   /** Deadline of each attempt of a call. */
@@ -77,11 +75,10 @@ function parseEndpoint(endpoint: string): { readonly secure: boolean; readonly h
 /** Prepares a connection to an endpoint. `attempt` counts the connections to the same endpoint. */
 export async function prepareEndpoint(endpoint: string, options: EtcdOptions, attempt = 0): Promise<Endpoint> {
   const [{ Host }, grpc] = await Promise.all([import("etcd3/lib/connection-pool.js"), import("@grpc/grpc-js")]);
-  const { tls, serverName } = options;
+  const { tls } = options;
   const { secure, host, port } = parseEndpoint(endpoint);
-  const bare = host.replace(/^\[|\]$/g, "");
-  const name = serverName ?? bare;
-  const address = options.through ? `unix:${await options.through(bare, Number(port))}` : `${host}:${port}`;
+  const name = host.replace(/^\[|\]$/g, "");
+  const address = options.through ? `unix:${await options.through(name, Number(port))}` : `${host}:${port}`;
   const pem = (text: string | undefined) => text === undefined ? null : Buffer.from(text);
   const credentials = secure
     ? grpc.credentials.createSsl(pem(tls?.ca), pem(tls?.key), pem(tls?.cert), {
@@ -116,7 +113,7 @@ export async function prepareEndpoint(endpoint: string, options: EtcdOptions, at
   const client = (service: Service) => member.getServiceClient(service) as unknown as Client;
   const clients = { KV: client("KV"), Lease: client("Lease"), Watch: client("Watch"), Auth: client("Auth") };
   return {
-    ...options.through ? {} : { address: { host: bare, port: Number(port) } },
+    ...options.through ? {} : { address: { host: name, port: Number(port) } },
     pending: new Set(),
     replaced: new AbortController(),
     clients,

@@ -60,10 +60,16 @@ export class Messages {
     return Buffer.from(this.prefix + key);
   }
 
+  /** Returns the fields that a read and a watch of a range share. */
   range(range: Range): { readonly key: Buffer; readonly range_end?: Buffer } {
     if ("key" in range) return { key: this.key(range.key) };
-    const start = this.key(range.prefix);
-    return { key: start.length > 0 ? start : Buffer.of(0), range_end: rangeEnd(start) };
+    if ("prefix" in range) return between(this.key(range.prefix), rangeEnd(this.key(range.prefix)));
+    return between(this.key(range.from), range.to === "" ? rangeEnd(this.key("")) : this.key(range.to));
+  }
+
+  /** Returns the request that reads a range. */
+  rangeRequest(range: Range): object {
+    return { ...this.range(range), ...("prefix" in range && range.keysOnly && { keys_only: true }) };
   }
 
   compare(compare: Compare): object {
@@ -93,6 +99,11 @@ export class Messages {
     const kv = this.keyValue(event.kv);
     return event.type === "Delete" ? { kind: "delete", key: kv.key, modRevision: kv.modRevision } : { kind: "put", kv };
   }
+}
+
+/** Returns the range from one key to another. etcd wants `\0` for the empty key. */
+function between(key: Buffer, range_end: Buffer): { readonly key: Buffer; readonly range_end: Buffer } {
+  return { key: key.length > 0 ? key : Buffer.of(0), range_end };
 }
 
 /** Returns the first key after all that start with `prefix`; `\0` means the end of the key space. */

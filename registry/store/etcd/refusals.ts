@@ -44,18 +44,18 @@ export class EtcdRefusedError extends Error {
 }
 
 /** Returns the status code of a gRPC error; undefined for any other error. */
-export function codeOf(error: unknown): number | undefined {
+export function grpcCodeOf(error: unknown): number | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "number" ? error.code : undefined;
 }
 
 /** Returns true if a token has expired or was dropped by etcd, so that a new one may be accepted. */
 export function isStaleToken(error: unknown): boolean {
-  return codeOf(error) === code.unauthenticated || messageOf(error).includes("revision of auth store is old");
+  return grpcCodeOf(error) === code.unauthenticated || messageOf(error).includes("revision of auth store is old");
 }
 
 /** Returns true if etcd denies access because of missing or wrong credentials or missing permissions. */
 export function isDeniedAccess(error: unknown): boolean {
-  const status = codeOf(error);
+  const status = grpcCodeOf(error);
   if (status === code.unauthenticated || status === code.permissionDenied) return true;
   return isStaleToken(error) ||
     (status !== undefined && /user name is empty|authentication failed/.test(messageOf(error)));
@@ -88,7 +88,7 @@ export function translate(error: unknown, request: FailedRequest): Error {
   if (isDeniedAccess(error)) {
     return new StoreUnavailableError(`etcd at ${endpoints} ${accessAdvice(error, request)}`, options);
   }
-  const status = codeOf(error);
+  const status = grpcCodeOf(error);
   if (status === code.resourceExhausted && messageOf(error).includes("database space exceeded")) {
     const advice = "its space is used up: compact and defragment it, then etcdctl alarm disarm";
     const message = `etcd at ${endpoints} takes no writes (${advice})`;
@@ -153,7 +153,7 @@ function accessAdvice(error: unknown, { username, prefix }: FailedRequest): stri
   if (!username) {
     return "requires authentication (set etcd_username and etcd_password, then systemctl reload fleet)";
   }
-  if (codeOf(error) === code.permissionDenied) {
+  if (grpcCodeOf(error) === code.permissionDenied) {
     return `denies user ${username} access below ${prefix} (grant read and write: etcdctl role grant-permission)`;
   }
   return `does not accept user ${username} with this etcd_password (correct them, then systemctl reload fleet)`;

@@ -22,6 +22,11 @@ export async function openEtcdStore(options: EtcdOptions): Promise<Store> {
   return new EtcdStore(await EtcdConnection.create(options), options.prefix);
 }
 
+/** True if a range holds most of the store. */
+function isLarge(range: Range): boolean {
+  return "from" in range || "prefix" in range && range.prefix === "";
+}
+
 class EtcdStore implements Store {
   readonly #messages: Messages;
   readonly #renewals: LeaseRenewals;
@@ -36,10 +41,10 @@ class EtcdStore implements Store {
   }
 
   async read(ranges: readonly Range[]): Promise<Snapshot> {
-    const success = ranges.map((range) => ({ request_range: this.#messages.range(range) }));
+    const success = ranges.map((range) => ({ request_range: this.#messages.rangeRequest(range) }));
     const response = await this.connection.call<TxnResponse>("KV", "txn", { success }, {
       repeatable: true,
-      ...(ranges.some((range) => "prefix" in range && range.prefix === "") ? { timeout_ms: wholeStoreTimeout_ms } : {}),
+      ...(ranges.some(isLarge) ? { timeout_ms: wholeStoreTimeout_ms } : {}),
     });
     const found = response.responses.map((each) => each.response_range?.kvs ?? []);
     return {
