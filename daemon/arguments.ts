@@ -28,7 +28,7 @@ export const usage = `Usage: fleetd [--config PATH] [--listen ADDRESS]...
   --check-config     print each option, its value and its source, and exit: 0 if the configuration can be used
   --dev              a cluster of this machine alone, kept in memory, to try things out; its units end with it. The
                      API is on a unix socket, and on no TCP port unless --listen names one
-  --version          print the version
+  --version          print the version, the commit and the build
   --help             print this text
 
 Everything else is set in the configuration file or by FLEET_* variables.

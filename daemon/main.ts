@@ -12,7 +12,7 @@ import { checkConfig } from "./config/check.ts";
 import { ignoreProxies } from "./config/load.ts";
 import { type LogSettings, openLog } from "./telemetry/log.ts";
 import { logConfigPath, permissionHint, readStartSettings } from "./lifecycle/startup.ts";
-import { version } from "./version.ts";
+import { versionText } from "../runtime/version.ts";
 import { writeError, writeOut } from "./host/streams.ts";
 import { systemClock } from "./host/system_clock.ts";
 import { build, type DaemonContext, run } from "./run.ts";
@@ -22,7 +22,7 @@ if (import.meta.main) Deno.exit(await main(Deno.args));
 /** Runs the daemon; resolves with its exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const command = parseArguments("fleetd", args);
-  if (command.kind === "version") return writeOut(`fleetd version ${version}\n`);
+  if (command.kind === "version") return writeOut(`fleetd version ${versionText}\n`);
   if (command.kind === "help") return writeOut(usage);
   if (command.kind === "wrong") {
     writeError(`${command.message}\n${usage}`);
@@ -43,7 +43,7 @@ async function main(args: readonly string[]): Promise<number> {
       writeOut(text);
       return errors.length > 0 ? 1 : 0;
     }
-    unlimitedLog("info", `Starting fleetd version ${version}`);
+    unlimitedLog("info", `Starting fleetd version ${versionText}`);
     ignoreProxies();
     const start = await readStartSettings(command);
     logSettings = start.configuration.config;

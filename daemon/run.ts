@@ -23,6 +23,8 @@ import { drainAlone } from "./agent/drain.ts";
 import { SharedState } from "./api/shared_state.ts";
 import { credentialsOf } from "./api/auth/credentials.ts";
 import { openLocalMachine } from "./api/machine/local_machine.ts";
+import type { LocalMachine } from "./api/machine/port.ts";
+import { unitUsage } from "./api/machine/unit_usage.ts";
 import { createHandler, type Handler } from "./api/handler.ts";
 import { inheritedSockets, listenSpec, serve, type Server } from "./api/http/server.ts";
 import { Notifier } from "../runtime/notifier.ts";
@@ -34,11 +36,15 @@ import { dumpText } from "./telemetry/dump.ts";
 import { effectiveConfig } from "./config/print.ts";
 import { runEngine } from "./engine/engine.ts";
 import { gracePeriods } from "./engine/grace_periods.ts";
+import { readCapacity } from "./host/hardware.ts";
+import { openHealthProbe } from "./host/health_probe.ts";
 import { detectAddress, readMachineId } from "./host/machine_id.ts";
 import { exposition } from "./telemetry/prometheus.ts";
 import { type Member, runJoinLoop, type Status } from "./lifecycle/join_loop.ts";
 import { logOf, type LogSettings } from "./telemetry/log.ts";
-import { openRuntimeState, type RuntimeState } from "./state/runtime_state.ts";
+import { AttachedFiles } from "./agent/attached_files.ts";
+import { openAttachedDirectory } from "./state/attached_directory.ts";
+import { openRuntimeState, runtimeDirectory, type RuntimeState } from "./state/runtime_state.ts";
 import {
   type Metrics,
   observeEngine,
@@ -52,13 +58,14 @@ import {
 import { type Notify, openNotify } from "./host/sd_notify.ts";
 import { together } from "./reconcile.ts";
 import { lastContact, saveContacts, watchPresence } from "./lifecycle/lease_contact.ts";
-import { refreshIdentity } from "./lifecycle/machine_record.ts";
+import { features, refreshIdentity } from "./lifecycle/machine_record.ts";
 import { closeAll, shutDown } from "./lifecycle/shutdown.ts";
 import { openReloadRequests } from "./config/reload_outcome.ts";
+import { readPageFile } from "./host/page_files.ts";
 import { onSignals } from "./host/signals.ts";
 import { openStore } from "./lifecycle/open_store.ts";
 import { logWarnings, type StartSettings } from "./lifecycle/startup.ts";
-import { version } from "./version.ts";
+import { version, versionText } from "../runtime/version.ts";
 import { keepWatchdog, watchdogInterval_ms } from "./host/watchdog.ts";
 import { writeOut } from "./host/streams.ts";
 import { aborted } from "../runtime/on_abort.ts";
@@ -72,10 +79,7 @@ const limits = { drain_ms: 60_000, leave_ms: 5_000 } as const;
 export interface Logs {
   /** Limits repeated warnings and errors. */
   readonly log: Log;
-  /**
-   * Writes every line: audit lines, which limit themselves, and the outcomes of what an operator asked the daemon for
-   * (start, reload, stop), which must not be missing because the last time had the same outcome.
-   */
+  /** Writes every line: audit lines, and the outcomes of each start, reload and stop, even if the last had the same. */
   readonly unlimitedLog: Log;
 }
 
@@ -102,21 +106,19 @@ export interface DaemonContext extends StartSettings, Logs {
 /** Opens the parts that outlive a reload. */
 export async function build(start: StartSettings, logs: Logs): Promise<DaemonContext> {
   const { configuration: { config }, greeting } = start;
-  const { log } = logs;
   const state = await openRuntimeState(dirname(config.unitsDirectory));
   // A daemon with --dev has a new store each time.
   if (greeting !== undefined) await Promise.all([state.saveStore(undefined), state.saveLease(undefined)]);
   const metrics = openMetrics();
+  const runtime = config.systemdUser ? Deno.env.get("XDG_RUNTIME_DIR") ?? "/run" : "/run";
   const systemd = openSystemd({
     unitsDirectory: config.unitsDirectory,
     bus: config.systemdUser ? "user" : "system",
-    log: logOf("systemd", log),
-    quadletDirectory: `${
-      config.systemdUser ? Deno.env.get("XDG_RUNTIME_DIR") ?? "/run" : "/run"
-    }/containers/systemd/fleet`,
+    log: logOf("systemd", logs.log),
+    quadletDirectory: `${runtime}/containers/systemd/fleet`,
   });
   const send = openNotify(Deno.env.get("NOTIFY_SOCKET"));
-  const notify: Notify = (text) => send(text).catch((error) => log("warn", `sd_notify: ${messageOf(error)}`));
+  const notify: Notify = (text) => send(text).catch((error) => logs.log("warn", `sd_notify: ${messageOf(error)}`));
   return {
     ...{ ...start, ...logs, notify, state, metrics, logSettings: config },
     systemd: observeSystemd(systemd, metrics, systemClock),
@@ -186,6 +188,7 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
     openRegistry: (config, store, unsettledWrites) => openRegistry(config, store, unsettledWrites, log),
     openApi: ({ config, registry, retired }) => {
       const apiLog = logOf("api", log);
+      const localMachine = openLocalMachine({ id: () => context.member?.machine.id, config, log: apiLog });
       return createHandler({
         registry,
         retired: retired.signal,
@@ -197,8 +200,10 @@ function openDaemon(context: DaemonContext, daemon: () => Daemon<Handler>): Daem
         version,
         clock: systemClock,
         acceptStore: (keeps) => acceptStore(status(), state, (found) => prepareStore(state, found, keeps), retryNow),
-        metrics: () => scrape(context, status().ready && status().missing === undefined),
-        localMachine: openLocalMachine({ id: () => context.member?.machine.id, config, log: apiLog }),
+        metrics: () =>
+          scrape(context, status().ready && status().missing === undefined, config.metricsUnits && localMachine),
+        pageFile: readPageFile,
+        localMachine,
       });
     },
     runSession: (generation, report, signal) =>
@@ -250,11 +255,6 @@ function leaseTtl_ms({ agentTtl_ms }: Config): number {
   return 1000 * Math.max(1, Math.floor(agentTtl_ms / 1000));
 }
 
-/** Returns the daemon's own directory among those of RuntimeDirectory=, which systemd sorts: the other one is podman's. */
-function runtimeDirectory(list: string | undefined): string | undefined {
-  return list?.split(":").find((path) => !path.includes("/containers/"));
-}
-
 async function identify(context: DaemonContext, config: Config): Promise<MachineRecord> {
   const { state, server } = context;
   // Once seen, it stays: podman may be away for the moment of an upgrade.
@@ -267,8 +267,9 @@ async function identify(context: DaemonContext, config: Config): Promise<Machine
     ...(apiAddress === undefined ? {} : { apiAddress }),
     incarnation: await state.incarnation(),
     staticMetadata: config.metadata,
-    capabilities: { disableEngine: config.disableEngine, ...context.hasQuadlet && { quadlet: true } },
+    capabilities: { disableEngine: config.disableEngine, ...features, ...context.hasQuadlet && { quadlet: true } },
     leaseTtl_ms: leaseTtl_ms(config),
+    capacity: readCapacity(config),
     version,
   };
 }
@@ -287,14 +288,16 @@ async function work(
   let machine = member.machine;
   const agentLog = logOf("agent", log);
   const shared = { registry, clock: systemClock, safetyNet_ms };
-  await keepUnitsIfAsked({ ...shared, systemd, state, machine: machine.id, log: agentLog });
+  const directory = openAttachedDirectory(`${dirname(config.unitsDirectory)}/files`);
+  const attached = new AttachedFiles({ ...shared, systemd, directory, log: agentLog });
+  await keepUnitsIfAsked({ ...shared, systemd, state, attached, machine: machine.id, log: agentLog });
   const saveLabels = rememberLabels(state, agentLog);
   const agent = new Agent({
-    ...shared,
+    ...{ ...shared, ...attached.ports },
     log: agentLog,
-    systemd,
     memory: state.intents,
     membership,
+    probe: openHealthProbe(systemd),
     machine: () => machine,
     seen: (view) => {
       remember();
@@ -318,17 +321,14 @@ async function work(
   ];
   if (config.disableEngine) log("info", "Not starting engine; disable-engine is set");
   else {
-    const observer = observeEngine(context.metrics, systemClock);
+    const events = context.sharedState.events(registry, systemClock, logOf("api", log));
     const engine = {
-      ...shared,
-      log: logOf("engine", log),
-      machine: machine.id,
-      version,
+      ...{ ...shared, log: logOf("engine", log), machine: machine.id, version },
       ...gracePeriods(config.agentTtl_ms, {
         share: config.massLossThreshold,
         grace_s: Math.ceil(config.massLossGrace_ms / 1000),
       }),
-      observer,
+      observer: observeEngine(context.metrics, systemClock, (leads) => events.record(leads)),
     };
     tasks.push((signal) => runEngine(engine, signal));
   }
@@ -376,16 +376,18 @@ async function endWell(context: DaemonContext, halt: () => Promise<void>): Promi
   hasEnded = true;
 }
 
-async function scrape({ metrics, renewals, member, agent }: DaemonContext, ready: boolean): Promise<string> {
-  const present = { ready, lease: member?.membership.lease, states: agent?.lastLook?.states };
-  return await exposition(metrics, present, renewals, systemClock);
+async function scrape(context: DaemonContext, ready: boolean, machine: LocalMachine | false): Promise<string> {
+  const look = context.agent?.lastLook;
+  const usage = machine ? await unitUsage(look, machine, systemClock) : [];
+  const present = { ready, lease: context.member?.membership.lease, states: look?.states, usage };
+  return await exposition(context.metrics, present, context.renewals, systemClock);
 }
 
 function dump(context: DaemonContext, daemon: Daemon<Handler>): string {
   const { member, agent, configuration } = context;
   const { registry, store } = daemon.generation;
   return dumpText({
-    version,
+    version: versionText,
     uptime_s: performance.now() / 1000,
     status: daemon.status,
     store: registry.memory,

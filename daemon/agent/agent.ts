@@ -10,20 +10,21 @@ import type { Log } from "../../runtime/log.ts";
 import type { MachineRecord, MachineView, Revision, UnitName, UnitState } from "../../registry/model.ts";
 import type { Membership, Registry } from "../../registry/mod.ts";
 import type { Systemd, UnitStatus } from "../../systemd/port.ts";
-import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
-import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { reconcile, together } from "../reconcile.ts";
+import { inUse } from "./bindings.ts";
 import { desired, type DesiredUnit, exclusiveUnits, hashesNeeded, retainedFiles } from "./desired.ts";
 import { DisconnectionGuard } from "./disconnection_guard.ts";
 import { Executor, type Situation } from "./executor.ts";
+import { HealthMonitor, type HealthProbe } from "./health_monitor.ts";
 import { adopted, commanded, type IntentMemory } from "./intent.ts";
 import { LockKeeper } from "./lock_keeper.ts";
 import { LoadErrors } from "./load_errors.ts";
-import { startsAgain } from "./job_results.ts";
 import { type Current, plan, type Step } from "./plan.ts";
 import { sameStates, unitStates } from "./unit_states.ts";
-import { UnitTexts } from "./texts.ts";
+import { onDisk, UnitTexts } from "./texts.ts";
 import { type Failure, FailureTracker } from "./failures.ts";
+import { RepeatedFailures } from "./repeated_failures.ts";
+import { awaitedCopies, SettledCopies } from "./settled_copies.ts";
 
 /** Dependencies and timing of an agent. */
 export interface AgentOptions {
@@ -36,6 +37,8 @@ export interface AgentOptions {
   >;
   /** The machine's current record. */
   readonly machine: () => MachineRecord;
+  /** Makes the checks of units with HealthCheck=; without it, none are made. */
+  readonly probe?: HealthProbe;
   readonly clock: Clock;
   readonly log: Log;
   /** Interval at which files and systemd are compared with the desired state although nothing has changed, milliseconds. */
@@ -52,6 +55,8 @@ interface AgentWorld extends Situation {
   readonly held: ReadonlySet<UnitName>;
   /** Units that must not be started yet. */
   readonly later: ReadonlySet<UnitName>;
+  /** Units that others need, although they do not run themselves. */
+  readonly inUse: ReadonlySet<UnitName>;
   readonly states: ReadonlyMap<UnitName, UnitState>;
   readonly now_ms: number;
 }
@@ -66,12 +71,15 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #wakeup = new Notifier();
   readonly #tracker = new FailureTracker();
+  readonly #repeated: RepeatedFailures;
+  readonly #settled: SettledCopies;
   readonly #texts: UnitTexts;
   /** Units whose file is missing, with the reason, as they were logged last. */
   #incomplete: ReadonlyMap<UnitName, string> = new Map();
   readonly #loadErrors: LoadErrors;
   readonly #guard: DisconnectionGuard;
   readonly #locks: LockKeeper;
+  readonly #health: HealthMonitor | undefined;
   #executor: Executor | undefined;
   #view: MachineView | undefined;
   #published: ReadonlyMap<UnitName, UnitState> | undefined;
@@ -89,8 +97,11 @@ export class Agent {
     const read = (hash: string) => options.registry.file(hash);
     this.#texts = new UnitTexts(read, options.clock, () => this.#wakeup.notify());
     this.#loadErrors = new LoadErrors(options.systemd);
-    const { systemd, membership, clock, log } = options;
+    this.#repeated = new RepeatedFailures(options.clock, options.memory.failures);
+    this.#settled = new SettledCopies(options.machine().id);
+    const { systemd, membership, probe, clock, log } = options;
     const changed = () => this.#wakeup.notify();
+    this.#health = probe && new HealthMonitor({ probe, clock, log, changed });
     this.#locks = new LockKeeper({ membership, clock, changed });
     this.#guard = new DisconnectionGuard({
       ...{ systemd, clock, log, changed },
@@ -141,6 +152,8 @@ export class Agent {
           this.#options.safetyNet_ms,
           this.#nextInventory_ms(now_ms),
           this.#tracker.nextTry_ms(now_ms),
+          this.#repeated.nextTry_ms(now_ms),
+          this.#settled.next_ms(now_ms),
           this.#texts.nextTry_ms(clock.monotonic_ms()),
           this.#locks.nextTry_ms(clock.monotonic_ms()),
         );
@@ -148,7 +161,9 @@ export class Agent {
     };
     try {
       const guard = (signal: AbortSignal) => this.#guard.run(signal);
-      await together(signal, [follow, listen, followLease, guard, (signal) => reconcile(loop, signal)]);
+      const tasks = [follow, listen, followLease, guard, (signal: AbortSignal) => reconcile(loop, signal)];
+      const health = this.#health;
+      await together(signal, [...tasks, ...health ? [(signal: AbortSignal) => health.run(signal)] : []]);
     } finally {
       this.#hasEnded = true;
       this.#drained(false);
@@ -163,7 +178,7 @@ export class Agent {
   }
 
   /** The result of the latest look, for dumps of the daemon's state; undefined before the first one. */
-  get lastLook(): Pick<AgentWorld, "wanted" | "states"> | undefined {
+  get lastLook(): Pick<AgentWorld, "wanted" | "states" | "texts"> | undefined {
     return this.#last;
   }
 
@@ -189,17 +204,21 @@ export class Agent {
     const view = this.#view;
     if (!view && !this.#draining) return undefined;
     const { texts, wanted, unreadable, missing } = await this.#desired(executor, view);
+    await executor.recordFinished();
     // Copied first: jobs that end while systemd is asked may be missing in its answers.
     const busy = [...executor.busy];
     const ended = new Map(executor.ended);
     const stopped = executor.takeStopped();
     const statuses = await this.#options.systemd.statuses(new Set(executor.files.keys()));
     await executor.recordFailedStops(stopped, wanted, statuses);
-    const current = await this.#current(executor, wanted, unreadable, statuses);
+    const found = await this.#current(executor, wanted, unreadable, statuses);
+    this.#health?.update(found, texts);
     const now_ms = clock.monotonic_ms();
-    this.#tracker.keepOnly(new Set([...wanted.keys(), ...current.keys()]));
+    const current = this.#repeated.update(found, wanted, texts, now_ms);
+    await this.#repeated.save(this.#options.log);
+    this.#tracker.keepOnly(new Set([...wanted.keys(), ...current.keys()]), wanted);
     const incomplete = this.#withoutFile(wanted, current, missing);
-    const backingOff = this.#backingOff(wanted, current, now_ms);
+    const backingOff = this.#tracker.held(wanted, (name) => current.has(name), now_ms);
     const overdue = this.#draining ? new Map<UnitName, string>() : this.#guard.overdue();
     const held = new Set([
       ...[...busy, ...executor.busy, ...unreadable, ...backingOff],
@@ -213,14 +232,18 @@ export class Agent {
       ...reasons.map(([name, error]) => [name, { error, tried: false }] as const),
       ...await this.#loadErrors.failures(executor.files, statuses),
       ...this.#tracker.errors(),
+      ...this.#repeated.exhausted(),
       ...[...incomplete].map(([name, error]) => [name, { error, tried: true }] as const),
     ]);
-    const states = unitStates(id, wanted, current, errors, executor.restarting, ended);
+    const moreOf = (unit: UnitName) => ({ ...this.#health?.healthOf(unit), ...this.#repeated.failures(unit) });
+    const unsettled = unitStates(id, wanted, found, errors, executor.restarting, ended, moreOf);
+    const states = this.#settled.mark(unsettled, view && awaitedCopies(view), texts, now_ms);
     if (view) this.#options.seen(view);
     if (this.#draining && current.size === 0) this.#drained(true);
     return this.#last = {
       ...{ wanted, current, texts, held, states, now_ms },
       later: new Set([...waiting.keys(), ...locks.keys()]),
+      inUse: inUse({ relations: executor.relations, wanted, current }),
     };
   }
 
@@ -285,22 +308,10 @@ export class Agent {
     return this.#incomplete = units;
   }
 
-  /** Returns the units whose failed command must not be repeated yet. */
-  #backingOff(
-    wanted: ReadonlyMap<UnitName, DesiredUnit>,
-    current: ReadonlyMap<UnitName, Current>,
-    now_ms: number,
-  ): ReadonlySet<UnitName> {
-    const waiting = this.#tracker.backingOff(wanted, now_ms);
-    // A socket that failed for lack of its service is retried now: once the service runs, systemd refuses the socket.
-    const getsMore = [...wanted.keys()].some((name) => !current.has(name) && !waiting.has(name));
-    return getsMore ? new Set([...waiting].filter((name) => startsAgain(name) || !current.has(name))) : waiting;
-  }
-
   #decide(world: AgentWorld): readonly AgentStep[] {
     // The states go with the machine's lease.
     if (this.#draining && world.current.size === 0) return [];
-    const steps: AgentStep[] = [...plan(world.wanted, world.current, world.held, world.later)];
+    const steps: AgentStep[] = [...plan(world.wanted, world.current, world.held, world.later, world.inUse)];
     // The last state of a unit that is being removed is not published: it is gone at the next look.
     const removed = new Set(steps.flatMap((step) => step.kind === "remove" ? [step.unit] : []));
     const without = (states: ReadonlyMap<UnitName, UnitState> | undefined) =>
@@ -351,6 +362,7 @@ export class Agent {
     }
     // An earlier daemon may have been killed between a change of files and the reload.
     await systemd.reloadIfNeeded();
+    await this.#repeated.load();
     const intents = new Map(await memory.load());
     for (const name of intents.keys()) {
       if (files.has(name)) continue;
@@ -380,15 +392,5 @@ export class Agent {
       current.set(name, { name, hash, status, ...command });
     }));
     return current;
-  }
-}
-
-/** A file in the store's serialization. One that cannot be parsed gets a hash that no unit has. */
-function onDisk(text: string): { readonly hash: string; readonly text: string } {
-  try {
-    const serialized = serializeUnitFile(parseUnitFile(text));
-    return { hash: hashUnitFile(serialized), text: serialized };
-  } catch {
-    return { hash: "", text };
   }
 }

@@ -14,13 +14,7 @@ import type { DesiredUnit } from "./desired.ts";
 import { isQuadlet } from "../../systemd/unit_name.ts";
 import { type Intent, isUp } from "./intent.ts";
 import type { Current } from "./plan.ts";
-import type { Relations } from "./relations.ts";
-
-/** The kinds of binding: the list in the bound unit's file, and the one in the other unit's file. */
-const kinds = {
-  stopsWith: "stops",
-  requires: "requiredBy",
-} as const satisfies Partial<Record<keyof Relations, keyof Relations>>;
+import { boundTo, type Relations } from "../policy/relations.ts";
 
 /** The units on this machine, with their relations and commands. */
 export interface BoundUnits {
@@ -28,25 +22,6 @@ export interface BoundUnits {
   readonly intents: ReadonlyMap<UnitName, Intent>;
   readonly wanted: ReadonlyMap<UnitName, DesiredUnit>;
   readonly current: ReadonlyMap<UnitName, Current>;
-}
-
-/** Returns the units that are bound to `unit`, directly or through others. */
-export function boundTo(
-  unit: UnitName,
-  relations: ReadonlyMap<UnitName, Relations>,
-  kind: keyof typeof kinds,
-): ReadonlySet<UnitName> {
-  const bound = new Set<UnitName>();
-  const open = [unit];
-  for (let other = open.pop(); other !== undefined; other = open.pop()) {
-    const named = relations.get(other)?.[kinds[kind]] ?? [];
-    for (const [name, each] of relations) {
-      if (name === unit || bound.has(name) || !each[kind].includes(other) && !named.includes(name)) continue;
-      bound.add(name);
-      open.push(name);
-    }
-  }
-  return bound;
 }
 
 /**
@@ -102,4 +77,19 @@ export function waitingForOthers(
 function isReadyFor(name: UnitName, other: Current | undefined, desiredOther: DesiredUnit | undefined): boolean {
   return isQuadlet(name) && other !== undefined && isQuadlet(other.name) && desiredOther?.desiredState === "loaded" &&
     other.commanded === "loaded" && other.hash === desiredOther.hash && !isUp(other.status);
+}
+
+/**
+ * Returns the Quadlet files to be replaced or removed that do not run themselves, as a build whose end its container has
+ * awaited, but on which a unit that runs depends. Without the file, podman would make no service of the container any more.
+ */
+export function inUse(
+  { relations, wanted, current }: Pick<BoundUnits, "relations" | "wanted" | "current">,
+): ReadonlySet<UnitName> {
+  const running = [...current.values()].filter(({ status }) => isUp(status)).map(({ name }) => name);
+  const isNeeded = (unit: UnitName) => running.some((name) => relations.get(name)?.stopsWith.includes(unit));
+  const leaving = [...current.values()].filter(({ name, hash, status }) => {
+    return isQuadlet(name) && !isUp(status) && wanted.get(name)?.hash !== hash;
+  });
+  return new Set(leaving.map(({ name }) => name).filter(isNeeded));
 }

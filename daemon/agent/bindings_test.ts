@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { boundTo, waitingForOthers } from "./bindings.ts";
+import { inUse, waitingForOthers } from "./bindings.ts";
 import type { DesiredUnit } from "./desired.ts";
 import type { Current } from "./plan.ts";
-import { readRelations, type Relations, relationsOf } from "./relations.ts";
+import { boundTo, readRelations, type Relations, relationsOf } from "../policy/relations.ts";
 import { startOrder } from "./start_order.ts";
 
 function read(files: Readonly<Record<string, string>>): ReadonlyMap<string, Relations> {
@@ -18,6 +18,12 @@ const cases: readonly { name: string; front?: string; side: string; stopsWith: b
     side: "[Unit]\nRequires=x.mount front@1.service\n",
     stopsWith: true,
     requires: true,
+  },
+  {
+    name: "a unit that only a comment between continued lines names is not bound",
+    side: "[Unit]\nRequires=x.mount \\\n# front@1.service\n y.mount\n",
+    stopsWith: false,
+    requires: false,
   },
   { name: "PartOf=", side: "[Unit]\nPartOf=front@1.service\n", stopsWith: true, requires: false },
   {
@@ -106,4 +112,23 @@ Deno.test("bindings: a container that was stopped with its loaded volume is star
   assert.equal(waits("new", "inactive", "launched"), true, "the volume is started first");
   assert.equal(waits("new", "inactive"), false);
   assert.equal(waits("new", "inactive", "loaded", "side.service"), true, "a plain unit waits for what it is bound to");
+});
+
+Deno.test("bindings: a build is in use until the container that runs on it has stopped", () => {
+  const relations = readRelations(
+    new Map([["site.build", "[Build]\n"], ["web.container", "[Container]\nImage=site.build\n"]]),
+  );
+  const isInUse = (active: string, wantedHash?: string) => {
+    const unit = (name: string, active: string) =>
+      [name, { name, hash: "old", commanded: "loaded", restart: 0, status: { active } } as unknown as Current] as const;
+    return inUse({
+      relations,
+      wanted: new Map(wantedHash === undefined ? [] : [["site.build", { hash: wantedHash } as DesiredUnit]]),
+      current: new Map([unit("site.build", "inactive"), unit("web.container", active)]),
+    }).has("site.build");
+  };
+  assert.equal(isInUse("active", "new"), true);
+  assert.equal(isInUse("deactivating"), true);
+  assert.equal(isInUse("inactive"), false);
+  assert.equal(isInUse("active", "old"), false, "the build is neither replaced nor removed");
 });

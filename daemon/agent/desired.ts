@@ -14,7 +14,7 @@ import {
 } from "../../registry/model.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
 import { optionsOf } from "../../systemd/unit_file.ts";
-import { globalsAmong, isActiveGlobal } from "../policy/globals.ts";
+import { globalsAmong, isActiveGlobal, versionOn } from "../policy/globals.ts";
 import type { UnitTraits } from "../policy/feasibility.ts";
 
 /** One unit that should be on this machine. */
@@ -31,7 +31,7 @@ export interface DesiredUnit {
 export function hashesNeeded(view: MachineView): Set<string> {
   const hashes = new Set<string>();
   for (const { hash } of view.assignments.values()) hashes.add(hash);
-  for (const unit of view.globals.values()) if (isActiveGlobal(unit)) hashes.add(unit.hash);
+  for (const unit of view.globals.values()) if (isActiveGlobal(unit)) hashes.add(versionOn(unit, view.machine).hash);
   return hashes;
 }
 
@@ -65,7 +65,8 @@ export function desired(
     wanted.set(name, { name, hash, desiredState, restart, ...(startOnly && { startOnly }) });
     if (globals.length > 0) jobs.push(traitsOf(assignment, texts.get(hash)));
   }
-  const host = { ...machine, metadata: effectiveMetadata(machine.staticMetadata, view.dynamicMetadata) };
+  const metadata = effectiveMetadata(machine.staticMetadata, view.dynamicMetadata);
+  const host = { ...machine, metadata, ...view.stopsGlobals && { stopsGlobals: true as const } };
   for (const { name, hash, desiredState, restart, startOnly } of globalsAmong(host, jobs, globals)) {
     if (desiredState === "inactive") continue;
     wanted.set(name, { name, hash, desiredState, restart, ...(startOnly && { startOnly }) });
@@ -86,8 +87,8 @@ export function exclusiveUnits(
   for (const { name, hash, desiredState } of wanted.values()) {
     const assignment = assignments.get(name);
     if (desiredState !== "launched" || assignment?.hash !== hash) continue;
-    const { stopWhenDisconnected_ms } = traitsOf(assignment, texts.get(hash)).requirements;
-    if (stopWhenDisconnected_ms !== undefined) exclusive.set(name, assignment.revision);
+    const { stopWhenDisconnected_ms, unique } = traitsOf(assignment, texts.get(hash)).requirements;
+    if (stopWhenDisconnected_ms !== undefined || unique) exclusive.set(name, assignment.revision);
   }
   return exclusive;
 }

@@ -397,26 +397,29 @@ Deno.test("an ordinary unit needs no lock", () =>
     assert.equal(host.state("next.service"), "launched active");
   }));
 
-Deno.test("a moved unit is started on its new machine when it has stopped on the old one", async () => {
-  const store = new SharedStore();
-  const [a, b] = ["a", "b"].map((letter) => new Host(store, letter.repeat(32))) as [Host, Host];
-  store.assign("single.service", single, a.id);
-  for (const host of [a, b]) {
-    host.begin();
-    host.show();
-  }
-  await ManualClock.settle();
-  a.machine.holdJobs();
-  store.assign("single.service", single, b.id);
-  a.show();
-  b.show();
-  await pass(store.clock, 2_000);
-  assert.deepEqual([a, b].map(({ machine }) => machine.isActive("single.service")), [true, false]);
-  a.machine.releaseJobs();
-  await pass(store.clock, 1_000);
-  assert.deepEqual([a, b].map(({ machine }) => machine.isActive("single.service")), [false, true]);
-  for (const host of [a, b]) await host.end();
-});
+for (const option of ["StopWhenDisconnected=10s", "Unique=true"]) {
+  Deno.test(`a unit with ${option} is started on its new machine when it has stopped on the old one`, async () => {
+    const text = `${ordinary}[X-Fleet]\n${option}\n`;
+    const store = new SharedStore();
+    const [a, b] = ["a", "b"].map((letter) => new Host(store, letter.repeat(32))) as [Host, Host];
+    store.assign("single.service", text, a.id);
+    for (const host of [a, b]) {
+      host.begin();
+      host.show();
+    }
+    await ManualClock.settle();
+    a.machine.holdJobs();
+    store.assign("single.service", text, b.id);
+    a.show();
+    b.show();
+    await pass(store.clock, 2_000);
+    assert.deepEqual([a, b].map(({ machine }) => machine.isActive("single.service")), [true, false]);
+    a.machine.releaseJobs();
+    await pass(store.clock, 1_000);
+    assert.deepEqual([a, b].map(({ machine }) => machine.isActive("single.service")), [false, true]);
+    for (const host of [a, b]) await host.end();
+  });
+}
 
 /** The events on one of two machines, each with the tenths of a second after it. */
 const events = ["cut", "heal", "move", "blind", "restart", "alone", "hold", "release", "start"] as const;

@@ -5,16 +5,17 @@
  */
 
 import type { Clock } from "../../runtime/clock.ts";
-import type { Log } from "../../runtime/log.ts";
+import { type Log, messageOf } from "../../runtime/log.ts";
 import type { Revision, UnitName } from "../../registry/model.ts";
 import { isPermanent, type Job, type JobResult, type Systemd, type UnitStatus } from "../../systemd/port.ts";
-import { boundTo, startedAgainAfter, waitingForOthers } from "./bindings.ts";
+import { FinishedStarts } from "./finished_starts.ts";
+import { startedAgainAfter, waitingForOthers } from "./bindings.ts";
 import { type DesiredUnit, disconnectionLimits } from "./desired.ts";
 import { adopted, type Commanded, commanded, type Intent, type IntentMemory, isUp } from "./intent.ts";
-import { jobError, startsAgain, withdrawn } from "./job_results.ts";
-import { readRelations, type Relations } from "./relations.ts";
+import { isLeftToSystemd, jobError, startsAgain, withdrawn } from "./job_results.ts";
+import { boundTo, readRelations, type Relations } from "../policy/relations.ts";
 import { startOrder } from "./start_order.ts";
-import type { Current, Step } from "./plan.ts";
+import { type Current, type StartStep, type Step, type StepOf, stepsOf } from "./plan.ts";
 import type { FailureTracker } from "./failures.ts";
 
 /** The desired and the current state from which the agent has planned its steps. */
@@ -45,8 +46,6 @@ interface Command {
   readonly given: (job: Job) => void;
 }
 
-type Of<Kind extends Step["kind"]> = Extract<Step, { kind: Kind }>;
-
 /** Applies steps to the machine. */
 export class Executor {
   /** Hash by unit, of the files in fleet's directory. */
@@ -60,11 +59,13 @@ export class Executor {
   readonly ended = new Map<UnitName, JobResult>();
   /** StopWhenDisconnected= by unit, of the files in fleet's directory, milliseconds. */
   readonly limits_ms: Map<UnitName, number>;
+  /** The relations of the files in fleet's directory. */
+  relations: ReadonlyMap<UnitName, Relations>;
   readonly #options: ExecutorOptions;
   /** The files in fleet's directory, by unit. */
   readonly #texts: Map<UnitName, string>;
-  #relations: ReadonlyMap<UnitName, Relations>;
   #stopped = new Map<UnitName, JobResult>();
+  readonly #finished = new FinishedStarts();
 
   /** `texts`: every file of fleet's directory, by unit name. */
   constructor(
@@ -77,14 +78,18 @@ export class Executor {
     this.files = files;
     this.intents = intents;
     this.#texts = new Map(texts);
-    this.#relations = readRelations(texts);
+    this.relations = readRelations(texts);
     this.limits_ms = disconnectionLimits(texts);
+    for (const [unit, { finished }] of intents) if (finished) this.ended.set(unit, "done");
   }
 
-  /**
-   * Returns the units that must not be started yet because systemd has stopped them together with another unit, with the
-   * reason.
-   */
+  /** Records the start jobs that have ended. Called between rounds, while no command is on its way. */
+  recordFinished(): Promise<void> {
+    return this.#finished.record(this.intents, (unit, intent) => this.#save(unit, intent))
+      .catch((error) => this.#options.log("warn", messageOf(error)));
+  }
+
+  /** Returns the units that must not be started yet because systemd has stopped them with another one, with the reason. */
   waitingForOthers(situation: Pick<Situation, "wanted" | "current">): ReadonlyMap<UnitName, string> {
     return waitingForOthers({ ...situation, intents: this.intents }, (unit) => this.ended.get(unit) === "done");
   }
@@ -97,18 +102,18 @@ export class Executor {
   async carryOut(steps: readonly Step[], situation: Situation): Promise<void> {
     const { log } = this.#options;
     for (const step of steps) log("info", `${step.kind}: ${step.why}`, { unit: step.unit });
-    const removed = only(steps, "remove");
+    const removed = stepsOf(steps, "remove");
     if (removed.length > 0) await this.#remove(removed, situation);
-    const installs = only(steps, "install");
+    const installs = stepsOf(steps, "install");
     if (installs.length > 0) await this.#install(installs, situation);
     // Only units whose new file is in place.
-    const starts = [...only(steps, "start"), ...only(steps, "restart")]
+    const starts = [...stepsOf(steps, "start"), ...stepsOf(steps, "restart")]
       .filter(({ unit }) => this.files.get(unit) === situation.wanted.get(unit)?.hash);
     // Reload before starts as well: an earlier reload, after a change of files, may have failed.
     const due = removed.length + installs.length + starts.length > 0;
     const [reload] = await Promise.allSettled([due ? this.#options.systemd.reloadIfNeeded() : false]);
     await this.#command(
-      this.#inOrder(only(steps, "stop")).reverse().map((step) => this.#stop(step, situation)),
+      this.#inOrder(stepsOf(steps, "stop")).reverse().map((step) => this.#stop(step, situation)),
       situation,
     );
     // A unit must not be started from a file that systemd has not read.
@@ -118,16 +123,16 @@ export class Executor {
 
   #inOrder<Kind extends Step>(steps: readonly Kind[]): Kind[] {
     const byName = new Map(steps.map((step) => [step.unit, step]));
-    return startOrder(byName.keys(), this.#relations).map((name) => byName.get(name)!);
+    return startOrder(byName.keys(), this.relations).map((name) => byName.get(name)!);
   }
 
-  #stop({ unit, restart }: Of<"stop">, situation: Situation): Command {
+  #stop({ unit, restart }: StepOf<"stop">, situation: Situation): Command {
     const { systemd, ended } = this.#options;
     const current = situation.current.get(unit);
     return {
       unit,
       intent: this.#intent("stop", current?.status, restart ?? current?.restart ?? 0),
-      give: () => this.#withNewJob(unit, systemd.stop(unit)),
+      give: () => systemd.stop(unit),
       given: (job) => {
         this.busy.add(unit);
         this.#recordBound(unit, "stop", situation);
@@ -201,7 +206,7 @@ export class Executor {
 
   /** Records the bound units that systemd stops or restarts along with a unit, so that they are started again. */
   #recordBound(unit: UnitName, kind: "stop" | "restart", situation: Situation): void {
-    const known = { ...situation, relations: this.#relations, intents: this.intents };
+    const known = { ...situation, relations: this.relations, intents: this.intents };
     const { along, down } = startedAgainAfter(unit, kind === "restart", known);
     for (const name of [...along, ...down]) {
       const did = down.includes(name) ? "load" : this.intents.get(name)!.did === "restart" ? "restart" : "start";
@@ -211,7 +216,7 @@ export class Executor {
 
   /** Records, after a failed restart, that the units which require this one are down as well. */
   #recordFailedRestart(unit: UnitName, situation: Situation): void {
-    for (const name of boundTo(unit, this.#relations, "requires")) {
+    for (const name of boundTo(unit, this.relations, "requires")) {
       if (this.intents.get(name)?.along === unit) this.#recordAlong(name, unit, "load", situation);
     }
   }
@@ -239,7 +244,7 @@ export class Executor {
     }
   }
 
-  async #remove(steps: readonly Of<"remove">[], situation: Situation): Promise<void> {
+  async #remove(steps: readonly StepOf<"remove">[], situation: Situation): Promise<void> {
     const { systemd, memory, tracker } = this.#options;
     const names = new Set(steps.map((step) => step.unit));
     const failures = await systemd.uninstall(names);
@@ -261,10 +266,10 @@ export class Executor {
         this.#failed(unit, situation.wanted.get(unit), error as Error);
       }
     }
-    this.#relations = readRelations(this.#texts);
+    this.relations = readRelations(this.#texts);
   }
 
-  async #install(steps: readonly Of<"install">[], situation: Situation): Promise<void> {
+  async #install(steps: readonly StepOf<"install">[], situation: Situation): Promise<void> {
     const { systemd, tracker } = this.#options;
     const texts = new Map<UnitName, string>();
     for (const { unit, hash } of steps) {
@@ -299,10 +304,10 @@ export class Executor {
         tracker.succeeded(unit);
       }
     }
-    this.#relations = readRelations(this.#texts);
+    this.relations = readRelations(this.#texts);
   }
 
-  #start(step: Of<"start" | "restart">, situation: Situation): Command {
+  #start(step: StartStep, situation: Situation): Command {
     const { systemd, tracker, ended } = this.#options;
     const { kind, unit, restart } = step;
     const isAsked = step.kind === "restart" || step.isAsked;
@@ -313,37 +318,33 @@ export class Executor {
         ...this.#intent(kind, situation.current.get(unit)?.status, restart),
         ...(kind === "start" && along !== undefined && { along }),
       },
-      give: () => this.#withNewJob(unit, systemd[kind](unit)),
+      give: () => systemd[kind](unit),
       given: (job) => {
         if (startsAgain(unit)) tracker.succeeded(unit);
         if (isAsked) this.restarting.set(unit, situation.current.get(unit)?.restart ?? 0);
         if (kind === "restart") this.#recordBound(unit, "restart", situation);
+        const accepted = this.intents.get(unit);
         job.done.then((result) => {
           this.restarting.delete(unit);
           if (!withdrawn.includes(result)) this.ended.set(unit, result);
+          if (result === "done") this.#finished.note(unit, accepted);
           if (kind === "restart" && result !== "done") this.#recordFailedRestart(unit, situation);
-          return this.#startEnded(unit, jobError(kind, result), restart, situation);
+          return this.#startEnded(step, result, situation);
         }).finally(ended);
       },
     };
   }
 
-  /** Drops the result of the previous job when a new one is queued. */
-  #withNewJob(unit: UnitName, job: Promise<Job>): Promise<Job> {
-    this.ended.delete(unit);
-    return job;
-  }
-
   /** Handles the end of a start job. */
-  async #startEnded(unit: UnitName, error: string | undefined, restart: Revision, situation: Situation): Promise<void> {
+  async #startEnded({ kind, unit, restart }: StartStep, result: JobResult, situation: Situation): Promise<void> {
     const { tracker, clock } = this.#options;
+    const error = jobError(kind, result);
     if (error === undefined) return startsAgain(unit) ? undefined : tracker.succeeded(unit);
     const wanted = situation.wanted.get(unit);
-    if (startsAgain(unit)) return tracker.startFailed(unit, wanted, error);
+    if (isLeftToSystemd(unit, result)) return tracker.startFailed(unit, wanted, error);
     tracker.failed(unit, wanted, error, clock);
-    if (!this.files.has(unit)) return;
     // Recorded as not started: systemd does not restart a unit whose start failed.
-    await this.#record("load", unit, undefined, wanted, restart);
+    if (this.files.has(unit)) await this.#record("load", unit, undefined, wanted, restart);
   }
 
   /**
@@ -368,6 +369,7 @@ export class Executor {
 
   async #give({ unit, intent, give, given }: Command, before: Intent | undefined, situation: Situation): Promise<void> {
     let refused = true;
+    this.ended.delete(unit);
     try {
       const job = await give();
       refused = false;
@@ -393,8 +395,4 @@ export class Executor {
     tracker.failed(unit, wanted, error.message, clock, isPermanent(error));
     log("error", error.message, { unit });
   }
-}
-
-function only<Kind extends Step["kind"]>(steps: readonly Step[], kind: Kind): Of<Kind>[] {
-  return steps.filter((step): step is Of<Kind> => step.kind === kind);
 }

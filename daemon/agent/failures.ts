@@ -7,6 +7,7 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { UnitName } from "../../registry/model.ts";
 import type { DesiredUnit } from "./desired.ts";
+import { startsAgain } from "./job_results.ts";
 
 interface TrackedFailure {
   readonly error: string;
@@ -82,13 +83,21 @@ export class FailureTracker {
     return names;
   }
 
+  /** Returns those of {@link backingOff} that are left alone. `isHere`: true if the machine has the unit's file. */
+  held(
+    wanted: ReadonlyMap<UnitName, DesiredUnit>,
+    isHere: (unit: UnitName) => boolean,
+    now_ms: number,
+  ): ReadonlySet<UnitName> {
+    const waiting = this.backingOff(wanted, now_ms);
+    // A socket that failed for lack of its service is retried now: once the service runs, systemd refuses the socket.
+    const getsMore = [...wanted.keys()].some((name) => !isHere(name) && !waiting.has(name));
+    return getsMore ? new Set([...waiting].filter((name) => startsAgain(name) || !isHere(name))) : waiting;
+  }
+
   /** Returns the milliseconds until the next try; Infinity if there is none. */
   nextTry_ms(now_ms: number): number {
-    let next_ms = Infinity;
-    for (const { retryAt_ms } of this.#failures.values()) {
-      if (retryAt_ms > now_ms) next_ms = Math.min(next_ms, retryAt_ms - now_ms);
-    }
-    return next_ms;
+    return nextRetry_ms(this.#failures.values(), now_ms);
   }
 
   /** Returns the failures by unit. */
@@ -99,12 +108,23 @@ export class FailureTracker {
     }));
   }
 
-  /** Drops the failures of other units. */
-  keepOnly(names: ReadonlySet<UnitName>): void {
-    for (const name of this.#failures.keys()) if (!names.has(name)) this.#failures.delete(name);
+  /** Drops the failures of other units, and those of an earlier desired state: they say nothing about a new file. */
+  keepOnly(names: ReadonlySet<UnitName>, wanted: ReadonlyMap<UnitName, DesiredUnit>): void {
+    for (const [name, { desired }] of this.#failures) {
+      if (!names.has(name) || desired !== desiredKey(wanted.get(name))) this.#failures.delete(name);
+    }
   }
 }
 
 function desiredKey(wanted: DesiredUnit | undefined): string {
   return wanted ? `${wanted.hash} ${wanted.desiredState} ${wanted.restart}` : "absent";
+}
+
+/** Returns the milliseconds until the earliest try that is still to come; Infinity if there is none. */
+export function nextRetry_ms(tries: Iterable<{ readonly retryAt_ms: number }>, now_ms: number): number {
+  let next_ms = Infinity;
+  for (const { retryAt_ms } of tries) {
+    if (retryAt_ms > now_ms) next_ms = Math.min(next_ms, retryAt_ms - now_ms);
+  }
+  return next_ms;
 }

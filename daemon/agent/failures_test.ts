@@ -57,7 +57,16 @@ Deno.test("a failed start is reported and not retried, and failures of removed u
   assert.deepEqual([...tracker.backingOff(wanting(launched), 0)], ["b.service"]);
   assert.equal(tracker.nextTry_ms(0), 1000);
   assert.deepEqual(tracker.errors().get(name), { error: "came to nothing", tried: false });
-  tracker.keepOnly(new Set([name]));
+  tracker.keepOnly(new Set([name]), wanting(launched));
   assert.deepEqual([...tracker.errors().keys()], [name]);
   assert.equal(tracker.nextTry_ms(0), Infinity);
+});
+
+Deno.test("a failure of an earlier desired state says nothing about a new one", () => {
+  const tracker = new FailureTracker();
+  tracker.failed(name, launched, "podman makes no service of it", at(0), true);
+  tracker.keepOnly(new Set([name]), wanting(launched));
+  assert.equal(tracker.errors().size, 1);
+  tracker.keepOnly(new Set([name]), wanting({ ...launched, hash: "h2" }));
+  assert.equal(tracker.errors().size, 0);
 });

@@ -7,6 +7,7 @@
 
 import type { DesiredState, Revision, UnitName } from "../../registry/model.ts";
 import type { UnitStatus } from "../../systemd/port.ts";
+import type { FailureMemory } from "./failure_memory.ts";
 
 /** The latest command for one unit: recorded before it is given, and again once systemd has accepted it. */
 export interface Intent {
@@ -22,6 +23,8 @@ export interface Intent {
    * started again when that unit is active.
    */
   readonly along?: UnitName;
+  /** True if the job of the start or restart has ended with success. */
+  readonly finished?: true;
 }
 
 /** Storage of intents. Rejects when an intent cannot be stored: then the command must not be given. */
@@ -29,6 +32,8 @@ export interface IntentMemory {
   load(): Promise<ReadonlyMap<UnitName, Intent>>;
   save(unit: UnitName, intent: Intent): Promise<void>;
   forget(unit: UnitName): Promise<void>;
+  /** Storage of the failures of units with OnFailure=move; without it, the next daemon counts from the beginning. */
+  readonly failures?: FailureMemory;
 }
 
 /** The state that has been commanded of a unit whose file is in place. */

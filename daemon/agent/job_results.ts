@@ -15,6 +15,14 @@ export function startsAgain(unit: UnitName): boolean {
   return unit.endsWith(".service");
 }
 
+/**
+ * True if a start that has ended with a failure is not repeated: `Restart=` of a service decides whether systemd tries
+ * again. podman makes services of containers and pods. One whose volume or image failed is tried again with that.
+ */
+export function isLeftToSystemd(unit: UnitName, result: JobResult): boolean {
+  return startsAgain(unit) || /\.(container|kube|pod)$/.test(unit) && result !== "dependency";
+}
+
 /** Results of jobs that were canceled, or whose result is not known. */
 export const withdrawn: readonly JobResult[] = ["canceled", "unknown", "collected"];
 

@@ -10,10 +10,11 @@ import { inParallel } from "../../runtime/parallel.ts";
 import { type Log, messageOf } from "../../runtime/log.ts";
 import type { MachineId, Revision, UnitName } from "../../registry/model.ts";
 import { type Change, ConflictError, type Registry } from "../../registry/mod.ts";
-import { fleetSection } from "../../registry/requirements.ts";
+import { fleetOptionsOf } from "../../registry/requirements.ts";
 import type { Systemd, UnitStatus } from "../../systemd/port.ts";
 import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
+import type { AttachedFiles } from "./attached_files.ts";
 import { adopted, commanded, type Intent, type IntentMemory } from "./intent.ts";
 
 type Labels = Readonly<Record<string, string>>;
@@ -34,6 +35,7 @@ export interface KeepUnitsOptions {
   readonly registry: Pick<Registry, "unit" | "read" | "commit">;
   readonly systemd: Pick<Systemd, "files" | "statuses">;
   readonly state: KeptState;
+  readonly attached: Pick<AttachedFiles, "kept">;
   readonly machine: MachineId;
   readonly log: Log;
   readonly clock: Pick<Clock, "now_ms">;
@@ -81,12 +83,13 @@ export async function keepUnitsIfAsked(options: KeepUnitsOptions): Promise<void>
   for (const [key, value] of Object.entries(await state.labels())) {
     if (known[key] === undefined) await registry.commit({ kind: "metadata", machine, key, value });
   }
+  for (const content of await options.attached.kept()) await registry.commit({ kind: "content", ...content });
   const files = await systemd.files();
   const statuses = await systemd.statuses(new Set(files.keys()));
   const intents = await state.intents.load();
   let kept = 0;
   await inParallel([...files], async ([name, text]) => {
-    const file = fileOf(text);
+    const file = fileOf(name, text);
     const status = statuses.get(name);
     if (file === undefined) log("error", "the unit cannot be kept: its file cannot be parsed", { unit: name });
     else if (status !== undefined && await keep(options, name, file, stateOf(intents.get(name), status))) kept++;
@@ -97,12 +100,11 @@ export async function keepUnitsIfAsked(options: KeepUnitsOptions): Promise<void>
 
 type File = NonNullable<Extract<Change, { kind: "put" }>["file"]>;
 
-function fileOf(text: string): File | undefined {
+function fileOf(name: UnitName, text: string): File | undefined {
   try {
     const options = parseUnitFile(text);
     const serialized = serializeUnitFile(options);
-    const fleetOptions = options.filter(({ section }) => section === fleetSection);
-    return { hash: hashUnitFile(serialized), text: serialized, fleetOptions };
+    return { hash: hashUnitFile(serialized), text: serialized, fleetOptions: fleetOptionsOf(name, options) };
   } catch {
     return undefined;
   }

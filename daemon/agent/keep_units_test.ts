@@ -8,6 +8,7 @@ import { parseUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
 import { systemClock } from "../host/system_clock.ts";
 import type { Intent } from "./intent.ts";
+import type { AttachedFiles } from "./attached_files.ts";
 import { keepUnitsIfAsked, prepareStore } from "./keep_units.ts";
 
 const sleeper = "[Service]\nExecStart=/bin/sleep infinity\n";
@@ -40,6 +41,8 @@ class Scene implements AsyncDisposable {
   readonly machine = new FakeMachine();
   readonly systemd = new FakeSystemd(this.machine);
   readonly intents = new Map<UnitName, Intent>();
+  /** The contents of attached files on the machine. */
+  contents: Awaited<ReturnType<AttachedFiles["kept"]>> = [];
   readonly #store = openSqliteStore({ path: ":memory:" });
   readonly registry = new ClusterRegistry({
     ...{ store: this.#store, clock: systemClock, log: () => {}, agentTtl_s: 30, leaderTtl_s: 30 },
@@ -62,7 +65,8 @@ class Scene implements AsyncDisposable {
   async keep(machine = "m1", labels: Readonly<Record<string, string>> = {}): Promise<void> {
     const { registry, systemd } = this;
     const state = stateOf(this.intents, labels);
-    const options = { registry, systemd, state, machine, log: () => {}, clock: systemClock };
+    const attached = { kept: () => Promise.resolve(this.contents) };
+    const options = { registry, systemd, state, attached, machine, log: () => {}, clock: systemClock };
     await keepUnitsIfAsked(options);
     assert.equal(state.keeps, false);
   }
@@ -151,4 +155,12 @@ Deno.test("restart requests of an earlier store count as carried out at the revi
   await prepareStore(state, { revision: 7 }, false);
   assert.deepEqual([...intents.values()], [intent("restart", 7), intent("start", 7)]);
   assert.equal(state.keeps, false);
+});
+
+Deno.test("the contents of attached files are put into the store with the units", async () => {
+  await using scene = await Scene.open();
+  const name = { hash: "a".repeat(64), size_bytes: 2 };
+  scene.contents = [{ name, base64: "aGk=" }];
+  await scene.keep();
+  assert.equal(await scene.registry.content(name), "aGk=");
 });

@@ -1,6 +1,6 @@
 /**
- * Takes and gives up the locks of this machine's units with StopWhenDisconnected=, of which only one copy may run in the
- * cluster.
+ * Takes and gives up the locks of this machine's units of which only one copy may run in the cluster: those with
+ * StopWhenDisconnected= or Unique=true.
  *
  * @module
  */
@@ -113,7 +113,7 @@ export class LockKeeper {
       }
       if (outcome.kind === "outdated") return retry.outdated_ms;
       lock.why = `waiting until machine ${outcome.machine.slice(0, 8)}... has stopped it or its lease has expired: ` +
-        "only one copy may run (StopWhenDisconnected)";
+        "only one copy may run";
       return retry.held_ms;
     });
   }

@@ -38,25 +38,43 @@ export type Step =
   }
   | { readonly kind: "restart"; readonly unit: UnitName; readonly restart: Revision; readonly why: string };
 
+/** The steps of one kind. */
+export type StepOf<Kind extends Step["kind"]> = Extract<Step, { kind: Kind }>;
+
+/** A step whose command is a start job. */
+export type StartStep = StepOf<"start" | "restart">;
+
+/** Returns the steps of one kind, in order. */
+export function stepsOf<Kind extends Step["kind"]>(steps: readonly Step[], kind: Kind): StepOf<Kind>[] {
+  return steps.filter((step): step is StepOf<Kind> => step.kind === kind);
+}
+
 /**
  * Returns the next steps, in order of unit name. Units in `held` are left alone: they have a job, or a failed command waits
  * for its next try. A unit that must be removed or replaced is stopped first; the steps after that are decided when it has
- * stopped. Units in `later` are not started yet.
+ * stopped. Units in `later` are not started yet. Units in `inUse` do not run themselves, but other units need them: they
+ * are stopped with those before they are replaced, and removed after those.
  */
 export function plan(
   wanted: ReadonlyMap<UnitName, DesiredUnit>,
   current: ReadonlyMap<UnitName, Current>,
   held: ReadonlySet<UnitName>,
   later: ReadonlySet<UnitName> = new Set(),
+  inUse: ReadonlySet<UnitName> = new Set(),
 ): readonly Step[] {
   const names = [...new Set([...wanted.keys(), ...current.keys()])].sort();
   return names.filter((name) => !held.has(name))
-    .flatMap((name) => next(name, wanted.get(name), current.get(name)))
+    .flatMap((name) => next(name, wanted.get(name), current.get(name), inUse.has(name)))
     .filter((step) => step.kind !== "start" && step.kind !== "restart" || !later.has(step.unit));
 }
 
-function next(unit: UnitName, wanted: DesiredUnit | undefined, current: Current | undefined): Step[] {
-  if (!wanted) return current ? dismantle(current, "unit loaded but not scheduled here") : [];
+function next(
+  unit: UnitName,
+  wanted: DesiredUnit | undefined,
+  current: Current | undefined,
+  isInUse: boolean,
+): Step[] {
+  if (!wanted) return current && !isInUse ? dismantle(current, "unit loaded but not scheduled here") : [];
   const install: Step[] = [
     { kind: "install", unit, hash: wanted.hash, why: "unit scheduled here but not loaded" },
   ];
@@ -66,7 +84,7 @@ function next(unit: UnitName, wanted: DesiredUnit | undefined, current: Current 
   }
   if (!current) return install;
   if (current.hash !== wanted.hash) {
-    const steps = dismantle(current, "unit loaded but hash differs to expected");
+    const steps = dismantle(current, "unit loaded but hash differs to expected", isInUse);
     return steps.some((step) => step.kind === "stop") ? steps : [...steps, ...install];
   }
   if (wanted.desiredState === "loaded") {
@@ -86,8 +104,8 @@ function next(unit: UnitName, wanted: DesiredUnit | undefined, current: Current 
   return [{ kind: "restart", unit, restart: wanted.restart, why: "a restart was asked for" }];
 }
 
-/** Returns a stop for a unit that runs, a removal for one that does not. */
-function dismantle(current: Current, why: string): Step[] {
-  const up = current.commanded === "launched" || isUp(current.status);
+/** Returns a stop for a unit that runs, or on which others do, and a removal for any other. */
+function dismantle(current: Current, why: string, isInUse = false): Step[] {
+  const up = current.commanded === "launched" || isUp(current.status) || isInUse;
   return [{ kind: up ? "stop" : "remove", unit: current.name, why }];
 }

@@ -99,6 +99,20 @@ for (const { name: title, wanted, current, want } of cases) {
   });
 }
 
+Deno.test("plan: a unit that others need is stopped with them before it is replaced, and removed after them", () => {
+  const kinds = (wantedUnits: DesiredUnit[], inUse: string[]) =>
+    plan(
+      new Map(wantedUnits.map((unit) => [name, unit])),
+      new Map([[name, current("loaded")]]),
+      new Set(),
+      new Set(),
+      new Set(inUse),
+    ).map(({ kind }) => kind);
+  const changed = wanted("loaded", { hash: "h2" });
+  assert.deepEqual([kinds([changed], []), kinds([changed], [name])], [["remove", "install"], ["stop"]]);
+  assert.deepEqual([kinds([], []), kinds([], [name])], [["remove"], []]);
+});
+
 Deno.test("plan: a held unit is left alone, its neighbor is not", () => {
   const other = "b.service";
   const steps = plan(

@@ -10,7 +10,7 @@
 
 import type { UnitName } from "../../registry/model.ts";
 import { topologicalSort } from "../../runtime/topological_sort.ts";
-import type { Relations } from "./relations.ts";
+import type { Relations } from "../policy/relations.ts";
 
 /** Unit types in the order of systemd's implicit rules: a socket starts before its service. */
 const types = ["slice", "swap", "automount", "mount", "socket", "timer", "path", "service", "target"];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { relationsOf } from "./relations.ts";
+import { relationsOf } from "../policy/relations.ts";
 import { startOrder } from "./start_order.ts";
 
 Deno.test("units are started in the order of their dependencies", () => {

@@ -8,6 +8,8 @@
 import { type Clock, jittered_ms } from "../../runtime/clock.ts";
 import { messageOf } from "../../runtime/log.ts";
 import { within } from "../../runtime/within.ts";
+import { parseUnitFile, serializeUnitFile } from "../../systemd/unit_file.ts";
+import { hashUnitFile } from "../../systemd/unit_hash.ts";
 
 /** The known texts, and the reasons why others are missing. Both by hash. */
 export interface KnownTexts {
@@ -100,5 +102,15 @@ export class UnitTexts {
     }
     missing.why = why;
     missing.retryAt_ms = this.clock.monotonic_ms() + jittered_ms(this.clock, missing.pause_ms);
+  }
+}
+
+/** Returns a file in the store's serialization. One that cannot be parsed gets a hash that no unit has. */
+export function onDisk(text: string): { readonly hash: string; readonly text: string } {
+  try {
+    const serialized = serializeUnitFile(parseUnitFile(text));
+    return { hash: hashUnitFile(serialized), text: serialized };
+  } catch {
+    return { hash: "", text };
   }
 }

@@ -9,10 +9,12 @@ import type { DesiredUnit } from "./desired.ts";
 import type { JobResult } from "../../systemd/port.ts";
 import type { Current } from "./plan.ts";
 import type { Failure } from "./failures.ts";
+import type { PublishedHealth } from "./unit_health.ts";
 
 /**
  * Returns the states to publish: one for each unit on disk, and one for each that could not be installed. `restarting`:
- * units with an unfinished restart, with the revision of the restart before. `ended`: results of start jobs.
+ * units with an unfinished restart, with the revision of the restart before. `ended`: results of start jobs. `moreOf`: other
+ * fields of a unit, such as its health.
  */
 export function unitStates(
   machine: MachineId,
@@ -21,6 +23,7 @@ export function unitStates(
   errors: ReadonlyMap<UnitName, Failure>,
   restarting: ReadonlyMap<UnitName, Revision>,
   ended: ReadonlyMap<UnitName, JobResult> = new Map(),
+  moreOf: (unit: UnitName) => (Partial<PublishedHealth> & Pick<UnitState, "failures">) | undefined = () => undefined,
 ): ReadonlyMap<UnitName, UnitState> {
   const states = new Map<UnitName, UnitState>();
   for (const { name, hash, commanded, restart, status } of current.values()) {
@@ -35,6 +38,7 @@ export function unitStates(
       ...(error !== undefined && published(failure!)),
       ...(result !== "success" && { result }),
       ...(restarts !== undefined && { restarts }),
+      ...moreOf(name),
       ...(job !== undefined && (active === "inactive" || active === "failed") && { job }),
     });
   }

@@ -59,6 +59,8 @@ export interface Peer {
   readonly connection?: ConnectionInfo;
   /** The name of the token or certificate that authorizes the client, if one does. */
   readonly as?: string;
+  /** The role of that token or certificate; absent if the client may do everything. */
+  readonly role?: Role;
   /**
    * Returns the body as it arrives; by default that of the request, which costs an object and a promise for each chunk.
    * May be called once. The iterable rejects if the client disconnects.

@@ -15,15 +15,23 @@ import { SharedState } from "./shared_state.ts";
 import { discoveryText } from "./v1/discovery.ts";
 import { Lists, UnitRenderer } from "./v1/entities.ts";
 import { EventStreams } from "./events/stream.ts";
+import { getApp, listApps, startRollout } from "./routes/apps.ts";
 import { getBackup } from "./routes/backup.ts";
+import { deleteCordon, listCordons, putCordon } from "./routes/cordons.ts";
+import { getAccess } from "./routes/access.ts";
+import { getContent, putContent } from "./routes/contents.ts";
+import { deleteDrain, listDrains, postDrains } from "./routes/drains.ts";
+import { deleteRebalance, getRebalance, postRebalance } from "./routes/rebalance.ts";
 import { explainUnit } from "./routes/explain.ts";
 import { getHistory } from "./routes/history.ts";
 import type { LocalMachine } from "./machine/port.ts";
 import { JournalStatusRoutes } from "./routes/journal_status.ts";
 import { acceptLoss, getLoss } from "./routes/loss.ts";
 import { listMachines, patchMachines } from "./routes/machines.ts";
+import { type PagePorts, pageRoutes } from "./routes/page.ts";
 import { planChanges } from "./routes/plan.ts";
 import { errorReply, jsonReply, reply, textReply } from "./http/responses.ts";
+import { controlRollout, getRollout } from "./routes/rollout.ts";
 import { getState, listStates } from "./routes/state.ts";
 import { type OperatorPorts, operatorRoutes } from "./routes/operator.ts";
 import { PendingStops } from "./routes/original_client.ts";
@@ -31,12 +39,13 @@ import { openapiText } from "./v1/openapi.ts";
 import { find, only, type Resource, resource, type Routes } from "./router.ts";
 import { parseTarget } from "./http/request_target.ts";
 import { commands, commandUnit, deleteUnit, getUnit, listUnits, putUnit } from "./routes/units.ts";
+import { getUsage } from "./routes/usage.ts";
 import { within } from "../../runtime/within.ts";
 
 export type { Peer } from "./context.ts";
 
 /** The options of {@link createHandler}. */
-export interface HandlerOptions extends OperatorPorts {
+export interface HandlerOptions extends OperatorPorts, PagePorts {
   readonly registry: Registry;
   /** Reports whether the daemon can answer for the cluster, and the reason if it cannot. */
   readonly status: () => {
@@ -157,7 +166,10 @@ function probe(report: () => Response): Resource {
 }
 
 /** Returns the routes of the whole API. */
-export function routesOf(api: Api, options: Pick<HandlerOptions, "status" | "version"> & OperatorPorts): Routes {
+export function routesOf(
+  api: Api,
+  options: Pick<HandlerOptions, "status" | "version"> & OperatorPorts & PagePorts,
+): Routes {
   const { status, version } = options;
   const readiness = () => {
     const { ready, missing, reason = missing } = status();
@@ -170,6 +182,7 @@ export function routesOf(api: Api, options: Pick<HandlerOptions, "status" | "ver
     ["/healthz", probe(() => textReply(200, "ok"))],
     ["/readyz", probe(readiness)],
     ...operatorRoutes(options),
+    ...pageRoutes(options),
     ...prefixed,
   ]);
 }
@@ -184,6 +197,23 @@ function clusterRoutes(api: Api, version: string): Routes {
     ["discovery", { actions: { GET: () => jsonReply(discoveryText) }, otherwise: only("HTTP GET", 400) }],
     ["openapi.json", resource({ GET: () => jsonReply(openapiText(version)) })],
     ["machines", resource({ GET: (call) => listMachines(api, call), PATCH: (call) => patchMachines(api, call) })],
+    ["cordons", resource({ GET: () => listCordons(api) })],
+    [
+      "machines/*/cordon",
+      resource({ PUT: (call, id) => putCordon(api, id, call), DELETE: (_call, id) => deleteCordon(api, id) }),
+    ],
+    ["access", resource({ GET: ({ peer }) => getAccess(peer) })],
+    ["usage", resource({ GET: (call) => getUsage(api, call) })],
+    ["drains", resource({ GET: () => listDrains(api), POST: (call) => postDrains(api, call) })],
+    ["drains/*", resource({ DELETE: (call, id) => deleteDrain(api, id, call) })],
+    [
+      "rebalance",
+      resource({
+        GET: (call) => getRebalance(api, call),
+        POST: (call) => postRebalance(api, call),
+        DELETE: () => deleteRebalance(api),
+      }),
+    ],
     ["loss", resource({ GET: () => getLoss(api), DELETE: () => acceptLoss(api) })],
     ["units", resource({ GET: (call) => listUnits(api, call) })],
     [
@@ -201,7 +231,26 @@ function clusterRoutes(api: Api, version: string): Routes {
     ["units/*/history", resource({ GET: (call, name) => getHistory(api, name, call) })],
     ["units/*/journal", resource({ GET: (call, name) => machineRoutes.journal(call, name) })],
     ["units/*/status", resource({ GET: (call, name) => machineRoutes.status(call, name) })],
+    ["apps", resource({ GET: (call) => listApps(api, call) })],
+    [
+      "apps/*",
+      resource({
+        GET: (call, name) => getApp(api, name, call),
+        POST: (call, name) => startRollout(api, name, call),
+      }),
+    ],
+    [
+      "apps/*/rollout",
+      resource({
+        GET: (call, name) => getRollout(api, name, call),
+        POST: (call, name) => controlRollout(api, name, call),
+      }),
+    ],
     ["plan", resource({ POST: (call) => planChanges(api, call) })],
+    [
+      "contents/*",
+      resource({ GET: (call, hash) => getContent(api, hash, call), PUT: (call, hash) => putContent(api, hash, call) }),
+    ],
     ["backup", resource({ GET: (call) => getBackup(api, call) })],
     ["state", resource({ GET: (call) => listStates(api, call) })],
     ["state/*", resource({ GET: (_call, name) => getState(api, name) })],

@@ -265,7 +265,7 @@ Deno.test("no error has an empty message, whatever the store or systemd refuses"
       journal: () => {
         throw refusal;
       },
-      ...{ statusText: fail, statusProperties: fail, fetchPeer: fail },
+      ...{ statusText: fail, statusProperties: fail, usage: fail, verify: fail, fetchPeer: fail },
     };
     await using api = await ApiFixture.open({ localMachine, acceptStore: fail });
     await api.put("a.service", "launched");

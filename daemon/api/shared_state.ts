@@ -10,6 +10,7 @@ import type { Log } from "../../runtime/log.ts";
 import type { Registry } from "../../registry/mod.ts";
 import type { Authorship, UnitName } from "../../registry/model.ts";
 import { Budget } from "../../runtime/budget.ts";
+import { serial } from "../../runtime/serial.ts";
 import { NewestMap } from "../../runtime/newest_map.ts";
 import { ResponseBudget } from "./http/response_budget.ts";
 import { EventBuffer } from "./events/event_buffer.ts";
@@ -27,6 +28,8 @@ const maxRemovals = 1_000;
 export class SharedState implements Disposable {
   readonly streams = new Budget(maxStreams);
   readonly machineRequests = new Budget(maxMachineRequests);
+  /** Runs the checks of unit files by systemd-analyze, one at a time. */
+  readonly verification = serial();
   readonly responses = new ResponseBudget();
   /** The authors of deletions made through this daemon: the store keeps nothing of a destroyed unit. */
   readonly removals: Map<UnitName, Authorship> = new NewestMap(maxRemovals);

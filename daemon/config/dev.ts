@@ -100,6 +100,10 @@ In another terminal:
   fleetctl list-units
   fleetctl destroy hello.service
 
+The cluster page, for a browser on this machine; it prints its address:
+
+  fleetctl ui
+
 The same API, for programs:
 
   curl --unix-socket ${socket} http://fleet/fleet/v1/units

@@ -69,7 +69,7 @@ export function readSettings(path: string, text: string): Settings {
     const match = /^([^\s=]+)[ \t]*=[ \t]*(.*)$/s.exec(line);
     // The message leaves the line out: it may hold a password.
     if (!match) {
-      problems.push(`${source}: expected OPTION=VALUE, a remark or [SECTION] in this line`);
+      problems.push(`${source}: expected OPTION=VALUE, a comment or [SECTION] in this line`);
       continue;
     }
     const key = match[1]!.toLowerCase();

@@ -7,6 +7,7 @@
 
 import { hideUserInfo } from "../../runtime/redact.ts";
 import { nearest } from "../../runtime/spelling.ts";
+import { parseCpu_m, parseMemory_bytes, parseResources } from "../../registry/reservation.ts";
 import { parseTimeSpan_ms } from "../../systemd/unit_time_span.ts";
 import { ConfigError, readSettings, type Setting } from "./fleet_conf.ts";
 
@@ -50,6 +51,8 @@ export const options = {
   verbosity: option("verbosity", "0", readInteger, "none"),
   /** The format of log lines: text for people, JSON for programs. */
   logFormat: option("log_format", "text", oneOf("text", "json"), "none"),
+  /** True if /metrics has figures of each unit. */
+  metricsUnits: option("metrics_units", "false", readBoolean, "api"),
   /** The kind of the cluster's store: etcd, or a file of this machine. */
   registry: option("registry", "etcd", oneOf("etcd", "embedded"), "never"),
   /** The directory of the embedded registry's file. */
@@ -67,6 +70,11 @@ export const options = {
   /** "" to detect it. */
   publicIp: option("public_ip", "", readAddress, "membership"),
   metadata: option("metadata", "", readMetadata, "membership"),
+  /** The CPU time and the memory of this machine that units do not get. */
+  reservedCpu_m: option("reserved_cpu", "0", readCpu_m, "membership"),
+  reservedMemory_bytes: option("reserved_memory", "0", readMemory_bytes, "membership"),
+  /** Resources that units can reserve by number, such as GPUs. */
+  resources: option("resources", "", readResources, "membership"),
   agentTtl_ms: option("agent_ttl", "30s", readTtl_ms, "registry"),
   /** The share of machines that may be lost at once without a wait for them. */
   massLossThreshold: option("mass_loss_threshold", "0.5", readShare, "membership"),
@@ -310,6 +318,24 @@ function readMetadata(value: string, warn: (what: string) => void): Readonly<Rec
     pairs.set(key, text);
   }
   return Object.fromEntries(pairs);
+}
+
+function readCpu_m(value: string): number {
+  const parsed = parseCpu_m(value);
+  if (parsed === undefined) throw new Error("expected a number of CPUs, such as 0.5");
+  return parsed;
+}
+
+function readMemory_bytes(value: string): number {
+  const parsed = parseMemory_bytes(value);
+  if (parsed === undefined) throw new Error("expected an amount of memory, such as 512M or 2G");
+  return parsed;
+}
+
+function readResources(value: string): Readonly<Record<string, number>> {
+  const parsed = parseResources(value);
+  if (typeof parsed === "string") throw new Error(parsed.replace(/^expect /, "expected "));
+  return parsed;
 }
 
 /** Parses an IPv4 or IPv6 address without prefix length, scope or port; "" for none. */

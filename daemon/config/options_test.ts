@@ -23,6 +23,7 @@ const options: {
     bad: [["", /whole number/], ["1.5", /whole number/], ["yes", /whole number/], ["08", /whole number/]],
   },
   logFormat: { name: "log_format", fallback: "text", text: "json", value: "json", bad: [["xml", /text or json/]] },
+  metricsUnits: { name: "metrics_units", fallback: false, text: "true", value: true, bad: [["", /true or false/]] },
   registry: {
     ...{ name: "registry", fallback: "etcd", text: "embedded", value: "embedded" },
     bad: [["", /etcd or embedded/], ["Etcd", /etcd or embedded/]],
@@ -64,6 +65,18 @@ const options: {
   },
   publicIp: { name: "public_ip", fallback: "", text: "10.0.0.1", value: "10.0.0.1" },
   metadata: { name: "metadata", fallback: {}, text: "a=b,c=d", value: { a: "b", c: "d" } },
+  reservedCpu_m: {
+    ...{ name: "reserved_cpu", fallback: 0, text: "0.5", value: 500 },
+    bad: [["one", /a number of CPUs/], ["-1", /a number of CPUs/]],
+  },
+  reservedMemory_bytes: {
+    ...{ name: "reserved_memory", fallback: 0, text: "2G", value: 2 * 2 ** 30 },
+    bad: [["2GB", /an amount of memory/], ["", /an amount of memory/]],
+  },
+  resources: {
+    ...{ name: "resources", fallback: {}, text: "gpu=2, license=5", value: { gpu: 2, license: 5 } },
+    bad: [["gpu", /expected name=number, such as gpu=1/], ["gpu=1,gpu=2", /"gpu" is named twice/]],
+  },
   agentTtl_ms: {
     ...{ name: "agent_ttl", fallback: 30_000, text: "1m30s", value: 90_000 },
     bad: [["30", /missing unit in duration "30"/], ["", /a duration such as 30s/], ["0", /at least 1s/]],

@@ -32,7 +32,7 @@ export function privateKeyOf(text: string, named: string): KeyObject {
   try {
     return createPrivateKey(block ?? text);
   } catch (error) {
-    throw new Error(`${named}: it is no private key that can be read (PEM, without a passphrase)`, { cause: error });
+    throw new Error(`${named}: it is not a private key that can be read (PEM, without a passphrase)`, { cause: error });
   }
 }
 

@@ -4,7 +4,14 @@
  * @module
  */
 
-import type { Cluster, MachineId, Target, Unit, UnitName } from "../../registry/model.ts";
+import {
+  type Cluster,
+  type MachineId,
+  successorOf,
+  type Target,
+  type Unit,
+  type UnitName,
+} from "../../registry/model.ts";
 import { isActive } from "../policy/globals.ts";
 import { precedence } from "../policy/precedence.ts";
 import type { ScheduleOptions } from "./plan.ts";
@@ -15,6 +22,10 @@ export interface Candidate {
   readonly from?: Target;
   /** The machine that came back and still runs it. */
   readonly runsOn?: MachineId;
+  /** The machine that runs a second copy, which was to take its place. */
+  readonly successor?: MachineId;
+  /** True for the machines that it may move to, although it may stay on its own. */
+  readonly leavesFor?: (machine: MachineId) => boolean;
   /** The reason why it cannot stay where it was; "" if it had no machine. */
   readonly because: string;
 }
@@ -43,7 +54,7 @@ export interface Classification {
  */
 export function classifyUnits(
   cluster: Cluster,
-  { absentAreGone, vanished, returned }: ScheduleOptions,
+  { absentAreGone, vanished, returned, leaving }: ScheduleOptions,
 ): Classification {
   const { units, targets, machines, departed, massLoss } = cluster;
   const globals: Unit[] = [];
@@ -79,13 +90,13 @@ export function classifyUnits(
       const isGone = departure !== undefined || absentAreGone && !massLoss && !vanished?.has(from.machine);
       const what = departure === "stopped" ? "was stopped and left the cluster" : isGone ? "went away" : "is away";
       const because = `machine ${short(from.machine)} ${what}`;
-      (isGone ? unplaced : awaitingMachine).push({ unit, from, because });
+      const successor = successorOf(cluster, unit.name)?.machine;
+      (isGone ? unplaced : awaitingMachine).push({ unit, from, because, ...successor !== undefined && { successor } });
       continue;
     }
-    const runsOn = returned && originalMachine(unit, from, cluster, returned);
-    if (runsOn !== undefined) {
-      const because = `machine ${short(runsOn)} came back with it before machine ${short(from.machine)} had started it`;
-      unplaced.push({ unit, from, runsOn, because });
+    const leaves = leavingCandidate(unit, from, cluster, returned, leaving);
+    if (leaves) {
+      unplaced.push(leaves);
       continue;
     }
     placed.getOrInsertComputed(from.machine, () => []).push(unit);
@@ -108,6 +119,23 @@ export function classifyUnits(
     awaitingMachine,
     leftovers,
   };
+}
+
+/** Returns a unit that is to leave a machine that is present: for the one that still runs it, or since it is requested. */
+function leavingCandidate(
+  unit: Unit,
+  from: Target,
+  cluster: Cluster,
+  returned: ScheduleOptions["returned"],
+  leaving: ScheduleOptions["leaving"],
+): Candidate | undefined {
+  const runsOn = returned && originalMachine(unit, from, cluster, returned);
+  if (runsOn !== undefined) {
+    const because = `machine ${short(runsOn)} came back with it before machine ${short(from.machine)} had started it`;
+    return { unit, from, runsOn, because };
+  }
+  const leavesFor = leaving?.get(unit.name);
+  return leavesFor && { unit, from, leavesFor, because: `it leaves machine ${short(from.machine)}` };
 }
 
 /** Returns the machine that came back and still runs a unit, if the unit's new machine has not started it. */

@@ -13,7 +13,8 @@ class Scene implements AsyncDisposable {
   readonly cluster = new SimulatedCluster();
   readonly steps: (LossStep | Placement)[] = [];
   readonly logged: string[] = [];
-  waitsFor = 0;
+  /** The machines that the engine waits for, and the units that wait for a machine. */
+  waits: readonly number[] = [];
   #revision = 1;
   readonly #changed = new Notifier();
   #engine: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
@@ -108,7 +109,7 @@ class Scene implements AsyncDisposable {
     const ended = runEngine({
       ...{ registry, machine: "m1", version: "2.0.0", clock: this.clock, safetyNet_ms: 60_000 },
       log: (level, message) => level === "warn" && this.logged.push(message),
-      observer: { round: () => {}, leading: () => {}, applied: () => {}, waitsFor: (count) => this.waitsFor = count },
+      observer: { round: () => {}, leading: () => {}, applied: () => {}, waits: (...counts) => this.waits = counts },
       ...gracePeriods(30_000, { share: 0.5, grace_s: 300 }),
     }, signal);
     this.#engine = { stop, ended };
@@ -155,7 +156,7 @@ Deno.test("machines whose leases end one after the other within a third of their
     await scene.pass(1_500);
   }
   assert.deepEqual(scene.losses, ["await m3 m4 m5 m6"]);
-  assert.equal(scene.waitsFor, 4);
+  assert.deepEqual(scene.waits, [4, 4]);
   await scene.pass(200_000);
   assert.deepEqual(scene.moves, [], "no unit moves during the wait");
   assert.match(scene.logged.join("\n"), /4 of 6 machines were lost at once: their units stay where they are until/);
@@ -164,7 +165,7 @@ Deno.test("machines whose leases end one after the other within a third of their
   assert.deepEqual(scene.moves, [], "nor after some of them are back");
   await scene.change(back("m5", "m6"));
   assert.deepEqual(scene.losses.slice(1), ["resume"]);
-  assert.deepEqual([scene.moves.length, scene.waitsFor], [0, 0]);
+  assert.deepEqual([scene.moves.length, scene.waits], [0, [0, 0]]);
 });
 
 Deno.test("after the wait the units of the machines that are still missing move", async () => {

@@ -4,16 +4,22 @@
  * @module
  */
 
+import { counted } from "../../runtime/counted.ts";
 import type { Cluster, Leader, Machine, MachineId, Target, Unit, UnitName, UnitState } from "../../registry/model.ts";
 import { unrecognizedOption, validateFleetOptions } from "../../registry/requirements.ts";
 import { doubtfulValues } from "../../registry/unit_check.ts";
 import { isTemplate } from "../../systemd/unit_name.ts";
 import { short } from "./classify.ts";
+import { moveNotes } from "./drain/notes.ts";
+import { stageNotes } from "./rollout/notes.ts";
 import { noLeader } from "./pending.ts";
 import { ScheduleCache } from "./schedule_cache.ts";
 import { type Plan, schedule } from "./schedule.ts";
-import { globalsAmong, isActiveGlobal, isActiveJob } from "../policy/globals.ts";
-import { conflict, findRefusals, type Refusal, replaces } from "../policy/feasibility.ts";
+import { failureNotes } from "../policy/failing.ts";
+import { globalsAmong, isActiveGlobal, isActiveJob, versionOn } from "../policy/globals.ts";
+import { capacityRefusals, reservationOf } from "../policy/capacity.ts";
+import { type EvenCounts, evenCountsIn } from "../policy/spread.ts";
+import { conflict, findRefusals, isEligible, type Refusal, replaces } from "../policy/feasibility.ts";
 import { precedence } from "../policy/precedence.ts";
 
 /** The results of scheduling for one unit. The entity of explanations in the API describes each. */
@@ -67,6 +73,8 @@ interface ExplainInput {
   /** Jobs by the machine they are placed on. */
   readonly jobs: ReadonlyMap<MachineId, readonly Unit[]>;
   readonly globals: readonly Unit[];
+  /** Returns the instances among which the unit must be even, see {@link evenCountsIn}. */
+  readonly instances: () => EvenCounts | undefined;
 }
 
 /** Explains units of successive views of one cluster. Keeps the scheduler's cache as long as memory allows. */
@@ -100,7 +108,10 @@ export function explain(
     .filter((unit) => isActiveGlobal(unit) || unit.unreadable !== undefined && unit.requirements.global);
   const found = cluster.targets.get(name);
   const target = found?.machine === "" ? undefined : found;
-  const input: ExplainInput = { cluster, unit, plan, target, jobs: jobsByMachine(cluster), globals };
+  const jobs = jobsByMachine(cluster);
+  const instances = () =>
+    evenCountsIn(unit, cluster.machines, (id) => jobs.get(id) ?? [], (machine) => isEligible(unit, machine));
+  const input: ExplainInput = { cluster, unit, plan, target, jobs, globals, instances };
   const outcome = outcomeOf(input);
   const machines = machineIds(input).map((id) => explainMachine(input, outcome, id));
   const next = nextStep(input);
@@ -111,7 +122,14 @@ export function explain(
     ...(target && { target }),
     ...(next !== undefined && { next }),
     machines,
-    notes: [...peerNotes(input, outcome), ...replacementNotes(input, next), ...idleNotes(input, machines)],
+    notes: [
+      ...moveNotes(cluster, unit, target),
+      ...stageNotes(unit),
+      ...peerNotes(input, outcome),
+      ...replacementNotes(input, next),
+      ...idleNotes(input, machines),
+      ...failureNotes(cluster, unit, next !== undefined),
+    ],
     warnings: warningsOf(input, outcome, next),
     ...(cluster.leader && { leader: cluster.leader }),
   };
@@ -150,7 +168,8 @@ function explainMachine(input: ExplainInput, outcome: UnitOutcome, id: MachineId
     ? eligibilityOf(input, outcome, machine)
     : { eligibility: "offline", reasons: [] } as const;
   const isUnknown = outcome === "unreadable";
-  const pending = machine ? (isUnknown ? undefined : pendingWork(unit, eligibility === "assigned", state)) : "is away";
+  const isWanted = eligibility === "assigned" || input.target?.successor === id;
+  const pending = machine ? (isUnknown ? undefined : pendingWork(versionOn(unit, id), isWanted, state)) : "is away";
   return {
     id,
     ...(machine && { machine }),
@@ -177,14 +196,16 @@ function eligibilityOf(
     if (globals.some((other) => other.name === unit.name)) return { eligibility: "assigned", reasons: [] };
     // Globals launched after this one do not rule it out.
     const before = globals.filter((other) => precedence(other, unit) < 0);
-    return { eligibility: "rejected", reasons: findRefusals(unit, machine, [...jobs, ...before]) };
+    const reasons = findRefusals(versionOn(unit, machine.id), machine, [...jobs, ...before]);
+    return { eligibility: "rejected", reasons };
   }
   const residents = [...jobs, ...globals];
   if (outcome !== "inactive" && target?.machine === machine.id) {
     return { eligibility: "assigned", reasons: findRefusals(unit, machine, residents, "resident") };
   }
   const predicted = outcome === "waiting" ? plan.unplaced.get(unit.name)?.refusals.get(machine.id) : undefined;
-  const own = predicted ?? findRefusals(unit, machine, residents);
+  const own = predicted ??
+    findRefusals(unit, machine, residents, "newcomer", undefined, { instances: input.instances() });
   const reasons = outcome === "waiting" ? [...own, ...peerRefusals(input, machine, residents)] : own;
   return { eligibility: reasons.length > 0 ? "rejected" : "eligible", reasons };
 }
@@ -200,6 +221,7 @@ function peerRefusals({ cluster, unit, plan }: ExplainInput, machine: Machine, r
   }
   const names = new Set([...peers].map(({ name }) => name));
   const others = [...peers].filter((member) => member !== unit);
+  const together = capacityRefusals(reservationOf(peers), machine, reservationOf(residents));
   return [
     ...others.filter((other) => conflict(unit, other)).map((other) => peerConflict(other)),
     ...others.flatMap((member, index) =>
@@ -208,6 +230,9 @@ function peerRefusals({ cluster, unit, plan }: ExplainInput, machine: Machine, r
         ...others.slice(index + 1).filter((other) => conflict(member, other)).map((other) => peerConflict(other)),
       ].map(({ rule, reason }) => ({ rule, reason: `required peer Unit(${member.name}): ${reason}` }))
     ),
+    ...others.length === 0 || machine.unreadable !== undefined
+      ? []
+      : [...together].map(({ rule, reason }) => ({ rule, reason: `with its required peers it ${reason}` })),
   ];
 }
 
@@ -259,7 +284,7 @@ function summaryOf(
     case "global": {
       const here = machines.filter(({ eligibility }) => eligibility === "assigned").length;
       const { size } = cluster.machines;
-      return `it is global: ${here} of ${plural(size, "machine")} should have it`;
+      return `it is global: ${here} of ${counted(size, "machine")} should have it`;
     }
     case "waiting":
       return plan.unplaced.get(unit.name)?.summary ?? (cluster.leader ? "the engine is about to" : noLeader) +
@@ -368,8 +393,4 @@ function unreadableAround({ targets, assignments, machines, leader }: Cluster, {
       : [`${machine}: units on machine ${short(target!.machine)} stay, and no other unit is placed there`]),
     ...(leader?.unreadable === undefined ? [] : [`${leader.unreadable}: the leading machine is not known`]),
   ];
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import "../../tests/support/property_seed.ts";
-import type { Cluster, UnitState } from "../../registry/model.ts";
+import { type Cluster, successorId, type UnitState } from "../../registry/model.ts";
 import { SimulatedCluster } from "../../tests/scheduling/scenarios/scenario.ts";
 import { schedule } from "./schedule.ts";
 import { explain, Explainer, type Explanation } from "./explain.ts";
@@ -124,6 +124,61 @@ m2 rejected
     name: "a cluster without machines",
     stage: (s) => s.unit("a.service", "launched"),
     expected: "waiting: there are no machines",
+  },
+  {
+    name: "it fails on its machine, and is started again",
+    stage: (s) => {
+      s.machine("m1").machine("m2").unit("a.service", "launched", "OnFailure=move").scheduled();
+      s.reports("m1", "a.service", { active: "failed", sub: "failed", result: "exit-code", failures: 2 });
+    },
+    expected: `placed: it is on machine m1..., where systemd says failed (failed)
+target m1: ${first}
+m1 assigned failed exit-code
+m2 eligible
+note: machine m1... has started it, and it has failed since (exit-code); fleetctl start a.service starts it again
+note: it has failed 2 of 3 times within 10m on machine m1..., where it is started again`,
+  },
+  {
+    name: "it fails on the only machine that takes it",
+    stage: (s) => {
+      s.machine("m1").machine("m2").unit("a.service", "launched", "OnFailure=move", "MachineID=m1").scheduled();
+      s.reports("m1", "a.service", { active: "failed", sub: "failed", result: "exit-code", failures: 3 });
+    },
+    expected: `placed: it is on machine m1..., where systemd says failed (failed)
+target m1: ${first}
+m1 assigned failed exit-code
+m2 rejected
+  MachineID: agent ID "m2" does not match required "m1"
+note: machine m1... has started it, and it has failed since (exit-code); fleetctl start a.service starts it again
+note: it has failed 3 times within 10m on machine m1..., and stays there: no other machine takes it
+warning: MachineID="m1" is not a machine ID: expected 32 hexadecimal digits, or the first 8 of them`,
+  },
+  {
+    name: "it failed too often on its machine, and is about to move",
+    stage: (s) => {
+      s.machine("m1").machine("m2").unit("a.service", "launched", "OnFailure=move", "MoveAfter=1/1h").scheduled();
+      s.reports("m1", "a.service", { active: "failed", sub: "failed", result: "exit-code", failures: 1 });
+    },
+    expected:
+      `placed: it is on machine m1..., where systemd says failed (failed); the engine will move it to machine ` +
+      `m2...: it failed 1 time within 1h on machine m1...
+target m1: ${first}
+next: move it to machine m2...: it failed 1 time within 1h on machine m1...
+m1 assigned failed exit-code
+m2 eligible
+note: machine m1... has started it, and it has failed since (exit-code); fleetctl start a.service starts it again`,
+  },
+  {
+    name: "peers that fit on no machine together",
+    stage: (s) => {
+      s.machine("m1").unit("a.service", "launched", "MachineOf=b.service", "MemoryReserve=10G");
+      s.unit("b.service", "launched", "MachineOf=a.service", "MemoryReserve=10G");
+    },
+    expected: `waiting: the only machine will not take it
+m1 rejected
+  MachineOf: required peer Unit(b.service) is not scheduled locally
+  MemoryReserve: with its required peers it needs 20 GiB of memory, 16 GiB of 16 GiB are free
+note: required peer Unit(b.service) waits, too: the only machine will not take it`,
   },
   {
     name: "another machine is asked for",
@@ -543,6 +598,8 @@ const option = fc.oneof(
     "MachineMetadata=zone=a",
     "MachineMetadata=zone=b",
     "MachineMetadata=x",
+    "MemoryReserve=10G",
+    "CPUReserve=5",
   ),
   name.map((other) => `MachineOf=${other}`),
   name.map((other) => `Conflicts=${other}`),
@@ -609,4 +666,51 @@ Deno.test("explain: agrees with the engine about every unit of any cluster, and 
     }),
     { numRuns: 500 },
   );
+});
+
+Deno.test("explain: the note on a second copy says how it is", () => {
+  const notesWith = (state: Partial<UnitState> | undefined) => {
+    const stage = new TestCluster().machine("m1").machine("m2").unit("a.service", "launched").scheduled();
+    if (state) stage.reports("m2", "a.service", state);
+    const cluster = stage.cluster();
+    const target = { ...cluster.targets.get("a.service")!, successor: "m2" };
+    const copy = { ...cluster.units.get("a.service")!, unit: "a.service", machine: "m2" };
+    return explain({
+      ...cluster,
+      targets: new Map([["a.service", target]]),
+      successors: new Map([[successorId("m2", "a.service"), copy]]),
+    }, "a.service")?.notes;
+  };
+  const then = "when that is healthy, the one on machine m1... stops";
+  assert.deepEqual(notesWith(undefined), [`its second copy does not have its file on machine m2 yet; ${then}`]);
+  assert.deepEqual(notesWith({}), [`a second copy of it runs on machine m2...; ${then}`]);
+  assert.deepEqual(
+    notesWith({ active: "activating", sub: "start" }),
+    [`its second copy is activating (start) on machine m2; ${then}`],
+  );
+  assert.deepEqual(notesWith({ active: "failed", sub: "failed", result: "exit-code" }), [
+    "its second copy failed on machine m2 with result exit-code; it stays on machine m1..., and unless it becomes healthy " +
+    "within HealthyDeadline=, the move is tried again, elsewhere",
+  ]);
+});
+
+Deno.test("explain: a global unit that a roll-out changes from machine to machine is judged by the file of each machine", () => {
+  const cluster = new TestCluster().machine("m1").machine("m2").unit("edge.service", "launched", "Global=true")
+    .cluster();
+  const unit = cluster.units.get("edge.service")!;
+  const { fleetOptions, requirements } = unit;
+  const next = { hash: "next", fleetOptions, requirements, machines: ["m1"], unproven: [] };
+  const { hash, restart } = unit;
+  const running = { hash, restart, commanded: "launched", active: "active", sub: "running" } as UnitState;
+  const staged = {
+    ...cluster,
+    units: new Map([[unit.name, { ...unit, app: "edge", next }]]),
+    states: new Map([[unit.name, new Map(["m1", "m2"].map((id) => [id, running]))]]),
+  };
+  const { notes, machines } = explain(staged, unit.name)!;
+  assert.deepEqual(notes, ["a roll-out has given another file of it to m1...; see fleetctl rollout status edge"]);
+  assert.deepEqual(machines.map(({ id, pending }) => [id, pending]), [
+    ["m1", "does not have its newest file yet"],
+    ["m2", undefined],
+  ]);
 });

@@ -6,6 +6,8 @@
 
 import type { MachineId, Unit, UnitName } from "../../registry/model.ts";
 import { topologicalSort } from "../../runtime/topological_sort.ts";
+import { type Amounts, nothingNeeded, plus } from "../../registry/reservation.ts";
+import { reservationOf } from "../policy/capacity.ts";
 import { conflict } from "../policy/feasibility.ts";
 import { precedence } from "../policy/precedence.ts";
 import type { TrialState } from "./trial_state.ts";
@@ -85,10 +87,13 @@ class Group {
   /** Units that are left out when the unit that is the key is. */
   readonly #followers: ReadonlyMap<UnitName, readonly Unit[]>;
   readonly #mayConflict: boolean;
+  /** The sum of what the needed units reserve, if there are several: the check of a single one considers it. */
+  readonly #reserved: Amounts;
 
   constructor(readonly needed: readonly Unit[], readonly tied: readonly Unit[]) {
     this.#followers = followersOf(tied);
     this.#mayConflict = tied.some((unit) => unit.requirements.conflicts.length > 0);
+    this.#reserved = needed.length === 1 ? nothingNeeded : reservationOf(needed);
   }
 
   /** Returns the members that a machine takes, all needed ones among them; undefined if it does not take those. */
@@ -97,12 +102,18 @@ class Group {
     const names = new Set(needed.map((unit) => unit.name));
     // The needed units depend on no other unit: if they are refused by themselves, they are refused with others as well.
     if (!needed.every((unit) => trial.allows(unit, machine, names))) return undefined;
-    if (tied.length === needed.length && !this.#mayConflict) return tied;
+    if (!trial.hasRoom(this.#reserved, machine)) return undefined;
+    if (tied.length === needed.length && (!this.#mayConflict || tied.length === 1)) return tied;
     let part = this.#allowedTogether(trial, machine, tied);
-    if (!this.#mayConflict) return part;
+    if (!this.#mayConflict && trial.hasRoom(reservationOf(part), machine)) return part;
     const compatible: Unit[] = [];
+    let reserved = nothingNeeded;
     for (const unit of [...needed, ...part.filter((unit) => !names.has(unit.name))]) {
-      if (!compatible.some((other) => conflict(unit, other))) compatible.push(unit);
+      if (this.#mayConflict && compatible.some((other) => conflict(unit, other))) continue;
+      const sum = plus(reserved, unit.requirements.reservation ?? nothingNeeded);
+      if (!trial.hasRoom(sum, machine)) continue;
+      compatible.push(unit);
+      reserved = sum;
     }
     if (compatible.length < part.length) part = this.#allowedTogether(trial, machine, compatible);
     const taken = new Set(part);

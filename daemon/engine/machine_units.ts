@@ -5,23 +5,46 @@
  */
 
 import type { Machine, MachineId, Unit, UnitName } from "../../registry/model.ts";
-import { globalsAmong } from "../policy/globals.ts";
+import { capacityRefusals, type Demand, demandOf, reservationOf, withUnit } from "../policy/capacity.ts";
+import { globalsAmong, versionOn } from "../policy/globals.ts";
 import { conflict, findRefusals, isFeasibleAlone, type Refusal, replaces } from "../policy/feasibility.ts";
 import { precedence } from "../policy/precedence.ts";
 
 /** The units on one machine. Immutable: a unit that is added or removed makes a new object. */
-export interface MachineUnits {
-  readonly machine: Machine;
-  readonly jobs: readonly Unit[];
-  /** The globals that run beside the jobs. */
-  readonly globals: readonly Unit[];
+export class MachineUnits {
   /** Jobs and globals. */
   readonly residents: readonly Unit[];
-}
+  #demand: Demand | undefined;
+  #hasReplaced: boolean | undefined;
 
-/** Makes the units of a machine from its jobs and globals. */
-export function machineUnits(machine: Machine, jobs: readonly Unit[], globals: readonly Unit[]): MachineUnits {
-  return { machine, jobs, globals, residents: globals.length === 0 ? jobs : [...jobs, ...globals] };
+  /** `globals`: those that run beside the jobs. `demand`: that of all units, if it is known. */
+  constructor(
+    readonly machine: Machine,
+    readonly jobs: readonly Unit[],
+    readonly globals: readonly Unit[],
+    demand?: Demand,
+  ) {
+    this.residents = globals.length === 0 ? jobs : [...jobs, ...globals];
+    this.#demand = demand;
+  }
+
+  /** The sum of what the residents need. Computed when first read: most plans place no unit with a reservation. */
+  get demand(): Demand {
+    return this.#demand ??= demandOf(this.residents);
+  }
+
+  /** True if a job on the machine is replaced by another job there. Computed when first read. */
+  get hasReplaced(): boolean {
+    return this.#hasReplaced ??= this.jobs.some((unit) =>
+      unit.requirements.replaces.length > 0 && this.jobs.some((other) => replaces(unit, other))
+    );
+  }
+
+  /** Returns the units with one more job. The globals stay. */
+  withJob(unit: Unit): MachineUnits {
+    const demand = this.#demand && withUnit(this.#demand, unit);
+    return new MachineUnits(this.machine, [...this.jobs, unit], this.globals, demand);
+  }
 }
 
 /** The units that stay on a machine, and the jobs that may not, with every reason. */
@@ -44,26 +67,35 @@ interface Occupancy {
 /**
  * Decides which of the jobs that are placed on a machine may stay. In a conflict the job launched first stays, together
  * with the peers that it requires, whenever those were launched. A global makes way for a job that was placed beside it;
- * but a job whose file has changed makes way for a global that was launched before it. A job that cannot be read stays,
- * and evicts no other job; nor does a global that cannot be read. On a machine whose record cannot be read all stay.
+ * but a job whose file has changed makes way for a global that was launched before it. A job whose new file reserves more
+ * than is left has to go. A job that cannot be read stays, and evicts no other job; nor does a global that cannot be read. On a machine whose record cannot be read all stay.
  */
-export function evict(occupancy: Occupancy): Eviction {
-  const { machine, jobs, globals } = occupancy;
+export function evict(found: Occupancy): Eviction {
+  const { machine, jobs } = found;
+  const globals = found.globals.map((unit) => versionOn(unit, machine.id));
+  const occupancy = { ...found, globals };
   if (machine.unreadable !== undefined) {
-    return { units: machineUnits(machine, jobs, globalsAmong(machine, jobs, globals)), evicted: new Map() };
+    return { units: new MachineUnits(machine, jobs, globalsAmong(machine, jobs, globals)), evicted: new Map() };
   }
   const out = new Set<UnitName>();
   let kept = compatibleJobs(occupancy, out);
-  for (let loser = nextEvicted(occupancy, kept); loser; loser = nextEvicted(occupancy, kept)) {
+  const outgrown = new Map<UnitName, readonly Refusal[]>();
+  for (;;) {
+    const tooLarge = nextOutgrown(occupancy, kept);
+    if (tooLarge) outgrown.set(tooLarge.unit.name, tooLarge.refusals);
+    const loser = tooLarge?.unit ?? nextEvicted(occupancy, kept);
+    if (!loser) break;
     out.add(loser.name);
     kept = compatibleJobs(occupancy, out);
   }
-  const units = machineUnits(machine, kept, globalsAmong(machine, kept, globals));
+  const units = new MachineUnits(machine, kept, globalsAmong(machine, kept, globals));
   const evicted = new Map<UnitName, readonly Refusal[]>();
   if (kept.length === jobs.length) return { units, evicted };
   const staying = new Set(kept);
   for (const unit of jobs) {
-    if (!staying.has(unit)) evicted.set(unit.name, findRefusals(unit, machine, units.residents, "resident"));
+    if (staying.has(unit)) continue;
+    const refusals = findRefusals(unit, machine, units.residents, "resident");
+    evicted.set(unit.name, refusals.length > 0 ? refusals : outgrown.get(unit.name) ?? []);
   }
   return { units, evicted };
 }
@@ -133,6 +165,29 @@ function withPeers(
   return [...group];
 }
 
+/**
+ * The first job whose new file reserves more than is left beside the other jobs, and beside the globals that were launched
+ * before it. A job whose file has not changed stays, even on a machine that has become smaller.
+ */
+function nextOutgrown(
+  { machine, changed, globals }: Occupancy,
+  kept: readonly Unit[],
+): { readonly unit: Unit; readonly refusals: readonly Refusal[] } | undefined {
+  if (changed.size === 0) return undefined;
+  const renewed = kept.filter((unit) => changed.has(unit.name) && unit.requirements.reservation !== undefined)
+    .filter((unit) => unit.unreadable === undefined)
+    .sort(precedence);
+  const others = kept.filter((unit) => !renewed.includes(unit));
+  for (const unit of renewed) {
+    const before = globals.filter((other) => other.unreadable === undefined && precedence(other, unit) < 0);
+    const reserved = reservationOf([...others, ...globalsAmong(machine, others, before)]);
+    const refusals = [...capacityRefusals(unit.requirements.reservation!, machine, reserved)];
+    if (refusals.length > 0) return { unit, refusals };
+    others.push(unit);
+  }
+  return undefined;
+}
+
 /** The first job that cannot stay because of the globals on the machine, or because a global that it follows is not there. */
 function nextEvicted({ machine, changed, globals }: Occupancy, kept: readonly Unit[]): Unit | undefined {
   if (globals.length === 0) return undefined;
@@ -149,16 +204,6 @@ function nextEvicted({ machine, changed, globals }: Occupancy, kept: readonly Un
   const here = new Set([...kept, ...globalsAmong(machine, kept, globals)].map((unit) => unit.name));
   return followers.find((unit) => !unit.requirements.machineOf.every((peer) => here.has(peer)));
 }
-
-/** True if a job on the machine is replaced by another job there. */
-export function hasReplaced(units: MachineUnits): boolean {
-  return replacedIn.getOrInsertComputed(units, ({ jobs }) => {
-    const replacers = jobs.filter((unit) => unit.requirements.replaces.length > 0);
-    return replacers.some((unit) => jobs.some((other) => replaces(unit, other)));
-  });
-}
-
-const replacedIn = new WeakMap<MachineUnits, boolean>();
 
 /** Caches the latest eviction of each machine: one on which nothing has changed costs a comparison. */
 export class EvictionCache {

@@ -32,4 +32,9 @@ export interface ScheduleOptions {
   readonly vanished?: ReadonlySet<MachineId>;
   /** Machines that came back a moment ago: they keep units that no other machine has started. None if left out. */
   readonly returned?: ReadonlySet<MachineId>;
+  /**
+   * Units that are to leave their machine although they may stay there, each with the machines that are considered: never
+   * its own. None if left out.
+   */
+  readonly leaving?: ReadonlyMap<UnitName, (machine: MachineId) => boolean>;
 }

@@ -5,12 +5,15 @@
  * @module
  */
 
-import type { Cluster, DesiredState, MachineId, Unit, UnitName } from "../../registry/model.ts";
+import type { Cluster, DesiredState, Machine, MachineId, Unit, UnitName } from "../../registry/model.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
 import type { UnitOption } from "../../systemd/unit_file.ts";
 import { globalsAmong, isActiveGlobal, isActiveJob } from "../policy/globals.ts";
 import { ScheduleCache } from "./schedule_cache.ts";
+import { boundEffects, type Copies, type Copy, effectsOf, type MachineEffect } from "./effects.ts";
 import { schedule } from "./schedule.ts";
+
+export type { MachineEffect };
 
 /** A change whose effects are predicted. */
 export type Draft =
@@ -23,15 +26,10 @@ export type Draft =
   }
   | { readonly kind: "destroy"; readonly name: UnitName }
   /** The machine leaves the cluster and does not come back. */
-  | { readonly kind: "leave"; readonly machine: MachineId };
-
-/** An action of one machine that the changes cause. */
-export interface MachineEffect {
-  readonly machine: MachineId;
-  /** `move`: the unit stops on `from` and starts on `machine`. */
-  readonly kind: "start" | "restart" | "stop" | "load" | "unload" | "move";
-  readonly from?: MachineId;
-}
+  | { readonly kind: "leave"; readonly machine: MachineId }
+  | { readonly kind: "cordon"; readonly machine: MachineId; readonly isCordoned: boolean }
+  /** A key of the machine's metadata gets a value, or is hidden. */
+  | { readonly kind: "label"; readonly machine: MachineId; readonly key: string; readonly value?: string };
 
 /** The predicted result of changes. */
 export interface Preview {
@@ -43,14 +41,18 @@ export interface Preview {
 
 /** Predicts the effects of changes that are made in this order. */
 export function preview(cluster: Cluster, drafts: readonly Draft[]): Preview {
-  const before = settle(cluster);
-  const after = settle(withDrafts(cluster, drafts));
+  // The second plan needs to look only at what the changes concern.
+  const cache = new ScheduleCache();
+  const before = settle(cluster, cache);
+  const after = settle(withDrafts(cluster, drafts), cache);
   const copies = [copiesIn(before), copiesIn(after)] as const;
   const effects = new Map<UnitName, readonly MachineEffect[]>();
   for (const name of new Set([...copies[0].keys(), ...copies[1].keys()])) {
     const found = effectsOf(copies[0].get(name) ?? none, copies[1].get(name) ?? none);
     if (found.length > 0) effects.set(name, found);
   }
+  const bound = boundEffects(before, { before: copies[0], after: copies[1] }, effects);
+  for (const [name, found] of bound) effects.set(name, [...effects.get(name) ?? [], ...found]);
   return { after, effects };
 }
 
@@ -68,6 +70,11 @@ function withDrafts(cluster: Cluster, drafts: readonly Draft[]): Cluster {
       departed.set(draft.machine, "stopped");
       continue;
     }
+    if (draft.kind === "cordon" || draft.kind === "label") {
+      const machine = machines.get(draft.machine);
+      if (machine) machines.set(draft.machine, changedMachine(machine, draft));
+      continue;
+    }
     const unit = draft.kind === "put"
       ? changedUnit(units.get(draft.name), draft, cluster.revision + 1 + index)
       : undefined;
@@ -81,6 +88,19 @@ function withDrafts(cluster: Cluster, drafts: readonly Draft[]): Cluster {
     assignments.delete(draft.name);
   }
   return { ...cluster, units, files, targets, assignments, machines, departed };
+}
+
+function changedMachine(
+  { cordon, ...machine }: Machine,
+  draft: Extract<Draft, { kind: "cordon" | "label" }>,
+): Machine {
+  if (draft.kind === "cordon") return draft.isCordoned ? { ...machine, cordon: cordon ?? { revision: 0 } } : machine;
+  const { [draft.key]: _was, ...metadata } = machine.metadata;
+  return {
+    ...machine,
+    ...cordon && { cordon },
+    metadata: draft.value === undefined ? metadata : { ...metadata, [draft.key]: draft.value },
+  };
 }
 
 function changedUnit(was: Unit | undefined, draft: Extract<Draft, { kind: "put" }>, revision: number): Unit {
@@ -103,17 +123,19 @@ function changedUnit(was: Unit | undefined, draft: Extract<Draft, { kind: "put" 
 /** Largest number of rounds of the engine. One is enough unless a placement makes another one possible. */
 const maxRounds = 10;
 
-/** Returns the cluster as the engine would leave it. */
-function settle(cluster: Cluster): Cluster {
-  const cache = new ScheduleCache();
-  let settled = cluster;
+/** Without files, the engine finds none to delete: a search that passes over all versions of all units. */
+const noFiles: Cluster["files"] = new Map();
+
+/** Returns the cluster as the engine would leave it, with all of its files. */
+function settle(cluster: Cluster, cache: ScheduleCache): Cluster {
+  let settled: Cluster = { ...cluster, files: noFiles };
   for (let round = 0; round < maxRounds; round++) {
-    const placements = schedule(settled, { absentAreGone: true }, cache).placements
-      .filter((placement) => placement.kind !== "forget");
+    const { placements } = schedule(settled, { absentAreGone: true }, cache);
     if (placements.length === 0) break;
     const targets = new Map(settled.targets);
     const assignments = new Map(settled.assignments);
     for (const placement of placements) {
+      if (placement.kind === "forget") continue;
       if (placement.kind === "unplace") {
         targets.delete(placement.unit);
         assignments.delete(placement.unit);
@@ -128,19 +150,13 @@ function settle(cluster: Cluster): Cluster {
     }
     settled = { ...settled, targets, assignments };
   }
-  return settled;
-}
-
-/** A unit on one machine. */
-interface Copy {
-  readonly hash: string;
-  readonly launched: boolean;
+  return { ...settled, files: cluster.files };
 }
 
 const none: ReadonlyMap<MachineId, Copy> = new Map();
 
 /** Returns the units that the agents of a settled cluster would have, by unit and machine. */
-function copiesIn({ units, targets, machines }: Cluster): ReadonlyMap<UnitName, ReadonlyMap<MachineId, Copy>> {
+function copiesIn({ units, targets, machines }: Cluster): Copies {
   const copies = new Map<UnitName, Map<MachineId, Copy>>();
   const jobs = new Map<MachineId, Unit[]>();
   const add = ({ name, hash, desiredState }: Unit, machine: MachineId) => {
@@ -158,25 +174,4 @@ function copiesIn({ units, targets, machines }: Cluster): ReadonlyMap<UnitName, 
     for (const unit of globalsAmong(machine, jobs.get(machine.id) ?? [], globals)) add(unit, machine.id);
   }
   return copies;
-}
-
-function effectsOf(
-  before: ReadonlyMap<MachineId, Copy>,
-  after: ReadonlyMap<MachineId, Copy>,
-): readonly MachineEffect[] {
-  const [[from, old] = [], ...othersBefore] = before;
-  const [[machine, copy] = [], ...othersAfter] = after;
-  const isMove = old?.launched && copy?.launched && from !== machine && othersBefore.length + othersAfter.length === 0;
-  if (isMove) return [{ machine: machine!, kind: "move", from: from! }];
-  return [...new Set([...before.keys(), ...after.keys()])].sort().flatMap((machine) => {
-    const kind = kindOf(before.get(machine), after.get(machine));
-    return kind === undefined ? [] : [{ machine, kind }];
-  });
-}
-
-function kindOf(old: Copy | undefined, copy: Copy | undefined): MachineEffect["kind"] | undefined {
-  if (!copy) return old && (old.launched ? "stop" : "unload");
-  if (copy.launched) return !old?.launched ? "start" : old.hash === copy.hash ? undefined : "restart";
-  if (old?.launched) return "stop";
-  return old?.hash === copy.hash ? undefined : "load";
 }

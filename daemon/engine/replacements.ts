@@ -5,11 +5,11 @@
  */
 
 import type { MachineId, Unit } from "../../registry/model.ts";
+import { reservationOf } from "../policy/capacity.ts";
 import { replaces } from "../policy/feasibility.ts";
 import { precedence } from "../policy/precedence.ts";
 import type { TrialState } from "./trial_state.ts";
 import { closure, peersFirst } from "./groups.ts";
-import { hasReplaced } from "./machine_units.ts";
 
 /** The move of one unit that makes way for a unit that replaces it. */
 export interface ReplacementMove {
@@ -29,7 +29,7 @@ export interface ReplacementMove {
  */
 export function moveReplaced(trial: TrialState): ReplacementMove[] {
   const moves: ReplacementMove[] = [];
-  const ids = [...trial.machines].filter(([_, units]) => hasReplaced(units)).map(([id]) => id).sort();
+  const ids = [...trial.machines].filter(([_, { hasReplaced }]) => hasReplaced).map(([id]) => id).sort();
   for (const from of ids) {
     // Units only leave this machine, so that no pair is added later.
     let pairs = replacementsOn(trial, from);
@@ -40,8 +40,7 @@ export function moveReplaced(trial: TrialState): ReplacementMove[] {
         [victim],
         (member) => jobs.filter((other) => other.requirements.machineOf.includes(member.name)),
       );
-      const isStuck = group.includes(replacer) || group.some((unit) => unit.unreadable !== undefined);
-      const to = isStuck ? undefined : moveGroup(trial, from, group);
+      const to = group.includes(replacer) ? undefined : moveGroup(trial, from, group);
       // A victim without another machine stays, whichever other units leave this one.
       const settled = new Set(to === undefined ? [victim] : group);
       pairs = pairs.filter((other) => !settled.has(other.victim) && (to === undefined || !settled.has(other.replacer)));
@@ -74,14 +73,26 @@ function nextPair(pairs: readonly Replacement[]): Replacement | undefined {
   return pairs.find(({ replacer }) => !victims.has(replacer)) ?? pairs[0];
 }
 
-/** Moves a group to the least loaded machine that takes it; undefined, and nothing has changed, if none does. */
-function moveGroup(trial: TrialState, from: MachineId, group: readonly Unit[]): MachineId | undefined {
+/**
+ * Moves a group to the first machine that takes it, in the order in which machines are tried, except for the `avoided` ones.
+ * Undefined, and nothing has changed, if none does. A unit that cannot be read may conflict with the group or follow it:
+ * nothing moves from or to its machine.
+ */
+export function moveGroup(
+  trial: TrialState,
+  from: MachineId,
+  group: readonly Unit[],
+  avoided: ReadonlySet<MachineId> = new Set(),
+): MachineId | undefined {
   const names = new Set(group.map((unit) => unit.name));
+  const reserved = reservationOf(group);
   const before = trial.units(from);
+  const isKnown = (id: MachineId) => trial.units(id).residents.every(({ unreadable }) => unreadable === undefined);
+  if (!isKnown(from)) return undefined;
   trial.remove(group, from);
   const to = keepsGlobals(trial, from)
-    ? trial.byLoad().find((id) =>
-      id !== from && group.every((unit) => {
+    ? Iterator.from(trial.ranked(undefined, group)).find((id) =>
+      id !== from && !avoided.has(id) && isKnown(id) && trial.hasRoom(reserved, id) && group.every((unit) => {
         if (!trial.allows(unit, id, names, true)) return false;
         return !trial.units(id).jobs.some((other) => replaces(unit, other));
       })

@@ -9,14 +9,18 @@
 
 import type { Cluster, MachineId, Target, Unit, UnitName } from "../../registry/model.ts";
 import type { Placement } from "../../registry/mod.ts";
+import type { FailedOn } from "../../registry/failed_on.ts";
+import { failingUnits, moveAfterText } from "../policy/failing.ts";
+import { globalsAmong } from "../policy/globals.ts";
 import { precedence } from "../policy/precedence.ts";
 import { TrialState } from "./trial_state.ts";
 import { type Choice, choose, UnplacedGroups } from "./groups.ts";
 import { ScheduleCache } from "./schedule_cache.ts";
 import type { Plan, ScheduleOptions, UnplacedReason } from "./plan.ts";
+import { moveFailing } from "./failure_moves.ts";
 import { moveReplaced } from "./replacements.ts";
 import { type Candidate, type Classification, classifyUnits, short } from "./classify.ts";
-import type { MachineUnits } from "./machine_units.ts";
+import { MachineUnits } from "./machine_units.ts";
 
 export type { Plan, ScheduleOptions, UnplacedReason } from "./plan.ts";
 
@@ -24,7 +28,9 @@ export type { Plan, ScheduleOptions, UnplacedReason } from "./plan.ts";
 interface Decision {
   readonly candidate: Candidate;
   readonly machine: MachineId;
+  /** Made when it is read: most plans are not carried out. */
   readonly why: string;
+  readonly failedOn?: FailedOn;
 }
 
 /** Plans all placements for a cluster. `cache` holds results for earlier views of it. */
@@ -38,14 +44,15 @@ export function schedule(
   const classification = classifyUnits(cluster, options);
   const globals = cache.globals(classification.globals);
   const { staying, evicted } = evictFromMachines(cluster, classification, globals, cache);
+  addSuccessors(cluster, staying, globals);
   const changed = cache.changedMachines(staying);
   const trial = new TrialState(staying, globals, (job) => cluster.targets.get(job)?.machine);
   const candidates = new Map<UnitName, Candidate>();
   const sorted = [...classification.unplaced, ...evicted].sort((a, b) => precedence(a.unit, b.unit));
   for (const candidate of sorted) candidates.set(candidate.unit.name, candidate);
   const decisions = new Map<UnitName, Decision>();
-  const search = { trial, candidates, decisions, cache, changed };
-  do placeCandidates(search); while (applyReplacements(cluster, search));
+  const search: Search = { trial, candidates, decisions, cache, changed };
+  do while (placeCandidates(search)); while (applyReplacements(cluster, search) || applyFailures(cluster, search));
   const unplaced = new Map<UnitName, UnplacedReason>();
   for (const candidate of candidates.values()) {
     unplaced.set(candidate.unit.name, refusedEverywhere(candidate, trial));
@@ -93,6 +100,19 @@ function evictFromMachines(
   return { staying, evicted };
 }
 
+/** Adds the second copies of units that stay, and are about to move, to the machines where they run. */
+function addSuccessors(cluster: Cluster, staying: Map<MachineId, MachineUnits>, globals: readonly Unit[]): void {
+  for (const { unit: name, machine } of cluster.successors?.values() ?? []) {
+    const target = cluster.targets.get(name);
+    const unit = cluster.units.get(name);
+    const there = staying.get(machine);
+    if (!unit || !there || target?.successor !== machine) continue;
+    if (!staying.get(target.machine)?.jobs.includes(unit)) continue;
+    const jobs = [...there.jobs, unit];
+    staying.set(machine, new MachineUnits(there.machine, jobs, globalsAmong(there.machine, jobs, globals)));
+  }
+}
+
 const noUnits: readonly Unit[] = [];
 const unchanged: ReadonlySet<UnitName> = new Set();
 
@@ -104,15 +124,19 @@ interface Search {
   readonly decisions: Map<UnitName, Decision>;
   readonly cache: ScheduleCache;
   /** See {@link ScheduleCache.changedMachines}. */
-  readonly changed: Set<MachineId>;
+  changed: ReadonlySet<MachineId>;
 }
 
-/** Places all candidates that a machine takes, and removes them from `candidates`. */
-function placeCandidates(search: Search): void {
+/**
+ * Places all candidates that a machine takes, and removes them from `candidates`. Returns true if a candidate is left that a
+ * machine may take now: an instance that was placed makes room for others elsewhere, if they are spread evenly.
+ */
+function placeCandidates(search: Search): boolean {
   const { candidates } = search;
   const unplacedGroups = new UnplacedGroups([...candidates.values()].map(({ unit }) => unit));
   const refused = new Set<Unit>();
-  // One pass is enough: machines only gain units during it, so a refused unit stays refused.
+  let wasSpread = false;
+  // Machines only gain units during the pass, so a refused unit stays refused, unless its spread is hard.
   for (const { unit } of [...candidates.values()]) {
     if (!unplacedGroups.has(unit)) continue;
     const needed = unplacedGroups.needed(unit);
@@ -126,62 +150,69 @@ function placeCandidates(search: Search): void {
     }
     unplacedGroups.remove(choice.members);
     commitChoice(search, choice);
+    wasSpread ||= choice.members.some(hasHardSpread);
   }
+  return wasSpread && [...refused].some(hasHardSpread);
 }
 
-/** Up to this many machines, a filter by metadata is cheaper than trying all machines in the order of load. */
-const maxFiltered = 20;
+function hasHardSpread({ requirements: { spread } }: Unit): boolean {
+  return spread?.hard === true;
+}
 
 /** The machines to try for a group: those where its members were before, then the least loaded first. */
 function machinesFor({ trial, candidates, cache, changed }: Search, group: readonly Unit[]): Iterable<MachineId> {
   let among: ReadonlySet<MachineId> | undefined;
-  const only = (ids: Iterable<MachineId>) => {
-    const set = new Set(ids);
-    among = among ? among.intersection(set) : set;
+  const only = (ids: ReadonlySet<MachineId>) => {
+    among = among ? among.intersection(ids) : ids;
   };
   const names = new Set(group.map((unit) => unit.name));
   const previous: MachineId[] = [];
   for (const unit of group) {
     const { machineId, machineOf, machineMetadata } = unit.requirements;
-    if (machineId !== undefined) only(trial.named(machineId));
-    if (machineMetadata.size > 0) {
-      const machines = trial.withMetadata(machineMetadata);
-      // If many machines match, the order of load soon reaches one of them.
-      if (machines.size <= maxFiltered) only(machines);
-    }
+    if (machineId !== undefined) only(new Set(trial.named(machineId)));
+    if (machineMetadata.size > 0) only(trial.withMetadata(machineMetadata));
     for (const peer of machineOf) {
       if (names.has(peer) || trial.isGlobal(peer)) continue;
       const machine = trial.currentMachine(peer);
-      only(machine === undefined ? [] : [machine]);
+      only(new Set(machine === undefined ? [] : [machine]));
     }
     if (cache.wasRefused(unit)) only(changed);
-    const { from, runsOn } = candidates.get(unit.name)!;
-    if (runsOn !== undefined) previous.unshift(runsOn);
-    if (from !== undefined && trial.machines.has(from.machine)) previous.push(from.machine);
+    const { from, runsOn, successor, leavesFor } = candidates.get(unit.name)!;
+    for (const id of [runsOn, successor]) if (id !== undefined && trial.machines.has(id)) previous.unshift(id);
+    if (leavesFor) only(new Set(trial.machines.keys().filter((id) => id !== from?.machine && leavesFor(id))));
+    else if (from !== undefined && trial.machines.has(from.machine)) previous.push(from.machine);
   }
-  const order = trial.byLoad(among);
-  return previous.length === 0 ? order : [...previous.filter((id) => !among || among.has(id)), ...order];
+  const order = trial.ranked(among, group);
+  return previous.length === 0 ? order : concatenated(previous.filter((id) => !among || among.has(id)), order);
+}
+
+function* concatenated(...lists: readonly Iterable<MachineId>[]): Generator<MachineId> {
+  for (const list of lists) yield* list;
 }
 
 /** Places a group on the machine that was chosen for it. */
 function commitChoice({ trial, candidates, decisions }: Search, { machine, members }: Choice): void {
   for (const unit of members) {
     const candidate = candidates.get(unit.name)!;
-    const load = trial.load(machine);
-    const reason = `least loaded machine that will take it, with ${load} unit${load === 1 ? "" : "s"}`;
-    const why = candidate.runsOn === machine
-      ? candidate.because
-      : candidate.because === ""
-      ? reason
-      : `${candidate.because}; ${reason}`;
-    decisions.set(unit.name, { candidate, machine, why });
+    const rank = trial.rankText(unit, machine);
+    decisions.set(unit.name, {
+      candidate,
+      machine,
+      get why() {
+        const { because, runsOn, successor } = candidate;
+        if (runsOn === machine) return because;
+        if (successor === machine) return `${because}; a second copy of it runs there already`;
+        return because === "" ? rank() : `${because}; ${rank()}`;
+      },
+    });
     candidates.delete(unit.name);
     trial.place(unit, machine);
   }
 }
 
 /** Moves replaced units for which there is another machine. Returns true if any was moved. */
-function applyReplacements({ targets }: Cluster, { trial, decisions, changed }: Search): boolean {
+function applyReplacements({ targets }: Cluster, search: Search): boolean {
+  const { trial, decisions } = search;
   const moves = moveReplaced(trial);
   for (const { unit, from, to, victim, replacer } of moves) {
     const prefix = unit === victim ? "" : `goes with ${victim.name}, which is `;
@@ -189,9 +220,30 @@ function applyReplacements({ targets }: Cluster, { trial, decisions, changed }: 
     const target = targets.get(unit.name);
     const candidate = decisions.get(unit.name)?.candidate ?? { unit, ...(target && { from: target }), because: "" };
     decisions.set(unit.name, { candidate, machine: to, why });
-    changed.add(from);
   }
+  noteLeft(search, moves);
   return moves.length > 0;
+}
+
+/** Moves units that keep failing, if there is another machine for them. Returns true if any was moved. */
+function applyFailures(cluster: Cluster, search: Search): boolean {
+  const { trial, decisions } = search;
+  const failing = failingUnits(cluster);
+  if (failing.size === 0) return false;
+  const moves = moveFailing(trial, failing, new Set(decisions.keys()));
+  for (const { unit, from, to, failing: { unit: cause, failedOn } } of moves) {
+    const failed = `failed ${moveAfterText(cause.requirements.moveAfter!)} on machine ${short(from)}`;
+    const why = unit === cause ? `it ${failed}` : `goes with ${cause.name}, which ${failed}`;
+    const candidate = { unit, from: cluster.targets.get(unit.name)!, because: "" };
+    decisions.set(unit.name, { candidate, machine: to, why, ...unit === cause && { failedOn } });
+  }
+  noteLeft(search, moves);
+  return moves.length > 0;
+}
+
+/** Notes that units have left machines: those may take units that they refused before. */
+function noteLeft(search: Search, moves: readonly { readonly from: MachineId }[]): void {
+  if (moves.length > 0) search.changed = search.changed.union(new Set(moves.map(({ from }) => from)));
 }
 
 /** Returns the reason of a unit that no machine takes. The refusals are computed when first read. */
@@ -240,32 +292,59 @@ function placementsOf(
       machine: from.machine,
       from,
       why: from.unreadable === undefined ? from.why : keptReason,
+      ...from.failedOn && { failedOn: from.failedOn },
     });
   const staleNames = new Set(stale.map((unit) => unit.name));
   for (const unit of stale) {
     if (!gone.has(unit.name) && !decisions.has(unit.name)) reassign(unit, cluster.targets.get(unit.name)!);
   }
   const arrivals: Placement[] = [];
-  for (const { candidate: { unit, from }, machine, why } of decisions.values()) {
+  for (const decision of decisions.values()) {
+    const { candidate: { unit, from }, machine, failedOn = from?.failedOn } = decision;
     if (from?.machine === machine) {
       if (staleNames.has(unit.name)) reassign(unit, from);
       continue;
     }
     const leaves = from && cluster.machines.has(from.machine);
-    (leaves ? placements : arrivals).push({ kind: "place", unit, machine, ...(from && { from }), why });
+    (leaves ? placements : arrivals).push({
+      kind: "place",
+      unit,
+      machine,
+      ...(from && { from }),
+      get why() {
+        return decision.why;
+      },
+      ...failedOn && { failedOn },
+    });
   }
   return [...placements, ...arrivals, ...unusedFiles(cluster)];
 }
 
-/** Files that no unit has or has had, and no assignment refers to. A record that cannot be read may refer to any file. */
-function unusedFiles({ units, assignments, files }: Cluster): Placement[] {
-  const used = new Set<string>();
-  for (const record of [...units.values(), ...assignments.values()]) {
-    if (record.unreadable !== undefined) return [];
-    used.add(record.hash);
+/**
+ * Files that no unit has or has had, and no assignment, roll-out or version of an app refers to. A record that cannot be read
+ * may refer to any file.
+ */
+function unusedFiles({ units, assignments, files, apps, rollouts }: Cluster): Placement[] {
+  if (files.size === 0) return [];
+  const records = [units, assignments, ...apps ? [apps] : [], ...rollouts ? [rollouts] : []];
+  for (const map of records) {
+    for (const record of map.values()) if (record.unreadable !== undefined) return [];
   }
-  for (const { versions } of units.values()) for (const { hash } of versions ?? []) used.add(hash);
-  return [...files.values()].filter((file) => !used.has(file.hash))
-    .sort((a, b) => a.hash < b.hash ? -1 : 1)
+  // Written as plain loops: a large cluster has some ten thousand units with ten versions each.
+  const used = new Set<string>();
+  for (const { hash } of assignments.values()) used.add(hash);
+  for (const { hash, next, versions = [] } of units.values()) {
+    used.add(hash);
+    if (next) used.add(next.hash);
+    for (const version of versions) used.add(version.hash);
+  }
+  const deltas = [
+    ...[...rollouts?.values() ?? []].flatMap(({ steps }) => steps),
+    ...[...apps?.values() ?? []].flatMap(({ versions }) => versions.flatMap(({ units }) => units)),
+  ];
+  for (const { before, after } of deltas) for (const spec of [before, after]) if (spec) used.add(spec.hash);
+  const unused = [];
+  for (const file of files.values()) if (!used.has(file.hash)) unused.push(file);
+  return unused.sort((a, b) => a.hash < b.hash ? -1 : 1)
     .map((file) => ({ kind: "forget", hash: file.hash, revision: file.revision }));
 }

@@ -6,6 +6,7 @@
 
 import type { Cluster, MachineId, Unit, UnitName } from "../../registry/model.ts";
 import type { Plan, ScheduleOptions } from "./plan.ts";
+import { sameFailing } from "../policy/failing.ts";
 import { EvictionCache, type MachineUnits, sameUnits } from "./machine_units.ts";
 
 const none: readonly Unit[] = [];
@@ -23,6 +24,7 @@ export class ScheduleCache {
   recall(cluster: Cluster, options: ScheduleOptions): Plan | undefined {
     const latest = this.#latest;
     if (!latest || latest.options.absentAreGone !== options.absentAreGone) return undefined;
+    if (latest.options.leaving || options.leaving) return undefined;
     const { vanished = noMachines } = options;
     const before = latest.options.vanished ?? noMachines;
     if (vanished.size !== before.size || !vanished.isSubsetOf(before)) return undefined;
@@ -49,7 +51,7 @@ export class ScheduleCache {
     return changed;
   }
 
-  /** True if no machine took this unit when the latest plan was made. Never true of a unit with MachineOf. */
+  /** True if no machine took this unit when the latest plan was made. Never true of a unit with MachineOf or a hard spread. */
   wasRefused(unit: Unit): boolean {
     return this.#refused.get(unit.name) === unit;
   }
@@ -65,16 +67,23 @@ export class ScheduleCache {
     this.#latest = { cluster, options, plan };
     this.#machineUnits = machineUnits;
     const names = new Map<UnitName, Unit>();
-    for (const unit of refused) if (unit.requirements.machineOf.length === 0) names.set(unit.name, unit);
+    for (const unit of refused) {
+      const { machineOf, spread } = unit.requirements;
+      if (machineOf.length === 0 && !spread?.hard) names.set(unit.name, unit);
+    }
     this.#refused = names;
     this.evictions.keepOnly(cluster.machines);
   }
 }
 
-/** True if two clusters do not differ in what a plan depends on. The states of units are no part of that. */
+/** True if two clusters do not differ in what a plan depends on. Of the states of units, that is only which units fail. */
 export function hasSameInput(a: Cluster, b: Cluster): boolean {
-  const parts = ["units", "files", "targets", "assignments", "machines", "departed", "massLoss"] as const;
-  return parts.every((part) => a[part] === b[part]);
+  const parts = [
+    ...["units", "files", "targets", "assignments", "successors", "machines", "departed", "massLoss"] as const,
+    // They name files that are kept.
+    ...["rollouts", "apps"] as const,
+  ];
+  return parts.every((part) => a[part] === b[part]) && sameFailing(a, b);
 }
 
 /** True if both hold the same units of the same machine, in any order. */

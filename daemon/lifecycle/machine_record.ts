@@ -9,6 +9,9 @@ import { type Log, messageOf } from "../../runtime/log.ts";
 import type { MachineRecord } from "../../registry/model.ts";
 import type { Membership } from "../../registry/mod.ts";
 
+/** The features that daemons of this version have, and earlier ones do not. Machine records say so. */
+export const features = { files: true, rollouts: true, stagedGlobals: true, successors: true } as const;
+
 /** Determines the machine's record every `every_ms`; writes it to the store if it has changed. Ends when `signal` aborts. */
 export async function refreshIdentity(
   first: MachineRecord,

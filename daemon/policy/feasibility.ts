@@ -5,16 +5,22 @@
  * @module
  */
 
-import type { Machine, MachineId, Unit, UnitName } from "../../registry/model.ts";
+import type { Cordon, Machine, MachineId, Unit, UnitName } from "../../registry/model.ts";
 import { isQuadlet } from "../../systemd/unit_name.ts";
 import { globMatcher } from "../../runtime/glob.ts";
+import type { Amounts } from "../../registry/reservation.ts";
+import { capacityRefusals, type CapacityRule, fits, reservationOf } from "./capacity.ts";
 import { disconnectionRefusal } from "./disconnection.ts";
+import { type EvenCounts, metadataOf, spreadRefusal } from "./spread.ts";
 
 /** The properties of a unit that decide where it may run. */
 export type UnitTraits = Pick<Unit, "name" | "requirements" | "launchedAt" | "unreadable">;
 
 /** The properties of a machine that decide which units it may run. */
-export type MachineTraits = Pick<Machine, "id" | "metadata" | "capabilities" | "leaseTtl_ms" | "unreadable">;
+export type MachineTraits = Pick<
+  Machine,
+  "id" | "metadata" | "capabilities" | "leaseTtl_ms" | "capacity" | "cordon" | "stopsGlobals" | "unreadable"
+>;
 
 /** The rule that a refusal comes from: an [X-Fleet] option, what the machine can do, or a value that cannot be read. */
 export type Rule =
@@ -24,7 +30,12 @@ export type Rule =
   | "Conflicts"
   | "Replaces"
   | "StopWhenDisconnected"
+  | CapacityRule
+  | "Spread"
   | "Quadlet"
+  | "Cordon"
+  | "File"
+  | "Drain"
   | "malformed"
   | "unreadable";
 
@@ -41,10 +52,18 @@ export interface Refusal {
  */
 export type Residency = "newcomer" | "resident";
 
+/** The known properties of the units on a machine. Computed from the residents if left out. */
+export interface Occupied {
+  /** The sum of the residents' reservations. */
+  readonly reserved?: Amounts;
+  /** The instances among which the unit must be even. Without it, a hard spread is not considered. */
+  readonly instances?: EvenCounts | undefined;
+}
+
 /**
- * Returns every reason why `unit` may not run on `machine`; none if it may. `residents` are the units on that machine, of
- * which `unit` itself is skipped. `peers` are units that are about to be placed together with it, and satisfy its
- * MachineOf.
+ * Returns every reason why `unit` may not run on `machine`; none if it may. `residents` are the units on that machine. If
+ * `unit` itself is among them it has its reservation already. `peers` are units that are about to be placed together with
+ * it, and satisfy its MachineOf; their reservations are not considered.
  */
 export function findRefusals(
   unit: UnitTraits,
@@ -52,8 +71,9 @@ export function findRefusals(
   residents: Iterable<UnitTraits>,
   residency: Residency = "newcomer",
   peers?: ReadonlySet<UnitName>,
+  occupied?: Occupied,
 ): readonly Refusal[] {
-  return [...refusalsOf(unit, machine, residents, residency, peers)];
+  return [...refusalsOf(unit, machine, residents, residency, peers, occupied)];
 }
 
 /** True if {@link findRefusals} would find none. Stops at the first refusal. */
@@ -63,8 +83,9 @@ export function isFeasible(
   residents: Iterable<UnitTraits>,
   residency: Residency = "newcomer",
   peers?: ReadonlySet<UnitName>,
+  occupied?: Occupied,
 ): boolean {
-  return refusalsOf(unit, machine, residents, residency, peers).next().done === true;
+  return refusalsOf(unit, machine, residents, residency, peers, occupied).next().done === true;
 }
 
 /** True if the machine's own properties allow a unit that is there already. Other units are not considered. */
@@ -78,14 +99,21 @@ function* refusalsOf(
   residents: Iterable<UnitTraits>,
   residency: Residency,
   peers: ReadonlySet<UnitName> | undefined,
+  occupied: Occupied | undefined,
 ): Generator<Refusal> {
   yield* machineRefusals(unit, machine, residency);
-  const { machineOf, global } = unit.requirements;
+  const uneven = occupied?.instances && spreadRefusal(unit, machine, occupied.instances);
+  if (uneven !== undefined) yield { rule: "Spread", reason: uneven };
+  const { machineOf, global, reservation } = unit.requirements;
   const missing = new Set(machineOf.filter((peer) => peer !== unit.name && !peers?.has(peer)));
   const found: UnitTraits[] = [];
   const unknown: UnitTraits[] = [];
+  let isHere = false;
   for (const other of residents) {
-    if (other.name === unit.name) continue;
+    if (other.name === unit.name) {
+      isHere = true;
+      continue;
+    }
     if (missing.has(other.name)) found.push(other);
     if (residency === "newcomer" && other.requirements.global && other.unreadable !== undefined) unknown.push(other);
     if (conflict(unit, other)) {
@@ -100,6 +128,9 @@ function* refusalsOf(
   for (const peer of missing) {
     yield { rule: "MachineOf", reason: `required peer Unit(${peer}) is not scheduled locally` };
   }
+  if (!reservation || isHere || machine.unreadable !== undefined) return;
+  const reserved = occupied?.reserved ?? reservationOf(residents);
+  if (!fits(reservation, machine, reserved)) yield* capacityRefusals(reservation, machine, reserved);
 }
 
 /**
@@ -118,11 +149,21 @@ function* machineRefusals(unit: UnitTraits, machine: MachineTraits, residency: R
     if (residency === "newcomer") yield { rule: "unreadable", reason };
     return;
   }
-  const { machineId, machineMetadata, stopWhenDisconnected_ms, malformed } = unit.requirements;
+  // A global unit belongs to its machines, however they are used otherwise.
+  if (residency === "newcomer" && machine.cordon && !unit.requirements.global) {
+    yield { rule: "Cordon", reason: cordonReason(machine.cordon) };
+  }
+  if (machine.stopsGlobals && unit.requirements.global) {
+    yield { rule: "Drain", reason: "the machine is drained, so that it runs no global units until fleetctl undrain" };
+  }
+  const { machineId, machineMetadata, stopWhenDisconnected_ms, hasFiles, malformed } = unit.requirements;
   for (const reason of malformed) yield { rule: "malformed", reason };
   // A resident stays: podman may be away for the moment of an upgrade.
   if (residency === "newcomer" && isQuadlet(unit.name) && machine.capabilities.quadlet !== true) {
     yield { rule: "Quadlet", reason: "the machine has no podman that makes services of Quadlet files (4.4 or newer)" };
+  }
+  if (residency === "newcomer" && hasFiles && machine.capabilities.files !== true) {
+    yield { rule: "File", reason: "the machine's fleet is too old to deliver files (File=): upgrade it" };
   }
   if (machineId !== undefined && !namesMachine(machineId, machine.id)) {
     yield { rule: "MachineID", reason: `agent ID "${machine.id}" does not match required "${machineId}"` };
@@ -142,13 +183,22 @@ function* machineRefusals(unit: UnitTraits, machine: MachineTraits, residency: R
   if (reason !== undefined) yield { rule: "StopWhenDisconnected", reason };
 }
 
-function metadataOf({ metadata }: MachineTraits, key: string): string | undefined {
-  return Object.hasOwn(metadata, key) ? metadata[key] : undefined;
+function cordonReason({ changed, why }: Cordon): string {
+  return "the machine is cordoned, so that it takes no new units" +
+    (changed ? ` (by ${changed.by} at ${new Date(changed.at_ms).toISOString()})` : "") + (why ? `: ${why}` : "");
 }
 
 /** True if a machine has one of the accepted values for every key. */
 export function hasMetadata(machine: MachineTraits, wanted: ReadonlyMap<string, readonly string[]>): boolean {
   return [...wanted].every(([key, accepted]) => accepted.includes(metadataOf(machine, key) ?? ""));
+}
+
+/** True if a unit's MachineID= and MachineMetadata= allow a machine. */
+export function isEligible(
+  { requirements: { machineId, machineMetadata } }: UnitTraits,
+  machine: MachineTraits,
+): boolean {
+  return hasMetadata(machine, machineMetadata) && (machineId === undefined || namesMachine(machineId, machine.id));
 }
 
 /** True if a MachineID option names this machine: by its full ID or by the first 8 characters. */
@@ -171,7 +221,8 @@ export function replaces(a: UnitTraits, b: UnitTraits): boolean {
 /** Compiled patterns by list. */
 const matchers = new WeakMap<readonly string[], readonly ((name: UnitName) => boolean)[]>();
 
-function matchesAny(globs: readonly string[], name: UnitName): boolean {
+/** True if one of the patterns of an option matches a name. */
+export function matchesAny(globs: readonly string[], name: UnitName): boolean {
   if (globs.length === 0) return false;
   return matchers.getOrInsertComputed(globs, () => globs.map(globMatcher)).some((matches) => matches(name));
 }

@@ -6,6 +6,7 @@
 
 import type { StoreMemory } from "../../registry/mod.ts";
 import type { KeptState } from "../agent/keep_units.ts";
+import type { FailureMemory, SavedFailures } from "../agent/failure_memory.ts";
 import { openIntents } from "./intent_log.ts";
 import { readProcFile } from "../host/machine_id.ts";
 import type { LeaseContact } from "../policy/disconnection.ts";
@@ -25,13 +26,18 @@ export interface RuntimeState extends KeptState {
   saveContact(contact: LeaseContact): Promise<void>;
 }
 
+/** Returns the daemon's own directory among those of RuntimeDirectory=, which systemd sorts: the other one is podman's. */
+export function runtimeDirectory(list: string | undefined): string | undefined {
+  return list?.split(":").find((path) => !path.includes("/containers/"));
+}
+
 /** Opens the state in `directory`, which is created if it is missing. */
 export async function openRuntimeState(directory: string): Promise<RuntimeState> {
   const root = directory.replace(/\/+$/, "");
   await Deno.mkdir(root, { recursive: true, mode: 0o755 });
   const start = await processStart();
   return {
-    intents: await openIntents(`${root}/intents.jsonl`),
+    intents: { ...await openIntents(`${root}/intents.jsonl`), failures: failureMemory(`${root}/failures.json`) },
     async incarnation() {
       const known = (await read(`${root}/incarnation`))?.trim();
       if (known) return known;
@@ -93,4 +99,20 @@ function isStoreMemory(value: unknown): value is StoreMemory {
   if (typeof value !== "object" || value === null) return false;
   const { id, revision } = value as Record<string, unknown>;
   return typeof id === "string" && typeof revision === "number";
+}
+
+function failureMemory(path: string): FailureMemory {
+  return {
+    async load() {
+      const saved = Object(parse(await read(path) ?? "{}")) as Record<string, unknown>;
+      return new Map(Object.entries(saved).flatMap(([unit, failures]) => isSaved(failures) ? [[unit, failures]] : []));
+    },
+    save: (failures) => write(path, JSON.stringify(Object.fromEntries(failures))),
+  };
+}
+
+function isSaved(value: unknown): value is SavedFailures {
+  const { of, at_ms, since_ms } = Object(value) as Record<string, unknown>;
+  return typeof of === "string" && typeof since_ms === "number" && Array.isArray(at_ms) &&
+    at_ms.every((each) => typeof each === "number");
 }

@@ -22,6 +22,10 @@ Deno.test("the next daemon reads the state that the one before has saved", () =>
     assert.equal(await after.incarnation(), incarnation);
     assert.equal(await after.lease(), "77");
     assert.deepEqual(await after.store(), { id: "s", revision: 9 });
+    const failures = new Map([["a.service", { of: "h 7", at_ms: [1, 2], since_ms: 3 }]]);
+    assert.equal((await before.intents.failures!.load()).size, 0);
+    await before.intents.failures!.save(failures);
+    assert.deepEqual(await after.intents.failures!.load(), failures);
     assert.deepEqual([...await after.intents.load()], [[
       name,
       { did: "start", done: true, invocation: "i", restart: 3 },
@@ -41,8 +45,10 @@ Deno.test("damaged files count as missing", () =>
     await Deno.writeTextFile(`${directory}/store.json`, '{"id": "s"');
     const dance = '{"unit":"a.service","did":"dance","done":true,"invocation":"","restart":0}';
     await Deno.writeTextFile(`${directory}/intents.jsonl`, `${dance}\n7\nnull\n{}\n{"unit":"a.service","did":"sta`);
+    await Deno.writeTextFile(`${directory}/failures.json`, '{"a.service":{"of":"h 7","at_ms":["x"],"since_ms":3}}');
     assert.equal(await state.store(), undefined);
     assert.equal((await state.intents.load()).size, 0);
+    assert.equal((await state.intents.failures!.load()).size, 0);
   }));
 
 Deno.test("a record that was written in part damages no other", () =>

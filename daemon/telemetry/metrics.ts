@@ -19,14 +19,21 @@ function make(type: Metric["type"], help: string, labels: readonly string[]): Me
 }
 
 const catalogue = {
-  fleet_build_info: gauge("1, with this daemon's version.", "version"),
+  fleet_build_info: gauge("1, with the version and the commit of this daemon.", "version", "revision"),
   fleet_ready: gauge("1 if this daemon is a member of the cluster."),
   fleet_lease_age_seconds: gauge("Seconds since this machine's lease was last renewed; -1 without a lease."),
   fleet_units: gauge("Units on this machine, by systemd's active state.", "state"),
+  fleet_units_by_health: gauge("Active units on this machine with a health check, by its latest result.", "health"),
+  fleet_unit_cpu_seconds_total: counter("Processor time of a unit, by systemd's accounting.", "unit"),
+  fleet_unit_memory_bytes: gauge("Memory of a unit.", "unit"),
+  fleet_unit_tasks: gauge("Processes and threads of a unit.", "unit"),
+  fleet_unit_read_bytes_total: counter("Bytes that a unit has read from block devices.", "unit"),
+  fleet_unit_written_bytes_total: counter("Bytes that a unit has written to block devices.", "unit"),
   fleet_engine_leader_start_time: gauge("When this daemon took the lead, in seconds since the epoch; 0 if it has not."),
   fleet_engine_missing_machines: gauge(
-    "Machines whose units this engine does not move, since too many machines were lost at once.",
+    "Machines whose units this engine does not move, because too many machines were lost at once.",
   ),
+  fleet_engine_waiting_units: gauge("Units that should run or be loaded, and wait for a machine."),
   fleet_engine_task_count_total: counter("Decisions that the engine has applied.", "type"),
   fleet_engine_task_failure_count_total: counter(
     "Decisions that the store refused because the cluster had changed.",
@@ -58,9 +65,22 @@ export type MetricName = keyof typeof catalogue;
 /** The counters of a daemon. */
 export type Metrics = Tally<MetricName>;
 
+/** The values of `type` of counters that exist from the start, so that their first increase counts in `rate()`. */
+const types = {
+  fleet_engine_reconcile_failure_count_total: ["run"],
+  fleet_registry_operation_failed_count_total: ["read", "transact", "grant", "renew", "revoke"],
+  fleet_systemd_call_failed_count_total: [
+    ...["install", "uninstall", "reload", "start", "stop", "kill", "restart", "statuses", "check", "ownjob"],
+  ],
+} as const satisfies Partial<Record<MetricName, readonly string[]>>;
+
 /** Returns counters at zero. */
 export function openMetrics(): Metrics {
-  return new Tally<MetricName>(catalogue);
+  const metrics = new Tally<MetricName>(catalogue);
+  for (const [name, values] of Object.entries(types) as [keyof typeof types, readonly string[]][]) {
+    for (const type of values) metrics.count(name, [type], 0);
+  }
+  return metrics;
 }
 
 /** Called after every round of a loop. */
@@ -80,15 +100,21 @@ export function observeRounds(loop: "agent" | "engine", metrics: Metrics): Round
 /** Names of fleet 1.0's tasks, by kind of decision. */
 const taskTypes = { place: "attemptscheduleunit", unplace: "unscheduleunit" } as const;
 
-/** Counts the engine's rounds and decisions. */
-export function observeEngine(metrics: Metrics, clock: Clock) {
+/** Counts the engine's rounds and decisions. `leading`: called when its leadership begins, with true, and when it ends. */
+export function observeEngine(metrics: Metrics, clock: Clock, leading: (leads: boolean) => void = () => {}) {
   return {
     round: observeRounds("engine", metrics),
     leading: (leads: boolean) => {
+      leading(leads);
       metrics.set("fleet_engine_leader_start_time", leads ? clock.now_ms() / 1000 : 0);
-      if (!leads) metrics.set("fleet_engine_missing_machines", 0);
+      if (leads) return;
+      metrics.set("fleet_engine_missing_machines", 0);
+      metrics.set("fleet_engine_waiting_units", 0);
     },
-    waitsFor: (machines: number) => metrics.set("fleet_engine_missing_machines", machines),
+    waits: (machines: number, units: number) => {
+      metrics.set("fleet_engine_missing_machines", machines);
+      metrics.set("fleet_engine_waiting_units", units);
+    },
     applied: (kind: "place" | "unplace", refused: boolean) => {
       metrics.count("fleet_engine_task_count_total", [taskTypes[kind]]);
       if (refused) metrics.count("fleet_engine_task_failure_count_total", [taskTypes[kind]]);
@@ -148,6 +174,7 @@ export function observeSystemd(systemd: Systemd, metrics: Metrics, clock: Clock)
     stop: (name) => timed("stop", systemd.stop(name)),
     kill: (name) => timed("kill", systemd.kill(name)),
     restart: (name) => timed("restart", systemd.restart(name)),
+    runAs: (name, argv, timeout_ms) => systemd.runAs(name, argv, timeout_ms),
     statuses: (names) => timed("statuses", systemd.statuses(names)),
     check: () => timed("check", systemd.check()),
     loadProblems: (name) => systemd.loadProblems(name),

@@ -33,9 +33,30 @@ Deno.test("metrics in Prometheus' format", async (t) => {
       "fleet_lease_age_seconds -1",
     ));
 
+  await t.step("a failure of each kind is 0 before the first", () =>
+    shows(
+      `fleet_engine_reconcile_failure_count_total{type="run"} 0`,
+      `fleet_registry_operation_failed_count_total{type="transact"} 0`,
+      `fleet_systemd_call_failed_count_total{type="kill"} 0`,
+    ));
+
   await t.step(
     "units by state, also those of which there are none",
     () => shows(`fleet_units{state="active"} 1`, `fleet_units{state="failed"} 1`, `fleet_units{state="activating"} 0`),
+  );
+
+  await t.step(
+    "units by what they use, as far as it is accounted for, and only those that are still there",
+    async () => {
+      const usage = [{ name: "a.service", cpuMicroseconds: 1_500_000, tasks: 3 }, { name: "b.service", readBytes: 7 }];
+      const of = (count: number) =>
+        exposition(metrics, { ...present, usage: usage.slice(0, count) }, renewals, moving.clock).then((text) =>
+          text.split("\n").filter((line) => line.startsWith("fleet_unit_"))
+        );
+      const first = [`fleet_unit_cpu_seconds_total{unit="a.service"} 1.5`, `fleet_unit_tasks{unit="a.service"} 3`];
+      assert.deepEqual(await of(2), [...first, `fleet_unit_read_bytes_total{unit="b.service"} 7`]);
+      assert.deepEqual(await of(1), first);
+    },
   );
 
   await t.step("a round is counted once, in its bucket", async () => {
@@ -68,8 +89,11 @@ Deno.test("metrics in Prometheus' format", async (t) => {
       `fleet_engine_task_count_total{type="unscheduleunit"} 1`,
       `fleet_engine_reconcile_failure_count_total{type="run"} 1`,
     );
+    engine.waits(2, 3);
+    await shows("fleet_engine_missing_machines 2", "fleet_engine_waiting_units 3");
     engine.leading(false);
-    await shows("fleet_engine_leader_start_time 0");
+    const others = ["fleet_engine_missing_machines 0", "fleet_engine_waiting_units 0"];
+    await shows("fleet_engine_leader_start_time 0", ...others);
   });
 
   await t.step("the store: operations, failures, lost watches, the lease's age", async () => {
@@ -118,6 +142,6 @@ Deno.test("metrics in Prometheus' format", async (t) => {
     const all = await text();
     assert.match(all, /^process_resident_memory_bytes \d{7,}$/m);
     assert.match(all, /^process_cpu_seconds_total \d/m);
-    assert.match(all, /^fleet_build_info\{version="\d+\.\d+\.\d+"\} 1$/m);
+    assert.match(all, /^fleet_build_info\{version="\d+\.\d+\.\d+",revision="unknown"\} 1$/m);
   });
 });

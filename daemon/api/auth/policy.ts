@@ -30,8 +30,16 @@ export interface Denial {
   readonly message: string;
 }
 
-/** The decision on a request: denied, or allowed, `as` the name of the token or certificate if one was used. */
-export type AccessDecision = { readonly denial: Denial } | { readonly denial?: undefined; readonly as?: string };
+/**
+ * The decision on a request: denied, or allowed, `as` the name of the token or certificate if one was used, which may have
+ * a role.
+ */
+export type AccessDecision = { readonly denial: Denial } | {
+  readonly denial?: undefined;
+  readonly as?: string;
+  /** Absent if the client may do everything. */
+  readonly role?: Role;
+};
 
 /** Hosts that mean this machine, whatever a name server says. */
 const ownHost = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
@@ -72,10 +80,15 @@ export function authorize(
   // A proxy in between may have read the request in another way (request smuggling; RFC 9112, section 6.1).
   if (coding !== undefined) return denied(501, `Transfer-Encoding ${quoted(coding)} is not known: expect chunked`);
   if (kind === "unix") return {};
+  // Links of other sites may lead to the page. It shows nothing by itself, and no other site may frame it.
+  const isPage = isRead(request.method, target) && pageTarget.test(target);
   const [, authority] = /^https?:\/\/([^/?#]*)/i.exec(target) ?? [];
-  const problem = foreignPageProblem(request, authority ?? hosts[0] ?? "");
+  const problem = isPage ? undefined : foreignPageProblem(request, authority ?? hosts[0] ?? "");
   if (problem !== undefined) return denied(403, problem);
-  if (kind === "network") return policy.insecure ? {} : authorizeNetworkClient(policy, request, target, connection);
+  if (kind === "network") {
+    if (policy.insecure || isPage && isOpen(policy)) return {};
+    return authorizeNetworkClient(policy, request, target, connection);
+  }
   for (const host of [authority, hosts[0]]) {
     if (host === undefined || host === "" || ownHost.test(host)) continue;
     return denied(403, `host ${quoted(host)} is not this machine: expect localhost or a loopback address`);
@@ -108,13 +121,16 @@ function authorizeNetworkClient(
   if (!isOpen(policy)) return denied(403, `this address is closed: ${remedy}`);
   const reads = isRead(request.method, target);
   const certificateProblem = clientCertificates && certificate && problemOf(certificate, reads);
-  if (clientCertificates && certificate && certificateProblem === undefined) return { as: certificate.subject };
+  if (clientCertificates && certificate && certificateProblem === undefined) {
+    const { subject, authorization } = certificate;
+    return { as: subject, ..."role" in authorization && { role: authorization.role } };
+  }
   const authorization = request.headers.get("authorization");
   if (tokens && authorization !== null) {
     const [, token] = /^bearer +([\x21-\x7e]+) *$/i.exec(authorization) ?? [];
     const holder = token === undefined ? undefined : tokens.holder(token);
     if (!holder) return denied(401, "the bearer token is not known");
-    if (may(holder.role, reads)) return { as: holder.name };
+    if (may(holder.role, reads)) return { as: holder.name, role: holder.role };
     return denied(403, `the token of ${quoted(holder.name)} may read only`);
   }
   if (certificateProblem) return denied(403, certificateProblem);
@@ -130,14 +146,15 @@ function problemOf({ subject, authorization }: ShownCertificate, reads: boolean)
 
 /**
  * Returns the role of a certificate of the operator's authority, by the organizations (O) of its subject: `fleet:read` is
- * for reading; `fleet:write`, or none that begins with `fleet:`, for everything. A misspelt role is refused: ignoring it would give full rights. So is a role with invisible characters. The applicant for a certificate chooses how its strings
+ * for reading; `fleet:write`, or none that begins with `fleet:`, for everything. A misspelt role is refused: ignoring it
+ * would give full rights. So is a role with invisible characters. The applicant for a certificate chooses how its strings
  * are encoded (X.520): with two or four bytes per letter, they arrive with NULs in between.
  */
 export function roleOf(organizations: readonly string[]): ShownCertificate["authorization"] {
   const roles = organizations.filter((name) => /^fleet:/i.test(name.replace(/[\s\p{C}]/gu, "")));
   const unknown = roles.find((name) => name !== "fleet:read" && name !== "fleet:write");
   if (unknown !== undefined) {
-    return { problem: `its organization ${quoted(unknown)} is no role: expect fleet:read or fleet:write` };
+    return { problem: `its organization ${quoted(unknown)} is not a role: expect fleet:read or fleet:write` };
   }
   return { role: roles.includes("fleet:read") ? "read" : "write" };
 }
@@ -148,6 +165,9 @@ function may(role: Role, reads: boolean): boolean {
 
 /** The request target of a plan, which is a POST because it has a body. Any other spelling of the path counts as a write. */
 const planTarget = /^\/(fleet\/v1|v1-alpha)\/plan(\?.*)?$/s;
+
+/** The files of the cluster page, which any client of an open address may load: they contain nothing of the cluster. */
+const pageTarget = /^\/ui(\/[a-z.]*)?$/;
 
 /** True if a request with this method and target changes nothing. */
 export function isRead(method: string, target: string): boolean {

@@ -20,6 +20,8 @@ interface Case {
   readonly target?: string;
   /** The name of the token or certificate that authorizes the request. */
   readonly as?: string;
+  /** The role of that token or certificate; `write` if not given. */
+  readonly role?: string;
   /** The expected denial; undefined: allowed. */
   readonly want?: readonly [code: number, message: RegExp];
 }
@@ -30,7 +32,29 @@ const shown = (problem?: string, ...organizations: string[]): ConnectionInfo => 
 });
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
+const foreign = { "sec-fetch-site": "cross-site" };
+
 const cases: readonly Case[] = [
+  ...["/ui/", "/ui", "/ui/main.js"].flatMap((target) => [
+    { name: `the page needs no token: ${target}`, policy: { tokens }, connection: network, target },
+    { name: `a link of another site may lead to ${target}`, connection: loopback, target, headers: foreign },
+  ]),
+  { name: "a closed address has no page", connection: network, target: "/ui/", want: [403, /closed/] },
+  ...["/ui/../fleet/v1/units", "/ui/x/y", "/uix", "/ui?x", "/UI/"].map((target): Case => ({
+    name: `no other path counts as the page: ${target}`,
+    policy: { tokens },
+    connection: network,
+    target,
+    want: [401, /token is required/],
+  })),
+  {
+    name: "the page cannot be written to",
+    policy: { tokens },
+    connection: network,
+    method: "PUT",
+    target: "/ui/",
+    want: [401, /token is required/],
+  },
   ...["/fleet/v1/plan", "/v1-alpha/plan?alt=json"].map((target) => ({
     name: `a token for reading may plan: ${target}`,
     policy: { tokens },
@@ -39,6 +63,7 @@ const cases: readonly Case[] = [
     target,
     headers: bearer("look"),
     as: "dashboard",
+    role: "read",
   })),
   ...["/fleet/v1/plan/x", "/fleet/v1/units/plan/start", "/fleet/v1/%70lan", "//fleet/v1/plan", "/fleet/v1/planx"].map((
     target,
@@ -130,6 +155,7 @@ const cases: readonly Case[] = [
     connection: network,
     headers: bearer("look"),
     as: "dashboard",
+    role: "read",
   },
   ...["PUT", "POST", "DELETE", "PATCH", "OPTIONS", "TEST"].map((method) => ({
     name: `tokens: a token for reading does not allow ${method}`,
@@ -185,6 +211,7 @@ const cases: readonly Case[] = [
     policy: { clientCertificates: true },
     connection: shown(undefined, "fleet:read"),
     as: "someone",
+    role: "read",
   },
   ...[["fleet:read"], ["Example Ltd", "fleet:read"], ["fleet:write", "fleet:read"]].map((organizations) => ({
     name: `certificates: one of ${organizations.join(" and ")} may not write`,
@@ -202,7 +229,7 @@ const cases: readonly Case[] = [
     name: `certificates: a misspelt role, ${JSON.stringify(name)}, is none`,
     policy: { clientCertificates: true },
     connection: shown(undefined, name),
-    want: [403, /is no role: expect fleet:read or fleet:write$/] as const,
+    want: [403, /is not a role: expect fleet:read or fleet:write$/] as const,
   })),
   {
     name: "both: a token for writing and a certificate for reading",
@@ -236,8 +263,10 @@ const cases: readonly Case[] = [
 
 Deno.test("access decisions", async (test) => {
   for (
-    const { name, policy = {}, connection, method = "GET", headers = {}, target = "/fleet/v1/units", as, want } of cases
+    const { name, policy = {}, connection, method = "GET", headers = {}, target = "/fleet/v1/units", ...expected }
+      of cases
   ) {
+    const { as, role = "write", want } = expected;
     await test.step(name, () => {
       const request = new Request("http://localhost/", { method });
       // Request drops headers that pages may not set; a server receives them all the same.
@@ -245,7 +274,7 @@ Deno.test("access decisions", async (test) => {
       for (const [key, value] of Object.entries(headers)) received.set(key, latin1(value));
       Object.defineProperty(request, "headers", { value: received });
       const { denial, ...allowed } = authorize(policy, request, target, connection);
-      if (!want) assert.deepEqual(allowed, as === undefined ? {} : { as });
+      if (!want) assert.deepEqual(allowed, as === undefined ? {} : { as, role });
       else {
         assert.equal(denial?.code, want[0]);
         assert.match(denial.message, want[1]);

@@ -4,12 +4,21 @@
  * @module
  */
 
-import type { Authorship, Cluster, MachineId, Target, UnitName, UnitState } from "../../../registry/model.ts";
-import { lossEntity, machineEntity, stateEntity, statesOf, unitEntity } from "../v1/entities.ts";
-import type { ChangeEntity, DecisionEvent, LossEvent, MachineEvent, StateEvent, UnitEvent } from "../v1/types.ts";
+import type { Cluster, MachineId, Rollout, RolloutStep, Target, UnitName, UnitState } from "../../../registry/model.ts";
+import { rolloutEntity } from "../v1/app_entities.ts";
+import { changedEntity, lossEntity, machineEntity, stateEntity, statesOf, unitEntity } from "../v1/entities.ts";
+import type {
+  DecisionEvent,
+  DrainEvent,
+  LossEvent,
+  MachineEvent,
+  RolloutEvent,
+  StateEvent,
+  UnitEvent,
+} from "../v1/types.ts";
 
 /** The kinds of events. */
-export const eventKinds = ["unit", "decision", "state", "machine", "loss"] as const;
+export const eventKinds = ["unit", "decision", "state", "machine", "loss", "rollout", "drain"] as const;
 
 /** See {@link eventKinds}. */
 export type EventKind = typeof eventKinds[number];
@@ -35,13 +44,18 @@ export function present(cluster: Cluster, names: Names): Generator<ApiEvent> {
   return changes(undefined, cluster, names);
 }
 
-/** Yields every difference between two views: units first, then their placements with the reasons, states, machines, and losses of many machines. */
+/**
+ * Yields every difference between two views: units first, then their placements with the reasons, states, machines, losses
+ * of many machines, and roll-outs.
+ */
 export function* changes(before: Cluster | undefined, after: Cluster, names: Names): Generator<ApiEvent> {
   yield* unitChanges(before, after, names);
   yield* decisionChanges(before, after, names);
   yield* stateChanges(before, after, names);
   yield* machineChanges(before, after);
   yield* lossChanges(before, after);
+  yield* drainChanges(before, after);
+  yield* rolloutChanges(before, after);
 }
 
 function* unitChanges(before: Cluster | undefined, after: Cluster, filter: Names): Generator<ApiEvent> {
@@ -84,7 +98,8 @@ function* decisionChanges(before: Cluster | undefined, after: Cluster, filter: N
   if (before?.targets === after.targets) return;
   for (const name of names(before?.targets, after.targets, filter)) {
     const [was, is] = [before?.targets.get(name), after.targets.get(name)];
-    const same = was?.machine === is?.machine && was?.why === is?.why && was?.since_ms === is?.since_ms;
+    const same = was?.machine === is?.machine && was?.why === is?.why && was?.since_ms === is?.since_ms &&
+      was?.successor === is?.successor;
     if (same) continue;
     const machines = [was, is].flatMap((target) => target ? [target.machine] : []);
     const at = is ? { at_ms: is.since_ms } : {};
@@ -102,7 +117,14 @@ export function placedEvent(target: Target): ApiEvent {
 function decisionData(after: Cluster, name: UnitName, was: Target | undefined, is: Target | undefined): string {
   const from = was && was.machine !== is?.machine ? { from: was.machine } : {};
   const event: DecisionEvent = is
-    ? { ...from, machineID: is.machine, name, since: is.since_ms, why: is.why }
+    ? {
+      ...from,
+      machineID: is.machine,
+      name,
+      since: is.since_ms,
+      ...is.successor !== undefined && { to: is.successor },
+      why: is.why,
+    }
     : { ...from, name, why: whyUnplaced(after, name) };
   return JSON.stringify(event);
 }
@@ -131,11 +153,6 @@ export function withTime(data: string, time_ms: number): string {
   return `${data.slice(0, -1)},"time":${time_ms}}`;
 }
 
-/** Returns the author of a change in the API's form. */
-export function changedEntity({ by, at_ms }: Authorship): ChangeEntity {
-  return { at: at_ms, by };
-}
-
 function* stateChanges(before: Cluster | undefined, after: Cluster, filter: Names): Generator<ApiEvent> {
   if (before?.states === after.states) return;
   for (const name of names(before?.states, after.states, filter)) {
@@ -144,8 +161,9 @@ function* stateChanges(before: Cluster | undefined, after: Cluster, filter: Name
     for (const state of statesOf(after, name)) {
       const known = old?.get(state.machine);
       const data = stateData(name, state.machine, state);
+      const at_ms = Math.max(state.since_ms, state.healthSince_ms ?? 0);
       if (!known || stateData(name, state.machine, known) !== data) {
-        yield { event: "state", data, unit: name, machines: [state.machine], at_ms: state.since_ms };
+        yield { event: "state", data, unit: name, machines: [state.machine], at_ms };
       }
     }
     for (const machine of old?.keys() ?? []) {
@@ -184,6 +202,46 @@ function* lossChanges(before: Cluster | undefined, after: Cluster): Generator<Ap
   if (before?.massLoss === after.massLoss) return;
   const data: LossEvent = lossEntity(after);
   yield { event: "loss", data: JSON.stringify(data) };
+}
+
+function* rolloutChanges(before: Cluster | undefined, after: Cluster): Generator<ApiEvent> {
+  if (before?.rollouts === after.rollouts) return;
+  for (const app of names(before?.rollouts, after.rollouts ?? new Map(), undefined)) {
+    const [was, is] = [before?.rollouts?.get(app), after.rollouts?.get(app)];
+    if (was === is) continue;
+    const event: RolloutEvent = { app, ...is && { rollout: rolloutEntity(after, is, stepsSince(was, is)) } };
+    yield { event: "rollout", data: JSON.stringify(event) };
+  }
+}
+
+/** Returns a filter of the steps whose state has changed, or whose unit was written. */
+function stepsSince(was: Rollout | undefined, { id, steps }: Rollout): (step: RolloutStep) => boolean {
+  if (was?.id !== id) return () => true;
+  const changed = new Set(steps.filter(({ state, written }, index) => {
+    const before = was.steps[index];
+    return before?.state !== state || before.written !== written;
+  }));
+  return (step) => changed.has(step);
+}
+
+function* drainChanges(before: Cluster | undefined, after: Cluster): Generator<ApiEvent> {
+  if (before?.drains === after.drains) return;
+  for (const id of names(before?.drains, after.drains ?? new Map(), undefined)) {
+    const [was, is] = [before?.drains?.get(id), after.drains?.get(id)];
+    if (was === is) continue;
+    const begins = is && was?.changed?.at_ms !== is.changed?.at_ms ? is.changed?.at_ms : undefined;
+    const data: DrainEvent = {
+      ...is?.changed && { at: is.changed.at_ms, by: is.changed.by },
+      machineID: id,
+      ...is && { status: is.status },
+    };
+    yield {
+      event: "drain",
+      data: JSON.stringify(data),
+      machines: [id],
+      ...begins !== undefined && { at_ms: begins },
+    };
+  }
 }
 
 function machineData(cluster: Cluster, id: MachineId): string {

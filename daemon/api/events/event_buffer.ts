@@ -1,7 +1,8 @@
 /**
  * A bounded buffer of what has changed in the cluster, shared by all readers of event streams. It watches the cluster only
- * while it has readers. Changes that happen without a reader are reported to the next one as a single difference; after
- * {@link idle_ms} without a reader the buffer forgets everything, and the next reader begins with the present.
+ * while it has readers, or records for the leading engine, which watches the cluster anyway. Changes that happen without a
+ * reader are reported to the next one as a single difference; after {@link idle_ms} without a reader the buffer forgets
+ * everything, and the next reader begins with the present.
  *
  * @module
  */
@@ -10,7 +11,8 @@ import type { Clock } from "../../../runtime/clock.ts";
 import { type Log, messageOf } from "../../../runtime/log.ts";
 import type { Authorship, Cluster, Revision, UnitName } from "../../../registry/model.ts";
 import type { Registry } from "../../../registry/mod.ts";
-import { type ApiEvent, changedEntity, changes, withTime } from "./diff.ts";
+import { changedEntity } from "../v1/entities.ts";
+import { type ApiEvent, changes, withTime } from "./diff.ts";
 import { type EventId, isOf, writeEventId } from "./event_id.ts";
 import { PendingEvents } from "./pending_events.ts";
 import { onceAborted } from "../../../runtime/on_abort.ts";
@@ -39,8 +41,6 @@ const timeTolerance_ms = 2000;
 
 /** The changes between one view of the cluster and the next. */
 export interface Batch {
-  /** Counts up by one. */
-  readonly number: number;
   /** The revision of the later view. */
   readonly revision: Revision;
   /** The event id of the later view. */
@@ -61,6 +61,7 @@ export type Wake = (why: WakeReason) => void;
 /** See the head of this file. */
 export class EventBuffer {
   readonly #readers = new Set<Wake>();
+  #isRecording = false;
   readonly #batches: Batch[] = [];
   #events = 0;
   #characters = 0;
@@ -105,6 +106,11 @@ export class EventBuffer {
     return this.#pending;
   }
 
+  /** The time of the wall clock since which the buffer holds every change; undefined while it holds nothing. */
+  get complete_ms(): number | undefined {
+    return this.#latest && this.#floor_ms;
+  }
+
   /** The number of the next batch. */
   get nextNumber(): number {
     return this.#nextNumber;
@@ -113,6 +119,24 @@ export class EventBuffer {
   /** Calls `wake` at each batch, every {@link keepAlive_ms}, and once at the end, until the reader leaves. */
   join(wake: Wake): void {
     this.#readers.add(wake);
+    this.#start();
+  }
+
+  leave(wake: Wake): void {
+    if (this.#readers.delete(wake)) this.#stopIfUnused();
+  }
+
+  /**
+   * Keeps what happens without readers too, or ends that: the daemon of the leading engine, which watches the cluster anyway,
+   * does it for every other.
+   */
+  record(isOn: boolean): void {
+    this.#isRecording = isOn;
+    if (isOn) this.#start();
+    else this.#stopIfUnused();
+  }
+
+  #start(): void {
     this.#idle?.abort();
     if (this.#running) return;
     this.#running = new AbortController();
@@ -121,8 +145,8 @@ export class EventBuffer {
     void this.#keepAlive(this.#running.signal);
   }
 
-  leave(wake: Wake): void {
-    if (this.#readers.delete(wake) && this.#readers.size === 0) this.#stop();
+  #stopIfUnused(): void {
+    if (this.#running && this.#readers.size === 0 && !this.#isRecording) this.#stop();
   }
 
   /** Returns a batch by its number: `lost` if the buffer no longer holds it, undefined if it is still to come. */
@@ -248,8 +272,8 @@ export class EventBuffer {
   }
 
   #keep(view: Cluster, { events, isLate = false }: Pick<Batch, "events" | "isLate">): void {
+    this.#nextNumber++;
     this.#batches.push({
-      number: this.#nextNumber++,
       revision: view.revision,
       id: writeEventId(view),
       events,

@@ -204,3 +204,45 @@ Deno.test("a quiet cluster leaves nothing behind for each keep-alive", async () 
   assert.deepEqual(fixture.woken, Array(5).fill("keep-alive"));
   assert.equal(fixture.callbacks, 0, "callbacks on the promise of the next view");
 });
+
+Deno.test("a buffer that records keeps why units wait, also without readers", async () => {
+  using fixture = new BufferFixture();
+  const simulation = new SimulatedCluster();
+  fixture.buffer.record(true);
+  await fixture.show(simulation.cluster());
+  fixture.leave();
+  await fixture.pass(2 * idle_ms);
+  simulation.unit("a.service", "launched", []);
+  await fixture.show(simulation.cluster());
+  await fixture.pass(1_000);
+  const { number } = fixture.buffer.resumeAt(0);
+  const batches = [0, 1].map((index) => fixture.buffer.batch(number + index));
+  const events = batches.flatMap((batch) => typeof batch === "object" ? batch.events : []);
+  assert.deepEqual(events.map(({ event, data }) => [event, JSON.parse(data).waiting]), [
+    ["unit", undefined],
+    ["decision", true],
+  ]);
+});
+
+Deno.test("a buffer that records keeps what happens without readers, and forgets it after the end", async () => {
+  using fixture = new BufferFixture();
+  const simulation = new SimulatedCluster();
+  simulation.unit("a.service", "inactive", []);
+  await fixture.show(simulation.cluster());
+  fixture.buffer.record(true);
+  fixture.leave();
+  await fixture.pass(2 * idle_ms);
+  simulation.unit("b.service", "inactive", []);
+  await fixture.show(simulation.cluster());
+  const { number, known_ms } = fixture.buffer.resumeAt(0);
+  const batch = fixture.buffer.batch(number);
+  assert.ok(typeof batch === "object");
+  assert.ok(batch.events.some(({ unit }) => unit === "b.service"));
+  assert.ok(known_ms < batch.time_ms);
+  assert.equal(fixture.buffer.complete_ms, known_ms);
+  fixture.buffer.record(false);
+  assert.equal(fixture.buffer.complete_ms, known_ms, "a reader that comes soon continues");
+  await fixture.pass(idle_ms);
+  assert.equal(fixture.buffer.complete_ms, undefined);
+  assert.equal(fixture.buffer.batch(number), "lost");
+});

@@ -143,7 +143,7 @@ Deno.test("a stream reports why units wait", async (test) => {
     for (let all = ""; !withoutTimes(all).includes(waits); all += (await reader.read()).value);
     const second = await read("", "event: synced");
     assert.ok(second.includes(waits));
-    revision = /event: synced\ndata: \{"revision":(\d+)\}/.exec(second)![1]!;
+    revision = /event: synced\ndata: \{"revision":(\d+)\b/.exec(second)![1]!;
     assert.ok((await read(`?since=${revision}`, "event: synced")).includes(waits), "and to a client that resumes");
     assert.ok(!(await read("?unit=here.service", "event: synced")).includes("waiting"));
     assert.ok(!(await read("?machine=m1", "event: synced")).includes("waiting"));

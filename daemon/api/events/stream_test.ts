@@ -1,108 +1,12 @@
+/** The event stream: the present, changes, filters, and its ends. */
+
 import assert from "node:assert/strict";
 import { ApiFixture, errorText } from "../../../tests/support/api_fixture.ts";
 import { ManualClock } from "../../../tests/support/manual_clock.ts";
-import type { Cluster } from "../../../registry/model.ts";
 import { StoreUnavailableError } from "../../../registry/mod.ts";
 import { maxStreams, SharedState } from "../shared_state.ts";
 import { keepAlive_ms } from "./event_buffer.ts";
-
-const path = "/fleet/v1/events";
-const deadline_ms = 20_000;
-
-/** A client of the event stream. */
-class Client implements AsyncDisposable {
-  readonly #closing = new AbortController();
-  #reader!: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #decoder = new TextDecoder();
-  #rest = "";
-  headers!: Headers;
-  /** The id that a browser would send as Last-Event-ID. */
-  id = "";
-  /** True if {@link event} keeps the times of events. */
-  keepsTimes = false;
-
-  static async open(api: ApiFixture, query = "", headers: Record<string, string> = {}): Promise<Client> {
-    const client = new Client();
-    const request = new Request("http://localhost/", { headers });
-    const answer = await api.handler(request, { target: path + query, closing: client.#closing.signal });
-    assert.equal(answer.status, 200);
-    assert.ok(answer.body);
-    client.headers = answer.headers;
-    client.#reader = answer.body.getReader();
-    return client;
-  }
-
-  /** The next block, without the blank line that ends it; undefined at the end. */
-  async block(): Promise<string | undefined> {
-    for (;;) {
-      const end = this.#rest.indexOf("\n\n");
-      if (end >= 0) {
-        const block = this.#rest.slice(0, end);
-        this.#rest = this.#rest.slice(end + 2);
-        return block;
-      }
-      const late = Promise.withResolvers<never>();
-      const timer = setTimeout(() => late.reject(new Error("no event in time")), deadline_ms);
-      try {
-        const { done, value } = await Promise.race([this.#reader.read(), late.promise]);
-        if (done) return undefined;
-        this.#rest += this.#decoder.decode(value, { stream: true });
-      } finally {
-        clearTimeout(timer);
-      }
-    }
-  }
-
-  /** The next event as `event data`, without comments; undefined at the end. */
-  async event(): Promise<string | undefined> {
-    for (;;) {
-      const block = await this.block();
-      if (block === undefined) return undefined;
-      const match = /^(?:id: ([\w-]+)\n)?event: (\w+)\ndata: (.*)$/.exec(block);
-      if (match) {
-        this.id = match[1] ?? this.id;
-        // Reports of waiting units come some time after their cause; they have tests of their own, as have times.
-        if (match[3]!.includes('"waiting":true')) continue;
-        return `${match[2]} ${this.keepsTimes ? match[3] : match[3]!.replace(/,"time":\d+\}$/, "}")}`;
-      }
-      assert.equal(block, ":");
-    }
-  }
-
-  /** The events up to and including `synced`, whose revision is left out. */
-  async present(): Promise<string[]> {
-    const events: string[] = [];
-    for (;;) {
-      const event = await this.event();
-      assert.ok(event !== undefined);
-      if (!event.startsWith("synced")) events.push(event);
-      else {
-        assert.match(event, /^synced \{"revision":\d+\}$/);
-        return [...events, "synced"];
-      }
-    }
-  }
-
-  /** The server closes. */
-  close(): void {
-    this.#closing.abort();
-  }
-
-  /** The client cancels. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#reader.cancel();
-  }
-}
-
-const state = (name: string, machine: string, extra: { error?: string; result?: string; active?: string } = {}) =>
-  `state {${extra.error ? `"error":"${extra.error}",` : ""}"machineID":"${machine}","name":"${name}","restart":0,` +
-  `${extra.result ? `"result":"${extra.result}",` : ""}"since":1000,` +
-  `"state":{"hash":"0123456789012345678901234567890123456789","machineID":"${machine}","name":"${name}",` +
-  `"systemdActiveState":"${extra.active ?? "active"}","systemdLoadState":"loaded","systemdSubState":"running"}}`;
-
-/** A unit event without `hash` and `restart`, which tests look at where they matter. */
-const withoutHash = (event: string | undefined) =>
-  event?.replace(/"hash":"[0-9a-f]{40}","name":("[^"]+"),"restart":0,"unit"/, '"name":$1,"unit"');
+import { Client, path, state, withoutHash } from "../../../tests/support/event_client.ts";
 
 Deno.test("a stream begins with the present, then synced", async (test) => {
   await using api = await ApiFixture.open();
@@ -120,6 +24,10 @@ Deno.test("a stream begins with the present, then synced", async (test) => {
   await api.report("m1", "a.service", {});
   await api.report("m1", "g.service", { active: "failed", result: "exit-code" });
   await api.report("m1", "gone.service", { error: "no such thing" });
+  await test.step("synced names the leader", async () => {
+    await using client = await Client.open(api);
+    await client.present("engine");
+  });
   const machine = 'machine {"id":"m1","machine":{"id":"m1","primaryIP":"10.0.0.1"}}';
   const decision = (await api.registry.read()).targets.get("a.service");
   const placed = `decision {"machineID":"m1","name":"a.service","since":${decision?.since_ms},"why":"a test said so"}`;
@@ -233,94 +141,6 @@ Deno.test("each change is an event", async (test) => {
   });
 });
 
-/** Makes the API show the views that a test supplies, each after the one before has been taken. */
-async function withViews(api: ApiFixture): Promise<{ readonly first: Cluster; show(cluster: Cluster): void }> {
-  const first = await api.registry.read();
-  let coming = Promise.withResolvers<Cluster>();
-  const watch = async function* (signal: AbortSignal) {
-    const left = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
-    yield first;
-    for (;;) {
-      const cluster = await Promise.race([coming.promise, left]);
-      if (cluster === undefined) return;
-      coming = Promise.withResolvers();
-      yield cluster;
-    }
-  };
-  api.handler = api.handlerOver(
-    Object.create(api.registry, { watch: { value: watch }, read: { value: () => Promise.resolve(first) } }),
-  );
-  return { first, show: (cluster) => coming.resolve(cluster) };
-}
-
-/** A view with so many machines, whose addresses are the number of the view. */
-const machines = (first: Cluster, number: number, count: number): Cluster => ({
-  ...first,
-  revision: first.revision + number,
-  machines: new Map(Array.from({ length: count }, (_, index) => [`m${index}`, {
-    ...{ id: `m${index}`, ip: `${number}`, incarnation: "", staticMetadata: {}, metadata: {}, version: "" },
-    capabilities: { disableEngine: false },
-  }])),
-});
-
-Deno.test("a slow reader keeps its position until the buffer has dropped its next batch", async () => {
-  await using api = await ApiFixture.open();
-  const { first, show } = await withViews(api);
-  await using slow = await Client.open(api);
-  await using fast = await Client.open(api);
-  await slow.present();
-  await fast.present();
-  const change = async (number: number) => {
-    show(machines(first, number, 4_000));
-    for (let index = 0; index < 4_000; index++) await fast.event();
-  };
-  await change(1);
-  await change(2);
-  assert.equal(await slow.event(), 'machine {"id":"m0","machine":{"id":"m0","primaryIP":"1"}}');
-  await change(3);
-  await change(4);
-  // The batch that it has begun is complete; the next one has been dropped.
-  for (let index = 1; index < 4_000; index++) assert.match(await slow.event() ?? "", /"primaryIP":"1"/);
-  assert.equal(
-    await slow.event(),
-    'reset {"reason":"the reader was too slow, and the events after this one are lost: connect again"}',
-  );
-  assert.equal(await slow.event(), undefined);
-});
-
-Deno.test("a client that resumes too slowly gets reset instead of synced", async () => {
-  await using api = await ApiFixture.open();
-  const { first, show } = await withViews(api);
-  await using fast = await Client.open(api);
-  await fast.present();
-  const change = async (number: number) => {
-    show(machines(first, number, 1_500));
-    for (let index = 0; index < 1_500; index++) await fast.event();
-  };
-  for (let number = 1; number <= 5; number++) await change(number);
-  await using slow = await Client.open(api, `?since=${first.revision}`);
-  assert.match(await slow.event() ?? "", /"primaryIP":"1"/);
-  for (let number = 6; number <= 9; number++) await change(number);
-  for (let index = 1; index < 1_500; index++) assert.match(await slow.event() ?? "", /"primaryIP":"1"/);
-  assert.equal(
-    await slow.event(),
-    'reset {"reason":"the reader was too slow, and the events after this one are lost: connect again"}',
-  );
-  assert.equal(await slow.event(), undefined);
-});
-
-Deno.test("a reader that keeps up gets a change that is larger than the buffer", async () => {
-  await using api = await ApiFixture.open();
-  const { first, show } = await withViews(api);
-  await using client = await Client.open(api);
-  await client.present();
-  const count = 10_001;
-  show(machines(first, 1, count));
-  for (let index = 0; index < count; index++) assert.match(await client.event() ?? "", /"primaryIP":"1"/);
-  show(machines(first, 2, count + 1));
-  for (let index = 0; index <= count; index++) assert.match(await client.event() ?? "", /"primaryIP":"2"/);
-});
-
 Deno.test("a client that resumes gets the events that it missed", async (test) => {
   await using api = await ApiFixture.open();
   await api.put("a.service");
@@ -427,7 +247,10 @@ Deno.test("filters", async (test) => {
   });
   await test.step("an unknown kind is refused", async () => {
     const { text } = await api.send("GET", `${path}?kind=units`);
-    assert.equal(text, errorText(400, 'unknown kind "units": expect unit, decision, state, machine, loss'));
+    assert.equal(
+      text,
+      errorText(400, 'unknown kind "units": expect unit, decision, state, machine, loss, rollout, drain'),
+    );
   });
 });
 
@@ -558,37 +381,6 @@ Deno.test("ends of a stream", async (test) => {
   });
 });
 
-Deno.test("open streams are limited, and an ended one no longer counts", async () => {
-  await using api = await ApiFixture.open();
-  const open: Client[] = [];
-  for (let index = 0; index < maxStreams; index++) open.push(await Client.open(api));
-  const refused = await api.send("GET", path);
-  assert.equal(refused.text, errorText(429, `too many event streams are open (${maxStreams})`));
-  for (const client of open) await client[Symbol.asyncDispose]();
-  await using client = await Client.open(api);
-  assert.deepEqual(await client.present(), ["synced"]);
-});
-
-Deno.test("streams that wait for the store count as well, and a failed one no longer does", async () => {
-  await using api = await ApiFixture.open();
-  let read = Promise.withResolvers<Cluster>();
-  api.handler = api.handlerOver(Object.create(api.registry, { read: { value: () => read.promise } }));
-  const ask = () =>
-    api.handler(new Request("http://localhost/", { headers: { "Last-Event-ID": "1" } }), { target: path });
-  const failing = Array.from({ length: maxStreams }, ask);
-  assert.equal((await ask()).status, 429);
-  read.reject(new StoreUnavailableError("gone"));
-  for (const answer of await Promise.all(failing)) assert.equal(answer.status, 503);
-  read = Promise.withResolvers();
-  const opening = Array.from({ length: maxStreams }, ask);
-  assert.equal((await ask()).status, 429);
-  read.resolve(await api.registry.read());
-  for (const answer of await Promise.all(opening)) {
-    assert.equal(answer.status, 200);
-    await answer.body!.cancel();
-  }
-});
-
 Deno.test("a handler that replaces another shares its events and limits", async (test) => {
   await using api = await ApiFixture.open();
   using sharedState = new SharedState();
@@ -613,62 +405,4 @@ Deno.test("a handler that replaces another shares its events and limits", async 
     await using after = await Client.open(api);
     assert.match((await after.present()).join(), /synced$/);
   });
-});
-
-/** The events of a stream up to `synced`, parsed. */
-async function timed(client: Client): Promise<{ event: string; data: Record<string, unknown> }[]> {
-  client.keepsTimes = true;
-  const events: { event: string; data: Record<string, unknown> }[] = [];
-  for (;;) {
-    const [, event = "", data = ""] = /^(\w+) (.*)$/s.exec(await client.event() ?? "") ?? [];
-    if (event === "synced" || event === "") return events;
-    events.push({ event, data: JSON.parse(data) });
-  }
-}
-
-const byOps = { peer: { as: "ops", connection: { kind: "network", remote: "10.0.0.9:4711", hosts: [] } } } as const;
-const unitFile = [{ section: "Service", name: "ExecStart", value: "/bin/true" }];
-
-Deno.test("an event has its time and the author of the change, also when a unit is destroyed", async () => {
-  await using api = await ApiFixture.open();
-  await using client = await Client.open(api, "?kind=unit");
-  await client.present();
-  client.keepsTimes = true;
-  const before = Date.now();
-  const body = { desiredState: "launched", options: unitFile };
-  await api.send("PUT", "/fleet/v1/units/a.service", { body, ...byOps });
-  const [, created = ""] = /^unit (.*)$/.exec(await client.event() ?? "") ?? [];
-  const { changed, time } = JSON.parse(created);
-  assert.equal(changed.by, "ops from 10.0.0.9");
-  assert.equal(changed.at, time);
-  assert.ok(time >= before && time <= Date.now(), created);
-  await api.send("DELETE", "/fleet/v1/units/a.service", byOps);
-  const [, destroyed = ""] = /^unit (.*)$/.exec(await client.event() ?? "") ?? [];
-  assert.equal(JSON.parse(destroyed).changed.by, "ops from 10.0.0.9");
-});
-
-Deno.test("?since=10m begins with the changes since then, as far as the buffer holds them", async () => {
-  await using api = await ApiFixture.open();
-  const body = { desiredState: "launched", options: unitFile };
-  await api.send("PUT", "/fleet/v1/units/early.service", { body, ...byOps });
-  await using reader = await Client.open(api);
-  await reader.present();
-  await api.send("PUT", "/fleet/v1/units/a.service", { body, ...byOps });
-  await reader.event();
-  await api.send("DELETE", "/fleet/v1/units/a.service", byOps);
-  await reader.event();
-  await using client = await Client.open(api, "?since=10m&kind=unit");
-  const [early, partial, ...units] = await timed(client);
-  assert.equal(early?.data["name"], "early.service");
-  assert.equal(early?.data["time"], (early?.data["changed"] as { at: number }).at);
-  assert.equal(partial?.event, "partial");
-  assert.ok(Number(partial?.data["since"]) >= Number(early?.data["time"]));
-  assert.deepEqual(units.map(({ data }) => [data["name"], data["unit"] !== undefined]), [
-    ["a.service", true],
-    ["a.service", false],
-  ]);
-  // The clock counts milliseconds: waits for the next one.
-  for (const end = Date.now(); Date.now() === end;);
-  await using late = await Client.open(api, "?since=0s&kind=unit");
-  assert.deepEqual(await timed(late), []);
 });

@@ -23,11 +23,15 @@ interface BodyRefusal {
 export class BodyReader {
   readonly #budget = new Budget(capacity_bytes);
 
-  /** Reads a body to its end, from `pieces` if given, and returns its first JSON value. */
-  async readJson(request: Request, pieces?: () => AsyncIterable<Uint8Array>): Promise<Body<unknown>> {
+  /** Reads a body of at most `limit_bytes` to its end, from `pieces` if given, and returns its first JSON value. */
+  async readJson(
+    request: Request,
+    pieces?: () => AsyncIterable<Uint8Array>,
+    limit_bytes = maxBody_bytes,
+  ): Promise<Body<unknown>> {
     let bytes: Uint8Array | BodyRefusal;
     try {
-      bytes = await this.#read(pieces?.() ?? request.body ?? [], request.headers.get("content-length"));
+      bytes = await this.#read(pieces?.() ?? request.body ?? [], request.headers.get("content-length"), limit_bytes);
     } catch {
       // Reading fails only if the client disconnects in the middle of its body.
       return { code: 400, refusal: "unexpected EOF" };
@@ -46,17 +50,18 @@ export class BodyReader {
   async #read(
     pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     announced: string | null,
+    limit_bytes: number,
   ): Promise<Uint8Array | BodyRefusal> {
-    if (announced !== null && Number(announced) > maxBody_bytes) return tooLong;
+    if (announced !== null && Number(announced) > limit_bytes) return tooLong(limit_bytes);
     let bytes = new Uint8Array(announced === null ? short_bytes : Math.min(Number(announced), short_bytes));
     let length = 0;
     let release = () => {};
     try {
       for await (const piece of pieces) {
         const end = length + piece.length;
-        if (end > maxBody_bytes) return tooLong;
+        if (end > limit_bytes) return tooLong(limit_bytes);
         if (end > bytes.length) {
-          const larger = new Uint8Array(Math.min(maxBody_bytes, 2 * end));
+          const larger = new Uint8Array(Math.min(limit_bytes, 2 * end));
           release();
           const taken = this.#budget.take(larger.length);
           if (!taken) return { code: 503, refusal: "too many long request bodies at once: try again" };
@@ -74,7 +79,9 @@ export class BodyReader {
   }
 }
 
-const tooLong = { code: 413, refusal: `request body exceeds maximum length (${maxBody_bytes})` } as const;
+function tooLong(limit_bytes: number): BodyRefusal {
+  return { code: 413, refusal: `request body exceeds maximum length (${limit_bytes})` };
+}
 
 /** Parses the first JSON value (RFC 8259) of a text, whatever follows it. */
 export function firstJsonValue(text: string): Body<unknown> {

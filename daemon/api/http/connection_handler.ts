@@ -10,7 +10,7 @@ import type { Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import type { Clock } from "../../../runtime/clock.ts";
 import { type Log, messageOf } from "../../../runtime/log.ts";
-import { version } from "../../version.ts";
+import { version } from "../../../runtime/version.ts";
 import { authorize, denialReply } from "../auth/policy.ts";
 import { AuditLog } from "../auth/audit.ts";
 import type { Credentials } from "../auth/credentials.ts";
@@ -23,7 +23,7 @@ import { forbiddenMethods, toRequest, writeResponse } from "./fetch_adapter.ts";
 import { httpOptions, type Limits, malformedReply, refusedReply, socketOptions, usualLimits } from "./limits.ts";
 import { PipelineQueue } from "./pipeline_queue.ts";
 import { errorReply } from "./responses.ts";
-import { codeOf } from "./socket_file.ts";
+import { nodeErrorCode } from "./socket_file.ts";
 
 /** The parts that a {@link ConnectionHandler} uses. */
 export interface ConnectionHandlerOptions {
@@ -141,7 +141,7 @@ export class ConnectionHandler {
     });
     server.on("clientError", (error, socket) => {
       this.options.log("debug", "closing a connection", { error: messageOf(error) });
-      this.#refuse(socket as Socket, malformedReply(codeOf(error)));
+      this.#refuse(socket as Socket, malformedReply(nodeErrorCode(error)));
     });
     return server;
   }
@@ -305,7 +305,7 @@ export class ConnectionHandler {
       this.#audit.refused(access.denial, request, peer);
       return last(denialReply(access.denial, policy));
     }
-    const response = await this.options.handler(request, access.as === undefined ? peer : { ...peer, as: access.as });
+    const response = await this.options.handler(request, { ...peer, ...access });
     this.#audit.answered(response, request, peer, access.as);
     return response;
   }

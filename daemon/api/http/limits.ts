@@ -4,7 +4,7 @@
  * @module
  */
 
-import { version } from "../../version.ts";
+import { version } from "../../../runtime/version.ts";
 
 /** The limits of a daemon. */
 export const usualLimits = {
@@ -31,6 +31,9 @@ export const usualLimits = {
 
 /** The longest body that is accepted: many times the longest unit file. */
 export const maxBody_bytes = 1024 * 1024;
+
+/** The longest body of a request about all units of an application: a thousand instances of a template, each with its file. */
+export const maxAppBody_bytes = 8 * 1024 * 1024;
 
 /** See {@link usualLimits}. */
 export type Limits = Readonly<typeof usualLimits>;

@@ -69,7 +69,10 @@ export interface NetworkAddress {
   readonly port: number;
 }
 
-/** Returns the URL by which other machines reach one of these sockets; undefined if there is none. `ip`: this machine's public address. */
+/**
+ * Returns the URL by which other machines reach one of these sockets; undefined if there is none. `ip`: this machine's
+ * public address.
+ */
 export function urlFor(ip: string, addresses: readonly NetworkAddress[], encrypted: boolean): string | undefined {
   const isWildcard = ({ host }: NetworkAddress) => host === "0.0.0.0" || host === "::";
   const best = addresses.find(({ host }) => host === ip) ?? addresses.find(isWildcard) ?? addresses[0];

@@ -10,7 +10,7 @@ function sourceOf(last: (controller: ReadableStreamDefaultController<Uint8Array>
     .getReader();
 }
 
-Deno.test("the end, failure or cancelation of a stream is reported once", async (test) => {
+Deno.test("the end, failure or cancellation of a stream is reported once", async (test) => {
   let ends = 0;
   const ended = () => void ends++;
   const never = () => assert.fail("the stream was not canceled");

@@ -16,11 +16,11 @@ export class ResponseBudget {
   readonly #budget = new Budget(capacity);
 
   /** Returns a response whose body is JSON text, or 503 over the limit. `whenOver` calls back when the response has been sent. */
-  json(text: string, whenOver: ((callback: () => void) => void) | undefined): Response {
-    if (!whenOver || text.length <= short) return jsonReply(text);
+  json(text: string, whenOver: ((callback: () => void) => void) | undefined, code = 200): Response {
+    if (!whenOver || text.length <= short) return jsonReply(text, code);
     const release = this.#budget.take(text.length);
     if (!release) return errorReply(503, "too many long responses wait for slow clients: try again");
     whenOver(release);
-    return jsonReply(text);
+    return jsonReply(text, code);
   }
 }

@@ -8,8 +8,8 @@ import { Buffer } from "node:buffer";
 import type { ErrorEntity } from "../v1/types.ts";
 
 /** Returns a response whose body is JSON text. As in fleet 1.0, `<`, `>` and `&` are escaped: no HTML can be smuggled in. */
-export function jsonReply(text: string): Response {
-  return reply(200, "application/json", withoutHtml(text));
+export function jsonReply(text: string, code = 200): Response {
+  return reply(code, "application/json", withoutHtml(text));
 }
 
 /** Returns a response without a body. Its length is announced, or node:http would send chunks; 204 must not have one. */
@@ -32,11 +32,11 @@ export function errorReply(code: number, message: string): Response {
 export function reply(
   code: number,
   contentType: string,
-  text: string,
+  body: string | Uint8Array<ArrayBuffer>,
   headers: Readonly<Record<string, string>> = {},
 ): Response {
-  const length = String(Buffer.byteLength(text));
-  return new Response(text, {
+  const length = String(Buffer.byteLength(body));
+  return new Response(body, {
     status: code,
     headers: { ...headers, "Content-Type": contentType, "Content-Length": length },
   });

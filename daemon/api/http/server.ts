@@ -11,7 +11,7 @@ import type { ConnectionInfo } from "../context.ts";
 import { ConnectionHandler, type ConnectionHandlerOptions } from "./connection_handler.ts";
 import { socketOptions } from "./limits.ts";
 import { describeListen, isLoopback, type ListenSpec, type NetworkAddress, passedSockets, urlFor } from "./listen.ts";
-import { codeOf, explainListen, isAbandoned, removeSocketFile, restrictToOwner } from "./socket_file.ts";
+import { explainListen, isAbandoned, nodeErrorCode, removeSocketFile, restrictToOwner } from "./socket_file.ts";
 
 export { type ListenSpec, listenSpec } from "./listen.ts";
 
@@ -145,7 +145,7 @@ class Listener {
     try {
       await this.#bind();
     } catch (error) {
-      const isStale = spec.kind === "unix" && codeOf(error) === "EADDRINUSE" && await isAbandoned(spec.path);
+      const isStale = spec.kind === "unix" && nodeErrorCode(error) === "EADDRINUSE" && await isAbandoned(spec.path);
       if (!isStale) throw await explainListen(spec, error);
       log("info", "removing the socket file of a process that has ended", { path: spec.path });
       await removeSocketFile(spec.path);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { ApiFixture, errorText } from "../../../tests/support/api_fixture.ts";
 import { connect, loopback, readUntil, ServerFixture, talk, write } from "../../../tests/api/server_fixture.ts";
-import { version } from "../../version.ts";
+import { version } from "../../../runtime/version.ts";
 import type { Handler } from "../handler.ts";
 import { textReply } from "./responses.ts";
 import type { Server } from "./server.ts";
@@ -175,7 +175,7 @@ Deno.test("socket files", async (test) => {
     await assert.rejects(servers.serve(hello, servers.unix()), {
       message: `cannot listen on unix:${
         pathOf(servers)
-      }: the path is a file that is no socket: name another path, or remove the file`,
+      }: the path is a file, and not a socket: name another path, or remove the file`,
     });
     assert.equal(Deno.readTextFileSync(pathOf(servers)), "precious");
     Deno.removeSync(pathOf(servers));

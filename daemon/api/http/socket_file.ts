@@ -13,7 +13,7 @@ export const socketFolders = ["/run/fleet", "/run/user", "/var/lib/fleet"] as co
 /** Returns an error that says why a socket cannot be opened, and what to do about it. */
 export async function explainListen(spec: ListenSpec, cause: unknown): Promise<Error> {
   const address = describeListen(spec);
-  const code = codeOf(cause);
+  const code = nodeErrorCode(cause);
   if (spec.kind === "unix" && cause instanceof Deno.errors.NotCapable) {
     const folders = `${socketFolders.slice(0, -1).join(", ")} and ${socketFolders.at(-1)}`;
     return new Error(
@@ -22,7 +22,7 @@ export async function explainListen(spec: ListenSpec, cause: unknown): Promise<E
   }
   if (spec.kind === "unix" && code === "EADDRINUSE") {
     const why = !await isSocket(spec.path)
-      ? "the path is a file that is no socket: name another path, or remove the file"
+      ? "the path is a file, and not a socket: name another path, or remove the file"
       : "another program listens there: stop it, or name another path";
     return new Error(`cannot listen on ${address}: ${why}`, { cause });
   }
@@ -53,7 +53,7 @@ async function isSocket(path: string): Promise<boolean> {
   try {
     return (await lstat(path)).isSocket();
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return false;
+    if (nodeErrorCode(error) === "ENOENT") return false;
     throw error;
   }
 }
@@ -68,11 +68,11 @@ export async function removeSocketFile(path: string): Promise<void> {
   try {
     await unlink(path);
   } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
+    if (nodeErrorCode(error) !== "ENOENT") throw error;
   }
 }
 
 /** Returns the code of a Node error, such as `ENOENT` or `EADDRINUSE`. */
-export function codeOf(error: unknown): string | undefined {
+export function nodeErrorCode(error: unknown): string | undefined {
   return (error as { code?: string } | null)?.code;
 }

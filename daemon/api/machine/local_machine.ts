@@ -4,18 +4,22 @@
  * @module
  */
 
+import { dirname } from "node:path";
 import type { Log } from "../../../runtime/log.ts";
 import type { MachineId } from "../../../registry/model.ts";
 import type { Config } from "../../config/options.ts";
 import { pulledFrom } from "../http/pull.ts";
 import { type PeerCredentialPaths, peerFetch } from "./peer_fetch.ts";
 import type { JournalQuery, LocalMachine } from "./port.ts";
+import { parseProperties } from "./properties.ts";
+import { verifyUnits } from "./unit_verifier.ts";
+import { readUsage } from "./usage.ts";
 
 /** The options of {@link openLocalMachine}. */
 export interface LocalMachineOptions {
   /** The machine's ID; undefined while it is not a member of the cluster. */
   readonly id: () => MachineId | undefined;
-  readonly config: Pick<Config, "systemdUser"> & PeerCredentialPaths;
+  readonly config: Pick<Config, "systemdUser" | "unitsDirectory"> & PeerCredentialPaths;
   readonly log: Log;
 }
 
@@ -42,12 +46,14 @@ export function openLocalMachine({ id, config, log }: LocalMachineOptions): Loca
     statusText: (unit, signal) => systemctl(signal, "status", "--no-pager", "--full", "--lines=10", "--", unit),
     statusProperties: async (unit, signal) =>
       parseProperties(await systemctl(signal, "show", "--no-pager", "--", unit)),
+    usage: (units, signal) => readUsage(units, (...args) => systemctl(signal, ...args)),
+    verify: (files, signal) => verifyUnits(`${dirname(config.unitsDirectory)}/verify`, user, files, signal),
     fetchPeer: peerFetch(config),
   };
 }
 
 function journal(
-  { unit, lines, follow, output }: JournalQuery,
+  { unit, lines, follow, output, since_ms, until_ms, grep }: JournalQuery,
   user: boolean,
   id: MachineId | undefined,
   log: Log,
@@ -55,6 +61,9 @@ function journal(
   const args = [
     ...[user ? `--user-unit=${unit}` : `--unit=${unit}`, `--lines=${lines}`, `--output=${output}`],
     ...["--no-pager", "--quiet", ...(follow ? ["--follow"] : [])],
+    ...(since_ms === undefined ? [] : [`--since=@${(since_ms / 1000).toFixed(3)}`]),
+    ...(until_ms === undefined ? [] : [`--until=@${(until_ms / 1000).toFixed(3)}`]),
+    ...(grep === undefined ? [] : [`--grep=${grep}`]),
     // --follow alone means this boot only, whose ID a confined service in a container may not see. --merge means all
     // boots, but includes the journals of other machines that are stored here.
     ...(follow && id !== undefined ? ["--merge", `_MACHINE_ID=${id}`] : []),
@@ -121,16 +130,4 @@ async function run(program: string, args: string[], signal: AbortSignal): Promis
   throw new Error(
     `${program} ${args.join(" ")} exited with status ${code}: ${decoder.decode(stderr).trim() || "no error message"}`,
   );
-}
-
-/** Parses the output of `systemctl show`. Several lines of one property (`ExecStartPre=`, timers) become one value. */
-function parseProperties(text: string): Record<string, string> {
-  const values = new Map<string, string>();
-  for (const line of text.split("\n")) {
-    const [, name, value] = /^([A-Za-z0-9]+)=(.*)$/.exec(line) ?? [];
-    if (name === undefined || value === undefined) continue;
-    const before = values.get(name);
-    values.set(name, before === undefined ? value : `${before}\n${value}`);
-  }
-  return Object.fromEntries(values);
 }

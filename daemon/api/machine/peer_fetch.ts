@@ -15,7 +15,10 @@ export type PeerCredentialPaths = Pick<
   "apiPeerCertfile" | "apiPeerKeyfile" | "apiPeerCafile" | "apiPeerTokenFile"
 >;
 
-/** Returns a {@link PeerFetch}, which rejects addresses that are no HTTP URL. It reads the files at each request, since they are small and may be replaced. */
+/**
+ * Returns a {@link PeerFetch}, which rejects addresses that are no HTTP URL. It reads the files at each request, since they
+ * are small and may be replaced.
+ */
 export function peerFetch(paths: PeerCredentialPaths): PeerFetch {
   return async (baseUrl, path, headers, signal) => {
     // fetch would also read files of this machine, by file://. The address comes from the store.

@@ -5,6 +5,7 @@
  */
 
 import type { MachineId, UnitName } from "../../../registry/model.ts";
+import type { MachineUsageEntity } from "../v1/types.ts";
 
 /** The arguments of journalctl(1). */
 export interface JournalQuery {
@@ -15,6 +16,11 @@ export interface JournalQuery {
   readonly follow: boolean;
   /** One of {@link outputs}. */
   readonly output: string;
+  /** The times of the first and the last entry, milliseconds since the epoch. */
+  readonly since_ms?: number;
+  readonly until_ms?: number;
+  /** A regular expression of PCRE2 that messages must match. */
+  readonly grep?: string;
 }
 
 /** The machine that this daemon runs on. */
@@ -29,6 +35,16 @@ export interface LocalMachine {
   statusText(unit: UnitName, signal: AbortSignal): Promise<string>;
   /** Returns the output of `systemctl show` by property, several values of one a line each; as {@link statusText}. */
   statusProperties(unit: UnitName, signal: AbortSignal): Promise<Readonly<Record<string, string>>>;
+  /**
+   * Returns what the machine and units use; as {@link statusText}. `units`: the name in systemd of each, by its name in the
+   * result.
+   */
+  usage(units: ReadonlyMap<UnitName, string>, signal: AbortSignal): Promise<Omit<MachineUsageEntity, "machineID">>;
+  /**
+   * Returns the standard error of `systemd-analyze verify` about unit files, by name, and of podman's generator about
+   * Quadlet files, up to a limit; as {@link statusText}. Undefined if the machine has no such program. One call at a time.
+   */
+  verify(files: ReadonlyMap<UnitName, string>, signal: AbortSignal): Promise<string | undefined>;
   /** Sends a GET request to another machine's daemon. Its body may be endless. Rejects if there is no response. */
   fetchPeer: PeerFetch;
 }

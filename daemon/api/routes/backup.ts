@@ -6,7 +6,7 @@
 
 import type { Cluster, UnitName } from "../../../registry/model.ts";
 import type { Api, Call } from "../context.ts";
-import { compact } from "../v1/entities.ts";
+import { compact, cordonEntity, nonEmpty } from "../v1/entities.ts";
 import type { BackupEntity, UnitEntity } from "../v1/types.ts";
 
 /** GET `/backup`. */
@@ -20,9 +20,11 @@ export async function getBackup(api: Api, { peer }: Call): Promise<Response> {
 function backupOf(cluster: Cluster, unitOf: (name: UnitName) => UnitEntity): BackupEntity {
   const inOrder = [...cluster.units.values()].sort((a, b) => a.launchedAt - b.launchedAt || (a.name < b.name ? -1 : 1));
   const units = inOrder.map(({ name }) => {
-    const { desiredState, options, unreadable } = unitOf(name);
-    return compact<UnitEntity>({ desiredState, name, options, unreadable });
+    const { app, desiredState, options, unreadable } = unitOf(name);
+    return compact<UnitEntity>({ app, desiredState, name, options, unreadable });
   });
   const metadata = Object.fromEntries([...cluster.dynamicMetadata].sort(([a], [b]) => a < b ? -1 : 1));
-  return { metadata, revision: cluster.revision, units };
+  const cordons = [...cluster.cordons ?? []].sort(([a], [b]) => a < b ? -1 : 1)
+    .map(([id, cordon]) => cordonEntity(id, cordon));
+  return compact<BackupEntity>({ cordons: nonEmpty(cordons), metadata, revision: cluster.revision, units });
 }

@@ -11,7 +11,13 @@ Deno.test("GET /backup returns every unit in the order of launch, and all dynami
   await api.put("z.service", "launched");
   await api.put("b.service", "launched", "[Service]\nExecStart=/bin/b\n[X-Fleet]\nGlobal=true\n");
   await api.put("t@.service");
-  await api.put("c.service", "loaded");
+  await api.send("PUT", "/fleet/v1/units/c.service", {
+    body: {
+      desiredState: "loaded",
+      app: "shop",
+      options: [{ section: "Service", name: "ExecStart", value: "/bin/c" }],
+    },
+  });
   await api.place("z.service", "m1");
 
   const { code, text } = await api.send("GET", "/fleet/v1/backup");
@@ -29,6 +35,7 @@ Deno.test("GET /backup returns every unit in the order of launch, and all dynami
       { name: "Global", section: "X-Fleet", value: "true" },
     ],
   });
+  assert.deepEqual(units.map(({ app }) => app), ["shop", undefined, undefined, undefined]);
   assert.equal("machineID" in units[2]!, false);
   assert.deepEqual(metadata, { absent: { rack: "7" }, m1: { zone: "" } });
   assert.equal(revision, (await api.registry.read()).revision);

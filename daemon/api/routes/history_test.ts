@@ -49,6 +49,45 @@ Deno.test("GET /units/{name}/history lists the versions of a unit", async (test)
     assert.equal((await api.registry.read()).files.size, 2);
   });
 
+  await test.step("the latest version has its restarts, and the history where the unit has been and why", async () => {
+    await api.join("m1");
+    await api.schedule();
+    const send = async (path: string) =>
+      assert.ok((await api.send("POST", `/fleet/v1/units/a.service/${path}`, { peer })).code < 300, path);
+    await send("start");
+    await send("restart");
+    await api.join("m2");
+    await api.leave("m1");
+    await api.schedule();
+    const { versions: [newest], placements = [] } = await get("a.service/history");
+    assert.deepEqual(newest?.restarts?.map(({ by, what }) => [by, what]), [["deployer", "restart"]]);
+    assert.deepEqual(placements.map(({ machineID }) => machineID), ["m2", "m1"]);
+    assert.match(placements[0]!.why, /^machine m1.* left the cluster; /);
+    assert.match(placements[1]!.why, /^least loaded machine/);
+  });
+
+  await test.step("the placements of a unit are kept when it is stopped, and go on when it is started", async () => {
+    const machines = async () => (await get("a.service/history")).placements?.map(({ machineID }) => machineID);
+    const text = file("/bin/1");
+    await api.put("a.service", "inactive", text);
+    assert.equal((await api.registry.read()).targets.size, 0);
+    assert.deepEqual(await machines(), ["m2", "m1"]);
+    await api.put("a.service", "launched", text);
+    assert.deepEqual(await machines(), ["m2", "m1"]);
+    await api.schedule();
+    assert.deepEqual(await machines(), ["m2", "m2", "m1"]);
+    for (let turn = 0; turn < 12; turn++) {
+      for (const state of ["inactive", "launched"] as const) await api.put("a.service", state, text);
+      await api.schedule();
+    }
+    assert.equal((await machines())?.length, 10);
+    await api.put("a.service", "loaded", text);
+    const { units, targets } = await api.registry.read();
+    assert.equal(units.get("a.service")?.past, undefined, "its target has them");
+    assert.equal(targets.get("a.service")?.past?.length, 9);
+    await api.put("a.service", "launched", text);
+  });
+
   await test.step("ten versions are kept", async () => {
     for (let index = 4; index <= 14; index++) await api.put("a.service", "launched", file(`/bin/${index}`));
     assert.deepEqual(await numbers(), [14, 13, 12, 11, 10, 9, 8, 7, 6, 5]);

@@ -7,27 +7,44 @@
 
 import { messageOf } from "../../../runtime/log.ts";
 import type { Cluster, Machine, MachineId, UnitName } from "../../../registry/model.ts";
-import { optionsOf } from "../../../systemd/unit_file.ts";
-import { isQuadlet } from "../../../systemd/unit_name.ts";
-import { generatedService } from "../../../systemd/unit_quadlet.ts";
 import { prefers } from "../http/content_negotiation.ts";
 import type { Api, Call } from "../context.ts";
 import { maxMachineRequests } from "../shared_state.ts";
 import { statesOf } from "../v1/entities.ts";
-import { type LocalMachine, outputs } from "../machine/port.ts";
+import { clusterNameInSystemd, forwardedHeader, inTime, messageIn, NotInTimeError } from "../machine/forwarding.ts";
+import { type JournalQuery, type LocalMachine, outputs } from "../machine/port.ts";
 import type { Wake } from "../events/event_buffer.ts";
 import { onceAborted } from "../../../runtime/on_abort.ts";
 import { pulledFrom } from "../http/pull.ts";
 import { errorReply, jsonReply, textReply } from "../http/responses.ts";
-import { apiPrefixes, type ErrorEntity, type UnitStatusEntity } from "../v1/types.ts";
+import { apiPrefixes, type UnitStatusEntity } from "../v1/types.ts";
 
 const maxLines = 100_000;
 
-/** Time limit for systemctl, and for the beginning of another daemon's response. */
-export const answer_ms = 10_000;
+/** The header of a journal that says that `since`, `until` and `grep` are supported: older daemons ignore them. */
+const selectedHeader = "Fleet-Selected";
 
-/** The header of a forwarded request: the daemon that gets it must answer it, and not forward it again. */
-const forwardedHeader = "Fleet-Passed-On";
+/** Longest pattern of `grep`, in characters. */
+const maxPattern = 1000;
+
+/** Returns the entries that a request selects, or why it is refused. */
+function selectionOf(query: URLSearchParams): Partial<JournalQuery> | { readonly refusal: string } {
+  const selection: { since_ms?: number; until_ms?: number; grep?: string } = {};
+  for (const name of ["since", "until"] as const) {
+    const text = query.get(name);
+    if (text === null) continue;
+    if (!/^\d{1,15}$/.test(text)) {
+      return { refusal: `invalid ${name} ${JSON.stringify(text)}: expect milliseconds since the epoch` };
+    }
+    selection[`${name}_ms`] = Number(text);
+  }
+  const grep = query.get("grep");
+  if (grep === null) return selection;
+  if (grep.length > maxPattern || /[\0\n]/.test(grep)) {
+    return { refusal: `invalid grep: expect a regular expression of at most ${maxPattern} characters on one line` };
+  }
+  return { ...selection, grep };
+}
 
 /** A response with a body of unknown length. */
 interface StreamedResponse {
@@ -50,11 +67,6 @@ interface MachineRequest {
   ) => Response | StreamedResponse | Promise<Response | StreamedResponse>;
 }
 
-function nameInSystemd({ units, files }: Cluster, unit: UnitName): string {
-  if (!isQuadlet(unit)) return unit;
-  return generatedService(unit, optionsOf(files.get(units.get(unit)!.hash)?.text ?? ""));
-}
-
 /** The routes of journals and statuses. */
 export class JournalStatusRoutes {
   constructor(private readonly api: Api) {}
@@ -72,11 +84,13 @@ export class JournalStatusRoutes {
     }
     const follow = parseSwitch(query.get("follow"));
     if (follow === undefined) return errorReply(400, "invalid follow: expect true or false");
+    const selection = selectionOf(query);
+    if ("refusal" in selection) return errorReply(400, selection.refusal);
     const answerHere = (machine: LocalMachine, unit: string): StreamedResponse => {
       const type = output === "json" ? "application/x-ndjson" : "text/plain; charset=utf-8";
       return {
-        body: machine.journal({ unit, lines: Number(lines), follow, output }),
-        init: { headers: { "Content-Type": type, "Cache-Control": "no-store" } },
+        body: machine.journal({ unit, lines: Number(lines), follow, output, ...selection }),
+        init: { headers: { "Content-Type": type, "Cache-Control": "no-store", [selectedHeader]: "true" } },
       };
     };
     return await this.#limited(call, { unit, kind: "journal", answerHere });
@@ -88,9 +102,16 @@ export class JournalStatusRoutes {
     const answerHere = async (machine: LocalMachine, inSystemd: string, machineID: MachineId): Promise<Response> => {
       try {
         if (!prefers(request.headers.get("accept"), "application/json", "text/plain")) {
-          return textReply(200, await this.#inTime(request, (signal) => machine.statusText(inSystemd, signal)));
+          return textReply(
+            200,
+            await inTime(this.api.clock, request, (signal) => machine.statusText(inSystemd, signal)),
+          );
         }
-        const properties = await this.#inTime(request, (signal) => machine.statusProperties(inSystemd, signal));
+        const properties = await inTime(
+          this.api.clock,
+          request,
+          (signal) => machine.statusProperties(inSystemd, signal),
+        );
         const entity: UnitStatusEntity = { machineID, name: unit, properties };
         return jsonReply(JSON.stringify(entity));
       } catch (error) {
@@ -129,7 +150,7 @@ export class JournalStatusRoutes {
     const here = localMachine.id();
     const id = call.query.get("machineID") || machineOf(cluster, unit, here);
     if (id === undefined) return errorReply(409, `unit ${JSON.stringify(unit)} is on no machine`);
-    if (id === here) return await answerHere(localMachine, nameInSystemd(cluster, unit), id);
+    if (id === here) return await answerHere(localMachine, clusterNameInSystemd(cluster, unit), id);
     if (call.request.headers.has(forwardedHeader)) {
       return errorReply(421, `this is machine ${here ?? "of no cluster"}`);
     }
@@ -161,7 +182,7 @@ export class JournalStatusRoutes {
     let response: Response;
     let refusal: string | undefined;
     try {
-      response = await this.#inTime(request, async (signal) => {
+      response = await inTime(this.api.clock, request, async (signal) => {
         const received = await localMachine.fetchPeer(machine.apiAddress as string, path, headers, signal);
         if ([401, 403, 421].includes(received.status)) refusal = (await received.text()).slice(0, 1000);
         return received;
@@ -172,31 +193,15 @@ export class JournalStatusRoutes {
     if (refusal !== undefined) {
       return errorReply(502, `${name} refuses to answer at ${machine.apiAddress}: ${messageIn(refusal)}`);
     }
-    const type = response.headers.get("content-type");
-    const init = { status: response.status, headers: type === null ? {} : { "Content-Type": type } };
+    const headersOf = (name: string) => {
+      const value = response.headers.get(name);
+      return value === null ? {} : { [name]: value };
+    };
+    const init = {
+      status: response.status,
+      headers: { ...headersOf("Content-Type"), ...headersOf(selectedHeader) },
+    };
     return response.body ? { body: response.body, init, source } : new Response(null, init);
-  }
-
-  /**
-   * Returns the result of a task. Rejects with {@link NotInTimeError}, and aborts the task's signal, when the task
-   * takes longer than {@link answer_ms} or the client closes its connection.
-   */
-  async #inTime<T>(request: Request, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const over = new AbortController();
-    const done = new AbortController();
-    void this.api.clock.sleep(answer_ms, done.signal).then(() => {
-      if (!done.signal.aborted) over.abort(new NotInTimeError(`no answer within ${answer_ms / 1000} seconds`));
-    });
-    const stopWaiting = onceAborted(
-      [request.signal],
-      () => over.abort(new NotInTimeError("the client has closed its connection")),
-    );
-    try {
-      return await task(over.signal);
-    } finally {
-      stopWaiting();
-      done.abort();
-    }
   }
 
   /**
@@ -253,11 +258,6 @@ export class JournalStatusRoutes {
   }
 }
 
-/** A program or another daemon took too long, or the client did not wait for it. */
-class NotInTimeError extends Error {
-  override name = "NotInTimeError";
-}
-
 /**
  * Returns the machine that a unit is placed on. A global unit is on this machine, or else on the first that reports it.
  */
@@ -271,15 +271,4 @@ function machineOf(cluster: Cluster, unit: UnitName, here: MachineId | undefined
 function parseSwitch(text: string | null): boolean | undefined {
   if (text === null || text === "0" || text === "false") return false;
   return text === "" || text === "1" || text === "true" ? true : undefined;
-}
-
-const noReason = "it gives no reason";
-
-/** Returns the message of an error entity, or the text itself if it is none. */
-function messageIn(body: string): string {
-  try {
-    return (JSON.parse(body) as ErrorEntity).error.message.trim() || noReason;
-  } catch {
-    return body.trim() || noReason;
-  }
 }

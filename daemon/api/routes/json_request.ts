@@ -9,15 +9,16 @@ import { errorReply } from "../http/responses.ts";
 import { type Complete, decode } from "../v1/decode.ts";
 import type { Schema } from "../v1/schema.ts";
 
-/** Returns the decoded body, or the response that refuses it. */
+/** Returns the decoded body, or the response that refuses it. `limit_bytes`: its greatest length, by default 1 MiB. */
 export async function readRequest<T>(
   api: Api,
   call: Call,
   schema: Schema<T>,
+  limit_bytes?: number,
 ): Promise<{ readonly value: Complete<T> } | { readonly refusal: Response }> {
   const unsupported = checkContentType(call);
   if (unsupported !== undefined) return { refusal: errorReply(415, unsupported) };
-  const body = await api.bodies.readJson(call.request, call.peer.body);
+  const body = await api.bodies.readJson(call.request, call.peer.body, limit_bytes);
   if ("refusal" in body) return { refusal: errorReply(body.code, `unable to decode body: ${body.refusal}`) };
   const decoded = decode(schema, body.value);
   if ("value" in decoded) return decoded;

@@ -7,6 +7,7 @@
 import type { Api } from "../context.ts";
 import { lossEntity } from "../v1/entities.ts";
 import { emptyReply, errorReply, jsonReply } from "../http/responses.ts";
+import { retryConflicts } from "./retry_conflicts.ts";
 
 /** GET `/loss`. */
 export async function getLoss(api: Api): Promise<Response> {
@@ -14,11 +15,13 @@ export async function getLoss(api: Api): Promise<Response> {
 }
 
 /** DELETE `/loss`: the engine gives up the machines that are missing, and moves their units. */
-export async function acceptLoss(api: Api): Promise<Response> {
-  const { massLoss } = await api.registry.read();
-  if (!massLoss || massLoss.isOver) {
-    return errorReply(404, "the engine does not wait for machines that were lost at once");
-  }
-  await api.registry.commit({ kind: "accept loss", was: massLoss });
-  return emptyReply(204);
+export function acceptLoss(api: Api): Promise<Response> {
+  return retryConflicts(api.clock, async () => {
+    const { massLoss } = await api.registry.read();
+    if (!massLoss || massLoss.isOver) {
+      return errorReply(404, "the engine does not wait for machines that were lost at once");
+    }
+    await api.registry.commit({ kind: "accept loss", was: massLoss });
+    return emptyReply(204);
+  });
 }

@@ -6,6 +6,7 @@
 
 import type { Machine, MachineId } from "../../../registry/model.ts";
 import type { Api, Call } from "../context.ts";
+import { reservedOnMachines } from "../../policy/reserved.ts";
 import { machineEntity } from "../v1/entities.ts";
 import { type Entries, pageText, requestedPage } from "../http/pages.ts";
 import { emptyReply, errorReply } from "../http/responses.ts";
@@ -19,16 +20,17 @@ interface Operation {
   readonly value: string;
 }
 
-const entries: Entries<Machine> = {
-  key: ({ id }) => id,
-  text: (machine) => JSON.stringify(machineEntity(machine)),
-};
-
 /** GET `/machines`. */
 export async function listMachines(api: Api, { query, peer }: Call): Promise<Response> {
   const page = requestedPage(query, api.pageSize);
   if ("refusal" in page) return errorReply(400, page.refusal);
-  const machines = api.lists.machines(await api.registry.read());
+  const cluster = await api.registry.read();
+  const machines = api.lists.machines(cluster);
+  const reserved = reservedOnMachines(cluster);
+  const entries: Entries<Machine> = {
+    key: ({ id }) => id,
+    text: (machine) => JSON.stringify(machineEntity(machine, reserved.get(machine.id))),
+  };
   return api.responses.json(pageText("machines", machines, page, entries), peer.whenOver);
 }
 

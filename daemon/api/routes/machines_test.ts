@@ -106,3 +106,20 @@ Deno.test("PATCH /machines changes the metadata that GET /machines returns", asy
     assert.match(await machines(), /,\{"id":"m2","metadata":\{"k":"v"\}\}\]\}$/);
   });
 });
+
+Deno.test("GET /machines has what units can reserve on a machine, and what its units reserve", async () => {
+  await using api = await ApiFixture.open();
+  const gibibyte = 2 ** 30;
+  await api.join("m1", "", {}, undefined, false, {
+    ...{ cpu_m: 4_000, memory_bytes: 8 * gibibyte, reservedCpu_m: 500, reservedMemory_bytes: gibibyte },
+    resources: { gpu: 2, license: 5 },
+  });
+  await api.put("every.service", "launched", "[X-Fleet]\nGlobal=true\nMemoryReserve=1G\nResources=gpu=1\n");
+  await api.put("idle.service", "inactive", "[X-Fleet]\nMemoryReserve=1G\n");
+  const { machines } = JSON.parse((await api.send("GET", path)).text);
+  assert.deepEqual(machines, [{
+    capacity: { cpu: 3_500, memory: 7 * gibibyte, resources: { gpu: 2, license: 5 } },
+    id: "m1",
+    reserved: { cpu: 0, memory: gibibyte, resources: { gpu: 1 } },
+  }]);
+});

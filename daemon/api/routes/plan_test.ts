@@ -87,6 +87,50 @@ Deno.test("POST /plan predicts the effects of changes and changes nothing", asyn
     assert.equal((await api.send("DELETE", "/fleet/v1/units/follower.service")).code, 204);
   });
 
+  await test.step("units that systemd stops together with others are affected", async () => {
+    const beside = (text: string) => `[Unit]\n${text}\n${file}[X-Fleet]\nMachineOf=old.service`;
+    const others = {
+      "bound.service": "BindsTo=old.service",
+      "far.service": "Requires=bound.service",
+      "free.service": "After=old.service\nWants=old.service",
+      "loaded.service": "BindsTo=old.service",
+    };
+    for (const [name, text] of Object.entries(others)) {
+      const state = name === "loaded.service" ? "loaded" : "launched";
+      await api.send("PUT", `/fleet/v1/units/${name}`, { body: unit(name, state, beside(text)) });
+    }
+    await api.schedule();
+    const effectsOf = async (body: unknown) =>
+      (await plan(body)).units?.map(({ name, effects }) => [name, effects?.[0]?.effect, effects?.[0]?.along]);
+    assert.deepEqual(await effectsOf({ units: [unit("old.service", "launched", `${file}Restart=always`)] }), [
+      ["old.service", "restart", undefined],
+      ["bound.service", "restart", "old.service"],
+      ["far.service", "restart", "old.service"],
+    ]);
+    assert.deepEqual(await effectsOf({ units: [{ name: "old.service", desiredState: "loaded" }] }), [
+      ["old.service", "stop", undefined],
+      ["bound.service", "stop", "old.service"],
+      ["far.service", "stop", "old.service"],
+    ]);
+    for (const name of Object.keys(others)) await api.send("DELETE", `/fleet/v1/units/${name}`);
+  });
+
+  await test.step("a change of a Quadlet file affects the containers that use it, also if it is only loaded", async () => {
+    const volume = "[Volume]\nLabel=a=1\n";
+    const container = "[Container]\nImage=web\nVolume=data.volume:/srv\n";
+    for (const state of ["launched", "loaded"]) {
+      await api.send("PUT", "/fleet/v1/units/data.volume", { body: unit("data.volume", state, volume) });
+      await api.send("PUT", "/fleet/v1/units/web.container", { body: unit("web.container", "launched", container) });
+      await api.schedule();
+      const { units = [] } = await plan({ units: [unit("data.volume", state, volume.replace("1", "2"))] });
+      assert.deepEqual(units.map(({ name, effects }) => [name, effects?.[0]?.effect, effects?.[0]?.along]), [
+        ["data.volume", state === "launched" ? "restart" : "load", undefined],
+        ["web.container", "restart", "data.volume"],
+      ]);
+    }
+    for (const name of ["web.container", "data.volume"]) await api.send("DELETE", `/fleet/v1/units/${name}`);
+  });
+
   await test.step("units of a machine that leaves move", async () => {
     const machine = (await api.registry.read()).targets.get("kept.service")!.machine;
     const { units = [] } = await plan({ leave: [machine] });
@@ -94,6 +138,20 @@ Deno.test("POST /plan predicts the effects of changes and changes nothing", asyn
     const other = [m1, m2].find((id) => id !== machine);
     assert.deepEqual(planned?.effects?.map(({ effect, machineID, from }) => [effect, machineID, from]), [
       ["move", other, machine],
+    ]);
+  });
+
+  await test.step("a cordon keeps new units away, and metadata and the end of a cordon let units in", async () => {
+    const wanting = unit("tape.service", "launched", `${file}[X-Fleet]\nMachineMetadata=disk=tape`);
+    const labels = [{ machineID: m2, key: "disk", value: "tape" }];
+    const places = async (changes: unknown) =>
+      (await plan(changes)).units?.filter(({ name }) => name === "tape.service").map(({ machineID }) => machineID);
+    assert.deepEqual(await places({ units: [wanting] }), [undefined]);
+    assert.deepEqual(await places({ units: [wanting], labels }), [m2]);
+    assert.deepEqual(await places({ units: [wanting], labels, cordon: [m2] }), [undefined]);
+    assert.deepEqual(await places({ units: [wanting], labels, cordon: [m2], uncordon: [m2] }), [m2]);
+    assert.deepEqual(await places({ units: [wanting], labels: [...labels, { machineID: m2, key: "disk" }] }), [
+      undefined,
     ]);
   });
 
@@ -130,6 +188,7 @@ Deno.test("POST /plan predicts the effects of changes and changes nothing", asyn
       const [body, message] of [
         [{ units: [unit("a.service", "launched")], destroy: ["a.service"] }, 'unit "a.service" is named twice'],
         [{ leave: ["deadbeef"] }, 'machine "deadbeef" is not in the cluster'],
+        [{ labels: [{ machineID: "deadbeef", key: "a" }] }, 'machine "deadbeef" is not in the cluster'],
       ] as const
     ) {
       const answer = await api.send("POST", "/fleet/v1/plan", { body });

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { ConflictError, type UnitRecord } from "../../../registry/mod.ts";
-import type { Authorship, Unit, UnitName } from "../../../registry/model.ts";
+import { isFileOption } from "../../../registry/attached_files.ts";
+import { ConflictError, type NewFile, type UnitRecord } from "../../../registry/mod.ts";
+import type { Authorship, StoredContent, Unit, UnitName } from "../../../registry/model.ts";
 import type { Finding } from "../../../registry/unit_check.ts";
 import { validateUnitName } from "../../../systemd/unit_name.ts";
 import { authorOf } from "../auth/audit.ts";
@@ -15,10 +16,9 @@ import { isOriginalClient } from "./original_client.ts";
 import { emptyReply, errorReply } from "../http/responses.ts";
 import { type UnitEntity, UnitRequest } from "../v1/types.ts";
 import { readRequest } from "./json_request.ts";
+import { missingContent, storedContents } from "./contents.ts";
+import { retryConflicts } from "./retry_conflicts.ts";
 import { decidePut, type PutRequest } from "./unit_put.ts";
-
-/** Attempts at a change while other writers keep changing the unit. */
-const maxAttempts = 10;
 
 /** GET `/units`. */
 export async function listUnits(api: Api, { query, peer }: Call): Promise<Response> {
@@ -67,7 +67,7 @@ export async function putUnit(api: Api, name: UnitName, call: Call): Promise<Res
 }
 
 /** Returns the author and the time of a change. */
-function authorship({ clock }: Api, { peer }: Call): { readonly changed?: Authorship } {
+export function authorship({ clock }: Api, { peer }: Call): { readonly changed?: Authorship } {
   const by = authorOf(peer);
   return by === undefined ? {} : { changed: { by, at_ms: clock.now_ms() } };
 }
@@ -77,13 +77,35 @@ async function applyPut(api: Api, was: UnitRecord, request: PutRequest, call: Ca
   if (decision.kind === "refuse") return unchanged(errorReply(decision.code, decision.message));
   if (decision.kind === "nothing") return unchanged(emptyReply(204));
   const { desiredState, file, findings } = decision;
-  await api.registry.commit({ kind: "put", was, desiredState, ...(file ? { file } : {}), ...authorship(api, call) });
+  const { app } = request;
+  const owner = app ? { app } : {};
+  const contents = await contentsFor(api, file);
+  if ("missing" in contents) return unchanged(errorReply(409, contents.missing));
+  await api.registry.commit({
+    kind: "put",
+    was,
+    desiredState,
+    ...file && { file },
+    ...owner,
+    ...contents,
+    ...authorship(api, call),
+  });
   if (findings.length === 0) return changed(emptyReply(decision.kind === "store" ? 201 : 204));
   const textOf = (some: readonly Finding[]) => `unit ${was.name}: ${some.map(({ message }) => message).join("; ")}`;
   // The client gets every finding. Only misspelled names, which fleet ignores, are logged as well.
   const unknown = findings.filter(({ kind }) => kind === "unknown");
   if (unknown.length > 0) api.log("warn", textOf(unknown));
   return changed(emptyReply(201, { Warning: `199 - ${asciiQuoted(textOf(findings))}` }));
+}
+
+/** Returns the contents that a unit file needs in the store, or says which one is missing there. */
+async function contentsFor(
+  { registry }: Api,
+  file: NewFile | undefined,
+): Promise<{ readonly contents?: readonly StoredContent[] } | { readonly missing: string }> {
+  if (!file?.fleetOptions.some(isFileOption)) return {};
+  const { stored, missing } = storedContents(await registry.read(), file.fleetOptions);
+  return missing ? { missing: missingContent(missing) } : { contents: stored };
 }
 
 /** Returns a quoted-string (RFC 9110) in ASCII; other characters are escaped as in JSON. */
@@ -128,7 +150,12 @@ export function commandUnit(
       return unchanged(errorReply(409, `cannot ${verb} unit ${JSON.stringify(name)}: ${reason}`));
     }
     const restart = { restart: true, startOnly: verb === "start" };
-    await api.registry.commit({ kind: "put", was, desiredState, ...restart, ...authorship(api, call) });
+    const { changed: author } = authorship(api, call);
+    await api.registry.commit({
+      ...{ kind: "put", was, desiredState },
+      ...restart,
+      ...author && { changed: { ...author, what: verb } },
+    });
     return changed(emptyReply(204));
   });
 }
@@ -161,14 +188,5 @@ async function change(
       if (!(error instanceof ConflictError)) throw error;
     }
   }
-  for (let attempts = 1;; attempts++) {
-    const was = await registry.unit(name);
-    try {
-      return (await attempt(was)).response;
-    } catch (error) {
-      if (!(error instanceof ConflictError)) throw error;
-      if (attempts >= maxAttempts) return errorReply(409, `${error.message}; gave up after ${attempts} attempts`);
-      await clock.sleep(clock.random() * 5 * attempts);
-    }
-  }
+  return await retryConflicts(clock, async () => (await attempt(await registry.unit(name))).response);
 }

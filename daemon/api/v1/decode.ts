@@ -16,12 +16,12 @@ export type Complete<T> = T extends readonly (infer Item)[] ? readonly Complete<
 
 /**
  * Decodes a JSON value. Field names match in any case; of two that differ in case only, the last one counts; unknown
- * fields are ignored. A missing or `null` string is "", a list is empty, an object has no fields; a `null` item of a
- * list is refused. The caller checks `required`, `enum`, `pattern` and `maxLength`. `path` names the value in the
- * refusal.
+ * fields are ignored. A missing or `null` string is "", a number 0, a boolean false, a list is empty, an object has no
+ * fields; a `null` item of a list is refused. The caller checks `required`, `enum`, `pattern` and `maxLength`. A
+ * refusal names the field.
  */
-export function decode<T>(schema: Schema<T>, value: unknown, path = "body"): Decoded<Complete<T>> {
-  return decodeAny(schema, value, path) as Decoded<Complete<T>>;
+export function decode<T>(schema: Schema<T>, value: unknown): Decoded<Complete<T>> {
+  return decodeAny(schema, value, "body") as Decoded<Complete<T>>;
 }
 
 function decodeAny(schema: JsonSchema, value: unknown, path: string): Decoded {
@@ -30,6 +30,12 @@ function decodeAny(schema: JsonSchema, value: unknown, path: string): Decoded {
   switch (schema.type) {
     case "string":
       return typeof (value ?? "") === "string" ? { value: (value as string | null ?? "").toWellFormed() } : expected;
+    case "integer":
+      return Number.isSafeInteger(value ?? 0) && (value as number | null ?? 0) >= (schema.minimum ?? -Infinity)
+        ? { value: value ?? 0 }
+        : expected;
+    case "boolean":
+      return typeof (value ?? false) === "boolean" ? { value: value ?? false } : expected;
     case "array":
       return Array.isArray(value ?? []) ? decodeList(schema, value as unknown[] ?? [], path) : expected;
     case "object":
@@ -41,9 +47,10 @@ function decodeAny(schema: JsonSchema, value: unknown, path: string): Decoded {
   }
 }
 
-function nameOfType({ type }: JsonSchema): string {
+function nameOfType({ type, minimum }: JsonSchema): string {
   if (type === undefined) return "something";
-  return type === "string" ? "a string" : `an ${type}`;
+  const article = type === "string" || type === "boolean" ? "a" : "an";
+  return `${article} ${type}${minimum === undefined ? "" : ` of at least ${minimum}`}`;
 }
 
 function decodeList({ items = {}, maxItems = Infinity }: JsonSchema, list: readonly unknown[], path: string): Decoded {

@@ -19,10 +19,20 @@ import {
 /** The entities of fleet 1.0; fields that it does not know are left out. */
 const entities = [MachineEntity, MachinePage, UnitEntity, UnitOptionEntity, UnitPage, UnitStateEntity, UnitStatePage];
 
+/** Fields that fleet 1.0 does not have. */
+const newFields = new Set([
+  "cordon",
+  "capacity",
+  "reserved",
+  "app",
+  "unreadable",
+  "health",
+  "healthReason",
+  "healthSince",
+]);
+
 function schemaOf({ title, properties = {} }: Component) {
-  const fields = Object.entries(properties).filter(([name]) => name !== "unreadable").sort(([a], [b]) =>
-    a < b ? -1 : 1
-  );
+  const fields = Object.entries(properties).filter(([name]) => !newFields.has(name)).sort(([a], [b]) => a < b ? -1 : 1);
   return {
     id: title,
     properties: Object.fromEntries(fields.map(([name, schema]) => [name, fieldOf(schema)])),

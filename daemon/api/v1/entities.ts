@@ -6,17 +6,30 @@
 
 import { type Log, messageOf } from "../../../runtime/log.ts";
 import {
+  type Authorship,
   type Cluster,
+  type Cordon,
   currentState,
   type DesiredState,
   type Machine,
+  type MachineId,
   type Unit,
   type UnitFileText,
   type UnitName,
   type UnitState,
 } from "../../../registry/model.ts";
+import type { Amounts } from "../../../registry/reservation.ts";
+import { allocatable } from "../../policy/capacity.ts";
 import { parseUnitFile, type UnitOption } from "../../../systemd/unit_file.ts";
-import type { LossEntity, MachineEntity, UnitEntity, UnitOptionEntity, UnitStateEntity } from "./types.ts";
+import type {
+  ChangeEntity,
+  CordonEntity,
+  LossEntity,
+  MachineEntity,
+  UnitEntity,
+  UnitOptionEntity,
+  UnitStateEntity,
+} from "./types.ts";
 
 /** The JSON text of a unit, with everything that it depends on. */
 interface CachedUnit {
@@ -72,10 +85,11 @@ export function optionEntities(options: readonly UnitOption[]): readonly UnitOpt
 
 /** A unit without its options. A global unit has neither machine nor current state. */
 export function unitEntity(cluster: Cluster, unit: Unit): UnitEntity {
-  const { name, desiredState, unreadable } = unit;
+  const { name, desiredState, unreadable, app } = unit;
   const target = cluster.targets.get(name);
   const isGlobal = unit.requirements.global;
   return compact<UnitEntity>({
+    app,
     currentState: isGlobal ? undefined : currentState(target, cluster.states.get(name)),
     desiredState,
     machineID: isGlobal ? undefined : nonEmpty(target?.machine),
@@ -85,9 +99,13 @@ export function unitEntity(cluster: Cluster, unit: Unit): UnitEntity {
 }
 
 /** The state of a unit on one machine. */
-export function stateEntity({ hash, machine, unit, active, load, sub }: UnitState): UnitStateEntity {
+export function stateEntity(state: UnitState): UnitStateEntity {
+  const { hash, machine, unit, active, load, sub, health, healthReason, healthSince_ms } = state;
   return compact<UnitStateEntity>({
     hash: nonEmpty(hash),
+    health,
+    healthReason,
+    healthSince: healthSince_ms,
     machineID: machine,
     name: unit,
     systemdActiveState: nonEmpty(active),
@@ -96,17 +114,39 @@ export function stateEntity({ hash, machine, unit, active, load, sub }: UnitStat
   });
 }
 
-/** A machine with its effective metadata. */
-export function machineEntity({ id, ip, metadata }: Machine): MachineEntity {
+/** A machine with its effective metadata. `reserved`: the sum of what its units reserve, if it is known. */
+export function machineEntity({ id, ip, metadata, cordon, capacity }: Machine, reserved?: Amounts): MachineEntity {
   const entries = nonEmpty(sortedBy(Object.entries(metadata), ([key]) => key));
-  return compact<MachineEntity>({ id, metadata: entries && Object.fromEntries(entries), primaryIP: nonEmpty(ip) });
+  return compact<MachineEntity>({
+    capacity: capacity && amountsEntity(allocatable(capacity)),
+    cordon: cordon && cordonEntity(id, cordon),
+    id,
+    metadata: entries && Object.fromEntries(entries),
+    primaryIP: nonEmpty(ip),
+    reserved: capacity && reserved && amountsEntity(reserved),
+  });
+}
+
+function amountsEntity({ cpu_m, memory_bytes, resources }: Amounts): NonNullable<MachineEntity["capacity"]> {
+  const counted = nonEmpty(sortedBy(Object.entries(resources), ([name]) => name));
+  return { cpu: cpu_m, memory: memory_bytes, ...counted && { resources: Object.fromEntries(counted) } };
+}
+
+/** The mark of a machine that takes no new units. */
+export function cordonEntity(machineID: MachineId, { changed, why }: Cordon): CordonEntity {
+  return compact<CordonEntity>({ at: changed?.at_ms, by: changed?.by, machineID, why });
 }
 
 /** The wait after a mass loss. It names the machines that are still missing. */
 export function lossEntity({ massLoss, machines }: Cluster): LossEntity {
-  if (!massLoss) return { present: machines.size };
+  if (!massLoss || massLoss.isOver) return { present: machines.size };
   const missing = massLoss.machines.filter((id) => !machines.has(id));
   return { missing, present: machines.size, since: massLoss.since_ms, until: massLoss.until_ms };
+}
+
+/** The author and the time of a change. */
+export function changedEntity({ by, at_ms, what }: Authorship): ChangeEntity {
+  return { at: at_ms, by, ...what !== undefined && { what } };
 }
 
 /** Leaves out the fields that are undefined. */

@@ -21,14 +21,18 @@ const fields = {
 export type LossEntity = TypeOf<typeof LossEntity>;
 export const LossEntity = entity(
   "Loss",
-  "Whether the engine waits for machines since too many were lost at once.",
+  "Whether the engine waits for machines because too many were lost at once.",
   fields,
 );
 
 export type LossEvent = TypeOf<typeof LossEvent>;
-export const LossEvent = entity("LossEvent", "The engine began or ended to wait for machines that were lost at once.", {
-  ...fields,
-  "time?": count(
-    "When the daemon saw it, in milliseconds since the epoch. Absent in events that come before `synced`.",
-  ),
-});
+export const LossEvent = entity(
+  "LossEvent",
+  "The engine began or stopped waiting for machines that were lost at once.",
+  {
+    ...fields,
+    "time?": count(
+      "When the daemon saw it, in milliseconds since the epoch. Absent in events that come before `synced`.",
+    ),
+  },
+);

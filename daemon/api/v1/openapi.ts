@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type Operations, operations, probes } from "./operations.ts";
+import type { Operations } from "./operation.ts";
+import { operations, probes } from "./operations.ts";
 import { apiPrefixes, components } from "./types.ts";
 
 /** Groups operations by path, as OpenAPI does. */

@@ -7,122 +7,32 @@
 import { eventKinds } from "../events/diff.ts";
 import { eventIdPattern, spanPattern } from "../events/event_id.ts";
 import { outputs } from "../machine/port.ts";
-import { type Component, type JsonSchema, ref } from "./schema.ts";
+import { maintenanceOperations } from "./maintenance_operations.ts";
+import {
+  answer,
+  command,
+  document,
+  json,
+  ofUnit,
+  operation,
+  type Operations,
+  page,
+  type Parameter,
+  plain,
+  probe,
+  query,
+  string,
+  strings,
+} from "./operation.ts";
 import * as types from "./types.ts";
 
-interface Parameter {
-  readonly name: string;
-  readonly in: "path" | "query" | "header";
-  readonly description: string;
-  readonly schema: JsonSchema;
-  readonly required?: boolean;
-}
-
-/** A body's media types, each with the schema of the body. */
-type Content = Readonly<Record<string, { readonly schema: JsonSchema }>>;
-
-interface Answer {
-  readonly description: string;
-  readonly content?: Content;
-  readonly headers?: Readonly<Record<string, { readonly description: string; readonly schema: JsonSchema }>>;
-}
-
-/** The parts in which operations differ. */
-interface Parts {
-  readonly parameters?: readonly Parameter[];
-  readonly body?: Component;
-  /** Successful responses by status code. */
-  readonly answers: Readonly<Record<number, Answer>>;
-  /** Error codes beyond {@link commonErrors}. */
-  readonly errors?: readonly number[];
-}
-
-const string: JsonSchema = { type: "string" };
-const strings: JsonSchema = { type: "array", items: string };
-const plain: Content = { "text/plain": { schema: string } };
-const json = (component: Component): Content => ({ "application/json": { schema: ref(component) } });
-const answer = (description: string, component: Component): Answer => ({ description, content: json(component) });
-
-/** Errors of every operation. */
-const commonErrors = [400, 401, 403, 500, 501, 503];
-
-const errorDescriptions: Readonly<Record<number, string>> = {
-  400: "The request is malformed or invalid; the message says why.",
-  401: "Credentials are missing or unknown.",
-  403: "The credentials do not suffice, or the address is closed; the message says why.",
-  404: "The unit, its state or the machine does not exist, or the engine does not wait for machines.",
-  409:
-    "The state of the unit or the store does not allow this, or others keep changing the unit; the message says why.",
-  413: "The request body is too long, or the change is larger than the store accepts; the message says which.",
-  415: "The request body is not application/json.",
-  421: "The request was forwarded to the wrong machine.",
-  429: "Too many event streams, journals or statuses are open; the message says which.",
-  500: "A failure; the message says why.",
-  501: "The Transfer-Encoding is unknown, or the machine's API is closed to other machines; the message says which.",
-  502: "The machine that runs the unit does not answer; the message says why.",
-  503: "The daemon cannot answer for the cluster; the message says why.",
-  507: "The store refuses writes since its space is used up; the message says what to do.",
+const contentHash: Parameter = {
+  ...{ name: "hash", in: "path", required: true, schema: { type: "string", pattern: "^[0-9a-f]{64}$" } },
+  description: "The SHA-256 of the content.",
 };
-
-/** Completes an operation by its summary and its error responses. */
-function operation(operationId: string, description: string, { parameters, body, answers, errors = [] }: Parts) {
-  const codes = [...new Set([...errors, ...commonErrors])].sort((a, b) => a - b);
-  const refusals = codes.map((code) => [code, answer(errorDescriptions[code] as string, types.ErrorEntity)]);
-  const words = operationId.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-  return {
-    operationId,
-    summary: words.charAt(0).toUpperCase() + words.slice(1),
-    description,
-    ...(parameters && { parameters }),
-    ...(body && { requestBody: { required: true, description: body.description, content: json(body) } }),
-    responses: { ...answers, ...Object.fromEntries(refusals) } as Readonly<Record<string, Answer>>,
-  };
-}
-
-type Operation = ReturnType<typeof operation>;
-
-const query = (name: string, description: string, schema = string): Parameter => ({
-  ...{ name, in: "query", description, schema },
-});
-
-function page(id: string, description: string, entity: Component, ...filters: Parameter[]): Operation {
-  const parameters = [...filters, query("nextPageToken", "The `nextPageToken` of the page before.")];
-  return operation(id, description, { parameters, answers: { 200: answer("One page.", entity) } });
-}
-
-const unitName: Parameter = {
-  ...{ name: "unitName", in: "path", required: true, schema: string },
-  description: "A full unit name, such as `hello.service`.",
-};
-
-function ofUnit(id: string, description: string, { parameters = [], errors = [404], ...parts }: Parts): Operation {
-  return operation(id, description, { ...parts, parameters: [unitName, ...parameters], errors });
-}
-
-function command(id: string, description: string): Operation {
-  return ofUnit(id, description, {
-    answers: { 204: { description: "The request is stored." } },
-    errors: [404, 409, 507],
-  });
-}
-
-function document(id: string, description: string): Operation {
-  const content: Content = { "application/json": { schema: { type: "object" } } };
-  return operation(id, description, { answers: { 200: { description: "The document.", content } } });
-}
-
-function probe(id: string, description: string): Operation {
-  const answers = { 200: { description: "As described.", content: plain } };
-  const { responses, ...rest } = operation(id, description, { answers });
-  const failure = { description: "The reason why not.", content: { ...plain, ...json(types.ErrorEntity) } };
-  return { ...rest, responses: { ...responses, 503: failure } };
-}
 
 const onMachine = query("machineID", "The machine to ask; a global unit is on many.");
 const forwardingErrors = [404, 409, 421, 429, 501, 502];
-
-/** Operations by method and path. */
-export type Operations = Readonly<Record<string, Operation>>;
 
 const unitOperations: Operations = {
   "GET /units": page("listUnits", "Lists the units of the cluster, by name.", types.UnitPage),
@@ -167,6 +77,9 @@ const unitOperations: Operations = {
       query("lines", "How many of the latest lines: at most 100,000, by default 10.", { type: "integer", minimum: 0 }),
       query("follow", "Whether to continue with new lines.", { type: "string", enum: ["true", "false", "1", "0", ""] }),
       query("output", "The format of the lines, as in journalctl(1).", { type: "string", enum: outputs }),
+      query("since", "The time of the first entry, in milliseconds since the epoch.", { type: "integer", minimum: 0 }),
+      query("until", "The time of the last entry, in milliseconds since the epoch.", { type: "integer", minimum: 0 }),
+      query("grep", "A regular expression (PCRE2) that messages must match, as in journalctl(1)."),
       onMachine,
     ],
     answers: {
@@ -189,7 +102,72 @@ const unitOperations: Operations = {
   }),
 };
 
+const appName: Parameter = {
+  ...{ name: "app", in: "path", required: true, schema: { type: "string", pattern: types.appNamePattern } },
+  description: "The name of an application, such as `shop`.",
+};
+
+const appOperations: Operations = {
+  "GET /apps": page("listApps", "Lists the applications, by name.", types.AppPage),
+  "GET /apps/{app}": operation(
+    "getApp",
+    "Returns an application with its units, its versions and its latest roll-out.",
+    {
+      parameters: [
+        appName,
+        query("version", "The units as this version left them, with their options, in place of the present ones.", {
+          ...{ type: "integer", minimum: 1 },
+        }),
+      ],
+      answers: { 200: answer("The application.", types.AppEntity) },
+      errors: [404],
+    },
+  ),
+  "POST /apps/{app}": operation(
+    "startRollout",
+    "Starts a roll-out: the engine changes units of an application as they were planned, in batches, and waits for each " +
+      "batch to be healthy. The units belong to the application from then on.",
+    {
+      parameters: [appName],
+      body: types.AppRequest,
+      answers: { 201: answer("The roll-out.", types.RolloutEntity) },
+      errors: [409, 413, 415, 507],
+    },
+  ),
+  "GET /apps/{app}/rollout": operation("getRollout", "Returns the latest roll-out of an application.", {
+    parameters: [appName],
+    answers: { 200: answer("The roll-out.", types.RolloutEntity) },
+    errors: [404],
+  }),
+  "POST /apps/{app}/rollout": operation(
+    "controlRollout",
+    "Pauses, resumes, aborts or undoes the latest roll-out of an application. One that has ended is undone by another " +
+      "roll-out (201).",
+    {
+      parameters: [appName],
+      body: types.RolloutRequest,
+      answers: {
+        200: answer("The roll-out.", types.RolloutEntity),
+        201: answer("The roll-out that undoes the latest one.", types.RolloutEntity),
+      },
+      errors: [404, 409, 413, 415, 507],
+    },
+  ),
+};
+
 const clusterOperations: Operations = {
+  "GET /usage": operation(
+    "getUsage",
+    "Returns what machines and their units use. Nothing is measured unless it is asked for.",
+    {
+      parameters: [
+        query("machineID", "This machine only."),
+        query("units", "`false`: without units.", { type: "string", enum: ["true", "false"] }),
+      ],
+      answers: { 200: answer("Processor time, memory, tasks and input/output.", types.UsageEntity) },
+      errors: [404, 421, 429],
+    },
+  ),
   "GET /state": page(
     ...["listStates", "Lists the states of units, by unit name and machine ID.", types.UnitStatePage] as const,
     ...[query("unitName", "This unit only."), query("machineID", "This machine only.")],
@@ -198,9 +176,14 @@ const clusterOperations: Operations = {
     answers: { 200: answer("The state.", types.UnitStateEntity) },
   }),
   "GET /machines": page("listMachines", "Lists the machines that are present, by ID.", types.MachinePage),
+  "GET /access": operation(
+    "getAccess",
+    "Returns what the client that asks may do.",
+    { answers: { 200: answer("The role of the client.", types.AccessEntity) } },
+  ),
   "GET /loss": operation(
     "getLoss",
-    "Returns the machines that the engine waits for since too many were lost at once.",
+    "Returns the machines that the engine waits for because too many were lost at once.",
     { answers: { 200: answer("The wait, if there is one.", types.LossEntity) } },
   ),
   "DELETE /loss": operation(
@@ -229,18 +212,27 @@ const clusterOperations: Operations = {
   ),
   "GET /events": operation(
     "watchEvents",
-    "Server-sent events: first the present, as `unit`, `decision`, `state`, `machine` and `loss` events; then `synced`; then " +
+    "Server-sent events: first the present, as `unit`, `decision`, `state`, `machine`, `loss`, `rollout` and `drain` events; then `synced`; then " +
       "each change. The last event of a change has an `id`. With `since` or `Last-Event-ID`, the changes since then come " +
       "in place of the present; if they are no longer known, `reset` comes first, and then the present. To a reader that " +
       "is too slow, `reset` is sent, and the stream ends. After `since=10m` and the like, `partial` says from which time " +
-      "on the changes are complete.",
+      "on the changes are complete. With `follow=false`, the stream ends after the changes of that time span.",
     {
       parameters: [
         query("since", "An event's `id`, a store revision, or a time span such as `10m`.", {
           type: "string",
           pattern: `${eventIdPattern}|${spanPattern}`,
         }),
-        query("unit", "These units only. Machines and losses are sent all the same.", strings),
+        query(
+          "follow",
+          "`false`: ends after the latest changes of the time span of `since`, which the daemon of the leading engine " +
+            "has recorded.",
+          { type: "string", enum: ["true", "false"] },
+        ),
+        query("limit", "With `follow=false`, how many changes at most: by default 2,000.", {
+          ...{ type: "integer", minimum: 0, maximum: 10_000 },
+        }),
+        query("unit", "These units only. Machines, losses, roll-outs and drains are sent all the same.", strings),
         query("machine", "These machines only.", strings),
         query("kind", "These kinds of events only.", { type: "array", items: { type: "string", enum: eventKinds } }),
         {
@@ -251,13 +243,30 @@ const clusterOperations: Operations = {
       answers: {
         200: {
           description:
-            "Events `unit`, `decision`, `state`, `machine`, `loss`, `synced`, `reset` and `partial`. Their data are " +
-            "the schemas UnitEvent, DecisionEvent, StateEvent, MachineEvent, LossEvent, SyncedEvent, ResetEvent and " +
-            "PartialEvent.",
+            "Events `unit`, `decision`, `state`, `machine`, `loss`, `rollout`, `drain`, `synced`, `reset` and `partial`. Their data " +
+            "are the schemas UnitEvent, DecisionEvent, StateEvent, MachineEvent, LossEvent, RolloutEvent, DrainEvent, SyncedEvent, " +
+            "ResetEvent and PartialEvent.",
           content: { "text/event-stream": { schema: string } },
         },
       },
       errors: [429],
+    },
+  ),
+  "GET /contents/{hash}": operation("getContent", "Returns the content of a file that units name by `File=`.", {
+    parameters: [contentHash],
+    answers: { 200: answer("The content.", types.ContentEntity) },
+    errors: [404],
+  }),
+  "PUT /contents/{hash}": operation(
+    "putContent",
+    "Uploads the content of a file, before the units that name it. It is deleted after ten minutes without such a unit.",
+    {
+      parameters: [contentHash],
+      body: types.ContentRequest,
+      answers: {
+        204: { description: "The store has the content." },
+      },
+      errors: [413, 415, 507],
     },
   ),
   "GET /backup": operation(
@@ -279,7 +288,12 @@ const clusterOperations: Operations = {
 };
 
 /** Operations below the prefixes of the API. */
-export const operations: Operations = { ...unitOperations, ...clusterOperations };
+export const operations: Operations = {
+  ...unitOperations,
+  ...maintenanceOperations,
+  ...appOperations,
+  ...clusterOperations,
+};
 
 /** Operations without a prefix. */
 export const probes: Operations = {

@@ -61,6 +61,11 @@ export function flag(description: string): Schema<true> {
   return { type: "boolean", description };
 }
 
+/** `true` or `false`. */
+export function boolean(description: string): Schema<boolean> {
+  return { type: "boolean", description };
+}
+
 /** A list. */
 export function list<T>(description: string, items: Schema<T>, maxItems?: number): Schema<readonly T[]> {
   return { type: "array", description, items, ...(maxItems === undefined ? {} : { maxItems }) };

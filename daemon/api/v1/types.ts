@@ -5,13 +5,19 @@
  * @module
  */
 
-import { desiredStates } from "../../../registry/model.ts";
+import { desiredStates, rolloutPurposes, rolloutStatuses } from "../../../registry/model.ts";
+import { rolloutRequests } from "../../../registry/rollouts.ts";
 import { eligibilities, outcomes } from "../../engine/explain.ts";
 import type { Component, TypeOf } from "./schema.ts";
 import { LossEntity, LossEvent } from "./loss.ts";
-import { count, entity, flag, list, map, object, oneOf, ref, request, text } from "./schema.ts";
+import { ContentEntity, ContentRequest } from "./contents.ts";
+import { CordonEntity, DrainEntity, maintenanceComponents } from "./maintenance.ts";
+import { MachineUsageEntity, UnitUsageEntity, UsageEntity } from "./usage.ts";
+import { boolean, count, entity, flag, list, map, object, oneOf, ref, request, text } from "./schema.ts";
 
-export { LossEntity, LossEvent };
+export * from "./maintenance.ts";
+export { ContentEntity, ContentRequest, LossEntity, LossEvent };
+export { MachineUsageEntity, UnitUsageEntity, UsageEntity };
 
 /** The two path prefixes of the API; they are equivalent. */
 export const apiPrefixes = ["/fleet/v1", "/v1-alpha"] as const;
@@ -67,11 +73,32 @@ export const UnitRequest = {
       request("One option of the unit file.", optionFields),
       maxOptions,
     ),
+    "app?": text("The application that owns the unit from now on. Absent or empty to keep the owner."),
   }),
 };
 
 /** Units and machines in one plan. */
 const maxPlanned = 4096;
+
+/** The longest name of an application, in characters. */
+const maxAppName = 64;
+
+/** The names of applications, which are segments of paths and of keys. */
+export const appNamePattern = `^[A-Za-z0-9][A-Za-z0-9_.-]{0,${maxAppName - 1}}$`;
+
+const appName = text("The name of the application.", { pattern: appNamePattern });
+
+const plannedFields = {
+  name: text("The full name of the unit.", { maxLength: 256 }),
+  "desiredState?": stateName("The state to bring the unit into."),
+  "options?": list(
+    "The options of the unit file, in order. Absent to keep the file that is stored.",
+    request("One option of the unit file.", optionFields),
+    maxOptions,
+  ),
+};
+
+const plannedMachine = text("A machine ID.", { maxLength: maxMetadataPart });
 
 export type PlanRequest = TypeOf<typeof PlanRequest>;
 export const PlanRequest = {
@@ -80,22 +107,72 @@ export const PlanRequest = {
     "units?": list(
       "Units to be created, replaced or updated, each as it would be put. A unit without `desiredState` is created " +
         "`inactive`.",
+      request("One unit.", plannedFields),
+      maxPlanned,
+    ),
+    "app?": text(
+      "The application that the units belong to, empty for none. Units that another application owns are refused.",
+    ),
+    "prune?": boolean("Whether units of the application that the request does not name are destroyed."),
+    "destroy?": list("Names of units to be destroyed.", text("A full unit name.", { maxLength: 256 }), maxPlanned),
+    "leave?": list("IDs of machines that leave the cluster and do not come back.", plannedMachine, maxPlanned),
+    "drain?": list(
+      "IDs of machines that would be drained, as a drain with its usual options. No other field may be given with it.",
+      plannedMachine,
+      maxPlanned,
+    ),
+    "cordon?": list("IDs of machines that take no new units.", plannedMachine, maxPlanned),
+    "uncordon?": list("IDs of machines that take units again.", plannedMachine, maxPlanned),
+    "labels?": list(
+      "Changes of the machines' metadata.",
+      request("One change of one metadata key.", {
+        machineID: plannedMachine,
+        key: text("The key.", { maxLength: maxMetadataPart }),
+        "value?": text("The value; absent or empty to hide the key.", { maxLength: maxMetadataValue }),
+      }),
+      maxOperations,
+    ),
+  }),
+};
+
+const plannedRevision = count(
+  "The store revision at which the unit was last written when its change was planned, as in the plan; 0 if it did not " +
+    "exist. The request is refused if the unit has been written since.",
+);
+
+export type AppRequest = TypeOf<typeof AppRequest>;
+export const AppRequest = {
+  title: "AppRequest",
+  ...request("A roll-out: changes of the units of an application, as they were planned.", {
+    "what?": text("The kind of change, for people to read; `apply` by default.", { enum: rolloutPurposes }),
+    "units?": list(
+      "Units to be created, replaced or updated, in the order in which new units start.",
+      request("One unit.", { ...plannedFields, "revision?": plannedRevision }),
+      maxPlanned,
+    ),
+    "destroy?": list(
+      "Units to be destroyed.",
       request("One unit.", {
         name: text("The full name of the unit.", { maxLength: 256 }),
-        "desiredState?": stateName("The state to bring the unit into."),
-        "options?": list(
-          "The options of the unit file, in order. Absent to keep the file that is stored.",
-          request("One option of the unit file.", optionFields),
-          maxOptions,
-        ),
+        "revision?": plannedRevision,
       }),
       maxPlanned,
     ),
-    "destroy?": list("Names of units to be destroyed.", text("A full unit name.", { maxLength: 256 }), maxPlanned),
-    "leave?": list(
-      "IDs of machines that leave the cluster and do not come back.",
-      text("A machine ID.", { maxLength: 256 }),
-      maxPlanned,
+    "maxParallel?": count(
+      "How many instances of a template, or machines of a global unit, are changed at once. 0 or absent: as its option `MaxParallel=` says, by default one.",
+    ),
+    "rollback?": boolean("Whether units that were changed go back to what they were if the roll-out fails."),
+  }),
+};
+
+export type RolloutRequest = TypeOf<typeof RolloutRequest>;
+export const RolloutRequest = {
+  title: "RolloutRequest",
+  ...request("A request to a roll-out.", {
+    action: text(
+      "`pause`: no further unit is changed. `resume`: goes on after `pause`. `abort`: ends the roll-out and leaves every " +
+        "unit as it is. `undo`: units that were changed go back to what they were.",
+      { enum: rolloutRequests },
     ),
   }),
 };
@@ -131,6 +208,7 @@ export const UnitEntity = entity("Unit", "A unit as the cluster has it.", {
   "desiredState?": desiredState,
   "currentState?": currentState,
   "machineID?": placedOn,
+  "app?": text("The application that owns the unit. Absent if none does."),
   "unreadable?": text(
     "Why the store's record of the unit is unreadable: the desired state is unknown, and the unit left as it is.",
   ),
@@ -150,6 +228,13 @@ export const UnitStateEntity = entity("UnitState", "The state of a unit on one m
   "systemdLoadState?": text("systemd's `LoadState` of the unit."),
   "systemdActiveState?": text("systemd's `ActiveState` of the unit."),
   "systemdSubState?": text("systemd's `SubState` of the unit."),
+  "health?": text(
+    "The result of the latest health check. Absent without `HealthCheck=`, before the first check, and while the unit " +
+      "is not active.",
+    { enum: ["passing", "failing"] },
+  ),
+  "healthReason?": text("Why the health check fails. Only with `failing`."),
+  "healthSince?": count("When `health` became what it is, in milliseconds since the epoch. Only with `health`."),
 });
 
 export type UnitStatePage = TypeOf<typeof UnitStatePage>;
@@ -158,11 +243,23 @@ export const UnitStatePage = entity("UnitStatePage", "One page of the unit state
   "nextPageToken?": nextPageToken,
 });
 
+const amounts = {
+  cpu: count("CPU time, in thousandths of a CPU."),
+  memory: count("Memory, in bytes."),
+  "resources?": map("Counted resources, such as GPUs, by name. Absent if there are none.", count("How many.")),
+};
+
 export type MachineEntity = TypeOf<typeof MachineEntity>;
 export const MachineEntity = entity("Machine", "A machine that is present in the cluster.", {
   id: machineID,
   "primaryIP?": text("The public address of the machine."),
   "metadata?": map("The effective metadata: the static metadata overlaid with the dynamic.", text("A value.")),
+  "cordon?": ref(CordonEntity, "Why the machine takes no new units. Absent if it takes them."),
+  "capacity?": object(
+    "What units can reserve on the machine. Absent if its version does not know reservations.",
+    amounts,
+  ),
+  "reserved?": object("What its units reserve. Absent in events.", amounts),
 });
 
 export type MachinePage = TypeOf<typeof MachinePage>;
@@ -185,14 +282,16 @@ export const BackupEntity = entity(
       "The dynamic metadata of machines, present or not, by machine ID.",
       map("Values by key; an empty value hides a static key.", text("A value.")),
     ),
+    "cordons?": list("The machines that take no new units, by ID.", ref(CordonEntity)),
   },
 );
 
 export type ReasonEntity = TypeOf<typeof ReasonEntity>;
 export const ReasonEntity = entity("Reason", "One reason why a machine is not eligible for a unit.", {
   rule: text(
-    "The rule that refuses: `MachineID`, `MachineMetadata`, `MachineOf`, `Conflicts`, `Replaces`, `malformed` or " +
-      "`unreadable`.",
+    "The rule that refuses: `MachineID`, `MachineMetadata`, `MachineOf`, `Conflicts`, `Replaces`, " +
+      "`StopWhenDisconnected`, `MemoryReserve`, `CPUReserve`, `Resources`, `Spread`, `Quadlet`, `Cordon`, `Drain`, `File`, " +
+      "`malformed` or `unreadable`.",
   ),
   reason: text("The reason, as a sentence."),
 });
@@ -258,15 +357,17 @@ export const MachineEffectEntity = entity("MachineEffect", "What one machine wou
     { enum: ["start", "restart", "stop", "load", "unload", "move"] },
   ),
   "from?": text("The machine that the unit moves away from."),
+  "along?": text("The unit together with which systemd stops this one, which is not changed itself."),
 });
 
 export type PlannedUnitEntity = TypeOf<typeof PlannedUnitEntity>;
 export const PlannedUnitEntity = entity("PlannedUnit", "What would become of one unit.", {
   name: unitName,
   change: text(
-    "`create`: the unit is new. `replace`: it gets another file. `update`: it gets another desired state. `destroy`. " +
-      "`refuse`: the change would be refused. `none`: the unit itself is not changed.",
-    { enum: ["create", "replace", "update", "destroy", "refuse", "none"] },
+    "`create`: the unit is new. `replace`: it gets another file. `update`: it gets another desired state. `adopt`: the " +
+      "application becomes its owner, and nothing else is changed. `destroy`. `refuse`: the change would be refused. " +
+      "`none`: the unit itself is not changed.",
+    { enum: ["create", "replace", "update", "adopt", "destroy", "refuse", "none"] },
   ),
   "desiredState?": stateName("The desired state after the changes. Absent if the unit is destroyed or refused."),
   "was?": ref(UnitEntity, "The unit as the cluster has it, with its options if its file is replaced. Absent if new."),
@@ -284,7 +385,7 @@ export const PlannedUnitEntity = entity("PlannedUnit", "What would become of one
     }),
   ),
   "refusal?": text("Why the change would be refused."),
-  "warnings?": list("Probable mistakes in the unit file.", text("A sentence.")),
+  "warnings?": list("Probable mistakes in the unit file, also those that systemd finds.", text("A sentence.")),
 });
 
 export type PlanEntity = TypeOf<typeof PlanEntity>;
@@ -293,6 +394,15 @@ export const PlanEntity = entity("Plan", "What would happen because of changes t
   "units?": list(
     "Units in the order of the request, then units that are destroyed, then others that are affected, by name.",
     ref(PlannedUnitEntity),
+  ),
+  "left?": list(
+    "Without `prune`, the units of the application that the request does not name. They stay as they are.",
+    unitName,
+  ),
+  "drains?": list(
+    "The drains of the machines that the request names in `drain`, as they would begin: by machine ID, each with its " +
+      "units.",
+    ref(DrainEntity),
   ),
 });
 
@@ -309,6 +419,12 @@ export const ErrorEntity = entity("Error", "A refusal or a failure.", {
     code: count("The HTTP status code."),
     message: text("What went wrong, never empty."),
   }),
+});
+
+export type AccessEntity = TypeOf<typeof AccessEntity>;
+export const AccessEntity = entity("Access", "What the client that asks may do.", {
+  role: text("`read`: requests that change nothing. `write`: every request.", { enum: ["read", "write"] }),
+  "as?": text("The name of the token or certificate that authorizes the client, if one does."),
 });
 
 export type AcceptedStoreEntity = TypeOf<typeof AcceptedStoreEntity>;
@@ -336,6 +452,9 @@ export type ChangeEntity = TypeOf<typeof ChangeEntity>;
 export const ChangeEntity = entity("Change", "A change that a client has asked for.", {
   at: count("When it was asked for, in milliseconds since the epoch."),
   by: text("The token, certificate, user or address that asked for it, for people to read."),
+  "what?": text(
+    "The kind of the change: that of its roll-out, such as `apply`, or `restart` and the like. Absent for a PUT.",
+  ),
 });
 
 export type VersionEntity = TypeOf<typeof VersionEntity>;
@@ -344,13 +463,125 @@ export const VersionEntity = entity("Version", "A file that a unit has, or has h
   hash: text("The SHA-1 of the serialized unit file.", { pattern: "^[0-9a-f]{40}$" }),
   "changed?": ref(ChangeEntity, "Who put the file, if known."),
   "missing?": flag("True if the store no longer has the file."),
+  "restarts?": list("At most five requested restarts of the unit with this file, newest first.", ref(ChangeEntity)),
   "options?": list("The options of the file, in order; only with `version`.", ref(UnitOptionEntity)),
 });
 
+export const PlacementEntity = entity("Placement", "A decision of the engine about a unit.", {
+  at: count("When the engine decided, in milliseconds since the epoch."),
+  machineID,
+  why: text("The reason, a sentence for people."),
+});
+
 export type HistoryEntity = TypeOf<typeof HistoryEntity>;
-export const HistoryEntity = entity("History", "The versions of a unit.", {
+export const HistoryEntity = entity("History", "The versions of a unit, and where it has been.", {
   name: unitName,
+  "placements?": list(
+    "At most ten machines of the unit, newest first. If no machine is eligible any more, those since it was last started " +
+      "are forgotten.",
+    ref(PlacementEntity),
+  ),
   versions: list("At most ten versions, newest first: the first is the unit's file.", ref(VersionEntity)),
+});
+
+/** The states of a step for clients. */
+const shownStepStates = ["pending", "changing", "healthy", "failed", "undoing", "undone"] as const;
+
+/** The kinds of changes that a roll-out makes to one unit. */
+const stepChanges = ["create", "replace", "update", "adopt", "destroy"] as const;
+
+const versionInUnit = object("A version of a unit.", {
+  hash: text("The SHA-1 of the serialized unit file.", { pattern: "^[0-9a-f]{40}$" }),
+  desiredState,
+});
+
+export type RolloutStepEntity = TypeOf<typeof RolloutStepEntity>;
+export const RolloutStepEntity = entity("RolloutStep", "The change of one unit in a roll-out.", {
+  name: unitName,
+  change: text("What happens to the unit, as in a plan.", { enum: stepChanges }),
+  "from?": { ...versionInUnit, description: "The unit before the change. Absent if it is created." },
+  "to?": { ...versionInUnit, description: "The unit after the change. Absent if it is destroyed." },
+  state: text(
+    "`pending`: not changed yet. `changing`: changed, and not known to be healthy yet. `healthy`: done. `failed`: it did " +
+      "not become healthy. `undoing` and `undone`: it goes back, or has gone back, to what it was.",
+    { enum: shownStepStates },
+  ),
+  "machines?": object(
+    "The progress of a global unit that gets its file, or goes back to its old one, from machine to machine. `machineID` is " +
+      "then a machine that is waited for.",
+    {
+      healthy: count("The number of machines that have the file and are healthy with it."),
+      total: count("The number of machines that are to have it."),
+    },
+  ),
+  "machineID?": placedOn,
+  "waiting?": text(
+    "Why the unit is not healthy now, as the rest of a sentence about it. Only while it is `changing` or `undoing`, and " +
+      "never in events.",
+  ),
+});
+
+export type RolloutEntity = TypeOf<typeof RolloutEntity>;
+export const RolloutEntity = entity(
+  "Rollout",
+  "The latest roll-out of an application: the engine changes its units in batches, and waits for each to be healthy.",
+  {
+    app: appName,
+    id: text("Distinguishes this roll-out from others of the application."),
+    what: text("The kind of change.", { enum: rolloutPurposes }),
+    status: text(
+      "`preparing`: its files are being stored; `running`; `paused`; `rolling-back`: changed units go back to what they were; `done`; `failed`: a unit did not " +
+        "become healthy, or was changed by another client; `rolled-back`: all changed units have gone back; `aborted`.",
+      { enum: rolloutStatuses },
+    ),
+    "reason?": text("Why the roll-out failed, goes back or is paused, as a sentence."),
+    "changed?": ref(ChangeEntity, "Who started the roll-out, if known."),
+    "maxParallel?": count(
+      "How many units of a template, or machines of a global unit, are changed at once, if the request said so.",
+      1,
+    ),
+    "rollback?": flag("True if changed units go back after a failure."),
+    "steps?": list(
+      "The changes, in the order of the request, then destroyed units. In an event only those that have changed since " +
+        "the event before; absent in lists of applications.",
+      ref(RolloutStepEntity),
+    ),
+  },
+);
+
+export type AppVersionEntity = TypeOf<typeof AppVersionEntity>;
+export const AppVersionEntity = entity("AppVersion", "A change of the units of an application.", {
+  version: count("1 for the first change of the application, and one more for each later one.", 1),
+  what: text("The kind of change.", { enum: rolloutPurposes }),
+  "changed?": ref(ChangeEntity, "Who made the change, if known."),
+  units: list("The units that it changed, by name.", unitName),
+});
+
+export type AppEntity = TypeOf<typeof AppEntity>;
+export const AppEntity = entity("App", "An application: units that are changed together.", {
+  name: appName,
+  version: count("The number of its newest version; 0 if it has none."),
+  "changed?": ref(ChangeEntity, "Who made the latest change, if known."),
+  size: count("How many units it owns."),
+  "rollout?": ref(RolloutEntity, "Its latest roll-out. Absent if there was none."),
+  "units?": list(
+    "Its units, by name; with `version`, as that version left them, with their options. Absent in lists of applications.",
+    ref(UnitEntity),
+  ),
+  "missing?": list(
+    "With `version`, the units whose file of that time the store no longer has.",
+    unitName,
+  ),
+  "versions?": list(
+    "At most ten versions, newest first. Absent in lists of applications.",
+    ref(AppVersionEntity),
+  ),
+});
+
+export type AppPage = TypeOf<typeof AppPage>;
+export const AppPage = entity("AppPage", "One page of the applications.", {
+  "apps?": list("Applications, by name.", ref(AppEntity)),
+  "nextPageToken?": nextPageToken,
 });
 
 export type UnitEvent = TypeOf<typeof UnitEvent>;
@@ -370,6 +601,7 @@ export const DecisionEvent = entity("DecisionEvent", "The engine placed a unit, 
   name: unitName,
   "machineID?": text("The machine that the unit is placed on. Absent if it is on none now."),
   "from?": text("The machine that it was on before, if it has moved."),
+  "to?": text("The machine that runs a second copy, which is to take the place of the one on `machineID`."),
   why: text("The reason, as a sentence."),
   "since?": count("When the engine decided, in milliseconds since the epoch. Absent without `machineID`."),
   "waiting?": flag("True if the unit is to have a machine and no machine that is present is eligible."),
@@ -408,9 +640,17 @@ export const MachineEvent = entity("MachineEvent", "A machine joined, changed or
   "time?": time,
 });
 
+export type RolloutEvent = TypeOf<typeof RolloutEvent>;
+export const RolloutEvent = entity("RolloutEvent", "A roll-out began or went on.", {
+  app: appName,
+  "rollout?": ref(RolloutEntity, "The roll-out, with the steps that have changed. Absent if it was deleted."),
+  "time?": time,
+});
+
 const streamEvents = [
   entity("SyncedEvent", "All events before this one describe the present; those after it are changes.", {
     revision: count("The store revision of the present."),
+    "leader?": text("The ID of the machine whose engine leads. Absent while none does."),
   }),
   entity("ResetEvent", "Everything that the stream has sent before is void.", {
     reason: text("The reason, as a sentence."),
@@ -424,10 +664,15 @@ const streamEvents = [
 /** Every schema that the OpenAPI document refers to by its title. */
 export const components: readonly Component[] = [
   ...[UnitRequest, MetadataRequest, PlanRequest, PlanEntity, PlannedUnitEntity, MachineEffectEntity],
-  ...[HistoryEntity, VersionEntity],
+  ...[HistoryEntity, PlacementEntity, VersionEntity],
   ...[UnitOptionEntity, UnitEntity, UnitPage, UnitStateEntity, UnitStatePage],
   ...[MachineEntity, MachinePage, ExplanationEntity, MachineExplanationEntity, ReasonEntity, UnitStatusEntity],
   ...[ErrorEntity, AcceptedStoreEntity, BackupEntity, ChangeEntity, UnitEvent, DecisionEvent, StateEvent, MachineEvent],
-  ...[LossEntity, LossEvent],
+  ...[ContentEntity, ContentRequest],
+  ...[LossEntity, LossEvent, ...maintenanceComponents],
+  ...[AppRequest, RolloutRequest, AppEntity, AppPage, AppVersionEntity],
+  ...[RolloutEntity, RolloutStepEntity, RolloutEvent],
+  ...[AccessEntity],
+  ...[UsageEntity, MachineUsageEntity, UnitUsageEntity],
   ...streamEvents,
 ];

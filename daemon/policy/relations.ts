@@ -5,8 +5,8 @@
  */
 
 import type { UnitName } from "../../registry/model.ts";
-import { optionsOf } from "../../systemd/unit_file.ts";
-import { isQuadlet, unitNames } from "../../systemd/unit_name.ts";
+import { optionsOf, unitNames } from "../../systemd/unit_file.ts";
+import { isQuadlet } from "../../systemd/unit_name.ts";
 import { generatedService, referencedQuadlets } from "../../systemd/unit_quadlet.ts";
 
 /** The relations that one unit's file declares. */
@@ -69,7 +69,34 @@ export function relationsOf(name: UnitName, text: string): Relations {
     found[list].push(...referencedQuadlets(name, options));
   }
   for (const { section, name: option, value } of options) {
-    for (const list of lists[`${section}.${option}`] ?? []) found[list].push(...unitNames(value, name));
+    for (const list of lists[`${section}.${option}`] ?? []) {
+      found[list].push(...unitNames(value, name));
+    }
   }
   return found;
+}
+
+/** The kinds of binding: the list in the bound unit's file, and the one in the other unit's file. */
+const kinds = {
+  stopsWith: "stops",
+  requires: "requiredBy",
+} as const satisfies Partial<Record<keyof Relations, keyof Relations>>;
+
+/** Returns the units that are bound to `unit`, directly or through others. */
+export function boundTo(
+  unit: UnitName,
+  relations: ReadonlyMap<UnitName, Relations>,
+  kind: keyof typeof kinds,
+): ReadonlySet<UnitName> {
+  const bound = new Set<UnitName>();
+  const open = [unit];
+  for (let other = open.pop(); other !== undefined; other = open.pop()) {
+    const named = relations.get(other)?.[kinds[kind]] ?? [];
+    for (const [name, each] of relations) {
+      if (name === unit || bound.has(name) || !each[kind].includes(other) && !named.includes(name)) continue;
+      bound.add(name);
+      open.push(name);
+    }
+  }
+  return bound;
 }

@@ -1,0 +1,25 @@
+import { type Cluster, successorOf, type Target, type Unit } from "../../../registry/model.ts";
+import { healthOn } from "../../policy/health.ts";
+import { short } from "../classify.ts";
+
+/** Returns notes on a move that an operator has requested. */
+export function moveNotes(cluster: Cluster, unit: Unit, target: Target | undefined): string[] {
+  const drain = target && cluster.drains?.get(target.machine);
+  const copy = successorOf(cluster, unit.name);
+  const moves = drain?.status === "moving" && !unit.requirements.global
+    ? [
+      `machine ${short(drain.machine)} is drained${drain.changed ? ` by ${drain.changed.by}` : ""}; see fleetctl drain`,
+    ]
+    : [];
+  if (!copy) return moves;
+  const from = short(target!.machine);
+  const health = healthOn(cluster, unit, copy.machine);
+  if (health.kind === "unhealthy") {
+    const next = "unless it becomes healthy within HealthyDeadline=, the move is tried again, elsewhere";
+    return [...moves, `its second copy ${health.why}; it stays on machine ${from}, and ${next}`];
+  }
+  const now = health.kind === "healthy"
+    ? `a second copy of it runs on machine ${short(copy.machine)}`
+    : `its second copy ${health.why}`;
+  return [...moves, `${now}; when that is healthy, the one on machine ${from} stops`];
+}
