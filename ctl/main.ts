@@ -15,8 +15,9 @@ import { InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } f
 import type { ForwardedSockets } from "./ssh/socket_forward.ts";
 import { SshHosts } from "./ssh/hosts.ts";
 import type { SshConnection } from "./ssh/port.ts";
+import { userContextFile } from "./contexts/disk.ts";
 import { interrupted, terminal } from "./terminal/deno.ts";
-import { version } from "./version.ts";
+import { version } from "../runtime/version.ts";
 
 // The API and etcd are reached directly, as in fleet 1.0: neither fetch nor gRPC may find a proxy in the environment.
 for (const name of ["http_proxy", "https_proxy", "all_proxy", "grpc_proxy"]) {
@@ -32,6 +33,7 @@ const hostsFor = (flags: Flags, io: Io): SshHosts => {
 
 const start: Start = {
   io: terminal,
+  contexts: userContextFile(),
   hosts: hostsFor,
   async client(flags, io) {
     const driver = flags.text("driver");

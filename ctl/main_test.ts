@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { FakeApi } from "./testing/fake_api.ts";
-import { version } from "./version.ts";
+import { version } from "../runtime/version.ts";
 
 const main = new URL("./main.ts", import.meta.url).pathname;
 

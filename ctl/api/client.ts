@@ -6,7 +6,11 @@
 
 import type {
   AcceptedStoreEntity,
+  AppEntity,
+  AppPage,
+  AppRequest,
   BackupEntity,
+  ContentEntity,
   ExplanationEntity,
   HistoryEntity,
   LossEntity,
@@ -14,33 +18,23 @@ import type {
   MachinePage,
   PlanEntity,
   PlanRequest,
+  RolloutEntity,
+  RolloutRequest,
   UnitEntity,
   UnitPage,
   UnitStateEntity,
   UnitStatePage,
+  UsageEntity,
 } from "../../daemon/api/v1/types.ts";
 import type { ServerCertificate } from "./certificate_expiry.ts";
+import { MaintenanceClient } from "./maintenance.ts";
+import { ApiError, type ErrorResponse, isMissing, isUnknownRoute, parseErrorEntity, readError } from "./refusal.ts";
+import type { Health, UnitReport } from "./reports.ts";
 import { type ServerEvent, serverEvents } from "./sse.ts";
 
-/** Text from a machine, or the reason why this server cannot provide it: "" if, like fleet 1.0, it does not support the request. */
-export type UnitReport<Text> = { readonly text: Text; readonly why?: undefined } | {
-  readonly text?: undefined;
-  readonly why: string;
-};
+export { ApiError };
 
-/** The health of a server. */
-export interface Health {
-  /** True if it can serve the cluster; undefined if it does not report it. */
-  readonly ready?: boolean;
-  /** `ok`, or the reason why it is not ready; never empty. */
-  readonly reason: string;
-  /** True if it runs units on the systemd of its user. */
-  readonly isUser?: boolean;
-  /** Its version; undefined if it does not report it. */
-  readonly version?: string;
-  /** Time of its clock in the response, milliseconds since the epoch; undefined if it does not report it. */
-  readonly wall_ms?: number;
-}
+export type { Health, UnitReport };
 
 /** Sends a request to the API. `path` is relative to the endpoint. Rejects with {@link UnreachableError}. */
 export type Send = (path: string, request: ApiRequest) => Promise<Response>;
@@ -59,37 +53,15 @@ export class UnreachableError extends Error {
   override name = "UnreachableError";
 }
 
-/** The API refused a request. */
-export class ApiError extends Error {
-  override name = "ApiError";
-  /** The HTTP status. */
-  readonly code: number;
-
-  constructor(code: number, message: string, body: string) {
-    super(
-      `${message || `the server sent no error message but ${JSON.stringify(body)}`} (HTTP ${code})${
-        remedyFor(code, message)
-      }`,
-    );
-    this.code = code;
-  }
-}
-
-/** Returns what a user without access can do, as the end of the message. */
-function remedyFor(code: number, message: string): string {
-  if (code === 401) {
-    return ". Pass a token with --token-file or FLEETCTL_TOKEN, or a certificate with --cert-file and --key-file";
-  }
-  return code === 403 && /may read only/.test(message) ? ". Use a token or a certificate that may write" : "";
-}
-
 /** Largest number of pages of one list: a server that sends more is in a loop. */
 const maxPages = 100_000;
+
+/** The header of a journal whose entries a daemon has selected as requested; older daemons ignore the request. */
+const selectedHeader = "fleet-selected";
 
 /** The API of the cluster. Methods throw {@link ApiError} and {@link UnreachableError}. */
 export class ApiClient {
   readonly #endpoint: () => string;
-  readonly #send: Send;
 
   /**
    * Sends its requests through `send`. `endpoint` is a function if it can change. `close` closes the connections, and
@@ -97,13 +69,22 @@ export class ApiClient {
    */
   constructor(
     endpoint: string | (() => string),
-    send: Send,
+    /** Sends a request as it is, and returns the response, also a refusal. */
+    readonly send: Send,
     readonly close: () => void,
     readonly certificates: () => Promise<readonly ServerCertificate[]> = () => Promise.resolve([]),
   ) {
     this.#endpoint = typeof endpoint === "string" ? () => endpoint : endpoint;
-    this.#send = send;
   }
+
+  /** The requests about cordons, drains and moves. */
+  get maintenance(): MaintenanceClient {
+    return this.#maintenance ??= new MaintenanceClient({
+      ask: (path, request, isNone) => this.#ask(path, request, isNone),
+      json: (answer) => this.#json(answer),
+    });
+  }
+  #maintenance: MaintenanceClient | undefined;
 
   /** The endpoint, for messages. */
   get endpoint(): string {
@@ -155,20 +136,18 @@ export class ApiClient {
     return this.#change(unitPath(name, "/stop"), { method: "POST" }, isUnknownRoute);
   }
 
-  /** Returns why a unit is on its machine, or on none; undefined if the server does not support it. Throws if the unit does not exist. */
+  /**
+   * Returns why a unit is on its machine, or on none; undefined if the server does not support it. Throws if the unit does
+   * not exist.
+   */
   explain(name: string): Promise<ExplanationEntity | undefined> {
     return this.#get<ExplanationEntity>(unitPath(name, "/explain"), isUnknownRoute);
   }
 
-  /**
-   * Returns the versions of a unit, newest first, or the one with this number and the options of its file. Throws if there
-   * is none, or if the server does not support it.
-   */
+  /** Returns the versions of a unit, newest first, or the one with this number and the options of its file. */
   async history(name: string, version?: number): Promise<HistoryEntity> {
     const path = unitPath(name, "/history") + (version === undefined ? "" : `&version=${version}`);
-    const history = await this.#get<HistoryEntity>(path, isUnknownRoute);
-    if (history) return history;
-    throw new Error(`${this.endpoint} runs a fleet that keeps no history of units`);
+    return await this.#required<HistoryEntity>(path, "keeps no history of units");
   }
 
   /** Returns what would happen because of changes. Throws if the server does not support it. */
@@ -179,11 +158,68 @@ export class ApiClient {
     return await this.#json<PlanEntity>(answer);
   }
 
+  /** Returns every application, in the server's order; none if the server does not support them. */
+  apps(): Promise<readonly AppEntity[]> {
+    return this.#pages("/fleet/v1/apps", {}, ({ apps }) => apps, isUnknownRoute);
+  }
+
+  /** Returns an application, or what one of its versions left; undefined if it does not exist. */
+  async app(name: string, version?: number): Promise<AppEntity | undefined> {
+    const path = appPath(name) + (version === undefined ? "" : `?version=${version}`);
+    return await this.#get<AppEntity>(path, (refusal) => {
+      return isMissing(refusal) && (version === undefined || refusal.message === "application does not exist");
+    });
+  }
+
+  /** Starts a roll-out. Throws if a unit was changed since the plan, or the server does not support it. */
+  async startRollout(app: string, changes: AppRequest): Promise<RolloutEntity> {
+    return await this.#post(appPath(app), changes);
+  }
+
+  /** Returns the latest roll-out of an application; undefined if there is none. */
+  rollout(app: string): Promise<RolloutEntity | undefined> {
+    return this.#get<RolloutEntity>(appPath(app, "/rollout"), isMissing);
+  }
+
+  /** Pauses, resumes, aborts or undoes the roll-out of an application. Throws if its state does not allow that. */
+  async controlRollout(app: string, request: RolloutRequest): Promise<RolloutEntity> {
+    return await this.#post(appPath(app, "/rollout"), request);
+  }
+
+  async #post<T>(path: string, body: unknown): Promise<T> {
+    const answer = await this.#ask(path, { method: "POST", body: JSON.stringify(body) }, isUnknownRoute);
+    if (!answer) throw new Error(`${this.endpoint} runs a fleet without applications: upgrade it`);
+    return await this.#json<T>(answer);
+  }
+
   /** Returns every unit and all dynamic metadata, at one revision. Throws if the server does not support it. */
-  async backup(): Promise<BackupEntity> {
-    const backup = await this.#get<BackupEntity>("/fleet/v1/backup", ({ code }) => code === 404 || code === 405);
-    if (!backup) throw new Error(`${this.endpoint} runs a fleet that cannot make backups: upgrade it`);
-    return backup;
+  backup(): Promise<BackupEntity> {
+    return this.#required("/fleet/v1/backup", "cannot make backups");
+  }
+
+  /** Returns what machines use and, if wanted, units. Throws if the server does not support it. */
+  usage(withUnits: boolean): Promise<UsageEntity> {
+    return this.#required(`/fleet/v1/usage?units=${withUnits}`, "does not measure what units use");
+  }
+
+  async #required<T>(path: string, lack: string): Promise<T> {
+    const entity = await this.#get<T>(path, isUnknownRoute);
+    if (entity === undefined) throw new Error(`${this.endpoint} runs a fleet that ${lack}: upgrade it`);
+    return entity;
+  }
+
+  /** Uploads the content of an attached file, in base64. Returns false if the server does not support it. */
+  putContent(hash: string, content: string): Promise<boolean> {
+    return this.#change(
+      `/fleet/v1/contents/${hash}`,
+      { method: "PUT", body: JSON.stringify({ content }) },
+      isUnknownRoute,
+    );
+  }
+
+  /** Returns the content of an attached file; undefined if the cluster does not have it. */
+  content(hash: string): Promise<ContentEntity | undefined> {
+    return this.#get<ContentEntity>(`/fleet/v1/contents/${hash}`, ({ code }) => code === 404);
   }
 
   /** Returns the journal or status of a unit from its machine, or from that of the query's `machineID`. The text may be endless. */
@@ -193,8 +229,15 @@ export class ApiClient {
     query: Readonly<Record<string, string>>,
   ): Promise<UnitReport<ReadableStream<Uint8Array>>> {
     const path = `/fleet/v1/units/${encodeURIComponent(name)}/${kind}?${new URLSearchParams(query)}`;
-    const answer = await this.#send(path, { method: "GET", streaming: true });
-    if (answer.ok && answer.body) return { text: answer.body };
+    const answer = await this.send(path, { method: "GET", streaming: true });
+    if (answer.ok && answer.body) {
+      const isSelected = answer.headers.get(selectedHeader) !== null;
+      if (isSelected || !["since", "until", "grep"].some((name) => name in query)) return { text: answer.body };
+      await answer.body.cancel();
+      return {
+        why: `${this.endpoint}, or the machine of ${name}, runs a fleet that cannot select entries of a journal`,
+      };
+    }
     const refusal = await readError(answer);
     // 400: an output format that only journalctl supports. 429: too many requests. 502: the server cannot reach the machine.
     if (!isUnknownRoute(refusal) && ![400, 429, 502].includes(refusal.code)) throw refusal.error;
@@ -204,10 +247,7 @@ export class ApiClient {
   }
 
   /** Writes dynamic metadata of a machine. A key without a value is removed. */
-  async label(
-    machine: string,
-    labels: readonly { readonly key: string; readonly value?: string }[],
-  ): Promise<void> {
+  async label(machine: string, labels: readonly { readonly key: string; readonly value?: string }[]): Promise<void> {
     const operations = labels.map(({ key, value }) => {
       const path = `/${machine}/metadata/${key}`;
       // fleet 1.0 accepts a value only inside an object.
@@ -218,7 +258,7 @@ export class ApiClient {
 
   /** Returns the health of the server. */
   async health(): Promise<Health> {
-    const answer = await this.#send("/readyz", { method: "GET" });
+    const answer = await this.send("/readyz", { method: "GET" });
     const body = await answer.text();
     const [, version, comment] = /^fleetd\/(\S+)( \(user\))?/.exec(answer.headers.get("server") ?? "") ?? [];
     const wall_ms = Date.parse(answer.headers.get("date") ?? "");
@@ -234,10 +274,7 @@ export class ApiClient {
     };
   }
 
-  /**
-   * Makes the daemon accept a replaced store; with `keepUnits`, it puts its units there. Throws if the store is not in
-   * question, or the server does not support this.
-   */
+  /** Makes the daemon accept a replaced store; with `keepUnits`, it puts its units there. Throws if it refuses. */
   async acceptStore(keepUnits: boolean): Promise<AcceptedStoreEntity> {
     const path = `/fleet/v1/store/accept${keepUnits ? "/keep-units" : ""}`;
     const answer = await this.#ask(path, { method: "POST" }, ({ code }) => keepUnits && code === 404);
@@ -290,7 +327,7 @@ export class ApiClient {
     request: ApiRequest,
     isNone: (refusal: ErrorResponse) => boolean = () => false,
   ): Promise<Response | undefined> {
-    const answer = await this.#send(path, request);
+    const answer = await this.send(path, request);
     if (answer.ok) return answer;
     const refusal = await readError(answer);
     if (isNone(refusal)) return undefined;
@@ -312,13 +349,14 @@ export class ApiClient {
   async #pages<Item>(
     path: string,
     query: Readonly<Record<string, string>>,
-    itemsOf: (page: UnitPage & UnitStatePage & MachinePage) => readonly Item[] | undefined,
+    itemsOf: (page: Page) => readonly Item[] | undefined,
+    isNone?: (refusal: ErrorResponse) => boolean,
   ): Promise<Item[]> {
     const items: Item[] = [];
     let token: string | undefined;
     for (let pages = 0; pages < maxPages; pages++) {
       const parameters = new URLSearchParams({ alt: "json", ...query, ...(token ? { nextPageToken: token } : {}) });
-      const page = await this.#get<UnitPage & UnitStatePage & MachinePage>(`${path}?${parameters}`);
+      const page = await this.#get<Page>(`${path}?${parameters}`, isNone);
       items.push(...page && itemsOf(page) || []);
       token = page?.nextPageToken;
       if (!token) return items;
@@ -340,48 +378,13 @@ export class ApiClient {
   }
 }
 
+/** A page of any list. */
+type Page = UnitPage & UnitStatePage & MachinePage & AppPage;
+
+function appPath(name: string, below = ""): string {
+  return `/fleet/v1/apps/${encodeURIComponent(name)}${below}`;
+}
+
 function unitPath(name: string, below = ""): string {
   return `/fleet/v1/units/${encodeURIComponent(name)}${below}?alt=json`;
-}
-
-interface ErrorResponse {
-  readonly code: number;
-  readonly message: string;
-  /** True if the body is the API's error entity, and not for example a proxy's page. */
-  readonly fromApi: boolean;
-  readonly error: ApiError;
-}
-
-/** True if the unit does not exist. */
-function isMissing({ code, fromApi }: ErrorResponse): boolean {
-  return code === 404 && fromApi;
-}
-
-/** True if the server does not have the route: its 404 has no message, unlike that of a missing unit. */
-function isUnknownRoute({ code, message }: ErrorResponse): boolean {
-  return code === 405 || code === 501 || (code === 404 && message === "");
-}
-
-async function readError(answer: Response): Promise<ErrorResponse> {
-  const body = await answer.text();
-  const entity = parseErrorEntity(body);
-  const message = entity?.message ?? "";
-  return {
-    code: answer.status,
-    message,
-    fromApi: entity !== undefined,
-    error: new ApiError(answer.status, message, body),
-  };
-}
-
-function parseErrorEntity(body: string): { readonly message: string } | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch {
-    // Not from the API, since it is not JSON: the whole body is shown instead.
-    return undefined;
-  }
-  const error = (value as { error?: { message?: unknown } } | null)?.error;
-  return typeof error?.message === "string" ? { message: error.message } : undefined;
 }

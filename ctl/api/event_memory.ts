@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { MachineEvent, StateEvent } from "../../daemon/api/v1/types.ts";
+import type { MachineEvent, RolloutEvent, StateEvent } from "../../daemon/api/v1/types.ts";
 
 /** An event: its name, and its data as JSON text. */
 export interface StreamEvent {
@@ -35,7 +35,7 @@ export class EventMemory {
     if (event.event === "synced") return [...this.#finish(), event];
     const key = keyOf(event);
     if (key === undefined) return [event];
-    const data = event.data.replace(/,"time":\d+\}$/, "}");
+    const data = comparable(event);
     const isKnown = this.#known.get(key) === data;
     if (isRemoval(event)) this.#known.delete(key);
     else this.#known.set(key, data);
@@ -57,16 +57,29 @@ export class EventMemory {
         ? { id: name }
         : event === "loss"
         ? {}
+        : event === "rollout"
+        ? { app: name }
+        : event === "drain"
+        ? { machineID: name }
         : { name, ...(event === "state" ? { machineID } : {}) };
       return [{ event, data: JSON.stringify(data) }];
     });
   }
 }
 
+/** Returns the data of an event without what differs although nothing has changed: its time, and the steps of a roll-out. */
+function comparable({ event, data }: StreamEvent): string {
+  if (event !== "rollout") return data.replace(/,"time":\d+\}$/, "}");
+  const { app, rollout } = JSON.parse(data) as RolloutEvent;
+  return JSON.stringify([app, rollout && [rollout.id, rollout.status, rollout.reason]]);
+}
+
 /** Returns the key of the object that an event is about; undefined if it is about none. */
 function keyOf({ event, data }: StreamEvent): string | undefined {
-  if (!["unit", "decision", "state", "machine", "loss"].includes(event)) return undefined;
-  const { id, name, machineID } = JSON.parse(data) as Partial<MachineEvent & StateEvent>;
+  if (!["unit", "decision", "state", "machine", "loss", "rollout", "drain"].includes(event)) return undefined;
+  const { id, name, machineID, app } = JSON.parse(data) as Partial<MachineEvent & StateEvent & RolloutEvent>;
+  if (event === "rollout") return `rollout ${app}`;
+  if (event === "drain") return `drain ${machineID}`;
   return event === "state" ? `state ${name} ${machineID}` : `${event} ${id ?? name}`;
 }
 
@@ -74,5 +87,6 @@ function keyOf({ event, data }: StreamEvent): string | undefined {
 function isRemoval({ event, data }: StreamEvent): boolean {
   const fields = JSON.parse(data) as Readonly<Record<string, unknown>>;
   if (event === "loss") return fields.missing === undefined;
+  if (event === "drain") return fields.status === undefined;
   return event === "decision" ? fields.machineID === undefined && !fields.waiting : fields[event] === undefined;
 }

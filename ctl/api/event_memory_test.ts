@@ -56,3 +56,17 @@ Deno.test("the first snapshot after a reset is passed on whole", () => {
   assert.deepEqual(passOn(memory, reset, unit("a"), unit("b"), synced), [reset, unit("a"), unit("b"), synced]);
   assert.deepEqual(passOn(memory, reset, unit("a"), unit("b"), synced), [synced]);
 });
+
+Deno.test("a roll-out in a new stream is passed on only if its status has changed", () => {
+  const rollout = (status: string, ...steps: string[]): StreamEvent => ({
+    event: "rollout",
+    data: JSON.stringify({ app: "shop", rollout: { id: "r1", status, steps } }),
+  });
+  const memory = new EventMemory();
+  memory.begin(true);
+  passOn(memory, rollout("running", "a", "b"), synced);
+  assert.deepEqual(passOn(memory, rollout("running", "a")), [rollout("running", "a")]);
+  assert.deepEqual(passOn(memory, reset, rollout("running", "a", "b"), synced), [synced]);
+  assert.deepEqual(passOn(memory, reset, rollout("done", "a", "b"), synced), [rollout("done", "a", "b"), synced]);
+  assert.deepEqual(passOn(memory, reset, synced), [{ event: "rollout", data: '{"app":"shop"}' }, synced]);
+});

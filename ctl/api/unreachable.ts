@@ -18,7 +18,9 @@ export function whyUnreachable(
 ): string {
   const place = `the fleet API at ${endpoint.text}`;
   if (late_ms !== undefined) {
-    return `${place} did not answer ${request.method} ${path} within ${late_ms / 1000} seconds`;
+    const unit = endpoint.socket === undefined ? "" : " (systemctl status fleet.service)";
+    const late = `${place} did not answer ${request.method} ${path} within ${late_ms / 1000} seconds`;
+    return `${late}. Does fleetd run there${unit}?`;
   }
   const messages = messagesOf(cause);
   const all = messages.join("\n");

@@ -5,7 +5,9 @@
  * @module
  */
 
-/** A declared flag: `text` takes any value, `count` whole numbers, `seconds` decimal numbers, `switch` none. */
+import { parseDuration_s } from "./duration.ts";
+
+/** A declared flag: `text` takes any value, `count` whole numbers, `seconds` durations, `switch` none. */
 export interface FlagSpec {
   readonly name: string;
   readonly kind: "switch" | "text" | "count" | "seconds";
@@ -16,6 +18,12 @@ export interface FlagSpec {
   readonly value?: string;
   /** A one-letter form, accepted as `-x` and `--x`. */
   readonly letter?: string;
+  /** Values, or beginnings of values, that are completed. Where the flag takes a list, each part is. */
+  readonly values?: readonly string[];
+  /** True if the flag may be given several times: its texts are joined by commas. */
+  readonly repeats?: boolean;
+  /** True if a count may be negative. */
+  readonly isSigned?: boolean;
   /** Old names of the same flag. */
   readonly aliases?: readonly string[];
 }
@@ -31,11 +39,11 @@ export function textFlag(name: string, value: string, help: string, more: Partia
 }
 
 /** Declares a flag with a whole number. */
-export function countFlag(name: string, fallback: number, help: string): FlagSpec {
-  return { name, kind: "count", fallback, help };
+export function countFlag(name: string, fallback: number, help: string, letter?: string): FlagSpec {
+  return { name, kind: "count", fallback, help, ...(letter ? { letter } : {}) };
 }
 
-/** Declares a flag with a number of seconds. */
+/** Declares a flag with a duration, whose value is in seconds. */
 export function secondsFlag(name: string, fallback: number, help: string): FlagSpec {
   return { name, kind: "seconds", fallback, help };
 }
@@ -129,7 +137,7 @@ export function splitWords(
       positionals.push(word);
       continue;
     }
-    const { typed, name, value } = splitFlag(word);
+    const { typed, name, value } = splitLetter(word, known) ?? splitFlag(word);
     const spec = known.get(name);
     if (!spec) throw new UnknownFlagError(typed);
     let text = value;
@@ -145,6 +153,14 @@ export function splitWords(
 /** Splits `--name=value` or `-name`; `typed` is the part before the equals sign. */
 export function splitFlag(word: string): { readonly typed: string; readonly name: string; readonly value?: string } {
   return /^(?<typed>--?(?<name>[^=]*))(?:=(?<value>.*))?$/s.exec(word)!.groups as ReturnType<typeof splitFlag>;
+}
+
+/** Splits `-xVALUE`, a letter and its value in one word; undefined if the word is anything else. */
+function splitLetter(word: string, known: ReadonlyMap<string, FlagSpec>): ReturnType<typeof splitFlag> | undefined {
+  const [, typed = "", name = "", value = ""] = /^(-([^-=]))([^=].*)$/s.exec(word) ?? [];
+  const spec = known.get(name);
+  if (!spec || spec.letter !== name || spec.kind === "switch" || known.has(splitFlag(word).name)) return undefined;
+  return { typed, name, value };
 }
 
 /** Returns every flag by its name, its letter and its old names. */
@@ -173,10 +189,13 @@ export function flagValue(spec: FlagSpec, as: string, text: string): FlagValue {
       throw refuse("expected true or false");
     case "count":
       if (!/^[+-]?\d{1,9}$/.test(text)) throw refuse("expected a whole number");
+      if (text.startsWith("-") && !spec.isSigned) throw refuse("expected 0 or more");
       return Number(text);
-    case "seconds":
-      if (!/^\+?(\d+\.?\d*|\.\d+)$/.test(text)) throw refuse("expected a number of seconds");
-      return Number(text);
+    case "seconds": {
+      const duration_s = parseDuration_s(text);
+      if (duration_s === undefined) throw refuse("expected a number of seconds, or a time such as 30s or 5m");
+      return duration_s;
+    }
   }
 }
 

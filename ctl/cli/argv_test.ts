@@ -4,8 +4,9 @@ import { Flags, flagsFromEnvironment, type FlagSpec, splitWords, UsageError } fr
 const specs: FlagSpec[] = [
   { name: "full", kind: "switch", fallback: false, help: "", letter: "l" },
   { name: "strict", kind: "switch", fallback: true, help: "" },
-  { name: "fields", kind: "text", fallback: "a", help: "", aliases: ["columns"] },
-  { name: "attempts", kind: "count", fallback: 0, help: "" },
+  { name: "fields", kind: "text", fallback: "a", help: "", letter: "f", aliases: ["columns"] },
+  { name: "attempts", kind: "count", fallback: 0, help: "", letter: "a", isSigned: true },
+  { name: "lines", kind: "count", fallback: 10, help: "" },
   { name: "ssh-timeout", kind: "seconds", fallback: 10, help: "" },
 ];
 
@@ -29,7 +30,13 @@ const understood: { line: string; positionals: string[]; flags: Record<string, u
   { line: "--fields --full", positionals: [], flags: { fields: "--full" } },
   { line: "--attempts -1", positionals: [], flags: { attempts: -1 } },
   { line: "--ssh-timeout 2.5", positionals: [], flags: { "ssh-timeout": 2.5 } },
+  { line: "--ssh-timeout 30s", positionals: [], flags: { "ssh-timeout": 30 } },
+  { line: "--ssh-timeout 1m500ms", positionals: [], flags: { "ssh-timeout": 60.5 } },
+  { line: "--ssh-timeout 1d1.5h", positionals: [], flags: { "ssh-timeout": 91_800 } },
   { line: "ssh m -- ls -l --full", positionals: ["ssh", "m", "ls", "-l", "--full"], flags: {} },
+  { line: "-fx=y -a20 u", positionals: ["u"], flags: { fields: "x=y", attempts: 20 } },
+  { line: "-f=x", positionals: [], flags: { fields: "x" } },
+  { line: "-fields x", positionals: [], flags: { fields: "x" } },
   { line: "a - b", positionals: ["a", "-", "b"], flags: {} },
 ];
 
@@ -40,11 +47,22 @@ for (const { line, ...expected } of understood) {
 const refused: { line: string; message: string }[] = [
   { line: "--nosuch", message: "unknown flag --nosuch" },
   { line: "-x=1", message: "unknown flag -x" },
+  { line: "-lx", message: "unknown flag -lx" },
+  { line: "--fx", message: "unknown flag --fx" },
+  { line: "-ax", message: 'invalid value "x" for -a: expected a whole number' },
   { line: "a --fields", message: "flag --fields needs a value" },
   { line: "--full=maybe", message: 'invalid value "maybe" for --full: expected true or false' },
   { line: "--attempts x", message: 'invalid value "x" for --attempts: expected a whole number' },
   { line: "--attempts 1.5", message: 'invalid value "1.5" for --attempts: expected a whole number' },
-  { line: "--ssh-timeout=-1", message: 'invalid value "-1" for --ssh-timeout: expected a number of seconds' },
+  { line: "--lines=-1", message: 'invalid value "-1" for --lines: expected 0 or more' },
+  {
+    line: "--ssh-timeout=-1",
+    message: 'invalid value "-1" for --ssh-timeout: expected a number of seconds, or a time such as 30s or 5m',
+  },
+  {
+    line: "--ssh-timeout=3w",
+    message: 'invalid value "3w" for --ssh-timeout: expected a number of seconds, or a time such as 30s or 5m',
+  },
 ];
 
 for (const { line, message } of refused) {

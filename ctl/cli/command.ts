@@ -7,6 +7,7 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import type { ApiClient } from "../api/client.ts";
 import type { Hosts } from "../ssh/remote.ts";
+import type { ContextFile } from "../contexts/port.ts";
 import type { Io } from "../terminal/port.ts";
 import type { MachineCache } from "../machines/cache.ts";
 import type { PatternScope } from "../units/select.ts";
@@ -18,13 +19,19 @@ export interface Context {
   readonly io: Io;
   /** The flags of the command and the global ones. */
   readonly flags: Flags;
+  /** The same flags, without the settings of a context. */
+  readonly given: Flags;
   /** The arguments without flags, and with units in place of patterns. */
   readonly args: readonly string[];
+  /** The arguments as they were typed. */
+  readonly words: readonly string[];
   /** The units that only patterns have named: a command may leave out those to which it does not apply. */
   readonly matched: ReadonlyMap<string, UnitEntity>;
   readonly machines: MachineCache;
   /** The connections to the machines themselves. */
   readonly hosts: Hosts;
+  /** The file of contexts. */
+  readonly contexts: ContextFile;
   /** Creates a client for other global flags; `io` replaces the terminal. Throws {@link ClientSetupError}. */
   connect(flags: Flags, io: Io): Promise<ApiClient>;
 }
@@ -35,8 +42,8 @@ export interface UnitArguments {
   readonly scope: PatternScope;
   /** True if the command without units means all of them. */
   readonly areOptional?: boolean;
-  /** True if a unit that does not exist is no failure. */
-  readonly absentIsFine?: boolean;
+  /** True if a unit that does not exist is no failure, with these flags. */
+  readonly absentIsFine?: (flags: Flags) => boolean;
   /** The question that is asked on a terminal before the command changes units that a pattern matches. */
   readonly confirm?: {
     /** A verb, for example `destroy`. */
@@ -49,6 +56,7 @@ export interface UnitArguments {
 /** The groups in which help and reference list the commands, by their headings and in this order. */
 export const commandGroups = {
   units: "Units",
+  apps: "Applications",
   observe: "Observe",
   machines: "Machines",
   cluster: "Cluster",

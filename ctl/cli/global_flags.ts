@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type FlagSpec, secondsFlag, switchFlag, textFlag } from "./argv.ts";
+import { type Flags, type FlagSpec, secondsFlag, switchFlag, textFlag } from "./argv.ts";
 
 /** The endpoint of the API by default. */
 const defaultEndpoint = "unix:///var/run/fleet.sock";
@@ -15,6 +15,7 @@ export const globalFlags: readonly FlagSpec[] = [
     aliases: ["etcd-cafile"],
   }),
   textFlag("cert-file", "FILE", "TLS: present this certificate to the API or etcd", { aliases: ["etcd-certfile"] }),
+  textFlag("context", "NAME", "Reach the cluster of this name, see fleetctl context"),
   switchFlag("debug", "Log every request to standard error"),
   textFlag("driver", "DRIVER", "Reach the cluster by its API or, with etcd, by its store", { fallback: "API" }),
   textFlag(
@@ -44,7 +45,7 @@ export const globalFlags: readonly FlagSpec[] = [
   textFlag("token", "TOKEN", "API: send this bearer token; FLEETCTL_TOKEN hides it from other users of this machine"),
   textFlag("token-file", "FILE", "API: send the bearer token in this file"),
   textFlag("tunnel", "HOST[:PORT]", "SSH: reach the cluster through this host"),
-  switchFlag("version", "Print the version (only as the first argument)"),
+  switchFlag("version", "Print the version, the commit and the build (only as the first argument)"),
 ];
 
 /** Name of the flag that limits all the waiting of a command, in seconds; 0 is no limit. */
@@ -52,3 +53,12 @@ export const timeoutFlagName = "timeout";
 
 /** Longest time of one request to the API unless `--request-timeout` is given. */
 export const apiTimeout_s = 30;
+
+/** Global flags that a printed command line does not repeat: a token is secret. */
+const unrepeated = ["debug", "help", "token", "version"];
+
+/** Returns the first words of a command line for the cluster that these flags select. */
+export function fleetctlWords(given: Flags): string[] {
+  const repeated = globalFlags.filter(({ name }) => given.given(name) && !unrepeated.includes(name));
+  return ["fleetctl", ...repeated.map(({ name }) => `--${name}=${given.values.get(name)}`)];
+}

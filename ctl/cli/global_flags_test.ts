@@ -1,6 +1,7 @@
 /** The global flags of fleet 1.0: their names, defaults and variables. */
 
 import assert from "node:assert/strict";
+import { FakeContextFile } from "../testing/fake_contexts.ts";
 import { FakeApi } from "../testing/fake_api.ts";
 import { FakeHosts } from "../testing/fake_remote.ts";
 import { FakeIo } from "../testing/fake_terminal.ts";
@@ -20,6 +21,7 @@ async function run(line: string, env: Record<string, string> = {}, api = cluster
   await runFleetctl(line.split(" "), env, {
     io: () => new FakeIo(),
     hosts: () => new FakeHosts(),
+    contexts: new FakeContextFile(),
     client: (flags) => {
       seen = flags;
       return Promise.resolve(api.client());

@@ -5,7 +5,7 @@
  */
 
 import { alignRows } from "../output/table.ts";
-import { version } from "../version.ts";
+import { version } from "../../runtime/version.ts";
 import type { FlagSpec } from "./argv.ts";
 import { type Command, commandGroups } from "./command.ts";
 import { globalFlags } from "./global_flags.ts";
@@ -54,7 +54,8 @@ export function optionsHelp(): string {
       "ENVIRONMENT",
       indent(
         "Every global option is also a variable: --ssh-username is FLEETCTL_SSH_USERNAME.\n" +
-          "An option on the command line beats the variable; an empty variable counts as unset.",
+          "An option on the command line beats the variable; an empty variable counts as unset.\n" +
+          "A TIME is a number of seconds, or a time such as 500ms, 30s, 5m or 1h30m.",
       ),
     );
 }
@@ -83,7 +84,7 @@ export function sortedFlags(flags: readonly FlagSpec[]): FlagSpec[] {
 
 /** Returns a flag as it is typed, for example `--lines=N`. */
 export function flagUsage({ name, kind, value }: FlagSpec): string {
-  const placeholder = value ?? { switch: "", text: "TEXT", count: "N", seconds: "SECONDS" }[kind];
+  const placeholder = value ?? { switch: "", text: "TEXT", count: "N", seconds: "TIME" }[kind];
   return `--${name}${placeholder && `=${placeholder}`}`;
 }
 

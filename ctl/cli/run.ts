@@ -4,7 +4,9 @@
  * @module
  */
 
+import { counted } from "../../runtime/counted.ts";
 import { editDistance, nearest } from "../../runtime/spelling.ts";
+import { versionText } from "../../runtime/version.ts";
 import { ApiClient } from "../api/client.ts";
 import {
   Flags,
@@ -20,6 +22,8 @@ import {
 import { type Command, type Context, exitFailure, exitUsage } from "./command.ts";
 import { commands } from "../commands/index.ts";
 import { nothingDone, yesFlag } from "../units/set_state.ts";
+import { withContext } from "../contexts/apply.ts";
+import { type ContextFile, ContextFileError } from "../contexts/port.ts";
 import { ClientSetupError } from "../api/endpoint.ts";
 import { expandPatterns } from "../units/select.ts";
 import { globalFlags } from "./global_flags.ts";
@@ -27,7 +31,6 @@ import { commandHelp, rootHelp, seeHelp } from "./help.ts";
 import type { Hosts } from "../ssh/remote.ts";
 import { type Io, printError, printLine, ReaderGoneError, reasonOf } from "../terminal/port.ts";
 import { MachineCache } from "../machines/cache.ts";
-import { version } from "../version.ts";
 
 /** Creates the adapters that commands use. */
 export interface Start {
@@ -35,6 +38,8 @@ export interface Start {
   io(debug: boolean): Io;
   /** Connects to the API. Throws {@link ClientSetupError}. */
   client(flags: Flags, io: Io): Promise<ApiClient>;
+  /** The file of contexts. */
+  readonly contexts: ContextFile;
   /** Returns the connections to the machines, the same at every call. */
   hosts(flags: Flags, io: Io): Hosts;
 }
@@ -47,7 +52,7 @@ export async function runFleetctl(
 ): Promise<number> {
   const quiet = start.io(false);
   if (argv[0] === "--version" || argv[0] === "-v") {
-    printLine(quiet, `fleetctl version ${version}`);
+    printLine(quiet, `fleetctl version ${versionText}`);
     return 0;
   }
   let line: CommandLine;
@@ -67,26 +72,32 @@ export async function runFleetctl(
 }
 
 async function runCommand(command: Command, line: CommandLine, io: Io, start: Start): Promise<number> {
+  const { contexts } = start;
+  let { flags } = line;
   let client: ApiClient;
   try {
-    client = command.isOffline ? noClient(line.flags) : await start.client(line.flags, io);
+    if (!command.isOffline) flags = await withContext(flags, contexts, io);
+    client = command.isOffline ? noClient(flags) : await start.client(flags, io);
   } catch (error) {
-    if (!(error instanceof ClientSetupError)) throw error;
+    if (!(error instanceof ClientSetupError || error instanceof ContextFileError)) throw error;
     printError(io, `Unable to initialize client: ${error.message}`);
     return exitFailure;
   }
-  const { flags } = line;
   const hosts = start.hosts(flags, io);
   try {
     const { units } = command;
     const { args, matched, unmatched } = await expandPatterns(line.args, client, units?.scope);
     for (const why of unmatched) printError(io, why);
-    const missing = unmatched.length > 0 && !units?.absentIsFine ? exitFailure : 0;
+    const missing = unmatched.length > 0 && !units?.absentIsFine?.(flags) ? exitFailure : 0;
     if (unmatched.length > 0 && args.length === 0) return missing;
     await confirm(units, matched, flags, io);
-    const connect = (other: Flags, otherIo: Io) => start.client(other, otherIo);
+    const connect = async (other: Flags, otherIo: Io) =>
+      await start.client(await withContext(other, contexts, otherIo), otherIo);
     const machines = new MachineCache(client, io);
-    const context: Context = { client, io, flags, args, matched, machines, hosts, connect };
+    const context: Context = {
+      ...{ client, io, flags, given: line.flags, args, words: line.args, matched },
+      ...{ machines, hosts, contexts, connect },
+    };
     return await command.run(context) || missing;
   } catch (error) {
     if (error instanceof ReaderGoneError) throw error;
@@ -109,8 +120,8 @@ async function confirm(units: Command["units"], matched: Context["matched"], fla
   const names = [...matched.values()].filter(concerns).map(({ name }) => name);
   if (names.length === 0) return;
   const more = names.length > maxNamesAsked ? ` and ${names.length - maxNamesAsked} more` : "";
-  const count = names.length === 1 ? "1 unit" : `${names.length} units`;
-  const question = `About to ${verb} ${count}: ${names.slice(0, maxNamesAsked).join(", ")}${more}. Continue?`;
+  const shown = `${names.slice(0, maxNamesAsked).join(", ")}${more}`;
+  const question = `About to ${verb} ${counted(names.length, "unit")}: ${shown}. Continue?`;
   if (await io.confirm(question) === false) throw new Error(nothingDone);
 }
 
@@ -133,7 +144,15 @@ function readCommandLine(argv: readonly string[], env: Readonly<Record<string, s
   const command = name === undefined ? undefined : findCommand(name);
   const specs = [...globalFlags, ...command?.flags ?? []];
   checkFlags(words, specs);
-  for (const { spec, value } of words.flags) given.set(spec.name, value);
+  const typed = new Map<string, FlagValue>();
+  const own = flagsByName(specs);
+  for (const { as, value } of words.flags) {
+    // A letter may stand for another flag of another command.
+    const spec = own.get(as.replace(/^--?/, ""))!;
+    const earlier = spec.repeats ? typed.get(spec.name) : undefined;
+    typed.set(spec.name, earlier === undefined ? value : `${earlier},${value}`);
+  }
+  for (const [name, value] of typed) given.set(name, value);
   const flags = new Flags(specs, given as ReadonlyMap<string, FlagValue>);
   if (command?.takesNothing && args.length > 0 && !flags.on("help")) {
     throw new UsageError(`unexpected argument ${JSON.stringify(args[0])}`);
@@ -200,7 +219,9 @@ class UnknownCommandError extends UsageError {
   constructor(name: string) {
     const other = otherNames[name];
     const similar = other !== undefined ? [other] : commands.filter(({ isHidden }) => !isHidden).map(({ name }) => name)
-      .filter((candidate) => (name !== "" && candidate.startsWith(name)) || editDistance(name, candidate) <= 2);
+      .filter((candidate) =>
+        (name !== "" && candidate.startsWith(name)) || editDistance(name, candidate) <= Math.min(2, name.length - 1)
+      );
     const question = similar.length === 0 ? "" : ` (did you mean ${similar.join(" or ")}?)`;
     super(`unknown command ${JSON.stringify(name)}${question}`);
   }

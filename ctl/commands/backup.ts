@@ -1,8 +1,9 @@
+import { counted } from "../../runtime/counted.ts";
 import { UsageError } from "../cli/argv.ts";
 import { type Command, exitFailure } from "../cli/command.ts";
 import { printError, printLine, rethrowAs } from "../terminal/port.ts";
-import { backupFile, backupFiles } from "../units/backup.ts";
-import { version } from "../version.ts";
+import { backupFile, backupFiles, savedContents } from "../units/backup.ts";
+import { version } from "../../runtime/version.ts";
 
 /** `fleetctl backup`: saves the units and labels of the cluster in a directory. */
 export const backup: Command = {
@@ -12,9 +13,10 @@ export const backup: Command = {
   summary: "Save the units of the cluster in a directory",
   usage: "backup DIRECTORY",
   description:
-    `Writes a new directory with the file of each unit, and ${backupFile} with the desired states and the labels that
-machine label has set. All of it is from one revision of the store. Every file is plain text; fleetctl restore
-puts them back, and fleetctl diff compares the unit files with a cluster.
+    `Writes a new directory with the file of each unit, and ${backupFile} with the desired states, the labels that
+machine label has set, the cordons of machines, and the files of units (File=). All of it is from one revision of the
+store. Every file is plain text; fleetctl restore puts them back, and fleetctl diff compares the unit files with a
+cluster.
 
 The directory must not exist, and only its owner may read it. What machines do is not saved: where units run, and
 their states. A unit that cannot be read is left out, with an error and exit status 1.`,
@@ -30,7 +32,8 @@ their states. A unit that cannot be read is left out, with an error and exit sta
     const [directory, ...more] = args;
     if (directory === undefined || more.length > 0) throw new UsageError("name one new directory");
     const cluster = await client.backup().catch(rethrowAs("Error retrieving the backup"));
-    const { files, skipped } = backupFiles(cluster, { fleet: version, taken_ms: io.wall_ms() });
+    const contents = await savedContents(client, cluster).catch(rethrowAs("Error retrieving the files of units"));
+    const { files, skipped } = backupFiles(cluster, contents, { fleet: version, taken_ms: io.wall_ms() });
     const path = directory.replace(/(.)\/+$/, "$1");
     await io.createDirectory(path);
     // backup.json comes last.
@@ -42,8 +45,3 @@ their states. A unit that cannot be read is left out, with an error and exit sta
     return skipped.size > 0 ? exitFailure : 0;
   },
 };
-
-/** Returns a number with a noun in the singular or plural. */
-export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
-}

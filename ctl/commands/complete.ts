@@ -2,26 +2,42 @@ import type { ApiClient } from "../api/client.ts";
 import { flagsByName, type FlagSpec, type FlagValue, flagValue, splitFlag } from "../cli/argv.ts";
 import type { Command, Context } from "../cli/command.ts";
 import { globalFlags } from "../cli/global_flags.ts";
-import { planActions } from "./plan.ts";
+import { contextActions } from "./context.ts";
+import { oldClusterFlags } from "../import/old_cluster.ts";
+import { readContexts } from "../contexts/apply.ts";
+import { machineActions, planActions } from "./plan.ts";
+import { rolloutActions } from "./rollout.ts";
+import { isTemplate } from "../../systemd/unit_name.ts";
 import { type Io, reasonOf } from "../terminal/port.ts";
 
 /** The kinds of names that the cluster completes. */
-type Kind = "unit" | "machine";
+type Kind = "unit" | "template" | "machine" | "app";
 
 /** The kinds of names among the arguments of each command. */
 const argumentsOf: Readonly<Record<string, readonly Kind[]>> = {
   ...Object.fromEntries(
     [
-      ...["cat", "destroy", "events", "explain", "history", "journal", "load", "logs"],
-      ...["plan", "restart", "rollback", "start", "status", "stop", "unload"],
+      ...["cat", "destroy", "events", "explain", "import", "journal", "load", "logs"],
+      ...["plan", "restart", "start", "status", "stop", "unload", "wait"],
     ].map((name) => [name, ["unit"] as const]),
   ),
+  scale: ["template"],
+  history: ["unit", "app"],
+  rollback: ["unit", "app"],
+  rollout: ["app"],
+  apps: ["app"],
   ssh: ["machine", "unit"],
   machine: ["machine"],
+  cordon: ["machine"],
+  drain: ["machine"],
+  undrain: ["machine"],
+  uncordon: ["machine"],
 };
 
 /** The kinds of names among the values of each flag. */
-const valuesOf: Readonly<Record<string, readonly Kind[]>> = { unit: ["unit"], machine: ["machine"] };
+const valuesOf: Readonly<Record<string, readonly Kind[]>> = {
+  ...{ unit: ["unit"], machine: ["machine"], app: ["app"] },
+};
 
 /** Longest time that a user who pressed TAB waits. */
 const timeout_ms = 2000;
@@ -60,7 +76,13 @@ async function candidatesFor(
   const line = readEarlier(earlier, [...globalFlags, ...commands.flatMap(({ flags }) => flags)]);
   const [name = "", ...rest] = line.positionals;
   const command = commands.find((each) => each.name === name);
-  if (line.pending) return await fromCluster(context, line.flags, valuesOf[line.pending.name] ?? []);
+  const flags = flagsByName([...globalFlags, ...commands.flatMap(({ flags }) => flags), ...command?.flags ?? []]);
+  const [, dashes = "", flag = "", value] = /^(--?)([^=]+)=(.*)$/s.exec(typed) ?? [];
+  const pending = line.pending && flags.get(line.pending.name) || (value === undefined ? undefined : flags.get(flag));
+  if (pending) {
+    const values = await valuesFor(context, line.flags, pending, value ?? typed);
+    return value === undefined ? values : values.map((each) => `${dashes}${flag}=${each}`);
+  }
   if (typed.startsWith("-")) return [...globalFlags, ...command?.flags ?? []].map((flag) => `--${flag.name}`);
   if (line.positionals.length === 0) {
     return commands.filter(({ isHidden }) => !isHidden).map((each) => each.name);
@@ -68,11 +90,38 @@ async function candidatesFor(
   if (name === "completion") return ["bash", "fish", "zsh"];
   if (name === "help") return commands.filter(({ isHidden }) => !isHidden).map((each) => each.name);
   if (name === "machine" && rest.length === 0) return ["label"];
+  if (name === "top" && rest.length === 0) return ["machines", "units"];
   // Labels are not in the cluster before the user has set them.
   if (name === "machine" && rest.length > 1) return [];
+  if (name === "context") return rest.length === 0 ? contextActions : await contextNames(context);
   if (name === "plan" && rest.length === 0) return planActions;
-  const kinds = name === "plan" && rest[0] === "drain" ? ["machine" as const] : argumentsOf[name] ?? [];
+  if (name === "rollout" && rest.length === 0) return rolloutActions;
+  const kinds = name === "plan" && machineActions.has(rest[0] ?? "") ? ["machine" as const] : argumentsOf[name] ?? [];
   return await fromCluster(context, line.flags, kinds);
+}
+
+/** Returns the values of a flag: those that it declares, or names of the cluster or of contexts. */
+async function valuesFor(
+  context: Context,
+  given: ReadonlyMap<string, FlagValue>,
+  { name, values, value = "" }: FlagSpec,
+  typed: string,
+): Promise<readonly string[]> {
+  if (name === "context") return await contextNames(context);
+  if (!values) return await fromCluster(context, given, valuesOf[name] ?? []);
+  // The last part of a list is completed.
+  const before = value.endsWith(",...") ? typed.slice(0, typed.lastIndexOf(",") + 1) : "";
+  return values.map((each) => before + each);
+}
+
+/** Returns the names of contexts; none if their file cannot be read. */
+async function contextNames({ contexts, io }: Context): Promise<readonly string[]> {
+  try {
+    return [...(await readContexts(contexts))?.contexts.keys() ?? []];
+  } catch (error) {
+    io.log("DEBUG", `no contexts to complete: ${reasonOf(error)}`);
+    return [];
+  }
 }
 
 /** The words before the one that is completed. */
@@ -124,7 +173,11 @@ async function fromCluster(
   const { io } = context;
   const globals = new Map([...given].filter(([name]) => globalFlags.some((flag) => flag.name === name)));
   const timeout_s = Math.min(timeout_ms / 1000, Number(globals.get("request-timeout") ?? Infinity));
-  const flags = context.flags.with(new Map([...globals, ["request-timeout", timeout_s]]));
+  // The units and machines that fleetctl import names are those of the old cluster, which gets no token.
+  const from = given.get("from");
+  const flags = from === undefined
+    ? context.flags.with(new Map([...globals, ["request-timeout", timeout_s]]))
+    : oldClusterFlags(String(from), given, timeout_s);
   const silent: Io = Object.assign(Object.create(io), { ask: () => Promise.resolve(undefined) });
   const late = new AbortController();
   let client: ApiClient | undefined;
@@ -144,10 +197,16 @@ async function fromCluster(
   }
 }
 
+const requests: Readonly<Record<Kind, (client: ApiClient) => Promise<readonly string[]>>> = {
+  unit: async (client) => (await client.units()).map(({ name }) => name),
+  template: async (client) => (await client.units()).map(({ name }) => name).filter(isTemplate),
+  machine: async (client) =>
+    (await client.machines()).flatMap(({ id, metadata }) => [id, ...(metadata?.name ? [metadata.name] : [])]),
+  app: async (client) => (await client.apps()).map(({ name }) => name),
+};
+
 async function namesOf(client: ApiClient, kind: Kind): Promise<string[]> {
-  const names = kind === "unit"
-    ? (await client.units()).map((unit) => unit.name)
-    : (await client.machines()).map(({ id }) => id);
+  const names = await requests[kind](client);
   // The shell prints each line that it reads as a candidate: a name with control characters is left out.
   return names.filter((name) => /^[\x21-\x7e\u00a1-\u{10ffff}]+$/u.test(name));
 }

@@ -7,10 +7,10 @@ import { type UnitWait, waitForUnits } from "../waiting/wait_for_units.ts";
 /** `fleetctl destroy`: removes units from the cluster. */
 export const destroy: Command = {
   name: "destroy",
-  units: { scope: "every unit", absentIsFine: true, confirm: { verb: "destroy", concerns: () => true } },
+  units: { scope: "every unit", absentIsFine: () => true, confirm: { verb: "destroy", concerns: () => true } },
   group: "units",
   summary: "Remove units from the cluster, stopping them first",
-  usage: "destroy [--no-block|--block-attempts=N|--timeout=SECONDS] UNIT...",
+  usage: "destroy [--no-block|--block-attempts=N|--timeout=TIME] UNIT...",
   description:
     `Stops units, takes them off their machines and removes them from the cluster. To start them again, submit
 them again.

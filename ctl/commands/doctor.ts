@@ -1,14 +1,14 @@
 import type { LossEntity, MachineEntity } from "../../daemon/api/v1/types.ts";
 import { ApiError, type Health } from "../api/client.ts";
 import { earliestExpiry, gradeExpiry } from "../api/certificate_expiry.ts";
-import { switchFlag, textFlag } from "../cli/argv.ts";
+import { switchFlag } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { type Io, printLine, reasonOf } from "../terminal/port.ts";
-import { formatOf } from "../output/list.ts";
+import { formatOf, outputFlag } from "../output/list.ts";
 import { machineIdLegend, machineLegend } from "../machines/format.ts";
 import { sshPortFlag, sshPortOf } from "../machines/select.ts";
-import { version } from "../version.ts";
+import { version } from "../../runtime/version.ts";
 
 /** `fleetctl doctor`: checks the connection to the cluster and its machines, with a remedy for each failure. */
 export const doctor: Command = {
@@ -32,7 +32,7 @@ fails.`,
   ],
   flags: [
     switchFlag("no-ssh", "Do not log in to the machines"),
-    textFlag("output", "FORMAT", "Print text or json", { fallback: "text" }),
+    outputFlag("FORMAT", "Print text or json", "text", ["text", "json"]),
     sshPortFlag,
   ],
   async run(context) {

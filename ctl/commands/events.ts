@@ -1,4 +1,12 @@
-import type { DecisionEvent, LossEvent, MachineEvent, StateEvent, UnitEvent } from "../../daemon/api/v1/types.ts";
+import type {
+  DecisionEvent,
+  DrainEvent,
+  LossEvent,
+  MachineEvent,
+  RolloutEvent,
+  StateEvent,
+  UnitEvent,
+} from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { switchFlag, textFlag, UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
@@ -6,8 +14,9 @@ import { suggestion } from "../units/set_state.ts";
 import { EventMemory, type StreamEvent } from "../api/event_memory.ts";
 import { isPattern, unitMatcher } from "../units/select.ts";
 import { printError, printLine, ReaderGoneError, reasonOf } from "../terminal/port.ts";
-import { formatOf } from "../output/list.ts";
-import { machineIdLegend, machineLegend } from "../machines/format.ts";
+import { formatOf, outputFlag } from "../output/list.ts";
+import { isMachine, machineIdLegend, machineLegend } from "../machines/format.ts";
+import { noSuchMachine, wholeId } from "../machines/select.ts";
 import { type ServerEvent, stopWhenSilent } from "../api/sse.ts";
 import { calendarDate, clockTime } from "../output/time.ts";
 
@@ -18,10 +27,11 @@ export const events: Command = {
   group: "observe",
   summary: "Print events of the cluster as they happen",
   usage:
-    "events [--since=TIME|REVISION] [--present] [--no-follow] [--kind=KIND,...] [--machine=ID] [--output=json] [UNIT...]",
+    "events [--since=TIME|REVISION] [--present] [--no-follow] [--kind=KIND,...] [--machine=MACHINE] [--output=json] [UNIT...]",
   description:
     `Prints changes of units, decisions of the engine with their reasons, unit states of systemd, machines that
-come and go, and losses of so many machines that the engine waits for them (loss). With units or patterns, only events of these units.
+come and go, losses of so many machines that the engine waits for them (loss), and roll-outs of applications. With
+units or patterns, only events of these units.
 
 Each line begins with the time of the event. --since also prints events of the past, as far back as the
 server remembers.`,
@@ -41,9 +51,16 @@ server remembers.`,
     textFlag("since", "TIME|REVISION", "Begin this long ago (s, m, h, d), or after this revision of the store"),
     switchFlag("present", "Begin with everything that is there"),
     switchFlag("no-follow", "End where new events would begin"),
-    textFlag("kind", "KIND,...", "Print only events of these kinds: unit, decision, state, machine, loss"),
-    textFlag("machine", "ID", "Print only events of the machine whose ID begins with this", { letter: "m" }),
-    textFlag("output", "FORMAT", "Print text, or json with one object a line", { fallback: "text" }),
+    textFlag(
+      "kind",
+      "KIND,...",
+      "Print only events of these kinds: unit, decision, state, machine, loss, rollout, drain",
+      {
+        values: ["unit", "decision", "state", "machine", "loss", "rollout", "drain"],
+      },
+    ),
+    textFlag("machine", "MACHINE", "Print only events of this machine", { letter: "m" }),
+    outputFlag("FORMAT", "Print text, or json with one object a line", "text", ["text", "json"]),
   ],
   async run(context) {
     const since = context.flags.text("since");
@@ -63,12 +80,10 @@ const retry_ms = 500;
 async function machineIds({ io, client, flags }: Context): Promise<readonly string[]> {
   const prefix = flags.text("machine");
   if (prefix === "") return [];
-  const ids = (await client.machines()).map(({ id }) => id).filter((id) => id.startsWith(prefix));
+  const machines = await client.machines();
+  const ids = machines.filter((machine) => isMachine(machine, prefix)).map(({ id }) => id);
   if (ids.length > 0) return ids;
-  // machine-id(5)
-  if (!/^[0-9a-f]{32}$/.test(prefix)) {
-    throw new Error(`machine does not exist: no ID begins with ${JSON.stringify(prefix)}`);
-  }
+  if (!wholeId.test(prefix)) throw noSuchMachine(prefix, machines.map(({ id }) => id));
   printError(io, `Machine ${prefix} is not in the cluster now`);
   return [prefix];
 }
@@ -130,6 +145,18 @@ function timeOf(data: string): number | undefined {
 }
 
 const oneDay_ms = 24 * 60 * 60 * 1000;
+
+/** The steps of a roll-out that one line names. */
+const stepsShown = 3;
+
+function rolloutText({ app, rollout }: RolloutEvent): string {
+  if (!rollout) return `rollout of ${app} is forgotten`;
+  const { status, reason, steps = [] } = rollout;
+  const shown = steps.slice(0, stepsShown).map(({ name, state }) => `${name} ${state}`);
+  const more = steps.length > stepsShown ? ` and ${steps.length - stepsShown} more` : "";
+  const parts = [...reason === undefined ? [] : [reason], ...shown.length === 0 ? [] : [shown.join(", ") + more]];
+  return `rollout of ${app} is ${status}${parts.length === 0 ? "" : `: ${parts.join("; ")}`}`;
+}
 
 /** Prints events, one a line. */
 class EventPrinter {
@@ -200,6 +227,10 @@ class EventPrinter {
         return this.#machine(fields);
       case "loss":
         return this.#loss(fields);
+      case "rollout":
+        return rolloutText(fields);
+      case "drain":
+        return this.#drain(fields);
       case "partial":
         return `events before this are incomplete: ${fields.reason}`;
       case "reset":
@@ -218,13 +249,26 @@ class EventPrinter {
     return `unit ${name} is to be ${desiredState}${now}${unit.machineID ? this.#on(unit.machineID) : ""}${by}`;
   }
 
-  #decision({ name, machineID, from, waiting, reasons = [], why }: DecisionEvent): string {
+  #drain({ machineID, status, by }: DrainEvent): string {
+    const words = {
+      moving: "is drained: its jobs move",
+      stopping: "is drained: its jobs have moved",
+      done: "is drained",
+    };
+    const what = words[status as keyof typeof words] ?? status ?? "is not drained any more";
+    return `drain machine ${this.#legend(machineID)} ${what}${by && status === "moving" ? `, by ${by}` : ""}`;
+  }
+
+  #decision({ name, machineID, from, to, waiting, reasons = [], why }: DecisionEvent): string {
     if (waiting) {
       const given = reasons.map(({ machines, reason }) => machines === 1 ? reason : `${reason} (${machines} times)`);
       return `decision ${name} waits: ${[why, ...given].join("; ")}`;
     }
     if (!machineID) return `decision ${name} has no machine: ${why}`;
     const before = from ? `, before on ${this.#legend(from)}` : "";
+    if (to) {
+      return `decision ${name} starts${this.#on(to)} as well, where it is to move from ${this.#legend(machineID)}`;
+    }
     return `decision ${name} belongs${this.#on(machineID)}${before}: ${why}`;
   }
 
@@ -232,14 +276,21 @@ class EventPrinter {
     if (!state) return `state ${name} is gone${this.#on(machineID)}`;
     const { systemdLoadState: load = "", systemdActiveState: active = "", systemdSubState: sub = "" } = state;
     const loaded = load === "loaded" ? "" : `${load}, `;
-    return `state ${name} is ${loaded}${active} (${sub})${this.#on(machineID)}${error ? ": " + error : ""}`;
+    const health = state.health === undefined
+      ? ""
+      : `, health check ${state.health}${state.healthReason ? `: ${state.healthReason}` : ""}`;
+    return `state ${name} is ${loaded}${active} (${sub})${this.#on(machineID)}${health}${error ? ": " + error : ""}`;
   }
 
   #machine({ id, machine }: MachineEvent): string {
     if (!machine) return `machine ${this.#legend(id)} is gone`;
     this.#legends.set(id, machineLegend(machine, false));
     const metadata = Object.entries(machine.metadata ?? {}).map(([key, value]) => `${key}=${value}`).sort().join(",");
-    return `machine ${this.#legend(id)} is present${metadata && `, ${metadata}`}`;
+    const { cordon } = machine;
+    const cordoned = cordon
+      ? `, cordoned${cordon.by ? ` by ${cordon.by}` : ""}${cordon.why ? `: ${cordon.why}` : ""}`
+      : "";
+    return `machine ${this.#legend(id)} is present${metadata && `, ${metadata}`}${cordoned}`;
   }
 
   #loss({ missing, present, until }: LossEvent): string {

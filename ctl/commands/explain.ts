@@ -1,12 +1,12 @@
 import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { ApiError } from "../api/client.ts";
-import { switchFlag, textFlag } from "../cli/argv.ts";
+import { switchFlag } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { suggestion } from "../units/set_state.ts";
 import { printError, printLine, reasonOf } from "../terminal/port.ts";
-import { documentText, formatOf, listFormats, nothing } from "../output/list.ts";
+import { documentText, formatOf, listFormats, nothing, outputFlag } from "../output/list.ts";
 import { machineIdLegend, machineLegend } from "../machines/format.ts";
 import { alignedLines } from "../output/table.ts";
 
@@ -32,7 +32,7 @@ With several units, or a pattern, JSON is a list and YAML has a document for eac
   units: { scope: "runnable units" },
   flags: [
     switchFlag("full", "Print whole IDs and hashes", "l"),
-    textFlag("output", "FORMAT", "Print a table, wide, json or yaml", { fallback: "table" }),
+    outputFlag("FORMAT", "Print a table, wide, json or yaml", "table", listFormats),
   ],
   async run(context) {
     const { io, args, flags, matched } = context;
@@ -113,6 +113,7 @@ function machineRow(machine: MachineExplanationEntity, full: boolean, now_ms: nu
     ...pending === undefined ? [] : [pending],
     ...error === undefined ? [] : [`agent: ${error}`, ...nextTry(machine, now_ms)],
     ...result === undefined ? [] : [`systemd's result: ${result}`],
+    ...state?.health === "failing" ? [`its health check fails: ${state.healthReason}`] : [],
   ];
   const fallback = eligibility === "eligible" ? "can run it" : nothing;
   const { systemdActiveState: active = nothing, systemdSubState: sub = nothing } = state ?? {};

@@ -175,3 +175,44 @@ Deno.test("journal: without -f, the command ends with the journal, and a broken 
   assert.deepEqual([status, stdout], [1, "one\n"]);
   assert.match(stderr, /connection reset/);
 });
+
+Deno.test("logs: the server selects entries, and the newest one that it sends first is printed last", async () => {
+  const entry = (second: number, message: string) =>
+    JSON.stringify({ __REALTIME_TIMESTAMP: `${Date.UTC(2026, 0, 1, 0, 0, second)}000`, MESSAGE: message }) + "\n";
+  const api = cluster();
+  api.journals.set("a.service", () => entry(3, "second") + entry(1, "first"));
+  const { stdout } = await fleetctl(api, "logs --since=1m --until=2026-01-01T00:00:05Z --grep=x|y a");
+  assert.deepEqual(stdout.match(/first|second/g), ["first", "second"]);
+  const [since_ms, until_ms] = [Date.UTC(2025, 11, 31, 23, 59, 7), Date.UTC(2026, 0, 1, 0, 0, 5)];
+  const query = `?machineID=${id}&lines=100000&output=json&since=${since_ms}&until=${until_ms}&grep=x%7Cy`;
+  assert.deepEqual(api.journalQueries, [query]);
+  await fleetctl(api, "logs -n 3 --since=1m a");
+  assert.match(api.journalQueries[1]!, /&lines=3&/);
+});
+
+Deno.test("logs: a server that cannot select entries is not asked for all of them", async () => {
+  const api = cluster();
+  api.selectsJournals = false;
+  api.journals.set("a.service", () => "");
+  const hosts = new FakeHosts();
+  await fleetctl(api, "logs --grep=denied --since=2026-01-01T00:00:00Z a", new FakeIo(), hosts);
+  const selection = `"-n" "100000" "--since=@1767225600.000" "--grep=denied"`;
+  assert.deepEqual(hosts.ran.map((line) => line.slice(line.indexOf('"-n"'))), [selection]);
+});
+
+const wrongSelections: readonly [flags: string, message: RegExp][] = [
+  ["--since=soon", /invalid value "soon" for --since: expected a time ago \(10m\)/],
+  ["--since=1m --until=2m", /the time of --since is after that of --until/],
+  ["--until=1m -f", /--follow cannot be combined with --until/],
+  ["--grep=(", /invalid value "\(" for --grep: it is not a regular expression/],
+];
+
+for (const command of ["logs", "journal"]) {
+  for (const [flags, message] of wrongSelections) {
+    Deno.test(`${command} ${flags} is refused`, async () => {
+      const { status, stderr } = await fleetctl(cluster(), `${command} ${flags} a`);
+      assert.match(stderr, message);
+      assert.equal(status, 2);
+    });
+  }
+}

@@ -2,9 +2,11 @@ import type { MachineEntity, UnitEntity } from "../../daemon/api/v1/types.ts";
 import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { type Command, exitFailure } from "../cli/command.ts";
 import { findUnits, isGlobal } from "../units/set_state.ts";
+import { unitMatcher } from "../units/select.ts";
 import { printError, rethrowAs } from "../terminal/port.ts";
-import { chosenFields, type Column, type Columns, listFlags, nothing, printList, textColumn } from "../output/list.ts";
-import { machineLegend } from "../machines/format.ts";
+import { type Column, type Columns, nothing, textColumn } from "../output/list.ts";
+import { type ClusterList, clusterListFlags, runList } from "../output/watch.ts";
+import { isMachine, machineLegend } from "../machines/format.ts";
 import { optionsOf } from "../units/resolve_source.ts";
 
 interface Row {
@@ -19,6 +21,8 @@ interface Row {
 const target: Column<Row> = {
   text: ({ global, machine }, full) => global ? "global" : machine ? machineLegend(machine, full) : nothing,
   json: ({ global, machine }) => global ? "global" : machine?.id ?? null,
+  matches: ({ global, machine }, wanted) =>
+    global ? wanted === "global" : machine !== undefined && isMachine(machine, wanted),
 };
 
 const columns: Columns<Row> = {
@@ -29,35 +33,30 @@ const columns: Columns<Row> = {
   target,
   tmachine: { ...target, deprecated: true },
   hash: { text: ({ hash }, full) => full ? hash : hash.slice(0, 7), json: ({ hash }) => hash },
+  app: textColumn(({ unit }) => unit.app),
   desc: textColumn(({ unit }) =>
     optionsOf(unit.options).find((option) => option.section === "Unit" && option.name === "Description")?.value
   ),
 };
 
-/** `fleetctl list-unit-files`. */
-export const listUnitFiles: Command = {
-  name: "list-unit-files",
-  group: "observe",
-  summary: "List the units of the cluster with their desired states",
-  usage: "list-unit-files [-l|--full] [--no-legend] [--fields=NAME,...] [--output=FORMAT] [UNIT...]",
-  description: `Lists every unit of the cluster, whether a machine has it or not: its desired state (dstate), the state
-that its machine has been given (state), and that machine (target). With units or patterns, only those.`,
-  examples: [
-    { title: "List all units", line: "fleetctl list-unit-files" },
-    {
-      title: "Print the names of the instances of a template",
-      line: "fleetctl list-unit-files --no-legend --fields=unit 'web@*'",
+const list: ClusterList<Row> = {
+  columns,
+  defaultFields: "unit,hash,dstate,state,target",
+  key: ["unit"],
+  filters: {
+    name: { fields: ["unit"], matches: ({ unit }, wanted) => unitMatcher(wanted)(unit.name) },
+    state: {
+      fields: ["state", "dstate"],
+      matches: ({ unit, global }, wanted) => (global ? unit.desiredState : unit.currentState) === wanted,
     },
-  ],
-  units: { scope: "every unit", areOptional: true },
-  flags: listFlags(columns, "unit,hash,dstate,state,target"),
-  async run(context) {
-    const fields = chosenFields(context, columns);
+    machine: { fields: ["target"], matches: (row, wanted) => target.matches!(row, wanted) },
+  },
+  kinds: ["unit", "machine"],
+  scope: "every unit",
+  async read(context, needed) {
     const { client, io, machines } = context;
-    for (const field of fields) {
-      if (field === "tmachine") printError(io, 'WARNING: The "tmachine" field is deprecated. Use "target" instead');
-    }
-    const showsMachines = fields.includes("target") || fields.includes("tmachine");
+    if (needed.has("tmachine")) printError(io, 'WARNING: The "tmachine" field is deprecated. Use "target" instead');
+    const showsMachines = needed.has("target") || needed.has("tmachine");
     if (showsMachines) machines.prefetch();
     const { units, missing, unknown } = context.args.length > 0
       ? await findUnits(context)
@@ -68,14 +67,35 @@ that its machine has been given (state), and that machine (target). With units o
       }
     }
     const known = showsMachines ? await machines.all() : new Map<string, MachineEntity>();
-    const hashOf = fields.includes("hash") ? await hashing() : () => "";
+    const hashOf = needed.has("hash") ? await hashing() : () => "";
     const rows = units.map((unit): Row => {
       const id = unit.machineID;
       return { unit, global: isGlobal(unit), hash: hashOf(unit), ...(id ? { machine: known.get(id) ?? { id } } : {}) };
     });
-    await printList(context, columns, fields, rows);
-    return missing + unknown > 0 ? exitFailure : 0;
+    return { rows, status: missing + unknown > 0 ? exitFailure : 0 };
   },
+};
+
+/** `fleetctl list-unit-files`. */
+export const listUnitFiles: Command = {
+  name: "list-unit-files",
+  group: "observe",
+  summary: "List the units of the cluster with their desired states",
+  usage:
+    "list-unit-files [-w|--watch] [-o|--output=FORMAT] [--fields=NAME,...] [--filter=KEY=VALUE,...] [--sort=NAME[:desc],...] [UNIT...]",
+  description: `Lists every unit of the cluster, whether a machine has it or not: its desired state (dstate), the state
+that its machine has been given (state), and that machine (target). With units or patterns, only those.`,
+  examples: [
+    { title: "List all units", line: "fleetctl list-unit-files" },
+    { title: "List units that have no machine", line: "fleetctl list-unit-files --filter target=-,dstate=launched" },
+    {
+      title: "Print the names of the instances of a template",
+      line: "fleetctl list-unit-files --no-legend --fields=unit 'web@*'",
+    },
+  ],
+  units: { scope: "every unit", areOptional: true },
+  flags: clusterListFlags(list),
+  run: (context) => runList(context, list),
 };
 
 async function hashing(): Promise<(unit: UnitEntity) => string> {

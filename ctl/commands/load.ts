@@ -21,7 +21,7 @@ export const load: Command = {
   },
   group: "units",
   summary: "Place units on machines without starting them",
-  usage: "load [--no-block|--block-attempts=N|--timeout=SECONDS] [--replace] UNIT...",
+  usage: "load [--no-block|--block-attempts=N|--timeout=TIME] [--replace] UNIT...",
   description:
     `Places units on machines and loads them in systemd there, but does not start them. Units that the cluster
 does not have are submitted first. Units that run are stopped.

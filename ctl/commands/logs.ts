@@ -1,13 +1,20 @@
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
-import { countFlag, switchFlag, textFlag } from "../cli/argv.ts";
+import { countFlag, switchFlag } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { findUnits, isGlobal } from "../units/set_state.ts";
 import { printError, printLine, reasonOf } from "../terminal/port.ts";
 import { type JournalEntry, parseJournalEntry, TimeOrder } from "../journal/merge.ts";
-import { formatOf } from "../output/list.ts";
+import { formatOf, outputFlag } from "../output/list.ts";
 import { machineIdLegend } from "../machines/format.ts";
 import { journalByApi } from "../journal/read.ts";
+import {
+  type JournalSelection,
+  lineLimit,
+  selectionArguments,
+  selectionFlags,
+  selectionOf,
+} from "../journal/selection.ts";
 import { linesOf } from "../output/lines.ts";
 import { linesOnMachine, nameInSystemd, sshFlag } from "../machines/run_on.ts";
 import { sshPortFlag } from "../machines/select.ts";
@@ -20,18 +27,21 @@ export const logs: Command = {
   isNew: true,
   group: "observe",
   summary: "Print the merged journals of units",
-  usage: "logs [-f|--follow] [--lines=N] [--output=json] [--sudo] [--ssh] [--ssh-port=N] UNIT...",
+  usage:
+    "logs [-f|--follow] [-n|--lines=N] [--since=TIME] [--until=TIME] [--grep=PATTERN] [-o|--output=json] [--sudo] [--ssh] [--ssh-port=N] UNIT...",
   description: `Reads the journals of units on their machines and prints them merged by time. A global unit is read on
 every machine that has it. Where the API cannot read a journal, journalctl is run by SSH.`,
   examples: [
     { title: "Follow several units", line: "fleetctl logs -f web@1 web@2 db" },
     { title: "Read the last 100 lines of each instance of a template", line: "fleetctl logs --lines=100 'web@*'" },
+    { title: "Search the logs of the last hour", line: "fleetctl logs --since=1h --grep='error|denied' 'web@*'" },
     { title: "Read them with a program", line: "fleetctl logs --output=json 'web@*' | jq -r .message" },
   ],
   flags: [
-    countFlag("lines", 10, "Print this many of the latest lines of each unit"),
+    countFlag("lines", 10, "Print this many of the latest lines of each unit; all selected ones by default", "n"),
+    ...selectionFlags,
     switchFlag("follow", "Print new lines as they come", "f"),
-    textFlag("output", "FORMAT", "Print text, or json with one object a line", { fallback: "text" }),
+    outputFlag("FORMAT", "Print text, or json with one object a line", "text", ["text", "json"]),
     switchFlag("sudo", "Run journalctl with sudo"),
     sshFlag,
     sshPortFlag,
@@ -40,6 +50,7 @@ every machine that has it. Where the API cannot read a journal, journalctl is ru
     const { io, flags } = context;
     // journal --follow of several units has the output modes of journalctl.
     const format = flags.text("output") === "short" ? "text" : formatOf(context, ["text", "json"]);
+    const selection = selectionOf(context);
     const { sources, failed } = await findSources(context);
     if (sources.length === 0) return exitFailure;
     const names = sources.map(sourceName(sources));
@@ -59,8 +70,10 @@ every machine that has it. Where the API cannot read a journal, journalctl is ru
       }
     };
     const stop = new AbortController();
-    const printing = printRegularly(context, print, stop.signal);
-    const reading = readAll(context, sources, order);
+    // journalctl --grep prints the newest entry first, unless it follows.
+    const isReversed = selection.grep !== undefined && !flags.on("follow");
+    const printing = printRegularly(context, isReversed ? () => {} : print, stop.signal);
+    const reading = readAll(context, sources, order, selection);
     // Printing continues until it is stopped, but it may fail before.
     const results = await Promise.race([reading, printing.then(() => reading)]);
     stop.abort();
@@ -120,10 +133,11 @@ async function readAll(
   context: Context,
   sources: readonly Source[],
   order: TimeOrder,
+  selection: JournalSelection,
 ): Promise<(string | undefined)[]> {
   const read = async (from: Source, source: number) => {
     try {
-      for await (const line of await journalLines(context, from)) {
+      for await (const line of await journalLines(context, from, selection)) {
         const entry = parseJournalEntry(line);
         if (entry) order.add(source, entry, context.io.now_ms());
       }
@@ -141,15 +155,21 @@ async function readAll(
 }
 
 /** Returns the journal of a unit on a machine, one JSON object a line. */
-async function journalLines(context: Context, { unit, machine, moves }: Source): Promise<AsyncIterable<string>> {
+async function journalLines(
+  context: Context,
+  { unit, machine, moves }: Source,
+  selection: JournalSelection,
+): Promise<AsyncIterable<string>> {
   const { flags } = context;
-  const [lines, follow] = [flags.number("lines"), flags.on("follow")];
-  const { text, why } = await journalByApi(context, { unit, machine, lines, output: "json", follow, moves });
+  const follow = flags.on("follow");
+  const lines = lineLimit(context, selection);
+  const { text, why } = await journalByApi(context, { unit, machine, lines, output: "json", follow, moves, selection });
   if (text) return linesOf(text);
   return linesOnMachine(context, machine, [
     ...(flags.on("sudo") ? ["sudo"] : []),
     ...["journalctl", "--unit", await nameInSystemd(context, unit)],
     ...["--no-pager", "--quiet", "--output", "json", "-n", `${lines}`],
+    ...selectionArguments(selection),
     ...(follow ? ["-f"] : []),
   ], why);
 }

@@ -2,7 +2,7 @@ import { UsageError } from "../cli/argv.ts";
 import type { Command, Context } from "../cli/command.ts";
 import { printLine, rethrowAs } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
-import { machineByPrefix } from "../machines/select.ts";
+import { machineByName } from "../machines/select.ts";
 
 /** `fleetctl machine label`: changes the dynamic metadata of a machine. */
 export const machine: Command = {
@@ -12,7 +12,8 @@ export const machine: Command = {
   summary: "Change the metadata of a machine",
   usage: "machine label MACHINE KEY=VALUE|KEY-...",
   description:
-    `Sets metadata of the machine whose ID begins with MACHINE, or removes it (KEY-), in addition to the metadata
+    `Sets metadata of a machine, named by the beginning of its ID, its address or its name (the metadata name or
+hostname), or removes it (KEY-), in addition to the metadata
 of its configuration. Units that may no longer run there are moved; units that wait for such a machine
 are placed.`,
   examples: [
@@ -52,7 +53,7 @@ function parseLabel(word: string): Label | undefined {
 async function label(context: Context, prefix: string, labels: readonly Label[]): Promise<number> {
   const { io, client } = context;
   const failed = rethrowAs(`Unable to label machine ${prefix}`);
-  const target = await machineByPrefix(context, prefix).catch(failed);
+  const target = await machineByName(context, prefix).catch(failed);
   await client.label(target.id, labels).catch(failed);
   for (const { key, value } of labels) {
     const change = value === undefined ? `${key} removed` : `${key}=${value}`;

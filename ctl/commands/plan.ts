@@ -2,8 +2,8 @@ import type { PlanRequest } from "../../daemon/api/v1/types.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
-import { machineByPrefix } from "../machines/select.ts";
-import { exitStatuses, planFormat, planOutputFlag, printPlan } from "../output/plan.ts";
+import { machineByName } from "../machines/select.ts";
+import { exitStatuses, planFormat, planOutputFlag, printDrainPlan, printPlan } from "../output/plan.ts";
 
 /** Returns the changes of an action on the units or machines that are named. */
 type Changes = (context: Context, names: readonly string[]) => Promise<PlanRequest>;
@@ -20,11 +20,17 @@ const actions: Readonly<Record<string, Changes>> = {
   stop: toState("loaded"),
   unload: toState("inactive"),
   destroy: (_context, names) => Promise.resolve({ destroy: unitNamesOf(names) }),
-  async drain(context, names) {
-    const machines = await Promise.all(names.map((name) => machineByPrefix(context, name)));
-    return { leave: [...new Set(machines.map(({ id }) => id))] };
-  },
+  drain: async (context, names) => ({ drain: await machineIds(context, names) }),
+  leave: async (context, names) => ({ leave: await machineIds(context, names) }),
 };
+
+async function machineIds(context: Context, names: readonly string[]): Promise<readonly string[]> {
+  const machines = await Promise.all(names.map((name) => machineByName(context, name)));
+  return [...new Set(machines.map(({ id }) => id))];
+}
+
+/** The actions of which the names are those of machines. */
+export const machineActions: ReadonlySet<string> = new Set(["drain", "leave"]);
 
 /** The actions that `fleetctl plan` knows. */
 export const planActions: readonly string[] = Object.keys(actions);
@@ -37,11 +43,15 @@ export const plan: Command = {
   summary: "Show what a command would do, without doing it",
   usage: `plan [--output=FORMAT] ${planActions.join("|")} NAME...`,
   description: `Shows the machines on which units would start, restart or stop, units that would move, and units that no
-machine would take, with every reason. The names are those of units of the cluster. With drain they are IDs of
-machines, or their beginnings, and the plan shows what would happen if these machines were gone.
+machine would take, with every reason. The names are those of units of the cluster, or of machines:
+
+drain  what fleetctl drain would do: where each unit goes, whether it starts there before it stops, and why not, and
+       what fits nowhere. Global units stop last.
+leave  what would happen if the machines were gone from one moment to the next.
 
 ${exitStatuses}`,
   examples: [
+    { title: "See where the units would be if a machine failed", line: "fleetctl plan leave 454c34ef" },
     { title: "See where the units of a machine would go", line: "fleetctl plan drain 454c34ef" },
     { title: "See which units depend on one before it is destroyed", line: "fleetctl plan destroy db.service" },
   ],
@@ -54,8 +64,12 @@ ${exitStatuses}`,
     if (!changes) {
       throw new UsageError(`expected ${planActions.join(", ")}, not ${JSON.stringify(action ?? "")}`);
     }
-    if (names.length === 0) throw new UsageError(`no ${action === "drain" ? "machines" : "units"} given`);
+    if (names.length === 0) throw new UsageError(`no ${machineActions.has(action!) ? "machines" : "units"} given`);
     const request = await changes(context, names);
-    return await printPlan(context, await client.plan(request), new Map());
+    const planned = await client.plan(request);
+    if (!request.drain) return await printPlan(context, planned, new Map());
+    // An older server ignores the field, and predicts the effects of no changes at all.
+    if (!planned.drains) throw new Error(`${client.endpoint} runs a fleet that cannot plan a drain: upgrade it`);
+    return await printDrainPlan(context, planned);
   },
 };

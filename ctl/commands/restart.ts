@@ -24,7 +24,7 @@ export const restart: Command = {
   units: { scope: "runnable units", confirm: { verb: "restart", concerns: isRestartable } },
   group: "units",
   summary: "Restart units in place, one after the other",
-  usage: "restart [--max-parallel=N] [--block-attempts=N|--timeout=SECONDS] [--settle=SECONDS] UNIT...",
+  usage: "restart [--max-parallel=N] [--block-attempts=N|--timeout=TIME] [--settle=TIME] UNIT...",
   description:
     `Has systemd restart units on their machines. A loaded unit is started; a unit that the cluster does not have
 is submitted, but not started.

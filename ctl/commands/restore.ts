@@ -1,3 +1,4 @@
+import { counted } from "../../runtime/counted.ts";
 import type { BackupEntity, PlannedUnitEntity } from "../../daemon/api/v1/types.ts";
 import { switchFlag, UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
@@ -12,8 +13,9 @@ import {
   readBackup,
   type RestorePlan,
 } from "../units/backup.ts";
+import { attachedFiles } from "../../registry/attached_files.ts";
+import { uploadContents } from "../units/attached_contents.ts";
 import { nothingDone, yesFlag } from "../units/set_state.ts";
-import { counted } from "./backup.ts";
 
 const dryRunFlag = switchFlag("dry-run", "Show what would be created and changed, and change nothing");
 
@@ -29,8 +31,9 @@ export const restore: Command = {
 already stays as it is; units that are not in the backup stay, too. A unit or label that differs is changed only
 after a question, which --yes answers; without a terminal, --yes is required.
 
-First come the labels, then the units, launched ones in the order in which they were launched. The command does not
-wait until units run. It can be repeated: only what is missing is done again.
+Machines that were cordoned are cordoned again. First come cordons and labels, then the units, launched ones in the
+order in which they were launched. The command does not wait until units run. It can be repeated: only what is missing
+is done again.
 
 With --dry-run, the exit status is 0 if nothing would change, 2 if something would, and 1 after an error.`,
   examples: [
@@ -68,24 +71,25 @@ async function show(context: Context, plan: RestorePlan, backup: Backup, { revis
   const changed = plan.units.filter(isChanged);
   if (format === "json" || format === "yaml") io.out(await documentText({ revision, ...plan }, format));
   else {
-    const files = new Map(backup.units.map((unit) => [unit.name, unit]));
+    const files = new Map(backup.units.map((unit) => [unit.name, { ...unit, contents: backup.contents }]));
     for (const label of plan.labels) {
       const before = label.was === undefined ? "" : ` (now ${JSON.stringify(label.was)})`;
       printLine(io, `${label.was === undefined ? "+" : "~"} label ${labelText(label)}${before}`);
     }
+    for (const { machine, why } of plan.cordons) printLine(io, `+ cordon ${machine}${why && `: ${why}`}`);
     for (const unit of changed) {
-      for (const line of await changeLines(io, unit, files.get(unit.name))) printLine(io, line);
+      for (const line of await changeLines(context, unit, files.get(unit.name))) printLine(io, line);
     }
     printLine(io, `Compared with revision ${revision}: ${summary(plan)}. Nothing was changed.`);
   }
-  return changed.length + plan.labels.length > 0 ? exitChanges : 0;
+  return changed.length + plan.labels.length + plan.cordons.length > 0 ? exitChanges : 0;
 }
 
 function labelText({ machine, key, value }: LabelChange): string {
   return `${machine} ${value === "" ? `${key} removed` : `${key}=${value}`}`;
 }
 
-function summary({ units, labels, kept }: RestorePlan): string {
+function summary({ units, labels, cordons, kept }: RestorePlan): string {
   const count = (change: string) => units.filter((unit) => unit.change === change).length;
   const parts: readonly (readonly [number, string])[] = [
     [count("create"), "to create"],
@@ -96,7 +100,11 @@ function summary({ units, labels, kept }: RestorePlan): string {
   ];
   const shown = parts.filter(([count]) => count > 0).map(([count, words]) => `${count} ${words}`);
   const all = shown.length === 0 ? "no units" : `units: ${shown.join(", ")}`;
-  return labels.length === 0 ? all : `${counted(labels.length, "label")} to set; ${all}`;
+  const machines = [
+    ...labels.length === 0 ? [] : [`${counted(labels.length, "label")} to set`],
+    ...cordons.length === 0 ? [] : [`${counted(cordons.length, "machine")} to cordon`],
+  ];
+  return [...machines, all].join("; ");
 }
 
 /** Asks before anything that the cluster has is changed. Throws if the answer is no, or cannot be asked for. */
@@ -123,6 +131,12 @@ async function carryOut({ client, io }: Context, plan: RestorePlan, backup: Back
       printError(io, `Error restoring ${what}: ${reasonOf(error)}`);
     });
   };
+  for (const { machine, why } of plan.cordons) {
+    await attempt(`the cordon of machine ${machine}`, async () => {
+      await client.maintenance.cordon(machine, why);
+      printLine(io, `Machine ${machine} cordoned`);
+    });
+  }
   // Labels first: units may require them.
   for (const [machine, labels] of Map.groupBy(plan.labels, ({ machine }) => machine)) {
     await attempt(`the labels of machine ${machine}`, async () => {
@@ -133,9 +147,19 @@ async function carryOut({ client, io }: Context, plan: RestorePlan, backup: Back
   const files = new Map(backup.units.map((unit) => [unit.name, unit]));
   // One after the other: of units that conflict, the one that was launched first takes precedence.
   for (const { name, change } of plan.units.filter(isChanged)) {
-    const { options, desiredState } = files.get(name)!;
+    const { options, desiredState, app } = files.get(name)!;
     await attempt(`unit ${name}`, async () => {
-      await client.putUnit({ name, desiredState, ...change !== "update" && { options } });
+      const named = attachedFiles(options).flatMap(({ content }) => content ? [content.hash] : []);
+      const contents = named.flatMap((hash) =>
+        backup.contents.has(hash) ? [[hash, backup.contents.get(hash)!] as const] : []
+      );
+      if (change !== "update") await uploadContents(client, new Map(contents));
+      await client.putUnit({
+        name,
+        desiredState,
+        ...change !== "update" && { options },
+        ...app !== undefined && { app },
+      });
       printLine(io, `Unit ${name} ${desiredState}`);
     });
   }

@@ -1,8 +1,8 @@
 import { switchFlag, textFlag, UsageError } from "../cli/argv.ts";
 import type { Command, Context } from "../cli/command.ts";
-import { printError, reasonOf, rethrowAs } from "../terminal/port.ts";
+import { printError, ReaderGoneError, reasonOf, rethrowAs } from "../terminal/port.ts";
 import { exitSshFailure } from "../machines/run_on.ts";
-import { machineByAny, machineByPrefix, machineOfUnit, sshPortFlag, sshPortOf } from "../machines/select.ts";
+import { machineByAny, machineByName, machineOfUnit, sshPortFlag, sshPortOf } from "../machines/select.ts";
 
 /** `fleetctl ssh`: opens a shell or runs a command on a machine. */
 export const ssh: Command = {
@@ -10,11 +10,11 @@ export const ssh: Command = {
   runsRemotely: true,
   group: "machines",
   summary: "Open a shell or run a command on a machine",
-  usage: "ssh [-A|--forward-agent] [--ssh-port=N] {MACHINE|UNIT|--machine=ID|--unit=UNIT} [COMMAND...]",
+  usage: "ssh [-A|--forward-agent] [--ssh-port=N] {MACHINE|UNIT|--machine=MACHINE|--unit=UNIT} [COMMAND...]",
   description:
-    `Logs in to the machine whose ID begins with MACHINE, or to the machine of a unit; a global unit is on many
-machines. Runs COMMAND there, or a shell, and returns its exit status. All words behind the name of the
-command belong to it, even those that look like flags.
+    `Logs in to a machine, or to the machine of a unit; a global unit is on many machines. MACHINE is the beginning
+of an ID, an address, or the value of the metadata name or hostname. Runs COMMAND there, or a shell, and returns its
+exit status. All words behind the name of the command belong to it, even those that look like flags.
 
 Keys come from the agent (SSH_AUTH_SOCK), --ssh-identity and ~/.ssh.`,
   examples: [
@@ -23,7 +23,7 @@ Keys come from the agent (SSH_AUTH_SOCK), --ssh-identity and ~/.ssh.`,
     { title: "Reach the machine through another host", line: "fleetctl --tunnel=10.10.10.10 ssh foo.service" },
   ],
   flags: [
-    textFlag("machine", "ID", "Log in to the machine whose ID begins with this", { letter: "m" }),
+    textFlag("machine", "MACHINE", "Log in to this machine", { letter: "m" }),
     textFlag("unit", "UNIT", "Log in to the machine of this unit", { letter: "u" }),
     switchFlag("forward-agent", "Let programs on the machine use the SSH agent of this machine", "A"),
     sshPortFlag,
@@ -35,7 +35,7 @@ Keys come from the agent (SSH_AUTH_SOCK), --ssh-identity and ~/.ssh.`,
     if (id !== "" && unit !== "") throw new Error("Both machine and unit flags provided, please specify only one.");
     if (!byFlag && args.length === 0) throw new UsageError("name a machine or a unit");
     const finding = id !== ""
-      ? machineByPrefix(context, id)
+      ? machineByName(context, id)
       : unit !== ""
       ? machineOfUnit(context, unit)
       : machineByAny(context, args[0] as string);
@@ -52,6 +52,7 @@ async function logIn(context: Context, address: string, words: readonly string[]
   try {
     return await host.run(words.length > 0 ? words.join(" ") : undefined, attachment);
   } catch (error) {
+    if (error instanceof ReaderGoneError) throw error;
     printError(io, `Failed ${words.length > 0 ? "running command" : "opening shell"} over SSH: ${reasonOf(error)}`);
     return exitSshFailure;
   }

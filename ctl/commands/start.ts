@@ -24,8 +24,7 @@ export const start: Command = {
   units: { scope: "runnable units" },
   group: "units",
   summary: "Start units on the machines of the cluster",
-  usage:
-    "start [--no-block|--block-attempts=N|--timeout=SECONDS] [--settle=SECONDS] [--replace] [--max-parallel=N] UNIT...",
+  usage: "start [--no-block|--block-attempts=N|--timeout=TIME] [--settle=TIME] [--replace] [--max-parallel=N] UNIT...",
   description:
     `Places units on machines and has systemd start them there. Units that the cluster does not have are submitted
 first. A unit that was started before, and has failed or ended since, is started again.

@@ -21,7 +21,7 @@ export const stop: Command = {
   units: { scope: "runnable units", confirm: { verb: "stop", concerns: (unit) => unit.desiredState === "launched" } },
   group: "units",
   summary: "Stop units, which stay on their machines",
-  usage: "stop [--no-block|--block-attempts=N|--timeout=SECONDS] UNIT...",
+  usage: "stop [--no-block|--block-attempts=N|--timeout=TIME] UNIT...",
   description:
     `Has systemd stop units. They stay loaded on their machines and can be started again. A unit that waits for a
 machine is loaded only when it gets one.

@@ -8,7 +8,7 @@ export const unload: Command = {
   units: { scope: "runnable units", confirm: { verb: "unload", concerns: (unit) => !isInactive(unit) } },
   group: "units",
   summary: "Take units off their machines, keeping their files",
-  usage: "unload [--no-block|--block-attempts=N|--timeout=SECONDS] UNIT...",
+  usage: "unload [--no-block|--block-attempts=N|--timeout=TIME] UNIT...",
   description: `Stops units and takes them off their machines. Their files stay in the cluster.
 
 The command waits until no machine has the units. It does not wait for global units.`,

@@ -4,7 +4,7 @@ import { UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
 import { printLine } from "../terminal/port.ts";
-import { chosenFields, type Columns, listFlags, printList, textColumn } from "../output/list.ts";
+import { type Columns, type List, listFlags, listView, printList, textColumn } from "../output/list.ts";
 import { type SystemdFinding, systemdFindings } from "../units/systemd_verify.ts";
 import {
   lineOf,
@@ -27,6 +27,12 @@ const columns: Columns<FileFinding> = {
   message: textColumn(({ message }) => message),
 };
 
+const list: List<FileFinding> = {
+  columns,
+  defaultFields: "file,line,severity,source,message",
+  key: ["file", "line", "message"],
+};
+
 /** `fleetctl verify`: checks unit files before they are submitted. */
 export const verify: Command = {
   name: "verify",
@@ -41,16 +47,15 @@ this machine only, such as a program that is not installed.`,
   examples: [
     { title: "Check all units of a directory", line: "fleetctl verify units/*.service" },
   ],
-  flags: listFlags(columns, "file,line,severity,source,message"),
+  flags: listFlags(list),
   async run(context) {
     const { io, args } = context;
-    const fields = chosenFields(context, columns);
+    const view = listView(context, list);
     if (args.length === 0) throw new UsageError("no unit files given");
     const checked = await inParallel(args, (argument) => checkFile(context, argument));
     const findings = checked.flatMap(({ findings }) => findings);
-    const format = context.flags.text("output");
-    if (findings.length > 0 || format === "json" || format === "yaml") {
-      await printList(context, columns, fields, findings);
+    if (findings.length > 0 || !["table", "wide"].includes(view.format)) {
+      await printList(context, view, findings);
     } else printLine(io, args.length === 1 ? "No problems found." : `No problems found in ${args.length} files.`);
     if (checked.some(({ bySystemd }) => !bySystemd)) {
       io.log("WARN", "the rules of systemd are not checked: this machine has no systemd-analyze");

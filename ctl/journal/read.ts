@@ -9,6 +9,7 @@ import type { Context } from "../cli/command.ts";
 import { reasonOf } from "../terminal/port.ts";
 import { isReadLocally } from "../machines/local_units.ts";
 import { machineIdLegend } from "../machines/format.ts";
+import { type JournalSelection, selectionQuery } from "./selection.ts";
 
 /** Parameters of reading a journal. */
 export interface JournalRead {
@@ -20,6 +21,8 @@ export interface JournalRead {
   /** Output format of journalctl(1). */
   readonly output: string;
   readonly follow: boolean;
+  /** The entries to read; all of them by default. */
+  readonly selection?: JournalSelection;
   /** True if the unit is placed on that machine: a journal that is followed continues on the machine that the unit moves to. */
   readonly moves: boolean;
 }
@@ -45,8 +48,12 @@ export async function journalByApi(context: Context, read: JournalRead): Promise
   return text ? { text: chunks(context, read, text) } : { why };
 }
 
-function request({ client }: Context, { unit, machine, lines, output, follow }: JournalRead) {
-  const query = { machineID: machine, lines: `${lines}`, output, ...(follow ? { follow: "true" } : {}) };
+function request({ client }: Context, { unit, machine, lines, output, follow, selection = {} }: JournalRead) {
+  const query = {
+    ...{ machineID: machine, lines: `${lines}`, output },
+    ...(follow ? { follow: "true" } : {}),
+    ...selectionQuery(selection),
+  };
   return client.unitReport(unit, "journal", query);
 }
 

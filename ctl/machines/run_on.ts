@@ -10,7 +10,7 @@ import type { UnitReport } from "../api/client.ts";
 import { type FlagSpec, switchFlag } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { shellWord } from "../ssh/remote.ts";
-import { printError, reasonOf, rethrowAs } from "../terminal/port.ts";
+import { printError, ReaderGoneError, reasonOf, rethrowAs } from "../terminal/port.ts";
 import { optionsOf } from "../units/resolve_source.ts";
 import { isReadLocally } from "./local_units.ts";
 import { sshPortOf } from "./select.ts";
@@ -70,6 +70,7 @@ export async function runOnMachine(
     const host = await hosts.connect(machine.primaryIP, sshPortOf(context));
     return await host.run(commandText(argv), { input: false, forwardAgent: false });
   } catch (error) {
+    if (error instanceof ReaderGoneError) throw error;
     if (why !== "") printError(io, why);
     printError(io, `Unable to SSH to remote host: ${reasonOf(error)}`);
     return exitSshFailure;

@@ -10,7 +10,7 @@ import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { countFlag, type FlagSpec } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { isGlobal, suggestion } from "../units/set_state.ts";
-import { machineIdLegend } from "./format.ts";
+import { isMachine, machineIdLegend, machineWithName } from "./format.ts";
 
 /** The arguments match no machine, or several. The message follows `Unable to proceed: `. */
 export class MachineSelectionError extends Error {
@@ -29,19 +29,70 @@ export function sshPortOf(context: Context): number | undefined {
   return context.flags.given("ssh-port") ? context.flags.number("ssh-port") : undefined;
 }
 
-/** Returns the machine whose ID begins with `prefix`. Throws {@link MachineSelectionError}. */
-export async function machineByPrefix(context: Context, prefix: string): Promise<MachineEntity> {
-  const all = await context.client.machines();
-  const machines = all.filter((machine) => machine.id.startsWith(prefix));
+/** Several machines are meant. */
+class AmbiguousMachineError extends MachineSelectionError {
+  override name = "AmbiguousMachineError";
+}
+
+/**
+ * Returns the machine that a person means: by its whole ID, the beginning of it, its address, or its name, which is the
+ * metadata `name` or `hostname`. Throws {@link MachineSelectionError}.
+ */
+export async function machineByName(context: Context, name: string): Promise<MachineEntity> {
+  return oneOf(await context.client.machines(), name);
+}
+
+function oneOf(all: readonly MachineEntity[], name: string): MachineEntity {
+  const whole = all.find(({ id }) => id === name);
+  const machines = whole ? [whole] : all.filter((machine) => isMachine(machine, name));
   if (machines.length > 1) {
-    throw new MachineSelectionError(`found more than one machine: ${machines.map(({ id }) => id).join(", ")}`);
+    throw new AmbiguousMachineError(
+      `found more than one machine: ${machines.map((machine) => machineWithName(machine)).join(", ")}`,
+    );
   }
-  if (!machines[0]) {
-    const similar = similarId(prefix, all.map(({ id }) => id));
-    const question = similar === undefined ? "" : ` (did you mean ${machineIdLegend(similar, false)}?)`;
-    throw new MachineSelectionError(`machine does not exist: no ID begins with ${JSON.stringify(prefix)}${question}`);
+  if (machines[0]) return machines[0];
+  throw noSuchMachine(name, all.map(({ id }) => id));
+}
+
+/** Returns the error about a name that no machine has, with the most similar one of the IDs. */
+export function noSuchMachine(name: string, ids: readonly string[]): MachineSelectionError {
+  const similar = similarId(name, ids);
+  const question = similar === undefined ? "" : ` (did you mean ${machineIdLegend(similar, false)}?)`;
+  const what = JSON.stringify(name);
+  return new MachineSelectionError(
+    `machine does not exist: no ID begins with ${what}, nor is it an address or a name${question}`,
+  );
+}
+
+/** The IDs of machines: the 32 hexadecimal digits of machine-id(5). */
+export const wholeId = /^[0-9a-f]{32}$/;
+
+/**
+ * Returns the machines that arguments name, each once. An absent machine is named by its whole ID or, if it is among
+ * `known`, by the beginning of its ID. Throws {@link MachineSelectionError}.
+ */
+export async function machinesByName(
+  context: Context,
+  names: readonly string[],
+  known: readonly string[] = [],
+): Promise<readonly MachineEntity[]> {
+  const present = await context.machines.all();
+  const found = new Map<string, MachineEntity>();
+  for (const name of names) {
+    const absent = [...new Set([...known, ...wholeId.test(name) ? [name] : []])]
+      .filter((id) => id.startsWith(name) && !present.has(id));
+    const isPresent = [...present.values()].some((machine) => isMachine(machine, name));
+    const machine = !isPresent && absent.length === 1
+      ? { id: absent[0]! }
+      : await machineByName(context, name).catch((error) => {
+        const mayBeAway = !isPresent && error instanceof MachineSelectionError && /^[0-9a-f]+$/.test(name);
+        throw mayBeAway
+          ? new MachineSelectionError(`${error.message}; a machine that is away needs its whole ID`)
+          : error;
+      });
+    found.set(machine.id, machine);
   }
-  return machines[0];
+  return [...found.values()];
 }
 
 /** A shorter beginning is similar to too many IDs. */
@@ -53,7 +104,10 @@ function similarId(prefix: string, ids: readonly string[]): string | undefined {
   return prefix.length < minPrefixLength ? undefined : beginnings.get(nearest(prefix, [...beginnings.keys()]) ?? "");
 }
 
-/** Returns the machine of a unit; undefined if it has none, or the machine is not in the cluster. Throws {@link MachineSelectionError}. */
+/**
+ * Returns the machine of a unit; undefined if it has none, or the machine is not in the cluster. Throws {@link
+ * MachineSelectionError}.
+ */
 export async function machineOfUnit(context: Context, argument: string): Promise<MachineEntity | undefined> {
   const unit = await context.client.unit(mangleUnitName(argument));
   if (!unit) {
@@ -63,11 +117,13 @@ export async function machineOfUnit(context: Context, argument: string): Promise
   return unit.machineID ? await context.machines.find(unit.machineID) : undefined;
 }
 
-/** Returns the machine whose ID begins with the argument, or that has the unit of that name. Throws {@link MachineSelectionError}. */
+/** Returns the machine that the argument means, or that has the unit of that name. Throws {@link MachineSelectionError}. */
 export async function machineByAny(context: Context, argument: string): Promise<MachineEntity> {
   const name = mangleUnitName(argument);
+  let ambiguous: AmbiguousMachineError | undefined;
   const [byId, unit] = await Promise.all([
-    machineByPrefix(context, argument).catch((error) => {
+    machineByName(context, argument).catch((error) => {
+      if (error instanceof AmbiguousMachineError) ambiguous = error;
       if (error instanceof MachineSelectionError) return undefined;
       throw error;
     }),
@@ -84,6 +140,7 @@ export async function machineByAny(context: Context, argument: string): Promise<
   const machine = byId ?? byUnit;
   if (machine) return machine;
   if (!unit) {
+    if (ambiguous) throw ambiguous;
     const similar = await suggestion(context, name);
     const what = JSON.stringify(argument);
     throw new MachineSelectionError(`could not find matching unit or machine: ${what} is neither${similar}`);

@@ -27,6 +27,27 @@ export function alignedLines(rows: readonly (readonly string[])[]): string[] {
   return rows.map((row) => row.slice(0, -1).map(pad).join("") + (row.at(-1) ?? ""));
 }
 
+/** Space between the columns of a table on a terminal. */
+const gap = 2;
+
+/**
+ * Returns the rows as lines for a terminal: every column as wide as its longest cell. `paint` colors a cell by the numbers of
+ * its row and column.
+ */
+export function spacedLines(
+  rows: readonly (readonly string[])[],
+  paint: (text: string, row: number, column: number) => string,
+): string[] {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, at) => widths[at] = Math.max(widths[at] ?? 0, charactersIn(cell)));
+  return rows.map((row, line) =>
+    row.map((cell, at) => {
+      const space = at === row.length - 1 ? 0 : widths[at]! - charactersIn(cell) + gap;
+      return paint(cell, line, at) + " ".repeat(space);
+    }).join("")
+  );
+}
+
 function charactersIn(text: string): number {
   return [...text].length;
 }

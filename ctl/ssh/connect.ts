@@ -217,7 +217,7 @@ export class Dialer {
       try {
         return await readSshConfig({
           readFile: (path) => io.readFile(path),
-          list: (directory) => io.filesIn(directory),
+          list: async (directory) => await io.filesIn(directory).catch(() => undefined) ?? [],
           path: (text) => this.path(text),
         });
       } catch (error) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { dirname } from "node:path/posix";
 import { type Io, printError, reasonOf } from "../terminal/port.ts";
 import {
   entryName,
@@ -125,6 +126,12 @@ function warnOfAuthority({ io, file }: HostKeyChecking, lookup: HostVerdict, hos
   );
 }
 
+/** Returns the shell command that adds the keys of a host to a file, which need not exist. */
+function keyscan({ names: [name], port }: HostName, file: string): string {
+  const options = port === 22 ? "-H" : `-p ${port} -H`;
+  return `mkdir -p ${dirname(file)} && ssh-keyscan ${options} ${name} >>${file}`;
+}
+
 async function askToTrust({ io, local, file }: HostKeyChecking, host: HostName, key: HostKey): Promise<void> {
   const name = entryName(host.names[0] as string, host.port);
   const type = keyTypeName(key.type);
@@ -140,7 +147,7 @@ async function askToTrust({ io, local, file }: HostKeyChecking, host: HostName, 
       `unauthorized host${
         answer === undefined
           ? `: its key is not in ${file}, and there is no terminal to ask whether to trust it. Add the key first ` +
-            `(ssh-keyscan -H ${host.names[0]} >>${file}), or use --strict-host-key-checking=false`
+            `(${keyscan(host, file)}), or use --strict-host-key-checking=false`
           : ""
       }`,
     );

@@ -22,7 +22,10 @@ export class SshHosts implements Hosts {
 
   constructor(private readonly flags: Flags, private readonly io: Io) {}
 
-  /** Returns the connection to `--tunnel`; connects at the first call, and again if the connection was lost. Rejects with {@link SshError}. */
+  /**
+   * Returns the connection to `--tunnel`; connects at the first call, and again if the connection was lost. Rejects with
+   * {@link SshError}.
+   */
   async tunnel(): Promise<SshConnection> {
     const current = this.#tunnel;
     const connection = await current?.catch(() => undefined);

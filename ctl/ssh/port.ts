@@ -32,7 +32,10 @@ export interface Session {
   /** Its standard input and output. */
   readonly stream: Duplex;
   readonly stderr: NodeJS.ReadableStream;
-  /** Resolves with the exit status, 128 + n if signal n ended the command. Rejects with {@link SshError} if the connection is lost. */
+  /**
+   * Resolves with the exit status, 128 + n if signal n ended the command. Rejects with {@link SshError} if the connection
+   * is lost.
+   */
   readonly ended: Promise<number>;
   /** Reports a new size of the terminal. */
   resize(columns: number, rows: number): void;

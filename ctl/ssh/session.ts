@@ -33,9 +33,9 @@ export async function runAttached(
     else session.stream.end();
     // A command without input prints text of other programs, such as a journal: control characters are escaped on a terminal.
     const copy = input ? copyOutput : copyPrintable;
-    const copied = Promise.all([copy(session.stream, Deno.stdout), copy(session.stderr, Deno.stderr)]);
-    const status = await session.ended;
-    await copied;
+    const copied = [copy(session.stream, Deno.stdout), copy(session.stderr, Deno.stderr)];
+    // If the reader of the output is gone, the command waits for its turn to write, and does not end.
+    const [status] = await Promise.all([session.ended, ...copied]);
     return status;
   } finally {
     release();

@@ -26,24 +26,24 @@ async function askLine(question: string): Promise<string | undefined> {
 }
 
 async function askSecret(question: string): Promise<string | undefined> {
-  if (!await run("stty", ["-F", "/dev/tty", "-echo"])) return undefined;
+  if (!await stty("-echo")) return undefined;
   // ^C ends the program that reads. This process ignores the signal, so that it can turn the echo on again.
   const ignore = () => {};
   Deno.addSignalListener("SIGINT", ignore);
   try {
     return await askLine(question);
   } finally {
-    await run("stty", ["-F", "/dev/tty", "echo"]);
+    await stty("echo");
     Deno.removeSignalListener("SIGINT", ignore);
     await write("\n");
   }
 }
 
-/** Runs a program without streams. Returns true if it succeeds. */
-async function run(program: string, args: readonly string[]): Promise<boolean> {
+/** Changes a setting of the terminal by stty(1). Returns false if that fails. */
+async function stty(setting: string): Promise<boolean> {
   const streams = { stdin: "null", stdout: "null", stderr: "null" } as const;
   try {
-    return (await new Deno.Command(program, { args: [...args], ...streams }).output()).success;
+    return (await new Deno.Command("stty", { args: ["-F", "/dev/tty", setting], ...streams }).output()).success;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;

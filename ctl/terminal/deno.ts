@@ -4,9 +4,19 @@
  * @module
  */
 
+import { resolve } from "node:path/posix";
+import { replaceFileDurably } from "../../runtime/replace_file.ts";
 import { sleep } from "../../runtime/sleep.ts";
 import { askOnTerminal } from "./ask.ts";
-import { DialError, InterruptedError, type Io, type LogLevel, ReaderGoneError, reasonOf } from "./port.ts";
+import {
+  DialError,
+  InterruptedError,
+  type Io,
+  type LogLevel,
+  ReaderGoneError,
+  reasonOf,
+  type ScreenSize,
+} from "./port.ts";
 import { decodeText } from "../units/text_bytes.ts";
 import { printable, printableLine, PrintableStream } from "../output/sanitize.ts";
 import { calendarDate, clockTime } from "../output/time.ts";
@@ -22,6 +32,11 @@ export function terminal(debug: boolean): Io {
       const line = level !== "DEBUG" || debug ? logLine(level, text) : "";
       if (line) aboveProgress(() => writeLine(Deno.stderr, line));
     },
+    get screen() {
+      return Deno.stdout.isTerminal() && Deno.env.get("TERM") !== "dumb" ? terminalSize() : undefined;
+    },
+    redraw: (lines) => aboveProgress(() => redraw(lines)),
+    onKey,
     progress,
     ask: (question, options) => {
       progress(undefined);
@@ -31,9 +46,13 @@ export function terminal(debug: boolean): Io {
     confirm,
     readInput: async () => decodeText(await new Response(Deno.stdin.readable).bytes()),
     readFile,
+    readBytes,
     filesIn,
+    fullPath: (path) => resolve(Deno.cwd(), path),
     createDirectory,
     createFile: (path, text) => Deno.writeTextFile(path, text, { createNew: true, mode: 0o600 }),
+    replaceFile: (path, text) => replaceFileDurably(path, `${path}.${Deno.pid}`, text, 0o600),
+    lockFile,
     now_ms: () => performance.now(),
     wall_ms: () => Date.now(),
     // https://no-color.org
@@ -53,10 +72,12 @@ export interface OutputStream {
 }
 
 function write(stream: OutputStream, text: string): void {
+  endDrawing(stream);
   writeAll(stream, stream.isTerminal() ? printable(text) : text);
 }
 
 function writeLine(stream: OutputStream, line: string): void {
+  endDrawing(stream);
   writeAll(stream, (stream.isTerminal() ? printableLine(line) : line) + "\n");
 }
 
@@ -66,8 +87,10 @@ export function writeAll(stream: OutputStream, content: string | Uint8Array): vo
   try {
     while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
   } catch (cause) {
-    if (!(cause instanceof Deno.errors.BrokenPipe)) throw cause;
-    throw new ReaderGoneError("the reader of the output is gone", { cause });
+    if (cause instanceof Deno.errors.BrokenPipe) {
+      throw new ReaderGoneError("the reader of the output is gone", { cause });
+    }
+    throw new Error(`cannot write the output: ${systemReason(cause)}`, { cause });
   }
 }
 
@@ -88,7 +111,7 @@ function progress(text: string | undefined): void {
 }
 
 /** Returns the size of the terminal, or a common one if no standard stream is a terminal that reports its size. */
-export function terminalSize(): { readonly columns: number; readonly rows: number } {
+export function terminalSize(): ScreenSize {
   const usual = { columns: 80, rows: 24 };
   try {
     // Serial lines report 0.
@@ -97,6 +120,64 @@ export function terminalSize(): { readonly columns: number; readonly rows: numbe
   } catch {
     return usual;
   }
+}
+
+/** The latest drawing: the size of the terminal, and the number of its lines. */
+let drawing: (ScreenSize & { readonly lines: number }) | undefined;
+
+/** Leaves the latest drawing as it is, since other text follows it on the terminal: the next one is drawn below. */
+function endDrawing(stream: OutputStream): void {
+  if (stream.isTerminal()) drawing = undefined;
+}
+
+/** Draws lines in place of the latest drawing (control sequences of ECMA-48 and DECAWM). */
+function redraw(lines: readonly string[]): void {
+  const size = terminalSize();
+  const room = size.rows - 1;
+  const hidden = lines.length - room;
+  const shown = hidden <= 0 ? lines : [...lines.slice(0, room - 1), `... and ${hidden + 1} more lines`];
+  // Lines that a change of the width has wrapped in another way cannot be counted.
+  const isResized = drawing !== undefined && (drawing.columns !== size.columns || drawing.rows !== size.rows);
+  const back = isResized ? "\x1b[H" : drawing?.lines ? `\x1b[${drawing.lines}A` : "";
+  const text = shown.map((line) => clipped(printableLine(line), size.columns) + "\x1b[K\n").join("");
+  // Without wrapping: a character may be two columns wide.
+  writeAll(Deno.stdout, `${back}\x1b[?7l${text}\x1b[J\x1b[?7h`);
+  drawing = { ...size, lines: shown.length };
+}
+
+function onKey(pressed: (key: string) => void): () => void {
+  if (!Deno.stdin.isTerminal()) return () => {};
+  let isOver = false;
+  const restore = () => {
+    isOver = true;
+    Deno.stdin.setRaw(false);
+  };
+  // The terminal must not stay as it is when the program is ended from outside.
+  const quit = () => {
+    restore();
+    interruption.reject(new InterruptedError("fleetctl was ended by a signal"));
+  };
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, quit);
+  Deno.stdin.setRaw(true);
+  const read = async () => {
+    const buffer = new Uint8Array(64);
+    for (let count = await Deno.stdin.read(buffer); count !== null; count = await Deno.stdin.read(buffer)) {
+      for (const key of isOver ? "" : new TextDecoder().decode(buffer.subarray(0, count))) pressed(key);
+    }
+  };
+  // A terminal that is gone presses no key.
+  void read().catch(() => {});
+  return () => {
+    for (const signal of ["SIGTERM", "SIGHUP"] as const) Deno.removeSignalListener(signal, quit);
+    restore();
+  };
+}
+
+/** Returns the beginning of a line that fits into so many columns, with its colors. */
+function clipped(line: string, columns: number): string {
+  let left = columns;
+  // deno-lint-ignore no-control-regex -- colors are what is looked for
+  return line.replace(/\x1b\[[0-9;]*m|[^\x1b]/gu, (part) => part.length > 2 || left-- > 0 ? part : "");
 }
 
 /** Removes the progress line while `write` runs. */
@@ -143,19 +224,37 @@ function callerOfLog(): string {
 async function readFile(path: string): Promise<string | undefined> {
   try {
     return decodeText(await Deno.readFile(path));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return undefined;
+    throw new Error(systemReason(cause), { cause });
   }
 }
 
-async function filesIn(directory: string): Promise<string[]> {
+async function readBytes(path: string): Promise<{ bytes: Uint8Array; isExecutable: boolean } | undefined> {
+  try {
+    const { isFile, mode } = await Deno.stat(path);
+    return isFile ? { bytes: await Deno.readFile(path), isExecutable: ((mode ?? 0) & 0o100) !== 0 } : undefined;
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return undefined;
+    throw new Error(systemReason(cause), { cause });
+  }
+}
+
+async function filesIn(directory: string): Promise<string[] | undefined> {
   try {
     return (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name);
-  } catch {
-    // The names are used only for suggestions.
-    return [];
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotADirectory) return undefined;
+    const isAbsent = cause instanceof Deno.errors.NotFound;
+    if (isAbsent && !await Deno.lstat(directory).catch(() => undefined)) return undefined;
+    const why = isAbsent ? "the link points to nothing" : systemReason(cause);
+    throw new Error(`cannot read the directory ${directory}: ${why}`, { cause });
   }
+}
+
+/** Returns the reason of an error of the operating system, without its number and the path, which callers name. */
+function systemReason(error: unknown): string {
+  return reasonOf(error).replace(/ \(os error \d+\).*$/s, "");
 }
 
 async function createDirectory(path: string): Promise<void> {
@@ -165,6 +264,13 @@ async function createDirectory(path: string): Promise<void> {
     if (!(cause instanceof Deno.errors.AlreadyExists)) throw cause;
     throw new Error(`${path} exists already: name a new directory`, { cause });
   }
+}
+
+async function lockFile(path: string): Promise<(() => void) | undefined> {
+  const file = await Deno.open(path, { create: true, write: true, mode: 0o600 });
+  if (await file.tryLock(true)) return () => file.close();
+  file.close();
+  return undefined;
 }
 
 /** After standard input has ended, the connection is closed once the other side has sent nothing for this long. */

@@ -8,6 +8,12 @@
 /** Levels of the log lines on standard error. */
 export type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR";
 
+/** The size of a terminal, in characters. */
+export interface ScreenSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
 /** The port between a command and its terminal. */
 export interface Io {
   /**
@@ -28,18 +34,41 @@ export interface Io {
   log(level: LogLevel, text: string): void;
   /** Returns the text of a file, or undefined if it does not exist. Throws if it cannot be read. */
   readFile(path: string): Promise<string | undefined>;
-  /** Returns the names in a directory; none if it cannot be read. */
-  filesIn(directory: string): Promise<string[]>;
+  /** Returns the bytes of a file, or undefined if there is no such file. Throws if it cannot be read. */
+  readBytes(path: string): Promise<{ readonly bytes: Uint8Array; readonly isExecutable: boolean } | undefined>;
+  /** Returns the names in a directory, or undefined if there is no such directory. Throws if it cannot be read. */
+  filesIn(directory: string): Promise<string[] | undefined>;
+  /** Returns a path from the root, without `.` and `..`; links are not followed. */
+  fullPath(path: string): string;
   /** Creates a directory that only its owner may read. Throws if something has its name. */
   createDirectory(path: string): Promise<void>;
   /** Creates a file that only its owner may read. Throws if something has its name. */
   createFile(path: string, text: string): Promise<void>;
+  /**
+   * Writes a file that only its owner may read, whole or not at all, and so that it survives a loss of power. Throws if it
+   * cannot be written.
+   */
+  replaceFile(path: string, text: string): Promise<void>;
+  /**
+   * Creates a file if there is none, and takes its lock, which ends with this process or when the returned function is
+   * called. Returns undefined if another process has it. Throws if the file cannot be created.
+   */
+  lockFile(path: string): Promise<(() => void) | undefined>;
   /** Returns the time of a monotonic clock, milliseconds. */
   now_ms(): number;
   /** Returns the time of day, milliseconds since the epoch. */
   wall_ms(): number;
   /** True if standard output is a terminal that should show colors. */
   readonly color: boolean;
+  /** The size of the terminal that standard output is; undefined if it is none that can be drawn on. */
+  readonly screen: ScreenSize | undefined;
+  /** Draws lines on the terminal in place of those of the last call, cut to its size. */
+  redraw(lines: readonly string[]): void;
+  /**
+   * Calls `pressed` with each key that is pressed on the terminal, ^C included, until the returned function is called.
+   * Without a terminal on standard input, it never does.
+   */
+  onKey(pressed: (key: string) => void): () => void;
   /** Shows a progress line below other output, on a terminal only; undefined removes it. */
   progress(text: string | undefined): void;
   /** Makes ^C end the program with a message, until the returned function is called. */

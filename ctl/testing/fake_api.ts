@@ -7,7 +7,17 @@
 
 import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { hashUnitFile } from "../../systemd/unit_hash.ts";
-import type { ExplanationEntity, MachineEntity, UnitEntity, UnitStateEntity } from "../../daemon/api/v1/types.ts";
+import type {
+  AppEntity,
+  AppRequest,
+  DecisionEvent,
+  ExplanationEntity,
+  MachineEntity,
+  RolloutEntity,
+  RolloutStepEntity,
+  UnitEntity,
+  UnitStateEntity,
+} from "../../daemon/api/v1/types.ts";
 import { ApiClient } from "../api/client.ts";
 
 /** A unit of the fake cluster. */
@@ -18,6 +28,7 @@ export interface FakeUnit {
   currentState: string;
   machineID?: string;
   unreadable?: string;
+  app?: string;
 }
 
 /** The reaction of the cluster to a request for a unit. */
@@ -29,6 +40,12 @@ export class FakeApi {
   /** Reported states by unit name and machine ID. */
   readonly states = new Map<string, Map<string, { state: UnitStateEntity; error?: string; permanent?: true }>>();
   machines: MachineEntity[] = [{ id: "454c34ef00000000000000000000cafe", primaryIP: "10.77.0.11" }];
+  /** The ID of the machine whose engine leads. */
+  leader: string | undefined;
+  /** The reasons why units have no machine, by name, as events say them. */
+  readonly waiting = new Map<string, Pick<DecisionEvent, "why" | "reasons">>();
+  /** Contents of attached files by hash, in base64. */
+  readonly contents = new Map<string, string>();
   /** Dynamic metadata by machine ID, as backups have it. */
   metadata: Record<string, Record<string, string>> = {};
   /** Explanations by unit name; without any, the server does not support explain. */
@@ -37,6 +54,8 @@ export class FakeApi {
   readonly hashes = new Map<string, string>();
   /** Journals by unit name; the server cannot provide the journal of any other unit. */
   readonly journals = new Map<string, () => BodyInit>();
+  /** False for a server that cannot select entries of a journal. */
+  selectsJournals = true;
   /** The query of each journal request that was answered. */
   readonly journalQueries: string[] = [];
   /** Each request as `PUT /units/a.service {body}`, without prefix and query. */
@@ -49,6 +68,12 @@ export class FakeApi {
   onStart: Reaction = (name) => this.reportState(name, "active", "running");
   /** Reaction to a stop request. */
   onStop: Reaction = (name) => this.reportState(name, "inactive", "dead");
+  /** Applications by name, and what a version left by `NAME@VERSION`. */
+  readonly apps = new Map<string, AppEntity>();
+  /** The latest roll-out of each application. */
+  readonly rollouts = new Map<string, RolloutEntity>();
+  /** Reaction to a roll-out that begins or goes on; the default carries it out at once. */
+  onRollout: Reaction = (app) => this.progress(app, { status: "done" }, "healthy");
   /** Reaction to the removal of a unit. */
   onDelete: Reaction = (name) => this.removeStates(name);
   /** Intercepts requests: a response that it returns is sent. */
@@ -71,7 +96,9 @@ export class FakeApi {
   async handle(request: Request): Promise<Response> {
     const url = new URL(request.url);
     const path = url.pathname.replace(/^\/fleet\/v1/, "");
-    const body = request.method === "PUT" || path === "/plan" ? await request.text() : "";
+    const hasBody = request.method === "PUT" || path === "/plan" ||
+      request.method === "POST" && path.startsWith("/apps");
+    const body = hasBody ? await request.text() : "";
     this.requests.push(`${request.method} ${decodeURIComponent(path)}${body ? " " + body : ""}`);
     const instead = this.intercept(request, path);
     if (instead) return instead;
@@ -83,15 +110,31 @@ export class FakeApi {
       }));
       return json({ revision: this.#revision, units, metadata: this.metadata });
     }
+    const [, hash] = /^\/contents\/(\w+)$/.exec(path) ?? [];
+    if (hash !== undefined) {
+      if (request.method === "PUT") this.contents.set(hash, JSON.parse(body).content);
+      const content = this.contents.get(hash);
+      return content === undefined ? refusal(404, "content does not exist") : json({ hash, size: 0, content });
+    }
     if (path === "/machines" && request.method === "PATCH") return this.#label(await request.json());
     if (path === "/units") return this.#page("units", [...this.units.values()].map((unit) => entity(unit)), url);
     if (path === "/machines") return this.#page("machines", this.machines, url);
+    if (path === "/apps") {
+      return this.#page(
+        "apps",
+        [...this.apps].filter(([key, app]) => key === app.name).map(([, app]) => app),
+        url,
+      );
+    }
+    const [, app, below] = /^\/apps\/([^/]+)(\/rollout)?$/.exec(path) ?? [];
+    if (app !== undefined) return this.#app(request.method, decodeURIComponent(app), below, url, body);
     if (path === "/state") return this.#page("states", this.#listStates(url.searchParams.get("unitName")), url);
     const [, logged = ""] = /^\/units\/([^/]+)\/journal$/.exec(path) ?? [];
     const journal = this.journals.get(decodeURIComponent(logged));
     if (journal) {
       this.journalQueries.push(url.search);
-      return new Response(journal(), { headers: { "content-type": "text/plain" } });
+      const selected = this.selectsJournals ? { "fleet-selected": "true" } : undefined;
+      return new Response(journal(), { headers: { "content-type": "text/plain", ...selected } });
     }
     const [, explained] = /^\/units\/([^/]+)\/explain$/.exec(path) ?? [];
     if (explained !== undefined && this.explanations.size > 0) {
@@ -148,6 +191,16 @@ export class FakeApi {
     states.set(machineID, { state, ...failure });
     this.states.set(name, states);
     this.#publish("state", { name, machineID, state, ...failure });
+  }
+
+  /** Every machine that has the unit reports the result of its health check. */
+  reportHealth(name: string, health: string, healthReason?: string): void {
+    for (const [machineID, reported] of this.states.get(name) ?? []) {
+      const { healthReason: _before, ...rest } = reported.state;
+      const state = { ...rest, health, ...healthReason !== undefined && { healthReason }, healthSince: 1767225600000 };
+      this.states.get(name)!.set(machineID, { ...reported, state });
+      this.#publish("state", { name, machineID, state });
+    }
   }
 
   /** Removes the states of a unit from every machine. */
@@ -210,6 +263,80 @@ export class FakeApi {
     return new Response(null, { status: unit ? 204 : 201 });
   }
 
+  #app(method: string, app: string, below: string | undefined, url: URL, body: string): Response {
+    if (method === "POST" && below === undefined) return this.#startRollout(app, JSON.parse(body));
+    if (below !== undefined) {
+      const rollout = this.rollouts.get(app);
+      if (!rollout) return refusal(404, "application has no roll-out");
+      return method === "POST" ? this.#control(app, JSON.parse(body).action) : json(rollout);
+    }
+    const version = url.searchParams.get("version");
+    const found = this.apps.get(version === null ? app : `${app}@${version}`);
+    if (found) return json(found);
+    return refusal(
+      404,
+      this.apps.has(app) ? `application has no version ${version}: it has 1 to 2` : "application does not exist",
+    );
+  }
+
+  #startRollout(app: string, { units = [], destroy = [], what = "apply", ...options }: AppRequest): Response {
+    const spec = (desiredState: string) => ({ hash: "0".repeat(40), desiredState });
+    const steps = [
+      ...units.map(({ name, desiredState = "inactive", revision = 0 }): RolloutStepEntity => {
+        const change = revision === 0 ? "create" : "replace";
+        return { name, change, state: "pending", to: spec(desiredState), machineID: this.machines[0]?.id ?? "" };
+      }),
+      ...destroy.map(({ name }): RolloutStepEntity => ({ name, change: "destroy", state: "pending" })),
+    ];
+    const { maxParallel, rollback } = options;
+    const limit = maxParallel === undefined ? {} : { maxParallel };
+    const rollout = {
+      app,
+      id: `r${this.#revision++}`,
+      what,
+      status: "running",
+      ...limit,
+      ...rollback && { rollback },
+      steps,
+    };
+    this.rollouts.set(app, rollout);
+    this.#publish("rollout", { app, rollout });
+    this.onRollout(app, this);
+    return json(rollout);
+  }
+
+  #control(app: string, action: string): Response {
+    const statuses: Readonly<Record<string, string>> = { pause: "paused", resume: "running", abort: "aborted" };
+    const { reason: _reason, ...rollout } = this.rollouts.get(app)!;
+    const changed = { ...rollout, status: statuses[action] ?? "rolling-back" };
+    this.rollouts.set(app, changed);
+    this.#publish("rollout", { app, rollout: { ...changed, steps: [] } });
+    if (action === "resume" || action === "undo") this.onRollout(app, this);
+    return json(changed);
+  }
+
+  /**
+   * Changes a roll-out, and the state of one of its units, or of all. `machines`: how far a global unit is, which waits for
+   * the first machine.
+   */
+  progress(
+    app: string,
+    change: Partial<RolloutEntity>,
+    state?: string,
+    unit?: string,
+    machines?: NonNullable<RolloutEntity["steps"]>[number]["machines"],
+  ): void {
+    const { steps = [], ...rollout } = this.rollouts.get(app)!;
+    const next = steps.map((step) => {
+      if (state === undefined || unit !== undefined && step.name !== unit) return step;
+      const { machines: _machines, ...rest } = step;
+      return { ...rest, state, ...machines && { machines, machineID: this.machines[0]!.id } };
+    });
+    const changed = next.filter((step, index) => step !== steps[index]);
+    this.rollouts.set(app, { ...rollout, ...change, steps: next });
+    this.#publish("rollout", { app, rollout: { ...rollout, ...change, steps: changed } });
+  }
+
   #label(operations: readonly { op: string; path: string; value?: { value: string } }[]): Response {
     for (const { op, path, value } of operations) {
       const [, machine = "", , key = ""] = path.split("/");
@@ -236,7 +363,9 @@ export class FakeApi {
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
       start: (controller) => {
         const send = (event: string, data: unknown) => {
-          if (event !== "machine" && event !== "synced" && !wants((data as { name: string }).name)) return;
+          if (!["machine", "synced", "rollout", "loss"].includes(event) && !wants((data as { name: string }).name)) {
+            return;
+          }
           const text = `id: ${this.#revision++}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
           controller.enqueue(encoder.encode(text));
         };
@@ -245,7 +374,9 @@ export class FakeApi {
         for (const [name, states] of this.states) {
           for (const [machineID, reported] of states) send("state", { name, machineID, ...reported });
         }
-        send("synced", { revision: this.#revision });
+        for (const [app, rollout] of this.rollouts) send("rollout", { app, rollout });
+        for (const [name, why] of this.waiting) send("decision", { name, waiting: true, ...why });
+        send("synced", { revision: this.#revision, ...(this.leader ? { leader: this.leader } : {}) });
         this.#watchers.add(send);
         leave = () => this.#watchers.delete(send);
         this.#cut.push(() => leave() && controller.close());
@@ -268,10 +399,17 @@ export class FakeApi {
 }
 
 function entity(unit: FakeUnit): UnitEntity {
-  const { name, options, desiredState, currentState, machineID, unreadable } = unit;
+  const { name, options, desiredState, currentState, machineID, unreadable, app } = unit;
   const isGlobal = options.some((option) => option.section === "X-Fleet" && option.name === "Global");
   if (isGlobal) return { name, options, desiredState };
-  const known = { name, options, desiredState, currentState, ...(machineID ? { machineID } : {}) };
+  const known = {
+    name,
+    options,
+    desiredState,
+    currentState,
+    ...(machineID ? { machineID } : {}),
+    ...(app ? { app } : {}),
+  };
   return unreadable === undefined ? known : { ...known, unreadable };
 }
 

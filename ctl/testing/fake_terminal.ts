@@ -4,12 +4,15 @@
  * @module
  */
 
+import { resolve } from "node:path/posix";
 import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { runFleetctl } from "../cli/run.ts";
+import { FakeContextFile } from "./fake_contexts.ts";
 import type { FakeApi } from "./fake_api.ts";
 import { FakeHosts } from "./fake_remote.ts";
-import type { Io } from "../terminal/port.ts";
+import type { Io, ScreenSize } from "../terminal/port.ts";
 // Loaded before the clock runs: a lazy import would take time that the clock does not know of.
+import "../output/json_query.ts";
 import "../output/yaml.ts";
 import "../waiting/recent_logs.ts";
 import "../../systemd/unit_hash.ts";
@@ -52,19 +55,43 @@ export class FakeIo implements Io {
     return Promise.resolve(this.files.get(path));
   }
 
-  filesIn(directory: string): Promise<string[]> {
+  readBytes(path: string): Promise<{ bytes: Uint8Array; isExecutable: boolean } | undefined> {
+    const text = this.files.get(path);
+    if (text === undefined) return Promise.resolve(undefined);
+    return Promise.resolve({ bytes: new TextEncoder().encode(text), isExecutable: text.startsWith("#!") });
+  }
+
+  filesIn(directory: string): Promise<string[] | undefined> {
     const prefix = directory === "." ? "" : directory.replace(/\/*$/, "/");
     const paths = [...this.files.keys()].filter((path) => path.startsWith(prefix));
+    if (paths.length === 0) return Promise.resolve(undefined);
     return Promise.resolve(paths.map((path) => path.slice(prefix.length)).filter((name) => !name.includes("/")));
   }
 
+  fullPath(path: string): string {
+    return resolve("/home/core", path);
+  }
+
   async createDirectory(path: string): Promise<void> {
-    if ((await this.filesIn(path)).length > 0) throw new Error(`${path} exists already: name a new directory`);
+    if (await this.filesIn(path)) throw new Error(`${path} exists already: name a new directory`);
   }
 
   createFile(path: string, text: string): Promise<void> {
     this.files.set(path, text);
     return Promise.resolve();
+  }
+
+  replaceFile(path: string, text: string): Promise<void> {
+    return this.createFile(path, text);
+  }
+
+  /** Paths that another process has locked, or that {@link lockFile} has. */
+  readonly locked = new Set<string>();
+
+  lockFile(path: string): Promise<(() => void) | undefined> {
+    if (this.locked.has(path)) return Promise.resolve(undefined);
+    this.locked.add(path);
+    return Promise.resolve(() => this.locked.delete(path));
   }
 
   now_ms(): number {
@@ -81,6 +108,23 @@ export class FakeIo implements Io {
   stdin = "";
   /** The messages that ^C would end the program with. */
   readonly interruptMessages = new Set<string>();
+
+  /** The size of the terminal; undefined in a pipe. */
+  screen: ScreenSize | undefined;
+  /** Every drawing of {@link redraw}. */
+  readonly drawings: string[] = [];
+
+  redraw(lines: readonly string[]): void {
+    this.drawings.push(lines.join("\n"));
+  }
+
+  /** Presses a key; undefined while nothing reads keys. */
+  press: ((key: string) => void) | undefined;
+
+  onKey(pressed: (key: string) => void): () => void {
+    this.press = pressed;
+    return () => this.press = undefined;
+  }
 
   progress(): void {}
 
@@ -138,7 +182,9 @@ export async function fleetctl(
 ): Promise<CommandResult> {
   const argv = line.split(" ").filter((word) => word !== "");
   const client = () => Promise.resolve(api.client());
-  const status = await io.clock.runToEnd(runFleetctl(argv, {}, { io: () => io, client, hosts: () => hosts }));
+  const status = await io.clock.runToEnd(
+    runFleetctl(argv, {}, { io: () => io, client, hosts: () => hosts, contexts: new FakeContextFile() }),
+  );
   const ran = { status, stdout: io.stdout, stderr: io.stderr };
   io.stdout = "";
   io.stderr = "";

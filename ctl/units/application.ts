@@ -5,12 +5,14 @@
  */
 
 import { nearest } from "../../runtime/spelling.ts";
-import { deploymentOf, instanceOf, instanceOptions } from "../../registry/deployment.ts";
+import { deployedUnits } from "../../registry/deployment.ts";
 import type { DesiredState } from "../../registry/model.ts";
 import { checkUnit } from "../../registry/unit_check.ts";
 import type { UnitOption } from "../../systemd/unit_file.ts";
-import { isTemplate, recognizedTypes, storableTypes, templateOf } from "../../systemd/unit_name.ts";
+import { parseUnitName, recognizedTypes, storableTypes, templateOf } from "../../systemd/unit_name.ts";
 import type { Io } from "../terminal/port.ts";
+import { type Contents, isFilesFolder, unitsWithFiles } from "../../registry/attach_contents.ts";
+import { attachedFiles, attachmentLimits } from "../../registry/attached_files.ts";
 import { beside, lineOf, type LocalFile, LocalFileError, namedUnit, readLocalFile } from "./local_file.ts";
 
 /** A unit of an application. */
@@ -21,6 +23,8 @@ export interface ApplicationUnit {
   readonly desiredState: DesiredState;
   /** The path of its file; of an instance, that of its template. */
   readonly path: string;
+  /** The contents of its attached files, which its options name. */
+  readonly contents: Contents;
 }
 
 /** The unit files of an application, and what is wrong with them. */
@@ -52,9 +56,10 @@ class ApplicationReader {
 
   async read(path: string): Promise<void> {
     const names = await this.io.filesIn(path);
-    if (names.length === 0) return await this.#readUnit(namedUnit(path).file, `${path}: no such file or directory`);
+    if (!names) return await this.#readUnit(namedUnit(path).file, `${path}: no such file or directory`);
     const before = this.#units.size + this.#errors.length;
-    for (const name of names.sort()) {
+    await this.#checkFolder(`${path.replace(/\/+$/, "")}/`, names);
+    for (const name of names.filter((name) => !isFilesFolder(name)).sort()) {
       const file = `${path.replace(/\/+$/, "")}/${name}`;
       const entry = entryOf(name);
       if (entry.kind === "unit") await this.#readUnit(file, `${file}: the link points to no file`);
@@ -71,12 +76,32 @@ class ApplicationReader {
       // A file of its own takes precedence over the template's.
       if (!this.#units.has(instance.name)) this.#units.set(instance.name, instance);
     }
+    const sources = new Set(
+      [...this.#units.values()].flatMap(({ path, options }) =>
+        attachedFiles(options).map(({ source }) => beside(path, source))
+      ),
+    );
+    const contents = new Map([...this.#units.values()].flatMap(({ contents }) => [...contents]));
+    const total_bytes = contents.values().reduce((sum, { length }) => sum + length, 0);
+    const { application_bytes } = attachmentLimits;
+    if (total_bytes > application_bytes) {
+      this.#errors.push(`the files of the application have ${total_bytes} bytes together (max ${application_bytes})`);
+    }
     return {
       units: [...this.#units.values()].sort((a, b) => a.name < b.name ? -1 : 1),
-      ignored: this.#ignored,
+      ignored: this.#ignored.filter((path) => !sources.has(path)),
       warnings: this.#warnings,
       errors: this.#errors,
     };
+  }
+
+  /** Warns of folders with files that belong to no unit. */
+  async #checkFolder(directory: string, names: readonly string[]): Promise<void> {
+    if (!names.some(isFilesFolder)) return;
+    for (const unit of await unitsWithFiles(this.io, directory)) {
+      const isUsed = names.includes(unit) || parseUnitName(unit) === undefined;
+      if (!isUsed) this.#warnings.push(`${directory}files/${unit} belongs to no unit of the directory and is ignored`);
+    }
   }
 
   async #readUnit(path: string, absent: string): Promise<void> {
@@ -94,13 +119,10 @@ class ApplicationReader {
     const other = this.#units.get(name);
     if (other) return void this.#errors.push(`${path}: ${other.path} is the same unit, ${name}`);
     this.#check(name, file);
-    const { instances, desiredState } = deploymentOf(name, file.options);
-    const options = templateOf(name) === undefined ? file.options : instanceOptions(file.options);
-    this.#units.set(name, { name, options, desiredState: isTemplate(name) ? "inactive" : desiredState, path });
-    for (const instance of instances) {
-      const options = instanceOptions(file.options);
-      this.#instances.push({ name: instanceOf(name, instance), options, desiredState, path });
-    }
+    const { own, instances } = deployedUnits(name, file.options);
+    const { contents } = file;
+    this.#units.set(name, { ...own, path, contents });
+    this.#instances.push(...instances.map((instance) => ({ ...instance, path, contents })));
   }
 
   /** Reads the template of an instance that has no file of its own. */
@@ -126,11 +148,12 @@ type Entry = { readonly kind: "unit" | "other" } | { readonly kind: "mistake"; r
 
 function entryOf(name: string): Entry {
   const type = /^[^.].*\.([^.]+)$/.exec(name)?.[1];
-  if (type === undefined) return { kind: "other" };
+  // Editors keep the former text of a file under its name with "~".
+  if (type === undefined || type.endsWith("~")) return { kind: "other" };
   if (recognizedTypes.includes(type)) return { kind: "unit" };
   const meant = type.length < minTypeLength ? undefined : nearest(type, storableTypes);
   if (meant === undefined) return { kind: "other" };
-  return { kind: "mistake", why: `".${type}" is no type of unit: did you mean ".${meant}"?` };
+  return { kind: "mistake", why: `".${type}" is not a type of unit: did you mean ".${meant}"?` };
 }
 
 /** A shorter ending is similar to too many types. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { attachContents, type Contents } from "../../registry/attach_contents.ts";
 import { instanceOptions } from "../../registry/deployment.ts";
 import type { Finding } from "../../registry/unit_check.ts";
 import { readUnitFile, type UnitFile, UnitFileError } from "../../systemd/unit_file.ts";
@@ -22,9 +23,11 @@ export interface NamedUnit {
 /** A unit file that was read. */
 export interface LocalFile extends UnitFile {
   readonly path: string;
+  /** The contents of its attached files, which its options name. */
+  readonly contents: Contents;
 }
 
-/** A unit file cannot be read, or its text is no unit file. */
+/** A unit file cannot be read, or its text is not a unit file. */
 export class LocalFileError extends Error {
   override name = "LocalFileError";
   constructor(message: string, readonly path: string, readonly line: number | undefined, options?: ErrorOptions) {
@@ -58,7 +61,7 @@ export function instanceFile(template: LocalFile): LocalFile {
   return { ...template, options: keep(options), lines: keep(lines), headerLines: keep(headerLines) };
 }
 
-/** Reads and parses a unit file; undefined if there is none. Throws {@link LocalFileError}. */
+/** Reads and parses a unit file, and its attached files; undefined if there is none. Throws {@link LocalFileError}. */
 export async function readLocalFile(path: string, io: Io): Promise<LocalFile | undefined> {
   let file: UnitFile | undefined;
   try {
@@ -69,10 +72,21 @@ export async function readLocalFile(path: string, io: Io): Promise<LocalFile | u
   }
   if (file?.options.length === 0) {
     const [first] = file.ignored;
-    const why = first === undefined ? "" : `: line ${first.line}: ${first.message}`;
-    throw new LocalFileError(`the file has no options${why}`, path, undefined);
+    const why = first === undefined
+      ? "give it one, such as Description= in [Unit]"
+      : `line ${first.line}: ${first.message}`;
+    throw new LocalFileError(`the file has no options: ${why}`, path, undefined);
   }
-  return file && { ...file, path };
+  if (file === undefined) return undefined;
+  const { options, contents, problem } = await attachContents(io, beside(path, ""), namedUnit(path).name, file.options);
+  if (problem) {
+    throw new LocalFileError(
+      problem.message,
+      path,
+      problem.index === undefined ? undefined : file.lines[problem.index],
+    );
+  }
+  return { ...file, options: [...options], path, contents };
 }
 
 /** Returns the line of a file that a finding concerns; undefined if it concerns the unit as a whole. */
@@ -91,10 +105,20 @@ export async function unsupportedType(argument: string, io: Io): Promise<string 
 
 /** Returns the same terminal with a text as the file at `path`. */
 export function withFile(io: Io, path: string, text: string): Io {
-  const readFile = (other: string) => other === path ? Promise.resolve(text) : io.readFile(other);
+  return replacing(io, { readFile: (other) => other === path ? Promise.resolve(text) : io.readFile(other) });
+}
+
+/** Does the same for the file of a unit of the cluster, to which files of this machine do not belong. */
+export function withStoredFile(io: Io, path: string, text: string): Io {
+  const nothing = { readBytes: () => Promise.resolve(undefined), filesIn: () => Promise.resolve([]) };
+  return replacing(withFile(io, path, text), nothing);
+}
+
+function replacing(io: Io, replaced: Partial<Io>): Io {
   return new Proxy(io, {
     get(_, key) {
-      if (key === "readFile") return readFile;
+      const own = replaced[key as keyof Io];
+      if (own !== undefined) return own;
       const value = Reflect.get(io, key);
       return typeof value === "function" ? value.bind(io) : value;
     },

@@ -19,7 +19,10 @@ export async function whyNotFound(
   const place = directory === "" ? "this directory" : directory;
   const also = template === undefined ? "" : `, nor for its template ${template}`;
   // A failure to list units or files only costs the suggestion.
-  const [units, files] = await Promise.all([client.units().catch(() => []), io.filesIn(directory || ".")]);
+  const [units, files = []] = await Promise.all([
+    client.units().catch(() => []),
+    io.filesIn(directory || ".").catch(() => undefined),
+  ]);
   const local = files.filter((each) => each === mangleUnitName(each));
   const candidates = [...new Set([...local, ...units.map((unit) => unit.name)])];
   const similar = similarUnit(name, candidates) ?? (template && similarUnit(template, candidates));

@@ -6,6 +6,7 @@
 
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import type { DesiredState, UnitName } from "../../registry/model.ts";
+import { healthCheckOf } from "../../registry/health_check.ts";
 import { parseRequirements } from "../../registry/requirements.ts";
 import { mangleUnitName } from "../../systemd/unit_name.ts";
 import { countFlag, type FlagSpec, secondsFlag, switchFlag } from "../cli/argv.ts";
@@ -15,6 +16,7 @@ import { inParallel } from "../../runtime/parallel.ts";
 import type { CreatedUnit } from "./upload.ts";
 import { timeoutFlagName } from "../cli/global_flags.ts";
 import { printError, printLine, ReaderGoneError, reasonOf, rethrowAs } from "../terminal/port.ts";
+import { followersFirst } from "./followers.ts";
 import { similarUnit } from "./similar_unit.ts";
 import { optionsOf } from "./resolve_source.ts";
 import { type WaitFailure, waitForUnits, type WaitStage } from "../waiting/wait_for_units.ts";
@@ -23,7 +25,8 @@ import { type WaitFailure, waitForUnits, type WaitStage } from "../waiting/wait_
 export function waitFlags(state: string): FlagSpec[] {
   const attempts = `Wait at most N times 2 seconds until the units are ${state}; 0 is no limit`;
   return [
-    countFlag("block-attempts", 0, attempts),
+    // Fleet 1.0 takes a negative number for no limit.
+    { ...countFlag("block-attempts", 0, attempts), isSigned: true },
     secondsFlag(timeoutFlagName, 0, "Limit all the waiting of the command; 0 is no limit"),
   ];
 }
@@ -113,16 +116,17 @@ export async function suggestion({ client }: Context, name: string): Promise<str
 }
 
 /**
- * Does `work` for each unit and returns those for which it succeeded. After a failure the other units still get their
- * turn. Each reason is printed once, after the text `failed`, with unit names if there are several units.
+ * Does `work` for each unit, as `run` does it, and returns those for which it succeeded. After a failure the other units
+ * still get their turn. Each reason is printed once, after the text `failed`, with unit names if there are several units.
  */
 export async function forEachUnit<Unit extends { readonly name: UnitName }>(
   { io }: Context,
   units: readonly Unit[],
   failed: string | ((names: readonly UnitName[]) => string),
   work: (unit: Unit) => Promise<unknown>,
+  run: typeof inParallel<Unit, string | undefined> = inParallel,
 ): Promise<Unit[]> {
-  const reasons = await inParallel(units, async (unit) => {
+  const reasons = await run(units, async (unit) => {
     try {
       await work(unit);
       return undefined;
@@ -136,6 +140,11 @@ export async function forEachUnit<Unit extends { readonly name: UnitName }>(
     printError(io, typeof failed === "string" ? `${failed}: ${which}${reason}` : failed(names) + reason);
   }
   return units.filter((_unit, index) => reasons[index] === undefined);
+}
+
+/** True if the unit's machine checks its health. */
+export function hasHealthCheck({ name, options }: UnitEntity): boolean {
+  return healthCheckOf(name, optionsOf(options)) !== undefined;
 }
 
 /** True if the unit runs on every machine that is eligible for it. */
@@ -169,6 +178,7 @@ export async function setDesiredState(
     changing,
     failed,
     ({ name }) => context.client.putUnit({ name, desiredState: state }),
+    followersFirst,
   );
   return {
     units: units.filter((unit) => unit.begun || changed.includes(unit)),

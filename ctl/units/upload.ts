@@ -13,8 +13,10 @@ import { isTemplate, templateOf } from "../../systemd/unit_name.ts";
 import { type FlagSpec, switchFlag, textFlag } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
 import { inParallel } from "../../runtime/parallel.ts";
+import { followersFirst } from "./followers.ts";
 import { unloaded } from "../waiting/conditions.ts";
 import { printError, printLine, reasonOf, rethrowAs } from "../terminal/port.ts";
+import { uploadContents } from "./attached_contents.ts";
 import { lineOf, namedUnit, withFile } from "./local_file.ts";
 import { CreationError, optionsOf, planUnit, type Sourcing, type UnitPlan } from "./resolve_source.ts";
 import { waitForUnits } from "../waiting/wait_for_units.ts";
@@ -50,10 +52,13 @@ export interface Creation {
 /** `--allow-unknown`, of every command that reads unit files for the cluster. */
 export const allowUnknownFlag = switchFlag("allow-unknown", "Accept unknown options of [X-Fleet] and unknown sections");
 
+/** `--name`, of every command that accepts `-` as a file. */
+export const nameFlag = textFlag("name", "NAME", "Name the unit that - reads from standard input");
+
 /** Flags of every command that creates units. */
 export const creationFlags: readonly FlagSpec[] = [
   allowUnknownFlag,
-  textFlag("name", "NAME", "Name the unit that - reads from standard input"),
+  nameFlag,
   switchFlag("sign", "Deprecated: ignored"),
 ];
 
@@ -100,19 +105,20 @@ export async function putUnits(
 /** Replaces the templates of replaced instances by their local files, so that later instances are the same. */
 export async function followTemplates(context: Context, plans: readonly UnitPlan[]): Promise<void> {
   const templates = new Map(plans.flatMap(({ name, template }) => {
-    return template ? [[templateOf(name) as string, template.options] as const] : [];
+    return template ? [[templateOf(name) as string, template] as const] : [];
   }));
-  await inParallel([...templates], async ([name, options]) => {
+  await inParallel([...templates], async ([name, { options, contents }]) => {
     const existing = await context.client.unit(name);
     const same = serializeUnitFile(optionsOf(existing?.options)) === serializeUnitFile(options);
     if (!existing || existing.unreadable === undefined && same) return;
+    await uploadContents(context.client, contents);
     await context.client.putUnit({ name, options });
     printLine(context.io, `Unit ${name} inactive`);
   }).catch(rethrowAs("Error creating units: failed replacing a template"));
 }
 
 /** Returns the context with the name of a unit in place of `-`, and standard input as its file. */
-async function withInput(context: Context): Promise<Context> {
+export async function withInput(context: Context): Promise<Context> {
   const { args, flags, io } = context;
   const dashes = args.filter((argument) => argument === "-").length;
   const { name, file } = namedUnit(flags.text("name"));
@@ -185,7 +191,7 @@ async function putAll(
   desiredState: DesiredState | undefined,
 ): Promise<CreatedUnit[]> {
   const output = new OrderedOutput();
-  return await inParallel(plans, async (plan, index) => {
+  return await followersFirst(plans, async (plan, index) => {
     const created = await putOne(context, plan, desiredState);
     output.add(index, () => {
       for (const note of plan.notes) {
@@ -211,6 +217,7 @@ async function putOne(context: Context, plan: UnitPlan, desiredState: DesiredSta
   // A template is always inactive. A unit that is replaced with its state stays on its machine if it may.
   const state = isTemplate(name) ? undefined : desiredState;
   try {
+    if (plan.local?.contents.size) await uploadContents(context.client, plan.local.contents);
     await context.client.putUnit({ name, options, ...(state ? { desiredState: state } : {}) });
   } catch (cause) {
     throw new CreationError(`${name}: ${reasonOf(cause)}`, { cause });

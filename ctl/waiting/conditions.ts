@@ -44,6 +44,9 @@ export const settleUnstarted_ms = 1000;
 /** Time after which a restart counts as done although no event has reported it. */
 export const unseenRestart_ms = 2000;
 
+/** Time after which another desired state counts as the change of another client, and not as an old view. */
+export const changed_ms = 2000;
+
 /** systemd's active states in which a unit may have processes (org.freedesktop.systemd1(5), ActiveState). */
 const alive = new Set(["active", "reloading", "refreshing", "activating", "deactivating"]);
 
@@ -60,11 +63,36 @@ export function atOnce(): WaitCondition {
   return () => done;
 }
 
+/**
+ * Returns a check that fails once another client has given the unit another desired state than `state`: the wait would have
+ * no end, or end with the success of a request that is void. Before the view shows `state`, nothing is known of that, unless
+ * `wasDesired`.
+ */
+function keepsDesired(state: DesiredState, wasDesired: boolean) {
+  let other_ms: number | undefined;
+  return (name: string, { unit }: UnitView, now_ms: number): WaitStatus | undefined => {
+    if (unit?.desiredState === state) {
+      wasDesired = true;
+      other_ms = undefined;
+      return undefined;
+    }
+    if (!unit || !wasDesired) return undefined;
+    other_ms ??= now_ms;
+    const left_ms = other_ms + changed_ms - now_ms;
+    if (left_ms > 0) return { verdict: "waiting", again_ms: left_ms };
+    const reason = `unit ${name} was changed by another client meanwhile: its desired state is ${unit.desiredState}`;
+    return { verdict: "failed", reason };
+  };
+}
+
 /** The unit's desired state is `state`, and its agent has commanded it. */
 export function reached(state: DesiredState): WaitCondition {
-  return (name, view) => {
+  const changed = keepsDesired(state, false);
+  return (name, view, now_ms) => {
     const { unit } = view;
     if (!unit) return view.seen ? { verdict: "failed", reason: `unit ${name} no longer exists` } : waiting;
+    const other = changed(name, view, now_ms);
+    if (other) return other;
     return unit.desiredState === state && (unit.currentState ?? "inactive") === state ? done : waiting;
   };
 }
@@ -196,8 +224,11 @@ function jobCondition(
   let latest = "";
   let since_ms = 0;
   const stability = new Stability(stable_ms, isFirst);
+  const changed = keepsDesired("launched", true);
   return (name, view, now_ms) => {
     if (!view.unit) return view.seen ? { verdict: "failed", reason: `unit ${name} no longer exists` } : waiting;
+    const other = changed(name, view, now_ms);
+    if (other) return other;
     const reported = stateOnItsMachine(view);
     if (!reported) return waiting;
     const job = progressOf(reported, view, now_ms);
@@ -256,15 +287,7 @@ class Stability {
 /** Result of a job, if the reported state is the end of one; undefined while a job is running. */
 function jobEnd(name: string, reported: StateView): WaitStatus | undefined {
   const { systemdLoadState: load = "", systemdActiveState: active = "", systemdSubState: sub = "" } = reported.state;
-  const failed = (): WaitStatus => {
-    // systemd's result says more than the failure of the job; a unit that could not be loaded has no result.
-    const why = load === "loaded" ? reported.result ?? reported.error : reported.error;
-    return {
-      verdict: "failed",
-      reason: `unit ${name} failed: systemd reports it ${load}, ${active} (${sub})${why ? ": " + why : ""}`,
-      ...(reported.state.machineID ? { machine: reported.state.machineID } : {}),
-    };
-  };
+  const failed = () => jobFailure(name, reported);
   switch (active) {
     case "active":
     case "reloading":
@@ -280,6 +303,18 @@ function jobEnd(name: string, reported: StateView): WaitStatus | undefined {
     default:
       return undefined;
   }
+}
+
+/** Returns the failure of a unit that systemd reports in this state. */
+export function jobFailure(name: string, reported: StateView): WaitStatus {
+  const { systemdLoadState: load = "", systemdActiveState: active = "", systemdSubState: sub = "" } = reported.state;
+  // systemd's result says more than the failure of the job; a unit that could not be loaded has no result.
+  const why = load === "loaded" ? reported.result ?? reported.error : reported.error;
+  return {
+    verdict: "failed",
+    reason: `unit ${name} failed: systemd reports it ${load}, ${active} (${sub})${why ? ": " + why : ""}`,
+    ...(reported.state.machineID ? { machine: reported.state.machineID } : {}),
+  };
 }
 
 /** The state that the unit's own machine reports. */

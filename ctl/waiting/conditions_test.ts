@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { StateView, UnitView } from "./unit_watcher.ts";
 import {
+  changed_ms,
   gone,
   having,
   loaded,
@@ -374,4 +375,32 @@ Deno.test("restarted: a unit that does not stay active has failed", () => {
     after(restarted(before, 0, 1000), [0, view(back)], [500, view({ ...back, ...failed, since: 102 })]),
     failure,
   );
+});
+
+Deno.test("a unit that another client changes meanwhile has neither started nor stopped", () => {
+  const other = (desired: string) =>
+    `unit ${name} was changed by another client meanwhile: its desired state is ${desired}`;
+  const dead = { active: "inactive", sub: "dead", since: 102 };
+  const stoppedByOther = view({ ...dead, desired: "loaded", current: "loaded", restart: 8, asked: 8 });
+  for (const condition of [restarted(before, 0), started(true)]) {
+    const steps = [[0, view({ active: "activating", since: 101, restart: 8, asked: 8 })], [1, stoppedByOther]] as const;
+    assert.equal(after(condition, ...steps, [changed_ms, stoppedByOther]), "waiting");
+    assert.equal(condition(name, stoppedByOther, changed_ms + 1).verdict, "failed");
+  }
+  const stopping = view({ active: "deactivating", desired: "loaded" });
+  const startedByOther = view({ active: "active" });
+  assert.equal(after(stopped(), [0, stopping], [1, startedByOther], [changed_ms, startedByOther]), "waiting");
+  assert.equal(
+    after(stopped(), [0, stopping], [1, startedByOther], [changed_ms + 1, startedByOther]),
+    other("launched"),
+  );
+});
+
+Deno.test("an older view, such as that of another server, is no change of another client", () => {
+  const stopping = view({ active: "deactivating", desired: "loaded" });
+  const older = view({ active: "active" });
+  const ended = view({ active: "inactive", sub: "dead", desired: "loaded", current: "loaded" });
+  // The request is not in the view yet.
+  assert.equal(after(stopped(), [0, older], [9e9, older]), "waiting");
+  assert.equal(after(stopped(), [0, stopping], [1, older], [changed_ms, ended], [9e9, ended]), "done");
 });

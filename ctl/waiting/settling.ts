@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { UnitOption } from "../../systemd/unit_file.ts";
+import { lastValue, type UnitOption } from "../../systemd/unit_file.ts";
 import { isQuadlet } from "../../systemd/unit_name.ts";
 import { type FlagSpec, secondsFlag } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
@@ -36,18 +36,15 @@ export function stableFor_ms({ flags }: Context, name: string, options: readonly
  * podman-systemd.unit(5).
  */
 function isContainerWithoutReadiness(name: string, options: readonly UnitOption[]): boolean {
-  const last = (section: string, key: string) =>
-    options.findLast((option) => option.section === section && option.name === key)?.value.trim();
   if (name.endsWith(".kube")) return true;
-  if (!name.endsWith(".container") || last("Service", "Type") === "oneshot") return false;
-  return !/^(healthy|1|yes|y|true|t|on)$/i.test(last("Container", "Notify") ?? "");
+  if (!name.endsWith(".container") || lastValue(options, "Service", "Type") === "oneshot") return false;
+  return !/^(healthy|1|yes|y|true|t|on)$/i.test(lastValue(options, "Container", "Notify"));
 }
 
 /** Returns `Type=` of a service, or the default of systemd.service(5). */
-function serviceType(options: readonly UnitOption[]): string {
-  const last = (key: string) => options.findLast(({ section, name }) => section === "Service" && name === key)?.value;
-  const type = last("Type") ?? "";
+export function serviceType(options: readonly UnitOption[]): string {
+  const type = lastValue(options, "Service", "Type");
   if (type !== "") return type;
-  if ((last("BusName") ?? "") !== "") return "dbus";
+  if (lastValue(options, "Service", "BusName") !== "") return "dbus";
   return options.some(({ section, name }) => section === "Service" && name === "ExecStart") ? "simple" : "oneshot";
 }

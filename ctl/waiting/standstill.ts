@@ -6,7 +6,6 @@
 
 import type { Context } from "../cli/command.ts";
 import type { UnitView, UnitWatcher } from "./unit_watcher.ts";
-import {} from "../terminal/port.ts";
 
 /** Times since a unit's latest change at which a notice is printed; the last interval repeats. */
 const intervals_ms = [10_000, 30_000, 60_000] as const;
@@ -63,11 +62,16 @@ export class StandstillNotices {
       this.again_ms = Math.min(this.again_ms, dueAt_ms(standstill.notices) - for_ms);
     }
     for (const { name, goal, error, for_ms } of due.slice(0, maxNamed)) {
-      const why = error ?? this.reasons.latest(name) ?? this.#systemdState(name);
-      const reason = why === undefined ? "" : `: ${why}`;
+      const reason = this.reason(name, error);
       io.notice(`Unit ${name} has made no progress for ${duration(for_ms)} and has yet to ${goal}${reason}`);
     }
     if (due.length > maxNamed) io.notice(`${due.length - maxNamed} more units have made no progress for as long`);
+  }
+
+  /** Returns what a unit waits for, as the end of a sentence; "" if nothing is known. `error`: the latest one of its machine. */
+  reason(name: string, error: string | undefined): string {
+    const why = error ?? this.reasons.latest(name) ?? this.#systemdState(name);
+    return why === undefined ? "" : `: ${why}`;
   }
 
   #update(name: string, now_ms: number): Standstill {
@@ -96,9 +100,13 @@ export class StandstillNotices {
 
   #systemdState(name: string): string | undefined {
     if (!this.watcher.isReady) return `${this.context.client.endpoint} has not reported its state yet`;
-    const [reported] = this.watcher.view(name).states.values();
-    const { systemdLoadState: load, systemdActiveState: active, systemdSubState: sub } = reported?.state ?? {};
-    return reported && `systemd reports it ${load}, ${active} (${sub})`;
+    // Of a global unit, one machine that is not ready says more than all that are.
+    const states = [...this.watcher.view(name).states.values()];
+    const reported = states.find(({ state }) => state.systemdActiveState !== "active") ?? states[0];
+    if (!reported) return undefined;
+    const { systemdLoadState: load, systemdActiveState: active, systemdSubState: sub, healthReason } = reported.state;
+    const health = healthReason === undefined ? "" : `, and its health check fails: ${healthReason}`;
+    return `systemd reports it ${load}, ${active} (${sub})${health}`;
   }
 }
 

@@ -37,6 +37,8 @@ export interface WaitFailure {
   readonly reason: string;
   /** ID of the machine on which systemd reports the failure; undefined if the failure is of another kind. */
   readonly machine?: string;
+  /** True if the time for the wait is over. */
+  readonly isTimeout?: true;
 }
 
 /** Duration of one attempt of `--block-attempts`. */
@@ -95,7 +97,11 @@ export async function waitForUnits(
     }
     lines.printAll();
     reasons.close();
-    return progress.flatMap((unit) => unit.failure ? [unit.failure] : []);
+    return progress.flatMap(({ failure, wait: { name }, latestError }) => {
+      // Fleet 1.0, which has --block-attempts only, gives no reason.
+      const why = failure?.isTimeout && attempts === 0 ? standstill.reason(name, latestError) : "";
+      return failure ? [{ ...failure, reason: failure.reason + why }] : [];
+    });
   } finally {
     context.io.progress(undefined);
     removeInterruptMessage();
@@ -204,7 +210,8 @@ class Progress {
           const { error } = this.#refusal!.reported;
           this.failure = { name, reason: `unit ${name} cannot be started or stopped as it is: ${error}` };
         } else if (left_ms <= 0) {
-          this.failure = { name, reason: `timed out waiting for unit ${name} to ${stage.goal}` };
+          const reason = `timed out waiting for unit ${name} to ${stage.goal}`;
+          this.failure = { name, reason, isTimeout: true };
         } else this.again_ms = Math.min(left_ms, refusalIn_ms, status.again_ms ?? Infinity);
         return;
       }
