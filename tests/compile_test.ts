@@ -6,7 +6,7 @@
  */
 
 import assert from "node:assert/strict";
-import { copyProgram } from "./support/programs.ts";
+import { copyProgram, writeProgram } from "./support/programs.ts";
 
 const root = `${import.meta.dirname}/..`;
 const denoFolder = Deno.execPath().replace(/\/[^/]*$/, "");
@@ -28,6 +28,21 @@ function compile(tree: string, args: readonly string[], env: Record<string, stri
   const path = `${denoFolder}:${Deno.env.get("PATH") ?? ""}`;
   return run(`${tree}/compile.sh`, { args: [...args], cwd: "/", env: { CI: "", PATH: path, ...env } });
 }
+
+/** An mv that reports a moment without fleetctl, and a main.js that comes before a module that it names. */
+const watchedMove = `#!/bin/sh
+look() {
+  [ -x "$MODULES/../../fleetctl" ] || echo "no fleetctl: mv $*" >&2
+}
+look "$@"
+/bin/mv "$@"
+look "$@"
+case $* in */lib/fleetctl/main.js)
+  for module in $(grep -oE '[A-Za-z0-9_]+-[A-Z0-9]{8}\\.js' "$MODULES/main.js"); do
+    [ -f "$MODULES/$module" ] || echo "no $module: mv $*" >&2
+  done ;;
+esac
+`;
 
 async function inTempDir(work: (directory: string) => Promise<void>): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "fleet compile " });
@@ -70,8 +85,19 @@ const standIns: Readonly<Record<string, string>> = {
       setInterval(() => {}, 1000);
       console.log(Deno.pid);
     }`,
+  "packaging/man/main.ts": `
+    Deno.mkdirSync(Deno.args[0] + "/man1", { recursive: true });
+    Deno.writeTextFileSync(Deno.args[0] + "/man1/fleetctl.1", Deno.args[1] + "\\n");`,
+  "packaging/site/main.ts": `
+    Deno.mkdirSync(Deno.args[0]);
+    Deno.writeTextFileSync(Deno.args[0] + "/index.html", "docs\\n");`,
   "packaging/fleetctl-inject-ssh.sh": "#!/bin/sh\n",
+  "packaging/install.sh": "#!/bin/sh\n",
+  "packaging/.gitattributes": "commit export-subst\n",
+  "packaging/commit": "$Format:%H %ct$\n",
   "LICENSE": "license\n",
+  "daemon/ui/main.tsx": "console.log('the cluster page');",
+  ...Object.fromEntries(["index.html", "style.css", "icon.svg"].map((name) => [`daemon/ui/${name}`, `${name}\n`])),
   "examples/fleet.conf.sample": "# sample\n",
   ...Object.fromEntries(
     ["systemd/fleet.service", "systemd/fleet.socket", "polkit/fleet.rules", "sysusers/fleet.conf"]
@@ -79,6 +105,7 @@ const standIns: Readonly<Record<string, string>> = {
   ),
   "ctl/main.ts": `
     if (Deno.args[0] === "--version") console.log("fleetctl version 1");
+    if (Deno.args[0] === "build") console.log("@FLEET_BUILD@");
     if (Deno.args[0] === "completion") console.log("completion of", Deno.args[1]);
     if (Deno.args[0] === "store") {
       const { default: all, Etcd3 } = await import("etcd3");
@@ -89,7 +116,10 @@ const standIns: Readonly<Record<string, string>> = {
 
 /** Writes a source tree with other programs to `directory`. */
 async function makeTree(directory: string, files: Readonly<Record<string, string>> = standIns): Promise<string> {
-  for (const name of ["compile.sh", "deno.json", "deno.lock", "package.json"]) {
+  const { workspace }: { workspace: string[] } = JSON.parse(await Deno.readTextFile(`${root}/deno.json`));
+  const members = workspace.map((member) => `${member}/deno.json`);
+  for (const name of ["compile.sh", "deno.json", "deno.lock", "package.json", ...members]) {
+    await Deno.mkdir(`${directory}/${name}`.replace(/\/[^/]*$/, ""), { recursive: true });
     await copyProgram(`${root}/${name}`, `${directory}/${name}`);
   }
   for (const [path, text] of Object.entries(files)) {
@@ -126,9 +156,26 @@ Deno.test("launcher", async (t) => {
       assert.equal(await text("systemd/fleet.service"), "systemd/fleet.service\n");
       assert.equal(await text("polkit/fleet.rules"), "polkit/fleet.rules\n");
       assert.equal(await text("sysusers/fleet.conf"), "sysusers/fleet.conf\n");
+      assert.equal(await text("html/index.html"), "docs\n");
+      assert.match(await text("man/man1/fleetctl.1"), /^\d{4}-\d\d-\d\d\n$/);
       for (const [file, shell] of [["fleetctl", "bash"], ["_fleetctl", "zsh"], ["fleetctl.fish", "fish"]]) {
         assert.equal(await text(`completions/${file}`), `completion of ${shell}\n`);
       }
+    });
+
+    await t.step("SHA256SUMS has the checksum of every file", async () => {
+      const listed = (await Deno.readTextFile(`${made}/SHA256SUMS`)).trimEnd().split("\n").map((line) =>
+        line.slice(66)
+      );
+      const { stdout } = await run("find", { args: [".", "-type", "f", "-printf", "%P\n"], cwd: made });
+      assert.deepEqual(["SHA256SUMS", ...listed].sort(), stdout.trimEnd().split("\n").sort());
+      assert.equal((await run("sha256sum", { args: ["--check", "--strict", "SHA256SUMS"], cwd: made })).code, 0);
+    });
+
+    await t.step("the files of the cluster page are beside the bundle of fleetd", async () => {
+      const text = (name: string) => Deno.readTextFile(`${made}/lib/fleetd/ui/${name}`);
+      for (const name of ["index.html", "style.css", "icon.svg"]) assert.equal(await text(name), `${name}\n`);
+      assert.match(await text("main.js"), /the cluster page/);
     });
 
     await t.step("passes arguments on unchanged", async () => {
@@ -261,6 +308,57 @@ Deno.test("compile.sh", async (t) => {
   });
 });
 
+Deno.test("the commit and the date of a build", async (t) => {
+  await inTempDir(async (directory) => {
+    const tree = await makeTree(`${directory}/tree`);
+    const date = "2026-01-02T03:04:05Z";
+    const git = async (...args: string[]) => {
+      const names = ["AUTHOR", "COMMITTER"].flatMap((role) => [
+        [`GIT_${role}_NAME`, "a"],
+        [`GIT_${role}_EMAIL`, "a@example.com"],
+        [`GIT_${role}_DATE`, date],
+      ]);
+      const { code, stdout, stderr } = await run("git", { args, cwd: tree, env: Object.fromEntries(names) });
+      assert.equal(code, 0, stderr);
+      return stdout.trim();
+    };
+    const stampOf = async (of: string, env: Record<string, string> = {}) => {
+      const { code, stderr } = await compile(of, ["--launcher", `${directory}/made`], env);
+      assert.equal(code, 0, stderr);
+      const bare = { clearEnv: true, env: { PATH: denoFolder }, args: ["build"] };
+      return (await run(`${directory}/made/fleetctl`, bare)).stdout.trim();
+    };
+
+    await t.step("without git, the commit is unknown, and the date is given or today's", async () => {
+      assert.equal(await stampOf(tree, { SOURCE_DATE_EPOCH: "86400" }), "unknown 1970-01-02");
+      assert.match(await stampOf(tree), /^unknown 2\d{3}-\d\d-\d\d$/);
+    });
+
+    let head = "";
+    await t.step("in a repository, they are those of its latest commit", async () => {
+      await git("init", "--quiet");
+      await git("add", ".");
+      await git("commit", "--quiet", "--message=all");
+      head = await git("rev-parse", "HEAD");
+      assert.equal(await stampOf(tree), `${head.slice(0, 12)} 2026-01-02`);
+    });
+
+    await t.step("an archive that git made knows its commit, also inside of another repository", async () => {
+      await Deno.mkdir(`${tree}/unpacked`);
+      await git("archive", "--output=all.tar", "HEAD");
+      await git("rm", "--quiet", "LICENSE");
+      assert.equal((await run("tar", { args: ["-xf", "../all.tar"], cwd: `${tree}/unpacked` })).code, 0);
+      assert.equal(await stampOf(`${tree}/unpacked`), `${head.slice(0, 12)} 2026-01-02`);
+      await git("reset", "--quiet", "--hard");
+    });
+
+    await t.step("files that differ from the commit are mentioned", async () => {
+      await Deno.writeTextFile(`${tree}/LICENSE`, "another license\n");
+      assert.equal(await stampOf(tree), `${head.slice(0, 12)}-modified 2026-01-02`);
+    });
+  });
+});
+
 Deno.test("fleetd and fleetctl themselves", async (t) => {
   await inTempDir(async (directory) => {
     await t.step("compile", async () => {
@@ -274,9 +372,72 @@ Deno.test("fleetd and fleetctl themselves", async (t) => {
       const bare = { clearEnv: true, env: { PATH: denoFolder }, cwd: "/", args: ["--version"] };
       for (const program of ["fleetd", "fleetctl"]) {
         const { code, stdout, stderr } = await run(`${directory}/${program}`, bare);
-        assert.match(stdout, new RegExp(`^${program} version \\S+\n$`));
+        const built = String.raw`\(commit (unknown|[0-9a-f]{12}(-modified)?), built \d{4}-\d\d-\d\d\)`;
+        assert.match(stdout, new RegExp(`^${program} version \\S+ ${built}\n$`));
         assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
       }
+    });
+
+    await t.step("are installed below a prefix, and removed without a trace but the configuration", async () => {
+      const destdir = `${directory}/a root`;
+      const install = (...args: string[]) =>
+        run(`${directory}/install.sh`, { args: [`--destdir=${destdir}`, ...args] });
+      await Deno.mkdir(`${directory}/watched`);
+      await writeProgram(`${directory}/watched/mv`, watchedMove);
+      const files = async () => {
+        const { stdout } = await run("find", { args: [".", "!", "-type", "d", "-printf", "/%P\n"], cwd: destdir });
+        return stdout.trimEnd().split("\n").sort();
+      };
+      for (
+        const [prefix, units] of [["/usr/local", "/usr/local/lib/systemd/system"], ["/opt/f", "/etc/systemd/system"]]
+      ) {
+        assert.deepEqual(await install(`--prefix=${prefix}`), { code: 0, stdout: "", stderr: "" });
+        const listed = (await Deno.readTextFile(`${destdir}${prefix}/lib/fleet/files`)).trimEnd().split("\n");
+        assert.deepEqual(await files(), [...listed, "/etc/fleet/fleet.conf"].sort());
+        const unit = await Deno.readTextFile(`${destdir}${units}/fleet.service`);
+        assert.match(unit, new RegExp(`^ExecStart=.* ${prefix}/sbin/fleetd$`, "m"));
+        const bare = { clearEnv: true, env: { PATH: denoFolder }, args: ["--version"] };
+        assert.match((await run(`${destdir}${prefix}/sbin/fleetd`, bare)).stdout, /^fleetd version /);
+
+        // An upgrade: what is no longer part of fleet is removed, and the configuration stays.
+        for (const former of [`${prefix}/bin/former`, `${prefix}/lib/fleet/lib/former.js`]) {
+          await Deno.writeTextFile(`${destdir}${former}`, "");
+          await Deno.writeTextFile(`${destdir}${prefix}/lib/fleet/files`, `${former}\n`, { append: true });
+        }
+        await Deno.writeTextFile(`${destdir}/etc/fleet/fleet.conf`, "registry=embedded\n");
+        // The old version has other modules. At each move, the program is there, and the modules that its main.js names.
+        const modules = `${destdir}${prefix}/lib/fleet/lib/fleetctl`;
+        for (const { name } of Deno.readDirSync(modules)) {
+          if (/-[A-Z0-9]+\.js$/.test(name)) await Deno.remove(`${modules}/${name}`);
+        }
+        await Deno.writeTextFile(`${modules}/main.js`, "");
+        const env = { PATH: `${directory}/watched:${Deno.env.get("PATH")}`, MODULES: modules };
+        const upgrade = await run(`${directory}/install.sh`, {
+          args: [`--destdir=${destdir}`, `--prefix=${prefix}`],
+          env,
+        });
+        assert.deepEqual(upgrade, { code: 0, stdout: "", stderr: "" });
+        assert.deepEqual(await files(), [...listed, "/etc/fleet/fleet.conf"].sort());
+
+        const removed = await run(`${destdir}${prefix}/lib/fleet/install.sh`, { args: ["--uninstall"] });
+        assert.deepEqual(removed, { code: 0, stdout: "", stderr: "" });
+        assert.deepEqual(await files(), ["/etc/fleet/fleet.conf"]);
+        assert.equal(await Deno.readTextFile(`${destdir}/etc/fleet/fleet.conf`), "registry=embedded\n");
+      }
+    });
+
+    await t.step("are not installed below a prefix that fleet.service cannot name", async () => {
+      const args = [`--destdir=${directory}/other`, "--prefix=/opt/a b"];
+      const { code, stderr } = await run(`${directory}/install.sh`, { args });
+      assert.equal(code, 1);
+      assert.match(stderr, /--prefix=\/opt\/a b: use only letters, digits/);
+    });
+
+    await t.step("are not installed if a file is not the one that was built", async () => {
+      await Deno.writeTextFile(`${directory}/fleetd`, "#");
+      const { code, stderr } = await run(`${directory}/install.sh`, { args: [`--destdir=${directory}/other`] });
+      assert.equal(code, 1);
+      assert.match(stderr, /fleetd: FAILED|the files in .* are not those that were built/);
     });
   });
 });

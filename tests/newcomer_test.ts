@@ -13,9 +13,8 @@ async function runUnprivileged(
   const directory = await Deno.makeTempDir({ prefix: "fleet-newcomer-" });
   try {
     await Deno.chmod(directory, 0o755);
-    for (
-      const path of ["examples/demo.ts", "tests/support/need_root.ts", "tests/run.ts", "tests/support/test_report.ts"]
-    ) {
+    const parts = ["need_root.ts", "test_report.ts", "dist_variable.ts"].map((name) => `tests/support/${name}`);
+    for (const path of ["examples/demo.ts", "tests/run.ts", ...parts]) {
       await Deno.mkdir(`${directory}/${path.replace(/\/[^/]*$/, "")}`, { recursive: true });
       await Deno.copyFile(new URL(path, root), `${directory}/${path}`);
     }

@@ -34,8 +34,22 @@ const needs: readonly Need[] = [
   { what: "chroot", debian: "coreutils" },
 ];
 
-/** Shells for tests/cli/completion_test.ts. Machines do not need them. */
-const shells: readonly Need[] = ["bash", "fish", "zsh"].map((name) => ({ what: name, debian: name }));
+/**
+ * Programs that tests run on this host: shells, the browser, the checks of manual pages and packages, git, and those that use the
+ * examples. Machines do not need them.
+ */
+const forTests: readonly Need[] = [
+  ...["bash", "fish", "zsh", "chromium", "mandoc", "lintian", "git", "curl", "prometheus"].map((name) => ({
+    what: name,
+    debian: name,
+  })),
+  { what: "promtool", debian: "prometheus" },
+  { what: "ansible-playbook", debian: "ansible-core" },
+  { what: "rpmbuild", debian: "rpm" },
+];
+
+/** The services that packages would start, by package: on ports that tests or the host may use. */
+const services: Readonly<Record<string, string>> = { "etcd-server": "etcd.service", prometheus: "prometheus.service" };
 
 /** Returns the needs of machines that this host lacks. Also adds the system's program directories to PATH, which an ordinary user's PATH may lack. */
 export function missingNeeds(): readonly Need[] {
@@ -68,7 +82,7 @@ export function unready(): string | undefined {
 }
 
 /**
- * Installs the missing needs of machines and of `more`, and builds the machines' root file system. Throws with the reason
+ * Installs the missing needs of machines and of `more`, and builds the root file system of most machines. Throws with the reason
  * if this host cannot boot machines.
  */
 export async function prepare(more: readonly Need[] = []): Promise<void> {
@@ -83,7 +97,6 @@ export async function prepare(more: readonly Need[] = []): Promise<void> {
     throw new Error(`this host lacks ${lacking}, which tests use: install the packages that contain them`);
   }
   await ensureBase();
-  await ensureBase("podman");
 }
 
 const apt = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"];
@@ -97,9 +110,9 @@ async function install(packages: readonly string[]): Promise<void> {
   const update = await run([...apt, "update"], options);
   // One dead mirror among several fails the whole update; the installation may succeed nevertheless.
   if (update.code !== 0) console.error(`apt-get update failed, trying the installation: ${lastLines(update.stderr)}`);
-  const masksEtcd = packages.includes("etcd-server") && existsSync("/run/systemd/system");
-  // The package would start its server on the default ports, which tests use. A reboot removes the mask, which is in /run.
-  if (masksEtcd) await must(["systemctl", "mask", "--runtime", "etcd.service"]);
+  const starting = existsSync("/run/systemd/system") ? packages.flatMap((name) => services[name] ?? []) : [];
+  // A reboot removes the mask, which is in /run.
+  if (starting.length > 0) await must(["systemctl", "mask", "--runtime", ...starting]);
   try {
     const command = [...apt, "install", "-y", "--no-install-recommends", ...packages];
     const first = await run(command, options);
@@ -110,9 +123,9 @@ async function install(packages: readonly string[]): Promise<void> {
     const second = await run(command, options);
     if (second.code !== 0) throw new Error(`cannot install ${packages.join(" ")}: ${lastLines(second.stderr)}`);
   } finally {
-    if (masksEtcd) {
-      await must(["systemctl", "unmask", "--runtime", "etcd.service"]);
-      await run(["systemctl", "disable", "etcd.service"]); // fails if the package was not installed
+    if (starting.length > 0) {
+      await must(["systemctl", "unmask", "--runtime", ...starting]);
+      await run(["systemctl", "disable", ...starting]); // fails if a package was not installed
     }
   }
 }
@@ -123,7 +136,8 @@ function lastLines(text: string): string {
 
 if (import.meta.main) {
   try {
-    await prepare(shells);
+    await prepare(forTests);
+    await ensureBase("podman");
     console.error("this host is ready for tests on real machines");
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);

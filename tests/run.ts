@@ -9,29 +9,57 @@
  */
 
 import { rootMissing } from "./support/need_root.ts";
+import { distVariable } from "./support/dist_variable.ts";
 import { formatFailures, readReport, type TestFailure, type TestResults } from "./support/test_report.ts";
 
 const root = `${import.meta.dirname}/../`;
 const locked = Deno.env.get("CI") === "true" ? ["--frozen"] : [];
 
-/** Folders whose tests start daemons, stores and machines. They run one after the other. */
-const serialFolders = ["tests/contract", "tests/lab", "tests/e2e"];
+/** Folders whose tests start daemons and stores of their own. They run one after the other. */
+const serialFolders = ["tests/contract", "tests/lab"];
+
+/** The folder of tests on clusters of machines. Its files run two at a time, because they mostly wait for machines. */
+const machineFolder = "tests/e2e";
+const machineJobs = 2;
 
 /** Time limit of a step: far more than any step needs, so that a step that hangs fails instead of blocking the run. */
 const stepLimit_ms = 32 * 60_000;
 
-/** Runs a program with this process's output. Stops it after {@link stepLimit_ms}. Returns its exit status. */
-async function runToEnd(command: string, args: readonly string[]): Promise<Deno.CommandStatus> {
+/** The time at which the output of a program is printed: as it comes, or when the program has ended. */
+type OutputMode = "at once" | "at the end";
+
+/** Runs a program. Stops it after {@link stepLimit_ms}. Returns its exit status. */
+async function runToEnd(
+  command: string,
+  args: readonly string[],
+  output: OutputMode = "at once",
+): Promise<Deno.CommandStatus> {
   // compile.sh needs deno in PATH, which only `deno task` ensures.
   const path = `${Deno.execPath().replace(/\/[^/]*$/, "")}:${Deno.env.get("PATH") ?? ""}`;
-  const child = new Deno.Command(command, { args: [...args], cwd: root, env: { PATH: path }, stdin: "null" }).spawn();
+  const mode = output === "at once" ? "inherit" : "piped";
+  const child = new Deno.Command(command, {
+    ...{ args: [...args], cwd: root, env: { PATH: path } },
+    ...{ stdin: "null", stdout: mode, stderr: mode } as const,
+  }).spawn();
   const limit = setTimeout(() => {
     console.log(`stopped: not done after ${stepLimit_ms / 60_000} minutes`);
     child.kill("SIGTERM");
   }, stepLimit_ms);
-  const status = await child.status;
+  const status = mode === "inherit" ? child.status : printed(child.output());
+  await status;
   clearTimeout(limit);
-  return status;
+  return await status;
+}
+
+/** Prints what a program has written, and returns its exit status. */
+async function printed(output: Promise<Deno.CommandOutput>): Promise<Deno.CommandStatus> {
+  const ended = await output;
+  for (const text of [ended.stdout, ended.stderr]) writeAllSync(text);
+  return ended;
+}
+
+function writeAllSync(bytes: Uint8Array): void {
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(Deno.stdout.writeSync(rest));
 }
 
 const run = async (command: string, args: readonly string[]) => (await runToEnd(command, args)).code;
@@ -54,15 +82,19 @@ const deno = (...args: string[]) => run(Deno.execPath(), args);
 const crashSignals: readonly (Deno.Signal | null)[] = ["SIGABRT", "SIGBUS", "SIGILL", "SIGSEGV"];
 
 /** Runs `deno test`. If Deno crashes, runs it once more, because there is no report of any test then. */
-async function runTests(args: readonly string[]): Promise<number> {
-  const { code, signal } = await runToEnd(Deno.execPath(), args);
+async function runTests(args: readonly string[], output: OutputMode): Promise<number> {
+  const { code, signal } = await runToEnd(Deno.execPath(), args, output);
   if (!crashSignals.includes(signal)) return code;
   console.log(`deno test crashed (${signal}): running these tests once more`);
-  return await run(Deno.execPath(), args);
+  return (await runToEnd(Deno.execPath(), args, output)).code;
 }
 
 /** Runs `deno test` on paths and reads its report. */
-async function test(paths: readonly string[], options: readonly string[]): Promise<TestResults> {
+async function test(
+  paths: readonly string[],
+  options: readonly string[],
+  output: OutputMode = "at once",
+): Promise<TestResults> {
   const report = await Deno.makeTempFile({ prefix: "fleet-test-", suffix: ".xml" });
   try {
     const sanitizers = ["--sanitize-ops", "--sanitize-resources"];
@@ -74,22 +106,37 @@ async function test(paths: readonly string[], options: readonly string[]): Promi
       `--junit-path=${report}`,
       ...options,
       ...paths,
-    ]);
+    ], output);
     return readReport(await Deno.readTextFile(report), code);
   } finally {
     await Deno.remove(report);
   }
 }
 
-/** Returns all test files except those in {@link serialFolders}. */
-async function unitTests(folder = ""): Promise<string[]> {
+/** Runs each test file in a process of its own, {@link machineJobs} at a time. */
+async function testEach(paths: readonly string[]): Promise<TestResults[]> {
+  const results: TestResults[] = [];
+  const waiting = [...paths];
+  const runNext = async (): Promise<void> => {
+    for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+      const started = performance.now();
+      results.push(await test([path], ["--no-check"], "at the end"));
+      console.log(`── ${path}: ${((performance.now() - started) / 1000).toFixed(1)} s`);
+    }
+  };
+  await Promise.all(Array.from({ length: machineJobs }, runNext));
+  return results;
+}
+
+/** Returns all test files in a folder, "" for all folders, except those in `others`. */
+async function testFiles(folder = "", others: readonly string[] = []): Promise<string[]> {
   const found: string[] = [];
   for await (const entry of Deno.readDir(root + folder)) {
     const path = folder + entry.name;
     if (entry.isFile && path.endsWith("_test.ts")) found.push(path);
-    if (!entry.isDirectory || entry.name.startsWith(".") || serialFolders.includes(path)) continue;
+    if (!entry.isDirectory || entry.name.startsWith(".") || others.includes(path)) continue;
     if (["dist", "node_modules", "coverage"].includes(path)) continue;
-    found.push(...await unitTests(`${path}/`));
+    found.push(...await testFiles(`${path}/`, others));
   }
   return found.sort();
 }
@@ -101,13 +148,20 @@ async function hasTests(folder: string): Promise<boolean> {
   return false;
 }
 
+/** Builds the programs that machines run, for all tests of this run: clusters that exist use them while others begin. */
+async function buildOnce(): Promise<number> {
+  const code = await run("./compile.sh", ["--launcher"]);
+  if (code === 0) Deno.env.set(distVariable, `${root}dist`);
+  return code;
+}
+
 /** Checks besides the tests. After a failed vital check no tests are run, because they would fail for the same reason. */
 const prepare = {
   name: "prepare the host",
   vital: true,
   run: () => deno("run", "-A", ...locked, "tests/prepare_host.ts"),
 };
-const build = { name: "build", vital: true, run: () => run("./compile.sh", ["--launcher"]) };
+const build = { name: "build", vital: true, run: buildOnce };
 const checks = [
   prepare,
   { name: "format", vital: false, run: () => deno("fmt", "--check") },
@@ -138,17 +192,25 @@ async function everything(): Promise<TestResults> {
   const { failures, goOn } = await runChecks(checks);
   const all: TestResults[] = [{ passed: 0, failures }];
   if (goOn) {
-    const units = await unitTests();
+    const units = await testFiles("", [...serialFolders, machineFolder]);
     // Types have been checked above; tests run even after a type error.
     all.push(await step("unit tests", () => test(units, ["--no-check", "--parallel"])));
     for (const folder of serialFolders) {
       if (await hasTests(folder)) all.push(await step(folder, () => test([folder], ["--no-check"])));
     }
+    all.push(...await step(machineFolder, async () => await testEach(await testFiles(`${machineFolder}/`))));
   }
   return {
     passed: all.reduce((sum, { passed }) => sum + passed, 0),
     failures: all.flatMap(({ failures }) => failures),
   };
+}
+
+/** Returns the test files of folders: of a folder with a member of the workspace, Deno takes those of the member alone. */
+async function filesOf(paths: readonly string[]): Promise<string[]> {
+  const isFolder = (path: string) => Deno.stat(root + path).then(({ isDirectory }) => isDirectory, () => false);
+  const files = paths.map(async (path) => await isFolder(path) ? await testFiles(path.replace(/\/*$/, "/")) : [path]);
+  return (await Promise.all(files)).flat();
 }
 
 /** Runs the tests that the arguments name. If they boot machines, first builds the programs that machines run. */
@@ -159,11 +221,11 @@ async function selected(args: readonly string[]): Promise<TestResults> {
     paths.length === 0 ||
     paths.some((path) => folders.some((folder) => path.startsWith(folder) || folder.startsWith(path)));
   const wanted = [
-    ...(isAmong(["registry", ...serialFolders]) ? [prepare] : []),
-    ...(isAmong(["tests/lab", "tests/e2e"]) ? [build] : []),
+    ...(isAmong(["registry", ...serialFolders, machineFolder]) ? [prepare] : []),
+    ...(isAmong(["tests/lab", machineFolder]) ? [build] : []),
   ];
   const { failures, goOn } = await runChecks(wanted);
-  return goOn ? await test(paths, options) : { passed: 0, failures };
+  return goOn ? await test(await filesOf(paths), options) : { passed: 0, failures };
 }
 
 const { passed, failures } = Deno.args.length > 0 ? await selected(Deno.args) : await everything();

@@ -43,6 +43,23 @@ const plan: Readonly<Record<string, Partial<Record<Method, Omit<Row, "method" | 
   "/fleet/v1/discovery": { GET: { code: 200 } },
   "/fleet/v1/openapi.json": { GET: { code: 200 } },
   "/fleet/v1/machines": { GET: { code: 200 }, PATCH: { body: "[]", code: 204 } },
+  "/fleet/v1/cordons": { GET: { code: 200 } },
+  "/fleet/v1/machines/*/cordon": {
+    PUT: { headers: json, body: "{}", code: 204 },
+    DELETE: { code: 404 },
+  },
+  "/fleet/v1/access": { GET: { code: 200 } },
+  "/fleet/v1/usage": { GET: { code: 200 } },
+  "/fleet/v1/drains": {
+    GET: { code: 200 },
+    POST: { headers: json, body: JSON.stringify({ machines: ["m1"], dryRun: true }), code: 200 },
+  },
+  "/fleet/v1/drains/*": { DELETE: { code: 404 } },
+  "/fleet/v1/rebalance": {
+    GET: { code: 200 },
+    POST: { headers: json, body: JSON.stringify({ moves: [] }), code: 400 },
+    DELETE: { code: 404 },
+  },
   "/fleet/v1/loss": { GET: { code: 200 }, DELETE: { code: 404 } },
   "/fleet/v1/units": { GET: { code: 200 } },
   "/fleet/v1/units/*": {
@@ -60,7 +77,17 @@ const plan: Readonly<Record<string, Partial<Record<Method, Omit<Row, "method" | 
   "/fleet/v1/state": { GET: { code: 200 } },
   "/fleet/v1/state/*": { GET: { code: 404 } },
   "/fleet/v1/events": { GET: { code: 200 } },
+  "/fleet/v1/contents/*": { GET: { code: 404 }, PUT: { headers: json, body: "{}", code: 400 } },
   "/fleet/v1/backup": { GET: { code: 200 } },
+  "/fleet/v1/apps": { GET: { code: 200 } },
+  "/fleet/v1/apps/*": {
+    GET: { code: 404 },
+    POST: { headers: json, body: "{}", code: 400 },
+  },
+  "/fleet/v1/apps/*/rollout": {
+    GET: { code: 404 },
+    POST: { headers: json, body: JSON.stringify({ action: "pause" }), code: 404 },
+  },
   "/fleet/v1/plan": { POST: { headers: json, body: "{}", code: 200 } },
   "/fleet/v1/store/accept": { POST: { code: 200 } },
   "/fleet/v1/store/accept/keep-units": { POST: { code: 200 } },
@@ -86,6 +113,8 @@ const allPorts: Required<OperatorPorts & Pick<HandlerOptions, "localMachine">> =
     journal: () => new Blob(["a line\n"]).stream(),
     statusText: () => Promise.resolve("active\n"),
     statusProperties: () => Promise.resolve({}),
+    usage: () => Promise.resolve({ units: [] }),
+    verify: () => Promise.resolve(undefined),
     fetchPeer: () => Promise.reject(new Error("no peer exists")),
   },
 };
@@ -366,7 +395,7 @@ Deno.test("a credential file that cannot be read is named", async (test) => {
         ],
         [
           { ...tls, apiKeyfile: empty },
-          /^FLEET_API_KEYFILE: api_keyfile .*\/empty: it is no private key that can be read /,
+          /^FLEET_API_KEYFILE: api_keyfile .*\/empty: it is not a private key that can be read /,
         ],
         [
           { ...tls, apiKeyfile: `${authority.directory}/trusted.key` },

@@ -45,6 +45,8 @@ function slowMachine(): { readonly localMachine: LocalMachine; readonly goOn: ()
       },
       statusText: (name) => Promise.resolve(name),
       statusProperties: () => Promise.resolve({}),
+      usage: () => Promise.resolve({ units: [] }),
+      verify: () => Promise.resolve(undefined),
       fetchPeer: () => Promise.reject(new Error("no peer exists")),
     } satisfies LocalMachine,
   };

@@ -5,10 +5,11 @@ import { createHash } from "node:crypto";
 import type { JournalQuery, LocalMachine } from "../../daemon/api/machine/port.ts";
 import { SharedState } from "../../daemon/api/shared_state.ts";
 import { openLocalMachine } from "../../daemon/api/machine/local_machine.ts";
-import { answer_ms } from "../../daemon/api/routes/journal_status.ts";
+import { answer_ms } from "../../daemon/api/machine/forwarding.ts";
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { Cluster } from "../../registry/model.ts";
+import { until } from "../lab/process.ts";
 import { type Answer, ApiFixture, errorText } from "../support/api_fixture.ts";
 import { writeProgram } from "../support/programs.ts";
 import { ManualClock } from "../support/manual_clock.ts";
@@ -28,6 +29,8 @@ class RecordingMachine implements LocalMachine {
 
   id = () => this.name;
 
+  usage = () => Promise.resolve({});
+
   journal(query: JournalQuery): ReadableStream<Uint8Array> {
     this.queries.push(query);
     this.open++;
@@ -45,13 +48,7 @@ class RecordingMachine implements LocalMachine {
 
   statusText: LocalMachine["statusText"] = (unit) => Promise.resolve(`${unit} on ${this.name}\n`);
   statusProperties: LocalMachine["statusProperties"] = (unit) => Promise.resolve({ Id: unit, ActiveState: "active" });
-}
-
-async function until(what: string, isReached: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; !await isReached(); turn++) {
-    assert.ok(turn < 1000, what);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  verify: LocalMachine["verify"] = () => Promise.resolve(undefined);
 }
 
 async function populate(api: ApiFixture): Promise<void> {
@@ -87,6 +84,21 @@ Deno.test("journals and statuses come from the unit's machine", async (test) => 
       ] as const
     ),
     ["a.service/journal?follow=perhaps", 400, errorText(400, "invalid follow: expect true or false")],
+    [
+      "a.service/journal?since=10m",
+      400,
+      errorText(400, 'invalid since "10m": expect milliseconds since the epoch'),
+    ],
+    [
+      "a.service/journal?until=-1",
+      400,
+      errorText(400, 'invalid until "-1": expect milliseconds since the epoch'),
+    ],
+    [
+      "a.service/journal?grep=a%0Ab",
+      400,
+      errorText(400, "invalid grep: expect a regular expression of at most 1000 characters on one line"),
+    ],
   ];
   for (const [path, code, expected] of cases) {
     await test.step(path, async () => {
@@ -101,6 +113,15 @@ Deno.test("journals and statuses come from the unit's machine", async (test) => 
   await test.step("the query reaches journalctl", async () => {
     await api.send("GET", "/fleet/v1/units/a.service/journal?lines=7&output=cat&follow=false");
     assert.deepEqual(here.queries.at(-1), { unit: "a.service", lines: 7, follow: false, output: "cat" });
+  });
+  await test.step("the selection of entries reaches journalctl, and the response says so", async () => {
+    const query = "lines=7&since=1764360000123&until=1764360001000&grep=%5Eerror%7Cdenied";
+    const request = new Request("http://localhost/");
+    const answer = await api.handler(request, { target: `/fleet/v1/units/a.service/journal?${query}` });
+    await answer.text();
+    assert.equal(answer.headers.get("fleet-selected"), "true");
+    const { since_ms, until_ms, grep } = here.queries.at(-1)!;
+    assert.deepEqual([since_ms, until_ms, grep], [1764360000123, 1764360001000, "^error|denied"]);
   });
   await test.step("a status comes as JSON on request", async () => {
     const request = new Request("http://localhost/", {
@@ -246,7 +267,14 @@ async function withSystemctl(
   Deno.env.set("PATH", `${directory}:${path}`);
   try {
     const peer = { apiPeerCertfile: "", apiPeerKeyfile: "", apiPeerCafile: "", apiPeerTokenFile: "" };
-    await work(openLocalMachine({ id: () => "m1", config: { systemdUser: false, ...peer }, log }), directory);
+    await work(
+      openLocalMachine({
+        id: () => "m1",
+        config: { systemdUser: false, unitsDirectory: "/nowhere/units/", ...peer },
+        log,
+      }),
+      directory,
+    );
   } finally {
     Deno.env.set("PATH", path);
     await Deno.remove(directory, { recursive: true });
@@ -322,7 +350,8 @@ Deno.test("requests are forwarded to the machine that runs the unit", async (tes
   await using servers = new ServerFixture();
   const authority = await makeAuthority();
   const { directory } = authority;
-  const peer = { systemdUser: false, apiPeerCertfile: "", apiPeerKeyfile: "", apiPeerCafile: "", apiPeerTokenFile: "" };
+  const credentials = { apiPeerCertfile: "", apiPeerKeyfile: "", apiPeerCafile: "", apiPeerTokenFile: "" };
+  const peer = { systemdUser: false, unitsDirectory: "/nowhere/units/", ...credentials };
   const tls = { apiCertfile: `${directory}/server.crt`, apiKeyfile: `${directory}/server.key` };
   const trusted = { apiPeerCertfile: `${directory}/trusted.crt`, apiPeerKeyfile: `${directory}/trusted.key` };
   await Deno.writeTextFile(`${directory}/token`, "do\n");

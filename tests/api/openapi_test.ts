@@ -33,11 +33,15 @@ async function describe(api: ApiFixture): Promise<Document> {
   return JSON.parse(answer.text);
 }
 
+/** The SHA-256 of "hello". */
+const helloHash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 const m1 = "01010101010101010101010101010101";
+const m9 = "09090909090909090909090909090909";
 
 /** Fills a cluster with entities of every kind. */
 async function populate(api: ApiFixture): Promise<void> {
   await api.join(m1, "10.0.0.1", { region: "north" });
+  await api.join(m9, "10.0.0.9", { region: "west" });
   await api.put("a.service", "launched");
   await api.put("b.service", "launched", "[Service]\nExecStart=/bin/true\n[X-Fleet]\nMachineMetadata=region=south");
   await api.put("g.service", "launched", "[X-Fleet]\nGlobal=true");
@@ -45,6 +49,15 @@ async function populate(api: ApiFixture): Promise<void> {
   await api.place("a.service", m1);
   await api.report(m1, "a.service", {});
   await api.report(m1, "g.service", { active: "failed", result: "exit-code" });
+  await deploy(api, "d.service");
+}
+
+/** Makes a unit a part of an application, by a roll-out that is done. */
+async function deploy(api: ApiFixture, name: string): Promise<void> {
+  const unit = { name, desiredState: "launched", options: optionsOf("[Service]\nExecStart=/bin/true") };
+  const { code, text } = await api.send("POST", "/fleet/v1/apps/deployed", { body: { units: [unit] } });
+  assert.equal(code, 201, text);
+  await api.advance("deployed", "done", { [name]: "healthy" });
 }
 
 /** Requests, each with the status code of its response. */
@@ -79,6 +92,12 @@ const requests: readonly (readonly [method: string, path: string, code: number, 
   ["GET", "/units/none.service/history", 404],
   ["DELETE", "/units/n.service", 204],
   ["DELETE", "/units/n.service", 404],
+  ["PUT", `/contents/${helloHash}`, 204, { body: { content: btoa("hello") } }],
+  ["PUT", `/contents/${helloHash}`, 400, { body: { content: btoa("other") } }],
+  ["PUT", `/contents/${helloHash}`, 413, { body: { content: "A".repeat(4 * 22_000) } }],
+  ["PUT", `/contents/${helloHash}`, 415, { body: "{}", contentType: "text/plain" }],
+  ["GET", `/contents/${helloHash}`, 200],
+  ["GET", "/contents/none", 404],
   ["GET", "/backup", 200],
   ["GET", "/state", 200],
   ["GET", "/state?unitName=a.service&machineID=x", 200],
@@ -87,6 +106,35 @@ const requests: readonly (readonly [method: string, path: string, code: number, 
   ["GET", "/state/none.service", 404],
   ["GET", "/machines", 200],
   ["GET", "/machines?nextPageToken=", 400],
+  ["PUT", `/machines/${m1}/cordon`, 204, { body: { why: "disk" } }],
+  ["PUT", `/machines/${m1}/cordon`, 400, { body: { why: 1 } }],
+  ["PUT", `/machines/${m1}/cordon`, 413, { body: " ".repeat(1024 * 1024 + 1) }],
+  ["PUT", `/machines/${m1}/cordon`, 415, { body: "{}", contentType: "text/plain" }],
+  ["GET", "/cordons", 200],
+  ["GET", "/machines", 200],
+  ["GET", "/backup", 200],
+  ["DELETE", `/machines/${m1}/cordon`, 204],
+  ["DELETE", `/machines/${m1}/cordon`, 404],
+  ["GET", "/access", 200],
+  ["POST", "/drains", 200, { body: { machines: [m1], dryRun: true, deadline: 60 } }],
+  ["POST", "/drains", 201, { body: { machines: [m1], force: true, why: "disk" } }],
+  ["POST", "/drains", 400, { body: { machines: [] } }],
+  ["POST", "/drains", 413, { body: " ".repeat(1024 * 1024 + 1) }],
+  ["POST", "/drains", 415, { body: "{}", contentType: "text/plain" }],
+  ["GET", "/drains", 200],
+  ["DELETE", `/machines/${m1}/cordon`, 409],
+  ["DELETE", `/drains/${m1}?keepCordon=false`, 204],
+  ["DELETE", `/drains/${m1}`, 404],
+  ["GET", "/rebalance?maxMoves=3", 200],
+  ["GET", "/rebalance?maxMoves=x", 400],
+  ["POST", "/rebalance", 204, { body: { moves: [{ name: "a.service", from: m1, to: m9 }] } }],
+  ["GET", "/rebalance", 200],
+  ["DELETE", "/rebalance", 204],
+  ["POST", "/rebalance", 409, { body: { moves: [{ name: "none.service", from: m1, to: m1 }] } }],
+  ["POST", "/rebalance", 400, { body: { moves: [] } }],
+  ["POST", "/rebalance", 413, { body: " ".repeat(1024 * 1024 + 1) }],
+  ["POST", "/rebalance", 415, { body: "{}", contentType: "text/plain" }],
+  ["DELETE", "/rebalance", 404],
   ["GET", "/loss", 200],
   ["DELETE", "/loss", 204],
   ["DELETE", "/loss", 404],
@@ -94,6 +142,7 @@ const requests: readonly (readonly [method: string, path: string, code: number, 
   ["PATCH", "/machines", 400, { body: [{ op: "move" }] }],
   ["PATCH", "/machines", 413, { body: " ".repeat(1024 * 1024 + 1) }],
   ["POST", "/plan", 200, { body: { destroy: ["a.service", "none.service"], leave: [m1] } }],
+  ["POST", "/plan", 200, { body: { cordon: [m1], uncordon: [m1], labels: [{ machineID: m1, key: "a", value: "b" }] } }],
   ["POST", "/plan", 200, {
     body: {
       units: [
@@ -103,9 +152,41 @@ const requests: readonly (readonly [method: string, path: string, code: number, 
       ],
     },
   }],
+  ["POST", "/plan", 200, { body: { drain: [m1] } }],
   ["POST", "/plan", 400, { body: { leave: ["x"] } }],
-  ["POST", "/plan", 413, { body: " ".repeat(1024 * 1024 + 1) }],
+  ["POST", "/plan", 413, { body: " ".repeat(8 * 1024 * 1024 + 1) }],
   ["POST", "/plan", 415, { body: "{}", contentType: "text/plain" }],
+  ["GET", "/apps", 200],
+  ["GET", "/apps?nextPageToken=x", 400],
+  ["POST", "/apps/shop", 201, {
+    body: {
+      units: [
+        { name: "s.service", desiredState: "launched", options: optionsOf("[Service]\nExecStart=/bin/true") },
+        { name: "s2.service", options: optionsOf("[Service]\nExecStart=/bin/true") },
+      ],
+      ...{ rollback: true, maxParallel: 2, what: "apply" },
+    },
+  }],
+  ["POST", "/apps/shop", 409, { body: { units: [{ name: "a.service", desiredState: "loaded", revision: 1 }] } }],
+  ["POST", "/apps/shop", 400, { body: { units: [{ name: "a.service", revision: "x" }] } }],
+  ["POST", "/apps/shop", 413, { body: " ".repeat(8 * 1024 * 1024 + 1) }],
+  ["POST", "/apps/shop", 415, { body: "{}", contentType: "text/plain" }],
+  ["GET", "/apps", 200],
+  ["GET", "/apps/shop", 200],
+  ["GET", "/apps/shop?version=9", 404],
+  ["GET", "/apps/none", 404],
+  ["GET", "/apps/shop/rollout", 200],
+  ["GET", "/apps/none/rollout", 404],
+  ["POST", "/apps/shop/rollout", 200, { body: { action: "abort" } }],
+  ["POST", "/apps/shop/rollout", 409, { body: { action: "resume" } }],
+  ["POST", "/apps/shop/rollout", 400, { body: { action: "wait" } }],
+  ["POST", "/apps/none/rollout", 404, { body: { action: "abort" } }],
+  ["POST", "/apps/shop/rollout", 413, { body: " ".repeat(1024 * 1024 + 1) }],
+  ["POST", "/apps/shop/rollout", 415, { body: "{}", contentType: "text/plain" }],
+  ["GET", "/apps/deployed", 200],
+  ["GET", "/apps/deployed?version=1", 200],
+  ["POST", "/apps/deployed/rollout", 201, { body: { action: "undo" } }],
+  ["POST", "/apps/deployed/rollout", 200, { body: { action: "abort" } }],
   ["GET", "/events?since=x", 400],
   ["GET", "/events?kind=x", 400],
   ["POST", "/store/accept", 200],
@@ -222,6 +303,7 @@ Deno.test("every response matches its description", async (test) => {
   await populate(api);
   const document = await describe(api);
   for (const prefix of ["/fleet/v1", "/v1-alpha"]) {
+    await deploy(api, `of${prefix.replaceAll("/", "-")}.service`);
     await api.lose("02020202020202020202020202020202", "03030303030303030303030303030303");
     for (const [method, path, code, extras] of requests) {
       await test.step(`${method} ${prefix}${path}: ${code}`, async () => {
@@ -246,7 +328,7 @@ Deno.test("every described operation exists, and the tests try every code that n
   /** Codes of other tests, since they take a failure or wrong credentials. */
   const elsewhere = new Set([400, 401, 403, 429, 500, 501, 502, 503, 507]);
   for (const [path, item] of Object.entries(document.paths)) {
-    const concrete = path.replace("{unitName}", "a.service");
+    const concrete = path.replace("{unitName}", "a.service").replace("{app}", "shop");
     for (const method of ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD"]) {
       await test.step(`${method} ${path}`, async () => {
         const operation = item[method.toLowerCase()];
@@ -259,12 +341,13 @@ Deno.test("every described operation exists, and the tests try every code that n
         assert.equal((operation.parameters ?? []).some((each) => each.in === "path"), path.includes("{"));
         const described = Object.keys(operation.responses);
         for (const code of ["400", "401", "403"]) assert.ok(described.includes(code), `${code} is common`);
-        if (/journal|status|\/(healthz|readyz|metrics)$/.test(path)) return;
+        if (/journal|status|usage|\/(healthz|readyz|metrics)$/.test(path)) return;
         const tried = requests.filter(([of, each]) => of === method && pathOf(document, "/fleet/v1" + each) === path)
           .map(([, , code]) => code);
         for (const code of Object.keys(operation.responses).map(Number)) {
           const isStream = path.endsWith("/events") && code === 200;
-          const conflict = code === 409 && (path.includes("/accept") || method === "DELETE");
+          const conflict = code === 409 &&
+            (path.includes("/accept") || path.endsWith("/drains") || method === "DELETE");
           assert.ok(tried.includes(code) || elsewhere.has(code) || isStream || conflict, `a test tries ${code}`);
         }
       });
@@ -286,12 +369,20 @@ Deno.test("a change that conflicts again and again is refused as described", asy
   }
 });
 
+/** The parameters of paths, by collection; those of all others are units. */
+const parameters = new Map([
+  ["machines", "machineID"],
+  ["drains", "machineID"],
+  ["apps", "app"],
+  ["contents", "hash"],
+]);
+
 Deno.test("every path of the router is described", async () => {
   await using api = await ApiFixture.open(operator);
   const described = Object.keys((await describe(api)).paths);
   const table = routesOf({} as Api, { ...operator, status: () => ({ ready: true }), version: "" });
   const routed = [...table].filter(([, { actions }]) => Object.keys(actions).length > 0)
-    .map(([path]) => path.replace("*", "{unitName}"));
+    .map(([path]) => path.replace("*", `{${parameters.get(path.split("/")[3]!) ?? "unitName"}}`));
   assert.deepEqual(described.toSorted(), routed.toSorted());
 });
 
@@ -299,6 +390,7 @@ Deno.test("every event matches its description", async () => {
   await using api = await ApiFixture.open(operator);
   await populate(api);
   await api.lose("02020202020202020202020202020202", "03030303030303030303030303030303");
+  await api.send("POST", "/fleet/v1/drains", { body: { machines: [m1] } });
   const document = await describe(api);
   const seen = new Set<string>();
   let text = "";
@@ -320,7 +412,18 @@ Deno.test("every event matches its description", async () => {
     const name = `${event![0]!.toUpperCase()}${event!.slice(1)}Event`;
     assert.deepEqual(violations(document.components.schemas[name], JSON.parse(data!), document.components.schemas), []);
   }
-  assert.deepEqual([...seen].sort(), ["decision", "loss", "machine", "partial", "reset", "state", "synced", "unit"]);
+  assert.deepEqual([...seen].sort(), [
+    "decision",
+    "drain",
+    "loss",
+    "machine",
+    "partial",
+    "reset",
+    "rollout",
+    "state",
+    "synced",
+    "unit",
+  ]);
 });
 
 Deno.test("the API accepts exactly the requests that match their schema", async () => {
@@ -359,6 +462,15 @@ Deno.test("the API accepts exactly the requests that match their schema", async 
     ["PATCH", "/machines", "MetadataRequest", [{ op: "add", path: "/m/metadata/k", value: "v".repeat(4096) }], true],
     ["PATCH", "/machines", "MetadataRequest", [{ op: "add", path: "/m/metadata/k", value: "v".repeat(4097) }], false],
     ["PATCH", "/machines", "MetadataRequest", {}, false],
+    ["POST", "/apps/x", "AppRequest", { units: [{ name: "x.service", options: optionsOf("[A]\nB=c") }] }, true],
+    ["POST", "/apps/y", "AppRequest", { units: [{ name: "x.service", revision: -1 }] }, false],
+    ["POST", "/apps/y", "AppRequest", { units: [{ name: "x.service", revision: 1.5 }] }, false],
+    ["POST", "/apps/y", "AppRequest", { destroy: [{ name: "x.service", revision: "1" }] }, false],
+    ["POST", "/apps/y", "AppRequest", { destroy: [{ name: "x.service" }], rollback: 1 }, false],
+    ["POST", "/apps/y", "AppRequest", { units: [{ name: "x.service" }], what: "other" }, false],
+    ["POST", "/apps/y", "AppRequest", { maxParallel: true }, false],
+    ["POST", "/apps/x/rollout", "RolloutRequest", { action: "stop" }, false],
+    ["POST", "/apps/x/rollout", "RolloutRequest", { action: "pause" }, true],
   ];
   for (const [method, path, schema, body, ok] of cases) {
     assert.equal(fits(schema, body), ok, JSON.stringify(body));

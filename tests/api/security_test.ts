@@ -418,6 +418,8 @@ const localMachine: LocalMachine = {
   journal: () => new Blob(["a line\n"]).stream(),
   statusText: () => Promise.resolve("active\n"),
   statusProperties: () => Promise.resolve({}),
+  usage: () => Promise.resolve({}),
+  verify: () => Promise.resolve(undefined),
   fetchPeer: () => Promise.reject(new Error("no peer exists")),
 };
 

@@ -18,12 +18,32 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...["ajv", "ajv-draft-04", "ajv-formats", "fast-deep-equal", "fast-uri", "json-schema-traverse"],
     ...["require-from-string"],
   ],
+  // For the cluster page only.
+  "@preact/signals": ["@preact/signals-core"],
+  // For tests only.
+  "axe-core": [],
+  // For the site of the docs only.
+  "beautiful-mermaid": ["elkjs", "entities"],
   "dbus-next": ["@nornagon/put", "jsbi", "safe-buffer"],
   "diff": [],
   "etcd3": ["bignumber.js", "cockatiel"],
   "eventsource-parser": [],
   // For tests only.
   "fast-check": ["pure-rand"],
+  // For the site of the docs only.
+  "github-slugger": [],
+  // For the site of the docs only.
+  "highlight.js": [],
+  "json-p3": [],
+  "smol-toml": [],
+  // For manual pages, when the programs are built, and for the site of the docs.
+  "marked": [],
+  // For the site of the docs only.
+  "minisearch": [],
+  // For tests only.
+  "playwright-core": [],
+  // For the cluster page only.
+  "preact": [],
   "ssh2": ["asn1", "bcrypt-pbkdf", "safer-buffer", "tweetnacl"],
   "yaml": [],
 };

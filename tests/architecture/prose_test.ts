@@ -120,7 +120,7 @@ Deno.test("prose: names are split into words", () => {
 Deno.test("prose: the text of the repository follows the rules", async () => {
   const root = fileURLToPath(new URL("../..", import.meta.url));
   const found: string[] = [];
-  for (const suffix of [".ts", ".md", ".sh", ".service", ".socket", ".conf", ".txt"]) {
+  for (const suffix of [".ts", ".tsx", ".css", ".html", ".md", ".sh", ".service", ".socket", ".conf", ".txt"]) {
     for (const path of await filesOf(root, suffix)) {
       if (exempt.includes(path)) continue;
       found.push(...findings(path, await Deno.readTextFile(join(root, path))));

@@ -208,7 +208,9 @@ export async function filesOf(root: string, suffix: string): Promise<string[]> {
 /** Parses every source file below `root`; the keys are paths from there. */
 export async function sourcesOf(root: string): Promise<ReadonlyMap<string, Source>> {
   const sources = new Map<string, Source>();
-  for (const path of await filesOf(root, ".ts")) {
+  for (const path of [...await filesOf(root, ".ts"), ...await filesOf(root, ".tsx")]) {
+    // Types of a package: without code, and imported by a comment.
+    if (path.endsWith(".d.ts")) continue;
     sources.set(path, parse(path, await Deno.readTextFile(join(root, path))));
   }
   return sources;

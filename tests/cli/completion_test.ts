@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { FakeApi } from "../../ctl/testing/fake_api.ts";
-import { writeProgram } from "../support/programs.ts";
-import { must, until } from "../lab/process.ts";
+import { cacheDirectory, writeProgram } from "../support/programs.ts";
+import { until } from "../lab/process.ts";
 
 const main = new URL("../../ctl/main.ts", import.meta.url).pathname;
 
@@ -48,6 +48,9 @@ const lines: readonly [typed: string, ran: string][] = [
   ["fleetctl ssh 454\t\r", "ssh 454c34ef00000000000000000000cafe"],
   ["fleetctl stop --no-b\thel\t\r", "stop --no-block hello.service"],
   ["fleetctl mach\tla\t454\tdisk=ssd\r", "machine label 454c34ef00000000000000000000cafe disk=ssd"],
+  ["fleetctl list-units --output=ya\t\r", "list-units --output=yaml"],
+  ["fleetctl list-units -o ya\t\r", "list-units -o yaml"],
+  ["fleetctl journal --machine=454\thel\t\r", "journal --machine=454c34ef00000000000000000000cafe hello.service"],
   ["fleetctl ssh --unit hel\t-- ls\r", "ssh --unit hello.service -- ls"],
   ["fleetctl stop web@\t\r", "stop web@1.service"],
   ["fleetctl stop 'web@\t\r", "stop web@1.service"],
@@ -79,11 +82,6 @@ complete | completion) exec "${Deno.execPath()}" run --quiet --allow-all --no-pr
 *) printf '%s\\n' "$*" >>"$DIR/ran" ;;
 esac
 `;
-
-/** Returns the directory where deno keeps packages; by default it would be in the home directory of the shell. */
-async function cacheDirectory(): Promise<string> {
-  return (JSON.parse(await must([Deno.execPath(), "info", "--json"])) as { denoDir: string }).denoDir;
-}
 
 async function linesOf(path: string): Promise<string[]> {
   return (await Deno.readTextFile(path).catch(() => "")).split("\n").slice(0, -1);

@@ -17,6 +17,9 @@ const shown = /\\(x1b|u001b|e)\]0;owned/;
 /** Values by which a command that waits recognizes its unit and the end of its wait. */
 const awaited = ["name", "desiredState", "currentState", "systemdActiveState", "hash"];
 
+/** The same of a command that follows a roll-out. */
+const followed = ["name", "desiredState", "app", "id", "status", "change", "state"];
+
 /** Appends the hostile text to every string of a JSON value but those of the properties `kept`. */
 function poisoned(value: unknown, kept: readonly string[]): unknown {
   if (typeof value === "string") return value + hostile;
@@ -71,7 +74,19 @@ function cluster(): FakeApi {
   api.explanations.set("a.service", explanation as never);
   api.journals.set("a.service", () => `one line ${hostile}\n`);
   const status = `Description ${hostile}\n   Active: active (running)\n`;
-  api.intercept = (_request, path) => path.endsWith("/status") ? new Response(status) : undefined;
+  const changed = { name: "a.service", change: "replace", revision: 1, desiredState: "launched", why: "for a test" };
+  const effects = [{ effect: "start", machineID: api.machines[0]!.id }];
+  const usage = [{ machineID: "454c34ef", os: "Debian", units: [] }, { machineID: "2b", error: "no route" }];
+  api.intercept = (_request, path) => {
+    if (path === "/usage") return Response.json({ machines: usage });
+    if (path === "/plan") return Response.json({ revision: 1, units: [{ ...changed, effects }], left: ["b.service"] });
+    return path.endsWith("/status") ? new Response(status) : undefined;
+  };
+  const rollout = { app: "shop", id: "r0", what: "apply", status: "failed", reason: "none" };
+  const steps = [{ name: "a.service", change: "replace", state: "failed" }];
+  api.rollouts.set("shop", { ...rollout, steps });
+  const versions = [{ version: 1, what: "apply", changed: { at: 1, by: "ops" }, units: ["a.service"] }];
+  api.apps.set("shop", { name: "shop", version: 1, size: 1, rollout, versions });
   return api;
 }
 
@@ -101,16 +116,24 @@ interface Case {
   readonly shows?: false;
   /** True if the server's values for which the command waits are the usual ones. */
   readonly waits?: true;
+  /** The same for a roll-out. */
+  readonly follows?: true;
 }
 
 /** The arguments that each command is tried with; those of any other command are `a`. */
 const cases: Readonly<Record<string, readonly Case[]>> = {
+  apply: [
+    { args: ["--app=shop", "--yes", "./a.service"], follows: true },
+    { args: ["--app=shop", "--dry-run", "./a.service"] },
+  ],
+  apps: [{ args: [] }, { args: ["--fields=app,reason"] }],
   cat: [{ args: ["a"] }],
   complete: [{ args: ["--", "status", ""], shows: false }],
   destroy: [{ args: ["a"], shows: false }],
   doctor: [{ args: [] }],
   events: [{ args: ["--present", "--no-follow"] }],
   explain: [{ args: ["a"] }],
+  history: [{ args: ["--app=shop"] }],
   journal: [{ args: ["a"] }],
   "list-machines": [{ args: [] }, { args: ["--full"] }],
   "list-unit-files": [{ args: [] }],
@@ -119,15 +142,18 @@ const cases: Readonly<Record<string, readonly Case[]>> = {
   logs: [{ args: ["a"] }],
   machine: [{ args: ["label", "454c34ef", "a=b"] }],
   restart: [{ args: ["--timeout=9", "a"], waits: true }],
+  rollout: [{ args: ["status", "shop"] }, { args: ["pause", "shop"] }],
   start: [{ args: ["--timeout=9", "loaded"], waits: true }],
-  status: [{ args: ["a"] }],
+  status: [{ args: [] }, { args: ["a"] }],
   stop: [{ args: ["--timeout=9", "a"], waits: true }],
   submit: [{ args: ["./a.service"], shows: false }],
+  top: [{ args: ["--interval=1", "--output=custom-columns=OS:os", "machines"] }],
   unload: [{ args: ["--timeout=9", "a"], waits: true, shows: false }],
+  wait: [{ args: ["--for=failed", "--timeout=9", "a"], waits: true }],
 };
 
 /** Commands that ask no server, ask the user, or pass bytes on unchanged by design. */
-const others = ["accept-store", "completion", "fd-forward", "help", "options", "ssh", "verify", "version"];
+const others = ["accept-store", "completion", "fd-forward", "help", "options", "ssh", "ui", "verify", "version"];
 
 /** Serves `answer` while `work` runs. */
 async function serving(
@@ -154,9 +180,9 @@ Deno.test("no control character in a server's response reaches a terminal", asyn
   let kept: readonly string[] = [];
   await serving(async (api, request) => await poisonedResponse(await api.handle(request), kept), async (run) => {
     for (const name of names) {
-      for (const { args, shows, waits } of cases[name] ?? [{ args: ["a"] }]) {
+      for (const { args, shows, waits, follows } of cases[name] ?? [{ args: ["a"] }]) {
         await t.step([name, ...args].join(" "), async () => {
-          kept = ["nextPageToken", ...waits ? awaited : []];
+          kept = ["nextPageToken", ...waits ? awaited : [], ...follows ? followed : []];
           const output = await run([name, ...args]);
           assert.deepEqual(controlsIn(output), [], output);
           if (cases[name] && shows !== false) assert.ok(shown.test(output), output);

@@ -51,7 +51,7 @@ for (const hostile of ["*", "--flag", "\x1b]0;x\x07", "\x9b2J", "$(touch", ";reb
   Deno.test(`a machine ID of ${JSON.stringify(hostile)} is left out and not shown`, async () => {
     const { code, output, logins } = await inject(`${hostile}\n${id}\n`, key);
     assert.deepEqual([code, logins], [1, id]);
-    assert.match(output, /The server sent a machine ID that is none, which is left out\./);
+    assert.match(output, /The server sent an invalid machine ID, which is left out\./);
     assert.ok(!output.includes(hostile));
   });
 }

@@ -5,13 +5,16 @@
  * @module
  */
 
-import type { PlanRequest } from "../../daemon/api/v1/types.ts";
+import type { AppRequest, PlanRequest } from "../../daemon/api/v1/types.ts";
 import type { ApiClient } from "../../ctl/api/client.ts";
 import { runFleetctl } from "../../ctl/cli/run.ts";
+import type { Flags } from "../../ctl/cli/argv.ts";
+import { globalFlags } from "../../ctl/cli/global_flags.ts";
+import { FakeContextFile } from "../../ctl/testing/fake_contexts.ts";
 import { FakeApi, refusal } from "../../ctl/testing/fake_api.ts";
 import { FakeHosts } from "../../ctl/testing/fake_remote.ts";
 import { FakeIo } from "../../ctl/testing/fake_terminal.ts";
-import { version } from "../../ctl/version.ts";
+import { version } from "../../runtime/version.ts";
 import { shellWords, type Step } from "./transcript.ts";
 
 /** A terminal that keeps both streams in the order in which they were written. */
@@ -35,6 +38,10 @@ class RecordedIo extends FakeIo {
     return Promise.resolve(this.answer);
   }
 
+  override redraw(lines: readonly string[]): void {
+    this.#write(1, ["-- screen --", ...lines].map((line) => line + "\n").join(""));
+  }
+
   override wall_ms(): number {
     return Date.UTC(2026, 0, 1) + this.clock.now_ms();
   }
@@ -46,7 +53,7 @@ class RecordedIo extends FakeIo {
   }
 }
 
-type VerbName = "set" | "start" | "restart" | "stop" | "destroy";
+type VerbName = "set" | "start" | "restart" | "stop" | "destroy" | "rollout";
 
 /** A directive of `after`, waiting for the next command. */
 interface Later {
@@ -68,6 +75,9 @@ export class Scene {
   #api = new FakeApi();
   #hosts = new FakeHosts();
   #io = new RecordedIo();
+  #contexts = new FakeContextFile();
+  /** The flags of the client of a context, as `endpoint=http://…`. */
+  #clientFlags: string[] = [];
   #env: Record<string, string> = {};
   #later: Later[] = [];
   #rules: { readonly verb: string; readonly name: string; readonly states: readonly string[][] }[] = [];
@@ -95,13 +105,18 @@ export class Scene {
     this.#io.written.length = 0;
     this.#api.requests.length = 0;
     this.#hosts.ran.length = 0;
+    this.#clientFlags = [];
     for (const { delay_ms, words, body } of this.#later.splice(0)) {
       void this.#io.clock.sleep(delay_ms).then(() => this.#set(words, body));
     }
     const running = runFleetctl(words, env, {
       io: () => this.#io,
       hosts: () => this.#hosts,
-      client: () => Promise.resolve(this.#client()),
+      contexts: this.#contexts,
+      client: (flags) => {
+        this.#clientFlags = clientFlags(flags);
+        return Promise.resolve(this.#client());
+      },
     });
     const status = await this.#io.clock.runToEnd(running);
     const api = this.#api.writes.flatMap(describeRequest);
@@ -109,6 +124,7 @@ export class Scene {
       ...this.#io.written.flatMap(streamLines),
       ...api.map((write) => `api ${write}`),
       ...this.#hosts.ran.map((command) => `ran ${command}`),
+      ...(this.#contexts.text === undefined ? [] : this.#clientFlags.map((flag) => `with ${flag}`)),
       `exit ${status}`,
     ];
   }
@@ -132,6 +148,11 @@ export class Scene {
     api.onRestart = follow("restart", asIs.restart);
     api.onStop = follow("stop", asIs.stop);
     api.onDelete = follow("destroy", asIs.destroy);
+    api.onRollout = (app) => {
+      const rule = this.#rules.findLast((rule) => rule.verb === "rollout" && rule.name === app);
+      if (rule) void this.#playRollout(app, rule.states);
+      else api.progress(app, { status: "done" }, "healthy");
+    };
     api.intercept = ({ method }, path) => {
       const response = this.#responses.findLast(({ left, matches }) => left > 0 && matches(method, path));
       if (response) {
@@ -166,6 +187,22 @@ export class Scene {
     }
   }
 
+  /** Plays the progress of a roll-out: `UNIT STATE [HEALTHY/TOTAL]`, with numbers of machines, or `status STATUS [REASON]`, each after a time if it says so. */
+  async #playRollout(app: string, states: readonly string[][]): Promise<void> {
+    for (const words of states) {
+      const isLater = words[0] === "after";
+      // A roll-out never goes on before the response to its start.
+      await this.#io.clock.sleep(isLater ? duration_ms(words[1] ?? "") : 1);
+      const [first = "", second = "", reason] = isLater ? words.slice(2) : words;
+      if (first === "status") this.#api.progress(app, { status: second, ...reason !== undefined && { reason } });
+      else {
+        const [healthy, total] = (reason ?? "").split("/").map(Number);
+        const machines = total === undefined ? undefined : { healthy: healthy!, total };
+        this.#api.progress(app, {}, second, first, machines);
+      }
+    }
+  }
+
   #set(words: readonly string[], body: readonly string[]): void {
     const [directive = "", ...rest] = words;
     const action = this.#directives[directive];
@@ -175,9 +212,17 @@ export class Scene {
 
   readonly #directives: Readonly<Record<string, (words: string[], body: readonly string[]) => void>> = {
     after: ([delay = "", ...words], body) => void this.#later.push({ delay_ms: duration_ms(delay), words, body }),
-    answer: ([answer]) => void (this.#io.answer = answer === "yes"),
+    app: ([name = ""], body) => void this.#api.apps.set(name, JSON.parse(body.join("\n"))),
+    answer: ([answer]) => void (this.#io.answer = answer === "none" ? undefined : answer === "yes"),
+    contexts: ([readable], body) => {
+      this.#contexts.text = body.join("\n") + "\n";
+      this.#contexts.isPrivate = readable !== "readable";
+    },
     cut: () => this.#api.cutStreams(),
-    desired: ([name = "", state = ""]) => void (this.#api.units.get(name)!.desiredState = state),
+    desired: ([name = "", state = ""]) => {
+      this.#api.units.get(name)!.desiredState = state;
+      this.#api.publishUnit(name);
+    },
     env: ([name = "", value = ""]) => void (this.#env[name] = value),
     explanation: ([name = ""], body) => void this.#api.explanations.set(name, JSON.parse(body.join("\n"))),
     file: ([path = ""], body) => void this.#io.files.set(path, body.join("\n") + "\n"),
@@ -195,6 +240,9 @@ export class Scene {
     journal: ([name = ""], body) => void this.#api.journals.set(name, () => body.map((line) => line + "\n").join("")),
     label: ([id = "", ...labels]) =>
       void (this.#api.metadata[id] = Object.fromEntries(labels.map((word) => word.split("=", 2)))),
+    leader: ([id = ""]) => void (this.#api.leader = id.padEnd(32, "0")),
+    waits: ([name = "", why = "", ...reasons]) =>
+      void this.#api.waiting.set(name, { why, reasons: reasons.map((reason) => ({ machines: 2, reason })) }),
     machine: ([id = "", ...rest]) => {
       if (!this.#hasMachines) this.#api.machines = [];
       this.#hasMachines = true;
@@ -209,6 +257,7 @@ export class Scene {
     },
     nowhere: ([name = ""]) => void delete this.#api.units.get(name)!.machineID,
     reconcile: ([name = ""]) => this.#api.reconcile(name),
+    owner: ([name = "", app = ""]) => void (this.#api.units.get(name)!.app = app),
     on: ([verb = "", name = "", ...words]) => {
       const states = words.join("\0").split(/\0?,\0/).map((state) => state.split("\0"));
       this.#rules.push({ verb, name: name.replace(/:$/, ""), states });
@@ -216,7 +265,7 @@ export class Scene {
     refuse: ([methods = "", path = "", code = "", message = "", times]) =>
       this.#respond(methods, path, times, () => refusal(Number(code), message)),
     respond: ([methods = "", path = "", code = "", ...headers], body) => {
-      const fields = headers.map((header) => header.split("=", 2) as [string, string]);
+      const fields = headers.map((header) => header.replace("VERSION", version).split("=", 2) as [string, string]);
       // A line with a period alone is an empty line.
       const text = body.map((line) => (line === "." ? "" : line) + "\n").join("");
       const isEmpty = ["204", "304"].includes(code);
@@ -224,6 +273,8 @@ export class Scene {
         return new Response(isEmpty ? null : text, { status: Number(code), headers: fields });
       });
     },
+    health: ([name = "", health = "", ...reason]) =>
+      this.#api.reportHealth(name, health, reason.length > 0 ? reason.join(" ") : undefined),
     report: ([name = "", machineID = "", active = "", sub = ""]) => {
       const states = this.#api.states.get(name) ?? new Map();
       const systemd = { systemdLoadState: "loaded", systemdActiveState: active, systemdSubState: sub };
@@ -234,6 +285,7 @@ export class Scene {
         }),
       );
     },
+    rollout: ([app = ""], body) => void this.#api.rollouts.set(app, JSON.parse(body.join("\n"))),
     ssh: ([what, ...words]) => {
       if (what === "refuses") this.#hosts.refusal = words.join(" ");
       else if (what === "exits") this.#hosts.statuses = words.map(Number);
@@ -245,6 +297,10 @@ export class Scene {
     "systemd-analyze": (_words, body) => {
       const text = body.map((line) => line + "\n").join("");
       this.#hosts.capturedLocally = () => text;
+    },
+    terminal: ([colors]) => {
+      this.#io.screen = { columns: 80, rows: 24 };
+      this.#io.color = colors === "colors";
     },
     unreadable: ([name = "", why = ""]) => void (this.#api.units.get(name)!.unreadable = why),
     unit: ([name = "", state = "", ...options]) => {
@@ -266,15 +322,38 @@ export class Scene {
   }
 }
 
+/** Returns the flags that a client is made with, other than their defaults. */
+function clientFlags(flags: Flags): string[] {
+  return [...flags.values].filter(([name]) => globalFlags.some((spec) => spec.name === name && name !== "context"))
+    .map(([name, value]) => `${name}=${value}`).sort();
+}
+
 /** A request that changes the cluster, or the changes of a request for a plan, each in short: `PLAN PUT a.service launched`. */
 function describeRequest(request: string): string[] {
   const [, plan] = /^POST \/plan (.*)$/s.exec(request) ?? [];
+  const [, app, begun] = /^POST (\/apps\/[^/]+) (.*)$/s.exec(request) ?? [];
+  if (app !== undefined && begun !== undefined) return describeRollout(app, JSON.parse(begun));
+  const [, controlled, action = "{}"] = /^POST (\/apps\/.*\/rollout) (.*)$/s.exec(request) ?? [];
+  if (controlled !== undefined) return [`POST ${controlled} ${JSON.parse(action).action}`];
   if (plan === undefined) return [describeWrite(request)];
-  const { units = [], destroy = [], leave = [] } = JSON.parse(plan) as PlanRequest;
+  const { units = [], destroy = [], leave = [], drain = [], app: owner, prune } = JSON.parse(plan) as PlanRequest;
   return [
+    ...owner === undefined ? [] : [`PLAN FOR ${owner}${prune ? " prune" : ""}`],
     ...units.map((unit) => `PLAN ${describeWrite(`PUT /units/${unit.name} ${JSON.stringify(unit)}`)}`),
     ...destroy.map((name) => `PLAN DELETE ${name}`),
     ...leave.map((machine) => `PLAN LEAVE ${machine}`),
+    ...drain.map((machine) => `PLAN DRAIN ${machine}`),
+  ];
+}
+
+/** The start of a roll-out in short, with the revision of each unit. */
+function describeRollout(path: string, { units = [], destroy = [], what, ...options }: AppRequest): string[] {
+  return [
+    ["POST", path, what, ...Object.entries(options).map(([name, value]) => `${name}=${value}`)].join(" "),
+    ...units.map(({ revision, ...unit }) => {
+      return `ROLL OUT ${describeWrite(`PUT /units/${unit.name} ${JSON.stringify(unit)}`)} @${revision}`;
+    }),
+    ...destroy.map(({ name, revision }) => `ROLL OUT DELETE ${name} @${revision}`),
   ];
 }
 
@@ -299,7 +378,7 @@ function quoted(word: string): string {
 }
 
 function streamLines({ stream, text }: { readonly stream: 1 | 2; readonly text: string }): string[] {
-  const lines = text.replaceAll(version, "VERSION").replace(/\n$/, "").split("\n");
+  const lines = text.replaceAll(version, "VERSION").replaceAll("\x1b", "\\e").replace(/\n$/, "").split("\n");
   if (!text.endsWith("\n")) throw new Error(`output that does not end with a line feed: ${JSON.stringify(text)}`);
   return lines.map((line) => `${stream}> ${line}`.replace(/ $/, line === "" ? "" : " "));
 }

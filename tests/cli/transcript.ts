@@ -18,7 +18,7 @@ export interface Step {
 }
 
 /** Matches a line of results: standard output, standard error, a change of the cluster, a remote command, the exit status. */
-const resultLine = /^(1> |1>$|2> |2>$|api |ran |exit )/;
+const resultLine = /^(1> |1>$|2> |2>$|api |ran |with |exit )/;
 
 const compatibility = "compatibility: fleet 1.0";
 

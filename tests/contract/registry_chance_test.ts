@@ -13,7 +13,7 @@ import { ConflictError, OutcomeUnknownError, StoreUnavailableError, type UnitRec
 import { openSqliteStore } from "../../registry/store/sqlite.ts";
 import type { Op, Store } from "../../registry/store/port.ts";
 import "../support/property_seed.ts";
-import { between, fixtureOver, put } from "./registry_suite.ts";
+import { between, fixtureOver, put } from "./registry_fixture.ts";
 
 /** The reported outcome of a change. */
 type Said = "done" | "conflict" | "unavailable" | "settled" | "unsettled";

@@ -9,12 +9,11 @@ import { openEtcdStore } from "../../registry/store/etcd/store.ts";
 import { OutcomeUnknownError, StoreLimitError, StoreUnavailableError, WrongStoreError } from "../../registry/mod.ts";
 import type { Store } from "../../registry/store/port.ts";
 import type { EtcdServer } from "../lab/etcd.ts";
-import { must } from "../lab/process.ts";
+import { must, until } from "../lab/process.ts";
 import { HangingLine } from "./hanging_line.ts";
 import {
   between,
   type Case,
-  eventually,
   keys,
   lead,
   machine,
@@ -25,7 +24,7 @@ import {
   statesOf,
   when,
   within,
-} from "./registry_suite.ts";
+} from "./registry_fixture.ts";
 
 export interface EtcdFixture extends RegistryFixture {
   readonly etcd: EtcdServer;
@@ -46,15 +45,7 @@ const outages: readonly Case<EtcdFixture>[] = [
       await assert.rejects(registry.unit("a.service"), StoreUnavailableError);
       assert.equal(registry.awayUntil_ms, Infinity);
       await etcd.start();
-      await eventually("the store to be back", async () => {
-        try {
-          await set(registry, "b.service", "launched");
-          return true;
-        } catch (error) {
-          if (error instanceof StoreUnavailableError) return false;
-          throw error;
-        }
-      });
+      await answered(() => set(registry, "b.service", "launched"));
       assert.ok(Number.isFinite(registry.awayUntil_ms) && registry.awayUntil_ms > 0);
       await place(await lead(registry, "m1", signal), registry, "b.service", "m1");
       const again = await when(
@@ -106,15 +97,7 @@ const outages: readonly Case<EtcdFixture>[] = [
       } finally {
         etcd.resume();
       }
-      await eventually("the store to be back", async () => {
-        try {
-          await registry.read();
-          return true;
-        } catch (error) {
-          if (error instanceof StoreUnavailableError) return false;
-          throw error;
-        }
-      });
+      await answered(() => registry.read());
       await set(registry, "b.service", "launched");
     },
   },
@@ -137,7 +120,7 @@ const outages: readonly Case<EtcdFixture>[] = [
       }
       assert.ok((await within(leads.next(), () => "the lead again")).value);
       const store = await openStore();
-      await eventually(
+      await until(
         "record and states",
         async () => (await keys(store, "machine/")).length === 1 && (await keys(store, "state/")).length === 1,
       );
@@ -175,7 +158,7 @@ const outages: readonly Case<EtcdFixture>[] = [
       const member = await registry.join(machine("m1"), undefined, signal);
       lose = true;
       const first = member.publish(statesOf("m1", "a.service"));
-      await eventually("the write", async () => (await keys(await openStore(), "state/")).length > 0);
+      await until("the write", async () => (await keys(await openStore(), "state/")).length > 0);
       const second = member.publish(statesOf("m1", "b.service"));
       await within(Promise.all([first, second]), () => "both publications to resolve");
       assert.deepEqual(await keys(await openStore(), "state/"), ["state/m1/b.service"]);
@@ -215,7 +198,7 @@ const wrongStores: readonly Case<EtcdFixture>[] = [
       await etcd.stop();
       await must(["cp", "-r", `${etcd.dir}/data`, `${etcd.dir}/copy`]);
       await etcd.start();
-      await eventually("the store to be back", () => reachable(() => set(registry, "a.service", "launched")));
+      await answered(() => set(registry, "a.service", "launched"));
       const clusters = registry.watch(signal)[Symbol.asyncIterator]();
       const first = (await within(clusters.next(), () => "the first view")).value;
       assert.ok(first.units.has("a.service"));
@@ -275,12 +258,14 @@ const lateWrites: readonly Case<EtcdFixture>[] = [
       const other = await open();
       line.hang();
       // Answered by the other, if it was quick enough.
-      await reachable(() => registry.commit(put({ name: "a.service" }, "launched")));
-      await eventually("the unit", () => reachable(() => set(registry, "a.service", "launched")));
+      await registry.commit(put({ name: "a.service" }, "launched")).catch((error) => {
+        if (!(error instanceof StoreUnavailableError)) throw error;
+      });
+      await answered(() => set(registry, "a.service", "launched"));
       await other.commit({ kind: "delete", was: await other.unit("a.service") });
       assert.ok(await line.goOn() >= 1);
       assert.deepEqual(await keys(store, "unit/"), []);
-      await eventually("another unit", () => reachable(() => set(registry, "b.service", "launched")));
+      await answered(() => set(registry, "b.service", "launched"));
       assert.deepEqual(await keys(store, "unit/"), ["unit/b.service"]);
     },
   },
@@ -301,20 +286,14 @@ async function drained(yielded: AsyncIterator<unknown>): Promise<void> {
   await within(drain(), () => "the watch to say so");
 }
 
-/** Returns true if a call succeeds, false if the store is unavailable; throws every other error. */
-async function reachable(call: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await call();
-    return true;
-  } catch (error) {
-    if (error instanceof StoreUnavailableError) return false;
-    throw error;
-  }
-}
-
-/** Repeats a call until it succeeds. */
+/** Repeats a call until the store is available. Throws every other error at once. */
 async function answered(call: () => Promise<unknown>): Promise<void> {
-  await eventually("an answer", () => reachable(call));
+  const { error } = await until("an answer", () =>
+    call().then(
+      () => ({ error: undefined }),
+      (error) => error instanceof StoreUnavailableError ? undefined : { error },
+    ));
+  if (error !== undefined) throw error;
 }
 
 /**

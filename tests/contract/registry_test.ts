@@ -4,10 +4,13 @@ import { openEtcdStore } from "../../registry/store/etcd/store.ts";
 import { openSqliteStore } from "../../registry/store/sqlite.ts";
 import type { Store } from "../../registry/store/port.ts";
 import { EtcdServer } from "../lab/etcd.ts";
+import { contentCases } from "./content_cases.ts";
 import { etcdCases, limitCases, requestTimeout_ms } from "./registry_etcd_cases.ts";
 import { fenceCases } from "./registry_fence_cases.ts";
+import { rolloutCases } from "./registry_rollout_cases.ts";
 import { unreadableCases } from "./unreadable_cases.ts";
-import { type Case, fixtureOver, registryCases, type RegistryFixture } from "./registry_suite.ts";
+import { type Case, fixtureOver, type RegistryFixture } from "./registry_fixture.ts";
+import { registryCases } from "./registry_suite.ts";
 
 async function runAll<Fixture extends RegistryFixture>(
   test: Deno.TestContext,
@@ -34,7 +37,13 @@ Deno.test("a registry over the embedded store", (test) =>
   }));
 
 /** Cases that hold on every store. */
-const everywhere: readonly Case[] = [...registryCases, ...fenceCases, ...unreadableCases];
+const everywhere: readonly Case[] = [
+  ...registryCases,
+  ...contentCases,
+  ...fenceCases,
+  ...rolloutCases,
+  ...unreadableCases,
+];
 
 /** A view of the process's one embedded store that does not close it: other daemons of the case use it as well. */
 function shared(store: Store): Store {

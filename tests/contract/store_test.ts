@@ -6,7 +6,8 @@ import type { Store } from "../../registry/store/port.ts";
 import { EtcdServer } from "../lab/etcd.ts";
 import { SimulatedEtcd } from "../sim/etcd.ts";
 import { StoreClient } from "../sim/store_client.ts";
-import { storeCases, type StoreFixture } from "./store_suite.ts";
+import type { StoreFixture } from "./store_fixture.ts";
+import { storeCases } from "./store_suite.ts";
 
 type Fixture = StoreFixture & { close(): Promise<void> };
 

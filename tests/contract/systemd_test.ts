@@ -14,7 +14,8 @@ import { withLab } from "../lab/lab.ts";
 import type { Machine } from "../lab/machine.ts";
 import { until } from "../lab/process.ts";
 import { prepare } from "../prepare_host.ts";
-import { systemdCases, type SystemdFixture } from "./systemd_suite.ts";
+import type { SystemdFixture } from "./systemd_fixture.ts";
+import { systemdCases } from "./systemd_suite.ts";
 
 await prepare();
 
@@ -252,6 +253,48 @@ const machineCases: readonly { name: string; run(systemd: Systemd, machine: Mach
         await systemd.close();
         await machine.sh(`rm -r ${directory}/service.d ${directory}/changed.service.d; systemctl daemon-reload`);
       }
+    },
+  },
+  {
+    name: "a command runs with the user and groups of its unit, without a shell and without variables",
+    async run(systemd, machine) {
+      const unit = "asked.service";
+      await systemd.install(new Map([[unit, `${sleeper}User=daemon\nSupplementaryGroups=games\n`]]));
+      await (await systemd.start(unit)).done;
+      const run = (...argv: string[]) => systemd.runAs(unit, argv, 20_000);
+      assert.equal(await run("/bin/sh", "-c", 'test "$(id -un) $(id -Gn)" = "daemon daemon games"'), undefined);
+      assert.equal(await run("/bin/sh", "-c", 'test "$0" = "\\$HOME%n;"', "$HOME%n;"), undefined);
+      assert.equal(await run("/bin/sh", "-c", "exit 7"), "it exited with status 7");
+      assert.equal(await run("/bin/sh", "-c", "kill -9 $$"), "it was killed by signal 9");
+      assert.equal(await run("/nothing/here"), "the program cannot be executed");
+      const dynamic = "dynamic.service";
+      await systemd.install(new Map([[dynamic, `${sleeper}DynamicUser=yes\n`]]));
+      await (await systemd.start(dynamic)).done;
+      const pid = (await machine.sh(`systemctl show --value -p MainPID ${dynamic}`)).trim();
+      const uid = (await machine.must(["stat", "-c", "%u", `/proc/${pid}`])).trim();
+      assert.ok(Number(uid) > 60_000, uid);
+      assert.equal(await systemd.runAs(dynamic, ["/bin/sh", "-c", `test "$(id -u)" = ${uid}`], 20_000), undefined);
+      await (await systemd.stop(dynamic)).done;
+      await systemd.uninstall(new Set([dynamic]));
+      // What a daemon leaves that was killed while a command ran.
+      const left = "systemd-run --unit=fleet-health-asked.service --property=Type=oneshot --no-block /bin/sleep 1000";
+      await machine.sh(left);
+      assert.equal(await run("/bin/true"), undefined);
+      await machine.sh(left.replace("/bin/sleep 1000", "/bin/false"));
+      await until("the leftover to fail", async () => {
+        const { code } = await machine.run(["systemctl", "is-failed", "--quiet", "fleet-health-asked.service"]);
+        return code === 0 || undefined;
+      });
+      assert.equal(await run("/bin/true"), undefined);
+      // A unit of the machine with that name is not touched.
+      await machine.writeFile("/run/systemd/system/fleet-health-asked.service", sleeper);
+      await machine.sh("systemctl daemon-reload; systemctl start fleet-health-asked.service");
+      assert.match((await run("/bin/true")) ?? "", /systemd cannot run it: .*fleet-health-asked.service/);
+      await machine.must(["systemctl", "is-active", "--quiet", "fleet-health-asked.service"]);
+      await machine.sh("systemctl stop fleet-health-asked.service; rm /run/systemd/system/fleet-health-asked.service");
+      await machine.must(["systemctl", "daemon-reload"]);
+      await (await systemd.stop(unit)).done;
+      await systemd.uninstall(new Set([unit]));
     },
   },
   {

@@ -18,7 +18,8 @@ import type { UnitName } from "../../registry/model.ts";
 import type { Store } from "../../registry/store/port.ts";
 import { FakeMachine, FakeSystemd } from "../../systemd/testing/fake_systemd.ts";
 import { parseUnitFile } from "../../systemd/unit_file.ts";
-import { type Case, eventually, keys, machine, type RegistryFixture } from "./registry_suite.ts";
+import { until } from "../lab/process.ts";
+import { type Case, keys, machine, type RegistryFixture } from "./registry_fixture.ts";
 
 const job = "[Service]\nExecStart=/bin/sleep infinity\n[X-Fleet]\nMachineMetadata=on=m1\n";
 const files: Readonly<Record<UnitName, string>> = {
@@ -143,7 +144,7 @@ class Scene {
   }
 
   async runs(...names: readonly UnitName[]): Promise<void> {
-    await eventually(`${names} to run; logged: ${this.logged.join("\n")}`, async () => {
+    await until(`${names} to run; logged: ${this.logged.join("\n")}`, async () => {
       const statuses = await this.systemd.statuses(new Set(names));
       return names.every((name) => statuses.get(name)?.active === "active");
     });
@@ -200,7 +201,7 @@ const harmless: readonly Case[] = [false, true].flatMap((isNew) =>
       const left = await keys(scene.store, "file/");
       assert.deepEqual(texts.filter((key) => !left.includes(key)), [], "no unit file was deleted");
       for (const key of spoilt.filter((key) => daemons.includes(key) && !spoilt.includes("unit/a.service"))) {
-        await eventually(`${key} to be written again`, () => scene.isReadable(key));
+        await until(`${key} to be written again`, () => scene.isReadable(key));
       }
     },
   }))
@@ -245,7 +246,7 @@ const repairs: readonly Case[] = [
       assert.deepEqual(await scene.running(), before, scene.logged.join("\n"));
       assert.ok(await scene.isReadable(key));
       await scene.put(name, "loaded");
-      await eventually(`${name} to stop`, async () => (await scene.running())[name] === "");
+      await until(`${name} to stop`, async () => (await scene.running())[name] === "");
     },
   }, {
     name: `a DELETE of ${name}, whose record cannot be read, removes it from its machine and from the store`,
@@ -255,8 +256,8 @@ const repairs: readonly Case[] = [
       await scene.spoil(...name === "a.service" ? ["unit/a.service", "target/a.service"] : ["global/g.service"]);
       await scene.begin();
       assert.equal((await scene.send("DELETE", `/units/${name}`)).code, 204);
-      await eventually(`${name} to be gone`, async () => !(await scene.systemd.files()).has(name));
-      await eventually("its keys to be gone", async () => {
+      await until(`${name} to be gone`, async () => !(await scene.systemd.files()).has(name));
+      await until("its keys to be gone", async () => {
         return !(await keys(scene.store)).some((key) => key.endsWith(`/${name}`));
       });
     },
@@ -271,7 +272,7 @@ const repairs: readonly Case[] = [
       await scene.begin();
       const isLogged = () =>
         scene.logged.some((line) => /^warn the leader's record cannot be read.*cannot read key leader/.test(line));
-      await eventually("the leader's record to be logged", () => Promise.resolve(isLogged()));
+      await until("the leader's record to be logged", () => isLogged());
       assert.ok(!await scene.isReadable("leader"));
       await scene.store.revoke(lease);
       await scene.settles();
@@ -284,9 +285,9 @@ const repairs: readonly Case[] = [
       const warnings = () =>
         scene.logged.filter((line) => line.startsWith("warn") && line.includes("unit/a.service")).length;
       await scene.spoil("unit/a.service");
-      await eventually("the first warning", () => Promise.resolve(warnings() === 1));
+      await until("the first warning", () => warnings() === 1);
       await scene.spoil("unit/a.service");
-      await eventually("the second warning", () => Promise.resolve(warnings() === 2));
+      await until("the second warning", () => warnings() === 2);
       await scene.settles();
       assert.equal(warnings(), 2);
     },

@@ -1,6 +1,7 @@
 /** A lab with fleet on its machines, with helpers for tests and demonstrations. */
 
 import type { MachinePage, UnitEntity, UnitPage, UnitStateEntity, UnitStatePage } from "../../daemon/api/v1/types.ts";
+import { distVariable } from "../support/dist_variable.ts";
 import { apiSocket, type FleetConf, fleetctl } from "./fleet.ts";
 import { type Lab, type LabOptions, withLab } from "./lab.ts";
 import type { Machine } from "./machine.ts";
@@ -11,8 +12,10 @@ const root = new URL("../../", import.meta.url).pathname;
 /** A unit that runs until it is stopped. */
 export const sleeper = "[Service]\nExecStart=/bin/sleep infinity\n";
 
-/** Builds the programs that the machines run. Returns their directory. */
+/** Builds the programs that the machines run, unless this run of the tests has built them. Returns their directory. */
 export async function buildFleet(): Promise<string> {
+  const built = Deno.env.get(distVariable);
+  if (built !== undefined) return built;
   // compile.sh looks for deno in PATH, where the running executable may be missing.
   const path = `${Deno.execPath().replace(/\/[^/]*$/, "")}:${Deno.env.get("PATH") ?? ""}`;
   await must([`${root}compile.sh`, "--launcher"], { env: { PATH: path } });

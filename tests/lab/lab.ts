@@ -274,8 +274,12 @@ function unregister(lab: Lab): void {
   if (live.size === 0) { for (const signal of signals) Deno.removeSignalListener(signal, on_signal[signal]!); }
 }
 
+let ending = false;
+
 /** Removes all labs, then lets the signal end the process. */
 async function interrupted(signal: Deno.Signal): Promise<void> {
+  if (ending) return; // `deno task` passes on a ^C that this process has received from the terminal, too
+  ending = true;
   console.error(`\n${signal}: removing the machines, their network and their files (a few seconds)`);
   await Promise.all([...live].map((lab) => lab[Symbol.asyncDispose]()));
   Deno.kill(Deno.pid, signal);

@@ -106,10 +106,13 @@ export function kill(pid: number, signal: Deno.Signal): void {
   }
 }
 
-/** Calls `probe` every `every_ms` until it returns a value. Throws at the deadline, with `what` and the last error of `probe`. */
+/**
+ * Calls `probe` every `every_ms` until it returns a value that is neither `undefined` nor `false`. Throws at the deadline,
+ * with `what` and the last error of `probe`.
+ */
 export async function until<T>(
   what: string,
-  probe: () => Promise<T | undefined>,
+  probe: () => T | undefined | false | Promise<T | undefined | false>,
   { deadline_ms = 20_000, every_ms = 20 }: { deadline_ms?: number; every_ms?: number } = {},
 ): Promise<T> {
   const end = performance.now() + deadline_ms;
@@ -117,7 +120,7 @@ export async function until<T>(
   while (true) {
     try {
       const found = await probe();
-      if (found !== undefined) return found;
+      if (found !== undefined && found !== false) return found;
       cause = undefined;
     } catch (error) {
       cause = error;

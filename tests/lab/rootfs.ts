@@ -4,21 +4,38 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { must } from "./process.ts";
 
-/** A root file system: `podman` can run containers by Quadlet, which the podman of `plain` is too old for. */
+/**
+ * A root file system: `podman` can run containers by Quadlet, which the podman of `plain` is too old for, and can be set up by
+ * cloud-init.
+ */
 export type BaseName = "plain" | "podman";
 
-const plainPackages = ["systemd", "dbus", "systemd-sysv", "iproute2", "openssh-server", "procps", "polkitd"];
+/** `python3` is what Ansible needs on a machine. */
+const commonPackages = [
+  "systemd",
+  "dbus",
+  "systemd-sysv",
+  "iproute2",
+  "openssh-server",
+  "procps",
+  "polkitd",
+  "python3",
+];
 
-const bases: Readonly<Record<BaseName, { readonly suite: string; readonly packages: readonly string[] }>> = {
-  plain: { suite: "bookworm", packages: plainPackages },
-  podman: { suite: "trixie", packages: [...plainPackages, "podman", "crun", "ca-certificates", "busybox-static"] },
-};
+/** `catatonit` is the first process of a pod; `busybox` is all that a container needs. */
+const podmanPackages = ["podman", "crun", "catatonit", "ca-certificates", "busybox-static"];
 
-/**
- * The root file system of containers on a machine with podman: no registry of images can be reached, so that a container
- * runs from a directory (`Rootfs=`).
- */
+/** Packages that set up a machine at its first boot in a cloud. They do nothing while {@link cloud_init_disabled} exists. */
+const cloudPackages = ["cloud-init", "curl"];
+
+/** The file that keeps cloud-init from running at boot: a test of it removes the file. */
+export const cloud_init_disabled = "/etc/cloud/cloud-init.disabled";
+
+/** The root file system of containers on a machine with podman (`Rootfs=`), because no registry of images can be reached. */
 export const container_root = "/opt/container";
+
+/** The same as an image: `localhost/busybox:1`, in a file that `docker-archive:` stands for. */
+export const container_image = "/opt/container.tar";
 
 /** Units that a machine of a lab does not need. Without them it boots in a third of a second. */
 const masked = [
@@ -99,45 +116,86 @@ const commands: readonly string[] = [
   "rm -f /etc/ssh/ssh_host_* /etc/hostname /etc/machine-id /etc/resolv.conf /var/lib/dbus/machine-id",
 ];
 
+const podmanFiles: Readonly<Record<string, string>> = {
+  [cloud_init_disabled]: "",
+  // A machine of a lab has no session keyrings, no firewall, and no control groups with limits.
+  "/etc/containers/containers.conf": `[containers]
+keyring=false
+[engine]
+cgroup_manager="cgroupfs"
+[engine.runtimes]
+crun=["/opt/crun"]
+[network]
+firewall_driver="none"
+`,
+  "/opt/crun": `#!/bin/sh
+exec /usr/bin/crun --cgroup-manager=disabled "$@"
+`,
+  // The machine's disk is an overlay already.
+  "/etc/containers/storage.conf": `[storage]
+driver="vfs"
+runroot="/run/containers/storage"
+graphroot="/var/lib/containers/storage"
+`,
+  "/opt/image/config.json": `{"os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:DIGEST"]}}`,
+  "/opt/image/manifest.json": `[{"Config":"config.json","RepoTags":["localhost/busybox:1"],"Layers":["layer.tar"]}]`,
+};
+
 const podmanCommands: readonly string[] = [
-  // A machine of a lab has no session keyrings, and its disk is an overlay already.
-  "printf '[containers]\\nkeyring=false\\n' >/etc/containers/containers.conf",
-  'printf \'[storage]\\ndriver="vfs"\\nrunroot="/run/containers/storage"\\ngraphroot="/var/lib/containers/storage"\\n\' ' +
-  ">/etc/containers/storage.conf",
+  "chmod +x /opt/crun",
   `cd / && mkdir -p ${
     ["bin", "dev", "proc", "sys", "run", "tmp", "etc", "var"].map((name) => container_root + "/" + name).join(" ")
   }`,
   `cp /usr/bin/busybox ${container_root}/bin/busybox && chroot ${container_root} /bin/busybox --install -s /bin`,
+  `cd /opt/image && tar -C ${container_root} -cf layer.tar . && ` +
+  "sed -i s/DIGEST/$(sha256sum layer.tar | cut -c1-64)/ config.json && " +
+  `tar -cf ${container_image} manifest.json config.json layer.tar && rm layer.tar`,
 ];
+
+/** The input from which a root file system is built. */
+interface Recipe {
+  /** The release of Debian. */
+  readonly suite: string;
+  readonly packages: readonly string[];
+  readonly masked: readonly string[];
+  /** Text by path. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Shell commands, run in the new root at the end. */
+  readonly commands: readonly string[];
+}
+
+const recipes: Readonly<Record<BaseName, Recipe>> = {
+  plain: { suite: "bookworm", packages: [...commonPackages, "rpm"], masked, files, commands },
+  podman: {
+    suite: "trixie",
+    packages: [...commonPackages, ...podmanPackages, ...cloudPackages],
+    masked,
+    files: { ...files, ...podmanFiles },
+    commands: [...commands, ...podmanCommands],
+  },
+};
 
 /** Returns the directory of a shared root file system. If the cache lacks it, builds it, which takes half a minute. */
 export async function ensureBase(name: BaseName = "plain"): Promise<string> {
   const cache = cacheDir();
-  const { suite, packages } = bases[name];
-  const all = name === "podman" ? [...commands, ...podmanCommands] : commands;
-  const recipe = JSON.stringify({ suite, packages, masked, files, commands: all });
-  const base = `${cache}/base-${createHash("sha256").update(recipe).digest("hex").slice(0, 12)}`;
+  const recipe = recipes[name];
+  const base = `${cache}/base-${createHash("sha256").update(JSON.stringify(recipe)).digest("hex").slice(0, 12)}`;
   if (existsSync(base)) return base;
   Deno.mkdirSync(cache, { recursive: true });
   using lock = await Deno.open(`${base}.lock`, { write: true, create: true });
   await lock.lock(true); // released when the file is closed, even after a crash
-  if (!existsSync(base)) await build(base, suite, packages, all);
+  if (!existsSync(base)) await build(base, recipe);
   return base;
 }
 
 /** Returns the directory for files that are kept between runs. */
-function cacheDir(): string {
+export function cacheDir(): string {
   const cache = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") || "/root"}/.cache`;
   return `${cache}/fleet-lab`;
 }
 
 /** Builds in a temporary directory and renames it, so that an existing base is always complete. The caller holds the lock. */
-async function build(
-  base: string,
-  suite: string,
-  packages: readonly string[],
-  commands: readonly string[],
-): Promise<void> {
+async function build(base: string, { suite, packages, masked, files, commands }: Recipe): Promise<void> {
   const dir = `${base}.tmp`;
   console.error(`building the root file system of the lab's machines in ${base}`);
   await must(["rm", "-rf", dir]); // left by a build that was killed

@@ -95,6 +95,7 @@ export class SimulatedCluster {
     this.#healed = true;
     this.#outUntil_ms = this.#hangsUntil_ms = this.timeline.now_ms();
     this.#continueStore();
+    this.#endDrains();
     for (const machine of this.machines) {
       machine.cutUntil_ms = machine.slowUntil_ms = this.timeline.now_ms();
       machine.systemd.restoreBus();
@@ -106,6 +107,14 @@ export class SimulatedCluster {
         running.process.resume();
       }
     }
+  }
+
+  /** Ends every drain, and cancels moves for balance, as an operator does. */
+  #endDrains(): void {
+    const keys = ["drain/", "cordon/", "rebalance"].flatMap((prefix) => this.etcd.range({ prefix })).map(({ key }) =>
+      key
+    );
+    if (keys.length > 0) this.etcd.transact([], keys.map((key) => ({ delete: key })));
   }
 
   #startDaemon(machine: SimulatedMachine): void {

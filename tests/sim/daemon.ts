@@ -5,6 +5,7 @@
  */
 
 import { ClusterRegistry } from "../../registry/cluster_registry.ts";
+import { capacity } from "./units.ts";
 import type { MachineRecord } from "../../registry/model.ts";
 import type { Registry } from "../../registry/mod.ts";
 import type { Store } from "../../registry/store/port.ts";
@@ -44,7 +45,8 @@ export interface DaemonOptions {
   readonly faults: DaemonFaults;
 }
 
-const safetyNet_ms = 60_000;
+/** Interval of the rounds that run although nothing has changed. */
+export const safetyNet_ms = 60_000;
 
 export class SimulatedDaemon {
   readonly #daemon: Daemon<undefined>;
@@ -169,7 +171,8 @@ export class SimulatedDaemon {
       ...{ id, ip, version: "sim", leaseTtl_ms: config.agentTtl_ms },
       incarnation: await this.#state.incarnation(),
       staticMetadata: config.metadata,
-      capabilities: { disableEngine: config.disableEngine },
+      capacity,
+      capabilities: { disableEngine: config.disableEngine, stagedGlobals: true, successors: true },
     };
   }
 

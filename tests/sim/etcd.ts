@@ -8,6 +8,7 @@
 import { Buffer } from "node:buffer";
 import {
   type Compare,
+  isWithin,
   type KeyValue,
   maxTransactionOps,
   type Op,
@@ -65,7 +66,8 @@ export class SimulatedEtcd {
       const found = this.#keys.get(range.key);
       return found ? [found] : [];
     }
-    const found = [...this.#keys.values()].filter(({ key }) => key.startsWith(range.prefix));
+    const within = [...this.#keys.values()].filter(({ key }) => isWithin(key, range));
+    const found = "prefix" in range && range.keysOnly ? within.map((kv) => ({ ...kv, value: "" })) : within;
     return found.sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
   }
 
@@ -186,7 +188,7 @@ function notify(watcher: Watcher, { revision, events }: WatchBatch): void {
   const { range } = watcher;
   const found = events.filter((event) => {
     const key = event.kind === "put" ? event.kv.key : event.key;
-    return "key" in range ? range.key === key : key.startsWith(range.prefix);
+    return isWithin(key, range);
   });
   if (found.length > 0) watcher.push({ revision, events: found });
 }

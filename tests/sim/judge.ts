@@ -9,32 +9,19 @@ import { decodeAssignment, decodeState, decodeTarget, decodeUnit } from "../../r
 import { assignKey, globalKey, parseKey, stateKey, targetKey, unitKey } from "../../registry/schema/keys.ts";
 import { type Assignment, effectiveMetadata, type MachineId, type Unit, type UnitName } from "../../registry/model.ts";
 import type { KeyValue, WatchBatch } from "../../registry/store/port.ts";
+import { nothingNeeded } from "../../registry/reservation.ts";
+import { fits, reservationOf } from "../../daemon/policy/capacity.ts";
+import { versionOn } from "../../daemon/policy/globals.ts";
 import { conflict } from "../../daemon/policy/feasibility.ts";
 import type { SimulatedEtcd } from "./etcd.ts";
 import type { SimulatedMachine, SystemdCommand } from "./machine.ts";
 import type { RequestKind } from "./store_client.ts";
 import type { Timeline } from "./timeline.ts";
-import { endsByItself, isSolo, unitNames } from "./units.ts";
-import { hashOf, type Request } from "./user.ts";
-
-/** The invariants. Each has a deliberate fault in mutants_test.ts that breaks it. */
-export type Invariant =
-  | "one machine"
-  | "do no harm"
-  | "acknowledged survives"
-  | "refused never happens"
-  | "settles"
-  | "constraints"
-  | "no storm"
-  | "one copy";
-
-/** An invariant that does not hold. */
-export class Violation extends Error {
-  override name = "Violation";
-  constructor(readonly invariant: Invariant, message: string) {
-    super(`${invariant}: ${message}`);
-  }
-}
+import { type Invariant, Violation } from "./violation.ts";
+import { MoveJudge } from "./move_judge.ts";
+import { isBad, RolloutJudge } from "./rollout_judge.ts";
+import { allUnits, appUnits, capacity, endsByItself, isSolo } from "./units.ts";
+import { hashOf, isOfMachines, type Request } from "./user.ts";
 
 /** Time during which a change or a fault can still explain what a daemon does, milliseconds: longer than any fault lasts. */
 const memory_ms = 60_000;
@@ -84,7 +71,40 @@ export class Judge {
   /** Commands by unit since the beginning. */
   readonly #commandsOf = new Map<string, number>();
 
-  constructor(private readonly cluster: JudgedCluster) {}
+  /** Times of the latest move, the latest exit and the latest change by a user, by unit. */
+  readonly #interrupted_ms = new Map<UnitName, number>();
+  /** The machine of each unit. */
+  readonly #targets = new Map<UnitName, MachineId>();
+  /** Times of the latest exits, by unit. */
+  readonly #exited_ms = new Map<UnitName, number>();
+  readonly #rollouts: RolloutJudge;
+  readonly #moves: MoveJudge;
+
+  constructor(private readonly cluster: JudgedCluster) {
+    const { etcd, machines } = cluster;
+    const shared = {
+      etcd,
+      machines,
+      unit: (name: UnitName) => this.unit(name),
+      fail: (invariant: Invariant, message: string) => this.#fail(invariant, message),
+    };
+    this.#moves = new MoveJudge({
+      ...shared,
+      mayBeDown: (machine, unit) => {
+        const latest_ms = Math.max(
+          this.#exited_ms.get(unit) ?? -Infinity,
+          this.#changed_ms.get(`unit ${unit}`) ?? -Infinity,
+        );
+        return this.#isDisturbed(machine) || this.#now_ms() - latest_ms < memory_ms;
+      },
+    });
+    this.#rollouts = new RolloutJudge({
+      ...shared,
+      wasJustChanged: (unit) => this.#now_ms() - (this.#changed_ms.get(`unit ${unit}`) ?? -Infinity) < pause_ms,
+      mayHaveStopped: (machine, unit) =>
+        this.#isDisturbed(machine) || this.#now_ms() - (this.#interrupted_ms.get(unit) ?? -Infinity) < pause_ms,
+    });
+  }
 
   #now_ms(): number {
     return this.cluster.timeline.now_ms();
@@ -95,14 +115,21 @@ export class Judge {
   }
 
   requested(request: Request): void {
-    this.#causes++;
+    const { action } = request;
+    // A roll-out changes each unit of the app, and may change it back.
+    const isOfApp = action.kind === "roll out" || action.kind === "rollout";
+    // A drain moves every unit of a machine, each in two steps, and a copy may fail a few times.
+    const isOfMachine = isOfMachines(action);
+    this.#causes += isOfApp ? 2 * appUnits.length : isOfMachine ? 2 * allUnits.length : 1;
     this.#requests.set(request.id, request);
   }
 
   /** Checks that an acknowledged change has been made: applied, or unnecessary at some time while it was requested. */
   answered(request: Request): void {
     const { action, outcome } = request;
-    if (outcome !== "acknowledged" || action.kind === "metadata" || request.applied !== undefined) return;
+    if (outcome !== "acknowledged" || request.applied !== undefined) return;
+    if (action.kind === "metadata" || action.kind === "roll out" || action.kind === "rollout") return;
+    if (isOfMachines(action)) return;
     const { unit } = action;
     const versions = this.#history.get(unit) ?? [];
     const seen = versions.filter((_, at) => (versions[at + 1]?.revision ?? Infinity) > request.after);
@@ -137,7 +164,13 @@ export class Judge {
             units.set(parsed.name, event.kind === "put" ? event.kv : undefined);
           }
           this.#changed_ms.set(`unit ${parsed.name}`, now_ms);
+          this.#changedOn(parsed.name, event.kind === "put" ? event.kv : undefined);
           break;
+        case "drain":
+          // Its global units stop, or start again.
+          this.#changed_ms.set(`machine ${parsed.machine}`, now_ms);
+          break;
+        case "successor":
         case "assign":
           this.#changed_ms.set(`${parsed.machine}/${parsed.name}`, now_ms);
           this.#changed_ms.set(`machine ${parsed.machine}`, now_ms);
@@ -151,14 +184,33 @@ export class Judge {
           if (event.kind === "delete") this.#changed_ms.set(`machine ${parsed.machine}`, now_ms);
           break;
         case "target":
-          if (event.kind === "put") this.#placed(decodeTarget(parsed.name, event.kv).machine, parsed.name);
+          if (event.kind === "put") {
+            const target = decodeTarget(parsed.name, event.kv);
+            this.#moves.placed(parsed.name, this.#targets.get(parsed.name), target);
+            this.#placed(target.machine, parsed.name);
+          } else this.#targets.delete(parsed.name);
           break;
       }
     }
-    for (const [name, kv] of units) this.#unitChanged(name, kv, batch.revision);
+    const rolledOut = this.#rollouts.committed(batch);
+    for (const [name, kv] of units) {
+      if (rolledOut.units.has(name)) this.#rolledOut(name, kv, batch.revision, rolledOut.by);
+      else this.#unitChanged(name, kv, batch.revision);
+    }
     for (const event of batch.events) {
       const key = parseKey(event.kind === "put" ? event.kv.key : event.key);
       if (key?.kind === "assign" || key?.kind === "target") this.#checkOneMachine(key.name);
+    }
+  }
+
+  /** Records the machines on which a change of a global unit may stop it: not those that keep the file that they have. */
+  #changedOn(name: UnitName, kv: KeyValue | undefined): void {
+    const [was, unit] = [this.#history.get(name)?.at(-1)?.unit, kv && decodeUnit(name, kv)];
+    for (const { id } of this.cluster.machines) {
+      const [before, after] = [was && versionOn(was, id), unit && versionOn(unit, id)];
+      const isSame = before?.hash === after?.hash && before?.desiredState === after?.desiredState &&
+        before?.restart === after?.restart && was?.requirements.global === unit?.requirements.global;
+      if (!isSame) this.#changed_ms.set(`${id}/${name}`, this.#now_ms());
     }
   }
 
@@ -171,10 +223,27 @@ export class Judge {
     }
   }
 
-  /** Checks that a change of a unit was requested, once, and not refused. */
-  #unitChanged(name: UnitName, kv: KeyValue | undefined, revision: number): void {
+  /** Checks that the roll-out which has changed a unit was requested, and not refused. */
+  #rolledOut(name: UnitName, kv: KeyValue | undefined, revision: number, by: string): void {
+    this.#record(name, kv, revision);
+    const request = this.#requests.get(by);
+    if (request && request.outcome !== "refused") return;
+    this.#fail(
+      "refused never happens",
+      `unit ${name} was changed by a roll-out that was ${request?.outcome ?? "not requested"}`,
+    );
+  }
+
+  #record(name: UnitName, kv: KeyValue | undefined, revision: number): Unit | undefined {
     const unit = kv && decodeUnit(name, kv);
     this.#history.getOrInsertComputed(name, () => []).push({ revision, unit });
+    return unit;
+  }
+
+  /** Checks that a change of a unit was requested, once, and not refused. */
+  #unitChanged(name: UnitName, kv: KeyValue | undefined, revision: number): void {
+    const unit = this.#record(name, kv, revision);
+    this.#interrupted_ms.set(name, this.#now_ms());
     if (!unit) {
       const removals = [...this.#requests.values()].filter(({ action, applied }) =>
         action.kind === "destroy" && action.unit === name && applied === undefined
@@ -199,6 +268,8 @@ export class Judge {
 
   /** Checks that a placement holds the constraints, unless what they depend on has just changed. */
   #placed(id: MachineId, name: UnitName): void {
+    if (this.#targets.get(name) !== id) this.#interrupted_ms.set(name, this.#now_ms());
+    this.#targets.set(name, id);
     const unit = this.unit(name);
     const machine = this.cluster.machines.find((each) => each.id === id);
     if (!unit || !machine) return;
@@ -212,7 +283,14 @@ export class Judge {
       if (this.#isDisturbed(machine)) continue;
       this.#fail("constraints", `unit ${name} was placed on machine ${machine.index} without ${key}=${accepted}`);
     }
-    for (const other of this.#assignedUnits(machine)) {
+    const assigned = this.#assignedUnits(machine);
+    const reserving = assigned.filter(({ requirements }) => requirements.reservation);
+    const isUnchanged = reserving.every((other) => isStable(`unit ${other.name}`));
+    if (unit.requirements.reservation && isUnchanged && !fits(reservationOf(reserving), { capacity }, nothingNeeded)) {
+      const names = reserving.map((other) => other.name).join(", ");
+      this.#fail("no overcommit", `machine ${machine.index} has no room for ${names}`);
+    }
+    for (const other of assigned) {
       if (other.name === name || !conflict(unit, other)) continue;
       if (!isStable(`unit ${name}`, `unit ${other.name}`, `${id}/${other.name}`)) continue;
       this.#fail("constraints", `unit ${name} was placed on machine ${machine.index} beside ${other.name}`);
@@ -227,6 +305,7 @@ export class Judge {
     if ((this.#commandsOf.get(unit) ?? 0) > commandsPerCause * (10 + this.#causes)) {
       this.#fail("no storm", `${this.#commandsOf.get(unit)} commands for unit ${unit}`);
     }
+    if (member === "StopUnit") this.#moves.stopping(machine, unit);
     if (member === "StartUnit" || member === "RestartUnit") {
       this.#exited.delete(key);
       if (isSolo(unit)) this.#checkOneCopy(machine, unit);
@@ -254,7 +333,7 @@ export class Judge {
     const global = this.unit(name);
     if (!global?.requirements.global) return true;
     if (global.desiredState !== "launched") return true;
-    return this.#isRecent(machine, `unit ${name}`) || this.#isRecent(machine, `machine ${machine.id}`);
+    return this.#isRecent(machine, `machine ${machine.id}`);
   }
 
   #checkOneCopy(machine: SimulatedMachine, unit: UnitName): void {
@@ -295,6 +374,8 @@ export class Judge {
 
   exited(machine: SimulatedMachine, unit: UnitName): void {
     this.#exited.add(`${machine.id}/${unit}`);
+    this.#exited_ms.set(unit, this.#now_ms());
+    this.#interrupted_ms.set(unit, this.#now_ms());
   }
 
   /** Returns a unit of the store. */
@@ -323,7 +404,7 @@ export class Judge {
   }
 
   #assignedUnits(machine: SimulatedMachine): Unit[] {
-    return unitNames.filter((name) => this.cluster.etcd.get(assignKey(machine.id, name))).flatMap((name) =>
+    return allUnits.filter((name) => this.cluster.etcd.get(assignKey(machine.id, name))).flatMap((name) =>
       this.unit(name) ?? []
     );
   }
@@ -339,8 +420,13 @@ export class Judge {
     const away = machines.filter((machine) => !this.cluster.isMember(machine));
     return [
       ...away.map(({ index }) => `machine ${index} is not a member`),
-      ...unitNames.flatMap((name) => this.#unsettledUnit(name)),
+      ...allUnits.flatMap((name) => this.#unsettledUnit(name)),
     ];
+  }
+
+  /** Returns what a roll-out still has to do, once faults are over. */
+  unfinished(): string[] {
+    return this.#rollouts.unsettled();
   }
 
   #unsettledUnit(name: UnitName): string[] {
@@ -362,7 +448,7 @@ export class Judge {
       if (isHere && !isGlobal && !this.#isAllowed(unit, machine)) {
         found.push(`${name} is on machine ${machine.index} against its constraints`);
       }
-      found.push(...this.#unsettledOn(machine, name, isHere ? unit : undefined));
+      found.push(...this.#unsettledOn(machine, name, isHere ? versionOn(unit, machine.id) : undefined));
     }
     return found;
   }
@@ -388,7 +474,7 @@ export class Judge {
     if (state && (state.active === "active") !== isActive) {
       found.push(`the state of ${name} on machine ${index} is not the published one`);
     }
-    const mayBeDown = endsByItself(name) || this.#exited.has(`${id}/${name}`);
+    const mayBeDown = endsByItself(name) || isBad(unit) || this.#exited.has(`${id}/${name}`);
     if (unit.desiredState === "launched" && !isActive && !mayBeDown) {
       found.push(`${name} does not run on machine ${index}`);
     }
@@ -404,6 +490,8 @@ export class Judge {
     const { machineMetadata, machineOf } = unit.requirements;
     if (![...machineMetadata].every(([key, accepted]) => accepted.includes(metadata[key] ?? ""))) return false;
     if (!machineOf.every((peer) => this.#assignment(machine, peer))) return false;
-    return !this.#assignedUnits(machine).some((other) => conflict(unit, other));
+    const others = this.#assignedUnits(machine).filter((other) => other.name !== unit.name);
+    if (!fits(reservationOf([unit]), { capacity }, reservationOf(others))) return false;
+    return !others.some((other) => conflict(unit, other));
   }
 }

@@ -6,14 +6,29 @@
 
 import type { DesiredState } from "../../registry/model.ts";
 import { Random } from "../support/random.ts";
-import { unitNames, versions } from "./units.ts";
+import type { RolloutRequest } from "../../registry/rollouts.ts";
+import { appUnits, badVersion, unitNames, versions } from "./units.ts";
 
 /** A change that a user requests, through the daemon of one machine. */
 export type UserAction =
   | { readonly kind: "put"; readonly unit: string; readonly version: number; readonly desired: DesiredState }
   | { readonly kind: "set"; readonly unit: string; readonly desired: DesiredState }
   | { readonly kind: "restart" | "start" | "destroy"; readonly unit: string }
-  | { readonly kind: "metadata"; readonly of: number; readonly value: string };
+  | { readonly kind: "metadata"; readonly of: number; readonly value: string }
+  | RolloutAction
+  | DrainAction;
+
+/** A request about a machine and all of its units; `cordon` sets the mark, or removes it. */
+export type DrainAction =
+  | { readonly kind: "cordon"; readonly of: number }
+  | { readonly kind: "rebalance"; readonly moves: number }
+  | { readonly kind: "drain"; readonly of: number; readonly force: boolean; readonly deadline_ms: number }
+  | { readonly kind: "undrain"; readonly of: number };
+
+/** A request about the roll-out of the app. `versions`: those of its units, each in order; null destroys the unit. */
+export type RolloutAction =
+  | { readonly kind: "roll out"; readonly versions: readonly (number | null)[]; readonly rollback: boolean }
+  | { readonly kind: "rollout"; readonly request: RolloutRequest };
 
 /** The points at which a daemon can be killed. */
 export const killPoints = ["transact", "renew", "read", "StartUnit", "StopUnit", "wrote"] as const;
@@ -84,6 +99,11 @@ export function planOf(seed: number): Plan {
       actions.push({ at_ms: first_ms + random.below(2_000), user, through: random.below(machines) });
     }
   }
+  actions.push(
+    ...rolloutActions(seed, machines),
+    ...drainActions(seed, machines),
+    ...maintenanceActions(seed, machines),
+  );
   actions.sort((a, b) => a.at_ms - b.at_ms);
   return { machines, massLossThreshold: random.pick([0.5, 1]), actions };
 }
@@ -96,6 +116,96 @@ function userAction(random: Random, machines: number): UserAction {
   if (share < 0.75) return { kind: "set", unit, desired };
   if (share < 0.88) return { kind: random.pick(["restart", "start", "destroy"] as const), unit };
   return { kind: "metadata", of: random.below(machines), value: random.pick(["ssd", "hdd", ""]) };
+}
+
+/**
+ * Returns the roll-outs of odd seeds, with what happens to the units of the app: they have random numbers of their own, so
+ * that the rest of the plan does not depend on them.
+ */
+function rolloutActions(seed: number, machines: number): Action[] {
+  if (seed % 2 === 0) return [];
+  const random = new Random(seed ^ 0xa99);
+  const actions: Action[] = [];
+  const at_ms = () => Math.floor(random.between(times.first_ms, times.last_ms - 5_000));
+  const add = (time_ms: number, user: UserAction) =>
+    actions.push({ at_ms: Math.floor(time_ms), user, through: random.below(machines) });
+  for (let round = 1 + random.below(8); round > 0; round--) {
+    const version = random.chance(0.3) ? badVersion : random.below(versions);
+    const instances = random.chance(0.6) ? appUnits.length : 1 + random.below(appUnits.length);
+    const wanted = appUnits.map((unit, at) => {
+      if (unit.includes("@") && at >= instances) return null;
+      return random.chance(0.1) ? random.below(versions) : version;
+    });
+    const begin_ms = at_ms();
+    add(begin_ms, { kind: "roll out", versions: wanted, rollback: random.chance(0.8) });
+    if (random.chance(0.4)) {
+      const request = random.pick(["pause", "abort", "undo", "undo"] as const);
+      const then_ms = begin_ms + random.between(100, 15_000);
+      add(then_ms, { kind: "rollout", request });
+      if (request === "pause") add(then_ms + random.between(100, 20_000), { kind: "rollout", request: "resume" });
+    }
+    const during_ms = begin_ms + random.below(20_000);
+    if (random.chance(0.15)) {
+      add(during_ms, { ...userAction(random, machines), unit: random.pick(appUnits) } as UserAction);
+    }
+    if (random.chance(0.3)) {
+      const unit = random.pick(appUnits);
+      const machine = random.below(machines);
+      const call = random.pick(["start", "stop", "link"] as const);
+      const code = random.below(2);
+      actions.push({
+        at_ms: during_ms,
+        fault: random.chance(0.5) ? { kind: "exit", unit, code } : { kind: "refuse", machine, unit, call },
+      });
+    }
+  }
+  return actions;
+}
+
+/** Returns the drains of every third seed. As those of roll-outs, they change nothing else in the plan. */
+function drainActions(seed: number, machines: number): Action[] {
+  if (seed % 3 !== 0) return [];
+  const random = new Random(seed ^ 0xd4a1);
+  const actions: Action[] = [];
+  for (let round = 1 + random.below(10); round > 0; round--) {
+    const at_ms = Math.floor(random.between(times.first_ms + 10_000, times.last_ms - 5_000));
+    const of = random.below(machines);
+    const force = random.chance(0.3);
+    const deadline_ms = random.chance(0.3) ? 1_000 * random.below(30) : 0;
+    actions.push({ at_ms, user: { kind: "drain", of, force, deadline_ms }, through: random.below(machines) });
+    const end_ms = Math.floor(at_ms + random.between(500, 60_000));
+    if (end_ms > times.last_ms - 1_000) continue;
+    actions.push({ at_ms: end_ms, user: { kind: "undrain", of }, through: random.below(machines) });
+  }
+  return actions;
+}
+
+/** Returns drains without a deadline, cordons and moves for balance of every third seed, other than those with drains. */
+function maintenanceActions(seed: number, machines: number): Action[] {
+  if (seed % 3 !== 1) return [];
+  const random = new Random(seed ^ 0xba1a);
+  const actions: Action[] = [];
+  const last_ms = times.last_ms - 5_000;
+  const add = (at_ms: number, user: UserAction) => {
+    if (at_ms < last_ms) actions.push({ at_ms: Math.floor(at_ms), user, through: random.below(machines) });
+  };
+  for (let round = 2 + random.below(10); round > 0; round--) {
+    const at_ms = random.between(times.first_ms + 10_000, last_ms);
+    const of = random.below(machines);
+    const end_ms = at_ms + random.between(500, 60_000);
+    const share = random.next();
+    if (share < 0.4) add(at_ms, { kind: "rebalance", moves: 1 + random.below(5) });
+    else if (share < 0.6) {
+      add(at_ms, { kind: "cordon", of });
+      add(end_ms, { kind: "cordon", of });
+    } else {
+      add(at_ms, { kind: "drain", of, force: false, deadline_ms: 0 });
+      add(end_ms, { kind: "undrain", of });
+      // Moves that even out what the drain has left.
+      if (random.chance(0.5)) add(end_ms + random.between(0, 5_000), { kind: "rebalance", moves: 5 });
+    }
+  }
+  return actions;
 }
 
 function fault(random: Random, machines: number): Fault {

@@ -5,8 +5,8 @@
  */
 
 import { SimulatedCluster } from "./cluster.ts";
-import type { DaemonFaults } from "./daemon.ts";
-import { type Invariant, Violation } from "./judge.ts";
+import { type DaemonFaults, safetyNet_ms } from "./daemon.ts";
+import { type Invariant, Violation } from "./violation.ts";
 import { type Plan, planOf, times } from "./plan.ts";
 
 /** The longest time in which the cluster must settle after the last fault, milliseconds. */
@@ -62,15 +62,16 @@ async function drive(cluster: SimulatedCluster, plan: Plan): Promise<number> {
   const healed_ms = timeline.now_ms();
   for (let now_ms = healed_ms + 1_000;; now_ms += 1_000) {
     await timeline.runUntil(now_ms, checkpoint);
-    const left = judge.unsettled();
-    if (left.length === 0) break;
-    if (now_ms - healed_ms >= settleLimit_ms) {
-      throw new Violation("settles", `not settled after ${settleLimit_ms / 1_000} s: ${left.join("; ")}`);
-    }
+    const [left, unfinished] = [judge.unsettled(), judge.unfinished()];
+    if (left.length + unfinished.length === 0) break;
+    if (now_ms - healed_ms < settleLimit_ms) continue;
+    const late = `after ${settleLimit_ms / 1_000} s`;
+    if (left.length > 0) throw new Violation("settles", `not settled ${late}: ${left.join("; ")}`);
+    throw new Violation("ends", `not over ${late}: ${unfinished.join("; ")}`);
   }
   const settled_ms = timeline.now_ms() - healed_ms;
-  // Backoffs and periodic work of the last faults end.
-  await timeline.runUntil(timeline.now_ms() + 20_000, checkpoint);
+  // Backoffs of the last faults end, and each agent compares its links with those of systemd once more.
+  await timeline.runUntil(timeline.now_ms() + safetyNet_ms + 5_000, checkpoint);
   const before = { revision: cluster.etcd.revision, commands: judge.commands, reads: judge.requests.read };
   await timeline.runUntil(times.end_ms, checkpoint);
   const revisions = cluster.etcd.revision - before.revision;

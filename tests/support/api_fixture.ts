@@ -4,16 +4,29 @@
  * @module
  */
 
+import type { Capacity } from "../../registry/reservation.ts";
 import assert from "node:assert/strict";
 import { createHandler, type Handler, type HandlerOptions, type Peer } from "../../daemon/api/handler.ts";
 import { schedule } from "../../daemon/engine/schedule.ts";
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import { ClusterRegistry } from "../../registry/cluster_registry.ts";
-import type { Cluster, MachineId, UnitName, UnitState } from "../../registry/model.ts";
-import type { Leadership, Membership, Registry } from "../../registry/mod.ts";
+import type {
+  AppName,
+  Cluster,
+  MachineId,
+  Rollout,
+  RolloutStatus,
+  RolloutStep,
+  StepState,
+  UnitName,
+  UnitState,
+} from "../../registry/model.ts";
+import type { EngineStep, Leadership, Membership, Registry, UnitChange } from "../../registry/mod.ts";
+import { fleetOptionsOf, parseRequirements } from "../../registry/requirements.ts";
 import { SharedState } from "../../daemon/api/shared_state.ts";
 import { openSqliteStore } from "../../registry/store/sqlite.ts";
 import type { Store } from "../../registry/store/port.ts";
+import { parseUnitFile } from "../../systemd/unit_file.ts";
 
 /** A response with its whole body. */
 export interface Answer {
@@ -47,7 +60,7 @@ export class ApiFixture implements AsyncDisposable {
   /** The handler that `send` calls; over `registry` unless a test replaces it. */
   handler: Handler;
 
-  private constructor(private readonly store: Store, readonly options: Partial<HandlerOptions>) {
+  private constructor(readonly store: Store, readonly options: Partial<HandlerOptions>) {
     const log: HandlerOptions["log"] = (level, message) => level === "debug" || this.logged.push(message);
     const writer = () => Promise.resolve("api");
     this.registry = new ClusterRegistry({ store, clock: systemClock, log, writer, agentTtl_s: 30, leaderTtl_s: 10 });
@@ -99,12 +112,14 @@ export class ApiFixture implements AsyncDisposable {
     assert.ok(answer.code < 300, answer.text);
   }
 
-  /** Adds a machine to the cluster. */
+  /** Adds a machine to the cluster. `isOlder`: its engine does not know roll-outs, or only changes global units everywhere. */
   async join(
     id: MachineId,
     ip = "",
     staticMetadata: Record<string, string> = {},
     apiAddress?: string,
+    isOlder: boolean | "globals" = false,
+    capacity?: Capacity,
   ): Promise<void> {
     const record = {
       id,
@@ -112,7 +127,12 @@ export class ApiFixture implements AsyncDisposable {
       ...(apiAddress === undefined ? {} : { apiAddress }),
       incarnation: `boot-of-${id}`,
       staticMetadata,
-      capabilities: { disableEngine: false },
+      capabilities: {
+        ...{ disableEngine: false, quadlet: true as const },
+        ...isOlder !== true && { rollouts: true as const },
+        ...!isOlder && { stagedGlobals: true as const },
+      },
+      ...capacity && { capacity },
       version: "1.2.3",
     };
     this.#members.set(id, await this.registry.join(record, undefined, this.#stop.signal));
@@ -124,23 +144,25 @@ export class ApiFixture implements AsyncDisposable {
     this.#members.delete(id);
   }
 
-  /** Places a unit, as an engine does. */
+  /** Places a unit, as an engine does, and waits until a view shows it. */
   async place(name: UnitName, machine: MachineId): Promise<void> {
     this.#leadership ??= this.#lead();
     const { unit, target } = await this.registry.unit(name);
     assert.ok(unit, `unit ${name} exists`);
-    const { refused } = await (await this.#leadership).apply([
-      { kind: "place", unit, machine, why: "a test said so", ...(target ? { from: target } : {}) },
-    ]);
-    assert.deepEqual(refused, []);
+    await this.#apply([{ kind: "place", unit, machine, why: "a test said so", ...(target ? { from: target } : {}) }]);
   }
 
-  /** Plans and carries out all placements, as the engine does. */
+  /** Plans and carries out all placements, as the engine does, and waits until a view shows them. */
   async schedule(): Promise<void> {
     this.#leadership ??= this.#lead();
-    const { placements } = schedule(await this.registry.read());
-    const { refused } = await (await this.#leadership).apply(placements);
+    await this.#apply(schedule(await this.registry.read()).placements);
+  }
+
+  /** The engine's writes are not those that `registry.read` waits for. */
+  async #apply(steps: readonly EngineStep[]): Promise<void> {
+    const { revision, refused } = await (await this.#leadership!).apply(steps);
     assert.deepEqual(refused, []);
+    await this.until((cluster) => cluster.revision >= revision);
   }
 
   /** Records that these machines were lost at once, as the engine does, and waits until a view shows it. */
@@ -154,6 +176,52 @@ export class ApiFixture implements AsyncDisposable {
       grace_s: 300,
     });
     await this.until(({ massLoss }) => massLoss?.isOver === false);
+  }
+
+  /**
+   * Carries out the roll-out of an app as the engine does, without waiting for health: writes the units of `states`, and
+   * records these states and the status, and waits until a view shows them. `states` holds states by the names of units.
+   * `machines`: those to which a unit in the state `staging` brings its file, the last of which is waited for.
+   */
+  async advance(
+    app: AppName,
+    status: RolloutStatus,
+    states: Readonly<Record<UnitName, StepState>> = {},
+    reason?: string,
+    machines: readonly MachineId[] = [],
+  ): Promise<void> {
+    this.#leadership ??= this.#lead();
+    const cluster = await this.registry.read();
+    const was = cluster.rollouts?.get(app);
+    assert.ok(was, `app ${app} has a roll-out`);
+    const indexes = Object.entries(states).map(([name, state]) => {
+      return [was.steps.findIndex(({ unit }) => unit === name), state] as const;
+    });
+    const units = await Promise.all(indexes.map(async ([index, state]) => {
+      const change = await this.#changeOf(was, was.steps[index]!, cluster);
+      return state === "staging" ? staged(change, machines) : change;
+    }));
+    const record = cluster.apps?.get(app);
+    const update = {
+      was,
+      status,
+      states: new Map(indexes),
+      units,
+      ...reason && { reason },
+      ...record && { app: record },
+    };
+    const revision = await (await this.#leadership).updateRollout(update);
+    assert.ok(revision !== undefined, "the store accepts the progress");
+    await this.until((cluster) => cluster.revision >= revision);
+  }
+
+  async #changeOf({ app }: Rollout, { unit, after }: RolloutStep, { files }: Cluster): Promise<UnitChange> {
+    const was = await this.registry.unit(unit);
+    if (!after) return { kind: "delete", was };
+    const { hash, desiredState } = after;
+    const { text, revision } = files.get(hash)!;
+    const file = { hash, revision, fleetOptions: fleetOptionsOf(unit, parseUnitFile(text)) };
+    return { kind: "put", was, desiredState, app, ...hash !== was.unit?.hash && { file } };
   }
 
   /** Publishes a unit's state as a machine's agent would (`undefined`: the unit is gone), and waits until a view shows it. */
@@ -207,6 +275,14 @@ export class ApiFixture implements AsyncDisposable {
     await this.registry.close();
     await this.store.close();
   }
+}
+
+/** Returns a change in which only some machines get the new file. */
+function staged(change: UnitChange, machines: readonly MachineId[]): UnitChange {
+  assert.ok(change.kind === "put" && change.file);
+  const { file: { hash, fleetOptions }, ...rest } = change;
+  const requirements = parseRequirements(change.was.name, fleetOptions);
+  return { ...rest, next: { hash, fleetOptions, requirements, machines, unproven: machines.slice(-1) } };
 }
 
 /** Returns the options of a simple unit file in the format of the API. */

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { must } from "../lab/process.ts";
+
 /** Writes a program. Throws if the file cannot be written. */
 export async function writeProgram(path: string, text: string, mode = 0o755): Promise<void> {
   const command = new Deno.Command("/bin/sh", { args: ["-c", 'cat >"$0"', path], stdin: "piped", stderr: "piped" });
@@ -23,4 +25,9 @@ export async function writeProgram(path: string, text: string, mode = 0o755): Pr
 export async function copyProgram(from: string, to: string): Promise<void> {
   const { success, stderr } = await new Deno.Command("cp", { args: ["-p", from, to], stdin: "null" }).output();
   if (!success) throw new Error(`cannot copy ${from}: ${new TextDecoder().decode(stderr).trim()}`);
+}
+
+/** Returns the directory where deno keeps packages, for programs that run with another home directory. */
+export async function cacheDirectory(): Promise<string> {
+  return (JSON.parse(await must([Deno.execPath(), "info", "--json"])) as { denoDir: string }).denoDir;
 }

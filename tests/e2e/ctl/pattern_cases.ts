@@ -58,7 +58,7 @@ export const patternCases: readonly Case[] = [
         { after: new RegExp(`^[^]*${question}`), type: "\r" },
         { after: new RegExp(`status 1\r\n[^]*${question}`), type: "y\r" },
       ]);
-      assert.match(stdout, /Nothing was changed\..*\nstatus 1\nweb@1\.service\s.*active\s+running\n/);
+      assert.match(stdout, /Nothing was changed\..*\nstatus 1\nweb@1\.service\s.*active\S*\s+running\n/);
       assert.match(stdout, /Successfully stopped units \[web@1\.service web@2\.service\]\.\nstatus 0\n/);
       const destroyed = await home.fleetctl(["destroy", "web@*"]);
       assert.deepEqual([destroyed.code, destroyed.stdout.match(/^Destroyed web@/gm)?.length], [0, 4]);

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { apiCases } from "./api_cases.ts";
 import { startCases } from "./start_cases.ts";
+import { importCases } from "./import_cases.ts";
 import { patternCases } from "./pattern_cases.ts";
+import { topCases } from "./top_cases.ts";
 import { unitFileCases } from "./unit_file_cases.ts";
 import { type Case, Home, type Stage } from "./home.ts";
 import { withFleet } from "../../lab/fleet_cluster.ts";
@@ -235,9 +237,23 @@ const hosts: readonly Case[] = [
       assert.deepEqual([silence.code, silence.stdout], [1, ""]);
       assert.match(
         silence.stderr,
-        /unauthorized host: its key is not in .*no terminal to ask.*ssh-keyscan -H 10\.77\.0\.12/,
+        /unauthorized host: its key is not in .*no terminal to ask/,
       );
       assert.equal((await home.run(["ls", `${home.path}/.fleetctl`])).code, 2);
+      // The advice works as it stands.
+      const advice = /\((.*ssh-keyscan.*)\)/.exec(silence.stderr)?.[1] ?? "no advice";
+      assert.equal((await home.run(["sh", "-c", advice])).code, 0);
+      assert.deepEqual(await home.fleetctl(["ssh", "0202", "hostname"]), { code: 0, stdout: "m2\n", stderr: "" });
+    },
+  },
+  {
+    name: "a remote command ends as in any pipe when the reader of its output is gone",
+    async run(stage) {
+      const home = await Home.with(stage, ["key", "hosts"]);
+      for (const command of ["ssh 0202 yes", "ssh 0202 'yes; true'"]) {
+        const script = `fleetctl ${command} | head -n 1; echo "\${PIPESTATUS[0]}"`;
+        assert.deepEqual(await home.run(["bash", "-c", script]), { code: 0, stdout: "y\n141\n", stderr: "" });
+      }
     },
   },
   {
@@ -540,7 +556,8 @@ const lost: readonly Case[] = [
       const running = home.run(["sh", "-c", `cd; ${script}`]);
       const lines = async (file: string) => (await home.run(["cat", `${home.path}/${file}`])).stdout.split("\n");
       await until("the journal through the tunnel", async () => (await lines("journal")).length > 1 || undefined);
-      await stage.m2.sh("kill $(pgrep -f '^sshd: root')");
+      // A session may end while its monitor is killed before it. That the connection is lost is asserted below.
+      await stage.m2.sh("kill $(pgrep -f '^sshd: root') || true");
       await until("the loss to be noticed", async () => (await lines("journal.err")).length > 1 || undefined);
       const before = (await lines("journal")).length;
       await until("the journal to continue", async () => (await lines("journal")).length > before + 1 || undefined);
@@ -680,9 +697,11 @@ Deno.test("fleetctl over SSH", async (t) => {
         ...tunnels,
         ...lost,
         ...apiCases,
+        ...topCases,
         ...startCases,
         ...patternCases,
         ...unitFileCases,
+        ...importCases,
         ...injection,
       ]
     ) {

@@ -110,7 +110,7 @@ const refused: Case = {
     await stage.m1.writeFile(`${home.path}/lower.service`, "[Service]\nExecStart=/bin/true\n[X-fleet]\nGlobal=true\n");
     await stage.m1.writeFile(`${home.path}/web.conf`, "[Container]\nImage=a\n");
     const reasons: Readonly<Record<string, RegExp>> = {
-      "only-remarks.service": /the file has no options$/m,
+      "only-remarks.service": /the file has no options: give it one/m,
       "latin1.service": /line 2: the text is not valid UTF-8/,
       "lower.service": /unrecognized section: "\[X-fleet\]" \(did you mean "\[X-Fleet\]"\?\) \(\S+lower\.service:3\)/,
       "web.conf": /does not support the type "\.conf" \(supported: automount, .*, container, /,

@@ -5,11 +5,12 @@ import { readUntil, write } from "../../api/server_fixture.ts";
 import { api_port, apiSocket } from "../../lab/fleet.ts";
 import { withFleet } from "../../lab/fleet_cluster.ts";
 import { until } from "../../lab/process.ts";
+import { monitored } from "../docs/monitor_cases.ts";
 
 const get = (path: string) => `GET /fleet/v1${path} HTTP/1.1\r\nHost: fleet\r\n\r\n`;
 
 Deno.test("sockets that systemd opens", async (test) => {
-  await withFleet({ machines: 2, tcp: true }, async (cluster) => {
+  await withFleet({ machines: 2, tcp: true, conf: { metrics_units: true } }, async (cluster) => {
     const [m1, m2] = [cluster.machine("m1"), cluster.machine("m2")];
     await test.step("a client that half-closes its connection still gets its answers", async () => {
       using connection = await Deno.connect({ transport: "unix", path: apiSocket(m1) });
@@ -32,5 +33,7 @@ Deno.test("sockets that systemd opens", async (test) => {
       const limit = await m1.must(["systemctl", "show", "--property=LimitNOFILE", "--value", "fleet.service"]);
       assert.equal(limit.trim(), "65536");
     });
+    await test.step("a Prometheus reads them by the examples, and each query of the dashboard has data", () =>
+      monitored(cluster));
   });
 });

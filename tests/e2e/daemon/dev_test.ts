@@ -56,11 +56,15 @@ async function asRoot(machine: Machine): Promise<void> {
   const took_ms = performance.now() - begun_ms;
   assert.ok(took_ms < 3_000, `ready after ${took_ms} ms, on a busy host`);
   const commands = commandsOf(text);
-  assert.equal(commands.length, 6, text);
+  assert.equal(commands.length, 7, text);
   const output = await machine.sh(`cd /root; ${commands.slice(0, 4).join("\n")}`);
   assert.match(output, /Unit hello\.service launched on [0-9a-f]{8}\.\.\./);
   assert.match(output, /hello\.service\t+[0-9a-f]{8}\.\.\.\S*\t+active\t+running/);
   assert.equal((await machine.must(["systemctl", "is-active", "hello.service"])).trim(), "active");
+  const printed = await machine.sh(
+    `${commands[0]}; ${commands[5]} >/root/page & until grep key= /root/page; do sleep 0.1; done; kill $!`,
+  );
+  assert.match(printed, /http:\/\/127\.0\.0\.1:\d+\/ui\/#key=/);
   assert.deepEqual(await tcpPorts(machine), [], "it opens no TCP port unless --listen names one");
   await checkFiles(machine, "root", ["/run/fleet"], ["/run/fleet/dev", "/run/fleet/dev/fleet.sock"]);
   // ^C ends the daemon and its units.

@@ -43,6 +43,7 @@ async function metrics(cluster: FleetCluster): Promise<void> {
   assert.equal(value('fleet_units{state="active"}'), 1);
   assert.equal(value('fleet_engine_task_count_total{type="attemptscheduleunit"}'), 1);
   assert.equal(value('fleet_systemd_call_count_total{type="start"}'), 1);
+  assert.ok(value('fleet_unit_cpu_seconds_total{unit="a.service"}') > 0, text);
   const age_s = value("fleet_lease_age_seconds");
   assert.ok(age_s >= 0 && age_s < 30, `${age_s}`);
   assert.ok(value("fleet_engine_leader_start_time") > Date.now() / 1000 - 600);
@@ -147,12 +148,15 @@ async function expiredLease(cluster: FleetCluster): Promise<void> {
 }
 
 Deno.test("the log of a daemon", async (t) => {
-  await withFleet({ machines: 1, conf: { log_format: "json", agent_ttl: "10s" } }, async (cluster) => {
-    await t.step("has JSON lines that name component and unit", () => json(cluster));
-    await t.step("agrees with the metrics", () => metrics(cluster));
-    await t.step("has no line in an idle minute, in which the store is not written either", () => idle(cluster));
-    await t.step("has one line about each file that a full /run keeps from being written", () => fullDisk(cluster));
-    await t.step("has each cause of an outage of etcd once, and then its count", () => etcdAway(cluster));
-    await t.step("names an expired lease as such", () => expiredLease(cluster));
-  });
+  await withFleet(
+    { machines: 1, conf: { log_format: "json", metrics_units: "true", agent_ttl: "10s" } },
+    async (cluster) => {
+      await t.step("has JSON lines that name component and unit", () => json(cluster));
+      await t.step("agrees with the metrics", () => metrics(cluster));
+      await t.step("has no line in an idle minute, in which the store is not written either", () => idle(cluster));
+      await t.step("has one line about each file that a full /run keeps from being written", () => fullDisk(cluster));
+      await t.step("has each cause of an outage of etcd once, and then its count", () => etcdAway(cluster));
+      await t.step("names an expired lease as such", () => expiredLease(cluster));
+    },
+  );
 });

@@ -1,6 +1,8 @@
 /** A daemon with few rights: the hardened service, the user fleet, and a user's own systemd. */
 
 import assert from "node:assert/strict";
+import type { PlanEntity } from "../../../daemon/api/v1/types.ts";
+import { fleetctl } from "../../lab/fleet.ts";
 import { buildFleet, FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.ts";
 import { checkFiles, fileTable } from "../../lab/file_table.ts";
 import { withLab } from "../../lab/lab.ts";
@@ -13,8 +15,25 @@ const shipped = (name: string) => Deno.readTextFileSync(new URL(`../../../packag
 /** A unit with an [Install] section is also enabled, which needs another right. */
 const installed = `${sleeper}[Install]\nWantedBy=multi-user.target\n`;
 
-/** Makes the daemon load, start, restart, replace, enable, stop and unload units, also a failed one. */
+/** The daemon has its systemd check the files of a plan, and leaves nothing behind. */
+async function checksFiles(machine: Machine): Promise<void> {
+  await machine.writeFile("/root/checks/good.service", `[Unit]\nWants=bad.service absent.service\n${sleeper}`);
+  await machine.writeFile("/root/checks/bad.service", `${sleeper}Restrat=always\nRestartSec=soon\n`);
+  await machine.writeFile("/root/checks/log@.timer", "[Timer]\nOnCalendar=soon\n");
+  const { code, stdout, stderr } = await fleetctl(machine, "diff", "--output=json", "/root/checks");
+  assert.equal(code, 2, stdout + stderr);
+  const { units = [] } = JSON.parse(stdout) as PlanEntity;
+  const found = Object.fromEntries(units.map(({ name, warnings = [] }) => [name, warnings.join("\n")]));
+  assert.match(found["bad.service"]!, /^systemd: Restrat=always: Unknown key .*\nsystemd: RestartSec=soon: .*soon$/);
+  assert.match(found["log@.timer"]!, /^systemd: OnCalendar=soon: /);
+  assert.equal(found["good.service"], "");
+  assert.equal((await machine.run(["test", "-e", "/run/fleet/verify"])).code, 1);
+  assert.doesNotMatch(await machine.journal("fleet.service"), /systemd has not checked/);
+}
+
+/** Makes the daemon load, start, restart, replace, enable, check, stop and unload units, also a failed one. */
 async function everyOperation(cluster: FleetCluster, machine: Machine): Promise<void> {
+  await checksFiles(machine);
   await machine.writeFile("/root/a.service", sleeper);
   await cluster.fleetctl(machine, "start", "/root/a.service");
   const pid = await cluster.pid(machine, "a.service");
@@ -29,12 +48,18 @@ async function everyOperation(cluster: FleetCluster, machine: Machine): Promise<
   });
   await machine.writeFile("/root/fails.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n");
   assert.equal((await machine.run(["fleetctl", "start", "/root/fails.service"])).code, 1);
+  await machine.writeFile("/root/checked.service", `${sleeper}[X-Fleet]\nHealthCheck=/bin/true\n`);
+  await cluster.fleetctl(machine, "start", "/root/checked.service");
+  await until("the health check to pass", async () => {
+    const list = ["list-units", "--no-legend", "--fields=health", "checked.service"];
+    return (await cluster.fleetctl(machine, ...list)).stdout.trim() === "passing" || undefined;
+  });
   await cluster.fleetctl(machine, "stop", "a.service");
   assert.equal((await machine.run(["systemctl", "is-active", "a.service"])).stdout.trim(), "inactive");
   await cluster.fleetctl(machine, "start", "a.service");
   await machine.must(["systemctl", "restart", "fleet.service"]);
   await cluster.joined([machine]);
-  await cluster.fleetctl(machine, "destroy", "a.service", "fails.service");
+  await cluster.fleetctl(machine, "destroy", "a.service", "fails.service", "checked.service");
   assert.equal(await machine.must(["ls", "/run/fleet/units"]), "");
   const { stdout } = await machine.run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "fails.service"]);
   assert.doesNotMatch(stdout, /failed/);
@@ -48,8 +73,15 @@ async function createsListedFiles(cluster: FleetCluster, fleetd: string): Promis
   await cluster.put(m1!, `${"x".repeat(247)}.service`, "loaded", sleeper);
   await cluster.active(m1!, ["a.service"]);
   const quadlets = "/run/containers/systemd/fleet";
-  // This machine has no podman, and has accepted no store.
-  const absent = [`${quadlets}/*`, "/run/fleet/keep-units"];
+  // This machine has no podman and no unit with files, no unit has failed there, it has accepted no store, and makes no plan now.
+  const absent = [
+    `${quadlets}/*`,
+    "/run/fleet/failures.json",
+    "/run/fleet/keep-units",
+    "/run/fleet/files",
+    "/run/fleet/files/*",
+    "/run/fleet/verify",
+  ];
   const present = fileTable().map(({ path }) => path).filter((path) =>
     path.startsWith("/run/") && !path.includes("/dev") && !absent.includes(path)
   );
@@ -193,6 +225,7 @@ Deno.test("systemd_user: units run on a user's own systemd", async () => {
     assert.equal((await user.run("systemctl", "--user", "is-active", "a.service")).stdout.trim(), "active");
     assert.notEqual((await m1!.run(["systemctl", "is-active", "a.service"])).code, 0);
     await cluster.fleetctl(m1!, "destroy", "a.service");
+    await checksFiles(m1!);
     assert.notEqual((await user.run("systemctl", "--user", "is-active", "a.service")).code, 0);
   });
 });

@@ -6,6 +6,8 @@ import { type FleetCluster, sleeper, withFleet } from "../../lab/fleet_cluster.t
 import { fleetctl } from "../../lab/fleet.ts";
 import type { Machine } from "../../lab/machine.ts";
 import { until } from "../../lab/process.ts";
+import { capacity, failureMoves } from "./capacity_cases.ts";
+import { attachedFiles, movedFiles, restoredFiles, secretAndRefusedFiles } from "./attached_files_cases.ts";
 
 /** A unit file that runs for ever, with lines of [X-Fleet]. */
 const wanting = (...lines: readonly string[]) => `${sleeper}[X-Fleet]\n${lines.join("\n")}\n`;
@@ -232,11 +234,17 @@ async function plans(cluster: FleetCluster): Promise<void> {
   const first = await planned(cluster, true, "diff", "/root/shop");
   assert.deepEqual([...first.keys()], ["db.service", "web@.service", "web@1.service", "web@2.service"]);
   await cluster.fleetctl(m1, "submit", "/root/shop/web@.service");
-  await cluster.fleetctl(m1, "start", ...names.map((name) => `/root/shop/${name}`));
+  // One after the other, as in the plan: of units that are started at once, any may be launched first.
+  for (const name of names) await cluster.fleetctl(m1, "start", `/root/shop/${name}`);
   const where = await homes(cluster, names);
   const started = Object.fromEntries(names.map((name) => [name, [`start ${where.get(name)!.name}`]]));
   assert.deepEqual(effects(cluster, first), started);
-  await planned(cluster, false, "diff", "/root/shop");
+  const unchanged = await planned(cluster, true, "diff", "/root/shop");
+  assert.deepEqual(
+    [...new Set([...unchanged.values()].map(({ change }) => change))],
+    ["adopt"],
+    "no unit has an owner",
+  );
 
   // A changed file restarts the unit, another number of instances leaves those that run.
   await m1.writeFile("/root/shop/db.service", wanting("MachineMetadata=region=eu", "Conflicts=nothing.service"));
@@ -250,8 +258,8 @@ async function plans(cluster: FleetCluster): Promise<void> {
   await cluster.put(m1, "mover.service", "launched", wanting(`MachineMetadata=region=us`));
   const from = (await homes(cluster, ["mover.service"])).get("mover.service")!;
   const leaving = from === m1 ? m1 : m3;
-  const drain = await planned(cluster, true, "plan", "drain", leaving.id.slice(0, 8));
-  const [moved] = drain.get("mover.service")!.effects!;
+  const left = await planned(cluster, true, "plan", "leave", leaving.id.slice(0, 8));
+  const [moved] = left.get("mover.service")!.effects!;
   assert.deepEqual([moved!.effect, moved!.from], ["move", leaving.id]);
   await leaving.must(["systemctl", "stop", "fleet.socket", "fleet.service"]);
   const other = leaving === m1 ? m3 : m1;
@@ -281,7 +289,8 @@ async function versions(cluster: FleetCluster): Promise<void> {
   }
   const machine = (await homes(cluster, ["versioned.service"])).get("versioned.service")!;
   assert.equal(await command(machine), "1002");
-  const { stdout } = await cluster.fleetctl(m1, "history", "--no-legend", "--fields=version,by", "versioned.service");
+  const ofUsers = ["--no-legend", "--fields=version,by", "--filter=by=uid 0"];
+  const { stdout } = await cluster.fleetctl(m1, "history", ...ofUsers, "versioned.service");
   assert.equal(stdout, "2\tuid 0\n1\tuid 0\n");
   assert.equal((await cluster.fleetctl(m1, "cat", "--at=1", "versioned.service")).stdout, run(1001));
 
@@ -296,7 +305,7 @@ async function versions(cluster: FleetCluster): Promise<void> {
 Deno.test("options of [X-Fleet]", async (t) => {
   const machines = [
     { metadata: "region=us,role=web" },
-    { metadata: "region=eu,role=web" },
+    { metadata: "region=eu,role=web", conf: { resources: "gpu=1", reserved_memory: "64M" } },
     { metadata: "region=us,role=web" },
     { metadata: "region=ap", on: false },
   ];
@@ -310,7 +319,13 @@ Deno.test("options of [X-Fleet]", async (t) => {
     await t.step("Conflicts hold whichever unit names the other", () => conflicts(cluster));
     await t.step("Replaces moves the replaced unit if another machine takes it", () => replaces(cluster));
     await t.step("Global units follow machines that join and leave", () => globals(cluster));
+    await t.step("a unit waits while others have reserved what it needs", () => capacity(cluster));
+    await t.step("a unit that keeps failing on one machine moves to another one", () => failureMoves(cluster));
     await t.step("units start, restart and move where a plan says", () => plans(cluster));
     await t.step("a unit goes back to an older version, and forth", () => versions(cluster));
+    await t.step("File= delivers files, and a changed file is a new version", () => attachedFiles(cluster));
+    await t.step("files that were deleted or changed are restored", () => restoredFiles(cluster));
+    await t.step("files move with their unit, and go with it", () => movedFiles(cluster));
+    await t.step("an encrypted secret is delivered; a large file is refused", () => secretAndRefusedFiles(cluster));
   });
 });

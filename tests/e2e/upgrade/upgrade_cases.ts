@@ -1,7 +1,7 @@
 /** A cluster of the previous release is upgraded, one machine after the other, while a client changes units. */
 
 import assert from "node:assert/strict";
-import type { BackupEntity } from "../../../daemon/api/v1/types.ts";
+import type { BackupEntity, DrainsEntity, RolloutEntity } from "../../../daemon/api/v1/types.ts";
 import { type FleetCluster, optionsOf, sleeper } from "../../lab/fleet_cluster.ts";
 import type { Machine } from "../../lab/machine.ts";
 import { until } from "../../lab/process.ts";
@@ -111,6 +111,13 @@ async function startOn(cluster: FleetCluster, machine: Machine, name: string): P
   assert.equal(where.get(name), machine.id);
 }
 
+/** Begins a roll-out of one unit. */
+async function rollOut(cluster: FleetCluster, machine: Machine): Promise<{ status: number; text: string }> {
+  const units = [{ name: "rolled-out.service", desiredState: "launched", options: optionsOf(sleeper) }];
+  const answer = await cluster.request(machine, "POST", "/apps/upgraded", { units, rollback: true });
+  return { status: answer.status, text: await answer.text() };
+}
+
 /** Every acknowledged change is in the cluster, and systemd runs what it should. */
 async function allSurvived(cluster: FleetCluster, { expected }: Client): Promise<void> {
   const [m1] = cluster.lab.machines;
@@ -124,6 +131,91 @@ async function allSurvived(cluster: FleetCluster, { expected }: Client): Promise
     }));
     return counts.every((isRight) => isRight) || undefined;
   });
+}
+
+const cordonReason = "its disk is failing";
+
+/** Stores data that the previous release does not know through an upgraded machine, and writes it again through an old one. */
+async function storeNewData(cluster: FleetCluster, upgraded: Machine, old: Machine, cordoned: Machine): Promise<void> {
+  await cluster.fleetctl(upgraded, "cordon", `--why=${cordonReason}`, cordoned.id);
+  const options = "[X-Fleet]\nMemoryReserve=16M\nOnFailure=move\nMoveAfter=3/10m\n";
+  await cluster.put(upgraded, "reserved.service", "launched", sleeper + options);
+  await cluster.active(upgraded, ["reserved.service"]);
+  await cluster.put(old, "reserved.service", "loaded");
+  await cluster.put(old, "reserved.service", "launched");
+}
+
+/** All of {@link storeNewData} is there after the upgrade, and in force. */
+async function newDataIsKept(cluster: FleetCluster, home: Machine, cordoned: Machine): Promise<void> {
+  const { stdout } = await cluster.fleetctl(home, "list-machines", "--no-legend", "--full", "--fields=machine,cordon");
+  assert.match(stdout, new RegExp(`^${cordoned.id}\t+.*${cordonReason}`, "m"));
+  await cluster.put(home, "late.service", "launched", sleeper);
+  assert.notEqual((await cluster.active(home, ["late.service"])).get("late.service"), cordoned.id);
+  await cluster.destroy(home, "late.service");
+  const { stdout: text } = await cluster.fleetctl(home, "cat", "reserved.service");
+  assert.match(text, /^MemoryReserve=16M\nOnFailure=move\nMoveAfter=3\/10m$/m);
+  await cluster.active(home, ["reserved.service"]);
+}
+
+/**
+ * Replaces the program on each machine while a drain moves a unit, a roll-out is paused, and another machine is cordoned: all
+ * of it stays as it is, and goes on afterwards. `cordoned` is that machine.
+ */
+async function operationsGoOn(cluster: FleetCluster, cordoned: Machine): Promise<void> {
+  const [m1, , m3] = cluster.lab.machines as [Machine, Machine, Machine];
+  const open = cluster.lab.machines.find((machine) => machine !== cordoned && machine !== m3)!;
+  const slow = "slow.service", held = "held.service";
+  const patient = `${sleeper}[X-Fleet]\nMinHealthyTime=30min\nHealthyDeadline=40min\n`;
+  // Both other machines are cordoned for a moment, so that the unit gets the machine that is drained then.
+  await cluster.fleetctl(m1, "cordon", open.id);
+  await cluster.put(m1, slow, "launched", patient);
+  assert.equal((await cluster.active(m1, [slow])).get(slow), m3.id);
+  await cluster.fleetctl(m1, "uncordon", open.id);
+  const units = [{ name: held, desiredState: "launched", options: optionsOf(`${patient}MachineID=${open.id}\n`) }];
+  assert.equal((await cluster.request(m1, "POST", "/apps/paused", { units, rollback: true })).status, 201);
+  await cluster.active(m1, [held]);
+  await cluster.fleetctl(m1, "rollout", "pause", "paused");
+  await cluster.fleetctl(m1, "drain", "--yes", "--no-wait", m3.id);
+
+  const drain = async (home: Machine) => {
+    const { drains } = await (await cluster.request(home, "GET", "/drains")).json() as DrainsEntity;
+    return drains.find(({ machineID }) => machineID === m3.id);
+  };
+  /** Waits until only the slow unit, which has a second copy, and those that fit nowhere are left on the drained machine. */
+  const halfDone = async (home: Machine) => {
+    await until("the drain to wait for one unit", async () => {
+      const { units = [], status } = await drain(home) ?? {};
+      const left = units.map(({ name, state }) => `${name} ${state}`).sort();
+      return status === "moving" && left.join() === `new-leader.service blocked,${slow} moving`;
+    }, { deadline_ms: 60_000 });
+    // A unit that has moved has left the other machine when it is active on one only.
+    await cluster.active(home, [...stable, labeled, held, "reserved.service"]);
+    await cluster.statesWhere(home, "both copies to run", (states) => {
+      return states.filter(({ name, systemdActiveState }) => name === slow && systemdActiveState === "active")
+        .length === 2;
+    });
+  };
+  const running = async () => {
+    const names = [...stable, labeled, held, "reserved.service", slow];
+    const show = ["systemctl", "show", "--property=Id,MainPID,InvocationID", ...names];
+    const all = await Promise.all(cluster.lab.machines.map((machine) => machine.must(show)));
+    return all.map((text) => text.split("\n\n").filter((unit) => !/^MainPID=0$/m.test(unit)));
+  };
+  await halfDone(m1);
+  const before = await running();
+  const leader = await cluster.leader();
+  for (const machine of [leader, ...cluster.lab.machines.filter((other) => other !== leader)]) {
+    await install(cluster, machine, "present");
+    await halfDone(machine);
+    assert.deepEqual(await running(), before, "nothing was stopped or started");
+    const rollout = await (await cluster.request(machine, "GET", "/apps/paused/rollout")).json() as RolloutEntity;
+    assert.equal(rollout.status, "paused");
+    await newDataIsKept(cluster, machine, cordoned);
+  }
+  await cluster.fleetctl(m1, "rollout", "abort", "paused");
+  for (const name of [slow, "new-leader.service"]) await cluster.destroy(m1, name);
+  await until("the drain to end", async () => (await drain(m1))?.status === "done", { deadline_ms: 60_000 });
+  assert.equal((await cluster.active(m1, [...stable, labeled, held])).get(labeled), m1.id);
 }
 
 /** The last step of a lab with three machines and no units: it makes a cluster of its own of them. */
@@ -153,6 +245,11 @@ export async function rollingUpgrade(cluster: FleetCluster): Promise<void> {
     await replace(other, "present");
     await startOn(cluster, other, "old-leader.service");
     assert.deepEqual(await processes(cluster), before);
+    // An engine of the previous release would delete the files of a roll-out.
+    const refused = await rollOut(cluster, other);
+    assert.equal(refused.status, 409, refused.text);
+    assert.match(refused.text, new RegExp(`machine ${leader.id} runs fleet .* does not know roll-outs`));
+    await storeNewData(cluster, other, m3!, leader);
 
     // The leader is of the present release, the agent of the previous one.
     await replace(leader, "present");
@@ -166,8 +263,16 @@ export async function rollingUpgrade(cluster: FleetCluster): Promise<void> {
   } finally {
     await client.stop();
   }
+  const begun = await rollOut(cluster, m3!);
+  assert.equal(begun.status, 201, begun.text);
+  await until("the roll-out to be done", async () => {
+    const rollout = await (await cluster.request(m1!, "GET", "/apps/upgraded/rollout")).json() as RolloutEntity;
+    return rollout.status === "done" || undefined;
+  });
   await allSurvived(cluster, client);
   assert.deepEqual(await processes(cluster), before, "no unit was stopped or started");
   const backup = await (await cluster.request(m3!, "GET", "/backup")).json() as BackupEntity;
   assert.deepEqual(backup.metadata, { [m1!.id]: { rack: "7" } });
+  await newDataIsKept(cluster, m1!, leader);
+  await operationsGoOn(cluster, leader);
 }

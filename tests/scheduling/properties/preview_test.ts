@@ -34,6 +34,10 @@ function draftsOf(events: readonly Event[], units: Iterable<string>): { event: E
         return [{ event, draft: { kind: "destroy", name: event.unit } }];
       case "leave":
         return [{ event, draft: { kind: "leave", machine: event.machine } }];
+      case "label": {
+        const { machine, key, value } = event;
+        return [{ event, draft: { kind: "label", machine, key, ...value !== "" && { value } } }];
+      }
       default:
         return [];
     }

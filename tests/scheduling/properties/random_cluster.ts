@@ -9,7 +9,12 @@ import type { SimulatedCluster } from "../scenarios/scenario.ts";
 
 /** An event in a cluster. */
 export type Event =
-  | { readonly kind: "join"; readonly machine: string; readonly metadata: Readonly<Record<string, string>> }
+  | {
+    readonly kind: "join";
+    readonly machine: string;
+    readonly metadata: Readonly<Record<string, string>>;
+    readonly capacity: { readonly memory: string; readonly resources?: string };
+  }
   | { readonly kind: "leave"; readonly machine: string }
   | { readonly kind: "label"; readonly machine: string; readonly key: string; readonly value: string }
   | {
@@ -47,6 +52,16 @@ const metadata = fc.record({
   region: fc.constantFrom("us", "eu"),
   disk: fc.constantFrom("ssd", "hdd"),
 }, { requiredKeys: [] });
+/** A unit reserves so much of a machine that a few fill it. */
+const capacity = fc.record({
+  memory: fc.constantFrom("2G", "4G", "8G"),
+  resources: fc.constantFrom("gpu=1", "gpu=2"),
+}, { requiredKeys: ["memory"] });
+const reservation = fc.oneof(
+  fc.constantFrom("1G", "2G", "3G", "9G").map((amount) => ["MemoryReserve", amount]),
+  fc.constantFrom("1", "4").map((amount) => ["CPUReserve", amount]),
+  fc.constantFrom(["Resources", "gpu=1"]),
+);
 const glob = fc.oneof(
   { weight: 4, arbitrary: peer },
   { weight: 2, arbitrary: fc.constantFrom("a@*.service", "b@1*.service", "c@[1-4].service", "d@?.service", "%p@*") },
@@ -54,6 +69,9 @@ const glob = fc.oneof(
 const state = fc.constantFrom<DesiredState>("launched", "launched", "launched", "launched", "loaded", "inactive");
 
 const option = fc.oneof(
+  { weight: 6, arbitrary: reservation },
+  { weight: 3, arbitrary: fc.constantFrom(["Spread", "region"], ["Spread", "disk:hard"], ["Spread", "region:hard"]) },
+  { weight: 1, arbitrary: fc.constantFrom(["Prefer", "disk=ssd"], ["Prefer", "region=us"], ["Pin", "true"]) },
   { weight: 2, arbitrary: machine.map((id) => ["MachineID", id]) },
   { weight: 2, arbitrary: machine.map((id) => ["MachineID", id.slice(0, 8)]) },
   { weight: 6, arbitrary: peer.map((name) => ["MachineOf", name]) },
@@ -82,7 +100,8 @@ const put = fc.tuple(unit, state, fc.array(option, { maxLength: 3 }))
     state: isTemplate(unit) ? "inactive" : state,
     options,
   }));
-const join = fc.tuple(machine, metadata).map(([machine, metadata]): Event => ({ kind: "join", machine, metadata }));
+const join = fc.tuple(machine, metadata, capacity)
+  .map(([machine, metadata, capacity]): Event => ({ kind: "join", machine, metadata, capacity }));
 
 /** Any event. */
 export const event: fc.Arbitrary<Event> = fc.oneof(
@@ -106,12 +125,14 @@ export const event: fc.Arbitrary<Event> = fc.oneof(
 /** A cluster of 2 to 12 machines with up to 60 units, as the events that lead to it; small ones are as crowded as large. */
 export const population: fc.Arbitrary<readonly Event[]> = fc.tuple(
   fc.oneof(
-    fc.array(metadata, { minLength: 2, maxLength: 4, size: "max" }),
-    fc.array(metadata, { minLength: 2, maxLength: 12, size: "max" }),
+    fc.array(fc.tuple(metadata, capacity), { minLength: 2, maxLength: 4, size: "max" }),
+    fc.array(fc.tuple(metadata, capacity), { minLength: 2, maxLength: 12, size: "max" }),
   ),
   fc.uniqueArray(put, { selector: (each) => (each as { unit: string }).unit, maxLength: 60, size: "max" }),
 ).map(([machines, units]) => [
-  ...machines.map((metadata, index): Event => ({ kind: "join", machine: machineIds[index]!, metadata })),
+  ...machines.map(([metadata, capacity], index): Event => ({
+    ...{ kind: "join", machine: machineIds[index]!, metadata, capacity },
+  })),
   ...units,
 ]);
 
@@ -119,7 +140,7 @@ export const population: fc.Arbitrary<readonly Event[]> = fc.tuple(
 export function happen(simulation: SimulatedCluster, event: Event): void {
   switch (event.kind) {
     case "join":
-      return simulation.machine(event.machine, { ...event.metadata });
+      return simulation.machine(event.machine, { ...event.metadata }, false, event.capacity);
     case "leave":
       return simulation.gone(event.machine);
     case "label":

@@ -9,8 +9,17 @@ import "../../support/property_seed.ts";
 import { ScheduleCache } from "../../../daemon/engine/schedule_cache.ts";
 import { type Plan, schedule } from "../../../daemon/engine/schedule.ts";
 import { globalsAmong, isActiveGlobal, isActiveJob } from "../../../daemon/policy/globals.ts";
-import { conflict, findRefusals, isFeasible, isFeasibleAlone, replaces } from "../../../daemon/policy/feasibility.ts";
-import type { Cluster, Unit } from "../../../registry/model.ts";
+import {
+  conflict,
+  findRefusals,
+  isEligible,
+  isFeasible,
+  isFeasibleAlone,
+  replaces,
+} from "../../../daemon/policy/feasibility.ts";
+import { type EvenCounts, evenCountsIn } from "../../../daemon/policy/spread.ts";
+import { fits, reservationOf } from "../../../daemon/policy/capacity.ts";
+import type { Cluster, Machine, Unit } from "../../../registry/model.ts";
 import { planLines, SimulatedCluster } from "../scenarios/scenario.ts";
 import { type Event, event, happen, machineIds, population, unitNames } from "./random_cluster.ts";
 
@@ -24,6 +33,60 @@ function residents(cluster: Cluster): Map<string, { jobs: Unit[]; all: Unit[] }>
       return [machine.id, { jobs, all: [...jobs, ...globalsAmong(machine, jobs, globals)] }];
     }),
   );
+}
+
+/** True if a machine has room for units beside those that it has. */
+function hasRoom(machine: Machine, residents: Iterable<Unit>, units: Iterable<Unit>): boolean {
+  return fits(reservationOf(units), machine, reservationOf(residents));
+}
+
+/** Asserts that no machine gets a unit that it has no room for. */
+function checkReservations(before: Cluster, after: Cluster): void {
+  const was = residents(before);
+  for (const [id, { jobs, all }] of residents(after)) {
+    const machine = after.machines.get(id)!;
+    for (const unit of jobs) {
+      if (hasRoom(machine, all.filter((other) => other !== unit), [unit])) continue;
+      // A machine that has become smaller keeps the units that it has.
+      const isResident = was.get(id)!.jobs.includes(unit) && before.assignments.get(unit.name)?.hash === unit.hash;
+      assert.ok(isResident, `${unit.name} was placed on ${id}, which has no room for it`);
+    }
+  }
+}
+
+/** Returns the instances among which a unit with a hard spread must be even. */
+function evenAmong(unit: Unit, cluster: Cluster, on: ReturnType<typeof residents>): EvenCounts | undefined {
+  return evenCountsIn(unit, cluster.machines, (id) => on.get(id)!.jobs, (machine) => isEligible(unit, machine));
+}
+
+/** Asserts that the last unit that was placed beside others of its template was placed where there were fewest of them. */
+function checkSpread({ placements }: Plan, after: Cluster): void {
+  // A unit that leaves makes the rest uneven.
+  if (placements.some((step) => step.kind === "unplace" || step.kind === "place" && step.from)) return;
+  const on = residents(after);
+  const spread = placements.flatMap((step) => step.kind === "place" && step.unit.requirements.spread ? step : []);
+  const isSoft = ({ requirements: { spread: its } }: Unit): boolean =>
+    spread.some(({ unit: { requirements: { spread: other } } }) => {
+      return !other!.hard && other!.template === its!.template && other!.key === its!.key;
+    });
+  const placed = spread.filter(({ unit }) => unit.requirements.spread!.hard && !isSoft(unit));
+  const byValue = Map.groupBy(placed, ({ unit, machine }) => {
+    const { template, key } = unit.requirements.spread!;
+    return `${template} ${key}=${after.machines.get(machine)!.metadata[key]}`;
+  });
+  for (const [value, steps] of byValue) {
+    const isEven = steps.some(({ unit, machine }) => {
+      // Units that share a machine are placed together.
+      if (unit.requirements.machineOf.length > 0) return true;
+      const { counts } = evenAmong(unit, after, on)!;
+      const here = counts.get(after.machines.get(machine)!.metadata[unit.requirements.spread!.key]!) ?? 0;
+      return here <= Math.min(...counts.values());
+    });
+    const isGroup = steps.some(({ unit }) =>
+      placed.some((other) => other.unit.requirements.machineOf.includes(unit.name))
+    );
+    assert.ok(isEven || isGroup, `${value} has more instances than another value`);
+  }
 }
 
 /** Asserts that every job on a machine may be there. */
@@ -62,15 +125,24 @@ function checkUnplaced(cluster: Cluster, plan: Plan): void {
       const machine = cluster.machines.get(id)!;
       const { all } = on.get(id)!;
       assert.ok(reasons.length > 0, `${name}: ${id} has a reason`);
+      const instances = evenAmong(unit, cluster, on);
       assert.deepEqual(
         reasons.map(({ reason }) => reason).sort(),
-        findRefusals(unit, machine, all).map(({ reason }) => reason).sort(),
+        findRefusals(unit, machine, all, "newcomer", undefined, { instances }).map(({ reason }) => reason).sort(),
         `${name}: the reasons of ${id} are true`,
       );
       const together = [...peers].every((member) =>
-        isFeasible(member, machine, all, "newcomer", names) &&
-        isFeasible(member, machine, peers, "resident", new Set(all.map((each) => each.name)))
-      );
+        isFeasible(member, machine, all, "newcomer", names, { instances: evenAmong(member, cluster, on) }) &&
+        isFeasible(
+          member,
+          machine,
+          peers,
+          "resident",
+          new Set(all.map((each) =>
+            each.name
+          )),
+        )
+      ) && hasRoom(machine, all, peers);
       assert.ok(!together, `${name}: ${id} would take it with ${[...names].join()}`);
     }
   }
@@ -90,8 +162,9 @@ function checkReplaced(cluster: Cluster): void {
       const names = new Set([...group].map((member) => member.name));
       for (const [id, { jobs: there, all }] of on) {
         if (id === home || there.some((other) => [...group].some((member) => replaces(member, other)))) continue;
-        const takes = [...group].every((member) => {
-          return isFeasible(member, cluster.machines.get(id)!, all, "newcomer", names);
+        const machine = cluster.machines.get(id)!;
+        const takes = hasRoom(machine, all, group) && [...group].every((member) => {
+          return isFeasible(member, machine, all, "newcomer", names, { instances: evenAmong(member, cluster, on) });
         });
         assert.ok(!takes, `${victim.name} is beside ${replacer.name} on ${home}, and could be on ${id}`);
       }
@@ -120,7 +193,9 @@ function checkNoHarm(before: Cluster, after: Cluster): void {
         return left.some(({ name }) => name === peer) || !beforehand.some(({ name }) => name === peer);
       });
       const replaced = now.some((other) => replaces(other, unit));
-      assert.ok(reasons.length > 0 || followed || replaced, `${unit.name} left ${id} for no reason`);
+      // The units that left no room for the new file may have followed it.
+      const outgrew = changed && !hasRoom(machine, beforehand.filter((other) => other !== unit), [unit]);
+      assert.ok(reasons.length > 0 || followed || replaced || outgrew, `${unit.name} left ${id} for no reason`);
       if (replaced && !followed && isFeasibleAlone(unit, machine) && reasons.length === 0) {
         assert.ok(after.targets.has(unit.name), `${unit.name} was replaced and lost its machine`);
       }
@@ -153,6 +228,8 @@ function scheduleAndCheck(simulation: SimulatedCluster, absentAreGone: boolean, 
   assert.deepEqual([...again.unplaced.keys()].sort(), [...plan.unplaced.keys()].sort(), "the same units are unplaced");
   assert.deepEqual(planLines(again), planLines(schedule(after, { absentAreGone })), "the cache changes no plan");
   checkConstraints(after);
+  checkReservations(before, after);
+  checkSpread(plan, after);
   checkReplaced(after);
   checkNoHarm(before, after);
   if (absentAreGone) checkUnplaced(after, plan);

@@ -3,9 +3,18 @@
  *
  * | line | effect |
  * |---|---|
- * | `machine ID [quadlet=true] [key=value]...` | a machine joins; `quadlet=true`: it has podman's generator |
+ * | `machine ID [quadlet=true] [cpu=N] [memory=N] [resources=NAME=N,...] [key=value]...` | a machine joins; `quadlet=true`: it has podman's generator; `cpu=`, `memory=`: its capacity (8 CPUs and 16G by default), `none` if its version of fleetd does not know reservations |
  * | `gone ID` | the machine is lost |
  * | `departs ID` | the machine leaves the cluster in good order |
+ * | `cordon ID WHY`, `uncordon ID` | the machine takes no new jobs, or takes them again |
+ * | `drain ID [force] [keep-globals] [deadline=S] [max=N]`, `undrain ID` | a drain begins or is canceled |
+ * | `rebalance` | moves are requested: indented lines `UNIT FROM TO` below |
+ * | `proposal [N]` | the moves that would even out spread and load are proposed, at most N (10 by default), and requested |
+ * | `agents` | every machine starts and stops its units, and publishes their states |
+ * | `breaks UNIT ID`, `works UNIT ID` | the unit does not become active on the machine, or does again |
+ * | `after S` | so many seconds pass |
+ * | `deposes` | another engine takes the lead |
+ * | `moves` | the engine plans and carries out one round of requested moves |
  * | `label ID key=value` | dynamic metadata (`key=` hides it) |
  * | `unit NAME STATE` | a unit is created, or its file replaced; indented lines below are its [X-Fleet] options |
  * | `state NAME STATE` | its desired state changes |
@@ -15,6 +24,7 @@
  * | `schedule [grace]` | the engine makes a plan, which is carried out; `grace`: absent machines may come back |
  * | `agent ID` | the machine's agent carries out its steps, pass by pass, until there are none |
  * | `preview` | the effects of the changes in the indented lines below are predicted, and nothing is changed: `put NAME STATE [KEY=VALUE]...` (KEY is an option of [X-Fleet]; without one the file stays), `destroy NAME`, `leave ID` |
+ * | `fails NAME TIMES [HOURS]` | the unit's machine reports that systemd has given up on it so often, so many hours after the beginning |
  * | `exits ID NAME` | a unit that runs on a machine ends by itself |
  * | `runs ID NAME` | a unit is started by something else than its agent: a socket, a timer, a person |
  * | `forgets ID` | the machine's agent loses its record of commands; files and processes stay |
@@ -29,24 +39,36 @@ import { createHash } from "node:crypto";
 import { desired, retainedFiles } from "../../../daemon/agent/desired.ts";
 import { adopted, commanded } from "../../../daemon/agent/intent.ts";
 import { type Current, plan } from "../../../daemon/agent/plan.ts";
+import { SettledCopies } from "../../../daemon/agent/settled_copies.ts";
 import { ScheduleCache } from "../../../daemon/engine/schedule_cache.ts";
 import { type Plan, schedule } from "../../../daemon/engine/schedule.ts";
+import { proposeMoves } from "../../../daemon/engine/drain/balance.ts";
+import type { MovePlan } from "../../../daemon/engine/drain/move_plan.ts";
+import { Relocator } from "../../../daemon/engine/drain/relocator.ts";
+import { globalsAmong, isActiveGlobal } from "../../../daemon/policy/globals.ts";
 import { type Draft, type Preview, preview } from "../../../daemon/engine/preview.ts";
 import {
   type Assignment,
   type Cluster,
+  type Cordon,
   type Departure,
   type DesiredState,
+  type Drain,
   effectiveMetadata,
   type Machine,
   type MachineRecord,
   type MassLoss,
+  type Rebalance,
+  successorId,
   type Target,
   type Unit,
+  type UnitState,
 } from "../../../registry/model.ts";
+import { stopsGlobals } from "../../../registry/views/maintenance_view.ts";
 import { SharedMap } from "../../../registry/views/shared_map.ts";
-import type { Placement } from "../../../registry/mod.ts";
+import type { EngineStep } from "../../../registry/mod.ts";
 import { parseRequirements } from "../../../registry/requirements.ts";
+import { parseCpu_m, parseMemory_bytes, parseResources } from "../../../registry/reservation.ts";
 import {
   unreadableAssignment,
   unreadableMachine,
@@ -54,6 +76,7 @@ import {
   unreadableUnit,
 } from "../../../registry/schema/unreadable.ts";
 import { validateFleetOptions } from "../../../registry/requirements.ts";
+import { runLines } from "../script.ts";
 import { serializeUnitFile, type UnitOption } from "../../../systemd/unit_file.ts";
 
 /**
@@ -65,6 +88,15 @@ export class SimulatedCluster {
   readonly #records = new Map<string, MachineRecord>();
   readonly #dynamic = new Map<string, Record<string, string>>();
   readonly #machines = new SharedMap<string, Machine>();
+  readonly #cordons = new Map<string, Cordon>();
+  readonly #drains = new SharedMap<string, Drain>();
+  readonly #successors = new SharedMap<string, Assignment>();
+  #rebalance: Rebalance | undefined;
+  /** Units that do not become active, as `unit machine`. */
+  readonly #failing = new Set<string>();
+  /** The time of the engine's clocks, milliseconds. */
+  now_ms = 0;
+  #relocator = new Relocator();
   #departed: ReadonlyMap<string, Departure> = new Map();
   #massLoss: MassLoss | undefined;
   readonly #units = new SharedMap<string, Unit>();
@@ -73,7 +105,9 @@ export class SimulatedCluster {
   /** The cache of this cluster's engine. */
   readonly cache = new ScheduleCache();
   readonly #files: Cluster["files"] = new Map();
+  #states: Cluster["states"] = new Map();
   readonly #texts = new Map<string, string>();
+  readonly #settled = new Map<string, SettledCopies>();
   /** The units on each machine's disk, as its agent knows them. */
   readonly #disks = new Map<string, Map<string, Current>>();
 
@@ -100,14 +134,104 @@ export class SimulatedCluster {
       machines: this.#machines.share(),
       departed: this.#departed,
       ...(this.#massLoss && { massLoss: this.#massLoss }),
+      ...this.#drains.size > 0 && { drains: this.#drains.share() },
+      ...this.#successors.size > 0 && { successors: this.#successors.share() },
+      ...this.#rebalance && { rebalance: this.#rebalance },
       dynamicMetadata: new Map(this.#dynamic),
-      states: new Map(),
+      states: this.#states,
     };
   }
 
-  machine(id: string, staticMetadata: Record<string, string>, quadlet = false): void {
-    const capabilities = { disableEngine: false, ...quadlet && { quadlet } };
-    const record = { id, ip: "", incarnation: "1", staticMetadata, capabilities };
+  /** Begins a drain, which cordons the machine. */
+  drain(id: string, options: Partial<Drain> = {}): void {
+    const total = [...this.targets.values()].filter(({ machine }) => machine === id).length;
+    const drain = { machine: id, maxParallel: 10, total, status: "moving", revision: ++this.#revision } as const;
+    this.#drains.set(id, { ...drain, ...options });
+    this.cordon(id, { why: "it is drained", revision: this.#revision });
+  }
+
+  undrain(id: string): void {
+    this.#drains.delete(id);
+    this.cordon(id, undefined);
+  }
+
+  rebalance(moves: Rebalance["moves"] | undefined): void {
+    this.#rebalance = moves && { moves, revision: ++this.#revision };
+  }
+
+  /** Another engine takes the lead: what the one before has observed is gone. */
+  deposes(): void {
+    this.#relocator = new Relocator();
+  }
+
+  breaks(unit: string, machine: string, isFailing: boolean): void {
+    if (isFailing) this.#failing.add(`${unit} ${machine}`);
+    else this.#failing.delete(`${unit} ${machine}`);
+  }
+
+  /** Plans the moves that are requested. */
+  moves(): MovePlan {
+    const times = { wall_ms: this.now_ms, monotonic_ms: this.now_ms };
+    return this.#relocator.plan(this.cluster(), { absentAreGone: true }, times);
+  }
+
+  /** Every machine that is present starts and stops its units, and publishes their states. */
+  agents(): void {
+    const states = new Map<string, Map<string, UnitState>>();
+    const publish = (machine: string, { name, hash, restart, desiredState }: Unit) => {
+      const known = this.#states.get(name)?.get(machine);
+      const isUp = desiredState === "launched" && !this.#failing.has(`${name} ${machine}`);
+      const [active, sub] = isUp
+        ? ["active", "running"]
+        : desiredState === "launched"
+        ? ["failed", "failed"]
+        : ["inactive", "dead"];
+      const same = known?.hash === hash && known.active === active;
+      const state: UnitState = {
+        ...{ unit: name, machine, hash, commanded: desiredState, restart, load: "loaded", active, sub },
+        since_ms: same ? known.since_ms : this.now_ms,
+      };
+      states.getOrInsertComputed(name, () => new Map()).set(machine, state);
+    };
+    const globals = [...this.units.values()].filter(isActiveGlobal);
+    for (const machine of this.machines.values()) {
+      const here = [...this.#assignments.share().values(), ...this.#successors.share().values()]
+        .filter((each) => each.machine === machine.id).flatMap(({ unit }) => this.units.get(unit) ?? []);
+      for (const unit of [...here, ...globalsAmong(machine, here, globals)]) publish(machine.id, unit);
+    }
+    this.#states = states;
+    this.#settleCopies();
+  }
+
+  /** The agents of all machines publish which second copies have been healthy for long enough. */
+  #settleCopies(): void {
+    if (this.#successors.size === 0) return;
+    const states = new Map<string, Map<string, UnitState>>();
+    for (const machine of this.machines.keys()) {
+      const here = [...this.#states].flatMap(([name, on]) =>
+        on.has(machine) ? [[name, on.get(machine)!] as const] : []
+      );
+      const copies = new Map(
+        [...this.#successors.share().values()].filter((each) => each.machine === machine)
+          .map((copy) => [copy.unit, copy] as const),
+      );
+      const settled = this.#settled.getOrInsertComputed(machine, () => new SettledCopies(machine));
+      for (const [name, state] of settled.mark(new Map(here), copies, this.#texts, this.now_ms)) {
+        states.getOrInsertComputed(name, () => new Map()).set(machine, state);
+      }
+    }
+    this.#states = states;
+  }
+
+  /** Time passes, for all machines. */
+  passes(duration_ms: number): void {
+    this.now_ms += duration_ms;
+    this.#settleCopies();
+  }
+
+  machine(id: string, staticMetadata: Record<string, string>, quadlet = false, capacity: Words = {}): void {
+    const capabilities = { disableEngine: false, successors: true as const, ...quadlet && { quadlet } };
+    const record = { id, ip: "", incarnation: "1", staticMetadata, capabilities, ...capacityOf(capacity) };
     this.#records.set(id, { ...record, leaseTtl_ms: 30_000, version: "2.0.0" });
     this.#departed = new Map([...this.#departed].filter(([each]) => each !== id));
     this.#look(id);
@@ -134,17 +258,35 @@ export class SimulatedCluster {
     this.#look(id);
   }
 
+  cordon(id: string, cordon: Cordon | undefined): void {
+    if (cordon) this.#cordons.set(id, cordon);
+    else this.#cordons.delete(id);
+    this.#look(id);
+  }
+
   #look(id: string): void {
     const record = this.#records.get(id);
     if (!record) return;
     const metadata = effectiveMetadata(record.staticMetadata, this.#dynamic.get(id) ?? {});
-    this.#machines.set(id, { ...record, metadata });
+    const cordon = this.#cordons.get(id);
+    const drain = this.#drains.get(id);
+    const flags = { ...cordon && { cordon }, ...drain && stopsGlobals(drain) && { stopsGlobals: true as const } };
+    this.#machines.set(id, { ...record, metadata, ...flags });
   }
 
   unit(name: string, desiredState: DesiredState, fleetOptions: readonly UnitOption[]): void {
     const hash = hashOf(name, fleetOptions);
     const requirements = parseRequirements(name, fleetOptions);
     this.#write({ name, hash, fleetOptions, requirements, desiredState, restart: 0, launchedAt: 0, revision: 0 });
+  }
+
+  /** The machine of a unit reports that systemd has given up on it; the report before is gone. */
+  fails(name: string, failures: number, at_ms: number): void {
+    const { hash, restart } = this.#known(name);
+    const { machine } = this.#targets.get(name)!;
+    const failed = { load: "loaded", active: "failed", sub: "failed", since_ms: at_ms, failures };
+    const state = { unit: name, machine, hash, restart, commanded: "launched" as const, ...failed };
+    this.#states = new Map([...this.#states, [name, new Map([[machine, state]])]]);
   }
 
   state(name: string, desiredState: DesiredState): void {
@@ -193,7 +335,10 @@ export class SimulatedCluster {
     if (!record) throw new Error(`the cluster has no machine ${id}`);
     const disk = this.#disks.get(id) ?? new Map<string, Current>();
     this.#disks.set(id, disk);
-    const assignments = [...this.#assignments.share()].filter(([_, assignment]) => assignment.machine === id);
+    const successors = [...this.#successors.share().values()].map((copy) => [copy.unit, copy] as const);
+    const assignments = [...successors, ...this.#assignments.share()].filter(([_, assignment]) =>
+      assignment.machine === id
+    );
     const globals = [...this.units].filter(([_, unit]) => unit.requirements.global);
     const all = [...assignments, ...globals];
     const view = {
@@ -202,6 +347,7 @@ export class SimulatedCluster {
       globals: new Map(globals.filter(([_, unit]) => unit.unreadable === undefined)),
       unreadable: new Set(all.flatMap(([name, record]) => record.unreadable === undefined ? [] : [name])),
       dynamicMetadata: this.#dynamic.get(id) ?? {},
+      ...this.#machines.get(id)?.stopsGlobals && { stopsGlobals: true as const },
     };
     const retained = retainedFiles(view, new Map([...disk].map(([name, { hash }]) => [name, hash])));
     const steps = plan(desired(view, record, this.#texts, retained), disk, view.unreadable);
@@ -236,21 +382,46 @@ export class SimulatedCluster {
     }
   }
 
-  apply(placements: readonly Placement[]): void {
+  apply(placements: readonly EngineStep[]): void {
     for (const step of placements) {
       const revision = ++this.#revision;
       if (step.kind === "unplace") {
         this.#unassign(step.unit);
-      } else if (step.kind === "place") {
-        const { unit, machine, why } = step;
-        this.#targets.set(unit.name, { unit: unit.name, machine, why, since_ms: 0, revision });
+      } else if (step.kind === "prepare") {
+        const { unit: { name, hash, desiredState, restart }, machine, from } = step;
+        this.#targets.set(name, { ...from, successor: machine, revision });
+        const copy = { unit: name, machine, hash, desiredState, restart, revision };
+        this.#successors.set(successorId(machine, name), copy);
+      } else if (step.kind === "abandon") {
+        const { successor, ...target } = this.#targets.get(step.unit)!;
+        this.#successors.delete(successorId(successor!, step.unit));
+        this.#targets.set(step.unit, { ...target, revision });
+      } else if (step.kind === "withdraw") this.#successors.delete(successorId(step.machine, step.unit));
+      else if (step.kind === "drained") {
+        this.#drains.set(step.drain.machine, { ...step.drain, status: step.status, revision });
+        this.#look(step.drain.machine);
+      } else if (step.kind === "rebalanced") this.rebalance(step.moves.length > 0 ? step.moves : undefined);
+      else if (step.kind === "place") {
+        const { unit, machine, why, failedOn } = step;
+        this.#endMove(unit.name);
+        const more = failedOn && { failedOn };
+        this.#targets.set(unit.name, { unit: unit.name, machine, why, since_ms: 0, revision, ...more });
         const { name, hash, desiredState, restart } = unit;
         this.#assignments.set(name, { unit: name, machine, hash, desiredState, restart, revision });
       }
     }
   }
 
+  #endMove(name: string): void {
+    const target = this.#targets.get(name);
+    if (target?.successor === undefined) return;
+    const { successor, ...rest } = target;
+    this.#successors.delete(successorId(successor, name));
+    this.#targets.set(name, { ...rest, revision: this.#revision });
+  }
+
   #unassign(name: string): void {
+    this.#endMove(name);
     this.#targets.delete(name);
     this.#assignments.delete(name);
   }
@@ -263,12 +434,23 @@ export class SimulatedCluster {
 
   #write(unit: Unit): void {
     this.#texts.set(unit.hash, serializeUnitFile(unit.fleetOptions));
+    this.#endMove(unit.name);
     const revision = ++this.#revision;
     const before = this.#units.get(unit.name);
     const launched = unit.desiredState === "launched";
     const launchedAt = !launched ? 0 : before && before.launchedAt > 0 ? before.launchedAt : revision;
     this.#units.set(unit.name, { ...unit, launchedAt, revision });
   }
+}
+
+/** A machine's capacity in the words of a script. */
+type Words = { readonly cpu?: string; readonly memory?: string; readonly resources?: string };
+
+function capacityOf({ cpu = "8", memory = "16G", resources = "" }: Words): Pick<MachineRecord, "capacity"> {
+  const counted = parseResources(resources);
+  if (cpu === "none" || typeof counted === "string") return {};
+  const [cpu_m, memory_bytes] = [parseCpu_m(cpu)!, parseMemory_bytes(memory)!];
+  return { capacity: { cpu_m, memory_bytes, reservedCpu_m: 0, reservedMemory_bytes: 0, resources: counted } };
 }
 
 function hashOf(name: string, fleetOptions: readonly UnitOption[]): string {
@@ -305,29 +487,51 @@ export function planLines(plan: Plan): string[] {
   return lines.length === 0 ? ["nothing"] : lines;
 }
 
+/** Returns the moves that are requested as lines. */
+export function moveLines({ steps, units }: MovePlan): string[] {
+  const lines = steps.map((step) => {
+    switch (step.kind) {
+      case "prepare":
+        return `start a copy of ${step.unit.name} on ${step.machine}, beside ${step.from.machine}: ${step.why}`;
+      case "place":
+        return `${
+          step.from?.successor === step.machine ? "switch" : "move"
+        } ${step.unit.name} from ${step.from?.machine} to ${step.machine}: ${step.why}`;
+      case "unplace":
+        return `take ${step.unit} off ${step.from.machine}: ${step.why}`;
+      case "abandon":
+        return `give up the copy of ${step.unit} on ${step.from.successor}: ${step.why}`;
+      case "withdraw":
+        return `end the copy of ${step.unit} on ${step.machine}`;
+      case "drained":
+        return `the drain of ${step.drain.machine} is ${step.status}`;
+      case "rebalanced":
+        return `${step.moves.length} requested moves are left`;
+      default:
+        throw new Error(`a ${step.kind} is no step of a move`);
+    }
+  });
+  for (const [name, { state, why, stopsFirst, refusals }] of units) {
+    if (state === "moving" && why === undefined) continue;
+    if (why === undefined && stopsFirst !== undefined) lines.push(`${name} stops first: ${stopsFirst}`);
+    if (why !== undefined) lines.push(`${name} is ${state}: ${why}`);
+    for (const [machine, reasons] of refusals ?? []) {
+      for (const { reason } of reasons) lines.push(`  ${machine}: ${reason}`);
+    }
+  }
+  return lines.length === 0 ? ["nothing"] : lines;
+}
+
 /** Runs a script. Returns it with the actual output in place of the expected one. */
 export function runScenario(script: string): string {
   const simulation = new SimulatedCluster();
-  const out: string[] = [];
-  const lines = script.split("\n");
-  for (let at = 0; at < lines.length; at++) {
-    const line = lines[at]!;
-    if (line.startsWith(">")) continue;
-    out.push(line);
-    if (line.trim() === "" || line.startsWith("#")) continue;
-    const below: string[] = [];
-    while (lines[at + 1]?.startsWith(" ")) {
-      out.push(lines[++at]!);
-      below.push(lines[at]!.trim());
-    }
-    out.push(...runLine(simulation, line.trim().split(/\s+/), below).map((result) => `> ${result}`.trimEnd()));
-  }
-  return out.join("\n");
+  return runLines(script, (words, below) => runLine(simulation, words, below));
 }
 
 function fleetOption(line: string): UnitOption {
   const [name = "", ...value] = line.split("=");
-  return { section: "X-Fleet", name, value: value.join("=") };
+  const section = ["MemoryMax", "MemoryHigh", "CPUQuota"].includes(name) ? "Service" : "X-Fleet";
+  return { section, name, value: value.join("=") };
 }
 
 function draft(line: string): Draft {
@@ -359,11 +563,13 @@ function runLine(
   [command, name = "", ...rest]: string[],
   below: readonly string[],
 ): string[] {
-  const pairs = () => Object.fromEntries(rest.map((pair) => pair.split("=") as [string, string]));
+  const pairs = () =>
+    Object.fromEntries(rest.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
   switch (command) {
     case "machine": {
-      const { quadlet, ...metadata } = pairs();
-      simulation.machine(name, metadata, quadlet === "true");
+      const { quadlet, cpu, memory, resources, ...metadata } = pairs();
+      const capacity = { ...cpu && { cpu }, ...memory && { memory }, ...resources && { resources } };
+      simulation.machine(name, metadata, quadlet === "true", capacity);
       return [];
     }
     case "gone":
@@ -374,6 +580,60 @@ function runLine(
       return [];
     case "awaits":
       simulation.awaits(name === "none" ? [] : [name, ...rest]);
+      return [];
+    case "cordon":
+      simulation.cordon(name, { why: rest.join(" "), revision: 1 });
+      return [];
+    case "drain": {
+      const { deadline, max } = pairs();
+      simulation.drain(name, {
+        ...rest.includes("force") && { force: true },
+        ...rest.includes("keep-globals") && { keepsGlobals: true },
+        ...deadline !== undefined && { deadlineAt_ms: simulation.now_ms + Number(deadline) * 1000 },
+        ...max !== undefined && { maxParallel: Number(max) },
+      });
+      return [];
+    }
+    case "undrain":
+      simulation.undrain(name);
+      return [];
+    case "rebalance":
+      simulation.rebalance(below.map((line) => {
+        const [unit = "", from = "", to = ""] = line.split(" ");
+        return { unit, from, to };
+      }));
+      return [];
+    case "agents":
+      simulation.agents();
+      return [];
+    case "proposal": {
+      const { moves, spreadBefore, spreadAfter } = proposeMoves(simulation.cluster(), Number(name || 10));
+      if (moves.length > 0) simulation.rebalance(moves);
+      return [
+        ...moves.map(({ unit, from, to }) => `${unit} from ${from} to ${to}`),
+        ...spreadBefore.flatMap(({ template, key, value, count }, index) => {
+          const after = spreadAfter[index]!.count;
+          return count === after ? [] : `${template} in ${key}=${value}: ${count} -> ${after}`;
+        }),
+      ];
+    }
+    case "after":
+      simulation.passes(Number(name) * 1000);
+      return [];
+    case "deposes":
+      simulation.deposes();
+      return [];
+    case "breaks":
+    case "works":
+      simulation.breaks(name, rest[0]!, command === "breaks");
+      return [];
+    case "moves": {
+      const plan = simulation.moves();
+      simulation.apply(plan.steps);
+      return moveLines(plan);
+    }
+    case "uncordon":
+      simulation.cordon(name, undefined);
       return [];
     case "label":
       for (const [key, value] of Object.entries(pairs())) simulation.label(name, key, value);
@@ -415,6 +675,9 @@ function runLine(
         lines.push(...steps.map((step) => `pass ${pass}: ${step}`));
       }
     }
+    case "fails":
+      simulation.fails(name, Number(rest[0]), 3_600_000 * Number(rest[1] ?? 0));
+      return [];
     case "exits":
     case "runs":
       simulation.setRunning(name, rest[0]!, command === "runs");
