@@ -32,7 +32,7 @@ while read -r type key _ || [ -n "$type" ]; do
   esac
   case $type in ssh-* | ecdsa-* | sk-*) ;; *) key= ;; esac
   if [ -z "$key" ]; then
-    echo "This is no public key in OpenSSH's format: $type ..." >&2
+    echo "This is not a public key in OpenSSH's format: $type ..." >&2
     exit 2
   fi
   keys="$keys $type $key"
@@ -94,7 +94,7 @@ set -f
 for machine in $machines; do
   case $machine in
     *[!A-Za-z0-9-]* | -*)
-      echo "The server sent a machine ID that is none, which is left out." >&2
+      echo "The server sent an invalid machine ID, which is left out." >&2
       status=1
       continue
       ;;
