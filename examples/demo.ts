@@ -11,7 +11,7 @@ const usage = `usage: deno task demo [--keep]
 Boots three machines (systemd in containers) and an etcd in a network of their own, starts units on them, cuts the power
 of one machine, and takes everything down again. Takes about a minute the first time, about 20 s after that.
 
-  --keep    leave the cluster up until ^C, and print how to use it
+  --keep    boot the machines only, print how to use them, and leave them up until ^C
   --help    print this help
 
 Needs root on Debian or Ubuntu, the npm registry and the distribution's mirror. Missing Debian packages are installed.

@@ -4,7 +4,14 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
+import { connect } from "../ctl/api/http.ts";
+import { pageProxy } from "../ctl/api/page_proxy.ts";
+import { terminal } from "../ctl/terminal/deno.ts";
+import { newKey, openPageServer } from "../ctl/terminal/page_server.ts";
+import { apiSocket } from "../tests/lab/fleet.ts";
 import { FleetCluster, withFleet } from "../tests/lab/fleet_cluster.ts";
+import type { Lab } from "../tests/lab/lab.ts";
 import type { Machine } from "../tests/lab/machine.ts";
 import { prepare } from "../tests/prepare_host.ts";
 
@@ -77,28 +84,90 @@ async function finish(cluster: FleetCluster, home: Machine): Promise<void> {
   await show(cluster, home, "list-unit-files");
 }
 
-/** Leaves everything up until ^C, which the lab cleans up after. */
-async function keep(cluster: FleetCluster): Promise<void> {
-  title("the cluster stays up until ^C. From another terminal, as root:");
-  for (const { name, pid } of cluster.lab.machines) {
-    console.log(`\n  nsenter -t ${pid} -a fleetctl list-units      # on ${name}; "-a bash" for a shell`);
-  }
-  await new Promise(() => setInterval(() => {}, 60_000));
+/** Serves the cluster page on a loopback port of the host, which has no route to the machines, and returns its address. */
+async function pageAddress(machine: Machine): Promise<string> {
+  const settings = {
+    endpoint: `unix://${apiSocket(machine)}`,
+    timeout_ms: 30_000,
+    caFile: "",
+    certFile: "",
+    keyFile: "",
+  };
+  const client = await connect(settings, terminal(false));
+  const key = newKey();
+  const { host } = openPageServer("127.0.0.1", 0, (host) => pageProxy(client.send, host, key));
+  return `http://${host}/ui/#key=${key}`;
 }
 
-/** Runs the tour. `keepUp` leaves the cluster up until ^C. Throws, saying what is missing, where no machine can be booted. */
+/** The folder of the scripts that open a shell on a machine. */
+const entries = ".cache/demo";
+
+/** Writes the script that runs a command on a machine, or opens a shell there. */
+async function writeEntry({ name, pid }: Machine): Promise<void> {
+  const path = new URL(`../${entries}/${name}`, import.meta.url);
+  const script = `#!/bin/sh
+# Runs a command on the machine ${name} of the demo, or opens a shell there.
+if ! grep -qs '^NSpid:.*[[:space:]]1$' /proc/${pid}/status; then
+  echo "${name} is off, or the demo has ended: Enter in the terminal of the demo switches it on" >&2
+  exit 1
+fi
+if [ $# -eq 0 ]; then set -- bash -i; fi
+exec nsenter -t ${pid} -a env -i HOME=/root LANG=C.UTF-8 TERM="\${TERM-dumb}" \\
+  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin sh -c 'cd && exec "$@"' sh "$@"
+`;
+  await Deno.mkdir(new URL(".", path), { recursive: true });
+  await replaceFile(path, script);
+}
+
+/** Writes a program. A rename, since another process may run the former one. */
+async function replaceFile(path: URL, text: string): Promise<void> {
+  const next = new URL(`${path}.new`);
+  await Deno.writeTextFile(next, text, { mode: 0o755 });
+  await Deno.rename(next, path);
+}
+
+/** Boots the machines that have gone off. */
+async function switchOn(machines: readonly Machine[]): Promise<void> {
+  const off = machines.filter(({ pid }) => !existsSync(`/proc/${pid}`));
+  for (const machine of off) {
+    await machine.powerCut(); // its processes have ended; this waits for its container
+    await machine.boot();
+    await writeEntry(machine);
+  }
+  console.log(off.length === 0 ? "no machine is off" : `switched on: ${off.map(({ name }) => name).join(" ")}`);
+}
+
+/** Leaves everything up until ^C, which the lab cleans up after. */
+async function keep({ machines }: Lab): Promise<void> {
+  for (const machine of machines) await writeEntry(machine);
+  title("the machines m1, m2 and m3 are up. From another terminal, as root, in this folder:");
+  console.log(`
+  ${entries}/m1                           a shell on m1
+  ${entries}/m1 fleetctl list-machines    a command on m1
+  ${await pageAddress(machines.at(-1)!)}
+                                           the cluster page, in a browser of this machine
+
+Enter, here: switches on the machines that have gone off. ^C, here: removes everything.`);
+  for await (const _line of Deno.stdin.readable) await switchOn(machines);
+  await new Promise(() => setInterval(() => {}, 60_000)); // without a terminal
+}
+
+/**
+ * Runs the tour. With `keepUp`, boots the machines only, and leaves them up until ^C. Throws, saying what is missing, where
+ * no machine can be booted.
+ */
 export async function tour({ keepUp }: { readonly keepUp: boolean }): Promise<void> {
   await prepare();
   title("booting three machines and an etcd");
   // A short time to live, so that the demonstration need not wait half a minute for the dead machine to be missed.
   await withFleet({ machines: 3, conf: { agent_ttl: "5s" }, tcp: true }, async (cluster) => {
+    if (keepUp) return await keep(cluster.lab);
     const home = cluster.lab.machines[0]!;
     for await (const { name } of Deno.readDir(unitsFolder)) {
       const text = await Deno.readTextFile(new URL(name, unitsFolder));
       for (const machine of cluster.lab.machines) await machine.writeFile(`/root/${name}`, text);
     }
     await start(cluster, home);
-    if (keepUp) return await keep(cluster);
     await finish(cluster, await powerCut(cluster));
     title("done");
   });
