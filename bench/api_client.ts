@@ -69,6 +69,12 @@ export class ApiClient implements AsyncDisposable {
     await this.#request("PUT", name, JSON.stringify({ desiredState: "launched", options }));
   }
 
+  /** Starts a roll-out that creates launched units of an application; resolves with the response. */
+  async apply(app: string, names: readonly string[], options: readonly UnitOptionEntity[]): Promise<void> {
+    const units = names.map((name) => ({ name, revision: 0, desiredState: "launched", options }));
+    await this.#send("POST", `apps/${app}`, JSON.stringify({ units, what: "apply" }));
+  }
+
   /** DELETEs a unit; resolves with the response. */
   async destroy(name: string): Promise<void> {
     await this.#request("DELETE", name);
@@ -104,14 +110,18 @@ export class ApiClient implements AsyncDisposable {
     this.#http.close();
   }
 
-  async #request(method: string, name: string, body?: string): Promise<void> {
-    const answer = await fetch(`${base}/units/${encodeURIComponent(name)}`, {
+  #request(method: string, name: string, body?: string): Promise<void> {
+    return this.#send(method, `units/${encodeURIComponent(name)}`, body);
+  }
+
+  async #send(method: string, path: string, body?: string): Promise<void> {
+    const answer = await fetch(`${base}/${path}`, {
       method,
       client: this.#http,
       ...(body === undefined ? {} : { body, headers: { "content-type": "application/json" } }),
     });
     const text = await answer.text();
-    if (!answer.ok) throw new Error(`${method} of ${name} at ${this.socket} was answered ${answer.status}: ${text}`);
+    if (!answer.ok) throw new Error(`${method} of ${path} at ${this.socket} was answered ${answer.status}: ${text}`);
   }
 
   async #follow(): Promise<void> {

@@ -5,12 +5,16 @@
  */
 
 import { parseArgs } from "node:util";
+import { applyTarget, measureApply } from "./apply.ts";
 import { type Burst, measureBurst } from "./burst.ts";
 import { type Latency, measureLatency } from "./latency.ts";
 import { measurePath, type Path, type PathStep } from "./path.ts";
 import {
+  capacityReport,
+  type CapacityTimes,
   denseReport,
   type DenseTimes,
+  measureCapacity,
   measureDense,
   measureSchedule,
   scheduleReport,
@@ -21,7 +25,7 @@ import { type Comparison, summaryCells, summaryHeads, table } from "./statistics
 
 const usage = `deno task bench [OPTION…]
 
-  --only=latency|burst|path|schedule   that measurement alone
+  --only=latency|burst|apply|path|schedule   that measurement alone
   --samples=N                 measurements of single units (30)
   --pause=MS                  idle time before each command (250)
   --units=N                   units of a burst (200)
@@ -36,9 +40,11 @@ const targets = { more_than_floor_ms: 30, times_floor: 2 } as const;
 interface Results {
   readonly latency?: Latency;
   readonly burst?: Burst;
+  readonly apply?: Comparison;
   readonly path?: Path;
   readonly schedule?: readonly ScheduleTimes[];
   readonly dense?: readonly DenseTimes[];
+  readonly capacity?: readonly CapacityTimes[];
 }
 
 const { values: options } = parseArgs({
@@ -65,8 +71,8 @@ async function main(): Promise<void> {
     rounds: count("rounds", options.rounds),
   };
   const { only } = options;
-  if (only !== undefined && !["latency", "burst", "path", "schedule"].includes(only)) {
-    throw new RangeError(`--only=${only} is not latency, burst, path or schedule`);
+  if (only !== undefined && !["latency", "burst", "apply", "path", "schedule"].includes(only)) {
+    throw new RangeError(`--only=${only} is not latency, burst, apply, path or schedule`);
   }
   const isSelected = (name: string) => only === undefined || only === name;
   const step = async <T>(name: string, measure: () => T): Promise<Awaited<T>> => {
@@ -79,6 +85,7 @@ async function main(): Promise<void> {
     ? {
       schedule: await step("schedule", () => measureSchedule()),
       dense: await step("dense machines", () => measureDense()),
+      capacity: await step("reservations and spread", () => measureCapacity()),
     }
     : {};
   const onMachines = only === "schedule" ? {} : await withSetting(options.dist, async (setting): Promise<Results> => {
@@ -86,6 +93,7 @@ async function main(): Promise<void> {
       ...isSelected("latency") && { latency: await step("latency", () => measureLatency(setting, numbers)) },
       ...isSelected("path") && { path: await step("path", () => measurePath(setting, numbers)) },
       ...isSelected("burst") && { burst: await step("burst", () => measureBurst(setting, numbers)) },
+      ...isSelected("apply") && { apply: await step("apply", () => measureApply(setting, numbers)) },
     };
   });
   const results = { ...schedule, ...onMachines };
@@ -104,7 +112,7 @@ function count(name: string, text: string): number {
 function report(
   host: { readonly cores: number; readonly kernel: string; readonly load: number },
   { pause_ms, units }: { readonly pause_ms: number; readonly units: number },
-  { latency, burst, path, schedule, dense }: Results,
+  { latency, burst, apply, path, schedule, dense, capacity }: Results,
 ): string {
   const heads = (title: string) => [title, ...summaryHeads];
   const parts = [
@@ -140,8 +148,18 @@ function report(
       table([heads(`${units} units at once, destroy`), ...rows(burst.destroy, "StopUnit")]) + judge(burst.destroy),
     );
   }
+  if (apply) {
+    parts.push(
+      table([
+        heads(`${units} new units as one application`),
+        ["one roll-out", ...summaryCells(apply.fleet)],
+        ["a PUT of each", ...summaryCells(apply.floor)],
+      ]) + judge(apply, apply.ratio <= applyTarget, `at most ${applyTarget} times`),
+    );
+  }
   if (schedule) parts.push(scheduleReport(schedule));
   if (dense) parts.push(denseReport(dense));
+  if (capacity) parts.push(capacityReport(capacity));
   return parts.join("\n");
 }
 

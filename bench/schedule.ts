@@ -4,6 +4,7 @@
  * @module
  */
 
+import process from "node:process";
 import { ScheduleCache } from "../daemon/engine/schedule_cache.ts";
 import { schedule } from "../daemon/engine/schedule.ts";
 import type { UnitOption } from "../systemd/unit_file.ts";
@@ -130,15 +131,7 @@ function measureDenseCase(
   const one_change_ms: number[] = [];
   const simulation = new SimulatedCluster();
   for (let index = 0; index < machines; index++) simulation.machine(machineId(index), {});
-  const cache = new ScheduleCache();
-  const decide = () => {
-    const cluster = simulation.cluster();
-    const start_ms = performance.now();
-    const plan = schedule(cluster, { absentAreGone: true }, cache);
-    const took_ms = performance.now() - start_ms;
-    simulation.apply(plan.placements);
-    return took_ms;
-  };
+  const decide = decider(simulation);
   const later = fill(simulation);
   decide();
   later?.();
@@ -150,6 +143,110 @@ function measureDenseCase(
     one_change_ms.push(decide());
   }
   return { title, one_change: summarize(one_change_ms) };
+}
+
+/** Reservations and spread may cost this much more time than the same units without them. */
+export const capacityTarget = 1.2;
+
+/** Plans for units with reservations and spread, compared with the same units without them. */
+export interface CapacityTimes {
+  readonly title: string;
+  readonly without: Summary;
+  readonly with: Summary;
+  /** The median of the ratios of the rounds, each of which measures both. */
+  readonly ratio: number;
+}
+
+/** Measures what capacities and spread cost, in a large cluster and on dense machines. */
+export function measureCapacity({ rounds = 9 }: { readonly rounds?: number } = {}): CapacityTimes[] {
+  const dense = (hasCapacity: boolean) => {
+    const simulation = new SimulatedCluster();
+    for (let index = 0; index < 3; index++) simulation.machine(machineId(index), { zone: `z${index}` }, false, large);
+    for (let index = 0; index < 3_000; index++) {
+      simulation.unit(`app-${index % 40}@${index}.service`, "launched", hasCapacity ? reserving(index) : []);
+    }
+    return simulation;
+  };
+  const largeCluster = (hasCapacity: boolean) => typicalCluster(1_000, 10_000, hasCapacity);
+  return [
+    ...measureCapacityOf("1,000 machines, 10,000 units", largeCluster, rounds),
+    ...measureCapacityOf("3 machines, 3,000 units", dense, rounds),
+  ];
+}
+
+function measureCapacityOf(
+  title: string,
+  clusterOf: (hasCapacity: boolean) => SimulatedCluster,
+  rounds: number,
+): CapacityTimes[] {
+  const from_nothing = new Ratios(), one_change = new Ratios();
+  // One round more warms up the JIT compiler.
+  for (let round = 0; round <= rounds; round++) {
+    // Which one comes first alternates: the second one finds more garbage.
+    const [first, second] = [round % 2 === 0, round % 2 !== 0].map((hasCapacity) => timesOf(clusterOf(hasCapacity)));
+    if (round === 0) continue;
+    const [without, its] = round % 2 === 0 ? [second!, first!] : [first!, second!];
+    from_nothing.add(without.from_nothing_ms, its.from_nothing_ms);
+    one_change.add(without.one_change_ms, its.one_change_ms);
+  }
+  return [
+    { title: `${title}: a plan from nothing`, ...from_nothing.result() },
+    { title: `${title}: ten changes`, ...one_change.result() },
+  ];
+}
+
+/**
+ * Returns a function that makes the engine's next plan, carries it out, and returns the CPU time of the plan in milliseconds:
+ * unlike the time that passes, it depends little on what else the host does.
+ */
+function decider(simulation: SimulatedCluster): () => number {
+  const cache = new ScheduleCache();
+  return () => {
+    const cluster = simulation.cluster();
+    const before = process.cpuUsage();
+    const plan = schedule(cluster, { absentAreGone: true }, cache);
+    const { user, system } = process.cpuUsage(before);
+    simulation.apply(plan.placements);
+    return (user + system) / 1000;
+  };
+}
+
+/** Returns the time of the first plan, and that of ten plans after one change each. */
+function timesOf(simulation: SimulatedCluster): { readonly from_nothing_ms: number; readonly one_change_ms: number } {
+  const decide = decider(simulation);
+  const from_nothing_ms = decide();
+  decide();
+  let one_change_ms = 0;
+  for (let index = 0; index < 10; index++) {
+    simulation.unit(`new-${index}.service`, "launched", []);
+    one_change_ms += decide() + decide();
+  }
+  return { from_nothing_ms, one_change_ms };
+}
+
+/** Pairs of times. */
+class Ratios {
+  readonly #without_ms: number[] = [];
+  readonly #with_ms: number[] = [];
+
+  add(without_ms: number, with_ms: number): void {
+    this.#without_ms.push(without_ms);
+    this.#with_ms.push(with_ms);
+  }
+
+  result(): Omit<CapacityTimes, "title"> {
+    const ratios = this.#with_ms.map((with_ms, index) => with_ms / this.#without_ms[index]!).sort((a, b) => a - b);
+    const ratio = ratios[ratios.length >> 1]!;
+    return { without: summarize(this.#without_ms), with: summarize(this.#with_ms), ratio };
+  }
+}
+
+/** Every machine has room for all of its units. */
+const large = { cpu: "1000", memory: "1T" };
+
+function reserving(index: number): UnitOption[] {
+  const memory = `MemoryReserve=${1 + index % 7}00M`;
+  return options(memory, `CPUReserve=0.${1 + index % 3}`, "Spread=zone");
 }
 
 function changes(simulation: SimulatedCluster, machines: number, round: number): (() => void)[] {
@@ -164,14 +261,16 @@ function changes(simulation: SimulatedCluster, machines: number, round: number):
 }
 
 /** A typical cluster: most units have no requirements, some use each option. */
-function typicalCluster(machines: number, units: number): SimulatedCluster {
+function typicalCluster(machines: number, units: number, hasCapacity = false): SimulatedCluster {
   const simulation = new SimulatedCluster();
   for (let index = 0; index < machines; index++) {
-    simulation.machine(machineId(index), { zone: `z${index % 5}`, disk: index % 2 === 0 ? "ssd" : "hdd" });
+    const metadata = { zone: `z${index % 5}`, disk: index % 2 === 0 ? "ssd" : "hdd" };
+    simulation.machine(machineId(index), metadata, false, large);
   }
   for (let index = 0; index < 5; index++) simulation.unit(`every-${index}.service`, "launched", options("Global=true"));
   for (let index = 0; simulation.units.size < units; index++) {
-    simulation.unit(`plain-${index}.service`, "launched", []);
+    const more = hasCapacity ? reserving(index) : [];
+    simulation.unit(`plain-${index}.service`, "launched", more);
     simulation.unit(`plain-${index}b.service`, "launched", []);
     simulation.unit(
       `disk-${index}.service`,
@@ -179,8 +278,11 @@ function typicalCluster(machines: number, units: number): SimulatedCluster {
       options("MachineMetadata=disk=ssd", `MachineMetadata=zone=z${index % 5}`),
     );
     // Instances of a few dozen templates; a machine takes one instance of each.
-    simulation.unit(`app-${index % 40}@${index}.service`, "launched", options("Conflicts=%p@*.service"));
-    simulation.unit(`main-${index}.service`, "launched", []);
+    simulation.unit(`app-${index % 40}@${index}.service`, "launched", [
+      ...options("Conflicts=%p@*.service"),
+      ...more,
+    ]);
+    simulation.unit(`main-${index}.service`, "launched", more);
     simulation.unit(`side-${index}.service`, "launched", options(`MachineOf=main-${index}.service`));
     if (index % 10 === 0) {
       simulation.unit(
@@ -236,4 +338,25 @@ export function denseReport(times: readonly DenseTimes[]): string {
   ]);
 }
 
-if (import.meta.main) console.log(`${scheduleReport(measureSchedule())}\n${denseReport(measureDense())}`);
+/** Formats the results of {@link measureCapacity} as a table. */
+export function capacityReport(times: readonly CapacityTimes[]): string {
+  const worst = Math.max(...times.map(({ ratio }) => ratio));
+  const verdict = worst <= capacityTarget ? "kept" : "MISSED";
+  return table([
+    ["reservations and spread", "without, ms", "with, ms", "ratio"],
+    ...times.map((each) => [
+      each.title,
+      each.without.median_ms.toFixed(1),
+      each.with.median_ms.toFixed(1),
+      each.ratio.toFixed(2),
+    ]),
+  ]) + `the largest ratio: ${worst.toFixed(2)} (target: ${capacityTarget}; ${verdict})\n`;
+}
+
+if (import.meta.main) {
+  console.log([
+    scheduleReport(measureSchedule()),
+    denseReport(measureDense()),
+    capacityReport(measureCapacity()),
+  ].join("\n"));
+}
