@@ -1,5 +1,6 @@
 /**
- * Simulated clusters keep every invariant: a fixed set of seeds, those that once broke an invariant, and fresh ones.
+ * Simulated clusters keep every invariant: a fixed set of seeds, and those that once broke an invariant. Fresh seeds are run
+ * by `deno task sim`: with them, the result of a test would depend on more than the code.
  *
  * @module
  */
@@ -13,9 +14,6 @@ const regressions: Readonly<Record<string, readonly number[]>> = {
   "the agent took a unit from one view of the store and its lock from the next": [50],
   "an agent whose lease was replaced took the locks of its units only a minute later": [2484],
 };
-
-/** Time for fresh seeds, milliseconds. It decides how many run, not whether the test passes. */
-const freshTime_ms = 30_000;
 
 async function check(seed: number): Promise<void> {
   const outcome = await run(seed);
@@ -37,15 +35,7 @@ for (const [bug, seeds] of Object.entries(regressions)) {
 }
 
 Deno.test("simulation: a fixed set of seeds", async () => {
-  for (let seed = 1; seed <= 30; seed++) await check(seed);
-});
-
-Deno.test("simulation: fresh seeds", async () => {
-  const first = Math.floor(Math.random() * 2 ** 31);
-  const until_ms = performance.now() + freshTime_ms;
-  let seed = first;
-  while (performance.now() < until_ms) await check(seed++);
-  console.log(`${seed - first} fresh seeds from ${first}`);
+  for (let seed = 1; seed <= 150; seed++) await check(seed);
 });
 
 Deno.test("simulation: a seed replays exactly", async () => {
