@@ -101,24 +101,29 @@ export class StoreClient implements Store {
     this.#watches.add(open);
     // Each range has its own order: etcd sends the changes of one watch apart from those of another.
     const start = (range: Range) => {
+      // Whole milliseconds: the time of a message is never rounded past that of the next one.
       let latest_ms = 0;
+      const sent: { readonly batch: WatchBatch; readonly at_ms: number }[] = [];
+      const attempt = () => {
+        const [next] = sent;
+        if (lost !== undefined || !next) return;
+        // A stream repeats what was lost before all that follows, until the connection counts as broken.
+        if (link.loses()) {
+          if (timeline.now_ms() - next.at_ms > silence_ms) return open.lose("the connection was silent");
+          latest_ms = Math.ceil(timeline.now_ms() + 200);
+          return void timeline.after(latest_ms - timeline.now_ms(), attempt);
+        }
+        sent.shift();
+        process.deliver(() => {
+          arrived.push(next.batch);
+          changed.notify();
+        });
+      };
       const push = (batch: WatchBatch) => {
-        const sent_ms = timeline.now_ms();
-        const attempt = () => {
-          if (lost !== undefined) return;
-          // A stream repeats what was lost, until the connection counts as broken.
-          if (link.loses()) {
-            if (timeline.now_ms() - sent_ms > silence_ms) return open.lose("the connection was silent");
-            latest_ms = timeline.now_ms() + 200;
-            return void timeline.after(200, attempt);
-          }
-          process.deliver(() => {
-            arrived.push(batch);
-            changed.notify();
-          });
-        };
-        latest_ms = Math.max(latest_ms, sent_ms + link.delay_ms());
-        timeline.after(latest_ms - sent_ms, attempt);
+        const at_ms = timeline.now_ms();
+        sent.push({ batch, at_ms });
+        latest_ms = Math.max(latest_ms, Math.ceil(at_ms + link.delay_ms()));
+        timeline.after(latest_ms - at_ms, attempt);
       };
       stops.push(etcd.watch({ range, push }, after));
     };
