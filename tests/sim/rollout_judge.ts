@@ -37,6 +37,8 @@ export class RolloutJudge {
   /** The record of the global unit before the present revision, and the machines on which this roll-out has changed it. */
   #global: Unit | undefined;
   readonly #changedOn = new Set<MachineId>();
+  /** True on the way back: the machines that go back are judged among themselves. */
+  #goesBack = false;
 
   constructor(private readonly evidence: Evidence) {}
 
@@ -55,6 +57,7 @@ export class RolloutJudge {
       if (event.kind !== "put" || event.kv.key !== rolloutKey(app)) continue;
       this.#plan = decodeRolloutPlan(app, event.kv);
       this.#changedOn.clear();
+      this.#goesBack = false;
     }
     const progress = events.find((event) => event.kind === "put" && event.kv.key === progressKey(app));
     if (progress?.kind !== "put" || !this.#plan) return { units: new Set(), by: "" };
@@ -82,8 +85,12 @@ export class RolloutJudge {
   /**
    * The global unit keeps its file, one machine at a time gets another one, and it runs on those that were changed before.
    */
-  #checkStage({ unit: name, before, after }: RolloutStep): void {
+  #checkStage({ unit: name, before, after, state }: RolloutStep): void {
     const { evidence: { etcd, machines, ...evidence } } = this;
+    if (!this.#goesBack && state === "unstaging") {
+      this.#goesBack = true;
+      this.#changedOn.clear();
+    }
     const [was, unit] = [this.#global, evidence.unit(name)];
     if (!was || !unit || ![before?.hash, after?.hash].includes(unit.hash)) {
       return evidence.fail("old or new", `a stage of the roll-out has written another file of ${name}`);
@@ -138,7 +145,9 @@ export class RolloutJudge {
       if (status === "rolled-back" && step.before && step.before.hash === step.after?.hash) continue;
       const wanted = status === "done" ? step.after : step.before;
       const found = this.evidence.unit(step.unit);
-      if (found?.hash === wanted?.hash && found?.desiredState === wanted?.desiredState && !found?.next) continue;
+      // A step that never began leaves what an earlier roll-out has made of some machines.
+      const isWhole = !found?.next || step.state === "pending";
+      if (found?.hash === wanted?.hash && found?.desiredState === wanted?.desiredState && isWhole) continue;
       // The end compares the roll-out only: a user may have changed a unit since the leader saw that all are healthy.
       if (found?.revision !== (step.written || step.planned) && this.evidence.wasJustChanged(step.unit)) continue;
       this.evidence.fail("old or new", `the roll-out is ${status}, and ${step.unit} is not as it was to be`);
