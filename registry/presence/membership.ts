@@ -12,7 +12,7 @@ import { encodeState } from "../schema/codec.ts";
 import { decodeMachine, encodeMachine } from "../schema/machine.ts";
 import { departedKey, machineKey, stateKey, statePrefix } from "../schema/keys.ts";
 import { messageOf } from "../../runtime/log.ts";
-import { DuplicateMachineError, type Membership, WrongStoreError } from "../mod.ts";
+import { DuplicateMachineError, type Membership, StoreUnavailableError, WrongStoreError } from "../mod.ts";
 import type { MachineRecord, Revision, UnitName, UnitState } from "../model.ts";
 import { type LeaseOptions, watchOwnKeys } from "./own_keys.ts";
 import { type KeyValue, maxTransactionOps, type Op } from "../store/port.ts";
@@ -55,6 +55,15 @@ interface StoredKeys {
   readonly states: Map<UnitName, string | undefined>;
 }
 
+/** A change of one key, and what it changes in {@link StoredKeys}. */
+interface Write {
+  readonly op: Op;
+  readonly apply: (revision: Revision) => void;
+}
+
+/** The number of writes that a change of the machine's record consists of. */
+const recordWrites = 2;
+
 /** A call that waits until the store holds its keys. */
 interface Waiter extends PromiseWithResolvers<void> {
   /** Count of the notifier that a reconciliation has to start at or after. */
@@ -83,6 +92,8 @@ class LeaseMembership implements Membership {
   #conflicted = false;
   /** Keys that another program has deleted or overwritten, and that have not been written again yet. */
   #lost: readonly string[] = [];
+  /** True once this process has written the machine's record. */
+  #tookOver = false;
   /** Keys that this process has written, or found as its own, under the current lease. */
   #written = new Set<string>();
 
@@ -265,8 +276,9 @@ class LeaseMembership implements Membership {
     const record = encodeMachine(this.#machine);
     const desired = this.#desired ?? new Map<UnitName, string>();
     const key = machineKey(this.#machine.id);
-    const writes: { readonly op: Op; readonly apply: (revision: Revision) => void }[] = [];
-    if (stored.record !== record) {
+    const writes: Write[] = [];
+    const isCurrent = stored.record === record;
+    if (!isCurrent || !this.#tookOver) {
       const apply = (revision: Revision) => {
         stored.record = record;
         stored.revision = revision;
@@ -283,6 +295,18 @@ class LeaseMembership implements Membership {
       if (desired.has(name)) continue;
       writes.push({ op: { delete: stateKey(this.#machine.id, name) }, apply: () => stored.states.delete(name) });
     }
+    // A full store takes nothing, but this machine is present in it.
+    if (isCurrent && !this.#tookOver && writes.length === recordWrites) {
+      return await this.#write(writes, stored).catch((error) => {
+        if (!(error instanceof StoreUnavailableError && error.isFull)) throw error;
+      });
+    }
+    await this.#write(writes, stored);
+  }
+
+  /** Writes keys if the machine's record has not changed since it was read. */
+  async #write(writes: readonly Write[], stored: StoredKeys): Promise<void> {
+    const key = machineKey(this.#machine.id);
     for (let start = 0; start < writes.length; start += maxTransactionOps) {
       const part = writes.slice(start, start + maxTransactionOps);
       const compare = { key, mod: stored.revision };
@@ -296,6 +320,11 @@ class LeaseMembership implements Membership {
         else this.#written.delete(op.delete);
       }
     }
+    if (this.#tookOver || writes.length === 0) return;
+    // An earlier daemon of this machine may have sent writes that the store carries out late. They compare the record's
+    // revision, so that they are refused from now on. Those that came before are found by another read.
+    this.#tookOver = true;
+    this.#invalidate();
   }
 
   /** Reads this machine's keys, checks that no other machine has the same ID, and renews or takes the lease. */

@@ -42,6 +42,11 @@ export class Line {
     this.#cut = true;
   }
 
+  /** True while nothing gets through. */
+  get isCut(): boolean {
+    return this.#cut && this.#held.length > 0;
+  }
+
   mend(): void {
     this.#cut = false;
   }
@@ -50,12 +55,12 @@ export class Line {
     between(store, {
       read: (ranges) => {
         this.reads++;
-        if (this.#cut && this.#held.length > 0) return Promise.reject(new StoreUnavailableError("the line is cut"));
+        if (this.isCut) return Promise.reject(new StoreUnavailableError("the line is cut"));
         return store.read(ranges);
       },
       transact: async (compares, ops) => {
         this.transactions++;
-        if (this.#cut && this.#held.length > 0) throw new StoreUnavailableError("the line is cut");
+        if (this.isCut) throw new StoreUnavailableError("the line is cut");
         const at = this.#lose.findIndex(({ prefix }) => ops.some((op) => keyOf(op).startsWith(prefix)));
         const [lost] = at < 0 ? [] : this.#lose.splice(at, 1);
         if (lost === undefined) return await store.transact(compares, ops);

@@ -165,6 +165,37 @@ export const fenceCases: readonly Case[] = [
     },
   },
   {
+    name: "a state that a killed daemon has sent is not written once the next daemon of its machine has joined",
+    async run({ open, openStore, signal }) {
+      const line = new Line();
+      const killed = new AbortController();
+      const registry = await open({ wrap: line.wrap, writer: "m1" });
+      const member = await registry.join(machine("m1"), undefined, killed.signal);
+      await member.publish(statesOf("m1", "a.service"));
+      line.loseNext("state/");
+      line.cutWhenLost();
+      member.publish(new Map([["a.service", state("a.service", "m1", "failed")]])).catch(() => {});
+      await until("the lost state", () => line.isCut || undefined);
+      killed.abort(new Error("killed"));
+      const next = await (await open({ writer: "m1" })).join(machine("m1"), member.lease, signal);
+      await line.deliver("state/");
+      await next.publish(statesOf("m1", "a.service"));
+      const { ranges: [[kv] = []] } = await (await openStore()).read([{ prefix: "state/" }]);
+      assert.match(kv?.value ?? "", /"active":"active"/);
+    },
+  },
+  {
+    name: "a daemon joins a store that is full with the record of the daemon before it",
+    async run({ open, signal }) {
+      const registry = await open({ writer: "m1" });
+      const { lease } = await registry.join(machine("m1"), undefined, signal);
+      const full = () => Promise.reject(new OutcomeUnknownError("the store is full", true, { isFull: true }));
+      const other = await open({ writer: "m1", wrap: (store) => between(store, { transact: full }) });
+      const joined = other.join(machine("m1"), lease, signal);
+      assert.equal((await within(joined, () => "the machine to join")).lease, lease);
+    },
+  },
+  {
     name: "metadata that is written late does not take the place of newer",
     async run({ open }) {
       const line = new Line();

@@ -166,7 +166,7 @@ export const stateCases: readonly Case[] = [
       const member = await registry.join(machine("m1"), old.lease, signal);
       assert.equal(member.lease, old.lease);
       await member.publish(statesOf("m1", "a.service"));
-      assert.deepEqual(writes, [], "nothing had to be written");
+      assert.deepEqual(writes, [["machine/m1", "departed/m1"]], "only the record was written again");
       assert.deepEqual(await keys(await openStore(), "state/"), ["state/m1/a.service"]);
     },
   },
