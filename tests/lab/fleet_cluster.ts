@@ -131,13 +131,13 @@ export class FleetCluster {
     if (response.status >= 300) throw new Error(`DELETE ${name}: ${response.status} ${await response.text()}`);
   }
 
-  /** Waits until the first machine lists exactly these machines as members. */
+  /** Waits until each of these machines lists exactly them as members. */
   async joined(machines: readonly Machine[], deadline_ms = 60_000): Promise<void> {
     if (machines.length === 0) return;
     const wanted = machines.map((machine) => machine.id).sort().join();
     await until(`the members ${machines.map((machine) => machine.name).join()}`, async () => {
-      const members = await this.members(machines[0]!);
-      return members.sort().join() === wanted ? true : undefined;
+      const listed = await Promise.all(machines.map((machine) => this.members(machine)));
+      return listed.every((members) => members.sort().join() === wanted) || undefined;
     }, { deadline_ms, every_ms: 50 });
   }
 
