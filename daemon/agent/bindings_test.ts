@@ -25,6 +25,7 @@ const cases: readonly { name: string; front?: string; side: string; stopsWith: b
     stopsWith: false,
     requires: false,
   },
+  { name: "Requisite=", side: `[Unit]\nRequisite=${front}\n`, stopsWith: true, requires: true },
   { name: "PartOf=", side: "[Unit]\nPartOf=front@1.service\n", stopsWith: true, requires: false },
   {
     name: "StopPropagatedFrom=",

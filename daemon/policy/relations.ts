@@ -28,6 +28,7 @@ export interface Relations {
 const lists: Readonly<Record<string, readonly (keyof Relations)[]>> = {
   "Unit.BindsTo": ["stopsWith", "requires"],
   "Unit.Requires": ["stopsWith", "requires"],
+  "Unit.Requisite": ["stopsWith", "requires"],
   "Unit.PartOf": ["stopsWith"],
   "Unit.StopPropagatedFrom": ["stopsWith"],
   "Unit.PropagatesStopTo": ["stops"],
