@@ -7,7 +7,7 @@
 
 import type { Cluster, MachineId, UnitName } from "../../registry/model.ts";
 import { isQuadlet } from "../../systemd/unit_name.ts";
-import { boundTo, readRelations } from "../policy/relations.ts";
+import { boundTo, readRelations, type Relations } from "../policy/relations.ts";
 
 /** An action of one machine that the changes cause. */
 export interface MachineEffect {
@@ -51,44 +51,64 @@ function kindOf(old: Copy | undefined, copy: Copy | undefined): MachineEffect["k
 }
 
 /** Options by which units are bound to each other. A file without any need not be parsed. */
-const binding = /^\s*(BindsTo|Requires|PartOf|StopPropagatedFrom|PropagatesStopTo|RequiredBy)\s*=/m;
+const binding = /^\s*(BindsTo|Requires|Requisite|PartOf|StopPropagatedFrom|PropagatesStopTo|RequiredBy)\s*=/m;
+
+/** The units of agents without and with the changes. */
+interface Comparison {
+  readonly before: Copies;
+  readonly after: Copies;
+}
 
 /**
- * Returns the effects on units that run on and have the same file after the changes, but that systemd stops together with
- * one of `effects`. Their agent starts them again when that unit is active again. `before`: the cluster without the changes.
+ * Returns the effects on units that have the same file and desired state after the changes, but that systemd stops together
+ * with one of `effects`: `restart` if their agent starts them again, which it does when that unit is active again or gone,
+ * and `stop` if that unit stays without running, or if they cannot start without it. `before`: the cluster without the
+ * changes.
  */
 export function boundEffects(
   before: Cluster,
-  copies: { readonly before: Copies; readonly after: Copies },
+  copies: Comparison,
   effects: ReadonlyMap<UnitName, readonly MachineEffect[]>,
 ): ReadonlyMap<UnitName, readonly MachineEffect[]> {
-  const stops = [...effects].flatMap(([unit, of]) => of.flatMap((effect) => stopOf(unit, effect, copies.before)));
+  const stops = [...effects].flatMap(([unit, of]) => of.flatMap((effect) => stopOf(before, copies, unit, effect)));
   const found = new Map<UnitName, Map<MachineId, MachineEffect>>();
   for (const [machine, units] of Map.groupBy(stops, (stop) => stop.machine)) {
     const relations = readRelations(bindingTexts(before, copies.before, machine));
+    // RequiredBy= of a unit that is gone does not apply any more.
+    const staying = new Map([...relations].filter(([name]) => copies.after.get(name)?.has(machine)));
     for (const { unit } of units) {
-      // A unit that stays without running keeps those down that are bound to it.
-      const kind = copies.after.get(unit)?.get(machine)?.launched === false && !isQuadlet(unit) ? "stop" : "restart";
+      const copy = copies.after.get(unit)?.get(machine);
+      const staysDown = copy?.launched === false && !isQuadlet(unit);
+      const unable = copy ? noUnits : boundTo(unit, staying, "requires");
       for (const name of boundTo(unit, relations, "stopsWith")) {
-        if (!runsOn(before, copies, name, machine)) continue;
+        if (!isStopped(before, copies, name, machine)) continue;
+        const isDown = staysDown || unable.has(name) || !startsAgain(copies.after, staying, name, machine);
         const own = found.get(name) ?? new Map<MachineId, MachineEffect>();
-        found.set(name, own.set(machine, own.get(machine) ?? { machine, kind, along: unit }));
+        if (own.has(machine) && !(isDown && own.get(machine)!.kind === "restart")) continue;
+        found.set(name, own.set(machine, { machine, kind: isDown ? "stop" : "restart", along: unit }));
       }
     }
   }
   return new Map([...found].map(([name, own]) => [name, [...own.values()]]));
 }
 
+const noUnits: ReadonlySet<UnitName> = new Set();
+
 /** Returns the machine on which an effect stops a copy; none for an effect that stops nothing. */
 function stopOf(
+  cluster: Cluster,
+  copies: Comparison,
   unit: UnitName,
   { kind, machine, from }: MachineEffect,
-  before: Copies,
 ): readonly { readonly unit: UnitName; readonly machine: MachineId }[] {
-  // A Quadlet file that is only loaded, such as a volume, is replaced after a stop, because containers use it.
-  const isReplaced = kind === "load" && isQuadlet(unit) && before.get(unit)?.has(machine);
   if (kind === "move") return [{ unit, machine: from! }];
-  return kind === "restart" || kind === "stop" || isReplaced ? [{ unit, machine }] : [];
+  if (kind === "restart" || kind === "stop") return [{ unit, machine }];
+  const [old, copy] = [copies.before.get(unit)?.get(machine), copies.after.get(unit)?.get(machine)];
+  if (!old || old.hash === copy?.hash) return [];
+  // A unit that is only loaded may run because another one requires it. A Quadlet file, such as a volume, is replaced after a
+  // stop even if it does not run, because containers use it.
+  const stops = isUp(cluster, unit, machine) || copy !== undefined && isQuadlet(unit);
+  return stops ? [{ unit, machine }] : [];
 }
 
 /** Returns the files of a machine's units that may be bound to others, by unit. */
@@ -103,14 +123,24 @@ function bindingTexts({ files }: Cluster, copies: Copies, machine: MachineId): R
 }
 
 /** True if a unit is up on a machine, as far as is known, and the changes themselves leave it as it is. */
-function runsOn(
-  { states }: Cluster,
-  { before, after }: { readonly before: Copies; readonly after: Copies },
+function isStopped(cluster: Cluster, { before, after }: Comparison, name: UnitName, machine: MachineId): boolean {
+  const [old, copy] = [before.get(name)?.get(machine), after.get(name)?.get(machine)];
+  if (!old || !copy || old.launched !== copy.launched || old.hash !== copy.hash) return false;
+  return isUp(cluster, name, machine, old.launched);
+}
+
+/** True if fleet starts a unit that was stopped, or systemd does for a launched unit that requires it. */
+function startsAgain(
+  after: Copies,
+  relations: ReadonlyMap<UnitName, Relations>,
   name: UnitName,
   machine: MachineId,
 ): boolean {
-  const [old, copy] = [before.get(name)?.get(machine), after.get(name)?.get(machine)];
+  return [name, ...boundTo(name, relations, "requires")].some((each) => after.get(each)?.get(machine)?.launched);
+}
+
+/** True if a unit is up on a machine; `otherwise` if its state is not known. */
+function isUp({ states }: Cluster, name: UnitName, machine: MachineId, otherwise = false): boolean {
   const active = states.get(name)?.get(machine)?.active;
-  return old?.launched === true && copy?.launched === true && old.hash === copy.hash && active !== "inactive" &&
-    active !== "failed";
+  return active === undefined ? otherwise : active !== "inactive" && active !== "failed";
 }

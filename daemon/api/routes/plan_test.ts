@@ -115,6 +115,100 @@ Deno.test("POST /plan predicts the effects of changes and changes nothing", asyn
     for (const name of Object.keys(others)) await api.send("DELETE", `/fleet/v1/units/${name}`);
   });
 
+  await test.step("units that systemd stops together with one that goes stay down if they require it", async () => {
+    const texts = {
+      "binds.service": "BindsTo=old.service",
+      "far.service": "Requires=requires.service",
+      "part.service": "PartOf=old.service",
+      "requires.service": "Requires=old.service",
+      "requisite.service": "Requisite=old.service",
+      "two.service": "PartOf=kept.service\nRequires=old.service",
+    };
+    const machine = (await api.registry.read()).targets.get("old.service")!.machine;
+    for (const [name, text] of Object.entries(texts)) {
+      const body = unit(name, "launched", `[Unit]\n${text}\n${file}[X-Fleet]\nMachineID=${machine}`);
+      await api.send("PUT", `/fleet/v1/units/${name}`, { body });
+    }
+    await api.schedule();
+    const effectsOf = async (body: unknown) =>
+      (await plan(body)).units?.flatMap(({ name, effects }) =>
+        effects?.map(({ effect, along }) => [name, effect, along])
+      );
+    const stopped = ["binds", "far", "part", "requires", "requisite", "two"].map((name) => {
+      return [`${name}.service`, name === "part" ? "restart" : "stop", "old.service"];
+    });
+    for (const goes of [{ destroy: ["old.service"] }, { units: [unit("old.service", "inactive")] }]) {
+      assert.deepEqual(await effectsOf(goes), [["old.service", "stop", undefined], ...stopped]);
+    }
+    // A unit that is only loaded runs because another one requires it.
+    await api.send("PUT", "/fleet/v1/units/old.service", { body: { desiredState: "loaded" } });
+    await api.schedule();
+    assert.deepEqual(await effectsOf({ destroy: ["old.service"] }), [["old.service", "unload", undefined]]);
+    await api.report(machine, "old.service", { active: "active", commanded: "loaded" });
+    assert.deepEqual(await effectsOf({ destroy: ["old.service"] }), [["old.service", "unload", undefined], ...stopped]);
+    const replaced = stopped.map(([name, , along]) => [name, "stop", along]);
+    assert.deepEqual(
+      await effectsOf({ units: [unit("old.service", "loaded", `${file}Restart=always`)] }),
+      [["old.service", "load", undefined], ...replaced],
+    );
+    const started = stopped.map(([name, , along]) => [name, "restart", along]);
+    assert.deepEqual(
+      await effectsOf({ units: [unit("old.service", "launched", `${file}Restart=always`)] }),
+      [["old.service", "start", undefined], ...started],
+    );
+    await api.report(machine, "old.service", undefined);
+    await api.send("PUT", "/fleet/v1/units/old.service", { body: { desiredState: "launched" } });
+    for (const name of Object.keys(texts)) await api.send("DELETE", `/fleet/v1/units/${name}`);
+    await api.schedule();
+  });
+
+  await test.step("a unit with two stops stays down if one of them keeps it down", async () => {
+    const beside = "[X-Fleet]\nMachineOf=old.service";
+    const others = { "first.service": "", "needs.service": "PartOf=old.service\nRequires=first.service" };
+    for (const [name, text] of Object.entries(others)) {
+      const body = unit(name, "launched", `[Unit]\n${text}\n${file}${beside}`);
+      await api.send("PUT", `/fleet/v1/units/${name}`, { body });
+    }
+    await api.schedule();
+    const { units = [] } = await plan({
+      units: [unit("old.service", "launched", `${file}Restart=always`)],
+      destroy: ["first.service"],
+    });
+    assert.deepEqual(units.map(({ name, effects }) => [name, effects?.[0]?.effect, effects?.[0]?.along]), [
+      ["old.service", "restart", undefined],
+      ["first.service", "stop", undefined],
+      ["needs.service", "stop", "first.service"],
+    ]);
+    for (const name of Object.keys(others)) await api.send("DELETE", `/fleet/v1/units/${name}`);
+  });
+
+  await test.step("a loaded unit that runs is affected by a stop, and starts again if a launched one requires it", async () => {
+    const texts = {
+      "lower.service": ["loaded", "Requires=old.service"],
+      "side.service": ["loaded", "BindsTo=old.service"],
+      "upper.service": ["launched", "Requires=lower.service"],
+    } as const;
+    const machine = (await api.registry.read()).targets.get("old.service")!.machine;
+    for (const [name, [state, text]] of Object.entries(texts)) {
+      const body = unit(name, state, `[Unit]\n${text}\n${file}[X-Fleet]\nMachineOf=old.service`);
+      await api.send("PUT", `/fleet/v1/units/${name}`, { body });
+      await api.report(machine, name, { active: "active", commanded: state });
+    }
+    await api.schedule();
+    const { units = [] } = await plan({ units: [unit("old.service", "launched", `${file}Restart=always`)] });
+    assert.deepEqual(units.map(({ name, effects }) => [name, effects?.[0]?.effect, effects?.[0]?.along]), [
+      ["old.service", "restart", undefined],
+      ["lower.service", "restart", "old.service"],
+      ["side.service", "stop", "old.service"],
+      ["upper.service", "restart", "old.service"],
+    ]);
+    for (const name of Object.keys(texts)) {
+      await api.report(machine, name, undefined);
+      await api.send("DELETE", `/fleet/v1/units/${name}`);
+    }
+    await api.schedule();
+  });
+
   await test.step("a change of a Quadlet file affects the containers that use it, also if it is only loaded", async () => {
     const volume = "[Volume]\nLabel=a=1\n";
     const container = "[Container]\nImage=web\nVolume=data.volume:/srv\n";
