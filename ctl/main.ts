@@ -183,16 +183,25 @@ const exitBrokenPipe = 141;
 /** Exit status after ^C: that of a shell for SIGINT. */
 const exitInterrupted = 130;
 
+/** Writes the last message to standard error. Without a reader, the exit status must do. */
+function lastWords(text: string): void {
+  try {
+    terminal(false).err(text);
+  } catch {
+    // A stack trace could not be read either.
+  }
+}
+
 let status: number;
 try {
   status = await Promise.race([runFleetctl(Deno.args, Deno.env.toObject(), start), interrupted]);
 } catch (error) {
   if (error instanceof ReaderGoneError) Deno.exit(exitBrokenPipe);
   if (error instanceof InterruptedError) {
-    terminal(false).err(`\n${error.message}\n`);
+    lastWords(`\n${error.message}\n`);
     Deno.exit(exitInterrupted);
   }
-  terminal(false).err(`fleetctl: ${reasonOf(error)}\n`);
+  lastWords(`fleetctl: ${reasonOf(error)}\n`);
   Deno.exit(1);
 }
 Deno.exit(status);

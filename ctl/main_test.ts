@@ -140,3 +140,28 @@ Deno.test("fd-forward passes a request in and the whole answer out, though its i
     assert.ok(ran.stdout.endsWith(long));
   });
 });
+
+Deno.test("the program ends with 130 after ^C, also if the reader of its last message has gone", async () => {
+  const api = new FakeApi();
+  api.add("a.service", "launched", "Service.ExecStart=/bin/a");
+  api.onDesiredState = () => {};
+  const waits = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<Response>();
+  const handler = (request: Request) => {
+    if (!request.url.includes("/events")) return api.handle(request);
+    waits.resolve();
+    return over.promise;
+  };
+  await withSocket(handler, async (path) => {
+    const process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--allow-all", main, `--endpoint=unix://${path}`, "stop", "a"],
+      ...{ stdin: "null", stdout: "null", stderr: "piped" } as const,
+    }).spawn();
+    await waits.promise;
+    await process.stderr.cancel();
+    process.kill("SIGINT");
+    const { code } = await process.status;
+    over.resolve(new Response());
+    assert.equal(code, 130);
+  });
+});
