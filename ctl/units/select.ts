@@ -15,13 +15,17 @@ export function isPattern(word: string): boolean {
   return /[*?[]/.test(word.slice(word.lastIndexOf("/") + 1));
 }
 
-/** Returns the function that matches names, with or without `.service`. Throws {@link UsageError} for a malformed pattern. */
+/**
+ * Returns the function that matches names, with or without `.service`. A backslash is a character of names, as in
+ * `a@\x2d.service`. Throws {@link UsageError} for a malformed pattern.
+ */
 export function unitMatcher(pattern: string): (name: string) => boolean {
-  if (isMalformedGlob(pattern)) throw new UsageError(`malformed pattern ${JSON.stringify(pattern)}`);
+  const glob = pattern.replaceAll("\\", "\\\\");
+  if (isMalformedGlob(glob)) throw new UsageError(`malformed pattern ${JSON.stringify(pattern)}`);
   if (/\[!/.test(pattern)) {
     throw new UsageError(`malformed pattern ${JSON.stringify(pattern)}: [^...] is any other character, not [!...]`);
   }
-  const matches = globMatcher(pattern);
+  const matches = globMatcher(glob);
   return (name) => matches(name) || matches(name.replace(/\.service$/, ""));
 }
 
