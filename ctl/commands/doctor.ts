@@ -1,3 +1,4 @@
+import { commandLine } from "../../runtime/command_line.ts";
 import type { LossEntity, MachineEntity } from "../../daemon/api/v1/types.ts";
 import { ApiError, type Health } from "../api/client.ts";
 import { earliestExpiry, gradeExpiry } from "../api/certificate_expiry.ts";
@@ -144,7 +145,9 @@ function storeFinding({ ready, reason }: Health, endpoint: string): Finding {
     return finding("warn", "store", "the server does not report its state, as an older fleet");
   }
   const remedy = /\baccept-store\b/.test(reason)
-    ? `Restore the right store or, if this is the right one: fleetctl --endpoint=${endpoint} accept-store ` +
+    ? `Restore the right store or, if this is the right one: ${
+      commandLine(["fleetctl", `--endpoint=${endpoint}`, "accept-store"])
+    } ` +
       "(--keep-units if it has lost units that run)"
     : "Read the journal of fleet.service there.";
   return finding("FAIL", "store", reason, remedy);

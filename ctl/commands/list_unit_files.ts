@@ -1,3 +1,4 @@
+import { commandLine } from "../../runtime/command_line.ts";
 import type { MachineEntity, UnitEntity } from "../../daemon/api/v1/types.ts";
 import { serializeUnitFile } from "../../systemd/unit_file.ts";
 import { type Command, exitFailure } from "../cli/command.ts";
@@ -63,7 +64,8 @@ const list: ClusterList<Row> = {
       : { units: await client.units().catch(rethrowAs("Error retrieving the list of units")), missing: 0, unknown: 0 };
     for (const { name, unreadable } of units) {
       if (unreadable !== undefined) {
-        printError(io, `WARNING: Unit ${name}: ${unreadable}. See: fleetctl explain ${name}`);
+        const see = commandLine(["fleetctl", "explain"], [name]);
+        printError(io, `WARNING: Unit ${name}: ${unreadable}. See: ${see}`);
       }
     }
     const known = showsMachines ? await machines.all() : new Map<string, MachineEntity>();

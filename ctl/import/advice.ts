@@ -5,7 +5,16 @@
  */
 
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
+import { commandLine, quotedWord } from "../../runtime/command_line.ts";
 import type { CutOverResult, LeftUnit } from "./cut_over.ts";
+
+/** The words of a command line that have selected units. */
+export interface Choice {
+  /** The value of `--machine`; undefined if it is not given. */
+  readonly machine?: string;
+  /** Names and patterns of units; none for all. */
+  readonly units: readonly string[];
+}
 
 /** The parts of the commands that are printed. */
 export interface Migration {
@@ -15,8 +24,7 @@ export interface Migration {
   readonly from: string;
   /** The value of `--record`; undefined if it is not given. */
   readonly record?: string;
-  /** The words that have selected the units. */
-  readonly choice: readonly string[];
+  readonly choice: Choice;
   /** The machines of the old cluster by ID. */
   readonly oldMachines: ReadonlyMap<string, MachineEntity>;
   /** The user to log in as on a machine of the old cluster. */
@@ -24,17 +32,21 @@ export interface Migration {
 }
 
 /** Returns a command line that moves units. */
-export function importCommand(
+function importCommand(
   { fleetctl, from, record }: Migration,
   verb: "--start" | "--back",
-  words: readonly string[],
+  { machine, units }: Choice,
 ): string {
-  const flags = [`--from=${from}`, verb, ...record === undefined ? [] : [`--record=${record}`]];
-  return [...fleetctl, "import", ...flags, ...words].map(word).join(" ");
+  const flags = [
+    ...[`--from=${from}`, verb],
+    ...record === undefined ? [] : [`--record=${record}`],
+    ...machine === undefined ? [] : [`--machine=${machine}`],
+  ];
+  return commandLine([...fleetctl, "import", ...flags], units);
 }
 
 function startCommand({ fleetctl }: Migration, names: readonly string[]): string {
-  return [...fleetctl, "start", ...names].map(word).join(" ");
+  return commandLine([...fleetctl, "start"], names);
 }
 
 /** Returns the text that ^C ends a move with: into this cluster, or back. */
@@ -53,7 +65,7 @@ export function backAdviceLines(names: readonly string[], migration: Migration):
   if (names.length === 0) return [];
   return [
     "They may run nowhere: each was to stop here, and the old cluster was not asked, or did not agree, to start it.",
-    `To go on: ${importCommand(migration, "--back", names)}`,
+    `To go on: ${importCommand(migration, "--back", { units: names })}`,
     `To start them here again: ${startCommand(migration, names)}`,
   ];
 }
@@ -75,7 +87,7 @@ export function adviceLines(result: CutOverResult, migration: Migration): string
   }
   const back = [...begun, ...failed];
   if (back.length > 0) {
-    lines.push(`To start them in the old cluster again: ${importCommand(migration, "--back", back)}`);
+    lines.push(`To start them in the old cluster again: ${importCommand(migration, "--back", { units: back })}`);
   }
   return isOldLost ? [...lines, ...withoutOldCluster(left, migration)] : lines;
 }
@@ -100,15 +112,13 @@ function withoutOldCluster(left: readonly LeftUnit[], migration: Migration): str
     const start = startCommand(migration, names);
     if (id === undefined) return start;
     const address = oldMachines.get(id)?.primaryIP || id;
-    return `ssh ${word(`${user}@${address}`)} sudo systemctl stop ${names.map(word).join(" ")} && ${start}`;
+    const stop = commandLine(["sudo", "systemctl", "stop"], names);
+    // The shell of the machine reads the command again.
+    const remote = names.every((name) => quotedWord(name) === name) ? stop : quotedWord(stop);
+    return `${commandLine(["ssh", `${user}@${address}`])} ${remote} && ${start}`;
   });
   return [
     "If it does not come back, stop them on their machines, and start them here:",
     ...commands.map((line) => `  ${line}`),
   ];
-}
-
-/** Quotes a word for a POSIX shell if it needs that. */
-export function word(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

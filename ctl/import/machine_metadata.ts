@@ -4,9 +4,9 @@
  * @module
  */
 
+import { commandLine } from "../../runtime/command_line.ts";
 import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import { machineLegend } from "../machines/format.ts";
-import { word } from "./advice.ts";
 
 /** A machine that has changed sides, and what it lacks. */
 export interface LackingMachine {
@@ -36,7 +36,7 @@ export function lackingMetadata(
 export function lackingLines(lacking: readonly LackingMachine[], fleetctl: readonly string[]): string[] {
   return lacking.map(({ machine, metadata }) => {
     const labels = Object.entries(metadata).map(([key, value]) => `${key}=${value}`);
-    const command = [...fleetctl, "machine", "label", machine.id, ...labels].map(word).join(" ");
+    const command = commandLine([...fleetctl, "machine", "label"], [machine.id, ...labels]);
     return `Machine ${machineLegend(machine, false)} had other metadata in the old cluster: ${command}`;
   });
 }

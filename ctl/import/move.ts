@@ -4,6 +4,7 @@
  * @module
  */
 
+import { commandLine } from "../../runtime/command_line.ts";
 import { counted } from "../../runtime/counted.ts";
 import type { ApiClient } from "../api/client.ts";
 import { UsageError } from "../cli/argv.ts";
@@ -92,7 +93,7 @@ function migrationOf({ flags, given, args }: Context, record: MoveRecord): Migra
     fleetctl: fleetctlWords(given),
     from: flags.text("from"),
     ...flags.given("record") && { record: record.path },
-    choice: [...flags.given("machine") ? [`--machine=${flags.text("machine")}`] : [], ...args],
+    choice: { ...flags.given("machine") && { machine: flags.text("machine") }, units: args },
     oldMachines: record.oldMachines,
     user: /^ssh:\/\/([^@/]+)@/i.exec(flags.text("from"))?.[1] ?? flags.text("ssh-username"),
   };
@@ -208,8 +209,9 @@ export async function moveBack(
   await record.write(new Map([...record.moved].filter(([name]) => !names.has(name))));
   for (const { name, desiredState } of back) printLine(io, `Unit ${name} ${desiredState} in the old cluster`);
   const failures = recorded.filter(({ name }) => !names.has(name));
-  if (failures.length === 0) printLine(io, `See them with ${oldFleetctl(migration.from)} list-units`);
-  else printError(io, `Not moved back: ${failures.map(({ name }) => name).join(", ")} (at ${client.endpoint})`);
+  if (failures.length === 0) {
+    printLine(io, `See them with ${commandLine([...oldFleetctl(migration.from), "list-units"])}`);
+  } else printError(io, `Not moved back: ${failures.map(({ name }) => name).join(", ")} (at ${client.endpoint})`);
   const left = failures.filter(({ name }) => known.has(name)).map(({ name }) => name);
   for (const line of backAdviceLines(left, migration)) printError(io, line);
   return failures.length > 0 ? exitFailure : 0;

@@ -56,11 +56,11 @@ export function oldClusterFlags(from: string, given: ReadonlyMap<string, FlagVal
   return new Flags(globalFlags, values);
 }
 
-/** Returns how a command line of fleetctl for the old cluster begins. */
-export function oldFleetctl(from: string): string {
+/** Returns the first words of a command line for the old cluster. */
+export function oldFleetctl(from: string): string[] {
   const flags = oldClusterFlags(from, new Map(), apiTimeout_s);
-  const tunnel = flags.text("tunnel") === "" ? "" : ` --tunnel=${flags.text("tunnel")}`;
-  return `fleetctl${tunnel} --endpoint=${flags.text("endpoint")}`;
+  const tunnel = flags.text("tunnel");
+  return ["fleetctl", ...tunnel === "" ? [] : [`--tunnel=${tunnel}`], `--endpoint=${flags.text("endpoint")}`];
 }
 
 /** Connects to the API of the old cluster. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { commandLine } from "../../runtime/command_line.ts";
 import type { ExplanationEntity, MachineExplanationEntity } from "../../daemon/api/v1/types.ts";
 import type { Context } from "../cli/command.ts";
 import type { UnitWatcher } from "./unit_watcher.ts";
@@ -131,7 +132,7 @@ export function pendingLines(explanation: ExplanationEntity): string[] {
   const others = [...notes, ...warnings].filter((line) => !summary.includes(line) && !reasons.has(line));
   const lines = [...[...reasons].map(([reason, where]) => `${namesOf(where)}: ${reason}`), ...others];
   const shown = lines.length > maxLines
-    ? [...lines.slice(0, maxLines), `and more: see fleetctl explain ${name}`]
+    ? [...lines.slice(0, maxLines), `and more: see ${commandLine(["fleetctl", "explain"], [name])}`]
     : lines;
   return [`Unit ${name} waits: ${summary}`, ...shown.map((line) => `  ${line}`)];
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { commandLine } from "../../runtime/command_line.ts";
 import type { Context } from "../cli/command.ts";
 import { printError, reasonOf } from "../terminal/port.ts";
 import { machineLegend } from "../machines/format.ts";
@@ -43,7 +44,9 @@ export async function printRecentLogs(context: Context, failed: readonly FailedU
     printError(context.io, `Last log lines of ${unit.name} on ${machineLegend(machine, false)}:`);
     for (const line of lines) printError(context.io, `  ${line}`);
   }
-  for (const { name } of notShown) printError(context.io, `To see the log of ${name}: fleetctl journal ${name}`);
+  for (const { name } of notShown) {
+    printError(context.io, `To see the log of ${name}: ${commandLine(["fleetctl", "journal"], [name])}`);
+  }
 }
 
 /** Returns no lines if the API cannot provide them in time. Does not use SSH: the user did not ask for a login. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { commandLine } from "../../runtime/command_line.ts";
 import { counted } from "../../runtime/counted.ts";
 import type { Cluster, Leader, Machine, MachineId, Target, Unit, UnitName, UnitState } from "../../registry/model.ts";
 import { unrecognizedOption, validateFleetOptions } from "../../registry/requirements.ts";
@@ -340,7 +341,7 @@ function idleNotes({ unit }: ExplainInput, machines: readonly MachineExplanation
       : state.job !== undefined && state.job !== "done"
       ? `systemd's start job ended with "${state.job}"`
       : "it is inactive since: it has ended by itself, or something else than fleet has stopped it";
-    return [`machine ${short(id)} has started it, and ${what}; fleetctl start ${unit.name} starts it again`];
+    return [`machine ${short(id)} has started it, and ${what}; ${commandLine(["fleetctl", "start"], [unit.name])} starts it again`];
   });
 }
 

@@ -746,6 +746,42 @@ Deno.test("import --back leaves a unit running here that the old cluster does no
   assert.equal(clusters.old.units.get("slow.service")!.desiredState, "launched");
 });
 
+Deno.test("commands that import prints are quoted for a shell, and can be repeated", async () => {
+  await using clusters = await Clusters.open();
+  const name = "a@\\x2d.service";
+  const names = [name, "-.service"];
+  for (const each of names) {
+    const copy = structuredClone(clusters.old.units.get("db.service")!);
+    clusters.old.units.set(each, { ...copy, name: each });
+    const [key, state] = [...clusters.old.states].find(([, state]) => state.name === "db.service")!;
+    clusters.old.states.set(key.replace("db.service", each), { ...state, name: each });
+  }
+  const words = ["--record=my import.json", "--", ...names];
+  const stored = await clusters.run("--yes", ...words);
+  assert.equal(stored.status, 0, stored.err);
+  clusters.old.intercept = (method, path) => {
+    if (method === "GET" || !path.includes("/units/")) return undefined;
+    return Response.json({ error: { code: 503, message: "no etcd" } }, { status: 503 });
+  };
+  clusters.io.speed = 100;
+  const { err } = await clusters.run("--start", "--settle=0", "--yes", "--endpoint=unix:///my socket", ...words);
+  const goOn = after("To go on when the old cluster answers again: ", err);
+  const first = "fleetctl '--endpoint=unix:///my socket' import --from=OLD";
+  assert.equal(goOn, `${first} --start '--record=my import.json' -- 'a@\\x2d.service' -.service`);
+  const [, host, stop] = /^( {2}ssh \S+) (.*) && fleetctl /m.exec(err) ?? [];
+  assert.equal(host, "  ssh core@10.77.0.12");
+  assert.ok(
+    ["'sudo systemctl stop '\\''a@\\x2d.service'\\'''", "sudo systemctl stop -- -.service"].includes(stop!),
+    stop,
+  );
+  clusters.old.intercept = () => undefined;
+  const again = await clusters.run("--start", "--settle=0", "--yes", ...words);
+  assert.deepEqual([again.status, again.err], [0, ""]);
+  const back = await clusters.run("--back", "--yes", ...words);
+  assert.deepEqual([back.status, back.err], [0, ""]);
+  for (const each of names) assert.equal(clusters.old.units.get(each)!.desiredState, "launched");
+});
+
 Deno.test("a second import that would use the same record is refused, and a plan is not", async () => {
   await using clusters = await Clusters.open();
   await clusters.run("--yes");
