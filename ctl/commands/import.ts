@@ -12,8 +12,9 @@ import { lockRecord, MoveRecord } from "../import/record.ts";
 import { comparisonSummary, comparisonText, printComparison } from "../import/report.ts";
 import { timeoutFlagName } from "../cli/global_flags.ts";
 import { machineLegend } from "../machines/format.ts";
+import { isDocumentFormat } from "../output/list.ts";
 import { exitChanges, planFormat, planOutputFlag } from "../output/plan.ts";
-import { printError, printLine, ReaderGoneError, reasonOf, rethrowAs } from "../terminal/port.ts";
+import { outlivingOutput, printError, printLine, reasonOf, rethrowAs } from "../terminal/port.ts";
 import { unitMatcher } from "../units/select.ts";
 import { yesFlag } from "../units/set_state.ts";
 import { settleFlag } from "../waiting/settling.ts";
@@ -84,7 +85,6 @@ change.`,
   ],
   usageStatus: exitFailure,
   async run(context) {
-    planFormat(context);
     checkFlags(context);
     const { flags, io } = context;
     const release = flags.on(planFlag.name) ? undefined : await lockRecord(io, flags.text("record"));
@@ -126,13 +126,18 @@ async function compareAndImport(context: Context, old: ApiClient): Promise<numbe
   });
 }
 
-function checkFlags({ flags }: Context): void {
+function checkFlags(context: Context): void {
+  const { flags } = context;
   const isMove = flags.on(startFlag.name) || flags.on(backFlag.name);
   if (flags.on(startFlag.name) && flags.on(backFlag.name)) {
     throw new UsageError("--start and --back exclude each other");
   }
   if (isMove && flags.on(replaceFlag.name)) {
     throw new UsageError("--replace is for an import without --start or --back");
+  }
+  const format = planFormat(context);
+  if (isMove && isDocumentFormat(format) && !flags.on(planFlag.name)) {
+    throw new UsageError(`--output=${format} shows the plan only: add --plan`);
   }
   if (!isMove && flags.given("machine")) throw new UsageError("--machine needs --start or --back");
 }
@@ -171,8 +176,8 @@ async function storeUnits(
   const from = flags.text("from");
   const replaces = flags.on(replaceFlag.name);
   const format = planFormat(context);
-  const isDocument = format === "json" || format === "yaml";
-  if (isDocument) io.out(await comparisonText(comparison, lacking, from, format));
+  const isDocument = isDocumentFormat(format);
+  if (isDocumentFormat(format)) io.out(await comparisonText(comparison, lacking, from, format));
   else await printComparison(context, comparison, lacking, replaces);
   const { units } = comparison;
   const changed = units.filter(({ change }) => change === "create" || replaces && change === "differs");
@@ -185,11 +190,13 @@ async function storeUnits(
   }
   if (!isDocument) printLine(io, summary);
   if (changed.length > 0) await confirm(context, `Store ${counted(changed.length, "unit")} here?`);
-  // The machines of the old cluster, with their metadata: each leaves it before the end.
-  await record.write(record.moved);
-  const failures = await store(context, changed, !isDocument);
-  if (!isDocument) printLine(io, `Imported ${counted(changed.length - failures, "unit")} from ${from}`);
-  return failures + left.length > 0 ? exitFailure : 0;
+  return await outlivingOutput(io, async () => {
+    // The machines of the old cluster, with their metadata: each leaves it before the end.
+    await record.write(record.moved);
+    const failures = await store(context, changed, !isDocument);
+    if (!isDocument) printLine(io, `Imported ${counted(changed.length - failures, "unit")} from ${from}`);
+    return failures + left.length > 0 ? exitFailure : 0;
+  });
 }
 
 /** Stores units one after the other. Returns the number of failures, after an error message for each. */
@@ -205,7 +212,6 @@ async function store(
       await client.putUnit({ name, options: [...old.options], desiredState });
       if (printsUnits) printLine(io, `Unit ${name} ${here ? "replaced" : desiredState}`);
     } catch (error) {
-      if (error instanceof ReaderGoneError) throw error;
       failures++;
       printError(io, `Error storing unit ${name} at ${client.endpoint}: ${reasonOf(error)}`);
     }

@@ -9,7 +9,7 @@ import type { ApiClient } from "../api/client.ts";
 import type { Context } from "../cli/command.ts";
 import { timeoutFlagName } from "../cli/global_flags.ts";
 import { machineIdLegend } from "../machines/format.ts";
-import { printError, printLine, ReaderGoneError, reasonOf } from "../terminal/port.ts";
+import { printError, printLine, reasonOf } from "../terminal/port.ts";
 import { followersFirst } from "../units/followers.ts";
 import { printFailures } from "../units/set_state.ts";
 import { loaded, reached, started } from "../waiting/conditions.ts";
@@ -106,7 +106,6 @@ class CutOver {
           const where = machineID === undefined ? "" : ` on ${machineIdLegend(machineID, false)}`;
           printLine(io, `Stopping ${name}${where} in the old cluster`);
         } catch (error) {
-          if (error instanceof ReaderGoneError) throw error;
           printError(io, `Error stopping ${name} in the old cluster at ${this.old.endpoint}: ${reasonOf(error)}`);
           if (isRefusal(error)) return;
           this.isOldLost = true;
@@ -159,7 +158,6 @@ class CutOver {
       this.isOldLost = false;
       return this.#seen = new Map(units.map((unit) => [unit.name, unit]));
     } catch (error) {
-      if (error instanceof ReaderGoneError) throw error;
       printError(this.context.io, reasonOf(error));
       this.isOldLost = true;
       return undefined;
@@ -179,7 +177,6 @@ class CutOver {
         await this.#herePatience.try(() => client.putUnit({ name, desiredState: move.target }));
         this.here.add(move);
       } catch (error) {
-        if (error instanceof ReaderGoneError) throw error;
         if (endpoint === this.old.endpoint && !isRefusal(error)) this.isOldLost = true;
         printError(io, `Error moving ${name}, which has stopped in the old cluster (${endpoint}): ${reasonOf(error)}`);
       }

@@ -7,13 +7,12 @@
 import { commandLine } from "../../runtime/command_line.ts";
 import { counted } from "../../runtime/counted.ts";
 import type { ApiClient } from "../api/client.ts";
-import { UsageError } from "../cli/argv.ts";
 import { type Context, exitFailure } from "../cli/command.ts";
 import { fleetctlWords, timeoutFlagName } from "../cli/global_flags.ts";
 import { isMachine, machineIdLegend, machineLegend } from "../machines/format.ts";
-import { documentText } from "../output/list.ts";
+import { documentText, isDocumentFormat } from "../output/list.ts";
 import { exitChanges } from "../output/plan.ts";
-import { printError, printLine, reasonOf } from "../terminal/port.ts";
+import { outlivingOutput, printError, printLine, reasonOf } from "../terminal/port.ts";
 import { forEachUnit, printFailures } from "../units/set_state.ts";
 import { gone, unloaded } from "../waiting/conditions.ts";
 import { waitForUnits } from "../waiting/wait_for_units.ts";
@@ -40,6 +39,9 @@ export interface MoveOptions {
   readonly lacking: readonly LackingMachine[];
 }
 
+/** A unit that left the old cluster, as it was there. */
+type RecordedUnit = MovedUnit & { readonly name: string };
+
 /** Moves units from the old cluster to this one. Returns the exit status. */
 export async function moveHere(
   context: Context,
@@ -57,8 +59,7 @@ export async function moveHere(
   const globals = cluster.units.filter(({ isGlobal, desiredState }) => isGlobal && desiredState !== "inactive")
     .map(({ name }) => name);
   const moves = decided.groups.flat();
-  if (options.format === "json" || options.format === "yaml") {
-    if (!options.isPlan) throw new UsageError(`--output=${options.format} shows the plan only: add --plan`);
+  if (isDocumentFormat(options.format)) {
     const document = { ...cutOverDocument(decided, globals), machineMetadata: lackingRows(options.lacking) };
     io.out(await documentText(document, options.format));
   } else {
@@ -70,10 +71,12 @@ export async function moveHere(
   if (moves.length > 0) {
     await confirm(context, `Stop ${counted(moves.length, "unit")} in the old cluster, and start here?`);
   } else printLine(io, "No unit moves.");
-  // Also of units that an interrupted run has moved without noting it.
-  await record.write(new Map([...record.moved, ...moves.map(entryOf), ...takenEntries(record, decided.done)]));
-  const isWhole = moves.length === 0 || await cutOverAndAdvise(context, old, decided, record);
-  return isWhole && !isHeld ? 0 : exitFailure;
+  return await outlivingOutput(io, async () => {
+    // Also of units that an interrupted run has moved without noting it.
+    await record.write(new Map([...record.moved, ...moves.map(entryOf), ...takenEntries(record, decided.done)]));
+    const isWhole = moves.length === 0 || await cutOverAndAdvise(context, old, decided, record);
+    return isWhole && !isHeld ? 0 : exitFailure;
+  });
 }
 
 function entryOf({ name, desiredState, machineID }: Move): [string, MovedUnit] {
@@ -179,28 +182,42 @@ export async function moveBack(
   old: ApiClient,
   cluster: OldCluster,
   record: MoveRecord,
-  { isPlan, machine, matches }: MoveOptions,
+  { isPlan, format, machine, matches }: MoveOptions,
 ): Promise<number> {
-  const { client, io } = context;
+  const { io } = context;
   const id = machineOf(machine, record);
   const recorded = [...record.moved].filter(([name, { machineID }]) => {
     return matches(name) && (id === undefined || id === machineID);
   }).map(([name, unit]) => ({ name, ...unit }));
-  if (recorded.length === 0) {
-    printLine(io, `${record.path} names no unit that moved from there.`);
-    return 0;
-  }
   const known = new Set(cluster.units.map(({ name }) => name));
   const units = recorded.filter(({ name }) => known.has(name));
-  for (const { name, desiredState } of units) {
-    printLine(io, `< ${name} becomes inactive here, and ${desiredState} in the old cluster`);
+  const held = recorded.filter(({ name }) => !known.has(name))
+    .map(({ name }) => ({ name, why: `the old cluster at ${old.endpoint} does not have it` }));
+  if (isDocumentFormat(format)) {
+    const moves = units.map(({ name, desiredState, machineID = null }) => [{ name, desiredState, machineID }]);
+    io.out(await documentText({ moves, stays: held }, format));
+  } else {
+    for (const { name, desiredState } of units) {
+      printLine(io, `< ${name} becomes inactive here, and ${desiredState} in the old cluster`);
+    }
+    for (const { name, why } of held) printLine(io, `! ${name} stays: ${why}`);
+    if (recorded.length === 0) printLine(io, `${record.path} names no unit that moved from there.`);
   }
-  for (const { name } of recorded.filter(({ name }) => !known.has(name))) {
-    printLine(io, `! ${name} stays: the old cluster at ${old.endpoint} does not have it`);
-  }
+  if (recorded.length === 0) return 0;
   if (isPlan) return units.length < recorded.length ? exitFailure : exitChanges;
   if (units.length === 0) return exitFailure;
   await confirm(context, `Stop ${counted(units.length, "unit")} here, and start in the old cluster?`);
+  return await outlivingOutput(io, () => moveBackRecorded(context, old, { recorded, units }, record));
+}
+
+/** Moves units back, and says how to go on if not all of `recorded` have moved. Returns the exit status. */
+async function moveBackRecorded(
+  context: Context,
+  old: ApiClient,
+  { recorded, units }: Readonly<Record<"recorded" | "units", readonly RecordedUnit[]>>,
+  record: MoveRecord,
+): Promise<number> {
+  const { client, io } = context;
   const migration = migrationOf(context, record);
   const removeMessage = io.onInterrupt(interruptAdvice(migration, "--back"));
   const back = await startThere(context, old, units).finally(removeMessage);
@@ -212,7 +229,7 @@ export async function moveBack(
   if (failures.length === 0) {
     printLine(io, `See them with ${commandLine([...oldFleetctl(migration.from), "list-units"])}`);
   } else printError(io, `Not moved back: ${failures.map(({ name }) => name).join(", ")} (at ${client.endpoint})`);
-  const left = failures.filter(({ name }) => known.has(name)).map(({ name }) => name);
+  const left = failures.filter((unit) => units.includes(unit)).map(({ name }) => name);
   for (const line of backAdviceLines(left, migration)) printError(io, line);
   return failures.length > 0 ? exitFailure : 0;
 }
@@ -221,8 +238,8 @@ export async function moveBack(
 async function startThere(
   context: Context,
   old: ApiClient,
-  units: readonly (MovedUnit & { readonly name: string })[],
-): Promise<readonly (MovedUnit & { readonly name: string })[]> {
+  units: readonly RecordedUnit[],
+): Promise<readonly RecordedUnit[]> {
   const stopped = await stopHere(context, units);
   const patience = new Patience(context.io, context.flags.number(timeoutFlagName));
   return await forEachUnit(context, stopped, `Error moving units back to ${old.endpoint}`, ({ name, desiredState }) => {

@@ -5,7 +5,7 @@
  */
 
 import { isRefusal } from "../api/refusal.ts";
-import { type Io, ReaderGoneError, reasonOf } from "../terminal/port.ts";
+import { type Io, reasonOf } from "../terminal/port.ts";
 
 /** Longest time for which requests to a cluster that does not answer are repeated, and the pause between them. */
 const outage_ms = 60_000;
@@ -29,7 +29,7 @@ export class Patience {
         this.#failing_ms = undefined;
         return answer;
       } catch (error) {
-        if (error instanceof ReaderGoneError || isRefusal(error)) throw error;
+        if (isRefusal(error)) throw error;
         const isFirst = this.#failing_ms === undefined;
         this.#failing_ms ??= this.io.now_ms();
         if (this.io.now_ms() - this.#failing_ms >= this.#limit_ms) throw error;

@@ -239,6 +239,11 @@ export function inTone(text: string, tone: Tone | undefined): string {
   return tone === undefined ? text : `\x1b[${colors[tone]}m${text}\x1b[0m`;
 }
 
+/** True for a format that is one document, not lines. */
+export function isDocumentFormat(format: string): format is "json" | "yaml" {
+  return format === "json" || format === "yaml";
+}
+
 /** Returns a value as a document of JSON or YAML. */
 export async function documentText(value: unknown, format: "json" | "yaml"): Promise<string> {
   if (format === "json") return JSON.stringify(value, undefined, 2) + "\n";

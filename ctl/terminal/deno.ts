@@ -43,6 +43,7 @@ export function terminal(debug: boolean): Io {
       return askOnTerminal(question, options);
     },
     onInterrupt,
+    outliveOutput,
     confirm,
     readInput: async () => decodeText(await new Response(Deno.stdin.readable).bytes()),
     readFile,
@@ -81,16 +82,29 @@ function writeLine(stream: OutputStream, line: string): void {
   writeAll(stream, (stream.isTerminal() ? printableLine(line) : line) + "\n");
 }
 
-/** Writes text or bytes as they are. Throws {@link ReaderGoneError}. */
+/** The error of the first output that was discarded; undefined while none is to be discarded, null before the first. */
+let discarded: Error | null | undefined;
+
+function outliveOutput(): () => Error | undefined {
+  discarded = null;
+  return () => {
+    const error = discarded ?? undefined;
+    discarded = undefined;
+    return error;
+  };
+}
+
+/** Writes text or bytes as they are. Throws {@link ReaderGoneError}, and other errors. */
 export function writeAll(stream: OutputStream, content: string | Uint8Array): void {
   let bytes = typeof content === "string" ? encoder.encode(content) : content;
   try {
     while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
   } catch (cause) {
-    if (cause instanceof Deno.errors.BrokenPipe) {
-      throw new ReaderGoneError("the reader of the output is gone", { cause });
-    }
-    throw new Error(`cannot write the output: ${systemReason(cause)}`, { cause });
+    const error = cause instanceof Deno.errors.BrokenPipe
+      ? new ReaderGoneError("the reader of the output is gone", { cause })
+      : new Error(`cannot write the output: ${systemReason(cause)}`, { cause });
+    if (discarded === undefined) throw error;
+    discarded ??= error;
   }
 }
 

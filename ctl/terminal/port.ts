@@ -74,6 +74,12 @@ export interface Io {
   /** Makes ^C end the program with a message, until the returned function is called. */
   onInterrupt(message: string): () => void;
   /**
+   * Discards output that cannot be written, such as that to a pipe whose reader has gone, until the returned function is
+   * called: changes that must not stop half-way go on. That function returns the error of the first output that was
+   * discarded, if any was.
+   */
+  outliveOutput(): () => Error | undefined;
+  /**
    * Asks a yes-or-no question. Only `y` and `yes` mean yes. Returns undefined without asking if standard input or standard
    * error is not a terminal.
    */
@@ -117,6 +123,23 @@ export function printLine(io: Io, line: string): void {
 /** Writes one line to standard error. */
 export function printError(io: Io, line: string): void {
   io.line("err", line);
+}
+
+/**
+ * Does work that must not stop half-way because its output cannot be written, for example since the reader has gone. If so,
+ * throws the error after the work.
+ */
+export async function outlivingOutput<T>(io: Io, work: () => Promise<T>): Promise<T> {
+  const end = io.outliveOutput();
+  let result: T;
+  let lost: Error | undefined;
+  try {
+    result = await work();
+  } finally {
+    lost = end();
+  }
+  if (lost) throw lost;
+  return result;
 }
 
 /** Returns the message of an error. */

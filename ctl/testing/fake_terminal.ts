@@ -10,7 +10,7 @@ import { runFleetctl } from "../cli/run.ts";
 import { FakeContextFile } from "./fake_contexts.ts";
 import type { FakeApi } from "./fake_api.ts";
 import { FakeHosts } from "./fake_remote.ts";
-import type { Io, ScreenSize } from "../terminal/port.ts";
+import { type Io, ReaderGoneError, type ScreenSize } from "../terminal/port.ts";
 // Loaded before the clock runs: a lazy import would take time that the clock does not know of.
 import "../output/json_query.ts";
 import "../output/yaml.ts";
@@ -27,8 +27,29 @@ export class FakeIo implements Io {
   /** Sockets that {@link forward} was called with. */
   readonly forwarded: string[] = [];
 
+  /** The number of lines after which the reader of standard output goes. */
+  linesRead = Infinity;
+
   out(text: string): void {
-    this.stdout += text;
+    if (this.stdout.split("\n").length - 1 < this.linesRead) {
+      this.stdout += text;
+      return;
+    }
+    const error = new ReaderGoneError("the reader of the output is gone");
+    if (this.#discarded === undefined) throw error;
+    this.#discarded = error;
+  }
+
+  /** The error of output that was discarded; undefined while none is to be discarded, null before the first. */
+  #discarded: Error | null | undefined;
+
+  outliveOutput(): () => Error | undefined {
+    this.#discarded = null;
+    return () => {
+      const error = this.#discarded ?? undefined;
+      this.#discarded = undefined;
+      return error;
+    };
   }
 
   err(text: string): void {

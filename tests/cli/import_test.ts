@@ -8,6 +8,7 @@ import { runFleetctl } from "../../ctl/cli/run.ts";
 import { FakeContextFile } from "../../ctl/testing/fake_contexts.ts";
 import { FakeHosts } from "../../ctl/testing/fake_remote.ts";
 import { FakeIo } from "../../ctl/testing/fake_terminal.ts";
+import { ReaderGoneError } from "../../ctl/terminal/port.ts";
 import { sleep } from "../../runtime/sleep.ts";
 import type { UnitEntity } from "../../daemon/api/v1/types.ts";
 import { ApiFixture } from "../support/api_fixture.ts";
@@ -746,6 +747,27 @@ Deno.test("import --back leaves a unit running here that the old cluster does no
   assert.equal(clusters.old.units.get("slow.service")!.desiredState, "launched");
 });
 
+Deno.test("import --back --plan --output=json is one document, and without --plan it is refused", async () => {
+  await using clusters = await Clusters.open();
+  await clusters.run("--yes", "db", "slow");
+  await clusters.run("--start", "--settle=0", "--yes", "db", "slow");
+  clusters.old.units.delete("slow.service");
+  const { status, out, err } = await clusters.run("--back", "--plan", "--output=json");
+  assert.deepEqual([status, err], [1, ""]);
+  assert.deepEqual(JSON.parse(out), {
+    moves: [[{ name: "db.service", desiredState: "launched", machineID: "02".repeat(16) }]],
+    stays: [{ name: "slow.service", why: "the old cluster at OLD does not have it" }],
+  });
+  const none = await clusters.run("--back", "--plan", "--output=json", "long");
+  assert.deepEqual([none.status, JSON.parse(none.out)], [0, { moves: [], stays: [] }]);
+  for (const direction of ["--back", "--start"]) {
+    const refused = await clusters.run(direction, "--output=json", "--yes");
+    assert.deepEqual([refused.status, refused.out], [1, ""]);
+    assert.match(refused.err, /--output=json shows the plan only: add --plan/);
+  }
+  assert.equal((await clusters.units()).get("db.service")!.desiredState, "launched", "nothing was changed");
+});
+
 Deno.test("commands that import prints are quoted for a shell, and can be repeated", async () => {
   await using clusters = await Clusters.open();
   const name = "a@\\x2d.service";
@@ -772,7 +794,7 @@ Deno.test("commands that import prints are quoted for a shell, and can be repeat
   assert.equal(host, "  ssh core@10.77.0.12");
   assert.ok(
     ["'sudo systemctl stop '\\''a@\\x2d.service'\\'''", "sudo systemctl stop -- -.service"].includes(stop!),
-    stop,
+    `${stop}`,
   );
   clusters.old.intercept = () => undefined;
   const again = await clusters.run("--start", "--settle=0", "--yes", ...words);
@@ -780,6 +802,32 @@ Deno.test("commands that import prints are quoted for a shell, and can be repeat
   const back = await clusters.run("--back", "--yes", ...words);
   assert.deepEqual([back.status, back.err], [0, ""]);
   for (const each of names) assert.equal(clusters.old.units.get(each)!.desiredState, "launched");
+});
+
+Deno.test("import goes on to its end when the reader of its output goes after the first change", async () => {
+  await using clusters = await Clusters.open();
+  const readerGoes = async (lines: number, ...words: string[]) => {
+    clusters.io.linesRead = lines;
+    await assert.rejects(clusters.run("--yes", ...words), ReaderGoneError);
+    clusters.io.linesRead = Infinity;
+  };
+  await readerGoes(1, "db", "slow");
+  assert.deepEqual((await clusters.units()).size, 0, "the plan was not read");
+  await readerGoes(3, "db", "slow");
+  assert.equal((await clusters.units()).size, 2);
+  await readerGoes(2, "--start", "--settle=0", "db", "slow");
+  const moved = () => Object.keys(JSON.parse(clusters.io.files.get("fleet-import.json")!).units);
+  for (const name of ["db.service", "slow.service"]) {
+    assert.equal((await clusters.units()).get(name)!.desiredState, "launched");
+    assert.equal(clusters.old.units.get(name)!.desiredState, "inactive");
+  }
+  assert.deepEqual(moved(), ["db.service", "slow.service"]);
+  await readerGoes(2, "--back", "db", "slow");
+  for (const name of ["db.service", "slow.service"]) {
+    assert.equal((await clusters.units()).get(name)!.desiredState, "inactive");
+    assert.equal(clusters.old.units.get(name)!.desiredState, "launched");
+  }
+  assert.deepEqual(moved(), []);
 });
 
 Deno.test("a second import that would use the same record is refused, and a plan is not", async () => {
