@@ -6,13 +6,17 @@
  */
 
 import type { UnitOption } from "../systemd/unit_file.ts";
+import { nearest } from "../runtime/spelling.ts";
+import { templateOf } from "../systemd/unit_name.ts";
 import {
   type AttachedFile,
+  attachedFiles,
   attachmentLimits,
   type ContentName,
   fileOption,
   isFileOption,
   parseFileOption,
+  pathProblem,
   tooLarge,
 } from "./attached_files.ts";
 
@@ -68,6 +72,9 @@ export async function attachContents(
   }
   try {
     for (const path of await pathsBelow(source, `${directory}${folder}/${unit}`) ?? []) {
+      // A colon would separate the fields of the option.
+      const problem = pathProblem(path);
+      if (problem !== undefined) throw new Error(problem);
       completed.push(await add({ source: `${folder}/${unit}/${path}`, path }, undefined));
     }
   } catch (error) {
@@ -89,7 +96,7 @@ async function pathsBelow(
   directory: string,
   depth = 0,
 ): Promise<string[] | undefined> {
-  const names = (await source.filesIn(directory))?.filter((name) => !name.startsWith(".")).sort();
+  const names = (await source.filesIn(directory))?.filter((name) => !isHidden(name)).sort();
   if (!names) return undefined;
   if (depth > 8) throw new Error("the folders are nested too deeply");
   const found = await Promise.all(names.map(async (name) => {
@@ -107,15 +114,117 @@ async function nameContent(bytes: Uint8Array): Promise<ContentName> {
   return { hash: new Uint8Array(digest).toHex(), size_bytes: bytes.length };
 }
 
-/** Returns the names in the folder with the files of units. */
-export async function unitsWithFiles(
-  source: Pick<FileSource, "filesIn">,
-  directory: string,
-): Promise<readonly string[]> {
-  return (await source.filesIn(directory + folder) ?? []).filter((name) => !name.startsWith("."));
+/** A file of a directory with unit files that no unit gets, and why. */
+export interface UnusedFile {
+  readonly path: string;
+  /** The predicate of a sentence about the path. */
+  readonly why: string;
+  /** True if the file is probably meant for a unit. */
+  readonly isMistake: boolean;
 }
 
-/** True for the entry of a directory that holds the files of units. */
-export function isFilesFolder(name: string): boolean {
-  return name === folder;
+/** A unit file of a directory, whose files may be in the folder of its name. */
+export interface UnitWithFiles {
+  readonly name: string;
+  readonly options: readonly UnitOption[];
 }
+
+/**
+ * Returns the files of a directory that no unit gets. `directory` is "" or ends with a slash; `names` are those in it that
+ * are no unit files.
+ */
+export async function unusedFiles(
+  source: Pick<FileSource, "filesIn">,
+  directory: string,
+  names: readonly string[],
+  units: readonly UnitWithFiles[],
+): Promise<readonly UnusedFile[]> {
+  const sources = units.flatMap(({ options }) => attachedFiles(options)).map((file) => file.source);
+  const isUsed = (path: string) => sources.some((used) => used === path || used.startsWith(`${path}/`));
+  const found: UnusedFile[] = [];
+  for (const name of [...names].sort()) {
+    const inside = name === folder ? await source.filesIn(directory + name) : undefined;
+    if (inside) found.push(...await unusedInFolder(source, directory, inside, units.map(({ name }) => name), isUsed));
+    else if (!isUsed(name)) {
+      found.push({ path: directory + name, why: "is not a unit file and is ignored", isMistake: false });
+    }
+  }
+  return found;
+}
+
+/** Returns the files of the folder with those of units that no unit gets. `names`: those in the folder. */
+async function unusedInFolder(
+  source: Pick<FileSource, "filesIn">,
+  directory: string,
+  names: readonly string[],
+  units: readonly string[],
+  isUsed: (path: string) => boolean,
+): Promise<readonly UnusedFile[]> {
+  if (names.length === 0) {
+    const why = "is empty: put the files of a unit in a folder of its name, such as files/web.service";
+    return [{ path: directory + folder, why, isMistake: true }];
+  }
+  const found = await Promise.all(
+    [...names].sort().map(async (name): Promise<readonly UnusedFile[]> => {
+      const path = `${folder}/${name}`;
+      if (units.includes(name)) {
+        return (await unusedOfUnit(source, directory + path)).filter((file) =>
+          !isUsed(file.path.slice(directory.length))
+        );
+      }
+      if (isUsed(path)) return [];
+      if (isHidden(name)) return [hiddenFile(directory + path)];
+      const meant = meantFolder(name, units);
+      const hint = meant === undefined
+        ? "name it by File=, or remove it"
+        : `did you mean ${directory}${folder}/${meant}?`;
+      return [{
+        path: directory + path,
+        why: `belongs to no unit of the directory and is ignored: ${hint}`,
+        isMistake: true,
+      }];
+    }),
+  );
+  return found.flat();
+}
+
+/** Returns the files in the folder of a unit that the unit does not get. */
+async function unusedOfUnit(source: Pick<FileSource, "filesIn">, path: string): Promise<readonly UnusedFile[]> {
+  let paths: readonly string[] | undefined;
+  try {
+    paths = await pathsBelow(source, path);
+  } catch {
+    // The unit is refused because of it.
+    return [];
+  }
+  if (!paths) {
+    const why = "is a file and is ignored: put it in a folder of that name, or name it by File=";
+    return [{ path, why, isMistake: true }];
+  }
+  const empty = { path, why: "has no files: put those of the unit in it, or remove it", isMistake: true };
+  return [...paths.length === 0 ? [empty] : [], ...(await hiddenBelow(source, path)).map(hiddenFile)];
+}
+
+const hiddenFile = (path: string): UnusedFile => ({
+  path,
+  why: "begins with a dot and is ignored: name it by File= if a unit needs it",
+  isMistake: false,
+});
+
+/** Returns the unit whose folder is probably meant by the name of another; undefined if none is similar. */
+function meantFolder(name: string, units: readonly string[]): string | undefined {
+  const template = templateOf(name);
+  if (template !== undefined && units.includes(template)) return template;
+  return units.find((unit) => unit.startsWith(`${name}.`)) ?? nearest(name, units);
+}
+
+/** Returns the paths of the files and folders below a folder whose names begin with a dot. */
+async function hiddenBelow(source: Pick<FileSource, "filesIn">, directory: string): Promise<readonly string[]> {
+  const names = [...await source.filesIn(directory) ?? []].sort();
+  const below = await Promise.all(
+    names.filter((name) => !isHidden(name)).map((name) => hiddenBelow(source, `${directory}/${name}`)),
+  );
+  return [...names.filter(isHidden).map((name) => `${directory}/${name}`), ...below.flat()];
+}
+
+const isHidden = (name: string) => name.startsWith(".");

@@ -90,7 +90,7 @@ export function isContentHash(text: string): boolean {
 }
 
 /** Returns why a path must not be used below a directory; undefined if it may. */
-function pathProblem(path: string): string | undefined {
+export function pathProblem(path: string): string | undefined {
   if (path.length > 1024) return "the path is too long (max 1024 characters)";
   const part = path.split("/").find((part) => part === "" || part === "." || part === ".." || part.length > 200);
   if (part !== undefined) return `${quote(path)} is not a path below a directory`;

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { nearest } from "../runtime/spelling.ts";
+
 /** The parts of a unit name, for example of `log@eu.1.service`. */
 export interface UnitNameParts {
   /** Everything before the last dot: `log@eu.1`. */
@@ -79,6 +81,24 @@ export function validateUnitName(name: string): string | undefined {
 
 /** The types that fleetctl recognizes at the end of a unit name. */
 export const recognizedTypes: readonly string[] = [...unitTypes];
+
+/** True for the name of a file that is that of a unit: it ends in a type of unit, and is not hidden. */
+export function isUnitFileName(name: string): boolean {
+  const type = /^[^./][^/]*\.([^./]+)$/.exec(name)?.[1];
+  return type !== undefined && recognizedTypes.includes(type);
+}
+
+/** A shorter ending is similar to too many types. */
+const minTypeLength = 4;
+
+/** Returns the mistake in the name of a file whose type is almost one of units, such as `web.servic`; undefined if there is none. */
+export function misspelledType(name: string): string | undefined {
+  const type = /^[^.].*\.([^.]+)$/.exec(name)?.[1];
+  // Editors keep the former text of a file under its name with "~".
+  if (type === undefined || type.length < minTypeLength || type.endsWith("~")) return undefined;
+  const meant = recognizedTypes.includes(type) ? undefined : nearest(type, storableTypes);
+  return meant === undefined ? undefined : `".${type}" is not a type of unit: did you mean ".${meant}"?`;
+}
 
 /** Returns the unit that a command line argument names: the last part of its path, with `.service` if it has no type. */
 export function mangleUnitName(argument: string): string {

@@ -38,7 +38,7 @@ export async function planApplication(
   if (isPruned && !hasDirectory) throw new UsageError("--prune needs the directory of the application");
   const { io, args } = await withInput(context);
   const { units, ignored, warnings, errors } = await readApplication(io, args, flags.on("allow-unknown"));
-  for (const path of ignored) io.log("INFO", `${path} is not a unit file and is ignored`);
+  for (const note of ignored) io.log("INFO", note);
   for (const warning of warnings) io.log("WARN", warning);
   for (const error of errors) printError(io, error);
   if (errors.length > 0) return undefined;

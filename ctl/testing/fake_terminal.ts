@@ -86,7 +86,7 @@ export class FakeIo implements Io {
     const prefix = directory === "." ? "" : directory.replace(/\/*$/, "/");
     const paths = [...this.files.keys()].filter((path) => path.startsWith(prefix));
     if (paths.length === 0) return Promise.resolve(undefined);
-    return Promise.resolve(paths.map((path) => path.slice(prefix.length)).filter((name) => !name.includes("/")));
+    return Promise.resolve([...new Set(paths.map((path) => path.slice(prefix.length).split("/")[0]!))]);
   }
 
   fullPath(path: string): string {

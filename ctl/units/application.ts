@@ -4,14 +4,13 @@
  * @module
  */
 
-import { nearest } from "../../runtime/spelling.ts";
 import { deployedUnits } from "../../registry/deployment.ts";
 import type { DesiredState } from "../../registry/model.ts";
 import { checkUnit } from "../../registry/unit_check.ts";
 import type { UnitOption } from "../../systemd/unit_file.ts";
-import { parseUnitName, recognizedTypes, storableTypes, templateOf } from "../../systemd/unit_name.ts";
+import { isUnitFileName, misspelledType, templateOf } from "../../systemd/unit_name.ts";
 import type { Io } from "../terminal/port.ts";
-import { type Contents, isFilesFolder, unitsWithFiles } from "../../registry/attach_contents.ts";
+import { type Contents, unusedFiles } from "../../registry/attach_contents.ts";
 import { attachedFiles, attachmentLimits } from "../../registry/attached_files.ts";
 import { beside, lineOf, type LocalFile, LocalFileError, namedUnit, readLocalFile } from "./local_file.ts";
 
@@ -31,7 +30,7 @@ export interface ApplicationUnit {
 export interface Application {
   /** Units by name: those of the files, and the instances that templates name. */
   readonly units: readonly ApplicationUnit[];
-  /** Files that are no unit files. */
+  /** Sentences about files that no unit gets, and that are probably not meant for one. */
   readonly ignored: readonly string[];
   readonly warnings: readonly string[];
   /** Reasons why the files cannot be used; none if they can. */
@@ -40,7 +39,7 @@ export interface Application {
 
 /** Reads the unit files of `paths`: directories, of which every file counts, and single files. */
 export async function readApplication(io: Io, paths: readonly string[], allowUnknown: boolean): Promise<Application> {
-  const reader = new ApplicationReader(io, allowUnknown);
+  const reader = new ApplicationReader(io, paths, allowUnknown);
   for (const path of paths) await reader.read(path);
   return reader.application();
 }
@@ -52,20 +51,30 @@ class ApplicationReader {
   readonly #warnings: string[] = [];
   readonly #errors: string[] = [];
 
-  constructor(private readonly io: Io, private readonly allowUnknown: boolean) {}
+  constructor(
+    private readonly io: Io,
+    private readonly paths: readonly string[],
+    private readonly allowUnknown: boolean,
+  ) {}
 
   async read(path: string): Promise<void> {
     const names = await this.io.filesIn(path);
     if (!names) return await this.#readUnit(namedUnit(path).file, `${path}: no such file or directory`);
     const before = this.#units.size + this.#errors.length;
-    await this.#checkFolder(`${path.replace(/\/+$/, "")}/`, names);
-    for (const name of names.filter((name) => !isFilesFolder(name)).sort()) {
-      const file = `${path.replace(/\/+$/, "")}/${name}`;
-      const entry = entryOf(name);
-      if (entry.kind === "unit") await this.#readUnit(file, `${file}: the link points to no file`);
-      else if (entry.kind !== "mistake") this.#ignored.push(file);
-      else this.#errors.push(`${file}: ${entry.why}`);
+    const directory = `${path.replace(/\/+$/, "")}/`;
+    const unitNames: string[] = [];
+    const others: string[] = [];
+    for (const name of names.sort()) {
+      const file = directory + name;
+      const mistake = misspelledType(name);
+      if (mistake !== undefined) this.#errors.push(`${file}: ${mistake}`);
+      else if (!isUnitFileName(name)) others.push(name);
+      else {
+        unitNames.push(name);
+        await this.#readUnit(file, `${file}: the link points to no file`);
+      }
     }
+    await this.#checkUnused(directory, others, unitNames);
     if (this.#units.size + this.#errors.length === before) {
       this.#errors.push(`${path}: the directory has no unit files`);
     }
@@ -76,32 +85,50 @@ class ApplicationReader {
       // A file of its own takes precedence over the template's.
       if (!this.#units.has(instance.name)) this.#units.set(instance.name, instance);
     }
-    const sources = new Set(
-      [...this.#units.values()].flatMap(({ path, options }) =>
-        attachedFiles(options).map(({ source }) => beside(path, source))
-      ),
-    );
     const contents = new Map([...this.#units.values()].flatMap(({ contents }) => [...contents]));
     const total_bytes = contents.values().reduce((sum, { length }) => sum + length, 0);
     const { application_bytes } = attachmentLimits;
     if (total_bytes > application_bytes) {
-      this.#errors.push(`the files of the application have ${total_bytes} bytes together (max ${application_bytes})`);
+      const together = `the files of the application have ${total_bytes} bytes together (max ${application_bytes})`;
+      this.#errors.push(`${together}: the largest is ${this.#largestFile()}`);
     }
     return {
       units: [...this.#units.values()].sort((a, b) => a.name < b.name ? -1 : 1),
-      ignored: this.#ignored.filter((path) => !sources.has(path)),
+      ignored: this.#ignored,
       warnings: this.#warnings,
       errors: this.#errors,
     };
   }
 
-  /** Warns of folders with files that belong to no unit. */
-  async #checkFolder(directory: string, names: readonly string[]): Promise<void> {
-    if (!names.some(isFilesFolder)) return;
-    for (const unit of await unitsWithFiles(this.io, directory)) {
-      const isUsed = names.includes(unit) || parseUnitName(unit) === undefined;
-      if (!isUsed) this.#warnings.push(`${directory}files/${unit} belongs to no unit of the directory and is ignored`);
+  /** Returns the largest file that a unit attaches, with its size. */
+  #largestFile(): string {
+    const files = [...this.#units.values()].flatMap(({ path, options }) =>
+      attachedFiles(options).map(({ source, content }) => ({
+        path: beside(path, source),
+        size_bytes: content?.size_bytes ?? 0,
+      }))
+    );
+    const [largest] = files.sort((a, b) => b.size_bytes - a.size_bytes);
+    return `${largest?.path} with ${largest?.size_bytes} bytes`;
+  }
+
+  /** Notes the files of a directory that no unit gets. */
+  async #checkUnused(directory: string, others: readonly string[], unitNames: readonly string[]): Promise<void> {
+    const units = unitNames.flatMap((name) => {
+      const unit = this.#units.get(name);
+      // The folder of a link to a template that points to nothing is that of the template.
+      if (unit && unit.path !== directory + name) return [];
+      return [{ name, options: unit?.options ?? [] }];
+    });
+    for (const { path, why, isMistake } of await unusedFiles(this.io, directory, others, units)) {
+      if (isMistake) this.#warnings.push(`${path} ${why}`);
+      else if (!this.#isNamed(path)) this.#ignored.push(`${path} ${why}`);
     }
+  }
+
+  /** True if an argument is a path or below it. */
+  #isNamed(path: string): boolean {
+    return this.paths.some((named) => named === path || named.startsWith(`${path}/`));
   }
 
   async #readUnit(path: string, absent: string): Promise<void> {
@@ -142,19 +169,3 @@ class ApplicationReader {
     }
   }
 }
-
-/** An entry of a directory by its name. */
-type Entry = { readonly kind: "unit" | "other" } | { readonly kind: "mistake"; readonly why: string };
-
-function entryOf(name: string): Entry {
-  const type = /^[^.].*\.([^.]+)$/.exec(name)?.[1];
-  // Editors keep the former text of a file under its name with "~".
-  if (type === undefined || type.endsWith("~")) return { kind: "other" };
-  if (recognizedTypes.includes(type)) return { kind: "unit" };
-  const meant = type.length < minTypeLength ? undefined : nearest(type, storableTypes);
-  if (meant === undefined) return { kind: "other" };
-  return { kind: "mistake", why: `".${type}" is not a type of unit: did you mean ".${meant}"?` };
-}
-
-/** A shorter ending is similar to too many types. */
-const minTypeLength = 4;

@@ -82,9 +82,111 @@ Deno.test("a copy that an editor keeps is no unit file", async () => {
     const { units, ignored, errors } = await readApplication(terminal(false), [directory], false);
     assert.deepEqual(
       [units.map(({ name }) => name), ignored, errors],
-      [["web.service"], [`${directory}/web.service~`], []],
+      [["web.service"], [`${directory}/web.service~ is not a unit file and is ignored`], []],
     );
   } finally {
     await Deno.remove(directory, { recursive: true });
+  }
+});
+
+/** Reads an application whose files have the given paths, below `shop`; a path with a slash at its end is a folder. */
+async function readFiles(files: Readonly<Record<string, string>>, ...paths: string[]) {
+  const directory = await Deno.makeTempDir({ prefix: "fleet-application-" });
+  try {
+    for (const [path, text] of Object.entries(files)) {
+      await Deno.mkdir(`${directory}/shop/${path.slice(0, path.lastIndexOf("/") + 1)}`, { recursive: true });
+      if (!path.endsWith("/")) await Deno.writeTextFile(`${directory}/shop/${path}`, text);
+    }
+    const arguments_ = (paths.length > 0 ? paths : ["shop"]).map((path) => `${directory}/${path}`);
+    const { units, ...found } = await readApplication(terminal(false), arguments_, false);
+    const shown = (lines: readonly string[]) => lines.map((line) => line.replaceAll(`${directory}/`, ""));
+    return {
+      units: units.map(({ name, contents }) => [name, contents.size]),
+      ignored: shown(found.ignored),
+      warnings: shown(found.warnings),
+      errors: shown(found.errors),
+    };
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+const web = "[Service]\nExecStart=/bin/web\n";
+
+Deno.test("whatever no unit gets of a folder of files is named, with what to do", async () => {
+  const { units, ignored, warnings, errors } = await readFiles({
+    "db.service": web,
+    "web@.service": `${web}[X-Fleet]\nInstances=1\nFile=files/common.conf\nFile=conf/web.conf\nFile=.env\n`,
+    ".env": "a=1",
+    ".git/config": "",
+    "README": "",
+    "conf/web.conf": "b=1",
+    "old/web.conf": "b=0",
+    "files/.keep": "",
+    "files/common.conf": "c=1",
+    "files/db": "no folder",
+    "files/db.service/": "",
+    "files/notes": "",
+    "files/other.service/x": "",
+    "files/web.service/x": "",
+    "files/web@.service/conf.d/.hidden": "",
+    "files/web@.service/menu": "tea",
+    "files/web@1.service/x": "",
+  });
+  assert.deepEqual(units, [["db.service", 0], ["web@.service", 4], ["web@1.service", 4]]);
+  assert.deepEqual(errors, []);
+  assert.deepEqual(ignored, [
+    "shop/.git is not a unit file and is ignored",
+    "shop/README is not a unit file and is ignored",
+    "shop/files/.keep begins with a dot and is ignored: name it by File= if a unit needs it",
+    "shop/files/web@.service/conf.d/.hidden begins with a dot and is ignored: name it by File= if a unit needs it",
+    "shop/old is not a unit file and is ignored",
+  ]);
+  assert.deepEqual(warnings, [
+    "shop/files/db belongs to no unit of the directory and is ignored: did you mean shop/files/db.service?",
+    "shop/files/db.service has no files: put those of the unit in it, or remove it",
+    "shop/files/notes belongs to no unit of the directory and is ignored: name it by File=, or remove it",
+    "shop/files/other.service belongs to no unit of the directory and is ignored: name it by File=, or remove it",
+    "shop/files/web.service belongs to no unit of the directory and is ignored: did you mean shop/files/web@.service?",
+    "shop/files/web@1.service belongs to no unit of the directory and is ignored: did you mean shop/files/web@.service?",
+  ]);
+});
+
+Deno.test("a folder of files that is a file or empty is named, and so is a file in place of the folder of a unit", async () => {
+  const warningsOf = async (files: Record<string, string>) => {
+    const { ignored, warnings } = await readFiles({ "web.service": web, ...files });
+    return [ignored, warnings];
+  };
+  assert.deepEqual(await warningsOf({ files: "" }), [["shop/files is not a unit file and is ignored"], []]);
+  assert.deepEqual(await warningsOf({ "files/": "" }), [[], [
+    "shop/files is empty: put the files of a unit in a folder of its name, such as files/web.service",
+  ]]);
+  assert.deepEqual(await warningsOf({ "files/web.service": "" }), [[], [
+    "shop/files/web.service is a file and is ignored: put it in a folder of that name, or name it by File=",
+  ]]);
+});
+
+Deno.test("a folder that is an argument of its own is not ignored", async () => {
+  const { units, ignored } = await readFiles({ "web.service": web, "eu/db.service": web }, "shop", "shop/eu");
+  assert.deepEqual([units.map(([name]) => name), ignored], [["db.service", "web.service"], []]);
+});
+
+Deno.test("files that are too large together are refused with the largest of them", async () => {
+  const large = (length: number, at: number) => `${at}`.padEnd(length, "x");
+  const files = Object.fromEntries(
+    Array.from({ length: 17 }, (_, at) => [`files/${at % 2 ? "a" : "b"}.service/${at}`, large(65_536 - at, at)]),
+  );
+  const { errors } = await readFiles({ "a.service": web, "b.service": web, ...files });
+  assert.deepEqual(errors, [
+    "the files of the application have 1113976 bytes together (max 1048576): the largest is shop/files/b.service/0 with 65536 bytes",
+  ]);
+});
+
+Deno.test("a file whose name the option could not hold is refused by its name", async () => {
+  for (const [name, odd] of [["a:0600", ":"], ["a b", " "]] as const) {
+    const { errors } = await readFiles({ "web.service": web, [`files/web.service/${name}`]: "" });
+    assert.deepEqual(errors, [
+      `shop/web.service: folder shop/files/web.service: "${name}" contains "${odd}": rename the file`,
+    ]);
   }
 });
