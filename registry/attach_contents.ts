@@ -174,7 +174,7 @@ async function unusedInFolder(
       }
       if (isUsed(path)) return [];
       if (isHidden(name)) return [hiddenFile(directory + path)];
-      const meant = meantFolder(name, units);
+      const meant = meantFolder(name, units, names);
       const hint = meant === undefined
         ? "name it by File=, or remove it"
         : `did you mean ${directory}${folder}/${meant}?`;
@@ -211,11 +211,12 @@ const hiddenFile = (path: string): UnusedFile => ({
   isMistake: false,
 });
 
-/** Returns the unit whose folder is probably meant by the name of another; undefined if none is similar. */
-function meantFolder(name: string, units: readonly string[]): string | undefined {
+/** Returns the unit whose folder is probably meant by a name; undefined if none is similar. `names`: those of all folders. */
+function meantFolder(name: string, units: readonly string[], names: readonly string[]): string | undefined {
   const template = templateOf(name);
   if (template !== undefined && units.includes(template)) return template;
-  return units.find((unit) => unit.startsWith(`${name}.`)) ?? nearest(name, units);
+  return units.find((unit) => unit.startsWith(`${name}.`)) ??
+    nearest(name, units.filter((unit) => !names.includes(unit)));
 }
 
 /** Returns the paths of the files and folders below a folder whose names begin with a dot. */

@@ -4,7 +4,9 @@ import "../tests/support/property_seed.ts";
 import {
   expandSpecifiers,
   isTemplate,
+  isUnitFileName,
   mangleUnitName,
+  misspelledType,
   parseUnitName,
   quote,
   templateOf,
@@ -156,4 +158,18 @@ Deno.test("names of units that fleet depends on are refused, and names that only
   ) {
     assert.equal(unrunnableName(name), undefined, name);
   }
+});
+
+Deno.test("the name of a unit file ends in a type of unit, and a type that is almost one is a mistake", () => {
+  for (const name of ["web.service", "a.b@.timer", "web.container"]) {
+    assert.ok(isUnitFileName(name), name);
+    assert.equal(misspelledType(name), undefined);
+  }
+  for (
+    const name of ["README", "photo.png", ".service", ".hidden.service", "files/web.service/a.service", "a.service~"]
+  ) {
+    assert.ok(!isUnitFileName(name), name);
+    assert.equal(misspelledType(name), undefined, name);
+  }
+  assert.equal(misspelledType("web.servic"), '".servic" is not a type of unit: did you mean ".service"?');
 });

@@ -116,6 +116,7 @@ const web = "[Service]\nExecStart=/bin/web\n";
 Deno.test("whatever no unit gets of a folder of files is named, with what to do", async () => {
   const { units, ignored, warnings, errors } = await readFiles({
     "db.service": web,
+    "web.timer": "[Timer]\nOnCalendar=daily\n",
     "web@.service": `${web}[X-Fleet]\nInstances=1\nFile=files/common.conf\nFile=conf/web.conf\nFile=.env\n`,
     ".env": "a=1",
     ".git/config": "",
@@ -128,12 +129,13 @@ Deno.test("whatever no unit gets of a folder of files is named, with what to do"
     "files/db.service/": "",
     "files/notes": "",
     "files/other.service/x": "",
+    "files/wbe.timer/x": "",
     "files/web.service/x": "",
     "files/web@.service/conf.d/.hidden": "",
     "files/web@.service/menu": "tea",
     "files/web@1.service/x": "",
   });
-  assert.deepEqual(units, [["db.service", 0], ["web@.service", 4], ["web@1.service", 4]]);
+  assert.deepEqual(units, [["db.service", 0], ["web.timer", 0], ["web@.service", 4], ["web@1.service", 4]]);
   assert.deepEqual(errors, []);
   assert.deepEqual(ignored, [
     "shop/.git is not a unit file and is ignored",
@@ -147,7 +149,8 @@ Deno.test("whatever no unit gets of a folder of files is named, with what to do"
     "shop/files/db.service has no files: put those of the unit in it, or remove it",
     "shop/files/notes belongs to no unit of the directory and is ignored: name it by File=, or remove it",
     "shop/files/other.service belongs to no unit of the directory and is ignored: name it by File=, or remove it",
-    "shop/files/web.service belongs to no unit of the directory and is ignored: did you mean shop/files/web@.service?",
+    "shop/files/wbe.timer belongs to no unit of the directory and is ignored: did you mean shop/files/web.timer?",
+    "shop/files/web.service belongs to no unit of the directory and is ignored: name it by File=, or remove it",
     "shop/files/web@1.service belongs to no unit of the directory and is ignored: did you mean shop/files/web@.service?",
   ]);
 });

@@ -8,7 +8,6 @@ import { type DeployedUnit, deployedUnits, deploymentProblem } from "../../../re
 import { attachContents, type Contents } from "../../../registry/attach_contents.ts";
 import { attachmentLimits } from "../../../registry/attached_files.ts";
 import { readUnitFile, type UnitFile, UnitFileError, type UnitOption } from "../../../systemd/unit_file.ts";
-import { recognizedTypes } from "../../../systemd/unit_name.ts";
 import { type Folder, sourceOf } from "./folder.ts";
 
 /** A file as it is in the form. */
@@ -31,16 +30,6 @@ const maxFile_KiB = 256;
 
 /** The most files in the form. */
 export const maxDrafts = 200;
-
-/** True if a path in a folder is that of a unit file: its name ends in a type of unit, and it is in no folder below. */
-export function isUnitFile(path: string): boolean {
-  const type = /^[^./][^/]*\.([^./]+)$/.exec(path)?.[1];
-  return type !== undefined && recognizedTypes.includes(type);
-}
-
-/** Says that a file is no unit file, and that no unit file attaches it. */
-export const unusedProblem = (path: string): string =>
-  `${path} is ignored: it is not a unit file, and no File= of a unit file beside it names it.`;
 
 /** Returns why a unit file is too large, as a sentence; undefined if it is not. */
 export function sizeProblem(name: string, size_bytes: number): string | undefined {

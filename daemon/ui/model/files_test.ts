@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { decodeText, isUnitFile, looksLikeUnitFile, maxDrafts, sizeProblem, unitsOf, withDrafts } from "./files.ts";
-import { unusedFiles } from "./folder.ts";
+import { decodeText, looksLikeUnitFile, maxDrafts, sizeProblem, unitsOf, withDrafts } from "./files.ts";
+import { filesOf, unusedProblems } from "./folder.ts";
 
 const web = "[Service]\nExecStart=/bin/true\n[X-Fleet]\nInstances=2\n";
 
@@ -45,10 +45,6 @@ Deno.test("a file that cannot be deployed is named with the reason", async () =>
 Deno.test("files that are no unit files, too large or binary are refused in a sentence", () => {
   assert.equal(sizeProblem("web.service", 256 * 1024), undefined);
   assert.match(sizeProblem("web.service", 256 * 1024 + 1) ?? "", /^web\.service is ignored: it has 257 KiB/);
-  for (const path of ["web.service", "a.b@.timer"]) assert.ok(isUnitFile(path));
-  for (const path of ["README", "photo.png", ".service", ".hidden.service", "files/web.service/a.service"]) {
-    assert.ok(!isUnitFile(path), path);
-  }
   assert.equal(decodeText("a.service", new TextEncoder().encode("é")), "é");
   for (const bytes of [[0xff, 0xfe], [65, 0, 66]]) {
     assert.throws(() => decodeText("a.service", new Uint8Array(bytes)), { message: /is no text in UTF-8/ });
@@ -119,13 +115,31 @@ Deno.test("a file that a unit attaches and that is not there, or cannot be read,
   });
 });
 
-Deno.test("files that no unit attaches, and files of units that are not there, are named", async () => {
-  const folder = new Map(
-    ["README", "app.conf", "files/a.service/x", "files/b.service/x", "conf/y"].map((path) => [path, encode(path)]),
-  );
-  const units = [{ name: "a.service", text: "[X-Fleet]\nFile=app.conf\n" }, {
-    name: "c.service",
-    text: "no unit file",
-  }];
-  assert.deepEqual(await unusedFiles(units, folder), ["README", "folder files/b.service"]);
+Deno.test("whatever no unit gets of a folder is named, as by fleetctl apply", async () => {
+  const folder = new Map<string, Uint8Array | undefined>([
+    ...["README", ".git", "app.conf", "conf/y", "old/z", "web.servic", "files/a.service/x", "files/a.service/.env"]
+      .map((path) => [path, encode(path)] as const),
+    ...["files/b.service/x", "files/a", "files/c.service"].map((path) => [path, encode(path)] as const),
+    ...["conf", "old", "files", "files/a.service", "files/d.service"].map((path) => [path, undefined] as const),
+  ]);
+  const units = [
+    { name: "a.service", text: "[X-Fleet]\nFile=app.conf\nFile=conf/y\n" },
+    { name: "c.service", text: "no unit file" },
+    { name: "d.service", text: "[Service]\n" },
+  ];
+  assert.deepEqual(await unusedProblems(units, folder), [
+    'web.servic: ".servic" is not a type of unit: did you mean ".service"?',
+    ".git is not a unit file and is ignored.",
+    "README is not a unit file and is ignored.",
+    "files/a belongs to no unit of the directory and is ignored: did you mean files/a.service?",
+    "files/a.service/.env begins with a dot and is ignored: name it by File= if a unit needs it.",
+    "files/b.service belongs to no unit of the directory and is ignored: name it by File=, or remove it.",
+    "files/c.service is a file and is ignored: put it in a folder of that name, or name it by File=.",
+    "files/d.service has no files: put those of the unit in it, or remove it.",
+    "old is not a unit file and is ignored.",
+  ]);
+  assert.deepEqual(filesOf("a.service", folder), ["x"]);
+  assert.deepEqual(await unusedProblems([], new Map([["files", undefined]])), [
+    "files is empty: put the files of a unit in a folder of its name, such as files/web.service.",
+  ]);
 });

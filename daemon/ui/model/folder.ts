@@ -4,12 +4,13 @@
  * @module
  */
 
-import { type FileSource, isFilesFolder, unitsWithFiles } from "../../../registry/attach_contents.ts";
+import { type FileSource, unusedFiles } from "../../../registry/attach_contents.ts";
 import { attachedFiles } from "../../../registry/attached_files.ts";
-import { readUnitFile, UnitFileError } from "../../../systemd/unit_file.ts";
+import { readUnitFile, UnitFileError, type UnitOption } from "../../../systemd/unit_file.ts";
+import { misspelledType } from "../../../systemd/unit_name.ts";
 
-/** The files of a folder by their paths in it: the bytes of each, or why it cannot be read. */
-export type Folder = ReadonlyMap<string, Uint8Array | string>;
+/** The files of a folder by their paths in it: the bytes of each, or why it cannot be read; undefined for a folder. */
+export type Folder = ReadonlyMap<string, Uint8Array | string | undefined>;
 
 /** True for a program that its first line names: a browser does not say whether a file is executable. */
 const isScript = ([first, second]: Uint8Array) => first === "#".charCodeAt(0) && second === "!".charCodeAt(0);
@@ -31,7 +32,8 @@ export function sourceOf(folder: Folder): FileSource {
     filesIn(directory) {
       const below = [...folder.keys()].filter((path) => path.startsWith(`${directory}/`));
       const names = new Set(below.map((path) => path.slice(directory.length + 1).split("/")[0]!));
-      return Promise.resolve(names.size === 0 ? undefined : [...names]);
+      const isFolder = names.size > 0 || folder.has(directory) && folder.get(directory) === undefined;
+      return Promise.resolve(isFolder ? [...names] : undefined);
     },
   };
 }
@@ -39,27 +41,35 @@ export function sourceOf(folder: Folder): FileSource {
 /** Returns the paths of the files in `files/UNIT`, without that folder. */
 export function filesOf(unit: string, folder: Folder): readonly string[] {
   const start = `files/${unit}/`;
-  return [...folder.keys()].filter((path) => path.startsWith(start)).map((path) => path.slice(start.length)).sort();
+  return [...folder].filter(([path, bytes]) => path.startsWith(start) && bytes !== undefined)
+    .map(([path]) => path.slice(start.length)).filter((path) => !/^\.|\/\./.test(path)).sort();
 }
 
-/** Returns the files beside unit files that none of these attaches, and folders of files for units that are not here. */
-export async function unusedFiles(
+/** Returns a sentence about each file of a folder that no unit gets, as `fleetctl apply` names them. */
+export async function unusedProblems(
   units: readonly { readonly name: string; readonly text: string }[],
   folder: Folder,
 ): Promise<readonly string[]> {
-  const attached = new Set(units.flatMap(({ text }) => sourcesIn(text)));
-  const names = new Set(units.map(({ name }) => name));
-  const folders = await unitsWithFiles(sourceOf(folder), "");
-  return [
-    ...[...folder.keys()].filter((path) => !path.includes("/") && !isFilesFolder(path) && !attached.has(path)),
-    ...folders.filter((name) => !names.has(name)).map((name) => `folder files/${name}`),
-  ];
+  const names = [...new Set([...folder.keys()].map((path) => path.split("/")[0]!))];
+  const read = units.map(({ name, text }) => ({ name, options: optionsIn(text) }));
+  const mistakes = names.flatMap((name) => {
+    const mistake = misspelledType(name);
+    return mistake === undefined ? [] : [`${name}: ${mistake}`];
+  });
+  const others = names.filter((name) => misspelledType(name) === undefined);
+  const unused = await unusedFiles(sourceOf(folder), "", others, read);
+  return [...mistakes, ...unused.map(({ path, why }) => `${path} ${/[.?]$/.test(why) ? why : `${why}.`}`)];
+}
+
+/** Returns the paths of the files that a unit file names by `File=`. */
+export function sourcesIn(text: string): readonly string[] {
+  return attachedFiles(optionsIn(text)).map(({ source }) => source);
 }
 
 /** Mistakes in the text are shown when the form is submitted. */
-function sourcesIn(text: string): readonly string[] {
+function optionsIn(text: string): readonly UnitOption[] {
   try {
-    return attachedFiles(readUnitFile(text).options).map(({ source }) => source);
+    return readUnitFile(text).options;
   } catch (error) {
     if (error instanceof UnitFileError) return [];
     throw error;

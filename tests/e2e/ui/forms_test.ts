@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import type { Page } from "playwright-core";
+import { terminal } from "../../../ctl/terminal/deno.ts";
+import { readApplication } from "../../../ctl/units/application.ts";
 import { buildFleet, sleeper } from "../../lab/fleet_cluster.ts";
 import { optionsOf } from "../../support/api_fixture.ts";
 import { ApiPage } from "../../support/api_page.ts";
@@ -80,7 +82,7 @@ async function droppedFiles(stage: Stage): Promise<void> {
   const refused = page.getByRole("alert");
   for (
     const text of [
-      "README is ignored: it is not a unit file",
+      "README is not a unit file and is ignored",
       "photo.service is ignored: it is no text",
       "huge.service is ignored: it has 257 KiB",
     ]
@@ -408,7 +410,7 @@ async function droppedFolder(stage: Stage): Promise<void> {
     await Deno.writeTextFile(`${directory}/cafe/README`, "How to run the cafe");
     await dropPath(page, `${directory}/cafe`);
     await page.getByRole("heading", { name: "Submit files", level: 1 }).waitFor();
-    await page.getByText("README is ignored: it is not a unit file").waitFor();
+    await page.getByText("README is not a unit file and is ignored").waitFor();
     assert.equal(await page.getByLabel("Application").inputValue(), "cafe", "the folder names the application");
     assert.equal(await page.getByLabel("Name", { exact: true }).inputValue(), "cafe@.service");
     await press(stage, "Remove cafe@.service");
@@ -427,14 +429,57 @@ async function droppedFolder(stage: Stage): Promise<void> {
   }
 }
 
+async function folderAsApplied(stage: Stage): Promise<void> {
+  const { page } = stage;
+  await visit(stage, "#/apps", "Apps");
+  const directory = await Deno.makeTempDir({ prefix: "fleet-page-" });
+  const files = {
+    "README": "How to run the cafe",
+    "cafe.servic": sleeper,
+    "cafe.service": `${sleeper}[X-Fleet]\nFile=conf/app.conf\n`,
+    "conf/app.conf": "a=1\n",
+    "files/cafe": "no folder",
+    "files/cafe.service/.env": "",
+    "files/cafe.service/hooks/start": "#!/bin/sh\n",
+    "files/other.service/x": "",
+    "files/tea.service/": "",
+    "old/cafe.service": sleeper,
+    "tea.service": sleeper,
+    // More files than the page reads, in a folder that no unit names.
+    ...Object.fromEntries(Array.from({ length: 600 }, (_, at) => [`a-build/${at}`, ""])),
+  };
+  try {
+    for (const [path, text] of Object.entries(files)) {
+      await Deno.mkdir(`${directory}/cafe/${path.slice(0, path.lastIndexOf("/") + 1)}`, { recursive: true });
+      if (!path.endsWith("/")) await Deno.writeTextFile(`${directory}/cafe/${path}`, text);
+    }
+    await dropPath(page, `${directory}/cafe`);
+    const alert = page.getByRole("alert").locator("li");
+    await alert.first().waitFor();
+    const shown = await alert.allTextContents();
+    const { ignored, warnings, errors } = await readApplication(terminal(false), [`${directory}/cafe`], false);
+    const applied = [...errors, ...warnings, ...ignored].map((line) => line.replaceAll(`${directory}/cafe/`, ""));
+    assert.equal(applied.length, 8);
+    assert.deepEqual(shown.map((line) => line.replace(/\.$/, "")).sort(), applied.sort());
+    await page.getByText("From folder files/cafe.service: hooks/start").waitFor();
+    await Deno.mkdir(`${directory}/empty`);
+    await dropPath(page, `${directory}/empty`);
+    await page.getByText("empty: the folder has no unit files.").waitFor();
+    for (const name of ["cafe.service", "tea.service"]) await press(stage, `Remove ${name}`);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
 async function attachedFiles(stage: Stage): Promise<void> {
   const { page, server: { api } } = stage;
   await visit(stage, "#/", "Cluster");
   const directory = await Deno.makeTempDir({ prefix: "fleet-page-" });
   try {
     await Deno.mkdir(`${directory}/cafe/files/cafe.service/hooks`, { recursive: true });
-    await Deno.writeTextFile(`${directory}/cafe/cafe.service`, `${sleeper}[X-Fleet]\nFile=app.conf\n`);
-    await Deno.writeTextFile(`${directory}/cafe/app.conf`, "a=1\n");
+    await Deno.mkdir(`${directory}/cafe/.conf/deep`, { recursive: true });
+    await Deno.writeTextFile(`${directory}/cafe/cafe.service`, `${sleeper}[X-Fleet]\nFile=.conf/deep/app.conf\n`);
+    await Deno.writeTextFile(`${directory}/cafe/.conf/deep/app.conf`, "a=1\n");
     await Deno.writeTextFile(`${directory}/cafe/files/cafe.service/hooks/start`, "#!/bin/sh\n");
     await dropPath(page, `${directory}/cafe`);
     await page.getByText("From folder files/cafe.service: hooks/start").waitFor();
@@ -451,7 +496,7 @@ async function attachedFiles(stage: Stage): Promise<void> {
   const stored = await Promise.all([...contents!.values()].map((content) => api.registry.content(content)));
   assert.deepEqual(stored.sort(), [btoa("#!/bin/sh\n"), btoa("a=1\n")].sort());
   const { text } = files.get(rollouts!.get("cafe")!.steps[0]!.after!.hash)!;
-  assert.match(text, /^File=app\.conf:app\.conf:0644:[0-9a-f]{64}:4$/m);
+  assert.match(text, /^File=\.conf\/deep\/app\.conf:app\.conf:0644:[0-9a-f]{64}:4$/m);
   assert.match(text, /^File=files\/cafe\.service\/hooks\/start:hooks\/start:0755:[0-9a-f]{64}:10$/m);
   // Over plain HTTP from another machine, a browser offers no hashes.
   await visit(stage, "#/submit", "Submit files");
@@ -579,6 +624,7 @@ Deno.test("forms, dialogs and the search of the page", async (t) => {
   await step("a roll-out is paused, resumed and scaled, and a late request is refused", rollouts);
   await step("pasted text and files become unit files, unless a field has the focus", pasted);
   await step("a folder becomes an application, and files can be chosen", droppedFolder);
+  await step("a folder gives the same units and notes as fleetctl apply", folderAsApplied);
   await step("a folder brings the files that its units attach", attachedFiles);
   await step("machines that were lost at once are given up", lost);
   await step("a client that may only read sees no action in any view", readOnly);
