@@ -120,7 +120,7 @@ export function Submit() {
               currentTarget.value = "";
             }}
           />
-        </label>
+        </label>. A browser leaves out symbolic links in a folder.
       </div>
       {problems.value.length > 0 && (
         <div class="failure" role="alert">
