@@ -74,3 +74,36 @@ Deno.test("a unit that a failed restart has brought down is started again when t
     await ManualClock.settle();
     assert.equal(fixture.state("side@1.service"), "launched active running");
   }));
+
+Deno.test("a unit that was stopped with a loaded one, which ran for it, is started again when that has its new file", () =>
+  withAgent(async (fixture) => {
+    fixture.assign(["side@1.service", sidekickText, "launched"], ["web@1.service", daemonText, "loaded"]);
+    await ManualClock.settle();
+    // What systemd does for BindsTo=.
+    fixture.machine.systemctl("StartUnit", "web@1.service", "replace");
+    await ManualClock.settle();
+    assert.equal(fixture.state("web@1.service"), "loaded active running");
+    fixture.machine.holdJobs();
+    fixture.assign(["side@1.service", sidekickText, "launched"], ["web@1.service", otherText, "loaded"]);
+    await ManualClock.settle();
+    fixture.machine.exit("side@1.service", 0);
+    await ManualClock.settle();
+    assert.match(fixture.published.get("side@1.service")?.error ?? "", /^systemd stopped it together with Unit/);
+    await fixture.end();
+    fixture.begin();
+    await ManualClock.settle();
+    fixture.machine.releaseJobs();
+    await ManualClock.settle();
+    assert.equal(fixture.state("side@1.service"), "launched active running");
+    assert.equal(fixture.published.get("side@1.service")?.error, undefined);
+    // A stop that an operator requests is not undone.
+    fixture.machine.systemctl("StartUnit", "web@1.service", "replace");
+    await ManualClock.settle();
+    fixture.machine.holdJobs();
+    fixture.assign(["side@1.service", sidekickText, "launched"], ["web@1.service", otherText, "loaded", 9]);
+    await ManualClock.settle();
+    fixture.machine.exit("side@1.service", 0);
+    fixture.machine.releaseJobs();
+    await ManualClock.settle();
+    for (const unit of ["web@1.service", "side@1.service"]) assert.equal(fixture.state(unit), "loaded inactive dead");
+  }));

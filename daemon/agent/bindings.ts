@@ -26,13 +26,13 @@ export interface BoundUnits {
 
 /**
  * Returns the bound units that must be started again after a command for `unit`: `along` are restarted by systemd itself,
- * `down` are stopped together with `unit`, or were by an earlier command for it.
+ * `down` are stopped together with `unit`, or were by an earlier command for it. `resumes`: see {@link Intent.resumes}.
  */
 export function startedAgainAfter(
   unit: UnitName,
   isRestart: boolean,
   { relations, intents, wanted, current }: BoundUnits,
-): { readonly along: readonly UnitName[]; readonly down: readonly UnitName[] } {
+): { readonly along: readonly UnitName[]; readonly down: readonly UnitName[]; readonly resumes: boolean } {
   const along: UnitName[] = [];
   const down: UnitName[] = [];
   for (const name of boundTo(unit, relations, "stopsWith")) {
@@ -44,7 +44,9 @@ export function startedAgainAfter(
     if (isUp(found.status)) (isRestart ? along : down).push(name);
     else if (intents.get(name)?.along === unit) down.push(name);
   }
-  return { along, down };
+  const [old, desired] = [current.get(unit), wanted.get(unit)];
+  const resumes = old?.commanded === "loaded" && desired?.desiredState === "loaded" && old.hash !== desired.hash;
+  return { along, down, resumes };
 }
 
 /**
@@ -56,7 +58,7 @@ export function waitingForOthers(
   isBack: (unit: UnitName) => boolean,
 ): ReadonlyMap<UnitName, string> {
   const waiting = new Map<UnitName, string>();
-  for (const [name, { did, along, restart }] of intents) {
+  for (const [name, { did, along, restart, resumes }] of intents) {
     const desired = wanted.get(name);
     if (did !== "load" || along === undefined || desired?.desiredState !== "launched" || desired.restart > restart) {
       continue;
@@ -67,16 +69,21 @@ export function waitingForOthers(
     const isCurrent = other?.commanded === "launched" && desiredOther?.desiredState === "launched" &&
       other.hash === desiredOther.hash;
     if (isCurrent && (other.status.active === "active" || isBack(along))) continue;
-    if (isReadyFor(name, other, desiredOther)) continue;
+    if (resumes ? isReplaced(other, desiredOther) : isReadyFor(name, other, desiredOther)) continue;
     waiting.set(name, `systemd stopped it together with Unit(${along}); it is started again when that unit is active`);
   }
   return waiting;
 }
 
+/** True if a unit that is only loaded has its new file. */
+function isReplaced(other: Current | undefined, desiredOther: DesiredUnit | undefined): boolean {
+  return desiredOther?.desiredState === "loaded" && other?.commanded === "loaded" && other.hash === desiredOther.hash;
+}
+
 /** True if the start of a container starts the other Quadlet file as well, which is only loaded, such as a volume. */
 function isReadyFor(name: UnitName, other: Current | undefined, desiredOther: DesiredUnit | undefined): boolean {
-  return isQuadlet(name) && other !== undefined && isQuadlet(other.name) && desiredOther?.desiredState === "loaded" &&
-    other.commanded === "loaded" && other.hash === desiredOther.hash && !isUp(other.status);
+  return isQuadlet(name) && other !== undefined && isQuadlet(other.name) && isReplaced(other, desiredOther) &&
+    !isUp(other.status);
 }
 
 /**

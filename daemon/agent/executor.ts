@@ -11,7 +11,7 @@ import { isPermanent, type Job, type JobResult, type Systemd, type UnitStatus } 
 import { FinishedStarts } from "./finished_starts.ts";
 import { startedAgainAfter, waitingForOthers } from "./bindings.ts";
 import { type DesiredUnit, disconnectionLimits } from "./desired.ts";
-import { adopted, type Commanded, commanded, type Intent, type IntentMemory, isUp } from "./intent.ts";
+import { adopted, type Bond, type Commanded, commanded, type Intent, type IntentMemory, isUp } from "./intent.ts";
 import { isLeftToSystemd, jobError, startsAgain, withdrawn } from "./job_results.ts";
 import { boundTo, readRelations, type Relations } from "../policy/relations.ts";
 import { startOrder } from "./start_order.ts";
@@ -207,23 +207,23 @@ export class Executor {
   /** Records the bound units that systemd stops or restarts along with a unit, so that they are started again. */
   #recordBound(unit: UnitName, kind: "stop" | "restart", situation: Situation): void {
     const known = { ...situation, relations: this.relations, intents: this.intents };
-    const { along, down } = startedAgainAfter(unit, kind === "restart", known);
+    const { along, down, resumes } = startedAgainAfter(unit, kind === "restart", known);
     for (const name of [...along, ...down]) {
       const did = down.includes(name) ? "load" : this.intents.get(name)!.did === "restart" ? "restart" : "start";
-      this.#recordAlong(name, unit, did, situation);
+      this.#recordAlong(name, { along: unit, ...resumes && { resumes } }, did, situation);
     }
   }
 
   /** Records, after a failed restart, that the units which require this one are down as well. */
   #recordFailedRestart(unit: UnitName, situation: Situation): void {
     for (const name of boundTo(unit, this.relations, "requires")) {
-      if (this.intents.get(name)?.along === unit) this.#recordAlong(name, unit, "load", situation);
+      if (this.intents.get(name)?.along === unit) this.#recordAlong(name, { along: unit }, "load", situation);
     }
   }
 
-  #recordAlong(name: UnitName, along: UnitName, did: "load" | "start" | "restart", situation: Situation): void {
+  #recordAlong(name: UnitName, bond: Bond, did: "load" | "start" | "restart", situation: Situation): void {
     const restart = this.intents.get(name)?.restart ?? 0;
-    void this.#record(did, name, situation.current.get(name)?.status, situation.wanted.get(name), restart, along);
+    void this.#record(did, name, situation.current.get(name)?.status, situation.wanted.get(name), restart, bond);
   }
 
   /** Replaces a unit's intent by that of a command that was not sent to systemd. It applies before it is stored. */
@@ -233,9 +233,9 @@ export class Executor {
     status: UnitStatus | undefined,
     wanted: DesiredUnit | undefined,
     restart = this.intents.get(unit)?.restart ?? 0,
-    along?: UnitName,
+    bond: Bond = {},
   ): Promise<void> {
-    const intent = { ...this.#intent(did, status, restart), done: true, ...(along !== undefined && { along }) };
+    const intent = { ...this.#intent(did, status, restart), done: true, ...bond };
     this.intents.set(unit, intent);
     try {
       await this.#save(unit, intent);

@@ -23,9 +23,17 @@ export interface Intent {
    * started again when that unit is active.
    */
   readonly along?: UnitName;
+  /**
+   * With `along`: true if the other unit is only loaded and was stopped to be replaced. It ran because others need it, so
+   * this unit is started again, and starts it, when its new file is in place.
+   */
+  readonly resumes?: true;
   /** True if the job of the start or restart has ended with success. */
   readonly finished?: true;
 }
+
+/** How a unit was stopped or restarted together with another. */
+export type Bond = Pick<Intent, "along" | "resumes">;
 
 /** Storage of intents. Rejects when an intent cannot be stored: then the command must not be given. */
 export interface IntentMemory {

@@ -78,7 +78,8 @@ export function boundEffects(
     const staying = new Map([...relations].filter(([name]) => copies.after.get(name)?.has(machine)));
     for (const { unit } of units) {
       const copy = copies.after.get(unit)?.get(machine);
-      const staysDown = copy?.launched === false && !isQuadlet(unit);
+      // A unit that was only loaded is started again by those that need it.
+      const staysDown = copy?.launched === false && !isQuadlet(unit) && copies.before.get(unit)?.get(machine)?.launched;
       const unable = copy ? noUnits : boundTo(unit, staying, "requires");
       for (const name of boundTo(unit, relations, "stopsWith")) {
         if (!isStopped(before, copies, name, machine)) continue;
