@@ -3,8 +3,9 @@
  * Pure.
  *
  * A unit is bound to another by `BindsTo=`, `Requires=`, `PartOf=` or `StopPropagatedFrom=` of systemd.unit(5), or by
- * `RequiredBy=` or `PropagatesStopTo=` of the other: when the agent stops the other unit, to replace its file for example,
- * systemd stops the bound unit as well, and starts it again only where it restarts both in one job.
+ * `RequiredBy=` or `PropagatesStopTo=` of the other, and to its slice and its mounts: when the agent stops the other unit,
+ * to replace its file for example, systemd stops the bound unit as well, and starts it again only where it restarts both in
+ * one job.
  *
  * @module
  */

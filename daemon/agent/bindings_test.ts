@@ -11,7 +11,13 @@ function read(files: Readonly<Record<string, string>>): ReadonlyMap<string, Rela
 
 const front = "front@1.service";
 
-const cases: readonly { name: string; front?: string; side: string; stopsWith: boolean; requires: boolean }[] = [
+const cases: readonly {
+  name: string;
+  front?: { name?: string; text: string };
+  side: string;
+  stopsWith: boolean;
+  requires: boolean;
+}[] = [
   { name: "BindsTo=", side: "[Unit]\nBindsTo=front@%i.service\n", stopsWith: true, requires: true },
   {
     name: "Requires= among others",
@@ -26,6 +32,27 @@ const cases: readonly { name: string; front?: string; side: string; stopsWith: b
     requires: false,
   },
   { name: "Requisite=", side: `[Unit]\nRequisite=${front}\n`, stopsWith: true, requires: true },
+  {
+    name: "Slice=, also of a slice inside",
+    front: { name: "app.slice", text: "" },
+    side: "[Service]\nSlice=app-web.slice\n",
+    stopsWith: true,
+    requires: false,
+  },
+  {
+    name: "an earlier Slice= has no effect",
+    front: { name: "app.slice", text: "" },
+    side: "[Service]\nSlice=app.slice\nSlice=other.slice\n",
+    stopsWith: false,
+    requires: false,
+  },
+  {
+    name: "RequiresMountsFor= of a path below a mount",
+    front: { name: "srv-my\\x2ddata.mount", text: "" },
+    side: "[Unit]\nRequiresMountsFor=/opt /srv/my-data/%i/\n",
+    stopsWith: true,
+    requires: false,
+  },
   { name: "PartOf=", side: "[Unit]\nPartOf=front@1.service\n", stopsWith: true, requires: false },
   {
     name: "StopPropagatedFrom=",
@@ -35,14 +62,14 @@ const cases: readonly { name: string; front?: string; side: string; stopsWith: b
   },
   {
     name: "PropagatesStopTo= of the other",
-    front: "[Unit]\nPropagatesStopTo=side@%i.service\n",
+    front: { text: "[Unit]\nPropagatesStopTo=side@%i.service\n" },
     side: "",
     stopsWith: true,
     requires: false,
   },
   {
     name: "RequiredBy= of the other",
-    front: "[Install]\nRequiredBy=side@%i.service\n",
+    front: { text: "[Install]\nRequiredBy=side@%i.service\n" },
     side: "",
     stopsWith: true,
     requires: true,
@@ -56,13 +83,19 @@ const cases: readonly { name: string; front?: string; side: string; stopsWith: b
   { name: "a file that cannot be read binds nothing", side: "[Unit\n", stopsWith: false, requires: false },
 ];
 
-for (const { name, front: text = "", side, stopsWith, requires } of cases) {
+for (const { name, front: { name: unit = front, text } = { text: "" }, side, stopsWith, requires } of cases) {
   Deno.test(`bindings: ${name}`, () => {
-    const bindings = read({ [front]: text, "side@1.service": side, "other.service": "" });
-    assert.deepEqual([...boundTo(front, bindings, "stopsWith")], stopsWith ? ["side@1.service"] : []);
-    assert.deepEqual([...boundTo(front, bindings, "requires")], requires ? ["side@1.service"] : []);
+    const bindings = read({ [unit]: text, "side@1.service": side, "other.service": "" });
+    assert.deepEqual([...boundTo(unit, bindings, "stopsWith")], stopsWith ? ["side@1.service"] : []);
+    assert.deepEqual([...boundTo(unit, bindings, "requires")], requires ? ["side@1.service"] : []);
   });
 }
+
+Deno.test("bindings: slices and mounts are bound to those around them", () => {
+  const bindings = read({ "app-web-eu.slice": "", "app.slice": "", "srv-data.mount": "", "srv.mount": "", "-.mount": "" });
+  assert.deepEqual([...boundTo("app.slice", bindings, "stopsWith")], ["app-web-eu.slice"]);
+  assert.deepEqual([...boundTo("srv.mount", bindings, "stopsWith")], ["srv-data.mount"]);
+});
 
 Deno.test("bindings: units that are bound through others, also in a circle", () => {
   const bindings = read({

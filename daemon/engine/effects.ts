@@ -51,7 +51,11 @@ function kindOf(old: Copy | undefined, copy: Copy | undefined): MachineEffect["k
 }
 
 /** Options by which units are bound to each other. A file without any need not be parsed. */
-const binding = /^\s*(BindsTo|Requires|Requisite|PartOf|StopPropagatedFrom|PropagatesStopTo|RequiredBy)\s*=/m;
+const binding =
+  /^\s*(BindsTo|Requires|Requisite|PartOf|StopPropagatedFrom|PropagatesStopTo|RequiredBy|Slice|RequiresMountsFor)\s*=/m;
+
+/** Types of units that are bound to others by their names. */
+const isNested = (name: UnitName) => /-.*\.(slice|mount)$/.test(name);
 
 /** The units of agents without and with the changes. */
 interface Comparison {
@@ -118,7 +122,7 @@ function bindingTexts({ files }: Cluster, copies: Copies, machine: MachineId): R
   for (const [name, own] of copies) {
     const copy = own.get(machine);
     const text = copy && files.get(copy.hash)?.text;
-    if (text !== undefined && (isQuadlet(name) || binding.test(text))) texts.set(name, text);
+    if (text !== undefined && (isQuadlet(name) || isNested(name) || binding.test(text))) texts.set(name, text);
   }
   return texts;
 }

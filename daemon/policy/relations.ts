@@ -5,7 +5,7 @@
  */
 
 import type { UnitName } from "../../registry/model.ts";
-import { optionsOf, unitNames } from "../../systemd/unit_file.ts";
+import { lastValue, optionsOf, type UnitOption, unitNames } from "../../systemd/unit_file.ts";
 import { isQuadlet } from "../../systemd/unit_name.ts";
 import { generatedService, referencedQuadlets } from "../../systemd/unit_quadlet.ts";
 
@@ -69,12 +69,48 @@ export function relationsOf(name: UnitName, text: string): Relations {
   for (const list of ["stopsWith", "requires", "after"] as const) {
     found[list].push(...referencedQuadlets(name, options));
   }
+  // Not `requires`: systemd makes a slice without a file, and leaves out a mount that has none.
+  for (const list of ["stopsWith", "after"] as const) found[list].push(...slicesOf(name, options), ...mountsOf(name, options));
   for (const { section, name: option, value } of options) {
     for (const list of lists[`${section}.${option}`] ?? []) {
       found[list].push(...unitNames(value, name));
     }
   }
   return found;
+}
+
+/** The sections in which `Slice=` of systemd.resource-control(5) names the slice of a unit. */
+const sliceSections = ["Service", "Socket", "Mount", "Swap"];
+
+/** Returns the slices that a unit is in: that of its option and those around it, see systemd.slice(5). */
+function slicesOf(name: UnitName, options: readonly UnitOption[]): UnitName[] {
+  const own = sliceSections.flatMap((section) => unitNames(lastValue(options, section, "Slice"), name));
+  return [...own, ...own.flatMap(outerUnits), ...name.endsWith(".slice") ? outerUnits(name) : []];
+}
+
+/** Returns the mounts of the paths of `RequiresMountsFor=`, and those around them and around a mount itself. */
+function mountsOf(name: UnitName, options: readonly UnitOption[]): UnitName[] {
+  const paths = options.filter((option) => option.section === "Unit" && option.name === "RequiresMountsFor")
+    .flatMap(({ value }) => unitNames(value, name));
+  const own = paths.filter((path) => path.startsWith("/")).map((path) => `${escapedPath(path)}.mount`);
+  return [...own, ...own.flatMap(outerUnits), ...name.endsWith(".mount") ? outerUnits(name) : []];
+}
+
+/** Returns the slices or mounts around one, by its name: `a.slice` is around `a-b.slice`. */
+function outerUnits(name: UnitName): UnitName[] {
+  const parts = /^(.+)\.([a-z]+)$/.exec(name);
+  const words = parts?.[1]!.split("-") ?? [];
+  return words.slice(1).map((_, at) => `${words.slice(0, at + 1).join("-")}.${parts?.[2]}`)
+    .filter((outer) => !outer.startsWith("."));
+}
+
+/** Escapes a path for the name of a mount, as systemd-escape(1) with `--path`. */
+function escapedPath(path: string): string {
+  const parts = path.split("/").filter((part) => part !== "" && part !== ".");
+  const escaped = (char: string) =>
+    [...new TextEncoder().encode(char)].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
+  const text = parts.map((part) => part.replace(/[^A-Za-z0-9:_.]/gu, escaped)).join("-");
+  return text === "" ? "-" : text.replace(/^\./, escaped);
 }
 
 /** The kinds of binding: the list in the bound unit's file, and the one in the other unit's file. */
