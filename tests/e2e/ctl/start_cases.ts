@@ -179,6 +179,31 @@ const again: readonly Case[] = [
       await destroyAll(stage, home, "side@1.service", "front@1.service");
     },
   },
+  {
+    name: "a unit runs again after its slice was replaced, whether the slice was started or only loaded",
+    async run(stage) {
+      const { cluster, m1 } = stage;
+      const inside = service(sleeping, "Slice=shop.slice");
+      const home = await Home.with(stage, [], {
+        "shop.slice": "[Unit]\nDescription=one\n",
+        "inside.service": `${inside}[X-Fleet]\nMachineOf=shop.slice\n`,
+      });
+      for (const command of ["load", "start"]) {
+        assert.equal((await withFiles(home, command, "shop.slice")).code, 0);
+        assert.equal((await withFiles(home, "start", "inside.service")).code, 0);
+        const machine = cluster.byId((await cluster.active(m1, ["inside.service"])).get("inside.service")!);
+        const before = await cluster.pid(machine, "inside.service");
+        await m1.writeFile(`${home.path}/shop.slice`, `[Unit]\nDescription=${command} again\n`);
+        const replaced = await withFiles(home, `${command} --replace`, "shop.slice");
+        assert.deepEqual([replaced.code, replaced.stderr], [0, ""]);
+        await until(`the unit to run again after ${command} --replace`, async () => {
+          const now = await cluster.pid(machine, "inside.service");
+          return now > 0 && now !== before && await activeState(stage, "inside.service") === "active" || undefined;
+        });
+        await destroyAll(stage, home, "inside.service", "shop.slice");
+      }
+    },
+  },
 ];
 
 const refusals: readonly Case[] = [
