@@ -168,7 +168,7 @@ async function unusedInFolder(
     [...names].sort().map(async (name): Promise<readonly UnusedFile[]> => {
       const path = `${folder}/${name}`;
       if (units.includes(name)) {
-        return (await unusedOfUnit(source, directory + path)).filter((file) =>
+        return (await unusedBelow(source, directory + path)).filter((file) =>
           !isUsed(file.path.slice(directory.length))
         );
       }
@@ -188,8 +188,22 @@ async function unusedInFolder(
   return found.flat();
 }
 
-/** Returns the files in the folder of a unit that the unit does not get. */
-async function unusedOfUnit(source: Pick<FileSource, "filesIn">, path: string): Promise<readonly UnusedFile[]> {
+/** Returns the files in the folder of one unit that it does not get. `directory` is "" or ends with a slash. */
+export async function unusedOfUnit(
+  source: Pick<FileSource, "filesIn">,
+  directory: string,
+  unit: UnitWithFiles,
+): Promise<readonly UnusedFile[]> {
+  const names = await source.filesIn(directory + folder);
+  if (!names?.includes(unit.name)) return [];
+  const sources = attachedFiles(unit.options).map((file) => directory + file.source);
+  return (await unusedBelow(source, `${directory}${folder}/${unit.name}`)).filter(({ path }) =>
+    !sources.includes(path)
+  );
+}
+
+/** Returns the files that the unit of a folder does not get, unless by `File=`. */
+async function unusedBelow(source: Pick<FileSource, "filesIn">, path: string): Promise<readonly UnusedFile[]> {
   let paths: readonly string[] | undefined;
   try {
     paths = await pathsBelow(source, path);

@@ -10,9 +10,17 @@ import { checkUnit } from "../../registry/unit_check.ts";
 import type { UnitOption } from "../../systemd/unit_file.ts";
 import { isUnitFileName, misspelledType, templateOf } from "../../systemd/unit_name.ts";
 import type { Io } from "../terminal/port.ts";
-import { type Contents, unusedFiles } from "../../registry/attach_contents.ts";
+import { type Contents, type UnusedFile, unusedFiles } from "../../registry/attach_contents.ts";
 import { attachedFiles, attachmentLimits } from "../../registry/attached_files.ts";
-import { beside, lineOf, type LocalFile, LocalFileError, namedUnit, readLocalFile } from "./local_file.ts";
+import {
+  beside,
+  lineOf,
+  type LocalFile,
+  LocalFileError,
+  namedUnit,
+  readLocalFile,
+  unusedBeside,
+} from "./local_file.ts";
 
 /** A unit of an application. */
 export interface ApplicationUnit {
@@ -59,7 +67,10 @@ class ApplicationReader {
 
   async read(path: string): Promise<void> {
     const names = await this.io.filesIn(path);
-    if (!names) return await this.#readUnit(namedUnit(path).file, `${path}: no such file or directory`);
+    if (!names) {
+      const file = await this.#readUnit(namedUnit(path).file, `${path}: no such file or directory`);
+      return this.#note(file ? await unusedBeside(file, this.io) : []);
+    }
     const before = this.#units.size + this.#errors.length;
     const directory = `${path.replace(/\/+$/, "")}/`;
     const unitNames: string[] = [];
@@ -120,7 +131,11 @@ class ApplicationReader {
       if (unit && unit.path !== directory + name) return [];
       return [{ name, options: unit?.options ?? [] }];
     });
-    for (const { path, why, isMistake } of await unusedFiles(this.io, directory, others, units)) {
+    this.#note(await unusedFiles(this.io, directory, others, units));
+  }
+
+  #note(unused: readonly UnusedFile[]): void {
+    for (const { path, why, isMistake } of unused) {
       if (isMistake) this.#warnings.push(`${path} ${why}`);
       else if (!this.#isNamed(path)) this.#ignored.push(`${path} ${why}`);
     }
@@ -131,7 +146,8 @@ class ApplicationReader {
     return this.paths.some((named) => named === path || named.startsWith(`${path}/`));
   }
 
-  async #readUnit(path: string, absent: string): Promise<void> {
+  /** Reads a unit file, and returns it if the unit is one of the application. */
+  async #readUnit(path: string, absent: string): Promise<LocalFile | undefined> {
     let file: LocalFile | undefined;
     try {
       file = await readLocalFile(path, this.io) ?? await this.#readTemplate(path);
@@ -139,17 +155,23 @@ class ApplicationReader {
       if (!(error instanceof LocalFileError)) throw error;
       const line = error.line === undefined ? "" : `:${error.line}`;
       this.#errors.push(`${error.path}${line}: ${error.message}`);
-      return;
+      return undefined;
     }
-    if (file === undefined) return void this.#errors.push(absent);
+    if (file === undefined) return this.#refuse(absent);
     const { name } = namedUnit(path);
     const other = this.#units.get(name);
-    if (other) return void this.#errors.push(`${path}: ${other.path} is the same unit, ${name}`);
+    if (other) return this.#refuse(`${path}: ${other.path} is the same unit, ${name}`);
     this.#check(name, file);
     const { own, instances } = deployedUnits(name, file.options);
     const { contents } = file;
     this.#units.set(name, { ...own, path, contents });
     this.#instances.push(...instances.map((instance) => ({ ...instance, path, contents })));
+    return file;
+  }
+
+  #refuse(why: string): undefined {
+    this.#errors.push(why);
+    return undefined;
   }
 
   /** Reads the template of an instance that has no file of its own. */

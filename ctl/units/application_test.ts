@@ -193,3 +193,18 @@ Deno.test("a file whose name the option could not hold is refused by its name", 
     ]);
   }
 });
+
+Deno.test("the folder of files of a single unit file is checked as well, and no other", async () => {
+  const { ignored, warnings } = await readFiles(
+    { "web.service": web, "README": "", "files/web.service/.env": "", "files/other.service/x": "" },
+    "shop/web.service",
+  );
+  assert.deepEqual(warnings, ["shop/files/web.service has no files: put those of the unit in it, or remove it"]);
+  assert.deepEqual(ignored, [
+    "shop/files/web.service/.env begins with a dot and is ignored: name it by File= if a unit needs it",
+  ]);
+  assert.deepEqual(await readFiles({ "web.service": web, "files/x": "" }, "shop/web.service"), {
+    units: [["web.service", 0]],
+    ...{ ignored: [], warnings: [], errors: [] },
+  });
+});

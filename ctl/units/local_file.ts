@@ -4,7 +4,7 @@
  * @module
  */
 
-import { attachContents, type Contents } from "../../registry/attach_contents.ts";
+import { attachContents, type Contents, type UnusedFile, unusedOfUnit } from "../../registry/attach_contents.ts";
 import { instanceOptions } from "../../registry/deployment.ts";
 import type { Finding } from "../../registry/unit_check.ts";
 import { readUnitFile, type UnitFile, UnitFileError } from "../../systemd/unit_file.ts";
@@ -87,6 +87,11 @@ export async function readLocalFile(path: string, io: Io): Promise<LocalFile | u
     );
   }
   return { ...file, options: [...options], path, contents };
+}
+
+/** Returns the files in the folder of a unit file that the unit does not get. */
+export async function unusedBeside({ path, options }: LocalFile, io: Io): Promise<readonly UnusedFile[]> {
+  return await unusedOfUnit(io, beside(path, ""), { name: namedUnit(path).name, options });
 }
 
 /** Returns the line of a file that a finding concerns; undefined if it concerns the unit as a whole. */

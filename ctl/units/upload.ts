@@ -17,7 +17,7 @@ import { followersFirst } from "./followers.ts";
 import { unloaded } from "../waiting/conditions.ts";
 import { printError, printLine, reasonOf, rethrowAs } from "../terminal/port.ts";
 import { uploadContents } from "./attached_contents.ts";
-import { lineOf, namedUnit, withFile } from "./local_file.ts";
+import { lineOf, namedUnit, unusedBeside, withFile } from "./local_file.ts";
 import { CreationError, optionsOf, planUnit, type Sourcing, type UnitPlan } from "./resolve_source.ts";
 import { waitForUnits } from "../waiting/wait_for_units.ts";
 
@@ -142,6 +142,7 @@ async function planAll(context: Context, creation: Creation): Promise<Planned> {
   // Of several arguments for one unit, the first counts.
   const units = Map.groupBy(context.args.map(namedUnit), ({ name }) => name).values();
   const templates = new Map<string, Promise<UnitPlan>>();
+  const noted = new Set<string>();
   const results = await inParallel([...units.map(([first]) => first!)], async (unit) => {
     const earlier = new Map(templates);
     const sourcing: Sourcing = {
@@ -151,7 +152,7 @@ async function planAll(context: Context, creation: Creation): Promise<Planned> {
       replaceable: new Set(creation.replaceable),
       earlier: (name) => earlier.get(name),
     };
-    const plan = planUnit(unit, sourcing).then((plan) => check(context, plan));
+    const plan = planUnit(unit, sourcing).then((plan) => check(context, plan, noted));
     if (isTemplate(unit.name)) templates.set(unit.name, plan);
     try {
       return await plan;
@@ -165,8 +166,11 @@ async function planAll(context: Context, creation: Creation): Promise<Planned> {
   return { plans: (first < 0 ? results : results.slice(0, first)) as UnitPlan[], failures };
 }
 
-/** Checks a unit before anything is sent: refuses units that the API would refuse, and warns of probable mistakes. */
-function check(context: Context, plan: UnitPlan): UnitPlan {
+/**
+ * Checks a unit before anything is sent: refuses units that the API would refuse, and warns of probable mistakes. `noted`:
+ * the notes about files that were printed for other instances of the same template.
+ */
+async function check(context: Context, plan: UnitPlan, noted: Set<string>): Promise<UnitPlan> {
   if (!plan.options) return plan;
   const { name, options, local } = plan;
   const located = (message: string, line: number | undefined) =>
@@ -182,6 +186,10 @@ function check(context: Context, plan: UnitPlan): UnitPlan {
   }
   const ignored = local?.ignored.map(({ line, message }) => located(`ignored ${message}`, line)) ?? [];
   for (const text of [...ignored, ...findings.map(({ text }) => text)]) context.io.log("WARN", text);
+  for (const { path, why, isMistake } of local ? await unusedBeside(local, context.io) : []) {
+    if (!noted.has(path)) context.io.log(isMistake ? "WARN" : "INFO", `${path} ${why}`);
+    noted.add(path);
+  }
   return plan;
 }
 
