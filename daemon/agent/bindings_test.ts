@@ -92,7 +92,13 @@ for (const { name, front: { name: unit = front, text } = { text: "" }, side, sto
 }
 
 Deno.test("bindings: slices and mounts are bound to those around them", () => {
-  const bindings = read({ "app-web-eu.slice": "", "app.slice": "", "srv-data.mount": "", "srv.mount": "", "-.mount": "" });
+  const bindings = read({
+    "app-web-eu.slice": "",
+    "app.slice": "",
+    "srv-data.mount": "",
+    "srv.mount": "",
+    "-.mount": "",
+  });
   assert.deepEqual([...boundTo("app.slice", bindings, "stopsWith")], ["app-web-eu.slice"]);
   assert.deepEqual([...boundTo("srv.mount", bindings, "stopsWith")], ["srv-data.mount"]);
 });

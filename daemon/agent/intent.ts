@@ -32,7 +32,7 @@ export interface Intent {
   readonly finished?: true;
 }
 
-/** How a unit was stopped or restarted together with another. */
+/** The part of an intent about a unit that was stopped or restarted together with another. */
 export type Bond = Pick<Intent, "along" | "resumes">;
 
 /** Storage of intents. Rejects when an intent cannot be stored: then the command must not be given. */

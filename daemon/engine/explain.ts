@@ -341,7 +341,11 @@ function idleNotes({ unit }: ExplainInput, machines: readonly MachineExplanation
       : state.job !== undefined && state.job !== "done"
       ? `systemd's start job ended with "${state.job}"`
       : "it is inactive since: it has ended by itself, or something else than fleet has stopped it";
-    return [`machine ${short(id)} has started it, and ${what}; ${commandLine(["fleetctl", "start"], [unit.name])} starts it again`];
+    return [
+      `machine ${short(id)} has started it, and ${what}; ${
+        commandLine(["fleetctl", "start"], [unit.name])
+      } starts it again`,
+    ];
   });
 }
 

@@ -5,7 +5,7 @@
  */
 
 import type { UnitName } from "../../registry/model.ts";
-import { lastValue, optionsOf, type UnitOption, unitNames } from "../../systemd/unit_file.ts";
+import { lastValue, optionsOf, unitNames, type UnitOption } from "../../systemd/unit_file.ts";
 import { isQuadlet } from "../../systemd/unit_name.ts";
 import { generatedService, referencedQuadlets } from "../../systemd/unit_quadlet.ts";
 
@@ -70,7 +70,9 @@ export function relationsOf(name: UnitName, text: string): Relations {
     found[list].push(...referencedQuadlets(name, options));
   }
   // Not `requires`: systemd makes a slice without a file, and leaves out a mount that has none.
-  for (const list of ["stopsWith", "after"] as const) found[list].push(...slicesOf(name, options), ...mountsOf(name, options));
+  for (const list of ["stopsWith", "after"] as const) {
+    found[list].push(...slicesOf(name, options), ...mountsOf(name, options));
+  }
   for (const { section, name: option, value } of options) {
     for (const list of lists[`${section}.${option}`] ?? []) {
       found[list].push(...unitNames(value, name));
@@ -98,9 +100,9 @@ function mountsOf(name: UnitName, options: readonly UnitOption[]): UnitName[] {
 
 /** Returns the slices or mounts around one, by its name: `a.slice` is around `a-b.slice`. */
 function outerUnits(name: UnitName): UnitName[] {
-  const parts = /^(.+)\.([a-z]+)$/.exec(name);
-  const words = parts?.[1]!.split("-") ?? [];
-  return words.slice(1).map((_, at) => `${words.slice(0, at + 1).join("-")}.${parts?.[2]}`)
+  const [, text = "", type] = /^(.+)\.([a-z]+)$/.exec(name) ?? [];
+  const words = text.split("-");
+  return words.slice(1).map((_, at) => `${words.slice(0, at + 1).join("-")}.${type}`)
     .filter((outer) => !outer.startsWith("."));
 }
 
