@@ -54,10 +54,10 @@ export class TestBrowser implements AsyncDisposable {
 }
 
 /** Drops a file or folder of this machine on a page. */
-export async function dropPath(page: Page, path: string): Promise<void> {
+export async function dropPaths(page: Page, ...paths: readonly string[]): Promise<void> {
   const session = await page.context().newCDPSession(page);
   for (const type of ["dragEnter", "dragOver", "drop"] as const) {
-    const data = { items: [], files: [path], dragOperationsMask: 1 };
+    const data = { items: [], files: [...paths], dragOperationsMask: 1 };
     await session.send("Input.dispatchDragEvent", { type, x: 300, y: 300, data });
   }
   await session.detach();

@@ -37,18 +37,36 @@ export async function transferredFiles(transfer: DataTransfer): Promise<ReadFile
   const loose = new Listing(files.map((file) => [file.name, file]));
   for (const folder of folders.filter(isBeside)) await loose.add(folder);
   const others = folders.filter((folder) => !isBeside(folder));
-  const inside = await Promise.all(others.map(async (folder) => {
-    const read = await readFolder(await filesIn(folder));
-    if (read.files.length > 0) return read;
-    return { ...read, problems: [`${folder.name}: the folder has no unit files.`, ...read.problems] };
-  }));
-  const all = [await readFolder(loose), ...inside];
+  const all = [{ name: "", ...await readFolder(loose) }];
+  for (const folder of others) {
+    const { name } = folder;
+    const { files, problems } = await readFolder(await filesIn(folder));
+    all.push({ name, files, problems: files.length > 0 ? problems : ["the folder has no unit files.", ...problems] });
+  }
   const [folder, second] = others;
+  const isOnly = folder !== undefined && !second && files.length === 0;
   return {
-    files: all.flatMap(({ files }) => files),
-    problems: all.flatMap(({ problems }) => problems),
-    ...folder && !second && files.length === 0 && { folder: folder.name },
+    ...withoutRepeated(all.map((read) => isOnly && read.files.length > 0 ? { ...read, name: "" } : read)),
+    ...isOnly && { folder: folder.name },
   };
+}
+
+/**
+ * Returns the files of folders. Of files with one name, the first counts; each other is a problem. A problem begins with the
+ * name of its folder, if it has one.
+ */
+function withoutRepeated(folders: readonly (ReadFiles & { readonly name: string })[]): ReadFiles {
+  const first = new Map<string, Draft>();
+  const problems: string[] = [];
+  for (const folder of folders) {
+    const start = folder.name === "" ? "" : `${folder.name}: `;
+    problems.push(...folder.problems.map((problem) => start + problem));
+    for (const draft of folder.files) {
+      if (!first.has(draft.name)) first.set(draft.name, draft);
+      else problems.push(`${start}${draft.name} is ignored: the unit was dropped twice.`);
+    }
+  }
+  return { files: [...first.values()], problems };
 }
 
 /** Reads the files of one folder, by their paths in it. */

@@ -8,7 +8,7 @@ import { readApplication } from "../../../ctl/units/application.ts";
 import { buildFleet, sleeper } from "../../lab/fleet_cluster.ts";
 import { optionsOf } from "../../support/api_fixture.ts";
 import { ApiPage } from "../../support/api_page.ts";
-import { accessibilityProblems, dropPath, TestBrowser } from "../../support/browser.ts";
+import { accessibilityProblems, dropPaths, TestBrowser } from "../../support/browser.ts";
 
 const [m1, m2] = ["1a", "2b"].map((part) => part.repeat(16)) as [string, string];
 
@@ -408,7 +408,7 @@ async function droppedFolder(stage: Stage): Promise<void> {
     await Deno.mkdir(`${directory}/cafe`);
     await Deno.writeTextFile(`${directory}/cafe/cafe@.service`, template);
     await Deno.writeTextFile(`${directory}/cafe/README`, "How to run the cafe");
-    await dropPath(page, `${directory}/cafe`);
+    await dropPaths(page, `${directory}/cafe`);
     await page.getByRole("heading", { name: "Submit files", level: 1 }).waitFor();
     await page.getByText("README is not a unit file and is ignored").waitFor();
     assert.equal(await page.getByLabel("Application").inputValue(), "cafe", "the folder names the application");
@@ -453,7 +453,7 @@ async function folderAsApplied(stage: Stage): Promise<void> {
       await Deno.mkdir(`${directory}/cafe/${path.slice(0, path.lastIndexOf("/") + 1)}`, { recursive: true });
       if (!path.endsWith("/")) await Deno.writeTextFile(`${directory}/cafe/${path}`, text);
     }
-    await dropPath(page, `${directory}/cafe`);
+    await dropPaths(page, `${directory}/cafe`);
     const alert = page.getByRole("alert").locator("li");
     await alert.first().waitFor();
     const shown = await alert.allTextContents();
@@ -463,9 +463,19 @@ async function folderAsApplied(stage: Stage): Promise<void> {
     assert.deepEqual(shown.map((line) => line.replace(/\.$/, "")).sort(), applied.sort());
     await page.getByText("From folder files/cafe.service: hooks/start").waitFor();
     await Deno.mkdir(`${directory}/empty`);
-    await dropPath(page, `${directory}/empty`);
+    await dropPaths(page, `${directory}/empty`);
     await page.getByText("empty: the folder has no unit files.").waitFor();
     for (const name of ["cafe.service", "tea.service"]) await press(stage, `Remove ${name}`);
+    await Deno.mkdir(`${directory}/other`);
+    for (const name of ["cafe.service", "NOTES"]) await Deno.writeTextFile(`${directory}/other/${name}`, template);
+    await Deno.writeTextFile(`${directory}/loose.service`, `${sleeper}[X-Fleet]\nFile=conf/app.conf\n`);
+    const dropped = ["loose.service", "cafe/conf", "cafe", "other"].map((path) => `${directory}/${path}`);
+    await dropPaths(page, ...dropped);
+    await page.getByText("other: cafe.service is ignored: the unit was dropped twice.").waitFor();
+    await page.getByText("other: NOTES is not a unit file and is ignored.").waitFor();
+    await page.getByText("cafe: old is not a unit file and is ignored.").waitFor();
+    assert.equal(await page.getByText("conf is not a unit file").count(), 0, "a unit beside it names a file in it");
+    for (const name of ["loose.service", "cafe.service", "tea.service"]) await press(stage, `Remove ${name}`);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
@@ -481,7 +491,7 @@ async function attachedFiles(stage: Stage): Promise<void> {
     await Deno.writeTextFile(`${directory}/cafe/cafe.service`, `${sleeper}[X-Fleet]\nFile=.conf/deep/app.conf\n`);
     await Deno.writeTextFile(`${directory}/cafe/.conf/deep/app.conf`, "a=1\n");
     await Deno.writeTextFile(`${directory}/cafe/files/cafe.service/hooks/start`, "#!/bin/sh\n");
-    await dropPath(page, `${directory}/cafe`);
+    await dropPaths(page, `${directory}/cafe`);
     await page.getByText("From folder files/cafe.service: hooks/start").waitFor();
     assert.equal(await page.getByText("is ignored").count(), 0);
   } finally {

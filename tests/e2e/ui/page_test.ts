@@ -5,7 +5,7 @@ import type { Page } from "playwright-core";
 import { apiSocket } from "../../lab/fleet.ts";
 import { sleeper, withFleet } from "../../lab/fleet_cluster.ts";
 import { until } from "../../lab/process.ts";
-import { accessibilityProblems, dropPath, TestBrowser } from "../../support/browser.ts";
+import { accessibilityProblems, dropPaths, TestBrowser } from "../../support/browser.ts";
 import { controlled, maintained, rebalanced, scaled } from "./actions.ts";
 import { address, hostile, openMachine, signedIn, type Stage, tokenFile, tokens, visit } from "./stage.ts";
 import { failedLately, liveJournal, machineFigures, pastEvents, pastWithAnotherLeader } from "./views.ts";
@@ -289,7 +289,7 @@ async function attached({ cluster }: Stage, page: Page): Promise<void> {
     await Deno.mkdir(`${directory}/cafe/files/cafe.service`, { recursive: true });
     await Deno.writeTextFile(`${directory}/cafe/cafe.service`, `${sleeper}[X-Fleet]\nMinHealthyTime=100ms\n`);
     await Deno.writeTextFile(`${directory}/cafe/files/cafe.service/menu`, "tea and cake");
-    await dropPath(page, `${directory}/cafe`);
+    await dropPaths(page, `${directory}/cafe`);
     await page.getByText("From folder files/cafe.service: menu").waitFor();
   } finally {
     await Deno.remove(directory, { recursive: true });
