@@ -53,7 +53,7 @@ export class TestBrowser implements AsyncDisposable {
   }
 }
 
-/** Drops a file or folder of this machine on a page. */
+/** Drops files and folders of this machine on a page. */
 export async function dropPaths(page: Page, ...paths: readonly string[]): Promise<void> {
   const session = await page.context().newCDPSession(page);
   for (const type of ["dragEnter", "dragOver", "drop"] as const) {
