@@ -341,11 +341,8 @@ function idleNotes({ unit }: ExplainInput, machines: readonly MachineExplanation
       : state.job !== undefined && state.job !== "done"
       ? `systemd's start job ended with "${state.job}"`
       : "it is inactive since: it has ended by itself, or something else than fleet has stopped it";
-    return [
-      `machine ${short(id)} has started it, and ${what}; ${
-        commandLine(["fleetctl", "start"], [unit.name])
-      } starts it again`,
-    ];
+    const command = commandLine(["fleetctl", "start"], [unit.name]);
+    return [`machine ${short(id)} has started it, and ${what}; ${command} starts it again`];
   });
 }
 
