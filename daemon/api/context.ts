@@ -61,6 +61,8 @@ export interface Peer {
   readonly as?: string;
   /** The role of that token or certificate; absent if the client may do everything. */
   readonly role?: Role;
+  /** The reason why the request is refused if its body does not say `dryRun`; absent if it may change something. */
+  readonly onlyDryRun?: string;
   /**
    * Returns the body as it arrives; by default that of the request, which costs an object and a promise for each chunk.
    * May be called once. The iterable rejects if the client disconnects.

@@ -6,6 +6,8 @@ import type { Credentials } from "../../daemon/api/auth/credentials.ts";
 import type { Api } from "../../daemon/api/context.ts";
 import type { OperatorPorts } from "../../daemon/api/routes/operator.ts";
 import { type HandlerOptions, routesOf } from "../../daemon/api/handler.ts";
+import { operations } from "../../daemon/api/v1/operations.ts";
+import { components } from "../../daemon/api/v1/types.ts";
 import { ApiFixture, optionsOf } from "../support/api_fixture.ts";
 import { type AccessOptions, type Authority, type Certificate, makeAuthority, readCredentials } from "./authority.ts";
 import {
@@ -102,6 +104,8 @@ const unrouted: readonly Row[] = [
   { method: "GET", path: "//fleet//v1/units", code: 301 },
   { method: "GET", path: "/%zz", code: 400 },
   { method: "OPTIONS", path: "/fleet/v1/units", code: 405 },
+  // Not a dry run; without machines, it is refused to every client.
+  { method: "POST", path: "/fleet/v1/drains", headers: json, body: JSON.stringify({ machines: [] }), code: 400 },
 ];
 
 /** All optional ports of the handler, so that every route exists. */
@@ -206,8 +210,8 @@ const inDirectory = ({ directory }: Authority) => ({
 Deno.test("every route over the network, by the client's credentials", async (test) => {
   await withSetting(async ({ api, servers, authority, read }) => {
     const { tls, certificates, tokens } = inDirectory(authority);
-    const readOnly = ({ method, path }: { method: string; path: string }) =>
-      method === "GET" || method === "HEAD" || path.endsWith("/plan") ? undefined : 403;
+    const readOnly = ({ method, path, body = "" }: Row) =>
+      method === "GET" || method === "HEAD" || path.endsWith("/plan") || body.includes("dryRun") ? undefined : 403;
     const open = () => undefined;
     type Expect = (route: typeof routes[number]) => number | undefined;
     const table: readonly (readonly [string, Credentials, Certificate | undefined, string | undefined, Expect])[] = [
@@ -264,6 +268,57 @@ Deno.test("every route over the network, by the client's credentials", async (te
         await server.close();
       });
     }
+  });
+});
+
+Deno.test("an operation is open to clients for reading if its description says so, and changes nothing then", async () => {
+  await withSetting(async ({ api, servers, authority, read }) => {
+    const server = await servers.serve(api.handler, network, await read(inDirectory(authority).tokens));
+    const { revision } = await api.registry.read();
+    const send = (key: string, body: string) => {
+      const [method = "", path = ""] = key.split(" ");
+      const named = path.replace("{unitName}", "a.service").replace(/\{\w+\}/, "m1");
+      const headers = { ...json, Authorization: "Bearer look" };
+      return ask(server.addresses[0]!, { method, path: `/fleet/v1${named}`, headers, body });
+    };
+    for (const [key, { description, requestBody }] of Object.entries(operations)) {
+      if (key.startsWith("GET ")) continue;
+      const schema = requestBody?.content["application/json"]?.schema.$ref?.split("/").at(-1);
+      const { properties = {} } = components.find(({ title }) => title === schema) ?? {};
+      const hasDryRun = "dryRun" in properties;
+      const isAlways = description.includes("Changes nothing, so that clients that may only read may ask.");
+      assert.equal(
+        description.includes("With `dryRun` it changes nothing, so that clients that may only read may ask."),
+        hasDryRun,
+        key,
+      );
+      // What else the body says is not read without the right to write.
+      const { code } = await send(key, JSON.stringify({ machines: ["m1"], dryRun: true }));
+      assert.equal(code, isAlways || hasDryRun ? 200 : 403, key);
+      if (isAlways) continue;
+      for (const body of [{ machines: ["m1"] }, { machines: ["m1"], dryRun: false }]) {
+        assert.equal((await send(key, JSON.stringify(body))).code, 403, key);
+      }
+    }
+    assert.equal((await api.registry.read()).revision, revision, "nothing has changed");
+  });
+});
+
+Deno.test("a dry run of a client for reading is logged as a read, and its attempt to drain as a refusal", async () => {
+  await withSetting(async ({ api, servers, authority, read }) => {
+    const { tls, certificates } = inDirectory(authority);
+    const server = await servers.serve(api.handler, network, await read({ ...tls, ...certificates }));
+    const drain = (body: unknown) =>
+      ask(
+        server.addresses[0]!,
+        { method: "POST", path: "/fleet/v1/drains", headers: json, body: JSON.stringify(body) },
+        { ca: authority.ca, shows: authority.reader },
+      );
+    const count = servers.logged.length;
+    assert.equal((await drain({ machines: ["m1"], dryRun: true })).code, 200);
+    assert.equal(servers.logged.length, count);
+    assert.match((await drain({ machines: ["m1"] })).body, /the certificate of \\"reader\\" may read only/);
+    assert.match(servers.logged.at(-1)!, /^an API request was refused .* POST \/fleet\/v1\/drains 403 the certificate/);
   });
 });
 

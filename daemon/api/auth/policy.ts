@@ -39,6 +39,8 @@ export type AccessDecision = { readonly denial: Denial } | {
   readonly as?: string;
   /** Absent if the client may do everything. */
   readonly role?: Role;
+  /** The reason why the request is refused after all if its body does not say `dryRun`: the client may only read. */
+  readonly onlyDryRun?: string;
 };
 
 /** Hosts that mean this machine, whatever a name server says. */
@@ -120,6 +122,8 @@ function authorizeNetworkClient(
   const { tokens, clientCertificates = false } = policy;
   if (!isOpen(policy)) return denied(403, `this address is closed: ${remedy}`);
   const reads = isRead(request.method, target);
+  const asReader = (as: string, problem: string): AccessDecision =>
+    mayBeDryRun(request.method, target) ? { as, role: "read", onlyDryRun: problem } : denied(403, problem);
   const certificateProblem = clientCertificates && certificate && problemOf(certificate, reads);
   if (clientCertificates && certificate && certificateProblem === undefined) {
     const { subject, authorization } = certificate;
@@ -131,9 +135,12 @@ function authorizeNetworkClient(
     const holder = token === undefined ? undefined : tokens.holder(token);
     if (!holder) return denied(401, "the bearer token is not known");
     if (may(holder.role, reads)) return { as: holder.name, role: holder.role };
-    return denied(403, `the token of ${quoted(holder.name)} may read only`);
+    return asReader(holder.name, `the token of ${quoted(holder.name)} may read only`);
   }
-  if (certificateProblem) return denied(403, certificateProblem);
+  if (certificate && certificateProblem) {
+    const { subject, authorization } = certificate;
+    return "role" in authorization ? asReader(subject, certificateProblem) : denied(403, certificateProblem);
+  }
   const wanted = [...clientCertificates ? ["a client certificate"] : [], ...tokens ? ["a bearer token"] : []];
   return denied(401, `${wanted.join(" or ")} is required`);
 }
@@ -166,12 +173,20 @@ function may(role: Role, reads: boolean): boolean {
 /** The request target of a plan, which is a POST because it has a body. Any other spelling of the path counts as a write. */
 const planTarget = /^\/(fleet\/v1|v1-alpha)\/plan(\?.*)?$/s;
 
+/** The request target of an operation whose body may say `dryRun`. Any other spelling of the path counts as a write. */
+const dryRunTarget = /^\/(fleet\/v1|v1-alpha)\/drains(\?.*)?$/s;
+
 /** The files of the cluster page, which any client of an open address may load: they contain nothing of the cluster. */
 const pageTarget = /^\/ui(\/[a-z.]*)?$/;
 
 /** True if a request with this method and target changes nothing. */
 export function isRead(method: string, target: string): boolean {
   return method === "GET" || method === "HEAD" || method === "POST" && planTarget.test(target);
+}
+
+/** True if a request with this method and target changes nothing as long as its body says `dryRun`. */
+function mayBeDryRun(method: string, target: string): boolean {
+  return method === "POST" && dryRunTarget.test(target);
 }
 
 const quoted = (text: string) => JSON.stringify(text.slice(0, 200));

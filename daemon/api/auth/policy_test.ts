@@ -22,6 +22,8 @@ interface Case {
   readonly as?: string;
   /** The role of that token or certificate; `write` if not given. */
   readonly role?: string;
+  /** The refusal if the request is not a dry run. */
+  readonly onlyDryRun?: string;
   /** The expected denial; undefined: allowed. */
   readonly want?: readonly [code: number, message: RegExp];
 }
@@ -75,6 +77,55 @@ const cases: readonly Case[] = [
     target,
     headers: bearer("look"),
     want: [403, /^the token of "dashboard" may read only$/] as const,
+  })),
+  ...["/fleet/v1/drains", "/v1-alpha/drains?x"].map((target) => ({
+    name: `a token for reading may do a dry run: ${target}`,
+    policy: { tokens },
+    connection: network,
+    method: "POST",
+    target,
+    headers: bearer("look"),
+    as: "dashboard",
+    role: "read",
+    onlyDryRun: 'the token of "dashboard" may read only',
+  })),
+  {
+    name: "a certificate for reading may do a dry run",
+    policy: { clientCertificates: true },
+    connection: shown(undefined, "fleet:read"),
+    method: "POST",
+    target: "/fleet/v1/drains",
+    as: "someone",
+    role: "read",
+    onlyDryRun: 'the certificate of "someone" may read only',
+  },
+  {
+    name: "a token for writing may drain, also beside a certificate for reading",
+    policy: { clientCertificates: true, tokens },
+    connection: shown(undefined, "fleet:read"),
+    method: "POST",
+    target: "/fleet/v1/drains",
+    headers: bearer("do"),
+    as: "deployer",
+  },
+  {
+    name: "an expired certificate may do no dry run",
+    policy: { clientCertificates: true },
+    connection: shown("it expired"),
+    method: "POST",
+    target: "/fleet/v1/drains",
+    want: [403, /it expired$/],
+  },
+  ...[["DELETE", "/fleet/v1/drains/m1"], ["POST", "/fleet/v1/%64rains"], ["POST", "/fleet/v1/drains/"]].map((
+    [method, target],
+  ): Case => ({
+    name: `a token for reading may do nothing else about drains: ${method} ${target}`,
+    policy: { tokens },
+    connection: network,
+    method: method!,
+    target: target!,
+    headers: bearer("look"),
+    want: [403, /^the token of "dashboard" may read only$/],
   })),
   { name: "unix: open", connection: unix, method: "DELETE" },
   {
@@ -266,7 +317,7 @@ Deno.test("access decisions", async (test) => {
     const { name, policy = {}, connection, method = "GET", headers = {}, target = "/fleet/v1/units", ...expected }
       of cases
   ) {
-    const { as, role = "write", want } = expected;
+    const { as, role = "write", want, ...more } = expected;
     await test.step(name, () => {
       const request = new Request("http://localhost/", { method });
       // Request drops headers that pages may not set; a server receives them all the same.
@@ -274,7 +325,7 @@ Deno.test("access decisions", async (test) => {
       for (const [key, value] of Object.entries(headers)) received.set(key, latin1(value));
       Object.defineProperty(request, "headers", { value: received });
       const { denial, ...allowed } = authorize(policy, request, target, connection);
-      if (!want) assert.deepEqual(allowed, as === undefined ? {} : { as, role });
+      if (!want) assert.deepEqual(allowed, as === undefined ? {} : { as, role, ...more });
       else {
         assert.equal(denial?.code, want[0]);
         assert.match(denial.message, want[1]);

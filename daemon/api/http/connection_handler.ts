@@ -306,7 +306,8 @@ export class ConnectionHandler {
       return last(denialReply(access.denial, policy));
     }
     const response = await this.options.handler(request, { ...peer, ...access });
-    this.#audit.answered(response, request, peer, access.as);
+    if (access.onlyDryRun === undefined) this.#audit.answered(response, request, peer, access.as);
+    else if (response.status === 403) this.#audit.refused({ code: 403, message: access.onlyDryRun }, request, peer);
     return response;
   }
 }

@@ -9,7 +9,10 @@ import { errorReply } from "../http/responses.ts";
 import { type Complete, decode } from "../v1/decode.ts";
 import type { Schema } from "../v1/schema.ts";
 
-/** Returns the decoded body, or the response that refuses it. `limit_bytes`: its greatest length, by default 1 MiB. */
+/**
+ * Returns the decoded body, or the response that refuses it: also if the client may only read, and the body does not say
+ * `dryRun`. `limit_bytes`: its greatest length, by default 1 MiB.
+ */
 export async function readRequest<T>(
   api: Api,
   call: Call,
@@ -21,7 +24,11 @@ export async function readRequest<T>(
   const body = await api.bodies.readJson(call.request, call.peer.body, limit_bytes);
   if ("refusal" in body) return { refusal: errorReply(body.code, `unable to decode body: ${body.refusal}`) };
   const decoded = decode(schema, body.value);
-  if ("value" in decoded) return decoded;
+  if ("value" in decoded) {
+    const { onlyDryRun } = call.peer;
+    const isDryRun = (decoded.value as { readonly dryRun?: boolean }).dryRun === true;
+    return onlyDryRun === undefined || isDryRun ? decoded : { refusal: errorReply(403, onlyDryRun) };
+  }
   return { refusal: errorReply(400, `unable to decode body: ${decoded.refusal}`) };
 }
 

@@ -38,7 +38,8 @@ export const maintenanceOperations: Operations = {
   "POST /drains": operation(
     "drainMachines",
     "Cordons machines and moves their units to others: each starts on its new machine, and is healthy there, before it " +
-      "stops on the old one, unless only one copy of it may run. A machine that is drained already gets the new options.",
+      "stops on the old one, unless only one copy of it may run. A machine that is drained already gets the new options. " +
+      "With `dryRun` it changes nothing, so that clients that may only read may ask.",
     {
       body: types.DrainRequest,
       answers: {
